@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# A thin face over CMake, for fresh clones and for habit. Each target installs what it needs first
+# (as root; else it prints the command); with everything there that costs nothing.
+
+ARGS ?=
+JOBS ?= $(shell nproc)
+
+.PHONY: help build watch test check format clean
+help:
+	@echo 'make build   the programs, into build/bin/'
+	@echo 'make watch   build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
+	@echo 'make test    build and run every test'
+	@echo 'make check   what takes longer: clang, sanitizers, clang-tidy, fuzzers, formatting'
+	@echo 'make format  clang-format over the sources'
+	@echo 'make clean   remove build/'
+
+build:
+	@tools/install-deps build
+	@cmake --preset default
+	@cmake --build build --target programs
+
+watch: build
+	@build/bin/knell watch $(ARGS)
+
+test:
+	@tools/install-deps build test
+	@cmake --preset default -D KNELL_BUILD_TESTS=ON
+	@cmake --build build
+	@ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+check:
+	@tools/install-deps build test check
+	@tools/check
+
+format:
+	@tools/install-deps check
+	@tools/format
+
+clean:
+	rm -rf build

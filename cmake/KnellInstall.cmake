@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `cmake --install` puts where: the headers, the library with its pkg-config file and CMake
+# package, the command, the man pages.
+include(CMakePackageConfigHelpers)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/knell DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
+
+set(programs)
+if(TARGET knell)
+  install(TARGETS knell)
+  list(APPEND programs knell)
+endif()
+if(TARGET libknell)
+  list(APPEND programs libknell)
+  install(TARGETS libknell EXPORT knell)
+  set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
+  install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package})
+  file(WRITE ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
+       "include(\${CMAKE_CURRENT_LIST_DIR}/knellTargets.cmake)\n")
+  write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake
+    COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
+                ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package})
+  # The prefix is written when it is known: `cmake --install --prefix` may still change it.
+  install(CODE "
+    set(prefix \${CMAKE_INSTALL_PREFIX})
+    set(libdir ${CMAKE_INSTALL_LIBDIR})
+    set(includedir ${CMAKE_INSTALL_INCLUDEDIR})
+    set(version ${PROJECT_VERSION})
+    set(description \"${PROJECT_DESCRIPTION}\")
+    configure_file(${PROJECT_SOURCE_DIR}/cmake/knell.pc.in ${CMAKE_BINARY_DIR}/package/knell.pc @ONLY)")
+  install(FILES ${CMAKE_BINARY_DIR}/package/knell.pc
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()
+
+# Man pages: docs/man/NAME.SECTION.scd -> build/share/man/manSECTION/NAME.SECTION
+find_program(KNELL_SCDOC scdoc)
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.scd)
+set(made)
+if(KNELL_SCDOC)
+  foreach(page ${pages})
+    cmake_path(GET page STEM LAST_ONLY name)
+    string(REGEX MATCH "[0-9]$" section ${name})
+    set(out ${CMAKE_BINARY_DIR}/share/man/man${section}/${name})
+    add_custom_command(OUTPUT ${out} DEPENDS ${page} VERBATIM
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/share/man/man${section}
+      COMMAND sh -c "${KNELL_SCDOC} < '${page}' > '${out}.new' && mv '${out}.new' '${out}'")
+    install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+    list(APPEND made ${out})
+  endforeach()
+elseif(pages)
+  message(STATUS "knell: no scdoc, so no man pages")
+endif()
+add_custom_target(man ALL DEPENDS ${made})
+
+# What `make build` and `make watch` make: all but the tests.
+add_custom_target(programs DEPENDS ${programs} man)

@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "event/event.h"
+
+namespace knell::event {
+
+struct IdText {
+  char data[KNELL_ID_TEXT_BYTES];
+  size_t size;
+  std::string_view view() const { return {data, size}; }
+};
+
+// `boot-pid-start`, or `boot-pid-x<stamp>` where the start could not be known; empty for
+// KNELL_ID_NONE.
+IdText id_text(const knell_id& id);
+
+}  // namespace knell::event

@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "event/event.h"
+
+namespace knell::event {
+
+// Appends one event as one JSON object on one line, without a newline. Every type has the common
+// fields, in one order, null where unknown; fields of one type are there only with it. A `lost`
+// event has few of them (docs: the fields). Strings are valid UTF-8 and safe on a terminal: a byte
+// that is none reads `\xff` after parsing, controls and bidirectional marks are JSON's own \u
+// escapes, so that well-formed text survives parsing unchanged. Allocates nothing once a thread has
+// written a few: it keeps a buffer per thread.
+void append_json(std::string& out, const knell_event& event);
+
+}  // namespace knell::event

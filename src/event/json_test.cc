@@ -1,0 +1,276 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "event/json.h"
+
+#include <gtest/gtest.h>
+#include <rapidjson/reader.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "event/printable.h"
+
+namespace knell::event {
+namespace {
+
+using std::string_view;
+
+knell_string bytes(string_view text) { return {text.data(), text.size()}; }
+
+// An object's own strings, by key. (RapidJSON's Document does not compile with clang 19.)
+struct Strings : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Strings> {
+  std::map<std::string, std::string> found;
+  std::string key;
+  int depth = 0;
+  // The names are RapidJSON's. NOLINTBEGIN(readability-identifier-naming)
+  bool Key(const char* text, rapidjson::SizeType size, bool) {
+    key.assign(text, size);
+    return true;
+  }
+  bool String(const char* text, rapidjson::SizeType size, bool) {
+    if (depth == 1) found[key].assign(text, size);
+    return true;
+  }
+  bool StartObject() { return ++depth > 0; }
+  bool EndObject(rapidjson::SizeType) { return --depth >= 0; }
+  bool StartArray() { return ++depth > 0; }
+  bool EndArray(rapidjson::SizeType) { return --depth >= 0; }
+  // NOLINTEND(readability-identifier-naming)
+};
+
+std::map<std::string, std::string> strings(const std::string& text) {
+  Strings handler;
+  rapidjson::Reader reader;
+  rapidjson::StringStream stream(text.c_str());
+  EXPECT_TRUE(reader.Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler)) << text;
+  EXPECT_TRUE(text.starts_with('{') && text.find('\n') == std::string::npos) << text;
+  return handler.found;
+}
+
+std::string json(const knell_event& event) {
+  std::string out;
+  append_json(out, event);
+  strings(out);  // every object of every test is valid
+  return out;
+}
+
+std::map<std::string, std::string> parsed(const knell_event& event) { return strings(json(event)); }
+
+knell_event bare(uint32_t type) {
+  knell_event event{};
+  event.size = sizeof event;
+  event.type = type;
+  event.via = KNELL_VIA_CONNECTOR;
+  event.seq = 1;
+  event.mono_ns = 5'000'000'001;
+  event.time_ns = 1'795'402'321'412'000'123;
+  event.pid = event.tid = 7889;
+  return event;
+}
+
+constexpr string_view kArgs("grep\0-q\0\0/etc/passwd\0", 21);
+
+knell_event full(uint32_t type) {
+  knell_event event = bare(type);
+  event.has = KNELL_HAS_UID | KNELL_HAS_GID;
+  event.flags = KNELL_FLAG_ARGS_TRUNCATED | KNELL_FLAG_RECOVERED;
+  event.id = {0x00c0ffee, 7889, 4711, KNELL_ID_START};
+  event.parent_id = {0x00c0ffee, 788, 99, KNELL_ID_STAMP};
+  event.ppid = 788;
+  event.comm = bytes("grep");
+  event.parent_comm = bytes("bash");
+  event.exe = bytes("/usr/bin/grep");
+  event.cwd = bytes("/root");
+  event.args = bytes(kArgs);
+  event.uid = 33;
+  event.gid = 34;
+  event.user = bytes("www-data");
+  event.cgroup = bytes("/system.slice/cron.service");
+  event.unit = bytes("cron.service");
+  event.container_id = bytes("0123456789ab");
+  return event;
+}
+
+const std::string kBareFront =
+    R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
+    R"("id":null,"parent_id":null,"pid":7889,"tid":7889,"ppid":0,"comm":null,"parent_comm":null,)"
+    R"("exe":null,"args":null,"args_truncated":null,"cwd":null,"uid":null,"gid":null,"user":null,)"
+    R"("cgroup":null,"unit":null,"container_id":null,)";
+
+const std::string kFullFront =
+    R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
+    R"("id":"00c0ffee-7889-4711","parent_id":"00c0ffee-788-x99","pid":7889,"tid":7889,"ppid":788,)"
+    R"("comm":"grep","parent_comm":"bash","exe":"/usr/bin/grep",)"
+    R"("args":["grep","-q","","/etc/passwd"],"args_truncated":true,"cwd":"/root",)"
+    R"("uid":33,"gid":34,"user":"www-data","cgroup":"/system.slice/cron.service",)"
+    R"("unit":"cron.service","container_id":"0123456789ab",)";
+
+TEST(Json, UnknownIsNull) {
+  EXPECT_EQ(json(bare(KNELL_EVENT_EXIT)),
+            R"({"type":"exit",)" + kBareFront +
+                R"("wait_status":null,"exit_code":null,"signal":null,"core_dumped":null,)"
+                R"("killed_by":null,"duration_ns":null,"recovered":false,"via":"connector"})");
+  EXPECT_EQ(json(bare(KNELL_EVENT_EXEC)),
+            R"({"type":"exec",)" + kBareFront + R"("recovered":false,"via":"connector"})");
+}
+
+TEST(Json, ExitWithEverything) {
+  knell_event event = full(KNELL_EVENT_EXIT);
+  event.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER;
+  event.wait_status = 0x8b;
+  event.duration_ns = 1'234'567;
+  event.killed_by.pid = 8103;
+  event.killed_by.uid = 0;
+  event.killed_by.comm = bytes("bash");
+  event.killed_by.cause = KNELL_CAUSE_USER;
+  event.via = KNELL_VIA_BPF;
+  EXPECT_EQ(json(event),
+            R"({"type":"exit",)" + kFullFront +
+                R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
+                R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user"},)"
+                R"("duration_ns":1234567,"recovered":true,"via":"bpf"})");
+}
+
+TEST(Json, FieldsOfOneType) {
+  const std::string back = R"("recovered":true,"via":"connector"})";
+  const auto expect = [&](const knell_event& event, const std::string& type,
+                          const std::string& fields) {
+    EXPECT_EQ(json(event), R"({"type":")" + type + R"(",)" + kFullFront + fields + back);
+  };
+  knell_event event = full(KNELL_EVENT_FORK);
+  event.child_id = {0x00c0ffee, 7900, 5000, KNELL_ID_START};
+  event.child_pid = 7900;
+  event.child_tid = 7901;
+  expect(event, "fork", R"("child_id":"00c0ffee-7900-5000","child_pid":7900,"child_tid":7901,)");
+
+  event = full(KNELL_EVENT_UID);
+  event.ruid = 1000;
+  event.euid = 4294967294;
+  expect(event, "uid", R"("ruid":1000,"euid":4294967294,)");
+  event.type = KNELL_EVENT_GID;
+  expect(event, "gid", R"("rgid":1000,"egid":4294967294,)");
+
+  event = full(KNELL_EVENT_PTRACE);
+  event.tracer_pid = 12;
+  expect(event, "ptrace", R"("tracer_pid":12,)");
+  event = full(KNELL_EVENT_COMM);
+  event.new_comm = bytes("worker");
+  expect(event, "comm", R"("new_comm":"worker",)");
+  for (const auto& [type, name] :
+       std::vector<std::pair<uint32_t, std::string>>{{KNELL_EVENT_EXEC, "exec"},
+                                                     {KNELL_EVENT_SID, "sid"},
+                                                     {KNELL_EVENT_COREDUMP, "coredump"}}) {
+    expect(full(type), name, "");
+  }
+}
+
+TEST(Json, HowItEnded) {
+  struct Case {
+    int status;
+    const char* fields;
+  };
+  for (const auto& [status, fields] : std::vector<Case>{
+           {0, R"("wait_status":0,"exit_code":0,"signal":null,"core_dumped":false,)"},
+           {0x700, R"("wait_status":1792,"exit_code":7,"signal":null,"core_dumped":false,)"},
+           {0xff00, R"("wait_status":65280,"exit_code":255,"signal":null,"core_dumped":false,)"},
+           {9, R"("wait_status":9,"exit_code":null,"signal":"SIGKILL","core_dumped":false,)"},
+           {37, R"("wait_status":37,"exit_code":null,"signal":"SIGRTMIN+3","core_dumped":false,)"},
+       }) {
+    knell_event event = bare(KNELL_EVENT_EXIT);
+    event.has = KNELL_HAS_STATUS;
+    event.wait_status = status;
+    EXPECT_NE(json(event).find(fields), std::string::npos) << json(event);
+  }
+}
+
+TEST(Json, Lost) {
+  knell_event event = bare(KNELL_EVENT_LOST);
+  event.has = KNELL_HAS_COUNT;
+  event.flags = KNELL_FLAG_EXACT;
+  event.lost_count = 12;
+  event.lost_types = KNELL_EVENT_EXIT | KNELL_EVENT_EXEC;
+  event.lost_from_time_ns = 951'782'400'000'000'000;  // a leap day
+  event.lost_until_time_ns = 951'868'799'999'999'999;
+  EXPECT_EQ(json(event), R"({"type":"lost","seq":1,"time":"2026-11-23T02:52:01.412000123Z",)"
+                         R"("mono_ns":5000000001,"via":"connector","count":12,"exact":true,)"
+                         R"("types":["exec","exit"],"from":"2000-02-29T00:00:00.000000000Z",)"
+                         R"("until":"2000-02-29T23:59:59.999999999Z"})");
+  event.has = 0;
+  event.flags = 0;
+  EXPECT_NE(json(event).find(R"("count":null,"exact":false,)"), std::string::npos);
+}
+
+TEST(Json, Times) {
+  struct Case {
+    int64_t ns;
+    const char* text;
+  };
+  for (const auto& [ns, text] : std::vector<Case>{
+           {0, "1970-01-01T00:00:00.000000000Z"},
+           {-1, "1969-12-31T23:59:59.999999999Z"},
+           {1'709'164'800'000'000'000, "2024-02-29T00:00:00.000000000Z"},
+           {1'735'689'599'999'999'999, "2024-12-31T23:59:59.999999999Z"},
+           {4'107'542'400'000'000'000, "2100-03-01T00:00:00.000000000Z"},
+           {INT64_MAX, "2262-04-11T23:47:16.854775807Z"},
+           {INT64_MIN, "1677-09-21T00:12:43.145224192Z"},
+       }) {
+    knell_event event = bare(KNELL_EVENT_EXEC);
+    event.time_ns = ns;
+    EXPECT_EQ(parsed(event)["time"], text);
+  }
+}
+
+TEST(Json, ViaNames) {
+  for (const auto& [via, name] :
+       std::vector<std::pair<uint32_t, string_view>>{{KNELL_VIA_CONNECTOR, "connector"},
+                                                     {KNELL_VIA_BPF, "bpf"},
+                                                     {KNELL_VIA_PIDFD, "pidfd"},
+                                                     {KNELL_VIA_PROC, "proc"},
+                                                     {KNELL_VIA_RECORDING, "recording"}}) {
+    knell_event event = bare(KNELL_EVENT_EXEC);
+    event.via = via;
+    EXPECT_EQ(parsed(event)["via"], name);
+  }
+}
+
+// Well-formed text survives parsing; the other bytes become visible.
+TEST(Json, AnyBytesInStrings) {
+  const std::vector<std::pair<string_view, string_view>> cases{
+      {"", ""},
+      {"a \"b\" \\c", "a \"b\" \\c"},
+      {"line\nline\ttab\x1b[0m\x7f", "line\nline\ttab\x1b[0m\x7f"},
+      {"\xc2\x9b\xe2\x80\xae\xd8\x9c", "\xc2\x9b\xe2\x80\xae\xd8\x9c"},
+      {"caf\xc3\xa9 \xf0\x9f\x90\xa7", "caf\xc3\xa9 \xf0\x9f\x90\xa7"},
+      {"caf\xe9", "caf\\xe9"},
+      {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+      {"\xff\xfe", "\\xff\\xfe"},
+  };
+  for (const auto& [in, out] : cases) {
+    knell_event event = bare(KNELL_EVENT_EXEC);
+    event.exe = bytes(in);
+    EXPECT_EQ(parsed(event)["exe"], out);
+    EXPECT_EQ(printable(json(event)), json(event)) << "would steer a terminal";
+  }
+}
+
+TEST(Json, ArgsWithoutAFinalNulAndNone) {
+  knell_event event = bare(KNELL_EVENT_EXEC);
+  event.args = bytes(string_view("a\0b", 3));
+  EXPECT_NE(json(event).find(R"("args":["a","b"],"args_truncated":false)"), std::string::npos);
+  event.args = bytes("");  // known to be none
+  EXPECT_NE(json(event).find(R"("args":[],"args_truncated":false)"), std::string::npos);
+}
+
+TEST(Json, AppendsAndSurvivesHugeEvents) {
+  std::string huge(3 << 20, '\x01');
+  knell_event event = bare(KNELL_EVENT_EXEC);
+  event.exe = bytes(huge);
+  EXPECT_GT(json(event).size(), huge.size() * 6);
+  std::string out = "before\n";
+  append_json(out, bare(KNELL_EVENT_EXEC));
+  EXPECT_TRUE(out.starts_with("before\n{\"type\":\"exec\""));
+}
+
+}  // namespace
+}  // namespace knell::event

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/cn_proc.h>
+
+#include <cstdint>
+
+namespace knell::event {
+
+// One of the kernel's events, thread-level, decoded; or a hole among them. Plain data, no
+// ownership: 72 bytes that live as long as the call they are passed to.
+struct Raw {
+  uint32_t what = KNELL_EVENT_NONE;  // one KNELL_EVENT_*
+  uint32_t cpu = 0;
+  uint32_t seq = 0;       // per CPU
+  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
+  int32_t tid = 0;        // the thread it is about; fork: the child's thread
+  int32_t pid = 0;        // its process; fork: the child's process
+  union {
+    struct {
+      uint32_t err, ack;
+    } ack;
+    struct {
+      int32_t parent_tid, parent_pid;
+    } fork;
+    struct {
+      uint32_t real, effective;
+    } id;
+    struct {
+      int32_t tracer_tid, tracer_pid;
+    } ptrace;
+    struct {
+      char name[16];
+    } comm;  // NUL-padded; a hostile sender may leave no NUL
+    struct {
+      int32_t parent_tid, parent_pid;
+    } coredump;
+    struct {
+      uint32_t code, signal;
+      int32_t parent_tid, parent_pid;
+    } exit;
+    struct {
+      uint64_t count, from_ns;
+      uint32_t types;
+      bool counted, exact;
+    } lost;  // until: stamp_ns
+  } u{};
+};
+
+}  // namespace knell::event

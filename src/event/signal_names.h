@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+
+namespace knell::event {
+
+// "SIGSEGV", "SIGRTMIN+3", "SIG70" for numbers without a name; null below 1 and above 127. Lives
+// for ever.
+const char* signal_name(int number);
+
+// "SIGSEGV", "segv", "11", "RTMIN+3", "SIGRTMAX-1".
+// Errors: EINVAL, a whole sentence with the nearest name.
+Result<int> parse_signal(std::string_view text);
+
+// Whether `text` is meant as a signal: SIG..., or a signal's name without it.
+bool looks_like_signal(std::string_view text);
+
+}  // namespace knell::event

@@ -1,0 +1,287 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// libknell: hear of processes that fork, exec, change and die, and only of those you asked for.
+//
+//   struct knell_options options = KNELL_OPTIONS_INIT;
+//   options.events = KNELL_EVENT_NONZERO_EXIT;
+//   struct knell_listener *k;
+//   if (knell_open(&options, &k) < 0) errx(3, "%s", knell_explain());
+//   for (;;) {
+//     struct pollfd p = {.fd = knell_fd(k), .events = POLLIN};
+//     poll(&p, 1, -1);
+//     const struct knell_event *events[64];
+//     ssize_t n;
+//     while ((n = knell_read(k, events, 64)) > 0)
+//       for (ssize_t i = 0; i < n; i++) printf("%d ended with %d\n", events[i]->pid,
+//       events[i]->wait_status);
+//   }
+//
+// Threads: a handle belongs to one thread at a time; different handles are independent. The library
+// starts no threads and installs no signal handlers. It keeps descriptors of its own, all
+// close-on-exec. Errors: functions return 0 or a count, or a negative errno; errno itself is left
+// alone. knell_explain() says the last error of the calling thread in words. Structures grow at
+// their end only: `size` is set by whoever made the structure.
+#pragma once
+
+#include <knell/cn_proc.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KNELL_API __attribute__((visibility("default")))
+
+// ----------------------------------------------------------------------------------------------------
+// options
+
+enum knell_level {
+  KNELL_LEVEL_PROCESS =
+      0,  // one event a process: an exit when its last thread is gone, with wait's status
+  KNELL_LEVEL_RAW = 1  // the kernel's thread-level events, as they come
+};
+
+// How much an event tells. A predicate that needs more than the level gives raises it.
+enum knell_details {
+  KNELL_DETAILS_FULL = 0,   // everything
+  KNELL_DETAILS_NAMES = 1,  // pids, status, comm, uid, cgroup, unit
+  KNELL_DETAILS_STATUS =
+      2  // pids and status: subscribes to nothing beyond the mask, reads no /proc
+};
+
+#define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms: see knell_options.latency_ns
+
+struct knell_options {
+  size_t size;       // sizeof(struct knell_options)
+  uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are dropped, then 0 means all, as in the
+                     // kernel
+  uint32_t level;    // enum knell_level
+  uint32_t details;  // enum knell_details
+  int64_t latency_ns;  // how long an event may wait for company while many come; 0: every event at
+                       // once. A lone event never waits.
+  const char* via;      // "connector", "pidfd"; NULL or "auto": the best that works here
+  const char* durable;  // must be NULL: durable listeners need the daemon (-ENOTSUP)
+  size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
+                        // given: knell_stats
+};
+#define KNELL_OPTIONS_INIT \
+  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0}
+
+// -----------------------------------------------------------------------------------------------------
+// events
+
+struct knell_string {
+  const char* data;  // not NUL-terminated, any bytes; NULL: unknown
+  size_t size;       // bytes
+};
+
+enum knell_id_kind {
+  KNELL_ID_NONE = 0,   // unknown
+  KNELL_ID_START = 1,  // `start` is clock ticks since boot, as in /proc/PID/stat field 22
+  KNELL_ID_STAMP = 2   // the start could not be known; `start` is the CLOCK_MONOTONIC ns of the
+                       // event that told us
+};
+
+// Names a process for ever, where a pid is reused.
+struct knell_id {
+  uint32_t boot;  // the first 8 hex digits of the boot id
+  int32_t pid;
+  uint64_t start;
+  uint32_t kind;  // enum knell_id_kind
+};
+#define KNELL_ID_TEXT_BYTES 48  // 8 + 1 + 11 + 2 + 20 + NUL, rounded up
+
+enum knell_via {
+  KNELL_VIA_CONNECTOR = 1,
+  KNELL_VIA_BPF = 2,
+  KNELL_VIA_PIDFD = 3,
+  KNELL_VIA_PROC = 4,
+  KNELL_VIA_RECORDING = 5
+};
+enum knell_cause { KNELL_CAUSE_USER = 1, KNELL_CAUSE_KERNEL = 2, KNELL_CAUSE_OOM = 3 };
+
+// Which integers of an event hold a value; strings and ids say so themselves.
+#define KNELL_HAS_UID (UINT64_C(1) << 0)
+#define KNELL_HAS_GID (UINT64_C(1) << 1)
+#define KNELL_HAS_STATUS (UINT64_C(1) << 2)    // wait_status
+#define KNELL_HAS_DURATION (UINT64_C(1) << 3)  // duration_ns
+#define KNELL_HAS_KILLER (UINT64_C(1) << 4)    // killer_*
+#define KNELL_HAS_COUNT (UINT64_C(1) << 5)     // lost_count
+
+#define KNELL_FLAG_RECOVERED \
+  (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
+#define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)  // args were cut
+#define KNELL_FLAG_EXACT (UINT32_C(1) << 2)           // lost_count is exact, not an upper bound
+
+// One event. Fields of other types than its own are 0. docs and JSON use the same names.
+struct knell_event {
+  size_t size;           // sizeof(struct knell_event) of the library that made it
+  uint64_t has;          // KNELL_HAS_*
+  uint32_t type;         // one KNELL_EVENT_*
+  uint32_t flags;        // KNELL_FLAG_*
+  uint32_t via;          // enum knell_via
+  uint32_t exit_signal;  // exit, raw level: the signal the parent gets
+  uint64_t seq;          // rises by one per event of this handle, from 1
+  uint64_t mono_ns;      // the kernel's stamp, CLOCK_MONOTONIC
+  int64_t time_ns;       // the same instant, CLOCK_REALTIME ns since the epoch
+  uint64_t cookie;       // what knell_add() was given for this pid, else 0
+  struct knell_id id, parent_id;
+  int32_t pid, tid, ppid;  // process, thread, parent process; 0 parent: unknown
+  uint32_t uid, gid;       // real ids at the event
+  int32_t wait_status;     // exit: what wait(2) reports
+  uint64_t duration_ns;    // exit: life of the process
+  struct knell_string comm, parent_comm;
+  struct knell_string exe, cwd;
+  struct knell_string
+      args;  // the words, each ended by a NUL byte; knell_next_arg() steps through them
+  struct knell_string user;  // the name of uid
+  struct knell_string cgroup, unit, container_id;
+  struct {
+    int32_t pid;
+    uint32_t uid;
+    struct knell_string comm;
+    uint32_t cause;  // enum knell_cause
+  } killed_by;
+  // per type
+  struct knell_id child_id;              // fork
+  int32_t child_pid, child_tid;          // fork
+  uint32_t ruid, euid;                   // uid; gid: rgid, egid
+  int32_t tracer_pid;                    // ptrace; 0: detach
+  struct knell_string new_comm;          // comm
+  uint64_t lost_count;                   // lost
+  uint32_t lost_types;                   // lost: what may be missing, a mask
+  uint64_t lost_from_ns, lost_until_ns;  // lost: CLOCK_MONOTONIC
+  int64_t lost_from_time_ns, lost_until_time_ns;
+};
+
+// -------------------------------------------------------------------------------------------------
+// a listener
+
+struct knell_listener;  // one listener
+
+// Opens a listener: it hears of what happens from now on. `options` may be NULL. On success
+// *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -EPERM not allowed here;
+// -EPROTONOSUPPORT this kernel or namespace has no such events; -ENOTSUP `via` or `durable` is not
+// in this build; -EMFILE, -ENOMEM.
+KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
+
+// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended,
+// longer, shorter. Commas and repeated calls are alternatives, `!value` excludes, different keys
+// must all hold; a lost event passes all. Works at once, also for events not yet read. `k` may be
+// NULL: then the words are only checked. Errors: -EINVAL unknown key or value: knell_explain() says
+// what would be right; -ESRCH under: no such process.
+KNELL_API int knell_match(struct knell_listener* k, const char* key, const char* value);
+
+// Adds a process to those this listener hears of (with none added: all). `start` is its start in
+// clock ticks since boot, against pid reuse, or 0; `cookie` comes back in its events. O(1). Errors:
+// -ESRCH it is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE (via
+// pidfd); -ENOMEM.
+KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
+// Errors: -ENOENT it was not there. It leaves by itself when it has died.
+KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
+
+// Changes the mask, live: from here on other events come. Nothing that both masks want is lost by
+// it.
+KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
+
+// A descriptor to poll for POLLIN; it stays the same and belongs to the handle. Readable means:
+// call knell_read() now.
+KNELL_API int knell_fd(const struct knell_listener* k);
+
+// Up to `count` events, oldest first; 0: none now. They and all they point to are valid until the
+// next call with this handle. Never blocks. A hole in the stream is an event (KNELL_EVENT_LOST),
+// never an error. Errors: -EIO and others: the source broke, knell_explain() says how; what was
+// read before stays good.
+KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events, size_t count);
+
+struct knell_stats {
+  size_t size;               // set by the caller
+  uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked)
+  uint64_t received, shown;  // events from the kernel; events handed out
+  uint64_t lost;             // the kernel's count of what did not fit
+  uint64_t wakeups, drains;
+  uint64_t healed;                    // times the connector was found deaf and mended
+  uint64_t processes, process_bytes;  // remembered, and the memory it takes
+  uint64_t forgotten;                 // not remembered because the limit was reached
+  uint32_t kernel_mask;               // what the kernel is asked for
+  uint32_t kernel_filter;             // 1: the kernel's own filter is on
+};
+KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
+
+KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
+
+// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event is its exit;
+// strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on
+// (then also after it was reaped); where it is not, KNELL_HAS_STATUS is not set. An own child is
+// left to be reaped by the caller. Errors: -ESRCH no such process; -ETIMEDOUT; -ENOSYS before
+// Linux 5.3.
+KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
+
+// --------------------------------------------------------------------------------------------------
+// in words
+
+// The calling thread's last error from this library in one line; valid until its next call into it.
+// Never NULL.
+KNELL_API const char* knell_explain(void);
+
+// "exec,exit", "-comm", "nonzero": names to a mask. Errors: -EINVAL, with the nearest right name in
+// knell_explain().
+KNELL_API int knell_events_parse(const char* text, uint32_t* ret_mask);
+// A mask in names, comma-separated. Like snprintf: returns the length without NUL, writes at most
+// `size` bytes.
+KNELL_API ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size);
+KNELL_API const char* knell_type_name(uint32_t type);  // "exit", ...; "unknown"
+
+// One JSON object (docs: the fields), no newline. Like snprintf.
+KNELL_API ssize_t knell_event_json(const struct knell_event* event, char* buffer, size_t size);
+// How a process ended: "exit 1", "SIGSEGV core", "SIGKILL oom", "unknown". Like snprintf.
+KNELL_API ssize_t knell_event_ended(const struct knell_event* event, char* buffer, size_t size);
+// An id as text, `boot-pid-start` or `boot-pid-x<stamp>`; "" for none. Like snprintf.
+KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t size);
+// Bytes made safe for a terminal or JSON: valid UTF-8 stays, others and controls become \xff. Like
+// snprintf.
+KNELL_API ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size);
+
+// The word of event->args after `previous` ({NULL, 0}: the first). data is NULL after the last.
+static inline struct knell_string knell_next_arg(const struct knell_event* event,
+                                                 struct knell_string previous) {
+  struct knell_string word = {NULL, 0};
+  const char* p = previous.data ? previous.data + previous.size + 1 : event->args.data;
+  const char* end = event->args.data ? event->args.data + event->args.size : NULL;
+  if (p == NULL || p >= end) return word;
+  word.data = p;
+  while (p < end && *p != '\0') p++;
+  word.size = (size_t)(p - word.data);
+  return word;
+}
+
+// ----------------------------------------------------------------------------------------------------
+// doctor
+
+enum knell_finding_level {
+  KNELL_FINDING_OK = 0,
+  KNELL_FINDING_WARN = 1,
+  KNELL_FINDING_NO = 2,
+  KNELL_FINDING_NOTE = 3
+};
+struct knell_finding {
+  size_t size;
+  uint32_t level;       // enum knell_finding_level
+  const char* subject;  // "connector", "buffer", ...
+  const char* text;
+  const char* mend;  // what would help; "" where nothing is wrong or nothing helps
+};
+// Looks at this machine and this user, and calls `on_finding` for each thing found, in the order to
+// be read; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns 0
+// when something can be observed here, else -ENOTSUP.
+KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
+
+KNELL_API const char* knell_version(void);  // "0.1.0"
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell for C++20: a thin, header-only face over <knell/knell.h>. Threads, lifetimes and errors are
+// as told there. Nothing throws; what can fail returns std::error_code, and knell_explain() has the
+// words.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace knell {
+
+inline std::string_view view(const knell_string& s) {
+  return s.data ? std::string_view(s.data, s.size) : std::string_view();
+}
+
+// The words of an event's args; empty when they are not known (event.args.data is null then).
+inline std::vector<std::string_view> args(const knell_event& event) {
+  std::vector<std::string_view> words;
+  for (knell_string w = knell_next_arg(&event, {nullptr, 0}); w.data; w = knell_next_arg(&event, w))
+    words.push_back(view(w));
+  return words;
+}
+
+namespace internal {
+// Calls an snprintf-like function with a buffer that fits.
+template <class F>
+std::string text(F fill) {
+  std::string out(256, '\0');
+  for (;;) {
+    const ssize_t n = fill(out.data(), out.size() + 1);
+    if (n < 0) return {};
+    const bool fits = static_cast<size_t>(n) <= out.size();
+    out.resize(static_cast<size_t>(n));
+    if (fits) return out;
+  }
+}
+inline std::error_code code(ssize_t result) {
+  return result < 0 ? std::error_code(static_cast<int>(-result), std::generic_category())
+                    : std::error_code();
+}
+}  // namespace internal
+
+inline std::string json(const knell_event& e) {
+  return internal::text([&](char* p, size_t n) { return knell_event_json(&e, p, n); });
+}
+inline std::string ended(const knell_event& e) {
+  return internal::text([&](char* p, size_t n) { return knell_event_ended(&e, p, n); });
+}
+inline std::string text(const knell_id& id) {
+  return internal::text([&](char* p, size_t n) { return knell_id_text(&id, p, n); });
+}
+inline std::string printable(std::string_view bytes) {
+  return internal::text(
+      [&](char* p, size_t n) { return knell_printable(bytes.data(), bytes.size(), p, n); });
+}
+inline std::string events_text(uint32_t mask) {
+  return internal::text([&](char* p, size_t n) { return knell_events_text(mask, p, n); });
+}
+
+struct Options : knell_options {
+  Options() : knell_options KNELL_OPTIONS_INIT {}
+};
+
+// One listener. Move-only.
+class Listener {
+ public:
+  Listener() = default;
+  // Empty on failure, with `error` set.
+  static Listener open(const knell_options& options, std::error_code& error) {
+    knell_listener* handle = nullptr;
+    error = internal::code(knell_open(&options, &handle));
+    return Listener(handle);
+  }
+  explicit operator bool() const { return handle_ != nullptr; }
+  knell_listener* get() const { return handle_.get(); }
+  int fd() const { return knell_fd(get()); }
+  [[nodiscard]] std::error_code match(const std::string& key, const std::string& value) {
+    return internal::code(knell_match(get(), key.c_str(), value.c_str()));
+  }
+  [[nodiscard]] std::error_code add(pid_t pid, uint64_t start = 0, uint64_t cookie = 0) {
+    return internal::code(knell_add(get(), pid, start, cookie));
+  }
+  [[nodiscard]] std::error_code remove(pid_t pid) {
+    return internal::code(knell_remove(get(), pid));
+  }
+  [[nodiscard]] std::error_code set_events(uint32_t mask) {
+    return internal::code(knell_set_events(get(), mask));
+  }
+  // Up to events.size() events, valid until the next call with this listener; empty when none are
+  // waiting.
+  std::span<const knell_event*> read(std::span<const knell_event*> events, std::error_code& error) {
+    const ssize_t n = knell_read(get(), events.data(), events.size());
+    error = internal::code(n);
+    return events.first(n < 0 ? 0 : static_cast<size_t>(n));
+  }
+  knell_stats stats() const {
+    knell_stats s{};
+    s.size = sizeof s;
+    (void)knell_get_stats(get(), &s);
+    return s;
+  }
+
+ private:
+  struct Close {
+    void operator()(knell_listener* k) const { knell_close(k); }
+  };
+  explicit Listener(knell_listener* handle) : handle_(handle) {}
+  std::unique_ptr<knell_listener, Close> handle_;
+};
+
+}  // namespace knell

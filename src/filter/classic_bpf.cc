@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "filter/classic_bpf.h"
+
+#include <arpa/inet.h>
+
+#include "filter/rule.h"
+
+// Offsets count from the netlink header: 16 of it and 20 of cn_msg stand before the event. A word
+// is loaded as big-endian while the fields are the machine's, so constants are turned around
+// instead.
+namespace knell::filter {
+namespace {
+
+constexpr uint32_t kWhat = 36;
+constexpr uint32_t kExitCode = 60;
+constexpr uint32_t kAccept = UINT32_MAX, kDrop = 0;
+
+sock_filter load(uint32_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset); }
+sock_filter done(uint32_t verdict) { return BPF_STMT(BPF_RET | BPF_K, verdict); }
+// Skips `no` instructions unless the loaded word equals, or shares a bit with, `value`.
+sock_filter unless_equal(uint32_t value, uint8_t no) {
+  return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(value), 0, no);
+}
+sock_filter unless_any(uint32_t bits, uint8_t no) {
+  return BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(bits), 0, no);
+}
+
+}  // namespace
+
+std::vector<sock_filter> connector_filter(uint32_t mask, bool acks) {
+  mask = normalise(mask);
+  if (mask == KNELL_EVENT_ALL && acks) return {};
+  std::vector<sock_filter> program;
+  program.push_back(load(kWhat));
+  program.push_back(unless_equal(KNELL_EVENT_NONE, 1));
+  program.push_back(done(acks ? kAccept : kDrop));
+  if (mask == KNELL_EVENT_ALL) {
+    program.push_back(done(kAccept));  // types still unknown to us too
+    return program;
+  }
+  const bool nonzero_only =
+      (mask & KNELL_EVENT_NONZERO_EXIT) != 0 && (mask & KNELL_EVENT_EXIT) == 0;
+  if (nonzero_only) {
+    program.push_back(unless_equal(KNELL_EVENT_EXIT, 4));
+    program.push_back(load(kExitCode));
+    program.push_back(unless_equal(0, 1));
+    program.push_back(done(kDrop));
+    program.push_back(done(kAccept));
+  }
+  program.push_back(unless_any(mask & ~KNELL_EVENT_NONZERO_EXIT, 1));
+  program.push_back(done(kAccept));
+  program.push_back(done(kDrop));
+  return program;
+}
+
+std::vector<sock_filter> only_acks_filter() {
+  return {load(kWhat), unless_equal(KNELL_EVENT_NONE, 1), done(kAccept), done(kDrop)};
+}
+
+}  // namespace knell::filter

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/cn_proc.h>
+
+#include <cstdint>
+
+#include "event/event.h"
+#include "event/raw.h"
+
+namespace knell::filter {
+
+// What EXIT and NONZERO_EXIT mean together.
+enum class Rule {
+  kReleased,  // every released kernel: EXIT+NONZERO_EXIT is every exit
+  kV6,  // the patch as first posted: NONZERO_EXIT wins, an exit with 0 is dropped although EXIT is
+        // set
+};
+
+// Unknown bits are dropped, then 0 means ALL: what the kernel makes of a requested mask.
+constexpr uint32_t normalise(uint32_t mask) {
+  mask &= KNELL_EVENT_ALL;
+  return mask == 0 ? KNELL_EVENT_ALL : mask;
+}
+
+// Whether a listener with `mask` gets an event: the kernel's decision, bit for bit, acks included
+// (what == 0: only under ALL). Two things the kernel never sees: an exit whose status is unknown
+// counts as non-zero, better one too many; and `lost` always passes.
+constexpr bool passes(Rule rule, uint32_t mask, uint32_t what, uint32_t exit_code,
+                      bool status_known = true) {
+  mask = normalise(mask);
+  const bool nonzero = what == KNELL_EVENT_EXIT && (exit_code != 0 || !status_known);
+  const uint32_t bits = what | (nonzero ? KNELL_EVENT_NONZERO_EXIT : 0);
+  uint32_t wanted = mask | KNELL_EVENT_LOST;
+  if (rule == Rule::kV6 && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) wanted &= ~KNELL_EVENT_EXIT;
+  return mask == KNELL_EVENT_ALL || (wanted & bits) != 0;
+}
+
+inline bool passes(Rule rule, uint32_t mask, const event::Raw& raw) {
+  return passes(rule, mask, raw.what, raw.what == KNELL_EVENT_EXIT ? raw.u.exit.code : 0);
+}
+
+inline bool passes(Rule rule, uint32_t mask, const knell_event& event) {
+  return passes(rule, mask, event.type, static_cast<uint32_t>(event.wait_status),
+                (event.has & KNELL_HAS_STATUS) != 0);
+}
+
+}  // namespace knell::filter

@@ -1,0 +1,26 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/connector/loss.h"
+
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include <array>
+
+namespace knell::source {
+
+uint64_t LossCounter::take() {
+  const uint32_t count = read().drops - taken_;  // the kernel's counter wraps, and so does this
+  taken_ += count;
+  total_ += count;
+  return count;
+}
+
+LossCounter::Reading LossCounter::read() const {
+  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t size = sizeof memory;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, memory.data(), &size) != 0) return {};
+  return {memory[SK_MEMINFO_DROPS], memory[SK_MEMINFO_RMEM_ALLOC]};
+}
+
+}  // namespace knell::source

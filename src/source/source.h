@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "event/raw.h"
+
+namespace knell::source {
+
+// Where a source puts what it read. Called only from within drain(); references die with the call.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // An event at thread level, or a hole (what == KNELL_EVENT_LOST) in the place in the stream where
+  // it is.
+  virtual void on_raw(const event::Raw& raw) = 0;
+  // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
+  virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
+};
+
+// What a source is asked for: never more than the listeners' joined interest.
+struct Wanted {
+  uint32_t mask =
+      0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, never less
+};
+
+// What a source can do here, for the plan and for people.
+struct Capabilities {
+  uint32_t types = 0;  // the event types it can give
+  bool kernel_filter =
+      false;  // an event nobody asked for is dropped before it is queued by the kernel's own filter
+  uint64_t buffer_bytes = 0;  // room the kernel gave, as it counts
+};
+
+struct Counters {
+  uint64_t received = 0;  // events read
+  uint64_t lost = 0;      // the kernel's own count
+  uint64_t healed = 0;    // times found deaf and mended
+};
+
+enum class Drained {
+  kEmpty,  // nothing was there
+  kSome,   // something was read, and the source was left empty
+  kMore    // stopped at the caller's bound: there may be more
+};
+
+// One subscription to a kernel's process events. Not thread-safe. Lifecycle:
+//   create() -> want() any number of times -> { poll fd(); drain() }* -> destructor
+class Source {
+ public:
+  virtual ~Source() = default;
+  // Changes what comes, live. Nothing wanted before and after is lost by it.
+  [[nodiscard]] virtual Result<void> want(const Wanted& wanted) = 0;
+  // Readable when there is something to drain. Stays the same for the source's life.
+  virtual int fd() const = 0;
+  // Reads up to `bound` events without blocking. Errors: the source is broken for good.
+  [[nodiscard]] virtual Result<Drained> drain(Sink& sink, size_t bound) = 0;
+  // To be called every few seconds: finds out whether events still come, mends it where it can, and
+  // tells the sink of the hole (a lost event without a count). Errors: events come no more and it
+  // could not be mended.
+  [[nodiscard]] virtual Result<void> check_health(Sink& sink) = 0;
+  virtual Capabilities capabilities() const = 0;
+  virtual Counters counters() const = 0;
+};
+
+}  // namespace knell::source

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "watch/process_table.h"
+
+namespace knell::watch {
+
+// An event and all it points to. Lives until the batch is cleared, whatever becomes of the
+// process's table entry.
+struct Slot {
+  knell_event event{};
+  Comm comm{}, parent_comm{}, new_comm{};
+  std::shared_ptr<const Image> image;
+  std::shared_ptr<const Cgroup> cgroup;
+  std::shared_ptr<const std::string> user;
+  bool ready = false;  // false: reserved for an exit not yet judged, or given up
+};
+
+// The events of one drain, in the order of the stream. A slot can be reserved at the place where an
+// exit was seen and filled when it is known whether the process is over. Room for a fixed number,
+// taken once.
+class Batch {
+ public:
+  explicit Batch(size_t capacity) : slots_(capacity) {}
+
+  size_t room() const { return slots_.size() - used_; }
+  bool empty() const { return used_ == 0; }
+  // The next slot, blank; the caller has checked room(). Pointers stay good until clear().
+  Slot* reserve() {
+    KNELL_CHECK(room() > 0);
+    return &slots_[used_++];
+  }
+  // Takes back the slot just reserved.
+  void give_back(const Slot* slot) {
+    KNELL_CHECK(used_ > 0 && slot == &slots_[used_ - 1]);
+    slots_[--used_] = Slot();
+  }
+  void clear() {
+    while (used_ > 0) slots_[--used_] = Slot();
+  }
+  size_t size() const { return used_; }
+  Slot& operator[](size_t i) { return slots_[i]; }
+
+ private:
+  std::vector<Slot> slots_;
+  size_t used_ = 0;
+};
+
+}  // namespace knell::watch

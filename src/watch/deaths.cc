@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// When is a process over, and with what status?
+//
+// The kernel tells of each thread's EXIT, in an order that is not quite the order of deaths, and an
+// EXIT of the leader (thread id == process id) is no sign of the process's end: the leader may
+// leave first and a worker fail later, and a worker that calls exec takes over the leader's id
+// after a false death of it. With zero exits filtered out (the mask NONZERO_EXIT) a leader that
+// left early is not even heard of. So an EXIT only makes us look:
+//
+//   note()    an EXIT came. A slot in the stream is kept at its place.
+//   judge()   at the end of the drain, each noted process is felt for a pulse, through a pidfd,
+//   which becomes readable
+//             when the last thread is gone. ESRCH: reaped, so over. Readable: over. Else it lives
+//             on: the slot is given up, the pidfd is kept and watched, and the next EXIT, or its
+//             death, makes us look again.
+//   finish()  between judge() and finish() the source is read once more: the connector sends a
+//   thread's EXIT a moment
+//             after the pidfd became readable, and the last words of a crash may carry the core
+//             bit.
+//
+// The status. All threads killed by exit_group() or a signal carry the same code, and only the
+// crashing one the core bit; threads that left one by one carry their own, and the last one's
+// counts. Where all codes agree they are the answer. Where they do not, or the process outlived an
+// EXIT, the kernel is asked: PIDFD_GET_INFO after the reap, /proc/PID/stat field 52 before it.
+// Where it cannot be asked any more, the last EXIT's code is told, with the core bit if any thread
+// had it. One case cannot be seen: zero exits filtered out, one thread's raw SYS_exit(5) and then
+// exit_group(0) of another, both before we could look.
+//
+// An EXIT may still come after its process was told to be over. It is recognised by its stamp:
+// within kLateNs of the end, and not a second EXIT of the leader, which only another process with
+// the same pid could send. Pids go round, so that other process cannot come sooner than a whole
+// round of pids takes (measured: 330 ms for 32768 of them).
+#include "watch/deaths.h"
+
+namespace knell::watch {
+namespace {
+
+constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the quickest round of pids
+constexpr uint32_t kCore = 0x80;           // WCOREFLAG
+
+}  // namespace
+
+Deaths::Note Deaths::note(const event::Raw& exit, Dying** ret_dying) {
+  const bool leader = exit.tid == exit.pid;
+  if (const Late* late = late_.find(exit.pid)) {
+    if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return Note::kLate;
+    late_.erase(exit.pid);
+  }
+  // While zero exits come, the leader's always does, so a worker alone can wait for it, unless it
+  // brings news.
+  Dying* known = dying_.find(exit.pid);
+  if (known == nullptr && !leader && !zeros_filtered_ && exit.u.exit.code == 0)
+    return Note::kUnimportant;
+  if (known == nullptr) known = dying_.emplace(exit.pid).first;
+  Dying& dying = *known;
+  if (dying.first_ns == 0)
+    dying.first_ns = exit.stamp_ns;
+  else
+    dying.mixed |= ((dying.code ^ exit.u.exit.code) & ~kCore) != 0;
+  dying.last_ns = exit.stamp_ns;
+  dying.code = exit.u.exit.code;
+  dying.core |= (exit.u.exit.code & kCore) != 0;
+  dying.leader |= leader;
+  dying.threads |= !leader;
+  if (leader) {
+    dying.signal = exit.u.exit.signal;
+    dying.parent = exit.u.exit.parent_pid;
+  }
+  *ret_dying = &dying;
+  if (!dying.leader && !zeros_filtered_) return Note::kUnimportant;
+  note_again(exit.pid, dying);
+  return Note::kNew;
+}
+
+void Deaths::note_again(int32_t pid, Dying& dying) {
+  if (dying.noted) return;
+  dying.noted = true;
+  noted_.push_back(pid);
+}
+
+size_t Deaths::judge(size_t most) {
+  size_t dead = 0;
+  std::vector<int32_t> now;
+  now.swap(noted_);
+  for (const int32_t pid : now) {
+    Dying* dying = dying_.find(pid);
+    if (dying == nullptr || !dying->noted || dying->dead) continue;
+    if (dying->slot == nullptr && most == 0) {
+      noted_.push_back(pid);
+      continue;
+    }
+    if (dying->slot == nullptr) --most;
+    dying->noted = false;
+    if (examine(pid, *dying)) ++dead;
+  }
+  return dead;
+}
+
+bool Deaths::examine(int32_t pid, Dying& dying) {
+  switch (pulse_.feel(pid, dying.first_ns, dying.pidfd)) {
+    case Pulse::Sign::kGone:
+    case Pulse::Sign::kDead:
+      dying.zero_after = dying.outlived && dying.slot == nullptr && zeros_filtered_;
+      dying.dead = true;
+      dead_.push_back(pid);
+      return true;
+    case Pulse::Sign::kAlive:
+      dying.outlived = true;
+      dying.slot = nullptr;
+      keep_watching(pid, dying);
+      return false;
+    case Pulse::Sign::kUnsure:
+      dying.slot = nullptr;
+      return false;
+  }
+  return false;
+}
+
+void Deaths::keep_watching(int32_t pid, Dying& dying) {
+  if (!dying.watched && watched_ < most_watched_ && dying.pidfd &&
+      pulse_.watch(pid, dying.pidfd.get())) {
+    dying.watched = true;
+    ++watched_;
+  }
+  if (!dying.watched) dying.pidfd.reset();  // the sweep looks at it
+}
+
+void Deaths::drop(int32_t pid) {
+  const Dying* dying = dying_.find(pid);
+  if (dying == nullptr) return;
+  if (dying->watched) --watched_;
+  dying_.erase(pid);
+}
+
+int32_t Deaths::told_status(const Dying& dying) {
+  return static_cast<int32_t>(dying.code | (dying.core ? kCore : 0));
+}
+
+std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
+  const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
+  if (agree && (dying.leader || !dying.pidfd)) return told_status(dying);
+  if (const auto known = pulse_.status(pid, dying.pidfd)) return known;
+  if (dying.zero_after) return 0;
+  if (dying.first_ns == 0) return std::nullopt;
+  return told_status(dying);
+}
+
+void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
+  if (dying.first_ns != 0) {
+    const uint64_t until = dying.last_ns + kLateNs;
+    while (!late_order_.empty() && late_order_.front().second < dying.last_ns) {
+      const auto [old, old_until] = late_order_.front();
+      late_order_.pop_front();
+      if (const Late* late = late_.find(old); late != nullptr && late->until_ns == old_until)
+        late_.erase(old);
+    }
+    *late_.emplace(pid).first = Late{until, dying.leader};
+    late_order_.emplace_back(pid, until);
+  }
+  drop(pid);
+}
+
+void Deaths::woken(int32_t pid) {
+  if (Dying* dying = dying_.find(pid)) note_again(pid, *dying);
+}
+
+void Deaths::follow(int32_t pid, UniqueFd pidfd) {
+  const auto [dying, made] = dying_.emplace(pid);
+  if (!made) return;
+  dying->pidfd = std::move(pidfd);
+  note_again(pid, *dying);
+}
+
+void Deaths::sweep(size_t count) {
+  dying_.sweep(count, [&](int32_t pid, Dying& dying) {
+    if (!dying.pidfd) note_again(pid, dying);
+    return false;
+  });
+}
+
+}  // namespace knell::watch

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/pid_map.h"
+#include "base/unique_fd.h"
+#include "event/raw.h"
+#include "watch/batch.h"
+
+namespace knell::watch {
+
+// What can be asked of a process that showed signs of dying. A seam: tests answer by hand.
+class Pulse {
+ public:
+  virtual ~Pulse() = default;
+  enum class Sign {
+    kGone,  // reaped, or never there
+    kDead,  // all its threads are dead, not reaped yet
+    kAlive,
+    kUnsure  // could not be told (no descriptors left): ask again
+  };
+  // `pidfd` is used when it is there, and left open by kAlive. A pid in use again by a process that
+  // began after `before_ns` (CLOCK_MONOTONIC) counts as kGone.
+  virtual Sign feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) = 0;
+  // The status that wait reports, for one found kGone or kDead; nullopt: nobody knows.
+  virtual std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) = 0;
+  // Has Deaths::woken(pid) called when it dies. False: it cannot.
+  virtual bool watch(int32_t pid, int pidfd) = 0;
+  // Whether there is such a process, dead or alive; a quick look at the pid alone.
+  virtual bool exists(int32_t pid) = 0;
+};
+
+// One process of which some thread has exited.
+struct Dying {
+  uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
+  uint32_t code = 0;                   // of its last EXIT
+  uint32_t signal = 0;
+  int32_t parent = 0;     // as the leader's EXIT told; 0: it did not
+  Slot* slot = nullptr;   // in the stream, where its last EXIT was
+  UniqueFd pidfd;         // held while it lives on
+  bool noted = false;     // to be judged at the end of this drain
+  bool dead = false;      // judged: over
+  bool leader = false;    // the leader's EXIT was seen
+  bool threads = false;   // some other thread's was
+  bool mixed = false;     // not all with the same code
+  bool core = false;      // some thread wrote a core
+  bool outlived = false;  // it was seen alive after an EXIT
+  bool watched = false;   // Deaths::woken() will be called
+  bool zero_after =
+      false;  // it died with no EXIT seen since: they are filtered out, so its status is 0
+};
+
+// Decides when a process is over, and with what status, from the EXITs of its threads; see
+// deaths.cc.
+class Deaths {
+ public:
+  struct Over {
+    int32_t pid;
+    Dying& dying;
+    std::optional<int32_t> status;
+  };
+
+  // `zeros_filtered`: EXITs with code 0 do not come.
+  // `most_watched`: how many descriptors may be held; processes beyond are looked at by the sweep.
+  Deaths(Pulse& pulse, bool zeros_filtered, size_t most_watched)
+      : pulse_(pulse), zeros_filtered_(zeros_filtered), most_watched_(most_watched) {}
+  void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
+
+  enum class Note {
+    kNew,         // keep a slot for it: dying->slot
+    kLate,        // of a process already told to be over
+    kUnimportant  // a thread of a process whose leader's EXIT is still to come
+  };
+  // An EXIT. Sure ends, known to the process table, need not come here at all.
+  Note note(const event::Raw& exit, Dying** ret_dying);
+
+  Dying* find(int32_t pid) { return dying_.find(pid); }
+  // It is told, or it lives after all (it exec'ed); EXITs with this pid are news again.
+  void forget(int32_t pid) {
+    drop(pid);
+    late_.erase(pid);
+  }
+
+  // Looks at what was noted, of that without a slot at `most`; the rest waits for the next call.
+  // Returns how many were found dead: read the source once more for their last words, then call
+  // finish().
+  size_t judge(size_t most);
+  // Tells those found dead. `over(Over)` must not call back into this object.
+  template <class F>
+  void finish(F over) {
+    for (const int32_t pid : dead_) {
+      Dying* dying = dying_.find(pid);
+      if (dying == nullptr || !dying->dead) continue;
+      over(Over{pid, *dying, status_of(pid, *dying)});
+      lay_to_rest(pid, *dying);
+    }
+    dead_.clear();
+  }
+  // What its EXITs alone say.
+  static int32_t told_status(const Dying& dying);
+  bool anything_noted() const { return !noted_.empty(); }
+
+  // A watched process died.
+  void woken(int32_t pid);
+  // Takes care of a process that somebody asked for although it may be dead already.
+  void follow(int32_t pid, UniqueFd pidfd);
+  // Looks again at up to `count` of those that could not be told or watched.
+  void sweep(size_t count);
+  size_t size() const { return dying_.size(); }
+
+ private:
+  std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
+  void lay_to_rest(int32_t pid, const Dying& dying);
+  void note_again(int32_t pid, Dying& dying);
+  bool examine(int32_t pid, Dying& dying);
+  void keep_watching(int32_t pid, Dying& dying);
+  void drop(int32_t pid);
+
+  struct Late {
+    uint64_t until_ns = 0;
+    bool leader = false;  // its EXIT has come: another is another process's
+  };
+
+  Pulse& pulse_;
+  bool zeros_filtered_;
+  size_t most_watched_;
+  size_t watched_ = 0;
+  PidMap<Dying> dying_;
+  std::vector<int32_t> noted_, dead_;
+  PidMap<Late> late_;
+  std::deque<std::pair<int32_t, uint64_t>> late_order_;
+};
+
+}  // namespace knell::watch

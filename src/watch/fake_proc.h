@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+
+#include "watch/proc_reader.h"
+
+namespace knell::watch {
+
+// For tests: a /proc tree written as one nested initializer, made real in a folder of its own.
+struct FakeProcess {
+  int ppid = 1;
+  uint64_t start = 0;  // clock ticks
+  std::string comm = "test";
+  std::string cmdline = "";  // with its NUL bytes
+  int threads = 1;
+  unsigned uid = 0;
+  std::string cgroup = "0::/test.service\n";
+  std::string exe = "/bin/test";
+};
+
+class FakeProc {
+ public:
+  explicit FakeProc(const std::map<int, FakeProcess>& processes = {}) {
+    std::string name = std::filesystem::temp_directory_path() / "knell-proc-XXXXXX";
+    root_ = ::mkdtemp(name.data());
+    for (const auto& [pid, process] : processes) add(pid, process);
+  }
+  ~FakeProc() { std::filesystem::remove_all(root_); }
+  FakeProc(const FakeProc&) = delete;
+  FakeProc& operator=(const FakeProc&) = delete;
+
+  void add(int pid, const FakeProcess& p) {
+    const auto dir = root_ / std::to_string(pid);
+    std::filesystem::create_directories(dir);
+    std::string stat = std::to_string(pid) + " (" + p.comm + ") S " + std::to_string(p.ppid);
+    for (int field = 5; field < 20; ++field) stat += " 0";
+    stat += " " + std::to_string(p.threads) + " 0 " + std::to_string(p.start);
+    for (int field = 23; field <= 52; ++field) stat += " 0";
+    std::ofstream(dir / "stat") << stat << "\n";
+    std::ofstream(dir / "cmdline") << p.cmdline;
+    std::ofstream(dir / "cgroup") << p.cgroup;
+    const std::string uid = std::to_string(p.uid);
+    std::ofstream(dir / "status") << "Name:\tx\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
+                                  << "\t7\t7\t7\n";
+    std::filesystem::remove(dir / "exe");
+    std::filesystem::create_symlink(p.exe, dir / "exe");
+    std::filesystem::remove(dir / "cwd");
+    std::filesystem::create_symlink("/tmp", dir / "cwd");
+  }
+  void remove(int pid) { std::filesystem::remove_all(root_ / std::to_string(pid)); }
+  ProcReader reader() const { return *ProcReader::open(root_.c_str()); }
+
+ private:
+  std::filesystem::path root_;
+};
+
+}  // namespace knell::watch

@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/pid_map.h"
+#include "filter/predicate.h"
+#include "watch/proc_reader.h"
+
+namespace knell::watch {
+
+// Who is under whom: for each root asked about, the processes whose chain of parents at birth leads
+// to it. A process stays inside when it is reparented; one whose link to the root died before knell
+// started cannot be known. Costs nothing for processes that are under no root, and 16 bytes for
+// each that is.
+class Lineage : public filter::Ancestry {
+ public:
+  static constexpr size_t kMostRoots = 63;  // one bit each, and kMissing
+
+  // From now on follows `root`. False when there are kMostRoots already. scan() then finds who is
+  // below it already.
+  bool follow(int32_t root);
+  bool idle() const { return roots_.empty(); }
+
+  void born(int32_t pid, int32_t parent);
+  void gone(int32_t pid) { inside_.erase(pid); }
+  // Reads /proc until a pass adds nothing, so that what was forked meanwhile is found too; forks
+  // still queued are told to born() later and change nothing that is known.
+  void scan(const ProcReader& proc);
+
+  uint64_t roots_of(int32_t pid) const;
+  // Overrides what is known of the process an event is about: a dead one's place in the tree may be
+  // taken already.
+  bool inside(int32_t root, const knell_event& event) const override;
+
+  // Forgets those of up to `count` entries that `is_gone(pid)` in two sweeps, as Memory::sweep()
+  // does.
+  template <class F>
+  void sweep(size_t count, F is_gone) {
+    inside_.sweep(count, [&](int32_t pid, uint64_t& bits) {
+      const bool gone = is_gone(pid);
+      const bool before = (bits & kMissing) != 0;
+      bits = gone ? bits | kMissing : bits & ~kMissing;
+      return gone && before;
+    });
+  }
+  size_t size() const { return inside_.size(); }
+  size_t cells() const { return inside_.cells(); }
+
+ private:
+  static constexpr uint64_t kMissing = uint64_t{1} << 63;  // not found by the last sweep
+  std::vector<int32_t> roots_;
+  PidMap<uint64_t> inside_;
+};
+
+}  // namespace knell::watch

@@ -1,0 +1,301 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The kernel's events are pids and a status; people want to know what that was. By the time an exit
+// is read its /proc folder is gone, so what it will tell has to be remembered while it lives:
+//
+//   fork   the child is what its parent is: same program, arguments, name, user, cgroup. Nothing is
+//   read. exec   the program is read from /proc at once, arguments first. Gone already: those
+//   fields become unknown, since
+//          what was inherited is not true any more.
+//   comm, uid, gid   change the entry.
+//
+// Start times. An id holds the start in clock ticks, exactly as /proc has it. The fork's stamp
+// comes some microseconds after the kernel took the start, so its tick is the start's tick unless a
+// tick fell between; within kStartMarginNs after a tick the number is read from /proc, and where
+// that fails the id says it does not know (x<stamp>).
+//
+// Pids are reused. An entry is used for an event only if it was born before it; an entry read from
+// /proc after an event was queued may be a later process's, and its start tells.
+#include "watch/memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace knell::watch {
+namespace {
+
+// Far more than the kernel takes from the start time to the fork event unless it is preempted there
+// for this long.
+constexpr uint64_t kStartMarginNs = 1'000'000;
+
+knell_string view_of(const Comm& comm) {
+  const size_t size = ::strnlen(comm.data(), comm.size());
+  return size == 0 ? knell_string{nullptr, 0} : knell_string{comm.data(), size};
+}
+
+knell_string view_of(const std::string& text) {
+  return text.empty() ? knell_string{nullptr, 0} : knell_string{text.data(), text.size()};
+}
+
+}  // namespace
+
+void Memory::read_all(uint64_t now_ns) {
+  if (!on()) return;
+  for (const int32_t pid : proc_.pids()) {
+    const Process* known = table_.find(pid);
+    if (known != nullptr && known->start_kind == KNELL_ID_START) {
+      const ProcFolder folder = proc_.folder(pid);
+      const auto stat = folder ? folder.stat() : std::nullopt;
+      if (stat && stat->start == known->start) {
+        table_.find(pid)->read_ns = now_ns;
+        continue;
+      }
+    }
+    Process* process = table_.make(pid);
+    if (process == nullptr) continue;
+    process->read_ns = now_ns;
+    if (!read(*process, now_ns)) table_.erase(pid);
+  }
+  // Who was not met is gone: heard of by nobody, in the hole.
+  std::vector<int32_t> gone;
+  table_.for_each([&](const Process& process) {
+    if (process.read_ns != now_ns) gone.push_back(process.pid);
+  });
+  for (const int32_t pid : gone) table_.erase(pid);
+}
+
+void Memory::born(const event::Raw& fork) {
+  if (!on()) return;
+  const Process* known = table_.find(fork.pid);
+  if (known != nullptr && known->read_ns > fork.stamp_ns && known->start_kind == KNELL_ID_START) {
+    // Read from /proc while this fork was still queued: the same process, or one born later still.
+    const uint64_t start = time_.ticks(fork.stamp_ns);
+    if (known->start + 1 >= start) return;
+  }
+  const Process* parent = table_.find(fork.u.fork.parent_pid);
+  const bool parent_known = parent != nullptr && parent->born_ns <= fork.stamp_ns;
+  Process* child = table_.make(fork.pid);
+  if (child == nullptr) return;
+  if (!parent_known && read(*child, fork.stamp_ns)) {
+    child->ppid = fork.u.fork.parent_pid;
+    child->born_ns = fork.stamp_ns;
+    return;  // its threads may have been missed: not all_threads_seen
+  }
+  inherit(*child, fork);
+}
+
+void Memory::inherit(Process& child, const event::Raw& fork) {
+  child.ppid = fork.u.fork.parent_pid;
+  child.born_ns = fork.stamp_ns;
+  child.all_threads_seen = true;
+  if (const Process* parent = at(child.ppid, fork.stamp_ns)) {
+    child.parent_start = parent->start;
+    child.parent_start_kind = parent->start_kind;
+    child.parent_comm = parent->comm;
+    child.comm = parent->comm;
+    child.uid = parent->uid;
+    child.gid = parent->gid;
+    child.has_ids = parent->has_ids;
+    child.image = parent->image;
+    child.cgroup = parent->cgroup;
+  }
+  set_start(child, fork.stamp_ns);
+}
+
+void Memory::set_start(Process& process, uint64_t fork_ns) {
+  if (time_.boottime_ns(fork_ns) % Timebase::kTickNs >= kStartMarginNs) {
+    process.start = time_.ticks(fork_ns);
+    process.start_kind = KNELL_ID_START;
+    return;
+  }
+  process.start = fork_ns;
+  process.start_kind = KNELL_ID_STAMP;
+  const ProcFolder folder = proc_.folder(process.pid);
+  const auto stat = folder ? folder.stat() : std::nullopt;
+  if (!stat || stat->start > time_.ticks(fork_ns) || stat->start + 1 < time_.ticks(fork_ns)) return;
+  process.start = stat->start;
+  process.start_kind = KNELL_ID_START;
+}
+
+// Reads a process we know nothing of. False: there is none, or it began after `not_after_ns`.
+bool Memory::read(Process& process, uint64_t not_after_ns) {
+  const ProcFolder folder = proc_.folder(process.pid);
+  if (!folder) return false;
+  read_program(process, folder);
+  const auto stat = folder.stat();
+  if (!stat || stat->start > time_.ticks(not_after_ns)) return false;
+  process.ppid = stat->ppid;
+  process.comm = stat->comm;
+  process.threads = static_cast<uint32_t>(std::max(stat->threads, 1));
+  process.start = stat->start;
+  process.start_kind = KNELL_ID_START;
+  process.born_ns = time_.mono_of_ticks(stat->start);
+  if (const auto ids = folder.ids()) {
+    process.uid = ids->uid;
+    process.gid = ids->gid;
+    process.has_ids = true;
+  }
+  read_group(process, folder);
+  if (const Process* parent = table_.find(process.ppid)) {
+    process.parent_start = parent->start;
+    process.parent_start_kind = parent->start_kind;
+    process.parent_comm = parent->comm;
+  }
+  return true;
+}
+
+void Memory::read_program(Process& process, const ProcFolder& folder) {
+  process.image.reset();
+  if (details_ != KNELL_DETAILS_FULL) return;
+  Image image = folder.image();
+  if (image.has_args || !image.exe.empty()) process.image = table_.keep(std::move(image));
+}
+
+void Memory::read_group(Process& process, const ProcFolder& folder) {
+  const std::string_view path = cgroup_path(folder.cgroup_text(buffer_));
+  if (!path.empty()) process.cgroup = table_.cgroups().intern(path);
+}
+
+void Memory::thread_born(int32_t pid) {
+  if (Process* process = table_.find(pid)) ++process->threads;
+}
+
+void Memory::thread_gone(int32_t pid) {
+  Process* process = table_.find(pid);
+  if (process != nullptr && process->threads > 1) --process->threads;
+}
+
+void Memory::execed(const event::Raw& exec) {
+  if (!on()) return;
+  Process* process = at(exec.pid, exec.stamp_ns);
+  if (process == nullptr) {
+    if (table_.find(exec.pid) != nullptr) return;  // a later process's entry
+    process = table_.make(exec.pid);
+    if (process == nullptr) return;
+    if (!read(*process, exec.stamp_ns)) table_.erase(exec.pid);
+    return;
+  }
+  process->threads = 1;  // exec ends all threads but the one that called it
+  const ProcFolder folder = proc_.folder(exec.pid);
+  process->image.reset();
+  process->comm = Comm{};
+  if (!folder) return;
+  read_program(*process, folder);
+  const auto stat = folder.stat();
+  const bool same =
+      stat && (process->start_kind != KNELL_ID_START || stat->start == process->start);
+  if (!same) {
+    process->image.reset();
+    return;
+  }
+  process->comm = stat->comm;
+  if (process->start_kind != KNELL_ID_START && stat->start <= time_.ticks(exec.stamp_ns)) {
+    process->start = stat->start;
+    process->start_kind = KNELL_ID_START;
+  }
+  read_group(*process, folder);
+}
+
+void Memory::renamed(const event::Raw& comm) {
+  Process* process = at(comm.pid, comm.stamp_ns);
+  if (process == nullptr) return;
+  std::copy_n(comm.u.comm.name, process->comm.size() - 1, process->comm.begin());
+}
+
+void Memory::changed_uid(int32_t pid, uint32_t uid) {
+  if (Process* process = table_.find(pid)) process->uid = uid;
+}
+
+void Memory::changed_gid(int32_t pid, uint32_t gid) {
+  if (Process* process = table_.find(pid)) process->gid = gid;
+}
+
+Process* Memory::at(int32_t pid, uint64_t stamp_ns) {
+  Process* process = table_.find(pid);
+  return process != nullptr && process->born_ns <= stamp_ns ? process : nullptr;
+}
+
+bool Memory::sure_single(int32_t pid, uint64_t stamp_ns) {
+  const Process* process = at(pid, stamp_ns);
+  return process != nullptr && process->all_threads_seen && process->threads == 1;
+}
+
+void Memory::gone(int32_t pid, uint64_t stamp_ns) {
+  if (at(pid, stamp_ns) != nullptr) table_.erase(pid);
+}
+
+knell_id Memory::stamp_id(int32_t pid, uint64_t stamp_ns) const {
+  return {boot_, pid, stamp_ns, KNELL_ID_STAMP};
+}
+
+knell_id Memory::id_of(int32_t pid, uint64_t stamp_ns) {
+  if (pid <= 0) return {};
+  const Process* process = at(pid, stamp_ns);
+  if (process == nullptr || process->start_kind == KNELL_ID_NONE)
+    return {boot_, pid, 0, KNELL_ID_NONE};
+  return {boot_, pid, process->start, process->start_kind};
+}
+
+void Memory::describe(Slot& slot, int32_t pid, Look look) {
+  knell_event& event = slot.event;
+  event.id = stamp_id(pid, event.mono_ns);
+  if (!on()) return;
+  if (const Process* process = at(pid, event.mono_ns)) {
+    tell(slot, *process);
+  } else if (look == Look::kYes) {
+    Process now;
+    now.pid = pid;
+    if (read(now, event.mono_ns)) tell(slot, now);
+  }
+}
+
+void Memory::tell(Slot& slot, const Process& process) {
+  knell_event& event = slot.event;
+  if (process.start_kind != KNELL_ID_NONE)
+    event.id = {boot_, process.pid, process.start, process.start_kind};
+  slot.comm = process.comm;
+  event.comm = view_of(slot.comm);
+  tell_parent(slot, process);
+  if (process.has_ids) {
+    event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
+    event.uid = process.uid;
+    event.gid = process.gid;
+    slot.user = users_.name(process.uid);
+    if (slot.user != nullptr) event.user = view_of(*slot.user);
+  }
+  if ((slot.image = process.image) != nullptr) {
+    if (slot.image->has_args) event.args = {slot.image->args.data(), slot.image->args.size()};
+    if (slot.image->args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
+    event.exe = view_of(slot.image->exe);
+    event.cwd = view_of(slot.image->cwd);
+  }
+  if ((slot.cgroup = process.cgroup) != nullptr) {
+    event.cgroup = view_of(slot.cgroup->path);
+    event.unit = view_of(slot.cgroup->unit);
+    event.container_id = view_of(slot.cgroup->container_id);
+  }
+  if (event.type == KNELL_EVENT_EXIT && process.born_ns > 1 && process.born_ns <= event.mono_ns) {
+    event.has |= KNELL_HAS_DURATION;
+    event.duration_ns = event.mono_ns - process.born_ns;
+  }
+}
+
+// The parent at birth where that is known: the reaper an orphan was given to says nothing about it.
+void Memory::tell_parent(Slot& slot, const Process& process) {
+  knell_event& event = slot.event;
+  if (process.ppid <= 0) return;
+  event.ppid = process.ppid;
+  event.parent_id = {boot_, process.ppid, process.parent_start, process.parent_start_kind};
+  slot.parent_comm = process.parent_comm;
+  const Process* parent = table_.find(process.ppid);
+  const bool still_there = parent != nullptr && parent->born_ns <= process.born_ns;
+  if (still_there) {
+    slot.parent_comm = parent->comm;
+    event.parent_id.start = parent->start;
+    event.parent_id.kind = parent->start_kind;
+  }
+  event.parent_comm = view_of(slot.parent_comm);
+}
+
+}  // namespace knell::watch

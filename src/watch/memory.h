@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "event/raw.h"
+#include "watch/batch.h"
+#include "watch/proc_reader.h"
+#include "watch/process_table.h"
+#include "watch/timebase.h"
+#include "watch/user_names.h"
+
+namespace knell::watch {
+
+// What is remembered of living processes, kept true by the events that change it, so that an event
+// can tell more than the kernel's bytes do; see memory.cc. With the details `status` it remembers
+// nothing and reads nothing.
+class Memory {
+ public:
+  Memory(uint32_t details, uint32_t boot, const ProcReader& proc, const Timebase& time,
+         const TableLimits& limits)
+      : details_(details), boot_(boot), proc_(proc), time_(time), table_(limits) {}
+
+  bool on() const { return details_ != KNELL_DETAILS_STATUS; }
+  uint32_t details() const { return details_; }
+  void set_details(uint32_t details) { details_ = details; }
+
+  // Reads all of /proc: at the start, and after a hole in the stream to find out what changed in
+  // it.
+  void read_all(uint64_t now_ns);
+
+  void born(const event::Raw& fork);
+  void thread_born(int32_t pid);
+  void thread_gone(int32_t pid);
+  void execed(const event::Raw& exec);
+  void renamed(const event::Raw& comm);
+  void changed_uid(int32_t pid, uint32_t uid);
+  void changed_gid(int32_t pid, uint32_t gid);
+
+  // The process that had this pid at that time; nullptr: not remembered, or another has it now.
+  Process* at(int32_t pid, uint64_t stamp_ns);
+  // Whether the leader's EXIT is surely the process's end: born live, and no thread of it but the
+  // leader is left.
+  bool sure_single(int32_t pid, uint64_t stamp_ns);
+  // It is over. An entry of a later process with the same pid stays.
+  void gone(int32_t pid, uint64_t stamp_ns);
+  // Forgets those of up to `count` entries that `is_gone(pid)` twice, in two sweeps: the source was
+  // read empty between them, so no exit of theirs is on its way that would still need what is
+  // remembered.
+  template <class F>
+  void sweep(size_t count, F is_gone) {
+    table_.sweep(count, [&](Process& process) {
+      const bool gone = is_gone(process.pid);
+      return std::exchange(process.missing, gone) && gone;
+    });
+  }
+
+  // Fills in what is known of process `pid` at event.mono_ns. For one not remembered (`look`: worth
+  // a look) /proc is asked: a zombie still tells its name, parent and cgroup.
+  enum class Look { kNo, kYes };
+  void describe(Slot& slot, int32_t pid, Look look);
+  knell_id id_of(int32_t pid, uint64_t stamp_ns);
+  knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const;
+
+  const ProcessTable& table() const { return table_; }
+
+ private:
+  void inherit(Process& child, const event::Raw& fork);
+  void set_start(Process& process, uint64_t fork_ns);
+  bool read(Process& process, uint64_t not_after_ns);
+  void read_program(Process& process, const ProcFolder& folder);
+  void read_group(Process& process, const ProcFolder& folder);
+  void tell(Slot& slot, const Process& process);
+  void tell_parent(Slot& slot, const Process& process);
+
+  uint32_t details_;
+  uint32_t boot_;
+  const ProcReader& proc_;
+  const Timebase& time_;
+  ProcessTable table_;
+  UserNames users_;
+  std::string buffer_;
+};
+
+}  // namespace knell::watch

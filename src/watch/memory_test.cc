@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/memory.h"
+
+#include <gtest/gtest.h>
+
+#include "watch/fake_proc.h"
+
+namespace knell::watch {
+namespace {
+
+constexpr uint64_t kTick = Timebase::kTickNs;
+
+class MemoryTest : public ::testing::Test {
+ protected:
+  Memory& memory() {
+    if (!memory_) {
+      reader_ = tree.reader();
+      memory_.emplace(details, 0xabcd, *reader_, time, limits);
+    }
+    return *memory_;
+  }
+  void fork(int32_t pid, int32_t parent, uint64_t at) {
+    event::Raw raw;
+    raw.what = KNELL_EVENT_FORK;
+    raw.stamp_ns = at;
+    raw.pid = raw.tid = pid;
+    raw.u.fork = {parent, parent};
+    memory().born(raw);
+  }
+  void exec(int32_t pid, uint64_t at) {
+    event::Raw raw;
+    raw.what = KNELL_EVENT_EXEC;
+    raw.stamp_ns = at;
+    raw.pid = raw.tid = pid;
+    memory().execed(raw);
+  }
+
+  FakeProc tree;
+  Timebase time;
+  TableLimits limits;
+  uint32_t details = KNELL_DETAILS_FULL;
+  std::optional<ProcReader> reader_;
+  std::optional<Memory> memory_;
+};
+
+TEST_F(MemoryTest, AStartIsTheTickOfTheForkUnlessATickIsNear) {
+  tree.add(40, {.start = 1});
+  memory().read_all(5 * kTick);
+  fork(50, 40, 10 * kTick + kTick / 2);
+  EXPECT_EQ(memory().id_of(50, 11 * kTick).start, 10U);
+  EXPECT_EQ(memory().id_of(50, 11 * kTick).kind, static_cast<uint32_t>(KNELL_ID_START));
+
+  fork(51, 40, 20 * kTick + 1000);
+  EXPECT_EQ(memory().id_of(51, 21 * kTick).kind, static_cast<uint32_t>(KNELL_ID_STAMP))
+      << "19 or 20: not known";
+
+  tree.add(52, {.start = 19});
+  fork(52, 40, 20 * kTick + 1000);
+  EXPECT_EQ(memory().id_of(52, 21 * kTick).start, 19U) << "as /proc says";
+}
+
+TEST_F(MemoryTest, TimeSuspendedCountsForStarts) {
+  time.boot_ahead_ns = 1000 * static_cast<int64_t>(kTick);
+  tree.add(40, {.start = 1});
+  memory().read_all(5 * kTick);
+  fork(50, 40, 10 * kTick + kTick / 2);
+  EXPECT_EQ(memory().id_of(50, 11 * kTick).start, 1010U);
+}
+
+TEST_F(MemoryTest, AnEntryReadAfterAQueuedForkIsKept) {
+  tree.add(50, {.ppid = 40, .start = 10, .comm = "later"});
+  memory().read_all(30 * kTick);
+  fork(50, 40, 10 * kTick + kTick / 2);
+  Slot slot;
+  slot.event.type = KNELL_EVENT_EXEC;
+  slot.event.mono_ns = 40 * kTick;
+  memory().describe(slot, 50, Memory::Look::kNo);
+  EXPECT_EQ(std::string(slot.event.comm.data, slot.event.comm.size), "later");
+}
+
+TEST_F(MemoryTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
+  tree.add(50, {.start = 100, .comm = "new"});
+  memory().read_all(200 * kTick);
+  EXPECT_EQ(memory().at(50, 50 * kTick), nullptr);
+  memory().gone(50, 50 * kTick);
+  EXPECT_NE(memory().at(50, 150 * kTick), nullptr);
+  Slot slot;
+  slot.event.mono_ns = 50 * kTick;
+  memory().describe(slot, 50, Memory::Look::kYes);
+  EXPECT_EQ(slot.event.comm.data, nullptr) << "/proc shows a process that began later";
+}
+
+TEST_F(MemoryTest, AnExecReadsTheNewProgram) {
+  tree.add(40, {.start = 1, .comm = "sh", .cmdline = std::string("sh\0", 3)});
+  memory().read_all(2 * kTick);
+  fork(50, 40, 10 * kTick + kTick / 2);
+  tree.add(50, {.start = 10,
+                .comm = "grep",
+                .cmdline = std::string("grep\0-q\0", 8),
+                .cgroup = "0::/a.service\n"});
+  exec(50, 11 * kTick);
+  Slot slot;
+  slot.event.type = KNELL_EVENT_EXIT;
+  slot.event.mono_ns = 12 * kTick;
+  memory().describe(slot, 50, Memory::Look::kNo);
+  EXPECT_EQ(std::string(slot.event.args.data, slot.event.args.size), std::string("grep\0-q\0", 8));
+  EXPECT_EQ(std::string(slot.event.unit.data, slot.event.unit.size), "a.service");
+  EXPECT_EQ(slot.event.duration_ns, 12 * kTick - (10 * kTick + kTick / 2));
+}
+
+TEST_F(MemoryTest, NamesReadNoProgram) {
+  details = KNELL_DETAILS_NAMES;
+  tree.add(50, {.start = 1, .cmdline = std::string("sh\0", 3)});
+  memory().read_all(2 * kTick);
+  ASSERT_NE(memory().at(50, 3 * kTick), nullptr);
+  EXPECT_EQ(memory().at(50, 3 * kTick)->image, nullptr);
+}
+
+TEST_F(MemoryTest, BoundsHoldAndAreCounted) {
+  limits.processes = 10;
+  tree.add(40, {.start = 1});
+  memory().read_all(2 * kTick);
+  for (int32_t pid = 100; pid < 200; ++pid) fork(pid, 40, 10 * kTick + kTick / 2);
+  EXPECT_EQ(memory().table().size(), 10U);
+  EXPECT_EQ(memory().table().forgotten(), 91U);
+}
+
+TEST_F(MemoryTest, TextIsBoundedAndGivenBack) {
+  ProcessTable table({.processes = 10, .text_bytes = 10'000});
+  Image image;
+  image.args = std::string(6000, 'x');
+  auto kept = table.keep(image);
+  ASSERT_NE(kept, nullptr);
+  EXPECT_EQ(table.keep(image), nullptr);
+  EXPECT_EQ(table.forgotten(), 1U);
+  kept.reset();
+  EXPECT_NE(table.keep(image), nullptr);
+}
+
+}  // namespace
+}  // namespace knell::watch

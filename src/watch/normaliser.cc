@@ -1,0 +1,262 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/normaliser.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace knell::watch {
+namespace {
+
+constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
+constexpr size_t kSweepAtLeast =
+    16;  // picked: a drain's own cost is several times that of these look-ups
+
+}  // namespace
+
+Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
+                       Pulse& pulse, Outlet& outlet, Batch& batch)
+    : options_(options),
+      proc_(proc),
+      clock_(clock),
+      pulse_(pulse),
+      outlet_(outlet),
+      batch_(batch),
+      memory_(options.details, options.boot, proc, time_, options.limits),
+      deaths_(pulse, options.zeros_filtered, options.most_watched) {
+  time_.take(clock_);
+}
+
+void Normaliser::snapshot() {
+  time_.take(clock_);
+  memory_.read_all(clock_.monotonic_ns());
+  lineage_.scan(proc_);
+}
+
+void Normaliser::set_details(uint32_t details) {
+  if (details == memory_.details()) return;
+  const bool more = details < memory_.details();  // enum knell_details counts down to more
+  memory_.set_details(details);
+  if (more) snapshot();
+}
+
+bool Normaliser::follow(int32_t root) {
+  if (!lineage_.follow(root)) return false;
+  lineage_.scan(proc_);
+  return true;
+}
+
+void Normaliser::begin_drain() { time_.take(clock_); }
+
+void Normaliser::on_raw(const event::Raw& raw) {
+  switch (raw.what) {
+    case KNELL_EVENT_FORK:
+      return on_fork(raw);
+    case KNELL_EVENT_EXEC:
+      return on_exec(raw);
+    case KNELL_EVENT_EXIT:
+      return on_exit(raw);
+    case KNELL_EVENT_LOST:
+      return on_lost(raw);
+    case KNELL_EVENT_NONE:
+      return;  // somebody's ack
+    default:
+      return on_change(raw);
+  }
+}
+
+// The next slot with what every event has; nullptr when the type is not wanted. To be followed by
+// commit().
+Slot* Normaliser::begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns) {
+  if (!wanted(type)) return nullptr;
+  Slot* slot = batch_.reserve();
+  fill(*slot, type, pid, tid, stamp_ns);
+  return slot;
+}
+
+void Normaliser::fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns) {
+  knell_event& event = slot.event;
+  event.size = sizeof event;
+  event.type = type;
+  event.via = options_.via;
+  event.mono_ns = stamp_ns;
+  event.time_ns = time_.realtime_ns(stamp_ns);
+  event.pid = pid;
+  event.tid = tid;
+}
+
+void Normaliser::commit(Slot* slot) {
+  slot->ready = outlet_.wants(slot->event, lineage_);
+  if (!slot->ready) batch_.give_back(slot);
+}
+
+void Normaliser::on_fork(const event::Raw& raw) {
+  const int32_t parent = raw.u.fork.parent_pid;
+  const bool thread = raw.tid != raw.pid;
+  if (thread) {
+    memory_.thread_born(raw.pid);
+  } else {
+    ++born_;
+    // Whoever had this pid is over for certain, whatever it was last seen doing.
+    if (const Dying* dying = deaths_.find(raw.pid))
+      end_of_one(raw.pid, *dying, Deaths::told_status(*dying));
+    deaths_.forget(raw.pid);
+    memory_.born(raw);
+    lineage_.born(raw.pid, parent);
+  }
+  if (thread && process_level()) return;
+  Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
+  if (slot == nullptr) return;
+  memory_.describe(*slot, parent, Memory::Look::kNo);
+  slot->event.child_pid = raw.pid;
+  slot->event.child_tid = raw.tid;
+  slot->event.child_id =
+      memory_.on() ? memory_.id_of(raw.pid, raw.stamp_ns) : memory_.stamp_id(raw.pid, raw.stamp_ns);
+  commit(slot);
+}
+
+void Normaliser::on_exec(const event::Raw& raw) {
+  // A worker's exec kills the leader and takes its place: what looked like a death was none.
+  if (const Dying* dying = deaths_.find(raw.pid);
+      dying != nullptr && dying->last_ns <= raw.stamp_ns)
+    deaths_.forget(raw.pid);
+  memory_.execed(raw);
+  Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
+  if (slot == nullptr) return;
+  memory_.describe(*slot, raw.pid, Memory::Look::kNo);
+  commit(slot);
+}
+
+// uid, gid, sid, ptrace, comm, coredump: things that happen to a process that goes on living.
+void Normaliser::on_change(const event::Raw& raw) {
+  const bool leader = raw.tid == raw.pid;
+  // A crash is the process's, whichever thread it was; the rest is the process's when it is the
+  // leader's.
+  const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
+  Slot* slot =
+      of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
+  if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
+  if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
+  if (slot != nullptr) {
+    knell_event& event = slot->event;
+    memory_.describe(*slot, raw.pid, Memory::Look::kYes);
+    if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
+      event.ruid = raw.u.id.real;
+      event.euid = raw.u.id.effective;
+    } else if (raw.what == KNELL_EVENT_PTRACE) {
+      event.tracer_pid = raw.u.ptrace.tracer_pid;
+    } else if (raw.what == KNELL_EVENT_COREDUMP && event.ppid == 0) {
+      event.ppid = raw.u.coredump.parent_pid;
+    } else if (raw.what == KNELL_EVENT_COMM) {
+      std::memcpy(slot->new_comm.data(), raw.u.comm.name, slot->new_comm.size());
+      event.new_comm = {slot->new_comm.data(),
+                        ::strnlen(slot->new_comm.data(), slot->new_comm.size())};
+    }
+    commit(slot);
+  }
+  // After the event, which tells the name it had.
+  if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
+}
+
+void Normaliser::on_exit(const event::Raw& raw) {
+  const bool leader = raw.tid == raw.pid;
+  const End told{raw.pid,           raw.tid,
+                 raw.stamp_ns,      static_cast<int32_t>(raw.u.exit.code),
+                 raw.u.exit.signal, leader ? raw.u.exit.parent_pid : 0};
+  if (!process_level() && wanted(kExits)) {
+    Slot* slot = batch_.reserve();
+    fill_exit(*slot, told);
+    commit(slot);
+  }
+  if (!leader) memory_.thread_gone(raw.pid);
+  if (leader && memory_.sure_single(raw.pid, raw.stamp_ns) && deaths_.find(raw.pid) == nullptr)
+    return end(told, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
+  Dying* dying = nullptr;
+  if (deaths_.note(raw, &dying) != Deaths::Note::kNew) return;
+  // Its place in the stream is where its last EXIT was; an earlier slot stays unfilled and is
+  // passed over.
+  dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
+}
+
+void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) {
+  const auto status = status_known ? std::optional(wait_status) : std::nullopt;
+  end(End{pid, pid, stamp_ns, status, 0, 0}, wanted(kExits) ? batch_.reserve() : nullptr);
+}
+
+void Normaliser::finish() {
+  deaths_.finish([&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
+  // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
+  // so not more often than once in kLookNs, however many holes there are.
+  const uint64_t now = hole_ ? clock_.monotonic_ns() : 0;
+  if (!hole_ || now < looked_ns_ + kLookNs) return;
+  hole_ = false;
+  looked_ns_ = now;
+  snapshot();
+}
+
+void Normaliser::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status) {
+  Slot* slot = dying.slot;
+  const bool room = slot != nullptr || batch_.room() > 0;
+  if (slot == nullptr && process_level() && wanted(kExits) && room) slot = batch_.reserve();
+  // Without an EXIT of its own, or when it lived on after its last one, it ended now as far as
+  // anybody knows.
+  const bool now = dying.last_ns == 0 || dying.zero_after || dying.slot == nullptr;
+  end(End{pid, pid, now ? clock_.monotonic_ns() : dying.last_ns, status, dying.signal,
+          dying.parent},
+      slot);
+}
+
+// The process is over. `slot`, blank, is where its exit belongs; nullptr: not wanted.
+void Normaliser::end(const End& end, Slot* slot) {
+  if (slot != nullptr) {
+    fill_exit(*slot, end);
+    slot->ready = outlet_.wants(slot->event, lineage_);
+  }
+  outlet_.over(end.pid);
+  memory_.gone(end.pid, end.stamp_ns);
+  lineage_.gone(end.pid);
+}
+
+void Normaliser::fill_exit(Slot& slot, const End& end) {
+  fill(slot, KNELL_EVENT_EXIT, end.pid, end.tid, end.stamp_ns);
+  knell_event& event = slot.event;
+  if (end.status) {
+    event.has |= KNELL_HAS_STATUS;
+    event.wait_status = *end.status;
+  }
+  event.exit_signal = end.signal;
+  memory_.describe(slot, end.pid, Memory::Look::kYes);
+  if (event.ppid == 0) event.ppid = end.parent;
+}
+
+void Normaliser::on_lost(const event::Raw& raw) {
+  hole_ = true;
+  Slot* slot = batch_.reserve();
+  fill(*slot, KNELL_EVENT_LOST, 0, 0, raw.stamp_ns);
+  knell_event& event = slot->event;
+  if (raw.u.lost.counted) {
+    event.has |= KNELL_HAS_COUNT;
+    event.lost_count = raw.u.lost.count;
+  }
+  if (raw.u.lost.exact) event.flags |= KNELL_FLAG_EXACT;
+  event.lost_types = raw.u.lost.types;
+  event.lost_from_ns = raw.u.lost.from_ns;
+  event.lost_until_ns = raw.stamp_ns;
+  event.lost_from_time_ns = time_.realtime_ns(raw.u.lost.from_ns);
+  event.lost_until_time_ns = time_.realtime_ns(raw.stamp_ns);
+  commit(slot);
+}
+
+void Normaliser::sweep() {
+  // Twice what was born keeps what is remembered below twice what lives, at the cost of one look-up
+  // each.
+  const size_t count = 2 * born_ + kSweepAtLeast;
+  born_ = 0;
+  const auto is_gone = [&](int32_t pid) { return !pulse_.exists(pid); };
+  if (memory_.on()) memory_.sweep(count, is_gone);
+  lineage_.sweep(count, is_gone);
+  deaths_.sweep(kSweepAtLeast);
+}
+
+}  // namespace knell::watch

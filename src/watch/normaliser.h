@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/clock.h"
+#include "event/raw.h"
+#include "watch/batch.h"
+#include "watch/deaths.h"
+#include "watch/lineage.h"
+#include "watch/memory.h"
+
+namespace knell::watch {
+
+// Who the events are for.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  // A quick answer before an event is made: could one of this type be wanted?
+  virtual uint32_t mask() const = 0;
+  virtual bool wants(knell_event& event, const filter::Ancestry& ancestry) = 0;
+  // A process is over, whether or not its exit was wanted.
+  virtual void over(int32_t pid) = 0;
+};
+
+struct NormaliserOptions {
+  uint32_t level = KNELL_LEVEL_PROCESS;
+  uint32_t details =
+      KNELL_DETAILS_FULL;       // what to remember; raised already where a predicate needs more
+  bool zeros_filtered = false;  // EXITs with code 0 do not come
+  uint32_t via = KNELL_VIA_CONNECTOR;
+  uint32_t boot = 0;  // the first 8 hex digits of the boot id
+  size_t most_watched =
+      1024;  // descriptors that may be held of processes with one foot in the grave
+  TableLimits limits;
+};
+
+// Makes process-level events with details out of the kernel's thread-level ones, and puts those the
+// outlet wants into the batch. For each drain of the source:
+//
+//   begin_drain() -> on_raw()* -> judge() -> [on_raw()* when it found somebody dead] -> finish()
+//
+// Not thread-safe. Never waits. Reads /proc only with details above `status`, and for --under.
+class Normaliser {
+ public:
+  Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
+             Pulse& pulse, Outlet& outlet, Batch& batch);
+
+  // At the start, after subscribing: what is alive already. What was told of it meanwhile is still
+  // queued and is merged as it comes.
+  void snapshot();
+  // Raising the details takes a snapshot.
+  void set_details(uint32_t details);
+  void set_zeros_filtered(bool filtered) { deaths_.set_zeros_filtered(filtered); }
+  // From now on knows who is under `root`; false: too many roots.
+  bool follow(int32_t root);
+  // Has the exit of this process told although it may be dead already.
+  void follow_death(int32_t pid, UniqueFd pidfd) { deaths_.follow(pid, std::move(pidfd)); }
+
+  void begin_drain();
+  void on_raw(const event::Raw& raw);
+  // A source says that a whole process is over.
+  void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
+  size_t judge() { return deaths_.judge(batch_.room()); }
+  void finish();
+  // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
+  // After finish(), when the source was left empty.
+  void sweep();
+  bool anything_noted() const { return deaths_.anything_noted(); }
+  void woken(int32_t pid) { deaths_.woken(pid); }
+
+  const Memory& memory() const { return memory_; }
+  const Lineage& lineage() const { return lineage_; }
+
+ private:
+  struct End {
+    int32_t pid;
+    int32_t tid;
+    uint64_t stamp_ns;
+    std::optional<int32_t> status;
+    uint32_t signal;
+    int32_t parent;  // 0: not told
+  };
+
+  void on_fork(const event::Raw& raw);
+  void on_exec(const event::Raw& raw);
+  void on_change(const event::Raw& raw);
+  void on_exit(const event::Raw& raw);
+  void on_lost(const event::Raw& raw);
+  void end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status);
+  void end(const End& end, Slot* slot);
+
+  bool process_level() const { return options_.level == KNELL_LEVEL_PROCESS; }
+  bool wanted(uint32_t what) const { return (outlet_.mask() & what) != 0; }
+  Slot* begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns);
+  void fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns);
+  void fill_exit(Slot& slot, const End& end);
+  void commit(Slot* slot);
+
+  NormaliserOptions options_;
+  const ProcReader& proc_;
+  const Clock& clock_;
+  Pulse& pulse_;
+  Outlet& outlet_;
+  Batch& batch_;
+  Timebase time_;
+  Memory memory_;
+  Lineage lineage_;
+  Deaths deaths_;
+  size_t born_ = 0;    // since the last sweep
+  bool hole_ = false;  // not looked into yet
+  uint64_t looked_ns_ = 0;
+};
+
+}  // namespace knell::watch

@@ -1,0 +1,304 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/normaliser.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "filter/rule.h"
+#include "watch/fake_proc.h"
+
+namespace knell::watch {
+namespace {
+
+constexpr uint32_t kExitBit = KNELL_EVENT_EXIT;
+
+class FakePulse : public Pulse {
+ public:
+  std::map<int32_t, Sign> signs;  // absent: gone
+  std::map<int32_t, int32_t> statuses;
+  std::map<int32_t, int> felt;
+  Sign feel(int32_t pid, uint64_t, UniqueFd& pidfd) override {
+    ++felt[pid];
+    const auto sign = signs.find(pid);
+    if (sign == signs.end()) return Sign::kGone;
+    if (!pidfd) pidfd = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return sign->second;
+  }
+  std::optional<int32_t> status(int32_t pid, const UniqueFd&) override {
+    const auto known = statuses.find(pid);
+    return known == statuses.end() ? std::nullopt : std::optional(known->second);
+  }
+  bool watch(int32_t, int) override { return true; }
+  bool exists(int32_t pid) override { return signs.contains(pid); }
+};
+
+class FakeOutlet : public Outlet {
+ public:
+  uint32_t shown = KNELL_EVENT_ALL;
+  uint32_t mask() const override { return shown | KNELL_EVENT_LOST; }
+  bool wants(knell_event& event, const filter::Ancestry&) override {
+    return filter::passes(filter::Rule::kReleased, shown, event);
+  }
+  void over(int32_t pid) override { overs.push_back(pid); }
+  std::vector<int32_t> overs;
+};
+
+event::Raw fork_of(int32_t child, int32_t parent, uint64_t at, int32_t tid = 0) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_FORK;
+  raw.stamp_ns = at;
+  raw.pid = child;
+  raw.tid = tid == 0 ? child : tid;
+  raw.u.fork = {parent, parent};
+  return raw;
+}
+
+event::Raw exit_of(int32_t pid, uint32_t code, uint64_t at, int32_t tid = 0) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_EXIT;
+  raw.stamp_ns = at;
+  raw.pid = pid;
+  raw.tid = tid == 0 ? pid : tid;
+  raw.u.exit = {code, 17, 1, 1};
+  return raw;
+}
+
+event::Raw exec_of(int32_t pid, uint64_t at) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_EXEC;
+  raw.stamp_ns = at;
+  raw.pid = raw.tid = pid;
+  return raw;
+}
+
+class NormaliserTest : public ::testing::Test {
+ protected:
+  // Runs one drain; what comes back is "pid:status" for exits, "fork:child", "exec:pid", ...
+  std::vector<std::string> drain(const std::vector<event::Raw>& raws,
+                                 const std::vector<event::Raw>& last_words = {}) {
+    Normaliser& n = normaliser();
+    n.begin_drain();
+    for (const auto& raw : raws) n.on_raw(raw);
+    if (n.judge() > 0)
+      for (const auto& raw : last_words) n.on_raw(raw);
+    n.finish();
+    std::vector<std::string> seen;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const knell_event& e = batch[i].event;
+      if (!batch[i].ready) continue;
+      std::string text;
+      if (e.type == kExitBit) {
+        text = std::to_string(e.pid) + ":" +
+               ((e.has & KNELL_HAS_STATUS) != 0 ? std::to_string(e.wait_status) : std::string("?"));
+        if (e.args.data != nullptr) text += " " + std::string(e.args.data);
+      } else if (e.type == KNELL_EVENT_FORK) {
+        text = "fork:" + std::to_string(e.child_pid);
+      } else if (e.type == KNELL_EVENT_EXEC) {
+        text = "exec:" + std::to_string(e.pid);
+      } else {
+        text = "other";
+      }
+      seen.push_back(text);
+    }
+    batch.clear();
+    return seen;
+  }
+  Normaliser& normaliser() {
+    if (!normaliser_) {
+      reader_ = tree.reader();
+      normaliser_.emplace(options, *reader_, clock, pulse, outlet, batch);
+      normaliser_->snapshot();
+    }
+    return *normaliser_;
+  }
+  void only_nonzero() {
+    options.zeros_filtered = true;
+    outlet.shown = KNELL_EVENT_NONZERO_EXIT;
+  }
+
+  using Seen = std::vector<std::string>;
+  FakeProc tree;
+  FakeClock clock;
+  FakePulse pulse;
+  FakeOutlet outlet;
+  Batch batch{256};
+  NormaliserOptions options;
+  std::optional<ProcReader> reader_;
+  std::optional<Normaliser> normaliser_;
+};
+
+TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
+  EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
+            (Seen{"fork:50", "exec:50", "50:1792"}));
+  EXPECT_EQ(pulse.felt[50], 0) << "born live and single: nobody needs to ask";
+}
+
+TEST_F(NormaliserTest, LeaderLeavesFirstThenAWorkerFails) {
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  EXPECT_EQ(drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
+            (Seen{"fork:50"}));
+  pulse.signs.erase(50);
+  EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, LeaderLeavesFirstUnheardOfThenAWorkerFails) {
+  only_nonzero();
+  EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  EXPECT_EQ(
+      drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12), exec_of(50, 13)}),
+      (Seen{"fork:50", "exec:50"}));
+  pulse.signs.erase(50);
+  EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
+}
+
+TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {
+  for (const bool zeros_filtered : {false, true}) {
+    SCOPED_TRACE(zeros_filtered);
+    normaliser_.reset();
+    options.zeros_filtered = zeros_filtered;
+    std::vector<event::Raw> raws;
+    for (int32_t tid = 150; tid < 200; ++tid)
+      raws.push_back(exit_of(150, 9, 10, tid == 170 ? 150 : tid));
+    EXPECT_EQ(drain(raws), (Seen{"150:9"}));
+    EXPECT_EQ(drain({exit_of(150, 9, 1000, 201)}), Seen{}) << "a late last word";
+  }
+}
+
+TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
+  EXPECT_EQ(drain({exit_of(50, 0x0b, 10)}, {exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
+}
+
+TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x400;
+  EXPECT_EQ(drain({exit_of(50, 0x400, 10), exit_of(50, 0x300, 11, 51)}), (Seen{"50:1024"}));
+  EXPECT_EQ(drain({exit_of(60, 0x400, 10), exit_of(60, 0x300, 11, 61)}), (Seen{"60:768"}))
+      << "nobody knows: the last";
+}
+
+TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
+  only_nonzero();
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
+  pulse.signs.erase(50);
+  normaliser().woken(50);
+  EXPECT_EQ(drain({}), Seen{}) << "it died with 0, which is filtered out";
+  EXPECT_EQ(outlet.overs, std::vector<int32_t>{50});
+}
+
+TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {
+  EXPECT_EQ(drain({exit_of(50, 0x100, 10)}), (Seen{"50:256"}));
+  EXPECT_EQ(drain({exit_of(50, 0x200, 20)}), (Seen{"50:512"}))
+      << "a second EXIT of a leader is another process's";
+  only_nonzero();
+  pulse.signs[70] = Pulse::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(70, 0x500, 10)}), Seen{});
+  EXPECT_EQ(drain({fork_of(70, 1, 30)}), (Seen{"70:1280"}))
+      << "a birth proves the death of whoever had the pid";
+}
+
+TEST_F(NormaliserTest, ThreadsAreNoProcesses) {
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), Seen{});
+  options.level = KNELL_LEVEL_RAW;
+  normaliser_.reset();
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), (Seen{"fork:50", "50:0"}));
+}
+
+TEST_F(NormaliserTest, AForkedChildTellsWhatItsParentIs) {
+  tree.add(
+      40,
+      {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7), .uid = 5});
+  drain({fork_of(50, 40, clock.now_ns)});
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(exit_of(50, 0x100, clock.now_ns + 5));
+  ASSERT_EQ(batch.size(), 1U);
+  const knell_event& e = batch[0].event;
+  EXPECT_STREQ(e.args.data, "server");
+  EXPECT_EQ(std::string(e.comm.data, e.comm.size), "server");
+  EXPECT_EQ(std::string(e.parent_comm.data, e.parent_comm.size), "server");
+  EXPECT_EQ(std::string(e.unit.data, e.unit.size), "test.service");
+  EXPECT_EQ(e.ppid, 40);
+  EXPECT_EQ(e.uid, 5U);
+  EXPECT_EQ(e.duration_ns, 5U);
+  EXPECT_EQ(e.parent_id.kind, static_cast<uint32_t>(KNELL_ID_START));
+}
+
+TEST_F(NormaliserTest, AnExecThatCannotBeReadInTimeIsUnknown) {
+  tree.add(40, {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7)});
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(fork_of(50, 40, clock.now_ns));
+  n.on_raw(exec_of(50, clock.now_ns + 1));
+  n.on_raw(exit_of(50, 0x100, clock.now_ns + 2));
+  const knell_event& e = batch[batch.size() - 1].event;
+  EXPECT_EQ(e.type, kExitBit);
+  EXPECT_EQ(e.args.data, nullptr) << "what was inherited is not true any more";
+  EXPECT_EQ(e.comm.data, nullptr);
+}
+
+TEST_F(NormaliserTest, StatusDetailsReadNothing) {
+  options.details = KNELL_DETAILS_STATUS;
+  tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
+  EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
+  EXPECT_EQ(normaliser().memory().table().size(), 0U);
+}
+
+TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenInTwoSweeps) {
+  only_nonzero();
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
+  EXPECT_EQ(n.memory().table().size(), 100U);
+  pulse.signs[150] = Pulse::Sign::kAlive;
+  for (int i = 0; i < 100; ++i) n.sweep();
+  EXPECT_EQ(n.memory().table().size(), 1U);
+}
+
+TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
+  Normaliser& n = normaliser();
+  EXPECT_TRUE(n.follow(50));
+  n.begin_drain();
+  n.on_raw(fork_of(51, 50, 10));
+  n.on_raw(fork_of(52, 51, 11));
+  n.on_raw(exit_of(51, 0, 12));
+  n.on_raw(fork_of(53, 52, 13));
+  knell_event event{};
+  const auto inside = [&](int32_t pid) {
+    event.pid = pid;
+    return n.lineage().inside(50, event);
+  };
+  EXPECT_TRUE(inside(50) && inside(52) && inside(53));
+  EXPECT_FALSE(inside(51)) << "over";
+  n.on_raw(fork_of(53, 1, 14));
+  EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
+}
+
+TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {
+  tree.add(40, {.start = 1, .comm = "old"});
+  EXPECT_EQ(drain({}), Seen{});
+  clock.now_ns += 2'000'000'000;
+  tree.remove(40);
+  tree.add(40, {.start = 90, .comm = "new"});
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  EXPECT_EQ(drain({hole}), (Seen{"other"}));
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(exit_of(40, 0x100, clock.now_ns + 1));
+  (void)n.judge();
+  n.finish();
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
+}
+
+}  // namespace
+}  // namespace knell::watch

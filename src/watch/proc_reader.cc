@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/proc_reader.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace knell::watch {
+namespace {
+
+template <class T>
+bool number(std::string_view text, T& value) {
+  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+}
+
+// The first number of the line "NAME:\tA\tB..." in /proc/PID/status.
+bool status_number(std::string_view text, std::string_view name, uint32_t& value) {
+  for (size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
+    if (at != 0 && text[at - 1] != '\n') continue;
+    std::string_view rest = text.substr(at + name.size());
+    rest.remove_prefix(std::min(rest.find_first_not_of('\t'), rest.size()));
+    return number(rest, value);
+  }
+  return false;
+}
+
+}  // namespace
+
+void trim_title_padding(std::string& args) {
+  const size_t last = args.find_last_not_of('\0');
+  const size_t run = args.size() - (last == std::string::npos ? 0 : last + 1);
+  if (run >= 3) args.resize(args.size() - run + 1);
+}
+
+std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t most) const {
+  const UniqueFd fd(::openat(dir_.get(), name, O_RDONLY | O_CLOEXEC));
+  if (!fd) return {};
+  if (buffer.size() < most) buffer.resize(most);
+  size_t size = 0;
+  while (size < most) {
+    const ssize_t n = ::read(fd.get(), buffer.data() + size, most - size);
+    if (n <= 0) break;
+    size += static_cast<size_t>(n);
+  }
+  return std::string_view(buffer).substr(0, size);
+}
+
+std::string ProcFolder::link(const char* name) const {
+  char target[PATH_MAX];
+  const ssize_t n = ::readlinkat(dir_.get(), name, target, sizeof target);
+  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+}
+
+std::optional<ProcStat> ProcFolder::stat() const {
+  std::string buffer;
+  return parse_proc_stat(read("stat", buffer, 2048));
+}
+
+std::optional<Ids> ProcFolder::ids() const {
+  std::string buffer;
+  const std::string_view text = read("status", buffer, 4096);
+  Ids ids;
+  if (!status_number(text, "Uid:", ids.uid) || !status_number(text, "Gid:", ids.gid))
+    return std::nullopt;
+  return ids;
+}
+
+Image ProcFolder::image() const {
+  Image image;
+  // One byte more than is kept tells whether there is more.
+  const size_t size = read("cmdline", image.args, kArgsBytes + 1).size();
+  image.args.resize(size);
+  image.args_truncated = size > kArgsBytes;
+  if (image.args_truncated) image.args.resize(kArgsBytes);
+  // A zombie and a kernel thread have none: that is "not known", never "none".
+  image.has_args = size > 0;
+  trim_title_padding(image.args);
+  if (image.has_args && image.args.back() != '\0') image.args.push_back('\0');
+  image.args.shrink_to_fit();
+  image.exe = link("exe");
+  image.cwd = link("cwd");
+  return image;
+}
+
+std::string_view ProcFolder::cgroup_text(std::string& buffer) const {
+  return read("cgroup", buffer, 16384);
+}
+
+Result<ProcReader> ProcReader::open(const char* root) {
+  UniqueFd fd(::open(root, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return errno_error(std::string("open ") + root);
+  return ProcReader(std::move(fd));
+}
+
+ProcFolder ProcReader::folder(int32_t pid) const {
+  char name[16];
+  *std::to_chars(name, name + sizeof name - 1, pid).ptr = '\0';
+  return ProcFolder(UniqueFd(::openat(root_.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC)));
+}
+
+std::vector<int32_t> ProcReader::pids() const {
+  std::vector<int32_t> pids;
+  UniqueFd fd(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return pids;
+  DIR* dir = ::fdopendir(fd.get());
+  if (dir == nullptr) return pids;
+  (void)fd.release();  // closedir() closes it
+  while (const dirent* entry = ::readdir(dir)) {
+    int32_t pid = 0;
+    if (number(std::string_view(entry->d_name), pid) && pid > 0) pids.push_back(pid);
+  }
+  ::closedir(dir);
+  return pids;
+}
+
+}  // namespace knell::watch

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/proc_stat.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace knell::watch {
+
+// What a process runs: read when it exec'ed, shared with the children it forks from then on.
+struct Image {
+  std::string args;  // words, each ended by a NUL byte
+  std::string exe;
+  std::string cwd;  // at the exec; a later chdir is told by nobody
+  bool has_args = false, args_truncated = false;
+  size_t bytes() const { return sizeof(Image) + args.size() + exe.size() + cwd.size(); }
+};
+
+// The most bytes of args kept of one image; what is longer is cut and says so. Picked: long enough
+// for nearly all java command lines, short enough that a fork bomb of long ones stays small.
+constexpr size_t kArgsBytes = 4096;
+
+struct Ids {
+  uint32_t uid = 0, gid = 0;  // real ids
+};
+
+// One process's folder in /proc, pinned: once that process is gone every read fails, even if its
+// pid is in use again.
+class ProcFolder {
+ public:
+  ProcFolder() = default;
+  explicit ProcFolder(UniqueFd dir) : dir_(std::move(dir)) {}
+  explicit operator bool() const { return static_cast<bool>(dir_); }
+
+  std::optional<ProcStat> stat() const;
+  std::optional<Ids> ids() const;
+  // args, exe and cwd; what could not be read is empty. The arguments first: they are what people
+  // want and what a short-lived process takes with it soonest.
+  Image image() const;
+  // The text of /proc/PID/cgroup, held in `buffer`.
+  std::string_view cgroup_text(std::string& buffer) const;
+
+ private:
+  std::string_view read(const char* name, std::string& buffer, size_t most) const;
+  std::string link(const char* name) const;
+  UniqueFd dir_;
+};
+
+// A /proc tree: the real one, or one that a test wrote.
+class ProcReader {
+ public:
+  static Result<ProcReader> open(const char* root = "/proc");
+  ProcFolder folder(int32_t pid) const;
+  // The pids there now, unordered.
+  std::vector<int32_t> pids() const;
+
+ private:
+  explicit ProcReader(UniqueFd root) : root_(std::move(root)) {}
+  UniqueFd root_;
+};
+
+// Drops the padding that programs leave which rewrite their title: a run of three and more NUL
+// bytes at the end. One or two are kept: they are empty arguments.
+void trim_title_padding(std::string& args);
+
+}  // namespace knell::watch

@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/proc_reader.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "watch/fake_proc.h"
+
+namespace knell::watch {
+namespace {
+
+TEST(ProcReader, ReadsWhatWasWritten) {
+  FakeProc tree({{7,
+                  {.ppid = 3,
+                   .start = 1234,
+                   .comm = "a) (b",
+                   .cmdline = std::string("x\0y z\0", 6),
+                   .threads = 4,
+                   .uid = 33}}});
+  const ProcReader proc = tree.reader();
+  const ProcFolder folder = proc.folder(7);
+  ASSERT_TRUE(folder);
+  const auto stat = folder.stat();
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->ppid, 3);
+  EXPECT_EQ(stat->start, 1234U);
+  EXPECT_EQ(stat->threads, 4);
+  EXPECT_STREQ(stat->comm.data(), "a) (b");
+  EXPECT_EQ(folder.ids()->uid, 33U);
+  const Image image = folder.image();
+  EXPECT_EQ(image.args, std::string("x\0y z\0", 6));
+  EXPECT_EQ(image.exe, "/bin/test");
+  EXPECT_EQ(image.cwd, "/tmp");
+  EXPECT_FALSE(proc.folder(8));
+  EXPECT_EQ(proc.pids(), std::vector<int32_t>{7});
+}
+
+TEST(ProcReader, ArgsAreCutVisibly) {
+  FakeProc tree({{7, {.cmdline = std::string(5000, 'x')}},
+                 {8, {.cmdline = std::string(kArgsBytes - 1, 'x') + '\0'}}});
+  const Image cut = tree.reader().folder(7).image();
+  EXPECT_TRUE(cut.args_truncated);
+  EXPECT_EQ(cut.args.size(), kArgsBytes + 1);  // and the closing NUL
+  EXPECT_FALSE(tree.reader().folder(8).image().args_truncated);
+}
+
+TEST(ProcReader, NoArgsAreUnknownNotNone) {
+  FakeProc tree({{7, {.start = 1}}});
+  EXPECT_FALSE(tree.reader().folder(7).image().has_args);
+}
+
+TEST(ProcReader, AFolderStaysItsProcess) {
+  FakeProc tree({{7, {.start = 1}}});
+  const ProcReader proc = tree.reader();
+  const ProcFolder folder = proc.folder(7);
+  tree.remove(7);
+  tree.add(7, {.start = 2});
+  EXPECT_FALSE(folder.stat());
+  EXPECT_EQ(proc.folder(7).stat()->start, 2U);
+}
+
+TEST(ProcReader, ReadsItself) {
+  const auto proc = ProcReader::open();
+  ASSERT_TRUE(proc);
+  EXPECT_EQ(proc->folder(::getpid()).stat()->ppid, ::getppid());
+  EXPECT_TRUE(proc->folder(::getpid()).image().has_args);
+}
+
+TEST(TrimTitlePadding, KeepsEmptyArgumentsDropsPadding) {
+  std::string padded("postgres: app\0\0\0\0\0", 18);
+  trim_title_padding(padded);
+  EXPECT_EQ(padded, std::string("postgres: app\0", 14));
+  std::string empty_arg("sh\0-c\0\0", 7);
+  trim_title_padding(empty_arg);
+  EXPECT_EQ(empty_arg.size(), 7U);
+  std::string nothing;
+  trim_title_padding(nothing);
+  EXPECT_TRUE(nothing.empty());
+}
+
+}  // namespace
+}  // namespace knell::watch

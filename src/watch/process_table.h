@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/pid_map.h"
+#include "watch/cgroup.h"
+#include "watch/proc_reader.h"
+
+namespace knell::watch {
+
+using Comm = std::array<char, 16>;  // kernel TASK_COMM_LEN, NUL-padded
+
+// What is remembered of one living process, so that its exit can still tell it.
+struct Process {
+  uint64_t start = 0;    // as start_kind says
+  uint64_t born_ns = 0;  // CLOCK_MONOTONIC; 0: unknown
+  uint64_t read_ns = 0;  // when it was read from /proc; 0: never, seen at its fork
+  uint64_t parent_start = 0;
+  int32_t pid = 0, ppid = 0;
+  uint32_t uid = 0, gid = 0;
+  uint32_t threads = 1;
+  uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
+  bool has_ids = false;
+  bool missing = false;           // not found by the last sweep
+  bool all_threads_seen = false;  // born live, so `threads` has missed none
+  Comm comm{}, parent_comm{};     // empty: unknown
+  std::shared_ptr<const Image> image;
+  std::shared_ptr<const Cgroup> cgroup;
+};
+
+// The bounds of a table. At `processes` a new process is not remembered: its exit tells what /proc
+// still knows, else null. At `text_bytes` new images (args, exe, cwd) are not kept: those fields
+// are null. Both are counted.
+struct TableLimits {
+  size_t processes =
+      262'144;  // at about 200 bytes each (sizeof(Process) + index): 50 MiB when full
+  size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
+};
+
+// The processes alive now, by pid. Entries stay where they are while they live. Not thread-safe.
+class ProcessTable {
+ public:
+  explicit ProcessTable(const TableLimits& limits) : limits_(limits) {}
+
+  Process* find(int32_t pid);
+  // A fresh entry for `pid` in place of any older one; nullptr at the limit.
+  Process* make(int32_t pid);
+  void erase(int32_t pid);
+  // Keeps an image, or gives null at the limit.
+  std::shared_ptr<const Image> keep(Image image);
+  Cgroups& cgroups() { return cgroups_; }
+
+  // Visits up to `count` entries, round and round; `gone(process)` says whether to forget it.
+  template <class F>
+  void sweep(size_t count, F gone) {
+    index_.sweep(count, [&](int32_t, uint32_t slot) {
+      if (!gone(processes_[slot])) return false;
+      release(slot);
+      return true;
+    });
+  }
+  template <class F>
+  void for_each(F visit) {
+    index_.for_each([&](int32_t, uint32_t slot) { visit(processes_[slot]); });
+  }
+
+  size_t size() const { return index_.size(); }
+  size_t cells() const { return index_.cells(); }
+  size_t bytes() const {
+    return processes_.size() * sizeof(Process) + index_.bytes() + *text_bytes_;
+  }
+  uint64_t forgotten() const { return forgotten_; }
+
+ private:
+  void release(uint32_t slot);
+
+  TableLimits limits_;
+  PidMap<uint32_t> index_;
+  std::deque<Process> processes_;
+  std::vector<uint32_t> free_;
+  Cgroups cgroups_;
+  // Shared with every image's deleter: events handed out may outlive the table's entry.
+  std::shared_ptr<size_t> text_bytes_ = std::make_shared<size_t>(0);
+  uint64_t forgotten_ = 0;
+};
+
+}  // namespace knell::watch

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace knell::watch {
+
+// How the kernel's stamps (CLOCK_MONOTONIC) relate to the other clocks now. Taken anew for every
+// drain: a suspend or an adjusted clock moves them.
+struct Timebase {
+  int64_t boot_ahead_ns = 0;  // boottime less monotonic: time suspended
+  int64_t epoch_ns = 0;       // realtime less monotonic
+
+  static constexpr uint64_t kTickNs =
+      10'000'000;  // USER_HZ is 100 on every Linux: start times count these
+
+  void take(const Clock& clock) {
+    const auto monotonic = static_cast<int64_t>(clock.monotonic_ns());
+    boot_ahead_ns = static_cast<int64_t>(clock.boottime_ns()) - monotonic;
+    epoch_ns = clock.realtime_ns() - monotonic;
+  }
+  uint64_t boottime_ns(uint64_t mono_ns) const {
+    return mono_ns + static_cast<uint64_t>(boot_ahead_ns);
+  }
+  uint64_t ticks(uint64_t mono_ns) const { return boottime_ns(mono_ns) / kTickNs; }
+  // The earliest a process with this start can have begun; never below 1, since 0 means unknown.
+  uint64_t mono_of_ticks(uint64_t ticks) const {
+    const auto mono = static_cast<int64_t>(ticks * kTickNs) - boot_ahead_ns;
+    return mono > 0 ? static_cast<uint64_t>(mono) : 1;
+  }
+  int64_t realtime_ns(uint64_t mono_ns) const { return static_cast<int64_t>(mono_ns) + epoch_ns; }
+};
+
+}  // namespace knell::watch

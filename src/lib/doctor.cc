@@ -1,0 +1,147 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell_doctor(): what works on this machine for this user, and what would mend the rest.
+// Everything is found out by trying it; no version is compared.
+#include <knell/knell.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/clock.h"
+#include "base/pidfd.h"
+#include "base/privilege.h"
+#include "event/mask.h"
+#include "lib/explain.h"
+#include "source/connector/diagnosis.h"
+#include "watch/cgroup.h"
+#include "watch/proc_reader.h"
+
+namespace knell::lib {
+namespace {
+
+constexpr uint64_t kAmpleRoom =
+    10'000;  // a burst of as many exits as a large database has processes
+
+bool has_capability(int capability) {
+  return ((effective_capabilities().value_or(0) >> capability) & 1) != 0;
+}
+
+class Examination {
+ public:
+  Examination(int (*on_finding)(const knell_finding*, void*), void* context)
+      : on_finding_(on_finding), context_(context) {}
+
+  void connector() {
+    found_ = source::diagnose(0);
+    if (!found_.acked) {
+      tell(KNELL_FINDING_NO, "connector", found_.obstacle.sentence, found_.obstacle.mend);
+      return;
+    }
+    tell(KNELL_FINDING_OK, "connector",
+         found_.kernel_filter ? "kernel filter; all types, every user's processes"
+                              : "classic BPF filter (this kernel has none of its own); all types, "
+                                "every user's processes");
+    tell(KNELL_FINDING_OK, "types",
+         "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
+             " from the connector, the only source of them in this build");
+  }
+
+  void buffer() {
+    if (!found_.acked) return;
+    const source::Buffer& buffer = found_.buffer;
+    const std::string text = "room for " + std::to_string(found_.room_events) +
+                             " exits in a burst (" + std::to_string(buffer.bytes >> 20) +
+                             " MiB as the kernel counts)";
+    if (found_.room_events >= kAmpleRoom) return tell(KNELL_FINDING_OK, "buffer", text);
+    tell(KNELL_FINDING_WARN, "buffer", text, "sysctl net.core.rmem_max=67108864");
+  }
+
+  void pidfd() {
+    const PidfdFeatures features = pidfd_features();
+    if (!features.open)
+      return tell(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
+    if (features.exit_info)
+      return tell(KNELL_FINDING_OK, "pidfd", "status of a process held, even after it was reaped");
+    tell(KNELL_FINDING_WARN, "pidfd",
+         features.info ? "the death of any process; the status of own children and zombies only"
+                       : "the death of any process; the status of own children and zombies only "
+                         "(no PIDFD_GET_INFO)",
+         "Linux 6.15 or later");
+  }
+
+  void bpf() {
+    const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+    const bool may =
+        has_capability(CAP_SYS_ADMIN) || (has_capability(CAP_BPF) && has_capability(CAP_PERFMON));
+    std::string text = "not in this build; this kernel ";
+    text += btf ? "has BTF" : "has no BTF";
+    text += may ? ", and this user may load programs" : ", and this user may not load programs";
+    tell(KNELL_FINDING_NOTE, "bpf", text);
+  }
+
+  void details() {
+    const auto proc = watch::ProcReader::open();
+    if (!proc) return tell(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
+    tell(KNELL_FINDING_NOTE, "details",
+         "full details read forks and execs too, about " +
+             std::to_string(cost_of_an_exec_us(*proc)) +
+             " us of CPU an exec here; --details status reads none");
+    if (!has_capability(CAP_SYS_PTRACE))
+      tell(KNELL_FINDING_WARN, "privilege", "exe and cwd of other users' processes stay unknown",
+           "CAP_SYS_PTRACE, or run it as root");
+    if (!proc->folder(1))
+      tell(KNELL_FINDING_WARN, "hidepid",
+           "/proc hides other users' processes: their details stay unknown",
+           "run it as root, or in the group of /proc's gid= option");
+  }
+
+  bool works() const { return found_.acked; }
+
+ private:
+  void tell(uint32_t level, const char* subject, const std::string& text,
+            const std::string& mend = "") {
+    if (stopped_) return;
+    const knell_finding finding{sizeof(knell_finding), level, subject, text.c_str(), mend.c_str()};
+    stopped_ = on_finding_(&finding, context_) != 0;
+  }
+
+  // What reading a program at its exec takes, measured on this very process.
+  static uint64_t cost_of_an_exec_us(const watch::ProcReader& proc) {
+    constexpr int kTimes = 32;
+    std::string buffer;
+    const uint64_t from = system_clock().monotonic_ns();
+    for (int i = 0; i < kTimes; ++i) {
+      const watch::ProcFolder folder = proc.folder(::getpid());
+      if (!folder) return 0;
+      (void)folder.image();
+      (void)folder.stat();
+      (void)watch::cgroup_path(folder.cgroup_text(buffer));
+    }
+    return (system_clock().monotonic_ns() - from) / kTimes / 1000 + 1;
+  }
+
+  int (*on_finding_)(const knell_finding*, void*);
+  void* context_;
+  bool stopped_ = false;
+  source::Diagnosis found_;
+};
+
+}  // namespace
+}  // namespace knell::lib
+
+int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) {
+  if (on_finding == nullptr)
+    return knell::lib::failed({EINVAL, "on_finding must not be NULL", true});
+  knell::lib::Examination examination(on_finding, context);
+  examination.connector();
+  examination.buffer();
+  examination.pidfd();
+  examination.bpf();
+  examination.details();
+  if (examination.works()) return 0;
+  return knell::lib::failed(
+      {ENOTSUP, "process events cannot be observed here: see knell doctor", true});
+}

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The C ABI of a listener: checks pointers, turns Results into negative errnos. What happens is in
+// listener.cc.
+#include <knell/knell.h>
+#include <poll.h>
+
+#include <cstring>
+#include <utility>
+
+#include "lib/explain.h"
+#include "lib/listener.h"
+
+namespace knell::lib {
+
+std::string& last_error() {
+  thread_local std::string text = "no error";
+  return text;
+}
+
+int failed(const Error& error) {
+  last_error() = error.message();
+  return error.code > 0 ? -error.code : -EIO;
+}
+
+namespace {
+
+template <class T>
+int outcome(const Result<T>& result) {
+  return result ? 0 : failed(result.error());
+}
+
+int missing(const char* what) {
+  return failed(Error{EINVAL, std::string(what) + " must not be NULL", true});
+}
+
+}  // namespace
+}  // namespace knell::lib
+
+using namespace knell::lib;
+
+int knell_open(const knell_options* options, knell_listener** ret_knell) {
+  if (ret_knell == nullptr) return missing("ret_knell");
+  knell_options defaults = KNELL_OPTIONS_INIT;
+  auto listener = knell_listener::create(options == nullptr ? defaults : *options);
+  if (!listener) return failed(listener.error());
+  *ret_knell = listener->release();
+  return 0;
+}
+
+int knell_match(knell_listener* k, const char* key, const char* value) {
+  if (key == nullptr || value == nullptr) return missing("key and value");
+  if (k != nullptr) return outcome(k->match(key, value));
+  return outcome(knell::filter::Predicates().add(key, value));
+}
+
+int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
+  return k == nullptr ? missing("the listener") : outcome(k->add(pid, start, cookie));
+}
+
+int knell_remove(knell_listener* k, pid_t pid) {
+  return k == nullptr ? missing("the listener") : outcome(k->remove(pid));
+}
+
+int knell_set_events(knell_listener* k, uint32_t mask) {
+  return k == nullptr ? missing("the listener") : outcome(k->set_events(mask));
+}
+
+int knell_fd(const knell_listener* k) { return k == nullptr ? missing("the listener") : k->fd(); }
+
+ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
+  if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
+  const auto n = k->read(ret_events, count);
+  return n ? static_cast<ssize_t>(*n) : failed(n.error());
+}
+
+int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
+  if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
+  if (ret_stats->size < sizeof(size_t))
+    return failed({EINVAL, "knell_stats.size is not set", true});
+  k->stats(*ret_stats);
+  return 0;
+}
+
+void knell_close(knell_listener* k) { delete k; }
+
+const char* knell_explain() { return last_error().c_str(); }
+
+const char* knell_version() { return KNELL_VERSION; }

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/live_pulse.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "base/pidfd.h"
+#include "base/proc_stat.h"
+
+namespace knell::lib {
+
+using watch::Pulse;
+
+Pulse::Sign LivePulse::feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) {
+  if (!pidfd) {
+    auto opened = try_pidfd_open(pid);
+    if (!opened && opened.error() == ESRCH) return Sign::kGone;
+    if (!opened) {
+      // No descriptors left, an old kernel, or the middle of an exec: the pid at least may be gone.
+      if (!exists(pid)) return Sign::kGone;
+      const auto stat = read_proc_stat(pid);
+      return stat && stat->state == 'Z' && stat->threads <= 1 ? Sign::kDead : Sign::kUnsure;
+    }
+    pidfd = *std::move(opened);
+  }
+  if (is_dead(pidfd.get())) return Sign::kDead;
+  if (before_ns == 0 || !is_another(pid, before_ns)) return Sign::kAlive;
+  pidfd.reset();
+  return Sign::kGone;
+}
+
+bool LivePulse::is_another(int32_t pid, uint64_t before_ns) const {
+  const auto stat = read_proc_stat(pid);
+  if (!stat) return false;
+  watch::Timebase time;
+  time.take(clock_);
+  return stat->start > time.ticks(before_ns);
+}
+
+std::optional<int32_t> LivePulse::status(int32_t pid, const UniqueFd& pidfd) {
+  if (!pidfd) return std::nullopt;
+  if (const auto known = exit_info(pidfd.get())) return known;
+  const auto known = zombie_status(pid);
+  // Reaped while we looked: then the pidfd knows it now, and whatever /proc showed may be
+  // another's.
+  if (const auto reaped = exit_info(pidfd.get())) return reaped;
+  return known;
+}
+
+bool LivePulse::watch(int32_t pid, int pidfd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = static_cast<uint32_t>(pid);
+  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, pidfd, &event) == 0 ||
+         (errno == EEXIST && ::epoll_ctl(epoll_, EPOLL_CTL_MOD, pidfd, &event) == 0);
+}
+
+bool LivePulse::exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
+
+}  // namespace knell::lib

@@ -1,0 +1,26 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "watch/deaths.h"
+#include "watch/timebase.h"
+
+namespace knell::lib {
+
+// Feels processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
+// set, with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
+class LivePulse : public watch::Pulse {
+ public:
+  LivePulse(int epoll, const Clock& clock) : epoll_(epoll), clock_(clock) {}
+  Sign feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) override;
+  std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) override;
+  bool watch(int32_t pid, int pidfd) override;
+  bool exists(int32_t pid) override;
+
+ private:
+  bool is_another(int32_t pid, uint64_t before_ns) const;
+  int epoll_;
+  const Clock& clock_;
+};
+
+}  // namespace knell::lib

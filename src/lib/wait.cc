@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell_wait(): one process through the pidfd source, without a listener.
+#include <knell/knell.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+#include "lib/explain.h"
+#include "source/pidfd/pidfd.h"
+
+namespace knell::lib {
+namespace {
+
+class OneDeath : public source::Sink {
+ public:
+  bool over = false;
+  uint64_t stamp_ns = 0;
+  bool status_known = false;
+  int32_t wait_status = 0;
+  void on_raw(const event::Raw&) override {}
+  void on_over(int32_t, uint64_t stamp, bool known, int32_t status) override {
+    over = true;
+    stamp_ns = stamp;
+    status_known = known;
+    wait_status = status;
+  }
+};
+
+// The time left until `deadline`, for poll: -1 without one. Rounded up, so as not to spin through
+// the last millisecond.
+int left_ms(const timespec* timeout, uint64_t deadline_ns) {
+  if (timeout == nullptr) return -1;
+  const uint64_t now = system_clock().monotonic_ns();
+  return now >= deadline_ns ? 0
+                            : static_cast<int>(std::min<uint64_t>(
+                                  (deadline_ns - now + 999'999) / 1'000'000, INT32_MAX));
+}
+
+Result<OneDeath> wait_for(pid_t pid, const timespec* timeout) {
+  uint64_t deadline = 0;
+  if (timeout != nullptr) {
+    if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1'000'000'000)
+      return say(EINVAL, "a timeout has seconds from 0 and nanoseconds below 1e9");
+    deadline = system_clock().monotonic_ns() +
+               static_cast<uint64_t>(timeout->tv_sec) * 1'000'000'000 +
+               static_cast<uint64_t>(timeout->tv_nsec);
+  }
+  KNELL_ASSIGN(const auto source, source::PidfdSource::create());
+  KNELL_TRY(source->add(pid, 0));
+  OneDeath death;
+  for (;;) {
+    KNELL_TRY(source->drain(death, 1));
+    if (death.over) return death;
+    const int ms = left_ms(timeout, deadline);
+    if (ms == 0) return say(ETIMEDOUT, "process " + std::to_string(pid) + " did not end in time");
+    pollfd poll_fd{source->fd(), POLLIN, 0};
+    if (::poll(&poll_fd, 1, ms) < 0 && errno != EINTR) return errno_error("wait for a process");
+  }
+}
+
+}  // namespace
+}  // namespace knell::lib
+
+int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
+  if (ret_event == nullptr) return knell::lib::failed({EINVAL, "ret_event must not be NULL", true});
+  const auto death = knell::lib::wait_for(pid, timeout);
+  if (!death) return knell::lib::failed(death.error());
+  knell_event event{};
+  event.size = sizeof event;
+  event.type = KNELL_EVENT_EXIT;
+  event.via = KNELL_VIA_PIDFD;
+  event.pid = event.tid = pid;
+  event.seq = 1;
+  event.mono_ns = death->stamp_ns;
+  const knell::Clock& clock = knell::system_clock();
+  event.time_ns = static_cast<int64_t>(death->stamp_ns) + clock.realtime_ns() -
+                  static_cast<int64_t>(clock.monotonic_ns());
+  if (death->status_known) {
+    event.has |= KNELL_HAS_STATUS;
+    event.wait_status = death->wait_status;
+  }
+  *ret_event = event;
+  return 0;
+}

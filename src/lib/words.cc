@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The C ABI of what turns events and masks into words and back.
+#include <knell/knell.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "event/ended.h"
+#include "event/id.h"
+#include "event/json.h"
+#include "event/mask.h"
+#include "event/printable.h"
+#include "lib/explain.h"
+
+namespace {
+
+// As snprintf does: all of it if it fits, always a NUL, and the whole length.
+ssize_t give(std::string_view text, char* buffer, size_t size) {
+  if (buffer != nullptr && size > 0) {
+    const size_t n = std::min(text.size(), size - 1);
+    std::memcpy(buffer, text.data(), n);
+    buffer[n] = '\0';
+  }
+  return static_cast<ssize_t>(text.size());
+}
+
+// Keeps its room between calls, so that a steady stream allocates nothing.
+std::string& scratch() {
+  thread_local std::string text;
+  text.clear();
+  return text;
+}
+
+}  // namespace
+
+int knell_events_parse(const char* text, uint32_t* ret_mask) {
+  if (text == nullptr || ret_mask == nullptr)
+    return knell::lib::failed({EINVAL, "text and ret_mask must not be NULL", true});
+  const auto mask = knell::event::parse_mask(text);
+  if (!mask) return knell::lib::failed(mask.error());
+  *ret_mask = *mask;
+  return 0;
+}
+
+ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
+  return give(knell::event::mask_text(mask), buffer, size);
+}
+
+const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
+
+ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
+  if (event == nullptr) return -EINVAL;
+  std::string& text = scratch();
+  knell::event::append_json(text, *event);
+  return give(text, buffer, size);
+}
+
+ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
+  if (event == nullptr) return -EINVAL;
+  std::string& text = scratch();
+  knell::event::append_ended(text, *event);
+  return give(text, buffer, size);
+}
+
+ssize_t knell_id_text(const knell_id* id, char* buffer, size_t size) {
+  if (id == nullptr) return -EINVAL;
+  return give(knell::event::id_text(*id).view(), buffer, size);
+}
+
+ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size) {
+  if (bytes == nullptr) return count == 0 ? give({}, buffer, size) : -EINVAL;
+  std::string& text = scratch();
+  knell::event::append_printable(text, {bytes, count});
+  return give(text, buffer, size);
+}

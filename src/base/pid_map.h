@@ -61,10 +61,11 @@ class PidMap {
   // value)` says whether to erase the entry.
   template <class F>
   void sweep(size_t count, F visit) {
-    count = count < cells_.size() ? count : cells_.size();
-    while (count-- > 0) {
+    count = count < size_ ? count : size_;
+    for (size_t looked = 0; count > 0 && looked < cells_.size(); ++looked) {
       if (hand_ >= cells_.size()) hand_ = 0;
       Cell& cell = cells_[hand_];
+      if (cell.pid != 0) --count;
       // After an erasure another entry may have moved into this cell: look at it again.
       if (cell.pid != 0 && visit(cell.pid, cell.value))
         erase_at(hand_);

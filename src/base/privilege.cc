@@ -27,20 +27,53 @@ __user_cap_header_struct own_header() { return {_LINUX_CAPABILITY_VERSION_3, 0};
 Result<Sets> read_sets() {
   auto header = own_header();
   Sets sets;
-  if (::syscall(SYS_capget, &header, sets.words.data()) != 0) return errno_error("read our capabilities");
+  if (::syscall(SYS_capget, &header, sets.words.data()) != 0)
+    return errno_error("read our capabilities");
   return sets;
 }
 
 // In the order of their numbers, linux/capability.h.
 constexpr std::string_view kNames[] = {
-    "CHOWN",           "DAC_OVERRIDE",    "DAC_READ_SEARCH", "FOWNER",           "FSETID",
-    "KILL",            "SETGID",          "SETUID",          "SETPCAP",          "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE", "NET_BROADCAST",  "NET_ADMIN",       "NET_RAW",          "IPC_LOCK",
-    "IPC_OWNER",       "SYS_MODULE",      "SYS_RAWIO",       "SYS_CHROOT",       "SYS_PTRACE",
-    "SYS_PACCT",       "SYS_ADMIN",       "SYS_BOOT",        "SYS_NICE",         "SYS_RESOURCE",
-    "SYS_TIME",        "SYS_TTY_CONFIG",  "MKNOD",           "LEASE",            "AUDIT_WRITE",
-    "AUDIT_CONTROL",   "SETFCAP",         "MAC_OVERRIDE",    "MAC_ADMIN",        "SYSLOG",
-    "WAKE_ALARM",      "BLOCK_SUSPEND",   "AUDIT_READ",      "PERFMON",          "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 };
 
@@ -91,7 +124,8 @@ Result<void> keep_capabilities(std::initializer_list<int> kept) {
   }
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("give up new privileges");
   auto header = own_header();
-  if (::syscall(SYS_capset, &header, after.words.data()) != 0) return errno_error("give up capabilities");
+  if (::syscall(SYS_capset, &header, after.words.data()) != 0)
+    return errno_error("give up capabilities");
   return {};
 }
 

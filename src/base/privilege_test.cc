@@ -17,7 +17,8 @@ TEST(Privilege, NamesCapabilities) {
   EXPECT_EQ(capabilities_text(0), "no capabilities");
   EXPECT_EQ(capabilities_text(bit(CAP_KILL) | bit(CAP_NET_ADMIN)), "CAP_KILL, CAP_NET_ADMIN");
   EXPECT_EQ(capabilities_text(UINT64_MAX), "all capabilities");
-  EXPECT_EQ(capabilities_text(UINT64_MAX & ~bit(CAP_SYS_ADMIN)), "all capabilities but CAP_SYS_ADMIN");
+  EXPECT_EQ(capabilities_text(UINT64_MAX & ~bit(CAP_SYS_ADMIN)),
+            "all capabilities but CAP_SYS_ADMIN");
 }
 
 // In a child: what is given up does not come back.

@@ -48,8 +48,11 @@ constexpr size_t kSpareSlots =
     64;  // for deaths and holes that come without an event: kWakeups of them at once
 constexpr int kWakeups = 32;
 constexpr uint64_t kHealthNs =
-    5'000'000'000;                // design: "within seconds"; one check costs about 50 us
-constexpr uint64_t kSoonest = 1;  // a time long past
+    5'000'000'000;  // design: "within seconds"; one check costs about 50 us
+constexpr size_t kSweepADrain =
+    1;  // beside what births call for: a drain may be for one event only
+constexpr size_t kSweepATick = 256;  // with the health check: what a storm left behind
+constexpr uint64_t kSoonest = 1;     // a time long past
 
 uint32_t read_boot() {
   const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -334,9 +337,10 @@ Result<void> knell_listener::serve(const Due& due) {
   if (health_ns_ != 0 && now >= health_ns_) {
     health_ns_ = now + kHealthNs;
     KNELL_TRY(source_->check_health(*this));
+    sweep_ = kSweepATick;
   }
   const uint64_t paced = pacer_.plan().timer_ns;
-  if (due.source || more_ || (paced != 0 && now >= paced)) return drain();
+  if (due.source || more_ || sweep_ > kSweepADrain || (paced != 0 && now >= paced)) return drain();
   return settle();
 }
 
@@ -350,7 +354,7 @@ Result<void> knell_listener::drain() {
   KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, bound()));
   more_ = drained == source::Drained::kMore;
   KNELL_TRY(settle());
-  if (!more_) normaliser_->sweep();
+  if (!more_) normaliser_->sweep(std::exchange(sweep_, kSweepADrain));
   watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
   return {};
 }

@@ -94,6 +94,7 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   bool more_ = false;       // the source was not read empty
   uint64_t armed_ns_ = 0;   // what the timer is set to; 0: off
   uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never
+  size_t sweep_ = 0;        // how many old entries the next drain looks at
   size_t next_ = 0;         // the first slot not handed out
   uint64_t seq_ = 0, wakeups_ = 0, drains_ = 0;
 };

@@ -10,8 +10,6 @@ namespace {
 
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
-constexpr size_t kSweepAtLeast =
-    16;  // picked: a drain's own cost is several times that of these look-ups
 
 }  // namespace
 
@@ -248,15 +246,15 @@ void Normaliser::on_lost(const event::Raw& raw) {
   commit(slot);
 }
 
-void Normaliser::sweep() {
-  // Twice what was born keeps what is remembered below twice what lives, at the cost of one look-up
-  // each.
-  const size_t count = 2 * born_ + kSweepAtLeast;
+void Normaliser::sweep(size_t at_least) {
+  // The dead are forgotten at their second visit. With three visits for each birth, two rounds of n
+  // entries take 2n/3 births, so no more than two thirds of what is remembered can be dead.
+  const size_t count = 3 * born_ + at_least;
   born_ = 0;
   const auto is_gone = [&](int32_t pid) { return !pulse_.exists(pid); };
   if (memory_.on()) memory_.sweep(count, is_gone);
   lineage_.sweep(count, is_gone);
-  deaths_.sweep(kSweepAtLeast);
+  deaths_.sweep(at_least);
 }
 
 }  // namespace knell::watch

@@ -68,8 +68,8 @@ class Normaliser {
   size_t judge() { return deaths_.judge(batch_.room()); }
   void finish();
   // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
-  // After finish(), when the source was left empty.
-  void sweep();
+  // To be called after finish(), when the source was left empty; at_least: entries to look at.
+  void sweep(size_t at_least);
   bool anything_noted() const { return deaths_.anything_noted(); }
   void woken(int32_t pid) { deaths_.woken(pid); }
 

@@ -258,7 +258,7 @@ TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenInTwoSweeps) {
   for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
   EXPECT_EQ(n.memory().table().size(), 100U);
   pulse.signs[150] = Pulse::Sign::kAlive;
-  for (int i = 0; i < 100; ++i) n.sweep();
+  for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.memory().table().size(), 1U);
 }
 

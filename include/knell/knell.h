@@ -49,8 +49,8 @@ enum knell_level {
 enum knell_details {
   KNELL_DETAILS_FULL = 0,   // everything
   KNELL_DETAILS_NAMES = 1,  // pids, status, comm, uid, cgroup, unit
-  KNELL_DETAILS_STATUS =
-      2  // pids and status: subscribes to nothing beyond the mask, reads no /proc
+  KNELL_DETAILS_STATUS = 2  // pids and status: subscribes to nothing beyond the
+                            // mask, remembers nothing of processes
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms: see knell_options.latency_ns
@@ -61,8 +61,8 @@ struct knell_options {
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
-  int64_t latency_ns;  // how long an event may wait for company while many come; 0: every event at
-                       // once. A lone event never waits.
+  int64_t latency_ns;   // how long an event may wait for company while many come; 0: every event at
+                        // once. A lone event never waits.
   const char* via;      // "connector", "pidfd"; NULL or "auto": the best that works here
   const char* durable;  // must be NULL: durable listeners need the daemon (-ENOTSUP)
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
@@ -166,20 +166,21 @@ struct knell_listener;  // one listener
 // Opens a listener: it hears of what happens from now on. `options` may be NULL. On success
 // *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -EPERM not allowed here;
 // -EPROTONOSUPPORT this kernel or namespace has no such events; -ENOTSUP `via` or `durable` is not
-// in this build; -EMFILE, -ENOMEM.
+// in this build; -EMFILE.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
-// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended,
-// longer, shorter. Commas and repeated calls are alternatives, `!value` excludes, different keys
-// must all hold; a lost event passes all. Works at once, also for events not yet read. `k` may be
-// NULL: then the words are only checked. Errors: -EINVAL unknown key or value: knell_explain() says
-// what would be right; -ESRCH under: no such process.
+// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended (also
+// spelt exit-code and signal), longer, shorter. Commas and repeated calls are alternatives,
+// `!value` excludes, different keys must all hold; a lost event passes all. Works from the next
+// drain on; what was read from the kernel already but not yet handed out stays. `k` may be NULL:
+// then the words are only checked. Errors: -EINVAL unknown key or value: knell_explain() says what
+// would be right; -ESRCH under: no such process.
 KNELL_API int knell_match(struct knell_listener* k, const char* key, const char* value);
 
-// Adds a process to those this listener hears of (with none added: all). `start` is its start in
-// clock ticks since boot, against pid reuse, or 0; `cookie` comes back in its events. O(1). Errors:
-// -ESRCH it is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE (via
-// pidfd); -ENOMEM.
+// From the first call on this listener hears of added processes only, also when all of them have
+// died. Adds one. `start` is its start in clock ticks since boot, against pid reuse, or 0; `cookie`
+// comes back in its events. O(1). Errors: -ESRCH it is gone already, nothing will come (a zombie
+// still comes); -EEXIST; -EMFILE (via pidfd).
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
 // Errors: -ENOENT it was not there. It leaves by itself when it has died.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
@@ -193,10 +194,12 @@ KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 KNELL_API int knell_fd(const struct knell_listener* k);
 
 // Up to `count` events, oldest first; 0: none now. They and all they point to are valid until the
-// next call with this handle. Never blocks. A hole in the stream is an event (KNELL_EVENT_LOST),
-// never an error. Errors: -EIO and others: the source broke, knell_explain() says how; what was
-// read before stays good.
-KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events, size_t count);
+// next call with this handle. Never waits for events. With names or
+// full details the first sight of a user may ask the system's user database (NSS). A hole in the
+// stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and others: the source broke,
+// knell_explain() says how; what was read before stays good.
+KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
+                             size_t count);
 
 struct knell_stats {
   size_t size;               // set by the caller
@@ -217,8 +220,8 @@ KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
 // Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event is its exit;
 // strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on
 // (then also after it was reaped); where it is not, KNELL_HAS_STATUS is not set. An own child is
-// left to be reaped by the caller. Errors: -ESRCH no such process; -ETIMEDOUT; -ENOSYS before
-// Linux 5.3.
+// left to be reaped by the caller. Errors: -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT
+// before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
 
 // --------------------------------------------------------------------------------------------------
@@ -277,7 +280,7 @@ struct knell_finding {
 };
 // Looks at this machine and this user, and calls `on_finding` for each thing found, in the order to
 // be read; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns 0
-// when something can be observed here, else -ENOTSUP.
+// when something can be observed here, be it by pidfds only, else -ENOTSUP.
 KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
 
 KNELL_API const char* knell_version(void);  // "0.1.0"

@@ -46,6 +46,7 @@ std::unexpected<Error> say(int code, std::string sentence);
 // KNELL_ASSIGN(auto fd, open_it());
 #define KNELL_ASSIGN(declaration, expression) \
   KNELL_ASSIGN_(declaration, expression, KNELL_CONCAT(knell_assign_, __LINE__))
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration cannot stand in parentheses
 #define KNELL_ASSIGN_(declaration, expression, name)          \
   auto name = (expression);                                   \
   if (!name) return std::unexpected(std::move(name).error()); \

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
+#include <knell/knell.h>
 
-#include "event/event.h"
+#include <string>
 
 namespace knell::event {
 

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/knell.h>
+
 #include <string>
 #include <string_view>
-
-#include "event/event.h"
 
 namespace knell::event {
 

@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/knell.h>
+
 #include <bitset>
 #include <cstddef>
 #include <string_view>
 
 #include "base/result.h"
-#include "event/event.h"
 
 namespace knell::filter {
 

@@ -26,6 +26,8 @@
 // `longer` and `shorter` let only exits through. `lost` passes all.
 #pragma once
 
+#include <knell/knell.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -33,7 +35,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "event/event.h"
 #include "filter/ended_set.h"
 #include "filter/predicate_values.h"
 

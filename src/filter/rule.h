@@ -3,10 +3,10 @@
 #pragma once
 
 #include <knell/cn_proc.h>
+#include <knell/knell.h>
 
 #include <cstdint>
 
-#include "event/event.h"
 #include "event/raw.h"
 
 namespace knell::filter {

@@ -61,6 +61,7 @@ class Examination {
 
   void pidfd() {
     const PidfdFeatures features = pidfd_features();
+    pidfds_ = features.open;
     if (!features.open)
       return tell(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
     if (features.exit_info)
@@ -98,7 +99,7 @@ class Examination {
            "run it as root, or in the group of /proc's gid= option");
   }
 
-  bool works() const { return found_.acked; }
+  bool works() const { return found_.acked || pidfds_; }
 
  private:
   void tell(uint32_t level, const char* subject, const std::string& text,
@@ -126,6 +127,7 @@ class Examination {
   int (*on_finding_)(const knell_finding*, void*);
   void* context_;
   bool stopped_ = false;
+  bool pidfds_ = false;
   source::Diagnosis found_;
 };
 

@@ -43,7 +43,7 @@ constexpr uint64_t kSourceTag = uint64_t{1} << 32;
 constexpr uint64_t kTimerTag = uint64_t{2} << 32;
 
 constexpr size_t kBatchSlots =
-    2048;  // about 1.5 MB; at two slots an event at the most, room for 1000 a drain
+    2048;  // about 1.1 MB; at two slots an event at the most, room for 1000 a drain
 constexpr size_t kSpareSlots =
     64;  // for deaths and holes that come without an event: kWakeups of them at once
 constexpr int kWakeups = 32;
@@ -69,11 +69,22 @@ size_t most_watched() {
   return all < 64 ? 1 : all / 2 - 16;
 }
 
+// What a caller built against another version of the library gave, as this one's structure: what it
+// does not know of is left at its default; what we do not know of must not have been asked for.
+Result<knell_options> as_ours(const knell_options& given) {
+  constexpr size_t kFirst = sizeof(knell_options);  // of 0.1, the first version
+  if (given.size < kFirst || given.size > 4096)
+    return say(EINVAL,
+               "knell_options.size is not that of the structure: start from KNELL_OPTIONS_INIT");
+  knell_options ours = KNELL_OPTIONS_INIT;
+  const char* bytes = reinterpret_cast<const char*>(&given);
+  for (size_t i = sizeof ours; i < given.size; ++i)
+    if (bytes[i] != 0) return say(EINVAL, "knell_options asks for something a later knell can do");
+  std::memcpy(&ours, bytes, std::min(given.size, sizeof ours));
+  return ours;
+}
+
 Result<void> check(const knell_options& options) {
-  if (options.size != sizeof(knell_options))
-    return say(
-        EINVAL,
-        "knell_options.size is not sizeof(struct knell_options): start from KNELL_OPTIONS_INIT");
   if (options.level > KNELL_LEVEL_RAW)
     return say(EINVAL, "level is KNELL_LEVEL_PROCESS or KNELL_LEVEL_RAW");
   if (options.details > KNELL_DETAILS_STATUS)
@@ -96,7 +107,8 @@ knell_listener::knell_listener(const knell_options& options)
 
 knell_listener::~knell_listener() = default;
 
-Result<std::unique_ptr<knell_listener>> knell_listener::create(const knell_options& options) {
+Result<std::unique_ptr<knell_listener>> knell_listener::create(const knell_options& given) {
+  KNELL_ASSIGN(const knell_options options, as_ours(given));
   KNELL_TRY(check(options));
   std::unique_ptr<knell_listener> listener(new knell_listener(options));
   KNELL_TRY(listener->open(options));
@@ -156,7 +168,7 @@ uint32_t knell_listener::kernel_mask() const {
       filter::kernel_mask(filter::Want{asked_mask_, level_, details_, predicates_.needs()});
   // Added processes leave the set when they die, also with status 0: else their pids would stand
   // for others later.
-  if (!added_.empty() && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
+  if (only_added_ && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
   return mask;
 }
 
@@ -170,8 +182,8 @@ int64_t knell_listener::budget_ns() const {
 Result<void> knell_listener::apply() {
   const filter::Needs needs = predicates_.needs();
   shown_ = asked_mask_ & needs.possible;
-  if ((shown_ & KNELL_EVENT_NONZERO_EXIT) != 0)
-    shown_ |= KNELL_EVENT_EXIT;  // a bit of the filter, never an event
+  if ((shown_ & KNELL_EVENT_NONZERO_EXIT) != 0) shown_ |= KNELL_EVENT_EXIT;
+  shown_ &= ~KNELL_EVENT_NONZERO_EXIT;  // a bit of the filter, never an event
   shown_ |= KNELL_EVENT_LOST;
   if (pidfds_ != nullptr) {
     normaliser_->set_details(
@@ -235,6 +247,7 @@ Result<void> knell_listener::add(pid_t pid, uint64_t start, uint64_t cookie) {
       return say(ESRCH, "process " + std::to_string(pid) + " is another one now");
     const bool dead = pidfd && knell::is_dead(pidfd->get());
     *added_.emplace(pid).first = Added{start, cookie};
+    only_added_ = true;
     KNELL_TRY(apply());
     // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
     // after is heard of.
@@ -246,6 +259,7 @@ Result<void> knell_listener::add(pid_t pid, uint64_t start, uint64_t cookie) {
     return {};
   }
   *added_.emplace(pid).first = Added{start, cookie};
+  only_added_ = true;
   return {};
 }
 
@@ -261,21 +275,19 @@ bool knell_listener::wants(knell_event& event, const filter::Ancestry& ancestry)
   if (event.type == KNELL_EVENT_LOST) {
     // The kernel's number counts all that the socket was sent: exact only for somebody who is shown
     // all that.
-    const bool all = level_ == KNELL_LEVEL_RAW && predicates_.empty() && added_.empty() &&
+    const bool all = level_ == KNELL_LEVEL_RAW && predicates_.empty() && !only_added_ &&
                      kernel_mask_ == asked_mask_;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    event.lost_types &= shown_;
+    event.lost_types = shown_ & ~KNELL_EVENT_LOST;
     return true;
   }
   if (!filter::passes(filter::Rule::kReleased, asked_mask_, event)) return false;
-  if (!added_.empty()) {
+  if (only_added_) {
     const Added* added = added_.find(event.pid);
     if (added == nullptr) return false;
     if (added->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != added->start)
       return false;
     event.cookie = added->cookie;
-  } else if (pidfds_ != nullptr) {
-    return false;  // removed meanwhile
   }
   return predicates_.matches(event, ancestry);
 }

@@ -78,6 +78,7 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   int64_t latency_ns_;
   knell::filter::Predicates predicates_;
   knell::PidMap<Added> added_;
+  bool only_added_ = false;  // from the first add on, also when all of them are gone
 
   knell::Clock& clock_ = knell::system_clock();
   knell::UniqueFd epoll_, timer_;

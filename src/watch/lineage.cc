@@ -6,12 +6,20 @@
 
 namespace knell::watch {
 
-bool Lineage::follow(int32_t root) {
-  if (std::find(roots_.begin(), roots_.end(), root) != roots_.end()) return true;
+bool Lineage::follow(int32_t root, uint64_t now_ns) {
+  const auto same = [&](const Root& known) { return known.pid == root; };
+  if (std::any_of(roots_.begin(), roots_.end(), same)) return true;
   if (roots_.size() >= kMostRoots) return false;
   *inside_.emplace(root).first |= uint64_t{1} << roots_.size();
-  roots_.push_back(root);
+  roots_.push_back({root, now_ns});
   return true;
+}
+
+// The bit of the root that was born at that time.
+uint64_t Lineage::own_bit(int32_t pid, uint64_t stamp_ns) const {
+  for (size_t i = 0; i < roots_.size(); ++i)
+    if (roots_[i].pid == pid && stamp_ns <= roots_[i].since_ns) return uint64_t{1} << i;
+  return 0;
 }
 
 uint64_t Lineage::roots_of(int32_t pid) const {
@@ -19,9 +27,9 @@ uint64_t Lineage::roots_of(int32_t pid) const {
   return bits == nullptr ? 0 : *bits & ~kMissing;
 }
 
-void Lineage::born(int32_t pid, int32_t parent) {
+void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
   if (roots_.empty() || pid <= 0) return;
-  const uint64_t bits = roots_of(parent);
+  const uint64_t bits = roots_of(parent) | own_bit(pid, stamp_ns);
   if (bits != 0)
     *inside_.emplace(pid).first = bits;
   else
@@ -45,9 +53,11 @@ void Lineage::scan(const ProcReader& proc) {
 }
 
 bool Lineage::inside(int32_t root, const knell_event& event) const {
-  const auto at = std::find(roots_.begin(), roots_.end(), root);
-  if (at == roots_.end()) return false;
-  return (roots_of(event.pid) >> (at - roots_.begin()) & 1) != 0;
+  const uint64_t bits = roots_of(event.pid);
+  if (bits == 0) return false;
+  for (size_t i = 0; i < roots_.size(); ++i)
+    if (roots_[i].pid == root) return (bits >> i & 1) != 0;
+  return false;
 }
 
 }  // namespace knell::watch

@@ -20,12 +20,12 @@ class Lineage : public filter::Ancestry {
  public:
   static constexpr size_t kMostRoots = 63;  // one bit each, and kMissing
 
-  // From now on follows `root`. False when there are kMostRoots already. scan() then finds who is
-  // below it already.
-  bool follow(int32_t root);
-  bool idle() const { return roots_.empty(); }
+  // From `now_ns` on follows the process that is `root` then. False when there are kMostRoots
+  // already. scan() then finds who is below it already.
+  bool follow(int32_t root, uint64_t now_ns);
 
-  void born(int32_t pid, int32_t parent);
+  // `stamp_ns` is the fork's: a root's own birth may still be queued when it is followed.
+  void born(int32_t pid, int32_t parent, uint64_t stamp_ns);
   void gone(int32_t pid) { inside_.erase(pid); }
   // Reads /proc until a pass adds nothing, so that what was forked meanwhile is found too; forks
   // still queued are told to born() later and change nothing that is known.
@@ -52,7 +52,13 @@ class Lineage : public filter::Ancestry {
 
  private:
   static constexpr uint64_t kMissing = uint64_t{1} << 63;  // not found by the last sweep
-  std::vector<int32_t> roots_;
+  struct Root {
+    int32_t pid;
+    uint64_t since_ns;
+  };
+  uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
+
+  std::vector<Root> roots_;
   PidMap<uint64_t> inside_;
 };
 

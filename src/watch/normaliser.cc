@@ -40,7 +40,7 @@ void Normaliser::set_details(uint32_t details) {
 }
 
 bool Normaliser::follow(int32_t root) {
-  if (!lineage_.follow(root)) return false;
+  if (!lineage_.follow(root, clock_.monotonic_ns())) return false;
   lineage_.scan(proc_);
   return true;
 }
@@ -101,7 +101,7 @@ void Normaliser::on_fork(const event::Raw& raw) {
       end_of_one(raw.pid, *dying, Deaths::told_status(*dying));
     deaths_.forget(raw.pid);
     memory_.born(raw);
-    lineage_.born(raw.pid, parent);
+    lineage_.born(raw.pid, parent, raw.stamp_ns);
   }
   if (thread && process_level()) return;
   Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
@@ -134,8 +134,6 @@ void Normaliser::on_change(const event::Raw& raw) {
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
   Slot* slot =
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
-  if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
-  if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   if (slot != nullptr) {
     knell_event& event = slot->event;
     memory_.describe(*slot, raw.pid, Memory::Look::kYes);
@@ -153,7 +151,9 @@ void Normaliser::on_change(const event::Raw& raw) {
     }
     commit(slot);
   }
-  // After the event, which tells the name it had.
+  // After the event, which tells the name and ids it had.
+  if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
+  if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
 }
 

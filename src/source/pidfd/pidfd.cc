@@ -110,7 +110,7 @@ Result<void> PidfdSource::want(const Wanted&) { return {}; }
 Result<void> PidfdSource::check_health(Sink&) { return {}; }
 
 Capabilities PidfdSource::capabilities() const {
-  return {.types = KNELL_EVENT_EXIT, .kernel_filter = true, .buffer_bytes = 0};
+  return {.types = KNELL_EVENT_EXIT, .kernel_filter = false, .buffer_bytes = 0};
 }
 
 Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
@@ -136,6 +136,7 @@ Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
     if (moved == 0) break;
   }
   if (timer) told += on_timer(sink, bound - told);
+  if (told >= bound) return Drained::kMore;
   return told > 0 ? Drained::kSome : Drained::kEmpty;
 }
 

@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/connector/heal.h"
+
+#include <gtest/gtest.h>
+
+namespace knell::source {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+TEST(DeafHistory, ThreeTimesInAMinuteIsAHabit) {
+  DeafHistory history;
+  EXPECT_FALSE(history.note(100 * kSecond));
+  EXPECT_FALSE(history.note(110 * kSecond));
+  EXPECT_TRUE(history.note(160 * kSecond));
+}
+
+TEST(DeafHistory, NowAndThenIsNone) {
+  DeafHistory history;
+  for (uint64_t now = 100; now < 1000; now += 31) EXPECT_FALSE(history.note(now * kSecond)) << now;
+}
+
+TEST(DeafHistory, BeginsAnew) {
+  DeafHistory history;
+  for (const bool habit : {false, false, true, false, false, true}) {
+    EXPECT_EQ(history.note(100 * kSecond), habit);
+  }
+}
+
+}  // namespace
+}  // namespace knell::source

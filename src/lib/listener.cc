@@ -51,8 +51,8 @@ constexpr uint64_t kHealthNs =
     5'000'000'000;  // design: "within seconds"; one check costs about 50 us
 constexpr size_t kSweepADrain =
     1;  // beside what births call for: a drain may be for one event only
-constexpr size_t kSweepATick = 256;  // with the health check: what a storm left behind
-constexpr uint64_t kSoonest = 1;     // a time long past
+constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
+constexpr uint64_t kSoonest = 1;      // a time long past
 
 uint32_t read_boot() {
   const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -197,7 +197,7 @@ Result<void> knell_listener::apply() {
   normaliser_->set_details(
       filter::details_needed(filter::Want{asked_mask_, level_, details_, needs}));
   for (const int32_t root : needs.roots)
-    if (!normaliser_->follow(root)) return say(EINVAL, "--under takes 63 processes at the most");
+    if (!normaliser_->follow(root)) return say(EINVAL, "--under takes 64 processes at the most");
   set_budget();
   return {};
 }

@@ -10,7 +10,7 @@ bool Lineage::follow(int32_t root, uint64_t now_ns) {
   const auto same = [&](const Root& known) { return known.pid == root; };
   if (std::any_of(roots_.begin(), roots_.end(), same)) return true;
   if (roots_.size() >= kMostRoots) return false;
-  *inside_.emplace(root).first |= uint64_t{1} << roots_.size();
+  inside_.emplace(root).first->roots |= uint64_t{1} << roots_.size();
   roots_.push_back({root, now_ns});
   return true;
 }
@@ -23,15 +23,15 @@ uint64_t Lineage::own_bit(int32_t pid, uint64_t stamp_ns) const {
 }
 
 uint64_t Lineage::roots_of(int32_t pid) const {
-  const uint64_t* bits = inside_.find(pid);
-  return bits == nullptr ? 0 : *bits & ~kMissing;
+  const Place* place = inside_.find(pid);
+  return place == nullptr ? 0 : place->roots;
 }
 
 void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
   if (roots_.empty() || pid <= 0) return;
   const uint64_t bits = roots_of(parent) | own_bit(pid, stamp_ns);
   if (bits != 0)
-    *inside_.emplace(pid).first = bits;
+    *inside_.emplace(pid).first = Place{bits, {}};
   else
     inside_.erase(pid);  // the pid of somebody who was inside is in use again
 }
@@ -46,7 +46,7 @@ void Lineage::scan(const ProcReader& proc) {
       if (!stat) continue;
       const uint64_t bits = roots_of(stat->ppid);
       if ((bits & ~roots_of(pid)) == 0) continue;
-      *inside_.emplace(pid).first |= bits;
+      inside_.emplace(pid).first->roots |= bits;
       added = true;
     }
   }

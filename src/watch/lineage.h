@@ -8,6 +8,7 @@
 
 #include "base/pid_map.h"
 #include "filter/predicate.h"
+#include "watch/missing.h"
 #include "watch/proc_reader.h"
 
 namespace knell::watch {
@@ -18,7 +19,7 @@ namespace knell::watch {
 // each that is.
 class Lineage : public filter::Ancestry {
  public:
-  static constexpr size_t kMostRoots = 63;  // one bit each, and kMissing
+  static constexpr size_t kMostRoots = 64;  // one bit each
 
   // From `now_ns` on follows the process that is `root` then. False when there are kMostRoots
   // already. scan() then finds who is below it already.
@@ -36,22 +37,21 @@ class Lineage : public filter::Ancestry {
   // taken already.
   bool inside(int32_t root, const knell_event& event) const override;
 
-  // Forgets those of up to `count` entries that `is_gone(pid)` in two sweeps, as Memory::sweep()
-  // does.
+  // Forgets those of up to `count` entries that are gone for longer than Missing::kGoneNs.
   template <class F>
-  void sweep(size_t count, F is_gone) {
-    inside_.sweep(count, [&](int32_t pid, uint64_t& bits) {
-      const bool gone = is_gone(pid);
-      const bool before = (bits & kMissing) != 0;
-      bits = gone ? bits | kMissing : bits & ~kMissing;
-      return gone && before;
+  void sweep(size_t count, uint64_t now_ns, F is_gone) {
+    inside_.sweep(count, [&](int32_t pid, Place& place) {
+      return place.missing.since_long(is_gone(pid), now_ns);
     });
   }
   size_t size() const { return inside_.size(); }
   size_t cells() const { return inside_.cells(); }
 
  private:
-  static constexpr uint64_t kMissing = uint64_t{1} << 63;  // not found by the last sweep
+  struct Place {
+    uint64_t roots = 0;  // a bit each
+    Missing missing;
+  };
   struct Root {
     int32_t pid;
     uint64_t since_ns;
@@ -59,7 +59,7 @@ class Lineage : public filter::Ancestry {
   uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
 
   std::vector<Root> roots_;
-  PidMap<uint64_t> inside_;
+  PidMap<Place> inside_;
 };
 
 }  // namespace knell::watch

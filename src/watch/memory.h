@@ -48,14 +48,11 @@ class Memory {
   bool sure_single(int32_t pid, uint64_t stamp_ns);
   // It is over. An entry of a later process with the same pid stays.
   void gone(int32_t pid, uint64_t stamp_ns);
-  // Forgets those of up to `count` entries that `is_gone(pid)` twice, in two sweeps: the source was
-  // read empty between them, so no exit of theirs is on its way that would still need what is
-  // remembered.
+  // Forgets those of up to `count` entries that are gone for longer than kGoneNs.
   template <class F>
-  void sweep(size_t count, F is_gone) {
+  void sweep(size_t count, uint64_t now_ns, F is_gone) {
     table_.sweep(count, [&](Process& process) {
-      const bool gone = is_gone(process.pid);
-      return std::exchange(process.missing, gone) && gone;
+      return process.missing.since_long(is_gone(process.pid), now_ns);
     });
   }
 

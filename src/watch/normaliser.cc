@@ -247,13 +247,15 @@ void Normaliser::on_lost(const event::Raw& raw) {
 }
 
 void Normaliser::sweep(size_t at_least) {
-  // The dead are forgotten at their second visit. With three visits for each birth, two rounds of n
-  // entries take 2n/3 births, so no more than two thirds of what is remembered can be dead.
+  // A dead one is noticed at one visit and forgotten at a later one. With three visits for each
+  // birth a round of n entries takes n/3 births, so what is remembered stays near what lives and
+  // what was born within the last second.
   const size_t count = 3 * born_ + at_least;
   born_ = 0;
+  const uint64_t now = clock_.monotonic_ns();
   const auto is_gone = [&](int32_t pid) { return !pulse_.exists(pid); };
-  if (memory_.on()) memory_.sweep(count, is_gone);
-  lineage_.sweep(count, is_gone);
+  if (memory_.on()) memory_.sweep(count, now, is_gone);
+  lineage_.sweep(count, now, is_gone);
   deaths_.sweep(at_least);
 }
 

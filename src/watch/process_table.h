@@ -12,6 +12,7 @@
 
 #include "base/pid_map.h"
 #include "watch/cgroup.h"
+#include "watch/missing.h"
 #include "watch/proc_reader.h"
 
 namespace knell::watch {
@@ -29,7 +30,7 @@ struct Process {
   uint32_t threads = 1;
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
-  bool missing = false;           // not found by the last sweep
+  Missing missing;
   bool all_threads_seen = false;  // born live, so `threads` has missed none
   Comm comm{}, parent_comm{};     // empty: unknown
   std::shared_ptr<const Image> image;

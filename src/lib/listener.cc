@@ -96,6 +96,12 @@ Result<void> check(const knell_options& options) {
   return {};
 }
 
+// NONZERO_EXIT is a bit of the filter, never an event: what it lets through are exits.
+uint32_t types_of(uint32_t mask) {
+  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
+  return mask & ~KNELL_EVENT_NONZERO_EXIT;
+}
+
 }  // namespace
 
 knell_listener::knell_listener(const knell_options& options)
@@ -181,9 +187,7 @@ int64_t knell_listener::budget_ns() const {
 
 Result<void> knell_listener::apply() {
   const filter::Needs needs = predicates_.needs();
-  shown_ = asked_mask_ & needs.possible;
-  if ((shown_ & KNELL_EVENT_NONZERO_EXIT) != 0) shown_ |= KNELL_EVENT_EXIT;
-  shown_ &= ~KNELL_EVENT_NONZERO_EXIT;  // a bit of the filter, never an event
+  shown_ = types_of(asked_mask_) & types_of(needs.possible);
   shown_ |= KNELL_EVENT_LOST;
   if (pidfds_ != nullptr) {
     normaliser_->set_details(

@@ -5,7 +5,6 @@
 #include <knell/knell.h>
 
 #include <cstdint>
-#include <utility>
 
 #include "event/raw.h"
 #include "watch/batch.h"

@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace knell::test {
+
+// How long a test waits for something that should come at once: so long that only a fault ever
+// takes it, on a machine emulated in software too. It is never what a test is about.
+constexpr std::chrono::seconds kPatience{40};
+
+// A moment after which waiting is given up.
+class Deadline {
+ public:
+  explicit Deadline(std::chrono::milliseconds patience = kPatience)
+      : at_(Clock::now() + patience) {}
+  bool passed() const { return Clock::now() >= at_; }
+  // For poll(2): what is left, at least 0.
+  int left_ms() const {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(at_ - Clock::now()).count();
+    return static_cast<int>(std::max<decltype(left)>(left, 0));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point at_;
+};
+
+}  // namespace knell::test

@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "support/stage.h"
+
+// The ways in which processes come and go that mislead a reader of the kernel's thread-level
+// events. Each is a Scenario (stage.h), or makes one. The order of what happens is made certain
+// where the name says one: see settled().
+namespace knell::test::scenario {
+
+// ---- births (scenarios_births.cc)
+Scenario ends_with(int exit_code);
+Scenario killed_by(int signal);
+void forked_with_vfork(std::vector<Fate>&);
+Scenario vfork_then_exec(int exit_code);
+Scenario posix_spawned(int exit_code);
+void failed_exec(std::vector<Fate>&);
+// A `#!` file in `directory`.
+Scenario script(const std::string& directory);
+Scenario cloned_with_exit_signal(int signal);  // 0: none
+void cloned_as_sibling(std::vector<Fate>&);    // CLONE_PARENT
+void init_of_a_pid_namespace(std::vector<Fate>&);
+void reaped_by_the_kernel(std::vector<Fate>&);                 // SIGCHLD ignored
+void reaped_by_the_kernel_with_nocldwait(std::vector<Fate>&);  // SA_NOCLDWAIT
+void orphans(std::vector<Fate>&);                              // the double fork of daemons
+
+// ---- threads (scenarios_threads.cc)
+void threads_come_and_go(std::vector<Fate>&);
+void worker_exits_process(std::vector<Fate>&);           // exit(7) in a worker, the leader waiting
+void main_exits_with_workers_alive(std::vector<Fate>&);  // exit(5)
+void leader_leaves_first(std::vector<Fate>&);            // then a worker exit(7): by SYS_exit
+void leader_leaves_first_by_pthread_exit(std::vector<Fate>&);
+void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker exit(0)
+void leader_leaves_with_four_worker_exits_nine(std::vector<Fate>&);
+void both_leave_leader_first(std::vector<Fate>&);  // SYS_exit 4, then 3
+void both_leave_worker_first(std::vector<Fate>&);  // SYS_exit 3, then 4
+void both_leave_together(std::vector<Fate>&);
+void worker_leaves_with_five_process_exits_zero(std::vector<Fate>&);
+void leader_leaves_with_five_worker_exits_zero(std::vector<Fate>&);
+void sigkill_of_fifty_threads(std::vector<Fate>&);
+Scenario exec_from_a_worker(int exit_code);
+Scenario exec_from_the_leader_of_many(int exit_code);
+// In `directory`, with room for a core file or without.
+enum class CoreFile { kNo, kYes };
+Scenario core_in_a_worker(const std::string& directory, CoreFile core_file);
+Scenario core_in_the_leader(const std::string& directory, CoreFile core_file);
+
+}  // namespace knell::test::scenario

@@ -1,0 +1,166 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "support/stage.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/result.h"
+
+namespace knell::test {
+
+namespace {
+
+constexpr char kPlay = 'p';
+constexpr char kSentinel = 's';
+
+bool read_all(int fd, void* to, size_t bytes) {
+  auto* p = static_cast<char*>(to);
+  while (bytes > 0) {
+    const ssize_t n = ::read(fd, p, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    p += n;
+    bytes -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+void write_all(int fd, const void* from, size_t bytes) {
+  const auto* p = static_cast<const char*>(from);
+  while (bytes > 0) {
+    const ssize_t n = ::write(fd, p, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    KNELL_CHECK(n > 0);
+    p += n;
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+void play_sentinel(std::vector<Fate>& fates) {
+  const pid_t pid = fork_running([] { return Stage::kSentinelStatus >> 8; });
+  fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
+}
+
+// A report is a count and that many fates, written when the play is over: the other side never
+// waits in mid-report.
+int serve(int commands, int reports, const Scenario& scenario) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  char command;
+  while (read_all(commands, &command, 1)) {
+    std::vector<Fate> fates;
+    if (command == kPlay) scenario(fates);
+    if (command == kSentinel) play_sentinel(fates);
+    const size_t count = fates.size();
+    write_all(reports, &count, sizeof count);
+    write_all(reports, fates.data(), count * sizeof(Fate));
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string text_of(const Fate& fate) {
+  char text[160];
+  (void)std::snprintf(text, sizeof text,
+                      "pid %d, child of %d (born of %d), status 0x%x, %d execs, %d cores", fate.pid,
+                      fate.parent, fate.born_of, static_cast<unsigned>(fate.status), fate.execs,
+                      fate.cores);
+  return text;
+}
+
+pid_t fork_running(const std::function<int()>& body) {
+  const pid_t pid = ::fork();
+  KNELL_CHECK(pid >= 0);
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(body());
+  }
+  return pid;
+}
+
+int reap(pid_t pid, int options) {
+  int status = 0;
+  while (::waitpid(pid, &status, options) != pid) KNELL_CHECK(errno == EINTR);
+  return status;
+}
+
+// Out of line: what a vfork's child could clobber is better not in a caller's registers.
+[[gnu::noinline]] static void live_and_die(int code) {
+  const pid_t pid = ::vfork();
+  if (pid == 0) ::_exit(code);
+  KNELL_CHECK(pid > 0);
+  (void)reap(pid);
+}
+
+void storm(int count, int nth, int code) {
+  for (int i = 1; i <= count; i++) live_and_die(i % nth == 0 ? code : 0);
+}
+
+Stage::Stage(const Scenario& scenario)
+    : commands_(make_pipe()), reports_(make_pipe()), child_(Child::fork([&] {
+        commands_.write.reset();
+        reports_.read.reset();
+        return serve(commands_.read.get(), reports_.write.get(), scenario);
+      })) {
+  commands_.read.reset();
+  reports_.write.reset();
+}
+
+bool Stage::tell(char command) { return ::write(commands_.write.get(), &command, 1) == 1; }
+
+std::vector<Fate> Stage::hear() {
+  size_t count = 0;
+  if (!read_all(reports_.read.get(), &count, sizeof count)) {
+    ADD_FAILURE() << "the stage broke";
+    return {};
+  }
+  std::vector<Fate> fates(count);
+  if (!read_all(reports_.read.get(), fates.data(), count * sizeof(Fate)))
+    ADD_FAILURE() << "the stage broke";
+  return fates;
+}
+
+std::vector<Fate> Stage::play(Recorder& recorder) {
+  if (!tell(kPlay) || !recorder.read_while_waiting_for(reports_.read.get())) {
+    ADD_FAILURE() << "the play was not over in time";
+    return {};
+  }
+  return hear();
+}
+
+std::vector<Fate> Stage::play_unread() {
+  begin();
+  return end();
+}
+
+void Stage::begin() {
+  if (!tell(kPlay)) ADD_FAILURE() << "the stage broke";
+}
+
+bool Stage::over(std::chrono::milliseconds wait) {
+  pollfd waiting{reports_.read.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, static_cast<int>(wait.count())) > 0;
+}
+
+bool Stage::sentinel(Recorder& recorder) {
+  if (!tell(kSentinel) || !recorder.read_while_waiting_for(reports_.read.get())) {
+    ADD_FAILURE() << "the sentinel was not over in time";
+    return false;
+  }
+  const std::vector<Fate> fates = hear();
+  if (fates.size() != 1) return false;
+  sentinels_.push_back(fates[0].pid);
+  const bool heard = recorder.read_until_exit_of(fates[0].pid, kSentinelStatus);
+  EXPECT_TRUE(heard) << "the exit of the sentinel " << fates[0].pid << " never came; seen:\n"
+                     << text_of(recorder.seen());
+  return heard;
+}
+
+}  // namespace knell::test

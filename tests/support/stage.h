@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "support/child.h"
+#include "support/recorder.h"
+
+namespace knell::test {
+
+// One process of a scenario, as those who made it and waited for it know it. Plain data: it crosses
+// a pipe.
+struct Fate {
+  pid_t pid = 0;
+  pid_t parent = 0;   // when it died
+  pid_t born_of = 0;  // what its fork event names as parent
+  int status = 0;     // what waitpid gave, or would have given
+  int execs = 0;      // that succeeded
+  int cores = 0;      // core-type signals it died of
+  // A non-zero thread exit beside a zero exit of the process: NONZERO_EXIT alone cannot tell, EXIT
+  // can.
+  bool zero_beside_nonzero = false;
+};
+std::string text_of(const Fate& fate);
+
+// What happens on a stage, once; run in the stage's process, so getpid() is the parent of what it
+// forks.
+using Scenario = std::function<void(std::vector<Fate>&)>;
+
+// A process that plays a scenario each time it is told to, and tells the fate of each process in
+// it. All of them are below it, so `under` with its pid sees them and nothing else. It is a
+// subreaper: orphans come to it, never to init.
+//
+//   Stage stage(play);  Recorder recorder({.matches = {{"under", stage.name()}}});
+//   stage.play(recorder);  stage.close_curtain(recorder);  // then all events of the play are
+//   recorded
+class Stage {
+ public:
+  static constexpr int kSentinelStatus = 77 << 8;
+
+  explicit Stage(const Scenario& scenario);
+  pid_t pid() const { return child_.pid(); }
+  std::string name() const { return std::to_string(pid()); }
+
+  // Plays once while `recorder` reads on; what came of it. Fails the test and returns nothing when
+  // the stage broke.
+  std::vector<Fate> play(Recorder& recorder);
+  // The same, while the recorder's listener is left unread.
+  std::vector<Fate> play_unread();
+  // The same in steps: begin(), over() until it is true, end().
+  void begin();
+  bool over(std::chrono::milliseconds wait);
+  std::vector<Fate> end() { return hear(); }
+  // Lets a child exit with 77 and reads until that was heard of. False (and a failed test) when it
+  // was not.
+  bool sentinel(Recorder& recorder);
+  // The sentinels so far.
+  const std::vector<pid_t>& sentinels() const { return sentinels_; }
+
+ private:
+  bool tell(char command);
+  std::vector<Fate> hear();
+
+  Pipe commands_, reports_;
+  Child child_;
+  std::vector<pid_t> sentinels_;
+};
+
+// For scenarios. They run in children that must not come back into gtest: all of these abort on
+// trouble.
+pid_t fork_running(const std::function<int()>& body);
+int reap(pid_t pid, int options = 0);
+// The quickest life there is: vfork, _exit and waitpid. `count` of them, one after the other; each
+// `nth` exits with `code`, the others with 0.
+void storm(int count, int nth, int code);
+
+}  // namespace knell::test

@@ -1,0 +1,132 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "source/connector/connector.h"
+#include "support/child.h"
+#include "support/patience.h"
+
+namespace knell::test {
+
+// For tests run once with each.
+inline const auto kFilterings = ::testing::Values(
+    source::Filtering::kKernel, source::Filtering::kClassic, source::Filtering::kNone);
+inline std::string filtering_name(const ::testing::TestParamInfo<source::Filtering>& tested) {
+  switch (tested.param) {
+    case source::Filtering::kKernel:
+      return "KernelFilter";
+    case source::Filtering::kClassic:
+      return "ClassicFilter";
+    case source::Filtering::kNone:
+      break;
+  }
+  return "NoFilter";
+}
+
+// Keeps all that a source tells.
+class Collector : public source::Sink {
+ public:
+  struct Over {
+    int32_t pid;
+    uint64_t stamp_ns;
+    bool status_known;
+    int32_t wait_status;
+  };
+
+  void on_raw(const event::Raw& raw) override { raws.push_back(raw); }
+  void on_over(int32_t pid, uint64_t stamp_ns, bool known, int32_t status) override {
+    overs.push_back({pid, stamp_ns, known, status});
+  }
+
+  // Takes what is there now.
+  void drain(source::Source& source) {
+    for (;;) {
+      const auto drained = source.drain(*this, 256);
+      if (!drained) {
+        broken = drained.error().message();
+        return;
+      }
+      if (*drained != source::Drained::kMore) return;
+    }
+  }
+  // Reads until `done`; false when it never was.
+  bool read_until(source::Source& source, const std::function<bool()>& done,
+                  const Deadline& deadline = Deadline()) {
+    for (;;) {
+      drain(source);
+      if (done()) return true;
+      if (!broken.empty() || deadline.passed()) return false;
+      pollfd readable{source.fd(), POLLIN, 0};
+      ::poll(&readable, 1, deadline.left_ms());
+    }
+  }
+  // The exit code of a single-threaded process that was told to be over; -1: it was not.
+  int64_t exit_of(pid_t pid) const {
+    for (const event::Raw& raw : raws) {
+      if (raw.what == KNELL_EVENT_EXIT && raw.pid == pid) return raw.u.exit.code;
+    }
+    return -1;
+  }
+  std::vector<event::Raw> of_type(uint32_t what) const {
+    std::vector<event::Raw> found;
+    for (const event::Raw& raw : raws) {
+      if (raw.what == what) found.push_back(raw);
+    }
+    return found;
+  }
+
+  std::vector<event::Raw> raws;
+  std::vector<Over> overs;
+  std::string broken;  // how the source broke, if it did
+};
+
+// Forks a child that exits with `status`, waits for it, and returns its pid.
+inline pid_t exited_child(int status) {
+  Child child = Child::fork([status] { return status; });
+  const pid_t pid = child.pid();
+  child.wait();
+  return pid;
+}
+
+// What `body` returned in a forked child, which may change its user and namespaces. Not a Child:
+// in a pid namespace of its own that one does not know its parent.
+inline std::string in_child(const std::function<std::string()>& body) {
+  Pipe pipe = make_pipe();
+  const pid_t pid = ::fork();
+  KNELL_CHECK(pid >= 0);
+  if (pid == 0) {
+    const std::string text = body();
+    ::_exit(::write(pipe.write.get(), text.data(), text.size()) < 0 ? 1 : 0);
+  }
+  pipe.write.reset();
+  std::string text;
+  char bytes[4096];
+  for (ssize_t size; (size = ::read(pipe.read.get(), bytes, sizeof bytes)) > 0;) {
+    text.append(bytes, static_cast<size_t>(size));
+  }
+  ::waitpid(pid, nullptr, 0);
+  return text;
+}
+
+// From root to nobody, for good.
+inline bool become_nobody() {
+  constexpr uid_t kNobody = 65534;
+  return ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
+}
+
+inline void no_core_files() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
+}  // namespace knell::test

@@ -1,0 +1,351 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The pidfd source and what stands behind it, against the live kernel: children, strangers,
+// zombies, and what an unprivileged user may know of root's processes.
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "base/proc_stat.h"
+#include "source/pidfd/pidfd.h"
+#include "support/needs.h"
+#include "system/collector.h"
+
+namespace knell::test {
+namespace {
+
+using source::PidfdSource;
+
+std::unique_ptr<PidfdSource> open(Clock& clock = system_clock()) {
+  auto source = PidfdSource::create(clock);
+  EXPECT_TRUE(source.has_value()) << source.error().message();
+  return source ? *std::move(source) : nullptr;
+}
+
+// Waits until its end is told: its status, or "unknown", or "nothing".
+std::string end_told(PidfdSource& source, Collector& collector, int32_t pid) {
+  const auto told = [&]() -> const Collector::Over* {
+    for (const Collector::Over& over : collector.overs) {
+      if (over.pid == pid) return &over;
+    }
+    return nullptr;
+  };
+  if (!collector.read_until(source, [&] { return told() != nullptr; })) return "nothing";
+  return told()->status_known ? std::to_string(told()->wait_status) : "unknown";
+}
+
+// A process that is not our child: its parent is, and reaps it or leaves it a zombie.
+class Stranger {
+ public:
+  enum class Parent { kReaps, kNeverReaps };
+  Stranger(Parent parent, int status)
+      : parent_(Child::fork([&] {
+          const pid_t pid = ::fork();
+          if (pid == 0) {
+            char go;
+            commands_.write.reset();
+            ::_exit(::read(commands_.read.get(), &go, 1) == 1 ? status : 99);
+          }
+          if (::write(reports_.write.get(), &pid, sizeof pid) != sizeof pid) return 1;
+          if (parent == Parent::kReaps) {
+            ::waitpid(pid, nullptr, 0);
+          } else {
+            for (;;) ::pause();
+          }
+          return 0;
+        })) {
+    KNELL_CHECK(::read(reports_.read.get(), &pid_, sizeof pid_) == sizeof pid_);
+  }
+  pid_t pid() const { return pid_; }
+  void end() { KNELL_CHECK(::write(commands_.write.get(), "!", 1) == 1); }
+  // Ends it and waits until it is dead; with a parent that reaps, until it is reaped.
+  void end_and_wait(Parent parent) {
+    end();
+    if (parent == Parent::kReaps) {
+      parent_.wait();
+      return;
+    }
+    for (const Deadline deadline; !deadline.passed();) {
+      const auto stat = read_proc_stat(pid_);
+      if (!stat || stat->state == 'Z') return;
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  Pipe commands_ = make_pipe(), reports_ = make_pipe();
+  Child parent_;
+  pid_t pid_ = 0;
+};
+
+class Pidfd : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!pidfd_features().open) GTEST_SKIP() << "this kernel has no pidfds";
+    KNELL_NEEDS(lacks_file("/proc/self/stat"));
+  }
+};
+
+TEST_F(Pidfd, OwnChildIsToldAndLeftToBeReaped) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  Child child = Child::fork([] { return 7; });
+  ASSERT_TRUE(source->add(child.pid(), start_ticks(child.pid())).has_value());
+  Collector collector;
+  EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
+  EXPECT_EQ(source->size(), 0U) << "it leaves by itself";
+  EXPECT_EQ(child.wait(), 7 << 8);
+  collector.drain(*source);
+  EXPECT_EQ(collector.overs.size(), 1U) << "told once";
+}
+
+// After setuid() a child may not be looked into, its zombie neither; its parent knows all the same.
+TEST_F(Pidfd, OwnChildIsToldWithoutItsZombie) {
+  KNELL_NEEDS(lacks_root());
+  const std::string told = in_child([]() -> std::string {
+    if (!become_nobody()) return "cannot become nobody";
+    const auto source = PidfdSource::create();
+    if (!source) return source.error().message();
+    Child child = Child::fork([] { return 7; });
+    if (!(*source)->add(child.pid(), 0)) return "cannot add";
+    Collector collector;
+    return end_told(**source, collector, child.pid());
+  });
+  EXPECT_EQ(told, std::to_string(7 << 8));
+}
+
+TEST_F(Pidfd, SignalAndCoreAreToldAsWaitDoes) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  no_core_files();
+  Collector collector;
+  for (const int signal : {SIGKILL, SIGQUIT}) {
+    Child child = Child::fork([] {
+      for (;;) ::pause();
+      return 0;
+    });
+    ASSERT_TRUE(source->add(child.pid(), 0).has_value());
+    collector.drain(*source);
+    EXPECT_TRUE(collector.overs.empty());
+    child.kill(signal);
+    EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(signal));
+    EXPECT_EQ(child.wait(), signal);
+    collector.overs.clear();
+  }
+}
+
+TEST_F(Pidfd, StrangerReapedByItsParent) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  Stranger stranger(Stranger::Parent::kReaps, 7);
+  ASSERT_TRUE(source->add(stranger.pid(), 0).has_value());
+  stranger.end_and_wait(Stranger::Parent::kReaps);
+  Collector collector;
+  const std::string told = end_told(*source, collector, stranger.pid());
+  EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(7 << 8) : "unknown");
+}
+
+TEST_F(Pidfd, ZombieOfAStrangerIsTold) {
+  KNELL_NEEDS(lacks_root());
+  const auto source = open();
+  ASSERT_TRUE(source);
+  for (const int status : {7, 0}) {
+    Stranger stranger(Stranger::Parent::kNeverReaps, status);
+    stranger.end_and_wait(Stranger::Parent::kNeverReaps);
+    ASSERT_TRUE(source->add(stranger.pid(), start_ticks(stranger.pid())).has_value())
+        << "a zombie still comes";
+    Collector collector;
+    EXPECT_EQ(end_told(*source, collector, stranger.pid()), std::to_string(status << 8));
+  }
+}
+
+TEST_F(Pidfd, NobodyLearnsTheStatusOfRootsProcessWhenItIsReaped) {
+  KNELL_NEEDS(lacks_root());
+  Stranger stranger(Stranger::Parent::kReaps, 9);
+  const std::string told = in_child([&]() -> std::string {
+    if (!become_nobody()) return "cannot become nobody";
+    const auto source = PidfdSource::create();
+    if (!source) return source.error().message();
+    if (const auto added = (*source)->add(stranger.pid(), 0); !added) {
+      return added.error().message();
+    }
+    stranger.end();
+    Collector collector;
+    return end_told(**source, collector, stranger.pid());
+  });
+  EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
+}
+
+// It may not know the status of the zombie, and does not take the 0 it is shown for one.
+TEST_F(Pidfd, NobodyIsToldUnknownOfRootsZombieInTheEnd) {
+  KNELL_NEEDS(lacks_root());
+  for (const int status : {9, 0}) {
+    Stranger stranger(Stranger::Parent::kNeverReaps, status);
+    stranger.end_and_wait(Stranger::Parent::kNeverReaps);
+    const std::string told = in_child([&]() -> std::string {
+      if (!become_nobody()) return "cannot become nobody";
+      FakeClock clock;
+      clock.now_ns = 1;  // so that the timer, which is real, has come due when it is set
+      const auto source = PidfdSource::create(clock);
+      if (!source) return source.error().message();
+      if (!(*source)->add(stranger.pid(), 0)) return "cannot add";
+      Collector collector;
+      collector.drain(**source);
+      if (pidfd_features().exit_info && !collector.overs.empty()) return "did not wait";
+      clock.now_ns += 1'000'000'000;
+      return end_told(**source, collector, stranger.pid());
+    });
+    EXPECT_EQ(told, "unknown");
+  }
+}
+
+TEST_F(Pidfd, LeaderThatLeavesFirstIsNotTheEnd) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  Pipe pipe = make_pipe();
+  Child child = Child::fork([&] {
+    pipe.write.reset();
+    std::thread([&] {
+      char byte;
+      while (::read(pipe.read.get(), &byte, 1) > 0) {
+      }
+      ::_exit(7);
+    }).detach();
+    ::syscall(SYS_exit, 0);
+    return 1;
+  });
+  ASSERT_TRUE(source->add(child.pid(), 0).has_value());
+  for (const Deadline deadline; !deadline.passed();) {
+    const auto stat = read_proc_stat(child.pid());
+    ASSERT_TRUE(stat.has_value());
+    if (stat->state == 'Z') break;
+    std::this_thread::yield();
+  }
+  Collector collector;
+  collector.drain(*source);
+  EXPECT_TRUE(collector.overs.empty());
+  pipe.write.reset();
+  EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
+  child.wait();
+}
+
+TEST_F(Pidfd, WrongAdditionsAreRefused) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  const pid_t gone = exited_child(0);
+  const Child child = Child::fork([] {
+    for (;;) ::pause();
+    return 0;
+  });
+  const auto code = [](const Result<void>& result) { return result ? 0 : result.error().code; };
+  EXPECT_EQ(code(source->add(gone, 0)), ESRCH);
+  EXPECT_EQ(code(source->add(child.pid(), start_ticks(child.pid()) + 1)), ESRCH);
+  EXPECT_EQ(code(source->add(child.pid(), start_ticks(child.pid()))), 0);
+  EXPECT_EQ(code(source->add(child.pid(), 0)), EEXIST);
+  EXPECT_EQ(code(source->remove(gone)), ENOENT);
+  EXPECT_EQ(source->size(), 1U);
+}
+
+TEST_F(Pidfd, RemovedIsNotTold) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  Child child = Child::fork([] {
+    for (;;) ::pause();
+    return 0;
+  });
+  ASSERT_TRUE(source->add(child.pid(), 0).has_value());
+  ASSERT_TRUE(source->remove(child.pid()).has_value());
+  child.kill();
+  child.wait();
+  Collector collector;
+  collector.drain(*source);
+  EXPECT_TRUE(collector.overs.empty());
+}
+
+TEST_F(Pidfd, ManyAreToldWithinTheBound) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  Pipe go = make_pipe();
+  std::vector<Child> children;
+  const int count = repetitions(200);
+  for (int i = 0; i < count; i++) {
+    children.push_back(Child::fork([&, i] {
+      char byte;
+      // Readable when the last writer is gone.
+      ::close(go.write.get());
+      return ::read(go.read.get(), &byte, 1) == 0 ? i % 100 : 101;
+    }));
+    ASSERT_TRUE(source->add(children.back().pid(), 0).has_value());
+  }
+  go.write.reset();
+  Collector collector;
+  const Deadline deadline;
+  while (collector.overs.size() < children.size() && !deadline.passed()) {
+    const size_t before = collector.overs.size();
+    ASSERT_TRUE(source->drain(collector, 3).has_value());
+    ASSERT_LE(collector.overs.size(), before + 3);
+  }
+  ASSERT_EQ(collector.overs.size(), children.size());
+  for (size_t i = 0; i < children.size(); i++) {
+    const std::string expected = std::to_string(static_cast<int>(i % 100) << 8);
+    EXPECT_EQ(end_told(*source, collector, children[i].pid()), expected);
+  }
+}
+
+TEST_F(Pidfd, NoDescriptorLeftIsSaidInWords) {
+  const std::string text = in_child([]() -> std::string {
+    const auto source = PidfdSource::create();
+    if (!source) return source.error().message();
+    const rlimit few{3, 3};
+    if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return "cannot limit";
+    const auto added = (*source)->add(::getpid(), 0);
+    return added ? "added" : std::to_string(added.error().code) + added.error().message();
+  });
+  EXPECT_TRUE(text.starts_with(std::to_string(EMFILE))) << text;
+  EXPECT_NE(text.find("ulimit -n"), std::string::npos) << text;
+}
+
+TEST_F(Pidfd, ZombieStatusTellsAZeroFromASecret) {
+  KNELL_NEEDS(lacks_root());
+  for (const int status : {7, 0}) {
+    Stranger stranger(Stranger::Parent::kNeverReaps, status);
+    EXPECT_EQ(zombie_status(stranger.pid()), std::nullopt) << "it lives";
+    stranger.end_and_wait(Stranger::Parent::kNeverReaps);
+    EXPECT_EQ(zombie_status(stranger.pid()), status << 8);
+    const std::string secret = in_child([&]() -> std::string {
+      if (!become_nobody()) return "cannot become nobody";
+      return zombie_status(stranger.pid()) ? "known" : "unknown";
+    });
+    EXPECT_EQ(secret, "unknown");
+    const std::string own = in_child([&]() -> std::string {
+      if (!become_nobody()) return "cannot become nobody";
+      ::prctl(PR_SET_DUMPABLE, 1);  // as any program of its own would be
+      Stranger mine(Stranger::Parent::kNeverReaps, status);
+      mine.end_and_wait(Stranger::Parent::kNeverReaps);
+      return std::to_string(zombie_status(mine.pid()).value_or(-1));
+    });
+    EXPECT_EQ(own, std::to_string(status << 8));
+  }
+}
+
+TEST_F(Pidfd, FeaturesAreWhatTheKernelDoes) {
+  const PidfdFeatures features = pidfd_features();
+  EXPECT_TRUE(features.open);
+  Child child = Child::fork([] { return 4; });
+  const auto pidfd = pidfd_open(child.pid());
+  ASSERT_TRUE(pidfd.has_value());
+  const pid_t pid = child.pid();
+  child.wait();
+  const auto gone = try_pidfd_open(pid);
+  EXPECT_TRUE(!gone && gone.error() == ESRCH);
+  EXPECT_TRUE(is_dead(pidfd->get()));
+  EXPECT_EQ(exit_info(pidfd->get()),
+            features.exit_info ? std::optional<int32_t>(4 << 8) : std::nullopt);
+}
+
+}  // namespace
+}  // namespace knell::test

@@ -1,0 +1,220 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Predicates from end to end: of some children that differ, exactly the right ones are heard of.
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "support/needs.h"
+#include "support/stage.h"
+
+namespace knell::test {
+namespace {
+
+using Matches = std::vector<std::pair<std::string, std::string>>;
+
+// One child: its name, and how it ends.
+struct Part {
+  std::string comm;
+  int exit_code = 0;
+  int signal = 0;  // ends it instead
+};
+
+int play_part(const Part& part) {
+  ::prctl(PR_SET_NAME, part.comm.c_str());
+  if (part.signal != 0) {
+    ::signal(part.signal, SIG_DFL);
+    ::raise(part.signal);
+  }
+  return part.exit_code;
+}
+
+// The names of those heard of, in the order they died. The last of `parts` must be one of them:
+// after it nothing more can come.
+std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& parts,
+                               uint32_t details = KNELL_DETAILS_FULL) {
+  Recorder recorder({.events = KNELL_EVENT_EXIT, .details = details, .matches = matches});
+  std::vector<pid_t> pids;
+  for (const Part& part : parts) {
+    Child child = Child::fork([&] { return play_part(part); });
+    pids.push_back(child.pid());
+    EXPECT_TRUE(child.wait());
+  }
+  EXPECT_TRUE(recorder.read_until_exit_of(pids.back())) << "seen:\n" << text_of(recorder.seen());
+  std::vector<std::string> names;
+  for (size_t i = 0; i < parts.size(); i++) {
+    for (size_t n = recorder.of(pids[i], KNELL_EVENT_EXIT).size(); n > 0; n--)
+      names.push_back(parts[i].comm);
+  }
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST(Predicates, CommGlob) {
+  KNELL_NEEDS(lacks_connector());
+  const std::vector<Part> parts{{"other", 1}, {"knell_b", 0}, {"knell_a", 1}};
+  EXPECT_EQ(heard({{"comm", "knell_*"}}, parts), (Names{"knell_b", "knell_a"}));
+  EXPECT_EQ(heard({{"comm", "knell_[a]"}}, parts), (Names{"knell_a"}));
+}
+
+TEST(Predicates, CommExcluded) {
+  KNELL_NEEDS(lacks_connector());
+  EXPECT_EQ(heard({{"comm", "!knell_b"}}, {{"other", 1}, {"knell_b", 1}, {"knell_a", 1}}),
+            (Names{"other", "knell_a"}));
+}
+
+TEST(Predicates, AlternativesByCommaAndByRepeating) {
+  KNELL_NEEDS(lacks_connector());
+  const std::vector<Part> parts{{"knell_a", 1}, {"knell_b", 1}, {"knell_c", 1}};
+  EXPECT_EQ(heard({{"comm", "knell_a,knell_c"}}, parts), (Names{"knell_a", "knell_c"}));
+  EXPECT_EQ(heard({{"comm", "knell_a"}, {"comm", "knell_c"}}, parts),
+            (Names{"knell_a", "knell_c"}));
+}
+
+TEST(Predicates, DifferentKeysMustAllHold) {
+  KNELL_NEEDS(lacks_connector());
+  EXPECT_EQ(
+      heard({{"comm", "knell_*"}, {"ended", "3"}}, {{"knell_a", 1}, {"other", 3}, {"knell_b", 3}}),
+      (Names{"knell_b"}));
+}
+
+TEST(Predicates, EndedByCode) {
+  KNELL_NEEDS(lacks_connector());
+  const std::vector<Part> parts{
+      {"zero", 0}, {"one", 1}, {"term", 0, SIGTERM}, {"two", 2}, {"255", 255}};
+  EXPECT_EQ(heard({{"ended", "2-255"}}, parts), (Names{"two", "255"}));
+  EXPECT_EQ(heard({{"ended", "0,255"}}, parts), (Names{"zero", "255"}));
+}
+
+TEST(Predicates, EndedBySignal) {
+  KNELL_NEEDS(lacks_connector());
+  const std::vector<Part> parts{{"nine", 9}, {"term", 0, SIGTERM}, {"kill", 0, SIGKILL}};
+  EXPECT_EQ(heard({{"ended", "signal"}}, parts), (Names{"term", "kill"}));
+  EXPECT_EQ(heard({{"ended", "SIGKILL"}}, parts), (Names{"kill"}));
+  EXPECT_EQ(heard({{"ended", "!SIGTERM"}}, parts), (Names{"nine", "kill"}));
+}
+
+TEST(Predicates, WithTheLeastDetailsToo) {
+  KNELL_NEEDS(lacks_connector());
+  EXPECT_EQ(heard({{"ended", "7"}}, {{"a", 6}, {"b", 7}}, KNELL_DETAILS_STATUS), (Names{"b"}));
+  EXPECT_EQ(heard({{"comm", "knell_b"}}, {{"a", 6}, {"knell_b", 7}}, KNELL_DETAILS_STATUS),
+            (Names{"knell_b"}));
+}
+
+TEST(Predicates, Exe) {
+  KNELL_NEEDS(lacks_connector());
+  Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"exe", "*/exit_with"}}});
+  Child own = Child::fork([] { return 3; });
+  ASSERT_TRUE(own.wait());
+  Child program = Child::spawn({victim("exit_with"), "3"});
+  const pid_t pid = program.pid(), own_pid = own.pid();
+  ASSERT_TRUE(recorder.read_until_exit_of(pid));
+  EXPECT_EQ(recorder.of(pid).size(), 1u);
+  EXPECT_TRUE(recorder.of(own_pid).empty());
+}
+
+TEST(Predicates, Uid) {
+  KNELL_NEEDS(lacks_connector());
+  KNELL_NEEDS(lacks_root());
+  Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"uid", "65534"}}});
+  Child root = Child::fork([] { return 3; });
+  const pid_t root_pid = root.pid();
+  ASSERT_TRUE(root.wait());
+  Child other = Child::fork([] { return ::setresuid(65534, 65534, 65534) == 0 ? 3 : 4; });
+  ASSERT_TRUE(recorder.read_until_exit_of(other.pid()));
+  EXPECT_TRUE(recorder.of(root_pid).empty());
+}
+
+TEST(Predicates, Pid) {
+  KNELL_NEEDS(lacks_connector());
+  Pipe gate = make_pipe();
+  const auto when_told = [&] {
+    gate.write.reset();
+    char byte;
+    return ::read(gate.read.get(), &byte, 1) == 0 ? 3 : 1;
+  };
+  Child one = Child::fork(when_told), two = Child::fork(when_told);
+  Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"pid", std::to_string(two.pid())}}});
+  const pid_t pid = two.pid();
+  one.kill();
+  ASSERT_TRUE(one.wait());
+  gate.write.reset();
+  ASSERT_TRUE(recorder.read_until_exit_of(pid));
+  EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
+}
+
+// Longer than a life that lasted for certain, and longer than one that did not.
+TEST(Predicates, LongerAndShorter) {
+  KNELL_NEEDS(lacks_connector());
+  Pipe gate = make_pipe();
+  Recorder longer({.events = KNELL_EVENT_EXIT, .matches = {{"longer", "100ms"}}});
+  Recorder shorter({.events = KNELL_EVENT_EXIT, .matches = {{"shorter", "1h"}}});
+  Recorder never({.events = KNELL_EVENT_EXIT, .matches = {{"longer", "1000h"}}});
+  Child child = Child::fork([&] {
+    gate.write.reset();
+    char byte;
+    return ::read(gate.read.get(), &byte, 1) == 0 ? 3 : 1;
+  });
+  const pid_t pid = child.pid();
+  const Deadline lived_enough(std::chrono::milliseconds(200));
+  ASSERT_TRUE(longer.read_until([&] { return lived_enough.passed(); }));
+  gate.write.reset();
+  EXPECT_TRUE(longer.read_until_exit_of(pid));
+  EXPECT_TRUE(shorter.read_until_exit_of(pid));
+  never.drain();
+  EXPECT_TRUE(never.of(pid).empty());
+}
+
+// Narrowing what is already in the queue, too: a predicate holds from the moment it was given.
+TEST(Predicates, HoldForWhatWasNotReadYet) {
+  KNELL_NEEDS(lacks_connector());
+  Recorder recorder({.events = KNELL_EVENT_EXIT});
+  Child before = Child::fork([] { return play_part({"knell_no", 3}); });
+  const pid_t before_pid = before.pid();
+  ASSERT_TRUE(before.wait());
+  ASSERT_FALSE(recorder.listener().match("comm", "knell_yes"));
+  Child after = Child::fork([] { return play_part({"knell_yes", 3}); });
+  ASSERT_TRUE(recorder.read_until_exit_of(after.pid()));
+  EXPECT_TRUE(recorder.of(before_pid).empty());
+}
+
+TEST(Predicates, UnderSeesGrandchildrenAndNotTheNeighbours) {
+  KNELL_NEEDS(lacks_connector());
+  Stage stage([](std::vector<Fate>& fates) {
+    const pid_t pid =
+        fork_running([] { return reap(fork_running([] { return 3; })) == 0x300 ? 4 : 5; });
+    fates.push_back({.pid = pid, .status = reap(pid)});
+  });
+  Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"under", stage.name()}}});
+  Child neighbour = Child::fork([] { return 3; });
+  const pid_t neighbour_pid = neighbour.pid();
+  ASSERT_TRUE(neighbour.wait());
+  const std::vector<Fate> fates = stage.play(recorder);
+  ASSERT_TRUE(stage.sentinel(recorder));
+  EXPECT_TRUE(recorder.of(neighbour_pid).empty());
+  EXPECT_EQ(recorder.seen().size(), 3u) << text_of(recorder.seen());  // grandchild, child, sentinel
+  EXPECT_EQ(recorder.seen().at(0).status(), std::optional<int>(0x300));
+  EXPECT_EQ(recorder.seen().at(1).pid(), fates.at(0).pid);
+}
+
+TEST(Predicates, BadWordsAreRefusedInWords) {
+  KNELL_NEEDS(lacks_connector());
+  Recorder recorder({.events = KNELL_EVENT_EXIT});
+  ASSERT_TRUE(recorder.ok());
+  EXPECT_EQ(recorder.listener().match("com", "x"), std::errc::invalid_argument);
+  EXPECT_NE(std::string(knell_explain()).find("com"), std::string::npos) << knell_explain();
+  EXPECT_EQ(recorder.listener().match("ended", "SIGNONE"), std::errc::invalid_argument);
+  Child gone = Child::fork([] { return 0; });
+  const std::string name = std::to_string(gone.pid());
+  ASSERT_TRUE(gone.wait());
+  EXPECT_EQ(recorder.listener().match("under", name), std::errc::no_such_process);
+}
+
+}  // namespace knell::test

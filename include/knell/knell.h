@@ -193,11 +193,11 @@ KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 // call knell_read() now.
 KNELL_API int knell_fd(const struct knell_listener* k);
 
-// Up to `count` events, oldest first; 0: none now. They and all they point to are valid until the
-// next call with this handle. Never waits for events. With names or
-// full details the first sight of a user may ask the system's user database (NSS). A hole in the
-// stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and others: the source broke,
-// knell_explain() says how; what was read before stays good.
+// Up to `count` events, oldest first; 0: none now (within the latency budget more may be on its
+// way). They and all they point to are valid until the next call with this handle. Never waits for
+// events. With names or full details the first sight of a user may ask the system's user database
+// (NSS). A hole in the stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and
+// others: the source broke, knell_explain() says how; what was read before stays good.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 

@@ -5,7 +5,6 @@
 #include <knell/knell.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -22,7 +21,7 @@ namespace {
 ssize_t give(std::string_view text, char* buffer, size_t size) {
   if (buffer != nullptr && size > 0) {
     const size_t n = std::min(text.size(), size - 1);
-    std::memcpy(buffer, text.data(), n);
+    std::copy_n(text.begin(), n, buffer);
     buffer[n] = '\0';
   }
   return static_cast<ssize_t>(text.size());

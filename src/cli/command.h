@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/failure.h"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
+class App;
+}
+
+namespace knell::cli {
+
+// One subcommand: the options it takes, and what it does with them.
+class Command {
+ public:
+  // Where on its command line a command of the user's begins, whose words are not ours to read.
+  enum class Tail { kNone, kAfterExecOption, kAfterOptions };
+
+  Command() = default;
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+  virtual ~Command() = default;
+
+  virtual std::string_view name() const = 0;
+  virtual std::string_view synopsis() const = 0;  // "[OPTIONS] -- CMD ARG..."
+  virtual std::string_view summary() const = 0;   // one line
+  virtual std::string_view notes() const = 0;     // below the options: exit status, examples
+  virtual Tail tail() const { return Tail::kNone; }
+  // Whether it ends with the status of some process, so that knell's own failures must be
+  // kKnellFailed.
+  virtual bool ends_with_process_status() const { return false; }
+
+  virtual void add_options(CLI::App& app) = 0;
+  // `tail`: the words of the user's command. Returns the exit status.
+  virtual Outcome<int> execute(std::vector<std::string> tail) = 0;
+};
+
+std::unique_ptr<Command> make_watch();
+std::unique_ptr<Command> make_run();
+std::unique_ptr<Command> make_wait();
+std::unique_ptr<Command> make_doctor();
+
+// The whole program: reads the words, does what they say, prints at most one line when it fails.
+int run_knell(const std::vector<std::string>& words);
+
+}  // namespace knell::cli

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <deque>
+#include <string>
+#include <utility>
+
+namespace knell::cli {
+
+// An event written down in a test; owns the bytes its strings point to.
+struct EventForTest {
+  knell_event event{};
+
+  EventForTest() {
+    event.size = sizeof event;
+    event.type = KNELL_EVENT_EXIT;
+    event.via = KNELL_VIA_CONNECTOR;
+  }
+  operator const knell_event&() const {
+    return event;
+  }  // NOLINT(google-explicit-constructor): the point of it
+
+  EventForTest& exit(int wait_status) {
+    event.type = KNELL_EVENT_EXIT;
+    event.has |= KNELL_HAS_STATUS;
+    event.wait_status = wait_status;
+    return *this;
+  }
+  EventForTest& process(int32_t pid, int32_t ppid) {
+    event.pid = event.tid = pid;
+    event.ppid = ppid;
+    return *this;
+  }
+  EventForTest& fork(int32_t parent, int32_t child) {
+    event.type = KNELL_EVENT_FORK;
+    event.pid = event.tid = parent;
+    event.child_pid = event.child_tid = child;
+    return *this;
+  }
+  EventForTest& lasted(uint64_t ns) {
+    event.has |= KNELL_HAS_DURATION;
+    event.duration_ns = ns;
+    return *this;
+  }
+  EventForTest& comm(std::string text) { return set(event.comm, std::move(text)); }
+  EventForTest& parent_comm(std::string text) { return set(event.parent_comm, std::move(text)); }
+  EventForTest& args(std::string text) { return set(event.args, std::move(text)); }
+  EventForTest& user(std::string text) { return set(event.user, std::move(text)); }
+  EventForTest& unit(std::string text) { return set(event.unit, std::move(text)); }
+  EventForTest& container(std::string text) { return set(event.container_id, std::move(text)); }
+
+ private:
+  EventForTest& set(knell_string& field, std::string text) {
+    bytes_.push_back(std::move(text));
+    field = {bytes_.back().data(), bytes_.back().size()};
+    return *this;
+  }
+  std::deque<std::string> bytes_;  // never moves what is in it
+};
+
+}  // namespace knell::cli

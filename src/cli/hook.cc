@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/hook.h"
+
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <knell/knell.hpp>
+
+#include "cli/find_program.h"
+#include "cli/output.h"
+
+namespace knell::cli {
+namespace {
+
+void append_text(std::vector<std::string>& out, std::string_view name, const knell_string& value) {
+  if (value.data == nullptr) return;
+  const std::string_view bytes = view(value);
+  out.push_back(fmt::format("KNELL_{}={}", name, bytes.substr(0, bytes.find('\0'))));
+}
+
+// Only what is known is set; the JSON has the rest.
+std::vector<std::string> variables_of(const knell_event& event) {
+  std::vector<std::string> out;
+  const auto set = [&](std::string_view name, const auto& value) {
+    out.push_back(fmt::format("KNELL_{}={}", name, value));
+  };
+  set("TYPE", knell_type_name(event.type));
+  set("SEQ", event.seq);
+  if (event.type == KNELL_EVENT_LOST) {
+    if ((event.has & KNELL_HAS_COUNT) != 0) set("LOST", event.lost_count);
+    return out;
+  }
+  set("PID", event.pid);
+  if (event.ppid != 0) set("PPID", event.ppid);
+  if (event.id.kind != KNELL_ID_NONE) set("ID", text(event.id));
+  append_text(out, "COMM", event.comm);
+  append_text(out, "PARENT_COMM", event.parent_comm);
+  append_text(out, "EXE", event.exe);
+  append_text(out, "USER", event.user);
+  append_text(out, "UNIT", event.unit);
+  append_text(out, "CGROUP", event.cgroup);
+  append_text(out, "CONTAINER_ID", event.container_id);
+  if ((event.has & KNELL_HAS_UID) != 0) set("UID", event.uid);
+  if (event.type == KNELL_EVENT_FORK) set("CHILD_PID", event.child_pid);
+  if (event.type != KNELL_EVENT_EXIT) return out;
+  set("ENDED", ended(event));
+  if ((event.has & KNELL_HAS_DURATION) != 0) set("DURATION_NS", event.duration_ns);
+  if ((event.has & KNELL_HAS_STATUS) == 0) return out;
+  if (WIFEXITED(event.wait_status)) set("EXIT_CODE", WEXITSTATUS(event.wait_status));
+  if (WIFSIGNALED(event.wait_status)) {
+    const std::string how = ended(event);
+    set("SIGNAL", how.substr(0, how.find(' ')));
+  }
+  return out;
+}
+
+}  // namespace
+
+Outcome<Hook> Hook::create(std::vector<std::string> command, const Signals& signals) {
+  const auto found = find_program(command.front());
+  if (!found) return usage("--exec: {}", found.error().message());
+  return Hook(std::move(command), *found, signals);
+}
+
+void Hook::add(const knell_event& event) {
+  Job job;
+  append_json_line(job.json, event);
+  job.variables = variables_of(event);
+  waiting_.push_back(std::move(job));
+}
+
+void Hook::proceed() {
+  reap();
+  while (running_.size() < kAtOnce && !waiting_.empty()) {
+    start(waiting_.front());
+    waiting_.pop_front();
+  }
+}
+
+void Hook::reap() {
+  for (auto it = running_.begin(); it != running_.end();) {
+    int status = 0;
+    const pid_t gone = ::waitpid(*it, &status, WNOHANG);
+    if (gone == 0) {
+      ++it;
+      continue;
+    }
+    if (gone < 0 || status != 0) ++failed_;
+    it = running_.erase(it);
+  }
+}
+
+// A file in memory takes the JSON whole, however long and however slowly CMD reads it: a pipe might
+// block us.
+void Hook::start(const Job& job) {
+  ++runs_;
+  UniqueFd input(::memfd_create("knell-event", MFD_CLOEXEC));
+  int error = input ? 0 : errno;
+  if (error == 0) {
+    const ssize_t n = ::pwrite(input.get(), job.json.data(), job.json.size(), 0);
+    if (n != static_cast<ssize_t>(job.json.size())) error = n < 0 ? errno : ENOSPC;
+  }
+  pid_t pid = 0;
+  if (error == 0) error = spawn(input.get(), job, pid);
+  if (error == 0) {
+    running_.insert(pid);
+    return;
+  }
+  ++failed_;
+  if (!failure_told_)
+    fmt::print(stderr, "knell: --exec: cannot run {}: {}\n", command_.front(),
+               std::strerror(error));
+  failure_told_ = true;
+}
+
+int Hook::spawn(int input, const Job& job, pid_t& pid) const {
+  std::vector<char*> words;
+  words.reserve(command_.size() + 1);
+  for (const std::string& word : command_) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  std::vector<char*> environment;
+  for (char** e = environ; *e != nullptr; ++e) {
+    if (std::strncmp(*e, "KNELL_", 6) != 0) environment.push_back(*e);
+  }
+  for (const std::string& variable : job.variables)
+    environment.push_back(const_cast<char*>(variable.c_str()));
+  environment.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  const sigset_t defaults = signals_->changed();
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  const int error =
+      ::posix_spawn(&pid, path_.c_str(), &actions, &attributes, words.data(), environment.data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return error;
+}
+
+size_t Hook::forget_waiting() {
+  const size_t count = waiting_.size();
+  waiting_.clear();
+  return count;
+}
+
+std::string Hook::summary() const {
+  return fmt::format("{} run{} of {}, {} failed", runs_, runs_ == 1 ? "" : "s", command_.front(),
+                     failed_);
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+#include <sys/types.h>
+
+#include <deque>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "cli/signals.h"
+
+namespace knell::cli {
+
+// `watch --exec CMD ARG...`: CMD for each event, without a shell, with the event as JSON on its
+// standard input and the main fields in KNELL_* variables. Not more than kAtOnce run at a time;
+// kQueue events may wait, then full() says that no more should be read. What then comes waits in
+// the kernel, where a loss is counted and told.
+class Hook {
+ public:
+  static constexpr size_t kAtOnce =
+      16;  // picked: enough to hide a slow CMD, too few to flood the machine
+  static constexpr size_t kQueue = 4096;  // picked: some 10 MB
+
+  // Errors: CMD cannot be found.
+  static Outcome<Hook> create(std::vector<std::string> command, const Signals& signals);
+
+  void add(const knell_event& event);
+  bool full() const { return waiting_.size() >= kQueue; }
+  bool busy() const { return !running_.empty() || !waiting_.empty(); }
+  // Takes note of those that ended, and starts the next.
+  void proceed();
+  size_t forget_waiting();
+  std::string summary() const;  // "12 runs of mail, 1 failed"
+
+ private:
+  struct Job {
+    std::string json;
+    std::vector<std::string> variables;
+  };
+  Hook(std::vector<std::string> command, std::string path, const Signals& signals)
+      : command_(std::move(command)), path_(std::move(path)), signals_(&signals) {}
+  void start(const Job& job);
+  int spawn(int input, const Job& job, pid_t& pid) const;
+  void reap();
+
+  std::vector<std::string> command_;
+  std::string path_;
+  const Signals* signals_;
+  std::deque<Job> waiting_;
+  std::unordered_set<pid_t> running_;
+  uint64_t runs_ = 0;
+  uint64_t failed_ = 0;
+  bool failure_told_ = false;
+};
+
+}  // namespace knell::cli

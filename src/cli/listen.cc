@@ -1,0 +1,282 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/listen.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "base/duration.h"
+#include "base/nearest.h"
+#include "cli/units.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+
+struct Flag {
+  const char* names;
+  const char* key;
+  const char* type;
+  const char* help;
+};
+constexpr Flag kFlags[] = {
+    {"--pid", "pid", "PID", "these processes"},
+    {"--under", "under", "PID", "this process and all that it starts, and they start"},
+    {"-C,--comm", "comm", "GLOB", "the name of the process (comm, 15 bytes)"},
+    {"--exe", "exe", "GLOB", "the path of its program"},
+    {"--uid", "uid", "UID", "its real user id"},
+    {"--user", "user", "NAME", "its user's name"},
+    {"-u,--unit", "unit", "GLOB", "its systemd unit, with or without .service"},
+    {"--cgroup", "cgroup", "PATH", "its cgroup, and those below"},
+    {"--container", "container", "ID", "its container's id, or the front of it"},
+    {"--ended", "ended", "WHAT", "how it ended: 2-255, 0, SIGKILL, signal, core, oom, unknown"},
+    {"--exit-code", "ended", "CODES", "numbers and ranges: 1, 2-255"},
+    {"--signal", "ended", "SIGNAL", "the signal that killed it: SIGKILL, KILL, 9, any"},
+    {"--longer", "longer", "TIME", "lived longer than this"},
+    {"--shorter", "shorter", "TIME", "lived shorter than this"},
+};
+
+// Values of one flag may come by repeating it, or separated by commas.
+CLI::Option* repeatable(CLI::Option* option, const char* type) {
+  return option->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeAll);
+}
+
+std::string long_name(const Flag& flag) {
+  const std::string_view names(flag.names);
+  return std::string(names.substr(names.find("--")));
+}
+
+template <class F>
+Outcome<std::string> map_words(std::string_view list, F map) {
+  std::string out;
+  for (size_t at = 0; at <= list.size();) {
+    const size_t comma = std::min(list.find(',', at), list.size());
+    std::string_view word = list.substr(at, comma - at);
+    const bool negated = word.starts_with('!');
+    if (negated) word.remove_prefix(1);
+    KNELL_ASSIGN(const std::string mapped, map(word));
+    if (at != 0) out += ',';
+    if (negated) out += '!';
+    out += mapped;
+    at = comma + 1;
+  }
+  return out;
+}
+
+Outcome<std::string> exit_code_word(std::string_view word) {
+  const size_t dash = word.find('-');
+  const bool range = dash != std::string_view::npos;
+  if (parse_number(word.substr(0, dash), 0, 255) &&
+      (!range || parse_number(word.substr(dash + 1), 0, 255))) {
+    return std::string(word);
+  }
+  return usage("--exit-code takes numbers from 0 to 255 and ranges such as 2-255, not '{}'", word);
+}
+
+// In `ended`, a bare number is an exit code; here it is a signal's.
+Outcome<std::string> signal_word(std::string_view word) {
+  if (word == "any") return std::string("signal");
+  const auto number = parse_number(word, INT64_MIN, INT64_MAX);
+  if (!number) return std::string(word);
+  if (*number < 1 || *number > SIGRTMAX) {
+    return usage("--signal: there is no signal {}; they go from 1 to {}", *number, SIGRTMAX);
+  }
+  const int signal = static_cast<int>(*number);
+  if (const char* name = ::sigabbrev_np(signal)) return fmt::format("SIG{}", name);
+  return signal == SIGRTMIN ? std::string("SIGRTMIN")
+                            : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
+}
+
+Outcome<std::string> library_words(const std::string& flag, const std::string& value) {
+  if (flag == "--exit-code") return map_words(value, exit_code_word);
+  if (flag == "--signal") return map_words(value, signal_word);
+  return value;
+}
+
+// What the library says of a word, after the flag it came by and not after the key it has there.
+Failure match_failure(const std::string& flag, const std::string& key, int error) {
+  std::string_view words = knell_explain();
+  if (words.starts_with(key + ": ")) words.remove_prefix(key.size() + 2);
+  return {error == EINVAL ? kUsage : kFailed, fmt::format("{}: {}", flag, words)};
+}
+
+}  // namespace
+
+void Selection::add_events_option(CLI::App& app, const std::string& help) {
+  repeatable(app.add_option("-e,--events", events_, help), "EVENTS");
+}
+
+void Selection::add_predicate_options(CLI::App& app) {
+  predicates_.clear();
+  for (const Flag& flag : kFlags) predicates_.push_back({long_name(flag), flag.key, {}});
+  for (size_t i = 0; i < predicates_.size(); ++i) {
+    const Flag& flag = kFlags[i];
+    repeatable(app.add_option(flag.names, predicates_[i].values, flag.help), flag.type)
+        ->group(
+            "Which processes (commas and repeats: any of them; !VALUE: not this; different flags: "
+            "all hold)");
+  }
+}
+
+Outcome<uint32_t> Selection::events(uint32_t unless_given) const {
+  if (events_.empty()) return unless_given;
+  uint32_t mask = 0;
+  const std::string joined = fmt::format("{}", fmt::join(events_, ","));
+  if (knell_events_parse(joined.c_str(), &mask) < 0) return usage("-e: {}", knell_explain());
+  return mask;
+}
+
+Outcome<void> Selection::check_exits(uint32_t mask) const {
+  for (const Predicate& p : predicates_) {
+    const bool of_exits = p.key == "ended" || p.key == "longer" || p.key == "shorter";
+    if (!of_exits || p.values.empty()) continue;
+    if ((mask & kExits) == 0) {
+      return usage("{} looks at exits, and -e {} has none: add exit or nonzero-exit", p.flag,
+                   events_text(mask));
+    }
+    const bool zero_only = p.key == "ended" && p.values == std::vector<std::string>{"0"};
+    if (zero_only && (mask & kExits) == KNELL_EVENT_NONZERO_EXIT) {
+      return usage("{} 0 never comes with -e nonzero-exit: ask for -e exit", p.flag);
+    }
+  }
+  return {};
+}
+
+Outcome<void> Selection::check(uint32_t mask) const {
+  for (const Predicate& p : predicates_) {
+    for (const std::string& value : p.values) {
+      KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
+      const int result = knell_match(nullptr, p.key.c_str(), words.c_str());
+      if (result < 0) return std::unexpected(match_failure(p.flag, p.key, -result));
+    }
+  }
+  return check_exits(mask);
+}
+
+Outcome<void> Selection::apply(Listener& listener) const {
+  for (const Predicate& p : predicates_) {
+    for (const std::string& value : p.values) {
+      KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
+      if (const auto error = listener.match(p.key, words)) {
+        return std::unexpected(match_failure(p.flag, p.key, error.value()));
+      }
+    }
+  }
+  return {};
+}
+
+bool Selection::empty() const {
+  for (const Predicate& p : predicates_) {
+    if (!p.values.empty()) return false;
+  }
+  return true;
+}
+
+std::string Selection::whose() const {
+  std::vector<std::string> parts;
+  for (const Predicate& p : predicates_) {
+    if (p.values.empty()) continue;
+    parts.push_back(
+        fmt::format("{} {}", p.flag, printable(fmt::format("{}", fmt::join(p.values, ",")))));
+  }
+  if (parts.empty()) return "all processes";
+  return fmt::format("processes with {}", fmt::join(parts, " "));
+}
+
+void ListenFlags::add_options(CLI::App& app) {
+  app.add_option("--via", via, "the source: auto, connector")->type_name("SOURCE");
+  app.add_option("--details", details, "how much an event tells: status, names, full (default)")
+      ->type_name("LEVEL");
+  app.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
+  app.add_option("--latency", latency, "how long an event may wait while many come (default 10ms)")
+      ->type_name("TIME");
+  app.add_option("--buffer", buffer,
+                 "room asked of the kernel for events not yet read (default 64M)")
+      ->type_name("SIZE");
+}
+
+namespace {
+
+Outcome<uint32_t> details_level(const std::string& word) {
+  static constexpr std::string_view kLevels[] = {"full", "names",
+                                                 "status"};  // in the order of knell_details
+  if (word.empty()) return static_cast<uint32_t>(KNELL_DETAILS_FULL);
+  for (uint32_t i = 0; i < std::size(kLevels); ++i) {
+    if (word == kLevels[i]) return i;
+  }
+  return usage("--details takes status, names or full, not '{}'", printable(word));
+}
+
+Outcome<const char*> source_name(const std::string& word) {
+  static constexpr std::string_view kNames[] = {"auto", "connector", "bpf", "daemon"};
+  if (word == "auto") return nullptr;
+  if (word == "connector") return "connector";
+  if (word == "bpf" || word == "daemon") {
+    return fail(kNothingHere,
+                fmt::format("--via {}: this build has no such source; it has connector", word));
+  }
+  if (word == "pidfd") return usage("--via pidfd needs PIDs to wait for: use knell wait PID...");
+  const std::string_view near = nearest(word, kNames);
+  if (!near.empty()) return usage("--via: no source '{}'; did you mean {}?", printable(word), near);
+  return usage("--via takes auto or connector, not '{}'", printable(word));
+}
+
+}  // namespace
+
+Outcome<Options> ListenFlags::options(uint32_t mask) const {
+  using namespace std::chrono_literals;
+  constexpr int64_t kLatencyNs = 10'000'000;
+  constexpr auto kMostLatency = 60s;  // picked: beyond it somebody mistook the unit
+  constexpr uint64_t kLeastBuffer = 4096;
+  constexpr uint64_t kMostBuffer = 0x3fffffff;  // SO_RCVBUFFORCE doubles it in an int
+  Options out;
+  out.events = mask;
+  out.level = threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
+  out.latency_ns = kLatencyNs;
+  KNELL_ASSIGN(out.details, details_level(details));
+  KNELL_ASSIGN(out.via, source_name(via));
+  if (!latency.empty()) {
+    const auto time = parse_duration(latency);
+    if (!time) return usage("--latency: {}", time.error().message());
+    if (*time > kMostLatency) return usage("--latency {}: at most 60s; 10ms is usual", latency);
+    out.latency_ns = time->count();
+  }
+  if (!buffer.empty()) {
+    const auto bytes = parse_size(buffer);
+    if (!bytes)
+      return usage("--buffer: '{}' is not a size: write for example 256K, 64M or 1000000",
+                   printable(buffer));
+    if (*bytes < kLeastBuffer || *bytes > kMostBuffer) {
+      return usage("--buffer {}: from 4K to 1023M", buffer);
+    }
+    out.buffer_bytes = static_cast<size_t>(*bytes);
+  }
+  return out;
+}
+
+Outcome<Listener> open_listener(const Options& options) {
+  std::error_code error;
+  Listener listener = Listener::open(options, error);
+  if (listener) return listener;
+  const int code = error.value();
+  const bool nothing_here = code == EPERM || code == EACCES || code == EPROTONOSUPPORT ||
+                            code == ENOTSUP || code == ECONNREFUSED || code == ENOSYS;
+  return fail(nothing_here ? kNothingHere : code == EINVAL ? kUsage : kFailed, knell_explain());
+}
+
+Outcome<bool> wants_json(const std::string& word) {
+  if (word == "json") return true;
+  if (word.empty() || word == "table") return false;
+  return usage("-o takes table or json, not '{}'", printable(word));
+}
+
+}  // namespace knell::cli

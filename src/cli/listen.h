@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <knell/knell.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/failure.h"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
+class App;
+}
+
+namespace knell::cli {
+
+// What somebody wants to hear of, in the words they typed: -e and the predicates, the same for
+// every subcommand that listens. All words are checked before anything is opened.
+class Selection {
+ public:
+  void add_events_option(CLI::App& app, const std::string& help);
+  void add_predicate_options(CLI::App& app);
+
+  // The mask of -e, or `unless_given`.
+  Outcome<uint32_t> events(uint32_t unless_given) const;
+  bool events_given() const { return !events_.empty(); }
+  // Checks the words of all predicates, and that an event of `mask` can pass them.
+  Outcome<void> check(uint32_t mask) const;
+  Outcome<void> apply(Listener& listener) const;
+  // "all processes", or "processes with --unit cron --uid 0".
+  std::string whose() const;
+  bool empty() const;
+
+ private:
+  struct Predicate {
+    std::string flag;  // as typed: "--exit-code"
+    std::string key;   // as knell_match() knows it: "ended"
+    std::vector<std::string> values;
+  };
+  Outcome<void> check_exits(uint32_t mask) const;
+
+  std::vector<std::string> events_;
+  std::vector<Predicate> predicates_;
+};
+
+// How a listener is opened, from the flags that say so.
+struct ListenFlags {
+  std::string via = "auto";
+  std::string details;
+  std::string latency;
+  std::string buffer;
+  bool threads = false;
+
+  void add_options(CLI::App& app);
+  Outcome<Options> options(uint32_t mask) const;
+};
+
+// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.
+Outcome<Listener> open_listener(const Options& options);
+
+// "-o table|json": whether it is json.
+Outcome<bool> wants_json(const std::string& word);
+
+}  // namespace knell::cli

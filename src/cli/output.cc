@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/output.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "cli/signals.h"
+
+namespace knell::cli {
+
+void append_json_line(std::string& out, const knell_event& event) {
+  constexpr size_t kUsual = 4096;  // picked: the JSON of nearly every event fits
+  const size_t start = out.size();
+  size_t needed = kUsual;
+  for (bool fits = false; !fits;) {
+    const size_t room = needed;
+    out.resize_and_overwrite(start + room, [&](char* data, size_t) {
+      const ssize_t n = knell_event_json(&event, data + start, room);
+      needed = n < 0 ? 1 : static_cast<size_t>(n) + 1;
+      fits = needed <= room;
+      return fits ? start + needed - 1 : start;
+    });
+  }
+  out += '\n';
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPatience{
+    1000};  // with a reader that reads no more, once a signal came
+
+// Waits for room. False: we are to stop, and there has been none since `since`.
+bool wait_for_room(int fd, Clock::time_point since) {
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(since + kPatience - Clock::now());
+    const bool stopped = Signals::stopped();
+    if (stopped && left.count() <= 0) return false;
+    pollfd ready{fd, POLLOUT, 0};
+    const int found = ::poll(&ready, 1, stopped ? static_cast<int>(left.count()) : -1);
+    if (found > 0) return true;
+  }
+}
+
+}  // namespace
+
+Outcome<Output::Reader> Output::flush() {
+  size_t written = 0;
+  auto progress = Clock::now();
+  while (written < buffer_.size()) {
+    const ssize_t n = ::write(fd_, buffer_.data() + written, buffer_.size() - written);
+    if (n > 0) {
+      written += static_cast<size_t>(n);
+      progress = Clock::now();
+      continue;
+    }
+    const int error = n == 0 ? EINTR : errno;
+    if (error == EPIPE) {
+      buffer_.clear();
+      return Reader::kGone;
+    }
+    if (error != EINTR && error != EAGAIN) {
+      buffer_.clear();
+      return failed("cannot write {}: {}", name_, std::strerror(error));
+    }
+    // Interrupted, or a descriptor that somebody else made non-blocking.
+    if (error == EINTR && !Signals::stopped()) continue;
+    if (!wait_for_room(fd_, progress)) {
+      const size_t rest = buffer_.size() - written;
+      buffer_.clear();
+      return failed("gave up: {} bytes for {} were not read", rest, name_);
+    }
+  }
+  buffer_.clear();
+  return Reader::kThere;
+}
+
+}  // namespace knell::cli

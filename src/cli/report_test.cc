@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/report.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "cli/event_for_test.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+using namespace std::string_literals;
+using namespace std::chrono_literals;
+
+bool nobody(pid_t, uint64_t) { return false; }
+
+class ReportTest : public testing::Test {
+ protected:
+  ReportTest() {
+    EventForTest make;
+    make.process(100, 1).comm("make");
+    make.event.type = KNELL_EVENT_EXEC;
+    tree_.add(make, nobody);
+    tree_.add(EventForTest().fork(100, 4412), nobody);
+    cc1_.exit(0x100).process(4412, 100).comm("cc1").lasted(310'000'000).args("cc1\0-quiet\0"s);
+  }
+  std::string line(const Report& report) {
+    std::string out;
+    report.add(cc1_, tree_, out);
+    return out;
+  }
+  Tree tree_{100};
+  EventForTest cc1_;
+};
+
+TEST_F(ReportTest, SaysWhatFailedUnderWhat) {
+  EXPECT_EQ(line(Report(false, {})),
+            "knell: exit 1   0.31s  pid 4412  cc1 <- make          cc1 -quiet\n");
+}
+
+TEST_F(ReportTest, FitsTheWindow) {
+  for (size_t columns = 20; columns < 100; ++columns) {
+    EXPECT_LE(display_width(line(Report(false, {true, false, columns, 24}))) - 1, columns);
+  }
+}
+
+TEST_F(ReportTest, JsonTellsTheAncestryToo) {
+  const std::string out = line(Report(true, {}));
+  EXPECT_TRUE(out.ends_with(",\"ancestry\":\"cc1 <- make\"}\n")) << out;
+}
+
+TEST_F(ReportTest, ClosesWithTheWhole) {
+  RunResult result;
+  result.name = "make";
+  result.wait_status = 0x200;
+  result.took = 12480ms;
+  result.processes = 3412;
+  result.failed = 2;
+  std::string out;
+  Report(false, {}).close(result, out);
+  EXPECT_EQ(out, "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost\n");
+  result.still_running = 2;
+  result.wait_status = 9;
+  out.clear();
+  Report(false, {}).close(result, out);
+  EXPECT_EQ(out,
+            "knell: make: SIGKILL after 12.4s; 3412 processes, 2 failed under it, 0 lost; 2 still "
+            "running\n");
+}
+
+TEST(ShellStatus, IsTheCodeOr128AndTheSignal) {
+  EXPECT_EQ(shell_status(0), 0);
+  EXPECT_EQ(shell_status(0x700), 7);
+  EXPECT_EQ(shell_status(9), 137);
+  EXPECT_EQ(shell_status(0x8b), 139);
+}
+
+}  // namespace
+}  // namespace knell::cli

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/signals.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+namespace knell::cli {
+namespace {
+
+std::array<std::atomic<int>, NSIG> counts;
+std::atomic<int> wake_fd{-1};
+
+void on_signal(int signal) {
+  const int saved = errno;
+  if (signal == SIGALRM) {
+    ::alarm(1);  // its arrival was the point: it interrupted a write
+  } else {
+    counts[static_cast<size_t>(signal)].fetch_add(1, std::memory_order_relaxed);
+    const uint64_t one = 1;
+    (void)!::write(wake_fd.load(std::memory_order_relaxed), &one, sizeof one);
+    if (signal == SIGINT || signal == SIGTERM) ::alarm(1);
+  }
+  errno = saved;
+}
+
+}  // namespace
+
+Outcome<Signals> Signals::create(std::initializer_list<int> caught,
+                                 std::initializer_list<int> ignored) {
+  UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return failed("cannot make a descriptor for signals: {}", std::strerror(errno));
+  wake_fd.store(fd.get(), std::memory_order_relaxed);
+  std::vector<Before> before;
+  const auto change = [&](int signal, void (*handler)(int)) {
+    struct sigaction action{};
+    action.sa_handler = handler;
+    action.sa_flags = signal == SIGCHLD ? SA_RESTART | SA_NOCLDSTOP : 0;
+    before.push_back({signal, {}});
+    ::sigaction(signal, &action, &before.back().action);
+  };
+  for (const int signal : caught) change(signal, on_signal);
+  for (const int signal : ignored) change(signal, SIG_IGN);
+  change(SIGALRM, on_signal);
+  return Signals(std::move(fd), std::move(before));
+}
+
+void Signals::clear() {
+  uint64_t drained = 0;
+  (void)!::read(fd_.get(), &drained, sizeof drained);
+}
+
+int Signals::count(int signal) {
+  return counts[static_cast<size_t>(signal)].load(std::memory_order_relaxed);
+}
+
+void Signals::restore() const {
+  for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
+}
+
+sigset_t Signals::changed() const {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const Before& one : before_) sigaddset(&set, one.signal);
+  return set;
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <signal.h>
+
+#include <initializer_list>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "cli/failure.h"
+
+namespace knell::cli {
+
+// Signals as a descriptor to poll. Caught with handlers and not with a signalfd, for which they
+// would have to be blocked: a write to a reader that reads no more must be interrupted by Ctrl-C,
+// not wait for ever. A signal that comes just before such a write blocks would be missed, so SIGINT
+// and SIGTERM set an alarm that knocks every second. One object a process.
+class Signals {
+ public:
+  static Outcome<Signals> create(std::initializer_list<int> caught,
+                                 std::initializer_list<int> ignored);
+
+  int fd() const { return fd_.get(); }  // POLLIN: call clear(), then look at count()
+  void clear();
+  static int count(int signal);  // how often it came
+  static bool stopped() { return count(SIGINT) + count(SIGTERM) > 0; }
+
+  // In a child, before it executes: as they were before create(). Async-signal-safe.
+  void restore() const;
+  // The signals whose handling create() changed, for posix_spawnattr_setsigdefault().
+  sigset_t changed() const;
+
+ private:
+  struct Before {
+    int signal;
+    struct sigaction action;
+  };
+  Signals(UniqueFd fd, std::vector<Before> before)
+      : fd_(std::move(fd)), before_(std::move(before)) {}
+
+  UniqueFd fd_;
+  std::vector<Before> before_;
+};
+
+}  // namespace knell::cli

@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+namespace knell::cli {
+
+// The losses of a stream, added up no more exactly than they are known.
+class Losses {
+ public:
+  void add(const knell_event& lost);
+  bool any() const { return count_ != 0 || !counted_; }
+  std::string text() const;  // "0 lost", "12 lost", "at most 12 lost", "12 and more lost", "an
+                             // unknown number lost"
+  uint64_t count() const { return count_; }
+  bool counted() const { return counted_; }  // every hole came with a number
+  bool exact() const { return exact_; }
+
+ private:
+  uint64_t count_ = 0;
+  bool counted_ = true;
+  bool exact_ = true;
+};
+
+// What was shown, for the line at the end: " 4 shown, 12 lost; most: SIGKILL oom orders 1, ...".
+class Summary {
+ public:
+  void add(const knell_event& event);
+  uint64_t shown() const { return shown_; }
+  const Losses& losses() const { return losses_; }
+  std::string text() const;
+
+ private:
+  static constexpr size_t kKinds = 4096;  // picked: what is kept to choose three from
+  struct Kind {
+    uint64_t count = 0;
+    bool killed = false;  // a signal is told before an exit code
+  };
+  std::unordered_map<std::string, Kind> kinds_;
+  uint64_t shown_ = 0;
+  Losses losses_;
+};
+
+// Where a process belongs, in one short word: its unit without .service, its container, or its
+// name.
+std::string short_unit(const knell_event& event);
+
+}  // namespace knell::cli

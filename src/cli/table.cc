@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/table.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <knell/knell.hpp>
+
+#include "base/duration.h"
+#include "cli/output.h"
+#include "cli/summary.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr size_t kGap = 2;           // between columns
+constexpr size_t kWideScreen = 116;  // from here on the roomy widths leave enough for a command
+constexpr size_t kLeastCommand = 20;
+
+bool only_exits(uint32_t mask) {
+  constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+  return (knell_valid_event(mask) & ~kExits) == 0;
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+std::string parent_text(const knell_event& event) {
+  if (event.parent_comm.data != nullptr) return printable(event.parent_comm);
+  return event.ppid != 0 ? fmt::format("{}", event.ppid) : "-";
+}
+
+std::string user_text(const knell_event& event) {
+  if (event.user.data != nullptr) return printable(event.user);
+  return (event.has & KNELL_HAS_UID) != 0 ? fmt::format("{}", event.uid) : "-";
+}
+
+std::string age_text(const knell_event& event) {
+  if ((event.has & KNELL_HAS_DURATION) == 0) return "-";
+  return duration_text(std::chrono::nanoseconds(static_cast<int64_t>(event.duration_ns)));
+}
+
+Colour colour_of(const knell_event& event) {
+  if (event.type != KNELL_EVENT_EXIT) return Colour::kCyan;
+  if ((event.has & KNELL_HAS_STATUS) == 0 || event.wait_status == 0) return Colour::kNone;
+  return WIFSIGNALED(event.wait_status) ? Colour::kRed : Colour::kYellow;
+}
+
+}  // namespace
+
+void JsonView::add(const knell_event& event, std::string& out) { append_json_line(out, event); }
+
+Table::Table(uint32_t mask, bool threads, const Screen& screen)
+    : only_exits_(only_exits(mask)), threads_(threads), screen_(screen) {
+  lay_out();
+}
+
+void Table::resize(const Screen& screen) {
+  if (screen.columns == screen_.columns) return;
+  screen_ = screen;
+  lay_out();
+}
+
+void Table::lay_out() {
+  const bool wide = screen_.columns == 0 || screen_.columns >= kWideScreen;
+  columns_ = {{Field::kTime, "TIME", 12},
+              {Field::kPid, "PID", 7},
+              {Field::kTid, "TID", 7},
+              {Field::kParent, "PARENT", wide ? size_t{12} : 8},
+              {Field::kUser, "USER", wide ? size_t{10} : 8},
+              {Field::kUnit, "UNIT", wide ? size_t{16} : 10},
+              {Field::kAge, "AGE", 6},
+              {Field::kEnded, only_exits_ ? "ENDED" : "EVENT", only_exits_ ? size_t{12} : 14}};
+  const auto drop = [&](Field field) {
+    std::erase_if(columns_, [&](const Column& c) { return c.field == field; });
+  };
+  if (!threads_) drop(Field::kTid);
+  if (screen_.columns == 0) return;
+  const auto room = [&] {
+    size_t taken = kLeastCommand;
+    for (const Column& column : columns_) taken += column.width + kGap;
+    return taken <= screen_.columns;
+  };
+  for (const Field field :
+       {Field::kUnit, Field::kUser, Field::kParent, Field::kAge, Field::kTid, Field::kTime}) {
+    if (room()) return;
+    drop(field);
+  }
+}
+
+void Table::begin(std::string& out) {
+  std::string line;
+  for (const Column& column : columns_) append_padded(line, column.title, column.width + kGap);
+  line += "COMMAND";
+  if (screen_.columns != 0) line = cut(line, screen_.columns);
+  paint(out, line, Colour::kBold, screen_);
+  out += '\n';
+}
+
+std::string Table::value(Field field, const knell_event& event) const {
+  switch (field) {
+    case Field::kTime:
+      return clock_text(event.time_ns);
+    case Field::kPid:
+      return fmt::format("{}", event.pid);
+    case Field::kTid:
+      return fmt::format("{}", event.tid);
+    case Field::kParent:
+      return parent_text(event);
+    case Field::kUser:
+      return user_text(event);
+    case Field::kUnit:
+      return or_dash(short_unit(event));
+    case Field::kAge:
+      return age_text(event);
+    case Field::kEnded:
+      return event_text(event);
+  }
+  return {};
+}
+
+void Table::add_lost(const knell_event& event, std::string& out) const {
+  std::string line = clock_text(event.time_ns) + "  " + lost_text(event);
+  if (screen_.columns != 0) line = cut(line, screen_.columns);
+  paint(out, line, Colour::kMagenta, screen_);
+  out += '\n';
+}
+
+void Table::add(const knell_event& event, std::string& out) {
+  if (event.type == KNELL_EVENT_LOST) {
+    add_lost(event, out);
+    return;
+  }
+  const bool limited = screen_.columns != 0;
+  size_t used = 0;
+  for (const Column& column : columns_) {
+    std::string text = value(column.field, event);
+    if (limited) {
+      // How it ended is the message: only the window's edge may cut that.
+      const size_t room = screen_.columns - used;
+      text = cut(text, column.field == Field::kEnded ? room : std::min(room, column.width));
+    }
+    const size_t width = display_width(text);
+    const size_t padding = column.width > width ? column.width - width : 0;
+    paint(out, text, column.field == Field::kEnded ? colour_of(event) : Colour::kNone, screen_);
+    const size_t left =
+        limited ? screen_.columns - std::min(screen_.columns, used + width) : SIZE_MAX;
+    const size_t blanks = std::min(padding + kGap, left);
+    out.append(blanks, ' ');
+    used = std::min(limited ? screen_.columns : SIZE_MAX, used + width + blanks);
+  }
+  const std::string command = command_text(event) + killer_text(event);
+  out += limited ? cut(command, screen_.columns - used) : command;
+  out += '\n';
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,272 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <clocale>
+#include <ctime>
+#include <cwchar>
+#include <vector>
+
+namespace knell::cli {
+namespace {
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+// The character at the front of `text` and how many bytes it takes. What is no UTF-8 counts as one
+// byte, one column.
+struct Character {
+  char32_t code;
+  size_t bytes;
+};
+
+Character front(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  const size_t size = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (size == 0 || size > text.size()) return {U'?', 1};
+  if (size == 1) return {lead, 1};
+  char32_t code = lead & (0xffu >> (size + 1));
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {U'?', 1};
+    code = (code << 6) | (byte(i) & 0x3f);
+  }
+  return {code, size};
+}
+
+size_t width_of(char32_t code) {
+  if (code < 0x80) return 1;
+  // wcwidth() knows what the locale knows; any UTF-8 locale will do, and glibc always has this one.
+  static const bool utf8 = std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr;
+  const int width = utf8 ? ::wcwidth(static_cast<wchar_t>(code)) : 1;
+  return width < 0 ? 1 : static_cast<size_t>(width);
+}
+
+// A listener's stamps come in order, so the broken-down time of the last second is nearly always
+// the right one.
+const std::tm& local_time(int64_t seconds) {
+  static int64_t last = INT64_MIN;
+  static std::tm broken_down{};
+  if (seconds != last) {
+    const time_t t = seconds;
+    ::localtime_r(&t, &broken_down);
+    last = seconds;
+  }
+  return broken_down;
+}
+
+std::pair<int64_t, int64_t> split(int64_t time_ns) {
+  int64_t seconds = time_ns / kSecondNs;
+  int64_t rest = time_ns % kSecondNs;
+  if (rest < 0) {
+    rest += kSecondNs;
+    --seconds;
+  }
+  return {seconds, rest};
+}
+
+bool plain(std::string_view word) {
+  return !word.empty() &&
+         word.find_first_of(" \t\"'\\$`;&|<>()*?[]#~!{}") == std::string_view::npos;
+}
+
+void append_word(std::string& out, std::string_view word) {
+  const std::string safe = knell::printable(word);
+  // Backslashes that are printable()'s own are no reason to quote.
+  if (plain(word) || (!safe.empty() && plain(safe))) {
+    out += safe;
+    return;
+  }
+  const char quote = safe.find('\'') == std::string::npos ? '\'' : '"';
+  out += quote;
+  out += safe;
+  out += quote;
+}
+
+// A title written over the arguments: one word with blanks, and maybe the padding behind it.
+bool is_title(const std::vector<std::string_view>& words) {
+  return words.front().find(' ') != std::string_view::npos &&
+         std::all_of(words.begin() + 1, words.end(), [](std::string_view w) { return w.empty(); });
+}
+
+std::string ids_text(std::string_view name, bool known, uint32_t before, uint32_t real,
+                     uint32_t effective) {
+  std::string out = known && before != real ? fmt::format("{} {}->{}", name, before, real)
+                                            : fmt::format("{} {}", name, real);
+  if (effective != real) out += fmt::format(" (effective {})", effective);
+  return out;
+}
+
+}  // namespace
+
+size_t display_width(std::string_view text) {
+  size_t width = 0;
+  while (!text.empty()) {
+    const Character c = front(text);
+    width += width_of(c.code);
+    text.remove_prefix(c.bytes);
+  }
+  return width;
+}
+
+std::string cut(std::string_view text, size_t columns) {
+  size_t width = 0;
+  size_t fits = 0;  // bytes that leave a column for the `…`
+  for (size_t at = 0; at < text.size();) {
+    const Character c = front(text.substr(at));
+    width += width_of(c.code);
+    if (width > columns)
+      return columns == 0 ? std::string() : std::string(text.substr(0, fits)) + "…";
+    at += c.bytes;
+    if (width < columns) fits = at;
+  }
+  return std::string(text);
+}
+
+void append_padded(std::string& out, std::string_view text, size_t columns) {
+  out += text;
+  const size_t width = display_width(text);
+  if (width < columns) out.append(columns - width, ' ');
+}
+
+std::string clock_text(int64_t time_ns) {
+  const auto [seconds, rest] = split(time_ns);
+  const std::tm& t = local_time(seconds);
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", t.tm_hour, t.tm_min, t.tm_sec, rest / 1'000'000);
+}
+
+std::string rfc3339_text(int64_t time_ns) {
+  const auto [seconds, rest] = split(time_ns);
+  const time_t t = seconds;
+  std::tm utc{};
+  ::gmtime_r(&t, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", utc.tm_year + 1900,
+                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, rest);
+}
+
+std::string json_string(std::string_view bytes) {
+  std::string out = "\"";
+  for (const char c : knell::printable(bytes)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+  return out;
+}
+
+std::string json_string(const knell_string& bytes) {
+  return bytes.data == nullptr ? "null" : json_string(view(bytes));
+}
+
+std::string command_text(const knell_event& event) {
+  const std::vector<std::string_view> words = args(event);
+  if (words.empty() || (words.size() == 1 && words.front().empty())) {
+    if (event.comm.data != nullptr) return "[" + printable(event.comm) + "]";
+    return event.exe.data != nullptr ? "[" + printable(event.exe) + "]" : "-";
+  }
+  if (is_title(words)) {
+    const std::string_view title = words.front();
+    return knell::printable(title.substr(0, title.find_last_not_of(' ') + 1));
+  }
+  std::string out;
+  for (const std::string_view word : words) {
+    if (!out.empty()) out += ' ';
+    append_word(out, word);
+  }
+  if ((event.flags & KNELL_FLAG_ARGS_TRUNCATED) != 0) out += " …";
+  return out;
+}
+
+std::string event_text(const knell_event& event) {
+  switch (event.type) {
+    case KNELL_EVENT_EXIT: {
+      std::string out = ended(event);
+      if ((event.flags & KNELL_FLAG_RECOVERED) != 0) out += " (recovered)";
+      return out;
+    }
+    case KNELL_EVENT_FORK: {
+      const bool thread = event.child_tid != event.child_pid && event.child_tid != 0;
+      return thread ? fmt::format("fork -> {}/{}", event.child_pid, event.child_tid)
+                    : fmt::format("fork -> {}", event.child_pid);
+    }
+    case KNELL_EVENT_UID:
+      return ids_text("uid", (event.has & KNELL_HAS_UID) != 0, event.uid, event.ruid, event.euid);
+    case KNELL_EVENT_GID:
+      return ids_text("gid", (event.has & KNELL_HAS_GID) != 0, event.gid, event.ruid, event.euid);
+    case KNELL_EVENT_SID:
+      return "new session";
+    case KNELL_EVENT_PTRACE:
+      return event.tracer_pid == 0 ? "ptrace ended" : fmt::format("ptrace by {}", event.tracer_pid);
+    case KNELL_EVENT_COMM: {
+      const std::string before = event.comm.data != nullptr ? printable(event.comm) : "?";
+      return fmt::format("comm {} -> {}", before, printable(event.new_comm));
+    }
+    default:
+      return knell_type_name(event.type);
+  }
+}
+
+std::string lost_text(const knell_event& event) {
+  constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+  const bool counted = (event.has & KNELL_HAS_COUNT) != 0;
+  const bool exits = event.lost_types != 0 && (event.lost_types & ~kExits) == 0;
+  const std::string_view what = exits ? "exit" : "event";
+  std::string out = "lost ";
+  if (!counted) {
+    out += fmt::format("an unknown number of {}s", what);
+  } else {
+    if ((event.flags & KNELL_FLAG_EXACT) == 0) out += "at most ";
+    out += fmt::format("{} {}{}", event.lost_count, what, event.lost_count == 1 ? "" : "s");
+  }
+  if (event.lost_from_time_ns != 0) out += " since " + clock_text(event.lost_from_time_ns);
+  if (counted) out += " (buffer full)";  // nothing else leaves a count
+  return out;
+}
+
+std::string killer_text(const knell_event& event) {
+  if ((event.has & KNELL_HAS_KILLER) == 0) return {};
+  const auto& killer = event.killed_by;
+  switch (killer.cause) {
+    case KNELL_CAUSE_OOM:
+      return "  <- out of memory";
+    case KNELL_CAUSE_KERNEL:
+      return "  <- by the kernel";
+    default:
+      break;
+  }
+  const std::string comm = killer.comm.data != nullptr ? " " + printable(killer.comm) : "";
+  const std::string user = killer.uid == 0 ? "root" : fmt::format("uid {}", killer.uid);
+  return fmt::format("  <- kill by {}{} ({})", killer.pid, comm, user);
+}
+
+std::string events_words(uint32_t mask) {
+  mask = knell_valid_event(mask);
+  constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+  if ((mask | KNELL_EVENT_NONZERO_EXIT) == KNELL_EVENT_ALL && (mask & KNELL_EVENT_EXIT) != 0)
+    return "all events";
+  struct Name {
+    uint32_t bit;
+    std::string_view words;
+  };
+  constexpr Name kNames[] = {
+      {KNELL_EVENT_FORK, "forks"},        {KNELL_EVENT_EXEC, "execs"},
+      {KNELL_EVENT_UID, "uid changes"},   {KNELL_EVENT_GID, "gid changes"},
+      {KNELL_EVENT_SID, "new sessions"},  {KNELL_EVENT_PTRACE, "ptrace"},
+      {KNELL_EVENT_COMM, "name changes"}, {KNELL_EVENT_COREDUMP, "core dumps"},
+  };
+  std::vector<std::string_view> words;
+  for (const Name& name : kNames) {
+    if ((mask & name.bit) != 0) words.push_back(name.words);
+  }
+  if ((mask & kExits) != 0)
+    words.push_back((mask & KNELL_EVENT_EXIT) != 0 ? "exits" : "non-zero exits");
+  if (words.size() == 1) return std::string(words.front());
+  const std::string_view last = words.back();
+  words.pop_back();
+  return fmt::format("{} and {}", fmt::join(words, ", "), last);
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <knell/knell.hpp>
+#include <string>
+#include <string_view>
+
+namespace knell::cli {
+
+// Columns of a terminal that valid UTF-8 without control bytes takes.
+size_t display_width(std::string_view text);
+// At most `columns` wide; what was cut ends with `…`.
+std::string cut(std::string_view text, size_t columns);
+// Appends `text` and blanks up to `columns`; a longer text stays whole.
+void append_padded(std::string& out, std::string_view text, size_t columns);
+
+// "03:12:01.412", local time; and RFC 3339 in UTC.
+std::string clock_text(int64_t time_ns);
+std::string rfc3339_text(int64_t time_ns);
+
+// A JSON string in quotes, of any bytes; null where there is none.
+std::string json_string(const knell_string& bytes);
+std::string json_string(std::string_view bytes);
+
+// The words a process was started with, safe to print, words with spaces quoted. A title that a
+// process wrote over them ("postgres: idle") stays bare, and one without arguments is told by its
+// comm: "[kworker]".
+std::string command_text(const knell_event& event);
+// How it ended, or what happened where it is another type: "exit 1", "exec", "fork -> 123", "uid
+// 0->33".
+std::string event_text(const knell_event& event);
+// "lost 12 exits since 03:12:04.981 (buffer full)".
+std::string lost_text(const knell_event& event);
+// "  <- kill by 8103 bash (uid 0)"; empty where nobody is known to have killed it.
+std::string killer_text(const knell_event& event);
+
+// "exits", "non-zero exits", "execs and exits", "all events".
+std::string events_words(uint32_t mask);
+
+using knell::printable;
+inline std::string printable(const knell_string& bytes) {
+  return bytes.data == nullptr ? std::string() : printable(view(bytes));
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/text.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
+
+#include "cli/event_for_test.h"
+
+namespace knell::cli {
+namespace {
+
+using namespace std::string_literals;
+
+TEST(Text, MeasuresColumns) {
+  EXPECT_EQ(display_width(""), 0u);
+  EXPECT_EQ(display_width("abc"), 3u);
+  EXPECT_EQ(display_width("Größe"), 5u);
+  EXPECT_EQ(display_width("日本"), 4u);
+  EXPECT_EQ(display_width("e\u0301"), 1u);    // a combining accent
+  EXPECT_EQ(display_width("a\xff\xc3"), 3u);  // not UTF-8: must not run past the end
+}
+
+TEST(Text, CutsAtColumnsAndNeverInACharacter) {
+  EXPECT_EQ(cut("abcdef", 6), "abcdef");
+  EXPECT_EQ(cut("abcdef", 5), "abcd…");
+  EXPECT_EQ(cut("abcdef", 1), "…");
+  EXPECT_EQ(cut("abcdef", 0), "");
+  EXPECT_EQ(cut("", 0), "");
+  EXPECT_EQ(cut("日本語", 6), "日本語");
+  EXPECT_EQ(cut("日本語", 5), "日本…");
+  EXPECT_EQ(cut("日本語", 4), "日…");
+  for (size_t columns = 0; columns < 12; ++columns) {
+    EXPECT_LE(display_width(cut("aß日本e\u0301語xyz", columns)), columns);
+  }
+}
+
+TEST(Text, PadsByColumnsNotBytes) {
+  std::string out;
+  append_padded(out, "ß日", 5);
+  EXPECT_EQ(out, "ß日  ");
+  append_padded(out, "toolong", 3);
+  EXPECT_EQ(out, "ß日  toolong");
+}
+
+TEST(Text, TellsLocalTimeToTheMillisecond) {
+  ::setenv("TZ", "UTC-2", 1);  // two hours east
+  ::tzset();
+  EXPECT_EQ(clock_text(1'767'312'721'412'999'999), "02:12:01.412");
+  EXPECT_EQ(clock_text(1'767'312'722'000'000'000), "02:12:02.000");
+  EXPECT_EQ(clock_text(-1), "01:59:59.999");
+  EXPECT_EQ(rfc3339_text(1'767'226'321'412'000'001), "2026-01-01T00:12:01.412000001Z");
+}
+
+TEST(Text, QuotesJson) {
+  EXPECT_EQ(json_string("a\"b\\c"), R"("a\"b\\c")");
+  EXPECT_EQ(json_string("\xff"), R"("\\xff")");
+  EXPECT_EQ(json_string(knell_string{nullptr, 0}), "null");
+  EXPECT_EQ(json_string(knell_string{"", 0}), "\"\"");
+}
+
+TEST(CommandText, JoinsWordsAndQuotesThoseWithSpaces) {
+  EventForTest event;
+  EXPECT_EQ(command_text(event.args("grep\0-q\0nosuch\0"s)), "grep -q nosuch");
+  EXPECT_EQ(command_text(event.args("sh\0-c\0exit 7\0"s)), "sh -c 'exit 7'");
+  EXPECT_EQ(command_text(event.args("echo\0it's me\0"s)), "echo \"it's me\"");
+  EXPECT_EQ(command_text(event.args("echo\0\0x\0"s)), "echo '' x");
+}
+
+TEST(CommandText, LeavesTitlesBare) {
+  EventForTest event;
+  EXPECT_EQ(command_text(event.args("postgres: app orders UPDATE\0"s)),
+            "postgres: app orders UPDATE");
+  EXPECT_EQ(command_text(event.args("nginx: worker process   \0\0\0\0"s)), "nginx: worker process");
+}
+
+TEST(CommandText, ShowsCommInBracketsWithoutArgs) {
+  EventForTest event;
+  EXPECT_EQ(command_text(event.comm("kworker/0:1")), "[kworker/0:1]");
+  EXPECT_EQ(command_text(EventForTest()), "-");
+}
+
+TEST(CommandText, MakesControlBytesVisible) {
+  EventForTest event;
+  const std::string text = command_text(event.args("a\033[31m\0b\nc\0"s));
+  EXPECT_EQ(text.find('\033'), std::string::npos);
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_NE(text.find("\\x1b[31m"), std::string::npos);
+}
+
+TEST(EventText, TellsEachType) {
+  EventForTest event;
+  EXPECT_EQ(event_text(event.exit(0x300)), "exit 3");
+  EXPECT_EQ(event_text(event.exit(9)), "SIGKILL");
+  EXPECT_EQ(event_text(event.exit(0x8b)), "SIGSEGV core");
+  event.event.type = KNELL_EVENT_EXEC;
+  EXPECT_EQ(event_text(event), "exec");
+  event.event.type = KNELL_EVENT_FORK;
+  event.event.child_pid = event.event.child_tid = 123;
+  EXPECT_EQ(event_text(event), "fork -> 123");
+  event.event.child_tid = 124;
+  EXPECT_EQ(event_text(event), "fork -> 123/124");
+  event.event.type = KNELL_EVENT_PTRACE;
+  event.event.tracer_pid = 12;
+  EXPECT_EQ(event_text(event), "ptrace by 12");
+  event.event.tracer_pid = 0;
+  EXPECT_EQ(event_text(event), "ptrace ended");
+}
+
+TEST(EventText, TellsIdsBeforeAndAfter) {
+  EventForTest event;
+  event.event.type = KNELL_EVENT_UID;
+  event.event.ruid = event.event.euid = 33;
+  EXPECT_EQ(event_text(event), "uid 33");
+  event.event.has = KNELL_HAS_UID;
+  EXPECT_EQ(event_text(event), "uid 0->33");
+  event.event.euid = 0;
+  EXPECT_EQ(event_text(event), "uid 0->33 (effective 0)");
+}
+
+TEST(LostText, IsNoMoreCertainThanTheCount) {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  EventForTest event;
+  event.event.type = KNELL_EVENT_LOST;
+  EXPECT_EQ(lost_text(event), "lost an unknown number of events");
+  event.event.has = KNELL_HAS_COUNT;
+  event.event.lost_count = 12;
+  event.event.lost_types = KNELL_EVENT_EXIT;
+  event.event.lost_from_time_ns = 1'767'226'321'412'000'000;
+  EXPECT_EQ(lost_text(event), "lost at most 12 exits since 00:12:01.412 (buffer full)");
+  event.event.flags = KNELL_FLAG_EXACT;
+  event.event.lost_count = 1;
+  EXPECT_EQ(lost_text(event), "lost 1 exit since 00:12:01.412 (buffer full)");
+}
+
+TEST(KillerText, NamesWhoOrWhat) {
+  EventForTest event;
+  EXPECT_EQ(killer_text(event), "");
+  event.event.has = KNELL_HAS_KILLER;
+  event.event.killed_by = {8103, 0, {"bash", 4}, KNELL_CAUSE_USER};
+  EXPECT_EQ(killer_text(event), "  <- kill by 8103 bash (root)");
+  event.event.killed_by.cause = KNELL_CAUSE_OOM;
+  EXPECT_EQ(killer_text(event), "  <- out of memory");
+}
+
+TEST(EventsWords, NamesWhatIsListenedTo) {
+  EXPECT_EQ(events_words(0), "all events");
+  EXPECT_EQ(events_words(KNELL_EVENT_ALL), "all events");
+  EXPECT_EQ(events_words(KNELL_EVENT_NONZERO_EXIT), "non-zero exits");
+  EXPECT_EQ(events_words(KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT), "exits");
+  EXPECT_EQ(events_words(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT), "execs and exits");
+  EXPECT_EQ(events_words(KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT),
+            "forks, execs and non-zero exits");
+}
+
+}  // namespace
+}  // namespace knell::cli

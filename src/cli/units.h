@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace knell::cli {
+
+// "65536", "64K", "16M", "1G", also "16MiB"; powers of 1024. nullopt: not a size.
+std::optional<uint64_t> parse_size(std::string_view text);
+
+// A whole decimal number within [low, high].
+std::optional<int64_t> parse_number(std::string_view text, int64_t low, int64_t high);
+
+// For a report, where tenths matter: "0.31s", "12.4s", from a minute on "3m12s".
+std::string seconds_text(std::chrono::nanoseconds duration);
+
+}  // namespace knell::cli

@@ -1,0 +1,182 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// `knell watch`: its words, judged before anything is opened. What then happens is in watching.cc.
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <knell/knell.hpp>
+#include <optional>
+
+#include "base/duration.h"
+#include "base/privilege.h"
+#include "base/scheduling.h"
+#include "cli/command.h"
+#include "cli/units.h"
+#include "cli/watching.h"
+
+namespace knell::cli {
+namespace {
+
+using std::chrono::nanoseconds;
+
+class Watch final : public Command {
+ public:
+  std::string_view name() const override { return "watch"; }
+  std::string_view synopsis() const override { return "[OPTIONS]"; }
+  std::string_view summary() const override { return "the live stream of events"; }
+  std::string_view notes() const override;
+  Tail tail() const override { return Tail::kAfterExecOption; }
+  void add_options(CLI::App& app) override;
+  Outcome<int> execute(std::vector<std::string> tail) override;
+
+ private:
+  Outcome<WatchPlan> plan(bool exec) const;
+  Outcome<void> plan_end(WatchPlan& plan) const;
+  Outcome<void> plan_counting(WatchPlan& plan, bool exec) const;
+  Outcome<void> plan_recording() const;
+
+  Selection selection_;
+  ListenFlags listen_;
+  std::string format_, count_, duration_, interval_, read_, speed_;
+  std::vector<std::string> by_;
+  bool exec_ =
+      false;  // never set: the word and what follows are taken away before. Here for --help
+};
+
+std::string_view Watch::notes() const {
+  return "Exit status: 0 after -n, -d, Ctrl-C, SIGTERM or a closed pipe; 1 failed; 2 wrong usage;\n"
+         "3 nothing can be observed here (knell doctor tells why).\n"
+         "\n"
+         "Examples:\n"
+         "  knell watch -e nonzero-exit               what keeps failing, and how\n"
+         "  knell watch -e exit --ended signal,core   what crashes\n"
+         "  knell watch -e exec -C '!grep' --user www-data\n"
+         "  knell watch -e nonzero-exit -o json -n 1  the next failure, as JSON\n"
+         "  knell watch -e exec --by comm,unit -d 1m  what starts all these processes\n"
+         "  knell watch -e nonzero-exit -u cron --exec mail -s failed root\n";
+}
+
+void Watch::add_options(CLI::App& app) {
+  selection_.add_events_option(app,
+                               "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
+                               "comma-separated; -NAME takes one away (default exec,exit)");
+  app.add_option("-o,--output", format_, "table (default) or json, an object a line")
+      ->type_name("FORMAT");
+  app.add_option("-n,--count", count_, "end after so many events")->type_name("COUNT");
+  app.add_option("-d,--duration", duration_, "end after this time: 30s, 5m")->type_name("TIME");
+  app.add_option("--by", by_,
+                 "count, not list, by type ended comm exe unit user uid cgroup\n"
+                 "container parent pid")
+      ->type_name("KEY,...")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--interval", interval_, "show the counts so often (default 3s)")
+      ->type_name("TIME");
+  app.add_flag(
+      "--exec", exec_,
+      "the rest of the line is a command to run for each event,\nwith its JSON on standard input "
+      "and "
+      "KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; shown is nothing then, unless by -o");
+  listen_.add_options(app);
+  app.add_option("--read", read_, "")->group("");
+  app.add_option("--speed", speed_, "")->group("");
+  selection_.add_predicate_options(app);
+}
+
+Outcome<void> Watch::plan_recording() const {
+  if (!speed_.empty() && read_.empty()) return usage("--speed is for --read FILE");
+  if (!read_.empty()) return fail(kNothingHere, "--read: this build reads no recordings");
+  return {};
+}
+
+Outcome<void> Watch::plan_end(WatchPlan& plan) const {
+  if (!count_.empty()) {
+    const auto count = parse_number(count_, 1, INT64_MAX);
+    if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_));
+    plan.count = static_cast<uint64_t>(*count);
+  }
+  if (!duration_.empty()) {
+    const auto duration = parse_duration(duration_);
+    if (!duration) return usage("-d: {}", duration.error().message());
+    if (duration->count() == 0)
+      return usage("-d {} would end at once; give a time such as 30s", printable(duration_));
+    plan.duration = *duration;
+  }
+  return {};
+}
+
+Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
+  using namespace std::chrono_literals;
+  constexpr nanoseconds kInterval = 3s;  // as top does
+  constexpr nanoseconds kLeast = 10ms;   // picked: nobody reads faster
+  plan.interval = kInterval;
+  if (by_.empty()) {
+    if (!interval_.empty()) return usage("--interval is for --by KEY,...");
+    return {};
+  }
+  if (exec) return usage("--by counts events and --exec runs a command for each: not both at once");
+  KNELL_ASSIGN(plan.by, parse_keys(by_));
+  if (interval_.empty()) return {};
+  const auto interval = parse_duration(interval_);
+  if (!interval) return usage("--interval: {}", interval.error().message());
+  if (*interval < kLeast) return usage("--interval {}: at least 10ms", printable(interval_));
+  plan.interval = *interval;
+  return {};
+}
+
+// All words are judged here, before anything is opened.
+Outcome<WatchPlan> Watch::plan(bool exec) const {
+  WatchPlan plan;
+  plan.selection = selection_;
+  KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
+  KNELL_ASSIGN(plan.json, wants_json(format_));
+  plan.show = !exec || !format_.empty();
+  KNELL_TRY(plan_recording());
+  KNELL_TRY(plan_end(plan));
+  KNELL_TRY(plan_counting(plan, exec));
+  KNELL_ASSIGN(plan.options, listen_.options(mask));
+  KNELL_TRY(selection_.check(mask));
+  return plan;
+}
+
+Outcome<void> drop_privileges() {
+  // To read /proc of others, and to mend the connector; all else goes. Best effort would be a lie:
+  // say so.
+  const auto dropped = keep_capabilities({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN});
+  if (!dropped) return failed("{}", dropped.error().message());
+  return {};
+}
+
+Outcome<int> Watch::execute(std::vector<std::string> tail) {
+  const bool exec = !tail.empty();
+  if (exec) tail.erase(tail.begin());  // "--exec"
+  if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
+  KNELL_ASSIGN(const WatchPlan plan, this->plan(exec));
+  KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {SIGPIPE}));
+  std::optional<Hook> hook;
+  if (exec) {
+    KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
+  }
+  KNELL_ASSIGN(Listener listener, open_listener(plan.options));
+  KNELL_TRY(plan.selection.apply(listener));
+  if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
+  if (exec) {
+    // What CMD does must not call CMD again.
+    if (listener.match("under", fmt::format("!{}", ::getpid())))
+      return fail(kFailed, knell_explain());
+  } else {
+    KNELL_TRY(drop_privileges());
+  }
+  return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_watch() { return std::make_unique<Watch>(); }
+
+}  // namespace knell::cli

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The loop of `knell watch`. One thread, one poll(2): the listener's descriptor, signals, and
+// standard output, whose reader may go away while nothing happens. Each time the listener is
+// readable it is read until a batch is not full; what came of a batch is written with one write(2).
+#include "cli/watching.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr size_t kBatch = 256;  // picked: events taken from the library at a time
+
+std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
+  if (!plan.by.empty()) return std::make_unique<Tally>(plan.by, plan.json, screen);
+  if (plan.json) return std::make_unique<JsonView>();
+  return std::make_unique<Table>(plan.options.events, plan.options.level == KNELL_LEVEL_RAW,
+                                 screen);
+}
+
+int signals_so_far() { return Signals::count(SIGINT) + Signals::count(SIGTERM); }
+
+}  // namespace
+
+Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook)
+    : plan_(plan),
+      listener_(listener),
+      signals_(signals),
+      hook_(hook),
+      terminal_(::isatty(STDOUT_FILENO) == 1),
+      view_(make_view(plan, Screen::of(STDOUT_FILENO))),
+      started_(Clock::now()),
+      next_tick_(started_ + plan.interval) {}
+
+void Watching::say_what() const {
+  fmt::print(stderr, "{} of {}, via connector; Ctrl-C ends with a summary\n",
+             events_words(plan_.options.events), plan_.selection.whose());
+}
+
+bool Watching::ended() const {
+  const bool late = plan_.duration && Clock::now() - started_ >= *plan_.duration;
+  return late || Signals::stopped() || summary_.shown() >= plan_.count;
+}
+
+int Watching::wait_ms() const {
+  std::optional<Clock::time_point> next;
+  if (plan_.duration) next = started_ + *plan_.duration;
+  if (!plan_.by.empty() && (!next || next_tick_ < *next)) next = next_tick_;
+  if (!next) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
+}
+
+void Watching::take(const knell_event& event) {
+  summary_.add(event);
+  if (plan_.show) view_->add(event, out_.buffer());
+  if (hook_ != nullptr) hook_->add(event);
+}
+
+// Reads a batch, up to events later than `until_mono_ns`, and says whether it was a full one: what
+// else there is keeps the listener readable.
+Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
+  std::array<const knell_event*, kBatch> space;
+  std::error_code error;
+  const auto events = listener_.read(space, error);
+  if (error) return fail(kFailed, knell_explain());
+  for (const knell_event* event : events) {
+    if (summary_.shown() >= plan_.count) return false;
+    if (event->mono_ns > until_mono_ns) {
+      *later = true;
+      return false;
+    }
+    take(*event);
+  }
+  return events.size() == space.size();
+}
+
+Outcome<Watching::Go> Watching::write() {
+  if (out_.buffer().empty()) return Go::kOn;
+  KNELL_ASSIGN(const auto reader, out_.flush());
+  return reader == Output::Reader::kGone ? Go::kReaderGone : Go::kOn;
+}
+
+Outcome<Watching::Go> Watching::turn() {
+  const bool hook_full = hook_ != nullptr && hook_->full();
+  std::array<pollfd, 3> fds{{{hook_full ? -1 : listener_.fd(), POLLIN, 0},
+                             {signals_.fd(), POLLIN, 0},
+                             {STDOUT_FILENO, 0, 0}}};
+  if (::poll(fds.data(), fds.size(), wait_ms()) < 0 && errno != EINTR)
+    return failed("cannot wait for events");
+  if (fds[1].revents != 0) signals_.clear();
+  // Only a pipe or socket whose reader has gone says so; a terminal that hung up ends us by SIGHUP.
+  if ((fds[2].revents & POLLERR) != 0) return Go::kReaderGone;
+  if (fds[0].revents != 0) {
+    if (terminal_) view_->resize(Screen::of(STDOUT_FILENO));  // the window may be another size now
+    bool more = true;
+    while (more && !ended() && !(hook_ != nullptr && hook_->full())) {
+      KNELL_ASSIGN(more, read_events());
+      KNELL_ASSIGN(const Go go, write());
+      if (go != Go::kOn) return go;
+    }
+  }
+  if (hook_ != nullptr) hook_->proceed();
+  if (!plan_.by.empty() && Clock::now() >= next_tick_) {
+    view_->tick(out_.buffer());
+    next_tick_ = Clock::now() + plan_.interval;
+  }
+  KNELL_ASSIGN(const Go go, write());
+  return go != Go::kOn ? go : ended() ? Go::kEnd : Go::kOn;
+}
+
+// What happened before the end is shown, though it is still in the kernel's buffer, or held back by
+// the pacing: the listener gets one more latency budget to speak up. A second signal cuts it short.
+Outcome<Watching::Go> Watching::finish() {
+  const uint64_t until = system_clock().monotonic_ns();
+  const int signals = signals_so_far();
+  const int patience_ms =
+      static_cast<int>(std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000) + 2);
+  bool later = false;
+  while (!later && summary_.shown() < plan_.count && signals == signals_so_far()) {
+    pollfd fd{listener_.fd(), POLLIN, 0};
+    if (::poll(&fd, 1, patience_ms) <= 0) break;
+    KNELL_TRY(read_events(until, &later));
+    KNELL_ASSIGN(const Go go, write());
+    if (go != Go::kOn) return go;
+    if (hook_ != nullptr && hook_->full()) break;
+  }
+  if (plan_.show) view_->finish(out_.buffer());
+  return write();
+}
+
+void Watching::finish_hook() {
+  if (hook_ == nullptr) return;
+  const int signals = signals_so_far();
+  const size_t forgotten = signals == 0 ? 0 : hook_->forget_waiting();
+  if (forgotten != 0)
+    fmt::print(stderr, "knell: --exec: {} events were not handed over any more\n", forgotten);
+  while (hook_->busy() && signals == signals_so_far()) {
+    hook_->proceed();
+    if (!hook_->busy()) break;
+    pollfd fd{signals_.fd(), POLLIN, 0};
+    ::poll(&fd, 1, -1);
+    signals_.clear();
+  }
+}
+
+void Watching::say_summary() const {
+  if (plan_.json) return;
+  std::string line = summary_.text();
+  const uint64_t healed = listener_.stats().healed;
+  if (healed != 0)
+    line += fmt::format("; the connector was deaf and mended {}",
+                        healed == 1 ? "once" : fmt::format("{} times", healed));
+  if (hook_ != nullptr) line += "; " + hook_->summary();
+  fmt::print(stderr, "{}\n", line);
+}
+
+Outcome<int> Watching::run() {
+  if (!plan_.json) say_what();
+  if (plan_.show) view_->begin(out_.buffer());
+  KNELL_ASSIGN(Go go, write());
+  while (go == Go::kOn) {
+    KNELL_ASSIGN(go, turn());
+  }
+  if (go == Go::kEnd) {
+    KNELL_ASSIGN(go, finish());
+  }
+  finish_hook();
+  if (go != Go::kReaderGone) say_summary();
+  return kDone;
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <knell/knell.hpp>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cli/failure.h"
+#include "cli/hook.h"
+#include "cli/listen.h"
+#include "cli/output.h"
+#include "cli/signals.h"
+#include "cli/summary.h"
+#include "cli/tally.h"
+#include "cli/view.h"
+
+namespace knell::cli {
+
+// What the flags of `watch` come to.
+struct WatchPlan {
+  Options options;
+  Selection selection;
+  bool json = false;
+  bool show = true;  // not with --exec, unless -o asks for it
+  uint64_t count = UINT64_MAX;
+  std::optional<std::chrono::nanoseconds> duration;
+  std::vector<Key> by;
+  std::chrono::nanoseconds interval{};
+};
+
+// One run of it, from the open listener to the summary.
+class Watching {
+ public:
+  Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook);
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+  Outcome<int> run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Go { kOn, kEnd, kReaderGone };
+
+  void say_what() const;
+  Outcome<Go> turn();
+  Outcome<bool> read_events(uint64_t until_mono_ns = UINT64_MAX, bool* later = nullptr);
+  void take(const knell_event& event);
+  Outcome<Go> write();
+  Outcome<Go> finish();
+  void finish_hook();
+  int wait_ms() const;
+  bool ended() const;
+  void say_summary() const;
+
+  const WatchPlan& plan_;
+  Listener& listener_;
+  Signals& signals_;
+  Hook* hook_;
+  Output out_{STDOUT_FILENO, "standard output"};
+  bool terminal_;
+  std::unique_ptr<View> view_;
+  Summary summary_;
+  Clock::time_point started_;
+  Clock::time_point next_tick_;
+};
+
+}  // namespace knell::cli

@@ -1,0 +1,378 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every bad word: one line on standard error, nothing on standard output, status 2 (125 where the
+# status is a process's own), before anything is opened: it needs no connector.
+
+NAME no command at all
+RUN knell
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*watch, run, wait or doctor[^\n]*\n\Z
+REFUSE .
+
+NAME a command that is none
+RUN knell wach
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
+REFUSE .
+
+NAME a command of a later day
+RUN knell kill 3
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*no command 'kill'[^\n]*\n\Z
+REFUSE .
+
+NAME another one, far from any name
+RUN knell frobnicate
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*watch, run, wait, doctor[^\n]*\n\Z
+REFUSE .
+
+NAME an option before the command
+RUN knell --quiet watch
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--quiet.*a command comes first[^\n]*\n\Z
+REFUSE .
+
+NAME an unknown option is refused with the nearest right one
+RUN knell watch --evnts exit
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--evnts.*did you mean --events\?[^\n]*\n\Z
+REFUSE .
+
+NAME an unknown short option
+RUN knell watch -Q
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*unknown option -Q[^\n]*\n\Z
+REFUSE .
+
+NAME a word that is no option
+RUN knell watch exit
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*'exit' is no option[^\n]*\n\Z
+REFUSE .
+
+NAME control bytes in what was typed are not printed
+RUN knell watch $'\033[31m'
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*\\x1b\[31m[^\n]*\n\Z
+REFUSE .
+
+NAME an option without its value
+RUN knell watch -n
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*needs a value[^\n]*\n\Z
+REFUSE .
+
+NAME a flag with a value
+RUN knell watch --threads=5
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--threads takes no value[^\n]*\n\Z
+REFUSE .
+
+NAME an unknown event is refused with the nearest right one
+RUN knell watch -e exti
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*'exti'.*did you mean 'exit'[^\n]*\n\Z
+REFUSE .
+
+NAME an empty event
+RUN knell watch -e ''
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--events needs a value[^\n]*\n\Z
+REFUSE .
+
+NAME no event left
+RUN knell watch -e exit,-exit
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*no event[^\n]*\n\Z
+REFUSE .
+
+NAME no such output
+RUN knell watch -o xml
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*table or json, not 'xml'[^\n]*\n\Z
+REFUSE .
+
+NAME -n with zero
+RUN knell watch -n 0
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '0'[^\n]*\n\Z
+REFUSE .
+
+NAME -n with words
+RUN knell watch -n many
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not 'many'[^\n]*\n\Z
+REFUSE .
+
+NAME -n with too many
+RUN knell watch -n 99999999999999999999
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '99999999999999999999'[^\n]*\n\Z
+REFUSE .
+
+NAME -n with less than none
+RUN knell watch -n -1
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '-1'[^\n]*\n\Z
+REFUSE .
+
+NAME -d with no time
+RUN knell watch -d 0
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*(would end at once)[^\n]*\n\Z
+REFUSE .
+
+NAME -d with a unit that is none
+RUN knell watch -d 5y
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*('5y'.*'y')[^\n]*\n\Z
+REFUSE .
+
+NAME -d with less than none
+RUN knell watch -d -5s
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*('-5s')[^\n]*\n\Z
+REFUSE .
+
+NAME -d with nothing
+RUN knell watch -d ''
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--duration needs a value[^\n]*\n\Z
+REFUSE .
+
+NAME --latency beyond reason
+RUN knell watch --latency 2h
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*at most 60s[^\n]*\n\Z
+REFUSE .
+
+NAME --buffer that is no size
+RUN knell watch --buffer lots
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*'lots' is not a size[^\n]*\n\Z
+REFUSE .
+
+NAME --buffer of nothing
+RUN knell watch --buffer 1
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*from 4K[^\n]*\n\Z
+REFUSE .
+
+NAME --details that are none
+RUN knell watch --details some
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*status, names or full[^\n]*\n\Z
+REFUSE .
+
+NAME --by an unknown key
+RUN knell watch --by com
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean comm\?[^\n]*\n\Z
+REFUSE .
+
+NAME --by a key twice
+RUN knell watch --by comm,uid,comm
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*comm twice[^\n]*\n\Z
+REFUSE .
+
+NAME --interval without --by
+RUN knell watch --interval 1s
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*for --by[^\n]*\n\Z
+REFUSE .
+
+NAME --interval too short
+RUN knell watch --by comm --interval 1us
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*at least 10ms[^\n]*\n\Z
+REFUSE .
+
+NAME --speed without --read
+RUN knell watch --speed 2
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*for --read[^\n]*\n\Z
+REFUSE .
+
+NAME --read in a build without recordings
+RUN knell watch --read file
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*reads no recordings[^\n]*\n\Z
+REFUSE .
+
+NAME --via a source of another build
+RUN knell watch --via bpf
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*no such source[^\n]*\n\Z
+REFUSE .
+
+NAME --via the daemon of another build
+RUN knell watch --via daemon
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*no such source[^\n]*\n\Z
+REFUSE .
+
+NAME --via pidfd, which needs PIDs
+RUN knell watch --via pidfd
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*knell wait[^\n]*\n\Z
+REFUSE .
+
+NAME --via a source that is none
+RUN knell watch --via conector
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean connector\?[^\n]*\n\Z
+REFUSE .
+
+NAME --longer with events that are no exits
+RUN knell watch -e exec --longer 5s
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--longer.*exec.*add exit[^\n]*\n\Z
+REFUSE .
+
+NAME --ended with events that are no exits
+RUN knell watch -e fork,exec --ended 1
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--ended looks at exits[^\n]*\n\Z
+REFUSE .
+
+NAME --longer that is no time
+RUN knell watch --longer abc
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--longer: 'abc'[^\n]*\n\Z
+REFUSE .
+
+NAME --exit-code 0 of non-zero exits
+RUN knell watch -e nonzero-exit --exit-code 0
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*never comes[^\n]*\n\Z
+REFUSE .
+
+NAME --exit-code that is a signal
+RUN knell watch --exit-code SIGKILL
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*numbers from 0 to 255[^\n]*\n\Z
+REFUSE .
+
+NAME --exit-code beyond 255
+RUN knell watch --exit-code 1,300
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*not '300'[^\n]*\n\Z
+REFUSE .
+
+NAME --signal that is none, with the nearest right one
+RUN knell watch --signal SIGKIL
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean 'SIGKILL'[^\n]*\n\Z
+REFUSE .
+
+NAME --signal by a number that is none
+RUN knell watch --signal 99
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*no signal 99[^\n]*\n\Z
+REFUSE .
+
+NAME --pid that is no PID
+RUN knell watch --pid abc
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--pid: [^\n]*\n\Z
+REFUSE .
+
+NAME --under a PID that does not exist
+RUN knell watch --under 4194304
+STATUS 1
+EXPECT_ERR \Aknell: [^\n]*no process 4194304[^\n]*\n\Z
+REFUSE .
+NEEDS connector
+
+NAME --user that nobody has
+RUN knell watch --user nosuchuser
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*'nosuchuser'[^\n]*\n\Z
+REFUSE .
+
+NAME --exec without a command
+RUN knell watch -e exec --exec
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*--exec needs a command[^\n]*\n\Z
+REFUSE .
+
+NAME --exec a command that is not there
+RUN knell watch --exec /nosuch/command
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*no such file[^\n]*\n\Z
+REFUSE .
+
+NAME --exec a command that is not in PATH
+RUN knell watch --exec nosuchcommand
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*not found in PATH[^\n]*\n\Z
+REFUSE .
+
+NAME --exec a file that is no program
+RUN knell watch --exec /etc/passwd
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*not an executable file[^\n]*\n\Z
+REFUSE .
+
+NAME --exec with --by
+RUN knell watch --by comm --exec true
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*not both[^\n]*\n\Z
+REFUSE .
+
+NAME run nothing
+RUN knell run --
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*what to run\?[^\n]*\n\Z
+REFUSE .
+
+NAME run with an unknown option
+RUN knell run --reprot x -- true
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*did you mean --report\?[^\n]*\n\Z
+REFUSE .
+
+NAME run with --all and -e
+RUN knell run --all -e exec -- true
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*--all is short for[^\n]*\n\Z
+REFUSE .
+
+NAME run with a report that cannot be written
+RUN knell run --report /nosuch/file -- true
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*No such file[^\n]*\n\Z
+REFUSE .
+
+NAME wait for nothing
+RUN knell wait
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*knell wait PID[^\n]*\n\Z
+REFUSE .
+
+NAME wait for a word
+RUN knell wait init
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*'init' is not a PID[^\n]*\n\Z
+REFUSE .
+
+NAME wait for 0
+RUN knell wait 0
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*'0' is not a PID[^\n]*\n\Z
+REFUSE .
+
+NAME wait with a time-out that is none
+RUN knell wait --timeout soon 1
+STATUS 125
+EXPECT_ERR \Aknell: [^\n]*--timeout: 'soon'[^\n]*\n\Z
+REFUSE .
+
+NAME doctor with a word
+RUN knell doctor connector
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*'connector' is no option[^\n]*\n\Z
+REFUSE .

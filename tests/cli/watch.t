@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# A case knows by the header on standard error that the listener is open; where there is no header
+# (JSON), it goes on causing events until the command has had enough.
+NEEDS connector
+
+NAME shows a failure with its arguments, and nothing else
+SETUP cat > script <<'END'
+ knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ true; /bin/true; sh -c 'sleep 0.2; exit 7'
+ until [[ $(<out) == *'exit 7'* ]]; do sleep 0.02; done
+ kill -INT $k; wait $k; echo status $?
+ END
+RUN bash script; cat out; cat err >&2
+EXPECT ^status 0$
+EXPECT ^TIME +PID +PARENT +USER +UNIT +AGE +ENDED +COMMAND$
+EXPECT ^\d\d:\d\d:\d\d\.\d{3}  \d+ +bash .* \d+ms +exit 7 +sh -c 'sleep 0\.2; exit 7'$
+REFUSE true
+REFUSE \x1b
+EXPECT_ERR ^non-zero exits of processes with --under \d+, via connector; Ctrl-C ends with a summary$
+EXPECT_ERR ^ 1 shown, 0 lost; most: exit 7 sh 1$
+
+NAME one failure as JSON, then it ends
+RUN (while :; do sh -c 'sleep 0.2; exit 7'; done) & knell watch -e nonzero-exit --exit-code 7 -o json -n 1
+EXPECT \A\{"type":"exit",[^\n]*\}\n\Z
+EXPECT "exit_code":7,"signal":null
+EXPECT "args":\["sh","-c","sleep 0\.2; exit 7"\]
+REFUSE_ERR .
+
+NAME a signal as JSON
+RUN (while :; do sh -c 'sleep 0.1; kill -SEGV $$'; done) 2>/dev/null & knell watch -e nonzero-exit --signal 11 -o json -n 1
+EXPECT "exit_code":null,"signal":"SIGSEGV"
+
+NAME other types come in a column named EVENT
+RUN (while :; do /bin/true; sleep 0.05; done) & knell watch -e fork,exec --under $! -n 4
+EXPECT ^TIME .* EVENT +COMMAND$
+EXPECT fork -> \d+
+EXPECT  exec  
+
+NAME ends after its time
+RUN knell watch -d 100ms --pid 1
+EXPECT_ERR 0 shown, 0 lost
+
+NAME ends quietly when the pipe is closed
+RUN (while :; do /bin/true; done) & knell watch -o json | head -1 >/dev/null; echo ${PIPESTATUS[0]}
+EXPECT ^0$
+REFUSE_ERR .
+
+NAME ends when the reader has gone, though nothing happens
+RUN knell watch -o json --pid 1 | sleep 0.3; echo ${PIPESTATUS[0]}
+EXPECT ^0$
+REFUSE_ERR .
+
+NAME a full disk is one line
+RUN (while :; do /bin/true; done) & knell watch -o json >/dev/full
+STATUS 1
+EXPECT_ERR \Aknell: cannot write standard output: No space left on device\n\Z
+
+NAME a closed standard output is one line
+RUN (while :; do /bin/true; done) & knell watch -o json >&-
+STATUS 1
+EXPECT_ERR \Aknell: cannot write standard output: [^\n]*\n\Z
+
+NAME SIGTERM in the middle of a storm ends with a summary
+SETUP cat > script <<'END'
+ (while :; do /bin/true; done) & storm=$!
+ knell watch >out 2>err & k=$!
+ until [ $(wc -l <out) -gt 50 ]; do sleep 0.02; done
+ kill -TERM $k; wait $k; echo status $?
+ END
+RUN bash script; cat err >&2; tail -c 1 out | od -An -c
+EXPECT ^status 0$
+EXPECT \\n
+EXPECT_ERR ^ \d+ shown, 0 lost; most:
+
+NAME Ctrl-C ends it although nobody reads
+SETUP cat > script <<'END'
+ mkfifo pipe; exec 3<>pipe
+ (while :; do /bin/true; done) & storm=$!
+ knell watch -o json >pipe 2>err & k=$!
+ until grep -q -E 'pipe_w' /proc/$k/wchan; do sleep 0.05; done
+ kill -INT $k; wait $k; echo status $?
+ END
+RUN bash script; cat err >&2
+EXPECT ^status 1$
+EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
+
+NAME counts by key
+RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit --under $! -n 3 --by ended,comm
+EXPECT ^ +COUNT +NEW +ENDED +COMM$
+EXPECT ^ +3 +\d +exit 3 +sh$
+
+NAME counts by key as JSON
+RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit --under $! -n 3 --by ended,unit -o json | tail -1
+EXPECT ^\{"time":"[^"]+","final":true,"by":\{"ended":"exit 3","unit":[^}]+\},"count":3,"new":\d\}$
+
+NAME runs a command for each event, with the event
+SETUP printf '#!/bin/sh\nread json; echo "$KNELL_TYPE $KNELL_COMM $KNELL_EXIT_CODE $1 ${json%%%%,*}"\nexit 9\n' >hook
+SETUP chmod +x hook
+RUN (while :; do sh -c 'exit 3'; sleep 0.1; done) & knell watch -e nonzero-exit -C sh -n 2 --exec ./hook 'two words'
+EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
+EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
+
+NAME what the command does never calls it again
+SETUP printf '#!/bin/sh\necho hook; sh -c "exit 3"; exit 9\n' >hook
+SETUP chmod +x hook
+RUN (sleep 0.3; sh -c 'exit 3') & knell watch -e nonzero-exit --under $$ -d 1500ms --exec ./hook
+EXPECT \Ahook\n\Z
+
+NAME gives up the rights it does not need
+NEEDS root
+NEEDS tool:capsh
+SETUP cat > script <<'END'
+ knell watch --pid 1 >out 2>err & k=$!
+ until grep -q TIME out; do sleep 0.02; done
+ capsh --decode=$(sed -n 's/^CapPrm:.//p' /proc/$k/status)
+ grep NoNewPrivs /proc/$k/status
+ kill $k
+ END
+RUN bash script
+EXPECT =(cap_dac_read_search|cap_net_admin|cap_sys_ptrace|,)*$
+EXPECT ^NoNewPrivs:\s1$
+
+NAME descriptors that run out are one line at the most
+RUN for n in 4 5 6 7 8 9 10; do (exec >/dev/null 2>err; ulimit -n $n; exec knell watch --pid 1 -d 50ms); echo $n $? $(grep -c ^knell: err); done
+EXPECT ^4 1 1$
+EXPECT ^10 (0 0|1 1)$
+REFUSE ^\d+ (0 [^0]|1 [^1]|[^01])
+
+NAME another pid namespace is told in words
+NEEDS root
+NEEDS tool:unshare
+RUN unshare -fp --mount-proc knell watch
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*pid namespace[^\n]*\n\Z
+
+NAME another network namespace is told in words
+NEEDS root
+NEEDS tool:unshare
+RUN unshare -n knell watch
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*\n\Z
+
+NAME a terminal is coloured and left as it was
+NEEDS tool:script
+SETUP cat > inner <<'END'
+ stty cols 100; (while :; do sh -c 'exit 3'; sleep 0.1; done) &
+ knell watch -e nonzero-exit --under $! -n 2; kill $!
+ END
+RUN script -qec 'bash inner' /dev/null </dev/null
+EXPECT \x1b\[33mexit 3\x1b\[0m
+REFUSE \x1b\[(?!0)\d+m(?![^\x1b\n]*\x1b\[0m)
+
+NAME a terminal is not coloured with NO_COLOR
+NEEDS tool:script
+SETUP cat > inner <<'END'
+ (while :; do sh -c 'exit 3'; sleep 0.1; done) &
+ NO_COLOR=1 knell watch -e nonzero-exit --under $! -n 2; kill $!
+ END
+RUN script -qec 'bash inner' /dev/null </dev/null
+EXPECT exit 3
+REFUSE \x1b

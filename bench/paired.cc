@@ -104,8 +104,9 @@ class Contender {
  public:
   virtual ~Contender() = default;
   virtual const char* name() const = 0;
-  virtual void start() = 0;         // returns when it listens
-  virtual bool told_of(pid_t) = 0;  // whether it told of the exit of that pid
+  virtual void start() = 0;                  // returns when it listens
+  virtual long events() const { return 0; }  // that it told of since it started
+  virtual bool told_of(pid_t) = 0;           // whether it told of the exit of that pid
   void stop() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
@@ -246,6 +247,12 @@ class Knell : public Contender {
            text.find("\"exit_code\":" + std::to_string(kLastStatus), at) != std::string::npos;
   }
 
+  long events() const override {
+    std::string text(static_cast<size_t>(size()), '\0');
+    (void)!::pread(lines_, text.data(), text.size(), 0);
+    return std::ranges::count(text, '\n');
+  }
+
  private:
   off_t size() const {
     struct stat about{};
@@ -308,10 +315,13 @@ void take_turns(std::vector<std::unique_ptr<Contender>>& contenders, int rounds,
 void watch_idle(Contender& contender, int seconds) {
   contender.start();
   rest(1'000'000'000);
+  const long events = contender.events();
   const uint64_t before = cpu_ns(contender.pid());
   rest(1'000'000'000L * seconds);
-  std::printf("%s, idle for %d s: %.2f ms of CPU\n", contender.name(), seconds,
-              static_cast<double>(cpu_ns(contender.pid()) - before) / 1e6);
+  const double spent_ms = static_cast<double>(cpu_ns(contender.pid()) - before) / 1e6;
+  std::printf(
+      "%s, %d s with nothing of ours happening: %.2f ms of CPU; it told of %ld others' exits\n",
+      contender.name(), seconds, spent_ms, contender.events() - events);
   contender.stop();
 }
 

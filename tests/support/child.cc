@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -114,6 +115,20 @@ uint64_t start_ticks(pid_t pid) {
   std::string field;
   for (int number = 3; number <= 22; number++) fields >> field;
   return std::strtoull(field.c_str(), nullptr, 10);
+}
+
+std::string link_of(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::read_symlink(path, error).string();
+}
+
+bool wait_for_exec(pid_t pid, const std::string& path) {
+  std::error_code error;
+  const std::string program = std::filesystem::canonical(path, error).string();
+  for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
+    if (link_of("/proc/" + std::to_string(pid) + "/exe") == program) return true;
+  }
+  return false;
 }
 
 std::vector<std::string> lines_of(const std::string& path) {

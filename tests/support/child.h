@@ -61,6 +61,10 @@ std::string knell_binary();
 
 // Field 22 of /proc/PID/stat; 0 when it is gone.
 uint64_t start_ticks(pid_t pid);
+// Where a symbolic link points, as it is written; empty when there is none.
+std::string link_of(const std::string& path);
+// Until a spawned child has become the program at `path`; false when it does not.
+bool wait_for_exec(pid_t pid, const std::string& path);
 // Its lines, or none.
 std::vector<std::string> lines_of(const std::string& path);
 

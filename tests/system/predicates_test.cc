@@ -112,9 +112,14 @@ TEST(Predicates, Exe) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"exe", "*/exit_with"}}});
   Child own = Child::fork([] { return 3; });
+  const pid_t own_pid = own.pid();
   ASSERT_TRUE(own.wait());
-  Child program = Child::spawn({victim("exit_with"), "3"});
-  const pid_t pid = program.pid(), own_pid = own.pid();
+  Pipe input = make_pipe();
+  Child program = Child::spawn({victim("exit_with"), "3", "after-eof"}, {.in = input.read.get()});
+  const pid_t pid = program.pid();
+  ASSERT_TRUE(wait_for_exec(pid, victim("exit_with")));
+  recorder.drain();  // sees the exec while it lives
+  input.write.reset();
   ASSERT_TRUE(recorder.read_until_exit_of(pid));
   EXPECT_EQ(recorder.of(pid).size(), 1u);
   EXPECT_TRUE(recorder.of(own_pid).empty());

@@ -33,12 +33,6 @@ uint64_t monotonic_ns() {
 
 uint64_t ns_per_tick() { return kNsPerSecond / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK)); }
 
-std::string link_of(const std::string& path) {
-  char target[PATH_MAX];
-  const ssize_t size = ::readlink(path.c_str(), target, sizeof target);
-  return size < 0 ? std::string() : std::string(target, static_cast<size_t>(size));
-}
-
 std::string folder_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
 // The words of a live process.
@@ -53,16 +47,6 @@ std::string own_comm() {
   char name[16] = {};
   ::prctl(PR_GET_NAME, name);
   return name;
-}
-
-// Until a spawned child has become the program.
-bool wait_for_exec(pid_t pid, const std::string& path) {
-  std::error_code error;
-  const std::string program = std::filesystem::canonical(path, error).string();
-  for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
-    if (link_of(folder_of(pid) + "/exe") == program) return true;
-  }
-  return false;
 }
 
 // The exit of a child of this process, which is over when this returns; a failed test without it.

@@ -46,11 +46,12 @@ std::unexpected<Error> say(int code, std::string sentence);
 // KNELL_ASSIGN(auto fd, open_it());
 #define KNELL_ASSIGN(declaration, expression) \
   KNELL_ASSIGN_(declaration, expression, KNELL_CONCAT(knell_assign_, __LINE__))
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration cannot stand in parentheses
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses
 #define KNELL_ASSIGN_(declaration, expression, name)          \
   auto name = (expression);                                   \
   if (!name) return std::unexpected(std::move(name).error()); \
   declaration = *std::move(name)
+// NOLINTEND(bugprone-macro-parentheses)
 
 // A bug, not an environment: says where and aborts.
 #define KNELL_CHECK(condition) \

@@ -80,13 +80,13 @@ class Examination {
     std::string text = "not in this build; this kernel ";
     text += btf ? "has BTF" : "has no BTF";
     text += may ? ", and this user may load programs" : ", and this user may not load programs";
-    tell(KNELL_FINDING_NOTE, "bpf", text);
+    tell(KNELL_FINDING_NO, "bpf", text, "");
   }
 
   void details() {
     const auto proc = watch::ProcReader::open();
     if (!proc) return tell(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
-    tell(KNELL_FINDING_NOTE, "details",
+    tell(KNELL_FINDING_OK, "details",
          "full details read forks and execs too, about " +
              std::to_string(cost_of_an_exec_us(*proc)) +
              " us of CPU an exec here; --details status reads none");

@@ -282,7 +282,7 @@ bool knell_listener::wants(knell_event& event, const filter::Ancestry& ancestry)
     const bool all = level_ == KNELL_LEVEL_RAW && predicates_.empty() && !only_added_ &&
                      kernel_mask_ == asked_mask_;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    event.lost_types = shown_ & ~KNELL_EVENT_LOST;
+    event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
     return true;
   }
   if (!filter::passes(filter::Rule::kReleased, asked_mask_, event)) return false;

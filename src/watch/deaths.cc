@@ -34,11 +34,32 @@
 // round of pids takes (measured: 330 ms for 32768 of them).
 #include "watch/deaths.h"
 
+#include <csignal>
+
 namespace knell::watch {
 namespace {
 
 constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the quickest round of pids
 constexpr uint32_t kCore = 0x80;           // WCOREFLAG
+
+// Whether it is the end by a signal that writes a core where that is allowed.
+bool dies_with_core(uint32_t code) {
+  switch (code) {
+    case SIGQUIT:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSEGV:
+    case SIGXCPU:
+    case SIGXFSZ:
+    case SIGSYS:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -140,7 +161,9 @@ int32_t Deaths::told_status(const Dying& dying) {
 
 std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
-  if (agree && (dying.leader || !dying.pidfd)) return told_status(dying);
+  // The crashing thread alone tells of a core, and its EXIT may come after we looked.
+  const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
+  if (agree && !core_in_doubt && (dying.leader || !dying.pidfd)) return told_status(dying);
   if (const auto known = pulse_.status(pid, dying.pidfd)) return known;
   if (dying.zero_after) return 0;
   if (dying.first_ns == 0) return std::nullopt;

@@ -183,8 +183,9 @@ void Memory::execed(const event::Raw& exec) {
   if (!folder) return;
   read_program(*process, folder);
   const auto stat = folder.stat();
-  const bool same =
-      stat && (process->start_kind != KNELL_ID_START || stat->start == process->start);
+  const bool start_known = process->start_kind == KNELL_ID_START;
+  const bool same = stat && (start_known ? stat->start == process->start
+                                         : stat->start <= time_.ticks(exec.stamp_ns));
   if (!same) {
     process->image.reset();
     return;
@@ -264,13 +265,15 @@ void Memory::tell(Slot& slot, const Process& process) {
     slot.user = users_.name(process.uid);
     if (slot.user != nullptr) event.user = view_of(*slot.user);
   }
-  if ((slot.image = process.image) != nullptr) {
+  slot.image = process.image;
+  if (slot.image != nullptr) {
     if (slot.image->has_args) event.args = {slot.image->args.data(), slot.image->args.size()};
     if (slot.image->args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
     event.exe = view_of(slot.image->exe);
     event.cwd = view_of(slot.image->cwd);
   }
-  if ((slot.cgroup = process.cgroup) != nullptr) {
+  slot.cgroup = process.cgroup;
+  if (slot.cgroup != nullptr) {
     event.cgroup = view_of(slot.cgroup->path);
     event.unit = view_of(slot.cgroup->unit);
     event.container_id = view_of(slot.cgroup->container_id);

@@ -174,6 +174,9 @@ uint32_t knell_listener::kernel_mask() const {
       filter::kernel_mask(filter::Want{asked_mask_, level_, details_, predicates_.needs()});
   // Added processes leave the set when they die, also with status 0: else their pids would stand
   // for others later.
+  // A crash names the thread whose EXIT will have the core bit; see watch/deaths.cc. Rare, so free.
+  if (level_ == KNELL_LEVEL_PROCESS && (types_of(mask) & KNELL_EVENT_EXIT) != 0)
+    mask |= KNELL_EVENT_COREDUMP;
   if (only_added_ && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
   return mask;
 }

@@ -40,6 +40,7 @@ namespace knell::watch {
 namespace {
 
 constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the quickest round of pids
+constexpr size_t kMostCrashing = 4096;     // picked: crashes whose EXIT got lost are forgotten
 constexpr uint32_t kCore = 0x80;           // WCOREFLAG
 
 // Whether it is the end by a signal that writes a core where that is allowed.
@@ -89,10 +90,24 @@ Deaths::Note Deaths::note(const event::Raw& exit, Dying** ret_dying) {
     dying.signal = exit.u.exit.signal;
     dying.parent = exit.u.exit.parent_pid;
   }
+  const int32_t* crashing = crashing_.find(exit.pid);
+  if (crashing != nullptr && *crashing == exit.tid) crashing_.erase(exit.pid);
   *ret_dying = &dying;
   if (!dying.leader && !zeros_filtered_) return Note::kUnimportant;
   note_again(exit.pid, dying);
   return Note::kNew;
+}
+
+void Deaths::crashed(int32_t pid, int32_t tid) {
+  if (crashing_.size() >= kMostCrashing) crashing_.clear();
+  *crashing_.emplace(pid).first = tid;
+}
+
+// Only the EXIT of the thread that crashed says whether a core was written, and it may be sent a
+// moment after the process is over and reaped. It wakes us when it comes.
+bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns) {
+  return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code) &&
+         now_ns < dying.dead_ns + kLateNs;
 }
 
 void Deaths::note_again(int32_t pid, Dying& dying) {
@@ -123,6 +138,7 @@ bool Deaths::examine(int32_t pid, Dying& dying) {
   switch (pulse_.feel(pid, dying.first_ns, dying.pidfd)) {
     case Pulse::Sign::kGone:
     case Pulse::Sign::kDead:
+      dying.ended_now = dying.first_ns == 0 || (dying.outlived && dying.slot == nullptr);
       dying.zero_after = dying.outlived && dying.slot == nullptr && zeros_filtered_;
       dying.dead = true;
       dead_.push_back(pid);
@@ -159,12 +175,19 @@ int32_t Deaths::told_status(const Dying& dying) {
   return static_cast<int32_t>(dying.code | (dying.core ? kCore : 0));
 }
 
+// /proc shows the status of a zombie without the core bit its parent will see.
+int32_t Deaths::with_core(int32_t status, const Dying& dying) {
+  return dying.core && dies_with_core(static_cast<uint32_t>(status) & ~kCore)
+             ? status | static_cast<int32_t>(kCore)
+             : status;
+}
+
 std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
   // The crashing thread alone tells of a core, and its EXIT may come after we looked.
   const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
   if (agree && !core_in_doubt && (dying.leader || !dying.pidfd)) return told_status(dying);
-  if (const auto known = pulse_.status(pid, dying.pidfd)) return known;
+  if (const auto known = pulse_.status(pid, dying.pidfd)) return with_core(*known, dying);
   if (dying.zero_after) return 0;
   if (dying.first_ns == 0) return std::nullopt;
   return told_status(dying);
@@ -182,6 +205,7 @@ void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
     *late_.emplace(pid).first = Late{until, dying.leader};
     late_order_.emplace_back(pid, until);
   }
+  crashing_.erase(pid);
   drop(pid);
 }
 

@@ -40,17 +40,19 @@ struct Dying {
   uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
   uint32_t code = 0;                   // of its last EXIT
   uint32_t signal = 0;
-  int32_t parent = 0;     // as the leader's EXIT told; 0: it did not
-  Slot* slot = nullptr;   // in the stream, where its last EXIT was
-  UniqueFd pidfd;         // held while it lives on
-  bool noted = false;     // to be judged at the end of this drain
-  bool dead = false;      // judged: over
-  bool leader = false;    // the leader's EXIT was seen
-  bool threads = false;   // some other thread's was
-  bool mixed = false;     // not all with the same code
-  bool core = false;      // some thread wrote a core
-  bool outlived = false;  // it was seen alive after an EXIT
-  bool watched = false;   // Deaths::woken() will be called
+  int32_t parent = 0;      // as the leader's EXIT told; 0: it did not
+  Slot* slot = nullptr;    // in the stream, where its last EXIT was
+  UniqueFd pidfd;          // held while it lives on
+  bool noted = false;      // to be judged at the end of this drain
+  bool dead = false;       // judged: over
+  bool leader = false;     // the leader's EXIT was seen
+  bool threads = false;    // some other thread's was
+  bool mixed = false;      // not all with the same code
+  bool core = false;       // some thread wrote a core
+  bool outlived = false;   // it was seen alive after an EXIT
+  bool watched = false;    // Deaths::woken() will be called
+  uint64_t dead_ns = 0;    // when it was first found so
+  bool ended_now = false;  // it lived on after its last EXIT: nobody knows when it ended but now
   bool zero_after =
       false;  // it died with no EXIT seen since: they are filtered out, so its status is 0
 };
@@ -84,7 +86,11 @@ class Deaths {
   void forget(int32_t pid) {
     drop(pid);
     late_.erase(pid);
+    crashing_.erase(pid);
   }
+
+  // This thread of it caught a signal that writes a core: its EXIT is still to come.
+  void crashed(int32_t pid, int32_t tid);
 
   // Looks at what was noted, of that without a slot at `most`; the rest waits for the next call.
   // Returns how many were found dead: read the source once more for their last words, then call
@@ -92,14 +98,21 @@ class Deaths {
   size_t judge(size_t most);
   // Tells those found dead. `over(Over)` must not call back into this object.
   template <class F>
-  void finish(F over) {
-    for (const int32_t pid : dead_) {
+  void finish(uint64_t now_ns, F over) {
+    std::vector<int32_t> dead;
+    dead.swap(dead_);
+    for (const int32_t pid : dead) {
       Dying* dying = dying_.find(pid);
       if (dying == nullptr || !dying->dead) continue;
+      if (dying->dead_ns == 0) dying->dead_ns = now_ns;
+      if (awaits_last_words(pid, *dying, now_ns)) {
+        dying->slot = nullptr;
+        dead_.push_back(pid);
+        continue;
+      }
       over(Over{pid, *dying, status_of(pid, *dying)});
       lay_to_rest(pid, *dying);
     }
-    dead_.clear();
   }
   // What its EXITs alone say.
   static int32_t told_status(const Dying& dying);
@@ -114,6 +127,8 @@ class Deaths {
   size_t size() const { return dying_.size(); }
 
  private:
+  bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns);
+  static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
   void lay_to_rest(int32_t pid, const Dying& dying);
   void note_again(int32_t pid, Dying& dying);
@@ -132,6 +147,7 @@ class Deaths {
   size_t watched_ = 0;
   PidMap<Dying> dying_;
   std::vector<int32_t> noted_, dead_;
+  PidMap<int32_t> crashing_;  // the thread whose EXIT is still to come
   PidMap<Late> late_;
   std::deque<std::pair<int32_t, uint64_t>> late_order_;
 };

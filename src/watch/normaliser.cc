@@ -152,6 +152,7 @@ void Normaliser::on_change(const event::Raw& raw) {
     commit(slot);
   }
   // After the event, which tells the name and ids it had.
+  if (raw.what == KNELL_EVENT_COREDUMP) deaths_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
@@ -183,7 +184,8 @@ void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int3
 }
 
 void Normaliser::finish() {
-  deaths_.finish([&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
+  deaths_.finish(clock_.monotonic_ns(),
+                 [&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
   // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
   // so not more often than once in kLookNs, however many holes there are.
   const uint64_t now = hole_ ? clock_.monotonic_ns() : 0;
@@ -197,9 +199,7 @@ void Normaliser::end_of_one(int32_t pid, const Dying& dying, std::optional<int32
   Slot* slot = dying.slot;
   const bool room = slot != nullptr || batch_.room() > 0;
   if (slot == nullptr && process_level() && wanted(kExits) && room) slot = batch_.reserve();
-  // Without an EXIT of its own, or when it lived on after its last one, it ended now as far as
-  // anybody knows.
-  const bool now = dying.last_ns == 0 || dying.zero_after || dying.slot == nullptr;
+  const bool now = dying.ended_now || dying.last_ns == 0;
   end(End{pid, pid, now ? clock_.monotonic_ns() : dying.last_ns, status, dying.signal,
           dying.parent},
       slot);

@@ -181,14 +181,17 @@ void leader_leaves_first_then_all_is_well(std::vector<Fate>& fates) {
 
 void leader_leaves_with_four_worker_exits_nine(std::vector<Fate>& fates) {
   leader_first(fates, 4, [] { ::_exit(9); });
+  fates.back().also = 4 << 8;
 }
 
 void both_leave_leader_first(std::vector<Fate>& fates) {
   leader_first(fates, 4, [] { leave_thread(3); });
+  fates.back().also = 4 << 8;
 }
 
 void both_leave_worker_first(std::vector<Fate>& fates) {
   worker_first(fates, 3, [] { leave_thread(4); });
+  fates.back().also = 3 << 8;
 }
 
 void both_leave_together(std::vector<Fate>& fates) {
@@ -209,12 +212,12 @@ void both_leave_together(std::vector<Fate>& fates) {
 
 void worker_leaves_with_five_process_exits_zero(std::vector<Fate>& fates) {
   worker_first(fates, 5, [] { ::_exit(0); });
-  fates.back().zero_beside_nonzero = true;
+  fates.back().also = 5 << 8;
 }
 
 void leader_leaves_with_five_worker_exits_zero(std::vector<Fate>& fates) {
   leader_first(fates, 5, [] { ::_exit(0); });
-  fates.back().zero_beside_nonzero = true;
+  fates.back().also = 5 << 8;
 }
 
 void sigkill_of_fifty_threads(std::vector<Fate>& fates) {

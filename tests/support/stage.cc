@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "base/result.h"
 
@@ -85,7 +87,31 @@ pid_t fork_running(const std::function<int()>& body) {
   return pid;
 }
 
+namespace {
+
+std::function<void(pid_t, int)>& before_reaping() {
+  static std::function<void(pid_t, int)> hook;
+  return hook;
+}
+
+int wait_status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return info.si_status << 8;
+  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+}  // namespace
+
+void set_before_reaping(std::function<void(pid_t, int)> hook) {
+  before_reaping() = std::move(hook);
+}
+
 int reap(pid_t pid, int options) {
+  if (before_reaping()) {
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | options) != 0)
+      KNELL_CHECK(errno == EINTR);
+    before_reaping()(pid, wait_status_of(info));
+  }
   int status = 0;
   while (::waitpid(pid, &status, options) != pid) KNELL_CHECK(errno == EINTR);
   return status;

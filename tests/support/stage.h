@@ -23,9 +23,9 @@ struct Fate {
   int status = 0;     // what waitpid gave, or would have given
   int execs = 0;      // that succeeded
   int cores = 0;      // core-type signals it died of
-  // A non-zero thread exit beside a zero exit of the process: NONZERO_EXIT alone cannot tell, EXIT
-  // can.
-  bool zero_beside_nonzero = false;
+  // A thread left by itself with another code than the process: what a reader may take for the
+  // status of a process that was reaped before anybody could ask the kernel for it. -1: none.
+  int also = -1;
 };
 std::string text_of(const Fate& fate);
 
@@ -76,6 +76,8 @@ class Stage {
 // trouble.
 pid_t fork_running(const std::function<int()>& body);
 int reap(pid_t pid, int options = 0);
+// Called by reap() with the wait status, while there is a zombie still; in this process only.
+void set_before_reaping(std::function<void(pid_t, int)> hook);
 // The quickest life there is: vfork, _exit and waitpid. `count` of them, one after the other; each
 // `nth` exits with `code`, the others with 0.
 void storm(int count, int nth, int code);

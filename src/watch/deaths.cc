@@ -82,7 +82,10 @@ Deaths::Note Deaths::note(const event::Raw& exit, Dying** ret_dying) {
   else
     dying.mixed |= ((dying.code ^ exit.u.exit.code) & ~kCore) != 0;
   dying.last_ns = exit.stamp_ns;
-  dying.code = exit.u.exit.code;
+  // The order of EXITs is not that of deaths: where the kernel cannot be asked, a failure is told
+  // rather than the success of a thread that was heard of later. Better one too many.
+  if (exit.u.exit.code != 0 || dying.code == 0) dying.code = exit.u.exit.code;
+  dying.zero_after = dying.ended_now = false;
   dying.core |= (exit.u.exit.code & kCore) != 0;
   dying.leader |= leader;
   dying.threads |= !leader;
@@ -106,8 +109,11 @@ void Deaths::crashed(int32_t pid, int32_t tid) {
 // Only the EXIT of the thread that crashed says whether a core was written, and it may be sent a
 // moment after the process is over and reaped. It wakes us when it comes.
 bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns) {
-  return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code) &&
-         now_ns < dying.dead_ns + kLateNs;
+  if (now_ns >= dying.dead_ns + kLateNs) return false;
+  // It seems to have ended well after a thread failed, on a kernel that cannot be asked: a failing
+  // EXIT may still come.
+  if (dying.zero_after) return !pulse_.status(pid, dying.pidfd);
+  return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code);
 }
 
 void Deaths::note_again(int32_t pid, Dying& dying) {

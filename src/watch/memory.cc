@@ -27,7 +27,7 @@ namespace {
 
 // Far more than the kernel takes from the start time to the fork event unless it is preempted there
 // for this long.
-constexpr uint64_t kStartMarginNs = 1'000'000;
+constexpr uint64_t kStartMarginNs = 2'000'000;
 
 knell_string view_of(const Comm& comm) {
   const size_t size = ::strnlen(comm.data(), comm.size());
@@ -184,17 +184,16 @@ void Memory::execed(const event::Raw& exec) {
   read_program(*process, folder);
   const auto stat = folder.stat();
   const bool start_known = process->start_kind == KNELL_ID_START;
-  const bool same = stat && (start_known ? stat->start == process->start
+  // A tick less: the kernel was held up between taking the start and telling of the fork.
+  const bool same = stat && (start_known ? process->start - stat->start <= 1
                                          : stat->start <= time_.ticks(exec.stamp_ns));
   if (!same) {
     process->image.reset();
     return;
   }
   process->comm = stat->comm;
-  if (process->start_kind != KNELL_ID_START && stat->start <= time_.ticks(exec.stamp_ns)) {
-    process->start = stat->start;
-    process->start_kind = KNELL_ID_START;
-  }
+  process->start = stat->start;
+  process->start_kind = KNELL_ID_START;
   read_group(*process, folder);
 }
 

@@ -189,8 +189,36 @@ TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
   pulse.signs.erase(50);
   normaliser().woken(50);
+  EXPECT_EQ(drain({}), Seen{});
+  EXPECT_TRUE(outlet.overs.empty()) << "a failing EXIT may be on its way";
+  clock.now_ns += 1'000'000'000;
   EXPECT_EQ(drain({}), Seen{}) << "it died with 0, which is filtered out";
   EXPECT_EQ(outlet.overs, std::vector<int32_t>{50});
+}
+
+TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
+  only_nonzero();
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
+  pulse.signs.erase(50);
+  normaliser().woken(50);
+  EXPECT_EQ(drain({}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
+}
+
+TEST_F(NormaliserTest, AFailureIsToldRatherThanALaterSuccess) {
+  EXPECT_EQ(drain({exit_of(50, 0x1000, 10), exit_of(50, 0, 11, 51)}), (Seen{"50:4096"}));
+}
+
+TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
+  event::Raw crash;
+  crash.what = KNELL_EVENT_COREDUMP;
+  crash.stamp_ns = 5;
+  crash.pid = 50;
+  crash.tid = 51;
+  outlet.shown = KNELL_EVENT_EXIT;
+  EXPECT_EQ(drain({crash, exit_of(50, 0x0b, 10)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
 TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {

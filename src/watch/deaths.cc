@@ -41,7 +41,10 @@ namespace {
 
 constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the quickest round of pids
 constexpr size_t kMostCrashing = 4096;     // picked: crashes whose EXIT got lost are forgotten
-constexpr uint32_t kCore = 0x80;           // WCOREFLAG
+// A thread that was on its way out by itself may linger this long after exit_group() of another:
+// only what lived on for longer lived on.
+constexpr uint64_t kLingerNs = 1'000'000'000;  // picked: many times what was ever seen
+constexpr uint32_t kCore = 0x80;               // WCOREFLAG
 
 // Whether it is the end by a signal that writes a core where that is allowed.
 bool dies_with_core(uint32_t code) {
@@ -122,7 +125,7 @@ void Deaths::note_again(int32_t pid, Dying& dying) {
   noted_.push_back(pid);
 }
 
-size_t Deaths::judge(size_t most) {
+size_t Deaths::judge(size_t most, uint64_t now_ns) {
   size_t dead = 0;
   std::vector<int32_t> now;
   now.swap(noted_);
@@ -135,17 +138,18 @@ size_t Deaths::judge(size_t most) {
     }
     if (dying->slot == nullptr) --most;
     dying->noted = false;
-    if (examine(pid, *dying)) ++dead;
+    if (examine(pid, *dying, now_ns)) ++dead;
   }
   return dead;
 }
 
-bool Deaths::examine(int32_t pid, Dying& dying) {
+bool Deaths::examine(int32_t pid, Dying& dying, uint64_t now_ns) {
   switch (pulse_.feel(pid, dying.first_ns, dying.pidfd)) {
     case Pulse::Sign::kGone:
     case Pulse::Sign::kDead:
       dying.ended_now = dying.first_ns == 0 || (dying.outlived && dying.slot == nullptr);
-      dying.zero_after = dying.outlived && dying.slot == nullptr && zeros_filtered_;
+      dying.zero_after = dying.ended_now && dying.outlived && zeros_filtered_ &&
+                         now_ns > dying.last_ns + kLingerNs;
       dying.dead = true;
       dead_.push_back(pid);
       return true;

@@ -95,7 +95,7 @@ class Deaths {
   // Looks at what was noted, of that without a slot at `most`; the rest waits for the next call.
   // Returns how many were found dead: read the source once more for their last words, then call
   // finish().
-  size_t judge(size_t most);
+  size_t judge(size_t most, uint64_t now_ns);
   // Tells those found dead. `over(Over)` must not call back into this object.
   template <class F>
   void finish(uint64_t now_ns, F over) {
@@ -132,7 +132,7 @@ class Deaths {
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
   void lay_to_rest(int32_t pid, const Dying& dying);
   void note_again(int32_t pid, Dying& dying);
-  bool examine(int32_t pid, Dying& dying);
+  bool examine(int32_t pid, Dying& dying, uint64_t now_ns);
   void keep_watching(int32_t pid, Dying& dying);
   void drop(int32_t pid);
 

@@ -65,7 +65,7 @@ class Normaliser {
   void on_raw(const event::Raw& raw);
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
-  size_t judge() { return deaths_.judge(batch_.room()); }
+  size_t judge() { return deaths_.judge(batch_.room(), clock_.monotonic_ns()); }
   void finish();
   // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
   // To be called after finish(), when the source was left empty; at_least: entries to look at.

@@ -187,6 +187,7 @@ TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   only_nonzero();
   pulse.signs[50] = Pulse::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
+  clock.now_ns += 2'000'000'000;
   pulse.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
@@ -200,10 +201,21 @@ TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
   only_nonzero();
   pulse.signs[50] = Pulse::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
+  clock.now_ns += 2'000'000'000;
   pulse.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
+}
+
+TEST_F(NormaliserTest, AThreadThatLingersIsNoLifeAfterTheExit) {
+  only_nonzero();
+  clock.now_ns = 1000;
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 0x1000, 10)}), Seen{});
+  pulse.signs.erase(50);
+  normaliser().woken(50);
+  EXPECT_EQ(drain({}), (Seen{"50:4096"}));
 }
 
 TEST_F(NormaliserTest, AFailureIsToldRatherThanALaterSuccess) {

@@ -88,7 +88,7 @@ EXPECT ^status 1$
 EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
 
 NAME counts by key
-RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit --under $! -n 3 --by ended,comm
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit --under $! -n 3 --by ended,comm
 EXPECT ^ +COUNT +NEW +ENDED +COMM$
 EXPECT ^ +3 +\d +exit 3 +sh$
 
@@ -99,7 +99,7 @@ EXPECT ^\{"time":"[^"]+","final":true,"by":\{"ended":"exit 3","unit":[^}]+\},"co
 NAME runs a command for each event, with the event
 SETUP printf '#!/bin/sh\nread json; echo "$KNELL_TYPE $KNELL_COMM $KNELL_EXIT_CODE $1 ${json%%%%,*}"\nexit 9\n' >hook
 SETUP chmod +x hook
-RUN (while :; do sh -c 'exit 3'; sleep 0.1; done) & knell watch -e nonzero-exit -C sh -n 2 --exec ./hook 'two words'
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit -C sh -n 2 --exec ./hook 'two words'
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 

@@ -24,9 +24,10 @@
 // crashing one the core bit; threads that left one by one carry their own, and the last one's
 // counts. Where all codes agree they are the answer. Where they do not, or the process outlived an
 // EXIT, the kernel is asked: PIDFD_GET_INFO after the reap, /proc/PID/stat field 52 before it.
-// Where it cannot be asked any more, the last EXIT's code is told, with the core bit if any thread
-// had it. One case cannot be seen: zero exits filtered out, one thread's raw SYS_exit(5) and then
-// exit_group(0) of another, both before we could look.
+// Where it cannot be asked any more, the last code that is not 0 is told, with the core bit if any
+// thread had it: better one failure too many. With zero exits filtered out, a process that lived on
+// for kLingerNs after its last EXIT ended with 0. One case cannot be seen: zero exits filtered out,
+// one thread's raw SYS_exit(5) and then exit_group(0) of another, both before we could look.
 //
 // An EXIT may still come after its process was told to be over. It is recognised by its stamp:
 // within kLateNs of the end, and not a second EXIT of the leader, which only another process with

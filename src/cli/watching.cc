@@ -22,6 +22,8 @@ namespace knell::cli {
 namespace {
 
 constexpr size_t kBatch = 256;  // picked: events taken from the library at a time
+constexpr uint64_t kBacklogNs =
+    500'000'000;  // picked: longer than a full buffer takes to be read past
 
 std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
   if (!plan.by.empty()) return std::make_unique<Tally>(plan.by, plan.json, screen);
@@ -123,16 +125,23 @@ Outcome<Watching::Go> Watching::turn() {
 
 // What happened before the end is shown, though it is still in the kernel's buffer, or held back by
 // the pacing: the listener gets one more latency budget to speak up. A second signal cuts it short.
+// On a busy machine it never falls silent for events nobody asked for; kBacklogNs without one to
+// show ends it then.
 Outcome<Watching::Go> Watching::finish() {
   const uint64_t until = system_clock().monotonic_ns();
   const int signals = signals_so_far();
   const int patience_ms =
       static_cast<int>(std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000) + 2);
   bool later = false;
+  uint64_t shown_ns = until;
   while (!later && summary_.shown() < plan_.count && signals == signals_so_far()) {
     pollfd fd{listener_.fd(), POLLIN, 0};
     if (::poll(&fd, 1, patience_ms) <= 0) break;
+    const uint64_t before = summary_.shown();
     KNELL_TRY(read_events(until, &later));
+    const uint64_t now = system_clock().monotonic_ns();
+    if (summary_.shown() != before) shown_ns = now;
+    if (now - shown_ns > kBacklogNs) break;
     KNELL_ASSIGN(const Go go, write());
     if (go != Go::kOn) return go;
     if (hook_ != nullptr && hook_->full()) break;

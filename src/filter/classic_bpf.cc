@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kWhat = 36;
 constexpr uint32_t kExitCode = 60;
+constexpr uint32_t kChildPid = 60, kChildTgid = 64;
 constexpr uint32_t kAccept = UINT32_MAX, kDrop = 0;
 
 sock_filter load(uint32_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset); }
@@ -28,13 +29,23 @@ sock_filter unless_any(uint32_t bits, uint8_t no) {
 
 }  // namespace
 
-std::vector<sock_filter> connector_filter(uint32_t mask, bool acks) {
+std::vector<sock_filter> connector_filter(uint32_t mask, bool acks, Forks forks) {
   mask = normalise(mask);
-  if (mask == KNELL_EVENT_ALL && acks) return {};
+  const bool threads_only = forks == Forks::kOfThreads && (mask & KNELL_EVENT_FORK) != 0;
+  if (mask == KNELL_EVENT_ALL && acks && !threads_only) return {};
   std::vector<sock_filter> program;
   program.push_back(load(kWhat));
   program.push_back(unless_equal(KNELL_EVENT_NONE, 1));
   program.push_back(done(acks ? kAccept : kDrop));
+  if (threads_only) {
+    program.push_back(unless_equal(KNELL_EVENT_FORK, 6));
+    program.push_back(load(kChildPid));
+    program.push_back(BPF_STMT(BPF_MISC | BPF_TAX, 0));
+    program.push_back(load(kChildTgid));
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 1));
+    program.push_back(done(kDrop));
+    program.push_back(done(kAccept));
+  }
   if (mask == KNELL_EVENT_ALL) {
     program.push_back(done(kAccept));  // types still unknown to us too
     return program;

@@ -19,10 +19,10 @@ namespace {
 
 using event::Raw;
 
-// What the kernel would do with `program`: the four instructions we use, and nothing else. -1: the
+// What the kernel would do with `program`: the six instructions we use, and nothing else. -1: the
 // program is wrong.
 int64_t run(const std::vector<sock_filter>& program, std::span<const std::byte> packet) {
-  uint32_t accumulator = 0;
+  uint32_t accumulator = 0, index = 0;
   for (size_t pc = 0; pc < program.size(); pc++) {
     const sock_filter& op = program[pc];
     switch (op.code) {
@@ -35,6 +35,12 @@ int64_t run(const std::vector<sock_filter>& program, std::span<const std::byte> 
       }
       case BPF_JMP | BPF_JEQ | BPF_K:
         pc += accumulator == op.k ? op.jt : op.jf;
+        break;
+      case BPF_MISC | BPF_TAX:
+        index = accumulator;
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_X:
+        pc += accumulator == index ? op.jt : op.jf;
         break;
       case BPF_JMP | BPF_JSET | BPF_K:
         pc += (accumulator & op.k) != 0 ? op.jt : op.jf;
@@ -100,6 +106,27 @@ TEST(ClassicBpf, EveryMaskIsTheRule) {
 }
 
 RC_GTEST_PROP(ClassicBpfProperty, IsTheRule, (uint32_t mask)) { same_as_rule(mask); }
+
+TEST(ClassicBpf, BirthsOfProcessesMayBeLeftOut) {
+  for (const uint32_t mask : {uint32_t{KNELL_EVENT_FORK}, uint32_t{KNELL_EVENT_ALL}, uint32_t{0},
+                              KNELL_EVENT_FORK | KNELL_EVENT_NONZERO_EXIT}) {
+    for (const bool acks : {false, true}) {
+      const auto program = connector_filter(mask, acks, Forks::kOfThreads);
+      for (Raw raw : every_event()) {
+        const bool expected = passes(Rule::kReleased, mask, raw);
+        if (raw.what != KNELL_EVENT_FORK) {
+          EXPECT_EQ(accepts(program, raw), expected);
+          continue;
+        }
+        raw.pid = raw.tid = 12;
+        EXPECT_FALSE(accepts(program, raw));
+        raw.tid = 13;
+        EXPECT_TRUE(accepts(program, raw));
+      }
+      EXPECT_EQ(accepts(program, ack()), acks);
+    }
+  }
+}
 
 TEST(ClassicBpf, EverythingNeedsNoProgram) {
   EXPECT_TRUE(connector_filter(KNELL_EVENT_ALL, true).empty());

@@ -162,11 +162,23 @@ Result<void> knell_listener::open_source(const knell_options& options) {
     return say(ENOTSUP, "via " + std::string(via) +
                             " is not in this build; \"connector\" and \"pidfd\" are");
   source::ConnectorOptions connector;
-  connector.wanted.mask = kernel_mask();
+  connector.wanted = wanted();
   if (options.buffer_bytes != 0) connector.buffer_bytes = options.buffer_bytes;
   KNELL_ASSIGN(source_, source::Connector::create(connector));
   kernel_mask_ = connector.wanted.mask;
   return {};
+}
+
+source::Wanted knell_listener::wanted() const {
+  source::Wanted wanted{kernel_mask()};
+  // Which exit is the process's is known only of one whose threads were counted; see
+  // watch/deaths.cc.
+  if (level_ == KNELL_LEVEL_PROCESS && (wanted.mask & KNELL_EVENT_EXIT) != 0 &&
+      (wanted.mask & KNELL_EVENT_FORK) == 0) {
+    wanted.mask |= KNELL_EVENT_FORK;
+    wanted.forks_of_threads_only = true;
+  }
+  return wanted;
 }
 
 uint32_t knell_listener::kernel_mask() const {
@@ -197,10 +209,10 @@ Result<void> knell_listener::apply() {
         filter::details_needed(filter::Want{asked_mask_, level_, details_, needs}));
     return {};
   }
-  const uint32_t mask = kernel_mask();
-  if (mask != kernel_mask_) KNELL_TRY(source_->want({mask}));
-  kernel_mask_ = mask;
-  normaliser_->set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
+  const source::Wanted wanted = this->wanted();
+  KNELL_TRY(source_->want(wanted));
+  const uint32_t mask = kernel_mask_ = wanted.mask;
+  normaliser_->set_heard(mask);
   normaliser_->set_details(
       filter::details_needed(filter::Want{asked_mask_, level_, details_, needs}));
   for (const int32_t root : needs.roots)
@@ -413,6 +425,7 @@ void knell_listener::arm() {
   for (size_t i = next_; !left && i < batch_.size(); ++i) left = batch_[i].ready;
   uint64_t at = left ? kSoonest : pacer_.plan().timer_ns;
   if (health_ns_ != 0 && (at == 0 || health_ns_ < at)) at = health_ns_;
+  if (const uint64_t due = normaliser_->due_ns(); due != 0 && (at == 0 || due < at)) at = due;
   if (at == armed_ns_) return;
   armed_ns_ = at;
   itimerspec when{};

@@ -52,6 +52,7 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   // from.
   knell::Result<void> apply();
   uint32_t kernel_mask() const;
+  knell::source::Wanted wanted() const;
   int64_t budget_ns() const;
 
   Due wait_for_nothing();

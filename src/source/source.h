@@ -25,6 +25,8 @@ class Sink {
 struct Wanted {
   uint32_t mask =
       0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, never less
+  bool forks_of_threads_only = false;  // of FORK, births of processes are not wanted
+  bool operator==(const Wanted&) const = default;
 };
 
 // What a source can do here, for the plan and for people.

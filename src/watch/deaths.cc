@@ -25,9 +25,11 @@
 // counts. Where all codes agree they are the answer. Where they do not, or the process outlived an
 // EXIT, the kernel is asked: PIDFD_GET_INFO after the reap, /proc/PID/stat field 52 before it.
 // Where it cannot be asked any more, the last code that is not 0 is told, with the core bit if any
-// thread had it: better one failure too many. With zero exits filtered out, a process that lived on
-// for kLingerNs after its last EXIT ended with 0. One case cannot be seen: zero exits filtered out,
-// one thread's raw SYS_exit(5) and then exit_group(0) of another, both before we could look.
+// thread had it: better one failure too many. A thread that was born (threads.h) and has not told
+// its code yet is waited for, up to kLateNs, since its code may be the one that counts. With zero
+// exits filtered out, a process that lived on for kLingerNs after its last EXIT ended with 0. One
+// case cannot be seen: zero exits filtered out, one thread's raw SYS_exit(5) and then exit_group(0)
+// of another, both before we could look.
 //
 // An EXIT may still come after its process was told to be over. It is recognised by its stamp:
 // within kLateNs of the end, and not a second EXIT of the leader, which only another process with
@@ -46,6 +48,7 @@ constexpr size_t kMostCrashing = 4096;     // picked: crashes whose EXIT got los
 // only what lived on for longer lived on.
 constexpr uint64_t kLingerNs = 1'000'000'000;  // picked: many times what was ever seen
 constexpr uint32_t kCore = 0x80;               // WCOREFLAG
+constexpr uint32_t kSignal = 0x7f;             // WTERMSIG
 
 // Whether it is the end by a signal that writes a core where that is allowed.
 bool dies_with_core(uint32_t code) {
@@ -68,7 +71,7 @@ bool dies_with_core(uint32_t code) {
 
 }  // namespace
 
-Deaths::Note Deaths::note(const event::Raw& exit, Dying** ret_dying) {
+Deaths::Note Deaths::note(const event::Raw& exit, uint32_t others, Dying** ret_dying) {
   const bool leader = exit.tid == exit.pid;
   if (const Late* late = late_.find(exit.pid)) {
     if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return Note::kLate;
@@ -93,6 +96,7 @@ Deaths::Note Deaths::note(const event::Raw& exit, Dying** ret_dying) {
   dying.core |= (exit.u.exit.code & kCore) != 0;
   dying.leader |= leader;
   dying.threads |= !leader;
+  dying.unheard = zeros_filtered_ ? 0 : others;
   if (leader) {
     dying.signal = exit.u.exit.signal;
     dying.parent = exit.u.exit.parent_pid;
@@ -117,7 +121,17 @@ bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns)
   // It seems to have ended well after a thread failed, on a kernel that cannot be asked: a failing
   // EXIT may still come.
   if (dying.zero_after) return !pulse_.status(pid, dying.pidfd);
+  if (threads_unheard(dying)) return !pulse_.status(pid, dying.pidfd);
   return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code);
+}
+
+// It is over, but a thread of it has not told its code yet: it may be preempted between its death
+// and its EXIT. A signal kills all with the same code. Of threads that nobody counted some may be
+// missing at any time: then a failure is told as it is, and only a success has to wait.
+bool Deaths::threads_unheard(const Dying& dying) {
+  if (dying.unheard == 0 || dying.unheard == Threads::kUnknown) return false;
+  if ((dying.code & kSignal) != 0) return false;
+  return dying.unheard != Threads::kUncounted || dying.code == 0;
 }
 
 void Deaths::note_again(int32_t pid, Dying& dying) {
@@ -197,7 +211,8 @@ std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
   // The crashing thread alone tells of a core, and its EXIT may come after we looked.
   const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
-  if (agree && !core_in_doubt && (dying.leader || !dying.pidfd)) return told_status(dying);
+  if (agree && !core_in_doubt && !threads_unheard(dying) && (dying.leader || !dying.pidfd))
+    return told_status(dying);
   if (const auto known = pulse_.status(pid, dying.pidfd)) return with_core(*known, dying);
   if (dying.zero_after) return 0;
   if (dying.first_ns == 0) return std::nullopt;
@@ -218,6 +233,12 @@ void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
   }
   crashing_.erase(pid);
   drop(pid);
+}
+
+uint64_t Deaths::due_ns() const {
+  if (dead_.empty()) return 0;
+  const Dying* dying = dying_.find(dead_.front());
+  return dying != nullptr ? dying->dead_ns + kLateNs : 1;
 }
 
 void Deaths::woken(int32_t pid) {

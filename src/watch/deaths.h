@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "event/raw.h"
 #include "watch/batch.h"
+#include "watch/threads.h"
 
 namespace knell::watch {
 
@@ -40,6 +41,7 @@ struct Dying {
   uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
   uint32_t code = 0;                   // of its last EXIT
   uint32_t signal = 0;
+  uint32_t unheard = 0;    // how many EXITs of its threads are still to come; or Threads::k*
   int32_t parent = 0;      // as the leader's EXIT told; 0: it did not
   Slot* slot = nullptr;    // in the stream, where its last EXIT was
   UniqueFd pidfd;          // held while it lives on
@@ -67,10 +69,9 @@ class Deaths {
     std::optional<int32_t> status;
   };
 
-  // `zeros_filtered`: EXITs with code 0 do not come.
   // `most_watched`: how many descriptors may be held; processes beyond are looked at by the sweep.
-  Deaths(Pulse& pulse, bool zeros_filtered, size_t most_watched)
-      : pulse_(pulse), zeros_filtered_(zeros_filtered), most_watched_(most_watched) {}
+  Deaths(Pulse& pulse, size_t most_watched) : pulse_(pulse), most_watched_(most_watched) {}
+  // Whether EXITs with code 0 do not come.
   void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
 
   enum class Note {
@@ -79,8 +80,13 @@ class Deaths {
     kUnimportant  // a thread of a process whose leader's EXIT is still to come
   };
   // An EXIT. Sure ends, known to the process table, need not come here at all.
-  Note note(const event::Raw& exit, Dying** ret_dying);
+  // `others`: how many threads beside the leader have not exited yet, as Threads has it.
+  Note note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
 
+  // Whether an EXIT of it was noted, or may still come although it was told to be over.
+  bool knows(int32_t pid) const {
+    return dying_.find(pid) != nullptr || late_.find(pid) != nullptr;
+  }
   Dying* find(int32_t pid) { return dying_.find(pid); }
   // It is told, or it lives after all (it exec'ed); EXITs with this pid are news again.
   void forget(int32_t pid) {
@@ -116,6 +122,8 @@ class Deaths {
   }
   // What its EXITs alone say.
   static int32_t told_status(const Dying& dying);
+  // When finish() is to be called again for those that keep it waiting; 0: none does.
+  uint64_t due_ns() const;
   bool anything_noted() const { return !noted_.empty(); }
 
   // A watched process died.
@@ -127,6 +135,7 @@ class Deaths {
   size_t size() const { return dying_.size(); }
 
  private:
+  static bool threads_unheard(const Dying& dying);
   bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
@@ -142,7 +151,7 @@ class Deaths {
   };
 
   Pulse& pulse_;
-  bool zeros_filtered_;
+  bool zeros_filtered_ = false;
   size_t most_watched_;
   size_t watched_ = 0;
   PidMap<Dying> dying_;

@@ -80,7 +80,7 @@ void Memory::born(const event::Raw& fork) {
   if (!parent_known && read(*child, fork.stamp_ns)) {
     child->ppid = fork.u.fork.parent_pid;
     child->born_ns = fork.stamp_ns;
-    return;  // its threads may have been missed: not all_threads_seen
+    return;
   }
   inherit(*child, fork);
 }
@@ -88,7 +88,6 @@ void Memory::born(const event::Raw& fork) {
 void Memory::inherit(Process& child, const event::Raw& fork) {
   child.ppid = fork.u.fork.parent_pid;
   child.born_ns = fork.stamp_ns;
-  child.all_threads_seen = true;
   if (const Process* parent = at(child.ppid, fork.stamp_ns)) {
     child.parent_start = parent->start;
     child.parent_start_kind = parent->start_kind;
@@ -127,7 +126,6 @@ bool Memory::read(Process& process, uint64_t not_after_ns) {
   if (!stat || stat->start > time_.ticks(not_after_ns)) return false;
   process.ppid = stat->ppid;
   process.comm = stat->comm;
-  process.threads = static_cast<uint32_t>(std::max(stat->threads, 1));
   process.start = stat->start;
   process.start_kind = KNELL_ID_START;
   process.born_ns = time_.mono_of_ticks(stat->start);
@@ -157,15 +155,6 @@ void Memory::read_group(Process& process, const ProcFolder& folder) {
   if (!path.empty()) process.cgroup = table_.cgroups().intern(path);
 }
 
-void Memory::thread_born(int32_t pid) {
-  if (Process* process = table_.find(pid)) ++process->threads;
-}
-
-void Memory::thread_gone(int32_t pid) {
-  Process* process = table_.find(pid);
-  if (process != nullptr && process->threads > 1) --process->threads;
-}
-
 void Memory::execed(const event::Raw& exec) {
   if (!on()) return;
   Process* process = at(exec.pid, exec.stamp_ns);
@@ -176,7 +165,6 @@ void Memory::execed(const event::Raw& exec) {
     if (!read(*process, exec.stamp_ns)) table_.erase(exec.pid);
     return;
   }
-  process->threads = 1;  // exec ends all threads but the one that called it
   const ProcFolder folder = proc_.folder(exec.pid);
   process->image.reset();
   process->comm = Comm{};
@@ -214,11 +202,6 @@ void Memory::changed_gid(int32_t pid, uint32_t gid) {
 Process* Memory::at(int32_t pid, uint64_t stamp_ns) {
   Process* process = table_.find(pid);
   return process != nullptr && process->born_ns <= stamp_ns ? process : nullptr;
-}
-
-bool Memory::sure_single(int32_t pid, uint64_t stamp_ns) {
-  const Process* process = at(pid, stamp_ns);
-  return process != nullptr && process->all_threads_seen && process->threads == 1;
 }
 
 void Memory::gone(int32_t pid, uint64_t stamp_ns) {

@@ -33,8 +33,6 @@ class Memory {
   void read_all(uint64_t now_ns);
 
   void born(const event::Raw& fork);
-  void thread_born(int32_t pid);
-  void thread_gone(int32_t pid);
   void execed(const event::Raw& exec);
   void renamed(const event::Raw& comm);
   void changed_uid(int32_t pid, uint32_t uid);
@@ -42,9 +40,6 @@ class Memory {
 
   // The process that had this pid at that time; nullptr: not remembered, or another has it now.
   Process* at(int32_t pid, uint64_t stamp_ns);
-  // Whether the leader's EXIT is surely the process's end: born live, and no thread of it but the
-  // leader is left.
-  bool sure_single(int32_t pid, uint64_t stamp_ns);
   // It is over. An entry of a later process with the same pid stays.
   void gone(int32_t pid, uint64_t stamp_ns);
   // Forgets those of up to `count` entries that are gone for longer than kGoneNs.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace knell::watch {
 namespace {
@@ -22,7 +23,7 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
       outlet_(outlet),
       batch_(batch),
       memory_(options.details, options.boot, proc, time_, options.limits),
-      deaths_(pulse, options.zeros_filtered, options.most_watched) {
+      deaths_(pulse, options.most_watched) {
   time_.take(clock_);
 }
 
@@ -30,6 +31,20 @@ void Normaliser::snapshot() {
   time_.take(clock_);
   memory_.read_all(clock_.monotonic_ns());
   lineage_.scan(proc_);
+  count_threads();
+}
+
+void Normaliser::set_heard(uint32_t mask) {
+  const uint32_t before = std::exchange(heard_, mask);
+  deaths_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
+  if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
+}
+
+void Normaliser::count_threads() {
+  if ((heard_ & KNELL_EVENT_FORK) != 0)
+    threads_.begin(proc_);
+  else
+    threads_.end();
 }
 
 void Normaliser::set_details(uint32_t details) {
@@ -93,8 +108,9 @@ void Normaliser::on_fork(const event::Raw& raw) {
   const int32_t parent = raw.u.fork.parent_pid;
   const bool thread = raw.tid != raw.pid;
   if (thread) {
-    memory_.thread_born(raw.pid);
+    threads_.born(raw.pid);
   } else {
+    threads_.alone(raw.pid);
     ++born_;
     // Whoever had this pid is over for certain, whatever it was last seen doing.
     if (const Dying* dying = deaths_.find(raw.pid))
@@ -119,6 +135,7 @@ void Normaliser::on_exec(const event::Raw& raw) {
   if (const Dying* dying = deaths_.find(raw.pid);
       dying != nullptr && dying->last_ns <= raw.stamp_ns)
     deaths_.forget(raw.pid);
+  threads_.alone(raw.pid);
   memory_.execed(raw);
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
@@ -168,11 +185,12 @@ void Normaliser::on_exit(const event::Raw& raw) {
     fill_exit(*slot, told);
     commit(slot);
   }
-  if (!leader) memory_.thread_gone(raw.pid);
-  if (leader && memory_.sure_single(raw.pid, raw.stamp_ns) && deaths_.find(raw.pid) == nullptr)
+  if (!leader) threads_.gone(raw.pid);
+  const uint32_t others = threads_.others(raw.pid);
+  if (leader && others == 0 && !deaths_.knows(raw.pid))
     return end(told, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
   Dying* dying = nullptr;
-  if (deaths_.note(raw, &dying) != Deaths::Note::kNew) return;
+  if (deaths_.note(raw, others, &dying) != Deaths::Note::kNew) return;
   // Its place in the stream is where its last EXIT was; an earlier slot stays unfilled and is
   // passed over.
   dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
@@ -214,6 +232,7 @@ void Normaliser::end(const End& end, Slot* slot) {
   outlet_.over(end.pid);
   memory_.gone(end.pid, end.stamp_ns);
   lineage_.gone(end.pid);
+  threads_.alone(end.pid);
 }
 
 void Normaliser::fill_exit(Slot& slot, const End& end) {
@@ -230,6 +249,7 @@ void Normaliser::fill_exit(Slot& slot, const End& end) {
 
 void Normaliser::on_lost(const event::Raw& raw) {
   hole_ = true;
+  threads_.end();
   Slot* slot = batch_.reserve();
   fill(*slot, KNELL_EVENT_LOST, 0, 0, raw.stamp_ns);
   knell_event& event = slot->event;
@@ -256,6 +276,7 @@ void Normaliser::sweep(size_t at_least) {
   const auto is_gone = [&](int32_t pid) { return !pulse_.exists(pid); };
   if (memory_.on()) memory_.sweep(count, now, is_gone);
   lineage_.sweep(count, now, is_gone);
+  threads_.sweep(count, now, is_gone);
   deaths_.sweep(at_least);
 }
 

@@ -13,6 +13,7 @@
 #include "watch/deaths.h"
 #include "watch/lineage.h"
 #include "watch/memory.h"
+#include "watch/threads.h"
 
 namespace knell::watch {
 
@@ -30,8 +31,7 @@ class Outlet {
 struct NormaliserOptions {
   uint32_t level = KNELL_LEVEL_PROCESS;
   uint32_t details =
-      KNELL_DETAILS_FULL;       // what to remember; raised already where a predicate needs more
-  bool zeros_filtered = false;  // EXITs with code 0 do not come
+      KNELL_DETAILS_FULL;  // what to remember; raised already where a predicate needs more
   uint32_t via = KNELL_VIA_CONNECTOR;
   uint32_t boot = 0;  // the first 8 hex digits of the boot id
   size_t most_watched =
@@ -55,7 +55,9 @@ class Normaliser {
   void snapshot();
   // Raising the details takes a snapshot.
   void set_details(uint32_t details);
-  void set_zeros_filtered(bool filtered) { deaths_.set_zeros_filtered(filtered); }
+  // What the source sends from now on, as it was asked: KNELL_EVENT_*; FORK: of threads at least.
+  // To be called once the source has been asked.
+  void set_heard(uint32_t mask);
   // From now on knows who is under `root`; false: too many roots.
   bool follow(int32_t root);
   // Has the exit of this process told although it may be dead already.
@@ -70,6 +72,8 @@ class Normaliser {
   // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
   // To be called after finish(), when the source was left empty; at_least: entries to look at.
   void sweep(size_t at_least);
+  // When finish() is to be called again at the latest; 0: never.
+  uint64_t due_ns() const { return deaths_.due_ns(); }
   bool anything_noted() const { return deaths_.anything_noted(); }
   void woken(int32_t pid) { deaths_.woken(pid); }
 
@@ -86,6 +90,7 @@ class Normaliser {
     int32_t parent;  // 0: not told
   };
 
+  void count_threads();
   void on_fork(const event::Raw& raw);
   void on_exec(const event::Raw& raw);
   void on_change(const event::Raw& raw);
@@ -110,8 +115,10 @@ class Normaliser {
   Timebase time_;
   Memory memory_;
   Lineage lineage_;
+  Threads threads_;
   Deaths deaths_;
-  size_t born_ = 0;    // since the last sweep
+  size_t born_ = 0;  // since the last sweep
+  uint32_t heard_ = 0;
   bool hole_ = false;  // not looked into yet
   uint64_t looked_ns_ = 0;
 };

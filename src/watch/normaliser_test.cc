@@ -111,12 +111,14 @@ class NormaliserTest : public ::testing::Test {
       reader_ = tree.reader();
       normaliser_.emplace(options, *reader_, clock, pulse, outlet, batch);
       normaliser_->snapshot();
+      normaliser_->set_heard(heard);
     }
     return *normaliser_;
   }
   void only_nonzero() {
-    options.zeros_filtered = true;
+    heard = KNELL_EVENT_NONZERO_EXIT;
     outlet.shown = KNELL_EVENT_NONZERO_EXIT;
+    if (normaliser_) normaliser_->set_heard(heard);
   }
 
   using Seen = std::vector<std::string>;
@@ -125,6 +127,7 @@ class NormaliserTest : public ::testing::Test {
   FakePulse pulse;
   FakeOutlet outlet;
   Batch batch{256};
+  uint32_t heard = KNELL_EVENT_ALL;
   NormaliserOptions options;
   std::optional<ProcReader> reader_;
   std::optional<Normaliser> normaliser_;
@@ -144,6 +147,46 @@ TEST_F(NormaliserTest, LeaderLeavesFirstThenAWorkerFails) {
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
+TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedFor) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{}) << "over and reaped, thread 51 not heard of yet";
+  EXPECT_NE(normaliser().due_ns(), 0u);
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
+  EXPECT_EQ(normaliser().due_ns(), 0u);
+}
+
+TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedForAWhileOnly) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
+  clock.now_ns = normaliser().due_ns() - 1;
+  EXPECT_EQ(drain({}), Seen{});
+  clock.now_ns += 1;
+  EXPECT_EQ(drain({}), (Seen{"50:0"}));
+}
+
+TEST_F(NormaliserTest, WhatTheKernelSaysNeedsNoLastWord) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x700;
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, ThreadsOfOlderProcessesAreNotCounted) {
+  tree.add(50, {.threads = 2});
+  drain({});
+  // One of its threads may have been queued before the look at /proc, so this is no last word.
+  EXPECT_EQ(drain({exit_of(50, 0, 11, 51), exit_of(50, 0, 12)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 52)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
+  options.details = KNELL_DETAILS_STATUS;
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
+  EXPECT_EQ(drain({exit_of(60, 0, 14)}), (Seen{"60:0"}));
+  EXPECT_EQ(pulse.felt[60], 0);
+}
+
 TEST_F(NormaliserTest, LeaderLeavesFirstUnheardOfThenAWorkerFails) {
   only_nonzero();
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
@@ -159,10 +202,11 @@ TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
 }
 
 TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {
+  tree.add(150, {.threads = 50});
   for (const bool zeros_filtered : {false, true}) {
     SCOPED_TRACE(zeros_filtered);
     normaliser_.reset();
-    options.zeros_filtered = zeros_filtered;
+    heard = zeros_filtered ? KNELL_EVENT_ALL & ~KNELL_EVENT_EXIT : KNELL_EVENT_ALL;
     std::vector<event::Raw> raws;
     for (int32_t tid = 150; tid < 200; ++tid)
       raws.push_back(exit_of(150, 9, 10, tid == 170 ? 150 : tid));
@@ -172,10 +216,13 @@ TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {
 }
 
 TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
+  tree.add(50, {.threads = 2});
   EXPECT_EQ(drain({exit_of(50, 0x0b, 10)}, {exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
 TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
+  tree.add(50, {.threads = 2});
+  tree.add(60, {.threads = 2});
   pulse.signs[50] = Pulse::Sign::kDead;
   pulse.statuses[50] = 0x400;
   EXPECT_EQ(drain({exit_of(50, 0x400, 10), exit_of(50, 0x300, 11, 51)}), (Seen{"50:1024"}));
@@ -219,10 +266,12 @@ TEST_F(NormaliserTest, AThreadThatLingersIsNoLifeAfterTheExit) {
 }
 
 TEST_F(NormaliserTest, AFailureIsToldRatherThanALaterSuccess) {
+  tree.add(50, {.threads = 2});
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10), exit_of(50, 0, 11, 51)}), (Seen{"50:4096"}));
 }
 
 TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
+  tree.add(50, {.threads = 2});
   event::Raw crash;
   crash.what = KNELL_EVENT_COREDUMP;
   crash.stamp_ns = 5;

@@ -27,12 +27,10 @@ struct Process {
   uint64_t parent_start = 0;
   int32_t pid = 0, ppid = 0;
   uint32_t uid = 0, gid = 0;
-  uint32_t threads = 1;
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
   Missing missing;
-  bool all_threads_seen = false;  // born live, so `threads` has missed none
-  Comm comm{}, parent_comm{};     // empty: unknown
+  Comm comm{}, parent_comm{};  // empty: unknown
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
 };

@@ -37,6 +37,9 @@ namespace knell::source {
 namespace {
 
 uint32_t normalised(const Wanted& wanted) { return filter::normalise(wanted.mask); }
+filter::Forks forks_of(const Wanted& wanted) {
+  return wanted.forks_of_threads_only ? filter::Forks::kOfThreads : filter::Forks::kAll;
+}
 
 }  // namespace
 
@@ -46,6 +49,7 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
       clock_(*options.clock),
       owner_(::getpid()),
       mask_(normalised(options.wanted)),
+      forks_(forks_of(options.wanted)),
       last_ns_(clock_.monotonic_ns()),
       healthy_ns_(last_ns_),
       loss_(fd_.get()),
@@ -66,7 +70,8 @@ Result<std::unique_ptr<Connector>> Connector::create(const ConnectorOptions& opt
   const Buffer buffer = size_buffer(fd->get(), bytes);
   const uint32_t mask = normalised(options.wanted);
   if (options.best != Filtering::kNone) {
-    KNELL_TRY(attach_filter(fd->get(), filter::connector_filter(mask, false)));
+    KNELL_TRY(
+        attach_filter(fd->get(), filter::connector_filter(mask, false, forks_of(options.wanted))));
   }
   if (const auto joined = join_events(fd->get()); !joined) {
     return refuse(explain(Step::kJoin, joined.error(), here));
@@ -105,8 +110,9 @@ Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Fi
 
 Result<void> Connector::want(const Wanted& wanted) {
   const uint32_t mask = normalised(wanted);
-  if (mask == mask_) return {};
+  if (mask == mask_ && forks_of(wanted) == forks_) return {};
   mask_ = mask;
+  forks_ = forks_of(wanted);
   losable_ |= mask;
   mask_held_ = false;
   return ask_kernel();
@@ -115,7 +121,7 @@ Result<void> Connector::want(const Wanted& wanted) {
 // At each moment one of the two masks is in force, so what is in both is never dropped.
 Result<void> Connector::ask_kernel() {
   if (filtering_ == Filtering::kNone) return {};
-  KNELL_TRY(attach_filter(fd_.get(), filter::connector_filter(mask_, false)));
+  KNELL_TRY(attach_filter(fd_.get(), filter::connector_filter(mask_, false, forks_)));
   if (filtering_ == Filtering::kClassic) return {};
   if (const int error = send_request(fd_.get(), KNELL_MCAST_LISTEN, mask_); error != 0) {
     return make_error(error, "send a request to the process connector");

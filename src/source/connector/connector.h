@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "filter/classic_bpf.h"
 #include "source/connector/diagnosis.h"
 #include "source/connector/heal.h"
 #include "source/connector/loss.h"
@@ -80,6 +81,7 @@ class Connector : public Source {
   Namespaces home_;
   Filtering filtering_ = Filtering::kNone;
   uint32_t mask_;
+  filter::Forks forks_;
   bool subscribed_ = false;
 
   Receiver receiver_;

@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/threads.h"
+
+namespace knell::watch {
+
+void Threads::begin(const ProcReader& proc) {
+  end();
+  counting_ = true;
+  for (const int32_t pid : proc.pids()) {
+    const ProcFolder folder = proc.folder(pid);
+    const auto stat = folder ? folder.stat() : std::nullopt;
+    if (stat && stat->threads > 1) others_.emplace(pid).first->count = kUncounted;
+  }
+}
+
+void Threads::end() {
+  counting_ = false;
+  others_.clear();
+}
+
+void Threads::born(int32_t pid) {
+  if (!counting_) return;
+  Others& others = *others_.emplace(pid).first;
+  if (others.count != kUncounted) ++others.count;
+  if (others_.size() > kMost) end();
+}
+
+void Threads::gone(int32_t pid) {
+  Others* others = others_.find(pid);
+  if (others == nullptr || others->count == kUncounted) return;
+  if (--others->count == 0) others_.erase(pid);
+}
+
+uint32_t Threads::others(int32_t pid) const {
+  if (!counting_) return kUnknown;
+  const Others* others = others_.find(pid);
+  return others == nullptr ? 0 : others->count;
+}
+
+}  // namespace knell::watch

@@ -7,11 +7,11 @@
 // In each round every contender, in a shuffled order, listens on one core while a storm of
 // processes (vfork + _exit + waitpid, one in ten with status 1) blows on the other: nobody (a
 // process that sleeps), a plain client (epoll and one recv an event, behind the kernel's own filter
-// for non-zero exits) and `knell watch -e nonzero-exit -o json --details status`. Taking turns lets
-// the machine's drift cancel. Printed are medians: the storm's time as a ratio to nobody's in the
-// same round, and the listener's CPU per process of the storm, all of it, output included, from
-// schedstat. Then the CPU that an idle knell burns. What is measured is measured only when the
-// listener told of the last exit.
+// for non-zero exits) and `knell watch -o json` over the connector and over bpf, as kWatchers has
+// it. Taking turns lets the machine's drift cancel. Printed are medians: the storm's time as a
+// ratio to nobody's in the same round, and the listener's CPU per process of the storm, all of it,
+// output included, from schedstat. Then the CPU that an idle knell burns. What is measured is
+// measured only when the listener told of the last exit.
 #include <fcntl.h>
 #include <knell/cn_proc.h>
 #include <linux/netlink.h>
@@ -218,8 +218,9 @@ class PlainClient : public Contender {
 // nothing.
 class Knell : public Contender {
  public:
-  explicit Knell(std::string path) : path_(std::move(path)) {}
-  const char* name() const override { return "knell watch"; }
+  Knell(std::string path, const char* name, std::vector<const char*> flags)
+      : path_(std::move(path)), name_(name), flags_(std::move(flags)) {}
+  const char* name() const override { return name_; }
   void start() override {
     if (lines_ >= 0) ::close(lines_);
     lines_ = ::memfd_create("lines", MFD_CLOEXEC);
@@ -227,8 +228,10 @@ class Knell : public Contender {
     looked_ = 0;
     run([&] {
       ::dup2(lines_, STDOUT_FILENO);
-      ::execl(path_.c_str(), "knell", "watch", "-e", "nonzero-exit", "-o", "json", "--details",
-              "status", nullptr);
+      std::vector<const char*> words{"knell", "watch", "-o", "json"};
+      words.insert(words.end(), flags_.begin(), flags_.end());
+      words.push_back(nullptr);
+      ::execv(path_.c_str(), const_cast<char* const*>(words.data()));
       give_up(path_.c_str());
     });
     for (const uint64_t begin = now_ns(); size() == 0; rest(2'000'000)) {
@@ -259,6 +262,8 @@ class Knell : public Contender {
     return ::fstat(lines_, &about) == 0 ? about.st_size : 0;
   }
   std::string path_;
+  const char* name_;
+  std::vector<const char*> flags_;
   int lines_ = -1;
   off_t looked_ = 0;  // how far into them told_of() has looked
 };
@@ -297,7 +302,7 @@ void take_turns(std::vector<std::unique_ptr<Contender>>& contenders, int rounds,
     for (const size_t i : order) turns[i].push_back(measure(*contenders[i], processes));
   }
   std::printf("%d rounds of %d processes, one in %d non-zero\n", rounds, processes, kOneIn);
-  std::printf("%-14s %12s %14s %16s\n", "listener", "storm us/pr", "storm, ratio",
+  std::printf("%-28s %12s %14s %16s\n", "listener", "storm us/pr", "storm, ratio",
               "CPU ns/process");
   for (size_t i = 0; i < contenders.size(); i++) {
     std::vector<double> each, ratio, cpu;
@@ -307,7 +312,7 @@ void take_turns(std::vector<std::unique_ptr<Contender>>& contenders, int rounds,
                       static_cast<double>(turns[0][round].storm_ns));
       cpu.push_back(static_cast<double>(turns[i][round].cpu_ns) / processes);
     }
-    std::printf("%-14s %12.2f %14.3f %16.0f\n", contenders[i]->name(), median(each), median(ratio),
+    std::printf("%-28s %12.2f %14.3f %16.0f\n", contenders[i]->name(), median(each), median(ratio),
                 median(cpu));
   }
 }
@@ -345,8 +350,16 @@ int main(int argc, char** argv) {
   contenders.push_back(
       std::make_unique<Nobody>());  // the first is what the others are compared with
   contenders.push_back(std::make_unique<PlainClient>());
-  contenders.push_back(std::make_unique<Knell>(argv[optind]));
+  const std::pair<const char*, std::vector<const char*>> kWatchers[] = {
+      {"connector, non-zero, status",
+       {"--via", "connector", "-e", "nonzero-exit", "--details", "status"}},
+      {"bpf, non-zero, status", {"--via", "bpf", "-e", "nonzero-exit", "--details", "status"}},
+      {"bpf, non-zero, full", {"--via", "bpf", "-e", "nonzero-exit"}},
+      {"bpf, every exit, full", {"--via", "bpf", "-e", "exit"}},
+  };
+  for (const auto& [name, flags] : kWatchers)
+    contenders.push_back(std::make_unique<Knell>(argv[optind], name, flags));
   take_turns(contenders, rounds, processes);
-  if (idle > 0) watch_idle(*contenders.back(), idle);
+  if (idle > 0) watch_idle(*contenders[contenders.size() - 2], idle);
   return 0;
 }

@@ -63,13 +63,15 @@ struct knell_options {
   uint32_t details;  // enum knell_details
   int64_t latency_ns;   // how long an event may wait for company while many come; 0: every event at
                         // once. A lone event never waits.
-  const char* via;      // "connector", "pidfd"; NULL or "auto": the best that works here
+  const char* via;      // "bpf", "connector", "pidfd"; NULL or "auto": the best that works here
   const char* durable;  // must be NULL: durable listeners need the daemon (-ENOTSUP)
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
                         // given: knell_stats
+  size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
+                      // is cut and says so
 };
 #define KNELL_OPTIONS_INIT \
-  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0}
+  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0, 0}
 
 // -----------------------------------------------------------------------------------------------------
 // events
@@ -212,6 +214,7 @@ struct knell_stats {
   uint64_t forgotten;                 // not remembered because the limit was reached
   uint32_t kernel_mask;               // what the kernel is asked for
   uint32_t kernel_filter;             // 1: the kernel's own filter is on
+  uint32_t via;                       // enum knell_via: the source in use
 };
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 

@@ -11,7 +11,9 @@
 #include <knell/knell.hpp>
 
 #include "base/nearest.h"
+#include "cli/message.h"
 #include "cli/output.h"
+#include "cli/signals.h"
 
 namespace knell::cli {
 namespace {
@@ -179,11 +181,12 @@ Outcome<int> dispatch(Words words, bool& process_status) {
 }  // namespace
 
 int run_knell(const std::vector<std::string>& words) {
+  Signals::ignore_failing_writes();
   bool process_status = false;
   const auto done = dispatch(words, process_status);
   if (done) return *done;
   const Failure& failure = done.error();
-  if (!failure.line.empty()) fmt::print(stderr, "knell: {}\n", failure.line);
+  if (!failure.line.empty()) message("knell: {}\n", failure.line);
   return process_status && failure.status < kTimedOut ? kKnellFailed : failure.status;
 }
 

@@ -15,6 +15,7 @@
 #include <knell/knell.hpp>
 
 #include "cli/find_program.h"
+#include "cli/message.h"
 #include "cli/output.h"
 
 namespace knell::cli {
@@ -40,7 +41,7 @@ std::vector<std::string> variables_of(const knell_event& event) {
   }
   set("PID", event.pid);
   if (event.ppid != 0) set("PPID", event.ppid);
-  if (event.id.kind != KNELL_ID_NONE) set("ID", text(event.id));
+  if (const std::string id = text(event.id); !id.empty()) set("ID", id);
   append_text(out, "COMM", event.comm);
   append_text(out, "PARENT_COMM", event.parent_comm);
   append_text(out, "EXE", event.exe);
@@ -116,8 +117,7 @@ void Hook::start(const Job& job) {
   }
   ++failed_;
   if (!failure_told_)
-    fmt::print(stderr, "knell: --exec: cannot run {}: {}\n", command_.front(),
-               std::strerror(error));
+    message("knell: --exec: cannot run {}: {}\n", command_.front(), std::strerror(error));
   failure_told_ = true;
 }
 
@@ -156,8 +156,10 @@ size_t Hook::forget_waiting() {
 }
 
 std::string Hook::summary() const {
-  return fmt::format("{} run{} of {}, {} failed", runs_, runs_ == 1 ? "" : "s", command_.front(),
-                     failed_);
+  std::string text = fmt::format("{} run{} of {}, {} failed", runs_, runs_ == 1 ? "" : "s",
+                                 command_.front(), failed_);
+  if (!running_.empty()) text += fmt::format(", {} still running", running_.size());
+  return text;
 }
 
 }  // namespace knell::cli

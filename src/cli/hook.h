@@ -33,7 +33,7 @@ class Hook {
   // Takes note of those that ended, and starts the next.
   void proceed();
   size_t forget_waiting();
-  std::string summary() const;  // "12 runs of mail, 1 failed"
+  std::string summary() const;  // "12 runs of mail, 1 failed, 2 still running"
 
  private:
   struct Job {

@@ -14,6 +14,7 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
+#include "base/thread_of.h"
 #include "cli/units.h"
 
 namespace knell::cli {
@@ -96,9 +97,21 @@ Outcome<std::string> signal_word(std::string_view word) {
                             : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
 }
 
+// Events are of processes: the id of a thread would never match.
+Outcome<std::string> process_word(const std::string& flag, std::string_view word) {
+  const auto id = parse_number(word, 1, INT32_MAX);
+  const auto process = id ? process_of_thread(static_cast<pid_t>(*id)) : std::nullopt;
+  if (process)
+    return failed("{} {}: {} is a thread of process {}, and no process itself", flag, word, word,
+                  *process);
+  return std::string(word);
+}
+
 Outcome<std::string> library_words(const std::string& flag, const std::string& value) {
   if (flag == "--exit-code") return map_words(value, exit_code_word);
   if (flag == "--signal") return map_words(value, signal_word);
+  if (flag == "--pid" || flag == "--under")
+    return map_words(value, [&](std::string_view word) { return process_word(flag, word); });
   return value;
 }
 
@@ -193,7 +206,7 @@ std::string Selection::whose() const {
 }
 
 void ListenFlags::add_options(CLI::App& app) {
-  app.add_option("--via", via, "the source: auto, connector")->type_name("SOURCE");
+  app.add_option("--via", via, "the source: auto, bpf, connector")->type_name("SOURCE");
   app.add_option("--details", details, "how much an event tells: status, names, full (default)")
       ->type_name("LEVEL");
   app.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
@@ -201,6 +214,8 @@ void ListenFlags::add_options(CLI::App& app) {
       ->type_name("TIME");
   app.add_option("--buffer", buffer,
                  "room asked of the kernel for events not yet read (default 64M)")
+      ->type_name("SIZE");
+  app.add_option("--args", args, "how much of an event's arguments is kept over bpf (default 1K)")
       ->type_name("SIZE");
 }
 
@@ -220,14 +235,14 @@ Outcome<const char*> source_name(const std::string& word) {
   static constexpr std::string_view kNames[] = {"auto", "connector", "bpf", "daemon"};
   if (word == "auto") return nullptr;
   if (word == "connector") return "connector";
-  if (word == "bpf" || word == "daemon") {
-    return fail(kNothingHere,
-                fmt::format("--via {}: this build has no such source; it has connector", word));
+  if (word == "bpf") return "bpf";
+  if (word == "daemon") {
+    return fail(kNothingHere, "--via daemon: this build has no such source; it has bpf, connector");
   }
   if (word == "pidfd") return usage("--via pidfd needs PIDs to wait for: use knell wait PID...");
   const std::string_view near = nearest(word, kNames);
   if (!near.empty()) return usage("--via: no source '{}'; did you mean {}?", printable(word), near);
-  return usage("--via takes auto or connector, not '{}'", printable(word));
+  return usage("--via takes auto, bpf or connector, not '{}'", printable(word));
 }
 
 }  // namespace
@@ -236,7 +251,7 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
   using namespace std::chrono_literals;
   constexpr int64_t kLatencyNs = 10'000'000;
   constexpr auto kMostLatency = 60s;  // picked: beyond it somebody mistook the unit
-  constexpr uint64_t kLeastBuffer = 4096;
+  constexpr uint64_t kLeastBuffer = 4096, kMostArgs = 4096;
   constexpr uint64_t kMostBuffer = 0x3fffffff;  // SO_RCVBUFFORCE doubles it in an int
   Options out;
   out.events = mask;
@@ -259,6 +274,12 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
       return usage("--buffer {}: from 4K to 1023M", buffer);
     }
     out.buffer_bytes = static_cast<size_t>(*bytes);
+  }
+  if (!args.empty()) {
+    const auto bytes = parse_size(args);
+    if (!bytes || *bytes < 1 || *bytes > kMostArgs)
+      return usage("--args {}: from 1 to 4K bytes", printable(args));
+    out.args_bytes = static_cast<size_t>(*bytes);
   }
   return out;
 }

@@ -50,7 +50,7 @@ struct ListenFlags {
   std::string via = "auto";
   std::string details;
   std::string latency;
-  std::string buffer;
+  std::string buffer, args;
   bool threads = false;
 
   void add_options(CLI::App& app);

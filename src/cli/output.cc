@@ -33,17 +33,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPatience{
-    1000};  // with a reader that reads no more, once a signal came
+    1000};  // with a reader that reads no more, once we are to end
 
-// Waits for room. False: we are to stop, and there has been none since `since`.
+// Waits for room. False: we are to end, and there has been none since `since`. An alarm wakes us at
+// the end (see Signals).
 bool wait_for_room(int fd, Clock::time_point since) {
   for (;;) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(since + kPatience - Clock::now());
-    const bool stopped = Signals::stopped();
-    if (stopped && left.count() <= 0) return false;
+    const bool over = Signals::over();
+    if (over && left.count() <= 0) return false;
     pollfd ready{fd, POLLOUT, 0};
-    const int found = ::poll(&ready, 1, stopped ? static_cast<int>(left.count()) : -1);
+    const int found = ::poll(&ready, 1, over ? static_cast<int>(left.count()) : -1);
     if (found > 0) return true;
   }
 }
@@ -70,7 +71,7 @@ Outcome<Output::Reader> Output::flush() {
       return failed("cannot write {}: {}", name_, std::strerror(error));
     }
     // Interrupted, or a descriptor that somebody else made non-blocking.
-    if (error == EINTR && !Signals::stopped()) continue;
+    if (error == EINTR && !Signals::over()) continue;
     if (!wait_for_room(fd_, progress)) {
       const size_t rest = buffer_.size() - written;
       buffer_.clear();

@@ -23,8 +23,8 @@ class Output {
 
   int fd() const { return fd_; }
   std::string& buffer() { return buffer_; }
-  // Writes what was gathered, all of it. Once a signal asked to stop (Signals::stopped()), a reader
-  // that reads nothing for a second ends it with a failure.
+  // Writes what was gathered, all of it. Once we are to end (Signals::over()), a reader that reads
+  // nothing for a second ends it with a failure.
   Outcome<Reader> flush();
 
  private:

@@ -23,6 +23,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/listen.h"
+#include "cli/message.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/signals.h"
@@ -118,8 +119,7 @@ bool Running::read_events() {
   std::error_code error;
   const auto events = listener_.read(space, error);
   if (error) {
-    fmt::print(stderr, "knell: {}; from here on nothing is seen of {}\n", knell_explain(),
-               result_.name);
+    message("knell: {}; from here on nothing is seen of {}\n", knell_explain(), result_.name);
     blind_ = true;
     return false;
   }
@@ -132,8 +132,7 @@ void Running::write() {
   if (unheard_) return out_.buffer().clear();
   const auto reader = out_.flush();
   if (!reader)
-    fmt::print(stderr, "knell: {}; {} goes on without a report\n", reader.error().line,
-               result_.name);
+    message("knell: {}; {} goes on without a report\n", reader.error().line, result_.name);
   unheard_ = !reader || *reader == Output::Reader::kGone;
 }
 
@@ -237,8 +236,7 @@ Outcome<int> Run::execute(std::vector<std::string> tail) {
   const int fd = file ? file.get() : STDERR_FILENO;
   Output out(fd, file ? printable(report_) : "the report to standard error");
 
-  KNELL_ASSIGN(Signals signals,
-               Signals::create({SIGTERM, SIGHUP, SIGCHLD}, {SIGINT, SIGQUIT, SIGPIPE}));
+  KNELL_ASSIGN(Signals signals, Signals::create({SIGTERM, SIGHUP, SIGCHLD}, {SIGINT, SIGQUIT}));
   Options options;
   // Forks and execs tell the ancestry; of the exits, those that are wanted.
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT | wanted;

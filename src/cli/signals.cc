@@ -3,11 +3,13 @@
 #include "cli/signals.h"
 
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace knell::cli {
@@ -15,6 +17,12 @@ namespace {
 
 std::array<std::atomic<int>, NSIG> counts;
 std::atomic<int> wake_fd{-1};
+std::chrono::steady_clock::time_point end_at = std::chrono::steady_clock::time_point::max();
+
+// What create() cannot know any more, as ignore_failing_writes() came before it.
+constexpr std::array kOfFailingWrites{SIGPIPE, SIGXFSZ};
+std::array<struct sigaction, kOfFailingWrites.size()> before_ignoring;
+bool ignoring = false;
 
 void on_signal(int signal) {
   const int saved = errno;
@@ -59,13 +67,40 @@ int Signals::count(int signal) {
   return counts[static_cast<size_t>(signal)].load(std::memory_order_relaxed);
 }
 
+void Signals::end_after(std::chrono::nanoseconds time) {
+  using std::chrono::microseconds;
+  using std::chrono::steady_clock;
+  const auto now = steady_clock::now();
+  if (time > steady_clock::time_point::max() - now) return;
+  end_at = now + time;
+  const auto rounded_up = std::chrono::ceil<microseconds>(time);  // 0 would mean never
+  itimerval when{};
+  when.it_value.tv_sec = static_cast<time_t>(rounded_up.count() / 1'000'000);
+  when.it_value.tv_usec = static_cast<suseconds_t>(rounded_up.count() % 1'000'000);
+  ::setitimer(ITIMER_REAL, &when, nullptr);
+}
+
+bool Signals::over() { return stopped() || std::chrono::steady_clock::now() >= end_at; }
+
+void Signals::ignore_failing_writes() {
+  struct sigaction action{};
+  action.sa_handler = SIG_IGN;
+  for (size_t i = 0; i < kOfFailingWrites.size(); ++i)
+    ::sigaction(kOfFailingWrites[i], &action, &before_ignoring[i]);
+  ignoring = true;
+}
+
 void Signals::restore() const {
+  for (size_t i = 0; ignoring && i < kOfFailingWrites.size(); ++i)
+    ::sigaction(kOfFailingWrites[i], &before_ignoring[i], nullptr);
   for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
 }
 
 sigset_t Signals::changed() const {
   sigset_t set;
   sigemptyset(&set);
+  for (size_t i = 0; ignoring && i < kOfFailingWrites.size(); ++i)
+    sigaddset(&set, kOfFailingWrites[i]);
   for (const Before& one : before_) sigaddset(&set, one.signal);
   return set;
 }

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <initializer_list>
 #include <vector>
 
@@ -26,9 +27,18 @@ class Signals {
   static int count(int signal);  // how often it came
   static bool stopped() { return count(SIGINT) + count(SIGTERM) > 0; }
 
-  // In a child, before it executes: as they were before create(). Async-signal-safe.
+  // From `time` on the alarm knocks as it does after SIGINT, and it is over().
+  static void end_after(std::chrono::nanoseconds time);
+  // Whether we are to end, so that nothing should wait for a reader any more.
+  static bool over();
+
+  // SIGPIPE and SIGXFSZ would kill us where a write fails: ignored, the write says what is wrong.
+  // For the whole program, before anything is written.
+  static void ignore_failing_writes();
+
+  // In a child, before it executes: as they were before we changed them. Async-signal-safe.
   void restore() const;
-  // The signals whose handling create() changed, for posix_spawnattr_setsigdefault().
+  // The signals whose handling we changed, for posix_spawnattr_setsigdefault().
   sigset_t changed() const;
 
  private:

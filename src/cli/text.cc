@@ -73,17 +73,37 @@ bool plain(std::string_view word) {
          word.find_first_of(" \t\"'\\$`;&|<>()*?[]#~!{}") == std::string_view::npos;
 }
 
+// Right for sh, so that a line that is pasted there runs nothing but the command it shows.
+// printable() adds nothing that sh would act on.
+void append_quoted(std::string& out, std::string_view safe) {
+  out += '\'';
+  for (const char c : safe) {
+    if (c == '\'') {
+      out += "'\\''";  // out of the quotes, a quote, and in again
+    } else {
+      out += c;
+    }
+  }
+  out += '\'';
+}
+
 void append_word(std::string& out, std::string_view word) {
   const std::string safe = knell::printable(word);
   // Backslashes that are printable()'s own are no reason to quote.
-  if (plain(word) || (!safe.empty() && plain(safe))) {
+  if (plain(word)) {
     out += safe;
-    return;
+  } else {
+    append_quoted(out, safe);
   }
-  const char quote = safe.find('\'') == std::string::npos ? '\'' : '"';
-  out += quote;
-  out += safe;
-  out += quote;
+}
+
+// A title is no command and reads best bare, unless a shell would make a command of it.
+std::string title_text(std::string_view title) {
+  std::string safe = knell::printable(title.substr(0, title.find_last_not_of(' ') + 1));
+  if (safe.find_first_of("$`;&|<>") == std::string::npos) return safe;
+  std::string out;
+  append_quoted(out, safe);
+  return out;
 }
 
 // A title written over the arguments: one word with blanks, and maybe the padding behind it.
@@ -167,10 +187,7 @@ std::string command_text(const knell_event& event) {
     if (event.comm.data != nullptr) return "[" + printable(event.comm) + "]";
     return event.exe.data != nullptr ? "[" + printable(event.exe) + "]" : "-";
   }
-  if (is_title(words)) {
-    const std::string_view title = words.front();
-    return knell::printable(title.substr(0, title.find_last_not_of(' ') + 1));
-  }
+  if (is_title(words)) return title_text(words.front());
   std::string out;
   for (const std::string_view word : words) {
     if (!out.empty()) out += ' ';

@@ -65,8 +65,16 @@ TEST(CommandText, JoinsWordsAndQuotesThoseWithSpaces) {
   EventForTest event;
   EXPECT_EQ(command_text(event.args("grep\0-q\0nosuch\0"s)), "grep -q nosuch");
   EXPECT_EQ(command_text(event.args("sh\0-c\0exit 7\0"s)), "sh -c 'exit 7'");
-  EXPECT_EQ(command_text(event.args("echo\0it's me\0"s)), "echo \"it's me\"");
+  EXPECT_EQ(command_text(event.args("echo\0it's me\0"s)), "echo 'it'\\''s me'");
   EXPECT_EQ(command_text(event.args("echo\0\0x\0"s)), "echo '' x");
+}
+
+TEST(CommandText, GivesAShellNothingToRunButTheCommand) {
+  EventForTest event;
+  EXPECT_EQ(command_text(event.args("echo\0it's $(reboot) `x` \" \0"s)),
+            R"(echo 'it'\''s $(reboot) `x` " ')");
+  EXPECT_EQ(command_text(event.args("echo\0'\0"s)), R"(echo ''\''')");
+  EXPECT_EQ(command_text(event.args("x $(reboot)\0"s)), "'x $(reboot)'");  // looks like a title
 }
 
 TEST(CommandText, LeavesTitlesBare) {

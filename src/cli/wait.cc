@@ -5,7 +5,6 @@
 // privilege; a descriptor for each of them, so the limit is raised as far as it goes.
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "base/duration.h"
 #include "cli/command.h"
 #include "cli/listen.h"
+#include "cli/message.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/units.h"
@@ -77,8 +77,7 @@ Outcome<void> Waiting::add(pid_t pid) {
     return failed("too many processes for the limit of {} descriptors (ulimit -n)", limit.rlim_cur);
   }
   missing_ = true;
-  const bool gone = error.value() == ESRCH;
-  fmt::print(stderr, "knell: {}\n", gone ? fmt::format("no process {}", pid) : knell_explain());
+  message("knell: {}\n", knell_explain());
   return {};
 }
 
@@ -112,7 +111,7 @@ Outcome<bool> Waiting::read_events() {
 }
 
 int Waiting::timed_out(nanoseconds timeout) const {
-  fmt::print(stderr, "knell: {} of {} not over after {}\n", left_, asked_, duration_text(timeout));
+  message("knell: {} of {} not over after {}\n", left_, asked_, duration_text(timeout));
   return kTimedOut;
 }
 
@@ -211,7 +210,6 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const bool json, wants_json(format_));
   KNELL_ASSIGN(const auto timeout, this->timeout());
   KNELL_ASSIGN(const std::vector<pid_t> pids, this->pids());
-  ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   Options options;
   options.events = KNELL_EVENT_EXIT;

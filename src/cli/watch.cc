@@ -157,7 +157,7 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) tail.erase(tail.begin());  // "--exec"
   if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
   KNELL_ASSIGN(const WatchPlan plan, this->plan(exec));
-  KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {SIGPIPE}));
+  KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {}));
   std::optional<Hook> hook;
   if (exec) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));

@@ -15,6 +15,7 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "cli/message.h"
 #include "cli/table.h"
 #include "cli/text.h"
 
@@ -47,8 +48,8 @@ Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, 
       next_tick_(started_ + plan.interval) {}
 
 void Watching::say_what() const {
-  fmt::print(stderr, "{} of {}, via connector; Ctrl-C ends with a summary\n",
-             events_words(plan_.options.events), plan_.selection.whose());
+  message("{} of {}, via {}; Ctrl-C ends with a summary\n", events_words(plan_.options.events),
+          plan_.selection.whose(), listener_.stats().via == KNELL_VIA_BPF ? "bpf" : "connector");
 }
 
 bool Watching::ended() const {
@@ -153,9 +154,7 @@ Outcome<Watching::Go> Watching::finish() {
 void Watching::finish_hook() {
   if (hook_ == nullptr) return;
   const int signals = signals_so_far();
-  const size_t forgotten = signals == 0 ? 0 : hook_->forget_waiting();
-  if (forgotten != 0)
-    fmt::print(stderr, "knell: --exec: {} events were not handed over any more\n", forgotten);
+  size_t forgotten = signals == 0 ? 0 : hook_->forget_waiting();
   while (hook_->busy() && signals == signals_so_far()) {
     hook_->proceed();
     if (!hook_->busy()) break;
@@ -163,6 +162,10 @@ void Watching::finish_hook() {
     ::poll(&fd, 1, -1);
     signals_.clear();
   }
+  forgotten += hook_->forget_waiting();
+  if (forgotten != 0)
+    message("knell: --exec: {} event{} not handed over any more\n", forgotten,
+            forgotten == 1 ? " was" : "s were");
 }
 
 void Watching::say_summary() const {
@@ -173,10 +176,11 @@ void Watching::say_summary() const {
     line += fmt::format("; the connector was deaf and mended {}",
                         healed == 1 ? "once" : fmt::format("{} times", healed));
   if (hook_ != nullptr) line += "; " + hook_->summary();
-  fmt::print(stderr, "{}\n", line);
+  message("{}\n", line);
 }
 
 Outcome<int> Watching::run() {
+  if (plan_.duration) Signals::end_after(*plan_.duration);
   if (!plan_.json) say_what();
   if (plan_.show) view_->begin(out_.buffer());
   KNELL_ASSIGN(Go go, write());

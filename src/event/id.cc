@@ -10,6 +10,8 @@ IdText id_text(const knell_id& id) {
   IdText text;
   text.size = 0;
   if (id.kind != KNELL_ID_START && id.kind != KNELL_ID_STAMP) return text;
+  // The boot id could not be read: without it a process of another boot would get the same name.
+  if (id.boot == 0) return text;
   char* p = text.data;
   char* const end = text.data + sizeof text.data;
   constexpr char kHex[] = "0123456789abcdef";

@@ -16,7 +16,7 @@ struct IdText {
 };
 
 // `boot-pid-start`, or `boot-pid-x<stamp>` where the start could not be known; empty for
-// KNELL_ID_NONE.
+// KNELL_ID_NONE, and where the boot id is not known (0).
 IdText id_text(const knell_id& id);
 
 }  // namespace knell::event

@@ -13,6 +13,11 @@ TEST(Id, Text) {
   EXPECT_EQ(id_text({0xdeadbeef, 42, 7, KNELL_ID_NONE}).view(), "");
 }
 
+TEST(Id, NoneWithoutTheBootId) {
+  EXPECT_EQ(id_text({0, 42, 123456, KNELL_ID_START}).view(), "");
+  EXPECT_EQ(id_text({0, 42, 7, KNELL_ID_STAMP}).view(), "");
+}
+
 TEST(Id, TheLongestFits) {
   const IdText text = id_text({UINT32_MAX, INT32_MIN, UINT64_MAX, KNELL_ID_STAMP});
   EXPECT_EQ(text.view(), "ffffffff--2147483648-x18446744073709551615");

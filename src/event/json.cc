@@ -336,13 +336,7 @@ void write_lost(Writer& w, const knell_event& e) {
   w.key("until"), write_time(w, e.lost_until_time_ns);
 }
 
-}  // namespace
-
-void append_json(std::string& out, const knell_event& event) {
-  thread_local rapidjson::StringBuffer buffer(nullptr, 4096);
-  thread_local Writer w(buffer);
-  buffer.Clear();
-  w.Reset(buffer);
+[[gnu::noinline]] void write_event(Writer& w, const knell_event& event) {
   w.StartObject();
   write_stamp(w, event);
   if (event.type == KNELL_EVENT_LOST) {
@@ -354,6 +348,24 @@ void append_json(std::string& out, const knell_event& event) {
     w.key("via"), w.plain_or_null(via_name(event.via));
   }
   w.EndObject();
+}
+
+}  // namespace
+
+void append_json(std::string& out, const knell_event& event) {
+  // By pointer from here on: each mention of a thread_local is a call in a shared library. The
+  // compiler must not see where the pointer comes from, or it puts the calls in again.
+  struct Room {
+    rapidjson::StringBuffer buffer{nullptr, 4096};
+    Writer writer{buffer};
+  };
+  thread_local Room room;
+  rapidjson::StringBuffer& buffer = room.buffer;
+  buffer.Clear();
+  Writer* writer = &room.writer;
+  asm("" : "+r"(writer));
+  writer->Reset(buffer);
+  write_event(*writer, event);
   out.append(buffer.GetString(), buffer.GetSize());
   if (buffer.GetSize() > kKeepBytes) {
     buffer.Clear();

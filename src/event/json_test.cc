@@ -123,6 +123,12 @@ TEST(Json, UnknownIsNull) {
             R"({"type":"exec",)" + kBareFront + R"("recovered":false,"via":"connector"})");
 }
 
+TEST(Json, IdsAreNullWithoutTheBootId) {
+  knell_event event = full(KNELL_EVENT_EXEC);
+  event.id.boot = event.parent_id.boot = 0;
+  EXPECT_NE(json(event).find(R"("id":null,"parent_id":null,"pid":7889)"), std::string::npos);
+}
+
 TEST(Json, ExitWithEverything) {
   knell_event event = full(KNELL_EVENT_EXIT);
   event.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER;

@@ -236,6 +236,9 @@ Needs Predicates::needs() const {
   for (const int64_t root : roots_.excluded) {
     if (!contains(roots_.wanted, root)) needs.roots.push_back(static_cast<int32_t>(root));
   }
+  needs.only_under = !roots_.wanted.empty();
+  if (uids_.excluded.empty())
+    for (const int64_t uid : uids_.wanted) needs.uids.push_back(static_cast<uint32_t>(uid));
   return needs;
 }
 

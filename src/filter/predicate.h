@@ -55,6 +55,8 @@ struct Needs {
   uint32_t possible = KNELL_EVENT_ALL;      // a mask: nothing outside it can ever pass. Never 0
   std::vector<int32_t> pids;                // wanted by `pid`; empty: any
   std::vector<int32_t> roots;               // named by `under`, wanted or excluded
+  bool only_under = false;                  // only what is under one of the roots can pass
+  std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
 };
 
 inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned

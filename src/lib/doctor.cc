@@ -3,8 +3,11 @@
 
 // knell_doctor(): what works on this machine for this user, and what would mend the rest.
 // Everything is found out by trying it; no version is compared.
+#include <fcntl.h>
 #include <knell/knell.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,8 +16,11 @@
 #include "base/clock.h"
 #include "base/pidfd.h"
 #include "base/privilege.h"
+#include "base/unique_fd.h"
 #include "event/mask.h"
+#include "lib/errno_guard.h"
 #include "lib/explain.h"
+#include "source/bpf/diagnosis.h"
 #include "source/connector/diagnosis.h"
 #include "watch/cgroup.h"
 #include "watch/proc_reader.h"
@@ -27,6 +33,29 @@ constexpr uint64_t kAmpleRoom =
 
 bool has_capability(int capability) {
   return ((effective_capabilities().value_or(0) >> capability) & 1) != 0;
+}
+
+// Whether so few descriptors are left that what fails fails for that. Two at a time is what the
+// look at the pidfds takes, and one into a folder of /proc.
+bool descriptors_ran_out() {
+  const auto open_one = [] { return UniqueFd(::open("/", O_PATH | O_CLOEXEC)); };
+  const UniqueFd first = open_one();
+  const UniqueFd second = first ? open_one() : UniqueFd();
+  return !second && (errno == EMFILE || errno == ENFILE);
+}
+
+bool is_proc(const char* path) {
+  struct statfs system{};
+  return ::statfs(path, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
+}
+
+// With hidepid=1 the folder of another user's process is there and cannot be read; with more it is
+// not there. Process 1 lives in every /proc.
+bool hides_others() {
+  const UniqueFd fd(::open("/proc/1/stat", O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno == EACCES || errno == EPERM || errno == ENOENT;
+  char byte = 0;
+  return ::read(fd.get(), &byte, 1) < 0 && (errno == EACCES || errno == EPERM);
 }
 
 class Examination {
@@ -45,8 +74,9 @@ class Examination {
                               : "classic BPF filter (this kernel has none of its own); all types, "
                                 "every user's processes");
     tell(KNELL_FINDING_OK, "types",
-         "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
-             " from the connector, the only source of them in this build");
+         bpf_ ? "fork,exec,exit,comm from bpf, the rest from the connector"
+              : "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
+                    " from the connector");
   }
 
   void buffer() {
@@ -61,7 +91,9 @@ class Examination {
 
   void pidfd() {
     const PidfdFeatures features = pidfd_features();
-    pidfds_ = features.open;
+    const bool starved = !features.exit_info && descriptors_ran_out();
+    pidfds_ = features.open && !starved;
+    if (starved) return starved_of_descriptors("pidfd");
     if (!features.open)
       return tell(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
     if (features.exit_info)
@@ -74,18 +106,20 @@ class Examination {
   }
 
   void bpf() {
-    const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-    const bool may =
-        has_capability(CAP_SYS_ADMIN) || (has_capability(CAP_BPF) && has_capability(CAP_PERFMON));
-    std::string text = "not in this build; this kernel ";
-    text += btf ? "has BTF" : "has no BTF";
-    text += may ? ", and this user may load programs" : ", and this user may not load programs";
-    tell(KNELL_FINDING_NO, "bpf", text, "");
+    const source::BpfDiagnosis found = source::diagnose_bpf();
+    bpf_ = found.works;
+    if (!found.works) return tell(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
+    tell(KNELL_FINDING_OK, "bpf",
+         "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
+    if (!found.log.empty()) tell(KNELL_FINDING_NOTE, "bpf-log", found.log);
   }
 
   void details() {
     const auto proc = watch::ProcReader::open();
+    if (descriptors_ran_out()) return starved_of_descriptors("details");
     if (!proc) return tell(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
+    if (!is_proc("/proc"))
+      return tell(KNELL_FINDING_WARN, "details", "/proc is not a proc file system", "mount /proc");
     tell(KNELL_FINDING_OK, "details",
          "full details read forks and execs too, about " +
              std::to_string(cost_of_an_exec_us(*proc)) +
@@ -93,13 +127,13 @@ class Examination {
     if (!has_capability(CAP_SYS_PTRACE))
       tell(KNELL_FINDING_WARN, "privilege", "exe and cwd of other users' processes stay unknown",
            "CAP_SYS_PTRACE, or run it as root");
-    if (!proc->folder(1))
+    if (hides_others())
       tell(KNELL_FINDING_WARN, "hidepid",
            "/proc hides other users' processes: their details stay unknown",
            "run it as root, or in the group of /proc's gid= option");
   }
 
-  bool works() const { return found_.acked || pidfds_; }
+  bool works() const { return bpf_ || found_.acked || pidfds_; }
 
  private:
   void tell(uint32_t level, const char* subject, const std::string& text,
@@ -107,6 +141,11 @@ class Examination {
     if (stopped_) return;
     const knell_finding finding{sizeof(knell_finding), level, subject, text.c_str(), mend.c_str()};
     stopped_ = on_finding_(&finding, context_) != 0;
+  }
+
+  void starved_of_descriptors(const char* subject) {
+    tell(KNELL_FINDING_NO, subject, "not looked at: no descriptors left",
+         "raise the limit of open files (ulimit -n)");
   }
 
   // What reading a program at its exec takes, measured on this very process.
@@ -127,7 +166,7 @@ class Examination {
   int (*on_finding_)(const knell_finding*, void*);
   void* context_;
   bool stopped_ = false;
-  bool pidfds_ = false;
+  bool pidfds_ = false, bpf_ = false;
   source::Diagnosis found_;
 };
 
@@ -135,13 +174,14 @@ class Examination {
 }  // namespace knell::lib
 
 int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (on_finding == nullptr)
     return knell::lib::failed({EINVAL, "on_finding must not be NULL", true});
   knell::lib::Examination examination(on_finding, context);
+  examination.bpf();
   examination.connector();
   examination.buffer();
   examination.pidfd();
-  examination.bpf();
   examination.details();
   if (examination.works()) return 0;
   return knell::lib::failed(

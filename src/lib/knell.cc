@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
 
@@ -41,6 +42,7 @@ int missing(const char* what) {
 using namespace knell::lib;
 
 int knell_open(const knell_options* options, knell_listener** ret_knell) {
+  const ErrnoGuard keep_errno;
   if (ret_knell == nullptr) return missing("ret_knell");
   knell_options defaults = KNELL_OPTIONS_INIT;
   auto listener = knell_listener::create(options == nullptr ? defaults : *options);
@@ -50,32 +52,41 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
 }
 
 int knell_match(knell_listener* k, const char* key, const char* value) {
+  const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
   if (k != nullptr) return outcome(k->match(key, value));
   return outcome(knell::filter::Predicates().add(key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
+  const ErrnoGuard keep_errno;
   return k == nullptr ? missing("the listener") : outcome(k->add(pid, start, cookie));
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {
+  const ErrnoGuard keep_errno;
   return k == nullptr ? missing("the listener") : outcome(k->remove(pid));
 }
 
 int knell_set_events(knell_listener* k, uint32_t mask) {
+  const ErrnoGuard keep_errno;
   return k == nullptr ? missing("the listener") : outcome(k->set_events(mask));
 }
 
-int knell_fd(const knell_listener* k) { return k == nullptr ? missing("the listener") : k->fd(); }
+int knell_fd(const knell_listener* k) {
+  const ErrnoGuard keep_errno;
+  return k == nullptr ? missing("the listener") : k->fd();
+}
 
 ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
+  const ErrnoGuard keep_errno;
   if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
   const auto n = k->read(ret_events, count);
   return n ? static_cast<ssize_t>(*n) : failed(n.error());
 }
 
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
+  const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
   if (ret_stats->size < sizeof(size_t))
     return failed({EINVAL, "knell_stats.size is not set", true});
@@ -83,7 +94,10 @@ int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   return 0;
 }
 
-void knell_close(knell_listener* k) { delete k; }
+void knell_close(knell_listener* k) {
+  const ErrnoGuard keep_errno;
+  delete k;
+}
 
 const char* knell_explain() { return last_error().c_str(); }
 

@@ -20,13 +20,19 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 
 #include "base/pidfd.h"
 #include "base/proc_stat.h"
+#include "base/thread_of.h"
 #include "filter/rule.h"
+#include "source/bpf/bpf.h"
 #include "source/connector/connector.h"
+#include "source/connector/diagnosis.h"
+#include "source/joined.h"
+#include "watch/cgroup_tree.h"
 
 using knell::errno_error;
 using knell::Error;
@@ -52,7 +58,9 @@ constexpr uint64_t kHealthNs =
 constexpr size_t kSweepADrain =
     1;  // beside what births call for: a drain may be for one event only
 constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
-constexpr uint64_t kSoonest = 1;      // a time long past
+constexpr size_t kLeastRing = 4096,
+                 kMostRing = size_t{1} << 30;  // a page; the kernel's limit is 2 GiB
+constexpr uint64_t kSoonest = 1;               // a time long past
 
 uint32_t read_boot() {
   const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -91,6 +99,8 @@ Result<void> check(const knell_options& options) {
     return say(EINVAL, "details is one of KNELL_DETAILS_*");
   if (options.latency_ns < 0 || options.latency_ns > INT64_C(60'000'000'000))
     return say(EINVAL, "the latency budget is between 0 and 60 s");
+  if (options.args_bytes > knell::watch::kArgsBytes)
+    return say(EINVAL, "args_bytes is at most " + std::to_string(knell::watch::kArgsBytes));
   if (options.durable != nullptr)
     return say(ENOTSUP, "durable listeners need the daemon, which this build does not have");
   return {};
@@ -141,6 +151,7 @@ Result<void> knell_listener::open(const knell_options& options) {
   normaliser.details = KNELL_DETAILS_STATUS;  // apply() raises it, and takes the snapshot, now that
                                               // we are subscribed
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
+  normaliser.whole = whole_;
   normaliser.boot = read_boot();
   normaliser.most_watched = most_watched();
   normaliser_.emplace(normaliser, *proc_, clock_, *pulse_, static_cast<Outlet&>(*this), batch_);
@@ -158,9 +169,60 @@ Result<void> knell_listener::open_source(const knell_options& options) {
     source_ = std::move(pidfds);
     return {};
   }
-  if (via != "auto" && via != "connector")
+  if (via == "connector") return open_connector(options);
+  if (via == "bpf") return open_whole(options);
+  if (via != "auto")
     return say(ENOTSUP, "via " + std::string(via) +
-                            " is not in this build; \"connector\" and \"pidfd\" are");
+                            " is not in this build; \"bpf\", \"connector\" and \"pidfd\" are");
+  // The raw level is what the connector sends, bit for bit.
+  const bool raw = level_ == KNELL_LEVEL_RAW;
+  auto first = raw ? open_connector(options) : open_whole(options);
+  if (first) return {};
+  auto second = raw ? open_whole(options) : open_connector(options);
+  // What the connector says helps most people: it needs less.
+  if (second) return {};
+  return raw ? std::move(first) : std::move(second);
+}
+
+Result<void> knell_listener::open_whole(const knell_options& options) {
+  // What its programs see are pids of the first namespace.
+  if (!source::look_around().initial_pid())
+    return say(ENOTSUP,
+               "bpf tells the pids of the initial pid namespace, and this is another: run "
+               "it outside the container");
+  whole_ = true;
+  source::BpfOptions bpf;
+  bpf.wanted = wanted();
+  bpf.hierarchy_id = knell::watch::systemd_hierarchy();
+  if (options.buffer_bytes != 0)
+    bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
+  if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
+  auto whole = source::Bpf::create(bpf);
+  if (!whole) {
+    whole_ = false;
+    return std::unexpected(std::move(whole).error());
+  }
+  const size_t buffer_bytes = options.buffer_bytes;
+  auto joined = source::Joined::create(
+      *std::move(whole),
+      [buffer_bytes](const source::Wanted& rest) -> Result<std::unique_ptr<source::Source>> {
+        source::ConnectorOptions connector;
+        connector.wanted = rest;
+        if (buffer_bytes != 0) connector.buffer_bytes = buffer_bytes;
+        KNELL_ASSIGN(auto opened, source::Connector::create(connector));
+        return std::unique_ptr<source::Source>(std::move(opened));
+      },
+      bpf.wanted);
+  if (!joined) {
+    whole_ = false;
+    return std::unexpected(std::move(joined).error());
+  }
+  source_ = *std::move(joined);
+  kernel_mask_ = bpf.wanted.mask;
+  return {};
+}
+
+Result<void> knell_listener::open_connector(const knell_options& options) {
   source::ConnectorOptions connector;
   connector.wanted = wanted();
   if (options.buffer_bytes != 0) connector.buffer_bytes = options.buffer_bytes;
@@ -169,7 +231,27 @@ Result<void> knell_listener::open_source(const knell_options& options) {
   return {};
 }
 
+// Types, users, processes and subtrees are tested in the kernel; all else above it.
+source::Wanted knell_listener::wanted_of_whole() const {
+  const filter::Needs needs = predicates_.needs();
+  filter::Want want{asked_mask_, level_, details_, needs};
+  source::Wanted wanted;
+  wanted.details = filter::details_needed(want);
+  // Nothing need be remembered, so nothing is heard but what is shown.
+  want.details = want.needs.details = KNELL_DETAILS_STATUS;
+  want.needs.forks = false;
+  wanted.mask = filter::kernel_mask(want);
+  if (only_added_ && (wanted.mask & KNELL_EVENT_NONZERO_EXIT) != 0) wanted.mask |= KNELL_EVENT_EXIT;
+  wanted.level = level_;
+  wanted.any_pid = !only_added_ && needs.pids.empty();
+  wanted.uids = needs.uids;
+  wanted.roots = needs.roots;
+  wanted.only_under = needs.only_under;
+  return wanted;
+}
+
 source::Wanted knell_listener::wanted() const {
+  if (whole_) return wanted_of_whole();
   source::Wanted wanted{kernel_mask()};
   // Which exit is the process's is known only of one whose threads were counted; see
   // watch/deaths.cc.
@@ -197,7 +279,7 @@ uint32_t knell_listener::kernel_mask() const {
 // the arguments of a short-lived process are gone 19 times in 20.
 int64_t knell_listener::budget_ns() const {
   const bool reads_programs = normaliser_->memory().details() == KNELL_DETAILS_FULL;
-  return reads_programs && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0 : latency_ns_;
+  return reads_programs && !whole_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0 : latency_ns_;
 }
 
 Result<void> knell_listener::apply() {
@@ -210,8 +292,18 @@ Result<void> knell_listener::apply() {
     return {};
   }
   const source::Wanted wanted = this->wanted();
+  if (wanted.roots.size() > knell::watch::Lineage::kMostRoots)
+    return say(EINVAL, "--under takes 64 processes at the most");
+  if (whole_ && !only_added_)
+    for (const int32_t pid : needs.pids) KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(source_->want(wanted));
   const uint32_t mask = kernel_mask_ = wanted.mask;
+  if (whole_) {
+    normaliser_->set_roots(wanted.roots);
+    normaliser_->set_details(wanted.details);
+    set_budget();
+    return {};
+  }
   normaliser_->set_heard(mask);
   normaliser_->set_details(
       filter::details_needed(filter::Want{asked_mask_, level_, details_, needs}));
@@ -259,6 +351,9 @@ Result<void> knell_listener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   } else {
     // A zombie's EXIT may have come and gone before now, so its pidfd tells it.
     auto pidfd = knell::try_pidfd_open(pid);
+    if (const auto process = !pidfd ? knell::process_of_thread(pid) : std::nullopt)
+      return say(ESRCH, std::to_string(pid) + " is a thread of process " +
+                            std::to_string(*process) + ", and no process itself");
     if (!pidfd && pidfd.error() == ESRCH)
       return say(ESRCH, "there is no process " + std::to_string(pid));
     const auto stat = start != 0 ? knell::read_proc_stat(pid) : std::nullopt;
@@ -267,6 +362,7 @@ Result<void> knell_listener::add(pid_t pid, uint64_t start, uint64_t cookie) {
     const bool dead = pidfd && knell::is_dead(pidfd->get());
     *added_.emplace(pid).first = Added{start, cookie};
     only_added_ = true;
+    KNELL_TRY(source_->add_pid(pid));
     KNELL_TRY(apply());
     // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
     // after is heard of.
@@ -287,6 +383,7 @@ Result<void> knell_listener::remove(pid_t pid) {
   if (pidfds_ != nullptr) {
     return pidfds_->remove(pid);
   }
+  source_->remove_pid(pid);
   return apply();
 }
 
@@ -294,7 +391,7 @@ bool knell_listener::wants(knell_event& event, const filter::Ancestry& ancestry)
   if (event.type == KNELL_EVENT_LOST) {
     // The kernel's number counts all that the socket was sent: exact only for somebody who is shown
     // all that.
-    const bool all = level_ == KNELL_LEVEL_RAW && predicates_.empty() && !only_added_ &&
+    const bool all = (whole_ || level_ == KNELL_LEVEL_RAW) && predicates_.empty() && !only_added_ &&
                      kernel_mask_ == asked_mask_;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
     event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
@@ -312,7 +409,7 @@ bool knell_listener::wants(knell_event& event, const filter::Ancestry& ancestry)
 }
 
 void knell_listener::over(int32_t pid) {
-  if (!added_.empty()) added_.erase(pid);
+  if (!added_.empty() && added_.erase(pid)) source_->remove_pid(pid);
 }
 
 Result<size_t> knell_listener::read(const knell_event** ret_events, size_t count) {
@@ -451,6 +548,7 @@ void knell_listener::stats(knell_stats& stats) const {
   all.forgotten = normaliser_->memory().table().forgotten();
   all.kernel_mask = kernel_mask_;
   all.kernel_filter = capabilities.kernel_filter ? 1 : 0;
+  all.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : whole_ ? KNELL_VIA_BPF : KNELL_VIA_CONNECTOR;
   const size_t room = stats.size;
   std::memcpy(&stats, &all, std::min(room, sizeof all));
   stats.size = room;

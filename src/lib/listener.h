@@ -53,6 +53,9 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   knell::Result<void> apply();
   uint32_t kernel_mask() const;
   knell::source::Wanted wanted() const;
+  knell::source::Wanted wanted_of_whole() const;
+  knell::Result<void> open_whole(const knell_options& options);
+  knell::Result<void> open_connector(const knell_options& options);
   int64_t budget_ns() const;
 
   Due wait_for_nothing();
@@ -69,8 +72,13 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   uint32_t mask() const override { return shown_; }
   bool wants(knell_event& event, const knell::filter::Ancestry& ancestry) override;
   void over(int32_t pid) override;
+  uint64_t roots_of(int32_t pid) override { return source_->roots_of(pid); }
   // Sink
   void on_raw(const knell::event::Raw& raw) override { normaliser_->on_raw(raw); }
+  void on_full(const knell::event::Full& full) override { normaliser_->on_full(full); }
+  void on_cgroup(uint64_t inode, std::string_view path) override {
+    normaliser_->on_cgroup(inode, path);
+  }
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) override {
     normaliser_->on_over(pid, stamp_ns, status_known, wait_status);
   }
@@ -92,6 +100,7 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
   knell::source::Pacer pacer_{0};
   int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
   uint32_t kernel_mask_ = 0;
+  bool whole_ = false;  // the source sends whole processes
   bool source_watched_ = false;
   bool more_ = false;       // the source was not read empty
   uint64_t armed_ns_ = 0;   // what the timer is set to; 0: off

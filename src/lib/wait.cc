@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "source/pidfd/pidfd.h"
 
@@ -67,6 +68,7 @@ Result<OneDeath> wait_for(pid_t pid, const timespec* timeout) {
 }  // namespace knell::lib
 
 int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (ret_event == nullptr) return knell::lib::failed({EINVAL, "ret_event must not be NULL", true});
   const auto death = knell::lib::wait_for(pid, timeout);
   if (!death) return knell::lib::failed(death.error());

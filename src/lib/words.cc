@@ -13,6 +13,7 @@
 #include "event/json.h"
 #include "event/mask.h"
 #include "event/printable.h"
+#include "lib/errno_guard.h"
 #include "lib/explain.h"
 
 namespace {
@@ -37,6 +38,7 @@ std::string& scratch() {
 }  // namespace
 
 int knell_events_parse(const char* text, uint32_t* ret_mask) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (text == nullptr || ret_mask == nullptr)
     return knell::lib::failed({EINVAL, "text and ret_mask must not be NULL", true});
   const auto mask = knell::event::parse_mask(text);
@@ -46,12 +48,14 @@ int knell_events_parse(const char* text, uint32_t* ret_mask) {
 }
 
 ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
   return give(knell::event::mask_text(mask), buffer, size);
 }
 
 const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
 
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (event == nullptr) return -EINVAL;
   std::string& text = scratch();
   knell::event::append_json(text, *event);
@@ -59,6 +63,7 @@ ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
 }
 
 ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (event == nullptr) return -EINVAL;
   std::string& text = scratch();
   knell::event::append_ended(text, *event);
@@ -66,11 +71,13 @@ ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
 }
 
 ssize_t knell_id_text(const knell_id* id, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (id == nullptr) return -EINVAL;
   return give(knell::event::id_text(*id).view(), buffer, size);
 }
 
 ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
   if (bytes == nullptr) return count == 0 ? give({}, buffer, size) : -EINVAL;
   std::string& text = scratch();
   knell::event::append_printable(text, {bytes, count});

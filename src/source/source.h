@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "event/full.h"
 #include "event/raw.h"
 
 namespace knell::source {
@@ -17,6 +20,11 @@ class Sink {
   // An event at thread level, or a hole (what == KNELL_EVENT_LOST) in the place in the stream where
   // it is.
   virtual void on_raw(const event::Raw& raw) = 0;
+  // An event of a whole process: sources with Capabilities::whole only, which send nothing else but
+  // holes.
+  virtual void on_full(const event::Full&) {}
+  // A cgroup was made: its directory's inode, and its path from the root of its hierarchy.
+  virtual void on_cgroup(uint64_t, std::string_view) {}
   // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
   virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
 };
@@ -26,12 +34,20 @@ struct Wanted {
   uint32_t mask =
       0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, never less
   bool forks_of_threads_only = false;  // of FORK, births of processes are not wanted
+  // What follows is for sources with Capabilities::whole; the others send everything all the same.
+  uint32_t level = 0;            // enum knell_level
+  uint32_t details = 0;          // enum knell_details
+  bool any_pid = true;           // false: only of processes given to Source::add_pid()
+  std::vector<uint32_t> uids{};  // real uids; empty: of every user
+  std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
+  bool only_under = false;       // only of processes under one of the roots
   bool operator==(const Wanted&) const = default;
 };
 
 // What a source can do here, for the plan and for people.
 struct Capabilities {
   uint32_t types = 0;  // the event types it can give
+  bool whole = false;  // sends event::Full instead of thread-level events
   bool kernel_filter =
       false;  // an event nobody asked for is dropped before it is queued by the kernel's own filter
   uint64_t buffer_bytes = 0;  // room the kernel gave, as it counts
@@ -56,6 +72,11 @@ class Source {
   virtual ~Source() = default;
   // Changes what comes, live. Nothing wanted before and after is lost by it.
   [[nodiscard]] virtual Result<void> want(const Wanted& wanted) = 0;
+  // Whose events are wanted, beside what Wanted says; see Wanted::any_pid.
+  [[nodiscard]] virtual Result<void> add_pid(int32_t) { return {}; }
+  virtual void remove_pid(int32_t) {}
+  // Under which of Wanted::roots a living process is, a bit each.
+  virtual uint64_t roots_of(int32_t) const { return 0; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.

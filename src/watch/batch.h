@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "watch/process_table.h"
@@ -18,7 +19,7 @@ namespace knell::watch {
 // process's table entry.
 struct Slot {
   knell_event event{};
-  Comm comm{}, parent_comm{}, new_comm{};
+  Comm comm{}, parent_comm{}, new_comm{}, killer_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
   std::shared_ptr<const std::string> user;
@@ -46,13 +47,23 @@ class Batch {
   }
   void clear() {
     while (used_ > 0) slots_[--used_] = Slot();
+    if (chunks_.size() > 1) chunks_.resize(1);
+    text_used_ = 0;
   }
+  // A copy of text for an event of this batch; `ended`: with a NUL behind it if there is none yet.
+  enum class Ended { kNo, kYes };
+  knell_string keep(std::string_view text, Ended ended = Ended::kNo);
   size_t size() const { return used_; }
   Slot& operator[](size_t i) { return slots_[i]; }
 
  private:
+  // One is enough but for batches of long arguments; more are given back by clear().
+  static constexpr size_t kChunkBytes = 512 * 1024;
+
   std::vector<Slot> slots_;
   size_t used_ = 0;
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  size_t text_used_ = 0;  // of the last chunk
 };
 
 }  // namespace knell::watch

@@ -221,14 +221,16 @@ std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
 
 void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
   if (dying.first_ns != 0) {
-    const uint64_t until = dying.last_ns + kLateNs;
+    // Found dead by its pidfd: its own EXIT is still to come, and an EXIT of the leader that it
+    // outlived was not that, but the false death at a worker's exec, or the leader's alone.
+    const uint64_t until = (dying.ended_now ? dying.dead_ns : dying.last_ns) + kLateNs;
     while (!late_order_.empty() && late_order_.front().second < dying.last_ns) {
       const auto [old, old_until] = late_order_.front();
       late_order_.pop_front();
       if (const Late* late = late_.find(old); late != nullptr && late->until_ns == old_until)
         late_.erase(old);
     }
-    *late_.emplace(pid).first = Late{until, dying.leader};
+    *late_.emplace(pid).first = Late{until, dying.leader && !dying.ended_now};
     late_order_.emplace_back(pid, until);
   }
   crashing_.erase(pid);
@@ -245,8 +247,9 @@ void Deaths::woken(int32_t pid) {
   if (Dying* dying = dying_.find(pid)) note_again(pid, *dying);
 }
 
-void Deaths::follow(int32_t pid, UniqueFd pidfd) {
+void Deaths::follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns) {
   const auto [dying, made] = dying_.emplace(pid);
+  dying->followed_ns = now_ns;
   if (!made) return;
   dying->pidfd = std::move(pidfd);
   note_again(pid, *dying);

@@ -39,6 +39,7 @@ class Pulse {
 // One process of which some thread has exited.
 struct Dying {
   uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
+  uint64_t followed_ns = 0;            // when somebody asked for it by its pid
   uint32_t code = 0;                   // of its last EXIT
   uint32_t signal = 0;
   uint32_t unheard = 0;    // how many EXITs of its threads are still to come; or Threads::k*
@@ -129,7 +130,7 @@ class Deaths {
   // A watched process died.
   void woken(int32_t pid);
   // Takes care of a process that somebody asked for although it may be dead already.
-  void follow(int32_t pid, UniqueFd pidfd);
+  void follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns);
   // Looks again at up to `count` of those that could not be told or watched.
   void sweep(size_t count);
   size_t size() const { return dying_.size(); }

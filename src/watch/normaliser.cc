@@ -12,6 +12,20 @@ namespace {
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
 
+// Who is under whom, as the source said with the event.
+class ByBits : public filter::Ancestry {
+ public:
+  ByBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
+  bool inside(int32_t root, const knell_event&) const override {
+    const auto at = std::ranges::find(roots_, root);
+    return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
+  }
+
+ private:
+  const std::vector<int32_t>& roots_;
+  uint64_t bits_;
+};
+
 }  // namespace
 
 Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
@@ -23,12 +37,14 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
       outlet_(outlet),
       batch_(batch),
       memory_(options.details, options.boot, proc, time_, options.limits),
+      teller_(options.boot, time_),
       deaths_(pulse, options.most_watched) {
   time_.take(clock_);
 }
 
 void Normaliser::snapshot() {
   time_.take(clock_);
+  if (options_.whole) return;
   memory_.read_all(clock_.monotonic_ns());
   lineage_.scan(proc_);
   count_threads();
@@ -51,6 +67,7 @@ void Normaliser::set_details(uint32_t details) {
   if (details == memory_.details()) return;
   const bool more = details < memory_.details();  // enum knell_details counts down to more
   memory_.set_details(details);
+  if (more && options_.whole) teller_.cgroups().scan();
   if (more) snapshot();
 }
 
@@ -100,8 +117,26 @@ void Normaliser::fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint6
 }
 
 void Normaliser::commit(Slot* slot) {
-  slot->ready = outlet_.wants(slot->event, lineage_);
+  if (options_.whole)
+    commit(slot, outlet_.roots_of(slot->event.pid));
+  else if (slot->ready = outlet_.wants(slot->event, lineage_); !slot->ready)
+    batch_.give_back(slot);
+}
+
+void Normaliser::commit(Slot* slot, uint64_t roots) {
+  slot->ready = outlet_.wants(slot->event, ByBits(roots_, roots));
   if (!slot->ready) batch_.give_back(slot);
+}
+
+// Nothing is left to find out: the source waited until the process was over.
+void Normaliser::on_full(const event::Full& full) {
+  if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
+    // Of one that was asked for while it was dying: what is left of it in /proc still tells more.
+    if (!full.has_details) memory_.describe(*slot, full.pid, Memory::Look::kYes);
+    teller_.tell(batch_, *slot, full);
+    commit(slot, full.roots);
+  }
+  if (full.what == KNELL_EVENT_EXIT && process_level()) outlet_.over(full.pid);
 }
 
 void Normaliser::on_fork(const event::Raw& raw) {
@@ -112,10 +147,13 @@ void Normaliser::on_fork(const event::Raw& raw) {
   } else {
     threads_.alone(raw.pid);
     ++born_;
-    // Whoever had this pid is over for certain, whatever it was last seen doing.
-    if (const Dying* dying = deaths_.find(raw.pid))
-      end_of_one(raw.pid, *dying, Deaths::told_status(*dying));
-    deaths_.forget(raw.pid);
+    // Whoever had this pid is over for certain, whatever it was last seen doing; but for one that
+    // somebody asked for while its own birth was still queued.
+    const Dying* dying = deaths_.find(raw.pid);
+    if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
+      if (dying != nullptr) end_of_one(raw.pid, *dying, Deaths::told_status(*dying));
+      deaths_.forget(raw.pid);
+    }
     memory_.born(raw);
     lineage_.born(raw.pid, parent, raw.stamp_ns);
   }
@@ -133,7 +171,7 @@ void Normaliser::on_fork(const event::Raw& raw) {
 void Normaliser::on_exec(const event::Raw& raw) {
   // A worker's exec kills the leader and takes its place: what looked like a death was none.
   if (const Dying* dying = deaths_.find(raw.pid);
-      dying != nullptr && dying->last_ns <= raw.stamp_ns)
+      dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     deaths_.forget(raw.pid);
   threads_.alone(raw.pid);
   memory_.execed(raw);
@@ -169,7 +207,7 @@ void Normaliser::on_change(const event::Raw& raw) {
     commit(slot);
   }
   // After the event, which tells the name and ids it had.
-  if (raw.what == KNELL_EVENT_COREDUMP) deaths_.crashed(raw.pid, raw.tid);
+  if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) deaths_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
@@ -227,6 +265,8 @@ void Normaliser::end_of_one(int32_t pid, const Dying& dying, std::optional<int32
 void Normaliser::end(const End& end, Slot* slot) {
   if (slot != nullptr) {
     fill_exit(*slot, end);
+    // A source of whole processes tells their exits itself; this one was found out by its pidfd.
+    if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
     slot->ready = outlet_.wants(slot->event, lineage_);
   }
   outlet_.over(end.pid);
@@ -248,11 +288,14 @@ void Normaliser::fill_exit(Slot& slot, const End& end) {
 }
 
 void Normaliser::on_lost(const event::Raw& raw) {
-  hole_ = true;
+  hole_ = !options_.whole;
   threads_.end();
   Slot* slot = batch_.reserve();
   fill(*slot, KNELL_EVENT_LOST, 0, 0, raw.stamp_ns);
   knell_event& event = slot->event;
+  constexpr uint32_t kOfWhole =
+      KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  if (options_.whole && (raw.u.lost.types & kOfWhole) != 0) event.via = KNELL_VIA_BPF;
   if (raw.u.lost.counted) {
     event.has |= KNELL_HAS_COUNT;
     event.lost_count = raw.u.lost.count;

@@ -11,6 +11,7 @@
 #include "event/raw.h"
 #include "watch/batch.h"
 #include "watch/deaths.h"
+#include "watch/full_teller.h"
 #include "watch/lineage.h"
 #include "watch/memory.h"
 #include "watch/threads.h"
@@ -24,6 +25,8 @@ class Outlet {
   // A quick answer before an event is made: could one of this type be wanted?
   virtual uint32_t mask() const = 0;
   virtual bool wants(knell_event& event, const filter::Ancestry& ancestry) = 0;
+  // With a source of whole processes, which follows the roots by itself: the bits of a living one.
+  virtual uint64_t roots_of(int32_t) { return 0; }
   // A process is over, whether or not its exit was wanted.
   virtual void over(int32_t pid) = 0;
 };
@@ -32,7 +35,10 @@ struct NormaliserOptions {
   uint32_t level = KNELL_LEVEL_PROCESS;
   uint32_t details =
       KNELL_DETAILS_FULL;  // what to remember; raised already where a predicate needs more
-  uint32_t via = KNELL_VIA_CONNECTOR;
+  uint32_t via = KNELL_VIA_CONNECTOR;  // of the events that come to on_raw() and on_over()
+  // The source sends whole processes: nothing need be remembered of them. What comes to on_raw()
+  // all the same is of living processes, and they are looked at in /proc.
+  bool whole = false;
   uint32_t boot = 0;  // the first 8 hex digits of the boot id
   size_t most_watched =
       1024;  // descriptors that may be held of processes with one foot in the grave
@@ -60,11 +66,18 @@ class Normaliser {
   void set_heard(uint32_t mask);
   // From now on knows who is under `root`; false: too many roots.
   bool follow(int32_t root);
+  // The roots that the bits of event::Full::roots stand for.
+  void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
+  CgroupTree& cgroups() { return teller_.cgroups(); }
   // Has the exit of this process told although it may be dead already.
-  void follow_death(int32_t pid, UniqueFd pidfd) { deaths_.follow(pid, std::move(pidfd)); }
+  void follow_death(int32_t pid, UniqueFd pidfd) {
+    deaths_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
+  }
 
   void begin_drain();
   void on_raw(const event::Raw& raw);
+  void on_full(const event::Full& full);
+  void on_cgroup(uint64_t inode, std::string_view path) { teller_.cgroups().learn(inode, path); }
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge() { return deaths_.judge(batch_.room(), clock_.monotonic_ns()); }
@@ -105,6 +118,7 @@ class Normaliser {
   void fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns);
   void fill_exit(Slot& slot, const End& end);
   void commit(Slot* slot);
+  void commit(Slot* slot, uint64_t roots);
 
   NormaliserOptions options_;
   const ProcReader& proc_;
@@ -116,6 +130,8 @@ class Normaliser {
   Memory memory_;
   Lineage lineage_;
   Threads threads_;
+  FullTeller teller_;
+  std::vector<int32_t> roots_;
   Deaths deaths_;
   size_t born_ = 0;  // since the last sweep
   uint32_t heard_ = 0;

@@ -187,6 +187,18 @@ TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
   EXPECT_EQ(pulse.felt[60], 0);
 }
 
+TEST_F(NormaliserTest, FoundDeadBeforeItsExitIsHeardOfIsToldOnce) {
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  drain({fork_of(50, 1, 5), fork_of(50, 1, 6, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec, which nobody hears of";
+  clock.now_ns += 2'000'000'000;
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x500;
+  normaliser().woken(50);
+  EXPECT_EQ(drain({}), (Seen{"50:1280"}));
+  EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
+}
+
 TEST_F(NormaliserTest, LeaderLeavesFirstUnheardOfThenAWorkerFails) {
   only_nonzero();
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
@@ -280,6 +292,20 @@ TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
   outlet.shown = KNELL_EVENT_EXIT;
   EXPECT_EQ(drain({crash, exit_of(50, 0x0b, 10)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
+}
+
+TEST_F(NormaliserTest, AskedForWhileItsBirthIsStillQueued) {
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x500;
+  clock.now_ns = 1000;
+  normaliser().follow_death(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
+            (Seen{"fork:50", "exec:50", "50:1280"}));
+  normaliser().follow_death(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  pulse.statuses[60] = 0x300;
+  pulse.signs[60] = Pulse::Sign::kDead;
+  EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
+      << "its EXIT was before anybody listened";
 }
 
 TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {

@@ -32,10 +32,11 @@ bool status_number(std::string_view text, std::string_view name, uint32_t& value
 
 }  // namespace
 
-void trim_title_padding(std::string& args) {
+std::string_view without_title_padding(std::string_view args) {
   const size_t last = args.find_last_not_of('\0');
   const size_t run = args.size() - (last == std::string::npos ? 0 : last + 1);
-  if (run >= 3) args.resize(args.size() - run + 1);
+  const bool title = args.find('\0') == args.size() - run;  // one word
+  return run >= 3 && title ? args.substr(0, args.size() - run + 1) : args;
 }
 
 std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t most) const {
@@ -80,7 +81,7 @@ Image ProcFolder::image() const {
   if (image.args_truncated) image.args.resize(kArgsBytes);
   // A zombie and a kernel thread have none: that is "not known", never "none".
   image.has_args = size > 0;
-  trim_title_padding(image.args);
+  image.args.resize(without_title_padding(image.args).size());
   if (image.has_args && image.args.back() != '\0') image.args.push_back('\0');
   image.args.shrink_to_fit();
   image.exe = link("exe");

@@ -67,8 +67,8 @@ class ProcReader {
   UniqueFd root_;
 };
 
-// Drops the padding that programs leave which rewrite their title: a run of three and more NUL
-// bytes at the end. One or two are kept: they are empty arguments.
-void trim_title_padding(std::string& args);
+// Drops the padding that programs leave which rewrite their title, all of it in the first word: a
+// run of three and more NUL bytes at the end. Else they are empty arguments.
+std::string_view without_title_padding(std::string_view args);
 
 }  // namespace knell::watch

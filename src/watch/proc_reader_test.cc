@@ -67,16 +67,15 @@ TEST(ProcReader, ReadsItself) {
   EXPECT_TRUE(proc->folder(::getpid()).image().has_args);
 }
 
-TEST(TrimTitlePadding, KeepsEmptyArgumentsDropsPadding) {
+TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {
   std::string padded("postgres: app\0\0\0\0\0", 18);
-  trim_title_padding(padded);
-  EXPECT_EQ(padded, std::string("postgres: app\0", 14));
+  EXPECT_EQ(without_title_padding(padded), std::string("postgres: app\0", 14));
   std::string empty_arg("sh\0-c\0\0", 7);
-  trim_title_padding(empty_arg);
-  EXPECT_EQ(empty_arg.size(), 7U);
+  EXPECT_EQ(without_title_padding(empty_arg).size(), 7U);
+  const std::string_view words("sh\0-c\0true\0x\0\0\0", 15);
+  EXPECT_EQ(without_title_padding(words), words);
   std::string nothing;
-  trim_title_padding(nothing);
-  EXPECT_TRUE(nothing.empty());
+  EXPECT_TRUE(without_title_padding(nothing).empty());
 }
 
 }  // namespace

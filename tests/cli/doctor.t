@@ -7,7 +7,7 @@ RUN knell doctor
 EXPECT \Aknell \d+\.\d+\.\d+, Linux \S+ \S+, uid \d+, 
 EXPECT ^ok    connector 
 EXPECT ^(ok|warn|no)  +pidfd 
-EXPECT ^watch will use the connector
+EXPECT ^watch will use (bpf|the connector)
 REFUSE ^note
 
 NAME as JSON, an object a line
@@ -19,7 +19,52 @@ EXPECT ^\['knell', .*'connector'.*, 'watch'\]$
 NAME where the connector is out of reach it says why, and what works still
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n knell doctor
+RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
 EXPECT ^no    connector .*network namespace
 EXPECT ^ok    pidfd
 EXPECT ^watch and run have no source here; wait works$
+
+NAME without the capabilities for bpf it says which, and what watch will do instead
+NEEDS connector
+NEEDS root
+NEEDS tool:setpriv
+RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
+EXPECT ^no    bpf .*CAP_BPF
+EXPECT ^watch will use the connector
+
+NAME without BTF it says so
+NEEDS connector
+NEEDS root
+NEEDS tool:unshare
+RUN unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && knell doctor'
+EXPECT ^no    bpf .*BTF
+EXPECT ^watch will use the connector
+
+NAME a /proc that hides the processes of others is told
+NEEDS root
+NEEDS tool:unshare
+NEEDS tool:setpriv
+RUN for h in 1 2; do unshare -m sh -c "mount -t proc -o hidepid=$h proc /proc; setpriv --reuid 65534 --regid 65534 --clear-groups knell doctor"; done | grep hidepid
+EXPECT \A(warn  hidepid .*\n){2}\Z
+
+NAME a /proc that hides nothing is not told to
+NEEDS root
+NEEDS tool:setpriv
+RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell doctor
+REFUSE hidepid
+
+NAME a /proc that is none
+NEEDS root
+NEEDS tool:unshare
+# The loader finds a library beside the program by /proc.
+RUN export LD_LIBRARY_PATH=$(dirname $(ldd $(command -v knell) | awk '/libknell/ {print $3}')); unshare -m sh -c 'mount -t tmpfs none /proc; knell doctor'
+EXPECT ^warn  details .*not a proc file system +mount /proc$
+REFUSE hidepid
+
+NAME without descriptors it blames no kernel
+RUN ulimit -n 4; knell doctor
+STATUS 3
+EXPECT ^no    pidfd +not looked at: no descriptors left +raise the limit
+EXPECT ^no    details +not looked at: no descriptors left +raise the limit
+EXPECT ^nothing can be observed here$
+REFUSE Linux 6.15 or later|hidepid

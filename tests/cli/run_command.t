@@ -87,7 +87,20 @@ EXPECT_ERR cannot write /dev/full: No space left on device
 NAME where nothing can be observed, nothing is run
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n knell run -- echo ran
+RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell run -- echo ran
 STATUS 125
 REFUSE .
 EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*\n\Z
+
+NAME a full standard error takes the report, not the command's status
+RUN knell run -- sh -c 'exit 5' 2>/dev/full
+STATUS 5
+
+NAME a report that grows past the limit of a file is as a full disk
+RUN (ulimit -f 0; knell run --report report -- sh -c 'exit 4' 2>&1; echo $?) | cat
+EXPECT cannot write report: File too large
+EXPECT ^4$
+
+NAME signals of failing writes are the command's as they were
+RUN knell run -- grep SigIgn /proc/self/status
+EXPECT ^SigIgn:\s0+$

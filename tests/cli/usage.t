@@ -202,12 +202,6 @@ STATUS 3
 EXPECT_ERR \Aknell: [^\n]*reads no recordings[^\n]*\n\Z
 REFUSE .
 
-NAME --via a source of another build
-RUN knell watch --via bpf
-STATUS 3
-EXPECT_ERR \Aknell: [^\n]*no such source[^\n]*\n\Z
-REFUSE .
-
 NAME --via the daemon of another build
 RUN knell watch --via daemon
 STATUS 3
@@ -376,3 +370,12 @@ RUN knell doctor connector
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'connector' is no option[^\n]*\n\Z
 REFUSE .
+
+NAME a full standard error changes no status
+RUN knell bogus 2>/dev/full
+STATUS 2
+
+NAME help that grows past the limit of a file is as a full disk
+RUN (ulimit -f 0; knell --help 2>&1 >out; echo $?) | cat
+EXPECT ^knell: cannot write standard output: File too large$
+EXPECT ^1$

@@ -65,3 +65,18 @@ EXPECT_ERR \Aknell: too many processes for the limit of 12 descriptors \(ulimit 
 NAME a closed pipe does not end the waiting
 RUN sh -c 'sleep 0.2; exit 9' & knell wait $! | true; echo ${PIPESTATUS[0]}
 EXPECT ^9$
+
+NAME a full standard error changes no status
+RUN knell wait 4194304 2>/dev/full
+STATUS 125
+
+NAME a closed standard error changes no status
+RUN sleep 10 & p=$!; (sleep 0.1; knell wait --timeout 100ms $p 2>&1; echo $? >status) | true; until [ -s status ]; do sleep 0.02; done; cat status
+EXPECT ^124$
+
+NAME a thread is told from a process
+NEEDS tool:python3
+SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(15,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
+RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell wait $(cat tid); s=$?; kill $!; exit $s
+STATUS 125
+EXPECT_ERR \Aknell: \d+ is a thread of process \d+, and no process itself\n

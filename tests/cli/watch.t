@@ -19,7 +19,7 @@ EXPECT ^TIME +PID +PARENT +USER +UNIT +AGE +ENDED +COMMAND$
 EXPECT ^\d\d:\d\d:\d\d\.\d{3}  \d+ +bash .* \d+ms +exit 7 +sh -c 'sleep 0\.2; exit 7'$
 REFUSE true
 REFUSE \x1b
-EXPECT_ERR ^non-zero exits of processes with --under \d+, via connector; Ctrl-C ends with a summary$
+EXPECT_ERR ^non-zero exits of processes with --under \d+, via (bpf|connector); Ctrl-C ends with a summary$
 EXPECT_ERR ^ 1 shown, 0 lost; most: exit 7 sh 1$
 
 NAME one failure as JSON, then it ends
@@ -139,7 +139,7 @@ EXPECT_ERR \Aknell: [^\n]*pid namespace[^\n]*\n\Z
 NAME another network namespace is told in words
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n knell watch
+RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch
 STATUS 3
 EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*\n\Z
 
@@ -162,3 +162,94 @@ SETUP cat > inner <<'END'
 RUN script -qec 'bash inner' /dev/null </dev/null
 EXPECT exit 3
 REFUSE \x1b
+
+NAME without the capabilities for bpf it uses the connector
+NEEDS root
+NEEDS tool:setpriv
+RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch -d 10ms --pid 1
+EXPECT_ERR , via connector; Ctrl-C
+
+NAME without the capabilities for bpf it does not insist unless told to
+NEEDS root
+NEEDS tool:setpriv
+RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch --via bpf
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*CAP_BPF[^\n]*\n\Z
+REFUSE .
+
+NAME without BTF it uses the connector
+NEEDS root
+NEEDS tool:unshare
+RUN unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && knell watch -d 10ms --pid 1'
+EXPECT_ERR , via connector; Ctrl-C
+
+NAME a plain user with the two capabilities has bpf
+NEEDS root
+NEEDS tool:setpriv
+NEEDS bpf
+RUN setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon knell watch -d 10ms --pid 1
+EXPECT_ERR , via bpf; Ctrl-C
+
+NAME who killed it is told in the table
+NEEDS bpf
+SETUP cat > script <<'END'
+ knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ sleep 77 & victim=$!
+ until [[ $(tr '\0' ' ' </proc/$victim/cmdline) == 'sleep 77 ' ]]; do sleep 0.01; done
+ kill -9 $victim
+ until [[ $(<out) == *SIGKILL* ]]; do sleep 0.02; done
+ kill -INT $k; wait $k
+ END
+RUN bash script; cat out
+EXPECT SIGKILL +sleep 77  <- kill by \d+ bash \(\w+\)$
+
+NAME the arguments of a shell older than the listener
+NEEDS bpf
+SETUP mkfifo gate
+SETUP printf 'sh -c "read line <gate; exit 7" & echo $! >pid; wait\n' >script
+RUN sh script & until [ -s pid ]; do sleep 0.02; done; sleep 0.2; (sleep 0.5; echo >gate) & knell watch -e nonzero-exit --pid $(cat pid) -o json -n 1
+EXPECT "args":\["sh","-c","read line <gate; exit 7"\]
+EXPECT "via":"bpf"
+
+NAME the id of a thread is no process to watch
+NEEDS tool:python3
+SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(15,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
+RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell watch -d 10ms --pid "!$(cat tid)"; echo $?; knell watch -d 10ms --under 1,$(cat tid); echo $?; kill $!
+EXPECT \A1\n1\n\Z
+EXPECT_ERR ^knell: --pid \d+: \d+ is a thread of process \d+, and no process itself$
+EXPECT_ERR ^knell: --under \d+: \d+ is a thread of process \d+, and no process itself$
+
+NAME a full standard error changes no status
+RUN knell watch --pid 1 -d 100ms 2>/dev/full
+
+NAME the limit of a file is as a full disk
+RUN (while :; do /bin/true; done) & (ulimit -f 0; knell watch -o json 2>&1 >out; echo $?) | cat
+EXPECT ^knell: cannot write standard output: File too large$
+EXPECT ^1$
+
+NAME -d ends it although nobody reads
+SETUP cat > script <<'END'
+ mkfifo pipe; exec 3<>pipe
+ (while :; do /bin/true; done) & storm=$!
+ timeout 8 knell watch -o json -d 1 -e exec,exit >pipe; echo status $?
+ END
+RUN bash script
+EXPECT ^status 1$
+EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
+
+NAME commands that still run are not told as done
+NEEDS tool:pgrep
+SETUP cat > script <<'END'
+ (while :; do sh -c 'exit 3'; sleep 0.05; done) &
+ knell watch -e nonzero-exit --under $! -n 2 --exec sleep 15 & k=$!
+ until [ "$(pgrep -c -P $k)" = 2 ]; do sleep 0.02; done
+ sleep 0.3; kill -INT $k; wait $k
+ END
+RUN bash script
+EXPECT_ERR ; 2 runs of sleep, 0 failed, 2 still running$
+
+NAME --exec leaves the command the signals of failing writes
+RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit -n 1 --exec grep SigIgn /proc/self/status
+# 32 and 33, which posix_spawn() of glibc leaves ignored, are its own.
+EXPECT ^SigIgn:\s[0-9a-f]{8}[08]0000000$

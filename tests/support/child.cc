@@ -16,6 +16,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/proc_stat.h"
 #include "base/result.h"
 
 namespace knell::test {
@@ -126,7 +127,9 @@ bool wait_for_exec(pid_t pid, const std::string& path) {
   std::error_code error;
   const std::string program = std::filesystem::canonical(path, error).string();
   for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
-    if (link_of("/proc/" + std::to_string(pid) + "/exe") == program) return true;
+    // The link changes in the middle of an exec. One that sleeps has come to its own code.
+    if (link_of("/proc/" + std::to_string(pid) + "/exe") != program) continue;
+    if (const auto stat = read_proc_stat(pid); stat && stat->state == 'S') return true;
   }
   return false;
 }

@@ -118,6 +118,15 @@ std::string lacks_kernel_filter() {
   return filters ? std::string() : "this kernel does not filter process events (before 6.6)";
 }
 
+std::string lacks_bpf() {
+  // What it takes, and not whether knell can: a knell that cannot must fail here.
+  if (::geteuid() != 0) return "needs root";
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) return "this kernel has no BTF";
+  if (link_target("/proc/self/ns/pid") != "pid:[4026531836]")
+    return "not in the initial pid namespace";
+  return {};
+}
+
 std::string lacks_root() { return ::geteuid() == 0 ? std::string() : "needs root"; }
 
 std::string lacks_shell() { return lacks_file("/bin/sh"); }

@@ -14,6 +14,7 @@ namespace knell::test {
 std::string
 lacks_connector();  // the process events connector, reachable from these namespaces by this user
 std::string lacks_kernel_filter();  // Linux 6.6: by behaviour, an ack to an eight byte request
+std::string lacks_bpf();            // root, and a kernel with BTF
 std::string lacks_root();
 std::string lacks_shell();                        // /bin/sh
 std::string lacks_file(const std::string& path);  // a program or a file of /proc

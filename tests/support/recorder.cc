@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 namespace knell::test {
 
@@ -57,7 +58,8 @@ Recorder::Recorder(const Wish& wish) {
   options.level = wish.level;
   options.latency_ns = wish.latency_ns;
   options.buffer_bytes = wish.buffer_bytes;
-  options.via = "connector";
+  const char* other = std::getenv("KNELL_TEST_VIA");
+  options.via = !wish.via.empty() ? wish.via.c_str() : other != nullptr ? other : "connector";
   std::error_code error;
   listener_ = Listener::open(options, error);
   EXPECT_FALSE(error) << "knell_open: " << error.message() << ": " << knell_explain();

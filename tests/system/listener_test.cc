@@ -149,6 +149,28 @@ TEST(Listener, AddOfAZombieIsItsExit) {
   EXPECT_EQ(exit.raw.cookie, 5u);
 }
 
+// Born and dead while the listener was open and not read.
+TEST(Listener, AddOfAZombieWhoseBirthIsStillQueued) {
+  KNELL_NEEDS(lacks_connector());
+  for (const uint32_t mask :
+       {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, uint32_t{KNELL_EVENT_ALL}}) {
+    for (const uint32_t details : {KNELL_DETAILS_STATUS, KNELL_DETAILS_NAMES, KNELL_DETAILS_FULL}) {
+      SCOPED_TRACE(events_text(mask) + ", details " + std::to_string(details));
+      Recorder recorder({.events = mask, .details = details});
+      Child child = Child::fork([] { return 5; });
+      const pid_t pid = child.pid();
+      siginfo_t info{};
+      ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+      ASSERT_FALSE(recorder.listener().add(pid));
+      ASSERT_TRUE(recorder.read_until_exit_of(pid));
+      EXPECT_EQ(recorder.of(pid, KNELL_EVENT_EXIT).front().status(), std::optional<int>(0x500));
+      ASSERT_TRUE(child.wait());
+      recorder.drain();
+      EXPECT_EQ(recorder.of(pid, KNELL_EVENT_EXIT).size(), 1u);
+    }
+  }
+}
+
 // ----------------------------------------------------------------------------------------------------------
 // loss
 

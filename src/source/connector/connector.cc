@@ -279,7 +279,7 @@ Result<void> Connector::check_health(Sink& sink) {
 }
 
 Capabilities Connector::capabilities() const {
-  return {KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT, filtering_ == Filtering::kKernel,
+  return {KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT, false, filtering_ == Filtering::kKernel,
           buffer_.bytes};
 }
 

@@ -2,16 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/pidfd/pidfd.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
 #include <string>
+#include <string_view>
 
 #include "base/proc_stat.h"
+#include "base/thread_of.h"
 
 // A process is over when its pidfd becomes readable: all its threads are dead, its memory and
 // descriptors are given back, its parent has been told. Its status comes from the first of these
@@ -53,6 +57,22 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
                          " watched already: raise the limit of open files (ulimit -n)");
 }
 
+// Why there is no pidfd. For a thread that is not its process's first the kernel says EINVAL, and
+// from 6.16 on ENOENT.
+std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
+  const std::string name = std::to_string(pid);
+  if (error == EMFILE) return no_descriptor(pid, watched);
+  if (error == EINVAL || error == ENOENT) {
+    if (const auto process = process_of_thread(pid)) {
+      return say(ESRCH, name + " is a thread of process " + std::to_string(*process) +
+                            ", and no process itself");
+    }
+    return say(ESRCH, "no process " + name);
+  }
+  if (error == ESRCH) return say(ESRCH, "no process " + name);
+  return make_error(error, "watch process " + name);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Clock& clock) {
@@ -71,12 +91,12 @@ Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Clock& clock) {
 }
 
 Result<void> PidfdSource::add(int32_t pid, uint64_t start) {
+  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (processes_.find(pid) != nullptr) {
     return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
   }
   auto pidfd = try_pidfd_open(pid);
-  if (!pidfd && pidfd.error() == EMFILE) return no_descriptor(pid, size());
-  if (!pidfd) return make_error(pidfd.error(), "watch process " + std::to_string(pid));
+  if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
   if (start != 0) {
     // Looked up after the descriptor was opened: who has the pid now is who had it then.
     const auto stat = read_proc_stat(pid);

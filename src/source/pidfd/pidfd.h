@@ -23,7 +23,8 @@ class PidfdSource : public Source {
 
   // From here on the sink hears of the end of `pid`, once, and of a zombie at the next drain.
   // `start` is field 22 of its /proc/PID/stat, against reuse of the pid; 0: whoever it is now.
-  // Errors: ESRCH it is gone (or another process has its pid now); EEXIST; EMFILE, in words.
+  // Errors: ESRCH it is gone (or another process has its pid now), or is a thread and no process;
+  // EINVAL not above 0; EEXIST; EMFILE, in words.
   [[nodiscard]] Result<void> add(int32_t pid, uint64_t start);
   // Errors: ENOENT it was not there. It leaves by itself when its end was told.
   [[nodiscard]] Result<void> remove(int32_t pid);

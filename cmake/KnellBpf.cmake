@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# knell_bpf_skeleton(TARGET NAME SOURCE [DEPENDS files...] [DEFINES names...]): compiles a *.bpf.c, and makes of it the
+# header NAME.skel.h, which holds the object and the functions that load it (bpftool's skeleton),
+# for the sources of TARGET. The object serves every kernel with BTF, whatever it is built on.
+find_program(KNELL_BPF_CLANG NAMES clang clang-14 clang-19 REQUIRED)
+find_program(KNELL_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
+find_path(KNELL_LIBBPF_INCLUDE bpf/libbpf.h REQUIRED)
+
+function(knell_bpf_skeleton target name source)
+  cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "DEPENDS;DEFINES")
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/skeletons)
+  set(object ${folder}/${name}.o)
+  cmake_path(ABSOLUTE_PATH source OUTPUT_VARIABLE from)
+  list(TRANSFORM arg_DEPENDS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM arg_DEFINES PREPEND -D)
+  file(MAKE_DIRECTORY ${folder})
+  # The kernel's headers for programs include the machine's, which lie in a folder of their own.
+  set(machine)
+  if(CMAKE_LIBRARY_ARCHITECTURE)
+    set(machine -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+  endif()
+  add_custom_command(
+    OUTPUT ${folder}/${name}.skel.h
+    COMMAND ${KNELL_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror
+            -Wno-unused-parameter -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
+            -I${KNELL_LIBBPF_INCLUDE} ${machine} ${arg_DEFINES} -c ${from} -o ${object}.full
+    COMMAND ${KNELL_BPFTOOL} gen object ${object} ${object}.full
+    COMMAND ${KNELL_BPFTOOL} gen skeleton ${object} name ${name} > ${folder}/${name}.skel.h
+    DEPENDS ${from} ${arg_DEPENDS}
+    COMMENT "Programs for the kernel: ${name}"
+    VERBATIM)
+  add_custom_target(${target}_${name} DEPENDS ${folder}/${name}.skel.h)
+  add_dependencies(${target} ${target}_${name})
+  target_include_directories(${target} SYSTEM PRIVATE ${folder})
+endfunction()

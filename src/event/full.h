@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// One event of a process with all that its source knew of it at that moment: what a source sends
+// that sees whole processes and their details by itself (bpf). event::Raw is the thread-level event
+// of a source that does not.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace knell::event {
+
+struct Killer {
+  uint32_t cause = 0;  // enum knell_cause; 0: nobody killed it, or it is not known who did
+  int32_t pid = 0;     // the sender's process; 0 when it was not a process
+  uint32_t uid = 0;
+  std::array<char, 16> comm{};  // NUL-padded
+};
+
+// Views live as long as the call that hands the event over.
+struct Full {
+  uint32_t what = 0;      // FORK, EXEC, EXIT or COMM: one KNELL_EVENT_*
+  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC. EXIT at process level: when it was over
+  // The process it happened to; FORK: the parent (as wait knows it, not who called clone). Below
+  // "its" is this process's.
+  int32_t pid = 0, tid = 0;
+  uint64_t start_boot_ns = 0;  // CLOCK_BOOTTIME; 0: unknown
+  int32_t ppid = 0;            // its real parent now; 0: unknown
+  uint64_t parent_start_boot_ns = 0;
+  bool has_details = false;  // false: what is named below up to `cwd` is unknown
+  std::array<char, 16> comm{}, parent_comm{};
+  uint32_t uid = 0, gid = 0;  // real
+  uint64_t cgroup = 0;        // inode of its directory; 0: unknown
+  bool has_args = false, args_truncated = false;
+  std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline
+  std::string_view exe, cwd;  // empty: unknown
+  uint64_t roots = 0;         // a bit for each of Wanted::roots that it is under
+  union {
+    struct {
+      int32_t pid, tid;
+      uint64_t start_boot_ns;
+    } child;  // FORK
+    struct {
+      int32_t status;   // wait status
+      uint32_t signal;  // that its parent was sent
+    } exit;             // EXIT
+    char new_comm[16];  // COMM, NUL-padded
+  } u{};
+  Killer killer;  // EXIT by a signal
+};
+
+}  // namespace knell::event

@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/births.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/pidfd.h"
+#include "source/bpf/record.h"
+
+namespace knell::source {
+namespace {
+
+struct Directory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+// False: nothing there (a kernel thread), or not ours to see.
+bool read_args(int32_t pid, knell_birth& birth) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return false;
+  std::array<char, KNELL_STORED_ARGS + 1> bytes;
+  const ssize_t size = ::read(file.get(), bytes.data(), bytes.size());
+  if (size <= 0) return false;
+  const size_t kept = std::min(static_cast<size_t>(size), sizeof birth.args);
+  std::memcpy(birth.args, bytes.data(), kept);
+  birth.args_bytes = static_cast<uint32_t>(kept);
+  birth.flags = KNELL_RECORD_ARGS;
+  if (static_cast<size_t>(size) > kept) birth.flags |= KNELL_RECORD_ARGS_CUT;
+  return true;
+}
+
+// As the programs write it: names from the last to the first, each with its NUL.
+void read_exe(int32_t pid, knell_birth& birth) {
+  const std::string link = "/proc/" + std::to_string(pid) + "/exe";
+  std::array<char, KNELL_STORED_PATH> bytes;
+  const ssize_t size = ::readlink(link.c_str(), bytes.data(), bytes.size());
+  if (size <= 0 || static_cast<size_t>(size) == bytes.size() || bytes[0] != '/') return;
+  std::string_view path(bytes.data(), static_cast<size_t>(size));
+  uint32_t end = 0;
+  while (!path.empty()) {
+    const size_t slash = path.rfind('/');
+    const std::string_view name = path.substr(slash + 1);
+    std::memcpy(birth.exe + end, name.data(), name.size());
+    end += static_cast<uint32_t>(name.size());
+    birth.exe[end++] = '\0';
+    path = path.substr(0, slash);
+  }
+  birth.exe_bytes = end;
+}
+
+}  // namespace
+
+void seed_births(int map_fd) {
+  const std::unique_ptr<DIR, Directory> proc(::opendir("/proc"));
+  while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
+    int32_t pid = 0;
+    const char* end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, pid).ptr != end) continue;
+    const auto pidfd = try_pidfd_open(pid);
+    if (!pidfd) continue;
+    knell_birth birth{};
+    if (!read_args(pid, birth)) continue;
+    read_exe(pid, birth);
+    const int key = pidfd->get();
+    bpf_map_update_elem(map_fd, &key, &birth, BPF_NOEXIST);
+  }
+}
+
+}  // namespace knell::source

@@ -1,0 +1,190 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/bpf.h"
+
+#include <bpf/bpf.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <utility>
+
+#include "source/bpf/births.h"
+#include "source/bpf/watch_tag.h"
+
+// What is wanted, and the programs that give it. The stream itself is in stream.cc.
+//
+// A program is attached only while something it gives is wanted. A change loosens first (attaches,
+// fills sets, clears tests), then tightens: what was wanted before and is wanted after is wanted at
+// each moment between, and all of it is done by descriptors and mapped memory, which need no
+// capability.
+namespace knell::source {
+namespace {
+
+constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
+constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO, linux/proc_ns.h
+
+bool is_raw(const Wanted& wanted) { return wanted.level == KNELL_LEVEL_RAW; }
+
+bool add_to_epoll(int epoll, int fd, uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// The programs tell the pids of the initial namespace.
+Result<void> check_namespace() {
+  struct stat ns{};
+  if (::stat("/proc/self/ns/pid", &ns) != 0 || ns.st_ino == kInitialPidNamespace) return {};
+  return say(ENOTSUP,
+             "tracing programs tell the pids of the host, which mean nothing in this pid "
+             "namespace: run it in the host's");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
+  KNELL_CHECK(options.clock != nullptr && options.args_bytes <= KNELL_ARGS_MOST);
+  KNELL_CHECK(std::has_single_bit(options.exit_ring_bytes) &&
+              std::has_single_bit(options.event_ring_bytes) &&
+              std::has_single_bit(options.reserve_ring_bytes));
+  KNELL_TRY(check_namespace());
+  KNELL_ASSIGN(Programs programs,
+               Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
+                               options.reserve_ring_bytes, options.hierarchy_id,
+                               is_raw(options.wanted), options.older_kernel_for_testing}));
+  const auto fds = programs.rings();
+  KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
+  KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
+  KNELL_ASSIGN(Ring reserve, Ring::map(fds.reserve, options.reserve_ring_bytes));
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  UniqueFd nudge(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !nudge || !add_to_epoll(epoll.get(), nudge.get(), kNudgeTag) ||
+      !add_to_epoll(epoll.get(), fds.exits, kRingTag) ||
+      !add_to_epoll(epoll.get(), fds.others, kRingTag) ||
+      !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
+    return errno_error("watch the rings of events");
+  }
+  std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
+                                   {std::move(exits), std::move(others), std::move(reserve)},
+                                   std::move(epoll), std::move(nudge)));
+  KNELL_TRY(bpf->want(options.wanted));
+  return bpf;
+}
+
+Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings,
+         UniqueFd epoll, UniqueFd nudge)
+    : programs_(std::move(programs)),
+      rings_(std::move(rings)),
+      epoll_(std::move(epoll)),
+      nudge_(std::move(nudge)),
+      clock_(*options.clock),
+      options_(options),
+      roots_(programs_.roots(), programs_.departed()) {
+  programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
+}
+
+Bpf::~Bpf() = default;
+
+// Attaches what is needed for `wanted`; with `detach`, lets go of all else.
+Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
+  using enum Programs::Program;
+  const bool raw = is_raw(wanted);
+  const bool exits = (wanted.mask & kAnyExit) != 0;
+  const bool rooted = !wanted.roots.empty();
+  const bool births = births_kept_;
+  const bool forks =
+      (wanted.mask & KNELL_EVENT_FORK) != 0 && (raw || !wanted.forks_of_threads_only);
+  const bool names = wanted.details != KNELL_DETAILS_STATUS;
+  const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
+      {kFork, forks || rooted || births},
+      {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kSignal, exits || rooted},  // before exits: who begins to exit has its mark
+      {kExit, (exits && !raw) || rooted},
+      {kThreadExit, exits && raw},
+      {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
+      {kMkdir, names},
+  }};
+  for (const auto& [program, needed] : plan) {
+    if (needed) KNELL_TRY(programs_.attach(program, true));
+    if (!needed && detach) KNELL_TRY(programs_.attach(program, false));
+  }
+  return {};
+}
+
+Result<void> Bpf::want(const Wanted& wanted) {
+  volatile knell_settings& settings = programs_.settings();
+  const bool full = wanted.details == KNELL_DETAILS_FULL;
+  const bool had_births = births_kept_;
+  births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
+
+  settings.names = static_cast<uint32_t>(wanted.details != KNELL_DETAILS_STATUS);
+  settings.full = static_cast<uint32_t>(full);
+  settings.raw = static_cast<uint32_t>(is_raw(wanted));
+  settings.births_of_processes = static_cast<uint32_t>(!wanted.forks_of_threads_only);
+  if (!wanted.only_under) settings.only_under = 0;
+  if (wanted.any_pid) settings.some_pids = 0;
+  if (wanted.uids.empty()) settings.some_uids = 0;
+  for (const uint32_t uid : wanted.uids) {
+    const uint32_t one = 1;
+    if (bpf_map_update_elem(programs_.uids(), &uid, &one, BPF_ANY) != 0) {
+      return errno_error("tell the programs which users' processes are wanted");
+    }
+  }
+  if (!wanted.roots.empty()) settings.roots = 1;
+  KNELL_TRY(attach_for(wanted, false));
+  if (births_kept_ && !had_births) seed_births(programs_.births());
+  KNELL_TRY(roots_.add(wanted.roots));
+  settings.mask = settings.mask | (wanted.mask & kTypes);
+
+  settings.mask = wanted.mask & kTypes;
+  settings.some_uids = static_cast<uint32_t>(!wanted.uids.empty());
+  for (const uint32_t uid : wanted_.uids) {
+    if (std::ranges::find(wanted.uids, uid) == wanted.uids.end())
+      bpf_map_delete_elem(programs_.uids(), &uid);
+  }
+  settings.some_pids = static_cast<uint32_t>(!wanted.any_pid && !pids_full_);
+  settings.only_under = static_cast<uint32_t>(wanted.only_under);
+  roots_.keep(wanted.roots);
+  settings.roots = static_cast<uint32_t>(!wanted.roots.empty());
+  settings.departed = static_cast<uint32_t>((wanted.mask & ~kTypes) != 0);
+  wanted_ = wanted;
+  return attach_for(wanted, true);
+}
+
+Result<void> Bpf::add_pid(int32_t pid) {
+  const uint32_t one = 1;
+  if (bpf_map_update_elem(programs_.pids(), &pid, &one, BPF_ANY) == 0) return {};
+  if (errno == E2BIG) {  // too many to be told apart there: all come, and are told apart above
+    pids_full_ = true;
+    programs_.settings().some_pids = 0;
+    return {};
+  }
+  return errno_error("tell the programs which processes are wanted");
+}
+
+uint64_t Bpf::roots_of(int32_t pid) const { return roots_.of(pid); }
+
+void Bpf::remove_pid(int32_t pid) { bpf_map_delete_elem(programs_.pids(), &pid); }
+
+Capabilities Bpf::capabilities() const {
+  return {.types = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM,
+          .whole = true,
+          .kernel_filter = true,
+          .buffer_bytes =
+              options_.exit_ring_bytes + options_.event_ring_bytes + options_.reserve_ring_bytes};
+}
+
+Counters Bpf::counters() const {
+  const volatile knell_losses& losses = programs_.losses();
+  return {.received = received_,
+          .lost = losses.exits + losses.forks + losses.execs + losses.comms,
+          .healed = 0};
+}
+
+}  // namespace knell::source

@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "source/bpf/decode.h"
+#include "source/bpf/programs.h"
+#include "source/bpf/ring.h"
+#include "source/bpf/roots.h"
+#include "source/bpf/waiting.h"
+#include "source/source.h"
+
+namespace knell::source {
+
+struct BpfOptions {
+  Wanted wanted;
+  // Powers of two. What is in them counts twice in our resident memory.
+  size_t exit_ring_bytes = 8U << 20;
+  size_t event_ring_bytes = 4U << 20;
+  size_t reserve_ring_bytes = 1U << 20;
+  size_t args_bytes = 1024;  // of a process; at most 4096
+  int32_t hierarchy_id = 0;  // whose cgroups are told, as in /proc/PID/cgroup; 0: v2
+  Clock* clock = &system_clock();
+  bool older_kernel_for_testing = false;
+};
+
+// Tracing programs in the kernel that see whole processes; see bpf.cc.
+class Bpf : public Source {
+ public:
+  // Errors, in words: EPERM without CAP_BPF and CAP_PERFMON; ENOTSUP where this kernel cannot: see
+  // bpf_log(). Nothing else needs the capabilities later on.
+  static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options);
+  ~Bpf() override;
+
+  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> add_pid(int32_t pid) override;
+  void remove_pid(int32_t pid) override;
+  uint64_t roots_of(int32_t pid) const override;
+  int fd() const override { return epoll_.get(); }
+  [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
+  [[nodiscard]] Result<void> check_health(Sink& sink) override;
+  Capabilities capabilities() const override;
+  Counters counters() const override;
+
+ private:
+  static constexpr size_t kRings = 3;
+  enum Class : uint8_t { kExits, kOthers, kClasses };
+
+  // A record in the order of the stream: in a ring, or held back.
+  struct Item {
+    uint64_t stamp_ns;
+    std::string_view record;
+    int32_t held;    // index into held_, -1: in a ring
+    uint32_t place;  // as it was found
+  };
+  struct Held {
+    uint64_t stamp_ns = 0;
+    std::vector<uint64_t> storage;
+    size_t bytes = 0;
+    std::string_view record() const {
+      return {reinterpret_cast<const char*>(storage.data()), bytes};
+    }
+  };
+
+  Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
+      UniqueFd nudge);
+
+  Result<void> attach_for(const Wanted& wanted, bool detach);
+
+  Result<bool> pass(Sink& sink, size_t bound, size_t& told);
+  Result<uint64_t> collect();
+  size_t emit(Sink& sink, uint64_t until_ns, size_t room);
+  void hold_from(size_t first);
+  void hold(uint64_t stamp_ns, std::string_view record);
+  bool rings_empty() const;
+
+  bool deliver(Sink& sink, const Item& item, bool& again);
+  bool deliver_mark(Sink& sink, const knell_mark& mark);
+  bool await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again);
+  bool tell_exit(Sink& sink, std::string_view details, const knell_mark& mark);
+  bool send(Sink& sink, const event::Full& full);
+  bool tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
+  bool tell_last_losses(Sink& sink);
+
+  bool is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const;
+  void watch(Waiting::Entry& entry);
+  void look_at_watched();
+  void release(const Waiting::Entry& entry);
+
+  Programs programs_;
+  std::array<Ring, kRings> rings_;
+  UniqueFd epoll_, nudge_;
+  Clock& clock_;
+  BpfOptions options_;
+  Wanted wanted_;
+  Roots roots_;
+  bool births_kept_ = false;
+  bool pids_full_ = false;
+
+  std::vector<Item> items_;
+  std::vector<Held> held_;
+  std::vector<std::vector<uint64_t>> spare_;
+  uint64_t held_until_ns_ = 0;  // those held up to here are in order already
+
+  Waiting waiting_;
+  Told told_exits_;
+  Teller teller_;
+  size_t watched_ = 0;
+  bool nudged_ = false;
+
+  std::array<uint64_t, kClasses> told_lost_{};
+  std::array<uint64_t, kClasses> last_ns_{};
+  knell_losses told_losses_{};
+  uint64_t hole_until_ns_ = 0;  // of exits
+  uint64_t received_ = 0;
+};
+
+}  // namespace knell::source

@@ -1,0 +1,155 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/decode.h"
+
+#include <knell/cn_proc.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace knell::source {
+namespace {
+
+template <class T>
+const T* as(std::string_view bytes) {
+  return bytes.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(bytes.data());
+}
+
+bool decode_process(std::string_view bytes, Decoded& decoded) {
+  const auto* process = as<knell_process>(bytes);
+  if (process == nullptr || process->pid <= 0) return false;
+  const std::string_view tail = bytes.substr(sizeof *process);
+  const uint64_t args = process->args_bytes, exe = process->exe_bytes, cwd = process->cwd_bytes;
+  if (args + exe + cwd > tail.size()) return false;
+  decoded.process = process;
+  decoded.args = tail.substr(0, args);
+  decoded.exe_names = tail.substr(args, exe);
+  decoded.cwd_names = tail.substr(args + exe, cwd);
+  return true;
+}
+
+bool decode_cgroup(std::string_view bytes, Decoded& decoded) {
+  const auto* cgroup = as<knell_cgroup>(bytes);
+  if (cgroup == nullptr || cgroup->path_bytes > bytes.size() - sizeof *cgroup) return false;
+  decoded.cgroup = cgroup;
+  decoded.path = bytes.substr(sizeof *cgroup, cgroup->path_bytes);
+  return true;
+}
+
+uint32_t what_of(uint32_t kind) {
+  switch (kind) {
+    case KNELL_RECORD_FORK:
+      return KNELL_EVENT_FORK;
+    case KNELL_RECORD_EXEC:
+      return KNELL_EVENT_EXEC;
+    case KNELL_RECORD_COMM:
+      return KNELL_EVENT_COMM;
+    default:
+      return KNELL_EVENT_EXIT;
+  }
+}
+
+}  // namespace
+
+std::optional<Decoded> decode(std::string_view bytes) {
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(knell_record) != 0) return std::nullopt;
+  Decoded decoded;
+  decoded.head = as<knell_record>(bytes);
+  if (decoded.head == nullptr) return std::nullopt;
+  switch (decoded.head->kind) {
+    case KNELL_RECORD_MARK:
+      decoded.mark = as<knell_mark>(bytes);
+      if (decoded.mark == nullptr || decoded.mark->pid <= 0) return std::nullopt;
+      return decoded;
+    case KNELL_RECORD_DETAILS:
+    case KNELL_RECORD_FORK:
+    case KNELL_RECORD_EXEC:
+    case KNELL_RECORD_COMM:
+    case KNELL_RECORD_THREAD_EXIT:
+      if (!decode_process(bytes, decoded)) return std::nullopt;
+      return decoded;
+    case KNELL_RECORD_CGROUP:
+      if (!decode_cgroup(bytes, decoded)) return std::nullopt;
+      return decoded;
+    default:
+      return std::nullopt;
+  }
+}
+
+void turn_path(std::string_view names, std::string& path) {
+  path.clear();
+  if (names.empty() || names.back() != '\0') return;
+  while (!names.empty()) {
+    names.remove_suffix(1);  // its NUL
+    const size_t before = names.rfind('\0');
+    const size_t begin = before == std::string_view::npos ? 0 : before + 1;
+    path += '/';
+    path += names.substr(begin);
+    names = names.substr(0, begin);
+  }
+}
+
+void Teller::fill(const Decoded& record) {
+  const knell_process& process = *record.process;
+  full_ = event::Full{};
+  full_.stamp_ns = record.head->stamp_ns;
+  full_.what = what_of(record.head->kind);
+  full_.pid = process.pid;
+  full_.tid = process.tid;
+  full_.start_boot_ns = process.start_ns;
+  full_.ppid = process.ppid;
+  full_.parent_start_boot_ns = process.parent_start_ns;
+  full_.uid = process.uid;
+  full_.roots = process.roots;
+  const uint32_t flags = record.head->flags;
+  full_.has_details = (flags & KNELL_RECORD_NAMED) != 0;
+  if (!full_.has_details) return;
+  std::copy_n(process.comm, full_.comm.size(), full_.comm.begin());
+  std::copy_n(process.parent_comm, full_.parent_comm.size(), full_.parent_comm.begin());
+  full_.gid = process.gid;
+  full_.cgroup = process.cgroup;
+  full_.has_args = (flags & KNELL_RECORD_ARGS) != 0;
+  full_.args_truncated = (flags & KNELL_RECORD_ARGS_CUT) != 0;
+  full_.args = record.args;
+  turn_path(record.exe_names, exe_);
+  turn_path(record.cwd_names, cwd_);
+  full_.exe = exe_;
+  full_.cwd = cwd_;
+  full_.killer.cause = process.killer_cause;
+  full_.killer.pid = process.killer_pid;
+  full_.killer.uid = process.killer_uid;
+  std::copy_n(process.killer_comm, full_.killer.comm.size(), full_.killer.comm.begin());
+}
+
+const event::Full& Teller::tell(const Decoded& record) {
+  fill(record);
+  const knell_process& process = *record.process;
+  if (full_.what == KNELL_EVENT_FORK) {
+    full_.u.child = {process.child_pid, process.child_tid, process.child_start_ns};
+  } else if (full_.what == KNELL_EVENT_COMM) {
+    std::copy_n(process.new_comm, sizeof full_.u.new_comm, full_.u.new_comm);
+  } else if (full_.what == KNELL_EVENT_EXIT) {
+    full_.u.exit = {process.status, static_cast<uint32_t>(process.signal)};
+  }
+  return full_;
+}
+
+const event::Full& Teller::tell_exit(const Decoded* details, const knell_mark& mark) {
+  if (details != nullptr && details->process != nullptr) {
+    fill(*details);
+  } else {
+    full_ = event::Full{};
+    full_.pid = full_.tid = mark.pid;
+    full_.start_boot_ns = mark.start_ns;
+    full_.ppid = mark.ppid;
+    full_.uid = mark.uid;
+    full_.roots = mark.roots;
+  }
+  full_.what = KNELL_EVENT_EXIT;
+  full_.stamp_ns = mark.head.stamp_ns;
+  full_.u.exit = {mark.status, static_cast<uint32_t>(mark.signal)};
+  return full_;
+}
+
+}  // namespace knell::source

@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/decode.h"
+
+#include <gtest/gtest.h>
+#include <knell/cn_proc.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace knell::source {
+namespace {
+
+using namespace std::string_view_literals;
+
+// Bytes on an 8-byte boundary, as they lie in a ring.
+class Bytes {
+ public:
+  template <class T>
+  Bytes(const T& head, std::string_view tail) : size_(sizeof head + tail.size()) {
+    storage_.resize((size_ + 7) / 8);
+    std::memcpy(storage_.data(), &head, sizeof head);
+    std::memcpy(reinterpret_cast<char*>(storage_.data()) + sizeof head, tail.data(), tail.size());
+  }
+  std::string_view view() const { return {reinterpret_cast<const char*>(storage_.data()), size_}; }
+
+ private:
+  std::vector<uint64_t> storage_;
+  size_t size_;
+};
+
+knell_process process_of(uint32_t kind) {
+  knell_process process{};
+  process.head.kind = kind;
+  process.head.stamp_ns = 1000;
+  process.pid = process.tid = 42;
+  process.status = 0x100;
+  process.signal = 17;
+  return process;
+}
+
+TEST(Decode, TurnsPathsRound) {
+  std::string path = "before";
+  turn_path("sh\0bin\0usr\0"sv, path);
+  EXPECT_EQ(path, "/usr/bin/sh");
+  turn_path("\0"sv, path);
+  EXPECT_EQ(path, "/");
+  turn_path(""sv, path);
+  EXPECT_EQ(path, "");
+  turn_path("no end"sv, path);
+  EXPECT_EQ(path, "");
+}
+
+TEST(Decode, SplitsTheTail) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS;
+  process.args_bytes = 5;
+  process.exe_bytes = 3;
+  process.cwd_bytes = 1;
+  std::memcpy(process.comm, "sh", 2);
+  const Bytes bytes(process, "sh\0a\0sh\0\0"sv);
+  const auto decoded = decode(bytes.view());
+  ASSERT_TRUE(decoded);
+  Teller teller;
+  const event::Full& full = teller.tell(*decoded);
+  EXPECT_EQ(full.what, KNELL_EVENT_EXEC);
+  EXPECT_EQ(full.args, "sh\0a\0"sv);
+  EXPECT_EQ(full.exe, "/sh");
+  EXPECT_EQ(full.cwd, "/");
+  EXPECT_TRUE(full.has_args);
+  EXPECT_FALSE(full.args_truncated);
+}
+
+TEST(Decode, RefusesATailThatIsNotThere) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  process.args_bytes = 5;
+  EXPECT_FALSE(decode(Bytes(process, "abcd").view()));
+  process.args_bytes = 0xffffffff;
+  process.exe_bytes = 5;
+  EXPECT_FALSE(decode(Bytes(process, "abcd").view()));
+}
+
+TEST(Decode, RefusesWhatIsNoneOfOurs) {
+  EXPECT_FALSE(decode(""));
+  knell_process process = process_of(99);
+  EXPECT_FALSE(decode(Bytes(process, "").view()));
+  process = process_of(KNELL_RECORD_FORK);
+  EXPECT_FALSE(decode(Bytes(process, "").view().substr(0, sizeof process - 1)));
+}
+
+TEST(Decode, AMarkAloneIsAnExit) {
+  knell_mark mark{};
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.head.stamp_ns = 2000;
+  mark.pid = 42;
+  mark.status = 9;
+  mark.ppid = 41;
+  Teller teller;
+  const event::Full& full = teller.tell_exit(nullptr, mark);
+  EXPECT_EQ(full.what, KNELL_EVENT_EXIT);
+  EXPECT_EQ(full.pid, 42);
+  EXPECT_EQ(full.ppid, 41);
+  EXPECT_EQ(full.u.exit.status, 9);
+  EXPECT_FALSE(full.has_details);
+}
+
+TEST(Decode, TheMarkSaysWhenAndHow) {
+  knell_process process = process_of(KNELL_RECORD_DETAILS);
+  process.head.flags = KNELL_RECORD_NAMED;
+  process.uid = 7;
+  const Bytes bytes(process, "");
+  const auto details = decode(bytes.view());
+  ASSERT_TRUE(details);
+  knell_mark mark{};
+  mark.head.stamp_ns = 2000;
+  mark.status = 9;
+  Teller teller;
+  const event::Full& full = teller.tell_exit(&*details, mark);
+  EXPECT_EQ(full.stamp_ns, 2000U);
+  EXPECT_EQ(full.u.exit.status, 9);
+  EXPECT_EQ(full.uid, 7U);
+  EXPECT_TRUE(full.has_details);
+  EXPECT_FALSE(full.has_args);
+}
+
+}  // namespace
+}  // namespace knell::source

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/diagnosis.h"
+
+#include <cerrno>
+
+#include "source/bpf/bpf.h"
+#include "source/connector/diagnosis.h"
+
+namespace knell::source {
+
+BpfDiagnosis diagnose_bpf() {
+  BpfDiagnosis found;
+  if (!look_around().initial_pid()) {
+    found.sentence = "another pid namespace: its programs see the pids of the first";
+    found.mend = "run it outside the container";
+    return found;
+  }
+  BpfOptions options;
+  options.wanted.mask = KNELL_EVENT_NONZERO_EXIT;
+  options.wanted.details = KNELL_DETAILS_FULL;
+  const auto bpf = Bpf::create(options);
+  found.works = static_cast<bool>(bpf);
+  if (found.works) return found;
+  found.log = bpf_log();
+  found.sentence = bpf.error().message();
+  if (bpf.error().code == EPERM) {
+    found.sentence = "needs CAP_BPF+CAP_PERFMON";
+    found.mend = "sudo";
+  }
+  return found;
+}
+
+}  // namespace knell::source

@@ -1,0 +1,362 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+// The programs. Each is attached only while something it gives is wanted, so a program that runs
+// has a listener; whether it wants this event is the first thing each finds out.
+//
+// An exit takes two records. on_exit() runs when the last thread of a process begins to exit: all
+// that can be told of it is still there, but so are its memory, its files and its locks. It sends
+// the details. on_signal() runs when the process, with nothing left of it but its status, sends
+// its parent the signal that says so: it sends the mark, on which the exit is told. The mark alone
+// is a whole exit, if a bare one. Where no signal will be sent the details say so, and the reader
+// watches the process by itself.
+#include "details.bpf.inc"
+#include "interest.bpf.inc"
+
+#define SIGKILL_NUMBER 9
+#define SIGCHLD_NUMBER 17
+
+static __always_inline struct knell_scratch* scratch_here(void) {
+  const __u32 zero = 0;
+  return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+// The stamp last of all: the order of the stream is that of the stamps, and records come to the
+// rings soon after theirs.
+static __always_inline long send(void* ring, struct knell_scratch* scratch, __u32 tail,
+                                 __u64 lost) {
+  asm volatile("%0 &= 16383" : "+r"(tail));
+  scratch->process.head.lost = lost;
+  scratch->process.head.stamp_ns = bpf_ktime_get_ns();
+  return bpf_ringbuf_output(ring, scratch, sizeof scratch->process + tail, 0);
+}
+
+static __always_inline int status_of(const struct task_struct* leader,
+                                     const struct signal_struct* signal) {
+  return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+}
+
+static __always_inline bool last_of_process(struct task_struct* leader,
+                                            const struct signal_struct* signal, const __u64* ctx) {
+  if (dying_readable) return ctx[1] != 0;
+  if (signal->live.counter != 0) return false;
+  if (signal->nr_threads == 1) return true;
+  // Two threads that exit together both see nobody left.
+  const __u32 one = 1;
+  struct knell_life life = {.pid = leader->tgid, .start_ns = leader->start_boottime};
+  return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;
+}
+
+static __always_inline void add_killer(struct knell_process* process, struct task_struct* leader) {
+  const __u32 signal = (__u32)process->status & 0x7f;
+  if (signal == 0) return;
+  // The OOM killer marks its victim only after the signal, so this is not known when that is sent.
+  // Who ran then is whoever happened to need memory.
+  if (signal == SIGKILL_NUMBER && plainly(leader)->signal->oom_mm) {
+    process->killer_cause = 3;
+    return;
+  }
+  const struct knell_killer* killer = bpf_task_storage_get(&killers, leader, NULL, 0);
+  if (!killer || killer->signal != signal) return;
+  process->killer_cause = killer->cause;
+  process->killer_pid = killer->pid;
+  process->killer_uid = killer->uid;
+  __builtin_memcpy(process->killer_comm, killer->comm, KNELL_COMM_BYTES);
+}
+
+static __always_inline void fill_mark(struct knell_mark* mark, struct task_struct* leader,
+                                      const struct task_struct* parent, __u32 uid, int status,
+                                      __u64 bits) {
+  __builtin_memset(mark, 0, sizeof *mark);
+  mark->head.kind = KNELL_RECORD_MARK;
+  mark->start_ns = leader->start_boottime;
+  mark->roots = bits;
+  mark->pid = leader->tgid;
+  mark->status = status;
+  mark->signal = leader->exit_signal;
+  mark->ppid = parent->tgid;
+  mark->uid = uid;
+  mark->head.lost = losses.exits;
+  mark->head.stamp_ns = bpf_ktime_get_ns();
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(__u64* ctx) {
+  struct task_struct* task = (struct task_struct*)ctx[0];
+  struct task_struct* leader = task->group_leader;
+  const struct signal_struct* signal = plainly(leader)->signal;
+  if (!last_of_process(leader, signal, ctx)) return 0;
+  const int status = status_of(leader, signal);
+  if (!settings.roots && (settings.raw || !wants_exit(status))) return 0;
+
+  const int exit_signal = leader->exit_signal;
+  struct task_struct* listener = plainly(leader)->parent;
+  FOUND(listener);
+  struct knell_who who = find(leader, task, dying_readable);
+  const __s32 tgid = leader->tgid;
+  const __u64 bits = roots_of(tgid);
+  const bool silent =
+      exit_signal == 0 ||
+      (exit_signal == SIGCHLD_NUMBER &&
+       listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
+  if (silent) forget_roots(tgid, bits);
+  if (settings.raw || !(settings.names || silent)) return 0;
+  if (!wants_exit(status) || !wants_process(tgid, who.cred->uid.val, bits)) return 0;
+
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch) return 0;
+  begin_record(scratch, &who, KNELL_RECORD_DETAILS, bits);
+  struct knell_process* process = &scratch->process;
+  if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
+  process->status = status;
+  process->signal = exit_signal;
+  add_killer(process, leader);
+  const __u32 tail = add_tail(scratch, &who, true);
+  if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
+  if (!(process->head.flags & KNELL_RECORD_NO_MARK)) return 0;
+  // Nothing else will come of this one.
+  struct knell_mark mark;
+  fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
+  mark.head.flags = KNELL_RECORD_NO_MARK;
+  if (bpf_ringbuf_output(&reserve, &mark, sizeof mark, 0)) __sync_fetch_and_add(&losses.exits, 1);
+  return 0;
+}
+
+// Raw level: every thread's.
+SEC("tp_btf/sched_process_exit")
+int on_thread_exit(__u64* ctx) {
+  struct task_struct* task = (struct task_struct*)ctx[0];
+  const int status = task->exit_code;
+  if (!settings.raw || !wants_exit(status)) return 0;
+  struct task_struct* leader = task->group_leader;
+  struct knell_who who = find(leader, task, dying_readable);
+  const __u64 bits = roots_of(leader->tgid);
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch || !wants_process(leader->tgid, who.cred->uid.val, bits)) return 0;
+  begin_record(scratch, &who, KNELL_RECORD_THREAD_EXIT, bits);
+  scratch->process.tid = task->pid;
+  scratch->process.status = status;
+  scratch->process.signal = task->exit_signal;
+  __builtin_memcpy(scratch->process.comm, task->comm, KNELL_COMM_BYTES);
+  add_killer(&scratch->process, leader);
+  const __u32 tail = add_tail(scratch, &who, true);
+  if (send(&exits, scratch, tail, losses.exits)) __sync_fetch_and_add(&losses.exits, 1);
+  return 0;
+}
+
+// The dying process tells its parent. Signals of other kinds come from dying processes too, and
+// the notices of its zombie children, which go to their new parent: it is no zombie itself yet.
+static __always_inline void parent_told(struct task_struct* leader,
+                                        const struct signal_struct* signal) {
+  const int status = status_of(leader, signal);
+  if (!settings.roots && (settings.raw || !wants_exit(status))) return;
+  const __s32 tgid = leader->tgid;
+  const struct task_struct* parent = plainly(leader)->real_parent;
+  FOUND(parent);
+  const struct cred* cred = plainly(leader)->real_cred;
+  FOUND(cred);
+  const __u32 uid = cred->uid.val;
+  const __u64 bits = roots_of(tgid);
+  forget_roots(tgid, bits);
+  if (settings.raw || !wants_exit(status) || !wants_process(tgid, uid, bits)) return;
+  struct knell_mark mark;
+  fill_mark(&mark, leader, parent, uid, status, bits);
+  if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0) == 0) return;
+  mark.head.stamp_ns = bpf_ktime_get_ns();
+  if (bpf_ringbuf_output(&reserve, &mark, sizeof mark, 0)) __sync_fetch_and_add(&losses.exits, 1);
+}
+
+// Whether nothing but death comes of a signal that is left to its default.
+static __always_inline bool deadly(struct task_struct* task, int signal) {
+  if (signal == SIGKILL_NUMBER) return true;
+  // CHLD, CONT, URG, WINCH are ignored, STOP, TSTP, TTIN, TTOU stop.
+  const __u64 harmless = 1ULL << 17 | 1ULL << 18 | 1ULL << 23 | 1ULL << 28 | 1ULL << 19 |
+                         1ULL << 20 | 1ULL << 21 | 1ULL << 22;
+  if (signal < 1 || signal > 64 || (signal < 64 && harmless & (1ULL << signal))) return false;
+  // By address: the verifier allows no variable index behind a typed pointer.
+  const char* actions = (const char*)BPF_CORE_READ(task, sighand);
+  if (!actions) return false;
+  const char* action = actions + bpf_core_field_offset(struct sighand_struct, action) +
+                       (unsigned long)(signal - 1) * bpf_core_type_size(struct k_sigaction) +
+                       bpf_core_field_offset(struct k_sigaction, sa) +
+                       bpf_core_field_offset(struct sigaction, sa_handler);
+  void* handler = (void*)1;
+  bpf_probe_read_kernel(&handler, sizeof handler, action);
+  return handler == NULL;
+}
+
+static __always_inline void note_killer(struct task_struct* task, int signal, unsigned long info) {
+  struct knell_killer* killer =
+      bpf_task_storage_get(&killers, task->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!killer) return;
+  int code = 0;
+  if (info > 1) {
+    const void* at = (const void*)(info + bpf_core_field_offset(struct kernel_siginfo, si_code));
+    bpf_probe_read_kernel(&code, sizeof code, at);
+  }
+  killer->signal = (__u32)signal;
+  killer->pid = 0;
+  killer->uid = 0;
+  __builtin_memset(killer->comm, 0, KNELL_COMM_BYTES);
+  if (plainly(task)->signal->oom_mm) {  // then current is whoever happened to need memory
+    killer->cause = 3;
+    return;
+  }
+  if (info == 1 || (info > 1 && code > 0)) {
+    killer->cause = 2;
+    return;
+  }
+  struct task_struct* sender = plainly(bpf_get_current_task_btf())->group_leader;
+  killer->cause = 1;
+  killer->pid = sender->tgid;
+  killer->uid = sender->real_cred->uid.val;
+  __builtin_memcpy(killer->comm, sender->comm, KNELL_COMM_BYTES);
+}
+
+SEC("tp_btf/signal_generate")
+int on_signal(__u64* ctx) {
+  const int signal = (int)ctx[0];
+  struct task_struct* task = (struct task_struct*)ctx[2];
+  struct task_struct* current = bpf_get_current_task_btf();
+  const struct signal_struct* group = plainly(current)->signal;
+  if (group->live.counter == 0) {
+    struct task_struct* leader = plainly(current)->group_leader;
+    if (signal == leader->exit_signal && leader->exit_state == EXIT_ZOMBIE &&
+        task == leader->parent)
+      parent_told(leader, group);
+    return 0;
+  }
+  if (signal == SIGCHLD_NUMBER || !settings.names || (int)ctx[4] != 0) return 0;
+  if (deadly(task, signal)) note_killer(task, signal, ctx[1]);
+  return 0;
+}
+
+// What a child that never execs is known by is what it was born with.
+static __always_inline void inherit(struct task_struct* parent, struct task_struct* child) {
+  const struct knell_birth* from = bpf_task_storage_get(&births, parent->group_leader, NULL, 0);
+  if (!from) return;
+  struct knell_birth* to =
+      bpf_task_storage_get(&births, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (to) bpf_probe_read_kernel(to, sizeof *to, from);
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(__u64* ctx) {
+  struct task_struct* creator = (struct task_struct*)ctx[0];
+  struct task_struct* child = (struct task_struct*)ctx[1];
+  const bool process = child->pid == child->tgid;
+  struct task_struct* parent = child->real_parent->group_leader;
+  struct knell_who who = find(parent, creator, true);
+  const __u64 bits = roots_of(parent->tgid);
+  if (process && settings.roots) {
+    const __s32 tgid = child->tgid;
+    if (settings.departed) bpf_map_delete_elem(&departed, &tgid);
+    if (!bits)
+      bpf_map_delete_elem(&roots, &tgid);  // of an earlier process with this pid
+    else if (bpf_map_update_elem(&roots, &tgid, &bits, BPF_ANY) && settings.only_under)
+      __sync_fetch_and_add(&losses.exits, 1);  // nobody will hear of it
+  }
+  if (process && !dying_readable && settings.full) inherit(creator, child);
+
+  if (!(settings.mask & EVENT_FORK)) return 0;
+  if (process ? !settings.births_of_processes : !settings.raw) return 0;
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch || !wants_process(parent->tgid, who.cred->uid.val, bits)) return 0;
+  begin_record(scratch, &who, KNELL_RECORD_FORK, bits);
+  scratch->process.child_pid = child->tgid;
+  scratch->process.child_tid = child->pid;
+  scratch->process.child_start_ns = child->start_boottime;
+  // Another process than the one that runs here cannot be read.
+  const __u32 tail = add_tail(scratch, &who, parent->tgid == creator->tgid);
+  if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.forks, 1);
+  return 0;
+}
+
+static __always_inline void keep_birth(struct knell_scratch* scratch, struct task_struct* leader) {
+  const struct knell_process* process = &scratch->process;
+  struct knell_birth* birth =
+      bpf_task_storage_get(&births, leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!birth) return;
+  __u32 args = process->args_bytes, exe = process->exe_bytes;
+  birth->flags = process->head.flags & (KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_CUT);
+  birth->args_bytes = birth->exe_bytes = 0;
+  __u32 kept = args;
+  if (kept > KNELL_STORED_ARGS) {
+    kept = KNELL_STORED_ARGS;
+    birth->flags |= KNELL_RECORD_ARGS_CUT;
+  }
+  asm volatile("%0 &= 2047" : "+r"(kept));
+  if (kept > KNELL_STORED_ARGS) return;
+  bpf_probe_read_kernel(birth->args, kept, scratch->tail);
+  birth->args_bytes = kept;
+  asm volatile("%0 &= 8191" : "+r"(args));
+  asm volatile("%0 &= 1023" : "+r"(exe));
+  if (exe > KNELL_STORED_PATH) return;
+  bpf_probe_read_kernel(birth->exe, exe, &scratch->tail[args]);
+  birth->exe_bytes = process->exe_bytes <= KNELL_STORED_PATH ? exe : 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_exec(__u64* ctx) {
+  struct task_struct* task = (struct task_struct*)ctx[0];
+  const bool keep = !dying_readable && settings.full;
+  struct knell_who who = find(task, task, true);
+  const __u64 bits = roots_of(task->tgid);
+  const bool tell =
+      (settings.mask & EVENT_EXEC) && wants_process(task->tgid, who.cred->uid.val, bits);
+  if (!keep && !tell) return 0;
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch) return 0;
+  begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
+  const __u32 tail = add_tail(scratch, &who, true);
+  if (keep) keep_birth(scratch, task);
+  if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
+  return 0;
+}
+
+SEC("tp_btf/task_rename")
+int on_rename(__u64* ctx) {
+  struct task_struct* task = (struct task_struct*)ctx[0];
+  struct task_struct* current = bpf_get_current_task_btf();
+  // An exec renames as well, and is told as an exec.
+  if (task == current && BPF_CORE_READ_BITFIELD_PROBED(current, in_execve)) return 0;
+  if (!(settings.mask & EVENT_COMM)) return 0;
+  if (!settings.raw && task->pid != task->tgid) return 0;
+  struct task_struct* leader = task->group_leader;
+  struct knell_who who = find(leader, current, true);
+  const __u64 bits = roots_of(task->tgid);
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch || !wants_process(task->tgid, who.cred->uid.val, bits)) return 0;
+  begin_record(scratch, &who, KNELL_RECORD_COMM, bits);
+  scratch->process.tid = task->pid;
+  bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
+  const __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid);
+  if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.comms, 1);
+  return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int on_mkdir(__u64* ctx) {
+  struct cgroup* cgroup = (struct cgroup*)ctx[0];
+  if (cgroup->root->hierarchy_id != hierarchy) return 0;
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch) return 0;
+  struct knell_cgroup* record = (struct knell_cgroup*)scratch;
+  char* path = (char*)(record + 1);
+  const long bytes = bpf_probe_read_kernel_str(path, KNELL_ARGS_MOST, (const void*)ctx[1]);
+  if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return 0;
+  record->head.kind = KNELL_RECORD_CGROUP;
+  record->head.flags = 0;
+  record->inode = cgroup->kn->id;
+  record->path_bytes = (__u32)bytes - 1;
+  record->pad = 0;
+  record->head.lost = lost_others();
+  __u32 size = (__u32)bytes - 1;
+  asm volatile("%0 &= 8191" : "+r"(size));
+  record->head.stamp_ns = bpf_ktime_get_ns();
+  bpf_ringbuf_output(&others, scratch, sizeof *record + size, 0);
+  return 0;
+}
+
+// "GPL" as the kernel's helpers want it: these programs are under either licence.
+char licence[] SEC("license") = "Dual BSD/GPL";

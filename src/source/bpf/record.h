@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only
+
+// What the programs send through the rings, what they count, and what they are told: shared by the
+// programs (C) and their reader (C++). Both are built together, so nothing here need stay as it is.
+#pragma once
+
+#include <linux/types.h>
+
+enum knell_record_kind {
+  KNELL_RECORD_DETAILS = 1,  // a process begins to exit: knell_process, told when its mark comes
+  KNELL_RECORD_MARK = 2,     // it is over: knell_mark
+  KNELL_RECORD_FORK = 3,     // the rest up to CGROUP: knell_process
+  KNELL_RECORD_EXEC = 4,
+  KNELL_RECORD_COMM = 5,
+  KNELL_RECORD_THREAD_EXIT = 6,  // raw level: told at once
+  KNELL_RECORD_CGROUP = 7        // knell_cgroup
+};
+
+enum knell_record_flag {
+  KNELL_RECORD_ARGS = 1,      // the args are known
+  KNELL_RECORD_ARGS_CUT = 2,  // and were longer
+  KNELL_RECORD_NO_MARK = 4,   // nobody will be sent a signal: no mark will come
+  KNELL_RECORD_NAMED = 8,     // comm, ids and cgroup are filled in
+  KNELL_RECORD_RELEASED = 16  // of a knell_mark: our own, for one that was found to be over
+};
+
+enum {
+  KNELL_COMM_BYTES = 16,
+  KNELL_ARGS_MOST = 4096,
+  KNELL_NAME_MOST = 256,   // NAME_MAX and a NUL
+  KNELL_PATH_MOST = 2048,  // of one path; longer ones are unknown
+  KNELL_TAIL_MASK = 16383,
+  KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
+  KNELL_STORED_PATH = 512,
+  KNELL_MOST_PROCESSES = 262144  // under the roots, or asked for one by one: 4 MB of buckets each
+};
+
+struct knell_record {
+  __u64 stamp_ns;  // CLOCK_MONOTONIC
+  __u64 lost;      // so far, of what this record is one of: exits, or everything else
+  __u32 kind;
+  __u32 flags;
+};
+
+struct knell_mark {
+  struct knell_record head;
+  __u64 start_ns, roots;
+  __s32 pid, status, signal, ppid;
+  __u32 uid, pad;
+};
+
+struct knell_process {
+  struct knell_record head;
+  __u64 start_ns, parent_start_ns, child_start_ns, cgroup, roots;
+  __s32 pid, tid, ppid, status, signal;
+  __s32 child_pid, child_tid;
+  __u32 uid, gid;
+  __u32 killer_cause, killer_uid;
+  __s32 killer_pid;
+  char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES],
+      killer_comm[KNELL_COMM_BYTES];
+  // What follows lies one after the other behind this struct. Paths: the names from the last to the
+  // first, each with its NUL.
+  __u32 args_bytes, exe_bytes, cwd_bytes, pad;
+};
+
+struct knell_cgroup {
+  struct knell_record head;
+  __u64 inode;
+  __u32 path_bytes, pad;  // the path follows, without a NUL
+};
+
+// Args and path of a process, kept in its task storage from its exec on.
+struct knell_birth {
+  __u32 flags, args_bytes, exe_bytes, pad;
+  char args[KNELL_STORED_ARGS];
+  char exe[KNELL_STORED_PATH];
+};
+
+// What the programs are told, live.
+struct knell_settings {
+  __u32 mask;         // KNELL_EVENT_* wanted, of FORK, EXEC, EXIT, NONZERO_EXIT, COMM
+  __u32 names, full;  // details
+  __u32 raw;
+  __u32 births_of_processes;  // raw: forks of processes are wanted, not of threads only
+  __u32 some_pids, some_uids;
+  __u32 departed;           // who was under the roots is kept for a moment
+  __u32 roots, only_under;  // the map of roots is kept; nothing but what is in it is wanted
+  __u32 args_bytes;
+};
+
+struct knell_losses {
+  __u64 exits, forks, execs, comms;
+};

@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/ring.h"
+
+#include <linux/bpf.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <utility>
+
+// The kernel's side of the protocol (Documentation/bpf/ringbuf.rst). A writer moves the producer's
+// position over the room it takes, with the BUSY bit set in the record's header; when the record is
+// complete it clears the bit, and then notifies if the consumer's position is this record's. So:
+//   - the producer's position is read with acquire, and then each header, until BUSY is gone;
+//   - the consumer's position is stored with release, when nothing is read from there any more;
+//   - the last thing before going to sleep is to store the position, and then, with a full fence
+//     between, to find the producer's position equal to it. A writer that came later has seen it.
+// A record that is BUSY has its room already, so the positions differ, and nobody goes to sleep.
+namespace knell::source {
+namespace {
+
+constexpr size_t kHeaderBytes = BPF_RINGBUF_HDR_SZ;
+constexpr int kSpins = 2000;  // picked, never tuned: a writer is done within a microsecond...
+constexpr int kYields = 20;   // ...unless its CPU is taken from it
+
+size_t page_bytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
+
+uint32_t header_at(const char* at) {
+  return __atomic_load_n(reinterpret_cast<const uint32_t*>(at), __ATOMIC_ACQUIRE);
+}
+
+// The header once the record is complete, if that does not take too long.
+uint32_t wait_for_header(const char* at) {
+  uint32_t header = header_at(at);
+  for (int i = 0; (header & BPF_RINGBUF_BUSY_BIT) != 0 && i < kSpins + kYields; i++) {
+    if (i >= kSpins) ::sched_yield();
+    header = header_at(at);
+  }
+  return header;
+}
+
+}  // namespace
+
+Result<Ring> Ring::map(int map_fd, size_t bytes) {
+  const size_t page = page_bytes();
+  void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+  if (consumer == MAP_FAILED) return errno_error("map a ring of events");
+  void* producer =
+      ::mmap(nullptr, page + 2 * bytes, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
+  if (producer == MAP_FAILED) {
+    auto error = errno_error("map a ring of events");
+    ::munmap(consumer, page);
+    return error;
+  }
+  Ring ring = over(static_cast<uint64_t*>(consumer), static_cast<const uint64_t*>(producer),
+                   static_cast<const char*>(producer) + page, bytes);
+  ring.mapped_consumer_ = consumer;
+  return ring;
+}
+
+Ring Ring::over(uint64_t* consumer, const uint64_t* producer, const char* data, size_t bytes) {
+  Ring ring;
+  ring.consumer_ = consumer;
+  ring.producer_ = producer;
+  ring.data_ = data;
+  ring.bytes_ = bytes;
+  ring.cursor_ = ring.end_ = *consumer;
+  return ring;
+}
+
+Ring::Ring(Ring&& other) noexcept { *this = std::move(other); }
+
+Ring& Ring::operator=(Ring&& other) noexcept {
+  std::swap(consumer_, other.consumer_);
+  std::swap(producer_, other.producer_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(mapped_consumer_, other.mapped_consumer_);
+  std::swap(cursor_, other.cursor_);
+  std::swap(end_, other.end_);
+  std::swap(broken_, other.broken_);
+  return *this;
+}
+
+Ring::~Ring() {
+  if (mapped_consumer_ == nullptr) return;
+  ::munmap(mapped_consumer_, page_bytes());
+  ::munmap(const_cast<uint64_t*>(producer_), page_bytes() + 2 * bytes_);
+}
+
+void Ring::look() { end_ = __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
+
+std::optional<std::string_view> Ring::next() {
+  while (cursor_ != end_ && !broken_) {
+    const char* at = data_ + (cursor_ & (bytes_ - 1));
+    const uint64_t left = end_ - cursor_;
+    const uint32_t header = wait_for_header(at);
+    if ((header & BPF_RINGBUF_BUSY_BIT) != 0) return std::nullopt;
+    const size_t size = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+    const size_t step = (kHeaderBytes + size + 7) & ~size_t{7};
+    if (left > bytes_ || step > left) {
+      broken_ = true;
+      return std::nullopt;
+    }
+    cursor_ += step;
+    if ((header & BPF_RINGBUF_DISCARD_BIT) == 0) return std::string_view(at + kHeaderBytes, size);
+  }
+  return std::nullopt;
+}
+
+void Ring::release() { __atomic_store_n(consumer_, cursor_, __ATOMIC_RELEASE); }
+
+bool Ring::empty() const {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return __atomic_load_n(producer_, __ATOMIC_ACQUIRE) == cursor_;
+}
+
+}  // namespace knell::source

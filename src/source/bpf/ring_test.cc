@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/ring.h"
+
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+namespace knell::source {
+namespace {
+
+// The kernel's end of a ring.
+class FakeKernel {
+ public:
+  static constexpr size_t kBytes = 256;
+  uint64_t consumer = 0, producer = 0;
+  alignas(8) std::array<char, 2 * kBytes> data{};
+
+  void put(std::string_view record, uint32_t bits = 0) {
+    header(producer, static_cast<uint32_t>(record.size()) | bits);
+    for (size_t i = 0; i < record.size(); i++) at(producer + 8 + i) = record[i];
+    mirror();
+    producer += (8 + record.size() + 7) & ~size_t{7};
+  }
+  void header(uint64_t position, uint32_t value) {
+    std::memcpy(&at(position), &value, sizeof value);
+    mirror();
+  }
+  char& at(uint64_t position) { return data[position % kBytes]; }
+  Ring ring() { return Ring::over(&consumer, &producer, data.data(), kBytes); }
+
+ private:
+  void mirror() { std::memcpy(data.data() + kBytes, data.data(), kBytes); }
+};
+
+TEST(Ring, GivesWhatWasWrittenBeforeTheLook) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  EXPECT_TRUE(ring.empty());
+  kernel.put("one");
+  kernel.put("twelve bytes");
+  ring.look();
+  kernel.put("later");
+  EXPECT_EQ(ring.next(), "one");
+  EXPECT_EQ(ring.next(), "twelve bytes");
+  EXPECT_EQ(ring.next(), std::nullopt);
+  EXPECT_FALSE(ring.stuck());
+  EXPECT_EQ(kernel.consumer, 0U);
+  ring.release();
+  EXPECT_EQ(kernel.consumer, 16U + 24U);
+  EXPECT_FALSE(ring.empty());
+  ring.look();
+  EXPECT_EQ(ring.next(), "later");
+  ring.release();
+  EXPECT_TRUE(ring.empty());
+}
+
+TEST(Ring, PassesOverWhatWasDiscarded) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  kernel.put("gone", BPF_RINGBUF_DISCARD_BIT);
+  kernel.put("here");
+  ring.look();
+  EXPECT_EQ(ring.next(), "here");
+}
+
+TEST(Ring, StopsAtWhatIsStillBeingWritten) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  kernel.put("done");
+  kernel.put("busy", BPF_RINGBUF_BUSY_BIT);
+  ring.look();
+  EXPECT_EQ(ring.next(), "done");
+  EXPECT_EQ(ring.next(), std::nullopt);
+  EXPECT_TRUE(ring.stuck());
+  EXPECT_FALSE(ring.broken());
+  ring.release();
+  EXPECT_FALSE(ring.empty());
+  kernel.header(kernel.consumer, 4);
+  EXPECT_EQ(ring.next(), "busy");
+}
+
+TEST(Ring, RunsRoundAndRound) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  for (int i = 0; i < 100; i++) {
+    const std::string record = "record number " + std::to_string(i);
+    kernel.put(record);
+    ring.look();
+    ASSERT_EQ(ring.next(), record);
+    ring.release();
+  }
+}
+
+TEST(Ring, IsBrokenByALengthThatCannotBe) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  kernel.put("short");
+  kernel.header(0, 200);
+  ring.look();
+  EXPECT_EQ(ring.next(), std::nullopt);
+  EXPECT_TRUE(ring.broken());
+}
+
+}  // namespace
+}  // namespace knell::source

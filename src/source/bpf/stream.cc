@@ -1,0 +1,365 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include <knell/knell.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/pidfd.h"
+#include "base/proc_stat.h"
+#include "source/bpf/bpf.h"
+#include "source/bpf/watch_tag.h"
+
+// From three rings to one stream.
+//
+// Order. The clock is read, T; each ring is read up to where it was written after that. Whatever is
+// stamped earlier than T, but for the moment between stamp and room, is in hand then: it is told in
+// the order of the stamps. The rest is held back, and another pass made at once. A ring that has
+// more than a pass takes ends the order at the last that was taken of it.
+//
+// Exits. Details wait until the mark comes; see programs.bpf.c. Where none will come a pidfd says
+// when the process is over, and a mark of our own is put into the stream.
+//
+// Loss. Every record says how many of its class were lost so far: when that is more than was told,
+// the hole is before this record. When there is nothing more to read, the programs' own counts say
+// what was lost after the last record.
+namespace knell::source {
+namespace {
+
+constexpr uint64_t kLateNs = 2000;    // from the stamp until the record has its room, generously
+constexpr size_t kBatch = 512;        // of a ring in a pass; picked, never tuned
+constexpr int kIdlePasses = 8;        // picked, never tuned: one takes about a microsecond
+constexpr size_t kMostSpare = 256;    // picked, never tuned
+constexpr size_t kMostWatched = 256;  // of the 1024 descriptors that a process commonly may have
+constexpr uint64_t kPatienceNs = 1'000'000'000;
+constexpr uint64_t kTickNs = 10'000'000;  // of starts in /proc
+
+}  // namespace
+
+// --------------------------------------------------------------------------------------------
+// order
+
+Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
+  if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
+  look_at_watched();
+  const uint64_t before = received_;
+  size_t told = 0;
+  for (int idle = 0; idle < kIdlePasses;) {
+    const size_t told_before = told;
+    KNELL_ASSIGN(const bool left, pass(sink, bound, told));
+    if (told >= bound) return Drained::kMore;
+    if (!left) {
+      if (!tell_last_losses(sink)) {
+        return told > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
+      }
+      if (++told >= bound) return Drained::kMore;
+    }
+    if (told == told_before) ++idle;
+  }
+  return Drained::kMore;
+}
+
+// One pass; whether anything is left.
+Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
+  items_.clear();
+  for (size_t i = 0; i < held_.size(); i++)
+    items_.push_back(
+        {held_[i].stamp_ns, held_[i].record(), static_cast<int32_t>(i), static_cast<uint32_t>(i)});
+  // What the last pass put in order and had no leave to tell comes first, and alone.
+  const bool rest =
+      std::ranges::any_of(held_, [&](const Held& held) { return held.stamp_ns <= held_until_ns_; });
+  if (!rest) {
+    KNELL_ASSIGN(held_until_ns_, collect());
+  }
+  const auto order = [](const Item& item) { return std::pair(item.stamp_ns, item.place); };
+  if (!std::ranges::is_sorted(items_, {}, &Item::stamp_ns)) std::ranges::sort(items_, {}, order);
+  size_t next = 0;
+  while (next < items_.size() && items_[next].stamp_ns <= held_until_ns_ && told < bound) {
+    bool again = false;
+    if (deliver(sink, items_[next], again)) ++told;
+    if (!again) ++next;
+  }
+  hold_from(next);
+  for (Ring& ring : rings_) ring.release();
+  return !held_.empty() || !rings_empty();
+}
+
+// Takes what the rings have; up to which stamp that is all there is.
+Result<uint64_t> Bpf::collect() {
+  uint64_t until = clock_.monotonic_ns() - kLateNs;
+  for (Ring& ring : rings_) ring.look();
+  for (Ring& ring : rings_) {
+    uint64_t last = 0;
+    size_t taken = 0;
+    while (taken < kBatch) {
+      const auto record = ring.next();
+      if (!record) break;
+      ++taken;
+      if (record->size() < sizeof(knell_record)) return say(EPROTO, "a ring of events is damaged");
+      last = reinterpret_cast<const knell_record*>(record->data())->stamp_ns;
+      items_.push_back({last, *record, -1, static_cast<uint32_t>(items_.size())});
+    }
+    if (ring.broken()) return say(EPROTO, "a ring of events is damaged");
+    received_ += taken;
+    // Nothing was taken when the first is still being written: then nothing is known.
+    if (ring.stuck()) until = std::min(until, last < kLateNs ? 0 : last - kLateNs);
+  }
+  return until;
+}
+
+// Keeps what was not told: copies of what is in rings.
+void Bpf::hold_from(size_t first) {
+  if (first == items_.size() && held_.empty()) return;
+  std::vector<Held> kept;
+  size_t seen = 0;
+  for (size_t i = 0; i < items_.size(); i++) {
+    const Item& item = items_[i];
+    if (item.held >= 0) {
+      Held& held = held_[static_cast<size_t>(item.held)];
+      ++seen;
+      if (i >= first)
+        kept.push_back(std::move(held));
+      else if (spare_.size() < kMostSpare)
+        spare_.push_back(std::move(held.storage));
+    }
+  }
+  // Those that were put in while this pass was told.
+  for (size_t i = seen; i < held_.size(); i++) kept.push_back(std::move(held_[i]));
+  held_ = std::move(kept);
+  for (size_t i = first; i < items_.size(); i++)
+    if (items_[i].held < 0) hold(items_[i].stamp_ns, items_[i].record);
+}
+
+void Bpf::hold(uint64_t stamp_ns, std::string_view record) {
+  Held held;
+  if (!spare_.empty()) {
+    held.storage = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  held.stamp_ns = stamp_ns;
+  held.bytes = record.size();
+  held.storage.resize((record.size() + 7) / 8);
+  std::memcpy(held.storage.data(), record.data(), record.size());
+  held_.push_back(std::move(held));
+}
+
+bool Bpf::rings_empty() const {
+  return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); });
+}
+
+// --------------------------------------------------------------------------------------------
+// events
+
+// Whether the sink was told anything; `again`: something else that comes before this.
+bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
+  const auto decoded = decode(item.record);
+  if (!decoded) return false;  // of no kind we know: the programs are built with this
+  const knell_record& head = *decoded->head;
+  const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||
+                    head.kind == KNELL_RECORD_THREAD_EXIT;
+  const Class of = exit ? kExits : kOthers;
+  if (tell_loss(sink, of, head.lost, head.stamp_ns)) {
+    again = true;
+    return true;
+  }
+  // A mark of our own says nothing of what was lost.
+  if ((head.flags & KNELL_RECORD_RELEASED) == 0)
+    last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
+  if (decoded->cgroup != nullptr) {
+    sink.on_cgroup(decoded->cgroup->inode, decoded->path);
+    return false;
+  }
+  if (head.kind == KNELL_RECORD_DETAILS ||
+      (decoded->mark != nullptr && (head.flags & KNELL_RECORD_NO_MARK) != 0)) {
+    return await(sink, *decoded, item.record, again);
+  }
+  if (decoded->mark != nullptr) return deliver_mark(sink, *decoded->mark);
+  return send(sink, teller_.tell(*decoded));
+}
+
+bool Bpf::send(Sink& sink, const event::Full& full) {
+  event::Full told = full;
+  told.roots = roots_.translate(full.roots);
+  sink.on_full(told);
+  return true;
+}
+
+bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
+  const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
+  auto details = waiting_.take(mark.pid, mark.start_ns);
+  if (ours && !details) return false;  // its own mark came after all
+  const bool first = told_exits_.note(mark.pid, mark.start_ns);
+  if (first) tell_exit(sink, details ? details->record() : std::string_view(), mark);
+  if (details) waiting_.recycle(*std::move(details));
+  return first;
+}
+
+bool Bpf::tell_exit(Sink& sink, std::string_view details, const knell_mark& mark) {
+  const auto decoded = details.empty() ? std::nullopt : decode(details);
+  return send(sink, teller_.tell_exit(decoded ? &*decoded : nullptr, mark));
+}
+
+// A process has begun to exit.
+bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again) {
+  const int32_t pid = decoded.pid();
+  while (!waiting_.has_room(pid, record.size())) {
+    auto oldest = waiting_.make_room(pid);
+    if (!oldest) break;
+    if (oldest->pidfd) --watched_;
+    // One with the same pid is over, and another for which no mark comes would not be told at all.
+    const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
+    if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
+      const auto before = decode(oldest->record());
+      knell_mark mark{};
+      mark.head.stamp_ns = decoded.head->stamp_ns;
+      mark.pid = oldest->pid;
+      mark.start_ns = oldest->start_ns;
+      mark.status = before->status();
+      mark.signal = before->process != nullptr ? before->process->signal : before->mark->signal;
+      again = tell_exit(sink, oldest->record(), mark);
+    }
+    waiting_.recycle(*std::move(oldest));
+    if (again) return true;
+  }
+  Waiting::Entry& entry = waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
+  entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
+  if (entry.no_mark) watch(entry);
+  return false;
+}
+
+// --------------------------------------------------------------------------------------------
+// losses
+
+bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
+  if (lost <= told_lost_[of]) return false;
+  event::Raw raw;
+  raw.what = KNELL_EVENT_LOST;
+  raw.stamp_ns = stamp_ns;
+  raw.u.lost.count = lost - std::exchange(told_lost_[of], lost);
+  raw.u.lost.from_ns = last_ns_[of];
+  raw.u.lost.counted = true;
+  raw.u.lost.exact = true;
+  if (of == kExits) {
+    hole_until_ns_ = std::max(hole_until_ns_, stamp_ns);
+    raw.u.lost.types = KNELL_EVENT_EXIT;
+  } else {
+    const volatile knell_losses& now = programs_.losses();
+    if (now.forks != told_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
+    if (now.execs != told_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
+    if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
+    // What was lost since then is told later, but only if all that was counted here is told now.
+    if (now.forks + now.execs + now.comms == lost) {
+      told_losses_ = {now.exits, now.forks, now.execs, now.comms};
+    }
+  }
+  sink.on_raw(raw);
+  return true;
+}
+
+// With nothing more to read: what was lost since the last record.
+bool Bpf::tell_last_losses(Sink& sink) {
+  const volatile knell_losses& losses = programs_.losses();
+  const uint64_t exits = losses.exits;
+  const uint64_t others = losses.forks + losses.execs + losses.comms;
+  if (exits == told_lost_[kExits] && others == told_lost_[kOthers]) return false;
+  if (!rings_empty()) return false;  // the records that came meanwhile know better
+  const uint64_t now = clock_.monotonic_ns();
+  return tell_loss(sink, kExits, exits, now) || tell_loss(sink, kOthers, others, now);
+}
+
+// --------------------------------------------------------------------------------------------
+// processes that tell nobody
+
+// `still`: of one that is not over, its descriptor.
+bool Bpf::is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const {
+  auto pidfd = try_pidfd_open(pid);
+  if (!pidfd) return pidfd.error() == ESRCH;
+  if (is_dead(pidfd->get())) return true;
+  const auto stat = read_proc_stat(pid);
+  if (!stat || stat->start != start_ns / kTickNs) return true;  // another has its pid
+  if (still != nullptr) *still = *std::move(pidfd);
+  return false;
+}
+
+void Bpf::watch(Waiting::Entry& entry) {
+  UniqueFd pidfd;
+  if (is_over(entry.pid, entry.start_ns, &pidfd)) return release(entry);
+  if (!pidfd || watched_ >= kMostWatched) return;  // check_health() looks
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = watch_tag(entry.pid, pidfd.get());
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) != 0) return;
+  entry.pidfd = std::move(pidfd);
+  ++watched_;
+}
+
+void Bpf::look_at_watched() {
+  if (watched_ == 0 && !nudged_) return;
+  uint64_t nudges = 0;
+  if (std::exchange(nudged_, false)) (void)!::read(nudge_.get(), &nudges, sizeof nudges);
+  std::array<epoll_event, 64> ready;
+  for (bool more = watched_ > 0; more;) {
+    more = false;
+    const int count = ::epoll_wait(epoll_.get(), ready.data(), ready.size(), 0);
+    for (int i = 0; i < count; i++) {
+      const uint64_t tag = ready[static_cast<size_t>(i)].data.u64;
+      if (tag == kRingTag || tag == kNudgeTag) continue;
+      more = true;
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd_of_tag(tag), nullptr);
+      Waiting::Entry* entry = waiting_.find(pid_of_tag(tag));
+      if (entry == nullptr || entry->pidfd.get() != pidfd_of_tag(tag)) continue;
+      entry->pidfd.reset();
+      --watched_;
+      release(*entry);
+    }
+  }
+}
+
+// It is over as of now: puts a mark into the stream.
+void Bpf::release(const Waiting::Entry& entry) {
+  const auto details = decode(entry.record());
+  knell_mark mark{};
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.head.flags = KNELL_RECORD_RELEASED;
+  mark.head.stamp_ns = clock_.monotonic_ns();
+  mark.pid = entry.pid;
+  mark.start_ns = entry.start_ns;
+  mark.status = details->status();
+  mark.signal = details->process != nullptr ? details->process->signal : details->mark->signal;
+  if (details->mark != nullptr) {
+    mark.ppid = details->mark->ppid;
+    mark.uid = details->mark->uid;
+    mark.roots = details->mark->roots;
+  }
+  hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
+}
+
+Result<void> Bpf::check_health(Sink&) {
+  // What waits for its mark for long: it is lost (then the count has it), or none was sent after
+  // all: its parent chose to ignore its children in the last moment.
+  // What is not read yet may be its mark, or say that it was lost.
+  if (!rings_empty() || !held_.empty() || programs_.losses().exits != told_lost_[kExits]) return {};
+  std::vector<std::pair<int32_t, uint64_t>> dropped;
+  const uint64_t now = clock_.monotonic_ns();
+  waiting_.for_each([&](Waiting::Entry& entry) {
+    if (entry.pidfd || now - entry.stamp_ns < kPatienceNs) return;
+    if (!is_over(entry.pid, entry.start_ns, nullptr)) return;
+    if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
+      dropped.emplace_back(entry.pid, entry.start_ns);
+    else
+      release(entry);
+  });
+  for (const auto& [pid, start_ns] : dropped) {
+    if (auto entry = waiting_.take(pid, start_ns)) waiting_.recycle(*std::move(entry));
+  }
+  if (!held_.empty() && !nudged_) {
+    const uint64_t one = 1;
+    nudged_ = ::write(nudge_.get(), &one, sizeof one) == sizeof one;
+  }
+  return {};
+}
+
+}  // namespace knell::source

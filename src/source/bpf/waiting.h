@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/pid_map.h"
+#include "base/unique_fd.h"
+#include "source/bpf/record.h"
+
+namespace knell::source {
+
+// Processes that have begun to exit and are not over: their details, copied, until the mark comes.
+// Bounded: the oldest makes room.
+class Waiting {
+ public:
+  static constexpr size_t kMost = 65536;           // picked, never tuned
+  static constexpr size_t kMostBytes = 16U << 20;  // picked, never tuned
+
+  struct Entry {
+    uint64_t start_ns = 0, stamp_ns = 0;
+    int32_t pid = 0;
+    bool no_mark = false;           // none will come
+    UniqueFd pidfd;                 // being watched
+    std::vector<uint64_t> storage;  // the record
+    size_t bytes = 0;
+    std::string_view record() const {
+      return {reinterpret_cast<const char*>(storage.data()), bytes};
+    }
+  };
+
+  // Whether add() has room for this process; else make_room() gives the one that must go first.
+  bool has_room(int32_t pid, size_t bytes) const;
+  std::optional<Entry> make_room(int32_t pid);
+
+  Entry& add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns, std::string_view record);
+  // That very process's, out of the table; nullopt: it is not there.
+  std::optional<Entry> take(int32_t pid, uint64_t start_ns);
+  Entry* find(int32_t pid);
+  // Gives back what take() or make_room() gave, so that its memory is used again.
+  void recycle(Entry&& entry);
+
+  size_t size() const { return slots_of_.size(); }
+  template <class F>
+  void for_each(F visit) {
+    slots_of_.for_each([&](int32_t, uint32_t& slot) { visit(slots_[slot]); });
+  }
+
+ private:
+  Entry remove(int32_t pid);
+
+  PidMap<uint32_t> slots_of_;
+  std::vector<Entry> slots_;
+  std::vector<uint32_t> free_;
+  std::vector<std::vector<uint64_t>> spare_;
+  std::deque<std::pair<int32_t, uint64_t>> order_;  // pid and start; some have gone
+  size_t bytes_ = 0;
+};
+
+// Processes whose exit was told not long ago, so that it is not told again. Forgets whom it must.
+class Told {
+ public:
+  Told() : cells_(kCells) {}
+  // Whether this one is new.
+  bool note(int32_t pid, uint64_t start_ns);
+
+ private:
+  static constexpr size_t kCells = 4096;
+  std::vector<std::pair<int32_t, uint64_t>> cells_;
+};
+
+}  // namespace knell::source

@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/bpf/waiting.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace knell::source {
+namespace {
+
+TEST(Waiting, GivesBackTheVeryProcess) {
+  Waiting waiting;
+  waiting.add(7, 100, 1, "details of seven");
+  EXPECT_FALSE(waiting.take(7, 101));
+  EXPECT_FALSE(waiting.take(8, 100));
+  const auto entry = waiting.take(7, 100);
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->record(), "details of seven");
+  EXPECT_EQ(waiting.size(), 0U);
+  EXPECT_FALSE(waiting.take(7, 100));
+}
+
+TEST(Waiting, OneOfTheSamePidMustGoFirst) {
+  Waiting waiting;
+  waiting.add(7, 100, 1, "old");
+  EXPECT_FALSE(waiting.has_room(7, 3));
+  EXPECT_TRUE(waiting.has_room(8, 3));
+  auto old = waiting.make_room(7);
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->record(), "old");
+  waiting.recycle(*std::move(old));
+  EXPECT_TRUE(waiting.has_room(7, 3));
+}
+
+TEST(Waiting, TheOldestMakesRoom) {
+  Waiting waiting;
+  const std::string record(Waiting::kMostBytes / 4, 'x');
+  for (int32_t pid = 1; pid <= 4; pid++) waiting.add(pid, 100, 1, record);
+  EXPECT_FALSE(waiting.has_room(5, 1));
+  waiting.recycle(*waiting.take(1, 100));
+  EXPECT_TRUE(waiting.has_room(5, 1));
+  waiting.add(1, 200, 1, record);
+  EXPECT_EQ(waiting.make_room(5)->pid, 2);
+  EXPECT_EQ(waiting.make_room(5)->pid, 3);
+}
+
+TEST(Waiting, StaysSmallUnderChurn) {
+  Waiting waiting;
+  for (int32_t i = 0; i < 200000; i++) {
+    waiting.add(i % 30000 + 1, static_cast<uint64_t>(i), 1, "some details");
+    waiting.recycle(*waiting.take(i % 30000 + 1, static_cast<uint64_t>(i)));
+  }
+  EXPECT_EQ(waiting.size(), 0U);
+  EXPECT_TRUE(waiting.has_room(1, 1));
+}
+
+TEST(Told, KnowsWhomItHasSeen) {
+  Told told;
+  EXPECT_TRUE(told.note(7, 100));
+  EXPECT_FALSE(told.note(7, 100));
+  EXPECT_TRUE(told.note(7, 200));
+  for (int32_t pid = 8; pid < 100000; pid++) EXPECT_TRUE(told.note(pid, 1));
+}
+
+}  // namespace
+}  // namespace knell::source

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// One stream in the order of the kernel's stamps. A drain first reads the rest and lays it aside,
+// then reads the whole source, telling before each of its events what was laid aside with an
+// earlier stamp. An event of the whole source that is younger than the last look at the rest has
+// the rest looked at once more first. So each is told in its place, but for the moment that an
+// event of the rest takes from its stamp to its queue.
+#include "source/joined.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace knell::source {
+namespace {
+
+constexpr size_t kMostAside = 1024;  // picked: the rest is rare
+
+}  // namespace
+
+Result<std::unique_ptr<Joined>> Joined::create(std::unique_ptr<Source> whole, Open open_rest,
+                                               const Wanted& wanted) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return errno_error("make an epoll descriptor");
+  std::unique_ptr<Joined> joined(
+      new Joined(std::move(whole), std::move(open_rest), std::move(epoll)));
+  KNELL_TRY(joined->poll(*joined->whole_));
+  KNELL_TRY(joined->want_rest(wanted));
+  return joined;
+}
+
+Result<void> Joined::poll(const Source& source) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source.fd(), &event) != 0)
+    return errno_error("poll a source");
+  return {};
+}
+
+Result<void> Joined::want(const Wanted& wanted) {
+  KNELL_TRY(whole_->want(wanted));
+  return want_rest(wanted);
+}
+
+Result<void> Joined::want_rest(const Wanted& wanted) {
+  const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
+  Wanted others;
+  others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
+  if (others.mask == 0) {
+    rest_.reset();  // closing its descriptor takes it out of the epoll set
+    return {};
+  }
+  if (rest_ != nullptr) return rest_->want(others);
+  auto opened = open_rest_(others);
+  if (!opened) {
+    if ((wanted.mask & own) != 0) return {};
+    return std::unexpected(std::move(opened).error());
+  }
+  rest_ = *std::move(opened);
+  return poll(*rest_);
+}
+
+Result<Drained> Joined::drain(Sink& sink, size_t bound) {
+  sink_ = &sink;
+  rest_drained_ = Drained::kEmpty;
+  most_aside_ = std::min(bound / 2, kMostAside);
+  KNELL_TRY(lay_rest_aside());
+  // Each event of the rest takes a place too.
+  KNELL_ASSIGN(const Drained whole, whole_->drain(*this, bound - most_aside_));
+  KNELL_TRY(std::exchange(broken_, {}));
+  if (whole != Drained::kMore) tell_rest_until(UINT64_MAX);
+  aside_.erase(aside_.begin(), aside_.begin() + static_cast<ptrdiff_t>(told_));
+  told_ = 0;
+  return std::max(rest_drained_, whole);
+}
+
+Result<void> Joined::lay_rest_aside() {
+  looked_ns_ = clock_.monotonic_ns();
+  if (rest_ == nullptr || aside_.size() >= most_aside_) return {};
+  laying_aside_ = true;
+  const auto drained = rest_->drain(*this, most_aside_ - aside_.size());
+  laying_aside_ = false;
+  if (!drained) return std::unexpected(drained.error());
+  rest_drained_ = std::max(rest_drained_, *drained);
+  return {};
+}
+
+void Joined::look_again_before(uint64_t stamp_ns) {
+  if (rest_ == nullptr || stamp_ns <= looked_ns_) return;
+  if (auto looked = lay_rest_aside(); !looked) broken_ = std::move(looked);
+}
+
+void Joined::tell_rest_until(uint64_t stamp_ns) {
+  for (; told_ < aside_.size() && aside_[told_].stamp_ns <= stamp_ns; ++told_)
+    sink_->on_raw(aside_[told_]);
+}
+
+void Joined::on_raw(const event::Raw& raw) {
+  if (laying_aside_) {
+    aside_.push_back(raw);
+    return;
+  }
+  look_again_before(raw.stamp_ns);
+  tell_rest_until(raw.stamp_ns);
+  sink_->on_raw(raw);
+}
+
+void Joined::on_full(const event::Full& full) {
+  look_again_before(full.stamp_ns);
+  tell_rest_until(full.stamp_ns);
+  sink_->on_full(full);
+}
+
+Result<void> Joined::check_health(Sink& sink) {
+  sink_ = &sink;
+  KNELL_TRY(whole_->check_health(*this));
+  if (rest_ == nullptr) return {};
+  return rest_->check_health(*this);
+}
+
+Capabilities Joined::capabilities() const {
+  Capabilities all = whole_->capabilities();
+  if (rest_ == nullptr) return all;
+  const Capabilities rest = rest_->capabilities();
+  all.types |= rest.types;
+  all.buffer_bytes += rest.buffer_bytes;
+  return all;
+}
+
+Counters Joined::counters() const {
+  Counters all = whole_->counters();
+  if (rest_ == nullptr) return all;
+  const Counters rest = rest_->counters();
+  return {all.received + rest.received, all.lost + rest.lost, all.healed + rest.healed};
+}
+
+}  // namespace knell::source

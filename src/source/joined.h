@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "source/source.h"
+
+namespace knell::source {
+
+// Two sources as one: `whole` for the types it has, and for the others a second one, which is
+// opened when one of those is first wanted and asked for nothing else; see joined.cc.
+class Joined : public Source, private Sink {
+ public:
+  using Open = std::function<Result<std::unique_ptr<Source>>(const Wanted&)>;
+
+  // `wanted` is what `whole` was made with. Errors of `open_rest` count only where nothing of what
+  // is wanted would come otherwise.
+  static Result<std::unique_ptr<Joined>> create(std::unique_ptr<Source> whole, Open open_rest,
+                                                const Wanted& wanted);
+
+  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> add_pid(int32_t pid) override { return whole_->add_pid(pid); }
+  void remove_pid(int32_t pid) override { whole_->remove_pid(pid); }
+  uint64_t roots_of(int32_t pid) const override { return whole_->roots_of(pid); }
+  int fd() const override { return epoll_.get(); }
+  [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
+  [[nodiscard]] Result<void> check_health(Sink& sink) override;
+  Capabilities capabilities() const override;
+  Counters counters() const override;
+
+ private:
+  Joined(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
+      : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
+  Result<void> want_rest(const Wanted& wanted);
+  Result<void> poll(const Source& source);
+  Result<void> lay_rest_aside();
+  void look_again_before(uint64_t stamp_ns);
+  void tell_rest_until(uint64_t stamp_ns);
+
+  // Sink: of both. The rest's are laid aside, the whole's are told with the rest's before them.
+  void on_raw(const event::Raw& raw) override;
+  void on_full(const event::Full& full) override;
+  void on_cgroup(uint64_t inode, std::string_view path) override { sink_->on_cgroup(inode, path); }
+  void on_over(int32_t, uint64_t, bool, int32_t) override {}
+
+  std::unique_ptr<Source> whole_, rest_;
+  Open open_rest_;
+  UniqueFd epoll_;
+  Sink* sink_ = nullptr;  // while draining
+  bool laying_aside_ = false;
+  std::vector<event::Raw> aside_;
+  size_t told_ = 0;  // of aside_
+  size_t most_aside_ = 0;
+  uint64_t looked_ns_ = 0;  // everything stamped before was read from the rest
+  Drained rest_drained_ = Drained::kEmpty;
+  Result<void> broken_;
+  Clock& clock_ = system_clock();
+};
+
+}  // namespace knell::source

@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A kernfs inode number names a cgroup for as long as the machine runs, so what was learned once
+// stays true. What nobody told us of is looked up by it: a cgroup file system opens a directory by
+// a handle that is nothing but this number.
+#include "watch/cgroup_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace knell::watch {
+namespace {
+
+constexpr int kDeepest = 32;         // picked: nobody nests deeper
+constexpr int kKernfsHandle = 0xfe;  // kernel FILEID_KERNFS, linux/exportfs.h
+constexpr const char* kNamed = "name=systemd";
+
+struct DirCloser {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+}  // namespace
+
+int32_t systemd_hierarchy() {
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    if (line.find(kNamed) == std::string::npos) continue;
+    int32_t number = 0;
+    std::from_chars(line.data(), line.data() + line.size(), number);
+    return number;
+  }
+  return 0;
+}
+
+CgroupTree::CgroupTree() : hierarchy_(systemd_hierarchy()) { find_mount(); }
+
+// /proc/self/mountinfo: "id parent dev root mountpoint options... - type source super-options"
+void CgroupTree::find_mount() {
+  std::ifstream file("/proc/self/mountinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    std::istringstream before(line), after(line.substr(dash + 3));
+    std::string skip, root, point, type, source, super;
+    before >> skip >> skip >> skip >> root >> point;
+    after >> type >> source >> super;
+    const bool ours = hierarchy_ == 0 ? type == "cgroup2"
+                                      : type == "cgroup" && super.find(kNamed) != std::string::npos;
+    if (!ours || root != "/") continue;
+    mount_ = UniqueFd(::open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    mount_path_ = point;
+    if (mount_) return;
+  }
+}
+
+void CgroupTree::scan() {
+  if (!mount_) return;
+  struct stat root{};
+  if (::fstat(mount_.get(), &root) == 0) learn(root.st_ino, "/");
+  scan_below(mount_.get(), "", kDeepest);
+}
+
+void CgroupTree::scan_below(int directory, const std::string& path, int depth) {
+  UniqueFd fd(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, DirCloser> dir(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (dir == nullptr) return;
+  (void)fd.release();
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    const std::string below = path + "/" + entry->d_name;
+    learn(entry->d_ino, below);
+    const UniqueFd child(
+        ::openat(::dirfd(dir.get()), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (child && depth > 0) scan_below(child.get(), below, depth - 1);
+  }
+}
+
+void CgroupTree::learn(uint64_t inode, std::string_view path) {
+  if (known_.size() >= kMost) known_.clear();
+  known_[inode] = interned_.intern(path);
+}
+
+std::shared_ptr<const Cgroup> CgroupTree::find(uint64_t inode) {
+  if (inode == 0) return nullptr;
+  if (const auto known = known_.find(inode); known != known_.end()) return known->second;
+  const std::string path = path_of(inode);
+  // A null is remembered as well: asking again would be as vain.
+  if (path.empty())
+    known_[inode] = nullptr;
+  else
+    learn(inode, path);
+  return known_[inode];
+}
+
+std::string CgroupTree::path_of(uint64_t inode) const {
+  if (!mount_) return {};
+  alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof inode> space{};
+  auto* handle = reinterpret_cast<file_handle*>(space.data());
+  handle->handle_bytes = sizeof inode;
+  handle->handle_type = kKernfsHandle;
+  std::memcpy(handle->f_handle, &inode, sizeof inode);
+  const UniqueFd fd(::open_by_handle_at(mount_.get(), handle, O_PATH | O_CLOEXEC));
+  if (!fd) return {};
+  std::array<char, 4096> path{};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+  const ssize_t size = ::readlink(link.c_str(), path.data(), path.size());
+  if (size <= 0) return {};
+  const std::string_view whole(path.data(), static_cast<size_t>(size));
+  if (!whole.starts_with(mount_path_)) return {};
+  const std::string_view below = whole.substr(mount_path_.size());
+  return below.empty() ? "/" : std::string(below);
+}
+
+}  // namespace knell::watch

@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/unique_fd.h"
+#include "watch/cgroup.h"
+
+namespace knell::watch {
+
+// The number in /proc/PID/cgroup of the hierarchy that cgroup_path() takes: systemd's own on hybrid
+// machines; 0: the unified one.
+int32_t systemd_hierarchy();
+
+// Cgroups by the inode of their directory, for sources that know no paths. Of
+// systemd_hierarchy(). Not thread-safe.
+class CgroupTree {
+ public:
+  static constexpr size_t kMost = 65'536;  // picked: then all are forgotten and learned anew
+
+  // Finds where the hierarchy is mounted; without that nothing but what learn() was told is known.
+  CgroupTree();
+  // Looks at all that are there now.
+  void scan();
+  // One was made: `path` from the root of its hierarchy.
+  void learn(uint64_t inode, std::string_view path);
+  // nullptr: not known, and gone.
+  std::shared_ptr<const Cgroup> find(uint64_t inode);
+
+ private:
+  void find_mount();
+  void scan_below(int directory, const std::string& path, int depth);
+  std::string path_of(uint64_t inode) const;
+
+  int32_t hierarchy_ = 0;
+  UniqueFd mount_;
+  std::string mount_path_;
+  Cgroups interned_;
+  std::unordered_map<uint64_t, std::shared_ptr<const Cgroup>> known_;
+};
+
+}  // namespace knell::watch

@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/full_teller.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "watch/proc_reader.h"
+
+namespace knell::watch {
+namespace {
+
+knell_string view_of(const Comm& comm) {
+  const size_t size = ::strnlen(comm.data(), comm.size());
+  return size == 0 ? knell_string{nullptr, 0} : knell_string{comm.data(), size};
+}
+
+knell_string view_of(const std::string& text) {
+  return text.empty() ? knell_string{nullptr, 0} : knell_string{text.data(), text.size()};
+}
+
+}  // namespace
+
+void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
+  knell_event& event = slot.event;
+  event.via = KNELL_VIA_BPF;
+  if (full.ppid > 0) event.ppid = full.ppid;
+  event.id = id_of(full.pid, full.start_boot_ns);
+  if (full.start_boot_ns == 0) event.id = {boot_, full.pid, full.stamp_ns, KNELL_ID_STAMP};
+  if (full.ppid > 0) event.parent_id = id_of(full.ppid, full.parent_start_boot_ns);
+  if (full.has_details) tell_details(batch, slot, full);
+  switch (full.what) {
+    case KNELL_EVENT_FORK:
+      event.child_pid = full.u.child.pid;
+      event.child_tid = full.u.child.tid;
+      event.child_id = id_of(full.u.child.pid, full.u.child.start_boot_ns);
+      break;
+    case KNELL_EVENT_EXIT:
+      tell_exit(slot, full);
+      break;
+    case KNELL_EVENT_COMM:
+      std::copy_n(full.u.new_comm, slot.new_comm.size(), slot.new_comm.begin());
+      event.new_comm = view_of(slot.new_comm);
+      break;
+    default:
+      break;
+  }
+}
+
+void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full) {
+  knell_event& event = slot.event;
+  slot.comm = full.comm;
+  event.comm = view_of(slot.comm);
+  slot.parent_comm = full.parent_comm;
+  event.parent_comm = view_of(slot.parent_comm);
+  event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
+  event.uid = full.uid;
+  event.gid = full.gid;
+  slot.user = users_.name(full.uid);
+  if (slot.user != nullptr) event.user = view_of(*slot.user);
+  if (full.has_args) event.args = batch.keep(without_title_padding(full.args), Batch::Ended::kYes);
+  if (full.args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
+  if (!full.exe.empty()) event.exe = batch.keep(full.exe);
+  if (!full.cwd.empty()) event.cwd = batch.keep(full.cwd);
+  slot.cgroup = cgroups_.find(full.cgroup);
+  if (slot.cgroup == nullptr) return;
+  event.cgroup = view_of(slot.cgroup->path);
+  event.unit = view_of(slot.cgroup->unit);
+  event.container_id = view_of(slot.cgroup->container_id);
+}
+
+void FullTeller::tell_exit(Slot& slot, const event::Full& full) {
+  knell_event& event = slot.event;
+  event.has |= KNELL_HAS_STATUS;
+  event.wait_status = full.u.exit.status;
+  event.exit_signal = full.u.exit.signal;
+  const uint64_t over_ns = time_.boottime_ns(full.stamp_ns);
+  if (full.start_boot_ns != 0 && full.start_boot_ns <= over_ns) {
+    event.has |= KNELL_HAS_DURATION;
+    event.duration_ns = over_ns - full.start_boot_ns;
+  }
+  if (full.killer.cause == 0) return;
+  event.has |= KNELL_HAS_KILLER;
+  event.killed_by.cause = full.killer.cause;
+  event.killed_by.pid = full.killer.pid;
+  event.killed_by.uid = full.killer.uid;
+  slot.killer_comm = full.killer.comm;
+  event.killed_by.comm = view_of(slot.killer_comm);
+}
+
+knell_id FullTeller::id_of(int32_t pid, uint64_t start_boot_ns) const {
+  if (start_boot_ns == 0) return {boot_, pid, 0, KNELL_ID_NONE};
+  return {boot_, pid, start_boot_ns / Timebase::kTickNs, KNELL_ID_START};
+}
+
+}  // namespace knell::watch

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "event/full.h"
+#include "watch/batch.h"
+#include "watch/cgroup_tree.h"
+#include "watch/timebase.h"
+#include "watch/user_names.h"
+
+namespace knell::watch {
+
+// Puts what a source knew of a whole process into an event. Needs no memory of the process: all is
+// in the record. Not thread-safe.
+class FullTeller {
+ public:
+  FullTeller(uint32_t boot, const Timebase& time) : boot_(boot), time_(time) {}
+  // Text is copied into the batch.
+  void tell(Batch& batch, Slot& slot, const event::Full& full);
+  CgroupTree& cgroups() { return cgroups_; }
+
+ private:
+  void tell_details(Batch& batch, Slot& slot, const event::Full& full);
+  void tell_exit(Slot& slot, const event::Full& full);
+  knell_id id_of(int32_t pid, uint64_t start_boot_ns) const;
+
+  uint32_t boot_;
+  const Timebase& time_;
+  CgroupTree cgroups_;
+  UserNames users_;
+};
+
+}  // namespace knell::watch

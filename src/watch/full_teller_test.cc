@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/full_teller.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+namespace knell::watch {
+namespace {
+
+std::string text_of(const knell_string& text) { return {text.data, text.size}; }
+
+class FullTellerTest : public ::testing::Test {
+ protected:
+  FullTellerTest() {
+    full.what = KNELL_EVENT_EXIT;
+    full.stamp_ns = 5'000'000'000;
+    full.pid = full.tid = 50;
+    full.start_boot_ns = 2'345'678'901;
+    full.ppid = 40;
+    full.parent_start_boot_ns = 1'000'000'000;
+    full.has_details = true;
+    full.comm = {"sh"};
+    full.parent_comm = {"bash"};
+    full.u.exit = {0x700, 17};
+  }
+  const knell_event& told() {
+    batch.clear();
+    slot = batch.reserve();
+    slot->event.mono_ns = full.stamp_ns;
+    teller.tell(batch, *slot, full);
+    return slot->event;
+  }
+  Timebase time;
+  FullTeller teller{0xabcd, time};
+  Batch batch{4};
+  Slot* slot = nullptr;
+  event::Full full;
+};
+
+TEST_F(FullTellerTest, AnExitWithAllThereIs) {
+  const std::string args("sh\0-c\0exit 7\0", 13);
+  full.has_args = true;
+  full.args = args;
+  full.exe = "/usr/bin/dash";
+  full.cwd = "/tmp";
+  full.killer = {KNELL_CAUSE_USER, 60, 1000, {"killer"}};
+  const knell_event& event = told();
+  EXPECT_EQ(event.id.start, 234u) << "ticks, as in /proc";
+  EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_START));
+  EXPECT_EQ(event.parent_id.start, 100u);
+  EXPECT_EQ(event.duration_ns, 5'000'000'000u - 2'345'678'901u);
+  EXPECT_EQ(event.wait_status, 0x700);
+  EXPECT_EQ(text_of(event.comm), "sh");
+  EXPECT_EQ(text_of(event.parent_comm), "bash");
+  EXPECT_EQ(text_of(event.args), args);
+  EXPECT_EQ(text_of(event.exe), "/usr/bin/dash");
+  EXPECT_EQ(text_of(event.cwd), "/tmp");
+  EXPECT_EQ(event.killed_by.pid, 60);
+  EXPECT_EQ(text_of(event.killed_by.comm), "killer");
+  EXPECT_EQ(event.via, static_cast<uint32_t>(KNELL_VIA_BPF));
+}
+
+TEST_F(FullTellerTest, TheLastWordEndsWithANul) {
+  full.has_args = full.args_truncated = true;
+  full.args = std::string_view("sh\0-c\0exi", 9);
+  const knell_event& event = told();
+  EXPECT_EQ(text_of(event.args), std::string("sh\0-c\0exi\0", 10));
+  EXPECT_NE(event.flags & KNELL_FLAG_ARGS_TRUNCATED, 0u);
+}
+
+TEST_F(FullTellerTest, WhatIsNotKnownIsNull) {
+  full.has_details = false;
+  full.start_boot_ns = 0;
+  full.ppid = 0;
+  const knell_event& event = told();
+  EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_STAMP));
+  EXPECT_EQ(event.comm.data, nullptr);
+  EXPECT_EQ(event.args.data, nullptr);
+  EXPECT_EQ(event.cgroup.data, nullptr);
+  EXPECT_EQ(event.has, static_cast<uint64_t>(KNELL_HAS_STATUS));
+}
+
+TEST_F(FullTellerTest, NoArgumentsAreNotUnknownOnes) {
+  full.has_args = true;
+  const knell_event& event = told();
+  EXPECT_NE(event.args.data, nullptr);
+  EXPECT_EQ(event.args.size, 0u);
+}
+
+TEST_F(FullTellerTest, CgroupsAreKnownByTheirInode) {
+  teller.cgroups().learn(4711, "/system.slice/cron.service");
+  full.cgroup = 4711;
+  const knell_event& event = told();
+  EXPECT_EQ(text_of(event.cgroup), "/system.slice/cron.service");
+  EXPECT_EQ(text_of(event.unit), "cron.service");
+}
+
+TEST_F(FullTellerTest, LongTextsOfManyEventsStay) {
+  const std::string args(4096, 'x');
+  Batch many(1024);
+  full.has_args = true;
+  full.args = args;
+  for (int i = 0; i < 1024; ++i) teller.tell(many, *many.reserve(), full);
+  for (size_t i = 0; i < 1024; ++i) ASSERT_EQ(many[i].event.args.size, 4097u);
+}
+
+}  // namespace
+}  // namespace knell::watch

@@ -1,0 +1,543 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What the bpf source alone can do, and that it tells what the connector tells. The traps of
+// traps_test.cc run over it as well.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/needs.h"
+#include "support/scenarios.h"
+#include "support/stage.h"
+
+namespace knell::test {
+namespace {
+
+// ------------------------------------------------------------------------------------------------
+// the same as the connector
+
+int storm_size() { return in_vm() ? 1'000 : 20'000; }
+
+void everything(std::vector<Fate>& fates) {
+  storm(storm_size(), 10, 3);
+  const Scenario all[] = {scenario::forked_with_vfork,
+                          scenario::vfork_then_exec(3),
+                          scenario::posix_spawned(0),
+                          scenario::cloned_with_exit_signal(0),
+                          scenario::cloned_with_exit_signal(SIGUSR1),
+                          scenario::cloned_as_sibling,
+                          scenario::reaped_by_the_kernel,
+                          scenario::reaped_by_the_kernel_with_nocldwait,
+                          scenario::orphans,
+                          scenario::threads_come_and_go,
+                          scenario::worker_exits_process,
+                          scenario::main_exits_with_workers_alive,
+                          scenario::leader_leaves_first,
+                          scenario::both_leave_together,
+                          scenario::sigkill_of_fifty_threads,
+                          scenario::exec_from_a_worker(5),
+                          scenario::killed_by(SIGTERM)};
+  for (const Scenario& one : all) one(fates);
+}
+
+// The life of each process in words, by its pid and how many had that pid before. (Not by its id:
+// the connector does not always know the start.)
+using Lives = std::map<std::pair<pid_t, int>, std::vector<std::string>>;
+
+Lives lives_of(const Recorder& recorder) {
+  Lives lives;
+  std::map<pid_t, int> births;
+  for (const Seen& event : recorder.seen()) {
+    const bool fork = event.type() == KNELL_EVENT_FORK;
+    const pid_t pid = fork ? event.raw.child_pid : event.pid();
+    if (fork) ++births[pid];
+    std::string words;
+    if (fork) words = "born of " + std::to_string(event.raw.pid);
+    if (event.type() == KNELL_EVENT_EXEC) words = "exec";
+    if (event.type() == KNELL_EVENT_EXIT)
+      words = "exit " + (event.status() ? std::to_string(*event.status()) : std::string("?"));
+    lives[{pid, births[pid]}].push_back(words);
+  }
+  return lives;
+}
+
+std::string text_of(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += word + "; ";
+  return text;
+}
+
+}  // namespace
+
+TEST(Bpf, TellsWhatTheConnectorTells) {
+  KNELL_NEEDS(lacks_connector());
+  KNELL_NEEDS(lacks_bpf());
+  Stage stage(everything);
+  constexpr uint32_t kMask = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
+  Recorder bpf({.events = kMask, .matches = {{"under", stage.name()}}, .via = "bpf"});
+  Recorder connector({.events = kMask, .matches = {{"under", stage.name()}}});
+  ASSERT_TRUE(bpf.ok() && connector.ok());
+  stage.begin();
+  while (!stage.over(std::chrono::milliseconds(1))) {
+    bpf.drain();
+    connector.drain();
+  }
+  ASSERT_FALSE(stage.end().empty());
+  ASSERT_TRUE(stage.sentinel(bpf));
+  ASSERT_TRUE(connector.read_until_exit_of(stage.sentinels().back()));
+  EXPECT_TRUE(bpf.of_type(KNELL_EVENT_LOST).empty());
+  EXPECT_TRUE(connector.of_type(KNELL_EVENT_LOST).empty());
+
+  const Lives by_bpf = lives_of(bpf), by_connector = lives_of(connector);
+  EXPECT_GE(by_bpf.size(), static_cast<size_t>(storm_size()));
+  EXPECT_EQ(by_bpf.size(), by_connector.size());
+  int differ = 0;
+  for (const auto& [id, life] : by_connector) {
+    const auto same = by_bpf.find(id);
+    if (same != by_bpf.end() && same->second == life) continue;
+    if (++differ > 10) break;
+    ADD_FAILURE() << "pid " << id.first << ", life " << id.second << ": connector " << text_of(life)
+                  << " bpf " << (same == by_bpf.end() ? "nothing" : text_of(same->second));
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
+// exit means over
+
+namespace {
+
+// What a process holds that others wait for.
+struct Holding {
+  std::string lock_path;
+  uint16_t port = 0;
+  size_t bytes = 0;
+};
+
+size_t memory_to_hold() { return in_vm() ? size_t{16} << 20 : size_t{1} << 30; }
+
+sockaddr_in loopback(uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+bool port_is_free(uint16_t port) {
+  const UniqueFd sock(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in address = loopback(port);
+  return ::bind(sock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+// Takes all of it, says its pid and port into `ready`, and waits to be killed.
+[[noreturn]] void hold(const Holding& holding, int ready) {
+  const int lock = ::open(holding.lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0) ::_exit(125);
+  const int sock = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof address;
+  if (::bind(sock, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::listen(sock, 1) != 0 || ::getsockname(sock, reinterpret_cast<sockaddr*>(&address), &size))
+    ::_exit(124);
+  void* memory = ::mmap(nullptr, holding.bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) ::_exit(123);
+  const int32_t words[2] = {::getpid(), ntohs(address.sin_port)};
+  if (::write(ready, words, sizeof words) != sizeof words) ::_exit(122);
+  for (;;) ::pause();
+}
+
+// The bytes of memory that are its own; 0: none, or it is gone.
+size_t resident_bytes(pid_t pid) {
+  for (const std::string& line : lines_of("/proc/" + std::to_string(pid) + "/status"))
+    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) << 10;
+  return 0;
+}
+
+enum class Parent { kWaits, kIgnores, kNeverReaps };
+
+void expect_all_given_back(Parent parent) {
+  const TemporaryDirectory directory;
+  Holding holding{directory.path() + "/lock", 0, memory_to_hold()};
+  Pipe ready = make_pipe();
+  Child family = Child::fork([&] {
+    if (parent == Parent::kIgnores) ::signal(SIGCHLD, SIG_IGN);
+    const pid_t victim = ::fork();
+    if (victim == 0) hold(holding, ready.write.get());
+    if (parent == Parent::kWaits) ::waitpid(victim, nullptr, 0);
+    for (;;) ::pause();
+    return 0;
+  });
+  int32_t words[2] = {};
+  ASSERT_EQ(::read(ready.read.get(), words, sizeof words), static_cast<ssize_t>(sizeof words));
+  const pid_t victim = words[0];
+  const auto port = static_cast<uint16_t>(words[1]);
+  ASSERT_GE(resident_bytes(victim), holding.bytes / 2);
+  ASSERT_FALSE(port_is_free(port));
+
+  Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT, .latency_ns = 0, .via = "bpf"});
+  ::kill(victim, SIGKILL);
+  ASSERT_TRUE(recorder.read_until_exit_of(victim));
+  const UniqueFd lock(::open(holding.lock_path.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0) << "its lock is held";
+  EXPECT_TRUE(port_is_free(port)) << "its port is bound";
+  EXPECT_EQ(resident_bytes(victim), 0u) << "its memory is not back";
+  const Seen exit = recorder.of(victim).back();
+  EXPECT_EQ(exit.status(), std::optional<int>(SIGKILL));
+  EXPECT_EQ(exit.args.value_or(std::vector<std::string>{}).empty(), false) << exit.text();
+}
+
+}  // namespace
+
+TEST(BpfOver, OfAParentThatWaits) {
+  KNELL_NEEDS(lacks_bpf());
+  expect_all_given_back(Parent::kWaits);
+}
+TEST(BpfOver, OfAParentThatIgnores) {
+  KNELL_NEEDS(lacks_bpf());
+  expect_all_given_back(Parent::kIgnores);
+}
+TEST(BpfOver, OfAParentThatNeverReaps) {
+  KNELL_NEEDS(lacks_bpf());
+  expect_all_given_back(Parent::kNeverReaps);
+}
+
+// ------------------------------------------------------------------------------------------------
+// who killed it
+
+namespace {
+
+std::optional<Seen> death_of(Recorder& recorder, pid_t pid) {
+  if (!recorder.read_until_exit_of(pid)) return std::nullopt;
+  return recorder.of(pid, KNELL_EVENT_EXIT).back();
+}
+
+Recorder::Wish failures_via_bpf() {
+  return {.events = KNELL_EVENT_NONZERO_EXIT, .latency_ns = 0, .via = "bpf"};
+}
+
+}  // namespace
+
+TEST(BpfKilledBy, AnotherProcess) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  recorder.keep_json = true;
+  Child victim = Child::fork([] {
+    for (;;) ::pause();
+    return 0;
+  });
+  Child killer = Child::fork([&] {
+    ::prctl(PR_SET_NAME, "a killer");
+    ::kill(victim.pid(), SIGKILL);
+    return 0;
+  });
+  const auto exit = death_of(recorder, victim.pid());
+  ASSERT_TRUE(exit);
+  EXPECT_TRUE((exit->raw.has & KNELL_HAS_KILLER) != 0) << exit->text();
+  EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
+  EXPECT_EQ(exit->raw.killed_by.pid, killer.pid());
+  EXPECT_NE(exit->json.find(R"("comm":"a killer")"), std::string::npos) << exit->json;
+}
+
+TEST(BpfKilledBy, AFault) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  Child victim = Child::fork([] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    void* page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return *static_cast<volatile int*>(page);
+  });
+  const auto exit = death_of(recorder, victim.pid());
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->status(), std::optional<int>(SIGSEGV));
+  EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
+  EXPECT_EQ(exit->raw.killed_by.pid, 0);
+}
+
+TEST(BpfKilledBy, ALimit) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  Child victim = Child::fork([] {
+    const rlimit second{1, 2}, none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    ::setrlimit(RLIMIT_CPU, &second);
+    for (;;) (void)::getppid();
+    return 0;
+  });
+  const auto exit = death_of(recorder, victim.pid());
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->status(), std::optional<int>(SIGXCPU));
+  EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
+}
+
+TEST(BpfKilledBy, NobodyWhenItExited) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  Child victim = Child::fork([] {
+    ::signal(SIGTERM, [](int) {});
+    ::raise(SIGTERM);
+    return 15;
+  });
+  const auto exit = death_of(recorder, victim.pid());
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->raw.has & KNELL_HAS_KILLER, 0u);
+}
+
+namespace {
+
+// A memory cgroup of our own with a limit, of either version; none where that cannot be.
+class SmallCgroup {
+ public:
+  explicit SmallCgroup(size_t bytes) {
+    for (const char* base : {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"}) {
+      const std::string path = std::string(base) + "/knell-test-" + std::to_string(::getpid());
+      if (::mkdir(path.c_str(), 0700) != 0) continue;
+      path_ = path;
+      const bool limited = write("memory.max", bytes) || write("memory.limit_in_bytes", bytes);
+      if (limited) {
+        (void)(write("memory.swap.max", 0) || write("memory.memsw.limit_in_bytes", bytes));
+        return;
+      }
+      ::rmdir(path.c_str());
+      path_.clear();
+    }
+  }
+  ~SmallCgroup() {
+    if (!path_.empty()) ::rmdir(path_.c_str());
+  }
+  bool ok() const { return !path_.empty(); }
+  bool enter() const { return write("cgroup.procs", 0); }
+
+ private:
+  bool write(const char* file, size_t value) const {
+    std::ofstream out(path_ + "/" + file);
+    out << value << std::flush;
+    return static_cast<bool>(out);
+  }
+  std::string path_;
+};
+
+}  // namespace
+
+TEST(BpfKilledBy, ItsMemoryCgroupsLimit) {
+  KNELL_NEEDS(lacks_bpf());
+  KNELL_NEEDS(lacks_root());
+  const SmallCgroup cgroup(size_t{16} << 20);
+  if (!cgroup.ok()) GTEST_SKIP() << "no memory cgroup can be made here";
+  Recorder recorder(failures_via_bpf());
+  Child victim = Child::fork([&] {
+    if (!cgroup.enter()) return 99;
+    constexpr size_t kMuch = size_t{256} << 20;
+    void* memory =
+        ::mmap(nullptr, kMuch, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < kMuch; i += 4096) static_cast<volatile char*>(memory)[i] = 1;
+    return 0;
+  });
+  const auto exit = death_of(recorder, victim.pid());
+  ASSERT_TRUE(exit);
+  if (exit->status() == std::optional<int>(99 << 8)) GTEST_SKIP() << "may not enter a cgroup here";
+  EXPECT_EQ(exit->status(), std::optional<int>(SIGKILL));
+  EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
+  ASSERT_TRUE(victim.wait());
+}
+
+// ------------------------------------------------------------------------------------------------
+// details
+
+TEST(BpfDetails, OfAChildThatNeverExeced) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  Child child = Child::fork([] { return 3; });
+  const auto exit = death_of(recorder, child.pid());
+  ASSERT_TRUE(exit);
+  std::ifstream file("/proc/self/cmdline");
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  EXPECT_EQ(exit->args, words);
+  EXPECT_EQ(exit->exe, link_of("/proc/self/exe"));
+  EXPECT_EQ(exit->cwd, std::filesystem::current_path().string());
+  EXPECT_EQ(exit->raw.ppid, ::getpid());
+  EXPECT_EQ(exit->raw.parent_id.start, start_ticks(::getpid()));
+  EXPECT_EQ(exit->raw.uid, ::getuid());
+  EXPECT_TRUE(exit->cgroup) << "no cgroup";
+  EXPECT_TRUE((exit->raw.has & KNELL_HAS_DURATION) != 0);
+}
+
+TEST(BpfDetails, OfAProgramOlderThanTheListener) {
+  KNELL_NEEDS(lacks_bpf());
+  const std::vector<std::string> words{victim("exit_with"), "5", "after-eof", "older"};
+  Pipe input = make_pipe();
+  Child older = Child::spawn(words, {.in = input.read.get()});
+  ASSERT_TRUE(wait_for_exec(older.pid(), words[0]));
+  const uint64_t start = start_ticks(older.pid());
+  Recorder recorder(failures_via_bpf());
+  input.write.reset();
+  const auto exit = death_of(recorder, older.pid());
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->args, words);
+  EXPECT_EQ(exit->exe, words[0]);
+  EXPECT_EQ(exit->comm, "exit_with");
+  EXPECT_EQ(exit->raw.id.start, start);
+}
+
+TEST(BpfDetails, OfEveryShellThatIsGoneAtOnce) {
+  KNELL_NEEDS(lacks_bpf());
+  KNELL_NEEDS(lacks_shell());
+  Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT, .via = "bpf"});
+  std::vector<pid_t> pids;
+  for (int i = 0; i < 100; ++i) {
+    Child shell = Child::spawn({"/bin/sh", "-c", "exit 7"});
+    pids.push_back(shell.pid());
+    ASSERT_TRUE(shell.wait());
+  }
+  const std::vector<std::string> words{"/bin/sh", "-c", "exit 7"};
+  for (const pid_t pid : pids) {
+    const auto exit = death_of(recorder, pid);
+    ASSERT_TRUE(exit);
+    EXPECT_EQ(exit->args, words);
+  }
+}
+
+TEST(BpfDetails, TitleThatWasRewritten) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder recorder(failures_via_bpf());
+  Child child = Child::fork([] {
+    // Fields 48 and 49 of /proc/PID/stat: where the arguments lie. Servers write their titles
+    // there.
+    std::ifstream file("/proc/self/stat");
+    std::string field;
+    unsigned long start = 0, end = 0;
+    for (int i = 1; i <= 49 && file >> field; ++i) {
+      if (i == 48) start = std::stoul(field);
+      if (i == 49) end = std::stoul(field);
+    }
+    constexpr char kTitle[] = "server: at work";
+    if (start == 0 || end - start < sizeof kTitle) return 99;
+    std::memset(reinterpret_cast<void*>(start), 0, end - start);
+    std::memcpy(reinterpret_cast<void*>(start), kTitle, sizeof kTitle);
+    return 3;
+  });
+  const auto exit = death_of(recorder, child.pid());
+  ASSERT_TRUE(exit);
+  ASSERT_EQ(exit->status(), std::optional<int>(3 << 8));
+  ASSERT_TRUE(exit->args);
+  if (exit->args->front() != "server: at work" && in_vm())
+    GTEST_SKIP() << "this kernel does not let a dying process be read";
+  EXPECT_EQ(exit->args, std::vector<std::string>{"server: at work"});
+}
+
+// ------------------------------------------------------------------------------------------------
+// waking up
+
+// One exit at a time, at any moment of the reader's falling asleep: each must wake it, since
+// nothing else will.
+TEST(BpfWakeUps, NoneIsMissed) {
+  KNELL_NEEDS(lacks_bpf());
+  for (const int64_t latency_ns : {0, 1'000'000, 10'000'000}) {
+    SCOPED_TRACE(latency_ns);
+    Stage stage([](std::vector<Fate>& fates) {
+      Fate fate;
+      fate.pid = fork_running([] { return 3; });
+      fate.status = reap(fate.pid);
+      fates.push_back(fate);
+    });
+    Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT,
+                       .details = KNELL_DETAILS_STATUS,
+                       .latency_ns = latency_ns,
+                       .matches = {{"under", stage.name()}},
+                       .via = "bpf"});
+    ASSERT_TRUE(recorder.ok());
+    const int times = in_vm() ? 100 : latency_ns > 5'000'000 ? 200 : 1000;
+    for (int i = 0; i < times; ++i) {
+      const std::vector<Fate> fates = stage.play_unread();
+      ASSERT_EQ(fates.size(), 1u);
+      // Now and then so soon that the pacing is still at work, now and then after it fell asleep.
+      if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
+      ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid)) << "exit " << i << " woke nobody";
+      recorder.forget();
+    }
+  }
+}
+
+TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
+  KNELL_NEEDS(lacks_bpf());
+  // Nobody is under this one, so what others do on this machine is nothing to us.
+  Child idle = Child::fork([] {
+    for (;;) ::pause();
+    return 0;
+  });
+  Recorder recorder({.events = KNELL_EVENT_EXIT,
+                     .matches = {{"under", std::to_string(idle.pid())}},
+                     .via = "bpf"});
+  ASSERT_TRUE(recorder.ok());
+  recorder.drain();
+  const uint64_t before = recorder.listener().stats().wakeups;
+  pollfd fd{recorder.listener().fd(), POLLIN, 0};
+  const int woken = ::poll(&fd, 1, 2000);
+  EXPECT_EQ(woken, 0) << "an idle listener was woken";
+  EXPECT_LE(recorder.listener().stats().wakeups - before, 1u);
+}
+
+// ------------------------------------------------------------------------------------------------
+// overload
+
+namespace {
+
+// More than the buffer and the reserve hold.
+int overload_size() { return in_vm() ? 25'000 : 200'000; }
+
+void blow(std::vector<Fate>& fates) {
+  storm(overload_size(), 10, 3);
+  fates.push_back({});
+}
+
+}  // namespace
+
+// Nobody reads: what was told and what was counted as lost add up.
+TEST(BpfLoss, IsCountedExactly) {
+  KNELL_NEEDS(lacks_bpf());
+  Stage stage(blow);
+  Recorder recorder({.events = KNELL_EVENT_EXIT,
+                     .buffer_bytes = 64 << 10,
+                     .matches = {{"under", stage.name()}},
+                     .via = "bpf"});
+  ASSERT_TRUE(recorder.ok());
+  ASSERT_FALSE(stage.play_unread().empty());
+  // Only now is there room again for the sentinel.
+  ASSERT_TRUE(recorder.read_until([&] { return !recorder.of_type(KNELL_EVENT_LOST).empty(); }));
+  recorder.drain();
+  ASSERT_TRUE(stage.sentinel(recorder));
+  uint64_t told = 0, lost = 0;
+  for (const Seen& event : recorder.seen()) {
+    if (event.type() != KNELL_EVENT_LOST) {
+      ++told;
+      continue;
+    }
+    EXPECT_TRUE((event.raw.has & KNELL_HAS_COUNT) != 0);
+    EXPECT_EQ(event.raw.lost_types & KNELL_EVENT_EXIT, KNELL_EVENT_EXIT);
+    lost += event.raw.lost_count;
+  }
+  EXPECT_GT(lost, 0u) << "nothing was lost: this test tests nothing";
+  EXPECT_EQ(told + lost, static_cast<uint64_t>(overload_size()) + 1) << "and the sentinel";
+}
+
+}  // namespace knell::test

@@ -20,7 +20,6 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <string>
 
@@ -28,17 +27,17 @@
 #include "base/proc_stat.h"
 #include "base/thread_of.h"
 #include "filter/rule.h"
-#include "source/bpf/bpf.h"
-#include "source/connector/connector.h"
-#include "source/connector/diagnosis.h"
-#include "source/joined.h"
-#include "watch/cgroup_tree.h"
+#include "lib/opening.h"
 
 using knell::errno_error;
 using knell::Error;
 using knell::Result;
 using knell::say;
 using knell::UniqueFd;
+using knell::lib::Interest;
+using knell::lib::types_of;
+using knell::lib::wanted_of_threads;
+using knell::lib::wanted_of_whole;
 namespace filter = knell::filter;
 namespace source = knell::source;
 
@@ -58,9 +57,7 @@ constexpr uint64_t kHealthNs =
 constexpr size_t kSweepADrain =
     1;  // beside what births call for: a drain may be for one event only
 constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
-constexpr size_t kLeastRing = 4096,
-                 kMostRing = size_t{1} << 30;  // a page; the kernel's limit is 2 GiB
-constexpr uint64_t kSoonest = 1;               // a time long past
+constexpr uint64_t kSoonest = 1;      // a time long past
 
 uint32_t read_boot() {
   const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -106,12 +103,6 @@ Result<void> check(const knell_options& options) {
   return {};
 }
 
-// NONZERO_EXIT is a bit of the filter, never an event: what it lets through are exits.
-uint32_t types_of(uint32_t mask) {
-  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
-  return mask & ~KNELL_EVENT_NONZERO_EXIT;
-}
-
 }  // namespace
 
 knell_listener::knell_listener(const knell_options& options)
@@ -143,7 +134,11 @@ Result<void> knell_listener::open(const knell_options& options) {
     return errno_error("poll a timer");
   KNELL_ASSIGN(proc_, knell::watch::ProcReader::open());
   pulse_.emplace(epoll_.get(), clock_);
-  KNELL_TRY(open_source(options));
+  KNELL_ASSIGN(auto opened, knell::lib::open_source(options, interest()));
+  source_ = std::move(opened.source);
+  pidfds_ = opened.pidfds;
+  whole_ = opened.whole;
+  kernel_mask_ = opened.wanted.mask;
   watch_source(true);
 
   knell::watch::NormaliserOptions normaliser;
@@ -161,118 +156,8 @@ Result<void> knell_listener::open(const knell_options& options) {
   return {};
 }
 
-Result<void> knell_listener::open_source(const knell_options& options) {
-  const std::string_view via = options.via == nullptr ? "auto" : options.via;
-  if (via == "pidfd") {
-    KNELL_ASSIGN(auto pidfds, source::PidfdSource::create());
-    pidfds_ = pidfds.get();
-    source_ = std::move(pidfds);
-    return {};
-  }
-  if (via == "connector") return open_connector(options);
-  if (via == "bpf") return open_whole(options);
-  if (via != "auto")
-    return say(ENOTSUP, "via " + std::string(via) +
-                            " is not in this build; \"bpf\", \"connector\" and \"pidfd\" are");
-  // The raw level is what the connector sends, bit for bit.
-  const bool raw = level_ == KNELL_LEVEL_RAW;
-  auto first = raw ? open_connector(options) : open_whole(options);
-  if (first) return {};
-  auto second = raw ? open_whole(options) : open_connector(options);
-  // What the connector says helps most people: it needs less.
-  if (second) return {};
-  return raw ? std::move(first) : std::move(second);
-}
-
-Result<void> knell_listener::open_whole(const knell_options& options) {
-  // What its programs see are pids of the first namespace.
-  if (!source::look_around().initial_pid())
-    return say(ENOTSUP,
-               "bpf tells the pids of the initial pid namespace, and this is another: run "
-               "it outside the container");
-  whole_ = true;
-  source::BpfOptions bpf;
-  bpf.wanted = wanted();
-  bpf.hierarchy_id = knell::watch::systemd_hierarchy();
-  if (options.buffer_bytes != 0)
-    bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
-  if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
-  auto whole = source::Bpf::create(bpf);
-  if (!whole) {
-    whole_ = false;
-    return std::unexpected(std::move(whole).error());
-  }
-  const size_t buffer_bytes = options.buffer_bytes;
-  auto joined = source::Joined::create(
-      *std::move(whole),
-      [buffer_bytes](const source::Wanted& rest) -> Result<std::unique_ptr<source::Source>> {
-        source::ConnectorOptions connector;
-        connector.wanted = rest;
-        if (buffer_bytes != 0) connector.buffer_bytes = buffer_bytes;
-        KNELL_ASSIGN(auto opened, source::Connector::create(connector));
-        return std::unique_ptr<source::Source>(std::move(opened));
-      },
-      bpf.wanted);
-  if (!joined) {
-    whole_ = false;
-    return std::unexpected(std::move(joined).error());
-  }
-  source_ = *std::move(joined);
-  kernel_mask_ = bpf.wanted.mask;
-  return {};
-}
-
-Result<void> knell_listener::open_connector(const knell_options& options) {
-  source::ConnectorOptions connector;
-  connector.wanted = wanted();
-  if (options.buffer_bytes != 0) connector.buffer_bytes = options.buffer_bytes;
-  KNELL_ASSIGN(source_, source::Connector::create(connector));
-  kernel_mask_ = connector.wanted.mask;
-  return {};
-}
-
-// Types, users, processes and subtrees are tested in the kernel; all else above it.
-source::Wanted knell_listener::wanted_of_whole() const {
-  const filter::Needs needs = predicates_.needs();
-  filter::Want want{asked_mask_, level_, details_, needs};
-  source::Wanted wanted;
-  wanted.details = filter::details_needed(want);
-  // Nothing need be remembered, so nothing is heard but what is shown.
-  want.details = want.needs.details = KNELL_DETAILS_STATUS;
-  want.needs.forks = false;
-  wanted.mask = filter::kernel_mask(want);
-  if (only_added_ && (wanted.mask & KNELL_EVENT_NONZERO_EXIT) != 0) wanted.mask |= KNELL_EVENT_EXIT;
-  wanted.level = level_;
-  wanted.any_pid = !only_added_ && needs.pids.empty();
-  wanted.uids = needs.uids;
-  wanted.roots = needs.roots;
-  wanted.only_under = needs.only_under;
-  return wanted;
-}
-
-source::Wanted knell_listener::wanted() const {
-  if (whole_) return wanted_of_whole();
-  source::Wanted wanted{kernel_mask()};
-  // Which exit is the process's is known only of one whose threads were counted; see
-  // watch/deaths.cc.
-  if (level_ == KNELL_LEVEL_PROCESS && (wanted.mask & KNELL_EVENT_EXIT) != 0 &&
-      (wanted.mask & KNELL_EVENT_FORK) == 0) {
-    wanted.mask |= KNELL_EVENT_FORK;
-    wanted.forks_of_threads_only = true;
-  }
-  return wanted;
-}
-
-uint32_t knell_listener::kernel_mask() const {
-  uint32_t mask =
-      filter::kernel_mask(filter::Want{asked_mask_, level_, details_, predicates_.needs()});
-  // Added processes leave the set when they die, also with status 0: else their pids would stand
-  // for others later.
-  // A crash names the thread whose EXIT will have the core bit; see watch/deaths.cc. Rare, so free.
-  if (level_ == KNELL_LEVEL_PROCESS && (types_of(mask) & KNELL_EVENT_EXIT) != 0)
-    mask |= KNELL_EVENT_COREDUMP;
-  if (only_added_ && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
-  return mask;
+Interest knell_listener::interest() const {
+  return {{asked_mask_, level_, details_, predicates_.needs()}, only_added_};
 }
 
 // With full details the kernel's word of an exec is worth a look at /proc at once: paced by 10 ms
@@ -291,7 +176,8 @@ Result<void> knell_listener::apply() {
         filter::details_needed(filter::Want{asked_mask_, level_, details_, needs}));
     return {};
   }
-  const source::Wanted wanted = this->wanted();
+  const source::Wanted wanted =
+      whole_ ? wanted_of_whole(interest()) : wanted_of_threads(interest());
   if (wanted.roots.size() > knell::watch::Lineage::kMostRoots)
     return say(EINVAL, "--under takes 64 processes at the most");
   if (whole_ && !only_added_)

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "filter/interest.h"
 #include "filter/predicate.h"
+#include "lib/interest.h"
 #include "lib/live_pulse.h"
 #include "source/pacing.h"
 #include "source/pidfd/pidfd.h"
@@ -46,16 +47,11 @@ struct knell_listener final : private knell::watch::Outlet, private knell::sourc
 
   explicit knell_listener(const knell_options& options);
   knell::Result<void> open(const knell_options& options);
-  knell::Result<void> open_source(const knell_options& options);
 
   // What the source is asked for and what is remembered, after anything changed that they follow
   // from.
   knell::Result<void> apply();
-  uint32_t kernel_mask() const;
-  knell::source::Wanted wanted() const;
-  knell::source::Wanted wanted_of_whole() const;
-  knell::Result<void> open_whole(const knell_options& options);
-  knell::Result<void> open_connector(const knell_options& options);
+  knell::lib::Interest interest() const;
   int64_t budget_ns() const;
 
   Due wait_for_nothing();

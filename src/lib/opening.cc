@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/opening.h"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <string_view>
+
+#include "source/bpf/bpf.h"
+#include "source/connector/connector.h"
+#include "source/connector/diagnosis.h"
+#include "source/joined.h"
+#include "watch/cgroup_tree.h"
+
+namespace knell::lib {
+namespace {
+
+constexpr size_t kLeastRing = 4096;            // a page
+constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
+
+Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted,
+                                                  size_t buffer_bytes) {
+  source::ConnectorOptions options;
+  options.wanted = wanted;
+  if (buffer_bytes != 0) options.buffer_bytes = buffer_bytes;
+  KNELL_ASSIGN(auto opened, source::Connector::create(options));
+  return std::unique_ptr<source::Source>(std::move(opened));
+}
+
+Result<Opened> open_connector(const knell_options& options, const Interest& interest) {
+  Opened opened;
+  opened.wanted = wanted_of_threads(interest);
+  KNELL_ASSIGN(opened.source, connector(opened.wanted, options.buffer_bytes));
+  return opened;
+}
+
+// bpf for the types it has, the connector for the rest.
+Result<Opened> open_bpf(const knell_options& options, const Interest& interest) {
+  if (!source::look_around().initial_pid())
+    return say(ENOTSUP,
+               "bpf tells the pids of the initial pid namespace, and this is another: run it "
+               "outside the container");
+  Opened opened;
+  opened.whole = true;
+  opened.wanted = wanted_of_whole(interest);
+  source::BpfOptions bpf;
+  bpf.wanted = opened.wanted;
+  bpf.hierarchy_id = watch::systemd_hierarchy();
+  const size_t bytes = options.buffer_bytes;
+  if (bytes != 0) bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
+  if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
+  KNELL_ASSIGN(auto whole, source::Bpf::create(bpf));
+  const auto open_rest = [bytes](const source::Wanted& rest) { return connector(rest, bytes); };
+  KNELL_ASSIGN(opened.source, source::Joined::create(std::move(whole), open_rest, opened.wanted));
+  return opened;
+}
+
+Result<Opened> open_pidfds() {
+  KNELL_ASSIGN(auto pidfds, source::PidfdSource::create());
+  Opened opened;
+  opened.pidfds = pidfds.get();
+  opened.source = std::move(pidfds);
+  return opened;
+}
+
+}  // namespace
+
+Result<Opened> open_source(const knell_options& options, const Interest& interest) {
+  const std::string_view via = options.via == nullptr ? "auto" : options.via;
+  if (via == "pidfd") return open_pidfds();
+  if (via == "connector") return open_connector(options, interest);
+  if (via == "bpf") return open_bpf(options, interest);
+  if (via != "auto")
+    return say(ENOTSUP, "via " + std::string(via) +
+                            " is not in this build; \"bpf\", \"connector\" and \"pidfd\" are");
+  // The raw level is what the connector sends, bit for bit.
+  if (interest.want.level == KNELL_LEVEL_RAW) {
+    auto first = open_connector(options, interest);
+    if (first) return first;
+    auto second = open_bpf(options, interest);
+    return second ? std::move(second) : std::move(first);
+  }
+  auto first = open_bpf(options, interest);
+  return first ? std::move(first) : open_connector(options, interest);
+}
+
+}  // namespace knell::lib

@@ -102,5 +102,5 @@ EXPECT cannot write report: File too large
 EXPECT ^4$
 
 NAME signals of failing writes are the command's as they were
-RUN knell run -- grep SigIgn /proc/self/status
-EXPECT ^SigIgn:\s0+$
+RUN [ "$(grep SigIgn /proc/self/status)" = "$(knell run -- grep SigIgn /proc/self/status)" ] && echo same
+EXPECT ^same$

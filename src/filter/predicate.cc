@@ -239,6 +239,7 @@ Needs Predicates::needs() const {
   needs.only_under = !roots_.wanted.empty();
   if (uids_.excluded.empty())
     for (const int64_t uid : uids_.wanted) needs.uids.push_back(static_cast<uint32_t>(uid));
+  needs.cgroups = cgroups_.wanted;
   return needs;
 }
 

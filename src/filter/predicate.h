@@ -57,6 +57,7 @@ struct Needs {
   std::vector<int32_t> roots;               // named by `under`, wanted or excluded
   bool only_under = false;                  // only what is under one of the roots can pass
   std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
+  std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
 };
 
 inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned

@@ -108,10 +108,21 @@ class Examination {
   void bpf() {
     const source::BpfDiagnosis found = source::diagnose_bpf();
     bpf_ = found.works;
-    if (!found.works) return tell(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
-    tell(KNELL_FINDING_OK, "bpf",
-         "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
-    if (!found.log.empty()) tell(KNELL_FINDING_NOTE, "bpf-log", found.log);
+    if (found.works) {
+      tell(KNELL_FINDING_OK, "bpf",
+           "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
+      return;
+    }
+    tell(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
+    // The loader's own words: the end of them says why.
+    constexpr size_t kMostLog = 4000;
+    std::string_view log = found.log;
+    if (log.size() > kMostLog) log.remove_prefix(log.find('\n', log.size() - kMostLog) + 1);
+    while (!log.empty()) {
+      const size_t end = std::min(log.find('\n'), log.size());
+      if (end > 0) tell(KNELL_FINDING_NOTE, "bpf", std::string(log.substr(0, end)));
+      log.remove_prefix(std::min(end + 1, log.size()));
+    }
   }
 
   void details() {

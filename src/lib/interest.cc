@@ -48,6 +48,7 @@ source::Wanted wanted_of_whole(const Interest& interest) {
   wanted.level = interest.want.level;
   wanted.any_pid = !interest.only_added && interest.want.needs.pids.empty();
   wanted.uids = interest.want.needs.uids;
+  wanted.cgroups = interest.want.needs.cgroups;
   wanted.roots = interest.want.needs.roots;
   wanted.only_under = interest.want.needs.only_under;
   return wanted;

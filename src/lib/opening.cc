@@ -47,6 +47,8 @@ Result<Opened> open_bpf(const knell_options& options, const Interest& interest) 
   source::BpfOptions bpf;
   bpf.wanted = opened.wanted;
   bpf.hierarchy_id = watch::systemd_hierarchy();
+  const auto tree = std::make_shared<watch::CgroupTree>();
+  bpf.inode_of_cgroup = [tree](const std::string& path) { return tree->inode_of(path); };
   const size_t bytes = options.buffer_bytes;
   if (bytes != 0) bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;

@@ -39,6 +39,8 @@ struct Wanted {
   uint32_t details = 0;          // enum knell_details
   bool any_pid = true;           // false: only of processes given to Source::add_pid()
   std::vector<uint32_t> uids{};  // real uids; empty: of every user
+  // Only of processes in these cgroups and below: paths without a slash at the end; empty: of all.
+  std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
   bool only_under = false;       // only of processes under one of the roots
   bool operator==(const Wanted&) const = default;

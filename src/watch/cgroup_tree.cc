@@ -83,6 +83,12 @@ void CgroupTree::scan_below(int directory, const std::string& path, int depth) {
   }
 }
 
+uint64_t CgroupTree::inode_of(const std::string& path) const {
+  struct stat there{};
+  const bool found = mount_ && ::stat((mount_path_ + path).c_str(), &there) == 0;
+  return found ? there.st_ino : 0;
+}
+
 void CgroupTree::learn(uint64_t inode, std::string_view path) {
   if (known_.size() >= kMost) known_.clear();
   known_[inode] = interned_.intern(path);

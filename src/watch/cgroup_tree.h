@@ -27,6 +27,8 @@ class CgroupTree {
   CgroupTree();
   // Looks at all that are there now.
   void scan();
+  // Of the one that is there now; 0: none is.
+  uint64_t inode_of(const std::string& path) const;
   // One was made: `path` from the root of its hierarchy.
   void learn(uint64_t inode, std::string_view path);
   // nullptr: not known, and gone.

@@ -498,6 +498,62 @@ TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
 }
 
 // ------------------------------------------------------------------------------------------------
+// of some cgroups only
+
+namespace {
+
+// Where the hierarchy that paths are told of is mounted; empty: nowhere.
+std::string cgroup_mount() {
+  for (const char* mount : {"/sys/fs/cgroup/systemd", "/sys/fs/cgroup"})
+    if (::access((std::string(mount) + "/cgroup.procs").c_str(), W_OK) == 0) return mount;
+  return {};
+}
+
+bool enter(const std::string& cgroup) {
+  std::ofstream procs(cgroup + "/cgroup.procs");
+  procs << 0 << std::flush;
+  return static_cast<bool>(procs);
+}
+
+pid_t die_in(const std::string& cgroup) {
+  Child child = Child::fork([&] { return enter(cgroup) ? 3 : 99; });
+  const pid_t pid = child.pid();
+  EXPECT_EQ(child.wait(), std::optional<int>(3 << 8)) << cgroup;
+  return pid;
+}
+
+}  // namespace
+
+TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
+  KNELL_NEEDS(lacks_bpf());
+  KNELL_NEEDS(lacks_root());
+  const std::string mount = cgroup_mount();
+  if (mount.empty()) GTEST_SKIP() << "no cgroups can be made here";
+  const std::string name = "/knell-test-" + std::to_string(::getpid());
+  const std::string path = mount + name;
+  Recorder recorder(
+      {.events = KNELL_EVENT_NONZERO_EXIT, .matches = {{"cgroup", name}}, .via = "bpf"});
+  ASSERT_TRUE(recorder.ok());
+  const uint64_t before = recorder.listener().stats().received;
+  std::vector<pid_t> inside;
+  // Made after it was asked for, and made again: another inode under the same path.
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+    inside.push_back(die_in(path));
+    ASSERT_EQ(::mkdir((path + "/below").c_str(), 0700), 0);
+    inside.push_back(die_in(path + "/below"));
+    Child outside = Child::fork([] { return 4; });
+    ASSERT_TRUE(outside.wait());
+    ASSERT_EQ(::rmdir((path + "/below").c_str()), 0);
+    ASSERT_EQ(::rmdir(path.c_str()), 0);
+  }
+  for (const pid_t pid : inside) EXPECT_TRUE(recorder.read_until_exit_of(pid));
+  EXPECT_EQ(recorder.seen().size(), inside.size());
+  // Details, mark and the two cgroups made, and nothing of those outside.
+  EXPECT_LE(recorder.listener().stats().received - before, 2 * inside.size() + 6);
+}
+
+// ------------------------------------------------------------------------------------------------
 // overload
 
 namespace {

@@ -108,7 +108,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
       {kExit, (exits && !raw) || rooted},
       {kThreadExit, exits && raw},
       {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
-      {kMkdir, names},
+      {kMkdir, names || !wanted.cgroups.empty()},
   }};
   for (const auto& [program, needed] : plan) {
     if (needed) KNELL_TRY(programs_.attach(program, true));
@@ -130,6 +130,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   if (!wanted.only_under) settings.only_under = 0;
   if (wanted.any_pid) settings.some_pids = 0;
   if (wanted.uids.empty()) settings.some_uids = 0;
+  if (wanted.cgroups.empty()) settings.some_cgroups = 0;
   for (const uint32_t uid : wanted.uids) {
     const uint32_t one = 1;
     if (bpf_map_update_elem(programs_.uids(), &uid, &one, BPF_ANY) != 0) {
@@ -140,6 +141,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) seed_births(programs_.births());
   KNELL_TRY(roots_.add(wanted.roots));
+  const bool cgroups = want_cgroups(wanted.cgroups);
   settings.mask = settings.mask | (wanted.mask & kTypes);
 
   settings.mask = wanted.mask & kTypes;
@@ -148,6 +150,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
     if (std::ranges::find(wanted.uids, uid) == wanted.uids.end())
       bpf_map_delete_elem(programs_.uids(), &uid);
   }
+  settings.some_cgroups = static_cast<uint32_t>(cgroups);
   settings.some_pids = static_cast<uint32_t>(!wanted.any_pid && !pids_full_);
   settings.only_under = static_cast<uint32_t>(wanted.only_under);
   roots_.keep(wanted.roots);
@@ -155,6 +158,25 @@ Result<void> Bpf::want(const Wanted& wanted) {
   settings.departed = static_cast<uint32_t>((wanted.mask & ~kTypes) != 0);
   wanted_ = wanted;
   return attach_for(wanted, true);
+}
+
+// Whether the programs can tell them apart. A cgroup made later is known by its path, at once.
+// Those not wanted any more stay: what comes of them is told apart above.
+bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
+  if (paths.empty() || !options_.inode_of_cgroup) return false;
+  const uint32_t one = 1;
+  for (const std::string& path : paths) {
+    std::array<char, KNELL_CGROUP_MOST> key{};
+    if (path.empty() || path.size() >= key.size()) return false;  // the root, or too long
+    std::ranges::copy(path, key.begin());
+    if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;
+    // From here on the program sees it made; whether it is there already is looked at only now.
+    programs_.settings().some_cgroups_paths = 1;
+    const uint64_t inode = options_.inode_of_cgroup(path);
+    if (inode != 0 && bpf_map_update_elem(programs_.cgroups(), &inode, &one, BPF_ANY) != 0)
+      return false;
+  }
+  return true;
 }
 
 Result<void> Bpf::add_pid(int32_t pid) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ struct BpfOptions {
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;
   size_t args_bytes = 1024;  // of a process; at most 4096
+  // The inode of a cgroup's directory; 0: there is none now.
+  std::function<uint64_t(const std::string&)> inode_of_cgroup = nullptr;
   int32_t hierarchy_id = 0;  // whose cgroups are told, as in /proc/PID/cgroup; 0: v2
   Clock* clock = &system_clock();
   bool older_kernel_for_testing = false;
@@ -74,6 +77,7 @@ class Bpf : public Source {
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
       UniqueFd nudge);
 
+  bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> attach_for(const Wanted& wanted, bool detach);
 
   Result<bool> pass(Sink& sink, size_t bound, size_t& told);

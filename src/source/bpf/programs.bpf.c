@@ -101,7 +101,7 @@ int on_exit(__u64* ctx) {
        listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
   if (silent) forget_roots(tgid, bits);
   if (settings.raw || !(settings.names || silent)) return 0;
-  if (!wants_exit(status) || !wants_process(tgid, who.cred->uid.val, bits)) return 0;
+  if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
 
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
@@ -132,7 +132,7 @@ int on_thread_exit(__u64* ctx) {
   struct knell_who who = find(leader, task, dying_readable);
   const __u64 bits = roots_of(leader->tgid);
   struct knell_scratch* scratch = scratch_here();
-  if (!scratch || !wants_process(leader->tgid, who.cred->uid.val, bits)) return 0;
+  if (!scratch || !wants_process(leader, who.cred->uid.val, bits)) return 0;
   begin_record(scratch, &who, KNELL_RECORD_THREAD_EXIT, bits);
   scratch->process.tid = task->pid;
   scratch->process.status = status;
@@ -158,7 +158,7 @@ static __always_inline void parent_told(struct task_struct* leader,
   const __u32 uid = cred->uid.val;
   const __u64 bits = roots_of(tgid);
   forget_roots(tgid, bits);
-  if (settings.raw || !wants_exit(status) || !wants_process(tgid, uid, bits)) return;
+  if (settings.raw || !wants_exit(status) || !wants_process(leader, uid, bits)) return;
   struct knell_mark mark;
   fill_mark(&mark, leader, parent, uid, status, bits);
   if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0) == 0) return;
@@ -261,7 +261,7 @@ int on_fork(__u64* ctx) {
   if (!(settings.mask & EVENT_FORK)) return 0;
   if (process ? !settings.births_of_processes : !settings.raw) return 0;
   struct knell_scratch* scratch = scratch_here();
-  if (!scratch || !wants_process(parent->tgid, who.cred->uid.val, bits)) return 0;
+  if (!scratch || !wants_process(parent, who.cred->uid.val, bits)) return 0;
   begin_record(scratch, &who, KNELL_RECORD_FORK, bits);
   scratch->process.child_pid = child->tgid;
   scratch->process.child_tid = child->pid;
@@ -302,8 +302,7 @@ int on_exec(__u64* ctx) {
   const bool keep = !dying_readable && settings.full;
   struct knell_who who = find(task, task, true);
   const __u64 bits = roots_of(task->tgid);
-  const bool tell =
-      (settings.mask & EVENT_EXEC) && wants_process(task->tgid, who.cred->uid.val, bits);
+  const bool tell = (settings.mask & EVENT_EXEC) && wants_process(task, who.cred->uid.val, bits);
   if (!keep && !tell) return 0;
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
@@ -326,7 +325,7 @@ int on_rename(__u64* ctx) {
   struct knell_who who = find(leader, current, true);
   const __u64 bits = roots_of(task->tgid);
   struct knell_scratch* scratch = scratch_here();
-  if (!scratch || !wants_process(task->tgid, who.cred->uid.val, bits)) return 0;
+  if (!scratch || !wants_process(leader, who.cred->uid.val, bits)) return 0;
   begin_record(scratch, &who, KNELL_RECORD_COMM, bits);
   scratch->process.tid = task->pid;
   bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
@@ -345,6 +344,17 @@ int on_mkdir(__u64* ctx) {
   char* path = (char*)(record + 1);
   const long bytes = bpf_probe_read_kernel_str(path, KNELL_ARGS_MOST, (const void*)ctx[1]);
   if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return 0;
+  if (settings.some_cgroups_paths && bytes <= KNELL_CGROUP_MOST) {
+    // Before anybody can be in it. What lies behind the path must be zero, as in the key.
+    char* key = scratch->tail;
+    __builtin_memset(key, 0, KNELL_CGROUP_MOST);
+    bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, (const void*)ctx[1]);
+    const __u64 inode = cgroup->kn->id;
+    const __u32 one = 1;
+    if (bpf_map_lookup_elem(&cgroup_paths, key))
+      bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY);
+  }
+  if (!settings.names) return 0;
   record->head.kind = KNELL_RECORD_CGROUP;
   record->head.flags = 0;
   record->inode = cgroup->kn->id;

@@ -53,6 +53,8 @@ class Programs {
   int uids() const;
   int roots() const;
   int departed() const;
+  int cgroups() const;
+  int cgroup_paths() const;
   int births() const;
 
  private:

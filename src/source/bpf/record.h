@@ -31,6 +31,7 @@ enum {
   KNELL_NAME_MOST = 256,   // NAME_MAX and a NUL
   KNELL_PATH_MOST = 2048,  // of one path; longer ones are unknown
   KNELL_TAIL_MASK = 16383,
+  KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
   KNELL_MOST_PROCESSES = 262144  // under the roots, or asked for one by one: 4 MB of buckets each
@@ -84,7 +85,7 @@ struct knell_settings {
   __u32 names, full;  // details
   __u32 raw;
   __u32 births_of_processes;  // raw: forks of processes are wanted, not of threads only
-  __u32 some_pids, some_uids;
+  __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;
   __u32 departed;           // who was under the roots is kept for a moment
   __u32 roots, only_under;  // the map of roots is kept; nothing but what is in it is wanted
   __u32 args_bytes;

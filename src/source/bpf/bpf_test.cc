@@ -527,7 +527,16 @@ TEST_F(BpfTest, WhatIsWantedChangesLive) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, of_another_user), 0U);
 }
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define KNELL_THREADS_OF_ITS_OWN
+#endif
+#endif
+
 TEST_F(BpfTest, RawLevelTellsOfEachThread) {
+#ifdef KNELL_THREADS_OF_ITS_OWN
+  GTEST_SKIP() << "the sanitizer has threads of its own";
+#endif
   BpfOptions raw = options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
   raw.wanted.level = KNELL_LEVEL_RAW;
   open(raw);

@@ -59,6 +59,16 @@ bool may_know_status(pid_t pid) {
 
 int return_at_once(void*) { return 0; }
 
+// The thread sanitizer loses count of its threads when a child shares our memory.
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define KNELL_CHILD_SHARES 0
+#endif
+#endif
+#ifndef KNELL_CHILD_SHARES
+#define KNELL_CHILD_SHARES (CLONE_VM | CLONE_VFORK)
+#endif
+
 // A child without a page table or a signal of its own, so that even a large program can afford it.
 PidfdFeatures probe_features() {
   PidfdFeatures features;
@@ -71,8 +81,8 @@ PidfdFeatures probe_features() {
 
   alignas(16) char stack[16384];
   int pidfd = -1;
-  const int child = ::clone(return_at_once, stack + sizeof stack,
-                            CLONE_VM | CLONE_VFORK | CLONE_PIDFD, nullptr, &pidfd);
+  const int child = ::clone(return_at_once, stack + sizeof stack, KNELL_CHILD_SHARES | CLONE_PIDFD,
+                            nullptr, &pidfd);
   if (child < 0) return features;
   const UniqueFd owned(pidfd);
   while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {

@@ -3,24 +3,11 @@
 #include "watch/full_teller.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "watch/proc_reader.h"
+#include "watch/views.h"
 
 namespace knell::watch {
-namespace {
-
-knell_string view_of(const Comm& comm) {
-  const size_t size = ::strnlen(comm.data(), comm.size());
-  return size == 0 ? knell_string{nullptr, 0} : knell_string{comm.data(), size};
-}
-
-knell_string view_of(const std::string& text) {
-  return text.empty() ? knell_string{nullptr, 0} : knell_string{text.data(), text.size()};
-}
-
-}  // namespace
-
 void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.via = KNELL_VIA_BPF;

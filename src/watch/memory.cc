@@ -22,21 +22,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "watch/views.h"
+
 namespace knell::watch {
 namespace {
 
 // Far more than the kernel takes from the start time to the fork event unless it is preempted there
 // for this long.
 constexpr uint64_t kStartMarginNs = 2'000'000;
-
-knell_string view_of(const Comm& comm) {
-  const size_t size = ::strnlen(comm.data(), comm.size());
-  return size == 0 ? knell_string{nullptr, 0} : knell_string{comm.data(), size};
-}
-
-knell_string view_of(const std::string& text) {
-  return text.empty() ? knell_string{nullptr, 0} : knell_string{text.data(), text.size()};
-}
 
 }  // namespace
 

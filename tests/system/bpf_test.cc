@@ -36,7 +36,7 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
-void everything(std::vector<Fate>& fates) {
+void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
                           scenario::vfork_then_exec(3),
@@ -54,6 +54,8 @@ void everything(std::vector<Fate>& fates) {
                           scenario::both_leave_together,
                           scenario::sigkill_of_fifty_threads,
                           scenario::exec_from_a_worker(5),
+                          scenario::core_in_a_worker(directory, scenario::CoreFile::kNo),
+                          scenario::core_in_the_leader(directory, scenario::CoreFile::kNo),
                           scenario::killed_by(SIGTERM)};
   for (const Scenario& one : all) one(fates);
 }
@@ -90,7 +92,8 @@ std::string text_of(const std::vector<std::string>& words) {
 TEST(Bpf, TellsWhatTheConnectorTells) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
-  Stage stage(everything);
+  const TemporaryDirectory directory;
+  Stage stage([&](std::vector<Fate>& fates) { everything(directory.path(), fates); });
   constexpr uint32_t kMask = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
   Recorder bpf({.events = kMask, .matches = {{"under", stage.name()}}, .via = "bpf"});
   Recorder connector({.events = kMask, .matches = {{"under", stage.name()}}});

@@ -130,7 +130,10 @@ Result<void> Bpf::want(const Wanted& wanted) {
   if (!wanted.only_under) settings.only_under = 0;
   if (wanted.any_pid) settings.some_pids = 0;
   if (wanted.uids.empty()) settings.some_uids = 0;
-  if (wanted.cgroups.empty()) settings.some_cgroups = 0;
+  if (wanted.cgroups.empty()) {
+    settings.some_cgroups = 0;
+    settings.some_cgroups_paths = 0;
+  }
   for (const uint32_t uid : wanted.uids) {
     const uint32_t one = 1;
     if (bpf_map_update_elem(programs_.uids(), &uid, &one, BPF_ANY) != 0) {

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,16 @@ constexpr int kStorm = 1000;
 #else
 constexpr int kStorm = 20'000;
 #endif
+
+// What it takes, and not whether it works: where it should and does not, the tests must fail.
+std::string lacking() {
+  if (::geteuid() != 0) return "needs root";
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) return "this kernel has no BTF";
+  struct stat ns{};
+  if (::stat("/proc/self/ns/pid", &ns) != 0 || ns.st_ino != 0xEFFFFFFC)
+    return "not in the initial pid namespace";
+  return {};
+}
 
 using testing::HasSubstr;
 
@@ -130,8 +141,9 @@ class BpfTest : public testing::Test {
   }
 
   void open(const BpfOptions& options) {
+    if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
     auto created = Bpf::create(options);
-    if (!created) GTEST_SKIP() << created.error().message();
+    ASSERT_TRUE(created) << created.error().message() << "\n" << bpf_log();
     bpf_ = std::move(*created);
   }
 
@@ -588,7 +600,7 @@ TEST(BpfPrivilege, WithoutTheCapabilitiesItSaysWhatIsMissing) {
 }
 
 TEST(BpfPrivilege, TwoAreEnoughAndNoneIsNeededLater) {
-  if (!Bpf::create({})) GTEST_SKIP() << Bpf::create({}).error().message();
+  if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
   EXPECT_EQ(status_of_child_with({CAP_BPF, CAP_PERFMON},
                                  [] {
                                    BpfOptions options;

@@ -61,17 +61,23 @@ struct knell_options {
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
-  int64_t latency_ns;   // how long an event may wait for company while many come; 0: every event at
-                        // once. A lone event never waits.
-  const char* via;      // "bpf", "connector", "pidfd"; NULL or "auto": the best that works here
+  int64_t latency_ns;  // how long an event may wait for company while many come; 0: every event at
+                       // once. A lone event never waits.
+  const char*
+      via;  // "bpf", "connector", "pidfd", "recording"; NULL or "auto": the best that works here
   const char* durable;  // must be NULL: durable listeners need the daemon (-ENOTSUP)
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
                         // given: knell_stats
   size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
                       // is cut and says so
+  const char* recording;  // not NULL: the events come from this recording (a file, or a pipe such
+                          // as /dev/stdin), see below; `via` is NULL then, and what says how to
+                          // listen to a kernel is not looked at
+  double speed;  // of a recording: 1: as it happened, 10: ten times as fast, up to 1e9; 0: as fast
+                 // as it can be read
 };
 #define KNELL_OPTIONS_INIT \
-  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0, 0}
+  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0, 0, NULL, 0}
 
 // -----------------------------------------------------------------------------------------------------
 // events
@@ -219,6 +225,46 @@ struct knell_stats {
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 
 KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
+
+// -------------------------------------------------------------------------------------------------
+// recordings (docs: the recording format)
+//
+// A recorder puts the events of a listener into a file, and a listener opened with
+// knell_options.recording tells them again: mask, predicates, added processes and knell_fd() work
+// as they do live, `via` is KNELL_VIA_RECORDING and `seq` counts anew. `under` goes by the births
+// in the recording, and by the parents that events name.
+
+struct knell_recorder;
+
+// Begins a recording of what `k` tells, with who, where and when. `fd` is written from where it
+// stands, stays the caller's, and should be blocking. `selection`: which processes, in words for
+// who reads it; may be NULL. Errors: those of write(2).
+KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const char* selection,
+                                  struct knell_recorder** ret_recorder);
+// All are written to `fd` when it returns: with one write(2), unless they are many. Does not
+// fsync(2). Errors: those of write(2), then the recording ends with the last whole frame where `fd`
+// is a file, and later calls give -EIO; -EMSGSIZE an event with more than 60 KiB of text.
+KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
+                                   const struct knell_event* const* events, size_t count);
+KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);  // written so far
+// Marks the end and frees the recorder, also when that fails; a recording without the mark reads as
+// broken off. NULL is fine.
+KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
+
+// Where a recording is from. Text is cut where it is too long.
+struct knell_recording {
+  size_t size;                  // set by the caller
+  uint32_t events;              // the mask that was recorded
+  uint32_t level, details;      // enum knell_level, knell_details
+  uint32_t via;                 // enum knell_via: the source
+  int64_t started_ns;           // CLOCK_REALTIME, ns since the epoch
+  char knell[32], kernel[160];  // versions
+  char boot_id[40];             // of that boot
+  char selection[1024];         // which processes, in words
+};
+// Errors: -ENODATA `k` reads no recording.
+KNELL_API int knell_get_recording(const struct knell_listener* k,
+                                  struct knell_recording* ret_recording);
 
 // Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event is its exit;
 // strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on

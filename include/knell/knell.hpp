@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -110,6 +111,12 @@ class Listener {
     (void)knell_get_stats(get(), &s);
     return s;
   }
+  // Where the recording it reads is from; nullopt: it reads none.
+  std::optional<knell_recording> recording() const {
+    knell_recording r{};
+    r.size = sizeof r;
+    return knell_get_recording(get(), &r) == 0 ? std::optional(r) : std::nullopt;
+  }
 
  private:
   struct Close {
@@ -117,6 +124,35 @@ class Listener {
   };
   explicit Listener(knell_listener* handle) : handle_(handle) {}
   std::unique_ptr<knell_listener, Close> handle_;
+};
+
+// Writes a recording to a descriptor, which stays the caller's. Move-only.
+class Recorder {
+ public:
+  Recorder() = default;
+  // Empty on failure, with `error` set.
+  static Recorder open(int fd, const Listener& listener, const std::string& selection,
+                       std::error_code& error) {
+    knell_recorder* handle = nullptr;
+    error = internal::code(knell_recorder_open(fd, listener.get(), selection.c_str(), &handle));
+    return Recorder(handle);
+  }
+  explicit operator bool() const { return handle_ != nullptr; }
+  [[nodiscard]] std::error_code write(std::span<const knell_event* const> events) {
+    return internal::code(knell_recorder_write(handle_.get(), events.data(), events.size()));
+  }
+  uint64_t bytes() const { return knell_recorder_bytes(handle_.get()); }
+  // Marks the end; the destructor does too, but cannot tell when that fails.
+  [[nodiscard]] std::error_code close() {
+    return internal::code(knell_recorder_close(handle_.release()));
+  }
+
+ private:
+  struct Close {
+    void operator()(knell_recorder* r) const { (void)knell_recorder_close(r); }
+  };
+  explicit Recorder(knell_recorder* handle) : handle_(handle) {}
+  std::unique_ptr<knell_recorder, Close> handle_;
 };
 
 }  // namespace knell

@@ -2,13 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The C ABI of a listener: checks pointers, turns Results into negative errnos. What happens is in
-// listener.cc.
+// live_listener.cc and replay.cc.
 #include <knell/knell.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "filter/predicate.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
@@ -45,7 +47,7 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
   const ErrnoGuard keep_errno;
   if (ret_knell == nullptr) return missing("ret_knell");
   knell_options defaults = KNELL_OPTIONS_INIT;
-  auto listener = knell_listener::create(options == nullptr ? defaults : *options);
+  auto listener = open_listener(options == nullptr ? defaults : *options);
   if (!listener) return failed(listener.error());
   *ret_knell = listener->release();
   return 0;
@@ -90,7 +92,9 @@ int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
   if (ret_stats->size < sizeof(size_t))
     return failed({EINVAL, "knell_stats.size is not set", true});
-  k->stats(*ret_stats);
+  knell_stats all = k->stats();
+  all.size = ret_stats->size;
+  std::memcpy(ret_stats, &all, std::min(all.size, sizeof all));
   return 0;
 }
 

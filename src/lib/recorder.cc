@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The C ABI of recordings.
+#include <knell/knell.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "lib/errno_guard.h"
+#include "lib/explain.h"
+#include "lib/listener.h"
+#include "wire/recording.h"
+
+struct knell_recorder {
+  knell::wire::RecordingWriter writer;
+};
+
+namespace {
+
+template <size_t N>
+void copy(char (&to)[N], const std::string& from) {
+  const size_t size = std::min(from.size(), N - 1);
+  std::memcpy(to, from.data(), size);
+  std::memset(to + size, 0, N - size);
+}
+
+int missing(const char* what) {
+  return knell::lib::failed(knell::Error{EINVAL, std::string(what) + " must not be NULL", true});
+}
+
+}  // namespace
+
+int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
+                        knell_recorder** ret_recorder) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
+  knell::wire::Origin origin = k->origin();
+  if (selection != nullptr) origin.selection = selection;
+  auto writer = knell::wire::RecordingWriter::create(fd, origin);
+  if (!writer) return knell::lib::failed(writer.error());
+  *ret_recorder = new knell_recorder{*std::move(writer)};
+  return 0;
+}
+
+int knell_recorder_write(knell_recorder* recorder, const knell_event* const* events, size_t count) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (recorder == nullptr || (events == nullptr && count != 0))
+    return missing("the recorder and events");
+  const auto written = recorder->writer.write(std::span(events, count));
+  return written ? 0 : knell::lib::failed(written.error());
+}
+
+uint64_t knell_recorder_bytes(const knell_recorder* recorder) {
+  return recorder == nullptr ? 0 : recorder->writer.bytes();
+}
+
+int knell_recorder_close(knell_recorder* recorder) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (recorder == nullptr) return 0;
+  const auto finished = recorder->writer.finish();
+  delete recorder;
+  return finished ? 0 : knell::lib::failed(finished.error());
+}
+
+int knell_get_recording(const knell_listener* k, knell_recording* ret_recording) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
+  if (ret_recording->size < sizeof(size_t))
+    return knell::lib::failed({EINVAL, "knell_recording.size is not set", true});
+  if (k->stats().via != KNELL_VIA_RECORDING)
+    return knell::lib::failed({ENODATA, "this listener reads no recording", true});
+  const knell::wire::Origin origin = k->origin();
+  const auto& subscription = origin.subscription;
+  knell_recording all{};
+  all.size = ret_recording->size;
+  all.events = subscription.mask;
+  all.level = subscription.level;
+  all.details = subscription.details;
+  all.via = subscription.via;
+  all.started_ns = subscription.started_ns;
+  copy(all.knell, origin.knell);
+  copy(all.kernel, origin.kernel);
+  copy(all.boot_id, origin.boot_id);
+  copy(all.selection, origin.selection);
+  std::memcpy(ret_recording, &all, std::min(all.size, sizeof all));
+  return 0;
+}

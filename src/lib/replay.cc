@@ -1,0 +1,198 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Reading a recording as if it happened now, or faster.
+//
+// knell_fd() is an epoll descriptor with one timer: set to a time long past while there is
+// something to read, to the next event's turn while it is waited for. A recording that comes
+// through a pipe is in the set too, and the timer off, while all that came of it has been read.
+#include "lib/replay.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <string>
+
+namespace knell::lib {
+namespace {
+
+constexpr uint64_t kSoonest = 1;  // a time long past
+
+}  // namespace
+
+Result<std::unique_ptr<Replay>> Replay::create(const knell_options& options) {
+  UniqueFd fd(::open(options.recording, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return errno_error("open the recording " + std::string(options.recording));
+  KNELL_ASSIGN(auto reader, wire::RecordingReader::open(std::move(fd), options.recording));
+  std::unique_ptr<Replay> replay(new Replay(options, std::move(reader)));
+  KNELL_TRY(replay->open());
+  return replay;
+}
+
+Replay::Replay(const knell_options& options, wire::RecordingReader reader)
+    : speed_(options.speed), reader_(std::move(reader)) {
+  choice_.mask = filter::normalise(options.events);
+}
+
+Result<void> Replay::open() {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno_error("make an epoll descriptor");
+  timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_) return errno_error("make a timer descriptor");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0)
+    return errno_error("poll a timer");
+  watch_input(true);  // no file can be waited for
+  is_pipe_ = input_watched_;
+  watch_input(false);
+  arm(kSoonest);
+  return {};
+}
+
+Result<void> Replay::match(const char* key, const char* value) {
+  filter::Predicates wider = choice_.predicates;
+  KNELL_TRY(wider.add(key, value));
+  for (const int32_t root : wider.needs().roots)
+    if (!lineage_.follow(root, UINT64_MAX))
+      return say(EINVAL, "--under takes 64 processes at the most");
+  std::swap(choice_.predicates, wider);
+  return {};
+}
+
+Result<void> Replay::add(pid_t pid, uint64_t start, uint64_t cookie) {
+  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (choice_.added.find(pid) != nullptr)
+    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+  choice_.add(pid, start, cookie);
+  return {};
+}
+
+Result<void> Replay::remove(pid_t pid) {
+  if (choice_.added.erase(pid)) return {};
+  return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+}
+
+Result<void> Replay::set_events(uint32_t mask) {
+  choice_.mask = filter::normalise(mask);
+  return {};
+}
+
+// Who is under whom, as far as events tell: a birth does, and whoever names a parent.
+void Replay::place(const knell_event& event) {
+  if (event.ppid > 0 && lineage_.roots_of(event.pid) == 0)
+    lineage_.born(event.pid, event.ppid, event.mono_ns);
+  if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
+    lineage_.born(event.child_pid, event.pid, event.mono_ns);
+}
+
+void Replay::leave(const knell_event& event) {
+  if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
+  lineage_.gone(event.pid);
+  choice_.added.erase(event.pid);
+}
+
+// When an event's turn is. A stamp before the first one's has its turn at once.
+uint64_t Replay::due_ns(uint64_t mono_ns) {
+  if (speed_ == 0) return 0;
+  if (begun_ns_ == 0) {
+    begun_ns_ = clock_.monotonic_ns();
+    first_ns_ = mono_ns;
+  }
+  if (mono_ns <= first_ns_) return 0;
+  const double after = static_cast<double>(mono_ns - first_ns_) / speed_;
+  constexpr double kAges = 1e18;  // ns: 31 years; keeps the sum in its type
+  return begun_ns_ + static_cast<uint64_t>(std::min(after, kAges));
+}
+
+bool Replay::refillable() const {
+  if (!is_pipe_) return true;
+  pollfd input{.fd = reader_.fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&input, 1, 0) > 0;
+}
+
+// Makes next_ the next event of the recording; kWait: there is none for this read().
+Result<Replay::Step> Replay::step() {
+  for (;;) {
+    KNELL_ASSIGN(const auto next, reader_.next(next_));
+    if (next == wire::RecordingReader::Next::kEvent) return Step::kEvent;
+    if (next == wire::RecordingReader::Next::kEnd)
+      return say(ENODATA, "the recording " + reader_.name() + " has ended");
+    if (refilled_) return Step::kWait;
+    if (!refillable()) {
+      arm(0);
+      watch_input(true);
+      return Step::kWait;
+    }
+    KNELL_TRY(reader_.refill());
+    refilled_ = true;
+  }
+}
+
+Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
+  ++wakeups_;
+  refilled_ = false;
+  const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
+  const size_t most = std::min(count, kSlots);
+  arm(kSoonest);
+  watch_input(false);
+  size_t n = 0;
+  while (n < most && !end_) {
+    if (!has_next_) {
+      // Text handed out lies in the reader's buffer, so nothing is read behind it in this call.
+      refilled_ |= n > 0;
+      const auto found = step();
+      if (!found) end_ = found.error();
+      if (!found || *found == Step::kWait) break;
+      has_next_ = true;
+    }
+    if (const uint64_t due = due_ns(next_.mono_ns); due > now) {
+      arm(due);
+      break;
+    }
+    has_next_ = false;
+    place(next_);
+    if (choice_.wants(next_, lineage_)) {
+      knell_event& event = slots_[n] = next_;
+      event.seq = ++seq_;
+      if (event.type == KNELL_EVENT_LOST) lost_ += event.lost_count;
+      ret_events[n++] = &event;
+    }
+    leave(next_);
+  }
+  if (n == 0 && end_) return std::unexpected(*end_);
+  return n;
+}
+
+void Replay::watch_input(bool watched) {
+  if (watched == input_watched_) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  input_watched_ = ::epoll_ctl(epoll_.get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, reader_.fd(),
+                               &event) == 0 &&
+                   watched;
+}
+
+void Replay::arm(uint64_t at_ns) {
+  if (at_ns == armed_ns_) return;
+  armed_ns_ = at_ns;
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000);
+  when.it_value.tv_nsec = static_cast<long>(at_ns % 1'000'000'000);
+  (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+knell_stats Replay::stats() const {
+  knell_stats all{};
+  all.received = reader_.events();
+  all.shown = seq_;
+  all.lost = lost_;
+  all.wakeups = all.drains = wakeups_;
+  all.via = KNELL_VIA_RECORDING;
+  return all;
+}
+
+}  // namespace knell::lib

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "lib/choice.h"
+#include "lib/listener.h"
+#include "watch/lineage.h"
+#include "wire/recording.h"
+
+namespace knell::lib {
+
+// A listener to a recording: finished events, which need judging and pacing only.
+class Replay final : public knell_listener {
+ public:
+  static Result<std::unique_ptr<Replay>> create(const knell_options& options);
+
+  Result<void> match(const char* key, const char* value) override;
+  Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
+  Result<void> remove(pid_t pid) override;
+  Result<void> set_events(uint32_t mask) override;
+  int fd() const override { return epoll_.get(); }
+  Result<size_t> read(const knell_event** ret_events, size_t count) override;
+  knell_stats stats() const override;
+  wire::Origin origin() const override { return reader_.origin(); }
+
+ private:
+  enum class Step { kEvent, kWait };
+
+  Replay(const knell_options& options, wire::RecordingReader reader);
+  Result<void> open();
+  Result<Step> step();
+  bool refillable() const;
+  uint64_t due_ns(uint64_t mono_ns);
+  void place(const knell_event& event);
+  void leave(const knell_event& event);
+  void watch_input(bool watched);
+  void arm(uint64_t at_ns);
+
+  Choice choice_;
+  double speed_;
+  wire::RecordingReader reader_;
+  Clock& clock_ = system_clock();
+  UniqueFd epoll_, timer_;
+  bool is_pipe_ = false;        // what comes may have to be waited for
+  bool input_watched_ = false;  // and is
+
+  knell_event next_{};  // read, and not handed out yet
+  bool has_next_ = false;
+  bool refilled_ = false;  // in this read()
+  std::optional<Error> end_;
+  uint64_t first_ns_ = 0, begun_ns_ = 0;  // the first event's stamp, and when it was handed out
+  uint64_t armed_ns_ = 0;
+  watch::Lineage lineage_;
+  static constexpr size_t kSlots = 256;  // picked: as many as a reader takes at a time
+  std::array<knell_event, kSlots> slots_;
+  uint64_t seq_ = 0, lost_ = 0, wakeups_ = 0;
+};
+
+}  // namespace knell::lib

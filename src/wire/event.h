@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Events in frames, and out of them.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "wire/frame.h"
+
+namespace knell::wire {
+
+// The structures of attributes: no padding, 4-byte alignment at the most once in a frame, so always
+// copied. Each may grow at its end.
+struct Id {
+  uint64_t start;
+  uint32_t boot;
+  int32_t pid;
+  uint32_t kind;
+  uint32_t reserved;
+};
+struct Core {
+  uint64_t mono_ns, seq, has, duration_ns;
+  uint32_t type, flags, via, exit_signal;
+  int32_t pid, tid, ppid;
+  uint32_t uid, gid;
+  int32_t wait_status;
+  Id id, parent_id;
+};
+struct Killer {
+  int32_t pid;
+  uint32_t uid, cause;
+};
+struct Child {
+  Id id;
+  int32_t pid, tid;
+};
+struct Ids {
+  uint32_t real, effective;
+};
+struct Lost {
+  uint64_t count, from_ns, until_ns;
+  int64_t from_time_ns, until_time_ns;
+  uint32_t types, reserved;
+};
+
+// What an event takes in a frame, at the most (kEpoch included).
+size_t event_bytes(const knell_event& event);
+// An event that takes more is not for a frame; those of libknell take less than half of it.
+inline constexpr size_t kMostEvent = kMostPayload;
+
+// Puts events into frames of one stream.
+class EventWriter {
+ public:
+  // A new frame: the clock is told anew in each, so that every frame can be read by itself.
+  void begin() { epoch_known_ = false; }
+  // The caller has seen that event_bytes() fit.
+  void add(FrameWriter& frame, const knell_event& event);
+
+ private:
+  int64_t epoch_ns_ = 0;
+  bool epoch_known_ = false;
+};
+
+// Steps through the events of one frame's payload. Text in an event points into the payload. What
+// the bytes say is believed as far as it can do no harm: unknown kinds become "unknown".
+class EventReader {
+ public:
+  explicit EventReader(std::string_view payload) : attributes_(payload) {}
+  // False: there is none any more, or what follows is malformed, see broken().
+  bool next(knell_event& event);
+  bool broken() const { return broken_ || attributes_.broken(); }
+
+ private:
+  bool read(std::string_view bytes, knell_event& event);
+
+  AttributeReader attributes_;
+  int64_t epoch_ns_ = 0;
+  bool broken_ = false;
+};
+
+}  // namespace knell::wire

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell's own frames: the connector's framing (nlmsghdr, cn_msg, payload), with a value in cn_msg
+// that is knell's, a message type in nlmsghdr, and netlink attributes as the payload. All integers
+// are in the machine's byte order. docs/recording_format.md is the grammar.
+#pragma once
+
+#include <knell/cn_proc.h>
+#include <linux/netlink.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "base/result.h"
+
+namespace knell::wire {
+
+inline constexpr uint32_t kVal = 0x6b6e656c;  // cn_msg.val: "knel"
+
+// nlmsghdr.nlmsg_type: above those that netlink keeps for itself.
+enum class Message : uint16_t {
+  kHello = 0x10,   // who writes, and what was subscribed to
+  kEvents = 0x11,  // any number of events
+  kEnd = 0x12,     // nothing follows
+};
+
+// nlattr.nla_type. A reader passes over what it does not know, unless it is marked kMandatory.
+inline constexpr uint16_t kMandatory = 0x4000;
+inline constexpr uint16_t kTypeMask = 0x3fff;
+enum Attribute : uint16_t {
+  // hello
+  kKnell = 1,         // string: the version of knell that wrote
+  kKernel = 2,        // string: release, machine
+  kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
+  kClock = 4,         // struct ClockOffsets
+  kSubscription = 5,  // struct Subscription
+  kSelection = 6,     // string: which processes, in words
+  // events
+  kEvent = 32,  // nested: those from 40 on
+  kEpoch = 33,  // s64: CLOCK_REALTIME less CLOCK_MONOTONIC, ns, for the events that follow
+  // in an event
+  kCore = 40,  // struct Core, first
+  kComm = 41,
+  kParentComm = 42,
+  kExe = 43,
+  kArgs = 44,
+  kCwd = 45,
+  kUser = 46,
+  kCgroup = 47,
+  kUnit = 48,
+  kContainerId = 49,
+  kNewComm = 50,
+  kKillerComm = 51,
+  kKiller = 52,  // struct Killer
+  kChild = 53,   // struct Child
+  kIds = 54,     // struct Ids
+  kTracer = 55,  // s32
+  kLost = 56,    // struct Lost
+  // end
+  kTotals = 64,  // struct Totals
+};
+
+inline constexpr size_t kHeaderBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
+inline constexpr size_t kMostPayload = 0xfffc;  // cn_msg.len has 16 bits; whole words
+inline constexpr size_t kMostFrame = kHeaderBytes + kMostPayload;
+
+constexpr size_t padded(size_t bytes) { return (bytes + 3) & ~size_t{3}; }
+constexpr size_t attribute_bytes(size_t payload) { return sizeof(nlattr) + padded(payload); }
+
+// Puts a frame at the end of a string of bytes.
+class FrameWriter {
+ public:
+  // `seq` counts the frames of one stream, from 0.
+  FrameWriter(std::string& out, Message type, uint32_t seq);
+  // Fills in the lengths; the frame is whole then.
+  void finish();
+
+  void attribute(uint16_t type, std::string_view bytes);
+  template <class T>
+  void attribute(uint16_t type, const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    attribute(type, {reinterpret_cast<const char*>(&value), sizeof value});
+  }
+  size_t payload() const { return out_.size() - start_ - kHeaderBytes; }
+  size_t room() const { return kMostPayload - payload(); }
+  std::string& out() { return out_; }
+
+ private:
+  std::string& out_;
+  size_t start_;
+};
+
+struct Frame {
+  Message type{};
+  uint32_t seq = 0;
+  std::string_view payload;
+  size_t bytes = 0;  // of the frame, header included
+};
+
+// The frame at the front of `bytes`. nullopt: its end is not there yet. Errors: EBADMSG, that is no
+// frame of ours.
+Result<std::optional<Frame>> parse_frame(std::string_view bytes);
+
+struct AttributeView {
+  uint16_t type = 0;
+  bool mandatory = false;
+  std::string_view bytes;
+};
+
+// Steps through attributes; what is malformed ends it, and broken() says so.
+class AttributeReader {
+ public:
+  explicit AttributeReader(std::string_view payload) : rest_(payload) {}
+  std::optional<AttributeView> next();
+  bool broken() const { return broken_; }
+
+ private:
+  std::string_view rest_;
+  bool broken_ = false;
+};
+
+// A structure of an attribute: it grows at its end only, so a longer one is of a later knell, and
+// what is missing of a shorter one stays zero. `least`: bytes there must be.
+template <class T>
+bool load(std::string_view bytes, T& value, size_t least = sizeof(T)) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (bytes.size() < least) return false;
+  std::memcpy(&value, bytes.data(), bytes.size() < sizeof value ? bytes.size() : sizeof value);
+  return true;
+}
+
+}  // namespace knell::wire

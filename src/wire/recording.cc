@@ -1,0 +1,273 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/recording.h"
+
+#include <sys/stat.h>
+#define XXH_INLINE_ALL
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace knell::wire {
+namespace {
+
+static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
+static_assert(sizeof(ClockOffsets) == 16 && sizeof(Subscription) == 24 && sizeof(Totals) == 8);
+
+constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
+constexpr size_t kFlushAt = size_t{1} << 18;
+
+Result<void> write_all(int fd, std::string_view bytes, size_t& written) {
+  for (written = 0; written < bytes.size();) {
+    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
+    if (n < 0 && errno != EINTR) return errno_error("write the recording");
+    if (n > 0) written += static_cast<size_t>(n);
+  }
+  return {};
+}
+
+}  // namespace
+
+Checksum checksum_of(std::string_view frame, uint64_t offset) {
+  return XXH3_64bits_withSeed(frame.data(), frame.size(), offset);
+}
+
+// --------------------------------------------------------------------------------------- writing
+
+Result<RecordingWriter> RecordingWriter::create(int fd, const Origin& origin) {
+  RecordingWriter writer(fd);
+  const FileHeader header{
+      .magic = kMagic, .byte_order = kByteOrder, .major = kMajor, .minor = kMinor};
+  writer.out_.append(reinterpret_cast<const char*>(&header), sizeof header);
+  const size_t start = writer.out_.size();
+  writer.out_.append(sizeof(Checksum), '\0');
+  FrameWriter frame(writer.out_, Message::kHello, writer.frames_++);
+  frame.attribute(kKnell, std::string_view(origin.knell));
+  frame.attribute(kKernel, std::string_view(origin.kernel));
+  frame.attribute(kBootId, std::string_view(origin.boot_id));
+  frame.attribute(kClock, origin.clock);
+  frame.attribute(kSubscription, origin.subscription);
+  frame.attribute(kSelection, std::string_view(origin.selection).substr(0, kMostPayload / 2));
+  frame.finish();
+  writer.seal(start);
+  KNELL_TRY(writer.flush());
+  return writer;
+}
+
+// The checksum at `start`, of the frame behind it.
+void RecordingWriter::seal(size_t start) {
+  const std::string_view frame = std::string_view(out_).substr(start + sizeof(Checksum));
+  const Checksum sum = checksum_of(frame, offset_ + start);
+  std::memcpy(out_.data() + start, &sum, sizeof sum);
+}
+
+Result<void> RecordingWriter::flush() {
+  size_t written = 0;
+  auto result = write_all(fd_, out_, written);
+  if (!result) {
+    failed_ = true;
+    struct stat about{};
+    // Half a frame at the end would only look like damage.
+    if (written > 0 && ::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode))
+      (void)!::ftruncate(fd_, static_cast<off_t>(offset_));
+  } else {
+    offset_ += out_.size();
+  }
+  out_.clear();
+  return result;
+}
+
+Result<void> RecordingWriter::write(std::span<const knell_event* const> events) {
+  if (failed_) return say(EIO, "the recording could not be written before");
+  size_t at = 0, done = 0;
+  while (at < events.size()) {
+    const size_t start = out_.size();
+    out_.append(sizeof(Checksum), '\0');
+    FrameWriter frame(out_, Message::kEvents, frames_);
+    writer_.begin();
+    const size_t first = at;
+    while (at < events.size() && event_bytes(*events[at]) <= frame.room())
+      writer_.add(frame, *events[at++]);
+    if (at == first) {
+      out_.resize(start);
+      return say(EMSGSIZE, "an event of more than 64 KiB cannot be recorded");
+    }
+    frame.finish();
+    ++frames_;
+    seal(start);
+    if (out_.size() < kFlushAt && at < events.size()) continue;
+    KNELL_TRY(flush());
+    events_ += at - done;
+    done = at;
+  }
+  return {};
+}
+
+Result<void> RecordingWriter::finish() {
+  if (failed_) return {};
+  const size_t start = out_.size();
+  out_.append(sizeof(Checksum), '\0');
+  FrameWriter frame(out_, Message::kEnd, frames_++);
+  frame.attribute(kTotals, Totals{.events = events_});
+  frame.finish();
+  seal(start);
+  return flush();
+}
+
+// --------------------------------------------------------------------------------------- reading
+
+Result<RecordingReader> RecordingReader::open(UniqueFd fd, std::string name) {
+  RecordingReader reader(std::move(fd), std::move(name));
+  KNELL_TRY(reader.read_header());
+  KNELL_TRY(reader.read_hello());
+  return reader;
+}
+
+std::unexpected<Error> RecordingReader::cut() const {
+  return say(EBADMSG, name_ + " breaks off after " + std::to_string(events_) + " events, at byte " +
+                          std::to_string(offset_) +
+                          ": the recorder was interrupted, or the file was cut");
+}
+
+std::unexpected<Error> RecordingReader::corrupt() const {
+  return say(EBADMSG, name_ + " is damaged at byte " + std::to_string(frame_offset_) + ", after " +
+                          std::to_string(events_) +
+                          " good events: what follows cannot be trusted and is not shown");
+}
+
+Result<void> RecordingReader::refill() {
+  const size_t kept = filled_ - used_;
+  if (buffer_.size() < kept + kChunk) {
+    std::string larger(kept + kChunk, '\0');
+    std::memcpy(larger.data(), buffer_.data() + used_, kept);
+    buffer_.swap(larger);
+  } else if (used_ > 0) {
+    std::memmove(buffer_.data(), buffer_.data() + used_, kept);
+  }
+  used_ = 0;
+  filled_ = kept;
+  const ssize_t n = ::read(fd_.get(), buffer_.data() + filled_, kChunk);
+  if (n < 0 && errno != EINTR && errno != EAGAIN) return errno_error("read " + name_);
+  if (n > 0) filled_ += static_cast<size_t>(n);
+  end_of_file_ = n == 0;
+  return {};
+}
+
+Result<void> RecordingReader::read_header() {
+  while (left().size() < sizeof(FileHeader) && !end_of_file_) KNELL_TRY(refill());
+  FileHeader header{};
+  std::memcpy(&header, left().data(), std::min(sizeof header, left().size()));
+  const size_t magic = std::min(left().size(), kMagic.size());
+  if (left().empty()) return say(EBADMSG, name_ + " is empty, and no recording of knell");
+  if (!std::equal(kMagic.begin(), kMagic.begin() + static_cast<ptrdiff_t>(magic),
+                  header.magic.begin()))
+    return say(EBADMSG, name_ + " is no recording of knell: make one with knell record");
+  if (left().size() < sizeof header) return cut();
+  if (header.byte_order != kByteOrder)
+    return say(ENOTSUP, name_ + " was recorded on a machine with another byte order");
+  if (header.major != kMajor)
+    return say(ENOTSUP, name_ + " has format " + std::to_string(header.major) +
+                            ", and this knell reads format " + std::to_string(kMajor));
+  used_ += sizeof header;
+  offset_ += sizeof header;
+  return {};
+}
+
+Result<void> RecordingReader::read_hello() {
+  std::optional<Frame> frame;
+  for (;;) {
+    KNELL_ASSIGN(frame, next_frame());
+    if (frame) break;
+    if (end_of_file_) return cut();
+    KNELL_TRY(refill());
+  }
+  if (frame->type != Message::kHello) return corrupt();
+  AttributeReader attributes(frame->payload);
+  while (const auto attribute = attributes.next()) {
+    const std::string text(attribute->bytes);
+    bool good = true;
+    switch (attribute->type) {
+      case kKnell:
+        origin_.knell = text;
+        break;
+      case kKernel:
+        origin_.kernel = text;
+        break;
+      case kBootId:
+        origin_.boot_id = text;
+        break;
+      case kSelection:
+        origin_.selection = text;
+        break;
+      case kClock:
+        good = load(attribute->bytes, origin_.clock);
+        break;
+      case kSubscription:
+        good = load(attribute->bytes, origin_.subscription);
+        break;
+      default:
+        good = !attribute->mandatory;
+    }
+    if (!good) return corrupt();
+  }
+  if (attributes.broken()) return corrupt();
+  return {};
+}
+
+// nullopt: there is no whole frame in the buffer.
+Result<std::optional<Frame>> RecordingReader::next_frame() {
+  frame_offset_ = offset_;
+  const std::string_view bytes = left();
+  if (bytes.size() < sizeof(Checksum)) return std::nullopt;
+  Checksum sum;
+  std::memcpy(&sum, bytes.data(), sizeof sum);
+  const auto frame = parse_frame(bytes.substr(sizeof sum));
+  if (!frame) return corrupt();
+  if (!*frame) return std::nullopt;
+  const Frame& whole = **frame;
+  if (checksum_of(bytes.substr(sizeof sum, whole.bytes), offset_) != sum || whole.seq != frames_)
+    return corrupt();
+  ++frames_;
+  used_ += sizeof sum + whole.bytes;
+  offset_ += sizeof sum + whole.bytes;
+  return whole;
+}
+
+Result<void> RecordingReader::check_end(const Frame& frame) const {
+  AttributeReader attributes(frame.payload);
+  Totals totals{.events = UINT64_MAX};
+  while (const auto attribute = attributes.next())
+    if (attribute->type == kTotals && !load(attribute->bytes, totals)) return corrupt();
+  if (totals.events != events_) return corrupt();
+  return {};
+}
+
+Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
+  while (!ended_) {
+    if (frame_) {
+      if (frame_->next(event)) {
+        ++events_;
+        event.via = KNELL_VIA_RECORDING;
+        return Next::kEvent;
+      }
+      if (frame_->broken()) return corrupt();
+      frame_.reset();
+    }
+    KNELL_ASSIGN(const auto frame, next_frame());
+    if (!frame) {
+      if (end_of_file_) return cut();
+      return Next::kRefill;
+    }
+    if (frame->type == Message::kEvents) frame_.emplace(frame->payload);
+    if (frame->type == Message::kEnd) {
+      KNELL_TRY(check_end(*frame));
+      ended_ = true;
+    }
+  }
+  return Next::kEnd;
+}
+
+}  // namespace knell::wire

@@ -1,0 +1,255 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/recording.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "wire/event_for_test.h"
+
+namespace knell::wire {
+namespace {
+
+Origin origin() {
+  return {.knell = "0.1.0",
+          .kernel = "Linux 6.18 x86_64",
+          .boot_id = "6fa276d3-0000-4000-8000-000000000000",
+          .clock = {.epoch_ns = 5, .boot_ahead_ns = 6},
+          .subscription = {.mask = KNELL_EVENT_EXIT,
+                           .level = 0,
+                           .details = 0,
+                           .via = KNELL_VIA_BPF,
+                           .started_ns = 7},
+          .selection = "all processes"};
+}
+
+UniqueFd memory(std::string_view bytes = {}) {
+  UniqueFd fd(::memfd_create("recording", MFD_CLOEXEC));
+  EXPECT_TRUE(fd);
+  EXPECT_EQ(::write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  EXPECT_EQ(::lseek(fd.get(), 0, SEEK_SET), 0);
+  return fd;
+}
+
+std::string content(int fd) {
+  std::string bytes(static_cast<size_t>(::lseek(fd, 0, SEEK_END)), '\0');
+  EXPECT_EQ(::pread(fd, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  return bytes;
+}
+
+std::vector<const knell_event*> pointers(const std::vector<knell_event>& events) {
+  std::vector<const knell_event*> out;
+  for (const knell_event& event : events) out.push_back(&event);
+  return out;
+}
+
+// In batches of ten.
+std::string recorded(const std::vector<knell_event>& events, bool finished = true) {
+  const UniqueFd fd = memory();
+  auto writer = RecordingWriter::create(fd.get(), origin());
+  EXPECT_TRUE(writer);
+  const auto all = pointers(events);
+  for (size_t at = 0; at < all.size(); at += 10)
+    EXPECT_TRUE(writer->write(std::span(all).subspan(at, std::min<size_t>(10, all.size() - at))));
+  if (finished) {
+    EXPECT_TRUE(writer->finish());
+  }
+  return content(fd.get());
+}
+
+std::vector<knell_event> some(size_t count) {
+  std::vector<knell_event> events;
+  for (size_t i = 0; i < count; i++) {
+    events.push_back(full_event(kEveryType[i % std::size(kEveryType)]));
+    events.back().seq = i + 1;
+  }
+  return events;
+}
+
+struct Read {
+  size_t events = 0;
+  bool ended = false;
+  std::string error;
+};
+
+// Reads all there is. `expected`: what the events must be.
+Read read_all(std::string_view bytes, const std::vector<knell_event>& expected) {
+  Read read;
+  auto reader = RecordingReader::open(memory(bytes), "file");
+  if (!reader) return {.events = 0, .ended = false, .error = reader.error().message()};
+  for (;;) {
+    knell_event event;
+    const auto next = reader->next(event);
+    if (!next) {
+      read.error = next.error().message();
+      return read;
+    }
+    if (*next == RecordingReader::Next::kEnd) break;
+    if (*next == RecordingReader::Next::kRefill) {
+      EXPECT_TRUE(reader->refill());
+      continue;
+    }
+    knell_event want = expected.at(read.events++);
+    want.via = KNELL_VIA_RECORDING;
+    EXPECT_TRUE(same(event, want)) << read.events;
+  }
+  read.ended = true;
+  return read;
+}
+
+TEST(Recording, TellsWhatWasRecordedAndWhereItIsFrom) {
+  const auto events = some(25);
+  const std::string bytes = recorded(events);
+  const Read read = read_all(bytes, events);
+  EXPECT_TRUE(read.ended) << read.error;
+  EXPECT_EQ(read.events, 25U);
+  auto reader = RecordingReader::open(memory(bytes), "file");
+  ASSERT_TRUE(reader);
+  EXPECT_EQ(reader->origin().kernel, "Linux 6.18 x86_64");
+  EXPECT_EQ(reader->origin().subscription.mask, KNELL_EVENT_EXIT);
+  EXPECT_EQ(reader->origin().subscription.started_ns, 7);
+  EXPECT_EQ(reader->origin().clock.boot_ahead_ns, 6);
+  EXPECT_EQ(reader->origin().selection, "all processes");
+}
+
+TEST(Recording, MoreThanAFrameAndMoreThanABuffer) {
+  const auto events = some(20'000);
+  const UniqueFd fd = memory();
+  auto writer = RecordingWriter::create(fd.get(), origin());
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->write(pointers(events)));
+  ASSERT_TRUE(writer->finish());
+  EXPECT_EQ(writer->events(), events.size());
+  const Read read = read_all(content(fd.get()), events);
+  EXPECT_TRUE(read.ended) << read.error;
+  EXPECT_EQ(read.events, events.size());
+}
+
+TEST(Recording, CutAnywhereTellsTheFramesBeforeAndThenThatItBreaksOff) {
+  const auto events = some(30);
+  const std::string bytes = recorded(events);
+  size_t before = 0;
+  for (size_t size = 1; size < bytes.size(); size++) {
+    const Read read = read_all(std::string_view(bytes).substr(0, size), events);
+    EXPECT_FALSE(read.ended) << size;
+    EXPECT_NE(read.error.find(size < kMagic.size() ? "breaks off" : "file breaks off after"),
+              std::string::npos)
+        << size << read.error;
+    EXPECT_EQ(read.events % 10, 0U) << size;
+    EXPECT_GE(read.events, before);
+    before = read.events;
+  }
+  EXPECT_EQ(before, 30U);
+}
+
+TEST(Recording, WithoutItsEndMarkIsBrokenOff) {
+  const auto events = some(10);
+  const Read read = read_all(recorded(events, false), events);
+  EXPECT_EQ(read.events, 10U);
+  EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
+}
+
+TEST(Recording, AFlippedBitAnywhereIsFound) {
+  const auto events = some(20);
+  const std::string bytes = recorded(events);
+  for (size_t at = 0; at < bytes.size(); at++) {
+    if (at >= offsetof(FileHeader, minor) && at < sizeof(FileHeader)) continue;  // of later formats
+    std::string bad = bytes;
+    bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
+    const Read read = read_all(bad, events);
+    EXPECT_FALSE(read.ended) << at;
+    EXPECT_FALSE(read.error.empty()) << at;
+    EXPECT_EQ(read.events % 10, 0U) << at;  // nothing of a damaged frame is told
+  }
+}
+
+TEST(Recording, AFrameThatIsMissingOrMovedIsFound) {
+  const auto events = some(20);
+  const std::string bytes = recorded(events);
+  // The frames, each with its checksum.
+  std::vector<std::string> parts;
+  for (size_t at = sizeof(FileHeader); at < bytes.size();) {
+    const auto frame = parse_frame(std::string_view(bytes).substr(at + sizeof(Checksum)));
+    ASSERT_TRUE(frame && *frame);
+    parts.push_back(bytes.substr(at, sizeof(Checksum) + (*frame)->bytes));
+    at += parts.back().size();
+  }
+  ASSERT_EQ(parts.size(), 4U);
+  const std::string header = bytes.substr(0, sizeof(FileHeader));
+  for (const auto& order : {std::vector{0, 2, 1, 3}, {0, 2, 3}, {0, 1, 1, 2, 3}, {0, 1, 3}}) {
+    std::string moved = header;
+    for (const int i : order) moved += parts[static_cast<size_t>(i)];
+    const Read read = read_all(moved, events);
+    EXPECT_FALSE(read.ended);
+    EXPECT_NE(read.error.find("damaged"), std::string::npos) << read.error;
+  }
+}
+
+TEST(Recording, ForeignFilesAreTold) {
+  EXPECT_EQ(read_all("", {}).error, "file is empty, and no recording of knell");
+  const std::string no = "file is no recording of knell: make one with knell record";
+  EXPECT_EQ(read_all("x", {}).error, no);
+  EXPECT_EQ(read_all("{\"type\":\"exit\",\"seq\":1}\n", {}).error, no);
+  EXPECT_EQ(read_all(std::string(5000, '\0'), {}).error, no);
+  std::string other = recorded({});
+  std::swap(other[8], other[11]), std::swap(other[9], other[10]);
+  EXPECT_EQ(read_all(other, {}).error, "file was recorded on a machine with another byte order");
+  std::string later = recorded({});
+  later[12] = 2;
+  EXPECT_EQ(read_all(later, {}).error, "file has format 2, and this knell reads format 1");
+}
+
+TEST(Recording, ADiskThatIsFullLeavesWholeFrames) {
+  const auto events = some(400);
+  const std::string path = testing::TempDir() + "knell_full_disk";
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  ASSERT_TRUE(fd);
+  ::unlink(path.c_str());
+  auto writer = RecordingWriter::create(fd.get(), origin());
+  ASSERT_TRUE(writer);
+  const auto all = pointers(events);
+  ASSERT_TRUE(writer->write(std::span(all).first(10)));
+  // A limit on the size of files ends a write early, as a full disk does.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit = before;
+  limit.rlim_cur = writer->bytes() + 1000;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const auto result = writer->write(std::span(all).subspan(10));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, EFBIG);
+  EXPECT_FALSE(writer->write(std::span(all).first(1)));
+  EXPECT_EQ(writer->events(), 10U);
+  const Read read = read_all(content(fd.get()), events);
+  EXPECT_EQ(read.events, 10U);
+  EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
+}
+
+TEST(Recording, AnEventTooLargeIsRefusedAndTheRestGoesOn) {
+  const std::string huge(70'000, 'x');
+  std::vector<knell_event> events = some(2);
+  events[1].args = bytes(huge);
+  const UniqueFd fd = memory();
+  auto writer = RecordingWriter::create(fd.get(), origin());
+  ASSERT_TRUE(writer);
+  const auto all = pointers(events);
+  const auto result = writer->write(std::span(all).last(1));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, EMSGSIZE);
+  EXPECT_TRUE(writer->write(std::span(all).first(1)));
+  EXPECT_TRUE(writer->finish());
+  EXPECT_TRUE(read_all(content(fd.get()), events).ended);
+}
+
+}  // namespace
+}  // namespace knell::wire

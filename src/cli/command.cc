@@ -24,6 +24,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> all;
   all.push_back(make_watch());
   all.push_back(make_run());
+  all.push_back(make_record());
   all.push_back(make_wait());
   all.push_back(make_doctor());
   return all;

@@ -41,6 +41,7 @@ class Command {
 };
 
 std::unique_ptr<Command> make_watch();
+std::unique_ptr<Command> make_record();
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
 std::unique_ptr<Command> make_doctor();

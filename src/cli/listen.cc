@@ -107,14 +107,6 @@ Outcome<std::string> process_word(const std::string& flag, std::string_view word
   return std::string(word);
 }
 
-Outcome<std::string> library_words(const std::string& flag, const std::string& value) {
-  if (flag == "--exit-code") return map_words(value, exit_code_word);
-  if (flag == "--signal") return map_words(value, signal_word);
-  if (flag == "--pid" || flag == "--under")
-    return map_words(value, [&](std::string_view word) { return process_word(flag, word); });
-  return value;
-}
-
 // What the library says of a word, after the flag it came by and not after the key it has there.
 Failure match_failure(const std::string& flag, const std::string& key, int error) {
   std::string_view words = knell_explain();
@@ -123,6 +115,15 @@ Failure match_failure(const std::string& flag, const std::string& key, int error
 }
 
 }  // namespace
+
+Outcome<std::string> Selection::library_words(const std::string& flag,
+                                              const std::string& value) const {
+  if (flag == "--exit-code") return map_words(value, exit_code_word);
+  if (flag == "--signal") return map_words(value, signal_word);
+  if (live_ && (flag == "--pid" || flag == "--under"))
+    return map_words(value, [&](std::string_view word) { return process_word(flag, word); });
+  return value;
+}
 
 void Selection::add_events_option(CLI::App& app, const std::string& help) {
   repeatable(app.add_option("-e,--events", events_, help), "EVENTS");
@@ -247,6 +248,15 @@ Outcome<const char*> source_name(const std::string& word) {
 
 }  // namespace
 
+std::string_view ListenFlags::given() const {
+  if (via != "auto") return "--via";
+  if (!details.empty()) return "--details";
+  if (threads) return "--threads";
+  if (!latency.empty()) return "--latency";
+  if (!buffer.empty()) return "--buffer";
+  return args.empty() ? "" : "--args";
+}
+
 Outcome<Options> ListenFlags::options(uint32_t mask) const {
   using namespace std::chrono_literals;
   constexpr int64_t kLatencyNs = 10'000'000;
@@ -289,6 +299,7 @@ Outcome<Listener> open_listener(const Options& options) {
   Listener listener = Listener::open(options, error);
   if (listener) return listener;
   const int code = error.value();
+  if (options.recording != nullptr) return fail(kFailed, knell_explain());
   const bool nothing_here = code == EPERM || code == EACCES || code == EPROTONOSUPPORT ||
                             code == ENOTSUP || code == ECONNREFUSED || code == ENOSYS;
   return fail(nothing_here ? kNothingHere : code == EINVAL ? kUsage : kFailed, knell_explain());

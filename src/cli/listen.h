@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <knell/knell.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Selection {
   // "all processes", or "processes with --unit cron --uid 0".
   std::string whose() const;
   bool empty() const;
+  // The processes need not be of this machine, nor of now.
+  void of_recording() { live_ = false; }
 
  private:
   struct Predicate {
@@ -40,9 +43,11 @@ class Selection {
     std::vector<std::string> values;
   };
   Outcome<void> check_exits(uint32_t mask) const;
+  Outcome<std::string> library_words(const std::string& flag, const std::string& value) const;
 
   std::vector<std::string> events_;
   std::vector<Predicate> predicates_;
+  bool live_ = true;
 };
 
 // How a listener is opened, from the flags that say so.
@@ -55,6 +60,8 @@ struct ListenFlags {
 
   void add_options(CLI::App& app);
   Outcome<Options> options(uint32_t mask) const;
+  // The first flag given that says how to listen to a kernel, or "".
+  std::string_view given() const;
 };
 
 // Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.

@@ -259,6 +259,32 @@ std::string killer_text(const knell_event& event) {
   return fmt::format("  <- kill by {}{} ({})", killer.pid, comm, user);
 }
 
+std::string_view via_text(uint32_t via) {
+  switch (via) {
+    case KNELL_VIA_BPF:
+      return "bpf";
+    case KNELL_VIA_CONNECTOR:
+      return "connector";
+    case KNELL_VIA_PIDFD:
+      return "pidfd";
+    case KNELL_VIA_RECORDING:
+      return "a recording";
+    default:
+      return "an unknown source";
+  }
+}
+
+std::string origin_text(const knell_recording& recording) {
+  const std::tm& t = local_time(split(recording.started_ns).first);
+  std::string text = fmt::format("recorded {:04}-{:02}-{:02} {:02}:{:02}:{:02} via {}, {}",
+                                 t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
+                                 t.tm_sec, via_text(recording.via), printable(recording.kernel));
+  const std::string_view selection = recording.selection;
+  if (!selection.empty() && selection != "all processes")
+    text += fmt::format(", of {}", printable(selection));
+  return text;
+}
+
 std::string events_words(uint32_t mask) {
   mask = knell_valid_event(mask);
   constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;

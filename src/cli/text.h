@@ -36,6 +36,11 @@ std::string lost_text(const knell_event& event);
 // "  <- kill by 8103 bash (uid 0)"; empty where nobody is known to have killed it.
 std::string killer_text(const knell_event& event);
 
+// "bpf", "connector", ... of enum knell_via.
+std::string_view via_text(uint32_t via);
+// "recorded 2026-11-23 16:50:01 via bpf, Linux 6.18.1 x86_64", local time, and of which processes.
+std::string origin_text(const knell_recording& recording);
+
 // "exits", "non-zero exits", "execs and exits", "all events".
 std::string events_words(uint32_t mask);
 

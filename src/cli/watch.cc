@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <knell/knell.hpp>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "base/privilege.h"
 #include "base/scheduling.h"
 #include "cli/command.h"
+#include "cli/message.h"
 #include "cli/units.h"
 #include "cli/watching.h"
 
@@ -35,9 +37,9 @@ class Watch final : public Command {
 
  private:
   Outcome<WatchPlan> plan(bool exec) const;
-  Outcome<void> plan_end(WatchPlan& plan) const;
   Outcome<void> plan_counting(WatchPlan& plan, bool exec) const;
-  Outcome<void> plan_recording() const;
+  Outcome<void> plan_recording(WatchPlan& plan) const;
+  Outcome<void> suit_recording(WatchPlan& plan, Listener& listener) const;
 
   Selection selection_;
   ListenFlags listen_;
@@ -57,7 +59,8 @@ std::string_view Watch::notes() const {
          "  knell watch -e exec -C '!grep' --user www-data\n"
          "  knell watch -e nonzero-exit -o json -n 1  the next failure, as JSON\n"
          "  knell watch -e exec --by comm,unit -d 1m  what starts all these processes\n"
-         "  knell watch -e nonzero-exit -u cron --exec mail -s failed root\n";
+         "  knell watch -e nonzero-exit -u cron --exec mail -s failed root\n"
+         "  knell watch --read night.knell -e nonzero-exit  what failed, in a recording\n";
 }
 
 void Watch::add_options(CLI::App& app) {
@@ -83,30 +86,29 @@ void Watch::add_options(CLI::App& app) {
       "and "
       "KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; shown is nothing then, unless by -o");
   listen_.add_options(app);
-  app.add_option("--read", read_, "")->group("");
-  app.add_option("--speed", speed_, "")->group("");
+  app.add_option("--read", read_,
+                 "shows a recording (knell record), not what happens now; - for stdin")
+      ->type_name("FILE");
+  app.add_option("--speed", speed_,
+                 "of a recording: max (default), 1 as it happened, 10 ten\ntimes as fast")
+      ->type_name("N|max");
   selection_.add_predicate_options(app);
 }
 
-Outcome<void> Watch::plan_recording() const {
-  if (!speed_.empty() && read_.empty()) return usage("--speed is for --read FILE");
-  if (!read_.empty()) return fail(kNothingHere, "--read: this build reads no recordings");
-  return {};
-}
-
-Outcome<void> Watch::plan_end(WatchPlan& plan) const {
-  if (!count_.empty()) {
-    const auto count = parse_number(count_, 1, INT64_MAX);
-    if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_));
-    plan.count = static_cast<uint64_t>(*count);
-  }
-  if (!duration_.empty()) {
-    const auto duration = parse_duration(duration_);
-    if (!duration) return usage("-d: {}", duration.error().message());
-    if (duration->count() == 0)
-      return usage("-d {} would end at once; give a time such as 30s", printable(duration_));
-    plan.duration = *duration;
-  }
+Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
+  if (read_.empty()) return speed_.empty() ? Outcome<void>() : usage("--speed is for --read FILE");
+  if (const std::string_view flag = listen_.given(); !flag.empty())
+    return usage("{} says how to listen, and --read FILE listens to nothing", flag);
+  plan.read = read_ == "-" ? "/dev/stdin" : read_;
+  if (speed_.empty() || speed_ == "max") return {};
+  constexpr double kFastest = 1e6;  // beyond it, max is meant
+  double speed = 0;
+  const char* end = speed_.data() + speed_.size();
+  const auto [stop, error] = std::from_chars(speed_.data(), end, speed);
+  if (error != std::errc() || stop != end || !(speed > 0) || speed > kFastest)
+    return usage("--speed takes max, or a number such as 1, 10 or 0.5, not '{}'",
+                 printable(speed_));
+  plan.options.speed = speed;
   return {};
 }
 
@@ -136,19 +138,38 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
   KNELL_ASSIGN(plan.json, wants_json(format_));
   plan.show = !exec || !format_.empty();
-  KNELL_TRY(plan_recording());
-  KNELL_TRY(plan_end(plan));
+  KNELL_TRY(plan_end(plan, count_, duration_));
   KNELL_TRY(plan_counting(plan, exec));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
-  KNELL_TRY(selection_.check(mask));
+  KNELL_TRY(plan_recording(plan));
+  if (!plan.read.empty()) plan.selection.of_recording();
+  KNELL_TRY(plan.selection.check(mask));
   return plan;
 }
 
-Outcome<void> drop_privileges() {
-  // To read /proc of others, and to mend the connector; all else goes. Best effort would be a lie:
-  // say so.
-  const auto dropped = keep_capabilities({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN});
-  if (!dropped) return failed("{}", dropped.error().message());
+// What was asked of a recording, and what it has.
+Outcome<void> Watch::suit_recording(WatchPlan& plan, Listener& listener) const {
+  const uint32_t has = listener.recording()->events;
+  // Whoever recorded all exits recorded the non-zero ones.
+  const uint32_t shows = has | ((has & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0);
+  uint32_t& mask = plan.options.events;
+  if (!selection_.events_given()) {
+    constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+    mask = has & (KNELL_EVENT_EXEC | kExits);
+    if (mask == 0) mask = has;
+  }
+  const uint32_t missing = knell_valid_event(mask) & ~shows;
+  // Of the exits asked for, the non-zero ones are some.
+  const uint32_t some = (mask & KNELL_EVENT_EXIT) != 0 ? mask | KNELL_EVENT_NONZERO_EXIT : mask;
+  if ((knell_valid_event(some) & shows) == 0)
+    return usage("-e {}: {} has none, recorded were {}", events_text(mask), printable(plan.read),
+                 events_text(has));
+  // `all` is what there is.
+  if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
+    message("knell watch: {} has no {}; recorded were {}\n", printable(plan.read),
+            events_text(missing), events_text(has));
+  plan.options.level = listener.recording()->level;
+  if (listener.set_events(mask)) return fail(kFailed, knell_explain());
   return {};
 }
 
@@ -156,21 +177,30 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   const bool exec = !tail.empty();
   if (exec) tail.erase(tail.begin());  // "--exec"
   if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
-  KNELL_ASSIGN(const WatchPlan plan, this->plan(exec));
+  KNELL_ASSIGN(WatchPlan plan, this->plan(exec));
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {}));
   std::optional<Hook> hook;
   if (exec) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
   }
+  if (!plan.read.empty()) plan.options.recording = plan.read.c_str();
   KNELL_ASSIGN(Listener listener, open_listener(plan.options));
+  if (!plan.read.empty()) {
+    KNELL_TRY(suit_recording(plan, listener));
+  }
   KNELL_TRY(plan.selection.apply(listener));
+  if (!plan.read.empty()) {
+    if (!exec) KNELL_TRY(drop_privileges({}));
+    return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();
+  }
   if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
   if (exec) {
     // What CMD does must not call CMD again.
     if (listener.match("under", fmt::format("!{}", ::getpid())))
       return fail(kFailed, knell_explain());
   } else {
-    KNELL_TRY(drop_privileges());
+    // To read /proc of others, and to mend the connector; all else goes.
+    KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   }
   return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();
 }

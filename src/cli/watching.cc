@@ -15,9 +15,12 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "base/duration.h"
+#include "base/privilege.h"
 #include "cli/message.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "cli/units.h"
 
 namespace knell::cli {
 namespace {
@@ -37,22 +40,28 @@ int signals_so_far() { return Signals::count(SIGINT) + Signals::count(SIGTERM); 
 
 }  // namespace
 
-Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook)
+Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook,
+                   std::unique_ptr<View> view)
     : plan_(plan),
       listener_(listener),
       signals_(signals),
       hook_(hook),
-      terminal_(::isatty(STDOUT_FILENO) == 1),
-      view_(make_view(plan, Screen::of(STDOUT_FILENO))),
+      out_(plan.out, "standard output"),
+      terminal_(::isatty(plan.out) == 1),
+      view_(view != nullptr ? std::move(view) : make_view(plan, Screen::of(plan.out))),
       started_(Clock::now()),
       next_tick_(started_ + plan.interval) {}
 
 void Watching::say_what() const {
-  message("{} of {}, via {}; Ctrl-C ends with a summary\n", events_words(plan_.options.events),
-          plan_.selection.whose(), listener_.stats().via == KNELL_VIA_BPF ? "bpf" : "connector");
+  const std::string what =
+      fmt::format("{} of {}", events_words(plan_.options.events), plan_.selection.whose());
+  if (const auto recording = listener_.recording())
+    return message("{}, from {}: {}\n", what, printable(plan_.read), origin_text(*recording));
+  message("{}, via {}; Ctrl-C ends with a summary\n", what, via_text(listener_.stats().via));
 }
 
 bool Watching::ended() const {
+  if (over_ || broke_) return true;
   const bool late = plan_.duration && Clock::now() - started_ >= *plan_.duration;
   return late || Signals::stopped() || summary_.shown() >= plan_.count;
 }
@@ -67,7 +76,10 @@ int Watching::wait_ms() const {
 }
 
 void Watching::take(const knell_event& event) {
-  summary_.add(event);
+  if (plan_.json)  // no line at the end
+    summary_.count(event);
+  else
+    summary_.add(event);
   if (plan_.show) view_->add(event, out_.buffer());
   if (hook_ != nullptr) hook_->add(event);
 }
@@ -78,15 +90,20 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
   std::array<const knell_event*, kBatch> space;
   std::error_code error;
   const auto events = listener_.read(space, error);
-  if (error) return fail(kFailed, knell_explain());
+  if (error.value() == ENODATA && !plan_.read.empty()) {
+    over_ = true;
+  } else if (error) {
+    broke_ = Failure{kFailed, knell_explain()};
+  }
   for (const knell_event* event : events) {
-    if (summary_.shown() >= plan_.count) return false;
+    if (summary_.shown() >= plan_.count) break;
     if (event->mono_ns > until_mono_ns) {
       *later = true;
-      return false;
+      break;
     }
     take(*event);
   }
+  KNELL_TRY(view_->commit());
   return events.size() == space.size();
 }
 
@@ -100,14 +117,14 @@ Outcome<Watching::Go> Watching::turn() {
   const bool hook_full = hook_ != nullptr && hook_->full();
   std::array<pollfd, 3> fds{{{hook_full ? -1 : listener_.fd(), POLLIN, 0},
                              {signals_.fd(), POLLIN, 0},
-                             {STDOUT_FILENO, 0, 0}}};
+                             {plan_.out, 0, 0}}};
   if (::poll(fds.data(), fds.size(), wait_ms()) < 0 && errno != EINTR)
     return failed("cannot wait for events");
   if (fds[1].revents != 0) signals_.clear();
   // Only a pipe or socket whose reader has gone says so; a terminal that hung up ends us by SIGHUP.
   if ((fds[2].revents & POLLERR) != 0) return Go::kReaderGone;
   if (fds[0].revents != 0) {
-    if (terminal_) view_->resize(Screen::of(STDOUT_FILENO));  // the window may be another size now
+    if (terminal_) view_->resize(Screen::of(plan_.out));  // the window may be another size now
     bool more = true;
     while (more && !ended() && !(hook_ != nullptr && hook_->full())) {
       KNELL_ASSIGN(more, read_events());
@@ -135,9 +152,10 @@ Outcome<Watching::Go> Watching::finish() {
       static_cast<int>(std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000) + 2);
   bool later = false;
   uint64_t shown_ns = until;
-  while (!later && summary_.shown() < plan_.count && signals == signals_so_far()) {
+  const bool live = plan_.read.empty() && !broke_;
+  while (live && !later && summary_.shown() < plan_.count && signals == signals_so_far()) {
     pollfd fd{listener_.fd(), POLLIN, 0};
-    if (::poll(&fd, 1, patience_ms) <= 0) break;
+    if (broke_ || ::poll(&fd, 1, patience_ms) <= 0) break;
     const uint64_t before = summary_.shown();
     KNELL_TRY(read_events(until, &later));
     const uint64_t now = system_clock().monotonic_ns();
@@ -169,7 +187,7 @@ void Watching::finish_hook() {
 }
 
 void Watching::say_summary() const {
-  if (plan_.json) return;
+  if (plan_.json || !plan_.say) return;
   std::string line = summary_.text();
   const uint64_t healed = listener_.stats().healed;
   if (healed != 0)
@@ -179,9 +197,33 @@ void Watching::say_summary() const {
   message("{}\n", line);
 }
 
+Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
+                       const std::string& duration_text) {
+  if (!count_text.empty()) {
+    const auto count = parse_number(count_text, 1, INT64_MAX);
+    if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_text));
+    plan.count = static_cast<uint64_t>(*count);
+  }
+  if (!duration_text.empty()) {
+    const auto duration = parse_duration(duration_text);
+    if (!duration) return usage("-d: {}", duration.error().message());
+    if (duration->count() == 0)
+      return usage("-d {} would end at once; give a time such as 30s", printable(duration_text));
+    plan.duration = *duration;
+  }
+  return {};
+}
+
+Outcome<void> drop_privileges(std::initializer_list<int> kept) {
+  // Best effort would be a lie: say so.
+  const auto dropped = keep_capabilities(kept);
+  if (!dropped) return failed("{}", dropped.error().message());
+  return {};
+}
+
 Outcome<int> Watching::run() {
   if (plan_.duration) Signals::end_after(*plan_.duration);
-  if (!plan_.json) say_what();
+  if (!plan_.json && plan_.say) say_what();
   if (plan_.show) view_->begin(out_.buffer());
   KNELL_ASSIGN(Go go, write());
   while (go == Go::kOn) {
@@ -192,6 +234,7 @@ Outcome<int> Watching::run() {
   }
   finish_hook();
   if (go != Go::kReaderGone) say_summary();
+  if (broke_) return std::unexpected(*broke_);
   return kDone;
 }
 

@@ -2,11 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <knell/knell.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cli/failure.h"
@@ -25,21 +29,33 @@ struct WatchPlan {
   Options options;
   Selection selection;
   bool json = false;
-  bool show = true;  // not with --exec, unless -o asks for it
+  bool show = true;         // not with --exec, unless -o asks for it
+  bool say = true;          // what is watched, and a summary, for people
+  int out = STDOUT_FILENO;  // where it goes: whoever reads it may go away
+  std::string read;         // a recording to read in place of the kernel's events
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;
   std::vector<Key> by;
   std::chrono::nanoseconds interval{};
 };
 
+// -n and -d, as typed; empty: not given.
+Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
+                       const std::string& duration_text);
+// Gives back the capabilities that are not needed any more.
+Outcome<void> drop_privileges(std::initializer_list<int> kept);
+
 // One run of it, from the open listener to the summary.
 class Watching {
  public:
-  Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook);
+  // `view`: how it is shown; nullptr: as the plan says.
+  Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook,
+           std::unique_ptr<View> view = nullptr);
   Watching(const Watching&) = delete;
   Watching& operator=(const Watching&) = delete;
 
   Outcome<int> run();
+  const Summary& summary() const { return summary_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -60,7 +76,9 @@ class Watching {
   Listener& listener_;
   Signals& signals_;
   Hook* hook_;
-  Output out_{STDOUT_FILENO, "standard output"};
+  Output out_;
+  std::optional<Failure> broke_;  // how the stream ended, when not by our will
+  bool over_ = false;             // the recording has been read
   bool terminal_;
   std::unique_ptr<View> view_;
   Summary summary_;

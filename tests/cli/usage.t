@@ -25,7 +25,7 @@ REFUSE .
 NAME another one, far from any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, run, wait, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME an option before the command
@@ -194,12 +194,6 @@ NAME --speed without --read
 RUN knell watch --speed 2
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*for --read[^\n]*\n\Z
-REFUSE .
-
-NAME --read in a build without recordings
-RUN knell watch --read file
-STATUS 3
-EXPECT_ERR \Aknell: [^\n]*reads no recordings[^\n]*\n\Z
 REFUSE .
 
 NAME --via the daemon of another build

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// `knell record`: the stream of `watch`, into a file, for `watch --read`.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
+#include <knell/knell.hpp>
+
+#include "base/duration.h"
+#include "base/scheduling.h"
+#include "base/unique_fd.h"
+#include "cli/command.h"
+#include "cli/message.h"
+#include "cli/text.h"
+#include "cli/units.h"
+#include "cli/watching.h"
+
+namespace knell::cli {
+namespace {
+
+// Puts each batch into the recording, and nothing into the text.
+class RecordView final : public View {
+ public:
+  explicit RecordView(Recorder& recorder) : recorder_(recorder) {}
+  void begin(std::string&) override {}
+  void add(const knell_event& event, std::string&) override { batch_.push_back(&event); }
+  Outcome<void> commit() override {
+    if (batch_.empty() || gone_) return {};
+    const std::error_code error = recorder_.write(batch_);
+    batch_.clear();
+    // Watching sees by itself that a pipe was closed.
+    gone_ = error == std::errc::broken_pipe;
+    if (error && !gone_) return fail(kFailed, knell_explain());
+    return {};
+  }
+
+ private:
+  Recorder& recorder_;
+  bool gone_ = false;
+  std::vector<const knell_event*> batch_;
+};
+
+std::string size_text(uint64_t bytes) {
+  constexpr double kKi = 1024, kMi = kKi * kKi, kGi = kMi * kKi;
+  const auto n = static_cast<double>(bytes);
+  if (n < kKi) return fmt::format("{} bytes", bytes);
+  if (n < kMi) return fmt::format("{:.1f} KiB", n / kKi);
+  return n < kGi ? fmt::format("{:.1f} MiB", n / kMi) : fmt::format("{:.1f} GiB", n / kGi);
+}
+
+class Record final : public Command {
+ public:
+  std::string_view name() const override { return "record"; }
+  std::string_view synopsis() const override { return "[OPTIONS] FILE"; }
+  std::string_view summary() const override { return "a stream to take home"; }
+  std::string_view notes() const override;
+  void add_options(CLI::App& app) override;
+  Outcome<int> execute(std::vector<std::string> tail) override;
+
+ private:
+  Outcome<WatchPlan> plan() const;
+  Outcome<UniqueFd> create() const;
+  Outcome<int> record(const WatchPlan& plan, Listener& listener, Signals& signals, int fd) const;
+
+  Selection selection_;
+  ListenFlags listen_;
+  std::string file_, count_, duration_;
+  bool force_ = false;
+};
+
+std::string_view Record::notes() const {
+  return "Read it with knell watch --read FILE, on any machine; predicates and -e narrow it there "
+         "too.\n"
+         "The file is readable by its owner only: arguments may hold secrets. FILE - is standard\n"
+         "output. What was written before a crash can be read.\n"
+         "\n"
+         "Exit status: 0 after -n, -d, Ctrl-C, SIGTERM or a closed pipe; 1 failed; 2 wrong usage;\n"
+         "3 nothing can be observed here (knell doctor tells why).\n"
+         "\n"
+         "Examples:\n"
+         "  knell record night.knell                   all there is, until Ctrl-C\n"
+         "  knell record -e nonzero-exit -d 8h night.knell\n"
+         "  knell record -u postgresql -d 1m - | zstd >pg.knell.zst\n"
+         "  zstdcat pg.knell.zst | knell watch --read - -e exit\n";
+}
+
+void Record::add_options(CLI::App& app) {
+  selection_.add_events_option(app,
+                               "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
+                               "comma-separated; -NAME takes one away (default all)");
+  app.add_option("-n,--count", count_, "end after so many events")->type_name("COUNT");
+  app.add_option("-d,--duration", duration_, "end after this time: 30s, 5m")->type_name("TIME");
+  app.add_flag("-f,--force", force_, "write over FILE where there is one");
+  listen_.add_options(app);
+  app.add_option("FILE", file_, "where to, - for standard output")->type_name("");
+  selection_.add_predicate_options(app);
+}
+
+Outcome<WatchPlan> Record::plan() const {
+  WatchPlan plan;
+  if (file_.empty()) return usage("record to where? knell record [OPTIONS] FILE");
+  plan.selection = selection_;
+  plan.say = false;
+  KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_ALL));
+  KNELL_TRY(plan_end(plan, count_, duration_));
+  KNELL_ASSIGN(plan.options, listen_.options(mask));
+  KNELL_TRY(selection_.check(mask));
+  return plan;
+}
+
+// An empty descriptor: standard output.
+Outcome<UniqueFd> Record::create() const {
+  if (file_ == "-") {
+    if (::isatty(STDOUT_FILENO) == 1)
+      return usage("a recording is no text for a terminal: send it into a file or a pipe");
+    return UniqueFd();
+  }
+  const int how = force_ ? O_TRUNC : O_EXCL;
+  UniqueFd fd(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
+  if (fd) return fd;
+  if (errno == EEXIST)
+    return failed("{} is there already; --force writes over it", printable(file_));
+  return failed("{}: {}", printable(file_), std::strerror(errno));
+}
+
+Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& signals,
+                            int fd) const {
+  std::error_code error;
+  Recorder recorder = Recorder::open(fd, listener, plan.selection.whose(), error);
+  const std::string name = file_ == "-" ? "standard output" : printable(file_);
+  if (error) return failed("{}: {}", name, knell_explain());
+  message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
+          plan.selection.whose(), name, via_text(listener.stats().via));
+  Watching watching(plan, listener, signals, nullptr, std::make_unique<RecordView>(recorder));
+  const auto status = watching.run();
+  const uint64_t bytes = recorder.bytes();
+  error = recorder.close();
+  const bool closed = !error || error == std::errc::broken_pipe;
+  const std::string failure = closed ? "" : knell_explain();
+  (void)::fsync(fd);  // fails for pipes
+  message(" {} event{} recorded, {}, {}\n", watching.summary().shown(),
+          watching.summary().shown() == 1 ? "" : "s", size_text(bytes),
+          watching.summary().losses().text());
+  if (!status)
+    return std::unexpected(Failure{status.error().status, name + ": " + status.error().line});
+  if (!closed) return failed("{}: {}", name, failure);
+  return *status;
+}
+
+Outcome<int> Record::execute(std::vector<std::string>) {
+  KNELL_ASSIGN(WatchPlan plan, this->plan());
+  KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
+  KNELL_ASSIGN(Listener listener, open_listener(plan.options));
+  KNELL_TRY(plan.selection.apply(listener));
+  KNELL_ASSIGN(const UniqueFd file, create());
+  plan.out = file ? file.get() : STDOUT_FILENO;
+  if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
+  KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
+  return record(plan, listener, signals, plan.out);
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_record() { return std::make_unique<Record>(); }
+
+}  // namespace knell::cli

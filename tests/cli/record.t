@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What is recorded is read back; what cannot be read says so in one line. Recordings are of the
+# case's own children.
+
+NAME what was recorded is what was to be seen, twice the same
+NEEDS connector
+SETUP cat > script <<'END'
+ knell record --under $$ r.knell 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ /bin/true; sh -c 'exit 7'; sh -c 'kill -SEGV $$' 2>/dev/null
+ # Everything has come when an exit that is easy to tell has.
+ sh -c 'exit 99'
+ sleep 0.3; kill -INT $k; wait $k; echo status $?
+ END
+RUN bash script; knell watch --read r.knell -o json >1; knell watch --read r.knell -o json >2; cmp 1 2 && echo same; grep -c '"type":"exit"' 1; jq -r 'select(.type=="exit" and .comm=="sh") | "\(.exit_code) \(.signal) \(.args|length) \(.via)"' 1; cat err >&2; stat -c %a r.knell
+EXPECT ^status 0$
+EXPECT ^same$
+EXPECT ^7 null 3 recording$
+EXPECT ^null SIGSEGV 3 recording$
+EXPECT ^99 null 3 recording$
+EXPECT ^600$
+EXPECT_ERR ^recording all events of processes with --under \d+ to r\.knell, via (bpf|connector); Ctrl-C ends it$
+EXPECT_ERR ^ \d+ events recorded, \d+\.\d KiB, 0 lost$
+
+NAME masks and predicates narrow a recording as they narrow what happens
+NEEDS connector
+SETUP knell record --under $$ -n 60 r.knell 2>err & k=$!; until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done; while kill -0 $k 2>/dev/null; do sh -c 'exit 3'; (exit 4); /bin/true; done; wait $k
+RUN knell watch --read r.knell -e nonzero-exit -C sh --exit-code 3 -n 2
+EXPECT exit 3 +sh -c 'exit 3'
+REFUSE exit 4
+REFUSE true
+EXPECT_ERR ^non-zero exits of processes with --comm sh --exit-code 3, from r\.knell: recorded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d via (bpf|connector), Linux \S+ \S+, of processes with --under \d+$
+EXPECT_ERR ^ 2 shown, 0 lost; most: exit 3 sh 2$
+
+NAME --under goes by the births in a recording
+NEEDS connector
+SETUP knell record -d 2s r.knell 2>err & k=$!; until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done; bash -c 'echo $$ >pid; sh -c "sh -c \"exit 5\"; exit 6"; exit 0'; sh -c 'exit 8'; wait $k
+RUN knell watch --read r.knell -e nonzero-exit --under $(cat pid) -o json | jq -r .exit_code
+EXPECT \A5\n6\n\Z
+
+NAME counts, and a command for each event
+NEEDS connector
+SETUP knell record --under $$ -n 20 r.knell 2>err & k=$!; until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done; while kill -0 $k 2>/dev/null; do sh -c 'exit 3'; done; wait $k
+RUN knell watch --read r.knell -e exit --by ended; knell watch --read r.knell -e exit --exit-code 3 -n 2 --exec sh -c 'echo hook $KNELL_EXIT_CODE'
+EXPECT \d+ +exit 3$
+EXPECT ^hook 3$
+
+NAME through pipes, and at its own pace
+NEEDS connector
+RUN (while :; do sh -c 'sleep 0.2; exit 3'; done) & knell record -e nonzero-exit --exit-code 3 -n 3 - | { sleep 0.1; SECONDS=0; knell watch --read - -o json; } | wc -l
+EXPECT ^3$
+
+NAME at its own pace it takes as long as it took
+NEEDS connector
+SETUP (for i in 1 2 3; do sh -c 'sleep 0.4; exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 3 r.knell
+RUN a=$(date +%s%N); knell watch --read r.knell -o json >1; b=$(date +%s%N); knell watch --read r.knell --speed 2 -o json >2; c=$(date +%s%N); knell watch --read r.knell --speed 1 -o json >3; d=$(date +%s%N); cmp 1 2 && cmp 1 3 && echo same; echo $(( (b-a)/1000000 < 300 )) $(( (c-b)/1000000 >= 380 )) $(( (d-c)/1000000 >= 780 ))
+EXPECT ^same$
+EXPECT ^1 1 1$
+
+NAME what a recording does not have is said
+NEEDS connector
+SETUP (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record -e nonzero-exit -n 1 r.knell
+RUN knell watch --read r.knell -e exit,fork -o json | jq -r .type; knell watch --read r.knell -e fork; echo $?
+EXPECT ^exit\n2$
+EXPECT_ERR ^knell watch: r\.knell has no fork,exit; recorded were nonzero-exit$
+EXPECT_ERR ^knell: -e fork: r\.knell has none, recorded were nonzero-exit$
+
+NAME a file is not written over
+SETUP echo precious >r.knell
+RUN knell record r.knell
+STATUS 1
+EXPECT_ERR \Aknell: r\.knell is there already; --force writes over it\n\Z
+
+NAME unless it is wanted
+NEEDS connector
+SETUP echo precious >r.knell
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record --force -n 1 -e nonzero-exit r.knell; head -c 6 r.knell | tail -c 5
+EXPECT ^knell$
+
+NAME a folder that is not there
+RUN knell record /nonexistent/r.knell
+STATUS 1
+EXPECT_ERR \Aknell: /nonexistent/r\.knell: No such file or directory\n\Z
+
+NAME record to where?
+RUN knell record
+STATUS 2
+EXPECT_ERR \Aknell: record to where\? knell record \[OPTIONS\] FILE\n\Z
+
+NAME a full disk is one line, and a status
+NEEDS connector
+RUN (while :; do /bin/true; done) & knell record --force /dev/full
+STATUS 1
+EXPECT_ERR ^knell: /dev/full: write the recording: No space left on device$
+
+NAME the reader of a recording goes away
+NEEDS connector
+RUN (while :; do /bin/true; done) & knell record - | head -c 100 >/dev/null; echo ${PIPESTATUS[0]}
+EXPECT ^0$
+
+NAME no recording
+RUN knell watch --read /nonexistent
+STATUS 1
+EXPECT_ERR \Aknell: open the recording /nonexistent: No such file or directory\n\Z
+
+NAME a folder is no recording
+RUN knell watch --read /
+STATUS 1
+EXPECT_ERR \Aknell: read /: Is a directory\n\Z
+
+NAME a file that is none
+SETUP echo hello >text; : >empty
+RUN knell watch --read text; echo $?; knell watch --read empty -o json; echo $?
+EXPECT \A1\n1\n\Z
+EXPECT_ERR ^knell: text is no recording of knell: make one with knell record$
+EXPECT_ERR ^knell: empty is empty, and no recording of knell$
+
+NAME what was written before a crash is read
+NEEDS connector
+SETUP cat > script <<'END'
+ knell record -e nonzero-exit --under $$ r.knell 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ sh -c 'exit 3'
+ until (( $(stat -c %s r.knell) > 400 )); do sleep 0.02; done
+ kill -KILL $k; wait $k; echo killed
+ END
+RUN bash script; knell watch --read r.knell -o json | jq -r .exit_code; knell watch --read r.knell -o json >/dev/null; echo $?
+EXPECT ^3$
+EXPECT ^1$
+EXPECT_ERR ^knell: r\.knell breaks off after 1 events, at byte \d+: the recorder was interrupted, or the file was cut$
+
+NAME damage is found, what is before it shown
+NEEDS connector
+SETUP (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record -e nonzero-exit --exit-code 3 -n 3 r.knell; printf X | dd of=r.knell bs=1 seek=$(( $(stat -c %s r.knell) - 200 )) conv=notrunc status=none
+RUN knell watch --read r.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
+STATUS 1
+EXPECT \A3\n3\n\Z
+EXPECT_ERR ^knell: r\.knell is damaged at byte \d+, after 2 good events: what follows cannot be trusted and is not shown$
+
+NAME flags that make no sense with a recording
+RUN for flag in '--via bpf' '--latency 1ms' --threads '--args 4K' '--buffer 1M' '--details names'; do knell watch --read r.knell $flag; done; knell watch --speed 2; for speed in 0 -1 fast 1x nan 1e9; do knell watch --read r.knell --speed=$speed; done; echo $?
+EXPECT ^2$
+EXPECT_ERR ^knell: --via says how to listen, and --read FILE listens to nothing$
+EXPECT_ERR ^knell: --speed is for --read FILE$
+EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not 'nan'$
+EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e9'$

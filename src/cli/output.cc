@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -13,20 +14,22 @@
 
 namespace knell::cli {
 
+// Given more room than an event takes, the library writes it in place; so it is given all there is.
 void append_json_line(std::string& out, const knell_event& event) {
-  constexpr size_t kUsual = 4096;  // picked: the JSON of nearly every event fits
+  constexpr size_t kUsual = 4096;  // picked: nearly every event is written in place then
   const size_t start = out.size();
   size_t needed = kUsual;
   for (bool fits = false; !fits;) {
-    const size_t room = needed;
-    out.resize_and_overwrite(start + room, [&](char* data, size_t) {
-      const ssize_t n = knell_event_json(&event, data + start, room);
-      needed = n < 0 ? 1 : static_cast<size_t>(n) + 1;
-      fits = needed <= room;
-      return fits ? start + needed - 1 : start;
+    const size_t end = std::max(start + needed, out.capacity());
+    out.resize_and_overwrite(end, [&](char* data, size_t) {
+      const ssize_t n = knell_event_json(&event, data + start, end - start);
+      needed = n < 0 ? 1 : static_cast<size_t>(n) + 1;  // the newline takes the place of the NUL
+      fits = start + needed <= end;
+      if (!fits) return start;
+      data[start + needed - 1] = '\n';
+      return start + needed;
     });
   }
-  out += '\n';
 }
 
 namespace {

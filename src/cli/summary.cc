@@ -40,12 +40,16 @@ std::string short_unit(const knell_event& event) {
   return printable(event.container_id).substr(0, kContainerId);
 }
 
-void Summary::add(const knell_event& event) {
-  if (event.type == KNELL_EVENT_LOST) {
+void Summary::count(const knell_event& event) {
+  if (event.type == KNELL_EVENT_LOST)
     losses_.add(event);
-    return;
-  }
-  ++shown_;
+  else
+    ++shown_;
+}
+
+void Summary::add(const knell_event& event) {
+  count(event);
+  if (event.type == KNELL_EVENT_LOST) return;
   const bool exit = event.type == KNELL_EVENT_EXIT;
   std::string key = exit ? ended(event) : std::string(knell_type_name(event.type));
   const std::string unit = short_unit(event);

@@ -19,4 +19,7 @@ struct IdText {
 // KNELL_ID_NONE, and where the boot id is not known (0).
 IdText id_text(const knell_id& id);
 
+// The same into room for KNELL_ID_TEXT_BYTES; returns the end.
+char* write_id(char* out, const knell_id& id);
+
 }  // namespace knell::event

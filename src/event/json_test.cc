@@ -4,19 +4,12 @@
 
 #include <gtest/gtest.h>
 
-// As in json.cc.
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
-#endif
-#include <rapidjson/reader.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
-
-#include <map>
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "event/json_reading.h"
 #include "event/printable.h"
 
 namespace knell::event {
@@ -26,44 +19,20 @@ using std::string_view;
 
 knell_string bytes(string_view text) { return {text.data(), text.size()}; }
 
-// An object's own strings, by key. (RapidJSON's Document does not compile with clang 19.)
-struct Strings : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Strings> {
-  std::map<std::string, std::string> found;
-  std::string key;
-  int depth = 0;
-  // The names are RapidJSON's. NOLINTBEGIN(readability-identifier-naming)
-  bool Key(const char* text, rapidjson::SizeType size, bool) {
-    key.assign(text, size);
-    return true;
-  }
-  bool String(const char* text, rapidjson::SizeType size, bool) {
-    if (depth == 1) found[key].assign(text, size);
-    return true;
-  }
-  bool StartObject() { return ++depth > 0; }
-  bool EndObject(rapidjson::SizeType) { return --depth >= 0; }
-  bool StartArray() { return ++depth > 0; }
-  bool EndArray(rapidjson::SizeType) { return --depth >= 0; }
-  // NOLINTEND(readability-identifier-naming)
-};
-
-std::map<std::string, std::string> strings(const std::string& text) {
-  Strings handler;
-  rapidjson::Reader reader;
-  rapidjson::StringStream stream(text.c_str());
-  EXPECT_TRUE(reader.Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler)) << text;
-  EXPECT_TRUE(text.starts_with('{') && text.find('\n') == std::string::npos) << text;
-  return handler.found;
-}
-
 std::string json(const knell_event& event) {
   std::string out;
   append_json(out, event);
-  strings(out);  // every object of every test is valid
+  // Every object of every test says what it should to somebody else.
+  EXPECT_EQ(JsonReading::read(out), JsonExpected::of(event)) << out;
+  EXPECT_TRUE(out.starts_with('{') && out.find('\n') == std::string::npos) << out;
   return out;
 }
 
-std::map<std::string, std::string> parsed(const knell_event& event) { return strings(json(event)); }
+// A string of it, as RapidJSON reads it.
+std::string parsed(const knell_event& event, const std::string& key) {
+  Values values = JsonReading::read(json(event));
+  return values[key].substr(1);
+}
 
 knell_event bare(uint32_t type) {
   knell_event event{};
@@ -231,7 +200,7 @@ TEST(Json, Times) {
        }) {
     knell_event event = bare(KNELL_EVENT_EXEC);
     event.time_ns = ns;
-    EXPECT_EQ(parsed(event)["time"], text);
+    EXPECT_EQ(parsed(event, "time"), text);
   }
 }
 
@@ -244,7 +213,7 @@ TEST(Json, ViaNames) {
                                                      {KNELL_VIA_RECORDING, "recording"}}) {
     knell_event event = bare(KNELL_EVENT_EXEC);
     event.via = via;
-    EXPECT_EQ(parsed(event)["via"], name);
+    EXPECT_EQ(parsed(event, "via"), name);
   }
 }
 
@@ -263,7 +232,7 @@ TEST(Json, AnyBytesInStrings) {
   for (const auto& [in, out] : cases) {
     knell_event event = bare(KNELL_EVENT_EXEC);
     event.exe = bytes(in);
-    EXPECT_EQ(parsed(event)["exe"], out);
+    EXPECT_EQ(parsed(event, "exe"), out);
     EXPECT_EQ(printable(json(event)), json(event)) << "would steer a terminal";
   }
 }
@@ -274,6 +243,58 @@ TEST(Json, ArgsWithoutAFinalNulAndNone) {
   EXPECT_NE(json(event).find(R"("args":["a","b"],"args_truncated":false)"), std::string::npos);
   event.args = bytes("");  // known to be none
   EXPECT_NE(json(event).find(R"("args":[],"args_truncated":false)"), std::string::npos);
+}
+
+// Strings are copied eight bytes at a time: each length, and each place in it.
+TEST(Json, AnyByteAtAnyPlaceInStrings) {
+  for (const size_t size : std::vector<size_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
+    for (size_t at = 0; at < size; at++) {
+      for (unsigned byte = 0; byte < 256; byte++) {
+        const std::unique_ptr<char[]> text(new char[size]);  // no byte more than there are
+        std::fill_n(text.get(), size, 'a');
+        text[at] = static_cast<char>(byte);
+        knell_event event = bare(KNELL_EVENT_EXEC);
+        event.comm = event.args = {text.get(), size};
+        std::string line;
+        append_json(line, event);
+        ASSERT_EQ(JsonReading::read(line), JsonExpected::of(event)) << line;
+        ASSERT_EQ(printable(line), line) << "would steer a terminal";
+      }
+    }
+  }
+}
+
+TEST(Json, Numbers) {
+  uint64_t power = 1;
+  for (int digits = 1; digits <= 20; digits++, power *= 10) {
+    for (const uint64_t number : {power - 1, power, power + 1, UINT64_MAX}) {
+      knell_event event = bare(KNELL_EVENT_EXIT);
+      event.seq = number;
+      event.pid = static_cast<int32_t>(number);
+      event.ppid = -static_cast<int32_t>(number % INT32_MAX);
+      event.id = {static_cast<uint32_t>(number) | 1, event.pid, number, KNELL_ID_START};
+      (void)json(event);
+    }
+  }
+}
+
+TEST(Json, StaysWithinItsBound) {
+  knell_event event = full(KNELL_EVENT_EXIT);
+  const std::string wild(1000, '\x01'), empty_words(1000, '\0');
+  event.has = UINT64_MAX;
+  event.seq = event.mono_ns = event.duration_ns = UINT64_MAX;
+  event.pid = event.tid = event.ppid = event.killed_by.pid = INT32_MIN;
+  event.uid = event.gid = event.killed_by.uid = UINT32_MAX;
+  event.id = event.parent_id = {UINT32_MAX, INT32_MIN, UINT64_MAX, KNELL_ID_STAMP};
+  event.wait_status = 0x80 | 37;
+  event.killed_by.cause = KNELL_CAUSE_KERNEL;
+  for (const auto& text : {std::string(), wild, empty_words}) {
+    for (knell_string* field :
+         {&event.comm, &event.parent_comm, &event.exe, &event.cwd, &event.args, &event.user,
+          &event.cgroup, &event.unit, &event.container_id, &event.killed_by.comm})
+      *field = bytes(text);
+    EXPECT_LE(json(event).size(), json_most(event));
+  }
 }
 
 TEST(Json, AppendsAndSurvivesHugeEvents) {

@@ -57,6 +57,11 @@ const char* knell_type_name(uint32_t type) { return knell::event::type_name(type
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
   if (event == nullptr) return -EINVAL;
+  if (buffer != nullptr && size > knell::event::json_most(*event)) {
+    char* const end = knell::event::write_json(buffer, *event);
+    *end = '\0';
+    return end - buffer;
+  }
   std::string& text = scratch();
   knell::event::append_json(text, *event);
   return give(text, buffer, size);

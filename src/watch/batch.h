@@ -24,6 +24,14 @@ struct Slot {
   std::shared_ptr<const Cgroup> cgroup;
   std::shared_ptr<const std::string> user;
   bool ready = false;  // false: reserved for an exit not yet judged, or given up
+
+  // Lets go of what is not its own. The rest is blank again when it is reserved.
+  void release() {
+    image.reset();
+    cgroup.reset();
+    user.reset();
+    ready = false;
+  }
 };
 
 // The events of one drain, in the order of the stream. A slot can be reserved at the place where an
@@ -35,18 +43,21 @@ class Batch {
 
   size_t room() const { return slots_.size() - used_; }
   bool empty() const { return used_ == 0; }
-  // The next slot, blank; the caller has checked room(). Pointers stay good until clear().
+  // The next slot, its event blank; the caller has checked room(). Pointers stay good until
+  // clear().
   Slot* reserve() {
     KNELL_CHECK(room() > 0);
-    return &slots_[used_++];
+    Slot& slot = slots_[used_++];
+    slot.event = knell_event{};
+    return &slot;
   }
   // Takes back the slot just reserved.
   void give_back(const Slot* slot) {
     KNELL_CHECK(used_ > 0 && slot == &slots_[used_ - 1]);
-    slots_[--used_] = Slot();
+    slots_[--used_].release();
   }
   void clear() {
-    while (used_ > 0) slots_[--used_] = Slot();
+    while (used_ > 0) slots_[--used_].release();
     if (chunks_.size() > 1) chunks_.resize(1);
     text_used_ = 0;
   }

@@ -90,20 +90,25 @@ uint64_t CgroupTree::inode_of(const std::string& path) const {
 }
 
 void CgroupTree::learn(uint64_t inode, std::string_view path) {
+  last_ = nullptr;
   if (known_.size() >= kMost) known_.clear();
   known_[inode] = interned_.intern(path);
 }
 
-std::shared_ptr<const Cgroup> CgroupTree::find(uint64_t inode) {
-  if (inode == 0) return nullptr;
-  if (const auto known = known_.find(inode); known != known_.end()) return known->second;
-  const std::string path = path_of(inode);
-  // A null is remembered as well: asking again would be as vain.
-  if (path.empty())
-    known_[inode] = nullptr;
-  else
-    learn(inode, path);
-  return known_[inode];
+const std::shared_ptr<const Cgroup>& CgroupTree::find(uint64_t inode) {
+  if (last_ != nullptr && last_->first == inode) return last_->second;
+  auto known = known_.find(inode);
+  if (known == known_.end()) {
+    const std::string path = inode == 0 ? std::string() : path_of(inode);
+    // A null is remembered as well: asking again would be as vain.
+    if (path.empty())
+      known_[inode] = nullptr;
+    else
+      learn(inode, path);
+    known = known_.find(inode);
+  }
+  last_ = &*known;
+  return last_->second;
 }
 
 std::string CgroupTree::path_of(uint64_t inode) const {

@@ -31,8 +31,8 @@ class CgroupTree {
   uint64_t inode_of(const std::string& path) const;
   // One was made: `path` from the root of its hierarchy.
   void learn(uint64_t inode, std::string_view path);
-  // nullptr: not known, and gone.
-  std::shared_ptr<const Cgroup> find(uint64_t inode);
+  // nullptr: not known, and gone. Good until the next call of anything here.
+  const std::shared_ptr<const Cgroup>& find(uint64_t inode);
 
  private:
   void find_mount();
@@ -44,6 +44,8 @@ class CgroupTree {
   std::string mount_path_;
   Cgroups interned_;
   std::unordered_map<uint64_t, std::shared_ptr<const Cgroup>> known_;
+  // The last that was found: mostly the next one's, too. Null: none since something was learned.
+  const std::pair<const uint64_t, std::shared_ptr<const Cgroup>>* last_ = nullptr;
 };
 
 }  // namespace knell::watch

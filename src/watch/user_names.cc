@@ -8,16 +8,24 @@
 
 namespace knell::watch {
 
-std::shared_ptr<const std::string> UserNames::name(uint32_t uid) {
-  if (const auto known = names_.find(uid); known != names_.end()) return known->second;
-  if (names_.size() >= kMost) names_.clear();
+const UserNames::Name& UserNames::name(uint32_t uid) {
+  if (last_ != nullptr && last_->first == uid) return last_->second;
+  auto known = names_.find(uid);
+  if (known == names_.end()) {
+    if (names_.size() >= kMost) names_.clear();
+    known = names_.emplace(uid, ask(uid)).first;
+  }
+  last_ = &*known;
+  return last_->second;
+}
+
+UserNames::Name UserNames::ask(uint32_t uid) const {
   std::vector<char> buffer(16384);
   passwd entry{};
   passwd* found = nullptr;
-  std::shared_ptr<const std::string> name;
   if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    name = std::make_shared<const std::string>(found->pw_name);
-  return names_[uid] = name;
+    return std::make_shared<const std::string>(found->pw_name);
+  return nullptr;
 }
 
 }  // namespace knell::watch

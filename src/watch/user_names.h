@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace knell::watch {
 
@@ -15,11 +16,15 @@ namespace knell::watch {
 class UserNames {
  public:
   static constexpr size_t kMost = 4096;  // picked, never tuned
-  // nullptr: no such user.
-  std::shared_ptr<const std::string> name(uint32_t uid);
+  using Name = std::shared_ptr<const std::string>;
+  // nullptr: no such user. Good until the next call.
+  const Name& name(uint32_t uid);
 
  private:
-  std::unordered_map<uint32_t, std::shared_ptr<const std::string>> names_;
+  Name ask(uint32_t uid) const;
+
+  std::unordered_map<uint32_t, Name> names_;
+  const std::pair<const uint32_t, Name>* last_ = nullptr;  // mostly the next one's, too
 };
 
 }  // namespace knell::watch

@@ -126,8 +126,7 @@ void EventWriter::add(FrameWriter& frame, const knell_event& event) {
   const size_t most = event_bytes(event);
   KNELL_CHECK(most <= frame.room());
   // By unsigned ones, which may wrap: nothing vouches for the numbers of a recording told again.
-  const auto epoch =
-      static_cast<int64_t>(static_cast<uint64_t>(event.time_ns) - event.mono_ns);
+  const auto epoch = static_cast<int64_t>(static_cast<uint64_t>(event.time_ns) - event.mono_ns);
   std::string& out = frame.out();
   const size_t start = out.size();
   constexpr size_t kSlack = 4;  // Pen::text() clears a word behind

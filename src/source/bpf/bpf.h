@@ -91,7 +91,7 @@ class Bpf : public Source {
   bool deliver_mark(Sink& sink, const knell_mark& mark);
   bool await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again);
   bool tell_exit(Sink& sink, std::string_view details, const knell_mark& mark);
-  bool send(Sink& sink, const event::Full& full);
+  bool send(Sink& sink, event::Full& full);
   bool tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
   bool tell_last_losses(Sink& sink);
 

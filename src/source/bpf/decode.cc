@@ -77,17 +77,23 @@ std::optional<Decoded> decode(std::string_view bytes) {
   }
 }
 
+// Each name takes the room of itself and its NUL, so the whole has the size of `names`; it is
+// filled from the end.
 void turn_path(std::string_view names, std::string& path) {
   path.clear();
   if (names.empty() || names.back() != '\0') return;
-  while (!names.empty()) {
-    names.remove_suffix(1);  // its NUL
-    const size_t before = names.rfind('\0');
-    const size_t begin = before == std::string_view::npos ? 0 : before + 1;
-    path += '/';
-    path += names.substr(begin);
-    names = names.substr(0, begin);
-  }
+  // What libstdc++ 12 hands over as the size is the new capacity when it had to grow.
+  const size_t size = names.size();
+  path.resize_and_overwrite(size, [&](char* data, size_t) {
+    for (char* to = data + size; !names.empty();) {
+      const size_t length = names.find('\0');
+      to -= length;
+      std::memcpy(to, names.data(), length);
+      *--to = '/';
+      names.remove_prefix(length + 1);
+    }
+    return size;
+  });
 }
 
 void Teller::fill(const Decoded& record) {
@@ -122,7 +128,7 @@ void Teller::fill(const Decoded& record) {
   std::copy_n(process.killer_comm, full_.killer.comm.size(), full_.killer.comm.begin());
 }
 
-const event::Full& Teller::tell(const Decoded& record) {
+event::Full& Teller::tell(const Decoded& record) {
   fill(record);
   const knell_process& process = *record.process;
   if (full_.what == KNELL_EVENT_FORK) {
@@ -135,7 +141,7 @@ const event::Full& Teller::tell(const Decoded& record) {
   return full_;
 }
 
-const event::Full& Teller::tell_exit(const Decoded* details, const knell_mark& mark) {
+event::Full& Teller::tell_exit(const Decoded* details, const knell_mark& mark) {
   if (details != nullptr && details->process != nullptr) {
     fill(*details);
   } else {

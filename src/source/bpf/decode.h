@@ -36,9 +36,9 @@ void turn_path(std::string_view names, std::string& path);
 // Turns records into events. What it returns lives until the next call.
 class Teller {
  public:
-  const event::Full& tell(const Decoded& record);
+  event::Full& tell(const Decoded& record);
   // An exit: its mark, and its details where they came.
-  const event::Full& tell_exit(const Decoded* details, const knell_mark& mark);
+  event::Full& tell_exit(const Decoded* details, const knell_mark& mark);
 
  private:
   void fill(const Decoded& record);

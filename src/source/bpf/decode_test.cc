@@ -45,6 +45,9 @@ TEST(Decode, TurnsPathsRound) {
   std::string path = "before";
   turn_path("sh\0bin\0usr\0"sv, path);
   EXPECT_EQ(path, "/usr/bin/sh");
+  std::string fresh;  // that has to grow
+  turn_path("program\0of\0some\0longer\0path\0"sv, fresh);
+  EXPECT_EQ(fresh, "/path/longer/some/of/program");
   turn_path("\0"sv, path);
   EXPECT_EQ(path, "/");
   turn_path(""sv, path);

@@ -82,6 +82,7 @@ Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
     if (deliver(sink, items_[next], again)) ++told;
     if (!again) ++next;
   }
+  waiting_.keep();
   hold_from(next);
   for (Ring& ring : rings_) ring.release();
   return !held_.empty() || !rings_empty();
@@ -180,10 +181,9 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   return send(sink, teller_.tell(*decoded));
 }
 
-bool Bpf::send(Sink& sink, const event::Full& full) {
-  event::Full told = full;
-  told.roots = roots_.translate(full.roots);
-  sink.on_full(told);
+bool Bpf::send(Sink& sink, event::Full& full) {
+  full.roots = roots_.translate(full.roots);
+  sink.on_full(full);
   return true;
 }
 
@@ -192,7 +192,7 @@ bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
   auto details = waiting_.take(mark.pid, mark.start_ns);
   if (ours && !details) return false;  // its own mark came after all
   const bool first = told_exits_.note(mark.pid, mark.start_ns);
-  if (first) tell_exit(sink, details ? details->record() : std::string_view(), mark);
+  if (first) tell_exit(sink, details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
   return first;
 }
@@ -212,14 +212,14 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
     // One with the same pid is over, and another for which no mark comes would not be told at all.
     const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
-      const auto before = decode(oldest->record());
+      const auto before = decode(oldest->record);
       knell_mark mark{};
       mark.head.stamp_ns = decoded.head->stamp_ns;
       mark.pid = oldest->pid;
       mark.start_ns = oldest->start_ns;
       mark.status = before->status();
       mark.signal = before->process != nullptr ? before->process->signal : before->mark->signal;
-      again = tell_exit(sink, oldest->record(), mark);
+      again = tell_exit(sink, oldest->record, mark);
     }
     waiting_.recycle(*std::move(oldest));
     if (again) return true;
@@ -320,7 +320,7 @@ void Bpf::look_at_watched() {
 
 // It is over as of now: puts a mark into the stream.
 void Bpf::release(const Waiting::Entry& entry) {
-  const auto details = decode(entry.record());
+  const auto details = decode(entry.record);
   knell_mark mark{};
   mark.head.kind = KNELL_RECORD_MARK;
   mark.head.flags = KNELL_RECORD_RELEASED;

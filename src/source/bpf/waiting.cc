@@ -40,20 +40,30 @@ Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
   free_.pop_back();
   *slots_of_.emplace(pid).first = slot;
   order_.emplace_back(pid, start_ns);
+  added_.push_back(slot);
   Entry& entry = slots_[slot];
-  if (!spare_.empty()) {
-    entry.storage = std::move(spare_.back());
-    spare_.pop_back();
-  }
   entry.pid = pid;
   entry.start_ns = start_ns;
   entry.stamp_ns = stamp_ns;
   entry.no_mark = false;
-  entry.bytes = record.size();
-  entry.storage.resize((record.size() + 7) / 8);
-  std::memcpy(entry.storage.data(), record.data(), record.size());
-  bytes_ += entry.bytes;
+  entry.record = record;
+  bytes_ += record.size();
   return entry;
+}
+
+void Waiting::keep() {
+  for (const uint32_t slot : added_) {
+    Entry& entry = slots_[slot];
+    if (entry.record.empty() || !entry.storage.empty()) continue;  // gone, or copied already
+    if (!spare_.empty()) {
+      entry.storage = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    entry.storage.resize((entry.record.size() + 7) / 8);
+    std::memcpy(entry.storage.data(), entry.record.data(), entry.record.size());
+    entry.record = {reinterpret_cast<const char*>(entry.storage.data()), entry.record.size()};
+  }
+  added_.clear();
 }
 
 Waiting::Entry* Waiting::find(int32_t pid) {
@@ -72,16 +82,17 @@ Waiting::Entry Waiting::remove(int32_t pid) {
   slots_of_.erase(pid);
   free_.push_back(slot);
   Entry entry = std::exchange(slots_[slot], Entry());
-  bytes_ -= entry.bytes;
+  bytes_ -= entry.record.size();
   return entry;
 }
 
 void Waiting::recycle(Entry&& entry) {
-  if (spare_.size() < kMostSpare) spare_.push_back(std::move(entry.storage));
+  if (!entry.storage.empty() && spare_.size() < kMostSpare)
+    spare_.push_back(std::move(entry.storage));
 }
 
 bool Told::note(int32_t pid, uint64_t start_ns) {
-  auto& cell = cells_[static_cast<uint32_t>(pid) * UINT32_C(0x9E3779B1) >> 20];
+  auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // pids come in runs: side by side
   if (cell == std::pair(pid, start_ns)) return false;
   cell = {pid, start_ns};
   return true;

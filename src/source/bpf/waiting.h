@@ -16,8 +16,9 @@
 
 namespace knell::source {
 
-// Processes that have begun to exit and are not over: their details, copied, until the mark comes.
-// Bounded: the oldest makes room.
+// Processes that have begun to exit and are not over: their details, until the mark comes. Mostly
+// that is a moment later, so only those that are still there at keep() are copied. Bounded: the
+// oldest makes room.
 class Waiting {
  public:
   static constexpr size_t kMost = 65536;           // picked, never tuned
@@ -26,24 +27,24 @@ class Waiting {
   struct Entry {
     uint64_t start_ns = 0, stamp_ns = 0;
     int32_t pid = 0;
-    bool no_mark = false;           // none will come
-    UniqueFd pidfd;                 // being watched
-    std::vector<uint64_t> storage;  // the record
-    size_t bytes = 0;
-    std::string_view record() const {
-      return {reinterpret_cast<const char*>(storage.data()), bytes};
-    }
+    bool no_mark = false;     // none will come
+    UniqueFd pidfd;           // being watched
+    std::string_view record;  // in `storage`, or where add() was given it
+    std::vector<uint64_t> storage;
   };
 
   // Whether add() has room for this process; else make_room() gives the one that must go first.
   bool has_room(int32_t pid, size_t bytes) const;
   std::optional<Entry> make_room(int32_t pid);
 
+  // The record must stay where it is until keep().
   Entry& add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns, std::string_view record);
+  // Copies the records that were added since the last time.
+  void keep();
   // That very process's, out of the table; nullopt: it is not there.
   std::optional<Entry> take(int32_t pid, uint64_t start_ns);
   Entry* find(int32_t pid);
-  // Gives back what take() or make_room() gave, so that its memory is used again.
+  // Gives back what take() or make_room() gave, so that its memory, if it has any, is used again.
   void recycle(Entry&& entry);
 
   size_t size() const { return slots_of_.size(); }
@@ -57,7 +58,7 @@ class Waiting {
 
   PidMap<uint32_t> slots_of_;
   std::vector<Entry> slots_;
-  std::vector<uint32_t> free_;
+  std::vector<uint32_t> free_, added_;  // slots; some that were added have gone
   std::vector<std::vector<uint64_t>> spare_;
   std::deque<std::pair<int32_t, uint64_t>> order_;  // pid and start; some have gone
   size_t bytes_ = 0;

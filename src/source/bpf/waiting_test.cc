@@ -16,7 +16,7 @@ TEST(Waiting, GivesBackTheVeryProcess) {
   EXPECT_FALSE(waiting.take(8, 100));
   const auto entry = waiting.take(7, 100);
   ASSERT_TRUE(entry);
-  EXPECT_EQ(entry->record(), "details of seven");
+  EXPECT_EQ(entry->record, "details of seven");
   EXPECT_EQ(waiting.size(), 0U);
   EXPECT_FALSE(waiting.take(7, 100));
 }
@@ -28,7 +28,7 @@ TEST(Waiting, OneOfTheSamePidMustGoFirst) {
   EXPECT_TRUE(waiting.has_room(8, 3));
   auto old = waiting.make_room(7);
   ASSERT_TRUE(old);
-  EXPECT_EQ(old->record(), "old");
+  EXPECT_EQ(old->record, "old");
   waiting.recycle(*std::move(old));
   EXPECT_TRUE(waiting.has_room(7, 3));
 }
@@ -45,10 +45,28 @@ TEST(Waiting, TheOldestMakesRoom) {
   EXPECT_EQ(waiting.make_room(5)->pid, 3);
 }
 
+TEST(Waiting, KeepsACopyOfWhatIsStillThere) {
+  Waiting waiting;
+  std::string seven = "details of seven", eight = "details of eight";
+  waiting.add(7, 100, 1, seven);
+  waiting.add(8, 100, 1, eight);
+  waiting.recycle(*waiting.take(8, 100));
+  waiting.keep();
+  std::string nine = "details of nine";
+  waiting.add(9, 100, 1, nine);
+  waiting.keep();
+  seven.assign(seven.size(), '-');
+  eight.assign(eight.size(), '-');
+  nine.assign(nine.size(), '-');
+  EXPECT_EQ(waiting.take(7, 100)->record, "details of seven");
+  EXPECT_EQ(waiting.take(9, 100)->record, "details of nine");
+}
+
 TEST(Waiting, StaysSmallUnderChurn) {
   Waiting waiting;
   for (int32_t i = 0; i < 200000; i++) {
     waiting.add(i % 30000 + 1, static_cast<uint64_t>(i), 1, "some details");
+    if (i % 3 == 0) waiting.keep();
     waiting.recycle(*waiting.take(i % 30000 + 1, static_cast<uint64_t>(i)));
   }
   EXPECT_EQ(waiting.size(), 0U);

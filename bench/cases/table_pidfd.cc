@@ -150,7 +150,7 @@ class PidfdEars final : public Ears {
 
 class KnellEars final : public Ears {
  public:
-  explicit KnellEars(const char* via) : via_(via) {}
+  KnellEars(const char* via, int64_t latency_ns) : via_(via), latency_ns_(latency_ns) {}
   ~KnellEars() override { knell_close(listener_); }
 
   int open(Board& board) override {
@@ -158,6 +158,7 @@ class KnellEars final : public Ears {
     options.events = KNELL_EVENT_EXIT;
     options.details = KNELL_DETAILS_STATUS;
     options.via = via_;
+    options.latency_ns = latency_ns_;
     const int error = knell_open(&options, &listener_);
     return error < 0 ? complain(board, "knell", knell_explain(), -error) : 0;
   }
@@ -193,6 +194,7 @@ class KnellEars final : public Ears {
   }
 
   const char* via_;
+  int64_t latency_ns_;
   knell_listener* listener_ = nullptr;
 };
 
@@ -229,13 +231,14 @@ int supervise(Board& board, Ears& ears, size_t processes, int core) {
 
 }  // namespace
 
-Supervisor::Supervisor(std::string name, size_t processes, int storm_core, const char* via)
+Supervisor::Supervisor(std::string name, size_t processes, int storm_core, const char* via,
+                       int64_t latency_ns)
     : InProcess(std::move(name), KNELL_EVENT_EXIT, [=](Board& board, int stop_fd) {
         std::unique_ptr<Ears> ears;
         if (via == nullptr) {
           ears = std::make_unique<PidfdEars>();
         } else {
-          ears = std::make_unique<KnellEars>(via);
+          ears = std::make_unique<KnellEars>(via, latency_ns);
         }
         const int error = supervise(board, *ears, processes, storm_core);
         if (error != 0) return error;

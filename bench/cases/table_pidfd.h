@@ -19,7 +19,8 @@ class Supervisor final : public InProcess {
 
   // `via`: knell_add() over that source; nullptr: pidfd_open, epoll, one event a wake, and waitid
   // with WNOWAIT for the status.
-  Supervisor(std::string name, size_t processes, int storm_core, const char* via);
+  Supervisor(std::string name, size_t processes, int storm_core, const char* via,
+             int64_t latency_ns);
 
   // After handled(kAllBatches): of all batches together.
   static constexpr pid_t kAllBatches = 1;

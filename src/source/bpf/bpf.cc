@@ -154,7 +154,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
       bpf_map_delete_elem(programs_.uids(), &uid);
   }
   settings.some_cgroups = static_cast<uint32_t>(cgroups);
-  settings.some_pids = static_cast<uint32_t>(!wanted.any_pid && !pids_full_);
+  settings.some_pids = static_cast<uint32_t>(!wanted.any_pid);
   settings.only_under = static_cast<uint32_t>(wanted.only_under);
   roots_.keep(wanted.roots);
   settings.roots = static_cast<uint32_t>(!wanted.roots.empty());
@@ -183,19 +183,25 @@ bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
 }
 
 Result<void> Bpf::add_pid(int32_t pid) {
-  const uint32_t one = 1;
-  if (bpf_map_update_elem(programs_.pids(), &pid, &one, BPF_ANY) == 0) return {};
-  if (errno == E2BIG) {  // too many to be told apart there: all come, and are told apart above
-    pids_full_ = true;
-    programs_.settings().some_pids = 0;
-    return {};
-  }
-  return errno_error("tell the programs which processes are wanted");
+  name_pid(pid, true);
+  return {};
+}
+
+// A pid beyond the kernel's limit is nobody's.
+void Bpf::name_pid(int32_t pid, bool wanted) {
+  const auto number = static_cast<uint32_t>(pid);
+  if (pid < 0 || number / 64 >= KNELL_PID_WORDS) return;
+  std::atomic<uint64_t>& word = programs_.pids()[number / 64];
+  const uint64_t bit = uint64_t{1} << number % 64;
+  if (wanted)
+    word.fetch_or(bit);
+  else
+    word.fetch_and(~bit);
 }
 
 uint64_t Bpf::roots_of(int32_t pid) const { return roots_.of(pid); }
 
-void Bpf::remove_pid(int32_t pid) { bpf_map_delete_elem(programs_.pids(), &pid); }
+void Bpf::remove_pid(int32_t pid) { name_pid(pid, false); }
 
 Capabilities Bpf::capabilities() const {
   return {.types = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM,

@@ -74,6 +74,7 @@ class Bpf : public Source {
     }
   };
 
+  void name_pid(int32_t pid, bool wanted);
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
       UniqueFd nudge);
 
@@ -108,7 +109,6 @@ class Bpf : public Source {
   Wanted wanted_;
   Roots roots_;
   bool births_kept_ = false;
-  bool pids_full_ = false;
 
   std::vector<Item> items_;
   std::vector<Held> held_;

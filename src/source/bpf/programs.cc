@@ -7,6 +7,7 @@
 #include <knell_programs.skel.h>
 #include <knell_programs_cast.skel.h>
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -69,6 +70,9 @@ std::unexpected<Error> explain(int error) {
   return say(ENOTSUP, "this kernel's verifier refuses the tracing programs (" + why + ")");
 }
 
+static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
+constexpr size_t kPidBytes = size_t{KNELL_PID_WORDS} * sizeof(uint64_t);
+
 struct Kernel {
   // One and the same change gave the tracepoint an argument that tells whose exit is the process's,
   // and moved it to before the memory is let go.
@@ -116,9 +120,12 @@ const std::string& bpf_log() { return log_of_thread; }
 Programs::Programs(knell_programs* skeleton) : skeleton_(skeleton) {}
 
 Programs::Programs(Programs&& other) noexcept
-    : skeleton_(std::exchange(other.skeleton_, nullptr)), links_(std::exchange(other.links_, {})) {}
+    : skeleton_(std::exchange(other.skeleton_, nullptr)),
+      links_(std::exchange(other.links_, {})),
+      pids_(std::exchange(other.pids_, nullptr)) {}
 
 Programs::~Programs() {
+  if (pids_ != nullptr) ::munmap(pids_, kPidBytes);
   for (bpf_link* link : links_) bpf_link__destroy(link);  // may be null
   knell_programs::destroy(skeleton_);                     // too
 }
@@ -144,6 +151,10 @@ Result<Programs> Programs::load(const Options& options) {
   bpf_map__set_max_entries(skeleton->maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
   if (const int error = knell_programs::load(skeleton); error != 0) return explain(-error);
+  void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      bpf_map__fd(skeleton->maps.pids), 0);
+  if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");
+  programs.pids_ = static_cast<std::atomic<uint64_t>*>(pids);
   return programs;
 }
 
@@ -190,7 +201,6 @@ Programs::RingFds Programs::rings() const {
   return {bpf_map__fd(skeleton_->maps.exits), bpf_map__fd(skeleton_->maps.others),
           bpf_map__fd(skeleton_->maps.reserve)};
 }
-int Programs::pids() const { return bpf_map__fd(skeleton_->maps.pids); }
 int Programs::uids() const { return bpf_map__fd(skeleton_->maps.uids); }
 int Programs::roots() const { return bpf_map__fd(skeleton_->maps.roots); }
 int Programs::departed() const { return bpf_map__fd(skeleton_->maps.departed); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -49,7 +50,8 @@ class Programs {
     int exits, others, reserve;
   };
   RingFds rings() const;
-  int pids() const;
+  // Of the processes asked for one by one: a bit each, KNELL_PID_WORDS words.
+  std::atomic<uint64_t>* pids() const { return pids_; }
   int uids() const;
   int roots() const;
   int departed() const;
@@ -63,6 +65,7 @@ class Programs {
 
   knell_programs* skeleton_;
   std::array<bpf_link*, kPrograms> links_{};
+  std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
 
 // What libbpf and the kernel's verifier said of the last load that failed on this thread.

@@ -34,7 +34,8 @@ enum {
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
-  KNELL_MOST_PROCESSES = 262144  // under the roots, or asked for one by one: 4 MB of buckets each
+  KNELL_MOST_PROCESSES = 262144,  // under the roots: 4 MB of buckets
+  KNELL_PID_WORDS = 4194304 / 64  // of 64 pids: the kernel's own limit, 512 KiB
 };
 
 struct knell_record {

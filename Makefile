@@ -7,10 +7,11 @@
 ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: help build watch test check format clean
+.PHONY: help build watch bench test check format clean
 help:
 	@echo 'make build   the programs, into build/bin/'
 	@echo 'make watch   build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
+	@echo 'make bench   build, install rivals, run knell-bench table and storm; ARGS="CASE ..." for another case'
 	@echo 'make test    build and run every test'
 	@echo 'make check   what takes longer: clang, sanitizers, clang-tidy, fuzzers, formatting'
 	@echo 'make format  clang-format over the sources'
@@ -23,6 +24,11 @@ build:
 
 watch: build
 	@build/bin/knell watch $(ARGS)
+
+# As root, on a machine that does nothing else.
+bench: build
+	@tools/install-deps bench
+	@$(if $(ARGS),build/bin/knell-bench $(ARGS),build/bin/knell-bench table && build/bin/knell-bench storm)
 
 test:
 	@tools/install-deps build test

@@ -55,7 +55,8 @@ void Fanout::add_options(CLI::App& app) {
   app.add_option("--listeners", listeners_, "how many; several with commas (1,10,100)")
       ->delimiter(',')
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->check(CLI::Range(size_t{1}, kMostListeners));
+      ->check(CLI::Range(size_t{1}, kMostListeners))
+      ->option_text("N,...");
 }
 
 Part Fanout::make_part(size_t listeners, Run& run) const {

@@ -137,18 +137,19 @@ class Latency final : public Case {
 };
 
 void Latency::add_options(CLI::App& app) {
-  app.add_option("--load", loads_, "idle, 1k, 50k, release (default: all)")
+  app.add_option("--load", loads_, "idle, 1k, 50k, release (all)")
       ->delimiter(',')
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("LOAD,...")
-      ->check(CLI::IsMember({"idle", "1k", "50k", "release"}));
-  app.add_option("--hold", release_.hold_bytes, "memory of a victim (default: 0,256M)")
+      ->check(CLI::IsMember({"idle", "1k", "50k", "release"}))
+      ->option_text("LOAD,...");
+  app.add_option("--hold", release_.hold_bytes, "memory of a victim (0,256M)")
       ->delimiter(',')
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("SIZE,...")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--victims", release_.victims, "killed in a turn (default: 10)")
-      ->check(CLI::Range(1, 10'000));
+      ->transform(CLI::AsSizeValue(false))
+      ->option_text("SIZE,...");
+  app.add_option("--victims", release_.victims, "killed in a turn (10)")
+      ->check(CLI::Range(1, 10'000))
+      ->option_text("N");
 }
 
 Outcome<void> Latency::measure(Run& run, const Rate& rate, Candidate& candidate) {

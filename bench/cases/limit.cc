@@ -97,13 +97,16 @@ class Limit final : public Case {
 };
 
 void Limit::add_options(CLI::App& app) {
-  app.add_option("--for", seconds_, "length of one load in seconds (default: 0.5)")
-      ->check(CLI::Range(0.01, 600.0));
-  app.add_option("--stall", stall_s_, "seconds that the listener does not read (default: 1)")
-      ->check(CLI::Range(0.01, 600.0));
-  app.add_option("--large", large_bytes_, "what a large buffer is (default: 256M)")
+  app.add_option("--for", seconds_, "length of one load in seconds (0.5)")
+      ->check(CLI::Range(0.01, 600.0))
+      ->option_text("SECONDS");
+  app.add_option("--stall", stall_s_, "seconds that the listener does not read (1)")
+      ->check(CLI::Range(0.01, 600.0))
+      ->option_text("SECONDS");
+  app.add_option("--large", large_bytes_, "what a large buffer is (256M)")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(kMiB, 1023 * kMiB));
+      ->check(CLI::Range(kMiB, 1023 * kMiB))
+      ->option_text("SIZE");
 }
 
 void Limit::add_candidates(Report& report) {

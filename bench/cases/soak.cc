@@ -133,21 +133,28 @@ class Soak final : public Case {
 
 void Soak::add_options(CLI::App& app) {
   app.add_option("--millions", millions_, "processes, in millions (-r storms of -p)")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(CLI::Range(0.0, 1e6))
+      ->option_text("N");
   app.add_option("--hours", hours_, "spread over that long (as fast as it goes)")
-      ->check(CLI::Range(0.0, 10'000.0));
+      ->check(CLI::Range(0.0, 10'000.0))
+      ->option_text("H");
   app.add_option("--kind", kind_, "vfork, fork or exec (vfork)")
-      ->check(CLI::IsMember({"vfork", "fork", "exec"}));
+      ->check(CLI::IsMember({"vfork", "fork", "exec"}))
+      ->option_text("KIND");
   app.add_option("--via", via_, "bpf or connector (the best that works here)")
-      ->check(CLI::IsMember({"bpf", "connector"}));
+      ->check(CLI::IsMember({"bpf", "connector"}))
+      ->option_text("SOURCE");
   app.add_option("--details", details_, "status, names or full (full)")
-      ->check(CLI::IsMember({"status", "names", "full"}));
+      ->check(CLI::IsMember({"status", "names", "full"}))
+      ->option_text("LEVEL");
   app.add_option("--most", most_bytes_, "RSS allowed (64M)")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(kMiB, 1024 * kMiB));
+      ->check(CLI::Range(kMiB, 1024 * kMiB))
+      ->option_text("SIZE");
   app.add_option("--growth", growth_bytes_, "growth of RSS allowed (4M)")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(uint64_t{0}, 1024 * kMiB));
+      ->check(CLI::Range(uint64_t{0}, 1024 * kMiB))
+      ->option_text("SIZE");
 }
 
 size_t Soak::storms(const Run& run) const {

@@ -133,7 +133,7 @@ class Soak final : public Case {
 
 void Soak::add_options(CLI::App& app) {
   app.add_option("--millions", millions_, "processes, in millions (-r storms of -p)")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(CLI::Range(0.001, 1e6))
       ->option_text("N");
   app.add_option("--hours", hours_, "spread over that long (as fast as it goes)")
       ->check(CLI::Range(0.0, 10'000.0))

@@ -174,7 +174,10 @@ struct knell_listener;  // one listener
 // Opens a listener: it hears of what happens from now on. `options` may be NULL. On success
 // *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -EPERM not allowed here;
 // -EPROTONOSUPPORT this kernel or namespace has no such events; -ENOTSUP `via` or `durable` is not
-// in this build; -EMFILE.
+// in this build; -EMFILE. With options.recording, which is waited for where it comes through a
+// pipe: those of open(2) and read(2); -EINTR a signal was caught while waiting; -EBADMSG no
+// recording, or one that is damaged; -ENOTSUP of a later format, or of a machine of another byte
+// order.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
 // Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended (also
@@ -205,7 +208,8 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // way). They and all they point to are valid until the next call with this handle. Never waits for
 // events. With names or full details the first sight of a user may ask the system's user database
 // (NSS). A hole in the stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and
-// others: the source broke, knell_explain() says how; what was read before stays good.
+// others: the source broke, knell_explain() says how; what was read before stays good. Of a
+// recording: -ENODATA it has ended; -EBADMSG it breaks off or is damaged here.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 
@@ -241,14 +245,17 @@ struct knell_recorder;
 // who reads it; may be NULL. Errors: those of write(2).
 KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const char* selection,
                                   struct knell_recorder** ret_recorder);
-// All are written to `fd` when it returns: with one write(2), unless they are many. Does not
-// fsync(2). Errors: those of write(2), then the recording ends with the last whole frame where `fd`
-// is a file, and later calls give -EIO; -EMSGSIZE an event with more than 60 KiB of text.
+// All are written to `fd` when it returns: with one write(2), mostly. Does not fsync(2). Errors:
+// -EINTR, -EAGAIN (a signal was caught, or `fd` is non-blocking and has no room): the events are
+// taken, and what is left of them is written first by the next call, which may be for no events;
+// such a call that ends so again takes none. -EMSGSIZE an event with more than 60 KiB of text: none
+// is taken. Others of write(2): then the recording ends with the last whole frame where `fd` is a
+// file, and later calls give -EIO.
 KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
                                    const struct knell_event* const* events, size_t count);
 KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);  // written so far
-// Marks the end and frees the recorder, also when that fails; a recording without the mark reads as
-// broken off. NULL is fine.
+// Marks the end, after what is left to write, and frees the recorder, also when that fails; a
+// recording without the mark reads as broken off. NULL is fine.
 KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
 
 // Where a recording is from. Text is cut where it is too long.

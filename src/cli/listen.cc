@@ -15,6 +15,7 @@
 #include "base/duration.h"
 #include "base/nearest.h"
 #include "base/thread_of.h"
+#include "cli/signals.h"
 #include "cli/units.h"
 
 namespace knell::cli {
@@ -188,6 +189,13 @@ Outcome<void> Selection::apply(Listener& listener) const {
   return {};
 }
 
+bool Selection::has(std::string_view key) const {
+  for (const Predicate& p : predicates_) {
+    if (p.key == key && !p.values.empty()) return true;
+  }
+  return false;
+}
+
 bool Selection::empty() const {
   for (const Predicate& p : predicates_) {
     if (!p.values.empty()) return false;
@@ -297,6 +305,12 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
 Outcome<Listener> open_listener(const Options& options) {
   std::error_code error;
   Listener listener = Listener::open(options, error);
+  // A recording that comes through a pipe is waited for; a signal is no reason to give up, unless
+  // we are to end.
+  while (error.value() == EINTR && options.recording != nullptr) {
+    if (Signals::over()) return fail(kDone, "ended before the recording began");
+    listener = Listener::open(options, error);
+  }
   if (listener) return listener;
   const int code = error.value();
   if (options.recording != nullptr) return fail(kFailed, knell_explain());

@@ -33,6 +33,7 @@ class Selection {
   // "all processes", or "processes with --unit cron --uid 0".
   std::string whose() const;
   bool empty() const;
+  bool has(std::string_view key) const;
   // The processes need not be of this machine, nor of now.
   void of_recording() { live_ = false; }
 
@@ -64,7 +65,8 @@ struct ListenFlags {
   std::string_view given() const;
 };
 
-// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.
+// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here,
+// and kDone when we are to end before the recording it waits for has begun.
 Outcome<Listener> open_listener(const Options& options);
 
 // "-o table|json": whether it is json.

@@ -38,8 +38,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPatience{
     1000};  // with a reader that reads no more, once we are to end
 
-// Waits for room. False: we are to end, and there has been none since `since`. An alarm wakes us at
-// the end (see Signals).
+}  // namespace
+
+// An alarm wakes us at the end (see Signals).
 bool wait_for_room(int fd, Clock::time_point since) {
   for (;;) {
     const auto left =
@@ -51,8 +52,6 @@ bool wait_for_room(int fd, Clock::time_point since) {
     if (found > 0) return true;
   }
 }
-
-}  // namespace
 
 Outcome<Output::Reader> Output::flush() {
   size_t written = 0;

@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <chrono>
 #include <string>
 
 #include "cli/failure.h"
@@ -32,5 +33,9 @@ class Output {
   std::string name_;
   std::string buffer_;
 };
+
+// Waits for room to write. False: we are to end (Signals::over()), and there has been none since
+// `since` for a second.
+bool wait_for_room(int fd, std::chrono::steady_clock::time_point since);
 
 }  // namespace knell::cli

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <knell/knell.hpp>
+#include <utility>
 
 #include "base/duration.h"
 #include "base/scheduling.h"
@@ -24,25 +27,45 @@
 namespace knell::cli {
 namespace {
 
+struct Progress {
+  uint64_t recorded = 0;
+  bool reader_gone = false;
+};
+
 // Puts each batch into the recording, and nothing into the text.
 class RecordView final : public View {
  public:
-  explicit RecordView(Recorder& recorder) : recorder_(recorder) {}
+  RecordView(Recorder& recorder, int fd, Progress& progress)
+      : recorder_(recorder), fd_(fd), progress_(progress) {}
   void begin(std::string&) override {}
-  void add(const knell_event& event, std::string&) override { batch_.push_back(&event); }
-  Outcome<void> commit() override {
-    if (batch_.empty() || gone_) return {};
-    const std::error_code error = recorder_.write(batch_);
+  void add(const knell_event& event, std::string&) override {
+    batch_.push_back(&event);
+    if (event.type != KNELL_EVENT_LOST) ++of_batch_;
+  }
+  Outcome<bool> commit() override {
+    if (batch_.empty()) return true;
+    auto since = std::chrono::steady_clock::now();
+    uint64_t bytes = recorder_.bytes();
+    std::error_code error = recorder_.write(batch_);
     batch_.clear();
-    // Watching sees by itself that a pipe was closed.
-    gone_ = error == std::errc::broken_pipe;
-    if (error && !gone_) return fail(kFailed, knell_explain());
-    return {};
+    while (error == std::errc::interrupted || error == std::errc::resource_unavailable_try_again) {
+      if (recorder_.bytes() != bytes) since = std::chrono::steady_clock::now();
+      bytes = recorder_.bytes();
+      if (!wait_for_room(fd_, since)) return failed("gave up: it is not being read");
+      error = recorder_.write({});
+    }
+    progress_.reader_gone = error == std::errc::broken_pipe;
+    if (progress_.reader_gone) return false;
+    if (error) return fail(kFailed, knell_explain());
+    progress_.recorded += std::exchange(of_batch_, 0);
+    return true;
   }
 
  private:
   Recorder& recorder_;
-  bool gone_ = false;
+  int fd_;
+  Progress& progress_;
+  uint64_t of_batch_ = 0;
   std::vector<const knell_event*> batch_;
 };
 
@@ -121,9 +144,22 @@ Outcome<UniqueFd> Record::create() const {
       return usage("a recording is no text for a terminal: send it into a file or a pipe");
     return UniqueFd();
   }
-  const int how = force_ ? O_TRUNC : O_EXCL;
-  UniqueFd fd(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
-  if (fd) return fd;
+  // Not through a link, which may lead anywhere.
+  const int how = force_ ? O_TRUNC | O_NOFOLLOW : O_EXCL;
+  UniqueFd fd;
+  do {  // a fifo is waited for
+    fd.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
+  } while (!fd && errno == EINTR && !Signals::over());
+  if (fd) {
+    struct stat about{};
+    if (::fstat(fd.get(), &about) == 0 && S_ISREG(about.st_mode) && ::fchmod(fd.get(), 0600) != 0)
+      return failed("{}: cannot make it readable by its owner only: {}", printable(file_),
+                    std::strerror(errno));
+    return fd;
+  }
+  if (errno == EINTR) return fail(kDone, "ended before anybody read");
+  if (errno == ELOOP)
+    return failed("{} is a symbolic link: name the file itself", printable(file_));
   if (errno == EEXIST)
     return failed("{} is there already; --force writes over it", printable(file_));
   return failed("{}: {}", printable(file_), std::strerror(errno));
@@ -137,16 +173,17 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   if (error) return failed("{}: {}", name, knell_explain());
   message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
           plan.selection.whose(), name, via_text(listener.stats().via));
-  Watching watching(plan, listener, signals, nullptr, std::make_unique<RecordView>(recorder));
+  Progress progress;
+  Watching watching(plan, listener, signals, nullptr,
+                    std::make_unique<RecordView>(recorder, fd, progress));
   const auto status = watching.run();
   const uint64_t bytes = recorder.bytes();
   error = recorder.close();
-  const bool closed = !error || error == std::errc::broken_pipe;
+  const bool closed = !error || error == std::errc::broken_pipe || progress.reader_gone;
   const std::string failure = closed ? "" : knell_explain();
   (void)::fsync(fd);  // fails for pipes
-  message(" {} event{} recorded, {}, {}\n", watching.summary().shown(),
-          watching.summary().shown() == 1 ? "" : "s", size_text(bytes),
-          watching.summary().losses().text());
+  message(" {} event{} recorded, {}, {}\n", progress.recorded, progress.recorded == 1 ? "" : "s",
+          size_text(bytes), watching.summary().losses().text());
   if (!status)
     return std::unexpected(Failure{status.error().status, name + ": " + status.error().line});
   if (!closed) return failed("{}: {}", name, failure);
@@ -158,8 +195,11 @@ Outcome<int> Record::execute(std::vector<std::string>) {
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
   KNELL_ASSIGN(Listener listener, open_listener(plan.options));
   KNELL_TRY(plan.selection.apply(listener));
-  KNELL_ASSIGN(const UniqueFd file, create());
-  plan.out = file ? file.get() : STDOUT_FILENO;
+  if (plan.duration) Signals::end_after(*plan.duration);
+  const auto file = create();
+  if (!file && file.error().status == kDone) return kDone;
+  if (!file) return std::unexpected(file.error());
+  plan.out = *file ? file->get() : STDOUT_FILENO;
   if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
   KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   return record(plan, listener, signals, plan.out);

@@ -279,6 +279,8 @@ std::string origin_text(const knell_recording& recording) {
   std::string text = fmt::format("recorded {:04}-{:02}-{:02} {:02}:{:02}:{:02} via {}, {}",
                                  t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
                                  t.tm_sec, via_text(recording.via), printable(recording.kernel));
+  if (recording.details == KNELL_DETAILS_NAMES) text += ", details names";
+  if (recording.details == KNELL_DETAILS_STATUS) text += ", details status";
   const std::string_view selection = recording.selection;
   if (!selection.empty() && selection != "all processes")
     text += fmt::format(", of {}", printable(selection));

@@ -168,6 +168,12 @@ Outcome<void> Watch::suit_recording(WatchPlan& plan, Listener& listener) const {
   if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
     message("knell watch: {} has no {}; recorded were {}\n", printable(plan.read),
             events_text(missing), events_text(has));
+  // What is left of it, for the headline and the table, and to judge the predicates by.
+  const uint32_t exits = (mask & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0;
+  mask = (knell_valid_event(mask) | exits) & shows;
+  KNELL_TRY(plan.selection.check(mask));
+  if (plan.selection.has("under") && (has & KNELL_EVENT_FORK) == 0)
+    message("knell watch: {} has no forks, so --under may miss some\n", printable(plan.read));
   plan.options.level = listener.recording()->level;
   if (listener.set_events(mask)) return fail(kFailed, knell_explain());
   return {};
@@ -184,7 +190,10 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
   }
   if (!plan.read.empty()) plan.options.recording = plan.read.c_str();
-  KNELL_ASSIGN(Listener listener, open_listener(plan.options));
+  if (!plan.read.empty() && plan.duration) Signals::end_after(*plan.duration);
+  auto opened = open_listener(plan.options);
+  if (!opened && opened.error().status == kDone) return kDone;
+  KNELL_ASSIGN(Listener listener, std::move(opened));
   if (!plan.read.empty()) {
     KNELL_TRY(suit_recording(plan, listener));
   }

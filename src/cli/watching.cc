@@ -103,7 +103,8 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
     }
     take(*event);
   }
-  KNELL_TRY(view_->commit());
+  KNELL_ASSIGN(const bool there, view_->commit());
+  reader_gone_ = !there;
   return events.size() == space.size();
 }
 
@@ -122,12 +123,14 @@ Outcome<Watching::Go> Watching::turn() {
     return failed("cannot wait for events");
   if (fds[1].revents != 0) signals_.clear();
   // Only a pipe or socket whose reader has gone says so; a terminal that hung up ends us by SIGHUP.
-  if ((fds[2].revents & POLLERR) != 0) return Go::kReaderGone;
+  const int gone = terminal_ ? POLLERR : POLLERR | POLLHUP;
+  if ((fds[2].revents & gone) != 0) return Go::kReaderGone;
   if (fds[0].revents != 0) {
     if (terminal_) view_->resize(Screen::of(plan_.out));  // the window may be another size now
     bool more = true;
     while (more && !ended() && !(hook_ != nullptr && hook_->full())) {
       KNELL_ASSIGN(more, read_events());
+      if (reader_gone_) return Go::kReaderGone;
       KNELL_ASSIGN(const Go go, write());
       if (go != Go::kOn) return go;
     }
@@ -158,6 +161,7 @@ Outcome<Watching::Go> Watching::finish() {
     if (broke_ || ::poll(&fd, 1, patience_ms) <= 0) break;
     const uint64_t before = summary_.shown();
     KNELL_TRY(read_events(until, &later));
+    if (reader_gone_) return Go::kReaderGone;
     const uint64_t now = system_clock().monotonic_ns();
     if (summary_.shown() != before) shown_ns = now;
     if (now - shown_ns > kBacklogNs) break;

@@ -79,6 +79,7 @@ class Watching {
   Output out_;
   std::optional<Failure> broke_;  // how the stream ended, when not by our will
   bool over_ = false;             // the recording has been read
+  bool reader_gone_ = false;
   bool terminal_;
   std::unique_ptr<View> view_;
   Summary summary_;

@@ -29,6 +29,15 @@ struct Choice {
     only_added = true;
   }
 
+  // The process that had this pid since `start` (0: unknown) is over: whether it was one of those
+  // added, and is none any more. An earlier one with the pid of one that was added is not.
+  bool over(int32_t pid, uint64_t start) {
+    const Added* one = added.empty() ? nullptr : added.find(pid);
+    if (one == nullptr) return false;
+    if (one->start != 0 && start != 0 && one->start != start) return false;
+    return added.erase(pid);
+  }
+
   // Sets the cookie of an event that is wanted.
   bool wants(knell_event& event, const filter::Ancestry& ancestry) const {
     if (event.type == KNELL_EVENT_LOST) return true;

@@ -27,6 +27,8 @@ struct knell_listener {
   virtual knell_stats stats() const = 0;  // without `size`
   // What a recording of it would begin with.
   virtual knell::wire::Origin origin() const = 0;
+  // Where the recording it reads is from; nullptr: it reads none.
+  virtual const knell::wire::Origin* recording() const { return nullptr; }
 };
 
 namespace knell::lib {

@@ -248,8 +248,8 @@ bool LiveListener::wants(knell_event& event, const filter::Ancestry& ancestry) {
   return choice_.wants(event, ancestry);
 }
 
-void LiveListener::over(int32_t pid) {
-  if (!choice_.added.empty() && choice_.added.erase(pid)) source_->remove_pid(pid);
+void LiveListener::over(int32_t pid, uint64_t start) {
+  if (choice_.over(pid, start)) source_->remove_pid(pid);
 }
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {

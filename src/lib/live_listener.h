@@ -68,7 +68,7 @@ class LiveListener final : public knell_listener, private watch::Outlet, private
   // Outlet
   uint32_t mask() const override { return shown_; }
   bool wants(knell_event& event, const filter::Ancestry& ancestry) override;
-  void over(int32_t pid) override;
+  void over(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return source_->roots_of(pid); }
   // Sink
   void on_raw(const event::Raw& raw) override { normaliser_->on_raw(raw); }

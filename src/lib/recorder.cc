@@ -70,9 +70,10 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
   if (ret_recording->size < sizeof(size_t))
     return knell::lib::failed({EINVAL, "knell_recording.size is not set", true});
-  if (k->stats().via != KNELL_VIA_RECORDING)
+  const knell::wire::Origin* recording = k->recording();
+  if (recording == nullptr)
     return knell::lib::failed({ENODATA, "this listener reads no recording", true});
-  const knell::wire::Origin origin = k->origin();
+  const knell::wire::Origin& origin = *recording;
   const auto& subscription = origin.subscription;
   knell_recording all{};
   all.size = ret_recording->size;

@@ -12,9 +12,11 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace knell::lib {
 namespace {
@@ -24,7 +26,10 @@ constexpr uint64_t kSoonest = 1;  // a time long past
 }  // namespace
 
 Result<std::unique_ptr<Replay>> Replay::create(const knell_options& options) {
-  UniqueFd fd(::open(options.recording, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  // Not opened by that name: it may be a socket, another user's, or stand where it is to be read.
+  const bool standard = std::string_view(options.recording) == "/dev/stdin";
+  UniqueFd fd(standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                       : ::open(options.recording, O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return errno_error("open the recording " + std::string(options.recording));
   KNELL_ASSIGN(auto reader, wire::RecordingReader::open(std::move(fd), options.recording));
   std::unique_ptr<Replay> replay(new Replay(options, std::move(reader)));
@@ -92,7 +97,7 @@ void Replay::place(const knell_event& event) {
 void Replay::leave(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   lineage_.gone(event.pid);
-  choice_.added.erase(event.pid);
+  choice_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
 // When an event's turn is. A stamp before the first one's has its turn at once.
@@ -165,6 +170,18 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
   }
   if (n == 0 && end_) return std::unexpected(*end_);
   return n;
+}
+
+// What a recording of this would hold: no more than was recorded, nor than is told of it.
+wire::Origin Replay::origin() const {
+  wire::Origin origin = reader_.origin();
+  constexpr uint32_t kNonzero = KNELL_EVENT_NONZERO_EXIT;
+  const auto with_nonzero = [](uint32_t mask) {
+    return (mask & KNELL_EVENT_EXIT) != 0 ? mask | kNonzero : mask;
+  };
+  origin.subscription.mask =
+      with_nonzero(origin.subscription.mask) & with_nonzero(choice_.mask) & KNELL_EVENT_ALL;
+  return origin;
 }
 
 void Replay::watch_input(bool watched) {

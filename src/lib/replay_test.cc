@@ -30,6 +30,7 @@ struct Happening {
   int32_t pid, ppid;
   uint64_t mono_ns;
   int32_t status_or_child = 0;
+  uint64_t start = 0;
   std::string comm = "name";
 };
 
@@ -42,6 +43,8 @@ knell_event event_of(const Happening& what) {
   e.mono_ns = what.mono_ns;
   e.time_ns = static_cast<int64_t>(what.mono_ns) + 1'790'000'000'000'000'000;
   e.comm = bytes(what.comm);
+  if (what.start != 0)
+    e.id = {.boot = 1, .pid = what.pid, .start = what.start, .kind = KNELL_ID_START};
   if (what.type == KNELL_EVENT_EXIT) {
     e.has = KNELL_HAS_STATUS;
     e.wait_status = what.status_or_child;
@@ -213,6 +216,18 @@ TEST(Replay, MaskPredicatesAndAddedProcessesNarrowIt) {
   Reading changed(recording.path(), 0, KNELL_EVENT_FORK);
   ASSERT_EQ(knell_set_events(changed.get(), KNELL_EVENT_EXEC), 0);
   EXPECT_EQ(changed.pids(), (std::vector{10}));
+}
+
+TEST(Replay, AnEarlierProcessWithThePidOfOneAddedIsNotTheOne) {
+  const Recording recording(
+      {{.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 1, .status_or_child = 256, .start = 100},
+       {.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 2, .status_or_child = 512, .start = 200}});
+  Reading reading(recording.path());
+  ASSERT_EQ(knell_add(reading.get(), 77, 200, 9), 0);
+  ASSERT_EQ(reading.read(), 1);
+  EXPECT_EQ(reading[0].wait_status, 512);
+  EXPECT_EQ(reading[0].cookie, 9U);
+  EXPECT_EQ(knell_remove(reading.get(), 77), -ENOENT);
 }
 
 TEST(Replay, UnderGoesByBirthsAndNamedParents) {

@@ -136,7 +136,8 @@ void Normaliser::on_full(const event::Full& full) {
     teller_.tell(batch_, *slot, full);
     commit(slot, full.roots);
   }
-  if (full.what == KNELL_EVENT_EXIT && process_level()) outlet_.over(full.pid);
+  if (full.what == KNELL_EVENT_EXIT && process_level())
+    outlet_.over(full.pid, full.start_boot_ns / Timebase::kTickNs);
 }
 
 void Normaliser::on_fork(const event::Raw& raw) {
@@ -263,13 +264,15 @@ void Normaliser::end_of_one(int32_t pid, const Dying& dying, std::optional<int32
 
 // The process is over. `slot`, blank, is where its exit belongs; nullptr: not wanted.
 void Normaliser::end(const End& end, Slot* slot) {
+  uint64_t start = 0;
   if (slot != nullptr) {
     fill_exit(*slot, end);
     // A source of whole processes tells their exits itself; this one was found out by its pidfd.
     if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
     slot->ready = outlet_.wants(slot->event, lineage_);
+    if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
-  outlet_.over(end.pid);
+  outlet_.over(end.pid, start);
   memory_.gone(end.pid, end.stamp_ns);
   lineage_.gone(end.pid);
   threads_.alone(end.pid);

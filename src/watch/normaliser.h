@@ -27,8 +27,9 @@ class Outlet {
   virtual bool wants(knell_event& event, const filter::Ancestry& ancestry) = 0;
   // With a source of whole processes, which follows the roots by itself: the bits of a living one.
   virtual uint64_t roots_of(int32_t) { return 0; }
-  // A process is over, whether or not its exit was wanted.
-  virtual void over(int32_t pid) = 0;
+  // A process is over, whether or not its exit was wanted. `start`: clock ticks since boot, against
+  // pid reuse; 0: unknown.
+  virtual void over(int32_t pid, uint64_t start) = 0;
 };
 
 struct NormaliserOptions {

@@ -42,7 +42,7 @@ class FakeOutlet : public Outlet {
   bool wants(knell_event& event, const filter::Ancestry&) override {
     return filter::passes(filter::Rule::kReleased, shown, event);
   }
-  void over(int32_t pid) override { overs.push_back(pid); }
+  void over(int32_t pid, uint64_t) override { overs.push_back(pid); }
   std::vector<int32_t> overs;
 };
 

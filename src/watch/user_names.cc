@@ -12,6 +12,7 @@ const UserNames::Name& UserNames::name(uint32_t uid) {
   if (last_ != nullptr && last_->first == uid) return last_->second;
   auto known = names_.find(uid);
   if (known == names_.end()) {
+    last_ = nullptr;
     if (names_.size() >= kMost) names_.clear();
     known = names_.emplace(uid, ask(uid)).first;
   }

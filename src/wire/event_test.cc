@@ -109,7 +109,7 @@ TEST(WireFrame, IsToldFromWhatIsNone) {
     EXPECT_TRUE(frame && !*frame) << size;
   }
   // Lengths that disagree, another connector's value, more than fits.
-  for (const size_t at : {0, 2, 16, 20, 32}) {
+  for (const size_t at : std::initializer_list<size_t>{0, 2, 16, 20, 32}) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x41);
     EXPECT_FALSE(parse_frame(bad)) << at;

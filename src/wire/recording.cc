@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/recording.h"
 
+#include <poll.h>
 #include <sys/stat.h>
 #define XXH_INLINE_ALL
 #include <unistd.h>
@@ -17,16 +18,16 @@ namespace {
 static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
 static_assert(sizeof(ClockOffsets) == 16 && sizeof(Subscription) == 24 && sizeof(Totals) == 8);
 
+constexpr size_t kMostText = 1023;          // of one of the texts of a hello
 constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
-constexpr size_t kFlushAt = size_t{1} << 18;
 
-Result<void> write_all(int fd, std::string_view bytes, size_t& written) {
-  for (written = 0; written < bytes.size();) {
-    const ssize_t n = ::write(fd, bytes.data() + written, bytes.size() - written);
-    if (n < 0 && errno != EINTR) return errno_error("write the recording");
-    if (n > 0) written += static_cast<size_t>(n);
-  }
-  return {};
+// The end of a file that was just written to is taken back by so much, where it can be: half a
+// frame at the end would only look like damage.
+void take_back(int fd, size_t written) {
+  struct stat about{};
+  const off_t end = ::lseek(fd, 0, SEEK_CUR);  // with O_APPEND too, after the write
+  if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || end != about.st_size) return;
+  (void)!::ftruncate(fd, end - static_cast<off_t>(written));
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ Result<RecordingWriter> RecordingWriter::create(int fd, const Origin& origin) {
   frame.attribute(kSelection, std::string_view(origin.selection).substr(0, kMostPayload / 2));
   frame.finish();
   writer.seal(start);
-  KNELL_TRY(writer.flush());
+  const auto written = writer.flush();
+  if (!written && writer.failed_) return std::unexpected(written.error());
   return writer;
 }
 
@@ -65,49 +67,52 @@ void RecordingWriter::seal(size_t start) {
 }
 
 Result<void> RecordingWriter::flush() {
-  size_t written = 0;
-  auto result = write_all(fd_, out_, written);
-  if (!result) {
+  while (written_ < out_.size()) {
+    const ssize_t n = ::write(fd_, out_.data() + written_, out_.size() - written_);
+    if (n >= 0) {
+      written_ += static_cast<size_t>(n);
+      continue;
+    }
+    auto error = errno_error("write the recording");
+    if (error.error().code == EINTR || error.error().code == EAGAIN) return error;
     failed_ = true;
-    struct stat about{};
-    // Half a frame at the end would only look like damage.
-    if (written > 0 && ::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode))
-      (void)!::ftruncate(fd_, static_cast<off_t>(offset_));
-  } else {
-    offset_ += out_.size();
+    if (written_ > 0) take_back(fd_, written_);
+    out_.clear();
+    written_ = 0;
+    return error;
   }
+  offset_ += written_;
   out_.clear();
-  return result;
+  written_ = 0;
+  return {};
 }
 
 Result<void> RecordingWriter::write(std::span<const knell_event* const> events) {
   if (failed_) return say(EIO, "the recording could not be written before");
-  size_t at = 0, done = 0;
-  while (at < events.size()) {
+  KNELL_TRY(flush());
+  for (const knell_event* event : events) {
+    if (event->type == 0) return say(EINVAL, "an event without a type cannot be recorded");
+    if (event_bytes(*event) > kMostEvent)
+      return say(EMSGSIZE, "an event of more than 60 KiB cannot be recorded");
+  }
+  for (size_t at = 0; at < events.size();) {
     const size_t start = out_.size();
     out_.append(sizeof(Checksum), '\0');
-    FrameWriter frame(out_, Message::kEvents, frames_);
+    FrameWriter frame(out_, Message::kEvents, frames_++);
     writer_.begin();
-    const size_t first = at;
-    while (at < events.size() && event_bytes(*events[at]) <= frame.room())
+    while (at < events.size() && event_bytes(*events[at]) <= frame.room()) {
       writer_.add(frame, *events[at++]);
-    if (at == first) {
-      out_.resize(start);
-      return say(EMSGSIZE, "an event of more than 64 KiB cannot be recorded");
+      ++events_;
     }
     frame.finish();
-    ++frames_;
     seal(start);
-    if (out_.size() < kFlushAt && at < events.size()) continue;
-    KNELL_TRY(flush());
-    events_ += at - done;
-    done = at;
   }
-  return {};
+  return flush();
 }
 
 Result<void> RecordingWriter::finish() {
-  if (failed_) return {};
+  if (failed_) return say(EIO, "the recording could not be written before");
+  KNELL_TRY(flush());
   const size_t start = out_.size();
   out_.append(sizeof(Checksum), '\0');
   FrameWriter frame(out_, Message::kEnd, frames_++);
@@ -156,8 +161,15 @@ Result<void> RecordingReader::refill() {
   return {};
 }
 
+// Waits for a pipe as long as it takes, or until a signal was caught.
+Result<void> RecordingReader::await_more() {
+  pollfd input{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&input, 1, -1) < 0) return errno_error("wait for the recording " + name_);
+  return refill();
+}
+
 Result<void> RecordingReader::read_header() {
-  while (left().size() < sizeof(FileHeader) && !end_of_file_) KNELL_TRY(refill());
+  while (left().size() < sizeof(FileHeader) && !end_of_file_) KNELL_TRY(await_more());
   FileHeader header{};
   std::memcpy(&header, left().data(), std::min(sizeof header, left().size()));
   const size_t magic = std::min(left().size(), kMagic.size());
@@ -182,12 +194,13 @@ Result<void> RecordingReader::read_hello() {
     KNELL_ASSIGN(frame, next_frame());
     if (frame) break;
     if (end_of_file_) return cut();
-    KNELL_TRY(refill());
+    KNELL_TRY(await_more());
   }
   if (frame->type != Message::kHello) return corrupt();
   AttributeReader attributes(frame->payload);
   while (const auto attribute = attributes.next()) {
-    const std::string text(attribute->bytes);
+    // A stranger's: no longer than anybody needs.
+    const std::string text(attribute->bytes.substr(0, kMostText));
     bool good = true;
     switch (attribute->type) {
       case kKnell:
@@ -214,6 +227,9 @@ Result<void> RecordingReader::read_hello() {
     if (!good) return corrupt();
   }
   if (attributes.broken()) return corrupt();
+  // Nothing is said of what was recorded, or only of types we do not know.
+  if ((origin_.subscription.mask & KNELL_EVENT_ALL) == 0)
+    origin_.subscription.mask = KNELL_EVENT_ALL;
   return {};
 }
 
@@ -239,9 +255,11 @@ Result<std::optional<Frame>> RecordingReader::next_frame() {
 Result<void> RecordingReader::check_end(const Frame& frame) const {
   AttributeReader attributes(frame.payload);
   Totals totals{.events = UINT64_MAX};
-  while (const auto attribute = attributes.next())
-    if (attribute->type == kTotals && !load(attribute->bytes, totals)) return corrupt();
-  if (totals.events != events_) return corrupt();
+  while (const auto attribute = attributes.next()) {
+    const bool known = attribute->type == kTotals;
+    if (known ? !load(attribute->bytes, totals) : attribute->mandatory) return corrupt();
+  }
+  if (attributes.broken() || totals.events != events_) return corrupt();
   return {};
 }
 
@@ -267,7 +285,10 @@ Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
       ended_ = true;
     }
   }
-  return Next::kEnd;
+  if (!left().empty())
+    return say(EBADMSG, name_ + " goes on after the end of the recording, at byte " +
+                            std::to_string(offset_) + ": what follows is not shown");
+  return end_of_file_ ? Next::kEnd : Next::kRefill;
 }
 
 }  // namespace knell::wire

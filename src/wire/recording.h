@@ -66,13 +66,15 @@ class RecordingWriter {
  public:
   // Does not own the descriptor: a file or a pipe, blocking, at its beginning.
   static Result<RecordingWriter> create(int fd, const Origin& origin);
-  // All of them are written when it returns. After an error the file ends with the last whole frame
-  // where it can be cut there, and no more is written.
+  // All of them are written when it returns. After EINTR or EAGAIN they are taken all the same, and
+  // what is left is written first by the next call, which may be for no events; until then no more
+  // are taken. EMSGSIZE: none was taken. After any other error the file ends with the last whole
+  // frame where it can be cut there, and no more is written.
   Result<void> write(std::span<const knell_event* const> events);
   // Marks the end.
   Result<void> finish();
   uint64_t events() const { return events_; }
-  uint64_t bytes() const { return offset_; }
+  uint64_t bytes() const { return offset_ + written_; }
 
  private:
   explicit RecordingWriter(int fd) : fd_(fd) {}
@@ -81,6 +83,7 @@ class RecordingWriter {
 
   int fd_;
   std::string out_;
+  size_t written_ = 0;  // of out_
   EventWriter writer_;
   uint64_t offset_ = 0;  // in the file, of what out_ begins with
   uint64_t events_ = 0;
@@ -96,7 +99,8 @@ class RecordingReader {
     kRefill,  // no whole frame is left in the buffer: refill() goes on
     kEnd      // the recording ended as it should
   };
-  // Reads as far as the first events. Errors: EBADMSG no recording, or broken; ENOTSUP of a later
+  // Reads as far as the first events, and waits for them where they come through a pipe. Errors:
+  // EINTR a signal was caught while waiting; EBADMSG no recording, or broken; ENOTSUP of a later
   // format or of a machine with another byte order; what open(2) and read(2) say.
   static Result<RecordingReader> open(UniqueFd fd, std::string name);
 
@@ -111,6 +115,7 @@ class RecordingReader {
 
  private:
   RecordingReader(UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  Result<void> await_more();
   Result<void> read_header();
   Result<void> read_hello();
   Result<std::optional<Frame>> next_frame();

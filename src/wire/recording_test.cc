@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <string>
 #include <vector>
@@ -229,10 +230,80 @@ TEST(Recording, ADiskThatIsFullLeavesWholeFrames) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, EFBIG);
   EXPECT_FALSE(writer->write(std::span(all).first(1)));
-  EXPECT_EQ(writer->events(), 10U);
   const Read read = read_all(content(fd.get()), events);
   EXPECT_EQ(read.events, 10U);
   EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
+}
+
+TEST(Recording, WhatIsGluedToItIsNotShownAndSaid) {
+  const auto events = some(10);
+  const std::string one = recorded(events);
+  for (const std::string& more : std::vector<std::string>{one, "x"}) {
+    const Read read = read_all(one + more, events);
+    EXPECT_EQ(read.events, 10U);
+    EXPECT_FALSE(read.ended);
+    EXPECT_NE(read.error.find("goes on after the end of the recording, at byte " +
+                              std::to_string(one.size())),
+              std::string::npos)
+        << read.error;
+  }
+}
+
+TEST(Recording, BehindSomethingElseAFullDiskTakesNothingOfThat) {
+  const auto events = some(400);
+  const std::string path = testing::TempDir() + "knell_appended";
+  for (const int how : {0, O_APPEND}) {
+    const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | how, 0600));
+    ASSERT_TRUE(fd);
+    ::unlink(path.c_str());
+    const std::string before(100'000, 'D');
+    ASSERT_EQ(::write(fd.get(), before.data(), before.size()), 100'000);
+    auto writer = RecordingWriter::create(fd.get(), origin());
+    ASSERT_TRUE(writer);
+    const auto all = pointers(events);
+    ASSERT_TRUE(writer->write(std::span(all).first(10)));
+    const uint64_t good = 100'000 + writer->bytes();
+    rlimit old{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+    auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit limit = old;
+    limit.rlim_cur = good + 1000;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    EXPECT_FALSE(writer->write(std::span(all).subspan(10)));
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+    std::signal(SIGXFSZ, handler);
+    const std::string after = content(fd.get());
+    EXPECT_EQ(after.size(), good);
+    EXPECT_TRUE(after.starts_with(before));
+    EXPECT_EQ(read_all(after.substr(before.size()), events).events, 10U);
+    EXPECT_FALSE(writer->finish());  // it has no end mark
+  }
+}
+
+TEST(Recording, AFullPipeTakesTheRestLater) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd out(ends[0]), in(ends[1]);
+  ASSERT_GT(::fcntl(in.get(), F_SETPIPE_SZ, 4096), 0);
+  const auto events = some(100);
+  auto writer = RecordingWriter::create(in.get(), origin());
+  ASSERT_TRUE(writer);
+  auto written = writer->write(pointers(events));
+  std::string whole;
+  const auto drain = [&] {
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(out.get(), buffer, sizeof buffer)) > 0;)
+      whole.append(buffer, static_cast<size_t>(n));
+  };
+  while (!written) {
+    ASSERT_EQ(written.error().code, EAGAIN);
+    drain();
+    written = writer->write({});
+  }
+  drain();
+  ASSERT_TRUE(writer->finish());
+  drain();
+  EXPECT_TRUE(read_all(whole, events).ended);
 }
 
 TEST(Recording, AnEventTooLargeIsRefusedAndTheRestGoesOn) {
@@ -243,9 +314,14 @@ TEST(Recording, AnEventTooLargeIsRefusedAndTheRestGoesOn) {
   auto writer = RecordingWriter::create(fd.get(), origin());
   ASSERT_TRUE(writer);
   const auto all = pointers(events);
-  const auto result = writer->write(std::span(all).last(1));
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, EMSGSIZE);
+  for (const size_t count : std::initializer_list<size_t>{1, 2}) {  // alone, and behind a good one
+    const auto result = writer->write(std::span(all).last(count));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, EMSGSIZE);
+  }
+  const knell_event none{};
+  const knell_event* const blank = &none;
+  EXPECT_EQ(writer->write(std::span(&blank, 1)).error().code, EINVAL);
   EXPECT_TRUE(writer->write(std::span(all).first(1)));
   EXPECT_TRUE(writer->finish());
   EXPECT_TRUE(read_all(content(fd.get()), events).ended);

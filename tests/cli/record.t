@@ -146,3 +146,44 @@ EXPECT_ERR ^knell: --via says how to listen, and --read FILE listens to nothing$
 EXPECT_ERR ^knell: --speed is for --read FILE$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not 'nan'$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e9'$
+
+NAME a pipe that nobody reads does not hold it up past its time
+NEEDS connector
+SETUP mkfifo p
+RUN exec 9<>p; (while :; do /bin/true "$(head -c 3000 /dev/zero | tr '\0' x)"; done) & knell record -d 1s - >p 9<&-; echo $?; knell record -d 1s - >p & k=$!; sleep 1.5; kill -TERM $k; wait $k; echo $?
+EXPECT \A1\n1\n\Z
+EXPECT_ERR ^knell: standard output: gave up: it is not being read$
+
+NAME a recording that does not begin
+RUN sleep 5 | knell watch --read - -d 300ms; echo ${PIPESTATUS[1]}; mkfifo p; knell watch --read p -d 300ms; echo $?; knell record -f -d 300ms p; echo $?
+EXPECT \A0\n0\n0\n\Z
+TIMEOUT 15
+
+NAME what is appended to a recording is said, not shown
+NEEDS connector
+SETUP (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record -e nonzero-exit --exit-code 3 -n 2 r.knell; cat r.knell r.knell >two.knell
+RUN knell watch --read two.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
+STATUS 1
+EXPECT \A3\n3\n\Z
+EXPECT_ERR ^knell: two\.knell goes on after the end of the recording, at byte \d+: what follows is not shown$
+
+NAME written over, it is readable by its owner only, and a link is not followed
+NEEDS connector
+SETUP echo precious >other; ln -s other link; touch r.knell; chmod 644 r.knell
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record -f -n 1 -e nonzero-exit r.knell; stat -c %a r.knell; knell record -f -n 1 link; echo $?; cat other
+EXPECT \A600\n1\nprecious\n\Z
+EXPECT_ERR ^knell: link is a symbolic link: name the file itself$
+
+NAME predicates that can never hold, and ancestors that are not in it
+NEEDS connector
+SETUP knell record -e exec --under $$ -n 3 r.knell & k=$!; while kill -0 $k 2>/dev/null; do /bin/true; sleep 0.05; done; wait $k
+RUN knell watch --read r.knell --longer 1ms; echo $?; knell watch --read r.knell --under 1 -o json >/dev/null; echo $?
+EXPECT \A2\n0\n\Z
+EXPECT_ERR ^knell: --longer looks at exits, and -e exec has none: add exit or nonzero-exit$
+EXPECT_ERR ^knell watch: r\.knell has no forks, so --under may miss some$
+
+NAME from standard input as it stands, be it another user's
+NEEDS connector root
+SETUP (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell record -e nonzero-exit --exit-code 3 -n 1 r.knell; (echo first; cat r.knell) >behind
+RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell watch --read - -o json <r.knell | jq -r .exit_code; (read -r first; knell watch --read - -o json) <behind | jq -r .exit_code
+EXPECT \A3\n3\n\Z

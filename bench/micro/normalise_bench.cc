@@ -33,7 +33,7 @@ class Everything : public watch::Outlet {
  public:
   uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
   bool wants(knell_event&, const filter::Ancestry&) override { return true; }
-  void over(int32_t) override {}
+  void over(int32_t, uint64_t) override {}
 };
 
 class Stage {

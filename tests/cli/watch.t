@@ -23,14 +23,14 @@ EXPECT_ERR ^non-zero exits of processes with --under \d+, via (bpf|connector); C
 EXPECT_ERR ^ 1 shown, 0 lost; most: exit 7 sh 1$
 
 NAME one failure as JSON, then it ends
-RUN (while :; do sh -c 'sleep 0.2; exit 7'; done) & knell watch -e nonzero-exit --exit-code 7 -o json -n 1
+RUN (while :; do sh -c 'sleep 0.2; exit 7'; done) & knell watch -e nonzero-exit --exit-code 7 --under $$ -o json -n 1
 EXPECT \A\{"type":"exit",[^\n]*\}\n\Z
 EXPECT "exit_code":7,"signal":null
 EXPECT "args":\["sh","-c","sleep 0\.2; exit 7"\]
 REFUSE_ERR .
 
 NAME a signal as JSON
-RUN (while :; do sh -c 'sleep 0.1; kill -SEGV $$'; done) 2>/dev/null & knell watch -e nonzero-exit --signal 11 -o json -n 1
+RUN (while :; do sh -c 'sleep 0.1; kill -SEGV $$'; done) 2>/dev/null & knell watch -e nonzero-exit --signal 11 --under $$ -o json -n 1
 EXPECT "exit_code":null,"signal":"SIGSEGV"
 
 NAME other types come in a column named EVENT
@@ -99,7 +99,7 @@ EXPECT ^\{"time":"[^"]+","final":true,"by":\{"ended":"exit 3","unit":[^}]+\},"co
 NAME runs a command for each event, with the event
 SETUP printf '#!/bin/sh\nread json; echo "$KNELL_TYPE $KNELL_COMM $KNELL_EXIT_CODE $1 ${json%%%%,*}"\nexit 9\n' >hook
 SETUP chmod +x hook
-RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit -C sh -n 2 --exec ./hook 'two words'
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit -C sh --under $$ -n 2 --exec ./hook 'two words'
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 

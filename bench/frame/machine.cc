@@ -3,14 +3,13 @@
 #include "bench/frame/machine.h"
 
 #include <knell/knell.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <ctime>
 #include <fstream>
 
+#include "bench/frame/rapidjson.h"
 #include "bench_commit.h"
 
 namespace knell::bench {

@@ -3,13 +3,12 @@
 #include "bench/frame/report.h"
 
 #include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "bench/frame/grid.h"
+#include "bench/frame/rapidjson.h"
 
 namespace knell::bench {
 namespace {

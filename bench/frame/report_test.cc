@@ -4,15 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-// RapidJSON adds to null pointers where it compares them with null ones: harmless, and no finding
-// of ours.
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
-#endif
-#include <rapidjson/reader.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+
+#include "bench/frame/rapidjson.h"
 
 namespace knell::bench {
 namespace {

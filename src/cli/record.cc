@@ -180,13 +180,16 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   const uint64_t bytes = recorder.bytes();
   error = recorder.close();
   const bool closed = !error || error == std::errc::broken_pipe || progress.reader_gone;
-  const std::string failure = closed ? "" : knell_explain();
-  (void)::fsync(fd);  // fails for pipes
+  std::string failure = closed ? "" : knell_explain();
+  // What cannot be forced to a disk, a pipe for one, says so by one of these.
+  const bool kept = ::fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+  if (closed && !kept)
+    failure = fmt::format("cannot force it to the disk: {}", std::strerror(errno));
   message(" {} event{} recorded, {}, {}\n", progress.recorded, progress.recorded == 1 ? "" : "s",
           size_text(bytes), watching.summary().losses().text());
   if (!status)
     return std::unexpected(Failure{status.error().status, name + ": " + status.error().line});
-  if (!closed) return failed("{}: {}", name, failure);
+  if (!failure.empty()) return failed("{}: {}", name, failure);
   return *status;
 }
 

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/timerfd.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -47,7 +46,6 @@ constexpr uint64_t kHealthNs =
 constexpr size_t kSweepADrain =
     1;  // beside what births call for: a drain may be for one event only
 constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
-constexpr uint64_t kSoonest = 1;      // a time long past
 
 std::string read_boot_id() {
   const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -87,13 +85,7 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
 Result<void> LiveListener::open(const knell_options& options) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer_) return errno_error("make a timer descriptor");
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kTimerTag;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0)
-    return errno_error("poll a timer");
+  KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
   KNELL_ASSIGN(proc_, watch::ProcReader::open());
   pulse_.emplace(epoll_.get(), clock_);
   KNELL_ASSIGN(auto opened, open_source(options, interest()));
@@ -291,11 +283,7 @@ LiveListener::Due LiveListener::wait_for_nothing() {
     else
       normaliser_->woken(static_cast<int32_t>(events[i].data.u64)), due.deaths = true;
   }
-  if (due.timer) {
-    uint64_t expirations = 0;
-    (void)!::read(timer_.get(), &expirations, sizeof expirations);
-    armed_ns_ = 0;
-  }
+  if (due.timer) alarm_.rang();
   return due;
 }
 
@@ -363,12 +351,7 @@ void LiveListener::arm() {
   uint64_t at = left ? kSoonest : pacer_.plan().timer_ns;
   if (health_ns_ != 0 && (at == 0 || health_ns_ < at)) at = health_ns_;
   if (const uint64_t due = normaliser_->due_ns(); due != 0 && (at == 0 || due < at)) at = due;
-  if (at == armed_ns_) return;
-  armed_ns_ = at;
-  itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(at / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(at % 1'000'000'000);
-  (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+  alarm_.set(at);
 }
 
 knell_stats LiveListener::stats() const {

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "filter/interest.h"
+#include "lib/alarm.h"
 #include "lib/choice.h"
 #include "lib/interest.h"
 #include "lib/listener.h"
@@ -85,7 +86,8 @@ class LiveListener final : public knell_listener, private watch::Outlet, private
   int64_t latency_ns_;
 
   Clock& clock_ = system_clock();
-  UniqueFd epoll_, timer_;
+  UniqueFd epoll_;
+  Alarm alarm_;
   std::optional<watch::ProcReader> proc_;
   watch::Batch batch_;
   std::optional<LivePulse> pulse_;
@@ -98,7 +100,6 @@ class LiveListener final : public knell_listener, private watch::Outlet, private
   bool whole_ = false;  // the source sends whole processes
   bool source_watched_ = false;
   bool more_ = false;       // the source was not read empty
-  uint64_t armed_ns_ = 0;   // what the timer is set to; 0: off
   uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never
   size_t sweep_ = 0;        // how many old entries the next drain looks at
   size_t next_ = 0;         // the first slot not handed out

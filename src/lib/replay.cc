@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,12 +18,6 @@
 #include <string_view>
 
 namespace knell::lib {
-namespace {
-
-constexpr uint64_t kSoonest = 1;  // a time long past
-
-}  // namespace
-
 Result<std::unique_ptr<Replay>> Replay::create(const knell_options& options) {
   // Not opened by that name: it may be a socket, another user's, or stand where it is to be read.
   const bool standard = std::string_view(options.recording) == "/dev/stdin";
@@ -45,16 +38,11 @@ Replay::Replay(const knell_options& options, wire::RecordingReader reader)
 Result<void> Replay::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer_) return errno_error("make a timer descriptor");
-  epoll_event event{};
-  event.events = EPOLLIN;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0)
-    return errno_error("poll a timer");
+  KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), 0));
   watch_input(true);  // no file can be waited for
   is_pipe_ = input_watched_;
   watch_input(false);
-  arm(kSoonest);
+  alarm_.set(kSoonest);
   return {};
 }
 
@@ -128,7 +116,7 @@ Result<Replay::Step> Replay::step() {
       return say(ENODATA, "the recording " + reader_.name() + " has ended");
     if (refilled_) return Step::kWait;
     if (!refillable()) {
-      arm(0);
+      alarm_.set(0);
       watch_input(true);
       return Step::kWait;
     }
@@ -142,7 +130,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
-  arm(kSoonest);
+  alarm_.set(kSoonest);
   watch_input(false);
   size_t n = 0;
   while (n < most && !end_) {
@@ -155,7 +143,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
       has_next_ = true;
     }
     if (const uint64_t due = due_ns(next_.mono_ns); due > now) {
-      arm(due);
+      alarm_.set(due);
       break;
     }
     has_next_ = false;
@@ -191,15 +179,6 @@ void Replay::watch_input(bool watched) {
   input_watched_ = ::epoll_ctl(epoll_.get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, reader_.fd(),
                                &event) == 0 &&
                    watched;
-}
-
-void Replay::arm(uint64_t at_ns) {
-  if (at_ns == armed_ns_) return;
-  armed_ns_ = at_ns;
-  itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(at_ns % 1'000'000'000);
-  (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
 knell_stats Replay::stats() const {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "lib/alarm.h"
 #include "lib/choice.h"
 #include "lib/listener.h"
 #include "watch/lineage.h"
@@ -40,13 +41,13 @@ class Replay final : public knell_listener {
   void place(const knell_event& event);
   void leave(const knell_event& event);
   void watch_input(bool watched);
-  void arm(uint64_t at_ns);
 
   Choice choice_;
   double speed_;
   wire::RecordingReader reader_;
   Clock& clock_ = system_clock();
-  UniqueFd epoll_, timer_;
+  UniqueFd epoll_;
+  Alarm alarm_;
   bool is_pipe_ = false;        // what comes may have to be waited for
   bool input_watched_ = false;  // and is
 
@@ -55,7 +56,6 @@ class Replay final : public knell_listener {
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
   uint64_t first_ns_ = 0, begun_ns_ = 0;  // the first event's stamp, and when it was handed out
-  uint64_t armed_ns_ = 0;
   watch::Lineage lineage_;
   static constexpr size_t kSlots = 256;  // picked: as many as a reader takes at a time
   std::array<knell_event, kSlots> slots_;

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/alarm.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+namespace knell::lib {
+
+Result<Alarm> Alarm::create(int epoll, uint64_t tag) {
+  Alarm alarm;
+  alarm.timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!alarm.timer_) return errno_error("make a timer descriptor");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, alarm.timer_.get(), &event) != 0)
+    return errno_error("poll a timer");
+  return alarm;
+}
+
+void Alarm::set(uint64_t at_ns) {
+  if (at_ns == at_ns_) return;
+  at_ns_ = at_ns;
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000);
+  when.it_value.tv_nsec = static_cast<long>(at_ns % 1'000'000'000);
+  (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+void Alarm::rang() {
+  uint64_t expirations = 0;
+  (void)!::read(timer_.get(), &expirations, sizeof expirations);
+  at_ns_ = 0;
+}
+
+}  // namespace knell::lib

@@ -19,6 +19,7 @@
 #include "bench/frame/machine.h"
 #include "bench/frame/program.h"
 #include "bench/frame/time.h"
+#include "cli/parse_error.h"
 
 namespace knell::bench {
 namespace {
@@ -97,35 +98,6 @@ void add_shared_options(CLI::App& app, Shared& shared, const Case& a_case) {
   app.add_option("--json", shared.json,
                  "also everything as JSON, into a file; - in place of the table")
       ->option_text("FILE");
-}
-
-std::string unknown_option(const CLI::App& app, const std::string& word) {
-  Words names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
-  }
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  const std::string_view near = nearest(word.substr(0, word.find('=')), views);
-  if (near.empty())
-    return fmt::format("unknown option {}; {} --help tells all", printable(word), app.get_name());
-  return fmt::format("unknown option {}; did you mean {}?", printable(word), near);
-}
-
-// CLI11's messages, in one line and in our words.
-std::string in_one_line(const CLI::App& app, const CLI::ParseError& error) {
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const Words rest = app.remaining();
-    const std::string word = rest.empty() ? "" : rest.front();
-    if (word.starts_with("-") && word.size() > 1) return unknown_option(app, word);
-    return fmt::format("'{}' is no option; {} --help tells all", printable(word), app.get_name());
-  }
-  std::string text = error.what();
-  const size_t colon = text.find(": ");
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && colon != std::string::npos)
-    return fmt::format("{} needs a value", text.substr(0, colon));
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return printable(text);
 }
 
 std::string own_folder() {
@@ -207,7 +179,7 @@ Outcome<int> parse_and_measure(Case& a_case, Words words, int argc, char** argv)
     KNELL_TRY(print(help_of(a_case, app)));
     return kDone;
   } catch (const CLI::ParseError& error) {
-    return fail(kUsage, "{}", in_one_line(app, error));
+    return fail(kUsage, "{}", cli::in_one_line(app, error));
   }
   return measure(a_case, shared, argc, argv);
 }

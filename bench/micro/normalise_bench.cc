@@ -32,7 +32,7 @@ class NoPulse : public watch::Pulse {
 class Everything : public watch::Outlet {
  public:
   uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
-  bool wants(knell_event&, const filter::Ancestry&) override { return true; }
+  bool wants(watch::Slot&, const filter::Ancestry&) override { return true; }
   void over(int32_t, uint64_t) override {}
 };
 

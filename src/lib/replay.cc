@@ -38,11 +38,11 @@ Replay::Replay(const knell_options& options, wire::RecordingReader reader)
 Result<void> Replay::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), 0));
+  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), 0));
   watch_input(true);  // no file can be waited for
   is_pipe_ = input_watched_;
   watch_input(false);
-  alarm_.set(kSoonest);
+  alarm_.set(live::kSoonest);
   return {};
 }
 
@@ -130,7 +130,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
-  alarm_.set(kSoonest);
+  alarm_.set(live::kSoonest);
   watch_input(false);
   size_t n = 0;
   while (n < most && !end_) {

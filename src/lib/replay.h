@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
-#include "lib/alarm.h"
 #include "lib/choice.h"
 #include "lib/listener.h"
+#include "live/alarm.h"
 #include "watch/lineage.h"
 #include "wire/recording.h"
 
@@ -47,7 +47,7 @@ class Replay final : public knell_listener {
   wire::RecordingReader reader_;
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
-  Alarm alarm_;
+  live::Alarm alarm_;
   bool is_pipe_ = false;        // what comes may have to be waited for
   bool input_watched_ = false;  // and is
 

@@ -119,12 +119,12 @@ void Normaliser::fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint6
 void Normaliser::commit(Slot* slot) {
   if (options_.whole)
     commit(slot, outlet_.roots_of(slot->event.pid));
-  else if (slot->ready = outlet_.wants(slot->event, lineage_); !slot->ready)
+  else if (slot->ready = outlet_.wants(*slot, lineage_); !slot->ready)
     batch_.give_back(slot);
 }
 
 void Normaliser::commit(Slot* slot, uint64_t roots) {
-  slot->ready = outlet_.wants(slot->event, ByBits(roots_, roots));
+  slot->ready = outlet_.wants(*slot, ByBits(roots_, roots));
   if (!slot->ready) batch_.give_back(slot);
 }
 
@@ -269,7 +269,7 @@ void Normaliser::end(const End& end, Slot* slot) {
     fill_exit(*slot, end);
     // A source of whole processes tells their exits itself; this one was found out by its pidfd.
     if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
-    slot->ready = outlet_.wants(slot->event, lineage_);
+    slot->ready = outlet_.wants(*slot, lineage_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
   outlet_.over(end.pid, start);

@@ -24,7 +24,7 @@ class Outlet {
   virtual ~Outlet() = default;
   // A quick answer before an event is made: could one of this type be wanted?
   virtual uint32_t mask() const = 0;
-  virtual bool wants(knell_event& event, const filter::Ancestry& ancestry) = 0;
+  virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;
   // With a source of whole processes, which follows the roots by itself: the bits of a living one.
   virtual uint64_t roots_of(int32_t) { return 0; }
   // A process is over, whether or not its exit was wanted. `start`: clock ticks since boot, against

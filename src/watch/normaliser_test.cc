@@ -39,7 +39,8 @@ class FakeOutlet : public Outlet {
  public:
   uint32_t shown = KNELL_EVENT_ALL;
   uint32_t mask() const override { return shown | KNELL_EVENT_LOST; }
-  bool wants(knell_event& event, const filter::Ancestry&) override {
+  bool wants(Slot& slot, const filter::Ancestry&) override {
+    knell_event& event = slot.event;
     return filter::passes(filter::Rule::kReleased, shown, event);
   }
   void over(int32_t pid, uint64_t) override { overs.push_back(pid); }

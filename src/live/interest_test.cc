@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/interest.h"
+#include "live/interest.h"
 
 #include <gtest/gtest.h>
 
-namespace knell::lib {
+namespace knell::live {
 namespace {
 
 Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL) {
@@ -75,4 +75,4 @@ TEST(Interest, ExclusionsAreTestedAbove) {
 }
 
 }  // namespace
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/alarm.h"
+#include "live/alarm.h"
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-namespace knell::lib {
+namespace knell::live {
 
 Result<Alarm> Alarm::create(int epoll, uint64_t tag) {
   Alarm alarm;
@@ -35,4 +35,4 @@ void Alarm::rang() {
   at_ns_ = 0;
 }
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -7,7 +7,7 @@
 #include "filter/interest.h"
 #include "source/source.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 // What one listener asked for, all in all.
 struct Interest {
@@ -26,4 +26,4 @@ source::Wanted wanted_of_threads(const Interest& interest);
 // processes and subtrees are tested in the kernel, everything else above it.
 source::Wanted wanted_of_whole(const Interest& interest);
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/opening.h"
+#include "live/plan.h"
 
 #include <algorithm>
 #include <bit>
@@ -13,7 +13,7 @@
 #include "source/joined.h"
 #include "watch/cgroup_tree.h"
 
-namespace knell::lib {
+namespace knell::live {
 namespace {
 
 constexpr size_t kLeastRing = 4096;            // a page
@@ -87,4 +87,4 @@ Result<Opened> open_source(const knell_options& options, const Interest& interes
   return first ? std::move(first) : open_connector(options, interest);
 }
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/live_pulse.h"
+#include "live/live_pulse.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
@@ -10,7 +10,7 @@
 #include "base/pidfd.h"
 #include "base/proc_stat.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 using watch::Pulse;
 
@@ -60,4 +60,4 @@ bool LivePulse::watch(int32_t pid, int pidfd) {
 
 bool LivePulse::exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/interest.h"
+#include "live/interest.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 uint32_t types_of(uint32_t mask) {
   if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
@@ -54,4 +54,4 @@ source::Wanted wanted_of_whole(const Interest& interest) {
   return wanted;
 }
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -7,11 +7,11 @@
 #include <memory>
 
 #include "base/result.h"
-#include "lib/interest.h"
+#include "live/interest.h"
 #include "source/pidfd/pidfd.h"
 #include "source/source.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 struct Opened {
   std::unique_ptr<source::Source> source;
@@ -24,4 +24,4 @@ struct Opened {
 // of the one insisted on; else of the one that needs least, in words.
 Result<Opened> open_source(const knell_options& options, const Interest& interest);
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 inline constexpr uint64_t kSoonest = 1;  // a time long past: the alarm is on at once, and stays on
 
@@ -26,4 +26,4 @@ class Alarm {
   uint64_t at_ns_ = 0;
 };
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -5,7 +5,7 @@
 #include "watch/deaths.h"
 #include "watch/timebase.h"
 
-namespace knell::lib {
+namespace knell::live {
 
 // Feels processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
 // set, with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
@@ -23,4 +23,4 @@ class LivePulse : public watch::Pulse {
   const Clock& clock_;
 };
 
-}  // namespace knell::lib
+}  // namespace knell::live

@@ -1,0 +1,317 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// How a source is waited for and read.
+//
+// fd() is an epoll descriptor that holds the source (while the pacer wants to be woken by it), one
+// timer for all that happens at a time (pacing, the health check, and "there is more": a time long
+// past), and a pidfd for each process with one foot in the grave. So whoever polls it is woken
+// exactly when read() has something to do.
+//
+// read() looks what is due, without waiting, and drains. The batch is the only buffer, of a fixed
+// size: what does not fit stays in the kernel.
+#include "live/feed.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "base/pidfd.h"
+#include "base/proc_stat.h"
+#include "base/thread_of.h"
+#include "live/plan.h"
+
+namespace knell::live {
+namespace {
+
+// Epoll data: a pid, or one of these.
+constexpr uint64_t kSourceTag = uint64_t{1} << 32;
+constexpr uint64_t kTimerTag = uint64_t{2} << 32;
+
+constexpr size_t kBatchSlots =
+    2048;  // about 1.1 MB; at two slots an event at the most, room for 1000 a drain
+constexpr size_t kSpareSlots =
+    64;  // for deaths and holes that come without an event: kWakeups of them at once
+constexpr int kWakeups = 32;
+constexpr uint64_t kHealthNs =
+    5'000'000'000;  // design: "within seconds"; one check costs about 50 us
+constexpr size_t kSweepADrain =
+    1;  // beside what births call for: a drain may be for one event only
+constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
+
+// Half of the descriptors this process may open, less a few: the rest is the program's own.
+size_t most_watched() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 16;
+  const size_t all = std::min<size_t>(limit.rlim_cur, 8192);
+  return all < 64 ? 1 : all / 2 - 16;
+}
+
+}  // namespace
+
+std::string boot_id() {
+  const UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  char text[36];
+  if (!fd || ::read(fd.get(), text, sizeof text) != sizeof text) return {};
+  return {text, sizeof text};
+}
+
+uint32_t boot_number() {
+  return static_cast<uint32_t>(std::strtoul(boot_id().substr(0, 8).c_str(), nullptr, 16));
+}
+
+Feed::Feed(const knell_options& options, Tap* tap)
+    : level_(options.level), latency_ns_(options.latency_ns), tap_(tap), batch_(kBatchSlots) {}
+
+Feed::~Feed() = default;
+
+Result<std::unique_ptr<Feed>> Feed::open(const knell_options& options, const Interest& interest,
+                                         watch::Outlet& outlet, Tap* tap) {
+  std::unique_ptr<Feed> feed(new Feed(options, tap));
+  KNELL_TRY(feed->start(options, interest, outlet));
+  return feed;
+}
+
+Result<void> Feed::start(const knell_options& options, const Interest& interest,
+                         watch::Outlet& outlet) {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno_error("make an epoll descriptor");
+  KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
+  KNELL_ASSIGN(proc_, watch::ProcReader::open());
+  pulse_.emplace(epoll_.get(), clock_);
+  KNELL_ASSIGN(auto opened, open_source(options, interest));
+  source_ = std::move(opened.source);
+  pidfds_ = opened.pidfds;
+  whole_ = opened.whole;
+  kernel_mask_ = opened.wanted.mask;
+  watch_source(true);
+
+  watch::NormaliserOptions normaliser;
+  normaliser.level = level_;
+  normaliser.details = KNELL_DETAILS_STATUS;  // ask() raises it, and takes the snapshot, now that
+                                              // we are subscribed
+  normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
+  normaliser.whole = whole_;
+  normaliser.boot = boot_number();
+  normaliser.most_watched = most_watched();
+  normaliser_.emplace(normaliser, *proc_, clock_, *pulse_, outlet, batch_);
+  if (pidfds_ == nullptr) health_ns_ = clock_.monotonic_ns() + kHealthNs;
+  rearm(false);
+  return {};
+}
+
+void Feed::on_raw(const event::Raw& raw) {
+  if (tap_ != nullptr) tap_->on_raw(raw);
+  normaliser_->on_raw(raw);
+}
+
+void Feed::on_full(const event::Full& full) {
+  if (tap_ != nullptr) tap_->on_full(full);
+  normaliser_->on_full(full);
+}
+
+// With full details the kernel's word of an exec is worth a look at /proc at once: paced by 10 ms
+// the arguments of a short-lived process are gone 19 times in 20.
+int64_t Feed::budget_ns() const {
+  const bool reads_programs = normaliser_->memory().details() == KNELL_DETAILS_FULL;
+  return reads_programs && !whole_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0 : latency_ns_;
+}
+
+void Feed::set_latency(int64_t latency_ns) {
+  latency_ns_ = latency_ns;
+  set_budget();
+}
+
+Result<void> Feed::ask(const Interest& interest) {
+  if (pidfds_ != nullptr) {
+    normaliser_->set_details(filter::details_needed(interest.want));
+    return {};
+  }
+  if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
+    return say(EINVAL, "--under takes 64 processes at the most");
+  KNELL_TRY(whole_ ? ask_whole(interest) : ask_threads(interest));
+  set_budget();
+  return {};
+}
+
+Result<void> Feed::ask_whole(const Interest& interest) {
+  const source::Wanted wanted = wanted_of_whole(interest);
+  if (!interest.only_added)
+    for (const int32_t pid : interest.want.needs.pids) KNELL_TRY(source_->add_pid(pid));
+  KNELL_TRY(source_->want(wanted));
+  kernel_mask_ = wanted.mask;
+  normaliser_->set_roots(wanted.roots);
+  normaliser_->set_details(wanted.details);
+  return {};
+}
+
+Result<void> Feed::ask_threads(const Interest& interest) {
+  const source::Wanted wanted = wanted_of_threads(interest);
+  KNELL_TRY(source_->want(wanted));
+  kernel_mask_ = wanted.mask;
+  normaliser_->set_heard(wanted.mask);
+  normaliser_->set_details(filter::details_needed(interest.want));
+  for (const int32_t root : interest.want.needs.roots)
+    if (!normaliser_->follow(root)) return say(EINVAL, "--under takes 64 processes at the most");
+  return {};
+}
+
+void Feed::set_budget() {
+  const int64_t budget = budget_ns();
+  if (budget == paced_by_ns_) return;
+  paced_by_ns_ = budget;
+  pacer_ = source::Pacer(static_cast<uint64_t>(budget));
+  watch_source(pacer_.plan().watch_fd);
+}
+
+Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
+  if (pidfds_ != nullptr) return pidfds_->add(pid, start);
+  // A zombie's EXIT may have come and gone before now, so its pidfd tells it.
+  auto pidfd = try_pidfd_open(pid);
+  if (const auto process = !pidfd ? process_of_thread(pid) : std::nullopt)
+    return say(ESRCH, std::to_string(pid) + " is a thread of process " + std::to_string(*process) +
+                          ", and no process itself");
+  if (!pidfd && pidfd.error() == ESRCH)
+    return say(ESRCH, "there is no process " + std::to_string(pid));
+  const auto stat = start != 0 ? read_proc_stat(pid) : std::nullopt;
+  if (stat && stat->start != start)
+    return say(ESRCH, "process " + std::to_string(pid) + " is another one now");
+  const bool dead = pidfd && is_dead(pidfd->get());
+  KNELL_TRY(source_->add_pid(pid));
+  KNELL_TRY(ask(interest));
+  // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
+  // after is heard of.
+  if (pidfd && (dead || is_dead(pidfd->get()))) {
+    normaliser_->follow_death(pid, *std::move(pidfd));
+    more_ = true;
+    rearm(false);
+  }
+  return {};
+}
+
+Result<void> Feed::remove_pid(int32_t pid) {
+  if (pidfds_ != nullptr) return pidfds_->remove(pid);
+  source_->remove_pid(pid);
+  return {};
+}
+
+Result<void> Feed::read() {
+  const Due due = wait_for_nothing();
+  if (!due.source && !due.deaths && !due.timer) return {};
+  return serve(due);
+}
+
+// Looks what there is to do. Never blocks.
+Feed::Due Feed::wait_for_nothing() {
+  Due due;
+  epoll_event events[kWakeups];
+  const int n = ::epoll_wait(epoll_.get(), events, kWakeups, 0);
+  if (n > 0) ++wakeups_;
+  for (int i = 0; i < n; ++i) {
+    if (events[i].data.u64 == kSourceTag)
+      due.source = true;
+    else if (events[i].data.u64 == kTimerTag)
+      due.timer = true;
+    else
+      normaliser_->woken(static_cast<int32_t>(events[i].data.u64)), due.deaths = true;
+  }
+  if (due.timer) alarm_.rang();
+  return due;
+}
+
+Result<void> Feed::serve(const Due& due) {
+  const uint64_t now = clock_.monotonic_ns();
+  normaliser_->begin_drain();
+  if (health_ns_ != 0 && now >= health_ns_) {
+    health_ns_ = now + kHealthNs;
+    KNELL_TRY(source_->check_health(*this));
+    sweep_ = kSweepATick;
+  }
+  const uint64_t paced = pacer_.plan().timer_ns;
+  if (due.source || more_ || sweep_ > kSweepADrain || (paced != 0 && now >= paced)) return drain();
+  return settle();
+}
+
+size_t Feed::bound() const {
+  const size_t room = batch_.room();
+  return room <= kSpareSlots ? 0 : (room - kSpareSlots) / 2;  // a fork may tell an exit as well
+}
+
+Result<void> Feed::drain() {
+  ++drains_;
+  KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, bound()));
+  more_ = drained == source::Drained::kMore;
+  KNELL_TRY(settle());
+  if (!more_) normaliser_->sweep(std::exchange(sweep_, kSweepADrain));
+  watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
+  return {};
+}
+
+// Judges who is over, with their last words; see watch/deaths.cc.
+Result<void> Feed::settle() {
+  while (normaliser_->anything_noted()) {
+    const size_t dead = normaliser_->judge();
+    const size_t most = bound();
+    if (dead > 0 && most > 0 && pidfds_ == nullptr) {
+      KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, most));
+      more_ |= drained == source::Drained::kMore;
+    }
+    normaliser_->finish();
+    if (batch_.room() <= kSpareSlots) {
+      more_ = true;
+      break;
+    }
+  }
+  normaliser_->finish();
+  return {};
+}
+
+void Feed::watch_source(bool watched) {
+  if (watched == source_watched_) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kSourceTag;
+  // Taken out rather than masked: an overrun is EPOLLERR, which no mask holds back.
+  (void)::epoll_ctl(epoll_.get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, source_->fd(), &event);
+  source_watched_ = watched;
+}
+
+// Sets the timer to whatever comes first.
+void Feed::rearm(bool left) {
+  uint64_t at = left || more_ ? kSoonest : pacer_.plan().timer_ns;
+  if (health_ns_ != 0 && (at == 0 || health_ns_ < at)) at = health_ns_;
+  if (const uint64_t due = normaliser_->due_ns(); due != 0 && (at == 0 || due < at)) at = due;
+  alarm_.set(at);
+}
+
+knell_stats Feed::stats() const {
+  const source::Counters counters = source_->counters();
+  const source::Capabilities capabilities = source_->capabilities();
+  knell_stats all{};
+  all.buffer_bytes = capabilities.buffer_bytes;
+  all.received = counters.received;
+  all.lost = counters.lost;
+  all.wakeups = wakeups_;
+  all.drains = drains_;
+  all.healed = counters.healed;
+  all.processes = normaliser_->memory().table().size() + normaliser_->lineage().size();
+  all.process_bytes = normaliser_->memory().table().bytes();
+  all.forgotten = normaliser_->memory().table().forgotten();
+  all.kernel_mask = kernel_mask_;
+  all.kernel_filter = capabilities.kernel_filter ? 1 : 0;
+  all.via = via();
+  return all;
+}
+
+uint32_t Feed::via() const {
+  return pidfds_ != nullptr ? KNELL_VIA_PIDFD : whole_ ? KNELL_VIA_BPF : KNELL_VIA_CONNECTOR;
+}
+
+}  // namespace knell::live

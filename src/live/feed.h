@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "live/alarm.h"
+#include "live/interest.h"
+#include "live/live_pulse.h"
+#include "source/pacing.h"
+#include "source/pidfd/pidfd.h"
+#include "source/source.h"
+#include "watch/batch.h"
+#include "watch/normaliser.h"
+
+namespace knell::live {
+
+// Hears what a source says before the normaliser does. References die with the call.
+class Tap {
+ public:
+  virtual ~Tap() = default;
+  virtual void on_raw(const event::Raw&) {}
+  virtual void on_full(const event::Full&) {}
+};
+
+// A source of this machine's events with its normaliser, read at the pace it was asked for: what a
+// listener in-process and the daemon both stand on. See feed.cc. Not thread-safe; never waits.
+//
+//   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
+class Feed final : private source::Sink {
+ public:
+  // Of `options`: via, level, latency_ns, buffer_bytes, args_bytes. `outlet` and `tap` must outlive
+  // the feed. Errors: those of open_source().
+  static Result<std::unique_ptr<Feed>> open(const knell_options& options, const Interest& interest,
+                                            watch::Outlet& outlet, Tap* tap = nullptr);
+  ~Feed() override;
+
+  // What is wanted from now on, live. To be called once after open(), too.
+  Result<void> ask(const Interest& interest);
+  // How long an event may wait for company, ns.
+  void set_latency(int64_t latency_ns);
+
+  // The process is to be heard of; see Interest::only_added. What dies before this returns is told
+  // as well. Errors: ESRCH. `start`: clock ticks since boot, 0: whichever it is.
+  Result<void> add_pid(int32_t pid, uint64_t start, const Interest& interest);
+  Result<void> remove_pid(int32_t pid);
+  // It is over, and need not be heard of.
+  void forget_pid(int32_t pid) { source_->remove_pid(pid); }
+
+  // Readable: read() has something to do.
+  int fd() const { return epoll_.get(); }
+  // Looks what there is to do. The batch is empty before, and holds what came after. Errors: the
+  // source broke for good; what is in the batch stays good.
+  Result<void> read();
+  watch::Batch& batch() { return batch_; }
+  // `left`: not all of the batch was used, so that fd() stays readable.
+  void rearm(bool left);
+
+  // One of the processes that `under` names is there.
+  bool exists(int32_t pid) { return pulse_->exists(pid); }
+  uint64_t roots_of(int32_t pid) const { return source_->roots_of(pid); }
+  // It tells whole processes.
+  bool whole() const { return whole_; }
+  uint32_t kernel_mask() const { return kernel_mask_; }
+  uint32_t via() const;  // enum knell_via
+  const source::Source& source() const { return *source_; }
+  const watch::Normaliser& normaliser() const { return *normaliser_; }
+  // All but `shown`.
+  knell_stats stats() const;
+
+ private:
+  struct Due {
+    bool source = false, deaths = false, timer = false;
+  };
+
+  Feed(const knell_options& options, Tap* tap);
+  Result<void> start(const knell_options& options, const Interest& interest, watch::Outlet& outlet);
+  Result<void> ask_whole(const Interest& interest);
+  Result<void> ask_threads(const Interest& interest);
+  int64_t budget_ns() const;
+  void set_budget();
+
+  Due wait_for_nothing();
+  Result<void> serve(const Due& due);
+  Result<void> drain();
+  Result<void> settle();
+  size_t bound() const;
+  void watch_source(bool watched);
+
+  // Sink
+  void on_raw(const event::Raw& raw) override;
+  void on_full(const event::Full& full) override;
+  void on_cgroup(uint64_t inode, std::string_view path) override {
+    normaliser_->on_cgroup(inode, path);
+  }
+  void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) override {
+    normaliser_->on_over(pid, stamp_ns, status_known, wait_status);
+  }
+
+  uint32_t level_;
+  int64_t latency_ns_;
+  Tap* tap_;
+
+  Clock& clock_ = system_clock();
+  UniqueFd epoll_;
+  Alarm alarm_;
+  std::optional<watch::ProcReader> proc_;
+  watch::Batch batch_;
+  std::optional<LivePulse> pulse_;
+  std::optional<watch::Normaliser> normaliser_;
+  std::unique_ptr<source::Source> source_;
+  source::PidfdSource* pidfds_ = nullptr;  // source_, when that is what it is
+  source::Pacer pacer_{0};
+  int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
+  uint32_t kernel_mask_ = 0;
+  bool whole_ = false;  // the source sends whole processes
+  bool source_watched_ = false;
+  bool more_ = false;       // the source was not read empty
+  uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never
+  size_t sweep_ = 0;        // how many old entries the next drain looks at
+  uint64_t wakeups_ = 0, drains_ = 0;
+};
+
+// The first 8 hex digits of the boot id, and all of it.
+uint32_t boot_number();
+std::string boot_id();
+
+}  // namespace knell::live

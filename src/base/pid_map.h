@@ -80,6 +80,11 @@ class PidMap {
     for (Cell& cell : cells_)
       if (cell.pid != 0) visit(cell.pid, cell.value);
   }
+  template <class F>
+  void for_each(F visit) const {
+    for (const Cell& cell : cells_)
+      if (cell.pid != 0) visit(cell.pid, cell.value);
+  }
   size_t cells() const { return cells_.size(); }
 
  private:

@@ -65,6 +65,10 @@ bool cgroup_holds(std::string_view path, std::string_view cgroup) {
   return cgroup.starts_with(path) && (cgroup.size() == path.size() || cgroup[path.size()] == '/');
 }
 
+std::vector<std::string> plain(const std::vector<std::string>& patterns) {
+  return std::ranges::any_of(patterns, is_glob) ? std::vector<std::string>() : patterns;
+}
+
 std::vector<int32_t> pids_of(const std::vector<int64_t>& numbers) {
   std::vector<int32_t> pids;
   pids.reserve(numbers.size());
@@ -240,6 +244,8 @@ Needs Predicates::needs() const {
   if (uids_.excluded.empty())
     for (const int64_t uid : uids_.wanted) needs.uids.push_back(static_cast<uint32_t>(uid));
   needs.cgroups = cgroups_.wanted;
+  needs.units = plain(units_.wanted);
+  needs.comms = plain(comms_.wanted);
   return needs;
 }
 

@@ -58,6 +58,8 @@ struct Needs {
   bool only_under = false;                  // only what is under one of the roots can pass
   std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
   std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
+  // Wanted by `unit` and `comm`, where no pattern is among them; empty: any, or there is one.
+  std::vector<std::string> units, comms;
 };
 
 inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned

@@ -1,0 +1,358 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// One stream in, any number out. An event is looked up in the index of its stream, which gives the
+// nodes that may want it; each judges it once for all its listeners. It is encoded once for each
+// form that anybody wants it in, at the first who does, and what goes into the queues is a
+// reference to those bytes. So a hundred listeners that want the same cost one judgement, one
+// encoding and a hundred references, and a thousand that want something else cost nothing.
+//
+// Nothing waits: a queue that is full loses, and says so to its listener alone.
+#include "hub/hub.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "event/translate.h"
+
+namespace knell::hub {
+namespace {
+
+constexpr size_t kMostAnswerBytes = 256 * 1024;  // of one listener that does not read them
+
+uint64_t adder_key(uint32_t ns, int32_t pid) {
+  return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
+}
+
+uint32_t types_of(uint32_t mask) {
+  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
+  return mask & ~KNELL_EVENT_NONZERO_EXIT;
+}
+
+}  // namespace
+
+Hub::~Hub() {
+  for (auto& [key, listener] : listeners_) listener->queue_.clear();
+}
+
+Result<Listener*> Hub::connect(const Listener::Identity& identity, void* owner) {
+  KNELL_ASSIGN(Users::Account* const account, users_.enter(identity.uid, limits_));
+  std::unique_ptr<Listener> made(new Listener(identity, limits_.queue_bytes, owner));
+  made->account_ = account;
+  Listener* listener = made.get();
+  listeners_.emplace(listener, std::move(made));
+  return listener;
+}
+
+void Hub::disconnect(Listener* listener) {
+  leave(*listener);
+  if (listener->fresh_) std::erase(fresh_, listener);
+  listener->account_->bytes -= listener->queue_.bytes();
+  listener->queue_.clear();
+  users_.leave(listener->identity_.uid);
+  listeners_.erase(listener);
+}
+
+void Hub::count_scope(const Node& node, int by) {
+  Scoped& scoped = scoped_[static_cast<size_t>(node.filter.subscription.stream)];
+  const Scope& scope = node.filter.scope;
+  if (!scope.every_user) scoped.by_uid += static_cast<uint32_t>(by);
+  if (scope.ns != 0) scoped.by_level += static_cast<uint32_t>(by);
+}
+
+Node* Hub::node_of(Filter filter) {
+  // Whom it added is a listener's own.
+  if (filter.subscription.only_added) filter.key += " " + std::to_string(++names_);
+  auto [at, made] = nodes_.try_emplace(filter.key);
+  if (made) {
+    at->second = std::make_unique<Node>();
+    Node& node = *at->second;
+    node.filter = std::move(filter);
+    index(node.filter.subscription.stream).insert(&node);
+    count_scope(node, 1);
+    ++version_;
+  }
+  return at->second.get();
+}
+
+void Hub::leave(Listener& listener) {
+  Node* node = std::exchange(listener.node_, nullptr);
+  if (node == nullptr) return;
+  listener.account_->values -= std::exchange(listener.values_, 0);
+  std::erase(node->listeners, &listener);
+  if (!node->listeners.empty()) return;
+  listener.account_->added -= node->added.size();
+  node->added.for_each([&](int32_t pid, uint64_t) { forget_added(*node, pid); });
+  index(node->filter.subscription.stream).erase(node);
+  count_scope(*node, -1);
+  ++version_;
+  nodes_.erase(std::string(node->filter.key));
+}
+
+void Hub::unsubscribe(Listener& listener) { leave(listener); }
+
+Result<void> Hub::subscribe(Listener& listener, const Subscription& subscription) {
+  KNELL_ASSIGN(Filter filter, Filter::of(subscription, listener.identity_.scope));
+  Node* const before = listener.node_;
+  const size_t values = filter.values;
+  KNELL_TRY(Users::take_values(listener.identity_.uid, *listener.account_, listener.values_, values,
+                               limits_));
+  listener.values_ = values;
+  Node* const node = node_of(std::move(filter));
+  if (node == before) return {};
+  node->listeners.push_back(&listener);
+  if (before != nullptr) {
+    keep_added(listener, *before, *node);
+    leave(listener);
+    listener.account_->values += values;  // which leave() gave back
+  }
+  listener.values_ = values;
+  listener.node_ = node;
+  return {};
+}
+
+// Those it added stay added.
+void Hub::keep_added(Listener& listener, const Node& before, Node& node) {
+  if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
+  before.added.for_each([&](int32_t pid, uint64_t start) {
+    put_added(node, pid, start);
+    ++listener.account_->added;
+  });
+}
+
+void Hub::put_added(Node& node, int32_t pid, uint64_t start) {
+  *node.added.emplace(pid).first = start;
+  adders_[adder_key(node.filter.scope.ns, pid)].push_back(&node);
+  index(node.filter.subscription.stream).insert_pid(&node, pid);
+}
+
+Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
+  Node* node = listener.node_;
+  if (node == nullptr || !node->filter.subscription.only_added)
+    return say(EINVAL, "only a subscription to added processes takes them");
+  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (node->added.find(pid) != nullptr)
+    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+  KNELL_TRY(Users::take_added(listener.identity_.uid, *listener.account_, limits_));
+  put_added(*node, pid, start);
+  return {};
+}
+
+void Hub::forget_added(Node& node, int32_t pid) {
+  const auto found = adders_.find(adder_key(node.filter.scope.ns, pid));
+  if (found != adders_.end()) {
+    std::erase(found->second, &node);
+    if (found->second.empty()) adders_.erase(found);
+  }
+  index(node.filter.subscription.stream).erase_pid(&node, pid);
+}
+
+Result<void> Hub::remove(Listener& listener, int32_t pid) {
+  Node* node = listener.node_;
+  if (node == nullptr || !node->added.erase(pid))
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+  --listener.account_->added;
+  forget_added(*node, pid);
+  return {};
+}
+
+void Hub::over(int32_t pid, uint64_t start, std::span<const event::Level> levels) {
+  if (adders_.empty()) return;
+  over_in(0, pid, start);
+  for (const event::Level& level : levels) over_in(level.ns, level.pid, start);
+}
+
+// An earlier process with the pid of one that was added is not it.
+bool Hub::over_in(uint32_t ns, int32_t pid, uint64_t start) {
+  const auto found = adders_.find(adder_key(ns, pid));
+  if (found == adders_.end()) return false;
+  for (Node* node : std::vector<Node*>(found->second)) {
+    const uint64_t* since = node->added.find(pid);
+    if (since == nullptr || (*since != 0 && start != 0 && *since != start)) continue;
+    node->added.erase(pid);
+    if (!node->listeners.empty()) --node->listeners.front()->account_->added;
+    forget_added(*node, pid);
+  }
+  return true;
+}
+
+// What one event looks like to those who want it: in each form once.
+class Hub::Telling {
+ public:
+  Telling(Hub& hub, const Sighting& seen) : hub_(hub), seen_(seen) {}
+
+  // The event as it is known in the namespace of `level`; nullptr: the initial one.
+  const knell_event* event(const event::Level* level) {
+    if (seen_.event == nullptr || level == nullptr) return seen_.event;
+    if (level != level_) translated_ = event::translate(*seen_.event, *level);
+    level_ = level;
+    return &translated_;
+  }
+
+  // Empty: it cannot be told there.
+  Bytes bytes(const event::Level* level, uint32_t details) {
+    for (size_t i = 0; i < used_; ++i)
+      if (forms_[i].level == level && forms_[i].details == details) return forms_[i].bytes;
+    const std::string_view made =
+        seen_.raw != nullptr ? hub_.press_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
+                             : hub_.press_.event(*event(level), details);
+    Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
+    if (used_ < forms_.size()) forms_[used_++] = {level, details, bytes};
+    return bytes;
+  }
+
+ private:
+  struct Form {
+    const event::Level* level = nullptr;
+    uint32_t details = 0;
+    Bytes bytes;
+  };
+  Hub& hub_;
+  const Sighting& seen_;
+  const event::Level* level_ = nullptr;
+  knell_event translated_;
+  std::array<Form, 8> forms_;
+  size_t used_ = 0;
+};
+
+bool Hub::judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
+  const Filter& filter = node.filter;
+  if (event == nullptr) return true;  // the class of the index is all there is to a datagram
+  if (filter.subscription.only_added) {
+    const uint64_t* since = node.added.find(event->pid);
+    if (since == nullptr) return false;
+    if (*since != 0 && event->id.kind == KNELL_ID_START && event->id.start != *since) return false;
+  }
+  return filter.predicates.matches(*event, ancestry);
+}
+
+void Hub::publish(const Sighting& seen, const filter::Ancestry& ancestry) {
+  ++counters_.published;
+  if (seen.event != nullptr)
+    epoch_ns_ =
+        static_cast<int64_t>(static_cast<uint64_t>(seen.event->time_ns) - seen.event->mono_ns);
+  if (seen.type == KNELL_EVENT_LOST) return publish_lost(seen);
+  Telling telling(*this, seen);
+  MatchIndex& in = index(seen.stream);
+  in.match(seen, [&](Node* node, const event::Level* level) {
+    if (!judge(*node, telling.event(level), ancestry)) return;
+    const Bytes bytes = telling.bytes(level, node->filter.subscription.details);
+    if (bytes.empty()) {
+      ++counters_.withheld_level;
+      return;
+    }
+    for (Listener* listener : node->listeners)
+      if (seen.stamp_ns >= listener->identity_.since_ns) deliver(*listener, bytes, seen.stamp_ns);
+  });
+  counters_.withheld_uid += in.unknown().uid ? 1 : 0;
+  counters_.withheld_level += in.unknown().levels ? 1 : 0;
+}
+
+// The kernel's losses are everybody's: which of them a listener would have wanted nobody knows, so
+// the number is an upper bound.
+void Hub::publish_lost(const Sighting& seen) {
+  for (auto& [key, node] : nodes_) {
+    const Filter& filter = node->filter;
+    const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.needs.possible);
+    if (filter.subscription.stream != seen.stream) continue;
+    if (seen.event == nullptr || (types & types_of(seen.event->lost_types)) == 0) continue;
+    knell_event event = *seen.event;
+    event.lost_types = types;
+    event.flags &= ~KNELL_FLAG_EXACT;
+    const bool datagrams = seen.stream == Stream::kDatagrams;
+    Bytes bytes;
+    for (Listener* listener : node->listeners) {
+      if (datagrams && !listener->overruns_) continue;
+      if (bytes.empty())
+        bytes = store_.copy(datagrams ? press_.overrun(std::max<uint64_t>(event.lost_count, 1))
+                                      : press_.event(event, KNELL_DETAILS_STATUS));
+      deliver(*listener, bytes, seen.stamp_ns);
+    }
+  }
+}
+
+Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
+  if (listener.node_ != nullptr && listener.node_->filter.subscription.stream == Stream::kDatagrams)
+    return listener.overruns_ ? store_.copy(press_.overrun(hole.count)) : Bytes();
+  knell_event lost{};
+  lost.size = sizeof lost;
+  lost.type = KNELL_EVENT_LOST;
+  lost.flags = KNELL_FLAG_EXACT;
+  lost.has = KNELL_HAS_COUNT;
+  lost.mono_ns = hole.until_ns;
+  lost.time_ns = static_cast<int64_t>(hole.until_ns) + epoch_ns_;
+  lost.lost_count = hole.count;
+  lost.lost_types =
+      listener.node_ == nullptr ? 0 : types_of(listener.node_->filter.subscription.mask);
+  lost.lost_from_ns = hole.from_ns;
+  lost.lost_until_ns = hole.until_ns;
+  lost.lost_from_time_ns = static_cast<int64_t>(hole.from_ns) + epoch_ns_;
+  lost.lost_until_time_ns = lost.time_ns;
+  return store_.copy(press_.event(lost, KNELL_DETAILS_STATUS));
+}
+
+// Tells the hole that is due.
+void Hub::settle(Listener& listener) {
+  Queue& queue = listener.queue_;
+  if (!queue.hole_due()) return;
+  queue.push_lost(lost_bytes(listener, queue.hole()));
+  mark(listener);
+}
+
+void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns) {
+  Queue& queue = listener.queue_;
+  Users::Account& account = *listener.account_;
+  const size_t before = queue.bytes();
+  settle(listener);
+  const bool tight = store_.bytes() > limits_.memory_bytes ||
+                     (listener.identity_.uid != 0 && account.bytes > limits_.user_bytes);
+  if (queue.push_event(bytes, stamp_ns, tight) == Queue::Push::kQueued) {
+    ++counters_.delivered;
+    mark(listener);
+  } else {
+    ++counters_.lost;
+  }
+  account.bytes += queue.bytes() - before;
+}
+
+bool Hub::answer(Listener& listener, std::string_view packet) {
+  if (listener.queue_.answer_bytes() > kMostAnswerBytes) return false;
+  const size_t before = listener.queue_.bytes();
+  listener.queue_.push_answer(store_.copy(packet));
+  listener.account_->bytes += listener.queue_.bytes() - before;
+  mark(listener);
+  return true;
+}
+
+void Hub::popped(Listener& listener, size_t count) {
+  Queue& queue = listener.queue_;
+  const size_t before = queue.bytes();
+  queue.pop(count);
+  listener.account_->bytes -= before - queue.bytes();
+  const size_t popped = queue.bytes();
+  settle(listener);
+  listener.account_->bytes += queue.bytes() - popped;
+}
+
+void Hub::mark(Listener& listener) {
+  if (std::exchange(listener.fresh_, true)) return;
+  fresh_.push_back(&listener);
+}
+
+std::vector<Hub::Asked> Hub::asked(Stream stream) const {
+  std::vector<Asked> all;
+  for (const auto& [key, node] : nodes_) {
+    const Filter& filter = node->filter;
+    if (filter.subscription.stream != stream) continue;
+    all.push_back({filter.want(), filter.subscription.only_added && filter.scope.ns == 0,
+                   !filter.scope.every_user, filter.scope.ns != 0});
+  }
+  return all;
+}
+
+void Hub::set_limits(const Limits& limits) {
+  limits_ = limits;
+  for (auto& [key, listener] : listeners_) listener->queue_.set_bound(limits.queue_bytes);
+}
+
+}  // namespace knell::hub

@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "filter/predicate.h"
+#include "hub/bytes.h"
+#include "hub/listener.h"
+#include "hub/match_index.h"
+#include "hub/press.h"
+#include "hub/sighting.h"
+#include "hub/subscription.h"
+#include "hub/users.h"
+
+namespace knell::hub {
+
+// Who listens, to what, and what waits for each. One thread; nothing here ever waits, and what an
+// event costs follows those who want it. See hub.cc.
+//
+//   connect() -> { subscribe() | unsubscribe() | add() | answer() }* -> disconnect()
+//   publish(), for each event; then for each of fresh(): queue(), and popped() what was sent
+class Hub {
+ public:
+  Hub(Press& press, const Limits& limits) : press_(press), limits_(limits) {}
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  // Errors: EUSERS.
+  Result<Listener*> connect(const Listener::Identity& identity, void* owner);
+  void disconnect(Listener* listener);  // it is gone afterwards
+
+  // From now on it hears of this, and of nothing else; what was queued stays. Errors: EINVAL of
+  // predicates; EDQUOT; then nothing has changed.
+  Result<void> subscribe(Listener& listener, const Subscription& subscription);
+  void unsubscribe(Listener& listener);
+  // One more process, or one less, by the pid it knows; of a subscription with only_added. `start`:
+  // clock ticks since boot, 0: whichever it is. Errors: EINVAL, EEXIST, EDQUOT; ENOENT.
+  Result<void> add(Listener& listener, int32_t pid, uint64_t start);
+  Result<void> remove(Listener& listener, int32_t pid);
+
+  // `seen.event` may be LOST: then all are told who may miss some.
+  void publish(const Sighting& seen, const filter::Ancestry& ancestry);
+  // A process is over, for those who added it; `seen` as for its exit. To be called after that was
+  // published.
+  void over(int32_t pid, uint64_t start, std::span<const event::Level> levels);
+
+  // Puts a packet behind what is queued. False: too many wait to be read already.
+  bool answer(Listener& listener, std::string_view packet);
+  // Those that were sent.
+  void popped(Listener& listener, size_t count);
+  // Calls visit(listener), which must not disconnect anybody, for each that something was queued
+  // for since the last call.
+  template <class F>
+  void fresh(F visit) {
+    std::vector<Listener*> now;
+    now.swap(fresh_);
+    for (Listener* listener : now) {
+      listener->fresh_ = false;
+      visit(*listener);
+    }
+    if (fresh_.empty()) {
+      now.clear();
+      fresh_.swap(now);  // keeps its memory
+    }
+  }
+
+  // What the sources have to be asked for. Changes with interest_version().
+  struct Asked {
+    filter::Want want;
+    bool only_added = false, by_uid = false, by_level = false;
+  };
+  std::vector<Asked> asked(Stream stream) const;
+  uint64_t interest_version() const { return version_; }
+  // Whether any listener to this stream may see one user, or one namespace, only.
+  bool any_by_uid(Stream stream) const { return scoped_[static_cast<size_t>(stream)].by_uid != 0; }
+  bool any_by_level(Stream stream) const {
+    return scoped_[static_cast<size_t>(stream)].by_level != 0;
+  }
+
+  void set_limits(const Limits& limits);
+  const Limits& limits() const { return limits_; }
+  const Users& users() const { return users_; }
+  size_t bytes() const { return store_.bytes(); }
+  size_t nodes() const { return nodes_.size(); }
+  struct Counters {
+    uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Scoped {
+    uint32_t by_uid = 0, by_level = 0;
+  };
+  class Telling;
+
+  MatchIndex& index(Stream stream) { return indexes_[static_cast<size_t>(stream)]; }
+  Node* node_of(Filter filter);
+  void count_scope(const Node& node, int by);
+  void leave(Listener& listener);
+  void publish_lost(const Sighting& seen);
+  static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
+  void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns);
+  void settle(Listener& listener);
+  Bytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
+  void mark(Listener& listener);
+  void keep_added(Listener& listener, const Node& before, Node& node);
+  void put_added(Node& node, int32_t pid, uint64_t start);
+  void forget_added(Node& node, int32_t pid);
+  bool over_in(uint32_t ns, int32_t pid, uint64_t start);
+
+  Press& press_;
+  Limits limits_;
+  Store store_;
+  Users users_;
+  std::unordered_map<std::string, std::unique_ptr<Node>> nodes_;
+  std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
+  std::array<MatchIndex, kStreams> indexes_;
+  std::array<Scoped, kStreams> scoped_;
+  std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
+  std::vector<Listener*> fresh_;
+  Counters counters_;
+  uint64_t version_ = 0;
+  uint64_t names_ = 0;  // of nodes that are not shared
+  int64_t epoch_ns_ = 0;
+};
+
+}  // namespace knell::hub

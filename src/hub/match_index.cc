@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What an event costs follows the listeners that want it and not the listeners there are. Listeners
+// with equal filters share a node. Nodes are kept apart by the type of event first: for each type
+// there is a class, for exits two, with status 0 and without, and a node is in those its mask and
+// its predicates let through. Within a class a node that insists on something that is one value of
+// an event (a process, a user, a pid namespace, a unit, a name) is found by that value: an event
+// looks up its own values, and never meets the others. A node stands in one kind of place only, so
+// no event meets it twice; under several keys of that kind where it has alternatives.
+//
+// Scopes come first: a node that may see one user only, or one namespace, is found by that alone,
+// so that an event cannot reach it otherwise.
+#include "hub/match_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+namespace knell::hub {
+namespace {
+
+constexpr std::array<uint32_t, 9> kTypes{
+    KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
+    KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
+constexpr size_t kExitClass = 9, kFailureClass = 10;
+
+// "cron" stands for cron.service.
+std::string_view bare(std::string_view unit) {
+  constexpr std::string_view kService = ".service";
+  if (unit.ends_with(kService)) unit.remove_suffix(kService.size());
+  return unit;
+}
+
+}  // namespace
+
+size_t MatchIndex::class_of(uint32_t type, bool zero) {
+  if (type == KNELL_EVENT_EXIT) return zero ? kExitClass : kFailureClass;
+  const auto* const at = std::ranges::find(kTypes, type);
+  return at == kTypes.end() ? size_t{5} : static_cast<size_t>(at - kTypes.begin());
+}
+
+uint64_t MatchIndex::key_of(By by, uint64_t value) {
+  return static_cast<uint64_t>(by) << 56 | (value & 0x00ff'ffff'ffff'ffff);
+}
+
+// Texts of equal hashes meet: the node itself judges.
+uint64_t MatchIndex::key_of(By by, std::string_view text) {
+  return key_of(by, std::hash<std::string_view>{}(by == By::kUnit ? bare(text) : text));
+}
+
+std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Node& node) {
+  std::vector<std::pair<By, uint64_t>> places;
+  const Filter& filter = node.filter;
+  const auto add = [&](By by, const auto& values) {
+    for (const auto& value : values) {
+      if constexpr (std::is_convertible_v<decltype(value), std::string_view>)
+        places.emplace_back(by, key_of(by, std::string_view(value)));
+      else
+        places.emplace_back(by, key_of(by, static_cast<uint32_t>(value)));
+    }
+    std::ranges::sort(places);  // units that are spelt twice: once
+    places.erase(std::unique(places.begin(), places.end()), places.end());
+  };
+  if (filter.scope.ns != 0)
+    places.emplace_back(By::kLevel, key_of(By::kLevel, filter.scope.ns));
+  else if (!filter.scope.every_user)
+    places.emplace_back(By::kUser, key_of(By::kUser, filter.scope.uid));
+  else if (filter.subscription.only_added)
+    node.added.for_each([&](int32_t pid, uint64_t) {
+      places.emplace_back(By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)));
+    });
+  else if (!filter.needs.pids.empty())
+    add(By::kPid, filter.needs.pids);
+  else if (!filter.needs.uids.empty())
+    add(By::kUid, filter.needs.uids);
+  else if (!filter.needs.units.empty())
+    add(By::kUnit, filter.needs.units);
+  else if (!filter.needs.comms.empty())
+    add(By::kComm, filter.needs.comms);
+  else
+    places.emplace_back(By::kAnything, 0);
+  return places;
+}
+
+template <class F>
+void MatchIndex::for_each_class(const Node& node, F visit) {
+  for (const uint32_t type : kTypes)
+    if (node.filter.wants_type(type, false)) visit(class_of(type, false));
+  for (const bool zero : {true, false})
+    if (node.filter.wants_type(KNELL_EVENT_EXIT, zero)) visit(class_of(KNELL_EVENT_EXIT, zero));
+}
+
+void MatchIndex::put(Class& in, By by, uint64_t key, Node* node) {
+  if (by == By::kAnything) {
+    in.anything.push_back(node);
+    return;
+  }
+  in.by[key].push_back(node);
+  ++in.used[static_cast<size_t>(by)];
+}
+
+void MatchIndex::take(Class& in, By by, uint64_t key, Node* node) {
+  if (by == By::kAnything) {
+    std::erase(in.anything, node);
+    return;
+  }
+  const auto found = in.by.find(key);
+  if (found == in.by.end() || std::erase(found->second, node) == 0) return;
+  if (found->second.empty()) in.by.erase(found);
+  --in.used[static_cast<size_t>(by)];
+}
+
+void MatchIndex::insert(Node* node) {
+  const auto places = places_of(*node);
+  for_each_class(*node, [&](size_t c) {
+    for (const auto& [by, key] : places) put(classes_[c], by, key, node);
+  });
+}
+
+void MatchIndex::erase(Node* node) {
+  const auto places = places_of(*node);
+  for_each_class(*node, [&](size_t c) {
+    for (const auto& [by, key] : places) take(classes_[c], by, key, node);
+  });
+}
+
+void MatchIndex::insert_pid(Node* node, int32_t pid) {
+  if (node->filter.scope.ns != 0 || !node->filter.scope.every_user) return;
+  for_each_class(*node, [&](size_t c) {
+    put(classes_[c], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
+  });
+}
+
+void MatchIndex::erase_pid(Node* node, int32_t pid) {
+  if (node->filter.scope.ns != 0 || !node->filter.scope.every_user) return;
+  for_each_class(*node, [&](size_t c) {
+    take(classes_[c], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
+  });
+}
+
+}  // namespace knell::hub

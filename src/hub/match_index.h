@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "hub/node.h"
+#include "hub/sighting.h"
+
+namespace knell::hub {
+
+// Finds the nodes that may want an event without asking those that cannot; see match_index.cc.
+class MatchIndex {
+ public:
+  void insert(Node* node);
+  void erase(Node* node);
+  // `node`, which is in it and has only_added, asks for one more process, or one less.
+  void insert_pid(Node* node, int32_t pid);
+  void erase_pid(Node* node, int32_t pid);
+
+  // Calls visit(node, level) for each candidate, once; `level`: of the event in the node's pid
+  // namespace, nullptr: it has none. Whether the node wants it is for the caller to judge; that its
+  // scope allows it is certain.
+  template <class F>
+  void match(const Sighting& seen, F visit);
+  // A node with a scope might have wanted the last event, but whose it was was not known.
+  struct Unknown {
+    bool uid = false, levels = false;
+  };
+  Unknown unknown() const { return unknown_; }
+
+ private:
+  // By what a node is found: the narrowest thing it insists on.
+  enum class By : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
+  static constexpr size_t kBys = 7;
+  static constexpr size_t kClasses = 11;  // see class_of()
+  using Nodes = std::vector<Node*>;
+  struct Class {
+    Nodes anything;
+    std::unordered_map<uint64_t, Nodes> by;
+    std::array<uint32_t, kBys> used{};  // entries of `by`, of each kind
+  };
+
+  static size_t class_of(uint32_t type, bool zero);
+  static uint64_t key_of(By by, uint64_t value);
+  static uint64_t key_of(By by, std::string_view text);
+  static std::vector<std::pair<By, uint64_t>> places_of(const Node& node);
+  template <class F>
+  static void for_each_class(const Node& node, F visit);
+  void put(Class& in, By by, uint64_t key, Node* node);
+  void take(Class& in, By by, uint64_t key, Node* node);
+  template <class F>
+  static void look(const Class& in, By by, uint64_t key, F visit);
+
+  std::array<Class, kClasses> classes_;
+  Unknown unknown_;
+};
+
+template <class F>
+void MatchIndex::look(const Class& in, By by, uint64_t key, F visit) {
+  if (in.used[static_cast<size_t>(by)] == 0) return;
+  const auto found = in.by.find(key);
+  if (found == in.by.end()) return;
+  for (Node* node : found->second) visit(node);
+}
+
+template <class F>
+void MatchIndex::match(const Sighting& seen, F visit) {
+  const Class& in = classes_[class_of(seen.type, seen.zero)];
+  const auto whole = [&](Node* node) { visit(node, nullptr); };
+  unknown_ = {};
+  for (Node* node : in.anything) whole(node);
+  if (in.by.empty()) return;
+  const auto used = [&](By by) { return in.used[static_cast<size_t>(by)] != 0; };
+  if (used(By::kUser)) {
+    if (seen.uid_known)
+      look(in, By::kUser, key_of(By::kUser, seen.uid), whole);
+    else
+      unknown_.uid = true;
+  }
+  if (used(By::kLevel)) {
+    if (!seen.levels_known) unknown_.levels = true;
+    for (const event::Level& level : seen.levels)
+      look(in, By::kLevel, key_of(By::kLevel, level.ns), [&](Node* node) {
+        const Scope& scope = node->filter.scope;
+        if (scope.every_user || (seen.uid_known && scope.uid == seen.uid))
+          visit(node, &level);
+        else if (!seen.uid_known)
+          unknown_.uid = true;
+      });
+  }
+  look(in, By::kPid, key_of(By::kPid, static_cast<uint32_t>(seen.pid)), whole);
+  if (seen.uid_known) look(in, By::kUid, key_of(By::kUid, seen.uid), whole);
+  if (seen.event == nullptr) return;
+  const auto text = [](const knell_string& s) { return std::string_view(s.data, s.size); };
+  if (used(By::kUnit)) look(in, By::kUnit, key_of(By::kUnit, text(seen.event->unit)), whole);
+  if (used(By::kComm)) look(in, By::kComm, key_of(By::kComm, text(seen.event->comm)), whole);
+}
+
+}  // namespace knell::hub

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <span>
+
+#include "event/level.h"
+#include "event/raw.h"
+
+namespace knell::hub {
+
+// What listeners can listen to.
+enum class Stream : uint8_t {
+  kProcesses,  // events of whole processes
+  kThreads,    // the kernel's, of threads, as events
+  kDatagrams   // the same as the connector's datagrams
+};
+inline constexpr size_t kStreams = 3;
+
+// An event as it is published: with what decides who may see it. Views live as long as the call.
+struct Sighting {
+  Stream stream = Stream::kProcesses;
+  uint32_t type = 0;  // one KNELL_EVENT_*; NONE: an ack
+  bool zero = false;  // EXIT: the status is known, and is 0
+  uint64_t stamp_ns = 0;
+  int32_t pid = 0;  // whom it happened to, in the initial pid namespace
+  bool uid_known = false;
+  uint32_t uid = 0;
+  bool levels_known = false;
+  std::span<const event::Level> levels;
+  const knell_event* event = nullptr;  // kProcesses, kThreads
+  const event::Raw* raw = nullptr;     // kDatagrams
+};
+
+}  // namespace knell::hub

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "filter/interest.h"
+#include "filter/predicate.h"
+#include "filter/rule.h"
+#include "hub/sighting.h"
+
+namespace knell::hub {
+
+// Which processes a listener may hear of, whatever it asks for.
+struct Scope {
+  bool every_user = false;
+  uint32_t uid = 0;  // else: those of this user
+  uint32_t ns = 0;  // in this pid namespace, by its inode number, with the pids they have there; 0:
+                    // the initial one, which is no limit
+  bool operator==(const Scope&) const = default;
+};
+
+// What one listener asked for.
+struct Subscription {
+  Stream stream = Stream::kProcesses;
+  uint32_t mask = KNELL_EVENT_ALL;  // normalised
+  filter::Rule rule = filter::Rule::kReleased;
+  uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
+  // In the order given, with pids as the listener knows them; `under` in those of the initial
+  // namespace.
+  std::vector<std::pair<std::string, std::string>> predicates;
+  bool only_added = false;
+};
+
+// The same, checked and ready to judge events. Those of equal keys are equal.
+struct Filter {
+  static Result<Filter> of(const Subscription& subscription, const Scope& scope);
+
+  // What it takes to serve it.
+  filter::Want want() const;
+  // Whether it could want one of that type (EXIT: with that status) at all.
+  bool wants_type(uint32_t type, bool zero) const;
+
+  Subscription subscription;
+  Scope scope;
+  filter::Predicates predicates;
+  filter::Needs needs;
+  size_t values = 0;  // of predicates, for quotas
+  std::string key;
+};
+
+}  // namespace knell::hub

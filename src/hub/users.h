@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "base/result.h"
+
+namespace knell::hub {
+
+// What listeners may take; 0 is none at all, not no limit.
+struct Limits {
+  size_t listeners = 4096;
+  size_t listeners_per_user = 256;
+  size_t queue_bytes = size_t{4} << 20;     // of one listener
+  size_t memory_bytes = size_t{256} << 20;  // of all queues
+  size_t user_bytes = size_t{64} << 20;     // of the queues of one user
+  size_t values_per_user = 4096;            // of predicates
+  size_t added_per_user = size_t{1} << 20;  // processes added one by one
+};
+
+// What each user's listeners hold. uid 0 is bound by the limits of all, not by those of a user.
+class Users {
+ public:
+  struct Account {
+    size_t listeners = 0, bytes = 0, values = 0, added = 0;
+    bool operator==(const Account&) const = default;
+  };
+
+  // Errors: EUSERS, EDQUOT: in words.
+  Result<Account*> enter(uint32_t uid, const Limits& limits);
+  void leave(uint32_t uid);
+  static Result<void> take_values(uint32_t uid, Account& account, size_t less, size_t more,
+                                  const Limits& limits);
+  static Result<void> take_added(uint32_t uid, Account& account, const Limits& limits);
+
+  const std::map<uint32_t, Account>& all() const { return accounts_; }
+  size_t listeners() const { return listeners_; }
+
+ private:
+  std::map<uint32_t, Account> accounts_;  // pointers into it stay good
+  size_t listeners_ = 0;
+};
+
+}  // namespace knell::hub

@@ -122,18 +122,20 @@ size_t event_bytes(const knell_event& event) {
   return bytes;
 }
 
-void EventWriter::add(FrameWriter& frame, const knell_event& event) {
-  const size_t most = event_bytes(event);
-  KNELL_CHECK(most <= frame.room());
+int64_t epoch_of(const knell_event& event) {
   // By unsigned ones, which may wrap: nothing vouches for the numbers of a recording told again.
-  const auto epoch = static_cast<int64_t>(static_cast<uint64_t>(event.time_ns) - event.mono_ns);
-  std::string& out = frame.out();
+  return static_cast<int64_t>(static_cast<uint64_t>(event.time_ns) - event.mono_ns);
+}
+
+namespace {
+
+// The event's attribute, put at the end of `out`.
+void append_event(std::string& out, const knell_event& event) {
   const size_t start = out.size();
   constexpr size_t kSlack = 4;  // Pen::text() clears a word behind
-  out.resize_and_overwrite(start + most + kSlack, [&](char* data, size_t) {
+  out.resize_and_overwrite(start + event_bytes(event) + kSlack, [&](char* data, size_t) {
     Pen pen(data + start);
-    if (!epoch_known_ || epoch != epoch_ns_) pen.value(kEpoch, epoch);
-    char* nest = pen.at();
+    char* const nest = pen.at();
     pen.put(nlattr{});
     pen.value(kCore, core_of(event));
     for (const Text& text : kTexts) {
@@ -150,8 +152,33 @@ void EventWriter::add(FrameWriter& frame, const knell_event& event) {
     std::memcpy(nest, &header, sizeof header);
     return static_cast<size_t>(pen.at() - data);
   });
+}
+
+}  // namespace
+
+std::string_view encode_event(std::string& buffer, const knell_event& event) {
+  KNELL_CHECK(event_bytes(event) <= kMostEvent);
+  buffer.clear();
+  append_event(buffer, event);
+  return buffer;
+}
+
+bool EventFrame::add(int64_t epoch_ns, std::string_view event) {
+  const bool same_epoch = epoch_ns_ == epoch_ns;
+  const size_t epoch_bytes = same_epoch ? 0 : attribute_bytes(sizeof epoch_ns);
+  if (epoch_bytes + event.size() > frame_.room()) return false;
+  if (!same_epoch) frame_.attribute(kEpoch, epoch_ns);
+  epoch_ns_ = epoch_ns;
+  frame_.out().append(event);
+  return true;
+}
+
+void EventWriter::add(FrameWriter& frame, const knell_event& event) {
+  KNELL_CHECK(event_bytes(event) <= frame.room());
+  const int64_t epoch = epoch_of(event);
+  if (epoch_ns_ != epoch) frame.attribute(kEpoch, epoch);
   epoch_ns_ = epoch;
-  epoch_known_ = true;
+  append_event(frame.out(), event);
 }
 
 namespace {

@@ -7,6 +7,8 @@
 #include <knell/knell.h>
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -53,17 +55,39 @@ size_t event_bytes(const knell_event& event);
 // An event that takes more is not for a frame; those of libknell take less than half of it.
 inline constexpr size_t kMostEvent = kMostPayload;
 
+// CLOCK_REALTIME less CLOCK_MONOTONIC when the event was stamped.
+int64_t epoch_of(const knell_event& event);
+
+// One event as the bytes of its kEvent attribute, so that it is encoded once and goes into the
+// frames of many. They lie in `buffer`, which it overwrites. The caller has seen that event_bytes()
+// are no more than kMostEvent.
+std::string_view encode_event(std::string& buffer, const knell_event& event);
+
+// One frame of events that were encoded before.
+class EventFrame {
+ public:
+  // At the end of `out`; nothing else may be put there until finish().
+  explicit EventFrame(std::string& out) : frame_(out, Message::kEvents, 0) {}
+  // False: there is no room left, and nothing was added; in a new frame there always is.
+  bool add(int64_t epoch_ns, std::string_view event);
+  bool empty() const { return frame_.payload() == 0; }
+  void finish() { frame_.finish(); }
+
+ private:
+  FrameWriter frame_;
+  std::optional<int64_t> epoch_ns_;
+};
+
 // Puts events into frames of one stream.
 class EventWriter {
  public:
   // A new frame: the clock is told anew in each, so that every frame can be read by itself.
-  void begin() { epoch_known_ = false; }
+  void begin() { epoch_ns_.reset(); }
   // The caller has seen that event_bytes() fit.
   void add(FrameWriter& frame, const knell_event& event);
 
  private:
-  int64_t epoch_ns_ = 0;
-  bool epoch_known_ = false;
+  std::optional<int64_t> epoch_ns_;
 };
 
 // Steps through the events of one frame's payload. Text in an event points into the payload. What

@@ -54,6 +54,14 @@ Result<std::optional<Frame>> parse_frame(std::string_view bytes) {
                .bytes = header.nlmsg_len};
 }
 
+Result<Frame> parse_packet(std::string_view bytes) {
+  KNELL_ASSIGN(const auto frame, parse_frame(bytes));
+  if (!frame) return say(EBADMSG, "a packet holds less than a whole frame of knell");
+  if (frame->bytes != bytes.size())
+    return say(EBADMSG, "a packet holds more than one frame of knell");
+  return *frame;
+}
+
 std::optional<AttributeView> AttributeReader::next() {
   if (rest_.empty() || broken_) return std::nullopt;
   nlattr header;

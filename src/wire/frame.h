@@ -3,7 +3,8 @@
 
 // knell's own frames: the connector's framing (nlmsghdr, cn_msg, payload), with a value in cn_msg
 // that is knell's, a message type in nlmsghdr, and netlink attributes as the payload. All integers
-// are in the machine's byte order. docs/recording_format.md is the grammar.
+// are in the machine's byte order. docs/recording_format.md
+// and docs/protocol.md are the grammar.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -28,7 +29,15 @@ inline constexpr uint32_t kVal = 0x6b6e656c;  // cn_msg.val: "knel"
 enum class Message : uint16_t {
   kHello = 0x10,   // who writes, and what was subscribed to
   kEvents = 0x11,  // any number of events
-  kEnd = 0x12,     // nothing follows
+  kEnd = 0x12,     // of a recording: nothing follows
+  // over a socket: protocol.h
+  kSubscribe = 0x13,
+  kAck = 0x14,
+  kAdd = 0x15,
+  kRemove = 0x16,
+  kStatus = 0x17,
+  kStatusText = 0x18,
+  kBye = 0x19,
 };
 
 // nlattr.nla_type. A reader passes over what it does not know, unless it is marked kMandatory.
@@ -42,6 +51,12 @@ enum Attribute : uint16_t {
   kClock = 4,         // struct ClockOffsets
   kSubscription = 5,  // struct Subscription
   kSelection = 6,     // string: which processes, in words
+  // hello, over a socket only
+  kScope = 7,     // struct Scope
+  kLimits = 8,    // struct Limits
+  kQuiet = 9,     // u32, 1: no hello back
+  kRule = 10,     // u32: 0 released, 1 v6; in a subscribe as well
+  kOverrun = 11,  // u32, 1: what was lost is told by NLMSG_OVERRUN
   // events
   kEvent = 32,  // nested: those from 40 on
   kEpoch = 33,  // s64: CLOCK_REALTIME less CLOCK_MONOTONIC, ns, for the events that follow
@@ -65,6 +80,26 @@ enum Attribute : uint16_t {
   kLost = 56,    // struct Lost
   // end
   kTotals = 64,  // struct Totals
+  // subscribe
+  kMask = 80,       // u32: KNELL_EVENT_*
+  kLevel = 81,      // u32: enum knell_level
+  kDetails = 82,    // u32: enum knell_details
+  kLatency = 83,    // s64, ns
+  kOnlyAdded = 84,  // u32, 1: only of processes that are added
+  kPredicate = 85,  // nested: kKey, kValue
+  kKey = 86,        // string
+  kValue = 87,      // string
+  kArgsBytes = 88,  // u32: the most of an event's args; 0: as the daemon is set
+  kDurable = 89,    // string; kept for later, and refused
+  kCursor = 90,     // u64; kept for later, and refused
+  // add, remove
+  kPid = 96,  // struct Pid
+  // ack, bye
+  kError = 104,    // s32: 0 or a positive errno
+  kText = 105,     // string: why, in one line
+  kRequest = 106,  // u32: cn_msg.seq of the request
+  // status text
+  kJson = 112,  // string: a piece
 };
 
 inline constexpr size_t kHeaderBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
@@ -103,6 +138,9 @@ struct Frame {
   std::string_view payload;
   size_t bytes = 0;  // of the frame, header included
 };
+
+// The frame that a packet is. Errors: EBADMSG, it is none of ours, or less or more than one.
+Result<Frame> parse_packet(std::string_view bytes);
 
 // The frame at the front of `bytes`. nullopt: its end is not there yet. Errors: EBADMSG, that is no
 // frame of ours.

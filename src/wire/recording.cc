@@ -16,9 +16,8 @@ namespace knell::wire {
 namespace {
 
 static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
-static_assert(sizeof(ClockOffsets) == 16 && sizeof(Subscription) == 24 && sizeof(Totals) == 8);
+static_assert(sizeof(Totals) == 8);
 
-constexpr size_t kMostText = 1023;          // of one of the texts of a hello
 constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
 
 // The end of a file that was just written to is taken back by so much, where it can be: half a
@@ -46,12 +45,7 @@ Result<RecordingWriter> RecordingWriter::create(int fd, const Origin& origin) {
   const size_t start = writer.out_.size();
   writer.out_.append(sizeof(Checksum), '\0');
   FrameWriter frame(writer.out_, Message::kHello, writer.frames_++);
-  frame.attribute(kKnell, std::string_view(origin.knell));
-  frame.attribute(kKernel, std::string_view(origin.kernel));
-  frame.attribute(kBootId, std::string_view(origin.boot_id));
-  frame.attribute(kClock, origin.clock);
-  frame.attribute(kSubscription, origin.subscription);
-  frame.attribute(kSelection, std::string_view(origin.selection).substr(0, kMostPayload / 2));
+  put_origin(frame, origin);
   frame.finish();
   writer.seal(start);
   const auto written = writer.flush();
@@ -199,31 +193,8 @@ Result<void> RecordingReader::read_hello() {
   if (frame->type != Message::kHello) return corrupt();
   AttributeReader attributes(frame->payload);
   while (const auto attribute = attributes.next()) {
-    // A stranger's: no longer than anybody needs.
-    const std::string text(attribute->bytes.substr(0, kMostText));
-    bool good = true;
-    switch (attribute->type) {
-      case kKnell:
-        origin_.knell = text;
-        break;
-      case kKernel:
-        origin_.kernel = text;
-        break;
-      case kBootId:
-        origin_.boot_id = text;
-        break;
-      case kSelection:
-        origin_.selection = text;
-        break;
-      case kClock:
-        good = load(attribute->bytes, origin_.clock);
-        break;
-      case kSubscription:
-        good = load(attribute->bytes, origin_.subscription);
-        break;
-      default:
-        good = !attribute->mandatory;
-    }
+    const Taken taken = take_origin(*attribute, origin_);
+    const bool good = taken == Taken::kYes || (taken == Taken::kUnknown && !attribute->mandatory);
     if (!good) return corrupt();
   }
   if (attributes.broken()) return corrupt();

@@ -19,28 +19,9 @@
 #include "base/unique_fd.h"
 #include "wire/event.h"
 #include "wire/frame.h"
+#include "wire/origin.h"
 
 namespace knell::wire {
-
-struct ClockOffsets {
-  int64_t epoch_ns;       // CLOCK_REALTIME less CLOCK_MONOTONIC
-  int64_t boot_ahead_ns;  // CLOCK_BOOTTIME less CLOCK_MONOTONIC
-};
-
-struct Subscription {
-  uint32_t mask;  // KNELL_EVENT_*
-  uint32_t level, details;
-  uint32_t via;        // enum knell_via
-  int64_t started_ns;  // CLOCK_REALTIME
-};
-
-// Where a recording is from.
-struct Origin {
-  std::string knell, kernel, boot_id;
-  ClockOffsets clock{};
-  Subscription subscription{};
-  std::string selection;  // which processes, in words
-};
 
 struct Totals {
   uint64_t events;

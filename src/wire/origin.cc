@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/origin.h"
+
+namespace knell::wire {
+
+static_assert(sizeof(ClockOffsets) == 16 && sizeof(Subscription) == 24);
+
+void put_origin(FrameWriter& frame, const Origin& origin) {
+  frame.attribute(kKnell, std::string_view(origin.knell).substr(0, kMostText));
+  frame.attribute(kKernel, std::string_view(origin.kernel).substr(0, kMostText));
+  frame.attribute(kBootId, std::string_view(origin.boot_id).substr(0, kMostText));
+  frame.attribute(kClock, origin.clock);
+  frame.attribute(kSubscription, origin.subscription);
+  frame.attribute(kSelection, std::string_view(origin.selection).substr(0, kMostText));
+}
+
+Taken take_origin(const AttributeView& attribute, Origin& origin) {
+  const auto as_taken = [](bool good) { return good ? Taken::kYes : Taken::kMalformed; };
+  const std::string_view text = attribute.bytes.substr(0, kMostText);
+  switch (attribute.type) {
+    case kKnell:
+      origin.knell = text;
+      return Taken::kYes;
+    case kKernel:
+      origin.kernel = text;
+      return Taken::kYes;
+    case kBootId:
+      origin.boot_id = text;
+      return Taken::kYes;
+    case kSelection:
+      origin.selection = text;
+      return Taken::kYes;
+    case kClock:
+      return as_taken(load(attribute.bytes, origin.clock));
+    case kSubscription:
+      return as_taken(load(attribute.bytes, origin.subscription));
+    default:
+      return Taken::kUnknown;
+  }
+}
+
+}  // namespace knell::wire

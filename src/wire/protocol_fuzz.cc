@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "wire/event.h"
+#include "wire/protocol.h"
+
+namespace {
+
+using namespace knell::wire;
+
+// The payload of a packet of ours.
+std::string_view payload(const std::string& packet) {
+  const auto frame = parse_packet(packet);
+  KNELL_CHECK(frame);
+  return frame->payload;
+}
+
+void check_error(const knell::Error& error) {
+  KNELL_CHECK(error.sentence && !error.context.empty());
+  KNELL_CHECK(error.code == EBADMSG || error.code == EINVAL || error.code == EOPNOTSUPP);
+}
+
+// What decodes is encoded to something that decodes to the same.
+template <class Decode, class Encode>
+void try_one(std::string_view bytes, Decode decode, Encode encode) {
+  const auto decoded = decode(bytes);
+  if (!decoded) return check_error(decoded.error());
+  const std::string packet = encode(*decoded);
+  if (packet.empty()) return;
+  const auto again = decode(payload(packet));
+  KNELL_CHECK(again && *again == *decoded);
+}
+
+void try_server_hello(std::string_view bytes) {
+  const auto hello = decode_server_hello(bytes);
+  if (!hello) return check_error(hello.error());
+  const auto again = decode_server_hello(payload(encode(*hello, 0)));
+  KNELL_CHECK(again && again->scope == hello->scope && again->limits == hello->limits);
+  KNELL_CHECK(again->origin.kernel == hello->origin.kernel);
+  KNELL_CHECK(std::memcmp(&again->origin.subscription, &hello->origin.subscription,
+                          sizeof(Subscription)) == 0);
+}
+
+// Each event alone, put together again by the frame of encoded ones.
+void try_events(std::string_view bytes) {
+  EventReader reader(bytes);
+  knell_event event;
+  while (reader.next(event)) {
+    if (event_bytes(event) > kMostEvent) continue;
+    std::string buffer, out;
+    EventFrame frame(out);
+    KNELL_CHECK(frame.add(epoch_of(event), encode_event(buffer, event)));
+    frame.finish();
+    EventReader again(payload(out));
+    knell_event copy;
+    KNELL_CHECK(again.next(copy) && copy.type == event.type && copy.time_ns == event.time_ns);
+    KNELL_CHECK(!again.next(copy) && !again.broken());
+  }
+}
+
+void try_payload(std::string_view bytes) {
+  try_one(bytes, decode_client_hello, [](const ClientHello& h) { return encode(h, 0); });
+  try_server_hello(bytes);
+  try_one(bytes, decode_subscribe, [](const Subscribe& s) {
+    KNELL_CHECK(s.predicates.size() <= kMostPredicates);
+    const auto packet = encode(s, 0);
+    KNELL_CHECK(packet || packet.error().code == EINVAL);
+    return packet ? *packet : std::string();
+  });
+  try_one(bytes, decode_pids, [](const std::vector<Pid>& pids) {
+    return pids.size() > kMostPids ? std::string() : encode(Message::kAdd, pids, 0);
+  });
+  try_one(bytes, decode_ack, [](const Ack& ack) { return encode(ack, 0); });
+  try_one(bytes, decode_bye, [](const Bye& bye) { return encode(bye, 0); });
+  if (const auto status = decode_status_request(bytes); !status) check_error(status.error());
+  if (const auto json = decode_status_text(bytes); !json) check_error(json.error());
+  try_events(bytes);
+}
+
+}  // namespace
+
+// A packet as a client or a server may send it; and, so that not every input has to get the
+// header right, a payload.
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto frame = parse_packet(bytes)) try_payload(frame->payload);
+  try_payload(bytes);
+  return 0;
+}

@@ -1,0 +1,261 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/protocol.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "wire/event.h"
+#include "wire/event_for_test.h"
+
+namespace knell::wire {
+namespace {
+
+// The payload of a packet that must be one whole frame.
+std::string_view payload(const std::string& packet, Message type, uint32_t seq) {
+  const auto frame = parse_packet(packet);
+  EXPECT_TRUE(frame) << frame.error().message();
+  if (!frame) return {};
+  EXPECT_EQ(frame->type, type);
+  EXPECT_EQ(frame->seq, seq);
+  return frame->payload;
+}
+
+std::string attributes(std::initializer_list<std::pair<uint16_t, std::string>> all) {
+  std::string out;
+  FrameWriter frame(out, Message::kSubscribe, 0);
+  for (const auto& [type, bytes] : all) frame.attribute(type, std::string_view(bytes));
+  return out.substr(kHeaderBytes);
+}
+
+template <class T>
+std::string bytes_of(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+Subscribe full_subscribe() {
+  return {.mask = KNELL_EVENT_NONZERO_EXIT,
+          .level = KNELL_LEVEL_RAW,
+          .details = KNELL_DETAILS_STATUS,
+          .latency_ns = 10'000'000,
+          .rule = kRuleV6,
+          .only_added = true,
+          .args_bytes = 256,
+          .predicates = {{"unit", "postgresql@*"}, {"comm", "!grep"}, {"unit", ""}}};
+}
+
+TEST(Protocol, AClientsHelloComesOutAsItWentIn) {
+  for (const ClientHello& hello :
+       {ClientHello{},
+        ClientHello{.knell = "0.1.0", .rule = kRuleV6, .overrun = true, .quiet = true},
+        ClientHello{.knell = "", .rule = kRuleReleased}}) {
+    const auto again = decode_client_hello(payload(encode(hello, 3), Message::kHello, 3));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(*again, hello);
+  }
+}
+
+TEST(Protocol, AServersHelloComesOutAsItWentIn) {
+  const ServerHello hello{
+      .origin = {.knell = "0.1.0",
+                 .kernel = "Linux 6.18 x86_64",
+                 .boot_id = "6fa276d3-0000-4000-8000-000000000000",
+                 .clock = {.epoch_ns = 5, .boot_ahead_ns = 6},
+                 .subscription = {.mask = 0, .level = 0, .details = 0, .via = 2, .started_ns = 7},
+                 .selection = ""},
+      .scope = {.flags = Scope::kOwnUid, .uid = 65534, .level = 0, .reserved = 0}};
+  const auto again = decode_server_hello(payload(encode(hello, 0), Message::kHello, 0));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->scope, hello.scope);
+  EXPECT_EQ(again->limits, kOurLimits);
+  EXPECT_EQ(again->origin.boot_id, hello.origin.boot_id);
+  EXPECT_EQ(again->origin.subscription.via, 2u);
+  EXPECT_EQ(again->origin.clock.boot_ahead_ns, 6);
+}
+
+TEST(Protocol, ASubscribeComesOutAsItWentIn) {
+  for (const Subscribe& subscribe : {Subscribe{}, full_subscribe()}) {
+    const auto packet = encode(subscribe, 9);
+    ASSERT_TRUE(packet);
+    const auto again = decode_subscribe(payload(*packet, Message::kSubscribe, 9));
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(*again, subscribe);
+  }
+}
+
+TEST(Protocol, AnEmptySubscribeIsADefaultOne) {
+  const auto subscribe = decode_subscribe({});
+  ASSERT_TRUE(subscribe);
+  EXPECT_EQ(*subscribe, Subscribe{});
+}
+
+TEST(Protocol, MorePredicatesThanAreTakenAreRefusedByBothSides) {
+  Subscribe subscribe;
+  subscribe.predicates.assign(kMostPredicates, {"pid", "1"});
+  const auto most = encode(subscribe, 0);
+  ASSERT_TRUE(most);
+  EXPECT_TRUE(decode_subscribe(payload(*most, Message::kSubscribe, 0)));
+  subscribe.predicates.emplace_back("pid", "1");
+  const auto refused = encode(subscribe, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+
+  const std::string one = attributes({{kKey, "pid"}, {kValue, "1"}});
+  std::string out;
+  FrameWriter frame(out, Message::kSubscribe, 0);
+  for (size_t i = 0; i <= kMostPredicates; i++) frame.attribute(kPredicate, std::string_view(one));
+  EXPECT_FALSE(decode_subscribe(std::string_view(out).substr(kHeaderBytes)));
+}
+
+TEST(Protocol, PredicatesOfMoreThanAFrameAreRefusedInWords) {
+  Subscribe subscribe;
+  subscribe.predicates.assign(20, {"comm", std::string(4096, 'x')});
+  const auto packet = encode(subscribe, 0);
+  ASSERT_FALSE(packet);
+  EXPECT_EQ(packet.error().code, EINVAL);
+  EXPECT_NE(packet.error().message().find("64 KiB"), std::string::npos);
+}
+
+TEST(Protocol, WhatIsMarkedMandatoryAndNotKnownIsNamed) {
+  const auto durable =
+      decode_subscribe(attributes({{kDurable | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
+  ASSERT_FALSE(durable);
+  EXPECT_EQ(durable.error().code, EOPNOTSUPP);
+  EXPECT_NE(durable.error().message().find("durable"), std::string::npos);
+
+  const std::string later = attributes({{900 | kMandatory, "news"}});
+  EXPECT_EQ(decode_client_hello(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_server_hello(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_pids(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_status_request(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_ack(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_bye(later).error().code, EOPNOTSUPP);
+  EXPECT_NE(decode_ack(later).error().message().find("900"), std::string::npos);
+}
+
+TEST(Protocol, WhatALaterKnellAddsIsPassedOver) {
+  const auto subscribe =
+      decode_subscribe(attributes({{900, "news"}, {kMask, bytes_of(KNELL_EVENT_EXEC) + "more"}}));
+  ASSERT_TRUE(subscribe);
+  EXPECT_EQ(subscribe->mask, static_cast<uint32_t>(KNELL_EVENT_EXEC));
+}
+
+TEST(Protocol, NumbersThatMeanNothingAreInvalid) {
+  const std::initializer_list<std::pair<uint16_t, std::string>> all{
+      {kLevel, bytes_of(2)},
+      {kDetails, bytes_of(3)},
+      {kRule, bytes_of(2)},
+      {kLatency, bytes_of(int64_t{-1})},
+      {kLatency, bytes_of(int64_t{60'000'000'001})}};
+  for (const auto& one : all) {
+    const auto subscribe = decode_subscribe(attributes({one}));
+    ASSERT_FALSE(subscribe);
+    EXPECT_EQ(subscribe.error().code, EINVAL);
+  }
+}
+
+TEST(Protocol, WhatIsTooShortIsMalformed) {
+  EXPECT_EQ(decode_subscribe(attributes({{kMask, "abc"}})).error().code, EBADMSG);
+  EXPECT_EQ(decode_subscribe(attributes({{kPredicate, "abc"}})).error().code, EBADMSG);
+  EXPECT_EQ(decode_subscribe(attributes({{kPredicate, attributes({{kKey, "pid"}})}})).error().code,
+            EBADMSG)
+      << "a key without a value";
+  EXPECT_EQ(decode_pids(attributes({{kPid, "abc"}})).error().code, EBADMSG);
+  EXPECT_EQ(decode_pids(attributes({{kPid, bytes_of(Pid{.pid = 0, .reserved = 0, .start = 0})}}))
+                .error()
+                .code,
+            EBADMSG);
+  EXPECT_EQ(decode_pids({}).error().code, EBADMSG);
+  EXPECT_EQ(decode_ack({}).error().code, EBADMSG);
+  EXPECT_EQ(decode_ack(attributes({{kError, bytes_of(-1)}})).error().code, EBADMSG);
+}
+
+TEST(Protocol, CutAnywhereIsNoFrame) {
+  const std::string whole = *encode(full_subscribe(), 1);
+  for (size_t size = 0; size < whole.size(); size++) {
+    const std::string cut = whole.substr(0, size);  // its own memory, for the sanitizer
+    EXPECT_FALSE(parse_packet(cut)) << size;
+    if (size >= kHeaderBytes) (void)decode_subscribe(cut.substr(kHeaderBytes));
+  }
+  EXPECT_FALSE(parse_packet(whole + whole)) << "one message, one frame";
+}
+
+TEST(Protocol, AFrameTakesAsManyPidsAsItSays) {
+  std::vector<Pid> pids;
+  for (size_t i = 0; i < kMostPids; i++)
+    pids.push_back({.pid = static_cast<int32_t>(i + 1), .reserved = 0, .start = i});
+  const auto again = decode_pids(payload(encode(Message::kAdd, pids, 2), Message::kAdd, 2));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again, pids);
+}
+
+TEST(Protocol, AcksAndByesComeOutAsTheyWentIn) {
+  const Ack ack{.error = EPERM, .request = 5, .text = "pid 1 is not yours"};
+  const auto again = decode_ack(payload(encode(ack, 1), Message::kAck, 1));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again, ack);
+  const Bye bye{.error = EUSERS, .text = "256 listeners are all that a user may have"};
+  const auto same_bye = decode_bye(payload(encode(bye, 1), Message::kBye, 1));
+  ASSERT_TRUE(same_bye);
+  EXPECT_EQ(*same_bye, bye);
+}
+
+TEST(Protocol, ALongStatusComesInPieces) {
+  std::string json;
+  for (int i = 0; i < 20'000; i++) json += std::to_string(i);
+  std::string_view left = json;
+  std::string together;
+  for (uint32_t seq = 0; !left.empty(); seq++) {
+    const std::string packet = encode_status_text(left, seq);
+    const auto piece = decode_status_text(payload(packet, Message::kStatusText, seq));
+    ASSERT_TRUE(piece);
+    together += *piece;
+  }
+  EXPECT_EQ(together, json);
+}
+
+TEST(EventFrame, HoldsWhatWasEncodedOnceForMany) {
+  std::array<std::string, 3> buffers;
+  const knell_event first = full_event(KNELL_EVENT_EXIT), second = full_event(KNELL_EVENT_FORK);
+  knell_event third = first;
+  third.time_ns += 1000;  // the clock was set
+  std::string out;
+  EventFrame frame(out);
+  EXPECT_TRUE(frame.empty());
+  EXPECT_TRUE(frame.add(epoch_of(first), encode_event(buffers[0], first)));
+  EXPECT_TRUE(frame.add(epoch_of(second), encode_event(buffers[1], second)));
+  EXPECT_TRUE(frame.add(epoch_of(third), encode_event(buffers[2], third)));
+  frame.finish();
+
+  EventReader reader(payload(out, Message::kEvents, 0));
+  for (const knell_event& event : {first, second, third}) {
+    knell_event again;
+    ASSERT_TRUE(reader.next(again));
+    EXPECT_TRUE(same(again, event));
+  }
+  std::string plain;
+  FrameWriter writer(plain, Message::kEvents, 0);
+  EventWriter events;
+  for (const knell_event& event : {first, second, third}) events.add(writer, event);
+  writer.finish();
+  EXPECT_EQ(out, plain);
+}
+
+TEST(EventFrame, SaysWhenItIsFull) {
+  knell_event event = full_event(KNELL_EVENT_EXIT);
+  const std::string args(20'000, 'x');
+  event.args = bytes(args);
+  std::string buffer, out;
+  const std::string_view encoded = encode_event(buffer, event);
+  EventFrame frame(out);
+  for (int i = 0; i < 3; i++) EXPECT_TRUE(frame.add(1, encoded));
+  EXPECT_FALSE(frame.add(1, encoded));
+  frame.finish();
+  EXPECT_TRUE(parse_packet(out));
+}
+
+}  // namespace
+}  // namespace knell::wire

@@ -3,6 +3,7 @@
 #include "daemon/exit_counts.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace knell::daemon {
 
@@ -22,7 +23,9 @@ std::vector<Status::Exits> ExitCounts::table() const {
   std::vector<Status::Exits> out;
   out.reserve(counts_.size());
   for (const auto& [key, count] : counts_) out.push_back({key.first, key.second, count});
-  std::ranges::stable_sort(out, std::ranges::greater{}, &Status::Exits::count);
+  std::ranges::sort(out, [](const Status::Exits& a, const Status::Exits& b) {
+    return std::tie(b.count, a.unit, a.ended) < std::tie(a.count, b.unit, b.ended);
+  });
   return out;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
+#include "base/size.h"
 #include "base/thread_of.h"
 #include "cli/signals.h"
 #include "cli/units.h"

@@ -10,9 +10,6 @@
 
 namespace knell::cli {
 
-// "65536", "64K", "16M", "1G", also "16MiB"; powers of 1024. nullopt: not a size.
-std::optional<uint64_t> parse_size(std::string_view text);
-
 // A whole decimal number within [low, high].
 std::optional<int64_t> parse_number(std::string_view text, int64_t low, int64_t high);
 

@@ -9,18 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Units, ReadsSizes) {
-  EXPECT_EQ(parse_size("65536"), 65536u);
-  EXPECT_EQ(parse_size("64K"), 65536u);
-  EXPECT_EQ(parse_size("16M"), 16u << 20);
-  EXPECT_EQ(parse_size("16MiB"), 16u << 20);
-  EXPECT_EQ(parse_size("1g"), 1u << 30);
-  for (const char* text :
-       {"", "K", "-1", "1.5M", "1T", "16Mx", "16MiBs", "99999999999999999999", "99999999999999G"}) {
-    EXPECT_EQ(parse_size(text), std::nullopt) << text;
-  }
-}
-
 TEST(Units, ReadsNumbersWithinBounds) {
   EXPECT_EQ(parse_number("1", 1, 10), 1);
   EXPECT_EQ(parse_number("10", 1, 10), 10);

@@ -1,0 +1,358 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The configuration file. Each table of it is a list of keys, and each key knows how to read its
+// value; a walk over what was written finds unknown keys and wrong values, and goes on after each,
+// so that all mistakes are told at once, each with its place.
+#include "daemon/config.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "base/nearest.h"
+#include "base/size.h"
+#include "base/unique_fd.h"
+#include "daemon/accounts.h"
+#include "event/mask.h"
+#include "event/printable.h"
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+namespace knell::daemon {
+namespace {
+
+constexpr std::string_view kGroup = "knell";
+constexpr size_t kMostFile = kMebibyte;  // picked: a thousand times what anyone writes
+
+template <class T>
+struct Word {
+  std::string_view word;
+  T value;
+};
+
+class Reading {
+ public:
+  explicit Reading(std::string_view file) : file_(event::printable(file)) {}
+
+  void read(const toml::table& root, Config& config);
+  const std::vector<std::string>& errors() const { return errors_; }
+  std::vector<std::string> take_warnings() { return std::move(warnings_); }
+
+ private:
+  using Reader = std::function<void(const toml::node&)>;
+  struct Key {
+    std::string_view name;
+    Reader read;
+  };
+  using Keys = std::vector<Key>;
+
+  void walk(const toml::table& table, std::string_view name, const Keys& keys);
+  Reader table(std::string_view name, Keys keys);
+
+  Reader number(uint32_t& out, uint32_t low, uint32_t high);
+  Reader size(size_t& out, uint64_t low, uint64_t high);
+  Reader flag(bool& out);
+  Reader text(std::string& out);
+  Reader path(std::string& out);
+  Reader mode(mode_t& out);
+  Reader events(uint32_t& out);
+  template <class T>
+  Reader one_of(T& out, std::vector<Word<T>> words);
+  Reader words(std::vector<std::string>& out);
+  Reader users(std::vector<uid_t>& out);
+  Reader groups(std::vector<gid_t>& out);
+  template <class Id>
+  Reader ids(std::vector<Id>& out, std::string_view what,
+             std::optional<Id> (*find)(const std::string&));
+
+  void check_sizes(const Config::Limits& limits);
+  std::string place(const toml::source_region& source) const {
+    return fmt::format("{}:{}:{}: ", file_, source.begin.line, source.begin.column);
+  }
+  template <class... Args>
+  void wrong(const toml::node& at, fmt::format_string<Args...> format, Args&&... args) {
+    errors_.push_back(place(at.source()) + fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  std::string file_;
+  std::vector<std::string> errors_;
+  std::vector<std::string> warnings_;
+};
+
+std::string unknown_key(std::string_view key, std::string_view table,
+                        const std::vector<std::string_view>& known) {
+  std::string out = fmt::format("unknown key '{}'", event::printable(key));
+  if (!table.empty()) out += fmt::format(" in [{}]", table);
+  const std::string_view near = nearest(key, known);
+  if (!near.empty()) return out + fmt::format("; did you mean {}?", near);
+  return out + fmt::format("; there are {}", fmt::join(known, ", "));
+}
+
+void Reading::walk(const toml::table& table, std::string_view name, const Keys& keys) {
+  for (const auto& [key, value] : table) {
+    const auto at = std::ranges::find(keys, key.str(), &Key::name);
+    if (at != keys.end()) {
+      at->read(value);
+      continue;
+    }
+    std::vector<std::string_view> known;
+    for (const Key& one : keys) known.push_back(one.name);
+    errors_.push_back(place(key.source()) + unknown_key(key.str(), name, known));
+  }
+}
+
+Reading::Reader Reading::table(std::string_view name, Keys keys) {
+  return [this, name, keys = std::move(keys)](const toml::node& node) {
+    const toml::table* const inner = node.as_table();
+    if (inner == nullptr) return wrong(node, "{} is a table; write [{}]", name, name);
+    walk(*inner, name, keys);
+  };
+}
+
+Reading::Reader Reading::number(uint32_t& out, uint32_t low, uint32_t high) {
+  return [this, &out, low, high](const toml::node& node) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < low || *value > high)
+      return wrong(node, "not a whole number from {} to {}", low, high);
+    out = static_cast<uint32_t>(*value);
+  };
+}
+
+Reading::Reader Reading::size(size_t& out, uint64_t low, uint64_t high) {
+  return [this, &out, low, high](const toml::node& node) {
+    std::optional<uint64_t> bytes;
+    if (const auto text = node.value_exact<std::string_view>()) bytes = parse_size(*text);
+    if (const auto number = node.value_exact<int64_t>(); number && *number >= 0)
+      bytes = static_cast<uint64_t>(*number);
+    if (!bytes || *bytes < low || *bytes > high) {
+      return wrong(node, "not a size from {} to {}; write for example \"4M\"", size_text(low),
+                   size_text(high));
+    }
+    out = *bytes;
+  };
+}
+
+Reading::Reader Reading::flag(bool& out) {
+  return [this, &out](const toml::node& node) {
+    const auto value = node.value_exact<bool>();
+    if (!value) return wrong(node, "not a yes or no; write true or false");
+    out = *value;
+  };
+}
+
+Reading::Reader Reading::text(std::string& out) {
+  return [this, &out](const toml::node& node) {
+    const auto value = node.value_exact<std::string_view>();
+    if (!value || value->empty()) return wrong(node, "not a text; write it in \"quotes\"");
+    out = *value;
+  };
+}
+
+Reading::Reader Reading::path(std::string& out) {
+  return [this, &out](const toml::node& node) {
+    constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
+    const auto value = node.value_exact<std::string_view>();
+    if (!value || !value->starts_with('/') || value->find('\0') != std::string_view::npos)
+      return wrong(node, "not an absolute path; write for example \"/run/knell/knell.sock\"");
+    if (value->size() > kMost)
+      return wrong(node, "too long for a socket: {} bytes, at most {}", value->size(), kMost);
+    out = *value;
+  };
+}
+
+Reading::Reader Reading::mode(mode_t& out) {
+  return [this, &out](const toml::node& node) {
+    // As a text, since 0666 is no number in TOML, and 666 would be another one.
+    const auto text = node.value_exact<std::string_view>();
+    const bool octal = text && text->size() >= 3 && text->size() <= 4 &&
+                       text->find_first_not_of("01234567") == std::string_view::npos &&
+                       (text->size() == 3 || text->front() == '0');
+    if (!octal) return wrong(node, "not a file mode; write for example \"0660\", in quotes");
+    out = 0;
+    for (const char digit : *text) out = out * 8 + static_cast<mode_t>(digit - '0');
+  };
+}
+
+Reading::Reader Reading::events(uint32_t& out) {
+  return [this, &out](const toml::node& node) {
+    const auto text = node.value_exact<std::string_view>();
+    if (!text) return wrong(node, "not a list of events; write for example \"nonzero-exit\"");
+    if (*text == "none") {
+      out = 0;
+      return;
+    }
+    const auto mask = event::parse_mask(*text);
+    if (!mask) return wrong(node, "{}, or \"none\"", mask.error().message());
+    out = *mask;
+  };
+}
+
+template <class T>
+Reading::Reader Reading::one_of(T& out, std::vector<Word<T>> words) {
+  return [this, &out, words = std::move(words)](const toml::node& node) {
+    const auto text = node.value_exact<std::string_view>();
+    std::vector<std::string_view> known;
+    for (const auto& [word, value] : words) {
+      if (text == word) {
+        out = value;
+        return;
+      }
+      known.push_back(word);
+    }
+    const std::string_view near = text ? nearest(*text, known) : std::string_view();
+    if (!near.empty())
+      return wrong(node, "no '{}' here; did you mean \"{}\"?", event::printable(*text), near);
+    wrong(node, "write one of \"{}\"", fmt::join(known, "\", \""));
+  };
+}
+
+Reading::Reader Reading::words(std::vector<std::string>& out) {
+  return [this, &out](const toml::node& node) {
+    const toml::array* const list = node.as_array();
+    if (list == nullptr) return wrong(node, "not a list; write for example [\"--my-secret\"]");
+    out.clear();
+    for (const toml::node& one : *list) {
+      std::string word;
+      text(word)(one);
+      out.push_back(std::move(word));
+    }
+  };
+}
+
+template <class Id>
+Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
+                             std::optional<Id> (*find)(const std::string&)) {
+  return [this, &out, what, find](const toml::node& node) {
+    const toml::array* const list = node.as_array();
+    if (list == nullptr) return wrong(node, "not a list of {0}s; write [\"name\"] or []", what);
+    out.clear();
+    for (const toml::node& one : *list) {
+      const auto number = one.value_exact<int64_t>();
+      const auto name = one.value_exact<std::string>();
+      if (number && *number >= 0 && *number < UINT32_MAX) {
+        out.push_back(static_cast<Id>(*number));
+      } else if (!name) {
+        wrong(one, "neither the name of a {0} nor its number", what);
+      } else if (const auto id = find(*name)) {
+        out.push_back(*id);
+      } else {
+        warnings_.push_back(place(one.source()) + fmt::format("there is no {} '{}'; nobody gets "
+                                                              "anything by it",
+                                                              what, event::printable(*name)));
+      }
+    }
+  };
+}
+
+Reading::Reader Reading::users(std::vector<uid_t>& out) {
+  return ids<uid_t>(out, "user", [](const std::string& name) -> std::optional<uid_t> {
+    const auto account = find_user(name);
+    if (!account) return std::nullopt;
+    return account->uid;
+  });
+}
+
+Reading::Reader Reading::groups(std::vector<gid_t>& out) {
+  return ids<gid_t>(out, "group", find_group);
+}
+
+void Reading::check_sizes(const Config::Limits& limits) {
+  const auto check = [&](size_t part, std::string_view name, size_t whole, std::string_view of) {
+    if (part <= whole) return;
+    errors_.push_back(fmt::format("{}: {} ({}) is more than {} ({})", file_, name, size_text(part),
+                                  of, size_text(whole)));
+  };
+  check(limits.queue_bytes, "queue", limits.memory_per_user_bytes, "memory_per_user");
+  check(limits.memory_per_user_bytes, "memory_per_user", limits.memory_bytes, "memory");
+}
+
+void Reading::read(const toml::table& root, Config& config) {
+  constexpr uint32_t kMany = 1'000'000;
+  constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
+  Config::Limits& limits = config.limits;
+  walk(root, "",
+       {{"source", one_of<SourceChoice>(config.source, {{"auto", SourceChoice::kAuto},
+                                                        {"bpf", SourceChoice::kBpf},
+                                                        {"connector", SourceChoice::kConnector}})},
+        {"count", events(config.count_mask)},
+        {"log_level", one_of<LogLevel>(config.log_level, {{"error", LogLevel::kError},
+                                                          {"warning", LogLevel::kWarning},
+                                                          {"info", LogLevel::kInfo},
+                                                          {"debug", LogLevel::kDebug}})},
+        {"socket", table("socket", {{"path", path(config.socket.path)},
+                                    {"mode", mode(config.socket.mode)},
+                                    {"group", text(config.socket.group)}})},
+        {"limits",
+         table("limits",
+               {{"clients", number(limits.clients, 1, kMany)},
+                {"clients_per_user", number(limits.clients_per_user, 1, kMany)},
+                {"queue", size(limits.queue_bytes, kLeastQueue, kMostMemory)},
+                {"memory", size(limits.memory_bytes, kLeastQueue, kMostMemory)},
+                {"memory_per_user", size(limits.memory_per_user_bytes, kLeastQueue, kMostMemory)},
+                {"filters_per_user", number(limits.filters_per_user, 0, kMany)},
+                {"requests_per_second", number(limits.requests_per_second, 1, kMany)}})},
+        {"visibility", table("visibility", {{"see_all_users", users(config.visibility.users)},
+                                            {"see_all_groups", groups(config.visibility.groups)}})},
+        {"redact", table("redact", {{"enabled", flag(config.redact.enabled)},
+                                    {"flags", words(config.redact.flags)},
+                                    {"except", words(config.redact.except)}})}});
+  if (errors_.empty()) check_sizes(limits);
+}
+
+}  // namespace
+
+Config default_config() {
+  Config config;
+  if (const auto gid = find_group(std::string(kGroup))) config.visibility.groups = {*gid};
+  return config;
+}
+
+Result<ReadConfig> parse_config(std::string_view text, std::string_view name) {
+  const toml::parse_result parsed = toml::parse(text, name);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return say(EINVAL,
+               fmt::format("{}:{}:{}: {}", event::printable(name), error.source().begin.line,
+                           error.source().begin.column, event::printable(error.description())));
+  }
+  ReadConfig out{default_config(), {}};
+  Reading reading(name);
+  reading.read(parsed.table(), out.config);
+  if (!reading.errors().empty())
+    return say(EINVAL, fmt::format("{}", fmt::join(reading.errors(), "\n")));
+  out.warnings = reading.take_warnings();
+  return out;
+}
+
+Result<ReadConfig> read_config(const std::string& path, WhenMissing when_missing) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!file && errno == ENOENT && when_missing == WhenMissing::kDefaults)
+    return ReadConfig{default_config(), {}};
+  if (!file) return errno_error("open " + event::printable(path));
+  std::string text(kMostFile + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_error("read " + event::printable(path));
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > kMostFile)
+    return say(EFBIG,
+               fmt::format("{}: more than {}", event::printable(path), size_text(kMostFile)));
+  text.resize(size);
+  return parse_config(text, path);
+}
+
+}  // namespace knell::daemon

@@ -1,0 +1,164 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+namespace knell::daemon {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string error_of(std::string_view text) {
+  const auto read = parse_config(text, "f.toml");
+  return read ? "no error" : read.error().message();
+}
+
+Config config_of(std::string_view text) {
+  const auto read = parse_config(text, "f.toml");
+  EXPECT_TRUE(read) << read.error().message();
+  return read ? read->config : Config();
+}
+
+std::string packaged_file() {
+  std::ifstream file(KNELL_SOURCE_DIR "/packaging/knelld.toml");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(Config, OfAnEmptyFileIsTheDefaults) { EXPECT_EQ(config_of(""), default_config()); }
+
+TEST(Config, ThePackagedFileChangesNothing) {
+  ASSERT_FALSE(packaged_file().empty());
+  EXPECT_EQ(config_of(packaged_file()), default_config());
+}
+
+TEST(Config, WhatThePackagedFileShowsAreTheDefaults) {
+  const std::string shown =
+      std::regex_replace(packaged_file(), std::regex("(^|\n)#(?=[a-z\\[])"), "$1");
+  EXPECT_EQ(config_of(shown), default_config());
+  for (const char* key :
+       {"source", "count", "log_level", "path", "mode", "group", "clients", "clients_per_user",
+        "queue", "memory", "memory_per_user", "filters_per_user", "requests_per_second",
+        "see_all_users", "see_all_groups", "enabled", "flags", "except"})
+    EXPECT_THAT(shown, HasSubstr(std::string("\n") + key + " = "));
+}
+
+TEST(Config, EveryKeyIsRead) {
+  const Config config = config_of(R"(
+    source = "connector"
+    count = "exit,exec"
+    log_level = "debug"
+    [socket]
+    path = "/tmp/k.sock"
+    mode = "0660"
+    group = "adm"
+    [limits]
+    clients = 10
+    clients_per_user = 9
+    queue = "1M"
+    memory = "16M"
+    memory_per_user = 2097152
+    filters_per_user = 7
+    requests_per_second = 6
+    [visibility]
+    see_all_users = ["root", 4711]
+    see_all_groups = []
+    [redact]
+    enabled = false
+    flags = ["--a", "-b"]
+    except = ["--password"]
+  )");
+  EXPECT_EQ(config.source, SourceChoice::kConnector);
+  EXPECT_EQ(config.count_mask, KNELL_EVENT_EXIT | KNELL_EVENT_EXEC);
+  EXPECT_EQ(config.log_level, LogLevel::kDebug);
+  EXPECT_EQ(config.socket, (Config::Socket{"/tmp/k.sock", 0660, "adm"}));
+  EXPECT_EQ(config.limits, (Config::Limits{10, 9, kMebibyte, 16 * kMebibyte, 2 * kMebibyte, 7, 6}));
+  EXPECT_THAT(config.visibility.users, ElementsAre(0u, 4711u));
+  EXPECT_THAT(config.visibility.groups, IsEmpty());
+  EXPECT_FALSE(config.redact.enabled);
+  EXPECT_THAT(config.redact.flags, ElementsAre("--a", "-b"));
+  EXPECT_THAT(config.redact.except, ElementsAre("--password"));
+}
+
+TEST(Config, CountsNothingWhenAskedTo) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }
+
+TEST(Config, AnUnknownKeyIsToldWithItsPlaceAndTheNearestRightOne) {
+  EXPECT_EQ(error_of("\n[limits]\n  quue = 1\n"),
+            "f.toml:3:3: unknown key 'quue' in [limits]; did you mean queue?");
+  EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("there are path, mode, group"));
+  EXPECT_THAT(error_of("[limit]"), HasSubstr("did you mean limits?"));
+}
+
+TEST(Config, AllMistakesAreToldAtOnce) {
+  const std::string error = error_of("sauce = 1\n[limits]\nclients = 0\nqueue = '4X'\n");
+  EXPECT_THAT(error, AllOf(HasSubstr("f.toml:1:1: unknown key 'sauce'"),
+                           HasSubstr("f.toml:3:11: not a whole number from 1 to 1000000"),
+                           HasSubstr("f.toml:4:9: not a size from 64K to 1T")));
+}
+
+TEST(Config, WrongValuesAreToldWithWhatWouldBeRight) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"source = 'bfp'", "did you mean \"bpf\"?"},
+      {"source = 7", "write one of \"auto\", \"bpf\", \"connector\""},
+      {"count = 'exti'", "exit"},
+      {"count = 1", "write for example \"nonzero-exit\""},
+      {"log_level = 'trace'", "\"debug\""},
+      {"limits = 1", "write [limits]"},
+      {"[socket]\npath = 'knell.sock'", "f.toml:2:8: not an absolute path"},
+      {"[socket]\nmode = 666", "\"0660\""},
+      {"[socket]\nmode = '0888'", "\"0660\""},
+      {"[socket]\nmode = '2666'", "\"0660\""},
+      {"[socket]\ngroup = ''", "not a text"},
+      {"[limits]\nclients = 1.5", "not a whole number"},
+      {"[limits]\nqueue = -1", "not a size"},
+      {"[limits]\nqueue = '1K'", "not a size from 64K"},
+      {"[limits]\nmemory = '32M'", "memory_per_user (64M) is more than memory (32M)"},
+      {"[redact]\nenabled = 'yes'", "write true or false"},
+      {"[redact]\nflags = '--a'", "not a list"},
+      {"[redact]\nflags = [1]", "f.toml:2:10: not a text"},
+      {"[visibility]\nsee_all_users = 'root'", "not a list of users"},
+      {"[visibility]\nsee_all_users = [-1]", "neither the name of a user nor its number"},
+  };
+  for (const auto& [text, words] : cases) EXPECT_THAT(error_of(text), HasSubstr(words)) << text;
+  const std::string longest = "[socket]\npath = '/" + std::string(107, 'x') + "'";
+  EXPECT_THAT(error_of(longest), HasSubstr("too long for a socket: 108 bytes, at most 107"));
+}
+
+TEST(Config, WhatIsNoTomlIsToldWithItsPlace) {
+  EXPECT_THAT(error_of("[limits]\nclients 7"), HasSubstr("f.toml:2:9: "));
+  EXPECT_THAT(error_of("a = 1\na = 2"), HasSubstr("f.toml:2:"));
+}
+
+TEST(Config, NamesThatNobodyHasAreAWarning) {
+  const auto read = parse_config("[visibility]\nsee_all_groups = ['no such group']", "f.toml");
+  ASSERT_TRUE(read);
+  EXPECT_THAT(read->config.visibility.groups, IsEmpty());
+  EXPECT_THAT(read->warnings,
+              ElementsAre(HasSubstr("f.toml:2:19: there is no group 'no such group'")));
+}
+
+TEST(Config, OnlyTheDefaultFileMayBeMissing) {
+  const std::string nowhere = "/nonexistent/knelld.toml";
+  EXPECT_TRUE(read_config(nowhere, WhenMissing::kDefaults));
+  const auto read = read_config(nowhere, WhenMissing::kError);
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message(), HasSubstr(nowhere));
+}
+
+TEST(Config, AFileWithoutEndIsRefused) {
+  EXPECT_THAT(read_config("/dev/zero", WhenMissing::kError).error().message(),
+              HasSubstr("more than 1M"));
+}
+
+}  // namespace
+}  // namespace knell::daemon

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/status.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <knell/knell.h>
+#include <unistd.h>
+
+namespace knell::daemon {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Status, OfNothingIsAWholeObject) {
+  const std::string json = to_json(Status());
+  EXPECT_EQ(json.front(), '{');
+  EXPECT_EQ(json.back(), '}');
+  EXPECT_THAT(json, HasSubstr(R"("sources":[],"drains":0)"));
+  EXPECT_THAT(json, HasSubstr(R"("events_per_second":null)"));
+  EXPECT_THAT(json, HasSubstr(R"("withheld":{"unknown_uid":0,"unknown_namespace":0})"));
+}
+
+TEST(Status, WhatIsUnknownIsNull) {
+  Status status;
+  Status::Source source;
+  source.name = "connector";
+  source.types = KNELL_EVENT_UID;
+  source.lost = std::nullopt;
+  status.sources.push_back(source);
+  status.exits.push_back({"", "exit 1", 3});
+  const std::string json = to_json(status);
+  EXPECT_THAT(json, HasSubstr(R"({"name":"connector","used":false,"why":null,"types":"uid",)"));
+  EXPECT_THAT(json, HasSubstr(R"("lost":null,"healed":0})"));
+  EXPECT_THAT(json, HasSubstr(R"({"unit":null,"ended":"exit 1","count":3})"));
+}
+
+TEST(Status, AListenerTellsAllItsFields) {
+  Status status;
+  Status::Listener listener;
+  listener.id = 7;
+  listener.pid = 42;
+  listener.uid = 1000;
+  listener.comm = "a\"b\xff";
+  listener.protocol = Status::Protocol::kCompat;
+  listener.scope = "uid 1000";
+  listener.mask = KNELL_EVENT_NONZERO_EXIT;
+  listener.level = "raw";
+  listener.details = "status";
+  listener.latency_ns = 1'500'000;
+  listener.since_ns = 1'000'000'000;
+  status.listeners.push_back(listener);
+  EXPECT_THAT(
+      to_json(status),
+      HasSubstr(
+          R"("listeners":[{"id":7,"pid":42,"uid":1000,"user":null,"comm":"a\"b\\xff","protocol":"compat",)"
+          R"("scope":"uid 1000","mask":"nonzero-exit","predicates":null,"level":"raw","details":"status",)"
+          R"("latency_ms":1.500,"delivered":0,"lost":0,"queued":0,"queued_bytes":0,)"
+          R"("since":"1970-01-01T00:00:01Z"}],"users":[])"));
+}
+
+TEST(Status, DescribesThisProcess) {
+  Status status;
+  describe_process(status);
+  EXPECT_EQ(status.pid, ::getpid());
+  EXPECT_EQ(status.version, KNELL_VERSION);
+  EXPECT_THAT(status.kernel, HasSubstr("Linux "));
+  EXPECT_GT(status.memory.rss_bytes, 100'000u);
+}
+
+}  // namespace
+}  // namespace knell::daemon

@@ -10,7 +10,10 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
+
+#include "event/level.h"
 
 namespace knell::event {
 
@@ -39,11 +42,19 @@ struct Full {
   std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline
   std::string_view exe, cwd;  // empty: unknown
   uint64_t roots = 0;         // a bit for each of Wanted::roots that it is under
+  // With Wanted::namespaces: the numbers of who is named here in each pid namespace below the
+  // initial one. None, and known: it is in none. Not known: deeper than kMostLevels, or nothing is
+  // known of it but that it died.
+  std::span<const Level> levels;
+  bool levels_known = false;
+  // FORK: nobody asked for this one as an event. It is told because its levels will be wanted.
+  bool only_birth = false;
   union {
     struct {
       int32_t pid, tid;
       uint64_t start_boot_ns;
-    } child;  // FORK
+      uint32_t uid;  // its own, real; `uid` above is the parent's
+    } child;         // FORK
     struct {
       int32_t status;   // wait status
       uint32_t signal;  // that its parent was sent

@@ -7,17 +7,19 @@
 
 namespace knell::event {
 
-// The numbers of the processes an event names in one pid namespace below the initial one. Plain
-// data.
+// The numbers of the processes an event names in one pid namespace below the initial one. A list of
+// them goes from the outermost namespace to the innermost that the process itself is in; for FORK,
+// that the child is in. The others named, a parent or a killer, need not be in it: then they are 0.
 struct Level {
-  uint32_t ns = 0;  // inode number of the namespace
-  // As the fields of the event of the same names, in that namespace; 0: not in it. FORK: the levels
-  // are the child's, and pid may be 0.
-  int32_t pid = 0, tid = 0, ppid = 0;
+  uint32_t ns = 0;                       // inode number of the namespace
+  int32_t pid = 0, tid = 0, ppid = 0;    // as the event's fields, in it
   int32_t child_pid = 0, child_tid = 0;  // FORK
   int32_t other_pid = 0;                 // EXIT: the killer
+  bool operator==(const Level&) const = default;
 };
 
-inline constexpr size_t kMostLevels = 8;  // namespaces inside one another; deeper ones: not known
+// Of namespaces in each other below the initial one. The kernel allows 32; the numbers of a process
+// that is deeper than this are not known.
+inline constexpr size_t kMostLevels = 8;
 
 }  // namespace knell::event

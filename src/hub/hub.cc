@@ -18,8 +18,6 @@
 namespace knell::hub {
 namespace {
 
-constexpr size_t kMostAnswerBytes = 256 * 1024;  // of one listener that does not read them
-
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
 }
@@ -315,13 +313,20 @@ void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns) {
   account.bytes += queue.bytes() - before;
 }
 
-bool Hub::answer(Listener& listener, std::string_view packet) {
-  if (listener.queue_.answer_bytes() > kMostAnswerBytes) return false;
+void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
+  Telling telling(*this, seen);
+  index(seen.stream).match(seen, [&](Node* node, const event::Level*) {
+    for (Listener* listener : node->listeners)
+      if (listener != &asker)
+        deliver(*listener, telling.bytes(nullptr, KNELL_DETAILS_STATUS), seen.stamp_ns);
+  });
+}
+
+void Hub::answer(Listener& listener, std::string_view packet) {
   const size_t before = listener.queue_.bytes();
   listener.queue_.push_answer(store_.copy(packet));
   listener.account_->bytes += listener.queue_.bytes() - before;
   mark(listener);
-  return true;
 }
 
 void Hub::popped(Listener& listener, size_t count) {

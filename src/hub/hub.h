@@ -53,8 +53,10 @@ class Hub {
   // published.
   void over(int32_t pid, uint64_t start, std::span<const event::Level> levels);
 
-  // Puts a packet behind what is queued. False: too many wait to be read already.
-  bool answer(Listener& listener, std::string_view packet);
+  // An ack, for all who hear everything but the one that is answered with it.
+  void publish_ack(const Sighting& seen, const Listener& asker);
+  // Puts a packet behind what is queued. How much of that may wait is the caller's to bound.
+  void answer(Listener& listener, std::string_view packet);
   // Those that were sent.
   void popped(Listener& listener, size_t count);
   // Calls visit(listener), which must not disconnect anybody, for each that something was queued

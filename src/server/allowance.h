@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace knell::server {
+
+// How many requests a client may make: so many a second, and a second's worth at once. One that has
+// none left is not read until it has some again; its requests wait in its own socket.
+class Allowance {
+ public:
+  Allowance(uint32_t per_second, uint64_t now_ns) : now_ns_(now_ns) {
+    set_rate(per_second);
+    left_ = rate_;
+  }
+
+  bool take(uint64_t now_ns) {
+    refill(now_ns);
+    if (left_ < 1) {
+      held_until_ns_ = now_ns + kPauseNs;
+      return false;
+    }
+    left_ -= 1;
+    held_until_ns_ = 0;
+    return true;
+  }
+  uint64_t held_until_ns() const { return held_until_ns_; }
+  void release(uint64_t now_ns) {
+    if (now_ns >= held_until_ns_) held_until_ns_ = 0;
+  }
+  void set_rate(uint32_t per_second) { rate_ = std::max<uint32_t>(per_second, 1); }
+
+ private:
+  static constexpr uint64_t kPauseNs = 100'000'000;  // picked, never tuned
+
+  void refill(uint64_t now_ns) {
+    const double seconds = static_cast<double>(now_ns - std::min(now_ns, now_ns_)) / 1e9;
+    now_ns_ = now_ns;
+    left_ = std::min<double>(rate_, left_ + seconds * rate_);
+  }
+
+  uint32_t rate_ = 1;
+  double left_ = 0;
+  uint64_t now_ns_, held_until_ns_ = 0;
+};
+
+}  // namespace knell::server

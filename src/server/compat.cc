@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The kernel's language: requests of 4 or 8 bytes, any other length passed over without a word, one
+// event or ack a packet. On purpose it differs from the kernel in this: who did not ask to listen
+// hears nothing; every request is acked to who made it, also to a filtered listener and to one that
+// ends listening; an invalid request changes the mask of a listener, as the kernel's does, but
+// makes nobody one.
+#include <cstring>
+
+#include "event/cn_message.h"
+#include "server/connection_from_client.h"
+
+namespace knell::server {
+namespace {
+
+constexpr int64_t kLatencyNs = 1'000'000;  // the library's default
+constexpr size_t kShortRequest = sizeof(uint32_t), kLongRequest = sizeof(knell_proc_input);
+
+}  // namespace
+
+void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce) {
+  if (payload.size() != kShortRequest && payload.size() != kLongRequest) return;
+  protocol_ = Protocol::kCompat;
+  latency_ns_ = kLatencyNs;
+  knell_proc_input input{.mcast_op = 0, .event_type = KNELL_EVENT_ALL};
+  std::memcpy(&input, payload.data(), payload.size());
+  const bool listening = listener_->node() != nullptr;
+  uint32_t error = 0;
+  switch (input.mcast_op) {
+    case KNELL_MCAST_LISTEN:
+      if (!listen(input.event_type)) error = EAGAIN;
+      break;
+    case KNELL_MCAST_IGNORE:
+      hub_.unsubscribe(*listener_);
+      (void)wiring_.interest_changed();  // asks for less: nothing that could fail matters
+      break;
+    default:
+      error = EINVAL;
+      if (listening && payload.size() == kLongRequest) listen(input.event_type);
+      break;
+  }
+  ack_compat(error, nonce);
+}
+
+bool ConnectionFromClient::listen(uint32_t mask) {
+  hub::Subscription subscription;
+  subscription.stream = hub::Stream::kDatagrams;
+  subscription.mask = filter::normalise(mask);
+  subscription.rule = rule_;
+  subscription.details = KNELL_DETAILS_STATUS;
+  if (hub_.subscribe(*listener_, subscription) && wiring_.interest_changed()) return true;
+  hub_.unsubscribe(*listener_);
+  return false;
+}
+
+// Everybody who hears everything hears the acks of others too, as from the kernel: they take a
+// number of their CPU each, and who counts those must not miss one.
+void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
+  const event::Raw ack = wiring_.make_ack(error, nonce + 1);
+  hub::Sighting seen;
+  seen.stream = hub::Stream::kDatagrams;
+  seen.raw = &ack;
+  seen.stamp_ns = ack.stamp_ns;
+  hub_.publish_ack(seen, *listener_);
+  const auto datagram = event::encode(ack);
+  answer({reinterpret_cast<const char*>(datagram.data()), datagram.size()});
+}
+
+}  // namespace knell::server

@@ -1,0 +1,196 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Which language a client speaks is known from its first frame: cn_msg.val is the connector's or
+// knell's. What is neither is passed over, as the kernel does; but a client that greeted us
+// natively should know better and is dismissed.
+//
+// Sending: events wait in the queue until the listener's latency budget has passed since the last
+// packet, so that a lone one goes at once and those of a storm go together. Frames are put together
+// from shared bytes at the moment they are sent, so one who is slow gets fewer and larger ones.
+#include "server/connection_from_client.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "event/cn_message.h"
+#include "wire/event.h"
+
+namespace knell::server {
+namespace {
+
+constexpr size_t kMostReceived = wire::kMostFrame;
+constexpr int kRequestsATurn = 32;      // then it is the others' turn; picked, never tuned
+constexpr size_t kDatagramsACall = 64;  // picked, never tuned
+constexpr int kPacketsATurn = 16;
+constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
+
+}  // namespace
+
+ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub,
+                                           Wiring& wiring, uint64_t id,
+                                           uint32_t requests_per_second)
+    : socket_(std::move(socket)),
+      peer_(std::move(peer)),
+      hub_(hub),
+      wiring_(wiring),
+      id_(id),
+      started_ns_(system_clock().realtime_ns()),
+      allowance_(requests_per_second, system_clock().monotonic_ns()) {}
+
+ConnectionFromClient::~ConnectionFromClient() {
+  if (listener_ != nullptr) hub_.disconnect(listener_);
+}
+
+Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
+    UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
+    uint32_t requests_per_second) {
+  const hub::Listener::Identity identity{
+      .uid = peer.uid(), .scope = peer.scope(), .since_ns = peer.since_ns()};
+  std::unique_ptr<ConnectionFromClient> made(new ConnectionFromClient(
+      std::move(socket), std::move(peer), hub, wiring, id, requests_per_second));
+  auto listener = hub.connect(identity, made.get());
+  if (!listener) {
+    made->dismiss(listener.error().code, listener.error().message());
+    return std::unexpected(std::move(listener).error());
+  }
+  made->listener_ = *listener;
+  return made;
+}
+
+ConnectionFromClient::Life ConnectionFromClient::receive(uint64_t now_ns) {
+  static thread_local std::array<char, kMostReceived> buffer;
+  for (int i = 0; i < kRequestsATurn; ++i) {
+    if (deaf() || !allowance_.take(now_ns)) return Life::kOn;
+    // Without room for descriptors: the kernel closes those that come.
+    const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0) return errno == EAGAIN || errno == EINTR ? Life::kOn : Life::kOver;
+    if (n == 0) return Life::kOver;
+    if (static_cast<size_t>(n) > buffer.size()) {
+      if (protocol_ != Protocol::kNative) continue;
+      dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) +
+                            " bytes at the most, not " + std::to_string(n));
+      return Life::kOver;
+    }
+    if (serve({buffer.data(), static_cast<size_t>(n)}) == Life::kOver) return Life::kOver;
+  }
+  return Life::kOn;
+}
+
+ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) {
+  nlmsghdr header{};
+  knell_cn_msg message{};
+  const bool whole = packet.size() >= wire::kHeaderBytes;
+  if (whole) {
+    std::memcpy(&header, packet.data(), sizeof header);
+    std::memcpy(&message, packet.data() + sizeof header, sizeof message);
+  }
+  if (whole && message.val == wire::kVal && message.idx == KNELL_CN_IDX_PROC) {
+    const auto frame = wire::parse_frame(packet);
+    if (frame && *frame && (*frame)->bytes == packet.size()) return serve_native(**frame);
+  } else if (protocol_ != Protocol::kNative) {
+    const bool connector = whole && header.nlmsg_len >= wire::kHeaderBytes &&
+                           header.nlmsg_len <= packet.size() && message.idx == KNELL_CN_IDX_PROC &&
+                           message.val == KNELL_CN_VAL_PROC &&
+                           message.len <= packet.size() - wire::kHeaderBytes;
+    if (connector) serve_compat(packet.substr(wire::kHeaderBytes, message.len), message.ack);
+    return dismissed_ ? Life::kOver : Life::kOn;
+  }
+  dismiss(EBADMSG, "that is no frame of knell's (docs/protocol.md)");
+  return Life::kOver;
+}
+
+uint64_t ConnectionFromClient::due_ns() const {
+  if (blocked_ || listener_->queue().empty()) return 0;
+  return sent_ns_ + static_cast<uint64_t>(latency_ns_);
+}
+
+ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {
+  const hub::Queue& queue = listener_->queue();
+  if (queue.empty() || blocked_) return dismissed_ ? Life::kOver : Life::kOn;
+  // Answers are waited for.
+  if (due == Due::kAsItIs && queue.answer_bytes() == 0 &&
+      now_ns < sent_ns_ + static_cast<uint64_t>(latency_ns_))
+    return Life::kOn;
+  sent_ns_ = now_ns;
+  const Sent sent = protocol_ == Protocol::kNative ? send_frames() : send_datagrams();
+  blocked_ = sent == Sent::kBlocked;
+  if (sent == Sent::kSome) sent_ns_ = 0;  // the rest is due
+  return sent == Sent::kBroken ? Life::kOver : Life::kOn;
+}
+
+ConnectionFromClient::Sent ConnectionFromClient::failed() {
+  return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM ? Sent::kBlocked
+                                                                                  : Sent::kBroken;
+}
+
+ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
+  const hub::Queue& queue = listener_->queue();
+  for (int call = 0; call < kPacketsATurn && !queue.empty(); ++call) {
+    std::array<mmsghdr, kDatagramsACall> messages{};
+    std::array<iovec, kDatagramsACall> parts{};
+    const size_t count = std::min(queue.size(), kDatagramsACall);
+    for (size_t i = 0; i < count; ++i) {
+      const std::string_view bytes = queue[i].bytes.view();
+      parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
+      messages[i].msg_hdr.msg_iov = &parts[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int n = ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0) return failed();
+    hub_.popped(*listener_, static_cast<size_t>(n));
+    if (static_cast<size_t>(n) < count) return Sent::kBlocked;
+  }
+  return queue.empty() ? Sent::kAll : Sent::kSome;
+}
+
+// Puts the next packet together; how many items of the queue are in it.
+size_t ConnectionFromClient::assemble(std::string& packet) {
+  const hub::Queue& queue = listener_->queue();
+  packet.clear();
+  size_t taken = 0;
+  if (!queue[0].event) {
+    packet = queue[0].bytes.view();
+    taken = 1;
+  } else {
+    wire::EventFrame frame(packet);
+    for (; taken < queue.size() && queue[taken].event; ++taken) {
+      std::string_view bytes = queue[taken].bytes.view();
+      int64_t epoch_ns = 0;  // stands before the event; see server/press.cc
+      std::memcpy(&epoch_ns, bytes.data(), sizeof epoch_ns);
+      if (!frame.add(epoch_ns, bytes.substr(sizeof epoch_ns))) break;
+    }
+    frame.finish();
+  }
+  std::memcpy(packet.data() + kSeqOffset, &frames_, sizeof frames_);
+  return taken;
+}
+
+ConnectionFromClient::Sent ConnectionFromClient::send_frames() {
+  static thread_local std::string packet;
+  const hub::Queue& queue = listener_->queue();
+  for (int i = 0; i < kPacketsATurn && !queue.empty(); ++i) {
+    const size_t taken = assemble(packet);
+    if (::send(socket_.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+      return failed();
+    ++frames_;
+    hub_.popped(*listener_, taken);
+  }
+  return queue.empty() ? Sent::kAll : Sent::kSome;
+}
+
+// A last frame, if there is room for it. Whoever speaks the connector's language only sees the end.
+void ConnectionFromClient::dismiss(int error, std::string_view why) {
+  if (std::exchange(dismissed_, true)) return;
+  if (protocol_ == Protocol::kCompat) return;
+  const std::string bye =
+      wire::encode(wire::Bye{.error = error, .text = std::string(why)}, frames_);
+  (void)!::send(socket_.get(), bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+}  // namespace knell::server

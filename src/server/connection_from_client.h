@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "hub/hub.h"
+#include "server/allowance.h"
+#include "server/peer.h"
+#include "server/wiring.h"
+#include "wire/frame.h"
+#include "wire/protocol.h"
+
+namespace knell::server {
+
+// One client: its requests in, its packets out. Never waits. See native.cc and compat.cc for the
+// two languages it may speak.
+class ConnectionFromClient {
+ public:
+  enum class Protocol : uint8_t { kNone, kCompat, kNative };
+  enum class Life : uint8_t { kOn, kOver };
+
+  // Errors: EUSERS.
+  static Result<std::unique_ptr<ConnectionFromClient>> create(UniqueFd socket, Peer peer,
+                                                              hub::Hub& hub, Wiring& wiring,
+                                                              uint64_t id,
+                                                              uint32_t requests_per_second);
+  ~ConnectionFromClient();
+  ConnectionFromClient(const ConnectionFromClient&) = delete;
+  ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
+
+  // Reads and serves some of what it asked.
+  Life receive(uint64_t now_ns);
+  // Sends what waits, as far as it is due and there is room. `now`: whether it is due or not.
+  enum class Due : uint8_t { kAsItIs, kNow };
+  Life send(uint64_t now_ns, Due due);
+  // When send() is to be called again though nothing new came; 0: it need not be.
+  uint64_t due_ns() const;
+  // When it may ask again; 0: now.
+  uint64_t held_until_ns() const { return allowance_.held_until_ns(); }
+  void release(uint64_t now_ns) { allowance_.release(now_ns); }
+  // It does not read its answers, and is not heard until it does.
+  bool deaf() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
+  // Its socket has no room: send() when it has.
+  bool blocked() const { return blocked_; }
+  void unblock() { blocked_ = false; }
+  // Says why, and is over.
+  void dismiss(int error, std::string_view why);
+
+  int fd() const { return socket_.get(); }
+  uint64_t id() const { return id_; }
+  const Peer& peer() const { return peer_; }
+  const hub::Listener& listener() const { return *listener_; }
+  Protocol protocol() const { return protocol_; }
+  int64_t latency_ns() const { return latency_ns_; }
+  int64_t started_ns() const { return started_ns_; }
+  void set_requests_per_second(uint32_t most) { allowance_.set_rate(most); }
+
+  // What epoll is told of it, for the server.
+  uint32_t polled = 0;
+
+ private:
+  ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
+                       uint32_t requests_per_second);
+
+  static constexpr size_t kMostAnswerBytes = 256 * 1024;  // picked, never tuned
+
+  Life serve(std::string_view packet);
+  // compat.cc
+  void serve_compat(std::string_view payload, uint32_t nonce);
+  bool listen(uint32_t mask);
+  void ack_compat(uint32_t error, uint32_t nonce);
+  // native.cc
+  Life serve_native(const wire::Frame& frame);
+  Life on_hello(const wire::Frame& frame);
+  Result<void> on_subscribe(std::string_view payload);
+  Result<void> on_add(std::string_view payload);
+  Result<void> on_remove(std::string_view payload);
+  Result<void> add_one(const wire::Pid& pid);
+  Result<void> on_status(std::string_view payload);
+  Result<hub::Subscription> checked(const wire::Subscribe& asked) const;
+  Result<std::string> under_here(std::string_view values) const;
+  void acknowledge(const Result<void>& outcome, uint32_t request);
+
+  void answer(std::string_view packet) { hub_.answer(*listener_, packet); }
+  enum class Sent : uint8_t { kAll, kSome, kBlocked, kBroken };
+  Sent send_datagrams();
+  Sent send_frames();
+  size_t assemble(std::string& packet);
+  Sent failed();
+
+  UniqueFd socket_;
+  Peer peer_;
+  hub::Hub& hub_;
+  Wiring& wiring_;
+  hub::Listener* listener_ = nullptr;
+  const uint64_t id_;
+  const int64_t started_ns_;
+  Allowance allowance_;
+  Protocol protocol_ = Protocol::kNone;
+  filter::Rule rule_ = filter::Rule::kReleased;  // of compat
+  int64_t latency_ns_ = 0;
+  uint64_t sent_ns_ = 0;
+  uint32_t frames_ = 0;  // sent
+  bool blocked_ = false, dismissed_ = false;
+};
+
+}  // namespace knell::server

@@ -1,0 +1,190 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell's own language, docs/protocol.md: a greeting, then requests, each of which is acked once
+// what it asked for is in force.
+#include <signal.h>
+
+#include <charconv>
+#include <ranges>
+#include <string_view>
+#include <utility>
+
+#include "server/connection_from_client.h"
+
+namespace knell::server {
+namespace {
+
+using Life = ConnectionFromClient::Life;
+
+bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
+
+}  // namespace
+
+Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
+  if (frame.type == wire::Message::kHello) return on_hello(frame);
+  if (protocol_ != Protocol::kNative) {
+    dismiss(EPROTO, "a native client says hello first (docs/protocol.md)");
+    return Life::kOver;
+  }
+  switch (frame.type) {
+    case wire::Message::kSubscribe:
+      acknowledge(on_subscribe(frame.payload), frame.seq);
+      break;
+    case wire::Message::kAdd:
+      acknowledge(on_add(frame.payload), frame.seq);
+      break;
+    case wire::Message::kRemove:
+      acknowledge(on_remove(frame.payload), frame.seq);
+      break;
+    case wire::Message::kStatus:
+      acknowledge(on_status(frame.payload), frame.seq);
+      break;
+    default:
+      acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
+                                      " is nothing this knelld knows"),
+                  frame.seq);
+      break;
+  }
+  return dismissed_ ? Life::kOver : Life::kOn;
+}
+
+Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
+  const auto hello = wire::decode_client_hello(frame.payload);
+  if (!hello) {
+    dismiss(hello.error().code, hello.error().message());
+    return Life::kOver;
+  }
+  if (protocol_ != Protocol::kNone || listener_->node() != nullptr) {
+    dismiss(EPROTO, "hello is said once, first of all");
+    return Life::kOver;
+  }
+  if (hello->quiet) {
+    // The connector's own language follows, with these options.
+    protocol_ = Protocol::kCompat;
+    rule_ = hello->rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
+    listener_->set_overruns(hello->overrun);
+    return Life::kOn;
+  }
+  protocol_ = Protocol::kNative;
+  wire::ServerHello reply;
+  reply.origin = wiring_.origin();
+  const hub::Scope& scope = peer_.scope();
+  reply.scope.flags = (scope.every_user ? 0 : wire::Scope::kOwnUid) |
+                      (scope.ns == 0 ? 0 : wire::Scope::kOnePidNamespace);
+  if (reply.scope.flags == 0) reply.scope.flags = wire::Scope::kEverything;
+  reply.scope.uid = peer_.uid();
+  reply.scope.level = static_cast<uint32_t>(peer_.level());
+  reply.limits.queue_bytes = hub_.limits().queue_bytes;
+  answer(wire::encode(reply, 0));
+  return Life::kOn;
+}
+
+void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t request) {
+  wire::Ack ack;
+  ack.request = request;
+  if (!outcome) {
+    ack.error = outcome.error().code;
+    ack.text = outcome.error().message();
+  }
+  answer(wire::encode(ack, 0));
+}
+
+// In terms of the hub: `under` by the pid that it has here.
+Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& asked) const {
+  hub::Subscription subscription;
+  subscription.stream =
+      asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
+  subscription.mask = filter::normalise(asked.mask);
+  subscription.rule = asked.rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
+  subscription.details = asked.details;
+  subscription.only_added = asked.only_added;
+  for (const auto& [key, value] : asked.predicates) {
+    if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
+    if (key != "under") {
+      subscription.predicates.emplace_back(key, value);
+      continue;
+    }
+    KNELL_ASSIGN(std::string here, under_here(value));
+    subscription.predicates.emplace_back(key, std::move(here));
+  }
+  return subscription;
+}
+
+// What is no number stays as it is: the predicates say what is wrong with it.
+Result<std::string> ConnectionFromClient::under_here(std::string_view values) const {
+  std::string here;
+  for (const auto part : std::views::split(values, ',')) {
+    std::string_view word(part.begin(), part.end());
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    if (!here.empty()) here += ',';
+    if (word.starts_with('!')) {
+      here += '!';
+      word.remove_prefix(1);
+    }
+    int32_t pid = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
+    if (error != std::errc() || end != word.data() + word.size() || pid <= 0) {
+      here += word;
+      continue;
+    }
+    const auto ours = peer_.pid_here(pid);
+    if (!ours || !exists(*ours))
+      return say(ESRCH, "under: there is no process " + std::to_string(pid));
+    here += std::to_string(*ours);
+  }
+  return here;
+}
+
+Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
+  KNELL_ASSIGN(const wire::Subscribe asked, wire::decode_subscribe(payload));
+  KNELL_ASSIGN(const hub::Subscription subscription, checked(asked));
+  const hub::Node* const before = listener_->node();
+  const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
+  KNELL_TRY(hub_.subscribe(*listener_, subscription));
+  const int64_t latency = std::exchange(latency_ns_, asked.latency_ns);
+  auto changed = wiring_.interest_changed();
+  if (changed) return {};
+  latency_ns_ = latency;
+  if (!old || !hub_.subscribe(*listener_, *old)) hub_.unsubscribe(*listener_);
+  (void)wiring_.interest_changed();  // as it was
+  return changed;
+}
+
+Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
+  KNELL_TRY(hub_.add(*listener_, pid.pid, pid.start));
+  // In another namespace whose pids those are is found out event by event.
+  if (peer_.scope().ns != 0) return {};
+  auto followed = wiring_.follow(pid.pid, pid.start);
+  if (!followed) (void)hub_.remove(*listener_, pid.pid);
+  return followed;
+}
+
+Result<void> ConnectionFromClient::on_add(std::string_view payload) {
+  KNELL_ASSIGN(const std::vector<wire::Pid> pids, wire::decode_pids(payload));
+  Result<void> first;
+  for (const wire::Pid& pid : pids)
+    if (auto added = add_one(pid); !added && first) first = std::move(added);
+  return first;
+}
+
+Result<void> ConnectionFromClient::on_remove(std::string_view payload) {
+  KNELL_ASSIGN(const std::vector<wire::Pid> pids, wire::decode_pids(payload));
+  Result<void> first;
+  for (const wire::Pid& pid : pids) {
+    auto removed = hub_.remove(*listener_, pid.pid);
+    if (removed && peer_.scope().ns == 0) wiring_.unfollow(pid.pid);
+    if (!removed && first) first = std::move(removed);
+  }
+  return first;
+}
+
+Result<void> ConnectionFromClient::on_status(std::string_view payload) {
+  KNELL_TRY(wire::decode_status_request(payload));
+  const std::string json = wiring_.status_json(peer_);
+  for (std::string_view rest = json; !rest.empty();) answer(wire::encode_status_text(rest, 0));
+  return {};
+}
+
+}  // namespace knell::server

@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Who may see what, in this order:
+//
+//   1. A client in another pid namespace than ours: the processes in it, with the pids they have
+//      there. Its descriptor is held for as long as the client is, since the kernel gives the inode
+//      number of one that is gone to the next; and nothing stamped before it was held is for this
+//      client.
+//   2. Root, and who is configured: the processes of every user. In another namespace also the user
+//      who made the user namespace that it belongs to: who runs a container sees what is in it.
+//   3. Anybody else: the processes of the own uid.
+//
+// The credentials are those of connect(2). A process that connected, gave its privileges up and
+// passed the descriptor on has passed on what it may see: as with any descriptor.
+#include "server/peer.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "base/pidfd.h"
+#include "base/proc_stat.h"
+
+namespace knell::server {
+namespace {
+
+// Newer than Debian 12's headers.
+constexpr int kSoPeerPidfd = 77;                        // SO_PEERPIDFD, Linux 6.5
+constexpr unsigned long kGetPidFromPidns = 0x8004b706;  // NS_GET_PID_FROM_PIDNS, Linux 6.11
+
+constexpr size_t kMostGroups = 65536;  // NGROUPS_MAX
+
+Result<std::vector<gid_t>> groups_of(int socket) {
+  std::vector<gid_t> groups(32);
+  while (true) {
+    auto bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) == 0) {
+      groups.resize(bytes / sizeof(gid_t));
+      return groups;
+    }
+    if (errno != ERANGE || groups.size() >= kMostGroups)
+      return errno_error("ask for a client's groups");
+    groups.resize(kMostGroups);
+  }
+}
+
+std::string read_comm(pid_t pid) {
+  const UniqueFd fd(
+      ::open(("/proc/" + std::to_string(pid) + "/comm").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[16];
+  const ssize_t n = fd ? ::read(fd.get(), text, sizeof text) : 0;
+  std::string comm(text, n > 0 ? static_cast<size_t>(n) : 0);
+  if (comm.ends_with('\n')) comm.pop_back();
+  return comm;
+}
+
+// The numbers of the line `NSpid:` of /proc/PID/status, ours first.
+std::vector<int32_t> numbers_of(const std::string& pid) {
+  const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t n = fd ? ::read(fd.get(), text, sizeof text) : 0;
+  const std::string_view all(text, n > 0 ? static_cast<size_t>(n) : 0);
+  std::vector<int32_t> numbers;
+  constexpr std::string_view kLine = "\nNSpid:";
+  const size_t at = all.find(kLine);
+  if (at == std::string_view::npos) return numbers;
+  std::string_view line = all.substr(at + kLine.size());
+  line = line.substr(0, line.find('\n'));
+  while (true) {
+    while (!line.empty() && line.front() == '\t') line.remove_prefix(1);
+    int32_t number = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+    if (error != std::errc()) return numbers;
+    numbers.push_back(number);
+    line.remove_prefix(static_cast<size_t>(end - line.data()));
+  }
+}
+
+// Whether a process is in that namespace or below it.
+bool is_in(const std::string& pid, uint32_t ns) {
+  const UniqueFd fd(::open(("/proc/" + pid + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return false;
+  const auto around = pid_namespaces_from(fd.get());
+  return around && std::ranges::find(*around, ns) != around->end();
+}
+
+}  // namespace
+
+Result<Peer> Peer::of(int socket, const Visibility& visibility, const Clock& clock) {
+  ucred credentials{};
+  socklen_t bytes = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)
+    return errno_error("ask who a client is");
+  if (credentials.pid <= 0)
+    return say(EACCES, "the client is in a pid namespace that is not below the daemon's");
+  Peer peer;
+  peer.pid_ = credentials.pid;
+  peer.uid_ = credentials.uid;
+  peer.gid_ = credentials.gid;
+  KNELL_TRY(peer.find_namespace(socket));
+  KNELL_TRY(peer.find_scope(socket, visibility));
+  peer.comm_ = read_comm(peer.pid_);
+  peer.since_ns_ = clock.monotonic_ns();
+  return peer;
+}
+
+Result<void> Peer::find_namespace(int socket) {
+  int raw = -1;
+  socklen_t bytes = sizeof raw;
+  const bool got = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) == 0;
+  const UniqueFd pidfd(got ? raw : -1);
+  if (pidfd) {
+    KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
+  } else {
+    const auto stat = read_proc_stat(pid_);
+    if (!stat) return say(ESRCH, "the client is gone");
+    KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
+  }
+  if (namespace_->is_ours()) {
+    namespace_.reset();
+    return {};
+  }
+  KNELL_ASSIGN(level_, namespace_->level());
+  scope_.ns = namespace_->inode();
+  return {};
+}
+
+Result<void> Peer::find_scope(int socket, const Visibility& visibility) {
+  scope_.uid = uid_;
+  const auto may = [&](gid_t group) {
+    return std::ranges::find(visibility.groups, group) != visibility.groups.end();
+  };
+  scope_.every_user =
+      uid_ == 0 || may(gid_) || std::ranges::find(visibility.users, uid_) != visibility.users.end();
+  if (!scope_.every_user) {
+    KNELL_ASSIGN(const auto groups, groups_of(socket));
+    scope_.every_user = std::ranges::any_of(groups, may);
+  }
+  if (scope_.every_user || !namespace_) return {};
+  if (const auto owner = namespace_->owner_uid()) scope_.every_user = *owner == uid_;
+  return {};
+}
+
+std::optional<int32_t> Peer::pid_here(int32_t pid) const {
+  if (!namespace_) return pid;
+  const int here = ::ioctl(namespace_->fd(), kGetPidFromPidns, static_cast<long>(pid));
+  if (here > 0) return here;
+  if (errno == ESRCH) return std::nullopt;
+  // An older kernel: one of those in the namespace has it.
+  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
+  if (!proc) return std::nullopt;
+  while (const dirent* entry = ::readdir(proc.get())) {
+    const std::string name = entry->d_name;
+    if (name.front() < '0' || name.front() > '9') continue;
+    const auto numbers = numbers_of(name);
+    if (numbers.size() > level_ && numbers[level_] == pid && is_in(name, scope_.ns))
+      return numbers.front();
+  }
+  return std::nullopt;
+}
+
+}  // namespace knell::server

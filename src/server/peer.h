@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/pid_namespace.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "hub/subscription.h"
+
+namespace knell::server {
+
+// Who sees the processes of every user, besides root.
+struct Visibility {
+  std::vector<uid_t> users;
+  std::vector<gid_t> groups;
+};
+
+// Who is at the other end of a connection, by the kernel's word, as it was when it connected; and
+// what it may see. See peer.cc.
+class Peer {
+ public:
+  // Errors: ESRCH it is gone; EACCES who it is cannot be found out, so that it may see nothing.
+  static Result<Peer> of(int socket, const Visibility& visibility, const Clock& clock);
+
+  pid_t pid() const { return pid_; }  // as we see it
+  uid_t uid() const { return uid_; }
+  const std::string& comm() const { return comm_; }
+  const hub::Scope& scope() const { return scope_; }
+  size_t level() const { return level_; }          // namespaces below ours
+  uint64_t since_ns() const { return since_ns_; }  // CLOCK_MONOTONIC: its namespace is held
+  // Our number of the process that it calls `pid`; nullopt: there is none.
+  std::optional<int32_t> pid_here(int32_t pid) const;
+
+ private:
+  Peer() = default;
+  Result<void> find_namespace(int socket);
+  Result<void> find_scope(int socket, const Visibility& visibility);
+
+  pid_t pid_ = 0;
+  uid_t uid_ = 0;
+  gid_t gid_ = 0;
+  std::string comm_;
+  hub::Scope scope_;
+  size_t level_ = 0;
+  uint64_t since_ns_ = 0;
+  std::optional<PidNamespace> namespace_;  // held, so that its inode number stays its own
+};
+
+}  // namespace knell::server

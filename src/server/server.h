@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "hub/hub.h"
+#include "server/connection_from_client.h"
+#include "server/peer.h"
+#include "server/wiring.h"
+
+namespace knell::server {
+
+struct ServerOptions {
+  Visibility visibility;
+  uint32_t requests_per_second = 1000;  // of one client
+};
+
+// All the clients of one listening socket. One thread; never waits.
+//
+//   create() -> { poll fd(), until due_ns(); serve(); after anything was published: flush() }*
+class Server {
+ public:
+  // `listening`: SOCK_SEQPACKET, non-blocking. All must outlive the server.
+  static Result<std::unique_ptr<Server>> create(UniqueFd listening, const ServerOptions& options,
+                                                hub::Hub& hub, Wiring& wiring);
+  ~Server();
+
+  int fd() const { return epoll_.get(); }
+  // Takes in who comes, reads what is asked, sends where there is room again.
+  void serve();
+  // Sends what is new and due.
+  void flush();
+  // When serve() has something to do that no descriptor tells; CLOCK_MONOTONIC, 0: never.
+  uint64_t due_ns() const;
+
+  // Those who are connected stay what they are.
+  void set_options(const ServerOptions& options);
+  template <class F>
+  void for_each(F visit) const {
+    for (const auto& [id, client] : clients_) visit(*client);
+  }
+  size_t clients() const { return clients_.size(); }
+  uint64_t refused() const { return refused_; }
+
+ private:
+  using Client = ConnectionFromClient;
+  using Life = Client::Life;
+
+  Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerOptions& options,
+         hub::Hub& hub, Wiring& wiring);
+  void accept();
+  void refuse_one();
+  void take_in(UniqueFd socket);
+  void serve_client(uint64_t id, uint32_t happened, uint64_t now_ns);
+  void after(Client& client, Life life);
+  void send(Client& client, uint64_t now_ns, Client::Due due);
+  void poll(Client& client);
+  void schedule(Client& client);
+  void remove_gone();
+
+  UniqueFd listening_, epoll_;
+  UniqueFd spare_;  // given up to take in, and turn away, who comes when there are no others left
+  ServerOptions options_;
+  hub::Hub& hub_;
+  Wiring& wiring_;
+  Clock& clock_ = system_clock();
+  std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::set<std::pair<uint64_t, uint64_t>> due_;  // when, and whose
+  std::unordered_map<uint64_t, uint64_t> due_of_;
+  std::vector<uint64_t> gone_;
+  uint64_t next_id_ = 1, refused_ = 0;
+  uint64_t accept_again_ns_ = 0;  // out of descriptors until then
+};
+
+}  // namespace knell::server

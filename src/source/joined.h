@@ -45,6 +45,7 @@ class Joined : public Source, private Sink {
   // Sink: of both. The rest's are laid aside, the whole's are told with the rest's before them.
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
+  void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
   void on_cgroup(uint64_t inode, std::string_view path) override { sink_->on_cgroup(inode, path); }
   void on_over(int32_t, uint64_t, bool, int32_t) override {}
 

@@ -23,6 +23,8 @@ class Sink {
   // An event of a whole process: sources with Capabilities::whole only, which send nothing else but
   // holes.
   virtual void on_full(const event::Full&) {}
+  // So many births were lost that nobody asked for: with Wanted::namespaces only.
+  virtual void on_births_lost(uint64_t) {}
   // A cgroup was made: its directory's inode, and its path from the root of its hierarchy.
   virtual void on_cgroup(uint64_t, std::string_view) {}
   // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
@@ -43,6 +45,9 @@ struct Wanted {
   std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
   bool only_under = false;       // only of processes under one of the roots
+  // Events carry the numbers of pid namespaces (event::Full::levels), and every birth inside one is
+  // told, of threads too, wanted or not (event::Full::only_birth).
+  bool namespaces = false;
   bool operator==(const Wanted&) const = default;
 };
 

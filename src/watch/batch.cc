@@ -3,22 +3,38 @@
 #include "watch/batch.h"
 
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace knell::watch {
 
 knell_string Batch::keep(std::string_view text, Ended ended) {
   const bool end = ended == Ended::kYes && !text.empty() && text.back() != '\0';
   const size_t bytes = text.size() + (end ? 1 : 0);
+  char* copy = take(bytes);
+  if (!text.empty()) std::memcpy(copy, text.data(), text.size());
+  if (end) copy[text.size()] = '\0';
+  return {copy, bytes};
+}
+
+std::span<const event::Level> Batch::keep(std::span<const event::Level> levels) {
+  if (levels.empty()) return {};
+  constexpr size_t kAlign = alignof(event::Level);
+  text_used_ = (text_used_ + kAlign - 1) / kAlign * kAlign;
+  char* copy = take(levels.size_bytes());
+  std::uninitialized_copy(levels.begin(), levels.end(), reinterpret_cast<event::Level*>(copy));
+  return {std::launder(reinterpret_cast<const event::Level*>(copy)), levels.size()};
+}
+
+char* Batch::take(size_t bytes) {
   KNELL_CHECK(bytes <= kChunkBytes);
   if (chunks_.empty() || text_used_ + bytes > kChunkBytes) {
     chunks_.push_back(std::make_unique_for_overwrite<char[]>(kChunkBytes));
     text_used_ = 0;
   }
-  char* copy = chunks_.back().get() + text_used_;
-  if (!text.empty()) std::memcpy(copy, text.data(), text.size());
-  if (end) copy[text.size()] = '\0';
+  char* room = chunks_.back().get() + text_used_;
   text_used_ += bytes;
-  return {copy, bytes};
+  return room;
 }
 
 }  // namespace knell::watch

@@ -7,10 +7,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "event/level.h"
 #include "watch/process_table.h"
 
 namespace knell::watch {
@@ -23,6 +25,10 @@ struct Slot {
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
   std::shared_ptr<const std::string> user;
+  // The numbers of the event's pids in the namespaces below the initial one, as event::Full has
+  // them; in the batch. Not known for what comes of a source that does not see them.
+  std::span<const event::Level> levels;
+  bool levels_known = false;
   bool ready = false;  // false: reserved for an exit not yet judged, or given up
 
   // Lets go of what is not its own. The rest is blank again when it is reserved.
@@ -30,6 +36,8 @@ struct Slot {
     image.reset();
     cgroup.reset();
     user.reset();
+    levels = {};
+    levels_known = false;
     ready = false;
   }
 };
@@ -64,17 +72,21 @@ class Batch {
   // A copy of text for an event of this batch; `ended`: with a NUL behind it if there is none yet.
   enum class Ended { kNo, kYes };
   knell_string keep(std::string_view text, Ended ended = Ended::kNo);
+  // The same of levels.
+  std::span<const event::Level> keep(std::span<const event::Level> levels);
   size_t size() const { return used_; }
   Slot& operator[](size_t i) { return slots_[i]; }
 
  private:
+  char* take(size_t bytes);
+
   // One is enough but for batches of long arguments; more are given back by clear().
   static constexpr size_t kChunkBytes = 512 * 1024;
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
   std::vector<std::unique_ptr<char[]>> chunks_;
-  size_t text_used_ = 0;  // of the last chunk
+  size_t text_used_ = 0;  // of the last chunk; text and levels
 };
 
 }  // namespace knell::watch

@@ -15,6 +15,8 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   event.id = id_of(full.pid, full.start_boot_ns);
   if (full.start_boot_ns == 0) event.id = {boot_, full.pid, full.stamp_ns, KNELL_ID_STAMP};
   if (full.ppid > 0) event.parent_id = id_of(full.ppid, full.parent_start_boot_ns);
+  slot.levels = batch.keep(full.levels);
+  slot.levels_known = full.levels_known;
   if (full.has_details) tell_details(batch, slot, full);
   switch (full.what) {
     case KNELL_EVENT_FORK:

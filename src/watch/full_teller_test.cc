@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace knell::watch {
 namespace {
@@ -39,6 +40,26 @@ class FullTellerTest : public ::testing::Test {
   Slot* slot = nullptr;
   event::Full full;
 };
+
+TEST_F(FullTellerTest, TheLevelsOutliveTheSource) {
+  {
+    std::vector<event::Level> levels{{.ns = 7, .pid = 3}, {.ns = 8, .pid = 1}};
+    full.args = "odd";  // text before them in the batch
+    full.has_args = true;
+    full.levels = levels;
+    full.levels_known = true;
+    told();
+  }
+  EXPECT_TRUE(slot->levels_known);
+  ASSERT_EQ(slot->levels.size(), 2u);
+  EXPECT_EQ(slot->levels[0], (event::Level{.ns = 7, .pid = 3}));
+  EXPECT_EQ(slot->levels[1], (event::Level{.ns = 8, .pid = 1}));
+  full.levels = {};
+  full.levels_known = false;
+  told();
+  EXPECT_TRUE(slot->levels.empty()) << "of the event before";
+  EXPECT_FALSE(slot->levels_known);
+}
 
 TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   const std::string args("sh\0-c\0exit 7\0", 13);

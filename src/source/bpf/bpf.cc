@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/pid_namespace.h"
 #include "source/bpf/births.h"
 #include "source/bpf/watch_tag.h"
 
@@ -26,7 +27,11 @@ namespace {
 
 constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
-constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO, linux/proc_ns.h
+
+// The levels of an exit come with its details, so there have to be some.
+bool needs_names(const Wanted& wanted) {
+  return wanted.details != KNELL_DETAILS_STATUS || wanted.namespaces;
+}
 
 bool is_raw(const Wanted& wanted) { return wanted.level == KNELL_LEVEL_RAW; }
 
@@ -98,9 +103,9 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   const bool exits = (wanted.mask & kAnyExit) != 0;
   const bool rooted = !wanted.roots.empty();
   const bool births = births_kept_;
-  const bool forks =
-      (wanted.mask & KNELL_EVENT_FORK) != 0 && (raw || !wanted.forks_of_threads_only);
-  const bool names = wanted.details != KNELL_DETAILS_STATUS;
+  const bool forks = wanted.namespaces || ((wanted.mask & KNELL_EVENT_FORK) != 0 &&
+                                           (raw || !wanted.forks_of_threads_only));
+  const bool names = needs_names(wanted);
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
       {kFork, forks || rooted || births},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
@@ -123,7 +128,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   const bool had_births = births_kept_;
   births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
-  settings.names = static_cast<uint32_t>(wanted.details != KNELL_DETAILS_STATUS);
+  settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));
   settings.births_of_processes = static_cast<uint32_t>(!wanted.forks_of_threads_only);
@@ -141,6 +146,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
     }
   }
   if (!wanted.roots.empty()) settings.roots = 1;
+  settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) seed_births(programs_.births());
   KNELL_TRY(roots_.add(wanted.roots));
@@ -214,7 +220,7 @@ Capabilities Bpf::capabilities() const {
 Counters Bpf::counters() const {
   const volatile knell_losses& losses = programs_.losses();
   return {.received = received_,
-          .lost = losses.exits + losses.forks + losses.execs + losses.comms,
+          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.births,
           .healed = 0};
 }
 

@@ -95,6 +95,7 @@ class Bpf : public Source {
   bool send(Sink& sink, event::Full& full);
   bool tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
   bool tell_last_losses(Sink& sink);
+  void tell_lost_births(Sink& sink);
 
   bool is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const;
   void watch(Waiting::Entry& entry);
@@ -124,6 +125,7 @@ class Bpf : public Source {
   std::array<uint64_t, kClasses> told_lost_{};
   std::array<uint64_t, kClasses> last_ns_{};
   knell_losses told_losses_{};
+  uint64_t told_births_ = 0;    // of the lost ones
   uint64_t hole_until_ns_ = 0;  // of exits
   uint64_t received_ = 0;
 };

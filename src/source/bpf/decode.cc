@@ -11,6 +11,10 @@
 namespace knell::source {
 namespace {
 
+// Both are the same bytes.
+static_assert(sizeof(event::Level) == sizeof(knell_numbers) &&
+              static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
+
 template <class T>
 const T* as(std::string_view bytes) {
   return bytes.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(bytes.data());
@@ -21,11 +25,14 @@ bool decode_process(std::string_view bytes, Decoded& decoded) {
   if (process == nullptr || process->pid <= 0) return false;
   const std::string_view tail = bytes.substr(sizeof *process);
   const uint64_t args = process->args_bytes, exe = process->exe_bytes, cwd = process->cwd_bytes;
-  if (args + exe + cwd > tail.size()) return false;
+  const uint64_t levels = uint64_t{process->levels} * sizeof(knell_numbers);
+  if (args + exe + cwd + levels > tail.size()) return false;
+  if (process->levels > event::kMostLevels) return false;
   decoded.process = process;
   decoded.args = tail.substr(0, args);
   decoded.exe_names = tail.substr(args, exe);
   decoded.cwd_names = tail.substr(args + exe, cwd);
+  decoded.levels = tail.substr(args + exe + cwd, levels);
   return true;
 }
 
@@ -109,6 +116,12 @@ void Teller::fill(const Decoded& record) {
   full_.uid = process.uid;
   full_.roots = process.roots;
   const uint32_t flags = record.head->flags;
+  full_.only_birth = (flags & KNELL_RECORD_BIRTH) != 0;
+  full_.levels_known = (flags & KNELL_RECORD_LEVELS) != 0;
+  if (full_.levels_known && !record.levels.empty()) {
+    std::memcpy(levels_.data(), record.levels.data(), record.levels.size());
+    full_.levels = std::span(levels_).first(process.levels);
+  }
   full_.has_details = (flags & KNELL_RECORD_NAMED) != 0;
   if (!full_.has_details) return;
   std::copy_n(process.comm, full_.comm.size(), full_.comm.begin());
@@ -132,7 +145,8 @@ event::Full& Teller::tell(const Decoded& record) {
   fill(record);
   const knell_process& process = *record.process;
   if (full_.what == KNELL_EVENT_FORK) {
-    full_.u.child = {process.child_pid, process.child_tid, process.child_start_ns};
+    full_.u.child = {process.child_pid, process.child_tid, process.child_start_ns,
+                     process.child_uid};
   } else if (full_.what == KNELL_EVENT_COMM) {
     std::copy_n(process.new_comm, sizeof full_.u.new_comm, full_.u.new_comm);
   } else if (full_.what == KNELL_EVENT_EXIT) {

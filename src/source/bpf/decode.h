@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct Decoded {
   const knell_mark* mark = nullptr;
   const knell_cgroup* cgroup = nullptr;
   std::string_view args, exe_names, cwd_names;  // of a process
+  std::string_view levels;                      // of a process: knell_numbers each, unaligned
   std::string_view path;                        // of a cgroup
 
   int32_t pid() const { return process != nullptr ? process->pid : mark->pid; }
@@ -45,6 +47,7 @@ class Teller {
 
   event::Full full_;
   std::string exe_, cwd_;
+  std::array<event::Level, event::kMostLevels> levels_;
 };
 
 }  // namespace knell::source

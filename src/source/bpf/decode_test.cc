@@ -13,6 +13,7 @@
 namespace knell::source {
 namespace {
 
+using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 // Bytes on an 8-byte boundary, as they lie in a ring.
@@ -83,6 +84,55 @@ TEST(Decode, RefusesATailThatIsNotThere) {
   process.args_bytes = 0xffffffff;
   process.exe_bytes = 5;
   EXPECT_FALSE(decode(Bytes(process, "abcd").view()));
+}
+
+std::string bytes_of(const std::vector<knell_numbers>& levels) {
+  return {reinterpret_cast<const char*>(levels.data()), levels.size() * sizeof(knell_numbers)};
+}
+
+TEST(Decode, LevelsLieBehindTheRest) {
+  knell_process process = process_of(KNELL_RECORD_FORK);
+  process.head.flags = KNELL_RECORD_LEVELS | KNELL_RECORD_BIRTH;
+  process.child_uid = 1000;
+  process.cwd_bytes = 1;  // so that they are not aligned
+  process.levels = 2;
+  const Bytes bytes(process, "\0"s + bytes_of({{77, 1, 0, 0, 2, 0, 0}, {78, 0, 0, 0, 1, 3, 0}}));
+  const auto decoded = decode(bytes.view());
+  ASSERT_TRUE(decoded);
+  Teller teller;
+  const event::Full& full = teller.tell(*decoded);
+  EXPECT_TRUE(full.levels_known);
+  EXPECT_TRUE(full.only_birth);
+  EXPECT_EQ(full.u.child.uid, 1000U);
+  ASSERT_EQ(full.levels.size(), 2U);
+  EXPECT_EQ(full.levels[0], (event::Level{.ns = 77, .pid = 1, .child_pid = 2}));
+  EXPECT_EQ(full.levels[1], (event::Level{.ns = 78, .child_pid = 1, .child_tid = 3}));
+}
+
+TEST(Decode, NoLevelsAreKnownOrNotAsTheRecordSays) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  const Bytes unknown(process, ""sv);
+  process.head.flags = KNELL_RECORD_LEVELS;
+  const Bytes none(process, ""sv);
+  Teller teller;
+  EXPECT_FALSE(teller.tell(*decode(unknown.view())).levels_known);
+  EXPECT_TRUE(teller.tell(*decode(none.view())).levels_known);
+  EXPECT_TRUE(teller.tell(*decode(none.view())).levels.empty());
+  knell_mark mark{};
+  mark.pid = 42;
+  EXPECT_FALSE(teller.tell_exit(nullptr, mark).levels_known);
+}
+
+TEST(Decode, RefusesLevelsThatAreNotThere) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  process.head.flags = KNELL_RECORD_LEVELS;
+  process.levels = 2;
+  EXPECT_FALSE(decode(Bytes(process, bytes_of({{}})).view()));
+  process.levels = event::kMostLevels + 1;
+  const std::vector<knell_numbers> too_many(process.levels);
+  EXPECT_FALSE(decode(Bytes(process, bytes_of(too_many)).view()));
+  process.levels = 0xffffffff;
+  EXPECT_FALSE(decode(Bytes(process, bytes_of(too_many)).view()));
 }
 
 TEST(Decode, RefusesWhatIsNoneOfOurs) {

@@ -12,14 +12,10 @@
 // watches the process by itself.
 #include "details.bpf.inc"
 #include "interest.bpf.inc"
+#include "levels.bpf.inc"
 
 #define SIGKILL_NUMBER 9
 #define SIGCHLD_NUMBER 17
-
-static __always_inline struct knell_scratch* scratch_here(void) {
-  const __u32 zero = 0;
-  return bpf_map_lookup_elem(&scratches, &zero);
-}
 
 // The stamp last of all: the order of the stream is that of the stamps, and records come to the
 // rings soon after theirs.
@@ -47,21 +43,24 @@ static __always_inline bool last_of_process(struct task_struct* leader,
   return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;
 }
 
-static __always_inline void add_killer(struct knell_process* process, struct task_struct* leader) {
+// Who it was, if it was a process; else NULL.
+static __always_inline const struct knell_killer* add_killer(struct knell_process* process,
+                                                             struct task_struct* leader) {
   const __u32 signal = (__u32)process->status & 0x7f;
-  if (signal == 0) return;
+  if (signal == 0) return NULL;
   // The OOM killer marks its victim only after the signal, so this is not known when that is sent.
   // Who ran then is whoever happened to need memory.
   if (signal == SIGKILL_NUMBER && plainly(leader)->signal->oom_mm) {
     process->killer_cause = 3;
-    return;
+    return NULL;
   }
   const struct knell_killer* killer = bpf_task_storage_get(&killers, leader, NULL, 0);
-  if (!killer || killer->signal != signal) return;
+  if (!killer || killer->signal != signal) return NULL;
   process->killer_cause = killer->cause;
   process->killer_pid = killer->pid;
   process->killer_uid = killer->uid;
   __builtin_memcpy(process->killer_comm, killer->comm, KNELL_COMM_BYTES);
+  return killer;
 }
 
 static __always_inline void fill_mark(struct knell_mark* mark, struct task_struct* leader,
@@ -110,8 +109,9 @@ int on_exit(__u64* ctx) {
   if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
-  add_killer(process, leader);
-  const __u32 tail = add_tail(scratch, &who, true);
+  const struct knell_killer* killer = add_killer(process, leader);
+  __u32 tail = add_tail(scratch, &who, true);
+  tail = add_levels(scratch, &who, leader, killer, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
   if (!(process->head.flags & KNELL_RECORD_NO_MARK)) return 0;
   // Nothing else will come of this one.
@@ -138,8 +138,9 @@ int on_thread_exit(__u64* ctx) {
   scratch->process.status = status;
   scratch->process.signal = task->exit_signal;
   __builtin_memcpy(scratch->process.comm, task->comm, KNELL_COMM_BYTES);
-  add_killer(&scratch->process, leader);
-  const __u32 tail = add_tail(scratch, &who, true);
+  const struct knell_killer* killer = add_killer(&scratch->process, leader);
+  __u32 tail = add_tail(scratch, &who, true);
+  tail = add_levels(scratch, &who, task, killer, tail);
   if (send(&exits, scratch, tail, losses.exits)) __sync_fetch_and_add(&losses.exits, 1);
   return 0;
 }
@@ -198,6 +199,7 @@ static __always_inline void note_killer(struct task_struct* task, int signal, un
   killer->pid = 0;
   killer->uid = 0;
   __builtin_memset(killer->comm, 0, KNELL_COMM_BYTES);
+  __builtin_memset(killer->numbers, 0, sizeof killer->numbers);
   if (plainly(task)->signal->oom_mm) {  // then current is whoever happened to need memory
     killer->cause = 3;
     return;
@@ -211,6 +213,7 @@ static __always_inline void note_killer(struct task_struct* task, int signal, un
   killer->pid = sender->tgid;
   killer->uid = sender->real_cred->uid.val;
   __builtin_memcpy(killer->comm, sender->comm, KNELL_COMM_BYTES);
+  if (nested(task)) note_numbers(killer, pid_of(task), pid_of(sender));
 }
 
 SEC("tp_btf/signal_generate")
@@ -258,17 +261,26 @@ int on_fork(__u64* ctx) {
   }
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
-  if (!(settings.mask & EVENT_FORK)) return 0;
-  if (process ? !settings.births_of_processes : !settings.raw) return 0;
+  const bool wanted = (settings.mask & EVENT_FORK) &&
+                      (process ? settings.births_of_processes : settings.raw) &&
+                      wants_process(parent, who.cred->uid.val, bits);
+  if (!wanted && !nested(child)) return 0;
   struct knell_scratch* scratch = scratch_here();
-  if (!scratch || !wants_process(parent, who.cred->uid.val, bits)) return 0;
+  if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_FORK, bits);
   scratch->process.child_pid = child->tgid;
   scratch->process.child_tid = child->pid;
+  scratch->process.child_uid = plainly(child)->real_cred->uid.val;
   scratch->process.child_start_ns = child->start_boottime;
+  __u32 tail = 0;
   // Another process than the one that runs here cannot be read.
-  const __u32 tail = add_tail(scratch, &who, parent->tgid == creator->tgid);
-  if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.forks, 1);
+  if (wanted)
+    tail = add_tail(scratch, &who, parent->tgid == creator->tgid);
+  else
+    scratch->process.head.flags |= KNELL_RECORD_BIRTH;
+  tail = add_levels_of_birth(scratch, &who, child, tail);
+  if (send(&others, scratch, tail, lost_others()))
+    __sync_fetch_and_add(wanted ? &losses.forks : &losses.births, 1);
   return 0;
 }
 
@@ -307,7 +319,8 @@ int on_exec(__u64* ctx) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
-  const __u32 tail = add_tail(scratch, &who, true);
+  __u32 tail = add_tail(scratch, &who, true);
+  tail = add_levels(scratch, &who, task, NULL, tail);
   if (keep) keep_birth(scratch, task);
   if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
   return 0;
@@ -329,7 +342,8 @@ int on_rename(__u64* ctx) {
   begin_record(scratch, &who, KNELL_RECORD_COMM, bits);
   scratch->process.tid = task->pid;
   bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
-  const __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid);
+  __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid);
+  tail = add_levels(scratch, &who, task, NULL, tail);
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.comms, 1);
   return 0;
 }

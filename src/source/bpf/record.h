@@ -18,11 +18,13 @@ enum knell_record_kind {
 };
 
 enum knell_record_flag {
-  KNELL_RECORD_ARGS = 1,      // the args are known
-  KNELL_RECORD_ARGS_CUT = 2,  // and were longer
-  KNELL_RECORD_NO_MARK = 4,   // nobody will be sent a signal: no mark will come
-  KNELL_RECORD_NAMED = 8,     // comm, ids and cgroup are filled in
-  KNELL_RECORD_RELEASED = 16  // of a knell_mark: our own, for one that was found to be over
+  KNELL_RECORD_ARGS = 1,       // the args are known
+  KNELL_RECORD_ARGS_CUT = 2,   // and were longer
+  KNELL_RECORD_NO_MARK = 4,    // nobody will be sent a signal: no mark will come
+  KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
+  KNELL_RECORD_RELEASED = 16,  // of a knell_mark: our own, for one that was found to be over
+  KNELL_RECORD_LEVELS = 32,    // the levels are known, be there any or not
+  KNELL_RECORD_BIRTH = 64      // of a fork: not asked for, but of a child in a namespace
 };
 
 enum {
@@ -34,6 +36,7 @@ enum {
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
+  KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
   KNELL_MOST_PROCESSES = 262144,  // under the roots: 4 MB of buckets
   KNELL_PID_WORDS = 4194304 / 64  // of 64 pids: the kernel's own limit, 512 KiB
 };
@@ -57,14 +60,21 @@ struct knell_process {
   __u64 start_ns, parent_start_ns, child_start_ns, cgroup, roots;
   __s32 pid, tid, ppid, status, signal;
   __s32 child_pid, child_tid;
+  __u32 child_uid;
   __u32 uid, gid;
   __u32 killer_cause, killer_uid;
   __s32 killer_pid;
   char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES],
       killer_comm[KNELL_COMM_BYTES];
   // What follows lies one after the other behind this struct. Paths: the names from the last to the
-  // first, each with its NUL.
-  __u32 args_bytes, exe_bytes, cwd_bytes, pad;
+  // first, each with its NUL. At the end as many knell_numbers.
+  __u32 args_bytes, exe_bytes, cwd_bytes, levels, pad;
+};
+
+// The numbers of those a record names in one pid namespace, as event::Level.
+struct knell_numbers {
+  __u32 ns;
+  __s32 pid, tid, ppid, child_pid, child_tid, other_pid;
 };
 
 struct knell_cgroup {
@@ -87,6 +97,7 @@ struct knell_settings {
   __u32 raw;
   __u32 births_of_processes;  // raw: forks of processes are wanted, not of threads only
   __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;
+  __u32 namespaces;         // levels, and every birth inside one
   __u32 departed;           // who was under the roots is kept for a moment
   __u32 roots, only_under;  // the map of roots is kept; nothing but what is in it is wanted
   __u32 args_bytes;
@@ -94,4 +105,5 @@ struct knell_settings {
 
 struct knell_losses {
   __u64 exits, forks, execs, comms;
+  __u64 births;  // of those that nobody asked for
 };

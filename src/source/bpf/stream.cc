@@ -45,6 +45,7 @@ constexpr uint64_t kTickNs = 10'000'000;  // of starts in /proc
 Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
   look_at_watched();
+  tell_lost_births(sink);
   const uint64_t before = received_;
   size_t told = 0;
   for (int idle = 0; idle < kIdlePasses;) {
@@ -252,11 +253,19 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
     // What was lost since then is told later, but only if all that was counted here is told now.
     if (now.forks + now.execs + now.comms == lost) {
-      told_losses_ = {now.exits, now.forks, now.execs, now.comms};
+      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.births};
     }
   }
   sink.on_raw(raw);
   return true;
+}
+
+// Not in its place in the stream but earlier: whoever keeps the numbers of processes must not trust
+// an old one for what comes after the hole.
+void Bpf::tell_lost_births(Sink& sink) {
+  const uint64_t births = programs_.losses().births;
+  if (births == told_births_) return;
+  sink.on_births_lost(births - std::exchange(told_births_, births));
 }
 
 // With nothing more to read: what was lost since the last record.

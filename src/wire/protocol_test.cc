@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -215,6 +217,56 @@ TEST(Protocol, ALongStatusComesInPieces) {
     together += *piece;
   }
   EXPECT_EQ(together, json);
+}
+
+// As `xxd` shows it.
+std::string hex(std::string_view bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (size_t line = 0; line < bytes.size(); line += 16) {
+    for (int shift = 28; shift >= 0; shift -= 4) out += kDigits[line >> shift & 15];
+    out += ':';
+    for (size_t i = line; i < line + 16 && i < bytes.size(); i++) {
+      const auto byte = static_cast<unsigned char>(bytes[i]);
+      if (i % 2 == 0) out += ' ';
+      out += {kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+knell_event event_of_the_docs() {
+  knell_event e{};
+  e.type = KNELL_EVENT_EXIT;
+  e.has = KNELL_HAS_STATUS | KNELL_HAS_DURATION;
+  e.via = KNELL_VIA_BPF;
+  e.exit_signal = 17;
+  e.mono_ns = 0x16409195'99fa;
+  e.time_ns = static_cast<int64_t>(0x18eaa4cc'40662e25 + e.mono_ns);
+  e.duration_ns = 107'775'071;
+  e.pid = e.tid = 9236;
+  e.ppid = 9231;
+  e.wait_status = 0x700;
+  e.id = {.boot = 0x6fa276d3, .pid = 9236, .start = 2446646, .kind = KNELL_ID_START};
+  return e;
+}
+
+// What docs/protocol.md shows is what is sent.
+TEST(Protocol, TheExamplesOfTheDocsAreTrue) {
+  std::ifstream file(KNELL_SOURCE_DIR "/docs/protocol.md");
+  const std::string docs((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_FALSE(docs.empty());
+  const Subscribe subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
+                            .details = KNELL_DETAILS_STATUS,
+                            .predicates = {{"unit", "postgresql@*"}}};
+  std::string buffer, events;
+  EventFrame frame(events);
+  frame.add(epoch_of(event_of_the_docs()), encode_event(buffer, event_of_the_docs()));
+  frame.finish();
+  for (const std::string& packet :
+       {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 0), events})
+    EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "it would be\n" << hex(packet);
 }
 
 TEST(EventFrame, HoldsWhatWasEncodedOnceForMany) {

@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "client/connection_to_server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/clock.h"
+
+namespace knell::client {
+namespace {
+
+constexpr size_t kMostStatus = size_t{64} << 20;  // of a status; far above what any daemon says
+
+Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path)
+    return say(EINVAL, "the path of knelld's socket is empty or longer than " +
+                           std::to_string(sizeof address.sun_path - 1) + " bytes: " + path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+std::unexpected<Error> not_connected(int code, const std::string& path) {
+  switch (code) {
+    case ENOENT:
+      return say(code, "knelld is not running: there is no " + path);
+    case ECONNREFUSED:
+      return say(code, "knelld is not running: nobody answers on " + path);
+    case EAGAIN:
+      return say(code, "knelld does not answer on " + path + ": its queue of clients is full");
+    case EPROTOTYPE:
+      return say(code, path + " is not knelld's: it is a socket of another kind");
+    default:
+      return make_error(code, "connect to knelld on " + path);
+  }
+}
+
+std::unexpected<Error> went_away() { return say(ECONNRESET, "knelld went away"); }
+
+}  // namespace
+
+std::string socket_path() {
+  const char* given = std::getenv("KNELL_SOCKET");
+  return given != nullptr ? given : kSocket;
+}
+
+Result<void> as_result(const wire::Ack& ack) {
+  if (ack.error == 0) return {};
+  if (ack.text.empty()) return make_error(ack.error, "knelld refuses");
+  return say(ack.error, ack.text);
+}
+
+Result<ConnectionToServer> ConnectionToServer::connect(const std::string& path, Patience patience) {
+  KNELL_ASSIGN(const sockaddr_un address, address_of(path));
+  const int nonblocking = patience.count() == 0 ? SOCK_NONBLOCK : 0;
+  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | nonblocking, 0));
+  if (!socket) return errno_error("make a socket");
+  // Bounds the wait for room in the backlog; of no effect later, when the socket does not block.
+  const timeval most{.tv_sec = patience.count() / 1000,
+                     .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
+  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return not_connected(errno, path);
+  if (::fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return errno_error("set up a socket");
+  return ConnectionToServer(std::move(socket));
+}
+
+Result<ConnectionToServer::Sent> ConnectionToServer::try_send(std::string_view packet) {
+  const ssize_t sent = ::send(fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent >= 0) return Sent::kYes;
+  if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) return Sent::kNoRoom;
+  if (errno == EPIPE || errno == ECONNRESET) return went_away();
+  return errno_error("send to knelld");
+}
+
+Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> buffer) {
+  KNELL_CHECK(buffer.size() >= wire::kMostFrame);
+  const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+  if (got < 0 && errno != ECONNRESET) return errno_error("receive from knelld");
+  if (got <= 0) return went_away();
+  const auto bytes = static_cast<size_t>(got);
+  if (bytes > buffer.size()) return say(EBADMSG, "knelld sends what is no frame of knell");
+  auto frame = wire::parse_packet({buffer.data(), bytes});
+  if (!frame) return say(EBADMSG, "knelld: " + frame.error().message());
+  if (frame->type != wire::Message::kBye) return *frame;
+  KNELL_ASSIGN(const wire::Bye bye, wire::decode_bye(frame->payload));
+  if (bye.error == 0) return went_away();
+  return say(bye.error, "knelld ends the connection: " + bye.text);
+}
+
+uint64_t ConnectionToServer::deadline_ns() const {
+  const std::chrono::nanoseconds patience = patience_;
+  return system_clock().monotonic_ns() + static_cast<uint64_t>(patience.count());
+}
+
+Result<void> ConnectionToServer::await(short events, uint64_t deadline_ns) {
+  for (;;) {
+    const uint64_t now = system_clock().monotonic_ns();
+    const uint64_t left_ms = now < deadline_ns ? (deadline_ns - now) / 1'000'000 + 1 : 0;
+    pollfd socket{.fd = fd(), .events = events, .revents = 0};
+    const int ready = ::poll(&socket, 1, static_cast<int>(left_ms));
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return errno_error("wait for knelld");
+    if (left_ms == 0)
+      return say(ETIMEDOUT, "knelld does not answer (waited " + std::to_string(patience_.count()) +
+                                " ms): its log may say why");
+  }
+}
+
+Result<void> ConnectionToServer::send(std::string_view packet) {
+  const uint64_t deadline = deadline_ns();
+  for (;;) {
+    KNELL_ASSIGN(const Sent sent, try_send(packet));
+    if (sent == Sent::kYes) return {};
+    KNELL_TRY(await(POLLOUT, deadline));
+  }
+}
+
+Result<wire::Frame> ConnectionToServer::await_frame(uint64_t deadline_ns) {
+  buffer_.resize(wire::kMostFrame);
+  for (;;) {
+    KNELL_ASSIGN(const auto frame, receive(buffer_));
+    if (frame) return *frame;
+    KNELL_TRY(await(POLLIN, deadline_ns));
+  }
+}
+
+Result<wire::ServerHello> ConnectionToServer::greet() {
+  const uint64_t deadline = deadline_ns();
+  const wire::ClientHello hello{
+      .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
+  KNELL_TRY(send(wire::encode(hello, next_seq())));
+  KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
+  if (frame.type != wire::Message::kHello)
+    return say(EBADMSG, "knelld does not begin with a hello");
+  return wire::decode_server_hello(frame.payload);
+}
+
+Result<void> ConnectionToServer::await_ack(uint32_t request, const OnFrame& on_other) {
+  const uint64_t deadline = deadline_ns();
+  for (;;) {
+    KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
+    if (frame.type != wire::Message::kAck) {
+      on_other(frame);
+      continue;
+    }
+    KNELL_ASSIGN(const wire::Ack ack, wire::decode_ack(frame.payload));
+    if (ack.request == request) return as_result(ack);
+  }
+}
+
+Result<std::string> ConnectionToServer::status() {
+  const uint32_t request = next_seq();
+  KNELL_TRY(send(wire::encode_status_request(request)));
+  std::string json;
+  bool whole = true;
+  KNELL_TRY(await_ack(request, [&](const wire::Frame& frame) {
+    if (frame.type != wire::Message::kStatusText) return;
+    const auto piece = wire::decode_status_text(frame.payload);
+    whole = whole && piece && json.size() + piece->size() <= kMostStatus;
+    if (whole) json += *piece;
+  }));
+  if (!whole) return say(EBADMSG, "knelld's status is malformed or too long");
+  return json;
+}
+
+}  // namespace knell::client

@@ -54,6 +54,7 @@ void Hub::disconnect(Listener* listener) {
 void Hub::count_scope(const Node& node, int by) {
   Scoped& scoped = scoped_[static_cast<size_t>(node.filter.subscription.stream)];
   const Scope& scope = node.filter.scope;
+  scoped.nodes += static_cast<uint32_t>(by);
   if (!scope.every_user) scoped.by_uid += static_cast<uint32_t>(by);
   if (scope.ns != 0) scoped.by_level += static_cast<uint32_t>(by);
 }
@@ -159,6 +160,8 @@ void Hub::over(int32_t pid, uint64_t start, std::span<const event::Level> levels
   over_in(0, pid, start);
   for (const event::Level& level : levels) over_in(level.ns, level.pid, start);
 }
+
+bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
 
 // An earlier process with the pid of one that was added is not it.
 bool Hub::over_in(uint32_t ns, int32_t pid, uint64_t start) {

@@ -82,6 +82,9 @@ class Hub {
   };
   std::vector<Asked> asked(Stream stream) const;
   uint64_t interest_version() const { return version_; }
+  // Whether anybody added this process of the initial pid namespace.
+  bool is_added(int32_t pid) const;
+  bool any(Stream stream) const { return scoped_[static_cast<size_t>(stream)].nodes != 0; }
   // Whether any listener to this stream may see one user, or one namespace, only.
   bool any_by_uid(Stream stream) const { return scoped_[static_cast<size_t>(stream)].by_uid != 0; }
   bool any_by_level(Stream stream) const {
@@ -100,7 +103,7 @@ class Hub {
 
  private:
   struct Scoped {
-    uint32_t by_uid = 0, by_level = 0;
+    uint32_t nodes = 0, by_uid = 0, by_level = 0;
   };
   class Telling;
 

@@ -73,14 +73,14 @@ Feed::Feed(const knell_options& options, Tap* tap)
 Feed::~Feed() = default;
 
 Result<std::unique_ptr<Feed>> Feed::open(const knell_options& options, const Interest& interest,
-                                         watch::Outlet& outlet, Tap* tap) {
+                                         watch::Outlet& outlet, Tap* tap, UserNames names) {
   std::unique_ptr<Feed> feed(new Feed(options, tap));
-  KNELL_TRY(feed->start(options, interest, outlet));
+  KNELL_TRY(feed->start(options, interest, outlet, names));
   return feed;
 }
 
 Result<void> Feed::start(const knell_options& options, const Interest& interest,
-                         watch::Outlet& outlet) {
+                         watch::Outlet& outlet, UserNames names) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
@@ -99,6 +99,7 @@ Result<void> Feed::start(const knell_options& options, const Interest& interest,
                                               // we are subscribed
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
   normaliser.whole = whole_;
+  normaliser.user_names = names == UserNames::kAsked;
   normaliser.boot = boot_number();
   normaliser.most_watched = most_watched();
   normaliser_.emplace(normaliser, *proc_, clock_, *pulse_, outlet, batch_);
@@ -110,6 +111,10 @@ Result<void> Feed::start(const knell_options& options, const Interest& interest,
 void Feed::on_raw(const event::Raw& raw) {
   if (tap_ != nullptr) tap_->on_raw(raw);
   normaliser_->on_raw(raw);
+}
+
+void Feed::on_births_lost(uint64_t count) {
+  if (tap_ != nullptr) tap_->on_births_lost(count);
 }
 
 void Feed::on_full(const event::Full& full) {

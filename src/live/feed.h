@@ -28,7 +28,11 @@ class Tap {
   virtual ~Tap() = default;
   virtual void on_raw(const event::Raw&) {}
   virtual void on_full(const event::Full&) {}
+  virtual void on_births_lost(uint64_t) {}
 };
+
+// Whether users are asked for by name, which may mean to wait for a directory server.
+enum class UserNames { kAsked, kUnknown };
 
 // A source of this machine's events with its normaliser, read at the pace it was asked for: what a
 // listener in-process and the daemon both stand on. See feed.cc. Not thread-safe; never waits.
@@ -39,7 +43,8 @@ class Feed final : private source::Sink {
   // Of `options`: via, level, latency_ns, buffer_bytes, args_bytes. `outlet` and `tap` must outlive
   // the feed. Errors: those of open_source().
   static Result<std::unique_ptr<Feed>> open(const knell_options& options, const Interest& interest,
-                                            watch::Outlet& outlet, Tap* tap = nullptr);
+                                            watch::Outlet& outlet, Tap* tap = nullptr,
+                                            UserNames names = UserNames::kAsked);
   ~Feed() override;
 
   // What is wanted from now on, live. To be called once after open(), too.
@@ -81,7 +86,8 @@ class Feed final : private source::Sink {
   };
 
   Feed(const knell_options& options, Tap* tap);
-  Result<void> start(const knell_options& options, const Interest& interest, watch::Outlet& outlet);
+  Result<void> start(const knell_options& options, const Interest& interest, watch::Outlet& outlet,
+                     UserNames names);
   Result<void> ask_whole(const Interest& interest);
   Result<void> ask_threads(const Interest& interest);
   int64_t budget_ns() const;
@@ -97,6 +103,7 @@ class Feed final : private source::Sink {
   // Sink
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
+  void on_births_lost(uint64_t count) override;
   void on_cgroup(uint64_t inode, std::string_view path) override {
     normaliser_->on_cgroup(inode, path);
   }

@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "live/interest.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace knell::live {
 
 uint32_t types_of(uint32_t mask) {
@@ -18,7 +22,52 @@ uint32_t with_deaths_of_added(uint32_t mask, const Interest& interest) {
   return mask;
 }
 
+// The values any of them insists on; none, where one of them insists on nothing.
+template <class T>
+void join_values(std::vector<T>& all, const std::vector<T>& more, bool first) {
+  if (!first && (all.empty() || more.empty())) {
+    all.clear();
+    return;
+  }
+  for (const T& value : more)
+    if (std::ranges::find(all, value) == all.end()) all.push_back(value);
+}
+
+// What its predicates let through is all it needs; what it takes to judge them is added to the
+// whole.
+uint32_t shown_of(filter::Want want) {
+  want.details = want.needs.details = KNELL_DETAILS_STATUS;
+  want.needs.forks = false;
+  return filter::kernel_mask(want);
+}
+
 }  // namespace
+
+Interest join(std::span<const Interest> interests) {
+  Interest all;
+  all.want = {.mask = 0, .level = 0, .details = KNELL_DETAILS_STATUS, .needs = {}};
+  filter::Needs& needs = all.want.needs;
+  all.only_added = needs.only_under = !interests.empty();
+  bool first = true;
+  for (const Interest& one : interests) {
+    const filter::Needs& more = one.want.needs;
+    all.want.mask |= shown_of(one.want);
+    all.want.level = one.want.level;
+    all.want.details = std::min(all.want.details, filter::details_needed(one.want));
+    needs.forks |= more.forks;
+    // Those who added processes are served by the set that is kept of them.
+    if (!one.only_added)
+      join_values(needs.pids, more.pids, std::exchange(all.only_added, false));
+    join_values(needs.uids, more.uids, first);
+    join_values(needs.cgroups, more.cgroups, first);
+    for (const int32_t root : more.roots)
+      if (std::ranges::find(needs.roots, root) == needs.roots.end()) needs.roots.push_back(root);
+    needs.only_under &= more.only_under;
+    all.namespaces |= one.namespaces;
+    first = false;
+  }
+  return all;
+}
 
 source::Wanted wanted_of_threads(const Interest& interest) {
   source::Wanted wanted{filter::kernel_mask(interest.want)};
@@ -51,6 +100,7 @@ source::Wanted wanted_of_whole(const Interest& interest) {
   wanted.cgroups = interest.want.needs.cgroups;
   wanted.roots = interest.want.needs.roots;
   wanted.only_under = interest.want.needs.only_under;
+  wanted.namespaces = interest.namespaces;
   return wanted;
 }
 

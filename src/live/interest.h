@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "filter/interest.h"
 #include "source/source.h"
@@ -13,7 +14,14 @@ namespace knell::live {
 struct Interest {
   filter::Want want;
   bool only_added = false;  // knell_add() was called: only of processes added
+  bool namespaces = false;  // the numbers of pid namespaces are wanted as well
 };
+
+// One interest for many listeners of one level: what any of them wants, comes. Of none: see
+// empty().
+Interest join(std::span<const Interest> interests);
+// It is that of nobody: nothing to ask a source for.
+inline bool empty(const Interest& interest) { return interest.want.mask == 0; }
 
 // NONZERO_EXIT is a bit of the filter, never an event: what it lets through are exits.
 uint32_t types_of(uint32_t mask);

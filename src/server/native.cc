@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/proc_stat.h"
 #include "server/connection_from_client.h"
 
 namespace knell::server {
@@ -153,9 +154,12 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
-  KNELL_TRY(hub_.add(*listener_, pid.pid, pid.start));
+  // A later process with its pid is not the one it meant.
+  const bool here = peer_.scope().ns == 0;
+  const auto stat = here && pid.start == 0 ? read_proc_stat(pid.pid) : std::nullopt;
+  KNELL_TRY(hub_.add(*listener_, pid.pid, stat ? stat->start : pid.start));
   // In another namespace whose pids those are is found out event by event.
-  if (peer_.scope().ns != 0) return {};
+  if (!here) return {};
   auto followed = wiring_.follow(pid.pid, pid.start);
   if (!followed) (void)hub_.remove(*listener_, pid.pid);
   return followed;

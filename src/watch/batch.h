@@ -29,6 +29,7 @@ struct Slot {
   // them; in the batch. Not known for what comes of a source that does not see them.
   std::span<const event::Level> levels;
   bool levels_known = false;
+  uint64_t note = 0;   // the outlet's own
   bool ready = false;  // false: reserved for an exit not yet judged, or given up
 
   // Lets go of what is not its own. The rest is blank again when it is reserved.
@@ -38,6 +39,7 @@ struct Slot {
     user.reset();
     levels = {};
     levels_known = false;
+    note = 0;
     ready = false;
   }
 };

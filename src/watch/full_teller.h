@@ -20,6 +20,7 @@ class FullTeller {
   // Text is copied into the batch.
   void tell(Batch& batch, Slot& slot, const event::Full& full);
   CgroupTree& cgroups() { return cgroups_; }
+  UserNames& users() { return users_; }
 
  private:
   void tell_details(Batch& batch, Slot& slot, const event::Full& full);

@@ -58,6 +58,7 @@ class Memory {
   knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const;
 
   const ProcessTable& table() const { return table_; }
+  UserNames& users() { return users_; }
 
  private:
   void inherit(Process& child, const event::Raw& fork);

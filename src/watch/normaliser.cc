@@ -40,6 +40,9 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
       teller_(options.boot, time_),
       deaths_(pulse, options.most_watched) {
   time_.take(clock_);
+  if (options.user_names) return;
+  memory_.users().ask_no_more();
+  teller_.users().ask_no_more();
 }
 
 void Normaliser::snapshot() {

@@ -40,7 +40,8 @@ struct NormaliserOptions {
   // The source sends whole processes: nothing need be remembered of them. What comes to on_raw()
   // all the same is of living processes, and they are looked at in /proc.
   bool whole = false;
-  uint32_t boot = 0;  // the first 8 hex digits of the boot id
+  bool user_names = true;  // false: they are not asked for, which might mean to wait for a server
+  uint32_t boot = 0;       // the first 8 hex digits of the boot id
   size_t most_watched =
       1024;  // descriptors that may be held of processes with one foot in the grave
   TableLimits limits;

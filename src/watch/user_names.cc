@@ -21,6 +21,7 @@ const UserNames::Name& UserNames::name(uint32_t uid) {
 }
 
 UserNames::Name UserNames::ask(uint32_t uid) const {
+  if (!asking_) return nullptr;
   std::vector<char> buffer(16384);
   passwd entry{};
   passwd* found = nullptr;

@@ -19,10 +19,13 @@ class UserNames {
   using Name = std::shared_ptr<const std::string>;
   // nullptr: no such user. Good until the next call.
   const Name& name(uint32_t uid);
+  // From now on no names are known. For one whom nobody may keep waiting.
+  void ask_no_more() { asking_ = false; }
 
  private:
   Name ask(uint32_t uid) const;
 
+  bool asking_ = true;
   std::unordered_map<uint32_t, Name> names_;
   const std::pair<const uint32_t, Name>* last_ = nullptr;  // mostly the next one's, too
 };

@@ -1,0 +1,310 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Two pipelines, of processes and of threads, feed one hub, whose listeners are the clients of one
+// server. What the listeners want, joined, is what the pipelines are asked for: more at once,
+// before a request is acked; less only a moment later, so that one who comes and goes costs the
+// kernel's side nothing. The pipeline of processes is always open, since opening it needs
+// privileges that are dropped afterwards; that of threads while somebody listens.
+//
+// Everything is polled through one epoll descriptor. A turn reads each source once, up to a batch,
+// and then serves the clients: neither can keep the other waiting for long.
+#include "daemon/daemon.h"
+
+#include <sys/epoll.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <set>
+#include <utility>
+
+#include "event/ended.h"
+#include "event/mask.h"
+#include "filter/rule.h"
+#include "live/plan.h"
+#include "watch/user_names.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
+constexpr uint64_t kShrinkNs = 1'000'000'000;  // picked, never tuned
+constexpr int64_t kOwnLatencyNs = 10'000'000;  // nobody waits for what is only counted
+
+const char* via_of(SourceChoice choice) {
+  switch (choice) {
+    case SourceChoice::kBpf:
+      return "bpf";
+    case SourceChoice::kConnector:
+      return "connector";
+    case SourceChoice::kAuto:
+      break;
+  }
+  return nullptr;
+}
+
+hub::Limits limits_of(const Config& config) {
+  const Config::Limits& limits = config.limits;
+  return {.listeners = limits.clients,
+          .listeners_per_user = limits.clients_per_user,
+          .queue_bytes = limits.queue_bytes,
+          .memory_bytes = limits.memory_bytes,
+          .user_bytes = limits.memory_per_user_bytes,
+          .values_per_user = limits.filters_per_user};
+}
+
+server::ServerOptions server_options_of(const Config& config) {
+  return {.visibility = {.users = config.visibility.users, .groups = config.visibility.groups},
+          .requests_per_second = config.limits.requests_per_second};
+}
+
+filter::Redactor redactor_of(const Config& config) {
+  if (!config.redact.enabled) return filter::Redactor::none();
+  return filter::Redactor(config.redact.flags, config.redact.except);
+}
+
+bool same(const live::Interest& one, const live::Interest& other) {
+  return live::wanted_of_whole(one) == live::wanted_of_whole(other) &&
+         live::wanted_of_threads(one) == live::wanted_of_threads(other) &&
+         filter::details_needed(one.want) == filter::details_needed(other.want) &&
+         one.only_added == other.only_added;
+}
+
+Result<void> poll(int epoll, int fd, uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("poll a descriptor");
+  return {};
+}
+
+}  // namespace
+
+Daemon::Daemon(const Config& config)
+    : config_(config),
+      hub_(press_, limits_of(config)),
+      processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
+                 [this](watch::Batch& batch, watch::Slot& slot) { before(batch, slot); }),
+      threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
+               [this](watch::Batch& batch, watch::Slot& slot) { redact(batch, slot); }),
+      redactor_(redactor_of(config)),
+      started_ns_(clock_.monotonic_ns()),
+      started_time_ns_(clock_.realtime_ns()) {
+  press_.set_translate(
+      [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
+  processes_.set_on_full([this](const event::Full& full) { threads_.on_birth(full); });
+}
+
+Daemon::~Daemon() = default;
+
+Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config));
+  KNELL_TRY(daemon->start(std::move(listening)));
+  return daemon;
+}
+
+Result<void> Daemon::start(UniqueFd listening) {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno_error("make an epoll descriptor");
+  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), kAlarmTag));
+  KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
+                                               hub_, *this));
+  KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
+  KNELL_TRY(ask_all(Shrink::kNo));
+  arm();
+  return {};
+}
+
+// What nobody asks for is not asked for; but the feed of processes has to be asked for something.
+live::Interest Daemon::own_interest() const {
+  live::Interest own;
+  own.want = {.mask = KNELL_EVENT_NONZERO_EXIT,
+              .level = KNELL_LEVEL_PROCESS,
+              .details = KNELL_DETAILS_STATUS,
+              .needs = {}};
+  own.only_added = true;
+  if (config_.count_mask == 0) return own;
+  own.only_added = false;
+  own.want.mask = config_.count_mask;
+  own.want.details = KNELL_DETAILS_NAMES;  // for the unit
+  return own;
+}
+
+live::Interest Daemon::wanted_of(std::initializer_list<hub::Stream> streams) const {
+  std::vector<live::Interest> all;
+  bool by_uid = false;
+  for (const hub::Stream stream : streams) {
+    by_uid |= hub_.any_by_uid(stream) || hub_.any_by_level(stream);
+    for (const hub::Hub::Asked& asked : hub_.asked(stream))
+      all.push_back({asked.want, asked.only_added, asked.by_level});
+  }
+  const bool threads = *streams.begin() != hub::Stream::kProcesses;
+  if (!threads) all.push_back(own_interest());
+  live::Interest joined = live::join(all);
+  if (live::empty(joined)) return joined;
+  // Whose a process is is followed from its birth.
+  const bool follows = threads || (processes_.is_open() && !processes_.feed()->whole());
+  if (by_uid && follows) {
+    joined.want.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
+    joined.want.needs.uids.clear();
+  }
+  for (const auto stream :
+       {hub::Stream::kProcesses, hub::Stream::kThreads, hub::Stream::kDatagrams})
+    joined.namespaces |= hub_.any_by_level(stream);
+  return joined;
+}
+
+int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
+  int64_t least = kOwnLatencyNs;
+  if (server_ == nullptr) return least;
+  server_->for_each([&](const server::ConnectionFromClient& client) {
+    const hub::Node* node = client.listener().node();
+    if (node == nullptr) return;
+    const hub::Stream stream = node->filter.subscription.stream;
+    if (std::ranges::find(streams, stream) != streams.end())
+      least = std::min(least, client.latency_ns());
+  });
+  return least;
+}
+
+Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& exact, int64_t latency_ns,
+                         Shrink shrink) {
+  if (live::empty(exact)) {
+    if (!pipeline.is_open()) return {};
+    if (shrink == Shrink::kYes)
+      pipeline.close();
+    else
+      shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
+    return {};
+  }
+  live::Interest wanted = exact;
+  if (pipeline.is_open() && shrink == Shrink::kNo) {
+    wanted = live::join(std::array{pipeline.interest(), exact});
+    if (wanted.want.needs.roots.size() > watch::Lineage::kMostRoots) wanted = exact;
+    if (!same(wanted, exact)) shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
+  }
+  const bool was_open = pipeline.is_open();
+  KNELL_TRY(pipeline.ask(wanted, latency_ns));
+  if (was_open) return {};
+  return poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
+}
+
+Result<void> Daemon::ask_all(Shrink shrink) {
+  using enum hub::Stream;
+  if (shrink == Shrink::kYes) shrink_ns_ = 0;
+  KNELL_TRY(ask(processes_, wanted_of({kProcesses}), latency_of({kProcesses}), shrink));
+  KNELL_TRY(
+      ask(threads_, wanted_of({kThreads, kDatagrams}), latency_of({kThreads, kDatagrams}), shrink));
+  const bool levels = hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
+  const bool uids = hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams);
+  threads_.follow_identities(uids || levels, levels);
+  // bpf says by itself whose each event is.
+  const bool whole = processes_.feed()->whole();
+  processes_.follow_identities(
+      !whole && (hub_.any_by_uid(kProcesses) || hub_.any_by_level(kProcesses)),
+      !whole && hub_.any_by_level(kProcesses));
+  return {};
+}
+
+Result<void> Daemon::interest_changed() {
+  auto asked = ask_all(Shrink::kNo);
+  arm();
+  return asked;
+}
+
+Result<void> Daemon::follow(int32_t pid, uint64_t start) {
+  KNELL_TRY(processes_.add_pid(pid, start, processes_.interest()));
+  if (threads_.is_open()) return threads_.add_pid(pid, start, threads_.interest());
+  return {};
+}
+
+void Daemon::unfollow(int32_t pid) {
+  if (hub_.is_added(pid)) return;
+  processes_.remove_pid(pid);
+  threads_.remove_pid(pid);
+}
+
+event::Raw Daemon::make_ack(uint32_t error, uint32_t ack) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_NONE;
+  unsigned cpu = 0;
+  if (::getcpu(&cpu, nullptr) == 0) raw.cpu = cpu;
+  raw.seq = threads_.next_number(raw.cpu);
+  raw.stamp_ns = clock_.monotonic_ns();
+  raw.u.ack = {.err = error, .ack = ack};
+  return raw;
+}
+
+wire::Origin Daemon::origin() const {
+  utsname about{};
+  (void)::uname(&about);
+  watch::Timebase time;
+  time.take(clock_);
+  wire::Origin origin;
+  origin.knell = KNELL_VERSION;
+  origin.kernel = std::string(about.sysname) + ' ' + about.release + ' ' + about.machine;
+  origin.boot_id = live::boot_id();
+  origin.clock = {.epoch_ns = time.epoch_ns, .boot_ahead_ns = time.boot_ahead_ns};
+  origin.subscription.via = processes_.feed()->via();
+  origin.subscription.started_ns = clock_.realtime_ns();
+  return origin;
+}
+
+// Secrets go before anything is queued or counted.
+void Daemon::redact(watch::Batch& batch, watch::Slot& slot) {
+  knell_event& event = slot.event;
+  if (event.args.data == nullptr) return;
+  const auto redacted = redactor_.redact({event.args.data, event.args.size});
+  if (redacted) event.args = batch.keep(*redacted);
+}
+
+void Daemon::before(watch::Batch& batch, watch::Slot& slot) {
+  redact(batch, slot);
+  const knell_event& event = slot.event;
+  if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
+      !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
+    return;
+  exits_.add({event.unit.data, event.unit.size}, event::ended_text(event));
+}
+
+Result<void> Daemon::serve() {
+  ++wakeups_;
+  std::array<epoll_event, 8> events;
+  const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+  bool processes = false, threads = false;
+  for (int i = 0; i < n; ++i) {
+    const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
+    processes |= tag == kProcessesTag;
+    threads |= tag == kThreadsTag;
+    if (tag == kAlarmTag) alarm_.rang();
+  }
+  // Births are told by the one, and asked about by the other.
+  const bool births = threads && (hub_.any_by_level(hub::Stream::kThreads) ||
+                                  hub_.any_by_level(hub::Stream::kDatagrams));
+  if (processes || births) KNELL_TRY(processes_.read());
+  if (threads && threads_.is_open()) KNELL_TRY(threads_.read());
+  const uint64_t now = clock_.monotonic_ns();
+  rate_.look(hub_.counters().published, now);
+  server_->serve();
+  if (shrink_ns_ != 0 && now >= shrink_ns_) KNELL_TRY(ask_all(Shrink::kYes));
+  arm();
+  return {};
+}
+
+void Daemon::arm() {
+  uint64_t at = server_->due_ns();
+  if (shrink_ns_ != 0 && (at == 0 || shrink_ns_ < at)) at = shrink_ns_;
+  alarm_.set(at);
+}
+
+Result<void> Daemon::reload(const Config& config) {
+  config_ = config;
+  hub_.set_limits(limits_of(config));
+  server_->set_options(server_options_of(config));
+  redactor_ = redactor_of(config);
+  return ask_all(Shrink::kYes);
+}
+
+}  // namespace knell::daemon

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "daemon/config.h"
+#include "daemon/exit_counts.h"
+#include "daemon/pipeline.h"
+#include "daemon/rate.h"
+#include "daemon/status.h"
+#include "filter/redact.h"
+#include "hub/hub.h"
+#include "live/alarm.h"
+#include "server/press.h"
+#include "server/server.h"
+
+namespace knell::daemon {
+
+// Sources, hub and server. Not thread-safe, never blocks. See daemon.cc.
+class Daemon final : private server::Wiring {
+ public:
+  // Opens the sources; afterwards privileges may be dropped.
+  static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening);
+  ~Daemon() override;
+
+  int fd() const { return epoll_.get(); }     // readable: call serve()
+  Result<void> serve();                       // errors: it cannot go on
+  Result<void> reload(const Config& config);  // listeners stay
+  std::string status_json() const;            // one object
+  std::string summary() const;                // "via bpf and the connector; 12 listeners, 3 users"
+
+ private:
+  explicit Daemon(const Config& config);
+  Result<void> start(UniqueFd listening);
+
+  // Wiring
+  Result<void> interest_changed() override;
+  Result<void> follow(int32_t pid, uint64_t start) override;
+  void unfollow(int32_t pid) override;
+  wire::Origin origin() const override;
+  std::string status_json(const server::Peer& peer) const override;
+  event::Raw make_ack(uint32_t error, uint32_t ack) override;
+
+  live::Interest wanted_of(std::initializer_list<hub::Stream> streams) const;
+  int64_t latency_of(std::initializer_list<hub::Stream> streams) const;
+  enum class Shrink { kNo, kYes };
+  Result<void> ask(Pipeline& pipeline, const live::Interest& exact, int64_t latency_ns,
+                   Shrink shrink);
+  Result<void> ask_all(Shrink shrink);
+  live::Interest own_interest() const;
+  void redact(watch::Batch& batch, watch::Slot& slot);
+  void before(watch::Batch& batch, watch::Slot& slot);
+  void arm();
+  Status status_for(const server::Peer* peer) const;
+  void tell_sources(Status& status) const;
+
+  Config config_;
+  Clock& clock_ = system_clock();
+  UniqueFd epoll_;
+  live::Alarm alarm_;
+  server::Press press_;
+  hub::Hub hub_;
+  Pipeline processes_, threads_;
+  std::unique_ptr<server::Server> server_;
+  ExitCounts exits_;
+  Rate rate_;
+  filter::Redactor redactor_;
+  uint64_t shrink_ns_ = 0;  // when less is asked for; 0: nothing to take back
+  uint64_t started_ns_;
+  int64_t started_time_ns_;
+  uint64_t wakeups_ = 0;
+};
+
+}  // namespace knell::daemon

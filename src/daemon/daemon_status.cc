@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What the daemon tells of itself.
+#include <map>
+
+#include "daemon/daemon.h"
+#include "event/mask.h"
+#include "watch/user_names.h"
+
+namespace knell::daemon {
+namespace {
+
+const char* name_of(uint32_t via) { return via == KNELL_VIA_BPF ? "bpf" : "connector"; }
+
+std::string scope_text(const hub::Scope& scope) {
+  std::string text = scope.every_user ? "" : "uid " + std::to_string(scope.uid);
+  if (scope.ns != 0) text += std::string(text.empty() ? "" : ", ") + "pid namespace";
+  return text.empty() ? "everything" : text;
+}
+
+const char* details_text(uint32_t details) {
+  switch (details) {
+    case KNELL_DETAILS_STATUS:
+      return "status";
+    case KNELL_DETAILS_NAMES:
+      return "names";
+    default:
+      return "full";
+  }
+}
+
+std::string predicates_text(const hub::Subscription& subscription) {
+  std::string text = subscription.only_added ? "added processes" : "";
+  for (const auto& [key, value] : subscription.predicates)
+    text += (text.empty() ? "" : " ") + key + '=' + value;
+  return text;
+}
+
+Status::Listener describe(const server::ConnectionFromClient& client) {
+  Status::Listener told;
+  const hub::Queue& queue = client.listener().queue();
+  told.id = client.id();
+  told.pid = client.peer().pid();
+  told.uid = client.peer().uid();
+  told.comm = client.peer().comm();
+  told.protocol = client.protocol() == server::ConnectionFromClient::Protocol::kCompat
+                      ? Status::Protocol::kCompat
+                      : Status::Protocol::kNative;
+  told.scope = scope_text(client.peer().scope());
+  told.latency_ns = client.latency_ns();
+  told.delivered = queue.delivered();
+  told.lost = queue.lost();
+  told.queued = queue.size();
+  told.queued_bytes = queue.bytes();
+  told.since_ns = client.started_ns();
+  const hub::Node* node = client.listener().node();
+  if (node == nullptr) return told;
+  const hub::Subscription& subscription = node->filter.subscription;
+  told.mask = subscription.mask;
+  told.predicates = predicates_text(subscription);
+  told.level = subscription.stream == hub::Stream::kProcesses ? "process" : "raw";
+  told.details = details_text(subscription.details);
+  return told;
+}
+
+}  // namespace
+
+// Two pipelines may have the same source: it is told once.
+void Daemon::tell_sources(Status& status) const {
+  for (const Pipeline* pipeline : {&processes_, &threads_}) {
+    const live::Feed* feed = pipeline->feed();
+    if (feed == nullptr) continue;
+    const source::Capabilities can = feed->source().capabilities();
+    Status::Source source;
+    source.name = name_of(feed->via());
+    source.used = true;
+    source.why = pipeline == &processes_ ? "events of processes" : "events of threads";
+    source.types = live::types_of(feed->kernel_mask());
+    source.buffer_bytes = can.buffer_bytes;
+    source.received = pipeline->received();
+    source.lost = pipeline->lost();
+    source.healed = pipeline->healed();
+    status.sources.push_back(std::move(source));
+  }
+  if (processes_.feed()->whole()) return;
+  Status::Source bpf;
+  bpf.name = "bpf";
+  bpf.why = config_.source == SourceChoice::kConnector ? "the configuration says connector"
+                                                       : "it does not work here; `knell doctor` tells why";
+  status.sources.push_back(std::move(bpf));
+}
+
+Status Daemon::status_for(const server::Peer* peer) const {
+  const bool everything = peer == nullptr || (peer->scope().every_user && peer->scope().ns == 0);
+  const auto visible = [&](uid_t uid) { return everything || uid == peer->uid(); };
+  watch::UserNames names;  // nobody's event waits: but this may, so the names are the client's
+  names.ask_no_more();
+  Status status;
+  describe_process(status);
+  const uint64_t now = clock_.monotonic_ns();
+  status.started_ns = started_time_ns_;
+  status.uptime_ns = static_cast<int64_t>(now - started_ns_);
+  tell_sources(status);
+  const hub::Hub::Counters& counters = hub_.counters();
+  status.drains = processes_.drains() + threads_.drains();
+  status.wakeups = wakeups_;
+  status.events = processes_.received() + threads_.received();
+  status.events_per_second = rate_.per_second(counters.published, now);
+  status.delivered = counters.delivered;
+  status.lost = counters.lost;
+  status.withheld = {.unknown_uid = counters.withheld_uid,
+                     .unknown_namespace = counters.withheld_level};
+  status.clients = static_cast<uint32_t>(server_->clients());
+  server_->for_each([&](const server::ConnectionFromClient& client) {
+    if (visible(client.peer().uid())) status.listeners.push_back(describe(client));
+  });
+  for (const auto& [uid, account] : hub_.users().all()) {
+    if (!visible(uid)) continue;
+    Status::User user;
+    user.uid = uid;
+    user.listeners = static_cast<uint32_t>(account.listeners);
+    user.bytes = account.bytes;
+    user.filters = static_cast<uint32_t>(account.values);
+    status.users.push_back(std::move(user));
+  }
+  const Config::Limits& limits = config_.limits;
+  status.limits = {.clients = limits.clients,
+                   .clients_per_user = limits.clients_per_user,
+                   .queue_bytes = limits.queue_bytes,
+                   .memory_bytes = limits.memory_bytes,
+                   .memory_per_user_bytes = limits.memory_per_user_bytes,
+                   .filters_per_user = limits.filters_per_user,
+                   .requests_per_second = limits.requests_per_second};
+  status.memory.queue_bytes = hub_.bytes();
+  // How other users' processes ended is theirs to know.
+  if (everything) {
+    status.exits = exits_.table();
+    status.nonzero_exits = exits_.nonzero();
+  }
+  return status;
+}
+
+std::string Daemon::status_json() const { return to_json(status_for(nullptr)); }
+
+std::string Daemon::status_json(const server::Peer& peer) const {
+  return to_json(status_for(&peer));
+}
+
+std::string Daemon::summary() const {
+  std::string text = std::string("via ") + name_of(processes_.feed()->via());
+  if (threads_.is_open() && threads_.feed()->via() != processes_.feed()->via())
+    text += std::string(" and ") + name_of(threads_.feed()->via());
+  const size_t clients = server_->clients(), users = hub_.users().all().size();
+  text += "; " + std::to_string(clients) + (clients == 1 ? " listener, " : " listeners, ");
+  return text + std::to_string(users) + (users == 1 ? " user" : " users");
+}
+
+}  // namespace knell::daemon

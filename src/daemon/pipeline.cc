@@ -1,0 +1,314 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// From a feed to the hub. What the kernel sends as datagrams is published as it is read, from the
+// tap before the normaliser; events when the feed's batch is whole. Who an event is about, for
+// listeners who may not see everything, the source says itself (bpf), or it is followed from birth
+// (watch/identities.h) and asked for at the moment the event is made: later the pid may be
+// another's.
+#include "daemon/pipeline.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "filter/rule.h"
+#include "watch/translate.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr uint64_t kSweepNs = 1'000'000'000;  // how often what is remembered is looked through
+constexpr size_t kSweepAtLeast = 1024;
+constexpr uint32_t kMostCpus = 1U << 16;  // nothing a datagram says is a reason to take more memory
+
+bool is_gone(int32_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
+
+// Under which roots a process is, a bit each, in the order they were asked for.
+class ByNote final : public filter::Ancestry {
+ public:
+  ByNote(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
+  bool inside(int32_t root, const knell_event&) const override {
+    const auto at = std::ranges::find(roots_, root);
+    return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
+  }
+
+ private:
+  const std::vector<int32_t>& roots_;
+  uint64_t bits_;
+};
+
+// What the connector would have sent; see docs/compat.md for what differs.
+std::optional<event::Raw> raw_of(const event::Full& full) {
+  event::Raw raw;
+  raw.what = full.what;
+  raw.stamp_ns = full.stamp_ns;
+  raw.pid = full.pid;
+  raw.tid = full.tid;
+  switch (full.what) {
+    case KNELL_EVENT_FORK:
+      raw.pid = full.u.child.pid;
+      raw.tid = full.u.child.tid;
+      raw.u.fork = {.parent_tid = full.pid, .parent_pid = full.pid};
+      return raw;
+    case KNELL_EVENT_EXEC:
+      return raw;
+    case KNELL_EVENT_EXIT: {
+      const bool leader = full.tid == full.pid;
+      raw.u.exit = {.code = static_cast<uint32_t>(full.u.exit.status),
+                    .signal = full.u.exit.signal,
+                    .parent_tid = leader ? full.ppid : 0,
+                    .parent_pid = leader ? full.ppid : 0};
+      return raw;
+    }
+    case KNELL_EVENT_COMM:
+      std::copy_n(full.u.new_comm, sizeof raw.u.comm.name, raw.u.comm.name);
+      return raw;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Pipeline::Pipeline(Level level, const char* via, hub::Hub& hub, Before before)
+    : level_(level), via_(via == nullptr ? "" : via), hub_(hub), before_(std::move(before)) {}
+
+Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.level = level_ == Level::kThreads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
+  options.latency_ns = latency_ns;
+  options.via = via_.empty() ? nullptr : via_.c_str();
+  auto opened = live::Feed::open(options, interest, *this, this, live::UserNames::kUnknown);
+  if (!opened) {
+    why_not_ = opened.error().message();
+    return std::unexpected(std::move(opened).error());
+  }
+  feed_ = *std::move(opened);
+  return {};
+}
+
+Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
+  if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
+    return say(ENOSPC,
+               "under: the daemon's listeners follow 64 processes all together, the most they can");
+  if (feed_ == nullptr) KNELL_TRY(open(interest, latency_ns));
+  feed_->set_latency(latency_ns);
+  KNELL_TRY(feed_->ask(interest));
+  interest_ = interest;
+  roots_ = interest.want.needs.roots;
+  shown_ = live::types_of(interest.want.mask) | KNELL_EVENT_LOST;
+  if (identities_ != nullptr) identities_->set_heard(feed_->whole() ? 0 : feed_->kernel_mask());
+  return {};
+}
+
+void Pipeline::close() {
+  if (feed_ == nullptr) return;
+  const source::Counters counters = feed_->source().counters();
+  past_.received += counters.received;
+  past_.lost += counters.lost;
+  past_.healed += counters.healed;
+  past_drains_ += feed_->stats().drains;
+  feed_.reset();
+  interest_ = {};
+  interest_.want.mask = 0;
+  shown_ = 0;
+  roots_.clear();
+}
+
+void Pipeline::follow_identities(bool uids, bool levels) {
+  if (!uids && !levels) {
+    identities_.reset();
+    by_level_ = false;
+    return;
+  }
+  const bool fresh = identities_ == nullptr;
+  if (fresh) {
+    auto proc = watch::ProcReader::open();
+    if (!proc) return;  // nothing is known then, and nothing is shown
+    proc_ = *std::move(proc);
+    identities_ = std::make_unique<watch::Identities>(*proc_, clock_);
+  }
+  if (fresh || levels != by_level_) {
+    by_level_ = levels;
+    identities_->want_levels(levels);
+    identities_->set_heard(feed_ != nullptr && !feed_->whole() ? feed_->kernel_mask() : 0);
+    identities_->read_all(clock_.monotonic_ns());
+  }
+}
+
+Result<void> Pipeline::read() {
+  auto done = feed_->read();
+  watch::Batch& batch = feed_->batch();
+  for (size_t i = 0; i < batch.size(); ++i)
+    if (batch[i].ready) publish(batch[i]);
+  for (const Over& over : std::exchange(over_, {})) hub_.over(over.pid, over.start, {});
+  batch.clear();
+  sweep();
+  feed_->rearm(false);
+  return done;
+}
+
+void Pipeline::sweep() {
+  if (identities_ == nullptr) return;
+  const uint64_t now = clock_.monotonic_ns();
+  if (now < swept_ns_ + kSweepNs) return;
+  swept_ns_ = now;
+  identities_->sweep(kSweepAtLeast, now, is_gone);
+}
+
+// Mostly those who want threads want datagrams, and no event need be made.
+uint32_t Pipeline::mask() const {
+  return level_ == Level::kProcesses || hub_.any(hub::Stream::kThreads) ? shown_ : 0;
+}
+
+bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
+  for (size_t i = 0; i < roots_.size(); ++i)
+    if (ancestry.inside(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
+  if (identities_ == nullptr || slot.event.type == KNELL_EVENT_LOST) return true;
+  if (by_level_ && !slot.levels_known) {
+    const watch::Levels levels = watch::levels_of(slot.event, *identities_);
+    slot.levels = feed_->batch().keep(levels.of());
+    slot.levels_known = levels.known;
+  }
+  if ((slot.event.has & KNELL_HAS_UID) == 0) {
+    if (const auto uid = identities_->uid_of(slot.event.pid)) {
+      slot.event.has |= KNELL_HAS_UID;
+      slot.event.uid = *uid;
+    }
+  }
+  return true;
+}
+
+void Pipeline::over(int32_t pid, uint64_t start) {
+  feed_->forget_pid(pid);
+  over_.push_back({pid, start});
+}
+
+void Pipeline::publish(watch::Slot& slot) {
+  before_(feed_->batch(), slot);
+  const knell_event& event = slot.event;
+  hub::Sighting seen;
+  seen.stream = level_ == Level::kProcesses ? hub::Stream::kProcesses : hub::Stream::kThreads;
+  seen.type = event.type;
+  seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
+              event.wait_status == 0;
+  seen.stamp_ns = event.mono_ns;
+  seen.pid = event.pid;
+  seen.uid_known = (event.has & KNELL_HAS_UID) != 0;
+  seen.uid = event.uid;
+  seen.levels = slot.levels;
+  seen.levels_known = slot.levels_known;
+  seen.event = &event;
+  hub_.publish(seen, ByNote(roots_, slot.note));
+  if (event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
+  const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
+  hub_.over(event.pid, start, slot.levels);
+}
+
+uint32_t Pipeline::next_number(uint32_t cpu) {
+  cpu = std::min(cpu, kMostCpus - 1);
+  if (cpu >= numbers_.size()) numbers_.resize(cpu + 1);
+  return numbers_[cpu]++;
+}
+
+std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns) {
+  if (identities_ == nullptr) return std::nullopt;
+  return watch::translate(raw, ns, *identities_);
+}
+
+void Pipeline::on_raw(const event::Raw& raw) {
+  if (identities_ != nullptr) identities_->on_raw(raw);
+  if (level_ != Level::kThreads || raw.what == KNELL_EVENT_NONE) return;
+  if (raw.what == KNELL_EVENT_LOST) return publish_lost(raw);
+  publish(raw);
+}
+
+void Pipeline::on_full(const event::Full& full) {
+  if (identities_ != nullptr) identities_->on_full(full);
+  if (on_full_) on_full_(full);
+  if (level_ != Level::kThreads || full.only_birth) return;
+  if (const auto raw = raw_of(full)) publish(*raw);
+}
+
+void Pipeline::on_birth(const event::Full& full) {
+  if (identities_ != nullptr) identities_->on_full(full);
+}
+
+// Whom they were is not known any more; /proc tells of those who live.
+void Pipeline::on_births_lost(uint64_t) {
+  if (identities_ != nullptr) identities_->read_all(clock_.monotonic_ns());
+}
+
+void Pipeline::publish(const event::Raw& told) {
+  event::Raw raw = told;
+  raw.seq = next_number(raw.cpu);
+  hub::Sighting seen;
+  seen.stream = hub::Stream::kDatagrams;
+  seen.type = raw.what;
+  seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
+  seen.stamp_ns = raw.stamp_ns;
+  seen.pid = raw.pid;
+  if (hub_.any_by_uid(hub::Stream::kDatagrams) && identities_ != nullptr) {
+    const auto uid = identities_->uid_of(raw.pid);
+    seen.uid_known = uid.has_value();
+    seen.uid = uid.value_or(0);
+  }
+  if (hub_.any_by_level(hub::Stream::kDatagrams)) seen.levels = levels_of(raw, seen.levels_known);
+  seen.raw = &raw;
+  hub_.publish(seen, ByNote(roots_, 0));
+}
+
+// In which namespaces its subject is: what its numbers are there is asked for by who needs them.
+std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
+  levels_.clear();
+  if (identities_ == nullptr) return {};
+  const auto numbers = identities_->numbers_of(raw.tid);
+  known = numbers.known;
+  for (const event::Number& number : numbers.of)
+    levels_.push_back({.ns = number.ns, .pid = number.nr});
+  return levels_;
+}
+
+// A hole takes numbers as well, so that who counts them sees it.
+void Pipeline::publish_lost(const event::Raw& raw) {
+  const uint64_t count = raw.u.lost.counted ? std::max<uint64_t>(raw.u.lost.count, 1) : 1;
+  for (uint32_t& number : numbers_) number += static_cast<uint32_t>(count);
+  knell_event lost{};
+  lost.size = sizeof lost;
+  lost.type = KNELL_EVENT_LOST;
+  lost.lost_count = count;
+  lost.lost_types = raw.u.lost.types;
+  hub::Sighting seen;
+  seen.stream = hub::Stream::kDatagrams;
+  seen.type = KNELL_EVENT_LOST;
+  seen.stamp_ns = raw.stamp_ns;
+  seen.event = &lost;
+  hub_.publish(seen, ByNote(roots_, 0));
+}
+
+Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {
+  if (feed_ == nullptr) return say(EINVAL, "subscribe first");
+  return feed_->add_pid(pid, start, interest);
+}
+
+void Pipeline::remove_pid(int32_t pid) {
+  if (feed_ != nullptr) (void)feed_->remove_pid(pid);
+}
+
+uint64_t Pipeline::received() const {
+  return past_.received + (feed_ == nullptr ? 0 : feed_->source().counters().received);
+}
+uint64_t Pipeline::lost() const {
+  return past_.lost + (feed_ == nullptr ? 0 : feed_->source().counters().lost);
+}
+uint64_t Pipeline::healed() const {
+  return past_.healed + (feed_ == nullptr ? 0 : feed_->source().counters().healed);
+}
+uint64_t Pipeline::drains() const {
+  return past_drains_ + (feed_ == nullptr ? 0 : feed_->stats().drains);
+}
+
+}  // namespace knell::daemon

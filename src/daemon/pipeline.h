@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "hub/hub.h"
+#include "live/feed.h"
+#include "watch/identities.h"
+
+namespace knell::daemon {
+
+// One feed, whose events go to the hub with what decides who may see them; see pipeline.cc. There
+// are two: of whole processes, and of threads for those who want what the kernel sends.
+class Pipeline final : private watch::Outlet, private live::Tap {
+ public:
+  enum class Level { kProcesses, kThreads };
+  // Called with each event before anybody is shown it.
+  using Before = std::function<void(watch::Batch&, watch::Slot&)>;
+  // Called with what a source of whole processes says.
+  using OnFull = std::function<void(const event::Full&)>;
+
+  // `via`: as knell_options.via, nullptr: the best.
+  Pipeline(Level level, const char* via, hub::Hub& hub, Before before);
+
+  // What is wanted from now on; opens the feed if it must. Errors: it cannot be given.
+  Result<void> ask(const live::Interest& interest, int64_t latency_ns);
+  // Nothing is wanted.
+  void close();
+  bool is_open() const { return feed_ != nullptr; }
+  // Changes with each open().
+  int fd() const { return feed_->fd(); }
+  // What came since, to the hub. Errors: it came to an end; to be closed.
+  Result<void> read();
+
+  // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
+  // without: for listeners who may see some of them only.
+  void follow_identities(bool uids, bool levels);
+  void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
+  // Births that another source saw.
+  void on_birth(const event::Full& full);
+  void on_births_lost(uint64_t count) override;
+
+  Result<void> add_pid(int32_t pid, uint64_t start, const live::Interest& interest);
+  void remove_pid(int32_t pid);
+
+  // For acks: of a datagram that is not an event, on this CPU.
+  uint32_t next_number(uint32_t cpu);
+  std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns);
+
+  const live::Feed* feed() const { return feed_.get(); }
+  const live::Interest& interest() const { return interest_; }
+  const std::string& why_not() const { return why_not_; }  // of the last open that failed
+  // Of closed feeds too.
+  uint64_t received() const;
+  uint64_t lost() const;
+  uint64_t healed() const;
+  uint64_t drains() const;
+
+ private:
+  Result<void> open(const live::Interest& interest, int64_t latency_ns);
+  void publish(watch::Slot& slot);
+  void publish(const event::Raw& raw);
+  void publish_lost(const event::Raw& raw);
+  void sweep();
+  std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
+
+  // Outlet
+  uint32_t mask() const override;
+  bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
+  void over(int32_t pid, uint64_t start) override;
+  uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
+  // Tap
+  void on_raw(const event::Raw& raw) override;
+  void on_full(const event::Full& full) override;
+
+  Level level_;
+  std::string via_;
+  hub::Hub& hub_;
+  Before before_;
+  OnFull on_full_;
+  Clock& clock_ = system_clock();
+  std::unique_ptr<live::Feed> feed_;
+  live::Interest interest_;
+  uint32_t shown_ = 0;
+  std::vector<int32_t> roots_;  // bits of watch::Slot::note
+  std::string why_not_;
+
+  std::optional<watch::ProcReader> proc_;
+  std::unique_ptr<watch::Identities> identities_;
+  bool by_level_ = false;
+  uint64_t swept_ns_ = 0;
+  struct Over {
+    int32_t pid;
+    uint64_t start;
+  };
+  std::vector<Over> over_;         // of this read
+  std::vector<uint32_t> numbers_;  // of datagrams, by CPU
+  std::vector<event::Level> levels_;
+  source::Counters past_;  // of feeds that were closed
+  uint64_t past_drains_ = 0;
+};
+
+}  // namespace knell::daemon

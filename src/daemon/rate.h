@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace knell::daemon {
+
+// How fast a counter rose within the last minute, from looks at it at any times.
+class Rate {
+ public:
+  void look(uint64_t count, uint64_t now_ns) {
+    const uint64_t second = now_ns / kSecondNs;
+    if (looks_ != 0 && second == marks_[(looks_ - 1) % kMarks].second) return;
+    marks_[looks_++ % kMarks] = {second, count};
+  }
+  // A second. nullopt: not known yet.
+  std::optional<double> per_second(uint64_t count, uint64_t now_ns) const {
+    const uint64_t second = now_ns / kSecondNs;
+    for (size_t back = looks_ < kMarks ? looks_ : kMarks; back > 0; --back) {
+      const Mark& mark = marks_[(looks_ - back) % kMarks];
+      if (mark.second + kMarks < second || mark.second == second) continue;
+      return static_cast<double>(count - mark.count) / static_cast<double>(second - mark.second);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr uint64_t kSecondNs = 1'000'000'000;
+  static constexpr size_t kMarks = 60;
+  struct Mark {
+    uint64_t second = 0, count = 0;
+  };
+  std::array<Mark, kMarks> marks_;
+  size_t looks_ = 0;
+};
+
+}  // namespace knell::daemon

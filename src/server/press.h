@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hub/press.h"
+
+namespace knell::server {
+
+// Events as the two protocols send them. One of the native protocol is what a frame needs of it:
+// 8 bytes with its clock (CLOCK_REALTIME less CLOCK_MONOTONIC, ns), and its kEvent attribute.
+class Press final : public hub::Press {
+ public:
+  // A datagram with the pids of another namespace; nullopt: it cannot be told there.
+  using Translate = std::function<std::optional<event::Raw>(const event::Raw&, uint32_t ns)>;
+
+  void set_translate(Translate translate) { translate_ = std::move(translate); }
+  std::string_view event(const knell_event& event, uint32_t details) override;
+  std::string_view datagram(const event::Raw& raw, uint32_t ns) override;
+  std::string_view overrun(uint64_t count) override;
+
+ private:
+  Translate translate_;
+  std::string buffer_, out_;
+};
+
+}  // namespace knell::server

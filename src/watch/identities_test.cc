@@ -144,6 +144,18 @@ TEST_F(IdentitiesTest, AThreadHasNumbersOfItsOwn) {
   EXPECT_EQ(numbers(10), "70:1 ");
 }
 
+TEST_F(IdentitiesTest, WhoIsMetLaterIsReadThen) {
+  begin(kAll);
+  for (int tid = 10; tid < 14; ++tid) tree.add(tid, {.start = 5, .numbers = {{70, tid - 9}}});
+  something(10, 101 * kSecond);
+  for (int tid = 10; tid < 14; ++tid) identities.numbers_of(tid);
+  for (int tid = 10; tid < 14; ++tid) {
+    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ");
+    tree.remove(tid);
+    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ") << "remembered";
+  }
+}
+
 TEST_F(IdentitiesTest, ALaterProcessIsNotTakenForAnEarlier) {
   begin(kAll);
   tree.add(20, {.start = 10'500, .uid = 1000, .numbers = {{70, 1}}});  // born at 105 s
@@ -199,7 +211,8 @@ TEST_F(IdentitiesTest, AfterAHoleNothingOldIsTrue) {
   exit(10, 102 * kSecond);
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
   EXPECT_EQ(numbers(10), "unknown");
-  fork(10, 20, 102 * kSecond);  // queued before: who has the number now is another question
+  tree.add(11, {.start = 5, .uid = 33});
+  fork(11, 20, 102 * kSecond);  // queued before: who has the number now is another question
   EXPECT_EQ(identities.uid_of(20), std::nullopt);
   tree.add(30, {.start = 10'400, .uid = 7});
   fork(10, 30, 104 * kSecond);

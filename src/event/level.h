@@ -14,12 +14,19 @@ struct Level {
   uint32_t ns = 0;                       // inode number of the namespace
   int32_t pid = 0, tid = 0, ppid = 0;    // as the event's fields, in it
   int32_t child_pid = 0, child_tid = 0;  // FORK
-  int32_t other_pid = 0;                 // EXIT: the killer
+  int32_t other_pid = 0;                 // EXIT: the killer; PTRACE: the tracer
   bool operator==(const Level&) const = default;
 };
 
 // Of namespaces in each other below the initial one. The kernel allows 32; the numbers of a process
 // that is deeper than this are not known.
 inline constexpr size_t kMostLevels = 8;
+
+// What one process or thread is called in one pid namespace.
+struct Number {
+  uint32_t ns = 0;  // inode number
+  int32_t nr = 0;
+  bool operator==(const Number&) const = default;
+};
 
 }  // namespace knell::event

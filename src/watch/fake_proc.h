@@ -2,10 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "watch/proc_reader.h"
 
@@ -21,7 +25,21 @@ struct FakeProcess {
   unsigned uid = 0;
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
+  // In pid namespaces below ours, from the outermost.
+  std::vector<event::Number> numbers = {};
 };
+
+// For PidNamespaces, of a tree whose ns/pid are files of numbers.
+inline Result<std::vector<uint32_t>> fake_namespaces_from(int fd) {
+  char text[256];
+  const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
+  if (size < 0) return errno_error("read a namespace of a test");
+  text[size] = '\0';
+  std::vector<uint32_t> inodes;
+  std::istringstream words(text);
+  for (uint32_t inode = 0; words >> inode;) inodes.push_back(inode);
+  return inodes;
+}
 
 class FakeProc {
  public:
@@ -45,8 +63,15 @@ class FakeProc {
     std::ofstream(dir / "cmdline") << p.cmdline;
     std::ofstream(dir / "cgroup") << p.cgroup;
     const std::string uid = std::to_string(p.uid);
+    std::string inner, chain = "1";  // ours is called 1
+    for (const event::Number& number : p.numbers) {
+      inner += "\t" + std::to_string(number.nr);
+      chain = std::to_string(number.ns) + " " + chain;
+    }
     std::ofstream(dir / "status") << "Name:\tx\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
-                                  << "\t7\t7\t7\n";
+                                  << "\t7\t7\t7\nNSpid:\t" << pid << inner << "\n";
+    std::filesystem::create_directories(dir / "ns");
+    std::ofstream(dir / "ns" / "pid") << chain;
     std::filesystem::remove(dir / "exe");
     std::filesystem::create_symlink(p.exe, dir / "exe");
     std::filesystem::remove(dir / "cwd");

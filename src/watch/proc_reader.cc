@@ -19,15 +19,34 @@ bool number(std::string_view text, T& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
 }
 
-// The first number of the line "NAME:\tA\tB..." in /proc/PID/status.
-bool status_number(std::string_view text, std::string_view name, uint32_t& value) {
+// What stands behind "NAME:\t" in /proc/PID/status, up to the end of the line.
+std::optional<std::string_view> status_line(std::string_view text, std::string_view name) {
   for (size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
     if (at != 0 && text[at - 1] != '\n') continue;
     std::string_view rest = text.substr(at + name.size());
     rest.remove_prefix(std::min(rest.find_first_not_of('\t'), rest.size()));
-    return number(rest, value);
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return std::nullopt;  // cut off
+    return rest.substr(0, end);
   }
-  return false;
+  return std::nullopt;
+}
+
+// The first number of the line "NAME:\tA\tB...".
+bool status_number(std::string_view text, std::string_view name, uint32_t& value) {
+  const auto line = status_line(text, name);
+  return line && number(*line, value);
+}
+
+// All numbers of the line; none when there are too many or it is no such line.
+void nested_numbers(std::string_view line, Who& who) {
+  size_t count = 0;
+  while (!line.empty()) {
+    if (count == who.numbers.size() || !number(line, who.numbers[count])) return;
+    ++count;
+    line.remove_prefix(std::min(line.find('\t'), line.size() - 1) + 1);
+  }
+  who.count = count;
 }
 
 }  // namespace
@@ -70,6 +89,19 @@ std::optional<Ids> ProcFolder::ids() const {
   if (!status_number(text, "Uid:", ids.uid) || !status_number(text, "Gid:", ids.gid))
     return std::nullopt;
   return ids;
+}
+
+std::optional<Who> ProcFolder::who() const {
+  std::string buffer;
+  const std::string_view text = read("status", buffer, 4096);
+  Who who;
+  if (!status_number(text, "Uid:", who.uid)) return std::nullopt;
+  if (const auto line = status_line(text, "NSpid:")) nested_numbers(*line, who);
+  return who;
+}
+
+UniqueFd ProcFolder::pid_namespace() const {
+  return UniqueFd(::openat(dir_.get(), "ns/pid", O_RDONLY | O_CLOEXEC));
 }
 
 Image ProcFolder::image() const {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "base/proc_stat.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "event/level.h"
 
 namespace knell::watch {
 
@@ -32,6 +35,15 @@ struct Ids {
   uint32_t uid = 0, gid = 0;  // real ids
 };
 
+// Who a process or thread is.
+struct Who {
+  uint32_t uid = 0;  // real
+  // Its numbers in the pid namespaces from ours inwards; none: not known, or deeper than
+  // event::kMostLevels.
+  std::array<int32_t, event::kMostLevels + 1> numbers{};
+  size_t count = 0;
+};
+
 // One process's folder in /proc, pinned: once that process is gone every read fails, even if its
 // pid is in use again.
 class ProcFolder {
@@ -42,6 +54,9 @@ class ProcFolder {
 
   std::optional<ProcStat> stat() const;
   std::optional<Ids> ids() const;
+  std::optional<Who> who() const;
+  // Its pid namespace; empty: gone, or not ours to see (CAP_SYS_PTRACE).
+  UniqueFd pid_namespace() const;
   // args, exe and cwd; what could not be read is empty. The arguments first: they are what people
   // want and what a short-lived process takes with it soonest.
   Image image() const;
@@ -58,7 +73,7 @@ class ProcFolder {
 class ProcReader {
  public:
   static Result<ProcReader> open(const char* root = "/proc");
-  ProcFolder folder(int32_t pid) const;
+  ProcFolder folder(int32_t pid) const;  // or of a thread
   // The pids there now, unordered.
   std::vector<int32_t> pids() const;
 

@@ -1,0 +1,267 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/identities.h"
+
+#include <algorithm>
+#include <utility>
+
+// A pid is a number that is given again. What is remembered of one may be used for an event only if
+// the event is of that very process, and there are three ways to be sure of that:
+//
+// - Births overwrite. While all are heard, what the last birth of a number left is true of every
+//   event after it, until the next.
+// - The start. Where births are not all heard, or some were lost, /proc is asked at each question
+//   who has the number now: with the start that is remembered, it is the same process. Starts count
+//   hundredths of a second, and a number is not given again that fast; one whose birth was seen
+//   only by the stamp of its event may be off by one.
+// - The order of time. A process that began after the event is not its process: the answer is that
+//   nothing is known. That is why a question is of the event handed over last.
+//
+// Who is dead by the time it is asked about, and was not remembered, stays unknown.
+//
+// The uid is inherited at birth and changes when the leader's does. Of levels a birth told by a
+// thread-level source says nothing: CLONE_NEWPID puts a child of any parent into a new namespace,
+// so /proc is read at once, while the child lives, and the uid with it.
+namespace knell::watch {
+namespace {
+
+constexpr uint32_t kBirths = KNELL_EVENT_FORK;
+constexpr uint32_t kUids = KNELL_EVENT_FORK | KNELL_EVENT_UID;
+
+}  // namespace
+
+void Identities::want_levels(bool wanted) {
+  if (wanted == levels_wanted_) return;
+  levels_wanted_ = wanted;
+  // Threads are remembered for their levels only: they are swept as they end.
+  tasks_.for_each([&](int32_t, Task& task) {
+    free_numbers(task);
+    task.levels_known = task.levels_tried = false;
+  });
+  if (!wanted) namespaces_.forget();
+}
+
+void Identities::distrust(uint64_t now_ns) {
+  time_.take(clock_);
+  tasks_.clear();
+  numbers_.clear();
+  free_.clear();
+  ended_.clear();
+  from_ns_ = now_ns;
+  born_ = 0;
+}
+
+void Identities::read_all(uint64_t now_ns) {
+  distrust(now_ns);
+  namespaces_.forget();
+  for (const int32_t pid : proc_.pids()) {
+    Task task;
+    if (read(pid, task)) keep(pid, task);
+  }
+}
+
+// --------------------------------------------------------------------------------------------
+// what is told
+
+void Identities::on_raw(const event::Raw& raw) {
+  seen_ns_ = raw.stamp_ns;
+  switch (raw.what) {
+    case KNELL_EVENT_FORK:
+      return on_fork(raw);
+    case KNELL_EVENT_UID:
+      if (Task* task = raw.tid == raw.pid ? tasks_.find(raw.pid) : nullptr) {
+        task->uid = raw.u.id.real;
+        task->uid_known = true;
+      }
+      return;
+    case KNELL_EVENT_EXIT:
+      return note_end(raw.tid, raw.stamp_ns);
+    case KNELL_EVENT_LOST:
+      if (raw.u.lost.types == 0 || (raw.u.lost.types & kUids) != 0) distrust(clock_.monotonic_ns());
+      return;
+    default:
+      return;
+  }
+}
+
+void Identities::on_fork(const event::Raw& raw) {
+  const bool thread = raw.tid != raw.pid;
+  if (thread && !levels_wanted_) return;
+  Task task{.start = time_.ticks(raw.stamp_ns)};
+  // Told already by a source that knows more, or found in /proc?
+  const Task* known = tasks_.find(raw.tid);
+  if (known != nullptr && known->exact && is_same(task, *known)) return;
+  forget(raw.tid);
+  if (raw.stamp_ns < from_ns_) return;
+  ++born_;
+  Task now;
+  if (levels_wanted_ && read(raw.tid, now) && is_same(task, now)) {
+    task = now;
+  } else {
+    free_numbers(now);
+    task.levels_tried = levels_wanted_;
+    if (!thread) inherit_uid(raw.u.fork.parent_pid, task);
+  }
+  if (keep(raw.tid, task) == nullptr) free_numbers(task);
+}
+
+void Identities::inherit_uid(int32_t parent, Task& task) {
+  const Task* from = trusted(parent, Need::kUid);
+  task.uid_known = from != nullptr && from->uid_known;
+  if (task.uid_known) task.uid = from->uid;
+}
+
+void Identities::on_full(const event::Full& full) {
+  seen_ns_ = full.stamp_ns;
+  if (full.what == KNELL_EVENT_EXIT) return note_end(full.tid, full.stamp_ns);
+  if (full.what != KNELL_EVENT_FORK) return;
+  const auto& child = full.u.child;
+  if (child.tid != child.pid && !levels_wanted_) return;
+  forget(child.tid);
+  Task task{.start = child.start_boot_ns / Timebase::kTickNs, .uid = child.uid};
+  task.exact = task.uid_known = true;
+  task.levels_known = levels_wanted_ && full.levels_known;
+  List list;
+  for (const event::Level& level : full.levels)
+    list.at[list.count++] = {level.ns, child.tid == child.pid ? level.child_pid : level.child_tid};
+  if (task.levels_known) set_numbers(task, std::span(list.at).first(list.count));
+  ++born_;
+  if (keep(child.tid, task) == nullptr) free_numbers(task);
+}
+
+// The exit itself is still to be judged, and whatever other sources tell a little later.
+void Identities::note_end(int32_t tid, uint64_t stamp_ns) {
+  const Task* task = tasks_.find(tid);
+  if (task == nullptr) return;
+  if (ended_.size() >= kMostEnded) ended_.pop_front();  // left to the sweep
+  ended_.push_back({stamp_ns, task->start, tid});
+}
+
+// --------------------------------------------------------------------------------------------
+// what is asked
+
+std::optional<uint32_t> Identities::uid_of(int32_t pid) {
+  const Task* task = trusted(pid, Need::kUid);
+  if (task == nullptr || !task->uid_known) return std::nullopt;
+  return task->uid;
+}
+
+Identities::Numbers Identities::numbers_of(int32_t tid) {
+  if (!levels_wanted_) return {};
+  const Task* task = trusted(tid, Need::kLevels);
+  if (task == nullptr || !task->levels_known) return {};
+  if (task->numbers == kNoNumbers) return {.of = {}, .known = true};
+  const List& list = numbers_[task->numbers];
+  return {.of = std::span(list.at).first(list.count), .known = true};
+}
+
+// Whether what is remembered of it need not be asked of /proc.
+bool Identities::is_good(const Task& task, Need need) const {
+  if (need == Need::kUid) return task.uid_known && (heard_ & kUids) == kUids;
+  return (task.levels_known || task.levels_tried) && (heard_ & kBirths) != 0;
+}
+
+bool Identities::is_same(const Task& task, const Task& now) {
+  if (task.exact) return task.start == now.start;
+  return now.start + 1 >= task.start && now.start <= task.start + 1;
+}
+
+// That task, if it is certain that it is the one the event is of; else nullptr.
+const Identities::Task* Identities::trusted(int32_t tid, Need need) {
+  if (tid <= 0) return nullptr;
+  const uint64_t latest = seen_ns_ == UINT64_MAX ? UINT64_MAX : time_.ticks(seen_ns_) + 1;
+  Task* task = tasks_.find(tid);
+  if (task != nullptr && task->start > latest) return nullptr;
+  if (task != nullptr && is_good(*task, need)) return task;
+
+  free_numbers(passing_);
+  passing_ = Task();
+  const bool there = read(tid, passing_) && passing_.start <= latest;
+  const bool same = there && task != nullptr && is_same(*task, passing_);
+  // Gone, or another's by now: if every birth is heard, what is remembered is still of the right
+  // one, but nothing more will be known of it.
+  if (task != nullptr && !same && (heard_ & kBirths) != 0)
+    return need == Need::kUid && (heard_ & kUids) != kUids ? nullptr : task;
+  if (!there) return nullptr;
+  // A uid that is followed is that of the event; what was read now may be of later.
+  if (same && task->uid_known && (heard_ & kUids) == kUids) passing_.uid = task->uid;
+  forget(tid);
+  const Task* kept = keep(tid, passing_);
+  if (kept == nullptr) return &passing_;
+  passing_.numbers = kNoNumbers;  // they are the other's now
+  return kept;
+}
+
+// --------------------------------------------------------------------------------------------
+// what is read
+
+// Who has the number now; false: nobody.
+bool Identities::read(int32_t tid, Task& task) {
+  const ProcFolder folder = proc_.folder(tid);
+  const auto stat = folder ? folder.stat() : std::nullopt;
+  const auto who = stat ? folder.who() : std::nullopt;
+  if (!who) return false;
+  task.start = stat->start;
+  task.exact = true;
+  task.uid = who->uid;
+  task.uid_known = true;
+  if (levels_wanted_) read_levels(folder, *who, task);
+  return true;
+}
+
+void Identities::read_levels(const ProcFolder& folder, const Who& who, Task& task) {
+  task.levels_tried = true;
+  if (who.count == 0) return;
+  if (who.count == 1) {  // ours: the most by far
+    task.levels_known = true;
+    return;
+  }
+  const auto* around = namespaces_.around(folder.pid_namespace());
+  if (around == nullptr || around->size() != who.count) return;
+  List list;
+  for (; list.count < who.count - 1; ++list.count)
+    list.at[list.count] = {(*around)[around->size() - 2 - list.count], who.numbers[list.count + 1]};
+  set_numbers(task, std::span(list.at).first(list.count));
+  task.levels_known = true;
+}
+
+// --------------------------------------------------------------------------------------------
+// what is kept
+
+// nullptr: no room, and `task` still has its numbers.
+Identities::Task* Identities::keep(int32_t tid, const Task& task) {
+  if (tasks_.size() >= most_ && tasks_.find(tid) == nullptr) {
+    ++forgotten_;
+    return nullptr;
+  }
+  Task* kept = tasks_.emplace(tid).first;
+  *kept = task;
+  return kept;
+}
+
+void Identities::forget(int32_t tid) {
+  Task* task = tasks_.find(tid);
+  if (task == nullptr) return;
+  free_numbers(*task);
+  tasks_.erase(tid);
+}
+
+void Identities::set_numbers(Task& task, std::span<const event::Number> numbers) {
+  free_numbers(task);
+  if (numbers.empty()) return;
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(numbers_.size()));
+    numbers_.emplace_back();
+  }
+  task.numbers = free_.back();
+  free_.pop_back();
+  List& list = numbers_[task.numbers];
+  std::ranges::copy(numbers, list.at.begin());
+  list.count = static_cast<uint32_t>(numbers.size());
+}
+
+void Identities::free_numbers(Task& task) {
+  if (task.numbers != kNoNumbers) free_.push_back(std::exchange(task.numbers, kNoNumbers));
+}
+
+}  // namespace knell::watch

@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/pid_map.h"
+#include "event/full.h"
+#include "event/level.h"
+#include "event/raw.h"
+#include "watch/missing.h"
+#include "watch/pid_namespaces.h"
+#include "watch/proc_reader.h"
+#include "watch/timebase.h"
+
+namespace knell::watch {
+
+// Whose each process is, and what it is called in the pid namespaces it is in: followed from birth,
+// since an event often comes when nobody can be asked any more. For events of sources that do not
+// say it themselves, and to decide who may see them: so an answer is right, as far as can be known
+// (docs/limits.md), or it is "not known". See identities.cc.
+//
+//   want_levels(), set_heard() -> read_all() -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
+//
+// A question is of the event that was handed over last, and the answers are as of then. Not
+// thread-safe. Reads /proc, where ours must be that of the pid namespace the sources tell of.
+class Identities {
+ public:
+  // Tasks remembered: 32 bytes each, and 8 to 32 of room to grow; 68 more inside a namespace. At
+  // the limit /proc is all that is known of the others.
+  static constexpr size_t kMost = 262'144;
+
+  explicit Identities(const ProcReader& proc, const Clock& clock, size_t most = kMost,
+                      PidNamespaces::From from = pid_namespaces_from)
+      : proc_(proc), clock_(clock), namespaces_(from), most_(most) {
+    time_.take(clock_);
+  }
+
+  // Levels are read and kept only while wanted; costs a look at /proc for each birth that a
+  // thread-level source tells. To be followed by read_all().
+  void want_levels(bool wanted);
+  // Which events are all handed over: KNELL_EVENT_*. Without FORK (of threads too, where levels are
+  // wanted) what is known of a pid is checked against /proc at each question; without UID as well,
+  // so is the uid. Nothing, until it is said.
+  void set_heard(uint32_t mask) { heard_ = mask; }
+  // Forgets all and reads /proc: at the start, after subscribing, and after a hole.
+  void read_all(uint64_t now_ns);
+
+  // In the order of the stream, before anything is asked about it. A LOST that can have been a
+  // birth or a change of uid makes everything unknown but what /proc says, until read_all().
+  void on_raw(const event::Raw& raw);
+  void on_full(const event::Full& full);
+  // As after such a LOST.
+  void on_births_lost() { distrust(clock_.monotonic_ns()); }
+
+  // The real uid of a process.
+  std::optional<uint32_t> uid_of(int32_t pid);
+
+  struct Numbers {
+    std::span<const event::Number> of;  // from the outermost below the initial one
+    bool known = false;                 // false: `of` is empty, and that says nothing
+  };
+  // Of a process or a thread. Lives until the next call.
+  Numbers numbers_of(int32_t tid);
+
+  // Forgets those of some entries, at least so many, that are gone for long.
+  template <class F>
+  void sweep(size_t at_least, uint64_t now_ns, F is_gone) {
+    time_.take(clock_);
+    bury(now_ns, is_gone);
+    const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
+    born_ = 0;
+    tasks_.sweep(count, [&](int32_t tid, Task& task) {
+      if (!task.missing.since_long(is_gone(tid), now_ns)) return false;
+      free_numbers(task);
+      return true;
+    });
+  }
+
+  size_t size() const { return tasks_.size(); }
+  uint64_t forgotten() const { return forgotten_; }  // for want of room
+  size_t lists_for_testing() const { return numbers_.size(); }
+
+ private:
+  static constexpr uint32_t kNoNumbers = UINT32_MAX;
+  static constexpr size_t kMostEnded = 65'536;  // picked, never tuned
+
+  struct Task {
+    uint64_t start = 0;  // clock ticks since boot
+    uint32_t uid = 0;
+    uint32_t numbers = kNoNumbers;  // in numbers_; none: it is in no namespace, if levels are known
+    Missing missing{};
+    bool exact = false;  // the start is not just when its birth was told
+    bool uid_known = false, levels_known = false;
+    bool levels_tried = false;  // to ask again is useless
+  };
+  struct List {
+    std::array<event::Number, event::kMostLevels> at;
+    uint32_t count = 0;
+  };
+  struct Ended {
+    uint64_t stamp_ns, start;
+    int32_t tid;
+  };
+
+  void on_fork(const event::Raw& raw);
+  void inherit_uid(int32_t parent, Task& task);
+  void distrust(uint64_t now_ns);
+  void note_end(int32_t tid, uint64_t stamp_ns);
+
+  enum class Need { kUid, kLevels };
+  const Task* trusted(int32_t tid, Need need);
+  bool is_good(const Task& task, Need need) const;
+  static bool is_same(const Task& task, const Task& now);
+  bool read(int32_t tid, Task& task);
+  void read_levels(const ProcFolder& folder, const Who& who, Task& task);
+  Task* keep(int32_t tid, const Task& task);
+
+  void forget(int32_t tid);
+  void set_numbers(Task& task, std::span<const event::Number> numbers);
+  void free_numbers(Task& task);
+
+  template <class F>
+  void bury(uint64_t now_ns, F is_gone) {
+    while (!ended_.empty()) {
+      const Ended& first = ended_.front();
+      if (first.stamp_ns + Missing::kGoneNs > now_ns) return;
+      const Task* task = tasks_.find(first.tid);
+      // A leader may go before its process.
+      if (task != nullptr && task->start == first.start && is_gone(first.tid)) {
+        forget(first.tid);
+        if (born_ > 0) --born_;
+      }
+      ended_.pop_front();
+    }
+  }
+
+  const ProcReader& proc_;
+  const Clock& clock_;
+  PidNamespaces namespaces_;
+  size_t most_;
+  Timebase time_;
+  PidMap<Task> tasks_;
+  std::deque<List> numbers_;
+  std::vector<uint32_t> free_;
+  std::deque<Ended> ended_;
+  Task passing_;  // for an answer about one that is not kept
+  bool levels_wanted_ = false;
+  uint32_t heard_ = 0;
+  uint64_t seen_ns_ = UINT64_MAX;  // the event handed over last
+  uint64_t from_ns_ = 0;           // births told before cannot be relied on
+  size_t born_ = 0;                // since the last sweep
+  uint64_t forgotten_ = 0;
+};
+
+}  // namespace knell::watch

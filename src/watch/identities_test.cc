@@ -1,0 +1,330 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/identities.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "watch/fake_proc.h"
+
+namespace knell::watch {
+namespace {
+
+using Numbers = std::vector<event::Number>;
+
+constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint32_t kAll = KNELL_EVENT_FORK | KNELL_EVENT_UID;
+
+event::Raw raw_of(uint32_t what, int32_t pid, int32_t tid, uint64_t stamp_ns) {
+  event::Raw raw;
+  raw.what = what;
+  raw.pid = pid;
+  raw.tid = tid;
+  raw.stamp_ns = stamp_ns;
+  return raw;
+}
+
+class IdentitiesTest : public ::testing::Test {
+ protected:
+  IdentitiesTest() { clock.now_ns = 100 * kSecond; }
+
+  // Starts count 10 ms.
+  void begin(uint32_t heard, bool levels = true) {
+    identities.want_levels(levels);
+    identities.set_heard(heard);
+    identities.read_all(clock.now_ns);
+  }
+  void fork(int32_t parent, int32_t child, uint64_t stamp_ns) {
+    thread(parent, child, child, stamp_ns);
+  }
+  void thread(int32_t parent, int32_t pid, int32_t tid, uint64_t stamp_ns) {
+    event::Raw raw = raw_of(KNELL_EVENT_FORK, pid, tid, stamp_ns);
+    raw.u.fork = {parent, parent};
+    identities.on_raw(raw);
+  }
+  void change_uid(int32_t pid, int32_t tid, uint32_t uid, uint64_t stamp_ns) {
+    event::Raw raw = raw_of(KNELL_EVENT_UID, pid, tid, stamp_ns);
+    raw.u.id = {uid, 0};
+    identities.on_raw(raw);
+  }
+  void exit(int32_t pid, uint64_t stamp_ns) {
+    identities.on_raw(raw_of(KNELL_EVENT_EXIT, pid, pid, stamp_ns));
+  }
+  void something(int32_t pid, uint64_t stamp_ns) {
+    identities.on_raw(raw_of(KNELL_EVENT_EXEC, pid, pid, stamp_ns));
+  }
+  void lost(uint32_t types, uint64_t stamp_ns) {
+    event::Raw raw = raw_of(KNELL_EVENT_LOST, 0, 0, stamp_ns);
+    raw.u.lost.types = types;
+    identities.on_raw(raw);
+  }
+  void birth(int32_t child, uint64_t stamp_ns, uint32_t uid, std::vector<event::Level> levels) {
+    event::Full full;
+    full.what = KNELL_EVENT_FORK;
+    full.stamp_ns = stamp_ns;
+    full.pid = 1;
+    full.uid = 0;
+    full.u.child = {child, child, stamp_ns, uid};
+    full.levels = levels;
+    full.levels_known = true;
+    identities.on_full(full);
+  }
+  // As text, so that a failure can be read.
+  std::string numbers(int32_t tid) {
+    const auto found = identities.numbers_of(tid);
+    if (!found.known) return "unknown";
+    std::string text;
+    for (const event::Number& number : found.of)
+      text += std::to_string(number.ns) + ":" + std::to_string(number.nr) + " ";
+    return text;
+  }
+
+  FakeProc tree;
+  ProcReader proc = tree.reader();
+  FakeClock clock;
+  Identities identities{proc, clock, Identities::kMost, fake_namespaces_from};
+};
+
+TEST_F(IdentitiesTest, ReadsWhoIsThere) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  tree.add(11, {.start = 6, .uid = 0, .numbers = {{70, 5}, {71, 1}}});
+  begin(kAll);
+  tree.remove(10);
+  tree.remove(11);
+  something(10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 1000U);
+  EXPECT_EQ(numbers(10), "");
+  EXPECT_EQ(identities.uid_of(11), 0U);
+  EXPECT_EQ(numbers(11), "70:5 71:1 ");
+  EXPECT_EQ(identities.uid_of(12), std::nullopt);
+  EXPECT_EQ(numbers(12), "unknown");
+}
+
+TEST_F(IdentitiesTest, AChildHasTheUidOfItsParentAndGoesItsWay) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll, false);
+  fork(10, 20, 101 * kSecond);
+  fork(20, 30, 102 * kSecond);
+  change_uid(20, 20, 7, 103 * kSecond);
+  change_uid(30, 31, 8, 103 * kSecond);  // of one thread only
+  fork(20, 40, 104 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), 7U);
+  EXPECT_EQ(identities.uid_of(30), 1000U);
+  EXPECT_EQ(identities.uid_of(40), 7U);
+}
+
+TEST_F(IdentitiesTest, ABirthOverwritesWhoHadTheNumber) {
+  tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
+  tree.add(11, {.start = 5, .uid = 33});
+  begin(kAll);
+  tree.remove(10);
+  fork(11, 10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 33U);
+  EXPECT_EQ(numbers(10), "unknown") << "it was gone before anybody looked";
+}
+
+TEST_F(IdentitiesTest, TheLevelsOfAChildAreReadAtItsBirth) {
+  tree.add(10, {.start = 5});
+  begin(kAll);
+  tree.add(20, {.ppid = 10, .start = 10'100, .numbers = {{70, 1}}});
+  fork(10, 20, 101 * kSecond);
+  tree.remove(20);
+  exit(20, 102 * kSecond);
+  EXPECT_EQ(numbers(20), "70:1 ");
+}
+
+TEST_F(IdentitiesTest, AThreadHasNumbersOfItsOwn) {
+  tree.add(10, {.start = 5, .numbers = {{70, 1}}});
+  begin(kAll);
+  tree.add(21, {.start = 10'100, .numbers = {{70, 2}}});
+  thread(1, 10, 21, 101 * kSecond);
+  tree.remove(21);
+  EXPECT_EQ(numbers(21), "70:2 ");
+  EXPECT_EQ(numbers(10), "70:1 ");
+}
+
+TEST_F(IdentitiesTest, WhoIsMetLaterIsReadThen) {
+  begin(kAll);
+  for (int tid = 10; tid < 14; ++tid) tree.add(tid, {.start = 5, .numbers = {{70, tid - 9}}});
+  something(10, 101 * kSecond);
+  for (int tid = 10; tid < 14; ++tid) identities.numbers_of(tid);
+  for (int tid = 10; tid < 14; ++tid) {
+    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ");
+    tree.remove(tid);
+    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ") << "remembered";
+  }
+}
+
+TEST_F(IdentitiesTest, ALaterProcessIsNotTakenForAnEarlier) {
+  begin(kAll);
+  tree.add(20, {.start = 10'500, .uid = 1000, .numbers = {{70, 1}}});  // born at 105 s
+  exit(20, 101 * kSecond);                                             // of one before it
+  EXPECT_EQ(identities.uid_of(20), std::nullopt);
+  EXPECT_EQ(numbers(20), "unknown");
+  something(20, 106 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), 1000U);
+  EXPECT_EQ(numbers(20), "70:1 ");
+  exit(20, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "remembered, but still not the one";
+}
+
+TEST_F(IdentitiesTest, WithoutBirthsNothingIsTrueThatProcDoesNotSay) {
+  tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
+  begin(0);
+  tree.remove(10);
+  tree.add(10, {.start = 10'050, .uid = 33});  // whose birth nobody told
+  something(10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 33U);
+  EXPECT_EQ(numbers(10), "");
+  tree.remove(10);
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
+  EXPECT_EQ(numbers(10), "unknown");
+}
+
+TEST_F(IdentitiesTest, WithoutUidEventsTheUidIsAskedEachTime) {
+  tree.add(10, {.start = 5, .uid = 0});
+  begin(KNELL_EVENT_FORK);
+  tree.add(10, {.start = 5, .uid = 33});
+  something(10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 33U);
+  tree.remove(10);
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, AUidThatIsFollowedIsThatOfTheEvent) {
+  tree.add(10, {.start = 5, .uid = 0});
+  begin(kAll, false);
+  tree.add(10, {.start = 5, .uid = 1000});  // already; the event of it is still queued
+  identities.want_levels(true);             // so that /proc is read again
+  something(10, 101 * kSecond);
+  EXPECT_EQ(numbers(10), "");
+  EXPECT_EQ(identities.uid_of(10), 0U);
+}
+
+TEST_F(IdentitiesTest, AfterAHoleNothingOldIsTrue) {
+  tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
+  begin(kAll);
+  tree.remove(10);
+  clock.now_ns = 103 * kSecond;
+  lost(0, 102 * kSecond);
+  exit(10, 102 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
+  EXPECT_EQ(numbers(10), "unknown");
+  tree.add(11, {.start = 5, .uid = 33});
+  fork(11, 20, 102 * kSecond);  // queued before: who has the number now is another question
+  EXPECT_EQ(identities.uid_of(20), std::nullopt);
+  tree.add(30, {.start = 10'400, .uid = 7});
+  fork(10, 30, 104 * kSecond);
+  EXPECT_EQ(identities.uid_of(30), 7U);
+}
+
+TEST_F(IdentitiesTest, AHoleWithoutBirthsIsNone) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll);
+  tree.remove(10);
+  lost(KNELL_EVENT_EXIT, 102 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 1000U);
+  identities.on_births_lost();
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, ASourceThatSeesLevelsIsBelieved) {
+  begin(kAll);
+  birth(20, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
+  fork(1, 20, 101 * kSecond + 1000);  // the connector's word of the same birth
+  EXPECT_EQ(identities.uid_of(20), 1000U);
+  EXPECT_EQ(numbers(20), "70:9 ");
+  birth(20, 105 * kSecond, 33, {});
+  EXPECT_EQ(numbers(20), "");
+}
+
+TEST_F(IdentitiesTest, DeeperThanIsKeptIsUnknown) {
+  Numbers deep;
+  for (uint32_t i = 0; i <= event::kMostLevels; ++i) deep.push_back({70 + i, 1});
+  tree.add(10, {.start = 5, .numbers = deep});
+  deep.pop_back();
+  tree.add(11, {.start = 5, .numbers = deep});
+  begin(kAll);
+  EXPECT_EQ(numbers(10), "unknown");
+  EXPECT_EQ(numbers(11), "70:1 71:1 72:1 73:1 74:1 75:1 76:1 77:1 ");
+}
+
+TEST_F(IdentitiesTest, LevelsAreReadOnlyWhileWanted) {
+  tree.add(10, {.start = 5, .numbers = {{70, 4}}});
+  begin(kAll, false);
+  EXPECT_EQ(numbers(10), "unknown");
+  thread(1, 10, 11, 101 * kSecond);
+  EXPECT_EQ(identities.size(), 1U) << "threads are of no use then";
+  begin(kAll, true);
+  EXPECT_EQ(numbers(10), "70:4 ");
+  identities.want_levels(false);
+  EXPECT_EQ(numbers(10), "unknown");
+}
+
+TEST_F(IdentitiesTest, TheEndedAreForgottenALittleLater) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll, false);
+  fork(10, 20, 101 * kSecond);
+  exit(20, 101 * kSecond);
+  const auto gone = [](int32_t pid) { return pid != 10; };
+  identities.sweep(0, 101 * kSecond + 1000, gone);
+  EXPECT_EQ(identities.uid_of(20), 1000U) << "its exit is still to be judged";
+  identities.sweep(0, 102 * kSecond, gone);
+  EXPECT_EQ(identities.size(), 1U);
+}
+
+TEST_F(IdentitiesTest, ALeaderThatLeftFirstStays) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll, false);
+  exit(10, 101 * kSecond);
+  identities.sweep(10, 103 * kSecond, [](int32_t) { return false; });
+  EXPECT_EQ(identities.uid_of(10), 1000U);
+}
+
+TEST_F(IdentitiesTest, WhoseEndIsNotToldIsSwept) {
+  tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
+  begin(kAll);
+  const auto gone = [](int32_t) { return true; };
+  identities.sweep(10, 101 * kSecond, gone);
+  EXPECT_EQ(identities.size(), 1U);
+  identities.sweep(10, 103 * kSecond, gone);
+  EXPECT_EQ(identities.size(), 0U);
+}
+
+TEST_F(IdentitiesTest, AtTheLimitProcIsAllThatIsKnown) {
+  Identities few(proc, clock, 1, fake_namespaces_from);
+  tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
+  tree.add(11, {.start = 6, .uid = 1001, .numbers = {{70, 5}}});
+  few.want_levels(true);
+  few.set_heard(kAll);
+  few.read_all(clock.now_ns);
+  EXPECT_EQ(few.size(), 1U);
+  EXPECT_EQ(few.forgotten(), 1U);
+  EXPECT_EQ(few.uid_of(10), 1000U);
+  EXPECT_EQ(few.uid_of(11), 1001U);
+  const auto numbers = few.numbers_of(11);
+  ASSERT_EQ(numbers.of.size(), 1U);
+  EXPECT_EQ(numbers.of[0], (event::Number{70, 5}));
+  tree.remove(10);
+  tree.remove(11);
+  EXPECT_NE(few.uid_of(10).has_value(), few.uid_of(11).has_value());
+}
+
+// Births and deaths without end leave nothing behind.
+TEST_F(IdentitiesTest, ListsOfNumbersAreUsedAgain) {
+  begin(kAll);
+  for (int round = 0; round < 1000; ++round) {
+    const uint64_t stamp = (101 + static_cast<uint64_t>(round)) * kSecond;
+    birth(20, stamp, 0, {{.ns = 70, .child_pid = round + 1, .child_tid = round + 1}});
+    EXPECT_EQ(numbers(20), "70:" + std::to_string(round + 1) + " ");
+    if (round % 2 == 0) continue;
+    identities.on_raw(raw_of(KNELL_EVENT_EXIT, 20, 20, stamp));
+    identities.sweep(4, stamp + kSecond, [](int32_t) { return true; });
+    EXPECT_EQ(identities.size(), 0U);
+  }
+  EXPECT_LE(identities.lists_for_testing(), 2U);
+}
+
+}  // namespace
+}  // namespace knell::watch

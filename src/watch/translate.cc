@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/translate.h"
+
+#include <algorithm>
+
+namespace knell::watch {
+namespace {
+
+using Field = int32_t event::Level::*;
+
+int32_t number_in(const Identities::Numbers& numbers, uint32_t ns) {
+  const auto at = std::ranges::find(numbers.of, ns, &event::Number::ns);
+  return at == numbers.of.end() ? 0 : at->nr;
+}
+
+// What `pid` is called at each level.
+void fill(Levels& levels, Field field, int32_t pid, Identities& identities) {
+  if (pid <= 0) return;
+  const Identities::Numbers numbers = identities.numbers_of(pid);
+  for (event::Level& level : std::span(levels.at).first(levels.count))
+    level.*field = number_in(numbers, level.ns);
+}
+
+// Which namespaces: those of `subject`.
+bool begin(Levels& levels, int32_t subject, Identities& identities) {
+  const Identities::Numbers numbers = identities.numbers_of(subject);
+  levels.known = numbers.known;
+  for (const event::Number& number : numbers.of) levels.at[levels.count++].ns = number.ns;
+  return levels.count > 0;
+}
+
+// Replaces a pid by its number in a namespace.
+class Translator {
+ public:
+  Translator(uint32_t ns, Identities& identities) : ns_(ns), identities_(identities) {}
+  void operator()(int32_t& pid) const {
+    if (pid != 0) pid = number_in(identities_.numbers_of(pid), ns_);
+  }
+
+ private:
+  uint32_t ns_;
+  Identities& identities_;
+};
+
+}  // namespace
+
+Levels levels_of(const knell_event& event, Identities& identities) {
+  Levels levels;
+  if (event.type == KNELL_EVENT_LOST) return levels;
+  const bool fork = event.type == KNELL_EVENT_FORK;
+  if (!begin(levels, fork ? event.child_pid : event.pid, identities)) return levels;
+  fill(levels, &event::Level::pid, event.pid, identities);
+  fill(levels, &event::Level::tid, event.tid, identities);
+  fill(levels, &event::Level::ppid, event.ppid, identities);
+  if (fork) {
+    fill(levels, &event::Level::child_pid, event.child_pid, identities);
+    fill(levels, &event::Level::child_tid, event.child_tid, identities);
+  }
+  if (event.type == KNELL_EVENT_PTRACE)
+    fill(levels, &event::Level::other_pid, event.tracer_pid, identities);
+  if ((event.has & KNELL_HAS_KILLER) != 0)
+    fill(levels, &event::Level::other_pid, event.killed_by.pid, identities);
+  return levels;
+}
+
+std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, Identities& identities) {
+  if (raw.what == KNELL_EVENT_NONE) return std::nullopt;
+  event::Raw seen = raw;
+  if (raw.what == KNELL_EVENT_LOST) return seen;
+  const Translator translate_pid(ns, identities);
+  translate_pid(seen.tid);
+  translate_pid(seen.pid);
+  if (seen.tid == 0 || seen.pid == 0) return std::nullopt;
+  switch (raw.what) {
+    case KNELL_EVENT_FORK:
+      translate_pid(seen.u.fork.parent_tid);
+      translate_pid(seen.u.fork.parent_pid);
+      break;
+    case KNELL_EVENT_PTRACE:
+      translate_pid(seen.u.ptrace.tracer_tid);
+      translate_pid(seen.u.ptrace.tracer_pid);
+      break;
+    case KNELL_EVENT_COREDUMP:
+      translate_pid(seen.u.coredump.parent_tid);
+      translate_pid(seen.u.coredump.parent_pid);
+      break;
+    case KNELL_EVENT_EXIT:
+      translate_pid(seen.u.exit.parent_tid);
+      translate_pid(seen.u.exit.parent_pid);
+      break;
+    default:
+      break;
+  }
+  return seen;
+}
+
+}  // namespace knell::watch

@@ -23,9 +23,8 @@
 #include <string>
 #include <utility>
 
+#include "base/named_process.h"
 #include "base/pidfd.h"
-#include "base/proc_stat.h"
-#include "base/thread_of.h"
 #include "live/plan.h"
 
 namespace knell::live {
@@ -179,22 +178,14 @@ void Feed::set_budget() {
 Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
   if (pidfds_ != nullptr) return pidfds_->add(pid, start);
   // A zombie's EXIT may have come and gone before now, so its pidfd tells it.
-  auto pidfd = try_pidfd_open(pid);
-  if (const auto process = !pidfd ? process_of_thread(pid) : std::nullopt)
-    return say(ESRCH, std::to_string(pid) + " is a thread of process " + std::to_string(*process) +
-                          ", and no process itself");
-  if (!pidfd && pidfd.error() == ESRCH)
-    return say(ESRCH, "there is no process " + std::to_string(pid));
-  const auto stat = start != 0 ? read_proc_stat(pid) : std::nullopt;
-  if (stat && stat->start != start)
-    return say(ESRCH, "process " + std::to_string(pid) + " is another one now");
-  const bool dead = pidfd && is_dead(pidfd->get());
+  KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
+  const bool dead = pidfd && is_dead(pidfd.get());
   KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(ask(interest));
   // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
   // after is heard of.
-  if (pidfd && (dead || is_dead(pidfd->get()))) {
-    normaliser_->follow_death(pid, *std::move(pidfd));
+  if (pidfd && (dead || is_dead(pidfd.get()))) {
+    normaliser_->follow_death(pid, std::move(pidfd));
     more_ = true;
     rearm(false);
   }

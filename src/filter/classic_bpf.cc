@@ -29,11 +29,11 @@ sock_filter unless_any(uint32_t bits, uint8_t no) {
 
 }  // namespace
 
-std::vector<sock_filter> connector_filter(uint32_t mask, bool acks, Forks forks) {
+ClassicBpf connector_filter(uint32_t mask, bool acks, Forks forks) {
   mask = normalise(mask);
   const bool threads_only = forks == Forks::kOfThreads && (mask & KNELL_EVENT_FORK) != 0;
   if (mask == KNELL_EVENT_ALL && acks && !threads_only) return {};
-  std::vector<sock_filter> program;
+  ClassicBpf program;
   program.push_back(load(kWhat));
   program.push_back(unless_equal(KNELL_EVENT_NONE, 1));
   program.push_back(done(acks ? kAccept : kDrop));
@@ -65,8 +65,13 @@ std::vector<sock_filter> connector_filter(uint32_t mask, bool acks, Forks forks)
   return program;
 }
 
-std::vector<sock_filter> only_acks_filter() {
-  return {load(kWhat), unless_equal(KNELL_EVENT_NONE, 1), done(kAccept), done(kDrop)};
+ClassicBpf only_acks_filter() {
+  ClassicBpf program;
+  program.push_back(load(kWhat));
+  program.push_back(unless_equal(KNELL_EVENT_NONE, 1));
+  program.push_back(done(kAccept));
+  program.push_back(done(kDrop));
+  return program;
 }
 
 }  // namespace knell::filter

@@ -21,7 +21,7 @@ using event::Raw;
 
 // What the kernel would do with `program`: the six instructions we use, and nothing else. -1: the
 // program is wrong.
-int64_t run(const std::vector<sock_filter>& program, std::span<const std::byte> packet) {
+int64_t run(const ClassicBpf& program, std::span<const std::byte> packet) {
   uint32_t accumulator = 0, index = 0;
   for (size_t pc = 0; pc < program.size(); pc++) {
     const sock_filter& op = program[pc];
@@ -54,7 +54,7 @@ int64_t run(const std::vector<sock_filter>& program, std::span<const std::byte> 
   return -1;  // ran off the end: the kernel refuses such a program
 }
 
-bool accepts(const std::vector<sock_filter>& program, const Raw& raw) {
+bool accepts(const ClassicBpf& program, const Raw& raw) {
   if (program.empty()) return true;
   const int64_t verdict = run(program, event::encode(raw));
   EXPECT_TRUE(verdict == 0 || verdict == UINT32_MAX) << verdict;  // all of a datagram or nothing

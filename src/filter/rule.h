@@ -24,6 +24,14 @@ constexpr uint32_t normalise(uint32_t mask) {
   return mask == 0 ? KNELL_EVENT_ALL : mask;
 }
 
+// The mask that means under the released rule what `mask` means under `rule`.
+constexpr uint32_t as_released(Rule rule, uint32_t mask) {
+  mask = normalise(mask);
+  const bool nonzero_wins =
+      rule == Rule::kV6 && mask != KNELL_EVENT_ALL && (mask & KNELL_EVENT_NONZERO_EXIT) != 0;
+  return nonzero_wins ? mask & ~KNELL_EVENT_EXIT : mask;
+}
+
 // Whether a listener with `mask` gets an event: the kernel's decision, bit for bit, acks included
 // (what == 0: only under ALL). Two things the kernel never sees: an exit whose status is unknown
 // counts as non-zero, better one too many; and `lost` always passes.

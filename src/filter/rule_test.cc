@@ -97,6 +97,17 @@ TEST(Rule, LostAlwaysPasses) {
   }
 }
 
+TEST(Rule, AMaskOfV6HasAReleasedOneThatMeansTheSame) {
+  for (const Row& row : kTable) {
+    const uint32_t same = as_released(Rule::kV6, row.mask);
+    EXPECT_EQ(passes(Rule::kReleased, same, kExit, 0), row.v6_zero) << std::hex << row.mask;
+    EXPECT_EQ(passes(Rule::kReleased, same, kExit, kSeven), row.v6_nonzero) << row.mask;
+    for (const uint32_t what : kOthers)
+      EXPECT_EQ(passes(Rule::kReleased, same, what, 0), passes(Rule::kV6, row.mask, what, 0));
+    EXPECT_EQ(as_released(Rule::kReleased, row.mask), normalise(row.mask));
+  }
+}
+
 TEST(Rule, ReadsEventsOfBothKinds) {
   event::Raw raw;
   raw.what = kExit;

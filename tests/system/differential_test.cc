@@ -54,7 +54,7 @@ Key key_of(const event::Raw& raw) {
 class Listener {
  public:
   // Without a mask in the request an old listener, whose events the program alone filters.
-  Listener(std::optional<uint32_t> request, const std::vector<sock_filter>& program) {
+  Listener(std::optional<uint32_t> request, const filter::ClassicBpf& program) {
     auto fd = source::open_connector();
     KNELL_CHECK(fd.has_value());
     fd_ = *std::move(fd);
@@ -208,7 +208,7 @@ TEST(Differential, KernelAndClassicFilterLetThroughWhatOursDoes) {
   std::vector<Trial> trials;
   for (const uint32_t mask : masks()) {
     Trial& trial = trials.emplace_back(mask, std::nullopt, std::nullopt);
-    if (kernel_filter) trial.kernel.emplace(mask, std::vector<sock_filter>());
+    if (kernel_filter) trial.kernel.emplace(mask, filter::ClassicBpf());
     trial.classic.emplace(std::nullopt, filter::connector_filter(mask, false));
   }
   ASSERT_GE(trials.size(), 64U);

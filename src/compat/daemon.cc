@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "compat/daemon.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstring>
+#include <initializer_list>
+
+#include "compat/libc.h"
+#include "compat/request.h"
+#include "compat/settings.h"
+#include "wire/frame.h"
+
+namespace knell::compat {
+namespace {
+
+constexpr int64_t kPatienceMs = 60'000;  // a restart takes a second; picked, change freely
+constexpr timeval kConnectTimeout{.tv_sec = 2, .tv_usec = 0};
+constexpr timespec kRetry{.tv_sec = 0, .tv_nsec = 100'000'000};
+
+int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// Our hello: who we are, what we can take, and that no answer is expected.
+class Hello {
+ public:
+  Hello() {
+    text(wire::kKnell, KNELL_VERSION);
+    number(wire::kRule, settings().rule == filter::Rule::kV6 ? 1 : 0);
+    number(wire::kOverrun, 1);
+    number(wire::kQuiet, 1);
+    nlmsghdr netlink{};
+    netlink.nlmsg_len = static_cast<uint32_t>(size_);
+    netlink.nlmsg_type = static_cast<uint16_t>(wire::Message::kHello);
+    knell_cn_msg connector{};
+    connector.idx = KNELL_CN_IDX_PROC;
+    connector.val = wire::kVal;
+    connector.len = static_cast<uint16_t>(size_ - kHeadersBytes);
+    std::memcpy(bytes_, &netlink, sizeof netlink);
+    std::memcpy(bytes_ + sizeof netlink, &connector, sizeof connector);
+  }
+  bool send(int fd) const {
+    return libc().send(fd, bytes_, size_, MSG_NOSIGNAL) == static_cast<ssize_t>(size_);
+  }
+
+ private:
+  void put(uint16_t type, const void* value, size_t bytes) {
+    const nlattr header{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + bytes), .nla_type = type};
+    std::memcpy(bytes_ + size_, &header, sizeof header);
+    std::memcpy(bytes_ + size_ + sizeof header, value, bytes);
+    size_ += wire::attribute_bytes(bytes);
+  }
+  void number(uint16_t type, uint32_t value) { put(type, &value, sizeof value); }
+  template <size_t N>
+  void text(uint16_t type, const char (&value)[N]) {
+    put(type, value, N - 1);
+  }
+
+  char bytes_[kHeadersBytes + 96] = {};
+  size_t size_ = kHeadersBytes;
+};
+
+template <class Visit>
+void for_each_epoll(Socket& socket, int fd, Visit visit) {
+  for (Socket::Epoll& entry : socket.epolls) {
+    if (entry.epoll >= 0 && entry.descriptor == fd) visit(entry);
+  }
+}
+
+// `fresh` takes the place of the socket, whichever numbers it has, and is closed.
+void replace(Socket& socket, int fresh) {
+  for (const auto& place : socket.descriptors) {
+    const int fd = place.load();
+    if (fd < 0) continue;
+    const bool close_on_exec = (libc().fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+    for_each_epoll(socket, fd, [&](Socket::Epoll& entry) {
+      // Should the old file live on elsewhere, its registration would, too, and for ever.
+      libc().epoll_ctl(entry.epoll, EPOLL_CTL_DEL, fd, nullptr);
+    });
+    libc().dup3(fresh, fd, close_on_exec ? O_CLOEXEC : 0);
+    for_each_epoll(socket, fd, [&](Socket::Epoll& entry) {
+      libc().epoll_ctl(entry.epoll, EPOLL_CTL_ADD, fd, &entry.event);
+    });
+  }
+  socket.take_identity(fresh);
+  ++socket.generation;
+  libc().close(fresh);
+}
+
+int status_flags(int fd) { return libc().fcntl(fd, F_GETFL) & O_NONBLOCK; }
+
+bool ask_again(Socket& socket, int fresh) {
+  if (!socket.listening) return true;
+  const uint32_t nonce = own_nonce();
+  const RequestBytes request =
+      make_request({}, KNELL_MCAST_LISTEN,
+                   socket.with_mask ? std::optional<uint32_t>(socket.mask) : std::nullopt, nonce);
+  socket.hidden_ack = nonce + 1;
+  return libc().send(fresh, request.bytes.data(), request.size, MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(request.size);
+}
+
+void lend_to_timer(Socket& socket, int fd) {
+  const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+  if (timer < 0) return;  // then who polls spins until the daemon is back
+  libc().fcntl(timer, F_SETFL, status_flags(fd));
+  replace(socket, timer);
+}
+
+void go_down(Socket& socket, int fd) {
+  socket.down = true;
+  socket.down_since_ms = now_ms();
+  socklen_t bytes = sizeof socket.receive_timeout;
+  libc().getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout, &bytes);
+}
+
+bool reconnect(Socket& socket, int fd) {
+  const int fresh = connect_to_daemon(SOCK_CLOEXEC);
+  if (fresh < 0) return false;
+  if (!ask_again(socket, fresh)) {
+    libc().close(fresh);
+    return false;
+  }
+  libc().setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout,
+                    sizeof socket.receive_timeout);
+  libc().fcntl(fresh, F_SETFL, status_flags(fd));
+  replace(socket, fresh);
+  socket.down = false;
+  if (!socket.no_enobufs) socket.overrun = true;
+  return true;
+}
+
+bool is_socket(int fd) {
+  int type = 0;
+  socklen_t bytes = sizeof type;
+  return libc().getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+}
+
+}  // namespace
+
+int connect_to_daemon(int flags) {
+  const Settings& wanted = settings();
+  if (wanted.daemon_bytes == 0) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  const int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  constexpr timeval kNone{};
+  // A daemon with a long queue of others is waited for, but not for ever.
+  libc().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kConnectTimeout, sizeof kConnectTimeout);
+  if (libc().connect(fd, reinterpret_cast<const sockaddr*>(&wanted.daemon), wanted.daemon_bytes) !=
+          0 ||
+      !Hello().send(fd)) {
+    const int error = errno;
+    libc().close(fd);
+    errno = error;
+    return -1;
+  }
+  libc().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kNone, sizeof kNone);
+  if ((flags & SOCK_CLOEXEC) == 0) libc().fcntl(fd, F_SETFD, 0);
+  if ((flags & SOCK_NONBLOCK) != 0) libc().fcntl(fd, F_SETFL, O_NONBLOCK);
+  return fd;
+}
+
+Link mend(Socket& socket, int fd, uint32_t seen) {
+  const Busy busy(socket);
+  if (!busy) return Link::kDown;  // another thread is at it
+  if (!socket.is(fd)) return Link::kNotOurs;
+  if (socket.generation != seen && !socket.down) return Link::kUp;
+  if (!socket.known) return Link::kGivenUp;
+  if (!socket.down) go_down(socket, fd);
+  if (reconnect(socket, fd)) return Link::kUp;
+  if (is_socket(fd)) lend_to_timer(socket, fd);
+  // Armed again it is no longer readable.
+  const itimerspec again{.it_interval = {}, .it_value = kRetry};
+  ::timerfd_settime(fd, 0, &again, nullptr);
+  return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
+}
+
+void note_epoll(Socket& socket, int epoll, int operation, int fd, const epoll_event* event) {
+  for (int tries = 0; tries < 1000; ++tries) {
+    const Busy busy(socket);
+    if (!busy) {
+      ::sched_yield();
+      continue;
+    }
+    socket.drop_epolls(epoll, fd);
+    if (operation == EPOLL_CTL_DEL || event == nullptr) return;
+    for (Socket::Epoll& entry : socket.epolls) {
+      if (entry.epoll >= 0) continue;
+      entry = {.epoll = epoll, .descriptor = fd, .event = *event};
+      watch_epoll(epoll);
+      return;
+    }
+    return;
+  }
+}
+
+}  // namespace knell::compat

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace knell::compat {
+
+// The functions behind ours: those the program would have got without us.
+struct Libc {
+  decltype(&::socket) socket;
+  decltype(&::bind) bind;
+  decltype(&::connect) connect;
+  decltype(&::getsockname) getsockname;
+  decltype(&::getpeername) getpeername;
+  decltype(&::setsockopt) setsockopt;
+  decltype(&::getsockopt) getsockopt;
+  decltype(&::send) send;
+  decltype(&::sendto) sendto;
+  decltype(&::sendmsg) sendmsg;
+  decltype(&::sendmmsg) sendmmsg;
+  decltype(&::write) write;
+  decltype(&::writev) writev;
+  decltype(&::recv) recv;
+  decltype(&::recvfrom) recvfrom;
+  decltype(&::recvmsg) recvmsg;
+  decltype(&::recvmmsg) recvmmsg;
+  decltype(&::read) read;
+  decltype(&::readv) readv;
+  // What recv(), recvfrom() and read() become under _FORTIFY_SOURCE.
+  ssize_t (*recv_chk)(int, void*, size_t, size_t, int);
+  ssize_t (*recvfrom_chk)(int, void*, size_t, size_t, int, sockaddr*, socklen_t*);
+  ssize_t (*read_chk)(int, void*, size_t, size_t);
+  decltype(&::close) close;
+  int (*close_range)(unsigned, unsigned, int);  // glibc 2.34
+  void (*closefrom)(int);                       // glibc 2.34
+  decltype(&::dup) dup;
+  decltype(&::dup2) dup2;
+  decltype(&::dup3) dup3;
+  int (*fcntl)(int, int, ...);
+  int (*fcntl64)(int, int, ...);  // glibc 2.28: fcntl() of programs with large files
+  decltype(&::epoll_ctl) epoll_ctl;
+  decltype(&::geteuid) geteuid;
+  decltype(&::getuid) getuid;
+};
+
+// Looked up when the library is loaded; earlier, should a constructor of another library come
+// first, at the first call. Async-signal-safe from then on.
+const Libc& libc();
+
+}  // namespace knell::compat

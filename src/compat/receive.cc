@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "compat/receive.h"
+
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "compat/daemon.h"
+#include "compat/libc.h"
+#include "compat/request.h"
+#include "wire/frame.h"
+
+namespace knell::compat {
+namespace {
+
+constexpr int kTryAgainMs = 100;
+
+enum class Told { kEvent, kOverrun, kNothing };
+
+// What came, by its first bytes. A datagram shorter than they are is the program's to judge.
+Told classify(const Socket& socket, const msghdr& message, ssize_t received) {
+  constexpr size_t kAckAt = sizeof(nlmsghdr) + offsetof(knell_cn_msg, ack);
+  const Head head = head_of(message.msg_iov, message.msg_iovlen, static_cast<size_t>(received));
+  if (head.total < kHeadersBytes) return Told::kEvent;
+  if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Told::kOverrun;
+  if (head.connector().val == wire::kVal) return Told::kNothing;  // a word of the daemon's to us
+  const uint32_t ack = head.word(kAckAt);
+  return ack != 0 && ack == socket.hidden_ack ? Told::kNothing : Told::kEvent;
+}
+
+void name_the_kernel(msghdr& message, void* name, socklen_t room) {
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  kernel.nl_groups = KNELL_CN_IDX_PROC;
+  std::memcpy(name, &kernel, std::min<size_t>(room, sizeof kernel));
+  message.msg_namelen = sizeof kernel;
+}
+
+// Under SO_PASSCRED the kernel's messages are those of pid 0, uid 0; the daemon's are not.
+void credit_the_kernel(msghdr& message) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
+    std::memset(CMSG_DATA(part), 0, std::min(part->cmsg_len - CMSG_LEN(0), sizeof(ucred)));
+  }
+}
+
+// recvmsg(), with the sender's address put right. Whoever has no descriptor of ours any more, only
+// its number, gets what the kernel gave.
+ssize_t receive_once(int fd, msghdr& message, int flags) {
+  sockaddr_storage sender{};
+  void* const name = message.msg_name;
+  const socklen_t room = message.msg_namelen;
+  if (name != nullptr) {
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+  }
+  const ssize_t received = libc().recvmsg(fd, &message, flags);
+  const socklen_t given = message.msg_namelen;
+  message.msg_name = name;
+  message.msg_namelen = room;
+  if (received < 0) return received;
+  if (name != nullptr) {
+    if (given == 0 || sender.ss_family == AF_UNIX) {
+      name_the_kernel(message, name, room);
+    } else {
+      std::memcpy(name, &sender, std::min(room, given));
+      message.msg_namelen = given;
+    }
+  }
+  if (message.msg_controllen != 0) credit_the_kernel(message);
+  return received;
+}
+
+int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// How long a receive may wait for a daemon, as it may wait for an event.
+class Patience {
+ public:
+  Patience(const Socket& socket, int fd, int flags) {
+    const timeval& limit = socket.receive_timeout;
+    if ((flags & MSG_DONTWAIT) != 0 || (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) {
+      until_ms_ = 0;
+    } else if (limit.tv_sec != 0 || limit.tv_usec != 0) {
+      until_ms_ = now_ms() + int64_t{limit.tv_sec} * 1000 + limit.tv_usec / 1000;
+    }
+  }
+  bool over() const { return now_ms() >= until_ms_; }
+
+ private:
+  int64_t until_ms_ = INT64_MAX;
+};
+
+// Whether to receive again; else errno says why not.
+bool wait_for_daemon(Socket& socket, int fd, int flags, uint32_t seen) {
+  Link link = mend(socket, fd, seen);
+  const Patience patience(socket, fd, flags);
+  for (; link == Link::kDown; link = mend(socket, fd, socket.generation)) {
+    if (patience.over()) {
+      errno = EAGAIN;
+      return false;
+    }
+    pollfd timer{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&timer, 1, kTryAgainMs) < 0) return false;  // EINTR
+  }
+  if (link == Link::kNotOurs) forget(fd);
+  errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
+  return link == Link::kUp;
+}
+
+bool nothing_fits(const msghdr& message) {
+  return std::all_of(message.msg_iov, message.msg_iov + message.msg_iovlen,
+                     [](const iovec& part) { return part.iov_len == 0; });
+}
+
+// The end of a connection, or the timer in the place of one; not an empty buffer's answer.
+bool ended(const msghdr& message, ssize_t received) {
+  if (received == 0) return !nothing_fits(message);
+  return received < 0 && (errno == ECONNRESET || errno == ENOTCONN || errno == ENOTSOCK);
+}
+
+void take_away(int fd) {
+  char rest = 0;
+  libc().recv(fd, &rest, sizeof rest, MSG_DONTWAIT);
+}
+
+}  // namespace
+
+ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
+  const socklen_t name_room = message.msg_namelen;
+  const size_t control_room = message.msg_controllen;
+  for (;;) {
+    if (socket.overrun.load(std::memory_order_relaxed) && socket.overrun.exchange(false)) {
+      errno = ENOBUFS;
+      return -1;
+    }
+    message.msg_namelen = name_room;
+    message.msg_controllen = control_room;
+    const uint32_t seen = socket.generation;
+    const ssize_t received = receive_once(fd, message, flags);
+    if (ended(message, received)) {
+      if (wait_for_daemon(socket, fd, flags, seen)) continue;
+      return -1;
+    }
+    if (received < 0) return received;
+    const Told told = classify(socket, message, received);
+    if (told == Told::kEvent) return received;
+    if ((flags & MSG_PEEK) != 0) take_away(fd);
+    if (told == Told::kOverrun) socket.overrun = !socket.no_enobufs;
+  }
+}
+
+}  // namespace knell::compat

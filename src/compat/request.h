@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/cn_proc.h>
+#include <linux/netlink.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace knell::compat {
+
+inline constexpr size_t kHeadersBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
+
+// The front of what was sent or received, in one piece; what is missing is 0.
+struct Head {
+  std::array<std::byte, kHeadersBytes + sizeof(knell_proc_input)> bytes{};
+  size_t total = 0;  // of the whole message
+
+  nlmsghdr netlink() const;
+  knell_cn_msg connector() const;
+  uint32_t word(size_t offset) const;
+};
+Head head_of(const iovec* parts, size_t count, size_t most = SIZE_MAX);
+
+// A request to the process connector, as the kernel reads it: only the first message of a datagram,
+// with exactly 4 or 8 bytes of payload.
+struct Request {
+  nlmsghdr netlink{};
+  knell_cn_msg connector{};
+  uint32_t op = 0;
+  std::optional<uint32_t> mask;  // there with 8 bytes
+};
+std::optional<Request> parse_request(const Head& head);
+
+// A request as bytes: `mask` or not decides between 8 and 4. The headers are `like`'s.
+struct RequestBytes {
+  std::array<std::byte, kHeadersBytes + sizeof(knell_proc_input)> bytes{};
+  size_t size = 0;
+};
+RequestBytes make_request(const Request& like, uint32_t op, std::optional<uint32_t> mask,
+                          uint32_t nonce);
+
+// Not 0, and not twice the same: for requests of ours, whose acks are not the program's.
+uint32_t own_nonce();
+
+}  // namespace knell::compat

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "compat/send.h"
+
+#include <cerrno>
+
+#include "compat/address.h"
+#include "compat/daemon.h"
+#include "compat/direct.h"
+#include "compat/libc.h"
+#include "compat/request.h"
+
+namespace knell::compat {
+namespace {
+
+// What is asked for again after a reconnect. As the kernel has it, a request whose op is no op
+// still sets the mask.
+void remember(Socket& socket, const Request& request) {
+  if (request.op == KNELL_MCAST_IGNORE) {
+    socket.listening = false;
+    return;
+  }
+  socket.mask = request.mask.value_or(0);
+  socket.with_mask = request.mask.has_value();
+  if (request.op == KNELL_MCAST_LISTEN) socket.listening = socket.known = true;
+}
+
+// The address is the kernel's, whom the connection stands for. One of another family is meant for
+// whatever has the descriptor's number by now.
+bool for_somebody_else(const msghdr& message) {
+  return message.msg_name != nullptr && message.msg_namelen >= sizeof(sa_family_t) &&
+         static_cast<const sockaddr*>(message.msg_name)->sa_family != AF_NETLINK;
+}
+
+ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, const Head& head) {
+  bind_if_unbound(socket);
+  if (head.total == 0) return 0;  // the kernel drops it; the daemon would take it for our end
+  msghdr plain{};
+  plain.msg_iov = message.msg_iov;
+  plain.msg_iovlen = message.msg_iovlen;
+  for (;;) {
+    const uint32_t seen = socket.generation;
+    const ssize_t sent = libc().sendmsg(fd, &plain, flags | MSG_NOSIGNAL);
+    if (sent >= 0) {
+      if (const auto request = parse_request(head)) remember(socket, *request);
+      return sent;
+    }
+    if (errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && errno != ENOTSOCK)
+      return sent;
+    const Link link = mend(socket, fd, seen);
+    if (link == Link::kUp) continue;
+    if (link == Link::kNotOurs) forget(fd);
+    errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
+    return -1;
+  }
+}
+
+}  // namespace
+
+ssize_t transmit(Socket& socket, int fd, const msghdr& message, int flags) {
+  if (for_somebody_else(message)) {
+    errno = ENOTSOCK;
+    return -1;
+  }
+  const Head head = head_of(message.msg_iov, message.msg_iovlen);
+  if (socket.kind == Socket::Kind::kDaemon) return to_daemon(socket, fd, message, flags, head);
+  const auto request = parse_request(head);
+  if (!request) return libc().sendmsg(fd, &message, flags);
+  return send_direct(socket, fd, message, flags, *request);
+}
+
+}  // namespace knell::compat

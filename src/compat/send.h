@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/socket.h>
+
+#include "compat/table.h"
+
+namespace knell::compat {
+
+// sendmsg() to the daemon, or, with Kind::kDirect, to the kernel's socket: what the program asks
+// for is remembered, or translated. Never a SIGPIPE, which netlink does not know.
+// Errors besides sendmsg()'s: ECONNREFUSED no daemon; ENOTSOCK the number is another file's by now.
+ssize_t transmit(Socket& socket, int fd, const msghdr& message, int flags);
+
+}  // namespace knell::compat

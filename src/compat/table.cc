@@ -1,0 +1,197 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "compat/table.h"
+
+#include <linux/netlink.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "compat/libc.h"
+#include "compat/settings.h"
+
+// A byte for each descriptor there can be. It is never written for descriptors nobody looks at, so
+// it takes no memory but what is used.
+namespace knell::compat {
+
+constinit std::array<Socket, kMostSockets> sockets{};
+
+namespace {
+
+constexpr size_t kMostFds = size_t{1} << 20;  // fs.nr_open, unless somebody raised it
+// 0: not looked at. 1: not ours. 2: not ours, but an epoll set with one of ours. 3 and above: it is
+// sockets[entry - 3].
+constexpr uint8_t kForeign = 1, kEpollSet = 2, kFirst = 3;
+constinit std::array<std::atomic<uint8_t>, kMostFds> entries{};
+
+std::atomic<pid_t> owner = 0;  // of this memory
+
+[[gnu::constructor]] void remember_owner() {
+  owner.store(::getpid(), std::memory_order_relaxed);
+  ::pthread_atfork(nullptr, nullptr, [] { owner.store(::getpid(), std::memory_order_relaxed); });
+}
+
+bool in_range(int fd) { return fd >= 0 && static_cast<size_t>(fd) < kMostFds; }
+
+std::atomic<uint8_t>& entry_of(int fd) { return entries[static_cast<size_t>(fd)]; }
+
+uint8_t entry_for(const Socket& socket) {
+  return static_cast<uint8_t>(kFirst + (&socket - sockets.data()));
+}
+
+int int_option(int fd, int option) {
+  int value = -1;
+  socklen_t bytes = sizeof value;
+  return libc().getsockopt(fd, SOL_SOCKET, option, &value, &bytes) == 0 ? value : -1;
+}
+
+bool connected_to_daemon(int fd) {
+  const Settings& wanted = settings();
+  sockaddr_un peer{};
+  socklen_t bytes = sizeof peer;
+  return wanted.daemon_bytes != 0 && int_option(fd, SO_TYPE) == SOCK_SEQPACKET &&
+         libc().getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &bytes) == 0 &&
+         std::strncmp(peer.sun_path, wanted.daemon.sun_path, sizeof peer.sun_path) == 0;
+}
+
+// A socket of ours from before an exec: the program that opened it had us preloaded too.
+Socket* recognise(int fd) {
+  const int domain = int_option(fd, SO_DOMAIN);
+  if (!settings().direct && domain == AF_UNIX && connected_to_daemon(fd))
+    return add(fd, Socket::Kind::kDaemon);
+  if (settings().direct && domain == AF_NETLINK && int_option(fd, SO_PROTOCOL) == NETLINK_CONNECTOR)
+    return add(fd, Socket::Kind::kDirect);
+  return nullptr;
+}
+
+bool list(Socket& socket, int fd) {
+  for (auto& place : socket.descriptors) {
+    int empty = -1;
+    if (place.compare_exchange_strong(empty, fd)) return true;
+  }
+  return false;
+}
+
+// A thread that mends the socket just now goes first: what it registers in vain does no harm.
+void drop_epolls_of(Socket& socket, int epoll, int descriptor) {
+  const Busy busy(socket);
+  if (busy) socket.drop_epolls(epoll, descriptor);
+}
+
+void unlist(Socket& socket, int fd) {
+  drop_epolls_of(socket, -1, fd);
+  bool others = false;
+  for (auto& place : socket.descriptors) {
+    int here = fd;
+    place.compare_exchange_strong(here, -1);
+    others = others || place.load() >= 0;
+  }
+  if (!others) socket.taken.store(false, std::memory_order_release);
+}
+
+void reset(Socket& socket) {
+  for (auto& place : socket.descriptors) place.store(-1);
+  socket.type = SOCK_DGRAM;
+  socket.bound = socket.no_enobufs = socket.overrun = false;
+  socket.known = socket.listening = socket.with_mask = false;
+  socket.port = socket.groups = socket.mask = socket.hidden_ack = 0;
+  socket.busy = 0;
+  socket.down = false;
+  socket.down_since_ms = 0;
+  socket.receive_timeout = {};
+  socket.epolls.fill({});
+}
+
+}  // namespace
+
+Busy::Busy(Socket& socket) : socket_(socket) {
+  const pid_t self = ::getpid();
+  pid_t holder = 0;
+  held_ = socket.busy.compare_exchange_strong(holder, self) ||
+          (holder != self && socket.busy.compare_exchange_strong(holder, self));
+}
+
+void Socket::drop_epolls(int epoll, int descriptor) {
+  for (Epoll& entry : epolls) {
+    if ((epoll < 0 || entry.epoll == epoll) && (descriptor < 0 || entry.descriptor == descriptor))
+      entry = {};
+  }
+}
+
+void Socket::take_identity(int fd) {
+  struct stat now{};
+  if (::fstat(fd, &now) != 0) return;
+  device = now.st_dev;
+  inode = now.st_ino;
+}
+
+bool Socket::is(int fd) const {
+  struct stat now{};
+  return ::fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode;
+}
+
+bool in_borrowed_memory() { return owner.load(std::memory_order_relaxed) != ::getpid(); }
+
+Socket* find(int fd) {
+  if (!in_range(fd)) return nullptr;
+  const uint8_t entry = entry_of(fd).load(std::memory_order_acquire);
+  if (entry == kForeign || entry == kEpollSet) return nullptr;
+  if (entry >= kFirst) return &sockets[entry - kFirst];
+  const int error = errno;
+  Socket* found = recognise(fd);
+  // A descriptor that is not open yet may become one of ours by means we do not see.
+  if (found == nullptr && libc().fcntl(fd, F_GETFD) >= 0) forget(fd);
+  errno = error;
+  return found;
+}
+
+Socket* add(int fd, Socket::Kind kind) {
+  if (!in_range(fd)) return nullptr;
+  for (Socket& socket : sockets) {
+    bool free = false;
+    if (!socket.taken.compare_exchange_strong(free, true)) continue;
+    reset(socket);
+    socket.kind = kind;
+    socket.take_identity(fd);
+    list(socket, fd);
+    entry_of(fd).store(entry_for(socket), std::memory_order_release);
+    return &socket;
+  }
+  return nullptr;
+}
+
+void forget(int fd) {
+  if (!in_range(fd)) return;
+  if (entry_of(fd).load(std::memory_order_relaxed) == kForeign || in_borrowed_memory()) return;
+  const uint8_t was = entry_of(fd).exchange(kForeign, std::memory_order_acq_rel);
+  if (was >= kFirst) unlist(sockets[was - kFirst], fd);
+  if (was == kEpollSet) for_each_socket([&](Socket& socket) { drop_epolls_of(socket, fd, -1); });
+}
+
+void forget_range(unsigned first, unsigned last) {
+  for_each_socket([&](Socket& socket) {
+    for (const auto& place : socket.descriptors) {
+      const int fd = place.load();
+      if (fd >= 0 && static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last)
+        forget(fd);
+    }
+  });
+}
+
+void watch_epoll(int fd) {
+  if (in_range(fd)) entry_of(fd).store(kEpollSet, std::memory_order_release);
+}
+
+void share(int fd, int copy) {
+  Socket* socket = find(fd);
+  forget(copy);
+  if (socket == nullptr || !in_range(copy) || in_borrowed_memory() || !list(*socket, copy)) return;
+  entry_of(copy).store(entry_for(*socket), std::memory_order_release);
+}
+
+}  // namespace knell::compat

@@ -1,0 +1,155 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/listening.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "daemon/accounts.h"
+#include "event/printable.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr int kBacklog =
+    1024;  // picked: connections between two looks; net.core.somaxconn bounds it
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return say(ENAMETOOLONG, fmt::format("a socket's path has 1 to {} bytes, not {}",
+                                         sizeof address.sun_path - 1, path.size()));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+Result<UniqueFd> new_socket() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return errno_error("make a socket");
+  return fd;
+}
+
+// Only refused means that nobody is there; a full backlog means that somebody is.
+Result<void> clear_the_way(const sockaddr_un& address) {
+  const std::string shown = event::printable(address.sun_path);
+  struct stat there{};
+  if (::lstat(address.sun_path, &there) != 0) {
+    if (errno == ENOENT) return {};
+    return errno_error("look at " + shown);
+  }
+  if (!S_ISSOCK(there.st_mode))
+    return say(EEXIST, shown + " is there and is no socket; remove it or choose another path");
+  KNELL_ASSIGN(const UniqueFd probe, new_socket());
+  const int done =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  if (done == 0 || errno != ECONNREFUSED) {
+    return say(EADDRINUSE, "somebody answers on " + shown +
+                               ": knelld is running already; `knell status` tells about it");
+  }
+  if (::unlink(address.sun_path) != 0 && errno != ENOENT)
+    return errno_error("remove what is left of " + shown);
+  return {};
+}
+
+// Under a umask, so that there is no moment at which it is open to more than it should be.
+Result<void> bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
+  const mode_t before = ::umask(static_cast<mode_t>(~mode & 0777));
+  const int done = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = errno;
+  ::umask(before);
+  if (done == 0) return {};
+  return make_error(error, "bind " + event::printable(address.sun_path));
+}
+
+// Who may not give it away keeps it: with the usual mode it makes no difference.
+void give_to_group(const std::string& path, const std::string& group) {
+  if (const auto gid = find_group(group))
+    (void)!::lchown(path.c_str(), static_cast<uid_t>(-1), *gid);
+}
+
+bool is_our_kind(int fd) { return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, nullptr, 0) > 0; }
+
+std::string path_of(int fd) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address - 1;  // so that it ends with a NUL
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "";
+  return event::printable(address.sun_path);
+}
+
+}  // namespace
+
+SocketFile::SocketFile(std::string path, bool made_folder)
+    : path_(std::move(path)), made_folder_(made_folder) {
+  struct stat file{};
+  if (::lstat(path_.c_str(), &file) != 0) return;
+  device_ = file.st_dev;
+  inode_ = file.st_ino;
+}
+
+SocketFile::~SocketFile() {
+  struct stat file{};
+  if (path_.empty() || ::lstat(path_.c_str(), &file) != 0) return;
+  if (file.st_dev == device_ && file.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+Result<void> SocketFile::give_folder_to(uid_t uid, gid_t gid) const {
+  if (path_.empty() || !made_folder_) return {};
+  const std::string folder = folder_of(path_);
+  if (::lchown(folder.c_str(), uid, gid) != 0)
+    return errno_error("give " + event::printable(folder) + " away");
+  return {};
+}
+
+Result<std::optional<Listening>> inherited_socket() {
+  const int count = sd_listen_fds(/*unset_environment=*/1);
+  if (count < 0) return make_error(-count, "take the sockets of $LISTEN_FDS");
+  if (count == 0) return std::nullopt;
+  if (count > 1) {
+    return say(EINVAL, fmt::format("{} sockets were handed over, not one; knelld.socket has one "
+                                   "ListenSequentialPacket=",
+                                   count));
+  }
+  UniqueFd fd(SD_LISTEN_FDS_START);
+  if (!is_our_kind(fd.get())) {
+    return say(EINVAL,
+               "what was handed over is no listening AF_UNIX socket of type SOCK_SEQPACKET; "
+               "knelld.socket says ListenSequentialPacket=/run/knell/knell.sock");
+  }
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+    return errno_error("make the socket non-blocking");
+  std::string path = path_of(fd.get());
+  return Listening{std::move(fd), std::move(path), {}};
+}
+
+Result<Listening> open_socket(const Config::Socket& wanted) {
+  KNELL_ASSIGN(const sockaddr_un address, address_of(wanted.path));
+  const std::string folder = folder_of(wanted.path);
+  const bool made_folder = ::mkdir(folder.c_str(), 0755) == 0;
+  if (!made_folder && errno != EEXIST)
+    return errno_error("make the folder " + event::printable(folder));
+  KNELL_TRY(clear_the_way(address));
+  KNELL_ASSIGN(UniqueFd fd, new_socket());
+  KNELL_TRY(bind_with_mode(fd.get(), address, wanted.mode));
+  SocketFile file(wanted.path, made_folder);
+  give_to_group(wanted.path, wanted.group);
+  if (::listen(fd.get(), kBacklog) != 0)
+    return errno_error("listen on " + event::printable(wanted.path));
+  return Listening{std::move(fd), wanted.path, std::move(file)};
+}
+
+}  // namespace knell::daemon

@@ -1,0 +1,268 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The process around the daemon: options, the listening socket, privileges, and one sd-event loop.
+// The order of the start matters: the socket is opened before anything that takes long, so that
+// clients wait rather than fail; the sources with all privileges; then these are dropped, and only
+// then is the first byte of a client read.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/privilege.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/listening.h"
+#include "daemon/log.h"
+#include "daemon/options.h"
+#include "daemon/privileges.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr int kFailed = 1, kUsage = 2;
+
+// The next descriptor we open must not take the place of one of the three.
+void fill_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+  }
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the limit of open files");
+}
+
+// The one who tells of processes killed for lack of memory should be the last of them. Under
+// systemd the unit says so, and this changes nothing.
+void spare_from_oom_killer() {
+  constexpr std::string_view kScore = "-900";
+  if (::geteuid() != 0) return;
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (!file || ::write(file.get(), kScore.data(), kScore.size()) < 0)
+    log_debug("oom_score_adj stays as it is");
+}
+
+// A signal's handler is the loop; until it runs they wait.
+constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
+void block_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : kSignals) ::sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void apply(const ReadConfig& read) {
+  Log::of_process().set_level(read.config.log_level);
+  for (const std::string& warning : read.warnings) log_warning("{}", warning);
+}
+
+// One run of the daemon. The loop calls its handlers; `error_` is why it ended, if not as asked.
+class Process {
+ public:
+  explicit Process(const Options& options) : options_(options) {}
+
+  Result<void> start(const Config& config);
+  Result<void> run();
+
+ private:
+  using Loop = std::unique_ptr<sd_event, decltype(&sd_event_unref)>;
+  using Timer = std::unique_ptr<sd_event_source, decltype(&sd_event_source_unref)>;
+
+  Result<void> open(const Config& config);
+  Result<void> add_to_loop();
+  void serve();
+  void reload();
+  void tell_summary();
+  void fail(const Error& error);
+
+  const Options& options_;
+  Listening listening_;
+  std::unique_ptr<Daemon> daemon_;
+  Loop loop_{nullptr, sd_event_unref};
+  Timer summary_timer_{nullptr, sd_event_source_unref};
+  bool summary_is_due_ = false;
+  std::string summary_;  // as it was told last
+  std::optional<Error> error_;
+};
+
+Result<void> Process::open(const Config& config) {
+  KNELL_ASSIGN(auto inherited, inherited_socket());
+  if (inherited) {
+    listening_ = std::move(*inherited);
+  } else {
+    KNELL_ASSIGN(listening_, open_socket(config.socket));
+  }
+  KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd)));
+  const auto become = user_to_become();
+  if (become) {
+    const auto given = listening_.file.give_folder_to(become->uid, become->gid);
+    if (!given) log_warning("{}", given.error().message());
+  }
+  KNELL_TRY(drop_privileges(become));
+  log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
+  return {};
+}
+
+Result<void> Process::add_to_loop() {
+  const auto check = [](int done, std::string_view what) -> Result<void> {
+    if (done < 0) return make_error(-done, what);
+    return {};
+  };
+  sd_event* loop = nullptr;
+  KNELL_TRY(check(sd_event_new(&loop), "make the event loop"));
+  loop_.reset(loop);
+  const auto on_ready = [](sd_event_source*, int, uint32_t, void* self) {
+    static_cast<Process*>(self)->serve();
+    return 0;
+  };
+  KNELL_TRY(check(sd_event_add_io(loop, nullptr, daemon_->fd(), EPOLLIN, on_ready, this),
+                  "wait for events"));
+  const auto on_signal = [](sd_event_source*, const signalfd_siginfo* info, void* self) {
+    auto& process = *static_cast<Process*>(self);
+    if (info->ssi_signo == SIGHUP) {
+      process.reload();
+    } else {
+      sd_event_exit(process.loop_.get(), 0);
+    }
+    return 0;
+  };
+  for (const int number : kSignals)
+    KNELL_TRY(
+        check(sd_event_add_signal(loop, nullptr, number, on_signal, this), "wait for signals"));
+  const auto on_timer = [](sd_event_source*, uint64_t, void* self) {
+    static_cast<Process*>(self)->tell_summary();
+    return 0;
+  };
+  sd_event_source* timer = nullptr;
+  KNELL_TRY(check(sd_event_add_time_relative(loop, &timer, CLOCK_MONOTONIC, 0, 0, on_timer, this),
+                  "make a timer"));
+  summary_timer_.reset(timer);
+  sd_event_source_set_enabled(timer, SD_EVENT_OFF);
+  return check(sd_event_set_watchdog(loop, 1), "serve the watchdog");
+}
+
+Result<void> Process::start(const Config& config) {
+  KNELL_TRY(open(config));
+  KNELL_TRY(add_to_loop());
+  summary_ = daemon_->summary();
+  log_info("knelld {} listens on {}, {}", KNELL_VERSION, listening_.path, summary_);
+  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+  return {};
+}
+
+Result<void> Process::run() {
+  const int done = sd_event_loop(loop_.get());
+  sd_notify(0, "STOPPING=1");
+  if (error_) return std::unexpected(*error_);
+  if (done < 0) return make_error(-done, "run the event loop");
+  log_info("ended as asked");
+  return {};
+}
+
+void Process::fail(const Error& error) {
+  error_ = error;
+  sd_event_exit(loop_.get(), kFailed);
+}
+
+void Process::serve() {
+  if (const auto served = daemon_->serve(); !served) return fail(served.error());
+  if (summary_is_due_) return;
+  // Not a steady timer: while nothing happens nothing wakes us.
+  constexpr uint64_t kSecondUs = 1'000'000;
+  summary_is_due_ = true;
+  sd_event_source_set_time_relative(summary_timer_.get(), kSecondUs);
+  sd_event_source_set_enabled(summary_timer_.get(), SD_EVENT_ONESHOT);
+}
+
+void Process::tell_summary() {
+  summary_is_due_ = false;
+  std::string now = daemon_->summary();
+  if (now == summary_) return;
+  summary_ = std::move(now);
+  sd_notifyf(0, "STATUS=%s", summary_.c_str());
+}
+
+void Process::reload() {
+  // systemd tells this reload from an earlier one by the stamp, sd_notify(3).
+  const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
+  const auto read = configuration(options_);
+  if (!read) {
+    log_error("{}\nthe configuration stays as it was", read.error().message());
+  } else {
+    apply(*read);
+    if (const auto done = daemon_->reload(read->config); !done) {
+      log_error("{}\nnot all of the configuration was applied", done.error().message());
+    } else {
+      log_info("the configuration was read again");
+    }
+  }
+  summary_ = daemon_->summary();
+  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+}
+
+Result<void> serve(const Options& options) {
+  KNELL_ASSIGN(const ReadConfig read, configuration(options));
+  apply(read);
+  ::umask(022);
+  block_signals();
+  raise_descriptor_limit();
+  spare_from_oom_killer();
+  Process process(options);
+  KNELL_TRY(process.start(read.config));
+  return process.run();
+}
+
+int print(const std::string& text) {
+  const ssize_t done = ::write(STDOUT_FILENO, text.data(), text.size());
+  return done == static_cast<ssize_t>(text.size()) ? 0 : kFailed;
+}
+
+int check_config(const Options& options) {
+  const auto read = configuration(options);
+  if (!read) return print(read.error().message() + "\n") != 0 ? kFailed : kFailed;
+  std::string text;
+  for (const std::string& warning : read->warnings) text += "warning: " + warning + "\n";
+  return print(text + "ok\n");
+}
+
+int run(const std::vector<std::string>& words) {
+  const auto options = parse_options(words);
+  if (!options) {
+    log_error("{}", options.error().message());
+    return kUsage;
+  }
+  if (options->action == Options::Action::kPrint) return print(options->text);
+  if (options->action == Options::Action::kCheckConfig) return check_config(*options);
+  if (const auto served = serve(*options); !served) {
+    log_error("{}", served.error().message());
+    sd_notifyf(0, "STATUS=%s\nERRNO=%d", served.error().message().c_str(), served.error().code);
+    return kFailed;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace knell::daemon
+
+int main(int argc, char** argv) {
+  knell::daemon::fill_standard_descriptors();
+  return knell::daemon::run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}

@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/config.h"
+
+namespace knell::daemon {
+
+// The words of the command line.
+struct Options {
+  enum class Action { kServe, kCheckConfig, kPrint };
+  Action action = Action::kServe;
+  std::string text;                        // kPrint: the help, the version
+  std::optional<std::string> config_file;  // nullopt: the usual one, which may be missing
+  std::string socket_path;                 // empty: as configured
+};
+
+// Errors: EINVAL, a whole sentence.
+Result<Options> parse_options(const std::vector<std::string>& words);
+
+// The file, then $KNELL_SOCKET, then --socket, each before the one named earlier.
+Result<ReadConfig> configuration(const Options& options);
+
+}  // namespace knell::daemon

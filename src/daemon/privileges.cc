@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/privileges.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/privilege.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr const char* kUser = "knell";  // made by packaging/knell.sysusers
+
+Result<void> become(const Account& account) {
+  // Else the capabilities would go with the user id 0. An exec would lose this again.
+  if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return errno_error("keep capabilities");
+  if (::setgroups(1, &account.gid) != 0) return errno_error("give up our groups");
+  if (::setresgid(account.gid, account.gid, account.gid) != 0)
+    return errno_error("become the group of user knell");
+  if (::setresuid(account.uid, account.uid, account.uid) != 0)
+    return errno_error("become user knell");
+  return {};
+}
+
+}  // namespace
+
+std::optional<Account> user_to_become() {
+  if (::geteuid() != 0) return std::nullopt;
+  const auto account = find_user(kUser);
+  return account && account->uid != 0 ? account : std::nullopt;
+}
+
+Result<void> drop_privileges(const std::optional<Account>& account) {
+  if (account) KNELL_TRY(become(*account));
+  return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
+}
+
+}  // namespace knell::daemon

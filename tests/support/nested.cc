@@ -29,11 +29,12 @@ pid_t fork_first() {
       ::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
 }
 
-// Each says that it is there, and makes the next.
-[[noreturn]] void be_first(size_t still, int socket) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  (void)!::send(socket, "x", 1, 0);
-  if (still > 0 && fork_first() == 0) be_first(still - 1, socket);
+// Each says that it is there, and makes the next, which goes round the loop.
+[[noreturn]] void be_firsts(size_t count, int socket) {
+  do {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)!::send(socket, "x", 1, 0);
+  } while (--count > 0 && fork_first() == 0);
   for (;;) ::pause();
 }
 
@@ -76,7 +77,7 @@ Nested::Nested(size_t depth) : depth_(depth) {
   const timeval patience{kPatience.count(), 0};
   KNELL_CHECK(::setsockopt(ours.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
   const pid_t first = fork_first();
-  if (first == 0) be_first(depth - 1, theirs.get());
+  if (first == 0) be_firsts(depth, theirs.get());
   while (first > 0 && firsts_.size() < depth) {
     const pid_t pid = sender(ours.get());
     if (pid <= 0) return;

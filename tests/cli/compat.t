@@ -36,7 +36,7 @@ EXPECT_ERR ldconfig: statically linked
 NAME a program that gains rights
 NEEDS root
 NEEDS tool:setpriv
-SETUP cp $(command -v true) mine; chmod 4755 mine; chmod 755 . ..
+SETUP cp $(type -P true) mine && chmod 4755 mine && chmod 755 . ..
 RUN knell compat --direct -- ./mine && setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v knell)" compat --direct -- ./mine
 STATUS 3
 EXPECT_ERR \Aknell: \./mine: set-user-id, so nothing of ours is loaded into it; run it as its owner\n\Z

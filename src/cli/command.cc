@@ -28,6 +28,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_record());
   all.push_back(make_wait());
   all.push_back(make_doctor());
+  all.push_back(make_compat());
   return all;
 }
 

@@ -27,10 +27,10 @@ bool is(const char* name, const char* value) {
   now.as_root = is("KNELL_COMPAT_AS_ROOT", "1");
   if (is("KNELL_COMPAT_RULE", "v6")) now.rule = filter::Rule::kV6;
   const char* path = std::getenv("KNELL_SOCKET");
-  if (path == nullptr || *path == '\0') path = kDefaultSocket;
+  if (path == nullptr) path = kDefaultSocket;
   now.daemon.sun_family = AF_UNIX;
   const size_t bytes = std::strlen(path);
-  if (bytes < sizeof now.daemon.sun_path) {
+  if (bytes != 0 && bytes < sizeof now.daemon.sun_path) {
     std::memcpy(now.daemon.sun_path, path, bytes + 1);
     now.daemon_bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + bytes + 1);
   }

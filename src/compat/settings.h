@@ -10,7 +10,7 @@
 namespace knell::compat {
 
 // What `knell compat` was asked for, read once from the environment:
-//   KNELL_SOCKET           where the daemon is
+//   KNELL_SOCKET           where the daemon is; empty: nowhere
 //   KNELL_COMPAT_DIRECT=1  no daemon, the kernel's own socket
 //   KNELL_COMPAT_RULE=v6   the filter's rule as first posted
 //   KNELL_COMPAT_AS_ROOT=1 getuid() and geteuid() say 0
@@ -18,8 +18,8 @@ struct Settings {
   bool direct = false;
   bool as_root = false;
   filter::Rule rule = filter::Rule::kReleased;
-  sockaddr_un daemon{};  // a path too long for it: empty, and every connect() fails
-  socklen_t daemon_bytes = 0;
+  sockaddr_un daemon{};
+  socklen_t daemon_bytes = 0;  // 0: nowhere, or too long a path; no connection is ever made
 };
 
 const Settings& settings();

@@ -13,8 +13,8 @@ EXPECT knell doctor
 REFUSE_ERR .
 
 NAME each command has help with examples and exit statuses
-RUN for c in watch run wait doctor; do knell $c --help | grep -c -E '^(Examples|Exit status):?' ; done
-EXPECT \A2\n2\n2\n2\n\Z
+RUN for c in watch run wait doctor compat; do knell $c --help | grep -c -E '^(Examples|Exit status):?' ; done
+EXPECT \A2\n2\n2\n2\n2\n\Z
 
 NAME help comes even beside other options
 RUN knell watch -n 0 --help

@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// `knell compat`: becomes CMD, with libknell-compat.so preloaded. All that can be known to go wrong
+// is told before, since afterwards nobody would say why a program hears nothing.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <knell/knell.hpp>
+
+#include "cli/command.h"
+#include "cli/daemon_check.h"
+#include "cli/find_program.h"
+#include "cli/preload.h"
+#include "cli/signals.h"
+
+namespace knell::cli {
+namespace {
+
+class Compat final : public Command {
+ public:
+  std::string_view name() const override { return "compat"; }
+  std::string_view synopsis() const override { return "[OPTIONS] -- CMD ARG..."; }
+  std::string_view summary() const override { return "runs a client of the connector unmodified"; }
+  std::string_view notes() const override;
+  Tail tail() const override { return Tail::kAfterOptions; }
+  void add_options(CLI::App& app) override;
+  Outcome<int> execute(std::vector<std::string> tail) override;
+
+ private:
+  Outcome<void> set_environment() const;
+
+  std::string rule_ = "released";
+  bool direct_ = false, as_root_ = false;
+};
+
+std::string_view Compat::notes() const {
+  return "CMD's socket of the process events connector becomes a connection to knelld: so it "
+         "works\n"
+         "in containers, with their own pids, and for users without privilege, with their own\n"
+         "processes. With --direct it stays the kernel's own, and filters of Linux 6.6 work on "
+         "older\n"
+         "kernels.\n"
+         "\n"
+         "Exit status: CMD's; 3 it cannot work here, and CMD was not run; 126 CMD cannot be run;\n"
+         "127 it cannot be found.\n"
+         "\n"
+         "Examples:\n"
+         "  knell compat -- forkstat -e exit\n"
+         "  knell compat --as-root -- extrace\n"
+         "  sudo knell compat --direct -- ./proc_filter -f\n";
+}
+
+void Compat::add_options(CLI::App& app) {
+  app.add_flag("--direct", direct_, "without knelld: on the kernel's own socket");
+  app.add_option("--rule", rule_,
+                 "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted")
+      ->type_name("RULE");
+  app.add_flag("--as-root", as_root_, "CMD is told that it is root, should it insist");
+}
+
+bool set(const char* name, const std::string& value) {
+  return (value.empty() ? ::unsetenv(name) : ::setenv(name, value.c_str(), 1)) == 0;
+}
+
+Outcome<void> Compat::set_environment() const {
+  const auto library = compat_library();
+  if (!library) return fail(kNothingHere, library.error().message());
+  const char* before = std::getenv("LD_PRELOAD");
+  const std::string others = before != nullptr && *before != '\0' ? fmt::format(":{}", before) : "";
+  const bool done = set("LD_PRELOAD", *library + others) &&
+                    set("KNELL_COMPAT_DIRECT", direct_ ? "1" : "") &&
+                    set("KNELL_COMPAT_RULE", rule_ == "v6" ? "v6" : "") &&
+                    set("KNELL_COMPAT_AS_ROOT", as_root_ ? "1" : "");
+  if (!done) return failed("cannot set the environment: {}", std::strerror(errno));
+  return {};
+}
+
+Outcome<int> become(const std::string& program, std::vector<std::string>& words,
+                    const Signals& signals) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  signals.restore();
+  ::execvp(program.c_str(), pointers.data());  // a script without a first line goes to the shell
+  return fail(errno == ENOENT ? kNotFound : kCannotRun,
+              fmt::format("cannot run {}: {}", printable(program), std::strerror(errno)));
+}
+
+Outcome<int> Compat::execute(std::vector<std::string> tail) {
+  if (rule_ != "released" && rule_ != "v6")
+    return usage("--rule {}: there are released and v6", printable(rule_));
+  if (tail.empty()) return usage("what to run? knell compat [OPTIONS] -- CMD ARG...");
+  const auto program = find_program(tail.front());
+  if (!program)
+    return fail(program.error().code == ENOENT ? kNotFound : kCannotRun, program.error().message());
+  if (const auto can = check_preloadable(*program); !can)
+    return fail(kNothingHere, can.error().message());
+  if (!direct_) KNELL_TRY(check_daemon(daemon_socket(), ", or use --direct"));
+  KNELL_ASSIGN(const Signals signals, Signals::create({}, {}));
+  KNELL_TRY(set_environment());
+  return become(*program, tail, signals);
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_compat() { return std::make_unique<Compat>(); }
+
+}  // namespace knell::cli

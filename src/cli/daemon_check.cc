@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/daemon_check.h"
+
+#include <fmt/format.h>
+#include <knell/cn_proc.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <knell/knell.hpp>
+
+#include "base/unique_fd.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};  // it may be started by our connecting
+// docs/protocol.md
+constexpr uint32_t kKnellVal = 0x6b6e656c;
+constexpr uint16_t kHello = 0x10;
+
+// A hello, the shortest there is: without a word about ourselves.
+struct Hello {
+  nlmsghdr netlink{};
+  knell_cn_msg connector{};
+};
+static_assert(sizeof(Hello) == 36);
+
+std::string why_not(int error) {
+  switch (error) {
+    case ENOENT:
+      return "not there; start it (systemctl start knelld.socket)";
+    case ECONNREFUSED:
+      return "nobody listens there; start it (systemctl start knelld.socket)";
+    case EACCES:
+      return "permission denied";
+    case EAGAIN:
+      return "it does not answer";
+    default:
+      return std::strerror(error);
+  }
+}
+
+int connect_to(int fd, const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return ENAMETOOLONG;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  return ::connect(fd, name, sizeof address) == 0 ? 0 : errno;
+}
+
+int exchange_hellos(int fd) {
+  Hello hello;
+  hello.netlink.nlmsg_len = sizeof hello;
+  hello.netlink.nlmsg_type = kHello;
+  hello.connector.idx = KNELL_CN_IDX_PROC;
+  hello.connector.val = kKnellVal;
+  if (::send(fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) return errno;
+  std::array<std::byte, 65536> answer;
+  const ssize_t got = ::recv(fd, answer.data(), answer.size(), 0);
+  if (got < 0) return errno;
+  if (static_cast<size_t>(got) < sizeof hello) return ECONNRESET;
+  std::memcpy(&hello, answer.data(), sizeof hello);
+  return hello.connector.val == kKnellVal && hello.netlink.nlmsg_type == kHello ? 0 : EPROTO;
+}
+
+}  // namespace
+
+std::string daemon_socket() {
+  const char* path = std::getenv("KNELL_SOCKET");
+  return path != nullptr ? path : "/run/knell/knell.sock";
+}
+
+Outcome<void> check_daemon(const std::string& path, const std::string& instead) {
+  if (path.empty())
+    return fail(kNothingHere, fmt::format("KNELL_SOCKET is empty: no daemon is wanted{}", instead));
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd) return failed("cannot open a socket: {}", std::strerror(errno));
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  int error = connect_to(fd.get(), path);
+  if (error == 0) error = exchange_hellos(fd.get());
+  if (error == 0) return {};
+  return fail(kNothingHere,
+              fmt::format("knelld: {}: {}{}", printable(path), why_not(error), instead));
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,166 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/preload.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <link.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <knell/knell.hpp>
+#include <optional>
+#include <string_view>
+
+#include "base/unique_fd.h"
+
+// LD_PRELOAD is read by the loader that the program asks for. So a program without a loader gets
+// nothing preloaded, nor one of another machine or C library; and one that gains rights by being
+// executed, which the kernel tells its loader (AT_SECURE), only what its owner allows.
+namespace knell::cli {
+namespace {
+
+constexpr int kMostInterpreters = 5;  // as the kernel; of scripts that are run by scripts
+
+std::unexpected<Error> cannot(const std::string& path, std::string_view why) {
+  return say(ENOEXEC, fmt::format("{}: {}", printable(path), why));
+}
+
+// What of an ELF file matters here.
+struct Program {
+  ElfW(Ehdr) header {};
+  std::string loader;  // of PT_INTERP; none: static
+};
+
+bool read_at(int fd, void* to, size_t bytes, uint64_t at) {
+  return ::pread(fd, to, bytes, static_cast<off_t>(at)) == static_cast<ssize_t>(bytes);
+}
+
+std::string read_loader(int fd, const ElfW(Ehdr) & header) {
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    ElfW(Phdr) part;
+    if (!read_at(fd, &part, sizeof part, header.e_phoff + i * sizeof part)) return {};
+    if (part.p_type != PT_INTERP) continue;
+    std::string path(std::min<size_t>(part.p_filesz, PATH_MAX), '\0');
+    if (!read_at(fd, path.data(), path.size(), part.p_offset)) return {};
+    path.resize(std::strlen(path.c_str()));
+    return path;
+  }
+  return {};
+}
+
+Program ours() {
+  Program program;
+  const UniqueFd self(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  if (self && read_at(self.get(), &program.header, sizeof program.header, 0))
+    program.loader = read_loader(self.get(), program.header);
+  return program;
+}
+
+std::string_view file_name(std::string_view path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
+
+Result<void> check_elf(const std::string& path, int fd, std::string_view front) {
+  const Program self = ours();
+  Program program;
+  std::memcpy(&program.header, front.data(), std::min(front.size(), sizeof program.header));
+  const auto& ident = program.header.e_ident;
+  if (ident[EI_CLASS] != self.header.e_ident[EI_CLASS] ||
+      ident[EI_DATA] != self.header.e_ident[EI_DATA] ||
+      program.header.e_machine != self.header.e_machine)
+    return cannot(path,
+                  "made for another machine than knell, whose library cannot be loaded into "
+                  "it; a knell of its kind can");
+  program.loader = read_loader(fd, program.header);
+  if (program.loader.empty())
+    return cannot(path, "statically linked, so nothing can be loaded into it; link it dynamically");
+  if (!self.loader.empty() && file_name(program.loader) != file_name(self.loader))
+    return cannot(path, fmt::format("loaded by {}, and knell's library by {}; a knell for its C "
+                                    "library can",
+                                    printable(program.loader), self.loader));
+  return {};
+}
+
+// What the kernel would say to the loader by AT_SECURE.
+Result<void> check_rights(const std::string& path, int fd) {
+  struct stat info{};
+  struct statvfs mount{};
+  if (::fstat(fd, &info) != 0) return errno_error(printable(path));
+  const bool ignored = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ||
+                       (::fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_NOSUID) != 0);
+  if (ignored) return {};
+  constexpr mode_t kSetGid = S_ISGID | S_IXGRP;
+  if ((info.st_mode & S_ISUID) != 0 && info.st_uid != ::getuid())
+    return cannot(path, "set-user-id, so nothing of ours is loaded into it; run it as its owner");
+  if ((info.st_mode & kSetGid) == kSetGid && info.st_gid != ::getgid())
+    return cannot(path, "set-group-id, so nothing of ours is loaded into it; run it in its group");
+  if (::getuid() != 0 && ::fgetxattr(fd, "security.capability", nullptr, 0) > 0)
+    return cannot(path,
+                  "has file capabilities, so nothing of ours is loaded into it; run it as "
+                  "root, or a copy without them");
+  return {};
+}
+
+// "#!/usr/bin/env python3" -> "/usr/bin/env".
+std::optional<std::string> interpreter(std::string_view front) {
+  if (!front.starts_with("#!")) return std::nullopt;
+  front = front.substr(2, front.find('\n') - 2);
+  const size_t begin = std::min(front.find_first_not_of(" \t"), front.size());
+  front.remove_prefix(begin);
+  return std::string(front.substr(0, front.find_first_of(" \t\r")));
+}
+
+}  // namespace
+
+Result<void> check_preloadable(const std::string& path) {
+  std::string file = path;
+  for (int depth = 0; depth < kMostInterpreters; ++depth) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    // What may be executed but not read is its owner's secret; the kernel keeps us out of it, too.
+    if (!fd) return errno_error(printable(file));
+    std::array<char, 512> buffer{};
+    const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+    if (got < 0) return errno_error(printable(file));
+    const std::string_view front(buffer.data(), static_cast<size_t>(got));
+    if (front.size() >= sizeof(ElfW(Ehdr)) && front.starts_with(ELFMAG)) {
+      KNELL_TRY(check_elf(file, fd.get(), front));
+      return check_rights(file, fd.get());
+    }
+    // Without a first line that names one, execvp() takes the shell.
+    file = interpreter(front).value_or("/bin/sh");
+  }
+  return cannot(path, "too many scripts that are run by scripts");
+}
+
+Result<std::string> compat_library() {
+  constexpr std::string_view kName = "libknell-compat.so";
+  Dl_info info{};
+  void* symbol = ::dlsym(RTLD_DEFAULT, "knell_version");
+  std::array<char, PATH_MAX> real{};
+  if (symbol == nullptr || ::dladdr(symbol, &info) == 0 ||
+      ::realpath(info.dli_fname, real.data()) == nullptr)
+    return say(ENOENT, fmt::format("{}: nobody knows where", kName));
+  std::string path(real.data());
+  path.resize(path.find_last_of('/') + 1);
+  path += kName;
+  if (::access(path.c_str(), R_OK) != 0)
+    return errno_error(fmt::format("{}, which belongs to knell", printable(path)));
+  if (path.find_first_of(" :") != std::string::npos)
+    return say(EINVAL, fmt::format("{}: a library to preload cannot have spaces or colons in its "
+                                   "path; install knell elsewhere",
+                                   printable(path)));
+  return path;
+}
+
+}  // namespace knell::cli

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/preload.h"
+
+#include <elf.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace knell::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Preload : public testing::Test {
+ protected:
+  Preload() {
+    std::string folder = (fs::temp_directory_path() / "knell-preload-XXXXXX").string();
+    folder_ = ::mkdtemp(folder.data());
+  }
+  ~Preload() override { fs::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& bytes) const {
+    const fs::path path = folder_ / name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    fs::permissions(path, fs::perms::owner_all);
+    return path.string();
+  }
+  std::string self() const {
+    std::ifstream file("/proc/self/exe", std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static std::string refusal(const std::string& path) {
+    const auto checked = check_preloadable(path);
+    return checked ? "" : checked.error().message();
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Preload, AnOrdinaryProgramIsFine) { EXPECT_EQ(refusal("/proc/self/exe"), ""); }
+
+TEST_F(Preload, OfAScriptTheInterpreterCounts) {
+  const std::string program = write("program", self());
+  EXPECT_EQ(refusal(write("script", "#! " + program + " -x\n")), "");
+  EXPECT_EQ(refusal(write("plain", "echo hello\n")), "");  // by /bin/sh
+  EXPECT_NE(refusal(write("gone", "#!/no/such/interpreter\n")), "");
+  const std::string loop = (folder_ / "loop").string();
+  EXPECT_NE(refusal(write("loop", "#!" + loop + "\n")).find("scripts"), std::string::npos);
+}
+
+TEST_F(Preload, AnotherMachineIsRefused) {
+  std::string bytes = self();
+  bytes[offsetof(Elf64_Ehdr, e_machine)] ^= 1;
+  EXPECT_NE(refusal(write("other", bytes)).find("another machine"), std::string::npos);
+}
+
+TEST_F(Preload, AStaticProgramIsRefused) {
+  std::string bytes = self();
+  bytes[offsetof(Elf64_Ehdr, e_phnum)] = 0;  // no program headers, so no loader either
+  bytes[offsetof(Elf64_Ehdr, e_phnum) + 1] = 0;
+  EXPECT_NE(refusal(write("static", bytes)).find("statically linked"), std::string::npos);
+  EXPECT_NE(refusal(write("short", bytes.substr(0, 100))).find("statically"), std::string::npos);
+}
+
+TEST_F(Preload, AnotherLibcIsRefused) {
+  std::string bytes = self();
+  const size_t at = bytes.find("/ld-linux");
+  ASSERT_NE(at, std::string::npos);
+  bytes.replace(at, 8, "/ld-musl");
+  EXPECT_NE(refusal(write("musl", bytes)).find("ld-musl"), std::string::npos);
+}
+
+TEST_F(Preload, GainedRightsAreRefused) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to give files away";
+  const std::string program = write("program", self());
+  ASSERT_EQ(::chown(program.c_str(), 12345, 54321), 0);
+  ASSERT_EQ(::chmod(program.c_str(), 04755), 0);
+  EXPECT_NE(refusal(program).find("set-user-id"), std::string::npos);
+  ASSERT_EQ(::chmod(program.c_str(), 02755), 0);
+  EXPECT_NE(refusal(program).find("set-group-id"), std::string::npos);
+  ASSERT_EQ(::chmod(program.c_str(), 02745), 0);  // of old: mandatory locking, not a right
+  EXPECT_EQ(refusal(program), "");
+  ASSERT_EQ(::chown(program.c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod(program.c_str(), 06755), 0);  // we are root already
+  EXPECT_EQ(refusal(program), "");
+}
+
+}  // namespace
+}  // namespace knell::cli

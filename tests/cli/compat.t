@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+
+NAME without a daemon it says so and does not run the command
+RUN KNELL_SOCKET=$PWD/none knell compat -- touch ran; s=$?; ls; exit $s
+STATUS 3
+EXPECT_ERR \Aknell: knelld: \S+/none: not there; start it \(systemctl start knelld\.socket\), or use --direct\n\Z
+REFUSE .
+
+NAME with a socket that nobody serves
+NEEDS tool:python3
+SETUP python3 -c 'import socket; socket.socket(1, 5).bind("dead")'
+RUN KNELL_SOCKET=dead knell compat -- true
+STATUS 3
+EXPECT_ERR ^knell: knelld: dead: nobody listens there; start it
+
+NAME with the daemon switched off
+RUN KNELL_SOCKET= knell compat -- true
+STATUS 3
+EXPECT_ERR no daemon is wanted, or use --direct$
+
+NAME a static program
+NEEDS tool:ldconfig
+RUN knell compat --direct -- ldconfig --version
+STATUS 3
+EXPECT_ERR \Aknell: \S+/ldconfig: statically linked, so nothing can be loaded into it; link it dynamically\n\Z
+REFUSE .
+
+NAME a static program behind a script
+NEEDS tool:ldconfig
+SETUP printf '#!%s --version\n' $(command -v ldconfig) >script; chmod +x script
+RUN knell compat --direct -- ./script
+STATUS 3
+EXPECT_ERR ldconfig: statically linked
+
+NAME a program that gains rights
+NEEDS root
+NEEDS tool:setpriv
+SETUP cp $(type -P true) mine && chmod 4755 mine && chmod 755 . ..
+RUN knell compat --direct -- ./mine && setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v knell)" compat --direct -- ./mine
+STATUS 3
+EXPECT_ERR \Aknell: \./mine: set-user-id, so nothing of ours is loaded into it; run it as its owner\n\Z
+
+NAME the command's own status, words and environment
+RUN LD_PRELOAD= knell compat --direct --rule v6 -- sh -c 'echo "$@"; echo $LD_PRELOAD $KNELL_COMPAT_DIRECT $KNELL_COMPAT_RULE; exit 9' sh --direct -x
+STATUS 9
+EXPECT \A--direct -x\n/\S+/libknell-compat\.so 1 v6\n\Z
+REFUSE_ERR .
+
+NAME a library that is preloaded already stays
+RUN LD_PRELOAD=libdl.so.2 knell compat --direct -- sh -c 'echo $LD_PRELOAD'
+EXPECT \A/\S+/libknell-compat\.so:libdl\.so\.2\n\Z
+
+NAME signals are as they were
+RUN knell compat --direct -- grep SigIgn /proc/self/status
+EXPECT ^SigIgn:\s+0+$
+
+NAME as root by name
+NEEDS root
+NEEDS tool:setpriv
+RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell compat --direct --as-root -- id -ur
+EXPECT \A0\n\Z
+
+NAME what is no program
+RUN knell compat --direct -- /etc/passwd
+STATUS 126
+EXPECT_ERR \Aknell: /etc/passwd: not an executable file\n\Z
+
+NAME what is not there
+RUN knell compat --direct -- nosuchcommand
+STATUS 127
+EXPECT_ERR \Aknell: nosuchcommand: not found in PATH\n\Z
+
+NAME a rule that is none
+RUN knell compat --rule v7 -- true
+STATUS 2
+EXPECT_ERR \Aknell: --rule v7: there are released and v6\n\Z
+
+NAME nothing to run
+RUN knell compat --direct
+STATUS 2
+EXPECT_ERR \Aknell: what to run\?

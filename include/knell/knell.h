@@ -64,8 +64,9 @@ struct knell_options {
   int64_t latency_ns;  // how long an event may wait for company while many come; 0: every event at
                        // once. A lone event never waits.
   const char*
-      via;  // "bpf", "connector", "pidfd", "recording"; NULL or "auto": the best that works here
-  const char* durable;  // must be NULL: durable listeners need the daemon (-ENOTSUP)
+      via;  // "daemon", "bpf", "connector", "pidfd", "recording"; NULL or "auto": the daemon
+            // (knelld) where it answers and takes us, else the best that works in this process
+  const char* durable;  // must be NULL: not in this build (-ENOTSUP)
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
                         // given: knell_stats
   size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
@@ -177,7 +178,9 @@ struct knell_listener;  // one listener
 // in this build; -EMFILE. With options.recording, which is waited for where it comes through a
 // pipe: those of open(2) and read(2); -EINTR a signal was caught while waiting; -EBADMSG no
 // recording, or one that is damaged; -ENOTSUP of a later format, or of a machine of another byte
-// order.
+// order. Through the daemon, which is waited for some seconds at the most: -ENOENT, -ECONNREFUSED
+// there is none; -ETIMEDOUT it does not answer; -EUSERS and others: it refuses, knell_explain()
+// says why. KNELL_SOCKET in the environment names its socket; empty: it is not to be used.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
 // Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended (also
@@ -190,8 +193,8 @@ KNELL_API int knell_match(struct knell_listener* k, const char* key, const char*
 
 // From the first call on this listener hears of added processes only, also when all of them have
 // died. Adds one. `start` is its start in clock ticks since boot, against pid reuse, or 0; `cookie`
-// comes back in its events. O(1). Errors: -ESRCH it is gone already, nothing will come (a zombie
-// still comes); -EEXIST; -EMFILE (via pidfd).
+// comes back in its events. O(1); through the daemon one question and its answer. Errors: -ESRCH it
+// is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE (via pidfd).
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
 // Errors: -ENOENT it was not there. It leaves by itself when it has died.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
@@ -209,22 +212,40 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // events. With names or full details the first sight of a user may ask the system's user database
 // (NSS). A hole in the stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and
 // others: the source broke, knell_explain() says how; what was read before stays good. Of a
-// recording: -ENODATA it has ended; -EBADMSG it breaks off or is damaged here.
+// recording: -ENODATA it has ended; -EBADMSG it breaks off or is damaged here. Of the daemon: that
+// it went away is no error: it is looked for, and when it is back the hole is told by a lost event
+// without a count, from the last event heard until the new subscription; -EBADMSG it sends what is
+// malformed; any other: it ended the connection for good, and knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 
+enum knell_daemon {
+  KNELL_DAEMON_NONE = 0,  // the listener is of this process alone
+  KNELL_DAEMON_HERE = 1,  // its events come from knelld
+  KNELL_DAEMON_AWAY = 2   // knelld is gone, and looked for; nothing comes meanwhile
+};
+enum knell_scope {
+  KNELL_SCOPE_ALL = 0,       // every process
+  KNELL_SCOPE_USER = 1,      // those of one user
+  KNELL_SCOPE_NAMESPACE = 2  // those of this pid namespace, and below
+};
+
 struct knell_stats {
   size_t size;               // set by the caller
-  uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked)
-  uint64_t received, shown;  // events from the kernel; events handed out
-  uint64_t lost;             // the kernel's count of what did not fit
+  uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked); through
+                             // the daemon: its queue for this listener
+  uint64_t received, shown;  // events from the kernel or the daemon; events handed out
+  uint64_t lost;             // the count of what did not fit, as far as it is known
   uint64_t wakeups, drains;
   uint64_t healed;                    // times the connector was found deaf and mended
   uint64_t processes, process_bytes;  // remembered, and the memory it takes
   uint64_t forgotten;                 // not remembered because the limit was reached
   uint32_t kernel_mask;               // what the kernel is asked for
   uint32_t kernel_filter;             // 1: the kernel's own filter is on
-  uint32_t via;                       // enum knell_via: the source in use
+  uint32_t via;                       // enum knell_via: the source in use, here or in the daemon
+  uint32_t daemon;                    // enum knell_daemon
+  uint32_t scope;                     // enum knell_scope: what may be heard of at all
+  uint32_t scope_uid;                 // KNELL_SCOPE_USER: whose processes
 };
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 
@@ -338,6 +359,11 @@ struct knell_finding {
 // be read; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns 0
 // when something can be observed here, be it by pidfds only, else -ENOTSUP.
 KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
+
+// What knelld says of itself: one JSON object (docs: the status), no newline. Like snprintf:
+// returns the length without NUL, writes at most `size` bytes. Errors: -ENOENT, -ECONNREFUSED there
+// is no daemon; -ETIMEDOUT it does not answer.
+KNELL_API ssize_t knell_status(char* buffer, size_t size);
 
 KNELL_API const char* knell_version(void);  // "0.1.0"
 

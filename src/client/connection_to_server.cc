@@ -84,7 +84,12 @@ Result<ConnectionToServer::Sent> ConnectionToServer::try_send(std::string_view p
 
 Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> buffer) {
   KNELL_CHECK(buffer.size() >= wire::kMostFrame);
-  const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  const auto take = [&] {
+    return ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  };
+  ssize_t got = take();
+  // Told once when it left without reading all we sent; what it said before is still there.
+  if (got < 0 && errno == ECONNRESET) got = take();
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
   if (got < 0 && errno != ECONNRESET) return errno_error("receive from knelld");
   if (got <= 0) return went_away();
@@ -146,7 +151,7 @@ Result<wire::ServerHello> ConnectionToServer::greet() {
   return wire::decode_server_hello(frame.payload);
 }
 
-Result<void> ConnectionToServer::await_ack(uint32_t request, const OnFrame& on_other) {
+Result<wire::Ack> ConnectionToServer::await_ack(uint32_t request, const OnFrame& on_other) {
   const uint64_t deadline = deadline_ns();
   for (;;) {
     KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
@@ -155,7 +160,7 @@ Result<void> ConnectionToServer::await_ack(uint32_t request, const OnFrame& on_o
       continue;
     }
     KNELL_ASSIGN(const wire::Ack ack, wire::decode_ack(frame.payload));
-    if (ack.request == request) return as_result(ack);
+    if (ack.request == request) return ack;
   }
 }
 
@@ -164,12 +169,14 @@ Result<std::string> ConnectionToServer::status() {
   KNELL_TRY(send(wire::encode_status_request(request)));
   std::string json;
   bool whole = true;
-  KNELL_TRY(await_ack(request, [&](const wire::Frame& frame) {
+  const auto on_text = [&](const wire::Frame& frame) {
     if (frame.type != wire::Message::kStatusText) return;
     const auto piece = wire::decode_status_text(frame.payload);
     whole = whole && piece && json.size() + piece->size() <= kMostStatus;
     if (whole) json += *piece;
-  }));
+  };
+  KNELL_ASSIGN(const wire::Ack ack, await_ack(request, on_text));
+  KNELL_TRY(as_result(ack));
   if (!whole) return say(EBADMSG, "knelld's status is malformed or too long");
   return json;
 }

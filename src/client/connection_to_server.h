@@ -55,8 +55,8 @@ class ConnectionToServer {
   using OnFrame = std::function<void(const wire::Frame&)>;
   Result<void> send(std::string_view packet);
   Result<wire::ServerHello> greet();
-  // The ack of the request with this number. Errors: what it refuses, in the daemon's words.
-  Result<void> await_ack(uint32_t request, const OnFrame& on_other);
+  // The ack of the request with this number, also when it refuses.
+  Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
 
  private:
@@ -70,7 +70,7 @@ class ConnectionToServer {
   uint32_t seq_ = 0;
 };
 
-// An ack as a result.
+// An ack as a result; an error is in the daemon's words.
 Result<void> as_result(const wire::Ack& ack);
 
 }  // namespace knell::client

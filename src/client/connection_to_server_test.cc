@@ -81,7 +81,9 @@ TEST(ConnectionToServer, FindsItsAckAmongOthersAndEvents) {
 TEST(ConnectionToServer, ARefusalIsInTheServersWords) {
   Pair pair;
   pair.answer(ack(1, EINVAL, "unit: a value is missing"));
-  const auto refused = pair.client->await_ack(1, ignore);
+  const auto told = pair.client->await_ack(1, ignore);
+  ASSERT_TRUE(told);
+  const auto refused = as_result(*told);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EINVAL);
   EXPECT_EQ(refused.error().message(), "unit: a value is missing");

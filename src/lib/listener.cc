@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 
+#include "client/connection_to_server.h"
+#include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
 #include "lib/replay.h"
 #include "watch/proc_reader.h"
@@ -41,9 +43,26 @@ Result<void> check(const knell_options& options) {
     return say(EINVAL, "args_bytes is at most " + std::to_string(watch::kArgsBytes));
   if (!(options.speed >= 0) || options.speed > kMostSpeed)
     return say(EINVAL, "speed is 0, for as fast as it can be read, or above it and at most 1e9");
-  if (options.durable != nullptr)
-    return say(ENOTSUP, "durable listeners need the daemon, which this build does not have");
+  if (options.durable != nullptr) return say(ENOTSUP, "durable listeners are not in this build");
   return {};
+}
+
+std::string_view via_of(const knell_options& options) {
+  return options.via == nullptr ? "auto" : options.via;
+}
+
+// The daemon where it answers and takes us, else this process's own sources. Errors: those of what
+// was insisted on; else of the sources.
+Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) {
+  const std::string_view via = via_of(options);
+  const bool insists = via == "daemon";
+  const std::string path = client::socket_path();
+  if (insists && path.empty())
+    return say(ENOENT, "via daemon: KNELL_SOCKET is empty, so there is none to be used; unset it");
+  if (insists) return DaemonListener::create(options, path);
+  if (via == "auto" && !path.empty())
+    if (auto there = DaemonListener::create(options, path)) return there;
+  return LiveListener::create(options);
 }
 
 }  // namespace
@@ -51,11 +70,11 @@ Result<void> check(const knell_options& options) {
 Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& given) {
   KNELL_ASSIGN(const knell_options options, as_ours(given));
   KNELL_TRY(check(options));
-  const bool replay = options.via != nullptr && std::string_view(options.via) == "recording";
+  const bool replay = via_of(options) == "recording";
   if (replay && options.recording == nullptr)
     return say(EINVAL, "via recording: knell_options.recording says which");
-  if (options.recording == nullptr) return LiveListener::create(options);
-  if (!replay && options.via != nullptr && std::string_view(options.via) != "auto")
+  if (options.recording == nullptr) return open_live(options);
+  if (!replay && via_of(options) != "auto")
     return say(EINVAL, "a recording is not read via " + std::string(options.via));
   return Replay::create(options);
 }

@@ -15,18 +15,11 @@
 #include "event/printable.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
+#include "lib/give.h"
+
+using knell::lib::give;
 
 namespace {
-
-// As snprintf does: all of it if it fits, always a NUL, and the whole length.
-ssize_t give(std::string_view text, char* buffer, size_t size) {
-  if (buffer != nullptr && size > 0) {
-    const size_t n = std::min(text.size(), size - 1);
-    std::copy_n(text.begin(), n, buffer);
-    buffer[n] = '\0';
-  }
-  return static_cast<ssize_t>(text.size());
-}
 
 // Keeps its room between calls, so that a steady stream allocates nothing.
 std::string& scratch() {

@@ -1,0 +1,186 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "wire/event.h"
+#include "wire/protocol.h"
+
+namespace knell::client {
+
+// A daemon for tests, in a thread: it greets, and says yes to everything, unless told otherwise.
+// One client at a time. What it is told to send goes out at once.
+class FakeServer {
+ public:
+  FakeServer() {
+    char folder[] = "/tmp/knell-test-XXXXXX";
+    KNELL_CHECK(::mkdtemp(folder) != nullptr);
+    folder_ = folder;
+    path_ = folder_ + "/knell.sock";
+    int ends[2] = {-1, -1};
+    KNELL_CHECK(::pipe(ends) == 0);
+    stop_read_ = UniqueFd(ends[0]);
+    stop_write_ = UniqueFd(ends[1]);
+    hello.origin.knell = "fake";
+    hello.origin.boot_id = "6fa276d3-0000-4000-8000-000000000000";
+    hello.origin.subscription.via = KNELL_VIA_BPF;
+    hello.scope.flags = wire::Scope::kEverything;
+    start();
+  }
+  ~FakeServer() {
+    stop();
+    ::rmdir(folder_.c_str());
+  }
+  FakeServer(const FakeServer&) = delete;
+  FakeServer& operator=(const FakeServer&) = delete;
+
+  const std::string& path() const { return path_; }
+  wire::ServerHello hello;  // to be changed before anybody connects
+
+  void start() {
+    listening_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    KNELL_CHECK(::bind(listening_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) ==
+                0);
+    KNELL_CHECK(::listen(listening_.get(), 8) == 0);
+    thread_ = std::thread([this] { serve(); });
+  }
+  // As a daemon that was killed.
+  void stop() {
+    if (!thread_.joinable()) return;
+    KNELL_CHECK(::write(stop_write_.get(), "x", 1) == 1);
+    thread_.join();
+    char byte = 0;
+    KNELL_CHECK(::read(stop_read_.get(), &byte, 1) == 1);
+    client_.reset();
+    listening_.reset();
+    ::unlink(path_.c_str());
+  }
+
+  // The next request of this type is answered so; -1: not at all.
+  void answer_next(wire::Message type, int32_t error, std::string text) {
+    const std::lock_guard lock(mutex_);
+    answers_[type] = wire::Ack{.error = error, .request = 0, .text = std::move(text)};
+  }
+  void send(std::string_view packet) {
+    const std::lock_guard lock(mutex_);
+    KNELL_CHECK(::send(client_.get(), packet.data(), packet.size(), MSG_NOSIGNAL) ==
+                static_cast<ssize_t>(packet.size()));
+  }
+  void send(std::initializer_list<knell_event> events) { send(frame_of(events)); }
+  static std::string frame_of(std::initializer_list<knell_event> events) {
+    std::string out, buffer;
+    wire::EventFrame frame(out);
+    for (const knell_event& event : events)
+      KNELL_CHECK(frame.add(wire::epoch_of(event), wire::encode_event(buffer, event)));
+    frame.finish();
+    return out;
+  }
+  // This goes out before the next request of this type is acked.
+  void send_before_ack(wire::Message type, std::string packet) {
+    const std::lock_guard lock(mutex_);
+    before_[type].push_back(std::move(packet));
+  }
+  void hang_up() {
+    const std::lock_guard lock(mutex_);
+    (void)::shutdown(client_.get(), SHUT_RDWR);
+  }
+
+  // The `nth` subscribe of all, from 1, as soon as it has come and was acked.
+  wire::Subscribe subscribe(size_t nth) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
+    return subscribes_[nth - 1];
+  }
+  std::vector<wire::Pid> adds(size_t at_least) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return added_.size() >= at_least; });
+    return added_;
+  }
+
+ private:
+  void serve() {
+    for (;;) {
+      pollfd all[] = {
+          {.fd = stop_read_.get(), .events = POLLIN, .revents = 0},
+          {.fd = client_ ? client_.get() : listening_.get(), .events = POLLIN, .revents = 0}};
+      if (::poll(all, 2, -1) < 0) continue;
+      if (all[0].revents != 0) return;
+      const std::lock_guard lock(mutex_);
+      if (!client_)
+        client_ = UniqueFd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      else
+        on_packet();
+    }
+  }
+
+  void on_packet() {
+    std::string bytes(wire::kMostFrame, '\0');
+    const ssize_t got = ::recv(client_.get(), bytes.data(), bytes.size(), 0);
+    if (got <= 0) return client_.reset();
+    const auto frame = wire::parse_packet({bytes.data(), static_cast<size_t>(got)});
+    KNELL_CHECK(frame);
+    if (frame->type == wire::Message::kHello) return answer(wire::encode(hello, 0));
+    if (frame->type == wire::Message::kStatus) {
+      std::string_view json = "{\"version\":\"fake\"}";
+      answer(wire::encode_status_text(json, 0));
+    }
+    for (const std::string& packet : std::exchange(before_[frame->type], {})) answer(packet);
+    wire::Ack ack{.error = 0, .request = 0, .text = {}};
+    if (const auto told = answers_.extract(frame->type); !told.empty()) ack = told.mapped();
+    ack.request = frame->seq;
+    if (ack.error >= 0) answer(wire::encode(ack, 0));
+    note(*frame, ack.error == 0);
+    changed_.notify_all();
+  }
+
+  void note(const wire::Frame& frame, bool accepted) {
+    if (frame.type == wire::Message::kSubscribe) {
+      const auto asked = wire::decode_subscribe(frame.payload);
+      KNELL_CHECK(asked);
+      subscribes_.push_back(*asked);
+    }
+    if (frame.type != wire::Message::kAdd || !accepted) return;
+    const auto pids = wire::decode_pids(frame.payload);
+    KNELL_CHECK(pids);
+    added_.insert(added_.end(), pids->begin(), pids->end());
+  }
+
+  void answer(std::string_view packet) {
+    (void)!::send(client_.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
+  }
+
+  std::string folder_, path_;
+  UniqueFd listening_, stop_read_, stop_write_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  UniqueFd client_;
+  std::map<wire::Message, wire::Ack> answers_;
+  std::map<wire::Message, std::vector<std::string>> before_;
+  std::vector<wire::Subscribe> subscribes_;
+  std::vector<wire::Pid> added_;
+};
+
+}  // namespace knell::client

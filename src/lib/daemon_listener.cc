@@ -1,0 +1,429 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A listener whose events come from knelld, filtered there.
+//
+// knell_fd() is an epoll descriptor with the connection and one timer: for the next try while the
+// daemon is away, for deaths that are to be told from here, and, set to a time long past, for
+// "there is more". knell_read() decodes events where their packet was received, and hands them out.
+//
+// What the daemon does not know is done here: cookies, the numbers of events (`seq`), the names of
+// users (it asks no user database), and which of the added processes are left. It judges everything
+// else, but for the mask, which is looked at once more: an event that was on its way when the mask
+// changed is not shown.
+//
+// Requests wait for their ack. Events that come meanwhile are put aside; see inbox.h. A process
+// that dies while it is being added: a pidfd, opened before the daemon is asked and looked at after
+// the ack, finds it. Its exit may then come from the daemon or not; after a grace it is made here.
+// The first one told takes the process out of those added, so it is told once.
+#include "lib/daemon_listener.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/named_process.h"
+#include "base/pidfd.h"
+#include "filter/interest.h"
+#include "filter/rule.h"
+#include "lib/user_numbers.h"
+#include "live/interest.h"
+#include "watch/timebase.h"
+
+namespace knell::lib {
+namespace {
+
+constexpr uint64_t kConnectionTag = 1, kAlarmTag = 2;
+constexpr size_t kSlots = 512;              // what fits one packet, about; 200 KB
+constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
+
+// Nothing is known here of who is under whom.
+class Nobody final : public filter::Ancestry {
+ public:
+  bool inside(int32_t, const knell_event&) const override { return false; }
+};
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------- opening
+
+DaemonListener::DaemonListener(const knell_options& options, std::string path)
+    : path_(std::move(path)),
+      level_(options.level),
+      details_(options.details),
+      latency_ns_(options.latency_ns),
+      args_bytes_(static_cast<uint32_t>(options.args_bytes)),
+      slots_(kSlots),
+      names_(kSlots) {
+  choice_.mask = filter::normalise(options.events);
+}
+
+Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_options& options,
+                                                               const std::string& path) {
+  std::unique_ptr<DaemonListener> listener(new DaemonListener(options, path));
+  KNELL_TRY(listener->open());
+  return listener;
+}
+
+Result<void> DaemonListener::open() {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno_error("make an epoll descriptor");
+  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), kAlarmTag));
+  KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
+  KNELL_ASSIGN(hello_, connection.greet());
+  KNELL_TRY(attach(std::move(connection)));
+  state_ = State::kHere;
+  KNELL_TRY(subscribe());
+  // It went away between: here that is no daemon, and not one to wait for.
+  if (state_ != State::kHere) return say(ECONNRESET, "knelld went away");
+  heard_ns_ = clock_.monotonic_ns();
+  return {};
+}
+
+Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kConnectionTag;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd(), &event) != 0)
+    return errno_error("poll a socket");
+  connection_ = std::move(connection);
+  return {};
+}
+
+// ----------------------------------------------------------------------------------------- asking
+
+// Added processes leave the set when they die, whatever their end: so it has to be heard of.
+uint32_t DaemonListener::asked_mask() const {
+  return choice_.only_added ? choice_.mask | KNELL_EVENT_EXIT : choice_.mask;
+}
+
+wire::Subscribe DaemonListener::subscription() const {
+  return {.mask = asked_mask(),
+          .level = level_,
+          .details = details_,
+          .latency_ns = latency_ns_,
+          .rule = wire::kRuleReleased,
+          .only_added = choice_.only_added,
+          .args_bytes = args_bytes_,
+          .predicates = words_};
+}
+
+Result<void> DaemonListener::subscribe() {
+  names_wanted_ = filter::details_needed({choice_.mask, level_, details_,
+                                          choice_.predicates.needs()}) != KNELL_DETAILS_STATUS;
+  const uint32_t number = connection_ ? connection_->next_seq() : 0;
+  KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number));
+  return request(packet, number);
+}
+
+// Sends it and waits for its ack. While the daemon is away, what was asked for is asked when it is
+// back, with everything else.
+Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
+  if (state_ == State::kOver) return std::unexpected(*error_);
+  if (state_ == State::kReturning) went_away();  // and begins anew
+  if (state_ == State::kAway) return {};
+  auto sent = connection_->send(packet);
+  // Where it went away, what it said before may tell why.
+  if (!sent && sent.error().code != ECONNRESET) return failed(std::move(sent).error());
+  auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) {
+    if (frame.type == wire::Message::kEvents) inbox_.put_aside(frame.payload);
+  });
+  if (!ack) return failed(std::move(ack).error());
+  arm();
+  return client::as_result(*ack);
+}
+
+// What becomes of a connection that failed. Errors: those that are to be told.
+Result<void> DaemonListener::failed(Error error) {
+  if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
+    went_away();
+    arm();
+    if (error.code == ECONNRESET) return {};
+    return std::unexpected(std::move(error));
+  }
+  connection_.reset();
+  state_ = State::kOver;
+  error_ = std::move(error);
+  arm();
+  return std::unexpected(*error_);
+}
+
+Result<void> DaemonListener::match(const char* key, const char* value) {
+  filter::Predicates wider = choice_.predicates;
+  KNELL_TRY(wider.add(key, value));
+  for (const int32_t root : wider.needs().roots)
+    if (::kill(root, 0) != 0 && errno == ESRCH)
+      return say(ESRCH, "under: there is no process " + std::to_string(root));
+  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
+  std::string word = key, words = value;
+  if (kind == filter::Key::kUid) {
+    KNELL_ASSIGN(words, user_numbers(key, value));
+    word = "uid";
+  }
+  words_.emplace_back(std::move(word), std::move(words));
+  std::swap(choice_.predicates, wider);
+  if (auto subscribed = subscribe(); !subscribed) {
+    std::swap(choice_.predicates, wider);
+    words_.pop_back();
+    return subscribed;
+  }
+  return {};
+}
+
+Result<void> DaemonListener::set_events(uint32_t mask) {
+  const uint32_t before = std::exchange(choice_.mask, filter::normalise(mask));
+  auto subscribed = subscribe();
+  if (!subscribed) choice_.mask = before;
+  return subscribed;
+}
+
+Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
+  KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
+  if (!std::exchange(choice_.only_added, true)) {
+    if (auto subscribed = subscribe(); !subscribed) {
+      choice_.only_added = false;
+      return subscribed;
+    }
+  }
+  if (state_ != State::kHere && choice_.added.find(pid) != nullptr)
+    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+  const uint32_t number = connection_ ? connection_->next_seq() : 0;
+  const wire::Pid one{.pid = pid, .reserved = 0, .start = start};
+  auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
+  const bool dead = pidfd && is_dead(pidfd.get());
+  // Gone before the daemon looked: it was there when we did, so its exit is owed.
+  if (!added && (added.error().code != ESRCH || !dead)) return added;
+  choice_.add(pid, start, cookie);
+  if (dead && state_ == State::kHere)
+    deaths_.expect(pid, std::move(pidfd), LateDeaths::When::kNow,
+                   clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_));
+  arm();
+  return {};
+}
+
+Result<void> DaemonListener::remove(pid_t pid) {
+  if (!choice_.added.erase(pid))
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+  deaths_.settled(pid);
+  const uint32_t number = connection_ ? connection_->next_seq() : 0;
+  const wire::Pid one{.pid = pid, .reserved = 0, .start = 0};
+  auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
+  // Its exit is on its way, and nobody's any more.
+  if (!removed && removed.error().code == ENOENT) return {};
+  return removed;
+}
+
+// ---------------------------------------------------------------------------------------- hearing
+
+Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count) {
+  ++wakeups_;
+  const size_t most = std::min(count, kSlots);
+  if (most == 0) return 0;
+  inbox_.begin();
+  do_what_is_due();
+  size_t n = 0;
+  while (n < most) {
+    knell_event& event = slots_[n];
+    if (next(event)) {
+      const bool wanted = wants(event);
+      if (wanted) finish(n);
+      leave_if_over(event);
+      if (wanted) ret_events[n++] = &event;
+      continue;
+    }
+    const auto got = receive();
+    if (!got || *got == Got::kNothing) break;
+  }
+  arm();
+  if (n == 0 && state_ == State::kOver) return std::unexpected(*error_);
+  return n;
+}
+
+// The next event there is without receiving more.
+bool DaemonListener::next(knell_event& event) {
+  if (!inbox_.next(event)) {
+    if (const uint64_t dropped = inbox_.take_dropped(); dropped > 0) make_lost(dropped, heard_ns_);
+    if (made_.empty()) return false;
+    event = made_.front();
+    made_.pop_front();
+    return true;
+  }
+  ++received_;
+  heard_ns_ = std::max(heard_ns_, event.mono_ns);
+  return true;
+}
+
+bool DaemonListener::wants(knell_event& event) const {
+  if (event.type == KNELL_EVENT_LOST) return true;
+  if (choice_.only_added) {
+    const Choice::Added* one = choice_.added.find(event.pid);
+    if (one == nullptr) return false;
+    if (one->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != one->start)
+      return false;
+    event.cookie = one->cookie;
+  }
+  return filter::passes(filter::Rule::kReleased, choice_.mask, event);
+}
+
+// What only we know of an event that is handed out.
+void DaemonListener::finish(size_t slot) {
+  knell_event& event = slots_[slot];
+  event.seq = ++seq_;
+  if (event.type == KNELL_EVENT_LOST) {
+    event.lost_types &= live::types_of(choice_.mask);
+    lost_ += event.lost_count;
+    return;
+  }
+  if (!names_wanted_ || (event.has & KNELL_HAS_UID) == 0) return;
+  names_[slot] = users_.name(event.uid);
+  if (const auto& name = names_[slot]) event.user = {name->data(), name->size()};
+}
+
+void DaemonListener::leave_if_over(const knell_event& event) {
+  if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
+  if (choice_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
+    deaths_.settled(event.pid);
+}
+
+Result<DaemonListener::Got> DaemonListener::receive() {
+  if (inbox_.broken()) {
+    KNELL_TRY(failed({EBADMSG, "knelld sends events that are malformed", true}));
+  }
+  if (!connection_) return Got::kNothing;
+  const auto room = inbox_.room();
+  if (room.empty()) return Got::kNothing;
+  auto frame = connection_->receive(room);
+  if (!frame) {
+    KNELL_TRY(failed(std::move(frame).error()));
+    return Got::kNothing;
+  }
+  if (!*frame) return Got::kNothing;
+  KNELL_TRY(on_frame(**frame));
+  return Got::kSomething;
+}
+
+Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
+  switch (frame.type) {
+    case wire::Message::kEvents:
+      inbox_.take(frame.payload);
+      return {};
+    case wire::Message::kHello: {
+      auto hello = wire::decode_server_hello(frame.payload);
+      if (!hello) return failed(std::move(hello).error());
+      hello_ = *std::move(hello);
+      return {};
+    }
+    case wire::Message::kAck: {
+      auto ack = wire::decode_ack(frame.payload);
+      if (!ack) return failed(std::move(ack).error());
+      return state_ == State::kReturning ? on_ack_while_returning(*ack) : Result<void>();
+    }
+    default:
+      return {};  // of a later knell
+  }
+}
+
+void DaemonListener::make_exit(const LateDeaths::Death& death) {
+  const Choice::Added* one = choice_.added.find(death.pid);
+  if (one == nullptr) return;
+  const uint64_t now = clock_.monotonic_ns();
+  watch::Timebase time;
+  time.take(clock_);
+  knell_event event{};
+  event.size = sizeof event;
+  event.type = KNELL_EVENT_EXIT;
+  event.via = KNELL_VIA_PIDFD;
+  event.flags = death.when == LateDeaths::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
+  event.mono_ns = now;
+  event.time_ns = time.realtime_ns(now);
+  event.pid = event.tid = death.pid;
+  const std::string boot = hello_.origin.boot_id.substr(0, 8);
+  event.id = {.boot = static_cast<uint32_t>(std::strtoul(boot.c_str(), nullptr, 16)),
+              .pid = death.pid,
+              .start = one->start != 0 ? one->start : now,
+              .kind = one->start != 0 ? KNELL_ID_START : KNELL_ID_STAMP};
+  if (death.wait_status) {
+    event.has = KNELL_HAS_STATUS;
+    event.wait_status = *death.wait_status;
+  }
+  if (choice_.predicates.matches(event, Nobody()))
+    made_.push_back(event);
+  else
+    choice_.added.erase(death.pid);
+}
+
+void DaemonListener::make_lost(std::optional<uint64_t> count, uint64_t from_ns) {
+  const uint64_t now = clock_.monotonic_ns();
+  watch::Timebase time;
+  time.take(clock_);
+  knell_event event{};
+  event.size = sizeof event;
+  event.type = KNELL_EVENT_LOST;
+  event.via = hello_.origin.subscription.via;
+  event.mono_ns = event.lost_until_ns = now;
+  event.time_ns = event.lost_until_time_ns = time.realtime_ns(now);
+  event.lost_from_ns = from_ns;
+  event.lost_from_time_ns = time.realtime_ns(from_ns);
+  event.lost_types = KNELL_EVENT_ALL;
+  if (count) {
+    event.has = KNELL_HAS_COUNT;
+    event.flags = KNELL_FLAG_EXACT;
+    event.lost_count = *count;
+  }
+  made_.push_back(event);
+}
+
+void DaemonListener::do_what_is_due() {
+  if (alarm_ns_ == 0) return;
+  const uint64_t now = clock_.monotonic_ns();
+  if (now < alarm_ns_) return;
+  while (const auto death = deaths_.take(now)) make_exit(*death);
+  if (state_ == State::kReturning && now >= patience_ns_) went_away();
+  if (state_ == State::kAway && now >= retry_ns_) come_back(now);
+}
+
+// Sets the timer to whatever comes first.
+void DaemonListener::arm() {
+  uint64_t at = deaths_.due_ns();
+  const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
+  if (state_ == State::kAway) no_later_than(retry_ns_);
+  if (state_ == State::kReturning) no_later_than(patience_ns_);
+  if (state_ == State::kOver || inbox_.pending() || !made_.empty()) at = live::kSoonest;
+  if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
+}
+
+// ------------------------------------------------------------------------------------------- about
+
+knell_stats DaemonListener::stats() const {
+  knell_stats all{};
+  all.buffer_bytes = hello_.limits.queue_bytes;
+  all.received = received_;
+  all.shown = seq_;
+  all.lost = lost_;
+  all.wakeups = all.drains = wakeups_;
+  all.via = hello_.origin.subscription.via;
+  all.daemon = state_ == State::kHere ? KNELL_DAEMON_HERE : KNELL_DAEMON_AWAY;
+  const wire::Scope& scope = hello_.scope;
+  if ((scope.flags & wire::Scope::kOnePidNamespace) != 0)
+    all.scope = KNELL_SCOPE_NAMESPACE;
+  else if ((scope.flags & wire::Scope::kOwnUid) != 0)
+    all.scope = KNELL_SCOPE_USER;
+  all.scope_uid = scope.uid;
+  return all;
+}
+
+wire::Origin DaemonListener::origin() const {
+  wire::Origin origin = hello_.origin;
+  origin.knell = KNELL_VERSION;
+  origin.subscription = {.mask = choice_.mask,
+                         .level = level_,
+                         .details = details_,
+                         .via = hello_.origin.subscription.via,
+                         .started_ns = clock_.realtime_ns()};
+  return origin;
+}
+
+}  // namespace knell::lib

@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "client/connection_to_server.h"
+#include "lib/choice.h"
+#include "lib/inbox.h"
+#include "lib/late_deaths.h"
+#include "lib/listener.h"
+#include "live/alarm.h"
+#include "watch/user_names.h"
+#include "wire/protocol.h"
+
+namespace knell::lib {
+
+// A listener through knelld. See daemon_listener.cc; how it comes back to a daemon that was away is
+// in daemon_return.cc.
+class DaemonListener final : public knell_listener {
+ public:
+  // Waits for the daemon's answers for some seconds at the most. Errors: those of
+  // client::ConnectionToServer, and what the daemon refuses, in its words.
+  static Result<std::unique_ptr<DaemonListener>> create(const knell_options& options,
+                                                        const std::string& path);
+
+  Result<void> match(const char* key, const char* value) override;
+  Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
+  Result<void> remove(pid_t pid) override;
+  Result<void> set_events(uint32_t mask) override;
+  int fd() const override { return epoll_.get(); }
+  Result<size_t> read(const knell_event** ret_events, size_t count) override;
+  knell_stats stats() const override;
+  wire::Origin origin() const override;
+
+ private:
+  //           went_away()           come_back()             every ack came
+  //   kHere ---------------> kAway --------------> kReturning ------------> kHere
+  //     |                      ^---------------------- | went_away()
+  //     '--> kOver: error_ is told from here on
+  enum class State : uint8_t { kHere, kAway, kReturning, kOver };
+  enum class Got : uint8_t { kSomething, kNothing };
+
+  DaemonListener(const knell_options& options, std::string path);
+  Result<void> open();
+  Result<void> attach(client::ConnectionToServer connection);
+
+  // Asking.
+  uint32_t asked_mask() const;
+  wire::Subscribe subscription() const;
+  Result<void> subscribe();
+  Result<void> request(std::string_view packet, uint32_t number);
+  Result<void> failed(Error error);
+
+  // Hearing.
+  Result<Got> receive();
+  Result<void> on_frame(const wire::Frame& frame);
+  bool wants(knell_event& event) const;
+  bool next(knell_event& event);
+  void finish(size_t slot);
+  void leave_if_over(const knell_event& event);
+  void make_exit(const LateDeaths::Death& death);
+  void make_lost(std::optional<uint64_t> count, uint64_t from_ns);
+  void do_what_is_due();
+  void arm();
+
+  // Coming back; daemon_return.cc.
+  void went_away();
+  void come_back(uint64_t now_ns);
+  Result<void> on_ack_while_returning(const wire::Ack& ack);
+  void add_next();
+  void look_after(const wire::Pid& pid);
+
+  const std::string path_;
+  const uint32_t level_, details_;
+  const int64_t latency_ns_;
+  const uint32_t args_bytes_;
+  Choice choice_;  // its predicates are judged by the daemon
+  std::vector<std::pair<std::string, std::string>>
+      words_;  // the predicates as the daemon gets them
+
+  const Clock& clock_ = system_clock();
+  UniqueFd epoll_;
+  live::Alarm alarm_;
+  uint64_t alarm_ns_ = 0;
+  State state_ = State::kAway;
+  std::optional<client::ConnectionToServer> connection_;  // kHere, kReturning
+  wire::ServerHello hello_;
+  std::optional<Error> error_;
+
+  Inbox inbox_;
+  LateDeaths deaths_;
+  std::deque<knell_event> made_;  // here, to be handed out before what is received next
+  std::vector<knell_event> slots_;
+  std::vector<watch::UserNames::Name> names_;  // of slots_
+  watch::UserNames users_;
+  bool names_wanted_ = false;
+
+  uint64_t heard_ns_ = 0;  // the stamp of the last event, or when the subscription began
+  uint64_t gap_from_ns_ = 0;
+  uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kAway
+  uint64_t patience_ns_ = 0;                    // kReturning: the end of it
+  uint32_t awaited_ = 0;                        // kReturning: the request whose ack comes next
+  std::vector<wire::Pid> to_add_;               // kReturning
+  size_t added_ = 0, adding_ = 0;               // of to_add_: acked, and sent
+
+  uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
+};
+
+}  // namespace knell::lib

@@ -1,0 +1,484 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/daemon_listener.h"
+
+#include <gtest/gtest.h>
+#include <knell/knell.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "client/fake_server.h"
+
+namespace knell::lib {
+namespace {
+
+using client::FakeServer;
+using wire::Message;
+
+// What is kept of an event, with its text.
+struct Seen {
+  knell_event event;
+  std::string comm, user;
+};
+
+class DaemonListenerTest : public testing::Test {
+ protected:
+  void open(knell_options options = KNELL_OPTIONS_INIT) {
+    auto opened = DaemonListener::create(options, server_.path());
+    ASSERT_TRUE(opened) << opened.error().message();
+    listener_ = *std::move(opened);
+  }
+
+  // Reads until there are `count` of them, or it fails.
+  std::vector<Seen> read(size_t count) {
+    std::vector<Seen> all;
+    while (all.size() < count) {
+      const knell_event* events[8];
+      const auto n = listener_->read(events, 8);
+      if (!n) {
+        error_ = n.error();
+        return all;
+      }
+      for (size_t i = 0; i < *n; i++) {
+        const knell_event& e = *events[i];
+        all.push_back({e, std::string(e.comm.data == nullptr ? "" : e.comm.data, e.comm.size),
+                       std::string(e.user.data == nullptr ? "" : e.user.data, e.user.size)});
+      }
+      pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
+      if (*n == 0 && ::poll(&readable, 1, 20'000) <= 0) {
+        ADD_FAILURE() << "nothing comes";
+        return all;
+      }
+    }
+    return all;
+  }
+
+  FakeServer server_;
+  std::unique_ptr<DaemonListener> listener_;
+  Error error_;
+};
+
+knell_event event(uint32_t type, int32_t pid, uint64_t mono_ns = 1000) {
+  knell_event e{};
+  e.type = type;
+  e.pid = e.tid = pid;
+  e.mono_ns = mono_ns;
+  e.has = KNELL_HAS_UID | (type == KNELL_EVENT_EXIT ? KNELL_HAS_STATUS : 0);
+  e.comm = {"sh", 2};
+  e.via = KNELL_VIA_BPF;
+  return e;
+}
+
+knell_event exit_of(int32_t pid, int32_t status = 0x100) {
+  knell_event e = event(KNELL_EVENT_EXIT, pid);
+  e.wait_status = status;
+  return e;
+}
+
+// A child that lives until it is let go, or for the length of a test.
+class Child {
+ public:
+  Child() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::pipe(ends), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      // Nothing else of ours, least of all what keeps other children waiting.
+      ::dup2(ends[0], 0);
+      ::close_range(3, ~0u, 0);
+      char byte = 0;
+      (void)!::read(0, &byte, 1);
+      ::_exit(7);
+    }
+    ::close(ends[0]);
+    gate_ = UniqueFd(ends[1]);
+  }
+  ~Child() { reap(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  pid_t pid() const { return pid_; }
+  void die() {  // and stay a zombie
+    gate_.reset();
+    siginfo_t info{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT), 0);
+  }
+  void reap() {
+    gate_.reset();
+    if (!reaped_) ::waitpid(pid_, nullptr, 0);
+    reaped_ = true;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd gate_;
+  bool reaped_ = false;
+};
+
+TEST_F(DaemonListenerTest, AsksForWhatTheOptionsSay) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.events = KNELL_EVENT_NONZERO_EXIT;
+  options.details = KNELL_DETAILS_NAMES;
+  options.latency_ns = 5;
+  options.args_bytes = 100;
+  open(options);
+  EXPECT_EQ(server_.subscribe(1), (wire::Subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
+                                                   .level = KNELL_LEVEL_PROCESS,
+                                                   .details = KNELL_DETAILS_NAMES,
+                                                   .latency_ns = 5,
+                                                   .rule = wire::kRuleReleased,
+                                                   .only_added = false,
+                                                   .args_bytes = 100,
+                                                   .predicates = {}}));
+}
+
+TEST_F(DaemonListenerTest, TellsEventsInTheirOrderWithNumbersAndNames) {
+  open();
+  server_.send({event(KNELL_EVENT_EXEC, 10), exit_of(11)});
+  server_.send({exit_of(12)});
+  const auto seen = read(3);
+  ASSERT_EQ(seen.size(), 3u);
+  for (size_t i = 0; i < 3; i++) {
+    EXPECT_EQ(seen[i].event.seq, i + 1);
+    EXPECT_EQ(seen[i].event.pid, static_cast<int32_t>(10 + i));
+    EXPECT_EQ(seen[i].comm, "sh");
+    EXPECT_EQ(seen[i].user, "root") << "by the uid, which is 0";
+  }
+  EXPECT_EQ(listener_->stats().received, 3u);
+  EXPECT_EQ(listener_->stats().via, static_cast<uint32_t>(KNELL_VIA_BPF));
+  EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
+}
+
+TEST_F(DaemonListenerTest, NamesNobodyWhereOnlyTheStatusIsAskedFor) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.details = KNELL_DETAILS_STATUS;
+  open(options);
+  server_.send({exit_of(11)});
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].user, "");
+}
+
+TEST_F(DaemonListenerTest, APacketLargerThanAReadIsHandedOutInParts) {
+  open();
+  std::string out, buffer;
+  wire::EventFrame frame(out);
+  int32_t sent = 0;
+  while (frame.add(0, wire::encode_event(buffer, exit_of(sent + 1)))) sent++;
+  frame.finish();
+  server_.send(out);
+  server_.send(out);
+  const auto seen = read(2 * static_cast<size_t>(sent));
+  ASSERT_EQ(seen.size(), 2 * static_cast<size_t>(sent));
+  EXPECT_EQ(seen.back().event.pid, sent);
+  pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  EXPECT_EQ(::poll(&readable, 1, 0), 0) << "all was read, so it is not to be polled";
+}
+
+TEST_F(DaemonListenerTest, PredicatesAreSentInOrderWithUsersAsNumbers) {
+  open();
+  ASSERT_TRUE(listener_->match("unit", "cron"));
+  ASSERT_TRUE(listener_->match("user", "root, !65534"));
+  EXPECT_EQ(server_.subscribe(3).predicates, (std::vector<std::pair<std::string, std::string>>{
+                                                 {"unit", "cron"}, {"uid", "0,!65534"}}));
+}
+
+TEST_F(DaemonListenerTest, ARefusedPredicateIsToldAndForgotten) {
+  open();
+  server_.answer_next(Message::kSubscribe, E2BIG, "too many filters");
+  const auto refused = listener_->match("comm", "a");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, E2BIG);
+  EXPECT_EQ(refused.error().message(), "too many filters");
+  ASSERT_TRUE(listener_->match("comm", "b"));
+  EXPECT_EQ(server_.subscribe(3).predicates,
+            (std::vector<std::pair<std::string, std::string>>{{"comm", "b"}}));
+  EXPECT_FALSE(listener_->match("comm", "")) << "not even asked";
+  EXPECT_EQ(listener_->match("under", "2147483000").error().code, ESRCH);
+}
+
+TEST_F(DaemonListenerTest, ARefusedSubscriptionIsNoListener) {
+  server_.answer_next(Message::kSubscribe, EUSERS, "256 listeners are all a user may have");
+  const auto opened = DaemonListener::create(KNELL_OPTIONS_INIT, server_.path());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, EUSERS);
+  EXPECT_EQ(opened.error().message(), "256 listeners are all a user may have");
+}
+
+TEST_F(DaemonListenerTest, EventsBeforeAnAckAreKeptInTheirOrder) {
+  open();
+  server_.send({exit_of(10)});
+  server_.send_before_ack(Message::kSubscribe, FakeServer::frame_of({exit_of(11)}));
+  server_.send_before_ack(Message::kSubscribe, FakeServer::frame_of({exit_of(12)}));
+  ASSERT_TRUE(listener_->match("comm", "sh"));
+  server_.send({exit_of(13)});
+  const auto seen = read(4);
+  ASSERT_EQ(seen.size(), 4u);
+  for (int32_t i = 0; i < 4; i++) EXPECT_EQ(seen[static_cast<size_t>(i)].event.pid, 10 + i);
+}
+
+TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenTheMaskChangedIsNotShown) {
+  open();
+  server_.send_before_ack(Message::kSubscribe,
+                          FakeServer::frame_of({event(KNELL_EVENT_EXEC, 10), exit_of(10, 0)}));
+  ASSERT_TRUE(listener_->set_events(KNELL_EVENT_NONZERO_EXIT));
+  server_.send({exit_of(11)});
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, 11);
+}
+
+TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
+  open(options);
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 77));
+  const wire::Subscribe asked = server_.subscribe(2);
+  EXPECT_TRUE(asked.only_added);
+  EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "an end with 0 is an end as well";
+  ASSERT_EQ(server_.adds(1).size(), 1u);
+  server_.send({event(KNELL_EVENT_EXEC, child.pid()), event(KNELL_EVENT_EXEC, 1)});
+  server_.send({exit_of(child.pid(), 0)});
+  server_.send({event(KNELL_EVENT_EXEC, child.pid())});  // another one, with its pid
+  Child last;
+  ASSERT_TRUE(listener_->add(last.pid(), 0, 78));
+  server_.send({exit_of(last.pid())});
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.pid, child.pid());
+  EXPECT_EQ(seen[0].event.cookie, 77u);
+  EXPECT_EQ(seen[1].event.pid, last.pid());
+  EXPECT_EQ(seen[1].event.cookie, 78u);
+}
+
+TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
+  open();
+  Child child;
+  EXPECT_EQ(listener_->add(-1, 0, 0).error().code, EINVAL);
+  EXPECT_EQ(listener_->add(2147483000, 0, 0).error().code, ESRCH);
+  EXPECT_EQ(listener_->add(child.pid(), 1, 0).error().code, ESRCH) << "another start";
+  server_.answer_next(Message::kAdd, EEXIST, "it was added already");
+  EXPECT_EQ(listener_->add(child.pid(), 0, 0).error().code, EEXIST);
+  EXPECT_EQ(listener_->remove(child.pid()).error().code, ENOENT);
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 0));
+  EXPECT_TRUE(listener_->remove(child.pid()));
+}
+
+TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
+  open();
+  Child child;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, child.pid());
+  EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_EXIT));
+  EXPECT_EQ(seen[0].event.cookie, 5u);
+  EXPECT_EQ(seen[0].event.wait_status, 0x700);
+  EXPECT_EQ(seen[0].event.flags & KNELL_FLAG_RECOVERED, 0u);
+}
+
+TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
+  open();
+  Child child, other;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  server_.send({exit_of(child.pid())});
+  EXPECT_EQ(read(1).size(), 1u);
+  // One that the daemon does not tell has its grace after the first one's.
+  other.die();
+  ASSERT_TRUE(listener_->add(other.pid(), 0, 6));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, other.pid());
+}
+
+TEST_F(DaemonListenerTest, OneThatDiesBeforeTheDaemonLooksIsStillTold) {
+  open();
+  Child child;
+  child.die();
+  server_.answer_next(Message::kAdd, ESRCH, "no such process");
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  EXPECT_EQ(read(1).size(), 1u);
+}
+
+TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
+  open(options);
+  ASSERT_TRUE(listener_->match("comm", "sh"));
+  const uint64_t stamp = system_clock().monotonic_ns();
+  server_.send({event(KNELL_EVENT_EXEC, 10, stamp)});
+  ASSERT_EQ(read(1).size(), 1u);
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_AWAY));
+  server_.start();
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  const knell_event& lost = seen[0].event;
+  EXPECT_EQ(lost.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(lost.has & KNELL_HAS_COUNT, 0u);
+  EXPECT_EQ(lost.lost_types, static_cast<uint32_t>(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
+  EXPECT_GE(lost.lost_from_ns, stamp);
+  EXPECT_LT(lost.lost_from_ns, lost.lost_until_ns);
+  EXPECT_EQ(server_.subscribe(3), server_.subscribe(2)) << "asked as before";
+  server_.send({exit_of(12)});
+  EXPECT_EQ(read(1).size(), 1u);
+  EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
+}
+
+TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
+  open();
+  Child dead, alive;
+  ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
+  ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  dead.reap();
+  Child late;  // added while nobody is there
+  ASSERT_TRUE(listener_->add(late.pid(), 0, 3));
+  EXPECT_EQ(listener_->add(late.pid(), 0, 3).error().code, EEXIST);
+  server_.start();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(seen[1].event.pid, dead.pid());
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
+  EXPECT_EQ(server_.adds(5).size(), 5u) << "two, and three again";
+  server_.send({exit_of(alive.pid()), exit_of(late.pid())});
+  const auto rest = read(2);
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_EQ(rest[1].event.cookie, 3u);
+}
+
+TEST_F(DaemonListenerTest, AMaskThatIsChangedWhileItIsAwayIsAskedForLater) {
+  open();
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_FORK));
+  server_.start();
+  EXPECT_EQ(read(1).size(), 1u);
+  EXPECT_EQ(server_.subscribe(2).mask, static_cast<uint32_t>(KNELL_EVENT_FORK));
+}
+
+TEST_F(DaemonListenerTest, ARequestThatFindsItGoneIsAskedForLater) {
+  open();
+  server_.stop();
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_FORK)) << "nobody has read that it went away";
+  server_.start();
+  EXPECT_EQ(read(1).size(), 1u);
+  EXPECT_EQ(server_.subscribe(2).mask, static_cast<uint32_t>(KNELL_EVENT_FORK));
+}
+
+TEST_F(DaemonListenerTest, WhatWasSentBeforeItWentAwayIsStillRead) {
+  open();
+  server_.send({exit_of(10)});
+  server_.hang_up();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.pid, 10);
+  EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+}
+
+TEST_F(DaemonListenerTest, AByeIsTold) {
+  open();
+  server_.send({exit_of(10)});
+  server_.send(wire::encode(wire::Bye{.error = EPERM, .text = "not you"}, 0));
+  EXPECT_EQ(read(2).size(), 1u);
+  EXPECT_EQ(error_.code, EPERM);
+  EXPECT_NE(error_.message().find("not you"), std::string::npos);
+  EXPECT_EQ(listener_->set_events(KNELL_EVENT_FORK).error().code, EPERM) << "and again";
+}
+
+TEST_F(DaemonListenerTest, GarbageIsAnErrorAndNoEvent) {
+  std::string broken = FakeServer::frame_of({exit_of(10)});
+  broken[wire::kHeaderBytes + 12 + 4] = 1;  // the length of the first attribute of the event
+  std::string truncated = FakeServer::frame_of({exit_of(10)});
+  truncated.resize(truncated.size() - 4);
+  for (const std::string& garbage : {std::string("garbage"), broken, truncated}) {
+    open();
+    server_.send(garbage);
+    EXPECT_EQ(read(1).size(), 0u);
+    EXPECT_EQ(error_.code, EBADMSG);
+    listener_.reset();
+  }
+}
+
+TEST_F(DaemonListenerTest, SaysWhatMayBeSeen) {
+  server_.hello.scope = {.flags = wire::Scope::kOwnUid, .uid = 65534, .level = 0, .reserved = 0};
+  server_.hello.limits.queue_bytes = 4096;
+  open();
+  const knell_stats stats = listener_->stats();
+  EXPECT_EQ(stats.scope, static_cast<uint32_t>(KNELL_SCOPE_USER));
+  EXPECT_EQ(stats.scope_uid, 65534u);
+  EXPECT_EQ(stats.buffer_bytes, 4096u);
+  EXPECT_EQ(listener_->origin().boot_id, server_.hello.origin.boot_id);
+}
+
+// ------------------------------------------------------------------------------------- the C face
+
+class ThroughTheDaemon : public testing::Test {
+ protected:
+  static uint32_t daemon_of(const char* via) {
+    knell_options options = KNELL_OPTIONS_INIT;
+    options.via = via;
+    knell_listener* k = nullptr;
+    if (knell_open(&options, &k) < 0) return 99;
+    knell_stats stats{};
+    stats.size = sizeof stats;
+    EXPECT_EQ(knell_get_stats(k, &stats), 0);
+    knell_close(k);
+    return stats.daemon;
+  }
+  static void use(const char* path) { ::setenv("KNELL_SOCKET", path, 1); }
+  ~ThroughTheDaemon() override { ::unsetenv("KNELL_SOCKET"); }
+};
+
+TEST_F(ThroughTheDaemon, AutoTakesTheDaemonThatIsThere) {
+  FakeServer server;
+  use(server.path().c_str());
+  EXPECT_EQ(daemon_of(nullptr), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of("auto"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of("daemon"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of("pidfd"), static_cast<uint32_t>(KNELL_DAEMON_NONE));
+}
+
+TEST_F(ThroughTheDaemon, InsistingOnOneThatIsNotThereIsAnErrorInWords) {
+  use("/nowhere/knell.sock");
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.via = "daemon";
+  knell_listener* k = nullptr;
+  EXPECT_EQ(knell_open(&options, &k), -ENOENT);
+  EXPECT_STREQ(knell_explain(), "knelld is not running: there is no /nowhere/knell.sock");
+  use("");
+  EXPECT_EQ(knell_open(&options, &k), -ENOENT);
+  EXPECT_NE(std::string(knell_explain()).find("KNELL_SOCKET is empty"), std::string::npos);
+}
+
+TEST_F(ThroughTheDaemon, TheStatusIsGivenAsSnprintfDoes) {
+  FakeServer server;
+  use(server.path().c_str());
+  char text[64];
+  const std::string whole = "{\"version\":\"fake\"}";
+  EXPECT_EQ(knell_status(text, sizeof text), static_cast<ssize_t>(whole.size()));
+  EXPECT_EQ(text, whole);
+  EXPECT_EQ(knell_status(nullptr, 0), static_cast<ssize_t>(whole.size()));
+  use("");
+  EXPECT_EQ(knell_status(text, sizeof text), -ENOENT);
+}
+
+}  // namespace
+}  // namespace knell::lib

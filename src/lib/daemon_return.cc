@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// How a listener comes back to a daemon that went away. Nothing of it waits: knell_read() tries
+// again when the timer says so, at first soon and then every 2 s, and takes the answers as they
+// come.
+//
+// Connected again, it says hello and subscribes at once. With the ack of the subscription the gap
+// ends, and is told: a lost event without a count. Then those that were added are added again, a
+// frame at a time, and after each frame's ack they are looked at: whose exit fell into the gap is
+// told to be over, as recovered, when the daemon has not told it after the usual grace.
+#include <algorithm>
+#include <cerrno>
+#include <span>
+
+#include "base/pidfd.h"
+#include "lib/daemon_listener.h"
+
+namespace knell::lib {
+namespace {
+
+constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
+constexpr uint64_t kPatienceNs = 5'000'000'000;
+constexpr uint64_t kGraceNs = 500'000'000;
+
+// What may be otherwise at the next try.
+bool passes_by(int error) {
+  return error == EUSERS || error == EDQUOT || error == EAGAIN || error == ENOMEM ||
+         error == EMFILE || error == ENFILE;
+}
+
+}  // namespace
+
+void DaemonListener::went_away() {
+  if (state_ == State::kHere) {
+    gap_from_ns_ = heard_ns_;
+    retry_after_ns_ = kFirstRetryNs;
+  }
+  connection_.reset();
+  state_ = State::kAway;
+  retry_ns_ = clock_.monotonic_ns() + retry_after_ns_;
+}
+
+void DaemonListener::come_back(uint64_t now_ns) {
+  retry_after_ns_ = std::min(2 * retry_after_ns_, kLastRetryNs);
+  retry_ns_ = now_ns + retry_after_ns_;
+  using client::ConnectionToServer;
+  auto connection = ConnectionToServer::connect(path_, ConnectionToServer::Patience(0));
+  if (!connection) return;
+  const wire::ClientHello hello{
+      .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
+  const std::string greeting = wire::encode(hello, connection->next_seq());
+  awaited_ = connection->next_seq();
+  const auto subscribing = wire::encode(subscription(), awaited_);
+  for (const std::string& packet : {greeting, subscribing.value_or(std::string())}) {
+    const auto sent = connection->try_send(packet);
+    if (!sent || *sent != ConnectionToServer::Sent::kYes) return;
+  }
+  if (!attach(*std::move(connection))) return;
+  state_ = State::kReturning;
+  patience_ns_ = now_ns + kPatienceNs;
+  to_add_.clear();
+  added_ = adding_ = 0;
+}
+
+Result<void> DaemonListener::on_ack_while_returning(const wire::Ack& ack) {
+  if (ack.request != awaited_) return {};
+  if (adding_ == 0) {
+    if (ack.error != 0 && passes_by(ack.error)) {
+      went_away();
+      return {};
+    }
+    if (auto refused = client::as_result(ack); !refused) return failed(std::move(refused).error());
+    make_lost(std::nullopt, gap_from_ns_);
+    heard_ns_ = clock_.monotonic_ns();
+    choice_.added.for_each([this](int32_t pid, const Choice::Added& one) {
+      to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
+    });
+  }
+  // Refused or not: who is gone is found by looking.
+  for (; added_ < adding_; ++added_) look_after(to_add_[added_]);
+  add_next();
+  return {};
+}
+
+void DaemonListener::add_next() {
+  if (added_ == to_add_.size()) {
+    state_ = State::kHere;
+    retry_after_ns_ = kFirstRetryNs;
+    to_add_ = {};
+    return;
+  }
+  const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);
+  const auto some = std::span(to_add_).subspan(added_, count);
+  awaited_ = connection_->next_seq();
+  const auto sent = connection_->try_send(wire::encode(wire::Message::kAdd, some, awaited_));
+  if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return went_away();
+  adding_ = added_ + count;
+  patience_ns_ = clock_.monotonic_ns() + kPatienceNs;
+}
+
+void DaemonListener::look_after(const wire::Pid& pid) {
+  auto pidfd = try_pidfd_open(pid.pid);
+  const bool gone = !pidfd && pidfd.error() == ESRCH;
+  if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
+  deaths_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(), LateDeaths::When::kInAGap,
+                 clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_));
+}
+
+}  // namespace knell::lib

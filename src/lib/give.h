@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace knell::lib {
+
+// As snprintf does: all of it if it fits, always a NUL, and the whole length.
+inline ssize_t give(std::string_view text, char* buffer, size_t size) {
+  if (buffer != nullptr && size > 0) {
+    const size_t n = std::min(text.size(), size - 1);
+    std::copy_n(text.begin(), n, buffer);
+    buffer[n] = '\0';
+  }
+  return static_cast<ssize_t>(text.size());
+}
+
+}  // namespace knell::lib

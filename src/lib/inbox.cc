@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/inbox.h"
+
+#include <utility>
+
+#include "base/result.h"
+
+namespace knell::lib {
+
+void Inbox::begin() {
+  if (reader_) return;  // it still points into the one or the other
+  used_ = 0;
+  held_.clear();
+}
+
+std::span<char> Inbox::room() {
+  KNELL_CHECK(!pending());
+  const std::span<char> left = std::span(buffer_).subspan(used_);
+  return left.size() < wire::kMostFrame ? std::span<char>() : left.first(wire::kMostFrame);
+}
+
+void Inbox::take(std::string_view payload) {
+  KNELL_CHECK(!pending());
+  used_ = static_cast<size_t>(payload.data() + payload.size() - buffer_.data());
+  reader_.emplace(payload);
+}
+
+void Inbox::put_aside(std::string_view payload) {
+  if (aside_bytes_ + payload.size() > kMostAside) {
+    wire::EventReader reader(payload);
+    knell_event event;
+    while (reader.next(event)) ++dropped_;
+    return;
+  }
+  aside_bytes_ += payload.size();
+  aside_.emplace_back(payload);
+}
+
+bool Inbox::open_next() {
+  if (aside_.empty()) return false;
+  aside_bytes_ -= aside_.front().size();
+  held_.push_back(std::move(aside_.front()));
+  aside_.pop_front();
+  reader_.emplace(held_.back());
+  return true;
+}
+
+bool Inbox::next(knell_event& event) {
+  while (!broken_) {
+    if (!reader_ && !open_next()) return false;
+    if (reader_->next(event)) return true;
+    broken_ = reader_->broken();
+    reader_.reset();
+  }
+  return false;
+}
+
+}  // namespace knell::lib

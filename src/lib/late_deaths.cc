@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/late_deaths.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/pidfd.h"
+
+namespace knell::lib {
+namespace {
+
+constexpr size_t kMostHeld = 256;  // descriptors; picked: the others are the program's own
+
+std::optional<int32_t> status_of(int32_t pid, const UniqueFd& pidfd) {
+  if (pidfd)
+    if (const auto known = exit_info(pidfd.get())) return known;
+  const auto known = zombie_status(pid);
+  // Reaped while we looked: then the pidfd knows it now, and whatever /proc showed may be
+  // another's.
+  if (pidfd)
+    if (const auto reaped = exit_info(pidfd.get())) return reaped;
+  return known;
+}
+
+}  // namespace
+
+void LateDeaths::expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns) {
+  const Death death{.pid = pid, .when = when, .wait_status = status_of(pid, pidfd)};
+  if (expected_.size() >= kMostHeld) pidfd.reset();
+  expected_.push_back({death, std::move(pidfd), until_ns});
+}
+
+void LateDeaths::settled(int32_t pid) {
+  if (expected_.empty()) return;
+  std::erase_if(expected_, [pid](const Expected& one) { return one.death.pid == pid; });
+}
+
+uint64_t LateDeaths::due_ns() const {
+  uint64_t first = 0;
+  for (const Expected& one : expected_)
+    if (first == 0 || one.until_ns < first) first = one.until_ns;
+  return first;
+}
+
+std::optional<LateDeaths::Death> LateDeaths::take(uint64_t now_ns) {
+  const auto due = std::find_if(expected_.begin(), expected_.end(),
+                                [now_ns](const Expected& one) { return one.until_ns <= now_ns; });
+  if (due == expected_.end()) return std::nullopt;
+  Death death = due->death;
+  if (!death.wait_status && due->pidfd) death.wait_status = exit_info(due->pidfd.get());
+  expected_.erase(due);
+  return death;
+}
+
+}  // namespace knell::lib

@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include <knell/knell.h>
+
+#include <cerrno>
+#include <string>
+
+#include "client/connection_to_server.h"
+#include "lib/errno_guard.h"
+#include "lib/explain.h"
+#include "lib/give.h"
+
+namespace knell::lib {
+namespace {
+
+Result<std::string> ask_for_status() {
+  const std::string path = client::socket_path();
+  if (path.empty()) return say(ENOENT, "KNELL_SOCKET is empty, so there is no knelld to be asked");
+  KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path));
+  KNELL_TRY(connection.greet());
+  return connection.status();
+}
+
+}  // namespace
+}  // namespace knell::lib
+
+ssize_t knell_status(char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
+  const auto json = knell::lib::ask_for_status();
+  if (!json) return knell::lib::failed(json.error());
+  return knell::lib::give(*json, buffer, size);
+}

@@ -94,6 +94,9 @@ Daemon::Daemon(const Config& config)
       started_time_ns_(clock_.realtime_ns()) {
   press_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
+  threads_.set_read_births([this] {
+    if (processes_.feed()->whole()) births_read_ = processes_.read_now();
+  });
   processes_.set_on_full([this](const event::Full& full) { threads_.on_birth(full); });
 }
 
@@ -280,11 +283,9 @@ Result<void> Daemon::serve() {
     threads |= tag == kThreadsTag;
     if (tag == kAlarmTag) alarm_.rang();
   }
-  // Births are told by the one, and asked about by the other.
-  const bool births = threads && (hub_.any_by_level(hub::Stream::kThreads) ||
-                                  hub_.any_by_level(hub::Stream::kDatagrams));
-  if (processes || births) KNELL_TRY(processes_.read());
+  if (processes) KNELL_TRY(processes_.read());
   if (threads && threads_.is_open()) KNELL_TRY(threads_.read());
+  KNELL_TRY(std::exchange(births_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);
   server_->serve();

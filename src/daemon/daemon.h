@@ -71,7 +71,8 @@ class Daemon final : private server::Wiring {
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
-  uint64_t shrink_ns_ = 0;  // when less is asked for; 0: nothing to take back
+  Result<void> births_read_;  // while the threads are read
+  uint64_t shrink_ns_ = 0;    // when less is asked for; 0: nothing to take back
   uint64_t started_ns_;
   int64_t started_time_ns_;
   uint64_t wakeups_ = 0;

@@ -86,8 +86,9 @@ void Daemon::tell_sources(Status& status) const {
   if (processes_.feed()->whole()) return;
   Status::Source bpf;
   bpf.name = "bpf";
-  bpf.why = config_.source == SourceChoice::kConnector ? "the configuration says connector"
-                                                       : "it does not work here; `knell doctor` tells why";
+  bpf.why = config_.source == SourceChoice::kConnector
+                ? "the configuration says connector"
+                : "it does not work here; `knell doctor` tells why";
   status.sources.push_back(std::move(bpf));
 }
 

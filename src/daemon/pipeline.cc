@@ -139,8 +139,18 @@ void Pipeline::follow_identities(bool uids, bool levels) {
   }
 }
 
-Result<void> Pipeline::read() {
-  auto done = feed_->read();
+Result<void> Pipeline::read() { return publish_batch(feed_->read()); }
+
+Result<void> Pipeline::read_now() {
+  for (bool all = false; !all;) {
+    const auto read = feed_->read_now();
+    KNELL_TRY(publish_batch(read ? Result<void>() : std::unexpected(read.error())));
+    all = *read;
+  }
+  return {};
+}
+
+Result<void> Pipeline::publish_batch(Result<void> done) {
   watch::Batch& batch = feed_->batch();
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
@@ -219,7 +229,17 @@ std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns
   return watch::translate(raw, ns, *identities_);
 }
 
+// The connector tells a birth a moment before bpf does, which alone knows what the child is called
+// in its namespaces: what it has told until now is read first. What it has not is read from /proc;
+// and looked for once more when something else happens to that child.
+void Pipeline::look_for_births_before(uint64_t stamp_ns) {
+  if (!by_level_ || !read_births_ || stamp_ns < births_read_ns_) return;
+  births_read_ns_ = clock_.monotonic_ns();
+  read_births_();
+}
+
 void Pipeline::on_raw(const event::Raw& raw) {
+  if (raw.what == KNELL_EVENT_FORK) look_for_births_before(raw.stamp_ns);
   if (identities_ != nullptr) identities_->on_raw(raw);
   if (level_ != Level::kThreads || raw.what == KNELL_EVENT_NONE) return;
   if (raw.what == KNELL_EVENT_LOST) return publish_lost(raw);
@@ -265,7 +285,12 @@ void Pipeline::publish(const event::Raw& told) {
 std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
   levels_.clear();
   if (identities_ == nullptr) return {};
-  const auto numbers = identities_->numbers_of(raw.tid);
+  auto numbers = identities_->numbers_of(raw.tid);
+  if (!numbers.known) {
+    births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
+    look_for_births_before(raw.stamp_ns);
+    numbers = identities_->numbers_of(raw.tid);
+  }
   known = numbers.known;
   for (const event::Number& number : numbers.of)
     levels_.push_back({.ns = number.ns, .pid = number.nr});

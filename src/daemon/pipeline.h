@@ -41,11 +41,16 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   int fd() const { return feed_->fd(); }
   // What came since, to the hub. Errors: it came to an end; to be closed.
   Result<void> read();
+  // The same up to this moment, due or not.
+  Result<void> read_now();
 
   // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
   // without: for listeners who may see some of them only.
   void follow_identities(bool uids, bool levels);
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
+  // Reads all births that another source has seen: they come to on_birth().
+  using ReadBirths = std::function<void()>;
+  void set_read_births(ReadBirths read_births) { read_births_ = std::move(read_births); }
   // Births that another source saw.
   void on_birth(const event::Full& full);
   void on_births_lost(uint64_t count) override;
@@ -72,6 +77,8 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   void publish(const event::Raw& raw);
   void publish_lost(const event::Raw& raw);
   void sweep();
+  void look_for_births_before(uint64_t stamp_ns);
+  Result<void> publish_batch(Result<void> outcome);
   std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
 
   // Outlet
@@ -88,6 +95,8 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   hub::Hub& hub_;
   Before before_;
   OnFull on_full_;
+  ReadBirths read_births_;
+  uint64_t births_read_ns_ = 0;  // all told before is known
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;
   live::Interest interest_;

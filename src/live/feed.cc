@@ -198,6 +198,13 @@ Result<void> Feed::remove_pid(int32_t pid) {
   return {};
 }
 
+Result<bool> Feed::read_now() {
+  if (pidfds_ != nullptr) return true;
+  normaliser_->begin_drain();
+  KNELL_TRY(drain());
+  return !more_;
+}
+
 Result<void> Feed::read() {
   const Due due = wait_for_nothing();
   if (!due.source && !due.deaths && !due.timer) return {};

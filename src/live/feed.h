@@ -64,6 +64,8 @@ class Feed final : private source::Sink {
   // Looks what there is to do. The batch is empty before, and holds what came after. Errors: the
   // source broke for good; what is in the batch stays good.
   Result<void> read();
+  // The same, whether or not anything is due. False: there was more than the batch holds.
+  Result<bool> read_now();
   watch::Batch& batch() { return batch_; }
   // `left`: not all of the batch was used, so that fd() stays readable.
   void rearm(bool left);

@@ -56,8 +56,7 @@ Interest join(std::span<const Interest> interests) {
     all.want.details = std::min(all.want.details, filter::details_needed(one.want));
     needs.forks |= more.forks;
     // Those who added processes are served by the set that is kept of them.
-    if (!one.only_added)
-      join_values(needs.pids, more.pids, std::exchange(all.only_added, false));
+    if (!one.only_added) join_values(needs.pids, more.pids, std::exchange(all.only_added, false));
     join_values(needs.uids, more.uids, first);
     join_values(needs.cgroups, more.cgroups, first);
     for (const int32_t root : more.roots)

@@ -74,8 +74,9 @@ Result<Opened> open_source(const knell_options& options, const Interest& interes
   if (via == "connector") return open_connector(options, interest);
   if (via == "bpf") return open_bpf(options, interest);
   if (via != "auto")
-    return say(ENOTSUP, "via " + std::string(via) +
-                            " is not in this build; \"daemon\", \"bpf\", \"connector\" and \"pidfd\" are");
+    return say(ENOTSUP,
+               "via " + std::string(via) +
+                   " is not in this build; \"daemon\", \"bpf\", \"connector\" and \"pidfd\" are");
   // The raw level is what the connector sends, bit for bit.
   if (interest.want.level == KNELL_LEVEL_RAW) {
     auto first = open_connector(options, interest);

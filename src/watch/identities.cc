@@ -15,7 +15,7 @@
 //   hundredths of a second, and a number is not given again that fast; one whose birth was seen
 //   only by the stamp of its event may be off by one.
 // - The order of time. A process that began after the event is not its process: the answer is that
-//   nothing is known. That is why a question is of the event handed over last.
+//   nothing is known. An exit that is judged later is asked about with the stamp it had.
 //
 // Who is dead by the time it is asked about, and was not remembered, stays unknown.
 //
@@ -41,7 +41,12 @@ void Identities::want_levels(bool wanted) {
   if (!wanted) namespaces_.forget();
 }
 
-void Identities::distrust(uint64_t now_ns) {
+void Identities::distrust() {
+  forget_all(clock_.monotonic_ns());
+  hole_ = true;
+}
+
+void Identities::forget_all(uint64_t now_ns) {
   time_.take(clock_);
   tasks_.clear();
   numbers_.clear();
@@ -52,8 +57,10 @@ void Identities::distrust(uint64_t now_ns) {
 }
 
 void Identities::read_all(uint64_t now_ns) {
-  distrust(now_ns);
+  forget_all(now_ns);
   namespaces_.forget();
+  looked_ns_ = now_ns;
+  hole_ = false;
   for (const int32_t pid : proc_.pids()) {
     Task task;
     if (read(pid, task)) keep(pid, task);
@@ -77,7 +84,7 @@ void Identities::on_raw(const event::Raw& raw) {
     case KNELL_EVENT_EXIT:
       return note_end(raw.tid, raw.stamp_ns);
     case KNELL_EVENT_LOST:
-      if (raw.u.lost.types == 0 || (raw.u.lost.types & kUids) != 0) distrust(clock_.monotonic_ns());
+      if (raw.u.lost.types == 0 || (raw.u.lost.types & kUids) != 0) distrust();
       return;
     default:
       return;
@@ -100,21 +107,27 @@ void Identities::on_fork(const event::Raw& raw) {
   } else {
     free_numbers(now);
     task.levels_tried = levels_wanted_;
-    if (!thread) inherit_uid(raw.u.fork.parent_pid, task);
+    if (!thread) inherit_uid(raw, task);
   }
   if (keep(raw.tid, task) == nullptr) free_numbers(task);
 }
 
-void Identities::inherit_uid(int32_t parent, Task& task) {
-  const Task* from = trusted(parent, Need::kUid);
+void Identities::inherit_uid(const event::Raw& fork, Task& task) {
+  const Task* from = trusted(fork.u.fork.parent_pid, fork.stamp_ns, Need::kUid);
   task.uid_known = from != nullptr && from->uid_known;
   if (task.uid_known) task.uid = from->uid;
 }
 
 void Identities::on_full(const event::Full& full) {
-  seen_ns_ = full.stamp_ns;
-  if (full.what == KNELL_EVENT_EXIT) return note_end(full.tid, full.stamp_ns);
-  if (full.what != KNELL_EVENT_FORK) return;
+  seen_ns_ = stated_.stamp_ns = full.stamp_ns;
+  stated_.full = full;
+  std::ranges::copy(full.levels, stated_.levels.begin());
+  stated_.full.levels = std::span(stated_.levels).first(full.levels.size());
+  if (full.what == KNELL_EVENT_EXIT) note_end(full.tid, full.stamp_ns);
+  if (full.what == KNELL_EVENT_FORK) on_birth(full);
+}
+
+void Identities::on_birth(const event::Full& full) {
   const auto& child = full.u.child;
   if (child.tid != child.pid && !levels_wanted_) return;
   forget(child.tid);
@@ -140,15 +153,45 @@ void Identities::note_end(int32_t tid, uint64_t stamp_ns) {
 // --------------------------------------------------------------------------------------------
 // what is asked
 
-std::optional<uint32_t> Identities::uid_of(int32_t pid) {
-  const Task* task = trusted(pid, Need::kUid);
+std::optional<uint32_t> Identities::stated_uid(int32_t pid) const {
+  const event::Full& full = stated_.full;
+  if (pid == full.pid) return full.uid;
+  if (full.what == KNELL_EVENT_FORK && pid == full.u.child.pid) return full.u.child.uid;
+  return std::nullopt;
+}
+
+// Which number of its levels is that of `tid`; nullptr: it does not say.
+int32_t event::Level::* Identities::stated_field(int32_t tid) const {
+  const event::Full& full = stated_.full;
+  if (!full.levels_known) return nullptr;
+  const bool fork = full.what == KNELL_EVENT_FORK;
+  if (fork && tid == full.u.child.pid) return &event::Level::child_pid;
+  if (fork && tid == full.u.child.tid) return &event::Level::child_tid;
+  if (tid == full.pid) return &event::Level::pid;
+  if (tid == full.tid) return &event::Level::tid;
+  if (tid == full.ppid) return &event::Level::ppid;
+  return nullptr;
+}
+
+std::optional<uint32_t> Identities::uid_of(int32_t pid, uint64_t stamp_ns) {
+  if (stamp_ns == 0) stamp_ns = seen_ns_;
+  if (stamp_ns == stated_.stamp_ns)
+    if (const auto uid = stated_uid(pid)) return uid;
+  const Task* task = trusted(pid, stamp_ns, Need::kUid);
   if (task == nullptr || !task->uid_known) return std::nullopt;
   return task->uid;
 }
 
-Identities::Numbers Identities::numbers_of(int32_t tid) {
+Identities::Numbers Identities::numbers_of(int32_t tid, uint64_t stamp_ns) {
   if (!levels_wanted_) return {};
-  const Task* task = trusted(tid, Need::kLevels);
+  if (stamp_ns == 0) stamp_ns = seen_ns_;
+  if (const auto field = stamp_ns == stated_.stamp_ns ? stated_field(tid) : nullptr) {
+    answer_.count = 0;
+    for (const event::Level& level : stated_.full.levels)
+      if (level.*field != 0) answer_.at[answer_.count++] = {level.ns, level.*field};
+    return {.of = std::span(answer_.at).first(answer_.count), .known = true};
+  }
+  const Task* task = trusted(tid, stamp_ns, Need::kLevels);
   if (task == nullptr || !task->levels_known) return {};
   if (task->numbers == kNoNumbers) return {.of = {}, .known = true};
   const List& list = numbers_[task->numbers];
@@ -167,9 +210,9 @@ bool Identities::is_same(const Task& task, const Task& now) {
 }
 
 // That task, if it is certain that it is the one the event is of; else nullptr.
-const Identities::Task* Identities::trusted(int32_t tid, Need need) {
+const Identities::Task* Identities::trusted(int32_t tid, uint64_t stamp_ns, Need need) {
   if (tid <= 0) return nullptr;
-  const uint64_t latest = seen_ns_ == UINT64_MAX ? UINT64_MAX : time_.ticks(seen_ns_) + 1;
+  const uint64_t latest = stamp_ns == UINT64_MAX ? UINT64_MAX : time_.ticks(stamp_ns) + 1;
   Task* task = tasks_.find(tid);
   if (task != nullptr && task->start > latest) return nullptr;
   if (task != nullptr && is_good(*task, need)) return task;

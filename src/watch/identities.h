@@ -28,8 +28,9 @@ namespace knell::watch {
 //
 //   want_levels(), set_heard() -> read_all() -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
 //
-// A question is of the event that was handed over last, and the answers are as of then. Not
-// thread-safe. Reads /proc, where ours must be that of the pid namespace the sources tell of.
+// A question is of an event, by its stamp: 0 is the one handed over last. The answers are as of
+// then. Not thread-safe. Reads /proc, where ours must be that of the pid namespace the sources tell
+// of.
 class Identities {
  public:
   // Tasks remembered: 32 bytes each, and 8 to 32 of room to grow; 68 more inside a namespace. At
@@ -45,34 +46,38 @@ class Identities {
   // Levels are read and kept only while wanted; costs a look at /proc for each birth that a
   // thread-level source tells. To be followed by read_all().
   void want_levels(bool wanted);
-  // Which events are all handed over: KNELL_EVENT_*. Without FORK (of threads too, where levels are
-  // wanted) what is known of a pid is checked against /proc at each question; without UID as well,
-  // so is the uid. Nothing, until it is said.
+  // Which events are all handed over: KNELL_EVENT_*. FORK only if every birth is told, also those
+  // of processes nobody asked for, and of threads where levels are wanted: whoever says so and
+  // leaves some out has one process taken for another. Without it what is known of a pid is checked
+  // against /proc at each question; without UID as well, so is the uid. Nothing, until it is said.
   void set_heard(uint32_t mask) { heard_ = mask; }
-  // Forgets all and reads /proc: at the start, after subscribing, and after a hole.
+  // Forgets all and reads /proc: at the start, after subscribing. (After a hole sweep() does it.)
   void read_all(uint64_t now_ns);
 
   // In the order of the stream, before anything is asked about it. A LOST that can have been a
-  // birth or a change of uid makes everything unknown but what /proc says, until read_all().
+  // birth or a change of uid makes everything unknown but what /proc says.
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
   // As after such a LOST.
-  void on_births_lost() { distrust(clock_.monotonic_ns()); }
+  void on_births_lost() { distrust(); }
 
   // The real uid of a process.
-  std::optional<uint32_t> uid_of(int32_t pid);
+  std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns = 0);
 
   struct Numbers {
     std::span<const event::Number> of;  // from the outermost below the initial one
     bool known = false;                 // false: `of` is empty, and that says nothing
   };
-  // Of a process or a thread. Lives until the next call.
-  Numbers numbers_of(int32_t tid);
+  // Of a process or a thread. Of one that the event's own source named, those in the namespaces of
+  // its subject. Lives until the next call.
+  Numbers numbers_of(int32_t tid, uint64_t stamp_ns = 0);
 
-  // Forgets those of some entries, at least so many, that are gone for long.
+  // Forgets those of some entries, at least so many, that are gone for long. After a hole reads
+  // /proc again, not more often than once in kLookNs. To be called when the source was left empty.
   template <class F>
   void sweep(size_t at_least, uint64_t now_ns, F is_gone) {
     time_.take(clock_);
+    if (hole_ && now_ns >= looked_ns_ + kLookNs) return read_all(now_ns);
     bury(now_ns, is_gone);
     const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
     born_ = 0;
@@ -89,7 +94,8 @@ class Identities {
 
  private:
   static constexpr uint32_t kNoNumbers = UINT32_MAX;
-  static constexpr size_t kMostEnded = 65'536;  // picked, never tuned
+  static constexpr size_t kMostEnded = 65'536;        // picked, never tuned
+  static constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
 
   struct Task {
     uint64_t start = 0;  // clock ticks since boot
@@ -108,14 +114,24 @@ class Identities {
     uint64_t stamp_ns, start;
     int32_t tid;
   };
+  // What the event handed over last says itself of those it names.
+  struct Stated {
+    uint64_t stamp_ns = 0;
+    event::Full full;  // its levels are those below, its text is gone
+    std::array<event::Level, event::kMostLevels> levels;
+  };
 
   void on_fork(const event::Raw& raw);
-  void inherit_uid(int32_t parent, Task& task);
-  void distrust(uint64_t now_ns);
+  void inherit_uid(const event::Raw& fork, Task& task);
+  void on_birth(const event::Full& full);
+  void distrust();
+  void forget_all(uint64_t now_ns);
+  std::optional<uint32_t> stated_uid(int32_t pid) const;
+  int32_t event::Level::* stated_field(int32_t tid) const;
   void note_end(int32_t tid, uint64_t stamp_ns);
 
   enum class Need { kUid, kLevels };
-  const Task* trusted(int32_t tid, Need need);
+  const Task* trusted(int32_t tid, uint64_t stamp_ns, Need need);
   bool is_good(const Task& task, Need need) const;
   static bool is_same(const Task& task, const Task& now);
   bool read(int32_t tid, Task& task);
@@ -151,10 +167,14 @@ class Identities {
   std::vector<uint32_t> free_;
   std::deque<Ended> ended_;
   Task passing_;  // for an answer about one that is not kept
+  List answer_;   // and for one out of stated_
+  Stated stated_;
   bool levels_wanted_ = false;
   uint32_t heard_ = 0;
   uint64_t seen_ns_ = UINT64_MAX;  // the event handed over last
   uint64_t from_ns_ = 0;           // births told before cannot be relied on
+  uint64_t looked_ns_ = 0;         // when read_all() was called
+  bool hole_ = false;              // since then
   size_t born_ = 0;                // since the last sweep
   uint64_t forgotten_ = 0;
 };

@@ -239,6 +239,53 @@ TEST_F(IdentitiesTest, ASourceThatSeesLevelsIsBelieved) {
   EXPECT_EQ(numbers(20), "");
 }
 
+// Of a source that sees them, nothing else need be heard.
+TEST_F(IdentitiesTest, WhatAnEventSaysItselfIsTrueOfIt) {
+  begin(0);
+  const std::vector<event::Level> levels{{.ns = 70, .pid = 9, .tid = 10, .ppid = 1},
+                                         {.ns = 71, .pid = 2, .tid = 3, .ppid = 0}};
+  event::Full full;
+  full.what = KNELL_EVENT_EXIT;
+  full.stamp_ns = 101 * kSecond;
+  full.pid = 20;
+  full.tid = 21;
+  full.ppid = 19;
+  full.uid = 1000;
+  full.levels = levels;
+  full.levels_known = true;
+  identities.on_full(full);
+  EXPECT_EQ(identities.uid_of(20), 1000U);
+  EXPECT_EQ(numbers(20), "70:9 71:2 ");
+  EXPECT_EQ(numbers(21), "70:10 71:3 ");
+  EXPECT_EQ(numbers(19), "70:1 ");
+  something(1, 102 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "of an event, not for ever";
+  EXPECT_EQ(numbers(20), "unknown");
+}
+
+// An exit that is judged after its pid is in use again.
+TEST_F(IdentitiesTest, AnEarlierEventIsAskedAboutByItsStamp) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll, false);
+  fork(10, 20, 101 * kSecond);
+  exit(20, 102 * kSecond);
+  fork(10, 20, 103 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), 1000U);
+  EXPECT_EQ(identities.uid_of(20, 103 * kSecond), 1000U);
+  EXPECT_EQ(identities.uid_of(20, 102 * kSecond), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll);
+  lost(0, 100 * kSecond);
+  clock.now_ns = 102 * kSecond;
+  identities.sweep(0, clock.now_ns, [](int32_t) { return false; });
+  tree.remove(10);
+  exit(10, 103 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), 1000U);
+}
+
 TEST_F(IdentitiesTest, DeeperThanIsKeptIsUnknown) {
   Numbers deep;
   for (uint32_t i = 0; i <= event::kMostLevels; ++i) deep.push_back({70 + i, 1});

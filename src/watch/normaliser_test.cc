@@ -419,5 +419,23 @@ TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {
   EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
 }
 
+TEST_F(NormaliserTest, ABirthNobodyAskedForIsNoEvent) {
+  options.whole = true;
+  const event::Level level{.ns = 70, .child_pid = 2};
+  event::Full full;
+  full.what = KNELL_EVENT_FORK;
+  full.pid = full.tid = 10;
+  full.levels = {&level, 1};
+  full.levels_known = true;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_full(full);
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].levels.size(), 1U);
+  full.only_birth = true;
+  n.on_full(full);
+  EXPECT_EQ(batch.size(), 1U);
+}
+
 }  // namespace
 }  // namespace knell::watch

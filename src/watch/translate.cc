@@ -15,16 +15,17 @@ int32_t number_in(const Identities::Numbers& numbers, uint32_t ns) {
 }
 
 // What `pid` is called at each level.
-void fill(Levels& levels, Field field, int32_t pid, Identities& identities) {
+void fill(Levels& levels, Field field, int32_t pid, const knell_event& event,
+          Identities& identities) {
   if (pid <= 0) return;
-  const Identities::Numbers numbers = identities.numbers_of(pid);
+  const Identities::Numbers numbers = identities.numbers_of(pid, event.mono_ns);
   for (event::Level& level : std::span(levels.at).first(levels.count))
     level.*field = number_in(numbers, level.ns);
 }
 
 // Which namespaces: those of `subject`.
-bool begin(Levels& levels, int32_t subject, Identities& identities) {
-  const Identities::Numbers numbers = identities.numbers_of(subject);
+bool begin(Levels& levels, int32_t subject, const knell_event& event, Identities& identities) {
+  const Identities::Numbers numbers = identities.numbers_of(subject, event.mono_ns);
   levels.known = numbers.known;
   for (const event::Number& number : numbers.of) levels.at[levels.count++].ns = number.ns;
   return levels.count > 0;
@@ -33,13 +34,15 @@ bool begin(Levels& levels, int32_t subject, Identities& identities) {
 // Replaces a pid by its number in a namespace.
 class Translator {
  public:
-  Translator(uint32_t ns, Identities& identities) : ns_(ns), identities_(identities) {}
+  Translator(uint32_t ns, uint64_t stamp_ns, Identities& identities)
+      : ns_(ns), stamp_ns_(stamp_ns), identities_(identities) {}
   void operator()(int32_t& pid) const {
-    if (pid != 0) pid = number_in(identities_.numbers_of(pid), ns_);
+    if (pid != 0) pid = number_in(identities_.numbers_of(pid, stamp_ns_), ns_);
   }
 
  private:
   uint32_t ns_;
+  uint64_t stamp_ns_;
   Identities& identities_;
 };
 
@@ -49,18 +52,18 @@ Levels levels_of(const knell_event& event, Identities& identities) {
   Levels levels;
   if (event.type == KNELL_EVENT_LOST) return levels;
   const bool fork = event.type == KNELL_EVENT_FORK;
-  if (!begin(levels, fork ? event.child_pid : event.pid, identities)) return levels;
-  fill(levels, &event::Level::pid, event.pid, identities);
-  fill(levels, &event::Level::tid, event.tid, identities);
-  fill(levels, &event::Level::ppid, event.ppid, identities);
+  if (!begin(levels, fork ? event.child_pid : event.pid, event, identities)) return levels;
+  fill(levels, &event::Level::pid, event.pid, event, identities);
+  fill(levels, &event::Level::tid, event.tid, event, identities);
+  fill(levels, &event::Level::ppid, event.ppid, event, identities);
   if (fork) {
-    fill(levels, &event::Level::child_pid, event.child_pid, identities);
-    fill(levels, &event::Level::child_tid, event.child_tid, identities);
+    fill(levels, &event::Level::child_pid, event.child_pid, event, identities);
+    fill(levels, &event::Level::child_tid, event.child_tid, event, identities);
   }
   if (event.type == KNELL_EVENT_PTRACE)
-    fill(levels, &event::Level::other_pid, event.tracer_pid, identities);
+    fill(levels, &event::Level::other_pid, event.tracer_pid, event, identities);
   if ((event.has & KNELL_HAS_KILLER) != 0)
-    fill(levels, &event::Level::other_pid, event.killed_by.pid, identities);
+    fill(levels, &event::Level::other_pid, event.killed_by.pid, event, identities);
   return levels;
 }
 
@@ -68,7 +71,7 @@ std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, Identiti
   if (raw.what == KNELL_EVENT_NONE) return std::nullopt;
   event::Raw seen = raw;
   if (raw.what == KNELL_EVENT_LOST) return seen;
-  const Translator translate_pid(ns, identities);
+  const Translator translate_pid(ns, raw.stamp_ns, identities);
   translate_pid(seen.tid);
   translate_pid(seen.pid);
   if (seen.tid == 0 || seen.pid == 0) return std::nullopt;

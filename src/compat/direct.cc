@@ -86,6 +86,16 @@ std::optional<bool> probe(int fd) {
   return known;
 }
 
+// A program that never asks for a filter was written for such a kernel, and may have brought its
+// own.
+ssize_t pass_legacy(Socket& socket, int fd, const msghdr& message, int flags,
+                    const Request& request) {
+  const ssize_t sent = libc().sendmsg(fd, &message, flags);
+  if (sent >= 0 && request.op == KNELL_MCAST_LISTEN) socket.listening = true;
+  if (sent >= 0 && request.op == KNELL_MCAST_IGNORE) socket.listening = false;
+  return sent;
+}
+
 ssize_t add_rule(int fd, const msghdr& message, int flags, const Request& request) {
   const uint32_t asked = request.mask.value_or(0);
   const uint32_t wanted = filter::as_released(settings().rule, asked);
@@ -129,6 +139,8 @@ std::optional<bool> kernel_has_filter() {
 ssize_t send_direct(Socket& socket, int fd, const msghdr& message, int flags,
                     const Request& request) {
   if (kernel_has_filter().value_or(true)) return add_rule(fd, message, flags, request);
+  if (!request.mask && !socket.with_mask) return pass_legacy(socket, fd, message, flags, request);
+  socket.with_mask = true;
   const Translation translation = translate(request.op, socket.listening);
   const uint32_t nonce = own_nonce();
   const bool attached = translation.filter == Translation::Filter::kMask

@@ -204,19 +204,19 @@ bool Selection::empty() const {
   return true;
 }
 
-std::string Selection::whose() const {
+std::string Selection::whose(std::string_view scope) const {
   std::vector<std::string> parts;
   for (const Predicate& p : predicates_) {
     if (p.values.empty()) continue;
     parts.push_back(
         fmt::format("{} {}", p.flag, printable(fmt::format("{}", fmt::join(p.values, ",")))));
   }
-  if (parts.empty()) return "all processes";
-  return fmt::format("processes with {}", fmt::join(parts, " "));
+  if (parts.empty()) return fmt::format("all processes{}", scope);
+  return fmt::format("processes{} with {}", scope, fmt::join(parts, " "));
 }
 
 void ListenFlags::add_options(CLI::App& app) {
-  app.add_option("--via", via, "the source: auto, bpf, connector")->type_name("SOURCE");
+  app.add_option("--via", via, "the source: auto, daemon, bpf, connector")->type_name("SOURCE");
   app.add_option("--details", details, "how much an event tells: status, names, full (default)")
       ->type_name("LEVEL");
   app.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
@@ -246,13 +246,11 @@ Outcome<const char*> source_name(const std::string& word) {
   if (word == "auto") return nullptr;
   if (word == "connector") return "connector";
   if (word == "bpf") return "bpf";
-  if (word == "daemon") {
-    return fail(kNothingHere, "--via daemon: this build has no such source; it has bpf, connector");
-  }
+  if (word == "daemon") return "daemon";
   if (word == "pidfd") return usage("--via pidfd needs PIDs to wait for: use knell wait PID...");
   const std::string_view near = nearest(word, kNames);
   if (!near.empty()) return usage("--via: no source '{}'; did you mean {}?", printable(word), near);
-  return usage("--via takes auto, bpf or connector, not '{}'", printable(word));
+  return usage("--via takes auto, daemon, bpf or connector, not '{}'", printable(word));
 }
 
 }  // namespace
@@ -315,8 +313,11 @@ Outcome<Listener> open_listener(const Options& options) {
   if (listener) return listener;
   const int code = error.value();
   if (options.recording != nullptr) return fail(kFailed, knell_explain());
-  const bool nothing_here = code == EPERM || code == EACCES || code == EPROTONOSUPPORT ||
-                            code == ENOTSUP || code == ECONNREFUSED || code == ENOSYS;
+  const bool no_daemon =
+      std::string_view(options.via == nullptr ? "" : options.via) == "daemon" && code != EINVAL;
+  const bool nothing_here = no_daemon || code == EPERM || code == EACCES ||
+                            code == EPROTONOSUPPORT || code == ENOTSUP || code == ECONNREFUSED ||
+                            code == ENOSYS;
   return fail(nothing_here ? kNothingHere : code == EINVAL ? kUsage : kFailed, knell_explain());
 }
 

@@ -30,8 +30,9 @@ class Selection {
   // Checks the words of all predicates, and that an event of `mask` can pass them.
   Outcome<void> check(uint32_t mask) const;
   Outcome<void> apply(Listener& listener) const;
-  // "all processes", or "processes with --unit cron --uid 0".
-  std::string whose() const;
+  // "all processes", or "processes with --unit cron --uid 0"; `scope` (scope_text()) behind
+  // "processes".
+  std::string whose(std::string_view scope = {}) const;
   bool empty() const;
   bool has(std::string_view key) const;
   // The processes need not be of this machine, nor of now.

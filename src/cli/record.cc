@@ -168,11 +168,13 @@ Outcome<UniqueFd> Record::create() const {
 Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& signals,
                             int fd) const {
   std::error_code error;
-  Recorder recorder = Recorder::open(fd, listener, plan.selection.whose(), error);
+  const knell_stats stats = listener.stats();
+  const std::string whose = plan.selection.whose(scope_text(stats));
+  Recorder recorder = Recorder::open(fd, listener, whose, error);
   const std::string name = file_ == "-" ? "standard output" : printable(file_);
   if (error) return failed("{}: {}", name, knell_explain());
   message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
-          plan.selection.whose(), name, via_text(listener.stats().via));
+          whose, name, source_text(stats));
   Progress progress;
   Watching watching(plan, listener, signals, nullptr,
                     std::make_unique<RecordView>(recorder, fd, progress));

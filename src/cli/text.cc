@@ -274,6 +274,22 @@ std::string_view via_text(uint32_t via) {
   }
 }
 
+std::string source_text(const knell_stats& stats) {
+  if (stats.daemon == KNELL_DAEMON_NONE) return std::string(via_text(stats.via));
+  return fmt::format("knelld ({})", via_text(stats.via));
+}
+
+std::string scope_text(const knell_stats& stats) {
+  switch (stats.scope) {
+    case KNELL_SCOPE_USER:
+      return fmt::format(" of uid {}", stats.scope_uid);
+    case KNELL_SCOPE_NAMESPACE:
+      return " of this pid namespace";
+    default:
+      return {};
+  }
+}
+
 std::string origin_text(const knell_recording& recording) {
   const std::tm& t = local_time(split(recording.started_ns).first);
   std::string text = fmt::format("recorded {:04}-{:02}-{:02} {:02}:{:02}:{:02} via {}, {}",

@@ -38,6 +38,11 @@ std::string killer_text(const knell_event& event);
 
 // "bpf", "connector", ... of enum knell_via.
 std::string_view via_text(uint32_t via);
+// Where a listener's events come from: "bpf", or "knelld (bpf)".
+std::string source_text(const knell_stats& stats);
+// Whose processes it may hear of, to follow "processes": " of uid 65534", " of this pid namespace";
+// "" of everybody's.
+std::string scope_text(const knell_stats& stats);
 // "recorded 2026-11-23 16:50:01 via bpf, Linux 6.18.1 x86_64", local time, and of which processes.
 std::string origin_text(const knell_recording& recording);
 

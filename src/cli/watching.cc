@@ -53,11 +53,12 @@ Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, 
       next_tick_(started_ + plan.interval) {}
 
 void Watching::say_what() const {
-  const std::string what =
-      fmt::format("{} of {}", events_words(plan_.options.events), plan_.selection.whose());
+  const knell_stats stats = listener_.stats();
+  const std::string what = fmt::format("{} of {}", events_words(plan_.options.events),
+                                       plan_.selection.whose(scope_text(stats)));
   if (const auto recording = listener_.recording())
     return message("{}, from {}: {}\n", what, printable(plan_.read), origin_text(*recording));
-  message("{}, via {}; Ctrl-C ends with a summary\n", what, via_text(listener_.stats().via));
+  message("{}, via {}; Ctrl-C ends with a summary\n", what, source_text(stats));
 }
 
 bool Watching::ended() const {

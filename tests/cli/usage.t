@@ -196,10 +196,16 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*for --read[^\n]*\n\Z
 REFUSE .
 
-NAME --via the daemon of another build
-RUN knell watch --via daemon
+NAME --via a daemon that is not there
+RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --via daemon
 STATUS 3
-EXPECT_ERR \Aknell: [^\n]*no such source[^\n]*\n\Z
+EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell\.sock\n\Z
+REFUSE .
+
+NAME --via a daemon that is not to be used
+RUN KNELL_SOCKET= knell watch --via daemon
+STATUS 3
+EXPECT_ERR \Aknell: [^\n]*KNELL_SOCKET is empty[^\n]*\n\Z
 REFUSE .
 
 NAME --via pidfd, which needs PIDs

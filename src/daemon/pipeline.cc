@@ -184,7 +184,7 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
     slot.levels_known = levels.known;
   }
   if ((slot.event.has & KNELL_HAS_UID) == 0) {
-    if (const auto uid = identities_->uid_of(slot.event.pid)) {
+    if (const auto uid = identities_->uid_of(slot.event.pid, slot.event.mono_ns)) {
       slot.event.has |= KNELL_HAS_UID;
       slot.event.uid = *uid;
     }
@@ -259,7 +259,7 @@ void Pipeline::on_birth(const event::Full& full) {
 
 // Whom they were is not known any more; /proc tells of those who live.
 void Pipeline::on_births_lost(uint64_t) {
-  if (identities_ != nullptr) identities_->read_all(clock_.monotonic_ns());
+  if (identities_ != nullptr) identities_->on_births_lost();
 }
 
 void Pipeline::publish(const event::Raw& told) {
@@ -272,7 +272,7 @@ void Pipeline::publish(const event::Raw& told) {
   seen.stamp_ns = raw.stamp_ns;
   seen.pid = raw.pid;
   if (hub_.any_by_uid(hub::Stream::kDatagrams) && identities_ != nullptr) {
-    const auto uid = identities_->uid_of(raw.pid);
+    const auto uid = identities_->uid_of(raw.pid, raw.stamp_ns);
     seen.uid_known = uid.has_value();
     seen.uid = uid.value_or(0);
   }
@@ -285,11 +285,11 @@ void Pipeline::publish(const event::Raw& told) {
 std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
   levels_.clear();
   if (identities_ == nullptr) return {};
-  auto numbers = identities_->numbers_of(raw.tid);
+  auto numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
   if (!numbers.known) {
     births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
     look_for_births_before(raw.stamp_ns);
-    numbers = identities_->numbers_of(raw.tid);
+    numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
   }
   known = numbers.known;
   for (const event::Number& number : numbers.of)

@@ -115,7 +115,7 @@ Result<void> Daemon::start(UniqueFd listening) {
   KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
-  KNELL_TRY(ask_all(Shrink::kNo));
+  KNELL_TRY(ask_exactly());
   arm();
   return {};
 }
@@ -137,26 +137,31 @@ live::Interest Daemon::own_interest() const {
 
 live::Interest Daemon::wanted_of(std::initializer_list<hub::Stream> streams) const {
   std::vector<live::Interest> all;
-  bool by_uid = false;
-  for (const hub::Stream stream : streams) {
-    by_uid |= hub_.any_by_uid(stream) || hub_.any_by_level(stream);
+  for (const hub::Stream stream : streams)
     for (const hub::Hub::Asked& asked : hub_.asked(stream))
       all.push_back({asked.want, asked.only_added, asked.by_level});
-  }
   const bool threads = *streams.begin() != hub::Stream::kProcesses;
   if (!threads) all.push_back(own_interest());
   live::Interest joined = live::join(all);
-  if (live::empty(joined)) return joined;
-  // Whose a process is is followed from its birth.
-  const bool follows = threads || (processes_.is_open() && !processes_.feed()->whole());
-  if (by_uid && follows) {
-    joined.want.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
-    joined.want.needs.uids.clear();
-  }
-  for (const auto stream :
-       {hub::Stream::kProcesses, hub::Stream::kThreads, hub::Stream::kDatagrams})
-    joined.namespaces |= hub_.any_by_level(stream);
+  add_identity(joined, threads);
   return joined;
+}
+
+// Whose a process is is followed from its birth, where the source does not say it with each event.
+void Daemon::add_identity(live::Interest& interest, bool threads) const {
+  using enum hub::Stream;
+  const auto scoped = [&](hub::Stream stream) {
+    return hub_.any_by_uid(stream) || hub_.any_by_level(stream);
+  };
+  const bool follows =
+      threads ? scoped(kThreads) || scoped(kDatagrams)
+              : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->whole();
+  if (follows && !live::empty(interest)) {
+    interest.want.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
+    interest.want.needs.uids.clear();
+  }
+  interest.namespaces =
+      hub_.any_by_level(kProcesses) || hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
 }
 
 int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
@@ -172,49 +177,73 @@ int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
   return least;
 }
 
-Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& exact, int64_t latency_ns,
-                         Shrink shrink) {
-  if (live::empty(exact)) {
-    if (!pipeline.is_open()) return {};
-    if (shrink == Shrink::kYes)
-      pipeline.close();
-    else
-      shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
-    return {};
-  }
-  live::Interest wanted = exact;
-  if (pipeline.is_open() && shrink == Shrink::kNo) {
-    wanted = live::join(std::array{pipeline.interest(), exact});
-    if (wanted.want.needs.roots.size() > watch::Lineage::kMostRoots) wanted = exact;
-    if (!same(wanted, exact)) shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
-  }
+Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& interest, int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
-  KNELL_TRY(pipeline.ask(wanted, latency_ns));
+  if (!was_open || !same(interest, pipeline.interest()) || latency_ns != pipeline.latency_ns())
+    KNELL_TRY(pipeline.ask(interest, latency_ns));
   if (was_open) return {};
   return poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
 }
 
-Result<void> Daemon::ask_all(Shrink shrink) {
+// Just what is wanted now, and nothing that was wanted before.
+Result<void> Daemon::ask_exactly() {
   using enum hub::Stream;
-  if (shrink == Shrink::kYes) shrink_ns_ = 0;
-  KNELL_TRY(ask(processes_, wanted_of({kProcesses}), latency_of({kProcesses}), shrink));
-  KNELL_TRY(
-      ask(threads_, wanted_of({kThreads, kDatagrams}), latency_of({kThreads, kDatagrams}), shrink));
-  const bool levels = hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
-  const bool uids = hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams);
-  threads_.follow_identities(uids || levels, levels);
-  // bpf says by itself whose each event is.
-  const bool whole = processes_.feed()->whole();
-  processes_.follow_identities(
-      !whole && (hub_.any_by_uid(kProcesses) || hub_.any_by_level(kProcesses)),
-      !whole && hub_.any_by_level(kProcesses));
+  shrink_ns_ = 0;
+  KNELL_TRY(ask(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
+  const live::Interest threads = wanted_of({kThreads, kDatagrams});
+  if (live::empty(threads)) {
+    threads_.close();
+  } else {
+    KNELL_TRY(ask(threads_, threads, latency_of({kThreads, kDatagrams})));
+  }
+  follow_identities(Forget::kYes);
   return {};
 }
 
-Result<void> Daemon::interest_changed() {
-  auto asked = ask_all(Shrink::kNo);
+void Daemon::follow_identities(Forget forget) {
+  using enum hub::Stream;
+  const auto follow = [&](Pipeline& pipeline, bool uids, bool levels) {
+    if (forget == Forget::kNo) levels |= pipeline.follows_levels();
+    if (uids || levels || forget == Forget::kYes)
+      pipeline.follow_identities(uids || levels, levels);
+  };
+  follow(threads_, hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams),
+         hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams));
+  // bpf says by itself whose each event is.
+  const bool whole = processes_.feed()->whole();
+  follow(processes_, !whole && hub_.any_by_uid(kProcesses),
+         !whole && hub_.any_by_level(kProcesses));
+}
+
+Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {
+  const hub::Filter& filter = listener.node()->filter;
+  const bool threads = filter.subscription.stream != hub::Stream::kProcesses;
+  Pipeline& pipeline = threads ? threads_ : processes_;
+  const hub::Hub::Asked asked = hub::Hub::asked_of(filter);
+  live::Interest wanted{asked.want, asked.only_added, asked.by_level};
+  if (pipeline.is_open()) {
+    wanted = live::join(std::array{pipeline.interest(), wanted});
+    latency_ns = std::min(latency_ns, pipeline.latency_ns());
+  }
+  add_identity(wanted, threads);
+  // Those who have gone lately may have left no room.
+  if (wanted.want.needs.roots.size() > watch::Lineage::kMostRoots) return ask_exactly();
+  KNELL_TRY(ask(pipeline, wanted, latency_ns));
+  if (threads && asked.by_level) {
+    // The births inside of namespaces come from the other one.
+    live::Interest births = processes_.interest();
+    births.namespaces = true;
+    KNELL_TRY(ask(processes_, births, processes_.latency_ns()));
+  }
+  follow_identities(Forget::kNo);
   arm();
-  return asked;
+  return {};
+}
+
+void Daemon::interest_shrunk() {
+  if (shrink_ns_ != 0) return;
+  shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
+  arm();
 }
 
 Result<void> Daemon::follow(int32_t pid, uint64_t start) {
@@ -289,7 +318,7 @@ Result<void> Daemon::serve() {
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);
   server_->serve();
-  if (shrink_ns_ != 0 && now >= shrink_ns_) KNELL_TRY(ask_all(Shrink::kYes));
+  if (shrink_ns_ != 0 && now >= shrink_ns_) KNELL_TRY(ask_exactly());
   arm();
   return {};
 }
@@ -305,7 +334,7 @@ Result<void> Daemon::reload(const Config& config) {
   hub_.set_limits(limits_of(config));
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
-  return ask_all(Shrink::kYes);
+  return ask_exactly();
 }
 
 }  // namespace knell::daemon

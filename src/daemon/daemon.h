@@ -40,7 +40,8 @@ class Daemon final : private server::Wiring {
   Result<void> start(UniqueFd listening);
 
   // Wiring
-  Result<void> interest_changed() override;
+  Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
+  void interest_shrunk() override;
   Result<void> follow(int32_t pid, uint64_t start) override;
   void unfollow(int32_t pid) override;
   wire::Origin origin() const override;
@@ -49,10 +50,11 @@ class Daemon final : private server::Wiring {
 
   live::Interest wanted_of(std::initializer_list<hub::Stream> streams) const;
   int64_t latency_of(std::initializer_list<hub::Stream> streams) const;
-  enum class Shrink { kNo, kYes };
-  Result<void> ask(Pipeline& pipeline, const live::Interest& exact, int64_t latency_ns,
-                   Shrink shrink);
-  Result<void> ask_all(Shrink shrink);
+  Result<void> ask(Pipeline& pipeline, const live::Interest& interest, int64_t latency_ns);
+  Result<void> ask_exactly();
+  void add_identity(live::Interest& interest, bool threads) const;
+  enum class Forget { kNo, kYes };
+  void follow_identities(Forget forget);
   live::Interest own_interest() const;
   void redact(watch::Batch& batch, watch::Slot& slot);
   void before(watch::Batch& batch, watch::Slot& slot);

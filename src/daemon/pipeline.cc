@@ -98,6 +98,7 @@ Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
   feed_->set_latency(latency_ns);
   KNELL_TRY(feed_->ask(interest));
   interest_ = interest;
+  latency_ns_ = latency_ns;
   roots_ = interest.want.needs.roots;
   shown_ = live::types_of(interest.want.mask) | KNELL_EVENT_LOST;
   if (identities_ != nullptr) identities_->set_heard(feed_->whole() ? 0 : feed_->kernel_mask());

@@ -47,6 +47,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
   // without: for listeners who may see some of them only.
   void follow_identities(bool uids, bool levels);
+  bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
   // Reads all births that another source has seen: they come to on_birth().
   using ReadBirths = std::function<void()>;
@@ -64,6 +65,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
 
   const live::Feed* feed() const { return feed_.get(); }
   const live::Interest& interest() const { return interest_; }
+  int64_t latency_ns() const { return latency_ns_; }
   const std::string& why_not() const { return why_not_; }  // of the last open that failed
   // Of closed feeds too.
   uint64_t received() const;
@@ -100,6 +102,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;
   live::Interest interest_;
+  int64_t latency_ns_ = 0;
   uint32_t shown_ = 0;
   std::vector<int32_t> roots_;  // bits of watch::Slot::note
   std::string why_not_;

@@ -69,7 +69,6 @@ Node* Hub::node_of(Filter filter) {
     node.filter = std::move(filter);
     index(node.filter.subscription.stream).insert(&node);
     count_scope(node, 1);
-    ++version_;
   }
   return at->second.get();
 }
@@ -84,7 +83,6 @@ void Hub::leave(Listener& listener) {
   node->added.for_each([&](int32_t pid, uint64_t) { forget_added(*node, pid); });
   index(node->filter.subscription.stream).erase(node);
   count_scope(*node, -1);
-  ++version_;
   nodes_.erase(std::string(node->filter.key));
 }
 
@@ -350,12 +348,14 @@ void Hub::mark(Listener& listener) {
 std::vector<Hub::Asked> Hub::asked(Stream stream) const {
   std::vector<Asked> all;
   for (const auto& [key, node] : nodes_) {
-    const Filter& filter = node->filter;
-    if (filter.subscription.stream != stream) continue;
-    all.push_back({filter.want(), filter.subscription.only_added && filter.scope.ns == 0,
-                   !filter.scope.every_user, filter.scope.ns != 0});
+    if (node->filter.subscription.stream == stream) all.push_back(asked_of(node->filter));
   }
   return all;
+}
+
+Hub::Asked Hub::asked_of(const Filter& filter) {
+  return {filter.want(), filter.subscription.only_added && filter.scope.ns == 0,
+          !filter.scope.every_user, filter.scope.ns != 0};
 }
 
 void Hub::set_limits(const Limits& limits) {

@@ -75,13 +75,13 @@ class Hub {
     }
   }
 
-  // What the sources have to be asked for. Changes with interest_version().
+  // What the sources have to be asked for.
   struct Asked {
     filter::Want want;
     bool only_added = false, by_uid = false, by_level = false;
   };
   std::vector<Asked> asked(Stream stream) const;
-  uint64_t interest_version() const { return version_; }
+  static Asked asked_of(const Filter& filter);
   // Whether anybody added this process of the initial pid namespace.
   bool is_added(int32_t pid) const;
   bool any(Stream stream) const { return scoped_[static_cast<size_t>(stream)].nodes != 0; }
@@ -133,7 +133,6 @@ class Hub {
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  uint64_t version_ = 0;
   uint64_t names_ = 0;  // of nodes that are not shared
   int64_t epoch_ns_ = 0;
 };

@@ -3,6 +3,9 @@
 #include "hub/subscription.h"
 
 #include <algorithm>
+#include <initializer_list>
+
+#include "filter/glob.h"
 
 namespace knell::hub {
 namespace {
@@ -24,6 +27,13 @@ std::string key_of(const Subscription& asked, const Scope& scope) {
   return key;
 }
 
+// What a predicate may cost to judge: a pattern follows its length, anything else is looked up or
+// compared once.
+size_t weight_of(const std::string& values) {
+  if (filter::is_glob(values)) return values.size();
+  return 1 + static_cast<size_t>(std::ranges::count(values, ','));
+}
+
 }  // namespace
 
 Result<Filter> Filter::of(const Subscription& subscription, const Scope& scope) {
@@ -32,7 +42,7 @@ Result<Filter> Filter::of(const Subscription& subscription, const Scope& scope) 
   filter.scope = scope;
   for (const auto& [key, value] : subscription.predicates) {
     KNELL_TRY(filter.predicates.add(key, value));
-    filter.values += 1 + static_cast<size_t>(std::ranges::count(value, ','));
+    filter.values += weight_of(value);
   }
   filter.needs = filter.predicates.needs();
   filter.key = key_of(subscription, scope);

@@ -51,7 +51,7 @@ struct Filter {
   Scope scope;
   filter::Predicates predicates;
   filter::Needs needs;
-  size_t values = 0;  // of predicates, for quotas
+  size_t values = 0;  // of predicates, for quotas; a pattern counts as many as it has bytes
   std::string key;
 };
 

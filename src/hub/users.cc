@@ -42,7 +42,7 @@ Result<void> Users::take_values(uint32_t uid, Account& account, size_t less, siz
 }
 
 Result<void> Users::take_added(uint32_t uid, Account& account, const Limits& limits) {
-  if (account.added >= limits.added_per_user)
+  if (uid != 0 && account.added >= limits.added_per_user)
     return say(EDQUOT, "uid " + std::to_string(uid) + " has added " +
                            std::to_string(account.added) + " processes, the most a user may add");
   ++account.added;

@@ -18,7 +18,7 @@ struct Limits {
   size_t memory_bytes = size_t{256} << 20;  // of all queues
   size_t user_bytes = size_t{64} << 20;     // of the queues of one user
   size_t values_per_user = 4096;            // of predicates
-  size_t added_per_user = size_t{1} << 20;  // processes added one by one
+  size_t added_per_user = size_t{1} << 16;  // processes added one by one
 };
 
 // What each user's listeners hold. uid 0 is bound by the limits of all, not by those of a user.

@@ -33,7 +33,7 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
       break;
     case KNELL_MCAST_IGNORE:
       hub_.unsubscribe(*listener_);
-      (void)wiring_.interest_changed();  // asks for less: nothing that could fail matters
+      wiring_.interest_shrunk();
       break;
     default:
       error = EINVAL;
@@ -49,8 +49,10 @@ bool ConnectionFromClient::listen(uint32_t mask) {
   subscription.mask = filter::normalise(mask);
   subscription.rule = rule_;
   subscription.details = KNELL_DETAILS_STATUS;
-  if (hub_.subscribe(*listener_, subscription) && wiring_.interest_changed()) return true;
+  if (hub_.subscribe(*listener_, subscription) && wiring_.interest_grown(*listener_, latency_ns_))
+    return true;
   hub_.unsubscribe(*listener_);
+  wiring_.interest_shrunk();
   return false;
 }
 

@@ -144,13 +144,14 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
   const hub::Node* const before = listener_->node();
   const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
   KNELL_TRY(hub_.subscribe(*listener_, subscription));
-  const int64_t latency = std::exchange(latency_ns_, asked.latency_ns);
-  auto changed = wiring_.interest_changed();
-  if (changed) return {};
-  latency_ns_ = latency;
-  if (!old || !hub_.subscribe(*listener_, *old)) hub_.unsubscribe(*listener_);
-  (void)wiring_.interest_changed();  // as it was
-  return changed;
+  auto grown = wiring_.interest_grown(*listener_, asked.latency_ns);
+  if (grown) {
+    latency_ns_ = asked.latency_ns;
+  } else if (!old || !hub_.subscribe(*listener_, *old)) {
+    hub_.unsubscribe(*listener_);
+  }
+  if (old || !grown) wiring_.interest_shrunk();
+  return grown;
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {

@@ -200,7 +200,7 @@ void Server::remove_gone() {
     clients_.erase(id);
   }
   gone_.clear();
-  (void)wiring_.interest_changed();  // asks for less
+  wiring_.interest_shrunk();
 }
 
 uint64_t Server::due_ns() const {

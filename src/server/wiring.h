@@ -17,9 +17,12 @@ namespace knell::server {
 class Wiring {
  public:
   virtual ~Wiring() = default;
-  // What the hub asks for has changed: the sources are asked for it, and when this returns it
-  // comes. Errors: they cannot give it, in words for who asked.
-  virtual Result<void> interest_changed() = 0;
+  // A listener asks for something new: when this returns it comes, within `latency_ns`. Errors: the
+  // sources cannot give it, in words for who asked. What it costs does not depend on how many
+  // others listen: anybody may ask for something new as often as they like.
+  virtual Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) = 0;
+  // Somebody asks for less, or has gone: the sources are told in a moment.
+  virtual void interest_shrunk() = 0;
   // A listener whose pids are ours added this process, or took it away. Errors: ESRCH.
   virtual Result<void> follow(int32_t pid, uint64_t start) = 0;
   virtual void unfollow(int32_t pid) = 0;

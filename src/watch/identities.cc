@@ -44,6 +44,12 @@ void Identities::want_levels(bool wanted) {
   if (!wanted) namespaces_.forget();
 }
 
+void Identities::set_heard(uint32_t mask) {
+  const bool more = (mask & ~heard_ & (kBirths | kEnds | kUids)) != 0;
+  heard_ = mask;
+  if (more) distrust();
+}
+
 void Identities::distrust() {
   forget_all(clock_.monotonic_ns());
   hole_ = true;

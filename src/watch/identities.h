@@ -51,7 +51,8 @@ class Identities {
   // process is: whoever says so and leaves some out has one process taken for another. With neither
   // what is known of a pid is checked against /proc at each question; without UID as well, so is
   // the uid. Nothing, until it is said.
-  void set_heard(uint32_t mask) { heard_ = mask; }
+  // Hearing more makes everything unknown but what /proc says: births were missed until now.
+  void set_heard(uint32_t mask);
   // Forgets all and reads /proc: at the start, after subscribing. (After a hole sweep() does it.)
   void read_all(uint64_t now_ns);
 

@@ -305,6 +305,15 @@ TEST_F(IdentitiesTest, AnEarlierEventIsAskedAboutByItsStamp) {
   EXPECT_EQ(identities.uid_of(20, 102 * kSecond), std::nullopt);
 }
 
+TEST_F(IdentitiesTest, WhatWasKnownBeforeBirthsWereHeardIsNotTrue) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(0);
+  tree.remove(10);
+  identities.set_heard(kAll);
+  something(10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
+}
+
 TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll);

@@ -25,6 +25,7 @@ struct FakeProcess {
   unsigned uid = 0;
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
+  int process = 0;  // of a thread; 0: it is one itself
   // In pid namespaces below ours, from the outermost.
   std::vector<event::Number> numbers = {};
 };
@@ -68,7 +69,8 @@ class FakeProc {
       inner += "\t" + std::to_string(number.nr);
       chain = std::to_string(number.ns) + " " + chain;
     }
-    std::ofstream(dir / "status") << "Name:\tx\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
+    std::ofstream(dir / "status") << "Name:\tx\nTgid:\t" << (p.process == 0 ? pid : p.process)
+                                  << "\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
                                   << "\t7\t7\t7\nNSpid:\t" << pid << inner << "\n";
     std::filesystem::create_directories(dir / "ns");
     std::ofstream(dir / "ns" / "pid") << chain;

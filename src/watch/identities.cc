@@ -6,10 +6,12 @@
 #include <utility>
 
 // A pid is a number that is given again. What is remembered of one may be used for an event only if
-// the event is of that very process, and there are three ways to be sure of that:
+// the event is of that very process, and there are four ways to be sure of that:
 //
 // - Births overwrite. While all are heard, what the last birth of a number left is true of every
 //   event after it, until the next.
+// - Ends. While the end of every process is heard, what is known of one is true until then: its
+//   number cannot be another's before. (Not of threads: over bpf nobody tells of their ends.)
 // - The start. Where births are not all heard, or some were lost, /proc is asked at each question
 //   who has the number now: with the start that is remembered, it is the same process. Starts count
 //   hundredths of a second, and a number is not given again that fast; one whose birth was seen
@@ -26,7 +28,8 @@ namespace knell::watch {
 namespace {
 
 constexpr uint32_t kBirths = KNELL_EVENT_FORK;
-constexpr uint32_t kUids = KNELL_EVENT_FORK | KNELL_EVENT_UID;
+constexpr uint32_t kEnds = KNELL_EVENT_EXIT;
+constexpr uint32_t kUids = KNELL_EVENT_UID;
 
 }  // namespace
 
@@ -39,6 +42,12 @@ void Identities::want_levels(bool wanted) {
     task.levels_known = task.levels_tried = false;
   });
   if (!wanted) namespaces_.forget();
+}
+
+void Identities::set_heard(uint32_t mask) {
+  const bool more = (mask & ~heard_ & (kBirths | kEnds | kUids)) != 0;
+  heard_ = mask;
+  if (more) distrust();
 }
 
 void Identities::distrust() {
@@ -84,7 +93,7 @@ void Identities::on_raw(const event::Raw& raw) {
     case KNELL_EVENT_EXIT:
       return note_end(raw.tid, raw.stamp_ns);
     case KNELL_EVENT_LOST:
-      if (raw.u.lost.types == 0 || (raw.u.lost.types & kUids) != 0) distrust();
+      if (raw.u.lost.types == 0 || (raw.u.lost.types & relied_on()) != 0) distrust();
       return;
     default:
       return;
@@ -94,7 +103,7 @@ void Identities::on_raw(const event::Raw& raw) {
 void Identities::on_fork(const event::Raw& raw) {
   const bool thread = raw.tid != raw.pid;
   if (thread && !levels_wanted_) return;
-  Task task{.start = time_.ticks(raw.stamp_ns)};
+  Task task{.start = time_.ticks(raw.stamp_ns), .thread = thread};
   // Told already by a source that knows more, or found in /proc?
   const Task* known = tasks_.find(raw.tid);
   if (known != nullptr && known->exact && is_same(task, *known)) return;
@@ -132,6 +141,7 @@ void Identities::on_birth(const event::Full& full) {
   if (child.tid != child.pid && !levels_wanted_) return;
   forget(child.tid);
   Task task{.start = child.start_boot_ns / Timebase::kTickNs, .uid = child.uid};
+  task.thread = child.tid != child.pid;
   task.exact = task.uid_known = true;
   task.levels_known = levels_wanted_ && full.levels_known;
   List list;
@@ -144,8 +154,9 @@ void Identities::on_birth(const event::Full& full) {
 
 // The exit itself is still to be judged, and whatever other sources tell a little later.
 void Identities::note_end(int32_t tid, uint64_t stamp_ns) {
-  const Task* task = tasks_.find(tid);
+  Task* task = tasks_.find(tid);
   if (task == nullptr) return;
+  task->ended = static_cast<uint32_t>(time_.ticks(stamp_ns));
   if (ended_.size() >= kMostEnded) ended_.pop_front();  // left to the sweep
   ended_.push_back({stamp_ns, task->start, tid});
 }
@@ -198,10 +209,23 @@ Identities::Numbers Identities::numbers_of(int32_t tid, uint64_t stamp_ns) {
   return {.of = std::span(list.at).first(list.count), .known = true};
 }
 
+// What must not be lost.
+uint32_t Identities::relied_on() const {
+  return kUids | kBirths | ((heard_ & kBirths) == 0 ? kEnds : 0);
+}
+
+// Whether an event with this stamp is of this very task, if it is of its pid.
+bool Identities::is_followed(const Task& task, uint64_t stamp_ns) const {
+  if ((heard_ & kBirths) != 0) return true;
+  if ((heard_ & kEnds) == 0 || task.thread) return false;
+  return task.ended == 0 || time_.ticks(stamp_ns) <= task.ended;
+}
+
 // Whether what is remembered of it need not be asked of /proc.
-bool Identities::is_good(const Task& task, Need need) const {
-  if (need == Need::kUid) return task.uid_known && (heard_ & kUids) == kUids;
-  return (task.levels_known || task.levels_tried) && (heard_ & kBirths) != 0;
+bool Identities::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
+  if (!is_followed(task, stamp_ns)) return false;
+  if (need == Need::kUid) return task.uid_known && (heard_ & kUids) != 0;
+  return task.levels_known || task.levels_tried;
 }
 
 bool Identities::is_same(const Task& task, const Task& now) {
@@ -215,19 +239,21 @@ const Identities::Task* Identities::trusted(int32_t tid, uint64_t stamp_ns, Need
   const uint64_t latest = stamp_ns == UINT64_MAX ? UINT64_MAX : time_.ticks(stamp_ns) + 1;
   Task* task = tasks_.find(tid);
   if (task != nullptr && task->start > latest) return nullptr;
-  if (task != nullptr && is_good(*task, need)) return task;
+  if (task != nullptr && is_good(*task, stamp_ns, need)) return task;
 
   free_numbers(passing_);
   passing_ = Task();
   const bool there = read(tid, passing_) && passing_.start <= latest;
   const bool same = there && task != nullptr && is_same(*task, passing_);
-  // Gone, or another's by now: if every birth is heard, what is remembered is still of the right
+  // Gone, or another's by now: what is remembered of one that is followed is still of the right
   // one, but nothing more will be known of it.
-  if (task != nullptr && !same && (heard_ & kBirths) != 0)
-    return need == Need::kUid && (heard_ & kUids) != kUids ? nullptr : task;
+  if (task != nullptr && !same && is_followed(*task, stamp_ns))
+    return need == Need::kUid && (heard_ & kUids) == 0 ? nullptr : task;
   if (!there) return nullptr;
   // A uid that is followed is that of the event; what was read now may be of later.
-  if (same && task->uid_known && (heard_ & kUids) == kUids) passing_.uid = task->uid;
+  if (same && task->uid_known && (heard_ & kUids) != 0 && is_followed(*task, stamp_ns))
+    passing_.uid = task->uid;
+  if (same) passing_.ended = task->ended;
   forget(tid);
   const Task* kept = keep(tid, passing_);
   if (kept == nullptr) return &passing_;
@@ -248,6 +274,7 @@ bool Identities::read(int32_t tid, Task& task) {
   task.exact = true;
   task.uid = who->uid;
   task.uid_known = true;
+  task.thread = who->process != static_cast<uint32_t>(tid);
   if (levels_wanted_) read_levels(folder, *who, task);
   return true;
 }

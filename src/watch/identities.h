@@ -33,7 +33,7 @@ namespace knell::watch {
 // of.
 class Identities {
  public:
-  // Tasks remembered: 32 bytes each, and 8 to 32 of room to grow; 68 more inside a namespace. At
+  // Tasks remembered: 40 bytes each, and 14 to 67 of room to grow; 68 more inside a namespace. At
   // the limit /proc is all that is known of the others.
   static constexpr size_t kMost = 262'144;
 
@@ -47,10 +47,12 @@ class Identities {
   // thread-level source tells. To be followed by read_all().
   void want_levels(bool wanted);
   // Which events are all handed over: KNELL_EVENT_*. FORK only if every birth is told, also those
-  // of processes nobody asked for, and of threads where levels are wanted: whoever says so and
-  // leaves some out has one process taken for another. Without it what is known of a pid is checked
-  // against /proc at each question; without UID as well, so is the uid. Nothing, until it is said.
-  void set_heard(uint32_t mask) { heard_ = mask; }
+  // of processes nobody asked for, and of threads where levels are wanted; EXIT if the end of every
+  // process is: whoever says so and leaves some out has one process taken for another. With neither
+  // what is known of a pid is checked against /proc at each question; without UID as well, so is
+  // the uid. Nothing, until it is said.
+  // Hearing more makes everything unknown but what /proc says: births were missed until now.
+  void set_heard(uint32_t mask);
   // Forgets all and reads /proc: at the start, after subscribing. (After a hole sweep() does it.)
   void read_all(uint64_t now_ns);
 
@@ -101,8 +103,10 @@ class Identities {
     uint64_t start = 0;  // clock ticks since boot
     uint32_t uid = 0;
     uint32_t numbers = kNoNumbers;  // in numbers_; none: it is in no namespace, if levels are known
+    uint32_t ended = 0;             // ticks, when its end was told; 0: it was not
     Missing missing{};
-    bool exact = false;  // the start is not just when its birth was told
+    bool thread = false;  // and not the first of its process
+    bool exact = false;   // the start is not just when its birth was told
     bool uid_known = false, levels_known = false;
     bool levels_tried = false;  // to ask again is useless
   };
@@ -125,6 +129,7 @@ class Identities {
   void inherit_uid(const event::Raw& fork, Task& task);
   void on_birth(const event::Full& full);
   void distrust();
+  uint32_t relied_on() const;
   void forget_all(uint64_t now_ns);
   std::optional<uint32_t> stated_uid(int32_t pid) const;
   int32_t event::Level::* stated_field(int32_t tid) const;
@@ -132,7 +137,8 @@ class Identities {
 
   enum class Need { kUid, kLevels };
   const Task* trusted(int32_t tid, uint64_t stamp_ns, Need need);
-  bool is_good(const Task& task, Need need) const;
+  bool is_followed(const Task& task, uint64_t stamp_ns) const;
+  bool is_good(const Task& task, uint64_t stamp_ns, Need need) const;
   static bool is_same(const Task& task, const Task& now);
   bool read(int32_t tid, Task& task);
   void read_levels(const ProcFolder& folder, const Who& who, Task& task);

@@ -182,6 +182,36 @@ TEST_F(IdentitiesTest, WithoutBirthsNothingIsTrueThatProcDoesNotSay) {
   EXPECT_EQ(numbers(10), "unknown");
 }
 
+// A source that tells births inside namespaces, and all ends.
+TEST_F(IdentitiesTest, WithEndsWhatIsKnownIsTrueUntilThen) {
+  begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
+  birth(20, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
+  something(20, 102 * kSecond);  // and it is gone when that is read
+  EXPECT_EQ(numbers(20), "70:9 ");
+  EXPECT_EQ(identities.uid_of(20), 1000U);
+  exit(20, 103 * kSecond);
+  EXPECT_EQ(numbers(20), "70:9 ") << "the end itself";
+  something(20, 104 * kSecond);  // of another, whose birth nobody told
+  EXPECT_EQ(numbers(20), "unknown");
+  EXPECT_EQ(identities.uid_of(20), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, WithEndsAHoleOfEndsIsOne) {
+  begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
+  birth(20, 101 * kSecond, 1000, {});
+  lost(KNELL_EVENT_EXIT, 102 * kSecond);
+  EXPECT_EQ(identities.uid_of(20), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, TheEndsOfThreadsAreNotReliedOn) {
+  tree.add(21, {.start = 5, .process = 20, .numbers = {{70, 10}}});
+  begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
+  something(20, 101 * kSecond);
+  EXPECT_EQ(numbers(21), "70:10 ");
+  tree.remove(21);
+  EXPECT_EQ(numbers(21), "unknown");
+}
+
 TEST_F(IdentitiesTest, WithoutUidEventsTheUidIsAskedEachTime) {
   tree.add(10, {.start = 5, .uid = 0});
   begin(KNELL_EVENT_FORK);
@@ -273,6 +303,15 @@ TEST_F(IdentitiesTest, AnEarlierEventIsAskedAboutByItsStamp) {
   EXPECT_EQ(identities.uid_of(20), 1000U);
   EXPECT_EQ(identities.uid_of(20, 103 * kSecond), 1000U);
   EXPECT_EQ(identities.uid_of(20, 102 * kSecond), std::nullopt);
+}
+
+TEST_F(IdentitiesTest, WhatWasKnownBeforeBirthsWereHeardIsNotTrue) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(0);
+  tree.remove(10);
+  identities.set_heard(kAll);
+  something(10, 101 * kSecond);
+  EXPECT_EQ(identities.uid_of(10), std::nullopt);
 }
 
 TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {

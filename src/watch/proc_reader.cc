@@ -95,7 +95,8 @@ std::optional<Who> ProcFolder::who() const {
   std::string buffer;
   const std::string_view text = read("status", buffer, 4096);
   Who who;
-  if (!status_number(text, "Uid:", who.uid)) return std::nullopt;
+  if (!status_number(text, "Uid:", who.uid) || !status_number(text, "Tgid:", who.process))
+    return std::nullopt;
   if (const auto line = status_line(text, "NSpid:")) nested_numbers(*line, who);
   return who;
 }

@@ -37,7 +37,8 @@ struct Ids {
 
 // Who a process or thread is.
 struct Who {
-  uint32_t uid = 0;  // real
+  uint32_t uid = 0;      // real
+  uint32_t process = 0;  // its own number, or that of the process it is a thread of
   // Its numbers in the pid namespaces from ours inwards; none: not known, or deeper than
   // event::kMostLevels.
   std::array<int32_t, event::kMostLevels + 1> numbers{};

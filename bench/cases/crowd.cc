@@ -257,7 +257,10 @@ std::unique_ptr<Crowd> make_naive_crowd(size_t listeners) {
 }
 
 std::unique_ptr<Crowd> make_library_crowd(size_t listeners, const char* via) {
-  return Listeners::create(fmt::format("knell {}, a knell_open each", via), listeners,
+  const std::string name = std::string_view(via) == "daemon"
+                               ? "knell, through the daemon"
+                               : fmt::format("knell {}, a knell_open each", via);
+  return Listeners::create(name, listeners,
                            [via](Board& board, int stop_fd, const std::vector<Handler>& handlers) {
                              return listen_together(board, stop_fd, handlers, via);
                            });

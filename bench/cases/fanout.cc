@@ -3,7 +3,6 @@
 
 // What it costs when many listen at once, each to something else.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -12,17 +11,18 @@
 
 #include "bench/cases/case.h"
 #include "bench/cases/crowd.h"
+#include "bench/frame/daemon.h"
 
 namespace knell::bench {
 namespace {
 
 constexpr size_t kFailingOneIn = 10;
-constexpr const char* kDaemonSocket = "/run/knell/knell.sock";
 
 constexpr Metric kStormUs{
     .name = "storm_us_per_process", .title = "storm us/process", .decimals = 2};
 constexpr Metric kRatio{.name = "storm_ratio", .title = "storm, ratio to null", .decimals = 3};
 constexpr Metric kCpu{.name = "cpu_ns_per_event", .title = "CPU ns/event delivered"};
+constexpr Metric kDaemonCpu{.name = "daemon_cpu_ns_per_event", .title = "daemon's CPU ns/event"};
 constexpr Metric kDelivered{.name = "delivered", .title = "delivered"};
 constexpr Metric kLost{.name = "lost", .title = "lost", .is_sum = true};
 constexpr Metric kWrong{
@@ -35,7 +35,9 @@ class Fanout final : public Case {
   std::string_view notes() const override {
     return "A vfork storm, one process in ten fails. Every second listener wants every exit, the\n"
            "others non-zero exits, forks, execs and names by turns. The kernel's connector: each\n"
-           "listener a process and a socket. knell: each a knell_open(), all in one process.\n"
+           "listener a process and a socket. knell: each a knell_open(), all in one process; "
+           "through\n"
+           "the daemon too, where one runs (KNELL_SOCKET), whose own CPU is shown beside.\n"
            "Every process of the machine that ends is slower meanwhile.\n\n"
            "Examples:\n"
            "  knell-bench fanout --listeners 1,10,100 -r 25\n";
@@ -46,7 +48,7 @@ class Fanout final : public Case {
   Outcome<void> run(Run& run) override;
 
  private:
-  Part make_part(size_t listeners, Run& run) const;
+  Part make_part(size_t listeners, Run& run, pid_t daemon) const;
 
   std::vector<size_t> listeners_{1, 10, 100};
 };
@@ -59,7 +61,7 @@ void Fanout::add_options(CLI::App& app) {
       ->option_text("N,...");
 }
 
-Part Fanout::make_part(size_t listeners, Run& run) const {
+Part Fanout::make_part(size_t listeners, Run& run, pid_t daemon) const {
   Part part{.name = fmt::format("{} listener{}", listeners, listeners == 1 ? "" : "s"),
             .storm = std::make_unique<Storm>(StormKind::kVfork, run.processes, kFailingOneIn),
             .contenders = {}};
@@ -71,6 +73,10 @@ Part Fanout::make_part(size_t listeners, Run& run) const {
     } else {
       part.contenders.push_back(make_library_crowd(listeners, via));
     }
+  }
+  if (daemon != 0) {
+    part.contenders.push_back(make_library_crowd(listeners, "daemon"));
+    part.contenders.back()->set_daemon(daemon);
   }
   return part;
 }
@@ -85,8 +91,12 @@ void report_turn(Report& report, const Turns& turns) {
   const auto* crowd = dynamic_cast<const Crowd*>(&turns.contender);
   if (crowd == nullptr) return;
   const CrowdHeard heard = crowd->heard(processes, processes / kFailingOneIn);
-  if (heard.delivered != 0)
-    add(kCpu, static_cast<double>(turns.turn.cpu_ns) / static_cast<double>(heard.delivered));
+  const auto an_event = [&](uint64_t ns) {
+    return static_cast<double>(ns) / static_cast<double>(heard.delivered);
+  };
+  if (heard.delivered != 0) add(kCpu, an_event(turns.turn.cpu_ns));
+  if (heard.delivered != 0 && crowd->daemon() != 0)
+    add(kDaemonCpu, an_event(turns.turn.daemon_cpu_ns));
   add(kDelivered, static_cast<double>(heard.delivered));
   add(kLost, static_cast<double>(heard.missing));
   add(kWrong, static_cast<double>(heard.wrong));
@@ -95,11 +105,10 @@ void report_turn(Report& report, const Turns& turns) {
 Outcome<void> Fanout::run(Run& run) {
   std::vector<Part> parts;
   parts.reserve(listeners_.size());
-  for (const size_t listeners : listeners_) parts.push_back(make_part(listeners, run));
-  run.report.absent("knell, through the daemon",
-                    ::access(kDaemonSocket, F_OK) == 0
-                        ? "this knell-bench cannot listen through it"
-                        : fmt::format("no daemon: {} is not there", kDaemonSocket));
+  const auto daemon = find_daemon();
+  if (!daemon) run.report.absent("knell, through the daemon", daemon.error());
+  for (const size_t listeners : listeners_)
+    parts.push_back(make_part(listeners, run, daemon.value_or(0)));
   return take_rounds(run, parts, [&](const Turns& turns) { report_turn(run.report, turns); });
 }
 

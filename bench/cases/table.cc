@@ -5,13 +5,13 @@
 // whoever may listen. Time is from the storm's begin until the last event was handled.
 #include <knell/cn_proc.h>
 #include <knell/knell.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "bench/cases/case.h"
 #include "bench/cases/table_pidfd.h"
+#include "bench/frame/daemon.h"
 #include "bench/frame/grid.h"
 #include "bench/frame/time.h"
 
@@ -25,7 +25,6 @@ constexpr Metric kLost{"events_lost", "lost", 0, true};
 
 constexpr std::string_view kLegacy = "naive client";
 constexpr std::string_view kFiltered = "naive client, filtered";
-constexpr const char* kSocket = "/run/knell/knell.sock";
 constexpr size_t kFailingOneIn = 10;
 constexpr uint64_t kPatienceNs = 60'000'000'000;
 
@@ -47,6 +46,7 @@ struct Column {
   std::string name;
   const char* via;
   uint32_t details;
+  pid_t daemon = 0;
 };
 
 class TableCase final : public Case {
@@ -108,13 +108,9 @@ void TableCase::choose_columns(Run& run) {
     if (std::string_view(via) == "bpf")
       columns_.push_back({fmt::format("knell {}, full", via), via, KNELL_DETAILS_FULL});
   }
-  if (::access(kSocket, F_OK) != 0) {
-    run.report.absent("knell through the daemon", fmt::format("{}: not there", kSocket));
-  } else if (const auto why = why_no_source("daemon")) {
-    run.report.absent("knell through the daemon", *why);
-  } else {
-    columns_.push_back({"knell daemon", "daemon", KNELL_DETAILS_STATUS});
-  }
+  const auto daemon = find_daemon();
+  if (!daemon) return run.report.absent("knell, through the daemon", daemon.error());
+  columns_.push_back({"knell, through the daemon", "daemon", KNELL_DETAILS_STATUS, *daemon});
 }
 
 std::vector<Part> TableCase::make_parts(Run& run) const {
@@ -132,6 +128,7 @@ std::vector<Part> TableCase::make_parts(Run& run) const {
                                                            .details = column.details,
                                                            .via = column.via,
                                                            .latency_ns = latency_ms_ * 1'000'000}));
+      part.contenders.back()->set_daemon(column.daemon);
     }
     parts.push_back(std::move(part));
   }
@@ -150,7 +147,8 @@ void TableCase::add_turn(Run& run, const Turns& turns) {
     add(kTime, static_cast<double>(turn.storm_ns) / 1e6);
     return;
   }
-  const double cpu_ms = static_cast<double>(turn.cpu_ns) / 1e6;
+  // The daemon's too, which works for this one listener here.
+  const double cpu_ms = static_cast<double>(turn.cpu_ns + turn.daemon_cpu_ns) / 1e6;
   if (turn.handled_ns) add(kTime, static_cast<double>(*turn.handled_ns) / 1e6);
   add(kCpu, cpu_ms);
   if (who == kLegacy || who == kFiltered) {

@@ -40,6 +40,9 @@ class Contender {
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
   bool is_alive() const;  // it has not ended by itself
+  // The daemon that it listens through, or 0. Its CPU is counted apart.
+  pid_t daemon() const { return daemon_; }
+  void set_daemon(pid_t pid) { daemon_ = pid; }
 
   // Returns when it listens. A failure's line says why it cannot.
   virtual Outcome<void> start(const Cores& cores) = 0;
@@ -62,6 +65,7 @@ class Contender {
  private:
   std::string name_;
   pid_t pid_ = -1;
+  pid_t daemon_ = 0;
 };
 
 // What a contender that is code of ours shares with us: it writes, we look. The log is address

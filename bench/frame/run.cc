@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "bench/frame/cpu.h"
+#include "bench/frame/daemon.h"
 #include "bench/frame/program.h"
 #include "bench/frame/time.h"
 
@@ -105,19 +106,26 @@ std::vector<size_t> Run::shuffled(size_t count) {
 
 Outcome<Turn> take_turn(Run& run, Contender& contender, Storm& storm) {
   pin(run.cores.storm);
+  const Pinned daemon(contender.daemon(), run.cores.listeners);
   KNELL_TRY(contender.start(run.cores));
   KNELL_TRY(storm.prepare());
   rest(kPauseNs);
+  const auto daemon_cpu = [&] {
+    return contender.daemon() != 0 ? tree_cpu_ns(contender.daemon()) : 0;
+  };
+  const uint64_t daemon_before = daemon_cpu();
   const uint64_t cpu_before = tree_cpu_ns(contender.pid());
   KNELL_ASSIGN(const Blow blow, storm.blow());
   const auto handled = await_told(contender, blow.marker);
   const uint64_t cpu_after = tree_cpu_ns(contender.pid());
+  const uint64_t daemon_after = daemon_cpu();
   if (cpu_after == 0 && !interrupted())
     return fail(kCannotMeasure, "it ended in the middle of a storm");
   contender.stop();
   const std::vector<Arrival> arrivals = contender.arrivals();
   Turn turn{.storm_ns = blow.end_ns - blow.begin_ns,
             .cpu_ns = cpu_after - std::min(cpu_before, cpu_after),
+            .daemon_cpu_ns = daemon_after - std::min(daemon_before, daemon_after),
             .handled_ns = std::nullopt,
             .lost = count_lost(contender.events(), blow, arrivals),
             .arrived = arrivals.size(),

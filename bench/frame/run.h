@@ -37,13 +37,15 @@ struct Run {
 // What one contender did in one round.
 struct Turn {
   uint64_t storm_ns = 0;
-  uint64_t cpu_ns = 0;  // of its tree, from before the storm until the last event was told
+  uint64_t cpu_ns = 0;         // of its tree, from before the storm until the last event was told
+  uint64_t daemon_cpu_ns = 0;  // of the daemon it listens through, in the same time
   std::optional<uint64_t> handled_ns;  // from the storm's begin until the marker was handled
   uint64_t lost = 0;                   // events that should have come
   uint64_t arrived = 0;                // events told of, of anybody
   uint64_t count = 0;                  // of the storm's processes
 };
 
+// The daemon, where there is one, runs on the listeners' cores meanwhile.
 // start, prepare, pause, storm, the last event told, CPU read, stop, count. A failure says whose
 // turn it was.
 Outcome<Turn> take_turn(Run& run, Contender& contender, Storm& storm);

@@ -128,23 +128,41 @@ ConnectionFromClient::Sent ConnectionFromClient::failed() {
                                                                                   : Sent::kBroken;
 }
 
+bool ConnectionFromClient::sees_all() const {
+  const hub::Scope& scope = peer_.scope();
+  return scope.every_user && scope.ns == 0;
+}
+
 ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
+  using Datagram = std::array<std::byte, KNELL_CN_DATAGRAM_BYTES>;
   const hub::Queue& queue = listener_->queue();
+  const bool renumber = !sees_all();
   for (int call = 0; call < kPacketsATurn && !queue.empty(); ++call) {
     std::array<mmsghdr, kDatagramsACall> messages{};
     std::array<iovec, kDatagramsACall> parts{};
+    std::array<Datagram, kDatagramsACall> copies;
     const size_t count = std::min(queue.size(), kDatagramsACall);
+    if (renumber) numbering_.lost(queue.lost());
+    Numbering numbering = renumber ? numbering_ : Numbering();
     for (size_t i = 0; i < count; ++i) {
       const std::string_view bytes = queue[i].bytes.view();
       parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
+      if (renumber && bytes.size() == copies[i].size()) {
+        std::memcpy(copies[i].data(), bytes.data(), bytes.size());
+        numbering.number(copies[i]);
+        parts[i].iov_base = copies[i].data();
+      }
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
     const int n = ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count),
                              MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0) return failed();
-    hub_.popped(*listener_, static_cast<size_t>(n));
-    if (static_cast<size_t>(n) < count) return Sent::kBlocked;
+    const auto sent = static_cast<size_t>(n);
+    if (renumber && sent == count) numbering_ = std::move(numbering);
+    for (size_t i = 0; renumber && sent < count && i < sent; ++i) numbering_.number(copies[i]);
+    hub_.popped(*listener_, sent);
+    if (sent < count) return Sent::kBlocked;
   }
   return queue.empty() ? Sent::kAll : Sent::kSome;
 }

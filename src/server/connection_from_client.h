@@ -12,6 +12,7 @@
 #include "base/unique_fd.h"
 #include "hub/hub.h"
 #include "server/allowance.h"
+#include "server/numbering.h"
 #include "server/peer.h"
 #include "server/wiring.h"
 #include "wire/frame.h"
@@ -91,6 +92,7 @@ class ConnectionFromClient {
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }
   enum class Sent : uint8_t { kAll, kSome, kBlocked, kBroken };
   Sent send_datagrams();
+  bool sees_all() const;
   Sent send_frames();
   size_t assemble(std::string& packet);
   Sent failed();
@@ -108,6 +110,7 @@ class ConnectionFromClient {
   int64_t latency_ns_ = 0;
   uint64_t sent_ns_ = 0;
   uint32_t frames_ = 0;  // sent
+  Numbering numbering_;  // of datagrams, unless it sees_all()
   bool blocked_ = false, dismissed_ = false;
 };
 

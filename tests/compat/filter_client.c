@@ -5,6 +5,7 @@
 // written: an 8-byte request (with -4 one of 4 bytes), bound to its process id, epoll and recv().
 // Prints an event a line, as plain_client does.
 #define KNELL_CN_PROC_KERNEL_NAMES
+#include <errno.h>
 #include <knell/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/netlink.h>
@@ -24,11 +25,13 @@ struct request {
 static int open_connector(void) {
   const int fd = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_CONNECTOR);
   struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
+  const int room = 16 << 20;
   address.nl_pid = (unsigned)getpid();
   if (fd < 0 || bind(fd, (struct sockaddr*)&address, sizeof address) != 0) {
     perror("filter_client: the process connector");
     exit(1);
   }
+  (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   return fd;
 }
 
@@ -101,6 +104,10 @@ int main(int argc, char** argv) {
     if (epoll_wait(epoll, &readable, 1, -1) != 1) continue;
     const ssize_t bytes =
         recvfrom(fd, datagram, sizeof datagram, 0, (struct sockaddr*)&sender, &size);
+    if (bytes < 0 && errno == ENOBUFS) {
+      printf("lost\n");
+      continue;
+    }
     if (bytes <= 0) {
       perror("filter_client: recv");
       return 1;

@@ -7,7 +7,9 @@
 // reference to those bytes. So a hundred listeners that want the same cost one judgement, one
 // encoding and a hundred references, and a thousand that want something else cost nothing.
 //
-// Nothing waits: a queue that is full loses, and says so to its listener alone.
+// Nothing waits: a queue that is full loses, and says so to its listener alone. Where all of them
+// together take too much, the longest are given up, each as a hole: those who keep up have short
+// ones and notice nothing.
 #include "hub/hub.h"
 
 #include <algorithm>
@@ -43,10 +45,9 @@ Result<Listener*> Hub::connect(const Listener::Identity& identity, void* owner) 
 }
 
 void Hub::disconnect(Listener* listener) {
-  leave(*listener);
+  unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
-  listener->account_->bytes -= listener->queue_.bytes();
-  listener->queue_.clear();
+  book(*listener, [](Queue& queue) { queue.clear(); });
   users_.leave(listener->identity_.uid);
   listeners_.erase(listener);
 }
@@ -76,45 +77,45 @@ Node* Hub::node_of(Filter filter) {
 void Hub::leave(Listener& listener) {
   Node* node = std::exchange(listener.node_, nullptr);
   if (node == nullptr) return;
-  listener.account_->values -= std::exchange(listener.values_, 0);
   std::erase(node->listeners, &listener);
   if (!node->listeners.empty()) return;
-  listener.account_->added -= node->added.size();
+  users_.give_added(*listener.account_, node->added.size());
   node->added.for_each([&](int32_t pid, uint64_t) { forget_added(*node, pid); });
   index(node->filter.subscription.stream).erase(node);
   count_scope(*node, -1);
   nodes_.erase(std::string(node->filter.key));
 }
 
-void Hub::unsubscribe(Listener& listener) { leave(listener); }
+void Hub::unsubscribe(Listener& listener) {
+  (void)users_.claim(listener.identity_.uid, *listener.account_, std::exchange(listener.claim_, {}),
+                     {}, limits_);
+  leave(listener);
+}
 
 Result<void> Hub::subscribe(Listener& listener, const Subscription& subscription) {
   KNELL_ASSIGN(Filter filter, Filter::of(subscription, listener.identity_.scope));
   Node* const before = listener.node_;
-  const size_t values = filter.values;
-  KNELL_TRY(Users::take_values(listener.identity_.uid, *listener.account_, listener.values_, values,
-                               limits_));
-  listener.values_ = values;
+  KNELL_TRY(users_.claim(listener.identity_.uid, *listener.account_, listener.claim_, filter.claim,
+                         limits_));
+  listener.claim_ = filter.claim;
   Node* const node = node_of(std::move(filter));
   if (node == before) return {};
   node->listeners.push_back(&listener);
   if (before != nullptr) {
-    keep_added(listener, *before, *node);
+    keep_added(*before, *node);
     leave(listener);
-    listener.account_->values += values;  // which leave() gave back
   }
-  listener.values_ = values;
   listener.node_ = node;
+  listener.stream_ = subscription.stream;
   return {};
 }
 
 // Those it added stay added.
-void Hub::keep_added(Listener& listener, const Node& before, Node& node) {
+void Hub::keep_added(Node& before, Node& node) {
   if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
-  before.added.for_each([&](int32_t pid, uint64_t start) {
-    put_added(node, pid, start);
-    ++listener.account_->added;
-  });
+  before.added.for_each([&](int32_t pid, uint64_t start) { put_added(node, pid, start); });
+  before.added.for_each([&](int32_t pid, uint64_t) { forget_added(before, pid); });
+  before.added = {};
 }
 
 void Hub::put_added(Node& node, int32_t pid, uint64_t start) {
@@ -130,7 +131,7 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(Users::take_added(listener.identity_.uid, *listener.account_, limits_));
+  KNELL_TRY(users_.take_added(listener.identity_.uid, *listener.account_, limits_));
   put_added(*node, pid, start);
   return {};
 }
@@ -148,7 +149,7 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
   Node* node = listener.node_;
   if (node == nullptr || !node->added.erase(pid))
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
-  --listener.account_->added;
+  users_.give_added(*listener.account_, 1);
   forget_added(*node, pid);
   return {};
 }
@@ -169,7 +170,7 @@ bool Hub::over_in(uint32_t ns, int32_t pid, uint64_t start) {
     const uint64_t* since = node->added.find(pid);
     if (since == nullptr || (*since != 0 && start != 0 && *since != start)) continue;
     node->added.erase(pid);
-    if (!node->listeners.empty()) --node->listeners.front()->account_->added;
+    if (!node->listeners.empty()) users_.give_added(*node->listeners.front()->account_, 1);
     forget_added(*node, pid);
   }
   return true;
@@ -265,18 +266,18 @@ void Hub::publish_lost(const Sighting& seen) {
       if (bytes.empty())
         bytes = store_.copy(datagrams ? press_.overrun(std::max<uint64_t>(event.lost_count, 1))
                                       : press_.event(event, KNELL_DETAILS_STATUS));
-      deliver(*listener, bytes, seen.stamp_ns);
+      deliver(*listener, bytes, seen.stamp_ns, std::max<uint64_t>(event.lost_count, 1));
     }
   }
 }
 
 Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
-  if (listener.node_ != nullptr && listener.node_->filter.subscription.stream == Stream::kDatagrams)
+  if (listener.stream_ == Stream::kDatagrams)
     return listener.overruns_ ? store_.copy(press_.overrun(hole.count)) : Bytes();
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
-  lost.flags = KNELL_FLAG_EXACT;
+  lost.flags = hole.exact ? KNELL_FLAG_EXACT : 0;
   lost.has = KNELL_HAS_COUNT;
   lost.mono_ns = hole.until_ns;
   lost.time_ns = static_cast<int64_t>(hole.until_ns) + epoch_ns_;
@@ -290,28 +291,58 @@ Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   return store_.copy(press_.event(lost, KNELL_DETAILS_STATUS));
 }
 
+// Changes a queue, and keeps the books of it.
+template <class F>
+void Hub::book(Listener& listener, F change) {
+  Queue& queue = listener.queue_;
+  const size_t bytes = queue.bytes(), items = queue.size();
+  change(queue);
+  listener.account_->bytes += queue.bytes() - bytes;  // modulo, when it became less
+  items_ += queue.size() - items;
+}
+
+bool Hub::tight(const Listener& listener) const {
+  return listener.identity_.uid != 0 && listener.account_->bytes > limits_.user_bytes;
+}
+
 // Tells the hole that is due.
 void Hub::settle(Listener& listener) {
-  Queue& queue = listener.queue_;
-  if (!queue.hole_due()) return;
-  queue.push_lost(lost_bytes(listener, queue.hole()));
+  if (!listener.queue_.hole_due(tight(listener))) return;
+  book(listener, [&](Queue& queue) { queue.push_lost(lost_bytes(listener, queue.hole())); });
   mark(listener);
 }
 
-void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns) {
-  Queue& queue = listener.queue_;
-  Users::Account& account = *listener.account_;
-  const size_t before = queue.bytes();
+void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost) {
   settle(listener);
-  const bool tight = store_.bytes() > limits_.memory_bytes ||
-                     (listener.identity_.uid != 0 && account.bytes > limits_.user_bytes);
-  if (queue.push_event(bytes, stamp_ns, tight) == Queue::Push::kQueued) {
-    ++counters_.delivered;
-    mark(listener);
-  } else {
-    ++counters_.lost;
+  const bool is_tight = tight(listener);
+  book(listener, [&](Queue& queue) {
+    if (queue.push_event(bytes, stamp_ns, is_tight, lost) == Queue::Push::kQueued) {
+      ++counters_.delivered;
+      mark(listener);
+    } else {
+      ++counters_.lost;
+    }
+  });
+  if (this->bytes() > limits_.memory_bytes) shed();
+}
+
+// Bytes that others wait for as well stay, so it may take several.
+void Hub::shed() {
+  while (bytes() > limits_.memory_bytes) {
+    Listener* longest = nullptr;
+    size_t most = 0;
+    for (auto& [key, listener] : listeners_) {
+      const Queue& queue = listener->queue_;
+      const size_t size = queue.bytes() - queue.answer_bytes();
+      if (size > most) longest = listener.get(), most = size;
+    }
+    if (longest == nullptr) return;  // only answers are left, which their own bound keeps few
+    book(*longest, [&](Queue& queue) {
+      const size_t gone = queue.shed();
+      counters_.delivered -= gone;
+      counters_.lost += gone;
+    });
   }
-  account.bytes += queue.bytes() - before;
 }
 
 void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
@@ -324,20 +355,13 @@ void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
 }
 
 void Hub::answer(Listener& listener, std::string_view packet) {
-  const size_t before = listener.queue_.bytes();
-  listener.queue_.push_answer(store_.copy(packet));
-  listener.account_->bytes += listener.queue_.bytes() - before;
+  book(listener, [&](Queue& queue) { queue.push_answer(store_.copy(packet)); });
   mark(listener);
 }
 
 void Hub::popped(Listener& listener, size_t count) {
-  Queue& queue = listener.queue_;
-  const size_t before = queue.bytes();
-  queue.pop(count);
-  listener.account_->bytes -= before - queue.bytes();
-  const size_t popped = queue.bytes();
+  book(listener, [&](Queue& queue) { queue.pop(count); });
   settle(listener);
-  listener.account_->bytes += queue.bytes() - popped;
 }
 
 void Hub::mark(Listener& listener) {
@@ -356,6 +380,13 @@ std::vector<Hub::Asked> Hub::asked(Stream stream) const {
 Hub::Asked Hub::asked_of(const Filter& filter) {
   return {filter.want(), filter.subscription.only_added && filter.scope.ns == 0,
           !filter.scope.every_user, filter.scope.ns != 0};
+}
+
+bool Hub::is_forgotten_for_testing() const {
+  return adders_.empty() && std::ranges::all_of(indexes_, &MatchIndex::empty) &&
+         std::ranges::all_of(scoped_, [](const Scoped& scoped) {
+           return scoped.nodes == 0 && scoped.by_uid == 0 && scoped.by_level == 0;
+         });
 }
 
 void Hub::set_limits(const Limits& limits) {

@@ -94,12 +94,14 @@ class Hub {
   void set_limits(const Limits& limits);
   const Limits& limits() const { return limits_; }
   const Users& users() const { return users_; }
-  size_t bytes() const { return store_.bytes(); }
+  // What waits, all in all: bytes that several wait for are counted once.
+  size_t bytes() const { return store_.bytes() + items_ * sizeof(Queue::Item); }
   size_t nodes() const { return nodes_.size(); }
   struct Counters {
     uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
   };
   const Counters& counters() const { return counters_; }
+  bool is_forgotten_for_testing() const;  // nothing is left of any subscription
 
  private:
   struct Scoped {
@@ -113,11 +115,15 @@ class Hub {
   void leave(Listener& listener);
   void publish_lost(const Sighting& seen);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
-  void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns);
+  void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
+  bool tight(const Listener& listener) const;
   void settle(Listener& listener);
+  void shed();
+  template <class F>
+  void book(Listener& listener, F change);
   Bytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
   void mark(Listener& listener);
-  void keep_added(Listener& listener, const Node& before, Node& node);
+  void keep_added(Node& before, Node& node);
   void put_added(Node& node, int32_t pid, uint64_t start);
   void forget_added(Node& node, int32_t pid);
   bool over_in(uint32_t ns, int32_t pid, uint64_t start);
@@ -133,6 +139,7 @@ class Hub {
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
+  size_t items_ = 0;  // of all queues
   uint64_t names_ = 0;  // of nodes that are not shared
   int64_t epoch_ns_ = 0;
 };

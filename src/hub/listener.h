@@ -37,7 +37,8 @@ class Listener {
   Queue queue_;
   Users::Account* account_ = nullptr;
   void* owner_;
-  size_t values_ = 0;  // of its predicates
+  Stream stream_ = Stream::kProcesses;  // that it listened to last: what waits for it is of that
+  Users::Claim claim_;                  // of its predicates
   bool overruns_ = false;
   bool fresh_ = false;  // among those that have something new
 };

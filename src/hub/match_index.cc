@@ -25,10 +25,10 @@ constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
-// "cron" stands for cron.service.
+// "cron" stands for cron.service, and cron.service for itself; the node judges which it is.
 std::string_view bare(std::string_view unit) {
   constexpr std::string_view kService = ".service";
-  if (unit.ends_with(kService)) unit.remove_suffix(kService.size());
+  while (unit.ends_with(kService)) unit.remove_suffix(kService.size());
   return unit;
 }
 
@@ -136,6 +136,13 @@ void MatchIndex::erase_pid(Node* node, int32_t pid) {
   if (node->filter.scope.ns != 0 || !node->filter.scope.every_user) return;
   for_each_class(*node, [&](size_t c) {
     take(classes_[c], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
+  });
+}
+
+bool MatchIndex::empty() const {
+  return std::ranges::all_of(classes_, [](const Class& in) {
+    return in.anything.empty() && in.by.empty() &&
+           std::ranges::all_of(in.used, [](uint32_t used) { return used == 0; });
   });
 }
 

@@ -22,6 +22,8 @@ class MatchIndex {
   // `node`, which is in it and has only_added, asks for one more process, or one less.
   void insert_pid(Node* node, int32_t pid);
   void erase_pid(Node* node, int32_t pid);
+  // Nothing is left of any node.
+  bool empty() const;
 
   // Calls visit(node, level) for each candidate, once; `level`: of the event in the node's pid
   // namespace, nullptr: it has none. Whether the node wants it is for the caller to judge; that its

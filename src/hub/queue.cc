@@ -8,34 +8,78 @@
 // whatever the others do.
 #include "hub/queue.h"
 
-namespace knell::hub {
+#include <algorithm>
+#include <limits>
+#include <utility>
 
-Queue::Push Queue::push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight) {
+namespace knell::hub {
+namespace {
+
+uint32_t saturated(uint64_t count) {
+  return static_cast<uint32_t>(std::min<uint64_t>(count, std::numeric_limits<uint32_t>::max()));
+}
+
+}  // namespace
+
+Queue::Push Queue::push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost) {
+  Item item{.bytes = bytes, .lost = saturated(lost), .exact = lost == 0, .event = true};
   const size_t size = bytes.size() + kItemBytes;
-  const size_t bound = tight && bound_ > kShort ? kShort : bound_;
-  if (hole_.count == 0 && bytes_ + size <= bound) {
-    items_.push_back({bytes, true});
+  if (hole_.count == 0 && bytes_ + size <= bound(tight)) {
+    if (items_.empty()) oldest_ns_ = stamp_ns;
+    newest_ns_ = stamp_ns;
+    items_.push_back(std::move(item));
     bytes_ += size;
     ++delivered_;
     return Push::kQueued;
   }
-  if (hole_.count++ == 0) hole_.from_ns = stamp_ns;
-  hole_.until_ns = stamp_ns;
+  swallow(item, stamp_ns, stamp_ns);
   ++lost_;
   return Push::kDropped;
+}
+
+void Queue::swallow(const Item& item, uint64_t from_ns, uint64_t until_ns) {
+  if (hole_.count == 0) hole_.from_ns = from_ns;
+  hole_.from_ns = std::min(hole_.from_ns, from_ns);
+  hole_.until_ns = std::max(hole_.until_ns, until_ns);
+  hole_.count += std::max<uint32_t>(item.lost, 1);
+  hole_.exact &= item.exact;
 }
 
 void Queue::push_answer(Bytes bytes) {
   bytes_ += bytes.size() + kItemBytes;
   answer_bytes_ += bytes.size() + kItemBytes;
-  items_.push_back({std::move(bytes), false});
+  items_.push_back({.bytes = std::move(bytes)});
 }
 
 void Queue::push_lost(const Bytes& bytes) {
-  hole_ = {};
+  const Hole hole = std::exchange(hole_, {});
   if (bytes.empty()) return;  // it cannot be told to this one
-  items_.push_back({bytes, true});
+  if (items_.empty()) oldest_ns_ = hole.from_ns;
+  newest_ns_ = hole.until_ns;
+  items_.push_back({.bytes = bytes,
+                    .lost = saturated(hole.count),
+                    .exact = hole.exact,
+                    .hole = true,
+                    .event = true});
   bytes_ += bytes.size() + kItemBytes;
+}
+
+size_t Queue::shed() {
+  std::deque<Item> kept;
+  size_t gone = 0;
+  for (Item& item : items_) {
+    if (!item.event) {
+      kept.push_back(std::move(item));
+      continue;
+    }
+    swallow(item, oldest_ns_, newest_ns_);
+    bytes_ -= item.bytes.size() + kItemBytes;
+    if (!item.hole) ++gone;  // what fell into that was counted then
+  }
+  items_.swap(kept);
+  delivered_ -= gone;
+  lost_ += gone;
+  return gone;
 }
 
 void Queue::pop(size_t count) {

@@ -10,11 +10,16 @@
 namespace knell::hub {
 namespace {
 
+// A long value counts as several: what they hold together is bounded by their number.
+constexpr size_t kValueBytes = 64;  // picked, never tuned
+
 // Equal filters are one however their predicates were ordered: alternatives and conditions commute.
 std::string key_of(const Subscription& asked, const Scope& scope) {
   std::vector<std::string> words;
   words.reserve(asked.predicates.size());
-  for (const auto& [key, value] : asked.predicates) words.push_back(key + '\0' + value + '\0');
+  // With their lengths: a value may hold any byte.
+  for (const auto& [key, value] : asked.predicates)
+    words.push_back(key + '=' + std::to_string(value.size()) + ':' + value);
   std::ranges::sort(words);
   words.erase(std::unique(words.begin(), words.end()), words.end());
   std::string key;
@@ -42,9 +47,10 @@ Result<Filter> Filter::of(const Subscription& subscription, const Scope& scope) 
   filter.scope = scope;
   for (const auto& [key, value] : subscription.predicates) {
     KNELL_TRY(filter.predicates.add(key, value));
-    filter.values += weight_of(value);
+    filter.claim.values += weight_of(value) + value.size() / kValueBytes;
   }
   filter.needs = filter.predicates.needs();
+  filter.claim.roots = filter.needs.roots.size();
   filter.key = key_of(subscription, scope);
   return filter;
 }

@@ -14,6 +14,7 @@
 #include "filter/predicate.h"
 #include "filter/rule.h"
 #include "hub/sighting.h"
+#include "hub/users.h"
 
 namespace knell::hub {
 
@@ -51,7 +52,7 @@ struct Filter {
   Scope scope;
   filter::Predicates predicates;
   filter::Needs needs;
-  size_t values = 0;  // of predicates, for quotas; a pattern counts as many as it has bytes
+  Users::Claim claim;  // for quotas
   std::string key;
 };
 

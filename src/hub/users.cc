@@ -30,23 +30,51 @@ void Users::leave(uint32_t uid) {
   if (--at->second.listeners == 0) accounts_.erase(at);
 }
 
-Result<void> Users::take_values(uint32_t uid, Account& account, size_t less, size_t more,
-                                const Limits& limits) {
-  if (uid != 0 && more > less && account.values - less + more > limits.values_per_user)
-    return say(EDQUOT, "uid " + std::to_string(uid) + " would have " +
-                           std::to_string(account.values - less + more) + " filter values, and " +
-                           std::to_string(limits.values_per_user) +
-                           " are the most a user may have (limits.filters_per_user)");
-  account.values = account.values - less + more;
+namespace {
+
+// Who `would have` too much, of what, and what the most is.
+std::unexpected<Error> too_much(const std::string& who, size_t count, const char* what, size_t most,
+                                const char* limit) {
+  return say(EDQUOT, who + " would have " + std::to_string(count) + ' ' + what + ", and " +
+                         std::to_string(most) + " are the most " + limit);
+}
+
+}  // namespace
+
+Result<void> Users::claim(uint32_t uid, Account& account, Claim less, Claim more,
+                          const Limits& limits) {
+  const size_t values = account.values - less.values + more.values;
+  const size_t roots = account.roots - less.roots + more.roots;
+  const size_t all = values_ - less.values + more.values;
+  const std::string who = "uid " + std::to_string(uid);
+  if (uid != 0 && more.values > less.values && values > limits.values_per_user)
+    return too_much(who, values, "filter values", limits.values_per_user,
+                    "a user may have (limits.filters_per_user)");
+  if (uid != 0 && more.roots > less.roots && roots > limits.roots_per_user)
+    return too_much(who, roots, "processes that `under` names", limits.roots_per_user,
+                    "a user may have");
+  if (more.values > less.values && all > limits.values)
+    return too_much("the daemon", all, "filter values", limits.values, "it may have");
+  account.values = values;
+  account.roots = roots;
+  values_ = all;
   return {};
 }
 
 Result<void> Users::take_added(uint32_t uid, Account& account, const Limits& limits) {
   if (uid != 0 && account.added >= limits.added_per_user)
-    return say(EDQUOT, "uid " + std::to_string(uid) + " has added " +
-                           std::to_string(account.added) + " processes, the most a user may add");
+    return too_much("uid " + std::to_string(uid), account.added + 1, "added processes",
+                    limits.added_per_user, "a user may add");
+  if (added_ >= limits.added)
+    return too_much("the daemon", added_ + 1, "added processes", limits.added, "it may have");
   ++account.added;
+  ++added_;
   return {};
+}
+
+void Users::give_added(Account& account, size_t count) {
+  account.added -= count;
+  added_ -= count;
 }
 
 }  // namespace knell::hub

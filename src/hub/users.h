@@ -18,30 +18,38 @@ struct Limits {
   size_t memory_bytes = size_t{256} << 20;  // of all queues
   size_t user_bytes = size_t{64} << 20;     // of the queues of one user
   size_t values_per_user = 4096;            // of predicates
+  size_t values = 65536;                    // of all: a user may have many uids
+  size_t roots_per_user = 16;               // `under`: there are 64 for all together
   size_t added_per_user = size_t{1} << 16;  // processes added one by one
+  size_t added = size_t{1} << 20;
 };
 
 // What each user's listeners hold. uid 0 is bound by the limits of all, not by those of a user.
 class Users {
  public:
   struct Account {
-    size_t listeners = 0, bytes = 0, values = 0, added = 0;
+    size_t listeners = 0, bytes = 0, values = 0, roots = 0, added = 0;
     bool operator==(const Account&) const = default;
+  };
+  // What a filter takes.
+  struct Claim {
+    size_t values = 0, roots = 0;
   };
 
   // Errors: EUSERS, EDQUOT: in words.
   Result<Account*> enter(uint32_t uid, const Limits& limits);
   void leave(uint32_t uid);
-  static Result<void> take_values(uint32_t uid, Account& account, size_t less, size_t more,
-                                  const Limits& limits);
-  static Result<void> take_added(uint32_t uid, Account& account, const Limits& limits);
+  // `less` is given back for `more`. Giving back alone never fails.
+  Result<void> claim(uint32_t uid, Account& account, Claim less, Claim more, const Limits& limits);
+  Result<void> take_added(uint32_t uid, Account& account, const Limits& limits);
+  void give_added(Account& account, size_t count);
 
   const std::map<uint32_t, Account>& all() const { return accounts_; }
   size_t listeners() const { return listeners_; }
 
  private:
   std::map<uint32_t, Account> accounts_;  // pointers into it stay good
-  size_t listeners_ = 0;
+  size_t listeners_ = 0, values_ = 0, added_ = 0;
 };
 
 }  // namespace knell::hub

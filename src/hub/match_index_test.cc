@@ -1,0 +1,308 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The index and the hub's judgement together against the rule itself, asked of every listener for
+// every event: thousands of random filters that come, change and go among random events.
+#include "hub/match_index.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "event/translate.h"
+#include "hub/hub.h"
+#include "hub/press_for_test.h"
+
+namespace knell::hub {
+namespace {
+
+constexpr std::array<const char*, 5> kComms{"cron", "sshd", "true", "nobody-is-called-so", "a,b"};
+constexpr std::array<const char*, 5> kUnits{"cron.service", "cron", "ssh.service", "x.socket",
+                                            "cron.service.service"};
+constexpr std::array<uint32_t, 10> kTypes{
+    KNELL_EVENT_FORK, KNELL_EVENT_EXEC, KNELL_EVENT_UID,  KNELL_EVENT_GID,      KNELL_EVENT_SID,
+    KNELL_EVENT_EXIT, KNELL_EVENT_COMM, KNELL_EVENT_EXIT, KNELL_EVENT_COREDUMP, KNELL_EVENT_PTRACE};
+
+class Dice {
+ public:
+  explicit Dice(uint32_t seed) : engine_(seed) {}
+  uint32_t below(uint32_t n) { return std::uniform_int_distribution<uint32_t>(0, n - 1)(engine_); }
+  bool one_in(uint32_t n) { return below(n) == 0; }
+  template <class T, size_t N>
+  T of(const std::array<T, N>& all) {
+    return all[below(static_cast<uint32_t>(N))];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+Scope random_scope(Dice& dice) {
+  Scope scope;
+  scope.every_user = !dice.one_in(3);
+  scope.uid = dice.below(4);
+  scope.ns = dice.one_in(3) ? 100 * (1 + dice.below(3)) : 0;
+  return scope;
+}
+
+std::string some(Dice& dice, const auto& value) {
+  std::string text;
+  for (uint32_t left = 1 + dice.below(3); left > 0; --left)
+    text += (text.empty() ? "" : ",") + value();
+  return text;
+}
+
+Subscription random_subscription(Dice& dice) {
+  Subscription asked;
+  asked.stream = dice.one_in(8) ? Stream::kThreads : Stream::kProcesses;
+  asked.mask = dice.one_in(4) ? KNELL_EVENT_ALL : 0;
+  for (uint32_t left = 1 + dice.below(3); left > 0; --left) asked.mask |= dice.of(kTypes);
+  if (dice.one_in(3)) asked.mask |= KNELL_EVENT_NONZERO_EXIT;
+  asked.rule = dice.one_in(4) ? filter::Rule::kV6 : filter::Rule::kReleased;
+  asked.details = dice.below(3);
+  asked.only_added = dice.one_in(6);
+  const auto number = [&](uint32_t most) {
+    return [&dice, most] { return std::to_string(1 + dice.below(most)); };
+  };
+  if (dice.one_in(4)) asked.predicates.emplace_back("pid", some(dice, number(12)));
+  if (dice.one_in(4)) asked.predicates.emplace_back("uid", some(dice, number(4)));
+  if (dice.one_in(8)) asked.predicates.emplace_back("uid", "!2");
+  if (dice.one_in(4))
+    asked.predicates.emplace_back("comm", some(dice, [&] { return std::string(dice.of(kComms)); }));
+  if (dice.one_in(4))
+    asked.predicates.emplace_back("unit", some(dice, [&] { return std::string(dice.of(kUnits)); }));
+  if (dice.one_in(8)) asked.predicates.emplace_back("unit", "cr*");
+  if (dice.one_in(8)) asked.predicates.emplace_back("comm", "!cron");
+  if (dice.one_in(6)) asked.predicates.emplace_back("ended", dice.one_in(2) ? "0" : "1-255,signal");
+  return asked;
+}
+
+knell_string text(const char* words) {
+  return words == nullptr ? knell_string{} : knell_string{words, std::string_view(words).size()};
+}
+
+// An event, and all that goes with it.
+struct Happening {
+  knell_event event{};
+  std::vector<event::Level> levels;
+  Sighting seen;
+};
+
+void make(Dice& dice, Happening& made) {
+  knell_event& event = made.event;
+  event.size = sizeof event;
+  event.type = dice.of(kTypes);
+  event.pid = event.tid = event.id.pid = static_cast<int32_t>(1 + dice.below(12));
+  if (!dice.one_in(4)) {
+    event.has |= KNELL_HAS_UID;
+    event.uid = dice.below(5);
+  }
+  if (event.type == KNELL_EVENT_EXIT && !dice.one_in(5)) {
+    event.has |= KNELL_HAS_STATUS;
+    event.wait_status = dice.one_in(2) ? 0 : dice.one_in(2) ? 256 : 9;
+  }
+  if (!dice.one_in(3)) event.comm = text(dice.of(kComms));
+  if (!dice.one_in(3)) event.unit = text(dice.of(kUnits));
+  for (uint32_t ns = 100; ns <= 300; ns += 100)
+    if (dice.one_in(3))
+      made.levels.push_back({.ns = ns, .pid = static_cast<int32_t>(1 + dice.below(12))});
+  Sighting& seen = made.seen;
+  seen.stream = dice.one_in(8) ? Stream::kThreads : Stream::kProcesses;
+  seen.type = event.type;
+  seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
+              event.wait_status == 0;
+  seen.pid = event.pid;
+  seen.uid_known = (event.has & KNELL_HAS_UID) != 0;
+  seen.uid = event.uid;
+  seen.levels_known = !dice.one_in(8);
+  seen.levels = made.levels;
+  seen.event = &event;
+}
+
+// A listener, and what it is to hear of by the rule.
+struct Known {
+  Listener* listener = nullptr;
+  Scope scope;
+  std::optional<Subscription> asked;
+  std::map<int32_t, uint64_t> added;
+  uint64_t told = 0;
+};
+
+bool wants(const Known& known, const Happening& happening) {
+  if (!known.asked || known.asked->stream != happening.seen.stream) return false;
+  knell_event event = happening.event;
+  if (!known.scope.every_user &&
+      (!happening.seen.uid_known || happening.seen.uid != known.scope.uid))
+    return false;
+  if (known.scope.ns != 0) {
+    const auto level = std::ranges::find(happening.levels, known.scope.ns, &event::Level::ns);
+    if (level == happening.levels.end()) return false;
+    event = event::translate(event, *level);
+  }
+  if (!filter::passes(known.asked->rule, known.asked->mask, event)) return false;
+  if (known.asked->only_added && !known.added.contains(event.pid)) return false;
+  filter::Predicates predicates;
+  for (const auto& [key, value] : known.asked->predicates)
+    EXPECT_TRUE(predicates.add(key, value)) << key << '=' << value;
+  return predicates.matches(event, Strangers());
+}
+
+std::string describe(const Known& known, const Happening& happening) {
+  std::string words = "type " + std::to_string(happening.event.type) + " pid " +
+                      std::to_string(happening.event.pid) + " uid " +
+                      std::to_string(happening.event.uid) + "; scope uid " +
+                      std::to_string(known.scope.uid) + " ns " + std::to_string(known.scope.ns);
+  if (!known.asked) return words;
+  words += " mask " + std::to_string(known.asked->mask);
+  for (const auto& [key, value] : known.asked->predicates) words += ' ' + key + '=' + value;
+  return words;
+}
+
+class Crowd {
+ public:
+  explicit Crowd(uint32_t seed) : dice_(seed) {}
+
+  void play(int turns) {
+    for (int turn = 0; turn < turns && !::testing::Test::HasFailure(); ++turn) {
+      if (known_.size() < 40 || dice_.one_in(4)) come();
+      change();
+      for (int i = 0; i < 8; ++i) happen();
+      if (known_.size() > 120) leave();
+    }
+    while (!known_.empty()) leave();
+    EXPECT_EQ(hub_.nodes(), 0u);
+    EXPECT_EQ(hub_.bytes(), 0u);
+    EXPECT_TRUE(hub_.users().all().empty());
+    EXPECT_TRUE(hub_.is_forgotten_for_testing());
+  }
+
+ private:
+  void come() {
+    Known known;
+    known.scope = random_scope(dice_);
+    const auto made = hub_.connect({.uid = 0, .scope = known.scope, .since_ns = 0}, nullptr);
+    ASSERT_TRUE(made);
+    known.listener = *made;
+    known_.push_back(known);
+  }
+
+  void change() {
+    Known& known = known_[dice_.below(static_cast<uint32_t>(known_.size()))];
+    if (known.asked && dice_.one_in(6)) {
+      hub_.unsubscribe(*known.listener);
+      known.asked.reset();
+      known.added.clear();
+      return;
+    }
+    const Subscription asked = random_subscription(dice_);
+    ASSERT_TRUE(hub_.subscribe(*known.listener, asked));
+    if (!known.asked || !known.asked->only_added || !asked.only_added) known.added.clear();
+    known.asked = asked;
+    if (!asked.only_added) return;
+    for (int32_t pid = 1; pid <= 12; ++pid) {
+      if (dice_.one_in(3)) add(known, pid);
+      if (dice_.one_in(8)) remove(known, pid);
+    }
+  }
+  void add(Known& known, int32_t pid) {
+    EXPECT_EQ(hub_.add(*known.listener, pid, 0).has_value(), known.added.emplace(pid, 0).second);
+  }
+  void remove(Known& known, int32_t pid) {
+    EXPECT_EQ(hub_.remove(*known.listener, pid).has_value(), known.added.erase(pid) == 1);
+  }
+
+  void happen() {
+    Happening happening;
+    make(dice_, happening);
+    hub_.publish(happening.seen, Strangers());
+    for (Known& known : known_) {
+      if (wants(known, happening)) ++known.told;
+      ASSERT_EQ(known.listener->queue().delivered(), known.told) << describe(known, happening);
+    }
+    if (happening.event.type != KNELL_EVENT_EXIT) return;
+    hub_.over(happening.event.pid, 0, happening.levels);
+    for (Known& known : known_) forget(known, happening);
+  }
+  static void forget(Known& known, const Happening& happening) {
+    if (known.scope.ns == 0) {
+      known.added.erase(happening.event.pid);
+      return;
+    }
+    for (const event::Level& level : happening.levels)
+      if (level.ns == known.scope.ns) known.added.erase(level.pid);
+  }
+
+  void leave() {
+    const size_t at = dice_.below(static_cast<uint32_t>(known_.size()));
+    hub_.disconnect(known_[at].listener);
+    known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+
+  Dice dice_;
+  FakePress press_;
+  Hub hub_{press_, Limits{}};
+  std::vector<Known> known_;
+};
+
+TEST(MatchIndex, DeliversWhatTheRuleSaysOnceAndNothingElse) {
+  for (uint32_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Crowd(seed).play(400);
+  }
+}
+
+Node node_of(const Subscription& asked, const Scope& scope) {
+  Node node;
+  node.filter = *Filter::of(asked, scope);
+  return node;
+}
+
+TEST(MatchIndex, AsksOnlyThoseWhoMayWantIt) {
+  MatchIndex index;
+  Subscription asked;
+  std::vector<Node> nodes;
+  for (int i = 0; i < 100; ++i) {
+    asked.predicates = {{"pid", std::to_string(1000 + i)}};
+    nodes.push_back(node_of(asked, {.every_user = true}));
+  }
+  for (Node& node : nodes) index.insert(&node);
+  knell_event event{};
+  Sighting seen;
+  seen.type = event.type = KNELL_EVENT_EXEC;
+  seen.pid = event.pid = 1042;
+  seen.event = &event;
+  std::vector<Node*> met;
+  index.match(seen, [&](Node* node, const event::Level*) { met.push_back(node); });
+  EXPECT_EQ(met, std::vector<Node*>{&nodes[42]});
+  for (Node& node : nodes) index.erase(&node);
+  EXPECT_TRUE(index.empty());
+}
+
+TEST(MatchIndex, SaysWhenItCouldNotKnowWhoseAnEventIs) {
+  MatchIndex index;
+  Node of_user = node_of({}, {.every_user = false, .uid = 7});
+  Node of_namespace = node_of({}, {.every_user = true, .uid = 0, .ns = 9});
+  index.insert(&of_user);
+  index.insert(&of_namespace);
+  knell_event event{};
+  Sighting seen;
+  seen.type = event.type = KNELL_EVENT_EXIT;
+  seen.event = &event;
+  const auto nobody = [](Node*, const event::Level*) { FAIL(); };
+  index.match(seen, nobody);
+  EXPECT_TRUE(index.unknown().uid);
+  EXPECT_TRUE(index.unknown().levels);
+  seen.uid_known = seen.levels_known = true;
+  index.match(seen, nobody);
+  EXPECT_FALSE(index.unknown().uid);
+  EXPECT_FALSE(index.unknown().levels);
+}
+
+}  // namespace
+}  // namespace knell::hub

@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "filter/predicate.h"
+#include "hub/press.h"
+
+namespace knell::hub {
+
+// Bytes that people can read; counts what it was asked.
+class FakePress final : public Press {
+ public:
+  std::string_view event(const knell_event& event, uint32_t details) override {
+    ++events;
+    if (event.type == KNELL_EVENT_LOST) {
+      const bool exact = (event.flags & KNELL_FLAG_EXACT) != 0;
+      out_ = "lost " + std::to_string(event.lost_count) + (exact ? " exact" : " at most");
+      last_lost = event;
+    } else {
+      out_ = "pid " + std::to_string(event.pid) + " details " + std::to_string(details);
+      if (padding > out_.size()) out_.resize(padding, '.');
+    }
+    return out_;
+  }
+  std::string_view datagram(const event::Raw& raw, uint32_t ns) override {
+    ++datagrams;
+    out_ = "datagram " + std::to_string(raw.pid) + " in " + std::to_string(ns);
+    if (ns == untold_ns) out_.clear();
+    return out_;
+  }
+  std::string_view overrun(uint64_t count) override {
+    out_ = "overrun " + std::to_string(count);
+    return out_;
+  }
+
+  size_t events = 0, datagrams = 0;
+  size_t padding = 0;
+  uint32_t untold_ns = 0xffff'ffff;  // where no datagram can be told
+  knell_event last_lost{};
+
+ private:
+  std::string out_;
+};
+
+// Nobody descends from anybody.
+class Strangers final : public filter::Ancestry {
+ public:
+  bool inside(int32_t, const knell_event&) const override { return false; }
+};
+
+}  // namespace knell::hub

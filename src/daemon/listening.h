@@ -19,16 +19,9 @@ class SocketFile {
  public:
   SocketFile() = default;
   SocketFile(std::string path, bool made_folder);
-  SocketFile(SocketFile&& other) noexcept
-      : path_(std::exchange(other.path_, {})),
-        device_(other.device_),
-        inode_(other.inode_),
-        made_folder_(other.made_folder_) {}
+  SocketFile(SocketFile&& other) noexcept { swap(other); }
   SocketFile& operator=(SocketFile&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(device_, other.device_);
-    std::swap(inode_, other.inode_);
-    std::swap(made_folder_, other.made_folder_);
+    SocketFile(std::move(other)).swap(*this);
     return *this;
   }
   ~SocketFile();
@@ -37,6 +30,13 @@ class SocketFile {
   Result<void> give_folder_to(uid_t uid, gid_t gid) const;
 
  private:
+  void swap(SocketFile& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(device_, other.device_);
+    std::swap(inode_, other.inode_);
+    std::swap(made_folder_, other.made_folder_);
+  }
+
   std::string path_;  // empty: there is none
   dev_t device_ = 0;
   ino_t inode_ = 0;

@@ -237,7 +237,10 @@ int print(const std::string& text) {
 
 int check_config(const Options& options) {
   const auto read = configuration(options);
-  if (!read) return print(read.error().message() + "\n") != 0 ? kFailed : kFailed;
+  if (!read) {
+    (void)print(read.error().message() + "\n");
+    return kFailed;
+  }
   std::string text;
   for (const std::string& warning : read->warnings) text += "warning: " + warning + "\n";
   return print(text + "ok\n");

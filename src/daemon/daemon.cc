@@ -203,11 +203,11 @@ Result<void> Daemon::ask_all(Shrink shrink) {
   const bool levels = hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
   const bool uids = hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams);
   threads_.follow_identities(uids || levels, levels);
-  // bpf says by itself whose each event is.
+  // bpf says by itself whose each event is; of those that come from the connector beside it /proc
+  // says whose, but not what those around it call it.
   const bool whole = processes_.feed()->whole();
-  processes_.follow_identities(
-      !whole && (hub_.any_by_uid(kProcesses) || hub_.any_by_level(kProcesses)),
-      !whole && hub_.any_by_level(kProcesses));
+  const bool numbers = hub_.any_by_level(kProcesses);
+  processes_.follow_identities(numbers || (!whole && hub_.any_by_uid(kProcesses)), numbers);
   return {};
 }
 

@@ -209,10 +209,10 @@ void Daemon::follow_identities(Forget forget) {
   };
   follow(threads_, hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams),
          hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams));
-  // bpf says by itself whose each event is.
+  // bpf says by itself whose each event is; of those that come from the connector beside it /proc
+  // says whose, but not what those around it call it.
   const bool whole = processes_.feed()->whole();
-  follow(processes_, !whole && hub_.any_by_uid(kProcesses),
-         !whole && hub_.any_by_level(kProcesses));
+  follow(processes_, !whole && hub_.any_by_uid(kProcesses), hub_.any_by_level(kProcesses));
 }
 
 Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {

@@ -101,7 +101,7 @@ Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
   latency_ns_ = latency_ns;
   roots_ = interest.want.needs.roots;
   shown_ = live::types_of(interest.want.mask) | KNELL_EVENT_LOST;
-  if (identities_ != nullptr) identities_->set_heard(feed_->whole() ? 0 : feed_->kernel_mask());
+  if (identities_ != nullptr) identities_->set_heard(heard());
   return {};
 }
 
@@ -117,6 +117,17 @@ void Pipeline::close() {
   interest_.want.mask = 0;
   shown_ = 0;
   roots_.clear();
+}
+
+// Which events come, every one. The programs in the kernel leave out births that nobody asked for,
+// and everything of processes that nobody did.
+uint32_t Pipeline::heard() const {
+  if (feed_ == nullptr) return 0;
+  if (!feed_->whole()) return feed_->kernel_mask();
+  const filter::Needs& needs = interest_.want.needs;
+  const bool of_all = !interest_.only_added && !needs.only_under && needs.pids.empty() &&
+                      needs.uids.empty() && needs.cgroups.empty();
+  return feed_->kernel_mask() & (KNELL_EVENT_UID | (of_all ? KNELL_EVENT_EXIT : 0));
 }
 
 void Pipeline::follow_identities(bool uids, bool levels) {
@@ -135,7 +146,7 @@ void Pipeline::follow_identities(bool uids, bool levels) {
   if (fresh || levels != by_level_) {
     by_level_ = levels;
     identities_->want_levels(levels);
-    identities_->set_heard(feed_ != nullptr && !feed_->whole() ? feed_->kernel_mask() : 0);
+    identities_->set_heard(heard());
     identities_->read_all(clock_.monotonic_ns());
   }
 }

@@ -81,6 +81,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   void sweep();
   void look_for_births_before(uint64_t stamp_ns);
   Result<void> publish_batch(Result<void> outcome);
+  uint32_t heard() const;
   std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
 
   // Outlet

@@ -9,8 +9,7 @@
 //
 // What the daemon does not know is done here: cookies, the numbers of events (`seq`), the names of
 // users (it asks no user database), and which of the added processes are left. It judges everything
-// else, but for the mask, which is looked at once more: an event that was on its way when the mask
-// changed is not shown.
+// else; what was on its way when mask or predicates changed is judged here once more.
 //
 // Requests wait for their ack. Events that come meanwhile are put aside; see inbox.h. A process
 // that dies while it is being added: a pidfd, opened before the daemon is asked and looked at after
@@ -170,6 +169,7 @@ Result<void> DaemonListener::match(const char* key, const char* value) {
     words_.pop_back();
     return subscribed;
   }
+  judge_aside_ = choice_.predicates.needs().roots.empty();
   return {};
 }
 
@@ -265,7 +265,13 @@ bool DaemonListener::wants(knell_event& event) const {
       return false;
     event.cookie = one->cookie;
   }
-  return filter::passes(filter::Rule::kReleased, choice_.mask, event);
+  return filter::passes(filter::Rule::kReleased, choice_.mask, event) && !narrowed_away(event);
+}
+
+// What came before the ack of a narrower subscription was judged by the one before it. Who is under
+// whom is known to the daemon alone.
+bool DaemonListener::narrowed_away(const knell_event& event) const {
+  return judge_aside_ && inbox_.from_aside() && !choice_.predicates.matches(event, Nobody());
 }
 
 // What only we know of an event that is handed out.

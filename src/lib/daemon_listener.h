@@ -66,6 +66,7 @@ class DaemonListener final : public knell_listener {
   Result<Got> receive();
   Result<void> on_frame(const wire::Frame& frame);
   bool wants(knell_event& event) const;
+  bool narrowed_away(const knell_event& event) const;
   bool next(knell_event& event);
   void finish(size_t slot);
   void leave_if_over(const knell_event& event);
@@ -105,6 +106,7 @@ class DaemonListener final : public knell_listener {
   std::vector<watch::UserNames::Name> names_;  // of slots_
   watch::UserNames users_;
   bool names_wanted_ = false;
+  bool judge_aside_ = false;  // what was put aside by the predicates, too
 
   uint64_t heard_ns_ = 0;  // the stamp of the last event, or when the subscription began
   uint64_t gap_from_ns_ = 0;

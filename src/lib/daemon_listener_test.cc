@@ -235,6 +235,17 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenTheMaskChangedIsNotShown) {
   EXPECT_EQ(seen[0].event.pid, 11);
 }
 
+TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
+  open();
+  knell_event other = exit_of(10);
+  other.comm = {"cat", 3};
+  server_.send({other, exit_of(11)});
+  ASSERT_TRUE(listener_->match("comm", "sh"));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, 11);
+}
+
 TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;

@@ -24,6 +24,7 @@ void Inbox::take(std::string_view payload) {
   KNELL_CHECK(!pending());
   used_ = static_cast<size_t>(payload.data() + payload.size() - buffer_.data());
   reader_.emplace(payload);
+  from_aside_ = false;
 }
 
 void Inbox::put_aside(std::string_view payload) {
@@ -43,6 +44,7 @@ bool Inbox::open_next() {
   held_.push_back(std::move(aside_.front()));
   aside_.pop_front();
   reader_.emplace(held_.back());
+  from_aside_ = true;
   return true;
 }
 

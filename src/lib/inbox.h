@@ -43,6 +43,8 @@ class Inbox {
   // follows is malformed, see broken().
   bool next(knell_event& event);
   bool broken() const { return broken_; }
+  // Whether the event that next() gave was put aside.
+  bool from_aside() const { return from_aside_; }
   // Whether there may be a next one.
   bool pending() const { return reader_.has_value() || !aside_.empty(); }
   // Events that were dropped because too many were put aside; 0 from then on.
@@ -58,7 +60,7 @@ class Inbox {
   size_t aside_bytes_ = 0;
   std::deque<std::string> held_;  // those of aside_ whose events were handed out
   uint64_t dropped_ = 0;
-  bool broken_ = false;
+  bool from_aside_ = false, broken_ = false;
 };
 
 }  // namespace knell::lib

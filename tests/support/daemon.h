@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "support/child.h"
+
+namespace knell::test {
+
+// A knelld of the test's own, on a socket of its own. As long as it lives, KNELL_SOCKET names it,
+// for this process and its children.
+class Daemon {
+ public:
+  Daemon();
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Until it listens; false, and a failure, when it does not.
+  bool start();
+  void kill();  // SIGKILL, and reaped
+  pid_t pid() const { return child_ ? child_->pid() : 0; }
+  const std::string& socket() const { return socket_; }
+
+ private:
+  TemporaryDirectory folder_;
+  std::string socket_;
+  std::optional<Pipe> says_;
+  std::optional<Child> child_;
+};
+
+// $KNELLD_BIN, else `knelld` beside the command under test.
+std::string knelld_binary();
+std::string lacks_knelld();  // what it takes to run one here
+
+}  // namespace knell::test

@@ -1,0 +1,253 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// libknell through a real knelld: what a program sees that does not know it is there, what it may
+// see, and what becomes of it when the daemon is killed.
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <knell/knell.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "support/daemon.h"
+#include "support/json.h"
+#include "support/needs.h"
+#include "support/recorder.h"
+
+namespace knell::test {
+namespace {
+
+// With KNELL_TEST_VIA=daemon all tests of this program go through one that is started for them.
+class OneForAll : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (!lacks_knelld().empty()) return;
+    daemon_.emplace();
+    ASSERT_TRUE(daemon_->start());
+  }
+  void TearDown() override { daemon_.reset(); }
+
+ private:
+  std::optional<Daemon> daemon_;
+};
+
+bool all_go_through_it() {
+  const char* via = std::getenv("KNELL_TEST_VIA");
+  return via != nullptr && std::string_view(via) == "daemon" &&
+         std::getenv("KNELL_SOCKET") == nullptr;
+}
+[[maybe_unused]] const testing::Environment* const kOneForAll =
+    all_go_through_it() ? testing::AddGlobalTestEnvironment(new OneForAll) : nullptr;
+
+class ThroughKnelld : public testing::Test {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knelld());
+    daemon_.emplace();
+    ASSERT_TRUE(daemon_->start());
+  }
+  static Recorder::Wish wish(uint32_t events) { return {.events = events, .via = "daemon"}; }
+
+  std::optional<Daemon> daemon_;
+};
+
+// One byte from another process, that it is so far.
+void tell(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
+bool await(const UniqueFd& from) {
+  char byte = 0;
+  return ::read(from.get(), &byte, 1) == 1;
+}
+
+// Exits at once, and is left to be reaped.
+pid_t fork_dying(int code) {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(code);
+  return pid;
+}
+
+bool become_nobody() {
+  return ::setgroups(0, nullptr) == 0 && ::setresgid(65534, 65534, 65534) == 0 &&
+         ::setresuid(65534, 65534, 65534) == 0;
+}
+
+}  // namespace
+
+TEST_F(ThroughKnelld, IsTakenByItself) {
+  knell_listener* k = nullptr;
+  ASSERT_EQ(knell_open(nullptr, &k), 0) << knell_explain();
+  knell_stats stats{};
+  stats.size = sizeof stats;
+  EXPECT_EQ(knell_get_stats(k, &stats), 0);
+  knell_close(k);
+  EXPECT_EQ(stats.daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(stats.scope, static_cast<uint32_t>(KNELL_SCOPE_ALL));
+  EXPECT_TRUE(stats.via == KNELL_VIA_BPF || stats.via == KNELL_VIA_CONNECTOR) << stats.via;
+  EXPECT_GT(stats.buffer_bytes, 0u);
+}
+
+TEST_F(ThroughKnelld, AnExitHasAllItsDetails) {
+  Recorder recorder(wish(KNELL_EVENT_NONZERO_EXIT));
+  Child child = Child::spawn({"/bin/sh", "-c", "exit 7"});
+  ASSERT_TRUE(recorder.read_until_exit_of(child.pid()));
+  const Seen seen = recorder.of(child.pid()).back();
+  EXPECT_EQ(seen.status(), std::optional<int>(0x700));
+  EXPECT_EQ(seen.comm, "sh");
+  EXPECT_EQ(seen.user, "root") << "whose name the daemon does not send";
+  EXPECT_EQ(seen.raw.ppid, ::getpid());
+  EXPECT_TRUE(child.wait());
+}
+
+TEST_F(ThroughKnelld, SelectsAsTheLibraryDoesByItself) {
+  Recorder::Wish only = wish(KNELL_EVENT_EXIT);
+  only.matches = {{"user", "root"}, {"ended", "9"}, {"under", std::to_string(::getpid())}};
+  Recorder recorder(only);
+  Child other = Child::fork([] { return 8; });
+  const pid_t other_pid = other.pid();
+  ASSERT_TRUE(other.wait());
+  Child child = Child::fork([] { return 9; });
+  ASSERT_TRUE(recorder.read_until_exit_of(child.pid()));
+  EXPECT_TRUE(recorder.of(other_pid).empty());
+  EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
+}
+
+TEST_F(ThroughKnelld, TheRawLevelIsServed) {
+  Recorder::Wish raw = wish(KNELL_EVENT_EXIT);
+  raw.level = KNELL_LEVEL_RAW;
+  raw.details = KNELL_DETAILS_STATUS;
+  Recorder recorder(raw);
+  Child child = Child::fork([] { return 7; });
+  ASSERT_TRUE(recorder.read_until_exit_of(child.pid()));
+  EXPECT_EQ(recorder.of(child.pid()).back().raw.exit_signal, static_cast<uint32_t>(SIGCHLD));
+}
+
+TEST_F(ThroughKnelld, WhoDiesWhileItIsAddedIsToldOnce) {
+  Recorder recorder(wish(KNELL_EVENT_EXIT));
+  constexpr int kChildren = 60;
+  std::vector<pid_t> added;
+  for (int i = 0; i < repetitions(kChildren); i++) {
+    const pid_t pid = fork_dying(1 + i % 100);
+    ASSERT_FALSE(recorder.listener().add(pid, 0, static_cast<uint64_t>(pid))) << knell_explain();
+    added.push_back(pid);
+  }
+  for (const pid_t pid : added) {
+    ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(pid).empty(); })) << pid;
+    const std::vector<Seen> exits = recorder.of(pid);
+    EXPECT_EQ(exits.size(), 1u) << text_of(exits);
+    EXPECT_EQ(exits[0].raw.cookie, static_cast<uint64_t>(pid));
+    EXPECT_TRUE(exits[0].status());
+    EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+  }
+  // Nothing is told of them afterwards.
+  const pid_t last = fork_dying(3);
+  ASSERT_FALSE(recorder.listener().add(last, 0, 1));
+  ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(last).empty(); }));
+  EXPECT_EQ(recorder.seen().size(), added.size() + 1);
+  EXPECT_EQ(::waitpid(last, nullptr, 0), last);
+  EXPECT_EQ(recorder.listener().add(last, 0, 0).value(), ESRCH);
+}
+
+TEST_F(ThroughKnelld, OneThatIsKilledIsFoundAgain) {
+  Recorder recorder(wish(KNELL_EVENT_EXIT));
+  Child before = Child::fork([] { return 3; });
+  ASSERT_TRUE(recorder.read_until_exit_of(before.pid()));
+  daemon_->kill();
+  EXPECT_TRUE(
+      recorder.read_until([&] { return recorder.listener().stats().daemon == KNELL_DAEMON_AWAY; }));
+  Child missed = Child::fork([] { return 4; });
+  const pid_t missed_pid = missed.pid();
+  ASSERT_TRUE(missed.wait());
+  ASSERT_TRUE(daemon_->start());
+  ASSERT_TRUE(recorder.read_until([&] { return !recorder.of_type(KNELL_EVENT_LOST).empty(); }));
+  const Seen lost = recorder.of_type(KNELL_EVENT_LOST).back();
+  EXPECT_EQ(lost.raw.has & KNELL_HAS_COUNT, 0u);
+  EXPECT_LT(lost.raw.lost_from_ns, lost.raw.lost_until_ns);
+  EXPECT_EQ(recorder.listener().stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  Child after = Child::fork([] { return 5; });
+  ASSERT_TRUE(recorder.read_until_exit_of(after.pid()));
+  EXPECT_TRUE(recorder.of(missed_pid).empty()) << "which nobody heard";
+}
+
+TEST_F(ThroughKnelld, WhoWasAddedAndDiedMeanwhileIsRecovered) {
+  Recorder recorder(wish(KNELL_EVENT_EXIT));
+  Child child = Child::fork([] { return ::pause() == -1 ? 1 : 2; });
+  ASSERT_FALSE(recorder.listener().add(child.pid(), 0, 9));
+  daemon_->kill();
+  const pid_t pid = child.pid();
+  child.kill();
+  ASSERT_TRUE(child.wait());
+  ASSERT_TRUE(daemon_->start());
+  ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(pid).empty(); }));
+  EXPECT_NE(recorder.of(pid).back().raw.flags & KNELL_FLAG_RECOVERED, 0u);
+  EXPECT_EQ(recorder.of(pid).back().raw.cookie, 9u);
+}
+
+TEST_F(ThroughKnelld, AnOrdinaryUserHearsOfItsOwnProcessesOnly) {
+  Pipe ready = make_pipe(), go = make_pipe();
+  Child nobody = Child::fork([&] {
+    if (!become_nobody()) return 2;
+    Recorder recorder(wish(KNELL_EVENT_EXIT));
+    if (!recorder.ok()) return 3;
+    const knell_stats stats = recorder.listener().stats();
+    EXPECT_EQ(stats.scope, static_cast<uint32_t>(KNELL_SCOPE_USER));
+    EXPECT_EQ(stats.scope_uid, 65534u);
+    tell(ready.write);
+    if (!await(go.read)) return 4;
+    Child own = Child::fork([] { return 6; });
+    EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
+    for (const Seen& seen : recorder.seen()) EXPECT_EQ(seen.raw.uid, 65534u) << seen.text();
+    return testing::Test::HasFailure() ? 1 : 0;
+  });
+  ASSERT_TRUE(await(ready.read));
+  Child roots = Child::fork([] { return 5; });
+  ASSERT_TRUE(roots.wait());
+  tell(go.write);
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+}
+
+TEST_F(ThroughKnelld, APidNamespaceHearsOfItsOwnWithItsOwnPids) {
+  Pipe ready = make_pipe(), go = make_pipe();
+  Child outside = Child::fork([&] {
+    if (::unshare(CLONE_NEWPID) != 0) return 2;
+    const pid_t first = ::fork();
+    if (first != 0) {
+      int status = 0;
+      return ::waitpid(first, &status, 0) == first && status == 0 ? 0 : 3;
+    }
+    Recorder recorder(wish(KNELL_EVENT_EXIT));
+    if (!recorder.ok()) ::_exit(4);
+    EXPECT_EQ(recorder.listener().stats().scope, static_cast<uint32_t>(KNELL_SCOPE_NAMESPACE));
+    tell(ready.write);
+    if (!await(go.read)) ::_exit(5);
+    Child own = Child::fork([] { return 6; });
+    EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
+    EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
+    EXPECT_EQ(recorder.of(own.pid()).back().raw.ppid, 1);
+    ::_exit(testing::Test::HasFailure() ? 1 : 0);
+  });
+  ASSERT_TRUE(await(ready.read));
+  Child stranger = Child::fork([] { return 5; });
+  ASSERT_TRUE(stranger.wait());
+  tell(go.write);
+  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+}
+
+TEST_F(ThroughKnelld, ItSaysHowItIs) {
+  const ssize_t size = knell_status(nullptr, 0);
+  ASSERT_GT(size, 0) << knell_explain();
+  std::string text(static_cast<size_t>(size) + 64, '\0');
+  const ssize_t again = knell_status(text.data(), text.size());
+  ASSERT_GT(again, 0);
+  ASSERT_LT(static_cast<size_t>(again), text.size());
+  text.resize(static_cast<size_t>(again));
+  const auto said = parse_json(text);
+  ASSERT_TRUE(said) << text;
+  EXPECT_EQ(said->at("pid").number(), std::optional<long>(daemon_->pid()));
+}
+
+}  // namespace knell::test

@@ -109,15 +109,13 @@ int open_socket(int type, int protocol) {
   }
   forget(fd);
   Socket* socket = add(fd, direct ? Socket::Kind::kDirect : Socket::Kind::kDaemon);
-  if (socket == nullptr && !direct) {
+  if (socket == nullptr) {
     libc().close(fd);
     errno = EMFILE;
     return -1;
   }
-  if (socket != nullptr) {
-    socket->type = type & ~flags;
-    socket->known = true;
-  }
+  socket->type = type & ~flags;
+  socket->known = true;
   return fd;
 }
 

@@ -15,8 +15,8 @@
 #include "compat/libc.h"
 #include "compat/settings.h"
 
-// A byte for each descriptor there can be. It is never written for descriptors nobody looks at, so
-// it takes no memory but what is used.
+// Two bytes for each descriptor there can be. They are never written for descriptors nobody looks
+// at, so they take no memory but what is used.
 namespace knell::compat {
 
 constinit std::array<Socket, kMostSockets> sockets{};
@@ -26,8 +26,8 @@ namespace {
 constexpr size_t kMostFds = size_t{1} << 20;  // fs.nr_open, unless somebody raised it
 // 0: not looked at. 1: not ours. 2: not ours, but an epoll set with one of ours. 3 and above: it is
 // sockets[entry - 3].
-constexpr uint8_t kForeign = 1, kEpollSet = 2, kFirst = 3;
-constinit std::array<std::atomic<uint8_t>, kMostFds> entries{};
+constexpr uint16_t kForeign = 1, kEpollSet = 2, kFirst = 3;
+constinit std::array<std::atomic<uint16_t>, kMostFds> entries{};
 
 std::atomic<pid_t> owner = 0;  // of this memory
 
@@ -36,12 +36,14 @@ std::atomic<pid_t> owner = 0;  // of this memory
   ::pthread_atfork(nullptr, nullptr, [] { owner.store(::getpid(), std::memory_order_relaxed); });
 }
 
+constexpr Socket::Epoll kNone{.epoll = -1, .descriptor = -1, .event = {}};
+
 bool in_range(int fd) { return fd >= 0 && static_cast<size_t>(fd) < kMostFds; }
 
-std::atomic<uint8_t>& entry_of(int fd) { return entries[static_cast<size_t>(fd)]; }
+std::atomic<uint16_t>& entry_of(int fd) { return entries[static_cast<size_t>(fd)]; }
 
-uint8_t entry_for(const Socket& socket) {
-  return static_cast<uint8_t>(kFirst + (&socket - sockets.data()));
+uint16_t entry_for(const Socket& socket) {
+  return static_cast<uint16_t>(kFirst + (&socket - sockets.data()));
 }
 
 int int_option(int fd, int option) {
@@ -104,7 +106,7 @@ void reset(Socket& socket) {
   socket.down = false;
   socket.down_since_ms = 0;
   socket.receive_timeout = {};
-  socket.epolls.fill({});
+  socket.epolls.fill(kNone);
 }
 
 }  // namespace
@@ -119,7 +121,7 @@ Busy::Busy(Socket& socket) : socket_(socket) {
 void Socket::drop_epolls(int epoll, int descriptor) {
   for (Epoll& entry : epolls) {
     if ((epoll < 0 || entry.epoll == epoll) && (descriptor < 0 || entry.descriptor == descriptor))
-      entry = {};
+      entry = kNone;
   }
 }
 
@@ -139,7 +141,7 @@ bool in_borrowed_memory() { return owner.load(std::memory_order_relaxed) != ::ge
 
 Socket* find(int fd) {
   if (!in_range(fd)) return nullptr;
-  const uint8_t entry = entry_of(fd).load(std::memory_order_acquire);
+  const uint16_t entry = entry_of(fd).load(std::memory_order_acquire);
   if (entry == kForeign || entry == kEpollSet) return nullptr;
   if (entry >= kFirst) return &sockets[entry - kFirst];
   const int error = errno;
@@ -168,7 +170,7 @@ Socket* add(int fd, Socket::Kind kind) {
 void forget(int fd) {
   if (!in_range(fd)) return;
   if (entry_of(fd).load(std::memory_order_relaxed) == kForeign || in_borrowed_memory()) return;
-  const uint8_t was = entry_of(fd).exchange(kForeign, std::memory_order_acq_rel);
+  const uint16_t was = entry_of(fd).exchange(kForeign, std::memory_order_acq_rel);
   if (was >= kFirst) unlist(sockets[was - kFirst], fd);
   if (was == kEpollSet) for_each_socket([&](Socket& socket) { drop_epolls_of(socket, fd, -1); });
 }

@@ -18,8 +18,8 @@ namespace knell::compat {
 //   add() --> up <--> down (the daemon went: see reconnect.h) --> free, when its last descriptor is
 //   closed
 //
-// Every field but those under `busy` is an atomic that stands for itself: the data path takes no
-// lock, and a signal handler may use what it interrupted.
+// All zeros until it is taken. Every field but those under `busy` is an atomic that stands for
+// itself: the data path takes no lock, and a signal handler may use what it interrupted.
 struct Socket {
   enum class Kind : uint8_t { kDaemon, kDirect };
   static constexpr size_t kMostDescriptors = 8;  // dup()s beyond are not followed
@@ -57,8 +57,8 @@ struct Socket {
   int64_t down_since_ms = 0;
   timeval receive_timeout{};
   struct Epoll {
-    int epoll = -1;
-    int descriptor = -1;
+    int epoll = 0;
+    int descriptor = 0;
     epoll_event event{};
   };
   std::array<Epoll, kMostEpolls> epolls;
@@ -109,7 +109,7 @@ bool in_borrowed_memory();
 template <class Visit>
 void for_each_socket(Visit visit);
 
-inline constexpr size_t kMostSockets = 64;
+inline constexpr size_t kMostSockets = 512;  // picked; they take no memory before they are used
 extern std::array<Socket, kMostSockets> sockets;
 
 template <class Visit>

@@ -13,6 +13,22 @@ if(TARGET knell)
   install(TARGETS knell)
   list(APPEND programs knell)
 endif()
+if(TARGET knelld)
+  install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+  list(APPEND programs knelld)
+  # systemd finds these below /usr and /usr/local. Without a configuration the defaults hold, which
+  # the file tells: so it is an example.
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
+          DESTINATION lib/systemd/system)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
+          RENAME knell.conf)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/knelld.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  install(CODE "
+    set(KNELLD \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}/knelld)
+    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.service.in
+                   ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)")
+  install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system)
+endif()
 if(TARGET knell-bench)
   install(TARGETS knell-bench)
   list(APPEND programs knell-bench)

@@ -9,6 +9,9 @@
 // looks up its own values, and never meets the others. A node stands in one kind of place only, so
 // no event meets it twice; under several keys of that kind where it has alternatives.
 //
+// Added processes may be many and each is put in and taken out by itself: those are found by their
+// pid in one class of all types, and the type is asked of the node.
+//
 // Scopes come first: a node that may see one user only, or one namespace, is found by that alone,
 // so that an event cannot reach it otherwise.
 #include "hub/match_index.h"
@@ -66,7 +69,7 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
     places.emplace_back(By::kLevel, key_of(By::kLevel, filter.scope.ns));
   else if (!filter.scope.every_user)
     places.emplace_back(By::kUser, key_of(By::kUser, filter.scope.uid));
-  else if (filter.subscription.only_added)
+  else if (is_by_added(node))
     node.added.for_each([&](int32_t pid, uint64_t) {
       places.emplace_back(By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)));
     });
@@ -83,8 +86,14 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
   return places;
 }
 
+bool MatchIndex::is_by_added(const Node& node) {
+  const Scope& scope = node.filter.scope;
+  return node.filter.subscription.only_added && scope.ns == 0 && scope.every_user;
+}
+
 template <class F>
 void MatchIndex::for_each_class(const Node& node, F visit) {
+  if (is_by_added(node)) return visit(kAddedClass);
   for (const uint32_t type : kTypes)
     if (node.filter.wants_type(type, false)) visit(class_of(type, false));
   for (const bool zero : {true, false})
@@ -126,17 +135,13 @@ void MatchIndex::erase(Node* node) {
 }
 
 void MatchIndex::insert_pid(Node* node, int32_t pid) {
-  if (node->filter.scope.ns != 0 || !node->filter.scope.every_user) return;
-  for_each_class(*node, [&](size_t c) {
-    put(classes_[c], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
-  });
+  if (!is_by_added(*node)) return;
+  put(classes_[kAddedClass], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
 }
 
 void MatchIndex::erase_pid(Node* node, int32_t pid) {
-  if (node->filter.scope.ns != 0 || !node->filter.scope.every_user) return;
-  for_each_class(*node, [&](size_t c) {
-    take(classes_[c], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
-  });
+  if (!is_by_added(*node)) return;
+  take(classes_[kAddedClass], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
 }
 
 bool MatchIndex::empty() const {

@@ -40,7 +40,8 @@ class MatchIndex {
   // By what a node is found: the narrowest thing it insists on.
   enum class By : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
   static constexpr size_t kBys = 7;
-  static constexpr size_t kClasses = 11;  // see class_of()
+  static constexpr size_t kClasses = 12;     // see class_of()
+  static constexpr size_t kAddedClass = 11;  // of any type, by kPid
   using Nodes = std::vector<Node*>;
   struct Class {
     Nodes anything;
@@ -49,6 +50,7 @@ class MatchIndex {
   };
 
   static size_t class_of(uint32_t type, bool zero);
+  static bool is_by_added(const Node& node);
   static uint64_t key_of(By by, uint64_t value);
   static uint64_t key_of(By by, std::string_view text);
   static std::vector<std::pair<By, uint64_t>> places_of(const Node& node);
@@ -77,6 +79,10 @@ void MatchIndex::match(const Sighting& seen, F visit) {
   const auto whole = [&](Node* node) { visit(node, nullptr); };
   unknown_ = {};
   for (Node* node : in.anything) whole(node);
+  const uint64_t by_pid = key_of(By::kPid, static_cast<uint32_t>(seen.pid));
+  look(classes_[kAddedClass], By::kPid, by_pid, [&](Node* node) {
+    if (node->filter.wants_type(seen.type, seen.zero)) whole(node);
+  });
   if (in.by.empty()) return;
   const auto used = [&](By by) { return in.used[static_cast<size_t>(by)] != 0; };
   if (used(By::kUser)) {
@@ -96,7 +102,7 @@ void MatchIndex::match(const Sighting& seen, F visit) {
           unknown_.uid = true;
       });
   }
-  look(in, By::kPid, key_of(By::kPid, static_cast<uint32_t>(seen.pid)), whole);
+  look(in, By::kPid, by_pid, whole);
   if (seen.uid_known) look(in, By::kUid, key_of(By::kUid, seen.uid), whole);
   if (seen.event == nullptr) return;
   const auto text = [](const knell_string& s) { return std::string_view(s.data, s.size); };

@@ -35,7 +35,7 @@ struct Subscription {
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   // In the order given, with pids as the listener knows them; `under` in those of the initial
   // namespace.
-  std::vector<std::pair<std::string, std::string>> predicates;
+  std::vector<std::pair<std::string, std::string>> predicates = {};
   bool only_added = false;
 };
 

@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <utility>
+#include <vector>
+
 namespace knell::live {
 namespace {
 
@@ -72,6 +76,65 @@ TEST(Interest, ExclusionsAreTestedAbove) {
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "to be told apart";
+}
+
+filter::Needs needs_of(const std::vector<std::pair<const char*, const char*>>& words) {
+  filter::Predicates predicates;
+  for (const auto& [key, value] : words) EXPECT_TRUE(predicates.add(key, value));
+  return predicates.needs();
+}
+
+TEST(Interest, OfNobodyIsNothing) {
+  EXPECT_TRUE(empty(join({})));
+  EXPECT_FALSE(empty(join(std::array{interest(KNELL_EVENT_EXEC)})));
+}
+
+TEST(Interest, JoinedIsWhatAnyOfThemWants) {
+  Interest one = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS);
+  one.want.needs = needs_of({{"uid", "7,5"}, {"pid", "3"}, {"under", "10"}});
+  Interest other = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_NAMES);
+  other.want.needs = needs_of({{"uid", "5,6"}, {"pid", "4,3"}, {"under", "11,10"}});
+  other.namespaces = true;
+  const Interest both = join(std::array{one, other});
+  EXPECT_EQ(both.want.mask, KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT);
+  EXPECT_EQ(both.want.details, static_cast<uint32_t>(KNELL_DETAILS_NAMES));
+  EXPECT_EQ(both.want.needs.uids, (std::vector<uint32_t>{5, 6, 7}));
+  EXPECT_EQ(both.want.needs.pids, (std::vector<int32_t>{3, 4}));
+  EXPECT_EQ(both.want.needs.roots, (std::vector<int32_t>{10, 11}));
+  EXPECT_TRUE(both.want.needs.only_under);
+  EXPECT_TRUE(both.namespaces);
+  EXPECT_FALSE(both.only_added);
+}
+
+TEST(Interest, WhoInsistsOnNothingFreesTheOthers) {
+  Interest narrow = interest(KNELL_EVENT_EXEC);
+  narrow.want.needs = needs_of({{"uid", "5"}, {"pid", "3"}, {"under", "10"}, {"cgroup", "/a"}});
+  const Interest wide = interest(KNELL_EVENT_EXEC);
+  for (const auto& both : {join(std::array{narrow, wide}), join(std::array{wide, narrow})}) {
+    EXPECT_TRUE(both.want.needs.uids.empty());
+    EXPECT_TRUE(both.want.needs.pids.empty());
+    EXPECT_TRUE(both.want.needs.cgroups.empty());
+    EXPECT_FALSE(both.want.needs.only_under);
+    EXPECT_EQ(both.want.needs.roots, std::vector<int32_t>{10}) << "still to be told apart";
+  }
+}
+
+TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
+  Interest added = interest(KNELL_EVENT_EXIT);
+  added.only_added = true;
+  Interest named = interest(KNELL_EVENT_EXIT);
+  named.want.needs = needs_of({{"pid", "3"}});
+  EXPECT_TRUE(join(std::array{added, added}).only_added);
+  for (const auto& both : {join(std::array{added, named}), join(std::array{named, added})}) {
+    EXPECT_FALSE(both.only_added);
+    EXPECT_EQ(both.want.needs.pids, std::vector<int32_t>{3});
+  }
+}
+
+TEST(Interest, APredicateThatLetsExitsThroughAsksForNothingElse) {
+  Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS);
+  failures.want.needs = needs_of({{"ended", "1-255"}});
+  EXPECT_EQ(join(std::array{failures}).want.mask, KNELL_EVENT_NONZERO_EXIT);
 }
 
 }  // namespace

@@ -16,16 +16,14 @@ class Allowance {
     left_ = rate_;
   }
 
-  bool take(uint64_t now_ns) {
+  // Whether it may make one now; else it is held.
+  bool any(uint64_t now_ns) {
     refill(now_ns);
-    if (left_ < 1) {
-      held_until_ns_ = now_ns + kPauseNs;
-      return false;
-    }
-    left_ -= 1;
-    held_until_ns_ = 0;
-    return true;
+    held_until_ns_ = left_ < 1 ? now_ns + kPauseNs : 0;
+    return held_until_ns_ == 0;
   }
+  // It made one that is worth so many.
+  void spend(uint32_t worth = 1) { left_ -= worth; }
   uint64_t held_until_ns() const { return held_until_ns_; }
   void release(uint64_t now_ns) {
     if (now_ns >= held_until_ns_) held_until_ns_ = 0;
@@ -37,7 +35,7 @@ class Allowance {
 
   void refill(uint64_t now_ns) {
     const double seconds = static_cast<double>(now_ns - std::min(now_ns, now_ns_)) / 1e9;
-    now_ns_ = now_ns;
+    now_ns_ = std::max(now_ns, now_ns_);
     left_ = std::min<double>(rate_, left_ + seconds * rate_);
   }
 

@@ -6,13 +6,17 @@
 // natively should know better and is dismissed.
 //
 // Sending: events wait in the queue until the listener's latency budget has passed since the last
-// packet, so that a lone one goes at once and those of a storm go together. Frames are put together
-// from shared bytes at the moment they are sent, so one who is slow gets fewer and larger ones.
+// packet, so that a lone one goes at once and those of a storm go together; or until there are
+// enough for a packet, since who is patient should lose no more than others. Frames are put
+// together from shared bytes at the moment they are sent, so one who is slow gets fewer and larger
+// ones.
 #include "server/connection_from_client.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -28,6 +32,13 @@ constexpr int kRequestsATurn = 32;      // then it is the others' turn; picked, 
 constexpr size_t kDatagramsACall = 64;  // picked, never tuned
 constexpr int kPacketsATurn = 16;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
+constexpr size_t kEnoughBytes = 32 * 1024;  // picked, never tuned
+
+// An empty packet reads like the end of a connection.
+bool hung_up(int socket) {
+  pollfd peer{.fd = socket, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&peer, 1, 0) != 0;
+}
 
 }  // namespace
 
@@ -43,7 +54,10 @@ ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub&
       allowance_(requests_per_second, system_clock().monotonic_ns()) {}
 
 ConnectionFromClient::~ConnectionFromClient() {
-  if (listener_ != nullptr) hub_.disconnect(listener_);
+  if (listener_ == nullptr) return;
+  const std::vector<int32_t> pids = followed();
+  hub_.disconnect(listener_);
+  unfollow(pids);
 }
 
 Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
@@ -62,14 +76,16 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
   return made;
 }
 
-ConnectionFromClient::Life ConnectionFromClient::receive(uint64_t now_ns) {
+ConnectionFromClient::Life ConnectionFromClient::receive(uint64_t now_ns, uint64_t until_ns) {
   static thread_local std::array<char, kMostReceived> buffer;
   for (int i = 0; i < kRequestsATurn; ++i) {
-    if (deaf() || !allowance_.take(now_ns)) return Life::kOn;
+    if (i > 0 && system_clock().monotonic_ns() >= until_ns) return Life::kOn;
+    if (deaf() || !allowance_.any(now_ns)) return Life::kOn;
     // Without room for descriptors: the kernel closes those that come.
     const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? Life::kOn : Life::kOver;
-    if (n == 0) return Life::kOver;
+    if (n == 0 && hung_up(socket_.get())) return Life::kOver;
+    allowance_.spend();
     if (static_cast<size_t>(n) > buffer.size()) {
       if (protocol_ != Protocol::kNative) continue;
       dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) +
@@ -106,20 +122,23 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
 
 uint64_t ConnectionFromClient::due_ns() const {
   if (blocked_ || listener_->queue().empty()) return 0;
-  return sent_ns_ + static_cast<uint64_t>(latency_ns_);
+  if (more_ || is_enough()) return 1;  // long since
+  return std::max<uint64_t>(sent_ns_ + static_cast<uint64_t>(latency_ns_), 1);
+}
+
+bool ConnectionFromClient::is_enough() const {
+  return listener_->queue().bytes() >= std::min(kEnoughBytes, hub_.limits().queue_bytes / 2);
 }
 
 ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {
   const hub::Queue& queue = listener_->queue();
   if (queue.empty() || blocked_) return dismissed_ ? Life::kOver : Life::kOn;
   // Answers are waited for.
-  if (due == Due::kAsItIs && queue.answer_bytes() == 0 &&
-      now_ns < sent_ns_ + static_cast<uint64_t>(latency_ns_))
-    return Life::kOn;
+  if (due == Due::kAsItIs && queue.answer_bytes() == 0 && now_ns < due_ns()) return Life::kOn;
   sent_ns_ = now_ns;
   const Sent sent = protocol_ == Protocol::kNative ? send_frames() : send_datagrams();
   blocked_ = sent == Sent::kBlocked;
-  if (sent == Sent::kSome) sent_ns_ = 0;  // the rest is due
+  more_ = sent == Sent::kSome;
   return sent == Sent::kBroken ? Life::kOver : Life::kOn;
 }
 

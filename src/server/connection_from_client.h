@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -36,8 +37,8 @@ class ConnectionFromClient {
   ConnectionFromClient(const ConnectionFromClient&) = delete;
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
 
-  // Reads and serves some of what it asked.
-  Life receive(uint64_t now_ns);
+  // Reads and serves some of what it asked, but begins nothing after `until_ns`.
+  Life receive(uint64_t now_ns, uint64_t until_ns);
   // Sends what waits, as far as it is due and there is room. `now`: whether it is due or not.
   enum class Due : uint8_t { kAsItIs, kNow };
   Life send(uint64_t now_ns, Due due);
@@ -70,7 +71,7 @@ class ConnectionFromClient {
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
                        uint32_t requests_per_second);
 
-  static constexpr size_t kMostAnswerBytes = 256 * 1024;  // picked, never tuned
+  static constexpr size_t kMostAnswerBytes = 16 * 1024;  // before a request; picked, never tuned
 
   Life serve(std::string_view packet);
   // compat.cc
@@ -87,6 +88,8 @@ class ConnectionFromClient {
   Result<void> on_status(std::string_view payload);
   Result<hub::Subscription> checked(const wire::Subscribe& asked) const;
   Result<std::string> under_here(std::string_view values) const;
+  std::vector<int32_t> followed() const;
+  void unfollow(const std::vector<int32_t>& pids);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }
@@ -95,6 +98,7 @@ class ConnectionFromClient {
   bool sees_all() const;
   Sent send_frames();
   size_t assemble(std::string& packet);
+  bool is_enough() const;
   Sent failed();
 
   UniqueFd socket_;
@@ -112,6 +116,7 @@ class ConnectionFromClient {
   uint32_t frames_ = 0;  // sent
   Numbering numbering_;  // of datagrams, unless it sees_all()
   bool blocked_ = false, dismissed_ = false;
+  bool more_ = false;  // it was others' turn before all was sent
 };
 
 }  // namespace knell::server

@@ -18,6 +18,9 @@ namespace {
 
 using Life = ConnectionFromClient::Life;
 
+constexpr uint32_t kStatusWorth = 20;  // other requests: it tells of every client
+constexpr size_t kMostUnder = 64;      // of one client, before any is looked for
+
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
 }  // namespace
@@ -39,6 +42,7 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
       acknowledge(on_remove(frame.payload), frame.seq);
       break;
     case wire::Message::kStatus:
+      allowance_.spend(kStatusWorth);
       acknowledge(on_status(frame.payload), frame.seq);
       break;
     default:
@@ -115,7 +119,10 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
 // What is no number stays as it is: the predicates say what is wrong with it.
 Result<std::string> ConnectionFromClient::under_here(std::string_view values) const {
   std::string here;
+  size_t count = 0;
   for (const auto part : std::views::split(values, ',')) {
+    if (++count > kMostUnder)
+      return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     std::string_view word(part.begin(), part.end());
     while (word.starts_with(' ')) word.remove_prefix(1);
     while (word.ends_with(' ')) word.remove_suffix(1);
@@ -143,15 +150,29 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
   KNELL_ASSIGN(const hub::Subscription subscription, checked(asked));
   const hub::Node* const before = listener_->node();
   const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
+  const std::vector<int32_t> pids = followed();
   KNELL_TRY(hub_.subscribe(*listener_, subscription));
   auto grown = wiring_.interest_grown(*listener_, asked.latency_ns);
   if (grown) {
     latency_ns_ = asked.latency_ns;
+    if (!subscription.only_added) unfollow(pids);
   } else if (!old || !hub_.subscribe(*listener_, *old)) {
     hub_.unsubscribe(*listener_);
   }
   if (old || !grown) wiring_.interest_shrunk();
   return grown;
+}
+
+// Whom it added, where the sources were told of each.
+std::vector<int32_t> ConnectionFromClient::followed() const {
+  std::vector<int32_t> pids;
+  if (peer_.scope().ns != 0 || listener_->node() == nullptr) return pids;
+  listener_->node()->added.for_each([&](int32_t pid, uint64_t) { pids.push_back(pid); });
+  return pids;
+}
+
+void ConnectionFromClient::unfollow(const std::vector<int32_t>& pids) {
+  for (const int32_t pid : pids) wiring_.unfollow(pid);
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {

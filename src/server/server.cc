@@ -15,8 +15,12 @@ namespace knell::server {
 namespace {
 
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
-constexpr int kMostWakeups = 64;
-constexpr int kMostAccepts = 64;            // at a time: who is connected comes first
+// A turn, after which the sources are read again: whatever clients ask for, events do not wait
+// longer. Few at a time are asked of epoll, which then takes them round in turns. Picked, never
+// tuned.
+constexpr uint64_t kTurnNs = 5'000'000;
+constexpr int kMostWakeups = 64, kWakeupsAtOnce = 8;
+constexpr int kMostAccepts = 16;            // at a time: who is connected comes first
 constexpr uint64_t kPauseNs = 100'000'000;  // when nobody could even be turned away
 
 UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -60,21 +64,37 @@ void Server::serve() {
     client.release(now);
     send(client, now, Client::Due::kAsItIs);
   }
-  std::array<epoll_event, kMostWakeups> events;
-  const int n = ::epoll_wait(epoll_.get(), events.data(), kMostWakeups, 0);
-  for (int i = 0; i < n; ++i) {
-    const epoll_event& event = events[static_cast<size_t>(i)];
-    if (event.data.u64 == kListeningTag)
-      accept();
-    else
-      serve_client(event.data.u64, event.events, now);
-  }
+  serve_clients(now);
   remove_gone();
   flush();
 }
 
+void Server::serve_clients(uint64_t now_ns) {
+  const uint64_t until = now_ns + kTurnNs;
+  std::array<epoll_event, kWakeupsAtOnce> events;
+  for (int served = 0; served < kMostWakeups;) {
+    const int n = ::epoll_wait(epoll_.get(), events.data(), kWakeupsAtOnce, 0);
+    for (int i = 0; i < n; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.u64 == kListeningTag)
+        accept();
+      else
+        serve_client(event.data.u64, event.events, now_ns, until);
+    }
+    if (n < kWakeupsAtOnce || clock_.monotonic_ns() >= until) return;
+    served += n;
+  }
+}
+
+void Server::watch_listening(bool watched) {
+  epoll_event event{};
+  event.events = watched ? uint32_t{EPOLLIN} : 0;
+  event.data.u64 = kListeningTag;
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listening_.get(), &event);
+}
+
 void Server::accept() {
-  accept_again_ns_ = 0;
+  if (std::exchange(accept_again_ns_, 0) != 0) watch_listening(true);
   for (int i = 0; i < kMostAccepts; ++i) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
@@ -100,6 +120,7 @@ void Server::refuse_one() {
       ++refused_;
     } else {
       accept_again_ns_ = clock_.monotonic_ns() + kPauseNs;
+      watch_listening(false);
     }
   }
   spare_ = open_spare();
@@ -128,13 +149,13 @@ void Server::take_in(UniqueFd socket) {
   clients_.emplace(next_id_++, *std::move(made));
 }
 
-void Server::serve_client(uint64_t id, uint32_t happened, uint64_t now_ns) {
+void Server::serve_client(uint64_t id, uint32_t happened, uint64_t now_ns, uint64_t until_ns) {
   const auto found = clients_.find(id);
   if (found == clients_.end()) return;
   Client& client = *found->second;
   Life life = Life::kOn;
   // What it asked before it hung up is still served: it may only have stopped talking.
-  if ((happened & EPOLLIN) != 0) life = client.receive(now_ns);
+  if ((happened & EPOLLIN) != 0) life = client.receive(now_ns, until_ns);
   if (life == Life::kOn && (happened & (EPOLLHUP | EPOLLERR)) != 0) life = Life::kOver;
   if (life == Life::kOn && (happened & EPOLLOUT) != 0) {
     client.unblock();
@@ -149,6 +170,7 @@ void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
 
 void Server::after(Client& client, Life life) {
   if (life == Life::kOver) {
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // nothing more of it
     gone_.push_back(client.id());
     return;
   }

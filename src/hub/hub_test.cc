@@ -1,0 +1,478 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/hub.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "hub/press_for_test.h"
+
+namespace knell::hub {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr Scope kAll{.every_user = true};
+
+struct Fixture {
+  explicit Fixture(const Limits& limits = {}) : hub(press, limits) {}
+
+  Listener& listener(const Scope& scope = kAll, uint32_t uid = 0, uint64_t since_ns = 0) {
+    return **hub.connect({.uid = uid, .scope = scope, .since_ns = since_ns}, nullptr);
+  }
+  Listener& listener(const Subscription& asked, uint32_t uid = 0) {
+    Listener& made = listener(kAll, uid);
+    EXPECT_TRUE(hub.subscribe(made, asked));
+    return made;
+  }
+  void exec(int32_t pid, uint32_t uid = 0, std::vector<event::Level> levels = {}) {
+    knell_event event{};
+    event.size = sizeof event;
+    event.type = KNELL_EVENT_EXEC;
+    event.pid = event.id.pid = pid;
+    event.has = KNELL_HAS_UID;
+    event.uid = uid;
+    event.mono_ns = ++now_ns;
+    Sighting seen;
+    seen.type = event.type;
+    seen.pid = pid;
+    seen.stamp_ns = event.mono_ns;
+    seen.uid_known = seen.levels_known = true;
+    seen.uid = uid;
+    seen.levels = levels;
+    seen.event = &event;
+    hub.publish(seen, Strangers());
+  }
+  void lose(uint64_t count, uint32_t types) {
+    knell_event event{};
+    event.type = KNELL_EVENT_LOST;
+    event.lost_count = count;
+    event.lost_types = types;
+    Sighting seen;
+    seen.type = event.type;
+    seen.stamp_ns = ++now_ns;
+    seen.event = &event;
+    hub.publish(seen, Strangers());
+  }
+  void datagram(int32_t pid, std::vector<event::Level> levels = {}) {
+    event::Raw raw;
+    raw.what = KNELL_EVENT_EXEC;
+    raw.pid = raw.tid = pid;
+    Sighting seen;
+    seen.stream = Stream::kDatagrams;
+    seen.type = raw.what;
+    seen.pid = pid;
+    seen.stamp_ns = ++now_ns;
+    seen.levels_known = true;
+    seen.levels = levels;
+    seen.raw = &raw;
+    hub.publish(seen, Strangers());
+  }
+  // What waits for it, in the press's words, and is taken away.
+  std::vector<std::string> read(Listener& listener) {
+    std::vector<std::string> words;
+    while (!listener.queue().empty()) {
+      std::string text(listener.queue()[0].bytes.view());
+      words.push_back(text.substr(0, text.find(" details")));
+      hub.popped(listener, 1);
+    }
+    return words;
+  }
+  std::vector<Listener*> fresh() {
+    std::vector<Listener*> all;
+    hub.fresh([&](Listener& one) { all.push_back(&one); });
+    return all;
+  }
+
+  FakePress press;
+  Hub hub;
+  uint64_t now_ns = 1000;
+};
+
+TEST(Hub, EncodesAnEventOnceForAllWhoWantItInThatForm) {
+  Fixture on;
+  std::vector<Listener*> same;
+  for (int i = 0; i < 50; ++i) same.push_back(&on.listener(Subscription{}));
+  Listener& brief = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
+  Listener& other = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
+  EXPECT_EQ(on.hub.nodes(), 3u);
+  on.exec(7);
+  EXPECT_EQ(on.press.events, 2u);  // forms, not listeners and not filters
+  const char* bytes = same[0]->queue()[0].bytes.view().data();
+  for (const Listener* one : same) EXPECT_EQ(one->queue()[0].bytes.view().data(), bytes);
+  EXPECT_EQ(other.queue()[0].bytes.view().data(), bytes);
+  EXPECT_EQ(brief.queue()[0].bytes.view(), "pid 7 details 2");
+}
+
+TEST(Hub, FiltersThatMeanTheSameShareANode) {
+  Fixture on;
+  on.listener(Subscription{.predicates = {{"comm", "a"}, {"uid", "1"}}});
+  on.listener(Subscription{.predicates = {{"uid", "1"}, {"comm", "a"}}});
+  EXPECT_EQ(on.hub.nodes(), 1u);
+  on.listener(Subscription{.predicates = {{"uid", "1"}, {"comm", "b"}}});
+  EXPECT_EQ(on.hub.nodes(), 2u);
+}
+
+// Else one would be given what another asked for.
+TEST(Hub, NoValueCanBeWrittenSoThatItLooksLikeTwoPredicates) {
+  Fixture on;
+  using namespace std::string_literals;
+  on.listener(Subscription{.predicates = {{"comm", "a\0unit\0b"s}}});
+  on.listener(Subscription{.predicates = {{"comm", "a"}, {"unit", "b"}}});
+  on.listener(Subscription{.predicates = {{"comm", "aunit=1:b"}}});
+  EXPECT_EQ(on.hub.nodes(), 3u);
+}
+
+TEST(Hub, AHoleStandsWhereItBelongsWithItsExactCount) {
+  // Room for four.
+  Fixture on({.queue_bytes = 4 * (100 + Queue::kItemBytes)});
+  on.press.padding = 100;
+  Listener& slow = on.listener(Subscription{});
+  Listener& quick = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
+  for (int32_t pid = 1; pid <= 9; ++pid) {
+    on.exec(pid);
+    EXPECT_EQ(on.read(quick).size(), 1u);
+  }
+  EXPECT_THAT(on.read(slow), ElementsAre("pid 1", "pid 2", "pid 3", "pid 4", "lost 5 exact"));
+  EXPECT_EQ(on.press.last_lost.lost_from_ns, 1005u);
+  EXPECT_EQ(on.press.last_lost.lost_until_ns, 1009u);
+  on.exec(10);
+  EXPECT_THAT(on.read(slow), ElementsAre("pid 10"));
+  EXPECT_EQ(slow.queue().lost(), 5u);
+  EXPECT_EQ(on.hub.counters().lost, 5u);
+  EXPECT_EQ(on.hub.counters().delivered, 5u + 10u);
+}
+
+TEST(Hub, ReplacedSubscriptionsKeepWhatWasQueued) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{});
+  on.exec(1);
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.mask = KNELL_EVENT_EXEC}));
+  on.exec(2);
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.mask = KNELL_EVENT_EXIT}));
+  on.exec(3);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 1", "pid 2"));
+  EXPECT_EQ(on.hub.nodes(), 1u);
+}
+
+TEST(Hub, ARefusedSubscriptionChangesNothing) {
+  Fixture on({.values_per_user = 2});
+  Listener& one = on.listener(Subscription{.predicates = {{"pid", "1,2"}}}, 1000);
+  const auto wrong = on.hub.subscribe(one, Subscription{.predicates = {{"pid", "none"}}});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, EINVAL);
+  const auto much = on.hub.subscribe(one, Subscription{.predicates = {{"pid", "1,2,3"}}});
+  ASSERT_FALSE(much);
+  EXPECT_EQ(much.error().code, EDQUOT);
+  on.exec(2);
+  on.exec(3);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 2"));
+}
+
+TEST(Hub, AccountsReturnToZero) {
+  Fixture on({.queue_bytes = 300});
+  Listener& stays = on.listener(kAll, 1000);
+  const uint32_t uid = 1000;
+  for (int i = 0; i < 3; ++i) {
+    Listener& one = on.listener(Subscription{.predicates = {{"uid", "0,1,2"}}}, uid);
+    ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
+    ASSERT_TRUE(on.hub.add(one, 5, 0));
+    ASSERT_TRUE(on.hub.subscribe(one, Subscription{.mask = KNELL_EVENT_EXEC, .only_added = true}));
+    EXPECT_EQ(on.hub.users().all().at(uid).added, 1u);
+    for (int n = 0; n < 20; ++n) on.exec(5);
+    on.hub.answer(one, "an answer");
+    if (i == 1) {
+      ASSERT_TRUE(on.hub.subscribe(one, Subscription{.predicates = {{"pid", "1"}}}));
+    }
+    if (i == 2) on.hub.unsubscribe(one);
+    EXPECT_GT(on.hub.users().all().at(uid).bytes, 0u);
+    on.hub.disconnect(&one);
+  }
+  EXPECT_EQ(on.hub.users().all().at(uid), (Users::Account{.listeners = 1}));
+  on.hub.disconnect(&stays);
+  EXPECT_THAT(on.hub.users().all(), IsEmpty());
+  EXPECT_EQ(on.hub.bytes(), 0u);
+  EXPECT_THAT(on.fresh(), IsEmpty());
+  EXPECT_TRUE(on.hub.is_forgotten_for_testing());
+}
+
+TEST(Hub, AUserWhoseQueuesTakeTooMuchIsCutShortAlone) {
+  Fixture on({.user_bytes = 100'000});
+  on.press.padding = 1000;
+  Listener& deaf = on.listener(Subscription{}, 1000);
+  Listener& other = on.listener(Subscription{}, 1001);
+  for (int32_t pid = 1; pid <= 400; ++pid) {
+    on.exec(pid);
+    EXPECT_EQ(on.read(other).size(), 1u);
+  }
+  EXPECT_LE(on.hub.users().all().at(1000).bytes, 100'000u + 2000);
+  EXPECT_EQ(other.queue().lost(), 0u);
+  EXPECT_EQ(deaf.queue().delivered() + deaf.queue().lost(), 400u);
+  const auto words = on.read(deaf);
+  EXPECT_EQ(words.back(), "lost " + std::to_string(deaf.queue().lost()) + " exact");
+}
+
+TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
+  Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 200'000});
+  on.press.padding = 1000;
+  Listener& deaf = on.listener(Subscription{});
+  Listener& good = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
+  for (int32_t pid = 1; pid <= 1000; ++pid) {
+    on.exec(pid);
+    EXPECT_LE(on.hub.bytes(), 200'000u + 2000);
+    ASSERT_EQ(on.read(good).size(), 1u);
+  }
+  EXPECT_EQ(good.queue().lost(), 0u);
+  EXPECT_GT(deaf.queue().lost(), 0u);
+  EXPECT_EQ(deaf.queue().delivered() + deaf.queue().lost(), 1000u);
+  uint64_t told = 0, lost = 0;
+  for (const std::string& words : on.read(deaf)) {
+    if (words.starts_with("lost "))
+      lost += std::stoull(words.substr(5));
+    else
+      ++told;
+  }
+  EXPECT_EQ(told + lost, 1000u);
+}
+
+TEST(Hub, WhatASourceLostIsToldToWhomItMayConcern) {
+  Fixture on;
+  Listener& execs = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
+  Listener& exits = on.listener(Subscription{.mask = KNELL_EVENT_NONZERO_EXIT});
+  Listener& silent = on.listener(kAll);
+  on.lose(12, KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
+  EXPECT_THAT(on.read(execs), IsEmpty());
+  EXPECT_THAT(on.read(exits), ElementsAre("lost 12 at most"));
+  EXPECT_EQ(on.press.last_lost.lost_types, uint32_t{KNELL_EVENT_EXIT});
+  EXPECT_THAT(on.read(silent), IsEmpty());
+}
+
+TEST(Hub, AHoleThatSwallowsASourcesLossCountsItAndIsNotExact) {
+  Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
+  on.press.padding = 100;
+  Listener& one = on.listener(Subscription{});
+  on.exec(1);
+  on.exec(2);
+  on.lose(10, KNELL_EVENT_ALL);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 1", "lost 11 at most"));
+}
+
+TEST(Hub, NothingStampedBeforeAListenerIsForIt) {
+  Fixture on;
+  Listener& late = on.listener(kAll, 0, on.now_ns + 2);
+  ASSERT_TRUE(on.hub.subscribe(late, Subscription{}));
+  on.exec(1);
+  on.exec(2);
+  EXPECT_THAT(on.read(late), ElementsAre("pid 2"));
+}
+
+TEST(Hub, AUserHearsOfItsOwnAndWhatIsNobodysKnownIsWithheldAndCounted) {
+  Fixture on;
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
+  ASSERT_TRUE(on.hub.subscribe(user, Subscription{}));
+  on.exec(1, 0);
+  on.exec(2, 1000);
+  on.exec(3, 1001);
+  EXPECT_THAT(on.read(user), ElementsAre("pid 2"));
+  EXPECT_EQ(on.hub.counters().withheld_uid, 0u);
+  knell_event event{};
+  Sighting seen;
+  seen.type = event.type = KNELL_EVENT_EXEC;
+  seen.event = &event;
+  on.hub.publish(seen, Strangers());
+  EXPECT_THAT(on.read(user), IsEmpty());
+  EXPECT_EQ(on.hub.counters().withheld_uid, 1u);
+}
+
+TEST(Hub, ANamespaceHearsOfItsOwnByTheNumbersItKnows) {
+  Fixture on;
+  Listener& outer = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
+  Listener& inner = on.listener(Scope{.every_user = true, .uid = 0, .ns = 200});
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 7, .ns = 200}, 7);
+  for (Listener* one : {&outer, &inner, &user}) ASSERT_TRUE(on.hub.subscribe(*one, {}));
+  on.exec(1000, 0);
+  on.exec(1001, 0, {{.ns = 100, .pid = 11}});
+  on.exec(1002, 7, {{.ns = 100, .pid = 12}, {.ns = 200, .pid = 2}});
+  on.exec(1003, 8, {{.ns = 100, .pid = 13}, {.ns = 200, .pid = 3}});
+  EXPECT_THAT(on.read(outer), ElementsAre("pid 11", "pid 12", "pid 13"));
+  EXPECT_THAT(on.read(inner), ElementsAre("pid 2", "pid 3"));
+  EXPECT_THAT(on.read(user), ElementsAre("pid 2"));
+}
+
+TEST(Hub, OnlyAddedProcessesAreToldAndTheyLeaveWhenTheyAreOver) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  Listener& other = on.listener(Subscription{.only_added = true});
+  EXPECT_EQ(on.hub.nodes(), 2u);  // whom they added is their own
+  ASSERT_TRUE(on.hub.add(one, 5, 77));
+  EXPECT_EQ(on.hub.add(one, 5, 0).error().code, EEXIST);
+  EXPECT_EQ(on.hub.add(one, 0, 0).error().code, EINVAL);
+  ASSERT_TRUE(on.hub.add(other, 5, 0));
+  on.exec(5);
+  on.exec(6);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  EXPECT_THAT(on.read(other), ElementsAre("pid 5"));
+  on.hub.over(5, 66, {});  // an earlier one with that pid
+  EXPECT_TRUE(on.hub.is_added(5));
+  on.exec(5);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  EXPECT_THAT(on.read(other), IsEmpty());
+  on.hub.over(5, 77, {});
+  EXPECT_FALSE(on.hub.is_added(5));
+  on.exec(5);
+  EXPECT_THAT(on.read(one), IsEmpty());
+  EXPECT_EQ(on.hub.remove(one, 5).error().code, ENOENT);
+}
+
+TEST(Hub, ProcessesAddedInANamespaceAreItsOwn) {
+  Fixture on;
+  Listener& one = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
+  ASSERT_TRUE(on.hub.add(one, 5, 0));
+  EXPECT_FALSE(on.hub.is_added(5));
+  on.exec(5);
+  on.exec(1000, 0, {{.ns = 100, .pid = 5}});
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  on.hub.over(5, 0, {});
+  on.exec(1000, 0, {{.ns = 100, .pid = 5}});
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  const std::vector<event::Level> levels{{.ns = 100, .pid = 5}};
+  on.hub.over(1000, 0, levels);
+  on.exec(1000, 0, levels);
+  EXPECT_THAT(on.read(one), IsEmpty());
+}
+
+TEST(Hub, AddedProcessesStayThroughAnotherSubscriptionToAddedOnes) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  ASSERT_TRUE(on.hub.add(one, 5, 0));
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.mask = KNELL_EVENT_EXEC, .only_added = true}));
+  on.exec(5);
+  on.exec(6);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{}));
+  EXPECT_FALSE(on.hub.is_added(5));
+  EXPECT_EQ(on.hub.add(one, 7, 0).error().code, EINVAL);
+}
+
+// A million would take a minute, were each looked for among the others.
+TEST(Hub, ManyAddedProcessesCostNoMoreEachThanOne) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  for (int32_t pid = 1; pid <= 200'000; ++pid) ASSERT_TRUE(on.hub.add(one, pid, 0));
+  on.exec(199'999);
+  EXPECT_EQ(on.read(one).size(), 1u);
+  on.hub.disconnect(&one);
+  EXPECT_TRUE(on.hub.is_forgotten_for_testing());
+}
+
+TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
+  Fixture on;
+  const uint64_t before = on.hub.interest_version();
+  Listener& one = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
+  Listener& same = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
+  EXPECT_EQ(on.hub.interest_version(), before + 1);
+  EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 1u);
+  EXPECT_TRUE(on.hub.any(Stream::kProcesses));
+  EXPECT_FALSE(on.hub.any(Stream::kThreads));
+  on.hub.disconnect(&one);
+  EXPECT_EQ(on.hub.interest_version(), before + 1);
+  on.hub.disconnect(&same);
+  EXPECT_EQ(on.hub.interest_version(), before + 2);
+  EXPECT_THAT(on.hub.asked(Stream::kProcesses), IsEmpty());
+}
+
+TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
+  Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
+  on.press.padding = 100;
+  Listener& one = on.listener(Subscription{});
+  on.exec(1);
+  on.exec(2);
+  EXPECT_THAT(on.fresh(), ElementsAre(&one));
+  EXPECT_THAT(on.fresh(), IsEmpty());
+  on.exec(3);
+  on.hub.fresh([&](Listener&) { FAIL() << "what fell into the hole is nothing to send"; });
+  on.hub.popped(one, 1);  // the hole is told
+  on.hub.fresh([&](Listener& listener) { on.hub.answer(listener, "while it is visited"); });
+  EXPECT_THAT(on.fresh(), ElementsAre(&one));
+}
+
+Subscription datagrams(uint32_t mask = KNELL_EVENT_ALL) {
+  return {.stream = Stream::kDatagrams, .mask = mask, .details = KNELL_DETAILS_STATUS};
+}
+
+TEST(Hub, DatagramsAreTranslatedForNamespacesOrWithheld) {
+  Fixture on;
+  Listener& all = on.listener(datagrams());
+  Listener& some = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
+  ASSERT_TRUE(on.hub.subscribe(some, datagrams()));
+  on.datagram(1);
+  on.datagram(2, {{.ns = 100, .pid = 2}});
+  EXPECT_THAT(on.read(all), ElementsAre("datagram 1 in 0", "datagram 2 in 0"));
+  EXPECT_THAT(on.read(some), ElementsAre("datagram 2 in 100"));
+  on.press.untold_ns = 100;
+  on.datagram(3, {{.ns = 100, .pid = 3}});
+  EXPECT_THAT(on.read(some), IsEmpty());
+  EXPECT_EQ(on.hub.counters().withheld_level, 1u);
+}
+
+TEST(Hub, AListenerToDatagramsIsToldOfItsHolesIfItAskedForThatOnly) {
+  Fixture on({.queue_bytes = 60});
+  Listener& told = on.listener(datagrams());
+  told.set_overruns(true);
+  Listener& untold = on.listener(datagrams());
+  for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
+  EXPECT_THAT(on.read(told), ElementsAre("datagram 1 in 0", "overrun 3"));
+  EXPECT_THAT(on.read(untold), ElementsAre("datagram 1 in 0"));
+  on.datagram(5);
+  EXPECT_THAT(on.read(untold), ElementsAre("datagram 5 in 0"));
+}
+
+// Bytes of another language than it speaks would come of it.
+TEST(Hub, AListenerToDatagramsThatStoppedIsNotToldOfItsHoleAsAnEvent) {
+  Fixture on({.queue_bytes = 60});
+  Listener& one = on.listener(datagrams());
+  for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
+  on.hub.unsubscribe(one);
+  EXPECT_THAT(on.read(one), ElementsAre("datagram 1 in 0"));
+  EXPECT_EQ(on.press.events, 0u);
+}
+
+TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
+  Fixture on;
+  Listener& asker = on.listener(datagrams());
+  Listener& everything = on.listener(datagrams());
+  Listener& filtered = on.listener(datagrams(KNELL_EVENT_EXEC));
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 7}, 7);
+  ASSERT_TRUE(on.hub.subscribe(user, datagrams()));
+  event::Raw ack;
+  Sighting seen;
+  seen.stream = Stream::kDatagrams;
+  seen.raw = &ack;
+  on.hub.publish_ack(seen, asker);
+  EXPECT_THAT(on.read(everything), ElementsAre("datagram 0 in 0"));
+  for (Listener* one : {&asker, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
+}
+
+TEST(Hub, LowerLimitsHoldFromThenOn) {
+  Fixture on;
+  on.press.padding = 100;
+  Listener& one = on.listener(Subscription{});
+  for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
+  Limits lower;
+  lower.queue_bytes = 2 * (100 + Queue::kItemBytes);
+  lower.listeners = 1;
+  on.hub.set_limits(lower);
+  on.exec(11);
+  EXPECT_EQ(one.queue().delivered(), 10u);
+  EXPECT_FALSE(on.hub.connect({.uid = 0, .scope = kAll, .since_ns = 0}, nullptr));
+  EXPECT_EQ(on.read(one).back(), "lost 1 exact");
+}
+
+}  // namespace
+}  // namespace knell::hub

@@ -47,6 +47,8 @@ class FakeProc {
   explicit FakeProc(const std::map<int, FakeProcess>& processes = {}) {
     std::string name = std::filesystem::temp_directory_path() / "knell-proc-XXXXXX";
     root_ = ::mkdtemp(name.data());
+    std::filesystem::create_directories(root_ / "self" / "ns");
+    std::filesystem::create_symlink("pid:[1]", root_ / "self" / "ns" / "pid");
     for (const auto& [pid, process] : processes) add(pid, process);
   }
   ~FakeProc() { std::filesystem::remove_all(root_); }
@@ -73,7 +75,11 @@ class FakeProc {
                                   << "\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
                                   << "\t7\t7\t7\nNSpid:\t" << pid << inner << "\n";
     std::filesystem::create_directories(dir / "ns");
-    std::ofstream(dir / "ns" / "pid") << chain;
+    std::filesystem::remove(dir / "ns" / "pid");
+    if (p.numbers.empty())
+      std::filesystem::create_symlink("pid:[1]", dir / "ns" / "pid");
+    else
+      std::ofstream(dir / "ns" / "pid") << chain;
     std::filesystem::remove(dir / "exe");
     std::filesystem::create_symlink(p.exe, dir / "exe");
     std::filesystem::remove(dir / "cwd");

@@ -23,7 +23,7 @@
 //
 // The uid is inherited at birth and changes when the leader's does. Of levels a birth told by a
 // thread-level source says nothing: CLONE_NEWPID puts a child of any parent into a new namespace,
-// so /proc is read at once, while the child lives, and the uid with it.
+// so /proc is read at once, while the child lives, and the uid of one in a namespace with it.
 namespace knell::watch {
 namespace {
 
@@ -110,15 +110,22 @@ void Identities::on_fork(const event::Raw& raw) {
   forget(raw.tid);
   if (raw.stamp_ns < from_ns_) return;
   ++born_;
-  Task now;
-  if (levels_wanted_ && read(raw.tid, now) && is_same(task, now)) {
-    task = now;
-  } else {
-    free_numbers(now);
-    task.levels_tried = levels_wanted_;
-    if (!thread) inherit_uid(raw, task);
-  }
+  if (!thread) inherit_uid(raw, task);
+  if (levels_wanted_) read_levels_at_birth(raw.tid, task);
   if (keep(raw.tid, task) == nullptr) free_numbers(task);
+}
+
+// Mostly it is in none, and a look at a link shows that. Should the number be another's already, it
+// is hidden from those in its namespace, but never shown to others.
+void Identities::read_levels_at_birth(int32_t tid, Task& task) {
+  task.levels_tried = true;
+  task.levels_known = proc_.is_in_ours(tid);
+  if (task.levels_known) return;
+  Task now;
+  if (read(tid, now) && is_same(task, now))
+    task = now;
+  else
+    free_numbers(now);
 }
 
 void Identities::inherit_uid(const event::Raw& fork, Task& task) {

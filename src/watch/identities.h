@@ -127,6 +127,7 @@ class Identities {
 
   void on_fork(const event::Raw& raw);
   void inherit_uid(const event::Raw& fork, Task& task);
+  void read_levels_at_birth(int32_t tid, Task& task);
   void on_birth(const event::Full& full);
   void distrust();
   uint32_t relied_on() const;

@@ -129,9 +129,13 @@ TEST_F(IdentitiesTest, TheLevelsOfAChildAreReadAtItsBirth) {
   begin(kAll);
   tree.add(20, {.ppid = 10, .start = 10'100, .numbers = {{70, 1}}});
   fork(10, 20, 101 * kSecond);
+  tree.add(30, {.ppid = 10, .start = 10'100});
+  fork(10, 30, 101 * kSecond);
   tree.remove(20);
+  tree.remove(30);
   exit(20, 102 * kSecond);
   EXPECT_EQ(numbers(20), "70:1 ");
+  EXPECT_EQ(numbers(30), "");
 }
 
 TEST_F(IdentitiesTest, AThreadHasNumbersOfItsOwn) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 namespace knell::watch {
 namespace {
@@ -17,6 +18,11 @@ namespace {
 template <class T>
 bool number(std::string_view text, T& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+}
+
+std::string_view read_link(int folder, const char* name, std::span<char> target) {
+  const ssize_t n = ::readlinkat(folder, name, target.data(), target.size());
+  return n > 0 ? std::string_view(target.data(), static_cast<size_t>(n)) : std::string_view();
 }
 
 // What stands behind "NAME:\t" in /proc/PID/status, up to the end of the line.
@@ -73,8 +79,7 @@ std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t 
 
 std::string ProcFolder::link(const char* name) const {
   char target[PATH_MAX];
-  const ssize_t n = ::readlinkat(dir_.get(), name, target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+  return std::string(read_link(dir_.get(), name, target));
 }
 
 std::optional<ProcStat> ProcFolder::stat() const {
@@ -130,6 +135,18 @@ Result<ProcReader> ProcReader::open(const char* root) {
   UniqueFd fd(::open(root, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error(std::string("open ") + root);
   return ProcReader(std::move(fd));
+}
+
+ProcReader::ProcReader(UniqueFd root) : root_(std::move(root)) {
+  char target[64];
+  ours_ = read_link(root_.get(), "self/ns/pid", target);
+}
+
+bool ProcReader::is_in_ours(int32_t tid) const {
+  char name[32], target[64];
+  std::strcpy(std::to_chars(name, name + 16, tid).ptr, "/ns/pid");
+  const std::string_view its = read_link(root_.get(), name, target);
+  return !its.empty() && its == ours_;
 }
 
 ProcFolder ProcReader::folder(int32_t pid) const {

@@ -60,11 +60,31 @@ TEST(ProcReader, AFolderStaysItsProcess) {
   EXPECT_EQ(proc.folder(7).stat()->start, 2U);
 }
 
+TEST(ProcReader, SaysWhoAProcessIs) {
+  FakeProc tree({{7, {.uid = 33, .numbers = {{70, 5}, {71, 1}}}}, {8, {.process = 7}}});
+  const ProcReader proc = tree.reader();
+  const auto who = proc.folder(7).who();
+  ASSERT_TRUE(who);
+  EXPECT_EQ(who->uid, 33U);
+  EXPECT_EQ(who->process, 7U);
+  ASSERT_EQ(who->count, 3U);
+  EXPECT_EQ(who->numbers[0], 7);
+  EXPECT_EQ(who->numbers[1], 5);
+  EXPECT_EQ(who->numbers[2], 1);
+  EXPECT_EQ(proc.folder(8).who()->process, 7U);
+  EXPECT_FALSE(proc.is_in_ours(7));
+  EXPECT_TRUE(proc.is_in_ours(8));
+  EXPECT_FALSE(proc.is_in_ours(9)) << "nobody has it";
+}
+
 TEST(ProcReader, ReadsItself) {
   const auto proc = ProcReader::open();
   ASSERT_TRUE(proc);
   EXPECT_EQ(proc->folder(::getpid()).stat()->ppid, ::getppid());
   EXPECT_TRUE(proc->folder(::getpid()).image().has_args);
+  EXPECT_TRUE(proc->is_in_ours(::getpid()));
+  EXPECT_EQ(proc->folder(::getpid()).who()->uid, ::getuid());
+  EXPECT_GE(proc->folder(::getpid()).who()->count, 1U);
 }
 
 TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {

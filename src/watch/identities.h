@@ -33,8 +33,8 @@ namespace knell::watch {
 // of.
 class Identities {
  public:
-  // Tasks remembered: 40 bytes each, and 14 to 67 of room to grow; 68 more inside a namespace. At
-  // the limit /proc is all that is known of the others.
+  // Tasks remembered: 53 to 107 bytes each, 20 MiB with all of them; 68 more for each inside a
+  // namespace. At the limit /proc is all that is known of the others.
   static constexpr size_t kMost = 262'144;
 
   explicit Identities(const ProcReader& proc, const Clock& clock, size_t most = kMost,

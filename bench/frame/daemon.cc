@@ -4,6 +4,8 @@
 
 #include <knell/knell.h>
 
+#include <string_view>
+
 #include "bench/frame/contender.h"
 #include "bench/frame/rapidjson.h"
 
@@ -23,15 +25,34 @@ std::string status() {
   return {};
 }
 
+// Takes the number "pid" of the outermost object.
+struct PidOf : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, PidOf> {
+  bool StartObject() { return ++depth > 0; }
+  bool EndObject(rapidjson::SizeType) { return --depth >= 0; }
+  bool Key(const char* name, rapidjson::SizeType size, bool) {
+    is_pid = depth == 1 && std::string_view(name, size) == "pid";
+    return true;
+  }
+  bool Uint(unsigned number) {
+    if (is_pid) pid = static_cast<pid_t>(number);
+    is_pid = false;
+    return true;
+  }
+  int depth = 0;
+  bool is_pid = false;
+  pid_t pid = 0;
+};
+
 }  // namespace
 
 std::expected<pid_t, std::string> find_daemon() {
   if (const auto why = why_no_source("daemon")) return std::unexpected(*why);
-  rapidjson::Document said;
-  said.Parse(status().c_str());
-  if (said.HasParseError() || !said.IsObject() || !said.HasMember("pid") || !said["pid"].IsInt())
+  const std::string text = status();
+  rapidjson::StringStream stream(text.c_str());
+  PidOf said;
+  if (rapidjson::Reader().Parse(stream, said).IsError() || said.pid == 0)
     return std::unexpected("it does not say its pid");
-  return said["pid"].GetInt();
+  return said.pid;
 }
 
 Pinned::Pinned(pid_t pid, const std::vector<int>& cores) : pid_(pid) {

@@ -126,6 +126,14 @@ TEST(ConnectionToServer, AByeSaysWhy) {
   EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, ECONNRESET);
 }
 
+TEST(ConnectionToServer, AByeIsReadThoughTheServerLeftWithoutReadingAll) {
+  Pair pair;
+  EXPECT_TRUE(pair.client->send(ack(1)));
+  pair.answer(wire::encode(wire::Bye{.error = EUSERS, .text = "too many requests"}, 0));
+  pair.server.reset();
+  EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, EUSERS);
+}
+
 TEST(ConnectionToServer, BelievesOnlyFramesThatParse) {
   std::string truncated = ack(1);
   truncated.pop_back();

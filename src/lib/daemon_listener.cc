@@ -22,22 +22,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
 #include "filter/interest.h"
 #include "filter/rule.h"
+#include "lib/made_here.h"
 #include "lib/user_numbers.h"
 #include "live/interest.h"
-#include "watch/timebase.h"
 
 namespace knell::lib {
 namespace {
 
 constexpr uint64_t kConnectionTag = 1, kAlarmTag = 2;
-constexpr size_t kSlots = 512;              // what fits one packet, about; 200 KB
-constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
+constexpr size_t kSlots = 512;  // what fits one packet, about; 200 KB
 
 // Nothing is known here of who is under whom.
 class Nobody final : public filter::Ancestry {
@@ -198,8 +196,7 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (!added && (added.error().code != ESRCH || !dead)) return added;
   choice_.add(pid, start, cookie);
   if (dead && state_ == State::kHere)
-    deaths_.expect(pid, std::move(pidfd), LateDeaths::When::kNow,
-                   clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_));
+    deaths_.expect(pid, std::move(pidfd), LateDeaths::When::kNow, grace_ns());
   arm();
   return {};
 }
@@ -214,6 +211,12 @@ Result<void> DaemonListener::remove(pid_t pid) {
   // Its exit is on its way, and nobody's any more.
   if (!removed && removed.error().code == ENOENT) return {};
   return removed;
+}
+
+// Until when the daemon has to tell of a process that is dead already.
+uint64_t DaemonListener::grace_ns() const {
+  constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
+  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_);
 }
 
 // ---------------------------------------------------------------------------------------- hearing
@@ -335,26 +338,9 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
 void DaemonListener::make_exit(const LateDeaths::Death& death) {
   const Choice::Added* one = choice_.added.find(death.pid);
   if (one == nullptr) return;
-  const uint64_t now = clock_.monotonic_ns();
-  watch::Timebase time;
-  time.take(clock_);
-  knell_event event{};
-  event.size = sizeof event;
-  event.type = KNELL_EVENT_EXIT;
-  event.via = KNELL_VIA_PIDFD;
-  event.flags = death.when == LateDeaths::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
-  event.mono_ns = now;
-  event.time_ns = time.realtime_ns(now);
-  event.pid = event.tid = death.pid;
-  const std::string boot = hello_.origin.boot_id.substr(0, 8);
-  event.id = {.boot = static_cast<uint32_t>(std::strtoul(boot.c_str(), nullptr, 16)),
-              .pid = death.pid,
-              .start = one->start != 0 ? one->start : now,
-              .kind = one->start != 0 ? KNELL_ID_START : KNELL_ID_STAMP};
-  if (death.wait_status) {
-    event.has = KNELL_HAS_STATUS;
-    event.wait_status = *death.wait_status;
-  }
+  const uint32_t flags = death.when == LateDeaths::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
+  const knell_event event =
+      made_exit(clock_, hello_.origin.boot_id, death.pid, one->start, death.wait_status, flags);
   if (choice_.predicates.matches(event, Nobody()))
     made_.push_back(event);
   else
@@ -362,24 +348,8 @@ void DaemonListener::make_exit(const LateDeaths::Death& death) {
 }
 
 void DaemonListener::make_lost(std::optional<uint64_t> count, uint64_t from_ns) {
-  const uint64_t now = clock_.monotonic_ns();
-  watch::Timebase time;
-  time.take(clock_);
-  knell_event event{};
-  event.size = sizeof event;
-  event.type = KNELL_EVENT_LOST;
-  event.via = hello_.origin.subscription.via;
-  event.mono_ns = event.lost_until_ns = now;
-  event.time_ns = event.lost_until_time_ns = time.realtime_ns(now);
-  event.lost_from_ns = from_ns;
-  event.lost_from_time_ns = time.realtime_ns(from_ns);
-  event.lost_types = KNELL_EVENT_ALL;
-  if (count) {
-    event.has = KNELL_HAS_COUNT;
-    event.flags = KNELL_FLAG_EXACT;
-    event.lost_count = *count;
-  }
-  made_.push_back(event);
+  made_.push_back(made_lost(clock_, from_ns, count));
+  made_.back().via = hello_.origin.subscription.via;
 }
 
 void DaemonListener::do_what_is_due() {

@@ -61,6 +61,7 @@ class DaemonListener final : public knell_listener {
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> failed(Error error);
+  uint64_t grace_ns() const;
 
   // Hearing.
   Result<Got> receive();

@@ -182,6 +182,18 @@ TEST_F(DaemonListenerTest, APacketLargerThanAReadIsHandedOutInParts) {
   EXPECT_EQ(::poll(&readable, 1, 0), 0) << "all was read, so it is not to be polled";
 }
 
+TEST_F(DaemonListenerTest, WhatIsLeftOverKeepsItReadable) {
+  open();
+  server_.send({exit_of(10), exit_of(11)});
+  const knell_event* one[1];
+  pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+  ASSERT_EQ(*listener_->read(one, 1), 1u);
+  EXPECT_EQ(::poll(&readable, 1, 0), 1);
+  ASSERT_EQ(*listener_->read(one, 1), 1u);
+  EXPECT_EQ(one[0]->pid, 11);
+}
+
 TEST_F(DaemonListenerTest, PredicatesAreSentInOrderWithUsersAsNumbers) {
   open();
   ASSERT_TRUE(listener_->match("unit", "cron"));

@@ -21,7 +21,6 @@ namespace {
 
 constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
 constexpr uint64_t kPatienceNs = 5'000'000'000;
-constexpr uint64_t kGraceNs = 500'000'000;
 
 // What may be otherwise at the next try.
 bool passes_by(int error) {
@@ -104,7 +103,7 @@ void DaemonListener::look_after(const wire::Pid& pid) {
   const bool gone = !pidfd && pidfd.error() == ESRCH;
   if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
   deaths_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(), LateDeaths::When::kInAGap,
-                 clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_));
+                 grace_ns());
 }
 
 }  // namespace knell::lib

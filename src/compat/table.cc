@@ -104,7 +104,7 @@ void reset(Socket& socket) {
   socket.port = socket.groups = socket.mask = socket.hidden_ack = 0;
   socket.busy = 0;
   socket.down = false;
-  socket.down_since_ms = 0;
+  socket.down_since_ms = socket.up_since_ms = 0;
   socket.receive_timeout = {};
   socket.epolls.fill(kNone);
 }

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <knell/knell.hpp>
+#include <string_view>
 
 #include "base/unique_fd.h"
 
@@ -23,7 +24,8 @@ namespace {
 constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};  // it may be started by our connecting
 // docs/protocol.md
 constexpr uint32_t kKnellVal = 0x6b6e656c;
-constexpr uint16_t kHello = 0x10;
+constexpr uint16_t kHello = 0x10, kBye = 0x19;  // messages
+constexpr uint16_t kText = 105;                 // an attribute
 
 // A hello, the shortest there is: without a word about ourselves.
 struct Hello {
@@ -56,19 +58,37 @@ int connect_to(int fd, const std::string& path) {
   return ::connect(fd, name, sizeof address) == 0 ? 0 : errno;
 }
 
-int exchange_hellos(int fd) {
+// What it says for a goodbye.
+std::string text_of(std::string_view attributes) {
+  nlattr header;
+  while (attributes.size() >= sizeof header) {
+    std::memcpy(&header, attributes.data(), sizeof header);
+    const size_t whole = NLA_ALIGN(size_t{header.nla_len});
+    if (header.nla_len < sizeof header || whole > attributes.size()) break;
+    if ((header.nla_type & NLA_TYPE_MASK) == kText)
+      return printable(attributes.substr(sizeof header, header.nla_len - sizeof header));
+    attributes.remove_prefix(whole);
+  }
+  return "it refuses";
+}
+
+// Why not; empty: it answers.
+std::string exchange_hellos(int fd) {
   Hello hello;
   hello.netlink.nlmsg_len = sizeof hello;
   hello.netlink.nlmsg_type = kHello;
   hello.connector.idx = KNELL_CN_IDX_PROC;
   hello.connector.val = kKnellVal;
-  if (::send(fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) return errno;
-  std::array<std::byte, 65536> answer;
+  if (::send(fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) return why_not(errno);
+  std::array<char, 65536> answer;
   const ssize_t got = ::recv(fd, answer.data(), answer.size(), 0);
-  if (got < 0) return errno;
-  if (static_cast<size_t>(got) < sizeof hello) return ECONNRESET;
-  std::memcpy(&hello, answer.data(), sizeof hello);
-  return hello.connector.val == kKnellVal && hello.netlink.nlmsg_type == kHello ? 0 : EPROTO;
+  if (got < 0) return why_not(errno);
+  const std::string_view bytes(answer.data(), static_cast<size_t>(got));
+  if (bytes.size() < sizeof hello) return "it ends the connection";
+  std::memcpy(&hello, bytes.data(), sizeof hello);
+  if (hello.connector.val != kKnellVal) return "that is no knelld";
+  if (hello.netlink.nlmsg_type == kBye) return text_of(bytes.substr(sizeof hello));
+  return hello.netlink.nlmsg_type == kHello ? "" : "that is no knelld";
 }
 
 }  // namespace
@@ -85,11 +105,10 @@ Outcome<void> check_daemon(const std::string& path, const std::string& instead) 
   if (!fd) return failed("cannot open a socket: {}", std::strerror(errno));
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  int error = connect_to(fd.get(), path);
-  if (error == 0) error = exchange_hellos(fd.get());
-  if (error == 0) return {};
-  return fail(kNothingHere,
-              fmt::format("knelld: {}: {}{}", printable(path), why_not(error), instead));
+  const int error = connect_to(fd.get(), path);
+  const std::string why = error != 0 ? why_not(error) : exchange_hellos(fd.get());
+  if (why.empty()) return {};
+  return fail(kNothingHere, fmt::format("knelld: {}: {}{}", printable(path), why, instead));
 }
 
 }  // namespace knell::cli

@@ -20,8 +20,10 @@ namespace knell::compat {
 namespace {
 
 constexpr int64_t kPatienceMs = 60'000;  // a restart takes a second; picked, change freely
+constexpr int64_t kSettledMs = 1'000;    // a connection that held so long was no refusal
 constexpr timeval kConnectTimeout{.tv_sec = 2, .tv_usec = 0};
-constexpr timespec kRetry{.tv_sec = 0, .tv_nsec = 100'000'000};
+constexpr int kTryAgainMs = 100;
+constexpr timespec kRetry{.tv_sec = 0, .tv_nsec = kTryAgainMs * 1'000'000};
 
 int64_t now_ms() {
   timespec now{};
@@ -115,9 +117,17 @@ void lend_to_timer(Socket& socket, int fd) {
   replace(socket, timer);
 }
 
+// Whether the last connection was no sooner made than ended: a daemon that has no room for us.
+bool was_refused(const Socket& socket) {
+  return socket.up_since_ms != 0 && now_ms() - socket.up_since_ms < kSettledMs;
+}
+
 void go_down(Socket& socket, int fd) {
+  if (!was_refused(socket)) {
+    socket.down_since_ms = now_ms();
+    if (!socket.no_enobufs) socket.overrun = true;
+  }
   socket.down = true;
-  socket.down_since_ms = now_ms();
   socklen_t bytes = sizeof socket.receive_timeout;
   libc().getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout, &bytes);
 }
@@ -134,7 +144,7 @@ bool reconnect(Socket& socket, int fd) {
   libc().fcntl(fresh, F_SETFL, status_flags(fd));
   replace(socket, fresh);
   socket.down = false;
-  if (!socket.no_enobufs) socket.overrun = true;
+  socket.up_since_ms = now_ms();
   return true;
 }
 
@@ -144,12 +154,29 @@ bool is_socket(int fd) {
   return libc().getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
 }
 
+// How long a call may wait for a daemon: as long as it may wait for an event.
+class Patience {
+ public:
+  Patience(const Socket& socket, int fd, int flags) {
+    const timeval& limit = socket.receive_timeout;
+    if ((flags & MSG_DONTWAIT) != 0 || (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) {
+      until_ms_ = 0;
+    } else if (limit.tv_sec != 0 || limit.tv_usec != 0) {
+      until_ms_ = now_ms() + int64_t{limit.tv_sec} * 1000 + limit.tv_usec / 1000;
+    }
+  }
+  bool over() const { return now_ms() >= until_ms_; }
+
+ private:
+  int64_t until_ms_ = INT64_MAX;
+};
+
 }  // namespace
 
 int connect_to_daemon(int flags) {
   const Settings& wanted = settings();
   if (wanted.daemon_bytes == 0) {
-    errno = ENAMETOOLONG;
+    errno = ENOENT;
     return -1;
   }
   const int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -177,13 +204,33 @@ Link mend(Socket& socket, int fd, uint32_t seen) {
   if (!socket.is(fd)) return Link::kNotOurs;
   if (socket.generation != seen && !socket.down) return Link::kUp;
   if (!socket.known) return Link::kGivenUp;
-  if (!socket.down) go_down(socket, fd);
-  if (reconnect(socket, fd)) return Link::kUp;
+  bool at_once = true;
+  if (!socket.down) {
+    at_once = !was_refused(socket);
+    go_down(socket, fd);
+  }
+  if (at_once && reconnect(socket, fd)) return Link::kUp;
   if (is_socket(fd)) lend_to_timer(socket, fd);
   // Armed again it is no longer readable.
   const itimerspec again{.it_interval = {}, .it_value = kRetry};
   ::timerfd_settime(fd, 0, &again, nullptr);
   return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
+}
+
+bool await_daemon(Socket& socket, int fd, int flags, Link link) {
+  if (link == Link::kUp) return true;
+  const Patience patience(socket, fd, flags);
+  for (; link == Link::kDown; link = mend(socket, fd, socket.generation)) {
+    if (patience.over()) {
+      errno = EAGAIN;
+      return false;
+    }
+    pollfd timer{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&timer, 1, kTryAgainMs) < 0) return false;  // EINTR
+  }
+  if (link == Link::kNotOurs) forget(fd);
+  errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
+  return link == Link::kUp;
 }
 
 void note_epoll(Socket& socket, int epoll, int operation, int fd, const epoll_event* event) {

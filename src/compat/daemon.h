@@ -8,7 +8,8 @@
 // the new socket takes the old one's number, by dup3(). The program is told once, by ENOBUFS, that
 // it missed events: what a netlink socket says when it overflowed. While no daemon is there the
 // number is lent to a timer, so that who polls it wakes ten times a second and not all the time;
-// each wake-up makes the program receive, and each receive tries again.
+// each wake-up makes the program receive, and each receive tries again. A daemon that ends the new
+// connection at once, because it has no room for us, is no better than none.
 //
 // dup3() takes a descriptor out of every epoll set. So its registrations are noted as they are made
 // (epoll_ctl() is ours too) and made again; those of kMostEpolls + 1 sets, and those made by a
@@ -34,6 +35,10 @@ enum class Link {
 // Called when `fd` came to its end, or is known to be down: one attempt to mend it. `seen`: the
 // socket's generation before the call that failed, since another thread may have mended it by now.
 Link mend(Socket& socket, int fd, uint32_t seen);
+
+// Waits while a mend() gives kDown, as long as a call with these flags may. Whether to try the call
+// again; else errno: EAGAIN, EINTR, ECONNREFUSED given up, ENOTSOCK not ours.
+bool await_daemon(Socket& socket, int fd, int flags, Link link);
 
 // Notes what an epoll_ctl() that succeeded did to `fd`.
 void note_epoll(Socket& socket, int epoll, int operation, int fd, const epoll_event* event);

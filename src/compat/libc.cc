@@ -41,6 +41,7 @@ void find(F& function, const char* name) {
   find(next.recv_chk, "__recv_chk");
   find(next.recvfrom_chk, "__recvfrom_chk");
   find(next.read_chk, "__read_chk");
+  find(next.shutdown, "shutdown");
   find(next.close, "close");
   find(next.close_range, "close_range");
   find(next.closefrom, "closefrom");

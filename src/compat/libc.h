@@ -35,6 +35,7 @@ struct Libc {
   ssize_t (*recv_chk)(int, void*, size_t, size_t, int);
   ssize_t (*recvfrom_chk)(int, void*, size_t, size_t, int, sockaddr*, socklen_t*);
   ssize_t (*read_chk)(int, void*, size_t, size_t);
+  decltype(&::shutdown) shutdown;
   decltype(&::close) close;
   int (*close_range)(unsigned, unsigned, int);  // glibc 2.34
   void (*closefrom)(int);                       // glibc 2.34

@@ -3,9 +3,7 @@
 #include "compat/receive.h"
 
 #include <linux/netlink.h>
-#include <poll.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,8 +16,6 @@
 
 namespace knell::compat {
 namespace {
-
-constexpr int kTryAgainMs = 100;
 
 enum class Told { kEvent, kOverrun, kNothing };
 
@@ -78,44 +74,11 @@ ssize_t receive_once(int fd, msghdr& message, int flags) {
   return received;
 }
 
-int64_t now_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
-
-// How long a receive may wait for a daemon, as it may wait for an event.
-class Patience {
- public:
-  Patience(const Socket& socket, int fd, int flags) {
-    const timeval& limit = socket.receive_timeout;
-    if ((flags & MSG_DONTWAIT) != 0 || (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) {
-      until_ms_ = 0;
-    } else if (limit.tv_sec != 0 || limit.tv_usec != 0) {
-      until_ms_ = now_ms() + int64_t{limit.tv_sec} * 1000 + limit.tv_usec / 1000;
-    }
-  }
-  bool over() const { return now_ms() >= until_ms_; }
-
- private:
-  int64_t until_ms_ = INT64_MAX;
-};
-
-// Whether to receive again; else errno says why not.
-bool wait_for_daemon(Socket& socket, int fd, int flags, uint32_t seen) {
-  Link link = mend(socket, fd, seen);
-  const Patience patience(socket, fd, flags);
-  for (; link == Link::kDown; link = mend(socket, fd, socket.generation)) {
-    if (patience.over()) {
-      errno = EAGAIN;
-      return false;
-    }
-    pollfd timer{.fd = fd, .events = POLLIN, .revents = 0};
-    if (::poll(&timer, 1, kTryAgainMs) < 0) return false;  // EINTR
-  }
-  if (link == Link::kNotOurs) forget(fd);
-  errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
-  return link == Link::kUp;
+bool take_overrun(Socket& socket) {
+  if (!socket.overrun.load(std::memory_order_relaxed) || !socket.overrun.exchange(false))
+    return false;
+  errno = ENOBUFS;
+  return true;
 }
 
 bool nothing_fits(const msghdr& message) {
@@ -140,16 +103,15 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
   const socklen_t name_room = message.msg_namelen;
   const size_t control_room = message.msg_controllen;
   for (;;) {
-    if (socket.overrun.load(std::memory_order_relaxed) && socket.overrun.exchange(false)) {
-      errno = ENOBUFS;
-      return -1;
-    }
+    if (take_overrun(socket)) return -1;
     message.msg_namelen = name_room;
     message.msg_controllen = control_room;
     const uint32_t seen = socket.generation;
     const ssize_t received = receive_once(fd, message, flags);
     if (ended(message, received)) {
-      if (wait_for_daemon(socket, fd, flags, seen)) continue;
+      const Link link = mend(socket, fd, seen);
+      if (link == Link::kDown && take_overrun(socket)) return -1;  // told at once
+      if (await_daemon(socket, fd, flags, link)) continue;
       return -1;
     }
     if (received < 0) return received;

@@ -47,10 +47,8 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     }
     if (errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && errno != ENOTSOCK)
       return sent;
-    const Link link = mend(socket, fd, seen);
-    if (link == Link::kUp) continue;
-    if (link == Link::kNotOurs) forget(fd);
-    errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
+    if (await_daemon(socket, fd, flags, mend(socket, fd, seen))) continue;
+    if (errno == EAGAIN) errno = ECONNREFUSED;  // nothing would ever say that there is room
     return -1;
   }
 }

@@ -27,7 +27,7 @@ constexpr size_t kMostFds = size_t{1} << 20;  // fs.nr_open, unless somebody rai
 // 0: not looked at. 1: not ours. 2: not ours, but an epoll set with one of ours. 3 and above: it is
 // sockets[entry - 3].
 constexpr uint16_t kForeign = 1, kEpollSet = 2, kFirst = 3;
-constinit std::array<std::atomic<uint16_t>, kMostFds> entries{};
+std::array<uint16_t, kMostFds> entries;  // all zeros from the start, without any code
 
 std::atomic<pid_t> owner = 0;  // of this memory
 
@@ -40,7 +40,9 @@ constexpr Socket::Epoll kNone{.epoll = -1, .descriptor = -1, .event = {}};
 
 bool in_range(int fd) { return fd >= 0 && static_cast<size_t>(fd) < kMostFds; }
 
-std::atomic<uint16_t>& entry_of(int fd) { return entries[static_cast<size_t>(fd)]; }
+std::atomic_ref<uint16_t> entry_of(int fd) {
+  return std::atomic_ref<uint16_t>(entries[static_cast<size_t>(fd)]);
+}
 
 uint16_t entry_for(const Socket& socket) {
   return static_cast<uint16_t>(kFirst + (&socket - sockets.data()));
@@ -104,7 +106,7 @@ void reset(Socket& socket) {
   socket.port = socket.groups = socket.mask = socket.hidden_ack = 0;
   socket.busy = 0;
   socket.down = false;
-  socket.down_since_ms = 0;
+  socket.down_since_ms = socket.up_since_ms = 0;
   socket.receive_timeout = {};
   socket.epolls.fill(kNone);
 }

@@ -54,7 +54,7 @@ struct Socket {
   // held does not wait for its parent.
   std::atomic<pid_t> busy = 0;
   bool down = false;
-  int64_t down_since_ms = 0;
+  int64_t down_since_ms = 0, up_since_ms = 0;
   timeval receive_timeout{};
   struct Epoll {
     int epoll = 0;

@@ -20,12 +20,15 @@ class Rate {
   // A second. nullopt: not known yet.
   std::optional<double> per_second(uint64_t count, uint64_t now_ns) const {
     const uint64_t second = now_ns / kSecondNs;
+    const Mark* last = nullptr;  // older than a minute: then nobody looked since
     for (size_t back = looks_ < kMarks ? looks_ : kMarks; back > 0; --back) {
       const Mark& mark = marks_[(looks_ - back) % kMarks];
-      if (mark.second + kMarks < second || mark.second == second) continue;
-      return static_cast<double>(count - mark.count) / static_cast<double>(second - mark.second);
+      if (mark.second == second) continue;
+      last = &mark;
+      if (mark.second + kMarks >= second) break;
     }
-    return std::nullopt;
+    if (last == nullptr) return std::nullopt;
+    return static_cast<double>(count - last->count) / static_cast<double>(second - last->second);
   }
 
  private:

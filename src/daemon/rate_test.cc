@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/rate.h"
+
+#include <gtest/gtest.h>
+
+namespace knell::daemon {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+TEST(Rate, IsNotKnownBeforeTheFirstSecond) {
+  Rate rate;
+  EXPECT_FALSE(rate.per_second(0, 0));
+  rate.look(5, 10 * kSecond);
+  EXPECT_FALSE(rate.per_second(7, 10 * kSecond + 1));
+}
+
+TEST(Rate, IsThatOfTheLastMinute) {
+  Rate rate;
+  uint64_t count = 0;
+  for (uint64_t second = 1; second <= 300; ++second) {
+    rate.look(count, second * kSecond);
+    count += second <= 200 ? 1000 : 10;
+  }
+  const auto told = rate.per_second(count, 301 * kSecond);
+  ASSERT_TRUE(told);
+  EXPECT_DOUBLE_EQ(*told, 10);
+}
+
+TEST(Rate, LooksInTheSameSecondCountOnce) {
+  Rate rate;
+  for (uint64_t i = 0; i < 1000; ++i) rate.look(i, kSecond + i);
+  rate.look(1000, 2 * kSecond);
+  EXPECT_DOUBLE_EQ(rate.per_second(1000, 2 * kSecond).value_or(-1), 1000);
+}
+
+// Nobody looks while nothing happens.
+TEST(Rate, AfterALongSilenceItIsThatOfTheSilence) {
+  Rate rate;
+  rate.look(1000, kSecond);
+  rate.look(2000, 1001 * kSecond);
+  EXPECT_DOUBLE_EQ(rate.per_second(2000, 1001 * kSecond).value_or(-1), 1);
+  EXPECT_DOUBLE_EQ(rate.per_second(2000, 2001 * kSecond).value_or(-1), 0);
+}
+
+}  // namespace
+}  // namespace knell::daemon

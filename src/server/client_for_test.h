@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event/cn_message.h"
+#include "server/wiring.h"
+#include "wire/protocol.h"
+
+namespace knell::server {
+
+// Gives what it is asked for, unless it is told not to.
+class FakeWiring final : public Wiring {
+ public:
+  Result<void> interest_changed() override {
+    ++changes;
+    if (refuses) return say(ENOSPC, "the source is full");
+    return {};
+  }
+  Result<void> follow(int32_t pid, uint64_t) override {
+    if (pid == nobody) return say(ESRCH, "there is no process " + std::to_string(pid));
+    followed.push_back(pid);
+    return {};
+  }
+  void unfollow(int32_t pid) override { std::erase(followed, pid); }
+  wire::Origin origin() const override {
+    wire::Origin origin;
+    origin.knell = "9.9";
+    return origin;
+  }
+  std::string status_json(const Peer&) const override { return json; }
+  event::Raw make_ack(uint32_t error, uint32_t ack) override {
+    event::Raw raw;
+    raw.what = KNELL_EVENT_NONE;
+    raw.seq = next_seq++;
+    raw.u.ack = {.err = error, .ack = ack};
+    return raw;
+  }
+
+  int changes = 0;
+  bool refuses = false;
+  int32_t nobody = 0;
+  uint32_t next_seq = 0;
+  std::vector<int32_t> followed;
+  std::string json = "{}";
+};
+
+// The client's end of a connection. Nothing waits.
+struct ClientEnd {
+  int fd;
+
+  bool send(std::string_view packet) const {
+    return ::send(fd, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(packet.size());
+  }
+  // nullopt: nothing has come. Empty: it is over.
+  std::optional<std::string> receive() const {
+    std::string packet(1 << 17, '\0');
+    const ssize_t n = ::recv(fd, packet.data(), packet.size(), MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) return std::nullopt;
+    packet.resize(n > 0 ? static_cast<size_t>(n) : 0);
+    return packet;
+  }
+  std::vector<std::string> receive_all() const {
+    std::vector<std::string> all;
+    while (auto packet = receive()) {
+      if (packet->empty()) break;
+      all.push_back(*std::move(packet));
+    }
+    return all;
+  }
+  // The one frame that came, of this type; else the test has failed.
+  std::string payload(wire::Message type) const {
+    const auto packet = receive();
+    if (!packet || packet->empty()) {
+      ADD_FAILURE() << "no frame came";
+      return {};
+    }
+    const auto frame = wire::parse_packet(*packet);
+    EXPECT_TRUE(frame);
+    if (!frame) return {};
+    EXPECT_EQ(static_cast<int>(frame->type), static_cast<int>(type));
+    return std::string(frame->payload);
+  }
+  wire::Ack ack() const {
+    return wire::decode_ack(payload(wire::Message::kAck))
+        .value_or(wire::Ack{.error = -1, .request = 0, .text = {}});
+  }
+  wire::Bye bye() const {
+    return wire::decode_bye(payload(wire::Message::kBye))
+        .value_or(wire::Bye{.error = -1, .text = {}});
+  }
+};
+
+// What a client of the connector sends: `words` of 4 bytes as its request.
+inline std::string connector_request(const std::vector<uint32_t>& words, uint32_t nonce = 41) {
+  std::string packet(sizeof(nlmsghdr) + sizeof(knell_cn_msg), '\0');
+  packet.append(reinterpret_cast<const char*>(words.data()), words.size() * sizeof(uint32_t));
+  nlmsghdr header{};
+  header.nlmsg_len = static_cast<uint32_t>(packet.size());
+  header.nlmsg_type = NLMSG_DONE;
+  knell_cn_msg message{};
+  message.idx = KNELL_CN_IDX_PROC;
+  message.val = KNELL_CN_VAL_PROC;
+  message.ack = nonce;
+  message.len = static_cast<uint16_t>(words.size() * sizeof(uint32_t));
+  std::memcpy(packet.data(), &header, sizeof header);
+  std::memcpy(packet.data() + sizeof header, &message, sizeof message);
+  return packet;
+}
+
+}  // namespace knell::server

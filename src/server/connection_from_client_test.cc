@@ -1,0 +1,585 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connection_from_client.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "base/clock.h"
+#include "server/client_for_test.h"
+#include "server/press.h"
+#include "wire/event.h"
+
+namespace knell::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Life = ConnectionFromClient::Life;
+using Protocol = ConnectionFromClient::Protocol;
+
+constexpr uint64_t kLongAgo = 1, kForEver = ~uint64_t{0};
+
+class Strangers final : public filter::Ancestry {
+ public:
+  bool inside(int32_t, const knell_event&) const override { return false; }
+};
+
+// A client and its connection, in one thread; turn() is what the server does.
+struct Fixture {
+  explicit Fixture(const hub::Limits& limits = {}, uint32_t requests_per_second = 1000)
+      : hub(press, limits) {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    theirs = UniqueFd(ends[1]);
+    client.fd = ends[1];
+    auto peer = Peer::of(ends[0], {}, system_clock());
+    EXPECT_TRUE(peer);
+    auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, wiring, 1,
+                                             requests_per_second);
+    if (made) connection = *std::move(made);
+  }
+
+  uint64_t now_ns = system_clock().monotonic_ns();
+  Life turn() {
+    Life life = connection->receive(now_ns, kForEver);
+    if (life == Life::kOn) life = connection->send(now_ns, ConnectionFromClient::Due::kNow);
+    return life;
+  }
+  Life ask(std::string_view packet) {
+    EXPECT_TRUE(client.send(packet));
+    return turn();
+  }
+  template <class T>
+  Life ask(const Result<T>& packet) {
+    return ask(*packet);
+  }
+  void greet() {
+    EXPECT_EQ(ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)), Life::kOn);
+    client.payload(wire::Message::kHello);
+  }
+  void exec(int32_t pid) {
+    knell_event event{};
+    event.size = sizeof event;
+    event.type = KNELL_EVENT_EXEC;
+    event.pid = pid;
+    event.mono_ns = system_clock().monotonic_ns();
+    hub::Sighting seen;
+    seen.type = event.type;
+    seen.pid = pid;
+    seen.stamp_ns = event.mono_ns;
+    seen.event = &event;
+    hub.publish(seen, Strangers());
+  }
+  void datagram(int32_t pid, uint32_t what = KNELL_EVENT_EXEC) {
+    event::Raw raw;
+    raw.what = what;
+    raw.pid = raw.tid = pid;
+    hub::Sighting seen;
+    seen.stream = hub::Stream::kDatagrams;
+    seen.type = what;
+    seen.pid = pid;
+    seen.zero = what == KNELL_EVENT_EXIT;
+    seen.stamp_ns = kForEver;
+    seen.raw = &raw;
+    hub.publish(seen, Strangers());
+  }
+
+  Press press;
+  hub::Hub hub;
+  FakeWiring wiring;
+  UniqueFd theirs;
+  ClientEnd client{-1};
+  std::unique_ptr<ConnectionFromClient> connection;
+};
+
+// The connector's language.
+
+std::vector<event::Raw> datagrams_of(const std::vector<std::string>& packets) {
+  std::vector<event::Raw> all;
+  for (const std::string& packet : packets) {
+    EXPECT_EQ(packet.size(), 76u);
+    const auto raw =
+        event::decode({reinterpret_cast<const std::byte*>(packet.data()), packet.size()});
+    EXPECT_TRUE(raw);
+    if (raw) all.push_back(*raw);
+  }
+  return all;
+}
+
+void expect_ack(Fixture& on, const std::vector<uint32_t>& request, uint32_t error) {
+  ASSERT_EQ(on.ask(connector_request(request, 41)), Life::kOn);
+  const auto raws = datagrams_of(on.client.receive_all());
+  ASSERT_EQ(raws.size(), 1u);
+  EXPECT_EQ(raws[0].what, static_cast<uint32_t>(KNELL_EVENT_NONE));
+  EXPECT_EQ(raws[0].u.ack.err, error);
+  EXPECT_EQ(raws[0].u.ack.ack, 42u);
+}
+
+TEST(CompatClient, HearsNothingBeforeItListens) {
+  Fixture on;
+  on.datagram(1);
+  on.turn();
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+}
+
+TEST(CompatClient, AsksInFourBytesForEverything) {
+  Fixture on;
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  EXPECT_EQ(on.connection->protocol(), Protocol::kCompat);
+  EXPECT_EQ(on.wiring.changes, 1);
+  on.datagram(7);
+  on.turn();
+  const auto raws = datagrams_of(on.client.receive_all());
+  ASSERT_EQ(raws.size(), 1u);
+  EXPECT_EQ(raws[0].pid, 7);
+}
+
+TEST(CompatClient, AsksInEightBytesForSomeAndChangesItsMind) {
+  Fixture on;
+  expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXEC}, 0);
+  on.datagram(1, KNELL_EVENT_EXEC);
+  on.datagram(2, KNELL_EVENT_FORK);
+  on.turn();
+  EXPECT_EQ(on.client.receive_all().size(), 1u);
+  expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_FORK}, 0);
+  on.datagram(3, KNELL_EVENT_EXEC);
+  on.datagram(4, KNELL_EVENT_FORK);
+  on.turn();
+  const auto raws = datagrams_of(on.client.receive_all());
+  ASSERT_EQ(raws.size(), 1u);
+  EXPECT_EQ(raws[0].pid, 4);
+  EXPECT_EQ(on.hub.nodes(), 1u);
+}
+
+TEST(CompatClient, ListeningTwiceIsListeningOnce) {
+  Fixture on;
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  on.datagram(1);
+  on.turn();
+  EXPECT_EQ(on.client.receive_all().size(), 1u);
+}
+
+TEST(CompatClient, StopsListeningAndIsTold) {
+  Fixture on;
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  expect_ack(on, {KNELL_MCAST_IGNORE}, 0);
+  on.datagram(1);
+  on.turn();
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
+TEST(CompatClient, AnOperationThatIsNoneChangesTheMaskOfWhoListens) {
+  Fixture on;
+  expect_ack(on, {99, KNELL_EVENT_EXEC}, EINVAL);
+  EXPECT_EQ(on.hub.nodes(), 0u);
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  expect_ack(on, {99, KNELL_EVENT_FORK}, EINVAL);
+  on.datagram(1, KNELL_EVENT_EXEC);
+  on.datagram(2, KNELL_EVENT_FORK);
+  on.turn();
+  EXPECT_EQ(on.client.receive_all().size(), 1u);
+}
+
+TEST(CompatClient, OtherLengthsArePassedOverWithoutAWord) {
+  Fixture on;
+  for (const std::vector<uint32_t>& words :
+       {std::vector<uint32_t>{}, {1, 2, 3}, std::vector<uint32_t>(100, 1)})
+    EXPECT_EQ(on.ask(connector_request(words)), Life::kOn);
+  const std::string whole = connector_request({KNELL_MCAST_LISTEN});
+  for (size_t size = 0; size < whole.size(); ++size)  // size 0: an empty packet is no end
+    EXPECT_EQ(on.ask(whole.substr(0, size)), Life::kOn) << size;
+  EXPECT_EQ(on.ask(std::string(70'000, 'x')), Life::kOn);
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  EXPECT_EQ(on.hub.nodes(), 0u);
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+}
+
+TEST(CompatClient, LengthsThatLieArePassedOver) {
+  Fixture on;
+  std::string packet = connector_request({KNELL_MCAST_LISTEN});
+  const uint32_t four_gib = 0xffff'fff0;
+  std::memcpy(packet.data(), &four_gib, sizeof four_gib);
+  EXPECT_EQ(on.ask(packet), Life::kOn);
+  packet = connector_request({KNELL_MCAST_LISTEN});
+  const uint16_t more = 8;
+  std::memcpy(packet.data() + sizeof(nlmsghdr) + offsetof(knell_cn_msg, len), &more, sizeof more);
+  EXPECT_EQ(on.ask(packet), Life::kOn);
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+}
+
+TEST(CompatClient, ASourceThatRefusesIsAnErrorInTheAck) {
+  Fixture on;
+  on.wiring.refuses = true;
+  expect_ack(on, {KNELL_MCAST_LISTEN}, EAGAIN);
+  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
+TEST(CompatClient, MayChooseTheRuleAndBeToldOfOverruns) {
+  Fixture on({.queue_bytes = 120});
+  wire::ClientHello hello{.knell = "0", .rule = wire::kRuleV6, .overrun = true, .quiet = true};
+  ASSERT_EQ(on.ask(wire::encode(hello, 0)), Life::kOn);
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT}, 0);
+  on.datagram(1, KNELL_EVENT_EXIT);  // with 0, which that rule drops
+  on.turn();
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXEC}, 0);
+  for (int32_t pid = 1; pid <= 5; ++pid) on.datagram(pid);
+  on.turn();
+  const auto packets = on.client.receive_all();
+  ASSERT_EQ(packets.size(), 2u);
+  EXPECT_EQ(packets[0].size(), 76u);
+  EXPECT_EQ(packets[1].size(), 44u);
+}
+
+TEST(CompatClient, TakesAsManyAtATimeAsThereIsRoomForAndTheRestLater) {
+  Fixture on;
+  expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
+  for (int32_t pid = 1; pid <= 3000; ++pid) on.datagram(pid);
+  std::vector<event::Raw> all;
+  while (all.size() < 3000) {
+    on.connection->unblock();
+    ASSERT_EQ(on.turn(), Life::kOn);
+    const auto some = datagrams_of(on.client.receive_all());
+    ASSERT_FALSE(some.empty());
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  for (int32_t pid = 1; pid <= 3000; ++pid) ASSERT_EQ(all[static_cast<size_t>(pid - 1)].pid, pid);
+}
+
+// knell's own language.
+
+wire::Subscribe all_execs() {
+  wire::Subscribe asked;
+  asked.mask = KNELL_EVENT_EXEC;
+  asked.latency_ns = 0;
+  return asked;
+}
+
+std::vector<int32_t> pids_of(const std::vector<std::string>& packets) {
+  std::vector<int32_t> pids;
+  for (const std::string& packet : packets) {
+    const auto frame = wire::parse_packet(packet);
+    EXPECT_TRUE(frame);
+    if (!frame || frame->type != wire::Message::kEvents) continue;
+    wire::EventReader reader(frame->payload);
+    knell_event event;
+    while (reader.next(event)) pids.push_back(event.pid);
+    EXPECT_FALSE(reader.broken());
+  }
+  return pids;
+}
+
+TEST(NativeClient, IsGreetedWithWhatItMaySee) {
+  Fixture on;
+  on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0));
+  const auto hello = wire::decode_server_hello(on.client.payload(wire::Message::kHello));
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->origin.knell, "9.9");
+  EXPECT_EQ(hello->scope.flags, ::getuid() == 0 ? wire::Scope::kEverything : wire::Scope::kOwnUid);
+  EXPECT_EQ(hello->limits.queue_bytes, on.hub.limits().queue_bytes);
+}
+
+TEST(NativeClient, WhoDoesNotGreetIsDismissedInWords) {
+  Fixture on;
+  EXPECT_EQ(on.ask(wire::encode(all_execs(), 0)), Life::kOver);
+  const wire::Bye bye = on.client.bye();
+  EXPECT_EQ(bye.error, EPROTO);
+  EXPECT_THAT(bye.text, HasSubstr("hello first"));
+}
+
+TEST(NativeClient, WhoGreetsTwiceIsDismissed) {
+  Fixture on;
+  on.greet();
+  EXPECT_EQ(on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 1)), Life::kOver);
+  EXPECT_EQ(on.client.bye().error, EPROTO);
+}
+
+TEST(NativeClient, SubscribesAndHearsManyEventsAPacket) {
+  Fixture on;
+  on.greet();
+  ASSERT_EQ(on.ask(wire::encode(all_execs(), 5)), Life::kOn);
+  EXPECT_EQ(on.client.ack(), (wire::Ack{.error = 0, .request = 5, .text = {}}));
+  for (int32_t pid = 1; pid <= 20; ++pid) on.exec(pid);
+  on.turn();
+  const auto packets = on.client.receive_all();
+  EXPECT_EQ(packets.size(), 1u);
+  EXPECT_EQ(pids_of(packets).size(), 20u);
+}
+
+TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
+  Fixture on;
+  on.greet();
+  on.ask(wire::encode(all_execs(), 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  wire::Subscribe wrong = all_execs();
+  wrong.predicates = {{"pid", "everybody"}};
+  on.ask(wire::encode(wrong, 2));
+  wire::Ack ack = on.client.ack();
+  EXPECT_EQ(ack.error, EINVAL);
+  EXPECT_EQ(ack.request, 2u);
+  EXPECT_THAT(ack.text, HasSubstr("everybody"));
+  wrong.predicates = {{"user", "root"}};
+  on.ask(wire::encode(wrong, 3));
+  EXPECT_THAT(on.client.ack().text, HasSubstr("uid"));
+  on.wiring.refuses = true;
+  wire::Subscribe other = all_execs();
+  other.mask = KNELL_EVENT_FORK;
+  on.ask(wire::encode(other, 4));
+  ack = on.client.ack();
+  EXPECT_EQ(ack.error, ENOSPC);
+  EXPECT_EQ(ack.text, "the source is full");
+  on.exec(9);
+  on.turn();
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(9));
+}
+
+TEST(NativeClient, RequestsAreAckedInTheirOrder) {
+  Fixture on;
+  on.greet();
+  for (uint32_t seq = 10; seq < 15; ++seq)
+    ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), seq)));
+  on.turn();
+  for (uint32_t seq = 10; seq < 15; ++seq) EXPECT_EQ(on.client.ack().request, seq);
+}
+
+TEST(NativeClient, WhatTheDaemonDoesNotKnowItSays) {
+  Fixture on;
+  on.greet();
+  std::string packet;
+  wire::FrameWriter(packet, static_cast<wire::Message>(0x99), 3).finish();
+  ASSERT_EQ(on.ask(packet), Life::kOn);
+  const wire::Ack ack = on.client.ack();
+  EXPECT_EQ(ack.error, EOPNOTSUPP);
+  EXPECT_EQ(ack.request, 3u);
+}
+
+TEST(NativeClient, AnUnknownAttributeIsRefusedOnlyWhenItIsMandatory) {
+  Fixture on;
+  on.greet();
+  for (const bool mandatory : {false, true}) {
+    std::string packet;
+    wire::FrameWriter frame(packet, wire::Message::kSubscribe, 1);
+    const uint16_t type = 0x300;
+    frame.attribute(mandatory ? type | wire::kMandatory : type, uint32_t{1});
+    frame.finish();
+    on.ask(packet);
+    EXPECT_EQ(on.client.ack().error, mandatory ? EOPNOTSUPP : 0);
+  }
+}
+
+TEST(NativeClient, GarbageAndLyingLengthsEndItInWords) {
+  const std::string whole = *wire::encode(all_execs(), 1);
+  const uint32_t four_gib = 0xffff'fff0;
+  std::string lying = whole;
+  std::memcpy(lying.data(), &four_gib, sizeof four_gib);
+  const std::vector<std::string> bad{"garbage", whole.substr(0, whole.size() / 2), whole + "more",
+                                     lying, std::string(wire::kMostFrame + 1, 'x')};
+  for (const std::string& packet : bad) {
+    Fixture on;
+    on.greet();
+    EXPECT_EQ(on.ask(packet), Life::kOver) << packet.size();
+    const wire::Bye bye = on.client.bye();
+    EXPECT_TRUE(bye.error == EBADMSG || bye.error == EMSGSIZE) << bye.error;
+    EXPECT_FALSE(bye.text.empty());
+  }
+}
+
+TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
+  Fixture on;
+  on.greet();
+  on.wiring.json = std::string(150'000, 'j');
+  std::string json;
+  ASSERT_TRUE(on.client.send(wire::encode_status_request(4)));
+  for (int i = 0; i < 10; ++i) {
+    on.connection->unblock();
+    on.turn();
+    for (const std::string& packet : on.client.receive_all()) {
+      const auto frame = wire::parse_packet(packet);
+      ASSERT_TRUE(frame);
+      if (frame->type == wire::Message::kAck) {
+        EXPECT_EQ(json, on.wiring.json);
+        return;
+      }
+      json += *wire::decode_status_text(frame->payload);
+    }
+  }
+  FAIL() << "no ack came";
+}
+
+TEST(NativeClient, AddsAndRemovesProcesses) {
+  Fixture on;
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  asked.only_added = true;
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  on.wiring.nobody = 13;
+  const std::vector<wire::Pid> pids{{.pid = 5, .reserved = 0, .start = 1},
+                                    {.pid = 13, .reserved = 0, .start = 1},
+                                    {.pid = 6, .reserved = 0, .start = 1}};
+  on.ask(wire::encode(wire::Message::kAdd, pids, 2));
+  EXPECT_EQ(on.client.ack().error, ESRCH);
+  EXPECT_THAT(on.wiring.followed, ElementsAre(5, 6));
+  for (const int32_t pid : {5, 6, 7, 13}) on.exec(pid);
+  on.turn();
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(5, 6));
+  on.ask(wire::encode(wire::Message::kRemove, std::span(pids).first(1), 3));
+  EXPECT_EQ(on.client.ack().error, 0);
+  EXPECT_THAT(on.wiring.followed, ElementsAre(6));
+  on.connection.reset();
+  EXPECT_THAT(on.wiring.followed, IsEmpty()) << "who is gone follows nobody";
+  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
+TEST(NativeClient, ADescriptorThatItSendsIsClosed) {
+  const auto descriptors = [] {
+    size_t count = 0;
+    const std::unique_ptr<DIR, int (*)(DIR*)> all(::opendir("/proc/self/fd"), &::closedir);
+    while (::readdir(all.get()) != nullptr) ++count;
+    return count;
+  };
+  Fixture on;
+  const UniqueFd sent(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const size_t before = descriptors();
+  for (int i = 0; i < 50; ++i) {
+    std::string packet = connector_request({KNELL_MCAST_LISTEN});
+    iovec part{packet.data(), packet.size()};
+    alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = room;
+    message.msg_controllen = sizeof room;
+    cmsghdr* control = CMSG_FIRSTHDR(&message);
+    control->cmsg_level = SOL_SOCKET;
+    control->cmsg_type = SCM_RIGHTS;
+    control->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = sent.get();
+    std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
+    ASSERT_GT(::sendmsg(on.client.fd, &message, MSG_NOSIGNAL), 0);
+    EXPECT_EQ(on.turn(), Life::kOn);
+    EXPECT_EQ(on.client.receive_all().size(), 1u) << "the request is served all the same";
+  }
+  EXPECT_EQ(descriptors(), before);
+}
+
+TEST(NativeClient, AFloodIsHeldAndServedLater) {
+  Fixture on({}, 5);
+  on.greet();
+  for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), i)));
+  on.turn();
+  EXPECT_EQ(on.client.receive_all().size(), 4u);  // and its hello
+  const uint64_t until = on.connection->held_until_ns();
+  EXPECT_GT(until, on.now_ns);
+  on.now_ns += 1'100'000'000;
+  on.connection->release(on.now_ns);
+  EXPECT_EQ(on.connection->held_until_ns(), 0u);
+  on.turn();
+  EXPECT_EQ(on.client.receive_all().size(), 5u);
+}
+
+TEST(NativeClient, WhoDoesNotReadAnswersIsNotHeard) {
+  Fixture on({}, 1'000'000);
+  on.greet();
+  on.wiring.json = std::string(10'000, 'j');
+  size_t most = 0;
+  for (uint32_t i = 0; i < 2000; ++i) {
+    if (!on.client.send(wire::encode_status_request(i))) break;
+    ASSERT_EQ(on.turn(), Life::kOn);
+    most = std::max(most, on.connection->listener().queue().answer_bytes());
+  }
+  EXPECT_TRUE(on.connection->deaf());
+  EXPECT_LT(most, 64u * 1024);
+  on.client.receive_all();
+  on.connection->unblock();
+  on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow);
+  EXPECT_FALSE(on.connection->deaf());
+}
+
+TEST(NativeClient, WhoHungUpIsOver) {
+  Fixture on;
+  on.greet();
+  on.theirs.reset();
+  EXPECT_EQ(on.turn(), Life::kOver);
+}
+
+TEST(NativeClient, OneTooManyIsToldSo) {
+  Fixture on({.listeners = 0});
+  EXPECT_EQ(on.connection, nullptr);
+  const wire::Bye bye = on.client.bye();
+  EXPECT_EQ(bye.error, EUSERS);
+  EXPECT_THAT(bye.text, HasSubstr("limits.clients"));
+}
+
+// Sending.
+
+TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
+  Fixture on;
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  asked.latency_ns = 1'000'000'000;
+  on.ask(wire::encode(asked, 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  const auto due = ConnectionFromClient::Due::kAsItIs;
+  on.now_ns += 2'000'000'000;
+  on.exec(1);
+  on.connection->send(on.now_ns, due);
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(1));
+  on.exec(2);
+  on.exec(3);
+  on.connection->send(on.now_ns + 1, due);
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  EXPECT_EQ(on.connection->due_ns(), on.now_ns + 1'000'000'000);
+  on.connection->send(on.connection->due_ns(), due);
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(2, 3));
+  EXPECT_EQ(on.connection->due_ns(), 0u);
+}
+
+// Patience is about when it hears of them, not about how many it loses.
+TEST(NativeClient, WithAllTheTimeInTheWorldItLosesNothing) {
+  Fixture on({.queue_bytes = 100'000});
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  asked.latency_ns = 60'000'000'000;
+  on.ask(wire::encode(asked, 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  size_t heard = 0;
+  for (int32_t pid = 1; pid <= 5000; ++pid) {
+    on.exec(pid);
+    on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs);
+    heard += pids_of(on.client.receive_all()).size();
+  }
+  EXPECT_EQ(on.connection->listener().queue().lost(), 0u);
+  EXPECT_GT(heard, 4000u);
+}
+
+TEST(NativeClient, WhatWasNotSentForWantOfATurnIsDueAlsoWithoutLatency) {
+  Fixture on;
+  on.greet();
+  on.ask(wire::encode(all_execs(), 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  int size = 4 << 20;
+  ASSERT_EQ(::setsockopt(on.connection->fd(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size), 0)
+      << "as root";
+  for (int32_t pid = 1; pid <= 10'000; ++pid) on.exec(pid);
+  size_t heard = 0;
+  for (int turns = 0; turns < 100 && heard < 10'000; ++turns) {
+    ASSERT_NE(on.connection->due_ns(), 0u) << heard;
+    ASSERT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs), Life::kOn);
+    heard += pids_of(on.client.receive_all()).size();
+  }
+  EXPECT_EQ(heard, 10'000u);
+}
+
+}  // namespace
+}  // namespace knell::server

@@ -21,11 +21,12 @@ namespace knell::server {
 // Gives what it is asked for, unless it is told not to.
 class FakeWiring final : public Wiring {
  public:
-  Result<void> interest_changed() override {
+  Result<void> interest_grown(const hub::Listener&, int64_t) override {
     ++changes;
     if (refuses) return say(ENOSPC, "the source is full");
     return {};
   }
+  void interest_shrunk() override { ++changes; }
   Result<void> follow(int32_t pid, uint64_t) override {
     if (pid == nobody) return say(ESRCH, "there is no process " + std::to_string(pid));
     followed.push_back(pid);

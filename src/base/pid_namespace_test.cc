@@ -93,6 +93,24 @@ TEST(PidNamespace, AnotherProcessWithTheNumberIsNotTakenForIt) {
   EXPECT_EQ(other.error().code, ESRCH);
 }
 
+// Said by a forked child that became nobody, in its exit status.
+int error_for_nobody(pid_t asked) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setuid(65534) != 0) ::_exit(1);
+    const auto found = PidNamespace::of_process(asked, 0);
+    ::_exit(found ? 0 : found.error().code);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+TEST(PidNamespace, OfAnotherUsersProcessMayNotBeLookedAt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become nobody";
+  EXPECT_EQ(error_for_nobody(::getpid()), EACCES);
+}
+
 TEST(PidNamespace, OfADeadProcessIsNotThere) {
   Parked child(0);
   ASSERT_TRUE(child);

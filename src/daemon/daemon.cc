@@ -167,6 +167,10 @@ void Daemon::add_identity(live::Interest& interest, bool threads) const {
 int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
   int64_t least = kOwnLatencyNs;
   if (server_ == nullptr) return least;
+  // Without bpf the numbers of a child are read from /proc when its birth is: soon, or it is over.
+  const bool whole = processes_.is_open() && processes_.feed()->whole();
+  const auto by_level = [&](hub::Stream stream) { return hub_.any_by_level(stream); };
+  if (!whole && std::ranges::any_of(streams, by_level)) return 0;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
     if (node == nullptr) return;

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// `knell status`: what knelld tells of itself.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <knell/knell.hpp>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/status_text.h"
+
+namespace knell::cli {
+namespace {
+
+enum class Format { kTable, kJson, kPrometheus };
+
+Outcome<Format> format_of(const std::string& word) {
+  if (word.empty() || word == "table") return Format::kTable;
+  if (word == "json") return Format::kJson;
+  if (word == "prometheus") return Format::kPrometheus;
+  return usage("-o takes table, json or prometheus, not '{}'", printable(word));
+}
+
+Outcome<std::string> ask_daemon() {
+  std::string json(size_t{1} << 16, '\0');
+  for (;;) {
+    const ssize_t size = knell_status(json.data(), json.size());
+    if (size == -ENOENT || size == -ECONNREFUSED) {
+      return fail(kNothingHere, fmt::format("{}; systemctl enable --now knelld.socket starts it",
+                                            printable(std::string_view(knell_explain()))));
+    }
+    if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
+    const auto length = static_cast<size_t>(size);
+    const bool fits = length < json.size();
+    json.resize(fits ? length : length * 2);  // it may have grown by the next time
+    if (fits) return json;
+  }
+}
+
+class Status final : public Command {
+ public:
+  std::string_view name() const override { return "status"; }
+  std::string_view synopsis() const override { return "[OPTIONS]"; }
+  std::string_view summary() const override { return "what knelld does, and for whom"; }
+  std::string_view notes() const override {
+    return "Root and group knell see all listeners; others see their own, and the totals.\n"
+           "\n"
+           "Exit status: 0 shown; 3 there is no daemon; 1 failed; 2 wrong usage.\n"
+           "\n"
+           "Examples:\n"
+           "  knell status\n"
+           "  knell status -o json | jq '.listeners[] | select(.lost > 0)'\n"
+           "  knell status -o prometheus >knell.prom.new && mv knell.prom.new knell.prom\n";
+  }
+  void add_options(CLI::App& app) override {
+    app.add_option("-o,--output", format_,
+                   "table (default), json, or prometheus, for a textfile collector")
+        ->type_name("FORMAT");
+  }
+  Outcome<int> execute(std::vector<std::string> tail) override;
+
+ private:
+  std::string format_;
+};
+
+Outcome<int> Status::execute(std::vector<std::string>) {
+  KNELL_ASSIGN(const Format format, format_of(format_));
+  KNELL_ASSIGN(const std::string json, ask_daemon());
+  const auto parsed = parse_json_object(json);
+  if (!parsed) return failed("knelld tells what is no JSON object");
+  Output out(STDOUT_FILENO, "standard output");
+  switch (format) {
+    case Format::kTable:
+      append_status_table(out.buffer(), *parsed, Screen::of(STDOUT_FILENO));
+      break;
+    case Format::kJson:
+      out.buffer() = json + "\n";
+      break;
+    case Format::kPrometheus:
+      append_prometheus(out.buffer(), *parsed);
+      break;
+  }
+  KNELL_TRY(out.flush());
+  return kDone;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_status() { return std::make_unique<Status>(); }
+
+}  // namespace knell::cli

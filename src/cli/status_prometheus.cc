@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <initializer_list>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "cli/status_text.h"
+
+namespace knell::cli {
+namespace {
+
+using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// Any text between the quotes: only these three are special there.
+void append_escaped(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+}
+
+// One metric: its HELP and TYPE once, then a line for each set of labels.
+class Metric {
+ public:
+  Metric(std::string& out, std::string_view name, std::string_view type, std::string_view help)
+      : out_(out), name_(name) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  }
+  void add(Labels labels, std::string_view value) {
+    out_ += name_;
+    char before = '{';
+    for (const auto& [label, text] : labels) {
+      out_ += before;
+      before = ',';
+      out_ += label;
+      out_ += "=\"";
+      append_escaped(out_, text);
+      out_ += '"';
+    }
+    if (before == ',') out_ += '}';
+    out_ += ' ';
+    out_ += value;
+    out_ += '\n';
+  }
+  void add(Labels labels, uint64_t value) { add(labels, fmt::format("{}", value)); }
+
+ private:
+  std::string& out_;
+  std::string_view name_;
+};
+
+void counter(std::string& out, std::string_view name, std::string_view help, uint64_t value) {
+  Metric(out, name, "counter", help).add({}, value);
+}
+void gauge(std::string& out, std::string_view name, std::string_view help, uint64_t value) {
+  Metric(out, name, "gauge", help).add({}, value);
+}
+
+// Two streams may come from one source: their counts are added, a series must not come twice.
+void append_sources(std::string& out, const JsonValue& status) {
+  struct Metrics {
+    const char *key, *name, *type, *help;
+  };
+  constexpr Metrics kMetrics[] = {
+      {"received", "knell_source_received_total", "counter", "Events taken from the kernel."},
+      {"lost", "knell_source_lost_total", "counter",
+       "Events that the kernel had no room for, where it counted them."},
+      {"healed", "knell_source_healed_total", "counter", "Times a deaf connector was mended."},
+      {"buffer_bytes", "knell_source_buffer_bytes", "gauge", "Room for events not yet read."}};
+  for (const Metrics& one : kMetrics) {
+    std::map<std::string, uint64_t> sums;
+    for (const JsonValue* source : status["sources"].items()) {
+      if ((*source)["used"].is_true()) sums[(*source)["name"].text()] += (*source)[one.key].count();
+    }
+    Metric metric(out, one.name, one.type, one.help);
+    for (const auto& [source, sum] : sums) metric.add({{"source", source}}, sum);
+  }
+}
+
+void append_listeners(std::string& out, const JsonValue& status) {
+  std::map<std::string, uint64_t> listeners;
+  for (const JsonValue* one : status["listeners"].items()) {
+    if ((*one)["mask"].text() != "none") ++listeners[(*one)["protocol"].text()];
+  }
+  Metric metric(out, "knell_listeners", "gauge", "Listeners that asked for events.");
+  for (const char* protocol : {"compat", "native"})
+    metric.add({{"protocol", protocol}}, listeners[protocol]);
+}
+
+void append_exits(std::string& out, const JsonValue& status) {
+  Metric metric(out, "knell_exits_total", "counter",
+                "Processes that ended, by systemd unit and by how; \"other\" beyond 1000 pairs.");
+  for (const JsonValue* exits : status["exits"].items()) {
+    metric.add({{"unit", (*exits)["unit"].text()}, {"ended", (*exits)["ended"].text()}},
+               (*exits)["count"].count());
+  }
+}
+
+}  // namespace
+
+void append_prometheus(std::string& out, const JsonValue& status) {
+  Metric(out, "knell_info", "gauge", "Always 1; the version and the kernel.")
+      .add({{"version", status["version"].text()}, {"kernel", status["kernel"].text()}}, 1);
+  Metric(out, "knell_uptime_seconds", "gauge", "Since the daemon started.")
+      .add({}, fmt::format("{:.3f}", status["uptime_s"].real().value_or(0)));
+  append_sources(out, status);
+  counter(out, "knell_drains_total", "Times the sources were read.", status["drains"].count());
+  counter(out, "knell_wakeups_total", "Times the daemon woke up.", status["wakeups"].count());
+  counter(out, "knell_events_total", "Events taken from all sources.", status["events"].count());
+  counter(out, "knell_delivered_total", "Events given to listeners.", status["delivered"].count());
+  counter(out, "knell_lost_total", "Events lost because a listener was slow.",
+          status["lost"].count());
+  Metric withheld(out, "knell_withheld_total", "counter",
+                  "Events not shown because it was not known whether they may be seen.");
+  for (const char* reason : {"unknown_uid", "unknown_namespace"})
+    withheld.add({{"reason", reason}}, status["withheld"][reason].count());
+  gauge(out, "knell_clients", "Connections.", status["clients"].count());
+  append_listeners(out, status);
+  gauge(out, "knell_queue_bytes", "In the queues of all listeners.",
+        status["memory"]["queue_bytes"].count());
+  gauge(out, "knell_queue_limit_bytes", "The most that may be in them.",
+        status["limits"]["memory_bytes"].count());
+  gauge(out, "knell_resident_bytes", "Resident memory of the daemon, rings included.",
+        status["memory"]["rss_bytes"].count());
+  counter(out, "knell_nonzero_exits_total", "Processes that did not end with 0.",
+          status["nonzero_exits"].count());
+  append_exits(out, status);
+}
+
+}  // namespace knell::cli

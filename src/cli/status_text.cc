@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/status_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <pwd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "base/duration.h"
+#include "base/size.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr size_t kMostExits = 5;  // picked: what fits into a line
+
+std::string user_text(const JsonValue& of) {
+  if (const std::string name = of["user"].text(); !name.empty()) return printable(name);
+  const auto uid = static_cast<uid_t>(of["uid"].count());
+  const passwd* const entry = ::getpwuid(uid);
+  return entry != nullptr ? printable(std::string_view(entry->pw_name)) : fmt::format("{}", uid);
+}
+
+// "12.3M": for eyes, where size_text() is exact.
+std::string bytes_text(uint64_t bytes) {
+  constexpr std::string_view kUnits = "KMGT";
+  if (bytes < 1024) return fmt::format("{}", bytes);
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (value /= 1024; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  return value < 10 ? fmt::format("{:.1f}{}", value, kUnits[unit])
+                    : fmt::format("{:.0f}{}", value, kUnits[unit]);
+}
+
+std::string uptime_text(const JsonValue& status) {
+  const double seconds = std::clamp(status["uptime_s"].real().value_or(0), 0.0, 1e9);
+  return duration_text(std::chrono::seconds(static_cast<int64_t>(seconds)));
+}
+
+void append_source(std::string& out, const JsonValue& source) {
+  const std::string name = printable(source["name"].text());
+  if (!source["used"].is_true()) {
+    out += fmt::format("not used: {}: {}\n", name, printable(source["why"].text()));
+    return;
+  }
+  const auto lost = source["lost"].number();
+  out += fmt::format("via {} ({}): {}; {} received, {} lost", name, printable(source["why"].text()),
+                     printable(source["types"].text()), source["received"].count(),
+                     lost ? fmt::format("{}", *lost) : "some");
+  if (source["healed"].count() != 0)
+    out += fmt::format(", {} times healed", source["healed"].count());
+  out += fmt::format("; buffer {}\n", bytes_text(source["buffer_bytes"].count()));
+}
+
+void append_counters(std::string& out, const JsonValue& status) {
+  out += fmt::format("{} events", status["events"].count());
+  if (const auto rate = status["events_per_second"].real())
+    out += fmt::format(", {:.1f} a second", *rate);
+  out += fmt::format("; {} delivered, {} lost by slow listeners\n", status["delivered"].count(),
+                     status["lost"].count());
+  const uint64_t uid = status["withheld"]["unknown_uid"].count();
+  const uint64_t ns = status["withheld"]["unknown_namespace"].count();
+  if (uid + ns != 0) {
+    out += fmt::format("withheld: {} of unknown users, {} of unknown pid namespaces\n", uid, ns);
+  }
+  const JsonValue& memory = status["memory"];
+  out += fmt::format("queues {} of {}; resident {}\n", bytes_text(memory["queue_bytes"].count()),
+                     size_text(status["limits"]["memory_bytes"].count()),
+                     bytes_text(memory["rss_bytes"].count()));
+}
+
+void append_exits(std::string& out, const JsonValue& status) {
+  const uint64_t all = status["nonzero_exits"].count();
+  if (all == 0) return;
+  std::vector<std::string> most;
+  for (const JsonValue* exits : status["exits"].items()) {
+    if (most.size() == kMostExits) break;
+    const std::string unit = (*exits)["unit"].text();
+    most.push_back(fmt::format("{}{}{} {}", printable((*exits)["ended"].text()),
+                               unit.empty() ? "" : " ", printable(unit),
+                               (*exits)["count"].count()));
+  }
+  out += fmt::format("{} non-zero exits; most: {}\n", all, fmt::join(most, ", "));
+}
+
+constexpr size_t kColumns = 11;
+using Row = std::array<std::string, kColumns>;
+const Row kTitles{"ID",        "PID",  "USER",   "COMMAND", "PROTOCOL", "EVENTS",
+                  "DELIVERED", "LOST", "QUEUED", "SEES",    "FILTER"};
+
+Row row_of(const JsonValue& listener) {
+  const std::string mask = listener["mask"].text();
+  std::string protocol = printable(listener["protocol"].text());
+  if (const std::string level = listener["level"].text(); level == "raw" && protocol != "compat")
+    protocol += " raw";
+  return {fmt::format("{}", listener["id"].count()),
+          fmt::format("{}", listener["pid"].count()),
+          user_text(listener),
+          printable(listener["comm"].text()),
+          protocol,
+          printable(mask),
+          fmt::format("{}", listener["delivered"].count()),
+          fmt::format("{}", listener["lost"].count()),
+          bytes_text(listener["queued_bytes"].count()),
+          printable(listener["scope"].text()),
+          printable(listener["predicates"].text())};
+}
+
+void append_listeners(std::string& out, const JsonValue& status, const Screen& screen) {
+  std::vector<const JsonValue*> listeners = status["listeners"].items();
+  // Who asked for nothing is not listening: the one who asks for this status, most of all.
+  std::erase_if(listeners, [](const JsonValue* one) { return (*one)["mask"].text() == "none"; });
+  if (listeners.empty()) {
+    out += "no listeners\n";
+    return;
+  }
+  // Equal ones in the order of their ids, so that two looks show the same.
+  std::ranges::sort(listeners, [](const JsonValue* a, const JsonValue* b) {
+    const auto key = [](const JsonValue& one) {
+      return std::pair(UINT64_MAX - one["delivered"].count(), one["id"].count());
+    };
+    return key(*a) < key(*b);
+  });
+  std::vector<Row> rows{kTitles};
+  for (const JsonValue* listener : listeners) rows.push_back(row_of(*listener));
+  const bool filters =
+      std::any_of(rows.begin() + 1, rows.end(), [](const Row& row) { return !row.back().empty(); });
+  const size_t last = filters ? kColumns : kColumns - 1;
+  std::array<size_t, kColumns> widths{};
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], display_width(row[i]));
+  }
+  out += '\n';
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < last; ++i) append_padded(line, row[i], i + 1 < last ? widths[i] + 2 : 0);
+    while (line.ends_with(' ')) line.pop_back();
+    out += screen.columns == 0 ? line : cut(line, screen.columns);
+    out += '\n';
+  }
+}
+
+}  // namespace
+
+void append_status_table(std::string& out, const JsonValue& status, const Screen& screen) {
+  out +=
+      fmt::format("knelld {}, up {}, pid {}, {}\n", printable(status["version"].text()),
+                  uptime_text(status), status["pid"].count(), printable(status["kernel"].text()));
+  for (const JsonValue* source : status["sources"].items()) append_source(out, *source);
+  append_counters(out, status);
+  append_exits(out, status);
+  append_listeners(out, status, screen);
+}
+
+}  // namespace knell::cli

@@ -94,7 +94,10 @@ void Daemon::tell_sources(Status& status) const {
 
 Status Daemon::status_for(const server::Peer* peer) const {
   const bool everything = peer == nullptr || (peer->scope().every_user && peer->scope().ns == 0);
-  const auto visible = [&](uid_t uid) { return everything || uid == peer->uid(); };
+  const uint32_t ns = peer == nullptr ? 0 : peer->scope().ns;
+  const auto visible = [&](const server::Peer& client) {
+    return everything || (client.uid() == peer->uid() && client.scope().ns == ns);
+  };
   watch::UserNames names;  // nobody's event waits: but this may, so the names are the client's
   names.ask_no_more();
   Status status;
@@ -114,10 +117,13 @@ Status Daemon::status_for(const server::Peer* peer) const {
                      .unknown_namespace = counters.withheld_level};
   status.clients = static_cast<uint32_t>(server_->clients());
   server_->for_each([&](const server::ConnectionFromClient& client) {
-    if (visible(client.peer().uid())) status.listeners.push_back(describe(client));
+    if (!visible(client.peer())) return;
+    status.listeners.push_back(describe(client));
+    if (ns != 0) status.listeners.back().pid = 0;  // ours, which is nothing to it
   });
   for (const auto& [uid, account] : hub_.users().all()) {
-    if (!visible(uid)) continue;
+    // In another pid namespace the same uid may be somebody else.
+    if (!everything && (ns != 0 || uid != peer->uid())) continue;
     Status::User user;
     user.uid = uid;
     user.listeners = static_cast<uint32_t>(account.listeners);

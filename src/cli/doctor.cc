@@ -65,6 +65,7 @@ std::string last_line(const std::vector<Finding>& findings) {
       return f.subject == subject && (f.level == KNELL_FINDING_OK || f.level == KNELL_FINDING_WARN);
     });
   };
+  if (works("knelld")) return "watch will use knelld";
   if (works("bpf")) return "watch will use bpf";
   if (works("connector")) {
     return "watch will use the connector: args of short-lived processes may be missing";

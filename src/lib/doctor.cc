@@ -17,7 +17,9 @@
 #include "base/pidfd.h"
 #include "base/privilege.h"
 #include "base/unique_fd.h"
+#include "client/connection_to_server.h"
 #include "event/mask.h"
+#include "event/printable.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "source/bpf/diagnosis.h"
@@ -144,7 +146,29 @@ class Examination {
            "run it as root, or in the group of /proc's gid= option");
   }
 
-  bool works() const { return bpf_ || found_.acked || pidfds_; }
+  void daemon() {
+    const std::string path = client::socket_path();
+    if (path.empty()) return tell(KNELL_FINDING_NOTE, "knelld", "not asked: KNELL_SOCKET is empty");
+    auto connection = client::ConnectionToServer::connect(path);
+    if (!connection) {
+      const int error = connection.error().code;
+      const bool nobody = error == ENOENT || error == ECONNREFUSED;
+      const std::string text =
+          error == ENOENT ? path + ": not there" : connection.error().message();
+      return tell(KNELL_FINDING_NO, "knelld", text,
+                  nobody ? "systemctl enable --now knelld.socket" : "");
+    }
+    const auto hello = connection->greet();
+    if (!hello)
+      return tell(KNELL_FINDING_NO, "knelld", hello.error().message(), "systemctl restart knelld");
+    daemon_ = true;
+    tell(KNELL_FINDING_OK, "knelld",
+         "version " + event::printable(hello->origin.knell) + ", via " +
+             (hello->origin.subscription.via == KNELL_VIA_BPF ? "bpf" : "the connector") +
+             "; shows you " + shown_by(hello->scope));
+  }
+
+  bool works() const { return bpf_ || found_.acked || pidfds_ || daemon_; }
 
  private:
   void tell(uint32_t level, const char* subject, const std::string& text,
@@ -157,6 +181,14 @@ class Examination {
   void starved_of_descriptors(const char* subject) {
     tell(KNELL_FINDING_NO, subject, "not looked at: no descriptors left",
          "raise the limit of open files (ulimit -n)");
+  }
+
+  static std::string shown_by(const wire::Scope& scope) {
+    if ((scope.flags & wire::Scope::kEverything) != 0) return "all processes";
+    const bool own = (scope.flags & wire::Scope::kOwnUid) != 0;
+    const bool inside = (scope.flags & wire::Scope::kOnePidNamespace) != 0;
+    return std::string(own ? "your own processes" : "the processes") +
+           (inside ? " of this pid namespace" : "");
   }
 
   // What reading a program at its exec takes, measured on this very process.
@@ -177,7 +209,7 @@ class Examination {
   int (*on_finding_)(const knell_finding*, void*);
   void* context_;
   bool stopped_ = false;
-  bool pidfds_ = false, bpf_ = false;
+  bool pidfds_ = false, bpf_ = false, daemon_ = false;
   source::Diagnosis found_;
 };
 
@@ -194,6 +226,7 @@ int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) 
   examination.buffer();
   examination.pidfd();
   examination.details();
+  examination.daemon();
   if (examination.works()) return 0;
   return knell::lib::failed(
       {ENOTSUP, "process events cannot be observed here: see knell doctor", true});

@@ -7,7 +7,7 @@ RUN knell doctor
 EXPECT \Aknell \d+\.\d+\.\d+, Linux \S+ \S+, uid \d+, 
 EXPECT ^ok    connector 
 EXPECT ^(ok|warn|no)  +pidfd 
-EXPECT ^watch will use (bpf|the connector)
+EXPECT ^watch will use (bpf|the connector|knelld)
 REFUSE ^note
 
 NAME as JSON, an object a line
@@ -19,7 +19,7 @@ EXPECT ^\['knell', .*'connector'.*, 'watch'\]$
 NAME where the connector is out of reach it says why, and what works still
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
+RUN export KNELL_SOCKET=; unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
 EXPECT ^no    connector .*network namespace
 EXPECT ^ok    pidfd
 EXPECT ^watch and run have no source here; wait works$
@@ -28,7 +28,7 @@ NAME without the capabilities for bpf it says which, and what watch will do inst
 NEEDS connector
 NEEDS root
 NEEDS tool:setpriv
-RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
+RUN export KNELL_SOCKET=; setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
 EXPECT ^no    bpf .*CAP_BPF
 EXPECT ^watch will use the connector
 
@@ -36,7 +36,7 @@ NAME without BTF it says so
 NEEDS connector
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && knell doctor'
+RUN export KNELL_SOCKET=; unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && knell doctor'
 EXPECT ^no    bpf .*BTF
 EXPECT ^watch will use the connector
 
@@ -62,9 +62,30 @@ EXPECT ^warn  details .*not a proc file system +mount /proc$
 REFUSE hidepid
 
 NAME without descriptors it blames no kernel
-RUN ulimit -n 4; knell doctor
+RUN export KNELL_SOCKET=; ulimit -n 4; knell doctor
 STATUS 3
 EXPECT ^no    pidfd +not looked at: no descriptors left +raise the limit
 EXPECT ^no    details +not looked at: no descriptors left +raise the limit
 EXPECT ^nothing can be observed here$
 REFUSE Linux 6.15 or later|hidepid
+
+NAME where there is no daemon it says how to start it
+RUN KNELL_SOCKET=/nowhere/knell.sock knell doctor
+EXPECT ^no    knelld +/nowhere/knell.sock: not there +systemctl enable --now knelld.socket$
+REFUSE watch will use knelld
+
+NAME a daemon that is not wanted is no matter
+RUN KNELL_SOCKET= knell doctor
+REFUSE knelld
+
+NAME with a daemon it says what that shows, and that watch will use it
+NEEDS connector
+NEEDS root
+NEEDS tool:setpriv
+SETUP chmod 755 . ..
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log &
+  until knell status >up 2>&1; do sleep 0.02; done;
+  knell doctor; setpriv --reuid 65534 --regid 65534 --clear-groups knell doctor; kill %1; wait
+EXPECT ^ok    knelld +version \d+\.\d+\.\d+, via (bpf|the connector); shows you all processes$
+EXPECT ^ok    knelld .*; shows you your own processes$
+EXPECT ^watch will use knelld$

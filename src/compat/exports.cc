@@ -290,6 +290,7 @@ ssize_t readv(int fd, const iovec* parts, int count) {
 }
 
 // The names of _FORTIFY_SOURCE. Too large a size for the buffer is libc's to punish.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): they are libc's
 ssize_t __recv_chk(int fd, void* buffer, size_t bytes, size_t room, int flags) {
   Socket* socket = bytes <= room ? served(fd) : nullptr;
   if (socket != nullptr) {
@@ -318,6 +319,7 @@ ssize_t __read_chk(int fd, void* buffer, size_t bytes, size_t room) {
   }
   return libc().read_chk(fd, buffer, bytes, room);
 }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 int shutdown(int fd, int how) noexcept {
   if (served_for_sure(fd) == nullptr) return libc().shutdown(fd, how);

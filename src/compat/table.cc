@@ -19,9 +19,10 @@
 // at, so they take no memory but what is used.
 namespace knell::compat {
 
-constinit std::array<Socket, kMostSockets> sockets{};
-
 namespace {
+
+constexpr size_t kMostSockets = 512;  // picked; they take no memory before they are used
+constinit std::array<Socket, kMostSockets> sockets{};
 
 constexpr size_t kMostFds = size_t{1} << 20;  // fs.nr_open, unless somebody raised it
 // 0: not looked at. 1: not ours. 2: not ours, but an epoll set with one of ours. 3 and above: it is
@@ -138,6 +139,8 @@ bool Socket::is(int fd) const {
   struct stat now{};
   return ::fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode;
 }
+
+std::span<Socket> all_sockets() { return sockets; }
 
 bool in_borrowed_memory() { return owner.load(std::memory_order_relaxed) != ::getpid(); }
 

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace knell::compat {
 
@@ -105,16 +106,13 @@ void share(int fd, int copy);
 // of its own while it writes to its parent's memory. Nothing must be noted then.
 bool in_borrowed_memory();
 
-// All sockets of ours, for the few who look at all of them.
-template <class Visit>
-void for_each_socket(Visit visit);
+// Room for all sockets of ours, taken or not.
+std::span<Socket> all_sockets();
 
-inline constexpr size_t kMostSockets = 512;  // picked; they take no memory before they are used
-extern std::array<Socket, kMostSockets> sockets;
-
+// For the few who look at all of them.
 template <class Visit>
 void for_each_socket(Visit visit) {
-  for (Socket& socket : sockets) {
+  for (Socket& socket : all_sockets()) {
     if (socket.taken.load(std::memory_order_acquire)) visit(socket);
   }
 }

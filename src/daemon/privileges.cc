@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/privilege.h"
+#include "source/connector/probe.h"
 
 namespace knell::daemon {
 namespace {
@@ -25,6 +26,12 @@ Result<void> become(const Account& account) {
   return {};
 }
 
+// In a network namespace of its own, or without the kernel's module, the probe says so by an error.
+bool connector_is_there() {
+  const auto probe = source::Probe::open();
+  return probe && probe->ask().has_value();
+}
+
 }  // namespace
 
 std::optional<Account> user_to_become() {
@@ -35,7 +42,8 @@ std::optional<Account> user_to_become() {
 
 Result<void> drop_privileges(const std::optional<Account>& account) {
   if (account) KNELL_TRY(become(*account));
-  return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
+  if (connector_is_there()) return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
+  return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON});
 }
 
 }  // namespace knell::daemon

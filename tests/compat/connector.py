@@ -81,18 +81,18 @@ def through(path, hello=b""):
 class Knelld:
     """A knelld of the test's own, with what it says in a file."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="knell-compat-")
         os.chmod(self.folder.name, 0o755)
         self.path = str(pathlib.Path(self.folder.name) / "knell.sock")
         self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
-        self.binary = binary
+        self.words = [*prefix, binary]
         self.start()
 
     def start(self):
         config = pathlib.Path(self.folder.name) / "knelld.toml"
         config.touch()
-        self.process = subprocess.Popen([self.binary, "--config", str(config), "--socket", self.path],
+        self.process = subprocess.Popen([*self.words, "--config", str(config), "--socket", self.path],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:

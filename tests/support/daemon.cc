@@ -38,6 +38,10 @@ Daemon::~Daemon() {
   ::unsetenv("KNELL_SOCKET");
 }
 
+void Daemon::configure(const std::string& text) {
+  std::ofstream(folder_.path() + "/knelld.toml") << text;
+}
+
 bool Daemon::start() {
   says_ = make_pipe();
   child_.emplace(Child::spawn(

@@ -18,6 +18,8 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
+  // What stands in its knelld.toml when it starts.
+  void configure(const std::string& text);
   // Until it listens; false, and a failure, when it does not.
   bool start();
   void kill();  // SIGKILL, and reaped

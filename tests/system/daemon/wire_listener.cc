@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "wire_listener.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "support/child.h"
+#include "support/stage.h"
+
+namespace knell::test {
+namespace {
+
+client::ConnectionToServer connect(const std::string& socket) {
+  auto made = client::ConnectionToServer::connect(socket);
+  if (made) return *std::move(made);
+  ADD_FAILURE() << made.error().message();
+  return client::ConnectionToServer(UniqueFd());
+}
+
+}  // namespace
+
+WireListener::WireListener(const std::string& socket)
+    : connection_(connect(socket)), buffer_(wire::kMostFrame) {
+  connection_.set_patience_for_testing(kPatience);
+  const auto greeted = connection_.greet();
+  EXPECT_TRUE(greeted) << greeted.error().message();
+}
+
+Result<void> WireListener::subscribe(const wire::Subscribe& asked) {
+  const uint32_t request = connection_.next_seq();
+  KNELL_ASSIGN(const std::string packet, wire::encode(asked, request));
+  KNELL_TRY(connection_.send(packet));
+  KNELL_ASSIGN(const wire::Ack ack,
+               connection_.await_ack(request, [this](const wire::Frame& frame) { hear(frame); }));
+  return client::as_result(ack);
+}
+
+void WireListener::hear(const wire::Frame& frame) {
+  if (keeps_bytes_) bytes_.append(frame.payload);
+  if (frame.type != wire::Message::kEvents) return;
+  wire::EventReader reader(frame.payload);
+  knell_event event;
+  while (reader.next(event)) {
+    if (event.type == KNELL_EVENT_LOST) {
+      lost_ += event.lost_count;
+      continue;
+    }
+    Heard heard;
+    heard.type = event.type;
+    const bool fork = event.type == KNELL_EVENT_FORK;
+    heard.pid = fork ? event.child_pid : event.pid;
+    heard.ppid = fork ? event.pid : event.ppid;
+    heard.status = event.wait_status;
+    if ((event.has & KNELL_HAS_UID) != 0) heard.uid = event.uid;
+    heard.args.assign(event.args.data == nullptr ? "" : event.args.data, event.args.size);
+    heard_.push_back(std::move(heard));
+  }
+  EXPECT_FALSE(reader.broken());
+}
+
+bool WireListener::take() {
+  while (!over_) {
+    const auto frame = connection_.receive(buffer_);
+    if (!frame)
+      over_ = frame.error();
+    else if (!*frame)
+      return true;
+    else
+      hear(**frame);
+  }
+  return false;
+}
+
+bool WireListener::take_until(const std::function<bool()>& done) {
+  for (const Deadline deadline; !done();) {
+    pollfd input{.fd = connection_.fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&input, 1, deadline.left_ms()) <= 0) return false;
+    if (!take()) return done();
+  }
+  return true;
+}
+
+// An answer stands behind what was queued before it.
+bool WireListener::take_all() {
+  const uint32_t request = connection_.next_seq();
+  const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
+  if (!connection_.send(wire::encode(wire::Message::kRemove, std::span(&nobody, 1), request)))
+    return false;
+  return connection_.await_ack(request, [this](const wire::Frame& frame) { hear(frame); })
+      .has_value();
+}
+
+bool WireListener::take_life(pid_t pid) {
+  size_t seen = 0;
+  uint32_t types = 0;
+  return take_until([&] {
+    for (; seen < heard_.size(); ++seen)
+      if (heard_[seen].pid == pid) types |= heard_[seen].type;
+    return (types & kLives) == kLives;
+  });
+}
+
+Keys WireListener::keys_of(const std::vector<pid_t>& pids) const {
+  std::map<int32_t, bool> mine;
+  for (const pid_t pid : pids) mine[pid] = true;
+  Keys keys;
+  for (const Heard& heard : heard_)
+    if (mine.contains(heard.pid)) ++keys[{heard.pid, heard.type, heard.status}];
+  return keys;
+}
+
+wire::Subscribe lives(uint32_t mask, uint32_t details) {
+  wire::Subscribe asked;
+  asked.mask = mask;
+  asked.details = details;
+  asked.predicates = {{"under", std::to_string(::getpid())}};
+  return asked;
+}
+
+std::vector<pid_t> pids_of(const std::vector<Life>& all) {
+  std::vector<pid_t> pids;
+  for (const Life& life : all) pids.push_back(life.pid);
+  return pids;
+}
+
+std::vector<Life> live_and_die(int count) {
+  std::vector<Life> all;
+  for (int i = 0; i < count; ++i) {
+    Life life;
+    life.executed = i % 3 == 0;
+    life.pid = fork_running([i] {
+      if (i % 3 != 0) return i % 5;
+      const char* program = i % 2 == 0 ? "true" : "false";
+      ::execlp(program, program, nullptr);
+      return 127;
+    });
+    life.status = reap(life.pid);
+    all.push_back(life);
+  }
+  return all;
+}
+
+Keys keys_of(const std::vector<Life>& all) {
+  Keys keys;
+  for (const Life& life : all) {
+    ++keys[{life.pid, KNELL_EVENT_FORK, 0}];
+    if (life.executed) ++keys[{life.pid, KNELL_EVENT_EXEC, 0}];
+    ++keys[{life.pid, KNELL_EVENT_EXIT, life.status}];
+  }
+  return keys;
+}
+
+pid_t sentinel() {
+  Child child = Child::spawn({"true"});
+  const pid_t pid = child.pid();
+  EXPECT_TRUE(child.wait());
+  return pid;
+}
+
+AsUser::AsUser(uid_t uid, gid_t gid) {
+  EXPECT_EQ(::setegid(gid), 0);
+  EXPECT_EQ(::seteuid(uid), 0);
+}
+
+AsUser::~AsUser() {
+  EXPECT_EQ(::seteuid(0), 0);
+  EXPECT_EQ(::setegid(0), 0);
+}
+
+}  // namespace knell::test

@@ -117,9 +117,10 @@ void lend_to_timer(Socket& socket, int fd) {
   replace(socket, timer);
 }
 
-// Whether the last connection was no sooner made than ended: a daemon that has no room for us.
+// Whether the last connection was no sooner made than ended: a daemon that has no room for us. What
+// is missed then belongs to the hole that was told already.
 bool was_refused(const Socket& socket) {
-  return socket.up_since_ms != 0 && now_ms() - socket.up_since_ms < kSettledMs;
+  return socket.up_since_ms != 0 && !socket.heard && now_ms() - socket.up_since_ms < kSettledMs;
 }
 
 void go_down(Socket& socket, int fd) {
@@ -142,6 +143,7 @@ bool reconnect(Socket& socket, int fd) {
   libc().setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout,
                     sizeof socket.receive_timeout);
   libc().fcntl(fresh, F_SETFL, status_flags(fd));
+  socket.heard = false;
   replace(socket, fresh);
   socket.down = false;
   socket.up_since_ms = now_ms();
@@ -217,10 +219,10 @@ Link mend(Socket& socket, int fd, uint32_t seen) {
   return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
 }
 
-bool await_daemon(Socket& socket, int fd, int flags, Link link) {
+bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link) {
   if (link == Link::kUp) return true;
   const Patience patience(socket, fd, flags);
-  for (; link == Link::kDown; link = mend(socket, fd, socket.generation)) {
+  for (; link == Link::kDown; link = mend(socket, fd, seen)) {
     if (patience.over()) {
       errno = EAGAIN;
       return false;

@@ -36,9 +36,10 @@ enum class Link {
 // socket's generation before the call that failed, since another thread may have mended it by now.
 Link mend(Socket& socket, int fd, uint32_t seen);
 
-// Waits while a mend() gives kDown, as long as a call with these flags may. Whether to try the call
-// again; else errno: EAGAIN, EINTR, ECONNREFUSED given up, ENOTSOCK not ours.
-bool await_daemon(Socket& socket, int fd, int flags, Link link);
+// Waits while mend(), of the same `seen`, gives kDown as it did (`link`), as long as a call with
+// these flags may. Whether to try the call again; else errno: EAGAIN, EINTR, ECONNREFUSED given up,
+// ENOTSOCK not ours.
+bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link);
 
 // Notes what an epoll_ctl() that succeeded did to `fd`.
 void note_epoll(Socket& socket, int epoll, int operation, int fd, const epoll_event* event);

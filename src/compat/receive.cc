@@ -111,12 +111,15 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
     if (ended(message, received)) {
       const Link link = mend(socket, fd, seen);
       if (link == Link::kDown && take_overrun(socket)) return -1;  // told at once
-      if (await_daemon(socket, fd, flags, link)) continue;
+      if (await_daemon(socket, fd, flags, seen, link)) continue;
       return -1;
     }
     if (received < 0) return received;
     const Told told = classify(socket, message, received);
-    if (told == Told::kEvent) return received;
+    if (told == Told::kEvent) {
+      if (!socket.heard.load(std::memory_order_relaxed)) socket.heard = true;
+      return received;
+    }
     if ((flags & MSG_PEEK) != 0) take_away(fd);
     if (told == Told::kOverrun) socket.overrun = !socket.no_enobufs;
   }

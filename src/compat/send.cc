@@ -47,7 +47,7 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     }
     if (errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && errno != ENOTSOCK)
       return sent;
-    if (await_daemon(socket, fd, flags, mend(socket, fd, seen))) continue;
+    if (await_daemon(socket, fd, flags, seen, mend(socket, fd, seen))) continue;
     if (errno == EAGAIN) errno = ECONNREFUSED;  // nothing would ever say that there is room
     return -1;
   }

@@ -102,7 +102,7 @@ void unlist(Socket& socket, int fd) {
 void reset(Socket& socket) {
   for (auto& place : socket.descriptors) place.store(-1);
   socket.type = SOCK_DGRAM;
-  socket.bound = socket.no_enobufs = socket.overrun = false;
+  socket.bound = socket.no_enobufs = socket.overrun = socket.heard = false;
   socket.known = socket.listening = socket.with_mask = false;
   socket.port = socket.groups = socket.mask = socket.hidden_ack = 0;
   socket.busy = 0;

@@ -43,6 +43,7 @@ struct Socket {
   std::atomic<uint32_t> groups = 0;
   std::atomic<bool> no_enobufs = false;
   std::atomic<bool> overrun = false;  // the next receive is to fail with ENOBUFS
+  std::atomic<bool> heard = false;    // an event, since it is up
 
   // What it last asked for.
   std::atomic<bool> known = false;  // false: inherited through exec, we did not hear its requests

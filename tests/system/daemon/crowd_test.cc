@@ -3,7 +3,7 @@
 
 // A thousand listeners, a hundred of them hostile, and 200,000 processes: each of the other 900
 // hears exactly what it must, which it knows by arithmetic, and the daemon's memory stays below
-// what docs/limits.md promises.
+// what docs/memory.md promises.
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -26,7 +26,7 @@ constexpr uid_t kUser = 64321;  // of nobody else's processes
 constexpr int kCodes = 200;     // exit codes from 1, each as often as any other
 constexpr int kRounds = 25, kOfRoot = 6000, kOfUser = 2000;  // processes a round
 static_assert(kRounds * (kOfRoot + kOfUser) == 200'000);
-constexpr size_t kMostMemory = size_t{320} << 20;  // docs/limits.md
+constexpr size_t kMostMemory = size_t{320} << 20;  // docs/memory.md
 
 void raise_descriptor_limit() {
   rlimit limit{};

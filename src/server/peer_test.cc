@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "server/peer.h"
+
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace knell::server {
+namespace {
+
+// A socket that others connect to.
+class Door {
+ public:
+  Door() {
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+    EXPECT_EQ(::chmod(folder_.data(), 0755), 0);
+    path_ = std::string(folder_.data()) + "/door";
+    address_.sun_family = AF_UNIX;
+    std::memcpy(address_.sun_path, path_.data(), path_.size());
+    listening_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::bind(listening_.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
+    EXPECT_EQ(::chmod(path_.c_str(), 0666), 0);
+    EXPECT_EQ(::listen(listening_.get(), 8), 0);
+  }
+  ~Door() {
+    ::unlink(path_.c_str());
+    ::rmdir(folder_.data());
+  }
+
+  UniqueFd accept() const {
+    return UniqueFd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
+  UniqueFd connect() const {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof address_) == 0
+               ? std::move(fd)
+               : UniqueFd();
+  }
+
+ private:
+  std::array<char, 32> folder_{"/tmp/knell_peer_XXXXXX"};
+  std::string path_;
+  sockaddr_un address_{};
+  UniqueFd listening_;
+};
+
+// A process that becomes somebody, connects, and stays until it is looked at.
+class Guest {
+ public:
+  explicit Guest(const std::function<bool()>& become) {
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      if (!become()) ::_exit(1);
+      const UniqueFd connection = door_.connect();
+      char word = 0;
+      ::_exit(connection && ::read(connection.get(), &word, 1) == 0 ? 0 : 2);
+    }
+    connection_ = door_.accept();
+  }
+  ~Guest() {
+    connection_.reset();
+    int status = -1;
+    ::waitpid(pid_, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  Result<Peer> peer(const Visibility& visibility = {}) const {
+    return Peer::of(connection_.get(), visibility, system_clock());
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  Door door_;
+  pid_t pid_ = -1;
+  UniqueFd connection_;
+};
+
+constexpr uid_t kUser = 64321;
+
+bool become_user() {
+  return ::setgroups(0, nullptr) == 0 && ::setresgid(kUser, kUser, kUser) == 0 &&
+         ::setresuid(kUser, kUser, kUser) == 0;
+}
+
+class PeerOf : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  }
+};
+
+TEST_F(PeerOf, RootSeesEverything) {
+  const Guest guest([] { return true; });
+  const auto peer = guest.peer();
+  ASSERT_TRUE(peer) << peer.error().message();
+  EXPECT_EQ(peer->pid(), guest.pid());
+  EXPECT_EQ(peer->uid(), 0u);
+  EXPECT_EQ(peer->scope(), (hub::Scope{.every_user = true, .uid = 0, .ns = 0}));
+  EXPECT_EQ(peer->level(), 0u);
+  EXPECT_FALSE(peer->comm().empty());
+  EXPECT_GT(peer->since_ns(), 0u);
+  EXPECT_EQ(peer->pid_here(77), 77);
+}
+
+TEST_F(PeerOf, AUserSeesItsOwn) {
+  const Guest guest(become_user);
+  const auto peer = guest.peer();
+  ASSERT_TRUE(peer) << peer.error().message();
+  EXPECT_EQ(peer->scope(), (hub::Scope{.every_user = false, .uid = kUser, .ns = 0}));
+}
+
+TEST_F(PeerOf, WhoIsConfiguredSeesEverything) {
+  const Guest guest(become_user);
+  EXPECT_TRUE(guest.peer({.users = {kUser}, .groups = {}})->scope().every_user);
+  EXPECT_TRUE(guest.peer({.users = {}, .groups = {kUser}})->scope().every_user);
+  EXPECT_FALSE(guest.peer({.users = {kUser + 1}, .groups = {kUser + 1}})->scope().every_user);
+}
+
+TEST_F(PeerOf, SupplementaryGroupsCount) {
+  const Guest guest([] {
+    std::array<gid_t, 100> groups{};
+    for (size_t i = 0; i < groups.size(); ++i) groups[i] = 70'000 + static_cast<gid_t>(i);
+    return ::setgroups(groups.size(), groups.data()) == 0 && ::setresuid(kUser, kUser, kUser) == 0;
+  });
+  EXPECT_TRUE(guest.peer({.users = {}, .groups = {70'099}})->scope().every_user);
+  EXPECT_FALSE(guest.peer({.users = {}, .groups = {70'100}})->scope().every_user);
+}
+
+TEST_F(PeerOf, CredentialsAreThoseOfTheConnect) {
+  const Door door;
+  UniqueFd connection = door.connect();
+  const UniqueFd accepted = door.accept();
+  const auto peer = Peer::of(accepted.get(), {}, system_clock());
+  ASSERT_TRUE(peer);
+  EXPECT_EQ(peer->pid(), ::getpid());
+}
+
+// The guest's namespace is its child's: so it forks, and the child connects.
+class GuestInside {
+ public:
+  explicit GuestInside(uid_t uid) {
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      if (::unshare(CLONE_NEWPID) != 0) ::_exit(3);
+      const pid_t first = ::fork();
+      if (first == 0) {
+        if (uid != 0 && ::setresuid(uid, uid, uid) != 0) ::_exit(4);
+        const UniqueFd connection = door_.connect();
+        char word = 0;
+        ::_exit(connection && ::read(connection.get(), &word, 1) == 0 ? 0 : 2);
+      }
+      int status = -1;
+      ::waitpid(first, &status, 0);
+      ::_exit(status == 0 ? 0 : 5);
+    }
+    connection_ = door_.accept();
+  }
+  ~GuestInside() {
+    connection_.reset();
+    int status = -1;
+    ::waitpid(pid_, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  Result<Peer> peer() const { return Peer::of(connection_.get(), {}, system_clock()); }
+
+ private:
+  Door door_;
+  pid_t pid_ = -1;
+  UniqueFd connection_;
+};
+
+TEST_F(PeerOf, OneInAnotherPidNamespaceSeesThatOnlyRootOrNot) {
+  const GuestInside guest(0);
+  const auto peer = guest.peer();
+  ASSERT_TRUE(peer) << peer.error().message();
+  EXPECT_NE(peer->scope().ns, 0u);
+  EXPECT_TRUE(peer->scope().every_user);
+  EXPECT_EQ(peer->level(), 1u);
+  EXPECT_NE(peer->pid(), 1) << "as we see it";
+  EXPECT_EQ(peer->pid_here(1), peer->pid());
+  EXPECT_EQ(peer->pid_here(30'000), std::nullopt);
+}
+
+TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnInThere) {
+  const GuestInside guest(kUser);
+  const auto peer = guest.peer();
+  ASSERT_TRUE(peer) << peer.error().message();
+  EXPECT_NE(peer->scope().ns, 0u);
+  EXPECT_FALSE(peer->scope().every_user);
+  EXPECT_EQ(peer->scope().uid, kUser);
+}
+
+TEST_F(PeerOf, OneThatIsGoneIsAnErrorOrHarmless) {
+  std::optional<Door> door(std::in_place);
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(door->connect() ? 0 : 1);
+  const UniqueFd connection = door->accept();
+  int status = -1;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  const auto peer = Peer::of(connection.get(), {}, system_clock());
+  EXPECT_TRUE(peer || peer.error().code == ESRCH) << peer.error().message();
+}
+
+TEST(Peer, OfWhatIsNoSocketIsAnError) {
+  EXPECT_FALSE(Peer::of(0, {}, system_clock()));
+  EXPECT_FALSE(Peer::of(-1, {}, system_clock()));
+}
+
+}  // namespace
+}  // namespace knell::server

@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "server/client_for_test.h"
+#include "server/press.h"
+
+namespace knell::server {
+namespace {
+
+// A server in one thread: serve() is called whenever it says so, and never else.
+class Fixture {
+ public:
+  Fixture() {
+    address_.sun_family = AF_UNIX;  // autobind: an abstract name of its own
+    UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    EXPECT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address_), sizeof(sa_family_t)),
+              0);
+    socklen_t bytes = sizeof address_;
+    EXPECT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address_), &bytes), 0);
+    address_bytes_ = bytes;
+    EXPECT_EQ(::listen(listening.get(), 512), 0);
+    auto made = Server::create(std::move(listening), {}, hub, wiring);
+    EXPECT_TRUE(made);
+    server = *std::move(made);
+  }
+
+  UniqueFd connect() const {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_), address_bytes_), 0);
+    return fd;
+  }
+  bool wants_to_serve() const {
+    pollfd input{.fd = server->fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&input, 1, 0) > 0;
+  }
+  // How many turns it took until there was nothing more to do.
+  int serve_all() {
+    int turns = 0;
+    for (; wants_to_serve() && turns < 10'000; ++turns) server->serve();
+    return turns;
+  }
+  // Has greeted, and subscribed to everything.
+  UniqueFd listener() {
+    UniqueFd fd = connect();
+    const ClientEnd end{fd.get()};
+    EXPECT_TRUE(end.send(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)));
+    wire::Subscribe everything;
+    everything.latency_ns = 0;
+    EXPECT_TRUE(end.send(*wire::encode(everything, 1)));
+    serve_all();
+    end.payload(wire::Message::kHello);
+    EXPECT_EQ(end.ack().error, 0);
+    return fd;
+  }
+  void exec(int32_t pid) {
+    knell_event event{};
+    event.size = sizeof event;
+    event.type = KNELL_EVENT_EXEC;
+    event.pid = pid;
+    hub::Sighting seen;
+    seen.type = event.type;
+    seen.pid = pid;
+    seen.stamp_ns = ~uint64_t{0};
+    seen.event = &event;
+    hub.publish(seen, nobody_);
+    server->flush();
+  }
+
+  Press press;
+  hub::Hub hub{press, {}};
+  FakeWiring wiring;
+  std::unique_ptr<Server> server;
+
+ private:
+  class Strangers final : public filter::Ancestry {
+   public:
+    bool inside(int32_t, const knell_event&) const override { return false; }
+  };
+  Strangers nobody_;
+  sockaddr_un address_{};
+  socklen_t address_bytes_ = 0;
+};
+
+TEST(Server, TakesInServesAndLetsGo) {
+  Fixture on;
+  EXPECT_FALSE(on.wants_to_serve());
+  UniqueFd one = on.listener();
+  EXPECT_EQ(on.server->clients(), 1u);
+  on.exec(7);
+  ClientEnd{one.get()}.payload(wire::Message::kEvents);
+  const int changes = on.wiring.changes;
+  one.reset();
+  on.serve_all();
+  EXPECT_EQ(on.server->clients(), 0u);
+  EXPECT_GT(on.wiring.changes, changes) << "the sources are asked for less";
+  EXPECT_EQ(on.hub.nodes(), 0u);
+  EXPECT_FALSE(on.wants_to_serve());
+}
+
+TEST(Server, NothingIsLeftToDoAfterWhateverClientsDid) {
+  Fixture on;
+  const UniqueFd good = on.listener();
+  std::vector<UniqueFd> all;
+  for (int i = 0; i < 100; ++i) {
+    UniqueFd one = on.connect();
+    const ClientEnd end{one.get()};
+    if (i % 2 == 0) end.send("nonsense");
+    if (i % 3 == 0) end.send(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0));
+    if (i % 5 == 0) end.send("");
+    if (i % 7 == 0) ::shutdown(one.get(), SHUT_WR);
+    if (i % 11 == 0) ::shutdown(one.get(), SHUT_RD);
+    if (i % 4 != 0) all.push_back(std::move(one));
+  }
+  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  all.clear();
+  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  EXPECT_EQ(on.server->clients(), 1u);
+  on.exec(7);
+  ClientEnd{good.get()}.payload(wire::Message::kEvents);
+}
+
+TEST(Server, OneWhoDoesNotReadIsNotPolledForeverAndTheOthersHear) {
+  Fixture on;
+  const UniqueFd deaf = on.listener(), good = on.listener();
+  size_t heard = 0;
+  for (int32_t pid = 1; pid <= 20'000; ++pid) {
+    on.exec(pid);
+    heard += ClientEnd{good.get()}.receive_all().size();
+  }
+  EXPECT_EQ(heard, 20'000u);
+  on.serve_all();
+  EXPECT_FALSE(on.wants_to_serve()) << "its socket has no room, and that is waited for";
+  size_t packets = 0;
+  for (size_t more = 1; more > 0; packets += more) {
+    more = ClientEnd{deaf.get()}.receive_all().size();
+    on.serve_all();
+  }
+  EXPECT_GT(packets, 3u) << "what waited is sent when there is room";
+}
+
+TEST(Server, WhoComesWhenThereAreNoDescriptorsIsToldSo) {
+  Fixture on;
+  const UniqueFd good = on.listener();
+  std::vector<UniqueFd> waiting;
+  for (int i = 0; i < 5; ++i) waiting.push_back(on.connect());
+  std::vector<UniqueFd> all_there_are;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  while (true) {
+    UniqueFd one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!one) break;
+    all_there_are.push_back(std::move(one));
+  }
+  EXPECT_LT(on.serve_all(), 100);
+  for (const UniqueFd& one : waiting) {
+    const wire::Bye bye = ClientEnd{one.get()}.bye();
+    EXPECT_EQ(bye.error, EMFILE);
+    EXPECT_FALSE(bye.text.empty());
+  }
+  EXPECT_EQ(on.server->refused(), 5u);
+  on.exec(7);
+  ClientEnd{good.get()}.payload(wire::Message::kEvents);
+  all_there_are.clear();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next = on.listener();
+  EXPECT_EQ(on.server->clients(), 2u);
+}
+
+TEST(Server, AHeldClientIsServedAgainByItself) {
+  Fixture on;
+  ServerOptions options;
+  options.requests_per_second = 1;
+  on.server->set_options(options);
+  const UniqueFd one = on.connect();
+  const ClientEnd end{one.get()};
+  EXPECT_TRUE(end.send(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)));
+  for (uint32_t i = 0; i < 4; ++i) EXPECT_TRUE(end.send(*wire::encode(wire::Subscribe{}, i)));
+  on.serve_all();
+  EXPECT_FALSE(on.wants_to_serve()) << "its requests wait in its own socket";
+  EXPECT_NE(on.server->due_ns(), 0u);
+}
+
+TEST(Server, AtItsEndItSaysSoToAll) {
+  Fixture on;
+  const UniqueFd one = on.listener();
+  on.server.reset();
+  EXPECT_EQ(ClientEnd{one.get()}.bye().error, 0);
+  EXPECT_EQ(ClientEnd{one.get()}.receive(), "");
+}
+
+}  // namespace
+}  // namespace knell::server

@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A thousand listeners, a hundred of them hostile, and 200,000 processes: each of the other 900
+// hears exactly what it must, which it knows by arithmetic, and the daemon's memory stays below
+// what docs/memory.md promises.
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "support/child.h"
+#include "support/daemon.h"
+#include "support/needs.h"
+#include "support/stage.h"
+#include "wire_listener.h"
+
+namespace knell::test {
+namespace {
+
+constexpr uid_t kUser = 64321;  // of nobody else's processes
+constexpr int kCodes = 200;     // exit codes from 1, each as often as any other
+constexpr int kRounds = 25, kOfRoot = 6000, kOfUser = 2000;  // processes a round
+static_assert(kRounds * (kOfRoot + kOfUser) == 200'000);
+constexpr size_t kMostMemory = size_t{320} << 20;  // docs/memory.md
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+// Makes so many processes for each byte it is sent.
+class Storm {
+ public:
+  Storm(uid_t uid, int a_round)
+      : child_(Child::fork([this, uid, a_round] {
+          go_.write.reset();
+          if (uid != 0 && (::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0))
+            return 1;
+          char word = 0;
+          while (::read(go_.read.get(), &word, 1) == 1 && word == 'g')
+            for (int code = 1; code <= kCodes; ++code) storm(a_round / kCodes, 1, code);
+          return 0;
+        })) {}
+  void go() { ASSERT_EQ(::write(go_.write.get(), "g", 1), 1); }
+  void end() {
+    ASSERT_EQ(::write(go_.write.get(), "e", 1), 1);
+    EXPECT_EQ(child_.wait(), 0);
+  }
+  pid_t pid() const { return child_.pid(); }
+
+ private:
+  Pipe go_ = make_pipe();
+  Child child_;
+};
+
+// One of the 900.
+struct Good {
+  std::unique_ptr<WireListener> listener;
+  size_t a_round = 0, at_the_end = 0;  // what it must hear
+};
+
+wire::Subscribe exits(std::vector<std::pair<std::string, std::string>> predicates) {
+  wire::Subscribe asked;
+  asked.mask = KNELL_EVENT_EXIT;
+  asked.details = KNELL_DETAILS_STATUS;
+  asked.predicates = std::move(predicates);
+  return asked;
+}
+
+// What others make the daemon suffer: until it is killed.
+int torment(const std::string& socket) {
+  std::vector<std::unique_ptr<WireListener>> deaf, floods;
+  const auto come = [&](int count, auto& all) {
+    for (int i = 0; i < count; ++i) {
+      wire::Subscribe everything = exits({});
+      everything.mask = KNELL_EVENT_ALL;
+      everything.details = static_cast<uint32_t>(i % 3);
+      all.push_back(std::make_unique<WireListener>(socket, everything));
+    }
+  };
+  come(40, deaf);
+  come(20, floods);
+  const AsUser user(kUser);
+  come(20, deaf);
+  come(10, floods);
+  const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
+  for (uint32_t turn = 0;; ++turn) {
+    wire::Subscribe other = exits({{"pid", std::to_string(1 + turn % 1000)}});
+    const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),
+                                   wire::encode(wire::Message::kAdd, std::span(&nobody, 1), turn)};
+    for (auto& one : floods) (void)one->connection().try_send(packets[turn % 3]);
+    // Ten more come, talk nonsense or ask for everything, and vanish.
+    for (int i = 0; i < 10; ++i) {
+      auto one = client::ConnectionToServer::connect(socket, std::chrono::milliseconds(0));
+      if (!one) continue;
+      (void)one->try_send(i % 2 == 0 ? "nonsense" : packets[0]);
+    }
+    ::usleep(1000);
+  }
+}
+
+size_t most_memory(pid_t pid) {
+  for (const std::string& line : lines_of("/proc/" + std::to_string(pid) + "/status"))
+    if (line.starts_with("VmHWM:")) return std::stoul(line.substr(6)) * 1024;
+  return 0;
+}
+
+class Crowd : public testing::Test {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knelld());
+    KNELL_NEEDS(not_in_vm());
+    raise_descriptor_limit();
+    ASSERT_TRUE(daemon_.start());
+    epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  }
+
+  void come(const wire::Subscribe& asked, size_t a_round, size_t at_the_end = 0) {
+    Good good{std::make_unique<WireListener>(daemon_.socket(), asked), a_round, at_the_end};
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = all_.size();
+    ASSERT_EQ(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, good.listener->connection().fd(), &event),
+              0);
+    all_.push_back(std::move(good));
+  }
+  // The 900. Of each exit code there are kOfRoot / kCodes and kOfUser / kCodes a round.
+  void all_come(pid_t root, pid_t user) {
+    constexpr size_t kBoth = (kOfRoot + kOfUser) / kCodes, kUsers = kOfUser / kCodes;
+    const std::pair<std::string, std::string> ours{"under", std::to_string(::getpid())};
+    for (int i = 0; i < 600; ++i)
+      come(exits({ours, {"ended", std::to_string(1 + i % kCodes)}}), kBoth);
+    for (int i = 1; i <= 150; ++i)
+      come(exits({ours, {"ended", std::to_string(i) + "-" + std::to_string(i + 1)}}), 2 * kBoth);
+    for (int i = 0; i < 50; ++i)
+      come(exits({{"uid", std::to_string(kUser)}, {"ended", "7"}}), kUsers);
+    for (int i = 0; i < 50; ++i)
+      come(exits({{"pid", std::to_string(i % 2 == 0 ? root : user)}}), 0, 1);
+    const AsUser is_user(kUser);
+    for (int i = 1; i <= 50; ++i) come(exits({{"ended", std::to_string(i)}}), kUsers);
+  }
+  // Reads until all together have heard that many.
+  bool hear(size_t wanted) {
+    for (const Deadline deadline; heard() < wanted;) {
+      epoll_event events[64];
+      const int n = ::epoll_wait(epoll_.get(), events, 64, deadline.left_ms());
+      if (n <= 0) return false;
+      for (int i = 0; i < n; ++i) {
+        if (!all_[events[i].data.u64].listener->take()) return false;
+      }
+    }
+    return true;
+  }
+  size_t heard() const {
+    size_t count = 0;
+    for (const Good& good : all_) count += good.listener->heard().size();
+    return count;
+  }
+
+  Daemon daemon_;
+  UniqueFd epoll_;
+  std::vector<Good> all_;
+};
+
+TEST_F(Crowd, NineHundredHearExactlyWhatTheyMustBesideAHundredWhoHarm) {
+  Storm root(0, kOfRoot), user(kUser, kOfUser);
+  all_come(root.pid(), user.pid());
+  ASSERT_EQ(all_.size(), 900u);
+  const Child tormentor = Child::fork([&] { return torment(daemon_.socket()); });
+
+  size_t a_round = 0, at_the_end = 0;
+  for (const Good& good : all_) a_round += good.a_round, at_the_end += good.at_the_end;
+  for (size_t round = 1; round <= kRounds; ++round) {
+    root.go();
+    user.go();
+    ASSERT_TRUE(hear(round * a_round)) << "round " << round << ": " << heard();
+  }
+  root.end();
+  user.end();
+  ASSERT_TRUE(hear(kRounds * a_round + at_the_end)) << heard();
+  (void)sentinel();
+  for (const Good& good : all_) {
+    EXPECT_TRUE(good.listener->take_all());
+    ASSERT_EQ(good.listener->heard().size(), kRounds * good.a_round + good.at_the_end);
+    EXPECT_EQ(good.listener->lost(), 0u);
+  }
+  const size_t memory = most_memory(daemon_.pid());
+  RecordProperty("daemon_bytes", std::to_string(memory));
+  EXPECT_GT(memory, 0u);
+  EXPECT_LT(memory, kMostMemory);
+}
+
+}  // namespace
+}  // namespace knell::test

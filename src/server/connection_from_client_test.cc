@@ -24,7 +24,7 @@ using testing::IsEmpty;
 using Life = ConnectionFromClient::Life;
 using Protocol = ConnectionFromClient::Protocol;
 
-constexpr uint64_t kLongAgo = 1, kForEver = ~uint64_t{0};
+constexpr uint64_t kForEver = ~uint64_t{0};
 
 class Strangers final : public filter::Ancestry {
  public:

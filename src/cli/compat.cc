@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <knell/knell.hpp>
+#include <system_error>
 
 #include "cli/command.h"
 #include "cli/daemon_check.h"
@@ -72,7 +74,14 @@ Outcome<void> Compat::set_environment() const {
   if (!library) return fail(kNothingHere, library.error().message());
   const char* before = std::getenv("LD_PRELOAD");
   const std::string others = before != nullptr && *before != '\0' ? fmt::format(":{}", before) : "";
+  // CMD may go elsewhere.
+  const std::string socket = daemon_socket();
+  std::error_code error;
+  const bool relative = !socket.empty() && socket.front() != '/';
+  const std::string there =
+      relative ? std::filesystem::absolute(socket, error).string() : std::string();
   const bool done = set("LD_PRELOAD", *library + others) &&
+                    (there.empty() || set("KNELL_SOCKET", there)) &&
                     set("KNELL_COMPAT_DIRECT", direct_ ? "1" : "") &&
                     set("KNELL_COMPAT_RULE", rule_ == "v6" ? "v6" : "") &&
                     set("KNELL_COMPAT_AS_ROOT", as_root_ ? "1" : "");

@@ -76,9 +76,10 @@ Result<void> check_elf(const std::string& path, int fd, std::string_view front) 
   Program program;
   std::memcpy(&program.header, front.data(), std::min(front.size(), sizeof program.header));
   const auto& ident = program.header.e_ident;
-  if (ident[EI_CLASS] != self.header.e_ident[EI_CLASS] ||
-      ident[EI_DATA] != self.header.e_ident[EI_DATA] ||
-      program.header.e_machine != self.header.e_machine)
+  const bool known = self.header.e_ident[EI_CLASS] != ELFCLASSNONE;  // not without a /proc
+  if (known && (ident[EI_CLASS] != self.header.e_ident[EI_CLASS] ||
+                ident[EI_DATA] != self.header.e_ident[EI_DATA] ||
+                program.header.e_machine != self.header.e_machine))
     return cannot(path,
                   "made for another machine than knell, whose library cannot be loaded into "
                   "it; a knell of its kind can");

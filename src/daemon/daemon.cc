@@ -32,6 +32,15 @@ namespace {
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // picked, never tuned
 constexpr int64_t kOwnLatencyNs = 10'000'000;  // nobody waits for what is only counted
+constexpr size_t kMostValues = 4096;           // joined, before those who left are taken out
+// Reading every event of the machine at once slows down all who die on it: that is not for who may
+// see only some of them to ask for.
+constexpr int64_t kLeastOfUsersNs = 1'000'000;
+
+int64_t latency_for(const hub::Scope& scope, int64_t latency_ns) {
+  const bool everything = scope.every_user && scope.ns == 0;
+  return everything ? latency_ns : std::max(latency_ns, kLeastOfUsersNs);
+}
 
 const char* via_of(SourceChoice choice) {
   switch (choice) {
@@ -176,7 +185,7 @@ int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
     if (node == nullptr) return;
     const hub::Stream stream = node->filter.subscription.stream;
     if (std::ranges::find(streams, stream) != streams.end())
-      least = std::min(least, client.latency_ns());
+      least = std::min(least, latency_for(client.peer().scope(), client.latency_ns()));
   });
   return least;
 }
@@ -225,13 +234,17 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   Pipeline& pipeline = threads ? threads_ : processes_;
   const hub::Hub::Asked asked = hub::Hub::asked_of(filter);
   live::Interest wanted{asked.want, asked.only_added, asked.by_level};
+  latency_ns = latency_for(filter.scope, latency_ns);
   if (pipeline.is_open()) {
     wanted = live::join(std::array{pipeline.interest(), wanted});
     latency_ns = std::min(latency_ns, pipeline.latency_ns());
   }
   add_identity(wanted, threads);
-  // Those who have gone lately may have left no room.
-  if (wanted.want.needs.roots.size() > watch::Lineage::kMostRoots) return ask_exactly();
+  // Those who have gone lately may have left no room; nor may one who asks for ever other things.
+  const filter::Needs& needs = wanted.want.needs;
+  if (needs.roots.size() > watch::Lineage::kMostRoots ||
+      needs.pids.size() + needs.uids.size() + needs.cgroups.size() > kMostValues)
+    return ask_exactly();
   KNELL_TRY(ask(pipeline, wanted, latency_ns));
   if (threads && asked.by_level) {
     // The births inside of namespaces come from the other one.
@@ -322,7 +335,8 @@ Result<void> Daemon::serve() {
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);
   server_->serve();
-  if (shrink_ns_ != 0 && now >= shrink_ns_) KNELL_TRY(ask_exactly());
+  // What cannot be taken back now comes in vain, and is tried again.
+  if (shrink_ns_ != 0 && now >= shrink_ns_ && !ask_exactly()) interest_shrunk();
   arm();
   return {};
 }

@@ -22,6 +22,8 @@ uint32_t with_deaths_of_added(uint32_t mask, const Interest& interest) {
   return mask;
 }
 
+constexpr size_t kMostUids = 4096;  // source/bpf/maps.bpf.inc
+
 // The values any of them insists on; none, where one of them insists on nothing.
 template <class T>
 void join_values(std::vector<T>& all, const std::vector<T>& more, bool first) {
@@ -105,7 +107,8 @@ source::Wanted wanted_of_whole(const Interest& interest) {
   wanted.mask = with_deaths_of_added(filter::kernel_mask(shown), interest);
   wanted.level = interest.want.level;
   wanted.any_pid = !interest.only_added && interest.want.needs.pids.empty();
-  wanted.uids = interest.want.needs.uids;
+  // More than the programs can tell apart are told apart above.
+  if (interest.want.needs.uids.size() <= kMostUids) wanted.uids = interest.want.needs.uids;
   wanted.cgroups = interest.want.needs.cgroups;
   wanted.roots = interest.want.needs.roots;
   wanted.only_under = interest.want.needs.only_under;

@@ -84,6 +84,14 @@ filter::Needs needs_of(const std::vector<std::pair<const char*, const char*>>& w
   return predicates.needs();
 }
 
+TEST(Interest, MoreUsersThanTheKernelCanTellApartAreToldApartAbove) {
+  Interest made = interest(KNELL_EVENT_EXIT);
+  for (uint32_t uid = 0; uid < 4096; ++uid) made.want.needs.uids.push_back(uid);
+  EXPECT_EQ(wanted_of_whole(made).uids.size(), 4096u);
+  made.want.needs.uids.push_back(4096);
+  EXPECT_TRUE(wanted_of_whole(made).uids.empty());
+}
+
 TEST(Interest, OfNobodyIsNothing) {
   EXPECT_TRUE(empty(join({})));
   EXPECT_FALSE(empty(join(std::array{interest(KNELL_EVENT_EXEC)})));

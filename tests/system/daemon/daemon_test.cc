@@ -54,10 +54,10 @@ std::vector<Wish> twenty_wishes() {
   constexpr uint32_t kFork = KNELL_EVENT_FORK, kExec = KNELL_EVENT_EXEC, kExit = KNELL_EVENT_EXIT,
                      kNonzero = KNELL_EVENT_NONZERO_EXIT;
   std::vector<Wish> all;
-  for (const uint32_t mask :
-       {kFork, kExec, kExit, kNonzero, kFork | kExec, kFork | kExit, kExec | kExit,
-        kFork | kExec | kExit, KNELL_EVENT_ALL & ~KNELL_EVENT_COMM, kFork | kNonzero,
-        kExec | kNonzero, kExit | kNonzero})
+  for (const uint32_t mask : std::initializer_list<uint32_t>{
+           kFork, kExec, kExit, kNonzero, kFork | kExec, kFork | kExit, kExec | kExit,
+           kFork | kExec | kExit, KNELL_EVENT_ALL & ~KNELL_EVENT_COMM, kFork | kNonzero,
+           kExec | kNonzero, kExit | kNonzero})
     all.push_back({mask, {}, [mask](const Life& life, uint32_t type) {
                      return (mask & type) != 0 ||
                             (type == kExit && life.status != 0 && (mask & kNonzero) != 0);

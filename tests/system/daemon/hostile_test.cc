@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <memory>
 
@@ -139,6 +140,28 @@ TEST_F(Hostile, AllTheProcessesThatUnderCanFollow) {
   }
   WireListener other(socket());
   EXPECT_TRUE(other.subscribe(lives()));
+}
+
+TEST_F(Hostile, RootsThatDie) {
+  std::vector<std::unique_ptr<WireListener>> all;
+  for (int i = 0; i < 10; ++i) {
+    Child child = Child::fork([] { return ::pause(); });
+    wire::Subscribe asked = lives();
+    asked.predicates = {{"under", std::to_string(child.pid())}};
+    all.push_back(std::make_unique<WireListener>(socket(), asked));
+    child.kill();
+    ASSERT_TRUE(child.wait());
+    EXPECT_TRUE(all.back()->take_until([&] { return !all.back()->heard().empty(); }));
+  }
+  // What is asked for with them among it is granted all the same; so it is when all is asked anew,
+  // which a reload does.
+  WireListener other(socket(), lives());
+  all.resize(5);
+  ASSERT_EQ(::kill(daemon_->pid(), SIGHUP), 0);
+  ASSERT_TRUE(other.take_life(sentinel()));
+  ASSERT_TRUE(other.subscribe(lives(KNELL_EVENT_EXIT)));
+  const auto status = other.connection().status();
+  EXPECT_TRUE(status);
 }
 
 class HostileToQueues : public Hostile {

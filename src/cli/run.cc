@@ -44,9 +44,11 @@ constexpr auto kLongestDrain = 500ms;  // where daemons that were left behind ke
 
 class Running {
  public:
-  Running(uint32_t wanted, Listener& listener, Signals& signals, Child& child, Report report,
-          Output& out)
+  // `quiet`: after how long without an event there are none any more.
+  Running(uint32_t wanted, Clock::duration quiet, Listener& listener, Signals& signals,
+          Child& child, Report report, Output& out)
       : wanted_(wanted),
+        quiet_(quiet),
         listener_(listener),
         signals_(signals),
         child_(child),
@@ -67,6 +69,7 @@ class Running {
   void write();
 
   uint32_t wanted_;
+  Clock::duration quiet_;
   Listener& listener_;
   Signals& signals_;
   Child& child_;
@@ -146,8 +149,8 @@ void Running::wait(std::chrono::milliseconds most) {
 void Running::drain() {
   const auto until = Clock::now() + kLongestDrain;
   auto quiet_since = Clock::now();
-  while (Clock::now() < until && Clock::now() - quiet_since < kQuiet && !root_seen_ && !blind_) {
-    wait(std::chrono::duration_cast<std::chrono::milliseconds>(kQuiet));
+  while (Clock::now() < until && Clock::now() - quiet_since < quiet_ && !root_seen_ && !blind_) {
+    wait(std::chrono::duration_cast<std::chrono::milliseconds>(quiet_));
     while (read_events()) quiet_since = Clock::now();
   }
   while (read_events() && Clock::now() < until) {
@@ -245,10 +248,16 @@ Outcome<int> Run::execute(std::vector<std::string> tail) {
   // yet.
   KNELL_ASSIGN(Child child, Child::create(tail, signals));
   KNELL_ASSIGN(Listener listener, open_listener(options));
+  // Through the daemon events take longer, and how long depends on what else it does. So there the
+  // end of CMD itself is always asked for: with it everything has come.
+  const bool by_daemon = listener.stats().daemon != KNELL_DAEMON_NONE;
+  if (by_daemon && listener.set_events(options.events | KNELL_EVENT_EXIT))
+    return fail(kFailed, knell_explain());
   if (listener.match("under", fmt::to_string(child.pid()))) return fail(kFailed, knell_explain());
   prefer_latency();  // the child was forked before: CMD runs as it would without us
   KNELL_TRY(child.go());
-  Running running(wanted, listener, signals, child, Report(json, Screen::of(fd)), out);
+  Running running(wanted, by_daemon ? kLongestDrain : kQuiet, listener, signals, child,
+                  Report(json, Screen::of(fd)), out);
   return running.run(tail.front());
 }
 

@@ -152,8 +152,10 @@ Outcome<Watching::Go> Watching::turn() {
 Outcome<Watching::Go> Watching::finish() {
   const uint64_t until = system_clock().monotonic_ns();
   const int signals = signals_so_far();
-  const int patience_ms =
-      static_cast<int>(std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000) + 2);
+  // Through the daemon they are held back twice, and sent.
+  const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
+  const int64_t budget_ms = std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000);
+  const int patience_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);
   bool later = false;
   uint64_t shown_ns = until;
   const bool live = plan_.read.empty() && !broke_;

@@ -25,7 +25,7 @@ REFUSE .
 NAME another one, far from any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, status, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME an option before the command

@@ -78,7 +78,7 @@ bool same(const live::Interest& one, const live::Interest& other) {
   return live::wanted_of_whole(one) == live::wanted_of_whole(other) &&
          live::wanted_of_threads(one) == live::wanted_of_threads(other) &&
          filter::details_needed(one.want) == filter::details_needed(other.want) &&
-         one.only_added == other.only_added;
+         one.want.needs.pids == other.want.needs.pids && one.only_added == other.only_added;
 }
 
 Result<void> poll(int epoll, int fd, uint64_t tag) {
@@ -195,7 +195,10 @@ Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& interest, int
   if (!was_open || !same(interest, pipeline.interest()) || latency_ns != pipeline.latency_ns())
     KNELL_TRY(pipeline.ask(interest, latency_ns));
   if (was_open) return {};
-  return poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
+  auto polled =
+      poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
+  if (!polled) pipeline.close();
+  return polled;
 }
 
 // Just what is wanted now, and nothing that was wanted before.
@@ -330,7 +333,11 @@ Result<void> Daemon::serve() {
     if (tag == kAlarmTag) alarm_.rang();
   }
   if (processes) KNELL_TRY(processes_.read());
-  if (threads && threads_.is_open()) KNELL_TRY(threads_.read());
+  // It can be opened again, as that of processes cannot.
+  if (threads && threads_.is_open() && !threads_.read()) {
+    threads_.break_off();
+    interest_shrunk();
+  }
   KNELL_TRY(std::exchange(births_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);

@@ -94,9 +94,13 @@ Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
   if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
     return say(ENOSPC,
                "under: the daemon's listeners follow 64 processes all together, the most they can");
-  if (feed_ == nullptr) KNELL_TRY(open(interest, latency_ns));
+  const bool fresh = feed_ == nullptr;
+  if (fresh) KNELL_TRY(open(interest, latency_ns));
   feed_->set_latency(latency_ns);
-  KNELL_TRY(feed_->ask(interest));
+  if (auto asked = feed_->ask(interest); !asked) {
+    if (fresh) close();
+    return asked;
+  }
   interest_ = interest;
   latency_ns_ = latency_ns;
   roots_ = interest.want.needs.roots;
@@ -166,7 +170,8 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
   watch::Batch& batch = feed_->batch();
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
-  for (const Over& over : std::exchange(over_, {})) hub_.over(over.pid, over.start, {});
+  for (const Over& over : std::exchange(over_, {}))
+    hub_.over(stream(), over.pid, over.start, over.levels);
   batch.clear();
   sweep();
   feed_->rearm(false);
@@ -206,14 +211,19 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
 
 void Pipeline::over(int32_t pid, uint64_t start) {
   feed_->forget_pid(pid);
-  over_.push_back({pid, start});
+  Over over{.pid = pid, .start = start, .levels = {}};
+  // By the numbers it had, for those who know it by them.
+  if (by_level_ && identities_ != nullptr)
+    for (const event::Number& number : identities_->numbers_of(pid).of)
+      over.levels.push_back({.ns = number.ns, .pid = number.nr});
+  over_.push_back(std::move(over));
 }
 
 void Pipeline::publish(watch::Slot& slot) {
   before_(feed_->batch(), slot);
   const knell_event& event = slot.event;
   hub::Sighting seen;
-  seen.stream = level_ == Level::kProcesses ? hub::Stream::kProcesses : hub::Stream::kThreads;
+  seen.stream = stream();
   seen.type = event.type;
   seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
               event.wait_status == 0;
@@ -225,9 +235,10 @@ void Pipeline::publish(watch::Slot& slot) {
   seen.levels_known = slot.levels_known;
   seen.event = &event;
   hub_.publish(seen, ByNote(roots_, slot.note));
-  if (event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
+  // Of threads an exit is not the end of the process: over() tells that.
+  if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
-  hub_.over(event.pid, start, slot.levels);
+  hub_.over(stream(), event.pid, start, slot.levels);
 }
 
 uint32_t Pipeline::next_number(uint32_t cpu) {
@@ -307,6 +318,25 @@ std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& k
   for (const event::Number& number : numbers.of)
     levels_.push_back({.ns = number.ns, .pid = number.nr});
   return levels_;
+}
+
+void Pipeline::break_off() {
+  knell_event lost{};
+  lost.size = sizeof lost;
+  lost.type = KNELL_EVENT_LOST;
+  lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
+  lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
+  lost.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
+  hub::Sighting seen;
+  seen.type = KNELL_EVENT_LOST;
+  seen.stamp_ns = lost.mono_ns;
+  seen.event = &lost;
+  for (uint32_t& number : numbers_) ++number;
+  seen.stream = stream();
+  hub_.publish(seen, ByNote(roots_, 0));
+  seen.stream = hub::Stream::kDatagrams;
+  if (level_ == Level::kThreads) hub_.publish(seen, ByNote(roots_, 0));
+  close();
 }
 
 // A hole takes numbers as well, so that who counts them sees it.

@@ -36,6 +36,8 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   Result<void> ask(const live::Interest& interest, int64_t latency_ns);
   // Nothing is wanted.
   void close();
+  // The feed is of no use any more: closes it, and tells everybody who listened to it.
+  void break_off();
   bool is_open() const { return feed_ != nullptr; }
   // Changes with each open().
   int fd() const { return feed_->fd(); }
@@ -75,6 +77,9 @@ class Pipeline final : private watch::Outlet, private live::Tap {
 
  private:
   Result<void> open(const live::Interest& interest, int64_t latency_ns);
+  hub::Stream stream() const {
+    return level_ == Level::kProcesses ? hub::Stream::kProcesses : hub::Stream::kThreads;
+  }
   void publish(watch::Slot& slot);
   void publish(const event::Raw& raw);
   void publish_lost(const event::Raw& raw);
@@ -115,6 +120,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   struct Over {
     int32_t pid;
     uint64_t start;
+    std::vector<event::Level> levels;
   };
   std::vector<Over> over_;         // of this read
   std::vector<uint32_t> numbers_;  // of datagrams, by CPU

@@ -154,26 +154,27 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
   return {};
 }
 
-void Hub::over(int32_t pid, uint64_t start, std::span<const event::Level> levels) {
+void Hub::over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels) {
   if (adders_.empty()) return;
-  over_in(0, pid, start);
-  for (const event::Level& level : levels) over_in(level.ns, level.pid, start);
+  over_in(stream, 0, pid, start);
+  for (const event::Level& level : levels) over_in(stream, level.ns, level.pid, start);
 }
 
 bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
 
-// An earlier process with the pid of one that was added is not it.
-bool Hub::over_in(uint32_t ns, int32_t pid, uint64_t start) {
+// An earlier process with the pid of one that was added is not it; and who listens to another
+// stream has not been told yet.
+void Hub::over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
   const auto found = adders_.find(adder_key(ns, pid));
-  if (found == adders_.end()) return false;
+  if (found == adders_.end()) return;
   for (Node* node : std::vector<Node*>(found->second)) {
+    if (node->filter.subscription.stream != stream) continue;
     const uint64_t* since = node->added.find(pid);
     if (since == nullptr || (*since != 0 && start != 0 && *since != start)) continue;
     node->added.erase(pid);
     if (!node->listeners.empty()) users_.give_added(*node->listeners.front()->account_, 1);
     forget_added(*node, pid);
   }
-  return true;
 }
 
 // What one event looks like to those who want it: in each form once.

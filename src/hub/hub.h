@@ -51,7 +51,7 @@ class Hub {
   void publish(const Sighting& seen, const filter::Ancestry& ancestry);
   // A process is over, for those who added it; `seen` as for its exit. To be called after that was
   // published.
-  void over(int32_t pid, uint64_t start, std::span<const event::Level> levels);
+  void over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels);
 
   // An ack, for all who hear everything but the one that is answered with it.
   void publish_ack(const Sighting& seen, const Listener& asker);
@@ -126,7 +126,7 @@ class Hub {
   void keep_added(Node& before, Node& node);
   void put_added(Node& node, int32_t pid, uint64_t start);
   void forget_added(Node& node, int32_t pid);
-  bool over_in(uint32_t ns, int32_t pid, uint64_t start);
+  void over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
   Press& press_;
   Limits limits_;
@@ -139,7 +139,7 @@ class Hub {
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  size_t items_ = 0;  // of all queues
+  size_t items_ = 0;    // of all queues
   uint64_t names_ = 0;  // of nodes that are not shared
   int64_t epoch_ns_ = 0;
 };

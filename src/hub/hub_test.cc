@@ -317,12 +317,13 @@ TEST(Hub, OnlyAddedProcessesAreToldAndTheyLeaveWhenTheyAreOver) {
   on.exec(6);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_THAT(on.read(other), ElementsAre("pid 5"));
-  on.hub.over(5, 66, {});  // an earlier one with that pid
+  on.hub.over(Stream::kThreads, 5, 77, {});    // another stream tells its listeners by itself
+  on.hub.over(Stream::kProcesses, 5, 66, {});  // an earlier one with that pid
   EXPECT_TRUE(on.hub.is_added(5));
   on.exec(5);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_THAT(on.read(other), IsEmpty());
-  on.hub.over(5, 77, {});
+  on.hub.over(Stream::kProcesses, 5, 77, {});
   EXPECT_FALSE(on.hub.is_added(5));
   on.exec(5);
   EXPECT_THAT(on.read(one), IsEmpty());
@@ -338,11 +339,11 @@ TEST(Hub, ProcessesAddedInANamespaceAreItsOwn) {
   on.exec(5);
   on.exec(1000, 0, {{.ns = 100, .pid = 5}});
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
-  on.hub.over(5, 0, {});
+  on.hub.over(Stream::kProcesses, 5, 0, {});
   on.exec(1000, 0, {{.ns = 100, .pid = 5}});
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   const std::vector<event::Level> levels{{.ns = 100, .pid = 5}};
-  on.hub.over(1000, 0, levels);
+  on.hub.over(Stream::kProcesses, 1000, 0, levels);
   on.exec(1000, 0, levels);
   EXPECT_THAT(on.read(one), IsEmpty());
 }

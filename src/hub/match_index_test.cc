@@ -226,8 +226,9 @@ class Crowd {
       ASSERT_EQ(known.listener->queue().delivered(), known.told) << describe(known, happening);
     }
     if (happening.event.type != KNELL_EVENT_EXIT) return;
-    hub_.over(happening.event.pid, 0, happening.levels);
-    for (Known& known : known_) forget(known, happening);
+    hub_.over(happening.seen.stream, happening.event.pid, 0, happening.levels);
+    for (Known& known : known_)
+      if (known.asked && known.asked->stream == happening.seen.stream) forget(known, happening);
   }
   static void forget(Known& known, const Happening& happening) {
     if (known.scope.ns == 0) {

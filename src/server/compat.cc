@@ -49,9 +49,11 @@ bool ConnectionFromClient::listen(uint32_t mask) {
   subscription.mask = filter::normalise(mask);
   subscription.rule = rule_;
   subscription.details = KNELL_DETAILS_STATUS;
-  if (hub_.subscribe(*listener_, subscription) && wiring_.interest_grown(*listener_, latency_ns_))
-    return true;
-  hub_.unsubscribe(*listener_);
+  const hub::Node* const before = listener_->node();
+  const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
+  if (!hub_.subscribe(*listener_, subscription)) return false;
+  if (wiring_.interest_grown(*listener_, latency_ns_)) return true;
+  if (!old || !hub_.subscribe(*listener_, *old)) hub_.unsubscribe(*listener_);
   wiring_.interest_shrunk();
   return false;
 }

@@ -55,7 +55,7 @@ ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub&
 
 ConnectionFromClient::~ConnectionFromClient() {
   if (listener_ == nullptr) return;
-  const std::vector<int32_t> pids = followed();
+  const std::vector<wire::Pid> pids = added();
   hub_.disconnect(listener_);
   unfollow(pids);
 }

@@ -88,8 +88,8 @@ class ConnectionFromClient {
   Result<void> on_status(std::string_view payload);
   Result<hub::Subscription> checked(const wire::Subscribe& asked) const;
   Result<std::string> under_here(std::string_view values) const;
-  std::vector<int32_t> followed() const;
-  void unfollow(const std::vector<int32_t>& pids);
+  std::vector<wire::Pid> added() const;
+  void unfollow(const std::vector<wire::Pid>& pids);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }

@@ -150,7 +150,7 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
   KNELL_ASSIGN(const hub::Subscription subscription, checked(asked));
   const hub::Node* const before = listener_->node();
   const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
-  const std::vector<int32_t> pids = followed();
+  const std::vector<wire::Pid> pids = added();
   KNELL_TRY(hub_.subscribe(*listener_, subscription));
   auto grown = wiring_.interest_grown(*listener_, asked.latency_ns);
   if (grown) {
@@ -158,21 +158,27 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
     if (!subscription.only_added) unfollow(pids);
   } else if (!old || !hub_.subscribe(*listener_, *old)) {
     hub_.unsubscribe(*listener_);
+  } else {
+    // Whom it added went with the subscription; where the sources follow them they still do.
+    for (const wire::Pid& pid : pids) (void)hub_.add(*listener_, pid.pid, pid.start);
   }
   if (old || !grown) wiring_.interest_shrunk();
   return grown;
 }
 
-// Whom it added, where the sources were told of each.
-std::vector<int32_t> ConnectionFromClient::followed() const {
-  std::vector<int32_t> pids;
-  if (peer_.scope().ns != 0 || listener_->node() == nullptr) return pids;
-  listener_->node()->added.for_each([&](int32_t pid, uint64_t) { pids.push_back(pid); });
+std::vector<wire::Pid> ConnectionFromClient::added() const {
+  std::vector<wire::Pid> pids;
+  if (listener_->node() == nullptr) return pids;
+  listener_->node()->added.for_each([&](int32_t pid, uint64_t start) {
+    pids.push_back({.pid = pid, .reserved = 0, .start = start});
+  });
   return pids;
 }
 
-void ConnectionFromClient::unfollow(const std::vector<int32_t>& pids) {
-  for (const int32_t pid : pids) wiring_.unfollow(pid);
+// In another namespace the sources were not told of any.
+void ConnectionFromClient::unfollow(const std::vector<wire::Pid>& pids) {
+  if (peer_.scope().ns != 0) return;
+  for (const wire::Pid& pid : pids) wiring_.unfollow(pid.pid);
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {

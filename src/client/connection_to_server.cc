@@ -159,7 +159,7 @@ Result<wire::Ack> ConnectionToServer::await_ack(uint32_t request, const OnFrame&
       on_other(frame);
       continue;
     }
-    KNELL_ASSIGN(const wire::Ack ack, wire::decode_ack(frame.payload));
+    KNELL_ASSIGN(wire::Ack ack, wire::decode_ack(frame.payload));
     if (ack.request == request) return ack;
   }
 }

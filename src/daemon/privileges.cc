@@ -41,8 +41,10 @@ std::optional<Account> user_to_become() {
 }
 
 Result<void> drop_privileges(const std::optional<Account>& account) {
+  const bool connector =
+      connector_is_there();  // with what root may: another user's are not in effect
   if (account) KNELL_TRY(become(*account));
-  if (connector_is_there()) return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
+  if (connector) return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
   return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON});
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pid_map.h"
 #include "base/proc_stat.h"
 #include "server/connection_from_client.h"
 
@@ -150,6 +151,7 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
   KNELL_ASSIGN(const hub::Subscription subscription, checked(asked));
   const hub::Node* const before = listener_->node();
   const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
+  const auto added = before == nullptr ? PidMap<uint64_t>() : before->added;
   const std::vector<int32_t> pids = followed();
   KNELL_TRY(hub_.subscribe(*listener_, subscription));
   auto grown = wiring_.interest_grown(*listener_, asked.latency_ns);
@@ -158,6 +160,8 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
     if (!subscription.only_added) unfollow(pids);
   } else if (!old || !hub_.subscribe(*listener_, *old)) {
     hub_.unsubscribe(*listener_);
+  } else if (!subscription.only_added) {
+    added.for_each([&](int32_t pid, uint64_t start) { (void)hub_.add(*listener_, pid, start); });
   }
   if (old || !grown) wiring_.interest_shrunk();
   return grown;

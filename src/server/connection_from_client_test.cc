@@ -436,6 +436,13 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   on.ask(wire::encode(wire::Message::kRemove, std::span(pids).first(1), 3));
   EXPECT_EQ(on.client.ack().error, 0);
   EXPECT_THAT(on.wiring.followed, ElementsAre(6));
+  on.wiring.refuses = true;
+  on.ask(wire::encode(all_execs(), 4));
+  EXPECT_EQ(on.client.ack().error, ENOSPC);
+  for (const int32_t pid : {5, 6}) on.exec(pid);
+  on.turn();
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "it is as it was";
+  EXPECT_THAT(on.wiring.followed, ElementsAre(6));
   on.connection.reset();
   EXPECT_THAT(on.wiring.followed, IsEmpty()) << "who is gone follows nobody";
   EXPECT_EQ(on.hub.nodes(), 0u);

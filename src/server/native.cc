@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pid_map.h"
 #include "base/proc_stat.h"
 #include "server/connection_from_client.h"
 
@@ -158,7 +159,7 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
     if (!subscription.only_added) unfollow(pids);
   } else if (!old || !hub_.subscribe(*listener_, *old)) {
     hub_.unsubscribe(*listener_);
-  } else {
+  } else if (!subscription.only_added) {
     // Whom it added went with the subscription; where the sources follow them they still do.
     for (const wire::Pid& pid : pids) (void)hub_.add(*listener_, pid.pid, pid.start);
   }

@@ -255,11 +255,21 @@ TEST_F(Knelld, APidNamespaceHearsOfItsOwnByItsOwnNumbers) {
 TEST_F(Knelld, NoByteOfASecretLeavesIt) {
   WireListener one(socket(), lives(kLives, KNELL_DETAILS_FULL));
   one.keep_bytes();
-  Child child = Child::spawn({"true", "--password=hunter2", "postgres://a:hunter2@h", "--password",
-                              "hunter2", "--verbose"});
+  const Pipe never = make_pipe();
+  Child child = Child::spawn({"sh", "-c", "read line", "--password=hunter2",
+                              "postgres://a:hunter2@h", "--password", "hunter2", "--verbose"},
+                             {.in = never.read.get(), .out = -1, .err = -1});
   const pid_t pid = child.pid();
+  const auto heard = [&](uint32_t type) {
+    return one.take_until([&] {
+      return std::ranges::any_of(
+          one.heard(), [&](const Heard& event) { return event.pid == pid && event.type == type; });
+    });
+  };
+  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // its arguments could be read: it lives
+  child.kill();
   ASSERT_TRUE(child.wait());
-  ASSERT_TRUE(one.take_life(pid));
+  ASSERT_TRUE(heard(KNELL_EVENT_EXIT));
   const auto status = one.connection().status();
   ASSERT_TRUE(status);
   EXPECT_NE(one.bytes().find("--password="), std::string::npos) << "the arguments did come";

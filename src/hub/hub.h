@@ -139,7 +139,7 @@ class Hub {
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  size_t items_ = 0;  // of all queues
+  size_t items_ = 0;    // of all queues
   uint64_t names_ = 0;  // of nodes that are not shared
   int64_t epoch_ns_ = 0;
 };

@@ -322,6 +322,7 @@ void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uin
       mark(listener);
     } else {
       ++counters_.lost;
+      if (queue.hole_due(is_tight)) mark(listener);  // nothing waits that could tell it
     }
   });
   if (this->bytes() > limits_.memory_bytes) shed();
@@ -343,6 +344,7 @@ void Hub::shed() {
       counters_.delivered -= gone;
       counters_.lost += gone;
     });
+    mark(*longest);
   }
 }
 

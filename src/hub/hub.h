@@ -66,6 +66,7 @@ class Hub {
     std::vector<Listener*> now;
     now.swap(fresh_);
     for (Listener* listener : now) {
+      settle(*listener);  // of one whose queue was given up, nothing else might come to tell it
       listener->fresh_ = false;
       visit(*listener);
     }

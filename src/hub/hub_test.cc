@@ -240,6 +240,28 @@ TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
   EXPECT_EQ(told + lost, 1000u);
 }
 
+// Nothing else may ever come for it.
+TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
+  Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
+  on.press.padding = 1000;
+  Listener& one = on.listener(Subscription{});
+  int32_t pid = 1;
+  for (; one.queue().lost() == 0; ++pid) on.exec(pid);
+  EXPECT_TRUE(one.queue().empty());
+  EXPECT_THAT(on.fresh(), ElementsAre(&one));
+  EXPECT_THAT(on.fresh(), IsEmpty());
+  EXPECT_THAT(on.read(one), ElementsAre("lost " + std::to_string(pid - 1) + " exact"));
+}
+
+TEST(Hub, AnEventLargerThanTheQueueIsToldAsAHoleAtOnce) {
+  Fixture on({.queue_bytes = 100});
+  on.press.padding = 1000;
+  Listener& one = on.listener(Subscription{});
+  on.exec(1);
+  EXPECT_THAT(on.fresh(), ElementsAre(&one));
+  EXPECT_THAT(on.read(one), ElementsAre("lost 1 exact"));
+}
+
 TEST(Hub, WhatASourceLostIsToldToWhomItMayConcern) {
   Fixture on;
   Listener& execs = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});

@@ -25,7 +25,7 @@ Queue::Push Queue::push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight,
   Item item{.bytes = bytes, .lost = saturated(lost), .exact = lost == 0, .event = true};
   const size_t size = bytes.size() + kItemBytes;
   if (hole_.count == 0 && bytes_ + size <= bound(tight)) {
-    if (items_.empty()) oldest_ns_ = stamp_ns;
+    if (bytes_ == answer_bytes_) oldest_ns_ = stamp_ns;  // only answers wait
     newest_ns_ = stamp_ns;
     items_.push_back(std::move(item));
     bytes_ += size;
@@ -54,7 +54,7 @@ void Queue::push_answer(Bytes bytes) {
 void Queue::push_lost(const Bytes& bytes) {
   const Hole hole = std::exchange(hole_, {});
   if (bytes.empty()) return;  // it cannot be told to this one
-  if (items_.empty()) oldest_ns_ = hole.from_ns;
+  if (bytes_ == answer_bytes_) oldest_ns_ = hole.from_ns;
   newest_ns_ = hole.until_ns;
   items_.push_back({.bytes = bytes,
                     .lost = saturated(hole.count),

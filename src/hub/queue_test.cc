@@ -96,6 +96,20 @@ TEST(Queue, WhatIsShedIsAHoleAndAnswersStay) {
   EXPECT_EQ(on.queue.lost(), 7u);
 }
 
+TEST(Queue, WhatIsShedBehindAnAnswerBeganWithItsOwnFirstEvent) {
+  Fixture on(1000);
+  on.queue.push_answer(on.store.copy("answer"));
+  on.push(5);
+  on.push(6);
+  on.queue.shed();
+  EXPECT_EQ(on.queue.hole().from_ns, 5u);
+  EXPECT_EQ(on.queue.hole().until_ns, 6u);
+  on.queue.push_lost(on.event);
+  on.push(7);
+  on.queue.shed();
+  EXPECT_EQ(on.queue.hole().from_ns, 5u);
+}
+
 // Holes in holes are counted once.
 TEST(Queue, AHoleThatWasToldAndIsShedKeepsItsCount) {
   Fixture on(1000);

@@ -74,13 +74,6 @@ filter::Redactor redactor_of(const Config& config) {
   return filter::Redactor(config.redact.flags, config.redact.except);
 }
 
-bool same(const live::Interest& one, const live::Interest& other) {
-  return live::wanted_of_whole(one) == live::wanted_of_whole(other) &&
-         live::wanted_of_threads(one) == live::wanted_of_threads(other) &&
-         filter::details_needed(one.want) == filter::details_needed(other.want) &&
-         one.want.needs.pids == other.want.needs.pids && one.only_added == other.only_added;
-}
-
 Result<void> poll(int epoll, int fd, uint64_t tag) {
   epoll_event event{};
   event.events = EPOLLIN;
@@ -192,7 +185,7 @@ int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
 
 Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& interest, int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
-  if (!was_open || !same(interest, pipeline.interest()) || latency_ns != pipeline.latency_ns())
+  if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
     KNELL_TRY(pipeline.ask(interest, latency_ns));
   if (was_open) return {};
   auto polled =

@@ -76,7 +76,7 @@ void Daemon::tell_sources(Status& status) const {
     source.name = name_of(feed->via());
     source.used = true;
     source.why = pipeline == &processes_ ? "events of processes" : "events of threads";
-    source.types = live::types_of(feed->kernel_mask());
+    source.types = live::types_of(feed->kernel_mask()) & can.types;
     source.buffer_bytes = can.buffer_bytes;
     source.received = pipeline->received();
     source.lost = pipeline->lost();

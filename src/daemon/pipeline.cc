@@ -157,8 +157,10 @@ void Pipeline::follow_identities(bool uids, bool levels) {
 
 Result<void> Pipeline::read() { return publish_batch(feed_->read()); }
 
+// What happens meanwhile is left: where more happens than is read there would be no end.
 Result<void> Pipeline::read_now() {
-  for (bool all = false; !all;) {
+  const uint64_t until = clock_.monotonic_ns();
+  for (bool all = false; !all && newest_ns_ < until;) {
     const auto read = feed_->read_now();
     KNELL_TRY(publish_batch(read ? Result<void>() : std::unexpected(read.error())));
     all = *read;
@@ -262,6 +264,7 @@ void Pipeline::look_for_births_before(uint64_t stamp_ns) {
 }
 
 void Pipeline::on_raw(const event::Raw& raw) {
+  newest_ns_ = raw.stamp_ns;
   if (raw.what == KNELL_EVENT_FORK) look_for_births_before(raw.stamp_ns);
   if (identities_ != nullptr) identities_->on_raw(raw);
   if (level_ != Level::kThreads || raw.what == KNELL_EVENT_NONE) return;
@@ -270,6 +273,7 @@ void Pipeline::on_raw(const event::Raw& raw) {
 }
 
 void Pipeline::on_full(const event::Full& full) {
+  newest_ns_ = full.stamp_ns;
   if (identities_ != nullptr) identities_->on_full(full);
   if (on_full_) on_full_(full);
   if (level_ != Level::kThreads || full.only_birth) return;

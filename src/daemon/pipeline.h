@@ -104,6 +104,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   Before before_;
   OnFull on_full_;
   ReadBirths read_births_;
+  uint64_t newest_ns_ = 0;       // the stamp handed over last
   uint64_t births_read_ns_ = 0;  // all told before is known
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;

@@ -15,6 +15,7 @@ struct Want {
   uint32_t level = 0;    // enum knell_level
   uint32_t details = 0;  // enum knell_details
   Needs needs;           // of its predicates
+  bool operator==(const Want&) const = default;
 };
 
 // The details it takes to serve it: as asked, or more where a predicate needs more. enum

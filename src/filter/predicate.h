@@ -60,6 +60,7 @@ struct Needs {
   std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
   // Wanted by `unit` and `comm`, where no pattern is among them; empty: any, or there is one.
   std::vector<std::string> units, comms;
+  bool operator==(const Needs&) const = default;
 };
 
 inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned

@@ -140,7 +140,9 @@ Result<void> Feed::ask(const Interest& interest) {
   }
   if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
     return say(EINVAL, "--under takes 64 processes at the most");
+  asked_.reset();
   KNELL_TRY(whole_ ? ask_whole(interest) : ask_threads(interest));
+  asked_ = interest;
   set_budget();
   return {};
 }
@@ -162,8 +164,8 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(filter::details_needed(interest.want));
-  for (const int32_t root : interest.want.needs.roots)
-    if (!normaliser_->follow(root)) return say(EINVAL, "--under takes 64 processes at the most");
+  if (!normaliser_->follow(interest.want.needs.roots))
+    return say(EINVAL, "--under takes 64 processes at the most");
   return {};
 }
 
@@ -181,7 +183,7 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   const bool dead = pidfd && is_dead(pidfd.get());
   KNELL_TRY(source_->add_pid(pid));
-  KNELL_TRY(ask(interest));
+  if (asked_ != interest) KNELL_TRY(ask(interest));
   // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
   // after is heard of.
   if (pidfd && (dead || is_dead(pidfd.get()))) {

@@ -129,7 +129,8 @@ class Feed final : private source::Sink {
   source::Pacer pacer_{0};
   int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
   uint32_t kernel_mask_ = 0;
-  bool whole_ = false;  // the source sends whole processes
+  std::optional<Interest> asked_;  // last, and in force
+  bool whole_ = false;             // the source sends whole processes
   bool source_watched_ = false;
   bool more_ = false;       // the source was not read empty
   uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never

@@ -15,6 +15,7 @@ struct Interest {
   filter::Want want;
   bool only_added = false;  // knell_add() was called: only of processes added
   bool namespaces = false;  // the numbers of pid namespaces are wanted as well
+  bool operator==(const Interest&) const = default;
 };
 
 // One interest for many listeners of one level: what any of them wants, comes. Of none: see

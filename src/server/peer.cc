@@ -63,6 +63,12 @@ std::string read_comm(pid_t pid) {
   return comm;
 }
 
+// `error` came of asking for its pidfd; of one that was reaped kernels say ESRCH or EINVAL.
+std::unexpected<Error> refuse_peer(int error) {
+  if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client is gone");
+  return make_error(error, "ask for a client's pidfd");
+}
+
 // The numbers of the line `NSpid:` of /proc/PID/status, ours first.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
@@ -117,8 +123,9 @@ Result<void> Peer::find_namespace(int socket) {
   int raw = -1;
   socklen_t bytes = sizeof raw;
   const bool got = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) == 0;
-  const UniqueFd pidfd(got ? raw : -1);
-  if (pidfd) {
+  // Only a kernel that has no such option leaves us with the number, which may be another's by now.
+  if (!got && errno != ENOPROTOOPT) return refuse_peer(errno);
+  if (const UniqueFd pidfd(got ? raw : -1); pidfd) {
     KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
   } else {
     const auto stat = read_proc_stat(pid_);

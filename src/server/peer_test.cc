@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -212,6 +213,29 @@ TEST_F(PeerOf, OneThatIsGoneIsAnErrorOrHarmless) {
   EXPECT_EQ(status, 0);
   const auto peer = Peer::of(connection.get(), {}, system_clock());
   EXPECT_TRUE(peer || peer.error().code == ESRCH) << peer.error().message();
+}
+
+// Its number alone would say who has it now.
+TEST(Peer, ThatCannotBeNamedForCertainIsRefused) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd ours(ends[0]), theirs(ends[1]);
+  int raw = -1;
+  socklen_t bytes = sizeof raw;
+  constexpr int kSoPeerPidfd = 77;
+  if (::getsockopt(ends[0], SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) != 0)
+    GTEST_SKIP() << "no SO_PEERPIDFD here";
+  const int next = raw;
+  ::close(raw);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto peer = Peer::of(ends[0], {}, system_clock());
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(peer);
+  EXPECT_EQ(peer.error().code, EMFILE) << peer.error().message();
 }
 
 TEST(Peer, OfWhatIsNoSocketIsAnError) {

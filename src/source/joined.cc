@@ -48,6 +48,8 @@ Result<void> Joined::want_rest(const Wanted& wanted) {
   const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
   Wanted others;
   others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
+  if ((missing_.mask | untold_) == 0) missing_since_ns_ = clock_.monotonic_ns();
+  const uint32_t were_missing = std::exchange(missing_, {}).mask;
   if (others.mask == 0) {
     rest_.reset();  // closing its descriptor takes it out of the epoll set
     return {};
@@ -55,11 +57,33 @@ Result<void> Joined::want_rest(const Wanted& wanted) {
   if (rest_ != nullptr) return rest_->want(others);
   auto opened = open_rest_(others);
   if (!opened) {
-    if ((wanted.mask & own) != 0) return {};
-    return std::unexpected(std::move(opened).error());
+    if (wanted.mask != 0 && (wanted.mask & own) == 0)
+      return std::unexpected(std::move(opened).error());
+    missing_ = others;
+    return {};
   }
   rest_ = *std::move(opened);
+  untold_ |= were_missing & others.mask;
   return poll(*rest_);
+}
+
+void Joined::try_rest_again() {
+  if (missing_.mask == 0) return;
+  auto opened = open_rest_(missing_);
+  if (!opened || !poll(**opened)) return;
+  rest_ = *std::move(opened);
+  untold_ |= std::exchange(missing_, {}).mask;
+}
+
+// What came while the rest was missing is lost, and nobody knows how much.
+void Joined::tell_hole() {
+  if (untold_ == 0) return;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock_.monotonic_ns();
+  hole.u.lost.from_ns = missing_since_ns_;
+  hole.u.lost.types = std::exchange(untold_, 0);
+  sink_->on_raw(hole);
 }
 
 Result<Drained> Joined::drain(Sink& sink, size_t bound) {
@@ -116,6 +140,8 @@ void Joined::on_full(const event::Full& full) {
 Result<void> Joined::check_health(Sink& sink) {
   sink_ = &sink;
   KNELL_TRY(whole_->check_health(*this));
+  try_rest_again();
+  tell_hole();
   if (rest_ == nullptr) return {};
   return rest_->check_health(*this);
 }

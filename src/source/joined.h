@@ -13,7 +13,8 @@
 namespace knell::source {
 
 // Two sources as one: `whole` for the types it has, and for the others a second one, which is
-// opened when one of those is first wanted and asked for nothing else; see joined.cc.
+// opened when one of those is first wanted and asked for nothing else; see joined.cc. Where that
+// fails its types do not come (capabilities() tells which do), and each check_health() tries again.
 class Joined : public Source, private Sink {
  public:
   using Open = std::function<Result<std::unique_ptr<Source>>(const Wanted&)>;
@@ -37,6 +38,8 @@ class Joined : public Source, private Sink {
   Joined(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
       : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
   Result<void> want_rest(const Wanted& wanted);
+  void try_rest_again();
+  void tell_hole();
   Result<void> poll(const Source& source);
   Result<void> lay_rest_aside();
   void look_again_before(uint64_t stamp_ns);
@@ -51,6 +54,9 @@ class Joined : public Source, private Sink {
 
   std::unique_ptr<Source> whole_, rest_;
   Open open_rest_;
+  Wanted missing_;       // of the rest, which could not be opened; mask 0: nothing
+  uint32_t untold_ = 0;  // types that were missing and come now
+  uint64_t missing_since_ns_ = 0;
   UniqueFd epoll_;
   Sink* sink_ = nullptr;  // while draining
   bool laying_aside_ = false;

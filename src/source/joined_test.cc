@@ -60,12 +60,16 @@ class Scripted : public Source {
 
 class Written : public Sink {
  public:
-  void on_raw(const event::Raw& raw) override { text += "r" + std::to_string(raw.stamp_ns) + " "; }
+  void on_raw(const event::Raw& raw) override {
+    if (raw.what == KNELL_EVENT_LOST) return lost.push_back(raw.u.lost.types);
+    text += "r" + std::to_string(raw.stamp_ns) + " ";
+  }
   void on_full(const event::Full& full) override {
     text += "f" + std::to_string(full.stamp_ns) + " ";
   }
   void on_over(int32_t, uint64_t, bool, int32_t) override {}
   std::string text;
+  std::vector<uint32_t> lost;
 };
 
 struct Pair {
@@ -99,6 +103,33 @@ TEST(Joined, OpensTheRestOnlyForWhatItAloneGives) {
   EXPECT_EQ(pair.rest->asked, std::vector<uint32_t>{KNELL_EVENT_UID});
   ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_NONZERO_EXIT}));
   EXPECT_EQ(pair.joined->counters().received, 1u) << "the rest is closed";
+}
+
+TEST(Joined, TriesAgainToOpenTheRest) {
+  Pair pair(KNELL_EVENT_EXIT);
+  pair.refuse = true;
+  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
+  Written sink;
+  ASSERT_TRUE(pair.joined->check_health(sink));
+  EXPECT_EQ(pair.joined->capabilities().types, kWhole);
+  EXPECT_TRUE(sink.lost.empty());
+  pair.refuse = false;
+  ASSERT_TRUE(pair.joined->check_health(sink));
+  EXPECT_EQ(pair.joined->capabilities().types, kWhole | KNELL_EVENT_UID);
+  EXPECT_EQ(sink.lost, std::vector<uint32_t>{KNELL_EVENT_UID});
+  ASSERT_TRUE(pair.joined->check_health(sink));
+  EXPECT_EQ(pair.opens, 1);
+}
+
+TEST(Joined, DoesNotOpenTheRestForWhoWantsItNoMore) {
+  Pair pair(KNELL_EVENT_EXIT);
+  pair.refuse = true;
+  ASSERT_TRUE(pair.joined->want({}));
+  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT}));
+  pair.refuse = false;
+  Written sink;
+  ASSERT_TRUE(pair.joined->check_health(sink));
+  EXPECT_EQ(pair.opens, 0);
 }
 
 TEST(Joined, AllIsBoth) {

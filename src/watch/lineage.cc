@@ -7,12 +7,35 @@
 namespace knell::watch {
 
 bool Lineage::follow(int32_t root, uint64_t now_ns) {
-  const auto same = [&](const Root& known) { return known.pid == root; };
-  if (std::any_of(roots_.begin(), roots_.end(), same)) return true;
-  if (roots_.size() >= kMostRoots) return false;
-  inside_.emplace(root).first->roots |= uint64_t{1} << roots_.size();
-  roots_.push_back({root, now_ns});
+  if (is_root(root)) return true;
+  auto at = std::ranges::find(roots_, 0, &Root::pid);
+  if (at == roots_.end()) {
+    if (roots_.size() >= kMostRoots) return false;
+    at = roots_.emplace(roots_.end());
+  }
+  *at = {root, now_ns};
+  inside_.emplace(root).first->roots |= uint64_t{1} << (at - roots_.begin());
   return true;
+}
+
+bool Lineage::is_root(int32_t pid) const {
+  return std::ranges::find(roots_, pid, &Root::pid) != roots_.end();
+}
+
+void Lineage::keep_only(std::span<const int32_t> roots) {
+  uint64_t dropped = 0;
+  for (size_t i = 0; i < roots_.size(); ++i) {
+    if (roots_[i].pid == 0 || std::ranges::find(roots, roots_[i].pid) != roots.end()) continue;
+    dropped |= uint64_t{1} << i;
+    roots_[i] = {};
+  }
+  if (dropped == 0) return;
+  std::vector<int32_t> outside;
+  inside_.for_each([&](int32_t pid, Place& place) {
+    place.roots &= ~dropped;
+    if (place.roots == 0) outside.push_back(pid);
+  });
+  for (const int32_t pid : outside) inside_.erase(pid);
 }
 
 // The bit of the root that was born at that time.
@@ -37,7 +60,7 @@ void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
 }
 
 void Lineage::scan(const ProcReader& proc) {
-  if (roots_.empty()) return;
+  if (inside_.size() == 0) return;
   for (bool added = true; added;) {
     added = false;
     for (const int32_t pid : proc.pids()) {

@@ -24,6 +24,9 @@ class Lineage : public filter::Ancestry {
   // From `now_ns` on follows the process that is `root` then. False when there are kMostRoots
   // already. scan() then finds who is below it already.
   bool follow(int32_t root, uint64_t now_ns);
+  bool is_root(int32_t pid) const;
+  // Makes room: the others of the roots are none any more.
+  void keep_only(std::span<const int32_t> roots);
 
   // `stamp_ns` is the fork's: a root's own birth may still be queued when it is followed.
   void born(int32_t pid, int32_t parent, uint64_t stamp_ns);
@@ -53,8 +56,8 @@ class Lineage : public filter::Ancestry {
     Missing missing;
   };
   struct Root {
-    int32_t pid;
-    uint64_t since_ns;
+    int32_t pid = 0;  // 0: its bit is free
+    uint64_t since_ns = 0;
   };
   uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
 

@@ -74,10 +74,16 @@ void Normaliser::set_details(uint32_t details) {
   if (more) snapshot();
 }
 
-bool Normaliser::follow(int32_t root) {
-  if (!lineage_.follow(root, clock_.monotonic_ns())) return false;
-  lineage_.scan(proc_);
-  return true;
+bool Normaliser::follow(std::span<const int32_t> roots) {
+  lineage_.keep_only(roots);
+  bool room = true, fresh = false;
+  for (const int32_t root : roots) {
+    if (lineage_.is_root(root)) continue;
+    room &= lineage_.follow(root, clock_.monotonic_ns());
+    fresh = true;
+  }
+  if (fresh) lineage_.scan(proc_);
+  return room;
 }
 
 void Normaliser::begin_drain() { time_.take(clock_); }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/clock.h"
 #include "event/raw.h"
@@ -66,8 +67,9 @@ class Normaliser {
   // What the source sends from now on, as it was asked: KNELL_EVENT_*; FORK: of threads at least.
   // To be called once the source has been asked.
   void set_heard(uint32_t mask);
-  // From now on knows who is under `root`; false: too many roots.
-  bool follow(int32_t root);
+  // From now on knows who is under each of these, and of no others; false: too many roots. Reads
+  // /proc for those it did not know.
+  bool follow(std::span<const int32_t> roots);
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return teller_.cgroups(); }

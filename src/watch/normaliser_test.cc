@@ -383,7 +383,7 @@ TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenAfterAWhile) {
 
 TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
   Normaliser& n = normaliser();
-  EXPECT_TRUE(n.follow(50));
+  EXPECT_TRUE(n.follow(std::vector{50}));
   n.begin_drain();
   n.on_raw(fork_of(51, 50, 10));
   n.on_raw(fork_of(52, 51, 11));
@@ -398,6 +398,31 @@ TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
   EXPECT_FALSE(inside(51)) << "over";
   n.on_raw(fork_of(53, 1, 14));
   EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
+}
+
+TEST_F(NormaliserTest, ProcIsReadOnlyForRootsThatAreNew) {
+  Normaliser& n = normaliser();
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  tree.add(51, {.ppid = 50});
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its birth will be heard";
+  EXPECT_TRUE(n.follow(std::vector{50, 60}));
+  EXPECT_EQ(n.lineage().roots_of(51), n.lineage().roots_of(50));
+}
+
+TEST_F(NormaliserTest, RootsThatNobodyAsksForAnyMoreMakeRoom) {
+  Normaliser& n = normaliser();
+  std::vector<int32_t> roots;
+  for (int32_t i = 0; i < 64; ++i) roots.push_back(100 + i);
+  EXPECT_TRUE(n.follow(roots));
+  roots.push_back(200);
+  EXPECT_FALSE(n.follow(roots));
+  tree.add(51, {.ppid = 50});
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_NE(n.lineage().roots_of(51), 0U);
+  EXPECT_EQ(n.lineage().size(), 2U);
+  EXPECT_TRUE(n.follow(std::vector<int32_t>{}));
+  EXPECT_EQ(n.lineage().size(), 0U);
 }
 
 TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {

@@ -63,6 +63,9 @@ std::string read_comm(pid_t pid) {
   return comm;
 }
 
+// What passes by, and says nothing of the client.
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
 // The numbers of the line `NSpid:` of /proc/PID/status, ours first.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
@@ -117,11 +120,14 @@ Result<void> Peer::find_namespace(int socket) {
   int raw = -1;
   socklen_t bytes = sizeof raw;
   const bool got = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) == 0;
+  if (!got && is_shortage(errno)) return errno_error("hold on to a client");
   const UniqueFd pidfd(got ? raw : -1);
   if (pidfd) {
     KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
   } else {
+    errno = 0;
     const auto stat = read_proc_stat(pid_);
+    if (!stat && is_shortage(errno)) return errno_error("look at a client");
     if (!stat) return say(ESRCH, "the client is gone");
     KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
   }

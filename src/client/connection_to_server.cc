@@ -159,8 +159,8 @@ Result<wire::Ack> ConnectionToServer::await_ack(uint32_t request, const OnFrame&
       on_other(frame);
       continue;
     }
-    KNELL_ASSIGN(wire::Ack ack, wire::decode_ack(frame.payload));
-    if (ack.request == request) return ack;
+    auto ack = wire::decode_ack(frame.payload);
+    if (!ack || ack->request == request) return ack;
   }
 }
 

@@ -102,6 +102,16 @@ class FakeServer {
     const std::lock_guard lock(mutex_);
     before_[type].push_back(std::move(packet));
   }
+  // The next client is turned away, as by a daemon that is full.
+  void refuse_next(int32_t error, std::string text) {
+    const std::lock_guard lock(mutex_);
+    bye_ = wire::encode(wire::Bye{.error = error, .text = std::move(text)}, 0);
+  }
+  // Until that has come to pass.
+  void await_refusal() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return bye_.empty(); });
+  }
   void hang_up() {
     const std::lock_guard lock(mutex_);
     (void)::shutdown(client_.get(), SHUT_RDWR);
@@ -129,16 +139,25 @@ class FakeServer {
       if (all[0].revents != 0) return;
       const std::lock_guard lock(mutex_);
       if (!client_)
-        client_ = UniqueFd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        accept();
       else
         on_packet();
     }
+  }
+
+  void accept() {
+    client_ = UniqueFd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    refused_ = !bye_.empty();
+    if (!refused_) return;
+    answer(std::exchange(bye_, {}));
+    changed_.notify_all();
   }
 
   void on_packet() {
     std::string bytes(wire::kMostFrame, '\0');
     const ssize_t got = ::recv(client_.get(), bytes.data(), bytes.size(), 0);
     if (got <= 0) return client_.reset();
+    if (refused_) return;
     const auto frame = wire::parse_packet({bytes.data(), static_cast<size_t>(got)});
     KNELL_CHECK(frame);
     if (frame->type == wire::Message::kHello) return answer(wire::encode(hello, 0));
@@ -177,6 +196,8 @@ class FakeServer {
   std::mutex mutex_;
   std::condition_variable changed_;
   UniqueFd client_;
+  std::string bye_;
+  bool refused_ = false;
   std::map<wire::Message, wire::Ack> answers_;
   std::map<wire::Message, std::vector<std::string>> before_;
   std::vector<wire::Subscribe> subscribes_;

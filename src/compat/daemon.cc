@@ -77,8 +77,20 @@ void for_each_epoll(Socket& socket, int fd, Visit visit) {
   }
 }
 
+// A number that was closed unseen, as fclose() does, may be another file by now: it is let go.
+void drop_strangers(Socket& socket) {
+  for (auto& place : socket.descriptors) {
+    int fd = place.load();
+    if (fd < 0 || socket.is(fd)) continue;
+    socket.drop_epolls(-1, fd);
+    if (find(fd) == &socket) forget(fd);
+    place.compare_exchange_strong(fd, -1);
+  }
+}
+
 // `fresh` takes the place of the socket, whichever numbers it has, and is closed.
 void replace(Socket& socket, int fresh) {
+  drop_strangers(socket);
   for (const auto& place : socket.descriptors) {
     const int fd = place.load();
     if (fd < 0) continue;

@@ -32,8 +32,10 @@ const char* details_text(uint32_t details) {
 
 std::string predicates_text(const hub::Subscription& subscription) {
   std::string text = subscription.only_added ? "added processes" : "";
-  for (const auto& [key, value] : subscription.predicates)
-    text += (text.empty() ? "" : " ") + key + '=' + value;
+  for (const auto& [key, value] : subscription.predicates) {
+    if (!text.empty()) text += ' ';
+    text.append(key).append("=").append(value);
+  }
   return text;
 }
 

@@ -29,6 +29,19 @@ uint32_t types_of(uint32_t mask) {
   return mask & ~KNELL_EVENT_NONZERO_EXIT;
 }
 
+// Whether it was killed by somebody of whom this listener may not hear.
+bool hides_killer(const Scope& scope, const knell_event& event) {
+  return (event.has & KNELL_HAS_KILLER) != 0 && event.killed_by.cause == KNELL_CAUSE_USER &&
+         !scope.every_user && event.killed_by.uid != scope.uid;
+}
+
+knell_event without_killer(const knell_event& event) {
+  knell_event hidden = event;
+  hidden.has &= ~KNELL_HAS_KILLER;
+  hidden.killed_by = {};
+  return hidden;
+}
+
 }  // namespace
 
 Hub::~Hub() {
@@ -191,14 +204,20 @@ class Hub::Telling {
   }
 
   // Empty: it cannot be told there.
-  Bytes bytes(const event::Level* level, uint32_t details) {
-    for (size_t i = 0; i < used_; ++i)
-      if (forms_[i].level == level && forms_[i].details == details) return forms_[i].bytes;
+  Bytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
+    const knell_event* told = event(level);
+    const bool hidden = told != nullptr && hides_killer(scope, *told);
+    for (size_t i = 0; i < used_; ++i) {
+      const Form& form = forms_[i];
+      if (form.level == level && form.details == details && form.hidden == hidden)
+        return form.bytes;
+    }
     const std::string_view made =
         seen_.raw != nullptr ? hub_.press_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
-                             : hub_.press_.event(*event(level), details);
+        : hidden             ? hub_.press_.event(without_killer(*told), details)
+                             : hub_.press_.event(*told, details);
     Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
-    if (used_ < forms_.size()) forms_[used_++] = {level, details, bytes};
+    if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
   }
 
@@ -206,6 +225,7 @@ class Hub::Telling {
   struct Form {
     const event::Level* level = nullptr;
     uint32_t details = 0;
+    bool hidden = false;  // the killer
     Bytes bytes;
   };
   Hub& hub_;
@@ -237,7 +257,7 @@ void Hub::publish(const Sighting& seen, const filter::Ancestry& ancestry) {
   MatchIndex& in = index(seen.stream);
   in.match(seen, [&](Node* node, const event::Level* level) {
     if (!judge(*node, telling.event(level), ancestry)) return;
-    const Bytes bytes = telling.bytes(level, node->filter.subscription.details);
+    const Bytes bytes = telling.bytes(level, node->filter.subscription.details, node->filter.scope);
     if (bytes.empty()) {
       ++counters_.withheld_level;
       return;
@@ -353,7 +373,8 @@ void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
   index(seen.stream).match(seen, [&](Node* node, const event::Level*) {
     for (Listener* listener : node->listeners)
       if (listener != &asker)
-        deliver(*listener, telling.bytes(nullptr, KNELL_DETAILS_STATUS), seen.stamp_ns);
+        deliver(*listener, telling.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),
+                seen.stamp_ns);
   });
 }
 

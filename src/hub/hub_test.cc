@@ -48,6 +48,21 @@ struct Fixture {
     seen.event = &event;
     hub.publish(seen, Strangers());
   }
+  void killed(int32_t pid, uint32_t uid, uint32_t killer_uid, uint32_t cause = KNELL_CAUSE_USER) {
+    knell_event event{};
+    event.type = KNELL_EVENT_EXIT;
+    event.pid = pid;
+    event.has = KNELL_HAS_KILLER;
+    event.killed_by = {.pid = 5, .uid = killer_uid, .comm = {}, .cause = cause};
+    Sighting seen;
+    seen.type = event.type;
+    seen.pid = pid;
+    seen.stamp_ns = ++now_ns;
+    seen.uid_known = seen.levels_known = true;
+    seen.uid = uid;
+    seen.event = &event;
+    hub.publish(seen, Strangers());
+  }
   void lose(uint64_t count, uint32_t types) {
     knell_event event{};
     event.type = KNELL_EVENT_LOST;
@@ -309,6 +324,22 @@ TEST(Hub, AUserHearsOfItsOwnAndWhatIsNobodysKnownIsWithheldAndCounted) {
   on.hub.publish(seen, Strangers());
   EXPECT_THAT(on.read(user), IsEmpty());
   EXPECT_EQ(on.hub.counters().withheld_uid, 1u);
+}
+
+TEST(Hub, AUserIsNotToldOfAKillerWhoIsAnothers) {
+  Fixture on;
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
+  Listener& root = on.listener(Subscription{});
+  ASSERT_TRUE(on.hub.subscribe(user, {}));
+  on.killed(1, 1000, 1000);
+  EXPECT_EQ(on.press.events, 1u) << "the same to both";
+  on.killed(2, 1000, 0);
+  EXPECT_EQ(on.press.events, 3u);
+  on.killed(3, 1000, 0, KNELL_CAUSE_OOM);
+  EXPECT_EQ(on.press.events, 4u) << "nobody is named";
+  EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 5", "pid 2", "pid 3 killed by 5"));
+  EXPECT_THAT(on.read(root),
+              ElementsAre("pid 1 killed by 5", "pid 2 killed by 5", "pid 3 killed by 5"));
 }
 
 TEST(Hub, ANamespaceHearsOfItsOwnByTheNumbersItKnows) {

@@ -20,7 +20,10 @@ class FakePress final : public Press {
       out_ = "lost " + std::to_string(event.lost_count) + (exact ? " exact" : " at most");
       last_lost = event;
     } else {
-      out_ = "pid " + std::to_string(event.pid) + " details " + std::to_string(details);
+      out_ = "pid " + std::to_string(event.pid);
+      if ((event.has & KNELL_HAS_KILLER) != 0)
+        out_ += " killed by " + std::to_string(event.killed_by.pid);
+      out_ += " details " + std::to_string(details);
       if (padding > out_.size()) out_.resize(padding, '.');
     }
     return out_;

@@ -19,7 +19,7 @@ std::string key_of(const Subscription& asked, const Scope& scope) {
   words.reserve(asked.predicates.size());
   // With their lengths: a value may hold any byte.
   for (const auto& [key, value] : asked.predicates)
-    words.push_back(key + '=' + std::to_string(value.size()) + ':' + value);
+    words.emplace_back(key).append("=").append(std::to_string(value.size())).append(":") += value;
   std::ranges::sort(words);
   words.erase(std::unique(words.begin(), words.end()), words.end());
   std::string key;

@@ -306,7 +306,8 @@ Result<DaemonListener::Got> DaemonListener::receive() {
   if (room.empty()) return Got::kNothing;
   auto frame = connection_->receive(room);
   if (!frame) {
-    KNELL_TRY(failed(std::move(frame).error()));
+    KNELL_TRY(state_ == State::kReturning ? not_taken(std::move(frame).error())
+                                          : failed(std::move(frame).error()));
     return Got::kNothing;
   }
   if (!*frame) return Got::kNothing;

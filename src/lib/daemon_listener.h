@@ -79,6 +79,7 @@ class DaemonListener final : public knell_listener {
   // Coming back; daemon_return.cc.
   void went_away();
   void come_back(uint64_t now_ns);
+  Result<void> not_taken(Error error);
   Result<void> on_ack_while_returning(const wire::Ack& ack);
   void add_next();
   void look_after(const wire::Pid& pid);

@@ -386,6 +386,30 @@ TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
   EXPECT_EQ(rest[1].event.cookie, 3u);
 }
 
+TEST_F(DaemonListenerTest, ADaemonThatIsFullWhenItIsBackIsTriedAgain) {
+  open();
+  for (const int error : {EUSERS, EMFILE}) {
+    server_.refuse_next(error, "no room");
+    server_.hang_up();
+    const auto seen = read(1);
+    ASSERT_EQ(seen.size(), 1u) << error_.message();
+    EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST)) << "one gap, told once";
+    server_.await_refusal();
+  }
+  server_.send({exit_of(10)});
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, 10);
+}
+
+TEST_F(DaemonListenerTest, ADaemonThatRefusesForGoodWhenItIsBackIsTheEnd) {
+  open();
+  server_.refuse_next(EACCES, "not you");
+  server_.hang_up();
+  EXPECT_EQ(read(1).size(), 0u);
+  EXPECT_EQ(error_.code, EACCES);
+}
+
 TEST_F(DaemonListenerTest, AMaskThatIsChangedWhileItIsAwayIsAskedForLater) {
   open();
   server_.stop();

@@ -62,14 +62,18 @@ void DaemonListener::come_back(uint64_t now_ns) {
   added_ = adding_ = 0;
 }
 
+// The daemon refuses us, by a bye or an ack, as one that is full does; or the connection failed.
+Result<void> DaemonListener::not_taken(Error error) {
+  if (!passes_by(error.code)) return failed(std::move(error));
+  went_away();
+  return {};
+}
+
 Result<void> DaemonListener::on_ack_while_returning(const wire::Ack& ack) {
   if (ack.request != awaited_) return {};
   if (adding_ == 0) {
-    if (ack.error != 0 && passes_by(ack.error)) {
-      went_away();
-      return {};
-    }
-    if (auto refused = client::as_result(ack); !refused) return failed(std::move(refused).error());
+    if (auto refused = client::as_result(ack); !refused)
+      return not_taken(std::move(refused).error());
     make_lost(std::nullopt, gap_from_ns_);
     heard_ns_ = clock_.monotonic_ns();
     choice_.added.for_each([this](int32_t pid, const Choice::Added& one) {

@@ -69,6 +69,9 @@ std::unexpected<Error> refuse_peer(int error) {
   return make_error(error, "ask for a client's pidfd");
 }
 
+// What passes by, and says nothing of the client.
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
 // The numbers of the line `NSpid:` of /proc/PID/status, ours first.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
@@ -128,7 +131,9 @@ Result<void> Peer::find_namespace(int socket) {
   if (const UniqueFd pidfd(got ? raw : -1); pidfd) {
     KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
   } else {
+    errno = 0;
     const auto stat = read_proc_stat(pid_);
+    if (!stat && is_shortage(errno)) return errno_error("look at a client");
     if (!stat) return say(ESRCH, "the client is gone");
     KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
   }

@@ -27,7 +27,8 @@ struct Visibility {
 // what it may see. See peer.cc.
 class Peer {
  public:
-  // Errors: ESRCH it is gone; EACCES who it is cannot be found out, so that it may see nothing.
+  // Errors: ESRCH it is gone; EACCES who it is cannot be found out, so that it may see nothing;
+  // EMFILE, ENFILE, ENOMEM not now.
   static Result<Peer> of(int socket, const Visibility& visibility, const Clock& clock);
 
   pid_t pid() const { return pid_; }  // as we see it

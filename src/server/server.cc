@@ -130,8 +130,9 @@ void Server::take_in(UniqueFd socket) {
   auto peer = Peer::of(socket.get(), options_.visibility, clock_);
   if (!peer) {
     ++refused_;
+    // Its own code: whether it may come again goes by that.
     const std::string bye =
-        wire::encode(wire::Bye{.error = EACCES, .text = peer.error().message()}, 0);
+        wire::encode(wire::Bye{.error = peer.error().code, .text = peer.error().message()}, 0);
     (void)!::send(socket.get(), bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }

@@ -93,6 +93,29 @@ class Fixture {
   socklen_t address_bytes_ = 0;
 };
 
+// Takes all the descriptors there are, of few.
+class AllDescriptors {
+ public:
+  AllDescriptors() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit few{.rlim_cur = 100, .rlim_max = before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (UniqueFd one{::open("/dev/null", O_RDONLY | O_CLOEXEC)}) all_.push_back(std::move(one));
+  }
+  ~AllDescriptors() { give_back(); }
+  AllDescriptors(const AllDescriptors&) = delete;
+  AllDescriptors& operator=(const AllDescriptors&) = delete;
+  void give_back_one() { all_.pop_back(); }
+  void give_back() {
+    all_.clear();
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0);
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<UniqueFd> all_;
+};
+
 TEST(Server, TakesInServesAndLetsGo) {
   Fixture on;
   EXPECT_FALSE(on.wants_to_serve());
@@ -155,16 +178,7 @@ TEST(Server, WhoComesWhenThereAreNoDescriptorsIsToldSo) {
   const UniqueFd good = on.listener();
   std::vector<UniqueFd> waiting;
   for (int i = 0; i < 5; ++i) waiting.push_back(on.connect());
-  std::vector<UniqueFd> all_there_are;
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit few{.rlim_cur = 100, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-  while (true) {
-    UniqueFd one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!one) break;
-    all_there_are.push_back(std::move(one));
-  }
+  AllDescriptors taken;
   EXPECT_LT(on.serve_all(), 100);
   for (const UniqueFd& one : waiting) {
     const wire::Bye bye = ClientEnd{one.get()}.bye();
@@ -174,10 +188,18 @@ TEST(Server, WhoComesWhenThereAreNoDescriptorsIsToldSo) {
   EXPECT_EQ(on.server->refused(), 5u);
   on.exec(7);
   ClientEnd{good.get()}.payload(wire::Message::kEvents);
-  all_there_are.clear();
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  taken.give_back();
   const UniqueFd next = on.listener();
   EXPECT_EQ(on.server->clients(), 2u);
+}
+
+TEST(Server, WhoCannotBeLookedAtForWantOfADescriptorIsToldThat) {
+  Fixture on;
+  const UniqueFd one = on.connect();
+  AllDescriptors taken;
+  taken.give_back_one();  // enough to be accepted
+  on.server->serve();
+  EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "which passes";
 }
 
 TEST(Server, AHeldClientIsServedAgainByItself) {

@@ -100,8 +100,9 @@ void Hub::leave(Listener& listener) {
 }
 
 void Hub::unsubscribe(Listener& listener) {
-  (void)users_.claim(listener.identity_.uid, *listener.account_, std::exchange(listener.claim_, {}),
-                     {}, limits_);
+  const Users::Claim all = std::exchange(listener.claim_, {});
+  const auto given = users_.claim(listener.identity_.uid, *listener.account_, all, {}, limits_);
+  KNELL_CHECK(given.has_value());  // nothing is always to be had
   leave(listener);
 }
 

@@ -9,7 +9,8 @@
 //
 // Nothing waits: a queue that is full loses, and says so to its listener alone. Where all of them
 // together take too much, the longest are given up, each as a hole: those who keep up have short
-// ones and notice nothing.
+// ones and notice nothing. Answers are nobody's loss: they have bounds of their own, and however
+// many wait no event gives way to them.
 #include "hub/hub.h"
 
 #include <algorithm>
@@ -317,10 +318,14 @@ Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
 template <class F>
 void Hub::book(Listener& listener, F change) {
   Queue& queue = listener.queue_;
-  const size_t bytes = queue.bytes(), items = queue.size();
+  const size_t bytes = queue.bytes(), answer_bytes = queue.answer_bytes();
+  const size_t items = queue.size(), answers = queue.answers();
   change(queue);
-  listener.account_->bytes += queue.bytes() - bytes;  // modulo, when it became less
+  // Modulo, when it became less.
+  listener.account_->bytes += queue.bytes() - bytes;
+  listener.account_->answer_bytes += queue.answer_bytes() - answer_bytes;
   items_ += queue.size() - items;
+  answers_ += queue.answers() - answers;
 }
 
 bool Hub::tight(const Listener& listener) const {
@@ -346,20 +351,22 @@ void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uin
       if (queue.hole_due(is_tight)) mark(listener);  // nothing waits that could tell it
     }
   });
-  if (this->bytes() > limits_.memory_bytes) shed();
+  if (event_bytes() > limits_.memory_bytes) shed();
 }
 
-// Bytes that others wait for as well stay, so it may take several.
+// Bytes that others wait for as well stay, so it may take several. Where there is too much, one has
+// more than an even share: half of that is left to everybody whatever happens.
 void Hub::shed() {
-  while (bytes() > limits_.memory_bytes) {
+  const size_t spared = limits_.memory_bytes / listeners_.size() / 2;
+  while (event_bytes() > limits_.memory_bytes) {
     Listener* longest = nullptr;
-    size_t most = 0;
+    size_t most = spared;
     for (auto& [key, listener] : listeners_) {
       const Queue& queue = listener->queue_;
       const size_t size = queue.bytes() - queue.answer_bytes();
       if (size > most) longest = listener.get(), most = size;
     }
-    if (longest == nullptr) return;  // only answers are left, which their own bound keeps few
+    if (longest == nullptr) return;
     book(*longest, [&](Queue& queue) {
       const size_t gone = queue.shed();
       counters_.delivered -= gone;
@@ -380,8 +387,13 @@ void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
 }
 
 void Hub::answer(Listener& listener, std::string_view packet) {
-  book(listener, [&](Queue& queue) { queue.push_answer(store_.copy(packet)); });
+  book(listener, [&](Queue& queue) { queue.push_answer(answer_store_.copy(packet)); });
   mark(listener);
+}
+
+Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
+  return Users::room_for_answer(listener.identity_.uid, *listener.account_, bytes, answer_bytes(),
+                                limits_);
 }
 
 void Hub::popped(Listener& listener, size_t count) {

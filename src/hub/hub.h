@@ -55,8 +55,11 @@ class Hub {
 
   // An ack, for all who hear everything but the one that is answered with it.
   void publish_ack(const Sighting& seen, const Listener& asker);
-  // Puts a packet behind what is queued. How much of that may wait is the caller's to bound.
+  // Puts a packet behind what is queued. How much of that may wait is the caller's to bound: a long
+  // answer may_answer() first.
   void answer(Listener& listener, std::string_view packet);
+  // Errors: EDQUOT, ENOBUFS: too much waits already, of its user or of all.
+  Result<void> may_answer(const Listener& listener, size_t bytes) const;
   // Those that were sent.
   void popped(Listener& listener, size_t count);
   // Calls visit(listener), which must not disconnect anybody, for each that something was queued
@@ -96,7 +99,7 @@ class Hub {
   const Limits& limits() const { return limits_; }
   const Users& users() const { return users_; }
   // What waits, all in all: bytes that several wait for are counted once.
-  size_t bytes() const { return store_.bytes() + items_ * sizeof(Queue::Item); }
+  size_t bytes() const { return event_bytes() + answer_bytes(); }
   size_t nodes() const { return nodes_.size(); }
   struct Counters {
     uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
@@ -117,6 +120,8 @@ class Hub {
   void publish_lost(const Sighting& seen);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
+  size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
+  size_t answer_bytes() const { return answer_store_.bytes() + answers_ * sizeof(Queue::Item); }
   bool tight(const Listener& listener) const;
   void settle(Listener& listener);
   void shed();
@@ -131,7 +136,7 @@ class Hub {
 
   Press& press_;
   Limits limits_;
-  Store store_;
+  Store store_, answer_store_;
   Users users_;
   std::unordered_map<std::string, std::unique_ptr<Node>> nodes_;
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
@@ -140,8 +145,8 @@ class Hub {
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  size_t items_ = 0;    // of all queues
-  uint64_t names_ = 0;  // of nodes that are not shared
+  size_t items_ = 0, answers_ = 0;  // of all queues; the answers among them
+  uint64_t names_ = 0;              // of nodes that are not shared
   int64_t epoch_ns_ = 0;
 };
 

@@ -255,6 +255,48 @@ TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
   EXPECT_EQ(told + lost, 1000u);
 }
 
+TEST(Hub, HoweverManyAnswersWaitNoEventGivesWayToThem) {
+  Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
+  on.press.padding = 1000;
+  Listener& victim = on.listener(Subscription{});
+  std::vector<Listener*> askers;
+  for (int i = 0; i < 5; ++i) {
+    askers.push_back(&on.listener(kAll, 1000));
+    on.hub.answer(*askers.back(), std::string(10'000, 'a'));
+  }
+  EXPECT_GT(on.hub.users().all().at(1000).answer_bytes, 50'000u);
+  for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
+  EXPECT_EQ(victim.queue().lost(), 0u);
+  EXPECT_EQ(on.read(victim).size(), 10u);
+  for (Listener* one : askers) on.hub.disconnect(one);
+  EXPECT_EQ(on.hub.bytes(), 0u);
+}
+
+TEST(Hub, ALongAnswerIsRefusedWhereTooMuchWaits) {
+  Fixture on({.answer_bytes_per_user = 1000});
+  Listener& one = on.listener(kAll, 1000);
+  Listener& same = on.listener(kAll, 1000);
+  Listener& other = on.listener(kAll, 1001);
+  ASSERT_TRUE(on.hub.may_answer(one, 900));
+  on.hub.answer(one, std::string(900, 'a'));
+  EXPECT_EQ(on.hub.may_answer(same, 900).error().code, EDQUOT);
+  EXPECT_TRUE(on.hub.may_answer(other, 900));
+  on.read(one);
+  EXPECT_TRUE(on.hub.may_answer(same, 900));
+}
+
+// What is given up may still be held by the one who publishes it: nobody else is to pay for that.
+TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
+  Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
+  Listener& modest = on.listener(Subscription{.predicates = {{"pid", "1"}}});
+  Listener& greedy = on.listener(Subscription{});
+  on.exec(1);
+  on.press.padding = 30'000;
+  on.exec(2);
+  EXPECT_EQ(greedy.queue().lost(), 2u);
+  EXPECT_EQ(modest.queue().lost(), 0u);
+}
+
 // Nothing else may ever come for it.
 TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});

@@ -48,6 +48,7 @@ void Queue::swallow(const Item& item, uint64_t from_ns, uint64_t until_ns) {
 void Queue::push_answer(Bytes bytes) {
   bytes_ += bytes.size() + kItemBytes;
   answer_bytes_ += bytes.size() + kItemBytes;
+  ++answers_;
   items_.push_back({.bytes = std::move(bytes)});
 }
 
@@ -87,7 +88,7 @@ void Queue::pop(size_t count) {
     const Item& item = items_.front();
     const size_t size = item.bytes.size() + kItemBytes;
     bytes_ -= size;
-    if (!item.event) answer_bytes_ -= size;
+    if (!item.event) answer_bytes_ -= size, --answers_;
     items_.pop_front();
   }
 }

@@ -49,6 +49,7 @@ class Queue {
 
   size_t bytes() const { return bytes_; }
   size_t answer_bytes() const { return answer_bytes_; }
+  size_t answers() const { return answers_; }
   uint64_t delivered() const { return delivered_; }  // events that were queued
   uint64_t lost() const { return lost_; }
   void set_bound(size_t bytes) { bound_ = bytes; }
@@ -63,7 +64,7 @@ class Queue {
 
   size_t bound_;
   std::deque<Item> items_;
-  size_t bytes_ = 0, answer_bytes_ = 0;
+  size_t bytes_ = 0, answer_bytes_ = 0, answers_ = 0;
   uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // no event that waits is older, or newer
   Hole hole_;
   uint64_t delivered_ = 0, lost_ = 0;

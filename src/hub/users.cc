@@ -77,4 +77,18 @@ void Users::give_added(Account& account, size_t count) {
   added_ -= count;
 }
 
+// The other half is root's: whatever users do, it can ask what they do.
+Result<void> Users::room_for_answer(uint32_t uid, const Account& account, size_t bytes,
+                                    size_t waiting, const Limits& limits) {
+  const auto words = [&](const std::string& who, size_t most) {
+    return who + " would leave " + std::to_string(bytes) + " bytes more of answers unread, and " +
+           std::to_string(most) + " are the most: read them first";
+  };
+  if (uid != 0 && account.answer_bytes + bytes > limits.answer_bytes_per_user)
+    return say(EDQUOT, words("uid " + std::to_string(uid), limits.answer_bytes_per_user));
+  const size_t most = uid == 0 ? limits.answer_bytes : limits.answer_bytes / 2;
+  if (waiting + bytes > most) return say(ENOBUFS, words("the daemon's clients", most));
+  return {};
+}
+
 }  // namespace knell::hub

@@ -76,6 +76,16 @@ TEST(Users, ThereIsABoundForAllTogether) {
   EXPECT_TRUE(users.take_added(kUser + 1, other, limits));
 }
 
+TEST(Users, ALongAnswerNeedsRoomAndHalfOfAllOfItIsRoots) {
+  const Limits limits{.answer_bytes_per_user = 10, .answer_bytes = 100};
+  const Users::Account some{.answer_bytes = 8};
+  EXPECT_TRUE(Users::room_for_answer(kUser, some, 2, 48, limits));
+  EXPECT_EQ(Users::room_for_answer(kUser, some, 3, 8, limits).error().code, EDQUOT);
+  EXPECT_EQ(Users::room_for_answer(kUser, some, 2, 49, limits).error().code, ENOBUFS);
+  EXPECT_TRUE(Users::room_for_answer(0, some, 50, 50, limits));
+  EXPECT_EQ(Users::room_for_answer(0, some, 51, 50, limits).error().code, ENOBUFS);
+}
+
 TEST(Users, WhoHasMoreThanALowerLimitMayStillGiveBack) {
   Users users;
   Users::Account& account = **users.enter(kUser, {});

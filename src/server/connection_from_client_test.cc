@@ -416,6 +416,16 @@ TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
   FAIL() << "no ack came";
 }
 
+TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
+  Fixture on({.answer_bytes = 1000});
+  on.greet();
+  on.wiring.json = std::string(2000, 'j');
+  on.ask(wire::encode_status_request(4));
+  const wire::Ack ack = on.client.ack();
+  EXPECT_EQ(ack.error, ENOBUFS);
+  EXPECT_THAT(ack.text, HasSubstr("read them first"));
+}
+
 TEST(NativeClient, AddsAndRemovesProcesses) {
   Fixture on;
   on.greet();

@@ -216,6 +216,7 @@ Result<void> ConnectionFromClient::on_remove(std::string_view payload) {
 Result<void> ConnectionFromClient::on_status(std::string_view payload) {
   KNELL_TRY(wire::decode_status_request(payload));
   const std::string json = wiring_.status_json(peer_);
+  KNELL_TRY(hub_.may_answer(*listener_, json.size()));
   for (std::string_view rest = json; !rest.empty();) answer(wire::encode_status_text(rest, 0));
   return {};
 }

@@ -122,7 +122,8 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
 
 uint64_t ConnectionFromClient::due_ns() const {
   if (blocked_ || listener_->queue().empty()) return 0;
-  if (more_ || is_enough()) return 1;  // long since
+  // Long since; who was sent something longest ago comes first.
+  if (more_ || is_enough()) return std::max<uint64_t>(sent_ns_, 1);
   return std::max<uint64_t>(sent_ns_ + static_cast<uint64_t>(latency_ns_), 1);
 }
 

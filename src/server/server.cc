@@ -56,21 +56,31 @@ Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerO
 void Server::serve() {
   const uint64_t now = clock_.monotonic_ns();
   if (accept_again_ns_ != 0 && now >= accept_again_ns_) accept();
-  while (!due_.empty() && due_.begin()->first <= now) {
-    const uint64_t id = due_.begin()->second;
-    due_.erase(due_.begin());
-    due_of_.erase(id);
-    Client& client = *clients_.at(id);
-    client.release(now);
-    send(client, now, Client::Due::kAsItIs);
-  }
-  serve_clients(now);
+  const uint64_t until = now + kTurnNs;
+  serve_due(now, until);
+  serve_clients(now, until);
   remove_gone();
   flush();
 }
 
-void Server::serve_clients(uint64_t now_ns) {
-  const uint64_t until = now_ns + kTurnNs;
+// Each once: who has more to be sent than one turn's worth is due again at once.
+void Server::serve_due(uint64_t now_ns, uint64_t until_ns) {
+  std::vector<uint64_t> ids;
+  for (const auto& [at, id] : due_) {
+    if (at > now_ns) break;
+    ids.push_back(id);
+  }
+  for (const uint64_t id : ids) {
+    due_.erase({due_of_.at(id), id});
+    due_of_.erase(id);
+    Client& client = *clients_.at(id);
+    client.release(now_ns);
+    send(client, now_ns, Client::Due::kAsItIs);
+    if (clock_.monotonic_ns() >= until_ns) return;
+  }
+}
+
+void Server::serve_clients(uint64_t now_ns, uint64_t until_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
   for (int served = 0; served < kMostWakeups;) {
     const int n = ::epoll_wait(epoll_.get(), events.data(), kWakeupsAtOnce, 0);
@@ -79,9 +89,9 @@ void Server::serve_clients(uint64_t now_ns) {
       if (event.data.u64 == kListeningTag)
         accept();
       else
-        serve_client(event.data.u64, event.events, now_ns, until);
+        serve_client(event.data.u64, event.events, now_ns, until_ns);
     }
-    if (n < kWakeupsAtOnce || clock_.monotonic_ns() >= until) return;
+    if (n < kWakeupsAtOnce || clock_.monotonic_ns() >= until_ns) return;
     served += n;
   }
 }

@@ -62,7 +62,8 @@ class Server {
   void refuse_one();
   void watch_listening(bool watched);
   void take_in(UniqueFd socket);
-  void serve_clients(uint64_t now_ns);
+  void serve_due(uint64_t now_ns, uint64_t until_ns);
+  void serve_clients(uint64_t now_ns, uint64_t until_ns);
   void serve_client(uint64_t id, uint32_t happened, uint64_t now_ns, uint64_t until_ns);
   void after(Client& client, Life life);
   void send(Client& client, uint64_t now_ns, Client::Due due);

@@ -65,6 +65,10 @@ class Fixture {
     return fd;
   }
   void exec(int32_t pid) {
+    publish(pid);
+    server->flush();
+  }
+  void publish(int32_t pid) {
     knell_event event{};
     event.size = sizeof event;
     event.type = KNELL_EVENT_EXEC;
@@ -75,7 +79,6 @@ class Fixture {
     seen.stamp_ns = ~uint64_t{0};
     seen.event = &event;
     hub.publish(seen, nobody_);
-    server->flush();
   }
 
   Press press;
@@ -200,6 +203,24 @@ TEST(Server, WhoCannotBeLookedAtForWantOfADescriptorIsToldThat) {
   taken.give_back_one();  // enough to be accepted
   on.server->serve();
   EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "which passes";
+}
+
+// Else whoever reads as fast as it is sent to would be the only one that is.
+TEST(Server, WhoHasMuchToReadTakesOneTurnAtATime) {
+  Fixture on;
+  const UniqueFd one = on.listener();
+  on.publish(1);
+  hub::Listener* listener = nullptr;
+  on.hub.fresh([&](hub::Listener& fresh) { listener = &fresh; });
+  ASSERT_NE(listener, nullptr);
+  const std::string packet = wire::encode(wire::Ack{.error = 0, .request = 0, .text = {}}, 0);
+  for (int i = 0; i < 100; ++i) on.hub.answer(*listener, packet);
+  on.server->flush();
+  const size_t a_turn = ClientEnd{one.get()}.receive_all().size();
+  EXPECT_LT(a_turn, 100u);
+  ASSERT_NE(on.server->due_ns(), 0u);
+  on.server->serve();
+  EXPECT_EQ(ClientEnd{one.get()}.receive_all().size(), a_turn);
 }
 
 TEST(Server, AHeldClientIsServedAgainByItself) {

@@ -86,8 +86,8 @@ class ConnectionFromClient {
   Result<void> on_remove(std::string_view payload);
   Result<void> add_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
-  Result<hub::Subscription> checked(const wire::Subscribe& asked) const;
-  Result<std::string> under_here(std::string_view values) const;
+  Result<hub::Subscription> checked(const wire::Subscribe& asked);
+  Result<std::string> under_here(std::string_view values, size_t& count);
   std::vector<wire::Pid> added() const;
   void unfollow(const std::vector<wire::Pid>& pids);
   void acknowledge(const Result<void>& outcome, uint32_t request);

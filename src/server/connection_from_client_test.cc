@@ -505,6 +505,38 @@ TEST(NativeClient, AFloodIsHeldAndServedLater) {
   EXPECT_EQ(on.client.receive_all().size(), 5u);
 }
 
+TEST(NativeClient, ARequestIsWorthWhatItNames) {
+  Fixture on({}, 100);
+  on.greet();
+  wire::Subscribe added = all_execs();
+  added.only_added = true;
+  on.ask(wire::encode(added, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  std::vector<wire::Pid> pids;
+  for (int32_t pid = 1; pid <= 2000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
+  on.ask(wire::encode(wire::Message::kAdd, pids, 2));
+  EXPECT_EQ(on.client.ack().error, 0) << "what was read is served";
+  on.ask(wire::encode(all_execs(), 3));
+  EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+}
+
+TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
+  Fixture on({}, 100);
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  const std::string one = std::to_string(::getpid());
+  for (int i = 0; i < 65; ++i) asked.predicates.emplace_back("under", one);
+  for (uint32_t seq = 1; seq <= 2; ++seq) {
+    on.ask(wire::encode(asked, seq));
+    const wire::Ack ack = on.client.ack();
+    EXPECT_EQ(ack.error, ENOSPC);
+    EXPECT_THAT(ack.text, HasSubstr("64 processes are the most"));
+  }
+  on.ask(wire::encode(all_execs(), 3));
+  EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
+}
+
 TEST(NativeClient, WhoDoesNotReadAnswersIsNotHeard) {
   Fixture on({}, 1'000'000);
   on.greet();

@@ -21,6 +21,9 @@ using Life = ConnectionFromClient::Life;
 
 constexpr uint32_t kStatusWorth = 20;  // other requests: it tells of every client
 constexpr size_t kMostUnder = 64;      // of one client, before any is looked for
+// A request costs what it names: as many processes or values as there are in so many bytes cost as
+// much as a short request. Picked: 12 added processes.
+constexpr size_t kShortBytes = 256;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
@@ -32,6 +35,7 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
     dismiss(EPROTO, "a native client says hello first (docs/protocol.md)");
     return Life::kOver;
   }
+  allowance_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
   switch (frame.type) {
     case wire::Message::kSubscribe:
       acknowledge(on_subscribe(frame.payload), frame.seq);
@@ -97,8 +101,9 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
 }
 
 // In terms of the hub: `under` by the pid that it has here.
-Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& asked) const {
+Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& asked) {
   hub::Subscription subscription;
+  size_t roots = 0;
   subscription.stream =
       asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
   subscription.mask = filter::normalise(asked.mask);
@@ -111,17 +116,18 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
       subscription.predicates.emplace_back(key, value);
       continue;
     }
-    KNELL_ASSIGN(std::string here, under_here(value));
+    KNELL_ASSIGN(std::string here, under_here(value, roots));
     subscription.predicates.emplace_back(key, std::move(here));
   }
   return subscription;
 }
 
-// What is no number stays as it is: the predicates say what is wrong with it.
-Result<std::string> ConnectionFromClient::under_here(std::string_view values) const {
+// What is no number stays as it is: the predicates say what is wrong with it. Each is looked for,
+// which is worth a request. `count`: of all of the subscription.
+Result<std::string> ConnectionFromClient::under_here(std::string_view values, size_t& count) {
   std::string here;
-  size_t count = 0;
   for (const auto part : std::views::split(values, ',')) {
+    allowance_.spend();
     if (++count > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     std::string_view word(part.begin(), part.end());

@@ -91,6 +91,12 @@ class JsonText {
   bool first_ = true;
 };
 
+// Anybody may have long ones, on every connection: what a status takes is bounded by their number.
+std::string cut(const std::string& text) {
+  constexpr size_t kMostText = 256;  // picked, never tuned
+  return text.size() <= kMostText ? text : text.substr(0, kMostText) + "...";
+}
+
 double in_seconds(int64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 void add_source(JsonText& json, const Status::Source& source) {
@@ -116,7 +122,7 @@ void add_listener(JsonText& json, const Status::Listener& listener) {
   json.add("protocol", listener.protocol == Status::Protocol::kCompat ? "compat" : "native");
   json.add("scope", listener.scope);
   json.add("mask", event::mask_text(listener.mask));
-  json.add_or_null("predicates", listener.predicates);
+  json.add_or_null("predicates", cut(listener.predicates));
   json.add("level", listener.level);
   json.add("details", listener.details);
   json.add("latency_ms", static_cast<double>(listener.latency_ns) / 1e6);

@@ -59,6 +59,16 @@ TEST(Status, AListenerTellsAllItsFields) {
           R"("since":"1970-01-01T00:00:01Z"}],"users":[])"));
 }
 
+TEST(Status, LongPredicatesAreCut) {
+  Status status;
+  Status::Listener listener;
+  listener.predicates = std::string(256, 'p');
+  status.listeners.push_back(listener);
+  EXPECT_THAT(to_json(status), HasSubstr("\"" + listener.predicates + "\","));
+  status.listeners[0].predicates += "ppp";
+  EXPECT_THAT(to_json(status), HasSubstr("\"" + listener.predicates + "...\","));
+}
+
 TEST(Status, DescribesThisProcess) {
   Status status;
   describe_process(status);

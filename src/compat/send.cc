@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compat/send.h"
 
+#include <poll.h>
+
 #include <cerrno>
 
 #include "compat/address.h"
@@ -12,6 +14,8 @@
 
 namespace knell::compat {
 namespace {
+
+constexpr int kAckPatienceMs = 1000;  // picked: a daemon that takes longer is listened to later
 
 // What is asked for again after a reconnect. As the kernel has it, a request whose op is no op
 // still sets the mask.
@@ -32,6 +36,15 @@ bool for_somebody_else(const msghdr& message) {
          static_cast<const sockaddr*>(message.msg_name)->sa_family != AF_NETLINK;
 }
 
+// The kernel listens when send() returns: who forks then hears of it. The daemon does when its ack
+// is there. It is left for the program to read.
+void await_ack(int fd) {
+  const int error = errno;
+  pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
+  (void)::poll(&wait, 1, kAckPatienceMs);
+  errno = error;
+}
+
 ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, const Head& head) {
   bind_if_unbound(socket);
   if (head.total == 0) return 0;  // the kernel drops it; the daemon would take it for our end
@@ -42,7 +55,10 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     const uint32_t seen = socket.generation;
     const ssize_t sent = libc().sendmsg(fd, &plain, flags | MSG_NOSIGNAL);
     if (sent >= 0) {
-      if (const auto request = parse_request(head)) remember(socket, *request);
+      if (const auto request = parse_request(head)) {
+        if (request->op == KNELL_MCAST_LISTEN && !socket.listening) await_ack(fd);
+        remember(socket, *request);
+      }
       return sent;
     }
     if (errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && errno != ENOTSOCK)

@@ -156,7 +156,7 @@ void Daemon::add_identity(live::Interest& interest, bool threads) const {
     return hub_.any_by_uid(stream) || hub_.any_by_level(stream);
   };
   const bool follows =
-      threads ? scoped(kThreads) || scoped(kDatagrams)
+      threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_identities()
               : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->whole();
   if (follows && !live::empty(interest)) {
     interest.want.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
@@ -216,8 +216,14 @@ void Daemon::follow_identities(Forget forget) {
     if (uids || levels || forget == Forget::kYes)
       pipeline.follow_identities(uids || levels, levels);
   };
-  follow(threads_, hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams),
-         hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams));
+  // To begin takes a look at all of /proc: once for as long as anybody listens to threads, or one
+  // who comes and goes has us look each time.
+  const bool listened = threads_.is_open();
+  follow(threads_,
+         hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams) ||
+             (listened && threads_.follows_identities()),
+         hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams) ||
+             (listened && threads_.follows_levels()));
   // bpf says by itself whose each event is; of those that come from the connector beside it /proc
   // says whose, but not what those around it call it.
   const bool whole = processes_.feed()->whole();

@@ -49,6 +49,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
   // without: for listeners who may see some of them only.
   void follow_identities(bool uids, bool levels);
+  bool follows_identities() const { return identities_ != nullptr; }
   bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
   // Reads all births that another source has seen: they come to on_birth().

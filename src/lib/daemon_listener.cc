@@ -167,7 +167,10 @@ Result<void> DaemonListener::match(const char* key, const char* value) {
     words_.pop_back();
     return subscribed;
   }
-  judge_aside_ = choice_.predicates.needs().roots.empty();
+  const filter::Needs needs = choice_.predicates.needs();
+  aside_ = needs.only_under      ? Aside::kDropped
+           : needs.roots.empty() ? Aside::kJudged
+                                 : Aside::kTold;
   return {};
 }
 
@@ -272,9 +275,11 @@ bool DaemonListener::wants(knell_event& event) const {
 }
 
 // What came before the ack of a narrower subscription was judged by the one before it. Who is under
-// whom is known to the daemon alone.
+// whom is known to the daemon alone: what may be of anybody is not told to one who asked for those
+// under a process, as in-process.
 bool DaemonListener::narrowed_away(const knell_event& event) const {
-  return judge_aside_ && inbox_.from_aside() && !choice_.predicates.matches(event, Nobody());
+  if (aside_ == Aside::kTold || !inbox_.from_aside()) return false;
+  return aside_ == Aside::kDropped || !choice_.predicates.matches(event, Nobody());
 }
 
 // What only we know of an event that is handed out.

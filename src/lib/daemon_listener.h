@@ -108,7 +108,9 @@ class DaemonListener final : public knell_listener {
   std::vector<watch::UserNames::Name> names_;  // of slots_
   watch::UserNames users_;
   bool names_wanted_ = false;
-  bool judge_aside_ = false;  // what was put aside by the predicates, too
+  // What becomes of what was put aside while a narrower subscription was asked for.
+  enum class Aside : uint8_t { kTold, kJudged, kDropped };
+  Aside aside_ = Aside::kTold;
 
   uint64_t heard_ns_ = 0;  // the stamp of the last event, or when the subscription began
   uint64_t gap_from_ns_ = 0;

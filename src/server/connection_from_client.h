@@ -87,7 +87,6 @@ class ConnectionFromClient {
   Result<void> add_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
   Result<hub::Subscription> checked(const wire::Subscribe& asked);
-  Result<std::string> under_here(std::string_view values, size_t& count);
   std::vector<wire::Pid> added() const;
   void unfollow(const std::vector<wire::Pid>& pids);
   void acknowledge(const Result<void>& outcome, uint32_t request);

@@ -343,6 +343,21 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(9));
 }
 
+TEST(NativeClient, IsUnderSoManyProcessesAtTheMostInAllItsPredicates) {
+  Fixture on;
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  const std::string self = std::to_string(::getpid());
+  for (int i = 0; i < 32; ++i) asked.predicates.emplace_back("under", self + ", !" + self);
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  asked.predicates.emplace_back("under", self);
+  on.ask(wire::encode(asked, 2));
+  const wire::Ack ack = on.client.ack();
+  EXPECT_EQ(ack.error, ENOSPC);
+  EXPECT_THAT(ack.text, HasSubstr("64 processes"));
+}
+
 TEST(NativeClient, RequestsAreAckedInTheirOrder) {
   Fixture on;
   on.greet();

@@ -7,8 +7,10 @@
 
 #include <charconv>
 #include <ranges>
+#include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/pid_map.h"
 #include "base/proc_stat.h"
@@ -26,6 +28,49 @@ constexpr size_t kMostUnder = 64;      // of one client, before any is looked fo
 constexpr size_t kShortBytes = 256;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
+
+// One word of an `under`.
+struct Under {
+  std::string text;
+  bool excluded = false;
+  int32_t pid = 0;  // as the client calls it; 0: it is none, and the predicates say what is wrong
+};
+
+Under read_under(std::string_view word) {
+  while (word.starts_with(' ')) word.remove_prefix(1);
+  while (word.ends_with(' ')) word.remove_suffix(1);
+  Under under{.text = std::string(word), .excluded = word.starts_with('!')};
+  if (under.excluded) word.remove_prefix(1);
+  int32_t pid = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
+  if (error == std::errc() && end == word.data() + word.size() && pid > 0) under.pid = pid;
+  return under;
+}
+
+// One more than may be at the most.
+void add_words(std::string_view values, std::vector<Under>& unders) {
+  for (const auto part : std::views::split(values, ',')) {
+    if (unders.size() > kMostUnder) return;
+    unders.push_back(read_under({part.begin(), part.end()}));
+  }
+}
+
+// All at once: it may take a walk through /proc.
+Result<void> find_here(const Peer& peer, std::vector<Under>& unders) {
+  std::set<int32_t> pids;
+  for (const Under& under : unders)
+    if (under.pid != 0) pids.insert(under.pid);
+  if (pids.empty()) return {};
+  const auto here = peer.pids_here(pids);
+  for (Under& under : unders) {
+    if (under.pid == 0) continue;
+    const auto found = here.find(under.pid);
+    if (found == here.end() || !exists(found->second))
+      return say(ESRCH, "under: there is no process " + std::to_string(under.pid));
+    under.text = (under.excluded ? "!" : "") + std::to_string(found->second);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -110,46 +155,19 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
   subscription.rule = asked.rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
   subscription.details = asked.details;
   subscription.only_added = asked.only_added;
+  std::vector<Under> unders;
   for (const auto& [key, value] : asked.predicates) {
     if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
-    if (key != "under") {
-      subscription.predicates.emplace_back(key, value);
-      continue;
-    }
-    KNELL_ASSIGN(std::string here, under_here(value, roots));
-    subscription.predicates.emplace_back(key, std::move(here));
-  }
-  return subscription;
-}
-
-// What is no number stays as it is: the predicates say what is wrong with it. Each is looked for,
-// which is worth a request. `count`: of all of the subscription.
-Result<std::string> ConnectionFromClient::under_here(std::string_view values, size_t& count) {
-  std::string here;
-  for (const auto part : std::views::split(values, ',')) {
-    allowance_.spend();
-    if (++count > kMostUnder)
+    if (key == "under") add_words(value, unders);
+    if (unders.size() > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
-    std::string_view word(part.begin(), part.end());
-    while (word.starts_with(' ')) word.remove_prefix(1);
-    while (word.ends_with(' ')) word.remove_suffix(1);
-    if (!here.empty()) here += ',';
-    if (word.starts_with('!')) {
-      here += '!';
-      word.remove_prefix(1);
-    }
-    int32_t pid = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
-    if (error != std::errc() || end != word.data() + word.size() || pid <= 0) {
-      here += word;
-      continue;
-    }
-    const auto ours = peer_.pid_here(pid);
-    if (!ours || !exists(*ours))
-      return say(ESRCH, "under: there is no process " + std::to_string(pid));
-    here += std::to_string(*ours);
+    if (key != "under") subscription.predicates.emplace_back(key, value);
   }
-  return here;
+  // Each is looked for, which is worth a request.
+  for (size_t i = 0; i < unders.size(); ++i) allowance_.spend();
+  KNELL_TRY(find_here(peer_, unders));
+  for (Under& under : unders) subscription.predicates.emplace_back("under", std::move(under.text));
+  return subscription;
 }
 
 Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {

@@ -162,22 +162,32 @@ Result<void> Peer::find_scope(int socket, const Visibility& visibility) {
   return {};
 }
 
-std::optional<int32_t> Peer::pid_here(int32_t pid) const {
-  if (!namespace_) return pid;
-  const int here = ::ioctl(namespace_->fd(), kGetPidFromPidns, static_cast<long>(pid));
-  if (here > 0) return here;
-  if (errno == ESRCH) return std::nullopt;
-  // An older kernel: one of those in the namespace has it.
+std::map<int32_t, int32_t> Peer::pids_here(const std::set<int32_t>& pids) const {
+  std::map<int32_t, int32_t> here;
+  for (const int32_t pid : pids) {
+    const int ours =
+        namespace_ ? ::ioctl(namespace_->fd(), kGetPidFromPidns, static_cast<long>(pid)) : pid;
+    if (ours > 0)
+      here.emplace(pid, ours);
+    else if (errno != ESRCH)
+      return walk(pids);  // an older kernel
+  }
+  return here;
+}
+
+// One of those in the namespace has it.
+std::map<int32_t, int32_t> Peer::walk(const std::set<int32_t>& pids) const {
+  std::map<int32_t, int32_t> here;
   const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
-  if (!proc) return std::nullopt;
-  while (const dirent* entry = ::readdir(proc.get())) {
+  if (!proc) return here;
+  while (const dirent* entry = here.size() < pids.size() ? ::readdir(proc.get()) : nullptr) {
     const std::string name = entry->d_name;
     if (name.front() < '0' || name.front() > '9') continue;
     const auto numbers = numbers_of(name);
-    if (numbers.size() > level_ && numbers[level_] == pid && is_in(name, scope_.ns))
-      return numbers.front();
+    if (numbers.size() <= level_ || !pids.contains(numbers[level_])) continue;
+    if (is_in(name, scope_.ns)) here.emplace(numbers[level_], numbers.front());
   }
-  return std::nullopt;
+  return here;
 }
 
 }  // namespace knell::server

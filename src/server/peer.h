@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,13 +39,18 @@ class Peer {
   const hub::Scope& scope() const { return scope_; }
   size_t level() const { return level_; }          // namespaces below ours
   uint64_t since_ns() const { return since_ns_; }  // CLOCK_MONOTONIC: its namespace is held
-  // Our number of the process that it calls `pid`; nullopt: there is none.
-  std::optional<int32_t> pid_here(int32_t pid) const;
+  // Our numbers of the processes that it calls those, for each there is. Before Linux 6.11 it takes
+  // a walk through /proc, one for all.
+  std::map<int32_t, int32_t> pids_here(const std::set<int32_t>& pids) const;
+  std::map<int32_t, int32_t> walk_for_testing(const std::set<int32_t>& pids) const {
+    return walk(pids);
+  }
 
  private:
   Peer() = default;
   Result<void> find_namespace(int socket);
   Result<void> find_scope(int socket, const Visibility& visibility);
+  std::map<int32_t, int32_t> walk(const std::set<int32_t>& pids) const;
 
   pid_t pid_ = 0;
   uid_t uid_ = 0;

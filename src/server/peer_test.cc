@@ -112,7 +112,7 @@ TEST_F(PeerOf, RootSeesEverything) {
   EXPECT_EQ(peer->level(), 0u);
   EXPECT_FALSE(peer->comm().empty());
   EXPECT_GT(peer->since_ns(), 0u);
-  EXPECT_EQ(peer->pid_here(77), 77);
+  EXPECT_EQ(peer->pids_here({77, 78}), (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
 }
 
 TEST_F(PeerOf, AUserSeesItsOwn) {
@@ -190,8 +190,9 @@ TEST_F(PeerOf, OneInAnotherPidNamespaceSeesThatOnlyRootOrNot) {
   EXPECT_TRUE(peer->scope().every_user);
   EXPECT_EQ(peer->level(), 1u);
   EXPECT_NE(peer->pid(), 1) << "as we see it";
-  EXPECT_EQ(peer->pid_here(1), peer->pid());
-  EXPECT_EQ(peer->pid_here(30'000), std::nullopt);
+  const std::map<int32_t, int32_t> first{{1, peer->pid()}};
+  EXPECT_EQ(peer->pids_here({1, 30'000}), first);
+  EXPECT_EQ(peer->walk_for_testing({1, 30'000}), first) << "as before Linux 6.11";
 }
 
 TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnInThere) {

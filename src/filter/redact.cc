@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // One pass over tokens, which end at a NUL and at white space alike, so that a command line inside
-// a word is seen as well. Nothing is copied until something is found. When in doubt it hides: what
-// is hidden without need costs a look at the machine, what is shown cannot be taken back.
+// a word is seen as well. A secret that begins a word ends with it: `--password=a b` has no quotes
+// any more. The word behind `sh -c` is a script, where blanks end it. Nothing is copied until
+// something is found. When in doubt it hides: what is hidden without need costs a look at the
+// machine, what is shown cannot be taken back.
 #include "filter/redact.h"
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace knell::filter {
 namespace {
@@ -20,14 +23,28 @@ constexpr std::string_view kHidden = "***";
 constexpr std::array kSecretEnds{"password"sv,   "passwd"sv,     "passphrase"sv, "pwd"sv,
                                  "secret"sv,     "token"sv,      "api-key"sv,    "apikey"sv,
                                  "access-key"sv, "secret-key"sv, "pass"sv};
-// Names that end so and hold no secret: a number of tokens, a file.
-constexpr std::array kHarmless{"bypass"sv, "max-token"sv, "compass"sv};
+// Names that end so and hold no secret: a number of tokens, to be asked for it.
+constexpr std::array kHarmless{"bypass"sv,   "max-token"sv,    "compass"sv,     "askpass"sv,
+                               "ask-pass"sv, "become-pass"sv,  "no-password"sv, "nopass"sv,
+                               "no-pass"sv,  "ask-password"sv, "no-token"sv};
+// The same, as a whole: the folder.
+constexpr std::array kFolders{"PWD"sv, "OLDPWD"sv};
 
 // Programs whose short flags hold secrets.
 constexpr std::array kPasswordPrograms{"mysql"sv,        "mysqldump"sv,    "mysqladmin"sv,
                                        "mysqlimport"sv,  "mysqlcheck"sv,   "mariadb"sv,
                                        "mariadb-dump"sv, "mariadb-admin"sv};
-constexpr std::array kUserPrograms{"curl"sv, "wget"sv, "http"sv, "smbclient"sv};
+constexpr std::array kUserPrograms{"curl"sv, "wget"sv, "http"sv, "https"sv};
+constexpr std::array kPercentPrograms{"smbclient"sv, "rpcclient"sv, "smbget"sv, "smbcacls"sv};
+constexpr std::array kRedisPrograms{"redis-cli"sv, "redis-benchmark"sv, "valkey-cli"sv};
+constexpr std::array kLdapPrograms{"ldapsearch"sv, "ldapmodify"sv,  "ldapadd"sv,    "ldapdelete"sv,
+                                   "ldapwhoami"sv, "ldapcompare"sv, "ldapmodrdn"sv, "ldappasswd"sv};
+constexpr std::array kOraclePrograms{"sqlplus"sv, "sqlldr"sv, "expdp"sv, "impdp"sv, "rman"sv};
+constexpr std::array kShells{"sh"sv, "bash"sv, "dash"sv, "zsh"sv, "ksh"sv, "ash"sv, "su"sv};
+// Whose -p and -pass are told apart.
+constexpr std::array kOthers{"sshpass"sv, "ffmpeg"sv, "openssl"sv};
+// What openssl is told instead: where the secret is.
+constexpr std::array kElsewhere{"env:"sv, "file:"sv, "fd:"sv, "stdin"sv};
 
 bool is_space(char c) { return c == '\0' || c == ' ' || c == '\t' || c == '\n'; }
 bool is_quote(char c) { return c == '\'' || c == '"'; }
@@ -40,6 +57,7 @@ bool ends_with_name(std::string_view name, std::string_view end) {
 }
 
 bool is_secret_name(std::string_view name) {
+  if (std::ranges::find(kFolders, name) != kFolders.end()) return false;
   const auto ends = [&](std::string_view end) { return ends_with_name(name, end); };
   return std::ranges::any_of(kSecretEnds, ends) && !std::ranges::any_of(kHarmless, ends);
 }
@@ -55,6 +73,13 @@ std::string_view base_name(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
+bool is_known_program(std::string_view name) {
+  return is_one_of(kPasswordPrograms, name) || is_one_of(kUserPrograms, name) ||
+         is_one_of(kPercentPrograms, name) || is_one_of(kRedisPrograms, name) ||
+         is_one_of(kLdapPrograms, name) || is_one_of(kOraclePrograms, name) ||
+         is_one_of(kOthers, name);
+}
+
 }  // namespace
 
 Redactor Redactor::none() {
@@ -68,81 +93,171 @@ std::optional<std::string_view> Redactor::redact(std::string_view args) {
   args_ = args;
   program_ = base_name(args);
   copied_ = 0;
-  hidden_ = false;
+  hidden_ = shell_ = script_follows_ = false;
   Next next = Next::kPlain;
-  for (auto token = next_token(0); token; token = next_token(token->end)) {
+  for (auto token = next_token(0); token; token = next_token(std::max(token->end, copied_))) {
     const std::string_view text = args_.substr(token->begin, token->end - token->begin);
     // Two dashes are the next flag: this one was to ask for its value.
     if (next == Next::kSecret && !text.starts_with("--")) {
-      hide(token->begin, end_of_value(token->begin, token->end));
+      hide_value(next, *token, token->begin);
       next = Next::kPlain;
       continue;
     }
     const bool names_user = next == Next::kUserAndSecret;
     next = judge(*token);
-    if (const size_t colon = text.find(':'); names_user && colon != std::string_view::npos)
-      hide(token->begin + colon + 1, end_of_value(token->begin + colon + 1, token->end));
-    // A program named within a word: from here on its flags count.
-    if (is_one_of(kPasswordPrograms, base_name(text)) ||
-        is_one_of(kUserPrograms, base_name(text)) || base_name(text) == "sshpass")
-      program_ = base_name(text);
+    if (names_user) hide_value(Next::kUserAndSecret, *token, token->begin);
+    follow(*token);
   }
   if (!hidden_) return std::nullopt;
   out_.append(args_.substr(copied_));
   return out_;
 }
 
-std::optional<Redactor::Token> Redactor::next_token(size_t from) const {
-  while (from < args_.size() && is_space(args_[from])) ++from;
+std::optional<Redactor::Token> Redactor::next_token(size_t from) {
+  bool begins_word = from == 0;
+  for (; from < args_.size() && is_space(args_[from]); ++from)
+    begins_word = begins_word || args_[from] == '\0';
   if (from >= args_.size()) return std::nullopt;
   size_t end = from;
   while (end < args_.size() && !is_space(args_[end])) ++end;
-  return Token{from, end};
+  return Token{from, end, begins_word && !std::exchange(script_follows_, false), 0};
+}
+
+// A program that is named, also within a word: from here on its flags count. That of sshpass is the
+// first word that is no flag.
+void Redactor::follow(Token token) {
+  const std::string_view text = args_.substr(token.begin, token.end - token.begin);
+  const std::string_view name = base_name(text);
+  shell_ = shell_ || is_one_of(kShells, name);
+  if (is_known_program(name) || (program_ == "sshpass" && !text.starts_with('-'))) program_ = name;
+  // sh -c, bash -lc
+  script_follows_ =
+      token.whole && shell_ && text.size() <= 4 && text.starts_with('-') && text.ends_with('c');
 }
 
 bool Redactor::is_secret_flag(std::string_view name) const {
   if (is_one_of(except_, name)) return false;
   if (is_one_of(flags_, name)) return true;
-  return name.starts_with("--") && is_secret_name(name.substr(2));
+  if (name == "-pass" && program_ == "ffmpeg") return false;  // one of its two passes
+  if (!name.starts_with('-')) return is_secret_name(name);
+  return name.size() > 2 && is_secret_name(name.substr(name[1] == '-' ? 2 : 1));
+}
+
+// Whether a secret is in the word behind it. Not of -DUSE_TOKEN, -f/etc/passwd, --type=token
+bool Redactor::takes_value(std::string_view flag) const {
+  if (is_one_of(flags_, flag)) return true;
+  const bool defines = flag.starts_with("-D") || flag.starts_with("-I") || flag.starts_with("-L");
+  return !defines && flag.find_first_of("=/") == std::string_view::npos && is_secret_flag(flag);
+}
+
+// What a flag of the program holds, or the word behind it.
+Redactor::Next Redactor::known_flag(std::string_view flag) const {
+  if (program_ == "sshpass" || is_one_of(kPasswordPrograms, program_))
+    return flag == "-p" ? Next::kSecret : Next::kPlain;
+  if (is_one_of(kRedisPrograms, program_)) return flag == "-a" ? Next::kSecret : Next::kPlain;
+  if (is_one_of(kLdapPrograms, program_)) return flag == "-w" ? Next::kSecret : Next::kPlain;
+  const bool user = flag == "-u" || flag == "-U" || flag == "--user" || flag == "--proxy-user";
+  const bool auth = program_.starts_with("http") && (flag == "-a" || flag == "--auth");
+  const bool takes = is_one_of(kUserPrograms, program_) || is_one_of(kPercentPrograms, program_);
+  return takes && (user || auth) ? Next::kUserAndSecret : Next::kPlain;
 }
 
 Redactor::Next Redactor::judge(Token token) {
   std::string_view text = args_.substr(token.begin, token.end - token.begin);
   while (!text.empty() && is_quote(text.front())) {
+    token.quote = text.front();
     text.remove_prefix(1);
     ++token.begin;
   }
-  if (text.size() >= 14 && ends_with_name(text.substr(0, 14), "authorization:")) {
-    // To the end of the word: the scheme and what it needs.
-    hide(token.begin + 14, std::min(args_.find('\0', token.begin), args_.size()));
+  if (judge_header(token, text)) return Next::kPlain;
+  if (text.starts_with("pass:")) {
+    hide_value(Next::kSecret, token, token.begin + 5);
     return Next::kPlain;
   }
-  const size_t equals = text.find('=');
-  const std::string_view name = text.substr(0, equals);
-  const bool assigns = equals != std::string_view::npos;
+  if (judge_assignments(token, text)) return Next::kPlain;
   if (text.starts_with('-')) {
-    if (is_secret_flag(name)) {
-      if (!assigns) return Next::kSecret;
-      judge_value(token, token.begin + equals + 1);
-      return Next::kPlain;
-    }
-    if (text == "-p" && program_ == "sshpass") return Next::kSecret;
-    const bool glued = text.starts_with("-p") && !text.starts_with("--") && text.size() > 2;
-    if (glued && (program_ == "sshpass" || is_one_of(kPasswordPrograms, program_))) {
-      hide(token.begin + 2, end_of_value(token.begin + 2, token.end));
-      return Next::kPlain;
-    }
-    const bool user = text == "-u" || text == "--user" || text == "-U" || text == "--proxy-user";
-    if (user && is_one_of(kUserPrograms, program_)) return Next::kUserAndSecret;
-  } else if (assigns && is_secret_name(name)) {
-    judge_value(token, token.begin + equals + 1);
-    return Next::kPlain;
+    if (const Next next = judge_flag(token, text); next != Next::kPlain) return next;
+  } else if (is_one_of(kOraclePrograms, program_)) {
+    judge_logon(token, text);
   }
   judge_userinfo(token);
   return Next::kPlain;
 }
 
-void Redactor::judge_value(Token token, size_t from) { hide(from, end_of_value(from, token.end)); }
+// Name: value, to the end of the word: the scheme and what it needs.
+bool Redactor::judge_header(Token token, std::string_view text) {
+  std::string_view name = text.substr(0, text.find(':'));
+  if (name.size() == text.size()) return false;
+  const size_t from = token.begin + name.size() + 1;
+  if (const size_t equals = name.rfind('='); equals != std::string_view::npos)
+    name.remove_prefix(equals + 1);  // --header=Name: value
+  if (name.starts_with("-H")) name.remove_prefix(2);
+  while (!name.empty() && is_quote(name.front())) name.remove_prefix(1);
+  if (name.starts_with('-')) return false;
+  const bool plainly = name.size() == 13 && ends_with_name(name, "authorization");
+  const bool own = name.starts_with("X-") || name.starts_with("x-") ||
+                   (text.ends_with(':') && name.find('-') != std::string_view::npos);
+  if (!plainly && !(own && is_secret_name(name))) return false;
+  hide(from, std::min(args_.find('\0', from), args_.size()));
+  return true;
+}
+
+// Also one behind another equals sign: --set=db.password=X, ?a=1&token=X
+bool Redactor::judge_assignments(Token token, std::string_view text) {
+  size_t begin = 0;
+  for (size_t at = text.find('='); at != std::string_view::npos; at = text.find('=', begin)) {
+    const std::string_view name = text.substr(begin, at - begin);
+    const bool excepted = begin == 0 && is_one_of(except_, name);
+    if (excepted) return false;
+    if (is_secret_flag(name)) {
+      hide_value(Next::kSecret, token, token.begin + at + 1);
+      return true;
+    }
+    begin = at + 1;
+  }
+  return false;
+}
+
+Redactor::Next Redactor::judge_flag(Token token, std::string_view text) {
+  if (takes_value(text)) return Next::kSecret;
+  const bool is_long = text.starts_with("--");
+  const std::string_view flag = is_long ? text.substr(0, text.find('=')) : text.substr(0, 2);
+  const Next kind = known_flag(flag);
+  if (kind == Next::kPlain) return Next::kPlain;
+  if (flag.size() == text.size())  // mysql -p: it is to ask
+    return is_one_of(kPasswordPrograms, program_) ? Next::kPlain : kind;
+  hide_value(kind, token, token.begin + flag.size() + (is_long ? 1 : 0));
+  return Next::kPlain;
+}
+
+// user/password@database
+void Redactor::judge_logon(Token token, std::string_view text) {
+  const size_t from = text.starts_with("userid=") ? 7 : 0;
+  const size_t slash = text.find('/', from);
+  if (slash == std::string_view::npos || slash == from || text.starts_with('@')) return;
+  if (from == 0 && text.substr(0, slash).find('=') != std::string_view::npos) return;
+  if (text.ends_with(program_)) return;  // itself, with its path
+  const size_t at = text.rfind('@');
+  const bool has_database = at != std::string_view::npos && at > slash;
+  hide(token.begin + slash + 1, has_database ? token.begin + at : end_of_value(token, token.end));
+}
+
+// Of a user and a secret, the secret.
+void Redactor::hide_value(Next kind, Token token, size_t from) {
+  if (kind == Next::kUserAndSecret) {
+    const char mark = is_one_of(kPercentPrograms, program_) ? '%' : ':';
+    const size_t at = args_.find(mark, from);
+    if (at >= token.end) return;
+    if (is_quote(args_[token.begin])) token.quote = args_[token.begin];
+    return hide(at + 1, end_of_value(token, at + 1));
+  }
+  // openssl -pass file:X tells where it is.
+  const std::string_view value = args_.substr(from);
+  const auto begins = [&](std::string_view source) { return value.starts_with(source); };
+  if (program_ == "openssl" && std::ranges::any_of(kElsewhere, begins)) return;
+  if (program_ == "openssl" && value.starts_with("pass:")) from += 5;
+  hide(from, end_of_value(token, from));
+}
 
 // user:password@: what stands between the first colon and the last at sign of what holds neither
 // slash nor space.
@@ -170,15 +285,16 @@ void Redactor::judge_userinfo(Token token) {
   }
 }
 
-// A quoted value goes on to its quote, beyond spaces, but not out of its word.
-size_t Redactor::end_of_value(size_t from, size_t end) const {
+// To the end of its word, or within one: to its quote, beyond blanks, or to the next of these.
+size_t Redactor::end_of_value(Token token, size_t from) const {
   const size_t word = std::min(args_.find('\0', from), args_.size());
+  if (token.whole) return word;
+  if (token.quote != 0) return std::min(args_.find(token.quote, from), word);
   if (from < word && is_quote(args_[from])) {
     const size_t close = args_.find(args_[from], from + 1);
     return close < word ? close + 1 : word;
   }
-  // What began with a quote before its name ends with it too: "--password=a b"
-  return end;
+  return token.end;
 }
 
 void Redactor::hide(size_t begin, size_t end) {

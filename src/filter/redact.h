@@ -11,14 +11,19 @@ namespace knell::filter {
 
 // Makes secrets in arguments unreadable, as far as their form tells that they are some:
 //
-//   --password X, --db-password=X       a flag whose name ends with password, passwd, passphrase,
-//                                       pwd, secret, token, api-key, apikey, access-key, secret-key
-//   PGPASSWORD=X                        an assignment to such a name
+//   --password X, --db-password=X       a flag, of two dashes or one, whose name ends with
+//   password,
+//                                       passwd, passphrase, pass, pwd, secret, token, api-key,
+//                                       apikey, access-key, secret-key
+//   PGPASSWORD=X                        an assignment to such a name; also --set db.password=X
 //   user:X@host, scheme://user:X@host   a password before an at sign
-//   Authorization: X                    in a header
+//   Authorization: X, X-Auth-Token: X   in a header
+//   pass:X                              as openssl takes it
 //   mysql -pX, sshpass -p X, curl -u user:X, and their like
 //
-// also inside of one word, as in `sh -c '...'`. What is secret becomes `***`. Not thread-safe.
+// also inside of one word, as in `sh -c '...'`, where blanks and quotes end it. Where the flag or
+// the assignment begins a word, it goes on to the end of that, whatever is in it. What is secret
+// becomes `***`. Not thread-safe.
 class Redactor {
  public:
   // `flags`: others whose value is secret, with their dashes; `except`: of the usual ones, those
@@ -34,20 +39,30 @@ class Redactor {
  private:
   struct Token {
     size_t begin, end;
+    bool whole = false;  // begins a word, which is no script
+    char quote = 0;      // stands before it
   };
   enum class Next { kPlain, kSecret, kUserAndSecret };
 
-  std::optional<Token> next_token(size_t from) const;
+  std::optional<Token> next_token(size_t from);
+  void follow(Token token);
   Next judge(Token token);
-  bool is_secret_flag(std::string_view name) const;
-  void judge_value(Token token, size_t from);
+  Next judge_flag(Token token, std::string_view text);
+  bool judge_header(Token token, std::string_view text);
+  bool judge_assignments(Token token, std::string_view text);
   void judge_userinfo(Token token);
-  size_t end_of_value(size_t from, size_t end) const;
+  void judge_logon(Token token, std::string_view text);
+  bool is_secret_flag(std::string_view name) const;
+  bool takes_value(std::string_view flag) const;
+  Next known_flag(std::string_view flag) const;
+  void hide_value(Next kind, Token token, size_t from);
+  size_t end_of_value(Token token, size_t from) const;
   void hide(size_t begin, size_t end);
 
   bool on_ = true;
   std::vector<std::string> flags_, except_;
   std::string_view args_, program_;
+  bool shell_ = false, script_follows_ = false;
   std::string out_;
   size_t copied_ = 0;  // of args_, into out_
   bool hidden_ = false;

@@ -77,6 +77,108 @@ TEST(Redact, KnowsShortFlagsOfSomePrograms) {
             words({"curl", "-H", "Authorization:***", "h"}));
 }
 
+TEST(Redact, ASecretWithBlanksIsHiddenToTheEndOfItsWord) {
+  EXPECT_EQ(redacted({"app", "--password", "correct horse battery", "--host", "db"}),
+            words({"app", "--password", "***", "--host", "db"}));
+  EXPECT_EQ(redacted({"app", "--password", " correct horse"}),
+            words({"app", "--password", " ***"}));
+  EXPECT_EQ(redacted({"app", "--passphrase=correct horse", "x"}),
+            words({"app", "--passphrase=***", "x"}));
+  EXPECT_EQ(redacted({"env", "PGPASSWORD=correct --token horse", "psql", "-l"}),
+            words({"env", "PGPASSWORD=***", "psql", "-l"}));
+  EXPECT_EQ(redacted({"mysql", "-pcorrect horse", "db"}), words({"mysql", "-p***", "db"}));
+  EXPECT_EQ(redacted({"curl", "-u", "joe:correct horse", "h"}),
+            words({"curl", "-u", "joe:***", "h"}));
+  EXPECT_EQ(redacted({"curl", "-o", "/tmp/sh", "-u", "joe:x", "h"}),
+            words({"curl", "-o", "/tmp/sh", "-u", "joe:***", "h"}));
+}
+
+TEST(Redact, AHeaderIsHiddenToTheEndOfItsWord) {
+  EXPECT_EQ(redacted({"wget", "--header=Authorization: Bearer abc", "h"}),
+            words({"wget", "--header=Authorization:***", "h"}));
+  EXPECT_EQ(redacted({"curl", "-HAuthorization: Bearer abc", "h"}),
+            words({"curl", "-HAuthorization:***", "h"}));
+}
+
+TEST(Redact, InAScriptBlanksEndIt) {
+  EXPECT_EQ(redacted({"sh", "-c", "curl -u 'joe:a b' h"}),
+            words({"sh", "-c", "curl -u 'joe:***' h"}));
+  for (const std::string_view flag : {"-c", "-lc", "-euc"})
+    EXPECT_EQ(redacted({"/bin/bash", flag, "PGPASSWORD=hunter2 psql -h db", "PASSWORD=a b"}),
+              words({"/bin/bash", flag, "PGPASSWORD=*** psql -h db", "PASSWORD=***"}));
+  EXPECT_EQ(redacted({"sh", "-c", "app \"--password=a b\" -x; app --password 'a b' -y"}),
+            words({"sh", "-c", "app \"--password=***\" -x; app --password *** -y"}));
+}
+
+TEST(Redact, OneDashIsEnough) {
+  EXPECT_EQ(redacted({"app", "-password=hunter2"}), words({"app", "-password=***"}));
+  EXPECT_EQ(redacted({"app", "-token", "abc", "x"}), words({"app", "-token", "***", "x"}));
+  EXPECT_EQ(redacted({"keytool", "-list", "-storepass", "changeit", "-v"}),
+            words({"keytool", "-list", "-storepass", "***", "-v"}));
+  EXPECT_EQ(redacted({"java", "-Dssl.trustStorePassword=changeit", "-jar", "a.jar"}),
+            words({"java", "-Dssl.trustStorePassword=***", "-jar", "a.jar"}));
+  EXPECT_EQ(redacted({"openssl", "rsa", "-passin", "pass:hunter 2", "-in", "k"}),
+            words({"openssl", "rsa", "-passin", "pass:***", "-in", "k"}));
+  EXPECT_EQ(redacted({"openssl", "enc", "-pass", "pass:hunter2", "-d"}),
+            words({"openssl", "enc", "-pass", "pass:***", "-d"}));
+  EXPECT_EQ(redacted({"tool", "-pass", "hunter2"}), words({"tool", "-pass", "***"}));
+}
+
+TEST(Redact, KnowsWhatPeopleRun) {
+  EXPECT_EQ(redacted({"docker", "run", "-e", "DB_PASSWORD=a b", "-eX_TOKEN=t", "image"}),
+            words({"docker", "run", "-e", "DB_PASSWORD=***", "-eX_TOKEN=***", "image"}));
+  EXPECT_EQ(redacted({"docker", "run", "--env=DB_PASSWORD=x", "image"}),
+            words({"docker", "run", "--env=DB_PASSWORD=***", "image"}));
+  EXPECT_EQ(redacted({"kubectl", "--token=eyJh", "get", "secret"}),
+            words({"kubectl", "--token=***", "get", "secret"}));
+  EXPECT_EQ(redacted({"helm", "install", "--set", "a=1,db.password=x"}),
+            words({"helm", "install", "--set", "a=1,db.password=***"}));
+  EXPECT_EQ(redacted({"redis-cli", "-a", "hunter2", "ping"}),
+            words({"redis-cli", "-a", "***", "ping"}));
+  EXPECT_EQ(redacted({"ldapsearch", "-x", "-w", "hunter2", "-b", "dc=x"}),
+            words({"ldapsearch", "-x", "-w", "***", "-b", "dc=x"}));
+  EXPECT_EQ(redacted({"smbclient", "//h/s", "-U", "joe%hunter2"}),
+            words({"smbclient", "//h/s", "-U", "joe%***"}));
+  EXPECT_EQ(redacted({"smbclient", "-Ujoe%hunter2"}), words({"smbclient", "-Ujoe%***"}));
+  EXPECT_EQ(redacted({"/opt/bin/sqlplus", "-s", "scott/tiger@db", "@a/b.sql"}),
+            words({"/opt/bin/sqlplus", "-s", "scott/***@db", "@a/b.sql"}));
+  EXPECT_EQ(redacted({"sqlldr", "userid=scott/tiger", "control=a/b"}),
+            words({"sqlldr", "userid=scott/***", "control=a/b"}));
+  EXPECT_EQ(redacted({"env", "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=s/k", "aws"}),
+            words({"env", "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=***", "aws"}));
+  EXPECT_EQ(redacted({"curl", "-ujoe:x", "--user=joe:x", "-H", "X-Auth-Token: abc", "h"}),
+            words({"curl", "-ujoe:***", "--user=joe:***", "-H", "X-Auth-Token:***", "h"}));
+  EXPECT_EQ(redacted({"sudo", "sshpass", "-p", "a b", "ssh", "-p", "22", "h"}),
+            words({"sudo", "sshpass", "-p", "***", "ssh", "-p", "22", "h"}));
+}
+
+TEST(Redact, WhatOnlyLooksLikeItStaysReadable) {
+  Redactor redactor;
+  for (const auto& harmless : {words({"ls", "-a", "/tmp"}),
+                               words({"grep", "-w", "word", "f"}),
+                               words({"nc", "-U", "a%b"}),
+                               words({"env", "PWD=/a b", "OLDPWD=/c", "x"}),
+                               words({"cc", "-DUSE_TOKEN", "a.c"}),
+                               words({"ffmpeg", "-pass", "1", "-i", "a"}),
+                               words({"psql", "--no-password", "-h", "db"}),
+                               words({"openssl", "rsa", "-passin", "file:/k", "-in", "k"}),
+                               words({"ansible", "--ask-become-pass", "site.yml"}),
+                               words({"docker", "-e", "X_PASSWORD"}),
+                               words({"openssl", "rsa", "-pass", "env:K", "-in", "k"}),
+                               words({"ls", "a/b@c"}),
+                               words({"sqlplus", "/", "as", "sysdba"}),
+                               words({"bash", "-c", "echo password; pwd"}),
+                               words({"systemd-ask-password", "Password:"}),
+                               words({"gpg", "--passphrase-file", "f"}),
+                               words({"x", "-f/etc/passwd", "y"}),
+                               words({"gh", "--type=token", "y"}),
+                               words({"docker", "run", "my-secret:latest"}),
+                               words({"cc", "-Isrc/token", "a.c"}),
+                               words({"ssh", "-o", "PasswordAuthentication=no", "h"}),
+                               words({"mysql", "-p", "db"})})
+    EXPECT_FALSE(redactor.redact(harmless)) << harmless;
+}
+
 TEST(Redact, GoesByWhatItWasTold) {
   Redactor redactor({"-k"}, {"--token"});
   EXPECT_EQ(redacted(redactor, {"x", "-k", "s", "--token", "t", "-k=u"}),

@@ -28,6 +28,7 @@
 #include "cli/report.h"
 #include "cli/signals.h"
 #include "cli/tree.h"
+#include "cli/watching.h"
 
 namespace knell::cli {
 namespace {
@@ -168,6 +169,7 @@ int Running::run(const std::string& name) {
   }
   result_.took = Clock::now() - started;
   drain();
+  if (const auto missed = missed_at_the_end(listener_)) take(*missed);
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
   report_.close(result_, out_.buffer());

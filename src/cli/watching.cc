@@ -193,6 +193,15 @@ void Watching::finish_hook() {
             forgotten == 1 ? " was" : "s were");
 }
 
+std::optional<knell_event> missed_at_the_end(const Listener& listener) {
+  if (listener.stats().daemon != KNELL_DAEMON_AWAY) return std::nullopt;
+  message("knell: knelld is gone; what happened since then is not known\n");
+  knell_event lost{};
+  lost.size = sizeof lost;
+  lost.type = KNELL_EVENT_LOST;
+  return lost;
+}
+
 void Watching::say_summary() const {
   if (plan_.json || !plan_.say) return;
   std::string line = summary_.text();
@@ -240,6 +249,7 @@ Outcome<int> Watching::run() {
     KNELL_ASSIGN(go, finish());
   }
   finish_hook();
+  if (const auto missed = missed_at_the_end(listener_)) summary_.count(*missed);
   if (go != Go::kReaderGone) say_summary();
   if (broke_) return std::unexpected(*broke_);
   return kDone;

@@ -39,6 +39,10 @@ struct WatchPlan {
   std::chrono::nanoseconds interval{};
 };
 
+// Where the daemon went away and was not back in time: says so, and gives a lost event without a
+// count, as the listener would have told it. For whoever is about to say how much was lost.
+std::optional<knell_event> missed_at_the_end(const Listener& listener);
+
 // -n and -d, as typed; empty: not given.
 Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
                        const std::string& duration_text);

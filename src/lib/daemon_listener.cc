@@ -168,9 +168,7 @@ Result<void> DaemonListener::match(const char* key, const char* value) {
     return subscribed;
   }
   const filter::Needs needs = choice_.predicates.needs();
-  aside_ = needs.only_under      ? Aside::kDropped
-           : needs.roots.empty() ? Aside::kJudged
-                                 : Aside::kTold;
+  aside_ = needs.only_under ? Aside::kDropped : needs.roots.empty() ? Aside::kJudged : Aside::kTold;
   return {};
 }
 

@@ -5,9 +5,8 @@
 // again when the timer says so, at first soon and then every 2 s, and takes the answers as they
 // come.
 //
-// That it is away is told at once, by a lost event without a count: who ends before it is back must
-// not believe to have heard all. Connected again, it says hello and subscribes at once. With the ack
-// of the subscription the gap ends, and the rest of it is told by another one. Then those that were added are added again, a
+// Connected again, it says hello and subscribes at once. With the ack of the subscription the gap
+// ends, and is told: a lost event without a count. Then those that were added are added again, a
 // frame at a time, and after each frame's ack they are looked at: whose exit fell into the gap is
 // told to be over, as recovered, when the daemon has not told it after the usual grace.
 #include <algorithm>
@@ -33,8 +32,7 @@ bool passes_by(int error) {
 
 void DaemonListener::went_away() {
   if (state_ == State::kHere) {
-    make_lost(std::nullopt, heard_ns_);
-    gap_from_ns_ = clock_.monotonic_ns();
+    gap_from_ns_ = heard_ns_;
     retry_after_ns_ = kFirstRetryNs;
   }
   connection_.reset();

@@ -24,6 +24,8 @@ class Allowance {
   }
   // It made one that is worth so many.
   void spend(uint32_t worth = 1) { left_ -= worth; }
+  // The request was worth less than one by so much.
+  void give_back(double part) { left_ += part; }
   uint64_t held_until_ns() const { return held_until_ns_; }
   void release(uint64_t now_ns) {
     if (now_ns >= held_until_ns_) held_until_ns_ = 0;

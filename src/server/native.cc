@@ -27,6 +27,9 @@ constexpr size_t kMostUnder = 64;      // of one client, before any is looked fo
 // much as a short request. Picked: 12 added processes.
 constexpr size_t kShortBytes = 256;
 
+// Processes are added by the thousand, one at a time: that is worth a twentieth of a request.
+constexpr double kCheap = 0.95;
+
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
 // One word of an `under`.
@@ -86,9 +89,11 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
       acknowledge(on_subscribe(frame.payload), frame.seq);
       break;
     case wire::Message::kAdd:
+      allowance_.give_back(kCheap);
       acknowledge(on_add(frame.payload), frame.seq);
       break;
     case wire::Message::kRemove:
+      allowance_.give_back(kCheap);
       acknowledge(on_remove(frame.payload), frame.seq);
       break;
     case wire::Message::kStatus:
@@ -148,7 +153,6 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
 // In terms of the hub: `under` by the pid that it has here.
 Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& asked) {
   hub::Subscription subscription;
-  size_t roots = 0;
   subscription.stream =
       asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
   subscription.mask = filter::normalise(asked.mask);
@@ -158,13 +162,14 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
   std::vector<Under> unders;
   for (const auto& [key, value] : asked.predicates) {
     if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
+    // Each is looked for, which is worth a request.
+    const size_t before = unders.size();
     if (key == "under") add_words(value, unders);
+    for (size_t i = before; i < unders.size(); ++i) allowance_.spend();
     if (unders.size() > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     if (key != "under") subscription.predicates.emplace_back(key, value);
   }
-  // Each is looked for, which is worth a request.
-  for (size_t i = 0; i < unders.size(); ++i) allowance_.spend();
   KNELL_TRY(find_here(peer_, unders));
   for (Under& under : unders) subscription.predicates.emplace_back("under", std::move(under.text));
   return subscription;

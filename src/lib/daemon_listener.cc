@@ -168,7 +168,8 @@ Result<void> DaemonListener::match(const char* key, const char* value) {
     return subscribed;
   }
   const filter::Needs needs = choice_.predicates.needs();
-  aside_ = needs.only_under ? Aside::kDropped : needs.roots.empty() ? Aside::kJudged : Aside::kTold;
+  judge_aside_ = needs.roots.empty();
+  if (needs.only_under && !wider.needs().only_under) under_since_ns_ = clock_.monotonic_ns();
   return {};
 }
 
@@ -273,11 +274,11 @@ bool DaemonListener::wants(knell_event& event) const {
 }
 
 // What came before the ack of a narrower subscription was judged by the one before it. Who is under
-// whom is known to the daemon alone: what may be of anybody is not told to one who asked for those
-// under a process, as in-process.
+// whom is known to the daemon alone: what happened before it was asked for those under a process
+// may be of anybody, and is not told.
 bool DaemonListener::narrowed_away(const knell_event& event) const {
-  if (aside_ == Aside::kTold || !inbox_.from_aside()) return false;
-  return aside_ == Aside::kDropped || !choice_.predicates.matches(event, Nobody());
+  if (event.mono_ns < under_since_ns_) return true;
+  return judge_aside_ && inbox_.from_aside() && !choice_.predicates.matches(event, Nobody());
 }
 
 // What only we know of an event that is handed out.

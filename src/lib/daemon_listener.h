@@ -108,9 +108,8 @@ class DaemonListener final : public knell_listener {
   std::vector<watch::UserNames::Name> names_;  // of slots_
   watch::UserNames users_;
   bool names_wanted_ = false;
-  // What becomes of what was put aside while a narrower subscription was asked for.
-  enum class Aside : uint8_t { kTold, kJudged, kDropped };
-  Aside aside_ = Aside::kTold;
+  bool judge_aside_ = false;     // what was put aside by the predicates, too
+  uint64_t under_since_ns_ = 0;  // from when on only those under a process are told; 0: all are
 
   uint64_t heard_ns_ = 0;  // the stamp of the last event, or when the subscription began
   uint64_t gap_from_ns_ = 0;

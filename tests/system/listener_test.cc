@@ -206,6 +206,7 @@ TEST(Listener, CountsWhatItLost) {
     }
     ASSERT_TRUE(roomy.read_until_exit_of(stage.sentinels().back()));
     const auto [told, lost] = exits_and_lost(tiny);
+    ASSERT_TRUE(stage.sentinel(roomy));  // others end as well: what tiny lost was before this
     const auto [all, none] = exits_and_lost(roomy);
     EXPECT_GT(lost, 0u);
     EXPECT_EQ(none, 0u);

@@ -366,7 +366,7 @@ Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest
 }
 
 void Pipeline::remove_pid(int32_t pid) {
-  if (feed_ != nullptr) (void)feed_->remove_pid(pid);
+  if (feed_ != nullptr) feed_->forget_pid(pid);  // of a kernel's source there is no more to it
 }
 
 uint64_t Pipeline::received() const {

@@ -18,6 +18,12 @@ struct Raw {
   int32_t tid = 0;        // the thread it is about; fork: the child's thread
   int32_t pid = 0;        // its process; fork: the child's process
   union {
+    // The largest, and so first: an event that is made without all its fields has zeros in them.
+    struct {
+      uint64_t count, from_ns;
+      uint32_t types;
+      bool counted, exact;
+    } lost;  // until: stamp_ns
     struct {
       uint32_t err, ack;
     } ack;
@@ -40,11 +46,6 @@ struct Raw {
       uint32_t code, signal;
       int32_t parent_tid, parent_pid;
     } exit;
-    struct {
-      uint64_t count, from_ns;
-      uint32_t types;
-      bool counted, exact;
-    } lost;  // until: stamp_ns
   } u{};
 };
 

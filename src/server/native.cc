@@ -190,7 +190,8 @@ Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
     hub_.unsubscribe(*listener_);
   } else if (!subscription.only_added) {
     // Whom it added went with the subscription; where the sources follow them they still do.
-    for (const wire::Pid& pid : pids) (void)hub_.add(*listener_, pid.pid, pid.start);
+    for (const wire::Pid& pid : pids)
+      if (!hub_.add(*listener_, pid.pid, pid.start)) break;  // others have taken the room meanwhile
   }
   if (old || !grown) wiring_.interest_shrunk();
   return grown;
@@ -219,7 +220,7 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   // In another namespace whose pids those are is found out event by event.
   if (!here) return {};
   auto followed = wiring_.follow(pid.pid, pid.start);
-  if (!followed) (void)hub_.remove(*listener_, pid.pid);
+  if (!followed && !hub_.remove(*listener_, pid.pid)) return followed;  // it has left by itself
   return followed;
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "filter/rule.h"
+#include "watch/by_bits.h"
 #include "watch/translate.h"
 
 namespace knell::daemon {
@@ -25,20 +26,6 @@ constexpr size_t kSweepAtLeast = 1024;
 constexpr uint32_t kMostCpus = 1U << 16;  // nothing a datagram says is a reason to take more memory
 
 bool is_gone(int32_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
-
-// Under which roots a process is, a bit each, in the order they were asked for.
-class ByNote final : public filter::Ancestry {
- public:
-  ByNote(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
-  bool inside(int32_t root, const knell_event&) const override {
-    const auto at = std::ranges::find(roots_, root);
-    return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
-  }
-
- private:
-  const std::vector<int32_t>& roots_;
-  uint64_t bits_;
-};
 
 // What the connector would have sent; see docs/compat.md for what differs.
 std::optional<event::Raw> raw_of(const event::Full& full) {
@@ -236,7 +223,7 @@ void Pipeline::publish(watch::Slot& slot) {
   seen.levels = slot.levels;
   seen.levels_known = slot.levels_known;
   seen.event = &event;
-  hub_.publish(seen, ByNote(roots_, slot.note));
+  hub_.publish(seen, watch::ByBits(roots_, slot.note));
   // Of threads an exit is not the end of the process: over() tells that.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
@@ -305,7 +292,7 @@ void Pipeline::publish(const event::Raw& told) {
   }
   if (hub_.any_by_level(hub::Stream::kDatagrams)) seen.levels = levels_of(raw, seen.levels_known);
   seen.raw = &raw;
-  hub_.publish(seen, ByNote(roots_, 0));
+  hub_.publish(seen, watch::ByBits(roots_, 0));
 }
 
 // In which namespaces its subject is: what its numbers are there is asked for by who needs them.
@@ -337,9 +324,9 @@ void Pipeline::break_off() {
   seen.event = &lost;
   for (uint32_t& number : numbers_) ++number;
   seen.stream = stream();
-  hub_.publish(seen, ByNote(roots_, 0));
+  hub_.publish(seen, watch::ByBits(roots_, 0));
   seen.stream = hub::Stream::kDatagrams;
-  if (level_ == Level::kThreads) hub_.publish(seen, ByNote(roots_, 0));
+  if (level_ == Level::kThreads) hub_.publish(seen, watch::ByBits(roots_, 0));
   close();
 }
 
@@ -357,7 +344,7 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   seen.type = KNELL_EVENT_LOST;
   seen.stamp_ns = raw.stamp_ns;
   seen.event = &lost;
-  hub_.publish(seen, ByNote(roots_, 0));
+  hub_.publish(seen, watch::ByBits(roots_, 0));
 }
 
 Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {

@@ -6,25 +6,13 @@
 #include <cstring>
 #include <utility>
 
+#include "watch/by_bits.h"
+
 namespace knell::watch {
 namespace {
 
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
-
-// Who is under whom, as the source said with the event.
-class ByBits : public filter::Ancestry {
- public:
-  ByBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
-  bool inside(int32_t root, const knell_event&) const override {
-    const auto at = std::ranges::find(roots_, root);
-    return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
-  }
-
- private:
-  const std::vector<int32_t>& roots_;
-  uint64_t bits_;
-};
 
 }  // namespace
 

@@ -20,6 +20,7 @@
 #include <set>
 #include <utility>
 
+#include "daemon/log.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -333,16 +334,24 @@ Result<void> Daemon::serve() {
   }
   if (processes) KNELL_TRY(processes_.read());
   // It can be opened again, as that of processes cannot.
-  if (threads && threads_.is_open() && !threads_.read()) {
-    threads_.break_off();
-    interest_shrunk();
+  if (threads && threads_.is_open()) {
+    if (const auto read = threads_.read(); !read) {
+      log_warning("the events of threads: {}; they are asked for again", read.error().message());
+      threads_.break_off();
+      interest_shrunk();
+    }
   }
   KNELL_TRY(std::exchange(births_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);
   server_->serve();
   // What cannot be taken back now comes in vain, and is tried again.
-  if (shrink_ns_ != 0 && now >= shrink_ns_ && !ask_exactly()) interest_shrunk();
+  if (shrink_ns_ != 0 && now >= shrink_ns_) {
+    if (const auto asked = ask_exactly(); !asked) {
+      log_warning("what is listened to cannot be had now: {}", asked.error().message());
+      interest_shrunk();
+    }
+  }
   arm();
   return {};
 }

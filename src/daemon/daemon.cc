@@ -12,7 +12,6 @@
 #include "daemon/daemon.h"
 
 #include <sys/epoll.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <array>
@@ -290,17 +289,8 @@ event::Raw Daemon::make_ack(uint32_t error, uint32_t ack) {
 }
 
 wire::Origin Daemon::origin() const {
-  utsname about{};
-  (void)::uname(&about);
-  watch::Timebase time;
-  time.take(clock_);
-  wire::Origin origin;
-  origin.knell = KNELL_VERSION;
-  origin.kernel = std::string(about.sysname) + ' ' + about.release + ' ' + about.machine;
-  origin.boot_id = live::boot_id();
-  origin.clock = {.epoch_ns = time.epoch_ns, .boot_ahead_ns = time.boot_ahead_ns};
+  wire::Origin origin = wire::origin_here(clock_, live::boot_id());
   origin.subscription.via = processes_.feed()->via();
-  origin.subscription.started_ns = clock_.realtime_ns();
   return origin;
 }
 

@@ -5,8 +5,6 @@
 // empty it reads again.
 #include "lib/live_listener.h"
 
-#include <sys/utsname.h>
-
 #include <string>
 #include <utility>
 
@@ -131,21 +129,11 @@ knell_stats LiveListener::stats() const {
 }
 
 wire::Origin LiveListener::origin() const {
-  const Clock& clock = system_clock();
-  utsname about{};
-  (void)::uname(&about);
-  watch::Timebase time;
-  time.take(clock);
-  wire::Origin origin;
-  origin.knell = KNELL_VERSION;
-  origin.kernel = std::string(about.sysname) + ' ' + about.release + ' ' + about.machine;
-  origin.boot_id = live::boot_id();
-  origin.clock = {.epoch_ns = time.epoch_ns, .boot_ahead_ns = time.boot_ahead_ns};
-  origin.subscription = {.mask = choice_.mask,
-                         .level = level_,
-                         .details = details_,
-                         .via = feed_->via(),
-                         .started_ns = clock.realtime_ns()};
+  wire::Origin origin = wire::origin_here(system_clock(), live::boot_id());
+  origin.subscription.mask = choice_.mask;
+  origin.subscription.level = level_;
+  origin.subscription.details = details_;
+  origin.subscription.via = feed_->via();
   return origin;
 }
 

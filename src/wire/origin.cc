@@ -2,9 +2,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/origin.h"
 
+#include <sys/utsname.h>
+
+#include <utility>
+
 namespace knell::wire {
 
 static_assert(sizeof(ClockOffsets) == 16 && sizeof(Subscription) == 24);
+
+Origin origin_here(const Clock& clock, std::string boot_id) {
+  utsname about{};
+  (void)::uname(&about);
+  const auto monotonic = static_cast<int64_t>(clock.monotonic_ns());
+  Origin origin;
+  origin.knell = KNELL_VERSION;
+  origin.kernel = std::string(about.sysname) + ' ' + about.release + ' ' + about.machine;
+  origin.boot_id = std::move(boot_id);
+  origin.clock = {.epoch_ns = clock.realtime_ns() - monotonic,
+                  .boot_ahead_ns = static_cast<int64_t>(clock.boottime_ns()) - monotonic};
+  origin.subscription.started_ns = clock.realtime_ns();
+  return origin;
+}
 
 void put_origin(FrameWriter& frame, const Origin& origin) {
   frame.attribute(kKnell, std::string_view(origin.knell).substr(0, kMostText));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "wire/frame.h"
 
 namespace knell::wire {
@@ -29,6 +30,9 @@ struct Origin {
   Subscription subscription{};
   std::string selection;  // which processes, in words
 };
+
+// That of events of this machine, of now: all but the subscription.
+Origin origin_here(const Clock& clock, std::string boot_id);
 
 inline constexpr size_t kMostText =
     1023;  // of a text of a stranger's: no longer than anybody needs

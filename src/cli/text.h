@@ -36,7 +36,9 @@ std::string command_text(const knell_event& event);
 std::string event_text(const knell_event& event);
 // "lost 12 exits since 03:12:04.981 (buffer full)".
 std::string lost_text(const knell_event& event);
-// "  <- kill by 8103 bash (uid 0)"; empty where nobody is known to have killed it.
+// Why it ended, where that is known, else empty: "  <- kill by 8103 bash <- deploy.sh (root)", " <-
+// out of memory in /docker/1f2e", "  <- by the kernel, at the end of 4411 sh (root)", "  <- asked
+// by SIGINT of 8103 bash <- deploy.sh (postgres) 2.1s before".
 std::string killer_text(const knell_event& event);
 
 // "bpf", "connector", ... of enum knell_via.

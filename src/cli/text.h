@@ -26,6 +26,8 @@ std::string rfc3339_text(int64_t time_ns);
 // A JSON string in quotes, of any bytes; null where there is none.
 std::string json_string(const knell_string& bytes);
 std::string json_string(std::string_view bytes);
+// The text of a member's value in a valid JSON object; empty: it has no such member.
+std::string_view json_member(std::string_view object, std::string_view key);
 
 // The words a process was started with, safe to print, words with spaces quoted. A title that a
 // process wrote over them ("postgres: idle") stays bare, and one without arguments is told by its

@@ -14,6 +14,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/user_numbers.h"
 
 namespace knell::lib {
 
@@ -32,6 +33,18 @@ namespace {
 template <class T>
 int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
+}
+
+// Users are numbers from here on.
+Result<void> match(knell_listener* k, const char* key, const char* value) {
+  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
+  std::string numbers;
+  if (kind == filter::Key::kUid) {
+    KNELL_ASSIGN(numbers, user_numbers(key, value));
+    key = "uid";
+    value = numbers.c_str();
+  }
+  return k == nullptr ? filter::Predicates().add(key, value) : k->match(key, value);
 }
 
 int missing(const char* what) {
@@ -56,8 +69,7 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
-  if (k != nullptr) return outcome(k->match(key, value));
-  return outcome(knell::filter::Predicates().add(key, value));
+  return outcome(match(k, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {

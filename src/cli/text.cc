@@ -146,6 +146,19 @@ std::string cut(std::string_view text, size_t columns) {
   return std::string(text);
 }
 
+size_t line_break(std::string_view text, size_t columns) {
+  size_t width = 0;
+  size_t blank = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Character c = front(text.substr(at));
+    if (c.code == U' ') blank = at;
+    width += width_of(c.code);
+    if (width > columns && at != 0) return blank != 0 ? blank : at;
+    at += c.bytes;
+  }
+  return text.size();
+}
+
 void append_padded(std::string& out, std::string_view text, size_t columns) {
   out += text;
   const size_t width = display_width(text);

@@ -13,6 +13,9 @@ namespace knell::cli {
 size_t display_width(std::string_view text);
 // At most `columns` wide; what was cut ends with `…`.
 std::string cut(std::string_view text, size_t columns);
+// The bytes of `text` that go on a line of `columns`: up to the last blank that fits, or in the
+// middle of a word that is longer than the line. At least one character.
+size_t line_break(std::string_view text, size_t columns);
 // Appends `text` and blanks up to `columns`; a longer text stays whole.
 void append_padded(std::string& out, std::string_view text, size_t columns);
 

@@ -103,6 +103,25 @@ RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit 
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 
+NAME the command is told how, by whom, where and with which words
+NEEDS bpf
+SETUP printf '#!/bin/sh\nenv | grep ^KNELL_\n' >hook
+SETUP chmod +x hook
+SETUP cat > script <<'END'
+ knell watch -e nonzero-exit --under $$ -C tail -n 1 --exec ./hook >out 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ tail -f /dev/null 'a"b' 'c d' >/dev/null 2>&1 & victim=$!
+ until [[ $(tr '\0' ' ' </proc/$victim/cmdline) == tail* ]]; do sleep 0.01; done
+ kill -9 $victim
+ wait $k
+ pwd -P
+ END
+RUN bash script; cat out
+EXPECT ^KNELL_ENDED=SIGKILL$
+EXPECT ^KNELL_KILLED_BY=kill by \d+ bash .*\(\w+\)$
+EXPECT ^KNELL_ARGS_JSON=\["tail","-f","/dev/null","a\\"b","c d"\]$
+EXPECT (?s)^(/[^\n]+)\n.*^KNELL_CWD=\1$
+
 NAME what the command does never calls it again
 SETUP printf '#!/bin/sh\nsh -c "exit 3"; echo $$; exit 9\n' >hook
 SETUP chmod +x hook
@@ -212,7 +231,7 @@ SETUP cat > script <<'END'
  kill -INT $k; wait $k
  END
 RUN bash script; cat out
-EXPECT SIGKILL +sleep 77  <- kill by \d+ bash \(\w+\)$
+EXPECT SIGKILL +<- kill by \d+ bash .*\(\w+\)  sleep 77$
 
 NAME the arguments of a shell older than the listener
 NEEDS bpf

@@ -129,15 +129,20 @@ enum knell_via {
   KNELL_VIA_PROC = 4,
   KNELL_VIA_RECORDING = 5
 };
-enum knell_cause { KNELL_CAUSE_USER = 1, KNELL_CAUSE_KERNEL = 2, KNELL_CAUSE_OOM = 3 };
+enum knell_cause {
+  KNELL_CAUSE_USER = 1,    // a process sent it, or the process itself
+  KNELL_CAUSE_KERNEL = 2,  // the kernel: a fault, a timer, a resource limit, a hangup, ...
+  KNELL_CAUSE_OOM = 3      // the kernel, out of memory
+};
 
 // Which integers of an event hold a value; strings and ids say so themselves.
 #define KNELL_HAS_UID (UINT64_C(1) << 0)
 #define KNELL_HAS_GID (UINT64_C(1) << 1)
-#define KNELL_HAS_STATUS (UINT64_C(1) << 2)    // wait_status
-#define KNELL_HAS_DURATION (UINT64_C(1) << 3)  // duration_ns
-#define KNELL_HAS_KILLER (UINT64_C(1) << 4)    // killed_by
-#define KNELL_HAS_COUNT (UINT64_C(1) << 5)     // lost_count
+#define KNELL_HAS_STATUS (UINT64_C(1) << 2)       // wait_status
+#define KNELL_HAS_DURATION (UINT64_C(1) << 3)     // duration_ns
+#define KNELL_HAS_KILLER (UINT64_C(1) << 4)       // killed_by
+#define KNELL_HAS_COUNT (UINT64_C(1) << 5)        // lost_count
+#define KNELL_HAS_LAST_SIGNAL (UINT64_C(1) << 6)  // last_signal
 
 #define KNELL_FLAG_RECOVERED \
   (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
@@ -167,11 +172,19 @@ struct knell_event {
       args;  // the words, each ended by a NUL byte; knell_next_arg() steps through them
   struct knell_string user;  // the name of uid
   struct knell_string cgroup, unit, container_id;
+  // exit: who sent the signal that the process died of. Set only where it is certain.
   struct {
+    // USER: the sender. KERNEL: the process whose end made the kernel send it (parent-death signal,
+    // end of a pid namespace, hangup of a session, exit of a tracer). 0: there is none, or it is
+    // outside the pid namespace of this listener; then uid, comm, parent and unit are unknown.
     int32_t pid;
-    uint32_t uid;
-    struct knell_string comm;
-    uint32_t cause;  // enum knell_cause
+    uint32_t uid;              // real; unknown where pid is 0
+    struct knell_string comm;  // this and what follows: when the signal was sent
+    uint32_t cause;            // enum knell_cause
+    int32_t parent_pid;        // its parent process; 0: unknown
+    struct knell_string parent_comm;
+    struct knell_string unit;           // systemd unit of its cgroup
+    struct knell_string memory_cgroup;  // OOM: the memory cgroup of the process that was killed
   } killed_by;
   // per type
   struct knell_id child_id;              // fork
@@ -183,6 +196,16 @@ struct knell_event {
   uint32_t lost_types;                   // lost: what may be missing, a mask
   uint64_t lost_from_ns, lost_until_ns;  // lost: CLOCK_MONOTONIC
   int64_t lost_from_time_ns, lost_until_time_ns;
+  // exit: the last request to end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) that another process sent and
+  // that this one took (by a handler, sigwait(3) or signalfd(2)) before it exited.
+  struct {
+    int32_t signal;
+    int32_t pid;  // the sender; 0: outside the pid namespace of this listener; then uid, comm and
+                  // parent_comm are unknown
+    uint32_t uid;
+    struct knell_string comm, parent_comm;  // when it was sent
+    uint64_t ago_ns;                        // from the sending to the end of the process
+  } last_signal;
 };
 
 // -------------------------------------------------------------------------------------------------

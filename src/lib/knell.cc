@@ -15,6 +15,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/user_numbers.h"
 
 namespace knell::lib {
 
@@ -33,6 +34,18 @@ namespace {
 template <class T>
 int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
+}
+
+// Users are numbers from here on.
+Result<void> match(knell_listener* k, const char* key, const char* value) {
+  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
+  std::string numbers;
+  if (kind == filter::Key::kUid) {
+    KNELL_ASSIGN(numbers, user_numbers(key, value));
+    key = "uid";
+    value = numbers.c_str();
+  }
+  return k == nullptr ? filter::Predicates().add(key, value) : k->match(key, value);
 }
 
 int missing(const char* what) {
@@ -68,10 +81,9 @@ int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
   if (k != nullptr) {
-    const int error = refused(k);
-    return error != 0 ? error : outcome(k->match(key, value));
+    if (const int error = refused(k); error != 0) return error;
   }
-  return outcome(knell::filter::Predicates().add(key, value));
+  return outcome(match(k, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {

@@ -60,15 +60,20 @@ class Status final : public Command {
     app.add_option("-o,--output", format_,
                    "table (default), json, or prometheus, for a textfile collector")
         ->type_name("FORMAT");
+    app.add_flag(
+        "--codes", codes_,
+        "with prometheus: a series for each exit code and signal,\nnot for each class of them");
   }
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
   std::string format_;
+  bool codes_ = false;
 };
 
 Outcome<int> Status::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const Format format, format_of(format_));
+  if (codes_ && format != Format::kPrometheus) return usage("--codes is for -o prometheus");
   KNELL_ASSIGN(const std::string json, ask_daemon());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("knelld tells what is no JSON object");
@@ -81,7 +86,7 @@ Outcome<int> Status::execute(std::vector<std::string>) {
       out.buffer() = json + "\n";
       break;
     case Format::kPrometheus:
-      append_prometheus(out.buffer(), *parsed);
+      append_prometheus(out.buffer(), *parsed, codes_ ? Codes::kYes : Codes::kNo);
       break;
   }
   KNELL_TRY(out.flush());

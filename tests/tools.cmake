@@ -6,4 +6,4 @@ add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-layers ${PROJECT_
 add_test(NAME headers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-headers)
 set_tests_properties(layers headers PROPERTIES LABELS tree)
 set_tests_properties(headers PROPERTIES
-  PROCESSORS 2 TIMEOUT 300 ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
+  TIMEOUT 300 ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")

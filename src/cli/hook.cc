@@ -57,7 +57,8 @@ std::string_view json_member(std::string_view json, std::string_view name) {
 std::string killer_words(const knell_event& event) {
   if ((event.has & KNELL_HAS_KILLER) == 0) return {};
   std::string text = killer_text(event);
-  return text.erase(0, text.find_first_not_of(" <-"));
+  text.erase(0, text.find_first_not_of(" <-"));
+  return text.substr(0, text.find("  <- "));  // of more than one cause the first
 }
 
 // Only what is known is set; the JSON has the rest.

@@ -264,7 +264,9 @@ int on_fork(__u64* ctx) {
   const bool process = child->pid == child->tgid;
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent, creator, true);
-  const __u64 bits = roots_of(parent->tgid);
+  __u64 bits = roots_of(parent->tgid);
+  // With CLONE_PARENT the child is its creator's sibling, and under whom its creator is.
+  if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
     if (settings.departed) bpf_map_delete_elem(&departed, &tgid);

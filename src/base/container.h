@@ -6,8 +6,7 @@
 
 namespace knell {
 
-// Whether this process is in a container, as far as it can tell: its pid namespace is not the
-// initial one, or a container manager left its mark in the file system.
+// Whether this process is in a container: in another pid or cgroup namespace than the machine.
 bool in_container();
 
 // What helps when no knelld listens on the socket `path`: to start it, and in a container to mount

@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <knell/knell.hpp>
 
+#include "base/container.h"
 #include "cli/command.h"
+#include "cli/daemon_check.h"
 #include "cli/output.h"
 #include "cli/status_text.h"
 
@@ -30,8 +32,8 @@ Outcome<std::string> ask_daemon() {
   for (;;) {
     const ssize_t size = knell_status(json.data(), json.size());
     if (size == -ENOENT || size == -ECONNREFUSED) {
-      return fail(kNothingHere, fmt::format("{}; systemctl enable --now knelld.socket starts it",
-                                            printable(std::string_view(knell_explain()))));
+      return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
+                                            start_daemon_hint(daemon_socket())));
     }
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);

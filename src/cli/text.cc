@@ -150,6 +150,19 @@ std::string cut(std::string_view text, size_t columns) {
   return std::string(text);
 }
 
+size_t line_break(std::string_view text, size_t columns) {
+  size_t width = 0;
+  size_t blank = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Character c = front(text.substr(at));
+    if (c.code == U' ') blank = at;
+    width += width_of(c.code);
+    if (width > columns && at != 0) return blank != 0 ? blank : at;
+    at += c.bytes;
+  }
+  return text.size();
+}
+
 void append_padded(std::string& out, std::string_view text, size_t columns) {
   out += text;
   const size_t width = display_width(text);
@@ -183,6 +196,37 @@ std::string json_string(std::string_view bytes) {
 
 std::string json_string(const knell_string& bytes) {
   return bytes.data == nullptr ? "null" : json_string(view(bytes));
+}
+
+std::string_view json_member(std::string_view object, std::string_view key) {
+  size_t depth = 0, start = 0;  // of the member at depth 1 that is being read
+  bool in_string = false;
+  for (size_t at = 0; at < object.size(); ++at) {
+    const char c = object[at];
+    if (in_string) {
+      if (c == '\\')
+        ++at;
+      else if (c == '"')
+        in_string = false;
+      continue;
+    }
+    const bool closes = c == '}' || c == ']';
+    if (c == '"') in_string = true;
+    if (depth == 1 && (c == ',' || c == '}')) {
+      const std::string_view member = object.substr(start, at - start);
+      const size_t value = key.size() + 3;  // two quotes and the colon
+      if (member.size() > value && member[0] == '"' && member.substr(1).starts_with(key) &&
+          member.substr(key.size() + 1).starts_with("\":"))
+        return member.substr(value);
+      start = at + 1;
+    }
+    if (c == '{' || c == '[') {
+      if (++depth == 1) start = at + 1;
+    } else if (closes) {
+      --depth;
+    }
+  }
+  return {};
 }
 
 std::string command_text(const knell_event& event) {

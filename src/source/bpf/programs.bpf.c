@@ -57,6 +57,17 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
+// Whether the signal that brings the mark may fail to be sent, although the parent takes it now: the
+// parent dies too (then the next one may ignore it, as the first process of a pid namespace does at
+// its end), a tracer reaps a thread, or the signal is none that every parent gets.
+static __always_inline bool mark_uncertain(struct task_struct* leader,
+                                           const struct task_struct* task,
+                                           const struct task_struct* parent) {
+  return leader->exit_signal != SIGCHLD_NUMBER || plainly(leader)->thread_pid->level != 0 ||
+         leader->ptrace != 0 || task->ptrace != 0 ||
+         (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int on_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
@@ -77,7 +88,9 @@ int on_exit(__u64* ctx) {
       (exit_signal == SIGCHLD_NUMBER &&
        listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
   if (silent) forget_roots(tgid, bits);
-  if (settings.raw || !(settings.names || silent)) return 0;
+  if (settings.raw) return 0;
+  // A mark is all it takes where no names are wanted; without one these details are the exit.
+  if (!settings.names && !silent && !mark_uncertain(leader, task, listener)) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
 
   struct knell_scratch* scratch = scratch_here();
@@ -91,8 +104,8 @@ int on_exit(__u64* ctx) {
   tail = add_senders(leader, status, tail);
   tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
-  if (!(process->head.flags & KNELL_RECORD_NO_MARK)) return 0;
-  // Nothing else will come of this one.
+  if (!silent && !mark_uncertain(leader, task, listener)) return 0;
+  // Perhaps nothing else will come of this one.
   struct knell_mark mark;
   fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
   mark.head.flags = KNELL_RECORD_NO_MARK;
@@ -157,8 +170,9 @@ int on_signal(__u64* ctx) {
   // That nothing of the group lives is true of the idle tasks as well.
   if (group->live.counter == 0) {
     struct task_struct* leader = plainly(current)->group_leader;
-    if (signal == leader->exit_signal && leader->exit_state == EXIT_ZOMBIE &&
-        task == leader->parent)
+    // A tracer gets SIGCHLD whatever the exit signal is, and so does a parent that has exec'ed.
+    if ((signal == leader->exit_signal || signal == SIGCHLD_NUMBER) &&
+        leader->exit_state == EXIT_ZOMBIE && task == leader->parent)
       parent_told(leader, group);
   }
   if (signal == SIGCHLD_NUMBER || !settings.names) return 0;
@@ -190,7 +204,9 @@ int on_fork(__u64* ctx) {
   const bool process = child->pid == child->tgid;
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent, creator, true);
-  const __u64 bits = roots_of(parent->tgid);
+  __u64 bits = roots_of(parent->tgid);
+  // With CLONE_PARENT the child is its creator's sibling, and under whom its creator is.
+  if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
     if (settings.departed) bpf_map_delete_elem(&departed, &tgid);

@@ -7,9 +7,10 @@
 // to see; being continued is a signal like any other.
 //
 // One thing differs for CMD: where we lead the process group (a shell started us as a job), it
-// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would not
-// have left the group, and have kept the terminal. So signals of our group go to its group too, and
-// it gets the terminal when it asks for it.
+// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would have
+// stayed in its group, and kept the terminal. So a signal of our group is passed on to its group,
+// and it is given the terminal where that is ours: when it starts a process, is continued, or is
+// stopped for the lack of it.
 #include "cli/job.h"
 
 #include <fcntl.h>
@@ -115,6 +116,7 @@ bool Job::leads_group_of_its_own() const {
 void Job::pass_on(const SignalSorter::Sorted& signal) {
   if (ended_) return;
   if (signal.reach == SignalSorter::Reach::kGroup) {
+    if (signal.info.si_signo == SIGCONT && give_terminal()) return;
     if (leads_group_of_its_own()) ::kill(-pid_, signal.info.si_signo);
     return;
   }
@@ -172,7 +174,8 @@ void Job::follow_stop(int signal) {
   probe_.continued();
 }
 
-// CMD has a group of its own, and wants the terminal that it would have without us.
+// CMD has a group of its own, and would have the terminal without us. Who has read from it already
+// was stopped for that.
 bool Job::give_terminal() {
   if (!leads_group_of_its_own()) return false;
   const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));

@@ -30,6 +30,9 @@ class Job {
   std::optional<Clock::time_point> next() const;
   void step();
 
+  // CMD has started a process: the moment to see whether it left our process group.
+  void on_fork() { (void)give_terminal(); }
+
   bool ended() const { return ended_; }
   int wait_status() const { return wait_status_; }
 

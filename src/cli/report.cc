@@ -7,6 +7,7 @@
 
 #include <knell/knell.hpp>
 
+#include "cli/command_column.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/units.h"
@@ -44,31 +45,31 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
     out += '\n';
     return;
   }
-  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19,
-                   kGap = 2;  // so that usual lines stand in columns
+  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // so that usual lines stand in columns
   const std::string ended = event_text(event);
+  const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
+  const Colour colour = event.type != KNELL_EVENT_EXIT ? Colour::kCyan
+                        : killed                       ? Colour::kRed
+                                                       : Colour::kYellow;
   const bool lived = (event.has & KNELL_HAS_DURATION) != 0;
   std::string rest;
-  rest.append(ended.size() < kEnded ? kEnded - ended.size() + kGap : kGap, ' ');
+  rest.append(ended.size() < kEnded ? kEnded - ended.size() + kColumnGap : kColumnGap, ' ');
   append_padded(rest,
                 lived ? seconds_text(nanoseconds(static_cast<int64_t>(event.duration_ns))) : "-",
-                kTook + kGap);
+                kTook + kColumnGap);
   rest += fmt::format("pid {}  ", event.pid);
-  append_padded(rest, tree.ancestry(event), kAncestry);
+  const size_t ancestry_at = line.size() + ended.size() + rest.size();
+  rest += tree.ancestry(event);
+  const size_t before = line.size() + ended.size();
+  if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
   std::string command = command_text(event);
   if (command == "-")
     command = fmt::format("[{}]", tree.name(event.pid));  // it lived too short to be read
-  rest += "  " + command + killer_text(event);
-  const size_t before = line.size() + ended.size();
-  if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
-  const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
   out += line;
-  paint(out, ended,
-        event.type != KNELL_EVENT_EXIT ? Colour::kCyan
-        : killed                       ? Colour::kRed
-                                       : Colour::kYellow,
-        screen_);
+  paint(out, ended, colour, screen_);
   out += rest;
+  append_command_column(out, before + display_width(rest), ancestry_at + kAncestry + kColumnGap,
+                        event, command, colour, screen_);
   out += '\n';
 }
 

@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <knell/knell.hpp>
 #include <optional>
 #include <vector>
@@ -50,8 +51,9 @@ constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: of the report, be
 
 class Running {
  public:
-  Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, std::string name,
-          Report report, BackgroundWriter& writer);
+  // `probe`: its pid, which is none of CMD's.
+  Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
+          std::string name, Report report, BackgroundWriter& writer);
 
   // Until CMD and the report have ended; returns CMD's wait status. Errors: kCannotRun, kNotFound.
   Outcome<int> run(const Child& child, const BlockedSignals& signals);
@@ -70,7 +72,7 @@ class Running {
   uint32_t wanted_;
   Listener& listener_;
   Job& job_;
-  pid_t pid_;
+  pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
   std::string unwritten_;  // of the report
@@ -81,15 +83,16 @@ class Running {
   bool exit_seen_ = false;  // the child's own exit came as an event
 };
 
-Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child,
+Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
                  std::string name, Report report, BackgroundWriter& writer)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
       pid_(child.pid()),
+      probe_(probe),
       report_(report),
       writer_(writer),
-      tree_(child.pid()) {
+      tree_(child.pid(), ::getpid()) {
   const knell_stats stats = listener.stats();
   result_.name = std::move(name);
   result_.scope = stats.scope;
@@ -113,6 +116,8 @@ void Running::take_command_exit(const knell_event& event) {
 }
 
 void Running::take(const knell_event& event) {
+  const bool ours = event.pid == ::getpid() || event.pid == probe_;
+  if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);
   if (event.type == KNELL_EVENT_FORK && event.pid == pid_) job_.on_fork();
   if (event.type == KNELL_EVENT_EXIT) {
@@ -241,6 +246,17 @@ void close_inherited() {
   }
 }
 
+// Whose descendants are CMD's: those of CMD, and the children that it makes with CLONE_PARENT. The
+// latter are ours in the eyes of the kernel, and the connector tells nothing else. We make no
+// children from here on; only where we were born with some, these are told apart from CMD's.
+pid_t root_of(pid_t command, pid_t probe) {
+  std::ifstream children("/proc/thread-self/children");
+  if (!children) return command;
+  for (pid_t pid = 0; children >> pid;)
+    if (pid != command && pid != probe) return command;
+  return ::getpid();
+}
+
 class Run final : public Command {
  public:
   std::string_view name() const override { return "run"; }
@@ -316,14 +332,15 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
   KNELL_ASSIGN(Listener listener, open_listener(options));
-  if (listener.match("under", fmt::to_string(child.pid()))) return fail(kFailed, knell_explain());
+  const pid_t root = root_of(child.pid(), probe.pid());
+  if (listener.match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child was forked before: CMD runs as it would without us
   be_no_victim_of_oom();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, command.front(), report, *writer);
+  Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
   child.go();
   return running.run(child, signals);
 }

@@ -91,17 +91,20 @@ TEST(ReportClose, SaysTheWhole) {
   EXPECT_EQ(close(result),
             "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost; 2 still "
             "running\n");
-  EXPECT_EQ(close(result, true),
-            R"({"type":"summary","command":"make","wait_status":512,"exit_code":2,"signal":null,)"
-            R"("core_dumped":false,"killed_by":null,"duration_ns":12480000000,"scope":"all",)"
-            R"("scope_uid":null,"processes":3412,"failed":2,"still_running":2,"lost":0,)"
-            "\"lost_exact\":true}\n");
+  EXPECT_EQ(
+      close(result, true),
+      R"({"type":"summary","command":"make","wait_status":512,"exit_code":2,"signal":null,)"
+      R"("core_dumped":false,"killed_by":null,"last_signal":null,"duration_ns":12480000000,"scope":"all",)"
+      R"("scope_uid":null,"processes":3412,"failed":2,"still_running":2,"lost":0,)"
+      "\"lost_exact\":true}\n");
 }
 
 TEST(ReportClose, SaysWhyItDied) {
   EventForTest exit;
   exit.exit(SIGKILL).event.has |= KNELL_HAS_KILLER;
-  exit.event.killed_by = {.pid = 8103, .uid = 0, .comm = {"bash", 4}, .cause = KNELL_CAUSE_USER};
+  exit.event.killed_by.pid = 8103;
+  exit.event.killed_by.comm = {"bash", 4};
+  exit.event.killed_by.cause = KNELL_CAUSE_USER;
   RunResult result = a_result();
   result.wait_status = SIGKILL;
   result.exit = describe_exit(exit);

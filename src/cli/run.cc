@@ -60,7 +60,7 @@ class Running {
 
  private:
   bool read_events();
-  void take(const knell_event& event);
+  void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
@@ -109,13 +109,12 @@ bool Running::wanted(const knell_event& event) const {
 
 void Running::take_command_exit(const knell_event& event) {
   exit_seen_ = true;
-  if ((event.has & KNELL_HAS_STATUS) == 0) return;
-  knell_event exit = event;
-  job_.name_true_sender(exit);
-  result_.exit = describe_exit(exit);
+  if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
-void Running::take(const knell_event& event) {
+void Running::take(const knell_event& taken) {
+  knell_event event = taken;
+  job_.name_true_sender(event);
   const bool ours = event.pid == ::getpid() || event.pid == probe_;
   if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);

@@ -109,6 +109,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
       {kFork, forks || rooted || births},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kDelivery, exits && names},
       {kSignal, exits || rooted},  // before exits: who begins to exit has its mark
       {kExit, (exits && !raw) || rooted},
       {kThreadExit, exits && raw},
@@ -128,6 +129,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   const bool had_births = births_kept_;
   births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
+  if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));

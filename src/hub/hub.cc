@@ -62,8 +62,14 @@ void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
   book(*listener, [](Queue& queue) { queue.clear(); });
-  users_.leave(listener->identity_.uid);
+  users_.leave(*listener->account_);
   listeners_.erase(listener);
+}
+
+bool Hub::drop_some(Listener& listener, size_t most) {
+  const size_t count = std::min(most, listener.queue_.size());
+  book(listener, [&](Queue& queue) { queue.pop(count); });
+  return listener.queue_.empty();
 }
 
 void Hub::count_scope(const Node& node, int by) {
@@ -102,16 +108,19 @@ void Hub::leave(Listener& listener) {
 
 void Hub::unsubscribe(Listener& listener) {
   const Users::Claim all = std::exchange(listener.claim_, {});
-  const auto given = users_.claim(listener.identity_.uid, *listener.account_, all, {}, limits_);
+  const auto given = users_.claim(*listener.account_, all, {}, limits_);
   KNELL_CHECK(given.has_value());  // nothing is always to be had
   leave(listener);
 }
 
-Result<void> Hub::subscribe(Listener& listener, const Subscription& subscription) {
-  KNELL_ASSIGN(Filter filter, Filter::of(subscription, listener.identity_.scope));
+Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
+  // What is refused for its length is refused before it is compiled.
+  const Users::Claim least{.values = Filter::values_of(subscription)};
+  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, least, limits_));
+  const Stream stream = subscription.stream;
+  KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
   Node* const before = listener.node_;
-  KNELL_TRY(users_.claim(listener.identity_.uid, *listener.account_, listener.claim_, filter.claim,
-                         limits_));
+  KNELL_TRY(users_.claim(*listener.account_, listener.claim_, filter.claim, limits_));
   listener.claim_ = filter.claim;
   Node* const node = node_of(std::move(filter));
   if (node == before) return {};
@@ -121,7 +130,7 @@ Result<void> Hub::subscribe(Listener& listener, const Subscription& subscription
     leave(listener);
   }
   listener.node_ = node;
-  listener.stream_ = subscription.stream;
+  listener.stream_ = stream;
   return {};
 }
 
@@ -146,7 +155,7 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(users_.take_added(listener.identity_.uid, *listener.account_, limits_));
+  KNELL_TRY(users_.take_added(*listener.account_, limits_));
   put_added(*node, pid, start);
   return {};
 }
@@ -329,7 +338,7 @@ void Hub::book(Listener& listener, F change) {
 }
 
 bool Hub::tight(const Listener& listener) const {
-  return listener.identity_.uid != 0 && listener.account_->bytes > limits_.user_bytes;
+  return !listener.account_->is_root() && listener.account_->bytes > limits_.user_bytes;
 }
 
 // Tells the hole that is due.
@@ -392,8 +401,7 @@ void Hub::answer(Listener& listener, std::string_view packet) {
 }
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
-  return Users::room_for_answer(listener.identity_.uid, *listener.account_, bytes, answer_bytes(),
-                                limits_);
+  return Users::room_for_answer(*listener.account_, bytes, answer_bytes(), limits_);
 }
 
 void Hub::popped(Listener& listener, size_t count) {

@@ -34,13 +34,17 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Errors: EUSERS.
+  // Whether connect() would be granted. Errors: EUSERS.
+  Result<void> may_connect(uint32_t uid) const { return users_.may_enter(uid, limits_); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
   void disconnect(Listener* listener);  // it is gone afterwards
+  // Drops up to `most` of what waits for it; whether that was all. So to give up a long queue can
+  // be done a piece at a time, before disconnect().
+  bool drop_some(Listener& listener, size_t most);
 
   // From now on it hears of this, and of nothing else; what was queued stays. Errors: EINVAL of
-  // predicates; EDQUOT; then nothing has changed.
-  Result<void> subscribe(Listener& listener, const Subscription& subscription);
+  // predicates; EDQUOT, ENOSPC; then nothing has changed.
+  Result<void> subscribe(Listener& listener, Subscription subscription);
   void unsubscribe(Listener& listener);
   // One more process, or one less, by the pid it knows; of a subscription with only_added. `start`:
   // clock ticks since boot, 0: whichever it is. Errors: EINVAL, EEXIST, EDQUOT; ENOENT.
@@ -96,6 +100,7 @@ class Hub {
   }
 
   void set_limits(const Limits& limits);
+  void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
   const Limits& limits() const { return limits_; }
   const Users& users() const { return users_; }
   // What waits, all in all: bytes that several wait for are counted once.

@@ -208,7 +208,7 @@ TEST(Hub, AccountsReturnToZero) {
     EXPECT_GT(on.hub.users().all().at(uid).bytes, 0u);
     on.hub.disconnect(&one);
   }
-  EXPECT_EQ(on.hub.users().all().at(uid), (Users::Account{.listeners = 1}));
+  EXPECT_EQ(on.hub.users().all().at(uid), (Users::Account{.owner = uid, .listeners = 1}));
   on.hub.disconnect(&stays);
   EXPECT_THAT(on.hub.users().all(), IsEmpty());
   EXPECT_EQ(on.hub.bytes(), 0u);

@@ -98,13 +98,17 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
 
 Result<void> Users::claim(Account& account, Claim less, Claim more, const Limits& limits) {
   KNELL_TRY(may_claim(account, less, more, limits));
+  exchange(account, less, more);
+  return {};
+}
+
+void Users::exchange(Account& account, Claim less, Claim more) {
   account.values += more.values - less.values;  // modulo, when it becomes less
   account.steps += more.steps - less.steps;
   account.roots += more.roots - less.roots;
   values_ += more.values - less.values;
   roots_ += more.roots - less.roots;
   if (!account.is_root()) roots_of_users_ += more.roots - less.roots;
-  return {};
 }
 
 Result<void> Users::take_added(Account& account, const Limits& limits) {

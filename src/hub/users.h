@@ -60,6 +60,8 @@ class Users {
                          const Limits& limits) const;
   // `less` is given back for `more`. Giving back alone never fails.
   Result<void> claim(Account& account, Claim less, Claim more, const Limits& limits);
+  // The same without a bound: what was granted before is taken back.
+  void exchange(Account& account, Claim less, Claim more);
   Result<void> take_added(Account& account, const Limits& limits);
   void give_added(Account& account, size_t count);
   // Whether so many bytes more may wait for it to be read, where `waiting` do for everybody. Takes

@@ -48,9 +48,12 @@ struct Fixture {
 
   uint64_t now_ns = system_clock().monotonic_ns();
   Life turn() {
-    Life life = connection->receive(now_ns, kForEver);
-    if (life == Life::kOn) life = connection->send(now_ns, ConnectionFromClient::Due::kNow);
-    return life;
+    using Step = ConnectionFromClient::Step;
+    Step step = Step::kMore;
+    for (int i = 0; i < 1000 && step == Step::kMore; ++i) step = connection->step(now_ns);
+    hub.bury(kForEver, [this](int32_t pid) { wiring.unfollow(pid); });
+    if (step == Step::kOver) return Life::kOver;
+    return connection->send(now_ns, ConnectionFromClient::Due::kNow);
   }
   Life ask(std::string_view packet) {
     EXPECT_TRUE(client.send(packet));
@@ -469,6 +472,7 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "it is as it was";
   EXPECT_THAT(on.wiring.followed, ElementsAre(6));
   on.connection.reset();
+  on.hub.bury(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
   EXPECT_THAT(on.wiring.followed, IsEmpty()) << "who is gone follows nobody";
   EXPECT_EQ(on.hub.nodes(), 0u);
 }

@@ -100,9 +100,12 @@ Daemon::Daemon(const Config& config)
   press_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
   threads_.set_read_births([this] {
-    if (processes_.feed()->whole()) births_read_ = processes_.read_now();
+    if (!processes_.feed()->whole()) return false;
+    births_read_ = processes_.read_now();
+    return births_read_.has_value() && processes_.interest().namespaces;
   });
   processes_.set_on_full([this](const event::Full& full) { threads_.on_birth(full); });
+  processes_.set_on_births_lost([this](uint64_t count) { threads_.on_births_lost(count); });
 }
 
 Daemon::~Daemon() = default;

@@ -5,6 +5,7 @@
 // live_listener.cc and replay.cc.
 #include <knell/knell.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -52,6 +53,16 @@ int missing(const char* what) {
 }
 
 }  // namespace
+
+int refused(const knell_listener* k) {
+  if (k == nullptr) return missing("the listener");
+  if (k->owner() == ::getpid()) return 0;
+  return failed(Error{EINVAL,
+                      "this listener belongs to process " + std::to_string(k->owner()) +
+                          ": a forked child opens one of its own",
+                      true});
+}
+
 }  // namespace knell::lib
 
 using namespace knell::lib;
@@ -69,32 +80,40 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
+  if (k != nullptr) {
+    if (const int error = refused(k); error != 0) return error;
+  }
   return outcome(match(k, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->add(pid, start, cookie));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->add(pid, start, cookie));
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->remove(pid));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->remove(pid));
 }
 
 int knell_set_events(knell_listener* k, uint32_t mask) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->set_events(mask));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->set_events(mask));
 }
 
 int knell_fd(const knell_listener* k) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : k->fd();
+  const int error = refused(k);
+  return error != 0 ? error : k->fd();
 }
 
 ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
+  if (const int error = refused(k); error != 0) return error;
   const auto n = k->read(ret_events, count);
   return n ? static_cast<ssize_t>(*n) : failed(n.error());
 }
@@ -102,6 +121,7 @@ ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t cou
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
+  if (const int error = refused(k); error != 0) return error;
   if (ret_stats->size < sizeof(size_t))
     return failed({EINVAL, "knell_stats.size is not set", true});
   knell_stats all = k->stats();

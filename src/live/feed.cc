@@ -139,7 +139,7 @@ Result<void> Feed::ask(const Interest& interest) {
     return {};
   }
   if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
-    return say(EINVAL, "--under takes 64 processes at the most");
+    return say(EINVAL, "under: at most 64 processes");
   asked_.reset();
   KNELL_TRY(whole_ ? ask_whole(interest) : ask_threads(interest));
   asked_ = interest;
@@ -165,7 +165,7 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(filter::details_needed(interest.want));
   if (!normaliser_->follow(interest.want.needs.roots))
-    return say(EINVAL, "--under takes 64 processes at the most");
+    return say(EINVAL, "under: at most 64 processes");
   return {};
 }
 

@@ -331,9 +331,15 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_EQ(ack.request, 2u);
   EXPECT_THAT(ack.text, HasSubstr("everybody"));
+  // Users are numbers, and nobody is asked whose a name is.
   wrong.predicates = {{"user", "root"}};
   on.ask(wire::encode(wrong, 3));
   EXPECT_THAT(on.client.ack().text, HasSubstr("uid"));
+  wrong.predicates = {{"uid", "0,root"}};
+  on.ask(wire::encode(wrong, 3));
+  ack = on.client.ack();
+  EXPECT_EQ(ack.error, EINVAL);
+  EXPECT_THAT(ack.text, HasSubstr("'root' is no user id"));
   on.wiring.refuses = true;
   wire::Subscribe other = all_execs();
   other.mask = KNELL_EVENT_FORK;
@@ -442,6 +448,26 @@ TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, ENOBUFS);
   EXPECT_THAT(ack.text, HasSubstr("read them first"));
+}
+
+TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
+  Fixture on;
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  asked.only_added = true;
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  std::vector<wire::Pid> pids;
+  for (int32_t pid = 1; pid <= 1000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
+  ASSERT_TRUE(on.client.send(wire::encode(wire::Message::kAdd, pids, 2)));
+  ASSERT_TRUE(on.client.send(wire::encode(asked, 3)));
+  EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
+  EXPECT_FALSE(on.wiring.followed.empty());
+  EXPECT_LT(on.wiring.followed.size(), 100u);
+  on.turn();
+  EXPECT_EQ(on.wiring.followed.size(), 1000u);
+  EXPECT_EQ(on.client.ack().request, 2u) << "its own request comes first";
+  EXPECT_EQ(on.client.ack().request, 3u);
 }
 
 TEST(NativeClient, AddsAndRemovesProcesses) {

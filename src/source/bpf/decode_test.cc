@@ -96,7 +96,7 @@ TEST(Decode, LevelsLieBehindTheRest) {
   process.child_uid = 1000;
   process.cwd_bytes = 1;  // so that they are not aligned
   process.levels = 2;
-  const Bytes bytes(process, "\0"s + bytes_of({{77, 1, 0, 0, 2, 0, 0}, {78, 0, 0, 0, 1, 3, 0}}));
+  const Bytes bytes(process, "\0"s + bytes_of({{77, 1, 0, 0, 2, 0, 0, 0, 0, 0}, {78, 0, 0, 0, 1, 3, 0, 0, 0, 0}}));
   const auto decoded = decode(bytes.view());
   ASSERT_TRUE(decoded);
   Teller teller;

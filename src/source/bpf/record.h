@@ -74,7 +74,7 @@ struct knell_process {
 // The numbers of those a record names in one pid namespace, as event::Level.
 struct knell_numbers {
   __u32 ns;
-  __s32 pid, tid, ppid, child_pid, child_tid, other_pid;
+  __s32 pid, tid, ppid, child_pid, child_tid, other_pid, other_ppid, asker_pid, asker_ppid;
 };
 
 struct knell_cgroup {

@@ -265,6 +265,13 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   return {};
 }
 
+Result<bool> Daemon::settle() {
+  constexpr size_t kLookedAtOnce = 32;  // picked: some tenths of a millisecond
+  KNELL_ASSIGN(const bool processes, processes_.look_under_roots(kLookedAtOnce));
+  if (!processes) return false;
+  return threads_.look_under_roots(kLookedAtOnce);
+}
+
 void Daemon::interest_shrunk() {
   if (shrink_ns_ != 0) return;
   shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;

@@ -80,8 +80,8 @@ class ConnectionFromClient {
 
   static constexpr size_t kMostAnswerBytes = 16 * 1024;  // before a request; picked, never tuned
 
-  // A request that names many processes: some are served at a time, and the others after others'
-  // requests.
+  // A request that takes long: a piece is done at a time, and the rest after others' requests. One
+  // that names many processes, or a subscription to what is under some.
   struct Pending {
     wire::Message what{};
     uint32_t request = 0;
@@ -98,9 +98,12 @@ class ConnectionFromClient {
   // native.cc
   Life serve_native(const wire::Frame& frame);
   Life on_hello(const wire::Frame& frame);
-  Result<void> on_subscribe(std::string_view payload);
+  void on_subscribe(const wire::Frame& frame);
+  Result<void> subscribe(std::string_view payload);
   void on_pids(const wire::Frame& frame);
   void go_on();
+  bool go_on_with_pids(Pending& now);
+  bool settle(Pending& now);
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);

@@ -450,6 +450,29 @@ TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
   EXPECT_THAT(ack.text, HasSubstr("read them first"));
 }
 
+// What is under a process takes a look at all there are: the ack comes when that is done.
+TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
+  Fixture on;
+  on.greet();
+  on.wiring.unsettled = 3;
+  on.ask(wire::encode(all_execs(), 1));
+  EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
+  wire::Subscribe asked = all_execs();
+  asked.predicates = {{"under", std::to_string(::getpid())}};
+  ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
+  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
+  EXPECT_FALSE(on.client.receive());
+  on.turn();
+  EXPECT_EQ(on.client.ack().error, 0);
+  on.wiring.unsettled = 2;
+  on.wiring.settles_badly = true;
+  on.ask(wire::encode(asked, 2));
+  EXPECT_EQ(on.client.ack().error, E2BIG);
+  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
 TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
   Fixture on;
   on.greet();
@@ -460,7 +483,7 @@ TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
   std::vector<wire::Pid> pids;
   for (int32_t pid = 1; pid <= 1000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
   ASSERT_TRUE(on.client.send(wire::encode(wire::Message::kAdd, pids, 2)));
-  ASSERT_TRUE(on.client.send(wire::encode(asked, 3)));
+  ASSERT_TRUE(on.client.send(*wire::encode(asked, 3)));
   EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
   EXPECT_FALSE(on.wiring.followed.empty());
   EXPECT_LT(on.wiring.followed.size(), 100u);

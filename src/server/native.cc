@@ -88,7 +88,7 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
   allowance_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
   switch (frame.type) {
     case wire::Message::kSubscribe:
-      acknowledge(on_subscribe(frame.payload), frame.seq);
+      on_subscribe(frame);
       break;
     case wire::Message::kAdd:
     case wire::Message::kRemove:
@@ -175,7 +175,15 @@ Result<hub::Subscription> ConnectionFromClient::checked(wire::Subscribe asked) {
   return subscription;
 }
 
-Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
+void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
+  if (auto outcome = subscribe(frame.payload); !outcome) return acknowledge(outcome, frame.seq);
+  // What others look for is not its business.
+  if (listener_->node()->filter.needs.roots.empty()) return acknowledge({}, frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  go_on();
+}
+
+Result<void> ConnectionFromClient::subscribe(std::string_view payload) {
   KNELL_ASSIGN(wire::Subscribe asked, wire::decode_subscribe(payload));
   const int64_t latency_ns = asked.latency_ns;
   KNELL_ASSIGN(hub::Subscription subscription, checked(std::move(asked)));
@@ -224,14 +232,28 @@ void ConnectionFromClient::on_pids(const wire::Frame& frame) {
 
 void ConnectionFromClient::go_on() {
   Pending& now = *pending_;
+  if (!(now.what == wire::Message::kSubscribe ? settle(now) : go_on_with_pids(now))) return;
+  acknowledge(now.first, now.request);
+  pending_.reset();
+}
+
+// What it asked for is in force when all that is under its roots is known.
+bool ConnectionFromClient::settle(Pending& now) {
+  const auto settled = wiring_.settle();
+  if (settled) return *settled;
+  now.first = std::unexpected(settled.error());
+  hub_.unsubscribe(*listener_);
+  wiring_.interest_shrunk();
+  return true;
+}
+
+bool ConnectionFromClient::go_on_with_pids(Pending& now) {
   for (size_t i = 0; i < kPidsAStep && now.at < now.pids.size(); ++i) {
     const wire::Pid& pid = now.pids[now.at++];
     auto done = now.what == wire::Message::kAdd ? add_one(pid) : remove_one(pid);
     if (!done && now.first) now.first = std::move(done);
   }
-  if (now.at < now.pids.size()) return;
-  acknowledge(now.first, now.request);
-  pending_.reset();
+  return now.at == now.pids.size();
 }
 
 Result<void> ConnectionFromClient::on_status(std::string_view payload) {

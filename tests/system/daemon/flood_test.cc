@@ -172,6 +172,12 @@ class Flood : public testing::Test {
 TEST_F(Flood, NoRequestTakesLongAndNobodyElseNotices) {
   WireListener good(daemon_->socket(), lives());
   const std::string socket = daemon_->socket();
+  // To open the feed of threads takes a look at all processes, and it stays open while somebody
+  // listens to it.
+  wire::Subscribe everything;
+  everything.level = KNELL_LEVEL_RAW;
+  everything.details = KNELL_DETAILS_FULL;
+  const WireListener threads(socket, everything);
   for (const uid_t uid : {65'534u, 65'534u, 12'345u}) start([&] { flood(socket, uid); });
   start([&] { come_and_go(socket, 12'346); });
   std::vector<Life> lived;

@@ -80,6 +80,7 @@ Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) 
     return std::unexpected(std::move(opened).error());
   }
   feed_ = *std::move(opened);
+  feed_->look_under_roots_later();
   return {};
 }
 
@@ -358,6 +359,11 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   seen.stamp_ns = raw.stamp_ns;
   seen.event = &lost;
   hub_.publish(seen, watch::ByBits(roots_, 0));
+}
+
+Result<bool> Pipeline::look_under_roots(size_t most) {
+  if (feed_ == nullptr) return true;
+  return feed_->look_under_roots(most);
 }
 
 Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {

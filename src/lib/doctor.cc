@@ -17,6 +17,7 @@
 #include "base/container.h"
 #include "base/pidfd.h"
 #include "base/privilege.h"
+#include "base/time_namespace.h"
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "event/mask.h"
@@ -106,6 +107,19 @@ class Examination {
                        : "the death of any process; the status of own children and zombies only "
                          "(no PIDFD_GET_INFO)",
          "Linux 6.15 or later");
+  }
+
+  void clocks() {
+    const ClockOffsets& offsets = clock_offsets();
+    if (!offsets.known)
+      tell(KNELL_FINDING_WARN, "clock",
+           "in a time namespace that /proc does not describe: times and starts are shifted",
+           "run knell in a process born in the namespace (unshare -T --fork)");
+    else if (!starts_are_exact(offsets))
+      tell(
+          KNELL_FINDING_WARN, "clock",
+          "in a time namespace shifted by part of a clock tick: ids read from /proc may be one off",
+          "run knell outside, or connect to a knelld outside");
   }
 
   void bpf() {
@@ -226,6 +240,7 @@ int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) 
   examination.buffer();
   examination.pidfd();
   examination.details();
+  examination.clocks();
   examination.daemon();
   if (examination.works()) return 0;
   return knell::lib::failed(

@@ -45,6 +45,7 @@ struct Wanted {
   std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
   bool only_under = false;       // only of processes under one of the roots
+  bool look_later = false;       // what is under a new root is found by look_under_roots()
   // Events carry the numbers of pid namespaces (event::Full::levels), and every birth inside one is
   // told, of threads too, wanted or not (event::Full::only_birth).
   bool namespaces = false;
@@ -84,6 +85,9 @@ class Source {
   virtual void remove_pid(int32_t) {}
   // Under which of Wanted::roots a living process is, a bit each.
   virtual uint64_t roots_of(int32_t) const { return 0; }
+  // After want() with look_later, until it is true: looks at so many processes in /proc, whether
+  // they are under a new root. Errors: not all of those can be followed.
+  [[nodiscard]] virtual Result<bool> look_under_roots(size_t) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.

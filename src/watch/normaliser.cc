@@ -62,7 +62,7 @@ void Normaliser::set_details(uint32_t details) {
   if (more) snapshot();
 }
 
-bool Normaliser::follow(std::span<const int32_t> roots) {
+bool Normaliser::follow(std::span<const int32_t> roots, Look look) {
   lineage_.keep_only(roots);
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
@@ -70,7 +70,8 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
     room &= lineage_.follow(root, clock_.monotonic_ns());
     fresh = true;
   }
-  if (fresh) lineage_.scan(proc_);
+  if (fresh && look == Look::kNow) lineage_.scan(proc_);
+  if (fresh && look == Look::kLater) lineage_.begin_scan();
   return room;
 }
 

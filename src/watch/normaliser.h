@@ -68,8 +68,11 @@ class Normaliser {
   // To be called once the source has been asked.
   void set_heard(uint32_t mask);
   // From now on knows who is under each of these, and of no others; false: too many roots. Reads
-  // /proc for those it did not know.
-  bool follow(std::span<const int32_t> roots);
+  // /proc for those it did not know: at once, or by look_under_roots(), up to `most` processes at a
+  // time, until that is true.
+  enum class Look { kNow, kLater };
+  bool follow(std::span<const int32_t> roots, Look look = Look::kNow);
+  bool look_under_roots(size_t most) { return lineage_.scan_some(proc_, most); }
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return teller_.cgroups(); }

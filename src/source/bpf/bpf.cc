@@ -152,6 +152,10 @@ Result<void> Bpf::want(const Wanted& wanted) {
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) seed_births(programs_.births());
   KNELL_TRY(roots_.add(wanted.roots));
+  for (bool all = wanted.look_later; !all;) {
+    constexpr size_t kMany = 4096;
+    KNELL_ASSIGN(all, roots_.look_under(kMany));
+  }
   const bool cgroups = want_cgroups(wanted.cgroups);
   settings.mask = settings.mask | (wanted.mask & kTypes);
 

@@ -48,6 +48,9 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
+  [[nodiscard]] Result<bool> look_under_roots(size_t most) override {
+    return roots_.look_under(most);
+  }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }

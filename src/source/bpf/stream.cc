@@ -11,6 +11,7 @@
 
 #include "base/pidfd.h"
 #include "base/proc_stat.h"
+#include "base/time_namespace.h"
 #include "source/bpf/bpf.h"
 #include "source/bpf/watch_tag.h"
 
@@ -393,7 +394,7 @@ void Bpf::set_timer() {
   if (waiting_.unwatched() > 0 && (at == 0 || look_again_ns_ < at)) at = look_again_ns_;
   if (at == timer_ns_ && (at == 0 || at > clock_.monotonic_ns())) return;
   itimerspec when{};
-  when.it_value = {static_cast<time_t>(at / 1'000'000'000), static_cast<long>(at % 1'000'000'000)};
+  when.it_value = timer_time(at);
   (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
   timer_ns_ = at;
 }

@@ -57,7 +57,8 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
   append_padded(rest, tree.ancestry(event), kAncestry);
   std::string command = command_text(event);
   if (command == "-")
-    command = fmt::format("[{}]", tree.name(event.pid));  // it lived too short to be read
+    command =
+        fmt::format("[{}]", name_text(tree.name(event.pid)));  // it lived too short to be read
   rest += "  " + command + killer_text(event);
   const size_t before = line.size() + ended.size();
   if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
@@ -77,7 +78,8 @@ void Report::add_json(const knell_event& event, const Tree& tree, std::string& o
   append_json_line(out, event);
   if (event.type == KNELL_EVENT_LOST) return;
   out.resize(out.size() - 2);  // "}\n"
-  out += fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event)));
+  out +=
+      fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event, Tree::Spelling::kRaw)));
 }
 
 void Report::close(const RunResult& result, std::string& out) const {

@@ -15,6 +15,7 @@ namespace knell {
 namespace {
 
 constexpr int kStateField = 3, kPpidField = 4, kThreadsField = 20, kStartField = 22;
+constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitCodeField = 52;
 constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
 
@@ -35,6 +36,12 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       return parse(word, stat.threads);
     case kStartField:
       return parse(word, stat.start);
+    case kStartStackField:
+      return parse(word, stat.start_stack);
+    case kArgStartField:
+      return parse(word, stat.arg_start);
+    case kArgEndField:
+      return parse(word, stat.arg_end);
     case kExitCodeField:
       return parse(word, stat.exit_code);
     default:

@@ -90,21 +90,36 @@ uint64_t CgroupTree::inode_of(const std::string& path) const {
 }
 
 void CgroupTree::learn(uint64_t inode, std::string_view path) {
+  know(inode, path.empty() ? path_of(inode) : path);
+}
+
+// Nothing is known of one that is gone before it could be looked up.
+void CgroupTree::know(uint64_t inode, std::string_view path) {
   last_ = nullptr;
   if (known_.size() >= kMost) known_.clear();
-  known_[inode] = interned_.intern(path);
+  known_[inode] = path.empty() ? nullptr : interned_.intern(path);
+}
+
+void CgroupTree::rename(uint64_t inode, std::string_view path) {
+  last_ = nullptr;
+  const auto found = known_.find(inode);
+  const auto before = found == known_.end() ? nullptr : found->second;
+  // Without both paths it is not known which others have changed: they are looked up anew.
+  if (path.empty() || before == nullptr) return known_.clear();
+  const std::string below = before->path + "/";
+  for (auto& [number, cgroup] : known_) {
+    if (cgroup == nullptr || !cgroup->path.starts_with(below)) continue;
+    cgroup = interned_.intern(std::string(path) + cgroup->path.substr(before->path.size()));
+  }
+  know(inode, path);
 }
 
 const std::shared_ptr<const Cgroup>& CgroupTree::find(uint64_t inode) {
   if (last_ != nullptr && last_->first == inode) return last_->second;
   auto known = known_.find(inode);
   if (known == known_.end()) {
-    const std::string path = inode == 0 ? std::string() : path_of(inode);
     // A null is remembered as well: asking again would be as vain.
-    if (path.empty())
-      known_[inode] = nullptr;
-    else
-      learn(inode, path);
+    know(inode, inode == 0 ? std::string() : path_of(inode));
     known = known_.find(inode);
   }
   last_ = &*known;

@@ -14,7 +14,8 @@ enum knell_record_kind {
   KNELL_RECORD_EXEC = 4,
   KNELL_RECORD_COMM = 5,
   KNELL_RECORD_THREAD_EXIT = 6,  // raw level: told at once
-  KNELL_RECORD_CGROUP = 7        // knell_cgroup
+  KNELL_RECORD_CGROUP = 7,       // knell_cgroup
+  KNELL_RECORD_CHANGE = 8        // knell_process: what the connector tells, see on_connector()
 };
 
 enum knell_record_flag {
@@ -24,16 +25,24 @@ enum knell_record_flag {
   KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
   KNELL_RECORD_RELEASED = 16,  // of a knell_mark: our own, for one that was found to be over
   KNELL_RECORD_LEVELS = 32,    // the levels are known, be there any or not
-  KNELL_RECORD_BIRTH = 64      // of a fork: not asked for, but of a child in a namespace
+  KNELL_RECORD_BIRTH = 64,     // of a fork: not asked for, but of a child in a namespace
+  // The NULs at the end of the args are arguments, or padding; neither: not known.
+  KNELL_RECORD_ARGS_EXACT = 128,
+  KNELL_RECORD_ARGS_PADDED = 256,
+  KNELL_RECORD_EXE_DELETED = 512,
+  KNELL_RECORD_CWD_DELETED = 1024,
+  KNELL_RECORD_RENAMED = 2048  // of a knell_cgroup: it was there before
 };
 
 enum {
   KNELL_COMM_BYTES = 16,
   KNELL_ARGS_MOST = 4096,
   KNELL_NAME_MOST = 256,   // NAME_MAX and a NUL
-  KNELL_PATH_MOST = 2048,  // of one path; longer ones are unknown
+  KNELL_PATH_MOST = 4096,  // of one path, as in /proc; longer ones are unknown
+  KNELL_PATH_STEPS = 512,  // names and mounts in a path, a few more; longer ones are unknown
   KNELL_TAIL_MASK = 16383,
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
+  KNELL_TOLD_CGROUP = 1023,  // a path of so many bytes may have been cut by the kernel
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
@@ -68,7 +77,9 @@ struct knell_process {
       killer_comm[KNELL_COMM_BYTES];
   // What follows lies one after the other behind this struct. Paths: the names from the last to the
   // first, each with its NUL. At the end as many knell_numbers.
-  __u32 args_bytes, exe_bytes, cwd_bytes, levels, pad;
+  __u32 args_bytes, exe_bytes, cwd_bytes, levels;
+  // Of a change: KNELL_EVENT_*, and two numbers of that type.
+  __u32 what, change[2], pad;
 };
 
 // The numbers of those a record names in one pid namespace, as event::Level.
@@ -80,7 +91,7 @@ struct knell_numbers {
 struct knell_cgroup {
   struct knell_record head;
   __u64 inode;
-  __u32 path_bytes, pad;  // the path follows, without a NUL
+  __u32 path_bytes, pad;  // the path follows, without a NUL; no bytes: it was too long to be told
 };
 
 // Args and path of a process, kept in its task storage from its exec on.
@@ -92,7 +103,7 @@ struct knell_birth {
 
 // What the programs are told, live.
 struct knell_settings {
-  __u32 mask;         // KNELL_EVENT_* wanted, of FORK, EXEC, EXIT, NONZERO_EXIT, COMM
+  __u32 mask;         // KNELL_EVENT_* wanted
   __u32 names, full;  // details
   __u32 raw;
   __u32 births_of_processes;  // raw: forks of processes are wanted, not of threads only
@@ -104,6 +115,6 @@ struct knell_settings {
 };
 
 struct knell_losses {
-  __u64 exits, forks, execs, comms;
+  __u64 exits, forks, execs, comms, changes;
   __u64 births;  // of those that nobody asked for
 };

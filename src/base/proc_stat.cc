@@ -14,7 +14,8 @@
 namespace knell {
 namespace {
 
-constexpr int kStateField = 3, kPpidField = 4, kThreadsField = 20, kStartField = 22;
+constexpr int kStateField = 3, kPpidField = 4, kFlagsField = 9, kThreadsField = 20,
+              kStartField = 22;
 constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitCodeField = 52;
 constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
@@ -32,6 +33,8 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       return word.size() == 1;
     case kPpidField:
       return parse(word, stat.ppid);
+    case kFlagsField:
+      return parse(word, stat.flags);
     case kThreadsField:
       return parse(word, stat.threads);
     case kStartField:

@@ -30,6 +30,7 @@ namespace {
 // Far more than the kernel takes from the start time to the fork event unless it is preempted there
 // for this long.
 constexpr uint64_t kStartMarginNs = 2'000'000;
+constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
 
 }  // namespace
 
@@ -146,8 +147,15 @@ void Memory::read_program(Process& process, const ProcFolder& folder) {
 }
 
 void Memory::read_group(Process& process, const ProcFolder& folder) {
-  const std::string_view path = cgroup_path(folder.cgroup_text(buffer_));
-  if (!path.empty()) process.cgroup = table_.cgroups().intern(path);
+  const std::string_view text = folder.cgroup_text(buffer_);
+  const std::string_view path = cgroup_path(text);
+  if (path.empty()) return;
+  // In a hierarchy of version 1 the kernel says "/" of every process that is exiting.
+  if (path == "/" && text.find(kSystemdHierarchy) != std::string_view::npos) {
+    const auto stat = folder.stat();
+    if (!stat || stat->exiting()) return;
+  }
+  process.cgroup = table_.cgroups().intern(path);
 }
 
 void Memory::execed(const event::Raw& exec) {
@@ -180,6 +188,10 @@ void Memory::execed(const event::Raw& exec) {
   process->start = stat->start;
   process->start_kind = KNELL_ID_START;
   read_group(*process, folder);
+}
+
+void Memory::looked(int32_t pid, uint64_t now_ns) {
+  if (Process* process = table_.find(pid)) process->read_ns = now_ns;
 }
 
 void Memory::renamed(const event::Raw& comm) {

@@ -34,6 +34,8 @@ class Memory {
 
   void born(const event::Raw& fork);
   void execed(const event::Raw& exec);
+  // It was read from /proc until now.
+  void looked(int32_t pid, uint64_t now_ns);
   void renamed(const event::Raw& comm);
   void changed_uid(int32_t pid, uint32_t uid);
   void changed_gid(int32_t pid, uint32_t gid);

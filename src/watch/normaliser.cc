@@ -177,11 +177,26 @@ void Normaliser::on_exec(const event::Raw& raw) {
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     deaths_.forget(raw.pid);
   threads_.alone(raw.pid);
+  // What was read of it at its last exec was read after this one: of which program, nobody knows.
+  const Process* before = memory_.at(raw.pid, raw.stamp_ns);
+  if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
   memory_.execed(raw);
+  if (memory_.on()) memory_.looked(raw.pid, clock_.monotonic_ns());
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
   memory_.describe(*slot, raw.pid, Memory::Look::kNo);
   commit(slot);
+}
+
+// In the events of this batch that tell it.
+void Normaliser::forget_program(const Process& process) {
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    Slot& slot = batch_[i];
+    if (slot.event.pid != process.pid || slot.image != process.image || slot.comm != process.comm)
+      continue;
+    slot.event.comm = slot.event.args = slot.event.exe = slot.event.cwd = {nullptr, 0};
+    slot.event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
+  }
 }
 
 // uid, gid, sid, ptrace, comm, coredump: things that happen to a process that goes on living.

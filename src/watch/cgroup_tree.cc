@@ -89,8 +89,20 @@ uint64_t CgroupTree::inode_of(const std::string& path) const {
   return found ? there.st_ino : 0;
 }
 
-void CgroupTree::learn(uint64_t inode, std::string_view path) {
-  know(inode, path.empty() ? path_of(inode) : path);
+void CgroupTree::learn(uint64_t inode, std::string_view path) { know(inode, path); }
+
+void CgroupTree::change(const event::CgroupChange& change) {
+  std::string path(change.path);
+  if (change.parent != 0) {
+    const auto above = find(change.parent);
+    path = above == nullptr     ? path_of(change.inode)
+           : above->path == "/" ? "/" + path
+                                : above->path + "/" + path;
+  }
+  if (change.renamed)
+    rename(change.inode, path);
+  else
+    know(change.inode, path);
 }
 
 // Nothing is known of one that is gone before it could be looked up.
@@ -105,7 +117,11 @@ void CgroupTree::rename(uint64_t inode, std::string_view path) {
   const auto found = known_.find(inode);
   const auto before = found == known_.end() ? nullptr : found->second;
   // Without both paths it is not known which others have changed: they are looked up anew.
-  if (path.empty() || before == nullptr) return known_.clear();
+  if (path.empty() || before == nullptr) {
+    known_.clear();
+    if (!path.empty()) know(inode, path);
+    return;
+  }
   const std::string below = before->path + "/";
   for (auto& [number, cgroup] : known_) {
     if (cgroup == nullptr || !cgroup->path.starts_with(below)) continue;

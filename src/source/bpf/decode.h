@@ -21,7 +21,7 @@ struct Decoded {
   const knell_cgroup* cgroup = nullptr;
   std::string_view args, exe_names, cwd_names;  // of a process
   std::string_view levels;                      // of a process: knell_numbers each, unaligned
-  std::string_view path;                        // of a cgroup; empty: too long to be told
+  std::string_view path;                        // of a cgroup
 
   int32_t pid() const { return process != nullptr ? process->pid : mark->pid; }
   uint64_t start_ns() const { return process != nullptr ? process->start_ns : mark->start_ns; }

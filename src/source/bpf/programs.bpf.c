@@ -354,10 +354,17 @@ static __always_inline void tell_cgroup(const struct cgroup* cgroup, const char*
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return;
   struct knell_cgroup* record = (struct knell_cgroup*)scratch;
+  record->parent = 0;
   long bytes = bpf_probe_read_kernel_str(record + 1, KNELL_ARGS_MOST, path);
+  if (bytes > KNELL_TOLD_CGROUP) {
+    const __u64 above = (__u64)BPF_CORE_READ(cgroup, self.parent);
+    if (!above) return;
+    const struct cgroup* parent = (const void*)(above - bpf_core_field_offset(struct cgroup, self));
+    record->parent = BPF_CORE_READ(parent, kn, id);
+    bytes = bpf_probe_read_kernel_str(record + 1, KNELL_NAME_MOST, BPF_CORE_READ(cgroup, kn, name));
+  }
   if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return;
-  if (bytes > KNELL_TOLD_CGROUP) bytes = 1;  // of another one, maybe
-  if (settings.some_cgroups_paths && bytes > 1 && bytes <= KNELL_CGROUP_MOST) {
+  if (settings.some_cgroups_paths && !record->parent && bytes <= KNELL_CGROUP_MOST) {
     // Before anybody can be in it. What lies behind the path must be zero, as in the key.
     char* key = scratch->tail;
     __builtin_memset(key, 0, KNELL_CGROUP_MOST);

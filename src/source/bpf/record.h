@@ -42,7 +42,7 @@ enum {
   KNELL_PATH_STEPS = 512,  // names and mounts in a path, a few more; longer ones are unknown
   KNELL_TAIL_MASK = 16383,
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
-  KNELL_TOLD_CGROUP = 1023,  // a path of so many bytes may have been cut by the kernel
+  KNELL_TOLD_CGROUP = 1023,  // bytes of a cgroup's path with its NUL; longer ones the kernel cuts
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
@@ -90,8 +90,8 @@ struct knell_numbers {
 
 struct knell_cgroup {
   struct knell_record head;
-  __u64 inode;
-  __u32 path_bytes, pad;  // the path follows, without a NUL; no bytes: it was too long to be told
+  __u64 inode, parent;    // parent: not 0 where the path is but a name below it
+  __u32 path_bytes, pad;  // the path follows, without a NUL
 };
 
 // Args and path of a process, kept in its task storage from its exec on.

@@ -171,8 +171,10 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   if ((head.flags & KNELL_RECORD_RELEASED) == 0)
     last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
   if (decoded->cgroup != nullptr) {
-    const bool renamed = (head.flags & KNELL_RECORD_RENAMED) != 0;
-    sink.on_cgroup(decoded->cgroup->inode, decoded->path, renamed);
+    sink.on_cgroup({.inode = decoded->cgroup->inode,
+                    .path = decoded->path,
+                    .parent = decoded->cgroup->parent,
+                    .renamed = (head.flags & KNELL_RECORD_RENAMED) != 0});
     return false;
   }
   if (head.kind == KNELL_RECORD_DETAILS ||

@@ -5,14 +5,16 @@
 # (as root; else it prints the command); with everything there that costs nothing.
 
 ARGS ?=
+TIMES ?= 5
 JOBS ?= $(shell nproc)
 
-.PHONY: help build watch bench test check format clean
+.PHONY: help build watch bench test stress check format clean
 help:
 	@echo 'make build   the programs, into build/bin/'
 	@echo 'make watch   build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
 	@echo 'make bench   build, install rivals, run knell-bench table and storm; ARGS="CASE ..." for another case'
 	@echo 'make test    build and run every test'
+	@echo 'make stress  make test TIMES (5) times beside stress-ng; ARGS="-R REGEX" for some of them'
 	@echo 'make check   what takes longer: clang, sanitizers, clang-tidy, fuzzers, formatting'
 	@echo 'make format  clang-format over the sources'
 	@echo 'make clean   remove build/'
@@ -34,8 +36,14 @@ test:
 	@tools/install-deps build test
 	@cmake --preset default -D KNELL_BUILD_TESTS=ON
 	@cmake --build build
-	@# Twice: the live-kernel tests share the machine with whatever else runs there.
-	@ctest --test-dir build --output-on-failure --repeat until-pass:2 --parallel $(JOBS)
+	@ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+# Whether the tests hold on a busy machine.
+stress:
+	@tools/install-deps build test stress
+	@cmake --preset default -D KNELL_BUILD_TESTS=ON
+	@cmake --build build
+	@tools/stress $(TIMES) -- $(ARGS)
 
 check:
 	@tools/install-deps build test check

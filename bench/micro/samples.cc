@@ -59,7 +59,7 @@ event::Full exit_of_process(size_t i, uint32_t details) {
   full.parent_comm = {"bash"};
   full.uid = full.gid = p.uid;
   full.cgroup = cgroup_inode(i);
-  if (killed) full.killer = {KNELL_CAUSE_USER, 8103, 0, {"bash"}};
+  if (killed) full.killer = {.cause = KNELL_CAUSE_USER, .pid = 8103, .comm = {"bash"}};
   if (details == KNELL_DETAILS_NAMES) return full;
   full.has_args = true;
   full.args = p.args;

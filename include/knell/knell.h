@@ -3,25 +3,43 @@
 
 // libknell: hear of processes that fork, exec, change and die, and only of those you asked for.
 //
-//   struct knell_options options = KNELL_OPTIONS_INIT;
-//   options.events = KNELL_EVENT_NONZERO_EXIT;
-//   struct knell_listener *k;
-//   if (knell_open(&options, &k) < 0) errx(3, "%s", knell_explain());
-//   for (;;) {
-//     struct pollfd p = {.fd = knell_fd(k), .events = POLLIN};
-//     poll(&p, 1, -1);
-//     const struct knell_event *events[64];
-//     ssize_t n;
-//     while ((n = knell_read(k, events, 64)) > 0)
-//       for (ssize_t i = 0; i < n; i++) printf("%d ended with %d\n", events[i]->pid,
-//       events[i]->wait_status);
+//   #include <errno.h>
+//   #include <knell/knell.h>
+//   #include <poll.h>
+//   #include <stdio.h>
+//
+//   int main(void) {
+//     struct knell_options options = KNELL_OPTIONS_INIT;
+//     options.events = KNELL_EVENT_NONZERO_EXIT;
+//     struct knell_listener *k;
+//     if (knell_open(&options, &k) < 0) return fprintf(stderr, "%s\n", knell_explain()), 3;
+//     struct pollfd ready = {knell_fd(k), POLLIN, 0};
+//     ssize_t n = 0;
+//     while (n >= 0 && fflush(stdout) == 0) {
+//       if (poll(&ready, 1, -1) < 0 && errno != EINTR) return perror("poll"), 1;
+//       const struct knell_event *e;
+//       while ((n = knell_read(k, &e, 1)) == 1) {
+//         char how[32];
+//         if (e->type == KNELL_EVENT_LOST)
+//           puts("some exits were lost");
+//         else if (knell_event_ended(e, how, sizeof how) >= 0)
+//           printf("%d %.*s: %s\n", e->pid, (int)e->comm.size,
+//                  e->comm.data ? e->comm.data : "", how);
+//       }
+//     }
+//     if (n < 0) fprintf(stderr, "%s\n", knell_explain());
+//     knell_close(k);
+//     return 1;
 //   }
 //
 // Threads: a handle belongs to one thread at a time; different handles are independent. The library
 // starts no threads and installs no signal handlers. It keeps descriptors of its own, all
 // close-on-exec. Errors: functions return 0 or a count, or a negative errno; errno itself is left
-// alone. knell_explain() says the last error of the calling thread in words. Structures grow at
-// their end only: `size` is set by whoever made the structure.
+// alone. No exception leaves it: a program that runs out of memory inside is ended.
+// knell_explain() says the last error of the calling thread in words. After fork(2) a handle still
+// belongs to the process that opened it: the child may close it, which changes nothing for its
+// parent; all else fails there with -EINVAL. Structures grow at their end only: `size` is set by
+// whoever made the structure.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -67,8 +85,8 @@ struct knell_options {
       via;  // "daemon", "bpf", "connector", "pidfd", "recording"; NULL or "auto": the daemon
             // (knelld) where it answers and takes us, else the best that works in this process
   const char* durable;  // must be NULL: not in this build (-ENOTSUP)
-  size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB. What was
-                        // given: knell_stats
+  size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB over the
+                        // connector, 8 MiB for exits over bpf. What was given: knell_stats
   size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
                       // is cut and says so
   const char* recording;  // not NULL: the events come from this recording (a file, or a pipe such
@@ -111,15 +129,20 @@ enum knell_via {
   KNELL_VIA_PROC = 4,
   KNELL_VIA_RECORDING = 5
 };
-enum knell_cause { KNELL_CAUSE_USER = 1, KNELL_CAUSE_KERNEL = 2, KNELL_CAUSE_OOM = 3 };
+enum knell_cause {
+  KNELL_CAUSE_USER = 1,    // a process sent it, or the process itself
+  KNELL_CAUSE_KERNEL = 2,  // the kernel: a fault, a timer, a resource limit, a hangup, ...
+  KNELL_CAUSE_OOM = 3      // the kernel, out of memory
+};
 
 // Which integers of an event hold a value; strings and ids say so themselves.
 #define KNELL_HAS_UID (UINT64_C(1) << 0)
 #define KNELL_HAS_GID (UINT64_C(1) << 1)
-#define KNELL_HAS_STATUS (UINT64_C(1) << 2)    // wait_status
-#define KNELL_HAS_DURATION (UINT64_C(1) << 3)  // duration_ns
-#define KNELL_HAS_KILLER (UINT64_C(1) << 4)    // killer_*
-#define KNELL_HAS_COUNT (UINT64_C(1) << 5)     // lost_count
+#define KNELL_HAS_STATUS (UINT64_C(1) << 2)       // wait_status
+#define KNELL_HAS_DURATION (UINT64_C(1) << 3)     // duration_ns
+#define KNELL_HAS_KILLER (UINT64_C(1) << 4)       // killed_by
+#define KNELL_HAS_COUNT (UINT64_C(1) << 5)        // lost_count
+#define KNELL_HAS_LAST_SIGNAL (UINT64_C(1) << 6)  // last_signal
 
 #define KNELL_FLAG_RECOVERED \
   (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
@@ -149,11 +172,19 @@ struct knell_event {
       args;  // the words, each ended by a NUL byte; knell_next_arg() steps through them
   struct knell_string user;  // the name of uid
   struct knell_string cgroup, unit, container_id;
+  // exit: who sent the signal that the process died of. Set only where it is certain.
   struct {
+    // USER: the sender. KERNEL: the process whose end made the kernel send it (parent-death signal,
+    // end of a pid namespace, hangup of a session, exit of a tracer). 0: there is none, or it is
+    // outside the pid namespace of this listener; then uid, comm, parent and unit are unknown.
     int32_t pid;
-    uint32_t uid;
-    struct knell_string comm;
-    uint32_t cause;  // enum knell_cause
+    uint32_t uid;              // real; unknown where pid is 0
+    struct knell_string comm;  // this and what follows: when the signal was sent
+    uint32_t cause;            // enum knell_cause
+    int32_t parent_pid;        // its parent process; 0: unknown
+    struct knell_string parent_comm;
+    struct knell_string unit;           // systemd unit of its cgroup
+    struct knell_string memory_cgroup;  // OOM: the memory cgroup of the process that was killed
   } killed_by;
   // per type
   struct knell_id child_id;              // fork
@@ -165,6 +196,16 @@ struct knell_event {
   uint32_t lost_types;                   // lost: what may be missing, a mask
   uint64_t lost_from_ns, lost_until_ns;  // lost: CLOCK_MONOTONIC
   int64_t lost_from_time_ns, lost_until_time_ns;
+  // exit: the last request to end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) that another process sent and
+  // that this one took (by a handler, sigwait(3) or signalfd(2)) before it exited.
+  struct {
+    int32_t signal;
+    int32_t pid;  // the sender; 0: outside the pid namespace of this listener; then uid, comm and
+                  // parent_comm are unknown
+    uint32_t uid;
+    struct knell_string comm, parent_comm;  // when it was sent
+    uint64_t ago_ns;                        // from the sending to the end of the process
+  } last_signal;
 };
 
 // -------------------------------------------------------------------------------------------------
@@ -199,8 +240,8 @@ KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uin
 // Errors: -ENOENT it was not there. It leaves by itself when it has died.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
-// Changes the mask, live: from here on other events come. Nothing that both masks want is lost by
-// it.
+// Changes the mask, live: from here on other events come. As with options.events unknown bits are
+// dropped, then 0 means all. Nothing that both masks want is lost by it.
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 
 // A descriptor to poll for POLLIN; it stays the same and belongs to the handle. Readable means:

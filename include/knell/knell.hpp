@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // knell for C++20: a thin, header-only face over <knell/knell.h>. Threads, lifetimes and errors are
-// as told there. Nothing throws; what can fail returns std::error_code, and knell_explain() has the
-// words.
+// as told there. Nothing throws but std::bad_alloc, from the strings and vectors made here; what
+// can fail returns std::error_code, and knell_explain() has the words.
 #pragma once
 
 #include <knell/knell.h>

@@ -18,6 +18,7 @@ constexpr int kStateField = 3, kPpidField = 4, kFlagsField = 9, kThreadsField = 
               kStartField = 22;
 constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitCodeField = 52;
+constexpr uint32_t kExiting = 0x4;   // PF_EXITING, linux/sched.h: the same since 2.6
 constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
 
 template <class Number>
@@ -33,8 +34,12 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       return word.size() == 1;
     case kPpidField:
       return parse(word, stat.ppid);
-    case kFlagsField:
-      return parse(word, stat.flags);
+    case kFlagsField: {
+      uint32_t flags = 0;
+      if (!parse(word, flags)) return false;
+      stat.exiting = (flags & kExiting) != 0;
+      return true;
+    }
     case kThreadsField:
       return parse(word, stat.threads);
     case kStartField:

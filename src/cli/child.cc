@@ -3,13 +3,14 @@
 #include "cli/child.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <knell/knell.hpp>
 
 namespace knell::cli {
 namespace {
@@ -33,9 +34,20 @@ ssize_t read_all(int fd, void* data, size_t size) {
   return n;
 }
 
-[[noreturn]] void be_the_child(int go, int failure, char* const* words, const Signals& signals) {
+// Variables by which a service manager names its main process, for it to know that they are meant
+// for it: CMD is that process now.
+void name_main_process(const char* variable, pid_t before) {
+  const char* value = ::getenv(variable);
+  if (value != nullptr && fmt::to_string(before) == value)
+    ::setenv(variable, fmt::to_string(::getpid()).c_str(), 1);
+}
+
+[[noreturn]] void be_the_child(int go, int failure, char* const* words, pid_t parent,
+                               const BlockedSignals& signals) {
   char byte = 0;
   if (read_all(go, &byte, 1) != 1) ::_exit(kKnellFailed);
+  for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
+    name_main_process(variable, parent);
   signals.restore();
   ::execvp(words[0], words);
   const int error = errno;
@@ -45,43 +57,41 @@ ssize_t read_all(int fd, void* data, size_t size) {
 
 }  // namespace
 
-Outcome<Child> Child::create(const std::vector<std::string>& command, const Signals& signals) {
+Outcome<Child> Child::create(const std::vector<std::string>& command,
+                             const BlockedSignals& signals) {
   KNELL_ASSIGN(Pipe go, make_pipe());
   KNELL_ASSIGN(Pipe failure, make_pipe());
   std::vector<char*> words;
   words.reserve(command.size() + 1);
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return failed("cannot fork: {}", std::strerror(errno));
   if (pid == 0) {
     go.write.reset();  // or the end of go() would never be seen
-    be_the_child(go.read.get(), failure.write.get(), words.data(), signals);
+    be_the_child(go.read.get(), failure.write.get(), words.data(), parent, signals);
   }
-  return Child(pid, std::move(go.write), std::move(failure.read), command.front());
+  return Child(pid, std::move(go.write), std::move(failure.read));
 }
 
 Child::~Child() {
   if (pid_ < 0 || !go_) return;
   go_.reset();
+  ::kill(pid_, SIGCONT);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 
-Outcome<void> Child::go() {
+void Child::go() {
   const char byte = 1;
   (void)!::write(go_.get(), &byte, 1);
+  go_.reset();
+}
+
+int Child::exec_error() const {
   int error = 0;
-  const ssize_t n = read_all(failure_.get(), &error, sizeof error);
-  if (n != sizeof error) {
-    go_.reset();
-    return {};
-  }
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
-  return fail(error == ENOENT ? kNotFound : kCannotRun,
-              fmt::format("cannot run {}: {}", printable(name_), std::strerror(error)));
+  return read_all(failure_.get(), &error, sizeof error) == sizeof error ? error : 0;
 }
 
 }  // namespace knell::cli

@@ -118,8 +118,28 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   return command.execute(std::move(tail));
 }
 
+// What people type who know other tools, or the manual of a later version: where to go instead.
+constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
+    {"history", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"last", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"log", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"logs", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"journal", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"replay", "knell watch --read FILE shows a recording"},
+    {"read", "knell watch --read FILE shows a recording"},
+    {"top", "knell watch --by comm,unit counts what happens"},
+    {"count", "knell watch --by comm,unit counts what happens"},
+    {"exec", "knell run -- CMD ARG... runs a command"},
+    {"trace", "knell run -- CMD ARG... runs a command"},
+    {"tail", "knell watch shows the live stream"},
+    {"listen", "knell watch shows the live stream"},
+};
+
 Outcome<int> unknown_command(const std::string& word,
                              const std::vector<std::unique_ptr<Command>>& commands) {
+  for (const auto& [name, words] : kElsewhere) {
+    if (name == word) return usage("no command '{}': {}", word, words);
+  }
   std::vector<std::string_view> names;
   names.reserve(commands.size());
   for (const auto& command : commands) names.push_back(command->name());
@@ -128,17 +148,39 @@ Outcome<int> unknown_command(const std::string& word,
   return usage("no command '{}'; there are {}", printable(word), fmt::join(names, ", "));
 }
 
+// "knell -e exit": with the nearest option of knell's own, or where the command goes.
+Outcome<int> option_before_command(const std::string& option, const Words& rest,
+                                   const std::vector<std::unique_ptr<Command>>& commands) {
+  const std::string shown = printable(option);
+  for (const std::string& word : rest) {
+    for (const auto& command : commands) {
+      if (command->name() == word)
+        return usage("option {} before the command; a command comes first: knell {} {} ...", shown,
+                     word, shown);
+    }
+  }
+  static constexpr std::string_view kOwn[] = {"--help", "--version"};
+  const std::string_view near = nearest(option, kOwn);
+  if (!near.empty()) return usage("unknown option {}; did you mean {}?", shown, near);
+  return usage("unknown option {}; a command comes first: knell --help lists them", shown);
+}
+
 Outcome<int> dispatch(Words words, bool& process_status) {
   if (words.empty())
-    return usage("what to do? knell watch, run, wait or doctor; knell --help tells more");
+    return usage("missing command: knell watch, run, wait or doctor; knell --help lists all");
+  // "help watch" is "watch --help"; "help" and "help help" show the overview.
+  if (words.front() == "help") {
+    words.erase(words.begin());
+    if (!words.empty() && words.front() != "help") words = {words.front(), "--help"};
+    if (words.empty() || words.front() == "help") words = {"--help"};
+  }
   const std::string first = words.front();
   words.erase(words.begin());
-  if (first == "--help" || first == "-h" || (first == "help" && words.empty()))
-    return print_text(overview());
-  if (first == "--version") return print_text(fmt::format("knell {}\n", knell_version()));
-  if (first.starts_with("-"))
-    return usage("unknown option {}; a command comes first: knell --help", printable(first));
+  if (first == "--help" || first == "-h") return print_text(overview());
+  if (first == "--version" || first == "-V" || first == "version")
+    return print_text(fmt::format("knell {}\n", knell_version()));
   const auto commands = all_commands();
+  if (first.starts_with("-")) return option_before_command(first, words, commands);
   for (const auto& command : commands) {
     if (command->name() != first) continue;
     process_status = command->ends_with_process_status();

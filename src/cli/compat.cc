@@ -37,7 +37,7 @@ class Compat final : public Command {
   Outcome<void> set_environment() const;
 
   std::string rule_ = "released";
-  bool direct_ = false, as_root_ = false;
+  bool direct_ = false, as_root_ = false, force_ = false;
 };
 
 std::string_view Compat::notes() const {
@@ -63,6 +63,7 @@ void Compat::add_options(CLI::App& app) {
                  "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted")
       ->type_name("RULE");
   app.add_flag("--as-root", as_root_, "CMD is told that it is root, should it insist");
+  app.add_flag("--force", force_, "a Go program too, whose socket is opened by C code in it");
 }
 
 bool set(const char* name, const std::string& value) {
@@ -108,7 +109,7 @@ Outcome<int> Compat::execute(std::vector<std::string> tail) {
   const auto program = find_program(tail.front());
   if (!program)
     return fail(program.error().code == ENOENT ? kNotFound : kCannotRun, program.error().message());
-  if (const auto can = check_preloadable(*program); !can)
+  if (const auto can = check_preloadable(*program, force_ ? Go::kAllow : Go::kRefuse); !can)
     return fail(kNothingHere, can.error().message());
   if (!direct_) KNELL_TRY(check_daemon(daemon_socket(), ", or use --direct"));
   KNELL_ASSIGN(const Signals signals, Signals::create({}, {}));

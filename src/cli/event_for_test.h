@@ -45,6 +45,13 @@ struct EventForTest {
     event.duration_ns = ns;
     return *this;
   }
+  EventForTest& killed_by(int32_t pid, uint32_t uid, std::string text) {
+    event.has |= KNELL_HAS_KILLER;
+    event.killed_by.pid = pid;
+    event.killed_by.uid = uid;
+    event.killed_by.cause = KNELL_CAUSE_USER;
+    return set(event.killed_by.comm, std::move(text));
+  }
   EventForTest& comm(std::string text) { return set(event.comm, std::move(text)); }
   EventForTest& parent_comm(std::string text) { return set(event.parent_comm, std::move(text)); }
   EventForTest& args(std::string text) { return set(event.args, std::move(text)); }

@@ -17,6 +17,7 @@
 #include "cli/find_program.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "cli/text.h"
 
 namespace knell::cli {
 namespace {
@@ -27,8 +28,41 @@ void append_text(std::vector<std::string>& out, std::string_view name, const kne
   out.push_back(fmt::format("KNELL_{}={}", name, bytes.substr(0, bytes.find('\0'))));
 }
 
+// The text of a member of the event's own JSON; "null" where it has none. Quotes in values are
+// escaped, so that `"name":` is found nowhere else.
+std::string_view json_member(std::string_view json, std::string_view name) {
+  const std::string key = fmt::format("\"{}\":", name);
+  const size_t found = json.find(key);
+  if (found == std::string_view::npos) return "null";
+  const size_t start = found + key.size();
+  int depth = 0;
+  bool quoted = false;
+  size_t at = start;
+  for (; at < json.size(); ++at) {
+    const char c = json[at];
+    if (quoted) {
+      if (c == '\\') ++at;
+      if (c == '"') quoted = false;
+      continue;
+    }
+    if (c == '"') quoted = true;
+    if (c == '[' || c == '{') ++depth;
+    if (depth == 0 && (c == ',' || c == '}')) break;
+    if (c == ']' || c == '}') --depth;
+  }
+  return json.substr(start, at - start);
+}
+
+// "kill by 8103 bash (root)", as the table says it behind its arrow.
+std::string killer_words(const knell_event& event) {
+  if ((event.has & KNELL_HAS_KILLER) == 0) return {};
+  std::string text = killer_text(event);
+  text.erase(0, text.find_first_not_of(" <-"));
+  return text.substr(0, text.find("  <- "));  // of more than one cause the first
+}
+
 // Only what is known is set; the JSON has the rest.
-std::vector<std::string> variables_of(const knell_event& event) {
+std::vector<std::string> variables_of(const knell_event& event, std::string_view json) {
   std::vector<std::string> out;
   const auto set = [&](std::string_view name, const auto& value) {
     out.push_back(fmt::format("KNELL_{}={}", name, value));
@@ -45,6 +79,9 @@ std::vector<std::string> variables_of(const knell_event& event) {
   append_text(out, "COMM", event.comm);
   append_text(out, "PARENT_COMM", event.parent_comm);
   append_text(out, "EXE", event.exe);
+  append_text(out, "CWD", event.cwd);
+  if (const std::string_view args = json_member(json, "args"); args != "null")
+    set("ARGS_JSON", args);
   append_text(out, "USER", event.user);
   append_text(out, "UNIT", event.unit);
   append_text(out, "CGROUP", event.cgroup);
@@ -53,6 +90,7 @@ std::vector<std::string> variables_of(const knell_event& event) {
   if (event.type == KNELL_EVENT_FORK) set("CHILD_PID", event.child_pid);
   if (event.type != KNELL_EVENT_EXIT) return out;
   set("ENDED", ended(event));
+  if (const std::string killer = killer_words(event); !killer.empty()) set("KILLED_BY", killer);
   if ((event.has & KNELL_HAS_DURATION) != 0) set("DURATION_NS", event.duration_ns);
   if ((event.has & KNELL_HAS_STATUS) == 0) return out;
   if (WIFEXITED(event.wait_status)) set("EXIT_CODE", WEXITSTATUS(event.wait_status));
@@ -74,7 +112,7 @@ Outcome<Hook> Hook::create(std::vector<std::string> command, const Signals& sign
 void Hook::add(const knell_event& event) {
   Job job;
   append_json_line(job.json, event);
-  job.variables = variables_of(event);
+  job.variables = variables_of(event, job.json);
   waiting_.push_back(std::move(job));
 }
 

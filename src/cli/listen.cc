@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/duration.h"
+#include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/size.h"
 #include "base/thread_of.h"
@@ -99,13 +100,16 @@ Outcome<std::string> signal_word(std::string_view word) {
                             : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
 }
 
-// Events are of processes: the id of a thread would never match.
+// A thread's id, or one that no process has, would never match.
 Outcome<std::string> process_word(const std::string& flag, std::string_view word) {
   const auto id = parse_number(word, 1, INT32_MAX);
-  const auto process = id ? process_of_thread(static_cast<pid_t>(*id)) : std::nullopt;
-  if (process)
+  if (!id) return std::string(word);  // the library says what is wrong with it
+  const auto pid = static_cast<pid_t>(*id);
+  if (const auto process = process_of_thread(pid))
     return failed("{} {}: {} is a thread of process {}, and no process itself", flag, word, word,
                   *process);
+  if (const auto named = open_named_process(pid, 0); !named && named.error().code == ESRCH)
+    return failed("{}: {}", flag, named.error().message());
   return std::string(word);
 }
 
@@ -122,8 +126,6 @@ Outcome<std::string> Selection::library_words(const std::string& flag,
                                               const std::string& value) const {
   if (flag == "--exit-code") return map_words(value, exit_code_word);
   if (flag == "--signal") return map_words(value, signal_word);
-  if (live_ && (flag == "--pid" || flag == "--under"))
-    return map_words(value, [&](std::string_view word) { return process_word(flag, word); });
   return value;
 }
 
@@ -170,6 +172,9 @@ Outcome<void> Selection::check_exits(uint32_t mask) const {
 Outcome<void> Selection::check(uint32_t mask) const {
   for (const Predicate& p : predicates_) {
     for (const std::string& value : p.values) {
+      // Not in apply(): a process that died since has been heard of.
+      if (live_ && (p.key == "pid" || p.key == "under"))
+        KNELL_TRY(map_words(value, [&](std::string_view w) { return process_word(p.flag, w); }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
       const int result = knell_match(nullptr, p.key.c_str(), words.c_str());
       if (result < 0) return std::unexpected(match_failure(p.flag, p.key, -result));

@@ -26,7 +26,9 @@
 
 // LD_PRELOAD is read by the loader that the program asks for. So a program without a loader gets
 // nothing preloaded, nor one of another machine or C library; and one that gains rights by being
-// executed, which the kernel tells its loader (AT_SECURE), only what its owner allows.
+// executed, which the kernel tells its loader (AT_SECURE), only what its owner allows. A Go program
+// makes its system calls itself, linked dynamically as well: its linker leaves a note with the name
+// "Go" in it (the build ID).
 namespace knell::cli {
 namespace {
 
@@ -46,17 +48,54 @@ bool read_at(int fd, void* to, size_t bytes, uint64_t at) {
   return ::pread(fd, to, bytes, static_cast<off_t>(at)) == static_cast<ssize_t>(bytes);
 }
 
-std::string read_loader(int fd, const ElfW(Ehdr) & header) {
+// Calls `visit` with the content of each segment of a type, until it returns true.
+template <class Visit>
+void for_each_segment(int fd, const ElfW(Ehdr) & header, uint32_t type, size_t most, Visit visit) {
   for (unsigned i = 0; i < header.e_phnum; ++i) {
     ElfW(Phdr) part;
-    if (!read_at(fd, &part, sizeof part, header.e_phoff + i * sizeof part)) return {};
-    if (part.p_type != PT_INTERP) continue;
-    std::string path(std::min<size_t>(part.p_filesz, PATH_MAX), '\0');
-    if (!read_at(fd, path.data(), path.size(), part.p_offset)) return {};
-    path.resize(std::strlen(path.c_str()));
-    return path;
+    if (!read_at(fd, &part, sizeof part, header.e_phoff + i * sizeof part)) return;
+    if (part.p_type != type) continue;
+    std::string content(std::min<size_t>(part.p_filesz, most), '\0');
+    if (!read_at(fd, content.data(), content.size(), part.p_offset) ||
+        visit(std::move(content), part.p_align))
+      return;
   }
-  return {};
+}
+
+std::string read_loader(int fd, const ElfW(Ehdr) & header) {
+  std::string loader;
+  for_each_segment(fd, header, PT_INTERP, PATH_MAX, [&](std::string path, size_t) {
+    path.resize(std::strlen(path.c_str()));
+    loader = std::move(path);
+    return true;
+  });
+  return loader;
+}
+
+// Whether there is a note of this name in a segment of notes.
+bool has_note(std::string_view notes, size_t alignment, std::string_view name) {
+  const auto aligned = [&](uint64_t bytes) { return (bytes + alignment - 1) & ~(alignment - 1); };
+  ElfW(Nhdr) note;
+  while (notes.size() >= sizeof note) {
+    std::memcpy(&note, notes.data(), sizeof note);
+    const uint64_t content = aligned(sizeof note + uint64_t{note.n_namesz});
+    const uint64_t whole = aligned(content + note.n_descsz);
+    std::string_view owner = notes.substr(sizeof note, note.n_namesz);
+    owner = owner.substr(0, owner.find('\0'));  // Go's linker pads the name with zeros
+    if (owner == name) return true;
+    if (whole > notes.size()) break;
+    notes.remove_prefix(whole);
+  }
+  return false;
+}
+
+bool is_go(int fd, const ElfW(Ehdr) & header) {
+  constexpr size_t kMostNotes = 65536;  // picked, change freely
+  bool found = false;
+  for_each_segment(fd, header, PT_NOTE, kMostNotes, [&](const std::string& notes, size_t align) {
+    return found = has_note(notes, align == 8 ? 8 : 4, "Go");
+  });
+  return found;
 }
 
 Program ours() {
@@ -71,7 +110,7 @@ std::string_view file_name(std::string_view path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
-Result<void> check_elf(const std::string& path, int fd, std::string_view front) {
+Result<void> check_elf(const std::string& path, int fd, std::string_view front, Go go) {
   const Program self = ours();
   Program program;
   std::memcpy(&program.header, front.data(), std::min(front.size(), sizeof program.header));
@@ -83,6 +122,12 @@ Result<void> check_elf(const std::string& path, int fd, std::string_view front) 
     return cannot(path,
                   "made for another machine than knell, whose library cannot be loaded into "
                   "it; a knell of its kind can");
+  if (go == Go::kRefuse && is_go(fd, program.header))
+    return cannot(
+        path,
+        "a Go program, which makes its system calls itself, so its sockets cannot be "
+        "intercepted; without knell compat it has the kernel's connector, and knelld's "
+        "socket is open to it (docs/compat.md); --force if the socket is opened by C code");
   program.loader = read_loader(fd, program.header);
   if (program.loader.empty())
     return cannot(path, "statically linked, so nothing can be loaded into it; link it dynamically");
@@ -124,7 +169,7 @@ std::optional<std::string> interpreter(std::string_view front) {
 
 }  // namespace
 
-Result<void> check_preloadable(const std::string& path) {
+Result<void> check_preloadable(const std::string& path, Go go) {
   std::string file = path;
   for (int depth = 0; depth < kMostInterpreters; ++depth) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
@@ -135,7 +180,7 @@ Result<void> check_preloadable(const std::string& path) {
     if (got < 0) return errno_error(printable(file));
     const std::string_view front(buffer.data(), static_cast<size_t>(got));
     if (front.size() >= sizeof(ElfW(Ehdr)) && front.starts_with(ELFMAG)) {
-      KNELL_TRY(check_elf(file, fd.get(), front));
+      KNELL_TRY(check_elf(file, fd.get(), front, go));
       return check_rights(file, fd.get());
     }
     // Without a first line that names one, execvp() takes the shell.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -74,6 +75,44 @@ TEST_F(Preload, AnotherLibcIsRefused) {
   ASSERT_NE(at, std::string::npos);
   bytes.replace(at, 8, "/ld-musl");
   EXPECT_NE(refusal(write("musl", bytes)).find("ld-musl"), std::string::npos);
+}
+
+// Of this very program the first note is given the name that Go's linker gives its own.
+TEST_F(Preload, AGoProgramIsRefused) {
+  std::string bytes = self();
+  Elf64_Ehdr header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  size_t renamed = 0;
+  for (size_t i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr part;
+    std::memcpy(&part, bytes.data() + header.e_phoff + i * sizeof part, sizeof part);
+    if (part.p_type != PT_NOTE) continue;
+    Elf64_Nhdr note;
+    std::memcpy(&note, bytes.data() + part.p_offset, sizeof note);
+    if (note.n_namesz != sizeof "GNU") continue;
+    std::memcpy(bytes.data() + part.p_offset + sizeof note, "Go\0", 4);
+    ++renamed;
+  }
+  if (renamed == 0) GTEST_SKIP() << "this program has no notes";
+  const std::string program = write("go", bytes);
+  EXPECT_NE(refusal(program).find("Go program"), std::string::npos) << refusal(program);
+  EXPECT_NE(refusal(write("script", "#!" + program + "\n")).find("Go"), std::string::npos);
+  EXPECT_TRUE(check_preloadable(program, Go::kAllow));
+}
+
+// Lengths that lie are no reason to read beyond the end.
+TEST_F(Preload, NotesThatAreCutOffAreNone) {
+  std::string bytes = self();
+  Elf64_Ehdr header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  for (size_t i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr part;
+    std::memcpy(&part, bytes.data() + header.e_phoff + i * sizeof part, sizeof part);
+    if (part.p_type != PT_NOTE) continue;
+    const Elf64_Nhdr note{.n_namesz = UINT32_MAX, .n_descsz = UINT32_MAX, .n_type = 4};
+    std::memcpy(bytes.data() + part.p_offset, &note, sizeof note);
+  }
+  EXPECT_EQ(refusal(write("cut", bytes)), "");
 }
 
 TEST_F(Preload, GainedRightsAreRefused) {

@@ -7,6 +7,7 @@
 
 #include <knell/knell.hpp>
 
+#include "cli/command_column.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "cli/units.h"
@@ -44,32 +45,32 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
     out += '\n';
     return;
   }
-  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19,
-                   kGap = 2;  // so that usual lines stand in columns
+  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // so that usual lines stand in columns
   const std::string ended = event_text(event);
+  const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
+  const Colour colour = event.type != KNELL_EVENT_EXIT ? Colour::kCyan
+                        : killed                       ? Colour::kRed
+                                                       : Colour::kYellow;
   const bool lived = (event.has & KNELL_HAS_DURATION) != 0;
   std::string rest;
-  rest.append(ended.size() < kEnded ? kEnded - ended.size() + kGap : kGap, ' ');
+  rest.append(ended.size() < kEnded ? kEnded - ended.size() + kColumnGap : kColumnGap, ' ');
   append_padded(rest,
                 lived ? seconds_text(nanoseconds(static_cast<int64_t>(event.duration_ns))) : "-",
-                kTook + kGap);
+                kTook + kColumnGap);
   rest += fmt::format("pid {}  ", event.pid);
-  append_padded(rest, tree.ancestry(event), kAncestry);
+  const size_t ancestry_at = line.size() + ended.size() + rest.size();
+  rest += tree.ancestry(event);
+  const size_t before = line.size() + ended.size();
+  if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
   std::string command = command_text(event);
   if (command == "-")
     command =
         fmt::format("[{}]", name_text(tree.name(event.pid)));  // it lived too short to be read
-  rest += "  " + command + killer_text(event);
-  const size_t before = line.size() + ended.size();
-  if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
-  const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
   out += line;
-  paint(out, ended,
-        event.type != KNELL_EVENT_EXIT ? Colour::kCyan
-        : killed                       ? Colour::kRed
-                                       : Colour::kYellow,
-        screen_);
+  paint(out, ended, colour, screen_);
   out += rest;
+  append_command_column(out, before + display_width(rest), ancestry_at + kAncestry + kColumnGap,
+                        event, command, colour, screen_);
   out += '\n';
 }
 
@@ -82,29 +83,81 @@ void Report::add_json(const knell_event& event, const Tree& tree, std::string& o
       fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event, Tree::Spelling::kRaw)));
 }
 
-void Report::close(const RunResult& result, std::string& out) const {
-  const knell_event event = exit_with(result.wait_status);
-  if (json_) {
-    const bool killed = WIFSIGNALED(result.wait_status);
-    const std::string how = ended(event);
-    out += fmt::format(
-        R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},"duration_ns":{},"processes":{},)"
-        R"("failed":{},"still_running":{},"lost":{},"lost_exact":{}}})",
-        json_string(result.name), result.wait_status,
-        killed ? "null" : fmt::to_string(WEXITSTATUS(result.wait_status)),
-        killed ? json_string(how.substr(0, how.find(' '))) : "null", result.took.count(),
-        result.processes, result.failed, result.still_running,
-        result.losses.counted() ? fmt::to_string(result.losses.count()) : "null",
-        result.losses.exact() && result.losses.counted());
-    out += '\n';
-    return;
+CommandExit describe_exit(const knell_event& exit) {
+  // Without a status of its own, as every exit has them.
+  static constexpr std::string_view kMembers[] = {"core_dumped", "killed_by", "last_signal"};
+  CommandExit out{ended(exit), killer_text(exit), {}};
+  if (!out.cause.empty()) out.cause.erase(0, 1);  // one blank in front is enough here
+  std::string object;
+  append_json_line(object, exit);
+  for (const std::string_view key : kMembers) {
+    const std::string_view value = json_member(object, key);
+    if (value.empty()) continue;
+    if (!out.json.empty()) out.json += ',';
+    out.json += fmt::format("\"{}\":{}", key, value);
   }
-  out +=
-      fmt::format("knell: {}: {} after {}; {} process{}, {} failed under it, {}",
-                  printable(result.name), ended(event), seconds_text(result.took), result.processes,
-                  result.processes == 1 ? "" : "es", result.failed, result.losses.text());
-  if (result.still_running != 0) out += fmt::format("; {} still running", result.still_running);
+  return out;
+}
+
+namespace {
+
+std::string scope_name(uint32_t scope) {
+  switch (scope) {
+    case KNELL_SCOPE_ALL:
+      return "\"all\"";
+    case KNELL_SCOPE_USER:
+      return "\"user\"";
+    case KNELL_SCOPE_NAMESPACE:
+      return "\"namespace\"";
+    default:
+      return "null";
+  }
+}
+
+void close_json(const RunResult& result, std::string& out) {
+  const bool killed = WIFSIGNALED(result.wait_status);
+  const std::string how = ended(exit_with(result.wait_status));
+  const bool scoped = result.scope == KNELL_SCOPE_USER;
+  // That none failed is not known where not all could be seen.
+  const bool none = result.failed == 0 && !result.complete();
+  out += fmt::format(
+      R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"
+      R"("duration_ns":{},"scope":{},"scope_uid":{},"processes":{},"failed":{},)"
+      R"("still_running":{},"lost":{},"lost_exact":{}}})",
+      json_string(result.name), result.wait_status,
+      killed ? "null" : fmt::to_string(WEXITSTATUS(result.wait_status)),
+      killed ? json_string(how.substr(0, how.find(' '))) : "null", result.exit.json,
+      result.took.count(), scope_name(result.scope),
+      scoped ? fmt::to_string(result.scope_uid) : "null", result.processes,
+      none ? "null" : fmt::to_string(result.failed), result.still_running,
+      result.losses.counted() ? fmt::to_string(result.losses.count()) : "null",
+      result.losses.exact() && result.losses.counted());
   out += '\n';
+}
+
+void close_text(const RunResult& result, std::string& out) {
+  const std::string_view plural = result.processes == 1 ? "" : "es";
+  out += fmt::format("knell: {}: {} after {}{}; {} process{}", printable(result.name),
+                     result.exit.ended, seconds_text(result.took), result.exit.cause,
+                     result.processes, plural);
+  if (result.complete()) {
+    out += fmt::format(", {} failed under it, {}", result.failed, result.losses.text());
+  } else {
+    if (result.scope == KNELL_SCOPE_USER) out += fmt::format(" of uid {}", result.scope_uid);
+    out += fmt::format(" seen, {} of them failed, {}", result.failed, result.losses.text());
+  }
+  if (result.still_running != 0) out += fmt::format("; {} still running", result.still_running);
+  if (result.scope == KNELL_SCOPE_USER) out += "; other users' processes are hidden";
+  out += '\n';
+}
+
+}  // namespace
+
+void Report::close(const RunResult& result, std::string& out) const {
+  if (json_)
+    close_json(result, out);
+  else
+    close_text(result, out);
 }
 
 }  // namespace knell::cli

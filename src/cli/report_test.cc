@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 
 #include "cli/event_for_test.h"
 #include "cli/text.h"
@@ -44,6 +45,18 @@ TEST_F(ReportTest, SaysWhatFailedUnderWhat) {
 TEST_F(ReportTest, FitsTheWindow) {
   for (size_t columns = 20; columns < 100; ++columns) {
     EXPECT_LE(display_width(line(Report(false, {true, false, columns, 24}))) - 1, columns);
+  }
+}
+
+TEST_F(ReportTest, PutsTheCauseBeforeTheCommandAndNeverCutsIt) {
+  cc1_.exit(SIGKILL).killed_by(8103, 0, "bash");
+  EXPECT_EQ(line(Report(false, {})),
+            "knell: SIGKILL  0.31s  pid 4412  cc1 <- make          <- kill by 8103 bash (root)  "
+            "cc1 -quiet\n");
+  for (size_t columns = 30; columns < 100; ++columns) {
+    const std::string shown = line(Report(false, {true, false, columns, 24}));
+    EXPECT_NE(shown.find("SIGKILL"), std::string::npos) << shown;
+    EXPECT_NE(shown.find("<- kill by 8103 bash (root)"), std::string::npos) << shown;
   }
 }
 

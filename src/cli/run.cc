@@ -3,8 +3,8 @@
 
 // `knell run`: CMD, and a line for every process under it that failed. The listener is open, and
 // narrowed to the child, before the child may execute: nothing of it can be missed. The child is
-// reaped here, so its status is the kernel's own word; those of the processes under it come as
-// events.
+// reaped here, so its status is wait(2)'s; why it died, and all about the processes under it, comes
+// as events.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -12,21 +12,28 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <knell/knell.hpp>
 #include <optional>
+#include <vector>
 
 #include "base/scheduling.h"
+#include "cli/background_writer.h"
+#include "cli/blocked_signals.h"
 #include "cli/child.h"
 #include "cli/command.h"
+#include "cli/group_probe.h"
+#include "cli/job.h"
 #include "cli/listen.h"
 #include "cli/message.h"
-#include "cli/output.h"
 #include "cli/report.h"
-#include "cli/signals.h"
 #include "cli/tree.h"
 #include "cli/watching.h"
 
@@ -37,144 +44,208 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kLatency = 5ms;
-// After the child was reaped, its exit and the last ones under it are on their way (the kernel
-// tells them a little after wait(2) has returned), and may be paced: no event for so long means
-// that there are none.
-constexpr auto kQuiet = 3 * kLatency;
-constexpr auto kLongestDrain = 500ms;  // where daemons that were left behind keep the events coming
+// After the child was reaped, its exit and the last ones under it are on their way. Its exit comes
+// last, and nearly always within milliseconds; for so long it is waited for, as it may be lost.
+constexpr auto kLongestDrain = 2s;
+constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: of the report, before events wait
 
 class Running {
  public:
-  // `quiet`: after how long without an event there are none any more.
-  Running(uint32_t wanted, Clock::duration quiet, Listener& listener, Signals& signals,
-          Child& child, Report report, Output& out)
-      : wanted_(wanted),
-        quiet_(quiet),
-        listener_(listener),
-        signals_(signals),
-        child_(child),
-        report_(report),
-        out_(out),
-        tree_(child.pid()) {}
+  // `probe`: its pid, which is none of CMD's.
+  Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
+          std::string name, Report report, BackgroundWriter& writer);
 
-  int run(const std::string& name);
+  // Until CMD and the report have ended; returns CMD's wait status. Errors: kCannotRun, kNotFound.
+  Outcome<int> run(const Child& child, const BlockedSignals& signals);
 
  private:
-  void forward_signals();
-  bool reap();
   bool read_events();
   void take(const knell_event& event);
+  void take_command_exit(const knell_event& event);
   bool wanted(const knell_event& event) const;
-  void wait(std::chrono::milliseconds most);
+  void wait(std::optional<Clock::time_point> until);
   void drain();
   void write();
+  void finish_writing(const BlockedSignals& signals);
+  bool full() const { return unwritten_.size() >= kMostUnwritten; }
 
   uint32_t wanted_;
-  Clock::duration quiet_;
   Listener& listener_;
-  Signals& signals_;
-  Child& child_;
+  Job& job_;
+  pid_t pid_, probe_;
   Report report_;
-  Output& out_;
+  BackgroundWriter& writer_;
+  std::string unwritten_;  // of the report
   Tree tree_;
   RunResult result_;
-  int forwarded_term_ = 0;
-  int forwarded_hup_ = 0;
   bool blind_ = false;      // the listener broke
-  bool unheard_ = false;    // nobody takes the report any more
-  bool root_seen_ = false;  // the child's own exit came as an event
+  bool unread_ = false;     // nobody takes the report any more
+  bool exit_seen_ = false;  // the child's own exit came as an event
 };
 
-// SIGINT and SIGQUIT reach CMD from the terminal as they reach us; these two were meant for us
-// alone.
-void Running::forward_signals() {
-  for (; forwarded_term_ < Signals::count(SIGTERM); ++forwarded_term_)
-    ::kill(child_.pid(), SIGTERM);
-  for (; forwarded_hup_ < Signals::count(SIGHUP); ++forwarded_hup_) ::kill(child_.pid(), SIGHUP);
-}
-
-bool Running::reap() {
-  const pid_t gone = ::waitpid(child_.pid(), &result_.wait_status, WNOHANG);
-  return gone == child_.pid() || (gone < 0 && errno != EINTR);
+Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
+                 std::string name, Report report, BackgroundWriter& writer)
+    : wanted_(wanted),
+      listener_(listener),
+      job_(job),
+      pid_(child.pid()),
+      probe_(probe),
+      report_(report),
+      writer_(writer),
+      tree_(child.pid(), ::getpid()) {
+  const knell_stats stats = listener.stats();
+  result_.name = std::move(name);
+  result_.scope = stats.scope;
+  result_.scope_uid = stats.scope_uid;
 }
 
 bool Running::wanted(const knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
   if (event.type != KNELL_EVENT_EXIT) return (event.type & wanted_) != 0;
-  if (event.pid == child_.pid()) return false;  // told by the closing line
+  if (event.pid == pid_) return false;  // the closing line has it
   const bool failed = (event.has & KNELL_HAS_STATUS) == 0 || event.wait_status != 0;
   return (wanted_ & KNELL_EVENT_EXIT) != 0 || (failed && (wanted_ & KNELL_EVENT_NONZERO_EXIT) != 0);
 }
 
+void Running::take_command_exit(const knell_event& event) {
+  exit_seen_ = true;
+  if ((event.has & KNELL_HAS_STATUS) == 0) return;
+  knell_event exit = event;
+  job_.name_true_sender(exit);
+  result_.exit = describe_exit(exit);
+}
+
 void Running::take(const knell_event& event) {
+  const bool ours = event.pid == ::getpid() || event.pid == probe_;
+  if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);
   if (event.type == KNELL_EVENT_EXIT) {
-    const bool root = event.pid == child_.pid();
-    root_seen_ = root_seen_ || root;
-    if (!root && (event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0) ++result_.failed;
+    if (event.pid == pid_)
+      take_command_exit(event);
+    else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
+      ++result_.failed;
   }
-  if (wanted(event)) report_.add(event, tree_, out_.buffer());  // before the tree forgets it
+  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree forgets it
   tree_.add(event, alive_in_proc);
 }
 
 bool Running::read_events() {
-  if (blind_) return false;
+  if (blind_ || full()) return false;
   std::array<const knell_event*, 256> space;
   std::error_code error;
   const auto events = listener_.read(space, error);
+  for (const knell_event* event : events) take(*event);
   if (error) {
     message("knell: {}; from here on nothing is seen of {}\n", knell_explain(), result_.name);
     blind_ = true;
+    result_.losses.add({});  // nobody knows how much
     return false;
   }
-  for (const knell_event* event : events) take(*event);
   return !events.empty();
 }
 
 void Running::write() {
-  if (out_.buffer().empty()) return;
-  if (unheard_) return out_.buffer().clear();
-  const auto reader = out_.flush();
-  if (!reader)
-    message("knell: {}; {} goes on without a report\n", reader.error().line, result_.name);
-  unheard_ = !reader || *reader == Output::Reader::kGone;
+  if (writer_.busy()) {
+    const auto done = writer_.finish();
+    if (!done) return;
+    if (!*done)
+      message("knell: {}; {} goes on without a report\n", done->error().line, result_.name);
+    unread_ = unread_ || !*done || **done == Output::Reader::kGone;
+  }
+  if (unread_)
+    unwritten_.clear();
+  else if (!unwritten_.empty())
+    writer_.write(unwritten_);
 }
 
-void Running::wait(std::chrono::milliseconds most) {
-  std::array<pollfd, 2> fds{
-      {{blind_ ? -1 : listener_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
-  ::poll(fds.data(), fds.size(), static_cast<int>(most.count()));
-  if (fds[1].revents != 0) signals_.clear();
+// Until there is something to do for one of us, or `until`.
+void Running::wait(std::optional<Clock::time_point> until) {
+  std::array<pollfd, 3> fds{{{blind_ || full() ? -1 : listener_.fd(), POLLIN, 0},
+                             {job_.fd(), POLLIN, 0},
+                             {writer_.busy() ? writer_.fd() : -1, POLLIN, 0}}};
+  timespec left{};
+  if (until) {
+    const auto ns = std::max<Clock::duration>(*until - Clock::now(), 0ns);
+    left.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(ns).count();
+    left.tv_nsec = (ns % 1s).count();
+  }
+  ::ppoll(fds.data(), fds.size(), until ? &left : nullptr, nullptr);
+  write();
 }
 
 void Running::drain() {
   const auto until = Clock::now() + kLongestDrain;
-  auto quiet_since = Clock::now();
-  while (Clock::now() < until && Clock::now() - quiet_since < quiet_ && !root_seen_ && !blind_) {
-    wait(std::chrono::duration_cast<std::chrono::milliseconds>(quiet_));
-    while (read_events()) quiet_since = Clock::now();
+  while (!exit_seen_ && !blind_ && Clock::now() < until) {
+    wait(until);
+    job_.step();
+    while (read_events()) {
+    }
   }
   while (read_events() && Clock::now() < until) {
   }
 }
 
-int Running::run(const std::string& name) {
-  result_.name = name;
+// A reader who reads no more is waited for, until somebody wants us to end.
+void Running::finish_writing(const BlockedSignals& signals) {
+  constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  for (write(); writer_.busy(); wait(std::nullopt)) {
+    while (const auto info = signals.take()) {
+      if (std::ranges::find(kEnding, info->si_signo) != kEnding.end()) return;
+    }
+  }
+}
+
+Outcome<int> Running::run(const Child& child, const BlockedSignals& signals) {
   const auto started = Clock::now();
-  while (!reap()) {
-    wait(-1ms);
-    forward_signals();
+  for (;;) {
+    job_.step();
     while (read_events()) write();
     write();
+    if (job_.ended()) break;
+    wait(job_.next());
   }
+  if (const int error = child.exec_error())
+    return fail(error == ENOENT ? kNotFound : kCannotRun,
+                fmt::format("cannot run {}: {}", printable(result_.name), std::strerror(error)));
   result_.took = Clock::now() - started;
+  result_.wait_status = job_.wait_status();
   drain();
+  if (result_.exit.ended.empty()) result_.exit = describe_exit(exit_with(result_.wait_status));
   if (const auto missed = missed_at_the_end(listener_)) take(*missed);
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
-  report_.close(result_, out_.buffer());
-  write();
-  return shell_status(result_.wait_status);
+  report_.close(result_, unwritten_);
+  finish_writing(signals);
+  return result_.wait_status;
+}
+
+// What CMD was given is CMD's alone: were it open here too, a pipe's other end would not see when
+// CMD closes it. All descriptors of our own are closed on exec, so these are the others; standard
+// error stays, for messages.
+void close_inherited() {
+  std::vector<int> inherited;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (fd > STDERR_FILENO && flags >= 0 && (flags & FD_CLOEXEC) == 0) inherited.push_back(fd);
+  }
+  for (const int fd : inherited) ::close(fd);
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO}) {
+    if (null) ::dup2(null.get(), fd);
+  }
+}
+
+// Whose descendants are CMD's: those of CMD, and the children that it makes with CLONE_PARENT. The
+// latter are ours in the eyes of the kernel, and the connector tells nothing else. We make no
+// children from here on; only where we were born with some, these are told apart from CMD's.
+pid_t root_of(pid_t command, pid_t probe) {
+  std::ifstream children("/proc/thread-self/children");
+  if (!children) return command;
+  for (pid_t pid = 0; children >> pid;)
+    if (pid != command && pid != probe) return command;
+  return ::getpid();
 }
 
 class Run final : public Command {
@@ -190,6 +261,8 @@ class Run final : public Command {
 
  private:
   Outcome<uint32_t> wanted() const;
+  Outcome<int> run(const std::vector<std::string>& command, const BlockedSignals& signals,
+                   uint32_t wanted, bool json) const;
 
   Selection selection_;
   std::string format_, report_;
@@ -197,13 +270,17 @@ class Run final : public Command {
 };
 
 std::string_view Run::notes() const {
-  return "CMD keeps standard input, output and error, and Ctrl-C is its business; SIGTERM and "
-         "SIGHUP are\n"
-         "passed on to it. How CMD itself ended is in the closing line.\n"
+  return "CMD runs as it would without knell: it has standard input, output and the terminal, a "
+         "signal sent\n"
+         "to knell reaches CMD, and when CMD stops, knell stops. How CMD itself ended, and why, is "
+         "in the\n"
+         "closing line.\n"
          "\n"
-         "Exit status: that of CMD, 128 + signal where one killed it; 125 knell failed, or nothing "
-         "can be\n"
-         "observed here (CMD is not run then); 126 CMD cannot be run; 127 it cannot be found.\n"
+         "Exit status: that of CMD; where a signal killed CMD, the same signal ends knell (a shell "
+         "shows\n"
+         "128 + signal). 125 knell failed, or nothing can be observed here (CMD is not run then); "
+         "126 CMD\n"
+         "cannot be run; 127 it cannot be found.\n"
          "\n"
          "Examples:\n"
          "  knell run -- make -j8 >build.log\n"
@@ -227,40 +304,46 @@ Outcome<uint32_t> Run::wanted() const {
   return selection_.events(KNELL_EVENT_NONZERO_EXIT);
 }
 
-Outcome<int> Run::execute(std::vector<std::string> tail) {
-  KNELL_ASSIGN(const uint32_t wanted, this->wanted());
-  KNELL_ASSIGN(const bool json, wants_json(format_));
-  if (tail.empty()) return usage("what to run? knell run [OPTIONS] -- CMD ARG...");
-  if (tail.front().empty()) return usage("the command to run is an empty word");
-
+Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSignals& signals,
+                      uint32_t wanted, bool json) const {
   UniqueFd file;
   if (!report_.empty()) {
     file.reset(::open(report_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file) return failed("--report {}: {}", printable(report_), std::strerror(errno));
   }
   const int fd = file ? file.get() : STDERR_FILENO;
-  Output out(fd, file ? printable(report_) : "the report to standard error");
-
-  KNELL_ASSIGN(Signals signals, Signals::create({SIGTERM, SIGHUP, SIGCHLD}, {SIGINT, SIGQUIT}));
-  Options options;
-  // Forks and execs tell the ancestry; of the exits, those that are wanted.
-  options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT | wanted;
-  options.latency_ns = std::chrono::nanoseconds(kLatency).count();
-  // Forked before the listener opens, so that its own birth is no news there; it executes nothing
+  const Report report(json, Screen::of(fd));
+  // Forked before the listener opens, so that its own birth is no event there; it executes nothing
   // yet.
-  KNELL_ASSIGN(Child child, Child::create(tail, signals));
+  KNELL_ASSIGN(Child child, Child::create(command, signals));
+  close_inherited();
+  KNELL_ASSIGN(GroupProbe probe, GroupProbe::create(signals, child.pid(), command.front()));
+  // Forks and execs tell the ancestry, exits what is over; that of CMD itself comes last.
+  Options options;
+  options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
+  options.latency_ns = std::chrono::nanoseconds(kLatency).count();
   KNELL_ASSIGN(Listener listener, open_listener(options));
-  // Through the daemon events take longer, and how long depends on what else it does. So there the
-  // end of CMD itself is always asked for: with it everything has come.
-  const bool by_daemon = listener.stats().daemon != KNELL_DAEMON_NONE;
-  if (by_daemon && listener.set_events(options.events | KNELL_EVENT_EXIT))
-    return fail(kFailed, knell_explain());
-  if (listener.match("under", fmt::to_string(child.pid()))) return fail(kFailed, knell_explain());
+  const pid_t root = root_of(child.pid(), probe.pid());
+  if (listener.match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
+  KNELL_ASSIGN(
+      const auto writer,
+      BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child was forked before: CMD runs as it would without us
-  KNELL_TRY(child.go());
-  Running running(wanted, by_daemon ? kLongestDrain : kQuiet, listener, signals, child,
-                  Report(json, Screen::of(fd)), out);
-  return running.run(tail.front());
+  Job job(signals, probe, child, command.front());
+  Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
+  child.go();
+  return running.run(child, signals);
+}
+
+Outcome<int> Run::execute(std::vector<std::string> tail) {
+  KNELL_ASSIGN(const uint32_t wanted, this->wanted());
+  KNELL_ASSIGN(const bool json, wants_json(format_));
+  if (tail.empty()) return usage("what to run? knell run [OPTIONS] -- CMD ARG...");
+  if (tail.front().empty()) return usage("the command to run is an empty word");
+  KNELL_ASSIGN(const BlockedSignals signals, BlockedSignals::create());
+  KNELL_ASSIGN(const int status, run(tail, signals, wanted, json));
+  if (WIFSIGNALED(status)) signals.die(WTERMSIG(status));
+  return shell_status(status);
 }
 
 }  // namespace

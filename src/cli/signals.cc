@@ -90,9 +90,13 @@ void Signals::ignore_failing_writes() {
   ignoring = true;
 }
 
-void Signals::restore() const {
+void Signals::restore_failing_writes() {
   for (size_t i = 0; ignoring && i < kOfFailingWrites.size(); ++i)
     ::sigaction(kOfFailingWrites[i], &before_ignoring[i], nullptr);
+}
+
+void Signals::restore() const {
+  restore_failing_writes();
   for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
 }
 

@@ -35,6 +35,8 @@ class Signals {
   // SIGPIPE and SIGXFSZ would kill us where a write fails: ignored, the write says what is wrong.
   // For the whole program, before anything is written.
   static void ignore_failing_writes();
+  // As they were before that. Async-signal-safe.
+  static void restore_failing_writes();
 
   // In a child, before it executes: as they were before we changed them. Async-signal-safe.
   void restore() const;

@@ -9,6 +9,7 @@
 #include <knell/knell.hpp>
 
 #include "base/duration.h"
+#include "cli/command_column.h"
 #include "cli/output.h"
 #include "cli/summary.h"
 #include "cli/text.h"
@@ -16,9 +17,8 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kGap = 2;           // between columns
-constexpr size_t kWideScreen = 116;  // from here on the roomy widths leave enough for a command
-constexpr size_t kLeastCommand = 20;
+constexpr size_t kWideScreen = 116;   // from here on the wide columns leave kLeastCommand
+constexpr size_t kLeastCommand = 26;  // "<- kill by 8103 bash (root)" fits beside a SIGKILL
 
 bool only_exits(uint32_t mask) {
   constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
@@ -65,44 +65,48 @@ void Table::resize(const Screen& screen) {
 
 void Table::lay_out() {
   const bool wide = screen_.columns == 0 || screen_.columns >= kWideScreen;
-  columns_ = {{Field::kTime, "TIME", 12},
+  columns_ = {{Field::kTime, "TIME", wide ? size_t{12} : 8},
               {Field::kPid, "PID", 7},
               {Field::kTid, "TID", 7},
               {Field::kParent, "PARENT", wide ? size_t{12} : 8},
               {Field::kUser, "USER", wide ? size_t{10} : 8},
               {Field::kUnit, "UNIT", wide ? size_t{16} : 10},
               {Field::kAge, "AGE", 6},
-              {Field::kEnded, only_exits_ ? "ENDED" : "EVENT", only_exits_ ? size_t{12} : 14}};
+              {Field::kEnded, only_exits_ ? "ENDED" : "EVENT",
+               !wide         ? size_t{11}
+               : only_exits_ ? 12
+                             : 14}};
   const auto drop = [&](Field field) {
     std::erase_if(columns_, [&](const Column& c) { return c.field == field; });
   };
   if (!threads_) drop(Field::kTid);
-  if (screen_.columns == 0) return;
-  const auto room = [&] {
-    size_t taken = kLeastCommand;
-    for (const Column& column : columns_) taken += column.width + kGap;
-    return taken <= screen_.columns;
+  const auto measure = [&] {
+    command_at_ = 0;
+    for (const Column& column : columns_) command_at_ += column.width + kColumnGap;
+    return command_at_;
   };
   for (const Field field :
-       {Field::kUnit, Field::kUser, Field::kParent, Field::kAge, Field::kTid, Field::kTime}) {
-    if (room()) return;
+       {Field::kParent, Field::kAge, Field::kTid, Field::kTime, Field::kUser, Field::kUnit}) {
+    if (measure() + kLeastCommand <= limit()) return;
     drop(field);
   }
+  measure();
 }
 
 void Table::begin(std::string& out) {
   std::string line;
-  for (const Column& column : columns_) append_padded(line, column.title, column.width + kGap);
+  for (const Column& column : columns_)
+    append_padded(line, column.title, column.width + kColumnGap);
   line += "COMMAND";
   if (screen_.columns != 0) line = cut(line, screen_.columns);
   paint(out, line, Colour::kBold, screen_);
   out += '\n';
 }
 
-std::string Table::value(Field field, const knell_event& event) const {
-  switch (field) {
+std::string Table::value(const Column& column, const knell_event& event) const {
+  switch (column.field) {
     case Field::kTime:
-      return clock_text(event.time_ns);
+      return clock_text(event.time_ns).substr(0, column.width);
     case Field::kPid:
       return fmt::format("{}", event.pid);
     case Field::kTid:
@@ -128,31 +132,32 @@ void Table::add_lost(const knell_event& event, std::string& out) const {
   out += '\n';
 }
 
+size_t Table::add_columns(const knell_event& event, std::string& out) const {
+  size_t used = 0;
+  size_t gap = 0;  // blanks due before the next value
+  for (const Column& column : columns_) {
+    if (limit() - used <= gap) break;
+    const bool ended = column.field == Field::kEnded;
+    const size_t room = limit() - used - gap;
+    std::string text = value(column, event);
+    if (screen_.columns != 0) text = cut(text, ended ? room : std::min(room, column.width));
+    out.append(gap, ' ');
+    paint(out, text, ended ? colour_of(event) : Colour::kNone, screen_);
+    const size_t width = display_width(text);
+    used += gap + width;
+    gap = kColumnGap + (column.width > width ? column.width - width : 0);
+  }
+  return used;
+}
+
 void Table::add(const knell_event& event, std::string& out) {
   if (event.type == KNELL_EVENT_LOST) {
     add_lost(event, out);
     return;
   }
-  const bool limited = screen_.columns != 0;
-  size_t used = 0;
-  for (const Column& column : columns_) {
-    std::string text = value(column.field, event);
-    if (limited) {
-      // How it ended is the message: only the window's edge may cut that.
-      const size_t room = screen_.columns - used;
-      text = cut(text, column.field == Field::kEnded ? room : std::min(room, column.width));
-    }
-    const size_t width = display_width(text);
-    const size_t padding = column.width > width ? column.width - width : 0;
-    paint(out, text, column.field == Field::kEnded ? colour_of(event) : Colour::kNone, screen_);
-    const size_t left =
-        limited ? screen_.columns - std::min(screen_.columns, used + width) : SIZE_MAX;
-    const size_t blanks = std::min(padding + kGap, left);
-    out.append(blanks, ' ');
-    used = std::min(limited ? screen_.columns : SIZE_MAX, used + width + blanks);
-  }
-  const std::string command = command_text(event) + killer_text(event);
-  out += limited ? cut(command, screen_.columns - used) : command;
+  const size_t used = add_columns(event, out);
+  append_command_column(out, used, command_at_, event, command_text(event), colour_of(event),
+                        screen_);
   out += '\n';
 }
 

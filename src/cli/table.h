@@ -11,15 +11,17 @@
 
 namespace knell::cli {
 
-// The table for people, one line an event:
+// The table for people, one event a line:
 //
-//   TIME          PID   PARENT    USER      UNIT            AGE    ENDED         COMMAND
-//   03:12:01.412  7889  bash      root      cron            2ms    exit 1        grep -q nosuch
-//   /etc/passwd
+//   TIME          PID   USER      UNIT           ENDED        COMMAND
+//   03:12:01.412  7889  root      cron           exit 1       grep -q nosuch /etc/passwd
+//   03:12:04.102  8091  postgres  postgresql@15  SIGKILL      <- kill by 8103 bash (root)  sleep 9
 //
-// On a terminal a line is never wider than the window: columns grow narrow, then the less telling
-// ones are left out, and the command ends with `…`. Elsewhere nothing is cut: a value that outgrows
-// its column moves the rest along.
+// The cause of an exit stands before the command. On a terminal a line is never wider than the
+// window: columns become narrow, then columns are left out (PARENT first, USER and UNIT last), and
+// the command ends with `…`. How a process ended and why are never cut (see command_column.h).
+// Where the output is not a terminal nothing is cut: a value wider than its column moves the rest
+// along.
 class Table final : public View {
  public:
   // `mask`: the events that may come; with others than exits, the column ENDED is called EVENT.
@@ -37,13 +39,17 @@ class Table final : public View {
     size_t width;
   };
   void lay_out();
+  size_t limit() const { return screen_.columns != 0 ? screen_.columns : SIZE_MAX; }
   void add_lost(const knell_event& event, std::string& out) const;
-  std::string value(Field field, const knell_event& event) const;
+  // Appends the columns and returns the width they take, blanks behind the last one not included.
+  size_t add_columns(const knell_event& event, std::string& out) const;
+  std::string value(const Column& column, const knell_event& event) const;
 
   bool only_exits_;
   bool threads_;
   Screen screen_;
   std::vector<Column> columns_;
+  size_t command_at_ = 0;  // the width of all columns
 };
 
 }  // namespace knell::cli

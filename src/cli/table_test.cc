@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <sstream>
@@ -15,6 +16,21 @@ namespace knell::cli {
 namespace {
 
 using namespace std::string_literals;
+
+// What every line of `shown` takes at most.
+size_t widest_line(const std::string& shown) {
+  size_t widest = 0;
+  std::istringstream lines(shown);
+  for (std::string line; std::getline(lines, line);) widest = std::max(widest, display_width(line));
+  return widest;
+}
+
+std::string without_line_breaks(std::string text) {
+  std::string out;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) out += out.empty() ? word : " " + word;
+  return out;
+}
 
 class TableTest : public testing::Test {
  protected:
@@ -29,6 +45,10 @@ class TableTest : public testing::Test {
         .unit("cron.service");
     grep_.lasted(2'000'000).args("grep\0-q\0nosuch\0/etc/passwd\0"s);
     grep_.event.time_ns = 1'767'226'321'412'000'000;
+    killed_.exit(SIGKILL).process(8091, 1).comm("postgres").parent_comm("systemd");
+    killed_.user("postgres").unit("postgresql@15.service").lasted(11'520'000'000'000);
+    killed_.killed_by(8103, 0, "bash");
+    killed_.event.time_ns = grep_.event.time_ns;
   }
   static Screen terminal(size_t columns, bool colour = false) {
     return {true, colour, columns, 24};
@@ -45,6 +65,7 @@ class TableTest : public testing::Test {
     return out;
   }
   EventForTest grep_;
+  EventForTest killed_;
 };
 
 TEST_F(TableTest, ShowsTheColumnsOfTheDesign) {
@@ -77,10 +98,10 @@ TEST_F(TableTest, NeverOutgrowsTheWindow) {
   lost.event.type = KNELL_EVENT_LOST;
   for (size_t columns = 1; columns < 200; ++columns) {
     for (const uint32_t mask : {KNELL_EVENT_EXIT, KNELL_EVENT_ALL}) {
-      for (const knell_event& event : {grep_.event, lost.event}) {
+      for (const knell_event& event : {grep_.event, killed_.event, lost.event}) {
         const std::string shown = line(terminal(columns), event, mask);
         ASSERT_EQ(shown.back(), '\n');
-        EXPECT_LE(display_width(shown) - 1, columns) << shown;
+        EXPECT_LE(widest_line(shown), columns) << shown;
       }
       const std::string head = header(terminal(columns), mask);
       EXPECT_LE(display_width(head) - 1, columns) << head;
@@ -88,12 +109,69 @@ TEST_F(TableTest, NeverOutgrowsTheWindow) {
   }
 }
 
+TEST_F(TableTest, PutsTheCauseBeforeTheCommand) {
+  killed_.args("postgres\0-D\0/var/lib/postgresql\0"s);
+  EXPECT_EQ(line({}, killed_),
+            "00:12:01.412  8091     systemd       postgres    postgresql@15     3h12m   SIGKILL    "
+            "   <- kill by 8103 bash (root)  postgres -D /var/lib/postgresql\n");
+  EXPECT_EQ(line(terminal(80), killed_),
+            "00:12:01  8091     postgres  postgresq…  SIGKILL  <- kill by 8103 bash (root)\n"
+            "  postgres -D /var/lib/postgresql\n");
+  EXPECT_EQ(line(terminal(114), killed_),
+            "00:12:01  8091     systemd   postgres  postgresq…  3h12m   SIGKILL      "
+            "<- kill by 8103 bash (root)  postgres -D …\n");
+  EXPECT_EQ(line(terminal(110), killed_),
+            "00:12:01  8091     systemd   postgres  postgresq…  3h12m   SIGKILL  "
+            "<- kill by 8103 bash (root)  postgres -D …\n");
+}
+
+TEST_F(TableTest, NeverCutsTheCause) {
+  killed_.args(std::string(500, 'x') + '\0');
+  for (const char* comm : {"sh", "a-long-name-15b", "日本語日本"}) {
+    killed_.killed_by(4'194'303, 4'294'967'294, comm);
+    const std::string cause = "<- kill by 4194303 "s + comm + " (uid 4294967294)";
+    for (size_t columns = 24; columns < 200; ++columns) {
+      const std::string shown = line(terminal(columns), killed_);
+      EXPECT_NE(without_line_breaks(shown).find("SIGKILL"), std::string::npos) << shown;
+      EXPECT_NE(without_line_breaks(shown).find(cause), std::string::npos) << shown;
+      EXPECT_LE(widest_line(shown), columns) << shown;
+    }
+  }
+}
+
+TEST_F(TableTest, PutsACauseThatDoesNotFitBelowWithTheCommand) {
+  killed_.killed_by(1'234'567, 1000, "a-long-name-15b")
+      .args(
+          "sleep\0"
+          "99\0"s);
+  EXPECT_EQ(line(terminal(80), killed_),
+            "00:12:01  8091     postgres  postgresq…  SIGKILL\n"
+            "  <- kill by 1234567 a-long-name-15b (uid 1000)  sleep 99\n");
+  EXPECT_EQ(line(terminal(40), killed_),
+            "8091     SIGKILL\n"
+            "  <- kill by 1234567 a-long-name-15b\n"
+            "  (uid 1000)  sleep 99\n");
+}
+
+TEST_F(TableTest, LeavesOutUserAndUnitLast) {
+  const auto titles = [](size_t columns) {
+    return without_line_breaks(header(terminal(columns), KNELL_EVENT_EXIT));
+  };
+  EXPECT_EQ(titles(120), "TIME PID PARENT USER UNIT AGE ENDED COMMAND");
+  EXPECT_EQ(titles(97), "TIME PID USER UNIT AGE ENDED COMMAND");
+  EXPECT_EQ(titles(80), "TIME PID USER UNIT ENDED COMMAND");
+  EXPECT_EQ(titles(70), "PID USER UNIT ENDED COMMAND");
+  EXPECT_EQ(titles(60), "PID UNIT ENDED COMMAND");
+  EXPECT_EQ(titles(50), "PID ENDED COMMAND");
+}
+
 TEST_F(TableTest, KeepsWhatTellsMostInANarrowWindow) {
   const std::string shown = line(terminal(60), grep_);
   EXPECT_NE(shown.find("7889"), std::string::npos);
   EXPECT_NE(shown.find("exit 1"), std::string::npos);
   EXPECT_NE(shown.find("grep -q"), std::string::npos);
-  EXPECT_EQ(shown.find("cron"), std::string::npos);
+  EXPECT_NE(shown.find("cron"), std::string::npos);
+  EXPECT_EQ(shown.find("bash"), std::string::npos);
 }
 
 TEST_F(TableTest, FollowsTheWindow) {

@@ -6,10 +6,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <clocale>
+#include <csignal>
 #include <ctime>
 #include <cwchar>
 #include <vector>
+
+#include "base/duration.h"
 
 namespace knell::cli {
 namespace {
@@ -152,6 +156,19 @@ std::string cut(std::string_view text, size_t columns) {
   return std::string(text);
 }
 
+size_t line_break(std::string_view text, size_t columns) {
+  size_t width = 0;
+  size_t blank = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Character c = front(text.substr(at));
+    if (c.code == U' ') blank = at;
+    width += width_of(c.code);
+    if (width > columns && at != 0) return blank != 0 ? blank : at;
+    at += c.bytes;
+  }
+  return text.size();
+}
+
 void append_padded(std::string& out, std::string_view text, size_t columns) {
   out += text;
   const size_t width = display_width(text);
@@ -182,6 +199,37 @@ std::string json_string(std::string_view bytes) { return knell::json_string(byte
 
 std::string json_string(const knell_string& bytes) {
   return bytes.data == nullptr ? "null" : json_string(view(bytes));
+}
+
+std::string_view json_member(std::string_view object, std::string_view key) {
+  size_t depth = 0, start = 0;  // of the member at depth 1 that is being read
+  bool in_string = false;
+  for (size_t at = 0; at < object.size(); ++at) {
+    const char c = object[at];
+    if (in_string) {
+      if (c == '\\')
+        ++at;
+      else if (c == '"')
+        in_string = false;
+      continue;
+    }
+    const bool closes = c == '}' || c == ']';
+    if (c == '"') in_string = true;
+    if (depth == 1 && (c == ',' || c == '}')) {
+      const std::string_view member = object.substr(start, at - start);
+      const size_t value = key.size() + 3;  // two quotes and the colon
+      if (member.size() > value && member[0] == '"' && member.substr(1).starts_with(key) &&
+          member.substr(key.size() + 1).starts_with("\":"))
+        return member.substr(value);
+      start = at + 1;
+    }
+    if (c == '{' || c == '[') {
+      if (++depth == 1) start = at + 1;
+    } else if (closes) {
+      --depth;
+    }
+  }
+  return {};
 }
 
 std::string command_text(const knell_event& event) {
@@ -246,20 +294,76 @@ std::string lost_text(const knell_event& event) {
   return out;
 }
 
-std::string killer_text(const knell_event& event) {
-  if ((event.has & KNELL_HAS_KILLER) == 0) return {};
+namespace {
+
+bool same(const knell_string& a, const knell_string& b) { return view(a) == view(b); }
+
+// "8103 bash <- deploy.sh (root)"; `sender` is killed_by or last_signal.
+std::string sender_text(const knell_event& event, const auto& sender) {
+  if (sender.pid == 0) return "a process outside this pid namespace";
+  std::string text = std::to_string(sender.pid);
+  if (sender.comm.data != nullptr) text += " " + printable(sender.comm);
+  if (sender.parent_comm.data != nullptr) text += " <- " + printable(sender.parent_comm);
+  const bool same_user = (event.has & KNELL_HAS_UID) != 0 && event.uid == sender.uid;
+  text += sender.uid == 0                           ? " (root)"
+          : same_user && event.user.data != nullptr ? " (" + printable(event.user) + ")"
+                                                    : fmt::format(" (uid {})", sender.uid);
+  return text;
+}
+
+std::string killed_by_text(const knell_event& event) {
   const auto& killer = event.killed_by;
   switch (killer.cause) {
-    case KNELL_CAUSE_OOM:
-      return "  <- out of memory";
+    case KNELL_CAUSE_OOM: {
+      const knell_string& cgroup = killer.memory_cgroup;
+      if (cgroup.data == nullptr || same(cgroup, event.cgroup)) return "  <- out of memory";
+      return "  <- out of memory in " + printable(cgroup);
+    }
     case KNELL_CAUSE_KERNEL:
-      return "  <- by the kernel";
+      if (killer.pid == 0) return "  <- by the kernel";
+      return "  <- by the kernel, at the end of " + sender_text(event, killer);
     default:
-      break;
+      return "  <- kill by " + sender_text(event, killer);
   }
-  const std::string comm = killer.comm.data != nullptr ? " " + printable(killer.comm) : "";
-  const std::string user = killer.uid == 0 ? "root" : fmt::format("uid {}", killer.uid);
-  return fmt::format("  <- kill by {}{} ({})", killer.pid, comm, user);
+}
+
+// Of those that ask a process to end; others as numbers.
+std::string request_name(int signal) {
+  switch (signal) {
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGINT:
+      return "SIGINT";
+    case SIGQUIT:
+      return "SIGQUIT";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return fmt::format("signal {}", signal);
+  }
+}
+
+// "20ms", "2.1s", "3h12m".
+std::string ago_text(uint64_t ns) {
+  if (ns >= 1'000'000'000 && ns < 60'000'000'000)
+    return fmt::format("{}.{}s", ns / 1'000'000'000, ns / 100'000'000 % 10);
+  return duration_text(std::chrono::nanoseconds(static_cast<int64_t>(ns & INT64_MAX)));
+}
+
+}  // namespace
+
+std::string killer_text(const knell_event& event) {
+  const auto& killer = event.killed_by;
+  std::string text;
+  if ((event.has & KNELL_HAS_KILLER) != 0) {
+    text = killed_by_text(event);
+    // Of a process that kills itself after it was asked to end, as many do.
+    if (killer.cause != KNELL_CAUSE_USER || killer.pid != event.pid) return text;
+  }
+  if ((event.has & KNELL_HAS_LAST_SIGNAL) == 0) return text;
+  const auto& last = event.last_signal;
+  return text + fmt::format("  <- asked by {} of {} {} before", request_name(last.signal),
+                            sender_text(event, last), ago_text(last.ago_ns));
 }
 
 std::string_view via_text(uint32_t via) {

@@ -13,6 +13,9 @@ namespace knell::cli {
 size_t display_width(std::string_view text);
 // At most `columns` wide; what was cut ends with `…`.
 std::string cut(std::string_view text, size_t columns);
+// The bytes of `text` that go on a line of `columns`: up to the last blank that fits, or in the
+// middle of a word that is longer than the line. At least one character.
+size_t line_break(std::string_view text, size_t columns);
 // Appends `text` and blanks up to `columns`; a longer text stays whole.
 void append_padded(std::string& out, std::string_view text, size_t columns);
 
@@ -23,6 +26,8 @@ std::string rfc3339_text(int64_t time_ns);
 // A JSON string in quotes, of any bytes; null where there is none.
 std::string json_string(const knell_string& bytes);
 std::string json_string(std::string_view bytes);
+// The text of a member's value in a valid JSON object; empty: it has no such member.
+std::string_view json_member(std::string_view object, std::string_view key);
 
 // A name, safe to print: as it is, or, where it has bytes that are not, as $'a\x1b', which a shell
 // takes for the name. So it is told apart from one that looks the same.
@@ -37,7 +42,9 @@ std::string command_text(const knell_event& event);
 std::string event_text(const knell_event& event);
 // "lost 12 exits since 03:12:04.981 (buffer full)".
 std::string lost_text(const knell_event& event);
-// "  <- kill by 8103 bash (uid 0)"; empty where nobody is known to have killed it.
+// Why it ended, where that is known, else empty: "  <- kill by 8103 bash <- deploy.sh (root)", " <-
+// out of memory in /docker/1f2e", "  <- by the kernel, at the end of 4411 sh (root)", "  <- asked
+// by SIGINT of 8103 bash <- deploy.sh (postgres) 2.1s before".
 std::string killer_text(const knell_event& event);
 
 // "bpf", "connector", ... of enum knell_via.

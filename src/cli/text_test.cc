@@ -169,10 +169,54 @@ TEST(KillerText, NamesWhoOrWhat) {
   EventForTest event;
   EXPECT_EQ(killer_text(event), "");
   event.event.has = KNELL_HAS_KILLER;
-  event.event.killed_by = {8103, 0, {"bash", 4}, KNELL_CAUSE_USER};
+  auto& killer = event.event.killed_by;
+  killer.pid = 8103;
+  killer.comm = {"bash", 4};
+  killer.cause = KNELL_CAUSE_USER;
   EXPECT_EQ(killer_text(event), "  <- kill by 8103 bash (root)");
-  event.event.killed_by.cause = KNELL_CAUSE_OOM;
+  killer.parent_comm = {"deploy.sh", 9};
+  EXPECT_EQ(killer_text(event), "  <- kill by 8103 bash <- deploy.sh (root)");
+  killer.cause = KNELL_CAUSE_KERNEL;
+  EXPECT_EQ(killer_text(event), "  <- by the kernel, at the end of 8103 bash <- deploy.sh (root)");
+  killer.pid = 0;
+  EXPECT_EQ(killer_text(event), "  <- by the kernel");
+  killer.cause = KNELL_CAUSE_USER;
+  EXPECT_EQ(killer_text(event), "  <- kill by a process outside this pid namespace");
+  killer.cause = KNELL_CAUSE_OOM;
   EXPECT_EQ(killer_text(event), "  <- out of memory");
+  event.event.cgroup = killer.memory_cgroup = {"/docker/1f2e", 12};
+  EXPECT_EQ(killer_text(event), "  <- out of memory") << "of its own cgroup";
+  event.event.cgroup = {"/", 1};
+  EXPECT_EQ(killer_text(event), "  <- out of memory in /docker/1f2e");
+}
+
+TEST(KillerText, NamesWhoAskedItToEnd) {
+  EventForTest event;
+  event.exit(0).process(100, 1).user("postgres");
+  event.event.has |= KNELL_HAS_LAST_SIGNAL | KNELL_HAS_UID;
+  event.event.uid = 106;
+  auto& last = event.event.last_signal;
+  last.signal = SIGINT;
+  last.pid = 8103;
+  last.uid = 106;
+  last.comm = {"bash", 4};
+  last.parent_comm = {"deploy.sh", 9};
+  last.ago_ns = 2'100'000'000;
+  EXPECT_EQ(killer_text(event),
+            "  <- asked by SIGINT of 8103 bash <- deploy.sh (postgres) 2.1s before");
+  last.signal = SIGTERM;
+  last.uid = 107;
+  EXPECT_EQ(killer_text(event),
+            "  <- asked by SIGTERM of 8103 bash <- deploy.sh (uid 107) 2.1s before");
+  event.exit(SIGTERM);
+  event.event.has |= KNELL_HAS_KILLER;
+  event.event.killed_by.cause = KNELL_CAUSE_USER;
+  event.event.killed_by.pid = 100;
+  EXPECT_EQ(killer_text(event),
+            "  <- kill by 100 (root)  <- asked by SIGTERM of 8103 bash <- deploy.sh (uid 107) 2.1s "
+            "before");
+  event.event.killed_by.pid = 101;
+  EXPECT_EQ(killer_text(event), "  <- kill by 101 (root)") << "that is what it ended by";
 }
 
 TEST(EventsWords, NamesWhatIsListenedTo) {

@@ -45,6 +45,21 @@ int put_int(int number, void* out, socklen_t* bytes) {
   return put(&number, sizeof number, out, bytes);
 }
 
+// On or off, and without an effect here.
+bool is_flag(int option) {
+  switch (option) {
+    case NETLINK_PKTINFO:
+    case NETLINK_BROADCAST_ERROR:
+    case NETLINK_LISTEN_ALL_NSID:
+    case NETLINK_CAP_ACK:
+    case NETLINK_EXT_ACK:
+    case NETLINK_GET_STRICT_CHK:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int get_netlink_option(const Socket& socket, int option, void* value, socklen_t* bytes) {
   switch (option) {
     case NETLINK_NO_ENOBUFS:
@@ -53,11 +68,9 @@ int get_netlink_option(const Socket& socket, int option, void* value, socklen_t*
       const uint32_t groups = socket.groups;
       return put(&groups, sizeof groups, value, bytes);
     }
-    case NETLINK_PKTINFO:
-    case NETLINK_BROADCAST_ERROR:
-      return put_int(0, value, bytes);
     default:
-      return fail(ENOPROTOOPT);
+      if (!is_flag(option)) return fail(ENOPROTOOPT);
+      return put_int((socket.flags >> option & 1) != 0 ? 1 : 0, value, bytes);
   }
 }
 
@@ -104,6 +117,10 @@ bool set_option(Socket& socket, int level, int option, const void* value, sockle
   if (value != nullptr) std::memcpy(&number, value, std::min<size_t>(bytes, sizeof number));
   result = 0;
   if (option == NETLINK_NO_ENOBUFS) socket.no_enobufs = number != 0;
+  if (is_flag(option)) {
+    const uint32_t bit = uint32_t{1} << option;
+    number != 0 ? socket.flags.fetch_or(bit) : socket.flags.fetch_and(~bit);
+  }
   if (option == NETLINK_ADD_MEMBERSHIP && number == KNELL_CN_IDX_PROC)
     socket.groups |= KNELL_CN_IDX_PROC;
   if (option == NETLINK_DROP_MEMBERSHIP && number == KNELL_CN_IDX_PROC)

@@ -7,6 +7,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <initializer_list>
@@ -14,6 +15,7 @@
 #include "compat/libc.h"
 #include "compat/request.h"
 #include "compat/settings.h"
+#include "compat/stand_in.h"
 #include "wire/frame.h"
 
 namespace knell::compat {
@@ -21,9 +23,7 @@ namespace {
 
 constexpr int64_t kPatienceMs = 60'000;  // a restart takes a second; picked, change freely
 constexpr int64_t kSettledMs = 1'000;    // a connection that held so long was no refusal
-constexpr timeval kConnectTimeout{.tv_sec = 2, .tv_usec = 0};
 constexpr int kTryAgainMs = 100;
-constexpr timespec kRetry{.tv_sec = 0, .tv_nsec = kTryAgainMs * 1'000'000};
 
 int64_t now_ms() {
   timespec now{};
@@ -88,9 +88,9 @@ void drop_strangers(Socket& socket) {
   }
 }
 
-// `fresh` takes the place of the socket, whichever numbers it has, and is closed.
+// `fresh` takes the place of the socket, whichever numbers it has, and is closed. After
+// drop_strangers().
 void replace(Socket& socket, int fresh) {
-  drop_strangers(socket);
   for (const auto& place : socket.descriptors) {
     const int fd = place.load();
     if (fd < 0) continue;
@@ -111,68 +111,109 @@ void replace(Socket& socket, int fresh) {
 
 int status_flags(int fd) { return libc().fcntl(fd, F_GETFL) & O_NONBLOCK; }
 
-bool ask_again(Socket& socket, int fresh) {
-  if (!socket.listening) return true;
-  const uint32_t nonce = own_nonce();
-  const RequestBytes request =
-      make_request({}, KNELL_MCAST_LISTEN,
-                   socket.with_mask ? std::optional<uint32_t>(socket.mask) : std::nullopt, nonce);
-  socket.hidden_ack = nonce + 1;
-  return libc().send(fresh, request.bytes.data(), request.size, MSG_NOSIGNAL) ==
+bool send_request(int fd, const RequestBytes& request) {
+  return libc().send(fd, request.bytes.data(), request.size, MSG_NOSIGNAL) ==
          static_cast<ssize_t>(request.size);
 }
 
-void lend_to_timer(Socket& socket, int fd) {
-  const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-  if (timer < 0) return;  // then who polls spins until the daemon is back
-  libc().fcntl(timer, F_SETFL, status_flags(fd));
+// The request of the program that is still to be sent, whose ack is the program's; and one of ours,
+// whose ack shows from when on no event is missed.
+bool ask_again(Socket& socket, int fresh) {
+  if (socket.pending.size != 0 && !send_request(fresh, socket.pending)) return false;
+  if (socket.listening) {
+    const uint32_t nonce = own_nonce();
+    socket.hidden_ack = nonce + 1;
+    if (!send_request(fresh, make_request({}, KNELL_MCAST_LISTEN,
+                                          socket.with_mask ? std::optional<uint32_t>(socket.mask)
+                                                           : std::nullopt,
+                                          nonce)))
+      return false;
+    socket.resuming = true;
+  }
+  socket.pending = {};
+  return true;
+}
+
+// The interval tells one timer from another.
+int make_timer(Socket& socket, int flags) {
+  static std::atomic<uint32_t> counter = 0;
+  constexpr uint32_t kDifferent = 1'000'000;
+  const int timer = ::timerfd_create(CLOCK_MONOTONIC, flags);
+  if (timer < 0) return -1;
+  const timespec interval{.tv_sec = 0,
+                          .tv_nsec = kTryAgainMs * 1'000'000L +
+                                     counter.fetch_add(1, std::memory_order_relaxed) % kDifferent};
+  const itimerspec again{.it_interval = interval, .it_value = interval};
+  ::timerfd_settime(timer, 0, &again, nullptr);
+  socket.timer_ns = interval.tv_nsec;
+  return timer;
+}
+
+// It was readable, and is again when the interval has passed.
+void rearm(const Socket& socket, int fd) {
+  const timespec interval{.tv_sec = 0, .tv_nsec = socket.timer_ns};
+  const itimerspec again{.it_interval = interval, .it_value = interval};
+  ::timerfd_settime(fd, 0, &again, nullptr);
+}
+
+// Without a descriptor for either poll() returns at once until the daemon is back.
+void become_timer(Socket& socket, int fd) {
+  if (!make_stand_in(socket, fd)) return;
+  drop_strangers(socket);  // by what it still is
+  const int timer = make_timer(socket, TFD_CLOEXEC | (status_flags(fd) != 0 ? TFD_NONBLOCK : 0));
+  if (timer < 0) return drop_stand_in(socket);
   replace(socket, timer);
 }
 
 // Whether the last connection was no sooner made than ended: a daemon that has no room for us. What
-// is missed then belongs to the hole that was told already.
+// is missed then belongs to the hole that was reported already.
 bool was_refused(const Socket& socket) {
   return socket.up_since_ms != 0 && !socket.heard && now_ms() - socket.up_since_ms < kSettledMs;
 }
 
-void go_down(Socket& socket, int fd) {
+void go_down(Socket& socket) {
   if (!was_refused(socket)) {
     socket.down_since_ms = now_ms();
-    if (!socket.no_enobufs) socket.overrun = true;
+    socket.hole_reported = false;
   }
   socket.down = true;
-  socklen_t bytes = sizeof socket.receive_timeout;
-  libc().getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout, &bytes);
+}
+
+void report_hole(Socket& socket) {
+  if (socket.hole_reported || !socket.listening) return;
+  socket.hole_reported = true;
+  if (!socket.no_enobufs) socket.overrun = true;
 }
 
 bool reconnect(Socket& socket, int fd) {
   const int fresh = connect_to_daemon(SOCK_CLOEXEC);
   if (fresh < 0) return false;
+  const int options = socket.timer_ns == 0 ? fd : stand_in_of(socket);
+  if (options >= 0) copy_options(options, fresh);  // a filter of the program's sees all events
   if (!ask_again(socket, fresh)) {
     libc().close(fresh);
     return false;
   }
-  libc().setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &socket.receive_timeout,
-                    sizeof socket.receive_timeout);
   libc().fcntl(fresh, F_SETFL, status_flags(fd));
   socket.heard = false;
+  drop_strangers(socket);
   replace(socket, fresh);
+  socket.timer_ns = 0;
+  drop_stand_in(socket);
   socket.down = false;
   socket.up_since_ms = now_ms();
   return true;
 }
 
-bool is_socket(int fd) {
-  int type = 0;
-  socklen_t bytes = sizeof type;
-  return libc().getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
-}
-
 // How long a call may wait for a daemon: as long as it may wait for an event.
 class Patience {
  public:
-  Patience(const Socket& socket, int fd, int flags) {
-    const timeval& limit = socket.receive_timeout;
+  Patience(Socket& socket, int fd, int flags) {
+    timeval limit{};
+    socklen_t bytes = sizeof limit;
+    with_options(socket, fd, [&](int holder) {
+      return libc().getsockopt(holder, SOL_SOCKET, SO_RCVTIMEO, &limit, &bytes);
+    });
     if ((flags & MSG_DONTWAIT) != 0 || (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) {
       until_ms_ = 0;
     } else if (limit.tv_sec != 0 || limit.tv_usec != 0) {
@@ -193,11 +234,9 @@ int connect_to_daemon(int flags) {
     errno = ENOENT;
     return -1;
   }
-  const int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  // A stopped daemon, or one with a long queue of others, is away: EAGAIN.
+  const int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
-  constexpr timeval kNone{};
-  // A daemon with a long queue of others is waited for, but not for ever.
-  libc().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kConnectTimeout, sizeof kConnectTimeout);
   if (libc().connect(fd, reinterpret_cast<const sockaddr*>(&wanted.daemon), wanted.daemon_bytes) !=
           0 ||
       !Hello().send(fd)) {
@@ -206,9 +245,45 @@ int connect_to_daemon(int flags) {
     errno = error;
     return -1;
   }
-  libc().setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kNone, sizeof kNone);
   if ((flags & SOCK_CLOEXEC) == 0) libc().fcntl(fd, F_SETFD, 0);
-  if ((flags & SOCK_NONBLOCK) != 0) libc().fcntl(fd, F_SETFL, O_NONBLOCK);
+  if ((flags & SOCK_NONBLOCK) == 0) libc().fcntl(fd, F_SETFL, 0);
+  return fd;
+}
+
+bool is_away(int error) { return error == ENOENT || error == ECONNREFUSED || error == EAGAIN; }
+
+int open_served(int flags) {
+  int fd = connect_to_daemon(flags);
+  const bool connected = fd >= 0;
+  if (!connected && (settings().daemon_bytes == 0 || !is_away(errno))) {
+    errno = EPROTONOSUPPORT;  // as where the kernel has no connector
+    return -1;
+  }
+  // The number, until add() has made a socket of it.
+  if (!connected && (fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) < 0) return -1;
+  forget(fd);
+  Socket* socket = add(fd, Socket::Kind::kDaemon);
+  if (socket == nullptr) {
+    libc().close(fd);
+    errno = EMFILE;
+    return -1;
+  }
+  socket->known = true;
+  if (connected) return fd;
+  const Busy busy(*socket);
+  const int timer = make_stand_in(*socket, -1)
+                        ? make_timer(*socket, (flags & SOCK_NONBLOCK) != 0 ? TFD_NONBLOCK : 0)
+                        : -1;
+  if (timer < 0) {
+    forget(fd);
+    libc().close(fd);
+    errno = EMFILE;
+    return -1;
+  }
+  socket->down = socket->hole_reported = true;  // it begins with the socket
+  socket->down_since_ms = now_ms();
+  libc().dup3(timer, fd, (flags & SOCK_CLOEXEC) != 0 ? O_CLOEXEC : 0);
+  libc().close(timer);
   return fd;
 }
 
@@ -221,13 +296,12 @@ Link mend(Socket& socket, int fd, uint32_t seen) {
   bool at_once = true;
   if (!socket.down) {
     at_once = !was_refused(socket);
-    go_down(socket, fd);
+    go_down(socket);
   }
   if (at_once && reconnect(socket, fd)) return Link::kUp;
-  if (is_socket(fd)) lend_to_timer(socket, fd);
-  // Armed again it is no longer readable.
-  const itimerspec again{.it_interval = {}, .it_value = kRetry};
-  ::timerfd_settime(fd, 0, &again, nullptr);
+  report_hole(socket);
+  if (socket.timer_ns == 0) become_timer(socket, fd);
+  if (socket.timer_ns != 0) rearm(socket, fd);
   return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
 }
 
@@ -245,6 +319,48 @@ bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link) {
   if (link == Link::kNotOurs) forget(fd);
   errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
   return link == Link::kUp;
+}
+
+bool await_daemon_for_request(Socket& socket, int fd, int flags, uint32_t seen) {
+  const bool waits = (flags & MSG_DONTWAIT) == 0 && (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+  const int64_t until_ms = waits ? now_ms() + kRequestPatienceMs : 0;
+  for (;;) {
+    const Link link = mend(socket, fd, seen);
+    if (link == Link::kUp) return true;
+    errno = 0;
+    if (link == Link::kNotOurs) {
+      forget(fd);
+      errno = ENOTSOCK;
+      return false;
+    }
+    if (now_ms() >= until_ms) return false;
+    // Not for the timer: whoever polls it in another thread is to wake as well.
+    if (::poll(nullptr, 0, kTryAgainMs) < 0) return false;
+  }
+}
+
+bool keep_request(Socket& socket, const Request& request) {
+  for (int tries = 0; tries < 1000; ++tries) {
+    const Busy busy(socket);
+    if (!busy) {
+      ::sched_yield();
+      continue;
+    }
+    if (!socket.down) return false;
+    socket.pending = make_request(request, request.op, request.mask, request.connector.ack);
+    return true;
+  }
+  return true;  // what it listens to is asked for all the same; there will be no ack
+}
+
+void on_resumed(Socket& socket, int fd, uint32_t error) {
+  socket.hidden_ack = 0;
+  if (error != 0) {
+    libc().shutdown(fd, SHUT_RDWR);  // it cannot listen to that now: as if it were away
+    return;
+  }
+  socket.heard = true;
+  if (socket.resuming.exchange(false) && !socket.no_enobufs) socket.overrun = true;
 }
 
 void note_epoll(Socket& socket, int epoll, int operation, int fd, const epoll_event* event) {

@@ -16,7 +16,7 @@ namespace knell::compat {
 namespace {
 
 constexpr uint32_t kInvalidOp = 0x6b6e6c6c;  // acked with EINVAL, changes no count
-constexpr size_t kAckAt = sizeof(nlmsghdr) + offsetof(knell_cn_msg, ack);
+constexpr size_t kAckAt = Head::kAckAt;
 
 bool attach(int fd, const filter::ClassicBpf& program) {
   if (program.empty()) {

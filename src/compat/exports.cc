@@ -16,6 +16,7 @@
 #include "compat/receive.h"
 #include "compat/send.h"
 #include "compat/settings.h"
+#include "compat/stand_in.h"
 #include "compat/table.h"
 
 namespace {
@@ -31,7 +32,13 @@ Socket* served(int fd) {
 // For what is rare, and would do harm to a file that has the number by now.
 Socket* served_for_sure(int fd) {
   Socket* socket = served(fd);
-  return socket != nullptr && socket->is(fd) ? socket : nullptr;
+  for (int tries = 0; socket != nullptr && tries < 1000; ++tries) {
+    const bool settled = socket->busy == 0;
+    if (socket->is(fd)) return socket;
+    if (settled) break;
+    ::sched_yield();  // it gets another file just now
+  }
+  return nullptr;
 }
 
 // receive() and transmit() say so when the number is no longer ours: then the call is another's.
@@ -99,21 +106,21 @@ int receive_many(Socket& socket, int fd, mmsghdr* messages, unsigned count, int 
   return static_cast<int>(got);
 }
 
+int open_direct(int type, int protocol) {
+  const int fd = libc().socket(AF_NETLINK, type, protocol);
+  if (fd < 0) return -1;
+  forget(fd);
+  if (add(fd, Socket::Kind::kDirect) != nullptr) return fd;
+  libc().close(fd);
+  errno = EMFILE;
+  return -1;
+}
+
 int open_socket(int type, int protocol) {
   const int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK);
-  const bool direct = settings().direct;
-  const int fd = direct ? libc().socket(AF_NETLINK, type, protocol) : connect_to_daemon(flags);
-  if (fd < 0) {
-    if (!direct) errno = EPROTONOSUPPORT;  // as where the kernel has no connector
-    return -1;
-  }
-  forget(fd);
-  Socket* socket = add(fd, direct ? Socket::Kind::kDirect : Socket::Kind::kDaemon);
-  if (socket == nullptr) {
-    libc().close(fd);
-    errno = EMFILE;
-    return -1;
-  }
+  const int fd = settings().direct ? open_direct(type, protocol) : open_served(flags);
+  Socket* socket = fd >= 0 ? find(fd) : nullptr;
+  if (socket == nullptr) return fd;
   socket->type = type & ~flags;
   socket->known = true;
   return fd;
@@ -167,14 +174,20 @@ int setsockopt(int fd, int level, int option, const void* value, socklen_t bytes
   Socket* socket = served_for_sure(fd);
   int result = 0;
   if (socket != nullptr && set_option(*socket, level, option, value, bytes, result)) return result;
-  return libc().setsockopt(fd, level, option, value, bytes);
+  if (socket == nullptr) return libc().setsockopt(fd, level, option, value, bytes);
+  return with_options(*socket, fd, [&](int holder) {
+    return libc().setsockopt(holder, level, option, value, bytes);
+  });
 }
 
 int getsockopt(int fd, int level, int option, void* value, socklen_t* bytes) noexcept {
   Socket* socket = served_for_sure(fd);
   int result = 0;
   if (socket != nullptr && get_option(*socket, level, option, value, bytes, result)) return result;
-  return libc().getsockopt(fd, level, option, value, bytes);
+  if (socket == nullptr) return libc().getsockopt(fd, level, option, value, bytes);
+  return with_options(*socket, fd, [&](int holder) {
+    return libc().getsockopt(holder, level, option, value, bytes);
+  });
 }
 
 ssize_t send(int fd, const void* buffer, size_t bytes, int flags) {
@@ -379,6 +392,21 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
   if (Socket* socket = served(fd)) note_epoll(*socket, epoll, operation, fd, event);
   return result;
 }
+
+#ifdef KNELL_COMPAT_FSTAT
+// A timer is no socket.
+int fstat(int fd, struct stat* out) noexcept {
+  Socket* socket = served(fd);
+  if (socket == nullptr || socket->timer_ns == 0) return libc().fstat(fd, out);
+  return with_options(*socket, fd, [&](int holder) { return libc().fstat(holder, out); });
+}
+
+int fstat64(int fd, struct stat64* out) noexcept {
+  Socket* socket = served(fd);
+  if (socket == nullptr || socket->timer_ns == 0) return libc().fstat64(fd, out);
+  return with_options(*socket, fd, [&](int holder) { return libc().fstat64(holder, out); });
+}
+#endif
 
 uid_t geteuid(void) noexcept { return settings().as_root ? 0 : libc().geteuid(); }
 

@@ -51,6 +51,11 @@ void find(F& function, const char* name) {
   find(next.fcntl, "fcntl");
   find(next.fcntl64, "fcntl64");
   find(next.epoll_ctl, "epoll_ctl");
+  find(next.fstat, "fstat");
+#ifndef KNELL_COMPAT_FSTAT
+  next.fstat = ::fstat;
+#endif
+  find(next.fstat64, "fstat64");
   find(next.geteuid, "geteuid");
   find(next.getuid, "getuid");
   ready.store(true, std::memory_order_release);

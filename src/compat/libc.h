@@ -5,8 +5,14 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+// Before glibc 2.33 fstat() was part of each program, and cannot be intercepted.
+#if !defined(__GLIBC__) || __GLIBC_PREREQ(2, 33)
+#define KNELL_COMPAT_FSTAT 1
+#endif
 
 namespace knell::compat {
 
@@ -45,6 +51,8 @@ struct Libc {
   int (*fcntl)(int, int, ...);
   int (*fcntl64)(int, int, ...);  // glibc 2.28: fcntl() of programs with large files
   decltype(&::epoll_ctl) epoll_ctl;
+  int (*fstat)(int, struct stat*);
+  int (*fstat64)(int, struct stat64*);  // glibc 2.33
   decltype(&::geteuid) geteuid;
   decltype(&::getuid) getuid;
 };

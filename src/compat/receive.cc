@@ -17,17 +17,30 @@
 namespace knell::compat {
 namespace {
 
-enum class Told { kEvent, kOverrun, kNothing };
+enum class Told {
+  kEvent,
+  kAck,
+  kOverrun,
+  kResumed,  // the ack of a request of ours
+  kNothing
+};
 
 // What came, by its first bytes. A datagram shorter than they are is the program's to judge.
-Told classify(const Socket& socket, const msghdr& message, ssize_t received) {
-  constexpr size_t kAckAt = sizeof(nlmsghdr) + offsetof(knell_cn_msg, ack);
-  const Head head = head_of(message.msg_iov, message.msg_iovlen, static_cast<size_t>(received));
+Told classify(const Socket& socket, const Head& head) {
   if (head.total < kHeadersBytes) return Told::kEvent;
   if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Told::kOverrun;
   if (head.connector().val == wire::kVal) return Told::kNothing;  // a word of the daemon's to us
-  const uint32_t ack = head.word(kAckAt);
-  return ack != 0 && ack == socket.hidden_ack ? Told::kNothing : Told::kEvent;
+  const uint32_t ack = head.word(Head::kAckAt);
+  if (ack != 0 && ack == socket.hidden_ack) return Told::kResumed;
+  return head.word(Head::kWhatAt) == 0 ? Told::kAck : Told::kEvent;
+}
+
+// An event before the ack, which a filter of the program's own may have kept out.
+void note_event(Socket& socket) {
+  if (!socket.heard.load(std::memory_order_relaxed)) socket.heard = true;
+  if (socket.resuming.load(std::memory_order_relaxed) && socket.resuming.exchange(false) &&
+      !socket.no_enobufs)
+    socket.overrun = true;
 }
 
 void name_the_kernel(msghdr& message, void* name, socklen_t room) {
@@ -115,13 +128,13 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
       return -1;
     }
     if (received < 0) return received;
-    const Told told = classify(socket, message, received);
-    if (told == Told::kEvent) {
-      if (!socket.heard.load(std::memory_order_relaxed)) socket.heard = true;
-      return received;
-    }
+    const Head head = head_of(message.msg_iov, message.msg_iovlen, static_cast<size_t>(received));
+    const Told told = classify(socket, head);
+    if (told == Told::kEvent) note_event(socket);
+    if (told == Told::kEvent || told == Told::kAck) return received;
     if ((flags & MSG_PEEK) != 0) take_away(fd);
     if (told == Told::kOverrun) socket.overrun = !socket.no_enobufs;
+    if (told == Told::kResumed) on_resumed(socket, fd, head.word(Head::kErrorAt));
   }
 }
 

@@ -15,9 +15,13 @@ namespace knell::compat {
 
 inline constexpr size_t kHeadersBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
 
-// The front of what was sent or received, in one piece; what is missing is 0.
+// The front of what was sent or received, in one piece, up to the first word that is particular to
+// a type of event; what is missing is 0.
 struct Head {
-  std::array<std::byte, kHeadersBytes + sizeof(knell_proc_input)> bytes{};
+  static constexpr size_t kAckAt = sizeof(nlmsghdr) + offsetof(knell_cn_msg, ack);
+  static constexpr size_t kWhatAt = kHeadersBytes + offsetof(knell_proc_event, what);
+  static constexpr size_t kErrorAt = kHeadersBytes + offsetof(knell_proc_event, data);
+  std::array<std::byte, kErrorAt + sizeof(uint32_t)> bytes{};
   size_t total = 0;  // of the whole message
 
   nlmsghdr netlink() const;

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "compat/address.h"
 #include "compat/daemon.h"
@@ -45,27 +46,55 @@ void await_ack(int fd) {
   errno = error;
 }
 
+// What the socket listens to is asked for again anyway, and nothing else is worth waiting for.
+bool waits_for_daemon(const Socket& socket, const std::optional<Request>& request) {
+  return request && request->op == KNELL_MCAST_LISTEN && !socket.listening;
+}
+
+// Whether there is room within the time that a request may take: a daemon that is stopped reads
+// nothing.
+bool await_room(int fd, int flags) {
+  if ((flags & MSG_DONTWAIT) == 0 && (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) {
+    pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
+    const int ready = ::poll(&wait, 1, kRequestPatienceMs);
+    if (ready != 0) return ready > 0;
+  }
+  errno = EAGAIN;
+  return false;
+}
+
 ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, const Head& head) {
   bind_if_unbound(socket);
   if (head.total == 0) return 0;  // the kernel drops it; the daemon would take it for our end
+  const auto request = parse_request(head);
   msghdr plain{};
   plain.msg_iov = message.msg_iov;
   plain.msg_iovlen = message.msg_iovlen;
   for (;;) {
     const uint32_t seen = socket.generation;
-    const ssize_t sent = libc().sendmsg(fd, &plain, flags | MSG_NOSIGNAL);
+    const ssize_t sent = libc().sendmsg(fd, &plain, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
-      if (const auto request = parse_request(head)) {
+      if (request) {
         if (request->op == KNELL_MCAST_LISTEN && !socket.listening) await_ack(fd);
         remember(socket, *request);
       }
       return sent;
     }
+    if (errno == EAGAIN) {
+      if (await_room(fd, flags)) continue;
+      return -1;
+    }
     if (errno != EPIPE && errno != ECONNRESET && errno != ENOTCONN && errno != ENOTSOCK)
       return sent;
-    if (await_daemon(socket, fd, flags, seen, mend(socket, fd, seen))) continue;
-    if (errno == EAGAIN) errno = ECONNREFUSED;  // nothing would ever say that there is room
-    return -1;
+    const int wait = waits_for_daemon(socket, request) ? flags : flags | MSG_DONTWAIT;
+    if (await_daemon_for_request(socket, fd, wait, seen)) continue;
+    if (errno == ENOTSOCK || !socket.known) {
+      if (errno != ENOTSOCK) errno = ECONNREFUSED;  // what it listened to is not known
+      return -1;
+    }
+    if (request && !keep_request(socket, *request)) continue;
+    if (request) remember(socket, *request);
+    return static_cast<ssize_t>(head.total);
   }
 }
 

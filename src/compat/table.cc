@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -96,19 +97,23 @@ void unlist(Socket& socket, int fd) {
     place.compare_exchange_strong(here, -1);
     others = others || place.load() >= 0;
   }
-  if (!others) socket.taken.store(false, std::memory_order_release);
+  if (others) return;
+  drop_stand_in(socket);
+  socket.taken.store(false, std::memory_order_release);
 }
 
 void reset(Socket& socket) {
   for (auto& place : socket.descriptors) place.store(-1);
   socket.type = SOCK_DGRAM;
-  socket.bound = socket.no_enobufs = socket.overrun = socket.heard = false;
+  socket.bound = socket.no_enobufs = socket.overrun = socket.heard = socket.resuming = false;
   socket.known = socket.listening = socket.with_mask = false;
-  socket.port = socket.groups = socket.mask = socket.hidden_ack = 0;
+  socket.port = socket.groups = socket.mask = socket.hidden_ack = socket.flags = 0;
+  socket.timer_ns = 0;
+  socket.stand_in = -1;
   socket.busy = 0;
-  socket.down = false;
+  socket.down = socket.hole_reported = false;
   socket.down_since_ms = socket.up_since_ms = 0;
-  socket.receive_timeout = {};
+  socket.pending = {};
   socket.epolls.fill(kNone);
 }
 
@@ -130,14 +135,17 @@ void Socket::drop_epolls(int epoll, int descriptor) {
 
 void Socket::take_identity(int fd) {
   struct stat now{};
-  if (::fstat(fd, &now) != 0) return;
+  if (libc().fstat(fd, &now) != 0) return;
   device = now.st_dev;
   inode = now.st_ino;
 }
 
 bool Socket::is(int fd) const {
   struct stat now{};
-  return ::fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode;
+  if (libc().fstat(fd, &now) != 0 || now.st_dev != device || now.st_ino != inode) return false;
+  if (S_ISSOCK(now.st_mode)) return true;
+  itimerspec timer{};  // all timers have one inode
+  return ::timerfd_gettime(fd, &timer) == 0 && timer.it_interval.tv_nsec == timer_ns;
 }
 
 std::span<Socket> all_sockets() { return sockets; }

@@ -4,7 +4,6 @@
 
 #include <sys/epoll.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include <array>
 #include <atomic>
@@ -12,11 +11,13 @@
 #include <cstdint>
 #include <span>
 
+#include "compat/request.h"
+
 namespace knell::compat {
 
 // One process connector socket of the program, and all descriptors that are it.
 //
-//   add() --> up <--> down (the daemon went: see reconnect.h) --> free, when its last descriptor is
+//   add() --> up <--> down (no daemon is there: see daemon.h) --> free, when its last descriptor is
 //   closed
 //
 // All zeros until it is taken. Every field but those under `busy` is an atomic that stands for
@@ -34,6 +35,11 @@ struct Socket {
   // and given away behind our back.
   std::atomic<dev_t> device = 0;
   std::atomic<ino_t> inode = 0;
+  // Down: the descriptors are a timer of this interval, which no other has; and what holds the
+  // options of the socket meanwhile (stand_in.h).
+  std::atomic<long> timer_ns = 0;  // 0: up
+  std::atomic<int> stand_in = 0;   // -1: none
+  std::atomic<ino_t> stand_in_inode = 0;
 
   std::atomic<uint32_t> generation = 0;  // counts the files that were behind the descriptors
 
@@ -42,8 +48,11 @@ struct Socket {
   std::atomic<uint32_t> port = 0;  // nl_pid
   std::atomic<uint32_t> groups = 0;
   std::atomic<bool> no_enobufs = false;
+  std::atomic<uint32_t> flags = 0;    // options of SOL_NETLINK that are on: a bit for each number
   std::atomic<bool> overrun = false;  // the next receive is to fail with ENOBUFS
-  std::atomic<bool> heard = false;    // an event, since it is up
+  std::atomic<bool> heard = false;    // an event, or the ack of ours, since it is up
+  // What it listens to was asked for again, and is not acked yet: until the ack events are missed.
+  std::atomic<bool> resuming = false;
 
   // What it last asked for.
   std::atomic<bool> known = false;  // false: inherited through exec, we did not hear its requests
@@ -56,8 +65,9 @@ struct Socket {
   // held does not wait for its parent.
   std::atomic<pid_t> busy = 0;
   bool down = false;
+  bool hole_reported = false;  // the program knows that it misses events now
   int64_t down_since_ms = 0, up_since_ms = 0;
-  timeval receive_timeout{};
+  RequestBytes pending;  // the last request made while down, of size 0: none
   struct Epoll {
     int epoll = 0;
     int descriptor = 0;
@@ -85,6 +95,9 @@ class Busy {
   Socket& socket_;
   bool held_;
 };
+
+// Closes what holds the options while no daemon is there.
+void drop_stand_in(Socket& socket);
 
 // Whose descriptor it is; nullptr: not one of ours. Costs a load; but the first look at a
 // descriptor that was there before us, which may be a socket of ours that an exec brought along,

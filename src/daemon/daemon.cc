@@ -97,9 +97,12 @@ Daemon::Daemon(const Config& config)
   press_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
   threads_.set_read_births([this] {
-    if (processes_.feed()->whole()) births_read_ = processes_.read_now();
+    if (!processes_.feed()->whole()) return false;
+    births_read_ = processes_.read_now();
+    return births_read_.has_value() && processes_.interest().namespaces;
   });
   processes_.set_on_full([this](const event::Full& full) { threads_.on_birth(full); });
+  processes_.set_on_births_lost([this](uint64_t count) { threads_.on_births_lost(count); });
 }
 
 Daemon::~Daemon() = default;
@@ -308,7 +311,15 @@ void Daemon::before(watch::Batch& batch, watch::Slot& slot) {
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
-  exits_.add({event.unit.data, event.unit.size}, event::ended_text(event));
+  const auto view = [](const knell_string& text) {
+    return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+  };
+  const std::string ended = event::ended_text(event);
+  exits_.add(
+      {.unit = view(event.unit),
+       .ended = ended,
+       .comm = config_.count_by.comm ? view(event.comm) : std::string_view(),
+       .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
 Result<void> Daemon::serve() {

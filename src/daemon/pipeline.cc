@@ -27,6 +27,12 @@ constexpr uint32_t kMostCpus = 1U << 16;  // nothing a datagram says is a reason
 
 bool is_gone(int32_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
 
+// Whether the subject of an event has run: the other source reports a birth before the child runs.
+bool has_run(const event::Raw& raw) {
+  if (raw.what == KNELL_EVENT_FORK || raw.what == KNELL_EVENT_PTRACE) return is_gone(raw.tid);
+  return true;
+}
+
 // What the connector would have sent; see docs/compat.md for what differs.
 std::optional<event::Raw> raw_of(const event::Full& full) {
   event::Raw raw;
@@ -256,16 +262,20 @@ std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns
 
 // The connector tells a birth a moment before bpf does, which alone knows what the child is called
 // in its namespaces: what it has told until now is read first. What it has not is read from /proc;
-// and looked for once more when something else happens to that child.
-void Pipeline::look_for_births_before(uint64_t stamp_ns) {
-  if (!by_level_ || !read_births_ || stamp_ns < births_read_ns_) return;
+// and looked for once more when something else happens to that child. Returns whether all births
+// inside namespaces are known up to now.
+bool Pipeline::look_for_births_before(uint64_t stamp_ns) {
+  if (!by_level_ || !read_births_ || stamp_ns < births_read_ns_) return false;
   births_read_ns_ = clock_.monotonic_ns();
-  read_births_();
+  return read_births_();
 }
 
 void Pipeline::on_raw(const event::Raw& raw) {
   newest_ns_ = raw.stamp_ns;
-  if (raw.what == KNELL_EVENT_FORK) look_for_births_before(raw.stamp_ns);
+  if (raw.what == KNELL_EVENT_FORK) (void)look_for_births_before(raw.stamp_ns);
+  if (raw.what == KNELL_EVENT_LOST && on_births_lost_ &&
+      (raw.u.lost.types == 0 || (raw.u.lost.types & KNELL_EVENT_FORK) != 0))
+    on_births_lost_(raw.u.lost.count);
   if (identities_ != nullptr) identities_->on_raw(raw);
   if (level_ != Level::kThreads || raw.what == KNELL_EVENT_NONE) return;
   if (raw.what == KNELL_EVENT_LOST) return publish_lost(raw);
@@ -285,8 +295,9 @@ void Pipeline::on_birth(const event::Full& full) {
 }
 
 // Whom they were is not known any more; /proc tells of those who live.
-void Pipeline::on_births_lost(uint64_t) {
+void Pipeline::on_births_lost(uint64_t count) {
   if (identities_ != nullptr) identities_->on_births_lost();
+  if (on_births_lost_) on_births_lost_(count);
 }
 
 void Pipeline::publish(const event::Raw& told) {
@@ -315,7 +326,9 @@ std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& k
   auto numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
   if (!numbers.known) {
     births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
-    look_for_births_before(raw.stamp_ns);
+    const bool ran = has_run(raw);  // before the births are read
+    if (look_for_births_before(raw.stamp_ns) && ran)
+      identities_->settle_initial_namespace(raw.tid, raw.stamp_ns);
     numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
   }
   known = numbers.known;

@@ -52,12 +52,15 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   bool follows_identities() const { return identities_ != nullptr; }
   bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
-  // Reads all births that another source has seen: they come to on_birth().
-  using ReadBirths = std::function<void()>;
+  // Reads all births that another source has seen: they come to on_birth(). Returns whether that
+  // source reports every birth inside a pid namespace.
+  using ReadBirths = std::function<bool()>;
   void set_read_births(ReadBirths read_births) { read_births_ = std::move(read_births); }
   // Births that another source saw.
   void on_birth(const event::Full& full);
   void on_births_lost(uint64_t count) override;
+  // Called when births were lost that on_full() would have been called with.
+  void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
 
   Result<void> add_pid(int32_t pid, uint64_t start, const live::Interest& interest);
   void remove_pid(int32_t pid);
@@ -85,7 +88,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   void publish(const event::Raw& raw);
   void publish_lost(const event::Raw& raw);
   void sweep();
-  void look_for_births_before(uint64_t stamp_ns);
+  bool look_for_births_before(uint64_t stamp_ns);
   Result<void> publish_batch(Result<void> outcome);
   uint32_t heard() const;
   std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
@@ -104,6 +107,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   hub::Hub& hub_;
   Before before_;
   OnFull on_full_;
+  std::function<void(uint64_t)> on_births_lost_;
   ReadBirths read_births_;
   uint64_t newest_ns_ = 0;       // the stamp handed over last
   uint64_t births_read_ns_ = 0;  // all told before is known

@@ -17,11 +17,17 @@
 
 namespace knell::event {
 
-struct Killer {
-  uint32_t cause = 0;  // enum knell_cause; 0: nobody killed it, or it is not known who did
-  int32_t pid = 0;     // the sender's process; 0 when it was not a process
+// Who sent a signal, as it was when the signal was sent.
+struct Sender {
+  uint32_t cause = 0;  // enum knell_cause; 0: unknown, or there is none
+  uint32_t signal = 0;
+  int32_t pid = 0;  // its process; 0 when it was not a process: then what follows is unknown
   uint32_t uid = 0;
   std::array<char, 16> comm{};  // NUL-padded
+  int32_t parent_pid = 0;
+  std::array<char, 16> parent_comm{};
+  uint64_t cgroup = 0;    // inode of its directory
+  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
 };
 
 // What the NULs are that args end with, where there is more than one.
@@ -75,7 +81,9 @@ struct Full {
       int32_t tracer_tid, tracer_pid;  // 0: it detached
     } ptrace;                          // PTRACE
   } u{};
-  Killer killer;  // EXIT by a signal
+  Sender killer;                   // EXIT by a signal
+  Sender asker;                    // EXIT: of the last request to end that the process took
+  std::string_view memory_cgroup;  // EXIT, out of memory: path; empty: unknown
 };
 
 }  // namespace knell::event

@@ -22,8 +22,8 @@
 namespace knell::event {
 namespace {
 
-// All keys, and the longest of all values but strings, are less than 1000 bytes; see json_test.cc.
-constexpr size_t kFixedBytes = 1024;
+// All keys, and the longest of all values but strings, are less than 1500 bytes; see json_test.cc.
+constexpr size_t kFixedBytes = 1536;
 
 template <size_t N>
 [[gnu::always_inline]] inline char* constant(char* out, const char (&text)[N]) {
@@ -195,17 +195,42 @@ char* status(char* out, const knell_event& e) {
   return boolean(constant(out, R"(,"core_dumped":)"), WCOREDUMP(status));
 }
 
+[[gnu::noinline]] char* killed_by(char* out, const knell_event& e) {
+  if ((e.has & KNELL_HAS_KILLER) == 0) return constant(out, R"(,"killed_by":null)");
+  const auto& killer = e.killed_by;
+  out = write_signed(constant(out, R"(,"killed_by":{"pid":)"), killer.pid);
+  out = string(constant(out, R"(,"comm":)"), killer.comm);
+  out = number(constant(out, R"(,"uid":)"), killer.pid != 0, killer.uid);
+  out = cause(constant(out, R"(,"cause":)"), killer.cause);
+  out = constant(out, R"(,"parent_pid":)");
+  out = killer.parent_pid != 0 ? write_signed(out, killer.parent_pid) : null(out);
+  out = string(constant(out, R"(,"parent_comm":)"), killer.parent_comm);
+  out = string(constant(out, R"(,"unit":)"), killer.unit);
+  out = string(constant(out, R"(,"memory_cgroup":)"), killer.memory_cgroup);
+  *out++ = '}';
+  return out;
+}
+
+[[gnu::noinline]] char* last_signal(char* out, const knell_event& e) {
+  if ((e.has & KNELL_HAS_LAST_SIGNAL) == 0) return constant(out, R"(,"last_signal":null)");
+  const auto& last = e.last_signal;
+  out = constant(out, R"(,"last_signal":{"signal":)");
+  const char* const name = signal_name(last.signal);
+  out = name != nullptr ? plain(out, name) : null(out);
+  out = write_signed(constant(out, R"(,"pid":)"), last.pid);
+  out = string(constant(out, R"(,"comm":)"), last.comm);
+  out = number(constant(out, R"(,"uid":)"), last.pid != 0, last.uid);
+  out = string(constant(out, R"(,"parent_comm":)"), last.parent_comm);
+  out = write_number(constant(out, R"(,"ago_ns":)"), last.ago_ns);
+  *out++ = '}';
+  return out;
+}
+
 char* exit(char* out, const knell_event& e) {
   out = status(out, e);
-  if ((e.has & KNELL_HAS_KILLER) == 0) {
-    out = constant(out, R"(,"killed_by":null)");
-  } else {
-    out = write_signed(constant(out, R"(,"killed_by":{"pid":)"), e.killed_by.pid);
-    out = string(constant(out, R"(,"comm":)"), e.killed_by.comm);
-    out = write_number(constant(out, R"(,"uid":)"), e.killed_by.uid);
-    out = cause(constant(out, R"(,"cause":)"), e.killed_by.cause);
-    *out++ = '}';
-  }
+  out = (e.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL)) == 0
+            ? constant(out, R"(,"killed_by":null,"last_signal":null)")
+            : last_signal(killed_by(out, e), e);
   return number(constant(out, R"(,"duration_ns":)"), (e.has & KNELL_HAS_DURATION) != 0,
                 e.duration_ns);
 }
@@ -258,7 +283,8 @@ size_t json_most(const knell_event& e) {
   size_t bytes = kSpareText;
   for (const knell_string* text :
        {&e.comm, &e.parent_comm, &e.exe, &e.cwd, &e.args, &e.user, &e.cgroup, &e.unit,
-        &e.container_id, &e.killed_by.comm, &e.new_comm}) {
+        &e.container_id, &e.killed_by.comm, &e.killed_by.parent_comm, &e.killed_by.unit,
+        &e.killed_by.memory_cgroup, &e.last_signal.comm, &e.last_signal.parent_comm, &e.new_comm}) {
     if (text->data != nullptr) bytes += text->size;
   }
   return kFixedBytes + kMostEscape * bytes;

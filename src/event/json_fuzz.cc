@@ -64,18 +64,23 @@ knell_event some_event(Bytes& bytes) {
   e.flags = bytes.number<uint8_t>();
   e.via = bytes.number<uint8_t>() % 8;
   e.killed_by.cause = bytes.number<uint8_t>() % 8;
-  for (knell_string* text : {&e.comm, &e.parent_comm, &e.exe, &e.cwd, &e.args, &e.user, &e.cgroup,
-                             &e.unit, &e.container_id, &e.killed_by.comm, &e.new_comm})
+  for (knell_string* text :
+       {&e.comm, &e.parent_comm, &e.exe, &e.cwd, &e.args, &e.user, &e.cgroup, &e.unit,
+        &e.container_id, &e.killed_by.comm, &e.killed_by.parent_comm, &e.killed_by.unit,
+        &e.killed_by.memory_cgroup, &e.last_signal.comm, &e.last_signal.parent_comm, &e.new_comm})
     *text = bytes.string();
   for (knell_id* id : {&e.id, &e.parent_id, &e.child_id}) *id = bytes.id();
-  for (uint64_t* number : {&e.seq, &e.mono_ns, &e.duration_ns, &e.lost_count})
+  for (uint64_t* number :
+       {&e.seq, &e.mono_ns, &e.duration_ns, &e.lost_count, &e.last_signal.ago_ns})
     *number = bytes.number<uint64_t>();
   for (int64_t* time : {&e.time_ns, &e.lost_from_time_ns, &e.lost_until_time_ns})
     *time = bytes.number<int64_t>();
-  for (int32_t* number : {&e.pid, &e.tid, &e.ppid, &e.wait_status, &e.killed_by.pid, &e.child_pid,
-                          &e.child_tid, &e.tracer_pid})
+  for (int32_t* number :
+       {&e.pid, &e.tid, &e.ppid, &e.wait_status, &e.killed_by.pid, &e.child_pid, &e.child_tid,
+        &e.tracer_pid, &e.killed_by.parent_pid, &e.last_signal.signal, &e.last_signal.pid})
     *number = bytes.number<int32_t>();
-  for (uint32_t* number : {&e.uid, &e.gid, &e.ruid, &e.euid, &e.killed_by.uid, &e.lost_types})
+  for (uint32_t* number :
+       {&e.uid, &e.gid, &e.ruid, &e.euid, &e.killed_by.uid, &e.lost_types, &e.last_signal.uid})
     *number = bytes.number<uint32_t>();
   return e;
 }

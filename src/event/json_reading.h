@@ -216,12 +216,33 @@ class JsonExpected {
     set("signal", signaled ? std::string("=") + signal_name(WTERMSIG(e.wait_status)) : "null");
     set("core_dumped", known ? boolean(signaled && WCOREDUMP(e.wait_status)) : "null");
     number("duration_ns", e.duration_ns, (e.has & KNELL_HAS_DURATION) != 0);
+    killed_by(e);
+    last_signal(e);
+  }
+
+  void killed_by(const knell_event& e) {
     if ((e.has & KNELL_HAS_KILLER) == 0) return set("killed_by", "null");
     set("killed_by.", "{}");
     number("killed_by.pid", e.killed_by.pid);
-    number("killed_by.uid", e.killed_by.uid);
+    number("killed_by.uid", e.killed_by.uid, e.killed_by.pid != 0);
     set("killed_by.comm", string(e.killed_by.comm));
     set("killed_by.cause", named(e.killed_by.cause, {"", "user", "kernel", "oom"}));
+    number("killed_by.parent_pid", e.killed_by.parent_pid, e.killed_by.parent_pid != 0);
+    set("killed_by.parent_comm", string(e.killed_by.parent_comm));
+    set("killed_by.unit", string(e.killed_by.unit));
+    set("killed_by.memory_cgroup", string(e.killed_by.memory_cgroup));
+  }
+
+  void last_signal(const knell_event& e) {
+    if ((e.has & KNELL_HAS_LAST_SIGNAL) == 0) return set("last_signal", "null");
+    set("last_signal.", "{}");
+    const char* const name = signal_name(e.last_signal.signal);
+    set("last_signal.signal", name == nullptr ? "null" : std::string("=") + name);
+    number("last_signal.pid", e.last_signal.pid);
+    number("last_signal.uid", e.last_signal.uid, e.last_signal.pid != 0);
+    set("last_signal.comm", string(e.last_signal.comm));
+    set("last_signal.parent_comm", string(e.last_signal.parent_comm));
+    number("last_signal.ago_ns", e.last_signal.ago_ns);
   }
 
   void fields_of_type(const knell_event& e) {

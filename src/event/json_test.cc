@@ -87,7 +87,8 @@ TEST(Json, UnknownIsNull) {
   EXPECT_EQ(json(bare(KNELL_EVENT_EXIT)),
             R"({"type":"exit",)" + kBareFront +
                 R"("wait_status":null,"exit_code":null,"signal":null,"core_dumped":null,)"
-                R"("killed_by":null,"duration_ns":null,"recovered":false,"via":"connector"})");
+                R"("killed_by":null,"last_signal":null,"duration_ns":null,"recovered":false,)"
+                R"("via":"connector"})");
   EXPECT_EQ(json(bare(KNELL_EVENT_EXEC)),
             R"({"type":"exec",)" + kBareFront + R"("recovered":false,"via":"connector"})");
 }
@@ -100,19 +101,50 @@ TEST(Json, IdsAreNullWithoutTheBootId) {
 
 TEST(Json, ExitWithEverything) {
   knell_event event = full(KNELL_EVENT_EXIT);
-  event.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER;
+  event.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
   event.wait_status = 0x8b;
   event.duration_ns = 1'234'567;
   event.killed_by.pid = 8103;
   event.killed_by.uid = 0;
   event.killed_by.comm = bytes("bash");
   event.killed_by.cause = KNELL_CAUSE_USER;
+  event.killed_by.parent_pid = 8100;
+  event.killed_by.parent_comm = bytes("deploy.sh");
+  event.killed_by.unit = bytes("deploy.service");
+  event.killed_by.memory_cgroup = bytes("/limited");
+  event.last_signal = {.signal = 2,
+                       .pid = 8104,
+                       .uid = 1000,
+                       .comm = bytes("kill"),
+                       .parent_comm = bytes("cron"),
+                       .ago_ns = 2'100'000'000};
   event.via = KNELL_VIA_BPF;
   EXPECT_EQ(json(event),
             R"({"type":"exit",)" + kFullFront +
                 R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
-                R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user"},)"
+                R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user",)"
+                R"("parent_pid":8100,"parent_comm":"deploy.sh","unit":"deploy.service",)"
+                R"("memory_cgroup":"/limited"},"last_signal":{"signal":"SIGINT","pid":8104,)"
+                R"("comm":"kill","uid":1000,"parent_comm":"cron","ago_ns":2100000000},)"
                 R"("duration_ns":1234567,"recovered":true,"via":"bpf"})");
+}
+
+TEST(Json, ASenderThatIsNoProcessHasNoIds) {
+  knell_event event = bare(KNELL_EVENT_EXIT);
+  event.has |= KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
+  event.killed_by.cause = KNELL_CAUSE_USER;
+  event.last_signal.signal = 15;
+  const std::string line = json(event);
+  EXPECT_NE(line.find(R"("killed_by":{"pid":0,"comm":null,"uid":null,"cause":"user",)"
+                      R"("parent_pid":null,"parent_comm":null,"unit":null,"memory_cgroup":null})"),
+            std::string::npos)
+      << line;
+  EXPECT_NE(line.find(R"("last_signal":{"signal":"SIGTERM","pid":0,"comm":null,"uid":null,)"
+                      R"("parent_comm":null,"ago_ns":0})"),
+            std::string::npos)
+      << line;
+  event.last_signal.signal = 1000;
+  EXPECT_NE(json(event).find(R"("last_signal":{"signal":null,)"), std::string::npos);
 }
 
 TEST(Json, FieldsOfOneType) {
@@ -284,14 +316,19 @@ TEST(Json, StaysWithinItsBound) {
   event.has = UINT64_MAX;
   event.seq = event.mono_ns = event.duration_ns = UINT64_MAX;
   event.pid = event.tid = event.ppid = event.killed_by.pid = INT32_MIN;
-  event.uid = event.gid = event.killed_by.uid = UINT32_MAX;
+  event.killed_by.parent_pid = event.last_signal.pid = INT32_MIN;
+  event.uid = event.gid = event.killed_by.uid = event.last_signal.uid = UINT32_MAX;
+  event.last_signal.signal = 37;
+  event.last_signal.ago_ns = UINT64_MAX;
   event.id = event.parent_id = {UINT32_MAX, INT32_MIN, UINT64_MAX, KNELL_ID_STAMP};
   event.wait_status = 0x80 | 37;
   event.killed_by.cause = KNELL_CAUSE_KERNEL;
   for (const auto& text : {std::string(), wild, empty_words}) {
     for (knell_string* field :
          {&event.comm, &event.parent_comm, &event.exe, &event.cwd, &event.args, &event.user,
-          &event.cgroup, &event.unit, &event.container_id, &event.killed_by.comm})
+          &event.cgroup, &event.unit, &event.container_id, &event.killed_by.comm,
+          &event.killed_by.parent_comm, &event.killed_by.unit, &event.killed_by.memory_cgroup,
+          &event.last_signal.comm, &event.last_signal.parent_comm})
       *field = bytes(text);
     EXPECT_LE(json(event).size(), json_most(event));
   }

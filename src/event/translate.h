@@ -12,4 +12,7 @@ namespace knell::event {
 // processes that are not in it is unknown. For ones whose subject (fork: the child) is in it.
 knell_event translate(const knell_event& event, const Level& level);
 
+// Makes the process in killed_by unknown; the cause, and what is of the event's own process, stay.
+void hide_killer(knell_event& event);
+
 }  // namespace knell::event

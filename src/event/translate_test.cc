@@ -20,17 +20,36 @@ knell_event told() {
   event.ppid = event.parent_id.pid = 900;
   event.id.start = 5;
   event.parent_id.start = 4;
-  event.has = KNELL_HAS_UID | KNELL_HAS_KILLER | KNELL_HAS_STATUS;
+  event.has = KNELL_HAS_UID | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL | KNELL_HAS_STATUS;
   event.uid = 7;
   event.comm = text("it");
   event.parent_comm = text("its parent");
-  event.killed_by = {.pid = 800, .uid = 0, .comm = text("killer"), .cause = KNELL_CAUSE_USER};
+  event.killed_by = {.pid = 800,
+                     .uid = 3,
+                     .comm = text("killer"),
+                     .cause = KNELL_CAUSE_USER,
+                     .parent_pid = 799,
+                     .parent_comm = text("its parent"),
+                     .unit = text("its.service"),
+                     .memory_cgroup = text("/limited")};
+  event.last_signal = {.signal = 15,
+                       .pid = 700,
+                       .uid = 3,
+                       .comm = text("asker"),
+                       .parent_comm = text("its parent"),
+                       .ago_ns = 5};
   return event;
 }
 
 TEST(Translate, NumbersAreThoseOfTheNamespace) {
-  const knell_event event =
-      translate(told(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8});
+  const knell_event event = translate(told(), {.ns = 1,
+                                               .pid = 10,
+                                               .tid = 11,
+                                               .ppid = 9,
+                                               .other_pid = 8,
+                                               .other_ppid = 6,
+                                               .asker_pid = 7,
+                                               .asker_ppid = 6});
   EXPECT_EQ(event.pid, 10);
   EXPECT_EQ(event.id.pid, 10);
   EXPECT_EQ(event.id.start, 5u);
@@ -38,6 +57,12 @@ TEST(Translate, NumbersAreThoseOfTheNamespace) {
   EXPECT_EQ(event.ppid, 9);
   EXPECT_EQ(event.parent_id.pid, 9);
   EXPECT_EQ(event.killed_by.pid, 8);
+  EXPECT_EQ(event.killed_by.uid, 3u);
+  EXPECT_EQ(event.killed_by.parent_pid, 6);
+  EXPECT_NE(event.killed_by.parent_comm.data, nullptr);
+  EXPECT_NE(event.killed_by.unit.data, nullptr);
+  EXPECT_EQ(event.last_signal.pid, 7);
+  EXPECT_NE(event.last_signal.parent_comm.data, nullptr);
   EXPECT_EQ(event.uid, 7u);
 }
 
@@ -50,18 +75,47 @@ TEST(Translate, AParentThatIsNotInItIsUnknown) {
   EXPECT_NE(event.comm.data, nullptr);
 }
 
-TEST(Translate, AKillerThatIsNotInItIsUnknown) {
+TEST(Translate, OfSendersThatAreNotInItOnlyTheCauseIsKnown) {
   const knell_event event = translate(told(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9});
+  EXPECT_NE(event.has & KNELL_HAS_KILLER, 0u);
+  EXPECT_EQ(event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
   EXPECT_EQ(event.killed_by.pid, 0);
-  EXPECT_EQ(event.killed_by.cause, 0u);
+  EXPECT_EQ(event.killed_by.uid, 0u);
   EXPECT_EQ(event.killed_by.comm.data, nullptr);
-  EXPECT_EQ(event.has & KNELL_HAS_KILLER, 0u);
-  EXPECT_NE(event.has & KNELL_HAS_STATUS, 0u);
+  EXPECT_EQ(event.killed_by.parent_pid, 0);
+  EXPECT_EQ(event.killed_by.parent_comm.data, nullptr);
+  EXPECT_EQ(event.killed_by.unit.data, nullptr);
+  EXPECT_NE(event.killed_by.memory_cgroup.data, nullptr) << "of the process itself";
+  EXPECT_NE(event.has & KNELL_HAS_LAST_SIGNAL, 0u);
+  EXPECT_EQ(event.last_signal.signal, 15);
+  EXPECT_EQ(event.last_signal.pid, 0);
+  EXPECT_EQ(event.last_signal.uid, 0u);
+  EXPECT_EQ(event.last_signal.comm.data, nullptr);
+  EXPECT_EQ(event.last_signal.parent_comm.data, nullptr);
+  EXPECT_EQ(event.last_signal.ago_ns, 5u);
+}
+
+TEST(Translate, AParentOfASenderThatIsNotInItIsUnknown) {
+  const knell_event event =
+      translate(told(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8, .asker_pid = 7});
+  EXPECT_EQ(event.killed_by.pid, 8);
+  EXPECT_NE(event.killed_by.comm.data, nullptr);
+  EXPECT_EQ(event.killed_by.parent_pid, 0);
+  EXPECT_EQ(event.killed_by.parent_comm.data, nullptr);
+  EXPECT_EQ(event.last_signal.pid, 7);
+  EXPECT_NE(event.last_signal.comm.data, nullptr);
+  EXPECT_EQ(event.last_signal.parent_comm.data, nullptr);
+}
+
+TEST(Translate, OfASubjectThatIsNotInItTheMemoryCgroupIsUnknown) {
+  const knell_event event = translate(told(), {.ns = 1});
+  EXPECT_EQ(event.killed_by.memory_cgroup.data, nullptr);
 }
 
 TEST(Translate, TheKernelAsKillerIsNoProcess) {
   knell_event from = told();
-  from.killed_by = {.pid = 0, .uid = 0, .comm = {}, .cause = KNELL_CAUSE_OOM};
+  from.killed_by = {};
+  from.killed_by.cause = KNELL_CAUSE_OOM;
   const knell_event event = translate(from, {.ns = 1, .pid = 10, .tid = 11});
   EXPECT_EQ(event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
 }

@@ -36,7 +36,8 @@ Result<void> add_range(std::bitset<kCodes>& codes, std::string_view low, std::st
     return say(EINVAL, "ended: in '" + std::string(low) + "-" + std::string(high) +
                            "' the first code is the larger");
   }
-  for (size_t code = *first; code <= *last; code++) codes.set(code);
+  const auto all = std::bitset<kCodes>().set();
+  codes |= (all << *first) & (all >> (kCodes - 1 - *last));
   return {};
 }
 

@@ -2,38 +2,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "filter/glob.h"
 
-#include <cstddef>
-#include <cstdint>
+#include <algorithm>
+#include <utility>
 
-// The usual two pointers: on a mismatch the last `*` takes one byte more and matching goes on
-// behind it. An earlier
-// `*` never has to be tried again, for what stood between the two has matched already.
+// A pattern is a row of segments with a star between each two. The first segment must match where
+// the text begins, the last one where it ends, and each of the others at the first place behind the
+// one before it: an earlier star never has to be tried again, since what follows it has matched as
+// early as it can.
+//
+// So each byte of the text is looked at for one segment only, and what counts is the cost of a
+// search. A short segment is tried at each place in turn. A longer one, and one with a `?`, whose
+// length in bytes varies, is searched for with the bits of a machine word: bit i is set when the
+// tokens up to i match the bytes up to here, one shift and one `and` advance all of them by a byte
+// (Baeza-Yates and Gonnet's Shift-And). A search is therefore linear in the text whatever is in the
+// pattern: no text makes it go back.
 namespace knell::filter {
 namespace {
 
-// The members of the bracket that begins at pattern[at], as [first, end); end is where the `]` is.
-// End 0: no bracket.
-struct Bracket {
-  size_t first = 0, end = 0;
-  bool negated = false;
-};
+constexpr size_t kNone = std::string_view::npos;
+constexpr size_t kShort = 4;  // tokens that are tried at each place; picked, never tuned
+constexpr size_t kBytes = 256;
+constexpr size_t kWordBits = 64;
 
-Bracket bracket_at(std::string_view pattern, size_t at) {
-  Bracket b;
-  b.first = at + 1;
-  if (b.first < pattern.size() && (pattern[b.first] == '!' || pattern[b.first] == '^')) {
-    b.negated = true;
-    b.first++;
-  }
-  // A `]` in the first place is a member.
-  for (size_t i = b.first; i < pattern.size(); i++) {
-    if (pattern[i] == ']' && i > b.first) {
-      b.end = i;
-      break;
-    }
+bool continues(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
+
+// Where the `]` of the bracket stands whose members begin at `first`. kNone: there is none.
+size_t end_of_bracket(std::string_view pattern, size_t first) {
+  for (size_t i = first; i < pattern.size(); i++) {
+    if (pattern[i] == ']' && i > first) return i;  // in the first place it is a member
     if (pattern[i] == '\\') i++;
   }
-  return b;
+  return kNone;
 }
 
 // The member at `i`, which moves past it.
@@ -42,60 +41,237 @@ uint8_t take_member(std::string_view pattern, size_t& i, size_t end) {
   return static_cast<uint8_t>(pattern[i++]);
 }
 
-bool bracket_has(std::string_view pattern, const Bracket& b, uint8_t c) {
-  bool found = false;
-  for (size_t i = b.first; i < b.end;) {
-    const uint8_t low = take_member(pattern, i, b.end);
-    uint8_t high = low;
-    if (i + 1 < b.end && pattern[i] == '-') {
+std::bitset<kBytes> members(std::string_view pattern, size_t first, size_t end) {
+  std::bitset<kBytes> set;
+  for (size_t i = first; i < end;) {
+    const size_t low = take_member(pattern, i, end);
+    size_t high = low;
+    if (i + 1 < end && pattern[i] == '-') {
       i++;
-      high = take_member(pattern, i, b.end);
+      high = take_member(pattern, i, end);
     }
-    found = found || (low <= c && c <= high);
+    for (size_t byte = low; byte <= high; byte++) set.set(byte);
   }
-  return found != b.negated;
-}
-
-// Matches what one element of the pattern (no `*`) takes; both move past it. False: no match.
-bool match_element(std::string_view pattern, size_t& p, std::string_view text, size_t& t) {
-  switch (pattern[p]) {
-    case '?':
-      p++;
-      t++;
-      while (t < text.size() && (static_cast<uint8_t>(text[t]) & 0xc0) == 0x80) t++;
-      return true;
-    case '[':
-      if (const Bracket b = bracket_at(pattern, p); b.end != 0) {
-        p = b.end + 1;
-        return bracket_has(pattern, b, static_cast<uint8_t>(text[t++]));
-      }
-      break;
-    case '\\':
-      if (p + 1 < pattern.size()) p++;
-      break;
-    default:
-      break;
-  }
-  return pattern[p++] == text[t++];
+  return set;
 }
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0;
-  size_t star = std::string_view::npos, taken = 0;  // the last `*`, and where its rest is tried
-  while (true) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      taken = t;
+Glob::Glob(std::string_view pattern) : pattern_(pattern) {
+  parse(pattern);
+  // The first is matched where the text begins, and the last, when its length is fixed, where the
+  // text ends.
+  for (size_t i = 1; i < segments_.size(); i++) {
+    Segment& segment = segments_[i];
+    const bool last = i + 1 == segments_.size();
+    if (segment.any || (!last && segment.size() > kShort)) add_masks(segment);
+  }
+}
+
+void Glob::parse(std::string_view pattern) {
+  Segment segment;
+  const auto add = [&](Token token) {
+    tokens_.push_back(token);
+    bytes_.push_back(static_cast<char>(token.byte));
+    segment.plain &= token.kind == Token::Kind::kByte;
+    segment.any |= token.kind == Token::Kind::kAny;
+  };
+  const auto end_segment = [&](bool keep_empty) {
+    segment.end = tokens_.size();
+    if (keep_empty || segment.size() > 0) segments_.push_back(segment);
+    segment = {.first = tokens_.size()};
+  };
+  bool brackets = true;  // one that has no end leaves none to those behind it either
+  for (size_t p = 0; p < pattern.size();) {
+    const char c = pattern[p++];
+    if (c == '*') {
+      end_segment(segments_.empty());
+    } else if (c == '?') {
+      add({.kind = Token::Kind::kAny});
+    } else if (const size_t next = c == '[' && brackets ? parse_set(pattern, p) : 0; next != 0) {
+      add({.kind = Token::Kind::kSet, .set = static_cast<uint32_t>(sets_.size() - 1)});
+      p = next;
+    } else {
+      brackets &= c != '[';
+      const bool escaped = c == '\\' && p < pattern.size();
+      add({.byte = static_cast<uint8_t>(escaped ? pattern[p++] : c)});
+    }
+  }
+  end_segment(true);
+}
+
+// The set whose members begin at `at`; where the pattern goes on behind it. 0: it has no end.
+size_t Glob::parse_set(std::string_view pattern, size_t at) {
+  const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
+  const size_t first = at + (negated ? 1 : 0);
+  const size_t end = end_of_bracket(pattern, first);
+  if (end == kNone) return 0;
+  const Set set = members(pattern, first, end);
+  sets_.push_back(negated ? ~set : set);
+  return end + 1;
+}
+
+bool Glob::takes(const Token& token, uint8_t byte) const {
+  switch (token.kind) {
+    case Token::Kind::kByte:
+      return token.byte == byte;
+    case Token::Kind::kAny:
+      return true;
+    case Token::Kind::kSet:
+      return sets_[token.set][byte];
+  }
+  return false;
+}
+
+// Bytes that all tokens treat alike share a class, and a mask. Where there are sets each byte has
+// its own.
+void Glob::add_masks(Segment& segment) {
+  segment.masked = true;
+  segment.words = (segment.size() + kWordBits - 1) / kWordBits;
+  segment.classes = classes_.size();
+  segment.masks = masks_.size();
+  const auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(segment.first);
+  const auto end = tokens_.begin() + static_cast<std::ptrdiff_t>(segment.end);
+  const bool sets =
+      std::any_of(begin, end, [](const Token& token) { return token.kind == Token::Kind::kSet; });
+  classes_.resize(segment.classes + kBytes);
+  uint8_t* const classes = &classes_[segment.classes];
+  size_t count = 1;  // class 0: no token names it
+  if (sets) {
+    for (size_t byte = 0; byte < kBytes; byte++) classes[byte] = static_cast<uint8_t>(byte);
+    count = kBytes;
+  } else {
+    // Should all 256 be named, the last of them has class 0 to itself.
+    for (auto token = begin; token != end; ++token)
+      if (token->kind == Token::Kind::kByte && classes[token->byte] == 0 && count < kBytes)
+        classes[token->byte] = static_cast<uint8_t>(count++);
+  }
+  masks_.resize(segment.masks + (count + 1) * segment.words);
+  const auto set_bit = [&](size_t mask, size_t i) {
+    masks_[segment.masks + mask * segment.words + i / kWordBits] |= uint64_t{1} << i % kWordBits;
+  };
+  for (size_t i = 0; i < segment.size(); i++) {
+    const Token& token = tokens_[segment.first + i];
+    if (token.kind == Token::Kind::kByte) {
+      set_bit(1 + classes[token.byte], i);
       continue;
     }
-    if (t == text.size() && p == pattern.size()) return true;
-    if (t < text.size() && p < pattern.size() && match_element(pattern, p, text, t)) continue;
-    if (star == std::string_view::npos || taken >= text.size()) return false;
-    p = star + 1;
-    t = ++taken;
+    const bool any = token.kind == Token::Kind::kAny;
+    if (any) set_bit(0, i);
+    for (size_t one = 0; one < count; one++)
+      if (any || sets_[token.set][one]) set_bit(1 + one, i);
   }
+}
+
+// The place behind the tokens, which begin at `at`; kNone: they do not match there.
+template <class Count>
+size_t Glob::match_here(const Segment& segment, std::string_view text, size_t at,
+                        Count count) const {
+  if (segment.plain) {
+    count();
+    const std::string_view bytes(bytes_.data() + segment.first, segment.size());
+    return text.substr(at).starts_with(bytes) ? at + bytes.size() : kNone;
+  }
+  for (size_t i = segment.first; i < segment.end; i++) {
+    count();
+    if (at == text.size() || !takes(tokens_[i], static_cast<uint8_t>(text[at]))) return kNone;
+    at++;
+    if (tokens_[i].kind != Token::Kind::kAny) continue;
+    for (; at < text.size() && continues(text[at]); at++) count();
+  }
+  return at;
+}
+
+// The place behind the first match at `at` or later.
+template <class Count>
+size_t Glob::search(const Segment& segment, std::string_view text, size_t at, Count count) const {
+  for (; text.size() - at >= segment.size(); at++)
+    if (const size_t end = match_here(segment, text, at, count); end != kNone) return end;
+  return kNone;
+}
+
+// The same; `to_end`: of those that go to the end of the text.
+template <class Count>
+size_t Glob::search_masked(const Segment& segment, std::string_view text, size_t at, bool to_end,
+                           Count count) const {
+  constexpr size_t kUsual = 64;  // words: nothing longer is a predicate's value
+  const size_t words = segment.words;
+  uint64_t usual[kUsual];
+  std::vector<uint64_t> large(words > kUsual ? words : 0);
+  uint64_t* const state = words > kUsual ? large.data() : usual;
+  std::fill_n(state, words, uint64_t{0});
+  const uint8_t* const classes = &classes_[segment.classes];
+  const uint64_t* const any = &masks_[segment.masks];
+  const size_t last = segment.size() - 1;
+  for (; at < text.size(); at++) {
+    const uint64_t* const mask =
+        any + (1 + size_t{classes[static_cast<uint8_t>(text[at])]}) * words;
+    // The rest of a character belongs to the `?` that took its first byte.
+    const uint64_t stays = continues(text[at]) ? ~uint64_t{0} : 0;
+    uint64_t carry = 1;  // a match may begin at each byte
+    for (size_t w = 0; w < words; w++) {
+      count();
+      const uint64_t held = state[w] & any[w] & stays, moves = state[w] & ~held;
+      state[w] = (((moves << 1) | carry) & mask[w]) | held;
+      carry = moves >> (kWordBits - 1);
+    }
+    const bool found = (state[last / kWordBits] >> last % kWordBits & 1) != 0;
+    if (!found || (to_end && at + 1 < text.size())) continue;
+    at++;
+    if (tokens_[segment.end - 1].kind == Token::Kind::kAny)
+      for (; at < text.size() && continues(text[at]); at++) count();
+    return at;
+  }
+  return kNone;
+}
+
+template <class Count>
+bool Glob::run(std::string_view text, Count count) const {
+  if (text.size() < tokens_.size()) return false;  // each takes a byte at least
+  size_t at = match_here(segments_.front(), text, 0, count);
+  if (segments_.size() == 1 || at == kNone) return at == text.size();
+  for (size_t i = 1; i + 1 < segments_.size(); i++) {
+    const Segment& segment = segments_[i];
+    at = segment.masked ? search_masked(segment, text, at, false, count)
+                        : search(segment, text, at, count);
+    if (at == kNone) return false;
+  }
+  const Segment& last = segments_.back();
+  if (last.masked) return search_masked(last, text, at, true, count) != kNone;
+  return text.size() - at >= last.size() &&
+         match_here(last, text, text.size() - last.size(), count) != kNone;
+}
+
+bool Glob::matches(std::string_view text) const {
+  return run(text, [] {});
+}
+
+size_t Glob::steps_for_testing(std::string_view text) const {
+  size_t steps = 0;
+  run(text, [&steps] { steps++; });
+  return steps;
+}
+
+size_t Glob::most_steps(size_t text_bytes) const {
+  size_t a_byte = 0;  // of the dearest segment that is searched for
+  for (size_t i = 1; i < segments_.size(); i++) {
+    const Segment& segment = segments_[i];
+    if (segment.masked)
+      a_byte = std::max(a_byte, segment.words);
+    else if (i + 1 < segments_.size())
+      a_byte = std::max(a_byte, segment.plain ? 1 : segment.size());
+  }
+  // And what the first, the last, and the ends of characters take.
+  const size_t fixed = std::min(text_bytes, tokens_.size()) + 2;
+  const bool any = std::ranges::any_of(segments_, &Segment::any);
+  return fixed + (any ? text_bytes : 0) + a_byte * text_bytes;
+}
+
+size_t Glob::bytes() const {
+  return sizeof *this + pattern_.capacity() + bytes_.capacity() +
+         tokens_.capacity() * sizeof(Token) + sets_.capacity() * sizeof(Set) +
+         segments_.capacity() * sizeof(Segment) + classes_.capacity() +
+         masks_.capacity() * sizeof(uint64_t);
 }
 
 bool is_glob(std::string_view pattern) {

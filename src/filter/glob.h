@@ -2,14 +2,78 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bitset>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace knell::filter {
 
-// Shell globs over bytes: `*` (slashes and leading dots too), `?` (one UTF-8 character), `[a-z]`,
-// `[!a-z]`, `\` takes the next as it is. Ours and not fnmatch(3), which wants a NUL at the end,
-// follows the program's locale and may allocate. Never more than length x length steps.
-bool glob_matches(std::string_view pattern, std::string_view text);
+// A shell glob over bytes, compiled once: `*` (slashes and leading dots too), `?` (one UTF-8
+// character), `[a-z]`, `[!a-z]`, `\` takes the next byte as it is; a `[` without its `]` is a plain
+// byte. Ours and not fnmatch(3), which wants a NUL at the end, follows the program's locale, may
+// allocate, and searches for the end of a bracket each time it meets one.
+//
+// The time of matches() is linear in the length of the text, times one for every 64 characters that
+// stand between two stars; see glob.cc.
+class Glob {
+ public:
+  explicit Glob(std::string_view pattern);
+
+  bool matches(std::string_view text) const;
+  // What matches() may take for a text of at most that many bytes, as steps of a few instructions.
+  size_t most_steps(size_t text_bytes) const;
+  size_t steps_for_testing(std::string_view text) const;
+  size_t bytes() const;  // of memory, this included
+  const std::string& pattern() const { return pattern_; }
+
+  bool operator==(const Glob& other) const { return pattern_ == other.pattern_; }
+  auto operator<=>(const Glob& other) const { return pattern_ <=> other.pattern_; }
+
+ private:
+  struct Token {
+    enum class Kind : uint8_t { kByte, kAny, kSet };
+    Kind kind = Kind::kByte;
+    uint8_t byte = 0;  // kByte
+    uint32_t set = 0;  // kSet: in sets_
+  };
+  // The tokens between two stars, or between a star and an end of the pattern.
+  struct Segment {
+    size_t first = 0, end = 0;      // in tokens_
+    bool plain = true;              // bytes only
+    bool any = false;               // a `?` is among them: how many bytes they take varies
+    bool masked = false;            // searched for with masks
+    size_t words = 0;               // of a mask
+    size_t classes = 0, masks = 0;  // where its own begin in classes_ and masks_
+    size_t size() const { return end - first; }
+  };
+  using Set = std::bitset<256>;
+
+  void parse(std::string_view pattern);
+  size_t parse_set(std::string_view pattern, size_t at);
+  void add_masks(Segment& segment);
+  bool takes(const Token& token, uint8_t byte) const;
+  template <class Count>
+  size_t match_here(const Segment& segment, std::string_view text, size_t at, Count count) const;
+  template <class Count>
+  size_t search(const Segment& segment, std::string_view text, size_t at, Count count) const;
+  template <class Count>
+  size_t search_masked(const Segment& segment, std::string_view text, size_t at, bool to_end,
+                       Count count) const;
+  template <class Count>
+  bool run(std::string_view text, Count count) const;
+
+  std::string pattern_;
+  std::vector<Token> tokens_;
+  std::string bytes_;  // of each token; of those that are no byte, nothing to go by
+  std::vector<Set> sets_;
+  std::vector<Segment> segments_;  // the first and the last may be empty; one: there is no star
+  std::vector<uint8_t> classes_;   // 256 of a segment: the class of each byte
+  std::vector<uint64_t> masks_;    // of a segment: one for `?`, then one for each class
+};
 
 // Whether anything in it is more than itself.
 bool is_glob(std::string_view pattern);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "filter/naive_glob_for_test.h"
+
 namespace knell::filter {
 namespace {
 
@@ -51,15 +53,70 @@ TEST(Glob, Cases) {
            {"*", ".hidden", true},
            {"caf\xe9", "caf\xe9", true},  // not UTF-8: bytes
        }) {
-    EXPECT_EQ(glob_matches(pattern, text), matches) << pattern << " on " << text;
+    EXPECT_EQ(Glob(pattern).matches(text), matches) << pattern << " on " << text;
   }
 }
 
-TEST(Glob, ManyStarsStayQuick) {
-  std::string pattern, text(100'000, 'a');
-  for (int i = 0; i < 50; i++) pattern += "*a";
-  EXPECT_TRUE(glob_matches(pattern, text));
-  EXPECT_FALSE(glob_matches(pattern + "b", text));
+// The rest of a character belongs to its `?`, wherever the pattern goes on.
+TEST(Glob, CharactersOfSeveralBytes) {
+  for (const auto& [pattern, text, matches] : std::vector<Case>{
+           {"*?x*", "a\xc3\xa9x", true},
+           {"*?\xa9*", "\xc3\xa9", false},
+           {"*\xa9", "\xc3\xa9", true},
+           {"?*\xa9", "\xc3\xa9", false},
+           {"a*?", "a\xc3\xa9", true},
+           {"a*??", "a\xc3\xa9", false},
+           {"*?*c",
+            "\xc3\xa9"
+            "c",
+            true},
+       }) {
+    EXPECT_EQ(Glob(pattern).matches(text), matches) << pattern << " on " << text;
+    EXPECT_EQ(naive::glob_matches(pattern, text), matches) << pattern << " on " << text;
+  }
+}
+
+std::string repeated(std::string_view part, size_t count) {
+  std::string all;
+  for (size_t i = 0; i < count; i++) all += part;
+  return all;
+}
+
+// Counts steps, which no load of the machine changes.
+TEST(Glob, ItsStepsAreLinearInTheText) {
+  const std::vector<std::string> patterns{
+      "*" + repeated("[", 999),            // no bracket has an end
+      "*" + repeated("[", 999) + "*x",     //
+      repeated("*a", 500) + "b",           //
+      "*" + repeated("a", 1000) + "b*",    // every place of the text looks like a beginning
+      "*" + repeated("[ab]", 250) + "c*",  //
+      "*" + repeated("?", 100) + "x*y",    //
+      repeated("*aaab", 200),              //
+      "*" + repeated("aab?", 200) + "*" + repeated("[!b]", 100),
+  };
+  const std::vector<std::string> letters{"a", "[", "ab", "\x80", "a\xc3\xa9", "aab"};
+  for (const std::string& pattern : patterns) {
+    const Glob glob(pattern);
+    for (const std::string& letter : letters) {
+      const std::string text = repeated(letter, 4096 / letter.size());
+      const size_t steps = glob.steps_for_testing(text);
+      EXPECT_LE(steps, glob.most_steps(text.size())) << pattern << " on " << letter;
+      // As many words as the longest row between two stars has, for each byte of the text.
+      EXPECT_LE(steps, text.size() * (2 + pattern.size() / 64)) << pattern << " on " << letter;
+      const size_t twice = glob.steps_for_testing(text + text);
+      EXPECT_LE(twice, 2 * steps + 2 * pattern.size()) << pattern << " on " << letter;
+    }
+  }
+}
+
+TEST(Glob, CompilingIsLinearInThePattern) {
+  EXPECT_TRUE(Glob(repeated("[", 1'000'000)).matches(repeated("[", 1'000'000)));
+  EXPECT_TRUE(Glob(repeated("[!", 500'000)).matches(repeated("[!", 500'000)));
+}
+
+TEST(Glob, ItsMemoryIsLinearInThePattern) {
+  for (const char* part : {"*a", "*[ab]", "*?", "[a-z]", "*abcdefgh", "*[ab]bcde", "?"})
+    EXPECT_LE(Glob(repeated(part, 500)).bytes(), 400 * 500 * std::string_view(part).size()) << part;
 }
 
 TEST(Glob, KnowsItself) {
@@ -76,7 +133,25 @@ RC_GTEST_PROP(GlobProperty, AgreesWithTheCLibrary, ()) {
       *rc::gen::container<std::string>(rc::gen::elementOf(std::string("aabbc/.*")));
   std::string pattern;
   for (size_t i = 0; i < parts.size() && i < 10; i++) pattern += parts[i];
-  RC_ASSERT(glob_matches(pattern, letters) == (fnmatch(pattern.c_str(), letters.c_str(), 0) == 0));
+  RC_ASSERT(Glob(pattern).matches(letters) == (fnmatch(pattern.c_str(), letters.c_str(), 0) == 0));
+}
+
+// With what the C library is not asked about: brackets without an end, escapes, broken characters,
+// and rows that are longer than a machine word.
+RC_GTEST_PROP(GlobProperty, AgreesWithWhatAGlobMeans, ()) {
+  const auto parts =
+      *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(std::vector<std::string>{
+          "a", "b", "ab", "*", "*", "?", "[", "]", "[ab]", "[!a]", "[^]b]", "[a-c", "\\", "-",
+          "\xc3", "\xa9", "abababababababababababababababab"}));
+  const auto letters = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(
+      std::vector<std::string>{"a", "b", "ab", "[", "]", "\\", "-", "\xc3\xa9", "\xa9", "\xc3",
+                               "abababababababababababababababab"}));
+  std::string pattern, text;
+  for (const std::string& part : parts) pattern += part;
+  for (const std::string& letter : letters) text += letter;
+  const Glob glob(pattern);
+  RC_ASSERT(glob.matches(text) == naive::glob_matches(pattern, text));
+  RC_ASSERT(glob.steps_for_testing(text) <= glob.most_steps(text.size()));
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 //   under     that process and its descendants               1234
 //   comm      glob over the name                             php-fpm*, !grep
 //   exe       glob over the path                             /usr/bin/*
-//   uid user  a number or a name                             0, www-data
+//   uid user  a number; who types a name has it looked up    0, 33
+//             before it gets here (lib/user_numbers.h)
 //   unit      glob; `.service` may be left out               postgresql@*
 //   cgroup    a path, and all below it                       /system.slice
 //   container an id, or how it begins                        3f2a9c
@@ -30,12 +31,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "filter/ended_set.h"
+#include "filter/glob.h"
 #include "filter/predicate_values.h"
 
 namespace knell::filter {
@@ -66,12 +70,20 @@ struct Needs {
 inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned
 inline constexpr size_t kMaxValueBytes = 4096;    // PATH_MAX: nothing longer can match
 
-// All the predicates of one listener. Copyable; matches() is const and allocates nothing.
+// All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ends a
+// set of bits. Copyable; matches() is const and allocates nothing.
 class Predicates {
  public:
+  using Words = std::pair<std::string, std::string>;  // a key and its values
+
+  // All of them at once, in time that is linear in their bytes, but for sorting. Errors: as add().
+  static Result<Predicates> of(std::span<const Words> all);
   // Errors: EINVAL, a whole sentence with what would be right. Then nothing has changed.
   Result<void> add(std::string_view key, std::string_view values);
   bool matches(const knell_event& event, const Ancestry& ancestry) const;
+  // What matches() may cost, whatever the event: in steps of a few instructions each, as
+  // Glob::most_steps() counts them.
+  size_t most_steps() const;
   Needs needs() const;
   bool empty() const { return !used_; }
 
@@ -84,18 +96,27 @@ class Predicates {
     size_t size() const { return wanted.size() + excluded.size(); }
   };
   using Numbers = std::vector<int64_t>;  // sorted, each once
-  using Patterns = std::vector<std::string>;
+  struct Texts {
+    std::vector<std::string> plain;  // sorted, each once
+    std::vector<Glob> globs;         // likewise
+    bool empty() const { return plain.empty() && globs.empty(); }
+    size_t size() const { return plain.size() + globs.size(); }
+  };
 
-  Result<void> add_one(Key key, std::string_view name, std::string_view value, bool exclude);
+  Result<void> append(std::string_view key, std::string_view values);
+  Result<void> append_one(Key key, std::string_view name, std::string_view value, bool exclude);
+  Result<void> settle();
   size_t count(Key key) const;
   bool numbers_match(const knell_event& event, const Ancestry& ancestry) const;
-  bool strings_match(const knell_event& event) const;
+  bool texts_match(const knell_event& event) const;
   bool exit_matches(const knell_event& event) const;
   bool exits_only() const { return ended_.used() || longer_.used() || shorter_.used(); }
 
   bool used_ = false;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
-  Sides<Patterns> comms_, exes_, units_, cgroups_, containers_;
+  Sides<Texts> comms_, exes_, units_;
+  // What another one holds as well is left out.
+  Sides<Texts> cgroups_, containers_;
   Sides<EndedSet> ended_;
 };
 

@@ -2,13 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "filter/predicate_values.h"
 
-#include <pwd.h>
-
 #include <array>
 #include <charconv>
 #include <limits>
 #include <optional>
-#include <vector>
 
 #include "base/duration.h"
 #include "base/nearest.h"
@@ -41,7 +38,6 @@ constexpr std::array<KeyName, 14> kKeys{{
 constexpr size_t kCommLength = 15;  // TASK_COMM_LEN less its NUL
 constexpr int64_t kMostUid =
     UINT32_C(0xfffffffe);  // the one above means "no user" to every system call
-constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; picked, never tuned
 
 std::unexpected<Error> bad(std::string_view name, std::string_view value, std::string_view why) {
   return say(EINVAL, std::string(name) + ": '" + std::string(value) + "' " + std::string(why));
@@ -53,23 +49,6 @@ std::optional<int64_t> number_of(std::string_view text) {
   const bool whole = error == std::errc{} && end == text.data() + text.size();
   if (!whole || number < 0) return std::nullopt;
   return number;
-}
-
-// nullopt: there is no such user.
-Result<std::optional<int64_t>> uid_of(const std::string& user) {
-  for (std::vector<char> buffer(1024); buffer.size() <= kMostPasswdBytes;
-       buffer.resize(buffer.size() * 4)) {
-    passwd entry{};
-    passwd* found = nullptr;
-    const int code = getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
-    if (found != nullptr) return std::optional<int64_t>(found->pw_uid);
-    // These are what systems are known to say for "not there", beside 0.
-    if (code == 0 || code == ENOENT || code == ESRCH || code == EBADF || code == EPERM) {
-      return std::nullopt;
-    }
-    if (code != ERANGE && code != EINTR) return make_error(code, "look up the user '" + user + "'");
-  }
-  return make_error(ERANGE, "look up the user '" + user + "'");
 }
 
 }  // namespace
@@ -99,16 +78,9 @@ Result<int64_t> parse_pid(std::string_view name, std::string_view value) {
 
 Result<int64_t> parse_uid(std::string_view name, std::string_view value) {
   const auto number = number_of(value);
-  if (number && name != "user") {
-    if (*number > kMostUid) return bad(name, value, "is no user id (0 to 4294967294)");
-    return *number;
-  }
-  if (value.find('\0') == std::string_view::npos) {
-    KNELL_ASSIGN(const auto uid, uid_of(std::string(value)));
-    if (uid) return *uid;
-  }
-  if (number && *number <= kMostUid) return *number;
-  return bad(name, value, "is no user on this machine (a name, or a number)");
+  if (!number || *number > kMostUid)
+    return bad(name, value, "is no user id (a number from 0 to 4294967294)");
+  return *number;
 }
 
 Result<int64_t> parse_nanoseconds(std::string_view name, std::string_view value) {

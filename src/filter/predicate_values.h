@@ -30,8 +30,7 @@ enum class Key {
 // "unit" to kUnit; several names may be one key.
 Result<Key> parse_key(std::string_view name);
 Result<int64_t> parse_pid(std::string_view name, std::string_view value);
-// A number, or the name of a user on this machine; `user` looks for a name first, `uid` for a
-// number.
+// A number. Nothing here asks a user database: the daemon reads what any client sends it.
 Result<int64_t> parse_uid(std::string_view name, std::string_view value);
 Result<int64_t> parse_nanoseconds(std::string_view name, std::string_view value);
 // An absolute path, without slashes at its end.

@@ -30,17 +30,35 @@ uint32_t types_of(uint32_t mask) {
   return mask & ~KNELL_EVENT_NONZERO_EXIT;
 }
 
-// Whether it was killed by somebody of whom this listener may not hear.
-bool hides_killer(const Scope& scope, const knell_event& event) {
-  return (event.has & KNELL_HAS_KILLER) != 0 && event.killed_by.cause == KNELL_CAUSE_USER &&
-         !scope.every_user && event.killed_by.uid != scope.uid;
+// Which of the processes that sent a signal are of another user than the only one that this
+// listener may see.
+enum Hidden : uint32_t { kKiller = 1, kAsker = 2 };
+uint32_t hidden_from(const Scope& scope, const knell_event& event) {
+  if (scope.every_user) return 0;
+  uint32_t hidden = 0;
+  const auto& killer = event.killed_by;
+  if ((event.has & KNELL_HAS_KILLER) != 0 && killer.uid != scope.uid &&
+      (killer.cause == KNELL_CAUSE_USER || killer.pid != 0))
+    hidden |= kKiller;
+  if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0 && event.last_signal.uid != scope.uid)
+    hidden |= kAsker;
+  return hidden;
 }
 
-knell_event without_killer(const knell_event& event) {
-  knell_event hidden = event;
-  hidden.has &= ~KNELL_HAS_KILLER;
-  hidden.killed_by = {};
-  return hidden;
+// That a process of another user killed it is not shown; that the kernel did is, without whom.
+knell_event without(uint32_t hidden, const knell_event& event) {
+  knell_event rest = event;
+  if ((hidden & kKiller) != 0 && event.killed_by.cause != KNELL_CAUSE_USER) {
+    event::hide_killer(rest);
+  } else if ((hidden & kKiller) != 0) {
+    rest.has &= ~KNELL_HAS_KILLER;
+    rest.killed_by = {};
+  }
+  if ((hidden & kAsker) != 0) {
+    rest.has &= ~KNELL_HAS_LAST_SIGNAL;
+    rest.last_signal = {};
+  }
+  return rest;
 }
 
 }  // namespace
@@ -208,7 +226,8 @@ class Hub::Telling {
   // Empty: it cannot be told there.
   Bytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
     const knell_event* told = event(level);
-    const bool hidden = told != nullptr && hides_killer(scope, *told);
+    // By the ids before they were translated: there may be none left afterwards.
+    const uint32_t hidden = told == nullptr ? 0 : hidden_from(scope, *seen_.event);
     for (size_t i = 0; i < used_; ++i) {
       const Form& form = forms_[i];
       if (form.level == level && form.details == details && form.hidden == hidden)
@@ -216,7 +235,7 @@ class Hub::Telling {
     }
     const std::string_view made =
         seen_.raw != nullptr ? hub_.press_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
-        : hidden             ? hub_.press_.event(without_killer(*told), details)
+        : hidden != 0        ? hub_.press_.event(without(hidden, *told), details)
                              : hub_.press_.event(*told, details);
     Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
@@ -227,7 +246,7 @@ class Hub::Telling {
   struct Form {
     const event::Level* level = nullptr;
     uint32_t details = 0;
-    bool hidden = false;  // the killer
+    uint32_t hidden = 0;  // Hidden
     Bytes bytes;
   };
   Hub& hub_;

@@ -53,10 +53,28 @@ struct Fixture {
     event.type = KNELL_EVENT_EXIT;
     event.pid = pid;
     event.has = KNELL_HAS_KILLER;
-    event.killed_by = {.pid = 5, .uid = killer_uid, .comm = {}, .cause = cause};
+    auto& killer = event.killed_by;
+    killer.pid = cause == KNELL_CAUSE_OOM ? 0 : 5;
+    killer.uid = killer_uid;
+    killer.cause = cause;
+    killer.parent_pid = 4;
+    killer.comm = killer.parent_comm = killer.unit = {"secret", 6};
+    publish(event, uid);
+  }
+  void asked(int32_t pid, uint32_t uid, uint32_t asker_uid) {
+    knell_event event{};
+    event.type = KNELL_EVENT_EXIT;
+    event.pid = pid;
+    event.has = KNELL_HAS_LAST_SIGNAL;
+    event.last_signal.pid = 6;
+    event.last_signal.uid = asker_uid;
+    event.last_signal.comm = event.last_signal.parent_comm = {"secret", 6};
+    publish(event, uid);
+  }
+  void publish(const knell_event& event, uint32_t uid) {
     Sighting seen;
     seen.type = event.type;
-    seen.pid = pid;
+    seen.pid = event.pid;
     seen.stamp_ns = ++now_ns;
     seen.uid_known = seen.levels_known = true;
     seen.uid = uid;
@@ -379,9 +397,35 @@ TEST(Hub, AUserIsNotToldOfAKillerWhoIsAnothers) {
   EXPECT_EQ(on.press.events, 3u);
   on.killed(3, 1000, 0, KNELL_CAUSE_OOM);
   EXPECT_EQ(on.press.events, 4u) << "nobody is named";
-  EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 5", "pid 2", "pid 3 killed by 5"));
+  EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 5", "pid 2", "pid 3 killed by 0"));
   EXPECT_THAT(on.read(root),
-              ElementsAre("pid 1 killed by 5", "pid 2 killed by 5", "pid 3 killed by 5"));
+              ElementsAre("pid 1 killed by 5", "pid 2 killed by 5", "pid 3 killed by 0"));
+}
+
+TEST(Hub, AUserIsNotToldOfAnothersProcessWhoseEndKilledHis) {
+  Fixture on;
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
+  ASSERT_TRUE(on.hub.subscribe(user, {}));
+  on.killed(1, 1000, 0, KNELL_CAUSE_KERNEL);
+  const auto& killer = on.press.last_event.killed_by;
+  EXPECT_EQ(killer.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL)) << "that is of his own";
+  EXPECT_EQ(killer.parent_pid, 0);
+  for (const knell_string* text : {&killer.comm, &killer.parent_comm, &killer.unit})
+    EXPECT_EQ(text->data, nullptr);
+  on.killed(2, 1000, 1000, KNELL_CAUSE_KERNEL);
+  EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 0", "pid 2 killed by 5"));
+}
+
+TEST(Hub, AUserIsNotToldWhoElseAskedHisProcessToEnd) {
+  Fixture on;
+  Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
+  Listener& root = on.listener(Subscription{});
+  ASSERT_TRUE(on.hub.subscribe(user, {}));
+  on.asked(1, 1000, 1000);
+  EXPECT_EQ(on.press.events, 1u) << "the same to both";
+  on.asked(2, 1000, 0);
+  EXPECT_THAT(on.read(user), ElementsAre("pid 1 asked by 6", "pid 2"));
+  EXPECT_THAT(on.read(root), ElementsAre("pid 1 asked by 6", "pid 2 asked by 6"));
 }
 
 TEST(Hub, ANamespaceHearsOfItsOwnByTheNumbersItKnows) {

@@ -23,6 +23,9 @@ class FakePress final : public Press {
       out_ = "pid " + std::to_string(event.pid);
       if ((event.has & KNELL_HAS_KILLER) != 0)
         out_ += " killed by " + std::to_string(event.killed_by.pid);
+      if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0)
+        out_ += " asked by " + std::to_string(event.last_signal.pid);
+      last_event = event;
       out_ += " details " + std::to_string(details);
       if (padding > out_.size()) out_.resize(padding, '.');
     }
@@ -42,7 +45,7 @@ class FakePress final : public Press {
   size_t events = 0, datagrams = 0;
   size_t padding = 0;
   uint32_t untold_ns = 0xffff'ffff;  // where no datagram can be told
-  knell_event last_lost{};
+  knell_event last_lost{}, last_event{};
 
  private:
   std::string out_;

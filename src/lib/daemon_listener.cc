@@ -28,7 +28,6 @@
 #include "filter/interest.h"
 #include "filter/rule.h"
 #include "lib/made_here.h"
-#include "lib/user_numbers.h"
 #include "live/interest.h"
 
 namespace knell::lib {
@@ -154,13 +153,7 @@ Result<void> DaemonListener::match(const char* key, const char* value) {
   for (const int32_t root : wider.needs().roots)
     if (::kill(root, 0) != 0 && errno == ESRCH)
       return say(ESRCH, "under: there is no process " + std::to_string(root));
-  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
-  std::string word = key, words = value;
-  if (kind == filter::Key::kUid) {
-    KNELL_ASSIGN(words, user_numbers(key, value));
-    word = "uid";
-  }
-  words_.emplace_back(std::move(word), std::move(words));
+  words_.emplace_back(key, value);
   std::swap(choice_.predicates, wider);
   if (auto subscribed = subscribe(); !subscribed) {
     std::swap(choice_.predicates, wider);

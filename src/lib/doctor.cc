@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/pidfd.h"
 #include "base/privilege.h"
 #include "base/unique_fd.h"
@@ -155,8 +156,7 @@ class Examination {
       const bool nobody = error == ENOENT || error == ECONNREFUSED;
       const std::string text =
           error == ENOENT ? path + ": not there" : connection.error().message();
-      return tell(KNELL_FINDING_NO, "knelld", text,
-                  nobody ? "systemctl enable --now knelld.socket" : "");
+      return tell(KNELL_FINDING_NO, "knelld", text, nobody ? start_daemon_hint(path) : "");
     }
     const auto hello = connection->greet();
     if (!hello)

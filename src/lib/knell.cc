@@ -5,6 +5,7 @@
 // live_listener.cc and replay.cc.
 #include <knell/knell.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/user_numbers.h"
 
 namespace knell::lib {
 
@@ -34,11 +36,33 @@ int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
 }
 
+// Users are numbers from here on.
+Result<void> match(knell_listener* k, const char* key, const char* value) {
+  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
+  std::string numbers;
+  if (kind == filter::Key::kUid) {
+    KNELL_ASSIGN(numbers, user_numbers(key, value));
+    key = "uid";
+    value = numbers.c_str();
+  }
+  return k == nullptr ? filter::Predicates().add(key, value) : k->match(key, value);
+}
+
 int missing(const char* what) {
   return failed(Error{EINVAL, std::string(what) + " must not be NULL", true});
 }
 
 }  // namespace
+
+int refused(const knell_listener* k) {
+  if (k == nullptr) return missing("the listener");
+  if (k->owner() == ::getpid()) return 0;
+  return failed(Error{EINVAL,
+                      "this listener belongs to process " + std::to_string(k->owner()) +
+                          ": a forked child opens one of its own",
+                      true});
+}
+
 }  // namespace knell::lib
 
 using namespace knell::lib;
@@ -56,33 +80,40 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
-  if (k != nullptr) return outcome(k->match(key, value));
-  return outcome(knell::filter::Predicates().add(key, value));
+  if (k != nullptr) {
+    if (const int error = refused(k); error != 0) return error;
+  }
+  return outcome(match(k, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->add(pid, start, cookie));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->add(pid, start, cookie));
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->remove(pid));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->remove(pid));
 }
 
 int knell_set_events(knell_listener* k, uint32_t mask) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : outcome(k->set_events(mask));
+  const int error = refused(k);
+  return error != 0 ? error : outcome(k->set_events(mask));
 }
 
 int knell_fd(const knell_listener* k) {
   const ErrnoGuard keep_errno;
-  return k == nullptr ? missing("the listener") : k->fd();
+  const int error = refused(k);
+  return error != 0 ? error : k->fd();
 }
 
 ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
+  if (const int error = refused(k); error != 0) return error;
   const auto n = k->read(ret_events, count);
   return n ? static_cast<ssize_t>(*n) : failed(n.error());
 }
@@ -90,6 +121,7 @@ ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t cou
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
+  if (const int error = refused(k); error != 0) return error;
   if (ret_stats->size < sizeof(size_t))
     return failed({EINVAL, "knell_stats.size is not set", true});
   knell_stats all = k->stats();

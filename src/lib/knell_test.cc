@@ -3,13 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
+#include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <new>
 #include <string>
 #include <thread>
+
+#include "lib/errno_guard.h"
 
 namespace {
 
@@ -43,6 +48,57 @@ TEST(Errno, IsLeftAlone) {
   keeps("knell_add", [&] { knell_add(k, kNobody, 0, 0); });
   keeps("knell_read", [&] { knell_read(k, events.data(), events.size()); });
   keeps("knell_close", [&] { knell_close(k); });
+}
+
+TEST(Abi, LetsNoExceptionOut) {
+  const auto throws = [] {
+    try {
+      const knell::lib::ErrnoGuard guard;
+      throw std::bad_alloc();
+    } catch (...) {
+    }
+  };
+  EXPECT_DEATH(throws(), "terminate called");
+}
+
+// Runs `check` in a forked child; false when an expectation failed there.
+bool holds_in_child(const std::function<bool()>& check) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(check() ? 0 : 1);
+  int status = -1;
+  return ::waitpid(child, &status, 0) == child && status == 0;
+}
+
+TEST(Fork, AChildMayOnlyCloseTheListener) {
+  knell_listener* k = nullptr;
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.via = "pidfd";
+  ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
+  const pid_t victim = ::fork();
+  if (victim == 0) ::_exit(7);
+  ASSERT_EQ(knell_add(k, victim, 0, 0), 0) << knell_explain();
+  EXPECT_TRUE(holds_in_child([&] {
+    const knell_event* event = nullptr;
+    knell_stats stats{};
+    stats.size = sizeof stats;
+    knell_recorder* recorder = nullptr;
+    const bool refused =
+        knell_read(k, &event, 1) == -EINVAL && knell_add(k, ::getpid(), 0, 0) == -EINVAL &&
+        knell_remove(k, victim) == -EINVAL && knell_match(k, "pid", "1") == -EINVAL &&
+        knell_set_events(k, 0) == -EINVAL && knell_fd(k) == -EINVAL &&
+        knell_get_stats(k, &stats) == -EINVAL &&
+        knell_recorder_open(1, k, nullptr, &recorder) == -EINVAL;
+    const bool told = std::string(knell_explain()).find("a forked child") != std::string::npos;
+    knell_close(k);
+    return refused && told;
+  }));
+  pollfd ready{knell_fd(k), POLLIN, 0};
+  ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
+  const knell_event* event = nullptr;
+  ASSERT_EQ(knell_read(k, &event, 1), 1) << knell_explain();
+  EXPECT_EQ(event->pid, victim);
+  knell_close(k);
+  ::waitpid(victim, nullptr, 0);
 }
 
 TEST(Wait, TellsAThreadFromAProcess) {

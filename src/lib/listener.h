@@ -3,6 +3,7 @@
 #pragma once
 
 #include <knell/knell.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -29,9 +30,19 @@ struct knell_listener {
   virtual knell::wire::Origin origin() const = 0;
   // Where the recording it reads is from; nullptr: it reads none.
   virtual const knell::wire::Origin* recording() const { return nullptr; }
+
+  // The process that opened it. A forked child shares the buffers and sockets, and would take
+  // events from its parent.
+  pid_t owner() const { return owner_; }
+
+ private:
+  const pid_t owner_ = ::getpid();
 };
 
 namespace knell::lib {
+
+// 0, or what a function of the C ABI returns for a listener that is NULL or of another process.
+int refused(const knell_listener* k);
 
 // Checks the options, and opens what they ask for.
 Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& options);

@@ -37,6 +37,7 @@ int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
                         knell_recorder** ret_recorder) {
   const knell::lib::ErrnoGuard keep_errno;
   if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
+  if (const int error = knell::lib::refused(k); error != 0) return error;
   knell::wire::Origin origin = k->origin();
   if (selection != nullptr) origin.selection = selection;
   auto writer = knell::wire::RecordingWriter::create(fd, origin);
@@ -68,6 +69,7 @@ int knell_recorder_close(knell_recorder* recorder) {
 int knell_get_recording(const knell_listener* k, knell_recording* ret_recording) {
   const knell::lib::ErrnoGuard keep_errno;
   if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
+  if (const int error = knell::lib::refused(k); error != 0) return error;
   if (ret_recording->size < sizeof(size_t))
     return knell::lib::failed({EINVAL, "knell_recording.size is not set", true});
   const knell::wire::Origin* recording = k->recording();

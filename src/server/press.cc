@@ -23,13 +23,16 @@ void blank(knell_event& event, uint32_t details) {
   event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
   if (details == KNELL_DETAILS_NAMES) return;
   event.comm = event.parent_comm = event.cgroup = event.unit = event.container_id = kUnknown;
-  event.has &= ~(KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_KILLER);
+  event.has &= ~(KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL);
   event.uid = event.gid = 0;
   event.killed_by = {};
+  event.last_signal = {};
 }
 
 // Should a text be longer than any frame: without the long ones.
-void shorten(knell_event& event) { event.args = event.exe = event.cwd = event.cgroup = kUnknown; }
+void shorten(knell_event& event) {
+  event.args = event.exe = event.cwd = event.cgroup = event.killed_by.memory_cgroup = kUnknown;
+}
 
 }  // namespace
 

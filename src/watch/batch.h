@@ -21,9 +21,10 @@ namespace knell::watch {
 // process's table entry.
 struct Slot {
   knell_event event{};
-  Comm comm{}, parent_comm{}, new_comm{}, killer_comm{};
+  Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, asker_comm{},
+      asker_parent_comm{};
   std::shared_ptr<const Image> image;
-  std::shared_ptr<const Cgroup> cgroup;
+  std::shared_ptr<const Cgroup> cgroup, killer_cgroup;
   std::shared_ptr<const std::string> user;
   // The numbers of the event's pids in the namespaces below the initial one, as event::Full has
   // them; in the batch. Not known for what comes of a source that does not see them.
@@ -36,6 +37,7 @@ struct Slot {
   void release() {
     image.reset();
     cgroup.reset();
+    killer_cgroup.reset();
     user.reset();
     levels = {};
     levels_known = false;

@@ -26,7 +26,9 @@
 // EXIT, the kernel is asked: PIDFD_GET_INFO after the reap, /proc/PID/stat field 52 before it.
 // Where it cannot be asked any more, the last code that is not 0 is told, with the core bit if any
 // thread had it: better one failure too many. A thread that was born (threads.h) and has not told
-// its code yet is waited for, up to kLateNs, since its code may be the one that counts. With zero
+// its code yet is waited for, up to kLateNs, since its code may be the one that counts. Where
+// threads are not counted (their births or their zero exits are not received), another thread's
+// EXIT may still be to come after any EXIT, so the kernel is asked whenever it can be. With zero
 // exits filtered out, a process that lived on for kLingerNs after its last EXIT ended with 0. One
 // case cannot be seen: zero exits filtered out, one thread's raw SYS_exit(5) and then exit_group(0)
 // of another, both before we could look.
@@ -134,6 +136,13 @@ bool Deaths::threads_unheard(const Dying& dying) {
   return dying.unheard != Threads::kUncounted || dying.code == 0;
 }
 
+// Whether a thread may exist of which neither the birth nor the EXIT was received. All threads
+// killed by a signal have the same code.
+bool Deaths::threads_uncounted(const Dying& dying) const {
+  if ((dying.code & kSignal) != 0) return false;
+  return zeros_filtered_ || dying.unheard == Threads::kUnknown;
+}
+
 void Deaths::note_again(int32_t pid, Dying& dying) {
   if (dying.noted) return;
   dying.noted = true;
@@ -211,7 +220,8 @@ std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
   // The crashing thread alone tells of a core, and its EXIT may come after we looked.
   const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
-  if (agree && !core_in_doubt && !threads_unheard(dying) && (dying.leader || !dying.pidfd))
+  if (agree && !core_in_doubt && !threads_unheard(dying) && !threads_uncounted(dying) &&
+      (dying.leader || !dying.pidfd))
     return told_status(dying);
   if (const auto known = pulse_.status(pid, dying.pidfd)) return with_core(*known, dying);
   if (dying.zero_after) return 0;

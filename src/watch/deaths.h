@@ -137,6 +137,7 @@ class Deaths {
 
  private:
   static bool threads_unheard(const Dying& dying);
+  bool threads_uncounted(const Dying& dying) const;
   bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);

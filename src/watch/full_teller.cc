@@ -25,7 +25,7 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
       event.child_id = id_of(full.u.child.pid, full.u.child.start_boot_ns);
       break;
     case KNELL_EVENT_EXIT:
-      tell_exit(slot, full);
+      tell_exit(batch, slot, full);
       break;
     case KNELL_EVENT_COMM:
       std::copy_n(full.u.new_comm, slot.new_comm.size(), slot.new_comm.begin());
@@ -69,7 +69,7 @@ void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full)
   event.container_id = view_of(slot.cgroup->container_id);
 }
 
-void FullTeller::tell_exit(Slot& slot, const event::Full& full) {
+void FullTeller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.has |= KNELL_HAS_STATUS;
   event.wait_status = full.u.exit.status;
@@ -79,13 +79,44 @@ void FullTeller::tell_exit(Slot& slot, const event::Full& full) {
     event.has |= KNELL_HAS_DURATION;
     event.duration_ns = over_ns - full.start_boot_ns;
   }
-  if (full.killer.cause == 0) return;
-  event.has |= KNELL_HAS_KILLER;
-  event.killed_by.cause = full.killer.cause;
-  event.killed_by.pid = full.killer.pid;
-  event.killed_by.uid = full.killer.uid;
-  slot.killer_comm = full.killer.comm;
-  event.killed_by.comm = view_of(slot.killer_comm);
+  if (full.killer.cause != 0) tell_killer(batch, slot, full);
+  if (full.asker.cause != 0) tell_asker(slot, full);
+}
+
+void FullTeller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) {
+  const event::Sender& sender = full.killer;
+  slot.event.has |= KNELL_HAS_KILLER;
+  auto& killer = slot.event.killed_by;
+  killer.cause = sender.cause;
+  if (!full.memory_cgroup.empty()) killer.memory_cgroup = batch.keep(full.memory_cgroup);
+  if (sender.pid == 0) return;
+  killer.pid = sender.pid;
+  killer.uid = sender.uid;
+  slot.killer_comm = sender.comm;
+  killer.comm = view_of(slot.killer_comm);
+  if (sender.parent_pid != 0) {
+    killer.parent_pid = sender.parent_pid;
+    slot.killer_parent_comm = sender.parent_comm;
+    killer.parent_comm = view_of(slot.killer_parent_comm);
+  }
+  slot.killer_cgroup = cgroups_.find(sender.cgroup);
+  if (slot.killer_cgroup != nullptr) killer.unit = view_of(slot.killer_cgroup->unit);
+}
+
+void FullTeller::tell_asker(Slot& slot, const event::Full& full) {
+  const event::Sender& sender = full.asker;
+  slot.event.has |= KNELL_HAS_LAST_SIGNAL;
+  auto& asker = slot.event.last_signal;
+  asker.signal = static_cast<int32_t>(sender.signal);
+  asker.pid = sender.pid;
+  asker.uid = sender.uid;
+  slot.asker_comm = sender.comm;
+  asker.comm = view_of(slot.asker_comm);
+  if (sender.parent_pid != 0) {
+    slot.asker_parent_comm = sender.parent_comm;
+    asker.parent_comm = view_of(slot.asker_parent_comm);
+  }
+  if (sender.stamp_ns < full.stamp_ns) asker.ago_ns = full.stamp_ns - sender.stamp_ns;
 }
 
 knell_id FullTeller::id_of(int32_t pid, uint64_t start_boot_ns) const {

@@ -24,7 +24,9 @@ class FullTeller {
 
  private:
   void tell_details(Batch& batch, Slot& slot, const event::Full& full);
-  void tell_exit(Slot& slot, const event::Full& full);
+  void tell_exit(Batch& batch, Slot& slot, const event::Full& full);
+  void tell_killer(Batch& batch, Slot& slot, const event::Full& full);
+  static void tell_asker(Slot& slot, const event::Full& full);
   knell_id id_of(int32_t pid, uint64_t start_boot_ns) const;
 
   uint32_t boot_;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -67,7 +68,17 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   full.args = args;
   full.exe = "/usr/bin/dash";
   full.cwd = "/tmp";
-  full.killer = {KNELL_CAUSE_USER, 60, 1000, {"killer"}};
+  full.killer = {.cause = KNELL_CAUSE_USER,
+                 .signal = SIGTERM,
+                 .pid = 60,
+                 .uid = 1000,
+                 .comm = {"killer"},
+                 .parent_pid = 59,
+                 .parent_comm = {"its parent"}};
+  full.asker = full.killer;
+  full.asker.pid = 61;
+  full.asker.stamp_ns = full.stamp_ns - 1000;
+  full.memory_cgroup = "/limited";
   const knell_event& event = told();
   EXPECT_EQ(event.id.start, 234u) << "ticks, as in /proc";
   EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_START));
@@ -81,6 +92,16 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   EXPECT_EQ(text_of(event.cwd), "/tmp");
   EXPECT_EQ(event.killed_by.pid, 60);
   EXPECT_EQ(text_of(event.killed_by.comm), "killer");
+  EXPECT_EQ(event.killed_by.parent_pid, 59);
+  EXPECT_EQ(text_of(event.killed_by.parent_comm), "its parent");
+  EXPECT_EQ(text_of(event.killed_by.memory_cgroup), "/limited");
+  ASSERT_NE(event.has & KNELL_HAS_LAST_SIGNAL, 0u);
+  EXPECT_EQ(event.last_signal.signal, SIGTERM);
+  EXPECT_EQ(event.last_signal.pid, 61);
+  EXPECT_EQ(event.last_signal.uid, 1000u);
+  EXPECT_EQ(text_of(event.last_signal.comm), "killer");
+  EXPECT_EQ(text_of(event.last_signal.parent_comm), "its parent");
+  EXPECT_EQ(event.last_signal.ago_ns, 1000u);
   EXPECT_EQ(event.via, static_cast<uint32_t>(KNELL_VIA_BPF));
 }
 

@@ -111,6 +111,8 @@ void Identities::on_fork(const event::Raw& raw) {
   // Told already by a source that knows more, or found in /proc?
   const Task* known = tasks_.find(raw.tid);
   if (known != nullptr && known->exact && is_same(task, *known)) return;
+  if (known != nullptr && known->exact && known->start > task.start)
+    unsettled_until_ = std::max(unsettled_until_, known->start + 1);
   forget(raw.tid);
   if (raw.stamp_ns < from_ns_) return;
   ++born_;
@@ -219,6 +221,13 @@ Identities::Numbers Identities::numbers_of(int32_t tid, uint64_t stamp_ns) {
   if (task->numbers == kNoNumbers) return {.of = {}, .known = true};
   const List& list = numbers_[task->numbers];
   return {.of = std::span(list.at).first(list.count), .known = true};
+}
+
+void Identities::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
+  Task* task = levels_wanted_ ? tasks_.find(tid) : nullptr;
+  if (task == nullptr || task->levels_known || task->exact) return;  // exact: /proc was read
+  if (task->start <= unsettled_until_ || task->start > time_.ticks(stamp_ns) + 1) return;
+  if (is_followed(*task, stamp_ns)) task->levels_known = true;
 }
 
 // What must not be lost.

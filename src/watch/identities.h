@@ -74,6 +74,12 @@ class Identities {
   // its subject. Lives until the next call.
   Numbers numbers_of(int32_t tid, uint64_t stamp_ns = 0);
 
+  // For a source that reports every birth inside a pid namespace, by on_full(), and no other: it
+  // has reported all that happened until now. So a task whose birth another source reported, and
+  // this one did not, is in the initial namespace. To be called once the task has run, or has
+  // ended: before that its birth may not be reported yet.
+  void settle_initial_namespace(int32_t tid, uint64_t stamp_ns);
+
   // Forgets those of some entries, at least so many, that are gone for long. After a hole reads
   // /proc again, not more often than once in kLookNs. To be called when the source was left empty.
   template <class F>
@@ -183,7 +189,10 @@ class Identities {
   uint64_t from_ns_ = 0;           // births told before cannot be relied on
   uint64_t looked_ns_ = 0;         // when read_all() was called
   bool hole_ = false;              // since then
-  size_t born_ = 0;                // since the last sweep
+  // A birth inside a namespace was replaced by an older one with the same number: tasks born until
+  // then are not settled. In clock ticks.
+  uint64_t unsettled_until_ = 0;
+  size_t born_ = 0;  // since the last sweep
   uint64_t forgotten_ = 0;
 };
 

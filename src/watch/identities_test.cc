@@ -273,6 +273,50 @@ TEST_F(IdentitiesTest, ASourceThatSeesLevelsIsBelieved) {
   EXPECT_EQ(numbers(20), "");
 }
 
+// A source that reports every birth inside a namespace says something about the others, too.
+TEST_F(IdentitiesTest, ABirthThatIsNotReportedIsInTheInitialNamespace) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  begin(kAll);
+  fork(10, 20, 101 * kSecond);
+  exit(20, 101 * kSecond + 1000);
+  EXPECT_EQ(numbers(20), "unknown") << "it ended before /proc was read";
+  identities.settle_initial_namespace(20, 101 * kSecond + 1000);
+  EXPECT_EQ(numbers(20), "");
+  identities.settle_initial_namespace(21, 102 * kSecond);
+  EXPECT_EQ(numbers(21), "unknown") << "its birth was not reported at all";
+
+  birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
+  fork(10, 20, 103 * kSecond + 1000);
+  identities.settle_initial_namespace(20, 103 * kSecond + 1000);
+  EXPECT_EQ(numbers(20), "70:9 ");
+
+  identities.on_births_lost();
+  fork(10, 22, 104 * kSecond);
+  identities.settle_initial_namespace(22, 104 * kSecond);
+  EXPECT_EQ(numbers(22), "") << "born after the loss";
+}
+
+TEST_F(IdentitiesTest, AfterALossNobodyBornBeforeItIsSettled) {
+  begin(kAll);
+  clock.now_ns = 105 * kSecond;
+  identities.on_births_lost();
+  fork(10, 20, 104 * kSecond);
+  identities.settle_initial_namespace(20, 104 * kSecond);
+  EXPECT_EQ(numbers(20), "unknown");
+}
+
+// One source is behind the other: the number was given to a process inside meanwhile, and the
+// record of its birth is replaced.
+TEST_F(IdentitiesTest, ANumberThatIsInUseAgainInsideANamespaceIsNotSettled) {
+  begin(kAll);
+  birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
+  fork(10, 20, 101 * kSecond);
+  fork(10, 20, 103 * kSecond + 1000);
+  exit(20, 103 * kSecond + 2000);
+  identities.settle_initial_namespace(20, 103 * kSecond + 2000);
+  EXPECT_EQ(numbers(20), "unknown");
+}
+
 // Of a source that sees them, nothing else need be heard.
 TEST_F(IdentitiesTest, WhatAnEventSaysItselfIsTrueOfIt) {
   begin(0);

@@ -153,7 +153,7 @@ void Memory::read_group(Process& process, const ProcFolder& folder) {
   // In a hierarchy of version 1 the kernel says "/" of every process that is exiting.
   if (path == "/" && text.find(kSystemdHierarchy) != std::string_view::npos) {
     const auto stat = folder.stat();
-    if (!stat || stat->exiting()) return;
+    if (!stat || stat->exiting) return;
   }
   process.cgroup = table_.cgroups().intern(path);
 }

@@ -272,6 +272,15 @@ TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
       << "nobody knows: the last";
 }
 
+// Two threads that leave together: the EXIT of the one whose code counts is sent last.
+TEST_F(NormaliserTest, WhereThreadsAreNotCountedTheKernelIsAsked) {
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x300;
+  only_nonzero();
+  EXPECT_EQ(drain({exit_of(50, 0x400, 10)}), (Seen{"50:768"}));
+  EXPECT_EQ(drain({exit_of(50, 0x300, 11, 51)}), (Seen{}));
+}
+
 TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   only_nonzero();
   pulse.signs[50] = Pulse::Sign::kAlive;

@@ -62,8 +62,12 @@ Levels levels_of(const knell_event& event, Identities& identities) {
   }
   if (event.type == KNELL_EVENT_PTRACE)
     fill(levels, &event::Level::other_pid, event.tracer_pid, event, identities);
-  if ((event.has & KNELL_HAS_KILLER) != 0)
+  if ((event.has & KNELL_HAS_KILLER) != 0) {
     fill(levels, &event::Level::other_pid, event.killed_by.pid, event, identities);
+    fill(levels, &event::Level::other_ppid, event.killed_by.parent_pid, event, identities);
+  }
+  if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0)
+    fill(levels, &event::Level::asker_pid, event.last_signal.pid, event, identities);
   return levels;
 }
 

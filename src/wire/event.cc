@@ -8,7 +8,8 @@
 namespace knell::wire {
 namespace {
 
-static_assert(sizeof(Id) == 24 && sizeof(Core) == 120 && sizeof(Killer) == 12);
+static_assert(sizeof(Id) == 24 && sizeof(Core) == 120 && sizeof(Killer) == 16);
+static_assert(sizeof(LastSignal) == 24);
 static_assert(sizeof(Child) == 32 && sizeof(Ids) == 8 && sizeof(Lost) == 48);
 
 struct Text {
@@ -30,6 +31,7 @@ constexpr std::array kTexts{
 
 constexpr size_t kFixedBytes = attribute_bytes(sizeof(int64_t)) + sizeof(nlattr) +
                                attribute_bytes(sizeof(Core)) + attribute_bytes(sizeof(Killer)) +
+                               attribute_bytes(sizeof(LastSignal)) +
                                attribute_bytes(sizeof(Child)) + attribute_bytes(sizeof(Ids)) +
                                attribute_bytes(sizeof(int32_t)) + attribute_bytes(sizeof(Lost));
 
@@ -61,6 +63,18 @@ Core core_of(const knell_event& e) {
           .parent_id = as_wire(e.parent_id)};
 }
 
+// The texts of who sent a signal.
+template <class Event, class Visit>
+void visit_sender_texts(Event& e, Visit visit) {
+  visit(kKillerComm, e.killed_by.comm);
+  visit(kKillerParentComm, e.killed_by.parent_comm);
+  visit(kKillerUnit, e.killed_by.unit);
+  visit(kKillerMemoryCgroup, e.killed_by.memory_cgroup);
+  visit(kLastSignalComm, e.last_signal.comm);
+  visit(kLastSignalParentComm, e.last_signal.parent_comm);
+}
+constexpr uint64_t kSenders = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
+
 // A cursor over room that is known to be enough.
 class Pen {
  public:
@@ -87,6 +101,23 @@ class Pen {
  private:
   char* at_;
 };
+
+void put_senders(Pen& pen, const knell_event& e) {
+  if ((e.has & KNELL_HAS_KILLER) != 0)
+    pen.value(kKiller, Killer{.pid = e.killed_by.pid,
+                              .uid = e.killed_by.uid,
+                              .cause = e.killed_by.cause,
+                              .parent_pid = e.killed_by.parent_pid});
+  if ((e.has & KNELL_HAS_LAST_SIGNAL) != 0)
+    pen.value(kLastSignal, LastSignal{.ago_ns = e.last_signal.ago_ns,
+                                      .signal = e.last_signal.signal,
+                                      .pid = e.last_signal.pid,
+                                      .uid = e.last_signal.uid,
+                                      .reserved = 0});
+  visit_sender_texts(e, [&](Attribute type, const knell_string& text) {
+    if (text.data != nullptr) pen.text(type, text.data, text.size);
+  });
+}
 
 void put_of_type(Pen& pen, const knell_event& e) {
   switch (e.type) {
@@ -117,7 +148,10 @@ void put_of_type(Pen& pen, const knell_event& e) {
 }  // namespace
 
 size_t event_bytes(const knell_event& event) {
-  size_t bytes = kFixedBytes + attribute_bytes(event.killed_by.comm.size);
+  size_t bytes = kFixedBytes;
+  if ((event.has & kSenders) != 0)
+    visit_sender_texts(
+        event, [&](Attribute, const knell_string& text) { bytes += attribute_bytes(text.size); });
   for (const Text& text : kTexts) bytes += attribute_bytes((event.*text.field).size);
   return bytes;
 }
@@ -142,11 +176,7 @@ void append_event(std::string& out, const knell_event& event) {
       const knell_string& field = event.*text.field;
       if (field.data != nullptr) pen.text(text.type, field.data, field.size);
     }
-    if ((event.has & KNELL_HAS_KILLER) != 0) {
-      const auto& killer = event.killed_by;
-      pen.value(kKiller, Killer{.pid = killer.pid, .uid = killer.uid, .cause = killer.cause});
-      if (killer.comm.data != nullptr) pen.text(kKillerComm, killer.comm.data, killer.comm.size);
-    }
+    if ((event.has & kSenders) != 0) put_senders(pen, event);
     put_of_type(pen, event);
     const nlattr header{.nla_len = static_cast<uint16_t>(pen.at() - nest), .nla_type = kEvent};
     std::memcpy(nest, &header, sizeof header);
@@ -223,12 +253,33 @@ bool set_ids(std::string_view bytes, knell_event& e) {
 }
 
 bool set_killer(std::string_view bytes, knell_event& e) {
-  Killer killer;
-  if (!load(bytes, killer)) return false;
+  Killer killer{};
+  if (!load(bytes, killer, offsetof(Killer, parent_pid))) return false;
   e.killed_by.pid = killer.pid;
   e.killed_by.uid = killer.uid;
   e.killed_by.cause = killer.cause;
+  e.killed_by.parent_pid = killer.parent_pid;
   return true;
+}
+
+bool set_last_signal(std::string_view bytes, knell_event& e) {
+  LastSignal last;
+  if (!load(bytes, last)) return false;
+  e.last_signal.signal = last.signal;
+  e.last_signal.pid = last.pid;
+  e.last_signal.uid = last.uid;
+  e.last_signal.ago_ns = last.ago_ns;
+  return true;
+}
+
+bool set_sender_text(uint16_t type, knell_string text, knell_event& e) {
+  bool found = false;
+  visit_sender_texts(e, [&](Attribute of, knell_string& field) {
+    if (of != type) return;
+    field = text;
+    found = true;
+  });
+  return found;
 }
 
 bool set_lost(std::string_view bytes, knell_event& e) {
@@ -251,9 +302,8 @@ bool set(const AttributeView& attribute, knell_event& e) {
       return set_core(attribute.bytes, e);
     case kKiller:
       return set_killer(attribute.bytes, e);
-    case kKillerComm:
-      e.killed_by.comm = text;
-      return true;
+    case kLastSignal:
+      return set_last_signal(attribute.bytes, e);
     case kChild:
       return set_child(attribute.bytes, e);
     case kIds:
@@ -266,7 +316,8 @@ bool set(const AttributeView& attribute, knell_event& e) {
       break;
   }
   static_assert(kNewComm - kComm + 1 == kTexts.size());
-  if (attribute.type < kComm || attribute.type > kNewComm) return !attribute.mandatory;
+  if (attribute.type < kComm || attribute.type > kNewComm)
+    return set_sender_text(attribute.type, text, e) || !attribute.mandatory;
   e.*kTexts[attribute.type - kComm].field = text;
   return true;
 }

@@ -36,6 +36,12 @@ struct Core {
 struct Killer {
   int32_t pid;
   uint32_t uid, cause;
+  int32_t parent_pid;
+};
+struct LastSignal {
+  uint64_t ago_ns;
+  int32_t signal, pid;
+  uint32_t uid, reserved;
 };
 struct Child {
   Id id;

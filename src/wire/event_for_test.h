@@ -41,12 +41,25 @@ inline knell_event full_event(uint32_t type) {
   e.cgroup = bytes("/system.slice/cron.service"), e.unit = bytes("cron.service");
   switch (type) {
     case KNELL_EVENT_EXIT:
-      e.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER;
+      e.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
       e.flags = KNELL_FLAG_ARGS_TRUNCATED;
       e.wait_status = 9;
       e.exit_signal = 17;
       e.duration_ns = 203'007'653;
-      e.killed_by = {.pid = 42, .uid = 0, .comm = bytes("bash"), .cause = KNELL_CAUSE_USER};
+      e.killed_by = {.pid = 42,
+                     .uid = 0,
+                     .comm = bytes("bash"),
+                     .cause = KNELL_CAUSE_USER,
+                     .parent_pid = 41,
+                     .parent_comm = bytes("deploy.sh"),
+                     .unit = bytes("deploy.service"),
+                     .memory_cgroup = bytes("/memory")};
+      e.last_signal = {.signal = 15,
+                       .pid = 43,
+                       .uid = 34,
+                       .comm = bytes("kill"),
+                       .parent_comm = bytes("cron"),
+                       .ago_ns = 2'100'000'000};
       break;
     case KNELL_EVENT_FORK:
       e.child_id = {.boot = 1, .pid = 101, .start = 490015, .kind = KNELL_ID_START};
@@ -93,6 +106,14 @@ inline bool same(const knell_event& a, const knell_event& b) {
          same(a.unit, b.unit) && same(a.container_id, b.container_id) &&
          a.killed_by.pid == b.killed_by.pid && a.killed_by.uid == b.killed_by.uid &&
          a.killed_by.cause == b.killed_by.cause && same(a.killed_by.comm, b.killed_by.comm) &&
+         a.killed_by.parent_pid == b.killed_by.parent_pid &&
+         same(a.killed_by.parent_comm, b.killed_by.parent_comm) &&
+         same(a.killed_by.unit, b.killed_by.unit) &&
+         same(a.killed_by.memory_cgroup, b.killed_by.memory_cgroup) &&
+         a.last_signal.signal == b.last_signal.signal && a.last_signal.pid == b.last_signal.pid &&
+         a.last_signal.uid == b.last_signal.uid && a.last_signal.ago_ns == b.last_signal.ago_ns &&
+         same(a.last_signal.comm, b.last_signal.comm) &&
+         same(a.last_signal.parent_comm, b.last_signal.parent_comm) &&
          same(a.child_id, b.child_id) && a.child_pid == b.child_pid && a.child_tid == b.child_tid &&
          a.ruid == b.ruid && a.euid == b.euid && a.tracer_pid == b.tracer_pid &&
          same(a.new_comm, b.new_comm) && a.lost_count == b.lost_count &&

@@ -78,6 +78,12 @@ enum Attribute : uint16_t {
   kIds = 54,     // struct Ids
   kTracer = 55,  // s32
   kLost = 56,    // struct Lost
+  kKillerParentComm = 57,
+  kKillerUnit = 58,
+  kKillerMemoryCgroup = 59,
+  kLastSignal = 60,  // struct LastSignal
+  kLastSignalComm = 61,
+  kLastSignalParentComm = 62,
   // end
   kTotals = 64,  // struct Totals
   // subscribe

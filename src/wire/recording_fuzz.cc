@@ -56,7 +56,9 @@ void read(std::string_view file) {
     }
     for (const auto& text :
          {event.comm, event.parent_comm, event.exe, event.args, event.cwd, event.user, event.cgroup,
-          event.unit, event.container_id, event.new_comm, event.killed_by.comm})
+          event.unit, event.container_id, event.new_comm, event.killed_by.comm,
+          event.killed_by.parent_comm, event.killed_by.unit, event.killed_by.memory_cgroup,
+          event.last_signal.comm, event.last_signal.parent_comm})
       sum += touch(text);
     for (knell_string word = knell_next_arg(&event, {nullptr, 0}); word.data != nullptr;
          word = knell_next_arg(&event, word))

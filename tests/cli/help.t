@@ -16,6 +16,12 @@ NAME each command has help with examples and exit statuses
 RUN for c in watch run wait doctor compat; do knell $c --help | grep -c -E '^(Examples|Exit status):?' ; done
 EXPECT \A2\n2\n2\n2\n2\n\Z
 
+NAME help of a command by name is the help of that command
+RUN for c in watch run record wait status doctor compat; do
+  cmp <(knell help $c) <(knell $c --help) && cmp <(knell help) <(knell --help) || echo $c; done
+REFUSE .
+REFUSE_ERR .
+
 NAME help comes even beside other options
 RUN knell watch -n 0 --help
 EXPECT --exit-code

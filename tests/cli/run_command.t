@@ -8,13 +8,13 @@ SETUP chmod +x build
 RUN knell run -- ./build
 STATUS 2
 REFUSE .
-EXPECT_ERR ^knell: exit 3   0\.\d\ds  pid \d+  sh <- build .* sh -c 'sleep 0\.05; exit 3'$
-EXPECT_ERR ^knell: \./build: exit 2 after 0\.\d+s; 5 processes, 1 failed under it, 0 lost$
+EXPECT_ERR ^knell: exit 3   \d+\.\d+s  pid \d+  sh <- build .* sh -c 'sleep 0\.05; exit 3'$
+EXPECT_ERR ^knell: \./build: exit 2 after \d+\.\d+s; 5 processes, 1 failed under it, 0 lost$
 REFUSE_ERR exit 0
 
 NAME an unharmed command
 RUN knell run true
-EXPECT_ERR \Aknell: true: exit 0 after 0\.\d\ds; 1 process, 0 failed under it, 0 lost\n\Z
+EXPECT_ERR \Aknell: true: exit 0 after \d+\.\d+s; 1 process, 0 failed under it, 0 lost\n\Z
 
 NAME a signal ends it with 128 and the signal
 RUN knell run sh -c 'kill -TERM $$'
@@ -52,7 +52,7 @@ EXPECT ^\{"type":"summary","command":"sh","wait_status":1024,"exit_code":4,"sign
 REFUSE_ERR .
 
 NAME what still runs is said
-RUN knell run -- sh -c 'sleep 1 & exit 0'
+RUN knell run -- sh -c 'sleep 30 & exit 0'
 EXPECT_ERR 0 lost; 1 still running$
 
 NAME Ctrl-C is the command's business
@@ -61,7 +61,7 @@ SETUP chmod +x patient
 SETUP cat > script <<'END'
  set -m
  knell run -- ./patient >out & k=$!
- until grep -q ready out; do sleep 0.02; done
+ until_says out ready
  kill -INT -- -$k; wait $k; echo status $?
  END
 RUN bash script
@@ -73,7 +73,7 @@ SETUP printf '#!/bin/bash\ntrap "exit 6" TERM\necho ready\nwhile :; do sleep 0.0
 SETUP chmod +x patient
 SETUP cat > script <<'END'
  knell run -- ./patient >out & k=$!
- until grep -q ready out; do sleep 0.02; done
+ until_says out ready
  kill -TERM $k; wait $k; echo status $?
  END
 RUN bash script

@@ -28,6 +28,24 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, status, doctor[^\n]*\n\Z
 REFUSE .
 
+NAME a command that shows the past names what is there instead
+RUN for c in history last log; do knell $c; done
+STATUS 2
+EXPECT_ERR \A(knell: no command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
+REFUSE .
+
+NAME help of a command that is none
+RUN knell help wach
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
+REFUSE .
+
+NAME an option of knell itself, misspelt
+RUN knell --verison
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*did you mean --version\?[^\n]*\n\Z
+REFUSE .
+
 NAME an option before the command
 RUN knell --quiet watch
 STATUS 2
@@ -40,6 +58,19 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--evnts.*did you mean --events\?[^\n]*\n\Z
 REFUSE .
 
+NAME every command proposes the nearest of its options
+RUN knell record --forc x; knell run --reprot x -- true; knell wait --tiemout 5 1; knell status --otuput json;
+  knell doctor --verbos; knell compat --diretc -- true; knelld --chek-config
+STATUS 2
+EXPECT_ERR --force\?\n.*--report\?\n.*--timeout\?\n.*--output\?\n.*--verbose\?\n.*--direct\?\n.*--check-config\?\n\Z
+REFUSE .
+
+NAME what other tools call an option
+RUN knell watch --json; knell watch --name x; knell watch --limit 3
+STATUS 2
+EXPECT_ERR mean -o json\?\n.*mean --comm\?\n.*mean --count\?\n\Z
+REFUSE .
+
 NAME an unknown short option
 RUN knell watch -Q
 STATUS 2
@@ -50,6 +81,18 @@ NAME a word that is no option
 RUN knell watch exit
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'exit' is no option[^\n]*\n\Z
+REFUSE .
+
+NAME a word that may be the value of an option
+RUN knell watch exec,fork; knell watch 123; knell watch nginx; knell watch /bin/ls
+STATUS 2
+EXPECT_ERR mean -e exec,fork\?\n.*mean --pid 123\?\n.*mean --comm nginx\?\n.*mean --exe /bin/ls\?\n\Z
+REFUSE .
+
+NAME a command where none is taken
+RUN knell watch -- ls
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*knell run -- CMD[^\n]*\n\Z
 REFUSE .
 
 NAME control bytes in what was typed are not printed
@@ -280,6 +323,11 @@ STATUS 1
 EXPECT_ERR \Aknell: [^\n]*no process 4194304[^\n]*\n\Z
 REFUSE .
 NEEDS connector
+
+NAME --pid of a PID that does not exist is the same error
+RUN knell watch --pid 4194304; a=$?; knell record --pid 1,4194304 -; echo $a $?
+EXPECT \A1 1\n\Z
+EXPECT_ERR \A(knell: --pid: there is no process 4194304\n){2}\Z
 
 NAME --user that nobody has
 RUN knell watch --user nosuchuser

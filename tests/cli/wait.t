@@ -1,29 +1,31 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
+#
+# What is waited for ends when the command waits for it.
 
 NAME the status of a child of somebody else
-RUN sh -c 'sleep 0.2; exit 9' & knell wait $!
+RUN (until_awaited; exit 9) & knell wait $!
 STATUS 9
 EXPECT \A\d+ exit 9\n\Z
 REFUSE_ERR .
 
 NAME a signal is 128 and the signal
-RUN sh -c 'sleep 0.2; kill -KILL $$' & knell wait $!
+RUN (until_awaited; kill -KILL $BASHPID) & knell wait $!
 STATUS 137
 EXPECT ^\d+ SIGKILL$
 
 NAME several: each a line, and the status of the last
-RUN sh -c 'sleep 0.5; exit 9' & a=$!; sh -c 'sleep 0.1; exit 4' & knell wait $a $!
+RUN (until_says out 'exit 4'; exit 9) & a=$!; (until_awaited $a; until_awaited; exit 4) & knell wait $a $! >out; s=$?; cat out; exit $s
 STATUS 9
 EXPECT \A\d+ exit 4\n\d+ exit 9\n\Z
 
 NAME --any: the first
-RUN sleep 10 & a=$!; sh -c 'sleep 0.1; exit 4' & knell wait --any $a $!
+RUN sleep 10 & a=$!; (until_awaited; exit 4) & knell wait --any $a $!
 STATUS 4
 EXPECT \A\d+ exit 4\n\Z
 
 NAME as JSON
-RUN sh -c 'sleep 0.2; exit 9' & knell wait -o json $!
+RUN (until_awaited; exit 9) & knell wait -o json $!
 STATUS 9
 EXPECT \A\{"type":"exit",.*"exit_code":9,.*"via":"pidfd"\}\n\Z
 
@@ -39,31 +41,31 @@ STATUS 125
 EXPECT_ERR \Aknell: no process 4194304\n\Z
 
 NAME one that does not exist among others
-RUN sh -c 'sleep 0.1; exit 0' & knell wait 4194304 $!
+RUN (until_awaited; exit 0) & knell wait 4194304 $!
 STATUS 125
 EXPECT ^\d+ exit 0$
 EXPECT_ERR \Aknell: no process 4194304\n\Z
 
 NAME --any does not mind one that does not exist
-RUN sh -c 'sleep 0.1; exit 6' & knell wait --any 4194304 $!
+RUN (until_awaited; exit 6) & knell wait --any 4194304 $!
 STATUS 6
 
 NAME the same PID twice is one
-RUN sh -c 'sleep 0.1; exit 6' & knell wait $! $!
+RUN (until_awaited; exit 6) & knell wait $! $!
 STATUS 6
 EXPECT \A\d+ exit 6\n\Z
 
 NAME more processes than descriptors are allowed at first
-RUN ulimit -Sn 32; for i in $(seq 60); do sleep 0.5 & done; knell wait $(jobs -p) | sort -u | wc -l
+RUN ulimit -Sn 32; for i in $(seq 60); do sleep 20 & done; p=$(jobs -p); (until_awaited $!; kill $p) & knell wait $p | sort -u | wc -l
 EXPECT ^60$
 
 NAME more processes than descriptors can be had
-RUN ulimit -n 12; for i in $(seq 20); do sleep 5 & done; knell wait $(jobs -p)
+RUN ulimit -n 12; for i in $(seq 20); do sleep 20 & done; knell wait $(jobs -p)
 STATUS 125
 EXPECT_ERR \Aknell: too many processes for the limit of 12 descriptors \(ulimit -n\)\n\Z
 
 NAME a closed pipe does not end the waiting
-RUN sh -c 'sleep 0.2; exit 9' & knell wait $! | true; echo ${PIPESTATUS[0]}
+RUN (until_awaited; exit 9) & knell wait $! | true; echo ${PIPESTATUS[0]}
 EXPECT ^9$
 
 NAME a full standard error changes no status

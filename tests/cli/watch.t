@@ -8,15 +8,15 @@ NEEDS connector
 NAME shows a failure with its arguments, and nothing else
 SETUP cat > script <<'END'
  knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
- until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ until_listens err
  true; /bin/true; sh -c 'sleep 0.2; exit 7'
- until [[ $(<out) == *'exit 7'* ]]; do sleep 0.02; done
+ until_says out 'exit 7'
  kill -INT $k; wait $k; echo status $?
  END
 RUN bash script; cat out; cat err >&2
 EXPECT ^status 0$
 EXPECT ^TIME +PID +PARENT +USER +UNIT +AGE +ENDED +COMMAND$
-EXPECT ^\d\d:\d\d:\d\d\.\d{3}  \d+ +bash .* \d+ms +exit 7 +sh -c 'sleep 0\.2; exit 7'$
+EXPECT ^\d\d:\d\d:\d\d\.\d{3}  \d+ +bash .* \d+m?s +exit 7 +sh -c 'sleep 0\.2; exit 7'$
 REFUSE true
 REFUSE \x1b
 EXPECT_ERR ^non-zero exits of processes with --under \d+, via (bpf|connector); Ctrl-C ends with a summary$
@@ -67,7 +67,7 @@ NAME SIGTERM in the middle of a storm ends with a summary
 SETUP cat > script <<'END'
  (while :; do /bin/true; done) & storm=$!
  knell watch >out 2>err & k=$!
- until [ $(wc -l <out) -gt 50 ]; do sleep 0.02; done
+ until (( $(wc -l <out) > 50 )); do sleep 0.02; done
  kill -TERM $k; wait $k; echo status $?
  END
 RUN bash script; cat err >&2; tail -c 1 out | od -An -c
@@ -103,18 +103,47 @@ RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit 
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 
-NAME what the command does never calls it again
-SETUP printf '#!/bin/sh\necho hook; sh -c "exit 3"; exit 9\n' >hook
+NAME the command is told how, by whom, where and with which words
+NEEDS bpf
+SETUP printf '#!/bin/sh\nenv | grep ^KNELL_\n' >hook
 SETUP chmod +x hook
-RUN (sleep 0.3; sh -c 'exit 3') & knell watch -e nonzero-exit --under $$ -d 1500ms --exec ./hook
-EXPECT \Ahook\n\Z
+SETUP cat > script <<'END'
+ knell watch -e nonzero-exit --under $$ -C tail -n 1 --exec ./hook >out 2>err & k=$!
+ until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ tail -f /dev/null 'a"b' 'c d' >/dev/null 2>&1 & victim=$!
+ until [[ $(tr '\0' ' ' </proc/$victim/cmdline) == tail* ]]; do sleep 0.01; done
+ kill -9 $victim
+ wait $k
+ pwd -P
+ END
+RUN bash script; cat out
+EXPECT ^KNELL_ENDED=SIGKILL$
+EXPECT ^KNELL_KILLED_BY=kill by \d+ bash .*\(\w+\)$
+EXPECT ^KNELL_ARGS_JSON=\["tail","-f","/dev/null","a\\"b","c d"\]$
+EXPECT (?s)^(/[^\n]+)\n.*^KNELL_CWD=\1$
+
+NAME what the command does never calls it again
+SETUP printf '#!/bin/sh\nsh -c "exit 3"; echo $$; exit 9\n' >hook
+SETUP chmod +x hook
+SETUP cat > script <<'END'
+ knell watch -e nonzero-exit --under $$ --exec ./hook >out 2>err & k=$!
+ until_listens err
+ # Each run of the hook is over before the next event, the last of which is told after all others.
+ for n in 1 2 3; do
+ (exit 3); until (( $(wc -l <out) >= n )); do sleep 0.02; done
+ until_gone $(tail -1 out)
+ done
+ kill -INT $k; wait $k; cat err >&2
+ END
+RUN bash script
+EXPECT_ERR ^ 3 shown, 0 lost; .*; 3 runs of \./hook, 3 failed$
 
 NAME gives up the rights it does not need
 NEEDS root
 NEEDS tool:capsh
 SETUP cat > script <<'END'
  knell watch --pid 1 >out 2>err & k=$!
- until grep -q TIME out; do sleep 0.02; done
+ until_says out TIME
  capsh --decode=$(sed -n 's/^CapPrm:.//p' /proc/$k/status)
  grep NoNewPrivs /proc/$k/status
  kill $k
@@ -194,23 +223,23 @@ NAME who killed it is told in the table
 NEEDS bpf
 SETUP cat > script <<'END'
  knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
- until [[ $(<err) == *Ctrl-C* ]]; do sleep 0.02; done
+ until_listens err
  sleep 77 & victim=$!
- until [[ $(tr '\0' ' ' </proc/$victim/cmdline) == 'sleep 77 ' ]]; do sleep 0.01; done
+ until_runs $victim sleep
  kill -9 $victim
- until [[ $(<out) == *SIGKILL* ]]; do sleep 0.02; done
+ until_says out SIGKILL
  kill -INT $k; wait $k
  END
 RUN bash script; cat out
-EXPECT SIGKILL +sleep 77  <- kill by \d+ bash \(\w+\)$
+EXPECT SIGKILL +<- kill by \d+ bash .*\(\w+\)  sleep 77$
 
 NAME the arguments of a shell older than the listener
 NEEDS bpf
 SETUP mkfifo gate
 SETUP printf 'sh -c "read line <gate; exit 7" & echo $! >pid; wait\n' >script
-RUN sh script & until [ -s pid ]; do sleep 0.02; done; sleep 0.2; (sleep 0.5; echo >gate) & knell watch -e nonzero-exit --pid $(cat pid) -o json -n 1
-EXPECT "args":\["sh","-c","read line <gate; exit 7"\]
-EXPECT "via":"bpf"
+RUN sh script & until [ -s pid ]; do sleep 0.02; done; until_runs $(<pid) sh; (until_listens err; echo >gate) & knell watch -e nonzero-exit --pid $(<pid) -n 1 2>err; cat err >&2
+EXPECT exit 7 +sh -c 'read line <gate; exit 7'
+EXPECT_ERR , via bpf; Ctrl-C
 
 NAME the id of a thread is no process to watch
 NEEDS tool:python3
@@ -244,7 +273,7 @@ SETUP cat > script <<'END'
  (while :; do sh -c 'exit 3'; sleep 0.05; done) &
  knell watch -e nonzero-exit --under $! -n 2 --exec sleep 15 & k=$!
  until [ "$(pgrep -c -P $k)" = 2 ]; do sleep 0.02; done
- sleep 0.3; kill -INT $k; wait $k
+ kill -INT $k; wait $k
  END
 RUN bash script
 EXPECT_ERR ; 2 runs of sleep, 0 failed, 2 still running$

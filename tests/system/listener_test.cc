@@ -60,6 +60,36 @@ TEST(Listener, MaskCanBeWidenedAndNarrowed) {
   EXPECT_EQ(recorder.of(last).size(), 1u) << text_of(recorder.of(last));
 }
 
+TEST(Listener, MaskOfZeroIsAllEvents) {
+  KNELL_NEEDS(lacks_connector());
+  Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_STATUS});
+  ASSERT_FALSE(recorder.listener().set_events(0));
+  Child child = Child::fork([] { return 0; });
+  const pid_t pid = child.pid();
+  ASSERT_TRUE(child.wait());
+  ASSERT_TRUE(recorder.read_until_exit_of(pid));
+  EXPECT_EQ(recorder.of(pid).size(), 2u) << text_of(recorder.of(pid));  // its birth too
+}
+
+TEST(Listener, IsNotHurtByAForkedChildThatClosesIt) {
+  KNELL_NEEDS(lacks_connector());
+  Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_STATUS});
+  Child closing = Child::fork([&] {
+    const bool refused = recorder.listener().set_events(KNELL_EVENT_FORK) ==
+                         std::error_code(EINVAL, std::generic_category());
+    knell_close(recorder.listener().get());
+    return refused ? 7 : 8;
+  });
+  const pid_t first = closing.pid();
+  ASSERT_TRUE(closing.wait());
+  Child later = Child::fork([] { return 3; });
+  const pid_t last = later.pid();
+  ASSERT_TRUE(later.wait());
+  ASSERT_TRUE(recorder.read_until_exit_of(last));
+  ASSERT_EQ(recorder.of(first).size(), 1u) << text_of(recorder.of(first));
+  EXPECT_EQ(recorder.of(first).front().status(), 7 << 8);
+}
+
 TEST(Listener, NothingBothMasksWantIsLostWhenTheMaskChanges) {
   KNELL_NEEDS(lacks_connector());
   constexpr int kChildren = 3000;

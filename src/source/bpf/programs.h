@@ -22,8 +22,18 @@ namespace knell::source {
 // The programs and maps in the kernel: loaded as long as this lives, attached on demand.
 class Programs {
  public:
-  enum class Program { kFork, kExec, kExit, kThreadExit, kRename, kSignal, kMkdir, kRenameCgroup };
-  static constexpr size_t kPrograms = 8;
+  enum class Program {
+    kFork,
+    kExec,
+    kExit,
+    kThreadExit,
+    kRename,
+    kSignal,
+    kDelivery,
+    kMkdir,
+    kRenameCgroup
+  };
+  static constexpr size_t kPrograms = 9;
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;

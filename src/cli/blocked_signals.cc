@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/blocked_signals.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "cli/signals.h"
+
+namespace knell::cli {
+namespace {
+
+constexpr size_t kKernelSigsetBytes = _NSIG / 8;  // sizeof(sigset_t) of the kernel, not glibc's
+
+sigset_t every_signal() {
+  sigset_t all;
+  sigfillset(&all);
+  return all;
+}
+
+}  // namespace
+
+Outcome<BlockedSignals> BlockedSignals::create() {
+  const sigset_t all = every_signal();
+  sigset_t before;
+  ::sigprocmask(SIG_SETMASK, &all, &before);
+  // Where SIGCHLD is ignored, children are reaped by the kernel and their status is lost.
+  struct sigaction action{}, child{};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &action, &child);
+  UniqueFd fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return failed("cannot make a descriptor for signals: {}", std::strerror(errno));
+  return BlockedSignals(std::move(fd), before, child);
+}
+
+// The system call, as glibc's wrapper makes SI_USER of SI_TKILL, and a descriptor for signals gives
+// no siginfo_t that could be passed on whole.
+std::optional<siginfo_t> BlockedSignals::take() const {
+  const sigset_t all = every_signal();
+  siginfo_t info{};
+  const timespec at_once{};
+  long signal;
+  do {
+    signal = ::syscall(SYS_rt_sigtimedwait, &all, &info, &at_once, kKernelSigsetBytes);
+  } while (signal < 0 && errno == EINTR);
+  if (signal < 0) return std::nullopt;
+  return info;
+}
+
+void BlockedSignals::take_default(int signal) const {
+  struct sigaction before{}, action{};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(signal, &action, &before);
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, signal);
+  ::kill(::getpid(), signal);
+  ::sigprocmask(SIG_UNBLOCK, &one, nullptr);  // acts here
+  ::sigprocmask(SIG_BLOCK, &one, nullptr);
+  ::sigaction(signal, &before, nullptr);
+}
+
+void BlockedSignals::stop(int signal) const {
+  if (signal == SIGSTOP)
+    ::kill(::getpid(), SIGSTOP);
+  else
+    take_default(signal);
+}
+
+void BlockedSignals::die(int signal) const {
+  const rlimit no_core{};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  ::prctl(PR_SET_DUMPABLE, 0);  // a pipe in core_pattern does not look at the limit
+  if (signal == SIGKILL)
+    ::kill(::getpid(), SIGKILL);
+  else
+    take_default(signal);
+}
+
+void BlockedSignals::restore() const {
+  Signals::restore_failing_writes();
+  ::sigaction(SIGCHLD, &child_before_, nullptr);
+  ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
+}
+
+}  // namespace knell::cli

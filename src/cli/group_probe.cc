@@ -1,0 +1,248 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Why a process for this. A signal says who sent it and not to whom: kill(PID) and kill(-PGID) look
+// alike to who gets them, yet CMD got the second one already, and the first one must be passed on
+// to it. CMD cannot have a process group of its own instead: `knell run -- a | b` must share one
+// with b, for the terminal's foreground group, for Ctrl-C and for job control. So a process that
+// nobody knows sits in the group with all signals blocked, and is asked what it got.
+//
+// The kernel signals a group with tasklist_lock held for reading; setpgid(2) takes it for writing,
+// also where it then finds no process to move. So once that has returned, every member has the
+// signal that one of them has already seen.
+//
+// The probe goes on when we stop or die, which is what makes it useful for two more things. When
+// CMD stops, we stop too, and whoever continues CMD alone (a debugger, `kill -CONT` of its pid)
+// does not continue us: the probe looks at CMD some times a second then, and only then. And when we
+// die before CMD did, nobody else is left to say so: whoever kills us with SIGKILL (a supervisor
+// whose patience is over) means CMD, which would go on unnoticed, and beside its successor.
+#include "cli/group_probe.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <knell/knell.hpp>
+#include <map>
+
+#include "base/pidfd.h"
+#include "base/proc_stat.h"
+#include "cli/message.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLook = 50ms;        // picked: how often the probe looks at a stopped CMD
+constexpr auto kAnswer = 100ms;     // picked: after that, the probe may have been stopped
+constexpr auto kLongAnswer = 5s;    // picked: then it is taken for gone
+constexpr size_t kNamesShown = 16;  // picked
+
+enum : char { kTake = 't', kStopping = 's', kContinued = 'c', kEnd = 'e' };
+struct Request {
+  char what;
+  uint32_t number;
+};
+struct Answer {
+  static constexpr uint32_t kMost = 16;
+  uint32_t number;
+  uint32_t count;  // kMost: another answer follows
+  std::array<siginfo_t, kMost> signals;
+};
+
+int poll_ms(int fd, std::chrono::milliseconds most) {
+  pollfd ready{fd, POLLIN, 0};
+  return ::poll(&ready, 1, static_cast<int>(most.count()));
+}
+
+// ---- in the probe
+
+struct Probe {
+  const BlockedSignals& signals;
+  int socket;
+  pid_t parent, command;
+  UniqueFd parent_fd, command_fd;  // empty before Linux 5.3
+  std::string name;
+  bool stopped = false;
+
+  void serve();
+  void answer(uint32_t number) const;
+  void look_at_command() const;
+  void on_parent_gone() const;
+  std::string descendants() const;
+};
+
+void Probe::answer(uint32_t number) const {
+  Answer answer{};
+  answer.number = number;
+  do {
+    answer.count = 0;
+    while (answer.count < Answer::kMost) {
+      const auto info = signals.take();
+      if (!info) break;
+      if (info->si_pid != parent) answer.signals[answer.count++] = *info;
+    }
+    (void)::send(socket, &answer, sizeof answer, MSG_NOSIGNAL);
+  } while (answer.count == Answer::kMost);
+}
+
+// We told that we stop; that may not have happened yet, so this goes on until we say otherwise.
+void Probe::look_at_command() const {
+  const auto stat = read_proc_stat(command);
+  const bool still = stat && (stat->state == 'T' || stat->state == 't');
+  if (!still) ::kill(parent, SIGCONT);
+}
+
+// What runs under CMD, by the parents that /proc tells now: "12 sh, 14 sleep".
+std::string Probe::descendants() const {
+  std::multimap<pid_t, std::pair<pid_t, std::string>> children;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const auto pid = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
+    const auto stat = pid > 0 ? read_proc_stat(pid) : std::nullopt;
+    if (!stat || stat->state == 'Z') continue;
+    children.emplace(stat->ppid, std::pair(pid, printable(std::string(stat->comm.data()))));
+  }
+  std::vector<std::string> names;
+  std::vector<pid_t> todo{command};
+  while (!todo.empty()) {
+    const auto [first, last] = children.equal_range(todo.back());
+    todo.pop_back();
+    for (auto child = first; child != last; ++child) {
+      todo.push_back(child->second.first);
+      names.push_back(fmt::format("{} {}", child->second.first, child->second.second));
+    }
+  }
+  if (names.size() <= kNamesShown) return fmt::format("{}", fmt::join(names, ", "));
+  const size_t more = names.size() - kNamesShown;
+  names.resize(kNamesShown);
+  return fmt::format("{} and {} more", fmt::join(names, ", "), more);
+}
+
+void Probe::on_parent_gone() const {
+  if (command_fd ? is_dead(command_fd.get()) : ::kill(command, 0) != 0) return;
+  std::optional<int32_t> status;
+  if (parent_fd) {
+    while (!is_dead(parent_fd.get())) poll_ms(parent_fd.get(), 1s);
+    status = zombie_status(parent);
+    if (!status) status = exit_info(parent_fd.get());
+  }
+  const bool killed = !status || (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL);
+  const std::string under = descendants();
+  std::string line;
+  if (killed) {
+    if (command_fd)
+      ::syscall(SYS_pidfd_send_signal, command_fd.get(), SIGKILL, nullptr, 0);
+    else
+      ::kill(command, SIGKILL);
+    line = fmt::format("knell: killed; SIGKILL was passed on to {} (pid {})", name, command);
+  } else {
+    line =
+        fmt::format("knell: ended by a fault of its own (wait status {:#x}); {} (pid {}) runs on",
+                    *status, name, command);
+  }
+  if (!under.empty()) line += fmt::format("; left running under it: {}", under);
+  message("{}\n", line);
+}
+
+void Probe::serve() {
+  for (;;) {
+    const int ready = poll_ms(socket, stopped ? std::chrono::milliseconds(kLook) : -1ms);
+    if (ready == 0) {
+      look_at_command();
+      continue;
+    }
+    Request request{};
+    const ssize_t n = ::recv(socket, &request, sizeof request, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof request) return on_parent_gone();
+    if (request.what == kEnd) return;
+    if (request.what == kTake) answer(request.number);
+    stopped = request.what == kStopping || (stopped && request.what != kContinued);
+  }
+}
+
+}  // namespace
+
+Outcome<GroupProbe> GroupProbe::create(const BlockedSignals& signals, pid_t command,
+                                       const std::string& name) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return failed("cannot make a socket pair: {}", std::strerror(errno));
+  UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return failed("cannot fork: {}", std::strerror(errno));
+  if (pid > 0) return GroupProbe(pid, std::move(ours));
+
+  // So that it is not found by our name. All else of ours is closed: our descriptors are
+  // seen to end when we end.
+  ::prctl(PR_SET_NAME, "run-signals");
+  constexpr int kSocket = 3;
+  if (theirs.get() != kSocket) ::dup2(theirs.get(), kSocket);
+  ::closefrom(kSocket + 1);
+  Probe probe{signals, kSocket, parent, command, {}, {}, printable(name)};
+  if (auto fd = try_pidfd_open(parent)) probe.parent_fd = *std::move(fd);
+  if (auto fd = try_pidfd_open(command)) probe.command_fd = *std::move(fd);
+  probe.serve();
+  ::_exit(0);
+}
+
+GroupProbe::~GroupProbe() {
+  if (pid_ < 0) return;
+  send(kEnd);
+  ::kill(pid_, SIGCONT);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+bool GroupProbe::send(char what) {
+  const Request request{what, ++requests_};
+  return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL) == sizeof request;
+}
+
+bool GroupProbe::take(std::vector<siginfo_t>& out) {
+  if (pid_ < 0) return false;
+  wait_for_group_signals();
+  if (!send(kTake)) return false;
+  for (;;) {
+    if (poll_ms(socket_.get(), kAnswer) <= 0) {
+      ::kill(pid_, SIGCONT);
+      if (poll_ms(socket_.get(), kLongAnswer) <= 0) return false;
+    }
+    Answer answer{};
+    const ssize_t n = ::recv(socket_.get(), &answer, sizeof answer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof answer) return false;
+    out.insert(out.end(), answer.signals.begin(), answer.signals.begin() + answer.count);
+    if (answer.number == requests_ && answer.count < Answer::kMost) return true;
+  }
+}
+
+void GroupProbe::stopping() {
+  if (pid_ >= 0) send(kStopping);
+}
+
+void GroupProbe::continued() {
+  if (pid_ >= 0) send(kContinued);
+}
+
+// There is no such process: the kernel's pids end at 4194304.
+void wait_for_group_signals() { (void)::setpgid(INT_MAX, 1); }
+
+}  // namespace knell::cli

@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// CMD is our child and in our process group. What is sent to the group (the terminal's signals, job
+// control, a supervisor's killpg()) it gets by itself; what is sent to us alone is passed on, with
+// its value. Stops go the other way: CMD stops, and so do we, by the same signal, for the shell
+// to see; being continued is a signal like any other.
+//
+// One thing differs for CMD: where we lead the process group (a shell started us as a job), it
+// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would not
+// have left the group, and have kept the terminal. So signals of our group go to its group too, and
+// it gets the terminal when it asks for it.
+#include "cli/job.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/proc_stat.h"
+#include "cli/message.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRetry = 2ms;  // picked: while CMD's queue of real-time signals is full
+
+// Signals that the kernel sends a process for what it did itself: ours are not CMD's.
+bool is_our_own(const siginfo_t& info) {
+  switch (info.si_code) {
+    case SI_USER:
+    case SI_TKILL:
+      return info.si_pid == ::getpid();  // also SIGPIPE of a failed write
+    case SI_KERNEL:
+      return info.si_signo == SIGXCPU || info.si_signo == SIGVTALRM || info.si_signo == SIGPROF;
+    default:
+      return info.si_code > 0;  // our children, faults, descriptors
+  }
+}
+
+// Returns 0 or an errno.
+int send_to(pid_t pid, const siginfo_t& info) {
+  long result;
+  if (info.si_code < 0 && info.si_code != SI_TKILL) {
+    siginfo_t copy = info;
+    result = ::syscall(SYS_rt_sigqueueinfo, pid, info.si_signo, &copy);
+  } else if (info.si_code == SI_TKILL) {
+    result = ::syscall(SYS_tgkill, pid, pid, info.si_signo);
+    if (result != 0 && errno == ESRCH) result = ::kill(pid, info.si_signo);  // its leader has ended
+  } else {
+    result = ::kill(pid, info.si_signo);
+  }
+  return result == 0 ? 0 : errno;
+}
+
+std::string signal_name(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : fmt::format("signal {}", signal);
+}
+
+}  // namespace
+
+Job::Job(const BlockedSignals& signals, GroupProbe& probe, const Child& child, std::string name)
+    : signals_(signals),
+      probe_(probe),
+      pid_(child.pid()),
+      name_(std::move(name)),
+      leader_(::getpgrp() == ::getpid()) {}
+
+std::optional<Job::Clock::time_point> Job::next() const {
+  auto next = sorter_.next();
+  if (!waiting_.empty() && !ended_) {
+    const auto retry = Clock::now() + kRetry;
+    next = next ? std::min(*next, retry) : retry;
+  }
+  return next;
+}
+
+void Job::step() {
+  sort_signals();
+  send_waiting();
+  reap();
+}
+
+// The probe's signals are taken before ours: two of a kind that merged there have merged here.
+void Job::sort_signals() {
+  std::vector<siginfo_t> group;
+  has_probe_ = has_probe_ && probe_.take(group);
+  const auto now = Clock::now();
+  for (const siginfo_t& info : group) sorter_.add_probe(info, now);
+  while (const auto info = signals_.take()) {
+    if (is_our_own(*info) || info->si_pid == probe_.pid()) continue;
+    if (has_probe_)
+      sorter_.add_own(*info, now);
+    else if (info->si_code != SI_KERNEL)  // the best guess: the terminal signals groups
+      pass_on({*info, SignalSorter::Reach::kProcess});
+  }
+  for (const auto& signal : sorter_.take(now)) pass_on(signal);
+}
+
+bool Job::leads_group_of_its_own() const {
+  return leader_ && ::getpgrp() != pid_ && ::getpgid(pid_) == pid_;
+}
+
+void Job::pass_on(const SignalSorter::Sorted& signal) {
+  if (ended_) return;
+  if (signal.reach == SignalSorter::Reach::kGroup) {
+    if (leads_group_of_its_own()) ::kill(-pid_, signal.info.si_signo);
+    return;
+  }
+  waiting_.push_back(signal.info);
+  const auto stat = read_proc_stat(signal.info.si_pid);
+  senders_[signal.info.si_signo] = {signal.info.si_pid, signal.info.si_uid,
+                                    stat ? stat->comm.data() : ""};
+}
+
+void Job::send_waiting() {
+  while (!waiting_.empty() && !ended_) {
+    const int signal = waiting_.front().si_signo;
+    const int error = send_to(pid_, waiting_.front());
+    if (error == EAGAIN) return;
+    if (error == EPERM)
+      message("knell: may not pass {} on to {} (pid {}), which runs as another user\n",
+              signal_name(signal), printable(name_), pid_);
+    waiting_.pop_front();
+  }
+}
+
+// All children: one that was made with CLONE_PARENT is ours to reap, and as the init process of a
+// container we have those whose parent has ended.
+void Job::reap() {
+  int status = 0;
+  int stopped_by = 0;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED | __WALL)) != 0) {
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid < 0) break;
+    if (pid == pid_ && WIFSTOPPED(status)) stopped_by = WSTOPSIG(status);
+    if (WIFSTOPPED(status)) continue;
+    if (pid == probe_.pid()) {
+      probe_.on_reaped();
+      has_probe_ = false;
+    }
+    if (pid != pid_) continue;
+    ended_ = true;
+    wait_status_ = status;
+  }
+  if (ended_)
+    take_terminal_back();
+  else if (stopped_by != 0)
+    follow_stop(stopped_by);
+}
+
+void Job::follow_stop(int signal) {
+  if ((signal == SIGTTIN || signal == SIGTTOU) && give_terminal()) return;
+  // Continued with the whole group, we may be first, and CMD only about to be.
+  wait_for_group_signals();
+  const auto stat = read_proc_stat(pid_);
+  if (!stat || stat->state != 'T') return;
+  probe_.stopping();
+  signals_.stop(signal);
+  probe_.continued();
+}
+
+// CMD has a group of its own, and wants the terminal that it would have without us.
+bool Job::give_terminal() {
+  if (!leads_group_of_its_own()) return false;
+  const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (!terminal || ::tcgetpgrp(terminal.get()) != ::getpgrp()) return false;
+  if (::tcsetpgrp(terminal.get(), pid_) != 0) return false;
+  gave_terminal_ = true;
+  return ::kill(-pid_, SIGCONT) == 0;
+}
+
+void Job::take_terminal_back() {
+  if (!gave_terminal_) return;
+  const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (terminal && ::tcgetpgrp(terminal.get()) == pid_)
+    (void)::tcsetpgrp(terminal.get(), ::getpgrp());
+}
+
+void Job::name_true_sender(knell_event& exit) const {
+  if ((exit.has & KNELL_HAS_STATUS) == 0 || !WIFSIGNALED(exit.wait_status)) return;
+  if ((exit.has & KNELL_HAS_KILLER) == 0 || exit.killed_by.pid != ::getpid()) return;
+  const auto sender = senders_.find(WTERMSIG(exit.wait_status));
+  if (sender == senders_.end()) return;
+  const Sender& by = sender->second;
+  exit.killed_by.pid = by.pid;
+  exit.killed_by.uid = by.uid;
+  exit.killed_by.comm = {by.comm.empty() ? nullptr : by.comm.data(), by.comm.size()};
+}
+
+}  // namespace knell::cli

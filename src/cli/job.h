@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cli/blocked_signals.h"
+#include "cli/child.h"
+#include "cli/group_probe.h"
+#include "cli/signal_sorter.h"
+
+namespace knell::cli {
+
+// CMD, from exec to its end, in the place of this process: the signals that were sent to us reach
+// it, when it stops we stop, and it has the terminal.
+class Job {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Job(const BlockedSignals& signals, GroupProbe& probe, const Child& child, std::string name);
+
+  // POLLIN: step(). Also step() at next(), whatever the descriptor says.
+  int fd() const { return signals_.fd(); }
+  std::optional<Clock::time_point> next() const;
+  void step();
+
+  bool ended() const { return ended_; }
+  int wait_status() const { return wait_status_; }
+
+  // A signal that we passed on is from us in an event; this names its sender.
+  void name_true_sender(knell_event& exit) const;
+
+ private:
+  struct Sender {
+    pid_t pid;
+    uid_t uid;
+    std::string comm;  // empty: it was gone
+  };
+
+  void sort_signals();
+  void pass_on(const SignalSorter::Sorted& signal);
+  void send_waiting();
+  void reap();
+  void follow_stop(int signal);
+  bool give_terminal();
+  void take_terminal_back();
+  bool leads_group_of_its_own() const;
+
+  const BlockedSignals& signals_;
+  GroupProbe& probe_;
+  pid_t pid_;
+  std::string name_;
+  bool leader_;  // of our process group, as CMD would be without us
+  bool has_probe_ = true;
+  bool gave_terminal_ = false;
+  SignalSorter sorter_;
+  std::deque<siginfo_t> waiting_;  // CMD's queue is full
+  std::map<int, Sender> senders_;  // of the last one of each signal that was passed on
+  bool ended_ = false;
+  int wait_status_ = 0;
+};
+
+}  // namespace knell::cli

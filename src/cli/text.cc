@@ -340,6 +340,13 @@ std::string request_name(int signal) {
   }
 }
 
+// "20ms", "2.1s", "3h12m".
+std::string ago_text(uint64_t ns) {
+  if (ns >= 1'000'000'000 && ns < 60'000'000'000)
+    return fmt::format("{}.{}s", ns / 1'000'000'000, ns / 100'000'000 % 10);
+  return duration_text(std::chrono::nanoseconds(static_cast<int64_t>(ns & INT64_MAX)));
+}
+
 }  // namespace
 
 std::string killer_text(const knell_event& event) {
@@ -353,9 +360,7 @@ std::string killer_text(const knell_event& event) {
   if ((event.has & KNELL_HAS_LAST_SIGNAL) == 0) return text;
   const auto& last = event.last_signal;
   return text + fmt::format("  <- asked by {} of {} {} before", request_name(last.signal),
-                            sender_text(event, last),
-                            duration_text(std::chrono::nanoseconds(
-                                static_cast<int64_t>(last.ago_ns & INT64_MAX))));
+                            sender_text(event, last), ago_text(last.ago_ns));
 }
 
 std::string_view via_text(uint32_t via) {

@@ -208,5 +208,18 @@ TEST(EventsWords, NamesWhatIsListenedTo) {
             "forks, execs and non-zero exits");
 }
 
+TEST(JsonMember, IsTheTextOfAValue) {
+  constexpr std::string_view kObject =
+      R"({"a":1,"b":"x\"y,\\","c":{"a":2,"d":[1,{"e":3}]},"f":null,"aa":[],"g":true})";
+  EXPECT_EQ(json_member(kObject, "a"), "1");
+  EXPECT_EQ(json_member(kObject, "b"), R"("x\"y,\\")");
+  EXPECT_EQ(json_member(kObject, "c"), R"({"a":2,"d":[1,{"e":3}]})");
+  EXPECT_EQ(json_member(kObject, "f"), "null");
+  EXPECT_EQ(json_member(kObject, "aa"), "[]");
+  EXPECT_EQ(json_member(kObject, "g"), "true");
+  EXPECT_EQ(json_member(kObject, "d"), "");
+  EXPECT_EQ(json_member("{}\n", "a"), "");
+}
+
 }  // namespace
 }  // namespace knell::cli

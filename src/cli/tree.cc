@@ -35,12 +35,12 @@ void Tree::add_fork(const knell_event& event) {
   if (event.child_pid == root_) return;
   ++processes_;
   remove(event.child_pid);  // its pid was used before, and we missed the end of that one
-  const auto parent = nodes_.find(event.pid);
+  const auto parent = nodes_.find(event.pid == root_parent_ ? root_ : event.pid);
   Node node;
   node.start = event.child_id.kind == KNELL_ID_START ? event.child_id.start : 0;
   node.name = parent != nodes_.end() ? parent->second.name : printable(event.comm);
   if (parent != nodes_.end()) {
-    node.parent = event.pid;
+    node.parent = parent->first;
     ++parent->second.children;
   }
   nodes_[event.child_pid] = std::move(node);

@@ -21,7 +21,9 @@ class Tree {
   // Whether the process with this pid and start (0: not known) still lives.
   using Alive = std::function<bool(pid_t, uint64_t start)>;
 
-  explicit Tree(pid_t root, size_t limit = 65536) : root_(root), limit_(limit) {
+  // A process that `root_parent` makes is the root's: it made it with CLONE_PARENT. 0: none does.
+  explicit Tree(pid_t root, pid_t root_parent = 0, size_t limit = 65536)
+      : root_(root), root_parent_(root_parent), limit_(limit) {
     nodes_[root].name = "?";
   }
 
@@ -50,7 +52,7 @@ class Tree {
   void remove(pid_t pid);
   void sweep(const Alive& alive);
 
-  pid_t root_;
+  pid_t root_, root_parent_;
   size_t limit_;
   uint64_t processes_ = 1;
   std::unordered_map<pid_t, Node> nodes_;

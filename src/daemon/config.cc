@@ -71,6 +71,7 @@ class Reading {
   template <class T>
   Reader one_of(T& out, std::vector<Word<T>> words);
   Reader words(std::vector<std::string>& out);
+  Reader count_by(Config::CountBy& out);
   Reader users(std::vector<uid_t>& out);
   Reader groups(std::vector<gid_t>& out);
   template <class Id>
@@ -246,6 +247,20 @@ Reading::Reader Reading::words(std::vector<std::string>& out) {
   };
 }
 
+Reading::Reader Reading::count_by(Config::CountBy& out) {
+  return [this, &out](const toml::node& node) {
+    const toml::array* const list = node.as_array();
+    if (list == nullptr) return wrong(node, "not a list; write [], [\"comm\"] or [\"container\"]");
+    out = {};
+    for (const toml::node& one : *list) {
+      bool ignored = false;
+      const auto word = one.value_exact<std::string_view>();
+      bool& asked = word == "comm" ? out.comm : word == "container" ? out.container : ignored;
+      one_of<bool>(asked, {{"comm", true}, {"container", true}})(one);
+    }
+  };
+}
+
 template <class Id>
 Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
                              std::optional<Id> (*find)(const std::string&)) {
@@ -303,6 +318,7 @@ void Reading::read(const toml::table& root, Config& config) {
                                                         {"bpf", SourceChoice::kBpf},
                                                         {"connector", SourceChoice::kConnector}})},
         {"count", events(config.count_mask)},
+        {"count_by", count_by(config.count_by)},
         {"log_level", one_of<LogLevel>(config.log_level, {{"error", LogLevel::kError},
                                                           {"warning", LogLevel::kWarning},
                                                           {"info", LogLevel::kInfo},

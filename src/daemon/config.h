@@ -60,6 +60,13 @@ struct Config {
     bool operator==(const Redact&) const = default;
   };
 
+  // What exits are counted by besides unit and how they ended.
+  struct CountBy {
+    bool comm = false;
+    bool container = false;
+    bool operator==(const CountBy&) const = default;
+  };
+
   Socket socket;
   SourceChoice source = SourceChoice::kAuto;
   Limits limits;
@@ -67,6 +74,7 @@ struct Config {
   Redact redact;
   // The events that are counted for `knell status` even while nobody listens; 0: none.
   uint32_t count_mask = KNELL_EVENT_NONZERO_EXIT;
+  CountBy count_by;
   LogLevel log_level = LogLevel::kInfo;
   bool operator==(const Config&) const = default;
 };

@@ -91,6 +91,14 @@ TEST(Config, EveryKeyIsRead) {
   EXPECT_THAT(config.redact.except, ElementsAre("--password"));
 }
 
+TEST(Config, CountsByNameAndContainerOnRequest) {
+  EXPECT_EQ(config_of("").count_by, Config::CountBy());
+  EXPECT_EQ(config_of("count_by = ['container']").count_by, (Config::CountBy{false, true}));
+  EXPECT_EQ(config_of("count_by = ['comm', 'container']").count_by, (Config::CountBy{true, true}));
+  EXPECT_FALSE(parse_config("count_by = ['pid']", "f"));
+  EXPECT_FALSE(parse_config("count_by = 'comm'", "f"));
+}
+
 TEST(Config, CountsNothingWhenAskedTo) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }
 
 // Whatever order the reader keeps the keys in.

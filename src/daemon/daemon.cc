@@ -321,7 +321,15 @@ void Daemon::before(watch::Batch& batch, watch::Slot& slot) {
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
-  exits_.add({event.unit.data, event.unit.size}, event::ended_text(event));
+  const auto view = [](const knell_string& text) {
+    return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+  };
+  const std::string ended = event::ended_text(event);
+  exits_.add(
+      {.unit = view(event.unit),
+       .ended = ended,
+       .comm = config_.count_by.comm ? view(event.comm) : std::string_view(),
+       .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
 Result<void> Daemon::serve() {

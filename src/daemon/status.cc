@@ -164,6 +164,8 @@ void add_exits(JsonText& json, const Status::Exits& exits) {
   json.begin('{');
   json.add_or_null("unit", exits.unit);
   json.add("ended", exits.ended);
+  if (!exits.comm.empty()) json.add("comm", exits.comm);
+  if (!exits.container.empty()) json.add("container", exits.container);
   json.add("count", exits.count);
   json.end('}');
 }

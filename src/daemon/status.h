@@ -75,8 +75,9 @@ struct Status {
     uint64_t rss_bytes = 0;    // resident, of the process; rings count
   };
   struct Exits {
-    std::string unit;   // "cron.service", "" where there is none, "other" beyond the bound
+    std::string unit;   // "cron.service", "" where there is none, "_other" beyond the bound
     std::string ended;  // "exit 1", "SIGKILL oom"
+    std::string comm, container;  // "" where it is not counted by
     uint64_t count = 0;
   };
 

@@ -25,6 +25,7 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "base/proc_stat.h"
 #include "live/plan.h"
 
 namespace knell::live {
@@ -192,8 +193,13 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   KNELL_TRY(source_->add_pid(pid));
   if (asked_ != interest) KNELL_TRY(ask(interest));
   // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
-  // after is heard of.
-  if (pidfd && (dead || is_dead(pidfd.get()))) {
+  // after is heard of. bpf takes what it tells when a process begins to exit; of one that has begun
+  // already there is only the mark, if that.
+  const auto begun = [&] {
+    const auto stat = whole_ ? read_proc_stat(pid) : std::nullopt;
+    return stat && stat->exiting;
+  };
+  if (pidfd && (dead || is_dead(pidfd.get()) || begun())) {
     normaliser_->follow_death(pid, std::move(pidfd));
     more_ = true;
     rearm(false);

@@ -129,6 +129,7 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
 // Nothing is left to find out: the source waited until the process was over.
 void Normaliser::on_full(const event::Full& full) {
   if (full.only_birth) return;
+  if (full.what == KNELL_EVENT_EXIT) deaths_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
     // Of one that was asked for while it was dying: what is left of it in /proc still tells more.
     if (!full.has_details) memory_.describe(*slot, full.pid, Memory::Look::kYes);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// 200,000 processes, one in ten of them failing, as fast as one parent can make them: each failure
-// is told, once, and nothing is lost. Pids come round several times meanwhile.
+// 80,000 processes, one in ten of them failing, as fast as one parent can make them: each failure
+// is told, once, and nothing is lost. Pids come round twice meanwhile.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ namespace {
 constexpr int kOneIn = 10;
 constexpr int kFailure = 3;
 
-int processes() { return in_vm() ? 5'000 : 200'000; }
+int processes() { return in_vm() ? 5'000 : 80'000; }
 
 void blow(std::vector<Fate>& fates) {
   storm(processes(), kOneIn, kFailure);

@@ -4,8 +4,8 @@
 
 #include <bpf/bpf.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <bit>
@@ -68,8 +68,8 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
   KNELL_ASSIGN(Ring reserve, Ring::map(fds.reserve, options.reserve_ring_bytes));
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  UniqueFd nudge(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll || !nudge || !add_to_epoll(epoll.get(), nudge.get(), kNudgeTag) ||
+  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll || !timer || !add_to_epoll(epoll.get(), timer.get(), kTimerTag) ||
       !add_to_epoll(epoll.get(), fds.exits, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.others, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
@@ -77,17 +77,17 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
   }
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
                                    {std::move(exits), std::move(others), std::move(reserve)},
-                                   std::move(epoll), std::move(nudge)));
+                                   std::move(epoll), std::move(timer)));
   KNELL_TRY(bpf->want(options.wanted));
   return bpf;
 }
 
 Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings,
-         UniqueFd epoll, UniqueFd nudge)
+         UniqueFd epoll, UniqueFd timer)
     : programs_(std::move(programs)),
       rings_(std::move(rings)),
       epoll_(std::move(epoll)),
-      nudge_(std::move(nudge)),
+      timer_(std::move(timer)),
       clock_(*options.clock),
       options_(options),
       roots_(programs_.roots(), programs_.departed()) {
@@ -109,6 +109,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
       {kFork, forks || rooted || births},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kDelivery, exits && names},
       {kSignal, exits || rooted},  // before exits: who begins to exit has its mark
       {kExit, (exits && !raw) || rooted},
       {kThreadExit, exits && raw},
@@ -128,6 +129,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   const bool had_births = births_kept_;
   births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
+  if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));

@@ -53,7 +53,7 @@ class Bpf : public Source {
   }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
-  [[nodiscard]] Result<void> check_health(Sink& sink) override;
+  [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override;
   Counters counters() const override;
 
@@ -79,7 +79,7 @@ class Bpf : public Source {
 
   void name_pid(int32_t pid, bool wanted);
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
-      UniqueFd nudge);
+      UniqueFd timer);
 
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> attach_for(const Wanted& wanted, bool detach);
@@ -100,14 +100,16 @@ class Bpf : public Source {
   bool tell_last_losses(Sink& sink);
   void tell_lost_births(Sink& sink);
 
-  bool is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const;
-  void watch(Waiting::Entry& entry);
-  void look_at_watched();
+  bool is_over(const Waiting::Entry& entry, UniqueFd& still) const;
+  void take_wakeups();
+  bool look_at_overdue();
+  void look_at(Waiting::Entry& entry);
   void release(const Waiting::Entry& entry);
+  void set_timer();
 
   Programs programs_;
   std::array<Ring, kRings> rings_;
-  UniqueFd epoll_, nudge_;
+  UniqueFd epoll_, timer_;
   Clock& clock_;
   BpfOptions options_;
   Wanted wanted_;
@@ -122,8 +124,8 @@ class Bpf : public Source {
   Waiting waiting_;
   Told told_exits_;
   Teller teller_;
-  size_t watched_ = 0;
-  bool nudged_ = false;
+  uint64_t look_again_ns_ = 0;  // at those that are overdue and not watched
+  uint64_t timer_ns_ = 0;       // as it is set; 0: it is not
 
   std::array<uint64_t, kClasses> told_lost_{};
   std::array<uint64_t, kClasses> last_ns_{};

@@ -20,19 +20,45 @@ const T* as(std::string_view bytes) {
   return bytes.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(bytes.data());
 }
 
+uint64_t senders_of(const knell_record& head) {
+  return static_cast<uint64_t>((head.flags & KNELL_RECORD_KILLER) != 0) +
+         static_cast<uint64_t>((head.flags & KNELL_RECORD_ASKER) != 0);
+}
+
+// Takes one off the front.
+event::Sender take_sender(std::string_view& senders) {
+  knell_sender from;
+  std::memcpy(&from, senders.data(), sizeof from);
+  senders.remove_prefix(sizeof from);
+  event::Sender sender{.cause = from.cause,
+                       .signal = from.signal,
+                       .pid = from.pid,
+                       .uid = from.uid,
+                       .parent_pid = from.parent_pid,
+                       .cgroup = from.cgroup,
+                       .stamp_ns = from.stamp_ns};
+  std::copy_n(from.comm, sender.comm.size(), sender.comm.begin());
+  std::copy_n(from.parent_comm, sender.parent_comm.size(), sender.parent_comm.begin());
+  return sender;
+}
+
 bool decode_process(std::string_view bytes, Decoded& decoded) {
   const auto* process = as<knell_process>(bytes);
   if (process == nullptr || process->pid <= 0) return false;
   const std::string_view tail = bytes.substr(sizeof *process);
   const uint64_t args = process->args_bytes, exe = process->exe_bytes, cwd = process->cwd_bytes;
+  const uint64_t memory = process->memory_cgroup_bytes;
+  const uint64_t senders = senders_of(process->head) * sizeof(knell_sender);
   const uint64_t levels = uint64_t{process->levels} * sizeof(knell_numbers);
-  if (args + exe + cwd + levels > tail.size()) return false;
+  if (args + exe + cwd + memory + senders + levels > tail.size()) return false;
   if (process->levels > event::kMostLevels) return false;
   decoded.process = process;
   decoded.args = tail.substr(0, args);
   decoded.exe_names = tail.substr(args, exe);
   decoded.cwd_names = tail.substr(args + exe, cwd);
-  decoded.levels = tail.substr(args + exe + cwd, levels);
+  decoded.memory_cgroup_names = tail.substr(args + exe + cwd, memory);
+  decoded.senders = tail.substr(args + exe + cwd + memory, senders);
+  decoded.levels = tail.substr(args + exe + cwd + memory + senders, levels);
   return true;
 }
 
@@ -135,10 +161,13 @@ void Teller::fill(const Decoded& record) {
   turn_path(record.cwd_names, cwd_);
   full_.exe = exe_;
   full_.cwd = cwd_;
-  full_.killer.cause = process.killer_cause;
-  full_.killer.pid = process.killer_pid;
-  full_.killer.uid = process.killer_uid;
-  std::copy_n(process.killer_comm, full_.killer.comm.size(), full_.killer.comm.begin());
+  std::string_view senders = record.senders;
+  if ((flags & KNELL_RECORD_KILLER) != 0) full_.killer = take_sender(senders);
+  if ((flags & KNELL_RECORD_ASKER) != 0) full_.asker = take_sender(senders);
+  if ((flags & KNELL_RECORD_OUT_OF_MEMORY) == 0) return;
+  full_.killer.cause = KNELL_CAUSE_OOM;
+  turn_path(record.memory_cgroup_names, memory_cgroup_);
+  full_.memory_cgroup = memory_cgroup_;
 }
 
 event::Full& Teller::tell(const Decoded& record) {

@@ -13,9 +13,7 @@
 #include "details.bpf.inc"
 #include "interest.bpf.inc"
 #include "levels.bpf.inc"
-
-#define SIGKILL_NUMBER 9
-#define SIGCHLD_NUMBER 17
+#include "signals.bpf.inc"
 
 // The stamp last of all: the order of the stream is that of the stamps, and records come to the
 // rings soon after theirs.
@@ -43,26 +41,6 @@ static __always_inline bool last_of_process(struct task_struct* leader,
   return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;
 }
 
-// Who it was, if it was a process; else NULL.
-static __always_inline const struct knell_killer* add_killer(struct knell_process* process,
-                                                             struct task_struct* leader) {
-  const __u32 signal = (__u32)process->status & 0x7f;
-  if (signal == 0) return NULL;
-  // The OOM killer marks its victim only after the signal, so this is not known when that is sent.
-  // Who ran then is whoever happened to need memory.
-  if (signal == SIGKILL_NUMBER && plainly(leader)->signal->oom_mm) {
-    process->killer_cause = 3;
-    return NULL;
-  }
-  const struct knell_killer* killer = bpf_task_storage_get(&killers, leader, NULL, 0);
-  if (!killer || killer->signal != signal) return NULL;
-  process->killer_cause = killer->cause;
-  process->killer_pid = killer->pid;
-  process->killer_uid = killer->uid;
-  __builtin_memcpy(process->killer_comm, killer->comm, KNELL_COMM_BYTES);
-  return killer;
-}
-
 static __always_inline void fill_mark(struct knell_mark* mark, struct task_struct* leader,
                                       const struct task_struct* parent, __u32 uid, int status,
                                       __u64 bits) {
@@ -77,6 +55,17 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->uid = uid;
   mark->head.lost = losses.exits;
   mark->head.stamp_ns = bpf_ktime_get_ns();
+}
+
+// Whether the signal that brings the mark may fail to be sent, although the parent takes it now: the
+// parent dies too (then the next one may ignore it, as the first process of a pid namespace does at
+// its end), a tracer reaps a thread, or the signal is none that every parent gets.
+static __always_inline bool mark_uncertain(struct task_struct* leader,
+                                           const struct task_struct* task,
+                                           const struct task_struct* parent) {
+  return leader->exit_signal != SIGCHLD_NUMBER || plainly(leader)->thread_pid->level != 0 ||
+         leader->ptrace != 0 || task->ptrace != 0 ||
+         (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -99,7 +88,9 @@ int on_exit(__u64* ctx) {
       (exit_signal == SIGCHLD_NUMBER &&
        listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
   if (silent) forget_roots(tgid, bits);
-  if (settings.raw || !(settings.names || silent)) return 0;
+  if (settings.raw) return 0;
+  // A mark is all it takes where no names are wanted; without one these details are the exit.
+  if (!settings.names && !silent && !mark_uncertain(leader, task, listener)) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
 
   struct knell_scratch* scratch = scratch_here();
@@ -109,12 +100,12 @@ int on_exit(__u64* ctx) {
   if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
-  const struct knell_killer* killer = add_killer(process, leader);
   __u32 tail = add_tail(scratch, &who, true);
-  tail = add_levels(scratch, &who, leader, killer, tail);
+  tail = add_senders(leader, status, tail);
+  tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
-  if (!(process->head.flags & KNELL_RECORD_NO_MARK)) return 0;
-  // Nothing else will come of this one.
+  if (!silent && !mark_uncertain(leader, task, listener)) return 0;
+  // Perhaps nothing else will come of this one.
   struct knell_mark mark;
   fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
   mark.head.flags = KNELL_RECORD_NO_MARK;
@@ -138,9 +129,9 @@ int on_thread_exit(__u64* ctx) {
   scratch->process.status = status;
   scratch->process.signal = task->exit_signal;
   __builtin_memcpy(scratch->process.comm, task->comm, KNELL_COMM_BYTES);
-  const struct knell_killer* killer = add_killer(&scratch->process, leader);
   __u32 tail = add_tail(scratch, &who, true);
-  tail = add_levels(scratch, &who, task, killer, tail);
+  tail = add_senders(leader, status, tail);
+  tail = add_levels(scratch, &who, task, tail);
   if (send(&exits, scratch, tail, losses.exits)) __sync_fetch_and_add(&losses.exits, 1);
   return 0;
 }
@@ -167,70 +158,33 @@ static __always_inline void parent_told(struct task_struct* leader,
   if (bpf_ringbuf_output(&reserve, &mark, sizeof mark, 0)) __sync_fetch_and_add(&losses.exits, 1);
 }
 
-// Whether nothing but death comes of a signal that is left to its default.
-static __always_inline bool deadly(struct task_struct* task, int signal) {
-  if (signal == SIGKILL_NUMBER) return true;
-  // CHLD, CONT, URG, WINCH are ignored, STOP, TSTP, TTIN, TTOU stop.
-  const __u64 harmless = 1ULL << 17 | 1ULL << 18 | 1ULL << 23 | 1ULL << 28 | 1ULL << 19 |
-                         1ULL << 20 | 1ULL << 21 | 1ULL << 22;
-  if (signal < 1 || signal > 64 || (signal < 64 && harmless & (1ULL << signal))) return false;
-  // By address: the verifier allows no variable index behind a typed pointer.
-  const char* actions = (const char*)BPF_CORE_READ(task, sighand);
-  if (!actions) return false;
-  const char* action = actions + bpf_core_field_offset(struct sighand_struct, action) +
-                       (unsigned long)(signal - 1) * bpf_core_type_size(struct k_sigaction) +
-                       bpf_core_field_offset(struct k_sigaction, sa) +
-                       bpf_core_field_offset(struct sigaction, sa_handler);
-  void* handler = (void*)1;
-  bpf_probe_read_kernel(&handler, sizeof handler, action);
-  return handler == NULL;
-}
-
-static __always_inline void note_killer(struct task_struct* task, int signal, unsigned long info) {
-  struct knell_killer* killer =
-      bpf_task_storage_get(&killers, task->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!killer) return;
-  int code = 0;
-  if (info > 1) {
-    const void* at = (const void*)(info + bpf_core_field_offset(struct kernel_siginfo, si_code));
-    bpf_probe_read_kernel(&code, sizeof code, at);
-  }
-  killer->signal = (__u32)signal;
-  killer->pid = 0;
-  killer->uid = 0;
-  __builtin_memset(killer->comm, 0, KNELL_COMM_BYTES);
-  __builtin_memset(killer->numbers, 0, sizeof killer->numbers);
-  if (plainly(task)->signal->oom_mm) {  // then current is whoever happened to need memory
-    killer->cause = 3;
-    return;
-  }
-  if (info == 1 || (info > 1 && code > 0)) {
-    killer->cause = 2;
-    return;
-  }
-  struct task_struct* sender = plainly(bpf_get_current_task_btf())->group_leader;
-  killer->cause = 1;
-  killer->pid = sender->tgid;
-  killer->uid = sender->real_cred->uid.val;
-  __builtin_memcpy(killer->comm, sender->comm, KNELL_COMM_BYTES);
-  if (nested(task)) note_numbers(killer, pid_of(task), pid_of(sender));
-}
-
 SEC("tp_btf/signal_generate")
 int on_signal(__u64* ctx) {
   const int signal = (int)ctx[0];
   struct task_struct* task = (struct task_struct*)ctx[2];
   struct task_struct* current = bpf_get_current_task_btf();
   const struct signal_struct* group = plainly(current)->signal;
+  // Before the paths part: the verifier takes its time over this one.
+  struct task_struct* to = task->group_leader;
+  FOUND(to);
+  // That nothing of the group lives is true of the idle tasks as well.
   if (group->live.counter == 0) {
     struct task_struct* leader = plainly(current)->group_leader;
-    if (signal == leader->exit_signal && leader->exit_state == EXIT_ZOMBIE &&
-        task == leader->parent)
+    // A tracer gets SIGCHLD whatever the exit signal is, and so does a parent that has exec'ed.
+    if ((signal == leader->exit_signal || signal == SIGCHLD_NUMBER) &&
+        leader->exit_state == EXIT_ZOMBIE && task == leader->parent)
       parent_told(leader, group);
-    return 0;
   }
-  if (signal == SIGCHLD_NUMBER || !settings.names || (int)ctx[4] != 0) return 0;
-  if (deadly(task, signal)) note_killer(task, signal, ctx[1]);
+  if (signal == SIGCHLD_NUMBER || !settings.names) return 0;
+  signal_generated(task, to, signal, ctx[1], ctx[3] != 0, (int)ctx[4]);
+  return 0;
+}
+
+SEC("tp_btf/signal_deliver")
+int on_delivery(__u64* ctx) {
+  const int signal = (int)ctx[0];
+  if (signal == SIGCHLD_NUMBER || signal == SIGKILL_NUMBER || !settings.names) return 0;
+  if (!among(signal, HARMLESS_SIGNALS)) signal_delivered(signal, ctx[1], ctx[2]);
   return 0;
 }
 
@@ -250,7 +204,9 @@ int on_fork(__u64* ctx) {
   const bool process = child->pid == child->tgid;
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent, creator, true);
-  const __u64 bits = roots_of(parent->tgid);
+  __u64 bits = roots_of(parent->tgid);
+  // With CLONE_PARENT the child is its creator's sibling, and under whom its creator is.
+  if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
     if (settings.departed) bpf_map_delete_elem(&departed, &tgid);
@@ -320,7 +276,7 @@ int on_exec(__u64* ctx) {
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
   __u32 tail = add_tail(scratch, &who, true);
-  tail = add_levels(scratch, &who, task, NULL, tail);
+  tail = add_levels(scratch, &who, task, tail);
   if (keep) keep_birth(scratch, task);
   if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
   return 0;
@@ -343,7 +299,7 @@ int on_rename(__u64* ctx) {
   scratch->process.tid = task->pid;
   bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
   __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid);
-  tail = add_levels(scratch, &who, task, NULL, tail);
+  tail = add_levels(scratch, &who, task, tail);
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.comms, 1);
   return 0;
 }

@@ -172,6 +172,8 @@ bpf_program* Programs::find(Program program) const {
       return skeleton_->progs.on_rename;
     case Program::kSignal:
       return skeleton_->progs.on_signal;
+    case Program::kDelivery:
+      return skeleton_->progs.on_delivery;
     case Program::kMkdir:
       return skeleton_->progs.on_mkdir;
   }

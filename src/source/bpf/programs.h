@@ -22,8 +22,8 @@ namespace knell::source {
 // The programs and maps in the kernel: loaded as long as this lives, attached on demand.
 class Programs {
  public:
-  enum class Program { kFork, kExec, kExit, kThreadExit, kRename, kSignal, kMkdir };
-  static constexpr size_t kPrograms = 7;
+  enum class Program { kFork, kExec, kExit, kThreadExit, kRename, kSignal, kDelivery, kMkdir };
+  static constexpr size_t kPrograms = 8;
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;

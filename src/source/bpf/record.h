@@ -18,13 +18,16 @@ enum knell_record_kind {
 };
 
 enum knell_record_flag {
-  KNELL_RECORD_ARGS = 1,       // the args are known
-  KNELL_RECORD_ARGS_CUT = 2,   // and were longer
-  KNELL_RECORD_NO_MARK = 4,    // nobody will be sent a signal: no mark will come
-  KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
-  KNELL_RECORD_RELEASED = 16,  // of a knell_mark: our own, for one that was found to be over
-  KNELL_RECORD_LEVELS = 32,    // the levels are known, be there any or not
-  KNELL_RECORD_BIRTH = 64      // of a fork: not asked for, but of a child in a namespace
+  KNELL_RECORD_ARGS = 1,            // the args are known
+  KNELL_RECORD_ARGS_CUT = 2,        // and were longer
+  KNELL_RECORD_NO_MARK = 4,         // nobody will be sent a signal: no mark will come
+  KNELL_RECORD_NAMED = 8,           // comm, ids and cgroup are filled in
+  KNELL_RECORD_RELEASED = 16,       // of a knell_mark: our own, for one that was found to be over
+  KNELL_RECORD_LEVELS = 32,         // the levels are known, be there any or not
+  KNELL_RECORD_BIRTH = 64,          // of a fork: not asked for, but of a child in a namespace
+  KNELL_RECORD_KILLER = 128,        // of an exit: there is a knell_sender of the signal it died of,
+  KNELL_RECORD_ASKER = 256,         // and one of the last request to end that it took
+  KNELL_RECORD_OUT_OF_MEMORY = 512  // the killer is the kernel, out of memory
 };
 
 enum {
@@ -62,13 +65,20 @@ struct knell_process {
   __s32 child_pid, child_tid;
   __u32 child_uid;
   __u32 uid, gid;
-  __u32 killer_cause, killer_uid;
-  __s32 killer_pid;
-  char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES],
-      killer_comm[KNELL_COMM_BYTES];
+  char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES];
   // What follows lies one after the other behind this struct. Paths: the names from the last to the
-  // first, each with its NUL. At the end as many knell_numbers.
-  __u32 args_bytes, exe_bytes, cwd_bytes, levels, pad;
+  // first, each with its NUL. Then a knell_sender for each flag that says so, and at the end as
+  // many knell_numbers.
+  __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels, pad;
+};
+
+// Who sent a signal, when it was sent.
+struct knell_sender {
+  __u32 signal, cause, uid;  // cause: enum knell_cause; 0: unknown
+  __s32 pid, parent_pid;     // 0: not a process
+  __u32 pad;
+  __u64 stamp_ns, cgroup;
+  char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES];
 };
 
 // The numbers of those a record names in one pid namespace, as event::Level.
@@ -92,8 +102,9 @@ struct knell_birth {
 
 // What the programs are told, live.
 struct knell_settings {
-  __u32 mask;         // KNELL_EVENT_* wanted, of FORK, EXEC, EXIT, NONZERO_EXIT, COMM
-  __u32 names, full;  // details
+  __u32 mask;            // KNELL_EVENT_* wanted, of FORK, EXEC, EXIT, NONZERO_EXIT, COMM
+  __u32 names, full;     // details
+  __u64 names_since_ns;  // CLOCK_MONOTONIC; who sent a signal before is unknown
   __u32 raw;
   __u32 births_of_processes;  // raw: forks of processes are wanted, not of threads only
   __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;

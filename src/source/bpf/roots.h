@@ -30,6 +30,8 @@ class Roots {
   // Forgets all others. From here on translate() follows this order.
   void keep(const std::vector<int32_t>& wanted);
   uint64_t translate(uint64_t bits) const;
+  // A process is over; `start`: clock ticks since boot. For those that the programs do not see go.
+  void gone(int32_t pid, uint64_t start);
   // Of a process that lives, or did a moment ago.
   uint64_t of(int32_t pid) const;
 

@@ -4,6 +4,8 @@
 
 #include <ctime>
 
+#include "base/time_namespace.h"
+
 namespace knell {
 namespace {
 
@@ -16,12 +18,15 @@ int64_t read_clock(clockid_t clock) {
 class SystemClock : public Clock {
  public:
   uint64_t monotonic_ns() const override {
-    return static_cast<uint64_t>(read_clock(CLOCK_MONOTONIC));
+    return static_cast<uint64_t>(read_clock(CLOCK_MONOTONIC) - offsets_.monotonic_ns);
   }
   uint64_t boottime_ns() const override {
-    return static_cast<uint64_t>(read_clock(CLOCK_BOOTTIME));
+    return static_cast<uint64_t>(read_clock(CLOCK_BOOTTIME) - offsets_.boottime_ns);
   }
   int64_t realtime_ns() const override { return read_clock(CLOCK_REALTIME); }
+
+ private:
+  const ClockOffsets& offsets_ = clock_offsets();
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ class Clock {
   virtual int64_t realtime_ns() const = 0;    // since the epoch
 };
 
+// The kernel's clocks, in a time namespace too; see time_namespace.h.
 Clock& system_clock();
 
 // Set by hand. Boottime runs `boot_ahead_ns` before monotonic, as after a suspend.

@@ -16,6 +16,7 @@
 #include <knell/knell.hpp>
 #include <string_view>
 
+#include "base/container.h"
 #include "base/unique_fd.h"
 
 namespace knell::cli {
@@ -34,12 +35,16 @@ struct Hello {
 };
 static_assert(sizeof(Hello) == 36);
 
-std::string why_not(int error) {
+std::string how_to_start(const std::string& path) {
+  return in_container() ? start_daemon_hint(path) : "start it (systemctl start knelld.socket)";
+}
+
+std::string why_not(int error, const std::string& path) {
   switch (error) {
     case ENOENT:
-      return "not there; start it (systemctl start knelld.socket)";
+      return "not there; " + how_to_start(path);
     case ECONNREFUSED:
-      return "nobody listens there; start it (systemctl start knelld.socket)";
+      return "nobody listens there; " + how_to_start(path);
     case EACCES:
       return "permission denied";
     case EAGAIN:
@@ -73,16 +78,16 @@ std::string text_of(std::string_view attributes) {
 }
 
 // Why not; empty: it answers.
-std::string exchange_hellos(int fd) {
+std::string exchange_hellos(int fd, const std::string& path) {
   Hello hello;
   hello.netlink.nlmsg_len = sizeof hello;
   hello.netlink.nlmsg_type = kHello;
   hello.connector.idx = KNELL_CN_IDX_PROC;
   hello.connector.val = kKnellVal;
-  if (::send(fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) return why_not(errno);
+  if (::send(fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) return why_not(errno, path);
   std::array<char, 65536> answer;
   const ssize_t got = ::recv(fd, answer.data(), answer.size(), 0);
-  if (got < 0) return why_not(errno);
+  if (got < 0) return why_not(errno, path);
   const std::string_view bytes(answer.data(), static_cast<size_t>(got));
   if (bytes.size() < sizeof hello) return "it ends the connection";
   std::memcpy(&hello, bytes.data(), sizeof hello);
@@ -106,7 +111,7 @@ Outcome<void> check_daemon(const std::string& path, const std::string& instead) 
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
   const int error = connect_to(fd.get(), path);
-  const std::string why = error != 0 ? why_not(error) : exchange_hellos(fd.get());
+  const std::string why = error != 0 ? why_not(error, path) : exchange_hellos(fd.get(), path);
   if (why.empty()) return {};
   return fail(kNothingHere, fmt::format("knelld: {}: {}{}", printable(path), why, instead));
 }

@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <knell/knell.hpp>
 #include <optional>
 #include <vector>
@@ -50,15 +51,16 @@ constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: of the report, be
 
 class Running {
  public:
-  Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, std::string name,
-          Report report, BackgroundWriter& writer);
+  // `probe`: its pid, which is none of CMD's.
+  Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
+          std::string name, Report report, BackgroundWriter& writer);
 
   // Until CMD and the report have ended; returns CMD's wait status. Errors: kCannotRun, kNotFound.
   Outcome<int> run(const Child& child, const BlockedSignals& signals);
 
  private:
   bool read_events();
-  void take(const knell_event& event);
+  void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
@@ -70,7 +72,7 @@ class Running {
   uint32_t wanted_;
   Listener& listener_;
   Job& job_;
-  pid_t pid_;
+  pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
   std::string unwritten_;  // of the report
@@ -81,15 +83,16 @@ class Running {
   bool exit_seen_ = false;  // the child's own exit came as an event
 };
 
-Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child,
+Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
                  std::string name, Report report, BackgroundWriter& writer)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
       pid_(child.pid()),
+      probe_(probe),
       report_(report),
       writer_(writer),
-      tree_(child.pid()) {
+      tree_(child.pid(), ::getpid()) {
   const knell_stats stats = listener.stats();
   result_.name = std::move(name);
   result_.scope = stats.scope;
@@ -106,14 +109,16 @@ bool Running::wanted(const knell_event& event) const {
 
 void Running::take_command_exit(const knell_event& event) {
   exit_seen_ = true;
-  if ((event.has & KNELL_HAS_STATUS) == 0) return;
-  knell_event exit = event;
-  job_.name_true_sender(exit);
-  result_.exit = describe_exit(exit);
+  if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
-void Running::take(const knell_event& event) {
+void Running::take(const knell_event& taken) {
+  knell_event event = taken;
+  job_.name_true_sender(event);
+  const bool ours = event.pid == ::getpid() || event.pid == probe_;
+  if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);
+  if (event.type == KNELL_EVENT_FORK && event.pid == pid_) job_.on_fork();
   if (event.type == KNELL_EVENT_EXIT) {
     if (event.pid == pid_)
       take_command_exit(event);
@@ -214,6 +219,14 @@ Outcome<int> Running::run(const Child& child, const BlockedSignals& signals) {
   return result_.wait_status;
 }
 
+// The kernel counts a listener's buffers as our memory, by which we would be larger than what CMD
+// starts, and be chosen when memory runs out in its place. Not permitted to all: a wish.
+void be_no_victim_of_oom() {
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  constexpr std::string_view kLeast = "-900";  // as knelld
+  if (file) (void)!::write(file.get(), kLeast.data(), kLeast.size());
+}
+
 // What CMD was given is CMD's alone: were it open here too, a pipe's other end would not see when
 // CMD closes it. All descriptors of our own are closed on exec, so these are the others; standard
 // error stays, for messages.
@@ -230,6 +243,17 @@ void close_inherited() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO}) {
     if (null) ::dup2(null.get(), fd);
   }
+}
+
+// Whose descendants are CMD's: those of CMD, and the children that it makes with CLONE_PARENT. The
+// latter are ours in the eyes of the kernel, and the connector tells nothing else. We make no
+// children from here on; only where we were born with some, these are told apart from CMD's.
+pid_t root_of(pid_t command, pid_t probe) {
+  std::ifstream children("/proc/thread-self/children");
+  if (!children) return command;
+  for (pid_t pid = 0; children >> pid;)
+    if (pid != command && pid != probe) return command;
+  return ::getpid();
 }
 
 class Run final : public Command {
@@ -307,13 +331,15 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
   KNELL_ASSIGN(Listener listener, open_listener(options));
-  if (listener.match("under", fmt::to_string(child.pid()))) return fail(kFailed, knell_explain());
+  const pid_t root = root_of(child.pid(), probe.pid());
+  if (listener.match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child was forked before: CMD runs as it would without us
+  be_no_victim_of_oom();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, command.front(), report, *writer);
+  Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
   child.go();
   return running.run(child, signals);
 }

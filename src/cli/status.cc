@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <knell/knell.hpp>
 
+#include "base/container.h"
 #include "cli/command.h"
+#include "cli/daemon_check.h"
 #include "cli/output.h"
 #include "cli/status_text.h"
 
@@ -30,8 +32,10 @@ Outcome<std::string> ask_daemon() {
   for (;;) {
     const ssize_t size = knell_status(json.data(), json.size());
     if (size == -ENOENT || size == -ECONNREFUSED) {
-      return fail(kNothingHere, fmt::format("{}; systemctl enable --now knelld.socket starts it",
-                                            printable(std::string_view(knell_explain()))));
+      if (daemon_socket().empty())
+        return fail(kNothingHere, printable(std::string_view(knell_explain())));
+      return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
+                                            start_daemon_hint(daemon_socket())));
     }
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);
@@ -60,15 +64,20 @@ class Status final : public Command {
     app.add_option("-o,--output", format_,
                    "table (default), json, or prometheus, for a textfile collector")
         ->type_name("FORMAT");
+    app.add_flag(
+        "--codes", codes_,
+        "with prometheus: a series for each exit code and signal,\nnot for each class of them");
   }
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
   std::string format_;
+  bool codes_ = false;
 };
 
 Outcome<int> Status::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const Format format, format_of(format_));
+  if (codes_ && format != Format::kPrometheus) return usage("--codes is for -o prometheus");
   KNELL_ASSIGN(const std::string json, ask_daemon());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("knelld tells what is no JSON object");
@@ -81,7 +90,7 @@ Outcome<int> Status::execute(std::vector<std::string>) {
       out.buffer() = json + "\n";
       break;
     case Format::kPrometheus:
-      append_prometheus(out.buffer(), *parsed);
+      append_prometheus(out.buffer(), *parsed, codes_ ? Codes::kYes : Codes::kNo);
       break;
   }
   KNELL_TRY(out.flush());

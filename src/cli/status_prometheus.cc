@@ -2,17 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <initializer_list>
+#include <array>
 #include <map>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cli/status_text.h"
 
 namespace knell::cli {
 namespace {
 
-using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // Any text between the quotes: only these three are special there.
 void append_escaped(std::string& out, std::string_view text) {
@@ -33,7 +34,7 @@ class Metric {
       : out_(out), name_(name) {
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
   }
-  void add(Labels labels, std::string_view value) {
+  void add(const Labels& labels, std::string_view value) {
     out_ += name_;
     char before = '{';
     for (const auto& [label, text] : labels) {
@@ -49,7 +50,7 @@ class Metric {
     out_ += value;
     out_ += '\n';
   }
-  void add(Labels labels, uint64_t value) { add(labels, fmt::format("{}", value)); }
+  void add(const Labels& labels, uint64_t value) { add(labels, fmt::format("{}", value)); }
 
  private:
   std::string& out_;
@@ -94,18 +95,36 @@ void append_listeners(std::string& out, const JsonValue& status) {
     metric.add({{"protocol", protocol}}, listeners[protocol]);
 }
 
-void append_exits(std::string& out, const JsonValue& status) {
-  Metric metric(out, "knell_exits_total", "counter",
-                "Processes that ended, by systemd unit and by how; \"other\" beyond 1000 pairs.");
+// Six classes in the place of hundreds of codes and signals, each of which would be a series.
+std::string_view class_of(std::string_view ended) {
+  if (ended == "exit 0" || ended == "unknown") return ended;
+  if (ended.starts_with("exit ")) return "exit nonzero";
+  if (ended.ends_with(" oom")) return "oom";
+  return ended.ends_with(" core") ? "core" : "signal";
+}
+
+void append_exits(std::string& out, const JsonValue& status, Codes codes) {
+  std::map<std::array<std::string, 4>, uint64_t> sums;  // the labels, in this order
   for (const JsonValue* exits : status["exits"].items()) {
-    metric.add({{"unit", (*exits)["unit"].text()}, {"ended", (*exits)["ended"].text()}},
-               (*exits)["count"].count());
+    std::string ended = (*exits)["ended"].text();
+    if (codes == Codes::kNo) ended = class_of(ended);
+    sums[{(*exits)["unit"].text(), std::move(ended), (*exits)["comm"].text(),
+          (*exits)["container"].text()}] += (*exits)["count"].count();
+  }
+  Metric metric(out, "knell_exits_total", "counter",
+                "Processes that ended, by systemd unit and by how; bounded, the rest is _other.");
+  for (const auto& [values, sum] : sums) {
+    Labels labels{{"unit", values[0]}, {"ended", values[1]}};
+    // For Prometheus an empty label is none.
+    if (!values[2].empty()) labels.emplace_back("comm", values[2]);
+    if (!values[3].empty()) labels.emplace_back("container", values[3]);
+    metric.add(labels, sum);
   }
 }
 
 }  // namespace
 
-void append_prometheus(std::string& out, const JsonValue& status) {
+void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   Metric(out, "knell_info", "gauge", "Always 1; the version and the kernel.")
       .add({{"version", status["version"].text()}, {"kernel", status["kernel"].text()}}, 1);
   Metric(out, "knell_uptime_seconds", "gauge", "Since the daemon started.")
@@ -131,7 +150,7 @@ void append_prometheus(std::string& out, const JsonValue& status) {
         status["memory"]["rss_bytes"].count());
   counter(out, "knell_nonzero_exits_total", "Processes that did not end with 0.",
           status["nonzero_exits"].count());
-  append_exits(out, status);
+  append_exits(out, status, codes);
 }
 
 }  // namespace knell::cli

@@ -14,8 +14,11 @@ namespace knell::cli {
 // gives none.
 void append_status_table(std::string& out, const JsonValue& status, const Screen& screen);
 
+enum class Codes { kNo, kYes };
+
 // The same for Prometheus' text format, version 0.0.4: what node_exporter's textfile collector
-// reads. Of the listeners only how many there are, so that the number of series is bounded.
-void append_prometheus(std::string& out, const JsonValue& status);
+// reads. The number of series is bounded: of the listeners only how many there are, and of the ways
+// to end six classes, with `codes` each code and signal.
+void append_prometheus(std::string& out, const JsonValue& status, Codes codes);
 
 }  // namespace knell::cli

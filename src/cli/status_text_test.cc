@@ -51,11 +51,11 @@ std::string table(const std::string& json, const Screen& screen = Screen()) {
   return out;
 }
 
-std::string prometheus(const std::string& json) {
+std::string prometheus(const std::string& json, Codes codes = Codes::kNo) {
   const auto status = parse_json_object(json);
   EXPECT_TRUE(status);
   std::string out;
-  append_prometheus(out, status.value_or(JsonValue()));
+  append_prometheus(out, status.value_or(JsonValue()), codes);
   return out;
 }
 
@@ -127,12 +127,34 @@ TEST(Prometheus, TellsTheCounts) {
   EXPECT_THAT(out, HasSubstr("\nknell_listeners{protocol=\"compat\"} 1\n"));
   EXPECT_THAT(out, HasSubstr("\nknell_listeners{protocol=\"native\"} 1\n"));
   EXPECT_THAT(out, HasSubstr("\nknell_withheld_total{reason=\"unknown_uid\"} 4\n"));
-  EXPECT_THAT(out, HasSubstr("\nknell_exits_total{unit=\"\",ended=\"exit 1\"} 1\n"));
+  EXPECT_THAT(out, HasSubstr("\nknell_exits_total{unit=\"\",ended=\"exit nonzero\"} 1\n"));
 }
 
 TEST(Prometheus, LabelsAreEscaped) {
   EXPECT_THAT(prometheus(kStatus),
-              HasSubstr(R"(knell_exits_total{unit="a\"b\\c\nd.service",ended="SIGKILL oom"} 2)"));
+              HasSubstr(R"(knell_exits_total{unit="a\"b\\c\nd.service",ended="oom"} 2)"));
+}
+
+TEST(Prometheus, HasClassesOfEndsAndCodesOnRequest) {
+  const std::string status = R"({"exits":[
+      {"unit":"a","ended":"exit 1","count":5},{"unit":"a","ended":"exit 2","count":4},
+      {"unit":"a","ended":"SIGKILL","count":3},{"unit":"a","ended":"SIGTERM","count":3},
+      {"unit":"a","ended":"SIGSEGV core","count":2},{"unit":"a","ended":"SIGKILL oom","count":1},
+      {"unit":"a","ended":"exit 0","count":9},{"unit":"a","ended":"unknown","count":7}]})";
+  const std::string classes = prometheus(status);
+  for (const char* line :
+       {"exit nonzero\"} 9", "signal\"} 6", "core\"} 2", "oom\"} 1", "exit 0\"} 9", "unknown\"} 7"})
+    EXPECT_THAT(classes, HasSubstr("knell_exits_total{unit=\"a\",ended=\"" + std::string(line)));
+  const std::string codes = prometheus(status, Codes::kYes);
+  for (const char* line : {"exit 1\"} 5", "exit 2\"} 4", "SIGTERM\"} 3", "SIGSEGV core\"} 2"})
+    EXPECT_THAT(codes, HasSubstr("knell_exits_total{unit=\"a\",ended=\"" + std::string(line)));
+}
+
+TEST(Prometheus, HasNameAndContainerWhereTheyAreCounted) {
+  EXPECT_THAT(
+      prometheus(
+          R"({"exits":[{"unit":null,"ended":"exit 1","comm":"sh","container":"f00","count":5}]})"),
+      HasSubstr(R"(knell_exits_total{unit="",ended="exit nonzero",comm="sh",container="f00"} 5)"));
 }
 
 TEST(StatusJson, WhatIsNoObjectIsRefused) {

@@ -21,16 +21,19 @@ class Tree {
   // Whether the process with this pid and start (0: not known) still lives.
   using Alive = std::function<bool(pid_t, uint64_t start)>;
 
-  explicit Tree(pid_t root, size_t limit = 65536) : root_(root), limit_(limit) {
+  // A process that `root_parent` makes is the root's: it made it with CLONE_PARENT. 0: none does.
+  explicit Tree(pid_t root, pid_t root_parent = 0, size_t limit = 65536)
+      : root_(root), root_parent_(root_parent), limit_(limit) {
     nodes_[root].name = "?";
   }
 
   // Takes in a fork, an exec or an exit.
   void add(const knell_event& event, const Alive& alive);
-  // What a process was called when last heard of; empty where it was not.
+  // What a process was called when last heard of, as it is; empty where it was not.
   std::string_view name(pid_t pid) const;
   // "cc1 <- gcc <- make", up to the root; at most kDepth names.
-  std::string ancestry(const knell_event& event) const;
+  enum class Spelling { kPrinted, kRaw };
+  std::string ancestry(const knell_event& event, Spelling spelling = Spelling::kPrinted) const;
   // All there ever were, the root included.
   uint64_t processes() const { return processes_; }
   size_t count_alive(const Alive& alive) const;
@@ -50,7 +53,7 @@ class Tree {
   void remove(pid_t pid);
   void sweep(const Alive& alive);
 
-  pid_t root_;
+  pid_t root_, root_parent_;
   size_t limit_;
   uint64_t processes_ = 1;
   std::unordered_map<pid_t, Node> nodes_;

@@ -30,7 +30,7 @@ class TreeTest : public testing::Test {
   }
 
   std::set<pid_t> alive_;
-  Tree tree_{100, 10};
+  Tree tree_{100, 99, 10};
 };
 
 TEST_F(TreeTest, TellsTheAncestry) {
@@ -43,6 +43,14 @@ TEST_F(TreeTest, TellsTheAncestry) {
   EXPECT_EQ(ancestry(300), "cc1 <- gcc <- make");
   EXPECT_EQ(ancestry(100), "make");
   EXPECT_EQ(tree_.processes(), 3u);
+}
+
+TEST_F(TreeTest, WhatTheParentOfTheRootMakesIsTheRoots) {
+  exec(100, "make");
+  fork(99, 200);
+  exec(200, "helper");
+  EXPECT_EQ(ancestry(200), "helper <- make");
+  EXPECT_EQ(tree_.processes(), 2u);
 }
 
 TEST_F(TreeTest, ParentsThatEndedAreStillNamed) {

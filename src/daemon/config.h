@@ -39,6 +39,7 @@ struct Config {
     size_t memory_bytes = 256 * kMebibyte;          // of all queues together
     size_t memory_per_user_bytes = 64 * kMebibyte;  // of the queues of one user
     uint32_t filters_per_user = 4096;               // values of predicates
+    uint32_t filter_steps_per_user = 1 << 17;       // of judging one event by them
     uint32_t requests_per_second = 1000;            // of one client
     bool operator==(const Limits&) const = default;
   };
@@ -59,6 +60,13 @@ struct Config {
     bool operator==(const Redact&) const = default;
   };
 
+  // What exits are counted by besides unit and how they ended.
+  struct CountBy {
+    bool comm = false;
+    bool container = false;
+    bool operator==(const CountBy&) const = default;
+  };
+
   Socket socket;
   SourceChoice source = SourceChoice::kAuto;
   Limits limits;
@@ -66,6 +74,7 @@ struct Config {
   Redact redact;
   // The events that are counted for `knell status` even while nobody listens; 0: none.
   uint32_t count_mask = KNELL_EVENT_NONZERO_EXIT;
+  CountBy count_by;
   LogLevel log_level = LogLevel::kInfo;
   bool operator==(const Config&) const = default;
 };

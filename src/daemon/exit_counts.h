@@ -2,42 +2,60 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "daemon/status.h"
 
 namespace knell::daemon {
 
-// How often the processes of each unit ended in each way. Bounded: when it is full, a pair of unit
-// and cause not seen before is counted as unit "other", cause "other". Not thread-safe.
+// How often processes ended, by systemd unit and by how they ended, and by name and container where
+// the configuration asks for it. Bounded: what is seen first keeps a row of its own, so that a
+// count never falls, and the rest is counted as "_other". Not thread-safe.
 class ExitCounts {
  public:
-  static constexpr size_t kMost = 1000;  // picked: what a collector takes without a murmur
+  // Rows with a unit of their own; picked: what a collector takes without complaint. Beyond it
+  // there is one row for each way to end, of which there are less than 400.
+  static constexpr size_t kMost = 1000;
+  static constexpr size_t kMostNames = 100;  // different names, and containers; picked
 
-  // `unit` may be empty; `ended` as event::ended_text() says it.
-  void add(std::string_view unit, std::string_view ended);
+  struct Exit {
+    std::string_view unit;             // may be empty
+    std::string_view ended;            // as event::ended_text() says it
+    std::string_view comm, container;  // empty: not counted by
+  };
+  void add(Exit exit);
   uint64_t nonzero() const { return nonzero_; }
   std::vector<Status::Exits> table() const;  // the most frequent first
 
  private:
-  using Key = std::pair<std::string, std::string>;
-  using View = std::pair<std::string_view, std::string_view>;
+  struct Key {
+    std::string unit, ended, comm, container;
+  };
   struct Less {
     using is_transparent = void;
-    static View view(const Key& key) { return {key.first, key.second}; }
-    static View view(const View& key) { return key; }
+    static auto view(const Key& key) {
+      return std::array<std::string_view, 4>{key.unit, key.ended, key.comm, key.container};
+    }
+    static auto view(const Exit& key) {
+      return std::array<std::string_view, 4>{key.unit, key.ended, key.comm, key.container};
+    }
     template <class A, class B>
     bool operator()(const A& a, const B& b) const {
       return view(a) < view(b);
     }
   };
+  using Names = std::set<std::string, std::less<>>;
+  static std::string_view bounded(Names& names, std::string_view name);
+
   std::map<Key, uint64_t, Less> counts_;
+  Names comms_, containers_;
   uint64_t nonzero_ = 0;
 };
 

@@ -28,11 +28,15 @@ TEST(Status, WhatIsUnknownIsNull) {
   source.types = KNELL_EVENT_UID;
   source.lost = std::nullopt;
   status.sources.push_back(source);
-  status.exits.push_back({"", "exit 1", 3});
+  status.exits.push_back({"", "exit 1", "", "", 3});
+  status.exits.push_back({"", "exit 2", "perl", "f00", 1});
   const std::string json = to_json(status);
   EXPECT_THAT(json, HasSubstr(R"({"name":"connector","used":false,"why":null,"types":"uid",)"));
   EXPECT_THAT(json, HasSubstr(R"("lost":null,"healed":0})"));
   EXPECT_THAT(json, HasSubstr(R"({"unit":null,"ended":"exit 1","count":3})"));
+  EXPECT_THAT(
+      json,
+      HasSubstr(R"({"unit":null,"ended":"exit 2","comm":"perl","container":"f00","count":1})"));
 }
 
 TEST(Status, AListenerTellsAllItsFields) {

@@ -14,8 +14,10 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/pidfd.h"
 #include "base/privilege.h"
+#include "base/time_namespace.h"
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "event/mask.h"
@@ -107,6 +109,19 @@ class Examination {
          "Linux 6.15 or later");
   }
 
+  void clocks() {
+    const ClockOffsets& offsets = clock_offsets();
+    if (!offsets.known)
+      tell(KNELL_FINDING_WARN, "clock",
+           "in a time namespace that /proc does not describe: times and starts are shifted",
+           "run knell in a process born in the namespace (unshare -T --fork)");
+    else if (!starts_are_exact(offsets))
+      tell(
+          KNELL_FINDING_WARN, "clock",
+          "in a time namespace shifted by part of a clock tick: ids read from /proc may be one off",
+          "run knell outside, or connect to a knelld outside");
+  }
+
   void bpf() {
     const source::BpfDiagnosis found = source::diagnose_bpf();
     bpf_ = found.works;
@@ -155,8 +170,7 @@ class Examination {
       const bool nobody = error == ENOENT || error == ECONNREFUSED;
       const std::string text =
           error == ENOENT ? path + ": not there" : connection.error().message();
-      return tell(KNELL_FINDING_NO, "knelld", text,
-                  nobody ? "systemctl enable --now knelld.socket" : "");
+      return tell(KNELL_FINDING_NO, "knelld", text, nobody ? start_daemon_hint(path) : "");
     }
     const auto hello = connection->greet();
     if (!hello)
@@ -226,6 +240,7 @@ int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) 
   examination.buffer();
   examination.pidfd();
   examination.details();
+  examination.clocks();
   examination.daemon();
   if (examination.works()) return 0;
   return knell::lib::failed(

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/proc_stat.h"
+#include "base/time_namespace.h"
 #include "filter/predicate.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
@@ -52,6 +54,14 @@ int missing(const char* what) {
   return failed(Error{EINVAL, std::string(what) + " must not be NULL", true});
 }
 
+// In a time namespace /proc shows shifted starts; an event has the kernel's. Both are taken.
+uint64_t kernel_start_of(pid_t pid, uint64_t start) {
+  if (start == 0 || knell::clock_offsets().boottime_ns == 0) return start;
+  const auto stat = knell::read_proc_stat(pid);
+  const uint64_t shifted = knell::kernel_start(start, knell::clock_offsets());
+  return stat && stat->start == shifted ? shifted : start;
+}
+
 }  // namespace
 
 int refused(const knell_listener* k) {
@@ -89,7 +99,7 @@ int knell_match(knell_listener* k, const char* key, const char* value) {
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
   const int error = refused(k);
-  return error != 0 ? error : outcome(k->add(pid, start, cookie));
+  return error != 0 ? error : outcome(k->add(pid, kernel_start_of(pid, start), cookie));
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {

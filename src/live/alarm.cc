@@ -6,6 +6,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/time_namespace.h"
+
 namespace knell::live {
 
 Result<Alarm> Alarm::create(int epoll, uint64_t tag) {
@@ -24,8 +26,7 @@ void Alarm::set(uint64_t at_ns) {
   if (at_ns == at_ns_) return;
   at_ns_ = at_ns;
   itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(at_ns % 1'000'000'000);
+  when.it_value = timer_time(at_ns);
   (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "base/proc_stat.h"
 #include "live/plan.h"
 
 namespace knell::live {
@@ -148,7 +149,8 @@ Result<void> Feed::ask(const Interest& interest) {
 }
 
 Result<void> Feed::ask_whole(const Interest& interest) {
-  const source::Wanted wanted = wanted_of_whole(interest);
+  source::Wanted wanted = wanted_of_whole(interest);
+  wanted.look_later = looks_later_;
   if (!interest.only_added)
     for (const int32_t pid : interest.want.needs.pids) KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(source_->want(wanted));
@@ -164,9 +166,15 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(filter::details_needed(interest.want));
-  if (!normaliser_->follow(interest.want.needs.roots))
+  using Look = watch::Normaliser::Look;
+  if (!normaliser_->follow(interest.want.needs.roots, looks_later_ ? Look::kLater : Look::kNow))
     return say(EINVAL, "under: at most 64 processes");
   return {};
+}
+
+Result<bool> Feed::look_under_roots(size_t most) {
+  if (whole_) return source_->look_under_roots(most);
+  return normaliser_->look_under_roots(most);
 }
 
 void Feed::set_budget() {
@@ -185,8 +193,13 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   KNELL_TRY(source_->add_pid(pid));
   if (asked_ != interest) KNELL_TRY(ask(interest));
   // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
-  // after is heard of.
-  if (pidfd && (dead || is_dead(pidfd.get()))) {
+  // after is heard of. bpf takes what it tells when a process begins to exit; of one that has begun
+  // already there is only the mark, if that.
+  const auto begun = [&] {
+    const auto stat = whole_ ? read_proc_stat(pid) : std::nullopt;
+    return stat && stat->exiting;
+  };
+  if (pidfd && (dead || is_dead(pidfd.get()) || begun())) {
     normaliser_->follow_death(pid, std::move(pidfd));
     more_ = true;
     rearm(false);

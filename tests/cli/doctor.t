@@ -71,8 +71,16 @@ REFUSE Linux 6.15 or later|hidepid
 
 NAME where there is no daemon it says how to start it
 RUN KNELL_SOCKET=/nowhere/knell.sock knell doctor
-EXPECT ^no    knelld +/nowhere/knell.sock: not there +systemctl enable --now knelld.socket$
+EXPECT ^no    knelld +/nowhere/knell.sock: not there +(on the host: )?systemctl enable --now knelld.socket
 REFUSE watch will use knelld
+
+NAME in a container it says to mount the folder of the socket
+NEEDS root
+NEEDS tool:unshare
+RUN export KNELL_SOCKET=/nowhere/knell.sock; unshare -fp --mount-proc knell doctor; unshare -fp --mount-proc knell status 2>&1
+STATUS 3
+EXPECT ^no    knelld +/nowhere/knell.sock: not there +on the host: systemctl enable --now knelld.socket, and mount its /nowhere here \(docker run -v /nowhere:/nowhere\)$
+EXPECT ^knell: knelld is not running: there is no /nowhere/knell.sock; on the host: .* -v /nowhere:/nowhere\)$
 
 NAME a daemon that is not wanted is no matter
 RUN KNELL_SOCKET= knell doctor

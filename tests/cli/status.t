@@ -25,6 +25,21 @@ EXPECT ^    "uptime_s":
 EXPECT ^# TYPE knell_exits_total counter$
 EXPECT ^knell_listeners\{protocol="native"\} 0$
 
+NAME Prometheus gets classes, codes on request, and names where they are counted
+NEEDS connector
+NEEDS root
+SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine && echo 'count_by = ["comm"]' >config
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log &
+  until knell status >up 2>&1; do sleep 0.02; done;
+  until knell status -o prometheus --codes | grep 'comm="mine"'; do ./mine; sleep 0.02; done;
+  knell status -o prometheus | grep 'comm="mine"'; kill %1; wait
+EXPECT \Aknell_exits_total\{unit="[^"]*",ended="exit 93",comm="mine"\} \d+\nknell_exits_total\{unit="[^"]*",ended="exit nonzero",comm="mine"\} \d+\n\Z
+
+NAME codes are for Prometheus
+RUN knell status --codes
+STATUS 2
+EXPECT_ERR \Aknell: [^\n]*-o prometheus[^\n]*\n\Z
+
 NAME a listener has a line, and another user does not see it
 NEEDS connector
 NEEDS root

@@ -80,6 +80,12 @@ void Recorder::keep(const knell_event& event) {
   seen.raw = event;
   seen.comm = copy(event.comm);
   seen.parent_comm = copy(event.parent_comm);
+  seen.killer_comm = copy(event.killed_by.comm);
+  seen.killer_parent_comm = copy(event.killed_by.parent_comm);
+  seen.killer_unit = copy(event.killed_by.unit);
+  seen.killer_memory_cgroup = copy(event.killed_by.memory_cgroup);
+  seen.asker_comm = copy(event.last_signal.comm);
+  seen.asker_parent_comm = copy(event.last_signal.parent_comm);
   seen.exe = copy(event.exe);
   seen.cwd = copy(event.cwd);
   seen.user = copy(event.user);

@@ -19,6 +19,8 @@ struct Seen {
   knell_event raw;  // pointers in it are dead: use the strings below
   std::optional<std::string> comm, parent_comm, exe, cwd, user, cgroup, unit, container_id,
       new_comm;
+  std::optional<std::string> killer_comm, killer_parent_comm, killer_unit, killer_memory_cgroup,
+      asker_comm, asker_parent_comm;
   std::optional<std::vector<std::string>> args;
   std::string json;  // only when asked for: Recorder::keep_json
 

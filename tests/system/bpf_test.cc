@@ -26,6 +26,7 @@
 
 #include "support/needs.h"
 #include "support/scenarios.h"
+#include "support/small_cgroup.h"
 #include "support/stage.h"
 
 namespace knell::test {
@@ -305,42 +306,6 @@ TEST(BpfKilledBy, NobodyWhenItExited) {
   EXPECT_EQ(exit->raw.has & KNELL_HAS_KILLER, 0u);
 }
 
-namespace {
-
-// A memory cgroup of our own with a limit, of either version; none where that cannot be.
-class SmallCgroup {
- public:
-  explicit SmallCgroup(size_t bytes) {
-    for (const char* base : {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"}) {
-      const std::string path = std::string(base) + "/knell-test-" + std::to_string(::getpid());
-      if (::mkdir(path.c_str(), 0700) != 0) continue;
-      path_ = path;
-      const bool limited = write("memory.max", bytes) || write("memory.limit_in_bytes", bytes);
-      if (limited) {
-        (void)(write("memory.swap.max", 0) || write("memory.memsw.limit_in_bytes", bytes));
-        return;
-      }
-      ::rmdir(path.c_str());
-      path_.clear();
-    }
-  }
-  ~SmallCgroup() {
-    if (!path_.empty()) ::rmdir(path_.c_str());
-  }
-  bool ok() const { return !path_.empty(); }
-  bool enter() const { return write("cgroup.procs", 0); }
-
- private:
-  bool write(const char* file, size_t value) const {
-    std::ofstream out(path_ + "/" + file);
-    out << value << std::flush;
-    return static_cast<bool>(out);
-  }
-  std::string path_;
-};
-
-}  // namespace
-
 TEST(BpfKilledBy, ItsMemoryCgroupsLimit) {
   KNELL_NEEDS(lacks_bpf());
   KNELL_NEEDS(lacks_root());
@@ -360,6 +325,7 @@ TEST(BpfKilledBy, ItsMemoryCgroupsLimit) {
   if (exit->status() == std::optional<int>(99 << 8)) GTEST_SKIP() << "may not enter a cgroup here";
   EXPECT_EQ(exit->status(), std::optional<int>(SIGKILL));
   EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
+  EXPECT_EQ(exit->killer_memory_cgroup, std::optional(cgroup.name()));
   ASSERT_TRUE(victim.wait());
 }
 

@@ -4,8 +4,8 @@
 
 #include <bpf/bpf.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <bit>
@@ -27,6 +27,7 @@ namespace {
 
 constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
+constexpr uint32_t kTold = kTypes | kOfConnector;
 
 // The levels of an exit come with its details, so there have to be some.
 bool needs_names(const Wanted& wanted) {
@@ -68,8 +69,8 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
   KNELL_ASSIGN(Ring reserve, Ring::map(fds.reserve, options.reserve_ring_bytes));
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  UniqueFd nudge(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll || !nudge || !add_to_epoll(epoll.get(), nudge.get(), kNudgeTag) ||
+  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll || !timer || !add_to_epoll(epoll.get(), timer.get(), kTimerTag) ||
       !add_to_epoll(epoll.get(), fds.exits, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.others, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
@@ -77,17 +78,17 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
   }
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
                                    {std::move(exits), std::move(others), std::move(reserve)},
-                                   std::move(epoll), std::move(nudge)));
+                                   std::move(epoll), std::move(timer)));
   KNELL_TRY(bpf->want(options.wanted));
   return bpf;
 }
 
 Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings,
-         UniqueFd epoll, UniqueFd nudge)
+         UniqueFd epoll, UniqueFd timer)
     : programs_(std::move(programs)),
       rings_(std::move(rings)),
       epoll_(std::move(epoll)),
-      nudge_(std::move(nudge)),
+      timer_(std::move(timer)),
       clock_(*options.clock),
       options_(options),
       roots_(programs_.roots(), programs_.departed()) {
@@ -109,11 +110,13 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
       {kFork, forks || rooted || births},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kDelivery, exits && names},
       {kSignal, exits || rooted},  // before exits: who begins to exit has its mark
       {kExit, (exits && !raw) || rooted},
       {kThreadExit, exits && raw},
       {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
       {kMkdir, names || !wanted.cgroups.empty()},
+      {kRenameCgroup, programs_.hierarchy() != 0 && (names || !wanted.cgroups.empty())},
   }};
   for (const auto& [program, needed] : plan) {
     if (needed) KNELL_TRY(programs_.attach(program, true));
@@ -128,6 +131,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   const bool had_births = births_kept_;
   births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
+  if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));
@@ -150,10 +154,14 @@ Result<void> Bpf::want(const Wanted& wanted) {
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) seed_births(programs_.births());
   KNELL_TRY(roots_.add(wanted.roots));
+  for (bool all = wanted.look_later; !all;) {
+    constexpr size_t kMany = 4096;
+    KNELL_ASSIGN(all, roots_.look_under(kMany));
+  }
   const bool cgroups = want_cgroups(wanted.cgroups);
-  settings.mask = settings.mask | (wanted.mask & kTypes);
+  settings.mask = settings.mask | (wanted.mask & kTold);
 
-  settings.mask = wanted.mask & kTypes;
+  settings.mask = wanted.mask & kTold;
   settings.some_uids = static_cast<uint32_t>(!wanted.uids.empty());
   for (const uint32_t uid : wanted_.uids) {
     if (std::ranges::find(wanted.uids, uid) == wanted.uids.end())
@@ -220,7 +228,8 @@ Capabilities Bpf::capabilities() const {
 Counters Bpf::counters() const {
   const volatile knell_losses& losses = programs_.losses();
   return {.received = received_,
-          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.births,
+          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
+                  losses.births,
           .healed = 0};
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/cn_proc.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +23,10 @@
 #include "source/source.h"
 
 namespace knell::source {
+
+// The types that no tracing program sees.
+inline constexpr uint32_t kOfConnector =
+    KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
   Wanted wanted;
@@ -48,11 +54,17 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
+  [[nodiscard]] Result<bool> look_under_roots(size_t most) override {
+    return roots_.look_under(most);
+  }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
-  [[nodiscard]] Result<void> check_health(Sink& sink) override;
+  [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override;
   Counters counters() const override;
+  // A filter for the socket of a Connector that is asked for nothing but kOfConnector: with it
+  // these types come from here, with all their details, and no datagrams from there.
+  int connector_program() const { return programs_.connector(); }
 
  private:
   static constexpr size_t kRings = 3;
@@ -76,7 +88,7 @@ class Bpf : public Source {
 
   void name_pid(int32_t pid, bool wanted);
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
-      UniqueFd nudge);
+      UniqueFd timer);
 
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> attach_for(const Wanted& wanted, bool detach);
@@ -97,14 +109,16 @@ class Bpf : public Source {
   bool tell_last_losses(Sink& sink);
   void tell_lost_births(Sink& sink);
 
-  bool is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const;
-  void watch(Waiting::Entry& entry);
-  void look_at_watched();
+  bool is_over(const Waiting::Entry& entry, UniqueFd& still) const;
+  void take_wakeups();
+  bool look_at_overdue();
+  void look_at(Waiting::Entry& entry);
   void release(const Waiting::Entry& entry);
+  void set_timer();
 
   Programs programs_;
   std::array<Ring, kRings> rings_;
-  UniqueFd epoll_, nudge_;
+  UniqueFd epoll_, timer_;
   Clock& clock_;
   BpfOptions options_;
   Wanted wanted_;
@@ -119,8 +133,8 @@ class Bpf : public Source {
   Waiting waiting_;
   Told told_exits_;
   Teller teller_;
-  size_t watched_ = 0;
-  bool nudged_ = false;
+  uint64_t look_again_ns_ = 0;  // at those that are overdue and not watched
+  uint64_t timer_ns_ = 0;       // as it is set; 0: it is not
 
   std::array<uint64_t, kClasses> told_lost_{};
   std::array<uint64_t, kClasses> last_ns_{};

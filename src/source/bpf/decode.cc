@@ -15,9 +15,33 @@ namespace {
 static_assert(sizeof(event::Level) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
+constexpr std::string_view kDeleted = " (deleted)";  // as /proc has it
+
 template <class T>
 const T* as(std::string_view bytes) {
   return bytes.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(bytes.data());
+}
+
+uint64_t senders_of(const knell_record& head) {
+  return static_cast<uint64_t>((head.flags & KNELL_RECORD_KILLER) != 0) +
+         static_cast<uint64_t>((head.flags & KNELL_RECORD_ASKER) != 0);
+}
+
+// Takes one off the front.
+event::Sender take_sender(std::string_view& senders) {
+  knell_sender from;
+  std::memcpy(&from, senders.data(), sizeof from);
+  senders.remove_prefix(sizeof from);
+  event::Sender sender{.cause = from.cause,
+                       .signal = from.signal,
+                       .pid = from.pid,
+                       .uid = from.uid,
+                       .parent_pid = from.parent_pid,
+                       .cgroup = from.cgroup,
+                       .stamp_ns = from.stamp_ns};
+  std::copy_n(from.comm, sender.comm.size(), sender.comm.begin());
+  std::copy_n(from.parent_comm, sender.parent_comm.size(), sender.parent_comm.begin());
+  return sender;
 }
 
 bool decode_process(std::string_view bytes, Decoded& decoded) {
@@ -25,14 +49,18 @@ bool decode_process(std::string_view bytes, Decoded& decoded) {
   if (process == nullptr || process->pid <= 0) return false;
   const std::string_view tail = bytes.substr(sizeof *process);
   const uint64_t args = process->args_bytes, exe = process->exe_bytes, cwd = process->cwd_bytes;
+  const uint64_t memory = process->memory_cgroup_bytes;
+  const uint64_t senders = senders_of(process->head) * sizeof(knell_sender);
   const uint64_t levels = uint64_t{process->levels} * sizeof(knell_numbers);
-  if (args + exe + cwd + levels > tail.size()) return false;
+  if (args + exe + cwd + memory + senders + levels > tail.size()) return false;
   if (process->levels > event::kMostLevels) return false;
   decoded.process = process;
   decoded.args = tail.substr(0, args);
   decoded.exe_names = tail.substr(args, exe);
   decoded.cwd_names = tail.substr(args + exe, cwd);
-  decoded.levels = tail.substr(args + exe + cwd, levels);
+  decoded.memory_cgroup_names = tail.substr(args + exe + cwd, memory);
+  decoded.senders = tail.substr(args + exe + cwd + memory, senders);
+  decoded.levels = tail.substr(args + exe + cwd + memory + senders, levels);
   return true;
 }
 
@@ -44,8 +72,10 @@ bool decode_cgroup(std::string_view bytes, Decoded& decoded) {
   return true;
 }
 
-uint32_t what_of(uint32_t kind) {
-  switch (kind) {
+uint32_t what_of(const Decoded& record) {
+  switch (record.head->kind) {
+    case KNELL_RECORD_CHANGE:
+      return record.process->what;
     case KNELL_RECORD_FORK:
       return KNELL_EVENT_FORK;
     case KNELL_RECORD_EXEC:
@@ -74,6 +104,7 @@ std::optional<Decoded> decode(std::string_view bytes) {
     case KNELL_RECORD_EXEC:
     case KNELL_RECORD_COMM:
     case KNELL_RECORD_THREAD_EXIT:
+    case KNELL_RECORD_CHANGE:
       if (!decode_process(bytes, decoded)) return std::nullopt;
       return decoded;
     case KNELL_RECORD_CGROUP:
@@ -107,7 +138,7 @@ void Teller::fill(const Decoded& record) {
   const knell_process& process = *record.process;
   full_ = event::Full{};
   full_.stamp_ns = record.head->stamp_ns;
-  full_.what = what_of(record.head->kind);
+  full_.what = what_of(record);
   full_.pid = process.pid;
   full_.tid = process.tid;
   full_.start_boot_ns = process.start_ns;
@@ -130,15 +161,22 @@ void Teller::fill(const Decoded& record) {
   full_.cgroup = process.cgroup;
   full_.has_args = (flags & KNELL_RECORD_ARGS) != 0;
   full_.args_truncated = (flags & KNELL_RECORD_ARGS_CUT) != 0;
+  if ((flags & KNELL_RECORD_ARGS_EXACT) != 0) full_.args_end = event::ArgsEnd::kArguments;
+  if ((flags & KNELL_RECORD_ARGS_PADDED) != 0) full_.args_end = event::ArgsEnd::kPadding;
   full_.args = record.args;
   turn_path(record.exe_names, exe_);
   turn_path(record.cwd_names, cwd_);
+  if ((flags & KNELL_RECORD_EXE_DELETED) != 0 && !exe_.empty()) exe_ += kDeleted;
+  if ((flags & KNELL_RECORD_CWD_DELETED) != 0 && !cwd_.empty()) cwd_ += kDeleted;
   full_.exe = exe_;
   full_.cwd = cwd_;
-  full_.killer.cause = process.killer_cause;
-  full_.killer.pid = process.killer_pid;
-  full_.killer.uid = process.killer_uid;
-  std::copy_n(process.killer_comm, full_.killer.comm.size(), full_.killer.comm.begin());
+  std::string_view senders = record.senders;
+  if ((flags & KNELL_RECORD_KILLER) != 0) full_.killer = take_sender(senders);
+  if ((flags & KNELL_RECORD_ASKER) != 0) full_.asker = take_sender(senders);
+  if ((flags & KNELL_RECORD_OUT_OF_MEMORY) == 0) return;
+  full_.killer.cause = KNELL_CAUSE_OOM;
+  turn_path(record.memory_cgroup_names, memory_cgroup_);
+  full_.memory_cgroup = memory_cgroup_;
 }
 
 event::Full& Teller::tell(const Decoded& record) {
@@ -151,6 +189,11 @@ event::Full& Teller::tell(const Decoded& record) {
     std::copy_n(process.new_comm, sizeof full_.u.new_comm, full_.u.new_comm);
   } else if (full_.what == KNELL_EVENT_EXIT) {
     full_.u.exit = {process.status, static_cast<uint32_t>(process.signal)};
+  } else if (full_.what == KNELL_EVENT_UID || full_.what == KNELL_EVENT_GID) {
+    full_.u.id = {process.change[0], process.change[1]};
+  } else if (full_.what == KNELL_EVENT_PTRACE) {
+    full_.u.ptrace = {static_cast<int32_t>(process.change[0]),
+                      static_cast<int32_t>(process.change[1])};
   }
   return full_;
 }

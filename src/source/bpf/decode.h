@@ -19,9 +19,10 @@ struct Decoded {
   const knell_process* process = nullptr;  // one of these
   const knell_mark* mark = nullptr;
   const knell_cgroup* cgroup = nullptr;
-  std::string_view args, exe_names, cwd_names;  // of a process
-  std::string_view levels;                      // of a process: knell_numbers each, unaligned
-  std::string_view path;                        // of a cgroup
+  std::string_view args, exe_names, cwd_names, memory_cgroup_names;  // of a process
+  std::string_view senders;  // of a process: knell_sender each, unaligned
+  std::string_view levels;   // of a process: knell_numbers each, unaligned
+  std::string_view path;     // of a cgroup
 
   int32_t pid() const { return process != nullptr ? process->pid : mark->pid; }
   uint64_t start_ns() const { return process != nullptr ? process->start_ns : mark->start_ns; }
@@ -46,7 +47,7 @@ class Teller {
   void fill(const Decoded& record);
 
   event::Full full_;
-  std::string exe_, cwd_;
+  std::string exe_, cwd_, memory_cgroup_;
   std::array<event::Level, event::kMostLevels> levels_;
 };
 

@@ -77,6 +77,38 @@ TEST(Decode, SplitsTheTail) {
   EXPECT_FALSE(full.args_truncated);
 }
 
+TEST(Decode, TellsWhatIsDeletedAndWhatArgsEndWith) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_EXACT |
+                       KNELL_RECORD_EXE_DELETED | KNELL_RECORD_CWD_DELETED;
+  process.exe_bytes = 3;
+  const Bytes bytes(process, "sh\0"sv);
+  Teller teller;
+  const event::Full& full = teller.tell(*decode(bytes.view()));
+  EXPECT_EQ(full.exe, "/sh (deleted)");
+  EXPECT_EQ(full.cwd, "") << "not known";
+  EXPECT_EQ(full.args_end, event::ArgsEnd::kArguments);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_PADDED;
+  const Bytes padded(process, "sh\0"sv);
+  EXPECT_EQ(teller.tell(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
+}
+
+TEST(Decode, TellsWhatTheConnectorTells) {
+  knell_process process = process_of(KNELL_RECORD_CHANGE);
+  process.what = KNELL_EVENT_GID;
+  process.change[0] = 33;
+  process.change[1] = 34;
+  Teller teller;
+  const Bytes gid(process, "");
+  const event::Full& full = teller.tell(*decode(gid.view()));
+  EXPECT_EQ(full.what, KNELL_EVENT_GID);
+  EXPECT_EQ(full.u.id.real, 33U);
+  EXPECT_EQ(full.u.id.effective, 34U);
+  process.what = KNELL_EVENT_PTRACE;
+  const Bytes ptrace(process, "");
+  EXPECT_EQ(teller.tell(*decode(ptrace.view())).u.ptrace.tracer_pid, 34);
+}
+
 TEST(Decode, RefusesATailThatIsNotThere) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.args_bytes = 5;
@@ -96,7 +128,8 @@ TEST(Decode, LevelsLieBehindTheRest) {
   process.child_uid = 1000;
   process.cwd_bytes = 1;  // so that they are not aligned
   process.levels = 2;
-  const Bytes bytes(process, "\0"s + bytes_of({{77, 1, 0, 0, 2, 0, 0, 0, 0, 0}, {78, 0, 0, 0, 1, 3, 0, 0, 0, 0}}));
+  const Bytes bytes(process, "\0"s + bytes_of({{77, 1, 0, 0, 2, 0, 0, 0, 0, 0},
+                                               {78, 0, 0, 0, 1, 3, 0, 0, 0, 0}}));
   const auto decoded = decode(bytes.view());
   ASSERT_TRUE(decoded);
   Teller teller;
@@ -107,6 +140,65 @@ TEST(Decode, LevelsLieBehindTheRest) {
   ASSERT_EQ(full.levels.size(), 2U);
   EXPECT_EQ(full.levels[0], (event::Level{.ns = 77, .pid = 1, .child_pid = 2}));
   EXPECT_EQ(full.levels[1], (event::Level{.ns = 78, .child_pid = 1, .child_tid = 3}));
+}
+
+knell_sender sender_of(int32_t pid, uint32_t cause) {
+  knell_sender sender{};
+  sender.signal = 15;
+  sender.cause = cause;
+  sender.uid = 7;
+  sender.pid = pid;
+  sender.parent_pid = 1;
+  sender.stamp_ns = 900;
+  sender.cgroup = 77;
+  std::memcpy(sender.comm, "bash", 4);
+  std::memcpy(sender.parent_comm, "cron", 4);
+  return sender;
+}
+
+std::string sender_bytes(const knell_sender& sender) {
+  return {reinterpret_cast<const char*>(&sender), sizeof sender};
+}
+
+TEST(Decode, SendersLieBetweenThePathsAndTheLevels) {
+  knell_process process = process_of(KNELL_RECORD_DETAILS);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_LEVELS | KNELL_RECORD_KILLER |
+                       KNELL_RECORD_ASKER | KNELL_RECORD_OUT_OF_MEMORY;
+  process.cwd_bytes = 1;
+  process.memory_cgroup_bytes = 6;
+  process.levels = 1;
+  const std::string tail = "\0b\0abc\0"s;
+  const Bytes bytes(process, tail + sender_bytes(sender_of(0, KNELL_CAUSE_KERNEL)) +
+                                 sender_bytes(sender_of(61, KNELL_CAUSE_USER)) +
+                                 bytes_of({{77, 1, 0, 0, 0, 0, 5, 6, 7, 8}}));
+  const auto decoded = decode(bytes.view());
+  ASSERT_TRUE(decoded);
+  Teller teller;
+  const event::Full& full = teller.tell(*decoded);
+  EXPECT_EQ(full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
+  EXPECT_EQ(full.memory_cgroup, "/abc/b");
+  EXPECT_EQ(full.asker.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
+  EXPECT_EQ(full.asker.pid, 61);
+  EXPECT_EQ(full.asker.parent_pid, 1);
+  EXPECT_EQ(full.asker.signal, 15U);
+  EXPECT_EQ(full.asker.cgroup, 77U);
+  EXPECT_EQ(full.asker.stamp_ns, 900U);
+  EXPECT_EQ(std::string_view(full.asker.comm.data()), "bash");
+  EXPECT_EQ(std::string_view(full.asker.parent_comm.data()), "cron");
+  ASSERT_EQ(full.levels.size(), 1U);
+  EXPECT_EQ(
+      full.levels[0],
+      (event::Level{
+          .ns = 77, .pid = 1, .other_pid = 5, .other_ppid = 6, .asker_pid = 7, .asker_ppid = 8}));
+}
+
+TEST(Decode, RefusesSendersThatAreNotThere) {
+  knell_process process = process_of(KNELL_RECORD_DETAILS);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_KILLER | KNELL_RECORD_ASKER;
+  EXPECT_FALSE(decode(Bytes(process, sender_bytes(sender_of(61, 1))).view()));
+  process.head.flags = KNELL_RECORD_NAMED;
+  process.memory_cgroup_bytes = 0xffffffff;
+  EXPECT_FALSE(decode(Bytes(process, sender_bytes(sender_of(61, 1))).view()));
 }
 
 TEST(Decode, NoLevelsAreKnownOrNotAsTheRecordSays) {

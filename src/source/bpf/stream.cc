@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <knell/knell.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/pidfd.h"
 #include "base/proc_stat.h"
+#include "base/time_namespace.h"
 #include "source/bpf/bpf.h"
 #include "source/bpf/watch_tag.h"
 
@@ -20,8 +22,13 @@
 // the order of the stamps. The rest is held back, and another pass made at once. A ring that has
 // more than a pass takes ends the order at the last that was taken of it.
 //
-// Exits. Details wait until the mark comes; see programs.bpf.c. Where none will come a pidfd says
-// when the process is over, and a mark of our own is put into the stream.
+// Exits. Details wait until the mark comes; see programs.bpf.c. The mark may never come: the parent
+// ignores SIGCHLD, the exit signal is 0, the first process of a pid namespace ends and with it all
+// inside, a tracer reaps the last thread. So every process whose mark is overdue is looked at: at
+// once where the details say that no mark will come, else after kPatienceNs. When it is over, a
+// mark of our own is put into the stream, with the stamp of the details: the last moment of the
+// process that the kernel stamped. One that is still dying is watched by a pidfd. A timer in our
+// epoll set wakes us for the next look when nothing else does.
 //
 // Loss. Every record says how many of its class were lost so far: when that is more than was told,
 // the hole is before this record. When there is nothing more to read, the programs' own counts say
@@ -34,8 +41,11 @@ constexpr size_t kBatch = 512;        // of a ring in a pass; picked, never tune
 constexpr int kIdlePasses = 8;        // picked, never tuned: one takes about a microsecond
 constexpr size_t kMostSpare = 256;    // picked, never tuned
 constexpr size_t kMostWatched = 256;  // of the 1024 descriptors that a process commonly may have
-constexpr uint64_t kPatienceNs = 1'000'000'000;
-constexpr uint64_t kTickNs = 10'000'000;  // of starts in /proc
+// From the details until the process is looked at: longer than most take from the one to the other.
+constexpr uint64_t kPatienceNs = 2'000'000;
+constexpr uint64_t kLookAgainNs = 20'000'000;  // at those that cannot be watched; picked
+constexpr size_t kMostLooks = 256;             // without a break; picked: 1 ms
+constexpr uint64_t kTickNs = 10'000'000;       // of starts in /proc
 
 }  // namespace
 
@@ -44,7 +54,7 @@ constexpr uint64_t kTickNs = 10'000'000;  // of starts in /proc
 
 Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
-  look_at_watched();
+  take_wakeups();
   tell_lost_births(sink);
   const uint64_t before = received_;
   size_t told = 0;
@@ -54,6 +64,8 @@ Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
     if (told >= bound) return Drained::kMore;
     if (!left) {
       if (!tell_last_losses(sink)) {
+        if (look_at_overdue()) continue;
+        set_timer();
         return told > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
       }
       if (++told >= bound) return Drained::kMore;
@@ -171,7 +183,10 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   if ((head.flags & KNELL_RECORD_RELEASED) == 0)
     last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
   if (decoded->cgroup != nullptr) {
-    sink.on_cgroup(decoded->cgroup->inode, decoded->path);
+    sink.on_cgroup({.inode = decoded->cgroup->inode,
+                    .path = decoded->path,
+                    .parent = decoded->cgroup->parent,
+                    .renamed = (head.flags & KNELL_RECORD_RENAMED) != 0});
     return false;
   }
   if (head.kind == KNELL_RECORD_DETAILS ||
@@ -209,13 +224,12 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
-    if (oldest->pidfd) --watched_;
     // One with the same pid is over, and another for which no mark comes would not be told at all.
     const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
       const auto before = decode(oldest->record);
       knell_mark mark{};
-      mark.head.stamp_ns = decoded.head->stamp_ns;
+      mark.head.stamp_ns = oldest->stamp_ns;
       mark.pid = oldest->pid;
       mark.start_ns = oldest->start_ns;
       mark.status = before->status();
@@ -227,7 +241,10 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   }
   Waiting::Entry& entry = waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
   entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
-  if (entry.no_mark) watch(entry);
+  if (entry.no_mark) {
+    waiting_.set_overdue(entry);
+    look_at(entry);
+  }
   return false;
 }
 
@@ -251,9 +268,10 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.forks != told_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
     if (now.execs != told_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
     if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
+    if (now.changes != told_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
     // What was lost since then is told later, but only if all that was counted here is told now.
-    if (now.forks + now.execs + now.comms == lost) {
-      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.births};
+    if (now.forks + now.execs + now.comms + now.changes == lost) {
+      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
     }
   }
   sink.on_raw(raw);
@@ -272,7 +290,7 @@ void Bpf::tell_lost_births(Sink& sink) {
 bool Bpf::tell_last_losses(Sink& sink) {
   const volatile knell_losses& losses = programs_.losses();
   const uint64_t exits = losses.exits;
-  const uint64_t others = losses.forks + losses.execs + losses.comms;
+  const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == told_lost_[kExits] && others == told_lost_[kOthers]) return false;
   if (!rings_empty()) return false;  // the records that came meanwhile know better
   const uint64_t now = clock_.monotonic_ns();
@@ -280,60 +298,86 @@ bool Bpf::tell_last_losses(Sink& sink) {
 }
 
 // --------------------------------------------------------------------------------------------
-// processes that tell nobody
+// processes whose mark is overdue
 
-// `still`: of one that is not over, its descriptor.
-bool Bpf::is_over(int32_t pid, uint64_t start_ns, UniqueFd* still) const {
-  auto pidfd = try_pidfd_open(pid);
+// `still`: of one that is not over, its descriptor, if there is one to be had.
+bool Bpf::is_over(const Waiting::Entry& entry, UniqueFd& still) const {
+  auto pidfd = try_pidfd_open(entry.pid);
   if (!pidfd) return pidfd.error() == ESRCH;
   if (is_dead(pidfd->get())) return true;
-  const auto stat = read_proc_stat(pid);
-  if (!stat || stat->start != start_ns / kTickNs) return true;  // another has its pid
-  if (still != nullptr) *still = *std::move(pidfd);
+  const auto stat = read_proc_stat(entry.pid);
+  if (!stat || stat->start != entry.start_ns / kTickNs) return true;  // another has its pid
+  still = *std::move(pidfd);
   return false;
 }
 
-void Bpf::watch(Waiting::Entry& entry) {
-  UniqueFd pidfd;
-  if (is_over(entry.pid, entry.start_ns, &pidfd)) return release(entry);
-  if (!pidfd || watched_ >= kMostWatched) return;  // check_health() looks
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = watch_tag(entry.pid, pidfd.get());
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) != 0) return;
-  entry.pidfd = std::move(pidfd);
-  ++watched_;
-}
-
-void Bpf::look_at_watched() {
-  if (watched_ == 0 && !nudged_) return;
-  uint64_t nudges = 0;
-  if (std::exchange(nudged_, false)) (void)!::read(nudge_.get(), &nudges, sizeof nudges);
+// Of those that are watched, some are over. They are looked at only when the rings have been read:
+// the mark may have come after all.
+void Bpf::take_wakeups() {
   std::array<epoll_event, 64> ready;
-  for (bool more = watched_ > 0; more;) {
+  for (bool more = waiting_.watched() > 0; more;) {
     more = false;
     const int count = ::epoll_wait(epoll_.get(), ready.data(), ready.size(), 0);
     for (int i = 0; i < count; i++) {
       const uint64_t tag = ready[static_cast<size_t>(i)].data.u64;
-      if (tag == kRingTag || tag == kNudgeTag) continue;
+      if (tag == kRingTag || tag == kTimerTag) continue;
       more = true;
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd_of_tag(tag), nullptr);
       Waiting::Entry* entry = waiting_.find(pid_of_tag(tag));
       if (entry == nullptr || entry->pidfd.get() != pidfd_of_tag(tag)) continue;
-      entry->pidfd.reset();
-      --watched_;
-      release(*entry);
+      waiting_.set_pidfd(*entry, UniqueFd());
+      look_again_ns_ = 0;
     }
   }
 }
 
-// It is over as of now: puts a mark into the stream.
+// With nothing left to read. Whether anything was put into the stream.
+bool Bpf::look_at_overdue() {
+  if (waiting_.size() == 0) return false;
+  const size_t held_before = held_.size();
+  const uint64_t now = clock_.monotonic_ns();
+  size_t looks = 0;
+  for (; looks < kMostLooks; ++looks) {
+    Waiting::Entry* entry = waiting_.next_overdue(now - kPatienceNs);
+    if (entry == nullptr) break;
+    look_at(*entry);
+  }
+  if (now >= look_again_ns_) {
+    look_again_ns_ = now + kLookAgainNs;
+    for (size_t left = std::min(kMostLooks, waiting_.unwatched()); left > 0; --left) {
+      Waiting::Entry* entry = waiting_.next_unwatched();
+      if (entry == nullptr) break;
+      look_at(*entry);
+    }
+  }
+  return held_.size() != held_before;
+}
+
+void Bpf::look_at(Waiting::Entry& entry) {
+  UniqueFd pidfd;
+  if (is_over(entry, pidfd)) {
+    // Its mark was lost, and it is in the count of what was.
+    if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
+      waiting_.recycle(*waiting_.take(entry.pid, entry.start_ns));
+    else
+      release(entry);
+    return;
+  }
+  if (!pidfd || waiting_.watched() >= kMostWatched) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = watch_tag(entry.pid, pidfd.get());
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) == 0)
+    waiting_.set_pidfd(entry, std::move(pidfd));
+}
+
+// It is over: puts a mark into the stream.
 void Bpf::release(const Waiting::Entry& entry) {
   const auto details = decode(entry.record);
   knell_mark mark{};
   mark.head.kind = KNELL_RECORD_MARK;
   mark.head.flags = KNELL_RECORD_RELEASED;
-  mark.head.stamp_ns = clock_.monotonic_ns();
+  mark.head.stamp_ns = entry.stamp_ns;
   mark.pid = entry.pid;
   mark.start_ns = entry.start_ns;
   mark.status = details->status();
@@ -343,32 +387,20 @@ void Bpf::release(const Waiting::Entry& entry) {
     mark.uid = details->mark->uid;
     mark.roots = details->mark->roots;
   }
+  if (!wanted_.roots.empty()) roots_.gone(entry.pid, entry.start_ns / kTickNs);
   hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
 }
 
-Result<void> Bpf::check_health(Sink&) {
-  // What waits for its mark for long: it is lost (then the count has it), or none was sent after
-  // all: its parent chose to ignore its children in the last moment.
-  // What is not read yet may be its mark, or say that it was lost.
-  if (!rings_empty() || !held_.empty() || programs_.losses().exits != told_lost_[kExits]) return {};
-  std::vector<std::pair<int32_t, uint64_t>> dropped;
-  const uint64_t now = clock_.monotonic_ns();
-  waiting_.for_each([&](Waiting::Entry& entry) {
-    if (entry.pidfd || now - entry.stamp_ns < kPatienceNs) return;
-    if (!is_over(entry.pid, entry.start_ns, nullptr)) return;
-    if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
-      dropped.emplace_back(entry.pid, entry.start_ns);
-    else
-      release(entry);
-  });
-  for (const auto& [pid, start_ns] : dropped) {
-    if (auto entry = waiting_.take(pid, start_ns)) waiting_.recycle(*std::move(entry));
-  }
-  if (!held_.empty() && !nudged_) {
-    const uint64_t one = 1;
-    nudged_ = ::write(nudge_.get(), &one, sizeof one) == sizeof one;
-  }
-  return {};
+// For the next look.
+void Bpf::set_timer() {
+  uint64_t at = waiting_.next_stamp_ns();
+  if (at != 0) at += kPatienceNs;
+  if (waiting_.unwatched() > 0 && (at == 0 || look_again_ns_ < at)) at = look_again_ns_;
+  if (at == timer_ns_ && (at == 0 || at > clock_.monotonic_ns())) return;
+  itimerspec when{};
+  when.it_value = timer_time(at);
+  (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+  timer_ns_ = at;
 }
 
 }  // namespace knell::source

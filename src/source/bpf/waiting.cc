@@ -15,23 +15,75 @@ bool Waiting::has_room(int32_t pid, size_t bytes) const {
   return slots_of_.find(pid) == nullptr && slots_of_.size() < kMost && bytes_ + bytes <= kMostBytes;
 }
 
+Waiting::Entry* Waiting::find(const std::pair<int32_t, uint64_t>& process) {
+  const uint32_t* slot = slots_of_.find(process.first);
+  if (slot == nullptr || slots_[*slot].start_ns != process.second) return nullptr;
+  return &slots_[*slot];
+}
+
+void Waiting::drop_gone() {
+  while (!order_.empty()) {
+    const Entry* entry = find(order_.front());
+    if (entry != nullptr && !entry->overdue) return;
+    order_.pop_front();
+  }
+}
+
 std::optional<Waiting::Entry> Waiting::make_room(int32_t pid) {
   if (slots_of_.find(pid) != nullptr) return remove(pid);
-  while (!order_.empty()) {
-    const auto [oldest, start_ns] = order_.front();
-    order_.pop_front();
-    if (auto entry = take(oldest, start_ns)) return entry;
+  for (Order* order : {&overdue_order_, &order_}) {
+    while (!order->empty()) {
+      const auto oldest = order->front();
+      order->pop_front();
+      if (find(oldest) != nullptr) return remove(oldest.first);
+    }
   }
   return std::nullopt;
 }
 
+Waiting::Entry* Waiting::next_overdue(uint64_t until_ns) {
+  drop_gone();
+  Entry* entry = order_.empty() ? nullptr : find(order_.front());
+  if (entry == nullptr || entry->stamp_ns > until_ns) return nullptr;
+  set_overdue(*entry);
+  return entry;
+}
+
+void Waiting::set_overdue(Entry& entry) {
+  if (std::exchange(entry.overdue, true)) return;
+  // One that stays for long keeps those behind it that have gone.
+  if (overdue_order_.size() > 2 * overdue_ + 64)
+    std::erase_if(overdue_order_, [&](const auto& process) { return find(process) == nullptr; });
+  overdue_order_.emplace_back(entry.pid, entry.start_ns);
+  ++overdue_;
+}
+
+uint64_t Waiting::next_stamp_ns() {
+  drop_gone();
+  return order_.empty() ? 0 : find(order_.front())->stamp_ns;
+}
+
+Waiting::Entry* Waiting::next_unwatched() {
+  for (size_t left = overdue_order_.size(); left > 0 && unwatched() > 0; left--) {
+    const auto process = overdue_order_.front();
+    overdue_order_.pop_front();
+    Entry* entry = find(process);
+    if (entry == nullptr) continue;
+    overdue_order_.push_back(process);
+    if (!entry->pidfd) return entry;
+  }
+  return nullptr;
+}
+
+void Waiting::set_pidfd(Entry& entry, UniqueFd pidfd) {
+  if (entry.pidfd) --watched_;
+  if (pidfd) ++watched_;
+  entry.pidfd = std::move(pidfd);
+}
+
 Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
                              std::string_view record) {
-  while (!order_.empty()) {  // those that have gone
-    const uint32_t* slot = slots_of_.find(order_.front().first);
-    if (slot != nullptr && slots_[*slot].start_ns == order_.front().second) break;
-    order_.pop_front();
-  }
+  drop_gone();
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -45,7 +97,7 @@ Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
   entry.pid = pid;
   entry.start_ns = start_ns;
   entry.stamp_ns = stamp_ns;
-  entry.no_mark = false;
+  entry.no_mark = entry.overdue = false;
   entry.record = record;
   bytes_ += record.size();
   return entry;
@@ -72,8 +124,7 @@ Waiting::Entry* Waiting::find(int32_t pid) {
 }
 
 std::optional<Waiting::Entry> Waiting::take(int32_t pid, uint64_t start_ns) {
-  const uint32_t* slot = slots_of_.find(pid);
-  if (slot == nullptr || slots_[*slot].start_ns != start_ns) return std::nullopt;
+  if (find({pid, start_ns}) == nullptr) return std::nullopt;
   return remove(pid);
 }
 
@@ -83,6 +134,8 @@ Waiting::Entry Waiting::remove(int32_t pid) {
   free_.push_back(slot);
   Entry entry = std::exchange(slots_[slot], Entry());
   bytes_ -= entry.record.size();
+  if (entry.overdue) --overdue_;
+  if (entry.pidfd) --watched_;
   return entry;
 }
 

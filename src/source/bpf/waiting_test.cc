@@ -3,6 +3,7 @@
 #include "source/bpf/waiting.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -71,6 +72,38 @@ TEST(Waiting, StaysSmallUnderChurn) {
   }
   EXPECT_EQ(waiting.size(), 0U);
   EXPECT_TRUE(waiting.has_room(1, 1));
+}
+
+TEST(Waiting, OverdueInTheOrderOfTheirStamps) {
+  Waiting waiting;
+  for (int32_t pid = 1; pid <= 4; pid++)
+    waiting.add(pid, 100, static_cast<uint64_t>(pid) * 10, "details");
+  waiting.recycle(*waiting.take(1, 100));
+  EXPECT_EQ(waiting.next_stamp_ns(), 20U);
+  EXPECT_EQ(waiting.next_overdue(19), nullptr);
+  ASSERT_NE(waiting.next_overdue(30), nullptr);
+  EXPECT_EQ(waiting.next_overdue(30)->pid, 3);
+  EXPECT_EQ(waiting.next_overdue(30), nullptr);
+  EXPECT_EQ(waiting.next_stamp_ns(), 40U);
+  waiting.set_overdue(*waiting.find(4));
+  EXPECT_EQ(waiting.next_stamp_ns(), 0U);
+  EXPECT_EQ(waiting.unwatched(), 3U);
+}
+
+TEST(Waiting, OverdueAreReturnedInTurnUntilWatched) {
+  Waiting waiting;
+  for (int32_t pid = 1; pid <= 3; pid++) waiting.set_overdue(waiting.add(pid, 100, 1, "details"));
+  for (const int32_t pid : {1, 2, 3, 1, 2}) EXPECT_EQ(waiting.next_unwatched()->pid, pid);
+  waiting.set_pidfd(*waiting.find(3), UniqueFd(::dup(STDIN_FILENO)));
+  waiting.recycle(*waiting.take(1, 100));
+  EXPECT_EQ(waiting.next_unwatched()->pid, 2);
+  EXPECT_EQ(waiting.next_unwatched()->pid, 2);
+  waiting.recycle(*waiting.take(2, 100));
+  EXPECT_EQ(waiting.next_unwatched(), nullptr);
+  EXPECT_EQ(waiting.watched(), 1U);
+  waiting.recycle(*waiting.take(3, 100));
+  EXPECT_EQ(waiting.watched(), 0U);
+  EXPECT_EQ(waiting.unwatched(), 0U);
 }
 
 TEST(Told, KnowsWhomItHasSeen) {

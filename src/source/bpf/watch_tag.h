@@ -9,7 +9,7 @@
 namespace knell::source {
 
 constexpr uint64_t kRingTag = 0;
-constexpr uint64_t kNudgeTag = 1;  // something is held back for the next drain
+constexpr uint64_t kTimerTag = 1;  // a process whose mark is overdue is to be looked at
 // Anything greater: a process that is watched, since no process has pid 0. With the descriptor, a
 // later one of the same pid is another.
 constexpr uint64_t watch_tag(int32_t pid, int pidfd) {

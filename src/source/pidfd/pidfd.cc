@@ -16,6 +16,7 @@
 
 #include "base/proc_stat.h"
 #include "base/thread_of.h"
+#include "base/time_namespace.h"
 
 // A process is over when its pidfd becomes readable: all its threads are dead, its memory and
 // descriptors are given back, its parent has been told. Its status comes from the first of these
@@ -207,11 +208,7 @@ void PidfdSource::tell(Sink& sink, int32_t pid, std::optional<int32_t> status) {
 // For the first of those who wait; a time that has passed fires at once.
 void PidfdSource::arm() {
   itimerspec when{};
-  if (!waiting_.empty()) {
-    const uint64_t at = waiting_.front().second;
-    when.it_value.tv_sec = static_cast<time_t>(at / 1'000'000'000);
-    when.it_value.tv_nsec = static_cast<long>(at % 1'000'000'000);
-  }
+  if (!waiting_.empty()) when.it_value = timer_time(waiting_.front().second);
   ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
 

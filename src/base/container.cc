@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "base/container.h"
+
+#include <sys/stat.h>
+
+#include "base/pid_namespace.h"
+
+namespace knell {
+
+// Marks in the file system are no sign: a virtual machine made of an image of docker's has
+// /.dockerenv too.
+bool in_container() {
+  constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO, linux/proc_ns.h
+  struct stat cgroup{};
+  // A container that shares the pids of the host mostly has a cgroup namespace of its own.
+  if (::stat("/proc/self/ns/cgroup", &cgroup) == 0 && cgroup.st_ino != kInitialCgroupNamespace)
+    return true;
+  const auto pids = PidNamespace::ours();
+  return pids && !pids->is_initial();
+}
+
+std::string start_daemon_hint(const std::string& path, bool container) {
+  const std::string start = "systemctl enable --now knelld.socket";
+  if (!container || !path.starts_with('/')) return start;
+  // The folder, since a socket that is made anew is another file.
+  const std::string folder = path.substr(0, path.rfind('/'));
+  return "on the host: " + start + ", and mount its " + folder + " here (docker run -v " + folder +
+         ":" + folder + ")";
+}
+
+std::string start_daemon_hint(const std::string& path) {
+  return start_daemon_hint(path, in_container());
+}
+
+}  // namespace knell

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace knell::test {
+
+// What is true of one death, as those know it who arranged it. Plain data: it crosses a pipe.
+struct Truth {
+  pid_t pid = 0;       // who died
+  int status = 0;      // what wait reports
+  uint32_t cause = 0;  // enum knell_cause; 0: killed_by is null, because nobody killed it, or
+                       // because what the kernel tells can be forged
+  pid_t killer = 0;       // killed_by.pid
+  int request = 0;        // last_signal.signal; 0: last_signal is null
+  pid_t asker = 0;        // last_signal.pid
+  char lacking[64] = "";  // why this way cannot be gone here
+};
+
+struct WayToDie {
+  const char* name;
+  // Runs in a process of its own, which is a subreaper and writes no cores, and returns when the
+  // victim was reaped.
+  Truth (*go)();
+  bool slow = false;  // takes a second
+};
+
+const std::vector<WayToDie>& ways_to_die();
+
+}  // namespace knell::test

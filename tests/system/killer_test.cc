@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Who killed it, and who asked it to end: every way to die that there is, as told over bpf and by
+// the daemon, against what is true. Prints it as a table.
+//
+// A sender that is wrong is a failure, and so is no sender where one is known, but for one time in
+// ten: the kernel does not run the programs for every signal (an interrupt may come while one of
+// them runs, a kernel may spare some processes), and then nothing is told.
+//
+// KNELL_TEST_ROUNDS: how often each way is gone (1). KNELL_TEST_WAY: only those with this in their
+// names.
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "support/daemon.h"
+#include "support/needs.h"
+#include "support/recorder.h"
+#include "support/ways_to_die.h"
+
+namespace knell::test {
+namespace {
+
+int rounds() {
+  const char* given = std::getenv("KNELL_TEST_ROUNDS");
+  return given == nullptr ? 1 : std::atoi(given);
+}
+
+// A process in which a victim is made and killed.
+Truth go(const WayToDie& way) {
+  Pipe says = make_pipe();
+  Child stage = Child::fork([&] {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    const Truth truth = way.go();
+    return ::write(says.write.get(), &truth, sizeof truth) == sizeof truth ? 0 : 1;
+  });
+  says.write.reset();
+  Truth truth;
+  const auto status = stage.wait();
+  if (status != 0 || ::read(says.read.get(), &truth, sizeof truth) != sizeof truth) {
+    ADD_FAILURE() << way.name << ": the stage broke: " << status.value_or(-1);
+    truth.pid = 0;
+  }
+  return truth;
+}
+
+// In words that are the same in each round.
+std::string text_of(uint32_t cause, pid_t killer, int request, pid_t asker, const Truth& truth) {
+  const auto name = [&](pid_t pid) -> std::string {
+    if (pid == truth.pid) return " itself";
+    if (pid == truth.killer && pid != 0) return " K";
+    if (pid == truth.asker && pid != 0) return " A";
+    return pid == 0 ? "" : " a bystander";
+  };
+  constexpr const char* kCauses[] = {"null", "user", "kernel", "oom"};
+  std::string text = kCauses[cause <= 3 ? cause : 0] + name(killer);
+  if (request != 0) text += std::string(", SIG") + ::sigabbrev_np(request) + " of" + name(asker);
+  return text;
+}
+std::string text_of(const Truth& truth) {
+  return text_of(truth.cause, truth.killer, truth.request, truth.asker, truth);
+}
+std::string text_of(const Seen& exit, const Truth& truth) {
+  const auto& killer = exit.raw.killed_by;
+  const auto& last = exit.raw.last_signal;
+  const bool killed = (exit.raw.has & KNELL_HAS_KILLER) != 0;
+  const bool asked = (exit.raw.has & KNELL_HAS_LAST_SIGNAL) != 0;
+  return text_of(killed ? killer.cause : 0, killer.pid, asked ? last.signal : 0, last.pid, truth);
+}
+
+// What a listener told of one way, and how often.
+using Told = std::map<std::string, int>;
+std::string text_of(const Told& told) {
+  std::string text;
+  for (const auto& [words, count] : told) {
+    if (!text.empty()) text += "; ";
+    if (told.size() > 1) text += std::to_string(count) + " ";
+    text += words;
+  }
+  return text;
+}
+
+// What is told when nothing is known.
+std::string nothing(const Truth& truth) { return text_of(0, 0, 0, 0, truth); }
+
+void hear(Recorder& recorder, const Truth& truth, Told& told) {
+  const bool came = recorder.read_until_exit_of(truth.pid, truth.status);
+  EXPECT_TRUE(came) << "no exit of " << truth.pid;
+  if (!came) return;
+  const std::vector<Seen> exits = recorder.of(truth.pid, KNELL_EVENT_EXIT);
+  const std::string words = text_of(exits.back(), truth);
+  if (words != nothing(truth)) {
+    EXPECT_EQ(words, text_of(truth)) << exits.back().text();
+  }
+  ++told[words];
+  recorder.forget();
+}
+
+Recorder::Wish exits_under_us(const char* via) {
+  return {.events = KNELL_EVENT_EXIT,
+          .details = KNELL_DETAILS_NAMES,
+          .latency_ns = 0,
+          .matches = {{"under", std::to_string(::getpid())}},
+          .via = via};
+}
+
+// Whether it was told often enough, or a failure.
+bool known(const Told& told, const Truth& truth) {
+  int all = 0;
+  for (const auto& [words, count] : told) all += count;
+  const auto unknown = told.find(nothing(truth));
+  return nothing(truth) == text_of(truth) || unknown == told.end() || unknown->second * 10 <= all;
+}
+
+TEST(Killer, OfEveryWayToDie) {
+  KNELL_NEEDS(lacks_bpf());
+  Recorder bpf(exits_under_us("bpf"));
+  ASSERT_TRUE(bpf.ok());
+  std::unique_ptr<Daemon> daemon;
+  std::unique_ptr<Recorder> via_daemon;
+  if (lacks_knelld().empty()) {
+    daemon = std::make_unique<Daemon>();
+    daemon->configure("source = \"bpf\"\n");
+    ASSERT_TRUE(daemon->start());
+    via_daemon = std::make_unique<Recorder>(exits_under_us("daemon"));
+    ASSERT_TRUE(via_daemon->ok());
+  }
+  std::printf("%-36s %-32s %-32s %s\n", "WAY TO DIE", "VIA BPF", "VIA THE DAEMON", "TRUE");
+  const char* const only = std::getenv("KNELL_TEST_WAY");
+  for (const WayToDie& way : ways_to_die()) {
+    if (only != nullptr && std::strstr(way.name, only) == nullptr) continue;
+    SCOPED_TRACE(way.name);
+    Told of_bpf, of_daemon;
+    Truth truth;
+    int most = way.slow ? std::min(rounds(), 3) : rounds();
+    for (int round = 0; round < most; round++) {
+      truth = go(way);
+      if (truth.pid == 0) break;
+      hear(bpf, truth, of_bpf);
+      if (via_daemon) hear(*via_daemon, truth, of_daemon);
+      // One that is not known says nothing by itself.
+      if (round == most - 1 && most < 11 && !(known(of_bpf, truth) && known(of_daemon, truth)))
+        most = 11;
+    }
+    if (truth.pid == 0) of_bpf.clear(), of_daemon.clear();
+    EXPECT_TRUE(known(of_bpf, truth) && known(of_daemon, truth));
+    std::printf("%-36s %-32s %-32s %s\n", way.name, text_of(of_bpf).c_str(),
+                text_of(of_daemon).c_str(),
+                truth.lacking[0] != '\0' ? truth.lacking : text_of(truth).c_str());
+    (void)std::fflush(stdout);
+  }
+}
+
+}  // namespace
+}  // namespace knell::test

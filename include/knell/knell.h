@@ -290,6 +290,16 @@ struct knell_stats {
 };
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 
+// Calls `visit` for each process that is alive now and passes the predicates of the listener, a
+// parent before its children, until it returns non-zero, which is returned then. `event` has the
+// type 0, `via` KNELL_VIA_PROC and what /proc shows; it is valid during the call. Reads all of
+// /proc, of this process's own pid namespace. Predicates about an end (ended, longer, shorter) let
+// none pass. Processes that are added by knell_add() do not count. Errors: -EINVAL the listener
+// reads a recording; those of open(2).
+KNELL_API int knell_snapshot(struct knell_listener* k,
+                             int (*visit)(const struct knell_event* event, void* context),
+                             void* context);
+
 KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
 
 // -------------------------------------------------------------------------------------------------
@@ -366,6 +376,10 @@ KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t 
 // Bytes made safe for a terminal or JSON: valid UTF-8 stays, others and controls become \xff. Like
 // snprintf.
 KNELL_API ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size);
+
+// A JSON string with its quotes, of any bytes, spelled as knell_event_json() spells it. Like
+// snprintf.
+KNELL_API ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size);
 
 // The word of event->args after `previous` ({NULL, 0}: the first). data is NULL after the last.
 static inline struct knell_string knell_next_arg(const struct knell_event* event,

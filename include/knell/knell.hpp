@@ -65,6 +65,10 @@ inline std::string printable(std::string_view bytes) {
   return internal::text(
       [&](char* p, size_t n) { return knell_printable(bytes.data(), bytes.size(), p, n); });
 }
+inline std::string json_string(std::string_view bytes) {
+  return internal::text(
+      [&](char* p, size_t n) { return knell_json_string(bytes.data(), bytes.size(), p, n); });
+}
 inline std::string events_text(uint32_t mask) {
   return internal::text([&](char* p, size_t n) { return knell_events_text(mask, p, n); });
 }
@@ -97,6 +101,15 @@ class Listener {
   }
   [[nodiscard]] std::error_code set_events(uint32_t mask) {
     return internal::code(knell_set_events(get(), mask));
+  }
+  // Calls visit(event) for each process that is alive now and passes the predicates.
+  template <class F>
+  [[nodiscard]] std::error_code snapshot(F visit) {
+    const auto call = [](const knell_event* event, void* context) {
+      (*static_cast<F*>(context))(*event);
+      return 0;
+    };
+    return internal::code(knell_snapshot(get(), call, &visit));
   }
   // Up to events.size() events, valid until the next call with this listener; empty when none are
   // waiting.

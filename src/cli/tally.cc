@@ -222,7 +222,7 @@ void Tally::show_table(std::string& out, const std::vector<Row*>& rows, Last las
     auto& line = cells.emplace_back();
     for (size_t& width : widths) {
       const Value value = take_value(rest);
-      line.push_back(value.known ? knell::printable(value.bytes) : "-");
+      line.push_back(value.known ? name_text(value.bytes) : "-");
       width = std::max(width, display_width(line.back()));
     }
   }

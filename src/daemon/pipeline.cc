@@ -59,6 +59,19 @@ std::optional<event::Raw> raw_of(const event::Full& full) {
     case KNELL_EVENT_COMM:
       std::copy_n(full.u.new_comm, sizeof raw.u.comm.name, raw.u.comm.name);
       return raw;
+    case KNELL_EVENT_UID:
+    case KNELL_EVENT_GID:
+      raw.u.id = {.real = full.u.id.real, .effective = full.u.id.effective};
+      return raw;
+    case KNELL_EVENT_SID:
+      return raw;
+    case KNELL_EVENT_PTRACE:
+      raw.u.ptrace = {.tracer_tid = full.u.ptrace.tracer_tid,
+                      .tracer_pid = full.u.ptrace.tracer_pid};
+      return raw;
+    case KNELL_EVENT_COREDUMP:
+      raw.u.coredump = {.parent_tid = full.ppid, .parent_pid = full.ppid};
+      return raw;
     default:
       return std::nullopt;
   }

@@ -110,9 +110,7 @@ class Feed final : private source::Sink {
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override;
-  void on_cgroup(uint64_t inode, std::string_view path) override {
-    normaliser_->on_cgroup(inode, path);
-  }
+  void on_cgroup(const event::CgroupChange& change) override { normaliser_->on_cgroup(change); }
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) override {
     normaliser_->on_over(pid, stamp_ns, status_known, wait_status);
   }

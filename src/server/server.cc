@@ -22,7 +22,7 @@ constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
 // that a busy machine does not make turns idle. All picked, never tuned.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
-constexpr int kMostAccepts = 16;  // at a time: who is connected comes first
+constexpr uint64_t kAcceptNs = 500'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kBuriedATurn = 2048;
 constexpr uint64_t kPauseNs = 100'000'000;  // when nobody could even be turned away
 
@@ -100,18 +100,20 @@ void Server::serve_due(uint64_t now_ns) {
 // Who can be read waits for its turn, and is not polled until then.
 void Server::look_who_is_ready(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
+  bool somebody_comes = false;
   for (int seen = 0; seen < kMostWakeups;) {
     const int n = ::epoll_wait(epoll_.get(), events.data(), kWakeupsAtOnce, 0);
     for (int i = 0; i < n; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.u64 == kListeningTag)
-        accept();
+        somebody_comes = true;
       else
         is_ready(event.data.u64, event.events, now_ns);
     }
-    if (n < kWakeupsAtOnce) return;
+    if (n < kWakeupsAtOnce) break;
     seen += n;
   }
+  if (somebody_comes) accept();
 }
 
 void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
@@ -172,7 +174,9 @@ void Server::watch_listening(bool watched) {
 
 void Server::accept() {
   if (std::exchange(accept_again_ns_, 0) != 0) watch_listening(true);
-  for (int i = 0; i < kMostAccepts; ++i) {
+  // Whoever is turned away costs little: so many may come before root that it would wait long.
+  const uint64_t began = thread_cpu_ns();
+  while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
       take_in(std::move(socket));

@@ -52,7 +52,7 @@ class Joined : public Source, private Sink {
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
-  void on_cgroup(uint64_t inode, std::string_view path) override { sink_->on_cgroup(inode, path); }
+  void on_cgroup(const event::CgroupChange& change) override { sink_->on_cgroup(change); }
   void on_over(int32_t, uint64_t, bool, int32_t) override {}
 
   std::unique_ptr<Source> whole_, rest_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "event/cgroup.h"
 #include "event/full.h"
 #include "event/raw.h"
 
@@ -25,8 +26,7 @@ class Sink {
   virtual void on_full(const event::Full&) {}
   // So many births were lost that nobody asked for: with Wanted::namespaces only.
   virtual void on_births_lost(uint64_t) {}
-  // A cgroup was made: its directory's inode, and its path from the root of its hierarchy.
-  virtual void on_cgroup(uint64_t, std::string_view) {}
+  virtual void on_cgroup(const event::CgroupChange&) {}
   // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
   virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
 };

@@ -84,7 +84,7 @@ class Normaliser {
   void begin_drain();
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
-  void on_cgroup(uint64_t inode, std::string_view path) { teller_.cgroups().learn(inode, path); }
+  void on_cgroup(const event::CgroupChange& change) { teller_.cgroups().change(change); }
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge() { return deaths_.judge(batch_.room(), clock_.monotonic_ns()); }
@@ -113,7 +113,9 @@ class Normaliser {
   void count_threads();
   void on_fork(const event::Raw& raw);
   void on_exec(const event::Raw& raw);
+  void forget_program(const Process& process);
   void on_change(const event::Raw& raw);
+  void tell_ids(Slot& slot, const event::Raw& raw);
   void on_exit(const event::Raw& raw);
   void on_lost(const event::Raw& raw);
   void end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status);

@@ -1,11 +1,13 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What tools/ can say about the tree; of the programs only the help texts are asked for.
+# What tools/ can say about the tree and what was built of it; of the programs only the help texts
+# are asked for.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-layers ${PROJECT_SOURCE_DIR})
 add_test(NAME headers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-headers)
+add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_BINARY_DIR})
 add_test(NAME docs COMMAND ${PROJECT_SOURCE_DIR}/tools/check-docs ${PROJECT_SOURCE_DIR}
                            ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-set_tests_properties(layers headers docs PROPERTIES LABELS tree)
+set_tests_properties(layers headers symbols docs PROPERTIES LABELS tree)
 set_tests_properties(headers PROPERTIES
   TIMEOUT 300 ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")

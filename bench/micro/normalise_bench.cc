@@ -129,7 +129,7 @@ void whole(benchmark::State& state, uint32_t details) {
   options.boot = 1;
   Stage stage(options);
   for (size_t i = 0; i < kSamples; i++)
-    stage.normaliser().on_cgroup(cgroup_inode(i), cgroup_path(i));
+    stage.normaliser().on_cgroup({.inode = cgroup_inode(i), .path = cgroup_path(i)});
   size_t told = 0;
   for (auto _ : state) {
     told += stage.drain([&](watch::Normaliser& normaliser) {

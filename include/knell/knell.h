@@ -377,6 +377,10 @@ KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t 
 // snprintf.
 KNELL_API ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size);
 
+// A JSON string with its quotes, of any bytes, spelled as knell_event_json() spells it. Like
+// snprintf.
+KNELL_API ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size);
+
 // The word of event->args after `previous` ({NULL, 0}: the first). data is NULL after the last.
 static inline struct knell_string knell_next_arg(const struct knell_event* event,
                                                  struct knell_string previous) {

@@ -65,6 +65,10 @@ inline std::string printable(std::string_view bytes) {
   return internal::text(
       [&](char* p, size_t n) { return knell_printable(bytes.data(), bytes.size(), p, n); });
 }
+inline std::string json_string(std::string_view bytes) {
+  return internal::text(
+      [&](char* p, size_t n) { return knell_json_string(bytes.data(), bytes.size(), p, n); });
+}
 inline std::string events_text(uint32_t mask) {
   return internal::text([&](char* p, size_t n) { return knell_events_text(mask, p, n); });
 }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kStateField = 3, kPpidField = 4, kFlagsField = 9, kThreadsField = 20,
               kStartField = 22;
+constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitCodeField = 52;
 constexpr uint32_t kExiting = 0x4;   // PF_EXITING, linux/sched.h: the same since 2.6
 constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
@@ -46,6 +47,12 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       if (!parse(word, stat.start)) return false;
       stat.start = kernel_start(stat.start, clock_offsets());
       return true;
+    case kStartStackField:
+      return parse(word, stat.start_stack);
+    case kArgStartField:
+      return parse(word, stat.arg_start);
+    case kArgEndField:
+      return parse(word, stat.arg_end);
     case kExitCodeField:
       return parse(word, stat.exit_code);
     default:

@@ -20,6 +20,8 @@ struct ProcStat {
   int32_t threads = 0;    // field 20
   uint64_t start = 0;     // field 22: clock ticks since boot, in the initial time namespace
   int32_t exit_code = 0;  // field 52: a wait status, or 0 where the reader may not know it
+  // Addresses, fields 28, 48 and 49; 0 where the reader may not know them.
+  uint64_t start_stack = 0, arg_start = 0, arg_end = 0;
 };
 
 // Parses one line of it. The name in it may hold blanks and brackets; nullopt: not such a line.

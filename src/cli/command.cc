@@ -66,7 +66,8 @@ Words take_tail(Words& words, const CLI::App& app, Command::Tail tail) {
     const bool own_value =
         word.starts_with("--") ? word.find('=') != std::string::npos : word.size() > 2;
     const CLI::Option* known = app.get_option_no_throw(word);
-    if (known != nullptr && known->get_items_expected_max() > 0 && !own_value) ++at;
+    const bool takes_next = known != nullptr && known->get_items_expected_max() > 0 && !own_value;
+    if (takes_next && at + 1 < words.size() && words[at + 1] != "--") ++at;
   }
   if (at >= words.size()) return {};
   // "--" goes, a bare first word of the command and "--exec" stay.

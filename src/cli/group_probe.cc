@@ -141,6 +141,7 @@ void Probe::on_parent_gone() const {
     status = zombie_status(parent);
     if (!status) status = exit_info(parent_fd.get());
   }
+  // Where the kernel does not tell (reaped, before Linux 6.15): what happens more often.
   const bool killed = !status || (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL);
   const std::string under = descendants();
   std::string line;

@@ -7,9 +7,10 @@
 // to see; being continued is a signal like any other.
 //
 // One thing differs for CMD: where we lead the process group (a shell started us as a job), it
-// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would not
-// have left the group, and have kept the terminal. So signals of our group go to its group too, and
-// it gets the terminal when it asks for it.
+// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would have
+// stayed in its group, and kept the terminal. So a signal of our group is passed on to its group,
+// and it is given the terminal where that is ours: when it starts a process, is continued, or is
+// stopped for the lack of it.
 #include "cli/job.h"
 
 #include <fcntl.h>
@@ -115,13 +116,26 @@ bool Job::leads_group_of_its_own() const {
 void Job::pass_on(const SignalSorter::Sorted& signal) {
   if (ended_) return;
   if (signal.reach == SignalSorter::Reach::kGroup) {
-    if (leads_group_of_its_own()) ::kill(-pid_, signal.info.si_signo);
+    if (signal.info.si_signo == SIGCONT && give_terminal()) return;
+    if (!leads_group_of_its_own()) return;
+    remember_sender(signal.info);
+    ::kill(-pid_, signal.info.si_signo);
     return;
   }
+  remember_sender(signal.info);
   waiting_.push_back(signal.info);
-  const auto stat = read_proc_stat(signal.info.si_pid);
-  senders_[signal.info.si_signo] = {signal.info.si_pid, signal.info.si_uid,
-                                    stat ? stat->comm.data() : ""};
+}
+
+void Job::remember_sender(const siginfo_t& info) {
+  Sender sender{info.si_pid, info.si_uid, info.si_code == SI_KERNEL, {}, 0, {}};
+  if (const auto stat = sender.pid > 0 ? read_proc_stat(sender.pid) : std::nullopt) {
+    sender.comm = stat->comm.data();
+    if (const auto parent = read_proc_stat(stat->ppid)) {
+      sender.parent_pid = stat->ppid;
+      sender.parent_comm = parent->comm.data();
+    }
+  }
+  senders_[info.si_signo] = std::move(sender);
 }
 
 void Job::send_waiting() {
@@ -172,7 +186,8 @@ void Job::follow_stop(int signal) {
   probe_.continued();
 }
 
-// CMD has a group of its own, and wants the terminal that it would have without us.
+// CMD has a group of its own, and would have the terminal without us. Who has read from it already
+// was stopped for that.
 bool Job::give_terminal() {
   if (!leads_group_of_its_own()) return false;
   const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
@@ -189,15 +204,35 @@ void Job::take_terminal_back() {
     (void)::tcsetpgrp(terminal.get(), ::getpgrp());
 }
 
+const Job::Sender* Job::true_sender(int signal, pid_t sender) const {
+  const auto found = sender == ::getpid() ? senders_.find(signal) : senders_.end();
+  return found != senders_.end() ? &found->second : nullptr;
+}
+
 void Job::name_true_sender(knell_event& exit) const {
-  if ((exit.has & KNELL_HAS_STATUS) == 0 || !WIFSIGNALED(exit.wait_status)) return;
-  if ((exit.has & KNELL_HAS_KILLER) == 0 || exit.killed_by.pid != ::getpid()) return;
-  const auto sender = senders_.find(WTERMSIG(exit.wait_status));
-  if (sender == senders_.end()) return;
-  const Sender& by = sender->second;
-  exit.killed_by.pid = by.pid;
-  exit.killed_by.uid = by.uid;
-  exit.killed_by.comm = {by.comm.empty() ? nullptr : by.comm.data(), by.comm.size()};
+  const auto text = [](const std::string& word) {
+    return knell_string{word.empty() ? nullptr : word.data(), word.size()};
+  };
+  auto& killer = exit.killed_by;
+  const bool killed = (exit.has & KNELL_HAS_KILLER) != 0 && (exit.has & KNELL_HAS_STATUS) != 0;
+  if (const Sender* by = killed ? true_sender(WTERMSIG(exit.wait_status), killer.pid) : nullptr) {
+    killer.pid = by->pid;
+    killer.uid = by->uid;
+    killer.comm = text(by->comm);
+    killer.cause = by->kernel ? KNELL_CAUSE_KERNEL : KNELL_CAUSE_USER;
+    killer.parent_pid = by->parent_pid;
+    killer.parent_comm = text(by->parent_comm);
+    killer.unit = {};
+  }
+  auto& last = exit.last_signal;
+  const bool asked = (exit.has & KNELL_HAS_LAST_SIGNAL) != 0;
+  if (const Sender* by = asked ? true_sender(last.signal, last.pid) : nullptr) {
+    last.pid = by->pid;
+    last.uid = by->uid;
+    last.comm = text(by->comm);
+    last.parent_comm = text(by->parent_comm);
+    if (by->kernel) exit.has &= ~KNELL_HAS_LAST_SIGNAL;  // no process asked
+  }
 }
 
 }  // namespace knell::cli

@@ -30,21 +30,30 @@ class Job {
   std::optional<Clock::time_point> next() const;
   void step();
 
+  // CMD has started a process: the moment to see whether it left our process group.
+  void on_fork() { (void)give_terminal(); }
+
   bool ended() const { return ended_; }
   int wait_status() const { return wait_status_; }
 
-  // A signal that we passed on is from us in an event; this names its sender.
+  // A signal that we passed on is from us in an event; this names its sender. What it points to
+  // then lives until the next step().
   void name_true_sender(knell_event& exit) const;
 
  private:
   struct Sender {
-    pid_t pid;
+    pid_t pid;  // 0: the kernel, or a process outside our pid namespace
     uid_t uid;
+    bool kernel;
     std::string comm;  // empty: it was gone
+    pid_t parent_pid;  // 0: so was its parent
+    std::string parent_comm;
   };
 
   void sort_signals();
   void pass_on(const SignalSorter::Sorted& signal);
+  void remember_sender(const siginfo_t& info);
+  const Sender* true_sender(int signal, pid_t sender) const;
   void send_waiting();
   void reap();
   void follow_stop(int signal);

@@ -58,6 +58,10 @@ std::string stray_word(const CLI::App& app, const std::string& word) {
   const auto has = [&](const char* option) { return app.get_option_no_throw(option) != nullptr; };
   uint32_t mask = 0;
   const char* option = nullptr;
+  // Words of its own were taken: this is one too many.
+  const bool positional = std::ranges::any_of(
+      app.get_options(), [](const CLI::Option* one) { return one->get_positional(); });
+  if (positional) return fmt::format("'{}' is one word too many", shown);
   if (has("--pid") && word.find_first_not_of("0123456789") == std::string::npos) {
     option = "--pid";
   } else if (has("--events") && knell_events_parse(word.c_str(), &mask) == 0) {
@@ -78,6 +82,11 @@ std::string in_one_line(const CLI::App& app, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     const std::vector<std::string> rest = app.remaining();
     const std::string word = rest.empty() ? "" : rest.front();
+    for (const std::string_view dash : {"—", "–"}) {  // as word processors make of --
+      if (word.starts_with(dash))
+        return fmt::format("'{}' begins with a long dash; did you mean --{}?", printable(word),
+                           printable(word.substr(dash.size())));
+    }
     if (word == "--")
       return fmt::format("{} takes no command; knell run -- CMD ARG... runs one", app.get_name());
     if (word.starts_with("-") && word.size() > 1) return unknown_option(app, word);

@@ -160,6 +160,10 @@ Outcome<UniqueFd> Record::create() const {
   if (errno == EINTR) return fail(kDone, "ended before anybody read");
   if (errno == ELOOP)
     return failed("{} is a symbolic link: name the file itself", printable(file_));
+  struct stat there{};
+  if ((errno == EEXIST || errno == EISDIR) && ::stat(file_.c_str(), &there) == 0 &&
+      S_ISDIR(there.st_mode))
+    return failed("{} is a directory: name a file in it", printable(file_));
   if (errno == EEXIST)
     return failed("{} is there already; --force writes over it", printable(file_));
   return failed("{}: {}", printable(file_), std::strerror(errno));

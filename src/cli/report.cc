@@ -64,7 +64,8 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
   if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
   std::string command = command_text(event);
   if (command == "-")
-    command = fmt::format("[{}]", tree.name(event.pid));  // it lived too short to be read
+    command =
+        fmt::format("[{}]", name_text(tree.name(event.pid)));  // it lived too short to be read
   out += line;
   paint(out, ended, colour, screen_);
   out += rest;
@@ -78,7 +79,8 @@ void Report::add_json(const knell_event& event, const Tree& tree, std::string& o
   append_json_line(out, event);
   if (event.type == KNELL_EVENT_LOST) return;
   out.resize(out.size() - 2);  // "}\n"
-  out += fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event)));
+  out +=
+      fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event, Tree::Spelling::kRaw)));
 }
 
 CommandExit describe_exit(const knell_event& exit) {

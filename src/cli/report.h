@@ -17,7 +17,7 @@ namespace knell::cli {
 struct CommandExit {
   std::string ended;  // "SIGKILL oom"
   std::string cause;  // " <- kill by 8103 bash (root)", or ""
-  std::string json;   // `"core_dumped":false,"killed_by":null`
+  std::string json;   // `"core_dumped":false,"killed_by":null,"last_signal":null`
 };
 CommandExit describe_exit(const knell_event& exit);
 

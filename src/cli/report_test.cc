@@ -3,6 +3,7 @@
 #include "cli/report.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <csignal>
@@ -65,23 +66,85 @@ TEST_F(ReportTest, JsonTellsTheAncestryToo) {
   EXPECT_TRUE(out.ends_with(",\"ancestry\":\"cc1 <- make\"}\n")) << out;
 }
 
-TEST_F(ReportTest, ClosesWithTheWhole) {
+RunResult a_result() {
   RunResult result;
   result.name = "make";
   result.wait_status = 0x200;
+  result.exit = describe_exit(exit_with(0x200));
   result.took = 12480ms;
   result.processes = 3412;
   result.failed = 2;
+  return result;
+}
+
+std::string close(const RunResult& result, bool json = false) {
   std::string out;
-  Report(false, {}).close(result, out);
-  EXPECT_EQ(out, "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost\n");
+  Report(json, {}).close(result, out);
+  return out;
+}
+
+TEST(ReportClose, SaysTheWhole) {
+  RunResult result = a_result();
+  EXPECT_EQ(close(result),
+            "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost\n");
   result.still_running = 2;
-  result.wait_status = 9;
-  out.clear();
-  Report(false, {}).close(result, out);
-  EXPECT_EQ(out,
-            "knell: make: SIGKILL after 12.4s; 3412 processes, 2 failed under it, 0 lost; 2 still "
+  EXPECT_EQ(close(result),
+            "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost; 2 still "
             "running\n");
+  EXPECT_EQ(
+      close(result, true),
+      R"({"type":"summary","command":"make","wait_status":512,"exit_code":2,"signal":null,)"
+      R"("core_dumped":false,"killed_by":null,"last_signal":null,"duration_ns":12480000000,"scope":"all",)"
+      R"("scope_uid":null,"processes":3412,"failed":2,"still_running":2,"lost":0,)"
+      "\"lost_exact\":true}\n");
+}
+
+TEST(ReportClose, SaysWhyItDied) {
+  EventForTest exit;
+  exit.exit(SIGKILL).event.has |= KNELL_HAS_KILLER;
+  exit.event.killed_by.pid = 8103;
+  exit.event.killed_by.comm = {"bash", 4};
+  exit.event.killed_by.cause = KNELL_CAUSE_USER;
+  RunResult result = a_result();
+  result.wait_status = SIGKILL;
+  result.exit = describe_exit(exit);
+  EXPECT_TRUE(close(result).starts_with(
+      "knell: make: SIGKILL after 12.4s <- kill by 8103 bash (root); 3412 processes, "))
+      << close(result);
+  EXPECT_NE(
+      close(result, true)
+          .find(R"("signal":"SIGKILL","core_dumped":false,"killed_by":{"pid":8103,"comm":"bash",)"),
+      std::string::npos)
+      << close(result, true);
+  exit.event.killed_by.cause = KNELL_CAUSE_OOM;
+  result.exit = describe_exit(exit);
+  EXPECT_TRUE(close(result).starts_with("knell: make: SIGKILL oom after 12.4s <- out of memory; "))
+      << close(result);
+}
+
+TEST(ReportClose, DoesNotSayThatNoneFailedWhereSomeAreHidden) {
+  RunResult result = a_result();
+  result.scope = KNELL_SCOPE_USER;
+  result.scope_uid = 1000;
+  result.failed = 0;
+  EXPECT_EQ(close(result),
+            "knell: make: exit 2 after 12.4s; 3412 processes of uid 1000 seen, 0 of them failed, 0 "
+            "lost; other users' processes are hidden\n");
+  EXPECT_NE(close(result, true)
+                .find(R"("scope":"user","scope_uid":1000,"processes":3412,"failed":null,)"),
+            std::string::npos);
+  result.failed = 1;
+  EXPECT_NE(close(result, true).find("\"failed\":1,"), std::string::npos);
+}
+
+TEST(ReportClose, DoesNotSayThatNoneFailedWhereTheEventsBroke) {
+  RunResult result = a_result();
+  result.failed = 0;
+  result.losses.add({});
+  EXPECT_EQ(close(result),
+            "knell: make: exit 2 after 12.4s; 3412 processes seen, 0 of them failed, an unknown "
+            "number lost\n");
+  EXPECT_NE(close(result, true).find("\"failed\":null,"), std::string::npos);
 }
 
 TEST(ShellStatus, IsTheCodeOr128AndTheSignal) {

@@ -60,7 +60,7 @@ class Running {
 
  private:
   bool read_events();
-  void take(const knell_event& event);
+  void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
@@ -109,16 +109,16 @@ bool Running::wanted(const knell_event& event) const {
 
 void Running::take_command_exit(const knell_event& event) {
   exit_seen_ = true;
-  if ((event.has & KNELL_HAS_STATUS) == 0) return;
-  knell_event exit = event;
-  job_.name_true_sender(exit);
-  result_.exit = describe_exit(exit);
+  if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
-void Running::take(const knell_event& event) {
+void Running::take(const knell_event& taken) {
+  knell_event event = taken;
+  job_.name_true_sender(event);
   const bool ours = event.pid == ::getpid() || event.pid == probe_;
   if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);
+  if (event.type == KNELL_EVENT_FORK && event.pid == pid_) job_.on_fork();
   if (event.type == KNELL_EVENT_EXIT) {
     if (event.pid == pid_)
       take_command_exit(event);
@@ -217,6 +217,14 @@ Outcome<int> Running::run(const Child& child, const BlockedSignals& signals) {
   report_.close(result_, unwritten_);
   finish_writing(signals);
   return result_.wait_status;
+}
+
+// The kernel counts a listener's buffers as our memory, by which we would be larger than what CMD
+// starts, and be chosen when memory runs out in its place. Not permitted to all: a wish.
+void be_no_victim_of_oom() {
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  constexpr std::string_view kLeast = "-900";  // as knelld
+  if (file) (void)!::write(file.get(), kLeast.data(), kLeast.size());
 }
 
 // What CMD was given is CMD's alone: were it open here too, a pipe's other end would not see when
@@ -329,6 +337,7 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child was forked before: CMD runs as it would without us
+  be_no_victim_of_oom();
   Job job(signals, probe, child, command.front());
   Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
   child.go();

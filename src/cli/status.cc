@@ -32,6 +32,8 @@ Outcome<std::string> ask_daemon() {
   for (;;) {
     const ssize_t size = knell_status(json.data(), json.size());
     if (size == -ENOENT || size == -ECONNREFUSED) {
+      if (daemon_socket().empty())
+        return fail(kNothingHere, printable(std::string_view(knell_explain())));
       return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
                                             start_daemon_hint(daemon_socket())));
     }

@@ -181,10 +181,33 @@ void Tally::show(std::string& out, Last last) {
   other_.shown = other_.total;
 }
 
+namespace {
+
+// Makes the widest columns narrow until all fit into `room`. How processes ended stays whole.
+void shrink(std::vector<size_t>& widths, const std::vector<Key>& keys, size_t room, size_t gap) {
+  constexpr size_t kLeast = 4;  // picked: titles are hardly shorter
+  size_t taken = (widths.size() - 1) * gap;
+  for (const size_t width : widths) taken += width;
+  while (taken > room) {
+    size_t widest = widths.size();
+    for (size_t k = 0; k < widths.size(); ++k) {
+      if (keys[k] != Key::kEnded && widths[k] > kLeast &&
+          (widest == widths.size() || widths[k] > widths[widest]))
+        widest = k;
+    }
+    if (widest == widths.size()) return;
+    --widths[widest];
+    --taken;
+  }
+}
+
+}  // namespace
+
 // On a terminal the table overwrites the one before; elsewhere, they follow each other with a blank
 // line between.
 void Tally::show_table(std::string& out, const std::vector<Row*>& rows, Last last) {
   constexpr size_t kGap = 2;
+  constexpr size_t kCounts = 8 + kGap + 7 + kGap;  // COUNT, NEW
   const bool limited = screen_.terminal;
   const size_t frame = 4;  // title, "(other)", what is not shown, the cursor's own line
   const size_t shown =
@@ -199,10 +222,12 @@ void Tally::show_table(std::string& out, const std::vector<Row*>& rows, Last las
     auto& line = cells.emplace_back();
     for (size_t& width : widths) {
       const Value value = take_value(rest);
-      line.push_back(value.known ? knell::printable(value.bytes) : "-");
+      line.push_back(value.known ? name_text(value.bytes) : "-");
       width = std::max(width, display_width(line.back()));
     }
   }
+
+  if (limited) shrink(widths, keys_, screen_.columns - std::min(screen_.columns, kCounts), kGap);
 
   if (limited && lines_on_screen_ != 0) out += fmt::format("\033[{}A\033[J", lines_on_screen_);
   if (!limited && lines_on_screen_ != 0) out += '\n';
@@ -221,7 +246,8 @@ void Tally::show_table(std::string& out, const std::vector<Row*>& rows, Last las
   for (size_t i = 0; i < shown; ++i) {
     const Count& count = rows[i]->second;
     line = fmt::format("{:>8}  {:>7}  ", count.total, count.total - count.shown);
-    for (size_t k = 0; k < keys_.size(); ++k) append_padded(line, cells[i][k], widths[k] + kGap);
+    for (size_t k = 0; k < keys_.size(); ++k)
+      append_padded(line, limited ? cut(cells[i][k], widths[k]) : cells[i][k], widths[k] + kGap);
     add_line(line, Colour::kNone);
   }
   if (other_.total != 0) {

@@ -79,6 +79,16 @@ TEST_F(TallyTest, WritesJson) {
   EXPECT_THAT(out, Not(HasSubstr("lost")));
 }
 
+TEST_F(TallyTest, MakesLongValuesNarrowAndNeverHowItEnded) {
+  Tally tally({Key::kExe, Key::kComm, Key::kEnded}, false, Screen{true, false, 40, 10});
+  const std::string exe = "/usr/lib/jvm/java-17/bin/java";
+  killed_.event.exe = {exe.data(), exe.size()};
+  tally.add(killed_, nothing_);
+  std::string out;
+  tally.tick(out);
+  EXPECT_THAT(out, HasSubstr("       1        1  /usr/…  java  SIGKILL\n"));
+}
+
 TEST_F(TallyTest, FitsTheWindow) {
   Screen screen{true, false, 20, 10};
   Tally tally({Key::kComm, Key::kPid}, false, screen);

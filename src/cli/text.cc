@@ -77,49 +77,55 @@ bool plain(std::string_view word) {
          word.find_first_of(" \t\"'\\$`;&|<>()*?[]#~!{}") == std::string_view::npos;
 }
 
-// Right for sh, so that a line that is pasted there runs nothing but the command it shows.
-// printable() adds nothing that sh would act on.
-void append_quoted(std::string& out, std::string_view safe) {
-  out += '\'';
-  for (const char c : safe) {
-    if (c == '\'') {
-      out += "'\\''";  // out of the quotes, a quote, and in again
-    } else {
-      out += c;
-    }
+// Two ways to quote, both right for a shell, so that a line that is pasted there runs nothing but
+// the command it shows. What is safe to print stands between '...' as it is. Else it stands between
+// $'...', where \x1b is one byte and \\ a backslash: so a control byte and the same text typed by
+// somebody look different.
+void append_quoted(std::string& out, std::string_view bytes) {
+  const bool safe = knell::printable(bytes) == bytes;
+  out += safe ? "'" : "$'";
+  while (!bytes.empty()) {
+    const size_t plain_bytes = std::min(bytes.find_first_of("'\\"), bytes.size());
+    out += knell::printable(bytes.substr(0, plain_bytes));
+    bytes.remove_prefix(plain_bytes);
+    if (bytes.empty()) break;
+    const bool quote = bytes.front() == '\'';
+    if (safe)
+      out += quote ? "'\\''" : "\\";  // out of the quotes, a quote, and in again
+    else
+      out += quote ? "\\'" : "\\\\";
+    bytes.remove_prefix(1);
   }
   out += '\'';
 }
 
+std::string quoted(std::string_view bytes) {
+  std::string out;
+  append_quoted(out, bytes);
+  return out;
+}
+
 void append_word(std::string& out, std::string_view word) {
-  const std::string safe = knell::printable(word);
-  // Backslashes that are printable()'s own are no reason to quote.
-  if (plain(word)) {
-    out += safe;
-  } else {
-    append_quoted(out, safe);
-  }
+  if (plain(word) && knell::printable(word) == word)
+    out += word;
+  else
+    append_quoted(out, word);
 }
 
 // A title is no command and reads best bare, unless a shell would make a command of it.
 std::string title_text(std::string_view title) {
-  std::string safe = knell::printable(title.substr(0, title.find_last_not_of(' ') + 1));
-  if (safe.find_first_of("$`;&|<>") == std::string::npos) return safe;
-  std::string out;
-  append_quoted(out, safe);
-  return out;
+  title = title.substr(0, title.find_last_not_of(' ') + 1);
+  const bool bare = title.find_first_of("$`;&|<>") == std::string_view::npos;
+  return bare ? name_text(title) : quoted(title);
 }
 
-// A title written over the arguments: one word with blanks, and maybe the padding behind it.
+// A title written over the arguments: one word with blanks.
 bool is_title(const std::vector<std::string_view>& words) {
-  return words.front().find(' ') != std::string_view::npos &&
-         std::all_of(words.begin() + 1, words.end(), [](std::string_view w) { return w.empty(); });
+  return words.size() == 1 && words.front().find(' ') != std::string_view::npos;
 }
 
-std::string ids_text(std::string_view name, bool known, uint32_t before, uint32_t real,
-                     uint32_t effective) {
-  std::string out = known && before != real ? fmt::format("{} {}->{}", name, before, real)
-                                            : fmt::format("{} {}", name, real);
+std::string ids_text(std::string_view name, uint32_t real, uint32_t effective) {
+  std::string out = fmt::format("{} {}", name, real);
   if (effective != real) out += fmt::format(" (effective {})", effective);
   return out;
 }
@@ -184,15 +190,12 @@ std::string rfc3339_text(int64_t time_ns) {
                      utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, rest);
 }
 
-std::string json_string(std::string_view bytes) {
-  std::string out = "\"";
-  for (const char c : knell::printable(bytes)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  out += '"';
-  return out;
+std::string name_text(std::string_view bytes) {
+  const bool bare = !bytes.starts_with("$'") && knell::printable(bytes) == bytes;
+  return bare ? std::string(bytes) : quoted(bytes);
 }
+
+std::string json_string(std::string_view bytes) { return knell::json_string(bytes); }
 
 std::string json_string(const knell_string& bytes) {
   return bytes.data == nullptr ? "null" : json_string(view(bytes));
@@ -258,9 +261,9 @@ std::string event_text(const knell_event& event) {
                     : fmt::format("fork -> {}", event.child_pid);
     }
     case KNELL_EVENT_UID:
-      return ids_text("uid", (event.has & KNELL_HAS_UID) != 0, event.uid, event.ruid, event.euid);
+      return ids_text("uid", event.ruid, event.euid);
     case KNELL_EVENT_GID:
-      return ids_text("gid", (event.has & KNELL_HAS_GID) != 0, event.gid, event.ruid, event.euid);
+      return ids_text("gid", event.ruid, event.euid);
     case KNELL_EVENT_SID:
       return "new session";
     case KNELL_EVENT_PTRACE:

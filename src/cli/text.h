@@ -29,12 +29,16 @@ std::string json_string(std::string_view bytes);
 // The text of a member's value in a valid JSON object; empty: it has no such member.
 std::string_view json_member(std::string_view object, std::string_view key);
 
+// A name, safe to print: as it is, or, where it has bytes that are not, as $'a\x1b', which a shell
+// takes for the name. So it is told apart from one that looks the same.
+std::string name_text(std::string_view bytes);
+
 // The words a process was started with, safe to print, words with spaces quoted. A title that a
 // process wrote over them ("postgres: idle") stays bare, and one without arguments is told by its
 // comm: "[kworker]".
 std::string command_text(const knell_event& event);
-// How it ended, or what happened where it is another type: "exit 1", "exec", "fork -> 123", "uid
-// 0->33".
+// How it ended, or what happened where it is another type: "exit 1", "exec", "fork -> 123",
+// "uid 33".
 std::string event_text(const knell_event& event);
 // "lost 12 exits since 03:12:04.981 (buffer full)".
 std::string lost_text(const knell_event& event);
@@ -58,7 +62,7 @@ std::string events_words(uint32_t mask);
 
 using knell::printable;
 inline std::string printable(const knell_string& bytes) {
-  return bytes.data == nullptr ? std::string() : printable(view(bytes));
+  return bytes.data == nullptr ? std::string() : name_text(view(bytes));
 }
 
 }  // namespace knell::cli

@@ -20,7 +20,7 @@ void Tree::add(const knell_event& event, const Alive& alive) {
       const auto found = nodes_.find(event.pid);
       // An exec may change the name; an exit tells one that was never read.
       if (found != nodes_.end() && event.comm.data != nullptr)
-        found->second.name = printable(event.comm);
+        found->second.name = view(event.comm);
       break;
     }
     default:
@@ -38,7 +38,7 @@ void Tree::add_fork(const knell_event& event) {
   const auto parent = nodes_.find(event.pid == root_parent_ ? root_ : event.pid);
   Node node;
   node.start = event.child_id.kind == KNELL_ID_START ? event.child_id.start : 0;
-  node.name = parent != nodes_.end() ? parent->second.name : printable(event.comm);
+  node.name = parent != nodes_.end() ? parent->second.name : std::string(view(event.comm));
   if (parent != nodes_.end()) {
     node.parent = parent->first;
     ++parent->second.children;
@@ -84,20 +84,23 @@ std::string_view Tree::name(pid_t pid) const {
   return found == nodes_.end() ? std::string_view() : found->second.name;
 }
 
-std::string Tree::ancestry(const knell_event& event) const {
+std::string Tree::ancestry(const knell_event& event, Spelling spelling) const {
+  const auto spelled = [&](std::string_view name) {
+    return spelling == Spelling::kPrinted ? name_text(name) : std::string(name);
+  };
   auto node = nodes_.find(event.pid);
-  std::string out = event.comm.data != nullptr ? printable(event.comm)
-                    : node != nodes_.end()     ? node->second.name
+  std::string out = event.comm.data != nullptr ? spelled(view(event.comm))
+                    : node != nodes_.end()     ? spelled(node->second.name)
                                                : "?";
   if (node == nodes_.end()) {
-    if (event.parent_comm.data != nullptr) out += " <- " + printable(event.parent_comm);
+    if (event.parent_comm.data != nullptr) out += " <- " + spelled(view(event.parent_comm));
     return out;
   }
   for (size_t depth = 1; node->first != root_; ++depth) {
     node = nodes_.find(node->second.parent);
     if (node == nodes_.end()) return out;
     if (depth == kDepth) return out + " <- …";
-    out += " <- " + node->second.name;
+    out += " <- " + spelled(node->second.name);
   }
   return out;
 }

@@ -29,10 +29,11 @@ class Tree {
 
   // Takes in a fork, an exec or an exit.
   void add(const knell_event& event, const Alive& alive);
-  // What a process was called when last heard of; empty where it was not.
+  // What a process was called when last heard of, as it is; empty where it was not.
   std::string_view name(pid_t pid) const;
   // "cc1 <- gcc <- make", up to the root; at most kDepth names.
-  std::string ancestry(const knell_event& event) const;
+  enum class Spelling { kPrinted, kRaw };
+  std::string ancestry(const knell_event& event, Spelling spelling = Spelling::kPrinted) const;
   // All there ever were, the root included.
   uint64_t processes() const { return processes_; }
   size_t count_alive(const Alive& alive) const;

@@ -98,7 +98,7 @@ void Watch::add_options(CLI::App& app) {
 Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
   if (read_.empty()) return speed_.empty() ? Outcome<void>() : usage("--speed is for --read FILE");
   if (const std::string_view flag = listen_.given(); !flag.empty())
-    return usage("{} says how to listen, and --read FILE listens to nothing", flag);
+    return usage("{} cannot be used with --read", flag);
   plan.read = read_ == "-" ? "/dev/stdin" : read_;
   if (speed_.empty() || speed_ == "max") return {};
   constexpr double kFastest = 1e6;  // beyond it, max is meant

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/nearest.h"
@@ -45,8 +46,9 @@ class Reading {
   explicit Reading(std::string_view file) : file_(event::printable(file)) {}
 
   void read(const toml::table& root, Config& config);
-  const std::vector<std::string>& errors() const { return errors_; }
-  std::vector<std::string> take_warnings() { return std::move(warnings_); }
+  // In the order of their places.
+  std::vector<std::string> take_errors() { return in_order(errors_); }
+  std::vector<std::string> take_warnings() { return in_order(warnings_); }
 
  private:
   using Reader = std::function<void(const toml::node&)>;
@@ -77,18 +79,33 @@ class Reading {
              std::optional<Id> (*find)(const std::string&));
 
   void check_sizes(const Config::Limits& limits);
-  std::string place(const toml::source_region& source) const {
-    return fmt::format("{}:{}:{}: ", file_, source.begin.line, source.begin.column);
+  struct Remark {
+    toml::source_position at;
+    std::string text;
+  };
+  static std::vector<std::string> in_order(std::vector<Remark>& remarks);
+  void remark(std::vector<Remark>& to, const toml::source_region& source, std::string_view text) {
+    const toml::source_position& at = source.begin;
+    to.push_back({at, fmt::format("{}:{}:{}: {}", file_, at.line, at.column, text)});
   }
   template <class... Args>
   void wrong(const toml::node& at, fmt::format_string<Args...> format, Args&&... args) {
-    errors_.push_back(place(at.source()) + fmt::format(format, std::forward<Args>(args)...));
+    remark(errors_, at.source(), fmt::format(format, std::forward<Args>(args)...));
   }
 
   std::string file_;
-  std::vector<std::string> errors_;
-  std::vector<std::string> warnings_;
+  std::vector<Remark> errors_, warnings_;
 };
+
+// toml++ keeps the keys of a table by name.
+std::vector<std::string> Reading::in_order(std::vector<Remark>& remarks) {
+  std::ranges::stable_sort(remarks, [](const Remark& a, const Remark& b) {
+    return std::tie(a.at.line, a.at.column) < std::tie(b.at.line, b.at.column);
+  });
+  std::vector<std::string> texts;
+  for (Remark& one : remarks) texts.push_back(std::move(one.text));
+  return texts;
+}
 
 std::string unknown_key(std::string_view key, std::string_view table,
                         const std::vector<std::string_view>& known) {
@@ -108,7 +125,7 @@ void Reading::walk(const toml::table& table, std::string_view name, const Keys& 
     }
     std::vector<std::string_view> known;
     for (const Key& one : keys) known.push_back(one.name);
-    errors_.push_back(place(key.source()) + unknown_key(key.str(), name, known));
+    remark(errors_, key.source(), unknown_key(key.str(), name, known));
   }
 }
 
@@ -261,9 +278,9 @@ Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
       } else if (const auto id = find(*name)) {
         out.push_back(*id);
       } else {
-        warnings_.push_back(place(one.source()) + fmt::format("there is no {} '{}'; nobody gets "
-                                                              "anything by it",
-                                                              what, event::printable(*name)));
+        remark(warnings_, one.source(),
+               fmt::format("there is no {} '{}'; nobody gets anything by it", what,
+                           event::printable(*name)));
       }
     }
   };
@@ -284,15 +301,16 @@ Reading::Reader Reading::groups(std::vector<gid_t>& out) {
 void Reading::check_sizes(const Config::Limits& limits) {
   const auto check = [&](size_t part, std::string_view name, size_t whole, std::string_view of) {
     if (part <= whole) return;
-    errors_.push_back(fmt::format("{}: {} ({}) is more than {} ({})", file_, name, size_text(part),
-                                  of, size_text(whole)));
+    errors_.push_back({{},
+                       fmt::format("{}: {} ({}) is more than {} ({})", file_, name, size_text(part),
+                                   of, size_text(whole))});
   };
   check(limits.queue_bytes, "queue", limits.memory_per_user_bytes, "memory_per_user");
   check(limits.memory_per_user_bytes, "memory_per_user", limits.memory_bytes, "memory");
 }
 
 void Reading::read(const toml::table& root, Config& config) {
-  constexpr uint32_t kMany = 1'000'000;
+  constexpr uint32_t kMany = 1'000'000, kSteps = 1'000'000'000;
   constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
   Config::Limits& limits = config.limits;
   walk(root, "",
@@ -316,6 +334,7 @@ void Reading::read(const toml::table& root, Config& config) {
                 {"memory", size(limits.memory_bytes, kLeastQueue, kMostMemory)},
                 {"memory_per_user", size(limits.memory_per_user_bytes, kLeastQueue, kMostMemory)},
                 {"filters_per_user", number(limits.filters_per_user, 0, kMany)},
+                {"filter_steps_per_user", number(limits.filter_steps_per_user, 0, kSteps)},
                 {"requests_per_second", number(limits.requests_per_second, 1, kMany)}})},
         {"visibility", table("visibility", {{"see_all_users", users(config.visibility.users)},
                                             {"see_all_groups", groups(config.visibility.groups)}})},
@@ -344,8 +363,8 @@ Result<ReadConfig> parse_config(std::string_view text, std::string_view name) {
   ReadConfig out{default_config(), {}};
   Reading reading(name);
   reading.read(parsed.table(), out.config);
-  if (!reading.errors().empty())
-    return say(EINVAL, fmt::format("{}", fmt::join(reading.errors(), "\n")));
+  if (const auto errors = reading.take_errors(); !errors.empty())
+    return say(EINVAL, fmt::format("{}", fmt::join(errors, "\n")));
   out.warnings = reading.take_warnings();
   return out;
 }

@@ -39,6 +39,7 @@ struct Config {
     size_t memory_bytes = 256 * kMebibyte;          // of all queues together
     size_t memory_per_user_bytes = 64 * kMebibyte;  // of the queues of one user
     uint32_t filters_per_user = 4096;               // values of predicates
+    uint32_t filter_steps_per_user = 1 << 17;       // of judging one event by them
     uint32_t requests_per_second = 1000;            // of one client
     bool operator==(const Limits&) const = default;
   };

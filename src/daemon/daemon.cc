@@ -19,6 +19,7 @@
 #include <set>
 #include <utility>
 
+#include "daemon/accounts.h"
 #include "daemon/log.h"
 #include "event/ended.h"
 #include "event/mask.h"
@@ -61,7 +62,8 @@ hub::Limits limits_of(const Config& config) {
           .queue_bytes = limits.queue_bytes,
           .memory_bytes = limits.memory_bytes,
           .user_bytes = limits.memory_per_user_bytes,
-          .values_per_user = limits.filters_per_user};
+          .values_per_user = limits.filters_per_user,
+          .steps_per_user = limits.filter_steps_per_user};
 }
 
 server::ServerOptions server_options_of(const Config& config) {
@@ -94,6 +96,7 @@ Daemon::Daemon(const Config& config)
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
+  hub_.set_owners(read_owners());
   press_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
   threads_.set_read_births([this] {
@@ -262,6 +265,13 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   return {};
 }
 
+Result<bool> Daemon::settle() {
+  constexpr size_t kLookedAtOnce = 32;  // picked: some tenths of a millisecond
+  KNELL_ASSIGN(const bool processes, processes_.look_under_roots(kLookedAtOnce));
+  if (!processes) return false;
+  return threads_.look_under_roots(kLookedAtOnce);
+}
+
 void Daemon::interest_shrunk() {
   if (shrink_ns_ != 0) return;
   shrink_ns_ = clock_.monotonic_ns() + kShrinkNs;
@@ -366,6 +376,7 @@ void Daemon::arm() {
 Result<void> Daemon::reload(const Config& config) {
   config_ = config;
   hub_.set_limits(limits_of(config));
+  hub_.set_owners(read_owners());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
   return ask_exactly();

@@ -30,11 +30,13 @@ const char* details_text(uint32_t details) {
   }
 }
 
+// No more than is shown: anybody may have long ones, on every connection.
 std::string predicates_text(const hub::Subscription& subscription) {
   std::string text = subscription.only_added ? "added processes" : "";
   for (const auto& [key, value] : subscription.predicates) {
+    if (text.size() > Status::kMostPredicatesText) break;
     if (!text.empty()) text += ' ';
-    text.append(key).append("=").append(value);
+    text.append(key).append("=").append(value, 0, Status::kMostPredicatesText + 1);
   }
   return text;
 }
@@ -118,6 +120,9 @@ Status Daemon::status_for(const server::Peer* peer) const {
   status.withheld = {.unknown_uid = counters.withheld_uid,
                      .unknown_namespace = counters.withheld_level};
   status.clients = static_cast<uint32_t>(server_->clients());
+  status.refused = server_->refused();
+  status.longest = {.request_ns = static_cast<int64_t>(server_->longest().request_ns),
+                    .turn_ns = static_cast<int64_t>(server_->longest().turn_ns)};
   server_->for_each([&](const server::ConnectionFromClient& client) {
     if (!visible(client.peer())) return;
     status.listeners.push_back(describe(client));
@@ -125,12 +130,14 @@ Status Daemon::status_for(const server::Peer* peer) const {
   });
   for (const auto& [uid, account] : hub_.users().all()) {
     // In another pid namespace the same uid may be somebody else.
-    if (!everything && (ns != 0 || uid != peer->uid())) continue;
+    if (!everything && (ns != 0 || uid != hub_.users().owner_of(peer->uid()))) continue;
     Status::User user;
     user.uid = uid;
     user.listeners = static_cast<uint32_t>(account.listeners);
     user.bytes = account.bytes;
     user.filters = static_cast<uint32_t>(account.values);
+    user.filter_steps = account.steps;
+    user.roots = static_cast<uint32_t>(account.roots);
     status.users.push_back(std::move(user));
   }
   const Config::Limits& limits = config_.limits;
@@ -140,6 +147,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
                    .memory_bytes = limits.memory_bytes,
                    .memory_per_user_bytes = limits.memory_per_user_bytes,
                    .filters_per_user = limits.filters_per_user,
+                   .filter_steps_per_user = limits.filter_steps_per_user,
                    .requests_per_second = limits.requests_per_second};
   status.memory.queue_bytes = hub_.bytes();
   // How other users' processes ended is theirs to know.

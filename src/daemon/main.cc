@@ -115,6 +115,10 @@ Result<void> Process::open(const Config& config) {
     const auto given = listening_.file.give_folder_to(become->uid, become->gid);
     if (!given) log_warning("{}", given.error().message());
   }
+  if (!become && ::geteuid() == 0)
+    log_warning(
+        "there is no user knell to become, so knelld stays uid 0, with fewer capabilities; "
+        "systemd-sysusers or `useradd --system knell` makes one");
   KNELL_TRY(drop_privileges(become));
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};

@@ -59,6 +59,19 @@ std::optional<event::Raw> raw_of(const event::Full& full) {
     case KNELL_EVENT_COMM:
       std::copy_n(full.u.new_comm, sizeof raw.u.comm.name, raw.u.comm.name);
       return raw;
+    case KNELL_EVENT_UID:
+    case KNELL_EVENT_GID:
+      raw.u.id = {.real = full.u.id.real, .effective = full.u.id.effective};
+      return raw;
+    case KNELL_EVENT_SID:
+      return raw;
+    case KNELL_EVENT_PTRACE:
+      raw.u.ptrace = {.tracer_tid = full.u.ptrace.tracer_tid,
+                      .tracer_pid = full.u.ptrace.tracer_pid};
+      return raw;
+    case KNELL_EVENT_COREDUMP:
+      raw.u.coredump = {.parent_tid = full.ppid, .parent_pid = full.ppid};
+      return raw;
     default:
       return std::nullopt;
   }
@@ -80,6 +93,7 @@ Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) 
     return std::unexpected(std::move(opened).error());
   }
   feed_ = *std::move(opened);
+  feed_->look_under_roots_later();
   return {};
 }
 
@@ -358,6 +372,11 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   seen.stamp_ns = raw.stamp_ns;
   seen.event = &lost;
   hub_.publish(seen, watch::ByBits(roots_, 0));
+}
+
+Result<bool> Pipeline::look_under_roots(size_t most) {
+  if (feed_ == nullptr) return true;
+  return feed_->look_under_roots(most);
 }
 
 Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {

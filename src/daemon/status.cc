@@ -93,10 +93,11 @@ class JsonText {
 
 // Anybody may have long ones, on every connection: what a status takes is bounded by their number.
 std::string cut(const std::string& text) {
-  constexpr size_t kMostText = 256;  // picked, never tuned
+  constexpr size_t kMostText = Status::kMostPredicatesText;
   return text.size() <= kMostText ? text : text.substr(0, kMostText) + "...";
 }
 
+double in_us(int64_t ns) { return static_cast<double>(ns) / 1e3; }
 double in_seconds(int64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 void add_source(JsonText& json, const Status::Source& source) {
@@ -141,6 +142,8 @@ void add_user(JsonText& json, const Status::User& user) {
   json.add("listeners", user.listeners);
   json.add("bytes", user.bytes);
   json.add("filters", user.filters);
+  json.add("filter_steps", user.filter_steps);
+  json.add("roots", user.roots);
   json.end('}');
 }
 
@@ -152,6 +155,7 @@ void add_limits(JsonText& json, const Status::Limits& limits) {
   json.add("memory_bytes", limits.memory_bytes);
   json.add("memory_per_user_bytes", limits.memory_per_user_bytes);
   json.add("filters_per_user", limits.filters_per_user);
+  json.add("filter_steps_per_user", limits.filter_steps_per_user);
   json.add("requests_per_second", limits.requests_per_second);
   json.end('}');
 }
@@ -214,6 +218,11 @@ std::string to_json(const Status& status) {
   json.add("unknown_namespace", status.withheld.unknown_namespace);
   json.end('}');
   json.add("clients", status.clients);
+  json.add("refused", status.refused);
+  json.begin('{', "longest");
+  json.add("request_us", in_us(status.longest.request_ns));
+  json.add("turn_us", in_us(status.longest.turn_ns));
+  json.end('}');
   add_array(json, "listeners", status.listeners, add_listener);
   add_array(json, "users", status.users, add_user);
   add_limits(json, status.limits);

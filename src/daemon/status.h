@@ -17,6 +17,7 @@ namespace knell::daemon {
 // its own. docs/status.md tells each field; the JSON has the same names. nullopt is JSON's null:
 // unknown.
 struct Status {
+  static constexpr size_t kMostPredicatesText = 256;  // bytes shown; picked, never tuned
   struct Source {
     std::string name;                  // "bpf", "connector"
     bool used = false;                 // some event comes from it now
@@ -57,11 +58,17 @@ struct Status {
     uint32_t listeners = 0;
     uint64_t bytes = 0;    // in its queues
     uint32_t filters = 0;  // values of predicates
+    uint64_t filter_steps = 0;
+    uint32_t roots = 0;  // processes that its `under` name
   };
   struct Limits {
     uint32_t clients = 0, clients_per_user = 0;
     uint64_t queue_bytes = 0, memory_bytes = 0, memory_per_user_bytes = 0;
-    uint32_t filters_per_user = 0, requests_per_second = 0;
+    uint32_t filters_per_user = 0, filter_steps_per_user = 0, requests_per_second = 0;
+  };
+  struct Longest {           // since the start, in CPU time
+    int64_t request_ns = 0;  // that a request of anybody but root took
+    int64_t turn_ns = 0;     // that all clients took between two looks at the sources
   };
   struct Memory {
     uint64_t queue_bytes = 0;  // of all listeners
@@ -88,6 +95,8 @@ struct Status {
   uint64_t lost = 0;                        // by full queues of listeners, likewise
   Withheld withheld;
   uint32_t clients = 0;  // connections, those that listen to nothing included
+  uint64_t refused = 0;  // connections that were turned away
+  Longest longest;
   std::vector<Listener> listeners;
   std::vector<User> users;
   Limits limits;

@@ -30,9 +30,16 @@ struct Sender {
   uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
 };
 
+// What the NULs are that args end with, where there is more than one.
+enum class ArgsEnd : uint8_t {
+  kUnknown,
+  kArguments,  // arguments of no bytes
+  kPadding     // what a title left over that was written over the arguments
+};
+
 // Views live as long as the call that hands the event over.
 struct Full {
-  uint32_t what = 0;      // FORK, EXEC, EXIT or COMM: one KNELL_EVENT_*
+  uint32_t what = 0;      // one KNELL_EVENT_*
   uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC. EXIT at process level: when it was over
   // The process it happened to; FORK: the parent (as wait knows it, not who called clone). Below
   // "its" is this process's.
@@ -45,8 +52,9 @@ struct Full {
   uint32_t uid = 0, gid = 0;  // real
   uint64_t cgroup = 0;        // inode of its directory; 0: unknown
   bool has_args = false, args_truncated = false;
+  ArgsEnd args_end = ArgsEnd::kUnknown;
   std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline
-  std::string_view exe, cwd;  // empty: unknown
+  std::string_view exe, cwd;  // empty: unknown; as the links in /proc: "PATH (deleted)"
   uint64_t roots = 0;         // a bit for each of Wanted::roots that it is under
   // With Wanted::namespaces: the numbers of who is named here in each pid namespace below the
   // initial one. None, and known: it is in none. Not known: deeper than kMostLevels, or nothing is
@@ -66,6 +74,12 @@ struct Full {
       uint32_t signal;  // that its parent was sent
     } exit;             // EXIT
     char new_comm[16];  // COMM, NUL-padded
+    struct {
+      uint32_t real, effective;  // after the change
+    } id;                        // UID, GID
+    struct {
+      int32_t tracer_tid, tracer_pid;  // 0: it detached
+    } ptrace;                          // PTRACE
   } u{};
   Sender killer;                   // EXIT by a signal
   Sender asker;                    // EXIT: of the last request to end that the process took

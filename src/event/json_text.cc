@@ -127,4 +127,14 @@ template <bool Words>
 char* write_json_text(char* out, std::string_view bytes) { return write<false>(out, bytes); }
 char* write_json_words(char* out, std::string_view words) { return write<true>(out, words); }
 
+void append_json_string(std::string& out, std::string_view bytes) {
+  out += '"';
+  const size_t before = out.size();
+  const size_t most = before + kMostEscape * bytes.size() + kSpareText;
+  out.resize_and_overwrite(most, [&](char* data, size_t) {
+    return static_cast<size_t>(write_json_text(data + before, bytes) - data);
+  });
+  out += '"';
+}
+
 }  // namespace knell::event

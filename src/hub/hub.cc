@@ -21,6 +21,8 @@
 namespace knell::hub {
 namespace {
 
+constexpr size_t kMostMoved = 1024;  // added processes, to another stream; picked
+
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
 }
@@ -80,8 +82,14 @@ void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
   book(*listener, [](Queue& queue) { queue.clear(); });
-  users_.leave(listener->identity_.uid);
+  users_.leave(*listener->account_);
   listeners_.erase(listener);
+}
+
+bool Hub::drop_some(Listener& listener, size_t most) {
+  const size_t count = std::min(most, listener.queue_.size());
+  book(listener, [&](Queue& queue) { queue.pop(count); });
+  return listener.queue_.empty();
 }
 
 void Hub::count_scope(const Node& node, int by) {
@@ -107,43 +115,97 @@ Node* Hub::node_of(Filter filter) {
 }
 
 void Hub::leave(Listener& listener) {
-  Node* node = std::exchange(listener.node_, nullptr);
+  Node* const node = std::exchange(listener.node_, nullptr);
   if (node == nullptr) return;
   std::erase(node->listeners, &listener);
+  give_up(listener, node);
+}
+
+// The node goes, if that was its last listener. Where many processes were added they go later.
+void Hub::give_up(Listener& listener, Node* node) {
   if (!node->listeners.empty()) return;
   users_.give_added(*listener.account_, node->added.size());
-  node->added.for_each([&](int32_t pid, uint64_t) { forget_added(*node, pid); });
-  index(node->filter.subscription.stream).erase(node);
+  if (!MatchIndex::is_by_added(*node)) index(node->filter.subscription.stream).erase(node);
   count_scope(*node, -1);
-  nodes_.erase(std::string(node->filter.key));
+  auto taken = nodes_.extract(std::string(node->filter.key));
+  if (!node->added.empty()) graves_.push_back(std::move(taken.mapped()));
 }
 
 void Hub::unsubscribe(Listener& listener) {
-  const Users::Claim all = std::exchange(listener.claim_, {});
-  const auto given = users_.claim(listener.identity_.uid, *listener.account_, all, {}, limits_);
-  KNELL_CHECK(given.has_value());  // nothing is always to be had
+  users_.exchange(*listener.account_, std::exchange(listener.claim_, {}), {});
   leave(listener);
 }
 
-Result<void> Hub::subscribe(Listener& listener, const Subscription& subscription) {
-  KNELL_ASSIGN(Filter filter, Filter::of(subscription, listener.identity_.scope));
-  Node* const before = listener.node_;
-  KNELL_TRY(users_.claim(listener.identity_.uid, *listener.account_, listener.claim_, filter.claim,
-                         limits_));
-  listener.claim_ = filter.claim;
-  Node* const node = node_of(std::move(filter));
-  if (node == before) return {};
-  node->listeners.push_back(&listener);
-  if (before != nullptr) {
-    keep_added(*before, *node);
-    leave(listener);
-  }
-  listener.node_ = node;
-  listener.stream_ = subscription.stream;
+Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
+  KNELL_ASSIGN(Change change, begin_change(listener, std::move(subscription)));
+  keep(listener, std::move(change));
   return {};
 }
 
-// Those it added stay added.
+Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
+  // What is refused for its length is refused before it is compiled.
+  const Users::Claim least{.values = Filter::values_of(subscription)};
+  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, least, limits_));
+  KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
+  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, limits_));
+  return change_filter(listener, std::move(filter));
+}
+
+Result<Hub::Change> Hub::change_filter(Listener& listener, Filter filter) {
+  const Stream stream = filter.subscription.stream;
+  const Users::Claim claim = filter.claim;
+  Node* const before = listener.node_;
+  Change change{
+      .before = before, .filter = {}, .claim = listener.claim_, .stream = listener.stream_};
+  const bool keeps_added =
+      before != nullptr && before->filter.subscription.only_added && filter.subscription.only_added;
+  const bool moves = keeps_added && before->filter.subscription.stream != stream;
+  if (moves && before->added.size() > kMostMoved)
+    return say(E2BIG, "the level cannot be changed with more than " + std::to_string(kMostMoved) +
+                          " processes added");
+  users_.exchange(*listener.account_, listener.claim_, claim);
+  listener.claim_ = claim;
+  listener.stream_ = stream;
+  if (keeps_added && !moves) {
+    // Nobody else has the node, and those it added stay where they are.
+    filter.key = before->filter.key;
+    change.filter = std::make_unique<Filter>(std::move(filter));
+    swap_filter(*before, *change.filter);
+    return change;
+  }
+  Node* const node = node_of(std::move(filter));
+  if (node == before) return change;
+  node->listeners.push_back(&listener);
+  if (before != nullptr) std::erase(before->listeners, &listener);
+  listener.node_ = node;
+  return change;
+}
+
+void Hub::swap_filter(Node& node, Filter& other) {
+  MatchIndex& in = index(node.filter.subscription.stream);
+  const bool in_places = !MatchIndex::is_by_added(node);
+  if (in_places) in.erase(&node);
+  std::swap(node.filter, other);
+  if (in_places) in.insert(&node);
+}
+
+void Hub::keep(Listener& listener, Change change) {
+  if (change.before == nullptr || change.before == listener.node_) return;
+  keep_added(*change.before, *listener.node_);
+  give_up(listener, change.before);
+}
+
+void Hub::undo(Listener& listener, Change change) {
+  users_.exchange(*listener.account_, std::exchange(listener.claim_, change.claim), change.claim);
+  listener.stream_ = change.stream;
+  if (change.filter != nullptr) return swap_filter(*change.before, *change.filter);
+  if (change.before == listener.node_) return;
+  leave(listener);
+  listener.node_ = change.before;
+  if (change.before != nullptr) change.before->listeners.push_back(&listener);
+}
+
+// Those it added stay added. They are of another stream now.
 void Hub::keep_added(Node& before, Node& node) {
   if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
   before.added.for_each([&](int32_t pid, uint64_t start) { put_added(node, pid, start); });
@@ -164,7 +226,7 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(users_.take_added(listener.identity_.uid, *listener.account_, limits_));
+  KNELL_TRY(users_.take_added(*listener.account_, limits_));
   put_added(*node, pid, start);
   return {};
 }
@@ -348,7 +410,7 @@ void Hub::book(Listener& listener, F change) {
 }
 
 bool Hub::tight(const Listener& listener) const {
-  return listener.identity_.uid != 0 && listener.account_->bytes > limits_.user_bytes;
+  return !listener.account_->is_root() && listener.account_->bytes > limits_.user_bytes;
 }
 
 // Tells the hole that is due.
@@ -411,8 +473,7 @@ void Hub::answer(Listener& listener, std::string_view packet) {
 }
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
-  return Users::room_for_answer(listener.identity_.uid, *listener.account_, bytes, answer_bytes(),
-                                limits_);
+  return Users::room_for_answer(*listener.account_, bytes, answer_bytes(), limits_);
 }
 
 void Hub::popped(Listener& listener, size_t count) {
@@ -439,7 +500,7 @@ Hub::Asked Hub::asked_of(const Filter& filter) {
 }
 
 bool Hub::is_forgotten_for_testing() const {
-  return adders_.empty() && std::ranges::all_of(indexes_, &MatchIndex::empty) &&
+  return graves_.empty() && adders_.empty() && std::ranges::all_of(indexes_, &MatchIndex::empty) &&
          std::ranges::all_of(scoped_, [](const Scoped& scoped) {
            return scoped.nodes == 0 && scoped.by_uid == 0 && scoped.by_level == 0;
          });

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -34,13 +35,47 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Errors: EUSERS.
+  // Whether connect() would be granted. Errors: EUSERS.
+  Result<void> may_connect(uint32_t uid) const { return users_.may_enter(uid, limits_); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
   void disconnect(Listener* listener);  // it is gone afterwards
+  // Drops up to `most` of what waits for it; whether that was all. So to give up a long queue can
+  // be done a piece at a time, before disconnect().
+  bool drop_some(Listener& listener, size_t most);
+  // What a subscription added and left behind goes a piece at a time, too: up to `most` processes
+  // of it, and visit(pid) for each of the initial namespace that nobody has added any more.
+  // Whether that was all.
+  template <class F>
+  bool bury(size_t most, F visit) {
+    while (most > 0 && !graves_.empty()) {
+      Node& node = *graves_.back();
+      const size_t count = std::min(most, node.added.size());
+      node.added.sweep(count, [&](int32_t pid, uint64_t) {
+        forget_added(node, pid);
+        if (node.filter.scope.ns == 0 && !is_added(pid)) visit(pid);
+        return true;
+      });
+      most -= count;
+      if (node.added.empty()) graves_.pop_back();
+    }
+    return graves_.empty();
+  }
 
   // From now on it hears of this, and of nothing else; what was queued stays. Errors: EINVAL of
-  // predicates; EDQUOT; then nothing has changed.
-  Result<void> subscribe(Listener& listener, const Subscription& subscription);
+  // predicates; EDQUOT, ENOSPC; then nothing has changed.
+  Result<void> subscribe(Listener& listener, Subscription subscription);
+  // The same in two steps, for who has to ask others in between whether it can be had: after
+  // begin_change() what it wants and what it wanted are both asked(), and nothing else may be done
+  // to this listener before keep() or undo().
+  struct Change {
+    Node* before = nullptr;
+    std::unique_ptr<Filter> filter;  // that `before` had: it goes on with another one
+    Users::Claim claim;
+    Stream stream = Stream::kProcesses;
+  };
+  Result<Change> begin_change(Listener& listener, Subscription subscription);
+  void keep(Listener& listener, Change change);
+  void undo(Listener& listener, Change change);
   void unsubscribe(Listener& listener);
   // One more process, or one less, by the pid it knows; of a subscription with only_added. `start`:
   // clock ticks since boot, 0: whichever it is. Errors: EINVAL, EEXIST, EDQUOT; ENOENT.
@@ -96,6 +131,7 @@ class Hub {
   }
 
   void set_limits(const Limits& limits);
+  void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
   const Limits& limits() const { return limits_; }
   const Users& users() const { return users_; }
   // What waits, all in all: bytes that several wait for are counted once.
@@ -117,6 +153,9 @@ class Hub {
   Node* node_of(Filter filter);
   void count_scope(const Node& node, int by);
   void leave(Listener& listener);
+  void give_up(Listener& listener, Node* node);
+  Result<Change> change_filter(Listener& listener, Filter filter);
+  void swap_filter(Node& node, Filter& other);
   void publish_lost(const Sighting& seen);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
@@ -142,6 +181,7 @@ class Hub {
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
   std::array<MatchIndex, kStreams> indexes_;
   std::array<Scoped, kStreams> scoped_;
+  std::vector<std::unique_ptr<Node>> graves_;                // nobody listens to them; see bury()
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;

@@ -226,11 +226,12 @@ TEST(Hub, AccountsReturnToZero) {
     EXPECT_GT(on.hub.users().all().at(uid).bytes, 0u);
     on.hub.disconnect(&one);
   }
-  EXPECT_EQ(on.hub.users().all().at(uid), (Users::Account{.listeners = 1}));
+  EXPECT_EQ(on.hub.users().all().at(uid), (Users::Account{.owner = uid, .listeners = 1}));
   on.hub.disconnect(&stays);
   EXPECT_THAT(on.hub.users().all(), IsEmpty());
   EXPECT_EQ(on.hub.bytes(), 0u);
   EXPECT_THAT(on.fresh(), IsEmpty());
+  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
   EXPECT_TRUE(on.hub.is_forgotten_for_testing());
 }
 
@@ -496,6 +497,7 @@ TEST(Hub, AddedProcessesStayThroughAnotherSubscriptionToAddedOnes) {
   on.exec(6);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   ASSERT_TRUE(on.hub.subscribe(one, Subscription{}));
+  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
   EXPECT_FALSE(on.hub.is_added(5));
   EXPECT_EQ(on.hub.add(one, 7, 0).error().code, EINVAL);
 }
@@ -508,6 +510,7 @@ TEST(Hub, ManyAddedProcessesCostNoMoreEachThanOne) {
   on.exec(199'999);
   EXPECT_EQ(on.read(one).size(), 1u);
   on.hub.disconnect(&one);
+  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
   EXPECT_TRUE(on.hub.is_forgotten_for_testing());
 }
 
@@ -609,6 +612,66 @@ TEST(Hub, LowerLimitsHoldFromThenOn) {
   EXPECT_EQ(one.queue().delivered(), 10u);
   EXPECT_FALSE(on.hub.connect({.uid = 0, .scope = kAll, .since_ns = 0}, nullptr));
   EXPECT_EQ(on.read(one).back(), "lost 1 exact");
+}
+
+// Whoever adds thousands of processes and leaves costs nobody a pause.
+TEST(Hub, WhatWasAddedIsForgottenAPieceAtATime) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  Listener& other = on.listener(Subscription{.only_added = true});
+  for (int32_t pid = 1; pid <= 1000; ++pid) ASSERT_TRUE(on.hub.add(one, pid, 0));
+  ASSERT_TRUE(on.hub.add(other, 7, 0));
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{}));
+  EXPECT_EQ(on.hub.nodes(), 2u);
+  on.exec(8);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 8")) << "as one who listens to all, and once";
+  std::vector<int32_t> gone;
+  const auto note = [&](int32_t pid) { gone.push_back(pid); };
+  EXPECT_FALSE(on.hub.bury(400, note));
+  EXPECT_LE(gone.size(), 400u);
+  EXPECT_FALSE(on.hub.bury(400, note));
+  EXPECT_TRUE(on.hub.bury(400, note));
+  EXPECT_EQ(gone.size(), 999u) << "7 is the other one's still";
+  EXPECT_TRUE(on.hub.is_added(7));
+  EXPECT_FALSE(on.hub.is_added(8));
+}
+
+TEST(Hub, AQueueIsDroppedAPieceAtATime) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{});
+  for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
+  on.hub.unsubscribe(one);
+  EXPECT_FALSE(on.hub.drop_some(one, 6));
+  EXPECT_EQ(one.queue().size(), 4u);
+  EXPECT_TRUE(on.hub.drop_some(one, 6));
+  EXPECT_EQ(on.hub.bytes(), 0u);
+}
+
+// Between the two steps both are asked for; then it is the one or the other.
+TEST(Hub, AChangeCanBeUndone) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.predicates = {{"pid", "1"}}}, 1000);
+  const auto account = on.hub.users().all().at(1000);
+  for (const bool only_added : {false, true}) {
+    auto change = on.hub.begin_change(
+        one, Subscription{.predicates = {{"pid", "2,3"}}, .only_added = only_added});
+    ASSERT_TRUE(change);
+    EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 2u);
+    on.hub.undo(one, *std::move(change));
+    EXPECT_EQ(on.hub.users().all().at(1000), account);
+    on.exec(1);
+    on.exec(2);
+    EXPECT_THAT(on.read(one), ElementsAre("pid 1"));
+  }
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
+  ASSERT_TRUE(on.hub.add(one, 5, 0));
+  auto change =
+      on.hub.begin_change(one, Subscription{.mask = KNELL_EVENT_EXIT, .only_added = true});
+  ASSERT_TRUE(change);
+  on.hub.undo(one, *std::move(change));
+  on.exec(5);
+  EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
+  EXPECT_EQ(on.hub.nodes(), 1u);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ class Listener {
   const Identity& identity() const { return identity_; }
   const Node* node() const { return node_; }  // nullptr: it has not asked for anything
   const Queue& queue() const { return queue_; }
+  const Users::Account& account() const { return *account_; }
   // It can be told of its own losses although it listens to datagrams.
   void set_overruns(bool told) { overruns_ = told; }
   // Anything the owner likes.

@@ -26,6 +26,9 @@ namespace {
 constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
+// A node that insists on more values than this is in a place for each of them no longer: judging it
+// costs an event less than they would cost whoever subscribes. Picked.
+constexpr size_t kMostPlaces = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
 // "cron" stands for cron.service, and cron.service for itself; the node judges which it is.
@@ -65,6 +68,9 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
     std::ranges::sort(places);  // units that are spelt twice: once
     places.erase(std::unique(places.begin(), places.end()), places.end());
   };
+  const auto few = [](const auto& values) {
+    return !values.empty() && values.size() <= kMostPlaces;
+  };
   if (filter.scope.ns != 0)
     places.emplace_back(By::kLevel, key_of(By::kLevel, filter.scope.ns));
   else if (!filter.scope.every_user)
@@ -73,13 +79,13 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
     node.added.for_each([&](int32_t pid, uint64_t) {
       places.emplace_back(By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)));
     });
-  else if (!filter.needs.pids.empty())
+  else if (few(filter.needs.pids))
     add(By::kPid, filter.needs.pids);
-  else if (!filter.needs.uids.empty())
+  else if (few(filter.needs.uids))
     add(By::kUid, filter.needs.uids);
-  else if (!filter.needs.units.empty())
+  else if (few(filter.needs.units))
     add(By::kUnit, filter.needs.units);
-  else if (!filter.needs.comms.empty())
+  else if (few(filter.needs.comms))
     add(By::kComm, filter.needs.comms);
   else
     places.emplace_back(By::kAnything, 0);

@@ -22,6 +22,8 @@ class MatchIndex {
   // `node`, which is in it and has only_added, asks for one more process, or one less.
   void insert_pid(Node* node, int32_t pid);
   void erase_pid(Node* node, int32_t pid);
+  // It is found by each process that it added, and by nothing else.
+  static bool is_by_added(const Node& node);
   // Nothing is left of any node.
   bool empty() const;
 
@@ -50,7 +52,6 @@ class MatchIndex {
   };
 
   static size_t class_of(uint32_t type, bool zero);
-  static bool is_by_added(const Node& node);
   static uint64_t key_of(By by, uint64_t value);
   static uint64_t key_of(By by, std::string_view text);
   static std::vector<std::pair<By, uint64_t>> places_of(const Node& node);

@@ -179,6 +179,7 @@ class Crowd {
     EXPECT_EQ(hub_.nodes(), 0u);
     EXPECT_EQ(hub_.bytes(), 0u);
     EXPECT_TRUE(hub_.users().all().empty());
+    EXPECT_TRUE(hub_.bury(1'000'000, [](int32_t) {}));
     EXPECT_TRUE(hub_.is_forgotten_for_testing());
   }
 

@@ -15,25 +15,34 @@ constexpr size_t kValueBytes = 64;  // picked, never tuned
 
 // Equal filters are one however their predicates were ordered: alternatives and conditions commute.
 std::string key_of(const Subscription& asked, const Scope& scope) {
-  std::vector<std::string> words;
+  using Words = filter::Predicates::Words;
+  std::vector<const Words*> words;
   words.reserve(asked.predicates.size());
-  // With their lengths: a value may hold any byte.
-  for (const auto& [key, value] : asked.predicates)
-    words.emplace_back(key).append("=").append(std::to_string(value.size())).append(":") += value;
-  std::ranges::sort(words);
-  words.erase(std::unique(words.begin(), words.end()), words.end());
+  size_t bytes = 0;
+  for (const Words& one : asked.predicates) {
+    words.push_back(&one);
+    bytes += one.first.size() + one.second.size();
+  }
+  std::ranges::sort(words, {}, [](const Words* one) -> const Words& { return *one; });
+  const auto equal = [](const Words* a, const Words* b) { return *a == *b; };
+  words.erase(std::unique(words.begin(), words.end(), equal), words.end());
   std::string key;
+  constexpr size_t kAround = 8;  // a predicate's punctuation, and more than what comes before
+  key.reserve(bytes + kAround * (words.size() + 16));
   for (const uint64_t part : std::initializer_list<uint64_t>{
            static_cast<uint64_t>(asked.stream), asked.mask, static_cast<uint64_t>(asked.rule),
            asked.details, asked.only_added, scope.every_user, scope.every_user ? 0 : scope.uid,
            scope.ns})
     key += std::to_string(part) + ' ';
-  for (const std::string& word : words) key += word;
+  // With their lengths: a value may hold any byte.
+  for (const Words* one : words)
+    key.append(one->first).append("=").append(std::to_string(one->second.size())).append(":") +=
+        one->second;
   return key;
 }
 
-// What a predicate may cost to judge: a pattern follows its length, anything else is looked up or
-// compared once.
+// What a predicate takes, before it is compiled: a pattern follows its length, anything else is
+// looked up or compared once.
 size_t weight_of(const std::string& values) {
   if (filter::is_glob(values)) return values.size();
   return 1 + static_cast<size_t>(std::ranges::count(values, ','));
@@ -41,17 +50,23 @@ size_t weight_of(const std::string& values) {
 
 }  // namespace
 
-Result<Filter> Filter::of(const Subscription& subscription, const Scope& scope) {
+size_t Filter::values_of(const Subscription& subscription) {
+  size_t values = 0;
+  for (const auto& [key, value] : subscription.predicates)
+    values += weight_of(value) + value.size() / kValueBytes;
+  return values;
+}
+
+Result<Filter> Filter::of(Subscription subscription, const Scope& scope) {
   Filter filter;
-  filter.subscription = subscription;
   filter.scope = scope;
-  for (const auto& [key, value] : subscription.predicates) {
-    KNELL_TRY(filter.predicates.add(key, value));
-    filter.claim.values += weight_of(value) + value.size() / kValueBytes;
-  }
+  KNELL_ASSIGN(filter.predicates, filter::Predicates::of(subscription.predicates));
   filter.needs = filter.predicates.needs();
-  filter.claim.roots = filter.needs.roots.size();
+  filter.claim = {.values = values_of(subscription),
+                  .steps = subscription.predicates.empty() ? 0 : filter.predicates.most_steps(),
+                  .roots = filter.needs.roots.size()};
   filter.key = key_of(subscription, scope);
+  filter.subscription = std::move(subscription);
   return filter;
 }
 

@@ -41,7 +41,9 @@ struct Subscription {
 
 // The same, checked and ready to judge events. Those of equal keys are equal.
 struct Filter {
-  static Result<Filter> of(const Subscription& subscription, const Scope& scope);
+  static Result<Filter> of(Subscription subscription, const Scope& scope);
+  // What is known of its claim before anything is compiled; so what costs too much costs nothing.
+  static size_t values_of(const Subscription& subscription);
 
   // What it takes to serve it.
   filter::Want want() const;

@@ -1,72 +1,123 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
+
+// Each user has bounds of his own, and there are bounds for all together, which many users could
+// reach. Of those a share is kept for root. The few bits of `under` are shared in such a way that
+// nobody can take the last of them: a user may have no more than half of what he leaves to others,
+// so the first gets 16, the next ones fewer, and a dozen users find some.
 #include "hub/users.h"
 
+#include <algorithm>
 #include <string>
 
 namespace knell::hub {
+namespace {
 
-Result<Users::Account*> Users::enter(uint32_t uid, const Limits& limits) {
-  if (listeners_ >= limits.listeners)
+size_t share_of(const Users::Account& account, size_t all) {
+  return account.is_root() ? all : all - all / 16;
+}
+
+std::string words_for(const Users::Account& account) {
+  return "uid " + std::to_string(account.owner);
+}
+
+// Who `would have` too much, of what, and what the most is.
+std::unexpected<Error> too_much(int error, const std::string& who, size_t count, const char* what,
+                                size_t most, const char* limit) {
+  return say(error, who + " would have " + std::to_string(count) + ' ' + what + ", and " +
+                        std::to_string(most) + " are the most " + limit);
+}
+
+}  // namespace
+
+Result<void> Users::may_enter(uint32_t uid, const Limits& limits) const {
+  const uint32_t owner = owner_of(uid);
+  const auto at = accounts_.find(owner);
+  const Account account = at == accounts_.end() ? Account{.owner = owner} : at->second;
+  if (listeners_ >= share_of(account, limits.listeners))
     return say(EUSERS, "the daemon has " + std::to_string(listeners_) +
                            " clients, the most it may have (limits.clients)");
-  Account& account = accounts_[uid];
-  if (uid != 0 && account.listeners >= limits.listeners_per_user) {
-    const std::string words = "uid " + std::to_string(uid) + " has " +
-                              std::to_string(account.listeners) +
-                              " clients, the most a user may have (limits.clients_per_user)";
-    if (account == Account{}) accounts_.erase(uid);
-    return say(EUSERS, words);
-  }
+  if (!account.is_root() && account.listeners >= limits.listeners_per_user)
+    return say(EUSERS, words_for(account) + " has " + std::to_string(account.listeners) +
+                           " clients, the most a user may have (limits.clients_per_user)");
+  return {};
+}
+
+Result<Users::Account*> Users::enter(uint32_t uid, const Limits& limits) {
+  KNELL_TRY(may_enter(uid, limits));
+  const uint32_t owner = owner_of(uid);
+  Account& account = accounts_[owner];
+  account.owner = owner;
   ++account.listeners;
   ++listeners_;
   return &account;
 }
 
-void Users::leave(uint32_t uid) {
-  const auto at = accounts_.find(uid);
-  KNELL_CHECK(at != accounts_.end() && at->second.listeners > 0);
+void Users::leave(Account& account) {
+  KNELL_CHECK(account.listeners > 0);
   --listeners_;
-  if (--at->second.listeners == 0) accounts_.erase(at);
+  if (--account.listeners == 0) accounts_.erase(account.owner);
 }
 
-namespace {
-
-// Who `would have` too much, of what, and what the most is.
-std::unexpected<Error> too_much(const std::string& who, size_t count, const char* what, size_t most,
-                                const char* limit) {
-  return say(EDQUOT, who + " would have " + std::to_string(count) + ' ' + what + ", and " +
-                         std::to_string(most) + " are the most " + limit);
-}
-
-}  // namespace
-
-Result<void> Users::claim(uint32_t uid, Account& account, Claim less, Claim more,
-                          const Limits& limits) {
+Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
+                              const Limits& limits) const {
+  const bool bounded = !account.is_root();
+  const std::string who = words_for(account);
   const size_t values = account.values - less.values + more.values;
-  const size_t roots = account.roots - less.roots + more.roots;
-  const size_t all = values_ - less.values + more.values;
-  const std::string who = "uid " + std::to_string(uid);
-  if (uid != 0 && more.values > less.values && values > limits.values_per_user)
-    return too_much(who, values, "filter values", limits.values_per_user,
+  if (bounded && more.values > less.values && values > limits.values_per_user)
+    return too_much(EDQUOT, who, values, "filter values", limits.values_per_user,
                     "a user may have (limits.filters_per_user)");
-  if (uid != 0 && more.roots > less.roots && roots > limits.roots_per_user)
-    return too_much(who, roots, "processes that `under` names", limits.roots_per_user,
+  const size_t steps = account.steps - less.steps + more.steps;
+  if (bounded && more.steps > less.steps && steps > limits.steps_per_user)
+    return too_much(EDQUOT, who, steps, "steps to judge an event by", limits.steps_per_user,
+                    "a user may have (limits.filter_steps_per_user); patterns cost most, those of "
+                    "exe with a * before the end above all");
+  const size_t all_values = values_ - less.values + more.values;
+  if (more.values > less.values && all_values > share_of(account, limits.values))
+    return too_much(EDQUOT, "the daemon", all_values, "filter values",
+                    share_of(account, limits.values), "it may have");
+  if (more.roots <= less.roots) return {};
+  const size_t roots = account.roots - less.roots + more.roots;
+  const size_t all_roots = roots_ - less.roots + more.roots;
+  if (bounded && roots > limits.roots_per_user)
+    return too_much(EDQUOT, who, roots, "processes that `under` names", limits.roots_per_user,
                     "a user may have");
-  if (more.values > less.values && all > limits.values)
-    return too_much("the daemon", all, "filter values", limits.values, "it may have");
-  account.values = values;
-  account.roots = roots;
-  values_ = all;
+  if (all_roots > limits.roots)
+    return too_much(ENOSPC, "the daemon", all_roots, "processes that `under` names", limits.roots,
+                    "it can follow");
+  if (!bounded) return {};
+  const size_t of_users = limits.roots - limits.roots / 4;
+  const size_t others = roots_of_users_ - account.roots;
+  const size_t left = of_users > others ? of_users - others : 0;  // to this user and newcomers
+  const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
+  if (roots > most)
+    return too_much(ENOSPC, who, roots, "processes that `under` names", most,
+                    "while other users have so many");
   return {};
 }
 
-Result<void> Users::take_added(uint32_t uid, Account& account, const Limits& limits) {
-  if (uid != 0 && account.added >= limits.added_per_user)
-    return too_much("uid " + std::to_string(uid), account.added + 1, "added processes",
+Result<void> Users::claim(Account& account, Claim less, Claim more, const Limits& limits) {
+  KNELL_TRY(may_claim(account, less, more, limits));
+  exchange(account, less, more);
+  return {};
+}
+
+void Users::exchange(Account& account, Claim less, Claim more) {
+  account.values += more.values - less.values;  // modulo, when it becomes less
+  account.steps += more.steps - less.steps;
+  account.roots += more.roots - less.roots;
+  values_ += more.values - less.values;
+  roots_ += more.roots - less.roots;
+  if (!account.is_root()) roots_of_users_ += more.roots - less.roots;
+}
+
+Result<void> Users::take_added(Account& account, const Limits& limits) {
+  if (!account.is_root() && account.added >= limits.added_per_user)
+    return too_much(EDQUOT, words_for(account), account.added + 1, "added processes",
                     limits.added_per_user, "a user may add");
-  if (added_ >= limits.added)
-    return too_much("the daemon", added_ + 1, "added processes", limits.added, "it may have");
+  const size_t most = share_of(account, limits.added);
+  if (added_ >= most)
+    return too_much(EDQUOT, "the daemon", added_ + 1, "added processes", most, "it may have");
   ++account.added;
   ++added_;
   return {};
@@ -77,16 +128,15 @@ void Users::give_added(Account& account, size_t count) {
   added_ -= count;
 }
 
-// The other half is root's: whatever users do, it can ask what they do.
-Result<void> Users::room_for_answer(uint32_t uid, const Account& account, size_t bytes,
-                                    size_t waiting, const Limits& limits) {
+Result<void> Users::room_for_answer(const Account& account, size_t bytes, size_t waiting,
+                                    const Limits& limits) {
   const auto words = [&](const std::string& who, size_t most) {
     return who + " would leave " + std::to_string(bytes) + " bytes more of answers unread, and " +
            std::to_string(most) + " are the most: read them first";
   };
-  if (uid != 0 && account.answer_bytes + bytes > limits.answer_bytes_per_user)
-    return say(EDQUOT, words("uid " + std::to_string(uid), limits.answer_bytes_per_user));
-  const size_t most = uid == 0 ? limits.answer_bytes : limits.answer_bytes / 2;
+  if (!account.is_root() && account.answer_bytes + bytes > limits.answer_bytes_per_user)
+    return say(EDQUOT, words(words_for(account), limits.answer_bytes_per_user));
+  const size_t most = account.is_root() ? limits.answer_bytes : limits.answer_bytes / 2;
   if (waiting + bytes > most) return say(ENOBUFS, words("the daemon's clients", most));
   return {};
 }

@@ -11,6 +11,7 @@
 #include "event/ended.h"
 #include "event/id.h"
 #include "event/json.h"
+#include "event/json_text.h"
 #include "event/mask.h"
 #include "event/printable.h"
 #include "lib/errno_guard.h"
@@ -79,5 +80,13 @@ ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t si
   if (bytes == nullptr) return count == 0 ? give({}, buffer, size) : -EINVAL;
   std::string& text = scratch();
   knell::event::append_printable(text, {bytes, count});
+  return give(text, buffer, size);
+}
+
+ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (bytes == nullptr && count != 0) return -EINVAL;
+  std::string& text = scratch();
+  knell::event::append_json_string(text, {bytes, count});
   return give(text, buffer, size);
 }

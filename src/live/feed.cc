@@ -149,7 +149,8 @@ Result<void> Feed::ask(const Interest& interest) {
 }
 
 Result<void> Feed::ask_whole(const Interest& interest) {
-  const source::Wanted wanted = wanted_of_whole(interest);
+  source::Wanted wanted = wanted_of_whole(interest);
+  wanted.look_later = looks_later_;
   if (!interest.only_added)
     for (const int32_t pid : interest.want.needs.pids) KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(source_->want(wanted));
@@ -165,9 +166,15 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(filter::details_needed(interest.want));
-  if (!normaliser_->follow(interest.want.needs.roots))
+  using Look = watch::Normaliser::Look;
+  if (!normaliser_->follow(interest.want.needs.roots, looks_later_ ? Look::kLater : Look::kNow))
     return say(EINVAL, "under: at most 64 processes");
   return {};
+}
+
+Result<bool> Feed::look_under_roots(size_t most) {
+  if (whole_) return source_->look_under_roots(most);
+  return normaliser_->look_under_roots(most);
 }
 
 void Feed::set_budget() {

@@ -49,6 +49,10 @@ class Feed final : private source::Sink {
 
   // What is wanted from now on, live. To be called once after open(), too.
   Result<void> ask(const Interest& interest);
+  // From now on what is under a new root is not looked for by ask(), but by look_under_roots(), up
+  // to `most` processes at a time, until that is true.
+  void look_under_roots_later() { looks_later_ = true; }
+  Result<bool> look_under_roots(size_t most);
   // How long an event may wait for company, ns.
   void set_latency(int64_t latency_ns);
 
@@ -106,9 +110,7 @@ class Feed final : private source::Sink {
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override;
-  void on_cgroup(uint64_t inode, std::string_view path) override {
-    normaliser_->on_cgroup(inode, path);
-  }
+  void on_cgroup(const event::CgroupChange& change) override { normaliser_->on_cgroup(change); }
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) override {
     normaliser_->on_over(pid, stamp_ns, status_known, wait_status);
   }
@@ -131,6 +133,7 @@ class Feed final : private source::Sink {
   uint32_t kernel_mask_ = 0;
   std::optional<Interest> asked_;  // last, and in force
   bool whole_ = false;             // the source sends whole processes
+  bool looks_later_ = false;
   bool source_watched_ = false;
   bool more_ = false;       // the source was not read empty
   uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never

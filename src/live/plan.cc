@@ -19,9 +19,10 @@ namespace {
 constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
 
-Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted,
-                                                  size_t buffer_bytes) {
+Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted, size_t buffer_bytes,
+                                                  int program = -1) {
   source::ConnectorOptions options;
+  options.program = program;
   options.wanted = wanted;
   if (buffer_bytes != 0) options.buffer_bytes = buffer_bytes;
   KNELL_ASSIGN(auto opened, source::Connector::create(options));
@@ -35,7 +36,7 @@ Result<Opened> open_connector(const knell_options& options, const Interest& inte
   return opened;
 }
 
-// bpf for the types it has, the connector for the rest.
+// bpf for the types it has; for the rest a program of its own at the connector.
 Result<Opened> open_bpf(const knell_options& options, const Interest& interest) {
   if (!source::look_around().initial_pid())
     return say(ENOTSUP,
@@ -53,7 +54,10 @@ Result<Opened> open_bpf(const knell_options& options, const Interest& interest) 
   if (bytes != 0) bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   KNELL_ASSIGN(auto whole, source::Bpf::create(bpf));
-  const auto open_rest = [bytes](const source::Wanted& rest) { return connector(rest, bytes); };
+  // The program runs at the connector's events, and sends them by itself.
+  const auto open_rest = [bytes, program = whole->connector_program()](const source::Wanted& rest) {
+    return connector(rest, bytes, program);
+  };
   KNELL_ASSIGN(opened.source, source::Joined::create(std::move(whole), open_rest, opened.wanted));
   return opened;
 }

@@ -26,6 +26,11 @@ class FakeWiring final : public Wiring {
     if (refuses) return say(ENOSPC, "the source is full");
     return {};
   }
+  Result<bool> settle() override {
+    if (unsettled > 0) --unsettled;
+    if (unsettled == 0 && settles_badly) return say(E2BIG, "too many are under it");
+    return unsettled == 0;
+  }
   void interest_shrunk() override { ++changes; }
   Result<void> follow(int32_t pid, uint64_t) override {
     if (pid == nobody) return say(ESRCH, "there is no process " + std::to_string(pid));
@@ -48,7 +53,8 @@ class FakeWiring final : public Wiring {
   }
 
   int changes = 0;
-  bool refuses = false;
+  bool refuses = false, settles_badly = false;
+  int unsettled = 0;  // pieces there are to do
   int32_t nobody = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;

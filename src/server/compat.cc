@@ -7,6 +7,7 @@
 // ends listening; an invalid request changes the mask of a listener, as the kernel's does, but
 // makes nobody one.
 #include <cstring>
+#include <utility>
 
 #include "event/cn_message.h"
 #include "server/connection_from_client.h"
@@ -49,13 +50,7 @@ bool ConnectionFromClient::listen(uint32_t mask) {
   subscription.mask = filter::normalise(mask);
   subscription.rule = rule_;
   subscription.details = KNELL_DETAILS_STATUS;
-  const hub::Node* const before = listener_->node();
-  const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
-  if (!hub_.subscribe(*listener_, subscription)) return false;
-  if (wiring_.interest_grown(*listener_, latency_ns_)) return true;
-  if (!old || !hub_.subscribe(*listener_, *old)) hub_.unsubscribe(*listener_);
-  wiring_.interest_shrunk();
-  return false;
+  return change(std::move(subscription), latency_ns_).has_value();
 }
 
 // Everybody who hears everything hears the acks of others too, as from the kernel: they take a

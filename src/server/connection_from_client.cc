@@ -28,14 +28,14 @@ namespace knell::server {
 namespace {
 
 constexpr size_t kMostReceived = wire::kMostFrame;
-constexpr int kRequestsATurn = 32;      // then it is the others' turn; picked, never tuned
 constexpr size_t kDatagramsACall = 64;  // picked, never tuned
-constexpr int kPacketsATurn = 16;
+// Picked: what a client is sent at a time takes some tenths of a millisecond at the most.
+constexpr int kPacketsATurn = 8;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
 constexpr size_t kEnoughBytes = 32 * 1024;  // picked, never tuned
 
 // An empty packet reads like the end of a connection.
-bool hung_up(int socket) {
+bool hung_up_now(int socket) {
   pollfd peer{.fd = socket, .events = POLLRDHUP, .revents = 0};
   return ::poll(&peer, 1, 0) != 0;
 }
@@ -54,10 +54,12 @@ ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub&
       allowance_(requests_per_second, system_clock().monotonic_ns()) {}
 
 ConnectionFromClient::~ConnectionFromClient() {
-  if (listener_ == nullptr) return;
-  const std::vector<wire::Pid> pids = added();
-  hub_.disconnect(listener_);
-  unfollow(pids);
+  if (listener_ != nullptr) hub_.disconnect(listener_);
+}
+
+bool ConnectionFromClient::wind_up(size_t most) {
+  hub_.unsubscribe(*listener_);
+  return hub_.drop_some(*listener_, most);
 }
 
 Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
@@ -76,25 +78,25 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
   return made;
 }
 
-ConnectionFromClient::Life ConnectionFromClient::receive(uint64_t now_ns, uint64_t until_ns) {
+ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
   static thread_local std::array<char, kMostReceived> buffer;
-  for (int i = 0; i < kRequestsATurn; ++i) {
-    if (i > 0 && system_clock().monotonic_ns() >= until_ns) return Life::kOn;
-    if (deaf() || !allowance_.any(now_ns)) return Life::kOn;
-    // Without room for descriptors: the kernel closes those that come.
-    const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
-    if (n < 0) return errno == EAGAIN || errno == EINTR ? Life::kOn : Life::kOver;
-    if (n == 0 && hung_up(socket_.get())) return Life::kOver;
-    allowance_.spend();
-    if (static_cast<size_t>(n) > buffer.size()) {
-      if (protocol_ != Protocol::kNative) continue;
-      dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) +
-                            " bytes at the most, not " + std::to_string(n));
-      return Life::kOver;
-    }
-    if (serve({buffer.data(), static_cast<size_t>(n)}) == Life::kOver) return Life::kOver;
+  if (pending_) {
+    go_on();
+    return Step::kMore;
   }
-  return Life::kOn;
+  if (deaf() || !allowance_.any(now_ns)) return Step::kNothing;
+  // Without room for descriptors: the kernel closes those that come.
+  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kOver;
+  if (n == 0 && hung_up_now(socket_.get())) return Step::kOver;
+  allowance_.spend();
+  if (static_cast<size_t>(n) > buffer.size()) {
+    if (protocol_ != Protocol::kNative) return Step::kMore;
+    dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) + " bytes at the most, not " +
+                          std::to_string(n));
+    return Step::kOver;
+  }
+  return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kOver ? Step::kOver : Step::kMore;
 }
 
 ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) {

@@ -37,8 +37,10 @@ class ConnectionFromClient {
   ConnectionFromClient(const ConnectionFromClient&) = delete;
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
 
-  // Reads and serves some of what it asked, but begins nothing after `until_ns`.
-  Life receive(uint64_t now_ns, uint64_t until_ns);
+  // Serves one request that it sent, or a piece of one that takes long. kNothing: there is none, or
+  // it may not ask now.
+  enum class Step : uint8_t { kMore, kNothing, kOver };
+  Step step(uint64_t now_ns);
   // Sends what waits, as far as it is due and there is room. `now`: whether it is due or not.
   enum class Due : uint8_t { kAsItIs, kNow };
   Life send(uint64_t now_ns, Due due);
@@ -54,6 +56,9 @@ class ConnectionFromClient {
   void unblock() { blocked_ = false; }
   // Says why, and is over.
   void dismiss(int error, std::string_view why);
+  // Before it is destroyed, up to `most` at a time of what waits for it is dropped. Whether that
+  // was all.
+  bool wind_up(size_t most);
 
   int fd() const { return socket_.get(); }
   uint64_t id() const { return id_; }
@@ -64,14 +69,26 @@ class ConnectionFromClient {
   int64_t started_ns() const { return started_ns_; }
   void set_requests_per_second(uint32_t most) { allowance_.set_rate(most); }
 
-  // What epoll is told of it, for the server.
+  // For the server: what epoll is told of it; it waits for its turn; it sends nothing more, and is
+  // over when all is served; it is over.
   uint32_t polled = 0;
+  bool waits = false, hung_up = false, gone = false;
 
  private:
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
                        uint32_t requests_per_second);
 
   static constexpr size_t kMostAnswerBytes = 16 * 1024;  // before a request; picked, never tuned
+
+  // A request that takes long: a piece is done at a time, and the rest after others' requests. One
+  // that names many processes, or a subscription to what is under some.
+  struct Pending {
+    wire::Message what{};
+    uint32_t request = 0;
+    std::vector<wire::Pid> pids;
+    size_t at = 0;
+    Result<void> first = {};  // that could not be
+  };
 
   Life serve(std::string_view packet);
   // compat.cc
@@ -81,14 +98,17 @@ class ConnectionFromClient {
   // native.cc
   Life serve_native(const wire::Frame& frame);
   Life on_hello(const wire::Frame& frame);
-  Result<void> on_subscribe(std::string_view payload);
-  Result<void> on_add(std::string_view payload);
-  Result<void> on_remove(std::string_view payload);
+  void on_subscribe(const wire::Frame& frame);
+  Result<void> subscribe(std::string_view payload);
+  void on_pids(const wire::Frame& frame);
+  void go_on();
+  bool go_on_with_pids(Pending& now);
+  bool settle(Pending& now);
   Result<void> add_one(const wire::Pid& pid);
+  Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
-  Result<hub::Subscription> checked(const wire::Subscribe& asked);
-  std::vector<wire::Pid> added() const;
-  void unfollow(const std::vector<wire::Pid>& pids);
+  Result<hub::Subscription> checked(wire::Subscribe asked);
+  Result<void> change(hub::Subscription subscription, int64_t latency_ns);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }
@@ -114,6 +134,7 @@ class ConnectionFromClient {
   uint64_t sent_ns_ = 0;
   uint32_t frames_ = 0;  // sent
   Numbering numbering_;  // of datagrams, unless it sees_all()
+  std::optional<Pending> pending_;
   bool blocked_ = false, dismissed_ = false;
   bool more_ = false;  // it was others' turn before all was sent
 };

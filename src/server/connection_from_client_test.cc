@@ -48,9 +48,12 @@ struct Fixture {
 
   uint64_t now_ns = system_clock().monotonic_ns();
   Life turn() {
-    Life life = connection->receive(now_ns, kForEver);
-    if (life == Life::kOn) life = connection->send(now_ns, ConnectionFromClient::Due::kNow);
-    return life;
+    using Step = ConnectionFromClient::Step;
+    Step step = Step::kMore;
+    for (int i = 0; i < 1000 && step == Step::kMore; ++i) step = connection->step(now_ns);
+    hub.bury(kForEver, [this](int32_t pid) { wiring.unfollow(pid); });
+    if (step == Step::kOver) return Life::kOver;
+    return connection->send(now_ns, ConnectionFromClient::Due::kNow);
   }
   Life ask(std::string_view packet) {
     EXPECT_TRUE(client.send(packet));
@@ -328,9 +331,15 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_EQ(ack.request, 2u);
   EXPECT_THAT(ack.text, HasSubstr("everybody"));
+  // Users are numbers, and nobody is asked whose a name is.
   wrong.predicates = {{"user", "root"}};
   on.ask(wire::encode(wrong, 3));
   EXPECT_THAT(on.client.ack().text, HasSubstr("uid"));
+  wrong.predicates = {{"uid", "0,root"}};
+  on.ask(wire::encode(wrong, 3));
+  ack = on.client.ack();
+  EXPECT_EQ(ack.error, EINVAL);
+  EXPECT_THAT(ack.text, HasSubstr("'root' is no user id"));
   on.wiring.refuses = true;
   wire::Subscribe other = all_execs();
   other.mask = KNELL_EVENT_FORK;
@@ -441,6 +450,49 @@ TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
   EXPECT_THAT(ack.text, HasSubstr("read them first"));
 }
 
+// What is under a process takes a look at all there are: the ack comes when that is done.
+TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
+  Fixture on;
+  on.greet();
+  on.wiring.unsettled = 3;
+  on.ask(wire::encode(all_execs(), 1));
+  EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
+  wire::Subscribe asked = all_execs();
+  asked.predicates = {{"under", std::to_string(::getpid())}};
+  ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
+  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
+  EXPECT_FALSE(on.client.receive());
+  on.turn();
+  EXPECT_EQ(on.client.ack().error, 0);
+  on.wiring.unsettled = 2;
+  on.wiring.settles_badly = true;
+  on.ask(wire::encode(asked, 2));
+  EXPECT_EQ(on.client.ack().error, E2BIG);
+  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
+TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
+  Fixture on;
+  on.greet();
+  wire::Subscribe asked = all_execs();
+  asked.only_added = true;
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  std::vector<wire::Pid> pids;
+  for (int32_t pid = 1; pid <= 1000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
+  ASSERT_TRUE(on.client.send(wire::encode(wire::Message::kAdd, pids, 2)));
+  ASSERT_TRUE(on.client.send(*wire::encode(asked, 3)));
+  EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
+  EXPECT_FALSE(on.wiring.followed.empty());
+  EXPECT_LT(on.wiring.followed.size(), 100u);
+  on.turn();
+  EXPECT_EQ(on.wiring.followed.size(), 1000u);
+  EXPECT_EQ(on.client.ack().request, 2u) << "its own request comes first";
+  EXPECT_EQ(on.client.ack().request, 3u);
+}
+
 TEST(NativeClient, AddsAndRemovesProcesses) {
   Fixture on;
   on.greet();
@@ -469,6 +521,7 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "it is as it was";
   EXPECT_THAT(on.wiring.followed, ElementsAre(6));
   on.connection.reset();
+  on.hub.bury(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
   EXPECT_THAT(on.wiring.followed, IsEmpty()) << "who is gone follows nobody";
   EXPECT_EQ(on.hub.nodes(), 0u);
 }

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/pid_map.h"
 #include "base/proc_stat.h"
 #include "server/connection_from_client.h"
 
@@ -26,6 +25,9 @@ constexpr size_t kMostUnder = 64;      // of one client, before any is looked fo
 // A request costs what it names: as many processes or values as there are in so many bytes cost as
 // much as a short request. Picked: 12 added processes.
 constexpr size_t kShortBytes = 256;
+
+// Each takes a look at it, of some 10 us. Picked.
+constexpr size_t kPidsAStep = 16;
 
 // Processes are added by the thousand, one at a time: that is worth a twentieth of a request.
 constexpr double kCheap = 0.95;
@@ -86,15 +88,12 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
   allowance_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
   switch (frame.type) {
     case wire::Message::kSubscribe:
-      acknowledge(on_subscribe(frame.payload), frame.seq);
+      on_subscribe(frame);
       break;
     case wire::Message::kAdd:
-      allowance_.give_back(kCheap);
-      acknowledge(on_add(frame.payload), frame.seq);
-      break;
     case wire::Message::kRemove:
       allowance_.give_back(kCheap);
-      acknowledge(on_remove(frame.payload), frame.seq);
+      on_pids(frame);
       break;
     case wire::Message::kStatus:
       allowance_.spend(kStatusWorth);
@@ -151,7 +150,7 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
 }
 
 // In terms of the hub: `under` by the pid that it has here.
-Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& asked) {
+Result<hub::Subscription> ConnectionFromClient::checked(wire::Subscribe asked) {
   hub::Subscription subscription;
   subscription.stream =
       asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
@@ -159,8 +158,9 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
   subscription.rule = asked.rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
   subscription.details = asked.details;
   subscription.only_added = asked.only_added;
+  subscription.predicates.reserve(asked.predicates.size());
   std::vector<Under> unders;
-  for (const auto& [key, value] : asked.predicates) {
+  for (auto& [key, value] : asked.predicates) {
     if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
     // Each is looked for, which is worth a request.
     const size_t before = unders.size();
@@ -168,48 +168,41 @@ Result<hub::Subscription> ConnectionFromClient::checked(const wire::Subscribe& a
     for (size_t i = before; i < unders.size(); ++i) allowance_.spend();
     if (unders.size() > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
-    if (key != "under") subscription.predicates.emplace_back(key, value);
+    if (key != "under") subscription.predicates.emplace_back(std::move(key), std::move(value));
   }
   KNELL_TRY(find_here(peer_, unders));
   for (Under& under : unders) subscription.predicates.emplace_back("under", std::move(under.text));
   return subscription;
 }
 
-Result<void> ConnectionFromClient::on_subscribe(std::string_view payload) {
-  KNELL_ASSIGN(const wire::Subscribe asked, wire::decode_subscribe(payload));
-  KNELL_ASSIGN(const hub::Subscription subscription, checked(asked));
-  const hub::Node* const before = listener_->node();
-  const auto old = before == nullptr ? std::nullopt : std::optional(before->filter.subscription);
-  const std::vector<wire::Pid> pids = added();
-  KNELL_TRY(hub_.subscribe(*listener_, subscription));
-  auto grown = wiring_.interest_grown(*listener_, asked.latency_ns);
-  if (grown) {
-    latency_ns_ = asked.latency_ns;
-    if (!subscription.only_added) unfollow(pids);
-  } else if (!old || !hub_.subscribe(*listener_, *old)) {
-    hub_.unsubscribe(*listener_);
-  } else if (!subscription.only_added) {
-    // Whom it added went with the subscription; where the sources follow them they still do.
-    for (const wire::Pid& pid : pids)
-      if (!hub_.add(*listener_, pid.pid, pid.start)) break;  // others have taken the room meanwhile
-  }
-  if (old || !grown) wiring_.interest_shrunk();
+void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
+  if (auto outcome = subscribe(frame.payload); !outcome) return acknowledge(outcome, frame.seq);
+  // What others look for is not its business.
+  if (listener_->node()->filter.needs.roots.empty()) return acknowledge({}, frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  go_on();
+}
+
+Result<void> ConnectionFromClient::subscribe(std::string_view payload) {
+  KNELL_ASSIGN(wire::Subscribe asked, wire::decode_subscribe(payload));
+  const int64_t latency_ns = asked.latency_ns;
+  KNELL_ASSIGN(hub::Subscription subscription, checked(std::move(asked)));
+  KNELL_TRY(change(std::move(subscription), latency_ns));
+  latency_ns_ = latency_ns;
+  return {};
+}
+
+// Asks for it; what cannot be had leaves everything as it was.
+Result<void> ConnectionFromClient::change(hub::Subscription subscription, int64_t latency_ns) {
+  KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
+  const bool listened = change.before != nullptr;
+  auto grown = wiring_.interest_grown(*listener_, latency_ns);
+  if (grown)
+    hub_.keep(*listener_, std::move(change));
+  else
+    hub_.undo(*listener_, std::move(change));
+  if (listened || !grown) wiring_.interest_shrunk();
   return grown;
-}
-
-std::vector<wire::Pid> ConnectionFromClient::added() const {
-  std::vector<wire::Pid> pids;
-  if (listener_->node() == nullptr) return pids;
-  listener_->node()->added.for_each([&](int32_t pid, uint64_t start) {
-    pids.push_back({.pid = pid, .reserved = 0, .start = start});
-  });
-  return pids;
-}
-
-// In another namespace the sources were not told of any.
-void ConnectionFromClient::unfollow(const std::vector<wire::Pid>& pids) {
-  if (peer_.scope().ns != 0) return;
-  for (const wire::Pid& pid : pids) wiring_.unfollow(pid.pid);
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
@@ -224,23 +217,43 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   return followed;
 }
 
-Result<void> ConnectionFromClient::on_add(std::string_view payload) {
-  KNELL_ASSIGN(const std::vector<wire::Pid> pids, wire::decode_pids(payload));
-  Result<void> first;
-  for (const wire::Pid& pid : pids)
-    if (auto added = add_one(pid); !added && first) first = std::move(added);
-  return first;
+Result<void> ConnectionFromClient::remove_one(const wire::Pid& pid) {
+  KNELL_TRY(hub_.remove(*listener_, pid.pid));
+  if (peer_.scope().ns == 0) wiring_.unfollow(pid.pid);
+  return {};
 }
 
-Result<void> ConnectionFromClient::on_remove(std::string_view payload) {
-  KNELL_ASSIGN(const std::vector<wire::Pid> pids, wire::decode_pids(payload));
-  Result<void> first;
-  for (const wire::Pid& pid : pids) {
-    auto removed = hub_.remove(*listener_, pid.pid);
-    if (removed && peer_.scope().ns == 0) wiring_.unfollow(pid.pid);
-    if (!removed && first) first = std::move(removed);
+void ConnectionFromClient::on_pids(const wire::Frame& frame) {
+  auto pids = wire::decode_pids(frame.payload);
+  if (!pids) return acknowledge(std::unexpected(std::move(pids).error()), frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = *std::move(pids)};
+  go_on();
+}
+
+void ConnectionFromClient::go_on() {
+  Pending& now = *pending_;
+  if (!(now.what == wire::Message::kSubscribe ? settle(now) : go_on_with_pids(now))) return;
+  acknowledge(now.first, now.request);
+  pending_.reset();
+}
+
+// What it asked for is in force when all that is under its roots is known.
+bool ConnectionFromClient::settle(Pending& now) {
+  const auto settled = wiring_.settle();
+  if (settled) return *settled;
+  now.first = std::unexpected(settled.error());
+  hub_.unsubscribe(*listener_);
+  wiring_.interest_shrunk();
+  return true;
+}
+
+bool ConnectionFromClient::go_on_with_pids(Pending& now) {
+  for (size_t i = 0; i < kPidsAStep && now.at < now.pids.size(); ++i) {
+    const wire::Pid& pid = now.pids[now.at++];
+    auto done = now.what == wire::Message::kAdd ? add_one(pid) : remove_one(pid);
+    if (!done && now.first) now.first = std::move(done);
   }
-  return first;
+  return now.at == now.pids.size();
 }
 
 Result<void> ConnectionFromClient::on_status(std::string_view payload) {

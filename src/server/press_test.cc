@@ -26,7 +26,13 @@ knell_event told() {
   event.cookie = 6;
   event.mono_ns = 1000;
   event.time_ns = 5000;
-  event.has = KNELL_HAS_UID | KNELL_HAS_STATUS;
+  event.has = KNELL_HAS_UID | KNELL_HAS_STATUS | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
+  event.killed_by.pid = 9;
+  event.killed_by.parent_pid = 8;
+  event.killed_by.comm = event.killed_by.parent_comm = event.killed_by.unit =
+      event.killed_by.memory_cgroup = text("of another");
+  event.last_signal.pid = 10;
+  event.last_signal.comm = event.last_signal.parent_comm = text("of another");
   event.uid = 7;
   event.comm = text("it");
   event.user = text("somebody");
@@ -79,6 +85,12 @@ TEST(Press, FewerDetailsAreFewer) {
   EXPECT_EQ(status.unit.data, nullptr);
   EXPECT_EQ(status.comm.data, nullptr);
   EXPECT_EQ(status.has & KNELL_HAS_UID, 0u);
+  EXPECT_EQ(status.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL), 0u);
+  EXPECT_EQ(status.killed_by.pid + status.killed_by.parent_pid + status.last_signal.pid, 0);
+  for (const knell_string& one :
+       {status.killed_by.comm, status.killed_by.parent_comm, status.killed_by.unit,
+        status.killed_by.memory_cgroup, status.last_signal.comm, status.last_signal.parent_comm})
+    EXPECT_EQ(one.data, nullptr);
   EXPECT_EQ(status.uid, 0u);
   EXPECT_NE(status.has & KNELL_HAS_STATUS, 0u);
 }

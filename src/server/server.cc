@@ -4,10 +4,12 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 
 #include "wire/protocol.h"
 
@@ -15,13 +17,27 @@ namespace knell::server {
 namespace {
 
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
-// A turn, after which the sources are read again: whatever clients ask for, events do not wait
-// longer. Few at a time are asked of epoll, which then takes them round in turns. Picked, never
-// tuned.
-constexpr uint64_t kTurnNs = 5'000'000;
-constexpr int kMostWakeups = 64, kWakeupsAtOnce = 8;
-constexpr int kMostAccepts = 16;            // at a time: who is connected comes first
+// What is done in a turn, after which the sources are read again: whatever clients ask for, events
+// do not wait longer. Requests end with the one that takes them past their time, in CPU time so
+// that a busy machine does not make turns idle. All picked, never tuned.
+constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
+constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
+constexpr uint64_t kAcceptNs = 500'000;
+constexpr size_t kMostGone = 32, kItemsATurn = 4096, kBuriedATurn = 2048;
 constexpr uint64_t kPauseNs = 100'000'000;  // when nobody could even be turned away
+
+uint64_t thread_cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// Descriptors run out for users before they do for root.
+bool is_among_the_last(int fd) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  return static_cast<rlim_t>(fd) >= limit.rlim_cur - limit.rlim_cur / 16;
+}
 
 UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -54,46 +70,99 @@ Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerO
 }
 
 void Server::serve() {
-  const uint64_t now = clock_.monotonic_ns();
+  const uint64_t now = clock_.monotonic_ns(), began = thread_cpu_ns();
   if (accept_again_ns_ != 0 && now >= accept_again_ns_) accept();
-  const uint64_t until = now + kTurnNs;
-  serve_due(now, until);
-  serve_clients(now, until);
+  serve_due(now);
+  look_who_is_ready(now);
+  serve_requests();
+  bury();
   remove_gone();
   flush();
+  longest_.turn_ns = std::max(longest_.turn_ns, thread_cpu_ns() - began);
 }
 
 // Each once: who has more to be sent than one turn's worth is due again at once.
-void Server::serve_due(uint64_t now_ns, uint64_t until_ns) {
+void Server::serve_due(uint64_t now_ns) {
   std::vector<uint64_t> ids;
   for (const auto& [at, id] : due_) {
     if (at > now_ns) break;
     ids.push_back(id);
   }
   for (const uint64_t id : ids) {
-    due_.erase({due_of_.at(id), id});
-    due_of_.erase(id);
+    unschedule(id);
     Client& client = *clients_.at(id);
     client.release(now_ns);
     send(client, now_ns, Client::Due::kAsItIs);
-    if (clock_.monotonic_ns() >= until_ns) return;
+    if (clock_.monotonic_ns() >= now_ns + kSendNs) return;
   }
 }
 
-void Server::serve_clients(uint64_t now_ns, uint64_t until_ns) {
+// Who can be read waits for its turn, and is not polled until then.
+void Server::look_who_is_ready(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
-  for (int served = 0; served < kMostWakeups;) {
+  bool somebody_comes = false;
+  for (int seen = 0; seen < kMostWakeups;) {
     const int n = ::epoll_wait(epoll_.get(), events.data(), kWakeupsAtOnce, 0);
     for (int i = 0; i < n; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.u64 == kListeningTag)
-        accept();
+        somebody_comes = true;
       else
-        serve_client(event.data.u64, event.events, now_ns, until_ns);
+        is_ready(event.data.u64, event.events, now_ns);
     }
-    if (n < kWakeupsAtOnce || clock_.monotonic_ns() >= until_ns) return;
-    served += n;
+    if (n < kWakeupsAtOnce) break;
+    seen += n;
   }
+  if (somebody_comes) accept();
+}
+
+void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end() || found->second->gone) return;
+  Client& client = *found->second;
+  const bool over = (happened & (EPOLLHUP | EPOLLERR)) != 0;
+  // What it asked before it hung up is still served.
+  if (over && (client.waits || (happened & EPOLLIN) != 0)) {
+    client.hung_up = true;
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
+  } else if (over) {
+    return after(client, Life::kOver);
+  }
+  if ((happened & EPOLLIN) != 0 && !client.waits) {
+    client.waits = true;
+    turns_.ready(client.listener().account().owner, id, now_ns);
+  }
+  if ((happened & EPOLLOUT) != 0) {
+    client.unblock();
+    return after(client, client.send(now_ns, Client::Due::kNow));
+  }
+  poll(client);
+}
+
+void Server::serve_requests() {
+  const uint64_t began = thread_cpu_ns();
+  for (uint64_t spent = 0; spent < kRequestsNs; spent = thread_cpu_ns() - began) {
+    const uint64_t now = clock_.monotonic_ns();
+    const auto pick = turns_.next(now);
+    if (!pick) return;
+    serve_one(*pick, now);
+  }
+}
+
+void Server::serve_one(const Turns::Pick& pick, uint64_t now_ns) {
+  const auto found = clients_.find(pick.client);
+  if (found == clients_.end() || found->second->gone)
+    return turns_.done(pick, 0, Turns::Again::kNo, now_ns);
+  Client& client = *found->second;
+  const uint64_t began = thread_cpu_ns();
+  const Client::Step step = client.step(now_ns);
+  const uint64_t cost = thread_cpu_ns() - began;
+  if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
+  client.waits = step == Client::Step::kMore;
+  turns_.done(pick, cost, client.waits ? Turns::Again::kYes : Turns::Again::kNo, now_ns);
+  if (client.waits) return schedule(client);
+  const bool over = step == Client::Step::kOver || client.hung_up;
+  after(client, over ? Life::kOver : Life::kOn);
 }
 
 void Server::watch_listening(bool watched) {
@@ -105,7 +174,9 @@ void Server::watch_listening(bool watched) {
 
 void Server::accept() {
   if (std::exchange(accept_again_ns_, 0) != 0) watch_listening(true);
-  for (int i = 0; i < kMostAccepts; ++i) {
+  // Whoever is turned away costs little: so many may come before root that it would wait long.
+  const uint64_t began = thread_cpu_ns();
+  while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
       take_in(std::move(socket));
@@ -136,16 +207,24 @@ void Server::refuse_one() {
   spare_ = open_spare();
 }
 
+void Server::refuse(int socket, const Error& error) {
+  ++refused_;
+  // Its own code: whether it may come again goes by that.
+  const std::string bye = wire::encode(wire::Bye{.error = error.code, .text = error.message()}, 0);
+  (void)!::send(socket, bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// What is known at once is asked first: to look at who it is takes longer.
 void Server::take_in(UniqueFd socket) {
+  const uint64_t began = thread_cpu_ns();
+  ucred who{};
+  socklen_t bytes = sizeof who;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0) return;
+  if (const auto may = hub_.may_connect(who.uid); !may) return refuse(socket.get(), may.error());
+  if (who.uid != 0 && is_among_the_last(socket.get()))
+    return refuse(socket.get(), {EMFILE, "knelld has few descriptors left", true});
   auto peer = Peer::of(socket.get(), options_.visibility, clock_);
-  if (!peer) {
-    ++refused_;
-    // Its own code: whether it may come again goes by that.
-    const std::string bye =
-        wire::encode(wire::Bye{.error = peer.error().code, .text = peer.error().message()}, 0);
-    (void)!::send(socket.get(), bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    return;
-  }
+  if (!peer) return refuse(socket.get(), peer.error());
   auto made = Client::create(std::move(socket), *std::move(peer), hub_, wiring_, next_id_,
                              options_.requests_per_second);
   if (!made) {
@@ -157,22 +236,9 @@ void Server::take_in(UniqueFd socket) {
   event.events = client.polled = EPOLLIN;
   event.data.u64 = next_id_;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.fd(), &event) != 0) return;
+  const uint32_t owner = client.listener().account().owner;
   clients_.emplace(next_id_++, *std::move(made));
-}
-
-void Server::serve_client(uint64_t id, uint32_t happened, uint64_t now_ns, uint64_t until_ns) {
-  const auto found = clients_.find(id);
-  if (found == clients_.end()) return;
-  Client& client = *found->second;
-  Life life = Life::kOn;
-  // What it asked before it hung up is still served: it may only have stopped talking.
-  if ((happened & EPOLLIN) != 0) life = client.receive(now_ns, until_ns);
-  if (life == Life::kOn && (happened & (EPOLLHUP | EPOLLERR)) != 0) life = Life::kOver;
-  if (life == Life::kOn && (happened & EPOLLOUT) != 0) {
-    client.unblock();
-    life = client.send(now_ns, Client::Due::kNow);
-  }
-  after(client, life);
+  turns_.charge(owner, thread_cpu_ns() - began, clock_.monotonic_ns());
 }
 
 void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
@@ -180,8 +246,11 @@ void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
 }
 
 void Server::after(Client& client, Life life) {
+  if (client.gone) return;
   if (life == Life::kOver) {
+    client.gone = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // nothing more of it
+    unschedule(client.id());
     gone_.push_back(client.id());
     return;
   }
@@ -190,14 +259,21 @@ void Server::after(Client& client, Life life) {
 }
 
 void Server::poll(Client& client) {
-  const bool listen = client.held_until_ns() == 0 && !client.deaf();
+  const bool listen = client.held_until_ns() == 0 && !client.deaf() && !client.waits;
   const uint32_t wanted =
       (listen ? uint32_t{EPOLLIN} : 0) | (client.blocked() ? uint32_t{EPOLLOUT} : 0);
-  if (wanted == client.polled) return;
+  if (wanted == client.polled || client.hung_up) return;
   epoll_event event{};
   event.events = client.polled = wanted;
   event.data.u64 = client.id();
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.fd(), &event);
+}
+
+void Server::unschedule(uint64_t id) {
+  const auto known = due_of_.find(id);
+  if (known == due_of_.end()) return;
+  due_.erase({known->second, id});
+  due_of_.erase(known);
 }
 
 void Server::schedule(Client& client) {
@@ -215,30 +291,48 @@ void Server::schedule(Client& client) {
   due_of_.emplace(client.id(), at);
 }
 
+// Who comes too late for this turn is due in the next.
 void Server::flush() {
   const uint64_t now = clock_.monotonic_ns();
+  size_t sent = 0;
+  bool late = false;
   hub_.fresh([&](hub::Listener& listener) {
-    send(*static_cast<Client*>(listener.owner()), now, Client::Due::kAsItIs);
+    constexpr size_t kLooks = 16;
+    if (++sent % kLooks == 0 && !late) late = clock_.monotonic_ns() >= now + kSendNs;
+    Client& client = *static_cast<Client*>(listener.owner());
+    if (client.gone) return;
+    if (late)
+      schedule(client);
+    else
+      send(client, now, Client::Due::kAsItIs);
   });
-  remove_gone();
 }
 
+// What was added by those who listen to it no more.
+void Server::bury() {
+  graves_ = !hub_.bury(kBuriedATurn, [this](int32_t pid) { wiring_.unfollow(pid); });
+}
+
+// A piece at a time: one may have a long queue, and many may go at once.
 void Server::remove_gone() {
   if (gone_.empty()) return;
-  for (const uint64_t id : gone_) {
-    if (const auto due = due_of_.find(id); due != due_of_.end()) {
-      due_.erase({due->second, id});
-      due_of_.erase(due);
-    }
-    clients_.erase(id);
+  for (size_t i = 0; i < kMostGone && !gone_.empty(); ++i) {
+    const auto found = clients_.find(gone_.front());
+    if (!found->second->wind_up(kItemsATurn)) break;
+    clients_.erase(found);
+    gone_.pop_front();
   }
-  gone_.clear();
   wiring_.interest_shrunk();
 }
 
 uint64_t Server::due_ns() const {
+  if (!gone_.empty() || graves_) return 1;
   uint64_t at = accept_again_ns_;
-  if (!due_.empty() && (at == 0 || due_.begin()->first < at)) at = due_.begin()->first;
+  const auto no_later_than = [&at](uint64_t other) {
+    if (other != 0 && (at == 0 || other < at)) at = other;
+  };
+  if (!due_.empty()) no_later_than(due_.begin()->first);
+  no_later_than(turns_.due_ns());
   return at;
 }
 

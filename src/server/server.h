@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -16,6 +17,7 @@
 #include "hub/hub.h"
 #include "server/connection_from_client.h"
 #include "server/peer.h"
+#include "server/turns.h"
 #include "server/wiring.h"
 
 namespace knell::server {
@@ -47,10 +49,17 @@ class Server {
   void set_options(const ServerOptions& options);
   template <class F>
   void for_each(F visit) const {
-    for (const auto& [id, client] : clients_) visit(*client);
+    for (const auto& [id, client] : clients_)
+      if (!client->gone) visit(*client);
   }
-  size_t clients() const { return clients_.size(); }
+  size_t clients() const { return clients_.size() - gone_.size(); }
   uint64_t refused() const { return refused_; }
+  // In CPU time of this thread, which no load of the machine changes: what a request of anybody but
+  // root took at the most, and all that was done for clients between two looks at the sources.
+  struct Longest {
+    uint64_t request_ns = 0, turn_ns = 0;
+  };
+  const Longest& longest() const { return longest_; }
 
  private:
   using Client = ConnectionFromClient;
@@ -60,15 +69,20 @@ class Server {
          hub::Hub& hub, Wiring& wiring);
   void accept();
   void refuse_one();
+  void refuse(int socket, const Error& error);
   void watch_listening(bool watched);
   void take_in(UniqueFd socket);
-  void serve_due(uint64_t now_ns, uint64_t until_ns);
-  void serve_clients(uint64_t now_ns, uint64_t until_ns);
-  void serve_client(uint64_t id, uint32_t happened, uint64_t now_ns, uint64_t until_ns);
+  void serve_due(uint64_t now_ns);
+  void look_who_is_ready(uint64_t now_ns);
+  void is_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
+  void serve_requests();
+  void serve_one(const Turns::Pick& pick, uint64_t now_ns);
   void after(Client& client, Life life);
   void send(Client& client, uint64_t now_ns, Client::Due due);
   void poll(Client& client);
   void schedule(Client& client);
+  void unschedule(uint64_t id);
+  void bury();
   void remove_gone();
 
   UniqueFd listening_, epoll_;
@@ -80,7 +94,10 @@ class Server {
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   std::set<std::pair<uint64_t, uint64_t>> due_;  // when, and whose
   std::unordered_map<uint64_t, uint64_t> due_of_;
-  std::vector<uint64_t> gone_;
+  Turns turns_;
+  std::deque<uint64_t> gone_;  // still in clients_
+  bool graves_ = false;        // the hub has some
+  Longest longest_;
   uint64_t next_id_ = 1, refused_ = 0;
   uint64_t accept_again_ns_ = 0;  // out of descriptors until then
 };

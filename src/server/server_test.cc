@@ -55,7 +55,8 @@ class Fixture {
   }
   bool wants_to_serve() const {
     pollfd input{.fd = server->fd(), .events = POLLIN, .revents = 0};
-    return ::poll(&input, 1, 0) > 0;
+    const uint64_t due = server->due_ns();
+    return ::poll(&input, 1, 0) > 0 || (due != 0 && due <= system_clock().monotonic_ns());
   }
   // How many turns it took until there was nothing more to do.
   int serve_all() {

@@ -28,6 +28,9 @@ class Joined : public Source, private Sink {
   [[nodiscard]] Result<void> add_pid(int32_t pid) override { return whole_->add_pid(pid); }
   void remove_pid(int32_t pid) override { whole_->remove_pid(pid); }
   uint64_t roots_of(int32_t pid) const override { return whole_->roots_of(pid); }
+  [[nodiscard]] Result<bool> look_under_roots(size_t most) override {
+    return whole_->look_under_roots(most);
+  }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;
@@ -49,7 +52,7 @@ class Joined : public Source, private Sink {
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
-  void on_cgroup(uint64_t inode, std::string_view path) override { sink_->on_cgroup(inode, path); }
+  void on_cgroup(const event::CgroupChange& change) override { sink_->on_cgroup(change); }
   void on_over(int32_t, uint64_t, bool, int32_t) override {}
 
   std::unique_ptr<Source> whole_, rest_;

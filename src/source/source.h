@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "event/cgroup.h"
 #include "event/full.h"
 #include "event/raw.h"
 
@@ -25,8 +26,7 @@ class Sink {
   virtual void on_full(const event::Full&) {}
   // So many births were lost that nobody asked for: with Wanted::namespaces only.
   virtual void on_births_lost(uint64_t) {}
-  // A cgroup was made: its directory's inode, and its path from the root of its hierarchy.
-  virtual void on_cgroup(uint64_t, std::string_view) {}
+  virtual void on_cgroup(const event::CgroupChange&) {}
   // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
   virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
 };
@@ -45,6 +45,7 @@ struct Wanted {
   std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
   bool only_under = false;       // only of processes under one of the roots
+  bool look_later = false;       // what is under a new root is found by look_under_roots()
   // Events carry the numbers of pid namespaces (event::Full::levels), and every birth inside one is
   // told, of threads too, wanted or not (event::Full::only_birth).
   bool namespaces = false;
@@ -84,6 +85,9 @@ class Source {
   virtual void remove_pid(int32_t) {}
   // Under which of Wanted::roots a living process is, a bit each.
   virtual uint64_t roots_of(int32_t) const { return 0; }
+  // After want() with look_later, until it is true: looks at so many processes in /proc, whether
+  // they are under a new root. Errors: not all of those can be followed.
+  [[nodiscard]] virtual Result<bool> look_under_roots(size_t) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.

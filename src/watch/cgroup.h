@@ -13,7 +13,7 @@ namespace knell::watch {
 struct Cgroup {
   std::string path;
   std::string unit;          // "cron.service"; empty: none
-  std::string container_id;  // 64 hex digits, or the machine's name for nspawn; empty: none
+  std::string container_id;  // empty: none
 };
 
 // The path of a process from the text of /proc/PID/cgroup: the systemd hierarchy's on hybrid
@@ -24,8 +24,12 @@ std::string_view cgroup_path(std::string_view proc_text);
 // (user@N.service) the unit of that manager, if there is one.
 std::string_view unit_of(std::string_view path);
 
-// The container id in a path, as docker, containerd, cri-o, podman and nspawn write it.
-std::string_view container_of(std::string_view path);
+// The id of the innermost container that a path is inside of: 64 hex digits as docker, containerd,
+// cri-o and podman write them, 25 letters and digits of buildkit, the handle of garden, the name of
+// a machine of systemd-nspawn or machined (without its escapes), LXC, LXD and Incus. What a runtime
+// runs outside for a container (conmon, lxc.monitor, nspawn's supervisor) and a virtual machine are
+// not inside. Empty: none.
+std::string container_of(std::string_view path);
 
 // Parses each path once while some process remembers it. Not thread-safe.
 class Cgroups {

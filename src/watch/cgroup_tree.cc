@@ -89,22 +89,53 @@ uint64_t CgroupTree::inode_of(const std::string& path) const {
   return found ? there.st_ino : 0;
 }
 
-void CgroupTree::learn(uint64_t inode, std::string_view path) {
+void CgroupTree::learn(uint64_t inode, std::string_view path) { know(inode, path); }
+
+void CgroupTree::change(const event::CgroupChange& change) {
+  std::string path(change.path);
+  if (change.parent != 0) {
+    const auto above = find(change.parent);
+    path = above == nullptr     ? path_of(change.inode)
+           : above->path == "/" ? "/" + path
+                                : above->path + "/" + path;
+  }
+  if (change.renamed)
+    rename(change.inode, path);
+  else
+    know(change.inode, path);
+}
+
+// Nothing is known of one that is gone before it could be looked up.
+void CgroupTree::know(uint64_t inode, std::string_view path) {
   last_ = nullptr;
   if (known_.size() >= kMost) known_.clear();
-  known_[inode] = interned_.intern(path);
+  known_[inode] = path.empty() ? nullptr : interned_.intern(path);
+}
+
+void CgroupTree::rename(uint64_t inode, std::string_view path) {
+  last_ = nullptr;
+  const auto found = known_.find(inode);
+  const auto before = found == known_.end() ? nullptr : found->second;
+  // Without both paths it is not known which others have changed: they are looked up anew.
+  if (path.empty() || before == nullptr) {
+    known_.clear();
+    if (!path.empty()) know(inode, path);
+    return;
+  }
+  const std::string below = before->path + "/";
+  for (auto& [number, cgroup] : known_) {
+    if (cgroup == nullptr || !cgroup->path.starts_with(below)) continue;
+    cgroup = interned_.intern(std::string(path) + cgroup->path.substr(before->path.size()));
+  }
+  know(inode, path);
 }
 
 const std::shared_ptr<const Cgroup>& CgroupTree::find(uint64_t inode) {
   if (last_ != nullptr && last_->first == inode) return last_->second;
   auto known = known_.find(inode);
   if (known == known_.end()) {
-    const std::string path = inode == 0 ? std::string() : path_of(inode);
     // A null is remembered as well: asking again would be as vain.
-    if (path.empty())
-      known_[inode] = nullptr;
-    else
-      learn(inode, path);
+    know(inode, inode == 0 ? std::string() : path_of(inode));
     known = known_.find(inode);
   }
   last_ = &*known;

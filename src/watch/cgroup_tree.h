@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "base/unique_fd.h"
+#include "event/cgroup.h"
 #include "watch/cgroup.h"
 
 namespace knell::watch {
@@ -29,12 +30,16 @@ class CgroupTree {
   void scan();
   // Of the one that is there now; 0: none is.
   uint64_t inode_of(const std::string& path) const;
-  // One was made: `path` from the root of its hierarchy.
+  // There is one: `path` from the root of its hierarchy.
   void learn(uint64_t inode, std::string_view path);
+  // One was made, or renamed.
+  void change(const event::CgroupChange& change);
   // nullptr: not known, and gone. Good until the next call of anything here.
   const std::shared_ptr<const Cgroup>& find(uint64_t inode);
 
  private:
+  void know(uint64_t inode, std::string_view path);
+  void rename(uint64_t inode, std::string_view path);
   void find_mount();
   void scan_below(int directory, const std::string& path, int depth);
   std::string path_of(uint64_t inode) const;

@@ -22,6 +22,7 @@ struct FakeProcess {
   std::string comm = "test";
   std::string cmdline = "";  // with its NUL bytes
   int threads = 1;
+  unsigned flags = 0;  // PF_*
   unsigned uid = 0;
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
@@ -59,7 +60,7 @@ class FakeProc {
     const auto dir = root_ / std::to_string(pid);
     std::filesystem::create_directories(dir);
     std::string stat = std::to_string(pid) + " (" + p.comm + ") S " + std::to_string(p.ppid);
-    for (int field = 5; field < 20; ++field) stat += " 0";
+    for (int field = 5; field < 20; ++field) stat += " " + std::to_string(field == 9 ? p.flags : 0);
     stat += " " + std::to_string(p.threads) + " 0 " + std::to_string(p.start);
     for (int field = 23; field <= 52; ++field) stat += " 0";
     std::ofstream(dir / "stat") << stat << "\n";

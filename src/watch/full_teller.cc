@@ -29,7 +29,15 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
       break;
     case KNELL_EVENT_COMM:
       std::copy_n(full.u.new_comm, slot.new_comm.size(), slot.new_comm.begin());
-      event.new_comm = view_of(slot.new_comm);
+      event.new_comm = known_view_of(slot.new_comm);
+      break;
+    case KNELL_EVENT_UID:
+    case KNELL_EVENT_GID:
+      event.ruid = full.u.id.real;
+      event.euid = full.u.id.effective;
+      break;
+    case KNELL_EVENT_PTRACE:
+      event.tracer_pid = full.u.ptrace.tracer_pid;
       break;
     default:
       break;
@@ -39,15 +47,18 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
 void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   slot.comm = full.comm;
-  event.comm = view_of(slot.comm);
+  event.comm = known_view_of(slot.comm);
   slot.parent_comm = full.parent_comm;
-  event.parent_comm = view_of(slot.parent_comm);
+  event.parent_comm = known_view_of(slot.parent_comm);
   event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
   event.uid = full.uid;
   event.gid = full.gid;
   slot.user = users_.name(full.uid);
   if (slot.user != nullptr) event.user = view_of(*slot.user);
-  if (full.has_args) event.args = batch.keep(without_title_padding(full.args), Batch::Ended::kYes);
+  if (full.has_args) {
+    const std::string_view args = without_title_padding(full.args, full.args_end);
+    event.args = batch.keep(args, Batch::Ended::kYes);
+  }
   if (full.args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
   if (!full.exe.empty()) event.exe = batch.keep(full.exe);
   if (!full.cwd.empty()) event.cwd = batch.keep(full.cwd);

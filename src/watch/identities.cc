@@ -85,10 +85,7 @@ void Identities::on_raw(const event::Raw& raw) {
     case KNELL_EVENT_FORK:
       return on_fork(raw);
     case KNELL_EVENT_UID:
-      if (Task* task = raw.tid == raw.pid ? tasks_.find(raw.pid) : nullptr) {
-        task->uid = raw.u.id.real;
-        task->uid_known = true;
-      }
+      if (raw.tid == raw.pid) changed_uid(raw.pid, raw.u.id.real);
       return;
     case KNELL_EVENT_EXIT:
       return note_end(raw.tid, raw.stamp_ns);
@@ -98,6 +95,13 @@ void Identities::on_raw(const event::Raw& raw) {
     default:
       return;
   }
+}
+
+void Identities::changed_uid(int32_t pid, uint32_t uid) {
+  Task* task = tasks_.find(pid);
+  if (task == nullptr) return;
+  task->uid = uid;
+  task->uid_known = true;
 }
 
 void Identities::on_fork(const event::Raw& raw) {
@@ -143,6 +147,7 @@ void Identities::on_full(const event::Full& full) {
   stated_.full.levels = std::span(stated_.levels).first(full.levels.size());
   if (full.what == KNELL_EVENT_EXIT) note_end(full.tid, full.stamp_ns);
   if (full.what == KNELL_EVENT_FORK) on_birth(full);
+  if (full.what == KNELL_EVENT_UID && full.tid == full.pid) changed_uid(full.pid, full.u.id.real);
 }
 
 void Identities::on_birth(const event::Full& full) {

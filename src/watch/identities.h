@@ -134,6 +134,7 @@ class Identities {
   void on_fork(const event::Raw& raw);
   void inherit_uid(const event::Raw& fork, Task& task);
   void read_levels_at_birth(int32_t tid, Task& task);
+  void changed_uid(int32_t pid, uint32_t uid);
   void on_birth(const event::Full& full);
   void distrust();
   uint32_t relied_on() const;

@@ -3,6 +3,8 @@
 #include "watch/lineage.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace knell::watch {
 
@@ -60,19 +62,37 @@ void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
 }
 
 void Lineage::scan(const ProcReader& proc) {
-  if (inside_.size() == 0) return;
-  for (bool added = true; added;) {
-    added = false;
-    for (const int32_t pid : proc.pids()) {
-      const ProcFolder folder = proc.folder(pid);
-      const auto stat = folder ? folder.stat() : std::nullopt;
-      if (!stat) continue;
-      const uint64_t bits = roots_of(stat->ppid);
-      if ((bits & ~roots_of(pid)) == 0) continue;
-      inside_.emplace(pid).first->roots |= bits;
-      added = true;
-    }
+  begin_scan();
+  while (!scan_some(proc, std::numeric_limits<size_t>::max())) {
   }
+}
+
+void Lineage::begin_scan() {
+  scanning_ = inside_.size() > 0;
+  added_ = true;  // as if by a pass before the first
+  pids_.clear();
+  at_ = 0;
+}
+
+bool Lineage::scan_some(const ProcReader& proc, size_t most) {
+  for (; scanning_ && most > 0; --most) {
+    if (at_ == pids_.size()) {
+      scanning_ = std::exchange(added_, false);
+      pids_ = scanning_ ? proc.pids() : std::vector<int32_t>();
+      at_ = 0;
+      if (pids_.empty()) scanning_ = false;
+      continue;
+    }
+    const int32_t pid = pids_[at_++];
+    const ProcFolder folder = proc.folder(pid);
+    const auto stat = folder ? folder.stat() : std::nullopt;
+    if (!stat) continue;
+    const uint64_t bits = roots_of(stat->ppid);
+    if ((bits & ~roots_of(pid)) == 0) continue;
+    inside_.emplace(pid).first->roots |= bits;
+    added_ = true;
+  }
+  return !scanning_;
 }
 
 bool Lineage::inside(int32_t root, const knell_event& event) const {

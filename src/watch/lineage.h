@@ -34,6 +34,10 @@ class Lineage : public filter::Ancestry {
   // Reads /proc until a pass adds nothing, so that what was forked meanwhile is found too; forks
   // still queued are told to born() later and change nothing that is known.
   void scan(const ProcReader& proc);
+  // The same a piece at a time: begin_scan(), then scan_some(), which looks at up to `most`
+  // processes, until it is true.
+  void begin_scan();
+  bool scan_some(const ProcReader& proc, size_t most);
 
   uint64_t roots_of(int32_t pid) const;
   // Overrides what is known of the process an event is about: a dead one's place in the tree may be
@@ -62,6 +66,10 @@ class Lineage : public filter::Ancestry {
   uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
 
   std::vector<Root> roots_;
+  // Of a scan: the processes of this pass, and where it is.
+  bool scanning_ = false, added_ = false;
+  std::vector<int32_t> pids_;
+  size_t at_ = 0;
   PidMap<Place> inside_;
 };
 

@@ -30,6 +30,7 @@ namespace {
 // Far more than the kernel takes from the start time to the fork event unless it is preempted there
 // for this long.
 constexpr uint64_t kStartMarginNs = 2'000'000;
+constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
 
 }  // namespace
 
@@ -84,8 +85,8 @@ void Memory::inherit(Process& child, const event::Raw& fork) {
   if (const Process* parent = at(child.ppid, fork.stamp_ns)) {
     child.parent_start = parent->start;
     child.parent_start_kind = parent->start_kind;
-    child.parent_comm = parent->comm;
-    child.comm = parent->comm;
+    child.parent_comm = child.comm = parent->comm;
+    child.has_parent_comm = child.has_comm = parent->has_comm;
     child.uid = parent->uid;
     child.gid = parent->gid;
     child.has_ids = parent->has_ids;
@@ -119,6 +120,7 @@ bool Memory::read(Process& process, uint64_t not_after_ns) {
   if (!stat || stat->start > time_.ticks(not_after_ns)) return false;
   process.ppid = stat->ppid;
   process.comm = stat->comm;
+  process.has_comm = true;
   process.start = stat->start;
   process.start_kind = KNELL_ID_START;
   process.born_ns = time_.mono_of_ticks(stat->start);
@@ -132,6 +134,7 @@ bool Memory::read(Process& process, uint64_t not_after_ns) {
     process.parent_start = parent->start;
     process.parent_start_kind = parent->start_kind;
     process.parent_comm = parent->comm;
+    process.has_parent_comm = parent->has_comm;
   }
   return true;
 }
@@ -144,8 +147,15 @@ void Memory::read_program(Process& process, const ProcFolder& folder) {
 }
 
 void Memory::read_group(Process& process, const ProcFolder& folder) {
-  const std::string_view path = cgroup_path(folder.cgroup_text(buffer_));
-  if (!path.empty()) process.cgroup = table_.cgroups().intern(path);
+  const std::string_view text = folder.cgroup_text(buffer_);
+  const std::string_view path = cgroup_path(text);
+  if (path.empty()) return;
+  // In a hierarchy of version 1 the kernel says "/" of every process that is exiting.
+  if (path == "/" && text.find(kSystemdHierarchy) != std::string_view::npos) {
+    const auto stat = folder.stat();
+    if (!stat || stat->exiting) return;
+  }
+  process.cgroup = table_.cgroups().intern(path);
 }
 
 void Memory::execed(const event::Raw& exec) {
@@ -161,6 +171,7 @@ void Memory::execed(const event::Raw& exec) {
   const ProcFolder folder = proc_.folder(exec.pid);
   process->image.reset();
   process->comm = Comm{};
+  process->has_comm = false;
   if (!folder) return;
   read_program(*process, folder);
   const auto stat = folder.stat();
@@ -173,15 +184,21 @@ void Memory::execed(const event::Raw& exec) {
     return;
   }
   process->comm = stat->comm;
+  process->has_comm = true;
   process->start = stat->start;
   process->start_kind = KNELL_ID_START;
   read_group(*process, folder);
+}
+
+void Memory::looked(int32_t pid, uint64_t now_ns) {
+  if (Process* process = table_.find(pid)) process->read_ns = now_ns;
 }
 
 void Memory::renamed(const event::Raw& comm) {
   Process* process = at(comm.pid, comm.stamp_ns);
   if (process == nullptr) return;
   std::copy_n(comm.u.comm.name, process->comm.size() - 1, process->comm.begin());
+  process->has_comm = true;
 }
 
 void Memory::changed_uid(int32_t pid, uint32_t uid) {
@@ -219,10 +236,12 @@ void Memory::describe(Slot& slot, int32_t pid, Look look) {
   if (!on()) return;
   if (const Process* process = at(pid, event.mono_ns)) {
     tell(slot, *process);
-  } else if (look == Look::kYes) {
+  } else if (look != Look::kNo) {
     Process now;
     now.pid = pid;
-    if (read(now, event.mono_ns)) tell(slot, now);
+    if (!read(now, event.mono_ns)) return;
+    if (look == Look::kIdentity) now.forget_all_but_identity();
+    tell(slot, now);
   }
 }
 
@@ -230,8 +249,10 @@ void Memory::tell(Slot& slot, const Process& process) {
   knell_event& event = slot.event;
   if (process.start_kind != KNELL_ID_NONE)
     event.id = {boot_, process.pid, process.start, process.start_kind};
-  slot.comm = process.comm;
-  event.comm = view_of(slot.comm);
+  if (process.has_comm) {
+    slot.comm = process.comm;
+    event.comm = known_view_of(slot.comm);
+  }
   tell_parent(slot, process);
   if (process.has_ids) {
     event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
@@ -266,14 +287,16 @@ void Memory::tell_parent(Slot& slot, const Process& process) {
   event.ppid = process.ppid;
   event.parent_id = {boot_, process.ppid, process.parent_start, process.parent_start_kind};
   slot.parent_comm = process.parent_comm;
+  bool known = process.has_parent_comm;
   const Process* parent = table_.find(process.ppid);
   const bool still_there = parent != nullptr && parent->born_ns <= process.born_ns;
   if (still_there) {
     slot.parent_comm = parent->comm;
+    known = parent->has_comm;
     event.parent_id.start = parent->start;
     event.parent_id.kind = parent->start_kind;
   }
-  event.parent_comm = view_of(slot.parent_comm);
+  if (known) event.parent_comm = known_view_of(slot.parent_comm);
 }
 
 }  // namespace knell::watch

@@ -34,6 +34,8 @@ class Memory {
 
   void born(const event::Raw& fork);
   void execed(const event::Raw& exec);
+  // It was read from /proc until now.
+  void looked(int32_t pid, uint64_t now_ns);
   void renamed(const event::Raw& comm);
   void changed_uid(int32_t pid, uint32_t uid);
   void changed_gid(int32_t pid, uint32_t gid);
@@ -50,9 +52,13 @@ class Memory {
     });
   }
 
-  // Fills in what is known of process `pid` at event.mono_ns. For one not remembered (`look`: worth
-  // a look) /proc is asked: a zombie still tells its name, parent and cgroup.
-  enum class Look { kNo, kYes };
+  // Fills in what is known of process `pid` at event.mono_ns. For one not remembered /proc is
+  // asked, which tells what is true now:
+  enum class Look {
+    kNo,        // not at all
+    kIdentity,  // its start and parent. The rest may have changed since: it may run another program
+    kYes        // it is over: a zombie still tells its name, parent and cgroup
+  };
   void describe(Slot& slot, int32_t pid, Look look);
   knell_id id_of(int32_t pid, uint64_t stamp_ns);
   knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const;

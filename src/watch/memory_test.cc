@@ -44,6 +44,37 @@ class MemoryTest : public ::testing::Test {
   std::optional<Memory> memory_;
 };
 
+// Of version 1 the kernel says "/" of all that are exiting.
+TEST_F(MemoryTest, TheCgroupOfOneThatIsExitingIsNotTheRoot) {
+  const std::string root = "1:name=systemd:/\n0::/\n";
+  tree.add(50, {.flags = 4, .cgroup = root});
+  tree.add(51, {.cgroup = root});
+  tree.add(52, {.flags = 4, .cgroup = "0::/\n"});
+  memory().read_all(5 * kTick);
+  const auto cgroup = [&](int32_t pid) { return memory().at(pid, 5 * kTick)->cgroup; };
+  EXPECT_EQ(cgroup(50), nullptr);
+  ASSERT_NE(cgroup(51), nullptr);
+  EXPECT_EQ(cgroup(51)->path, "/");
+  EXPECT_NE(cgroup(52), nullptr);
+}
+
+TEST_F(MemoryTest, AnEmptyNameIsAName) {
+  tree.add(50, {.comm = ""});
+  memory().read_all(5 * kTick);
+  Slot slot;
+  slot.event.mono_ns = 6 * kTick;
+  memory().describe(slot, 50, Memory::Look::kNo);
+  EXPECT_NE(slot.event.comm.data, nullptr);
+  EXPECT_EQ(slot.event.comm.size, 0U);
+  exec(50, 7 * kTick);
+  tree.remove(50);
+  exec(50, 8 * kTick);
+  slot.event.mono_ns = 9 * kTick;
+  slot.event.comm = {nullptr, 0};
+  memory().describe(slot, 50, Memory::Look::kNo);
+  EXPECT_EQ(slot.event.comm.data, nullptr) << "not known any more";
+}
+
 TEST_F(MemoryTest, AStartIsTheTickOfTheForkUnlessATickIsNear) {
   tree.add(40, {.start = 1});
   memory().read_all(5 * kTick);

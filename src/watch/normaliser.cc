@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "watch/by_bits.h"
+#include "watch/views.h"
 
 namespace knell::watch {
 namespace {
@@ -62,7 +63,7 @@ void Normaliser::set_details(uint32_t details) {
   if (more) snapshot();
 }
 
-bool Normaliser::follow(std::span<const int32_t> roots) {
+bool Normaliser::follow(std::span<const int32_t> roots, Look look) {
   lineage_.keep_only(roots);
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
@@ -70,7 +71,8 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
     room &= lineage_.follow(root, clock_.monotonic_ns());
     fresh = true;
   }
-  if (fresh) lineage_.scan(proc_);
+  if (fresh && look == Look::kNow) lineage_.scan(proc_);
+  if (fresh && look == Look::kLater) lineage_.begin_scan();
   return room;
 }
 
@@ -131,7 +133,10 @@ void Normaliser::on_full(const event::Full& full) {
   if (full.what == KNELL_EVENT_EXIT) deaths_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
     // Of one that was asked for while it was dying: what is left of it in /proc still tells more.
-    if (!full.has_details) memory_.describe(*slot, full.pid, Memory::Look::kYes);
+    if (!full.has_details) {
+      const bool over = full.what == KNELL_EVENT_EXIT;
+      memory_.describe(*slot, full.pid, over ? Memory::Look::kYes : Memory::Look::kIdentity);
+    }
     teller_.tell(batch_, *slot, full);
     commit(slot, full.roots);
   }
@@ -174,11 +179,26 @@ void Normaliser::on_exec(const event::Raw& raw) {
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     deaths_.forget(raw.pid);
   threads_.alone(raw.pid);
+  // What was read of it at its last exec was read after this one: of which program, nobody knows.
+  const Process* before = memory_.at(raw.pid, raw.stamp_ns);
+  if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
   memory_.execed(raw);
+  if (memory_.on()) memory_.looked(raw.pid, clock_.monotonic_ns());
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
   memory_.describe(*slot, raw.pid, Memory::Look::kNo);
   commit(slot);
+}
+
+// In the events of this batch that tell it.
+void Normaliser::forget_program(const Process& process) {
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    Slot& slot = batch_[i];
+    if (slot.event.pid != process.pid || slot.image != process.image || slot.comm != process.comm)
+      continue;
+    slot.event.comm = slot.event.args = slot.event.exe = slot.event.cwd = {nullptr, 0};
+    slot.event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
+  }
 }
 
 // uid, gid, sid, ptrace, comm, coredump: things that happen to a process that goes on living.
@@ -191,10 +211,9 @@ void Normaliser::on_change(const event::Raw& raw) {
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
   if (slot != nullptr) {
     knell_event& event = slot->event;
-    memory_.describe(*slot, raw.pid, Memory::Look::kYes);
+    memory_.describe(*slot, raw.pid, Memory::Look::kIdentity);
     if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
-      event.ruid = raw.u.id.real;
-      event.euid = raw.u.id.effective;
+      tell_ids(*slot, raw);
     } else if (raw.what == KNELL_EVENT_PTRACE) {
       event.tracer_pid = raw.u.ptrace.tracer_pid;
     } else if (raw.what == KNELL_EVENT_COREDUMP && event.ppid == 0) {
@@ -206,11 +225,28 @@ void Normaliser::on_change(const event::Raw& raw) {
     }
     commit(slot);
   }
-  // After the event, which tells the name and ids it had.
   if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) deaths_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
+  // After the event, which tells the name it had.
   if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
+}
+
+// A thread's ids are its own: they are those of the process only where its leader changed them.
+void Normaliser::tell_ids(Slot& slot, const event::Raw& raw) {
+  knell_event& event = slot.event;
+  event.ruid = raw.u.id.real;
+  event.euid = raw.u.id.effective;
+  if (!memory_.on()) return;
+  if (raw.what == KNELL_EVENT_UID) {
+    event.has |= KNELL_HAS_UID;
+    event.uid = raw.u.id.real;
+    slot.user = memory_.users().name(event.uid);
+    event.user = slot.user != nullptr ? view_of(*slot.user) : knell_string{nullptr, 0};
+  } else {
+    event.has |= KNELL_HAS_GID;
+    event.gid = raw.u.id.real;
+  }
 }
 
 void Normaliser::on_exit(const event::Raw& raw) {

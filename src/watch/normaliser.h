@@ -68,8 +68,11 @@ class Normaliser {
   // To be called once the source has been asked.
   void set_heard(uint32_t mask);
   // From now on knows who is under each of these, and of no others; false: too many roots. Reads
-  // /proc for those it did not know.
-  bool follow(std::span<const int32_t> roots);
+  // /proc for those it did not know: at once, or by look_under_roots(), up to `most` processes at a
+  // time, until that is true.
+  enum class Look { kNow, kLater };
+  bool follow(std::span<const int32_t> roots, Look look = Look::kNow);
+  bool look_under_roots(size_t most) { return lineage_.scan_some(proc_, most); }
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return teller_.cgroups(); }
@@ -81,7 +84,7 @@ class Normaliser {
   void begin_drain();
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
-  void on_cgroup(uint64_t inode, std::string_view path) { teller_.cgroups().learn(inode, path); }
+  void on_cgroup(const event::CgroupChange& change) { teller_.cgroups().change(change); }
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge() { return deaths_.judge(batch_.room(), clock_.monotonic_ns()); }
@@ -110,7 +113,9 @@ class Normaliser {
   void count_threads();
   void on_fork(const event::Raw& raw);
   void on_exec(const event::Raw& raw);
+  void forget_program(const Process& process);
   void on_change(const event::Raw& raw);
+  void tell_ids(Slot& slot, const event::Raw& raw);
   void on_exit(const event::Raw& raw);
   void on_lost(const event::Raw& raw);
   void end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status);

@@ -134,6 +134,35 @@ class NormaliserTest : public ::testing::Test {
   std::optional<Normaliser> normaliser_;
 };
 
+// `sh -c 'exec true'` read too late: which of both the name and the arguments are of is not known.
+TEST_F(NormaliserTest, AnExecIsNotToldWithTheProgramOfTheNext) {
+  tree.add(50, {.comm = "true", .cmdline = std::string("true\0", 5)});
+  clock.now_ns = 1000;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (const auto& raw : {fork_of(50, 1, 10), exec_of(50, 11), exec_of(50, 12)}) n.on_raw(raw);
+  ASSERT_EQ(batch.size(), 3U);
+  const knell_event &first = batch[1].event, &second = batch[2].event;
+  EXPECT_EQ(first.comm.data, nullptr);
+  EXPECT_EQ(first.args.data, nullptr);
+  EXPECT_EQ(first.exe.data, nullptr);
+  ASSERT_NE(second.comm.data, nullptr);
+  EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
+}
+
+TEST_F(NormaliserTest, ANewIdIsThatOfItsEvent) {
+  tree.add(50, {.uid = 0});
+  drain({});
+  event::Raw raw = exec_of(50, 20'000'000);
+  raw.what = KNELL_EVENT_UID;
+  raw.u.id = {33, 0};
+  normaliser().begin_drain();
+  normaliser().on_raw(raw);
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].event.uid, 33U);
+  EXPECT_EQ(batch[0].event.euid, 0U);
+}
+
 TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
             (Seen{"fork:50", "exec:50", "50:1792"}));

@@ -57,11 +57,48 @@ void nested_numbers(std::string_view line, Who& who) {
 
 }  // namespace
 
-std::string_view without_title_padding(std::string_view args) {
+std::string_view without_title_padding(std::string_view args, event::ArgsEnd end) {
+  if (end == event::ArgsEnd::kArguments) return args;
   const size_t last = args.find_last_not_of('\0');
   const size_t run = args.size() - (last == std::string::npos ? 0 : last + 1);
+  if (end == event::ArgsEnd::kPadding)
+    return run >= 2 ? args.substr(0, args.size() - run + 1) : args;
   const bool title = args.find('\0') == args.size() - run;  // one word
   return run >= 3 && title ? args.substr(0, args.size() - run + 1) : args;
+}
+
+event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
+                              const ArgsLayout& layout) {
+  if (layout.count < 2) return event::ArgsEnd::kPadding;
+  const uint64_t second = arg_start + args.find('\0') + 1;
+  const bool same =
+      layout.second == second && (!whole || layout.last == arg_start + args.size() - 1);
+  return same ? event::ArgsEnd::kArguments : event::ArgsEnd::kPadding;
+}
+
+// At the start of the stack the kernel puts the number of arguments and a pointer to each; both
+// have the width of the program's own pointers.
+event::ArgsEnd ProcFolder::args_end(std::string_view args, bool whole) const {
+  std::string buffer;
+  const auto stat = parse_proc_stat(read("stat", buffer, 2048));
+  if (!stat || stat->start_stack == 0 || stat->arg_start == 0) return event::ArgsEnd::kUnknown;
+  const UniqueFd memory(::openat(dir_.get(), "mem", O_RDONLY | O_CLOEXEC));
+  if (!memory) return event::ArgsEnd::kUnknown;
+  size_t width = sizeof(uint64_t);
+  const auto word = [&](uint64_t index, uint64_t& value) {
+    value = 0;
+    const auto at = static_cast<off_t>(stat->start_stack + index * width);
+    return ::pread(memory.get(), &value, width, at) == static_cast<ssize_t>(width);
+  };
+  ArgsLayout layout;
+  if (!word(0, layout.count)) return event::ArgsEnd::kUnknown;
+  if (layout.count >> 32 != 0) {  // a pointer of 32 bits behind a number of 32
+    width = sizeof(uint32_t);
+    layout.count = static_cast<uint32_t>(layout.count);
+  }
+  if (layout.count >= 2 && (!word(2, layout.second) || !word(layout.count, layout.last)))
+    return event::ArgsEnd::kUnknown;
+  return judge_args_end(args, stat->arg_start, whole, layout);
 }
 
 std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t most) const {
@@ -119,7 +156,10 @@ Image ProcFolder::image() const {
   if (image.args_truncated) image.args.resize(kArgsBytes);
   // A zombie and a kernel thread have none: that is "not known", never "none".
   image.has_args = size > 0;
-  image.args.resize(without_title_padding(image.args).size());
+  event::ArgsEnd end = event::ArgsEnd::kUnknown;
+  if (std::string_view(image.args).ends_with(std::string_view("\0\0", 2)))
+    end = args_end(image.args, !image.args_truncated);
+  image.args.resize(without_title_padding(image.args, end).size());
   if (image.has_args && image.args.back() != '\0') image.args.push_back('\0');
   image.args.shrink_to_fit();
   image.exe = link("exe");

@@ -14,6 +14,7 @@
 #include "base/proc_stat.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "event/full.h"
 #include "event/level.h"
 
 namespace knell::watch {
@@ -67,6 +68,7 @@ class ProcFolder {
  private:
   std::string_view read(const char* name, std::string& buffer, size_t most) const;
   std::string link(const char* name) const;
+  event::ArgsEnd args_end(std::string_view args, bool whole) const;
   UniqueFd dir_;
 };
 
@@ -87,8 +89,19 @@ class ProcReader {
   std::string ours_;  // what the link ns/pid says; empty: unknown
 };
 
-// Drops the padding that programs leave which rewrite their title, all of it in the first word: a
-// run of three and more NUL bytes at the end. Else they are empty arguments.
-std::string_view without_title_padding(std::string_view args);
+// Drops the padding that programs leave which rewrite their title. Where it is not known whether
+// that is what the NULs at the end are: three and more of them behind a single word.
+std::string_view without_title_padding(std::string_view args, event::ArgsEnd end);
+
+// The argument that begins last in memory as the kernel laid it out at the exec, and the second.
+struct ArgsLayout {
+  uint64_t count = 0;
+  uint64_t second = 0, last = 0;  // addresses
+};
+// What the NULs at the end of `args` are; `arg_start`: the address of the first byte, `whole`: none
+// is missing at the end. Where the kernel laid out what is there now, the pointers it left on the
+// stack still lead to the words.
+event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
+                              const ArgsLayout& layout);
 
 }  // namespace knell::watch

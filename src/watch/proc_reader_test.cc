@@ -89,13 +89,33 @@ TEST(ProcReader, ReadsItself) {
 
 TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {
   std::string padded("postgres: app\0\0\0\0\0", 18);
-  EXPECT_EQ(without_title_padding(padded), std::string("postgres: app\0", 14));
+  EXPECT_EQ(without_title_padding(padded, event::ArgsEnd::kUnknown),
+            std::string("postgres: app\0", 14));
   std::string empty_arg("sh\0-c\0\0", 7);
-  EXPECT_EQ(without_title_padding(empty_arg).size(), 7U);
+  EXPECT_EQ(without_title_padding(empty_arg, event::ArgsEnd::kUnknown).size(), 7U);
   const std::string_view words("sh\0-c\0true\0x\0\0\0", 15);
-  EXPECT_EQ(without_title_padding(words), words);
+  EXPECT_EQ(without_title_padding(words, event::ArgsEnd::kUnknown), words);
   std::string nothing;
-  EXPECT_TRUE(without_title_padding(nothing).empty());
+  EXPECT_TRUE(without_title_padding(nothing, event::ArgsEnd::kUnknown).empty());
+}
+
+TEST(WithoutTitlePadding, GoesByWhatIsKnown) {
+  const std::string args("prog\0\0\0", 7);
+  EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kArguments), args);
+  EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kPadding), args.substr(0, 5));
+  const std::string hidden("mysql\0-p\0\0\0", 11);  // a password that was wiped out
+  EXPECT_EQ(without_title_padding(hidden, event::ArgsEnd::kPadding), hidden.substr(0, 9));
+}
+
+// "prog", "", "" at 1000: the arguments begin at 1000, 1005 and 1006.
+TEST(JudgeArgsEnd, BelievesThePointersThatTheKernelLeft) {
+  using enum event::ArgsEnd;
+  const std::string args("prog\0\0\0", 7);
+  EXPECT_EQ(judge_args_end(args, 1000, true, {3, 1005, 1006}), kArguments);
+  EXPECT_EQ(judge_args_end(args, 1000, true, {1, 0, 0}), kPadding);
+  EXPECT_EQ(judge_args_end(args, 1000, true, {2, 1003, 1003}), kPadding) << "ran as `abc def`";
+  EXPECT_EQ(judge_args_end(args, 1000, true, {2, 1005, 1005}), kPadding) << "ran as `abcd e`";
+  EXPECT_EQ(judge_args_end(args, 1000, false, {9, 1005, 2000}), kArguments) << "cut here";
 }
 
 }  // namespace

@@ -29,10 +29,18 @@ struct Process {
   uint32_t uid = 0, gid = 0;
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
+  bool has_comm = false, has_parent_comm = false;  // a name may be of no bytes
   Missing missing;
-  Comm comm{}, parent_comm{};  // empty: unknown
+  Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
+
+  // What it is from its birth to its end stays.
+  void forget_all_but_identity() {
+    has_ids = has_comm = false;
+    image.reset();
+    cgroup.reset();
+  }
 };
 
 // The bounds of a table. At `processes` a new process is not remembered: its exit tells what /proc

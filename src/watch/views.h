@@ -27,6 +27,8 @@ inline size_t size_of(const Comm& comm) {
   return comm.size();
 }
 
+// What an event says of a name that is known; it may be of no bytes.
+inline knell_string known_view_of(const Comm& comm) { return {comm.data(), size_of(comm)}; }
 // What an event says of a text that lives elsewhere; empty: not known.
 inline knell_string view_of(const Comm& comm) {
   const size_t size = size_of(comm);

@@ -144,7 +144,7 @@ EXPECT_ERR ^knell: r\.knell is damaged at byte \d+, after 2 good events: what fo
 NAME flags that make no sense with a recording
 RUN for flag in '--via bpf' '--latency 1ms' --threads '--args 4K' '--buffer 1M' '--details names'; do knell watch --read r.knell $flag; done; knell watch --speed 2; for speed in 0 -1 fast 1x nan 1e9; do knell watch --read r.knell --speed=$speed; done; echo $?
 EXPECT ^2$
-EXPECT_ERR ^knell: --via says how to listen, and --read FILE listens to nothing$
+EXPECT_ERR ^knell: --via cannot be used with --read$
 EXPECT_ERR ^knell: --speed is for --read FILE$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not 'nan'$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e9'$

@@ -365,6 +365,29 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*not both[^\n]*\n\Z
 REFUSE .
 
+NAME a dash of a word processor
+RUN knell watch —events exit;
+STATUS 2
+EXPECT_ERR \A[^\n]*did you mean --events\?\n\Z
+REFUSE .
+
+NAME record into a folder
+RUN knell record . ; knell record -f .
+STATUS 1
+EXPECT_ERR \A(knell: \. is a directory: name a file in it\n){2}\Z
+NEEDS connector
+
+NAME record into two files
+RUN knell record a b
+STATUS 2
+EXPECT_ERR \Aknell: 'b' is one word too many\n\Z
+
+NAME run with an option whose value is missing
+RUN knell run --report -- true; s=$?; ls; exit $s
+STATUS 125
+EXPECT_ERR \Aknell: --report needs a value\n\Z
+REFUSE .
+
 NAME run nothing
 RUN knell run --
 STATUS 125

@@ -182,6 +182,20 @@ RUN script -qec 'bash inner' /dev/null </dev/null
 EXPECT \x1b\[33mexit 3\x1b\[0m
 REFUSE \x1b\[(?!0)\d+m(?![^\x1b\n]*\x1b\[0m)
 
+NAME a narrow terminal shows who killed it, whole and before the command
+NEEDS bpf
+NEEDS tool:script
+SETUP cat > inner <<'END'
+ stty cols $1
+ sleep 77 & victim=$!
+ until_runs $victim sleep
+ (until_says out COMMAND; kill -9 $victim) &
+ NO_COLOR=1 knell watch -e nonzero-exit --pid $victim -n 1 2>err
+ END
+RUN for c in 60 80; do rm -f out; script -qfec "bash -c '. $PWD/inner $c'" out </dev/null; done | tr -d '\r'
+EXPECT (?s)SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 77$.*SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 77$
+REFUSE …
+
 NAME a terminal is not coloured with NO_COLOR
 NEEDS tool:script
 SETUP cat > inner <<'END'

@@ -4,12 +4,18 @@
 // Who killed it, and who asked it to end: every way to die that there is, as told over bpf and by
 // the daemon, against what is true. Prints it as a table.
 //
-// KNELL_TEST_ROUNDS: how often each way is gone (1).
+// A sender that is wrong is a failure, and so is no sender where one is known, but for one time in
+// ten: the kernel does not run the programs for every signal (an interrupt may come while one of
+// them runs, a kernel may spare some processes), and then nothing is told.
+//
+// KNELL_TEST_ROUNDS: how often each way is gone (1). KNELL_TEST_WAY: only those with this in their
+// names.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -87,13 +93,18 @@ std::string text_of(const Told& told) {
   return text;
 }
 
+// What is told when nothing is known.
+std::string nothing(const Truth& truth) { return text_of(0, 0, 0, 0, truth); }
+
 void hear(Recorder& recorder, const Truth& truth, Told& told) {
   const bool came = recorder.read_until_exit_of(truth.pid, truth.status);
   EXPECT_TRUE(came) << "no exit of " << truth.pid;
   if (!came) return;
   const std::vector<Seen> exits = recorder.of(truth.pid, KNELL_EVENT_EXIT);
   const std::string words = text_of(exits.back(), truth);
-  EXPECT_EQ(words, text_of(truth)) << exits.back().text();
+  if (words != nothing(truth)) {
+    EXPECT_EQ(words, text_of(truth)) << exits.back().text();
+  }
   ++told[words];
   recorder.forget();
 }
@@ -104,6 +115,14 @@ Recorder::Wish exits_under_us(const char* via) {
           .latency_ns = 0,
           .matches = {{"under", std::to_string(::getpid())}},
           .via = via};
+}
+
+// Whether it was told often enough, or a failure.
+bool known(const Told& told, const Truth& truth) {
+  int all = 0;
+  for (const auto& [words, count] : told) all += count;
+  const auto unknown = told.find(nothing(truth));
+  return nothing(truth) == text_of(truth) || unknown == told.end() || unknown->second * 10 <= all;
 }
 
 TEST(Killer, OfEveryWayToDie) {
@@ -120,18 +139,24 @@ TEST(Killer, OfEveryWayToDie) {
     ASSERT_TRUE(via_daemon->ok());
   }
   std::printf("%-36s %-32s %-32s %s\n", "WAY TO DIE", "VIA BPF", "VIA THE DAEMON", "TRUE");
+  const char* const only = std::getenv("KNELL_TEST_WAY");
   for (const WayToDie& way : ways_to_die()) {
+    if (only != nullptr && std::strstr(way.name, only) == nullptr) continue;
     SCOPED_TRACE(way.name);
     Told of_bpf, of_daemon;
     Truth truth;
-    for (int round = 0; round < rounds(); round++) {
-      if (way.slow && round >= 3) break;
+    int most = way.slow ? std::min(rounds(), 3) : rounds();
+    for (int round = 0; round < most; round++) {
       truth = go(way);
       if (truth.pid == 0) break;
       hear(bpf, truth, of_bpf);
       if (via_daemon) hear(*via_daemon, truth, of_daemon);
-      if (testing::Test::HasFailure() && round > 20) break;
+      // One that is not known says nothing by itself.
+      if (round == most - 1 && most < 11 && !(known(of_bpf, truth) && known(of_daemon, truth)))
+        most = 11;
     }
+    if (truth.pid == 0) of_bpf.clear(), of_daemon.clear();
+    EXPECT_TRUE(known(of_bpf, truth) && known(of_daemon, truth));
     std::printf("%-36s %-32s %-32s %s\n", way.name, text_of(of_bpf).c_str(),
                 text_of(of_daemon).c_str(),
                 truth.lacking[0] != '\0' ? truth.lacking : text_of(truth).c_str());

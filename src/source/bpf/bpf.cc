@@ -27,6 +27,7 @@ namespace {
 
 constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
+constexpr uint32_t kTold = kTypes | kOfConnector;
 
 // The levels of an exit come with its details, so there have to be some.
 bool needs_names(const Wanted& wanted) {
@@ -115,6 +116,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
       {kThreadExit, exits && raw},
       {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
       {kMkdir, names || !wanted.cgroups.empty()},
+      {kRenameCgroup, programs_.hierarchy() != 0 && (names || !wanted.cgroups.empty())},
   }};
   for (const auto& [program, needed] : plan) {
     if (needed) KNELL_TRY(programs_.attach(program, true));
@@ -152,10 +154,14 @@ Result<void> Bpf::want(const Wanted& wanted) {
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) seed_births(programs_.births());
   KNELL_TRY(roots_.add(wanted.roots));
+  for (bool all = wanted.look_later; !all;) {
+    constexpr size_t kMany = 4096;
+    KNELL_ASSIGN(all, roots_.look_under(kMany));
+  }
   const bool cgroups = want_cgroups(wanted.cgroups);
-  settings.mask = settings.mask | (wanted.mask & kTypes);
+  settings.mask = settings.mask | (wanted.mask & kTold);
 
-  settings.mask = wanted.mask & kTypes;
+  settings.mask = wanted.mask & kTold;
   settings.some_uids = static_cast<uint32_t>(!wanted.uids.empty());
   for (const uint32_t uid : wanted_.uids) {
     if (std::ranges::find(wanted.uids, uid) == wanted.uids.end())
@@ -222,7 +228,8 @@ Capabilities Bpf::capabilities() const {
 Counters Bpf::counters() const {
   const volatile knell_losses& losses = programs_.losses();
   return {.received = received_,
-          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.births,
+          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
+                  losses.births,
           .healed = 0};
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/cn_proc.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +23,10 @@
 #include "source/source.h"
 
 namespace knell::source {
+
+// The types that no tracing program sees.
+inline constexpr uint32_t kOfConnector =
+    KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
   Wanted wanted;
@@ -48,11 +54,17 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
+  [[nodiscard]] Result<bool> look_under_roots(size_t most) override {
+    return roots_.look_under(most);
+  }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override;
   Counters counters() const override;
+  // A filter for the socket of a Connector that is asked for nothing but kOfConnector: with it
+  // these types come from here, with all their details, and no datagrams from there.
+  int connector_program() const { return programs_.connector(); }
 
  private:
   static constexpr size_t kRings = 3;

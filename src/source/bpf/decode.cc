@@ -15,6 +15,8 @@ namespace {
 static_assert(sizeof(event::Level) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
+constexpr std::string_view kDeleted = " (deleted)";  // as /proc has it
+
 template <class T>
 const T* as(std::string_view bytes) {
   return bytes.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(bytes.data());
@@ -70,8 +72,10 @@ bool decode_cgroup(std::string_view bytes, Decoded& decoded) {
   return true;
 }
 
-uint32_t what_of(uint32_t kind) {
-  switch (kind) {
+uint32_t what_of(const Decoded& record) {
+  switch (record.head->kind) {
+    case KNELL_RECORD_CHANGE:
+      return record.process->what;
     case KNELL_RECORD_FORK:
       return KNELL_EVENT_FORK;
     case KNELL_RECORD_EXEC:
@@ -100,6 +104,7 @@ std::optional<Decoded> decode(std::string_view bytes) {
     case KNELL_RECORD_EXEC:
     case KNELL_RECORD_COMM:
     case KNELL_RECORD_THREAD_EXIT:
+    case KNELL_RECORD_CHANGE:
       if (!decode_process(bytes, decoded)) return std::nullopt;
       return decoded;
     case KNELL_RECORD_CGROUP:
@@ -133,7 +138,7 @@ void Teller::fill(const Decoded& record) {
   const knell_process& process = *record.process;
   full_ = event::Full{};
   full_.stamp_ns = record.head->stamp_ns;
-  full_.what = what_of(record.head->kind);
+  full_.what = what_of(record);
   full_.pid = process.pid;
   full_.tid = process.tid;
   full_.start_boot_ns = process.start_ns;
@@ -156,9 +161,13 @@ void Teller::fill(const Decoded& record) {
   full_.cgroup = process.cgroup;
   full_.has_args = (flags & KNELL_RECORD_ARGS) != 0;
   full_.args_truncated = (flags & KNELL_RECORD_ARGS_CUT) != 0;
+  if ((flags & KNELL_RECORD_ARGS_EXACT) != 0) full_.args_end = event::ArgsEnd::kArguments;
+  if ((flags & KNELL_RECORD_ARGS_PADDED) != 0) full_.args_end = event::ArgsEnd::kPadding;
   full_.args = record.args;
   turn_path(record.exe_names, exe_);
   turn_path(record.cwd_names, cwd_);
+  if ((flags & KNELL_RECORD_EXE_DELETED) != 0 && !exe_.empty()) exe_ += kDeleted;
+  if ((flags & KNELL_RECORD_CWD_DELETED) != 0 && !cwd_.empty()) cwd_ += kDeleted;
   full_.exe = exe_;
   full_.cwd = cwd_;
   std::string_view senders = record.senders;
@@ -180,6 +189,11 @@ event::Full& Teller::tell(const Decoded& record) {
     std::copy_n(process.new_comm, sizeof full_.u.new_comm, full_.u.new_comm);
   } else if (full_.what == KNELL_EVENT_EXIT) {
     full_.u.exit = {process.status, static_cast<uint32_t>(process.signal)};
+  } else if (full_.what == KNELL_EVENT_UID || full_.what == KNELL_EVENT_GID) {
+    full_.u.id = {process.change[0], process.change[1]};
+  } else if (full_.what == KNELL_EVENT_PTRACE) {
+    full_.u.ptrace = {static_cast<int32_t>(process.change[0]),
+                      static_cast<int32_t>(process.change[1])};
   }
   return full_;
 }

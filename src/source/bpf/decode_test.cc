@@ -77,6 +77,38 @@ TEST(Decode, SplitsTheTail) {
   EXPECT_FALSE(full.args_truncated);
 }
 
+TEST(Decode, TellsWhatIsDeletedAndWhatArgsEndWith) {
+  knell_process process = process_of(KNELL_RECORD_EXEC);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_EXACT |
+                       KNELL_RECORD_EXE_DELETED | KNELL_RECORD_CWD_DELETED;
+  process.exe_bytes = 3;
+  const Bytes bytes(process, "sh\0"sv);
+  Teller teller;
+  const event::Full& full = teller.tell(*decode(bytes.view()));
+  EXPECT_EQ(full.exe, "/sh (deleted)");
+  EXPECT_EQ(full.cwd, "") << "not known";
+  EXPECT_EQ(full.args_end, event::ArgsEnd::kArguments);
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_PADDED;
+  const Bytes padded(process, "sh\0"sv);
+  EXPECT_EQ(teller.tell(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
+}
+
+TEST(Decode, TellsWhatTheConnectorTells) {
+  knell_process process = process_of(KNELL_RECORD_CHANGE);
+  process.what = KNELL_EVENT_GID;
+  process.change[0] = 33;
+  process.change[1] = 34;
+  Teller teller;
+  const Bytes gid(process, "");
+  const event::Full& full = teller.tell(*decode(gid.view()));
+  EXPECT_EQ(full.what, KNELL_EVENT_GID);
+  EXPECT_EQ(full.u.id.real, 33U);
+  EXPECT_EQ(full.u.id.effective, 34U);
+  process.what = KNELL_EVENT_PTRACE;
+  const Bytes ptrace(process, "");
+  EXPECT_EQ(teller.tell(*decode(ptrace.view())).u.ptrace.tracer_pid, 34);
+}
+
 TEST(Decode, RefusesATailThatIsNotThere) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.args_bytes = 5;

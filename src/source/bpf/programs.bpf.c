@@ -57,9 +57,9 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
-// Whether the signal that brings the mark may fail to be sent, although the parent takes it now: the
-// parent dies too (then the next one may ignore it, as the first process of a pid namespace does at
-// its end), a tracer reaps a thread, or the signal is none that every parent gets.
+// Whether the signal that brings the mark may fail to be sent, although the parent takes it now:
+// the parent dies too (then the next one may ignore it, as the first process of a pid namespace
+// does at its end), a tracer reaps a thread, or the signal is none that every parent gets.
 static __always_inline bool mark_uncertain(struct task_struct* leader,
                                            const struct task_struct* task,
                                            const struct task_struct* parent) {
@@ -100,7 +100,7 @@ int on_exit(__u64* ctx) {
   if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
-  __u32 tail = add_tail(scratch, &who, true);
+  __u32 tail = add_tail(scratch, &who, true, false);
   tail = add_senders(leader, status, tail);
   tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
@@ -129,7 +129,7 @@ int on_thread_exit(__u64* ctx) {
   scratch->process.status = status;
   scratch->process.signal = task->exit_signal;
   __builtin_memcpy(scratch->process.comm, task->comm, KNELL_COMM_BYTES);
-  __u32 tail = add_tail(scratch, &who, true);
+  __u32 tail = add_tail(scratch, &who, true, false);
   tail = add_senders(leader, status, tail);
   tail = add_levels(scratch, &who, task, tail);
   if (send(&exits, scratch, tail, losses.exits)) __sync_fetch_and_add(&losses.exits, 1);
@@ -231,7 +231,7 @@ int on_fork(__u64* ctx) {
   __u32 tail = 0;
   // Another process than the one that runs here cannot be read.
   if (wanted)
-    tail = add_tail(scratch, &who, parent->tgid == creator->tgid);
+    tail = add_tail(scratch, &who, parent->tgid == creator->tgid, false);
   else
     scratch->process.head.flags |= KNELL_RECORD_BIRTH;
   tail = add_levels_of_birth(scratch, &who, child, tail);
@@ -246,7 +246,8 @@ static __always_inline void keep_birth(struct knell_scratch* scratch, struct tas
       bpf_task_storage_get(&births, leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!birth) return;
   __u32 args = process->args_bytes, exe = process->exe_bytes;
-  birth->flags = process->head.flags & (KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_CUT);
+  birth->flags = process->head.flags & (KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_CUT |
+                                        KNELL_RECORD_ARGS_EXACT | KNELL_RECORD_EXE_DELETED);
   birth->args_bytes = birth->exe_bytes = 0;
   __u32 kept = args;
   if (kept > KNELL_STORED_ARGS) {
@@ -275,7 +276,7 @@ int on_exec(__u64* ctx) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
-  __u32 tail = add_tail(scratch, &who, true);
+  __u32 tail = add_tail(scratch, &who, true, true);
   tail = add_levels(scratch, &who, task, tail);
   if (keep) keep_birth(scratch, task);
   if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
@@ -298,35 +299,40 @@ int on_rename(__u64* ctx) {
   begin_record(scratch, &who, KNELL_RECORD_COMM, bits);
   scratch->process.tid = task->pid;
   bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
-  __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid);
+  __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid, false);
   tail = add_levels(scratch, &who, task, tail);
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.comms, 1);
   return 0;
 }
 
-SEC("tp_btf/cgroup_mkdir")
-int on_mkdir(__u64* ctx) {
-  struct cgroup* cgroup = (struct cgroup*)ctx[0];
-  if (cgroup->root->hierarchy_id != hierarchy) return 0;
+static __always_inline void tell_cgroup(const struct cgroup* cgroup, const char* path,
+                                        __u32 flags) {
   struct knell_scratch* scratch = scratch_here();
-  if (!scratch) return 0;
+  if (!scratch) return;
   struct knell_cgroup* record = (struct knell_cgroup*)scratch;
-  char* path = (char*)(record + 1);
-  const long bytes = bpf_probe_read_kernel_str(path, KNELL_ARGS_MOST, (const void*)ctx[1]);
-  if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return 0;
-  if (settings.some_cgroups_paths && bytes <= KNELL_CGROUP_MOST) {
+  record->parent = 0;
+  long bytes = bpf_probe_read_kernel_str(record + 1, KNELL_ARGS_MOST, path);
+  if (bytes > KNELL_TOLD_CGROUP) {
+    const __u64 above = (__u64)BPF_CORE_READ(cgroup, self.parent);
+    if (!above) return;
+    const struct cgroup* parent = (const void*)(above - bpf_core_field_offset(struct cgroup, self));
+    record->parent = BPF_CORE_READ(parent, kn, id);
+    bytes = bpf_probe_read_kernel_str(record + 1, KNELL_NAME_MOST, BPF_CORE_READ(cgroup, kn, name));
+  }
+  if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return;
+  if (settings.some_cgroups_paths && !record->parent && bytes <= KNELL_CGROUP_MOST) {
     // Before anybody can be in it. What lies behind the path must be zero, as in the key.
     char* key = scratch->tail;
     __builtin_memset(key, 0, KNELL_CGROUP_MOST);
-    bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, (const void*)ctx[1]);
+    bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, path);
     const __u64 inode = cgroup->kn->id;
     const __u32 one = 1;
     if (bpf_map_lookup_elem(&cgroup_paths, key))
       bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY);
   }
-  if (!settings.names) return 0;
+  if (!settings.names) return;
   record->head.kind = KNELL_RECORD_CGROUP;
-  record->head.flags = 0;
+  record->head.flags = flags;
   record->inode = cgroup->kn->id;
   record->path_bytes = (__u32)bytes - 1;
   record->pad = 0;
@@ -335,6 +341,153 @@ int on_mkdir(__u64* ctx) {
   asm volatile("%0 &= 8191" : "+r"(size));
   record->head.stamp_ns = bpf_ktime_get_ns();
   bpf_ringbuf_output(&others, scratch, sizeof *record + size, 0);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int on_mkdir(__u64* ctx) {
+  const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
+  if (cgroup->root->hierarchy_id == hierarchy) tell_cgroup(cgroup, (const char*)ctx[1], 0);
+  return 0;
+}
+
+// Only hierarchies of version 1 have it. What lies below has another path from now on, too.
+SEC("tp_btf/cgroup_rename")
+int on_rename_cgroup(__u64* ctx) {
+  const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
+  if (cgroup->root->hierarchy_id != hierarchy) return 0;
+  settings.some_cgroups = 0;  // until they are asked for anew: told apart above the kernel
+  tell_cgroup(cgroup, (const char*)ctx[1], KNELL_RECORD_RENAMED);
+  return 0;
+}
+
+// The types that come through the connector. Its socket is opened for these alone, and this is the
+// socket's filter: the kernel runs it when the event is made, mostly in the process that the event
+// is about, and so it can tell who that is while it is true. What it has taken needs no datagram.
+struct knell_datagram {
+  __u32 what, cpu, stamp[2];
+  __s32 tid, pid;
+  __u32 change[2];
+};
+
+static __always_inline void send_change(struct knell_scratch* scratch,
+                                        const struct knell_datagram* told, __u32 tail) {
+  struct knell_process* process = &scratch->process;
+  process->tid = told->tid;
+  process->what = told->what;
+  process->change[0] = told->change[0];
+  process->change[1] = told->change[1];
+  if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.changes, 1);
+}
+
+// Of whoever runs.
+static __always_inline void tell_change(const struct knell_datagram* told) {
+  struct task_struct* current = bpf_get_current_task_btf();
+  struct task_struct* leader = current->group_leader;
+  if (leader->tgid != told->pid) return;
+  struct knell_who who = find(leader, current, true);
+  __u32 uid = who.cred->uid.val;
+  FOUND(uid);
+  if (told->what == EVENT_UID) uid = told->change[0];  // of a thread at raw level: its own
+  const __u64 bits = roots_of(told->pid);
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch || !wants_process(leader, uid, bits)) return;
+  begin_record(scratch, &who, KNELL_RECORD_CHANGE, bits);
+  scratch->process.uid = uid;
+  if (told->what == EVENT_GID) scratch->process.gid = told->change[0];
+  __u32 tail = 0;
+  if (settings.full) {
+    if (who.mm) add_program(scratch, who.mm, false);
+    tail = add_place(scratch, who.fs);
+  }
+  tail = add_levels(scratch, &who, current, tail);
+  send_change(scratch, told, tail);
+}
+
+// The task with a number in the initial namespace, by address; 0: not found. The namespace keeps
+// its struct pids in a tree of 64 branches a node; the lowest bits of a pointer to a node are 2.
+static __always_inline __u64 task_with(__s32 tid) {
+  const __u64 ours = pid_of(bpf_get_current_task_btf());
+  const struct pid_namespace* ns = BPF_CORE_READ(upid_at(ours, 0), ns);
+  __u64 at = (__u64)BPF_CORE_READ(ns, idr.idr_rt.xa_head);
+  for (int i = 0; i < 6 && (at & 3) == 2; i++) {
+    const struct xa_node* node = (const void*)(at - 2);
+    const __u32 slot = (__u32)tid >> (BPF_CORE_READ(node, shift) & 31) & 63;
+    at = 0;
+    bpf_probe_read_kernel(
+        &at, sizeof at,
+        (const char*)node + bpf_core_field_offset(struct xa_node, slots) + slot * sizeof at);
+  }
+  if (!at || (at & 3)) return 0;
+  __u64 link = 0;
+  bpf_probe_read_kernel(&link, sizeof link,
+                        (const char*)at + bpf_core_field_offset(struct pid, tasks));
+  if (!link) return 0;
+  const __u64 task = link - bpf_core_field_offset(struct task_struct, pid_links);
+  return BPF_CORE_READ((const struct task_struct*)task, pid) == tid ? task : 0;
+}
+
+// Of a process that another one runs for, the tracer: by addresses, and without what only the
+// process itself could read.
+static __always_inline void tell_traced(const struct knell_datagram* told) {
+  struct knell_scratch* scratch = scratch_here();
+  if (!scratch) return;
+  const struct task_struct* task = (const void*)task_with(told->tid);
+  if (!task || BPF_CORE_READ(task, tgid) != told->pid) return;
+  const struct task_struct* leader = BPF_CORE_READ(task, group_leader);
+  const struct task_struct* parent = BPF_CORE_READ(leader, real_parent, group_leader);
+  const struct cred* cred = BPF_CORE_READ(leader, real_cred);
+  const __u32 uid = BPF_CORE_READ(cred, uid.val);
+  const __u64 set = (__u64)BPF_CORE_READ(leader, cgroups);
+  const __u64 bits = roots_of(told->pid);
+  if (!wants_pid((__u32)told->pid, uid, bits)) return;
+  if (settings.some_cgroups && !in_wanted_cgroup(set)) return;
+  struct knell_process* process = &scratch->process;
+  __builtin_memset(process, 0, sizeof *process);
+  process->head.kind = KNELL_RECORD_CHANGE;
+  process->start_ns = BPF_CORE_READ(leader, start_boottime);
+  process->parent_start_ns = BPF_CORE_READ(parent, start_boottime);
+  process->roots = bits;
+  process->pid = told->pid;
+  process->ppid = BPF_CORE_READ(parent, tgid);
+  process->uid = uid;
+  if (settings.names) {
+    process->head.flags = KNELL_RECORD_NAMED;
+    process->gid = BPF_CORE_READ(cred, gid.val);
+    process->cgroup = BPF_CORE_READ(cgroup_at(set), kn, id);
+    BPF_CORE_READ_STR_INTO(&process->comm, leader, comm);
+    BPF_CORE_READ_STR_INTO(&process->parent_comm, parent, comm);
+  }
+  __u32 tail = 0;
+  if (settings.namespaces) {
+    struct knell_named* named = &scratch->named;
+    __builtin_memset(named, 0, sizeof *named);
+    const __u64 its = pid_of(task);
+    named->of = named->tid = its;
+    named->pid = pid_of(leader);
+    named->ppid = pid_of(parent);
+    if (BPF_CORE_READ((const struct pid*)its, level) == 0) {
+      process->head.flags |= KNELL_RECORD_LEVELS;
+    } else {
+      __builtin_memset(&scratch->killer, 0, sizeof scratch->killer);
+      __builtin_memset(&scratch->asker, 0, sizeof scratch->asker);
+      if (told->change[1])
+        fill_numbers(scratch->killer.pid, its, pid_of(bpf_get_current_task_btf()));
+      tail = append_all_levels(scratch, 0);
+    }
+  }
+  send_change(scratch, told, tail);
+}
+
+SEC("socket")
+int on_connector(struct __sk_buff* skb) {
+  struct knell_datagram told;
+  if (bpf_skb_load_bytes(skb, 36, &told, sizeof told)) return 0;
+  if (!(settings.mask & told.what & EVENTS_OF_CONNECTOR)) return 0;
+  if (!settings.raw && told.what != EVENT_COREDUMP && told.tid != told.pid) return 0;
+  if (told.what == EVENT_PTRACE)
+    tell_traced(&told);
+  else
+    tell_change(&told);
   return 0;
 }
 

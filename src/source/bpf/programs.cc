@@ -147,6 +147,7 @@ Result<Programs> Programs::load(const Options& options) {
   skeleton->rodata->hierarchy = options.hierarchy;
   // The level never changes, and every program costs a visit of the verifier.
   if (!options.raw) bpf_program__set_autoload(skeleton->progs.on_thread_exit, false);
+  if (options.hierarchy == 0) bpf_program__set_autoload(skeleton->progs.on_rename_cgroup, false);
   bpf_map__set_max_entries(skeleton->maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
@@ -176,6 +177,8 @@ bpf_program* Programs::find(Program program) const {
       return skeleton_->progs.on_delivery;
     case Program::kMkdir:
       return skeleton_->progs.on_mkdir;
+    case Program::kRenameCgroup:
+      return skeleton_->progs.on_rename_cgroup;
   }
   return nullptr;
 }
@@ -209,5 +212,8 @@ int Programs::departed() const { return bpf_map__fd(skeleton_->maps.departed); }
 int Programs::cgroups() const { return bpf_map__fd(skeleton_->maps.cgroups); }
 int Programs::cgroup_paths() const { return bpf_map__fd(skeleton_->maps.cgroup_paths); }
 int Programs::births() const { return bpf_map__fd(skeleton_->maps.births); }
+
+int Programs::connector() const { return bpf_program__fd(skeleton_->progs.on_connector); }
+int32_t Programs::hierarchy() const { return skeleton_->rodata->hierarchy; }
 
 }  // namespace knell::source

@@ -22,8 +22,18 @@ namespace knell::source {
 // The programs and maps in the kernel: loaded as long as this lives, attached on demand.
 class Programs {
  public:
-  enum class Program { kFork, kExec, kExit, kThreadExit, kRename, kSignal, kDelivery, kMkdir };
-  static constexpr size_t kPrograms = 8;
+  enum class Program {
+    kFork,
+    kExec,
+    kExit,
+    kThreadExit,
+    kRename,
+    kSignal,
+    kDelivery,
+    kMkdir,
+    kRenameCgroup
+  };
+  static constexpr size_t kPrograms = 9;
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
@@ -58,6 +68,8 @@ class Programs {
   int cgroups() const;
   int cgroup_paths() const;
   int births() const;
+  int connector() const;  // a program to be attached to a socket
+  int32_t hierarchy() const;
 
  private:
   explicit Programs(knell_programs* skeleton);

@@ -14,29 +14,39 @@ enum knell_record_kind {
   KNELL_RECORD_EXEC = 4,
   KNELL_RECORD_COMM = 5,
   KNELL_RECORD_THREAD_EXIT = 6,  // raw level: told at once
-  KNELL_RECORD_CGROUP = 7        // knell_cgroup
+  KNELL_RECORD_CGROUP = 7,       // knell_cgroup
+  KNELL_RECORD_CHANGE = 8        // knell_process: what the connector tells, see on_connector()
 };
 
 enum knell_record_flag {
-  KNELL_RECORD_ARGS = 1,            // the args are known
-  KNELL_RECORD_ARGS_CUT = 2,        // and were longer
-  KNELL_RECORD_NO_MARK = 4,         // nobody will be sent a signal: no mark will come
-  KNELL_RECORD_NAMED = 8,           // comm, ids and cgroup are filled in
-  KNELL_RECORD_RELEASED = 16,       // of a knell_mark: our own, for one that was found to be over
-  KNELL_RECORD_LEVELS = 32,         // the levels are known, be there any or not
-  KNELL_RECORD_BIRTH = 64,          // of a fork: not asked for, but of a child in a namespace
-  KNELL_RECORD_KILLER = 128,        // of an exit: there is a knell_sender of the signal it died of,
-  KNELL_RECORD_ASKER = 256,         // and one of the last request to end that it took
-  KNELL_RECORD_OUT_OF_MEMORY = 512  // the killer is the kernel, out of memory
+  KNELL_RECORD_ARGS = 1,       // the args are known
+  KNELL_RECORD_ARGS_CUT = 2,   // and were longer
+  KNELL_RECORD_NO_MARK = 4,    // nobody will be sent a signal: no mark will come
+  KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
+  KNELL_RECORD_RELEASED = 16,  // of a knell_mark: our own, for one that was found to be over
+  KNELL_RECORD_LEVELS = 32,    // the levels are known, be there any or not
+  KNELL_RECORD_BIRTH = 64,     // of a fork: not asked for, but of a child in a namespace
+  KNELL_RECORD_KILLER = 128,   // of an exit: there is a knell_sender of the signal it died of,
+  KNELL_RECORD_ASKER = 256,    // and one of the last request to end that it took
+  KNELL_RECORD_OUT_OF_MEMORY = 512,  // the killer is the kernel, out of memory
+  // The NULs at the end of the args are arguments, or padding; neither: not known.
+  KNELL_RECORD_ARGS_EXACT = 1024,
+  KNELL_RECORD_ARGS_PADDED = 2048,
+  KNELL_RECORD_EXE_DELETED = 4096,
+  KNELL_RECORD_CWD_DELETED = 8192,
+  KNELL_RECORD_RENAMED = 16384  // of a knell_cgroup: it was there before
 };
 
 enum {
   KNELL_COMM_BYTES = 16,
   KNELL_ARGS_MOST = 4096,
   KNELL_NAME_MOST = 256,   // NAME_MAX and a NUL
-  KNELL_PATH_MOST = 2048,  // of one path; longer ones are unknown
+  KNELL_PATH_MOST = 4096,  // of one path, as in /proc; longer ones are unknown
+  KNELL_MEMORY_CGROUP_MOST = 2048,
+  KNELL_PATH_STEPS = 512,  // names and mounts in a path, a few more; longer ones are unknown
   KNELL_TAIL_MASK = 16383,
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
+  KNELL_TOLD_CGROUP = 1023,  // bytes of a cgroup's path with its NUL; longer ones the kernel cuts
   KNELL_STORED_ARGS = 1024,  // kept a process where dying ones cannot be read
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
@@ -69,7 +79,8 @@ struct knell_process {
   // What follows lies one after the other behind this struct. Paths: the names from the last to the
   // first, each with its NUL. Then a knell_sender for each flag that says so, and at the end as
   // many knell_numbers.
-  __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels, pad;
+  __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels;
+  __u32 what, change[2];  // of a change: KNELL_EVENT_*, and two numbers of that type
 };
 
 // Who sent a signal, when it was sent.
@@ -89,7 +100,7 @@ struct knell_numbers {
 
 struct knell_cgroup {
   struct knell_record head;
-  __u64 inode;
+  __u64 inode, parent;    // parent: not 0 where the path is but a name below it
   __u32 path_bytes, pad;  // the path follows, without a NUL
 };
 
@@ -102,7 +113,7 @@ struct knell_birth {
 
 // What the programs are told, live.
 struct knell_settings {
-  __u32 mask;            // KNELL_EVENT_* wanted, of FORK, EXEC, EXIT, NONZERO_EXIT, COMM
+  __u32 mask;            // KNELL_EVENT_* wanted
   __u32 names, full;     // details
   __u64 names_since_ns;  // CLOCK_MONOTONIC; who sent a signal before is unknown
   __u32 raw;
@@ -115,6 +126,6 @@ struct knell_settings {
 };
 
 struct knell_losses {
-  __u64 exits, forks, execs, comms;
+  __u64 exits, forks, execs, comms, changes;
   __u64 births;  // of those that nobody asked for
 };

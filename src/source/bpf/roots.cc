@@ -3,13 +3,11 @@
 #include "source/bpf/roots.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -24,23 +22,6 @@ namespace {
 
 constexpr int kMostPasses = 64;  // picked, never tuned: a pass follows a whole line of descent
                                  // when pids rise along it
-
-struct Directory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-
-std::vector<std::pair<int32_t, int32_t>> processes_and_parents() {
-  std::vector<std::pair<int32_t, int32_t>> found;
-  const std::unique_ptr<DIR, Directory> proc(::opendir("/proc"));
-  while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
-    int32_t pid = 0;
-    const char* end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, pid).ptr != end) continue;
-    if (const auto stat = read_proc_stat(pid)) found.emplace_back(pid, stat->ppid);
-  }
-  std::ranges::sort(found);
-  return found;
-}
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -72,9 +53,10 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
     KNELL_TRY(insert(root, uint64_t{1} << bit));
     any = true;
   }
-  for (int pass = 0; any && pass < kMostPasses; pass++) {
-    KNELL_ASSIGN(any, scan());
-  }
+  if (!any) return {};
+  looking_ = true;
+  passes_ = 0;
+  proc_.reset();
   return {};
 }
 
@@ -93,17 +75,40 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
   return {};
 }
 
-// One pass; whether it found anybody.
-Result<bool> Roots::scan() {
-  bool found = false;
-  for (const auto& [pid, parent] : processes_and_parents()) {
-    const auto above = bits_at(map_fd_, parent);
-    if (!above) continue;
-    if ((bits_at(map_fd_, pid).value_or(0) | *above) == bits_at(map_fd_, pid)) continue;
-    KNELL_TRY(insert(pid, *above));
-    found = true;
+Result<bool> Roots::look_under(size_t most) {
+  for (; looking_ && most > 0; most--) {
+    if (!proc_) {
+      proc_.reset(::opendir("/proc"));
+      found_ = false;
+    }
+    const dirent* const entry = proc_ ? ::readdir(proc_.get()) : nullptr;
+    if (entry == nullptr) {
+      proc_.reset();
+      looking_ = found_ && ++passes_ < kMostPasses;
+      continue;
+    }
+    int32_t pid = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, pid).ptr != end) continue;
+    const auto found = look_at(pid);
+    if (!found) {
+      looking_ = false;
+      proc_.reset();
+      return std::unexpected(found.error());
+    }
+    found_ |= *found;
   }
-  return found;
+  return !looking_;
+}
+
+// Whether it is under one more than was known.
+Result<bool> Roots::look_at(int32_t pid) {
+  const auto stat = read_proc_stat(pid);
+  const auto above = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
+  if (!above) return false;
+  if ((bits_at(map_fd_, pid).value_or(0) | *above) == bits_at(map_fd_, pid)) return false;
+  KNELL_TRY(insert(pid, *above));
+  return true;
 }
 
 void Roots::keep(const std::vector<int32_t>& wanted) {

@@ -183,7 +183,10 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   if ((head.flags & KNELL_RECORD_RELEASED) == 0)
     last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
   if (decoded->cgroup != nullptr) {
-    sink.on_cgroup(decoded->cgroup->inode, decoded->path);
+    sink.on_cgroup({.inode = decoded->cgroup->inode,
+                    .path = decoded->path,
+                    .parent = decoded->cgroup->parent,
+                    .renamed = (head.flags & KNELL_RECORD_RENAMED) != 0});
     return false;
   }
   if (head.kind == KNELL_RECORD_DETAILS ||
@@ -265,9 +268,10 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.forks != told_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
     if (now.execs != told_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
     if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
+    if (now.changes != told_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
     // What was lost since then is told later, but only if all that was counted here is told now.
-    if (now.forks + now.execs + now.comms == lost) {
-      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.births};
+    if (now.forks + now.execs + now.comms + now.changes == lost) {
+      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
     }
   }
   sink.on_raw(raw);
@@ -286,7 +290,7 @@ void Bpf::tell_lost_births(Sink& sink) {
 bool Bpf::tell_last_losses(Sink& sink) {
   const volatile knell_losses& losses = programs_.losses();
   const uint64_t exits = losses.exits;
-  const uint64_t others = losses.forks + losses.execs + losses.comms;
+  const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == told_lost_[kExits] && others == told_lost_[kOthers]) return false;
   if (!rings_empty()) return false;  // the records that came meanwhile know better
   const uint64_t now = clock_.monotonic_ns();

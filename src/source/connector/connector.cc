@@ -41,6 +41,12 @@ filter::Forks forks_of(const Wanted& wanted) {
   return wanted.forks_of_threads_only ? filter::Forks::kOfThreads : filter::Forks::kAll;
 }
 
+// Before bind: nothing unfiltered ever queues.
+Result<void> attach(int fd, int program, uint32_t mask, filter::Forks forks) {
+  if (program >= 0) return attach_program(fd, program);
+  return attach_filter(fd, filter::connector_filter(mask, false, forks));
+}
+
 }  // namespace
 
 Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options)
@@ -50,6 +56,7 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
       owner_(::getpid()),
       mask_(normalised(options.wanted)),
       forks_(forks_of(options.wanted)),
+      program_(options.program),
       last_ns_(clock_.monotonic_ns()),
       healthy_ns_(last_ns_),
       loss_(fd_.get()),
@@ -69,10 +76,8 @@ Result<std::unique_ptr<Connector>> Connector::create(const ConnectorOptions& opt
   const size_t bytes = options.buffer_bytes != 0 ? options.buffer_bytes : kDefaultBufferBytes;
   const Buffer buffer = size_buffer(fd->get(), bytes);
   const uint32_t mask = normalised(options.wanted);
-  if (options.best != Filtering::kNone) {
-    KNELL_TRY(
-        attach_filter(fd->get(), filter::connector_filter(mask, false, forks_of(options.wanted))));
-  }
+  if (options.best != Filtering::kNone)
+    KNELL_TRY(attach(fd->get(), options.program, mask, forks_of(options.wanted)));
   if (const auto joined = join_events(fd->get()); !joined) {
     return refuse(explain(Step::kJoin, joined.error(), here));
   }
@@ -121,7 +126,7 @@ Result<void> Connector::want(const Wanted& wanted) {
 // At each moment one of the two masks is in force, so what is in both is never dropped.
 Result<void> Connector::ask_kernel() {
   if (filtering_ == Filtering::kNone) return {};
-  KNELL_TRY(attach_filter(fd_.get(), filter::connector_filter(mask_, false, forks_)));
+  KNELL_TRY(attach(fd_.get(), program_, mask_, forks_));
   if (filtering_ == Filtering::kClassic) return {};
   if (const int error = send_request(fd_.get(), KNELL_MCAST_LISTEN, mask_); error != 0) {
     return make_error(error, "send a request to the process connector");

@@ -33,6 +33,7 @@ struct ConnectorOptions {
   size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
   Clock* clock = &system_clock();
   Filtering best = Filtering::kKernel;  // for tests: the most to be used, where the kernel has it
+  int program = -1;  // a bpf program to be the socket's filter; it must outlive the connector
 };
 
 // The kernel's process events connector; see connector.cc.
@@ -82,6 +83,7 @@ class Connector : public Source {
   Filtering filtering_ = Filtering::kNone;
   uint32_t mask_;
   filter::Forks forks_;
+  int program_;
   bool subscribed_ = false;
 
   Receiver receiver_;

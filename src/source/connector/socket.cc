@@ -58,6 +58,12 @@ Result<void> attach_filter(int fd, std::span<const sock_filter> program) {
   return {};
 }
 
+Result<void> attach_program(int fd, int program) {
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program) != 0)
+    return errno_error("attach a bpf program to the socket");
+  return {};
+}
+
 Result<void> join_events(int fd) {
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;

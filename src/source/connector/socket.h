@@ -33,6 +33,9 @@ Buffer size_buffer(int fd, size_t wanted_bytes);
 // Replaces the filter at once; an empty program takes it away.
 Result<void> attach_filter(int fd, std::span<const sock_filter> program);
 
+// The same of a program of the other kind, by its descriptor.
+Result<void> attach_program(int fd, int program);
+
 // Joins the group of process events. From here on, as long as anybody on the machine listens,
 // events come, filtered by nothing but the attached program. Errors: EPERM before Linux 6.6.
 Result<void> join_events(int fd);

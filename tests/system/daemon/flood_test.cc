@@ -1,0 +1,240 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// An ordinary user asks for everything that there is to be asked, as long and as often as it may.
+// What it costs the daemon is read from the daemon's own accounts, in CPU time, which a busy
+// machine does not change; a listener beside it misses nothing and root's status is answered.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/child.h"
+#include "support/daemon.h"
+#include "support/json.h"
+#include "support/needs.h"
+#include "wire_listener.h"
+
+namespace knell::test {
+namespace {
+
+using Predicates = std::vector<std::pair<std::string, std::string>>;
+
+std::string repeated(std::string_view part, size_t count, std::string_view between = "") {
+  std::string all;
+  for (size_t i = 0; i < count; ++i) all.append(i == 0 ? "" : between).append(part);
+  return all;
+}
+
+std::string counted(std::string_view before, size_t count, std::string_view behind = "") {
+  std::string all;
+  for (size_t i = 1; i <= count; ++i)
+    all.append(i == 1 ? "" : ",").append(before).append(std::to_string(i)).append(behind);
+  return all;
+}
+
+// One packet each.
+std::vector<std::string> requests(uint32_t most_level) {
+  std::vector<std::string> all;
+  uint32_t seq = 0;
+  const auto subscribe = [&](const Predicates& predicates, auto... change) {
+    wire::Subscribe asked;
+    asked.mask = KNELL_EVENT_EXIT;
+    asked.details = KNELL_DETAILS_FULL;
+    (change(asked), ...);
+    for (const auto& one : predicates) {
+      asked.predicates.push_back(one);
+      if (!wire::encode(asked, 0)) asked.predicates.pop_back();
+    }
+    all.push_back(*wire::encode(asked, ++seq));
+  };
+  // Every key: one value, as many as there may be, one that is long, as many predicates as go.
+  for (const std::string key : {"pid", "under", "comm", "exe", "uid", "user", "unit", "cgroup",
+                                "container", "ended", "exit-code", "signal", "longer", "shorter"}) {
+    const bool path = key == "cgroup";
+    const std::string front = path ? "/a" : "";
+    subscribe({{key, front + "1"}});
+    subscribe({{key, counted(front, 1024)}});
+    subscribe({{key, counted("!" + front, 1024)}});
+    subscribe({{key, repeated(front + "1", 16'000, ",")}});
+    subscribe({{key, front + repeated("x", 4000)}});
+    subscribe({{key, "root"}});
+    subscribe({{key, repeated("no_such_user", 4000, ",")}});
+    Predicates many;
+    for (int i = 1; i <= 1024; ++i) many.emplace_back(key, front + std::to_string(i));
+    subscribe(many);
+    subscribe(many, [](wire::Subscribe& asked) { asked.only_added = true; });
+    many.clear();
+    for (int i = 1; i <= 1024; ++i) many.emplace_back(key, "0-255,!7,10s," + std::to_string(i));
+    subscribe(many);
+  }
+  // Patterns, above all those whose brackets have no end.
+  for (const char* key : {"comm", "exe", "unit"})
+    for (const std::string& pattern :
+         {"*" + repeated("[", 1000), repeated("*[", 1000), repeated("*a", 1000) + "b",
+          repeated("*?", 500), repeated("[a-z]", 500) + "*", "*" + repeated("[!a]", 500) + "*",
+          counted("*", 1000, "*"), counted("*[ab]", 300, "*x")})
+      subscribe({{key, pattern}, {key, pattern + "x"}, {key, pattern + "y"}, {key, pattern + "z"}});
+  // Every mask, level, detail and latency.
+  for (uint32_t bit = 0; bit < 32; ++bit)
+    for (uint32_t level = 0; level <= most_level; ++level)
+      subscribe({}, [&](wire::Subscribe& asked) {
+        asked.mask = uint32_t{1} << bit;
+        asked.level = level;
+        asked.details = bit % 3;
+        asked.latency_ns = bit % 2 == 0 ? 0 : 60'000'000'000;
+      });
+  // Adds, with and without a start.
+  subscribe({}, [](wire::Subscribe& asked) { asked.only_added = true; });
+  for (const uint64_t start : {0, 1}) {
+    std::vector<wire::Pid> pids;
+    for (int32_t pid = 1; pid <= 3000; ++pid)
+      pids.push_back({.pid = pid, .reserved = 0, .start = start});
+    pids.resize(std::min(pids.size(), wire::kMostPids));
+    all.push_back(wire::encode(wire::Message::kAdd, pids, ++seq));
+    all.push_back(wire::encode(wire::Message::kRemove, pids, ++seq));
+  }
+  all.push_back(wire::encode_status_request(++seq));
+  all.push_back(wire::encode_status_request(++seq));
+  // The roots that one may have, live ones.
+  subscribe({{"under", repeated(std::to_string(::getppid()), 60, ",")}});
+  subscribe({});
+  return all;
+}
+
+// Sends all of that on some connections, as that user, until it is told to stop. Never waits for an
+// answer but to make room.
+void flood(const std::string& socket, uid_t uid, uint32_t most_level) {
+  const AsUser user(uid);
+  const std::vector<std::string> all = requests(most_level);
+  std::vector<char> room(wire::kMostFrame);
+  for (size_t round = 0;; ++round) {
+    std::vector<client::ConnectionToServer> some;
+    for (int i = 0; i < 8; ++i) {
+      auto one = client::ConnectionToServer::connect(socket);
+      if (!one || !one->greet()) continue;
+      some.push_back(*std::move(one));
+    }
+    for (size_t i = 0; i < all.size(); ++i)
+      for (size_t c = 0; c < some.size(); ++c) {
+        (void)some[c].try_send(all[(i + c * 37 + round) % all.size()]);
+        while (::recv(some[c].fd(), room.data(), room.size(), MSG_DONTWAIT) > 0) {
+        }
+      }
+  }
+}
+
+// Connections that ask for nothing, and end at once.
+void come_and_go(const std::string& socket, uid_t uid) {
+  const AsUser user(uid);
+  for (;;) {
+    std::vector<client::ConnectionToServer> some;
+    for (int i = 0; i < 300; ++i)
+      if (auto one = client::ConnectionToServer::connect(socket)) some.push_back(*std::move(one));
+  }
+}
+
+class Flood : public testing::Test {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knelld());
+    daemon_ = std::make_unique<Daemon>();
+    daemon_->configure("[limits]\nrequests_per_second = 1000000\n");
+    ASSERT_TRUE(daemon_->start());
+  }
+  void start(const std::function<void()>& body) {
+    attackers_.push_back(Child::fork([body] {
+      body();
+      return 0;
+    }));
+  }
+  double longest(const char* what) {
+    const auto status = WireListener(daemon_->socket()).connection().status();
+    EXPECT_TRUE(status);
+    if (!status) return 0;
+    const std::string name = std::string("\"") + what + "\":";
+    const size_t at = status->find(name);
+    EXPECT_NE(at, std::string::npos) << *status;
+    return at == std::string::npos ? 0 : std::strtod(status->c_str() + at + name.size(), nullptr);
+  }
+
+  std::unique_ptr<Daemon> daemon_;
+  std::vector<Child> attackers_;
+};
+
+// What everybody else notices while it floods.
+class Flooded {
+ public:
+  explicit Flooded(const std::string& socket) : socket_(socket), good_(socket, lives()) {}
+
+  void look(int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      auto before = Clock::now();
+      const auto status = WireListener(socket_).connection().status();
+      ASSERT_TRUE(status) << status.error().message();
+      slowest_status_ = std::max(slowest_status_, Clock::now() - before);
+      const auto some = live_and_die(10);
+      lived_.insert(lived_.end(), some.begin(), some.end());
+      before = Clock::now();
+      ASSERT_TRUE(good_.take_life(sentinel()));
+      slowest_life_ = std::max(slowest_life_, Clock::now() - before);
+    }
+    // What the kernel had no room for, on a machine where others storm, is lost to everybody.
+    if (good_.lost() == 0) {
+      EXPECT_EQ(good_.keys_of(pids_of(lived_)), knell::test::keys_of(lived_));
+    } else {
+      const auto status = WireListener(socket_).connection().status();
+      ASSERT_TRUE(status);
+      EXPECT_NE(status->find(",\"lost\":0,\"withheld\""), std::string::npos)
+          << "no listener's queue lost any: " << status->substr(0, 2000);
+    }
+    std::printf("slowest status %.1f ms, life %.1f ms\n", ms(slowest_status_), ms(slowest_life_));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double ms(Clock::duration time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  }
+
+  std::string socket_;
+  WireListener good_;
+  std::vector<Life> lived_;
+  Clock::duration slowest_status_{}, slowest_life_{};
+};
+
+TEST_F(Flood, NoRequestTakesLongAndNobodyElseNotices) {
+  const std::string socket = daemon_->socket();
+  Flooded others(socket);
+  for (const uid_t uid : {65'534u, 65'534u, 12'345u})
+    start([&] { flood(socket, uid, KNELL_LEVEL_PROCESS); });
+  start([&] { come_and_go(socket, 12'346); });
+  others.look(20);
+  for (Child& attacker : attackers_) attacker.kill();
+  const double request_us = longest("request_us"), turn_us = longest("turn_us");
+  std::printf("longest request %.0f us, turn %.0f us of CPU\n", request_us, turn_us);
+  EXPECT_GT(request_us, 0);
+  // A millisecond is what one should take; the rest is for slow machines and unoptimised builds.
+  EXPECT_LT(request_us, 10'000);
+  EXPECT_LT(turn_us, 20'000);
+}
+
+// To open the feed of threads takes a look at all processes, however many there are: how long is
+// not judged.
+TEST_F(Flood, WhoListensToThreadsIsNotNoticedEither) {
+  const std::string socket = daemon_->socket();
+  Flooded others(socket);
+  for (const uid_t uid : {65'534u, 12'345u}) start([&] { flood(socket, uid, KNELL_LEVEL_RAW); });
+  others.look(5);
+  for (Child& attacker : attackers_) attacker.kill();
+}
+
+}  // namespace
+}  // namespace knell::test

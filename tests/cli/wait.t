@@ -84,7 +84,7 @@ STATUS 125
 EXPECT_ERR \Aknell: \d+ is a thread of process \d+, and no process itself\n
 
 NAME the cause of a death, where a source knows it
-NEEDS root
+NEEDS bpf
 RUN for try in 1 2 3 4 5 6 7 8; do sleep 100 & p=$!; knell wait $p >out & w=$!; until_awaited $p; sleep $try; kill -KILL $p; wait $w; s=$?; grep -q 'kill by' out && break; done; cat out; exit $s
 STATUS 137
 EXPECT ^\d+ SIGKILL  <- kill by \d+ \S+.*$

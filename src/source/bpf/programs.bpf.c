@@ -80,7 +80,7 @@ int on_exit(__u64* ctx) {
   const int exit_signal = leader->exit_signal;
   struct task_struct* listener = plainly(leader)->parent;
   FOUND(listener);
-  struct knell_who who = find(leader, task, dying_readable);
+  struct knell_who who = find(leader);
   const __s32 tgid = leader->tgid;
   const __u64 bits = roots_of(tgid);
   const bool silent =
@@ -100,7 +100,7 @@ int on_exit(__u64* ctx) {
   if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
-  __u32 tail = add_tail(scratch, &who, true, false);
+  __u32 tail = add_tail(scratch, &who, true, dying_readable, false);
   tail = add_senders(leader, status, tail);
   tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
@@ -120,7 +120,7 @@ int on_thread_exit(__u64* ctx) {
   const int status = task->exit_code;
   if (!settings.raw || !wants_exit(status)) return 0;
   struct task_struct* leader = task->group_leader;
-  struct knell_who who = find(leader, task, dying_readable);
+  struct knell_who who = find(leader);
   const __u64 bits = roots_of(leader->tgid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, who.cred->uid.val, bits)) return 0;
@@ -129,7 +129,7 @@ int on_thread_exit(__u64* ctx) {
   scratch->process.status = status;
   scratch->process.signal = task->exit_signal;
   __builtin_memcpy(scratch->process.comm, task->comm, KNELL_COMM_BYTES);
-  __u32 tail = add_tail(scratch, &who, true, false);
+  __u32 tail = add_tail(scratch, &who, true, dying_readable, false);
   tail = add_senders(leader, status, tail);
   tail = add_levels(scratch, &who, task, tail);
   if (send(&exits, scratch, tail, losses.exits)) __sync_fetch_and_add(&losses.exits, 1);
@@ -203,7 +203,7 @@ int on_fork(__u64* ctx) {
   struct task_struct* child = (struct task_struct*)ctx[1];
   const bool process = child->pid == child->tgid;
   struct task_struct* parent = child->real_parent->group_leader;
-  struct knell_who who = find(parent, creator, true);
+  struct knell_who who = find(parent);
   __u64 bits = roots_of(parent->tgid);
   // With CLONE_PARENT the child is its creator's sibling, and under whom its creator is.
   if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
@@ -231,7 +231,7 @@ int on_fork(__u64* ctx) {
   __u32 tail = 0;
   // Another process than the one that runs here cannot be read.
   if (wanted)
-    tail = add_tail(scratch, &who, parent->tgid == creator->tgid, false);
+    tail = add_tail(scratch, &who, parent->tgid == creator->tgid, true, false);
   else
     scratch->process.head.flags |= KNELL_RECORD_BIRTH;
   tail = add_levels_of_birth(scratch, &who, child, tail);
@@ -269,14 +269,14 @@ SEC("tp_btf/sched_process_exec")
 int on_exec(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   const bool keep = !dying_readable && settings.full;
-  struct knell_who who = find(task, task, true);
+  struct knell_who who = find(task);
   const __u64 bits = roots_of(task->tgid);
   const bool tell = (settings.mask & EVENT_EXEC) && wants_process(task, who.cred->uid.val, bits);
   if (!keep && !tell) return 0;
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
-  __u32 tail = add_tail(scratch, &who, true, true);
+  __u32 tail = add_tail(scratch, &who, true, true, true);
   tail = add_levels(scratch, &who, task, tail);
   if (keep) keep_birth(scratch, task);
   if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
@@ -292,14 +292,14 @@ int on_rename(__u64* ctx) {
   if (!(settings.mask & EVENT_COMM)) return 0;
   if (!settings.raw && task->pid != task->tgid) return 0;
   struct task_struct* leader = task->group_leader;
-  struct knell_who who = find(leader, current, true);
+  struct knell_who who = find(leader);
   const __u64 bits = roots_of(task->tgid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, who.cred->uid.val, bits)) return 0;
   begin_record(scratch, &who, KNELL_RECORD_COMM, bits);
   scratch->process.tid = task->pid;
   bpf_probe_read_kernel_str(scratch->process.new_comm, KNELL_COMM_BYTES, (const void*)ctx[1]);
-  __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid, false);
+  __u32 tail = add_tail(scratch, &who, task->tgid == current->tgid, true, false);
   tail = add_levels(scratch, &who, task, tail);
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.comms, 1);
   return 0;
@@ -384,7 +384,7 @@ static __always_inline void tell_change(const struct knell_datagram* told) {
   struct task_struct* current = bpf_get_current_task_btf();
   struct task_struct* leader = current->group_leader;
   if (leader->tgid != told->pid) return;
-  struct knell_who who = find(leader, current, true);
+  struct knell_who who = find(leader);
   __u32 uid = who.cred->uid.val;
   FOUND(uid);
   if (told->what == EVENT_UID) uid = told->change[0];  // of a thread at raw level: its own
@@ -394,11 +394,7 @@ static __always_inline void tell_change(const struct knell_datagram* told) {
   begin_record(scratch, &who, KNELL_RECORD_CHANGE, bits);
   scratch->process.uid = uid;
   if (told->what == EVENT_GID) scratch->process.gid = told->change[0];
-  __u32 tail = 0;
-  if (settings.full) {
-    if (who.mm) add_program(scratch, who.mm, false);
-    tail = add_place(scratch, who.fs);
-  }
+  __u32 tail = add_tail(scratch, &who, true, true, false);
   tail = add_levels(scratch, &who, current, tail);
   send_change(scratch, told, tail);
 }

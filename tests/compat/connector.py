@@ -61,10 +61,10 @@ def passes(mask, event, v6=False):
     return bool(mask & event.what)
 
 
-def native():
+def native(room=32 << 20):
     """The kernel's own socket."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
-    sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+    sock.setsockopt(socket.SOL_SOCKET, 33, room)  # SO_RCVBUFFORCE
     sock.bind((0, 1))
     return sock
 

@@ -290,6 +290,16 @@ struct knell_stats {
 };
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 
+// Calls `visit` for each process that is alive now and passes the predicates of the listener, a
+// parent before its children, until it returns non-zero, which is returned then. `event` has the
+// type 0, `via` KNELL_VIA_PROC and what /proc shows; it is valid during the call. Reads all of
+// /proc, of this process's own pid namespace. Predicates about an end (ended, longer, shorter) let
+// none pass. Processes that are added by knell_add() do not count. Errors: -EINVAL the listener
+// reads a recording; those of open(2).
+KNELL_API int knell_snapshot(struct knell_listener* k,
+                             int (*visit)(const struct knell_event* event, void* context),
+                             void* context);
+
 KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
 
 // -------------------------------------------------------------------------------------------------

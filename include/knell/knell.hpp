@@ -102,6 +102,15 @@ class Listener {
   [[nodiscard]] std::error_code set_events(uint32_t mask) {
     return internal::code(knell_set_events(get(), mask));
   }
+  // Calls visit(event) for each process that is alive now and passes the predicates.
+  template <class F>
+  [[nodiscard]] std::error_code snapshot(F visit) {
+    const auto call = [](const knell_event* event, void* context) {
+      (*static_cast<F*>(context))(*event);
+      return 0;
+    };
+    return internal::code(knell_snapshot(get(), call, &visit));
+  }
   // Up to events.size() events, valid until the next call with this listener; empty when none are
   // waiting.
   std::span<const knell_event*> read(std::span<const knell_event*> events, std::error_code& error) {

@@ -54,6 +54,10 @@ CLI::Option* repeatable(CLI::Option* option, const char* type) {
       CLI::MultiOptionPolicy::TakeAll);
 }
 
+bool is_of_ends(std::string_view key) {
+  return key == "ended" || key == "longer" || key == "shorter";
+}
+
 std::string long_name(const Flag& flag) {
   const std::string_view names(flag.names);
   return std::string(names.substr(names.find("--")));
@@ -133,11 +137,22 @@ void Selection::add_events_option(CLI::App& app, const std::string& help) {
   repeatable(app.add_option("-e,--events", events_, help), "EVENTS");
 }
 
-void Selection::add_predicate_options(CLI::App& app) {
+void Selection::add_predicate_options(CLI::App& app) { add_predicate_options(app, true); }
+
+void Selection::add_predicate_options_of_the_living(CLI::App& app) {
+  add_predicate_options(app, false);
+}
+
+void Selection::add_predicate_options(CLI::App& app, bool of_ends) {
   predicates_.clear();
-  for (const Flag& flag : kFlags) predicates_.push_back({long_name(flag), flag.key, {}});
+  std::vector<Flag> flags;
+  for (const Flag& flag : kFlags) {
+    if (!of_ends && is_of_ends(flag.key)) continue;
+    flags.push_back(flag);
+    predicates_.push_back({long_name(flag), flag.key, {}});
+  }
   for (size_t i = 0; i < predicates_.size(); ++i) {
-    const Flag& flag = kFlags[i];
+    const Flag& flag = flags[i];
     repeatable(app.add_option(flag.names, predicates_[i].values, flag.help), flag.type)
         ->group(
             "Which processes (commas and repeats: any of them; !VALUE: not this; different flags: "
@@ -155,7 +170,7 @@ Outcome<uint32_t> Selection::events(uint32_t unless_given) const {
 
 Outcome<void> Selection::check_exits(uint32_t mask) const {
   for (const Predicate& p : predicates_) {
-    const bool of_exits = p.key == "ended" || p.key == "longer" || p.key == "shorter";
+    const bool of_exits = is_of_ends(p.key);
     if (!of_exits || p.values.empty()) continue;
     if ((mask & kExits) == 0) {
       return usage("{} looks at exits, and -e {} has none: add exit or nonzero-exit", p.flag,

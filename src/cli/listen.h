@@ -23,6 +23,8 @@ class Selection {
  public:
   void add_events_option(CLI::App& app, const std::string& help);
   void add_predicate_options(CLI::App& app);
+  // Those that can hold of a process that is alive.
+  void add_predicate_options_of_the_living(CLI::App& app);
 
   // The mask of -e, or `unless_given`.
   Outcome<uint32_t> events(uint32_t unless_given) const;
@@ -44,6 +46,7 @@ class Selection {
     std::string key;   // as knell_match() knows it: "ended"
     std::vector<std::string> values;
   };
+  void add_predicate_options(CLI::App& app, bool of_ends);
   Outcome<void> check_exits(uint32_t mask) const;
   Outcome<std::string> library_words(const std::string& flag, const std::string& value) const;
 

@@ -3,6 +3,10 @@
 
 // `knell wait`: until processes that need not be our children are over. By pidfds, so it needs no
 // privilege; a descriptor for each of them, so the limit is raised as far as it goes.
+//
+// Why a process ended no pidfd tells. So once all are held, a second listener is opened where one
+// knows it (knelld, else bpf), to which they are added as well. What it tells first is printed.
+// Where the pidfd tells first, the end is held back for kCauseNs at the most.
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -15,7 +19,9 @@
 #include <chrono>
 #include <knell/knell.hpp>
 #include <optional>
+#include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "base/duration.h"
 #include "cli/command.h"
@@ -23,6 +29,7 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/text.h"
 #include "cli/units.h"
 
 namespace knell::cli {
@@ -30,6 +37,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
+using namespace std::chrono_literals;
 
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -38,58 +46,138 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, knell_add() will say so
 }
 
+// What the cause may take longer than the pidfd: the daemon's latency, and a busy machine.
+constexpr auto kCauseNs = 200ms;
+// To load bpf takes longer than shorter waits.
+constexpr auto kLeastForBpf = 1s;
+
+constexpr int kNoneMatches = 123;
+
+struct Process {
+  pid_t pid;
+  uint64_t start = 0;  // 0: whoever has the pid
+};
+
+// A listener that tells why a process ended; empty where there is none.
+Listener open_cause_listener(std::optional<nanoseconds> timeout) {
+  Options options;
+  options.events = KNELL_EVENT_EXIT;
+  options.latency_ns = 0;
+  std::error_code error;
+  options.via = "daemon";
+  Listener listener = Listener::open(options, error);
+  if (listener || (timeout && *timeout < kLeastForBpf)) return listener;
+  options.via = "bpf";
+  return Listener::open(options, error);
+}
+
 class Waiting {
  public:
-  Waiting(Listener& listener, bool any, bool json) : listener_(listener), any_(any), json_(json) {}
+  Waiting(Listener& listener, bool any, bool json, std::optional<nanoseconds> timeout)
+      : listener_(listener), any_(any), json_(json), timeout_(timeout) {}
 
-  Outcome<void> add(pid_t pid);
-  size_t left() const { return left_; }
-  Outcome<int> run(std::optional<nanoseconds> timeout);
+  // A process without a start that is not there any more is told, and counts as one that failed.
+  Outcome<void> add(const Process& process);
+  void set_cause_listener(Listener listener);
+  size_t left() const { return processes_.size(); }
+  Outcome<int> run();
 
  private:
+  struct Awaited {
+    uint64_t start = 0;
+    bool cause = false;               // the cause listener tells its end
+    std::optional<knell_event> held;  // told by its pidfd, until the cause comes or `until`
+    Clock::time_point until;
+  };
+
   Outcome<bool> read_events();
+  bool read_causes();
   void take(const knell_event& event);
+  void print(const knell_event& event);
+  void print_overdue();
   Outcome<void> write();
-  bool done() const { return left_ == 0 || (any_ && status_); }
-  int timed_out(nanoseconds timeout) const;
+  void wait() const;
+  bool done() const { return processes_.empty() || (any_ && status_); }
+  int timed_out() const;
 
   Listener& listener_;
+  Listener causes_;
   bool any_;
   bool json_;
+  std::optional<nanoseconds> timeout_;
+  Clock::time_point started_ = Clock::now();
   Output out_{STDOUT_FILENO, "standard output"};
   bool reader_gone_ = false;
   bool missing_ = false;  // one was not there from the start
-  size_t left_ = 0;
   size_t asked_ = 0;
+  std::unordered_map<pid_t, Awaited> processes_;
+  size_t held_ = 0;            // of them
   std::optional<int> status_;  // of the latest that ended
 };
 
-Outcome<void> Waiting::add(pid_t pid) {
-  ++asked_;
-  const std::error_code error = listener_.add(pid);
+Outcome<void> Waiting::add(const Process& process) {
+  const std::error_code error = listener_.add(process.pid, process.start);
   if (!error) {
-    ++left_;
+    ++asked_;
+    processes_[process.pid].start = process.start;
     return {};
   }
+  if (error.value() == EEXIST) return {};  // by its pid and by a predicate
   if (error.value() == EMFILE || error.value() == ENFILE) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     return failed("too many processes for the limit of {} descriptors (ulimit -n)", limit.rlim_cur);
   }
+  if (process.start != 0) return {};  // it ended since the predicates were looked at
+  ++asked_;
   missing_ = true;
   message("knell: {}\n", knell_explain());
   return {};
 }
 
+void Waiting::set_cause_listener(Listener listener) {
+  causes_ = std::move(listener);
+  if (!causes_) return;
+  for (auto& [pid, awaited] : processes_) awaited.cause = !causes_.add(pid, awaited.start);
+}
+
 void Waiting::take(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || done()) return;
-  --left_;
+  const auto found = processes_.find(event.pid);
+  if (found == processes_.end()) return;
+  Awaited& awaited = found->second;
+  if (awaited.cause && event.via == KNELL_VIA_PIDFD) {
+    if (awaited.held) return;
+    awaited.held = event;  // of a pidfd: it points to nothing
+    awaited.until = Clock::now() + kCauseNs;
+    ++held_;
+    return;
+  }
+  print(event);
+}
+
+void Waiting::print(const knell_event& event) {
+  const auto found = processes_.find(event.pid);
+  if (found->second.held) --held_;
+  processes_.erase(found);
   status_ = (event.has & KNELL_HAS_STATUS) != 0 ? shell_status(event.wait_status) : kKnellFailed;
   if (json_) {
     append_json_line(out_.buffer(), event);
   } else {
-    out_.buffer() += fmt::format("{} {}\n", event.pid, ended(event));
+    out_.buffer() += fmt::format("{} {}{}\n", event.pid, ended(event), killer_text(event));
   }
+}
+
+void Waiting::print_overdue() {
+  if (held_ == 0) return;
+  std::vector<knell_event> overdue;
+  for (const auto& [pid, awaited] : processes_) {
+    if (awaited.held && (!causes_ || Clock::now() >= awaited.until))
+      overdue.push_back(*awaited.held);
+  }
+  std::ranges::sort(overdue, {}, &knell_event::mono_ns);
+  for (const knell_event& event : overdue)
+    if (!done()) print(event);
 }
 
 Outcome<void> Waiting::write() {
@@ -110,28 +198,55 @@ Outcome<bool> Waiting::read_events() {
   return !events.empty();
 }
 
-int Waiting::timed_out(nanoseconds timeout) const {
-  message("knell: {} of {} not over after {}\n", left_, asked_, duration_text(timeout));
+// Without causes the processes are waited for all the same.
+bool Waiting::read_causes() {
+  if (!causes_) return false;
+  std::array<const knell_event*, 256> space;
+  std::error_code error;
+  const auto events = causes_.read(space, error);
+  for (const knell_event* event : events) take(*event);
+  if (error) causes_ = Listener();
+  return !error && !events.empty();
+}
+
+int Waiting::timed_out() const {
+  message("knell: {} of {} not over after {}\n", processes_.size(), asked_,
+          duration_text(*timeout_));
   return kTimedOut;
 }
 
-Outcome<int> Waiting::run(std::optional<nanoseconds> timeout) {
-  const auto started = Clock::now();
+// Until there is something to read, the first that is held back is to be printed, or the time-out.
+void Waiting::wait() const {
+  std::optional<Clock::time_point> until;
+  if (timeout_) until = started_ + *timeout_;
+  for (const auto& [pid, awaited] : processes_) {
+    if (held_ == 0) break;
+    if (awaited.held && (!until || awaited.until < *until)) until = awaited.until;
+  }
+  int wait_ms = -1;
+  if (until) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - Clock::now());
+    wait_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
+  }
+  std::array<pollfd, 2> fds{
+      {{listener_.fd(), POLLIN, 0}, {causes_ ? causes_.fd() : -1, POLLIN, 0}}};
+  ::poll(fds.data(), fds.size(), wait_ms);
+}
+
+Outcome<int> Waiting::run() {
   while (!done()) {
-    int wait_ms = -1;
-    if (timeout) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*timeout - (Clock::now() - started));
-      wait_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
+    wait();
+    while (read_causes() && !done()) {
     }
-    pollfd fd{listener_.fd(), POLLIN, 0};
-    ::poll(&fd, 1, wait_ms);
     bool more = true;
     while (more && !done()) {
       KNELL_ASSIGN(more, read_events());
     }
-    if (!done() && timeout && Clock::now() - started >= *timeout) return timed_out(*timeout);
+    print_overdue();
+    KNELL_TRY(write());
+    if (!done() && timeout_ && Clock::now() - started_ >= *timeout_) return timed_out();
   }
+  KNELL_TRY(write());
   if (any_ && status_) return *status_;
   return missing_ ? kKnellFailed : status_.value_or(kKnellFailed);
 }
@@ -139,7 +254,7 @@ Outcome<int> Waiting::run(std::optional<nanoseconds> timeout) {
 class Wait final : public Command {
  public:
   std::string_view name() const override { return "wait"; }
-  std::string_view synopsis() const override { return "[OPTIONS] PID..."; }
+  std::string_view synopsis() const override { return "[OPTIONS] PID...|PREDICATES"; }
   std::string_view summary() const override {
     return "waits for processes, whose child they may be";
   }
@@ -149,29 +264,40 @@ class Wait final : public Command {
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
-  Outcome<std::vector<pid_t>> pids() const;
+  Outcome<std::vector<Process>> pids() const;
+  Outcome<std::vector<Process>> matching() const;
   Outcome<std::optional<nanoseconds>> timeout() const;
 
   std::string format_, timeout_;
   bool any_ = false;
+  Selection selection_;
   std::vector<std::string> pids_;
 };
 
 std::string_view Wait::notes() const {
-  return "A line each on standard output, as they end: `4412 exit 1`, `4413 SIGKILL`. Needs no "
-         "privilege; the\n"
-         "status of a process that is not your child is known from Linux 6.15 on, else it is "
-         "`unknown`.\n"
+  return "A line each on standard output, as they end: `4412 exit 1`, `4413 SIGKILL`, and why, "
+         "where "
+         "knelld or\n"
+         "bpf can tell. Needs no privilege; the status of a process that is not your child is "
+         "known "
+         "from\n"
+         "Linux 6.15 on or over knelld and bpf, else it is `unknown`. With predicates it waits for "
+         "the processes\n"
+         "that match when it begins, beside those of each PID; knell itself is none of them.\n"
          "\n"
          "Exit status: that of the process that ended last (--any: first), 128 + signal where one "
          "killed it;\n"
-         "124 the time-out passed; 125 knell failed, or that status is unknown, or a PID did not "
-         "exist\n"
-         "(the others are waited for all the same; with --any it matters only when none existed).\n"
+         "123 no process matches; 124 the time-out passed; 125 knell failed, or that status is "
+         "unknown, or a\n"
+         "PID did not exist (the others are waited for all the same; with --any it matters only "
+         "when "
+         "none\n"
+         "existed).\n"
          "\n"
          "Examples:\n"
          "  knell wait 4412 && systemctl start next\n"
-         "  knell wait --any --timeout 30s $(pgrep -x worker)\n"
+         "  knell wait --any --timeout 30s -C worker\n"
+         "  knell wait -u postgresql\n"
          "  knell wait -o json 4412 | jq .exit_code\n";
 }
 
@@ -180,22 +306,38 @@ void Wait::add_options(CLI::App& app) {
   app.add_option("--timeout", timeout_, "give up after this time: 5s, 1m30s")->type_name("TIME");
   app.add_option("-o,--output", format_, "table (default) or json, an object a line")
       ->type_name("FORMAT");
+  selection_.add_predicate_options_of_the_living(app);
   app.add_option("PID", pids_, "the processes")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("");
 }
 
-Outcome<std::vector<pid_t>> Wait::pids() const {
+Outcome<std::vector<Process>> Wait::pids() const {
   constexpr int64_t kMostPid = 4'194'304;  // PID_MAX_LIMIT, linux/threads.h
-  if (pids_.empty()) return usage("for which process? knell wait PID...");
-  std::vector<pid_t> out;
+  std::vector<Process> out;
   std::unordered_set<pid_t> seen;
   for (const std::string& word : pids_) {
     const auto pid = parse_number(word, 1, kMostPid);
     if (!pid) return usage("'{}' is not a PID: a number from 1 to {}", printable(word), kMostPid);
     if (*pid == ::getpid()) return usage("{} is this knell itself: it would wait for ever", *pid);
-    if (seen.insert(static_cast<pid_t>(*pid)).second) out.push_back(static_cast<pid_t>(*pid));
+    if (seen.insert(static_cast<pid_t>(*pid)).second) out.push_back({static_cast<pid_t>(*pid)});
   }
+  return out;
+}
+
+// Those that match now, but this knell.
+Outcome<std::vector<Process>> Wait::matching() const {
+  std::vector<Process> out;
+  if (selection_.empty()) return out;
+  Options options;
+  options.via = "pidfd";
+  KNELL_ASSIGN(Listener listener, open_listener(options));
+  KNELL_TRY(selection_.apply(listener));
+  const auto error = listener.snapshot([&](const knell_event& event) {
+    const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
+    if (event.pid != ::getpid() && start != 0) out.push_back({event.pid, start});
+  });
+  if (error) return fail(kKnellFailed, knell_explain());
   return out;
 }
 
@@ -209,17 +351,28 @@ Outcome<std::optional<nanoseconds>> Wait::timeout() const {
 Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const bool json, wants_json(format_));
   KNELL_ASSIGN(const auto timeout, this->timeout());
-  KNELL_ASSIGN(const std::vector<pid_t> pids, this->pids());
+  KNELL_ASSIGN(const std::vector<Process> pids, this->pids());
+  if (pids.empty() && selection_.empty())
+    return usage("missing process; knell wait PID..., or predicates such as -C NAME");
+  KNELL_TRY(selection_.check(KNELL_EVENT_EXEC));
   raise_descriptor_limit();
   Options options;
   options.events = KNELL_EVENT_EXIT;
   options.via = "pidfd";
   options.latency_ns = 0;
   KNELL_ASSIGN(Listener listener, open_listener(options));
-  Waiting waiting(listener, any_, json);
-  for (const pid_t pid : pids) KNELL_TRY(waiting.add(pid));
+  Waiting waiting(listener, any_, json, timeout);
+  for (const Process& process : pids) KNELL_TRY(waiting.add(process));
+  // Who matches is alive when its pidfd is opened; nothing can be missed from then on.
+  KNELL_ASSIGN(const std::vector<Process> matching, this->matching());
+  for (const Process& process : matching) KNELL_TRY(waiting.add(process));
+  if (pids.empty() && waiting.left() == 0) {
+    message("knell: there are no {}\n", selection_.whose());
+    return kNoneMatches;
+  }
   if (waiting.left() == 0) return kKnellFailed;
-  return waiting.run(timeout);
+  waiting.set_cause_listener(open_cause_listener(timeout));
+  return waiting.run();
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ class DaemonListener final : public knell_listener {
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
+  const filter::Predicates& predicates() const override { return choice_.predicates; }
   wire::Origin origin() const override;
 
  private:

@@ -17,6 +17,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/snapshot.h"
 #include "lib/user_numbers.h"
 
 namespace knell::lib {
@@ -100,6 +101,16 @@ int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
   const int error = refused(k);
   return error != 0 ? error : outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+}
+
+int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), void* context) {
+  const ErrnoGuard keep_errno;
+  if (visit == nullptr) return missing("visit");
+  if (const int error = refused(k); error != 0) return error;
+  if (k->recording() != nullptr)
+    return failed({EINVAL, "a recording has no processes that are alive now", true});
+  const auto result = snapshot(k->predicates(), visit, context);
+  return result ? *result : failed(result.error());
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {

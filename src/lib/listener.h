@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "filter/predicate.h"
 #include "wire/recording.h"
 
 // What the C ABI's handle is: one way or another to hear of processes. A handle belongs to one
@@ -26,6 +27,7 @@ struct knell_listener {
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
+  virtual const knell::filter::Predicates& predicates() const = 0;
   // What a recording of it would begin with.
   virtual knell::wire::Origin origin() const = 0;
   // Where the recording it reads is from; nullptr: it reads none.

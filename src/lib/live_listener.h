@@ -29,6 +29,7 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
+  const filter::Predicates& predicates() const override { return choice_.predicates; }
   wire::Origin origin() const override;
 
  private:

@@ -27,6 +27,7 @@ class Replay final : public knell_listener {
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
+  const filter::Predicates& predicates() const override { return choice_.predicates; }
   wire::Origin origin() const override;
   const wire::Origin* recording() const override { return &reader_.origin(); }
 

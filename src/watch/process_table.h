@@ -57,6 +57,7 @@ class ProcessTable {
   explicit ProcessTable(const TableLimits& limits) : limits_(limits) {}
 
   Process* find(int32_t pid);
+  const Process* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
   // A fresh entry for `pid` in place of any older one; nullptr at the limit.
   Process* make(int32_t pid);
   void erase(int32_t pid);

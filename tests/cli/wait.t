@@ -12,7 +12,7 @@ REFUSE_ERR .
 NAME a signal is 128 and the signal
 RUN (until_awaited; kill -KILL $BASHPID) & knell wait $!
 STATUS 137
-EXPECT ^\d+ SIGKILL$
+EXPECT ^\d+ SIGKILL\b
 
 NAME several: each a line, and the status of the last
 RUN (until_says out 'exit 4'; exit 9) & a=$!; (until_awaited $a; until_awaited; exit 4) & knell wait $a $! >out; s=$?; cat out; exit $s
@@ -27,7 +27,7 @@ EXPECT \A\d+ exit 4\n\Z
 NAME as JSON
 RUN (until_awaited; exit 9) & knell wait -o json $!
 STATUS 9
-EXPECT \A\{"type":"exit",.*"exit_code":9,.*"via":"pidfd"\}\n\Z
+EXPECT \A\{"type":"exit",.*"exit_code":9,.*"via":"(pidfd|bpf)"\}\n\Z
 
 NAME the time-out
 RUN sleep 10 & knell wait --timeout 100ms $!
@@ -82,3 +82,32 @@ SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, ar
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell wait $(cat tid); s=$?; kill $!; exit $s
 STATUS 125
 EXPECT_ERR \Aknell: \d+ is a thread of process \d+, and no process itself\n
+
+NAME the cause of a death, where a source knows it
+NEEDS bpf
+RUN for try in 1 2 3 4 5 6 7 8; do sleep 100 & p=$!; knell wait $p >out & w=$!; until_awaited $p; sleep $try; kill -KILL $p; wait $w; s=$?; grep -q 'kill by' out && break; done; cat out; exit $s
+STATUS 137
+EXPECT ^\d+ SIGKILL  <- kill by \d+ \S+.*$
+
+NAME all that match a predicate now
+RUN ln -s $(type -P sleep) nap-of-$$; ./nap-of-$$ 0.3 & ./nap-of-$$ 0.6 & b=$!; until_runs $b ./nap-of-$$; knell wait -C nap-of-$$ --timeout 30s | wc -l
+EXPECT ^2$
+
+NAME predicates and --any: the first of them
+RUN ln -s $(type -P sleep) doze-$$; ./doze-$$ 0.3 & ./doze-$$ 60 & b=$!; until_runs $b ./doze-$$; knell wait -C doze-$$ --any | wc -l; kill $b
+EXPECT ^1$
+
+NAME a PID and predicates: both
+RUN ln -s $(type -P sleep) rest-$$; sh -c 'sleep 0.3; exit 4' & a=$!; ./rest-$$ 0.6 & b=$!; until_runs $b ./rest-$$; knell wait $a --pid $b -C rest-$$ >out; wc -l <out; grep -c "$a exit 4" out
+EXPECT ^2\n1$
+
+NAME predicates that match nothing
+RUN knell wait -C no-such-name-$$
+STATUS 123
+REFUSE .
+EXPECT_ERR \Aknell: there are no processes with --comm no-such-name-\d+\n\Z
+
+NAME predicates of an end are none of the living
+RUN knell wait --ended 0
+STATUS 125
+EXPECT_ERR \Aknell: unknown option --ended[^\n]*\n\Z

@@ -11,8 +11,9 @@ namespace knell::test {
 
 namespace {
 
-std::vector<std::string> with_name(const std::vector<std::string>& words) {
-  std::vector<std::string> all{knell_binary()};
+std::vector<std::string> with_name(const std::vector<std::string>& words,
+                                   std::vector<std::string> all) {
+  all.push_back(knell_binary());
   all.insert(all.end(), words.begin(), words.end());
   return all;
 }
@@ -23,8 +24,9 @@ constexpr std::chrono::milliseconds kBetweenKnocks{20};
 
 }  // namespace
 
-Command::Command(const std::vector<std::string>& words)
-    : output_(make_pipe()), child_(Child::spawn(with_name(words), {.out = output_.write.get()})) {
+Command::Command(const std::vector<std::string>& words, std::vector<std::string> before)
+    : output_(make_pipe()),
+      child_(Child::spawn(with_name(words, std::move(before)), {.out = output_.write.get()})) {
   output_.write.reset();
 }
 

@@ -14,8 +14,9 @@ namespace knell::test {
 // A run of the `knell` command whose output is read line by line. Ends with this object.
 class Command {
  public:
-  // `words` without the command's own name. What it says on standard error goes to ours.
-  explicit Command(const std::vector<std::string>& words);
+  // `words` without the command's own name. What it says on standard error goes to ours. `before`:
+  // the program that runs it, and its words.
+  explicit Command(const std::vector<std::string>& words, std::vector<std::string> before = {});
   pid_t pid() const { return child_.pid(); }
   Child& child() { return child_; }
 

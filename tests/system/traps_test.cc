@@ -59,8 +59,7 @@ std::vector<Listening> every_kind() {
           // Loading the programs takes its time, under emulation most of all: each mask with each
           // level of details once, and as often at once as late.
           const bool once = at_once == under && at_once == (full != (mask == KNELL_EVENT_ALL));
-          const bool taken =
-              in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
+          const bool taken = in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
           if (lacks_bpf().empty() && taken)
             kinds.push_back({mask, details, latency_ns, under, true});
         }

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knell_snapshot(): the processes that are alive, as /proc shows them, by the predicates of a
+// listener.
+#include "lib/snapshot.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/proc_stat.h"
+#include "live/feed.h"
+#include "watch/batch.h"
+#include "watch/lineage.h"
+#include "watch/memory.h"
+#include "watch/proc_reader.h"
+
+namespace knell::lib {
+namespace {
+
+struct Living {
+  int32_t pid, ppid;
+  uint64_t start;
+};
+
+// Parents first: a parent began before its child or in the same clock tick. Within a tick the
+// chain of parents decides.
+std::vector<Living> parents_first(std::vector<Living> all) {
+  std::ranges::sort(all, {}, [](const Living& one) { return std::pair(one.start, one.pid); });
+  for (size_t first = 0, last = 0; first < all.size(); first = last) {
+    while (last < all.size() && all[last].start == all[first].start) ++last;
+    for (size_t done = first; done < last;) {
+      const auto is_parent = [&](const Living& one) { return one.pid == all[done].ppid; };
+      const auto from = all.begin() + static_cast<ptrdiff_t>(done);
+      const auto parent =
+          std::find_if(from + 1, all.begin() + static_cast<ptrdiff_t>(last), is_parent);
+      if (parent == all.begin() + static_cast<ptrdiff_t>(last))
+        ++done;
+      else
+        std::iter_swap(from, parent);
+    }
+  }
+  return all;
+}
+
+bool lives(const Living& process) {
+  const auto stat = read_proc_stat(process.pid);
+  if (!stat || stat->start != process.start) return false;
+  return stat->state != 'X' && (stat->state != 'Z' || stat->threads > 1);
+}
+
+}  // namespace
+
+Result<int> snapshot(const filter::Predicates& predicates,
+                     int (*visit)(const knell_event* event, void* context), void* context) {
+  KNELL_ASSIGN(const watch::ProcReader proc, watch::ProcReader::open());
+  const Clock& clock = system_clock();
+  watch::Timebase time;
+  time.take(clock);
+  const uint64_t now = clock.monotonic_ns();
+  watch::Memory memory(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
+  memory.read_all(now);
+  watch::Lineage lineage;
+  for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
+  lineage.scan(proc);
+
+  std::vector<Living> all;
+  for (const int32_t pid : proc.pids()) {
+    if (const watch::Process* process = memory.table().find(pid))
+      all.push_back({pid, process->ppid, process->start});
+  }
+  watch::Batch batch(1);
+  for (const Living& process : parents_first(std::move(all))) {
+    if (!lives(process)) continue;
+    batch.clear();
+    watch::Slot& slot = *batch.reserve();
+    knell_event& event = slot.event;
+    event.size = sizeof event;
+    event.type = KNELL_EVENT_NONE;
+    event.via = KNELL_VIA_PROC;
+    event.mono_ns = now;
+    event.time_ns = time.realtime_ns(now);
+    event.pid = event.tid = process.pid;
+    memory.describe(slot, process.pid, watch::Memory::Look::kNo);
+    if (!predicates.matches(event, lineage)) continue;
+    if (const int result = visit(&event, context); result != 0) return result;
+  }
+  return 0;
+}
+
+}  // namespace knell::lib

@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// In a time namespace the clocks and the starts in /proc are shifted, the kernel's stamps are not:
+// times were off by the shift, ids differed, and over the connector nothing was known of a process.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <string>
+
+#include "support/child.h"
+#include "support/command.h"
+#include "support/daemon.h"
+#include "support/json.h"
+#include "support/needs.h"
+
+namespace knell::test {
+namespace {
+
+// The next event of that type about that process; empty when it does not come.
+JsonObject told_by(Command& knell, const std::string& type, pid_t pid) {
+  while (const auto line = knell.line()) {
+    const auto event = parse_json(*line);
+    if (event && event->at("type").text == type && event->at("pid").number() == pid) return *event;
+  }
+  return {};
+}
+
+long difference(const JsonObject& one, const JsonObject& other, const char* field) {
+  return std::abs(one.at(field).number().value_or(0) - other.at(field).number().value_or(0));
+}
+
+// Of an event's `time`, to the second.
+time_t seconds(const std::string& time) {
+  tm parts{};
+  EXPECT_NE(::strptime(time.c_str(), "%Y-%m-%dT%H:%M:%S", &parts), nullptr) << time;
+  return ::timegm(&parts);
+}
+
+class TimeNamespaceShifted : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knell_command());
+    KNELL_NEEDS(lacks_root());
+    KNELL_NEEDS(lacks_file("/proc/self/timens_offsets"));
+    KNELL_NEEDS(lacks_file("/usr/bin/unshare"));
+    KNELL_NEEDS(GetParam() == std::string("connector") ? lacks_connector() : lacks_bpf());
+  }
+};
+
+TEST_P(TimeNamespaceShifted, TellsWhatIsToldOutside) {
+  Daemon daemon;
+  if (GetParam() == std::string("daemon")) {
+    KNELL_NEEDS(lacks_knelld());
+    ASSERT_TRUE(daemon.start());
+  }
+  const std::vector<std::string> watch{"watch",     "--via",     GetParam(),
+                                       "-e",        "exec,exit", "-C",
+                                       "exit_with", "--under",   std::to_string(::getpid()),
+                                       "--latency", "0",         "-o",
+                                       "json"};
+  for (const char* shift : {"86400", "-1"}) {
+    Command outside(watch);
+    Command inside(watch, {"/usr/bin/unshare", "-T", "--monotonic", shift, "--boottime", shift,
+                           "--fork", "--kill-child"});
+    for (Command* knell : {&outside, &inside}) {
+      ASSERT_TRUE(knell->wait_until_listening([] {
+        Pipe input = make_pipe();
+        Child child =
+            Child::spawn({victim("exit_with"), "1", "after-eof"}, {.in = input.read.get()});
+        wait_for_exec(child.pid(), victim("exit_with"));
+        input.write.reset();
+        child.wait();
+      }));
+    }
+    Pipe input = make_pipe();
+    Child child = Child::spawn({victim("exit_with"), "7", "after-eof"}, {.in = input.read.get()});
+    const pid_t pid = child.pid();
+    // It lives until both have told its exec: over the connector its name is read in /proc.
+    ASSERT_FALSE(told_by(outside, "exec", pid).empty());
+    ASSERT_FALSE(told_by(inside, "exec", pid).empty());
+    input.write.reset();
+    const JsonObject expected = told_by(outside, "exit", pid), told = told_by(inside, "exit", pid);
+    ASSERT_FALSE(expected.empty());
+    ASSERT_FALSE(told.empty());
+    for (const char* field :
+         {"id", "parent_id", "comm", "parent_comm", "exe", "uid", "cgroup", "exit_code"}) {
+      EXPECT_EQ(told.at(field).text, expected.at(field).text) << field;
+    }
+    EXPECT_EQ(told.at("comm").text, "exit_with");
+    // Two bpf sources have two stamps.
+    constexpr long kSecondNs = 1'000'000'000;
+    EXPECT_LT(difference(told, expected, "mono_ns"), kSecondNs);
+    EXPECT_LT(difference(told, expected, "duration_ns"), kSecondNs);
+    EXPECT_LE(std::abs(seconds(told.at("time").text) - seconds(expected.at("time").text)), 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Via, TimeNamespaceShifted, testing::Values("bpf", "connector", "daemon"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+}  // namespace
+}  // namespace knell::test

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-PATIENCE = 30  # seconds; passes only when something is wrong
+PATIENCE = 60  # seconds; passes only when something is wrong
 
 FORK, EXEC, UID, GID, SID, PTRACE, COMM = 1, 2, 4, 0x40, 0x80, 0x100, 0x200
 NONZERO, COREDUMP, EXIT = 0x20000000, 0x40000000, 0x80000000
@@ -61,10 +61,10 @@ def passes(mask, event, v6=False):
     return bool(mask & event.what)
 
 
-def native():
+def native(room=32 << 20):
     """The kernel's own socket."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
-    sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+    sock.setsockopt(socket.SOL_SOCKET, 33, room)  # SO_RCVBUFFORCE
     sock.bind((0, 1))
     return sock
 

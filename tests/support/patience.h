@@ -9,7 +9,7 @@ namespace knell::test {
 
 // How long a test waits for something that should come at once: so long that only a fault ever
 // takes it, on a machine emulated in software too. It is never what a test is about.
-constexpr std::chrono::seconds kPatience{40};
+constexpr std::chrono::seconds kPatience{120};
 
 // A moment after which waiting is given up.
 class Deadline {

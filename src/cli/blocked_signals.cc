@@ -39,15 +39,22 @@ Outcome<BlockedSignals> BlockedSignals::create() {
   return BlockedSignals(std::move(fd), before, child);
 }
 
+sigset_t BlockedSignals::pending() const {
+  sigset_t set;
+  ::sigpending(&set);
+  return set;
+}
+
+std::optional<siginfo_t> BlockedSignals::take() const { return take(every_signal()); }
+
 // The system call, as glibc's wrapper makes SI_USER of SI_TKILL, and a descriptor for signals gives
 // no siginfo_t that could be passed on whole.
-std::optional<siginfo_t> BlockedSignals::take() const {
-  const sigset_t all = every_signal();
+std::optional<siginfo_t> BlockedSignals::take(const sigset_t& these) const {
   siginfo_t info{};
   const timespec at_once{};
   long signal;
   do {
-    signal = ::syscall(SYS_rt_sigtimedwait, &all, &info, &at_once, kKernelSigsetBytes);
+    signal = ::syscall(SYS_rt_sigtimedwait, &these, &info, &at_once, kKernelSigsetBytes);
   } while (signal < 0 && errno == EINTR);
   if (signal < 0) return std::nullopt;
   return info;

@@ -19,6 +19,9 @@ class BlockedSignals {
   static Outcome<BlockedSignals> create();
 
   int fd() const { return fd_.get(); }  // POLLIN: take() has one
+  sigset_t pending() const;
+  // One of `these`, or of all.
+  std::optional<siginfo_t> take(const sigset_t& these) const;
   std::optional<siginfo_t> take() const;
 
   // Stops this process as `signal` does by default; returns when it was continued, or at once where

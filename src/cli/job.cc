@@ -49,6 +49,10 @@ bool is_our_own(const siginfo_t& info) {
   }
 }
 
+bool asks_to_end(int signal) {
+  return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+}
+
 // Returns 0 or an errno.
 int send_to(pid_t pid, const siginfo_t& info) {
   long result;
@@ -93,14 +97,19 @@ void Job::step() {
   reap();
 }
 
-// The probe's signals are taken before ours: two of a kind that merged there have merged here.
+// Taken here is what was pending before the probe was asked, so that the probe has had what was
+// sent to both. In between, two of a kind may merge into one, and SIGCONT removes a stop signal
+// that is still pending, as a stop signal does SIGCONT: of both, as neither has taken it.
 void Job::sort_signals() {
+  const sigset_t pending = signals_.pending();
   std::vector<siginfo_t> group;
   has_probe_ = has_probe_ && probe_.take(group);
+  wait_for_group_signals();
   const auto now = Clock::now();
   for (const siginfo_t& info : group) sorter_.add_probe(info, now);
-  while (const auto info = signals_.take()) {
+  while (const auto info = signals_.take(pending)) {
     if (is_our_own(*info) || info->si_pid == probe_.pid()) continue;
+    asked_to_end_ = asked_to_end_ || (ended_ && asks_to_end(info->si_signo));
     if (has_probe_)
       sorter_.add_own(*info, now);
     else if (info->si_code != SI_KERNEL)  // the best guess: the terminal signals groups

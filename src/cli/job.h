@@ -35,6 +35,8 @@ class Job {
 
   bool ended() const { return ended_; }
   int wait_status() const { return wait_status_; }
+  // A signal that came after CMD had ended, so that it can only be for us.
+  bool asked_to_end() const { return asked_to_end_; }
 
   // A signal that we passed on is from us in an event; this names its sender. What it points to
   // then lives until the next step().
@@ -72,6 +74,7 @@ class Job {
   std::deque<siginfo_t> waiting_;  // CMD's queue is full
   std::map<int, Sender> senders_;  // of the last one of each signal that was passed on
   bool ended_ = false;
+  bool asked_to_end_ = false;
   int wait_status_ = 0;
 };
 

@@ -47,6 +47,7 @@ constexpr auto kLatency = 5ms;
 // After the child was reaped, its exit and the last ones under it are on their way. Its exit comes
 // last, and nearly always within milliseconds; for so long it is waited for, as it may be lost.
 constexpr auto kLongestDrain = 2s;
+constexpr auto kPatience = 1s;  // picked: with a reader that reads no more, once we are to end
 constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: of the report, before events wait
 
 class Running {
@@ -56,7 +57,7 @@ class Running {
           std::string name, Report report, BackgroundWriter& writer);
 
   // Until CMD and the report have ended; returns CMD's wait status. Errors: kCannotRun, kNotFound.
-  Outcome<int> run(const Child& child, const BlockedSignals& signals);
+  Outcome<int> run(const Child& child);
 
  private:
   bool read_events();
@@ -66,7 +67,7 @@ class Running {
   void wait(std::optional<Clock::time_point> until);
   void drain();
   void write();
-  void finish_writing(const BlockedSignals& signals);
+  void finish_writing();
   bool full() const { return unwritten_.size() >= kMostUnwritten; }
 
   uint32_t wanted_;
@@ -185,17 +186,17 @@ void Running::drain() {
   }
 }
 
-// A reader who reads no more is waited for, until somebody wants us to end.
-void Running::finish_writing(const BlockedSignals& signals) {
-  constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  for (write(); writer_.busy(); wait(std::nullopt)) {
-    while (const auto info = signals.take()) {
-      if (std::ranges::find(kEnding, info->si_signo) != kEnding.end()) return;
-    }
+// A reader who reads no more is waited for, until somebody wants us to end, and then for a moment:
+// the signal may be the one that ended CMD.
+void Running::finish_writing() {
+  std::optional<Clock::time_point> until;
+  for (write(); writer_.busy() && (!until || Clock::now() < *until); wait(until)) {
+    job_.step();
+    if (job_.asked_to_end() && !until) until = Clock::now() + kPatience;
   }
 }
 
-Outcome<int> Running::run(const Child& child, const BlockedSignals& signals) {
+Outcome<int> Running::run(const Child& child) {
   const auto started = Clock::now();
   for (;;) {
     job_.step();
@@ -215,7 +216,7 @@ Outcome<int> Running::run(const Child& child, const BlockedSignals& signals) {
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
   report_.close(result_, unwritten_);
-  finish_writing(signals);
+  finish_writing();
   return result_.wait_status;
 }
 
@@ -341,7 +342,7 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   Job job(signals, probe, child, command.front());
   Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
   child.go();
-  return running.run(child, signals);
+  return running.run(child);
 }
 
 Outcome<int> Run::execute(std::vector<std::string> tail) {

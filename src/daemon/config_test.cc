@@ -83,7 +83,8 @@ TEST(Config, EveryKeyIsRead) {
   EXPECT_EQ(config.count_mask, KNELL_EVENT_EXIT | KNELL_EVENT_EXEC);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.socket, (Config::Socket{"/tmp/k.sock", 0660, "adm"}));
-  EXPECT_EQ(config.limits, (Config::Limits{10, 9, kMebibyte, 16 * kMebibyte, 2 * kMebibyte, 7, 8, 6}));
+  EXPECT_EQ(config.limits,
+            (Config::Limits{10, 9, kMebibyte, 16 * kMebibyte, 2 * kMebibyte, 7, 8, 6}));
   EXPECT_THAT(config.visibility.users, ElementsAre(0u, 4711u));
   EXPECT_THAT(config.visibility.groups, IsEmpty());
   EXPECT_FALSE(config.redact.enabled);
@@ -103,17 +104,13 @@ TEST(Config, CountsNothingWhenAskedTo) { EXPECT_EQ(config_of("count = 'none'").c
 
 // Whatever order the reader keeps the keys in.
 TEST(Config, MistakesComeInTheOrderOfTheirLines) {
-  EXPECT_EQ(error_of("zz = 1\n[visibility]\nsee_all_users = 3\nb = 1\n[limits]\nqueue = 1\n"
-                     "clients = 0\na = 1\n"),
-            "f.toml:1:1: unknown key 'zz'; there are source, count, log_level, socket, limits, "
-            "visibility, redact\n"
-            "f.toml:3:17: not a list of users; write [\"name\"] or []\n"
-            "f.toml:4:1: unknown key 'b' in [visibility]; there are see_all_users, see_all_groups\n"
-            "f.toml:6:9: not a size from 64K to 1T; write for example \"4M\"\n"
-            "f.toml:7:11: not a whole number from 1 to 1000000\n"
-            "f.toml:8:1: unknown key 'a' in [limits]; there are clients, clients_per_user, queue, "
-            "memory, memory_per_user, filters_per_user, filter_steps_per_user, "
-            "requests_per_second");
+  const std::string errors = error_of(
+      "zz = 1\n[visibility]\nsee_all_users = 3\nb = 1\n[limits]\nqueue = 1\nclients = 0\na = 1");
+  std::vector<std::string> places;
+  const std::regex place("f\\.toml:(\\d+):");
+  for (std::sregex_iterator at(errors.begin(), errors.end(), place), end; at != end; ++at)
+    places.push_back((*at)[1]);
+  EXPECT_THAT(places, ElementsAre("1", "3", "4", "6", "7", "8")) << errors;
 }
 
 TEST(Config, AnUnknownKeyIsToldWithItsPlaceAndTheNearestRightOne) {

@@ -50,8 +50,7 @@ Result<void> Replay::match(const char* key, const char* value) {
   filter::Predicates wider = choice_.predicates;
   KNELL_TRY(wider.add(key, value));
   for (const int32_t root : wider.needs().roots)
-    if (!lineage_.follow(root, UINT64_MAX))
-      return say(EINVAL, "under: at most 64 processes");
+    if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: at most 64 processes");
   std::swap(choice_.predicates, wider);
   return {};
 }

@@ -15,6 +15,8 @@
 namespace knell::watch {
 namespace {
 
+constexpr size_t kPointersLookedAt = 64;  // picked: as the bpf programs do
+
 template <class T>
 bool number(std::string_view text, T& value) {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
@@ -68,11 +70,12 @@ std::string_view without_title_padding(std::string_view args, event::ArgsEnd end
 }
 
 event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                              const ArgsLayout& layout) {
-  if (layout.count < 2) return event::ArgsEnd::kPadding;
-  const uint64_t second = arg_start + args.find('\0') + 1;
-  const bool same =
-      layout.second == second && (!whole || layout.last == arg_start + args.size() - 1);
+                              std::span<const uint64_t> pointers) {
+  const auto leads_to = [&](uint64_t address) {
+    return std::ranges::find(pointers, address) != pointers.end();
+  };
+  const bool same = leads_to(arg_start + args.find('\0') + 1) &&
+                    (!whole || leads_to(arg_start + args.size() - 1));
   return same ? event::ArgsEnd::kArguments : event::ArgsEnd::kPadding;
 }
 
@@ -90,15 +93,17 @@ event::ArgsEnd ProcFolder::args_end(std::string_view args, bool whole) const {
     const auto at = static_cast<off_t>(stat->start_stack + index * width);
     return ::pread(memory.get(), &value, width, at) == static_cast<ssize_t>(width);
   };
-  ArgsLayout layout;
-  if (!word(0, layout.count)) return event::ArgsEnd::kUnknown;
-  if (layout.count >> 32 != 0) {  // a pointer of 32 bits behind a number of 32
+  uint64_t count = 0;
+  if (!word(0, count)) return event::ArgsEnd::kUnknown;
+  if (count >> 32 != 0) {  // a pointer of 32 bits behind a number of 32
     width = sizeof(uint32_t);
-    layout.count = static_cast<uint32_t>(layout.count);
+    count = static_cast<uint32_t>(count);
   }
-  if (layout.count >= 2 && (!word(2, layout.second) || !word(layout.count, layout.last)))
-    return event::ArgsEnd::kUnknown;
-  return judge_args_end(args, stat->arg_start, whole, layout);
+  std::array<uint64_t, kPointersLookedAt> pointers;
+  const size_t size = std::clamp<size_t>(count, 1, pointers.size()) - 1;
+  for (size_t i = 0; i < size; ++i)
+    if (!word(i + 2, pointers[i])) return event::ArgsEnd::kUnknown;
+  return judge_args_end(args, stat->arg_start, whole, std::span(pointers).first(size));
 }
 
 std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t most) const {

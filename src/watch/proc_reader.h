@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,15 +94,11 @@ class ProcReader {
 // that is what the NULs at the end are: three and more of them behind a single word.
 std::string_view without_title_padding(std::string_view args, event::ArgsEnd end);
 
-// The argument that begins last in memory as the kernel laid it out at the exec, and the second.
-struct ArgsLayout {
-  uint64_t count = 0;
-  uint64_t second = 0, last = 0;  // addresses
-};
 // What the NULs at the end of `args` are; `arg_start`: the address of the first byte, `whole`: none
-// is missing at the end. Where the kernel laid out what is there now, the pointers it left on the
-// stack still lead to the words.
+// is missing at the end. `pointers`: to the arguments behind the first, as the kernel left them on
+// the stack, in any order (getopt(3) changes it). Where the kernel laid out what is there now, they
+// still lead to the second word, and to the last.
 event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                              const ArgsLayout& layout);
+                              std::span<const uint64_t> pointers);
 
 }  // namespace knell::watch

@@ -111,11 +111,16 @@ TEST(WithoutTitlePadding, GoesByWhatIsKnown) {
 TEST(JudgeArgsEnd, BelievesThePointersThatTheKernelLeft) {
   using enum event::ArgsEnd;
   const std::string args("prog\0\0\0", 7);
-  EXPECT_EQ(judge_args_end(args, 1000, true, {3, 1005, 1006}), kArguments);
-  EXPECT_EQ(judge_args_end(args, 1000, true, {1, 0, 0}), kPadding);
-  EXPECT_EQ(judge_args_end(args, 1000, true, {2, 1003, 1003}), kPadding) << "ran as `abc def`";
-  EXPECT_EQ(judge_args_end(args, 1000, true, {2, 1005, 1005}), kPadding) << "ran as `abcd e`";
-  EXPECT_EQ(judge_args_end(args, 1000, false, {9, 1005, 2000}), kArguments) << "cut here";
+  const auto judge = [&](bool whole, const std::vector<uint64_t>& pointers) {
+    return judge_args_end(args, 1000, whole, pointers);
+  };
+  EXPECT_EQ(judge(true, {1005, 1006}), kArguments);
+  EXPECT_EQ(judge(true, {1006, 1005}), kArguments) << "options were put first";
+  EXPECT_EQ(judge(true, {}), kPadding);
+  EXPECT_EQ(judge(true, {1003}), kPadding) << "ran as `ab def`";
+  EXPECT_EQ(judge(true, {1005}), kPadding) << "ran as `abcd e`";
+  EXPECT_EQ(judge(true, {0}), kPadding) << "the program has changed them";
+  EXPECT_EQ(judge(false, {1005, 2000}), kArguments) << "cut here";
 }
 
 }  // namespace

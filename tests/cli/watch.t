@@ -274,8 +274,10 @@ EXPECT ^1$
 NAME -d ends it although nobody reads
 SETUP cat > script <<'END'
  mkfifo pipe; exec 3<>pipe
+ # It is full already, so that one event is enough.
+ dd if=/dev/zero of=pipe bs=4k oflag=nonblock status=none 2>/dev/null
  (while :; do /bin/true; done) & storm=$!
- timeout 8 knell watch -o json -d 1 -e exec,exit >pipe; echo status $?
+ timeout 50 knell watch -o json -d 2 -e exec,exit >pipe; echo status $?
  END
 RUN bash script
 EXPECT ^status 1$

@@ -9,20 +9,20 @@
 
 static int reads;
 
-int knell_open(const struct knell_options *options, struct knell_listener **ret_knell) {
+int knell_open(const struct knell_options* options, struct knell_listener** ret_knell) {
   (void)options;
-  *ret_knell = (struct knell_listener *)&reads;
+  *ret_knell = (struct knell_listener*)&reads;
   return 0;
 }
 
-int knell_fd(const struct knell_listener *k) {
+int knell_fd(const struct knell_listener* k) {
   static int fd = -1;
   (void)k;
   if (fd < 0) fd = eventfd(1, EFD_CLOEXEC);  // always readable
   return fd;
 }
 
-ssize_t knell_read(struct knell_listener *k, const struct knell_event **ret_events, size_t count) {
+ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events, size_t count) {
   static struct knell_event event;
   (void)k;
   (void)count;
@@ -48,6 +48,6 @@ ssize_t knell_read(struct knell_listener *k, const struct knell_event **ret_even
   }
 }
 
-const char *knell_explain(void) { return "the source broke"; }
+const char* knell_explain(void) { return "the source broke"; }
 
-void knell_close(struct knell_listener *k) { (void)k; }
+void knell_close(struct knell_listener* k) { (void)k; }

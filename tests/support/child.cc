@@ -18,6 +18,7 @@
 
 #include "base/proc_stat.h"
 #include "base/result.h"
+#include "support/lives.h"
 
 namespace knell::test {
 
@@ -49,6 +50,7 @@ Pipe make_pipe() {
 
 Child Child::fork(const std::function<int()>& body) {
   const pid_t parent = ::getpid();
+  const uint64_t from_ns = monotonic_now_ns();
   const pid_t pid = ::fork();
   KNELL_CHECK(pid >= 0);
   if (pid == 0) {
@@ -56,6 +58,7 @@ Child Child::fork(const std::function<int()>& body) {
     if (::getppid() != parent) ::_exit(126);  // died before the line above
     ::_exit(body());
   }
+  note_birth(pid, from_ns);
   return Child(pid);
 }
 
@@ -77,6 +80,7 @@ Child::~Child() {
   kill();
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
+  note_reaped(pid_, monotonic_now_ns());
 }
 
 void Child::kill(int signal) const {
@@ -94,6 +98,7 @@ std::optional<int> Child::wait(const Deadline& deadline) {
   if (ready <= 0) return std::nullopt;
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0) KNELL_CHECK(errno == EINTR);
+  note_reaped(pid_, monotonic_now_ns());
   pid_ = -1;
   return status;
 }

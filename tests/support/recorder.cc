@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "support/lives.h"
+
 namespace knell::test {
 
 namespace {
@@ -138,6 +140,7 @@ bool Recorder::read_until_exit_of(pid_t pid, std::optional<int> status) {
     for (; judged_ < seen_.size(); judged_++) {
       const Seen& event = seen_[judged_];
       if (event.type() != KNELL_EVENT_EXIT || event.pid() != pid) continue;
+      if (owner_of(pid, event.raw.mono_ns) == Owner::kEarlier) continue;
       if (!status || event.status() == status) return true;
     }
     return false;
@@ -146,8 +149,17 @@ bool Recorder::read_until_exit_of(pid_t pid, std::optional<int> status) {
 
 std::vector<Seen> Recorder::of(pid_t pid) const {
   std::vector<Seen> out;
-  std::ranges::copy_if(seen_, std::back_inserter(out),
-                       [&](const Seen& e) { return subject(e) == pid; });
+  bool over = false;
+  for (const Seen& event : seen_) {
+    if (subject(event) != pid) continue;
+    const Owner owner = owner_of(pid, event.raw.mono_ns);
+    if (owner == Owner::kEarlier) continue;
+    // An exit that was found out, not received, is stamped when it was found out.
+    const bool exit = event.type() == KNELL_EVENT_EXIT;
+    if (owner == Owner::kLater && (over || !exit)) continue;
+    over = over || exit;
+    out.push_back(event);
+  }
   return out;
 }
 

@@ -65,7 +65,8 @@ class Recorder {
   // until that one came: a pid may have been another's before.
   bool read_until_exit_of(pid_t pid, std::optional<int> status = {});
 
-  // Those of `pid`; for a fork, of the child.
+  // Those of the child with `pid`, not of others that had it before or after (lives.h); for a fork,
+  // of the child.
   std::vector<Seen> of(pid_t pid) const;
   std::vector<Seen> of(pid_t pid, uint32_t type) const;
   std::vector<Seen> of_type(uint32_t type) const;

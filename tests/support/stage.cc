@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "support/lives.h"
 
 namespace knell::test {
 
@@ -50,15 +51,18 @@ void play_sentinel(std::vector<Fate>& fates) {
   fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
 }
 
-// A report is a count and that many fates, written when the play is over: the other side never
-// waits in mid-report.
+// A report is when the play began and ended, a count and that many fates, written when the play is
+// over: the other side never waits in mid-report.
 int serve(int commands, int reports, const Scenario& scenario) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   char command;
   while (read_all(commands, &command, 1)) {
     std::vector<Fate> fates;
+    const uint64_t from_ns = monotonic_now_ns();
     if (command == kPlay) scenario(fates);
     if (command == kSentinel) play_sentinel(fates);
+    const uint64_t times[] = {from_ns, monotonic_now_ns()};
+    write_all(reports, times, sizeof times);
     const size_t count = fates.size();
     write_all(reports, &count, sizeof count);
     write_all(reports, fates.data(), count * sizeof(Fate));
@@ -143,13 +147,19 @@ bool Stage::tell(char command) { return ::write(commands_.write.get(), &command,
 
 std::vector<Fate> Stage::hear() {
   size_t count = 0;
-  if (!read_all(reports_.read.get(), &count, sizeof count)) {
+  uint64_t times[2];
+  if (!read_all(reports_.read.get(), times, sizeof times) ||
+      !read_all(reports_.read.get(), &count, sizeof count)) {
     ADD_FAILURE() << "the stage broke";
     return {};
   }
   std::vector<Fate> fates(count);
   if (!read_all(reports_.read.get(), fates.data(), count * sizeof(Fate)))
     ADD_FAILURE() << "the stage broke";
+  for (const Fate& fate : fates) {
+    note_birth(fate.pid, times[0]);
+    note_reaped(fate.pid, times[1]);
+  }
   return fates;
 }
 

@@ -14,6 +14,7 @@
 
 #include "source/connector/connector.h"
 #include "support/child.h"
+#include "support/lives.h"
 #include "support/patience.h"
 
 namespace knell::test {
@@ -73,7 +74,9 @@ class Collector : public source::Sink {
   // The exit code of a single-threaded process that was told to be over; -1: it was not.
   int64_t exit_of(pid_t pid) const {
     for (const event::Raw& raw : raws) {
-      if (raw.what == KNELL_EVENT_EXIT && raw.pid == pid) return raw.u.exit.code;
+      if (raw.what == KNELL_EVENT_EXIT && raw.pid == pid &&
+          owner_of(pid, raw.stamp_ns) == Owner::kChild)
+        return raw.u.exit.code;
     }
     return -1;
   }

@@ -43,7 +43,8 @@ enum {
   KNELL_NAME_MOST = 256,   // NAME_MAX and a NUL
   KNELL_PATH_MOST = 4096,  // of one path, as in /proc; longer ones are unknown
   KNELL_MEMORY_CGROUP_MOST = 2048,
-  KNELL_PATH_STEPS = 512,  // names and mounts in a path, a few more; longer ones are unknown
+  KNELL_ARGS_LOOKED_AT = 64,  // of the pointers to arguments
+  KNELL_PATH_STEPS = 512,     // names and mounts in a path, a few more; longer ones are unknown
   KNELL_TAIL_MASK = 16383,
   KNELL_CGROUP_MOST = 256,   // of the path of a cgroup that is asked for, with its NUL
   KNELL_TOLD_CGROUP = 1023,  // bytes of a cgroup's path with its NUL; longer ones the kernel cuts

@@ -9,10 +9,12 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <functional>
 #include <new>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "lib/errno_guard.h"
 
@@ -129,6 +131,40 @@ TEST(Add, TellsAThreadFromAProcessOverPidfds) {
     EXPECT_EQ(knell_add(k, ::gettid(), 0, 0), -ESRCH);
     EXPECT_THAT(knell_explain(), HasSubstr("is a thread of process"));
   }).join();
+  knell_close(k);
+}
+
+// Needs no privilege: the pidfd source and /proc.
+TEST(Snapshot, ShowsTheLivingThatMatchParentsFirst) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.via = "pidfd";
+  knell_listener* k = nullptr;
+  ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
+  ASSERT_EQ(knell_match(k, "under", std::to_string(::getpid()).c_str()), 0) << knell_explain();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  const pid_t zombie = ::fork();
+  if (zombie == 0) ::_exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  std::vector<pid_t> seen;
+  const auto visit = [](const knell_event* event, void* context) {
+    EXPECT_EQ(event->via, uint32_t{KNELL_VIA_PROC});
+    EXPECT_EQ(event->id.kind, uint32_t{KNELL_ID_START});
+    EXPECT_NE(event->comm.data, nullptr);
+    static_cast<std::vector<pid_t>*>(context)->push_back(event->pid);
+    return 0;
+  };
+  EXPECT_EQ(knell_snapshot(k, visit, &seen), 0) << knell_explain();
+  EXPECT_EQ(seen, (std::vector<pid_t>{::getpid(), child}));
+  // The visitor ends it.
+  EXPECT_EQ(knell_snapshot(k, [](const knell_event*, void*) { return 5; }, nullptr), 5);
+  EXPECT_EQ(knell_snapshot(k, nullptr, nullptr), -EINVAL);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::waitpid(zombie, nullptr, 0);
   knell_close(k);
 }
 

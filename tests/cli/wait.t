@@ -90,15 +90,18 @@ STATUS 137
 EXPECT ^\d+ SIGKILL  <- kill by \d+ \S+.*$
 
 NAME all that match a predicate now
-RUN ln -s $(type -P sleep) nap-of-$$; ./nap-of-$$ 0.3 & ./nap-of-$$ 0.6 & b=$!; until_runs $b ./nap-of-$$; knell wait -C nap-of-$$ --timeout 30s | wc -l
+RUN ln -s $(type -P sleep) nap-$$; ./nap-$$ 100 & a=$!; ./nap-$$ 100 & b=$!; until_runs $a ./nap-$$; until_runs $b ./nap-$$
+    (until_awaited $a; until_awaited $b; kill $a $b) & knell wait -C nap-$$ | wc -l
 EXPECT ^2$
 
 NAME predicates and --any: the first of them
-RUN ln -s $(type -P sleep) doze-$$; ./doze-$$ 0.3 & ./doze-$$ 60 & b=$!; until_runs $b ./doze-$$; knell wait -C doze-$$ --any | wc -l; kill $b
+RUN ln -s $(type -P sleep) doze-$$; ./doze-$$ 100 & a=$!; ./doze-$$ 100 & b=$!; until_runs $a ./doze-$$; until_runs $b ./doze-$$
+    (until_awaited $a; until_awaited $b; kill $a) & knell wait -C doze-$$ --any | wc -l; kill $b
 EXPECT ^1$
 
 NAME a PID and predicates: both
-RUN ln -s $(type -P sleep) rest-$$; sh -c 'sleep 0.3; exit 4' & a=$!; ./rest-$$ 0.6 & b=$!; until_runs $b ./rest-$$; knell wait $a --pid $b -C rest-$$ >out; wc -l <out; grep -c "$a exit 4" out
+RUN ln -s $(type -P sleep) rest-$$; sh -c 'kill -STOP $$; exit 4' & a=$!; ./rest-$$ 100 & b=$!; until_runs $b ./rest-$$
+    (until_awaited $a; until_awaited $b; kill -CONT $a; kill $b) & knell wait $a --pid $b -C rest-$$ >out; wc -l <out; grep -c "$a exit 4" out
 EXPECT ^2\n1$
 
 NAME predicates that match nothing

@@ -113,6 +113,8 @@ class Bpf : public Source {
   void take_wakeups();
   bool look_at_overdue();
   void look_at(Waiting::Entry& entry);
+  void watch(Waiting::Entry& entry, UniqueFd pidfd);
+  knell_mark released(const Waiting::Entry& entry);
   void release(const Waiting::Entry& entry);
   void set_timer();
 

@@ -68,6 +68,14 @@ static __always_inline bool mark_uncertain(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
+// A pid namespace seems to end: the parent was killed, and when it dies first, the first process of
+// the namespace gets its child and has it reaped without a signal.
+static __always_inline bool ends_with_namespace(struct task_struct* leader,
+                                                const struct task_struct* parent) {
+  return plainly(leader)->thread_pid->level != 0 &&
+         (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int on_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
@@ -97,7 +105,8 @@ int on_exit(__u64* ctx) {
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_DETAILS, bits);
   struct knell_process* process = &scratch->process;
-  if (silent) process->head.flags |= KNELL_RECORD_NO_MARK;
+  if (silent || ends_with_namespace(leader, listener))
+    process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
   __u32 tail = add_tail(scratch, &who, true, dying_readable, false);

@@ -21,7 +21,7 @@ enum knell_record_kind {
 enum knell_record_flag {
   KNELL_RECORD_ARGS = 1,       // the args are known
   KNELL_RECORD_ARGS_CUT = 2,   // and were longer
-  KNELL_RECORD_NO_MARK = 4,    // nobody will be sent a signal: no mark will come
+  KNELL_RECORD_NO_MARK = 4,    // no mark is to be waited for: mostly none will come
   KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
   KNELL_RECORD_RELEASED = 16,  // of a knell_mark: our own, for one that was found to be over
   KNELL_RECORD_LEVELS = 32,    // the levels are known, be there any or not

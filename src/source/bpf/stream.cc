@@ -47,6 +47,20 @@ constexpr uint64_t kLookAgainNs = 20'000'000;  // at those that cannot be watche
 constexpr size_t kMostLooks = 256;             // without a break; picked: 1 ms
 constexpr uint64_t kTickNs = 10'000'000;       // of starts in /proc
 
+// The mark that would have followed these details, with their stamp.
+knell_mark mark_of(const Decoded& details) {
+  knell_mark mark{};
+  if (details.mark != nullptr) mark = *details.mark;
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.head.flags = 0;
+  mark.head.stamp_ns = details.head->stamp_ns;
+  mark.pid = details.pid();
+  mark.start_ns = details.start_ns();
+  mark.status = details.status();
+  if (details.process != nullptr) mark.signal = details.process->signal;
+  return mark;
+}
+
 }  // namespace
 
 // --------------------------------------------------------------------------------------------
@@ -227,24 +241,19 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
     // One with the same pid is over, and another for which no mark comes would not be told at all.
     const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
-      const auto before = decode(oldest->record);
-      knell_mark mark{};
-      mark.head.stamp_ns = oldest->stamp_ns;
-      mark.pid = oldest->pid;
-      mark.start_ns = oldest->start_ns;
-      mark.status = before->status();
-      mark.signal = before->process != nullptr ? before->process->signal : before->mark->signal;
-      again = tell_exit(sink, oldest->record, mark);
+      again = tell_exit(sink, oldest->record, mark_of(*decode(oldest->record)));
     }
     waiting_.recycle(*std::move(oldest));
     if (again) return true;
   }
   Waiting::Entry& entry = waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
   entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
-  if (entry.no_mark) {
-    waiting_.set_overdue(entry);
-    look_at(entry);
-  }
+  if (!entry.no_mark) return false;
+  // Over already: told here, in its place.
+  UniqueFd pidfd;
+  if (is_over(entry, pidfd)) return deliver_mark(sink, released(entry));
+  waiting_.set_overdue(entry);
+  watch(entry, std::move(pidfd));
   return false;
 }
 
@@ -311,8 +320,8 @@ bool Bpf::is_over(const Waiting::Entry& entry, UniqueFd& still) const {
   return false;
 }
 
-// Of those that are watched, some are over. They are looked at only when the rings have been read:
-// the mark may have come after all.
+// Of those that are watched, some are over. Where a mark is expected they are looked at again when
+// the rings have been read: it may have come after all.
 void Bpf::take_wakeups() {
   std::array<epoll_event, 64> ready;
   for (bool more = waiting_.watched() > 0; more;) {
@@ -326,7 +335,10 @@ void Bpf::take_wakeups() {
       Waiting::Entry* entry = waiting_.find(pid_of_tag(tag));
       if (entry == nullptr || entry->pidfd.get() != pidfd_of_tag(tag)) continue;
       waiting_.set_pidfd(*entry, UniqueFd());
-      look_again_ns_ = 0;
+      if (entry->no_mark)
+        release(*entry);
+      else
+        look_again_ns_ = 0;
     }
   }
 }
@@ -363,6 +375,11 @@ void Bpf::look_at(Waiting::Entry& entry) {
       release(entry);
     return;
   }
+  watch(entry, std::move(pidfd));
+}
+
+// Where that cannot be, it is looked at again.
+void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
   if (!pidfd || waiting_.watched() >= kMostWatched) return;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -371,23 +388,17 @@ void Bpf::look_at(Waiting::Entry& entry) {
     waiting_.set_pidfd(entry, std::move(pidfd));
 }
 
-// It is over: puts a mark into the stream.
-void Bpf::release(const Waiting::Entry& entry) {
-  const auto details = decode(entry.record);
-  knell_mark mark{};
-  mark.head.kind = KNELL_RECORD_MARK;
+// A mark of our own for one that is over; it has no longer any roots in the kernel.
+knell_mark Bpf::released(const Waiting::Entry& entry) {
+  knell_mark mark = mark_of(*decode(entry.record));
   mark.head.flags = KNELL_RECORD_RELEASED;
-  mark.head.stamp_ns = entry.stamp_ns;
-  mark.pid = entry.pid;
-  mark.start_ns = entry.start_ns;
-  mark.status = details->status();
-  mark.signal = details->process != nullptr ? details->process->signal : details->mark->signal;
-  if (details->mark != nullptr) {
-    mark.ppid = details->mark->ppid;
-    mark.uid = details->mark->uid;
-    mark.roots = details->mark->roots;
-  }
   if (!wanted_.roots.empty()) roots_.gone(entry.pid, entry.start_ns / kTickNs);
+  return mark;
+}
+
+// Puts such a mark into the stream.
+void Bpf::release(const Waiting::Entry& entry) {
+  const knell_mark mark = released(entry);
   hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
 }
 

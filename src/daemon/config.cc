@@ -99,8 +99,8 @@ class Reading {
 
 // toml++ keeps the keys of a table by name.
 std::vector<std::string> Reading::in_order(std::vector<Remark>& remarks) {
-  std::ranges::stable_sort(remarks, [](const Remark& a, const Remark& b) {
-    return std::tie(a.at.line, a.at.column) < std::tie(b.at.line, b.at.column);
+  std::ranges::sort(remarks, [](const Remark& a, const Remark& b) {
+    return std::tie(a.at.line, a.at.column, a.text) < std::tie(b.at.line, b.at.column, b.text);
   });
   std::vector<std::string> texts;
   for (Remark& one : remarks) texts.push_back(std::move(one.text));

@@ -105,8 +105,7 @@ int on_exit(__u64* ctx) {
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_DETAILS, bits);
   struct knell_process* process = &scratch->process;
-  if (silent || ends_with_namespace(leader, listener))
-    process->head.flags |= KNELL_RECORD_NO_MARK;
+  if (silent || ends_with_namespace(leader, listener)) process->head.flags |= KNELL_RECORD_NO_MARK;
   process->status = status;
   process->signal = exit_signal;
   __u32 tail = add_tail(scratch, &who, true, dying_readable, false);

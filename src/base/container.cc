@@ -21,7 +21,7 @@ bool in_container() {
 }
 
 std::string start_daemon_hint(const std::string& path, bool container) {
-  const std::string start = "systemctl enable --now knelld.socket";
+  std::string start = "systemctl enable --now knelld.socket";
   if (!container || !path.starts_with('/')) return start;
   // The folder, since a socket that is made anew is another file.
   const std::string folder = path.substr(0, path.rfind('/'));

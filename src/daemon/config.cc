@@ -103,6 +103,7 @@ std::vector<std::string> Reading::in_order(std::vector<Remark>& remarks) {
     return std::tie(a.at.line, a.at.column, a.text) < std::tie(b.at.line, b.at.column, b.text);
   });
   std::vector<std::string> texts;
+  texts.reserve(remarks.size());
   for (Remark& one : remarks) texts.push_back(std::move(one.text));
   return texts;
 }

@@ -7,7 +7,7 @@
 
 namespace knell::hub {
 
-Owners::Owners(std::vector<Range> ranges) {
+Owners::Owners(const std::vector<Range>& ranges) {
   constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
   for (const Range& range : ranges) {
     if (range.owner == 0 || range.count == 0) continue;

@@ -19,7 +19,7 @@ class Owners {
   Owners() = default;
   // Where two users were given the same uid, the one named first has it. What root was given is
   // nobody's: root has no bounds, and who runs under such a uid must have some.
-  explicit Owners(std::vector<Range> ranges);
+  explicit Owners(const std::vector<Range>& ranges);
 
   // The user who answers for `uid`: the owner, else itself.
   uint32_t owner_of(uint32_t uid) const;

@@ -76,16 +76,13 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
   if (more.values > less.values && all_values > share_of(account, limits.values))
     return too_much(EDQUOT, "the daemon", all_values, "filter values",
                     share_of(account, limits.values), "it may have");
-  if (more.roots <= less.roots) return {};
+  // Here roots are counted once for each listener. How many different ones there may be is for the
+  // source to say, which follows each of them once however many listeners name it.
+  if (!bounded || more.roots <= less.roots) return {};
   const size_t roots = account.roots - less.roots + more.roots;
-  const size_t all_roots = roots_ - less.roots + more.roots;
-  if (bounded && roots > limits.roots_per_user)
+  if (roots > limits.roots_per_user)
     return too_much(EDQUOT, who, roots, "processes that `under` names", limits.roots_per_user,
                     "a user may have");
-  if (all_roots > limits.roots)
-    return too_much(ENOSPC, "the daemon", all_roots, "processes that `under` names", limits.roots,
-                    "it can follow");
-  if (!bounded) return {};
   const size_t of_users = limits.roots - limits.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
   const size_t left = of_users > others ? of_users - others : 0;  // to this user and newcomers
@@ -107,7 +104,6 @@ void Users::exchange(Account& account, Claim less, Claim more) {
   account.steps += more.steps - less.steps;
   account.roots += more.roots - less.roots;
   values_ += more.values - less.values;
-  roots_ += more.roots - less.roots;
   if (!account.is_root()) roots_of_users_ += more.roots - less.roots;
 }
 

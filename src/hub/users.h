@@ -76,7 +76,7 @@ class Users {
   Owners owners_;
   std::map<uint32_t, Account> accounts_;  // pointers into it stay good
   size_t listeners_ = 0, values_ = 0, added_ = 0;
-  size_t roots_ = 0, roots_of_users_ = 0;  // the latter without root's
+  size_t roots_of_users_ = 0;  // without root's
 };
 
 }  // namespace knell::hub

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <numeric>
 #include <vector>
 
 namespace knell::hub {
@@ -172,11 +173,19 @@ TEST(Users, TheRootsOfUnderAreShared) {
   for (const size_t count : taken) EXPECT_GE(count, 1u);
   EXPECT_TRUE(std::ranges::is_sorted(taken, std::greater<>()));
   Users::Account& root = **users.enter(kRoot, limits);
+  const size_t of_users = std::accumulate(taken.begin(), taken.end(), size_t{0});
+  EXPECT_LE(of_users, limits.roots - limits.roots / 4);
   EXPECT_TRUE(users.claim(root, {}, {.roots = 16}, limits));
-  EXPECT_EQ(users.claim(root, {}, {.roots = 17}, limits).error().code, ENOSPC);
-  // What is given back is there again, for root as well.
-  EXPECT_TRUE(users.claim(*all[0], {.roots = 16}, {}, limits));
-  EXPECT_TRUE(users.claim(root, {.roots = 16}, {.roots = 32}, limits));
+}
+
+// Hundreds of root's listeners under one process follow one process.
+TEST(Users, RootMayNameTheSameProcessAnyNumberOfTimes) {
+  Users users;
+  const Limits limits;
+  Users::Account& root = **users.enter(kRoot, limits);
+  EXPECT_TRUE(users.claim(root, {}, {.roots = limits.roots}, limits));
+  EXPECT_TRUE(users.claim(root, {}, {.roots = 1}, limits));
+  EXPECT_TRUE(users.claim(**users.enter(kUser, limits), {}, {.roots = 1}, limits));
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ class WireListener {
   // As whoever this process is now.
   explicit WireListener(const std::string& socket);
   WireListener(const std::string& socket, const wire::Subscribe& asked) : WireListener(socket) {
-    EXPECT_TRUE(subscribe(asked));
+    const Result<void> done = subscribe(asked);
+    EXPECT_TRUE(done) << done.error().message();
   }
 
   Result<void> subscribe(const wire::Subscribe& asked);

@@ -62,7 +62,8 @@ void Memory::read_all(uint64_t now_ns) {
 void Memory::born(const event::Raw& fork) {
   if (!on()) return;
   const Process* known = table_.find(fork.pid);
-  if (known != nullptr && known->read_ns > fork.stamp_ns && known->start_kind == KNELL_ID_START) {
+  if (known != nullptr && !known->told && known->read_ns > fork.stamp_ns &&
+      known->start_kind == KNELL_ID_START) {
     // Read from /proc while this fork was still queued: the same process, or one born later still.
     const uint64_t start = time_.ticks(fork.stamp_ns);
     if (known->start + 1 >= start) return;
@@ -71,6 +72,7 @@ void Memory::born(const event::Raw& fork) {
   const bool parent_known = parent != nullptr && parent->born_ns <= fork.stamp_ns;
   Process* child = table_.make(fork.pid);
   if (child == nullptr) return;
+  child->told = true;
   if (!parent_known && read(*child, fork.stamp_ns)) {
     child->ppid = fork.u.fork.parent_pid;
     child->born_ns = fork.stamp_ns;
@@ -165,9 +167,11 @@ void Memory::execed(const event::Raw& exec) {
     if (table_.find(exec.pid) != nullptr) return;  // a later process's entry
     process = table_.make(exec.pid);
     if (process == nullptr) return;
+    process->told = true;
     if (!read(*process, exec.stamp_ns)) table_.erase(exec.pid);
     return;
   }
+  process->told = true;
   const ProcFolder folder = proc_.folder(exec.pid);
   process->image.reset();
   process->comm = Comm{};

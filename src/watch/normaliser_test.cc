@@ -150,6 +150,24 @@ TEST_F(NormaliserTest, AnExecIsNotToldWithTheProgramOfTheNext) {
   EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
 }
 
+// The program of the first was read when the second had the pid already.
+TEST_F(NormaliserTest, APidUsedAgainWhileAnExecWasQueued) {
+  constexpr uint64_t kTick = Timebase::kTickNs, kWithin = kTick / 2;
+  drain({});
+  tree.add(50, {.start = 7, .comm = "second"});
+  clock.now_ns = 8 * kTick;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (const auto& raw :
+       {fork_of(50, 1, 6 * kTick + kWithin), exec_of(50, 6 * kTick + kWithin + 1),
+        fork_of(50, 1, 7 * kTick + kWithin), exec_of(50, 7 * kTick + kWithin + 1)})
+    n.on_raw(raw);
+  ASSERT_EQ(batch.size(), 4U);
+  EXPECT_EQ(batch[1].event.id.start, 6U);
+  EXPECT_EQ(batch[2].event.child_id.start, 7U);
+  EXPECT_EQ(batch[3].event.id.start, 7U);
+}
+
 TEST_F(NormaliserTest, ANewIdIsThatOfItsEvent) {
   tree.add(50, {.uid = 0});
   drain({});

@@ -30,6 +30,7 @@ struct Process {
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
   bool has_comm = false, has_parent_comm = false;  // a name may be of no bytes
+  bool told = false;  // by an event, not just found in /proc: a fork told later is another's
   Missing missing;
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;

@@ -265,11 +265,13 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   return {};
 }
 
-Result<bool> Daemon::settle() {
-  constexpr size_t kLookedAtOnce = 32;  // picked: some tenths of a millisecond
-  KNELL_ASSIGN(const bool processes, processes_.look_under_roots(kLookedAtOnce));
+Result<bool> Daemon::settle(Settle what) {
+  ScanBudget piece{.left = 8};  // picked: about a tenth of a millisecond
+  if (!processes_.scan_some(piece) || !threads_.scan_some(piece)) return false;
+  if (what == Settle::kAllButRoots) return true;
+  KNELL_ASSIGN(const bool processes, processes_.look_under_roots(piece));
   if (!processes) return false;
-  return threads_.look_under_roots(kLookedAtOnce);
+  return threads_.look_under_roots(piece);
 }
 
 void Daemon::interest_shrunk() {

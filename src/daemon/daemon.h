@@ -41,7 +41,7 @@ class Daemon final : private server::Wiring {
 
   // Wiring
   Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
-  Result<bool> settle() override;
+  Result<bool> settle(Settle what) override;
   void interest_shrunk() override;
   Result<void> follow(int32_t pid, uint64_t start) override;
   void unfollow(int32_t pid) override;

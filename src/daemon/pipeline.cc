@@ -23,6 +23,7 @@ namespace {
 
 constexpr uint64_t kSweepNs = 1'000'000'000;  // how often what is remembered is looked through
 constexpr size_t kSweepAtLeast = 1024;
+constexpr size_t kScannedARead = 8;       // picked: about a tenth of a millisecond
 constexpr uint32_t kMostCpus = 1U << 16;  // nothing a datagram says is a reason to take more memory
 
 bool is_gone(int32_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
@@ -93,7 +94,7 @@ Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) 
     return std::unexpected(std::move(opened).error());
   }
   feed_ = *std::move(opened);
-  feed_->look_under_roots_later();
+  feed_->look_later();
   return {};
 }
 
@@ -158,7 +159,7 @@ void Pipeline::follow_identities(bool uids, bool levels) {
     by_level_ = levels;
     identities_->want_levels(levels);
     identities_->set_heard(heard());
-    identities_->read_all(clock_.monotonic_ns());
+    identities_->begin_scan(clock_.monotonic_ns());
   }
 }
 
@@ -189,6 +190,8 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
 
 void Pipeline::sweep() {
   if (identities_ == nullptr) return;
+  ScanBudget piece{.left = kScannedARead};
+  (void)identities_->scan_some(piece);
   const uint64_t now = clock_.monotonic_ns();
   if (now < swept_ns_ + kSweepNs) return;
   swept_ns_ = now;
@@ -374,9 +377,14 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   hub_.publish(seen, watch::ByBits(roots_, 0));
 }
 
-Result<bool> Pipeline::look_under_roots(size_t most) {
+bool Pipeline::scan_some(ScanBudget& budget) {
   if (feed_ == nullptr) return true;
-  return feed_->look_under_roots(most);
+  return feed_->scan_some(budget) && (identities_ == nullptr || identities_->scan_some(budget));
+}
+
+Result<bool> Pipeline::look_under_roots(ScanBudget& budget) {
+  if (feed_ == nullptr) return true;
+  return feed_->look_under_roots(budget);
 }
 
 Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {

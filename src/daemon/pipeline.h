@@ -62,9 +62,10 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Called when births were lost that on_full() would have been called with.
   void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
 
-  // What is under roots that were asked for is found a piece at a time: some of it; whether that is
-  // all.
-  Result<bool> look_under_roots(size_t most);
+  // What ask() and follow_identities() leave to be read in /proc, and what is under roots that were
+  // asked for, is found in pieces: one of them; whether it was the last.
+  bool scan_some(ScanBudget& budget);
+  Result<bool> look_under_roots(ScanBudget& budget);
 
   Result<void> add_pid(int32_t pid, uint64_t start, const live::Interest& interest);
   void remove_pid(int32_t pid);

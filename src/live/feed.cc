@@ -44,6 +44,7 @@ constexpr uint64_t kHealthNs =
     5'000'000'000;  // design: "within seconds"; one check costs about 50 us
 constexpr size_t kSweepADrain =
     1;  // beside what births call for: a drain may be for one event only
+constexpr size_t kScannedADrain = 8;  // picked: about a tenth of a millisecond
 constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
 
 // Half of the descriptors this process may open, less a few: the rest is the program's own.
@@ -166,15 +167,19 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(filter::details_needed(interest.want));
-  using Look = watch::Normaliser::Look;
-  if (!normaliser_->follow(interest.want.needs.roots, looks_later_ ? Look::kLater : Look::kNow))
+  if (!normaliser_->follow(interest.want.needs.roots))
     return say(EINVAL, "under: at most 64 processes");
   return {};
 }
 
-Result<bool> Feed::look_under_roots(size_t most) {
-  if (whole_) return source_->look_under_roots(most);
-  return normaliser_->look_under_roots(most);
+void Feed::look_later() {
+  looks_later_ = true;
+  normaliser_->set_look(watch::Normaliser::Look::kLater);
+}
+
+Result<bool> Feed::look_under_roots(ScanBudget& budget) {
+  if (!whole_) return normaliser_->look_under_roots(budget);
+  return source_->look_under_roots(budget);
 }
 
 void Feed::set_budget() {
@@ -266,6 +271,8 @@ Result<void> Feed::drain() {
   ++drains_;
   KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, bound()));
   more_ = drained == source::Drained::kMore;
+  ScanBudget piece{.left = kScannedADrain};
+  (void)scan_some(piece);
   KNELL_TRY(settle());
   if (!more_) normaliser_->sweep(std::exchange(sweep_, kSweepADrain));
   watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);

@@ -49,10 +49,13 @@ class Feed final : private source::Sink {
 
   // What is wanted from now on, live. To be called once after open(), too.
   Result<void> ask(const Interest& interest);
-  // From now on what is under a new root is not looked for by ask(), but by look_under_roots(), up
-  // to `most` processes at a time, until that is true.
-  void look_under_roots_later() { looks_later_ = true; }
-  Result<bool> look_under_roots(size_t most);
+  // From now on ask() leaves what takes a look at many processes to scan_some(), and what is under
+  // a new root to look_under_roots(): each does a piece, until it is true.
+  void look_later();
+  bool scan_some(ScanBudget& budget) {
+    return source_->scan_some(budget) && normaliser_->scan_some(budget);
+  }
+  Result<bool> look_under_roots(ScanBudget& budget);
   // How long an event may wait for company, ns.
   void set_latency(int64_t latency_ns);
 

@@ -26,7 +26,9 @@ class FakeWiring final : public Wiring {
     if (refuses) return say(ENOSPC, "the source is full");
     return {};
   }
-  Result<bool> settle() override {
+  Result<bool> settle(Settle what) override {
+    if (unscanned > 0 && --unscanned > 0) return false;
+    if (what == Settle::kAllButRoots) return true;
     if (unsettled > 0) --unsettled;
     if (unsettled == 0 && settles_badly) return say(E2BIG, "too many are under it");
     return unsettled == 0;
@@ -54,7 +56,7 @@ class FakeWiring final : public Wiring {
 
   int changes = 0;
   bool refuses = false, settles_badly = false;
-  int unsettled = 0;  // pieces there are to do
+  int unscanned = 0, unsettled = 0;  // pieces there are to do, for everybody and for roots
   int32_t nobody = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;

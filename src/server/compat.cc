@@ -30,7 +30,11 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
   uint32_t error = 0;
   switch (input.mcast_op) {
     case KNELL_MCAST_LISTEN:
-      if (!listen(input.event_type)) error = EAGAIN;
+      if (listen(input.event_type)) {
+        pending_ = {.what = wire::Message::kSubscribe, .request = nonce, .pids = {}};
+        return go_on();
+      }
+      error = EAGAIN;
       break;
     case KNELL_MCAST_IGNORE:
       hub_.unsubscribe(*listener_);

@@ -21,6 +21,13 @@
 
 namespace knell::server {
 
+// One word of an `under`.
+struct Under {
+  std::string text;
+  bool excluded = false;
+  int32_t pid = 0;  // as the client calls it; 0: it is none, and the predicates say what is wrong
+};
+
 // One client: its requests in, its packets out. Never waits. See native.cc and compat.cc for the
 // two languages it may speak.
 class ConnectionFromClient {
@@ -82,10 +89,18 @@ class ConnectionFromClient {
 
   // A request that takes long: a piece is done at a time, and the rest after others' requests. One
   // that names many processes, or a subscription to what is under some.
+  // A subscription that is asked for, until the processes it names are found.
+  struct Subscribing {
+    hub::Subscription subscription;
+    int64_t latency_ns = 0;
+    std::vector<Under> unders;
+    Peer::Search search;
+  };
   struct Pending {
     wire::Message what{};
-    uint32_t request = 0;
-    std::vector<wire::Pid> pids;
+    uint32_t request = 0;  // of a compat client: its nonce
+    std::optional<Subscribing> subscribing = {};
+    std::vector<wire::Pid> pids = {};
     size_t at = 0;
     Result<void> first = {};  // that could not be
   };
@@ -99,15 +114,16 @@ class ConnectionFromClient {
   Life serve_native(const wire::Frame& frame);
   Life on_hello(const wire::Frame& frame);
   void on_subscribe(const wire::Frame& frame);
-  Result<void> subscribe(std::string_view payload);
+  Result<void> subscribe(Subscribing made);
   void on_pids(const wire::Frame& frame);
   void go_on();
+  bool go_on_subscribing(Pending& now);
   bool go_on_with_pids(Pending& now);
   bool settle(Pending& now);
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
-  Result<hub::Subscription> checked(wire::Subscribe asked);
+  Result<Subscribing> checked(wire::Subscribe asked);
   Result<void> change(hub::Subscription subscription, int64_t latency_ns);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 

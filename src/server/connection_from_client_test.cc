@@ -450,6 +450,20 @@ TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
   EXPECT_THAT(ack.text, HasSubstr("read them first"));
 }
 
+// Who is alive already is looked at in pieces: the ack comes when that is done.
+TEST(NativeClient, IsAckedWhenWhoIsAliveIsKnown) {
+  Fixture on;
+  on.greet();
+  on.wiring.unscanned = 3;
+  ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), 1)));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
+  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
+  EXPECT_FALSE(on.client.receive());
+  on.turn();
+  EXPECT_EQ(on.client.ack().error, 0);
+}
+
 // What is under a process takes a look at all there are: the ack comes when that is done.
 TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   Fixture on;

@@ -27,19 +27,12 @@ constexpr size_t kMostUnder = 64;      // of one client, before any is looked fo
 constexpr size_t kShortBytes = 256;
 
 // Each takes a look at it, of some 10 us. Picked.
-constexpr size_t kPidsAStep = 16;
+constexpr size_t kPidsAStep = 8;
 
 // Processes are added by the thousand, one at a time: that is worth a twentieth of a request.
 constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
-
-// One word of an `under`.
-struct Under {
-  std::string text;
-  bool excluded = false;
-  int32_t pid = 0;  // as the client calls it; 0: it is none, and the predicates say what is wrong
-};
 
 Under read_under(std::string_view word) {
   while (word.starts_with(' ')) word.remove_prefix(1);
@@ -60,21 +53,20 @@ void add_words(std::string_view values, std::vector<Under>& unders) {
   }
 }
 
-// All at once: it may take a walk through /proc.
-Result<void> find_here(const Peer& peer, std::vector<Under>& unders) {
+std::set<int32_t> pids_of(const std::vector<Under>& unders) {
   std::set<int32_t> pids;
   for (const Under& under : unders)
     if (under.pid != 0) pids.insert(under.pid);
-  if (pids.empty()) return {};
-  const auto here = peer.pids_here(pids);
-  for (Under& under : unders) {
-    if (under.pid == 0) continue;
-    const auto found = here.find(under.pid);
-    if (found == here.end() || !exists(found->second))
-      return say(ESRCH, "under: there is no process " + std::to_string(under.pid));
-    under.text = (under.excluded ? "!" : "") + std::to_string(found->second);
-  }
-  return {};
+  return pids;
+}
+
+// The word of a predicate, by the number that the process has here.
+Result<std::string> word_of(const Under& under, const std::map<int32_t, int32_t>& here) {
+  if (under.pid == 0) return under.text;
+  const auto found = here.find(under.pid);
+  if (found == here.end() || !exists(found->second))
+    return say(ESRCH, "under: there is no process " + std::to_string(under.pid));
+  return (under.excluded ? "!" : "") + std::to_string(found->second);
 }
 
 }  // namespace
@@ -149,9 +141,10 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
   answer(wire::encode(ack, 0));
 }
 
-// In terms of the hub: `under` by the pid that it has here.
-Result<hub::Subscription> ConnectionFromClient::checked(wire::Subscribe asked) {
-  hub::Subscription subscription;
+// In terms of the hub, but for `under`.
+Result<ConnectionFromClient::Subscribing> ConnectionFromClient::checked(wire::Subscribe asked) {
+  Subscribing made{.subscription = {}, .latency_ns = asked.latency_ns, .unders = {}, .search = {}};
+  hub::Subscription& subscription = made.subscription;
   subscription.stream =
       asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
   subscription.mask = filter::normalise(asked.mask);
@@ -159,36 +152,35 @@ Result<hub::Subscription> ConnectionFromClient::checked(wire::Subscribe asked) {
   subscription.details = asked.details;
   subscription.only_added = asked.only_added;
   subscription.predicates.reserve(asked.predicates.size());
-  std::vector<Under> unders;
   for (auto& [key, value] : asked.predicates) {
     if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
     // Each is looked for, which is worth a request.
-    const size_t before = unders.size();
-    if (key == "under") add_words(value, unders);
-    for (size_t i = before; i < unders.size(); ++i) allowance_.spend();
-    if (unders.size() > kMostUnder)
+    const size_t before = made.unders.size();
+    if (key == "under") add_words(value, made.unders);
+    for (size_t i = before; i < made.unders.size(); ++i) allowance_.spend();
+    if (made.unders.size() > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     if (key != "under") subscription.predicates.emplace_back(std::move(key), std::move(value));
   }
-  KNELL_TRY(find_here(peer_, unders));
-  for (Under& under : unders) subscription.predicates.emplace_back("under", std::move(under.text));
-  return subscription;
+  made.search = peer_.begin_search(pids_of(made.unders));
+  return made;
 }
 
 void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
-  if (auto outcome = subscribe(frame.payload); !outcome) return acknowledge(outcome, frame.seq);
-  // What others look for is not its business.
-  if (listener_->node()->filter.needs.roots.empty()) return acknowledge({}, frame.seq);
-  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  auto asked = wire::decode_subscribe(frame.payload);
+  auto made = asked ? checked(*std::move(asked)) : std::unexpected(std::move(asked).error());
+  if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
   go_on();
 }
 
-Result<void> ConnectionFromClient::subscribe(std::string_view payload) {
-  KNELL_ASSIGN(wire::Subscribe asked, wire::decode_subscribe(payload));
-  const int64_t latency_ns = asked.latency_ns;
-  KNELL_ASSIGN(hub::Subscription subscription, checked(std::move(asked)));
-  KNELL_TRY(change(std::move(subscription), latency_ns));
-  latency_ns_ = latency_ns;
+Result<void> ConnectionFromClient::subscribe(Subscribing made) {
+  for (const Under& under : made.unders) {
+    KNELL_ASSIGN(std::string word, word_of(under, made.search.here));
+    made.subscription.predicates.emplace_back("under", std::move(word));
+  }
+  KNELL_TRY(change(std::move(made.subscription), made.latency_ns));
+  latency_ns_ = made.latency_ns;
   return {};
 }
 
@@ -232,14 +224,31 @@ void ConnectionFromClient::on_pids(const wire::Frame& frame) {
 
 void ConnectionFromClient::go_on() {
   Pending& now = *pending_;
-  if (!(now.what == wire::Message::kSubscribe ? settle(now) : go_on_with_pids(now))) return;
-  acknowledge(now.first, now.request);
+  const bool done =
+      now.what == wire::Message::kSubscribe ? go_on_subscribing(now) : go_on_with_pids(now);
+  if (!done) return;
+  if (protocol_ == Protocol::kCompat)
+    ack_compat(now.first ? 0 : EAGAIN, now.request);
+  else
+    acknowledge(now.first, now.request);
   pending_.reset();
 }
 
-// What it asked for is in force when all that is under its roots is known.
+bool ConnectionFromClient::go_on_subscribing(Pending& now) {
+  if (now.subscribing) {
+    ScanBudget piece{.left = kPidsAStep};
+    if (!peer_.go_on(now.subscribing->search, piece)) return false;
+    now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
+    if (!now.first) return true;
+  }
+  return settle(now);
+}
+
+// What it asked for is in force when all is known that it needs to know of who is alive already.
 bool ConnectionFromClient::settle(Pending& now) {
-  const auto settled = wiring_.settle();
+  using enum Wiring::Settle;
+  const bool roots = !listener_->node()->filter.needs.roots.empty();
+  const auto settled = wiring_.settle(roots ? kAll : kAllButRoots);
   if (settled) return *settled;
   now.first = std::unexpected(settled.error());
   hub_.unsubscribe(*listener_);

@@ -15,7 +15,6 @@
 // passed the descriptor on has passed on what it may see: as with any descriptor.
 #include "server/peer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -162,32 +161,35 @@ Result<void> Peer::find_scope(int socket, const Visibility& visibility) {
   return {};
 }
 
-std::map<int32_t, int32_t> Peer::pids_here(const std::set<int32_t>& pids) const {
-  std::map<int32_t, int32_t> here;
-  for (const int32_t pid : pids) {
+Peer::Search Peer::begin_search(std::set<int32_t> pids) const {
+  Search search{.pids = std::move(pids)};
+  for (const int32_t pid : search.pids) {
     const int ours =
         namespace_ ? ::ioctl(namespace_->fd(), kGetPidFromPidns, static_cast<long>(pid)) : pid;
     if (ours > 0)
-      here.emplace(pid, ours);
+      search.here.emplace(pid, ours);
     else if (errno != ESRCH)
-      return walk(pids);  // an older kernel
+      return begin_scan_for_testing(std::move(search.pids));  // an older kernel
   }
-  return here;
+  return search;
 }
 
-// One of those in the namespace has it.
-std::map<int32_t, int32_t> Peer::walk(const std::set<int32_t>& pids) const {
-  std::map<int32_t, int32_t> here;
-  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
-  if (!proc) return here;
-  while (const dirent* entry = here.size() < pids.size() ? ::readdir(proc.get()) : nullptr) {
-    const std::string name = entry->d_name;
-    if (name.front() < '0' || name.front() > '9') continue;
+Peer::Search Peer::begin_scan_for_testing(std::set<int32_t> pids) const {
+  Search search{.pids = std::move(pids)};
+  search.scan.begin();
+  return search;
+}
+
+// One of those in the namespace has each.
+bool Peer::go_on(Search& search, ScanBudget& budget) const {
+  (void)search.scan.advance(budget, 1, [&](int32_t pid) {
+    const std::string name = std::to_string(pid);
     const auto numbers = numbers_of(name);
-    if (numbers.size() <= level_ || !pids.contains(numbers[level_])) continue;
-    if (is_in(name, scope_.ns)) here.emplace(numbers[level_], numbers.front());
-  }
-  return here;
+    if (numbers.size() <= level_ || !search.pids.contains(numbers[level_])) return;
+    if (is_in(name, scope_.ns)) search.here.emplace(numbers[level_], numbers.front());
+    if (search.here.size() == search.pids.size()) search.scan.cancel();
+  });
+  return !search.scan.running();
 }
 
 }  // namespace knell::server

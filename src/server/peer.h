@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/pid_namespace.h"
+#include "base/pid_scan.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hub/subscription.h"
@@ -40,17 +41,20 @@ class Peer {
   size_t level() const { return level_; }          // namespaces below ours
   uint64_t since_ns() const { return since_ns_; }  // CLOCK_MONOTONIC: its namespace is held
   // Our numbers of the processes that it calls those, for each there is. Before Linux 6.11 it takes
-  // a walk through /proc, one for all.
-  std::map<int32_t, int32_t> pids_here(const std::set<int32_t>& pids) const;
-  std::map<int32_t, int32_t> walk_for_testing(const std::set<int32_t>& pids) const {
-    return walk(pids);
-  }
+  // a scan of /proc, one for all, in pieces: begin_search(), then go_on() until it is true.
+  struct Search {
+    std::set<int32_t> pids;
+    std::map<int32_t, int32_t> here = {};
+    PidScan scan = {};
+  };
+  Search begin_search(std::set<int32_t> pids) const;
+  Search begin_scan_for_testing(std::set<int32_t> pids) const;
+  bool go_on(Search& search, ScanBudget& budget) const;
 
  private:
   Peer() = default;
   Result<void> find_namespace(int socket);
   Result<void> find_scope(int socket, const Visibility& visibility);
-  std::map<int32_t, int32_t> walk(const std::set<int32_t>& pids) const;
 
   pid_t pid_ = 0;
   uid_t uid_ = 0;

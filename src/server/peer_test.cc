@@ -22,6 +22,13 @@
 namespace knell::server {
 namespace {
 
+// What is found, a piece at a time.
+std::map<int32_t, int32_t> here(const Peer& peer, Peer::Search search) {
+  for (ScanBudget piece{.left = 1}; !peer.go_on(search, piece); piece.left = 1) {
+  }
+  return search.here;
+}
+
 // A socket that others connect to.
 class Door {
  public:
@@ -112,7 +119,8 @@ TEST_F(PeerOf, RootSeesEverything) {
   EXPECT_EQ(peer->level(), 0u);
   EXPECT_FALSE(peer->comm().empty());
   EXPECT_GT(peer->since_ns(), 0u);
-  EXPECT_EQ(peer->pids_here({77, 78}), (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
+  EXPECT_EQ(here(*peer, peer->begin_search({77, 78})),
+            (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
 }
 
 TEST_F(PeerOf, AUserSeesItsOwn) {
@@ -191,8 +199,9 @@ TEST_F(PeerOf, OneInAnotherPidNamespaceSeesThatOnlyRootOrNot) {
   EXPECT_EQ(peer->level(), 1u);
   EXPECT_NE(peer->pid(), 1) << "as we see it";
   const std::map<int32_t, int32_t> first{{1, peer->pid()}};
-  EXPECT_EQ(peer->pids_here({1, 30'000}), first);
-  EXPECT_EQ(peer->walk_for_testing({1, 30'000}), first) << "as before Linux 6.11";
+  EXPECT_EQ(here(*peer, peer->begin_search({1, 30'000})), first);
+  EXPECT_EQ(here(*peer, peer->begin_scan_for_testing({1, 30'000})), first)
+      << "as before Linux 6.11";
 }
 
 TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnInThere) {

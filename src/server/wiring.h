@@ -22,8 +22,10 @@ class Wiring {
   // others listen: anybody may ask for something new as often as they like.
   virtual Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) = 0;
   // After that, until it is true: what was asked for takes a look at many processes, and this does
-  // a piece of it. Errors: not all of it can be given.
-  virtual Result<bool> settle() = 0;
+  // a piece of it. What is under roots that somebody asks for concerns nobody else. Errors: not all
+  // of it can be given.
+  enum class Settle { kAll, kAllButRoots };
+  virtual Result<bool> settle(Settle what) = 0;
   // Somebody asks for less, or has gone: the sources are told in a moment.
   virtual void interest_shrunk() = 0;
   // A listener whose pids are ours added this process, or took it away. Errors: ESRCH.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/pid_scan.h"
 #include "base/result.h"
 #include "event/cgroup.h"
 #include "event/full.h"
@@ -45,7 +46,7 @@ struct Wanted {
   std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
   bool only_under = false;       // only of processes under one of the roots
-  bool look_later = false;       // what is under a new root is found by look_under_roots()
+  bool look_later = false;       // what lives already is found by scan_some(), look_under_roots()
   // Events carry the numbers of pid namespaces (event::Full::levels), and every birth inside one is
   // told, of threads too, wanted or not (event::Full::only_birth).
   bool namespaces = false;
@@ -85,9 +86,11 @@ class Source {
   virtual void remove_pid(int32_t) {}
   // Under which of Wanted::roots a living process is, a bit each.
   virtual uint64_t roots_of(int32_t) const { return 0; }
-  // After want() with look_later, until it is true: looks at so many processes in /proc, whether
-  // they are under a new root. Errors: not all of those can be followed.
-  [[nodiscard]] virtual Result<bool> look_under_roots(size_t) { return true; }
+  // After want() with look_later, each until it is true: looks at processes in /proc, for what is
+  // needed to know of those that live already, and for those under a new root. Errors: not all of
+  // those can be followed.
+  virtual bool scan_some(ScanBudget&) { return true; }
+  [[nodiscard]] virtual Result<bool> look_under_roots(ScanBudget&) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.

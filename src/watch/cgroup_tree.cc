@@ -6,7 +6,6 @@
 // a handle that is nothing but this number.
 #include "watch/cgroup_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -19,13 +18,9 @@
 namespace knell::watch {
 namespace {
 
-constexpr int kDeepest = 32;         // picked: nobody nests deeper
+constexpr size_t kDeepest = 32;      // picked: nobody nests deeper
 constexpr int kKernfsHandle = 0xfe;  // kernel FILEID_KERNFS, linux/exportfs.h
 constexpr const char* kNamed = "name=systemd";
-
-struct DirCloser {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 }  // namespace
 
@@ -62,25 +57,45 @@ void CgroupTree::find_mount() {
 }
 
 void CgroupTree::scan() {
+  begin_scan();
+  ScanBudget all;
+  (void)scan_some(all);
+}
+
+void CgroupTree::begin_scan() {
+  scan_.clear();
   if (!mount_) return;
   struct stat root{};
   if (::fstat(mount_.get(), &root) == 0) learn(root.st_ino, "/");
-  scan_below(mount_.get(), "", kDeepest);
+  enter(mount_.get(), ".", "");
 }
 
-void CgroupTree::scan_below(int directory, const std::string& path, int depth) {
-  UniqueFd fd(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, DirCloser> dir(fd ? ::fdopendir(fd.get()) : nullptr);
+void CgroupTree::enter(int directory, const char* name, std::string path) {
+  UniqueFd fd(::openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* const dir = fd ? ::fdopendir(fd.get()) : nullptr;
   if (dir == nullptr) return;
-  (void)fd.release();
-  while (const dirent* entry = ::readdir(dir.get())) {
+  (void)fd.release();  // closedir() closes it
+  scan_.push_back({.dir = std::unique_ptr<DIR, DirCloser>(dir), .path = std::move(path)});
+}
+
+bool CgroupTree::scan_some(ScanBudget& budget) {
+  while (!scan_.empty() && budget.left > 0) {
+    const dirent* const entry = ::readdir(scan_.back().dir.get());
+    if (entry == nullptr) {
+      scan_.pop_back();
+      continue;
+    }
     if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    const std::string below = path + "/" + entry->d_name;
-    learn(entry->d_ino, below);
-    const UniqueFd child(
-        ::openat(::dirfd(dir.get()), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (child && depth > 0) scan_below(child.get(), below, depth - 1);
+    budget.spend(1);
+    std::string below = scan_.back().path + "/" + entry->d_name;
+    // What an event said meanwhile is newer.
+    if (const auto known = known_.find(entry->d_ino);
+        known == known_.end() || known->second == nullptr)
+      learn(entry->d_ino, below);
+    if (scan_.size() <= kDeepest)
+      enter(::dirfd(scan_.back().dir.get()), entry->d_name, std::move(below));
   }
+  return scan_.empty();
 }
 
 uint64_t CgroupTree::inode_of(const std::string& path) const {
@@ -114,6 +129,7 @@ void CgroupTree::know(uint64_t inode, std::string_view path) {
 
 void CgroupTree::rename(uint64_t inode, std::string_view path) {
   last_ = nullptr;
+  if (!scan_.empty()) begin_scan();  // it may be inside, where paths are others now
   const auto found = known_.find(inode);
   const auto before = found == known_.end() ? nullptr : found->second;
   // Without both paths it is not known which others have changed: they are looked up anew.

@@ -2,12 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <dirent.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
+#include "base/pid_scan.h"
 #include "base/unique_fd.h"
 #include "event/cgroup.h"
 #include "watch/cgroup.h"
@@ -26,8 +30,10 @@ class CgroupTree {
 
   // Finds where the hierarchy is mounted; without that nothing but what learn() was told is known.
   CgroupTree();
-  // Looks at all that are there now.
+  // Learns all that are there now. In pieces: begin_scan(), then scan_some() until it is true.
   void scan();
+  void begin_scan();
+  bool scan_some(ScanBudget& budget);
   // Of the one that is there now; 0: none is.
   uint64_t inode_of(const std::string& path) const;
   // There is one: `path` from the root of its hierarchy.
@@ -36,17 +42,27 @@ class CgroupTree {
   void change(const event::CgroupChange& change);
   // nullptr: not known, and gone. Good until the next call of anything here.
   const std::shared_ptr<const Cgroup>& find(uint64_t inode);
+  size_t size() const { return known_.size(); }
 
  private:
+  struct DirCloser {
+    void operator()(DIR* dir) const { ::closedir(dir); }
+  };
+  struct Folder {
+    std::unique_ptr<DIR, DirCloser> dir;
+    std::string path;  // empty: the root
+  };
+
+  void enter(int directory, const char* name, std::string path);
   void know(uint64_t inode, std::string_view path);
   void rename(uint64_t inode, std::string_view path);
   void find_mount();
-  void scan_below(int directory, const std::string& path, int depth);
   std::string path_of(uint64_t inode) const;
 
   int32_t hierarchy_ = 0;
   UniqueFd mount_;
   std::string mount_path_;
+  std::vector<Folder> scan_;  // where it is, from the root down; empty: there is none
   Cgroups interned_;
   std::unordered_map<uint64_t, std::shared_ptr<const Cgroup>> known_;
   // The last that was found: mostly the next one's, too. Null: none since something was learned.

@@ -15,6 +15,19 @@ std::string path_of(CgroupTree& tree, uint64_t inode) {
   return cgroup == nullptr ? "?" : cgroup->path;
 }
 
+TEST(CgroupTree, IsReadInPieces) {
+  CgroupTree at_once, in_pieces;
+  at_once.scan();
+  in_pieces.begin_scan();
+  int pieces = 1;
+  for (;; ++pieces) {
+    ScanBudget one{.left = 1};
+    if (in_pieces.scan_some(one)) break;
+  }
+  EXPECT_EQ(in_pieces.size(), at_once.size());
+  EXPECT_TRUE(pieces > 1 || at_once.size() <= 1);
+}
+
 TEST(CgroupTree, ANewNameIsOfAllThatIsBelow) {
   CgroupTree tree;
   tree.change({.inode = kTop, .path = "/top"});

@@ -14,8 +14,9 @@
 //   number cannot be another's before. (Not of threads: over bpf nobody tells of their ends.)
 // - The start. Where births are not all heard, or some were lost, /proc is asked at each question
 //   who has the number now: with the start that is remembered, it is the same process. Starts count
-//   hundredths of a second, and a number is not given again that fast; one whose birth was seen
-//   only by the stamp of its event may be off by one.
+//   hundredths of a second, and a number is not given again that fast. Of one whose birth was seen
+//   only by the stamp of its event the start may be earlier, by as long as the kernel was held up
+//   between both: whoever has the number and began no later is the same.
 // - The order of time. A process that began after the event is not its process: the answer is that
 //   nothing is known. An exit that is judged later is asked about with the stamp it had.
 //
@@ -66,14 +67,27 @@ void Identities::forget_all(uint64_t now_ns) {
 }
 
 void Identities::read_all(uint64_t now_ns) {
+  begin_scan(now_ns);
+  ScanBudget all;
+  (void)scan_some(all);
+}
+
+void Identities::begin_scan(uint64_t now_ns) {
   forget_all(now_ns);
   namespaces_.forget();
   looked_ns_ = now_ns;
   hole_ = false;
-  for (const int32_t pid : proc_.pids()) {
+  scan_.begin(proc_.list());
+}
+
+bool Identities::scan_some(ScanBudget& budget) {
+  constexpr size_t kFilesRead = 2;  // stat and status
+  (void)scan_.advance(budget, kFilesRead, [&](int32_t pid) {
     Task task;
-    if (read(pid, task)) keep(pid, task);
-  }
+    if (tasks_.find(pid) == nullptr && read(pid, task) && keep(pid, task) == nullptr)
+      free_numbers(task);
+  });
+  return !scan_.running();
 }
 
 // --------------------------------------------------------------------------------------------
@@ -128,7 +142,7 @@ void Identities::read_levels_at_birth(int32_t tid, Task& task) {
   task.levels_known = proc_.is_in_ours(tid);
   if (task.levels_known) return;
   Task now;
-  if (read(tid, now) && is_same(task, now))
+  if (read(tid, now) && still_has_it(task, now))
     task = now;
   else
     free_numbers(now);
@@ -249,9 +263,14 @@ bool Identities::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
   return task.levels_known || task.levels_tried;
 }
 
-bool Identities::is_same(const Task& task, const Task& now) {
-  if (task.exact) return task.start == now.start;
-  return now.start + 1 >= task.start && now.start <= task.start + 1;
+// Of one that was known before that birth was told.
+bool Identities::is_same(const Task& birth, const Task& known) {
+  return known.start + 1 >= birth.start && known.start <= birth.start + 1;
+}
+
+// Of one that has the number now, after that birth.
+bool Identities::still_has_it(const Task& task, const Task& now) {
+  return task.exact ? task.start == now.start : now.start <= task.start + 1;
 }
 
 // That task, if it is certain that it is the one the event is of; else nullptr.
@@ -265,7 +284,7 @@ const Identities::Task* Identities::trusted(int32_t tid, uint64_t stamp_ns, Need
   free_numbers(passing_);
   passing_ = Task();
   const bool there = read(tid, passing_) && passing_.start <= latest;
-  const bool same = there && task != nullptr && is_same(*task, passing_);
+  const bool same = there && task != nullptr && still_has_it(*task, passing_);
   // Gone, or another's by now: what is remembered of one that is followed is still of the right
   // one, but nothing more will be known of it.
   if (task != nullptr && !same && is_followed(*task, stamp_ns))

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/pid_map.h"
+#include "base/pid_scan.h"
 #include "event/full.h"
 #include "event/level.h"
 #include "event/raw.h"
@@ -53,8 +54,12 @@ class Identities {
   // the uid. Nothing, until it is said.
   // Hearing more makes everything unknown but what /proc says: births were missed until now.
   void set_heard(uint32_t mask);
-  // Forgets all and reads /proc: at the start, after subscribing. (After a hole sweep() does it.)
+  // Forgets all and reads /proc: at the start, after subscribing. In pieces: begin_scan(), then
+  // scan_some() until it is true; whom it has not come to is read when it is asked about. After a
+  // hole sweep() begins a scan.
   void read_all(uint64_t now_ns);
+  void begin_scan(uint64_t now_ns);
+  bool scan_some(ScanBudget& budget);
 
   // In the order of the stream, before anything is asked about it. A LOST that can have been a
   // birth or a change of uid makes everything unknown but what /proc says.
@@ -80,12 +85,13 @@ class Identities {
   // ended: before that its birth may not be reported yet.
   void settle_initial_namespace(int32_t tid, uint64_t stamp_ns);
 
-  // Forgets those of some entries, at least so many, that are gone for long. After a hole reads
-  // /proc again, not more often than once in kLookNs. To be called when the source was left empty.
+  // Forgets those of some entries, at least so many, that are gone for long. After a hole
+  // begins a scan, not more often than once in kLookNs. To be called when the source was left
+  // empty.
   template <class F>
   void sweep(size_t at_least, uint64_t now_ns, F is_gone) {
     time_.take(clock_);
-    if (hole_ && now_ns >= looked_ns_ + kLookNs) return read_all(now_ns);
+    if (hole_ && now_ns >= looked_ns_ + kLookNs) return begin_scan(now_ns);
     bury(now_ns, is_gone);
     const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
     born_ = 0;
@@ -147,7 +153,8 @@ class Identities {
   const Task* trusted(int32_t tid, uint64_t stamp_ns, Need need);
   bool is_followed(const Task& task, uint64_t stamp_ns) const;
   bool is_good(const Task& task, uint64_t stamp_ns, Need need) const;
-  static bool is_same(const Task& task, const Task& now);
+  static bool is_same(const Task& birth, const Task& known);
+  static bool still_has_it(const Task& task, const Task& now);
   bool read(int32_t tid, Task& task);
   void read_levels(const ProcFolder& folder, const Who& who, Task& task);
   Task* keep(int32_t tid, const Task& task);
@@ -187,8 +194,9 @@ class Identities {
   uint32_t heard_ = 0;
   uint64_t seen_ns_ = UINT64_MAX;  // the event handed over last
   uint64_t from_ns_ = 0;           // births told before cannot be relied on
-  uint64_t looked_ns_ = 0;         // when read_all() was called
-  bool hole_ = false;              // since then
+  PidScan scan_;
+  uint64_t looked_ns_ = 0;  // when it was begun
+  bool hole_ = false;       // since then
   // A birth inside a namespace was replaced by an older one with the same number: tasks born until
   // then are not settled. In clock ticks.
   uint64_t unsettled_until_ = 0;

@@ -124,6 +124,19 @@ TEST_F(IdentitiesTest, ABirthOverwritesWhoHadTheNumber) {
   EXPECT_EQ(numbers(10), "unknown") << "it was gone before anybody looked";
 }
 
+// The kernel may be held up between taking the start and telling of the birth.
+TEST_F(IdentitiesTest, ABirthToldLateIsOfWhoHasTheNumber) {
+  tree.add(10, {.start = 5});
+  begin(kAll);
+  tree.add(20, {.ppid = 10, .start = 10'050, .numbers = {{70, 1}}});
+  fork(10, 20, 101 * kSecond);
+  tree.remove(20);
+  EXPECT_EQ(numbers(20), "70:1 ");
+  tree.add(21, {.ppid = 10, .start = 10'102, .numbers = {{70, 2}}});
+  fork(10, 21, 101 * kSecond);
+  EXPECT_EQ(numbers(21), "unknown") << "a later one's";
+}
+
 TEST_F(IdentitiesTest, TheLevelsOfAChildAreReadAtItsBirth) {
   tree.add(10, {.start = 5});
   begin(kAll);
@@ -368,9 +381,27 @@ TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {
   lost(0, 100 * kSecond);
   clock.now_ns = 102 * kSecond;
   identities.sweep(0, clock.now_ns, [](int32_t) { return false; });
+  ScanBudget all;
+  EXPECT_TRUE(identities.scan_some(all));
   tree.remove(10);
   exit(10, 103 * kSecond);
   EXPECT_EQ(identities.uid_of(10), 1000U);
+}
+
+TEST_F(IdentitiesTest, IsReadInPieces) {
+  for (int32_t pid = 10; pid < 15; ++pid) tree.add(pid, {.start = 5, .uid = 1000});
+  identities.set_heard(kAll);
+  identities.begin_scan(clock.now_ns);
+  fork(1, 12, 100 * kSecond);  // what is told meanwhile is not read over
+  int pieces = 1;
+  for (;; ++pieces) {
+    ScanBudget one{.left = 1};
+    if (identities.scan_some(one)) break;
+  }
+  EXPECT_EQ(pieces, 6);
+  EXPECT_EQ(identities.size(), 5U);
+  for (int32_t pid = 10; pid < 15; ++pid) tree.remove(pid);
+  EXPECT_EQ(identities.uid_of(14, 101 * kSecond), 1000U);
 }
 
 TEST_F(IdentitiesTest, DeeperThanIsKeptIsUnknown) {

@@ -3,7 +3,6 @@
 #include "watch/lineage.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace knell::watch {
@@ -63,34 +62,32 @@ void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
 
 void Lineage::scan(const ProcReader& proc) {
   begin_scan();
-  while (!scan_some(proc, std::numeric_limits<size_t>::max())) {
-  }
+  ScanBudget all;
+  (void)scan_some(proc, all);
 }
 
 void Lineage::begin_scan() {
   scanning_ = inside_.size() > 0;
   added_ = true;  // as if by a pass before the first
-  pids_.clear();
-  at_ = 0;
+  pass_.cancel();
 }
 
-bool Lineage::scan_some(const ProcReader& proc, size_t most) {
-  for (; scanning_ && most > 0; --most) {
-    if (at_ == pids_.size()) {
-      scanning_ = std::exchange(added_, false);
-      pids_ = scanning_ ? proc.pids() : std::vector<int32_t>();
-      at_ = 0;
-      if (pids_.empty()) scanning_ = false;
-      continue;
-    }
-    const int32_t pid = pids_[at_++];
+bool Lineage::scan_some(const ProcReader& proc, ScanBudget& budget) {
+  const auto visit = [&](int32_t pid) {
     const ProcFolder folder = proc.folder(pid);
     const auto stat = folder ? folder.stat() : std::nullopt;
-    if (!stat) continue;
+    if (!stat) return;
     const uint64_t bits = roots_of(stat->ppid);
-    if ((bits & ~roots_of(pid)) == 0) continue;
+    if ((bits & ~roots_of(pid)) == 0) return;
     inside_.emplace(pid).first->roots |= bits;
     added_ = true;
+  };
+  while (scanning_ && budget.left > 0) {
+    if (!pass_.running()) {
+      scanning_ = std::exchange(added_, false);
+      if (scanning_) pass_.begin(proc.list());
+    }
+    (void)pass_.advance(budget, 1, visit);
   }
   return !scanning_;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/pid_map.h"
+#include "base/pid_scan.h"
 #include "filter/predicate.h"
 #include "watch/missing.h"
 #include "watch/proc_reader.h"
@@ -34,10 +35,9 @@ class Lineage : public filter::Ancestry {
   // Reads /proc until a pass adds nothing, so that what was forked meanwhile is found too; forks
   // still queued are told to born() later and change nothing that is known.
   void scan(const ProcReader& proc);
-  // The same a piece at a time: begin_scan(), then scan_some(), which looks at up to `most`
-  // processes, until it is true.
+  // The same in pieces: begin_scan(), then scan_some() until it is true.
   void begin_scan();
-  bool scan_some(const ProcReader& proc, size_t most);
+  bool scan_some(const ProcReader& proc, ScanBudget& budget);
 
   uint64_t roots_of(int32_t pid) const;
   // Overrides what is known of the process an event is about: a dead one's place in the tree may be
@@ -66,10 +66,8 @@ class Lineage : public filter::Ancestry {
   uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
 
   std::vector<Root> roots_;
-  // Of a scan: the processes of this pass, and where it is.
-  bool scanning_ = false, added_ = false;
-  std::vector<int32_t> pids_;
-  size_t at_ = 0;
+  bool scanning_ = false, added_ = false;  // added_: by this pass
+  PidScan pass_;
   PidMap<Place> inside_;
 };
 

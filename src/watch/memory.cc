@@ -31,32 +31,52 @@ namespace {
 // for this long.
 constexpr uint64_t kStartMarginNs = 2'000'000;
 constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
+constexpr size_t kFilesRead = 6;  // of a process: stat, status, cgroup, cmdline, exe, cwd
 
 }  // namespace
 
 void Memory::read_all(uint64_t now_ns) {
-  if (!on()) return;
-  for (const int32_t pid : proc_.pids()) {
-    const Process* known = table_.find(pid);
-    if (known != nullptr && known->start_kind == KNELL_ID_START) {
-      const ProcFolder folder = proc_.folder(pid);
-      const auto stat = folder ? folder.stat() : std::nullopt;
-      if (stat && stat->start == known->start) {
-        table_.find(pid)->read_ns = now_ns;
-        continue;
-      }
+  begin_scan(now_ns);
+  ScanBudget all;
+  (void)scan_some(all, now_ns);
+}
+
+void Memory::begin_scan(uint64_t now_ns) {
+  if (!on()) return scan_.cancel();
+  scan_began_ns_ = now_ns;
+  scan_.begin(proc_.list());
+}
+
+bool Memory::scan_some(ScanBudget& budget, uint64_t now_ns) {
+  const auto visit = [&](int32_t pid) { scan_one(pid, now_ns); };
+  if (scan_.advance(budget, kFilesRead, visit)) erase_unseen();
+  return !scan_.running();
+}
+
+void Memory::scan_one(int32_t pid, uint64_t now_ns) {
+  Process* known = table_.find(pid);
+  if (known != nullptr && known->start_kind == KNELL_ID_START) {
+    const ProcFolder folder = proc_.folder(pid);
+    const auto stat = folder ? folder.stat() : std::nullopt;
+    if (stat && stat->start == known->start) {
+      known->read_ns = now_ns;
+      return;
     }
-    Process* process = table_.make(pid);
-    if (process == nullptr) continue;
-    process->read_ns = now_ns;
-    if (!read(*process, now_ns)) table_.erase(pid);
   }
-  // Who was not met is gone: heard of by nobody, in the hole.
-  std::vector<int32_t> gone;
+  Process* process = table_.make(pid);
+  if (process == nullptr) return;
+  process->read_ns = now_ns;
+  if (!read(*process, now_ns)) table_.erase(pid);
+}
+
+// Processes that the scan did not visit have ended, and no event said so.
+void Memory::erase_unseen() {
+  std::vector<int32_t> ended;
   table_.for_each([&](const Process& process) {
-    if (process.read_ns != now_ns) gone.push_back(process.pid);
+    if (process.read_ns < scan_began_ns_ && process.born_ns < scan_began_ns_)
+      ended.push_back(process.pid);
   });
-  for (const int32_t pid : gone) table_.erase(pid);
+  for (const int32_t pid : ended) table_.erase(pid);
 }
 
 void Memory::born(const event::Raw& fork) {

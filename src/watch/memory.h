@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "base/pid_scan.h"
 #include "event/raw.h"
 #include "watch/batch.h"
 #include "watch/proc_reader.h"
@@ -29,8 +30,11 @@ class Memory {
   void set_details(uint32_t details) { details_ = details; }
 
   // Reads all of /proc: at the start, and after a hole in the stream to find out what changed in
-  // it.
+  // it. In pieces: begin_scan(), then scan_some() until it is true.
   void read_all(uint64_t now_ns);
+  void begin_scan(uint64_t now_ns);
+  bool scanning() const { return scan_.running(); }
+  bool scan_some(ScanBudget& budget, uint64_t now_ns);
 
   void born(const event::Raw& fork);
   void execed(const event::Raw& exec);
@@ -67,6 +71,8 @@ class Memory {
   UserNames& users() { return users_; }
 
  private:
+  void scan_one(int32_t pid, uint64_t now_ns);
+  void erase_unseen();
   void inherit(Process& child, const event::Raw& fork);
   void set_start(Process& process, uint64_t fork_ns);
   bool read(Process& process, uint64_t not_after_ns);
@@ -81,6 +87,8 @@ class Memory {
   const Timebase& time_;
   ProcessTable table_;
   UserNames users_;
+  PidScan scan_;
+  uint64_t scan_began_ns_ = 0;
   std::string buffer_;
 };
 

@@ -44,6 +44,23 @@ class MemoryTest : public ::testing::Test {
   std::optional<Memory> memory_;
 };
 
+TEST_F(MemoryTest, IsReadInPieces) {
+  for (int pid = 50; pid < 55; ++pid) tree.add(pid, {.start = 1});
+  memory().read_all(2 * kTick);
+  tree.remove(52);  // unheard
+  memory().begin_scan(5 * kTick);
+  fork(60, 50, 5 * kTick + kTick / 2);
+  int pieces = 1;
+  for (;; ++pieces) {
+    ScanBudget one{.left = 1};
+    if (memory().scan_some(one, 6 * kTick)) break;
+  }
+  EXPECT_EQ(pieces, 5);
+  EXPECT_EQ(memory().at(52, 6 * kTick), nullptr);
+  EXPECT_NE(memory().at(54, 6 * kTick), nullptr);
+  EXPECT_NE(memory().at(60, 6 * kTick), nullptr) << "born since the scan began";
+}
+
 // Of version 1 the kernel says "/" of all that are exiting.
 TEST_F(MemoryTest, TheCgroupOfOneThatIsExitingIsNotTheRoot) {
   const std::string root = "1:name=systemd:/\n0::/\n";

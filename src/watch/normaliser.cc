@@ -35,17 +35,33 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
 }
 
 void Normaliser::snapshot() {
-  time_.take(clock_);
-  if (options_.whole) return;
-  memory_.read_all(clock_.monotonic_ns());
+  begin_snapshot();
+  scan_rest();
   lineage_.scan(proc_);
+}
+
+void Normaliser::begin_snapshot() {
+  time_.take(clock_);
+  if (options_.whole) return teller_.cgroups().begin_scan();
+  memory_.begin_scan(clock_.monotonic_ns());
   count_threads();
+}
+
+void Normaliser::scan_rest() {
+  ScanBudget all;
+  (void)scan_some(all);
+}
+
+bool Normaliser::scan_some(ScanBudget& budget) {
+  if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns())) return false;
+  return threads_.scan_some(proc_, budget) && teller_.cgroups().scan_some(budget);
 }
 
 void Normaliser::set_heard(uint32_t mask) {
   const uint32_t before = std::exchange(heard_, mask);
   deaths_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
   if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
+  if (look_ == Look::kNow) scan_rest();
 }
 
 void Normaliser::count_threads() {
@@ -59,11 +75,12 @@ void Normaliser::set_details(uint32_t details) {
   if (details == memory_.details()) return;
   const bool more = details < memory_.details();  // enum knell_details counts down to more
   memory_.set_details(details);
-  if (more && options_.whole) teller_.cgroups().scan();
-  if (more) snapshot();
+  if (!more) return;
+  begin_snapshot();
+  if (look_ == Look::kNow) scan_rest();
 }
 
-bool Normaliser::follow(std::span<const int32_t> roots, Look look) {
+bool Normaliser::follow(std::span<const int32_t> roots) {
   lineage_.keep_only(roots);
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
@@ -71,8 +88,8 @@ bool Normaliser::follow(std::span<const int32_t> roots, Look look) {
     room &= lineage_.follow(root, clock_.monotonic_ns());
     fresh = true;
   }
-  if (fresh && look == Look::kNow) lineage_.scan(proc_);
-  if (fresh && look == Look::kLater) lineage_.begin_scan();
+  if (fresh && look_ == Look::kNow) lineage_.scan(proc_);
+  if (fresh && look_ == Look::kLater) lineage_.begin_scan();
   return room;
 }
 

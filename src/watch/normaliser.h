@@ -62,17 +62,20 @@ class Normaliser {
   // At the start, after subscribing: what is alive already. What was told of it meanwhile is still
   // queued and is merged as it comes.
   void snapshot();
+  // Whether what set_details(), set_heard() and follow() have to read in /proc is read at once, or
+  // later and in pieces: by scan_some(), and by look_under_roots() what is under the roots, until
+  // they are true.
+  enum class Look { kNow, kLater };
+  void set_look(Look look) { look_ = look; }
+  bool scan_some(ScanBudget& budget);
+  bool look_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
   // Raising the details takes a snapshot.
   void set_details(uint32_t details);
   // What the source sends from now on, as it was asked: KNELL_EVENT_*; FORK: of threads at least.
   // To be called once the source has been asked.
   void set_heard(uint32_t mask);
-  // From now on knows who is under each of these, and of no others; false: too many roots. Reads
-  // /proc for those it did not know: at once, or by look_under_roots(), up to `most` processes at a
-  // time, until that is true.
-  enum class Look { kNow, kLater };
-  bool follow(std::span<const int32_t> roots, Look look = Look::kNow);
-  bool look_under_roots(size_t most) { return lineage_.scan_some(proc_, most); }
+  // From now on knows who is under each of these, and of no others; false: too many roots.
+  bool follow(std::span<const int32_t> roots);
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return teller_.cgroups(); }
@@ -110,7 +113,9 @@ class Normaliser {
     int32_t parent;  // 0: not told
   };
 
+  void begin_snapshot();
   void count_threads();
+  void scan_rest();
   void on_fork(const event::Raw& raw);
   void on_exec(const event::Raw& raw);
   void forget_program(const Process& process);
@@ -144,6 +149,7 @@ class Normaliser {
   Deaths deaths_;
   size_t born_ = 0;  // since the last sweep
   uint32_t heard_ = 0;
+  Look look_ = Look::kNow;
   bool hole_ = false;  // not looked into yet
   uint64_t looked_ns_ = 0;
 };

@@ -227,6 +227,21 @@ TEST_F(NormaliserTest, ThreadsOfOlderProcessesAreNotCounted) {
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 52)}), (Seen{"50:1792"}));
 }
 
+// Until all of /proc was looked at, a leader may have threads that nobody has seen.
+TEST_F(NormaliserTest, AnExitBeforeThreadsAreCountedIsNoLastWord) {
+  options.details = KNELL_DETAILS_STATUS;
+  tree.add(50, {.threads = 2});
+  pulse.signs[50] = Pulse::Sign::kAlive;
+  heard = 0;
+  normaliser().set_look(Normaliser::Look::kLater);
+  normaliser().set_heard(KNELL_EVENT_ALL);
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
+  ScanBudget all;
+  EXPECT_TRUE(normaliser().scan_some(all));
+  EXPECT_EQ(drain({exit_of(60, 0x100, 14)}), (Seen{"60:256"}));
+  EXPECT_EQ(pulse.felt[60], 0) << "it has no threads, for certain";
+}
+
 TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
   options.details = KNELL_DETAILS_STATUS;
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});

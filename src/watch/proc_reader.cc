@@ -200,18 +200,14 @@ ProcFolder ProcReader::folder(int32_t pid) const {
   return ProcFolder(UniqueFd(::openat(root_.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC)));
 }
 
+PidList ProcReader::list() const {
+  return PidList(UniqueFd(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+}
+
 std::vector<int32_t> ProcReader::pids() const {
   std::vector<int32_t> pids;
-  UniqueFd fd(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return pids;
-  DIR* dir = ::fdopendir(fd.get());
-  if (dir == nullptr) return pids;
-  (void)fd.release();  // closedir() closes it
-  while (const dirent* entry = ::readdir(dir)) {
-    int32_t pid = 0;
-    if (number(std::string_view(entry->d_name), pid) && pid > 0) pids.push_back(pid);
-  }
-  ::closedir(dir);
+  PidList list = this->list();
+  while (const int32_t pid = list.next()) pids.push_back(pid);
   return pids;
 }
 

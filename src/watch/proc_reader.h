@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/pid_list.h"
 #include "base/proc_stat.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -81,6 +82,7 @@ class ProcReader {
   // Whether a process or thread is in the pid namespace that the reader is in, by a look at a link:
   // a tenth of the cost of who(). False too where that cannot be seen.
   bool is_in_ours(int32_t tid) const;
+  PidList list() const;
   // The pids there now, unordered.
   std::vector<int32_t> pids() const;
 

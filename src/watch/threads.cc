@@ -7,15 +7,21 @@ namespace knell::watch {
 void Threads::begin(const ProcReader& proc) {
   end();
   counting_ = true;
-  for (const int32_t pid : proc.pids()) {
+  scan_.begin(proc.list());
+}
+
+bool Threads::scan_some(const ProcReader& proc, ScanBudget& budget) {
+  (void)scan_.advance(budget, 1, [&](int32_t pid) {
     const ProcFolder folder = proc.folder(pid);
     const auto stat = folder ? folder.stat() : std::nullopt;
     if (stat && stat->threads > 1) others_.emplace(pid).first->count = kUncounted;
-  }
+  });
+  return !scan_.running();
 }
 
 void Threads::end() {
   counting_ = false;
+  scan_.cancel();
   others_.clear();
 }
 
@@ -33,7 +39,7 @@ void Threads::gone(int32_t pid) {
 }
 
 uint32_t Threads::others(int32_t pid) const {
-  if (!counting_) return kUnknown;
+  if (!counting_ || scan_.running()) return kUnknown;
   const Others* others = others_.find(pid);
   return others == nullptr ? 0 : others->count;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/pid_map.h"
+#include "base/pid_scan.h"
 #include "watch/missing.h"
 #include "watch/proc_reader.h"
 
@@ -22,8 +23,10 @@ class Threads {
   static constexpr uint32_t kUnknown = UINT32_MAX - 1;  // births are not heard of
   static constexpr size_t kMost = 262'144;  // picked: 16 bytes each; past it nothing is sure
 
-  // Looks who has threads already; from then on all births are told here.
+  // From now on all births are told here. scan_some() finds who has threads already; until it is
+  // true nothing is sure.
   void begin(const ProcReader& proc);
+  bool scan_some(const ProcReader& proc, ScanBudget& budget);
   // Births are not heard of any more, or some were missed: nothing is sure until begin().
   void end();
 
@@ -49,6 +52,7 @@ class Threads {
     Missing missing;
   };
   bool counting_ = false;
+  PidScan scan_;
   PidMap<Others> others_;
 };
 

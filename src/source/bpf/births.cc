@@ -3,16 +3,13 @@
 #include "source/bpf/births.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,10 +18,6 @@
 
 namespace knell::source {
 namespace {
-
-struct Directory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
 
 // False: nothing there (a kernel thread), or not ours to see.
 bool read_args(int32_t pid, knell_birth& birth) {
@@ -63,20 +56,14 @@ void read_exe(int32_t pid, knell_birth& birth) {
 
 }  // namespace
 
-void seed_births(int map_fd) {
-  const std::unique_ptr<DIR, Directory> proc(::opendir("/proc"));
-  while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
-    int32_t pid = 0;
-    const char* end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, pid).ptr != end) continue;
-    const auto pidfd = try_pidfd_open(pid);
-    if (!pidfd) continue;
-    knell_birth birth{};
-    if (!read_args(pid, birth)) continue;
-    read_exe(pid, birth);
-    const int key = pidfd->get();
-    bpf_map_update_elem(map_fd, &key, &birth, BPF_NOEXIST);
-  }
+void seed_birth(int map_fd, int32_t pid) {
+  const auto pidfd = try_pidfd_open(pid);
+  if (!pidfd) return;
+  knell_birth birth{};
+  if (!read_args(pid, birth)) return;
+  read_exe(pid, birth);
+  const int key = pidfd->get();
+  bpf_map_update_elem(map_fd, &key, &birth, BPF_NOEXIST);
 }
 
 }  // namespace knell::source

@@ -152,11 +152,12 @@ Result<void> Bpf::want(const Wanted& wanted) {
   if (!wanted.roots.empty()) settings.roots = 1;
   settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
   KNELL_TRY(attach_for(wanted, false));
-  if (births_kept_ && !had_births) seed_births(programs_.births());
+  if (births_kept_ && !had_births) births_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
-  for (bool all = wanted.look_later; !all;) {
-    constexpr size_t kMany = 4096;
-    KNELL_ASSIGN(all, roots_.look_under(kMany));
+  if (!wanted.look_later) {
+    ScanBudget all;
+    (void)scan_some(all);
+    KNELL_TRY(roots_.look_under(all));
   }
   const bool cgroups = want_cgroups(wanted.cgroups);
   settings.mask = settings.mask | (wanted.mask & kTold);
@@ -175,6 +176,13 @@ Result<void> Bpf::want(const Wanted& wanted) {
   settings.departed = static_cast<uint32_t>((wanted.mask & ~kTypes) != 0);
   wanted_ = wanted;
   return attach_for(wanted, true);
+}
+
+bool Bpf::scan_some(ScanBudget& budget) {
+  roots_.forget_some(budget);
+  const auto visit = [&](int32_t pid) { seed_birth(programs_.births(), pid); };
+  (void)births_.advance(budget, kFilesOfABirth, visit);
+  return !births_.running();
 }
 
 // Whether the programs can tell them apart. A cgroup made later is known by its path, at once.

@@ -54,8 +54,9 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
-  [[nodiscard]] Result<bool> look_under_roots(size_t most) override {
-    return roots_.look_under(most);
+  bool scan_some(ScanBudget& budget) override;
+  [[nodiscard]] Result<bool> look_under_roots(ScanBudget& budget) override {
+    return roots_.look_under(budget);
   }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
@@ -125,6 +126,7 @@ class Bpf : public Source {
   BpfOptions options_;
   Wanted wanted_;
   Roots roots_;
+  PidScan births_;  // of processes that the programs did not see exec
   bool births_kept_ = false;
 
   std::vector<Item> items_;

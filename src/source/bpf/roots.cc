@@ -6,10 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <optional>
-#include <string>
 
 #include "base/proc_stat.h"
 
@@ -22,6 +19,7 @@ namespace {
 
 constexpr int kMostPasses = 64;  // picked, never tuned: a pass follows a whole line of descent
                                  // when pids rise along it
+constexpr size_t kMostForgotten = 1'000'000;  // picked: more than there are, some times over
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -36,6 +34,12 @@ int Roots::bit_of(int32_t root) const {
   return at == roots_.end() ? -1 : static_cast<int>(at - roots_.begin());
 }
 
+int Roots::free_bit() const {
+  for (size_t bit = 0; bit < roots_.size(); bit++)
+    if (roots_[bit] == 0 && (forgetting_ >> bit & 1) == 0) return static_cast<int>(bit);
+  return -1;
+}
+
 Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   if (wanted.size() > roots_.size()) {
     return say(EINVAL, "not more than 64 processes can be followed with all that is under them");
@@ -43,10 +47,12 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   bool any = false;
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
-    int bit = bit_of(0);
+    int bit = free_bit();
     if (bit < 0) {  // all bits are taken, by some that are not wanted any more
       keep(wanted);
-      bit = bit_of(0);
+      ScanBudget enough{.left = kMostForgotten};
+      forget_some(enough);
+      bit = free_bit();
     }
     if (bit < 0) return say(EINVAL, "the same process was asked for twice among too many");
     roots_[static_cast<size_t>(bit)] = root;
@@ -55,8 +61,9 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   }
   if (!any) return {};
   looking_ = true;
+  found_ = true;  // as if by a pass before the first
   passes_ = 0;
-  proc_.reset();
+  pass_.cancel();
   return {};
 }
 
@@ -75,29 +82,26 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
   return {};
 }
 
-Result<bool> Roots::look_under(size_t most) {
-  for (; looking_ && most > 0; most--) {
-    if (!proc_) {
-      proc_.reset(::opendir("/proc"));
-      found_ = false;
-    }
-    const dirent* const entry = proc_ ? ::readdir(proc_.get()) : nullptr;
-    if (entry == nullptr) {
-      proc_.reset();
-      looking_ = found_ && ++passes_ < kMostPasses;
-      continue;
-    }
-    int32_t pid = 0;
-    const char* const end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, pid).ptr != end) continue;
+Result<bool> Roots::look_under(ScanBudget& budget) {
+  Result<void> looked;
+  const auto visit = [&](int32_t pid) {
     const auto found = look_at(pid);
-    if (!found) {
-      looking_ = false;
-      proc_.reset();
-      return std::unexpected(found.error());
+    if (found) {
+      found_ |= *found;
+      return;
     }
-    found_ |= *found;
+    looked = std::unexpected(found.error());
+    pass_.cancel();
+    looking_ = false;
+  };
+  while (looking_ && budget.left > 0) {
+    if (!pass_.running()) {
+      looking_ = std::exchange(found_, false) && passes_++ < kMostPasses;
+      if (looking_) pass_.begin();
+    }
+    (void)pass_.advance(budget, 1, visit);
   }
+  KNELL_TRY(looked);
   return !looking_;
 }
 
@@ -112,13 +116,12 @@ Result<bool> Roots::look_at(int32_t pid) {
 }
 
 void Roots::keep(const std::vector<int32_t>& wanted) {
-  uint64_t gone = 0;
   for (size_t bit = 0; bit < roots_.size(); bit++) {
     if (roots_[bit] == 0 || std::ranges::find(wanted, roots_[bit]) != wanted.end()) continue;
-    gone |= uint64_t{1} << bit;
+    forgetting_ |= uint64_t{1} << bit;
+    next_.reset();
     roots_[bit] = 0;
   }
-  if (gone != 0) clear_bits(gone);
   order_ = wanted;
   for (size_t bit = 0; bit < roots_.size(); bit++) {
     const auto at = std::ranges::find(order_, roots_[bit]);
@@ -127,23 +130,33 @@ void Roots::keep(const std::vector<int32_t>& wanted) {
   }
 }
 
-void Roots::clear_bits(uint64_t bits) {
-  std::vector<int32_t> all;
-  int32_t key = 0;
-  const int32_t* from = nullptr;
-  while (bpf_map_get_next_key(map_fd_, from, &key) == 0) {
-    all.push_back(key);
-    from = &key;
+// A child has the bits of its parent, also while they are being forgotten: so the map is gone
+// through until nobody has them. Where the next one went meanwhile, the kernel begins anew.
+void Roots::forget_some(ScanBudget& budget) {
+  for (; forgetting_ != 0 && budget.left > 0; budget.spend(1)) {
+    int32_t pid = 0, next = 0;
+    if (!next_) {
+      if (bpf_map_get_next_key(map_fd_, nullptr, &pid) != 0) forgetting_ = 0;
+      if (forgetting_ == 0) return;
+      next_ = pid;
+    }
+    pid = *next_;
+    const bool more = bpf_map_get_next_key(map_fd_, &pid, &next) == 0;
+    some_had_ |= forget(pid);
+    next_ = more ? std::optional(next) : std::nullopt;
+    if (!more && !std::exchange(some_had_, false)) forgetting_ = 0;
   }
-  for (const int32_t pid : all) {
-    const auto before = bits_at(map_fd_, pid);
-    if (!before || (*before & bits) == 0) continue;
-    const uint64_t after = *before & ~bits;
-    if (after == 0)
-      bpf_map_delete_elem(map_fd_, &pid);
-    else
-      bpf_map_update_elem(map_fd_, &pid, &after, BPF_EXIST);
-  }
+}
+
+// Whether it had any of those bits.
+bool Roots::forget(int32_t pid) {
+  const uint64_t before = bits_at(map_fd_, pid).value_or(0), after = before & ~forgetting_;
+  if (after == before) return false;
+  if (after == 0)
+    bpf_map_delete_elem(map_fd_, &pid);
+  else
+    bpf_map_update_elem(map_fd_, &pid, &after, BPF_EXIST);
+  return true;
 }
 
 void Roots::gone(int32_t pid, uint64_t start) {

@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/unique_fd.h"
+
+namespace knell {
+
+// The pids in a folder like /proc, in no order. Read from the kernel a few dozen at a time, as they
+// are asked for: to read them all takes long where there are many.
+class PidList {
+ public:
+  PidList();  // of /proc
+  explicit PidList(UniqueFd folder) : folder_(std::move(folder)) {}
+
+  // 0: there are no more, or the folder could not be read.
+  int32_t next();
+
+ private:
+  bool fill();
+
+  UniqueFd folder_;
+  size_t at_ = 0, end_ = 0;
+  alignas(8) std::array<char, 1024> buffer_;  // picked: about 40 entries
+};
+
+}  // namespace knell

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "base/pid_list.h"
+
+namespace knell {
+
+// How much is to be done now. A unit is about the cost of reading one file of /proc, some 10 us.
+struct ScanBudget {
+  size_t left = std::numeric_limits<size_t>::max();
+
+  void spend(size_t units) { left -= std::min(left, units); }
+};
+
+// A scan of the processes in /proc in pieces, since reading them all takes long where there are
+// many. Whether processes that begin or end during the scan are visited is not known: whoever scans
+// learns of those from events.
+class PidScan {
+ public:
+  void begin(PidList list = PidList()) { list_.emplace(std::move(list)); }
+  void cancel() { list_.reset(); }
+  bool running() const { return list_.has_value(); }
+
+  // Calls visit(pid), which costs `units`, while the budget lasts. True: this call ended the scan.
+  template <class F>
+  bool advance(ScanBudget& budget, size_t units, F visit) {
+    while (running() && budget.left > 0) {
+      const int32_t pid = list_->next();
+      if (pid == 0) {
+        cancel();
+        return true;
+      }
+      budget.spend(units);
+      visit(pid);  // which may cancel it
+    }
+    return false;
+  }
+
+ private:
+  std::optional<PidList> list_;  // none: it is not running
+};
+
+}  // namespace knell

@@ -35,8 +35,11 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Whether connect() would be granted. Errors: EUSERS.
-  Result<void> may_connect(uint32_t uid) const { return users_.may_enter(uid, limits_); }
+  // Whether connect() would be granted, after so many others. Errors: EUSERS.
+  Result<void> may_connect(uint32_t uid, Ahead ahead = {}) const {
+    return users_.may_enter(uid, limits_, ahead);
+  }
+  uint32_t owner_of(uint32_t uid) const { return users_.owner_of(uid); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
   void disconnect(Listener* listener);  // it is gone afterwards
   // Drops up to `most` of what waits for it; whether that was all. So to give up a long queue can

@@ -30,15 +30,16 @@ std::unexpected<Error> too_much(int error, const std::string& who, size_t count,
 
 }  // namespace
 
-Result<void> Users::may_enter(uint32_t uid, const Limits& limits) const {
+Result<void> Users::may_enter(uint32_t uid, const Limits& limits, Ahead ahead) const {
   const uint32_t owner = owner_of(uid);
   const auto at = accounts_.find(owner);
   const Account account = at == accounts_.end() ? Account{.owner = owner} : at->second;
-  if (listeners_ >= share_of(account, limits.listeners))
-    return say(EUSERS, "the daemon has " + std::to_string(listeners_) +
+  const size_t all = listeners_ + ahead.of_all, its = account.listeners + ahead.of_user;
+  if (all >= share_of(account, limits.listeners))
+    return say(EUSERS, "the daemon has " + std::to_string(all) +
                            " clients, the most it may have (limits.clients)");
-  if (!account.is_root() && account.listeners >= limits.listeners_per_user)
-    return say(EUSERS, words_for(account) + " has " + std::to_string(account.listeners) +
+  if (!account.is_root() && its >= limits.listeners_per_user)
+    return say(EUSERS, words_for(account) + " has " + std::to_string(its) +
                            " clients, the most a user may have (limits.clients_per_user)");
   return {};
 }

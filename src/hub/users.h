@@ -32,6 +32,11 @@ struct Limits {
   size_t answer_bytes = size_t{64} << 20;
 };
 
+// Who enters before somebody.
+struct Ahead {
+  size_t of_user = 0, of_all = 0;
+};
+
 // What each user's listeners hold. A user is who answers for a uid: what subordinate uids take
 // counts as their owner's. uid 0 is bound by the limits of all, not by those of a user.
 class Users {
@@ -52,7 +57,7 @@ class Users {
   uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
 
   // Whether enter() would be granted. Errors: EUSERS, in words.
-  Result<void> may_enter(uint32_t uid, const Limits& limits) const;
+  Result<void> may_enter(uint32_t uid, const Limits& limits, Ahead ahead = {}) const;
   Result<Account*> enter(uint32_t uid, const Limits& limits);
   void leave(Account& account);
   // Whether claim() would be granted. Errors: EDQUOT, ENOSPC, in words.

@@ -22,7 +22,7 @@ constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
 // that a busy machine does not make turns idle. All picked, never tuned.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
-constexpr uint64_t kAcceptNs = 500'000;
+constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kBuriedATurn = 2048;
 constexpr uint64_t kPauseNs = 100'000'000;  // when nobody could even be turned away
 
@@ -150,11 +150,17 @@ void Server::serve_requests() {
 }
 
 void Server::serve_one(const Turns::Pick& pick, uint64_t now_ns) {
+  const uint64_t began = thread_cpu_ns();
+  if (auto newcomer = newcomers_.extract(pick.client)) {
+    const auto waiting = newcomers_of_.find(newcomer.mapped().owner);
+    if (--waiting->second == 0) newcomers_of_.erase(waiting);
+    take_in(pick.client, std::move(newcomer.mapped().socket));
+    return turns_.done(pick, thread_cpu_ns() - began, Turns::Again::kNo, now_ns);
+  }
   const auto found = clients_.find(pick.client);
   if (found == clients_.end() || found->second->gone)
     return turns_.done(pick, 0, Turns::Again::kNo, now_ns);
   Client& client = *found->second;
-  const uint64_t began = thread_cpu_ns();
   const Client::Step step = client.step(now_ns);
   const uint64_t cost = thread_cpu_ns() - began;
   if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
@@ -179,7 +185,7 @@ void Server::accept() {
   while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
-      take_in(std::move(socket));
+      meet(std::move(socket));
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
@@ -214,18 +220,30 @@ void Server::refuse(int socket, const Error& error) {
   (void)!::send(socket, bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// What is known at once is asked first: to look at who it is takes longer.
-void Server::take_in(UniqueFd socket) {
-  const uint64_t began = thread_cpu_ns();
+// To look at who it is takes longer, and is done when it is its user's turn: so few come in before
+// root, however many others wait.
+void Server::meet(UniqueFd socket) {
   ucred who{};
   socklen_t bytes = sizeof who;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0) return;
-  if (const auto may = hub_.may_connect(who.uid); !may) return refuse(socket.get(), may.error());
-  if (who.uid != 0 && is_among_the_last(socket.get()))
+  const uint32_t owner = hub_.owner_of(who.uid);
+  const auto waiting = newcomers_of_.find(owner);
+  const hub::Ahead ahead{.of_user = waiting == newcomers_of_.end() ? 0 : waiting->second,
+                         .of_all = newcomers_.size()};
+  if (const auto may = hub_.may_connect(who.uid, ahead); !may)
+    return refuse(socket.get(), may.error());
+  if (owner == 0) return take_in(next_id_++, std::move(socket));
+  if (is_among_the_last(socket.get()))
     return refuse(socket.get(), {EMFILE, "knelld has few descriptors left", true});
+  ++newcomers_of_[owner];
+  newcomers_.emplace(next_id_, Newcomer{.socket = std::move(socket), .owner = owner});
+  turns_.ready(owner, next_id_++, clock_.monotonic_ns());
+}
+
+void Server::take_in(uint64_t id, UniqueFd socket) {
   auto peer = Peer::of(socket.get(), options_.visibility, clock_);
   if (!peer) return refuse(socket.get(), peer.error());
-  auto made = Client::create(std::move(socket), *std::move(peer), hub_, wiring_, next_id_,
+  auto made = Client::create(std::move(socket), *std::move(peer), hub_, wiring_, id,
                              options_.requests_per_second);
   if (!made) {
     ++refused_;
@@ -234,11 +252,9 @@ void Server::take_in(UniqueFd socket) {
   Client& client = **made;
   epoll_event event{};
   event.events = client.polled = EPOLLIN;
-  event.data.u64 = next_id_;
+  event.data.u64 = id;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.fd(), &event) != 0) return;
-  const uint32_t owner = client.listener().account().owner;
-  clients_.emplace(next_id_++, *std::move(made));
-  turns_.charge(owner, thread_cpu_ns() - began, clock_.monotonic_ns());
+  clients_.emplace(id, *std::move(made));
 }
 
 void Server::send(Client& client, uint64_t now_ns, Client::Due due) {

@@ -64,6 +64,10 @@ class Server {
  private:
   using Client = ConnectionFromClient;
   using Life = Client::Life;
+  struct Newcomer {
+    UniqueFd socket;
+    uint32_t owner = 0;
+  };
 
   Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerOptions& options,
          hub::Hub& hub, Wiring& wiring);
@@ -71,7 +75,8 @@ class Server {
   void refuse_one();
   void refuse(int socket, const Error& error);
   void watch_listening(bool watched);
-  void take_in(UniqueFd socket);
+  void meet(UniqueFd socket);
+  void take_in(uint64_t id, UniqueFd socket);
   void serve_due(uint64_t now_ns);
   void look_who_is_ready(uint64_t now_ns);
   void is_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
@@ -92,6 +97,9 @@ class Server {
   Wiring& wiring_;
   Clock& clock_ = system_clock();
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
+  // Accepted, and not looked at yet: by their ids to be, and how many of each owner.
+  std::unordered_map<uint64_t, Newcomer> newcomers_;
+  std::unordered_map<uint32_t, size_t> newcomers_of_;
   std::set<std::pair<uint64_t, uint64_t>> due_;  // when, and whose
   std::unordered_map<uint64_t, uint64_t> due_of_;
   Turns turns_;

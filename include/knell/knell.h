@@ -86,7 +86,8 @@ struct knell_options {
             // (knelld) where it answers and takes us, else the best that works in this process
   const char* durable;  // must be NULL: not in this build (-ENOTSUP)
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB over the
-                        // connector, 8 MiB for exits over bpf. What was given: knell_stats
+                        // connector, 8 MiB for exits over bpf, less in a memory cgroup whose limit
+                        // is below 256 MiB. What was given: knell_stats
   size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
                       // is cut and says so
   const char* recording;  // not NULL: the events come from this recording (a file, or a pipe such

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/memory_limit.h"
 #include "source/bpf/bpf.h"
 #include "source/connector/connector.h"
 #include "source/connector/diagnosis.h"
@@ -18,6 +19,18 @@ namespace {
 
 constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
+constexpr uint64_t kPartOfLimit = 32;  // picked: all rings are a twentieth of it at the most
+
+// The rings count for the memory cgroup that we are in, and all in it share its limit.
+void fit_into_memory(source::BpfOptions& bpf) {
+  const auto limit = memory_limit();
+  if (!limit) return;
+  const size_t exits = std::bit_floor(std::max<uint64_t>(*limit / kPartOfLimit, kLeastRing));
+  for (; bpf.exit_ring_bytes > exits; bpf.exit_ring_bytes /= 2) {
+    bpf.event_ring_bytes = std::max(bpf.event_ring_bytes / 2, kLeastRing);
+    bpf.reserve_ring_bytes = std::max(bpf.reserve_ring_bytes / 2, kLeastRing);
+  }
+}
 
 Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted, size_t buffer_bytes,
                                                   int program = -1) {
@@ -51,7 +64,10 @@ Result<Opened> open_bpf(const knell_options& options, const Interest& interest) 
   const auto tree = std::make_shared<watch::CgroupTree>();
   bpf.inode_of_cgroup = [tree](const std::string& path) { return tree->inode_of(path); };
   const size_t bytes = options.buffer_bytes;
-  if (bytes != 0) bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
+  if (bytes == 0)
+    fit_into_memory(bpf);
+  else
+    bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   KNELL_ASSIGN(auto whole, source::Bpf::create(bpf));
   // The program runs at the connector's events, and sends them by itself.

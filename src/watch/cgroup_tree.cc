@@ -15,6 +15,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/cgroup_mount.h"
+
 namespace knell::watch {
 namespace {
 
@@ -37,21 +39,14 @@ int32_t systemd_hierarchy() {
 
 CgroupTree::CgroupTree() : hierarchy_(systemd_hierarchy()) { find_mount(); }
 
-// /proc/self/mountinfo: "id parent dev root mountpoint options... - type source super-options"
 void CgroupTree::find_mount() {
   std::ifstream file("/proc/self/mountinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t dash = line.find(" - ");
-    if (dash == std::string::npos) continue;
-    std::istringstream before(line), after(line.substr(dash + 3));
-    std::string skip, root, point, type, source, super;
-    before >> skip >> skip >> skip >> root >> point;
-    after >> type >> source >> super;
-    const bool ours = hierarchy_ == 0 ? type == "cgroup2"
-                                      : type == "cgroup" && super.find(kNamed) != std::string::npos;
-    if (!ours || root != "/") continue;
-    mount_ = UniqueFd(::open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    mount_path_ = point;
+  std::ostringstream text;
+  text << file.rdbuf();
+  for (const CgroupMount& mount : cgroup_mounts(text.str(), hierarchy_ == 0 ? "" : kNamed)) {
+    if (mount.root != "/") continue;
+    mount_ = UniqueFd(::open(mount.point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    mount_path_ = mount.point;
     if (mount_) return;
   }
 }

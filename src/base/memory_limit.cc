@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "base/memory_limit.h"
+
+#include <algorithm>
+#include <fstream>
+#include <ranges>
+#include <sstream>
+
+#include "base/cgroup_mount.h"
+
+namespace knell {
+namespace {
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The path of a line "number:controllers:path" with that controller; empty: the line of version 2.
+std::optional<std::string> path_in(std::string_view cgroups, std::string_view controller) {
+  std::istringstream text{std::string(cgroups)};
+  for (std::string line; std::getline(text, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    bool found = controller.empty() && controllers.empty();
+    for (const auto one : std::views::split(controllers, ','))
+      found |= !controller.empty() && std::string_view(one.begin(), one.end()) == controller;
+    if (found) return line.substr(second + 1);
+  }
+  return std::nullopt;
+}
+
+// No limit: "max", or in version 1 a number as large as the address space, cut to pages.
+std::optional<uint64_t> limit_in(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t bytes = 0;
+  if (!(file >> bytes) || bytes >= uint64_t{1} << 62) return std::nullopt;
+  return bytes;
+}
+
+std::optional<uint64_t> lower(std::optional<uint64_t> a, std::optional<uint64_t> b) {
+  return a && b ? std::min(a, b) : a ? a : b;
+}
+
+// Of a cgroup and of all above it that are mounted.
+std::optional<uint64_t> least_above(const CgroupMount& mount, std::string path,
+                                    const std::string& below, const char* file) {
+  if (mount.root != "/" && path.starts_with(mount.root)) path.erase(0, mount.root.size());
+  std::optional<uint64_t> least;
+  while (true) {
+    while (path.ends_with('/')) path.pop_back();
+    least = lower(least, limit_in(below + mount.point + path + "/" + file));
+    if (path.empty()) return least;
+    path.erase(path.rfind('/'));
+  }
+}
+
+}  // namespace
+
+std::optional<uint64_t> memory_limit_of(std::string_view cgroups, std::string_view mountinfo,
+                                        const std::string& below) {
+  std::optional<uint64_t> least;
+  const auto look = [&](const char* controller, const char* file) {
+    const auto path = path_in(cgroups, controller);
+    if (!path || !path->starts_with('/')) return;
+    for (const CgroupMount& mount : cgroup_mounts(mountinfo, controller))
+      least = lower(least, least_above(mount, *path, below, file));
+  };
+  look("", "memory.max");
+  look("memory", "memory.limit_in_bytes");
+  return least;
+}
+
+std::optional<uint64_t> memory_limit() {
+  return memory_limit_of(text_of("/proc/self/cgroup"), text_of("/proc/self/mountinfo"), "");
+}
+
+}  // namespace knell

@@ -324,12 +324,10 @@ TEST(Json, StaysWithinItsBound) {
   event.wait_status = 0x80 | 37;
   event.killed_by.cause = KNELL_CAUSE_KERNEL;
   for (const auto& text : {std::string(), wild, empty_words}) {
-    for (knell_string* field :
-         {&event.comm, &event.parent_comm, &event.exe, &event.cwd, &event.args, &event.user,
-          &event.cgroup, &event.unit, &event.container_id, &event.killed_by.comm,
-          &event.killed_by.parent_comm, &event.killed_by.unit, &event.killed_by.memory_cgroup,
-          &event.last_signal.comm, &event.last_signal.parent_comm})
-      *field = bytes(text);
+    for_each_row<kFields>([&](auto row) {
+      constexpr const Field& kField = kFields[row];
+      if constexpr (kField.is(Member::Kind::kString)) value_of<kField.member>(event) = bytes(text);
+    });
     EXPECT_LE(json(event).size(), json_most(event));
   }
 }

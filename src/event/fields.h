@@ -46,47 +46,21 @@ consteval Member member_at(size_t offset) {
   ::knell::event::member_at<decltype(knell_event::name)>(offsetof(knell_event, name))
 
 // Which events have it, and where it stands in their JSON: kEvery, kProcess, that of the type,
-// kEnd; or kEvery and kLost.
+// kEnd; or kEvery and kLost. kProcess and kEnd: all but lost. kKilledBy, kLastSignal: in the
+// object.
+// clang-format off
 enum class Section : uint8_t {
-  kEvery,
-  kProcess,  // all but lost
-  kExit,
-  kKilledBy,    // in the object
-  kLastSignal,  // in the object
-  kFork,
-  kUid,
-  kGid,
-  kPtrace,
-  kComm,
-  kLost,
-  kEnd  // all but lost
+  kEvery, kProcess, kExit, kKilledBy, kLastSignal, kFork, kUid, kGid, kPtrace, kComm, kLost, kEnd
 };
 constexpr uint32_t types_of(Section section) {
-  switch (section) {
-    case Section::kEvery:
-      return UINT32_MAX;
-    case Section::kProcess:
-    case Section::kEnd:
-      return ~KNELL_EVENT_LOST;
-    case Section::kExit:
-    case Section::kKilledBy:
-    case Section::kLastSignal:
-      return KNELL_EVENT_EXIT;
-    case Section::kFork:
-      return KNELL_EVENT_FORK;
-    case Section::kUid:
-      return KNELL_EVENT_UID;
-    case Section::kGid:
-      return KNELL_EVENT_GID;
-    case Section::kPtrace:
-      return KNELL_EVENT_PTRACE;
-    case Section::kComm:
-      return KNELL_EVENT_COMM;
-    case Section::kLost:
-      return KNELL_EVENT_LOST;
-  }
-  return 0;
+  constexpr uint32_t kNotLost = ~uint32_t{KNELL_EVENT_LOST};
+  constexpr uint32_t kTypes[] = {
+      UINT32_MAX, kNotLost, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT,
+      KNELL_EVENT_FORK, KNELL_EVENT_UID, KNELL_EVENT_GID, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM,
+      KNELL_EVENT_LOST, kNotLost};
+  return kTypes[static_cast<size_t>(section)];
 }
+// clang-format on
 
 // Where it is on the wire. Texts have an attribute each; other values stand at a fixed place of an
 // attribute that several share, in the machine's byte order.
@@ -112,18 +86,12 @@ enum class About : uint8_t {
 };
 
 // How JSON shows a value.
+// clang-format off
 enum class Format : uint8_t {
-  kPlain,
-  kType,
-  kTime,
-  kVia,
-  kCause,
-  kSignal,
-  kArgs,
-  kStatus,  // with exit_code, signal and core_dumped after it
-  kFlag,
-  kTypes
+  kPlain, kType, kTime, kVia, kCause, kSignal, kArgs, kFlag, kTypes,
+  kStatus  // with exit_code, signal and core_dumped after it
 };
+// clang-format on
 
 // When a value is known: where the bit is set, or where the member is neither 0 nor null; with
 // neither of the two, always. A text is unknown where its data is null, an id where its kind is 0.

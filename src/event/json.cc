@@ -48,9 +48,6 @@ char* null(char* out) { return constant(out, "null"); }
   *out++ = '"';
   return out;
 }
-char* number(char* out, bool known, uint64_t value) {
-  return known ? write_number(out, value) : null(out);
-}
 char* boolean(char* out, bool value) {
   return value ? constant(out, "true") : constant(out, "false");
 }
@@ -98,35 +95,26 @@ char* boolean(char* out, bool value) {
   return constant(out, "Z\"");
 }
 
-// The end of every event.
-char* via(char* out, uint32_t via) {
-  switch (via) {
-    case KNELL_VIA_CONNECTOR:
-      return constant(out, R"("connector")");
-    case KNELL_VIA_BPF:
-      return constant(out, R"("bpf")");
-    case KNELL_VIA_PIDFD:
-      return constant(out, R"("pidfd")");
-    case KNELL_VIA_PROC:
-      return constant(out, R"("proc")");
-    case KNELL_VIA_RECORDING:
-      return constant(out, R"("recording")");
-    default:
-      return null(out);
-  }
-}
-
-char* cause(char* out, uint32_t cause) {
-  switch (cause) {
-    case KNELL_CAUSE_USER:
-      return constant(out, R"("user")");
-    case KNELL_CAUSE_KERNEL:
-      return constant(out, R"("kernel")");
-    case KNELL_CAUSE_OOM:
-      return constant(out, R"("oom")");
-    default:
-      return null(out);
-  }
+// The quoted names of an enumeration by its numbers, copied whole.
+struct Name {
+  constexpr explicit Name(std::string_view name)
+      : size(static_cast<uint8_t>(name.copy(text, sizeof text))) {}
+  char text[15]{};
+  uint8_t size;
+};
+constexpr Name kNull("null");
+constexpr Name kVias[] = {kNull,
+                          Name(R"("connector")"),
+                          Name(R"("bpf")"),
+                          Name(R"("pidfd")"),
+                          Name(R"("proc")"),
+                          Name(R"("recording")")};
+constexpr Name kCauses[] = {kNull, Name(R"("user")"), Name(R"("kernel")"), Name(R"("oom")")};
+template <size_t N>
+char* named(char* out, const Name (&names)[N], uint32_t number) {
+  const Name& name = names[number < N ? number : 0];
+  std::memcpy(out, name.text, sizeof name.text);
+  return out + name.size;
 }
 
 // With what follows from it.
@@ -136,8 +124,8 @@ char* status(char* out, const knell_event& e) {
     return constant(out, R"(null,"exit_code":null,"signal":null,"core_dumped":null)");
   }
   out = write_signed(out, status);
-  out = number(constant(out, R"(,"exit_code":)"), WIFEXITED(status),
-               static_cast<uint64_t>(WEXITSTATUS(status)));
+  out = constant(out, R"(,"exit_code":)");
+  out = WIFEXITED(status) ? write_signed(out, WEXITSTATUS(status)) : null(out);
   if (!WIFSIGNALED(status)) return constant(out, R"(,"signal":null,"core_dumped":false)");
   out = plain(constant(out, R"(,"signal":)"), signal_name(WTERMSIG(status)));
   return boolean(constant(out, R"(,"core_dumped":)"), WCOREDUMP(status));
@@ -229,9 +217,9 @@ template <size_t Row>
     else if constexpr (kField.format == kTime)
       return time(out, value);
     else if constexpr (kField.format == kVia)
-      return via(out, value);
+      return named(out, kVias, value);
     else if constexpr (kField.format == kCause)
-      return cause(out, value);
+      return named(out, kCauses, value);
     else if constexpr (kField.format == kSignal)
       return signal(out, value);
     else if constexpr (kField.format == kArgs)
@@ -262,23 +250,12 @@ template <Section S>
   return out;
 }
 
-char* of_type(char* out, const knell_event& e) {
-  switch (e.type) {
-    case KNELL_EVENT_EXIT:
-      return rows<Section::kExit>(out, e);
-    case KNELL_EVENT_FORK:
-      return rows<Section::kFork>(out, e);
-    case KNELL_EVENT_UID:
-      return rows<Section::kUid>(out, e);
-    case KNELL_EVENT_GID:
-      return rows<Section::kGid>(out, e);
-    case KNELL_EVENT_PTRACE:
-      return rows<Section::kPtrace>(out, e);
-    case KNELL_EVENT_COMM:
-      return rows<Section::kComm>(out, e);
-    default:
-      return out;
-  }
+// The rows of the only one of `Sections` that events of this type have.
+template <Section... Sections>
+[[gnu::always_inline]] inline char* rows_of_type(char* out, const knell_event& e) {
+  if ((e.type & (types_of(Sections) | ...)) == 0) return out;
+  (void)((e.type == types_of(Sections) && (out = rows<Sections>(out, e), true)) || ...);
+  return out;
 }
 
 // The most that keys and values take, the text of strings left out.
@@ -317,7 +294,8 @@ char* write_json(char* out, const knell_event& event) {
     out = rows<Section::kLost>(out, event);
   } else {
     out = rows<Section::kProcess>(out, event);
-    out = of_type(out, event);
+    using enum Section;
+    out = rows_of_type<kExit, kFork, kUid, kGid, kPtrace, kComm>(out, event);
     out = rows<Section::kEnd>(out, event);
   }
   *out++ = '}';

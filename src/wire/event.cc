@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <span>
 
 #include "event/fields.h"
 
@@ -84,37 +83,17 @@ constexpr auto kIsOfType = [](const Packed& packed) {
   return packed.group == 0 && packed.attribute != kCore.attribute;
 };
 
-// Texts, which are alike, are stepped through in a loop.
-struct Text {
-  uint16_t attribute, offset;
-};
-template <auto Select>
-constexpr auto kTexts = [] {
-  constexpr auto& kRows = event::kSelected<kFields, Select>;
-  std::array<Text, kRows.size()> texts{};
-  for (size_t i = 0; i < texts.size(); i++)
-    texts[i] = {kRows[i].wire.attribute, kRows[i].member.offset};
-  return texts;
-}();
-constexpr auto& kTextsOfAll =
-    kTexts<[](const Field& field) { return field.is_text() && !field.in_group(); }>;
-constexpr auto& kTextsOfGroups =
-    kTexts<[](const Field& field) { return field.is_text() && field.in_group(); }>;
 constexpr uint64_t kGroups = [] {
   uint64_t bits = 0;
   for (const Packed& packed : kPacked) bits |= packed.group;
   return bits;
 }();
-const knell_string& text_at(const knell_event& event, size_t offset) {
-  return *reinterpret_cast<const knell_string*>(reinterpret_cast<const char*>(&event) + offset);
-}
 
-// The offset of the text of each attribute, from the first one on; 0: it is none.
-constexpr uint16_t kFirstText = kTextsOfAll[0].attribute;
+// The offset of the text of each attribute, from kCore on; 0: it is none.
 constexpr auto kTextOffsets = [] {
   std::array<uint16_t, 32> offsets{};
-  for (const Text& text : kTextsOfAll) offsets.at(text.attribute - kFirstText) = text.offset;
-  for (const Text& text : kTextsOfGroups) offsets.at(text.attribute - kFirstText) = text.offset;
+  for (const Field& field : kFields)
+    if (field.is_text()) offsets.at(field.wire.attribute - kCore.attribute) = field.member.offset;
   return offsets;
 }();
 
@@ -182,12 +161,20 @@ template <size_t Index>
   });
 }
 
-[[gnu::always_inline]] inline void put_texts(Pen& pen, const knell_event& event,
-                                             std::span<const Text> texts) {
-  for (const Text& one : texts) {
-    const knell_string& text = text_at(event, one.offset);
-    if (text.data != nullptr) pen.text(one.attribute, text.data, text.size);
-  }
+template <bool OfGroups, class Visit>
+[[gnu::always_inline]] inline void for_each_text(const knell_event& event, Visit visit) {
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is_text() && kField.in_group() == OfGroups)
+      visit(kField.wire.attribute, value_of<kField.member>(event));
+  });
+}
+
+template <bool OfGroups>
+[[gnu::always_inline]] inline void put_texts(Pen& pen, const knell_event& event) {
+  for_each_text<OfGroups>(event, [&](uint16_t attribute, const knell_string& text) {
+    if (text.data != nullptr) pen.text(attribute, text.data, text.size);
+  });
 }
 
 // A pen that is passed by value stays in a register.
@@ -195,7 +182,7 @@ template <size_t Index>
   for_each_packed<kIsOfGroup>([&](auto index) {
     if ((event.has & kPacked[index].group) != 0) put_packed<index>(pen, event);
   });
-  put_texts(pen, event, kTextsOfGroups);
+  put_texts<true>(pen, event);
   return pen;
 }
 
@@ -214,11 +201,8 @@ constexpr uint32_t kTypesWithMore = [] {
 template <bool OfGroups>
 [[gnu::always_inline]] inline size_t text_bytes(const knell_event& event) {
   size_t bytes = 0;
-  for_each_row<kFields>([&](auto row) {
-    constexpr const Field& kField = kFields[row];
-    if constexpr (kField.is_text() && kField.in_group() == OfGroups)
-      bytes += attribute_bytes(value_of<kField.member>(event).size);
-  });
+  for_each_text<OfGroups>(
+      event, [&](uint16_t, const knell_string& text) { bytes += attribute_bytes(text.size); });
   return bytes;
 }
 
@@ -246,7 +230,7 @@ void append_event(std::string& out, const knell_event& event) {
     char* const nest = pen.at();
     pen.put(nlattr{});
     put_packed<0>(pen, event);
-    put_texts(pen, event, kTextsOfAll);
+    put_texts<false>(pen, event);
     if ((event.has & kGroups) != 0) pen = put_groups(pen, event);
     if ((event.type & kTypesWithMore) != 0) pen = put_of_type(pen, event);
     const nlattr header{.nla_len = static_cast<uint16_t>(pen.at() - nest), .nla_type = kEvent};
@@ -317,10 +301,10 @@ template <size_t Index>
 // False: malformed.
 bool set(const AttributeView& attribute, knell_event& event) {
   if (attribute.type == kCore.attribute) return get_packed<0>(attribute.bytes, event);
-  const size_t text = size_t{attribute.type} - kFirstText;
+  const size_t text = size_t{attribute.type} - kCore.attribute;
   if (text < kTextOffsets.size() && kTextOffsets[text] != 0) {
-    const_cast<knell_string&>(text_at(event, kTextOffsets[text])) = {attribute.bytes.data(),
-                                                                     attribute.bytes.size()};
+    const knell_string value{attribute.bytes.data(), attribute.bytes.size()};
+    std::memcpy(reinterpret_cast<char*>(&event) + kTextOffsets[text], &value, sizeof value);
     return true;
   }
   bool good = !attribute.mandatory;

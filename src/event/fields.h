@@ -155,6 +155,7 @@ inline constexpr auto kFields = [] {
       {kProcess, "cgroup", KNELL_MEMBER(cgroup), {47}, kNames, kSubject},
       {kProcess, "unit", KNELL_MEMBER(unit), {48}, kNames, kSubject},
       {kProcess, "container_id", KNELL_MEMBER(container_id), {49}, kNames, kSubject},
+      {kProcess, "tty", KNELL_MEMBER(tty), {63}, kNames, kSubject},
 
       {kExit, "wait_status", KNELL_MEMBER(wait_status), {40, 68}, kAny, kSubject, {.has = KNELL_HAS_STATUS}, kStatus},
       {kExit, "", KNELL_MEMBER(exit_signal), {40, 44}, kAny, kSubject},

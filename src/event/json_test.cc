@@ -66,6 +66,7 @@ knell_event full(uint32_t type) {
   event.cgroup = bytes("/system.slice/cron.service");
   event.unit = bytes("cron.service");
   event.container_id = bytes("0123456789ab");
+  event.tty = bytes("pts/3");
   return event;
 }
 
@@ -73,7 +74,7 @@ const std::string kBareFront =
     R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
     R"("id":null,"parent_id":null,"pid":7889,"tid":7889,"ppid":0,"comm":null,"parent_comm":null,)"
     R"("exe":null,"args":null,"args_truncated":null,"cwd":null,"uid":null,"gid":null,"user":null,)"
-    R"("cgroup":null,"unit":null,"container_id":null,)";
+    R"("cgroup":null,"unit":null,"container_id":null,"tty":null,)";
 
 const std::string kFullFront =
     R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
@@ -81,7 +82,7 @@ const std::string kFullFront =
     R"("comm":"grep","parent_comm":"bash","exe":"/usr/bin/grep",)"
     R"("args":["grep","-q","","/etc/passwd"],"args_truncated":true,"cwd":"/root",)"
     R"("uid":33,"gid":34,"user":"www-data","cgroup":"/system.slice/cron.service",)"
-    R"("unit":"cron.service","container_id":"0123456789ab",)";
+    R"("unit":"cron.service","container_id":"0123456789ab","tty":"pts/3",)";
 
 TEST(Json, UnknownIsNull) {
   EXPECT_EQ(json(bare(KNELL_EVENT_EXIT)),

@@ -207,6 +207,7 @@ struct knell_event {
     struct knell_string comm, parent_comm;  // when it was sent
     uint64_t ago_ns;                        // from the sending to the end of the process
   } last_signal;
+  struct knell_string tty;  // its controlling terminal: "pts/3", "ttyS0"; NULL: none, or unknown
 };
 
 // -------------------------------------------------------------------------------------------------
@@ -225,8 +226,8 @@ struct knell_listener;  // one listener
 // says why. KNELL_SOCKET in the environment names its socket; empty: it is not to be used.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
-// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, ended (also
-// spelt exit-code and signal), longer, shorter. Commas and repeated calls are alternatives,
+// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, tty, ended
+// (also spelt exit-code and signal), longer, shorter. Commas and repeated calls are alternatives,
 // `!value` excludes, different keys must all hold; a lost event passes all. Works from the next
 // drain on; what was read from the kernel already but not yet handed out stays. `k` may be NULL:
 // then the words are only checked. Errors: -EINVAL unknown key or value: knell_explain() says what

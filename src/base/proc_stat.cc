@@ -15,7 +15,7 @@
 namespace knell {
 namespace {
 
-constexpr int kStateField = 3, kPpidField = 4, kFlagsField = 9, kThreadsField = 20,
+constexpr int kStateField = 3, kPpidField = 4, kTtyField = 7, kFlagsField = 9, kThreadsField = 20,
               kStartField = 22;
 constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitCodeField = 52;
@@ -35,6 +35,12 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       return word.size() == 1;
     case kPpidField:
       return parse(word, stat.ppid);
+    case kTtyField: {
+      int32_t number = 0;
+      if (!parse(word, number)) return false;
+      stat.tty = static_cast<uint32_t>(number);
+      return true;
+    }
     case kFlagsField: {
       uint32_t flags = 0;
       if (!parse(word, flags)) return false;

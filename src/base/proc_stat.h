@@ -16,6 +16,7 @@ struct ProcStat {
   std::array<char, 16> comm{};  // field 2, NUL-padded, cut as the kernel's TASK_COMM_LEN
   char state = '?';       // field 3; Z or X: a zombie (perhaps only the leader, see is_dead())
   int32_t ppid = 0;       // field 4
+  uint32_t tty = 0;       // field 7: the device number of its controlling terminal; 0: none
   bool exiting = false;   // field 9, PF_EXITING: the leader has begun to exit
   int32_t threads = 0;    // field 20
   uint64_t start = 0;     // field 22: clock ticks since boot, in the initial time namespace

@@ -26,6 +26,7 @@ TEST(ProcStat, FieldsAreCountedFromTheLastBracket) {
     EXPECT_STREQ(stat->comm.data(), name);
     EXPECT_EQ(stat->state, 'Z');
     EXPECT_EQ(stat->ppid, 17);
+    EXPECT_EQ(stat->tty, 9U);
     EXPECT_EQ(stat->threads, 3);
     EXPECT_EQ(stat->start, 123456789012U);
     EXPECT_EQ(stat->exit_code, 1792);

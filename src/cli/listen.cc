@@ -41,6 +41,7 @@ constexpr Flag kFlags[] = {
     {"-u,--unit", "unit", "GLOB", "its systemd unit, with or without .service"},
     {"--cgroup", "cgroup", "PATH", "its cgroup, and those below"},
     {"--container", "container", "ID", "its container's id, or the front of it"},
+    {"--tty", "tty", "GLOB", "its controlling terminal: pts/3, ttyS*"},
     {"--ended", "ended", "WHAT", "how it ended: 2-255, 0, SIGKILL, signal, core, oom, unknown"},
     {"--exit-code", "ended", "CODES", "numbers and ranges: 1, 2-255"},
     {"--signal", "ended", "SIGNAL", "the signal that killed it: SIGKILL, KILL, 9, any"},

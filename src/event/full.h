@@ -51,6 +51,7 @@ struct Full {
   std::array<char, 16> comm{}, parent_comm{};
   uint32_t uid = 0, gid = 0;  // real
   uint64_t cgroup = 0;        // inode of its directory; 0: unknown
+  uint32_t tty = 0;           // its controlling terminal, see event/tty.h; 0: none
   bool has_args = false, args_truncated = false;
   ArgsEnd args_end = ArgsEnd::kUnknown;
   std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline

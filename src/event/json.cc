@@ -4,16 +4,21 @@
 
 #include <sys/wait.h>
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
 #include "event/digits.h"
+#include "event/fields.h"
 #include "event/id.h"
 #include "event/json_text.h"
 #include "event/mask.h"
 #include "event/signal_names.h"
 
+// What is written in which order is in the table of fields; here is how each kind of value is.
+//
 // On the way of every event that is shown, so it is written for speed. The room is bounded once, by
 // json_most(); from there on nothing looks how much is left. Each function takes the place to write
 // to and returns the end of what it wrote; keys come with the punctuation around them, as constants
@@ -21,9 +26,6 @@
 // listener that was asleep finds none of its code in the caches, so the less of it the better.
 namespace knell::event {
 namespace {
-
-// All keys, and the longest of all values but strings, are less than 1500 bytes; see json_test.cc.
-constexpr size_t kFixedBytes = 1536;
 
 template <size_t N>
 [[gnu::always_inline]] inline char* constant(char* out, const char (&text)[N]) {
@@ -45,9 +47,6 @@ char* null(char* out) { return constant(out, "null"); }
   out = write_json_text(out, {text.data, text.size});
   *out++ = '"';
   return out;
-}
-char* number(char* out, bool known, uint64_t value) {
-  return known ? write_number(out, value) : null(out);
 }
 char* boolean(char* out, bool value) {
   return value ? constant(out, "true") : constant(out, "false");
@@ -96,207 +95,209 @@ char* boolean(char* out, bool value) {
   return constant(out, "Z\"");
 }
 
-// The end of every event.
-char* via(char* out, uint32_t via) {
-  switch (via) {
-    case KNELL_VIA_CONNECTOR:
-      return constant(out, R"("connector")");
-    case KNELL_VIA_BPF:
-      return constant(out, R"("bpf")");
-    case KNELL_VIA_PIDFD:
-      return constant(out, R"("pidfd")");
-    case KNELL_VIA_PROC:
-      return constant(out, R"("proc")");
-    case KNELL_VIA_RECORDING:
-      return constant(out, R"("recording")");
-    default:
-      return null(out);
-  }
+// The quoted names of an enumeration by its numbers, copied whole.
+struct Name {
+  constexpr explicit Name(std::string_view name)
+      : size(static_cast<uint8_t>(name.copy(text, sizeof text))) {}
+  char text[15]{};
+  uint8_t size;
+};
+constexpr Name kNull("null");
+constexpr Name kVias[] = {kNull,
+                          Name(R"("connector")"),
+                          Name(R"("bpf")"),
+                          Name(R"("pidfd")"),
+                          Name(R"("proc")"),
+                          Name(R"("recording")")};
+constexpr Name kCauses[] = {kNull, Name(R"("user")"), Name(R"("kernel")"), Name(R"("oom")")};
+template <size_t N>
+char* named(char* out, const Name (&names)[N], uint32_t number) {
+  const Name& name = names[number < N ? number : 0];
+  std::memcpy(out, name.text, sizeof name.text);
+  return out + name.size;
 }
 
-char* cause(char* out, uint32_t cause) {
-  switch (cause) {
-    case KNELL_CAUSE_USER:
-      return constant(out, R"("user")");
-    case KNELL_CAUSE_KERNEL:
-      return constant(out, R"("kernel")");
-    case KNELL_CAUSE_OOM:
-      return constant(out, R"("oom")");
-    default:
-      return null(out);
-  }
-}
-
-char* front(char* out, const knell_event& e) {
-  switch (e.type) {
-    case KNELL_EVENT_EXIT:
-      out = constant(out, R"({"type":"exit","seq":)");
-      break;
-    case KNELL_EVENT_FORK:
-      out = constant(out, R"({"type":"fork","seq":)");
-      break;
-    case KNELL_EVENT_EXEC:
-      out = constant(out, R"({"type":"exec","seq":)");
-      break;
-    default:
-      out = plain(constant(out, R"({"type":)"), type_name(e.type));
-      out = constant(out, R"(,"seq":)");
-      break;
-  }
-  out = write_number(out, e.seq);
-  out = time(constant(out, R"(,"time":)"), e.time_ns);
-  return write_number(constant(out, R"(,"mono_ns":)"), e.mono_ns);
-}
-
-char* args(char* out, const knell_event& e) {
-  if (e.args.data == nullptr) return constant(out, R"(,"args":null,"args_truncated":null)");
-  std::string_view words(e.args.data, e.args.size);
-  if (words.empty()) {
-    out = constant(out, R"(,"args":[)");
-  } else {
-    if (words.back() == '\0') words.remove_suffix(1);
-    out = write_json_words(constant(out, R"(,"args":[")"), words);
-    *out++ = '"';
-  }
-  return boolean(constant(out, R"(],"args_truncated":)"),
-                 (e.flags & KNELL_FLAG_ARGS_TRUNCATED) != 0);
-}
-
-char* process(char* out, const knell_event& e) {
-  out = id(constant(out, R"(,"id":)"), e.id);
-  out = id(constant(out, R"(,"parent_id":)"), e.parent_id);
-  out = write_signed(constant(out, R"(,"pid":)"), e.pid);
-  out = write_signed(constant(out, R"(,"tid":)"), e.tid);
-  out = write_signed(constant(out, R"(,"ppid":)"), e.ppid);
-  out = string(constant(out, R"(,"comm":)"), e.comm);
-  out = string(constant(out, R"(,"parent_comm":)"), e.parent_comm);
-  out = string(constant(out, R"(,"exe":)"), e.exe);
-  out = args(out, e);
-  out = string(constant(out, R"(,"cwd":)"), e.cwd);
-  out = number(constant(out, R"(,"uid":)"), (e.has & KNELL_HAS_UID) != 0, e.uid);
-  out = number(constant(out, R"(,"gid":)"), (e.has & KNELL_HAS_GID) != 0, e.gid);
-  out = string(constant(out, R"(,"user":)"), e.user);
-  out = string(constant(out, R"(,"cgroup":)"), e.cgroup);
-  out = string(constant(out, R"(,"unit":)"), e.unit);
-  return string(constant(out, R"(,"container_id":)"), e.container_id);
-}
-
+// With what follows from it.
 char* status(char* out, const knell_event& e) {
   const int status = e.wait_status;
   if ((e.has & KNELL_HAS_STATUS) == 0) {
-    return constant(out,
-                    R"(,"wait_status":null,"exit_code":null,"signal":null,"core_dumped":null)");
+    return constant(out, R"(null,"exit_code":null,"signal":null,"core_dumped":null)");
   }
-  out = write_signed(constant(out, R"(,"wait_status":)"), status);
-  out = number(constant(out, R"(,"exit_code":)"), WIFEXITED(status),
-               static_cast<uint64_t>(WEXITSTATUS(status)));
+  out = write_signed(out, status);
+  out = constant(out, R"(,"exit_code":)");
+  out = WIFEXITED(status) ? write_signed(out, WEXITSTATUS(status)) : null(out);
   if (!WIFSIGNALED(status)) return constant(out, R"(,"signal":null,"core_dumped":false)");
   out = plain(constant(out, R"(,"signal":)"), signal_name(WTERMSIG(status)));
   return boolean(constant(out, R"(,"core_dumped":)"), WCOREDUMP(status));
 }
 
-[[gnu::noinline]] char* killed_by(char* out, const knell_event& e) {
-  if ((e.has & KNELL_HAS_KILLER) == 0) return constant(out, R"(,"killed_by":null)");
-  const auto& killer = e.killed_by;
-  out = write_signed(constant(out, R"(,"killed_by":{"pid":)"), killer.pid);
-  out = string(constant(out, R"(,"comm":)"), killer.comm);
-  out = number(constant(out, R"(,"uid":)"), killer.pid != 0, killer.uid);
-  out = cause(constant(out, R"(,"cause":)"), killer.cause);
-  out = constant(out, R"(,"parent_pid":)");
-  out = killer.parent_pid != 0 ? write_signed(out, killer.parent_pid) : null(out);
-  out = string(constant(out, R"(,"parent_comm":)"), killer.parent_comm);
-  out = string(constant(out, R"(,"unit":)"), killer.unit);
-  out = string(constant(out, R"(,"memory_cgroup":)"), killer.memory_cgroup);
-  *out++ = '}';
-  return out;
-}
-
-[[gnu::noinline]] char* last_signal(char* out, const knell_event& e) {
-  if ((e.has & KNELL_HAS_LAST_SIGNAL) == 0) return constant(out, R"(,"last_signal":null)");
-  const auto& last = e.last_signal;
-  out = constant(out, R"(,"last_signal":{"signal":)");
-  const char* const name = signal_name(last.signal);
-  out = name != nullptr ? plain(out, name) : null(out);
-  out = write_signed(constant(out, R"(,"pid":)"), last.pid);
-  out = string(constant(out, R"(,"comm":)"), last.comm);
-  out = number(constant(out, R"(,"uid":)"), last.pid != 0, last.uid);
-  out = string(constant(out, R"(,"parent_comm":)"), last.parent_comm);
-  out = write_number(constant(out, R"(,"ago_ns":)"), last.ago_ns);
-  *out++ = '}';
-  return out;
-}
-
-char* exit(char* out, const knell_event& e) {
-  out = status(out, e);
-  out = (e.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL)) == 0
-            ? constant(out, R"(,"killed_by":null,"last_signal":null)")
-            : last_signal(killed_by(out, e), e);
-  return number(constant(out, R"(,"duration_ns":)"), (e.has & KNELL_HAS_DURATION) != 0,
-                e.duration_ns);
-}
-
-char* fields_of_type(char* out, const knell_event& e) {
-  switch (e.type) {
+char* type(char* out, uint32_t type) {
+  switch (type) {
     case KNELL_EVENT_EXIT:
-      return exit(out, e);
+      return constant(out, R"("exit")");
     case KNELL_EVENT_FORK:
-      out = id(constant(out, R"(,"child_id":)"), e.child_id);
-      out = write_signed(constant(out, R"(,"child_pid":)"), e.child_pid);
-      return write_signed(constant(out, R"(,"child_tid":)"), e.child_tid);
-    case KNELL_EVENT_UID:
-      out = write_number(constant(out, R"(,"ruid":)"), e.ruid);
-      return write_number(constant(out, R"(,"euid":)"), e.euid);
-    case KNELL_EVENT_GID:
-      out = write_number(constant(out, R"(,"rgid":)"), e.ruid);
-      return write_number(constant(out, R"(,"egid":)"), e.euid);
-    case KNELL_EVENT_PTRACE:
-      return write_signed(constant(out, R"(,"tracer_pid":)"), e.tracer_pid);
-    case KNELL_EVENT_COMM:
-      return string(constant(out, R"(,"new_comm":)"), e.new_comm);
+      return constant(out, R"("fork")");
+    case KNELL_EVENT_EXEC:
+      return constant(out, R"("exec")");
     default:
-      return out;
+      return plain(out, type_name(type));
   }
 }
 
-char* lost(char* out, const knell_event& e) {
-  out = via(constant(out, R"(,"via":)"), e.via);
-  out = number(constant(out, R"(,"count":)"), (e.has & KNELL_HAS_COUNT) != 0, e.lost_count);
-  out = boolean(constant(out, R"(,"exact":)"), (e.flags & KNELL_FLAG_EXACT) != 0);
-  out = constant(out, R"(,"types":[)");
-  for (uint32_t rest = e.lost_types & KNELL_EVENT_ALL; rest != 0;) {
+char* types(char* out, uint32_t mask) {
+  *out++ = '[';
+  for (uint32_t rest = mask & KNELL_EVENT_ALL; rest != 0;) {
     const uint32_t one = rest & (~rest + 1);
     out = plain(out, type_name(one));
     rest -= one;
     if (rest != 0) *out++ = ',';
   }
-  out = time(constant(out, R"(],"from":)"), e.lost_from_time_ns);
-  out = time(constant(out, R"(,"until":)"), e.lost_until_time_ns);
+  *out++ = ']';
+  return out;
+}
+
+char* signal(char* out, int32_t number) {
+  const char* const name = signal_name(number);
+  return name != nullptr ? plain(out, name) : null(out);
+}
+
+char* args(char* out, const knell_string& args) {
+  if (args.data == nullptr) return null(out);
+  std::string_view words(args.data, args.size);
+  if (words.empty()) return constant(out, "[]");
+  if (words.back() == '\0') words.remove_suffix(1);
+  out = write_json_words(constant(out, R"([")"), words);
+  return constant(out, R"("])");
+}
+
+// ----------------------------------------------------------------------------------------------------
+// by the table
+
+// The key of a row with what is before and behind it, in whole words.
+template <size_t Row>
+[[gnu::always_inline]] inline char* key(char* out) {
+  constexpr const Field& kField = kFields[Row];
+  constexpr bool kFirst = kField.section == Section::kEvery || kField.in_group()
+                              ? Row == 0 || kFields[Row - 1].section != kField.section
+                              : false;
+  constexpr size_t kSize = kField.name.size() + 4, kRest = kSize % 16;
+  constexpr auto kText = [] {
+    std::array<char, kSize - kRest + std::bit_ceil(kRest)> text{kFirst ? '{' : ',', '"'};
+    size_t at = 2;
+    for (const char c : kField.name) text[at++] = c;
+    text[at++] = '"';
+    text[at] = ':';
+    return text;
+  }();
+  std::memcpy(out, kText.data(), kText.size());
+  return out + kSize;
+}
+
+template <Section S>
+char* rows(char* out, const knell_event& e);
+
+template <Section S>
+[[gnu::noinline]] char* object(char* out, const knell_event& e) {
+  out = rows<S>(out, e);
   *out++ = '}';
   return out;
 }
 
+template <size_t Row>
+[[gnu::always_inline]] inline char* value(char* out, const knell_event& e) {
+  constexpr const Field& kField = kFields[Row];
+  using enum Format;
+  const auto& value = value_of<kField.member>(e);
+  if constexpr (kField.format == kStatus) {
+    return status(out, e);
+  } else {
+    if (!is_known<kField.known>(e)) return null(out);
+    if constexpr (kField.format == kType)
+      return type(out, value);
+    else if constexpr (kField.format == kTime)
+      return time(out, value);
+    else if constexpr (kField.format == kVia)
+      return named(out, kVias, value);
+    else if constexpr (kField.format == kCause)
+      return named(out, kCauses, value);
+    else if constexpr (kField.format == kSignal)
+      return signal(out, value);
+    else if constexpr (kField.format == kArgs)
+      return args(out, value);
+    else if constexpr (kField.format == kFlag)
+      return boolean(out, (value & kField.flag) != 0);
+    else if constexpr (kField.format == kTypes)
+      return types(out, value);
+    else if constexpr (kField.is(Member::Kind::kGroup))
+      return object<kField.members>(out, e);
+    else if constexpr (kField.is(Member::Kind::kString))
+      return string(out, value);
+    else if constexpr (kField.is(Member::Kind::kId))
+      return id(out, value);
+    else if constexpr (kField.is(Member::Kind::kSigned))
+      return write_signed(out, value);
+    else
+      return write_number(out, value);
+  }
+}
+
+template <Section S>
+[[gnu::always_inline]] inline char* rows(char* out, const knell_event& e) {
+  for_each_row<kFields>([&](auto row) {
+    if constexpr (kFields[row].section == S && !kFields[row].name.empty())
+      out = value<row>(key<row>(out), e);
+  });
+  return out;
+}
+
+// The rows of the only one of `Sections` that events of this type have.
+template <Section... Sections>
+[[gnu::always_inline]] inline char* rows_of_type(char* out, const knell_event& e) {
+  if ((e.type & (types_of(Sections) | ...)) == 0) return out;
+  (void)((e.type == types_of(Sections) && (out = rows<Sections>(out, e), true)) || ...);
+  return out;
+}
+
+// The most that keys and values take, the text of strings left out.
+consteval size_t fixed_bytes() {
+  size_t bytes = 2;
+  for (const Field& field : kFields) {
+    constexpr size_t kNumber = 20, kTime = 32, kTypes = 160, kStatus = 100;
+    size_t value = kNumber;
+    if (field.is(Member::Kind::kId)) value = KNELL_ID_TEXT_BYTES + 2;
+    if (field.format == Format::kTime) value = kTime;
+    if (field.format == Format::kTypes) value = kTypes;
+    if (field.format == Format::kStatus) value = kStatus;
+    bytes += field.name.size() + 4 + value;
+  }
+  return bytes + 16;  // whole words are stored, see key()
+}
+
 }  // namespace
 
-size_t json_most(const knell_event& e) {
-  // One string more than there are fields has its two quotes in kFixedBytes; args take another byte
-  // a word than kMostEscape times their NUL.
+size_t json_most(const knell_event& event) {
+  // Args take another byte a word than kMostEscape times their NUL.
   size_t bytes = kSpareText;
-  for (const knell_string* text :
-       {&e.comm, &e.parent_comm, &e.exe, &e.cwd, &e.args, &e.user, &e.cgroup, &e.unit,
-        &e.container_id, &e.killed_by.comm, &e.killed_by.parent_comm, &e.killed_by.unit,
-        &e.killed_by.memory_cgroup, &e.last_signal.comm, &e.last_signal.parent_comm, &e.new_comm}) {
-    if (text->data != nullptr) bytes += text->size;
-  }
-  return kFixedBytes + kMostEscape * bytes;
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is(Member::Kind::kString)) {
+      const knell_string& text = value_of<kField.member>(event);
+      if (text.data != nullptr) bytes += text.size;
+    }
+  });
+  return fixed_bytes() + kMostEscape * bytes;
 }
 
 char* write_json(char* out, const knell_event& event) {
-  out = front(out, event);
-  if (event.type == KNELL_EVENT_LOST) return lost(out, event);
-  out = process(out, event);
-  out = fields_of_type(out, event);
-  out = boolean(constant(out, R"(,"recovered":)"), (event.flags & KNELL_FLAG_RECOVERED) != 0);
-  out = via(constant(out, R"(,"via":)"), event.via);
+  out = rows<Section::kEvery>(out, event);
+  if (event.type == KNELL_EVENT_LOST) {
+    out = rows<Section::kLost>(out, event);
+  } else {
+    out = rows<Section::kProcess>(out, event);
+    using enum Section;
+    out = rows_of_type<kExit, kFork, kUid, kGid, kPtrace, kComm>(out, event);
+    out = rows<Section::kEnd>(out, event);
+  }
   *out++ = '}';
   return out;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "event/fields.h"
 #include "event/json.h"
 #include "event/json_reading.h"
 
@@ -60,28 +61,19 @@ uint32_t some_type(uint8_t number) {
 knell_event some_event(Bytes& bytes) {
   knell_event e{};
   e.type = some_type(bytes.number<uint8_t>());
-  e.has = bytes.number<uint8_t>();
-  e.flags = bytes.number<uint8_t>();
   e.via = bytes.number<uint8_t>() % 8;
   e.killed_by.cause = bytes.number<uint8_t>() % 8;
-  for (knell_string* text :
-       {&e.comm, &e.parent_comm, &e.exe, &e.cwd, &e.args, &e.user, &e.cgroup, &e.unit,
-        &e.container_id, &e.killed_by.comm, &e.killed_by.parent_comm, &e.killed_by.unit,
-        &e.killed_by.memory_cgroup, &e.last_signal.comm, &e.last_signal.parent_comm, &e.new_comm})
-    *text = bytes.string();
-  for (knell_id* id : {&e.id, &e.parent_id, &e.child_id}) *id = bytes.id();
-  for (uint64_t* number :
-       {&e.seq, &e.mono_ns, &e.duration_ns, &e.lost_count, &e.last_signal.ago_ns})
-    *number = bytes.number<uint64_t>();
-  for (int64_t* time : {&e.time_ns, &e.lost_from_time_ns, &e.lost_until_time_ns})
-    *time = bytes.number<int64_t>();
-  for (int32_t* number :
-       {&e.pid, &e.tid, &e.ppid, &e.wait_status, &e.killed_by.pid, &e.child_pid, &e.child_tid,
-        &e.tracer_pid, &e.killed_by.parent_pid, &e.last_signal.signal, &e.last_signal.pid})
-    *number = bytes.number<int32_t>();
-  for (uint32_t* number :
-       {&e.uid, &e.gid, &e.ruid, &e.euid, &e.killed_by.uid, &e.lost_types, &e.last_signal.uid})
-    *number = bytes.number<uint32_t>();
+  knell::event::for_each_row<knell::event::kFields>([&](auto row) {
+    constexpr auto& kField = knell::event::kFields[row];
+    using enum knell::event::Member::Kind;
+    auto& value = knell::event::value_of<kField.member>(e);
+    if constexpr (kField.is(kString))
+      value = bytes.string();
+    else if constexpr (kField.is(kId))
+      value = bytes.id();
+    else if constexpr (!kField.is(kGroup) && kField.flag == 0)
+      if (value == 0) value = bytes.number<std::remove_reference_t<decltype(value)>>();
+  });
   return e;
 }
 

@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "event/fields.h"
 #include "event/mask.h"
 #include "event/printable.h"
 #include "event/signal_names.h"
@@ -100,19 +101,23 @@ class JsonReading : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, JsonR
   bool twice_ = false;  // a key
 };
 
+// The rows of the table of fields, with values that are spelled by other means than the writer's.
 class JsonExpected {
  public:
   static Values of(const knell_event& e) {
     JsonExpected expected;
-    expected.stamp(e);
-    if (e.type == KNELL_EVENT_LOST) {
-      expected.lost(e);
-    } else {
-      expected.process(e);
-      expected.fields_of_type(e);
-      expected.set("recovered", boolean((e.flags & KNELL_FLAG_RECOVERED) != 0));
-    }
-    expected.set("via", named(e.via, {"", "connector", "bpf", "pidfd", "proc", "recording"}));
+    for_each_row<kFields>([&](auto row) {
+      constexpr const Field& kField = kFields[row];
+      if ((types_of(kField.section) & e.type) == 0 || kField.name.empty()) return;
+      const std::string name(kField.name);
+      if constexpr (kField.section == Section::kKilledBy) {
+        if ((e.has & KNELL_HAS_KILLER) != 0) expected.add<kField>("killed_by." + name, e);
+      } else if constexpr (kField.section == Section::kLastSignal) {
+        if ((e.has & KNELL_HAS_LAST_SIGNAL) != 0) expected.add<kField>("last_signal." + name, e);
+      } else {
+        expected.add<kField>(name, e);
+      }
+    });
     return expected.values_;
   }
 
@@ -162,25 +167,53 @@ class JsonExpected {
   }
 
   void set(const std::string& key, const std::string& value) { values_[key] = value; }
-  template <class T>
-  void number(const std::string& key, T value, bool known = true) {
-    set(key, known ? std::to_string(value) : "null");
+
+  template <const Field& F>
+  void add(const std::string& key, const knell_event& e) {
+    using enum Format;
+    const auto& value = value_of<F.member>(e);
+    const bool known = is_known<F.known>(e);
+    if constexpr (F.format == kStatus)
+      status(value, known);
+    else if (!known)
+      set(key, "null");
+    else if constexpr (F.is(Member::Kind::kGroup))
+      set(key + ".", "{}");
+    else if constexpr (F.format == kArgs)
+      args(e);
+    else if constexpr (F.format == kTypes)
+      types(value);
+    else
+      set(key, text<F>(value));
   }
 
-  void stamp(const knell_event& e) {
-    set("type", std::string("=") + type_name(e.type));
-    number("seq", e.seq);
-    set("time", time(e.time_ns));
-    number("mono_ns", e.mono_ns);
+  template <const Field& F, class T>
+  static std::string text(const T& value) {
+    using enum Format;
+    if constexpr (F.is(Member::Kind::kString)) {
+      return string(value);
+    } else if constexpr (F.is(Member::Kind::kId)) {
+      return id(value);
+    } else if constexpr (F.format == kType) {
+      return std::string("=") + type_name(value);
+    } else if constexpr (F.format == kTime) {
+      return time(value);
+    } else if constexpr (F.format == kVia) {
+      return named(value, {"", "connector", "bpf", "pidfd", "proc", "recording"});
+    } else if constexpr (F.format == kCause) {
+      return named(value, {"", "user", "kernel", "oom"});
+    } else if constexpr (F.format == kSignal) {
+      const char* const name = signal_name(value);
+      return name == nullptr ? "null" : std::string("=") + name;
+    } else if constexpr (F.format == kFlag) {
+      return boolean((value & F.flag) != 0);
+    } else {
+      return std::to_string(value);
+    }
   }
 
   void args(const knell_event& e) {
-    set("args_truncated", boolean((e.flags & KNELL_FLAG_ARGS_TRUNCATED) != 0));
-    if (e.args.data == nullptr) {
-      set("args", "null");
-      set("args_truncated", "null");
-      return;
-    }
+    if (e.args.data == nullptr) return set("args", "null");
     set("args.", "[]");
     size_t i = 0;
     for (knell_string word = knell_next_arg(&e, {nullptr, 0}); word.data != nullptr;
@@ -189,88 +222,21 @@ class JsonExpected {
     }
   }
 
-  void process(const knell_event& e) {
-    set("id", id(e.id));
-    set("parent_id", id(e.parent_id));
-    number("pid", e.pid);
-    number("tid", e.tid);
-    number("ppid", e.ppid);
-    set("comm", string(e.comm));
-    set("parent_comm", string(e.parent_comm));
-    set("exe", string(e.exe));
-    args(e);
-    set("cwd", string(e.cwd));
-    number("uid", e.uid, (e.has & KNELL_HAS_UID) != 0);
-    number("gid", e.gid, (e.has & KNELL_HAS_GID) != 0);
-    set("user", string(e.user));
-    set("cgroup", string(e.cgroup));
-    set("unit", string(e.unit));
-    set("container_id", string(e.container_id));
+  void status(int status, bool known) {
+    const bool exited = known && WIFEXITED(status), signaled = known && WIFSIGNALED(status);
+    set("wait_status", known ? std::to_string(status) : "null");
+    set("exit_code", exited ? std::to_string(WEXITSTATUS(status)) : "null");
+    set("signal", signaled ? std::string("=") + signal_name(WTERMSIG(status)) : "null");
+    set("core_dumped", known ? boolean(signaled && WCOREDUMP(status)) : "null");
   }
 
-  void exit(const knell_event& e) {
-    const bool known = (e.has & KNELL_HAS_STATUS) != 0;
-    const bool signaled = known && WIFSIGNALED(e.wait_status);
-    number("wait_status", e.wait_status, known);
-    number("exit_code", WEXITSTATUS(e.wait_status), known && WIFEXITED(e.wait_status));
-    set("signal", signaled ? std::string("=") + signal_name(WTERMSIG(e.wait_status)) : "null");
-    set("core_dumped", known ? boolean(signaled && WCOREDUMP(e.wait_status)) : "null");
-    number("duration_ns", e.duration_ns, (e.has & KNELL_HAS_DURATION) != 0);
-    killed_by(e);
-    last_signal(e);
-  }
-
-  void killed_by(const knell_event& e) {
-    if ((e.has & KNELL_HAS_KILLER) == 0) return set("killed_by", "null");
-    set("killed_by.", "{}");
-    number("killed_by.pid", e.killed_by.pid);
-    number("killed_by.uid", e.killed_by.uid, e.killed_by.pid != 0);
-    set("killed_by.comm", string(e.killed_by.comm));
-    set("killed_by.cause", named(e.killed_by.cause, {"", "user", "kernel", "oom"}));
-    number("killed_by.parent_pid", e.killed_by.parent_pid, e.killed_by.parent_pid != 0);
-    set("killed_by.parent_comm", string(e.killed_by.parent_comm));
-    set("killed_by.unit", string(e.killed_by.unit));
-    set("killed_by.memory_cgroup", string(e.killed_by.memory_cgroup));
-  }
-
-  void last_signal(const knell_event& e) {
-    if ((e.has & KNELL_HAS_LAST_SIGNAL) == 0) return set("last_signal", "null");
-    set("last_signal.", "{}");
-    const char* const name = signal_name(e.last_signal.signal);
-    set("last_signal.signal", name == nullptr ? "null" : std::string("=") + name);
-    number("last_signal.pid", e.last_signal.pid);
-    number("last_signal.uid", e.last_signal.uid, e.last_signal.pid != 0);
-    set("last_signal.comm", string(e.last_signal.comm));
-    set("last_signal.parent_comm", string(e.last_signal.parent_comm));
-    number("last_signal.ago_ns", e.last_signal.ago_ns);
-  }
-
-  void fields_of_type(const knell_event& e) {
-    if (e.type == KNELL_EVENT_EXIT) exit(e);
-    if (e.type == KNELL_EVENT_PTRACE) number("tracer_pid", e.tracer_pid);
-    if (e.type == KNELL_EVENT_COMM) set("new_comm", string(e.new_comm));
-    if (e.type == KNELL_EVENT_FORK) {
-      set("child_id", id(e.child_id));
-      number("child_pid", e.child_pid);
-      number("child_tid", e.child_tid);
-    }
-    if (e.type == KNELL_EVENT_UID || e.type == KNELL_EVENT_GID) {
-      number(e.type == KNELL_EVENT_UID ? "ruid" : "rgid", e.ruid);
-      number(e.type == KNELL_EVENT_UID ? "euid" : "egid", e.euid);
-    }
-  }
-
-  void lost(const knell_event& e) {
-    number("count", e.lost_count, (e.has & KNELL_HAS_COUNT) != 0);
-    set("exact", boolean((e.flags & KNELL_FLAG_EXACT) != 0));
+  void types(uint32_t mask) {
     set("types.", "[]");
     size_t i = 0;
     for (uint32_t bit = 1; bit != 0; bit <<= 1) {
-      if ((e.lost_types & KNELL_EVENT_ALL & bit) != 0)
+      if ((mask & KNELL_EVENT_ALL & bit) != 0)
         set("types." + std::to_string(i++), std::string("=") + type_name(bit));
     }
-    set("from", time(e.lost_from_time_ns));
-    set("until", time(e.lost_until_time_ns));
   }
 
   Values values_;

@@ -66,6 +66,7 @@ knell_event full(uint32_t type) {
   event.cgroup = bytes("/system.slice/cron.service");
   event.unit = bytes("cron.service");
   event.container_id = bytes("0123456789ab");
+  event.tty = bytes("pts/3");
   return event;
 }
 
@@ -73,7 +74,7 @@ const std::string kBareFront =
     R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
     R"("id":null,"parent_id":null,"pid":7889,"tid":7889,"ppid":0,"comm":null,"parent_comm":null,)"
     R"("exe":null,"args":null,"args_truncated":null,"cwd":null,"uid":null,"gid":null,"user":null,)"
-    R"("cgroup":null,"unit":null,"container_id":null,)";
+    R"("cgroup":null,"unit":null,"container_id":null,"tty":null,)";
 
 const std::string kFullFront =
     R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
@@ -81,7 +82,7 @@ const std::string kFullFront =
     R"("comm":"grep","parent_comm":"bash","exe":"/usr/bin/grep",)"
     R"("args":["grep","-q","","/etc/passwd"],"args_truncated":true,"cwd":"/root",)"
     R"("uid":33,"gid":34,"user":"www-data","cgroup":"/system.slice/cron.service",)"
-    R"("unit":"cron.service","container_id":"0123456789ab",)";
+    R"("unit":"cron.service","container_id":"0123456789ab","tty":"pts/3",)";
 
 TEST(Json, UnknownIsNull) {
   EXPECT_EQ(json(bare(KNELL_EVENT_EXIT)),
@@ -324,12 +325,10 @@ TEST(Json, StaysWithinItsBound) {
   event.wait_status = 0x80 | 37;
   event.killed_by.cause = KNELL_CAUSE_KERNEL;
   for (const auto& text : {std::string(), wild, empty_words}) {
-    for (knell_string* field :
-         {&event.comm, &event.parent_comm, &event.exe, &event.cwd, &event.args, &event.user,
-          &event.cgroup, &event.unit, &event.container_id, &event.killed_by.comm,
-          &event.killed_by.parent_comm, &event.killed_by.unit, &event.killed_by.memory_cgroup,
-          &event.last_signal.comm, &event.last_signal.parent_comm})
-      *field = bytes(text);
+    for_each_row<kFields>([&](auto row) {
+      constexpr const Field& kField = kFields[row];
+      if constexpr (kField.is(Member::Kind::kString)) value_of<kField.member>(event) = bytes(text);
+    });
     EXPECT_LE(json(event).size(), json_most(event));
   }
 }

@@ -29,8 +29,8 @@ uint32_t kernel_mask(const Want& want) {
 
   // To know at exit what a process was called, its birth and its changes must be heard of.
   if (details_needed(want) != KNELL_DETAILS_STATUS) {
-    mask |=
-        KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID | KNELL_EVENT_GID;
+    mask |= KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
+            KNELL_EVENT_GID | KNELL_EVENT_SID;
   }
   if (want.needs.forks) mask |= KNELL_EVENT_FORK;
   return mask;

@@ -10,8 +10,8 @@ namespace knell::filter {
 namespace {
 
 constexpr uint32_t kExit = KNELL_EVENT_EXIT, kNonzero = KNELL_EVENT_NONZERO_EXIT;
-constexpr uint32_t kNames =
-    KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID | KNELL_EVENT_GID;
+constexpr uint32_t kNames = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM |
+                            KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
 
 Want want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS) {
   Want w;

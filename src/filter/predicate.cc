@@ -25,17 +25,19 @@ constexpr size_t kCommBytes = 15;       // TASK_COMM_LEN less its NUL
 constexpr size_t kUnitBytes = 255;      // NAME_MAX: it is the name of a directory
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
 constexpr size_t kContainerBytes = 64;  // of all runtimes known, hexadecimal digits of a SHA-256
+constexpr size_t kTtyBytes = 15;        // of event::tty_name()
+constexpr std::string_view kDev = "/dev/";
 constexpr size_t kComparedAtOnce = 16;  // bytes; picked
 constexpr size_t kFew = 8;              // that are quicker tried than searched; picked
 constexpr size_t kStepsOfRoot = 64;     // it is looked for among those of all listeners
 
 constexpr std::array kAllKeys{
-    std::pair{Key::kPid, "pid"},         std::pair{Key::kUnder, "under"},
-    std::pair{Key::kComm, "comm"},       std::pair{Key::kExe, "exe"},
-    std::pair{Key::kUid, "uid"},         std::pair{Key::kUnit, "unit"},
-    std::pair{Key::kCgroup, "cgroup"},   std::pair{Key::kContainer, "container"},
-    std::pair{Key::kEnded, "ended"},     std::pair{Key::kLonger, "longer"},
-    std::pair{Key::kShorter, "shorter"},
+    std::pair{Key::kPid, "pid"},       std::pair{Key::kUnder, "under"},
+    std::pair{Key::kComm, "comm"},     std::pair{Key::kExe, "exe"},
+    std::pair{Key::kUid, "uid"},       std::pair{Key::kUnit, "unit"},
+    std::pair{Key::kCgroup, "cgroup"}, std::pair{Key::kContainer, "container"},
+    std::pair{Key::kTty, "tty"},       std::pair{Key::kEnded, "ended"},
+    std::pair{Key::kLonger, "longer"}, std::pair{Key::kShorter, "shorter"},
 };
 
 std::string_view trimmed(std::string_view text) {
@@ -208,7 +210,7 @@ Result<void> Predicates::settle() {
     sort_once(sides->wanted);
     sort_once(sides->excluded);
   }
-  for (Sides<Texts>* const sides : {&comms_, &exes_, &units_})
+  for (Sides<Texts>* const sides : {&comms_, &exes_, &units_, &ttys_})
     for (Texts* const side : {&sides->wanted, &sides->excluded}) {
       sort_once(side->plain);
       sort_once(side->globs);
@@ -259,6 +261,9 @@ Result<void> Predicates::append_one(Key key, std::string_view name, std::string_
     case Key::kUnit:
       add_text(units_.side(exclude), value);
       break;
+    case Key::kTty:
+      add_text(ttys_.side(exclude), value.starts_with(kDev) ? value.substr(kDev.size()) : value);
+      break;
     case Key::kContainer:
       containers_.side(exclude).plain.emplace_back(value);
       break;
@@ -296,6 +301,8 @@ size_t Predicates::count(Key key) const {
       return cgroups_.size();
     case Key::kContainer:
       return containers_.size();
+    case Key::kTty:
+      return ttys_.size();
     case Key::kEnded:
       return ended_.size();
   }
@@ -341,7 +348,8 @@ bool Predicates::texts_match(const knell_event& event) const {
   return holds(comms_, event.comm, has_text<Texts>) && holds(exes_, event.exe, has_text<Texts>) &&
          holds(units_, event.unit, has_unit<Texts>) &&
          holds(cgroups_, event.cgroup, has_cgroup<Texts>) &&
-         holds(containers_, event.container_id, has_container<Texts>);
+         holds(containers_, event.container_id, has_container<Texts>) &&
+         holds(ttys_, event.tty, has_text<Texts>);
 }
 
 size_t Predicates::most_steps() const {
@@ -351,13 +359,13 @@ size_t Predicates::most_steps() const {
   // A unit is judged with and without its `.service`.
   return steps + steps_of_texts(comms_, kCommBytes) + steps_of_texts(exes_, kPathBytes) +
          2 * steps_of_texts(units_, kUnitBytes) + steps_of_texts(cgroups_, kPathBytes) +
-         steps_of_texts(containers_, kContainerBytes);
+         steps_of_texts(containers_, kContainerBytes) + steps_of_texts(ttys_, kTtyBytes);
 }
 
 Needs Predicates::needs() const {
   Needs needs;
   const bool names = comms_.used() || uids_.used() || units_.used() || cgroups_.used() ||
-                     containers_.used() || longer_.used() || shorter_.used();
+                     containers_.used() || ttys_.used() || longer_.used() || shorter_.used();
   if (names) needs.details = KNELL_DETAILS_NAMES;
   if (exes_.used()) needs.details = KNELL_DETAILS_FULL;
   needs.forks = roots_.used();

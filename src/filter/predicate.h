@@ -13,6 +13,7 @@
 //   unit      glob; `.service` may be left out               postgresql@*
 //   cgroup    a path, and all below it                       /system.slice
 //   container an id, or how it begins                        3f2a9c
+//   tty       glob; `/dev/` may stand before it              pts/3, ttyS*
 //   ended     exit codes, ranges, signals, signal, core,     2-255, SIGKILL, core
 //             oom, unknown; `exit-code` and `signal` are the
 //             same key, except that a number given to
@@ -114,7 +115,7 @@ class Predicates {
 
   bool used_ = false;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
-  Sides<Texts> comms_, exes_, units_;
+  Sides<Texts> comms_, exes_, units_, ttys_;
   // What another one holds as well is left out.
   Sides<Texts> cgroups_, containers_;
   Sides<EndedSet> ended_;

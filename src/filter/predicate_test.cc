@@ -37,6 +37,7 @@ knell_event grep() {
   event.unit = bytes("cron.service");
   event.cgroup = bytes("/system.slice/cron.service");
   event.container_id = bytes("3f2a9c0123456789");
+  event.tty = bytes("pts/3");
   event.wait_status = 0x100;
   event.duration_ns = 5'000'000'000;
   return event;
@@ -134,6 +135,11 @@ TEST(Predicates, Strings) {
       {"container", "3f2a9c0123456789", true, false},
       {"container", "2a9c", false, false},
       {"container", "!3f", false, true},
+      {"tty", "pts/3", true, false},
+      {"tty", "/dev/pts/3", true, false},
+      {"tty", "pts/*", true, false},
+      {"tty", "ttyS*", false, false},
+      {"tty", "!pts/3", false, true},
   });
 }
 
@@ -259,7 +265,7 @@ TEST(Predicates, Errors) {
   const std::vector<std::pair<std::pair<string_view, string_view>, string_view>> cases{
       {{"unti", "x"},
        "'unti' is no predicate; did you mean 'unit'? (pid, under, comm, exe, uid, "
-       "user, unit, cgroup, container, ended, exit-code, signal, longer, shorter)"},
+       "user, unit, cgroup, container, tty, ended, exit-code, signal, longer, shorter)"},
       {{"", "x"}, "'' is no predicate (pid,"},
       {{"comm", ""}, "comm: a value is missing in ''"},
       {{"comm", "a,,b"}, "comm: a value is missing in 'a,,b'"},
@@ -384,6 +390,7 @@ TEST(Predicates, Needs) {
                                         {"unit", "a"},
                                         {"cgroup", "/"},
                                         {"container", "a"},
+                                        {"tty", "pts/3"},
                                         {"longer", "1s"}}) {
     EXPECT_EQ(needs({{key, value}}).details, uint32_t{KNELL_DETAILS_NAMES}) << key;
   }

@@ -18,7 +18,7 @@ struct KeyName {
   std::string_view name;
   Key key;
 };
-constexpr std::array<KeyName, 14> kKeys{{
+constexpr std::array<KeyName, 15> kKeys{{
     {"pid", Key::kPid},
     {"under", Key::kUnder},
     {"comm", Key::kComm},
@@ -28,6 +28,7 @@ constexpr std::array<KeyName, 14> kKeys{{
     {"unit", Key::kUnit},
     {"cgroup", Key::kCgroup},
     {"container", Key::kContainer},
+    {"tty", Key::kTty},
     {"ended", Key::kEnded},
     {"exit-code", Key::kEnded},
     {"signal", Key::kEnded},

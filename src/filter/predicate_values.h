@@ -19,6 +19,7 @@ enum class Key {
   kUnit,
   kCgroup,
   kContainer,
+  kTty,
   kEnded,
   kLonger,
   kShorter,

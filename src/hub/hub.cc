@@ -16,7 +16,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "event/translate.h"
+#include "event/visibility.h"
 
 namespace knell::hub {
 namespace {
@@ -32,34 +32,14 @@ uint32_t types_of(uint32_t mask) {
   return mask & ~KNELL_EVENT_NONZERO_EXIT;
 }
 
-// Which of the processes that sent a signal are of another user than the only one that this
-// listener may see.
-enum Hidden : uint32_t { kKiller = 1, kAsker = 2 };
+// event::Hidden: what this listener may not see of it.
 uint32_t hidden_from(const Scope& scope, const knell_event& event) {
-  if (scope.every_user) return 0;
-  uint32_t hidden = 0;
-  const auto& killer = event.killed_by;
-  if ((event.has & KNELL_HAS_KILLER) != 0 && killer.uid != scope.uid &&
-      (killer.cause == KNELL_CAUSE_USER || killer.pid != 0))
-    hidden |= kKiller;
-  if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0 && event.last_signal.uid != scope.uid)
-    hidden |= kAsker;
-  return hidden;
+  return scope.every_user ? 0 : event::hidden_from_user(event, scope.uid);
 }
 
-// That a process of another user killed it is not shown; that the kernel did is, without whom.
 knell_event without(uint32_t hidden, const knell_event& event) {
   knell_event rest = event;
-  if ((hidden & kKiller) != 0 && event.killed_by.cause != KNELL_CAUSE_USER) {
-    event::hide_killer(rest);
-  } else if ((hidden & kKiller) != 0) {
-    rest.has &= ~KNELL_HAS_KILLER;
-    rest.killed_by = {};
-  }
-  if ((hidden & kAsker) != 0) {
-    rest.has &= ~KNELL_HAS_LAST_SIGNAL;
-    rest.last_signal = {};
-  }
+  event::hide(rest, hidden);
   return rest;
 }
 
@@ -308,7 +288,7 @@ class Hub::Telling {
   struct Form {
     const event::Level* level = nullptr;
     uint32_t details = 0;
-    uint32_t hidden = 0;  // Hidden
+    uint32_t hidden = 0;  // event::Hidden
     Bytes bytes;
   };
   Hub& hub_;

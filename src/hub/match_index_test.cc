@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "event/translate.h"
+#include "event/visibility.h"
 #include "hub/hub.h"
 #include "hub/press_for_test.h"
 

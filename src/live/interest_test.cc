@@ -22,7 +22,7 @@ TEST(Interest, FailuresOverTheConnectorWithAllDetailsFollowEveryLife) {
   const source::Wanted wanted = wanted_of_threads(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK |
                              KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
-                             KNELL_EVENT_GID);
+                             KNELL_EVENT_GID | KNELL_EVENT_SID);
   EXPECT_FALSE(wanted.forks_of_threads_only);
 }
 

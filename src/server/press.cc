@@ -3,35 +3,27 @@
 #include "server/press.h"
 
 #include <knell/cn_proc.h>
+#include <linux/limits.h>
 #include <linux/netlink.h>
 
 #include <cstring>
 
 #include "event/cn_message.h"
+#include "event/visibility.h"
 #include "wire/event.h"
 
 namespace knell::server {
 namespace {
 
-constexpr knell_string kUnknown{nullptr, 0};
-
-// What a listener with fewer details did not ask for.
-void blank(knell_event& event, uint32_t details) {
-  event.user = kUnknown;  // its reader asks for the name by itself: we may not wait for anybody
-  if (details == KNELL_DETAILS_FULL) return;
-  event.args = event.exe = event.cwd = kUnknown;
-  event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
-  if (details == KNELL_DETAILS_NAMES) return;
-  event.comm = event.parent_comm = event.cgroup = event.unit = event.container_id = kUnknown;
-  event.has &= ~(KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL);
-  event.uid = event.gid = 0;
-  event.killed_by = {};
-  event.last_signal = {};
-}
-
-// Should a text be longer than any frame: without the long ones.
+// Should a text be longer than any frame: without the long ones. Names have less than NAME_MAX.
 void shorten(knell_event& event) {
-  event.args = event.exe = event.cwd = event.cgroup = event.killed_by.memory_cgroup = kUnknown;
+  event::for_each_row<event::kFields>([&](auto row) {
+    constexpr const event::Field& kField = event::kFields[row];
+    if constexpr (kField.is_text()) {
+      knell_string& text = event::value_of<kField.member>(event);
+      if (text.size > NAME_MAX) text = {};
+    }
+  });
 }
 
 }  // namespace
@@ -39,7 +31,8 @@ void shorten(knell_event& event) {
 std::string_view Press::event(const knell_event& told, uint32_t details) {
   knell_event event = told;
   event.seq = event.cookie = 0;  // each reader's own
-  blank(event, details);
+  event.user = {};  // its reader asks for the name by itself: we may not wait for anybody
+  event::limit_details(event, details);
   if (wire::event_bytes(event) > wire::kMostEvent) shorten(event);
   const int64_t epoch_ns = wire::epoch_of(event);
   const std::string_view encoded = wire::encode_event(buffer_, event);

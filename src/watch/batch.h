@@ -23,6 +23,7 @@ struct Slot {
   knell_event event{};
   Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, asker_comm{},
       asker_parent_comm{};
+  std::array<char, 16> tty{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup, killer_cgroup;
   std::shared_ptr<const std::string> user;

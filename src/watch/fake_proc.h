@@ -24,6 +24,7 @@ struct FakeProcess {
   int threads = 1;
   unsigned flags = 0;  // PF_*
   unsigned uid = 0;
+  unsigned tty = 0;  // device number
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
   int process = 0;  // of a thread; 0: it is one itself
@@ -60,7 +61,8 @@ class FakeProc {
     const auto dir = root_ / std::to_string(pid);
     std::filesystem::create_directories(dir);
     std::string stat = std::to_string(pid) + " (" + p.comm + ") S " + std::to_string(p.ppid);
-    for (int field = 5; field < 20; ++field) stat += " " + std::to_string(field == 9 ? p.flags : 0);
+    for (int field = 5; field < 20; ++field)
+      stat += " " + std::to_string(field == 7 ? p.tty : field == 9 ? p.flags : 0);
     stat += " " + std::to_string(p.threads) + " 0 " + std::to_string(p.start);
     for (int field = 23; field <= 52; ++field) stat += " 0";
     std::ofstream(dir / "stat") << stat << "\n";

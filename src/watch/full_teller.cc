@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "event/tty.h"
 #include "watch/proc_reader.h"
 #include "watch/views.h"
 
@@ -62,6 +63,8 @@ void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full)
   if (full.args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
   if (!full.exe.empty()) event.exe = batch.keep(full.exe);
   if (!full.cwd.empty()) event.cwd = batch.keep(full.cwd);
+  slot.tty = event::tty_name(full.tty);
+  event.tty = view_of(slot.tty);
   slot.cgroup = cgroups_.find(full.cgroup);
   if (slot.cgroup == nullptr) return;
   event.cgroup = view_of(slot.cgroup->path);

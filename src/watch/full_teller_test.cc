@@ -68,6 +68,7 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   full.args = args;
   full.exe = "/usr/bin/dash";
   full.cwd = "/tmp";
+  full.tty = 0x8803;
   full.killer = {.cause = KNELL_CAUSE_USER,
                  .signal = SIGTERM,
                  .pid = 60,
@@ -90,6 +91,7 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   EXPECT_EQ(text_of(event.args), args);
   EXPECT_EQ(text_of(event.exe), "/usr/bin/dash");
   EXPECT_EQ(text_of(event.cwd), "/tmp");
+  EXPECT_EQ(text_of(event.tty), "pts/3");
   EXPECT_EQ(event.killed_by.pid, 60);
   EXPECT_EQ(text_of(event.killed_by.comm), "killer");
   EXPECT_EQ(event.killed_by.parent_pid, 59);

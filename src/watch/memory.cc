@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "event/tty.h"
 #include "watch/views.h"
 
 namespace knell::watch {
@@ -112,6 +113,7 @@ void Memory::inherit(Process& child, const event::Raw& fork) {
     child.uid = parent->uid;
     child.gid = parent->gid;
     child.has_ids = parent->has_ids;
+    child.tty = parent->tty;
     child.image = parent->image;
     child.cgroup = parent->cgroup;
   }
@@ -141,6 +143,7 @@ bool Memory::read(Process& process, uint64_t not_after_ns) {
   const auto stat = folder.stat();
   if (!stat || stat->start > time_.ticks(not_after_ns)) return false;
   process.ppid = stat->ppid;
+  process.tty = stat->tty;
   process.comm = stat->comm;
   process.has_comm = true;
   process.start = stat->start;
@@ -207,6 +210,7 @@ void Memory::execed(const event::Raw& exec) {
     process->image.reset();
     return;
   }
+  process->tty = stat->tty;
   process->comm = stat->comm;
   process->has_comm = true;
   process->start = stat->start;
@@ -223,6 +227,10 @@ void Memory::renamed(const event::Raw& comm) {
   if (process == nullptr) return;
   std::copy_n(comm.u.comm.name, process->comm.size() - 1, process->comm.begin());
   process->has_comm = true;
+}
+
+void Memory::left_terminal(int32_t pid) {
+  if (Process* process = table_.find(pid)) process->tty = 0;
 }
 
 void Memory::changed_uid(int32_t pid, uint32_t uid) {
@@ -285,6 +293,8 @@ void Memory::tell(Slot& slot, const Process& process) {
     slot.user = users_.name(process.uid);
     if (slot.user != nullptr) event.user = view_of(*slot.user);
   }
+  slot.tty = event::tty_name(process.tty);
+  event.tty = view_of(slot.tty);
   slot.image = process.image;
   if (slot.image != nullptr) {
     if (slot.image->has_args) event.args = {slot.image->args.data(), slot.image->args.size()};

@@ -41,6 +41,7 @@ class Memory {
   // It was read from /proc until now.
   void looked(int32_t pid, uint64_t now_ns);
   void renamed(const event::Raw& comm);
+  void left_terminal(int32_t pid);  // by setsid(2)
   void changed_uid(int32_t pid, uint32_t uid);
   void changed_gid(int32_t pid, uint32_t gid);
 

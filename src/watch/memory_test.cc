@@ -139,6 +139,26 @@ TEST_F(MemoryTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
   EXPECT_EQ(slot.event.comm.data, nullptr) << "/proc shows a process that began later";
 }
 
+TEST_F(MemoryTest, ATerminalIsInheritedAndLeft) {
+  tree.add(40, {.tty = 0x8803});
+  memory().read_all(2 * kTick);
+  fork(50, 40, 10 * kTick);
+  const auto tty = [&](int32_t pid) {
+    Slot slot;
+    slot.event.mono_ns = 11 * kTick;
+    memory().describe(slot, pid, Memory::Look::kNo);
+    return std::string(slot.event.tty.data != nullptr ? slot.event.tty.data : "none");
+  };
+  EXPECT_EQ(tty(40), "pts/3");
+  EXPECT_EQ(tty(50), "pts/3");
+  memory().left_terminal(50);
+  EXPECT_EQ(tty(50), "none");
+  EXPECT_EQ(tty(40), "pts/3");
+  tree.add(50, {.start = 10, .tty = 0x401});
+  exec(50, 11 * kTick);
+  EXPECT_EQ(tty(50), "tty1");
+}
+
 TEST_F(MemoryTest, AnExecReadsTheNewProgram) {
   tree.add(40, {.start = 1, .comm = "sh", .cmdline = std::string("sh\0", 3)});
   memory().read_all(2 * kTick);

@@ -221,6 +221,7 @@ void Normaliser::forget_program(const Process& process) {
 // uid, gid, sid, ptrace, comm, coredump: things that happen to a process that goes on living.
 void Normaliser::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
+  if (raw.what == KNELL_EVENT_SID) memory_.left_terminal(raw.pid);
   // A crash is the process's, whichever thread it was; the rest is the process's when it is the
   // leader's.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;

@@ -27,6 +27,7 @@ struct Process {
   uint64_t parent_start = 0;
   int32_t pid = 0, ppid = 0;
   uint32_t uid = 0, gid = 0;
+  uint32_t tty = 0;  // its controlling terminal, see event/tty.h; 0: none
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
   bool has_comm = false, has_parent_comm = false;  // a name may be of no bytes
@@ -39,6 +40,7 @@ struct Process {
   // What it is from its birth to its end stays.
   void forget_all_but_identity() {
     has_ids = has_comm = false;
+    tty = 0;
     image.reset();
     cgroup.reset();
   }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "event/fields.h"
+
 namespace knell::watch {
 namespace {
 
@@ -53,21 +55,11 @@ Levels levels_of(const knell_event& event, Identities& identities) {
   if (event.type == KNELL_EVENT_LOST) return levels;
   const bool fork = event.type == KNELL_EVENT_FORK;
   if (!begin(levels, fork ? event.child_pid : event.pid, event, identities)) return levels;
-  fill(levels, &event::Level::pid, event.pid, event, identities);
-  fill(levels, &event::Level::tid, event.tid, event, identities);
-  fill(levels, &event::Level::ppid, event.ppid, event, identities);
-  if (fork) {
-    fill(levels, &event::Level::child_pid, event.child_pid, event, identities);
-    fill(levels, &event::Level::child_tid, event.child_tid, event, identities);
-  }
-  if (event.type == KNELL_EVENT_PTRACE)
-    fill(levels, &event::Level::other_pid, event.tracer_pid, event, identities);
-  if ((event.has & KNELL_HAS_KILLER) != 0) {
-    fill(levels, &event::Level::other_pid, event.killed_by.pid, event, identities);
-    fill(levels, &event::Level::other_ppid, event.killed_by.parent_pid, event, identities);
-  }
-  if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0)
-    fill(levels, &event::Level::asker_pid, event.last_signal.pid, event, identities);
+  event::for_each_row<event::kFields>([&](auto row) {
+    constexpr const event::Field& kField = event::kFields[row];
+    if constexpr (kField.number != nullptr && kField.is(event::Member::Kind::kSigned))
+      fill(levels, kField.number, event::value_of<kField.member>(event), event, identities);
+  });
   return levels;
 }
 

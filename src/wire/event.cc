@@ -2,38 +2,107 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/event.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+
+#include "event/fields.h"
 
 namespace knell::wire {
 namespace {
 
-static_assert(sizeof(Id) == 24 && sizeof(Core) == 120 && sizeof(Killer) == 16);
-static_assert(sizeof(LastSignal) == 24);
-static_assert(sizeof(Child) == 32 && sizeof(Ids) == 8 && sizeof(Lost) == 48);
+using event::Field;
+using event::for_each_row;
+using event::kFields;
+using event::Member;
+using event::value_of;
 
-struct Text {
-  Attribute type;
-  knell_string knell_event::* field;
+// An id on the wire.
+struct Id {
+  uint64_t start;
+  uint32_t boot;
+  int32_t pid;
+  uint32_t kind;
+  uint32_t reserved;
 };
-constexpr std::array kTexts{
-    Text{kComm, &knell_event::comm},
-    Text{kParentComm, &knell_event::parent_comm},
-    Text{kExe, &knell_event::exe},
-    Text{kArgs, &knell_event::args},
-    Text{kCwd, &knell_event::cwd},
-    Text{kUser, &knell_event::user},
-    Text{kCgroup, &knell_event::cgroup},
-    Text{kUnit, &knell_event::unit},
-    Text{kContainerId, &knell_event::container_id},
-    Text{kNewComm, &knell_event::new_comm},
+static_assert(sizeof(Id) == 24);
+
+constexpr size_t wire_bytes(const Field& field) {
+  return field.is(Member::Kind::kId) ? sizeof(Id) : field.member.size;
+}
+
+// The size of an attribute that several values share; as the first version of it was written, or as
+// it is now. It is padded as a structure is.
+enum class Version : uint8_t { kFirst, kNow };
+constexpr size_t packed_bytes(uint16_t attribute, Version version) {
+  size_t end = 0, unit = 4;
+  for (const Field& field : kFields) {
+    if (!field.is_packed() || field.wire.attribute != attribute) continue;
+    if (field.wire.later && version == Version::kFirst) continue;
+    end = std::max(end, field.wire.at + wire_bytes(field));
+    if (wire_bytes(field) > 4) unit = 8;
+  }
+  return (end + unit - 1) / unit * unit;
+}
+
+// Those attributes, and which events have them: by their type, and by a bit of `has`.
+struct Packed {
+  uint16_t attribute = 0;
+  uint32_t types = 0;
+  uint64_t group = 0;
+};
+constexpr uint64_t bit_of_group(event::Section members) {
+  for (const Field& field : kFields)
+    if (field.is(Member::Kind::kGroup) && field.members == members) return field.known.has;
+  return 0;
+}
+constexpr auto kPacked = [] {
+  std::array<Packed, 16> all{};
+  for (const Field& field : kFields) {
+    if (!field.is_packed()) continue;
+    size_t at = 0;
+    while (all.at(at).attribute != 0 && all[at].attribute != field.wire.attribute) at++;
+    all[at].attribute = field.wire.attribute;
+    all[at].types |= types_of(field.section);
+    all[at].group |= bit_of_group(field.section);
+  }
+  return all;
+}();
+constexpr Packed kCore = kPacked[0];
+static_assert(kCore.attribute == 40 && kCore.types == UINT32_MAX);
+
+// Calls `visit` with the index of each that `Select` takes.
+template <auto Select, class Visit>
+[[gnu::always_inline]] constexpr void for_each_packed(Visit visit) {
+  for_each_row<kPacked>([&](auto index) {
+    if constexpr (kPacked[index].attribute != 0 && Select(kPacked[index])) visit(index);
+  });
+}
+constexpr auto kIsOfGroup = [](const Packed& packed) { return packed.group != 0; };
+constexpr auto kIsOfType = [](const Packed& packed) {
+  return packed.group == 0 && packed.attribute != kCore.attribute;
 };
 
-constexpr size_t kFixedBytes = attribute_bytes(sizeof(int64_t)) + sizeof(nlattr) +
-                               attribute_bytes(sizeof(Core)) + attribute_bytes(sizeof(Killer)) +
-                               attribute_bytes(sizeof(LastSignal)) +
-                               attribute_bytes(sizeof(Child)) + attribute_bytes(sizeof(Ids)) +
-                               attribute_bytes(sizeof(int32_t)) + attribute_bytes(sizeof(Lost));
+constexpr uint64_t kGroups = [] {
+  uint64_t bits = 0;
+  for (const Packed& packed : kPacked) bits |= packed.group;
+  return bits;
+}();
+
+// The offset of the text of each attribute, from kCore on; 0: it is none.
+constexpr auto kTextOffsets = [] {
+  std::array<uint16_t, 32> offsets{};
+  for (const Field& field : kFields)
+    if (field.is_text()) offsets.at(field.wire.attribute - kCore.attribute) = field.member.offset;
+  return offsets;
+}();
+
+constexpr size_t kFixedBytes = [] {
+  size_t bytes = attribute_bytes(sizeof(int64_t)) + sizeof(nlattr);
+  for (const Packed& one : kPacked)
+    if (one.attribute != 0) bytes += attribute_bytes(packed_bytes(one.attribute, Version::kNow));
+  return bytes;
+}();
 
 Id as_wire(const knell_id& id) {
   return {.start = id.start, .boot = id.boot, .pid = id.pid, .kind = id.kind, .reserved = 0};
@@ -43,37 +112,6 @@ knell_id as_event(const Id& id) {
   if (id.kind != KNELL_ID_START && id.kind != KNELL_ID_STAMP) return {};
   return {.boot = id.boot, .pid = id.pid, .start = id.start, .kind = id.kind};
 }
-
-Core core_of(const knell_event& e) {
-  return {.mono_ns = e.mono_ns,
-          .seq = e.seq,
-          .has = e.has,
-          .duration_ns = e.duration_ns,
-          .type = e.type,
-          .flags = e.flags,
-          .via = e.via,
-          .exit_signal = e.exit_signal,
-          .pid = e.pid,
-          .tid = e.tid,
-          .ppid = e.ppid,
-          .uid = e.uid,
-          .gid = e.gid,
-          .wait_status = e.wait_status,
-          .id = as_wire(e.id),
-          .parent_id = as_wire(e.parent_id)};
-}
-
-// The texts of who sent a signal.
-template <class Event, class Visit>
-void visit_sender_texts(Event& e, Visit visit) {
-  visit(kKillerComm, e.killed_by.comm);
-  visit(kKillerParentComm, e.killed_by.parent_comm);
-  visit(kKillerUnit, e.killed_by.unit);
-  visit(kKillerMemoryCgroup, e.killed_by.memory_cgroup);
-  visit(kLastSignalComm, e.last_signal.comm);
-  visit(kLastSignalParentComm, e.last_signal.parent_comm);
-}
-constexpr uint64_t kSenders = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
 
 // A cursor over room that is known to be enough.
 class Pen {
@@ -86,11 +124,14 @@ class Pen {
     if (size != 0) std::memcpy(at_, data, size);
     at_ += padded(size);
   }
-  template <class T>
-  void value(uint16_t type, const T& value) {
-    static_assert(sizeof value % 4 == 0);
-    put(nlattr{.nla_len = sizeof(nlattr) + sizeof value, .nla_type = type});
-    put(value);
+  // Room for an attribute of `Bytes`, whole words, the last of them zero.
+  template <size_t Bytes>
+  char* packed(uint16_t type) {
+    static_assert(Bytes % 4 == 0);
+    put(nlattr{.nla_len = sizeof(nlattr) + Bytes, .nla_type = type});
+    at_ += Bytes;
+    std::memset(at_ - 4, 0, 4);
+    return at_ - Bytes;
   }
   template <class T>
   void put(const T& value) {
@@ -102,57 +143,74 @@ class Pen {
   char* at_;
 };
 
-void put_senders(Pen& pen, const knell_event& e) {
-  if ((e.has & KNELL_HAS_KILLER) != 0)
-    pen.value(kKiller, Killer{.pid = e.killed_by.pid,
-                              .uid = e.killed_by.uid,
-                              .cause = e.killed_by.cause,
-                              .parent_pid = e.killed_by.parent_pid});
-  if ((e.has & KNELL_HAS_LAST_SIGNAL) != 0)
-    pen.value(kLastSignal, LastSignal{.ago_ns = e.last_signal.ago_ns,
-                                      .signal = e.last_signal.signal,
-                                      .pid = e.last_signal.pid,
-                                      .uid = e.last_signal.uid,
-                                      .reserved = 0});
-  visit_sender_texts(e, [&](Attribute type, const knell_string& text) {
-    if (text.data != nullptr) pen.text(type, text.data, text.size);
+template <size_t Index>
+[[gnu::always_inline]] inline void put_packed(Pen& pen, const knell_event& event) {
+  constexpr uint16_t kAttribute = kPacked[Index].attribute;
+  char* const out = pen.packed<packed_bytes(kAttribute, Version::kNow)>(kAttribute);
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      const auto& value = value_of<kField.member>(event);
+      if constexpr (kField.is(Member::Kind::kId)) {
+        const Id id = as_wire(value);
+        std::memcpy(out + kField.wire.at, &id, sizeof id);
+      } else {
+        std::memcpy(out + kField.wire.at, &value, sizeof value);
+      }
+    }
   });
 }
 
-void put_of_type(Pen& pen, const knell_event& e) {
-  switch (e.type) {
-    case KNELL_EVENT_FORK:
-      pen.value(kChild, Child{.id = as_wire(e.child_id), .pid = e.child_pid, .tid = e.child_tid});
-      break;
-    case KNELL_EVENT_UID:
-    case KNELL_EVENT_GID:
-      pen.value(kIds, Ids{.real = e.ruid, .effective = e.euid});
-      break;
-    case KNELL_EVENT_PTRACE:
-      pen.value(kTracer, e.tracer_pid);
-      break;
-    case KNELL_EVENT_LOST:
-      pen.value(kLost, Lost{.count = e.lost_count,
-                            .from_ns = e.lost_from_ns,
-                            .until_ns = e.lost_until_ns,
-                            .from_time_ns = e.lost_from_time_ns,
-                            .until_time_ns = e.lost_until_time_ns,
-                            .types = e.lost_types,
-                            .reserved = 0});
-      break;
-    default:
-      break;
-  }
+template <bool OfGroups, class Visit>
+[[gnu::always_inline]] inline void for_each_text(const knell_event& event, Visit visit) {
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is_text() && kField.in_group() == OfGroups)
+      visit(kField.wire.attribute, value_of<kField.member>(event));
+  });
+}
+
+template <bool OfGroups>
+[[gnu::always_inline]] inline void put_texts(Pen& pen, const knell_event& event) {
+  for_each_text<OfGroups>(event, [&](uint16_t attribute, const knell_string& text) {
+    if (text.data != nullptr) pen.text(attribute, text.data, text.size);
+  });
+}
+
+// A pen that is passed by value stays in a register.
+[[gnu::noinline]] Pen put_groups(Pen pen, const knell_event& event) {
+  for_each_packed<kIsOfGroup>([&](auto index) {
+    if ((event.has & kPacked[index].group) != 0) put_packed<index>(pen, event);
+  });
+  put_texts<true>(pen, event);
+  return pen;
+}
+
+[[gnu::noinline]] Pen put_of_type(Pen pen, const knell_event& event) {
+  for_each_packed<kIsOfType>([&](auto index) {
+    if ((event.type & kPacked[index].types) != 0) put_packed<index>(pen, event);
+  });
+  return pen;
+}
+constexpr uint32_t kTypesWithMore = [] {
+  uint32_t types = 0;
+  for_each_packed<kIsOfType>([&](auto index) { types |= kPacked[index].types; });
+  return types;
+}();
+
+template <bool OfGroups>
+[[gnu::always_inline]] inline size_t text_bytes(const knell_event& event) {
+  size_t bytes = 0;
+  for_each_text<OfGroups>(
+      event, [&](uint16_t, const knell_string& text) { bytes += attribute_bytes(text.size); });
+  return bytes;
 }
 
 }  // namespace
 
 size_t event_bytes(const knell_event& event) {
-  size_t bytes = kFixedBytes;
-  if ((event.has & kSenders) != 0)
-    visit_sender_texts(
-        event, [&](Attribute, const knell_string& text) { bytes += attribute_bytes(text.size); });
-  for (const Text& text : kTexts) bytes += attribute_bytes((event.*text.field).size);
+  size_t bytes = kFixedBytes + text_bytes<false>(event);
+  if ((event.has & kGroups) != 0) bytes += text_bytes<true>(event);
   return bytes;
 }
 
@@ -171,13 +229,10 @@ void append_event(std::string& out, const knell_event& event) {
     Pen pen(data + start);
     char* const nest = pen.at();
     pen.put(nlattr{});
-    pen.value(kCore, core_of(event));
-    for (const Text& text : kTexts) {
-      const knell_string& field = event.*text.field;
-      if (field.data != nullptr) pen.text(text.type, field.data, field.size);
-    }
-    if ((event.has & kSenders) != 0) put_senders(pen, event);
-    put_of_type(pen, event);
+    put_packed<0>(pen, event);
+    put_texts<false>(pen, event);
+    if ((event.has & kGroups) != 0) pen = put_groups(pen, event);
+    if ((event.type & kTypesWithMore) != 0) pen = put_of_type(pen, event);
     const nlattr header{.nla_len = static_cast<uint16_t>(pen.at() - nest), .nla_type = kEvent};
     std::memcpy(nest, &header, sizeof header);
     return static_cast<size_t>(pen.at() - data);
@@ -213,113 +268,52 @@ void EventWriter::add(FrameWriter& frame, const knell_event& event) {
 
 namespace {
 
-bool set_core(std::string_view bytes, knell_event& e) {
-  Core core;
-  if (!load(bytes, core)) return false;
-  e.type = core.type;
-  e.has = core.has;
-  e.flags = core.flags;
-  e.via = core.via;
-  e.exit_signal = core.exit_signal;
-  e.seq = core.seq;
-  e.mono_ns = core.mono_ns;
-  e.duration_ns = core.duration_ns;
-  e.id = as_event(core.id);
-  e.parent_id = as_event(core.parent_id);
-  e.pid = core.pid;
-  e.tid = core.tid;
-  e.ppid = core.ppid;
-  e.uid = core.uid;
-  e.gid = core.gid;
-  e.wait_status = core.wait_status;
-  return true;
-}
-
-bool set_child(std::string_view bytes, knell_event& e) {
-  Child child;
-  if (!load(bytes, child)) return false;
-  e.child_id = as_event(child.id);
-  e.child_pid = child.pid;
-  e.child_tid = child.tid;
-  return true;
-}
-
-bool set_ids(std::string_view bytes, knell_event& e) {
-  Ids ids;
-  if (!load(bytes, ids)) return false;
-  e.ruid = ids.real;
-  e.euid = ids.effective;
-  return true;
-}
-
-bool set_killer(std::string_view bytes, knell_event& e) {
-  Killer killer{};
-  if (!load(bytes, killer, offsetof(Killer, parent_pid))) return false;
-  e.killed_by.pid = killer.pid;
-  e.killed_by.uid = killer.uid;
-  e.killed_by.cause = killer.cause;
-  e.killed_by.parent_pid = killer.parent_pid;
-  return true;
-}
-
-bool set_last_signal(std::string_view bytes, knell_event& e) {
-  LastSignal last;
-  if (!load(bytes, last)) return false;
-  e.last_signal.signal = last.signal;
-  e.last_signal.pid = last.pid;
-  e.last_signal.uid = last.uid;
-  e.last_signal.ago_ns = last.ago_ns;
-  return true;
-}
-
-bool set_sender_text(uint16_t type, knell_string text, knell_event& e) {
-  bool found = false;
-  visit_sender_texts(e, [&](Attribute of, knell_string& field) {
-    if (of != type) return;
-    field = text;
-    found = true;
+// False: malformed.
+template <size_t Index>
+[[gnu::always_inline]] inline bool get_packed(std::string_view bytes, knell_event& event) {
+  constexpr uint16_t kAttribute = kPacked[Index].attribute;
+  constexpr size_t kLeast = packed_bytes(kAttribute, Version::kFirst),
+                   kMost = packed_bytes(kAttribute, Version::kNow);
+  std::array<char, kMost> whole{};
+  if constexpr (kLeast < kMost) {
+    if (!load(bytes, whole, kLeast)) return false;
+    bytes = {whole.data(), whole.size()};
+  }
+  if (bytes.size() < kMost) return false;
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      auto& value = value_of<kField.member>(event);
+      const char* const at = bytes.data() + kField.wire.at;
+      if constexpr (kField.is(Member::Kind::kId)) {
+        Id id;
+        std::memcpy(&id, at, sizeof id);
+        value = as_event(id);
+      } else {
+        std::memcpy(&value, at, sizeof value);
+      }
+      if constexpr (kField.format == event::Format::kTypes) value &= KNELL_EVENT_ALL;
+    }
   });
-  return found;
-}
-
-bool set_lost(std::string_view bytes, knell_event& e) {
-  Lost lost;
-  if (!load(bytes, lost)) return false;
-  e.lost_count = lost.count;
-  e.lost_types = lost.types & KNELL_EVENT_ALL;
-  e.lost_from_ns = lost.from_ns;
-  e.lost_until_ns = lost.until_ns;
-  e.lost_from_time_ns = lost.from_time_ns;
-  e.lost_until_time_ns = lost.until_time_ns;
   return true;
 }
 
 // False: malformed.
-bool set(const AttributeView& attribute, knell_event& e) {
-  const knell_string text{attribute.bytes.data(), attribute.bytes.size()};
-  switch (attribute.type) {
-    case kCore:
-      return set_core(attribute.bytes, e);
-    case kKiller:
-      return set_killer(attribute.bytes, e);
-    case kLastSignal:
-      return set_last_signal(attribute.bytes, e);
-    case kChild:
-      return set_child(attribute.bytes, e);
-    case kIds:
-      return set_ids(attribute.bytes, e);
-    case kTracer:
-      return load(attribute.bytes, e.tracer_pid);
-    case kLost:
-      return set_lost(attribute.bytes, e);
-    default:
-      break;
+bool set(const AttributeView& attribute, knell_event& event) {
+  if (attribute.type == kCore.attribute) return get_packed<0>(attribute.bytes, event);
+  const size_t text = size_t{attribute.type} - kCore.attribute;
+  if (text < kTextOffsets.size() && kTextOffsets[text] != 0) {
+    const knell_string value{attribute.bytes.data(), attribute.bytes.size()};
+    std::memcpy(reinterpret_cast<char*>(&event) + kTextOffsets[text], &value, sizeof value);
+    return true;
   }
-  static_assert(kNewComm - kComm + 1 == kTexts.size());
-  if (attribute.type < kComm || attribute.type > kNewComm)
-    return set_sender_text(attribute.type, text, e) || !attribute.mandatory;
-  e.*kTexts[attribute.type - kComm].field = text;
-  return true;
+  bool good = !attribute.mandatory;
+  constexpr auto kIsMore = [](const Packed& packed) { return packed.attribute != kCore.attribute; };
+  for_each_packed<kIsMore>([&](auto index) {
+    if (attribute.type == kPacked[index].attribute)
+      good = get_packed<index>(attribute.bytes, event);
+  });
+  return good;
 }
 
 }  // namespace

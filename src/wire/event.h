@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Events in frames, and out of them.
+// Events in frames, and out of them. What stands where is in event/fields.h.
 #pragma once
 
 #include <knell/knell.h>
@@ -15,46 +15,6 @@
 #include "wire/frame.h"
 
 namespace knell::wire {
-
-// The structures of attributes: no padding, 4-byte alignment at the most once in a frame, so always
-// copied. Each may grow at its end.
-struct Id {
-  uint64_t start;
-  uint32_t boot;
-  int32_t pid;
-  uint32_t kind;
-  uint32_t reserved;
-};
-struct Core {
-  uint64_t mono_ns, seq, has, duration_ns;
-  uint32_t type, flags, via, exit_signal;
-  int32_t pid, tid, ppid;
-  uint32_t uid, gid;
-  int32_t wait_status;
-  Id id, parent_id;
-};
-struct Killer {
-  int32_t pid;
-  uint32_t uid, cause;
-  int32_t parent_pid;
-};
-struct LastSignal {
-  uint64_t ago_ns;
-  int32_t signal, pid;
-  uint32_t uid, reserved;
-};
-struct Child {
-  Id id;
-  int32_t pid, tid;
-};
-struct Ids {
-  uint32_t real, effective;
-};
-struct Lost {
-  uint64_t count, from_ns, until_ns;
-  int64_t from_time_ns, until_time_ns;
-  uint32_t types, reserved;
-};
 
 // What an event takes in a frame, at the most (kEpoch included).
 size_t event_bytes(const knell_event& event);

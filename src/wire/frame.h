@@ -58,32 +58,9 @@ enum Attribute : uint16_t {
   kRule = 10,     // u32: 0 released, 1 v6; in a subscribe as well
   kOverrun = 11,  // u32, 1: what was lost is told by NLMSG_OVERRUN
   // events
-  kEvent = 32,  // nested: those from 40 on
+  kEvent = 32,  // nested
   kEpoch = 33,  // s64: CLOCK_REALTIME less CLOCK_MONOTONIC, ns, for the events that follow
-  // in an event
-  kCore = 40,  // struct Core, first
-  kComm = 41,
-  kParentComm = 42,
-  kExe = 43,
-  kArgs = 44,
-  kCwd = 45,
-  kUser = 46,
-  kCgroup = 47,
-  kUnit = 48,
-  kContainerId = 49,
-  kNewComm = 50,
-  kKillerComm = 51,
-  kKiller = 52,  // struct Killer
-  kChild = 53,   // struct Child
-  kIds = 54,     // struct Ids
-  kTracer = 55,  // s32
-  kLost = 56,    // struct Lost
-  kKillerParentComm = 57,
-  kKillerUnit = 58,
-  kKillerMemoryCgroup = 59,
-  kLastSignal = 60,  // struct LastSignal
-  kLastSignalComm = 61,
-  kLastSignalParentComm = 62,
+  // in an event, 40 to 63: see event/fields.h
   // end
   kTotals = 64,  // struct Totals
   // subscribe

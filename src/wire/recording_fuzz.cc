@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "event/fields.h"
 #include "wire/recording.h"
 
 namespace {
@@ -54,12 +55,10 @@ void read(std::string_view file) {
       if (!reader->refill()) break;
       continue;
     }
-    for (const auto& text :
-         {event.comm, event.parent_comm, event.exe, event.args, event.cwd, event.user, event.cgroup,
-          event.unit, event.container_id, event.new_comm, event.killed_by.comm,
-          event.killed_by.parent_comm, event.killed_by.unit, event.killed_by.memory_cgroup,
-          event.last_signal.comm, event.last_signal.parent_comm})
-      sum += touch(text);
+    knell::event::for_each_row<knell::event::kFields>([&](auto row) {
+      constexpr auto& kField = knell::event::kFields[row];
+      if constexpr (kField.is_text()) sum += touch(knell::event::value_of<kField.member>(event));
+    });
     for (knell_string word = knell_next_arg(&event, {nullptr, 0}); word.data != nullptr;
          word = knell_next_arg(&event, word))
       sum += touch(word);

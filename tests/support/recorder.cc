@@ -92,6 +92,7 @@ void Recorder::keep(const knell_event& event) {
   seen.cgroup = copy(event.cgroup);
   seen.unit = copy(event.unit);
   seen.container_id = copy(event.container_id);
+  seen.tty = copy(event.tty);
   seen.new_comm = copy(event.new_comm);
   if (event.args.data != nullptr) {
     std::vector<std::string>& words = seen.args.emplace();

@@ -17,7 +17,7 @@ namespace knell::test {
 // An event that outlives its listener's next read: knell_event with its strings copied out.
 struct Seen {
   knell_event raw;  // pointers in it are dead: use the strings below
-  std::optional<std::string> comm, parent_comm, exe, cwd, user, cgroup, unit, container_id,
+  std::optional<std::string> comm, parent_comm, exe, cwd, user, cgroup, unit, container_id, tty,
       new_comm;
   std::optional<std::string> killer_comm, killer_parent_comm, killer_unit, killer_memory_cgroup,
       asker_comm, asker_parent_comm;

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Predicates from end to end: of some children that differ, exactly the right ones are heard of.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "support/needs.h"
 #include "support/stage.h"
@@ -55,6 +57,16 @@ std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& 
 
 using Names = std::vector<std::string>;
 
+// A shell that ends when `gate` is closed. `terminal`: what it has as its controlling terminal.
+Child shell_at(int gate, const char* terminal) {
+  return Child::fork([=] {
+    ::setsid();
+    ::dup2(gate, STDIN_FILENO);
+    if (terminal != nullptr) (void)::open(terminal, O_RDWR);
+    return ::execl("/bin/sh", "sh", "-c", "read x; exit 1", nullptr);
+  });
+}
+
 }  // namespace
 
 TEST(Predicates, CommGlob) {
@@ -62,6 +74,29 @@ TEST(Predicates, CommGlob) {
   const std::vector<Part> parts{{"other", 1}, {"knell_b", 0}, {"knell_a", 1}};
   EXPECT_EQ(heard({{"comm", "knell_*"}}, parts), (Names{"knell_b", "knell_a"}));
   EXPECT_EQ(heard({{"comm", "knell_[a]"}}, parts), (Names{"knell_a"}));
+}
+
+TEST(Predicates, Tty) {
+  KNELL_NEEDS(lacks_connector());
+  const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(terminal && ::grantpt(terminal.get()) == 0 && ::unlockpt(terminal.get()) == 0);
+  const std::string path = ::ptsname(terminal.get());
+  const std::string name = path.substr(std::string("/dev/").size());
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  Recorder recorder({.events = KNELL_EVENT_EXEC | KNELL_EVENT_EXIT, .matches = {{"tty", path}}});
+  Child other = shell_at(reading.get(), nullptr);
+  Child child = shell_at(reading.get(), path.c_str());
+  const pid_t none = other.pid(), at_it = child.pid();
+  EXPECT_TRUE(recorder.read_until([&] { return !recorder.of(at_it, KNELL_EVENT_EXEC).empty(); }));
+  writing.reset();
+  EXPECT_TRUE(other.wait());
+  EXPECT_TRUE(child.wait());
+  EXPECT_TRUE(recorder.read_until_exit_of(at_it)) << text_of(recorder.seen());
+  EXPECT_TRUE(recorder.of(none).empty()) << "it has none";
+  for (const Seen& seen : recorder.of(at_it)) EXPECT_EQ(seen.tty, name) << seen.text();
 }
 
 TEST(Predicates, CommExcluded) {

@@ -159,6 +159,7 @@ void Teller::fill(const Decoded& record) {
   std::copy_n(process.parent_comm, full_.parent_comm.size(), full_.parent_comm.begin());
   full_.gid = process.gid;
   full_.cgroup = process.cgroup;
+  full_.tty = process.tty;
   full_.has_args = (flags & KNELL_RECORD_ARGS) != 0;
   full_.args_truncated = (flags & KNELL_RECORD_ARGS_CUT) != 0;
   if ((flags & KNELL_RECORD_ARGS_EXACT) != 0) full_.args_end = event::ArgsEnd::kArguments;

@@ -60,6 +60,7 @@ TEST(Decode, TurnsPathsRound) {
 TEST(Decode, SplitsTheTail) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS;
+  process.tty = 0x8803;
   process.args_bytes = 5;
   process.exe_bytes = 3;
   process.cwd_bytes = 1;
@@ -73,6 +74,7 @@ TEST(Decode, SplitsTheTail) {
   EXPECT_EQ(full.args, "sh\0a\0"sv);
   EXPECT_EQ(full.exe, "/sh");
   EXPECT_EQ(full.cwd, "/");
+  EXPECT_EQ(full.tty, 0x8803U);
   EXPECT_TRUE(full.has_args);
   EXPECT_FALSE(full.args_truncated);
 }

@@ -76,6 +76,7 @@ struct knell_process {
   __s32 child_pid, child_tid;
   __u32 child_uid;
   __u32 uid, gid;
+  __u32 tty, pad;  // tty: as tty_nr of /proc/PID/stat
   char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES];
   // What follows lies one after the other behind this struct. Paths: the names from the last to the
   // first, each with its NUL. Then a knell_sender for each flag that says so, and at the end as

@@ -56,8 +56,9 @@ std::vector<std::string> requests() {
     all.push_back(*wire::encode(asked, ++seq));
   };
   // Every key: one value, as many as there may be, one that is long, as many predicates as go.
-  for (const std::string key : {"pid", "under", "comm", "exe", "uid", "user", "unit", "cgroup",
-                                "container", "ended", "exit-code", "signal", "longer", "shorter"}) {
+  for (const std::string key :
+       {"pid", "under", "comm", "exe", "uid", "user", "unit", "cgroup", "container", "tty", "ended",
+        "exit-code", "signal", "longer", "shorter"}) {
     const bool path = key == "cgroup";
     const std::string front = path ? "/a" : "";
     subscribe({{key, front + "1"}});

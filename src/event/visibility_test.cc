@@ -1,9 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "event/translate.h"
+#include "event/visibility.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string_view>
 
 namespace knell::event {
@@ -146,6 +149,74 @@ TEST(Translate, ATracerIsTranslatedToo) {
   ptrace.tracer_pid = 700;
   EXPECT_EQ(translate(ptrace, {.ns = 1, .pid = 10, .other_pid = 6}).tracer_pid, 6);
   EXPECT_EQ(translate(ptrace, {.ns = 1, .pid = 10}).tracer_pid, 0);
+}
+
+// A field that was added, by a row that says nothing of who may see it.
+struct Grown {
+  knell_event event{};
+  knell_string fake{};
+};
+static_assert(offsetof(Grown, event) == 0);
+constexpr auto kGrownFields = [] {
+  std::array<Field, kFields.size() + 1> fields{};
+  std::ranges::copy(kFields, fields.begin());
+  fields.back() = {Section::kProcess, "fake", member_at<knell_string>(offsetof(Grown, fake)), {1}};
+  return fields;
+}();
+
+TEST(Visibility, AFieldThatIsAddedIsWithheldByDefault) {
+  const auto grown = [] { return Grown{.event = told(), .fake = text("secret")}; };
+  Grown full = grown();
+  limit_details<kGrownFields>(full.event, KNELL_DETAILS_FULL);
+  EXPECT_NE(full.fake.data, nullptr);
+  for (const uint32_t details : {KNELL_DETAILS_NAMES, KNELL_DETAILS_STATUS}) {
+    Grown less = grown();
+    limit_details<kGrownFields>(less.event, details);
+    EXPECT_EQ(less.fake.data, nullptr) << details;
+  }
+  Grown inside = grown();
+  translate_in_place<kGrownFields>(inside.event, {.ns = 1, .pid = 10, .tid = 11, .ppid = 9});
+  EXPECT_EQ(inside.fake.data, nullptr) << "in another pid namespace";
+  Grown of_user = grown();
+  hide<kGrownFields>(of_user.event, hidden_from_user<kGrownFields>(of_user.event, 7));
+  EXPECT_EQ(of_user.fake.data, nullptr) << "by a listener of one user";
+}
+
+// Who may see what is decided by the table alone: whatever is not about the subject or about the
+// event itself goes where nobody else is in the namespace, and what is stays.
+TEST(Visibility, InANamespaceOfItsOwnAProcessIsAllThereIs) {
+  const Level alone{.ns = 1, .pid = 1, .tid = 1, .child_pid = 2, .child_tid = 2};
+  knell_event from = told();
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is(Member::Kind::kString)) value_of<kField.member>(from) = text("some");
+  });
+  const knell_event event = translate(from, alone);
+  for_each_row<kFields>([&](auto row) {
+    constexpr const Field& kField = kFields[row];
+    if constexpr (kField.is(Member::Kind::kString)) {
+      const bool others = kField.about != About::kSubject && kField.about != About::kEvent;
+      EXPECT_EQ(value_of<kField.member>(event).data == nullptr, others) << kField.name;
+    }
+  });
+}
+
+TEST(Visibility, OfAnotherUserItIsNotKnownWhoKilledOrAsked) {
+  knell_event event = told();
+  const uint32_t hidden = hidden_from_user(event, 7);
+  EXPECT_EQ(hidden, kHiddenKiller | kHiddenAsker);
+  EXPECT_EQ(hidden_from_user(event, 3), 0u);
+  hide(event, hidden);
+  EXPECT_EQ(event.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL), 0u);
+  EXPECT_EQ(event.killed_by.memory_cgroup.data, nullptr);
+  EXPECT_EQ(event.last_signal.signal, 0);
+  event = told();
+  event.killed_by.cause = KNELL_CAUSE_KERNEL;
+  hide(event, hidden_from_user(event, 7));
+  EXPECT_NE(event.has & KNELL_HAS_KILLER, 0u);
+  EXPECT_EQ(event.killed_by.pid, 0);
+  EXPECT_EQ(event.killed_by.unit.data, nullptr);
+  EXPECT_EQ(event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
 }
 
 }  // namespace

@@ -1,0 +1,268 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The table of the fields of knell_event. All that handles an event field by field goes by it: the
+// wire (wire/event.cc), JSON (event/json.cc), what is withheld from a listener
+// (event/visibility.h), the tests, and docs/fields.md, which tools/check-docs compares with it. A
+// new field is a member of knell_event, a row here, and a line where a source fills it. A row that
+// says no more than name, member and attribute is shown only to those who get full details and may
+// see every process.
+//
+// The functions that go by the table are templates of it, so that each row is handled by code of
+// its own, without a loop or a branch, and so that tests can use a table with one row more.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "event/level.h"
+
+namespace knell::event {
+
+// A member of knell_event, which may be a member of killed_by or last_signal.
+struct Member {
+  enum class Kind : uint8_t { kNone, kString, kId, kSigned, kUnsigned, kGroup };
+  uint16_t offset = 0, size = 0;
+  Kind kind = Kind::kNone;
+};
+template <class T>
+consteval Member member_at(size_t offset) {
+  using enum Member::Kind;
+  return {.offset = static_cast<uint16_t>(offset),
+          .size = sizeof(T),
+          .kind = std::is_same_v<T, knell_string> ? kString
+                  : std::is_same_v<T, knell_id>   ? kId
+                  : std::is_class_v<T>            ? kGroup
+                  : std::is_signed_v<T>           ? kSigned
+                                                  : kUnsigned};
+}
+#define KNELL_MEMBER(name) \
+  ::knell::event::member_at<decltype(knell_event::name)>(offsetof(knell_event, name))
+
+// Which events have it, and where it stands in their JSON: kEvery, kProcess, that of the type,
+// kEnd; or kEvery and kLost. kProcess and kEnd: all but lost. kKilledBy, kLastSignal: in the
+// object.
+// clang-format off
+enum class Section : uint8_t {
+  kEvery, kProcess, kExit, kKilledBy, kLastSignal, kFork, kUid, kGid, kPtrace, kComm, kLost, kEnd
+};
+constexpr uint32_t types_of(Section section) {
+  constexpr uint32_t kNotLost = ~uint32_t{KNELL_EVENT_LOST};
+  constexpr uint32_t kTypes[] = {
+      UINT32_MAX, kNotLost, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT,
+      KNELL_EVENT_FORK, KNELL_EVENT_UID, KNELL_EVENT_GID, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM,
+      KNELL_EVENT_LOST, kNotLost};
+  return kTypes[static_cast<size_t>(section)];
+}
+// clang-format on
+
+// Where it is on the wire. Texts have an attribute each; other values stand at a fixed place of an
+// attribute that several share, in the machine's byte order.
+struct Wire {
+  static constexpr uint16_t kWhole = 0xffff;
+  uint16_t attribute = 0;  // 0: not sent
+  uint16_t at = kWhole;
+  bool later = false;  // added to the attribute later: writers of old versions end before it
+};
+
+// Whose it is: who may see the event's own process may not see every other one.
+enum class About : uint8_t {
+  kAnother,  // of a process that is none of the following: only for those who may see every process
+  kEvent,    // of no process
+  kSubject,  // the process that the event is about
+  kParent,
+  kChild,
+  kTracer,
+  kKiller,
+  kKillerParent,
+  kAsker,  // the sender of last_signal
+  kAskerParent
+};
+
+// How JSON shows a value.
+// clang-format off
+enum class Format : uint8_t {
+  kPlain, kType, kTime, kVia, kCause, kSignal, kArgs, kFlag, kTypes,
+  kStatus  // with exit_code, signal and core_dumped after it
+};
+// clang-format on
+
+// When a value is known: where the bit is set, or where the member is neither 0 nor null; with
+// neither of the two, always. A text is unknown where its data is null, an id where its kind is 0.
+struct Known {
+  uint64_t has = 0;  // KNELL_HAS_*
+  Member non_zero{};
+};
+
+struct Field {
+  Section section;
+  std::string_view name;  // in JSON; empty: not there
+  Member member;
+  Wire wire{};
+  uint32_t details = KNELL_DETAILS_FULL;  // the least that carries it
+  About about = About::kAnother;
+  Known known{};
+  Format format = Format::kPlain;
+  uint32_t flag = 0;                    // a bit of `flags`, which is the member then
+  int32_t Level::* number = nullptr;    // of pids: its number in a pid namespace
+  Section members = Section::kProcess;  // of groups: the section of their members
+
+  constexpr bool is(Member::Kind kind) const { return member.kind == kind; }
+  constexpr bool is_text() const { return is(Member::Kind::kString) && wire.attribute != 0; }
+  constexpr bool is_packed() const { return wire.attribute != 0 && !is_text(); }
+  constexpr bool in_group() const {
+    return section == Section::kKilledBy || section == Section::kLastSignal;
+  }
+};
+
+// In the order of JSON.
+inline constexpr auto kFields = [] {
+  using enum Section;
+  using enum About;
+  using enum Format;
+  constexpr uint32_t kAny = KNELL_DETAILS_STATUS, kNames = KNELL_DETAILS_NAMES,
+                     kFull = KNELL_DETAILS_FULL;
+  constexpr Known kKilled{.has = KNELL_HAS_KILLER}, kAsked{.has = KNELL_HAS_LAST_SIGNAL};
+  return std::to_array<Field>({
+      // clang-format off
+      {kEvery, "type", KNELL_MEMBER(type), {40, 32}, kAny, kEvent, {}, kType},
+      {kEvery, "seq", KNELL_MEMBER(seq), {40, 8}, kAny, kEvent},
+      {kEvery, "time", KNELL_MEMBER(time_ns), {}, kAny, kEvent, {}, kTime},
+      {kEvery, "mono_ns", KNELL_MEMBER(mono_ns), {40, 0}, kAny, kEvent},
+      {kEvery, "", KNELL_MEMBER(has), {40, 16}, kAny, kEvent},
+      {kEvery, "", KNELL_MEMBER(flags), {40, 36}, kAny, kEvent},
+
+      {kProcess, "id", KNELL_MEMBER(id), {40, 72}, kAny, kSubject, {}, kPlain, 0, &Level::pid},
+      {kProcess, "parent_id", KNELL_MEMBER(parent_id), {40, 96}, kAny, kParent, {}, kPlain, 0, &Level::ppid},
+      {kProcess, "pid", KNELL_MEMBER(pid), {40, 48}, kAny, kSubject, {}, kPlain, 0, &Level::pid},
+      {kProcess, "tid", KNELL_MEMBER(tid), {40, 52}, kAny, kSubject, {}, kPlain, 0, &Level::tid},
+      {kProcess, "ppid", KNELL_MEMBER(ppid), {40, 56}, kAny, kParent, {}, kPlain, 0, &Level::ppid},
+      {kProcess, "comm", KNELL_MEMBER(comm), {41}, kNames, kSubject},
+      {kProcess, "parent_comm", KNELL_MEMBER(parent_comm), {42}, kNames, kParent},
+      {kProcess, "exe", KNELL_MEMBER(exe), {43}, kFull, kSubject},
+      {kProcess, "args", KNELL_MEMBER(args), {44}, kFull, kSubject, {}, kArgs},
+      {kProcess, "args_truncated", KNELL_MEMBER(flags), {}, kFull, kSubject, {.non_zero = KNELL_MEMBER(args)}, kFlag, KNELL_FLAG_ARGS_TRUNCATED},
+      {kProcess, "cwd", KNELL_MEMBER(cwd), {45}, kFull, kSubject},
+      {kProcess, "uid", KNELL_MEMBER(uid), {40, 60}, kNames, kSubject, {.has = KNELL_HAS_UID}},
+      {kProcess, "gid", KNELL_MEMBER(gid), {40, 64}, kNames, kSubject, {.has = KNELL_HAS_GID}},
+      {kProcess, "user", KNELL_MEMBER(user), {46}, kNames, kSubject},
+      {kProcess, "cgroup", KNELL_MEMBER(cgroup), {47}, kNames, kSubject},
+      {kProcess, "unit", KNELL_MEMBER(unit), {48}, kNames, kSubject},
+      {kProcess, "container_id", KNELL_MEMBER(container_id), {49}, kNames, kSubject},
+      {kProcess, "tty", KNELL_MEMBER(tty), {63}, kNames, kSubject},
+
+      {kExit, "wait_status", KNELL_MEMBER(wait_status), {40, 68}, kAny, kSubject, {.has = KNELL_HAS_STATUS}, kStatus},
+      {kExit, "", KNELL_MEMBER(exit_signal), {40, 44}, kAny, kSubject},
+      {kExit, "killed_by", KNELL_MEMBER(killed_by), {}, kNames, kSubject, kKilled, kPlain, 0, nullptr, kKilledBy},
+      {kKilledBy, "pid", KNELL_MEMBER(killed_by.pid), {52, 0}, kNames, kKiller, {}, kPlain, 0, &Level::other_pid},
+      {kKilledBy, "comm", KNELL_MEMBER(killed_by.comm), {51}, kNames, kKiller},
+      {kKilledBy, "uid", KNELL_MEMBER(killed_by.uid), {52, 4}, kNames, kKiller, {.non_zero = KNELL_MEMBER(killed_by.pid)}},
+      {kKilledBy, "cause", KNELL_MEMBER(killed_by.cause), {52, 8}, kNames, kSubject, {}, kCause},
+      {kKilledBy, "parent_pid", KNELL_MEMBER(killed_by.parent_pid), {52, 12, true}, kNames, kKillerParent, {.non_zero = KNELL_MEMBER(killed_by.parent_pid)}, kPlain, 0, &Level::other_ppid},
+      {kKilledBy, "parent_comm", KNELL_MEMBER(killed_by.parent_comm), {57}, kNames, kKillerParent},
+      {kKilledBy, "unit", KNELL_MEMBER(killed_by.unit), {58}, kNames, kKiller},
+      {kKilledBy, "memory_cgroup", KNELL_MEMBER(killed_by.memory_cgroup), {59}, kNames, kSubject},
+      {kExit, "last_signal", KNELL_MEMBER(last_signal), {}, kNames, kSubject, kAsked, kPlain, 0, nullptr, kLastSignal},
+      {kLastSignal, "signal", KNELL_MEMBER(last_signal.signal), {60, 8}, kNames, kSubject, {}, kSignal},
+      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {}, kPlain, 0, &Level::asker_pid},
+      {kLastSignal, "comm", KNELL_MEMBER(last_signal.comm), {61}, kNames, kAsker},
+      {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kAsker, {.non_zero = KNELL_MEMBER(last_signal.pid)}},
+      {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kAskerParent},
+      {kLastSignal, "ago_ns", KNELL_MEMBER(last_signal.ago_ns), {60, 0}, kNames, kSubject},
+      {kExit, "duration_ns", KNELL_MEMBER(duration_ns), {40, 24}, kAny, kSubject, {.has = KNELL_HAS_DURATION}},
+
+      {kFork, "child_id", KNELL_MEMBER(child_id), {53, 0}, kAny, kChild, {}, kPlain, 0, &Level::child_pid},
+      {kFork, "child_pid", KNELL_MEMBER(child_pid), {53, 24}, kAny, kChild, {}, kPlain, 0, &Level::child_pid},
+      {kFork, "child_tid", KNELL_MEMBER(child_tid), {53, 28}, kAny, kChild, {}, kPlain, 0, &Level::child_tid},
+      {kUid, "ruid", KNELL_MEMBER(ruid), {54, 0}, kAny, kSubject},
+      {kUid, "euid", KNELL_MEMBER(euid), {54, 4}, kAny, kSubject},
+      {kGid, "rgid", KNELL_MEMBER(ruid), {54, 0}, kAny, kSubject},
+      {kGid, "egid", KNELL_MEMBER(euid), {54, 4}, kAny, kSubject},
+      {kPtrace, "tracer_pid", KNELL_MEMBER(tracer_pid), {55, 0}, kAny, kTracer, {}, kPlain, 0, &Level::other_pid},
+      {kComm, "new_comm", KNELL_MEMBER(new_comm), {50}, kAny, kSubject},
+
+      {kLost, "via", KNELL_MEMBER(via), {}, kAny, kEvent, {}, kVia},
+      {kLost, "count", KNELL_MEMBER(lost_count), {56, 0}, kAny, kEvent, {.has = KNELL_HAS_COUNT}},
+      {kLost, "exact", KNELL_MEMBER(flags), {}, kAny, kEvent, {}, kFlag, KNELL_FLAG_EXACT},
+      {kLost, "types", KNELL_MEMBER(lost_types), {56, 40}, kAny, kEvent, {}, kTypes},
+      {kLost, "from", KNELL_MEMBER(lost_from_time_ns), {56, 24}, kAny, kEvent, {}, kTime},
+      {kLost, "until", KNELL_MEMBER(lost_until_time_ns), {56, 32}, kAny, kEvent, {}, kTime},
+      {kLost, "", KNELL_MEMBER(lost_from_ns), {56, 8}, kAny, kEvent},
+      {kLost, "", KNELL_MEMBER(lost_until_ns), {56, 16}, kAny, kEvent},
+
+      {kEnd, "recovered", KNELL_MEMBER(flags), {}, kAny, kEvent, {}, kFlag, KNELL_FLAG_RECOVERED},
+      {kEnd, "via", KNELL_MEMBER(via), {40, 40}, kAny, kEvent, {}, kVia},
+      // clang-format on
+  });
+}();
+
+// ----------------------------------------------------------------------------------------------------
+// the values of an event, by the table
+
+// The member, as what it is.
+template <Member M>
+auto member_type() {
+  using enum Member::Kind;
+  if constexpr (M.kind == kString)
+    return knell_string();
+  else if constexpr (M.kind == kId)
+    return knell_id();
+  else if constexpr (M.kind == kGroup)
+    return std::array<char, M.size>();
+  else if constexpr (M.size == sizeof(uint32_t))
+    return std::conditional_t<M.kind == kSigned, int32_t, uint32_t>();
+  else
+    return std::conditional_t<M.kind == kSigned, int64_t, uint64_t>();
+}
+template <Member M>
+using MemberType = decltype(member_type<M>());
+template <Member M>
+const MemberType<M>& value_of(const knell_event& event) {
+  return *reinterpret_cast<const MemberType<M>*>(reinterpret_cast<const char*>(&event) + M.offset);
+}
+template <Member M>
+MemberType<M>& value_of(knell_event& event) {
+  return *reinterpret_cast<MemberType<M>*>(reinterpret_cast<char*>(&event) + M.offset);
+}
+
+// Calls `visit` with the index of each row as a constant.
+template <const auto& Table, class Visit>
+[[gnu::always_inline]] constexpr void for_each_row(Visit visit) {
+  [&]<size_t... I>(std::index_sequence<I...>) {
+    (visit(std::integral_constant<size_t, I>()), ...);
+  }(std::make_index_sequence<Table.size()>());
+}
+
+// False: unknown, whatever the value is.
+template <Known K>
+bool is_known(const knell_event& event) {
+  if constexpr (K.has != 0) return (event.has & K.has) != 0;
+  if constexpr (K.non_zero.kind == Member::Kind::kString)
+    return value_of<K.non_zero>(event).data != nullptr;
+  else if constexpr (K.non_zero.kind != Member::Kind::kNone)
+    return value_of<K.non_zero>(event) != 0;
+  return true;
+}
+
+// The rows that `Select` takes, in an array.
+template <const auto& Table, auto Select>
+inline constexpr auto kSelected = [] {
+  constexpr size_t kCount = [] {
+    size_t count = 0;
+    for (const Field& field : Table) count += Select(field) ? 1 : 0;
+    return count;
+  }();
+  std::array<Field, kCount> selected{};
+  size_t at = 0;
+  for (const Field& field : Table)
+    if (Select(field)) selected[at++] = field;
+  return selected;
+}();
+
+}  // namespace knell::event

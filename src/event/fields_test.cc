@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "event/fields.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace knell::event {
+namespace {
+
+// How many members a structure has: as many values as can be in its braces.
+struct Any {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+template <class T, class... Values>
+consteval size_t members_of() {
+  if constexpr (requires { T{Values()..., Any()}; })
+    return members_of<T, Values..., Any>();
+  else
+    return sizeof...(Values);
+}
+
+size_t members_in(bool (*in)(Section)) {
+  std::set<uint16_t> offsets;
+  for (const Field& field : kFields)
+    if (in(field.section)) offsets.insert(field.member.offset);
+  return offsets.size();
+}
+
+TEST(Fields, EveryMemberHasARow) {
+  constexpr size_t kOfTheListener = 2;  // size, cookie
+  EXPECT_EQ(members_in([](Section section) {
+              return section != Section::kKilledBy && section != Section::kLastSignal;
+            }),
+            members_of<knell_event>() - kOfTheListener);
+  EXPECT_EQ(members_in([](Section section) { return section == Section::kKilledBy; }),
+            members_of<decltype(knell_event::killed_by)>());
+  EXPECT_EQ(members_in([](Section section) { return section == Section::kLastSignal; }),
+            members_of<decltype(knell_event::last_signal)>());
+}
+
+TEST(Fields, EveryBitOfHasIsOfOneRow) {
+  uint64_t all = 0;
+  for (const Field& field : kFields) {
+    EXPECT_EQ(all & field.known.has, 0u) << field.name;
+    EXPECT_LE(std::popcount(field.known.has), 1) << field.name;
+    all |= field.known.has;
+  }
+  EXPECT_EQ(all, KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_STATUS | KNELL_HAS_DURATION |
+                     KNELL_HAS_KILLER | KNELL_HAS_COUNT | KNELL_HAS_LAST_SIGNAL);
+}
+
+TEST(Fields, NoTwoMembersHaveOnePlaceOnTheWire) {
+  std::map<std::pair<uint16_t, size_t>, uint16_t> taken;  // attribute and byte: of which member
+  for (const Field& field : kFields) {
+    if (field.wire.attribute == 0) continue;
+    EXPECT_EQ(field.is(Member::Kind::kString), field.wire.at == Wire::kWhole) << field.name;
+    const size_t size = field.is(Member::Kind::kId) ? 24 : field.member.size;
+    const size_t at = field.is_text() ? 0 : field.wire.at;
+    for (size_t byte = at; byte < at + size; byte++) {
+      const auto [place, made] =
+          taken.try_emplace({field.wire.attribute, byte}, field.member.offset);
+      EXPECT_EQ(place->second, field.member.offset) << field.name << " at byte " << byte;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace knell::event

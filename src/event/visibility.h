@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What a listener may not see, or did not ask for, is taken out of the event before it is encoded
+// for it. What goes is decided by the table of fields alone.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+
+#include "event/fields.h"
+#include "event/level.h"
+
+namespace knell::event {
+
+// Makes the fields unknown that `Select` takes.
+template <const auto& Table, auto Select>
+void blank(knell_event& event) {
+  for_each_row<Table>([&](auto row) {
+    constexpr const Field& kField = Table[row];
+    if constexpr (Select(kField)) {
+      event.has &= ~kField.known.has;
+      if constexpr (kField.flag != 0)
+        event.flags &= ~kField.flag;
+      else
+        value_of<kField.member>(event) = {};
+    }
+  });
+}
+
+template <const auto& Table, About Who>
+void blank_about(knell_event& event) {
+  blank<Table, [](const Field& field) { return field.about == Who; }>(event);
+}
+
+// Leaves what events with `details` (enum knell_details) carry.
+template <const auto& Table = kFields>
+void limit_details(knell_event& event, uint32_t details) {
+  if (details == KNELL_DETAILS_FULL) return;
+  blank<Table, [](const Field& field) { return field.details < KNELL_DETAILS_NAMES; }>(event);
+  if (details == KNELL_DETAILS_NAMES) return;
+  blank<Table, [](const Field& field) { return field.details < KNELL_DETAILS_STATUS; }>(event);
+}
+
+// The event as it is known in a pid namespace: its pids are those of `level`, and what is told of
+// processes that are not in it is unknown. For ones whose subject (fork: the child) is in it.
+template <const auto& Table = kFields>
+void translate_in_place(knell_event& event, const Level& level) {
+  for_each_row<Table>([&](auto row) {
+    constexpr const Field& kField = Table[row];
+    if constexpr (kField.number != nullptr) {
+      if ((event.type & types_of(kField.section)) == 0) return;
+      auto& value = value_of<kField.member>(event);
+      if constexpr (kField.is(Member::Kind::kId))
+        value.pid = level.*kField.number;
+      else
+        value = level.*kField.number;
+    }
+  });
+  using enum About;
+  if (level.pid == 0) blank_about<Table, kSubject>(event);
+  if (level.ppid == 0) blank_about<Table, kParent>(event);
+  if (level.child_pid == 0) blank_about<Table, kChild>(event);
+  if (level.other_pid == 0) blank_about<Table, kKiller>(event), blank_about<Table, kTracer>(event);
+  if (level.other_pid == 0 || level.other_ppid == 0) blank_about<Table, kKillerParent>(event);
+  if (level.asker_pid == 0) blank_about<Table, kAsker>(event);
+  if (level.asker_pid == 0 || level.asker_ppid == 0) blank_about<Table, kAskerParent>(event);
+  blank_about<Table, kAnother>(event);
+}
+inline knell_event translate(const knell_event& from, const Level& level) {
+  knell_event event = from;
+  translate_in_place(event, level);
+  return event;
+}
+
+// What a listener that may see the processes of one user only may not see of an event of theirs.
+enum Hidden : uint32_t {
+  kHiddenKiller = 1,  // a process of another user has to do with its end
+  kHiddenAsker = 2,   // the last signal is of another user
+  kHiddenOthers = 4   // it has fields of other processes still
+};
+template <const auto& Table = kFields>
+uint32_t hidden_from_user(const knell_event& event, uint32_t uid) {
+  constexpr bool kHasOthers =
+      !kSelected<Table, [](const Field& field) { return field.about == About::kAnother; }>.empty();
+  uint32_t hidden = 0;
+  if (kHasOthers) hidden |= kHiddenOthers;
+  const auto& killer = event.killed_by;
+  if ((event.has & KNELL_HAS_KILLER) != 0 && killer.uid != uid &&
+      (killer.cause == KNELL_CAUSE_USER || killer.pid != 0))
+    hidden |= kHiddenKiller;
+  if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0 && event.last_signal.uid != uid)
+    hidden |= kHiddenAsker;
+  return hidden;
+}
+
+// That a process of another user killed it is not shown; that the kernel did is, without whom.
+template <const auto& Table = kFields>
+void hide(knell_event& event, uint32_t hidden) {
+  if ((hidden & kHiddenKiller) != 0 && event.killed_by.cause != KNELL_CAUSE_USER) {
+    blank_about<Table, About::kKiller>(event);
+    blank_about<Table, About::kKillerParent>(event);
+  } else if ((hidden & kHiddenKiller) != 0) {
+    blank<Table, [](const Field& field) { return field.members == Section::kKilledBy; }>(event);
+  }
+  if ((hidden & kHiddenAsker) != 0)
+    blank<Table, [](const Field& field) { return field.members == Section::kLastSignal; }>(event);
+  if ((hidden & kHiddenOthers) != 0) blank_about<Table, About::kAnother>(event);
+}
+
+}  // namespace knell::event

@@ -30,6 +30,7 @@ watch: build
 # As root, on a machine that does nothing else.
 bench: build
 	@tools/install-deps bench
+	@cmake --build build --target knell-bench
 	@$(if $(ARGS),build/bin/knell-bench $(ARGS),build/bin/knell-bench table && build/bin/knell-bench storm)
 
 test:

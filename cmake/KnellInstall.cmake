@@ -29,10 +29,6 @@ if(TARGET knelld)
                    ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)")
   install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system)
 endif()
-if(TARGET knell-bench)
-  install(TARGETS knell-bench)
-  list(APPEND programs knell-bench)
-endif()
 if(TARGET libknell-compat)
   install(TARGETS libknell-compat)
   list(APPEND programs libknell-compat)
@@ -80,5 +76,5 @@ elseif(pages)
 endif()
 add_custom_target(man ALL DEPENDS ${made})
 
-# What `make build` and `make watch` make: all but the tests.
+# What `make build` and `make watch` make: all but the tests and benchmarks.
 add_custom_target(programs DEPENDS ${programs} man)

@@ -2,47 +2,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
-#include <string_view>
+#include <string>
 #include <vector>
 
-#include "bench/frame/failure.h"
-#include "bench/frame/run.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-}
+#include "bench/harness/contender.h"
+#include "bench/harness/report.h"
 
 namespace knell::bench {
 
-// One case of knell-bench. It measures and fills run.report; main prints it, for people and for
-// machines, also when run() was interrupted half way (then it returns kDone's way: no failure, and
-// run.report.set_partial()). Options with a bound: CLI::Range.
-class Case {
- public:
-  Case() = default;
-  Case(const Case&) = delete;
-  Case& operator=(const Case&) = delete;
-  virtual ~Case() = default;
-
-  virtual std::string_view name() const = 0;     // "storm"
-  virtual std::string_view summary() const = 0;  // one line of the overview
-  virtual std::string_view notes() const = 0;    // below the options of --help: examples
-  virtual size_t default_rounds() const = 0;
-  virtual size_t default_processes() const = 0;
-  virtual void add_options(CLI::App& app) = 0;
-  virtual Outcome<void> run(Run& run) = 0;
+// The options of all cases, with their defaults; main.cc says what each is for.
+struct Options {
+  size_t rounds = 0, processes = 0;
+  std::vector<std::string> kinds{"vfork", "fork", "exec"}, rivals{}, knell{}, program{};
+  size_t failing = 10, latency_ms = 10;
+  std::vector<std::string> listeners{"1", "10", "100"}, loads{"idle", "1k", "50k"}, via{};
+  size_t most_mib = 64, growth_mib = 4;
 };
 
-std::unique_ptr<Case> make_table();
-std::unique_ptr<Case> make_storm();
-std::unique_ptr<Case> make_filtered();
-std::unique_ptr<Case> make_latency();
-std::unique_ptr<Case> make_limit();
-std::unique_ptr<Case> make_fanout();
-std::unique_ptr<Case> make_soak();
+struct Run {
+  Options options;
+  Cores cores;
+  Report report;
+};
 
-// In the order of the overview. A new case is added in all.cc.
-std::vector<std::unique_ptr<Case>> all_cases();
+// Each measures and fills run.report. Interrupted, it returns what it has so far.
+Result<void> run_table(Run& run);
+Result<void> run_storms(Run& run);
+Result<void> run_fanout(Run& run);
+Result<void> run_latency(Run& run);
+Result<void> run_soak(Run& run);
+
+// The row "exits by pidfd" of the table: a supervisor that holds children in batches, subscribes
+// to the exit of each pid, lets a batch exit at once and handles every exit with its status. Only
+// from there to the last exit is measured. It uses knell_add(); without a source pidfd_open, epoll
+// and waitid.
+std::unique_ptr<Contender> make_supervisor(std::string name, LibraryOptions options);
 
 }  // namespace knell::bench

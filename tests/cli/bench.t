@@ -105,7 +105,6 @@ EXPECT \Aknell-bench \d+\.\d+\.\d+\n\Z
 NAME table has its five rows and all columns
 NEEDS root connector
 RUN knell-bench table -r 1 -p 50 --share-core
-TIMEOUT 60
 EXPECT \Aknell-bench \d[^\n]*1 rounds of 50$
 EXPECT ^ +naive client +naive client, filtered
 EXPECT ^  50 exits +\d+ / \d
@@ -120,7 +119,6 @@ REFUSE_ERR .
 NAME bpf has its columns
 NEEDS root connector bpf
 RUN knell-bench table -r 1 -p 50 --share-core
-TIMEOUT 60
 EXPECT knell bpf +knell bpf, full
 EXPECT ^  knell bpf +\d+\.\d \[
 
@@ -128,7 +126,6 @@ NAME the JSON has every round, and says where it was taken
 NEEDS root connector tool:jq
 SETUP knell-bench filtered -r 6 -p 50 --share-core --json out.json >table
 RUN jq -c '[.program, .case, .format, .rounds, .processes, .partial, (.commit|type), (.kernel|type), (.cpu|type), (.date|type), .command, ([.series[].rounds|length]|unique), ([.series[]|select(.median)|.interval_is_95]|unique)]' out.json; cat table
-TIMEOUT 60
 EXPECT \A\["knell-bench","filtered",1,6,50,false,"string","string","string","string","knell-bench filtered -r 6 -p 50 --share-core --json out.json",\[6\],\[true\]\]$
 EXPECT ^  naive client, classic BPF socket filter +-?\d+ \[-?\d+, -?\d+\] 
 EXPECT ^  another null: the noise 
@@ -137,14 +134,12 @@ REFUSE \*
 NAME JSON in place of the table
 NEEDS root connector tool:jq
 RUN knell-bench filtered -r 1 -p 20 --share-core --json - | jq -r '.series[0].metric'
-TIMEOUT 60
 EXPECT \Ans_above_null_per_process\n\Z
 
 NAME storms of every kind, and nothing lost
 NEEDS root connector tool:jq
 SETUP knell-bench storm -r 1 -p 50 --burst 50 --share-core --rival none --json out.json >table
 RUN cat table; jq -r '.series[] | select(.metric == "events_lost" and .sum > 0) | "lost by " + .contender' out.json
-TIMEOUT 120
 EXPECT ^vfork storm$
 EXPECT ^fork storm$
 EXPECT ^exec storm$
@@ -158,20 +153,17 @@ REFUSE lost by knell
 NAME a rival takes part
 NEEDS root connector tool:forkstat
 RUN knell-bench storm --kind vfork -r 1 -p 50 --share-core --rival forkstat
-TIMEOUT 60
 EXPECT ^  forkstat -e exit +\d+\.\d\d \[
 REFUSE exitsnoop
 
 NAME a rival that is not installed is named as absent
 NEEDS root connector
 RUN PATH=${PATH%%:*} knell-bench storm --kind exec -r 1 -p 20 --share-core --rival extrace,forkstat | grep -c -E '^(absent: (extrace|forkstat): not installed|  (extrace|forkstat) -)'
-TIMEOUT 60
 EXPECT \A2\n\Z
 
 NAME what is idle
 NEEDS root connector
 RUN knell-bench storm --kind thread -r 1 -p 20 --share-core --rival none --idle 1
-TIMEOUT 90
 EXPECT ^idle$
 EXPECT ^  knell connector, non-zero, status +\d+\.\d \[
 
@@ -188,7 +180,6 @@ SETUP cat > script <<'END'
  echo status $status
  END
 RUN bash script; cat out; cat err >&2; jq -c '.partial' out.json
-TIMEOUT 60
 EXPECT ^status 130$
 EXPECT ^interrupted: a partial result, of the rounds that were complete$
 EXPECT ^  knell connector +-?\d
@@ -199,5 +190,4 @@ NAME no contender is left behind
 NEEDS root connector
 SETUP knell-bench filtered -r 1 -p 21 --share-core >out
 RUN pgrep -f 'knell-benc[h] filtered -r 1 -p 21' || echo none
-TIMEOUT 60
 EXPECT \Anone\n\Z

@@ -6,7 +6,6 @@ NEEDS root connector
 
 NAME latency: a line for each listener and latency budget
 RUN knell-bench latency --share-core -r 1 -p 10 --load idle,1k --json out.json && python3 -c 'import json; s = json.load(open("out.json"))["series"]; print(sorted({x["metric"] for x in s if x["part"] == "latency, 1000 exits/s"}))'
-TIMEOUT 60
 EXPECT ^latency, idle
 EXPECT ^latency, 1000 exits/s
 EXPECT ^ +p50 us +p90 us +p99 us +p99\.9 us +max us +CPU ns/event +exits/s +began late +lost$
@@ -17,7 +16,6 @@ EXPECT ^\['cpu_ns_per_event', 'exits_per_second', 'late', 'lost', 'max_us', 'p50
 
 NAME latency: from the last resource given back to the handler
 RUN knell-bench latency --share-core -r 1 --load release --hold 0,4M --victims 2
-TIMEOUT 60
 EXPECT ^release of a victim that holds 0 MiB
 EXPECT ^release of a victim that holds 4 MiB
 EXPECT ^  naive client +-?\d
@@ -38,7 +36,6 @@ EXPECT_ERR \Aknell-bench: --hold: a victim of 104857600 MiB is too much here; up
 
 NAME limit: a rate, and how many it could be away
 RUN knell-bench limit --share-core -r 1 -p 500 --for 0.05 --stall 0.1
-TIMEOUT 120
 EXPECT ^the highest rate of exits without a loss$
 EXPECT ^  naive client, the kernel's default +(>= )?\d
 EXPECT ^not reading for 0.1 s$
@@ -52,7 +49,6 @@ EXPECT_ERR \Aknell-bench: .*--large.*\n\Z
 
 NAME fanout: every listener counts right
 RUN knell-bench fanout --share-core -r 1 -p 100 --listeners 1,6
-TIMEOUT 60
 EXPECT ^1 listener$
 EXPECT ^6 listeners$
 EXPECT ^  connector, a naive client each +\d.* 0 +0$
@@ -67,14 +63,12 @@ EXPECT_ERR \Aknell-bench: .*--listeners.*\n\Z
 
 NAME soak: nothing lost, memory stays
 RUN knell-bench soak --share-core --via connector --millions 0.002 -p 500
-TIMEOUT 60
 EXPECT ^0\.00 million processes, 0 lost; RSS
 EXPECT ^verdict: nothing lost, memory stays$
 EXPECT_ERR \A( +\d+\.\d s +0\.\d{3} million  0 lost  RSS \d+\.\d MiB\n){4}\Z
 
 NAME soak: memory above what is allowed
 RUN knell-bench soak --share-core --via connector -r 1 -p 100 --most 1M
-TIMEOUT 60
 STATUS 1
 EXPECT ^RSS is above 1 MiB$
 EXPECT ^verdict: FAILED$
@@ -82,6 +76,5 @@ EXPECT ^verdict: FAILED$
 NAME soak: interrupted, the table so far
 RUN timeout --preserve-status -s INT 3 knell-bench soak --share-core --via connector -p 100 --millions 1 --hours 1
 STATUS 130
-TIMEOUT 60
 EXPECT ^  knell connector, every exit, full +0
 EXPECT ^interrupted: a partial result

@@ -10,4 +10,4 @@ add_test(NAME docs COMMAND ${PROJECT_SOURCE_DIR}/tools/check-docs ${PROJECT_SOUR
                            ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 set_tests_properties(layers headers symbols docs PROPERTIES LABELS tree)
 set_tests_properties(headers PROPERTIES
-  TIMEOUT 300 ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
+  TIMEOUT 900 ENVIRONMENT "CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")

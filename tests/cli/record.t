@@ -27,7 +27,7 @@ EXPECT_ERR ^ \d+ events recorded, \d+\.\d KiB, 0 lost$
 
 NAME masks and predicates narrow a recording as they narrow what happens
 NEEDS connector
-SETUP knell record --under $$ -n 60 r.knell 2>err & k=$!; until_listens err; while kill -0 $k 2>/dev/null; do sh -c 'exit 3'; (exit 4); /bin/true; done; wait $k
+SETUP knell record --under $$ r.knell 2>err & k=$!; until_listens err; for i in 1 2; do (exit 4); /bin/true; sh -c 'exit 3'; done; until_recorded r.knell '"exit_code":3' 2; kill -INT $k; wait $k
 RUN knell watch --read r.knell -e nonzero-exit -C sh --exit-code 3 -n 2
 EXPECT exit 3 +sh -c 'exit 3'
 REFUSE exit 4
@@ -43,7 +43,7 @@ EXPECT \A5\n6\n\Z
 
 NAME counts, and a command for each event
 NEEDS connector
-SETUP knell record --under $$ -n 20 r.knell 2>err & k=$!; until_listens err; while kill -0 $k 2>/dev/null; do sh -c 'exit 3'; done; wait $k
+SETUP knell record --under $$ r.knell 2>err & k=$!; until_listens err; sh -c 'exit 3'; sh -c 'exit 3'; until_recorded r.knell '"exit_code":3' 2; kill -INT $k; wait $k
 RUN knell watch --read r.knell -e exit --by ended; knell watch --read r.knell -e exit --exit-code 3 -n 2 --exec sh -c 'echo hook $KNELL_EXIT_CODE'
 EXPECT \d+ +exit 3$
 EXPECT ^hook 3$
@@ -152,7 +152,12 @@ EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e
 NAME a pipe that nobody reads does not hold it up past its time
 NEEDS connector
 SETUP mkfifo p
-RUN exec 9<>p; (while :; do /bin/true "$(head -c 3000 /dev/zero | tr '\0' x)"; done) & knell record -d 1s - >p 9<&-; echo $?; knell record -d 20s - >p 2>err & k=$!; until_listens err; kill -TERM $k; wait $k; echo $?; cat err >&2
+# The first time the pipe is full already; the second time it has room for the beginning.
+RUN exec 9<>p; fill() { dd if=/dev/zero of=p bs=4k oflag=nonblock status=none 2>/dev/null; }; fill
+    (while :; do /bin/true; done) &
+    knell record -d 1s - >p 9<&-; echo $?
+    dd bs=4k count=1 <&9 status=none >/dev/null
+    knell record -d 1h - >p 2>err & k=$!; until_listens err; fill; kill -TERM $k; wait $k; echo $?; cat err >&2
 EXPECT \A1\n1\n\Z
 EXPECT_ERR ^knell: standard output: gave up: it is not being read$
 

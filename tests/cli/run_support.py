@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 60  # seconds for what comes at once on an idle machine
+PATIENCE = 180  # seconds for what comes at once on an idle machine
 SKIPPED = 77
 
 

@@ -187,13 +187,13 @@ NEEDS bpf
 NEEDS tool:script
 SETUP cat > inner <<'END'
  stty cols $1
- sleep 77 & victim=$!
+ sleep 7777 & victim=$!
  until_runs $victim sleep
  (until_says out COMMAND; kill -9 $victim) &
  NO_COLOR=1 knell watch -e nonzero-exit --pid $victim -n 1 2>err
  END
 RUN for c in 60 80; do rm -f out; script -qfec "bash -c '. $PWD/inner $c'" out </dev/null; done | tr -d '\r'
-EXPECT (?s)SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 77$.*SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 77$
+EXPECT (?s)SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 7777$.*SIGKILL\s+<- kill by \d+ bash .*?\(\w+\)\s+sleep 7777$
 REFUSE …
 
 NAME a terminal is not coloured with NO_COLOR
@@ -238,14 +238,14 @@ NEEDS bpf
 SETUP cat > script <<'END'
  knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
  until_listens err
- sleep 77 & victim=$!
+ sleep 7777 & victim=$!
  until_runs $victim sleep
  kill -9 $victim
  until_says out SIGKILL
  kill -INT $k; wait $k
  END
 RUN bash script; cat out
-EXPECT SIGKILL +<- kill by \d+ bash .*\(\w+\)  sleep 77$
+EXPECT SIGKILL +<- kill by \d+ bash .*\(\w+\)  sleep 7777$
 
 NAME the arguments of a shell older than the listener
 NEEDS bpf
@@ -257,7 +257,7 @@ EXPECT_ERR , via bpf; Ctrl-C
 
 NAME the id of a thread is no process to watch
 NEEDS tool:python3
-SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(15,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
+SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(1000,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell watch -d 10ms --pid "!$(cat tid)"; echo $?; knell watch -d 10ms --under 1,$(cat tid); echo $?; kill $!
 EXPECT \A1\n1\n\Z
 EXPECT_ERR ^knell: --pid \d+: \d+ is a thread of process \d+, and no process itself$
@@ -277,7 +277,7 @@ SETUP cat > script <<'END'
  # It is full already, so that one event is enough.
  dd if=/dev/zero of=pipe bs=4k oflag=nonblock status=none 2>/dev/null
  (while :; do /bin/true; done) & storm=$!
- timeout 50 knell watch -o json -d 2 -e exec,exit >pipe; echo status $?
+ timeout 170 knell watch -o json -d 2 -e exec,exit >pipe; echo status $?
  END
 RUN bash script
 EXPECT ^status 1$
@@ -287,7 +287,7 @@ NAME commands that still run are not told as done
 NEEDS tool:pgrep
 SETUP cat > script <<'END'
  (while :; do sh -c 'exit 3'; sleep 0.05; done) &
- knell watch -e nonzero-exit --under $! -n 2 --exec sleep 15 & k=$!
+ knell watch -e nonzero-exit --under $! -n 2 --exec sleep 1000 & k=$!
  until [ "$(pgrep -c -P $k)" = 2 ]; do sleep 0.02; done
  kill -INT $k; wait $k
  END

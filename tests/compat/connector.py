@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-PATIENCE = 60  # seconds; passes only when something is wrong
+PATIENCE = 180  # seconds; passes only when something is wrong
 
 FORK, EXEC, UID, GID, SID, PTRACE, COMM = 1, 2, 4, 0x40, 0x80, 0x100, 0x200
 NONZERO, COREDUMP, EXIT = 0x20000000, 0x40000000, 0x80000000

@@ -127,9 +127,7 @@ TEST_P(ConnectorSource, WiderMaskIsInForceAtOnce) {
   rename_self(1);
   const pid_t well = exited_child(0);
   Collector collector;
-  ASSERT_TRUE(collector.read_until(
-      *connector, [&] { return collector.exit_of(well) >= 0; },
-      Deadline(std::chrono::seconds(10))));
+  ASSERT_TRUE(collector.read_until(*connector, [&] { return collector.exit_of(well) >= 0; }));
   EXPECT_FALSE(collector.of_type(KNELL_EVENT_COMM).empty());
 }
 

@@ -26,7 +26,9 @@
 
 #include "support/daemon.h"
 #include "support/needs.h"
+#include "support/nested.h"
 #include "support/recorder.h"
+#include "support/stage.h"
 #include "support/ways_to_die.h"
 
 namespace knell::test {
@@ -164,6 +166,52 @@ TEST(Killer, OfEveryWayToDie) {
                 truth.lacking[0] != '\0' ? truth.lacking : text_of(truth).c_str());
     (void)std::fflush(stdout);
   }
+}
+
+// In a pid namespace of its own: makes children that are killed from outside it, until one's killer
+// is told (see above), and judges what is told of it. The result is an exit status that says which
+// check failed.
+int be_told_of_a_killer_outside(int victims) {
+  Recorder inside({.events = KNELL_EVENT_EXIT,
+                   .details = KNELL_DETAILS_NAMES,
+                   .latency_ns = 0,
+                   .via = "daemon"});
+  inside.keep_json = true;
+  for (int round = 0; inside.ok() && round < kMore; round++) {
+    const pid_t victim = fork_running([] { return ::pause(); });
+    if (::write(victims, "v", 1) != 1) return 10;
+    const int status = reap(victim);
+    if (!inside.read_until_exit_of(victim, status)) return 11;
+    const Seen exit = inside.of(victim, KNELL_EVENT_EXIT).back();
+    if ((exit.raw.has & KNELL_HAS_KILLER) == 0) continue;
+    EXPECT_EQ(exit.raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER)) << exit.json;
+    EXPECT_EQ(exit.raw.killed_by.pid, 0) << exit.json;
+    EXPECT_EQ(exit.raw.killed_by.parent_pid, 0) << exit.json;
+    const char* const json = R"("killed_by":{"pid":0,"comm":null,"uid":null,"cause":"user",)"
+                             R"("parent_pid":null,"parent_comm":null,"unit":null,)";
+    EXPECT_NE(exit.json.find(json), std::string::npos) << exit.json;
+    return testing::Test::HasFailure() ? 1 : 0;
+  }
+  return 12;
+}
+
+TEST(Killer, OutsideTheListenersPidNamespaceHasNoNumber) {
+  KNELL_NEEDS(lacks_bpf());
+  KNELL_NEEDS(lacks_knelld());
+  KNELL_NEEDS(lacks_pid_namespaces());
+  Daemon daemon;
+  daemon.configure("source = \"bpf\"\n");
+  ASSERT_TRUE(daemon.start());
+  const Nested nested(1);
+  ASSERT_TRUE(nested.ok());
+  Pipe victims = make_pipe();
+  Inside listener(nested.first(1),
+                  [&] { return be_told_of_a_killer_outside(victims.write.get()); });
+  victims.write.reset();
+  char word = 0;
+  while (::read(victims.read.get(), &word, 1) == 1)
+    for (const pid_t victim : children_of(listener.pid())) ::kill(victim, SIGKILL);
+  EXPECT_EQ(listener.wait(), 0);
 }
 
 }  // namespace

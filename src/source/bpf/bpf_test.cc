@@ -155,7 +155,7 @@ class BpfTest : public testing::Test {
     }
   }
   bool until(const std::function<bool()>& done) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(40);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     while (std::chrono::steady_clock::now() < end) {
       if (HasFatalFailure() || done()) return true;
       pollfd readable{bpf_->fd(), POLLIN, 0};

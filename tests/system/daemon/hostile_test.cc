@@ -280,7 +280,11 @@ TEST_F(Hostile, DescriptorsThatItSends) {
     ASSERT_TRUE(one.take());
   }
   ASSERT_TRUE(one.take_all());
-  EXPECT_EQ(descriptors_of_daemon(), before + 1);
+  // It opens files of /proc for a moment, whenever something happens on the machine.
+  size_t now = descriptors_of_daemon();
+  for (const Deadline deadline; now > before + 1 && !deadline.passed();)
+    now = descriptors_of_daemon();
+  EXPECT_LE(now, before + 1);
 }
 
 }  // namespace

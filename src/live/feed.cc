@@ -258,7 +258,10 @@ Result<void> Feed::serve(const Due& due) {
     sweep_ = kSweepATick;
   }
   const uint64_t paced = pacer_.plan().timer_ns;
-  if (due.source || more_ || sweep_ > kSweepADrain || (paced != 0 && now >= paced)) return drain();
+  const uint64_t awaited = normaliser_->due_ns();
+  if (due.source || more_ || sweep_ > kSweepADrain || (paced != 0 && now >= paced) ||
+      (awaited != 0 && now >= awaited))
+    return drain();
   return settle();
 }
 
@@ -269,7 +272,7 @@ size_t Feed::bound() const {
 
 Result<void> Feed::drain() {
   ++drains_;
-  KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, bound()));
+  KNELL_ASSIGN(const source::Drained drained, drain_source(bound()));
   more_ = drained == source::Drained::kMore;
   ScanBudget piece{.left = kScannedADrain};
   (void)scan_some(piece);
@@ -279,13 +282,20 @@ Result<void> Feed::drain() {
   return {};
 }
 
+Result<source::Drained> Feed::drain_source(size_t most) {
+  const uint64_t now = clock_.monotonic_ns();
+  KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, most));
+  if (drained != source::Drained::kMore) normaliser_->heard_until(now);
+  return drained;
+}
+
 // Judges who is over, with their last words; see watch/deaths.cc.
 Result<void> Feed::settle() {
   while (normaliser_->anything_noted()) {
     const size_t dead = normaliser_->judge();
     const size_t most = bound();
     if (dead > 0 && most > 0 && pidfds_ == nullptr) {
-      KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, most));
+      KNELL_ASSIGN(const source::Drained drained, drain_source(most));
       more_ |= drained == source::Drained::kMore;
     }
     normaliser_->finish();

@@ -105,6 +105,7 @@ class Feed final : private source::Sink {
   Due wait_for_nothing();
   Result<void> serve(const Due& due);
   Result<void> drain();
+  Result<source::Drained> drain_source(size_t most);
   Result<void> settle();
   size_t bound() const;
   void watch_source(bool watched);

@@ -18,7 +18,8 @@
 //   finish()  between judge() and finish() the source is read once more: the connector sends a
 //   thread's EXIT a moment
 //             after the pidfd became readable, and the last words of a crash may carry the core
-//             bit.
+//             bit. What is waited for is waited for in the stream, not in time: a reader that is
+//             kept from its work for long must not give up what it has not read yet.
 //
 // The status. All threads killed by exit_group() or a signal carry the same code, and only the
 // crashing one the core bit; threads that left one by one carry their own, and the last one's
@@ -118,13 +119,21 @@ void Deaths::crashed(int32_t pid, int32_t tid) {
 
 // Only the EXIT of the thread that crashed says whether a core was written, and it may be sent a
 // moment after the process is over and reaped. It wakes us when it comes.
-bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns) {
-  if (now_ns >= dying.dead_ns + kLateNs) return false;
+bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t heard_ns) {
+  if (heard_ns < dying.dead_ns && may_have_executed(dying)) return true;
+  if (heard_ns >= dying.dead_ns + kLateNs) return false;
   // It seems to have ended well after a thread failed, on a kernel that cannot be asked: a failing
   // EXIT may still come.
   if (dying.zero_after) return !pulse_.status(pid, dying.pidfd);
   if (threads_unheard(dying)) return !pulse_.status(pid, dying.pidfd);
   return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code);
+}
+
+// A reader that is late finds it dead at the EXIT of its leader, although a thread that lived on
+// has exec'ed: that EXEC is queued still, and the EXIT of the process behind it. (The leader that
+// an exec ends was not killed by a signal.)
+bool Deaths::may_have_executed(const Dying& dying) {
+  return dying.leader && dying.unheard != 0 && (dying.code & kSignal) == 0;
 }
 
 // It is over, but a thread of it has not told its code yet: it may be preempted between its death
@@ -245,6 +254,13 @@ void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
   }
   crashing_.erase(pid);
   drop(pid);
+}
+
+void Deaths::date(uint64_t now_ns) {
+  for (const int32_t pid : dead_) {
+    Dying* dying = dying_.find(pid);
+    if (dying != nullptr && dying->dead_ns == 0) dying->dead_ns = now_ns;
+  }
 }
 
 uint64_t Deaths::due_ns() const {

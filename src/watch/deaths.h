@@ -103,16 +103,18 @@ class Deaths {
   // Returns how many were found dead: read the source once more for their last words, then call
   // finish().
   size_t judge(size_t most, uint64_t now_ns);
-  // Tells those found dead. `over(Over)` must not call back into this object.
+  // Those found dead by the last judge() were dead by now.
+  void date(uint64_t now_ns);
+  // Tells those found dead. All that was sent before `heard_ns` has been noted. `over(Over)` must
+  // not call back into this object.
   template <class F>
-  void finish(uint64_t now_ns, F over) {
+  void finish(uint64_t heard_ns, F over) {
     std::vector<int32_t> dead;
     dead.swap(dead_);
     for (const int32_t pid : dead) {
       Dying* dying = dying_.find(pid);
       if (dying == nullptr || !dying->dead) continue;
-      if (dying->dead_ns == 0) dying->dead_ns = now_ns;
-      if (awaits_last_words(pid, *dying, now_ns)) {
+      if (awaits_last_words(pid, *dying, heard_ns)) {
         dying->slot = nullptr;
         dead_.push_back(pid);
         continue;
@@ -138,7 +140,8 @@ class Deaths {
  private:
   static bool threads_unheard(const Dying& dying);
   bool threads_uncounted(const Dying& dying) const;
-  bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t now_ns);
+  static bool may_have_executed(const Dying& dying);
+  bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t heard_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
   void lay_to_rest(int32_t pid, const Dying& dying);

@@ -95,7 +95,14 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
 
 void Normaliser::begin_drain() { time_.take(clock_); }
 
+size_t Normaliser::judge() {
+  const size_t dead = deaths_.judge(batch_.room(), clock_.monotonic_ns());
+  if (dead > 0) deaths_.date(clock_.monotonic_ns());
+  return dead;
+}
+
 void Normaliser::on_raw(const event::Raw& raw) {
+  heard_until(raw.stamp_ns);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
       return on_fork(raw);
@@ -146,6 +153,7 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
 
 // Nothing is left to find out: the source waited until the process was over.
 void Normaliser::on_full(const event::Full& full) {
+  heard_until(full.stamp_ns);
   if (full.only_birth) return;
   if (full.what == KNELL_EVENT_EXIT) deaths_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
@@ -294,7 +302,7 @@ void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int3
 }
 
 void Normaliser::finish() {
-  deaths_.finish(clock_.monotonic_ns(),
+  deaths_.finish(heard_ns_,
                  [&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
   // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
   // so not more often than once in kLookNs, however many holes there are.

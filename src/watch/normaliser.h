@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -53,6 +54,8 @@ struct NormaliserOptions {
 //
 //   begin_drain() -> on_raw()* -> judge() -> [on_raw()* when it found somebody dead] -> finish()
 //
+// with heard_until() whenever the source was left empty.
+//
 // Not thread-safe. Never waits. Reads /proc only with details above `status`, and for --under.
 class Normaliser {
  public:
@@ -90,7 +93,9 @@ class Normaliser {
   void on_cgroup(const event::CgroupChange& change) { teller_.cgroups().change(change); }
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
-  size_t judge() { return deaths_.judge(batch_.room(), clock_.monotonic_ns()); }
+  size_t judge();
+  // All that the source was sent before `at_ns` has been read.
+  void heard_until(uint64_t at_ns) { heard_ns_ = std::max(heard_ns_, at_ns); }
   void finish();
   // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
   // To be called after finish(), when the source was left empty; at_least: entries to look at.
@@ -150,7 +155,8 @@ class Normaliser {
   size_t born_ = 0;  // since the last sweep
   uint32_t heard_ = 0;
   Look look_ = Look::kNow;
-  bool hole_ = false;  // not looked into yet
+  bool hole_ = false;      // not looked into yet
+  uint64_t heard_ns_ = 0;  // all that was sent before this has been read
   uint64_t looked_ns_ = 0;
 };
 

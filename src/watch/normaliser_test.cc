@@ -80,11 +80,18 @@ class NormaliserTest : public ::testing::Test {
   // Runs one drain; what comes back is "pid:status" for exits, "fork:child", "exec:pid", ...
   std::vector<std::string> drain(const std::vector<event::Raw>& raws,
                                  const std::vector<event::Raw>& last_words = {}) {
+    return drain_some(raws, last_words, true);
+  }
+  // `all`: nothing is left in the source.
+  std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
+                                      const std::vector<event::Raw>& last_words = {},
+                                      bool all = false) {
     Normaliser& n = normaliser();
     n.begin_drain();
     for (const auto& raw : raws) n.on_raw(raw);
     if (n.judge() > 0)
       for (const auto& raw : last_words) n.on_raw(raw);
+    if (all) n.heard_until(clock.now_ns);
     n.finish();
     std::vector<std::string> seen;
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -274,6 +281,36 @@ TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
       (Seen{"fork:50", "exec:50"}));
   pulse.signs.erase(50);
   EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
+}
+
+// It is over before its events are read, and there are so many that they take more than one drain
+// and more time than last words are waited for.
+TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoDeath) {
+  for (const auto& [sign, status] :
+       {std::pair(Pulse::Sign::kGone, 0), std::pair(Pulse::Sign::kDead, 0x300)}) {
+    SCOPED_TRACE(status);
+    pulse.signs[50] = sign;
+    if (status != 0) pulse.statuses[50] = status;
+    const uint64_t then = clock.now_ns;
+    clock.now_ns += 1'000'000;
+    EXPECT_EQ(
+        drain_some({fork_of(50, 1, then), fork_of(50, 1, then + 1, 51), exit_of(50, 0, then + 2)}),
+        (Seen{"fork:50"}));
+    clock.now_ns += 1'000'000'000;
+    EXPECT_EQ(drain_some({exit_of(60, 0, then + 3)}), (Seen{"60:0"}));
+    EXPECT_EQ(drain_some({exec_of(50, then + 4)}), (Seen{"exec:50"}));
+    EXPECT_EQ(drain({exit_of(50, 0x300, then + 5)}), (Seen{"50:768"}));
+    clock.now_ns += 1'000'000'000;
+  }
+}
+
+// The same of one that did not exec: the event that came after its death says so.
+TEST_F(NormaliserTest, ALeaderThatLeftIsJudgedByWhatCameAfterTheDeath) {
+  pulse.signs[50] = Pulse::Sign::kDead;
+  pulse.statuses[50] = 0x700;
+  EXPECT_EQ(drain_some({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
+            (Seen{"fork:50"}));
+  EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
 }
 
 TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {

@@ -137,7 +137,9 @@ TEST(Recording, CutAnywhereTellsTheFramesBeforeAndThenThatItBreaksOff) {
   const auto events = some(30);
   const std::string bytes = recorded(events);
   size_t before = 0;
-  for (size_t size = 1; size < bytes.size(); size++) {
+  // Every byte of the first frames and of the last ones, and some of those between.
+  const auto step = [&](size_t size) { return size < 1024 || bytes.size() - size < 256 ? 1u : 7u; };
+  for (size_t size = 1; size < bytes.size(); size += step(size)) {
     const Read read = read_all(std::string_view(bytes).substr(0, size), events);
     EXPECT_FALSE(read.ended) << size;
     EXPECT_NE(read.error.find(size < kMagic.size() ? "breaks off" : "file breaks off after"),

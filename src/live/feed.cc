@@ -274,9 +274,9 @@ Result<void> Feed::drain() {
   ++drains_;
   KNELL_ASSIGN(const source::Drained drained, drain_source(bound()));
   more_ = drained == source::Drained::kMore;
+  KNELL_TRY(settle());
   ScanBudget piece{.left = kScannedADrain};
   (void)scan_some(piece);
-  KNELL_TRY(settle());
   if (!more_) normaliser_->sweep(std::exchange(sweep_, kSweepADrain));
   watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
   return {};
@@ -305,6 +305,7 @@ Result<void> Feed::settle() {
     }
   }
   normaliser_->finish();
+  more_ |= batch_.room() == 0;
   return {};
 }
 

@@ -133,7 +133,8 @@ bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t heard_n
 // has exec'ed: that EXEC is queued still, and the EXIT of the process behind it. (The leader that
 // an exec ends was not killed by a signal.)
 bool Deaths::may_have_executed(const Dying& dying) {
-  return dying.leader && dying.unheard != 0 && (dying.code & kSignal) == 0;
+  return dying.leader && dying.unheard != 0 && dying.unheard != Threads::kUnknown &&
+         (dying.code & kSignal) == 0;
 }
 
 // It is over, but a thread of it has not told its code yet: it may be preempted between its death

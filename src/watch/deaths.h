@@ -105,10 +105,10 @@ class Deaths {
   size_t judge(size_t most, uint64_t now_ns);
   // Those found dead by the last judge() were dead by now.
   void date(uint64_t now_ns);
-  // Tells those found dead. All that was sent before `heard_ns` has been noted. `over(Over)` must
-  // not call back into this object.
-  template <class F>
-  void finish(uint64_t heard_ns, F over) {
+  // Tells those found dead, while there is `room()` for those without a slot. All that was sent
+  // before `heard_ns` has been noted. `over(Over)` must not call back into this object.
+  template <class Room, class F>
+  void finish(uint64_t heard_ns, Room room, F over) {
     std::vector<int32_t> dead;
     dead.swap(dead_);
     for (const int32_t pid : dead) {
@@ -116,6 +116,10 @@ class Deaths {
       if (dying == nullptr || !dying->dead) continue;
       if (awaits_last_words(pid, *dying, heard_ns)) {
         dying->slot = nullptr;
+        dead_.push_back(pid);
+        continue;
+      }
+      if (dying->slot == nullptr && !room()) {
         dead_.push_back(pid);
         continue;
       }

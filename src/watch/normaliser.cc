@@ -53,7 +53,9 @@ void Normaliser::scan_rest() {
 }
 
 bool Normaliser::scan_some(ScanBudget& budget) {
-  if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns())) return false;
+  const auto awaited = [&](int32_t pid) { return deaths_.knows(pid); };
+  if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns(), awaited))
+    return false;
   return threads_.scan_some(proc_, budget) && teller_.cgroups().scan_some(budget);
 }
 
@@ -102,7 +104,8 @@ size_t Normaliser::judge() {
 }
 
 void Normaliser::on_raw(const event::Raw& raw) {
-  heard_until(raw.stamp_ns);
+  // (A hole that the reader found has the time at which it did.)
+  if (raw.what != KNELL_EVENT_LOST) heard_until(raw.stamp_ns);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
       return on_fork(raw);
@@ -302,7 +305,8 @@ void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int3
 }
 
 void Normaliser::finish() {
-  deaths_.finish(heard_ns_,
+  const auto room = [&] { return !process_level() || !wanted(kExits) || batch_.room() > 0; };
+  deaths_.finish(heard_ns_, room,
                  [&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
   // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
   // so not more often than once in kLookNs, however many holes there are.

@@ -49,7 +49,10 @@ std::optional<uint64_t> lower(std::optional<uint64_t> a, std::optional<uint64_t>
 // Of a cgroup and of all above it that are mounted.
 std::optional<uint64_t> least_above(const CgroupMount& mount, std::string path,
                                     const std::string& below, const char* file) {
-  if (mount.root != "/" && path.starts_with(mount.root)) path.erase(0, mount.root.size());
+  if (mount.root != "/") {
+    if (path != mount.root && !path.starts_with(mount.root + "/")) return std::nullopt;
+    path.erase(0, mount.root.size());
+  }
   std::optional<uint64_t> least;
   while (true) {
     while (path.ends_with('/')) path.pop_back();

@@ -56,6 +56,7 @@ TEST_F(MemoryLimit, SeesWhatIsMounted) {
   write("/cg/inner/memory.max", "max");
   const char* mounted = "30 20 0:26 /docker/abc /cg rw - cgroup2 cgroup2 rw\n";
   EXPECT_EQ(limit("0::/docker/abc/inner\n", mounted), kMiB);
+  EXPECT_EQ(limit("0::/docker/abcd/inner\n", mounted), std::nullopt) << "another's";
 }
 
 TEST_F(MemoryLimit, NothingKnownIsNoLimit) {

@@ -13,7 +13,8 @@ namespace knell {
 PidList::PidList() : PidList(UniqueFd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))) {}
 
 bool PidList::fill() {
-  const ssize_t size = folder_ ? ::getdents64(folder_.get(), buffer_.data(), buffer_.size()) : 0;
+  const ssize_t size = folder_ ? ::getdents64(folder_.get(), buffer_.data(), buffer_.size()) : -1;
+  failed_ = size < 0;
   at_ = 0;
   end_ = size > 0 ? static_cast<size_t>(size) : 0;
   return end_ > 0;

@@ -19,13 +19,15 @@ class PidList {
 
   // 0: there are no more, or the folder could not be read.
   int32_t next();
+  bool failed() const { return failed_; }
 
  private:
   bool fill();
 
   UniqueFd folder_;
+  bool failed_ = false;
   size_t at_ = 0, end_ = 0;
-  alignas(8) std::array<char, 1024> buffer_;  // picked: about 40 entries
+  alignas(8) std::array<char, 1024> buffer_{};  // picked: about 40 entries
 };
 
 }  // namespace knell

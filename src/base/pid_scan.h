@@ -24,18 +24,25 @@ struct ScanBudget {
 // learns of those from events.
 class PidScan {
  public:
-  void begin(PidList list = PidList()) { list_.emplace(std::move(list)); }
+  void begin(PidList list = PidList()) {
+    list_.emplace(std::move(list));
+    failed_ = false;
+  }
   void cancel() { list_.reset(); }
   bool running() const { return list_.has_value(); }
+  // It ended, since /proc could not be read, before it had seen all.
+  bool failed() const { return failed_; }
 
-  // Calls visit(pid), which costs `units`, while the budget lasts. True: this call ended the scan.
+  // Calls visit(pid), which costs `units`, while the budget lasts. True: this call ended the scan,
+  // and all were seen.
   template <class F>
   bool advance(ScanBudget& budget, size_t units, F visit) {
     while (running() && budget.left > 0) {
       const int32_t pid = list_->next();
       if (pid == 0) {
+        failed_ = list_->failed();
         cancel();
-        return true;
+        return !failed_;
       }
       budget.spend(units);
       visit(pid);  // which may cancel it
@@ -45,6 +52,7 @@ class PidScan {
 
  private:
   std::optional<PidList> list_;  // none: it is not running
+  bool failed_ = false;
 };
 
 }  // namespace knell

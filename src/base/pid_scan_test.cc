@@ -47,7 +47,14 @@ TEST_F(PidScanTest, ListsNumbersAlone) {
   EXPECT_EQ(*pids.rbegin(), kPids);
 }
 
-TEST_F(PidScanTest, AFolderThatIsNotThereIsEmpty) { EXPECT_EQ(PidList(UniqueFd()).next(), 0); }
+TEST_F(PidScanTest, AFolderThatCannotBeReadIsNoEmptyOne) {
+  PidScan scan;
+  scan.begin(PidList(UniqueFd()));
+  ScanBudget all;
+  EXPECT_FALSE(scan.advance(all, 1, [](int32_t) {}));
+  EXPECT_FALSE(scan.running());
+  EXPECT_TRUE(scan.failed());
+}
 
 TEST_F(PidScanTest, GoesOnWhereItStopped) {
   PidScan scan;

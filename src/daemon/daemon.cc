@@ -124,6 +124,9 @@ Result<void> Daemon::start(UniqueFd listening) {
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
   KNELL_TRY(ask_exactly());
+  for (bool all = false; !all;) {
+    KNELL_ASSIGN(all, settle(Settle::kAllButRoots));
+  }
   arm();
   return {};
 }

@@ -91,7 +91,7 @@ class Identities {
   template <class F>
   void sweep(size_t at_least, uint64_t now_ns, F is_gone) {
     time_.take(clock_);
-    if (hole_ && now_ns >= looked_ns_ + kLookNs) return begin_scan(now_ns);
+    if (hole_ && !scan_.running() && now_ns >= looked_ns_ + kLookNs) return begin_scan(now_ns);
     bury(now_ns, is_gone);
     const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
     born_ = 0;

@@ -48,17 +48,18 @@ void Memory::begin_scan(uint64_t now_ns) {
   scan_.begin(proc_.list());
 }
 
-bool Memory::scan_some(ScanBudget& budget, uint64_t now_ns) {
+bool Memory::scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited) {
   const auto visit = [&](int32_t pid) { scan_one(pid, now_ns); };
-  if (scan_.advance(budget, kFilesRead, visit)) erase_unseen();
+  if (scan_.advance(budget, kFilesRead, visit)) erase_unseen(awaited);
   return !scan_.running();
 }
 
 void Memory::scan_one(int32_t pid, uint64_t now_ns) {
   Process* known = table_.find(pid);
+  const ProcFolder folder = proc_.folder(pid);
+  if (!folder) return;
   if (known != nullptr && known->start_kind == KNELL_ID_START) {
-    const ProcFolder folder = proc_.folder(pid);
-    const auto stat = folder ? folder.stat() : std::nullopt;
+    const auto stat = folder.stat();
     if (stat && stat->start == known->start) {
       known->read_ns = now_ns;
       return;
@@ -71,11 +72,11 @@ void Memory::scan_one(int32_t pid, uint64_t now_ns) {
 }
 
 // Processes that the scan did not visit have ended, and no event said so.
-void Memory::erase_unseen() {
+void Memory::erase_unseen(const Awaited& awaited) {
   std::vector<int32_t> ended;
   table_.for_each([&](const Process& process) {
-    if (process.read_ns < scan_began_ns_ && process.born_ns < scan_began_ns_)
-      ended.push_back(process.pid);
+    const bool seen = process.read_ns >= scan_began_ns_ || process.born_ns >= scan_began_ns_;
+    if (!seen && !(awaited && awaited(process.pid))) ended.push_back(process.pid);
   });
   for (const int32_t pid : ended) table_.erase(pid);
 }

@@ -5,6 +5,7 @@
 #include <knell/knell.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "base/pid_scan.h"
 #include "event/raw.h"
@@ -34,7 +35,9 @@ class Memory {
   void read_all(uint64_t now_ns);
   void begin_scan(uint64_t now_ns);
   bool scanning() const { return scan_.running(); }
-  bool scan_some(ScanBudget& budget, uint64_t now_ns);
+  // Whose end is `awaited` is not forgotten because it is not there any more.
+  using Awaited = std::function<bool(int32_t)>;
+  bool scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited = {});
 
   void born(const event::Raw& fork);
   void execed(const event::Raw& exec);
@@ -73,7 +76,7 @@ class Memory {
 
  private:
   void scan_one(int32_t pid, uint64_t now_ns);
-  void erase_unseen();
+  void erase_unseen(const Awaited& awaited);
   void inherit(Process& child, const event::Raw& fork);
   void set_start(Process& process, uint64_t fork_ns);
   bool read(Process& process, uint64_t not_after_ns);

@@ -16,6 +16,7 @@ bool Threads::scan_some(const ProcReader& proc, ScanBudget& budget) {
     const auto stat = folder ? folder.stat() : std::nullopt;
     if (stat && stat->threads > 1) others_.emplace(pid).first->count = kUncounted;
   });
+  if (scan_.failed()) end();
   return !scan_.running();
 }
 

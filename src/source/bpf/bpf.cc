@@ -179,9 +179,9 @@ Result<void> Bpf::want(const Wanted& wanted) {
 }
 
 bool Bpf::scan_some(ScanBudget& budget) {
-  roots_.forget_some(budget);
   const auto visit = [&](int32_t pid) { seed_birth(programs_.births(), pid); };
   (void)births_.advance(budget, kFilesOfABirth, visit);
+  roots_.forget_some(budget);
   return !births_.running();
 }
 

@@ -3,6 +3,7 @@
 #include "base/memory_limit.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <ranges>
 #include <sstream>
@@ -35,7 +36,7 @@ std::optional<std::string> path_in(std::string_view cgroups, std::string_view co
 }
 
 // No limit: "max", or in version 1 a number as large as the address space, cut to pages.
-std::optional<uint64_t> limit_in(const std::string& path) {
+std::optional<uint64_t> limit_in(const std::filesystem::path& path) {
   std::ifstream file(path);
   uint64_t bytes = 0;
   if (!(file >> bytes) || bytes >= uint64_t{1} << 62) return std::nullopt;
@@ -53,10 +54,13 @@ std::optional<uint64_t> least_above(const CgroupMount& mount, std::string path,
     if (path != mount.root && !path.starts_with(mount.root + "/")) return std::nullopt;
     path.erase(0, mount.root.size());
   }
+  const std::filesystem::path point = below + mount.point;
   std::optional<uint64_t> least;
   while (true) {
     while (path.ends_with('/')) path.pop_back();
-    least = lower(least, limit_in(below + mount.point + path + "/" + file));
+    // Without its slash at the front, which would make it a path of its own.
+    least =
+        lower(least, limit_in(point / std::string_view(path).substr(path.empty() ? 0 : 1) / file));
     if (path.empty()) return least;
     path.erase(path.rfind('/'));
   }

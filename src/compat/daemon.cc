@@ -260,7 +260,8 @@ int open_served(int flags) {
     return -1;
   }
   // The number, until add() has made a socket of it.
-  if (!connected && (fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) < 0) return -1;
+  if (!connected) fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+  if (fd < 0) return -1;
   forget(fd);
   Socket* socket = add(fd, Socket::Kind::kDaemon);
   if (socket == nullptr) {

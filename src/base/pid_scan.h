@@ -20,8 +20,7 @@ struct ScanBudget {
 };
 
 // A scan of the processes in /proc in pieces, since reading them all takes long where there are
-// many. Whether processes that begin or end during the scan are visited is not known: whoever scans
-// learns of those from events.
+// many. Processes that begin or end during the scan may or may not be visited: events report those.
 class PidScan {
  public:
   void begin(PidList list = PidList()) {

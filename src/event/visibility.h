@@ -43,8 +43,9 @@ void limit_details(knell_event& event, uint32_t details) {
   blank<Table, [](const Field& field) { return field.details < KNELL_DETAILS_STATUS; }>(event);
 }
 
-// The event as it is known in a pid namespace: its pids are those of `level`, and what is told of
-// processes that are not in it is unknown. For ones whose subject (fork: the child) is in it.
+// The event as it is reported inside a pid namespace: its pids are those of `level`, and the fields
+// of processes outside the namespace are unknown. Only for events whose subject (fork: the child)
+// is inside.
 template <const auto& Table = kFields>
 void translate_in_place(knell_event& event, const Level& level) {
   for_each_row<Table>([&](auto row) {

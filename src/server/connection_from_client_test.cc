@@ -450,18 +450,22 @@ TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
   EXPECT_THAT(ack.text, HasSubstr("read them first"));
 }
 
-// Who is alive already is looked at in pieces: the ack comes when that is done.
-TEST(NativeClient, IsAckedWhenWhoIsAliveIsKnown) {
-  Fixture on;
-  on.greet();
-  on.wiring.unscanned = 3;
-  ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), 1)));
+void expect_ack_after_two_pieces(Fixture& on) {
   for (int i = 0; i < 2; ++i)
     EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
   EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
   EXPECT_FALSE(on.client.receive());
   on.turn();
   EXPECT_EQ(on.client.ack().error, 0);
+}
+
+// Who is alive already is looked at in pieces: the ack comes when that is done.
+TEST(NativeClient, IsAckedWhenWhoIsAliveIsKnown) {
+  Fixture on;
+  on.greet();
+  on.wiring.unscanned = 3;
+  ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), 1)));
+  expect_ack_after_two_pieces(on);
 }
 
 // What is under a process takes a look at all there are: the ack comes when that is done.
@@ -474,12 +478,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   wire::Subscribe asked = all_execs();
   asked.predicates = {{"under", std::to_string(::getpid())}};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
-  for (int i = 0; i < 2; ++i)
-    EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
-  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
-  EXPECT_FALSE(on.client.receive());
-  on.turn();
-  EXPECT_EQ(on.client.ack().error, 0);
+  expect_ack_after_two_pieces(on);
   on.wiring.unsettled = 2;
   on.wiring.settles_badly = true;
   on.ask(wire::encode(asked, 2));

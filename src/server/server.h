@@ -97,7 +97,7 @@ class Server {
   Wiring& wiring_;
   Clock& clock_ = system_clock();
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
-  // Accepted, and not looked at yet: by their ids to be, and how many of each owner.
+  // Accepted connections whose peer has not been looked at, by id; and their number for each owner.
   std::unordered_map<uint64_t, Newcomer> newcomers_;
   std::unordered_map<uint32_t, size_t> newcomers_of_;
   std::set<std::pair<uint64_t, uint64_t>> due_;  // when, and whose

@@ -392,7 +392,7 @@ TEST_F(IdentitiesTest, IsReadInPieces) {
   for (int32_t pid = 10; pid < 15; ++pid) tree.add(pid, {.start = 5, .uid = 1000});
   identities.set_heard(kAll);
   identities.begin_scan(clock.now_ns);
-  fork(1, 12, 100 * kSecond);  // what is told meanwhile is not read over
+  fork(1, 12, 100 * kSecond);  // an event during the scan is kept
   int pieces = 1;
   for (;; ++pieces) {
     ScanBudget one{.left = 1};

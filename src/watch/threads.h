@@ -23,8 +23,8 @@ class Threads {
   static constexpr uint32_t kUnknown = UINT32_MAX - 1;  // births are not heard of
   static constexpr size_t kMost = 262'144;  // picked: 16 bytes each; past it nothing is sure
 
-  // From now on all births are told here. scan_some() finds who has threads already; until it is
-  // true nothing is sure.
+  // From now on every fork event is passed to born(). scan_some() finds the processes that have
+  // threads already; others() is kUnknown until it returns true.
   void begin(const ProcReader& proc);
   bool scan_some(const ProcReader& proc, ScanBudget& budget);
   // Births are not heard of any more, or some were missed: nothing is sure until begin().

@@ -168,9 +168,9 @@ TEST(Killer, OfEveryWayToDie) {
   }
 }
 
-// In a pid namespace of its own: makes children that are killed from outside it, until one's killer
-// is told (see above), and judges what is told of it. The result is an exit status that says which
-// check failed.
+// Runs in a pid namespace of its own: makes children that are killed from outside it until an event
+// names a killer (see above), and checks killed_by of that event. The result is an exit status that
+// says which check failed.
 int be_told_of_a_killer_outside(int victims) {
   Recorder inside({.events = KNELL_EVENT_EXIT,
                    .details = KNELL_DETAILS_NAMES,

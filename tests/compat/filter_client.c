@@ -3,7 +3,8 @@
 
 // filter_client [-4] [MASK]: a client of the connector as the kernel's own test of its filter is
 // written: an 8-byte request (with -4 one of 4 bytes), bound to its process id, epoll and recv().
-// Prints an event a line, as plain_client does.
+// Prints an event a line, as plain_client does, and "listening" to standard error when its request
+// was sent.
 #define KNELL_CN_PROC_KERNEL_NAMES
 #include <errno.h>
 #include <knell/cn_proc.h>
@@ -95,8 +96,9 @@ int main(int argc, char** argv) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event readable = {.events = EPOLLIN, .data.fd = fd};
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &readable) != 0) return 1;
-  listen_for(fd, four, mask);
   setlinebuf(stdout);
+  listen_for(fd, four, mask);
+  fputs("listening\n", stderr);
   for (;;) {
     char datagram[4096];
     struct sockaddr_nl sender;

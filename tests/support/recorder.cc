@@ -101,15 +101,16 @@ void Recorder::keep(const knell_event& event) {
   if (keep_json) seen.json = json(event);
 }
 
-void Recorder::drain() {
+void Recorder::drain(size_t most) {
   if (!ok()) return;
   const knell_event* events[64];
   std::error_code error;
-  for (;;) {
+  for (size_t read = 0; read < most;) {
     const auto some = listener_.read(events, error);
     EXPECT_FALSE(error) << "knell_read: " << error.message() << ": " << knell_explain();
     if (some.empty()) return;
     for (const knell_event* event : some) keep(*event);
+    read += some.size();
   }
 }
 

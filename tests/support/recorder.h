@@ -55,8 +55,8 @@ class Recorder {
   void forget() { seen_.clear(); }
   bool keep_json = false;
 
-  // Takes what is there now, without waiting.
-  void drain();
+  // Takes what is there now, `most` events and one batch at the most, without waiting.
+  void drain(size_t most = SIZE_MAX);
   // Reads until `done` holds, judged after each read; false when the deadline passes first.
   bool read_until(const std::function<bool()>& done, const Deadline& deadline = Deadline());
   // Reads until `other_fd` has something to read (or its writer is gone).

@@ -37,6 +37,7 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
+// But for two threads that leave together: whose status it is the connector cannot always know.
 void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
@@ -52,7 +53,6 @@ void everything(const std::string& directory, std::vector<Fate>& fates) {
                           scenario::worker_exits_process,
                           scenario::main_exits_with_workers_alive,
                           scenario::leader_leaves_first,
-                          scenario::both_leave_together,
                           scenario::sigkill_of_fifty_threads,
                           scenario::exec_from_a_worker(5),
                           scenario::core_in_a_worker(directory, scenario::CoreFile::kNo),
@@ -101,8 +101,9 @@ TEST(Bpf, TellsWhatTheConnectorTells) {
   ASSERT_TRUE(bpf.ok() && connector.ok());
   stage.begin();
   while (!stage.over(std::chrono::milliseconds(1))) {
-    bpf.drain();
-    connector.drain();
+    // In turns: while a storm lasts, to drain either is to starve the other.
+    bpf.drain(1000);
+    connector.drain(1000);
   }
   ASSERT_FALSE(stage.end().empty());
   ASSERT_TRUE(stage.sentinel(bpf));

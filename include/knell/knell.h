@@ -38,8 +38,19 @@
 // alone. No exception leaves it: a program that runs out of memory inside is ended.
 // knell_explain() says the last error of the calling thread in words. After fork(2) a handle still
 // belongs to the process that opened it: the child may close it, which changes nothing for its
-// parent; all else fails there with -EINVAL. Structures grow at their end only: `size` is set by
-// whoever made the structure.
+// parent; all else fails there with -EINVAL.
+//
+// Structures that begin with `size` grow at their end only, so a program runs with a library that is
+// older or newer than its header. Whoever makes a structure sets `size`: the program that of options
+// and of what is to be filled, to its sizeof; the library that of what it hands out. Nothing past
+// `size` is read or written.
+// - Options: members that the program's header lacks have their defaults; members that the library
+//   does not know must be 0, else -E2BIG.
+// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled, and
+//   members past it are left alone. It is the room there is as well: set it before each call.
+// - Events that the library hands out may be shorter than the program's header says: KNELL_FILLED()
+//   tells whether a member is there. Events that the program hands back may be of either size: what
+//   is absent is unknown, and what is not known is left out.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -53,6 +64,11 @@ extern "C" {
 #endif
 
 #define KNELL_API __attribute__((visibility("default")))
+
+// Whether *structure is large enough to have `member`: KNELL_FILLED(event, tty). Not needed for
+// members that the first header with this structure had.
+#define KNELL_FILLED(structure, member) \
+  ((size_t)((const char*)(&(structure)->member + 1) - (const char*)(structure)) <= (structure)->size)
 
 // ----------------------------------------------------------------------------------------------------
 // options
@@ -152,7 +168,7 @@ enum knell_cause {
 
 // One event. Fields of other types than its own are 0. docs and JSON use the same names.
 struct knell_event {
-  size_t size;           // sizeof(struct knell_event) of the library that made it
+  size_t size;           // the bytes of it that are there
   uint64_t has;          // KNELL_HAS_*
   uint32_t type;         // one KNELL_EVENT_*
   uint32_t flags;        // KNELL_FLAG_*
@@ -274,7 +290,7 @@ enum knell_scope {
 };
 
 struct knell_stats {
-  size_t size;               // set by the caller
+  size_t size;               // set by the caller; then what was filled
   uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked); through
                              // the daemon: its queue for this listener
   uint64_t received, shown;  // events from the kernel or the daemon; events handed out
@@ -334,7 +350,7 @@ KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
 
 // Where a recording is from. Text is cut where it is too long.
 struct knell_recording {
-  size_t size;                  // set by the caller
+  size_t size;                  // set by the caller; then what was filled
   uint32_t events;              // the mask that was recorded
   uint32_t level, details;      // enum knell_level, knell_details
   uint32_t via;                 // enum knell_via: the source
@@ -347,8 +363,8 @@ struct knell_recording {
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
-// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event is its exit;
-// strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on
+// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event, whose `size` is set
+// before, is its exit; strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on
 // (then also after it was reaped); where it is not, KNELL_HAS_STATUS is not set. An own child is
 // left to be reaped by the caller. Errors: -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT
 // before Linux 5.3.

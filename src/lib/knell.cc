@@ -7,8 +7,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/proc_stat.h"
@@ -17,6 +15,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/sized.h"
 #include "lib/snapshot.h"
 #include "lib/user_numbers.h"
 
@@ -81,8 +80,8 @@ using namespace knell::lib;
 int knell_open(const knell_options* options, knell_listener** ret_knell) {
   const ErrnoGuard keep_errno;
   if (ret_knell == nullptr) return missing("ret_knell");
-  knell_options defaults = KNELL_OPTIONS_INIT;
-  auto listener = open_listener(options == nullptr ? defaults : *options);
+  const knell_options defaults = KNELL_OPTIONS_INIT;
+  auto listener = open_listener(options == nullptr ? &defaults : options);
   if (!listener) return failed(listener.error());
   *ret_knell = listener->release();
   return 0;
@@ -143,12 +142,7 @@ int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
   if (const int error = refused(k); error != 0) return error;
-  if (ret_stats->size < sizeof(size_t))
-    return failed({EINVAL, "knell_stats.size is not set", true});
-  knell_stats all = k->stats();
-  all.size = ret_stats->size;
-  std::memcpy(ret_stats, &all, std::min(all.size, sizeof all));
-  return 0;
+  return outcome(fill(ret_stats, k->stats()));
 }
 
 void knell_close(knell_listener* k) {

@@ -28,6 +28,7 @@ constexpr timespec kNow{0, 0};
 
 TEST(Errno, IsLeftAlone) {
   knell_event event{};
+  event.size = sizeof event;
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
   options.via = "pidfd";
@@ -105,6 +106,7 @@ TEST(Fork, AChildMayOnlyCloseTheListener) {
 
 TEST(Wait, TellsAThreadFromAProcess) {
   knell_event event{};
+  event.size = sizeof event;
   std::thread([&] {
     EXPECT_EQ(knell_wait(::gettid(), &kNow, &event), -ESRCH);
     EXPECT_EQ(knell_explain(), std::to_string(::gettid()) + " is a thread of process " +
@@ -114,6 +116,7 @@ TEST(Wait, TellsAThreadFromAProcess) {
 
 TEST(Wait, SaysWhatAPidIs) {
   knell_event event{};
+  event.size = sizeof event;
   for (const pid_t pid : {0, -1}) {
     EXPECT_EQ(knell_wait(pid, &kNow, &event), -EINVAL);
     EXPECT_THAT(knell_explain(), HasSubstr("above 0, not " + std::to_string(pid)));

@@ -2,33 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/listener.h"
 
-#include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "client/connection_to_server.h"
 #include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
 #include "lib/replay.h"
+#include "lib/sized.h"
 #include "watch/proc_reader.h"
 
 namespace knell::lib {
 namespace {
-
-// What a caller built against another version of the library gave, as this one's structure: what it
-// does not know of is left at its default; what we do not know of must not have been asked for.
-Result<knell_options> as_ours(const knell_options& given) {
-  constexpr size_t kFirst = sizeof(knell_options);  // of 0.1, the first version
-  if (given.size < kFirst || given.size > 4096)
-    return say(EINVAL,
-               "knell_options.size is not that of the structure: start from KNELL_OPTIONS_INIT");
-  knell_options ours = KNELL_OPTIONS_INIT;
-  const char* bytes = reinterpret_cast<const char*>(&given);
-  for (size_t i = sizeof ours; i < given.size; ++i)
-    if (bytes[i] != 0) return say(EINVAL, "knell_options asks for something a later knell can do");
-  std::memcpy(&ours, bytes, std::min(given.size, sizeof ours));
-  return ours;
-}
 
 constexpr double kMostSpeed = 1e9;
 
@@ -67,8 +51,8 @@ Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) 
 
 }  // namespace
 
-Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& given) {
-  KNELL_ASSIGN(const knell_options options, as_ours(given));
+Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* given) {
+  KNELL_ASSIGN(const knell_options options, copy_request(given));
   KNELL_TRY(check(options));
   const bool replay = via_of(options) == "recording";
   if (replay && options.recording == nullptr)

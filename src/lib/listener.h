@@ -47,6 +47,6 @@ namespace knell::lib {
 int refused(const knell_listener* k);
 
 // Checks the options, and opens what they ask for.
-Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& options);
+Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* options);
 
 }  // namespace knell::lib

@@ -28,22 +28,22 @@ struct Sized;
 template <>
 struct Sized<knell_options> {
   static constexpr std::string_view kName = "knell_options";
-  static constexpr size_t kFirstSize = 64;
+  static constexpr size_t kFirstSize = 64;  // args_bytes
 };
 template <>
 struct Sized<knell_event> {
   static constexpr std::string_view kName = "knell_event";
-  static constexpr size_t kFirstSize = 480;
+  static constexpr size_t kFirstSize = 480;  // lost_until_time_ns
 };
 template <>
 struct Sized<knell_stats> {
   static constexpr std::string_view kName = "knell_stats";
-  static constexpr size_t kFirstSize = 104;
+  static constexpr size_t kFirstSize = 104;  // daemon
 };
 template <>
 struct Sized<knell_recording> {
   static constexpr std::string_view kName = "knell_recording";
-  static constexpr size_t kFirstSize = 264;
+  static constexpr size_t kFirstSize = 264;  // boot_id
 };
 
 // Errors: EINVAL `size` is not set, or is less than the first one.

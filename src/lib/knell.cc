@@ -38,7 +38,7 @@ int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
 }
 
-// Users are numbers from here on.
+// Users are numbers from here on. Without a listener the words are only checked.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
   KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
   std::string numbers;
@@ -87,19 +87,39 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
   return 0;
 }
 
+int knell_open_recording(const char* path, const knell_replay_options* options,
+                         knell_listener** ret_knell) {
+  const ErrnoGuard keep_errno;
+  if (path == nullptr || ret_knell == nullptr) return missing("path and ret_knell");
+  const knell_replay_options defaults = KNELL_REPLAY_OPTIONS_INIT;
+  auto listener = open_recording(path, options == nullptr ? &defaults : options);
+  if (!listener) return failed(listener.error());
+  *ret_knell = listener->release();
+  return 0;
+}
+
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
-  if (k != nullptr) {
-    if (const int error = refused(k); error != 0) return error;
-  }
+  if (const int error = refused(k); error != 0) return error;
   return outcome(match(k, key, value));
+}
+
+int knell_check_match(const char* key, const char* value) {
+  const ErrnoGuard keep_errno;
+  if (key == nullptr || value == nullptr) return missing("key and value");
+  return outcome(match(nullptr, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
-  const int error = refused(k);
-  return error != 0 ? error : outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+  if (const int error = refused(k); error != 0) return error;
+  if (!k->only_added())
+    return failed({EINVAL,
+                   "this listener reports all processes that match: to add some, open it with "
+                   "only_added set to 1 in its options",
+                   true});
+  return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
 }
 
 int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), void* context) {

@@ -34,13 +34,15 @@ const Member kMembers[] = {
     MEMBER(knell_options, events, 8),
     MEMBER(knell_options, level, 12),
     MEMBER(knell_options, details, 16),
+    MEMBER(knell_options, via, 20),
     MEMBER(knell_options, latency_ns, 24),
-    MEMBER(knell_options, via, 32),
-    MEMBER(knell_options, durable, 40),
-    MEMBER(knell_options, buffer_bytes, 48),
-    MEMBER(knell_options, args_bytes, 56),
-    MEMBER(knell_options, recording, 64),
-    MEMBER(knell_options, speed, 72),
+    MEMBER(knell_options, only_added, 32),
+    MEMBER(knell_options, args_bytes, 36),
+    MEMBER(knell_options, buffer_bytes, 40),
+    MEMBER(knell_replay_options, size, 0),
+    MEMBER(knell_replay_options, events, 8),
+    MEMBER(knell_replay_options, only_added, 12),
+    MEMBER(knell_replay_options, speed, 16),
     MEMBER(knell_string, data, 0),
     MEMBER(knell_string, size, 8),
     MEMBER(knell_id, boot, 0),
@@ -136,7 +138,7 @@ const Member kMembers[] = {
     MEMBER(knell_finding, level, 8),
     MEMBER(knell_finding, subject, 16),
     MEMBER(knell_finding, text, 24),
-    MEMBER(knell_finding, mend, 32),
+    MEMBER(knell_finding, fix, 32),
 };
 // clang-format on
 
@@ -168,6 +170,7 @@ void expect_first_size_at_a_member() {
 }
 TEST(Layout, FirstSizesEndWithAMember) {
   expect_first_size_at_a_member<knell_options>();
+  expect_first_size_at_a_member<knell_replay_options>();
   expect_first_size_at_a_member<knell_event>();
   expect_first_size_at_a_member<knell_stats>();
   expect_first_size_at_a_member<knell_recording>();

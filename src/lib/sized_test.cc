@@ -39,7 +39,8 @@ class EndOfMemory {
 
 template <class T>
 class SizedStructure : public testing::Test {};
-using All = testing::Types<knell_options, knell_event, knell_stats, knell_recording>;
+using All =
+    testing::Types<knell_options, knell_replay_options, knell_event, knell_stats, knell_recording>;
 TYPED_TEST_SUITE(SizedStructure, All);
 
 TYPED_TEST(SizedStructure, OfTheFirstSizeIsFilledToItsEnd) {

@@ -14,6 +14,7 @@
 #include "event/json_text.h"
 #include "event/mask.h"
 #include "event/printable.h"
+#include "event/via.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/give.h"
@@ -59,6 +60,18 @@ ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
 }
 
 const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
+
+const char* knell_via_name(uint32_t via) { return knell::event::via_name(via); }
+
+int knell_via_parse(const char* text, uint32_t* ret_via) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (text == nullptr || ret_via == nullptr)
+    return knell::lib::failed({EINVAL, "text and ret_via must not be NULL", true});
+  const auto via = knell::event::parse_via(text);
+  if (!via) return knell::lib::failed(via.error());
+  *ret_via = *via;
+  return 0;
+}
 
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;

@@ -55,7 +55,7 @@ static struct knell_listener* open_listener(void) {
   struct knell_options* options = place(sizeof *options);
   struct knell_listener* k = NULL;
   *options = (struct knell_options)KNELL_OPTIONS_INIT;
-  options->via = "pidfd";
+  options->via = KNELL_VIA_PIDFD;
 #ifdef KNELL_GROWN
   options->later = 1;
   CHECK(knell_open(options, &k) == -E2BIG);
@@ -98,12 +98,15 @@ static void check_recording(const struct knell_listener* k, const struct knell_e
   CHECK(knell_recorder_write(recorder, &event, 1) == 0 && knell_recorder_close(recorder) == 0);
   close(fd);
 
-  struct knell_options* options = place(sizeof *options);
-  *options = (struct knell_options)KNELL_OPTIONS_INIT;
+  struct knell_replay_options* options = place(sizeof *options);
+  *options = (struct knell_replay_options)KNELL_REPLAY_OPTIONS_INIT;
   struct knell_listener* recorded = NULL;
-#ifndef KNELL_OLDER
-  options->recording = path;
-  CHECK(knell_open(options, &recorded) == 0);
+#ifdef KNELL_GROWN
+  options->later = 1;
+  CHECK(knell_open_recording(path, options, &recorded) == -E2BIG);
+  options->later = 0;
+#endif
+  CHECK(knell_open_recording(path, options, &recorded) == 0);
   const struct knell_event* again = NULL;
   CHECK(knell_read(recorded, &again, 1) == 1);
   CHECK(again->pid == event->pid && again->wait_status == event->wait_status);
@@ -113,7 +116,6 @@ static void check_recording(const struct knell_listener* k, const struct knell_e
   CHECK(knell_get_recording(recorded, knell_recording) == 0);
   CHECK_FILLED(knell_recording);
   CHECK(strlen(knell_recording->boot_id) == 36);
-#endif
   knell_close(recorded);
   unlink(path);
 }

@@ -38,7 +38,8 @@
 // alone. No exception leaves it: a program that runs out of memory inside is ended.
 // knell_explain() says the last error of the calling thread in words. After fork(2) a handle still
 // belongs to the process that opened it: the child may close it, which changes nothing for its
-// parent; all else fails there with -EINVAL.
+// parent; all else fails there with -EINVAL. All of this is there since 0.2.0; what is added says
+// since when.
 //
 // Structures that begin with `size` grow at their end only, so a program runs with a library that
 // is older or newer than its header. Whoever makes a structure sets `size`: the program that of
@@ -46,9 +47,8 @@
 // Nothing past `size` is read or written.
 // - Options: members that the program's header lacks have their defaults; members that the library
 //   does not know must be 0, else -E2BIG.
-// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled,
-// and
-//   members past it are left alone.
+// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled.
+//   Members past it are left alone.
 // - Events that the library hands out may be shorter than the program's header says: KNELL_FILLED()
 //   tells whether a member is there. Events that the program hands back may be of either size: what
 //   is absent is unknown, and what is not known is left out.

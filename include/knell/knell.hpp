@@ -76,6 +76,9 @@ inline std::string events_text(uint32_t mask) {
 struct Options : knell_options {
   Options() : knell_options KNELL_OPTIONS_INIT {}
 };
+struct ReplayOptions : knell_replay_options {
+  ReplayOptions() : knell_replay_options KNELL_REPLAY_OPTIONS_INIT {}
+};
 
 // One listener. Move-only.
 class Listener {
@@ -85,6 +88,12 @@ class Listener {
   static Listener open(const knell_options& options, std::error_code& error) {
     knell_listener* handle = nullptr;
     error = internal::code(knell_open(&options, &handle));
+    return Listener(handle);
+  }
+  static Listener open_recording(const std::string& path, const knell_replay_options& options,
+                                 std::error_code& error) {
+    knell_listener* handle = nullptr;
+    error = internal::code(knell_open_recording(path.c_str(), &options, &handle));
     return Listener(handle);
   }
   explicit operator bool() const { return handle_ != nullptr; }

@@ -367,18 +367,7 @@ std::string killer_text(const knell_event& event) {
 }
 
 std::string_view via_text(uint32_t via) {
-  switch (via) {
-    case KNELL_VIA_BPF:
-      return "bpf";
-    case KNELL_VIA_CONNECTOR:
-      return "connector";
-    case KNELL_VIA_PIDFD:
-      return "pidfd";
-    case KNELL_VIA_RECORDING:
-      return "a recording";
-    default:
-      return "an unknown source";
-  }
+  return via == KNELL_VIA_RECORDING ? "a recording" : knell_via_name(via);
 }
 
 std::string source_text(const knell_stats& stats) {

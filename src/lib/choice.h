@@ -22,11 +22,10 @@ struct Choice {
   uint32_t mask = KNELL_EVENT_ALL;  // normalised
   filter::Predicates predicates;
   PidMap<Added> added;
-  bool only_added = false;  // from the first add on, also when all of them are gone
+  bool only_added = false;  // of the processes added, also when all of them are gone
 
   void add(int32_t pid, uint64_t start, uint64_t cookie) {
     *added.emplace(pid).first = Added{start, cookie};
-    only_added = true;
   }
 
   // The process that had this pid since `start` (0: unknown) is over: whether it was one of those

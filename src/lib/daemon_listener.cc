@@ -51,10 +51,11 @@ DaemonListener::DaemonListener(const knell_options& options, std::string path)
       level_(options.level),
       details_(options.details),
       latency_ns_(options.latency_ns),
-      args_bytes_(static_cast<uint32_t>(options.args_bytes)),
+      args_bytes_(options.args_bytes),
       slots_(kSlots),
       names_(kSlots) {
   choice_.mask = filter::normalise(options.events);
+  choice_.only_added = options.only_added != 0;
 }
 
 Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_options& options,
@@ -175,12 +176,6 @@ Result<void> DaemonListener::set_events(uint32_t mask) {
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (!std::exchange(choice_.only_added, true)) {
-    if (auto subscribed = subscribe(); !subscribed) {
-      choice_.only_added = false;
-      return subscribed;
-    }
-  }
   if (state_ != State::kHere && choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;

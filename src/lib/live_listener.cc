@@ -17,7 +17,7 @@ LiveListener::LiveListener(const knell_options& options)
     : choice_{.mask = filter::normalise(options.events),
               .predicates = {},
               .added = {},
-              .only_added = false},
+              .only_added = options.only_added != 0},
       level_(options.level),
       details_(options.details) {}
 
@@ -66,9 +66,7 @@ Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  live::Interest wider = interest();
-  wider.only_added = true;
-  KNELL_TRY(feed_->add_pid(pid, start, wider));
+  KNELL_TRY(feed_->add_pid(pid, start, interest()));
   choice_.add(pid, start, cookie);
   return {};
 }

@@ -9,7 +9,7 @@
 int main() {
   if (knell::events_text(0x2) != "exec") return 1;
   knell::Options options;
-  options.via = "no such source";
+  options.via = KNELL_VIA_PROC;
   std::error_code error;
   if (knell::Listener listener = knell::Listener::open(options, error); listener || !error)
     return 2;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 
 namespace knell::filter {
 

@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "filter/predicate_for_test.h"
+
 namespace knell::filter {
 namespace {
 
@@ -20,11 +22,7 @@ Want want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS) {
   return w;
 }
 
-Needs needs(std::string_view key, std::string_view value) {
-  Predicates predicates;
-  EXPECT_TRUE(predicates.add(key, value));
-  return predicates.needs();
-}
+Needs needs(const Predicate& predicate) { return Predicates::of({predicate})->needs(); }
 
 TEST(Interest, StatusAddsNothing) {
   for (const uint32_t mask : {kNonzero, kExit, kExit | 2, 0x40000000u, 1u}) {
@@ -47,41 +45,41 @@ TEST(Interest, NamesNeedBirthsAndChanges) {
 
 TEST(Interest, APredicateRaisesTheDetails) {
   Want w = want(kNonzero);
-  w.needs = needs("comm", "grep");
+  w.needs = needs(wants(Key::kComm, "grep"));
   EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_NAMES});
   EXPECT_EQ(kernel_mask(w), kNonzero | kNames);
-  w.needs = needs("exe", "/bin/*");
+  w.needs = needs(wants(Key::kExe, "/bin/*"));
   EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_FULL});
   w.details = KNELL_DETAILS_FULL;  // never lowers what was asked
-  w.needs = needs("pid", "1");
+  w.needs = needs(wants(Key::kPid, 1));
   EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_FULL});
 }
 
 TEST(Interest, UnderFollowsForks) {
   Want w = want(kNonzero);
-  w.needs = needs("under", "1");
+  w.needs = needs(wants(Key::kUnder, 1));
   EXPECT_EQ(kernel_mask(w), kNonzero | KNELL_EVENT_FORK);
 }
 
 TEST(Interest, WhatNoPredicateLetsThroughIsNotAskedFor) {
   Want w = want(kExit | KNELL_EVENT_EXEC);
-  w.needs = needs("ended", "0-255");
+  w.needs = needs(wants(codes(0, 255)));
   EXPECT_EQ(kernel_mask(w), kExit);
-  w.needs = needs("ended", "7");
+  w.needs = needs(wants(codes(7, 7)));
   EXPECT_EQ(kernel_mask(w), kNonzero);
-  w.needs = needs("ended", "!0");
+  w.needs = needs(excludes(wants(codes(0, 0))));
   EXPECT_EQ(kernel_mask(w), kNonzero);
-  w.needs = needs("ended", "unknown");
+  w.needs = needs(wants(Ended{}));
   EXPECT_EQ(kernel_mask(w), kExit);
   w = want(KNELL_EVENT_ALL);
-  w.needs = needs("ended", "signal");
+  w.needs = needs(wants(any_signal()));
   EXPECT_EQ(kernel_mask(w), kNonzero);
   // Never 0, which would be everything.
   w = want(KNELL_EVENT_EXEC);
-  w.needs = needs("ended", "signal");
+  w.needs = needs(wants(any_signal()));
   EXPECT_EQ(kernel_mask(w), uint32_t{KNELL_EVENT_EXEC});
   w = want(kNonzero);
-  w.needs = needs("longer", "1s");
+  w.needs = needs(wants(Key::kLonger, 1'000'000'000));
   EXPECT_EQ(kernel_mask(w), kNonzero | kNames);
 }
 

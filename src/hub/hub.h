@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "hub/bytes.h"
 #include "hub/listener.h"
 #include "hub/match_index.h"

@@ -6,12 +6,11 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "filter/interest.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "filter/rule.h"
 #include "hub/sighting.h"
 #include "hub/users.h"
@@ -33,9 +32,9 @@ struct Subscription {
   uint32_t mask = KNELL_EVENT_ALL;  // normalised
   filter::Rule rule = filter::Rule::kReleased;
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
-  // In the order given, with pids as the listener knows them; `under` in those of the initial
-  // namespace.
-  std::vector<std::pair<std::string, std::string>> predicates = {};
+  // With pids as the listener knows them; `under` in those of the initial namespace. Of a Filter:
+  // empty.
+  std::vector<filter::Predicate> predicates = {};
   bool only_added = false;
 };
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/pid_map.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "filter/rule.h"
 
 namespace knell::lib {

@@ -105,7 +105,7 @@ wire::Subscribe DaemonListener::subscription() const {
           .rule = wire::kRuleReleased,
           .only_added = choice_.only_added,
           .args_bytes = args_bytes_,
-          .predicates = words_};
+          .predicates = choice_.predicates.values()};
 }
 
 Result<void> DaemonListener::subscribe() {
@@ -113,7 +113,12 @@ Result<void> DaemonListener::subscribe() {
                                           choice_.predicates.needs()}) != KNELL_DETAILS_STATUS;
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number));
-  return request(packet, number);
+  auto done = request(packet, number);
+  if (!done && done.error().code == EOPNOTSUPP)
+    done.error().context += " (knelld " + hello_.origin.knell +
+                            ", libknell " KNELL_VERSION
+                            ": update the older one, and restart what runs of it)";
+  return done;
 }
 
 // Sends it and waits for its ack. While the daemon is away, what was asked for is asked when it is
@@ -148,17 +153,15 @@ Result<void> DaemonListener::failed(Error error) {
   return std::unexpected(*error_);
 }
 
-Result<void> DaemonListener::match(const char* key, const char* value) {
+Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (::kill(root, 0) != 0 && errno == ESRCH)
       return say(ESRCH, "under: there is no process " + std::to_string(root));
-  words_.emplace_back(key, value);
   std::swap(choice_.predicates, wider);
   if (auto subscribed = subscribe(); !subscribed) {
     std::swap(choice_.predicates, wider);
-    words_.pop_back();
     return subscribed;
   }
   const filter::Needs needs = choice_.predicates.needs();

@@ -34,7 +34,7 @@ class DaemonListener final : public knell_listener {
   static Result<std::unique_ptr<DaemonListener>> create(const knell_options& options,
                                                         const std::string& path);
 
-  Result<void> match(const char* key, const char* value) override;
+  Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
@@ -91,8 +91,6 @@ class DaemonListener final : public knell_listener {
   const int64_t latency_ns_;
   const uint32_t args_bytes_;
   Choice choice_;  // its predicates are judged by the daemon
-  std::vector<std::pair<std::string, std::string>>
-      words_;  // the predicates as the daemon gets them
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;

@@ -41,9 +41,9 @@ Result<void> LiveListener::apply() {
   return feed_->ask(interest());
 }
 
-Result<void> LiveListener::match(const char* key, const char* value) {
+Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!feed_->exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));

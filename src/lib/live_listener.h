@@ -22,7 +22,7 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   static Result<std::unique_ptr<LiveListener>> create(const knell_options& options);
   ~LiveListener() override;
 
-  Result<void> match(const char* key, const char* value) override;
+  Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;

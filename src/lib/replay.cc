@@ -48,9 +48,9 @@ Result<void> Replay::open() {
   return {};
 }
 
-Result<void> Replay::match(const char* key, const char* value) {
+Result<void> Replay::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: at most 64 processes");
   std::swap(choice_.predicates, wider);

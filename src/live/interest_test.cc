@@ -8,8 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "filter/predicate_for_test.h"
+
 namespace knell::live {
 namespace {
+
+using filter::codes;
+using filter::excludes;
+using filter::Key;
+using filter::wants;
 
 Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL) {
   Interest made;
@@ -53,12 +60,13 @@ TEST(Interest, AddedProcessesAreHeardOfUntilTheyDie) {
   EXPECT_FALSE(wanted_of_whole(added).any_pid);
 }
 
+filter::Needs needs_of(std::vector<filter::Predicate> predicates) {
+  return filter::Predicates::of(std::move(predicates))->needs();
+}
+
 TEST(Interest, WhatTheKernelCanTestGoesThere) {
   Interest made = interest(KNELL_EVENT_EXIT);
-  filter::Predicates predicates;
-  ASSERT_TRUE(predicates.add("uid", "0,1000"));
-  ASSERT_TRUE(predicates.add("under", "77"));
-  made.want.needs = predicates.needs();
+  made.want.needs = needs_of({wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
   const source::Wanted wanted = wanted_of_whole(made);
   EXPECT_EQ(wanted.uids, (std::vector<uint32_t>{0, 1000}));
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77});
@@ -68,20 +76,11 @@ TEST(Interest, WhatTheKernelCanTestGoesThere) {
 
 TEST(Interest, ExclusionsAreTestedAbove) {
   Interest made = interest(KNELL_EVENT_EXIT);
-  filter::Predicates predicates;
-  ASSERT_TRUE(predicates.add("uid", "!0"));
-  ASSERT_TRUE(predicates.add("under", "!77"));
-  made.want.needs = predicates.needs();
+  made.want.needs = needs_of({excludes(wants(Key::kUid, 0)), excludes(wants(Key::kUnder, 77))});
   const source::Wanted wanted = wanted_of_whole(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "to be told apart";
-}
-
-filter::Needs needs_of(const std::vector<std::pair<const char*, const char*>>& words) {
-  filter::Predicates predicates;
-  for (const auto& [key, value] : words) EXPECT_TRUE(predicates.add(key, value));
-  return predicates.needs();
 }
 
 TEST(Interest, MoreUsersThanTheKernelCanTellApartAreToldApartAbove) {
@@ -99,9 +98,12 @@ TEST(Interest, OfNobodyIsNothing) {
 
 TEST(Interest, JoinedIsWhatAnyOfThemWants) {
   Interest one = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS);
-  one.want.needs = needs_of({{"uid", "7,5"}, {"pid", "3"}, {"under", "10"}});
+  one.want.needs = needs_of(
+      {wants(Key::kUid, 7), wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10)});
   Interest other = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_NAMES);
-  other.want.needs = needs_of({{"uid", "5,6"}, {"pid", "4,3"}, {"under", "11,10"}});
+  other.want.needs =
+      needs_of({wants(Key::kUid, 5), wants(Key::kUid, 6), wants(Key::kPid, 4), wants(Key::kPid, 3),
+                wants(Key::kUnder, 11), wants(Key::kUnder, 10)});
   other.namespaces = true;
   const Interest both = join(std::array{one, other});
   EXPECT_EQ(both.want.mask, KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT);
@@ -116,7 +118,8 @@ TEST(Interest, JoinedIsWhatAnyOfThemWants) {
 
 TEST(Interest, WhoInsistsOnNothingFreesTheOthers) {
   Interest narrow = interest(KNELL_EVENT_EXEC);
-  narrow.want.needs = needs_of({{"uid", "5"}, {"pid", "3"}, {"under", "10"}, {"cgroup", "/a"}});
+  narrow.want.needs = needs_of({wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10),
+                                wants(Key::kCgroup, "/a")});
   const Interest wide = interest(KNELL_EVENT_EXEC);
   for (const auto& both : {join(std::array{narrow, wide}), join(std::array{wide, narrow})}) {
     EXPECT_TRUE(both.want.needs.uids.empty());
@@ -131,7 +134,7 @@ TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
   Interest added = interest(KNELL_EVENT_EXIT);
   added.only_added = true;
   Interest named = interest(KNELL_EVENT_EXIT);
-  named.want.needs = needs_of({{"pid", "3"}});
+  named.want.needs = needs_of({wants(Key::kPid, 3)});
   EXPECT_TRUE(join(std::array{added, added}).only_added);
   for (const auto& both : {join(std::array{added, named}), join(std::array{named, added})}) {
     EXPECT_FALSE(both.only_added);
@@ -141,7 +144,7 @@ TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
 
 TEST(Interest, APredicateThatLetsExitsThroughAsksForNothingElse) {
   Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS);
-  failures.want.needs = needs_of({{"ended", "1-255"}});
+  failures.want.needs = needs_of({wants(codes(1, 255))});
   EXPECT_EQ(join(std::array{failures}).want.mask, KNELL_EVENT_NONZERO_EXIT);
 }
 

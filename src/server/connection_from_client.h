@@ -21,13 +21,6 @@
 
 namespace knell::server {
 
-// One word of an `under`.
-struct Under {
-  std::string text;
-  bool excluded = false;
-  int32_t pid = 0;  // as the client calls it; 0: it is none, and the predicates say what is wrong
-};
-
 // One client: its requests in, its packets out. Never waits. See native.cc and compat.cc for the
 // two languages it may speak.
 class ConnectionFromClient {
@@ -91,9 +84,8 @@ class ConnectionFromClient {
   // that names many processes, or a subscription to what is under some.
   // A subscription that is asked for, until the processes it names are found.
   struct Subscribing {
-    hub::Subscription subscription;
+    hub::Subscription subscription;  // `under` by the numbers of the client
     int64_t latency_ns = 0;
-    std::vector<Under> unders;
     Peer::Search search;
   };
   struct Pending {

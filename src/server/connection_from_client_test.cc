@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "filter/predicate_for_test.h"
 #include "server/client_for_test.h"
 #include "server/press.h"
 #include "wire/event.h"
@@ -18,6 +19,9 @@
 namespace knell::server {
 namespace {
 
+using filter::excludes;
+using filter::Key;
+using filter::wants;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -325,21 +329,18 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0);
   wire::Subscribe wrong = all_execs();
-  wrong.predicates = {{"pid", "everybody"}};
+  wrong.predicates = {wants(Key::kPid, 0)};
   on.ask(wire::encode(wrong, 2));
   wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_EQ(ack.request, 2u);
-  EXPECT_THAT(ack.text, HasSubstr("everybody"));
+  EXPECT_THAT(ack.text, HasSubstr("pid: a value is out of bounds"));
   // Users are numbers, and nobody is asked whose a name is.
-  wrong.predicates = {{"user", "root"}};
-  on.ask(wire::encode(wrong, 3));
-  EXPECT_THAT(on.client.ack().text, HasSubstr("uid"));
-  wrong.predicates = {{"uid", "0,root"}};
+  wrong.predicates = {wants(Key::kUid, "root")};
   on.ask(wire::encode(wrong, 3));
   ack = on.client.ack();
   EXPECT_EQ(ack.error, EINVAL);
-  EXPECT_THAT(ack.text, HasSubstr("'root' is no user id"));
+  EXPECT_THAT(ack.text, HasSubstr("uid: a value is out of bounds"));
   on.wiring.refuses = true;
   wire::Subscribe other = all_execs();
   other.mask = KNELL_EVENT_FORK;
@@ -356,11 +357,14 @@ TEST(NativeClient, IsUnderSoManyProcessesAtTheMostInAllItsPredicates) {
   Fixture on;
   on.greet();
   wire::Subscribe asked = all_execs();
-  const std::string self = std::to_string(::getpid());
-  for (int i = 0; i < 32; ++i) asked.predicates.emplace_back("under", self + ", !" + self);
+  const filter::Predicate self = wants(Key::kUnder, ::getpid());
+  for (int i = 0; i < 32; ++i) {
+    asked.predicates.push_back(self);
+    asked.predicates.push_back(excludes(self));
+  }
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  asked.predicates.emplace_back("under", self);
+  asked.predicates.push_back(self);
   on.ask(wire::encode(asked, 2));
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, ENOSPC);
@@ -476,7 +480,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
   wire::Subscribe asked = all_execs();
-  asked.predicates = {{"under", std::to_string(::getpid())}};
+  asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
   expect_ack_after_two_pieces(on);
   on.wiring.unsettled = 2;
@@ -606,8 +610,7 @@ TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
   Fixture on({}, 100);
   on.greet();
   wire::Subscribe asked = all_execs();
-  const std::string one = std::to_string(::getpid());
-  for (int i = 0; i < 65; ++i) asked.predicates.emplace_back("under", one);
+  asked.predicates.assign(65, wants(Key::kUnder, ::getpid()));
   for (uint32_t seq = 1; seq <= 2; ++seq) {
     on.ask(wire::encode(asked, seq));
     const wire::Ack ack = on.client.ack();

@@ -3,13 +3,23 @@
 #include "wire/protocol.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace knell::wire {
 namespace {
 
-static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16);
+using filter::Ended;
+using filter::Predicate;
 
-constexpr size_t kMostKey = 32;           // longer than any key of filter/predicate.h
+struct PredicateKey {
+  static constexpr uint32_t kExcluded = 1;
+  uint32_t key;  // filter::Key
+  uint32_t flags;
+};
+
+static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16 &&
+              sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
+
 constexpr size_t kMostPiece = 32 * 1024;  // of a status text; picked: half a frame
 
 // -------------------------------------------------------------------------------------- decoding
@@ -59,21 +69,59 @@ Taken text(const AttributeView& attribute, std::string& value) {
   return Taken::kYes;
 }
 
-Taken take_predicate(const AttributeView& nest, Subscribe& subscribe) {
-  if (subscribe.predicates.size() == kMostPredicates) return Taken::kMalformed;
-  std::optional<std::string_view> key, value;
-  AttributeReader attributes(nest.bytes);
-  while (const auto attribute = attributes.next()) {
-    if (attribute->type == kKey)
-      key = attribute->bytes;
-    else if (attribute->type == kValue)
-      value = attribute->bytes;
-    else if (attribute->mandatory)
-      return Taken::kMalformed;
+// Each T of `bytes` is a value of the predicate.
+template <class T>
+bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
+  if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
+  for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    all.push_back({.key = key.key, .excluded = key.excluded, .value = value});
   }
-  if (attributes.broken() || !key || !value || key->size() > kMostKey) return Taken::kMalformed;
-  subscribe.predicates.emplace_back(*key, *value);
-  return Taken::kYes;
+  return true;
+}
+
+// The values behind the key.
+Result<void> take_values(AttributeReader& attributes, const Predicate& key,
+                         std::vector<Predicate>& all) {
+  const size_t before = all.size();
+  while (const auto attribute = attributes.next()) {
+    bool good = true;
+    if (attribute->type == kNumbers)
+      good = take_array<int64_t>(attribute->bytes, key, all);
+    else if (attribute->type == kWaysToEnd)
+      good = take_array<Ended>(attribute->bytes, key, all);
+    else if (attribute->type == kWord)
+      all.push_back(
+          {.key = key.key, .excluded = key.excluded, .value = std::string(attribute->bytes)});
+    else
+      good = !attribute->mandatory;
+    if (!good) return malformed("subscribe", kPredicate);
+  }
+  if (attributes.broken() || all.size() == before) return malformed("subscribe", kPredicate);
+  for (size_t i = before; i < all.size(); ++i) KNELL_TRY(filter::check(all[i]));
+  return {};
+}
+
+Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& all) {
+  if (nest.type == kPredicateText)
+    return say(
+        EOPNOTSUPP,
+        "subscribe: attribute 85 is a predicate as text, of an older knell: this knelld takes "
+        "values; update the libknell of the client");
+  AttributeReader attributes(nest.bytes);
+  const auto first = attributes.next();
+  PredicateKey head{};
+  if (!first || first->type != kKey || !load(first->bytes, head))
+    return malformed("subscribe", kPredicate);
+  const Predicate key{.key = static_cast<filter::Key>(head.key),
+                      .excluded = (head.flags & PredicateKey::kExcluded) != 0,
+                      .value = {}};
+  // Not to be passed over: more would pass than was asked for.
+  if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
+    return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
+                               std::to_string(head.flags) + " is not known to this knelld");
+  return take_values(attributes, key, all);
 }
 
 Taken take_of_subscribe(const AttributeView& attribute, Subscribe& subscribe) {
@@ -92,8 +140,6 @@ Taken take_of_subscribe(const AttributeView& attribute, Subscribe& subscribe) {
       return flag(attribute, subscribe.only_added);
     case kArgsBytes:
       return number(attribute, subscribe.args_bytes);
-    case kPredicate:
-      return take_predicate(attribute, subscribe);
     default:
       return Taken::kUnknown;
   }
@@ -131,16 +177,59 @@ void put_flag(FrameWriter& frame, uint16_t type, bool value) {
   if (value) frame.attribute(type, uint32_t{1});
 }
 
-size_t predicate_bytes(std::string_view key, std::string_view value) {
-  return attribute_bytes(attribute_bytes(key.size()) + attribute_bytes(value.size()));
+std::string_view bytes_of(const Predicate& one) {
+  if (const auto* text = std::get_if<std::string>(&one.value)) return *text;
+  if (const auto* ended = std::get_if<Ended>(&one.value))
+    return {reinterpret_cast<const char*>(ended), sizeof *ended};
+  return {reinterpret_cast<const char*>(std::get_if<int64_t>(&one.value)), sizeof(int64_t)};
 }
 
-void put_predicate(FrameWriter& frame, std::string_view key, std::string_view value) {
-  const size_t bytes = predicate_bytes(key, value);
-  const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate};
+// Puts values of one kind and key: texts in an attribute each, others in one together.
+void put_values(FrameWriter& frame, std::span<const Predicate> some) {
+  if (std::holds_alternative<std::string>(some.front().value)) {
+    for (const Predicate& one : some) frame.attribute(kWord, bytes_of(one));
+    return;
+  }
+  std::string together;
+  for (const Predicate& one : some) together += bytes_of(one);
+  const bool numbers = std::holds_alternative<int64_t>(some.front().value);
+  frame.attribute(numbers ? kNumbers : kWaysToEnd, std::string_view(together));
+}
+
+size_t predicate_bytes(std::span<const Predicate> some) {
+  size_t values = 0;
+  for (const Predicate& one : some)
+    values += std::holds_alternative<std::string>(one.value) ? attribute_bytes(bytes_of(one).size())
+                                                             : bytes_of(one).size();
+  if (!std::holds_alternative<std::string>(some.front().value)) values = attribute_bytes(values);
+  return attribute_bytes(attribute_bytes(sizeof(PredicateKey)) + values);
+}
+
+// `some`: of one key, and all excluded or none.
+Result<void> put_predicate(FrameWriter& frame, std::span<const Predicate> some) {
+  const size_t bytes = predicate_bytes(some);
+  if (bytes > frame.room())
+    return say(EINVAL, "the predicates of a subscription take 64 KiB at the most");
+  const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate | kMandatory};
   frame.out().append(reinterpret_cast<const char*>(&nest), sizeof nest);
+  const PredicateKey key{.key = static_cast<uint32_t>(some.front().key),
+                         .flags = some.front().excluded ? PredicateKey::kExcluded : 0};
   frame.attribute(kKey, key);
-  frame.attribute(kValue, value);
+  put_values(frame, some);
+  return {};
+}
+
+Result<void> put_predicates(FrameWriter& frame, std::span<const Predicate> all) {
+  const auto same = [](const Predicate& a, const Predicate& b) {
+    return a.key == b.key && a.excluded == b.excluded && a.value.index() == b.value.index();
+  };
+  while (!all.empty()) {
+    size_t count = 1;
+    while (count < all.size() && same(all.front(), all[count])) ++count;
+    KNELL_TRY(put_predicate(frame, all.first(count)));
+    all = all.subspan(count);
+  }
+  return {};
 }
 
 }  // namespace
@@ -163,9 +252,6 @@ std::string encode(const ServerHello& hello, uint32_t seq) {
 }
 
 Result<std::string> encode(const Subscribe& subscribe, uint32_t seq) {
-  if (subscribe.predicates.size() > kMostPredicates)
-    return say(EINVAL, "a subscription takes " + std::to_string(kMostPredicates) +
-                           " predicates at the most");
   std::string out;
   FrameWriter frame(out, Message::kSubscribe, seq);
   frame.attribute(kMask, subscribe.mask);
@@ -175,11 +261,7 @@ Result<std::string> encode(const Subscribe& subscribe, uint32_t seq) {
   if (subscribe.rule != kRuleReleased) frame.attribute(kRule, subscribe.rule);
   put_flag(frame, kOnlyAdded, subscribe.only_added);
   if (subscribe.args_bytes != 0) frame.attribute(kArgsBytes, subscribe.args_bytes);
-  for (const auto& [key, value] : subscribe.predicates) {
-    if (key.size() > kMostKey || predicate_bytes(key, value) > frame.room())
-      return say(EINVAL, "the predicates of a subscription take 64 KiB at the most");
-    put_predicate(frame, key, value);
-  }
+  KNELL_TRY(put_predicates(frame, subscribe.predicates));
   frame.finish();
   return out;
 }
@@ -251,9 +333,16 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
 
 Result<Subscribe> decode_subscribe(std::string_view payload) {
   Subscribe subscribe;
+  Result<void> refused;  // a predicate
+  size_t predicates = 0;
   KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
-    return take_of_subscribe(attribute, subscribe);
+    if (attribute.type != kPredicate && attribute.type != kPredicateText)
+      return take_of_subscribe(attribute, subscribe);
+    if (++predicates > kMostPredicates) return Taken::kMalformed;
+    if (refused) refused = take_predicate(attribute, subscribe.predicates);
+    return Taken::kYes;
   }));
+  KNELL_TRY(refused);
   KNELL_TRY(check(subscribe));
   return subscribe;
 }

@@ -16,16 +16,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "filter/predicate.h"
 #include "wire/frame.h"
 #include "wire/origin.h"
 
 namespace knell::wire {
 
-inline constexpr size_t kMostPredicates = 1024;  // of one subscribe; they share one frame as well
+inline constexpr size_t kMostPredicates = 1024;  // attributes of one subscribe, in its one frame
 inline constexpr uint32_t kRuleReleased = 0, kRuleV6 = 1;
 
 // Client to server, the first frame.
@@ -72,8 +72,7 @@ struct Subscribe {
   uint32_t rule = kRuleReleased;
   bool only_added = false;
   uint32_t args_bytes = 0;
-  // Keys and values as of knell_match(), in the order they were given. Their words are not checked.
-  std::vector<std::pair<std::string, std::string>> predicates;
+  std::vector<filter::Predicate> predicates;  // decoded: each passes filter::check()
   bool operator==(const Subscribe&) const = default;
 };
 
@@ -105,7 +104,7 @@ struct Bye {
 // `seq` counts the frames of this direction; acks name it.
 std::string encode(const ClientHello& hello, uint32_t seq);
 std::string encode(const ServerHello& hello, uint32_t seq);
-// Errors: EINVAL a predicate too many, or more of them than fit one frame, in words.
+// Errors: EINVAL more predicates than fit one frame, in words.
 Result<std::string> encode(const Subscribe& subscribe, uint32_t seq);
 // kAdd or kRemove; kMostPids at the most.
 std::string encode(Message add_or_remove, std::span<const Pid> pids, uint32_t seq);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "filter/predicates.h"
 #include "wire/event.h"
 #include "wire/protocol.h"
 
@@ -45,6 +46,16 @@ void try_server_hello(std::string_view bytes) {
                           sizeof(Subscription)) == 0);
 }
 
+// What the daemon does with them.
+void try_predicates(const std::vector<knell::filter::Predicate>& all) {
+  using namespace knell::filter;
+  for (const Predicate& one : all) KNELL_CHECK(check(one));
+  const auto compiled = Predicates::of(all);
+  if (!compiled) return check_error(compiled.error());
+  KNELL_CHECK(compiled->needs().possible != 0);
+  KNELL_CHECK(compiled->empty() || !text_of(compiled->values(), 256).empty());
+}
+
 // Each event alone, put together again by the frame of encoded ones.
 void try_events(std::string_view bytes) {
   EventReader reader(bytes);
@@ -66,7 +77,7 @@ void try_payload(std::string_view bytes) {
   try_one(bytes, decode_client_hello, [](const ClientHello& h) { return encode(h, 0); });
   try_server_hello(bytes);
   try_one(bytes, decode_subscribe, [](const Subscribe& s) {
-    KNELL_CHECK(s.predicates.size() <= kMostPredicates);
+    try_predicates(s.predicates);
     const auto packet = encode(s, 0);
     KNELL_CHECK(packet || packet.error().code == EINVAL);
     return packet ? *packet : std::string();

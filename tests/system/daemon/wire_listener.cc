@@ -114,7 +114,7 @@ wire::Subscribe lives(uint32_t mask, uint32_t details) {
   wire::Subscribe asked;
   asked.mask = mask;
   asked.details = details;
-  asked.predicates = {{"under", std::to_string(::getpid())}};
+  asked.predicates = {filter::wants(filter::Key::kUnder, ::getpid())};
   return asked;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "client/connection_to_server.h"
+#include "filter/predicate_for_test.h"
 #include "support/patience.h"
 #include "wire/event.h"
 

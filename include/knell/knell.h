@@ -46,7 +46,8 @@
 // Nothing past `size` is read or written.
 // - Options: members that the program's header lacks have their defaults; members that the library
 //   does not know must be 0, else -E2BIG.
-// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled, and
+// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled,
+// and
 //   members past it are left alone.
 // - Events that the library hands out may be shorter than the program's header says: KNELL_FILLED()
 //   tells whether a member is there. Events that the program hands back may be of either size: what
@@ -153,7 +154,8 @@ enum knell_cause {
   KNELL_CAUSE_OOM = 3      // the kernel, out of memory
 };
 
-// Which integers of an event hold a value; strings and ids say so themselves.
+// Which numbers of an event are known; one that is not is 0. A string that is not known has data
+// NULL (one without bytes does not), an id has the kind KNELL_ID_NONE.
 #define KNELL_HAS_UID (UINT64_C(1) << 0)
 #define KNELL_HAS_GID (UINT64_C(1) << 1)
 #define KNELL_HAS_STATUS (UINT64_C(1) << 2)       // wait_status
@@ -161,6 +163,12 @@ enum knell_cause {
 #define KNELL_HAS_KILLER (UINT64_C(1) << 4)       // killed_by
 #define KNELL_HAS_COUNT (UINT64_C(1) << 5)        // lost_count
 #define KNELL_HAS_LAST_SIGNAL (UINT64_C(1) << 6)  // last_signal
+#define KNELL_HAS_PPID (UINT64_C(1) << 7)
+#define KNELL_HAS_KILLER_PID (UINT64_C(1) << 8)        // killed_by.pid
+#define KNELL_HAS_KILLER_UID (UINT64_C(1) << 9)        // killed_by.uid
+#define KNELL_HAS_KILLER_PPID (UINT64_C(1) << 10)      // killed_by.parent_pid
+#define KNELL_HAS_LAST_SIGNAL_PID (UINT64_C(1) << 11)  // last_signal.pid
+#define KNELL_HAS_LAST_SIGNAL_UID (UINT64_C(1) << 12)  // last_signal.uid
 
 #define KNELL_FLAG_RECOVERED \
   (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
@@ -180,7 +188,7 @@ struct knell_event {
   int64_t time_ns;       // the same instant, CLOCK_REALTIME ns since the epoch
   uint64_t cookie;       // what knell_add() was given for this pid, else 0
   struct knell_id id, parent_id;
-  int32_t pid, tid, ppid;  // process, thread, parent process; 0 parent: unknown
+  int32_t pid, tid, ppid;  // process, thread, parent process
   uint32_t uid, gid;       // real ids at the event
   int32_t wait_status;     // exit: what wait(2) reports
   uint64_t duration_ns;    // exit: life of the process
@@ -193,13 +201,13 @@ struct knell_event {
   // exit: who sent the signal that the process died of. Set only where it is certain.
   struct {
     // USER: the sender. KERNEL: the process whose end made the kernel send it (parent-death signal,
-    // end of a pid namespace, hangup of a session, exit of a tracer). 0: there is none, or it is
-    // outside the pid namespace of this listener; then uid, comm, parent and unit are unknown.
+    // end of a pid namespace, hangup of a session, exit of a tracer). Unknown: there is none, or it
+    // is outside the pid namespace of this listener; then uid, comm, parent and unit are, too.
     int32_t pid;
-    uint32_t uid;              // real; unknown where pid is 0
+    uint32_t uid;              // real
     struct knell_string comm;  // this and what follows: when the signal was sent
     uint32_t cause;            // enum knell_cause
-    int32_t parent_pid;        // its parent process; 0: unknown
+    int32_t parent_pid;        // its parent process
     struct knell_string parent_comm;
     struct knell_string unit;           // systemd unit of its cgroup
     struct knell_string memory_cgroup;  // OOM: the memory cgroup of the process that was killed
@@ -207,7 +215,8 @@ struct knell_event {
   // per type
   struct knell_id child_id;              // fork
   int32_t child_pid, child_tid;          // fork
-  uint32_t ruid, euid;                   // uid; gid: rgid, egid
+  uint32_t ruid, euid;                   // uid
+  uint32_t rgid, egid;                   // gid
   int32_t tracer_pid;                    // ptrace; 0: detach
   struct knell_string new_comm;          // comm
   uint64_t lost_count;                   // lost
@@ -218,8 +227,8 @@ struct knell_event {
   // that this one took (by a handler, sigwait(3) or signalfd(2)) before it exited.
   struct {
     int32_t signal;
-    int32_t pid;  // the sender; 0: outside the pid namespace of this listener; then uid, comm and
-                  // parent_comm are unknown
+    int32_t pid;  // the sender; unknown: it is outside the pid namespace of this listener; then
+                  // uid, comm and parent_comm are, too
     uint32_t uid;
     struct knell_string comm, parent_comm;  // when it was sent
     uint64_t ago_ns;                        // from the sending to the end of the process
@@ -461,7 +470,7 @@ KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*)
 // is no daemon; -ETIMEDOUT it does not answer.
 KNELL_API ssize_t knell_status(char* buffer, size_t size);
 
-KNELL_API const char* knell_version(void);  // "0.1.0"
+KNELL_API const char* knell_version(void);  // "0.2.0"
 
 #ifdef __cplusplus
 }

@@ -263,7 +263,7 @@ std::string event_text(const knell_event& event) {
     case KNELL_EVENT_UID:
       return ids_text("uid", event.ruid, event.euid);
     case KNELL_EVENT_GID:
-      return ids_text("gid", event.ruid, event.euid);
+      return ids_text("gid", event.rgid, event.egid);
     case KNELL_EVENT_SID:
       return "new session";
     case KNELL_EVENT_PTRACE:

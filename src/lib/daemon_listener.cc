@@ -25,6 +25,7 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "event/fields.h"
 #include "filter/interest.h"
 #include "filter/rule.h"
 #include "lib/made_here.h"
@@ -275,6 +276,7 @@ bool DaemonListener::narrowed_away(const knell_event& event) const {
 // What only we know of an event that is handed out.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
+  event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
     event.lost_types &= live::types_of(choice_.mask);

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "event/fields.h"
 #include "filter/rule.h"
 #include "live/plan.h"
 
@@ -110,6 +111,7 @@ size_t LiveListener::hand_out(const knell_event** ret_events, size_t count) {
   for (; next_ < batch.size() && n < count; ++next_) {
     watch::Slot& slot = batch[next_];
     if (!slot.ready) continue;
+    event::note_presence<event::kFields>(slot.event);
     slot.event.seq = ++seq_;
     ret_events[n++] = &slot.event;
   }

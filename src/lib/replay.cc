@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 
+#include "event/fields.h"
+
 namespace knell::lib {
 Result<std::unique_ptr<Replay>> Replay::create(const char* path,
                                                const knell_replay_options& options) {
@@ -151,6 +153,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
     place(next_);
     if (choice_.wants(next_, lineage_)) {
       knell_event& event = slots_[n] = next_;
+      event::note_presence<event::kFields>(event);
       event.seq = ++seq_;
       if (event.type == KNELL_EVENT_LOST) lost_ += event.lost_count;
       ret_events[n++] = &event;

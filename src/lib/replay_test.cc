@@ -145,6 +145,7 @@ TEST(Replay, TellsAllAndThenThatItHasEnded) {
   EXPECT_EQ(reading[0].seq, 1U);
   EXPECT_EQ(reading[1].seq, 2U);
   EXPECT_EQ(reading[1].wait_status, 7 << 8);
+  EXPECT_EQ(reading[1].has, KNELL_HAS_STATUS | KNELL_HAS_PPID);
   EXPECT_EQ(reading[1].via, static_cast<uint32_t>(KNELL_VIA_RECORDING));
   EXPECT_EQ(reading[1].time_ns, 1'790'000'000'000'000'006);
   for (int i = 0; i < 2; i++) {

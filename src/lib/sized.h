@@ -20,8 +20,8 @@
 
 namespace knell::lib {
 
-// The least size that is accepted: that of the structure in the first header of this soname. Frozen:
-// members are appended, but these numbers stay. Beside each is the last member in it.
+// The least size that is accepted: that of the structure in the first header of this soname.
+// Frozen: members are appended, but these numbers stay. Beside each is the last member in it.
 template <class T>
 struct Sized;
 template <>
@@ -37,7 +37,7 @@ struct Sized<knell_replay_options> {
 template <>
 struct Sized<knell_event> {
   static constexpr std::string_view kName = "knell_event";
-  static constexpr size_t kFirstSize = 480;  // lost_until_time_ns
+  static constexpr size_t kFirstSize = 488;  // lost_until_time_ns
 };
 template <>
 struct Sized<knell_stats> {

@@ -14,6 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define WITH_ASAN
+#endif
+
 #define CHECK(condition)                                                           \
   do {                                                                             \
     if (!(condition)) {                                                            \
@@ -22,12 +31,15 @@
     }                                                                              \
   } while (0)
 
-#define CANARY 0x5a
+#define CANARY 0x5a  // in the member that a later header has
 
-// Zeroed, and a canary in what a later header has.
+// Zeroed, with its size in front.
 static void* place(size_t size) {
-#ifdef __SANITIZE_ADDRESS__
-  void* at = calloc(1, size);
+#ifdef WITH_ASAN
+  static void* kept[16];  // until the end, and no leak
+  static size_t count;
+  CHECK(count < sizeof kept / sizeof *kept);
+  void* at = kept[count++] = calloc(1, size);
 #else
   const size_t page = 65536;  // the largest page there is
   char* pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

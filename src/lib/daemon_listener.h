@@ -57,8 +57,7 @@ class DaemonListener final : public knell_listener {
   Result<void> attach(client::ConnectionToServer connection);
 
   // Asking.
-  uint32_t asked_mask() const;
-  wire::Subscribe subscription() const;
+  filter::Subscription subscription() const;
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> failed(Error error);
@@ -86,9 +85,6 @@ class DaemonListener final : public knell_listener {
   void look_after(const wire::Pid& pid);
 
   const std::string path_;
-  const uint32_t level_, details_;
-  const int64_t latency_ns_;
-  const uint32_t args_bytes_;
   Choice choice_;  // its predicates are judged by the daemon
 
   const Clock& clock_ = system_clock();

@@ -37,7 +37,6 @@ class LiveListener final : public knell_listener, private watch::Outlet {
 
   // What the feed is asked for, after anything changed that it follows from.
   Result<void> apply();
-  live::Interest interest() const;
   size_t hand_out(const knell_event** ret_events, size_t count);
 
   // Outlet
@@ -47,7 +46,7 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
 
   Choice choice_;
-  uint32_t shown_ = 0, level_, details_;
+  uint32_t shown_ = 0;
   std::unique_ptr<live::Feed> feed_;
   size_t next_ = 0;  // the first slot not handed out
   uint64_t seq_ = 0;

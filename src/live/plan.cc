@@ -98,7 +98,7 @@ Result<Opened> open_source(const knell_options& options, const Interest& interes
                "via " + std::string(via) +
                    " is not in this build; \"daemon\", \"bpf\", \"connector\" and \"pidfd\" are");
   // The raw level is what the connector sends, bit for bit.
-  if (interest.want.level == KNELL_LEVEL_RAW) {
+  if (interest.level == KNELL_LEVEL_RAW) {
     auto first = open_connector(options, interest);
     if (first) return first;
     auto second = open_bpf(options, interest);

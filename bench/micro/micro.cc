@@ -203,7 +203,7 @@ void publish(benchmark::State& state, bool one_wants_it) {
   server::Press press;
   hub::Hub hub(press, {.listeners = 2000});
   for (int64_t i = 0; i < state.range(0); ++i) {
-    hub::Subscription asked;
+    filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
     asked.details = KNELL_DETAILS_NAMES;
     // The others want a process that does not exit here.

@@ -56,10 +56,10 @@ Status::Listener describe(const server::ConnectionFromClient& client) {
   told.since_ns = client.started_ns();
   const hub::Node* node = client.listener().node();
   if (node == nullptr) return told;
-  const hub::Subscription& subscription = node->filter.subscription;
+  const filter::Subscription& subscription = node->filter.subscription;
   told.mask = subscription.mask;
   told.predicates = predicates_text(node->filter);
-  told.level = subscription.stream == hub::Stream::kProcesses ? "process" : "raw";
+  told.level = subscription.stream == filter::Stream::kProcesses ? "process" : "raw";
   told.details = details_text(subscription.details);
   return told;
 }

@@ -158,6 +158,7 @@ Result<Predicates> Predicates::of(std::vector<Predicate> all) {
     keep_outermost(side->plain, path_before, path_holds);
   for (Texts* const side : {&made.containers_.wanted, &made.containers_.excluded})
     keep_outermost(side->plain, text_before, text_holds);
+  made.used_ = !all.empty();
   made.values_ = std::move(all);
   return made;
 }
@@ -212,7 +213,7 @@ void Predicates::compile(const Predicate& one) {
 }
 
 bool Predicates::matches(const knell_event& event, const Ancestry& ancestry) const {
-  if (values_.empty() || event.type == KNELL_EVENT_LOST) return true;
+  if (!used_ || event.type == KNELL_EVENT_LOST) return true;
   return exit_matches(event) && numbers_match(event, ancestry) && texts_match(event);
 }
 
@@ -264,8 +265,8 @@ size_t Predicates::most_steps() const {
          steps_of_texts(containers_, kContainerBytes) + steps_of_texts(ttys_, kTtyBytes);
 }
 
-Needs Predicates::needs() const {
-  Needs needs;
+Interest Predicates::needs() const {
+  Interest needs;
   const bool names = comms_.used() || uids_.used() || units_.used() || cgroups_.used() ||
                      containers_.used() || ttys_.used() || longer_.used() || shorter_.used();
   if (names) needs.details = KNELL_DETAILS_NAMES;

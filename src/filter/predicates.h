@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "filter/ended_set.h"
 #include "filter/glob.h"
+#include "filter/interest.h"
 #include "filter/predicate.h"
 
 namespace knell::filter {
@@ -28,21 +29,6 @@ class Ancestry {
   virtual ~Ancestry() = default;
   // Whether the process the event is about is `root` or was born under it.
   virtual bool inside(int32_t root, const knell_event& event) const = 0;
-};
-
-// What it takes to judge events.
-struct Needs {
-  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that will do
-  bool forks = false;                       // births must be followed (under)
-  uint32_t possible = KNELL_EVENT_ALL;      // a mask: nothing outside it can ever pass. Never 0
-  std::vector<int32_t> pids;                // wanted by `pid`; empty: any
-  std::vector<int32_t> roots;               // named by `under`, wanted or excluded
-  bool only_under = false;                  // only what is under one of the roots can pass
-  std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
-  std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
-  // Wanted by `unit` and `comm`, where no pattern is among them; empty: any, or there is one.
-  std::vector<std::string> units, comms;
-  bool operator==(const Needs&) const = default;
 };
 
 // All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ends a
@@ -60,8 +46,9 @@ class Predicates {
   // What matches() may cost, whatever the event: in steps of a few instructions each, as
   // Glob::most_steps() counts them.
   size_t most_steps() const;
-  Needs needs() const;
-  bool empty() const { return values_.empty(); }
+  // What it takes to judge events, and which can pass: without a mask.
+  Interest needs() const;
+  bool empty() const { return !used_; }
 
  private:
   template <class T>
@@ -83,6 +70,7 @@ class Predicates {
   bool exit_matches(const knell_event& event) const;
   bool exits_only() const { return ended_.used() || longer_.used() || shorter_.used(); }
 
+  bool used_ = false;
   std::vector<Predicate> values_;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;

@@ -526,13 +526,13 @@ TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
   Fixture on;
   Listener& one = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   Listener& same = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
-  EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 1u);
+  EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
   EXPECT_TRUE(on.hub.any(Stream::kProcesses));
   EXPECT_FALSE(on.hub.any(Stream::kThreads));
   on.hub.disconnect(&one);
-  EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 1u);
+  EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
   on.hub.disconnect(&same);
-  EXPECT_THAT(on.hub.asked(Stream::kProcesses), IsEmpty());
+  EXPECT_THAT(on.hub.interests(Stream::kProcesses), IsEmpty());
 }
 
 TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
@@ -665,7 +665,7 @@ TEST(Hub, AChangeCanBeUndone) {
         one, Subscription{.predicates = {wants(Key::kPid, 2), wants(Key::kPid, 3)},
                           .only_added = only_added});
     ASSERT_TRUE(change);
-    EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 2u);
+    EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 2u);
     on.hub.undo(one, *std::move(change));
     EXPECT_EQ(on.hub.users().all().at(1000), account);
     on.exec(1);

@@ -57,6 +57,23 @@ size_t weight_of(const filter::Value& value) {
   return (filter::is_glob(*text) ? text->size() : 1) + text->size() / kValueBytes;
 }
 
+filter::Interest interest_within(const Scope& scope, const Subscription& subscription,
+                                 const filter::Predicates& predicates) {
+  filter::Interest interest = filter::interest_of(subscription, predicates);
+  if (scope.ns != 0) {
+    // The pids it names, and those it adds, are of another namespace than the source's.
+    interest.pids.clear();
+    interest.only_added = false;
+    interest.namespaces = true;
+  }
+  if (!scope.every_user) {
+    interest.uids = {scope.uid};
+    if (subscription.stream != filter::Stream::kDatagrams)
+      interest.details = std::min<uint32_t>(interest.details, KNELL_DETAILS_NAMES);
+  }
+  return interest;
+}
+
 }  // namespace
 
 size_t Filter::values_of(const Subscription& subscription) {
@@ -72,35 +89,19 @@ Result<Filter> Filter::of(Subscription subscription, const Scope& scope) {
   KNELL_ASSIGN(filter.predicates,
                filter::Predicates::of(std::exchange(subscription.predicates, {})));
   filter.subscription = std::move(subscription);
-  filter.needs = filter.predicates.needs();
+  filter.interest = interest_within(scope, filter.subscription, filter.predicates);
   filter.claim = {.values = values,
                   .steps = filter.predicates.empty() ? 0 : filter.predicates.most_steps(),
-                  .roots = filter.needs.roots.size()};
+                  .roots = filter.interest.roots.size()};
   filter.key = key_of(filter);
   return filter;
-}
-
-filter::Want Filter::want() const {
-  filter::Want want{subscription.mask, KNELL_LEVEL_PROCESS, subscription.details, needs};
-  if (subscription.stream != Stream::kProcesses) want.level = KNELL_LEVEL_RAW;
-  if (subscription.stream == Stream::kDatagrams) want.details = KNELL_DETAILS_STATUS;
-  if (scope.ns != 0) {
-    // The pids it names are of another namespace than the source's.
-    want.needs.pids.clear();
-  }
-  if (!scope.every_user) {
-    want.needs.uids = {scope.uid};
-    want.needs.details = std::min<uint32_t>(want.needs.details, KNELL_DETAILS_NAMES);
-  }
-  if (subscription.stream == Stream::kDatagrams) want.needs.details = KNELL_DETAILS_STATUS;
-  return want;
 }
 
 bool Filter::wants_type(uint32_t type, bool zero) const {
   const uint32_t code = type == KNELL_EVENT_EXIT && !zero ? 1 : 0;
   if (!filter::passes(subscription.rule, subscription.mask, type, code)) return false;
   if (type == KNELL_EVENT_NONE) return predicates.empty();
-  return filter::passes(filter::Rule::kReleased, needs.possible, type, code);
+  return filter::passes(filter::Rule::kReleased, interest.possible, type, code);
 }
 
 }  // namespace knell::hub

@@ -144,14 +144,14 @@ TEST_F(DaemonListenerTest, AsksForWhatTheOptionsSay) {
   options.latency_ns = 5;
   options.args_bytes = 100;
   open(options);
-  EXPECT_EQ(server_.subscribe(1), (wire::Subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
-                                                   .level = KNELL_LEVEL_PROCESS,
-                                                   .details = KNELL_DETAILS_NAMES,
-                                                   .latency_ns = 5,
-                                                   .rule = wire::kRuleReleased,
-                                                   .only_added = false,
-                                                   .args_bytes = 100,
-                                                   .predicates = {}}));
+  EXPECT_EQ(server_.subscribe(1), (filter::Subscription{.stream = filter::Stream::kProcesses,
+                                                        .mask = KNELL_EVENT_NONZERO_EXIT,
+                                                        .rule = filter::Rule::kReleased,
+                                                        .details = KNELL_DETAILS_NAMES,
+                                                        .latency_ns = 5,
+                                                        .args_bytes = 100,
+                                                        .predicates = {},
+                                                        .only_added = false}));
 }
 
 TEST_F(DaemonListenerTest, TellsEventsInTheirOrderWithNumbersAndNames) {
@@ -294,7 +294,7 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   open(options);
   Child child;
   ASSERT_TRUE(listener_->add(child.pid(), 0, 77));
-  const wire::Subscribe asked = server_.subscribe(1);
+  const filter::Subscription asked = server_.subscribe(1);
   EXPECT_TRUE(asked.only_added);
   EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "an end with 0 is an end as well";
   ASSERT_EQ(server_.adds(1).size(), 1u);

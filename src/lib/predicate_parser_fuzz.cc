@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // What is read is within bounds.
     for (size_t i = 0; parsed && i < parsed->size(); ++i) KNELL_CHECK(check((*parsed)[i]));
   }
-  const Needs needs = predicates.needs();
+  const Interest needs = predicates.needs();
   // All at once they are what they are one by one.
   const auto at_once = Predicates::of(taken);
   KNELL_CHECK(at_once && at_once->needs() == needs && at_once->values() == predicates.values());

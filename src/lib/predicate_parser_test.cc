@@ -18,7 +18,6 @@ namespace {
 using filter::Ancestry;
 using filter::kMaxAlternatives;
 using filter::kMaxValueBytes;
-using filter::Needs;
 using filter::Predicates;
 using std::string_view;
 
@@ -436,7 +435,7 @@ TEST(Predicates, Needs) {
   }
   EXPECT_EQ(needs({{"exe", "a"}, {"comm", "b"}}).details, uint32_t{KNELL_DETAILS_FULL});
 
-  const Needs under = needs({{"under", "5,!6,!5"}, {"pid", "9,8,!7"}});
+  const filter::Interest under = needs({{"under", "5,!6,!5"}, {"pid", "9,8,!7"}});
   EXPECT_TRUE(under.forks);
   EXPECT_EQ(under.roots, (std::vector<int32_t>{5, 6}));
   EXPECT_EQ(under.pids, (std::vector<int32_t>{8, 9}));

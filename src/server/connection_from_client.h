@@ -84,8 +84,7 @@ class ConnectionFromClient {
   // that names many processes, or a subscription to what is under some.
   // A subscription that is asked for, until the processes it names are found.
   struct Subscribing {
-    hub::Subscription subscription;  // `under` by the numbers of the client
-    int64_t latency_ns = 0;
+    filter::Subscription subscription;  // `under` by the numbers of the client
     Peer::Search search;
   };
   struct Pending {
@@ -115,8 +114,8 @@ class ConnectionFromClient {
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
-  Result<Subscribing> checked(wire::Subscribe asked);
-  Result<void> change(hub::Subscription subscription, int64_t latency_ns);
+  Result<Subscribing> search_for(filter::Subscription subscription);
+  Result<void> change(filter::Subscription subscription);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }

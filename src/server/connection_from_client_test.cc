@@ -89,7 +89,7 @@ struct Fixture {
     raw.what = what;
     raw.pid = raw.tid = pid;
     hub::Sighting seen;
-    seen.stream = hub::Stream::kDatagrams;
+    seen.stream = filter::Stream::kDatagrams;
     seen.type = what;
     seen.pid = pid;
     seen.zero = what == KNELL_EVENT_EXIT;
@@ -265,8 +265,8 @@ TEST(CompatClient, TakesAsManyAtATimeAsThereIsRoomForAndTheRestLater) {
 
 // knell's own language.
 
-wire::Subscribe all_execs() {
-  wire::Subscribe asked;
+filter::Subscription all_execs() {
+  filter::Subscription asked;
   asked.mask = KNELL_EVENT_EXEC;
   asked.latency_ns = 0;
   return asked;
@@ -328,7 +328,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   on.greet();
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  wire::Subscribe wrong = all_execs();
+  filter::Subscription wrong = all_execs();
   wrong.predicates = {wants(Key::kPid, 0)};
   on.ask(wire::encode(wrong, 2));
   wire::Ack ack = on.client.ack();
@@ -342,7 +342,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_THAT(ack.text, HasSubstr("uid: a value is out of bounds"));
   on.wiring.refuses = true;
-  wire::Subscribe other = all_execs();
+  filter::Subscription other = all_execs();
   other.mask = KNELL_EVENT_FORK;
   on.ask(wire::encode(other, 4));
   ack = on.client.ack();
@@ -356,7 +356,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
 TEST(NativeClient, IsUnderSoManyProcessesAtTheMostInAllItsPredicates) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   const filter::Predicate self = wants(Key::kUnder, ::getpid());
   for (int i = 0; i < 32; ++i) {
     asked.predicates.push_back(self);
@@ -479,7 +479,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   on.wiring.unsettled = 3;
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
   expect_ack_after_two_pieces(on);
@@ -493,7 +493,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
 TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -513,7 +513,7 @@ TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
 TEST(NativeClient, AddsAndRemovesProcesses) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -593,7 +593,7 @@ TEST(NativeClient, AFloodIsHeldAndServedLater) {
 TEST(NativeClient, ARequestIsWorthWhatItNames) {
   Fixture on({}, 100);
   on.greet();
-  wire::Subscribe added = all_execs();
+  filter::Subscription added = all_execs();
   added.only_added = true;
   on.ask(wire::encode(added, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -609,7 +609,7 @@ TEST(NativeClient, ARequestIsWorthWhatItNames) {
 TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
   Fixture on({}, 100);
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.predicates.assign(65, wants(Key::kUnder, ::getpid()));
   for (uint32_t seq = 1; seq <= 2; ++seq) {
     on.ask(wire::encode(asked, seq));
@@ -659,7 +659,7 @@ TEST(NativeClient, OneTooManyIsToldSo) {
 TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.latency_ns = 1'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);
@@ -682,7 +682,7 @@ TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
 TEST(NativeClient, WithAllTheTimeInTheWorldItLosesNothing) {
   Fixture on({.queue_bytes = 100'000});
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.latency_ns = 60'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);

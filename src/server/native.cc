@@ -118,17 +118,9 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
   answer(wire::encode(ack, 0));
 }
 
-// In terms of the hub, but for `under`.
-Result<ConnectionFromClient::Subscribing> ConnectionFromClient::checked(wire::Subscribe asked) {
-  Subscribing made{.subscription = {}, .latency_ns = asked.latency_ns, .search = {}};
-  hub::Subscription& subscription = made.subscription;
-  subscription.stream =
-      asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
-  subscription.mask = filter::normalise(asked.mask);
-  subscription.rule = asked.rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
-  subscription.details = asked.details;
-  subscription.only_added = asked.only_added;
-  subscription.predicates = std::move(asked.predicates);
+// For the processes that `under` names.
+Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
+    filter::Subscription subscription) {
   size_t unders = 0;
   std::set<int32_t> pids;
   for (const filter::Predicate& one : subscription.predicates) {
@@ -138,13 +130,13 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::checked(wire::Su
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));
   }
-  made.search = peer_.begin_search(std::move(pids));
-  return made;
+  return Subscribing{.subscription = std::move(subscription),
+                     .search = peer_.begin_search(std::move(pids))};
 }
 
 void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
   auto asked = wire::decode_subscribe(frame.payload);
-  auto made = asked ? checked(*std::move(asked)) : std::unexpected(std::move(asked).error());
+  auto made = asked ? search_for(*std::move(asked)) : std::unexpected(std::move(asked).error());
   if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
   pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
   go_on();
@@ -152,13 +144,12 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
   KNELL_TRY(translate_under(made.subscription.predicates, made.search.here));
-  KNELL_TRY(change(std::move(made.subscription), made.latency_ns));
-  latency_ns_ = made.latency_ns;
-  return {};
+  return change(std::move(made.subscription));
 }
 
 // Asks for it; what cannot be had leaves everything as it was.
-Result<void> ConnectionFromClient::change(hub::Subscription subscription, int64_t latency_ns) {
+Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
+  const int64_t latency_ns = subscription.latency_ns;
   KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
   const bool listened = change.before != nullptr;
   auto grown = wiring_.interest_grown(*listener_, latency_ns);
@@ -167,6 +158,7 @@ Result<void> ConnectionFromClient::change(hub::Subscription subscription, int64_
   else
     hub_.undo(*listener_, std::move(change));
   if (listened || !grown) wiring_.interest_shrunk();
+  if (grown) latency_ns_ = latency_ns;
   return grown;
 }
 
@@ -220,7 +212,7 @@ bool ConnectionFromClient::go_on_subscribing(Pending& now) {
 // What it asked for is in force when all is known that it needs to know of who is alive already.
 bool ConnectionFromClient::settle(Pending& now) {
   using enum Wiring::Settle;
-  const bool roots = !listener_->node()->filter.needs.roots.empty();
+  const bool roots = !listener_->node()->filter.interest.roots.empty();
   const auto settled = wiring_.settle(roots ? kAll : kAllButRoots);
   if (settled) return *settled;
   now.first = std::unexpected(settled.error());

@@ -17,6 +17,13 @@ struct PredicateKey {
   uint32_t flags;
 };
 
+// A subscription, with what has yet to be checked.
+struct Subscribing {
+  filter::Subscription subscription;
+  uint32_t level = KNELL_LEVEL_PROCESS;
+  uint32_t rule = kRuleReleased;
+};
+
 static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
@@ -124,18 +131,19 @@ Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& a
   return take_values(attributes, key, all);
 }
 
-Taken take_of_subscribe(const AttributeView& attribute, Subscribe& subscribe) {
+Taken take_of_subscribe(const AttributeView& attribute, Subscribing& asked) {
+  filter::Subscription& subscribe = asked.subscription;
   switch (attribute.type) {
     case kMask:
       return number(attribute, subscribe.mask);
     case kLevel:
-      return number(attribute, subscribe.level);
+      return number(attribute, asked.level);
     case kDetails:
       return number(attribute, subscribe.details);
     case kLatency:
       return number(attribute, subscribe.latency_ns);
     case kRule:
-      return number(attribute, subscribe.rule);
+      return number(attribute, asked.rule);
     case kOnlyAdded:
       return flag(attribute, subscribe.only_added);
     case kArgsBytes:
@@ -145,17 +153,18 @@ Taken take_of_subscribe(const AttributeView& attribute, Subscribe& subscribe) {
   }
 }
 
-Result<void> check(const Subscribe& subscribe) {
+Result<void> check(const Subscribing& asked) {
+  const filter::Subscription& subscribe = asked.subscription;
   const auto wrong = [](std::string_view what) {
     return say(EINVAL, "subscribe: " + std::string(what));
   };
-  if (subscribe.level > KNELL_LEVEL_RAW) return wrong("the level is 0 (process) or 1 (raw)");
+  if (asked.level > KNELL_LEVEL_RAW) return wrong("the level is 0 (process) or 1 (raw)");
   if (subscribe.details > KNELL_DETAILS_STATUS)
     return wrong("details are 0 (full), 1 (names) or 2 (status)");
   constexpr int64_t kMostLatency = 60'000'000'000;
   if (subscribe.latency_ns < 0 || subscribe.latency_ns > kMostLatency)
     return wrong("the latency budget is between 0 and 60 s");
-  if (subscribe.rule > kRuleV6) return wrong("the rule is 0 (released) or 1 (v6)");
+  if (asked.rule > kRuleV6) return wrong("the rule is 0 (released) or 1 (v6)");
   return {};
 }
 
@@ -251,17 +260,19 @@ std::string encode(const ServerHello& hello, uint32_t seq) {
   });
 }
 
-Result<std::string> encode(const Subscribe& subscribe, uint32_t seq) {
+Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq) {
+  KNELL_CHECK(subscription.stream != filter::Stream::kDatagrams);
   std::string out;
   FrameWriter frame(out, Message::kSubscribe, seq);
-  frame.attribute(kMask, subscribe.mask);
-  frame.attribute(kLevel, subscribe.level);
-  frame.attribute(kDetails, subscribe.details);
-  frame.attribute(kLatency, subscribe.latency_ns);
-  if (subscribe.rule != kRuleReleased) frame.attribute(kRule, subscribe.rule);
-  put_flag(frame, kOnlyAdded, subscribe.only_added);
-  if (subscribe.args_bytes != 0) frame.attribute(kArgsBytes, subscribe.args_bytes);
-  KNELL_TRY(put_predicates(frame, subscribe.predicates));
+  frame.attribute(kMask, subscription.mask);
+  const bool threads = subscription.stream == filter::Stream::kThreads;
+  frame.attribute(kLevel, uint32_t{threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS});
+  frame.attribute(kDetails, subscription.details);
+  frame.attribute(kLatency, subscription.latency_ns);
+  if (subscription.rule == filter::Rule::kV6) frame.attribute(kRule, kRuleV6);
+  put_flag(frame, kOnlyAdded, subscription.only_added);
+  if (subscription.args_bytes != 0) frame.attribute(kArgsBytes, subscription.args_bytes);
+  KNELL_TRY(put_predicates(frame, subscription.predicates));
   frame.finish();
   return out;
 }
@@ -331,20 +342,24 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
   return hello;
 }
 
-Result<Subscribe> decode_subscribe(std::string_view payload) {
-  Subscribe subscribe;
+Result<filter::Subscription> decode_subscribe(std::string_view payload) {
+  Subscribing asked;
+  filter::Subscription& subscription = asked.subscription;
   Result<void> refused;  // a predicate
   size_t predicates = 0;
   KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
     if (attribute.type != kPredicate && attribute.type != kPredicateText)
-      return take_of_subscribe(attribute, subscribe);
+      return take_of_subscribe(attribute, asked);
     if (++predicates > kMostPredicates) return Taken::kMalformed;
-    if (refused) refused = take_predicate(attribute, subscribe.predicates);
+    if (refused) refused = take_predicate(attribute, subscription.predicates);
     return Taken::kYes;
   }));
   KNELL_TRY(refused);
-  KNELL_TRY(check(subscribe));
-  return subscribe;
+  KNELL_TRY(check(asked));
+  subscription.mask = filter::normalise(subscription.mask);
+  if (asked.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
+  if (asked.rule == kRuleV6) subscription.rule = filter::Rule::kV6;
+  return std::move(subscription);
 }
 
 Result<std::vector<Pid>> decode_pids(std::string_view payload) {

@@ -42,8 +42,8 @@ void try_server_hello(std::string_view bytes) {
   const auto again = decode_server_hello(payload(encode(*hello, 0)));
   KNELL_CHECK(again && again->scope == hello->scope && again->limits == hello->limits);
   KNELL_CHECK(again->origin.kernel == hello->origin.kernel);
-  KNELL_CHECK(std::memcmp(&again->origin.subscription, &hello->origin.subscription,
-                          sizeof(Subscription)) == 0);
+  KNELL_CHECK(
+      std::memcmp(&again->origin.subscription, &hello->origin.subscription, sizeof(Recorded)) == 0);
 }
 
 // What the daemon does with them.
@@ -76,7 +76,7 @@ void try_events(std::string_view bytes) {
 void try_payload(std::string_view bytes) {
   try_one(bytes, decode_client_hello, [](const ClientHello& h) { return encode(h, 0); });
   try_server_hello(bytes);
-  try_one(bytes, decode_subscribe, [](const Subscribe& s) {
+  try_one(bytes, decode_subscribe, [](const knell::filter::Subscription& s) {
     try_predicates(s.predicates);
     const auto packet = encode(s, 0);
     KNELL_CHECK(packet || packet.error().code == EINVAL);

@@ -45,18 +45,18 @@ std::string bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-Subscribe full_subscribe() {
-  return {.mask = KNELL_EVENT_NONZERO_EXIT,
-          .level = KNELL_LEVEL_RAW,
+filter::Subscription full_subscribe() {
+  return {.stream = filter::Stream::kThreads,
+          .mask = KNELL_EVENT_NONZERO_EXIT,
+          .rule = filter::Rule::kV6,
           .details = KNELL_DETAILS_STATUS,
           .latency_ns = 10'000'000,
-          .rule = kRuleV6,
-          .only_added = true,
           .args_bytes = 256,
           .predicates = {wants(Key::kUnit, "postgresql@*"), wants(Key::kUnit, "cron"),
                          excludes(wants(Key::kComm, "grep")), wants(Key::kPid, 1),
                          wants(Key::kPid, 7), wants(codes(2, 255)), wants(any_signal()),
-                         wants(Key::kCgroup, ""), wants(Key::kLonger, 0)}};
+                         wants(Key::kCgroup, ""), wants(Key::kLonger, 0)},
+          .only_added = true};
 }
 
 TEST(Protocol, AClientsHelloComesOutAsItWentIn) {
@@ -89,7 +89,7 @@ TEST(Protocol, AServersHelloComesOutAsItWentIn) {
 }
 
 TEST(Protocol, ASubscribeComesOutAsItWentIn) {
-  for (const Subscribe& subscribe : {Subscribe{}, full_subscribe()}) {
+  for (const filter::Subscription& subscribe : {filter::Subscription{}, full_subscribe()}) {
     const auto packet = encode(subscribe, 9);
     ASSERT_TRUE(packet);
     const auto again = decode_subscribe(payload(*packet, Message::kSubscribe, 9));
@@ -101,7 +101,7 @@ TEST(Protocol, ASubscribeComesOutAsItWentIn) {
 TEST(Protocol, AnEmptySubscribeIsADefaultOne) {
   const auto subscribe = decode_subscribe({});
   ASSERT_TRUE(subscribe);
-  EXPECT_EQ(*subscribe, Subscribe{});
+  EXPECT_EQ(*subscribe, filter::Subscription{});
 }
 
 struct SentKey {
@@ -127,7 +127,7 @@ TEST(Protocol, MorePredicatesThanAreTakenAreRefused) {
 TEST(Protocol, PredicatesOfMoreThanAFrameAreRefusedInWords) {
   for (const filter::Predicate& one :
        {wants(Key::kComm, std::string(4096, 'x')), wants(Key::kPid, 1), wants(codes(1, 2))}) {
-    Subscribe subscribe;
+    filter::Subscription subscribe;
     subscribe.predicates.assign(9000, one);
     const auto packet = encode(subscribe, 0);
     ASSERT_FALSE(packet);
@@ -327,9 +327,9 @@ TEST(Protocol, TheExamplesOfTheDocsAreTrue) {
   std::ifstream file(KNELL_SOURCE_DIR "/docs/protocol.md");
   const std::string docs((std::istreambuf_iterator<char>(file)), {});
   ASSERT_FALSE(docs.empty());
-  const Subscribe subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
-                            .details = KNELL_DETAILS_STATUS,
-                            .predicates = {wants(Key::kUnit, "postgresql@*")}};
+  const filter::Subscription subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
+                                       .details = KNELL_DETAILS_STATUS,
+                                       .predicates = {wants(Key::kUnit, "postgresql@*")}};
   std::string buffer, events;
   EventFrame frame(events);
   frame.add(epoch_of(event_of_the_docs()), encode_event(buffer, event_of_the_docs()));

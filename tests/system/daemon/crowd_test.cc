@@ -74,8 +74,8 @@ filter::Predicate ended(int first, int last = 0) {
       filter::codes(static_cast<uint16_t>(first), static_cast<uint16_t>(last == 0 ? first : last)));
 }
 
-wire::Subscribe exits(std::vector<filter::Predicate> predicates) {
-  wire::Subscribe asked;
+filter::Subscription exits(std::vector<filter::Predicate> predicates) {
+  filter::Subscription asked;
   asked.mask = KNELL_EVENT_EXIT;
   asked.details = KNELL_DETAILS_STATUS;
   asked.predicates = std::move(predicates);
@@ -87,7 +87,7 @@ int torment(const std::string& socket) {
   std::vector<std::unique_ptr<WireListener>> deaf, floods;
   const auto come = [&](int count, auto& all) {
     for (int i = 0; i < count; ++i) {
-      wire::Subscribe everything = exits({});
+      filter::Subscription everything = exits({});
       everything.mask = KNELL_EVENT_ALL;
       everything.details = static_cast<uint32_t>(i % 3);
       all.push_back(std::make_unique<WireListener>(socket, everything));
@@ -100,7 +100,7 @@ int torment(const std::string& socket) {
   come(10, floods);
   const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
   for (uint32_t turn = 0;; ++turn) {
-    wire::Subscribe other = exits({wants(Key::kPid, 1 + turn % 1000)});
+    filter::Subscription other = exits({wants(Key::kPid, 1 + turn % 1000)});
     const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),
                                    wire::encode(wire::Message::kAdd, std::span(&nobody, 1), turn)};
     for (auto& one : floods) (void)one->connection().try_send(packets[turn % 3]);
@@ -130,7 +130,7 @@ class Crowd : public testing::Test {
     epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   }
 
-  void come(const wire::Subscribe& asked, size_t a_round, size_t at_the_end = 0) {
+  void come(const filter::Subscription& asked, size_t a_round, size_t at_the_end = 0) {
     Good good{std::make_unique<WireListener>(daemon_.socket(), asked), a_round, at_the_end};
     epoll_event event{};
     event.events = EPOLLIN;

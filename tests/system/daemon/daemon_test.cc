@@ -52,7 +52,7 @@ struct Wish {
   uint32_t mask;
   std::vector<filter::Predicate> predicates;
   std::function<bool(const Life&, uint32_t type)> wants;
-  uint32_t rule = wire::kRuleReleased;
+  filter::Rule rule = filter::Rule::kReleased;
 };
 
 std::vector<Wish> twenty_wishes() {
@@ -95,7 +95,7 @@ std::vector<Wish> twenty_wishes() {
   all.push_back({kExit | kNonzero,
                  {},
                  [](const Life& life, uint32_t type) { return type == kExit && life.status != 0; },
-                 wire::kRuleV6});
+                 filter::Rule::kV6});
   return all;
 }
 
@@ -104,7 +104,7 @@ TEST_F(Knelld, TwentyListenersHearExactlyWhatEachAskedFor) {
   ASSERT_GE(wishes.size(), 18u);
   std::vector<std::unique_ptr<WireListener>> listeners;
   for (const Wish& wish : wishes) {
-    wire::Subscribe asked = lives(wish.mask);
+    filter::Subscription asked = lives(wish.mask);
     asked.predicates.insert(asked.predicates.end(), wish.predicates.begin(), wish.predicates.end());
     asked.rule = wish.rule;
     listeners.push_back(std::make_unique<WireListener>(socket(), asked));
@@ -213,7 +213,7 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
 // In a pid namespace of its own: what it hears, against what it did. The result is an exit status
 // that says which check failed.
 int listen_inside(const std::string& socket, int told, int go_on) {
-  wire::Subscribe asked = lives();
+  filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
   const char ready = 'r';

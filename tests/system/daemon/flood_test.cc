@@ -57,7 +57,7 @@ Predicate counted(Key key, int i) {
 }
 
 // As many as a frame has room for.
-std::string encoded(wire::Subscribe asked, uint32_t seq) {
+std::string encoded(filter::Subscription asked, uint32_t seq) {
   while (!wire::encode(asked, seq)) asked.predicates.resize(asked.predicates.size() / 2);
   return *wire::encode(asked, seq);
 }
@@ -67,7 +67,7 @@ std::vector<std::string> requests() {
   std::vector<std::string> all;
   uint32_t seq = 0;
   const auto subscribe = [&](const Predicates& predicates, auto... change) {
-    wire::Subscribe asked;
+    filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
     asked.details = KNELL_DETAILS_FULL;
     (change(asked), ...);
@@ -83,7 +83,7 @@ std::vector<std::string> requests() {
     many.assign(most.begin(), most.begin() + 1024);
     subscribe({most.front()});
     subscribe(many);
-    subscribe(many, [](wire::Subscribe& asked) { asked.only_added = true; });
+    subscribe(many, [](filter::Subscription& asked) { asked.only_added = true; });
     subscribe(most);
     subscribe(Predicates(16'000, most.front()));
     // One in an attribute of its own, every other one not wanted.
@@ -112,15 +112,15 @@ std::vector<std::string> requests() {
   }
   // Every mask, level, detail and latency.
   for (uint32_t bit = 0; bit < 32; ++bit)
-    for (const uint32_t level : {KNELL_LEVEL_PROCESS, KNELL_LEVEL_RAW})
-      subscribe({}, [&](wire::Subscribe& asked) {
+    for (const auto stream : {filter::Stream::kProcesses, filter::Stream::kThreads})
+      subscribe({}, [&](filter::Subscription& asked) {
         asked.mask = uint32_t{1} << bit;
-        asked.level = level;
+        asked.stream = stream;
         asked.details = bit % 3;
         asked.latency_ns = bit % 2 == 0 ? 0 : 60'000'000'000;
       });
   // Adds, with and without a start.
-  subscribe({}, [](wire::Subscribe& asked) { asked.only_added = true; });
+  subscribe({}, [](filter::Subscription& asked) { asked.only_added = true; });
   for (const uint64_t start : {0, 1}) {
     std::vector<wire::Pid> pids;
     for (int32_t pid = 1; pid <= 3000; ++pid)

@@ -108,7 +108,7 @@ TEST_F(Hostile, APacketThatIsLargerThanAnyFrame) {
 }
 
 TEST_F(Hostile, AMillionFilters) {
-  wire::Subscribe many = lives();
+  filter::Subscription many = lives();
   many.predicates.clear();
   for (int i = 1; i <= 1024; ++i) many.predicates.push_back(wants(Key::kPid, i));
   std::vector<std::unique_ptr<WireListener>> all;
@@ -131,7 +131,7 @@ TEST_F(Hostile, AMillionFilters) {
 
 TEST_F(Hostile, AllTheProcessesThatUnderCanFollow) {
   std::vector<std::unique_ptr<WireListener>> all;
-  wire::Subscribe asked = lives();
+  filter::Subscription asked = lives();
   asked.predicates.clear();
   for (pid_t pid = 1; pid <= 200; ++pid)
     if (::kill(pid, 0) == 0) asked.predicates.push_back(wants(Key::kUnder, pid));
@@ -148,7 +148,7 @@ TEST_F(Hostile, RootsThatDie) {
   std::vector<std::unique_ptr<WireListener>> all;
   for (int i = 0; i < 10; ++i) {
     Child child = Child::fork([] { return ::pause(); });
-    wire::Subscribe asked = lives();
+    filter::Subscription asked = lives();
     asked.predicates = {wants(Key::kUnder, child.pid())};
     all.push_back(std::make_unique<WireListener>(socket(), asked));
     child.kill();

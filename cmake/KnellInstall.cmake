@@ -8,8 +8,12 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/knell DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
-set(programs knell knelld libknell libknell-compat)
-install(TARGETS knell libknell-compat)
+set(programs knell knelld libknell)
+install(TARGETS knell)
+if(KNELL_COMPAT)
+  list(APPEND programs libknell-compat)
+  install(TARGETS libknell-compat)
+endif()
 install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 # systemd finds these below /usr and /usr/local. Without a configuration the defaults hold, which
 # the file tells: so it is an example.
@@ -46,6 +50,9 @@ install(FILES ${CMAKE_BINARY_DIR}/package/knell.pc
 # Man pages: docs/man/NAME.SECTION.scd -> build/share/man/manSECTION/NAME.SECTION
 find_program(KNELL_SCDOC scdoc)
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.scd)
+if(NOT KNELL_COMPAT)
+  list(FILTER pages EXCLUDE REGEX "/knell-compat\\.")
+endif()
 set(made)
 if(KNELL_SCDOC)
   foreach(page ${pages})

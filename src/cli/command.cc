@@ -28,7 +28,9 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_wait());
   all.push_back(make_status());
   all.push_back(make_doctor());
+#ifdef KNELL_COMPAT
   all.push_back(make_compat());
+#endif
   return all;
 }
 

@@ -43,7 +43,7 @@ std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();
-std::unique_ptr<Command> make_compat();
+std::unique_ptr<Command> make_compat();  // not built with -D KNELL_COMPAT=OFF
 
 // The whole program: reads the words, does what they say, prints at most one line when it fails.
 int run_knell(const std::vector<std::string>& words);

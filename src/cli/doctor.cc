@@ -6,7 +6,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <knell/knell.hpp>
 
@@ -127,10 +126,9 @@ class Doctor final : public Command {
            "  knell doctor\n"
            "  knell doctor -o json | jq -r 'select(.level == \"no\") | .mend'\n";
   }
-  void add_options(CLI::App& app) override {
-    app.add_option("-o,--output", format_, "table (default) or json, an object a line")
-        ->type_name("FORMAT");
-    app.add_flag("--verbose", verbose_, "notes as well: facts that are neither good nor bad");
+  void add_options(CommandLine& line) override {
+    line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+    line.add_flag("--verbose", verbose_, "notes as well: facts that are neither good nor bad");
   }
   Outcome<int> execute(std::vector<std::string> tail) override;
 

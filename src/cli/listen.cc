@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -49,12 +48,6 @@ constexpr Flag kFlags[] = {
     {"--longer", "longer", "TIME", "lived longer than this"},
     {"--shorter", "shorter", "TIME", "lived shorter than this"},
 };
-
-// Values of one flag may come by repeating it, or separated by commas.
-CLI::Option* repeatable(CLI::Option* option, const char* type) {
-  return option->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(
-      CLI::MultiOptionPolicy::TakeAll);
-}
 
 bool is_of_ends(std::string_view key) {
   return key == "ended" || key == "longer" || key == "shorter";
@@ -135,17 +128,17 @@ Outcome<std::string> Selection::library_words(const std::string& flag,
   return value;
 }
 
-void Selection::add_events_option(CLI::App& app, const std::string& help) {
-  repeatable(app.add_option("-e,--events", events_, help), "EVENTS");
+void Selection::add_events_option(CommandLine& line, const std::string& help) {
+  line.add_values("-e,--events", events_, "EVENTS", help);
 }
 
-void Selection::add_predicate_options(CLI::App& app) { add_predicate_options(app, true); }
+void Selection::add_predicate_options(CommandLine& line) { add_predicate_options(line, true); }
 
-void Selection::add_predicate_options_of_the_living(CLI::App& app) {
-  add_predicate_options(app, false);
+void Selection::add_predicate_options_of_the_living(CommandLine& line) {
+  add_predicate_options(line, false);
 }
 
-void Selection::add_predicate_options(CLI::App& app, bool of_ends) {
+void Selection::add_predicate_options(CommandLine& line, bool of_ends) {
   predicates_.clear();
   std::vector<Flag> flags;
   for (const Flag& flag : kFlags) {
@@ -155,10 +148,9 @@ void Selection::add_predicate_options(CLI::App& app, bool of_ends) {
   }
   for (size_t i = 0; i < predicates_.size(); ++i) {
     const Flag& flag = flags[i];
-    repeatable(app.add_option(flag.names, predicates_[i].values, flag.help), flag.type)
-        ->group(
-            "Which processes (commas and repeats: any of them; !VALUE: not this; different flags: "
-            "all hold)");
+    line.add_values(flag.names, predicates_[i].values, flag.type, flag.help,
+                    "Which processes (commas and repeats: any of them; !VALUE: not this; different "
+                    "flags: all hold)");
   }
 }
 
@@ -237,18 +229,17 @@ std::string Selection::whose(std::string_view scope) const {
   return fmt::format("processes{} with {}", scope, fmt::join(parts, " "));
 }
 
-void ListenFlags::add_options(CLI::App& app) {
-  app.add_option("--via", via, "the source: auto, daemon, bpf, connector")->type_name("SOURCE");
-  app.add_option("--details", details, "how much an event tells: status, names, full (default)")
-      ->type_name("LEVEL");
-  app.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
-  app.add_option("--latency", latency, "how long an event may wait while many come (default 10ms)")
-      ->type_name("TIME");
-  app.add_option("--buffer", buffer,
-                 "room asked of the kernel for events not yet read (default 64M)")
-      ->type_name("SIZE");
-  app.add_option("--args", args, "how much of an event's arguments is kept over bpf (default 1K)")
-      ->type_name("SIZE");
+void ListenFlags::add_options(CommandLine& line) {
+  line.add_value("--via", via, "SOURCE", "the source: auto, daemon, bpf, connector");
+  line.add_value("--details", details, "LEVEL",
+                 "how much an event tells: status, names, full (default)");
+  line.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
+  line.add_value("--latency", latency, "TIME",
+                 "how long an event may wait while many come (default 10ms)");
+  line.add_value("--buffer", buffer, "SIZE",
+                 "room asked of the kernel for events not yet read (default 64M)");
+  line.add_value("--args", args, "SIZE",
+                 "how much of an event's arguments is kept over bpf (default 1K)");
 }
 
 namespace {

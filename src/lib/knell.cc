@@ -11,13 +11,13 @@
 
 #include "base/proc_stat.h"
 #include "base/time_namespace.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/predicate_parser.h"
 #include "lib/sized.h"
 #include "lib/snapshot.h"
-#include "lib/user_numbers.h"
 
 namespace knell::lib {
 
@@ -38,16 +38,12 @@ int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
 }
 
-// Users are numbers from here on. Without a listener the words are only checked.
+// Text until here, values from here on. Without a listener the words are only checked.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
-  KNELL_ASSIGN(const filter::Key kind, filter::parse_key(key));
-  std::string numbers;
-  if (kind == filter::Key::kUid) {
-    KNELL_ASSIGN(numbers, user_numbers(key, value));
-    key = "uid";
-    value = numbers.c_str();
-  }
-  return k == nullptr ? filter::Predicates().add(key, value) : k->match(key, value);
+  KNELL_ASSIGN(auto predicates, parse_predicate(key, value));
+  if (k != nullptr) return k->match(predicates);
+  const auto checked = filter::Predicates::of(std::move(predicates));
+  return checked ? Result<void>() : std::unexpected(checked.error());
 }
 
 int missing(const char* what) {

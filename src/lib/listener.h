@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <memory>
+#include <span>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "wire/recording.h"
 
 // What the C ABI's handle is: one way or another to hear of processes. A handle belongs to one
@@ -20,7 +21,7 @@ struct knell_listener {
   knell_listener& operator=(const knell_listener&) = delete;
   virtual ~knell_listener() = default;
 
-  virtual knell::Result<void> match(const char* key, const char* value) = 0;
+  virtual knell::Result<void> match(std::span<const knell::filter::Predicate> more) = 0;
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;

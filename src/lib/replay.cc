@@ -35,8 +35,8 @@ Result<std::unique_ptr<Replay>> Replay::create(const char* path,
 
 Replay::Replay(const knell_replay_options& options, wire::RecordingReader reader)
     : speed_(options.speed), reader_(std::move(reader)) {
-  choice_.mask = filter::normalise(options.events);
-  choice_.only_added = options.only_added != 0;
+  choice_.subscription.mask = filter::normalise(options.events);
+  choice_.subscription.only_added = options.only_added != 0;
 }
 
 Result<void> Replay::open() {
@@ -50,9 +50,9 @@ Result<void> Replay::open() {
   return {};
 }
 
-Result<void> Replay::match(const char* key, const char* value) {
+Result<void> Replay::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: at most 64 processes");
   std::swap(choice_.predicates, wider);
@@ -73,7 +73,7 @@ Result<void> Replay::remove(pid_t pid) {
 }
 
 Result<void> Replay::set_events(uint32_t mask) {
-  choice_.mask = filter::normalise(mask);
+  choice_.subscription.mask = filter::normalise(mask);
   return {};
 }
 
@@ -171,8 +171,8 @@ wire::Origin Replay::origin() const {
   const auto with_nonzero = [](uint32_t mask) {
     return (mask & KNELL_EVENT_EXIT) != 0 ? mask | kNonzero : mask;
   };
-  origin.subscription.mask =
-      with_nonzero(origin.subscription.mask) & with_nonzero(choice_.mask) & KNELL_EVENT_ALL;
+  origin.subscription.mask = with_nonzero(origin.subscription.mask) &
+                             with_nonzero(choice_.subscription.mask) & KNELL_EVENT_ALL;
   return origin;
 }
 

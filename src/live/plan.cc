@@ -92,7 +92,7 @@ Result<Opened> open_source(const knell_options& options, const Interest& interes
   if (options.via == KNELL_VIA_CONNECTOR) return open_connector(options, interest);
   if (options.via == KNELL_VIA_BPF) return open_bpf(options, interest);
   // The raw level is what the connector sends, bit for bit.
-  if (interest.want.level == KNELL_LEVEL_RAW) {
+  if (interest.level == KNELL_LEVEL_RAW) {
     auto first = open_connector(options, interest);
     if (first) return first;
     auto second = open_bpf(options, interest);

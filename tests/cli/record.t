@@ -153,7 +153,7 @@ NAME a pipe that nobody reads does not hold it up past its time
 NEEDS connector
 SETUP mkfifo p
 # The first time the pipe is full already; the second time it has room for the beginning.
-RUN exec 9<>p; fill() { dd if=/dev/zero of=p bs=4k oflag=nonblock status=none 2>/dev/null; }; fill
+RUN exec 9<>p; fill() { for n in 4k 1; do dd if=/dev/zero of=p bs=$n oflag=nonblock status=none 2>/dev/null; done; }; fill
     (while :; do /bin/true; done) &
     knell record -d 1s - >p 9<&-; echo $?
     dd bs=4k count=1 <&9 status=none >/dev/null

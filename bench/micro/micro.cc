@@ -16,8 +16,9 @@
 #include "event/full.h"
 #include "event/json.h"
 #include "event/raw.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "hub/hub.h"
+#include "lib/predicate_parser.h"
 #include "server/press.h"
 #include "source/bpf/decode.h"
 #include "watch/batch.h"
@@ -176,7 +177,7 @@ BENCHMARK(decode_bpf)->Name("decode/bpf exit: details and mark, full");
 void filter(benchmark::State& state, const char* key, const char* values) {
   Samples samples(KNELL_DETAILS_FULL);
   filter::Predicates predicates;
-  KNELL_CHECK(*key == '\0' || predicates.add(key, values));
+  KNELL_CHECK(*key == '\0' || predicates.add(*lib::parse_predicate(key, values)));
   const NoAncestry ancestry;
   size_t passed = 0;
   for (auto _ : state) {
@@ -202,11 +203,12 @@ void publish(benchmark::State& state, bool one_wants_it) {
   server::Press press;
   hub::Hub hub(press, {.listeners = 2000});
   for (int64_t i = 0; i < state.range(0); ++i) {
-    hub::Subscription asked;
+    filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
     asked.details = KNELL_DETAILS_NAMES;
     // The others want a process that does not exit here.
-    if (one_wants_it && i > 0) asked.predicates = {{"pid", std::to_string(3'000'000 + i)}};
+    if (one_wants_it && i > 0)
+      asked.predicates = *lib::parse_predicate("pid", std::to_string(3'000'000 + i));
     const auto listener =
         hub.connect({.uid = 0, .scope = {.every_user = true}, .since_ns = 0}, nullptr);
     KNELL_CHECK(listener && hub.subscribe(**listener, asked));

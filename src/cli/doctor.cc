@@ -143,7 +143,7 @@ Outcome<int> Doctor::execute(std::vector<std::string>) {
   const auto collect = [](const knell_finding* f, void* context) {
     static_cast<std::vector<Finding>*>(context)->push_back(
         {f->level, printable(f->subject), printable(f->text),
-         f->mend != nullptr ? printable(f->mend) : ""});
+         f->fix != nullptr ? printable(f->fix) : ""});
     return 0;
   };
   const bool observable = knell_doctor(collect, &findings) == 0;

@@ -66,9 +66,10 @@ struct ListenFlags {
   std::string_view given() const;
 };
 
-// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here,
-// and kDone when we are to end before the recording it waits for has begun.
+// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.
 Outcome<Listener> open_listener(const Options& options);
+// The same of a recording; the status is kDone when we are to end before it has begun.
+Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
 
 // "-o table|json": whether it is json.
 Outcome<bool> wants_json(const std::string& word);

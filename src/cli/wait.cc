@@ -61,12 +61,13 @@ struct Process {
 Listener open_cause_listener(std::optional<nanoseconds> timeout) {
   Options options;
   options.events = KNELL_EVENT_EXIT;
-  options.latency_ns = 0;
+  options.latency_ns = KNELL_LATENCY_NONE;
+  options.only_added = 1;
   std::error_code error;
-  options.via = "daemon";
+  options.via = KNELL_VIA_DAEMON;
   Listener listener = Listener::open(options, error);
   if (listener || (timeout && *timeout < kLeastForBpf)) return listener;
-  options.via = "bpf";
+  options.via = KNELL_VIA_BPF;
   return Listener::open(options, error);
 }
 
@@ -326,7 +327,7 @@ Outcome<std::vector<Process>> Wait::matching() const {
   std::vector<Process> out;
   if (selection_.empty()) return out;
   Options options;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   KNELL_ASSIGN(Listener listener, open_listener(options));
   KNELL_TRY(selection_.apply(listener));
   const auto error = listener.snapshot([&](const knell_event& event) {
@@ -354,8 +355,8 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   raise_descriptor_limit();
   Options options;
   options.events = KNELL_EVENT_EXIT;
-  options.via = "pidfd";
-  options.latency_ns = 0;
+  options.via = KNELL_VIA_PIDFD;
+  options.latency_ns = KNELL_LATENCY_NONE;
   KNELL_ASSIGN(Listener listener, open_listener(options));
   Waiting waiting(listener, any_, json, timeout);
   for (const Process& process : pids) KNELL_TRY(waiting.add(process));

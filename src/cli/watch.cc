@@ -99,7 +99,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
   if (error != std::errc() || stop != end || !(speed > 0) || speed > kFastest)
     return usage("--speed takes max, or a number such as 1, 10 or 0.5, not '{}'",
                  printable(speed_));
-  plan.options.speed = speed;
+  plan.speed = speed;
   return {};
 }
 
@@ -180,9 +180,11 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
   }
-  if (!plan.read.empty()) plan.options.recording = plan.read.c_str();
   if (!plan.read.empty() && plan.duration) Signals::end_after(*plan.duration);
-  auto opened = open_listener(plan.options);
+  ReplayOptions replay;
+  replay.events = plan.options.events;
+  replay.speed = plan.speed;
+  auto opened = plan.read.empty() ? open_listener(plan.options) : open_recording(plan.read, replay);
   if (!opened && opened.error().status == kDone) return kDone;
   KNELL_ASSIGN(Listener listener, std::move(opened));
   if (!plan.read.empty()) {

@@ -118,7 +118,7 @@ class FakeServer {
   }
 
   // The `nth` subscribe of all, from 1, as soon as it has come and was acked.
-  wire::Subscribe subscribe(size_t nth) {
+  filter::Subscription subscribe(size_t nth) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
     return subscribes_[nth - 1];
@@ -200,7 +200,7 @@ class FakeServer {
   bool refused_ = false;
   std::map<wire::Message, wire::Ack> answers_;
   std::map<wire::Message, std::vector<std::string>> before_;
-  std::vector<wire::Subscribe> subscribes_;
+  std::vector<filter::Subscription> subscribes_;
   std::vector<wire::Pid> added_;
 };
 

@@ -43,16 +43,16 @@ int64_t latency_for(const hub::Scope& scope, int64_t latency_ns) {
   return everything ? latency_ns : std::max(latency_ns, kLeastOfUsersNs);
 }
 
-const char* via_of(SourceChoice choice) {
+uint32_t via_of(SourceChoice choice) {
   switch (choice) {
     case SourceChoice::kBpf:
-      return "bpf";
+      return KNELL_VIA_BPF;
     case SourceChoice::kConnector:
-      return "connector";
+      return KNELL_VIA_CONNECTOR;
     case SourceChoice::kAuto:
       break;
   }
-  return nullptr;
+  return KNELL_VIA_AUTO;
 }
 
 hub::Limits limits_of(const Config& config) {
@@ -132,67 +132,63 @@ Result<void> Daemon::start(UniqueFd listening) {
 }
 
 // What nobody asks for is not asked for; but the feed of processes has to be asked for something.
-live::Interest Daemon::own_interest() const {
-  live::Interest own;
-  own.want = {.mask = KNELL_EVENT_NONZERO_EXIT,
-              .level = KNELL_LEVEL_PROCESS,
-              .details = KNELL_DETAILS_STATUS,
-              .needs = {}};
+filter::Interest Daemon::own_interest() const {
+  filter::Interest own;
+  own.mask = KNELL_EVENT_NONZERO_EXIT;
   own.only_added = true;
   if (config_.count_mask == 0) return own;
   own.only_added = false;
-  own.want.mask = config_.count_mask;
-  own.want.details = KNELL_DETAILS_NAMES;  // for the unit
+  own.mask = config_.count_mask;
+  own.details = KNELL_DETAILS_NAMES;  // for the unit
   return own;
 }
 
-live::Interest Daemon::wanted_of(std::initializer_list<hub::Stream> streams) const {
-  std::vector<live::Interest> all;
-  for (const hub::Stream stream : streams)
-    for (const hub::Hub::Asked& asked : hub_.asked(stream))
-      all.push_back({asked.want, asked.only_added, asked.by_level});
-  const bool threads = *streams.begin() != hub::Stream::kProcesses;
+filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams) const {
+  std::vector<filter::Interest> all;
+  for (const filter::Stream stream : streams)
+    std::ranges::move(hub_.interests(stream), std::back_inserter(all));
+  const bool threads = *streams.begin() != filter::Stream::kProcesses;
   if (!threads) all.push_back(own_interest());
-  live::Interest joined = live::join(all);
+  filter::Interest joined = live::join(all);
   add_identity(joined, threads);
   return joined;
 }
 
 // Whose a process is is followed from its birth, where the source does not say it with each event.
-void Daemon::add_identity(live::Interest& interest, bool threads) const {
-  using enum hub::Stream;
-  const auto scoped = [&](hub::Stream stream) {
+void Daemon::add_identity(filter::Interest& interest, bool threads) const {
+  using enum filter::Stream;
+  const auto scoped = [&](filter::Stream stream) {
     return hub_.any_by_uid(stream) || hub_.any_by_level(stream);
   };
   const bool follows =
       threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_identities()
               : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->whole();
-  if (follows && !live::empty(interest)) {
-    interest.want.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
-    interest.want.needs.uids.clear();
+  if (follows && !filter::empty(interest)) {
+    interest.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
+    interest.uids.clear();
   }
   interest.namespaces =
       hub_.any_by_level(kProcesses) || hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
 }
 
-int64_t Daemon::latency_of(std::initializer_list<hub::Stream> streams) const {
+int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
   int64_t least = kOwnLatencyNs;
   if (server_ == nullptr) return least;
   // Without bpf the numbers of a child are read from /proc when its birth is: soon, or it is over.
   const bool whole = processes_.is_open() && processes_.feed()->whole();
-  const auto by_level = [&](hub::Stream stream) { return hub_.any_by_level(stream); };
+  const auto by_level = [&](filter::Stream stream) { return hub_.any_by_level(stream); };
   if (!whole && std::ranges::any_of(streams, by_level)) return 0;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
     if (node == nullptr) return;
-    const hub::Stream stream = node->filter.subscription.stream;
+    const filter::Stream stream = node->filter.subscription.stream;
     if (std::ranges::find(streams, stream) != streams.end())
       least = std::min(least, latency_for(client.peer().scope(), client.latency_ns()));
   });
   return least;
 }
 
-Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& interest, int64_t latency_ns) {
+Result<void> Daemon::ask(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
   if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
     KNELL_TRY(pipeline.ask(interest, latency_ns));
@@ -205,11 +201,11 @@ Result<void> Daemon::ask(Pipeline& pipeline, const live::Interest& interest, int
 
 // Just what is wanted now, and nothing that was wanted before.
 Result<void> Daemon::ask_exactly() {
-  using enum hub::Stream;
+  using enum filter::Stream;
   shrink_ns_ = 0;
   KNELL_TRY(ask(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
-  const live::Interest threads = wanted_of({kThreads, kDatagrams});
-  if (live::empty(threads)) {
+  const filter::Interest threads = wanted_of({kThreads, kDatagrams});
+  if (filter::empty(threads)) {
     threads_.close();
   } else {
     KNELL_TRY(ask(threads_, threads, latency_of({kThreads, kDatagrams})));
@@ -219,7 +215,7 @@ Result<void> Daemon::ask_exactly() {
 }
 
 void Daemon::follow_identities(Forget forget) {
-  using enum hub::Stream;
+  using enum filter::Stream;
   const auto follow = [&](Pipeline& pipeline, bool uids, bool levels) {
     if (forget == Forget::kNo) levels |= pipeline.follows_levels();
     if (uids || levels || forget == Forget::kYes)
@@ -241,10 +237,9 @@ void Daemon::follow_identities(Forget forget) {
 
 Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {
   const hub::Filter& filter = listener.node()->filter;
-  const bool threads = filter.subscription.stream != hub::Stream::kProcesses;
+  const bool threads = filter.subscription.stream != filter::Stream::kProcesses;
   Pipeline& pipeline = threads ? threads_ : processes_;
-  const hub::Hub::Asked asked = hub::Hub::asked_of(filter);
-  live::Interest wanted{asked.want, asked.only_added, asked.by_level};
+  filter::Interest wanted = filter.interest;
   latency_ns = latency_for(filter.scope, latency_ns);
   if (pipeline.is_open()) {
     wanted = live::join(std::array{pipeline.interest(), wanted});
@@ -252,14 +247,13 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   }
   add_identity(wanted, threads);
   // Those who have gone lately may have left no room; nor may one who asks for ever other things.
-  const filter::Needs& needs = wanted.want.needs;
-  if (needs.roots.size() > watch::Lineage::kMostRoots ||
-      needs.pids.size() + needs.uids.size() + needs.cgroups.size() > kMostValues)
+  if (wanted.roots.size() > watch::Lineage::kMostRoots ||
+      wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return ask_exactly();
   KNELL_TRY(ask(pipeline, wanted, latency_ns));
-  if (threads && asked.by_level) {
+  if (threads && filter.interest.namespaces) {
     // The births inside of namespaces come from the other one.
-    live::Interest births = processes_.interest();
+    filter::Interest births = processes_.interest();
     births.namespaces = true;
     KNELL_TRY(ask(processes_, births, processes_.latency_ns()));
   }

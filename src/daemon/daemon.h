@@ -49,14 +49,14 @@ class Daemon final : private server::Wiring {
   std::string status_json(const server::Peer& peer) const override;
   event::Raw make_ack(uint32_t error, uint32_t ack) override;
 
-  live::Interest wanted_of(std::initializer_list<hub::Stream> streams) const;
-  int64_t latency_of(std::initializer_list<hub::Stream> streams) const;
-  Result<void> ask(Pipeline& pipeline, const live::Interest& interest, int64_t latency_ns);
+  filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
+  int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
+  Result<void> ask(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
   Result<void> ask_exactly();
-  void add_identity(live::Interest& interest, bool threads) const;
+  void add_identity(filter::Interest& interest, bool threads) const;
   enum class Forget { kNo, kYes };
   void follow_identities(Forget forget);
-  live::Interest own_interest() const;
+  filter::Interest own_interest() const;
   void redact(watch::Batch& batch, watch::Slot& slot);
   void before(watch::Batch& batch, watch::Slot& slot);
   void arm();

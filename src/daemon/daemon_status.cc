@@ -30,15 +30,11 @@ const char* details_text(uint32_t details) {
   }
 }
 
-// No more than is shown: anybody may have long ones, on every connection.
-std::string predicates_text(const hub::Subscription& subscription) {
-  std::string text = subscription.only_added ? "added processes" : "";
-  for (const auto& [key, value] : subscription.predicates) {
-    if (text.size() > Status::kMostPredicatesText) break;
-    if (!text.empty()) text += ' ';
-    text.append(key).append("=").append(value, 0, Status::kMostPredicatesText + 1);
-  }
-  return text;
+// Hardly more than is shown: anybody may have long ones, on every connection.
+std::string predicates_text(const hub::Filter& filter) {
+  std::string text = filter::text_of(filter.predicates.values(), Status::kMostPredicatesText);
+  if (!filter.subscription.only_added) return text;
+  return text.empty() ? "added processes" : "added processes " + text;
 }
 
 Status::Listener describe(const server::ConnectionFromClient& client) {
@@ -60,10 +56,10 @@ Status::Listener describe(const server::ConnectionFromClient& client) {
   told.since_ns = client.started_ns();
   const hub::Node* node = client.listener().node();
   if (node == nullptr) return told;
-  const hub::Subscription& subscription = node->filter.subscription;
+  const filter::Subscription& subscription = node->filter.subscription;
   told.mask = subscription.mask;
-  told.predicates = predicates_text(subscription);
-  told.level = subscription.stream == hub::Stream::kProcesses ? "process" : "raw";
+  told.predicates = predicates_text(node->filter);
+  told.level = subscription.stream == filter::Stream::kProcesses ? "process" : "raw";
   told.details = details_text(subscription.details);
   return told;
 }

@@ -80,14 +80,14 @@ std::optional<event::Raw> raw_of(const event::Full& full) {
 
 }  // namespace
 
-Pipeline::Pipeline(Level level, const char* via, hub::Hub& hub, Before before)
-    : level_(level), via_(via == nullptr ? "" : via), hub_(hub), before_(std::move(before)) {}
+Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before)
+    : level_(level), via_(via), hub_(hub), before_(std::move(before)) {}
 
-Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) {
+Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.level = level_ == Level::kThreads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
   options.latency_ns = latency_ns;
-  options.via = via_.empty() ? nullptr : via_.c_str();
+  options.via = via_;
   auto opened = live::Feed::open(options, interest, *this, this, live::UserNames::kUnknown);
   if (!opened) {
     why_not_ = opened.error().message();
@@ -98,8 +98,8 @@ Result<void> Pipeline::open(const live::Interest& interest, int64_t latency_ns) 
   return {};
 }
 
-Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
-  if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
+Result<void> Pipeline::ask(const filter::Interest& interest, int64_t latency_ns) {
+  if (interest.roots.size() > watch::Lineage::kMostRoots)
     return say(ENOSPC,
                "under: the daemon's listeners follow 64 processes all together, the most they can");
   const bool fresh = feed_ == nullptr;
@@ -111,8 +111,8 @@ Result<void> Pipeline::ask(const live::Interest& interest, int64_t latency_ns) {
   }
   interest_ = interest;
   latency_ns_ = latency_ns;
-  roots_ = interest.want.needs.roots;
-  shown_ = live::types_of(interest.want.mask) | KNELL_EVENT_LOST;
+  roots_ = interest.roots;
+  shown_ = live::types_of(interest.mask) | KNELL_EVENT_LOST;
   if (identities_ != nullptr) identities_->set_heard(heard());
   return {};
 }
@@ -126,7 +126,7 @@ void Pipeline::close() {
   past_drains_ += feed_->stats().drains;
   feed_.reset();
   interest_ = {};
-  interest_.want.mask = 0;
+  interest_.mask = 0;
   shown_ = 0;
   roots_.clear();
 }
@@ -136,9 +136,8 @@ void Pipeline::close() {
 uint32_t Pipeline::heard() const {
   if (feed_ == nullptr) return 0;
   if (!feed_->whole()) return feed_->kernel_mask();
-  const filter::Needs& needs = interest_.want.needs;
-  const bool of_all = !interest_.only_added && !needs.only_under && needs.pids.empty() &&
-                      needs.uids.empty() && needs.cgroups.empty();
+  const bool of_all = !interest_.only_added && !interest_.only_under && interest_.pids.empty() &&
+                      interest_.uids.empty() && interest_.cgroups.empty();
   return feed_->kernel_mask() & (KNELL_EVENT_UID | (of_all ? KNELL_EVENT_EXIT : 0));
 }
 
@@ -200,7 +199,7 @@ void Pipeline::sweep() {
 
 // Mostly those who want threads want datagrams, and no event need be made.
 uint32_t Pipeline::mask() const {
-  return level_ == Level::kProcesses || hub_.any(hub::Stream::kThreads) ? shown_ : 0;
+  return level_ == Level::kProcesses || hub_.any(filter::Stream::kThreads) ? shown_ : 0;
 }
 
 bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
@@ -308,17 +307,18 @@ void Pipeline::publish(const event::Raw& told) {
   event::Raw raw = told;
   raw.seq = next_number(raw.cpu);
   hub::Sighting seen;
-  seen.stream = hub::Stream::kDatagrams;
+  seen.stream = filter::Stream::kDatagrams;
   seen.type = raw.what;
   seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
   seen.stamp_ns = raw.stamp_ns;
   seen.pid = raw.pid;
-  if (hub_.any_by_uid(hub::Stream::kDatagrams) && identities_ != nullptr) {
+  if (hub_.any_by_uid(filter::Stream::kDatagrams) && identities_ != nullptr) {
     const auto uid = identities_->uid_of(raw.pid, raw.stamp_ns);
     seen.uid_known = uid.has_value();
     seen.uid = uid.value_or(0);
   }
-  if (hub_.any_by_level(hub::Stream::kDatagrams)) seen.levels = levels_of(raw, seen.levels_known);
+  if (hub_.any_by_level(filter::Stream::kDatagrams))
+    seen.levels = levels_of(raw, seen.levels_known);
   seen.raw = &raw;
   hub_.publish(seen, watch::ByBits(roots_, 0));
 }
@@ -355,7 +355,7 @@ void Pipeline::break_off() {
   for (uint32_t& number : numbers_) ++number;
   seen.stream = stream();
   hub_.publish(seen, watch::ByBits(roots_, 0));
-  seen.stream = hub::Stream::kDatagrams;
+  seen.stream = filter::Stream::kDatagrams;
   if (level_ == Level::kThreads) hub_.publish(seen, watch::ByBits(roots_, 0));
   close();
 }
@@ -370,7 +370,7 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   lost.lost_count = count;
   lost.lost_types = raw.u.lost.types;
   hub::Sighting seen;
-  seen.stream = hub::Stream::kDatagrams;
+  seen.stream = filter::Stream::kDatagrams;
   seen.type = KNELL_EVENT_LOST;
   seen.stamp_ns = raw.stamp_ns;
   seen.event = &lost;
@@ -387,7 +387,7 @@ Result<bool> Pipeline::look_under_roots(ScanBudget& budget) {
   return feed_->look_under_roots(budget);
 }
 
-Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const live::Interest& interest) {
+Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const filter::Interest& interest) {
   if (feed_ == nullptr) return say(EINVAL, "subscribe first");
   return feed_->add_pid(pid, start, interest);
 }

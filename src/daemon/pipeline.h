@@ -29,11 +29,11 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Called with what a source of whole processes says.
   using OnFull = std::function<void(const event::Full&)>;
 
-  // `via`: as knell_options.via, nullptr: the best.
-  Pipeline(Level level, const char* via, hub::Hub& hub, Before before);
+  // `via`: as knell_options.via.
+  Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before);
 
   // What is wanted from now on; opens the feed if it must. Errors: it cannot be given.
-  Result<void> ask(const live::Interest& interest, int64_t latency_ns);
+  Result<void> ask(const filter::Interest& interest, int64_t latency_ns);
   // Nothing is wanted.
   void close();
   // The feed is of no use any more: closes it, and tells everybody who listened to it.
@@ -67,7 +67,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   bool scan_some(ScanBudget& budget);
   Result<bool> look_under_roots(ScanBudget& budget);
 
-  Result<void> add_pid(int32_t pid, uint64_t start, const live::Interest& interest);
+  Result<void> add_pid(int32_t pid, uint64_t start, const filter::Interest& interest);
   void remove_pid(int32_t pid);
 
   // For acks: of a datagram that is not an event, on this CPU.
@@ -75,7 +75,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns);
 
   const live::Feed* feed() const { return feed_.get(); }
-  const live::Interest& interest() const { return interest_; }
+  const filter::Interest& interest() const { return interest_; }
   int64_t latency_ns() const { return latency_ns_; }
   const std::string& why_not() const { return why_not_; }  // of the last open that failed
   // Of closed feeds too.
@@ -85,9 +85,9 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   uint64_t drains() const;
 
  private:
-  Result<void> open(const live::Interest& interest, int64_t latency_ns);
-  hub::Stream stream() const {
-    return level_ == Level::kProcesses ? hub::Stream::kProcesses : hub::Stream::kThreads;
+  Result<void> open(const filter::Interest& interest, int64_t latency_ns);
+  filter::Stream stream() const {
+    return level_ == Level::kProcesses ? filter::Stream::kProcesses : filter::Stream::kThreads;
   }
   void publish(watch::Slot& slot);
   void publish(const event::Raw& raw);
@@ -108,7 +108,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   void on_full(const event::Full& full) override;
 
   Level level_;
-  std::string via_;
+  uint32_t via_;
   hub::Hub& hub_;
   Before before_;
   OnFull on_full_;
@@ -118,7 +118,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   uint64_t births_read_ns_ = 0;  // all told before is known
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;
-  live::Interest interest_;
+  filter::Interest interest_;
   int64_t latency_ns_ = 0;
   uint32_t shown_ = 0;
   std::vector<int32_t> roots_;  // bits of watch::Slot::note

@@ -2,22 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "filter/interest.h"
 
-#include <algorithm>
-
 #include "filter/rule.h"
 
 namespace knell::filter {
 
-uint32_t details_needed(const Want& want) {
-  // The enumeration counts down: 0 is full.
-  static_assert(KNELL_DETAILS_FULL < KNELL_DETAILS_NAMES &&
-                KNELL_DETAILS_NAMES < KNELL_DETAILS_STATUS);
-  return std::min(want.details, want.needs.details);
-}
-
-uint32_t kernel_mask(const Want& want) {
-  uint32_t mask = normalise(want.mask);
-  const uint32_t possible = normalise(want.needs.possible);
+uint32_t kernel_mask(const Interest& interest) {
+  uint32_t mask = normalise(interest.mask);
+  const uint32_t possible = normalise(interest.possible);
   // Exits with 0 that no predicate would let through need not be sent. (A process that failed had a
   // thread that did, so this holds at process level as well.)
   if ((mask & KNELL_EVENT_EXIT) != 0 && (possible & KNELL_EVENT_EXIT) == 0) {
@@ -28,17 +19,11 @@ uint32_t kernel_mask(const Want& want) {
     mask &= possible | KNELL_EVENT_NONZERO_EXIT;
 
   // To know at exit what a process was called, its birth and its changes must be heard of.
-  if (details_needed(want) != KNELL_DETAILS_STATUS) {
+  if (interest.details != KNELL_DETAILS_STATUS) {
     mask |= KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
             KNELL_EVENT_GID | KNELL_EVENT_SID;
   }
-  if (want.needs.forks) mask |= KNELL_EVENT_FORK;
-  return mask;
-}
-
-uint32_t kernel_mask(std::span<const Want> wants) {
-  uint32_t mask = 0;
-  for (const Want& want : wants) mask |= kernel_mask(want);
+  if (interest.forks) mask |= KNELL_EVENT_FORK;
   return mask;
 }
 

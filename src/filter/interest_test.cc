@@ -6,6 +6,9 @@
 
 #include <vector>
 
+#include "filter/predicate_for_test.h"
+#include "filter/subscription.h"
+
 namespace knell::filter {
 namespace {
 
@@ -13,23 +16,22 @@ constexpr uint32_t kExit = KNELL_EVENT_EXIT, kNonzero = KNELL_EVENT_NONZERO_EXIT
 constexpr uint32_t kNames = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM |
                             KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
 
-Want want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS) {
-  Want w;
-  w.mask = mask;
-  w.details = details;
-  return w;
+Interest want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS,
+              std::vector<Predicate> predicates = {}) {
+  Subscription asked;
+  asked.mask = mask;
+  asked.details = details;
+  return interest_of(asked, *Predicates::of(std::move(predicates)));
 }
 
-Needs needs(std::string_view key, std::string_view value) {
-  Predicates predicates;
-  EXPECT_TRUE(predicates.add(key, value));
-  return predicates.needs();
+uint32_t mask_with(uint32_t mask, Predicate predicate) {
+  return kernel_mask(want(mask, KNELL_DETAILS_STATUS, {std::move(predicate)}));
 }
 
 TEST(Interest, StatusAddsNothing) {
   for (const uint32_t mask : {kNonzero, kExit, kExit | 2, 0x40000000u, 1u}) {
     EXPECT_EQ(kernel_mask(want(mask)), mask);
-    Want raw = want(mask);
+    Interest raw = want(mask);
     raw.level = KNELL_LEVEL_RAW;
     EXPECT_EQ(kernel_mask(raw), mask);
   }
@@ -46,51 +48,38 @@ TEST(Interest, NamesNeedBirthsAndChanges) {
 }
 
 TEST(Interest, APredicateRaisesTheDetails) {
-  Want w = want(kNonzero);
-  w.needs = needs("comm", "grep");
-  EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_NAMES});
-  EXPECT_EQ(kernel_mask(w), kNonzero | kNames);
-  w.needs = needs("exe", "/bin/*");
-  EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_FULL});
-  w.details = KNELL_DETAILS_FULL;  // never lowers what was asked
-  w.needs = needs("pid", "1");
-  EXPECT_EQ(details_needed(w), uint32_t{KNELL_DETAILS_FULL});
+  const auto with = [](uint32_t details, Predicate predicate) {
+    return want(kNonzero, details, {std::move(predicate)});
+  };
+  const Interest named = with(KNELL_DETAILS_STATUS, wants(Key::kComm, "grep"));
+  EXPECT_EQ(named.details, uint32_t{KNELL_DETAILS_NAMES});
+  EXPECT_EQ(kernel_mask(named), kNonzero | kNames);
+  EXPECT_EQ(with(KNELL_DETAILS_STATUS, wants(Key::kExe, "/bin/*")).details,
+            uint32_t{KNELL_DETAILS_FULL});
+  // Never lowers what was asked.
+  EXPECT_EQ(with(KNELL_DETAILS_FULL, wants(Key::kPid, 1)).details, uint32_t{KNELL_DETAILS_FULL});
+}
+
+TEST(Interest, OfDatagramsHasNoDetails) {
+  const Subscription datagrams{.stream = Stream::kDatagrams};
+  EXPECT_EQ(interest_of(datagrams, {}).details, uint32_t{KNELL_DETAILS_STATUS});
+  EXPECT_EQ(interest_of(datagrams, {}).level, uint32_t{KNELL_LEVEL_RAW});
 }
 
 TEST(Interest, UnderFollowsForks) {
-  Want w = want(kNonzero);
-  w.needs = needs("under", "1");
-  EXPECT_EQ(kernel_mask(w), kNonzero | KNELL_EVENT_FORK);
+  EXPECT_EQ(mask_with(kNonzero, wants(Key::kUnder, 1)), kNonzero | KNELL_EVENT_FORK);
 }
 
 TEST(Interest, WhatNoPredicateLetsThroughIsNotAskedFor) {
-  Want w = want(kExit | KNELL_EVENT_EXEC);
-  w.needs = needs("ended", "0-255");
-  EXPECT_EQ(kernel_mask(w), kExit);
-  w.needs = needs("ended", "7");
-  EXPECT_EQ(kernel_mask(w), kNonzero);
-  w.needs = needs("ended", "!0");
-  EXPECT_EQ(kernel_mask(w), kNonzero);
-  w.needs = needs("ended", "unknown");
-  EXPECT_EQ(kernel_mask(w), kExit);
-  w = want(KNELL_EVENT_ALL);
-  w.needs = needs("ended", "signal");
-  EXPECT_EQ(kernel_mask(w), kNonzero);
+  const uint32_t both = kExit | KNELL_EVENT_EXEC;
+  EXPECT_EQ(mask_with(both, wants(codes(0, 255))), kExit);
+  EXPECT_EQ(mask_with(both, wants(codes(7, 7))), kNonzero);
+  EXPECT_EQ(mask_with(both, excludes(wants(codes(0, 0)))), kNonzero);
+  EXPECT_EQ(mask_with(both, wants(Ended{})), kExit);
+  EXPECT_EQ(mask_with(KNELL_EVENT_ALL, wants(any_signal())), kNonzero);
   // Never 0, which would be everything.
-  w = want(KNELL_EVENT_EXEC);
-  w.needs = needs("ended", "signal");
-  EXPECT_EQ(kernel_mask(w), uint32_t{KNELL_EVENT_EXEC});
-  w = want(kNonzero);
-  w.needs = needs("longer", "1s");
-  EXPECT_EQ(kernel_mask(w), kNonzero | kNames);
-}
-
-TEST(Interest, SeveralAreJoined) {
-  EXPECT_EQ(kernel_mask(std::vector<Want>{}), 0u);
-  EXPECT_EQ(kernel_mask(std::vector{want(kNonzero), want(kExit)}), kNonzero | kExit);
-  EXPECT_EQ(kernel_mask(std::vector{want(2), want(kNonzero, KNELL_DETAILS_NAMES)}),
-            kNonzero | kNames);
-  EXPECT_EQ(kernel_mask(std::vector{want(2), want(0)}), KNELL_EVENT_ALL);
+  EXPECT_EQ(mask_with(KNELL_EVENT_EXEC, wants(any_signal())), uint32_t{KNELL_EVENT_EXEC});
+  EXPECT_EQ(mask_with(kNonzero, wants(Key::kLonger, 1'000'000'000)), kNonzero | kNames);
 }
 
 }  // namespace

@@ -1,124 +1,71 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// Which events a listener hears of, beyond their type. One grammar for flags, the library and the
-// wire:
-//
-//   key       values                                         example
-//   pid       a process                                      1234
-//   under     that process and its descendants               1234
-//   comm      glob over the name                             php-fpm*, !grep
-//   exe       glob over the path                             /usr/bin/*
-//   uid user  a number; who types a name has it looked up    0, 33
-//             before it gets here (lib/user_numbers.h)
-//   unit      glob; `.service` may be left out               postgresql@*
-//   cgroup    a path, and all below it                       /system.slice
-//   container an id, or how it begins                        3f2a9c
-//   tty       glob; `/dev/` may stand before it              pts/3, ttyS*
-//   ended     exit codes, ranges, signals, signal, core,     2-255, SIGKILL, core
-//             oom, unknown; `exit-code` and `signal` are the
-//             same key, except that a number given to
-//             `signal` is a signal
-//   longer    lived that long or longer                      10s
-//   shorter   lived less than that                           100ms
-//
-// Commas and repeats are alternatives; `!value` excludes; a key with exclusions only passes
-// everything else; different keys must all hold. A value holds no comma: write `?` for it in a
-// glob, or `\!` for a first `!`. Unknown (null) matches nothing, neither what is wanted nor what is
-// excluded: with wanted values the event does not pass, with exclusions only it does. `ended`,
-// `longer` and `shorter` let only exits through. `lost` passes all.
+
+// What a listener asks of the processes it wants, as values. Text is parsed where it is typed
+// (lib/predicate_parser.h has the grammar); on the wire and in the daemon there are values only.
 #pragma once
 
-#include <knell/knell.h>
-
-#include <cstddef>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
-#include "filter/ended_set.h"
-#include "filter/glob.h"
-#include "filter/predicate_values.h"
 
 namespace knell::filter {
 
-// Who descends from whom: the process table knows. A process that cannot be placed is not inside.
-class Ancestry {
- public:
-  virtual ~Ancestry() = default;
-  // Whether the process the event is about is `root` or was born under it.
-  virtual bool inside(int32_t root, const knell_event& event) const = 0;
+// The numbers are sent (docs/protocol.md): new keys take new ones.
+enum class Key : uint32_t {
+  kPid = 1,    // number: a process
+  kUnder,      // number: that process and its descendants
+  kComm,       // text: a glob over the name
+  kExe,        // text: a glob over the path
+  kUid,        // number: a real uid
+  kUnit,       // text: a glob; `.service` may be left out
+  kCgroup,     // text: a path, and all below it; without slashes at its end, so the root is empty
+  kContainer,  // text: an id, or how it begins
+  kTty,        // text: a glob over the name without /dev/
+  kEnded,      // Ended
+  kLonger,     // number: lived that many nanoseconds or longer
+  kShorter,    // number: lived less than that
 };
 
-// What it takes to judge events.
-struct Needs {
-  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that will do
-  bool forks = false;                       // births must be followed (under)
-  uint32_t possible = KNELL_EVENT_ALL;      // a mask: nothing outside it can ever pass. Never 0
-  std::vector<int32_t> pids;                // wanted by `pid`; empty: any
-  std::vector<int32_t> roots;               // named by `under`, wanted or excluded
-  bool only_under = false;                  // only what is under one of the roots can pass
-  std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
-  std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
-  // Wanted by `unit` and `comm`, where no pattern is among them; empty: any, or there is one.
-  std::vector<std::string> units, comms;
-  bool operator==(const Needs&) const = default;
+// A way for a process to end. Sent as it is.
+struct Ended {
+  enum class Kind : uint16_t { kCodes = 1, kSignal, kAnySignal, kCore, kOom, kUnknown };
+  Kind kind = Kind::kUnknown;
+  uint16_t first = 0, last = 0;  // kCodes: the first and the last exit code; kSignal: its number
+  uint16_t reserved = 0;
+  auto operator<=>(const Ended&) const = default;
 };
 
-inline constexpr size_t kMaxAlternatives = 1024;  // of one key; picked, never tuned
-inline constexpr size_t kMaxValueBytes = 4096;    // PATH_MAX: nothing longer can match
+using Value = std::variant<int64_t, std::string, Ended>;
 
-// All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ends a
-// set of bits. Copyable; matches() is const and allocates nothing.
-class Predicates {
- public:
-  using Words = std::pair<std::string, std::string>;  // a key and its values
-
-  // All of them at once, in time that is linear in their bytes, but for sorting. Errors: as add().
-  static Result<Predicates> of(std::span<const Words> all);
-  // Errors: EINVAL, a whole sentence with what would be right. Then nothing has changed.
-  Result<void> add(std::string_view key, std::string_view values);
-  bool matches(const knell_event& event, const Ancestry& ancestry) const;
-  // What matches() may cost, whatever the event: in steps of a few instructions each, as
-  // Glob::most_steps() counts them.
-  size_t most_steps() const;
-  Needs needs() const;
-  bool empty() const { return !used_; }
-
- private:
-  template <class T>
-  struct Sides {  // of one key
-    T wanted, excluded;
-    T& side(bool exclude) { return exclude ? excluded : wanted; }
-    bool used() const { return !wanted.empty() || !excluded.empty(); }
-    size_t size() const { return wanted.size() + excluded.size(); }
-  };
-  using Numbers = std::vector<int64_t>;  // sorted, each once
-  struct Texts {
-    std::vector<std::string> plain;  // sorted, each once
-    std::vector<Glob> globs;         // likewise
-    bool empty() const { return plain.empty() && globs.empty(); }
-    size_t size() const { return plain.size() + globs.size(); }
-  };
-
-  Result<void> append(std::string_view key, std::string_view values);
-  Result<void> append_one(Key key, std::string_view name, std::string_view value, bool exclude);
-  Result<void> settle();
-  size_t count(Key key) const;
-  bool numbers_match(const knell_event& event, const Ancestry& ancestry) const;
-  bool texts_match(const knell_event& event) const;
-  bool exit_matches(const knell_event& event) const;
-  bool exits_only() const { return ended_.used() || longer_.used() || shorter_.used(); }
-
-  bool used_ = false;
-  Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
-  Sides<Texts> comms_, exes_, units_, ttys_;
-  // What another one holds as well is left out.
-  Sides<Texts> cgroups_, containers_;
-  Sides<EndedSet> ended_;
+// One value of one key.
+struct Predicate {
+  Key key{};
+  bool excluded = false;
+  Value value;
+  auto operator<=>(const Predicate&) const = default;
 };
+
+inline constexpr size_t kMaxAlternatives = 1024;          // of one key; picked, never tuned
+inline constexpr size_t kMaxValueBytes = 4096;            // PATH_MAX: nothing longer can match
+inline constexpr size_t kMaxCommBytes = 15;               // TASK_COMM_LEN less its NUL
+inline constexpr int64_t kMaxUid = UINT32_C(0xfffffffe);  // the one above means "no user"
+
+// "unit" for kUnit; empty for a number that is none of Key.
+std::string_view name_of(Key key);
+// Whether the value is of the kind that its key takes, and within bounds. Errors: EINVAL, a whole
+// sentence.
+Result<void> check(const Predicate& predicate);
+// Sorted by key, what is wanted before what is excluded, and each once: the form in which equal
+// sets are equal.
+void sort_once(std::vector<Predicate>& predicates);
+// "pid=7,!9 unit=cron", for people. `predicates` are sorted; ends soon after `most_bytes`.
+std::string text_of(std::span<const Predicate> predicates, size_t most_bytes);
 
 }  // namespace knell::filter

@@ -337,7 +337,7 @@ void Hub::publish(const Sighting& seen, const filter::Ancestry& ancestry) {
 void Hub::publish_lost(const Sighting& seen) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
-    const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.needs.possible);
+    const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.interest.possible);
     if (filter.subscription.stream != seen.stream) continue;
     if (seen.event == nullptr || (types & types_of(seen.event->lost_types)) == 0) continue;
     knell_event event = *seen.event;
@@ -466,17 +466,12 @@ void Hub::mark(Listener& listener) {
   fresh_.push_back(&listener);
 }
 
-std::vector<Hub::Asked> Hub::asked(Stream stream) const {
-  std::vector<Asked> all;
+std::vector<filter::Interest> Hub::interests(Stream stream) const {
+  std::vector<filter::Interest> all;
   for (const auto& [key, node] : nodes_) {
-    if (node->filter.subscription.stream == stream) all.push_back(asked_of(node->filter));
+    if (node->filter.subscription.stream == stream) all.push_back(node->filter.interest);
   }
   return all;
-}
-
-Hub::Asked Hub::asked_of(const Filter& filter) {
-  return {filter.want(), filter.subscription.only_added && filter.scope.ns == 0,
-          !filter.scope.every_user, filter.scope.ns != 0};
 }
 
 bool Hub::is_forgotten_for_testing() const {

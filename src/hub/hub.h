@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "hub/bytes.h"
 #include "hub/listener.h"
 #include "hub/match_index.h"
@@ -68,8 +68,8 @@ class Hub {
   // predicates; EDQUOT, ENOSPC; then nothing has changed.
   Result<void> subscribe(Listener& listener, Subscription subscription);
   // The same in two steps, for who has to ask others in between whether it can be had: after
-  // begin_change() what it wants and what it wanted are both asked(), and nothing else may be done
-  // to this listener before keep() or undo().
+  // begin_change() what it wants and what it wanted are both among interests(), and nothing else
+  // may be done to this listener before keep() or undo().
   struct Change {
     Node* before = nullptr;
     std::unique_ptr<Filter> filter;  // that `before` had: it goes on with another one
@@ -117,13 +117,7 @@ class Hub {
     }
   }
 
-  // What the sources have to be asked for.
-  struct Asked {
-    filter::Want want;
-    bool only_added = false, by_uid = false, by_level = false;
-  };
-  std::vector<Asked> asked(Stream stream) const;
-  static Asked asked_of(const Filter& filter);
+  std::vector<filter::Interest> interests(Stream stream) const;
   // Whether anybody added this process of the initial pid namespace.
   bool is_added(int32_t pid) const;
   bool any(Stream stream) const { return scoped_[static_cast<size_t>(stream)].nodes != 0; }

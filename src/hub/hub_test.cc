@@ -9,11 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "filter/predicate_for_test.h"
 #include "hub/press_for_test.h"
 
 namespace knell::hub {
 namespace {
 
+using filter::Key;
+using filter::wants;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -144,10 +147,10 @@ TEST(Hub, EncodesAnEventOnceForAllWhoWantItInThatForm) {
 
 TEST(Hub, FiltersThatMeanTheSameShareANode) {
   Fixture on;
-  on.listener(Subscription{.predicates = {{"comm", "a"}, {"uid", "1"}}});
-  on.listener(Subscription{.predicates = {{"uid", "1"}, {"comm", "a"}}});
+  on.listener(Subscription{.predicates = {wants(Key::kComm, "a"), wants(Key::kUid, 1)}});
+  on.listener(Subscription{.predicates = {wants(Key::kUid, 1), wants(Key::kComm, "a")}});
   EXPECT_EQ(on.hub.nodes(), 1u);
-  on.listener(Subscription{.predicates = {{"uid", "1"}, {"comm", "b"}}});
+  on.listener(Subscription{.predicates = {wants(Key::kUid, 1), wants(Key::kComm, "b")}});
   EXPECT_EQ(on.hub.nodes(), 2u);
 }
 
@@ -155,9 +158,9 @@ TEST(Hub, FiltersThatMeanTheSameShareANode) {
 TEST(Hub, NoValueCanBeWrittenSoThatItLooksLikeTwoPredicates) {
   Fixture on;
   using namespace std::string_literals;
-  on.listener(Subscription{.predicates = {{"comm", "a\0unit\0b"s}}});
-  on.listener(Subscription{.predicates = {{"comm", "a"}, {"unit", "b"}}});
-  on.listener(Subscription{.predicates = {{"comm", "aunit=1:b"}}});
+  on.listener(Subscription{.predicates = {wants(Key::kComm, "a\0unit\0b"s)}});
+  on.listener(Subscription{.predicates = {wants(Key::kComm, "a"), wants(Key::kUnit, "b")}});
+  on.listener(Subscription{.predicates = {wants(Key::kComm, "aunit=1:b")}});
   EXPECT_EQ(on.hub.nodes(), 3u);
 }
 
@@ -195,11 +198,14 @@ TEST(Hub, ReplacedSubscriptionsKeepWhatWasQueued) {
 
 TEST(Hub, ARefusedSubscriptionChangesNothing) {
   Fixture on({.values_per_user = 2});
-  Listener& one = on.listener(Subscription{.predicates = {{"pid", "1,2"}}}, 1000);
-  const auto wrong = on.hub.subscribe(one, Subscription{.predicates = {{"pid", "none"}}});
+  Listener& one =
+      on.listener(Subscription{.predicates = {wants(Key::kPid, 1), wants(Key::kPid, 2)}}, 1000);
+  const auto wrong = on.hub.subscribe(one, Subscription{.predicates = {wants(Key::kPid, 0)}});
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, EINVAL);
-  const auto much = on.hub.subscribe(one, Subscription{.predicates = {{"pid", "1,2,3"}}});
+  const auto much = on.hub.subscribe(
+      one,
+      Subscription{.predicates = {wants(Key::kPid, 1), wants(Key::kPid, 2), wants(Key::kPid, 3)}});
   ASSERT_FALSE(much);
   EXPECT_EQ(much.error().code, EDQUOT);
   on.exec(2);
@@ -212,7 +218,9 @@ TEST(Hub, AccountsReturnToZero) {
   Listener& stays = on.listener(kAll, 1000);
   const uint32_t uid = 1000;
   for (int i = 0; i < 3; ++i) {
-    Listener& one = on.listener(Subscription{.predicates = {{"uid", "0,1,2"}}}, uid);
+    Listener& one = on.listener(
+        Subscription{.predicates = {wants(Key::kUid, 0), wants(Key::kUid, 1), wants(Key::kUid, 2)}},
+        uid);
     ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
     ASSERT_TRUE(on.hub.add(one, 5, 0));
     ASSERT_TRUE(on.hub.subscribe(one, Subscription{.mask = KNELL_EVENT_EXEC, .only_added = true}));
@@ -220,7 +228,7 @@ TEST(Hub, AccountsReturnToZero) {
     for (int n = 0; n < 20; ++n) on.exec(5);
     on.hub.answer(one, "an answer");
     if (i == 1) {
-      ASSERT_TRUE(on.hub.subscribe(one, Subscription{.predicates = {{"pid", "1"}}}));
+      ASSERT_TRUE(on.hub.subscribe(one, Subscription{.predicates = {wants(Key::kPid, 1)}}));
     }
     if (i == 2) on.hub.unsubscribe(one);
     EXPECT_GT(on.hub.users().all().at(uid).bytes, 0u);
@@ -307,7 +315,7 @@ TEST(Hub, ALongAnswerIsRefusedWhereTooMuchWaits) {
 // What is given up may still be held by the one who publishes it: nobody else is to pay for that.
 TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
-  Listener& modest = on.listener(Subscription{.predicates = {{"pid", "1"}}});
+  Listener& modest = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}});
   Listener& greedy = on.listener(Subscription{});
   on.exec(1);
   on.press.padding = 30'000;
@@ -518,13 +526,13 @@ TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
   Fixture on;
   Listener& one = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   Listener& same = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
-  EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 1u);
+  EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
   EXPECT_TRUE(on.hub.any(Stream::kProcesses));
   EXPECT_FALSE(on.hub.any(Stream::kThreads));
   on.hub.disconnect(&one);
-  EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 1u);
+  EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
   on.hub.disconnect(&same);
-  EXPECT_THAT(on.hub.asked(Stream::kProcesses), IsEmpty());
+  EXPECT_THAT(on.hub.interests(Stream::kProcesses), IsEmpty());
 }
 
 TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
@@ -650,13 +658,14 @@ TEST(Hub, AQueueIsDroppedAPieceAtATime) {
 // Between the two steps both are asked for; then it is the one or the other.
 TEST(Hub, AChangeCanBeUndone) {
   Fixture on;
-  Listener& one = on.listener(Subscription{.predicates = {{"pid", "1"}}}, 1000);
+  Listener& one = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}}, 1000);
   const auto account = on.hub.users().all().at(1000);
   for (const bool only_added : {false, true}) {
     auto change = on.hub.begin_change(
-        one, Subscription{.predicates = {{"pid", "2,3"}}, .only_added = only_added});
+        one, Subscription{.predicates = {wants(Key::kPid, 2), wants(Key::kPid, 3)},
+                          .only_added = only_added});
     ASSERT_TRUE(change);
-    EXPECT_EQ(on.hub.asked(Stream::kProcesses).size(), 2u);
+    EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 2u);
     on.hub.undo(one, *std::move(change));
     EXPECT_EQ(on.hub.users().all().at(1000), account);
     on.exec(1);

@@ -79,14 +79,14 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
     node.added.for_each([&](int32_t pid, uint64_t) {
       places.emplace_back(By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)));
     });
-  else if (few(filter.needs.pids))
-    add(By::kPid, filter.needs.pids);
-  else if (few(filter.needs.uids))
-    add(By::kUid, filter.needs.uids);
-  else if (few(filter.needs.units))
-    add(By::kUnit, filter.needs.units);
-  else if (few(filter.needs.comms))
-    add(By::kComm, filter.needs.comms);
+  else if (few(filter.interest.pids))
+    add(By::kPid, filter.interest.pids);
+  else if (few(filter.interest.uids))
+    add(By::kUid, filter.interest.uids);
+  else if (few(filter.interest.units))
+    add(By::kUnit, filter.interest.units);
+  else if (few(filter.interest.comms))
+    add(By::kComm, filter.interest.comms);
   else
     places.emplace_back(By::kAnything, 0);
   return places;

@@ -16,11 +16,18 @@
 #include <vector>
 
 #include "event/visibility.h"
+#include "filter/predicate_for_test.h"
 #include "hub/hub.h"
 #include "hub/press_for_test.h"
 
 namespace knell::hub {
 namespace {
+
+using filter::any_signal;
+using filter::codes;
+using filter::excludes;
+using filter::Key;
+using filter::wants;
 
 constexpr std::array<const char*, 5> kComms{"cron", "sshd", "true", "nobody-is-called-so", "a,b"};
 constexpr std::array<const char*, 5> kUnits{"cron.service", "cron", "ssh.service", "x.socket",
@@ -51,11 +58,9 @@ Scope random_scope(Dice& dice) {
   return scope;
 }
 
-std::string some(Dice& dice, const auto& value) {
-  std::string text;
+void add_some(Dice& dice, Subscription& asked, Key key, const auto& value) {
   for (uint32_t left = 1 + dice.below(3); left > 0; --left)
-    text += (text.empty() ? "" : ",") + value();
-  return text;
+    asked.predicates.push_back(wants(key, value()));
 }
 
 Subscription random_subscription(Dice& dice) {
@@ -67,19 +72,21 @@ Subscription random_subscription(Dice& dice) {
   asked.rule = dice.one_in(4) ? filter::Rule::kV6 : filter::Rule::kReleased;
   asked.details = dice.below(3);
   asked.only_added = dice.one_in(6);
-  const auto number = [&](uint32_t most) {
-    return [&dice, most] { return std::to_string(1 + dice.below(most)); };
-  };
-  if (dice.one_in(4)) asked.predicates.emplace_back("pid", some(dice, number(12)));
-  if (dice.one_in(4)) asked.predicates.emplace_back("uid", some(dice, number(4)));
-  if (dice.one_in(8)) asked.predicates.emplace_back("uid", "!2");
-  if (dice.one_in(4))
-    asked.predicates.emplace_back("comm", some(dice, [&] { return std::string(dice.of(kComms)); }));
-  if (dice.one_in(4))
-    asked.predicates.emplace_back("unit", some(dice, [&] { return std::string(dice.of(kUnits)); }));
-  if (dice.one_in(8)) asked.predicates.emplace_back("unit", "cr*");
-  if (dice.one_in(8)) asked.predicates.emplace_back("comm", "!cron");
-  if (dice.one_in(6)) asked.predicates.emplace_back("ended", dice.one_in(2) ? "0" : "1-255,signal");
+  const auto number = [&](uint32_t most) { return [&dice, most] { return 1 + dice.below(most); }; };
+  auto& all = asked.predicates;
+  if (dice.one_in(4)) add_some(dice, asked, Key::kPid, number(12));
+  if (dice.one_in(4)) add_some(dice, asked, Key::kUid, number(4));
+  if (dice.one_in(8)) all.push_back(excludes(wants(Key::kUid, 2)));
+  if (dice.one_in(4)) add_some(dice, asked, Key::kComm, [&] { return dice.of(kComms); });
+  if (dice.one_in(4)) add_some(dice, asked, Key::kUnit, [&] { return dice.of(kUnits); });
+  if (dice.one_in(8)) all.push_back(wants(Key::kUnit, "cr*"));
+  if (dice.one_in(8)) all.push_back(excludes(wants(Key::kComm, "cron")));
+  if (dice.one_in(6)) {
+    if (dice.one_in(2))
+      all.push_back(wants(codes(0, 0)));
+    else
+      all.insert(all.end(), {wants(codes(1, 255)), wants(any_signal())});
+  }
   return asked;
 }
 
@@ -147,10 +154,7 @@ bool wants(const Known& known, const Happening& happening) {
   }
   if (!filter::passes(known.asked->rule, known.asked->mask, event)) return false;
   if (known.asked->only_added && !known.added.contains(event.pid)) return false;
-  filter::Predicates predicates;
-  for (const auto& [key, value] : known.asked->predicates)
-    EXPECT_TRUE(predicates.add(key, value)) << key << '=' << value;
-  return predicates.matches(event, Strangers());
+  return filter::Predicates::of(known.asked->predicates)->matches(event, Strangers());
 }
 
 std::string describe(const Known& known, const Happening& happening) {
@@ -160,8 +164,7 @@ std::string describe(const Known& known, const Happening& happening) {
                       std::to_string(known.scope.uid) + " ns " + std::to_string(known.scope.ns);
   if (!known.asked) return words;
   words += " mask " + std::to_string(known.asked->mask);
-  for (const auto& [key, value] : known.asked->predicates) words += ' ' + key + '=' + value;
-  return words;
+  return words + ' ' + filter::text_of(known.asked->predicates, 1000);
 }
 
 class Crowd {
@@ -270,7 +273,7 @@ TEST(MatchIndex, AsksOnlyThoseWhoMayWantIt) {
   Subscription asked;
   std::vector<Node> nodes;
   for (int i = 0; i < 100; ++i) {
-    asked.predicates = {{"pid", std::to_string(1000 + i)}};
+    asked.predicates = {wants(Key::kPid, 1000 + i)};
     nodes.push_back(node_of(asked, {.every_user = true}));
   }
   for (Node& node : nodes) index.insert(&node);

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "hub/press.h"
 
 namespace knell::hub {

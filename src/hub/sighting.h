@@ -9,15 +9,11 @@
 
 #include "event/level.h"
 #include "event/raw.h"
+#include "filter/subscription.h"
 
 namespace knell::hub {
 
-// What listeners can listen to.
-enum class Stream : uint8_t {
-  kProcesses,  // events of whole processes
-  kThreads,    // the kernel's, of threads, as events
-  kDatagrams   // the same as the connector's datagrams
-};
+using filter::Stream;
 inline constexpr size_t kStreams = 3;
 
 // An event as it is published: with what decides who may see it. Views live as long as the call.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <utility>
 
 #include "filter/glob.h"
 
@@ -13,84 +14,94 @@ namespace {
 // A long value counts as several: what they hold together is bounded by their number.
 constexpr size_t kValueBytes = 64;  // picked, never tuned
 
-// Equal filters are one however their predicates were ordered: alternatives and conditions commute.
-std::string key_of(const Subscription& asked, const Scope& scope) {
-  using Words = filter::Predicates::Words;
-  std::vector<const Words*> words;
-  words.reserve(asked.predicates.size());
-  size_t bytes = 0;
-  for (const Words& one : asked.predicates) {
-    words.push_back(&one);
-    bytes += one.first.size() + one.second.size();
+template <class T>
+void append_bytes(std::string& key, const T& value) {
+  key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// With its length: a text may hold any byte.
+void append_value(std::string& key, const filter::Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    append_bytes(key, text->size());
+    key += *text;
+  } else if (const auto* number = std::get_if<int64_t>(&value)) {
+    append_bytes(key, *number);
+  } else {
+    append_bytes(key, std::get<filter::Ended>(value));
   }
-  std::ranges::sort(words, {}, [](const Words* one) -> const Words& { return *one; });
-  const auto equal = [](const Words* a, const Words* b) { return *a == *b; };
-  words.erase(std::unique(words.begin(), words.end(), equal), words.end());
+}
+
+// Equal filters are one however their predicates were ordered.
+std::string key_of(const Filter& filter) {
+  const Subscription& asked = filter.subscription;
+  const Scope& scope = filter.scope;
   std::string key;
-  constexpr size_t kAround = 8;  // a predicate's punctuation, and more than what comes before
-  key.reserve(bytes + kAround * (words.size() + 16));
   for (const uint64_t part : std::initializer_list<uint64_t>{
            static_cast<uint64_t>(asked.stream), asked.mask, static_cast<uint64_t>(asked.rule),
            asked.details, asked.only_added, scope.every_user, scope.every_user ? 0 : scope.uid,
            scope.ns})
     key += std::to_string(part) + ' ';
-  // With their lengths: a value may hold any byte.
-  for (const Words* one : words)
-    key.append(one->first).append("=").append(std::to_string(one->second.size())).append(":") +=
-        one->second;
+  for (const filter::Predicate& one : filter.predicates.values()) {
+    append_bytes(key, one.key);
+    append_bytes(key, one.excluded);
+    append_value(key, one.value);
+  }
   return key;
 }
 
-// What a predicate takes, before it is compiled: a pattern follows its length, anything else is
-// looked up or compared once.
-size_t weight_of(const std::string& values) {
-  if (filter::is_glob(values)) return values.size();
-  return 1 + static_cast<size_t>(std::ranges::count(values, ','));
+// What a value takes, before it is compiled: a pattern follows its length, anything else is looked
+// up or compared once.
+size_t weight_of(const filter::Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr) return 1;
+  return (filter::is_glob(*text) ? text->size() : 1) + text->size() / kValueBytes;
+}
+
+filter::Interest interest_within(const Scope& scope, const Subscription& subscription,
+                                 const filter::Predicates& predicates) {
+  filter::Interest interest = filter::interest_of(subscription, predicates);
+  if (scope.ns != 0) {
+    // The pids it names, and those it adds, are of another namespace than the source's.
+    interest.pids.clear();
+    interest.only_added = false;
+    interest.namespaces = true;
+  }
+  if (!scope.every_user) {
+    interest.uids = {scope.uid};
+    if (subscription.stream != filter::Stream::kDatagrams)
+      interest.details = std::min<uint32_t>(interest.details, KNELL_DETAILS_NAMES);
+  }
+  return interest;
 }
 
 }  // namespace
 
 size_t Filter::values_of(const Subscription& subscription) {
   size_t values = 0;
-  for (const auto& [key, value] : subscription.predicates)
-    values += weight_of(value) + value.size() / kValueBytes;
+  for (const filter::Predicate& one : subscription.predicates) values += weight_of(one.value);
   return values;
 }
 
 Result<Filter> Filter::of(Subscription subscription, const Scope& scope) {
   Filter filter;
   filter.scope = scope;
-  KNELL_ASSIGN(filter.predicates, filter::Predicates::of(subscription.predicates));
-  filter.needs = filter.predicates.needs();
-  filter.claim = {.values = values_of(subscription),
-                  .steps = subscription.predicates.empty() ? 0 : filter.predicates.most_steps(),
-                  .roots = filter.needs.roots.size()};
-  filter.key = key_of(subscription, scope);
+  const size_t values = values_of(subscription);
+  KNELL_ASSIGN(filter.predicates,
+               filter::Predicates::of(std::exchange(subscription.predicates, {})));
   filter.subscription = std::move(subscription);
+  filter.interest = interest_within(scope, filter.subscription, filter.predicates);
+  filter.claim = {.values = values,
+                  .steps = filter.predicates.empty() ? 0 : filter.predicates.most_steps(),
+                  .roots = filter.interest.roots.size()};
+  filter.key = key_of(filter);
   return filter;
-}
-
-filter::Want Filter::want() const {
-  filter::Want want{subscription.mask, KNELL_LEVEL_PROCESS, subscription.details, needs};
-  if (subscription.stream != Stream::kProcesses) want.level = KNELL_LEVEL_RAW;
-  if (subscription.stream == Stream::kDatagrams) want.details = KNELL_DETAILS_STATUS;
-  if (scope.ns != 0) {
-    // The pids it names are of another namespace than the source's.
-    want.needs.pids.clear();
-  }
-  if (!scope.every_user) {
-    want.needs.uids = {scope.uid};
-    want.needs.details = std::min<uint32_t>(want.needs.details, KNELL_DETAILS_NAMES);
-  }
-  if (subscription.stream == Stream::kDatagrams) want.needs.details = KNELL_DETAILS_STATUS;
-  return want;
 }
 
 bool Filter::wants_type(uint32_t type, bool zero) const {
   const uint32_t code = type == KNELL_EVENT_EXIT && !zero ? 1 : 0;
   if (!filter::passes(subscription.rule, subscription.mask, type, code)) return false;
   if (type == KNELL_EVENT_NONE) return predicates.empty();
-  return filter::passes(filter::Rule::kReleased, needs.possible, type, code);
+  return filter::passes(filter::Rule::kReleased, interest.possible, type, code);
 }
 
 }  // namespace knell::hub

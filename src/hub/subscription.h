@@ -6,13 +6,9 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "base/result.h"
-#include "filter/interest.h"
-#include "filter/predicate.h"
-#include "filter/rule.h"
+#include "filter/subscription.h"
 #include "hub/sighting.h"
 #include "hub/users.h"
 
@@ -27,34 +23,23 @@ struct Scope {
   bool operator==(const Scope&) const = default;
 };
 
-// What one listener asked for.
-struct Subscription {
-  Stream stream = Stream::kProcesses;
-  uint32_t mask = KNELL_EVENT_ALL;  // normalised
-  filter::Rule rule = filter::Rule::kReleased;
-  uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
-  // In the order given, with pids as the listener knows them; `under` in those of the initial
-  // namespace.
-  std::vector<std::pair<std::string, std::string>> predicates = {};
-  bool only_added = false;
-};
+using filter::Subscription;
 
-// The same, checked and ready to judge events. Those of equal keys are equal.
+// A subscription, checked and ready to judge events. Those of equal keys are equal.
 struct Filter {
   static Result<Filter> of(Subscription subscription, const Scope& scope);
   // What is known of its claim before anything is compiled; so what costs too much costs nothing.
   static size_t values_of(const Subscription& subscription);
 
-  // What it takes to serve it.
-  filter::Want want() const;
   // Whether it could want one of that type (EXIT: with that status) at all.
   bool wants_type(uint32_t type, bool zero) const;
 
-  Subscription subscription;
+  Subscription subscription;  // with pids as the listener knows them; `under` in those of the
+                              // initial namespace
   Scope scope;
   filter::Predicates predicates;
-  filter::Needs needs;
-  Users::Claim claim;  // for quotas
+  filter::Interest interest;  // of the sources
+  Users::Claim claim;         // for quotas
   std::string key;
 };
 

@@ -7,26 +7,34 @@
 #include <cstdint>
 
 #include "base/pid_map.h"
-#include "filter/predicate.h"
 #include "filter/rule.h"
+#include "filter/subscription.h"
 
 namespace knell::lib {
 
-// What one listener wants to hear: mask, predicates, and the processes it named. Judges events;
-// asks for nothing.
+// A subscription with its predicates compiled, and the processes it named. Judges events; asks for
+// nothing.
 struct Choice {
+  // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
+  static Choice of(const knell_options& options);
+
   struct Added {
     uint64_t start = 0, cookie = 0;
   };
 
-  uint32_t mask = KNELL_EVENT_ALL;  // normalised
+  // only_added: also when all of them are gone. predicates: empty.
+  filter::Subscription subscription;
   filter::Predicates predicates;
   PidMap<Added> added;
-  bool only_added = false;  // from the first add on, also when all of them are gone
+
+  filter::Interest interest() const { return filter::interest_of(subscription, predicates); }
+  uint32_t level() const {
+    return subscription.stream == filter::Stream::kProcesses ? KNELL_LEVEL_PROCESS
+                                                             : KNELL_LEVEL_RAW;
+  }
 
   void add(int32_t pid, uint64_t start, uint64_t cookie) {
     *added.emplace(pid).first = Added{start, cookie};
-    only_added = true;
   }
 
   // The process that had this pid since `start` (0: unknown) is over: whether it was one of those
@@ -41,8 +49,8 @@ struct Choice {
   // Sets the cookie of an event that is wanted.
   bool wants(knell_event& event, const filter::Ancestry& ancestry) const {
     if (event.type == KNELL_EVENT_LOST) return true;
-    if (!filter::passes(filter::Rule::kReleased, mask, event)) return false;
-    if (only_added) {
+    if (!filter::passes(subscription.rule, subscription.mask, event)) return false;
+    if (subscription.only_added) {
       const Added* one = added.find(event.pid);
       if (one == nullptr) return false;
       if (one->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != one->start)

@@ -25,7 +25,7 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
-#include "filter/interest.h"
+#include "event/fields.h"
 #include "filter/rule.h"
 #include "lib/made_here.h"
 #include "live/interest.h"
@@ -47,15 +47,7 @@ class Nobody final : public filter::Ancestry {
 // ---------------------------------------------------------------------------------------- opening
 
 DaemonListener::DaemonListener(const knell_options& options, std::string path)
-    : path_(std::move(path)),
-      level_(options.level),
-      details_(options.details),
-      latency_ns_(options.latency_ns),
-      args_bytes_(static_cast<uint32_t>(options.args_bytes)),
-      slots_(kSlots),
-      names_(kSlots) {
-  choice_.mask = filter::normalise(options.events);
-}
+    : path_(std::move(path)), choice_(Choice::of(options)), slots_(kSlots), names_(kSlots) {}
 
 Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_options& options,
                                                                const std::string& path) {
@@ -91,28 +83,24 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 
 // ----------------------------------------------------------------------------------------- asking
 
-// Added processes leave the set when they die, whatever their end: so it has to be heard of.
-uint32_t DaemonListener::asked_mask() const {
-  return choice_.only_added ? choice_.mask | KNELL_EVENT_EXIT : choice_.mask;
-}
-
-wire::Subscribe DaemonListener::subscription() const {
-  return {.mask = asked_mask(),
-          .level = level_,
-          .details = details_,
-          .latency_ns = latency_ns_,
-          .rule = wire::kRuleReleased,
-          .only_added = choice_.only_added,
-          .args_bytes = args_bytes_,
-          .predicates = words_};
+filter::Subscription DaemonListener::subscription() const {
+  filter::Subscription asked = choice_.subscription;
+  asked.predicates = choice_.predicates.values();
+  // Added processes leave the set when they die, whatever their end: so it has to be heard of.
+  if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
+  return asked;
 }
 
 Result<void> DaemonListener::subscribe() {
-  names_wanted_ = filter::details_needed({choice_.mask, level_, details_,
-                                          choice_.predicates.needs()}) != KNELL_DETAILS_STATUS;
+  names_wanted_ = choice_.interest().details != KNELL_DETAILS_STATUS;
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number));
-  return request(packet, number);
+  auto done = request(packet, number);
+  if (!done && done.error().code == EOPNOTSUPP)
+    done.error().context += " (knelld " + hello_.origin.knell +
+                            ", libknell " KNELL_VERSION
+                            ": update the older one, and restart what runs of it)";
+  return done;
 }
 
 // Sends it and waits for its ack. While the daemon is away, what was asked for is asked when it is
@@ -147,40 +135,32 @@ Result<void> DaemonListener::failed(Error error) {
   return std::unexpected(*error_);
 }
 
-Result<void> DaemonListener::match(const char* key, const char* value) {
+Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (::kill(root, 0) != 0 && errno == ESRCH)
       return say(ESRCH, "under: there is no process " + std::to_string(root));
-  words_.emplace_back(key, value);
   std::swap(choice_.predicates, wider);
   if (auto subscribed = subscribe(); !subscribed) {
     std::swap(choice_.predicates, wider);
-    words_.pop_back();
     return subscribed;
   }
-  const filter::Needs needs = choice_.predicates.needs();
+  const filter::Interest needs = choice_.predicates.needs();
   judge_aside_ = needs.roots.empty();
   if (needs.only_under && !wider.needs().only_under) under_since_ns_ = clock_.monotonic_ns();
   return {};
 }
 
 Result<void> DaemonListener::set_events(uint32_t mask) {
-  const uint32_t before = std::exchange(choice_.mask, filter::normalise(mask));
+  const uint32_t before = std::exchange(choice_.subscription.mask, filter::normalise(mask));
   auto subscribed = subscribe();
-  if (!subscribed) choice_.mask = before;
+  if (!subscribed) choice_.subscription.mask = before;
   return subscribed;
 }
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (!std::exchange(choice_.only_added, true)) {
-    if (auto subscribed = subscribe(); !subscribed) {
-      choice_.only_added = false;
-      return subscribed;
-    }
-  }
   if (state_ != State::kHere && choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
@@ -211,7 +191,7 @@ Result<void> DaemonListener::remove(pid_t pid) {
 // Until when the daemon has to tell of a process that is dead already.
 uint64_t DaemonListener::grace_ns() const {
   constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
-  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency_ns_);
+  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(choice_.subscription.latency_ns);
 }
 
 // ---------------------------------------------------------------------------------------- hearing
@@ -256,14 +236,15 @@ bool DaemonListener::next(knell_event& event) {
 
 bool DaemonListener::wants(knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
-  if (choice_.only_added) {
+  if (choice_.subscription.only_added) {
     const Choice::Added* one = choice_.added.find(event.pid);
     if (one == nullptr) return false;
     if (one->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != one->start)
       return false;
     event.cookie = one->cookie;
   }
-  return filter::passes(filter::Rule::kReleased, choice_.mask, event) && !narrowed_away(event);
+  return filter::passes(filter::Rule::kReleased, choice_.subscription.mask, event) &&
+         !narrowed_away(event);
 }
 
 // What came before the ack of a narrower subscription was judged by the one before it. Who is under
@@ -277,9 +258,10 @@ bool DaemonListener::narrowed_away(const knell_event& event) const {
 // What only we know of an event that is handed out.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
+  event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= live::types_of(choice_.mask);
+    event.lost_types &= live::types_of(choice_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }
@@ -392,9 +374,9 @@ knell_stats DaemonListener::stats() const {
 wire::Origin DaemonListener::origin() const {
   wire::Origin origin = hello_.origin;
   origin.knell = KNELL_VERSION;
-  origin.subscription = {.mask = choice_.mask,
-                         .level = level_,
-                         .details = details_,
+  origin.subscription = {.mask = choice_.subscription.mask,
+                         .level = choice_.level(),
+                         .details = choice_.subscription.details,
                          .via = hello_.origin.subscription.via,
                          .started_ns = clock_.realtime_ns()};
   return origin;

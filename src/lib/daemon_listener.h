@@ -34,10 +34,11 @@ class DaemonListener final : public knell_listener {
   static Result<std::unique_ptr<DaemonListener>> create(const knell_options& options,
                                                         const std::string& path);
 
-  Result<void> match(const char* key, const char* value) override;
+  Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
+  bool only_added() const override { return choice_.subscription.only_added; }
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
@@ -57,8 +58,7 @@ class DaemonListener final : public knell_listener {
   Result<void> attach(client::ConnectionToServer connection);
 
   // Asking.
-  uint32_t asked_mask() const;
-  wire::Subscribe subscription() const;
+  filter::Subscription subscription() const;
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> failed(Error error);
@@ -86,12 +86,7 @@ class DaemonListener final : public knell_listener {
   void look_after(const wire::Pid& pid);
 
   const std::string path_;
-  const uint32_t level_, details_;
-  const int64_t latency_ns_;
-  const uint32_t args_bytes_;
   Choice choice_;  // its predicates are judged by the daemon
-  std::vector<std::pair<std::string, std::string>>
-      words_;  // the predicates as the daemon gets them
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;

@@ -14,11 +14,16 @@
 #include <vector>
 
 #include "client/fake_server.h"
+#include "filter/predicate_for_test.h"
+#include "lib/predicate_parser.h"
 
 namespace knell::lib {
 namespace {
 
 using client::FakeServer;
+using filter::excludes;
+using filter::Key;
+using filter::wants;
 using wire::Message;
 
 // What is kept of an event, with its text.
@@ -33,6 +38,18 @@ class DaemonListenerTest : public testing::Test {
     auto opened = DaemonListener::create(options, server_.path());
     ASSERT_TRUE(opened) << opened.error().message();
     listener_ = *std::move(opened);
+  }
+
+  void open_for_added() {
+    knell_options options = KNELL_OPTIONS_INIT;
+    options.only_added = 1;
+    open(options);
+  }
+
+  // As knell_match().
+  Result<void> match(const char* key, const char* values) {
+    KNELL_ASSIGN(const auto predicates, parse_predicate(key, values));
+    return listener_->match(predicates);
   }
 
   // Reads until there are `count` of them, or it fails.
@@ -127,14 +144,14 @@ TEST_F(DaemonListenerTest, AsksForWhatTheOptionsSay) {
   options.latency_ns = 5;
   options.args_bytes = 100;
   open(options);
-  EXPECT_EQ(server_.subscribe(1), (wire::Subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
-                                                   .level = KNELL_LEVEL_PROCESS,
-                                                   .details = KNELL_DETAILS_NAMES,
-                                                   .latency_ns = 5,
-                                                   .rule = wire::kRuleReleased,
-                                                   .only_added = false,
-                                                   .args_bytes = 100,
-                                                   .predicates = {}}));
+  EXPECT_EQ(server_.subscribe(1), (filter::Subscription{.stream = filter::Stream::kProcesses,
+                                                        .mask = KNELL_EVENT_NONZERO_EXIT,
+                                                        .rule = filter::Rule::kReleased,
+                                                        .details = KNELL_DETAILS_NAMES,
+                                                        .latency_ns = 5,
+                                                        .args_bytes = 100,
+                                                        .predicates = {},
+                                                        .only_added = false}));
 }
 
 TEST_F(DaemonListenerTest, TellsEventsInTheirOrderWithNumbersAndNames) {
@@ -194,26 +211,38 @@ TEST_F(DaemonListenerTest, WhatIsLeftOverKeepsItReadable) {
   EXPECT_EQ(one[0]->pid, 11);
 }
 
-TEST_F(DaemonListenerTest, PredicatesAreSentInOrderWithUsersAsNumbers) {
+TEST_F(DaemonListenerTest, PredicatesAreSentAsValues) {
   open();
-  ASSERT_TRUE(listener_->match("unit", "cron"));
-  ASSERT_TRUE(listener_->match("uid", "0,!65534"));
-  EXPECT_EQ(server_.subscribe(3).predicates, (std::vector<std::pair<std::string, std::string>>{
-                                                 {"unit", "cron"}, {"uid", "0,!65534"}}));
+  ASSERT_TRUE(match("unit", "cron"));
+  ASSERT_TRUE(match("uid", "0,!65534"));
+  EXPECT_EQ(server_.subscribe(3).predicates,
+            (std::vector{wants(Key::kUid, 0), excludes(wants(Key::kUid, 65534)),
+                         wants(Key::kUnit, "cron")}));
 }
 
 TEST_F(DaemonListenerTest, ARefusedPredicateIsToldAndForgotten) {
   open();
   server_.answer_next(Message::kSubscribe, E2BIG, "too many filters");
-  const auto refused = listener_->match("comm", "a");
+  const auto refused = match("comm", "a");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, E2BIG);
   EXPECT_EQ(refused.error().message(), "too many filters");
-  ASSERT_TRUE(listener_->match("comm", "b"));
-  EXPECT_EQ(server_.subscribe(3).predicates,
-            (std::vector<std::pair<std::string, std::string>>{{"comm", "b"}}));
-  EXPECT_FALSE(listener_->match("comm", "")) << "not even asked";
-  EXPECT_EQ(listener_->match("under", "2147483000").error().code, ESRCH);
+  ASSERT_TRUE(match("comm", "b"));
+  EXPECT_EQ(server_.subscribe(3).predicates, (std::vector{wants(Key::kComm, "b")}));
+  EXPECT_FALSE(match("comm", "")) << "not even asked";
+  EXPECT_EQ(match("under", "2147483000").error().code, ESRCH);
+}
+
+// One of an older knell takes no values.
+TEST_F(DaemonListenerTest, ADaemonThatDoesNotKnowPredicatesIsToldByItsVersion) {
+  open();
+  server_.answer_next(Message::kSubscribe, EOPNOTSUPP, "attribute 91 is not known");
+  const auto refused = match("comm", "a");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EOPNOTSUPP);
+  EXPECT_NE(refused.error().message().find("libknell " KNELL_VERSION ": update the older one"),
+            std::string::npos)
+      << refused.error().message();
 }
 
 TEST_F(DaemonListenerTest, ARefusedSubscriptionIsNoListener) {
@@ -229,7 +258,7 @@ TEST_F(DaemonListenerTest, EventsBeforeAnAckAreKeptInTheirOrder) {
   server_.send({exit_of(10)});
   server_.send_before_ack(Message::kSubscribe, FakeServer::frame_of({exit_of(11)}));
   server_.send_before_ack(Message::kSubscribe, FakeServer::frame_of({exit_of(12)}));
-  ASSERT_TRUE(listener_->match("comm", "sh"));
+  ASSERT_TRUE(match("comm", "sh"));
   server_.send({exit_of(13)});
   const auto seen = read(4);
   ASSERT_EQ(seen.size(), 4u);
@@ -252,7 +281,7 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
   knell_event other = exit_of(10);
   other.comm = {"cat", 3};
   server_.send({other, exit_of(11)});
-  ASSERT_TRUE(listener_->match("comm", "sh"));
+  ASSERT_TRUE(match("comm", "sh"));
   const auto seen = read(1);
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].event.pid, 11);
@@ -261,10 +290,11 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
 TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
+  options.only_added = 1;
   open(options);
   Child child;
   ASSERT_TRUE(listener_->add(child.pid(), 0, 77));
-  const wire::Subscribe asked = server_.subscribe(2);
+  const filter::Subscription asked = server_.subscribe(1);
   EXPECT_TRUE(asked.only_added);
   EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "an end with 0 is an end as well";
   ASSERT_EQ(server_.adds(1).size(), 1u);
@@ -283,7 +313,7 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
 }
 
 TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
-  open();
+  open_for_added();
   Child child;
   EXPECT_EQ(listener_->add(-1, 0, 0).error().code, EINVAL);
   EXPECT_EQ(listener_->add(2147483000, 0, 0).error().code, ESRCH);
@@ -296,7 +326,7 @@ TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
 }
 
 TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
-  open();
+  open_for_added();
   Child child;
   child.die();
   ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
@@ -310,7 +340,7 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
 }
 
 TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
-  open();
+  open_for_added();
   Child child, other;
   child.die();
   ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
@@ -325,7 +355,7 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
 }
 
 TEST_F(DaemonListenerTest, OneThatDiesBeforeTheDaemonLooksIsStillTold) {
-  open();
+  open_for_added();
   Child child;
   child.die();
   server_.answer_next(Message::kAdd, ESRCH, "no such process");
@@ -337,7 +367,7 @@ TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
   open(options);
-  ASSERT_TRUE(listener_->match("comm", "sh"));
+  ASSERT_TRUE(match("comm", "sh"));
   const uint64_t stamp = system_clock().monotonic_ns();
   server_.send({event(KNELL_EVENT_EXEC, 10, stamp)});
   ASSERT_EQ(read(1).size(), 1u);
@@ -361,7 +391,7 @@ TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
 }
 
 TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
-  open();
+  open_for_added();
   Child dead, alive;
   ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
   ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
@@ -479,7 +509,7 @@ TEST_F(DaemonListenerTest, SaysWhatMayBeSeen) {
 
 class ThroughTheDaemon : public testing::Test {
  protected:
-  static uint32_t daemon_of(const char* via) {
+  static uint32_t daemon_of(uint32_t via) {
     knell_options options = KNELL_OPTIONS_INIT;
     options.via = via;
     knell_listener* k = nullptr;
@@ -497,16 +527,15 @@ class ThroughTheDaemon : public testing::Test {
 TEST_F(ThroughTheDaemon, AutoTakesTheDaemonThatIsThere) {
   FakeServer server;
   use(server.path().c_str());
-  EXPECT_EQ(daemon_of(nullptr), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("auto"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("daemon"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("pidfd"), static_cast<uint32_t>(KNELL_DAEMON_NONE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_AUTO), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_DAEMON), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_PIDFD), static_cast<uint32_t>(KNELL_DAEMON_NONE));
 }
 
 TEST_F(ThroughTheDaemon, InsistingOnOneThatIsNotThereIsAnErrorInWords) {
   use("/nowhere/knell.sock");
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "daemon";
+  options.via = KNELL_VIA_DAEMON;
   knell_listener* k = nullptr;
   EXPECT_EQ(knell_open(&options, &k), -ENOENT);
   EXPECT_STREQ(knell_explain(), "knelld is not running: there is no /nowhere/knell.sock");

@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <memory>
+#include <span>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "wire/recording.h"
 
 // What the C ABI's handle is: one way or another to hear of processes. A handle belongs to one
@@ -20,10 +21,11 @@ struct knell_listener {
   knell_listener& operator=(const knell_listener&) = delete;
   virtual ~knell_listener() = default;
 
-  virtual knell::Result<void> match(const char* key, const char* value) = 0;
+  virtual knell::Result<void> match(std::span<const knell::filter::Predicate> more) = 0;
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
+  virtual bool only_added() const = 0;  // else none can be added
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
@@ -47,6 +49,8 @@ namespace knell::lib {
 int refused(const knell_listener* k);
 
 // Checks the options, and opens what they ask for.
-Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& options);
+Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* options);
+Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
+                                                       const knell_replay_options* options);
 
 }  // namespace knell::lib

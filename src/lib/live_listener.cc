@@ -8,42 +8,34 @@
 #include <string>
 #include <utility>
 
+#include "event/fields.h"
 #include "filter/rule.h"
 #include "live/plan.h"
 
 namespace knell::lib {
 
-LiveListener::LiveListener(const knell_options& options)
-    : choice_{.mask = filter::normalise(options.events),
-              .predicates = {},
-              .added = {},
-              .only_added = false},
-      level_(options.level),
-      details_(options.details) {}
+LiveListener::LiveListener(const knell_options& options) : choice_(Choice::of(options)) {}
 
 LiveListener::~LiveListener() = default;
 
 Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& options) {
   std::unique_ptr<LiveListener> listener(new LiveListener(options));
-  KNELL_ASSIGN(listener->feed_,
-               live::Feed::open(options, listener->interest(), static_cast<Outlet&>(*listener)));
+  KNELL_ASSIGN(listener->feed_, live::Feed::open(options, listener->choice_.interest(),
+                                                 static_cast<Outlet&>(*listener)));
   KNELL_TRY(listener->apply());
   return listener;
 }
 
-live::Interest LiveListener::interest() const {
-  return {{choice_.mask, level_, details_, choice_.predicates.needs()}, choice_.only_added};
-}
-
 Result<void> LiveListener::apply() {
-  shown_ = live::types_of(choice_.mask) & live::types_of(choice_.predicates.needs().possible);
+  const filter::Interest interest = choice_.interest();
+  shown_ = live::types_of(interest.mask) & live::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
-  return feed_->ask(interest());
+  return feed_->ask(interest);
 }
 
-Result<void> LiveListener::match(const char* key, const char* value) {
+Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = choice_.predicates;
-  KNELL_TRY(wider.add(key, value));
+  KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!feed_->exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));
@@ -56,9 +48,9 @@ Result<void> LiveListener::match(const char* key, const char* value) {
 }
 
 Result<void> LiveListener::set_events(uint32_t mask) {
-  const uint32_t before = std::exchange(choice_.mask, filter::normalise(mask));
+  const uint32_t before = std::exchange(choice_.subscription.mask, filter::normalise(mask));
   auto applied = apply();
-  if (!applied) choice_.mask = before;
+  if (!applied) choice_.subscription.mask = before;
   return applied;
 }
 
@@ -66,9 +58,7 @@ Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  live::Interest wider = interest();
-  wider.only_added = true;
-  KNELL_TRY(feed_->add_pid(pid, start, wider));
+  KNELL_TRY(feed_->add_pid(pid, start, choice_.interest()));
   choice_.add(pid, start, cookie);
   return {};
 }
@@ -84,8 +74,9 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   if (event.type == KNELL_EVENT_LOST) {
     // The kernel's number counts all that the socket was sent: exact only for somebody who is shown
     // all that.
-    const bool all = (feed_->whole() || level_ == KNELL_LEVEL_RAW) && choice_.predicates.empty() &&
-                     !choice_.only_added && feed_->kernel_mask() == choice_.mask;
+    const bool all = (feed_->whole() || choice_.level() == KNELL_LEVEL_RAW) &&
+                     choice_.predicates.empty() && !choice_.subscription.only_added &&
+                     feed_->kernel_mask() == choice_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
     event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
     return true;
@@ -112,6 +103,7 @@ size_t LiveListener::hand_out(const knell_event** ret_events, size_t count) {
   for (; next_ < batch.size() && n < count; ++next_) {
     watch::Slot& slot = batch[next_];
     if (!slot.ready) continue;
+    event::note_presence<event::kFields>(slot.event);
     slot.event.seq = ++seq_;
     ret_events[n++] = &slot.event;
   }
@@ -130,9 +122,9 @@ knell_stats LiveListener::stats() const {
 
 wire::Origin LiveListener::origin() const {
   wire::Origin origin = wire::origin_here(system_clock(), live::boot_id());
-  origin.subscription.mask = choice_.mask;
-  origin.subscription.level = level_;
-  origin.subscription.details = details_;
+  origin.subscription.mask = choice_.subscription.mask;
+  origin.subscription.level = choice_.level();
+  origin.subscription.details = choice_.subscription.details;
   origin.subscription.via = feed_->via();
   return origin;
 }

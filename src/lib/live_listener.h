@@ -22,10 +22,11 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   static Result<std::unique_ptr<LiveListener>> create(const knell_options& options);
   ~LiveListener() override;
 
-  Result<void> match(const char* key, const char* value) override;
+  Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
+  bool only_added() const override { return choice_.subscription.only_added; }
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
@@ -37,7 +38,6 @@ class LiveListener final : public knell_listener, private watch::Outlet {
 
   // What the feed is asked for, after anything changed that it follows from.
   Result<void> apply();
-  live::Interest interest() const;
   size_t hand_out(const knell_event** ret_events, size_t count);
 
   // Outlet
@@ -47,7 +47,7 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
 
   Choice choice_;
-  uint32_t shown_ = 0, level_, details_;
+  uint32_t shown_ = 0;
   std::unique_ptr<live::Feed> feed_;
   size_t next_ = 0;  // the first slot not handed out
   uint64_t seq_ = 0;

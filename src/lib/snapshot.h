@@ -5,7 +5,7 @@
 #include <knell/knell.h>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 
 namespace knell::lib {
 

@@ -5,11 +5,12 @@
 #include <pwd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <optional>
-#include <ranges>
+#include <string>
 #include <vector>
 
-#include "filter/predicate_values.h"
+#include "filter/predicate.h"
 
 namespace knell::lib {
 namespace {
@@ -36,41 +37,26 @@ bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-// `user` looks for a name first, `uid` for a number.
-Result<int64_t> number_of(std::string_view key, std::string_view word) {
-  if (is_number(word) && key != "user") return filter::parse_uid(key, word);
-  if (word.find('\0') == std::string_view::npos) {
-    KNELL_ASSIGN(const auto uid, uid_of(std::string(word)));
-    if (uid) return *uid;
-  }
-  if (is_number(word)) return filter::parse_uid(key, word);
-  return say(EINVAL, std::string(key) + ": '" + std::string(word) +
-                         "' is no user on this machine (a name, or a number)");
+Result<int64_t> parse_number(std::string_view key, std::string_view word) {
+  int64_t number = -1;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (error != std::errc() || end != word.data() + word.size() || number > filter::kMaxUid)
+    return say(EINVAL, std::string(key) + ": '" + std::string(word) +
+                           "' is no user id (a number from 0 to 4294967294)");
+  return number;
 }
 
 }  // namespace
 
-Result<std::string> user_numbers(std::string_view key, std::string_view values) {
-  std::string numbers;
-  bool first = true;
-  for (const auto part : std::views::split(values, ',')) {
-    std::string_view word(part.begin(), part.end());
-    const auto trim = [&word] {
-      while (word.starts_with(' ')) word.remove_prefix(1);
-      while (word.ends_with(' ')) word.remove_suffix(1);
-    };
-    trim();
-    if (!std::exchange(first, false)) numbers += ',';
-    if (word.starts_with('!')) {
-      numbers += '!';
-      word.remove_prefix(1);
-      trim();
-    }
-    if (word.empty()) continue;  // whoever takes the values says that one is missing
-    KNELL_ASSIGN(const int64_t uid, number_of(key, word));
-    numbers += std::to_string(uid);
+Result<int64_t> user_number(std::string_view key, std::string_view word) {
+  if (is_number(word) && key != "user") return parse_number(key, word);
+  if (word.find('\0') == std::string_view::npos) {
+    KNELL_ASSIGN(const auto uid, uid_of(std::string(word)));
+    if (uid) return *uid;
   }
-  return numbers;
+  if (is_number(word)) return parse_number(key, word);
+  return say(EINVAL, std::string(key) + ": '" + std::string(word) +
+                         "' is no user on this machine (a name, or a number)");
 }
 
 }  // namespace knell::lib

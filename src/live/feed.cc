@@ -137,10 +137,10 @@ void Feed::set_latency(int64_t latency_ns) {
 
 Result<void> Feed::ask(const Interest& interest) {
   if (pidfds_ != nullptr) {
-    normaliser_->set_details(filter::details_needed(interest.want));
+    normaliser_->set_details(interest.details);
     return {};
   }
-  if (interest.want.needs.roots.size() > watch::Lineage::kMostRoots)
+  if (interest.roots.size() > watch::Lineage::kMostRoots)
     return say(EINVAL, "under: at most 64 processes");
   asked_.reset();
   KNELL_TRY(whole_ ? ask_whole(interest) : ask_threads(interest));
@@ -153,7 +153,7 @@ Result<void> Feed::ask_whole(const Interest& interest) {
   source::Wanted wanted = wanted_of_whole(interest);
   wanted.look_later = looks_later_;
   if (!interest.only_added)
-    for (const int32_t pid : interest.want.needs.pids) KNELL_TRY(source_->add_pid(pid));
+    for (const int32_t pid : interest.pids) KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(source_->want(wanted));
   kernel_mask_ = wanted.mask;
   normaliser_->set_roots(wanted.roots);
@@ -166,9 +166,8 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   KNELL_TRY(source_->want(wanted));
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
-  normaliser_->set_details(filter::details_needed(interest.want));
-  if (!normaliser_->follow(interest.want.needs.roots))
-    return say(EINVAL, "under: at most 64 processes");
+  normaliser_->set_details(interest.details);
+  if (!normaliser_->follow(interest.roots)) return say(EINVAL, "under: at most 64 processes");
   return {};
 }
 

@@ -40,8 +40,8 @@ enum class UserNames { kAsked, kUnknown };
 //   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final : private source::Sink {
  public:
-  // Of `options`: via, level, latency_ns, buffer_bytes, args_bytes. `outlet` and `tap` must outlive
-  // the feed. Errors: those of open_source().
+  // Of `options`: via, level, latency_ns (0: none), buffer_bytes, args_bytes. `outlet` and `tap`
+  // must outlive the feed. Errors: those of open_source().
   static Result<std::unique_ptr<Feed>> open(const knell_options& options, const Interest& interest,
                                             watch::Outlet& outlet, Tap* tap = nullptr,
                                             UserNames names = UserNames::kAsked);

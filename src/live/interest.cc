@@ -42,47 +42,43 @@ void settle(std::vector<T>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// What its predicates let through is all it needs; what it takes to judge them is added to the
-// whole.
-uint32_t shown_of(filter::Want want) {
-  want.details = want.needs.details = KNELL_DETAILS_STATUS;
-  want.needs.forks = false;
-  return filter::kernel_mask(want);
+// The mask of what is shown, without what has to be remembered to show it.
+uint32_t shown_of(Interest interest) {
+  interest.details = KNELL_DETAILS_STATUS;
+  interest.forks = false;
+  return filter::kernel_mask(interest);
 }
 
 }  // namespace
 
 Interest join(std::span<const Interest> interests) {
   Interest all;
-  all.want = {.mask = 0, .level = 0, .details = KNELL_DETAILS_STATUS, .needs = {}};
-  filter::Needs& needs = all.want.needs;
-  all.only_added = needs.only_under = !interests.empty();
+  all.only_added = all.only_under = !interests.empty();
   bool first = true;
   for (const Interest& one : interests) {
-    const filter::Needs& more = one.want.needs;
-    all.want.mask |= shown_of(one.want);
-    all.want.level = one.want.level;
-    all.want.details = std::min(all.want.details, filter::details_needed(one.want));
-    needs.forks |= more.forks;
+    all.mask |= shown_of(one);
+    all.level = one.level;
+    all.details = std::min(all.details, one.details);
+    all.forks |= one.forks;
     // Those who added processes are served by the set that is kept of them.
-    if (!one.only_added) join_values(needs.pids, more.pids, std::exchange(all.only_added, false));
-    join_values(needs.uids, more.uids, first);
-    join_values(needs.cgroups, more.cgroups, first);
-    for (const int32_t root : more.roots)
-      if (std::ranges::find(needs.roots, root) == needs.roots.end()) needs.roots.push_back(root);
-    needs.only_under &= more.only_under;
+    if (!one.only_added) join_values(all.pids, one.pids, std::exchange(all.only_added, false));
+    join_values(all.uids, one.uids, first);
+    join_values(all.cgroups, one.cgroups, first);
+    for (const int32_t root : one.roots)
+      if (std::ranges::find(all.roots, root) == all.roots.end()) all.roots.push_back(root);
+    all.only_under &= one.only_under;
     all.namespaces |= one.namespaces;
     first = false;
   }
-  settle(needs.pids);
-  settle(needs.uids);
-  settle(needs.cgroups);
+  settle(all.pids);
+  settle(all.uids);
+  settle(all.cgroups);
   return all;
 }
 
 source::Wanted wanted_of_threads(const Interest& interest) {
-  source::Wanted wanted{filter::kernel_mask(interest.want)};
-  const bool process_level = interest.want.level == KNELL_LEVEL_PROCESS;
+  source::Wanted wanted{filter::kernel_mask(interest)};
+  const bool process_level = interest.level == KNELL_LEVEL_PROCESS;
   // A crash names the thread whose EXIT will have the core bit; see watch/exit_tracker.cc. Rare, so
   // free.
   if (process_level && (types_of(wanted.mask) & KNELL_EVENT_EXIT) != 0)
@@ -100,19 +96,16 @@ source::Wanted wanted_of_threads(const Interest& interest) {
 
 source::Wanted wanted_of_whole(const Interest& interest) {
   source::Wanted wanted;
-  wanted.details = filter::details_needed(interest.want);
+  wanted.details = interest.details;
   // Nothing need be remembered, so nothing is heard but what is shown.
-  filter::Want shown = interest.want;
-  shown.details = shown.needs.details = KNELL_DETAILS_STATUS;
-  shown.needs.forks = false;
-  wanted.mask = with_deaths_of_added(filter::kernel_mask(shown), interest);
-  wanted.level = interest.want.level;
-  wanted.any_pid = !interest.only_added && interest.want.needs.pids.empty();
+  wanted.mask = with_deaths_of_added(shown_of(interest), interest);
+  wanted.level = interest.level;
+  wanted.any_pid = !interest.only_added && interest.pids.empty();
   // More than the programs can tell apart are told apart above.
-  if (interest.want.needs.uids.size() <= kMostUids) wanted.uids = interest.want.needs.uids;
-  wanted.cgroups = interest.want.needs.cgroups;
-  wanted.roots = interest.want.needs.roots;
-  wanted.only_under = interest.want.needs.only_under;
+  if (interest.uids.size() <= kMostUids) wanted.uids = interest.uids;
+  wanted.cgroups = interest.cgroups;
+  wanted.roots = interest.roots;
+  wanted.only_under = interest.only_under;
   wanted.namespaces = interest.namespaces;
   return wanted;
 }

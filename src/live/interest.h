@@ -10,19 +10,11 @@
 
 namespace knell::live {
 
-// What one listener asked for, all in all.
-struct Interest {
-  filter::Want want;
-  bool only_added = false;  // knell_add() was called: only of processes added
-  bool namespaces = false;  // the numbers of pid namespaces are wanted as well
-  bool operator==(const Interest&) const = default;
-};
+using filter::Interest;
 
 // One interest for many listeners of one level: what any of them wants, comes. Of none: see
-// empty().
+// filter::empty().
 Interest join(std::span<const Interest> interests);
-// It is that of nobody: nothing to ask a source for.
-inline bool empty(const Interest& interest) { return interest.want.mask == 0; }
 
 // NONZERO_EXIT is a bit of the filter, never an event: what it lets through are exits.
 uint32_t types_of(uint32_t mask);

@@ -8,14 +8,23 @@
 #include <utility>
 #include <vector>
 
+#include "filter/predicate_for_test.h"
+#include "filter/subscription.h"
+
 namespace knell::live {
 namespace {
 
-Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL) {
-  Interest made;
-  made.want.mask = mask;
-  made.want.details = details;
-  return made;
+using filter::codes;
+using filter::excludes;
+using filter::Key;
+using filter::wants;
+
+Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL,
+                  std::vector<filter::Predicate> predicates = {}) {
+  filter::Subscription asked;
+  asked.mask = mask;
+  asked.details = details;
+  return filter::interest_of(asked, *filter::Predicates::of(std::move(predicates)));
 }
 
 TEST(Interest, FailuresOverTheConnectorWithAllDetailsFollowEveryLife) {
@@ -41,7 +50,7 @@ TEST(Interest, AllExitsWithStatusCountThreads) {
 
 TEST(Interest, TheRawLevelIsAskedForAsItIs) {
   Interest raw = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS);
-  raw.want.level = KNELL_LEVEL_RAW;
+  raw.level = KNELL_LEVEL_RAW;
   EXPECT_EQ(wanted_of_threads(raw).mask, static_cast<uint32_t>(KNELL_EVENT_EXIT));
 }
 
@@ -54,11 +63,8 @@ TEST(Interest, AddedProcessesAreHeardOfUntilTheyDie) {
 }
 
 TEST(Interest, WhatTheKernelCanTestGoesThere) {
-  Interest made = interest(KNELL_EVENT_EXIT);
-  filter::Predicates predicates;
-  ASSERT_TRUE(predicates.add("uid", "0,1000"));
-  ASSERT_TRUE(predicates.add("under", "77"));
-  made.want.needs = predicates.needs();
+  Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
+                           {wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
   const source::Wanted wanted = wanted_of_whole(made);
   EXPECT_EQ(wanted.uids, (std::vector<uint32_t>{0, 1000}));
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77});
@@ -67,82 +73,74 @@ TEST(Interest, WhatTheKernelCanTestGoesThere) {
 }
 
 TEST(Interest, ExclusionsAreTestedAbove) {
-  Interest made = interest(KNELL_EVENT_EXIT);
-  filter::Predicates predicates;
-  ASSERT_TRUE(predicates.add("uid", "!0"));
-  ASSERT_TRUE(predicates.add("under", "!77"));
-  made.want.needs = predicates.needs();
+  Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
+                           {excludes(wants(Key::kUid, 0)), excludes(wants(Key::kUnder, 77))});
   const source::Wanted wanted = wanted_of_whole(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "to be told apart";
 }
 
-filter::Needs needs_of(const std::vector<std::pair<const char*, const char*>>& words) {
-  filter::Predicates predicates;
-  for (const auto& [key, value] : words) EXPECT_TRUE(predicates.add(key, value));
-  return predicates.needs();
-}
-
 TEST(Interest, MoreUsersThanTheKernelCanTellApartAreToldApartAbove) {
   Interest made = interest(KNELL_EVENT_EXIT);
-  for (uint32_t uid = 0; uid < 4096; ++uid) made.want.needs.uids.push_back(uid);
+  for (uint32_t uid = 0; uid < 4096; ++uid) made.uids.push_back(uid);
   EXPECT_EQ(wanted_of_whole(made).uids.size(), 4096u);
-  made.want.needs.uids.push_back(4096);
+  made.uids.push_back(4096);
   EXPECT_TRUE(wanted_of_whole(made).uids.empty());
 }
 
 TEST(Interest, OfNobodyIsNothing) {
-  EXPECT_TRUE(empty(join({})));
-  EXPECT_FALSE(empty(join(std::array{interest(KNELL_EVENT_EXEC)})));
+  EXPECT_TRUE(filter::empty(join({})));
+  EXPECT_FALSE(filter::empty(join(std::array{interest(KNELL_EVENT_EXEC)})));
 }
 
 TEST(Interest, JoinedIsWhatAnyOfThemWants) {
-  Interest one = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS);
-  one.want.needs = needs_of({{"uid", "7,5"}, {"pid", "3"}, {"under", "10"}});
-  Interest other = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_NAMES);
-  other.want.needs = needs_of({{"uid", "5,6"}, {"pid", "4,3"}, {"under", "11,10"}});
+  Interest one = interest(
+      KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS,
+      {wants(Key::kUid, 7), wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10)});
+  Interest other = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_NAMES,
+                            {wants(Key::kUid, 5), wants(Key::kUid, 6), wants(Key::kPid, 4),
+                             wants(Key::kPid, 3), wants(Key::kUnder, 11), wants(Key::kUnder, 10)});
   other.namespaces = true;
   const Interest both = join(std::array{one, other});
-  EXPECT_EQ(both.want.mask, KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT);
-  EXPECT_EQ(both.want.details, static_cast<uint32_t>(KNELL_DETAILS_NAMES));
-  EXPECT_EQ(both.want.needs.uids, (std::vector<uint32_t>{5, 6, 7}));
-  EXPECT_EQ(both.want.needs.pids, (std::vector<int32_t>{3, 4}));
-  EXPECT_EQ(both.want.needs.roots, (std::vector<int32_t>{10, 11}));
-  EXPECT_TRUE(both.want.needs.only_under);
+  EXPECT_EQ(both.mask, KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT);
+  EXPECT_EQ(both.details, static_cast<uint32_t>(KNELL_DETAILS_NAMES));
+  EXPECT_EQ(both.uids, (std::vector<uint32_t>{5, 6, 7}));
+  EXPECT_EQ(both.pids, (std::vector<int32_t>{3, 4}));
+  EXPECT_EQ(both.roots, (std::vector<int32_t>{10, 11}));
+  EXPECT_TRUE(both.only_under);
   EXPECT_TRUE(both.namespaces);
   EXPECT_FALSE(both.only_added);
 }
 
 TEST(Interest, WhoInsistsOnNothingFreesTheOthers) {
-  Interest narrow = interest(KNELL_EVENT_EXEC);
-  narrow.want.needs = needs_of({{"uid", "5"}, {"pid", "3"}, {"under", "10"}, {"cgroup", "/a"}});
+  Interest narrow = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_FULL,
+                             {wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10),
+                              wants(Key::kCgroup, "/a")});
   const Interest wide = interest(KNELL_EVENT_EXEC);
   for (const auto& both : {join(std::array{narrow, wide}), join(std::array{wide, narrow})}) {
-    EXPECT_TRUE(both.want.needs.uids.empty());
-    EXPECT_TRUE(both.want.needs.pids.empty());
-    EXPECT_TRUE(both.want.needs.cgroups.empty());
-    EXPECT_FALSE(both.want.needs.only_under);
-    EXPECT_EQ(both.want.needs.roots, std::vector<int32_t>{10}) << "still to be told apart";
+    EXPECT_TRUE(both.uids.empty());
+    EXPECT_TRUE(both.pids.empty());
+    EXPECT_TRUE(both.cgroups.empty());
+    EXPECT_FALSE(both.only_under);
+    EXPECT_EQ(both.roots, std::vector<int32_t>{10}) << "still to be told apart";
   }
 }
 
 TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
   Interest added = interest(KNELL_EVENT_EXIT);
   added.only_added = true;
-  Interest named = interest(KNELL_EVENT_EXIT);
-  named.want.needs = needs_of({{"pid", "3"}});
+  Interest named = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL, {wants(Key::kPid, 3)});
   EXPECT_TRUE(join(std::array{added, added}).only_added);
   for (const auto& both : {join(std::array{added, named}), join(std::array{named, added})}) {
     EXPECT_FALSE(both.only_added);
-    EXPECT_EQ(both.want.needs.pids, std::vector<int32_t>{3});
+    EXPECT_EQ(both.pids, std::vector<int32_t>{3});
   }
 }
 
 TEST(Interest, APredicateThatLetsExitsThroughAsksForNothingElse) {
-  Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS);
-  failures.want.needs = needs_of({{"ended", "1-255"}});
-  EXPECT_EQ(join(std::array{failures}).want.mask, KNELL_EVENT_NONZERO_EXIT);
+  Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS, {wants(codes(1, 255))});
+  EXPECT_EQ(join(std::array{failures}).mask, KNELL_EVENT_NONZERO_EXIT);
 }
 
 }  // namespace

@@ -49,12 +49,13 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
 }
 
 bool ConnectionFromClient::listen(uint32_t mask) {
-  hub::Subscription subscription;
-  subscription.stream = hub::Stream::kDatagrams;
+  filter::Subscription subscription;
+  subscription.stream = filter::Stream::kDatagrams;
   subscription.mask = filter::normalise(mask);
   subscription.rule = rule_;
   subscription.details = KNELL_DETAILS_STATUS;
-  return change(std::move(subscription), latency_ns_).has_value();
+  subscription.latency_ns = latency_ns_;
+  return change(std::move(subscription)).has_value();
 }
 
 // Everybody who hears everything hears the acks of others too, as from the kernel: they take a
@@ -62,7 +63,7 @@ bool ConnectionFromClient::listen(uint32_t mask) {
 void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
   const event::Raw ack = wiring_.make_ack(error, nonce + 1);
   hub::Sighting seen;
-  seen.stream = hub::Stream::kDatagrams;
+  seen.stream = filter::Stream::kDatagrams;
   seen.raw = &ack;
   seen.stamp_ns = ack.stamp_ns;
   hub_.publish_ack(seen, *listener_);

@@ -21,13 +21,6 @@
 
 namespace knell::server {
 
-// One word of an `under`.
-struct Under {
-  std::string text;
-  bool excluded = false;
-  int32_t pid = 0;  // as the client calls it; 0: it is none, and the predicates say what is wrong
-};
-
 // One client: its requests in, its packets out. Never waits. See native.cc and compat.cc for the
 // two languages it may speak.
 class ConnectionFromClient {
@@ -91,9 +84,7 @@ class ConnectionFromClient {
   // that names many processes, or a subscription to what is under some.
   // A subscription that is asked for, until the processes it names are found.
   struct Subscribing {
-    hub::Subscription subscription;
-    int64_t latency_ns = 0;
-    std::vector<Under> unders;
+    filter::Subscription subscription;  // `under` by the numbers of the client
     Peer::Search search;
   };
   struct Pending {
@@ -123,8 +114,8 @@ class ConnectionFromClient {
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
-  Result<Subscribing> checked(wire::Subscribe asked);
-  Result<void> change(hub::Subscription subscription, int64_t latency_ns);
+  Result<Subscribing> search_for(filter::Subscription subscription);
+  Result<void> change(filter::Subscription subscription);
   void acknowledge(const Result<void>& outcome, uint32_t request);
 
   void answer(std::string_view packet) { hub_.answer(*listener_, packet); }

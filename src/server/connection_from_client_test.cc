@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "filter/predicate_for_test.h"
 #include "server/client_for_test.h"
 #include "server/press.h"
 #include "wire/event.h"
@@ -18,6 +19,9 @@
 namespace knell::server {
 namespace {
 
+using filter::excludes;
+using filter::Key;
+using filter::wants;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -85,7 +89,7 @@ struct Fixture {
     raw.what = what;
     raw.pid = raw.tid = pid;
     hub::Sighting seen;
-    seen.stream = hub::Stream::kDatagrams;
+    seen.stream = filter::Stream::kDatagrams;
     seen.type = what;
     seen.pid = pid;
     seen.zero = what == KNELL_EVENT_EXIT;
@@ -261,8 +265,8 @@ TEST(CompatClient, TakesAsManyAtATimeAsThereIsRoomForAndTheRestLater) {
 
 // knell's own language.
 
-wire::Subscribe all_execs() {
-  wire::Subscribe asked;
+filter::Subscription all_execs() {
+  filter::Subscription asked;
   asked.mask = KNELL_EVENT_EXEC;
   asked.latency_ns = 0;
   return asked;
@@ -324,24 +328,21 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   on.greet();
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  wire::Subscribe wrong = all_execs();
-  wrong.predicates = {{"pid", "everybody"}};
+  filter::Subscription wrong = all_execs();
+  wrong.predicates = {wants(Key::kPid, 0)};
   on.ask(wire::encode(wrong, 2));
   wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_EQ(ack.request, 2u);
-  EXPECT_THAT(ack.text, HasSubstr("everybody"));
+  EXPECT_THAT(ack.text, HasSubstr("pid: a value is out of bounds"));
   // Users are numbers, and nobody is asked whose a name is.
-  wrong.predicates = {{"user", "root"}};
-  on.ask(wire::encode(wrong, 3));
-  EXPECT_THAT(on.client.ack().text, HasSubstr("uid"));
-  wrong.predicates = {{"uid", "0,root"}};
+  wrong.predicates = {wants(Key::kUid, "root")};
   on.ask(wire::encode(wrong, 3));
   ack = on.client.ack();
   EXPECT_EQ(ack.error, EINVAL);
-  EXPECT_THAT(ack.text, HasSubstr("'root' is no user id"));
+  EXPECT_THAT(ack.text, HasSubstr("uid: a value is out of bounds"));
   on.wiring.refuses = true;
-  wire::Subscribe other = all_execs();
+  filter::Subscription other = all_execs();
   other.mask = KNELL_EVENT_FORK;
   on.ask(wire::encode(other, 4));
   ack = on.client.ack();
@@ -355,12 +356,15 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
 TEST(NativeClient, IsUnderSoManyProcessesAtTheMostInAllItsPredicates) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
-  const std::string self = std::to_string(::getpid());
-  for (int i = 0; i < 32; ++i) asked.predicates.emplace_back("under", self + ", !" + self);
+  filter::Subscription asked = all_execs();
+  const filter::Predicate self = wants(Key::kUnder, ::getpid());
+  for (int i = 0; i < 32; ++i) {
+    asked.predicates.push_back(self);
+    asked.predicates.push_back(excludes(self));
+  }
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  asked.predicates.emplace_back("under", self);
+  asked.predicates.push_back(self);
   on.ask(wire::encode(asked, 2));
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, ENOSPC);
@@ -475,8 +479,8 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   on.wiring.unsettled = 3;
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
-  wire::Subscribe asked = all_execs();
-  asked.predicates = {{"under", std::to_string(::getpid())}};
+  filter::Subscription asked = all_execs();
+  asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
   expect_ack_after_two_pieces(on);
   on.wiring.unsettled = 2;
@@ -489,7 +493,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
 TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -509,7 +513,7 @@ TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
 TEST(NativeClient, AddsAndRemovesProcesses) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -589,7 +593,7 @@ TEST(NativeClient, AFloodIsHeldAndServedLater) {
 TEST(NativeClient, ARequestIsWorthWhatItNames) {
   Fixture on({}, 100);
   on.greet();
-  wire::Subscribe added = all_execs();
+  filter::Subscription added = all_execs();
   added.only_added = true;
   on.ask(wire::encode(added, 1));
   EXPECT_EQ(on.client.ack().error, 0);
@@ -605,9 +609,8 @@ TEST(NativeClient, ARequestIsWorthWhatItNames) {
 TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
   Fixture on({}, 100);
   on.greet();
-  wire::Subscribe asked = all_execs();
-  const std::string one = std::to_string(::getpid());
-  for (int i = 0; i < 65; ++i) asked.predicates.emplace_back("under", one);
+  filter::Subscription asked = all_execs();
+  asked.predicates.assign(65, wants(Key::kUnder, ::getpid()));
   for (uint32_t seq = 1; seq <= 2; ++seq) {
     on.ask(wire::encode(asked, seq));
     const wire::Ack ack = on.client.ack();
@@ -656,7 +659,7 @@ TEST(NativeClient, OneTooManyIsToldSo) {
 TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
   Fixture on;
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.latency_ns = 1'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);
@@ -679,7 +682,7 @@ TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
 TEST(NativeClient, WithAllTheTimeInTheWorldItLosesNothing) {
   Fixture on({.queue_bytes = 100'000});
   on.greet();
-  wire::Subscribe asked = all_execs();
+  filter::Subscription asked = all_execs();
   asked.latency_ns = 60'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);

@@ -5,8 +5,6 @@
 // what it asked for is in force.
 #include <signal.h>
 
-#include <charconv>
-#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -34,39 +32,18 @@ constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-Under read_under(std::string_view word) {
-  while (word.starts_with(' ')) word.remove_prefix(1);
-  while (word.ends_with(' ')) word.remove_suffix(1);
-  Under under{.text = std::string(word), .excluded = word.starts_with('!')};
-  if (under.excluded) word.remove_prefix(1);
-  int32_t pid = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
-  if (error == std::errc() && end == word.data() + word.size() && pid > 0) under.pid = pid;
-  return under;
-}
-
-// One more than may be at the most.
-void add_words(std::string_view values, std::vector<Under>& unders) {
-  for (const auto part : std::views::split(values, ',')) {
-    if (unders.size() > kMostUnder) return;
-    unders.push_back(read_under({part.begin(), part.end()}));
+// Gives the process of each `under` the number that it has here.
+Result<void> translate_under(std::vector<filter::Predicate>& predicates,
+                             const std::map<int32_t, int32_t>& here) {
+  for (filter::Predicate& one : predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    auto& pid = std::get<int64_t>(one.value);
+    const auto found = here.find(static_cast<int32_t>(pid));
+    if (found == here.end() || !exists(found->second))
+      return say(ESRCH, "under: there is no process " + std::to_string(pid));
+    pid = found->second;
   }
-}
-
-std::set<int32_t> pids_of(const std::vector<Under>& unders) {
-  std::set<int32_t> pids;
-  for (const Under& under : unders)
-    if (under.pid != 0) pids.insert(under.pid);
-  return pids;
-}
-
-// The word of a predicate, by the number that the process has here.
-Result<std::string> word_of(const Under& under, const std::map<int32_t, int32_t>& here) {
-  if (under.pid == 0) return under.text;
-  const auto found = here.find(under.pid);
-  if (found == here.end() || !exists(found->second))
-    return say(ESRCH, "under: there is no process " + std::to_string(under.pid));
-  return (under.excluded ? "!" : "") + std::to_string(found->second);
+  return {};
 }
 
 }  // namespace
@@ -141,51 +118,38 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
   answer(wire::encode(ack, 0));
 }
 
-// In terms of the hub, but for `under`.
-Result<ConnectionFromClient::Subscribing> ConnectionFromClient::checked(wire::Subscribe asked) {
-  Subscribing made{.subscription = {}, .latency_ns = asked.latency_ns, .unders = {}, .search = {}};
-  hub::Subscription& subscription = made.subscription;
-  subscription.stream =
-      asked.level == KNELL_LEVEL_RAW ? hub::Stream::kThreads : hub::Stream::kProcesses;
-  subscription.mask = filter::normalise(asked.mask);
-  subscription.rule = asked.rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
-  subscription.details = asked.details;
-  subscription.only_added = asked.only_added;
-  subscription.predicates.reserve(asked.predicates.size());
-  for (auto& [key, value] : asked.predicates) {
-    if (key == "user") return say(EINVAL, "the daemon knows users by their numbers: uid, not user");
-    // Each is looked for, which is worth a request.
-    const size_t before = made.unders.size();
-    if (key == "under") add_words(value, made.unders);
-    for (size_t i = before; i < made.unders.size(); ++i) allowance_.spend();
-    if (made.unders.size() > kMostUnder)
+// For the processes that `under` names.
+Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
+    filter::Subscription subscription) {
+  size_t unders = 0;
+  std::set<int32_t> pids;
+  for (const filter::Predicate& one : subscription.predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    allowance_.spend();  // each is looked for, which is worth a request
+    if (++unders > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
-    if (key != "under") subscription.predicates.emplace_back(std::move(key), std::move(value));
+    pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));
   }
-  made.search = peer_.begin_search(pids_of(made.unders));
-  return made;
+  return Subscribing{.subscription = std::move(subscription),
+                     .search = peer_.begin_search(std::move(pids))};
 }
 
 void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
   auto asked = wire::decode_subscribe(frame.payload);
-  auto made = asked ? checked(*std::move(asked)) : std::unexpected(std::move(asked).error());
+  auto made = asked ? search_for(*std::move(asked)) : std::unexpected(std::move(asked).error());
   if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
   pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
   go_on();
 }
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
-  for (const Under& under : made.unders) {
-    KNELL_ASSIGN(std::string word, word_of(under, made.search.here));
-    made.subscription.predicates.emplace_back("under", std::move(word));
-  }
-  KNELL_TRY(change(std::move(made.subscription), made.latency_ns));
-  latency_ns_ = made.latency_ns;
-  return {};
+  KNELL_TRY(translate_under(made.subscription.predicates, made.search.here));
+  return change(std::move(made.subscription));
 }
 
 // Asks for it; what cannot be had leaves everything as it was.
-Result<void> ConnectionFromClient::change(hub::Subscription subscription, int64_t latency_ns) {
+Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
+  const int64_t latency_ns = subscription.latency_ns;
   KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
   const bool listened = change.before != nullptr;
   auto grown = wiring_.interest_grown(*listener_, latency_ns);
@@ -194,6 +158,7 @@ Result<void> ConnectionFromClient::change(hub::Subscription subscription, int64_
   else
     hub_.undo(*listener_, std::move(change));
   if (listened || !grown) wiring_.interest_shrunk();
+  if (grown) latency_ns_ = latency_ns;
   return grown;
 }
 
@@ -247,7 +212,7 @@ bool ConnectionFromClient::go_on_subscribing(Pending& now) {
 // What it asked for is in force when all is known that it needs to know of who is alive already.
 bool ConnectionFromClient::settle(Pending& now) {
   using enum Wiring::Settle;
-  const bool roots = !listener_->node()->filter.needs.roots.empty();
+  const bool roots = !listener_->node()->filter.interest.roots.empty();
   const auto settled = wiring_.settle(roots ? kAll : kAllButRoots);
   if (settled) return *settled;
   now.first = std::unexpected(settled.error());

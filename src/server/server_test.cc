@@ -69,7 +69,7 @@ class Fixture {
     UniqueFd fd = connect();
     const ClientEnd end{fd.get()};
     EXPECT_TRUE(end.send(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)));
-    wire::Subscribe everything;
+    filter::Subscription everything;
     everything.latency_ns = 0;
     EXPECT_TRUE(end.send(*wire::encode(everything, 1)));
     serve_all();
@@ -246,7 +246,7 @@ TEST(Server, AHeldClientIsServedAgainByItself) {
   const UniqueFd one = on.connect();
   const ClientEnd end{one.get()};
   EXPECT_TRUE(end.send(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)));
-  for (uint32_t i = 0; i < 4; ++i) EXPECT_TRUE(end.send(*wire::encode(wire::Subscribe{}, i)));
+  for (uint32_t i = 0; i < 4; ++i) EXPECT_TRUE(end.send(*wire::encode(filter::Subscription{}, i)));
   on.serve_all();
   EXPECT_FALSE(on.wants_to_serve()) << "its requests wait in its own socket";
   EXPECT_NE(on.server->due_ns(), 0u);

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 
 namespace knell::watch {
 

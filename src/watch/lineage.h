@@ -8,7 +8,7 @@
 
 #include "base/pid_map.h"
 #include "base/pid_scan.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
 #include "watch/gone_timer.h"
 #include "watch/proc_reader.h"
 

@@ -143,6 +143,16 @@ class Pen {
   char* at_;
 };
 
+// Some attributes are of several types, and have a member of each at one place.
+template <const Field& F, size_t Index>
+[[gnu::always_inline]] inline bool is_there(const knell_event& event) {
+  constexpr Packed kAttribute = kPacked[Index];
+  if constexpr (types_of(F.section) == kAttribute.types || kAttribute.group != 0 || Index == 0)
+    return true;
+  else
+    return (event.type & types_of(F.section)) != 0;
+}
+
 template <size_t Index>
 [[gnu::always_inline]] inline void put_packed(Pen& pen, const knell_event& event) {
   constexpr uint16_t kAttribute = kPacked[Index].attribute;
@@ -150,6 +160,7 @@ template <size_t Index>
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      if (!is_there<kField, Index>(event)) return;
       const auto& value = value_of<kField.member>(event);
       if constexpr (kField.is(Member::Kind::kId)) {
         const Id id = as_wire(value);
@@ -285,6 +296,7 @@ template <size_t Index>
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      if (!is_there<kField, Index>(event)) return;
       auto& value = value_of<kField.member>(event);
       const char* const at = bytes.data() + kField.wire.at;
       if constexpr (kField.is(Member::Kind::kId)) {

@@ -49,7 +49,7 @@ enum Attribute : uint16_t {
   kKernel = 2,        // string: release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
   kClock = 4,         // struct ClockOffsets
-  kSubscription = 5,  // struct Subscription
+  kSubscription = 5,  // struct Recorded
   kSelection = 6,     // string: which processes, in words
   // hello, over a socket only
   kScope = 7,     // struct Scope
@@ -64,17 +64,20 @@ enum Attribute : uint16_t {
   // end
   kTotals = 64,  // struct Totals
   // subscribe
-  kMask = 80,       // u32: KNELL_EVENT_*
-  kLevel = 81,      // u32: enum knell_level
-  kDetails = 82,    // u32: enum knell_details
-  kLatency = 83,    // s64, ns
-  kOnlyAdded = 84,  // u32, 1: only of processes that are added
-  kPredicate = 85,  // nested: kKey, kValue
-  kKey = 86,        // string
-  kValue = 87,      // string
-  kArgsBytes = 88,  // u32: the most of an event's args; 0: as the daemon is set
-  kDurable = 89,    // string; kept for later, and refused
-  kCursor = 90,     // u64; kept for later, and refused
+  kMask = 80,           // u32: KNELL_EVENT_*
+  kLevel = 81,          // u32: enum knell_level
+  kDetails = 82,        // u32: enum knell_details
+  kLatency = 83,        // s64, ns
+  kOnlyAdded = 84,      // u32, 1: only of processes that are added
+  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1; refused. 86, 87: in it
+  kArgsBytes = 88,      // u32: the most of an event's args; 0: as the daemon is set
+  kDurable = 89,        // string; kept for later, and refused
+  kCursor = 90,         // u64; kept for later, and refused
+  kPredicate = 91,      // nested: kKey, then values of it, of the kind that the key takes
+  kKey = 92,            // struct PredicateKey
+  kNumbers = 93,        // s64, any number of them
+  kWord = 94,           // string; one value
+  kWaysToEnd = 95,      // struct filter::Ended, any number of them
   // add, remove
   kPid = 96,  // struct Pid
   // ack, bye

@@ -17,8 +17,8 @@ struct ClockOffsets {
   int64_t boot_ahead_ns;  // CLOCK_BOOTTIME less CLOCK_MONOTONIC
 };
 
-struct Subscription {
-  uint32_t mask;  // KNELL_EVENT_*
+struct Recorded {  // of a stream of events: what was asked for, and where it came from
+  uint32_t mask;   // KNELL_EVENT_*
   uint32_t level, details;
   uint32_t via;        // enum knell_via
   int64_t started_ns;  // CLOCK_REALTIME
@@ -27,7 +27,7 @@ struct Subscription {
 struct Origin {
   std::string knell, kernel, boot_id;
   ClockOffsets clock{};
-  Subscription subscription{};
+  Recorded subscription{};
   std::string selection;  // which processes, in words
 };
 

@@ -3,13 +3,30 @@
 #include "wire/protocol.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace knell::wire {
 namespace {
 
-static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16);
+using filter::Ended;
+using filter::Predicate;
 
-constexpr size_t kMostKey = 32;           // longer than any key of filter/predicate.h
+struct PredicateKey {
+  static constexpr uint32_t kExcluded = 1;
+  uint32_t key;  // filter::Key
+  uint32_t flags;
+};
+
+// A subscription, with what has yet to be checked.
+struct Subscribing {
+  filter::Subscription subscription;
+  uint32_t level = KNELL_LEVEL_PROCESS;
+  uint32_t rule = kRuleReleased;
+};
+
+static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16 &&
+              sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
+
 constexpr size_t kMostPiece = 32 * 1024;  // of a status text; picked: half a frame
 
 // -------------------------------------------------------------------------------------- decoding
@@ -59,57 +76,95 @@ Taken text(const AttributeView& attribute, std::string& value) {
   return Taken::kYes;
 }
 
-Taken take_predicate(const AttributeView& nest, Subscribe& subscribe) {
-  if (subscribe.predicates.size() == kMostPredicates) return Taken::kMalformed;
-  std::optional<std::string_view> key, value;
-  AttributeReader attributes(nest.bytes);
-  while (const auto attribute = attributes.next()) {
-    if (attribute->type == kKey)
-      key = attribute->bytes;
-    else if (attribute->type == kValue)
-      value = attribute->bytes;
-    else if (attribute->mandatory)
-      return Taken::kMalformed;
+// Each T of `bytes` is a value of the predicate.
+template <class T>
+bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
+  if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
+  for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    all.push_back({.key = key.key, .excluded = key.excluded, .value = value});
   }
-  if (attributes.broken() || !key || !value || key->size() > kMostKey) return Taken::kMalformed;
-  subscribe.predicates.emplace_back(*key, *value);
-  return Taken::kYes;
+  return true;
 }
 
-Taken take_of_subscribe(const AttributeView& attribute, Subscribe& subscribe) {
+// The values behind the key.
+Result<void> take_values(AttributeReader& attributes, const Predicate& key,
+                         std::vector<Predicate>& all) {
+  const size_t before = all.size();
+  while (const auto attribute = attributes.next()) {
+    bool good = true;
+    if (attribute->type == kNumbers)
+      good = take_array<int64_t>(attribute->bytes, key, all);
+    else if (attribute->type == kWaysToEnd)
+      good = take_array<Ended>(attribute->bytes, key, all);
+    else if (attribute->type == kWord)
+      all.push_back(
+          {.key = key.key, .excluded = key.excluded, .value = std::string(attribute->bytes)});
+    else
+      good = !attribute->mandatory;
+    if (!good) return malformed("subscribe", kPredicate);
+  }
+  if (attributes.broken() || all.size() == before) return malformed("subscribe", kPredicate);
+  for (size_t i = before; i < all.size(); ++i) KNELL_TRY(filter::check(all[i]));
+  return {};
+}
+
+Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& all) {
+  if (nest.type == kPredicateText)
+    return say(
+        EOPNOTSUPP,
+        "subscribe: attribute 85 is a predicate as text, of an older knell: this knelld takes "
+        "values; update the libknell of the client");
+  AttributeReader attributes(nest.bytes);
+  const auto first = attributes.next();
+  PredicateKey head{};
+  if (!first || first->type != kKey || !load(first->bytes, head))
+    return malformed("subscribe", kPredicate);
+  const Predicate key{.key = static_cast<filter::Key>(head.key),
+                      .excluded = (head.flags & PredicateKey::kExcluded) != 0,
+                      .value = {}};
+  // Not to be passed over: more would pass than was asked for.
+  if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
+    return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
+                               std::to_string(head.flags) + " is not known to this knelld");
+  return take_values(attributes, key, all);
+}
+
+Taken take_of_subscribe(const AttributeView& attribute, Subscribing& asked) {
+  filter::Subscription& subscribe = asked.subscription;
   switch (attribute.type) {
     case kMask:
       return number(attribute, subscribe.mask);
     case kLevel:
-      return number(attribute, subscribe.level);
+      return number(attribute, asked.level);
     case kDetails:
       return number(attribute, subscribe.details);
     case kLatency:
       return number(attribute, subscribe.latency_ns);
     case kRule:
-      return number(attribute, subscribe.rule);
+      return number(attribute, asked.rule);
     case kOnlyAdded:
       return flag(attribute, subscribe.only_added);
     case kArgsBytes:
       return number(attribute, subscribe.args_bytes);
-    case kPredicate:
-      return take_predicate(attribute, subscribe);
     default:
       return Taken::kUnknown;
   }
 }
 
-Result<void> check(const Subscribe& subscribe) {
+Result<void> check(const Subscribing& asked) {
+  const filter::Subscription& subscribe = asked.subscription;
   const auto wrong = [](std::string_view what) {
     return say(EINVAL, "subscribe: " + std::string(what));
   };
-  if (subscribe.level > KNELL_LEVEL_RAW) return wrong("the level is 0 (process) or 1 (raw)");
+  if (asked.level > KNELL_LEVEL_RAW) return wrong("the level is 0 (process) or 1 (raw)");
   if (subscribe.details > KNELL_DETAILS_STATUS)
     return wrong("details are 0 (full), 1 (names) or 2 (status)");
   constexpr int64_t kMostLatency = 60'000'000'000;
   if (subscribe.latency_ns < 0 || subscribe.latency_ns > kMostLatency)
     return wrong("the latency budget is between 0 and 60 s");
-  if (subscribe.rule > kRuleV6) return wrong("the rule is 0 (released) or 1 (v6)");
+  if (asked.rule > kRuleV6) return wrong("the rule is 0 (released) or 1 (v6)");
   return {};
 }
 
@@ -131,16 +186,59 @@ void put_flag(FrameWriter& frame, uint16_t type, bool value) {
   if (value) frame.attribute(type, uint32_t{1});
 }
 
-size_t predicate_bytes(std::string_view key, std::string_view value) {
-  return attribute_bytes(attribute_bytes(key.size()) + attribute_bytes(value.size()));
+std::string_view bytes_of(const Predicate& one) {
+  if (const auto* text = std::get_if<std::string>(&one.value)) return *text;
+  if (const auto* ended = std::get_if<Ended>(&one.value))
+    return {reinterpret_cast<const char*>(ended), sizeof *ended};
+  return {reinterpret_cast<const char*>(std::get_if<int64_t>(&one.value)), sizeof(int64_t)};
 }
 
-void put_predicate(FrameWriter& frame, std::string_view key, std::string_view value) {
-  const size_t bytes = predicate_bytes(key, value);
-  const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate};
+// Puts values of one kind and key: texts in an attribute each, others in one together.
+void put_values(FrameWriter& frame, std::span<const Predicate> some) {
+  if (std::holds_alternative<std::string>(some.front().value)) {
+    for (const Predicate& one : some) frame.attribute(kWord, bytes_of(one));
+    return;
+  }
+  std::string together;
+  for (const Predicate& one : some) together += bytes_of(one);
+  const bool numbers = std::holds_alternative<int64_t>(some.front().value);
+  frame.attribute(numbers ? kNumbers : kWaysToEnd, std::string_view(together));
+}
+
+size_t predicate_bytes(std::span<const Predicate> some) {
+  size_t values = 0;
+  for (const Predicate& one : some)
+    values += std::holds_alternative<std::string>(one.value) ? attribute_bytes(bytes_of(one).size())
+                                                             : bytes_of(one).size();
+  if (!std::holds_alternative<std::string>(some.front().value)) values = attribute_bytes(values);
+  return attribute_bytes(attribute_bytes(sizeof(PredicateKey)) + values);
+}
+
+// `some`: of one key, and all excluded or none.
+Result<void> put_predicate(FrameWriter& frame, std::span<const Predicate> some) {
+  const size_t bytes = predicate_bytes(some);
+  if (bytes > frame.room())
+    return say(EINVAL, "the predicates of a subscription take 64 KiB at the most");
+  const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate | kMandatory};
   frame.out().append(reinterpret_cast<const char*>(&nest), sizeof nest);
+  const PredicateKey key{.key = static_cast<uint32_t>(some.front().key),
+                         .flags = some.front().excluded ? PredicateKey::kExcluded : 0};
   frame.attribute(kKey, key);
-  frame.attribute(kValue, value);
+  put_values(frame, some);
+  return {};
+}
+
+Result<void> put_predicates(FrameWriter& frame, std::span<const Predicate> all) {
+  const auto same = [](const Predicate& a, const Predicate& b) {
+    return a.key == b.key && a.excluded == b.excluded && a.value.index() == b.value.index();
+  };
+  while (!all.empty()) {
+    size_t count = 1;
+    while (count < all.size() && same(all.front(), all[count])) ++count;
+    KNELL_TRY(put_predicate(frame, all.first(count)));
+    all = all.subspan(count);
+  }
+  return {};
 }
 
 }  // namespace
@@ -162,24 +260,19 @@ std::string encode(const ServerHello& hello, uint32_t seq) {
   });
 }
 
-Result<std::string> encode(const Subscribe& subscribe, uint32_t seq) {
-  if (subscribe.predicates.size() > kMostPredicates)
-    return say(EINVAL, "a subscription takes " + std::to_string(kMostPredicates) +
-                           " predicates at the most");
+Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq) {
+  KNELL_CHECK(subscription.stream != filter::Stream::kDatagrams);
   std::string out;
   FrameWriter frame(out, Message::kSubscribe, seq);
-  frame.attribute(kMask, subscribe.mask);
-  frame.attribute(kLevel, subscribe.level);
-  frame.attribute(kDetails, subscribe.details);
-  frame.attribute(kLatency, subscribe.latency_ns);
-  if (subscribe.rule != kRuleReleased) frame.attribute(kRule, subscribe.rule);
-  put_flag(frame, kOnlyAdded, subscribe.only_added);
-  if (subscribe.args_bytes != 0) frame.attribute(kArgsBytes, subscribe.args_bytes);
-  for (const auto& [key, value] : subscribe.predicates) {
-    if (key.size() > kMostKey || predicate_bytes(key, value) > frame.room())
-      return say(EINVAL, "the predicates of a subscription take 64 KiB at the most");
-    put_predicate(frame, key, value);
-  }
+  frame.attribute(kMask, subscription.mask);
+  const bool threads = subscription.stream == filter::Stream::kThreads;
+  frame.attribute(kLevel, uint32_t{threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS});
+  frame.attribute(kDetails, subscription.details);
+  frame.attribute(kLatency, subscription.latency_ns);
+  if (subscription.rule == filter::Rule::kV6) frame.attribute(kRule, kRuleV6);
+  put_flag(frame, kOnlyAdded, subscription.only_added);
+  if (subscription.args_bytes != 0) frame.attribute(kArgsBytes, subscription.args_bytes);
+  KNELL_TRY(put_predicates(frame, subscription.predicates));
   frame.finish();
   return out;
 }
@@ -249,13 +342,24 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
   return hello;
 }
 
-Result<Subscribe> decode_subscribe(std::string_view payload) {
-  Subscribe subscribe;
+Result<filter::Subscription> decode_subscribe(std::string_view payload) {
+  Subscribing asked;
+  filter::Subscription& subscription = asked.subscription;
+  Result<void> refused;  // a predicate
+  size_t predicates = 0;
   KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
-    return take_of_subscribe(attribute, subscribe);
+    if (attribute.type != kPredicate && attribute.type != kPredicateText)
+      return take_of_subscribe(attribute, asked);
+    if (++predicates > kMostPredicates) return Taken::kMalformed;
+    if (refused) refused = take_predicate(attribute, subscription.predicates);
+    return Taken::kYes;
   }));
-  KNELL_TRY(check(subscribe));
-  return subscribe;
+  KNELL_TRY(refused);
+  KNELL_TRY(check(asked));
+  subscription.mask = filter::normalise(subscription.mask);
+  if (asked.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
+  if (asked.rule == kRuleV6) subscription.rule = filter::Rule::kV6;
+  return std::move(subscription);
 }
 
 Result<std::vector<Pid>> decode_pids(std::string_view payload) {

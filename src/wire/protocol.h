@@ -16,16 +16,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "filter/subscription.h"
 #include "wire/frame.h"
 #include "wire/origin.h"
 
 namespace knell::wire {
 
-inline constexpr size_t kMostPredicates = 1024;  // of one subscribe; they share one frame as well
+inline constexpr size_t kMostPredicates = 1024;  // attributes of one subscribe, in its one frame
 inline constexpr uint32_t kRuleReleased = 0, kRuleV6 = 1;
 
 // Client to server, the first frame.
@@ -63,20 +63,6 @@ struct ServerHello {
   Limits limits = kOurLimits;
 };
 
-// Client to server. A second one replaces the first, live.
-struct Subscribe {
-  uint32_t mask = 0;     // as in knell_options: 0 is all
-  uint32_t level = 0;    // enum knell_level
-  uint32_t details = 0;  // enum knell_details
-  int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
-  uint32_t rule = kRuleReleased;
-  bool only_added = false;
-  uint32_t args_bytes = 0;
-  // Keys and values as of knell_match(), in the order they were given. Their words are not checked.
-  std::vector<std::pair<std::string, std::string>> predicates;
-  bool operator==(const Subscribe&) const = default;
-};
-
 // Client to server, kAdd and kRemove: processes, each an attribute. All that can be are added; the
 // ack tells the first that could not.
 struct Pid {
@@ -105,8 +91,9 @@ struct Bye {
 // `seq` counts the frames of this direction; acks name it.
 std::string encode(const ClientHello& hello, uint32_t seq);
 std::string encode(const ServerHello& hello, uint32_t seq);
-// Errors: EINVAL a predicate too many, or more of them than fit one frame, in words.
-Result<std::string> encode(const Subscribe& subscribe, uint32_t seq);
+// A second one replaces the first, live. Errors: EINVAL more predicates than fit one frame, in
+// words.
+Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq);
 // kAdd or kRemove; kMostPids at the most.
 std::string encode(Message add_or_remove, std::span<const Pid> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
@@ -117,7 +104,8 @@ std::string encode(const Bye& bye, uint32_t seq);
 
 Result<ClientHello> decode_client_hello(std::string_view payload);
 Result<ServerHello> decode_server_hello(std::string_view payload);
-Result<Subscribe> decode_subscribe(std::string_view payload);
+// Its predicates pass filter::check().
+Result<filter::Subscription> decode_subscribe(std::string_view payload);
 // Not empty.
 Result<std::vector<Pid>> decode_pids(std::string_view payload);
 Result<void> decode_status_request(std::string_view payload);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "filter/predicates.h"
 #include "wire/event.h"
 #include "wire/protocol.h"
 
@@ -41,8 +42,18 @@ void try_server_hello(std::string_view bytes) {
   const auto again = decode_server_hello(payload(encode(*hello, 0)));
   KNELL_CHECK(again && again->scope == hello->scope && again->limits == hello->limits);
   KNELL_CHECK(again->origin.kernel == hello->origin.kernel);
-  KNELL_CHECK(std::memcmp(&again->origin.subscription, &hello->origin.subscription,
-                          sizeof(Subscription)) == 0);
+  KNELL_CHECK(
+      std::memcmp(&again->origin.subscription, &hello->origin.subscription, sizeof(Recorded)) == 0);
+}
+
+// What the daemon does with them.
+void try_predicates(const std::vector<knell::filter::Predicate>& all) {
+  using namespace knell::filter;
+  for (const Predicate& one : all) KNELL_CHECK(check(one));
+  const auto compiled = Predicates::of(all);
+  if (!compiled) return check_error(compiled.error());
+  KNELL_CHECK(compiled->needs().possible != 0);
+  KNELL_CHECK(compiled->empty() || !text_of(compiled->values(), 256).empty());
 }
 
 // Each event alone, put together again by the frame of encoded ones.
@@ -65,8 +76,8 @@ void try_events(std::string_view bytes) {
 void try_payload(std::string_view bytes) {
   try_one(bytes, decode_client_hello, [](const ClientHello& h) { return encode(h, 0); });
   try_server_hello(bytes);
-  try_one(bytes, decode_subscribe, [](const Subscribe& s) {
-    KNELL_CHECK(s.predicates.size() <= kMostPredicates);
+  try_one(bytes, decode_subscribe, [](const knell::filter::Subscription& s) {
+    try_predicates(s.predicates);
     const auto packet = encode(s, 0);
     KNELL_CHECK(packet || packet.error().code == EINVAL);
     return packet ? *packet : std::string();

@@ -22,6 +22,9 @@
 namespace knell::test {
 namespace {
 
+using filter::Key;
+using filter::wants;
+
 constexpr uid_t kUser = 64321;  // of nobody else's processes
 constexpr int kCodes = 200;     // exit codes from 1, each as often as any other
 constexpr int kRounds = 25, kOfRoot = 6000, kOfUser = 2000;  // processes a round
@@ -66,8 +69,13 @@ struct Good {
   size_t a_round = 0, at_the_end = 0;  // what it must hear
 };
 
-wire::Subscribe exits(std::vector<std::pair<std::string, std::string>> predicates) {
-  wire::Subscribe asked;
+filter::Predicate ended(int first, int last = 0) {
+  return wants(
+      filter::codes(static_cast<uint16_t>(first), static_cast<uint16_t>(last == 0 ? first : last)));
+}
+
+filter::Subscription exits(std::vector<filter::Predicate> predicates) {
+  filter::Subscription asked;
   asked.mask = KNELL_EVENT_EXIT;
   asked.details = KNELL_DETAILS_STATUS;
   asked.predicates = std::move(predicates);
@@ -79,7 +87,7 @@ int torment(const std::string& socket) {
   std::vector<std::unique_ptr<WireListener>> deaf, floods;
   const auto come = [&](int count, auto& all) {
     for (int i = 0; i < count; ++i) {
-      wire::Subscribe everything = exits({});
+      filter::Subscription everything = exits({});
       everything.mask = KNELL_EVENT_ALL;
       everything.details = static_cast<uint32_t>(i % 3);
       all.push_back(std::make_unique<WireListener>(socket, everything));
@@ -92,7 +100,7 @@ int torment(const std::string& socket) {
   come(10, floods);
   const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
   for (uint32_t turn = 0;; ++turn) {
-    wire::Subscribe other = exits({{"pid", std::to_string(1 + turn % 1000)}});
+    filter::Subscription other = exits({wants(Key::kPid, 1 + turn % 1000)});
     const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),
                                    wire::encode(wire::Message::kAdd, std::span(&nobody, 1), turn)};
     for (auto& one : floods) (void)one->connection().try_send(packets[turn % 3]);
@@ -122,7 +130,7 @@ class Crowd : public testing::Test {
     epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   }
 
-  void come(const wire::Subscribe& asked, size_t a_round, size_t at_the_end = 0) {
+  void come(const filter::Subscription& asked, size_t a_round, size_t at_the_end = 0) {
     Good good{std::make_unique<WireListener>(daemon_.socket(), asked), a_round, at_the_end};
     epoll_event event{};
     event.events = EPOLLIN;
@@ -134,18 +142,15 @@ class Crowd : public testing::Test {
   // The 900. Of each exit code there are kOfRoot / kCodes and kOfUser / kCodes a round.
   void all_come(pid_t root, pid_t user) {
     constexpr size_t kBoth = (kOfRoot + kOfUser) / kCodes, kUsers = kOfUser / kCodes;
-    const std::pair<std::string, std::string> ours{"under", std::to_string(::getpid())};
-    for (int i = 0; i < 600; ++i)
-      come(exits({ours, {"ended", std::to_string(1 + i % kCodes)}}), kBoth);
-    for (int i = 1; i <= 150; ++i)
-      come(exits({ours, {"ended", std::to_string(i) + "-" + std::to_string(i + 1)}}), 2 * kBoth);
-    for (int i = 0; i < 50; ++i)
-      come(exits({{"uid", std::to_string(kUser)}, {"ended", "7"}}), kUsers);
+    const filter::Predicate ours = wants(Key::kUnder, ::getpid());
+    for (int i = 0; i < 600; ++i) come(exits({ours, ended(1 + i % kCodes)}), kBoth);
+    for (int i = 1; i <= 150; ++i) come(exits({ours, ended(i, i + 1)}), 2 * kBoth);
+    for (int i = 0; i < 50; ++i) come(exits({wants(Key::kUid, kUser), ended(7)}), kUsers);
     for (int i = 0; i < 50; ++i)
       // Ours: once it is over, its pid may become a stranger's.
-      come(exits({ours, {"pid", std::to_string(i % 2 == 0 ? root : user)}}), 0, 1);
+      come(exits({ours, wants(Key::kPid, i % 2 == 0 ? root : user)}), 0, 1);
     const AsUser is_user(kUser);
-    for (int i = 1; i <= 50; ++i) come(exits({{"ended", std::to_string(i)}}), kUsers);
+    for (int i = 1; i <= 50; ++i) come(exits({ended(i)}), kUsers);
   }
   // Reads until all together have heard that many.
   bool hear(size_t wanted) {

@@ -21,6 +21,11 @@
 namespace knell::test {
 namespace {
 
+using filter::codes;
+using filter::excludes;
+using filter::Key;
+using filter::wants;
+
 class Knelld : public testing::Test {
  protected:
   void SetUp() override {
@@ -45,9 +50,9 @@ class Knelld : public testing::Test {
 
 struct Wish {
   uint32_t mask;
-  std::vector<std::pair<std::string, std::string>> predicates;
+  std::vector<filter::Predicate> predicates;
   std::function<bool(const Life&, uint32_t type)> wants;
-  uint32_t rule = wire::kRuleReleased;
+  filter::Rule rule = filter::Rule::kReleased;
 };
 
 std::vector<Wish> twenty_wishes() {
@@ -62,19 +67,20 @@ std::vector<Wish> twenty_wishes() {
                      return (mask & type) != 0 ||
                             (type == kExit && life.status != 0 && (mask & kNonzero) != 0);
                    }});
-  const auto exits = [&](std::vector<std::pair<std::string, std::string>> words,
+  const auto exits = [&](std::vector<filter::Predicate> predicates,
                          std::function<bool(int)> wants) {
-    all.push_back({KNELL_EVENT_ALL & ~KNELL_EVENT_COMM, std::move(words),
+    all.push_back({KNELL_EVENT_ALL & ~KNELL_EVENT_COMM, std::move(predicates),
                    [wants](const Life& life, uint32_t type) {
                      return type == kExit && wants(life.status >> 8);
                    }});
   };
-  exits({{"ended", "0"}}, [](int code) { return code == 0; });
-  exits({{"ended", "1-3"}}, [](int code) { return code >= 1 && code <= 3; });
-  exits({{"ended", "!0,!4"}}, [](int code) { return code != 0 && code != 4; });
-  exits({{"longer", "1h"}}, [](int) { return false; });
+  exits({wants(codes(0, 0))}, [](int code) { return code == 0; });
+  exits({wants(codes(1, 3))}, [](int code) { return code >= 1 && code <= 3; });
+  exits({excludes(wants(codes(0, 0))), excludes(wants(codes(4, 4)))},
+        [](int code) { return code != 0 && code != 4; });
+  exits({wants(Key::kLonger, 3'600'000'000'000)}, [](int) { return false; });
   const auto program = [](const char* name, int code, uint32_t mask) {
-    return Wish{mask, {{"comm", name}}, [code, mask](const Life& life, uint32_t type) {
+    return Wish{mask, {wants(Key::kComm, name)}, [code, mask](const Life& life, uint32_t type) {
                   return (mask & type) != 0 && type != kFork && life.executed &&
                          life.status == code << 8;
                 }};
@@ -85,11 +91,11 @@ std::vector<Wish> twenty_wishes() {
     all.push_back(program("false", 1, kExec | kExit | kFork));
   }
   all.push_back(
-      {kFork | kExec | kExit, {{"uid", "0"}}, [](const Life&, uint32_t) { return true; }});
+      {kFork | kExec | kExit, {wants(Key::kUid, 0)}, [](const Life&, uint32_t) { return true; }});
   all.push_back({kExit | kNonzero,
                  {},
                  [](const Life& life, uint32_t type) { return type == kExit && life.status != 0; },
-                 wire::kRuleV6});
+                 filter::Rule::kV6});
   return all;
 }
 
@@ -98,7 +104,7 @@ TEST_F(Knelld, TwentyListenersHearExactlyWhatEachAskedFor) {
   ASSERT_GE(wishes.size(), 18u);
   std::vector<std::unique_ptr<WireListener>> listeners;
   for (const Wish& wish : wishes) {
-    wire::Subscribe asked = lives(wish.mask);
+    filter::Subscription asked = lives(wish.mask);
     asked.predicates.insert(asked.predicates.end(), wish.predicates.begin(), wish.predicates.end());
     asked.rule = wish.rule;
     listeners.push_back(std::make_unique<WireListener>(socket(), asked));
@@ -207,7 +213,7 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
 // In a pid namespace of its own: what it hears, against what it did. The result is an exit status
 // that says which check failed.
 int listen_inside(const std::string& socket, int told, int go_on) {
-  wire::Subscribe asked = lives();
+  filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
   const char ready = 'r';

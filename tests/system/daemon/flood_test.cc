@@ -25,19 +25,41 @@
 namespace knell::test {
 namespace {
 
-using Predicates = std::vector<std::pair<std::string, std::string>>;
+using filter::Ended;
+using filter::excludes;
+using filter::Key;
+using filter::Predicate;
+using filter::wants;
+using Predicates = std::vector<Predicate>;
 
-std::string repeated(std::string_view part, size_t count, std::string_view between = "") {
+std::string repeated(std::string_view part, size_t count) {
   std::string all;
-  for (size_t i = 0; i < count; ++i) all.append(i == 0 ? "" : between).append(part);
+  for (size_t i = 0; i < count; ++i) all += part;
   return all;
 }
 
-std::string counted(std::string_view before, size_t count, std::string_view behind = "") {
-  std::string all;
-  for (size_t i = 1; i <= count; ++i)
-    all.append(i == 1 ? "" : ",").append(before).append(std::to_string(i)).append(behind);
-  return all;
+// The i-th value of a key.
+Predicate counted(Key key, int i) {
+  switch (key) {
+    case Key::kPid:
+    case Key::kUnder:
+    case Key::kUid:
+    case Key::kLonger:
+    case Key::kShorter:
+      return wants(key, i);
+    case Key::kEnded:
+      return wants(Ended{.kind = static_cast<Ended::Kind>(1 + i % 6),
+                         .first = static_cast<uint16_t>(i % 200),
+                         .last = static_cast<uint16_t>(i % 256)});
+    default:
+      return wants(key, (key == Key::kCgroup ? "/a" : "") + std::to_string(i));
+  }
+}
+
+// As many as a frame has room for.
+std::string encoded(filter::Subscription asked, uint32_t seq) {
+  while (!wire::encode(asked, seq)) asked.predicates.resize(asked.predicates.size() / 2);
+  return *wire::encode(asked, seq);
 }
 
 // One packet each.
@@ -45,55 +67,60 @@ std::vector<std::string> requests() {
   std::vector<std::string> all;
   uint32_t seq = 0;
   const auto subscribe = [&](const Predicates& predicates, auto... change) {
-    wire::Subscribe asked;
+    filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
     asked.details = KNELL_DETAILS_FULL;
     (change(asked), ...);
-    for (const auto& one : predicates) {
-      asked.predicates.push_back(one);
-      if (!wire::encode(asked, 0)) asked.predicates.pop_back();
-    }
-    all.push_back(*wire::encode(asked, ++seq));
+    asked.predicates = predicates;
+    all.push_back(encoded(std::move(asked), ++seq));
   };
-  // Every key: one value, as many as there may be, one that is long, as many predicates as go.
-  for (const std::string key :
-       {"pid", "under", "comm", "exe", "uid", "user", "unit", "cgroup", "container", "tty", "ended",
-        "exit-code", "signal", "longer", "shorter"}) {
-    const bool path = key == "cgroup";
-    const std::string front = path ? "/a" : "";
-    subscribe({{key, front + "1"}});
-    subscribe({{key, counted(front, 1024)}});
-    subscribe({{key, counted("!" + front, 1024)}});
-    subscribe({{key, repeated(front + "1", 16'000, ",")}});
-    subscribe({{key, front + repeated("x", 4000)}});
-    subscribe({{key, "root"}});
-    subscribe({{key, repeated("no_such_user", 4000, ",")}});
-    Predicates many;
-    for (int i = 1; i <= 1024; ++i) many.emplace_back(key, front + std::to_string(i));
+  // Every key and one that is not known: one value, as many as there may be, each excluded, as many
+  // as go; one that is long, and those of other kinds, which are out of bounds.
+  for (uint32_t number = 1; number <= static_cast<uint32_t>(Key::kShorter) + 1; ++number) {
+    const Key key{number};
+    Predicates many, most, mixed;
+    for (int i = 1; i <= 16'000; ++i) most.push_back(counted(key, i));
+    many.assign(most.begin(), most.begin() + 1024);
+    subscribe({most.front()});
     subscribe(many);
-    subscribe(many, [](wire::Subscribe& asked) { asked.only_added = true; });
-    many.clear();
-    for (int i = 1; i <= 1024; ++i) many.emplace_back(key, "0-255,!7,10s," + std::to_string(i));
+    subscribe(many, [](filter::Subscription& asked) { asked.only_added = true; });
+    subscribe(most);
+    subscribe(Predicates(16'000, most.front()));
+    // One in an attribute of its own, every other one not wanted.
+    for (size_t i = 0; i < many.size(); ++i)
+      mixed.push_back(i % 2 == 0 ? many[i] : excludes(many[i]));
+    subscribe(mixed);
+    for (Predicate& one : many) one.excluded = true;
     subscribe(many);
+    subscribe({wants(key, (key == Key::kCgroup ? "/" : "") + repeated("x", 4000))});
+    subscribe({wants(key, "root")});
+    subscribe({wants(key, 0), wants(key, -1), wants(key, INT64_MAX)});
+    subscribe({{.key = key, .excluded = false, .value = Ended{}}});
   }
   // Patterns, above all those whose brackets have no end.
-  for (const char* key : {"comm", "exe", "unit"})
+  for (const Key key : {Key::kComm, Key::kExe, Key::kUnit, Key::kTty}) {
     for (const std::string& pattern :
          {"*" + repeated("[", 1000), repeated("*[", 1000), repeated("*a", 1000) + "b",
-          repeated("*?", 500), repeated("[a-z]", 500) + "*", "*" + repeated("[!a]", 500) + "*",
-          counted("*", 1000, "*"), counted("*[ab]", 300, "*x")})
-      subscribe({{key, pattern}, {key, pattern + "x"}, {key, pattern + "y"}, {key, pattern + "z"}});
+          repeated("*?", 500), repeated("[a-z]", 500) + "*", "*" + repeated("[!a]", 500) + "*"})
+      subscribe({wants(key, pattern), wants(key, pattern + "x"), wants(key, pattern + "y"),
+                 wants(key, pattern + "z")});
+    Predicates ends, sets;
+    for (int i = 1; i <= 1000; ++i) ends.push_back(wants(key, "*" + std::to_string(i) + "*"));
+    for (int i = 1; i <= 300; ++i) sets.push_back(wants(key, "*[ab]" + std::to_string(i) + "*x"));
+    subscribe(ends);
+    subscribe(sets);
+  }
   // Every mask, level, detail and latency.
   for (uint32_t bit = 0; bit < 32; ++bit)
-    for (const uint32_t level : {KNELL_LEVEL_PROCESS, KNELL_LEVEL_RAW})
-      subscribe({}, [&](wire::Subscribe& asked) {
+    for (const auto stream : {filter::Stream::kProcesses, filter::Stream::kThreads})
+      subscribe({}, [&](filter::Subscription& asked) {
         asked.mask = uint32_t{1} << bit;
-        asked.level = level;
+        asked.stream = stream;
         asked.details = bit % 3;
         asked.latency_ns = bit % 2 == 0 ? 0 : 60'000'000'000;
       });
   // Adds, with and without a start.
-  subscribe({}, [](wire::Subscribe& asked) { asked.only_added = true; });
+  subscribe({}, [](filter::Subscription& asked) { asked.only_added = true; });
   for (const uint64_t start : {0, 1}) {
     std::vector<wire::Pid> pids;
     for (int32_t pid = 1; pid <= 3000; ++pid)
@@ -105,7 +132,7 @@ std::vector<std::string> requests() {
   all.push_back(wire::encode_status_request(++seq));
   all.push_back(wire::encode_status_request(++seq));
   // The roots that one may have, live ones.
-  subscribe({{"under", repeated(std::to_string(::getppid()), 60, ",")}});
+  subscribe(Predicates(60, wants(Key::kUnder, ::getppid())));
   subscribe({});
   return all;
 }

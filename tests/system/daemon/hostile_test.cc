@@ -25,6 +25,9 @@
 namespace knell::test {
 namespace {
 
+using filter::Key;
+using filter::wants;
+
 class Hostile : public testing::Test {
  protected:
   void SetUp() override {
@@ -105,34 +108,33 @@ TEST_F(Hostile, APacketThatIsLargerThanAnyFrame) {
 }
 
 TEST_F(Hostile, AMillionFilters) {
-  wire::Subscribe many = lives();
-  std::string values;
-  for (int i = 1; i <= 1024; ++i) values += (i == 1 ? "" : ",") + std::to_string(i);
-  many.predicates = {{"pid", values}};
+  filter::Subscription many = lives();
+  many.predicates.clear();
+  for (int i = 1; i <= 1024; ++i) many.predicates.push_back(wants(Key::kPid, i));
   std::vector<std::unique_ptr<WireListener>> all;
   Result<void> refused;
-  const AsUser nobody(kNobody);
-  while (refused && all.size() < 1000) {
-    all.push_back(std::make_unique<WireListener>(socket()));
-    refused = all.back()->subscribe(many);
+  {
+    const AsUser nobody(kNobody);
+    while (refused && all.size() < 1000) {
+      all.push_back(std::make_unique<WireListener>(socket()));
+      refused = all.back()->subscribe(many);
+    }
   }
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EDQUOT);
   EXPECT_NE(refused.error().message().find("filter values"), std::string::npos);
   EXPECT_LT(all.size(), 10u);
-  many.predicates = {{"pid", values + ",1025"}};
-  EXPECT_EQ(all[0]->subscribe(many).error().code, EINVAL);
+  many.predicates.push_back(wants(Key::kPid, 1025));
+  WireListener root(socket());
+  EXPECT_EQ(root.subscribe(many).error().code, EINVAL);
 }
 
 TEST_F(Hostile, AllTheProcessesThatUnderCanFollow) {
   std::vector<std::unique_ptr<WireListener>> all;
-  wire::Subscribe asked = lives();
+  filter::Subscription asked = lives();
   asked.predicates.clear();
-  for (int i = 0; i < 40; ++i) asked.predicates.emplace_back("under", std::to_string(::getpid()));
-  std::string others;
   for (pid_t pid = 1; pid <= 200; ++pid)
-    if (::kill(pid, 0) == 0) others += (others.empty() ? "" : ",") + std::to_string(pid);
-  asked.predicates = {{"under", others}};
+    if (::kill(pid, 0) == 0) asked.predicates.push_back(wants(Key::kUnder, pid));
   {
     const AsUser nobody(kNobody);
     WireListener one(socket());
@@ -146,8 +148,8 @@ TEST_F(Hostile, RootsThatDie) {
   std::vector<std::unique_ptr<WireListener>> all;
   for (int i = 0; i < 10; ++i) {
     Child child = Child::fork([] { return ::pause(); });
-    wire::Subscribe asked = lives();
-    asked.predicates = {{"under", std::to_string(child.pid())}};
+    filter::Subscription asked = lives();
+    asked.predicates = {wants(Key::kUnder, child.pid())};
     all.push_back(std::make_unique<WireListener>(socket(), asked));
     child.kill();
     ASSERT_TRUE(child.wait());

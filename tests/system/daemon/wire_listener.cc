@@ -27,7 +27,7 @@ WireListener::WireListener(const std::string& socket)
   EXPECT_TRUE(greeted) << greeted.error().message();
 }
 
-Result<void> WireListener::subscribe(const wire::Subscribe& asked) {
+Result<void> WireListener::subscribe(const filter::Subscription& asked) {
   const uint32_t request = connection_.next_seq();
   KNELL_ASSIGN(const std::string packet, wire::encode(asked, request));
   KNELL_TRY(connection_.send(packet));
@@ -110,11 +110,11 @@ Keys WireListener::keys_of(const std::vector<pid_t>& pids) const {
   return keys;
 }
 
-wire::Subscribe lives(uint32_t mask, uint32_t details) {
-  wire::Subscribe asked;
+filter::Subscription lives(uint32_t mask, uint32_t details) {
+  filter::Subscription asked;
   asked.mask = mask;
   asked.details = details;
-  asked.predicates = {{"under", std::to_string(::getpid())}};
+  asked.predicates = {filter::wants(filter::Key::kUnder, ::getpid())};
   return asked;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "client/connection_to_server.h"
+#include "filter/predicate_for_test.h"
 #include "support/patience.h"
 #include "wire/event.h"
 
@@ -39,12 +40,13 @@ class WireListener {
  public:
   // As whoever this process is now.
   explicit WireListener(const std::string& socket);
-  WireListener(const std::string& socket, const wire::Subscribe& asked) : WireListener(socket) {
+  WireListener(const std::string& socket, const filter::Subscription& asked)
+      : WireListener(socket) {
     const Result<void> done = subscribe(asked);
     EXPECT_TRUE(done) << done.error().message();
   }
 
-  Result<void> subscribe(const wire::Subscribe& asked);
+  Result<void> subscribe(const filter::Subscription& asked);
   // Takes what has come; false once the connection is over.
   bool take();
   // Until that is true of it; false, when the patience ends or the connection does.
@@ -76,7 +78,7 @@ class WireListener {
 };
 
 // Of what this process and its descendants do: others come and go, and pids come round.
-wire::Subscribe lives(uint32_t mask = kLives, uint32_t details = KNELL_DETAILS_STATUS);
+filter::Subscription lives(uint32_t mask = kLives, uint32_t details = KNELL_DETAILS_STATUS);
 
 // A child that lived and died, and was waited for.
 struct Life {

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "filter/predicate.h"
+#include "filter/predicates.h"
+#include "lib/predicate_parser.h"
 
 namespace {
 
@@ -28,25 +29,33 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell::filter;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   Predicates predicates;
-  std::vector<Predicates::Words> taken;
+  std::vector<Predicate> taken;
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(line.size() < rest.size() ? line.size() + 1 : line.size());
     const size_t equals = line.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
+    // The user database is no place for what is made up here.
+    const bool names = key == "user" || key == "uid";
+    if (names && value.find_first_not_of("0123456789, !") != std::string_view::npos) continue;
+    const auto parsed = knell::lib::parse_predicate(key, value);
     const bool was_empty = predicates.empty();
-    if (const auto added = predicates.add(key, value); !added) {
+    if (const auto added = parsed ? predicates.add(*parsed) : std::unexpected(parsed.error());
+        !added) {
       KNELL_CHECK(added.error().sentence && !added.error().context.empty());
       KNELL_CHECK(predicates.empty() == was_empty);
     } else {
-      taken.emplace_back(key, value);
+      taken.insert(taken.end(), parsed->begin(), parsed->end());
     }
+    // What is read is within bounds.
+    for (size_t i = 0; parsed && i < parsed->size(); ++i) KNELL_CHECK(check((*parsed)[i]));
   }
-  const Needs needs = predicates.needs();
+  const Interest needs = predicates.needs();
   // All at once they are what they are one by one.
   const auto at_once = Predicates::of(taken);
-  KNELL_CHECK(at_once ? at_once->needs() == needs : taken.size() > 1);
+  KNELL_CHECK(at_once && at_once->needs() == needs && at_once->values() == predicates.values());
+  KNELL_CHECK(text_of(predicates.values(), 256).size() < 256 + 2 * kMaxValueBytes);
   KNELL_CHECK(needs.possible != 0);
 
   knell_event event{};

@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/choice.h"
+
+namespace knell::lib {
+
+Choice Choice::of(const knell_options& options) {
+  Choice made;
+  filter::Subscription& subscription = made.subscription;
+  if (options.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
+  subscription.mask = filter::normalise(options.events);
+  subscription.details = options.details;
+  subscription.latency_ns = options.latency_ns;
+  subscription.only_added = options.only_added != 0;
+  subscription.args_bytes = static_cast<uint32_t>(options.args_bytes);
+  return made;
+}
+
+}  // namespace knell::lib

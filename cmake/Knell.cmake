@@ -13,6 +13,40 @@ target_include_directories(knell_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
 
+# knell_headers(NAME [KIND EXECUTABLE] HEADERS headers... LIBS targets...) precompiles headers for
+# the targets that call knell_use_headers(): half of a small file's time. Only with g++: clang-tidy
+# would have to find them built, and each .cc must still compile without. ccache would need settings
+# of its own; with it as compiler launcher they are left out.
+set(KNELL_USE_PCH OFF)
+if(KNELL_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
+   AND NOT CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache")
+  set(KNELL_USE_PCH ON)
+endif()
+function(knell_headers name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "KIND" "HEADERS;LIBS")
+  if(NOT KNELL_USE_PCH)
+    return()
+  endif()
+  set(source ${CMAKE_BINARY_DIR}/generated/headers.cc)
+  file(CONFIGURE OUTPUT ${source} CONTENT "")
+  if(arg_KIND STREQUAL "EXECUTABLE")  # position-independent as an executable is, not as a library
+    add_executable(${name} EXCLUDE_FROM_ALL ${source})
+  else()
+    add_library(${name} OBJECT EXCLUDE_FROM_ALL ${source})
+  endif()
+  target_link_libraries(${name} PRIVATE knell_options ${arg_LIBS})
+  target_precompile_headers(${name} PRIVATE ${arg_HEADERS})
+endfunction()
+function(knell_use_headers target name)
+  if(KNELL_USE_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${name})
+    # From a precompiled header g++ 12 also gives the false warnings about std::string that it
+    # suppresses in system headers (GCC bug 105651).
+    target_compile_options(${target} PRIVATE
+      -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+  endif()
+endfunction()
+
 # Sanitizers apply to everything, also to what does not link knell_options.
 if(KNELL_SANITIZE)
   add_compile_options(-fsanitize=${KNELL_SANITIZE} -fno-omit-frame-pointer
@@ -25,6 +59,10 @@ if(KNELL_FUZZ)
   endif()
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+
+knell_headers(knell_source_headers LIBS fmt::fmt
+  HEADERS <algorithm> <array> <charconv> <chrono> <expected> <functional> <map> <memory> <optional>
+          <span> <string> <string_view> <unordered_map> <utility> <vector> <fmt/format.h>)
 
 set(KNELL_TESTS OFF)
 if(NOT KNELL_BUILD_TESTS STREQUAL "OFF")
@@ -43,6 +81,10 @@ if(NOT KNELL_BUILD_TESTS STREQUAL "OFF")
     if(KNELL_RAPIDCHECK)
       target_link_libraries(knell_gtest INTERFACE ${KNELL_RAPIDCHECK})
     endif()
+    # The tests' own code need not be fast.
+    target_compile_options(knell_gtest INTERFACE $<$<CONFIG:RelWithDebInfo,Release>:-O1>)
+    knell_headers(knell_test_headers KIND EXECUTABLE
+      HEADERS <gmock/gmock.h> <gtest/gtest.h> LIBS knell_gtest)
   else()
     message(STATUS "knell: no GoogleTest, so no tests (make test installs it)")
   endif()
@@ -59,6 +101,7 @@ function(knell_gtest target)
   endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE knell_options ${arg_DEPS} knell_gtest)
+  knell_use_headers(${target} knell_test_headers)
   target_compile_definitions(${target} PRIVATE ${arg_DEFINES})
   set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
   if(arg_LOCK)
@@ -96,6 +139,7 @@ function(knell_library name)
 
   add_library(${target} STATIC ${sources})
   target_link_libraries(${target} PRIVATE knell_options PUBLIC ${libs} Threads::Threads)
+  knell_use_headers(${target} knell_source_headers)
   if(KNELL_TESTS AND tests)
     knell_gtest(${target}_test SOURCES ${tests} DEPS ${target} ${arg_TEST_LIBS} LABEL unit
                 DEFINES KNELL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

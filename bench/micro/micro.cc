@@ -23,7 +23,7 @@
 #include "source/bpf/decode.h"
 #include "watch/batch.h"
 #include "watch/fake_proc.h"
-#include "watch/full_teller.h"
+#include "watch/event_filler.h"
 #include "watch/normaliser.h"
 
 namespace knell::bench {
@@ -113,7 +113,7 @@ class Samples {
 
  private:
   watch::Timebase time_;
-  watch::FullTeller teller_;
+  watch::EventFiller teller_;
   watch::Batch batch_;
   std::vector<knell_event> events_;
 };
@@ -237,9 +237,9 @@ BENCHMARK(publish_to_all)->Name("hub/all want it, listeners")->Arg(1)->Arg(100)-
 
 // --- normalise: what a source sends to events of processes ---
 
-class NoProbe : public watch::Pulse {
+class NoProbe : public watch::ProcessProbe {
  public:
-  Sign feel(int32_t, uint64_t, UniqueFd&) override { return Sign::kGone; }
+  Sign probe(int32_t, uint64_t, UniqueFd&) override { return Sign::kGone; }
   std::optional<int32_t> status(int32_t, const UniqueFd&) override { return std::nullopt; }
   bool watch(int32_t, int) override { return false; }
   bool exists(int32_t) override { return false; }

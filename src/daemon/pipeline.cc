@@ -4,7 +4,7 @@
 // From a feed to the hub. What the kernel sends as datagrams is published as it is read, from the
 // tap before the normaliser; events when the feed's batch is whole. Who an event is about, for
 // listeners who may not see everything, the source says itself (bpf), or it is followed from birth
-// (watch/identities.h) and asked for at the moment the event is made: later the pid may be
+// (watch/task_ids.h) and asked for at the moment the event is made: later the pid may be
 // another's.
 #include "daemon/pipeline.h"
 
@@ -152,7 +152,7 @@ void Pipeline::follow_identities(bool uids, bool levels) {
     auto proc = watch::ProcReader::open();
     if (!proc) return;  // nothing is known then, and nothing is shown
     proc_ = *std::move(proc);
-    identities_ = std::make_unique<watch::Identities>(*proc_, clock_);
+    identities_ = std::make_unique<watch::TaskIds>(*proc_, clock_);
   }
   if (fresh || levels != by_level_) {
     by_level_ = levels;

@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "hub/hub.h"
 #include "live/feed.h"
-#include "watch/identities.h"
+#include "watch/task_ids.h"
 
 namespace knell::daemon {
 
@@ -125,7 +125,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   std::string why_not_;
 
   std::optional<watch::ProcReader> proc_;
-  std::unique_ptr<watch::Identities> identities_;
+  std::unique_ptr<watch::TaskIds> identities_;
   bool by_level_ = false;
   uint64_t swept_ns_ = 0;
   struct Over {

@@ -14,8 +14,8 @@
 #include "live/feed.h"
 #include "watch/batch.h"
 #include "watch/lineage.h"
-#include "watch/memory.h"
 #include "watch/proc_reader.h"
+#include "watch/process_details.h"
 
 namespace knell::lib {
 namespace {
@@ -60,7 +60,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
   watch::Timebase time;
   time.take(clock);
   const uint64_t now = clock.monotonic_ns();
-  watch::Memory memory(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
+  watch::ProcessDetails memory(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
   memory.read_all(now);
   watch::Lineage lineage;
   for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
@@ -83,7 +83,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.mono_ns = now;
     event.time_ns = time.realtime_ns(now);
     event.pid = event.tid = process.pid;
-    memory.describe(slot, process.pid, watch::Memory::Look::kNo);
+    memory.describe(slot, process.pid, watch::ProcessDetails::Look::kNo);
     if (!predicates.matches(event, lineage)) continue;
     event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;

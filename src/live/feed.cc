@@ -86,7 +86,7 @@ Result<void> Feed::start(const knell_options& options, const Interest& interest,
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
   KNELL_ASSIGN(proc_, watch::ProcReader::open());
-  pulse_.emplace(epoll_.get(), clock_);
+  probe_.emplace(epoll_.get(), clock_);
   KNELL_ASSIGN(auto opened, open_source(options, interest));
   source_ = std::move(opened.source);
   pidfds_ = opened.pidfds;
@@ -103,7 +103,7 @@ Result<void> Feed::start(const knell_options& options, const Interest& interest,
   normaliser.user_names = names == UserNames::kAsked;
   normaliser.boot = boot_number();
   normaliser.most_watched = most_watched();
-  normaliser_.emplace(normaliser, *proc_, clock_, *pulse_, outlet, batch_);
+  normaliser_.emplace(normaliser, *proc_, clock_, *probe_, outlet, batch_);
   if (pidfds_ == nullptr) health_ns_ = clock_.monotonic_ns() + kHealthNs;
   rearm(false);
   return {};
@@ -288,7 +288,7 @@ Result<source::Drained> Feed::drain_source(size_t most) {
   return drained;
 }
 
-// Judges who is over, with their last words; see watch/deaths.cc.
+// Judges who is over, with their last words; see watch/exit_tracker.cc.
 Result<void> Feed::settle() {
   while (normaliser_->anything_noted()) {
     const size_t dead = normaliser_->judge();

@@ -13,7 +13,7 @@
 #include "base/unique_fd.h"
 #include "live/alarm.h"
 #include "live/interest.h"
-#include "live/live_pulse.h"
+#include "live/live_process_probe.h"
 #include "source/pacing.h"
 #include "source/pidfd/pidfd.h"
 #include "source/source.h"
@@ -78,7 +78,7 @@ class Feed final : private source::Sink {
   void rearm(bool left);
 
   // One of the processes that `under` names is there.
-  bool exists(int32_t pid) { return pulse_->exists(pid); }
+  bool exists(int32_t pid) { return probe_->exists(pid); }
   uint64_t roots_of(int32_t pid) const { return source_->roots_of(pid); }
   // It tells whole processes.
   bool whole() const { return whole_; }
@@ -128,7 +128,7 @@ class Feed final : private source::Sink {
   Alarm alarm_;
   std::optional<watch::ProcReader> proc_;
   watch::Batch batch_;
-  std::optional<LivePulse> pulse_;
+  std::optional<LiveProcessProbe> probe_;
   std::optional<watch::Normaliser> normaliser_;
   std::unique_ptr<source::Source> source_;
   source::PidfdSource* pidfds_ = nullptr;  // source_, when that is what it is

@@ -79,12 +79,13 @@ Interest join(std::span<const Interest> interests) {
 source::Wanted wanted_of_threads(const Interest& interest) {
   source::Wanted wanted{filter::kernel_mask(interest)};
   const bool process_level = interest.level == KNELL_LEVEL_PROCESS;
-  // A crash names the thread whose EXIT will have the core bit; see watch/deaths.cc. Rare, so free.
+  // A crash names the thread whose EXIT will have the core bit; see watch/exit_tracker.cc. Rare, so
+  // free.
   if (process_level && (types_of(wanted.mask) & KNELL_EVENT_EXIT) != 0)
     wanted.mask |= KNELL_EVENT_COREDUMP;
   wanted.mask = with_deaths_of_added(wanted.mask, interest);
   // Which exit is the process's is known only of one whose threads were counted; see
-  // watch/deaths.cc.
+  // watch/exit_tracker.cc.
   if (process_level && (wanted.mask & KNELL_EVENT_EXIT) != 0 &&
       (wanted.mask & KNELL_EVENT_FORK) == 0) {
     wanted.mask |= KNELL_EVENT_FORK;

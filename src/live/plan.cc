@@ -10,7 +10,7 @@
 #include "source/bpf/bpf.h"
 #include "source/connector/connector.h"
 #include "source/connector/diagnosis.h"
-#include "source/joined.h"
+#include "source/merged_source.h"
 #include "watch/cgroup_tree.h"
 
 namespace knell::live {
@@ -73,7 +73,8 @@ Result<Opened> open_bpf(const knell_options& options, const Interest& interest) 
   const auto open_rest = [bytes, program = whole->connector_program()](const source::Wanted& rest) {
     return connector(rest, bytes, program);
   };
-  KNELL_ASSIGN(opened.source, source::Joined::create(std::move(whole), open_rest, opened.wanted));
+  KNELL_ASSIGN(opened.source,
+               source::MergedSource::create(std::move(whole), open_rest, opened.wanted));
   return opened;
 }
 

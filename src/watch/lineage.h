@@ -9,7 +9,7 @@
 #include "base/pid_map.h"
 #include "base/pid_scan.h"
 #include "filter/predicates.h"
-#include "watch/missing.h"
+#include "watch/gone_timer.h"
 #include "watch/proc_reader.h"
 
 namespace knell::watch {
@@ -44,7 +44,7 @@ class Lineage : public filter::Ancestry {
   // taken already.
   bool inside(int32_t root, const knell_event& event) const override;
 
-  // Forgets those of up to `count` entries that are gone for longer than Missing::kGoneNs.
+  // Forgets those of up to `count` entries that are gone for longer than GoneTimer::kGoneNs.
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     inside_.sweep(count, [&](int32_t pid, Place& place) {
@@ -57,7 +57,7 @@ class Lineage : public filter::Ancestry {
  private:
   struct Place {
     uint64_t roots = 0;  // a bit each
-    Missing missing;
+    GoneTimer missing;
   };
   struct Root {
     int32_t pid = 0;  // 0: its bit is free

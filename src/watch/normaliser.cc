@@ -18,16 +18,16 @@ constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
 }  // namespace
 
 Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
-                       Pulse& pulse, Outlet& outlet, Batch& batch)
+                       ProcessProbe& probe, Outlet& outlet, Batch& batch)
     : options_(options),
       proc_(proc),
       clock_(clock),
-      pulse_(pulse),
+      probe_(probe),
       outlet_(outlet),
       batch_(batch),
       memory_(options.details, options.boot, proc, time_, options.limits),
       teller_(options.boot, time_),
-      deaths_(pulse, options.most_watched) {
+      exits_(probe, options.most_watched) {
   time_.take(clock_);
   if (options.user_names) return;
   memory_.users().ask_no_more();
@@ -53,7 +53,7 @@ void Normaliser::scan_rest() {
 }
 
 bool Normaliser::scan_some(ScanBudget& budget) {
-  const auto awaited = [&](int32_t pid) { return deaths_.knows(pid); };
+  const auto awaited = [&](int32_t pid) { return exits_.knows(pid); };
   if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns(), awaited))
     return false;
   return threads_.scan_some(proc_, budget) && teller_.cgroups().scan_some(budget);
@@ -61,7 +61,7 @@ bool Normaliser::scan_some(ScanBudget& budget) {
 
 void Normaliser::set_heard(uint32_t mask) {
   const uint32_t before = std::exchange(heard_, mask);
-  deaths_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
+  exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
   if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
   if (look_ == Look::kNow) scan_rest();
 }
@@ -98,8 +98,8 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
 void Normaliser::begin_drain() { time_.take(clock_); }
 
 size_t Normaliser::judge() {
-  const size_t dead = deaths_.judge(batch_.room(), clock_.monotonic_ns());
-  if (dead > 0) deaths_.date(clock_.monotonic_ns());
+  const size_t dead = exits_.judge(batch_.room(), clock_.monotonic_ns());
+  if (dead > 0) exits_.date(clock_.monotonic_ns());
   return dead;
 }
 
@@ -158,12 +158,13 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
 void Normaliser::on_full(const event::Full& full) {
   heard_until(full.stamp_ns);
   if (full.only_birth) return;
-  if (full.what == KNELL_EVENT_EXIT) deaths_.forget(full.pid);
+  if (full.what == KNELL_EVENT_EXIT) exits_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
     // Of one that was asked for while it was dying: what is left of it in /proc still tells more.
     if (!full.has_details) {
       const bool over = full.what == KNELL_EVENT_EXIT;
-      memory_.describe(*slot, full.pid, over ? Memory::Look::kYes : Memory::Look::kIdentity);
+      memory_.describe(*slot, full.pid,
+                       over ? ProcessDetails::Look::kYes : ProcessDetails::Look::kIdentity);
     }
     teller_.tell(batch_, *slot, full);
     commit(slot, full.roots);
@@ -182,10 +183,10 @@ void Normaliser::on_fork(const event::Raw& raw) {
     ++born_;
     // Whoever had this pid is over for certain, whatever it was last seen doing; but for one that
     // somebody asked for while its own birth was still queued.
-    const Dying* dying = deaths_.find(raw.pid);
+    const Dying* dying = exits_.find(raw.pid);
     if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
-      if (dying != nullptr) end_of_one(raw.pid, *dying, Deaths::told_status(*dying));
-      deaths_.forget(raw.pid);
+      if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::told_status(*dying));
+      exits_.forget(raw.pid);
     }
     memory_.born(raw);
     lineage_.born(raw.pid, parent, raw.stamp_ns);
@@ -193,7 +194,7 @@ void Normaliser::on_fork(const event::Raw& raw) {
   if (thread && process_level()) return;
   Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  memory_.describe(*slot, parent, Memory::Look::kNo);
+  memory_.describe(*slot, parent, ProcessDetails::Look::kNo);
   slot->event.child_pid = raw.pid;
   slot->event.child_tid = raw.tid;
   slot->event.child_id =
@@ -203,9 +204,9 @@ void Normaliser::on_fork(const event::Raw& raw) {
 
 void Normaliser::on_exec(const event::Raw& raw) {
   // A worker's exec kills the leader and takes its place: what looked like a death was none.
-  if (const Dying* dying = deaths_.find(raw.pid);
+  if (const Dying* dying = exits_.find(raw.pid);
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
-    deaths_.forget(raw.pid);
+    exits_.forget(raw.pid);
   threads_.alone(raw.pid);
   // What was read of it at its last exec was read after this one: of which program, nobody knows.
   const Process* before = memory_.at(raw.pid, raw.stamp_ns);
@@ -214,7 +215,7 @@ void Normaliser::on_exec(const event::Raw& raw) {
   if (memory_.on()) memory_.looked(raw.pid, clock_.monotonic_ns());
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  memory_.describe(*slot, raw.pid, Memory::Look::kNo);
+  memory_.describe(*slot, raw.pid, ProcessDetails::Look::kNo);
   commit(slot);
 }
 
@@ -240,7 +241,7 @@ void Normaliser::on_change(const event::Raw& raw) {
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
   if (slot != nullptr) {
     knell_event& event = slot->event;
-    memory_.describe(*slot, raw.pid, Memory::Look::kIdentity);
+    memory_.describe(*slot, raw.pid, ProcessDetails::Look::kIdentity);
     if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
       tell_ids(*slot, raw);
     } else if (raw.what == KNELL_EVENT_PTRACE) {
@@ -254,7 +255,7 @@ void Normaliser::on_change(const event::Raw& raw) {
     }
     commit(slot);
   }
-  if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) deaths_.crashed(raw.pid, raw.tid);
+  if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) exits_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   // After the event, which tells the name it had.
@@ -291,10 +292,10 @@ void Normaliser::on_exit(const event::Raw& raw) {
   }
   if (!leader) threads_.gone(raw.pid);
   const uint32_t others = threads_.others(raw.pid);
-  if (leader && others == 0 && !deaths_.knows(raw.pid))
+  if (leader && others == 0 && !exits_.knows(raw.pid))
     return end(told, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
   Dying* dying = nullptr;
-  if (deaths_.note(raw, others, &dying) != Deaths::Note::kNew) return;
+  if (exits_.note(raw, others, &dying) != ExitTracker::Note::kNew) return;
   // Its place in the stream is where its last EXIT was; an earlier slot stays unfilled and is
   // passed over.
   dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
@@ -307,8 +308,9 @@ void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int3
 
 void Normaliser::finish() {
   const auto room = [&] { return !process_level() || !wanted(kExits) || batch_.room() > 0; };
-  deaths_.finish(heard_ns_, room,
-                 [&](const Deaths::Over& over) { end_of_one(over.pid, over.dying, over.status); });
+  exits_.finish(heard_ns_, room, [&](const ExitTracker::Over& over) {
+    end_of_one(over.pid, over.dying, over.status);
+  });
   // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
   // so not more often than once in kLookNs, however many holes there are.
   const uint64_t now = hole_ ? clock_.monotonic_ns() : 0;
@@ -352,7 +354,7 @@ void Normaliser::fill_exit(Slot& slot, const End& end) {
     event.wait_status = *end.status;
   }
   event.exit_signal = end.signal;
-  memory_.describe(slot, end.pid, Memory::Look::kYes);
+  memory_.describe(slot, end.pid, ProcessDetails::Look::kYes);
   if (event.ppid == 0) event.ppid = end.parent;
 }
 
@@ -385,11 +387,11 @@ void Normaliser::sweep(size_t at_least) {
   const size_t count = 3 * born_ + at_least;
   born_ = 0;
   const uint64_t now = clock_.monotonic_ns();
-  const auto is_gone = [&](int32_t pid) { return !pulse_.exists(pid); };
+  const auto is_gone = [&](int32_t pid) { return !probe_.exists(pid); };
   if (memory_.on()) memory_.sweep(count, now, is_gone);
   lineage_.sweep(count, now, is_gone);
   threads_.sweep(count, now, is_gone);
-  deaths_.sweep(at_least);
+  exits_.sweep(at_least);
 }
 
 }  // namespace knell::watch

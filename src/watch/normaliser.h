@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "event/raw.h"
 #include "watch/batch.h"
-#include "watch/deaths.h"
-#include "watch/full_teller.h"
+#include "watch/event_filler.h"
+#include "watch/exit_tracker.h"
 #include "watch/lineage.h"
-#include "watch/memory.h"
+#include "watch/process_details.h"
 #include "watch/threads.h"
 
 namespace knell::watch {
@@ -60,7 +60,7 @@ struct NormaliserOptions {
 class Normaliser {
  public:
   Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
-             Pulse& pulse, Outlet& outlet, Batch& batch);
+             ProcessProbe& probe, Outlet& outlet, Batch& batch);
 
   // At the start, after subscribing: what is alive already. What was told of it meanwhile is still
   // queued and is merged as it comes.
@@ -84,7 +84,7 @@ class Normaliser {
   CgroupTree& cgroups() { return teller_.cgroups(); }
   // Has the exit of this process told although it may be dead already.
   void follow_death(int32_t pid, UniqueFd pidfd) {
-    deaths_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
+    exits_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
   }
 
   void begin_drain();
@@ -101,11 +101,11 @@ class Normaliser {
   // To be called after finish(), when the source was left empty; at_least: entries to look at.
   void sweep(size_t at_least);
   // When finish() is to be called again at the latest; 0: never.
-  uint64_t due_ns() const { return deaths_.due_ns(); }
-  bool anything_noted() const { return deaths_.anything_noted(); }
-  void woken(int32_t pid) { deaths_.woken(pid); }
+  uint64_t due_ns() const { return exits_.due_ns(); }
+  bool anything_noted() const { return exits_.anything_noted(); }
+  void woken(int32_t pid) { exits_.woken(pid); }
 
-  const Memory& memory() const { return memory_; }
+  const ProcessDetails& memory() const { return memory_; }
   const Lineage& lineage() const { return lineage_; }
 
  private:
@@ -142,16 +142,16 @@ class Normaliser {
   NormaliserOptions options_;
   const ProcReader& proc_;
   const Clock& clock_;
-  Pulse& pulse_;
+  ProcessProbe& probe_;
   Outlet& outlet_;
   Batch& batch_;
   Timebase time_;
-  Memory memory_;
+  ProcessDetails memory_;
   Lineage lineage_;
   Threads threads_;
-  FullTeller teller_;
+  EventFiller teller_;
   std::vector<int32_t> roots_;
-  Deaths deaths_;
+  ExitTracker exits_;
   size_t born_ = 0;  // since the last sweep
   uint32_t heard_ = 0;
   Look look_ = Look::kNow;

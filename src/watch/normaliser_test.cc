@@ -15,13 +15,13 @@ namespace {
 
 constexpr uint32_t kExitBit = KNELL_EVENT_EXIT;
 
-class FakePulse : public Pulse {
+class FakeProbe : public ProcessProbe {
  public:
   std::map<int32_t, Sign> signs;  // absent: gone
   std::map<int32_t, int32_t> statuses;
-  std::map<int32_t, int> felt;
-  Sign feel(int32_t pid, uint64_t, UniqueFd& pidfd) override {
-    ++felt[pid];
+  std::map<int32_t, int> probed;
+  Sign probe(int32_t pid, uint64_t, UniqueFd& pidfd) override {
+    ++probed[pid];
     const auto sign = signs.find(pid);
     if (sign == signs.end()) return Sign::kGone;
     if (!pidfd) pidfd = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -117,7 +117,7 @@ class NormaliserTest : public ::testing::Test {
   Normaliser& normaliser() {
     if (!normaliser_) {
       reader_ = tree.reader();
-      normaliser_.emplace(options, *reader_, clock, pulse, outlet, batch);
+      normaliser_.emplace(options, *reader_, clock, probe, outlet, batch);
       normaliser_->snapshot();
       normaliser_->set_heard(heard);
     }
@@ -132,7 +132,7 @@ class NormaliserTest : public ::testing::Test {
   using Seen = std::vector<std::string>;
   FakeProc tree;
   FakeClock clock;
-  FakePulse pulse;
+  FakeProbe probe;
   FakeOutlet outlet;
   Batch batch{256};
   uint32_t heard = KNELL_EVENT_ALL;
@@ -191,14 +191,14 @@ TEST_F(NormaliserTest, ANewIdIsThatOfItsEvent) {
 TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
             (Seen{"fork:50", "exec:50", "50:1792"}));
-  EXPECT_EQ(pulse.felt[50], 0) << "born live and single: nobody needs to ask";
+  EXPECT_EQ(probe.probed[50], 0) << "born live and single: nobody needs to ask";
 }
 
 TEST_F(NormaliserTest, LeaderLeavesFirstThenAWorkerFails) {
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
             (Seen{"fork:50"}));
-  pulse.signs.erase(50);
+  probe.signs.erase(50);
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
@@ -221,8 +221,8 @@ TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedForAWhileOnly) {
 
 TEST_F(NormaliserTest, WhatTheKernelSaysNeedsNoLastWord) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x700;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x700;
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), (Seen{"50:1792"}));
 }
 
@@ -238,7 +238,7 @@ TEST_F(NormaliserTest, ThreadsOfOlderProcessesAreNotCounted) {
 TEST_F(NormaliserTest, AnExitBeforeThreadsAreCountedIsNoLastWord) {
   options.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.threads = 2});
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   heard = 0;
   normaliser().set_look(Normaliser::Look::kLater);
   normaliser().set_heard(KNELL_EVENT_ALL);
@@ -246,7 +246,7 @@ TEST_F(NormaliserTest, AnExitBeforeThreadsAreCountedIsNoLastWord) {
   ScanBudget all;
   EXPECT_TRUE(normaliser().scan_some(all));
   EXPECT_EQ(drain({exit_of(60, 0x100, 14)}), (Seen{"60:256"}));
-  EXPECT_EQ(pulse.felt[60], 0) << "it has no threads, for certain";
+  EXPECT_EQ(probe.probed[60], 0) << "it has no threads, for certain";
 }
 
 TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
@@ -254,16 +254,16 @@ TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
   EXPECT_EQ(drain({exit_of(60, 0, 14)}), (Seen{"60:0"}));
-  EXPECT_EQ(pulse.felt[60], 0);
+  EXPECT_EQ(probe.probed[60], 0);
 }
 
 TEST_F(NormaliserTest, FoundDeadBeforeItsExitIsHeardOfIsToldOnce) {
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   drain({fork_of(50, 1, 5), fork_of(50, 1, 6, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec, which nobody hears of";
   clock.now_ns += 2'000'000'000;
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x500;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x500;
   normaliser().woken(50);
   EXPECT_EQ(drain({}), (Seen{"50:1280"}));
   EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
@@ -275,11 +275,11 @@ TEST_F(NormaliserTest, LeaderLeavesFirstUnheardOfThenAWorkerFails) {
 }
 
 TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(
       drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12), exec_of(50, 13)}),
       (Seen{"fork:50", "exec:50"}));
-  pulse.signs.erase(50);
+  probe.signs.erase(50);
   EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
 }
 
@@ -287,10 +287,10 @@ TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
 // and more time than last words are waited for.
 TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoDeath) {
   for (const auto& [sign, status] :
-       {std::pair(Pulse::Sign::kGone, 0), std::pair(Pulse::Sign::kDead, 0x300)}) {
+       {std::pair(ProcessProbe::Sign::kGone, 0), std::pair(ProcessProbe::Sign::kDead, 0x300)}) {
     SCOPED_TRACE(status);
-    pulse.signs[50] = sign;
-    if (status != 0) pulse.statuses[50] = status;
+    probe.signs[50] = sign;
+    if (status != 0) probe.statuses[50] = status;
     const uint64_t then = clock.now_ns;
     clock.now_ns += 1'000'000;
     EXPECT_EQ(
@@ -306,8 +306,8 @@ TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoDeath) {
 
 // The same of one that did not exec: the event that came after its death says so.
 TEST_F(NormaliserTest, ALeaderThatLeftIsJudgedByWhatCameAfterTheDeath) {
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x700;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x700;
   EXPECT_EQ(drain_some({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
             (Seen{"fork:50"}));
   EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
@@ -335,8 +335,8 @@ TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
 TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
   tree.add(50, {.threads = 2});
   tree.add(60, {.threads = 2});
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x400;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x400;
   EXPECT_EQ(drain({exit_of(50, 0x400, 10), exit_of(50, 0x300, 11, 51)}), (Seen{"50:1024"}));
   EXPECT_EQ(drain({exit_of(60, 0x400, 10), exit_of(60, 0x300, 11, 61)}), (Seen{"60:768"}))
       << "nobody knows: the last";
@@ -344,8 +344,8 @@ TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
 
 // Two threads that leave together: the EXIT of the one whose code counts is sent last.
 TEST_F(NormaliserTest, WhereThreadsAreNotCountedTheKernelIsAsked) {
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x300;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x300;
   only_nonzero();
   EXPECT_EQ(drain({exit_of(50, 0x400, 10)}), (Seen{"50:768"}));
   EXPECT_EQ(drain({exit_of(50, 0x300, 11, 51)}), (Seen{}));
@@ -353,10 +353,10 @@ TEST_F(NormaliserTest, WhereThreadsAreNotCountedTheKernelIsAsked) {
 
 TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   only_nonzero();
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
-  pulse.signs.erase(50);
+  probe.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_TRUE(outlet.overs.empty()) << "a failing EXIT may be on its way";
@@ -367,10 +367,10 @@ TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
 
 TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
   only_nonzero();
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
-  pulse.signs.erase(50);
+  probe.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
@@ -379,9 +379,9 @@ TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
 TEST_F(NormaliserTest, AThreadThatLingersIsNoLifeAfterTheExit) {
   only_nonzero();
   clock.now_ns = 1000;
-  pulse.signs[50] = Pulse::Sign::kAlive;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10)}), Seen{});
-  pulse.signs.erase(50);
+  probe.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), (Seen{"50:4096"}));
 }
@@ -404,15 +404,15 @@ TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
 }
 
 TEST_F(NormaliserTest, AskedForWhileItsBirthIsStillQueued) {
-  pulse.signs[50] = Pulse::Sign::kDead;
-  pulse.statuses[50] = 0x500;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x500;
   clock.now_ns = 1000;
   normaliser().follow_death(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
             (Seen{"fork:50", "exec:50", "50:1280"}));
   normaliser().follow_death(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
-  pulse.statuses[60] = 0x300;
-  pulse.signs[60] = Pulse::Sign::kDead;
+  probe.statuses[60] = 0x300;
+  probe.signs[60] = ProcessProbe::Sign::kDead;
   EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
       << "its EXIT was before anybody listened";
 }
@@ -422,7 +422,7 @@ TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {
   EXPECT_EQ(drain({exit_of(50, 0x200, 20)}), (Seen{"50:512"}))
       << "a second EXIT of a leader is another process's";
   only_nonzero();
-  pulse.signs[70] = Pulse::Sign::kAlive;
+  probe.signs[70] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(70, 0x500, 10)}), Seen{});
   EXPECT_EQ(drain({fork_of(70, 1, 30)}), (Seen{"70:1280"}))
       << "a birth proves the death of whoever had the pid";
@@ -481,10 +481,10 @@ TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenAfterAWhile) {
   n.begin_drain();
   for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
   EXPECT_EQ(n.memory().table().size(), 100U);
-  pulse.signs[150] = Pulse::Sign::kAlive;
+  probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.memory().table().size(), 100U) << "word of them may be on its way";
-  clock.now_ns += 2 * Missing::kGoneNs;
+  clock.now_ns += 2 * GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.memory().table().size(), 1U);
 }
@@ -537,15 +537,15 @@ TEST_F(NormaliserTest, ExitsThatABatchHasNoRoomForComeWithTheNext) {
   constexpr int32_t kCount = 200;  // without a place in the stream
   std::vector<event::Raw> births, exits;
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
-    pulse.signs[pid] = Pulse::Sign::kAlive;
+    probe.signs[pid] = ProcessProbe::Sign::kAlive;
     births.push_back(fork_of(pid, 1, 5, pid + 5000));
     exits.push_back(exit_of(pid, 0x500, 10));
   }
   drain(births);
   EXPECT_EQ(drain(exits), Seen{}) << "each lives on after its leader";
-  pulse.signs.clear();
+  probe.signs.clear();
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
-    pulse.statuses[pid] = 0x500;
+    probe.statuses[pid] = 0x500;
     normaliser().woken(pid);
   }
   std::vector<event::Raw> others;

@@ -12,7 +12,7 @@
 
 #include "base/pid_map.h"
 #include "watch/cgroup.h"
-#include "watch/missing.h"
+#include "watch/gone_timer.h"
 #include "watch/proc_reader.h"
 
 namespace knell::watch {
@@ -32,7 +32,7 @@ struct Process {
   bool has_ids = false;
   bool has_comm = false, has_parent_comm = false;  // a name may be of no bytes
   bool told = false;  // by an event, not just found in /proc: a fork told later is another's
-  Missing missing;
+  GoneTimer missing;
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;

@@ -7,7 +7,7 @@
 
 #include "base/pid_map.h"
 #include "base/pid_scan.h"
-#include "watch/missing.h"
+#include "watch/gone_timer.h"
 #include "watch/proc_reader.h"
 
 namespace knell::watch {
@@ -38,7 +38,7 @@ class Threads {
   // 0: none beside the leader.
   uint32_t others(int32_t pid) const;
 
-  // Forgets those of up to `count` entries that are gone for longer than Missing::kGoneNs.
+  // Forgets those of up to `count` entries that are gone for longer than GoneTimer::kGoneNs.
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     others_.sweep(count, [&](int32_t pid, Others& others) {
@@ -49,7 +49,7 @@ class Threads {
  private:
   struct Others {
     uint32_t count = 0;
-    Missing missing;
+    GoneTimer missing;
   };
   bool counting_ = false;
   PidScan scan_;

@@ -11,23 +11,22 @@ namespace {
 
 using Field = int32_t event::Level::*;
 
-int32_t number_in(const Identities::Numbers& numbers, uint32_t ns) {
+int32_t number_in(const TaskIds::Numbers& numbers, uint32_t ns) {
   const auto at = std::ranges::find(numbers.of, ns, &event::Number::ns);
   return at == numbers.of.end() ? 0 : at->nr;
 }
 
 // What `pid` is called at each level.
-void fill(Levels& levels, Field field, int32_t pid, const knell_event& event,
-          Identities& identities) {
+void fill(Levels& levels, Field field, int32_t pid, const knell_event& event, TaskIds& identities) {
   if (pid <= 0) return;
-  const Identities::Numbers numbers = identities.numbers_of(pid, event.mono_ns);
+  const TaskIds::Numbers numbers = identities.numbers_of(pid, event.mono_ns);
   for (event::Level& level : std::span(levels.at).first(levels.count))
     level.*field = number_in(numbers, level.ns);
 }
 
 // Which namespaces: those of `subject`.
-bool begin(Levels& levels, int32_t subject, const knell_event& event, Identities& identities) {
-  const Identities::Numbers numbers = identities.numbers_of(subject, event.mono_ns);
+bool begin(Levels& levels, int32_t subject, const knell_event& event, TaskIds& identities) {
+  const TaskIds::Numbers numbers = identities.numbers_of(subject, event.mono_ns);
   levels.known = numbers.known;
   for (const event::Number& number : numbers.of) levels.at[levels.count++].ns = number.ns;
   return levels.count > 0;
@@ -36,7 +35,7 @@ bool begin(Levels& levels, int32_t subject, const knell_event& event, Identities
 // Replaces a pid by its number in a namespace.
 class Translator {
  public:
-  Translator(uint32_t ns, uint64_t stamp_ns, Identities& identities)
+  Translator(uint32_t ns, uint64_t stamp_ns, TaskIds& identities)
       : ns_(ns), stamp_ns_(stamp_ns), identities_(identities) {}
   void operator()(int32_t& pid) const {
     if (pid != 0) pid = number_in(identities_.numbers_of(pid, stamp_ns_), ns_);
@@ -45,12 +44,12 @@ class Translator {
  private:
   uint32_t ns_;
   uint64_t stamp_ns_;
-  Identities& identities_;
+  TaskIds& identities_;
 };
 
 }  // namespace
 
-Levels levels_of(const knell_event& event, Identities& identities) {
+Levels levels_of(const knell_event& event, TaskIds& identities) {
   Levels levels;
   if (event.type == KNELL_EVENT_LOST) return levels;
   const bool fork = event.type == KNELL_EVENT_FORK;
@@ -63,7 +62,7 @@ Levels levels_of(const knell_event& event, Identities& identities) {
   return levels;
 }
 
-std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, Identities& identities) {
+std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, TaskIds& identities) {
   if (raw.what == KNELL_EVENT_NONE) return std::nullopt;
   event::Raw seen = raw;
   if (raw.what == KNELL_EVENT_LOST) return seen;

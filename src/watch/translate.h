@@ -12,7 +12,7 @@
 
 #include "event/level.h"
 #include "event/raw.h"
-#include "watch/identities.h"
+#include "watch/task_ids.h"
 
 namespace knell::watch {
 
@@ -25,11 +25,11 @@ struct Levels {
 
 // The levels of an event whose source does not tell them, from the numbers of each that it names.
 // Of a lost event: not known.
-Levels levels_of(const knell_event& event, Identities& identities);
+Levels levels_of(const knell_event& event, TaskIds& identities);
 
 // The event as one sees it in pid namespace `ns`: all pids as numbers there, 0 for who has none.
 // nullopt: its subject (for FORK the child) has none, or it is not known what it has; or it is an
 // ack, which is between one listener and the kernel. A hole is everybody's.
-std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, Identities& identities);
+std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, TaskIds& identities);
 
 }  // namespace knell::watch

@@ -27,7 +27,7 @@ class TranslateTest : public ::testing::Test {
                  {50, {.start = 1, .numbers = {{72, 1}}}}}};
   ProcReader proc = tree.reader();
   FakeClock clock;
-  Identities identities{proc, clock, Identities::kMost, fake_namespaces_from};
+  TaskIds identities{proc, clock, TaskIds::kMost, fake_namespaces_from};
 };
 
 knell_event event_of(uint32_t type, int32_t pid, int32_t tid, int32_t ppid) {

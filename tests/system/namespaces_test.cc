@@ -24,7 +24,7 @@
 #include "support/needs.h"
 #include "support/nested.h"
 #include "system/collector.h"
-#include "watch/identities.h"
+#include "watch/task_ids.h"
 #include "watch/translate.h"
 
 namespace knell::test {
@@ -404,7 +404,7 @@ TEST_F(Levels, NotAskedForNotKnown) {
 
 class Follower : public Collector {
  public:
-  explicit Follower(watch::Identities& identities) : identities_(identities) {}
+  explicit Follower(watch::TaskIds& identities) : identities_(identities) {}
   void on_raw(const event::Raw& raw) override {
     identities_.on_raw(raw);
     raws.push_back(raw);
@@ -426,10 +426,10 @@ class Follower : public Collector {
   std::vector<std::optional<event::Raw>> seen;
 
  private:
-  watch::Identities& identities_;
+  watch::TaskIds& identities_;
 };
 
-TEST(Identities, FollowedOverTheConnectorAreWhatProcSays) {
+TEST(TaskIds, FollowedOverTheConnectorAreWhatProcSays) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_pid_namespaces());
   const Nested nested(2);
@@ -438,7 +438,7 @@ TEST(Identities, FollowedOverTheConnectorAreWhatProcSays) {
   auto connector = source::Connector::create({.wanted = {mask}});
   ASSERT_TRUE(connector) << connector.error().message();
   const auto proc = watch::ProcReader::open();
-  watch::Identities identities(*proc, system_clock());
+  watch::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
   identities.set_heard(mask);
   identities.read_all(system_clock().monotonic_ns());
@@ -497,7 +497,7 @@ TEST(Identities, FollowedOverTheConnectorAreWhatProcSays) {
 }
 
 // The same processes, told by a source that sees the numbers and by one that does not.
-TEST(Identities, OverTheConnectorAsOverBpf) {
+TEST(TaskIds, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
   KNELL_NEEDS(lacks_pid_namespaces());
@@ -513,7 +513,7 @@ TEST(Identities, OverTheConnectorAsOverBpf) {
   auto connector = source::Connector::create({.wanted = {kForkExecExit | KNELL_EVENT_UID}});
   ASSERT_TRUE(connector) << connector.error().message();
   const auto proc = watch::ProcReader::open();
-  watch::Identities identities(*proc, system_clock());
+  watch::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
   identities.set_heard(KNELL_EVENT_FORK | KNELL_EVENT_UID);
   identities.read_all(system_clock().monotonic_ns());

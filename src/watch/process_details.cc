@@ -17,7 +17,7 @@
 //
 // Pids are reused. An entry is used for an event only if it was born before it; an entry read from
 // /proc after an event was queued may be a later process's, and its start tells.
-#include "watch/memory.h"
+#include "watch/process_details.h"
 
 #include <algorithm>
 #include <cstring>
@@ -36,25 +36,25 @@ constexpr size_t kFilesRead = 6;  // of a process: stat, status, cgroup, cmdline
 
 }  // namespace
 
-void Memory::read_all(uint64_t now_ns) {
+void ProcessDetails::read_all(uint64_t now_ns) {
   begin_scan(now_ns);
   ScanBudget all;
   (void)scan_some(all, now_ns);
 }
 
-void Memory::begin_scan(uint64_t now_ns) {
+void ProcessDetails::begin_scan(uint64_t now_ns) {
   if (!on()) return scan_.cancel();
   scan_began_ns_ = now_ns;
   scan_.begin(proc_.list());
 }
 
-bool Memory::scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited) {
+bool ProcessDetails::scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited) {
   const auto visit = [&](int32_t pid) { scan_one(pid, now_ns); };
   if (scan_.advance(budget, kFilesRead, visit)) erase_unseen(awaited);
   return !scan_.running();
 }
 
-void Memory::scan_one(int32_t pid, uint64_t now_ns) {
+void ProcessDetails::scan_one(int32_t pid, uint64_t now_ns) {
   Process* known = table_.find(pid);
   const ProcFolder folder = proc_.folder(pid);
   if (!folder) return;
@@ -72,7 +72,7 @@ void Memory::scan_one(int32_t pid, uint64_t now_ns) {
 }
 
 // Processes that the scan did not visit have ended, and no event said so.
-void Memory::erase_unseen(const Awaited& awaited) {
+void ProcessDetails::erase_unseen(const Awaited& awaited) {
   std::vector<int32_t> ended;
   table_.for_each([&](const Process& process) {
     const bool seen = process.read_ns >= scan_began_ns_ || process.born_ns >= scan_began_ns_;
@@ -81,7 +81,7 @@ void Memory::erase_unseen(const Awaited& awaited) {
   for (const int32_t pid : ended) table_.erase(pid);
 }
 
-void Memory::born(const event::Raw& fork) {
+void ProcessDetails::born(const event::Raw& fork) {
   if (!on()) return;
   const Process* known = table_.find(fork.pid);
   if (known != nullptr && !known->told && known->read_ns > fork.stamp_ns &&
@@ -103,7 +103,7 @@ void Memory::born(const event::Raw& fork) {
   inherit(*child, fork);
 }
 
-void Memory::inherit(Process& child, const event::Raw& fork) {
+void ProcessDetails::inherit(Process& child, const event::Raw& fork) {
   child.ppid = fork.u.fork.parent_pid;
   child.born_ns = fork.stamp_ns;
   if (const Process* parent = at(child.ppid, fork.stamp_ns)) {
@@ -121,7 +121,7 @@ void Memory::inherit(Process& child, const event::Raw& fork) {
   set_start(child, fork.stamp_ns);
 }
 
-void Memory::set_start(Process& process, uint64_t fork_ns) {
+void ProcessDetails::set_start(Process& process, uint64_t fork_ns) {
   if (time_.boottime_ns(fork_ns) % Timebase::kTickNs >= kStartMarginNs) {
     process.start = time_.ticks(fork_ns);
     process.start_kind = KNELL_ID_START;
@@ -137,7 +137,7 @@ void Memory::set_start(Process& process, uint64_t fork_ns) {
 }
 
 // Reads a process we know nothing of. False: there is none, or it began after `not_after_ns`.
-bool Memory::read(Process& process, uint64_t not_after_ns) {
+bool ProcessDetails::read(Process& process, uint64_t not_after_ns) {
   const ProcFolder folder = proc_.folder(process.pid);
   if (!folder) return false;
   read_program(process, folder);
@@ -165,14 +165,14 @@ bool Memory::read(Process& process, uint64_t not_after_ns) {
   return true;
 }
 
-void Memory::read_program(Process& process, const ProcFolder& folder) {
+void ProcessDetails::read_program(Process& process, const ProcFolder& folder) {
   process.image.reset();
   if (details_ != KNELL_DETAILS_FULL) return;
   Image image = folder.image();
   if (image.has_args || !image.exe.empty()) process.image = table_.keep(std::move(image));
 }
 
-void Memory::read_group(Process& process, const ProcFolder& folder) {
+void ProcessDetails::read_group(Process& process, const ProcFolder& folder) {
   const std::string_view text = folder.cgroup_text(buffer_);
   const std::string_view path = cgroup_path(text);
   if (path.empty()) return;
@@ -184,7 +184,7 @@ void Memory::read_group(Process& process, const ProcFolder& folder) {
   process.cgroup = table_.cgroups().intern(path);
 }
 
-void Memory::execed(const event::Raw& exec) {
+void ProcessDetails::execed(const event::Raw& exec) {
   if (!on()) return;
   Process* process = at(exec.pid, exec.stamp_ns);
   if (process == nullptr) {
@@ -219,43 +219,43 @@ void Memory::execed(const event::Raw& exec) {
   read_group(*process, folder);
 }
 
-void Memory::looked(int32_t pid, uint64_t now_ns) {
+void ProcessDetails::looked(int32_t pid, uint64_t now_ns) {
   if (Process* process = table_.find(pid)) process->read_ns = now_ns;
 }
 
-void Memory::renamed(const event::Raw& comm) {
+void ProcessDetails::renamed(const event::Raw& comm) {
   Process* process = at(comm.pid, comm.stamp_ns);
   if (process == nullptr) return;
   std::copy_n(comm.u.comm.name, process->comm.size() - 1, process->comm.begin());
   process->has_comm = true;
 }
 
-void Memory::left_terminal(int32_t pid) {
+void ProcessDetails::left_terminal(int32_t pid) {
   if (Process* process = table_.find(pid)) process->tty = 0;
 }
 
-void Memory::changed_uid(int32_t pid, uint32_t uid) {
+void ProcessDetails::changed_uid(int32_t pid, uint32_t uid) {
   if (Process* process = table_.find(pid)) process->uid = uid;
 }
 
-void Memory::changed_gid(int32_t pid, uint32_t gid) {
+void ProcessDetails::changed_gid(int32_t pid, uint32_t gid) {
   if (Process* process = table_.find(pid)) process->gid = gid;
 }
 
-Process* Memory::at(int32_t pid, uint64_t stamp_ns) {
+Process* ProcessDetails::at(int32_t pid, uint64_t stamp_ns) {
   Process* process = table_.find(pid);
   return process != nullptr && process->born_ns <= stamp_ns ? process : nullptr;
 }
 
-void Memory::gone(int32_t pid, uint64_t stamp_ns) {
+void ProcessDetails::gone(int32_t pid, uint64_t stamp_ns) {
   if (at(pid, stamp_ns) != nullptr) table_.erase(pid);
 }
 
-knell_id Memory::stamp_id(int32_t pid, uint64_t stamp_ns) const {
+knell_id ProcessDetails::stamp_id(int32_t pid, uint64_t stamp_ns) const {
   return {boot_, pid, stamp_ns, KNELL_ID_STAMP};
 }
 
-knell_id Memory::id_of(int32_t pid, uint64_t stamp_ns) {
+knell_id ProcessDetails::id_of(int32_t pid, uint64_t stamp_ns) {
   if (pid <= 0) return {};
   const Process* process = at(pid, stamp_ns);
   if (process == nullptr || process->start_kind == KNELL_ID_NONE)
@@ -263,7 +263,7 @@ knell_id Memory::id_of(int32_t pid, uint64_t stamp_ns) {
   return {boot_, pid, process->start, process->start_kind};
 }
 
-void Memory::describe(Slot& slot, int32_t pid, Look look) {
+void ProcessDetails::describe(Slot& slot, int32_t pid, Look look) {
   knell_event& event = slot.event;
   event.id = stamp_id(pid, event.mono_ns);
   if (!on()) return;
@@ -278,7 +278,7 @@ void Memory::describe(Slot& slot, int32_t pid, Look look) {
   }
 }
 
-void Memory::tell(Slot& slot, const Process& process) {
+void ProcessDetails::tell(Slot& slot, const Process& process) {
   knell_event& event = slot.event;
   if (process.start_kind != KNELL_ID_NONE)
     event.id = {boot_, process.pid, process.start, process.start_kind};
@@ -316,7 +316,7 @@ void Memory::tell(Slot& slot, const Process& process) {
 }
 
 // The parent at birth where that is known: the reaper an orphan was given to says nothing about it.
-void Memory::tell_parent(Slot& slot, const Process& process) {
+void ProcessDetails::tell_parent(Slot& slot, const Process& process) {
   knell_event& event = slot.event;
   if (process.ppid <= 0) return;
   event.ppid = process.ppid;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "live/live_pulse.h"
+#include "live/live_process_probe.h"
 
 #include <signal.h>
 #include <sys/epoll.h>
@@ -12,9 +12,9 @@
 
 namespace knell::live {
 
-using watch::Pulse;
+using watch::ProcessProbe;
 
-Pulse::Sign LivePulse::feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) {
+ProcessProbe::Sign LiveProcessProbe::probe(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) {
   if (!pidfd) {
     auto opened = try_pidfd_open(pid);
     if (!opened && opened.error() == ESRCH) return Sign::kGone;
@@ -32,7 +32,7 @@ Pulse::Sign LivePulse::feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) {
   return Sign::kGone;
 }
 
-bool LivePulse::is_another(int32_t pid, uint64_t before_ns) const {
+bool LiveProcessProbe::is_another(int32_t pid, uint64_t before_ns) const {
   const auto stat = read_proc_stat(pid);
   if (!stat) return false;
   watch::Timebase time;
@@ -40,7 +40,7 @@ bool LivePulse::is_another(int32_t pid, uint64_t before_ns) const {
   return stat->start > time.ticks(before_ns);
 }
 
-std::optional<int32_t> LivePulse::status(int32_t pid, const UniqueFd& pidfd) {
+std::optional<int32_t> LiveProcessProbe::status(int32_t pid, const UniqueFd& pidfd) {
   if (!pidfd) return std::nullopt;
   if (const auto known = exit_info(pidfd.get())) return known;
   const auto known = zombie_status(pid);
@@ -50,7 +50,7 @@ std::optional<int32_t> LivePulse::status(int32_t pid, const UniqueFd& pidfd) {
   return known;
 }
 
-bool LivePulse::watch(int32_t pid, int pidfd) {
+bool LiveProcessProbe::watch(int32_t pid, int pidfd) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLONESHOT;
   event.data.u64 = static_cast<uint32_t>(pid);
@@ -58,6 +58,6 @@ bool LivePulse::watch(int32_t pid, int pidfd) {
          (errno == EEXIST && ::epoll_ctl(epoll_, EPOLL_CTL_MOD, pidfd, &event) == 0);
 }
 
-bool LivePulse::exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
+bool LiveProcessProbe::exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
 }  // namespace knell::live

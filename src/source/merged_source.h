@@ -13,16 +13,17 @@
 namespace knell::source {
 
 // Two sources as one: `whole` for the types it has, and for the others a second one, which is
-// opened when one of those is first wanted and asked for nothing else; see joined.cc. Where that
-// fails its types do not come (capabilities() tells which do), and each check_health() tries again.
-class Joined : public Source, private Sink {
+// opened when one of those is first wanted and asked for nothing else; see merged_source.cc. Where
+// that fails its types do not come (capabilities() tells which do), and each check_health() tries
+// again.
+class MergedSource : public Source, private Sink {
  public:
   using Open = std::function<Result<std::unique_ptr<Source>>(const Wanted&)>;
 
   // `wanted` is what `whole` was made with. Errors of `open_rest` count only where nothing of what
   // is wanted would come otherwise.
-  static Result<std::unique_ptr<Joined>> create(std::unique_ptr<Source> whole, Open open_rest,
-                                                const Wanted& wanted);
+  static Result<std::unique_ptr<MergedSource>> create(std::unique_ptr<Source> whole, Open open_rest,
+                                                      const Wanted& wanted);
 
   [[nodiscard]] Result<void> want(const Wanted& wanted) override;
   [[nodiscard]] Result<void> add_pid(int32_t pid) override { return whole_->add_pid(pid); }
@@ -39,7 +40,7 @@ class Joined : public Source, private Sink {
   Counters counters() const override;
 
  private:
-  Joined(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
+  MergedSource(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
       : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
   Result<void> want_rest(const Wanted& wanted);
   void try_rest_again();

@@ -2,17 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "watch/deaths.h"
+#include "watch/exit_tracker.h"
 #include "watch/timebase.h"
 
 namespace knell::live {
 
 // Feels processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
 // set, with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
-class LivePulse : public watch::Pulse {
+class LiveProcessProbe : public watch::ProcessProbe {
  public:
-  LivePulse(int epoll, const Clock& clock) : epoll_(epoll), clock_(clock) {}
-  Sign feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) override;
+  LiveProcessProbe(int epoll, const Clock& clock) : epoll_(epoll), clock_(clock) {}
+  Sign probe(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) override;
   std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) override;
   bool watch(int32_t pid, int pidfd) override;
   bool exists(int32_t pid) override;

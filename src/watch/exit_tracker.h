@@ -16,9 +16,9 @@
 namespace knell::watch {
 
 // What can be asked of a process that showed signs of dying. A seam: tests answer by hand.
-class Pulse {
+class ProcessProbe {
  public:
-  virtual ~Pulse() = default;
+  virtual ~ProcessProbe() = default;
   enum class Sign {
     kGone,  // reaped, or never there
     kDead,  // all its threads are dead, not reaped yet
@@ -27,10 +27,10 @@ class Pulse {
   };
   // `pidfd` is used when it is there, and left open by kAlive. A pid in use again by a process that
   // began after `before_ns` (CLOCK_MONOTONIC) counts as kGone.
-  virtual Sign feel(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) = 0;
+  virtual Sign probe(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) = 0;
   // The status that wait reports, for one found kGone or kDead; nullopt: nobody knows.
   virtual std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) = 0;
-  // Has Deaths::woken(pid) called when it dies. False: it cannot.
+  // Has ExitTracker::woken(pid) called when it dies. False: it cannot.
   virtual bool watch(int32_t pid, int pidfd) = 0;
   // Whether there is such a process, dead or alive; a quick look at the pid alone.
   virtual bool exists(int32_t pid) = 0;
@@ -53,7 +53,7 @@ struct Dying {
   bool mixed = false;      // not all with the same code
   bool core = false;       // some thread wrote a core
   bool outlived = false;   // it was seen alive after an EXIT
-  bool watched = false;    // Deaths::woken() will be called
+  bool watched = false;    // ExitTracker::woken() will be called
   uint64_t dead_ns = 0;    // when it was first found so
   bool ended_now = false;  // it lived on after its last EXIT: nobody knows when it ended but now
   bool zero_after =
@@ -61,8 +61,8 @@ struct Dying {
 };
 
 // Decides when a process is over, and with what status, from the EXITs of its threads; see
-// deaths.cc.
-class Deaths {
+// exit_tracker.cc.
+class ExitTracker {
  public:
   struct Over {
     int32_t pid;
@@ -71,7 +71,8 @@ class Deaths {
   };
 
   // `most_watched`: how many descriptors may be held; processes beyond are looked at by the sweep.
-  Deaths(Pulse& pulse, size_t most_watched) : pulse_(pulse), most_watched_(most_watched) {}
+  ExitTracker(ProcessProbe& probe, size_t most_watched)
+      : probe_(probe), most_watched_(most_watched) {}
   // Whether EXITs with code 0 do not come.
   void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
 
@@ -114,7 +115,7 @@ class Deaths {
     for (const int32_t pid : dead) {
       Dying* dying = dying_.find(pid);
       if (dying == nullptr || !dying->dead) continue;
-      if (awaits_last_words(pid, *dying, heard_ns)) {
+      if (awaits_more_exits(pid, *dying, heard_ns)) {
         dying->slot = nullptr;
         dead_.push_back(pid);
         continue;
@@ -124,7 +125,7 @@ class Deaths {
         continue;
       }
       over(Over{pid, *dying, status_of(pid, *dying)});
-      lay_to_rest(pid, *dying);
+      move_to_late(pid, *dying);
     }
   }
   // What its EXITs alone say.
@@ -145,10 +146,10 @@ class Deaths {
   static bool threads_unheard(const Dying& dying);
   bool threads_uncounted(const Dying& dying) const;
   static bool may_have_executed(const Dying& dying);
-  bool awaits_last_words(int32_t pid, const Dying& dying, uint64_t heard_ns);
+  bool awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
-  void lay_to_rest(int32_t pid, const Dying& dying);
+  void move_to_late(int32_t pid, const Dying& dying);
   void note_again(int32_t pid, Dying& dying);
   bool examine(int32_t pid, Dying& dying, uint64_t now_ns);
   void keep_watching(int32_t pid, Dying& dying);
@@ -159,7 +160,7 @@ class Deaths {
     bool leader = false;  // its EXIT has come: another is another process's
   };
 
-  Pulse& pulse_;
+  ProcessProbe& probe_;
   bool zeros_filtered_ = false;
   size_t most_watched_;
   size_t watched_ = 0;

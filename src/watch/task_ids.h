@@ -15,7 +15,7 @@
 #include "event/full.h"
 #include "event/level.h"
 #include "event/raw.h"
-#include "watch/missing.h"
+#include "watch/gone_timer.h"
 #include "watch/pid_namespaces.h"
 #include "watch/proc_reader.h"
 #include "watch/timebase.h"
@@ -25,21 +25,21 @@ namespace knell::watch {
 // Whose each process is, and what it is called in the pid namespaces it is in: followed from birth,
 // since an event often comes when nobody can be asked any more. For events of sources that do not
 // say it themselves, and to decide who may see them: so an answer is right, as far as can be known
-// (docs/limits.md), or it is "not known". See identities.cc.
+// (docs/limits.md), or it is "not known". See task_ids.cc.
 //
 //   want_levels(), set_heard() -> read_all() -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
 //
 // A question is of an event, by its stamp: 0 is the one handed over last. The answers are as of
 // then. Not thread-safe. Reads /proc, where ours must be that of the pid namespace the sources tell
 // of.
-class Identities {
+class TaskIds {
  public:
   // Tasks remembered: 53 to 107 bytes each, 20 MiB with all of them; 68 more for each inside a
   // namespace. At the limit /proc is all that is known of the others.
   static constexpr size_t kMost = 262'144;
 
-  explicit Identities(const ProcReader& proc, const Clock& clock, size_t most = kMost,
-                      PidNamespaces::From from = pid_namespaces_from)
+  explicit TaskIds(const ProcReader& proc, const Clock& clock, size_t most = kMost,
+                   PidNamespaces::From from = pid_namespaces_from)
       : proc_(proc), clock_(clock), namespaces_(from), most_(most) {
     time_.take(clock_);
   }
@@ -116,7 +116,7 @@ class Identities {
     uint32_t uid = 0;
     uint32_t numbers = kNoNumbers;  // in numbers_; none: it is in no namespace, if levels are known
     uint32_t ended = 0;             // ticks, when its end was told; 0: it was not
-    Missing missing{};
+    GoneTimer missing{};
     bool thread = false;  // and not the first of its process
     bool exact = false;   // the start is not just when its birth was told
     bool uid_known = false, levels_known = false;
@@ -167,7 +167,7 @@ class Identities {
   void bury(uint64_t now_ns, F is_gone) {
     while (!ended_.empty()) {
       const Ended& first = ended_.front();
-      if (first.stamp_ns + Missing::kGoneNs > now_ns) return;
+      if (first.stamp_ns + GoneTimer::kGoneNs > now_ns) return;
       const Task* task = tasks_.find(first.tid);
       // A leader may go before its process.
       if (task != nullptr && task->start == first.start && is_gone(first.tid)) {

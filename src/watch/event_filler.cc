@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "watch/full_teller.h"
+#include "watch/event_filler.h"
 
 #include <algorithm>
 
@@ -9,7 +9,7 @@
 #include "watch/views.h"
 
 namespace knell::watch {
-void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.via = KNELL_VIA_BPF;
   if (full.ppid > 0) event.ppid = full.ppid;
@@ -48,7 +48,7 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   }
 }
 
-void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::tell_details(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   slot.comm = full.comm;
   event.comm = known_view_of(slot.comm);
@@ -75,7 +75,7 @@ void FullTeller::tell_details(Batch& batch, Slot& slot, const event::Full& full)
   event.container_id = view_of(slot.cgroup->container_id);
 }
 
-void FullTeller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.has |= KNELL_HAS_STATUS;
   event.wait_status = full.u.exit.status;
@@ -89,7 +89,7 @@ void FullTeller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
   if (full.asker.cause != 0) tell_asker(slot, full);
 }
 
-void FullTeller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) {
   const event::Sender& sender = full.killer;
   slot.event.has |= KNELL_HAS_KILLER;
   auto& killer = slot.event.killed_by;
@@ -109,7 +109,7 @@ void FullTeller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) 
   if (slot.killer_cgroup != nullptr) killer.unit = view_of(slot.killer_cgroup->unit);
 }
 
-void FullTeller::tell_asker(Slot& slot, const event::Full& full) {
+void EventFiller::tell_asker(Slot& slot, const event::Full& full) {
   const event::Sender& sender = full.asker;
   slot.event.has |= KNELL_HAS_LAST_SIGNAL;
   auto& asker = slot.event.last_signal;
@@ -126,7 +126,7 @@ void FullTeller::tell_asker(Slot& slot, const event::Full& full) {
   }
 }
 
-knell_id FullTeller::id_of(int32_t pid, uint64_t start_boot_ns) const {
+knell_id EventFiller::id_of(int32_t pid, uint64_t start_boot_ns) const {
   if (start_boot_ns == 0) return {boot_, pid, 0, KNELL_ID_NONE};
   return {boot_, pid, start_boot_ns / Timebase::kTickNs, KNELL_ID_START};
 }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "watch/full_teller.h"
+#include "watch/event_filler.h"
 
 #include <gtest/gtest.h>
 
@@ -36,7 +36,7 @@ class FullTellerTest : public ::testing::Test {
     return slot->event;
   }
   Timebase time;
-  FullTeller teller{0xabcd, time};
+  EventFiller teller{0xabcd, time};
   Batch batch{4};
   Slot* slot = nullptr;
   event::Full full;

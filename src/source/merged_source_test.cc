@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/joined.h"
+#include "source/merged_source.h"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -76,7 +76,7 @@ struct Pair {
   explicit Pair(uint32_t mask) {
     auto made = std::make_unique<Scripted>(kWhole);
     whole = made.get();
-    auto created = Joined::create(
+    auto created = MergedSource::create(
         std::move(made),
         [this](const Wanted& wanted) -> Result<std::unique_ptr<Source>> {
           if (refuse) return say(EPERM, "no");
@@ -89,13 +89,13 @@ struct Pair {
         Wanted{.mask = mask});
     if (created) joined = *std::move(created);
   }
-  std::unique_ptr<Joined> joined;
+  std::unique_ptr<MergedSource> joined;
   Scripted *whole = nullptr, *rest = nullptr;
   bool refuse = false;
   int opens = 0;
 };
 
-TEST(Joined, OpensTheRestOnlyForWhatItAloneGives) {
+TEST(MergedSource, OpensTheRestOnlyForWhatItAloneGives) {
   Pair pair(KNELL_EVENT_EXIT);
   EXPECT_EQ(pair.opens, 0);
   ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
@@ -105,7 +105,7 @@ TEST(Joined, OpensTheRestOnlyForWhatItAloneGives) {
   EXPECT_EQ(pair.joined->counters().received, 1u) << "the rest is closed";
 }
 
-TEST(Joined, TriesAgainToOpenTheRest) {
+TEST(MergedSource, TriesAgainToOpenTheRest) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
   ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
@@ -121,7 +121,7 @@ TEST(Joined, TriesAgainToOpenTheRest) {
   EXPECT_EQ(pair.opens, 1);
 }
 
-TEST(Joined, DoesNotOpenTheRestForWhoWantsItNoMore) {
+TEST(MergedSource, DoesNotOpenTheRestForWhoWantsItNoMore) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
   ASSERT_TRUE(pair.joined->want({}));
@@ -132,13 +132,13 @@ TEST(Joined, DoesNotOpenTheRestForWhoWantsItNoMore) {
   EXPECT_EQ(pair.opens, 0);
 }
 
-TEST(Joined, AllIsBoth) {
+TEST(MergedSource, AllIsBoth) {
   Pair pair(0);
   ASSERT_EQ(pair.opens, 1);
   EXPECT_EQ(pair.rest->asked[0], KNELL_EVENT_ALL & ~(kWhole | KNELL_EVENT_NONZERO_EXIT));
 }
 
-TEST(Joined, OneStreamByStamp) {
+TEST(MergedSource, OneStreamByStamp) {
   Pair pair(KNELL_EVENT_ALL);
   pair.whole->queue = {10, 30, 31};
   pair.rest->queue = {5, 20, 30, 40};
@@ -148,7 +148,7 @@ TEST(Joined, OneStreamByStamp) {
   EXPECT_EQ(*pair.joined->drain(sink, 100), Drained::kEmpty);
 }
 
-TEST(Joined, WhatIsBehindTheBoundKeepsItsPlace) {
+TEST(MergedSource, WhatIsBehindTheBoundKeepsItsPlace) {
   Pair pair(KNELL_EVENT_ALL);
   pair.whole->queue = {10, 20, 30, 40};
   pair.rest->queue = {15, 35};
@@ -159,7 +159,7 @@ TEST(Joined, WhatIsBehindTheBoundKeepsItsPlace) {
   EXPECT_EQ(sink.text, "f10 r15 f20 f30 r35 f40 ");
 }
 
-TEST(Joined, WhoIsBrokenBreaksBoth) {
+TEST(MergedSource, WhoIsBrokenBreaksBoth) {
   Pair pair(KNELL_EVENT_ALL);
   pair.rest->broken = true;
   Written sink;

@@ -6,7 +6,7 @@
 // earlier stamp. An event of the whole source that is younger than the last look at the rest has
 // the rest looked at once more first. So each is told in its place, but for the moment that an
 // event of the rest takes from its stamp to its queue.
-#include "source/joined.h"
+#include "source/merged_source.h"
 
 #include <sys/epoll.h>
 
@@ -20,18 +20,18 @@ constexpr size_t kMostAside = 1024;  // picked: the rest is rare
 
 }  // namespace
 
-Result<std::unique_ptr<Joined>> Joined::create(std::unique_ptr<Source> whole, Open open_rest,
-                                               const Wanted& wanted) {
+Result<std::unique_ptr<MergedSource>> MergedSource::create(std::unique_ptr<Source> whole,
+                                                           Open open_rest, const Wanted& wanted) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("make an epoll descriptor");
-  std::unique_ptr<Joined> joined(
-      new Joined(std::move(whole), std::move(open_rest), std::move(epoll)));
+  std::unique_ptr<MergedSource> joined(
+      new MergedSource(std::move(whole), std::move(open_rest), std::move(epoll)));
   KNELL_TRY(joined->poll(*joined->whole_));
   KNELL_TRY(joined->want_rest(wanted));
   return joined;
 }
 
-Result<void> Joined::poll(const Source& source) {
+Result<void> MergedSource::poll(const Source& source) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source.fd(), &event) != 0)
@@ -39,12 +39,12 @@ Result<void> Joined::poll(const Source& source) {
   return {};
 }
 
-Result<void> Joined::want(const Wanted& wanted) {
+Result<void> MergedSource::want(const Wanted& wanted) {
   KNELL_TRY(whole_->want(wanted));
   return want_rest(wanted);
 }
 
-Result<void> Joined::want_rest(const Wanted& wanted) {
+Result<void> MergedSource::want_rest(const Wanted& wanted) {
   const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
   Wanted others;
   others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
@@ -67,7 +67,7 @@ Result<void> Joined::want_rest(const Wanted& wanted) {
   return poll(*rest_);
 }
 
-void Joined::try_rest_again() {
+void MergedSource::try_rest_again() {
   if (missing_.mask == 0) return;
   auto opened = open_rest_(missing_);
   if (!opened || !poll(**opened)) return;
@@ -76,7 +76,7 @@ void Joined::try_rest_again() {
 }
 
 // What came while the rest was missing is lost, and nobody knows how much.
-void Joined::tell_hole() {
+void MergedSource::tell_hole() {
   if (untold_ == 0) return;
   event::Raw hole;
   hole.what = KNELL_EVENT_LOST;
@@ -86,7 +86,7 @@ void Joined::tell_hole() {
   sink_->on_raw(hole);
 }
 
-Result<Drained> Joined::drain(Sink& sink, size_t bound) {
+Result<Drained> MergedSource::drain(Sink& sink, size_t bound) {
   sink_ = &sink;
   rest_drained_ = Drained::kEmpty;
   most_aside_ = std::min(bound / 2, kMostAside);
@@ -100,7 +100,7 @@ Result<Drained> Joined::drain(Sink& sink, size_t bound) {
   return std::max(rest_drained_, whole);
 }
 
-Result<void> Joined::lay_rest_aside() {
+Result<void> MergedSource::lay_rest_aside() {
   looked_ns_ = clock_.monotonic_ns();
   if (rest_ == nullptr || aside_.size() >= most_aside_) return {};
   laying_aside_ = true;
@@ -111,17 +111,17 @@ Result<void> Joined::lay_rest_aside() {
   return {};
 }
 
-void Joined::look_again_before(uint64_t stamp_ns) {
+void MergedSource::look_again_before(uint64_t stamp_ns) {
   if (rest_ == nullptr || stamp_ns <= looked_ns_) return;
   if (auto looked = lay_rest_aside(); !looked) broken_ = std::move(looked);
 }
 
-void Joined::tell_rest_until(uint64_t stamp_ns) {
+void MergedSource::tell_rest_until(uint64_t stamp_ns) {
   for (; told_ < aside_.size() && aside_[told_].stamp_ns <= stamp_ns; ++told_)
     sink_->on_raw(aside_[told_]);
 }
 
-void Joined::on_raw(const event::Raw& raw) {
+void MergedSource::on_raw(const event::Raw& raw) {
   if (laying_aside_) {
     aside_.push_back(raw);
     return;
@@ -131,13 +131,13 @@ void Joined::on_raw(const event::Raw& raw) {
   sink_->on_raw(raw);
 }
 
-void Joined::on_full(const event::Full& full) {
+void MergedSource::on_full(const event::Full& full) {
   look_again_before(full.stamp_ns);
   tell_rest_until(full.stamp_ns);
   sink_->on_full(full);
 }
 
-Result<void> Joined::check_health(Sink& sink) {
+Result<void> MergedSource::check_health(Sink& sink) {
   sink_ = &sink;
   KNELL_TRY(whole_->check_health(*this));
   try_rest_again();
@@ -146,7 +146,7 @@ Result<void> Joined::check_health(Sink& sink) {
   return rest_->check_health(*this);
 }
 
-Capabilities Joined::capabilities() const {
+Capabilities MergedSource::capabilities() const {
   Capabilities all = whole_->capabilities();
   if (rest_ == nullptr) return all;
   const Capabilities rest = rest_->capabilities();
@@ -155,7 +155,7 @@ Capabilities Joined::capabilities() const {
   return all;
 }
 
-Counters Joined::counters() const {
+Counters MergedSource::counters() const {
   Counters all = whole_->counters();
   if (rest_ == nullptr) return all;
   const Counters rest = rest_->counters();

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "watch/identities.h"
+#include "watch/task_ids.h"
 
 #include <algorithm>
 #include <utility>
@@ -34,7 +34,7 @@ constexpr uint32_t kUids = KNELL_EVENT_UID;
 
 }  // namespace
 
-void Identities::want_levels(bool wanted) {
+void TaskIds::want_levels(bool wanted) {
   if (wanted == levels_wanted_) return;
   levels_wanted_ = wanted;
   // Threads are remembered for their levels only: they are swept as they end.
@@ -45,18 +45,18 @@ void Identities::want_levels(bool wanted) {
   if (!wanted) namespaces_.forget();
 }
 
-void Identities::set_heard(uint32_t mask) {
+void TaskIds::set_heard(uint32_t mask) {
   const bool more = (mask & ~heard_ & (kBirths | kEnds | kUids)) != 0;
   heard_ = mask;
   if (more) distrust();
 }
 
-void Identities::distrust() {
+void TaskIds::distrust() {
   forget_all(clock_.monotonic_ns());
   hole_ = true;
 }
 
-void Identities::forget_all(uint64_t now_ns) {
+void TaskIds::forget_all(uint64_t now_ns) {
   time_.take(clock_);
   tasks_.clear();
   numbers_.clear();
@@ -66,13 +66,13 @@ void Identities::forget_all(uint64_t now_ns) {
   born_ = 0;
 }
 
-void Identities::read_all(uint64_t now_ns) {
+void TaskIds::read_all(uint64_t now_ns) {
   begin_scan(now_ns);
   ScanBudget all;
   (void)scan_some(all);
 }
 
-void Identities::begin_scan(uint64_t now_ns) {
+void TaskIds::begin_scan(uint64_t now_ns) {
   forget_all(now_ns);
   namespaces_.forget();
   looked_ns_ = now_ns;
@@ -80,7 +80,7 @@ void Identities::begin_scan(uint64_t now_ns) {
   scan_.begin(proc_.list());
 }
 
-bool Identities::scan_some(ScanBudget& budget) {
+bool TaskIds::scan_some(ScanBudget& budget) {
   constexpr size_t kFilesRead = 2;  // stat and status
   (void)scan_.advance(budget, kFilesRead, [&](int32_t pid) {
     Task task;
@@ -93,7 +93,7 @@ bool Identities::scan_some(ScanBudget& budget) {
 // --------------------------------------------------------------------------------------------
 // what is told
 
-void Identities::on_raw(const event::Raw& raw) {
+void TaskIds::on_raw(const event::Raw& raw) {
   seen_ns_ = raw.stamp_ns;
   switch (raw.what) {
     case KNELL_EVENT_FORK:
@@ -111,14 +111,14 @@ void Identities::on_raw(const event::Raw& raw) {
   }
 }
 
-void Identities::changed_uid(int32_t pid, uint32_t uid) {
+void TaskIds::changed_uid(int32_t pid, uint32_t uid) {
   Task* task = tasks_.find(pid);
   if (task == nullptr) return;
   task->uid = uid;
   task->uid_known = true;
 }
 
-void Identities::on_fork(const event::Raw& raw) {
+void TaskIds::on_fork(const event::Raw& raw) {
   const bool thread = raw.tid != raw.pid;
   if (thread && !levels_wanted_) return;
   Task task{.start = time_.ticks(raw.stamp_ns), .thread = thread};
@@ -137,7 +137,7 @@ void Identities::on_fork(const event::Raw& raw) {
 
 // Mostly it is in none, and a look at a link shows that. Should the number be another's already, it
 // is hidden from those in its namespace, but never shown to others.
-void Identities::read_levels_at_birth(int32_t tid, Task& task) {
+void TaskIds::read_levels_at_birth(int32_t tid, Task& task) {
   task.levels_tried = true;
   task.levels_known = proc_.is_in_ours(tid);
   if (task.levels_known) return;
@@ -148,13 +148,13 @@ void Identities::read_levels_at_birth(int32_t tid, Task& task) {
     free_numbers(now);
 }
 
-void Identities::inherit_uid(const event::Raw& fork, Task& task) {
+void TaskIds::inherit_uid(const event::Raw& fork, Task& task) {
   const Task* from = trusted(fork.u.fork.parent_pid, fork.stamp_ns, Need::kUid);
   task.uid_known = from != nullptr && from->uid_known;
   if (task.uid_known) task.uid = from->uid;
 }
 
-void Identities::on_full(const event::Full& full) {
+void TaskIds::on_full(const event::Full& full) {
   seen_ns_ = stated_.stamp_ns = full.stamp_ns;
   stated_.full = full;
   std::ranges::copy(full.levels, stated_.levels.begin());
@@ -164,7 +164,7 @@ void Identities::on_full(const event::Full& full) {
   if (full.what == KNELL_EVENT_UID && full.tid == full.pid) changed_uid(full.pid, full.u.id.real);
 }
 
-void Identities::on_birth(const event::Full& full) {
+void TaskIds::on_birth(const event::Full& full) {
   const auto& child = full.u.child;
   if (child.tid != child.pid && !levels_wanted_) return;
   forget(child.tid);
@@ -181,7 +181,7 @@ void Identities::on_birth(const event::Full& full) {
 }
 
 // The exit itself is still to be judged, and whatever other sources tell a little later.
-void Identities::note_end(int32_t tid, uint64_t stamp_ns) {
+void TaskIds::note_end(int32_t tid, uint64_t stamp_ns) {
   Task* task = tasks_.find(tid);
   if (task == nullptr) return;
   task->ended = static_cast<uint32_t>(time_.ticks(stamp_ns));
@@ -192,7 +192,7 @@ void Identities::note_end(int32_t tid, uint64_t stamp_ns) {
 // --------------------------------------------------------------------------------------------
 // what is asked
 
-std::optional<uint32_t> Identities::stated_uid(int32_t pid) const {
+std::optional<uint32_t> TaskIds::stated_uid(int32_t pid) const {
   const event::Full& full = stated_.full;
   if (pid == full.pid) return full.uid;
   if (full.what == KNELL_EVENT_FORK && pid == full.u.child.pid) return full.u.child.uid;
@@ -200,7 +200,7 @@ std::optional<uint32_t> Identities::stated_uid(int32_t pid) const {
 }
 
 // Which number of its levels is that of `tid`; nullptr: it does not say.
-int32_t event::Level::* Identities::stated_field(int32_t tid) const {
+int32_t event::Level::* TaskIds::stated_field(int32_t tid) const {
   const event::Full& full = stated_.full;
   if (!full.levels_known) return nullptr;
   const bool fork = full.what == KNELL_EVENT_FORK;
@@ -212,7 +212,7 @@ int32_t event::Level::* Identities::stated_field(int32_t tid) const {
   return nullptr;
 }
 
-std::optional<uint32_t> Identities::uid_of(int32_t pid, uint64_t stamp_ns) {
+std::optional<uint32_t> TaskIds::uid_of(int32_t pid, uint64_t stamp_ns) {
   if (stamp_ns == 0) stamp_ns = seen_ns_;
   if (stamp_ns == stated_.stamp_ns)
     if (const auto uid = stated_uid(pid)) return uid;
@@ -221,7 +221,7 @@ std::optional<uint32_t> Identities::uid_of(int32_t pid, uint64_t stamp_ns) {
   return task->uid;
 }
 
-Identities::Numbers Identities::numbers_of(int32_t tid, uint64_t stamp_ns) {
+TaskIds::Numbers TaskIds::numbers_of(int32_t tid, uint64_t stamp_ns) {
   if (!levels_wanted_) return {};
   if (stamp_ns == 0) stamp_ns = seen_ns_;
   if (const auto field = stamp_ns == stated_.stamp_ns ? stated_field(tid) : nullptr) {
@@ -237,7 +237,7 @@ Identities::Numbers Identities::numbers_of(int32_t tid, uint64_t stamp_ns) {
   return {.of = std::span(list.at).first(list.count), .known = true};
 }
 
-void Identities::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
+void TaskIds::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
   Task* task = levels_wanted_ ? tasks_.find(tid) : nullptr;
   if (task == nullptr || task->levels_known || task->exact) return;  // exact: /proc was read
   if (task->start <= unsettled_until_ || task->start > time_.ticks(stamp_ns) + 1) return;
@@ -245,36 +245,36 @@ void Identities::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
 }
 
 // What must not be lost.
-uint32_t Identities::relied_on() const {
+uint32_t TaskIds::relied_on() const {
   return kUids | kBirths | ((heard_ & kBirths) == 0 ? kEnds : 0);
 }
 
 // Whether an event with this stamp is of this very task, if it is of its pid.
-bool Identities::is_followed(const Task& task, uint64_t stamp_ns) const {
+bool TaskIds::is_followed(const Task& task, uint64_t stamp_ns) const {
   if ((heard_ & kBirths) != 0) return true;
   if ((heard_ & kEnds) == 0 || task.thread) return false;
   return task.ended == 0 || time_.ticks(stamp_ns) <= task.ended;
 }
 
 // Whether what is remembered of it need not be asked of /proc.
-bool Identities::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
+bool TaskIds::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
   if (!is_followed(task, stamp_ns)) return false;
   if (need == Need::kUid) return task.uid_known && (heard_ & kUids) != 0;
   return task.levels_known || task.levels_tried;
 }
 
 // Of one that was known before that birth was told.
-bool Identities::is_same(const Task& birth, const Task& known) {
+bool TaskIds::is_same(const Task& birth, const Task& known) {
   return known.start + 1 >= birth.start && known.start <= birth.start + 1;
 }
 
 // Of one that has the number now, after that birth.
-bool Identities::still_has_it(const Task& task, const Task& now) {
+bool TaskIds::still_has_it(const Task& task, const Task& now) {
   return task.exact ? task.start == now.start : now.start <= task.start + 1;
 }
 
 // That task, if it is certain that it is the one the event is of; else nullptr.
-const Identities::Task* Identities::trusted(int32_t tid, uint64_t stamp_ns, Need need) {
+const TaskIds::Task* TaskIds::trusted(int32_t tid, uint64_t stamp_ns, Need need) {
   if (tid <= 0) return nullptr;
   const uint64_t latest = stamp_ns == UINT64_MAX ? UINT64_MAX : time_.ticks(stamp_ns) + 1;
   Task* task = tasks_.find(tid);
@@ -305,7 +305,7 @@ const Identities::Task* Identities::trusted(int32_t tid, uint64_t stamp_ns, Need
 // what is read
 
 // Who has the number now; false: nobody.
-bool Identities::read(int32_t tid, Task& task) {
+bool TaskIds::read(int32_t tid, Task& task) {
   const ProcFolder folder = proc_.folder(tid);
   const auto stat = folder ? folder.stat() : std::nullopt;
   const auto who = stat ? folder.who() : std::nullopt;
@@ -319,7 +319,7 @@ bool Identities::read(int32_t tid, Task& task) {
   return true;
 }
 
-void Identities::read_levels(const ProcFolder& folder, const Who& who, Task& task) {
+void TaskIds::read_levels(const ProcFolder& folder, const Who& who, Task& task) {
   task.levels_tried = true;
   if (who.count == 0) return;
   if (who.count == 1) {  // ours: the most by far
@@ -339,7 +339,7 @@ void Identities::read_levels(const ProcFolder& folder, const Who& who, Task& tas
 // what is kept
 
 // nullptr: no room, and `task` still has its numbers.
-Identities::Task* Identities::keep(int32_t tid, const Task& task) {
+TaskIds::Task* TaskIds::keep(int32_t tid, const Task& task) {
   if (tasks_.size() >= most_ && tasks_.find(tid) == nullptr) {
     ++forgotten_;
     return nullptr;
@@ -349,14 +349,14 @@ Identities::Task* Identities::keep(int32_t tid, const Task& task) {
   return kept;
 }
 
-void Identities::forget(int32_t tid) {
+void TaskIds::forget(int32_t tid) {
   Task* task = tasks_.find(tid);
   if (task == nullptr) return;
   free_numbers(*task);
   tasks_.erase(tid);
 }
 
-void Identities::set_numbers(Task& task, std::span<const event::Number> numbers) {
+void TaskIds::set_numbers(Task& task, std::span<const event::Number> numbers) {
   free_numbers(task);
   if (numbers.empty()) return;
   if (free_.empty()) {
@@ -370,7 +370,7 @@ void Identities::set_numbers(Task& task, std::span<const event::Number> numbers)
   list.count = static_cast<uint32_t>(numbers.size());
 }
 
-void Identities::free_numbers(Task& task) {
+void TaskIds::free_numbers(Task& task) {
   if (task.numbers != kNoNumbers) free_.push_back(std::exchange(task.numbers, kNoNumbers));
 }
 

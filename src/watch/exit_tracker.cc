@@ -10,7 +10,7 @@
 // left early is not even heard of. So an EXIT only makes us look:
 //
 //   note()    an EXIT came. A slot in the stream is kept at its place.
-//   judge()   at the end of the drain, each noted process is felt for a pulse, through a pidfd,
+//   judge()   at the end of the drain, each noted process is probed for a probe, through a pidfd,
 //   which becomes readable
 //             when the last thread is gone. ESRCH: reaped, so over. Readable: over. Else it lives
 //             on: the slot is given up, the pidfd is kept and watched, and the next EXIT, or its
@@ -38,7 +38,7 @@
 // within kLateNs of the end, and not a second EXIT of the leader, which only another process with
 // the same pid could send. Pids go round, so that other process cannot come sooner than a whole
 // round of pids takes (measured: 330 ms for 32768 of them).
-#include "watch/deaths.h"
+#include "watch/exit_tracker.h"
 
 #include <csignal>
 
@@ -74,7 +74,7 @@ bool dies_with_core(uint32_t code) {
 
 }  // namespace
 
-Deaths::Note Deaths::note(const event::Raw& exit, uint32_t others, Dying** ret_dying) {
+ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dying** ret_dying) {
   const bool leader = exit.tid == exit.pid;
   if (const Late* late = late_.find(exit.pid)) {
     if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return Note::kLate;
@@ -112,27 +112,27 @@ Deaths::Note Deaths::note(const event::Raw& exit, uint32_t others, Dying** ret_d
   return Note::kNew;
 }
 
-void Deaths::crashed(int32_t pid, int32_t tid) {
+void ExitTracker::crashed(int32_t pid, int32_t tid) {
   if (crashing_.size() >= kMostCrashing) crashing_.clear();
   *crashing_.emplace(pid).first = tid;
 }
 
 // Only the EXIT of the thread that crashed says whether a core was written, and it may be sent a
 // moment after the process is over and reaped. It wakes us when it comes.
-bool Deaths::awaits_last_words(int32_t pid, const Dying& dying, uint64_t heard_ns) {
+bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns) {
   if (heard_ns < dying.dead_ns && may_have_executed(dying)) return true;
   if (heard_ns >= dying.dead_ns + kLateNs) return false;
   // It seems to have ended well after a thread failed, on a kernel that cannot be asked: a failing
   // EXIT may still come.
-  if (dying.zero_after) return !pulse_.status(pid, dying.pidfd);
-  if (threads_unheard(dying)) return !pulse_.status(pid, dying.pidfd);
+  if (dying.zero_after) return !probe_.status(pid, dying.pidfd);
+  if (threads_unheard(dying)) return !probe_.status(pid, dying.pidfd);
   return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code);
 }
 
 // A reader that is late finds it dead at the EXIT of its leader, although a thread that lived on
 // has exec'ed: that EXEC is queued still, and the EXIT of the process behind it. (The leader that
 // an exec ends was not killed by a signal.)
-bool Deaths::may_have_executed(const Dying& dying) {
+bool ExitTracker::may_have_executed(const Dying& dying) {
   return dying.leader && dying.unheard != 0 && dying.unheard != Threads::kUnknown &&
          (dying.code & kSignal) == 0;
 }
@@ -140,7 +140,7 @@ bool Deaths::may_have_executed(const Dying& dying) {
 // It is over, but a thread of it has not told its code yet: it may be preempted between its death
 // and its EXIT. A signal kills all with the same code. Of threads that nobody counted some may be
 // missing at any time: then a failure is told as it is, and only a success has to wait.
-bool Deaths::threads_unheard(const Dying& dying) {
+bool ExitTracker::threads_unheard(const Dying& dying) {
   if (dying.unheard == 0 || dying.unheard == Threads::kUnknown) return false;
   if ((dying.code & kSignal) != 0) return false;
   return dying.unheard != Threads::kUncounted || dying.code == 0;
@@ -148,18 +148,18 @@ bool Deaths::threads_unheard(const Dying& dying) {
 
 // Whether a thread may exist of which neither the birth nor the EXIT was received. All threads
 // killed by a signal have the same code.
-bool Deaths::threads_uncounted(const Dying& dying) const {
+bool ExitTracker::threads_uncounted(const Dying& dying) const {
   if ((dying.code & kSignal) != 0) return false;
   return zeros_filtered_ || dying.unheard == Threads::kUnknown;
 }
 
-void Deaths::note_again(int32_t pid, Dying& dying) {
+void ExitTracker::note_again(int32_t pid, Dying& dying) {
   if (dying.noted) return;
   dying.noted = true;
   noted_.push_back(pid);
 }
 
-size_t Deaths::judge(size_t most, uint64_t now_ns) {
+size_t ExitTracker::judge(size_t most, uint64_t now_ns) {
   size_t dead = 0;
   std::vector<int32_t> now;
   now.swap(noted_);
@@ -177,69 +177,69 @@ size_t Deaths::judge(size_t most, uint64_t now_ns) {
   return dead;
 }
 
-bool Deaths::examine(int32_t pid, Dying& dying, uint64_t now_ns) {
-  switch (pulse_.feel(pid, dying.first_ns, dying.pidfd)) {
-    case Pulse::Sign::kGone:
-    case Pulse::Sign::kDead:
+bool ExitTracker::examine(int32_t pid, Dying& dying, uint64_t now_ns) {
+  switch (probe_.probe(pid, dying.first_ns, dying.pidfd)) {
+    case ProcessProbe::Sign::kGone:
+    case ProcessProbe::Sign::kDead:
       dying.ended_now = dying.first_ns == 0 || (dying.outlived && dying.slot == nullptr);
       dying.zero_after = dying.ended_now && dying.outlived && zeros_filtered_ &&
                          now_ns > dying.last_ns + kLingerNs;
       dying.dead = true;
       dead_.push_back(pid);
       return true;
-    case Pulse::Sign::kAlive:
+    case ProcessProbe::Sign::kAlive:
       dying.outlived = true;
       dying.slot = nullptr;
       keep_watching(pid, dying);
       return false;
-    case Pulse::Sign::kUnsure:
+    case ProcessProbe::Sign::kUnsure:
       dying.slot = nullptr;
       return false;
   }
   return false;
 }
 
-void Deaths::keep_watching(int32_t pid, Dying& dying) {
+void ExitTracker::keep_watching(int32_t pid, Dying& dying) {
   if (!dying.watched && watched_ < most_watched_ && dying.pidfd &&
-      pulse_.watch(pid, dying.pidfd.get())) {
+      probe_.watch(pid, dying.pidfd.get())) {
     dying.watched = true;
     ++watched_;
   }
   if (!dying.watched) dying.pidfd.reset();  // the sweep looks at it
 }
 
-void Deaths::drop(int32_t pid) {
+void ExitTracker::drop(int32_t pid) {
   const Dying* dying = dying_.find(pid);
   if (dying == nullptr) return;
   if (dying->watched) --watched_;
   dying_.erase(pid);
 }
 
-int32_t Deaths::told_status(const Dying& dying) {
+int32_t ExitTracker::told_status(const Dying& dying) {
   return static_cast<int32_t>(dying.code | (dying.core ? kCore : 0));
 }
 
 // /proc shows the status of a zombie without the core bit its parent will see.
-int32_t Deaths::with_core(int32_t status, const Dying& dying) {
+int32_t ExitTracker::with_core(int32_t status, const Dying& dying) {
   return dying.core && dies_with_core(static_cast<uint32_t>(status) & ~kCore)
              ? status | static_cast<int32_t>(kCore)
              : status;
 }
 
-std::optional<int32_t> Deaths::status_of(int32_t pid, const Dying& dying) {
+std::optional<int32_t> ExitTracker::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
   // The crashing thread alone tells of a core, and its EXIT may come after we looked.
   const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
   if (agree && !core_in_doubt && !threads_unheard(dying) && !threads_uncounted(dying) &&
       (dying.leader || !dying.pidfd))
     return told_status(dying);
-  if (const auto known = pulse_.status(pid, dying.pidfd)) return with_core(*known, dying);
+  if (const auto known = probe_.status(pid, dying.pidfd)) return with_core(*known, dying);
   if (dying.zero_after) return 0;
   if (dying.first_ns == 0) return std::nullopt;
   return told_status(dying);
 }
 
-void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
+void ExitTracker::move_to_late(int32_t pid, const Dying& dying) {
   if (dying.first_ns != 0) {
     // Found dead by its pidfd: its own EXIT is still to come, and an EXIT of the leader that it
     // outlived was not that, but the false death at a worker's exec, or the leader's alone.
@@ -257,24 +257,24 @@ void Deaths::lay_to_rest(int32_t pid, const Dying& dying) {
   drop(pid);
 }
 
-void Deaths::date(uint64_t now_ns) {
+void ExitTracker::date(uint64_t now_ns) {
   for (const int32_t pid : dead_) {
     Dying* dying = dying_.find(pid);
     if (dying != nullptr && dying->dead_ns == 0) dying->dead_ns = now_ns;
   }
 }
 
-uint64_t Deaths::due_ns() const {
+uint64_t ExitTracker::due_ns() const {
   if (dead_.empty()) return 0;
   const Dying* dying = dying_.find(dead_.front());
   return dying != nullptr ? dying->dead_ns + kLateNs : 1;
 }
 
-void Deaths::woken(int32_t pid) {
+void ExitTracker::woken(int32_t pid) {
   if (Dying* dying = dying_.find(pid)) note_again(pid, *dying);
 }
 
-void Deaths::follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns) {
+void ExitTracker::follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns) {
   const auto [dying, made] = dying_.emplace(pid);
   dying->followed_ns = now_ns;
   if (!made) return;
@@ -282,7 +282,7 @@ void Deaths::follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns) {
   note_again(pid, *dying);
 }
 
-void Deaths::sweep(size_t count) {
+void ExitTracker::sweep(size_t count) {
   dying_.sweep(count, [&](int32_t pid, Dying& dying) {
     if (!dying.pidfd) note_again(pid, dying);
     return false;

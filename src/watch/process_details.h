@@ -18,12 +18,12 @@
 namespace knell::watch {
 
 // What is remembered of living processes, kept true by the events that change it, so that an event
-// can tell more than the kernel's bytes do; see memory.cc. With the details `status` it remembers
-// nothing and reads nothing.
-class Memory {
+// can tell more than the kernel's bytes do; see process_details.cc. With the details `status` it
+// remembers nothing and reads nothing.
+class ProcessDetails {
  public:
-  Memory(uint32_t details, uint32_t boot, const ProcReader& proc, const Timebase& time,
-         const TableLimits& limits)
+  ProcessDetails(uint32_t details, uint32_t boot, const ProcReader& proc, const Timebase& time,
+                 const TableLimits& limits)
       : details_(details), boot_(boot), proc_(proc), time_(time), table_(limits) {}
 
   bool on() const { return details_ != KNELL_DETAILS_STATUS; }

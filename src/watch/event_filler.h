@@ -14,9 +14,9 @@ namespace knell::watch {
 
 // Puts what a source knew of a whole process into an event. Needs no memory of the process: all is
 // in the record. Not thread-safe.
-class FullTeller {
+class EventFiller {
  public:
-  FullTeller(uint32_t boot, const Timebase& time) : boot_(boot), time_(time) {}
+  EventFiller(uint32_t boot, const Timebase& time) : boot_(boot), time_(time) {}
   // Text is copied into the batch.
   void tell(Batch& batch, Slot& slot, const event::Full& full);
   CgroupTree& cgroups() { return cgroups_; }

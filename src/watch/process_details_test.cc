@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "watch/memory.h"
+#include "watch/process_details.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ constexpr uint64_t kTick = Timebase::kTickNs;
 
 class MemoryTest : public ::testing::Test {
  protected:
-  Memory& memory() {
+  ProcessDetails& memory() {
     if (!memory_) {
       reader_ = tree.reader();
       memory_.emplace(details, 0xabcd, *reader_, time, limits);
@@ -41,7 +41,7 @@ class MemoryTest : public ::testing::Test {
   TableLimits limits;
   uint32_t details = KNELL_DETAILS_FULL;
   std::optional<ProcReader> reader_;
-  std::optional<Memory> memory_;
+  std::optional<ProcessDetails> memory_;
 };
 
 TEST_F(MemoryTest, IsReadInPieces) {
@@ -80,7 +80,7 @@ TEST_F(MemoryTest, AnEmptyNameIsAName) {
   memory().read_all(5 * kTick);
   Slot slot;
   slot.event.mono_ns = 6 * kTick;
-  memory().describe(slot, 50, Memory::Look::kNo);
+  memory().describe(slot, 50, ProcessDetails::Look::kNo);
   EXPECT_NE(slot.event.comm.data, nullptr);
   EXPECT_EQ(slot.event.comm.size, 0U);
   exec(50, 7 * kTick);
@@ -88,7 +88,7 @@ TEST_F(MemoryTest, AnEmptyNameIsAName) {
   exec(50, 8 * kTick);
   slot.event.mono_ns = 9 * kTick;
   slot.event.comm = {nullptr, 0};
-  memory().describe(slot, 50, Memory::Look::kNo);
+  memory().describe(slot, 50, ProcessDetails::Look::kNo);
   EXPECT_EQ(slot.event.comm.data, nullptr) << "not known any more";
 }
 
@@ -123,7 +123,7 @@ TEST_F(MemoryTest, AnEntryReadAfterAQueuedForkIsKept) {
   Slot slot;
   slot.event.type = KNELL_EVENT_EXEC;
   slot.event.mono_ns = 40 * kTick;
-  memory().describe(slot, 50, Memory::Look::kNo);
+  memory().describe(slot, 50, ProcessDetails::Look::kNo);
   EXPECT_EQ(std::string(slot.event.comm.data, slot.event.comm.size), "later");
 }
 
@@ -135,7 +135,7 @@ TEST_F(MemoryTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
   EXPECT_NE(memory().at(50, 150 * kTick), nullptr);
   Slot slot;
   slot.event.mono_ns = 50 * kTick;
-  memory().describe(slot, 50, Memory::Look::kYes);
+  memory().describe(slot, 50, ProcessDetails::Look::kYes);
   EXPECT_EQ(slot.event.comm.data, nullptr) << "/proc shows a process that began later";
 }
 
@@ -146,7 +146,7 @@ TEST_F(MemoryTest, ATerminalIsInheritedAndLeft) {
   const auto tty = [&](int32_t pid) {
     Slot slot;
     slot.event.mono_ns = 11 * kTick;
-    memory().describe(slot, pid, Memory::Look::kNo);
+    memory().describe(slot, pid, ProcessDetails::Look::kNo);
     return std::string(slot.event.tty.data != nullptr ? slot.event.tty.data : "none");
   };
   EXPECT_EQ(tty(40), "pts/3");
@@ -171,7 +171,7 @@ TEST_F(MemoryTest, AnExecReadsTheNewProgram) {
   Slot slot;
   slot.event.type = KNELL_EVENT_EXIT;
   slot.event.mono_ns = 12 * kTick;
-  memory().describe(slot, 50, Memory::Look::kNo);
+  memory().describe(slot, 50, ProcessDetails::Look::kNo);
   EXPECT_EQ(std::string(slot.event.args.data, slot.event.args.size), std::string("grep\0-q\0", 8));
   EXPECT_EQ(std::string(slot.event.unit.data, slot.event.unit.size), "a.service");
   EXPECT_EQ(slot.event.duration_ns, 12 * kTick - (10 * kTick + kTick / 2));

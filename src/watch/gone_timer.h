@@ -9,7 +9,7 @@ namespace knell::watch {
 // How long a remembered process has been found gone. It may be gone before its EXIT is even sent:
 // the kernel frees the pid of a process that nobody waits for first, and can be interrupted there.
 // Only after kGoneNs is no word of it to be expected.
-class Missing {
+class GoneTimer {
  public:
   static constexpr uint64_t kGoneNs = 500'000'000;  // picked: many times any delay seen
 

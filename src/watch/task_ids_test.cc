@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "watch/identities.h"
+#include "watch/task_ids.h"
 
 #include <gtest/gtest.h>
 
@@ -83,7 +83,7 @@ class IdentitiesTest : public ::testing::Test {
   FakeProc tree;
   ProcReader proc = tree.reader();
   FakeClock clock;
-  Identities identities{proc, clock, Identities::kMost, fake_namespaces_from};
+  TaskIds identities{proc, clock, TaskIds::kMost, fake_namespaces_from};
 };
 
 TEST_F(IdentitiesTest, ReadsWhoIsThere) {
@@ -458,7 +458,7 @@ TEST_F(IdentitiesTest, WhoseEndIsNotToldIsSwept) {
 }
 
 TEST_F(IdentitiesTest, AtTheLimitProcIsAllThatIsKnown) {
-  Identities few(proc, clock, 1, fake_namespaces_from);
+  TaskIds few(proc, clock, 1, fake_namespaces_from);
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   tree.add(11, {.start = 6, .uid = 1001, .numbers = {{70, 5}}});
   few.want_levels(true);

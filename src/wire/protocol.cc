@@ -81,8 +81,8 @@ template <class T>
 bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
   if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
   for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
-    T value;
-    std::memcpy(&value, bytes.data(), sizeof value);
+    T value{};
+    (void)load(bytes, value);
     all.push_back({.key = key.key, .excluded = key.excluded, .value = value});
   }
   return true;

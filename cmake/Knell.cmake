@@ -3,8 +3,7 @@
 #
 # What every folder is made with. knell_options carries the flags of our own code; knell_library()
 # turns a folder of src/ into a static library, its unit tests and its fuzzers; knell_gtest()
-# turns test sources into one executable. A folder without sources yet is passed over with a
-# message, so that a tree in the making can always be configured.
+# turns test sources into one executable.
 
 add_library(knell_options INTERFACE)
 target_compile_options(knell_options INTERFACE
@@ -83,9 +82,9 @@ function(knell_library name)
     list(APPEND patterns ${folder}/*.cc)
   endforeach()
   file(GLOB all CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${patterns})
+  list(REMOVE_ITEM all "" ${arg_EXCLUDE})
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cc$")
-  list(REMOVE_ITEM sources "" ${arg_EXCLUDE})
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   set(fuzzers ${all})
@@ -95,14 +94,8 @@ function(knell_library name)
     list(APPEND libs knell_${dep})
   endforeach()
 
-  if(sources)
-    add_library(${target} STATIC ${sources})
-    target_link_libraries(${target} PRIVATE knell_options PUBLIC ${libs} Threads::Threads)
-  else()
-    message(STATUS "knell: src/${name} has no sources yet")
-    add_library(${target} INTERFACE)
-    target_link_libraries(${target} INTERFACE ${libs})
-  endif()
+  add_library(${target} STATIC ${sources})
+  target_link_libraries(${target} PRIVATE knell_options PUBLIC ${libs} Threads::Threads)
   if(KNELL_TESTS AND tests)
     knell_gtest(${target}_test SOURCES ${tests} DEPS ${target} ${arg_TEST_LIBS} LABEL unit
                 DEFINES KNELL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
@@ -114,16 +107,5 @@ function(knell_library name)
       target_link_libraries(${fuzzer} PRIVATE knell_options ${target})
       target_link_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
     endforeach()
-  endif()
-endfunction()
-
-# knell_has_sources(TARGET VARIABLE): whether knell_library() had anything to build.
-function(knell_has_sources target variable)
-  set(${variable} OFF PARENT_SCOPE)
-  if(TARGET ${target})
-    get_target_property(type ${target} TYPE)
-    if(NOT type STREQUAL "INTERFACE_LIBRARY")
-      set(${variable} ON PARENT_SCOPE)
-    endif()
   endif()
 endfunction()

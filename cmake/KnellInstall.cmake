@@ -8,57 +8,51 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/knell DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
-set(programs)
-if(TARGET knell)
-  install(TARGETS knell)
-  list(APPEND programs knell)
-endif()
-if(TARGET knelld)
-  install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
-  list(APPEND programs knelld)
-  # systemd finds these below /usr and /usr/local. Without a configuration the defaults hold, which
-  # the file tells: so it is an example.
-  install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
-          DESTINATION lib/systemd/system)
-  install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
-          RENAME knell.conf)
-  install(FILES ${PROJECT_SOURCE_DIR}/packaging/knelld.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
-  install(CODE "
-    set(KNELLD \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}/knelld)
-    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.service.in
-                   ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)")
-  install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system)
-endif()
-if(TARGET libknell-compat)
-  install(TARGETS libknell-compat)
+set(programs knell knelld libknell)
+install(TARGETS knell)
+if(KNELL_COMPAT)
   list(APPEND programs libknell-compat)
+  install(TARGETS libknell-compat)
 endif()
-if(TARGET libknell)
-  list(APPEND programs libknell)
-  install(TARGETS libknell EXPORT knell)
-  set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
-  install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package})
-  file(WRITE ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
-       "include(\${CMAKE_CURRENT_LIST_DIR}/knellTargets.cmake)\n")
-  write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake
-    COMPATIBILITY SameMinorVersion)
-  install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
-                ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package})
-  # The prefix is written when it is known: `cmake --install --prefix` may still change it.
-  install(CODE "
-    set(prefix \${CMAKE_INSTALL_PREFIX})
-    set(libdir ${CMAKE_INSTALL_LIBDIR})
-    set(includedir ${CMAKE_INSTALL_INCLUDEDIR})
-    set(version ${PROJECT_VERSION})
-    set(description \"${PROJECT_DESCRIPTION}\")
-    configure_file(${PROJECT_SOURCE_DIR}/cmake/knell.pc.in ${CMAKE_BINARY_DIR}/package/knell.pc @ONLY)")
-  install(FILES ${CMAKE_BINARY_DIR}/package/knell.pc
-          DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-endif()
+install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+# systemd finds these below /usr and /usr/local. Without a configuration the defaults hold, which
+# the file tells: so it is an example.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
+        DESTINATION lib/systemd/system)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
+        RENAME knell.conf)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/knelld.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(CODE "
+  set(KNELLD \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}/knelld)
+  configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.service.in
+                 ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)")
+install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system)
+install(TARGETS libknell EXPORT knell)
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
+install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package})
+file(WRITE ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
+     "include(\${CMAKE_CURRENT_LIST_DIR}/knellTargets.cmake)\n")
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
+              ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package})
+# The prefix is written when it is known: `cmake --install --prefix` may still change it.
+install(CODE "
+  set(prefix \${CMAKE_INSTALL_PREFIX})
+  set(libdir ${CMAKE_INSTALL_LIBDIR})
+  set(includedir ${CMAKE_INSTALL_INCLUDEDIR})
+  set(version ${PROJECT_VERSION})
+  set(description \"${PROJECT_DESCRIPTION}\")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/knell.pc.in ${CMAKE_BINARY_DIR}/package/knell.pc @ONLY)")
+install(FILES ${CMAKE_BINARY_DIR}/package/knell.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # Man pages: docs/man/NAME.SECTION.scd -> build/share/man/manSECTION/NAME.SECTION
 find_program(KNELL_SCDOC scdoc)
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.scd)
+if(NOT KNELL_COMPAT)
+  list(FILTER pages EXCLUDE REGEX "/knell-compat\\.")
+endif()
 set(made)
 if(KNELL_SCDOC)
   foreach(page ${pages})

@@ -52,7 +52,9 @@ class Supervisor final : public ListenerProcess {
  public:
   Supervisor(std::string name, LibraryOptions options)
       : ListenerProcess(std::move(name), {}, [this](ListenerProcess&) { return supervise(); }),
-        options_(std::move(options)) {}
+        options_(std::move(options)) {
+    options_.only_added = true;
+  }
 
   Result<Turn> take_turn(const Cores& cores, const StormOptions& storm) override {
     cores_ = cores;

@@ -154,6 +154,7 @@ struct LibraryOptions {
   uint32_t details = 0;  // KNELL_DETAILS_*
   int64_t latency_ns = 1'000'000;
   size_t buffer_bytes = 0;
+  bool only_added = false;
 };
 
 // `masks`: one listener for each. Naive ones have a process each; those of the library share one.

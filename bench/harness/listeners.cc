@@ -303,8 +303,9 @@ LibraryHandle open_library(const LibraryOptions& wish, uint32_t mask) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = mask;
   options.details = wish.details;
-  options.via = wish.source.via.c_str();
-  options.latency_ns = wish.latency_ns;
+  if (knell_via_parse(wish.source.via.c_str(), &options.via) != 0) return {};
+  options.latency_ns = wish.latency_ns == 0 ? KNELL_LATENCY_NONE : wish.latency_ns;
+  options.only_added = wish.only_added ? 1 : 0;
   options.buffer_bytes = wish.buffer_bytes;
   knell_listener* listener = nullptr;
   return LibraryHandle(knell_open(&options, &listener) == 0 ? listener : nullptr);

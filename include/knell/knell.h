@@ -38,8 +38,20 @@
 // alone. No exception leaves it: a program that runs out of memory inside is ended.
 // knell_explain() says the last error of the calling thread in words. After fork(2) a handle still
 // belongs to the process that opened it: the child may close it, which changes nothing for its
-// parent; all else fails there with -EINVAL. Structures grow at their end only: `size` is set by
-// whoever made the structure.
+// parent; all else fails there with -EINVAL.
+//
+// Structures that begin with `size` grow at their end only, so a program runs with a library that
+// is older or newer than its header. Whoever makes a structure sets `size`: the program that of
+// options and of what is to be filled, to its sizeof; the library that of what it hands out.
+// Nothing past `size` is read or written.
+// - Options: members that the program's header lacks have their defaults; members that the library
+//   does not know must be 0, else -E2BIG.
+// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled,
+// and
+//   members past it are left alone.
+// - Events that the library hands out may be shorter than the program's header says: KNELL_FILLED()
+//   tells whether a member is there. Events that the program hands back may be of either size: what
+//   is absent is unknown, and what is not known is left out.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -53,6 +65,12 @@ extern "C" {
 #endif
 
 #define KNELL_API __attribute__((visibility("default")))
+
+// Whether *structure is large enough to have `member`: KNELL_FILLED(event, tty). Not needed for
+// members that the first header with this structure had.
+#define KNELL_FILLED(structure, member)                                            \
+  ((size_t)((const char*)(&(structure)->member + 1) - (const char*)(structure)) <= \
+   (structure)->size)
 
 // ----------------------------------------------------------------------------------------------------
 // options
@@ -71,33 +89,40 @@ enum knell_details {
                             // mask, remembers nothing of processes
 };
 
-#define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms: see knell_options.latency_ns
+// Where events come from.
+enum knell_via {
+  KNELL_VIA_AUTO = 0,  // options: the daemon (knelld) where it answers and takes us, else the best
+                       // that works in this process
+  KNELL_VIA_CONNECTOR = 1,  // the kernel's process events connector
+  KNELL_VIA_BPF = 2,        // programs in the kernel
+  KNELL_VIA_PIDFD = 3,      // options: exits of added processes, without privilege
+  KNELL_VIA_PROC = 4,       // events: of knell_snapshot()
+  KNELL_VIA_RECORDING = 5,  // events: of knell_open_recording()
+  KNELL_VIA_DAEMON = 6      // options: knelld; its events name the source that it has them from
+};
 
+#define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms
+#define KNELL_LATENCY_NONE (-1)           // every event at once
+
+// Zeroes but for `size` mean the defaults.
 struct knell_options {
   size_t size;       // sizeof(struct knell_options)
   uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are dropped, then 0 means all, as in the
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
-  int64_t latency_ns;  // how long an event may wait for company while many come; 0: every event at
-                       // once. A lone event never waits.
-  const char*
-      via;  // "daemon", "bpf", "connector", "pidfd", "recording"; NULL or "auto": the daemon
-            // (knelld) where it answers and takes us, else the best that works in this process
-  const char* durable;  // must be NULL: not in this build (-ENOTSUP)
+  uint32_t via;      // enum knell_via: AUTO, DAEMON, BPF, CONNECTOR or PIDFD
+  int64_t latency_ns;   // how long an event may wait for others while many come, up to 60 s. A lone
+                        // event never waits. 0: KNELL_LATENCY_DEFAULT_NS; KNELL_LATENCY_NONE
+  uint32_t only_added;  // 1: reports processes that are added with knell_add(), and no others; 0:
+                        // all that match, and none can be added. PIDFD implies 1
+  uint32_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is
+                        // longer is cut, with KNELL_FLAG_ARGS_TRUNCATED
   size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB over the
                         // connector, 8 MiB for exits over bpf, less in a memory cgroup whose limit
                         // is below 256 MiB. What was given: knell_stats
-  size_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is longer
-                      // is cut and says so
-  const char* recording;  // not NULL: the events come from this recording (a file, or a pipe such
-                          // as /dev/stdin), see below; `via` is NULL then, and what says how to
-                          // listen to a kernel is not looked at
-  double speed;  // of a recording: 1: as it happened, 10: ten times as fast, up to 1e9; 0: as fast
-                 // as it can be read
 };
-#define KNELL_OPTIONS_INIT \
-  {sizeof(struct knell_options), 0, 0, 0, KNELL_LATENCY_DEFAULT_NS, NULL, NULL, 0, 0, NULL, 0}
+#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0}
 
 // -----------------------------------------------------------------------------------------------------
 // events
@@ -123,20 +148,14 @@ struct knell_id {
 };
 #define KNELL_ID_TEXT_BYTES 48  // 8 + 1 + 11 + 2 + 20 + NUL, rounded up
 
-enum knell_via {
-  KNELL_VIA_CONNECTOR = 1,
-  KNELL_VIA_BPF = 2,
-  KNELL_VIA_PIDFD = 3,
-  KNELL_VIA_PROC = 4,
-  KNELL_VIA_RECORDING = 5
-};
 enum knell_cause {
   KNELL_CAUSE_USER = 1,    // a process sent it, or the process itself
   KNELL_CAUSE_KERNEL = 2,  // the kernel: a fault, a timer, a resource limit, a hangup, ...
   KNELL_CAUSE_OOM = 3      // the kernel, out of memory
 };
 
-// Which integers of an event hold a value; strings and ids say so themselves.
+// Which numbers of an event are known; one that is not is 0. A string that is not known has data
+// NULL (one without bytes does not), an id has the kind KNELL_ID_NONE.
 #define KNELL_HAS_UID (UINT64_C(1) << 0)
 #define KNELL_HAS_GID (UINT64_C(1) << 1)
 #define KNELL_HAS_STATUS (UINT64_C(1) << 2)       // wait_status
@@ -144,6 +163,12 @@ enum knell_cause {
 #define KNELL_HAS_KILLER (UINT64_C(1) << 4)       // killed_by
 #define KNELL_HAS_COUNT (UINT64_C(1) << 5)        // lost_count
 #define KNELL_HAS_LAST_SIGNAL (UINT64_C(1) << 6)  // last_signal
+#define KNELL_HAS_PPID (UINT64_C(1) << 7)
+#define KNELL_HAS_KILLER_PID (UINT64_C(1) << 8)        // killed_by.pid
+#define KNELL_HAS_KILLER_UID (UINT64_C(1) << 9)        // killed_by.uid
+#define KNELL_HAS_KILLER_PPID (UINT64_C(1) << 10)      // killed_by.parent_pid
+#define KNELL_HAS_LAST_SIGNAL_PID (UINT64_C(1) << 11)  // last_signal.pid
+#define KNELL_HAS_LAST_SIGNAL_UID (UINT64_C(1) << 12)  // last_signal.uid
 
 #define KNELL_FLAG_RECOVERED \
   (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
@@ -152,7 +177,7 @@ enum knell_cause {
 
 // One event. Fields of other types than its own are 0. docs and JSON use the same names.
 struct knell_event {
-  size_t size;           // sizeof(struct knell_event) of the library that made it
+  size_t size;           // the bytes of it that are there
   uint64_t has;          // KNELL_HAS_*
   uint32_t type;         // one KNELL_EVENT_*
   uint32_t flags;        // KNELL_FLAG_*
@@ -163,7 +188,7 @@ struct knell_event {
   int64_t time_ns;       // the same instant, CLOCK_REALTIME ns since the epoch
   uint64_t cookie;       // what knell_add() was given for this pid, else 0
   struct knell_id id, parent_id;
-  int32_t pid, tid, ppid;  // process, thread, parent process; 0 parent: unknown
+  int32_t pid, tid, ppid;  // process, thread, parent process
   uint32_t uid, gid;       // real ids at the event
   int32_t wait_status;     // exit: what wait(2) reports
   uint64_t duration_ns;    // exit: life of the process
@@ -176,13 +201,13 @@ struct knell_event {
   // exit: who sent the signal that the process died of. Set only where it is certain.
   struct {
     // USER: the sender. KERNEL: the process whose end made the kernel send it (parent-death signal,
-    // end of a pid namespace, hangup of a session, exit of a tracer). 0: there is none, or it is
-    // outside the pid namespace of this listener; then uid, comm, parent and unit are unknown.
+    // end of a pid namespace, hangup of a session, exit of a tracer). Unknown: there is none, or it
+    // is outside the pid namespace of this listener; then uid, comm, parent and unit are, too.
     int32_t pid;
-    uint32_t uid;              // real; unknown where pid is 0
+    uint32_t uid;              // real
     struct knell_string comm;  // this and what follows: when the signal was sent
     uint32_t cause;            // enum knell_cause
-    int32_t parent_pid;        // its parent process; 0: unknown
+    int32_t parent_pid;        // its parent process
     struct knell_string parent_comm;
     struct knell_string unit;           // systemd unit of its cgroup
     struct knell_string memory_cgroup;  // OOM: the memory cgroup of the process that was killed
@@ -190,7 +215,8 @@ struct knell_event {
   // per type
   struct knell_id child_id;              // fork
   int32_t child_pid, child_tid;          // fork
-  uint32_t ruid, euid;                   // uid; gid: rgid, egid
+  uint32_t ruid, euid;                   // uid
+  uint32_t rgid, egid;                   // gid
   int32_t tracer_pid;                    // ptrace; 0: detach
   struct knell_string new_comm;          // comm
   uint64_t lost_count;                   // lost
@@ -201,8 +227,8 @@ struct knell_event {
   // that this one took (by a handler, sigwait(3) or signalfd(2)) before it exited.
   struct {
     int32_t signal;
-    int32_t pid;  // the sender; 0: outside the pid namespace of this listener; then uid, comm and
-                  // parent_comm are unknown
+    int32_t pid;  // the sender; unknown: it is outside the pid namespace of this listener; then
+                  // uid, comm and parent_comm are, too
     uint32_t uid;
     struct knell_string comm, parent_comm;  // when it was sent
     uint64_t ago_ns;                        // from the sending to the end of the process
@@ -216,28 +242,29 @@ struct knell_event {
 struct knell_listener;  // one listener
 
 // Opens a listener: it hears of what happens from now on. `options` may be NULL. On success
-// *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -EPERM not allowed here;
-// -EPROTONOSUPPORT this kernel or namespace has no such events; -ENOTSUP `via` or `durable` is not
-// in this build; -EMFILE. With options.recording, which is waited for where it comes through a
-// pipe: those of open(2) and read(2); -EINTR a signal was caught while waiting; -EBADMSG no
-// recording, or one that is damaged; -ENOTSUP of a later format, or of a machine of another byte
-// order. Through the daemon, which is waited for some seconds at the most: -ENOENT, -ECONNREFUSED
-// there is none; -ETIMEDOUT it does not answer; -EUSERS and others: it refuses, knell_explain()
-// says why. KNELL_SOCKET in the environment names its socket; empty: it is not to be used.
+// *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -E2BIG options of a
+// later version; -EPERM not allowed here; -EPROTONOSUPPORT this kernel or namespace has no such
+// events; -ENOTSUP the source does not work here; -EMFILE. Through the daemon, which is waited for
+// some seconds at the most: -ENOENT, -ECONNREFUSED there is none; -ETIMEDOUT it does not answer;
+// -EUSERS and others: it refuses, knell_explain() says why. KNELL_SOCKET in the environment names
+// its socket; empty: it is not to be used.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
 // Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, tty, ended
 // (also spelt exit-code and signal), longer, shorter. Commas and repeated calls are alternatives,
 // `!value` excludes, different keys must all hold; a lost event passes all. Works from the next
-// drain on; what was read from the kernel already but not yet handed out stays. `k` may be NULL:
-// then the words are only checked. Errors: -EINVAL unknown key or value: knell_explain() says what
-// would be right; -ESRCH under: no such process.
+// drain on; what was read from the kernel already but not yet handed out stays. Errors: -EINVAL
+// unknown key or value: knell_explain() says what would be right; -ESRCH under: no such process.
 KNELL_API int knell_match(struct knell_listener* k, const char* key, const char* value);
+// Checks the key and the value as knell_match() does, without a listener. Whether a process is
+// there is not looked at. Errors: -EINVAL.
+KNELL_API int knell_check_match(const char* key, const char* value);
 
-// From the first call on this listener hears of added processes only, also when all of them have
-// died. Adds one. `start` is its start in clock ticks since boot, against pid reuse, or 0; `cookie`
-// comes back in its events. O(1); through the daemon one question and its answer. Errors: -ESRCH it
-// is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE (via pidfd).
+// Adds a process to a listener that was opened with `only_added`. `start` is its start in clock
+// ticks since boot, against pid reuse, or 0; `cookie` comes back in its events. O(1); through the
+// daemon one question and its answer. Errors: -EINVAL the listener reports all that match, or a pid
+// below 1; -ESRCH it is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE
+// (via pidfd).
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
 // Errors: -ENOENT it was not there. It leaves by itself when it has died.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
@@ -274,7 +301,7 @@ enum knell_scope {
 };
 
 struct knell_stats {
-  size_t size;               // set by the caller
+  size_t size;               // set by the caller; then what was filled
   uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked); through
                              // the daemon: its queue for this listener
   uint64_t received, shown;  // events from the kernel or the daemon; events handed out
@@ -307,10 +334,10 @@ KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
 // -------------------------------------------------------------------------------------------------
 // recordings (docs: the recording format)
 //
-// A recorder puts the events of a listener into a file, and a listener opened with
-// knell_options.recording tells them again: mask, predicates, added processes and knell_fd() work
-// as they do live, `via` is KNELL_VIA_RECORDING and `seq` counts anew. `under` goes by the births
-// in the recording, and by the parents that events name.
+// A recorder puts the events of a listener into a file, and a listener of that recording reports
+// them again: mask, predicates, added processes and knell_fd() work as they do live, `via` is
+// KNELL_VIA_RECORDING and `seq` counts anew. `under` goes by the births in the recording, and by
+// the parents that events name.
 
 struct knell_recorder;
 
@@ -332,9 +359,26 @@ KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder); 
 // recording without the mark reads as broken off. NULL is fine.
 KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
 
+// Zeroes but for `size` mean the defaults.
+struct knell_replay_options {
+  size_t size;          // sizeof(struct knell_replay_options)
+  uint32_t events;      // as in knell_options
+  uint32_t only_added;  // as in knell_options
+  double
+      speed;  // 1: as it happened, 10: ten times as fast, up to 1e9; 0: as fast as it can be read
+};
+#define KNELL_REPLAY_OPTIONS_INIT {sizeof(struct knell_replay_options), 0, 0, 0}
+
+// Opens a listener of a recording: a file, or a pipe such as /dev/stdin, whose beginning is waited
+// for. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
+// read(2); -EINTR a signal was caught while waiting; -EBADMSG no recording, or one that is damaged;
+// -ENOTSUP of a later format, or of a machine of another byte order.
+KNELL_API int knell_open_recording(const char* path, const struct knell_replay_options* options,
+                                   struct knell_listener** ret_knell);
+
 // Where a recording is from. Text is cut where it is too long.
 struct knell_recording {
-  size_t size;                  // set by the caller
+  size_t size;                  // set by the caller; then what was filled
   uint32_t events;              // the mask that was recorded
   uint32_t level, details;      // enum knell_level, knell_details
   uint32_t via;                 // enum knell_via: the source
@@ -347,11 +391,11 @@ struct knell_recording {
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
-// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event is its exit;
-// strings in it are NULL. The status is known for own children, and for others from Linux 6.15 on
-// (then also after it was reaped); where it is not, KNELL_HAS_STATUS is not set. An own child is
-// left to be reaped by the caller. Errors: -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT
-// before Linux 5.3.
+// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event, whose `size` is
+// set before, is its exit; strings in it are NULL. The status is known for own children, and for
+// others from Linux 6.15 on (then also after it was reaped); where it is not, KNELL_HAS_STATUS is
+// not set. An own child is left to be reaped by the caller. Errors: -ESRCH no such process;
+// -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
 
 // --------------------------------------------------------------------------------------------------
@@ -368,6 +412,10 @@ KNELL_API int knell_events_parse(const char* text, uint32_t* ret_mask);
 // `size` bytes.
 KNELL_API ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size);
 KNELL_API const char* knell_type_name(uint32_t type);  // "exit", ...; "unknown"
+// "bpf", "daemon", ... to enum knell_via. Errors: -EINVAL, with the nearest right name in
+// knell_explain().
+KNELL_API int knell_via_parse(const char* text, uint32_t* ret_via);
+KNELL_API const char* knell_via_name(uint32_t via);  // "bpf", ...; "unknown"
 
 // One JSON object (docs: the fields), no newline. Like snprintf.
 KNELL_API ssize_t knell_event_json(const struct knell_event* event, char* buffer, size_t size);
@@ -410,7 +458,7 @@ struct knell_finding {
   uint32_t level;       // enum knell_finding_level
   const char* subject;  // "connector", "buffer", ...
   const char* text;
-  const char* mend;  // what would help; "" where nothing is wrong or nothing helps
+  const char* fix;  // what would help; NULL: nothing is wrong, or nothing helps
 };
 // Looks at this machine and this user, and calls `on_finding` for each thing found, in the order to
 // be read; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns 0
@@ -422,7 +470,7 @@ KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*)
 // is no daemon; -ETIMEDOUT it does not answer.
 KNELL_API ssize_t knell_status(char* buffer, size_t size);
 
-KNELL_API const char* knell_version(void);  // "0.1.0"
+KNELL_API const char* knell_version(void);  // "0.2.0"
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,7 @@
 
 namespace knell {
 
+// data() is null where the text is not known, and not where it is of no bytes.
 inline std::string_view view(const knell_string& s) {
   return s.data ? std::string_view(s.data, s.size) : std::string_view();
 }
@@ -73,8 +74,57 @@ inline std::string events_text(uint32_t mask) {
   return internal::text([&](char* p, size_t n) { return knell_events_text(mask, p, n); });
 }
 
+// The exit of any process; nullopt with `error` set, also when it takes longer than `timeout`.
+inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nanoseconds> timeout,
+                                       std::error_code& error) {
+  timespec limit{};
+  if (timeout) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*timeout);
+    limit.tv_sec = static_cast<time_t>(seconds.count());
+    limit.tv_nsec = static_cast<long>((*timeout - seconds).count());
+  }
+  knell_event event{};
+  event.size = sizeof event;
+  error = internal::code(knell_wait(pid, timeout ? &limit : nullptr, &event));
+  return error ? std::nullopt : std::optional(event);
+}
+
+// What knelld says of itself, a JSON object; empty with `error` set.
+inline std::string status(std::error_code& error) {
+  // Each call asks anew, so the answer may have grown.
+  for (std::string out(16384, '\0');;) {
+    const ssize_t n = knell_status(out.data(), out.size() + 1);
+    error = internal::code(n);
+    if (error) return {};
+    const bool fits = static_cast<size_t>(n) <= out.size();
+    out.resize(fits ? static_cast<size_t>(n) : 2 * static_cast<size_t>(n));
+    if (fits) return out;
+  }
+}
+
+struct Finding {
+  knell_finding_level level;
+  std::string subject, text;
+  std::optional<std::string> fix;  // nullopt: nothing is wrong, or nothing helps
+};
+// What works on this machine for this user; `error` is set where nothing can be observed.
+inline std::vector<Finding> doctor(std::error_code& error) {
+  std::vector<Finding> all;
+  const auto add = [](const knell_finding* found, void* to) {
+    static_cast<std::vector<Finding>*>(to)->push_back(
+        {static_cast<knell_finding_level>(found->level), found->subject, found->text,
+         found->fix != nullptr ? std::optional<std::string>(found->fix) : std::nullopt});
+    return 0;
+  };
+  error = internal::code(knell_doctor(add, &all));
+  return all;
+}
+
 struct Options : knell_options {
   Options() : knell_options KNELL_OPTIONS_INIT {}
+};
+struct ReplayOptions : knell_replay_options {
+  ReplayOptions() : knell_replay_options KNELL_REPLAY_OPTIONS_INIT {}
 };
 
 // One listener. Move-only.
@@ -85,6 +135,12 @@ class Listener {
   static Listener open(const knell_options& options, std::error_code& error) {
     knell_listener* handle = nullptr;
     error = internal::code(knell_open(&options, &handle));
+    return Listener(handle);
+  }
+  static Listener open_recording(const std::string& path, const knell_replay_options& options,
+                                 std::error_code& error) {
+    knell_listener* handle = nullptr;
+    error = internal::code(knell_open_recording(path.c_str(), &options, &handle));
     return Listener(handle);
   }
   explicit operator bool() const { return handle_ != nullptr; }

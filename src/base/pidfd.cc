@@ -107,8 +107,6 @@ Result<UniqueFd> pidfd_open(pid_t pid, unsigned flags) {
 
 bool is_dead(int pidfd) { return (poll_now(pidfd) & (POLLIN | POLLHUP)) != 0; }
 
-bool is_reaped(int pidfd) { return (poll_now(pidfd) & POLLHUP) != 0; }
-
 std::optional<int32_t> exit_info(int pidfd) {
   PidfdInfo info{};
   info.mask = kInfoExit;

@@ -26,9 +26,6 @@ std::expected<UniqueFd, int> try_pidfd_open(pid_t pid, unsigned flags = 0);
 // Whether the whole process is dead: reaped or not, but no thread of it runs.
 bool is_dead(int pidfd);
 
-// Whether it is dead and reaped. Known from Linux 6.12 on; before, always false.
-bool is_reaped(int pidfd);
-
 // The wait status of a process that was reaped, from Linux 6.15 on; nullopt: not reaped yet, or not
 // known here.
 std::optional<int32_t> exit_info(int pidfd);

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <knell/knell.hpp>
 
@@ -29,7 +28,9 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_wait());
   all.push_back(make_status());
   all.push_back(make_doctor());
+#ifdef KNELL_COMPAT
   all.push_back(make_compat());
+#endif
   return all;
 }
 
@@ -51,8 +52,8 @@ std::string overview() {
   return out;
 }
 
-// The words of the user's command, cut off before CLI11 can read them as options of ours.
-Words take_tail(Words& words, const CLI::App& app, Command::Tail tail) {
+// The words of the user's command, cut off before they can be read as options of ours.
+Words take_tail(Words& words, const CommandLine& line, Command::Tail tail) {
   if (tail == Command::Tail::kNone) return {};
   size_t at = 0;
   for (; at < words.size(); ++at) {
@@ -65,8 +66,7 @@ Words take_tail(Words& words, const CLI::App& app, Command::Tail tail) {
     // A value in the next word is no word of the command.
     const bool own_value =
         word.starts_with("--") ? word.find('=') != std::string::npos : word.size() > 2;
-    const CLI::Option* known = app.get_option_no_throw(word);
-    const bool takes_next = known != nullptr && known->get_items_expected_max() > 0 && !own_value;
+    const bool takes_next = line.takes_value(word) && !own_value;
     if (takes_next && at + 1 < words.size() && words[at + 1] != "--") ++at;
   }
   if (at >= words.size()) return {};
@@ -86,36 +86,21 @@ Outcome<int> print_text(std::string text) {
   return kDone;
 }
 
-std::string help_of(const Command& command, const CLI::App& app) {
-  std::string options = app.help();
-  // CLI11 begins with the description and a usage line of its own.
-  options.erase(0, std::min(options.size(), options.find("\nOptions:") + 1));
+std::string help_of(const Command& command, const CommandLine& line) {
   return fmt::format("knell {} {}\n\n{}\n\n{}\n{}", command.name(), command.synopsis(),
-                     command.summary(), options, command.notes());
+                     command.summary(), line.options_text(), command.notes());
 }
 
 Outcome<int> parse_and_execute(Command& command, Words words) {
-  CLI::App app(std::string(command.summary()), fmt::format("knell {}", command.name()));
-  app.set_help_flag("-h,--help", "this text");
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.get_formatter()->column_width(26);
-  command.add_options(app);
-  for (CLI::Option* option : app.get_options({})) {
-    if (option->get_items_expected_max() == 0) option->disable_flag_override();  // --any=5
-  }
-  Words tail = take_tail(words, app, command.tail());
-  std::reverse(words.begin(), words.end());
-  try {
-    app.parse(std::move(words));
-  } catch (const CLI::CallForHelp&) {
-    return print_text(help_of(command, app));
-  } catch (const CLI::ParseError& error) {
-    return usage("{}", in_one_line(app, error));
-  }
-  for (const CLI::Option* option : app.get_options({})) {
-    if (std::ranges::count(option->results(), "") != 0)
-      return usage("{} needs a value", option->get_name());
-  }
+  CommandLine line(fmt::format("knell {}", command.name()));
+  line.add_help("this text");
+  command.add_options(line);
+  Words tail = take_tail(words, line, command.tail());
+  const auto parsed = line.parse(std::move(words));
+  if (!parsed) return usage("{}", in_one_line(line, parsed.error()));
+  if (*parsed == CommandLine::Parsed::kHelp) return print_text(help_of(command, line));
+  if (const std::string empty = line.option_with_empty_value(); !empty.empty())
+    return usage("{} needs a value", empty);
   return command.execute(std::move(tail));
 }
 

@@ -7,11 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/command_line.h"
 #include "cli/failure.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-}
 
 namespace knell::cli {
 
@@ -35,7 +32,7 @@ class Command {
   // kKnellFailed.
   virtual bool ends_with_process_status() const { return false; }
 
-  virtual void add_options(CLI::App& app) = 0;
+  virtual void add_options(CommandLine& line) = 0;
   // `tail`: the words of the user's command. Returns the exit status.
   virtual Outcome<int> execute(std::vector<std::string> tail) = 0;
 };
@@ -46,7 +43,7 @@ std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();
-std::unique_ptr<Command> make_compat();
+std::unique_ptr<Command> make_compat();  // not built with -D KNELL_COMPAT=OFF
 
 // The whole program: reads the words, does what they say, prints at most one line when it fails.
 int run_knell(const std::vector<std::string>& words);

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -30,7 +29,7 @@ class Compat final : public Command {
   std::string_view summary() const override { return "runs a client of the connector unmodified"; }
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterOptions; }
-  void add_options(CLI::App& app) override;
+  void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
@@ -57,13 +56,12 @@ std::string_view Compat::notes() const {
          "  sudo knell compat --direct -- ./proc_filter -f\n";
 }
 
-void Compat::add_options(CLI::App& app) {
-  app.add_flag("--direct", direct_, "without knelld: on the kernel's own socket");
-  app.add_option("--rule", rule_,
-                 "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted")
-      ->type_name("RULE");
-  app.add_flag("--as-root", as_root_, "CMD is told that it is root, should it insist");
-  app.add_flag("--force", force_, "a Go program too, whose socket is opened by C code in it");
+void Compat::add_options(CommandLine& line) {
+  line.add_flag("--direct", direct_, "without knelld: on the kernel's own socket");
+  line.add_value("--rule", rule_, "RULE",
+                 "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted");
+  line.add_flag("--as-root", as_root_, "CMD is told that it is root, should it insist");
+  line.add_flag("--force", force_, "a Go program too, whose socket is opened by C code in it");
 }
 
 bool set(const char* name, const std::string& value) {

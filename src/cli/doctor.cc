@@ -6,7 +6,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <knell/knell.hpp>
 
@@ -127,10 +126,9 @@ class Doctor final : public Command {
            "  knell doctor\n"
            "  knell doctor -o json | jq -r 'select(.level == \"no\") | .mend'\n";
   }
-  void add_options(CLI::App& app) override {
-    app.add_option("-o,--output", format_, "table (default) or json, an object a line")
-        ->type_name("FORMAT");
-    app.add_flag("--verbose", verbose_, "notes as well: facts that are neither good nor bad");
+  void add_options(CommandLine& line) override {
+    line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+    line.add_flag("--verbose", verbose_, "notes as well: facts that are neither good nor bad");
   }
   Outcome<int> execute(std::vector<std::string> tail) override;
 
@@ -145,7 +143,7 @@ Outcome<int> Doctor::execute(std::vector<std::string>) {
   const auto collect = [](const knell_finding* f, void* context) {
     static_cast<std::vector<Finding>*>(context)->push_back(
         {f->level, printable(f->subject), printable(f->text),
-         f->mend != nullptr ? printable(f->mend) : ""});
+         f->fix != nullptr ? printable(f->fix) : ""});
     return 0;
   };
   const bool observable = knell_doctor(collect, &findings) == 0;

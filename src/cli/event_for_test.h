@@ -32,6 +32,8 @@ struct EventForTest {
   EventForTest& process(int32_t pid, int32_t ppid) {
     event.pid = event.tid = pid;
     event.ppid = ppid;
+    event.has &= ~KNELL_HAS_PPID;
+    if (ppid != 0) event.has |= KNELL_HAS_PPID;
     return *this;
   }
   EventForTest& fork(int32_t parent, int32_t child) {
@@ -46,7 +48,7 @@ struct EventForTest {
     return *this;
   }
   EventForTest& killed_by(int32_t pid, uint32_t uid, std::string text) {
-    event.has |= KNELL_HAS_KILLER;
+    event.has |= KNELL_HAS_KILLER | KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID;
     event.killed_by.pid = pid;
     event.killed_by.uid = uid;
     event.killed_by.cause = KNELL_CAUSE_USER;

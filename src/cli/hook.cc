@@ -74,7 +74,7 @@ std::vector<std::string> variables_of(const knell_event& event, std::string_view
     return out;
   }
   set("PID", event.pid);
-  if (event.ppid != 0) set("PPID", event.ppid);
+  if ((event.has & KNELL_HAS_PPID) != 0) set("PPID", event.ppid);
   if (const std::string id = text(event.id); !id.empty()) set("ID", id);
   append_text(out, "COMM", event.comm);
   append_text(out, "PARENT_COMM", event.parent_comm);

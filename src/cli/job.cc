@@ -230,6 +230,8 @@ void Job::name_true_sender(knell_event& exit) const {
     killer.comm = text(by->comm);
     killer.cause = by->kernel ? KNELL_CAUSE_KERNEL : KNELL_CAUSE_USER;
     killer.parent_pid = by->parent_pid;
+    exit.has |= KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID | KNELL_HAS_KILLER_PPID;
+    if (by->parent_pid == 0) exit.has &= ~KNELL_HAS_KILLER_PPID;
     killer.parent_comm = text(by->parent_comm);
     killer.unit = {};
   }
@@ -238,6 +240,7 @@ void Job::name_true_sender(knell_event& exit) const {
   if (const Sender* by = asked ? true_sender(last.signal, last.pid) : nullptr) {
     last.pid = by->pid;
     last.uid = by->uid;
+    exit.has |= KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID;
     last.comm = text(by->comm);
     last.parent_comm = text(by->parent_comm);
     if (by->kernel) exit.has &= ~KNELL_HAS_LAST_SIGNAL;  // no process asked

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -48,12 +48,6 @@ constexpr Flag kFlags[] = {
     {"--longer", "longer", "TIME", "lived longer than this"},
     {"--shorter", "shorter", "TIME", "lived shorter than this"},
 };
-
-// Values of one flag may come by repeating it, or separated by commas.
-CLI::Option* repeatable(CLI::Option* option, const char* type) {
-  return option->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(
-      CLI::MultiOptionPolicy::TakeAll);
-}
 
 bool is_of_ends(std::string_view key) {
   return key == "ended" || key == "longer" || key == "shorter";
@@ -134,17 +128,17 @@ Outcome<std::string> Selection::library_words(const std::string& flag,
   return value;
 }
 
-void Selection::add_events_option(CLI::App& app, const std::string& help) {
-  repeatable(app.add_option("-e,--events", events_, help), "EVENTS");
+void Selection::add_events_option(CommandLine& line, const std::string& help) {
+  line.add_values("-e,--events", events_, "EVENTS", help);
 }
 
-void Selection::add_predicate_options(CLI::App& app) { add_predicate_options(app, true); }
+void Selection::add_predicate_options(CommandLine& line) { add_predicate_options(line, true); }
 
-void Selection::add_predicate_options_of_the_living(CLI::App& app) {
-  add_predicate_options(app, false);
+void Selection::add_predicate_options_of_the_living(CommandLine& line) {
+  add_predicate_options(line, false);
 }
 
-void Selection::add_predicate_options(CLI::App& app, bool of_ends) {
+void Selection::add_predicate_options(CommandLine& line, bool of_ends) {
   predicates_.clear();
   std::vector<Flag> flags;
   for (const Flag& flag : kFlags) {
@@ -154,10 +148,9 @@ void Selection::add_predicate_options(CLI::App& app, bool of_ends) {
   }
   for (size_t i = 0; i < predicates_.size(); ++i) {
     const Flag& flag = flags[i];
-    repeatable(app.add_option(flag.names, predicates_[i].values, flag.help), flag.type)
-        ->group(
-            "Which processes (commas and repeats: any of them; !VALUE: not this; different flags: "
-            "all hold)");
+    line.add_values(flag.names, predicates_[i].values, flag.type, flag.help,
+                    "Which processes (commas and repeats: any of them; !VALUE: not this; different "
+                    "flags: all hold)");
   }
 }
 
@@ -192,7 +185,7 @@ Outcome<void> Selection::check(uint32_t mask) const {
       if (live_ && (p.key == "pid" || p.key == "under"))
         KNELL_TRY(map_words(value, [&](std::string_view w) { return process_word(p.flag, w); }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
-      const int result = knell_match(nullptr, p.key.c_str(), words.c_str());
+      const int result = knell_check_match(p.key.c_str(), words.c_str());
       if (result < 0) return std::unexpected(match_failure(p.flag, p.key, -result));
     }
   }
@@ -236,18 +229,17 @@ std::string Selection::whose(std::string_view scope) const {
   return fmt::format("processes{} with {}", scope, fmt::join(parts, " "));
 }
 
-void ListenFlags::add_options(CLI::App& app) {
-  app.add_option("--via", via, "the source: auto, daemon, bpf, connector")->type_name("SOURCE");
-  app.add_option("--details", details, "how much an event tells: status, names, full (default)")
-      ->type_name("LEVEL");
-  app.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
-  app.add_option("--latency", latency, "how long an event may wait while many come (default 10ms)")
-      ->type_name("TIME");
-  app.add_option("--buffer", buffer,
-                 "room asked of the kernel for events not yet read (default 64M)")
-      ->type_name("SIZE");
-  app.add_option("--args", args, "how much of an event's arguments is kept over bpf (default 1K)")
-      ->type_name("SIZE");
+void ListenFlags::add_options(CommandLine& line) {
+  line.add_value("--via", via, "SOURCE", "the source: auto, daemon, bpf, connector");
+  line.add_value("--details", details, "LEVEL",
+                 "how much an event tells: status, names, full (default)");
+  line.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
+  line.add_value("--latency", latency, "TIME",
+                 "how long an event may wait while many come (default 10ms)");
+  line.add_value("--buffer", buffer, "SIZE",
+                 "room asked of the kernel for events not yet read (default 64M)");
+  line.add_value("--args", args, "SIZE",
+                 "how much of an event's arguments is kept over bpf (default 1K)");
 }
 
 namespace {
@@ -262,16 +254,21 @@ Outcome<uint32_t> details_level(const std::string& word) {
   return usage("--details takes status, names or full, not '{}'", printable(word));
 }
 
-Outcome<const char*> source_name(const std::string& word) {
+Outcome<uint32_t> source_of(const std::string& word) {
   static constexpr std::string_view kNames[] = {"auto", "connector", "bpf", "daemon"};
-  if (word == "auto") return nullptr;
-  if (word == "connector") return "connector";
-  if (word == "bpf") return "bpf";
-  if (word == "daemon") return "daemon";
+  uint32_t via = 0;
+  if (std::ranges::find(kNames, word) != std::end(kNames) &&
+      knell_via_parse(word.c_str(), &via) == 0)
+    return via;
   if (word == "pidfd") return usage("--via pidfd needs PIDs to wait for: use knell wait PID...");
   const std::string_view near = nearest(word, kNames);
   if (!near.empty()) return usage("--via: no source '{}'; did you mean {}?", printable(word), near);
   return usage("--via takes auto, daemon, bpf or connector, not '{}'", printable(word));
+}
+
+// In options 0 is the default.
+int64_t latency_ns(std::chrono::nanoseconds latency) {
+  return latency.count() == 0 ? KNELL_LATENCY_NONE : latency.count();
 }
 
 }  // namespace
@@ -296,12 +293,12 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
   out.level = threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
   out.latency_ns = kLatencyNs;
   KNELL_ASSIGN(out.details, details_level(details));
-  KNELL_ASSIGN(out.via, source_name(via));
+  KNELL_ASSIGN(out.via, source_of(via));
   if (!latency.empty()) {
     const auto time = parse_duration(latency);
     if (!time) return usage("--latency: {}", time.error().message());
     if (*time > kMostLatency) return usage("--latency {}: at most 60s; 10ms is usual", latency);
-    out.latency_ns = time->count();
+    out.latency_ns = latency_ns(*time);
   }
   if (!buffer.empty()) {
     const auto bytes = parse_size(buffer);
@@ -317,7 +314,7 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
     const auto bytes = parse_size(args);
     if (!bytes || *bytes < 1 || *bytes > kMostArgs)
       return usage("--args {}: from 1 to 4K bytes", printable(args));
-    out.args_bytes = static_cast<size_t>(*bytes);
+    out.args_bytes = static_cast<uint32_t>(*bytes);
   }
   return out;
 }
@@ -325,21 +322,25 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
 Outcome<Listener> open_listener(const Options& options) {
   std::error_code error;
   Listener listener = Listener::open(options, error);
-  // A recording that comes through a pipe is waited for; a signal is no reason to give up, unless
-  // we are to end.
-  while (error.value() == EINTR && options.recording != nullptr) {
-    if (Signals::over()) return fail(kDone, "ended before the recording began");
-    listener = Listener::open(options, error);
-  }
   if (listener) return listener;
   const int code = error.value();
-  if (options.recording != nullptr) return fail(kFailed, knell_explain());
-  const bool no_daemon =
-      std::string_view(options.via == nullptr ? "" : options.via) == "daemon" && code != EINVAL;
+  const bool no_daemon = options.via == KNELL_VIA_DAEMON && code != EINVAL;
   const bool nothing_here = no_daemon || code == EPERM || code == EACCES ||
                             code == EPROTONOSUPPORT || code == ENOTSUP || code == ECONNREFUSED ||
                             code == ENOSYS;
   return fail(nothing_here ? kNothingHere : code == EINVAL ? kUsage : kFailed, knell_explain());
+}
+
+Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options) {
+  std::error_code error;
+  for (;;) {
+    Listener listener = Listener::open_recording(path, options, error);
+    if (listener) return listener;
+    // One that comes through a pipe is waited for; a signal is no reason to give up, unless we are
+    // to end.
+    if (error.value() != EINTR) return fail(kFailed, knell_explain());
+    if (Signals::over()) return fail(kDone, "ended before the recording began");
+  }
 }
 
 Outcome<bool> wants_json(const std::string& word) {

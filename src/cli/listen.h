@@ -9,11 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/command_line.h"
 #include "cli/failure.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-}
 
 namespace knell::cli {
 
@@ -21,10 +18,10 @@ namespace knell::cli {
 // every subcommand that listens. All words are checked before anything is opened.
 class Selection {
  public:
-  void add_events_option(CLI::App& app, const std::string& help);
-  void add_predicate_options(CLI::App& app);
+  void add_events_option(CommandLine& line, const std::string& help);
+  void add_predicate_options(CommandLine& line);
   // Those that can hold of a process that is alive.
-  void add_predicate_options_of_the_living(CLI::App& app);
+  void add_predicate_options_of_the_living(CommandLine& line);
 
   // The mask of -e, or `unless_given`.
   Outcome<uint32_t> events(uint32_t unless_given) const;
@@ -46,7 +43,7 @@ class Selection {
     std::string key;   // as knell_match() knows it: "ended"
     std::vector<std::string> values;
   };
-  void add_predicate_options(CLI::App& app, bool of_ends);
+  void add_predicate_options(CommandLine& line, bool of_ends);
   Outcome<void> check_exits(uint32_t mask) const;
   Outcome<std::string> library_words(const std::string& flag, const std::string& value) const;
 
@@ -63,15 +60,16 @@ struct ListenFlags {
   std::string buffer, args;
   bool threads = false;
 
-  void add_options(CLI::App& app);
+  void add_options(CommandLine& line);
   Outcome<Options> options(uint32_t mask) const;
   // The first flag given that says how to listen to a kernel, or "".
   std::string_view given() const;
 };
 
-// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here,
-// and kDone when we are to end before the recording it waits for has begun.
+// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.
 Outcome<Listener> open_listener(const Options& options);
+// The same of a recording; the status is kDone when we are to end before it has begun.
+Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
 
 // "-o table|json": whether it is json.
 Outcome<bool> wants_json(const std::string& word);

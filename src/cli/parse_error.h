@@ -4,14 +4,11 @@
 
 #include <string>
 
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-class ParseError;
-}  // namespace CLI
+#include "base/command_line.h"
 
 namespace knell::cli {
 
-// CLI11's messages, in one line and in our words.
-std::string in_one_line(const CLI::App& app, const CLI::ParseError& error);
+// What is wrong with the command line, and what was probably meant.
+std::string in_one_line(const CommandLine& line, const CommandLine::Error& error);
 
 }  // namespace knell::cli

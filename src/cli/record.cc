@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -83,7 +82,7 @@ class Record final : public Command {
   std::string_view synopsis() const override { return "[OPTIONS] FILE"; }
   std::string_view summary() const override { return "a stream to take home"; }
   std::string_view notes() const override;
-  void add_options(CLI::App& app) override;
+  void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
@@ -113,16 +112,16 @@ std::string_view Record::notes() const {
          "  zstdcat pg.knell.zst | knell watch --read - -e exit\n";
 }
 
-void Record::add_options(CLI::App& app) {
-  selection_.add_events_option(app,
+void Record::add_options(CommandLine& line) {
+  selection_.add_events_option(line,
                                "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
                                "comma-separated; -NAME takes one away (default all)");
-  app.add_option("-n,--count", count_, "end after so many events")->type_name("COUNT");
-  app.add_option("-d,--duration", duration_, "end after this time: 30s, 5m")->type_name("TIME");
-  app.add_flag("-f,--force", force_, "write over FILE where there is one");
-  listen_.add_options(app);
-  app.add_option("FILE", file_, "where to, - for standard output")->type_name("");
-  selection_.add_predicate_options(app);
+  line.add_value("-n,--count", count_, "COUNT", "end after so many events");
+  line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
+  line.add_flag("-f,--force", force_, "write over FILE where there is one");
+  listen_.add_options(line);
+  line.add_word("FILE", file_, "where to, - for standard output");
+  selection_.add_predicate_options(line);
 }
 
 Outcome<WatchPlan> Record::plan() const {

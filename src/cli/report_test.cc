@@ -101,7 +101,7 @@ TEST(ReportClose, SaysTheWhole) {
 
 TEST(ReportClose, SaysWhyItDied) {
   EventForTest exit;
-  exit.exit(SIGKILL).event.has |= KNELL_HAS_KILLER;
+  exit.exit(SIGKILL).event.has |= KNELL_HAS_KILLER | KNELL_HAS_KILLER_PID;
   exit.event.killed_by.pid = 8103;
   exit.event.killed_by.comm = {"bash", 4};
   exit.event.killed_by.cause = KNELL_CAUSE_USER;

@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -265,7 +264,7 @@ class Run final : public Command {
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterOptions; }
   bool ends_with_process_status() const override { return true; }
-  void add_options(CLI::App& app) override;
+  void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
@@ -297,13 +296,11 @@ std::string_view Run::notes() const {
          "  knell run -e nonzero-exit,exec -- ./configure\n";
 }
 
-void Run::add_options(CLI::App& app) {
-  selection_.add_events_option(app, "what to report (default nonzero-exit)");
-  app.add_flag("--all", all_, "report every exit, also of those that did well");
-  app.add_option("--report", report_, "write the report to FILE, not to standard error")
-      ->type_name("FILE");
-  app.add_option("-o,--output", format_, "table (default) or json, an object a line")
-      ->type_name("FORMAT");
+void Run::add_options(CommandLine& line) {
+  selection_.add_events_option(line, "what to report (default nonzero-exit)");
+  line.add_flag("--all", all_, "report every exit, also of those that did well");
+  line.add_value("--report", report_, "FILE", "write the report to FILE, not to standard error");
+  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
 }
 
 Outcome<uint32_t> Run::wanted() const {

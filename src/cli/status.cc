@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <knell/knell.hpp>
 
@@ -60,11 +59,10 @@ class Status final : public Command {
            "  knell status -o json | jq '.listeners[] | select(.lost > 0)'\n"
            "  knell status -o prometheus >knell.prom.new && mv knell.prom.new knell.prom\n";
   }
-  void add_options(CLI::App& app) override {
-    app.add_option("-o,--output", format_,
-                   "table (default), json, or prometheus, for a textfile collector")
-        ->type_name("FORMAT");
-    app.add_flag(
+  void add_options(CommandLine& line) override {
+    line.add_value("-o,--output", format_, "FORMAT",
+                   "table (default), json, or prometheus, for a textfile collector");
+    line.add_flag(
         "--codes", codes_,
         "with prometheus: a series for each exit code and signal,\nnot for each class of them");
   }

@@ -29,7 +29,7 @@ std::string or_dash(const std::string& text) { return text.empty() ? "-" : text;
 
 std::string parent_text(const knell_event& event) {
   if (event.parent_comm.data != nullptr) return printable(event.parent_comm);
-  return event.ppid != 0 ? fmt::format("{}", event.ppid) : "-";
+  return (event.has & KNELL_HAS_PPID) != 0 ? fmt::format("{}", event.ppid) : "-";
 }
 
 std::string user_text(const knell_event& event) {

@@ -263,7 +263,7 @@ std::string event_text(const knell_event& event) {
     case KNELL_EVENT_UID:
       return ids_text("uid", event.ruid, event.euid);
     case KNELL_EVENT_GID:
-      return ids_text("gid", event.ruid, event.euid);
+      return ids_text("gid", event.rgid, event.egid);
     case KNELL_EVENT_SID:
       return "new session";
     case KNELL_EVENT_PTRACE:
@@ -367,18 +367,7 @@ std::string killer_text(const knell_event& event) {
 }
 
 std::string_view via_text(uint32_t via) {
-  switch (via) {
-    case KNELL_VIA_BPF:
-      return "bpf";
-    case KNELL_VIA_CONNECTOR:
-      return "connector";
-    case KNELL_VIA_PIDFD:
-      return "pidfd";
-    case KNELL_VIA_RECORDING:
-      return "a recording";
-    default:
-      return "an unknown source";
-  }
+  return via == KNELL_VIA_RECORDING ? "a recording" : knell_via_name(via);
 }
 
 std::string source_text(const knell_stats& stats) {

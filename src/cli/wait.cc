@@ -12,7 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -62,12 +61,13 @@ struct Process {
 Listener open_cause_listener(std::optional<nanoseconds> timeout) {
   Options options;
   options.events = KNELL_EVENT_EXIT;
-  options.latency_ns = 0;
+  options.latency_ns = KNELL_LATENCY_NONE;
+  options.only_added = 1;
   std::error_code error;
-  options.via = "daemon";
+  options.via = KNELL_VIA_DAEMON;
   Listener listener = Listener::open(options, error);
   if (listener || (timeout && *timeout < kLeastForBpf)) return listener;
-  options.via = "bpf";
+  options.via = KNELL_VIA_BPF;
   return Listener::open(options, error);
 }
 
@@ -260,7 +260,7 @@ class Wait final : public Command {
   }
   std::string_view notes() const override;
   bool ends_with_process_status() const override { return true; }
-  void add_options(CLI::App& app) override;
+  void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
@@ -301,15 +301,12 @@ std::string_view Wait::notes() const {
          "  knell wait -o json 4412 | jq .exit_code\n";
 }
 
-void Wait::add_options(CLI::App& app) {
-  app.add_flag("--any", any_, "until one of them is over, not all");
-  app.add_option("--timeout", timeout_, "give up after this time: 5s, 1m30s")->type_name("TIME");
-  app.add_option("-o,--output", format_, "table (default) or json, an object a line")
-      ->type_name("FORMAT");
-  selection_.add_predicate_options_of_the_living(app);
-  app.add_option("PID", pids_, "the processes")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("");
+void Wait::add_options(CommandLine& line) {
+  line.add_flag("--any", any_, "until one of them is over, not all");
+  line.add_value("--timeout", timeout_, "TIME", "give up after this time: 5s, 1m30s");
+  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  selection_.add_predicate_options_of_the_living(line);
+  line.add_words("PID", pids_, "the processes");
 }
 
 Outcome<std::vector<Process>> Wait::pids() const {
@@ -330,7 +327,7 @@ Outcome<std::vector<Process>> Wait::matching() const {
   std::vector<Process> out;
   if (selection_.empty()) return out;
   Options options;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   KNELL_ASSIGN(Listener listener, open_listener(options));
   KNELL_TRY(selection_.apply(listener));
   const auto error = listener.snapshot([&](const knell_event& event) {
@@ -358,8 +355,8 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   raise_descriptor_limit();
   Options options;
   options.events = KNELL_EVENT_EXIT;
-  options.via = "pidfd";
-  options.latency_ns = 0;
+  options.via = KNELL_VIA_PIDFD;
+  options.latency_ns = KNELL_LATENCY_NONE;
   KNELL_ASSIGN(Listener listener, open_listener(options));
   Waiting waiting(listener, any_, json, timeout);
   for (const Process& process : pids) KNELL_TRY(waiting.add(process));

@@ -6,7 +6,6 @@
 #include <linux/capability.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <chrono>
 #include <knell/knell.hpp>
@@ -32,7 +31,7 @@ class Watch final : public Command {
   std::string_view summary() const override { return "the live stream of events"; }
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterExecOption; }
-  void add_options(CLI::App& app) override;
+  void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
@@ -63,36 +62,28 @@ std::string_view Watch::notes() const {
          "  knell watch --read night.knell -e nonzero-exit  what failed, in a recording\n";
 }
 
-void Watch::add_options(CLI::App& app) {
-  selection_.add_events_option(app,
+void Watch::add_options(CommandLine& line) {
+  selection_.add_events_option(line,
                                "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
                                "comma-separated; -NAME takes one away (default exec,exit)");
-  app.add_option("-o,--output", format_, "table (default) or json, an object a line")
-      ->type_name("FORMAT");
-  app.add_option("-n,--count", count_, "end after so many events")->type_name("COUNT");
-  app.add_option("-d,--duration", duration_, "end after this time: 30s, 5m")->type_name("TIME");
-  app.add_option("--by", by_,
-                 "count, not list, by type ended comm exe unit user uid cgroup\n"
-                 "container parent pid")
-      ->type_name("KEY,...")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--interval", interval_, "show the counts so often (default 3s)")
-      ->type_name("TIME");
-  app.add_flag(
+  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("-n,--count", count_, "COUNT", "end after so many events");
+  line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
+  line.add_values("--by", by_, "KEY,...",
+                  "count, not list, by type ended comm exe unit user uid cgroup\n"
+                  "container parent pid");
+  line.add_value("--interval", interval_, "TIME", "show the counts so often (default 3s)");
+  line.add_flag(
       "--exec", exec_,
       "the rest of the line is a command to run for each event,\nwith its JSON on standard input "
       "and "
       "KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; shown is nothing then, unless by -o");
-  listen_.add_options(app);
-  app.add_option("--read", read_,
-                 "shows a recording (knell record), not what happens now; - for stdin")
-      ->type_name("FILE");
-  app.add_option("--speed", speed_,
-                 "of a recording: max (default), 1 as it happened, 10 ten\ntimes as fast")
-      ->type_name("N|max");
-  selection_.add_predicate_options(app);
+  listen_.add_options(line);
+  line.add_value("--read", read_, "FILE",
+                 "shows a recording (knell record), not what happens now; - for stdin");
+  line.add_value("--speed", speed_, "N|max",
+                 "of a recording: max (default), 1 as it happened, 10 ten\ntimes as fast");
+  selection_.add_predicate_options(line);
 }
 
 Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
@@ -108,7 +99,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
   if (error != std::errc() || stop != end || !(speed > 0) || speed > kFastest)
     return usage("--speed takes max, or a number such as 1, 10 or 0.5, not '{}'",
                  printable(speed_));
-  plan.options.speed = speed;
+  plan.speed = speed;
   return {};
 }
 
@@ -189,9 +180,11 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
   }
-  if (!plan.read.empty()) plan.options.recording = plan.read.c_str();
   if (!plan.read.empty() && plan.duration) Signals::end_after(*plan.duration);
-  auto opened = open_listener(plan.options);
+  ReplayOptions replay;
+  replay.events = plan.options.events;
+  replay.speed = plan.speed;
+  auto opened = plan.read.empty() ? open_listener(plan.options) : open_recording(plan.read, replay);
   if (!opened && opened.error().status == kDone) return kDone;
   KNELL_ASSIGN(Listener listener, std::move(opened));
   if (!plan.read.empty()) {

@@ -33,6 +33,7 @@ struct WatchPlan {
   bool say = true;          // what is watched, and a summary, for people
   int out = STDOUT_FILENO;  // where it goes: whoever reads it may go away
   std::string read;         // a recording to read in place of the kernel's events
+  double speed = 0;         // of it
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;
   std::vector<Key> by;

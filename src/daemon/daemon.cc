@@ -43,16 +43,16 @@ int64_t latency_for(const hub::Scope& scope, int64_t latency_ns) {
   return everything ? latency_ns : std::max(latency_ns, kLeastOfUsersNs);
 }
 
-const char* via_of(SourceChoice choice) {
+uint32_t via_of(SourceChoice choice) {
   switch (choice) {
     case SourceChoice::kBpf:
-      return "bpf";
+      return KNELL_VIA_BPF;
     case SourceChoice::kConnector:
-      return "connector";
+      return KNELL_VIA_CONNECTOR;
     case SourceChoice::kAuto:
       break;
   }
-  return nullptr;
+  return KNELL_VIA_AUTO;
 }
 
 hub::Limits limits_of(const Config& config) {

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 #include <sys/un.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/command_line.h"
 #include "base/nearest.h"
 #include "event/printable.h"
 
@@ -37,16 +37,15 @@ constexpr std::string_view kHelp =
     "  knelld --check-config && systemctl reload knelld\n"
     "  knelld --socket /tmp/knell.sock & KNELL_SOCKET=/tmp/knell.sock knell status\n";
 
-std::string in_one_line(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<std::string> rest = app.remaining();
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || rest.empty()) {
-    std::string text = error.what();
+std::string in_one_line(const CommandLine::Error& error) {
+  if (error.kind != CommandLine::Error::Kind::kUnexpectedWord) {
+    std::string text = error.text;
     std::ranges::replace(text, '\n', ' ');
     return event::printable(text) + "; see knelld --help";
   }
   constexpr std::string_view kKnown[] = {"--help",         "--version", "--config",
                                          "--check-config", "--socket",  "--foreground"};
-  const std::string& word = rest.front();
+  const std::string& word = error.subject;
   const std::string_view near = nearest(word, kKnown);
   const std::string what = fmt::format("unknown option {}", event::printable(word));
   return near.empty() ? what + "; see knelld --help"
@@ -59,30 +58,25 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   Options out;
   std::string config, check;
   bool help = false, version = false, foreground = false;
-  CLI::App app;
-  app.set_help_flag();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_flag("-h,--help", help);
-  app.add_flag("--version", version);
-  app.add_flag("--foreground", foreground);
-  const CLI::Option* const configured = app.add_option("--config", config);
-  const CLI::Option* const checked = app.add_option("--check-config", check)->expected(0, 1);
-  const CLI::Option* const socket = app.add_option("--socket", out.socket_path);
-  try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-  } catch (const CLI::ParseError& error) {
-    return say(EINVAL, in_one_line(app, error));
-  }
+  CommandLine line("knelld");
+  line.add_flag("-h,--help", help);
+  line.add_flag("--version", version);
+  line.add_flag("--foreground", foreground);
+  line.add_value("--config", config);
+  line.add_optional_value("--check-config", check);
+  line.add_value("--socket", out.socket_path);
+  if (const auto parsed = line.parse(words); !parsed)
+    return say(EINVAL, in_one_line(parsed.error()));
   if (help || version) {
     out.action = Options::Action::kPrint;
     out.text = help ? std::string(kHelp) : fmt::format("knelld {}\n", KNELL_VERSION);
     return out;
   }
-  if (configured->count() != 0) out.config_file = config;
-  if (checked->count() != 0) out.action = Options::Action::kCheckConfig;
-  // CLI11 gives "{}" for an optional value that is not there.
-  if (checked->count() != 0 && !check.empty() && check != "{}") out.config_file = check;
-  if (socket->count() != 0 && out.socket_path.empty()) return say(EINVAL, "--socket needs a path");
+  if (line.given("--config")) out.config_file = config;
+  if (line.given("--check-config")) out.action = Options::Action::kCheckConfig;
+  if (!check.empty()) out.config_file = check;
+  if (line.given("--socket") && out.socket_path.empty())
+    return say(EINVAL, "--socket needs a path");
   if (out.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
     return say(EINVAL, fmt::format("--socket: too long, at most {} bytes",
                                    sizeof(sockaddr_un::sun_path) - 1));

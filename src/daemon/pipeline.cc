@@ -80,11 +80,11 @@ std::optional<event::Raw> raw_of(const event::Full& full) {
 
 }  // namespace
 
-Pipeline::Pipeline(Level level, const char* via, hub::Hub& hub, Before before)
-    : level_(level), via_(via == nullptr ? "" : via), hub_(hub), before_(std::move(before)) {}
+Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before)
+    : level_(level), via_(via), hub_(hub), before_(std::move(before)) {}
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
-  const live::SourceOptions options{.via = via_.empty() ? nullptr : via_.c_str()};
+  const live::SourceOptions options{.via = via_};
   auto opened =
       live::Feed::open(options, latency_ns, interest, *this, this, live::UserNames::kUnknown);
   if (!opened) {

@@ -29,8 +29,8 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Called with what a source of whole processes says.
   using OnFull = std::function<void(const event::Full&)>;
 
-  // `via`: as knell_options.via, nullptr: the best.
-  Pipeline(Level level, const char* via, hub::Hub& hub, Before before);
+  // `via`: as knell_options.via.
+  Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before);
 
   // What is wanted from now on; opens the feed if it must. Errors: it cannot be given.
   Result<void> ask(const filter::Interest& interest, int64_t latency_ns);
@@ -108,7 +108,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   void on_full(const event::Full& full) override;
 
   Level level_;
-  std::string via_;
+  uint32_t via_;
   hub::Hub& hub_;
   Before before_;
   OnFull on_full_;

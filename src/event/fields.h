@@ -93,11 +93,13 @@ enum class Format : uint8_t {
 };
 // clang-format on
 
-// When a value is known: where the bit is set, or where the member is neither 0 nor null; with
-// neither of the two, always. A text is unknown where its data is null, an id where its kind is 0.
+// When a value is known: where the bit is set, or where the member is not null; with neither of the
+// two, always. A text is unknown where its data is null, an id where its kind is 0. With both, the
+// bit is set where the member is not 0, by note_presence().
 struct Known {
   uint64_t has = 0;  // KNELL_HAS_*
   Member non_zero{};
+  constexpr bool is_noted() const { return has != 0 && non_zero.kind != Member::Kind::kNone; }
 };
 
 struct Field {
@@ -142,7 +144,7 @@ inline constexpr auto kFields = [] {
       {kProcess, "parent_id", KNELL_MEMBER(parent_id), {40, 96}, kAny, kParent, {}, kPlain, 0, &Level::ppid},
       {kProcess, "pid", KNELL_MEMBER(pid), {40, 48}, kAny, kSubject, {}, kPlain, 0, &Level::pid},
       {kProcess, "tid", KNELL_MEMBER(tid), {40, 52}, kAny, kSubject, {}, kPlain, 0, &Level::tid},
-      {kProcess, "ppid", KNELL_MEMBER(ppid), {40, 56}, kAny, kParent, {}, kPlain, 0, &Level::ppid},
+      {kProcess, "ppid", KNELL_MEMBER(ppid), {40, 56}, kAny, kParent, {KNELL_HAS_PPID, KNELL_MEMBER(ppid)}, kPlain, 0, &Level::ppid},
       {kProcess, "comm", KNELL_MEMBER(comm), {41}, kNames, kSubject},
       {kProcess, "parent_comm", KNELL_MEMBER(parent_comm), {42}, kNames, kParent},
       {kProcess, "exe", KNELL_MEMBER(exe), {43}, kFull, kSubject},
@@ -160,19 +162,19 @@ inline constexpr auto kFields = [] {
       {kExit, "wait_status", KNELL_MEMBER(wait_status), {40, 68}, kAny, kSubject, {.has = KNELL_HAS_STATUS}, kStatus},
       {kExit, "", KNELL_MEMBER(exit_signal), {40, 44}, kAny, kSubject},
       {kExit, "killed_by", KNELL_MEMBER(killed_by), {}, kNames, kSubject, kKilled, kPlain, 0, nullptr, kKilledBy},
-      {kKilledBy, "pid", KNELL_MEMBER(killed_by.pid), {52, 0}, kNames, kKiller, {}, kPlain, 0, &Level::other_pid},
+      {kKilledBy, "pid", KNELL_MEMBER(killed_by.pid), {52, 0}, kNames, kKiller, {KNELL_HAS_KILLER_PID, KNELL_MEMBER(killed_by.pid)}, kPlain, 0, &Level::other_pid},
       {kKilledBy, "comm", KNELL_MEMBER(killed_by.comm), {51}, kNames, kKiller},
-      {kKilledBy, "uid", KNELL_MEMBER(killed_by.uid), {52, 4}, kNames, kKiller, {.non_zero = KNELL_MEMBER(killed_by.pid)}},
+      {kKilledBy, "uid", KNELL_MEMBER(killed_by.uid), {52, 4}, kNames, kKiller, {KNELL_HAS_KILLER_UID, KNELL_MEMBER(killed_by.pid)}},
       {kKilledBy, "cause", KNELL_MEMBER(killed_by.cause), {52, 8}, kNames, kSubject, {}, kCause},
-      {kKilledBy, "parent_pid", KNELL_MEMBER(killed_by.parent_pid), {52, 12, true}, kNames, kKillerParent, {.non_zero = KNELL_MEMBER(killed_by.parent_pid)}, kPlain, 0, &Level::other_ppid},
+      {kKilledBy, "parent_pid", KNELL_MEMBER(killed_by.parent_pid), {52, 12, true}, kNames, kKillerParent, {KNELL_HAS_KILLER_PPID, KNELL_MEMBER(killed_by.parent_pid)}, kPlain, 0, &Level::other_ppid},
       {kKilledBy, "parent_comm", KNELL_MEMBER(killed_by.parent_comm), {57}, kNames, kKillerParent},
       {kKilledBy, "unit", KNELL_MEMBER(killed_by.unit), {58}, kNames, kKiller},
       {kKilledBy, "memory_cgroup", KNELL_MEMBER(killed_by.memory_cgroup), {59}, kNames, kSubject},
       {kExit, "last_signal", KNELL_MEMBER(last_signal), {}, kNames, kSubject, kAsked, kPlain, 0, nullptr, kLastSignal},
       {kLastSignal, "signal", KNELL_MEMBER(last_signal.signal), {60, 8}, kNames, kSubject, {}, kSignal},
-      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {}, kPlain, 0, &Level::asker_pid},
+      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_PID, KNELL_MEMBER(last_signal.pid)}, kPlain, 0, &Level::asker_pid},
       {kLastSignal, "comm", KNELL_MEMBER(last_signal.comm), {61}, kNames, kAsker},
-      {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kAsker, {.non_zero = KNELL_MEMBER(last_signal.pid)}},
+      {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_UID, KNELL_MEMBER(last_signal.pid)}},
       {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kAskerParent},
       {kLastSignal, "ago_ns", KNELL_MEMBER(last_signal.ago_ns), {60, 0}, kNames, kSubject},
       {kExit, "duration_ns", KNELL_MEMBER(duration_ns), {40, 24}, kAny, kSubject, {.has = KNELL_HAS_DURATION}},
@@ -182,8 +184,8 @@ inline constexpr auto kFields = [] {
       {kFork, "child_tid", KNELL_MEMBER(child_tid), {53, 28}, kAny, kChild, {}, kPlain, 0, &Level::child_tid},
       {kUid, "ruid", KNELL_MEMBER(ruid), {54, 0}, kAny, kSubject},
       {kUid, "euid", KNELL_MEMBER(euid), {54, 4}, kAny, kSubject},
-      {kGid, "rgid", KNELL_MEMBER(ruid), {54, 0}, kAny, kSubject},
-      {kGid, "egid", KNELL_MEMBER(euid), {54, 4}, kAny, kSubject},
+      {kGid, "rgid", KNELL_MEMBER(rgid), {54, 0}, kAny, kSubject},
+      {kGid, "egid", KNELL_MEMBER(egid), {54, 4}, kAny, kSubject},
       {kPtrace, "tracer_pid", KNELL_MEMBER(tracer_pid), {55, 0}, kAny, kTracer, {}, kPlain, 0, &Level::other_pid},
       {kComm, "new_comm", KNELL_MEMBER(new_comm), {50}, kAny, kSubject},
 
@@ -248,6 +250,29 @@ bool is_known(const knell_event& event) {
   else if constexpr (K.non_zero.kind != Member::Kind::kNone)
     return value_of<K.non_zero>(event) != 0;
   return true;
+}
+
+// Sets the bits of `has` that follow from the values, once an event has all that it will have:
+// before it is handed out. Inside, such numbers are unknown where they are 0, so that nothing that
+// fills, blanks or sends them has a bit to keep.
+template <const auto& Table>
+[[gnu::always_inline]] inline void note_presence(knell_event& event) {
+  constexpr uint64_t kNoted = [] {
+    uint64_t bits = 0;
+    for (const Field& field : Table)
+      if (field.known.is_noted()) bits |= field.known.has;
+    return bits;
+  }();
+  constexpr auto kNote = [](knell_event& of, auto in_group) {
+    for_each_row<Table>([&](auto row) {
+      constexpr const Field& kField = Table[row];
+      if constexpr (kField.known.is_noted() && kField.in_group() == in_group)
+        if (value_of<kField.known.non_zero>(of) != 0) of.has |= kField.known.has;
+    });
+  };
+  event.has &= ~kNoted;
+  kNote(event, std::false_type());
+  if ((event.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL)) != 0) kNote(event, std::true_type());
 }
 
 // The rows that `Select` takes, in an array.

@@ -7,7 +7,7 @@
 #include <bit>
 #include <map>
 #include <set>
-#include <utility>
+#include <tuple>
 
 namespace knell::event {
 namespace {
@@ -52,22 +52,43 @@ TEST(Fields, EveryBitOfHasIsOfOneRow) {
     all |= field.known.has;
   }
   EXPECT_EQ(all, KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_STATUS | KNELL_HAS_DURATION |
-                     KNELL_HAS_KILLER | KNELL_HAS_COUNT | KNELL_HAS_LAST_SIGNAL);
+                     KNELL_HAS_KILLER | KNELL_HAS_COUNT | KNELL_HAS_LAST_SIGNAL | KNELL_HAS_PPID |
+                     KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID | KNELL_HAS_KILLER_PPID |
+                     KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID);
 }
 
 TEST(Fields, NoTwoMembersHaveOnePlaceOnTheWire) {
-  std::map<std::pair<uint16_t, size_t>, uint16_t> taken;  // attribute and byte: of which member
+  // Attribute, type and byte: of which member.
+  std::map<std::tuple<uint16_t, uint32_t, size_t>, uint16_t> taken;
   for (const Field& field : kFields) {
     if (field.wire.attribute == 0) continue;
+    // Some attributes are of several types, with a member of each at one place.
+    const uint32_t types = field.wire.attribute == 54 ? types_of(field.section) : 0;
     EXPECT_EQ(field.is(Member::Kind::kString), field.wire.at == Wire::kWhole) << field.name;
     const size_t size = field.is(Member::Kind::kId) ? 24 : field.member.size;
     const size_t at = field.is_text() ? 0 : field.wire.at;
     for (size_t byte = at; byte < at + size; byte++) {
       const auto [place, made] =
-          taken.try_emplace({field.wire.attribute, byte}, field.member.offset);
+          taken.try_emplace({field.wire.attribute, types, byte}, field.member.offset);
       EXPECT_EQ(place->second, field.member.offset) << field.name << " at byte " << byte;
     }
   }
+}
+
+// Every number that an event may lack says so by a bit, and is 0 then.
+TEST(Fields, PresenceFollowsFromTheValues) {
+  knell_event event{};
+  event.has = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL | KNELL_HAS_KILLER_UID | KNELL_HAS_PPID;
+  event.killed_by.uid = 5;
+  const uint64_t groups = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
+  note_presence<kFields>(event);
+  EXPECT_EQ(event.has, groups);
+  event.ppid = 1;
+  event.killed_by.pid = 2;
+  event.last_signal.pid = 3;
+  note_presence<kFields>(event);
+  EXPECT_EQ(event.has, groups | KNELL_HAS_PPID | KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID |
+                           KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ using std::string_view;
 
 knell_string bytes(string_view text) { return {text.data(), text.size()}; }
 
-std::string json(const knell_event& event) {
+std::string json(knell_event event) {
+  note_presence<kFields>(event);
   std::string out;
   append_json(out, event);
   // Every object of every test says what it should to somebody else.
@@ -72,7 +73,7 @@ knell_event full(uint32_t type) {
 
 const std::string kBareFront =
     R"("seq":1,"time":"2026-11-23T02:52:01.412000123Z","mono_ns":5000000001,)"
-    R"("id":null,"parent_id":null,"pid":7889,"tid":7889,"ppid":0,"comm":null,"parent_comm":null,)"
+    R"("id":null,"parent_id":null,"pid":7889,"tid":7889,"ppid":null,"comm":null,"parent_comm":null,)"
     R"("exe":null,"args":null,"args_truncated":null,"cwd":null,"uid":null,"gid":null,"user":null,)"
     R"("cgroup":null,"unit":null,"container_id":null,"tty":null,)";
 
@@ -136,11 +137,11 @@ TEST(Json, ASenderThatIsNoProcessHasNoIds) {
   event.killed_by.cause = KNELL_CAUSE_USER;
   event.last_signal.signal = 15;
   const std::string line = json(event);
-  EXPECT_NE(line.find(R"("killed_by":{"pid":0,"comm":null,"uid":null,"cause":"user",)"
+  EXPECT_NE(line.find(R"("killed_by":{"pid":null,"comm":null,"uid":null,"cause":"user",)"
                       R"("parent_pid":null,"parent_comm":null,"unit":null,"memory_cgroup":null})"),
             std::string::npos)
       << line;
-  EXPECT_NE(line.find(R"("last_signal":{"signal":"SIGTERM","pid":0,"comm":null,"uid":null,)"
+  EXPECT_NE(line.find(R"("last_signal":{"signal":"SIGTERM","pid":null,"comm":null,"uid":null,)"
                       R"("parent_comm":null,"ago_ns":0})"),
             std::string::npos)
       << line;
@@ -163,9 +164,11 @@ TEST(Json, FieldsOfOneType) {
   event = full(KNELL_EVENT_UID);
   event.ruid = 1000;
   event.euid = 4294967294;
+  event.rgid = 1001;
+  event.egid = 1002;
   expect(event, "uid", R"("ruid":1000,"euid":4294967294,)");
   event.type = KNELL_EVENT_GID;
-  expect(event, "gid", R"("rgid":1000,"egid":4294967294,)");
+  expect(event, "gid", R"("rgid":1001,"egid":1002,)");
 
   event = full(KNELL_EVENT_PTRACE);
   event.tracer_pid = 12;

@@ -22,7 +22,7 @@ struct Choice {
     uint64_t start = 0, cookie = 0;
   };
 
-  // only_added: from the first add on, also when all of them are gone. predicates: empty.
+  // only_added: also when all of them are gone. predicates: empty.
   filter::Subscription subscription;
   filter::Predicates predicates;
   PidMap<Added> added;
@@ -35,7 +35,6 @@ struct Choice {
 
   void add(int32_t pid, uint64_t start, uint64_t cookie) {
     *added.emplace(pid).first = Added{start, cookie};
-    subscription.only_added = true;
   }
 
   // The process that had this pid since `start` (0: unknown) is over: whether it was one of those

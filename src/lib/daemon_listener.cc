@@ -25,6 +25,7 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "event/fields.h"
 #include "filter/rule.h"
 #include "lib/made_here.h"
 #include "live/interest.h"
@@ -160,12 +161,6 @@ Result<void> DaemonListener::set_events(uint32_t mask) {
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (!std::exchange(choice_.subscription.only_added, true)) {
-    if (auto subscribed = subscribe(); !subscribed) {
-      choice_.subscription.only_added = false;
-      return subscribed;
-    }
-  }
   if (state_ != State::kHere && choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
@@ -263,6 +258,7 @@ bool DaemonListener::narrowed_away(const knell_event& event) const {
 // What only we know of an event that is handed out.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
+  event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
     event.lost_types &= live::types_of(choice_.subscription.mask);

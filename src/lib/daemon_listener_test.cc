@@ -40,6 +40,12 @@ class DaemonListenerTest : public testing::Test {
     listener_ = *std::move(opened);
   }
 
+  void open_for_added() {
+    knell_options options = KNELL_OPTIONS_INIT;
+    options.only_added = 1;
+    open(options);
+  }
+
   // As knell_match().
   Result<void> match(const char* key, const char* values) {
     KNELL_ASSIGN(const auto predicates, parse_predicate(key, values));
@@ -284,10 +290,11 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
 TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
+  options.only_added = 1;
   open(options);
   Child child;
   ASSERT_TRUE(listener_->add(child.pid(), 0, 77));
-  const filter::Subscription asked = server_.subscribe(2);
+  const filter::Subscription asked = server_.subscribe(1);
   EXPECT_TRUE(asked.only_added);
   EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "an end with 0 is an end as well";
   ASSERT_EQ(server_.adds(1).size(), 1u);
@@ -306,7 +313,7 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
 }
 
 TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
-  open();
+  open_for_added();
   Child child;
   EXPECT_EQ(listener_->add(-1, 0, 0).error().code, EINVAL);
   EXPECT_EQ(listener_->add(2147483000, 0, 0).error().code, ESRCH);
@@ -319,7 +326,7 @@ TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
 }
 
 TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
-  open();
+  open_for_added();
   Child child;
   child.die();
   ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
@@ -333,7 +340,7 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
 }
 
 TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
-  open();
+  open_for_added();
   Child child, other;
   child.die();
   ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
@@ -348,7 +355,7 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
 }
 
 TEST_F(DaemonListenerTest, OneThatDiesBeforeTheDaemonLooksIsStillTold) {
-  open();
+  open_for_added();
   Child child;
   child.die();
   server_.answer_next(Message::kAdd, ESRCH, "no such process");
@@ -384,7 +391,7 @@ TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
 }
 
 TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
-  open();
+  open_for_added();
   Child dead, alive;
   ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
   ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
@@ -502,7 +509,7 @@ TEST_F(DaemonListenerTest, SaysWhatMayBeSeen) {
 
 class ThroughTheDaemon : public testing::Test {
  protected:
-  static uint32_t daemon_of(const char* via) {
+  static uint32_t daemon_of(uint32_t via) {
     knell_options options = KNELL_OPTIONS_INIT;
     options.via = via;
     knell_listener* k = nullptr;
@@ -520,16 +527,15 @@ class ThroughTheDaemon : public testing::Test {
 TEST_F(ThroughTheDaemon, AutoTakesTheDaemonThatIsThere) {
   FakeServer server;
   use(server.path().c_str());
-  EXPECT_EQ(daemon_of(nullptr), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("auto"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("daemon"), static_cast<uint32_t>(KNELL_DAEMON_HERE));
-  EXPECT_EQ(daemon_of("pidfd"), static_cast<uint32_t>(KNELL_DAEMON_NONE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_AUTO), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_DAEMON), static_cast<uint32_t>(KNELL_DAEMON_HERE));
+  EXPECT_EQ(daemon_of(KNELL_VIA_PIDFD), static_cast<uint32_t>(KNELL_DAEMON_NONE));
 }
 
 TEST_F(ThroughTheDaemon, InsistingOnOneThatIsNotThereIsAnErrorInWords) {
   use("/nowhere/knell.sock");
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "daemon";
+  options.via = KNELL_VIA_DAEMON;
   knell_listener* k = nullptr;
   EXPECT_EQ(knell_open(&options, &k), -ENOENT);
   EXPECT_STREQ(knell_explain(), "knelld is not running: there is no /nowhere/knell.sock");

@@ -188,7 +188,8 @@ class Examination {
   void tell(uint32_t level, const char* subject, const std::string& text,
             const std::string& mend = "") {
     if (stopped_) return;
-    const knell_finding finding{sizeof(knell_finding), level, subject, text.c_str(), mend.c_str()};
+    const knell_finding finding{sizeof(knell_finding), level, subject, text.c_str(),
+                                mend.empty() ? nullptr : mend.c_str()};
     stopped_ = on_finding_(&finding, context_) != 0;
   }
 

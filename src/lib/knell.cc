@@ -7,8 +7,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/proc_stat.h"
@@ -18,6 +16,7 @@
 #include "lib/explain.h"
 #include "lib/listener.h"
 #include "lib/predicate_parser.h"
+#include "lib/sized.h"
 #include "lib/snapshot.h"
 
 namespace knell::lib {
@@ -39,7 +38,7 @@ int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
 }
 
-// Text until here, values from here on.
+// Text until here, values from here on. Without a listener the words are only checked.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
   KNELL_ASSIGN(auto predicates, parse_predicate(key, value));
   if (k != nullptr) return k->match(predicates);
@@ -77,8 +76,19 @@ using namespace knell::lib;
 int knell_open(const knell_options* options, knell_listener** ret_knell) {
   const ErrnoGuard keep_errno;
   if (ret_knell == nullptr) return missing("ret_knell");
-  knell_options defaults = KNELL_OPTIONS_INIT;
-  auto listener = open_listener(options == nullptr ? defaults : *options);
+  const knell_options defaults = KNELL_OPTIONS_INIT;
+  auto listener = open_listener(options == nullptr ? &defaults : options);
+  if (!listener) return failed(listener.error());
+  *ret_knell = listener->release();
+  return 0;
+}
+
+int knell_open_recording(const char* path, const knell_replay_options* options,
+                         knell_listener** ret_knell) {
+  const ErrnoGuard keep_errno;
+  if (path == nullptr || ret_knell == nullptr) return missing("path and ret_knell");
+  const knell_replay_options defaults = KNELL_REPLAY_OPTIONS_INIT;
+  auto listener = open_recording(path, options == nullptr ? &defaults : options);
   if (!listener) return failed(listener.error());
   *ret_knell = listener->release();
   return 0;
@@ -87,16 +97,25 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
-  if (k != nullptr) {
-    if (const int error = refused(k); error != 0) return error;
-  }
+  if (const int error = refused(k); error != 0) return error;
   return outcome(match(k, key, value));
+}
+
+int knell_check_match(const char* key, const char* value) {
+  const ErrnoGuard keep_errno;
+  if (key == nullptr || value == nullptr) return missing("key and value");
+  return outcome(match(nullptr, key, value));
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
-  const int error = refused(k);
-  return error != 0 ? error : outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+  if (const int error = refused(k); error != 0) return error;
+  if (!k->only_added())
+    return failed({EINVAL,
+                   "this listener reports all processes that match: to add some, open it with "
+                   "only_added set to 1 in its options",
+                   true});
+  return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
 }
 
 int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), void* context) {
@@ -139,12 +158,7 @@ int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
   if (const int error = refused(k); error != 0) return error;
-  if (ret_stats->size < sizeof(size_t))
-    return failed({EINVAL, "knell_stats.size is not set", true});
-  knell_stats all = k->stats();
-  all.size = ret_stats->size;
-  std::memcpy(ret_stats, &all, std::min(all.size, sizeof all));
-  return 0;
+  return outcome(fill(ret_stats, k->stats()));
 }
 
 void knell_close(knell_listener* k) {

@@ -28,9 +28,10 @@ constexpr timespec kNow{0, 0};
 
 TEST(Errno, IsLeftAlone) {
   knell_event event{};
+  event.size = sizeof event;
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   std::array<const knell_event*, 4> events{};
   const auto keeps = [](const char* what, const std::function<void()>& call) {
     errno = EXDEV;  // nothing here would set it
@@ -39,7 +40,7 @@ TEST(Errno, IsLeftAlone) {
   };
   keeps("knell_wait", [&] { knell_wait(kNobody, &kNow, &event); });
   keeps("knell_wait", [&] { knell_wait(::getpid(), &kNow, &event); });
-  keeps("knell_match", [] { knell_match(nullptr, "under", "none"); });
+  keeps("knell_match", [] { knell_check_match("under", "none"); });
   keeps("knell_events_parse", [] {
     uint32_t mask = 0;
     knell_events_parse("exti", &mask);
@@ -63,6 +64,39 @@ TEST(Abi, LetsNoExceptionOut) {
   EXPECT_DEATH(throws(), "terminate called");
 }
 
+TEST(Match, NeedsAListenerAndCheckMatchNone) {
+  EXPECT_EQ(knell_match(nullptr, "comm", "sh"), -EINVAL);
+  EXPECT_EQ(knell_check_match("comm", "sh"), 0) << knell_explain();
+  EXPECT_EQ(knell_check_match("com", "sh"), -EINVAL);
+  EXPECT_THAT(knell_explain(), HasSubstr("comm"));
+  EXPECT_EQ(knell_check_match("comm", nullptr), -EINVAL);
+}
+
+TEST(Options, ThatAreWrongAreRefusedInWords) {
+  knell_listener* k = nullptr;
+  const auto refused = [&](auto member, auto value, const char* words) {
+    knell_options options = KNELL_OPTIONS_INIT;
+    options.*member = value;
+    EXPECT_EQ(knell_open(&options, &k), -EINVAL);
+    EXPECT_THAT(knell_explain(), HasSubstr(words));
+  };
+  refused(&knell_options::via, KNELL_VIA_PROC, "KNELL_VIA_AUTO");
+  refused(&knell_options::via, KNELL_VIA_RECORDING, "knell_open_recording()");
+  refused(&knell_options::via, 7, "KNELL_VIA_AUTO");
+  refused(&knell_options::latency_ns, -2, "KNELL_LATENCY_NONE");
+  refused(&knell_options::only_added, 2, "0 or 1");
+  refused(&knell_options::args_bytes, 4097, "at most 4096");
+}
+
+TEST(Via, IsParsedAndNamed) {
+  uint32_t via = 0;
+  EXPECT_EQ(knell_via_parse("daemon", &via), 0);
+  EXPECT_EQ(via, uint32_t{KNELL_VIA_DAEMON});
+  EXPECT_STREQ(knell_via_name(via), "daemon");
+  EXPECT_EQ(knell_via_parse("bfp", &via), -EINVAL);
+  EXPECT_THAT(knell_explain(), HasSubstr("did you mean bpf?"));
+}
+
 // Runs `check` in a forked child; false when an expectation failed there.
 bool holds_in_child(const std::function<bool()>& check) {
   const pid_t child = ::fork();
@@ -74,7 +108,7 @@ bool holds_in_child(const std::function<bool()>& check) {
 TEST(Fork, AChildMayOnlyCloseTheListener) {
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
   const pid_t victim = ::fork();
   if (victim == 0) ::_exit(7);
@@ -105,6 +139,7 @@ TEST(Fork, AChildMayOnlyCloseTheListener) {
 
 TEST(Wait, TellsAThreadFromAProcess) {
   knell_event event{};
+  event.size = sizeof event;
   std::thread([&] {
     EXPECT_EQ(knell_wait(::gettid(), &kNow, &event), -ESRCH);
     EXPECT_EQ(knell_explain(), std::to_string(::gettid()) + " is a thread of process " +
@@ -114,6 +149,7 @@ TEST(Wait, TellsAThreadFromAProcess) {
 
 TEST(Wait, SaysWhatAPidIs) {
   knell_event event{};
+  event.size = sizeof event;
   for (const pid_t pid : {0, -1}) {
     EXPECT_EQ(knell_wait(pid, &kNow, &event), -EINVAL);
     EXPECT_THAT(knell_explain(), HasSubstr("above 0, not " + std::to_string(pid)));
@@ -125,7 +161,7 @@ TEST(Wait, SaysWhatAPidIs) {
 TEST(Add, TellsAThreadFromAProcessOverPidfds) {
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
   std::thread([&] {
     EXPECT_EQ(knell_add(k, ::gettid(), 0, 0), -ESRCH);
@@ -137,7 +173,7 @@ TEST(Add, TellsAThreadFromAProcessOverPidfds) {
 // Needs no privilege: the pidfd source and /proc.
 TEST(Snapshot, ShowsTheLivingThatMatchParentsFirst) {
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "pidfd";
+  options.via = KNELL_VIA_PIDFD;
   knell_listener* k = nullptr;
   ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
   ASSERT_EQ(knell_match(k, "under", std::to_string(::getpid()).c_str()), 0) << knell_explain();

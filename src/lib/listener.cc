@@ -2,81 +2,79 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/listener.h"
 
-#include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "client/connection_to_server.h"
 #include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
 #include "lib/replay.h"
+#include "lib/sized.h"
 #include "watch/proc_reader.h"
 
 namespace knell::lib {
 namespace {
 
-// What a caller built against another version of the library gave, as this one's structure: what it
-// does not know of is left at its default; what we do not know of must not have been asked for.
-Result<knell_options> as_ours(const knell_options& given) {
-  constexpr size_t kFirst = sizeof(knell_options);  // of 0.1, the first version
-  if (given.size < kFirst || given.size > 4096)
-    return say(EINVAL,
-               "knell_options.size is not that of the structure: start from KNELL_OPTIONS_INIT");
-  knell_options ours = KNELL_OPTIONS_INIT;
-  const char* bytes = reinterpret_cast<const char*>(&given);
-  for (size_t i = sizeof ours; i < given.size; ++i)
-    if (bytes[i] != 0) return say(EINVAL, "knell_options asks for something a later knell can do");
-  std::memcpy(&ours, bytes, std::min(given.size, sizeof ours));
-  return ours;
-}
-
 constexpr double kMostSpeed = 1e9;
+
+Result<void> check_only_added(uint32_t only_added) {
+  if (only_added > 1) return say(EINVAL, "only_added is 0 or 1");
+  return {};
+}
 
 Result<void> check(const knell_options& options) {
   if (options.level > KNELL_LEVEL_RAW)
     return say(EINVAL, "level is KNELL_LEVEL_PROCESS or KNELL_LEVEL_RAW");
   if (options.details > KNELL_DETAILS_STATUS)
     return say(EINVAL, "details is one of KNELL_DETAILS_*");
-  if (options.latency_ns < 0 || options.latency_ns > INT64_C(60'000'000'000))
-    return say(EINVAL, "the latency budget is between 0 and 60 s");
+  if (options.via > KNELL_VIA_DAEMON || options.via == KNELL_VIA_PROC)
+    return say(EINVAL, "via is KNELL_VIA_AUTO, _DAEMON, _BPF, _CONNECTOR or _PIDFD");
+  if (options.via == KNELL_VIA_RECORDING)
+    return say(EINVAL,
+               "via KNELL_VIA_RECORDING: a recording is opened with knell_open_recording()");
+  if (options.latency_ns < KNELL_LATENCY_NONE || options.latency_ns > INT64_C(60'000'000'000))
+    return say(EINVAL, "the latency budget is at most 60 s, 0 for the default, KNELL_LATENCY_NONE");
   if (options.args_bytes > watch::kArgsBytes)
     return say(EINVAL, "args_bytes is at most " + std::to_string(watch::kArgsBytes));
-  if (!(options.speed >= 0) || options.speed > kMostSpeed)
-    return say(EINVAL, "speed is 0, for as fast as it can be read, or above it and at most 1e9");
-  if (options.durable != nullptr) return say(ENOTSUP, "durable listeners are not in this build");
-  return {};
+  return check_only_added(options.only_added);
 }
 
-std::string_view via_of(const knell_options& options) {
-  return options.via == nullptr ? "auto" : options.via;
+// The options with their defaults in place; a latency of 0 is none from here on.
+knell_options resolved(knell_options options) {
+  options.latency_ns = options.latency_ns == 0                    ? KNELL_LATENCY_DEFAULT_NS
+                       : options.latency_ns == KNELL_LATENCY_NONE ? 0
+                                                                  : options.latency_ns;
+  if (options.via == KNELL_VIA_PIDFD) options.only_added = 1;
+  return options;
 }
 
 // The daemon where it answers and takes us, else this process's own sources. Errors: those of what
 // was insisted on; else of the sources.
 Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) {
-  const std::string_view via = via_of(options);
-  const bool insists = via == "daemon";
+  const bool insists = options.via == KNELL_VIA_DAEMON;
   const std::string path = client::socket_path();
   if (insists && path.empty())
     return say(ENOENT, "via daemon: KNELL_SOCKET is empty, so there is none to be used; unset it");
   if (insists) return DaemonListener::create(options, path);
-  if (via == "auto" && !path.empty())
+  if (options.via == KNELL_VIA_AUTO && !path.empty())
     if (auto there = DaemonListener::create(options, path)) return there;
   return LiveListener::create(options);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& given) {
-  KNELL_ASSIGN(const knell_options options, as_ours(given));
+Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* given) {
+  KNELL_ASSIGN(const knell_options options, copy_request(given));
   KNELL_TRY(check(options));
-  const bool replay = via_of(options) == "recording";
-  if (replay && options.recording == nullptr)
-    return say(EINVAL, "via recording: knell_options.recording says which");
-  if (options.recording == nullptr) return open_live(options);
-  if (!replay && via_of(options) != "auto")
-    return say(EINVAL, "a recording is not read via " + std::string(options.via));
-  return Replay::create(options);
+  return open_live(resolved(options));
+}
+
+Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
+                                                       const knell_replay_options* given) {
+  KNELL_ASSIGN(const knell_replay_options options, copy_request(given));
+  if (!(options.speed >= 0) || options.speed > kMostSpeed)
+    return say(EINVAL, "speed is 0, for as fast as it can be read, or above it and at most 1e9");
+  KNELL_TRY(check_only_added(options.only_added));
+  return Replay::create(path, options);
 }
 
 }  // namespace knell::lib

@@ -25,6 +25,7 @@ struct knell_listener {
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
+  virtual bool only_added() const = 0;  // else none can be added
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
@@ -48,6 +49,8 @@ namespace knell::lib {
 int refused(const knell_listener* k);
 
 // Checks the options, and opens what they ask for.
-Result<std::unique_ptr<knell_listener>> open_listener(const knell_options& options);
+Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* options);
+Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
+                                                       const knell_replay_options* options);
 
 }  // namespace knell::lib

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "event/fields.h"
 #include "filter/rule.h"
 #include "live/plan.h"
 
@@ -60,9 +61,7 @@ Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (choice_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  filter::Interest wider = choice_.interest();
-  wider.only_added = true;
-  KNELL_TRY(feed_->add_pid(pid, start, wider));
+  KNELL_TRY(feed_->add_pid(pid, start, choice_.interest()));
   choice_.add(pid, start, cookie);
   return {};
 }
@@ -107,6 +106,7 @@ size_t LiveListener::hand_out(const knell_event** ret_events, size_t count) {
   for (; next_ < batch.size() && n < count; ++next_) {
     watch::Slot& slot = batch[next_];
     if (!slot.ready) continue;
+    event::note_presence<event::kFields>(slot.event);
     slot.event.seq = ++seq_;
     ret_events[n++] = &slot.event;
   }

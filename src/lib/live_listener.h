@@ -26,6 +26,7 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
+  bool only_added() const override { return choice_.subscription.only_added; }
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;

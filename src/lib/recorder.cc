@@ -12,6 +12,7 @@
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/listener.h"
+#include "lib/sized.h"
 #include "wire/recording.h"
 
 struct knell_recorder {
@@ -50,7 +51,9 @@ int knell_recorder_write(knell_recorder* recorder, const knell_event* const* eve
   const knell::lib::ErrnoGuard keep_errno;
   if (recorder == nullptr || (events == nullptr && count != 0))
     return missing("the recorder and events");
-  const auto written = recorder->writer.write(std::span(events, count));
+  const auto given = knell::lib::GivenEvents::create(std::span(events, count));
+  if (!given) return knell::lib::failed(given.error());
+  const auto written = recorder->writer.write(given->get());
   return written ? 0 : knell::lib::failed(written.error());
 }
 
@@ -70,15 +73,12 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   const knell::lib::ErrnoGuard keep_errno;
   if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
   if (const int error = knell::lib::refused(k); error != 0) return error;
-  if (ret_recording->size < sizeof(size_t))
-    return knell::lib::failed({EINVAL, "knell_recording.size is not set", true});
   const knell::wire::Origin* recording = k->recording();
   if (recording == nullptr)
     return knell::lib::failed({ENODATA, "this listener reads no recording", true});
   const knell::wire::Origin& origin = *recording;
   const auto& subscription = origin.subscription;
   knell_recording all{};
-  all.size = ret_recording->size;
   all.events = subscription.mask;
   all.level = subscription.level;
   all.details = subscription.details;
@@ -88,6 +88,6 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   copy(all.kernel, origin.kernel);
   copy(all.boot_id, origin.boot_id);
   copy(all.selection, origin.selection);
-  std::memcpy(ret_recording, &all, std::min(all.size, sizeof all));
-  return 0;
+  const auto filled = knell::lib::fill(ret_recording, all);
+  return filled ? 0 : knell::lib::failed(filled.error());
 }

@@ -17,22 +17,26 @@
 #include <string>
 #include <string_view>
 
+#include "event/fields.h"
+
 namespace knell::lib {
-Result<std::unique_ptr<Replay>> Replay::create(const knell_options& options) {
+Result<std::unique_ptr<Replay>> Replay::create(const char* path,
+                                               const knell_replay_options& options) {
   // Not opened by that name: it may be a socket, another user's, or stand where it is to be read.
-  const bool standard = std::string_view(options.recording) == "/dev/stdin";
+  const bool standard = std::string_view(path) == "/dev/stdin";
   UniqueFd fd(standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                       : ::open(options.recording, O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return errno_error("open the recording " + std::string(options.recording));
-  KNELL_ASSIGN(auto reader, wire::RecordingReader::open(std::move(fd), options.recording));
+                       : ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return errno_error("open the recording " + std::string(path));
+  KNELL_ASSIGN(auto reader, wire::RecordingReader::open(std::move(fd), path));
   std::unique_ptr<Replay> replay(new Replay(options, std::move(reader)));
   KNELL_TRY(replay->open());
   return replay;
 }
 
-Replay::Replay(const knell_options& options, wire::RecordingReader reader)
+Replay::Replay(const knell_replay_options& options, wire::RecordingReader reader)
     : speed_(options.speed), reader_(std::move(reader)) {
   choice_.subscription.mask = filter::normalise(options.events);
+  choice_.subscription.only_added = options.only_added != 0;
 }
 
 Result<void> Replay::open() {
@@ -149,6 +153,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
     place(next_);
     if (choice_.wants(next_, lineage_)) {
       knell_event& event = slots_[n] = next_;
+      event::note_presence<event::kFields>(event);
       event.seq = ++seq_;
       if (event.type == KNELL_EVENT_LOST) lost_ += event.lost_count;
       ret_events[n++] = &event;

@@ -18,12 +18,14 @@ namespace knell::lib {
 // A listener to a recording: finished events, which need judging and pacing only.
 class Replay final : public knell_listener {
  public:
-  static Result<std::unique_ptr<Replay>> create(const knell_options& options);
+  static Result<std::unique_ptr<Replay>> create(const char* path,
+                                                const knell_replay_options& options);
 
   Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
+  bool only_added() const override { return choice_.subscription.only_added; }
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
@@ -34,7 +36,7 @@ class Replay final : public knell_listener {
  private:
   enum class Step { kEvent, kWait };
 
-  Replay(const knell_options& options, wire::RecordingReader reader);
+  Replay(const knell_replay_options& options, wire::RecordingReader reader);
   Result<void> open();
   Result<Step> step();
   bool refillable() const;

@@ -58,7 +58,7 @@ class Any {
  public:
   Any() {
     knell_options options = KNELL_OPTIONS_INIT;
-    options.via = "pidfd";
+    options.via = KNELL_VIA_PIDFD;
     EXPECT_EQ(knell_open(&options, &listener_), 0) << knell_explain();
   }
   ~Any() { knell_close(listener_); }
@@ -96,12 +96,13 @@ class Recording {
 
 class Reading {
  public:
-  explicit Reading(const std::string& path, double speed = 0, uint32_t events = 0) {
-    knell_options options = KNELL_OPTIONS_INIT;
-    options.recording = path.c_str();
+  explicit Reading(const std::string& path, double speed = 0, uint32_t events = 0,
+                   uint32_t only_added = 0) {
+    knell_replay_options options = KNELL_REPLAY_OPTIONS_INIT;
     options.speed = speed;
     options.events = events;
-    EXPECT_EQ(knell_open(&options, &listener_), 0) << knell_explain();
+    options.only_added = only_added;
+    EXPECT_EQ(knell_open_recording(path.c_str(), &options, &listener_), 0) << knell_explain();
   }
   ~Reading() { knell_close(listener_); }
   Reading(const Reading&) = delete;
@@ -144,6 +145,7 @@ TEST(Replay, TellsAllAndThenThatItHasEnded) {
   EXPECT_EQ(reading[0].seq, 1U);
   EXPECT_EQ(reading[1].seq, 2U);
   EXPECT_EQ(reading[1].wait_status, 7 << 8);
+  EXPECT_EQ(reading[1].has, KNELL_HAS_STATUS | KNELL_HAS_PPID);
   EXPECT_EQ(reading[1].via, static_cast<uint32_t>(KNELL_VIA_RECORDING));
   EXPECT_EQ(reading[1].time_ns, 1'790'000'000'000'000'006);
   for (int i = 0; i < 2; i++) {
@@ -206,7 +208,9 @@ TEST(Replay, MaskPredicatesAndAddedProcessesNarrowIt) {
   Reading named(recording.path(), 0, kExit);
   ASSERT_EQ(knell_match(named.get(), "comm", "o*"), 0) << knell_explain();
   EXPECT_EQ(named.pids(), (std::vector{12}));
-  Reading added(recording.path(), 0, kExit);
+  EXPECT_EQ(knell_add(named.get(), 11, 0, 99), -EINVAL);
+  EXPECT_THAT(knell_explain(), HasSubstr("only_added"));
+  Reading added(recording.path(), 0, kExit, 1);
   ASSERT_EQ(knell_add(added.get(), 11, 0, 99), 0) << knell_explain();
   EXPECT_EQ(knell_add(added.get(), 11, 0, 99), -EEXIST);
   EXPECT_EQ(knell_remove(added.get(), 12), -ENOENT);
@@ -222,7 +226,7 @@ TEST(Replay, AnEarlierProcessWithThePidOfOneAddedIsNotTheOne) {
   const Recording recording(
       {{.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 1, .status_or_child = 256, .start = 100},
        {.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 2, .status_or_child = 512, .start = 200}});
-  Reading reading(recording.path());
+  Reading reading(recording.path(), 0, 0, 1);
   ASSERT_EQ(knell_add(reading.get(), 77, 200, 9), 0);
   ASSERT_EQ(reading.read(), 1);
   EXPECT_EQ(reading[0].wait_status, 512);
@@ -310,20 +314,13 @@ TEST(Replay, BreaksOffWhereTheFileDoes) {
 
 TEST(Replay, BadOptionsAreTold) {
   knell_listener* k = nullptr;
-  knell_options options = KNELL_OPTIONS_INIT;
-  options.via = "recording";
-  EXPECT_EQ(knell_open(&options, &k), -EINVAL);
-  EXPECT_THAT(knell_explain(), HasSubstr("says which"));
-  options.recording = "/nonexistent";
-  EXPECT_EQ(knell_open(&options, &k), -ENOENT);
+  knell_replay_options options = KNELL_REPLAY_OPTIONS_INIT;
+  EXPECT_EQ(knell_open_recording(nullptr, &options, &k), -EINVAL);
+  EXPECT_EQ(knell_open_recording("/nonexistent", nullptr, &k), -ENOENT);
   EXPECT_THAT(knell_explain(), HasSubstr("/nonexistent: No such file"));
-  options.via = "bpf";
-  EXPECT_EQ(knell_open(&options, &k), -EINVAL);
-  EXPECT_THAT(knell_explain(), HasSubstr("not read via bpf"));
-  options.via = nullptr;
   for (const double speed : {-1.0, std::nan(""), 1e10}) {
     options.speed = speed;
-    EXPECT_EQ(knell_open(&options, &k), -EINVAL);
+    EXPECT_EQ(knell_open_recording("/nonexistent", &options, &k), -EINVAL);
     EXPECT_THAT(knell_explain(), HasSubstr("speed"));
   }
 }

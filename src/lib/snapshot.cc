@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/proc_stat.h"
+#include "event/fields.h"
 #include "live/feed.h"
 #include "watch/batch.h"
 #include "watch/lineage.h"
@@ -84,6 +85,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.pid = event.tid = process.pid;
     memory.describe(slot, process.pid, watch::Memory::Look::kNo);
     if (!predicates.matches(event, lineage)) continue;
+    event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;
   }
   return 0;

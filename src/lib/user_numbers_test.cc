@@ -29,10 +29,10 @@ TEST(UserNumbers, Errors) {
 
 // Whatever the listener is, it is given numbers; without one the words are checked.
 TEST(UserNumbers, ComeBeforeAnyListener) {
-  EXPECT_EQ(knell_match(nullptr, "user", "root,!33"), 0) << knell_explain();
-  EXPECT_EQ(knell_match(nullptr, "user", "no such user"), -EINVAL);
+  EXPECT_EQ(knell_check_match("user", "root,!33"), 0) << knell_explain();
+  EXPECT_EQ(knell_check_match("user", "no such user"), -EINVAL);
   EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is no user on this machine"));
-  EXPECT_EQ(knell_match(nullptr, "uid", "root,"), -EINVAL);
+  EXPECT_EQ(knell_check_match("uid", "root,"), -EINVAL);
   EXPECT_THAT(knell_explain(), StartsWith("uid: a value is missing"));
 }
 

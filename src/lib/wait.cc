@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "base/clock.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
+#include "lib/sized.h"
 #include "source/pidfd/pidfd.h"
 
 namespace knell::lib {
@@ -70,10 +70,11 @@ Result<OneDeath> wait_for(pid_t pid, const timespec* timeout) {
 int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
   const knell::lib::ErrnoGuard keep_errno;
   if (ret_event == nullptr) return knell::lib::failed({EINVAL, "ret_event must not be NULL", true});
+  if (const auto size = knell::lib::size_of(ret_event); !size)
+    return knell::lib::failed(size.error());
   const auto death = knell::lib::wait_for(pid, timeout);
   if (!death) return knell::lib::failed(death.error());
   knell_event event{};
-  event.size = sizeof event;
   event.type = KNELL_EVENT_EXIT;
   event.via = KNELL_VIA_PIDFD;
   event.pid = event.tid = pid;
@@ -86,6 +87,6 @@ int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
     event.has |= KNELL_HAS_STATUS;
     event.wait_status = death->wait_status;
   }
-  *ret_event = event;
-  return 0;
+  const auto filled = knell::lib::fill(ret_event, event);
+  return filled ? 0 : knell::lib::failed(filled.error());
 }

@@ -14,9 +14,11 @@
 #include "event/json_text.h"
 #include "event/mask.h"
 #include "event/printable.h"
+#include "event/via.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
 #include "lib/give.h"
+#include "lib/sized.h"
 
 using knell::lib::give;
 
@@ -27,6 +29,17 @@ std::string& scratch() {
   thread_local std::string text;
   text.clear();
   return text;
+}
+
+// Calls `put` with the event in today's structure.
+template <class F>
+ssize_t with_event(const knell_event* given, F put) {
+  if (given == nullptr) return -EINVAL;
+  if (given->size == sizeof *given) return put(*given);
+  knell_event today;
+  if (const auto copied = knell::lib::copy_event(given, today); !copied)
+    return knell::lib::failed(copied.error());
+  return put(today);
 }
 
 }  // namespace
@@ -48,25 +61,39 @@ ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
 
 const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
 
+const char* knell_via_name(uint32_t via) { return knell::event::via_name(via); }
+
+int knell_via_parse(const char* text, uint32_t* ret_via) {
+  const knell::lib::ErrnoGuard keep_errno;
+  if (text == nullptr || ret_via == nullptr)
+    return knell::lib::failed({EINVAL, "text and ret_via must not be NULL", true});
+  const auto via = knell::event::parse_via(text);
+  if (!via) return knell::lib::failed(via.error());
+  *ret_via = *via;
+  return 0;
+}
+
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
-  if (event == nullptr) return -EINVAL;
-  if (buffer != nullptr && size > knell::event::json_most(*event)) {
-    char* const end = knell::event::write_json(buffer, *event);
-    *end = '\0';
-    return end - buffer;
-  }
-  std::string& text = scratch();
-  knell::event::append_json(text, *event);
-  return give(text, buffer, size);
+  return with_event(event, [&](const knell_event& today) {
+    if (buffer != nullptr && size > knell::event::json_most(today)) {
+      char* const end = knell::event::write_json(buffer, today);
+      *end = '\0';
+      return end - buffer;
+    }
+    std::string& text = scratch();
+    knell::event::append_json(text, today);
+    return give(text, buffer, size);
+  });
 }
 
 ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
-  if (event == nullptr) return -EINVAL;
-  std::string& text = scratch();
-  knell::event::append_ended(text, *event);
-  return give(text, buffer, size);
+  return with_event(event, [&](const knell_event& today) {
+    std::string& text = scratch();
+    knell::event::append_ended(text, today);
+    return give(text, buffer, size);
+  });
 }
 
 ssize_t knell_id_text(const knell_id* id, char* buffer, size_t size) {

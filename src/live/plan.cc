@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <string>
-#include <string_view>
 
 #include "base/memory_limit.h"
 #include "source/bpf/bpf.h"
@@ -89,14 +88,9 @@ Result<Opened> open_pidfds() {
 }  // namespace
 
 Result<Opened> open_source(const SourceOptions& options, const Interest& interest) {
-  const std::string_view via = options.via == nullptr ? "auto" : options.via;
-  if (via == "pidfd") return open_pidfds();
-  if (via == "connector") return open_connector(options, interest);
-  if (via == "bpf") return open_bpf(options, interest);
-  if (via != "auto")
-    return say(ENOTSUP,
-               "via " + std::string(via) +
-                   " is not in this build; \"daemon\", \"bpf\", \"connector\" and \"pidfd\" are");
+  if (options.via == KNELL_VIA_PIDFD) return open_pidfds();
+  if (options.via == KNELL_VIA_CONNECTOR) return open_connector(options, interest);
+  if (options.via == KNELL_VIA_BPF) return open_bpf(options, interest);
   // The raw level is what the connector sends, bit for bit.
   if (interest.level == KNELL_LEVEL_RAW) {
     auto first = open_connector(options, interest);

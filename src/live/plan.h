@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/knell.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "base/result.h"
@@ -14,8 +17,8 @@ namespace knell::live {
 
 // Which source, and how it is set up.
 struct SourceOptions {
-  const char* via = nullptr;  // as knell_options.via; nullptr: the best
-  size_t buffer_bytes = 0;    // 0: as the source has it; so is args_bytes
+  uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
+  size_t buffer_bytes = 0;        // 0: as the source has it; so is args_bytes
   size_t args_bytes = 0;
 };
 

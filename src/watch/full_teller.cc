@@ -33,9 +33,12 @@ void FullTeller::tell(Batch& batch, Slot& slot, const event::Full& full) {
       event.new_comm = known_view_of(slot.new_comm);
       break;
     case KNELL_EVENT_UID:
-    case KNELL_EVENT_GID:
       event.ruid = full.u.id.real;
       event.euid = full.u.id.effective;
+      break;
+    case KNELL_EVENT_GID:
+      event.rgid = full.u.id.real;
+      event.egid = full.u.id.effective;
       break;
     case KNELL_EVENT_PTRACE:
       event.tracer_pid = full.u.ptrace.tracer_pid;
@@ -96,11 +99,11 @@ void FullTeller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) 
   killer.pid = sender.pid;
   killer.uid = sender.uid;
   slot.killer_comm = sender.comm;
-  killer.comm = view_of(slot.killer_comm);
+  killer.comm = known_view_of(slot.killer_comm);
   if (sender.parent_pid != 0) {
     killer.parent_pid = sender.parent_pid;
     slot.killer_parent_comm = sender.parent_comm;
-    killer.parent_comm = view_of(slot.killer_parent_comm);
+    killer.parent_comm = known_view_of(slot.killer_parent_comm);
   }
   slot.killer_cgroup = cgroups_.find(sender.cgroup);
   if (slot.killer_cgroup != nullptr) killer.unit = view_of(slot.killer_cgroup->unit);
@@ -111,15 +114,16 @@ void FullTeller::tell_asker(Slot& slot, const event::Full& full) {
   slot.event.has |= KNELL_HAS_LAST_SIGNAL;
   auto& asker = slot.event.last_signal;
   asker.signal = static_cast<int32_t>(sender.signal);
+  if (sender.stamp_ns < full.stamp_ns) asker.ago_ns = full.stamp_ns - sender.stamp_ns;
+  if (sender.pid == 0) return;
   asker.pid = sender.pid;
   asker.uid = sender.uid;
   slot.asker_comm = sender.comm;
-  asker.comm = view_of(slot.asker_comm);
+  asker.comm = known_view_of(slot.asker_comm);
   if (sender.parent_pid != 0) {
     slot.asker_parent_comm = sender.parent_comm;
-    asker.parent_comm = view_of(slot.asker_parent_comm);
+    asker.parent_comm = known_view_of(slot.asker_parent_comm);
   }
-  if (sender.stamp_ns < full.stamp_ns) asker.ago_ns = full.stamp_ns - sender.stamp_ns;
 }
 
 knell_id FullTeller::id_of(int32_t pid, uint64_t start_boot_ns) const {

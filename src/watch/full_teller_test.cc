@@ -134,6 +134,17 @@ TEST_F(FullTellerTest, NoArgumentsAreNotUnknownOnes) {
   EXPECT_EQ(event.args.size, 0u);
 }
 
+TEST_F(FullTellerTest, ANameOfNoBytesIsNotAnUnknownOne) {
+  full.killer = {.cause = KNELL_CAUSE_USER, .signal = SIGTERM, .pid = 60, .parent_pid = 59};
+  full.asker = full.killer;
+  const knell_event& event = told();
+  for (const knell_string& name : {event.killed_by.comm, event.killed_by.parent_comm,
+                                   event.last_signal.comm, event.last_signal.parent_comm}) {
+    EXPECT_NE(name.data, nullptr);
+    EXPECT_EQ(name.size, 0u);
+  }
+}
+
 TEST_F(FullTellerTest, CgroupsAreKnownByTheirInode) {
   teller.cgroups().learn(4711, "/system.slice/cron.service");
   full.cgroup = 4711;

@@ -264,10 +264,11 @@ void Normaliser::on_change(const event::Raw& raw) {
 // A thread's ids are its own: they are those of the process only where its leader changed them.
 void Normaliser::tell_ids(Slot& slot, const event::Raw& raw) {
   knell_event& event = slot.event;
-  event.ruid = raw.u.id.real;
-  event.euid = raw.u.id.effective;
+  const bool uid = raw.what == KNELL_EVENT_UID;
+  (uid ? event.ruid : event.rgid) = raw.u.id.real;
+  (uid ? event.euid : event.egid) = raw.u.id.effective;
   if (!memory_.on()) return;
-  if (raw.what == KNELL_EVENT_UID) {
+  if (uid) {
     event.has |= KNELL_HAS_UID;
     event.uid = raw.u.id.real;
     slot.user = memory_.users().name(event.uid);

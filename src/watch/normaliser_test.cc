@@ -533,6 +533,30 @@ TEST_F(NormaliserTest, RootsThatNobodyAsksForAnyMoreMakeRoom) {
   EXPECT_EQ(n.lineage().size(), 0U);
 }
 
+TEST_F(NormaliserTest, ExitsThatABatchHasNoRoomForComeWithTheNext) {
+  constexpr int32_t kCount = 200;  // without a place in the stream
+  std::vector<event::Raw> births, exits;
+  for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
+    pulse.signs[pid] = Pulse::Sign::kAlive;
+    births.push_back(fork_of(pid, 1, 5, pid + 5000));
+    exits.push_back(exit_of(pid, 0x500, 10));
+  }
+  drain(births);
+  EXPECT_EQ(drain(exits), Seen{}) << "each lives on after its leader";
+  pulse.signs.clear();
+  for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
+    pulse.statuses[pid] = 0x500;
+    normaliser().woken(pid);
+  }
+  std::vector<event::Raw> others;
+  for (int32_t pid = 2000; pid < 2100; ++pid) others.push_back(exec_of(pid, 20));
+  const Seen first = drain({}, others);
+  EXPECT_EQ(first.size(), batch.room()) << "it is full";
+  const Seen second = drain({});
+  EXPECT_EQ(first.size() + second.size(), kCount + others.size());
+  EXPECT_EQ(second.back(), "1199:1280");
+}
+
 TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {
   tree.add(40, {.start = 1, .comm = "old"});
   EXPECT_EQ(drain({}), Seen{});

@@ -143,6 +143,16 @@ class Pen {
   char* at_;
 };
 
+// Some attributes are of several types, and have a member of each at one place.
+template <const Field& F, size_t Index>
+[[gnu::always_inline]] inline bool is_there(const knell_event& event) {
+  constexpr Packed kAttribute = kPacked[Index];
+  if constexpr (types_of(F.section) == kAttribute.types || kAttribute.group != 0 || Index == 0)
+    return true;
+  else
+    return (event.type & types_of(F.section)) != 0;
+}
+
 template <size_t Index>
 [[gnu::always_inline]] inline void put_packed(Pen& pen, const knell_event& event) {
   constexpr uint16_t kAttribute = kPacked[Index].attribute;
@@ -150,6 +160,7 @@ template <size_t Index>
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      if (!is_there<kField, Index>(event)) return;
       const auto& value = value_of<kField.member>(event);
       if constexpr (kField.is(Member::Kind::kId)) {
         const Id id = as_wire(value);
@@ -248,22 +259,24 @@ std::string_view encode_event(std::string& buffer, const knell_event& event) {
   return buffer;
 }
 
-bool EventFrame::add(int64_t epoch_ns, std::string_view event) {
-  const bool same_epoch = epoch_ns_ == epoch_ns;
-  const size_t epoch_bytes = same_epoch ? 0 : attribute_bytes(sizeof epoch_ns);
-  if (epoch_bytes + event.size() > frame_.room()) return false;
-  if (!same_epoch) frame_.attribute(kEpoch, epoch_ns);
+void EventFrame::set_epoch(int64_t epoch_ns) {
+  if (epoch_ns_ != epoch_ns) frame_.attribute(kEpoch, epoch_ns);
   epoch_ns_ = epoch_ns;
-  frame_.out().append(event);
+}
+
+bool EventFrame::add(const knell_event& event) {
+  if (event_bytes(event) > frame_.room()) return false;  // with an epoch
+  set_epoch(epoch_of(event));
+  append_event(frame_.out(), event);
   return true;
 }
 
-void EventWriter::add(FrameWriter& frame, const knell_event& event) {
-  KNELL_CHECK(event_bytes(event) <= frame.room());
-  const int64_t epoch = epoch_of(event);
-  if (epoch_ns_ != epoch) frame.attribute(kEpoch, epoch);
-  epoch_ns_ = epoch;
-  append_event(frame.out(), event);
+bool EventFrame::add(int64_t epoch_ns, std::string_view event) {
+  const size_t epoch_bytes = epoch_ns_ == epoch_ns ? 0 : attribute_bytes(sizeof epoch_ns);
+  if (epoch_bytes + event.size() > frame_.room()) return false;
+  set_epoch(epoch_ns);
+  frame_.out().append(event);
+  return true;
 }
 
 namespace {
@@ -283,6 +296,7 @@ template <size_t Index>
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
+      if (!is_there<kField, Index>(event)) return;
       auto& value = value_of<kField.member>(event);
       const char* const at = bytes.data() + kField.wire.at;
       if constexpr (kField.is(Member::Kind::kId)) {

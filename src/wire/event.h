@@ -29,30 +29,24 @@ int64_t epoch_of(const knell_event& event);
 // are no more than kMostEvent.
 std::string_view encode_event(std::string& buffer, const knell_event& event);
 
-// One frame of events that were encoded before.
+// Writes one frame of events. The epoch is written where it changes, and in each frame anew, so
+// that every frame can be read by itself.
 class EventFrame {
  public:
   // At the end of `out`; nothing else may be put there until finish().
-  explicit EventFrame(std::string& out) : frame_(out, Message::kEvents, 0) {}
+  explicit EventFrame(std::string& out, uint32_t number = 0)
+      : frame_(out, Message::kEvents, number) {}
   // False: there is no room left, and nothing was added; in a new frame there always is.
+  bool add(const knell_event& event);
+  // One that encode_event() encoded; `epoch_ns`: epoch_of() it.
   bool add(int64_t epoch_ns, std::string_view event);
   bool empty() const { return frame_.payload() == 0; }
   void finish() { frame_.finish(); }
 
  private:
+  void set_epoch(int64_t epoch_ns);
+
   FrameWriter frame_;
-  std::optional<int64_t> epoch_ns_;
-};
-
-// Puts events into frames of one stream.
-class EventWriter {
- public:
-  // A new frame: the clock is told anew in each, so that every frame can be read by itself.
-  void begin() { epoch_ns_.reset(); }
-  // The caller has seen that event_bytes() fit.
-  void add(FrameWriter& frame, const knell_event& event);
-
- private:
   std::optional<int64_t> epoch_ns_;
 };
 

@@ -13,9 +13,8 @@ namespace {
 
 std::string frame_of(std::initializer_list<knell_event> events) {
   std::string out;
-  FrameWriter frame(out, Message::kEvents, 0);
-  EventWriter writer;
-  for (const knell_event& event : events) writer.add(frame, event);
+  EventFrame frame(out);
+  for (const knell_event& event : events) EXPECT_TRUE(frame.add(event));
   frame.finish();
   return out;
 }
@@ -54,10 +53,11 @@ TEST(WireEvent, AStepOfTheClockBetweenTwoEventsIsKept) {
 }
 
 TEST(WireEvent, WhatALaterKnellAddsIsPassedOver) {
+  const std::string encoded = frame_of({full_event(KNELL_EVENT_EXIT)});
   std::string out;
   FrameWriter frame(out, Message::kEvents, 0);
   frame.attribute(900, std::string_view("news"));
-  EventWriter().add(frame, full_event(KNELL_EVENT_EXIT));
+  frame.out().append(payload(encoded));
   frame.finish();
   EventReader reader(payload(out));
   knell_event event;
@@ -66,10 +66,11 @@ TEST(WireEvent, WhatALaterKnellAddsIsPassedOver) {
 }
 
 TEST(WireEvent, WhatALaterKnellMarksAsMandatoryIsNot) {
+  const std::string encoded = frame_of({full_event(KNELL_EVENT_EXIT)});
   std::string out;
   FrameWriter frame(out, Message::kEvents, 0);
   frame.attribute(900 | kMandatory, std::string_view("news"));
-  EventWriter().add(frame, full_event(KNELL_EVENT_EXIT));
+  frame.out().append(payload(encoded));
   frame.finish();
   EventReader reader(payload(out));
   knell_event event;

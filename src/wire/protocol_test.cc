@@ -359,9 +359,8 @@ TEST(EventFrame, HoldsWhatWasEncodedOnceForMany) {
     EXPECT_TRUE(same(again, event));
   }
   std::string plain;
-  FrameWriter writer(plain, Message::kEvents, 0);
-  EventWriter events;
-  for (const knell_event& event : {first, second, third}) events.add(writer, event);
+  EventFrame writer(plain);
+  for (const knell_event& event : {first, second, third}) EXPECT_TRUE(writer.add(event));
   writer.finish();
   EXPECT_EQ(out, plain);
 }

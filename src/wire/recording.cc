@@ -92,10 +92,9 @@ Result<void> RecordingWriter::write(std::span<const knell_event* const> events) 
   for (size_t at = 0; at < events.size();) {
     const size_t start = out_.size();
     out_.append(sizeof(Checksum), '\0');
-    FrameWriter frame(out_, Message::kEvents, frames_++);
-    writer_.begin();
-    while (at < events.size() && event_bytes(*events[at]) <= frame.room()) {
-      writer_.add(frame, *events[at++]);
+    EventFrame frame(out_, frames_++);
+    while (at < events.size() && frame.add(*events[at])) {
+      ++at;
       ++events_;
     }
     frame.finish();

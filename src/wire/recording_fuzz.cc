@@ -64,8 +64,8 @@ void read(std::string_view file) {
       sum += touch(word);
     if (event_bytes(event) > kMostEvent) continue;
     std::string out;
-    FrameWriter frame(out, Message::kEvents, 0);
-    EventWriter().add(frame, event);
+    EventFrame frame(out);
+    KNELL_CHECK(frame.add(event));
     frame.finish();
     EventReader again(std::string_view(out).substr(kHeaderBytes));
     knell_event copy;

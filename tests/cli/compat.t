@@ -80,3 +80,14 @@ NAME nothing to run
 RUN knell compat --direct
 STATUS 2
 EXPECT_ERR \Aknell: what to run\?
+
+NAME help has examples and exit statuses
+RUN knell compat --help | grep -c -E '^(Examples|Exit status):?'; cmp <(knell help compat) <(knell compat --help)
+EXPECT \A2\n\Z
+REFUSE_ERR .
+
+NAME the nearest option is proposed
+RUN knell compat --diretc -- true
+STATUS 2
+EXPECT_ERR \A[^\n]*--direct\?\n\Z
+REFUSE .

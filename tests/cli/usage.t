@@ -60,9 +60,9 @@ REFUSE .
 
 NAME every command proposes the nearest of its options
 RUN knell record --forc x; knell run --reprot x -- true; knell wait --tiemout 5 1; knell status --otuput json;
-  knell doctor --verbos; knell compat --diretc -- true; knelld --chek-config
+  knell doctor --verbos; knelld --chek-config
 STATUS 2
-EXPECT_ERR --force\?\n.*--report\?\n.*--timeout\?\n.*--output\?\n.*--verbose\?\n.*--direct\?\n.*--check-config\?\n\Z
+EXPECT_ERR --force\?\n.*--report\?\n.*--timeout\?\n.*--output\?\n.*--verbose\?\n.*--check-config\?\n\Z
 REFUSE .
 
 NAME what other tools call an option

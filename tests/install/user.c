@@ -26,7 +26,7 @@ int main(void) {
   pid_t child = fork();
   if (child == 0) _exit(7);
   struct timespec limit = {10, 0};
-  struct knell_event event;
+  struct knell_event event = {.size = sizeof event};
   result = knell_wait(child, &limit, &event);
   if (result != 0) return fail("knell_wait", result);
   if (event.pid != child || !(event.has & KNELL_HAS_STATUS) || WEXITSTATUS(event.wait_status) != 7)

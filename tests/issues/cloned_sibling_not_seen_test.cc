@@ -69,7 +69,7 @@ TEST(ClonedSibling, IsToldByRunOverTheDaemon) {
 }
 
 // The exit of a sibling that a process followed by --under makes; over `via`.
-void expect_under(const char* via) {
+void expect_under(uint32_t via) {
   Options options;
   options.events = KNELL_EVENT_EXIT;
   options.via = via;
@@ -99,7 +99,7 @@ void expect_under(const char* via) {
 
 TEST(ClonedSibling, IsUnderItsCreatorOverBpf) {
   KNELL_NEEDS(lacks_bpf());
-  expect_under("bpf");
+  expect_under(KNELL_VIA_BPF);
 }
 
 TEST(ClonedSibling, IsUnderItsCreatorOverTheDaemon) {
@@ -107,7 +107,7 @@ TEST(ClonedSibling, IsUnderItsCreatorOverTheDaemon) {
   KNELL_NEEDS(lacks_knelld());
   Daemon daemon;
   ASSERT_TRUE(daemon.start());
-  expect_under("daemon");
+  expect_under(KNELL_VIA_DAEMON);
 }
 
 }  // namespace

@@ -221,12 +221,11 @@ TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
   KNELL_NEEDS(lacks_bpf());
   Options options;
   options.events = KNELL_EVENT_EXIT;
-  options.via = "bpf";
+  options.via = KNELL_VIA_BPF;
+  options.only_added = 1;
   std::error_code error;
   Listener listener = Listener::open(options, error);
   ASSERT_FALSE(error) << knell_explain();
-  // From here on it hears of added processes alone.
-  ASSERT_FALSE(listener.add(::getpid())) << knell_explain();
   struct sigaction ignore{}, before{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGCHLD, &ignore, &before);

@@ -58,10 +58,12 @@ Recorder::Recorder(const Wish& wish) {
   options.events = wish.events;
   options.details = wish.details;
   options.level = wish.level;
-  options.latency_ns = wish.latency_ns;
+  options.latency_ns = wish.latency_ns == 0 ? KNELL_LATENCY_NONE : wish.latency_ns;
+  options.only_added = wish.only_added ? 1 : 0;
   options.buffer_bytes = wish.buffer_bytes;
   const char* other = std::getenv("KNELL_TEST_VIA");
-  options.via = !wish.via.empty() ? wish.via.c_str() : other != nullptr ? other : "connector";
+  const std::string via = !wish.via.empty() ? wish.via : other != nullptr ? other : "connector";
+  EXPECT_EQ(knell_via_parse(via.c_str(), &options.via), 0) << knell_explain();
   std::error_code error;
   listener_ = Listener::open(options, error);
   EXPECT_FALSE(error) << "knell_open: " << error.message() << ": " << knell_explain();

@@ -41,10 +41,11 @@ class Recorder {
   struct Wish {
     uint32_t events = KNELL_EVENT_ALL;
     uint32_t details = KNELL_DETAILS_FULL;
-    int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
+    int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;  // 0: every event at once
     uint32_t level = KNELL_LEVEL_PROCESS;
     size_t buffer_bytes = 0;
     std::vector<std::pair<std::string, std::string>> matches = {};
+    bool only_added = false;
     std::string via = "";  // empty: as $KNELL_TEST_VIA says, else the connector
   };
   explicit Recorder(const Wish& wish);

@@ -53,6 +53,9 @@ class ThroughKnelld : public testing::Test {
     ASSERT_TRUE(daemon_->start());
   }
   static Recorder::Wish wish(uint32_t events) { return {.events = events, .via = "daemon"}; }
+  static Recorder::Wish wish_of_added() {
+    return {.events = KNELL_EVENT_EXIT, .only_added = true, .via = "daemon"};
+  }
 
   std::optional<Daemon> daemon_;
 };
@@ -127,7 +130,7 @@ TEST_F(ThroughKnelld, TheRawLevelIsServed) {
 }
 
 TEST_F(ThroughKnelld, WhoDiesWhileItIsAddedIsToldOnce) {
-  Recorder recorder(wish(KNELL_EVENT_EXIT));
+  Recorder recorder(wish_of_added());
   constexpr int kChildren = 60;
   std::vector<pid_t> added;
   for (int i = 0; i < repetitions(kChildren); i++) {
@@ -174,7 +177,7 @@ TEST_F(ThroughKnelld, OneThatIsKilledIsFoundAgain) {
 }
 
 TEST_F(ThroughKnelld, WhoWasAddedAndDiedMeanwhileIsRecovered) {
-  Recorder recorder(wish(KNELL_EVENT_EXIT));
+  Recorder recorder(wish_of_added());
   Child child = Child::fork([] { return ::pause() == -1 ? 1 : 2; });
   ASSERT_FALSE(recorder.listener().add(child.pid(), 0, 9));
   daemon_->kill();

@@ -119,7 +119,8 @@ TEST(Listener, HearsOnlyOfTheProcessesAdded) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
   Child one = waiting_child(gate, 3), two = waiting_child(gate, 4), three = waiting_child(gate, 5);
-  Recorder recorder({.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS});
+  Recorder recorder(
+      {.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS, .only_added = true});
   Listener& listener = recorder.listener();
   ASSERT_FALSE(listener.add(one.pid(), start_ticks(one.pid()), 0xfeedfacecafe));
   ASSERT_FALSE(listener.add(three.pid(), 0, 17));
@@ -141,7 +142,8 @@ TEST(Listener, HearsNoMoreOfAProcessRemoved) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
   Child one = waiting_child(gate, 3), two = waiting_child(gate, 4);
-  Recorder recorder({.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS});
+  Recorder recorder(
+      {.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS, .only_added = true});
   ASSERT_FALSE(recorder.listener().add(one.pid(), 0, 1));
   ASSERT_FALSE(recorder.listener().add(two.pid(), 0, 2));
   ASSERT_FALSE(recorder.listener().remove(one.pid()));
@@ -155,7 +157,8 @@ TEST(Listener, HearsNoMoreOfAProcessRemoved) {
 
 TEST(Listener, AddTellsOfAProcessThatIsGone) {
   KNELL_NEEDS(lacks_connector());
-  Recorder recorder({.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS});
+  Recorder recorder(
+      {.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS, .only_added = true});
   Child child = Child::fork([] { return 3; });
   const pid_t pid = child.pid();
   ASSERT_TRUE(child.wait());
@@ -171,7 +174,8 @@ TEST(Listener, AddOfAZombieIsItsExit) {
   Child child = Child::fork([] { return 6; });
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT), 0);
-  Recorder recorder({.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS});
+  Recorder recorder(
+      {.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS, .only_added = true});
   ASSERT_FALSE(recorder.listener().add(child.pid(), 0, 5));
   ASSERT_TRUE(recorder.read_until_exit_of(child.pid()));
   const Seen exit = recorder.of(child.pid()).front();
@@ -186,7 +190,7 @@ TEST(Listener, AddOfAZombieWhoseBirthIsStillQueued) {
        {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, uint32_t{KNELL_EVENT_ALL}}) {
     for (const uint32_t details : {KNELL_DETAILS_STATUS, KNELL_DETAILS_NAMES, KNELL_DETAILS_FULL}) {
       SCOPED_TRACE(events_text(mask) + ", details " + std::to_string(details));
-      Recorder recorder({.events = mask, .details = details});
+      Recorder recorder({.events = mask, .details = details, .only_added = true});
       Child child = Child::fork([] { return 5; });
       const pid_t pid = child.pid();
       siginfo_t info{};

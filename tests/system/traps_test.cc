@@ -417,8 +417,8 @@ TEST(Traps, ChangedIdsAreTold) {
   }));
   const std::vector<Seen> gid = only(life, KNELL_EVENT_GID), uid = only(life, KNELL_EVENT_UID);
   ASSERT_EQ(gid.size(), 1u) << text_of(life);
-  EXPECT_EQ(gid[0].raw.ruid, 65533u);
-  EXPECT_EQ(gid[0].raw.euid, 65532u);
+  EXPECT_EQ(gid[0].raw.rgid, 65533u);
+  EXPECT_EQ(gid[0].raw.egid, 65532u);
   ASSERT_EQ(uid.size(), 1u) << text_of(life);
   EXPECT_EQ(uid[0].raw.ruid, 65531u);
   EXPECT_EQ(uid[0].raw.euid, 65530u);

@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace knell::event {
+
+// "bpf", ... of enum knell_via, or "unknown". Never null; ends with NUL.
+const char* via_name(uint32_t via);
+
+// Errors: EINVAL, a whole sentence: the nearest right name, or all of them.
+Result<uint32_t> parse_via(std::string_view text);
+
+}  // namespace knell::event

@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The structures of the C ABI that begin with `size`. The program may have been built with an older
+// or a newer <knell/knell.h> than the library: such structures grow at their end only, and nothing
+// past the `size` of one is read or written. All that the C ABI takes or fills goes through here.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace knell::lib {
+
+// The least size that is accepted: that of the structure in the first header of this soname.
+// Frozen: members are appended, but these numbers stay. Beside each is the last member in it.
+template <class T>
+struct Sized;
+template <>
+struct Sized<knell_options> {
+  static constexpr std::string_view kName = "knell_options";
+  static constexpr size_t kFirstSize = 40;  // args_bytes
+};
+template <>
+struct Sized<knell_replay_options> {
+  static constexpr std::string_view kName = "knell_replay_options";
+  static constexpr size_t kFirstSize = 24;  // speed
+};
+template <>
+struct Sized<knell_event> {
+  static constexpr std::string_view kName = "knell_event";
+  static constexpr size_t kFirstSize = 488;  // lost_until_time_ns
+};
+template <>
+struct Sized<knell_stats> {
+  static constexpr std::string_view kName = "knell_stats";
+  static constexpr size_t kFirstSize = 104;  // daemon
+};
+template <>
+struct Sized<knell_recording> {
+  static constexpr std::string_view kName = "knell_recording";
+  static constexpr size_t kFirstSize = 264;  // boot_id
+};
+
+// Errors: EINVAL `size` is not set, or is less than the first one.
+Result<void> check_size(std::string_view structure, size_t size, size_t first);
+// Errors: E2BIG a byte past the `known` ones is not zero, or there are more than a page.
+Result<void> check_tail(std::string_view structure, const char* given, size_t size, size_t known);
+
+template <class T>
+Result<size_t> size_of(const T* given) {
+  using Known = Sized<T>;
+  static_assert(Known::kFirstSize <= sizeof(T) && offsetof(T, size) == 0);
+  size_t size = 0;
+  std::memcpy(&size, given, sizeof size);
+  KNELL_TRY(check_size(Known::kName, size, Known::kFirstSize));
+  return size;
+}
+
+// A request of the program in today's structure: members that it lacks are 0, which is their
+// default. As in the kernel, unknown members must be 0: the library cannot do what they ask for.
+template <class T>
+Result<T> copy_request(const T* given) {
+  KNELL_ASSIGN(const size_t size, size_of(given));
+  const char* const bytes = reinterpret_cast<const char*>(given);
+  KNELL_TRY(check_tail(Sized<T>::kName, bytes, size, sizeof(T)));
+  T today{};
+  std::memcpy(&today, bytes, std::min(size, sizeof(T)));
+  today.size = sizeof(T);
+  return today;
+}
+
+// Fills what fits of the program's structure, and sets its `size` to what was filled.
+template <class T>
+Result<void> fill(T* given, T today) {
+  KNELL_ASSIGN(const size_t size, size_of(given));
+  today.size = std::min(size, sizeof(T));
+  std::memcpy(static_cast<void*>(given), &today, today.size);
+  return {};
+}
+
+// Events as the program gives them, in today's structure: what is absent is unknown, and what the
+// library does not know is left out. Nothing is copied where they are of today's size.
+class GivenEvents {
+ public:
+  // `events` must outlive what is made of it. Errors: those of size_of().
+  static Result<GivenEvents> create(std::span<const knell_event* const> events);
+  std::span<const knell_event* const> get() const { return events_; }
+
+ private:
+  std::span<const knell_event* const> events_;
+  std::vector<knell_event> copies_;
+  std::vector<const knell_event*> pointers_;
+};
+Result<void> copy_event(const knell_event* given, knell_event& today);
+
+}  // namespace knell::lib

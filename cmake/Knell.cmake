@@ -41,9 +41,10 @@ function(knell_use_headers target name)
   if(KNELL_USE_PCH)
     target_precompile_headers(${target} REUSE_FROM ${name})
     # From a precompiled header g++ 12 also gives the false warnings about std::string that it
-    # suppresses in system headers (GCC bug 105651).
+    # suppresses in system headers (GCC bug 105651). Builds without one keep the warnings.
     target_compile_options(${target} PRIVATE
-      -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+      -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
+      -Wno-stringop-overread)
   endif()
 endfunction()
 

@@ -84,11 +84,9 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before)
     : level_(level), via_(via), hub_(hub), before_(std::move(before)) {}
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
-  knell_options options = KNELL_OPTIONS_INIT;
-  options.level = level_ == Level::kThreads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
-  options.latency_ns = latency_ns;
-  options.via = via_;
-  auto opened = live::Feed::open(options, interest, *this, this, live::UserNames::kUnknown);
+  const live::SourceOptions options{.via = via_};
+  auto opened =
+      live::Feed::open(options, latency_ns, interest, *this, this, live::UserNames::kUnknown);
   if (!opened) {
     why_not_ = opened.error().message();
     return std::unexpected(std::move(opened).error());

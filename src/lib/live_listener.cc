@@ -20,8 +20,11 @@ LiveListener::~LiveListener() = default;
 
 Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& options) {
   std::unique_ptr<LiveListener> listener(new LiveListener(options));
-  KNELL_ASSIGN(listener->feed_, live::Feed::open(options, listener->choice_.interest(),
-                                                 static_cast<Outlet&>(*listener)));
+  const live::SourceOptions source{
+      .via = options.via, .buffer_bytes = options.buffer_bytes, .args_bytes = options.args_bytes};
+  KNELL_ASSIGN(listener->feed_,
+               live::Feed::open(source, options.latency_ns, listener->choice_.interest(),
+                                static_cast<Outlet&>(*listener)));
   KNELL_TRY(listener->apply());
   return listener;
 }

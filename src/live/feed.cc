@@ -68,19 +68,20 @@ uint32_t boot_number() {
   return static_cast<uint32_t>(std::strtoul(boot_id().substr(0, 8).c_str(), nullptr, 16));
 }
 
-Feed::Feed(const knell_options& options, Tap* tap)
-    : level_(options.level), latency_ns_(options.latency_ns), tap_(tap), batch_(kBatchSlots) {}
+Feed::Feed(uint32_t level, int64_t latency_ns, Tap* tap)
+    : level_(level), latency_ns_(latency_ns), tap_(tap), batch_(kBatchSlots) {}
 
 Feed::~Feed() = default;
 
-Result<std::unique_ptr<Feed>> Feed::open(const knell_options& options, const Interest& interest,
-                                         watch::Outlet& outlet, Tap* tap, UserNames names) {
-  std::unique_ptr<Feed> feed(new Feed(options, tap));
+Result<std::unique_ptr<Feed>> Feed::open(const SourceOptions& options, int64_t latency_ns,
+                                         const Interest& interest, watch::Outlet& outlet, Tap* tap,
+                                         UserNames names) {
+  std::unique_ptr<Feed> feed(new Feed(interest.level, latency_ns, tap));
   KNELL_TRY(feed->start(options, interest, outlet, names));
   return feed;
 }
 
-Result<void> Feed::start(const knell_options& options, const Interest& interest,
+Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
                          watch::Outlet& outlet, UserNames names) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");

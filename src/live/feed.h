@@ -14,6 +14,7 @@
 #include "live/alarm.h"
 #include "live/interest.h"
 #include "live/live_process_probe.h"
+#include "live/plan.h"
 #include "source/pacing.h"
 #include "source/pidfd/pidfd.h"
 #include "source/source.h"
@@ -40,10 +41,11 @@ enum class UserNames { kAsked, kUnknown };
 //   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final : private source::Sink {
  public:
-  // Of `options`: via, level, latency_ns (0: none), buffer_bytes, args_bytes. `outlet` and `tap`
-  // must outlive the feed. Errors: those of open_source().
-  static Result<std::unique_ptr<Feed>> open(const knell_options& options, const Interest& interest,
-                                            watch::Outlet& outlet, Tap* tap = nullptr,
+  // Of the level that `interest` has, for as long as it is. `latency_ns`: see set_latency().
+  // `outlet` and `tap` must outlive the feed. Errors: those of open_source().
+  static Result<std::unique_ptr<Feed>> open(const SourceOptions& options, int64_t latency_ns,
+                                            const Interest& interest, watch::Outlet& outlet,
+                                            Tap* tap = nullptr,
                                             UserNames names = UserNames::kAsked);
   ~Feed() override;
 
@@ -94,8 +96,8 @@ class Feed final : private source::Sink {
     bool source = false, deaths = false, timer = false;
   };
 
-  Feed(const knell_options& options, Tap* tap);
-  Result<void> start(const knell_options& options, const Interest& interest, watch::Outlet& outlet,
+  Feed(uint32_t level, int64_t latency_ns, Tap* tap);
+  Result<void> start(const SourceOptions& options, const Interest& interest, watch::Outlet& outlet,
                      UserNames names);
   Result<void> ask_whole(const Interest& interest);
   Result<void> ask_threads(const Interest& interest);

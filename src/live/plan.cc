@@ -41,7 +41,7 @@ Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted, 
   return std::unique_ptr<source::Source>(std::move(opened));
 }
 
-Result<Opened> open_connector(const knell_options& options, const Interest& interest) {
+Result<Opened> open_connector(const SourceOptions& options, const Interest& interest) {
   Opened opened;
   opened.wanted = wanted_of_threads(interest);
   KNELL_ASSIGN(opened.source, connector(opened.wanted, options.buffer_bytes));
@@ -49,7 +49,7 @@ Result<Opened> open_connector(const knell_options& options, const Interest& inte
 }
 
 // bpf for the types it has; for the rest a program of its own at the connector.
-Result<Opened> open_bpf(const knell_options& options, const Interest& interest) {
+Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) {
   if (!source::look_around().initial_pid())
     return say(ENOTSUP,
                "bpf tells the pids of the initial pid namespace, and this is another: run it "
@@ -88,7 +88,7 @@ Result<Opened> open_pidfds() {
 
 }  // namespace
 
-Result<Opened> open_source(const knell_options& options, const Interest& interest) {
+Result<Opened> open_source(const SourceOptions& options, const Interest& interest) {
   if (options.via == KNELL_VIA_PIDFD) return open_pidfds();
   if (options.via == KNELL_VIA_CONNECTOR) return open_connector(options, interest);
   if (options.via == KNELL_VIA_BPF) return open_bpf(options, interest);

@@ -4,6 +4,8 @@
 
 #include <knell/knell.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "base/result.h"
@@ -12,6 +14,13 @@
 #include "source/source.h"
 
 namespace knell::live {
+
+// Which source, and how it is set up.
+struct SourceOptions {
+  uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
+  size_t buffer_bytes = 0;        // 0: as the source has it; so is args_bytes
+  size_t args_bytes = 0;
+};
 
 struct Opened {
   std::unique_ptr<source::Source> source;
@@ -22,6 +31,6 @@ struct Opened {
 
 // The plan: the best source that works here, or the one that `options.via` insists on. Errors: that
 // of the one insisted on; else of the one that needs least, in words.
-Result<Opened> open_source(const knell_options& options, const Interest& interest);
+Result<Opened> open_source(const SourceOptions& options, const Interest& interest);
 
 }  // namespace knell::live

@@ -18,7 +18,7 @@ struct PredicateKey {
 };
 
 // A subscription, with what has yet to be checked.
-struct Subscribing {
+struct UncheckedSubscription {
   filter::Subscription subscription;
   uint32_t level = KNELL_LEVEL_PROCESS;
   uint32_t rule = kRuleReleased;
@@ -81,8 +81,8 @@ template <class T>
 bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
   if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
   for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
-    T value;
-    std::memcpy(&value, bytes.data(), sizeof value);
+    T value{};
+    (void)load(bytes, value);
     all.push_back({.key = key.key, .excluded = key.excluded, .value = value});
   }
   return true;
@@ -131,7 +131,7 @@ Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& a
   return take_values(attributes, key, all);
 }
 
-Taken take_of_subscribe(const AttributeView& attribute, Subscribing& asked) {
+Taken take_of_subscribe(const AttributeView& attribute, UncheckedSubscription& asked) {
   filter::Subscription& subscribe = asked.subscription;
   switch (attribute.type) {
     case kMask:
@@ -153,7 +153,7 @@ Taken take_of_subscribe(const AttributeView& attribute, Subscribing& asked) {
   }
 }
 
-Result<void> check(const Subscribing& asked) {
+Result<void> check(const UncheckedSubscription& asked) {
   const filter::Subscription& subscribe = asked.subscription;
   const auto wrong = [](std::string_view what) {
     return say(EINVAL, "subscribe: " + std::string(what));
@@ -343,7 +343,7 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
 }
 
 Result<filter::Subscription> decode_subscribe(std::string_view payload) {
-  Subscribing asked;
+  UncheckedSubscription asked;
   filter::Subscription& subscription = asked.subscription;
   Result<void> refused;  // a predicate
   size_t predicates = 0;

@@ -147,12 +147,14 @@ TEST_P(DetailsOfTheEvent, OfAChangeOfIdsAreTheNewOnes) {
   ASSERT_EQ(uids.size(), 1U);
   ASSERT_EQ(gids.size(), 1U);
   for (const Seen& event : {uids[0], gids[0]}) {
-    EXPECT_EQ(event.raw.ruid, kNobody);
-    EXPECT_EQ(event.raw.euid, kNobody);
     EXPECT_NE(event.raw.has & KNELL_HAS_GID, 0U);
     EXPECT_EQ(event.raw.gid, kNobody);
     expect_ourselves(event);
   }
+  EXPECT_EQ(uids[0].raw.ruid, kNobody);
+  EXPECT_EQ(uids[0].raw.euid, kNobody);
+  EXPECT_EQ(gids[0].raw.rgid, kNobody);
+  EXPECT_EQ(gids[0].raw.egid, kNobody);
   EXPECT_EQ(uids[0].raw.uid, kNobody);
   EXPECT_EQ(uids[0].user, "nobody");
   EXPECT_EQ(gids[0].raw.uid, 0U) << "not changed yet";

@@ -43,8 +43,7 @@ function(knell_use_headers target name)
     # From a precompiled header g++ 12 also gives the false warnings about std::string that it
     # suppresses in system headers (GCC bug 105651). Builds without one keep the warnings.
     target_compile_options(${target} PRIVATE
-      -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
-      -Wno-stringop-overread)
+      -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
   endif()
 endfunction()
 

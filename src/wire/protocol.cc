@@ -83,7 +83,7 @@ bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predic
   for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
     T value{};
     (void)load(bytes, value);
-    all.push_back({.key = key.key, .excluded = key.excluded, .value = value});
+    all.emplace_back(key).value = value;
   }
   return true;
 }

@@ -22,8 +22,8 @@
 #include "server/press.h"
 #include "source/bpf/decode.h"
 #include "watch/batch.h"
-#include "watch/fake_proc.h"
 #include "watch/event_filler.h"
+#include "watch/fake_proc.h"
 #include "watch/normaliser.h"
 
 namespace knell::bench {

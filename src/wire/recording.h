@@ -64,7 +64,7 @@ class RecordingWriter {
 
   int fd_;
   std::string out_;
-  size_t written_ = 0;  // of out_
+  size_t written_ = 0;   // of out_
   uint64_t offset_ = 0;  // in the file, of what out_ begins with
   uint64_t events_ = 0;
   uint32_t frames_ = 0;

@@ -226,12 +226,14 @@ void Job::name_true_sender(knell_event& exit) const {
   const bool killed = (exit.has & KNELL_HAS_KILLER) != 0 && (exit.has & KNELL_HAS_STATUS) != 0;
   if (const Sender* by = killed ? true_sender(WTERMSIG(exit.wait_status), killer.pid) : nullptr) {
     killer.pid = by->pid;
-    killer.uid = by->uid;
+    killer.uid = by->pid != 0 ? by->uid : 0;
     killer.comm = text(by->comm);
     killer.cause = by->kernel ? KNELL_CAUSE_KERNEL : KNELL_CAUSE_USER;
     killer.parent_pid = by->parent_pid;
-    exit.has |= KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID | KNELL_HAS_KILLER_PPID;
-    if (by->parent_pid == 0) exit.has &= ~KNELL_HAS_KILLER_PPID;
+    constexpr uint64_t kIds = KNELL_HAS_KILLER_PID | KNELL_HAS_KILLER_UID;
+    exit.has &= ~(kIds | KNELL_HAS_KILLER_PPID);
+    if (by->pid != 0) exit.has |= kIds;
+    if (by->parent_pid != 0) exit.has |= KNELL_HAS_KILLER_PPID;
     killer.parent_comm = text(by->parent_comm);
     killer.unit = {};
   }
@@ -239,8 +241,10 @@ void Job::name_true_sender(knell_event& exit) const {
   const bool asked = (exit.has & KNELL_HAS_LAST_SIGNAL) != 0;
   if (const Sender* by = asked ? true_sender(last.signal, last.pid) : nullptr) {
     last.pid = by->pid;
-    last.uid = by->uid;
-    exit.has |= KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID;
+    last.uid = by->pid != 0 ? by->uid : 0;
+    constexpr uint64_t kIds = KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID;
+    exit.has &= ~kIds;
+    if (by->pid != 0) exit.has |= kIds;
     last.comm = text(by->comm);
     last.parent_comm = text(by->parent_comm);
     if (by->kernel) exit.has &= ~KNELL_HAS_LAST_SIGNAL;  // no process asked

@@ -122,10 +122,14 @@ Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
   return {};
 }
 
+Result<void> Hub::may_subscribe(const Listener& listener, const Subscription& subscription) const {
+  const Users::Claim least{.values = Filter::values_of(subscription)};
+  return users_.may_claim(*listener.account_, listener.claim_, least, limits_);
+}
+
 Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
   // What is refused for its length is refused before it is compiled.
-  const Users::Claim least{.values = Filter::values_of(subscription)};
-  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, least, limits_));
+  KNELL_TRY(may_subscribe(listener, subscription));
   KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
   KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, limits_));
   return change_filter(listener, std::move(filter));

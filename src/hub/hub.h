@@ -76,6 +76,8 @@ class Hub {
     Users::Claim claim;
     Stream stream = Stream::kProcesses;
   };
+  // Whether its length alone is within the quotas of its user. Errors: EDQUOT.
+  Result<void> may_subscribe(const Listener& listener, const Subscription& subscription) const;
   Result<Change> begin_change(Listener& listener, Subscription subscription);
   void keep(Listener& listener, Change change);
   void undo(Listener& listener, Change change);

@@ -34,12 +34,12 @@ struct Filter {
   // Whether it could want one of that type (EXIT: with that status) at all.
   bool wants_type(uint32_t type, bool zero) const;
 
-  Subscription subscription;  // with pids as the listener knows them; `under` in those of the
-                              // initial namespace
+  Subscription subscription;  // without its predicates
   Scope scope;
-  filter::Predicates predicates;
-  filter::Interest interest;  // of the sources
-  Users::Claim claim;         // for quotas
+  filter::Predicates predicates;  // with pids as the listener knows them; `under` with those of the
+                                  // initial namespace
+  filter::Interest interest;      // what the sources are asked for it
+  Users::Claim claim;             // what it takes of its user's quotas
   std::string key;
 };
 

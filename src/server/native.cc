@@ -121,6 +121,7 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
 // For the processes that `under` names.
 Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
     filter::Subscription subscription) {
+  KNELL_TRY(hub_.may_subscribe(*listener_, subscription));
   size_t unders = 0;
   std::set<int32_t> pids;
   for (const filter::Predicate& one : subscription.predicates) {

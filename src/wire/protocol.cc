@@ -99,14 +99,21 @@ Result<void> take_values(AttributeReader& attributes, const Predicate& key,
     else if (attribute->type == kWaysToEnd)
       good = take_array<Ended>(attribute->bytes, key, all);
     else if (attribute->type == kWord)
-      all.push_back(
-          {.key = key.key, .excluded = key.excluded, .value = std::string(attribute->bytes)});
-    else
-      good = !attribute->mandatory;
+      all.emplace_back(key).value = std::string(attribute->bytes);
+    else if (attribute->type == kKey)
+      good = false;  // a predicate has one
+    else if (attribute->mandatory)
+      return not_known("subscribe", attribute->type);
     if (!good) return malformed("subscribe", kPredicate);
   }
   if (attributes.broken() || all.size() == before) return malformed("subscribe", kPredicate);
-  for (size_t i = before; i < all.size(); ++i) KNELL_TRY(filter::check(all[i]));
+  for (size_t i = before; i < all.size(); ++i) {
+    const Ended* ended = std::get_if<Ended>(&all[i].value);
+    if (ended != nullptr && ended->kind > Ended::Kind::kUnknown)
+      return say(EOPNOTSUPP, "subscribe: this knelld does not know way " +
+                                 std::to_string(static_cast<unsigned>(ended->kind)) + " to end");
+    KNELL_TRY(filter::check(all[i]));
+  }
   return {};
 }
 
@@ -119,7 +126,8 @@ Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& a
   AttributeReader attributes(nest.bytes);
   const auto first = attributes.next();
   PredicateKey head{};
-  if (!first || first->type != kKey || !load(first->bytes, head))
+  if (!first || first->type != kKey || first->bytes.size() != sizeof head ||
+      !load(first->bytes, head))
     return malformed("subscribe", kPredicate);
   const Predicate key{.key = static_cast<filter::Key>(head.key),
                       .excluded = (head.flags & PredicateKey::kExcluded) != 0,

@@ -171,17 +171,22 @@ TEST(Protocol, ValuesOfPredicatesAreWithinBounds) {
                                    ended(2, 1, 9),
                                    ended(4, 1, 0),
                                    ended(0, 0, 0),
-                                   ended(7, 0, 0),
                                    ended(4, 0, 0, 1)})
     EXPECT_EQ(code(wrong), EINVAL);
   for (const std::string& later : {predicate(0, kWord, "x"), predicate(13, kWord, "x"),
-                                   predicate(1, kNumbers, bytes_of(int64_t{1}), 2)})
+                                   predicate(1, kNumbers, bytes_of(int64_t{1}), 2),
+                                   predicate(3, 900 | kMandatory, "x"), ended(7, 0, 0)})
     EXPECT_EQ(code(later), EOPNOTSUPP);
   for (const std::string& malformed :
        {std::string("abc"), attributes({{kWord, "x"}}),
         attributes({{kKey, bytes_of(SentKey{3, 0})}}), attributes({{kKey, "abc"}, {kWord, "x"}}),
         predicate(1, kNumbers, ""), predicate(1, kNumbers, "1234567"),
-        predicate(10, kWaysToEnd, "123456789"), predicate(3, 900 | kMandatory, "x")})
+        predicate(10, kWaysToEnd, "123456789"),
+        attributes({{kKey, bytes_of(SentKey{3, 0}) + "more"}, {kWord, "x"}}),
+        attributes({{kKey, bytes_of(SentKey{3, 0})},
+                    {kWord, "x"},
+                    {kKey, bytes_of(SentKey{4, 0})},
+                    {kWord, "x"}})})
     EXPECT_EQ(code(malformed), EBADMSG);
 }
 

@@ -30,14 +30,17 @@ const char* details_text(uint32_t details) {
   }
 }
 
-// Hardly more than is shown: anybody may have long ones, on every connection.
-std::string predicates_text(const hub::Filter& filter) {
-  std::string text = filter::text_of(filter.predicates.values(), Status::kMostPredicatesText);
+// Hardly more than is shown: anybody may have long ones, on every connection. The numbers of
+// `under` are ours, and told to nobody in another pid namespace.
+std::string predicates_text(const hub::Filter& filter, uint32_t ns) {
+  std::vector<filter::Predicate> shown = filter.predicates.values();
+  if (ns != 0) std::erase_if(shown, [](const auto& one) { return one.key == filter::Key::kUnder; });
+  std::string text = filter::text_of(shown, Status::kMostPredicatesText);
   if (!filter.subscription.only_added) return text;
   return text.empty() ? "added processes" : "added processes " + text;
 }
 
-Status::Listener describe(const server::ConnectionFromClient& client) {
+Status::Listener describe(const server::ConnectionFromClient& client, uint32_t ns) {
   Status::Listener told;
   const hub::Queue& queue = client.listener().queue();
   told.id = client.id();
@@ -58,7 +61,7 @@ Status::Listener describe(const server::ConnectionFromClient& client) {
   if (node == nullptr) return told;
   const filter::Subscription& subscription = node->filter.subscription;
   told.mask = subscription.mask;
-  told.predicates = predicates_text(node->filter);
+  told.predicates = predicates_text(node->filter, ns);
   told.level = subscription.stream == filter::Stream::kProcesses ? "process" : "raw";
   told.details = details_text(subscription.details);
   return told;
@@ -121,7 +124,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
                     .turn_ns = static_cast<int64_t>(server_->longest().turn_ns)};
   server_->for_each([&](const server::ConnectionFromClient& client) {
     if (!visible(client.peer())) return;
-    status.listeners.push_back(describe(client));
+    status.listeners.push_back(describe(client, ns));
     if (ns != 0) status.listeners.back().pid = 0;  // ours, which is nothing to it
   });
   for (const auto& [uid, account] : hub_.users().all()) {

@@ -17,7 +17,7 @@
 namespace knell::lib {
 namespace {
 
-class OneDeath : public source::Sink {
+class OneExit : public source::Sink {
  public:
   bool over = false;
   uint64_t stamp_ns = 0;
@@ -42,18 +42,20 @@ int left_ms(const timespec* timeout, uint64_t deadline_ns) {
                                   (deadline_ns - now + 999'999) / 1'000'000, INT32_MAX));
 }
 
-Result<OneDeath> wait_for(pid_t pid, const timespec* timeout) {
+constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years: longer is for ever
+
+Result<OneExit> wait_for(pid_t pid, const timespec* timeout) {
   uint64_t deadline = 0;
   if (timeout != nullptr) {
     if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1'000'000'000)
       return say(EINVAL, "a timeout has seconds from 0 and nanoseconds below 1e9");
     deadline = system_clock().monotonic_ns() +
-               static_cast<uint64_t>(timeout->tv_sec) * 1'000'000'000 +
+               static_cast<uint64_t>(std::min(timeout->tv_sec, kMostSeconds)) * 1'000'000'000 +
                static_cast<uint64_t>(timeout->tv_nsec);
   }
   KNELL_ASSIGN(const auto source, source::PidfdSource::create());
   KNELL_TRY(source->add(pid, 0));
-  OneDeath death;
+  OneExit death;
   for (;;) {
     KNELL_TRY(source->drain(death, 1));
     if (death.over) return death;

@@ -1,4 +1,5 @@
 // Prints, as JSON, each process below PID that fails, from an event loop that waits for signals too.
+#include <errno.h>
 #include <knell/knell.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,11 +32,16 @@ int main(int argc, char **argv) {
   add(loop, signals);
   struct epoll_event ready;
   ssize_t n = 0;
-  while (n >= 0 && epoll_wait(loop, &ready, 1, -1) >= 0 && ready.data.fd != signals) {
+  while (n >= 0) {
+    const int count = epoll_wait(loop, &ready, 1, -1);
+    if (count < 0 && errno == EINTR) continue;  // stopped, and continued
+    if (count < 0 || ready.data.fd == signals) break;
     const struct knell_event *e;
-    char line[16384];
-    while ((n = knell_read(k, &e, 1)) == 1)
-      if (knell_event_json(e, line, sizeof line) >= 0) puts(line);
+    char line[65536];
+    while ((n = knell_read(k, &e, 1)) == 1) {
+      const ssize_t bytes = knell_event_json(e, line, sizeof line);
+      if (bytes >= 0 && (size_t)bytes < sizeof line) puts(line);
+    }
     fflush(stdout);
   }
   if (n < 0) fprintf(stderr, "%s\n", knell_explain());

@@ -367,7 +367,8 @@ std::string killer_text(const knell_event& event) {
 }
 
 std::string_view via_text(uint32_t via) {
-  return via == KNELL_VIA_RECORDING ? "a recording" : knell_via_name(via);
+  if (via == KNELL_VIA_RECORDING) return "a recording";
+  return via == KNELL_VIA_AUTO ? "an unknown source" : knell_via_name(via);
 }
 
 std::string source_text(const knell_stats& stats) {

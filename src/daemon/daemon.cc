@@ -161,7 +161,7 @@ void Daemon::add_identity(filter::Interest& interest, bool threads) const {
     return hub_.any_by_uid(stream) || hub_.any_by_level(stream);
   };
   const bool follows =
-      threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_identities()
+      threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_task_ids()
               : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->whole();
   if (follows && !filter::empty(interest)) {
     interest.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
@@ -210,23 +210,22 @@ Result<void> Daemon::ask_exactly() {
   } else {
     KNELL_TRY(ask(threads_, threads, latency_of({kThreads, kDatagrams})));
   }
-  follow_identities(Forget::kYes);
+  follow_task_ids(Forget::kYes);
   return {};
 }
 
-void Daemon::follow_identities(Forget forget) {
+void Daemon::follow_task_ids(Forget forget) {
   using enum filter::Stream;
   const auto follow = [&](Pipeline& pipeline, bool uids, bool levels) {
     if (forget == Forget::kNo) levels |= pipeline.follows_levels();
-    if (uids || levels || forget == Forget::kYes)
-      pipeline.follow_identities(uids || levels, levels);
+    if (uids || levels || forget == Forget::kYes) pipeline.follow_task_ids(uids || levels, levels);
   };
   // To begin takes a look at all of /proc: once for as long as anybody listens to threads, or one
   // who comes and goes has us look each time.
   const bool listened = threads_.is_open();
   follow(threads_,
          hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams) ||
-             (listened && threads_.follows_identities()),
+             (listened && threads_.follows_task_ids()),
          hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams) ||
              (listened && threads_.follows_levels()));
   // bpf says by itself whose each event is; of those that come from the connector beside it /proc
@@ -257,7 +256,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
     births.namespaces = true;
     KNELL_TRY(ask(processes_, births, processes_.latency_ns()));
   }
-  follow_identities(Forget::kNo);
+  follow_task_ids(Forget::kNo);
   arm();
   return {};
 }

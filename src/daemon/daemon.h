@@ -55,7 +55,7 @@ class Daemon final : private server::Wiring {
   Result<void> ask_exactly();
   void add_identity(filter::Interest& interest, bool threads) const;
   enum class Forget { kNo, kYes };
-  void follow_identities(Forget forget);
+  void follow_task_ids(Forget forget);
   filter::Interest own_interest() const;
   void redact(watch::Batch& batch, watch::Slot& slot);
   void before(watch::Batch& batch, watch::Slot& slot);

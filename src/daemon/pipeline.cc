@@ -111,7 +111,7 @@ Result<void> Pipeline::ask(const filter::Interest& interest, int64_t latency_ns)
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
   shown_ = live::types_of(interest.mask) | KNELL_EVENT_LOST;
-  if (identities_ != nullptr) identities_->set_heard(heard());
+  if (task_ids_ != nullptr) task_ids_->set_heard(heard());
   return {};
 }
 
@@ -139,24 +139,24 @@ uint32_t Pipeline::heard() const {
   return feed_->kernel_mask() & (KNELL_EVENT_UID | (of_all ? KNELL_EVENT_EXIT : 0));
 }
 
-void Pipeline::follow_identities(bool uids, bool levels) {
+void Pipeline::follow_task_ids(bool uids, bool levels) {
   if (!uids && !levels) {
-    identities_.reset();
+    task_ids_.reset();
     by_level_ = false;
     return;
   }
-  const bool fresh = identities_ == nullptr;
+  const bool fresh = task_ids_ == nullptr;
   if (fresh) {
     auto proc = watch::ProcReader::open();
     if (!proc) return;  // nothing is known then, and nothing is shown
     proc_ = *std::move(proc);
-    identities_ = std::make_unique<watch::TaskIds>(*proc_, clock_);
+    task_ids_ = std::make_unique<watch::TaskIds>(*proc_, clock_);
   }
   if (fresh || levels != by_level_) {
     by_level_ = levels;
-    identities_->want_levels(levels);
-    identities_->set_heard(heard());
-    identities_->begin_scan(clock_.monotonic_ns());
+    task_ids_->want_levels(levels);
+    task_ids_->set_heard(heard());
+    task_ids_->begin_scan(clock_.monotonic_ns());
   }
 }
 
@@ -186,13 +186,13 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
 }
 
 void Pipeline::sweep() {
-  if (identities_ == nullptr) return;
+  if (task_ids_ == nullptr) return;
   ScanBudget piece{.left = kScannedARead};
-  (void)identities_->scan_some(piece);
+  (void)task_ids_->scan_some(piece);
   const uint64_t now = clock_.monotonic_ns();
   if (now < swept_ns_ + kSweepNs) return;
   swept_ns_ = now;
-  identities_->sweep(kSweepAtLeast, now, is_gone);
+  task_ids_->sweep(kSweepAtLeast, now, is_gone);
 }
 
 // Mostly those who want threads want datagrams, and no event need be made.
@@ -203,14 +203,14 @@ uint32_t Pipeline::mask() const {
 bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   for (size_t i = 0; i < roots_.size(); ++i)
     if (ancestry.inside(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
-  if (identities_ == nullptr || slot.event.type == KNELL_EVENT_LOST) return true;
+  if (task_ids_ == nullptr || slot.event.type == KNELL_EVENT_LOST) return true;
   if (by_level_ && !slot.levels_known) {
-    const watch::Levels levels = watch::levels_of(slot.event, *identities_);
+    const watch::Levels levels = watch::levels_of(slot.event, *task_ids_);
     slot.levels = feed_->batch().keep(levels.of());
     slot.levels_known = levels.known;
   }
   if ((slot.event.has & KNELL_HAS_UID) == 0) {
-    if (const auto uid = identities_->uid_of(slot.event.pid, slot.event.mono_ns)) {
+    if (const auto uid = task_ids_->uid_of(slot.event.pid, slot.event.mono_ns)) {
       slot.event.has |= KNELL_HAS_UID;
       slot.event.uid = *uid;
     }
@@ -222,8 +222,8 @@ void Pipeline::over(int32_t pid, uint64_t start) {
   feed_->forget_pid(pid);
   Over over{.pid = pid, .start = start, .levels = {}};
   // By the numbers it had, for those who know it by them.
-  if (by_level_ && identities_ != nullptr)
-    for (const event::Number& number : identities_->numbers_of(pid).of)
+  if (by_level_ && task_ids_ != nullptr)
+    for (const event::Number& number : task_ids_->numbers_of(pid).of)
       over.levels.push_back({.ns = number.ns, .pid = number.nr});
   over_.push_back(std::move(over));
 }
@@ -257,8 +257,8 @@ uint32_t Pipeline::next_number(uint32_t cpu) {
 }
 
 std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns) {
-  if (identities_ == nullptr) return std::nullopt;
-  return watch::translate(raw, ns, *identities_);
+  if (task_ids_ == nullptr) return std::nullopt;
+  return watch::translate(raw, ns, *task_ids_);
 }
 
 // The connector tells a birth a moment before bpf does, which alone knows what the child is called
@@ -277,7 +277,7 @@ void Pipeline::on_raw(const event::Raw& raw) {
   if (raw.what == KNELL_EVENT_LOST && on_births_lost_ &&
       (raw.u.lost.types == 0 || (raw.u.lost.types & KNELL_EVENT_FORK) != 0))
     on_births_lost_(raw.u.lost.count);
-  if (identities_ != nullptr) identities_->on_raw(raw);
+  if (task_ids_ != nullptr) task_ids_->on_raw(raw);
   if (level_ != Level::kThreads || raw.what == KNELL_EVENT_NONE) return;
   if (raw.what == KNELL_EVENT_LOST) return publish_lost(raw);
   publish(raw);
@@ -285,19 +285,19 @@ void Pipeline::on_raw(const event::Raw& raw) {
 
 void Pipeline::on_full(const event::Full& full) {
   newest_ns_ = full.stamp_ns;
-  if (identities_ != nullptr) identities_->on_full(full);
+  if (task_ids_ != nullptr) task_ids_->on_full(full);
   if (on_full_) on_full_(full);
   if (level_ != Level::kThreads || full.only_birth) return;
   if (const auto raw = raw_of(full)) publish(*raw);
 }
 
 void Pipeline::on_birth(const event::Full& full) {
-  if (identities_ != nullptr) identities_->on_full(full);
+  if (task_ids_ != nullptr) task_ids_->on_full(full);
 }
 
 // Whom they were is not known any more; /proc tells of those who live.
 void Pipeline::on_births_lost(uint64_t count) {
-  if (identities_ != nullptr) identities_->on_births_lost();
+  if (task_ids_ != nullptr) task_ids_->on_births_lost();
   if (on_births_lost_) on_births_lost_(count);
 }
 
@@ -310,8 +310,8 @@ void Pipeline::publish(const event::Raw& told) {
   seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
   seen.stamp_ns = raw.stamp_ns;
   seen.pid = raw.pid;
-  if (hub_.any_by_uid(filter::Stream::kDatagrams) && identities_ != nullptr) {
-    const auto uid = identities_->uid_of(raw.pid, raw.stamp_ns);
+  if (hub_.any_by_uid(filter::Stream::kDatagrams) && task_ids_ != nullptr) {
+    const auto uid = task_ids_->uid_of(raw.pid, raw.stamp_ns);
     seen.uid_known = uid.has_value();
     seen.uid = uid.value_or(0);
   }
@@ -324,14 +324,14 @@ void Pipeline::publish(const event::Raw& told) {
 // In which namespaces its subject is: what its numbers are there is asked for by who needs them.
 std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
   levels_.clear();
-  if (identities_ == nullptr) return {};
-  auto numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
+  if (task_ids_ == nullptr) return {};
+  auto numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
   if (!numbers.known) {
     births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
     const bool ran = has_run(raw);  // before the births are read
     if (look_for_births_before(raw.stamp_ns) && ran)
-      identities_->settle_initial_namespace(raw.tid, raw.stamp_ns);
-    numbers = identities_->numbers_of(raw.tid, raw.stamp_ns);
+      task_ids_->settle_initial_namespace(raw.tid, raw.stamp_ns);
+    numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
   }
   known = numbers.known;
   for (const event::Number& number : numbers.of)
@@ -377,7 +377,7 @@ void Pipeline::publish_lost(const event::Raw& raw) {
 
 bool Pipeline::scan_some(ScanBudget& budget) {
   if (feed_ == nullptr) return true;
-  return feed_->scan_some(budget) && (identities_ == nullptr || identities_->scan_some(budget));
+  return feed_->scan_some(budget) && (task_ids_ == nullptr || task_ids_->scan_some(budget));
 }
 
 Result<bool> Pipeline::look_under_roots(ScanBudget& budget) {

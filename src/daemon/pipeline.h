@@ -48,8 +48,8 @@ class Pipeline final : private watch::Outlet, private live::Tap {
 
   // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
   // without: for listeners who may see some of them only.
-  void follow_identities(bool uids, bool levels);
-  bool follows_identities() const { return identities_ != nullptr; }
+  void follow_task_ids(bool uids, bool levels);
+  bool follows_task_ids() const { return task_ids_ != nullptr; }
   bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
   // Reads all births that another source has seen: they come to on_birth(). Returns whether that
@@ -62,7 +62,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   // Called when births were lost that on_full() would have been called with.
   void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
 
-  // What ask() and follow_identities() leave to be read in /proc, and what is under roots that were
+  // What ask() and follow_task_ids() leave to be read in /proc, and what is under roots that were
   // asked for, is found in pieces: one of them; whether it was the last.
   bool scan_some(ScanBudget& budget);
   Result<bool> look_under_roots(ScanBudget& budget);
@@ -125,7 +125,7 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   std::string why_not_;
 
   std::optional<watch::ProcReader> proc_;
-  std::unique_ptr<watch::TaskIds> identities_;
+  std::unique_ptr<watch::TaskIds> task_ids_;
   bool by_level_ = false;
   uint64_t swept_ns_ = 0;
   struct Over {

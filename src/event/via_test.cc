@@ -33,7 +33,7 @@ TEST(Via, JsonHasTheSameNames) {
 TEST(Via, AWrongNameSaysWhatWouldBeRight) {
   EXPECT_EQ(parse_via("conector").error().message(),
             "no source 'conector'; did you mean connector?");
-  EXPECT_THAT(parse_via("audit").error().message(), HasSubstr("there are daemon, bpf"));
+  EXPECT_THAT(parse_via("audit").error().message(), HasSubstr("there are auto, daemon, bpf"));
 }
 
 }  // namespace

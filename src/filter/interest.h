@@ -13,7 +13,7 @@ namespace knell::filter {
 // What has to come, so that one listener or several can be served: what follows from their
 // subscriptions, and what sources are asked for.
 struct Interest {
-  uint32_t mask = 0;  // of a listener as asked, 0: all; of several joined, 0: there is nobody
+  uint32_t mask = 0;  // of a listener as asked, 0: all; of several joined, 0: there is no listener
   uint32_t possible = KNELL_EVENT_ALL;      // a mask: no predicate lets anything else through
   uint32_t level = KNELL_LEVEL_PROCESS;     // enum knell_level
   uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that will do
@@ -30,7 +30,7 @@ struct Interest {
   bool operator==(const Interest&) const = default;
 };
 
-// It is that of nobody: nothing to ask a source for.
+// No listener is behind it: nothing to ask a source for.
 inline bool empty(const Interest& joined) { return joined.mask == 0; }
 
 // The mask the kernel has to be asked for, so that it can be served; never 0.

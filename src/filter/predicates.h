@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// Which events a listener hears of, beyond their type. Values of one key are alternatives, excluded
+// Which events a listener receives, beyond their type. Values of one key are alternatives, excluded
 // ones are not let through; a key with exclusions only passes everything else; different keys must
 // all hold. Unknown (null) matches nothing, neither what is wanted nor what is excluded: with
 // wanted values the event does not pass, with exclusions only it does. `ended`, `longer` and
@@ -23,7 +23,7 @@
 
 namespace knell::filter {
 
-// Who descends from whom: the process table knows. A process that cannot be placed is not inside.
+// Answers `under`. A process whose ancestors are not known is under no root.
 class Ancestry {
  public:
   virtual ~Ancestry() = default;

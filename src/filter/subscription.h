@@ -28,7 +28,7 @@ struct Subscription {
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
   uint32_t args_bytes = 0;  // the most of an event's args; 0: as the source is set
-  // Where they are compiled beside this, they are there.
+  // Empty where they are kept compiled beside this.
   std::vector<Predicate> predicates = {};
   bool only_added = false;  // only of processes that are added
   bool operator==(const Subscription&) const = default;

@@ -12,7 +12,7 @@ Choice Choice::of(const knell_options& options) {
   subscription.details = options.details;
   subscription.latency_ns = options.latency_ns;
   subscription.only_added = options.only_added != 0;
-  subscription.args_bytes = static_cast<uint32_t>(options.args_bytes);
+  subscription.args_bytes = options.args_bytes;
   return made;
 }
 

@@ -12,8 +12,8 @@
 
 namespace knell::lib {
 
-// A subscription with its predicates compiled, and the processes it named. Judges events; asks for
-// nothing.
+// A subscription with its predicates compiled, and the processes it named. Decides which events are
+// handed out; requests nothing of a source.
 struct Choice {
   // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
   static Choice of(const knell_options& options);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The C ABI of a listener: checks pointers, turns Results into negative errnos. What happens is in
-// live_listener.cc and replay.cc.
+// daemon_listener.cc, live_listener.cc and replay.cc.
 #include <knell/knell.h>
 #include <poll.h>
 #include <unistd.h>

@@ -20,8 +20,10 @@
 
 namespace knell::lib {
 
-// The least size that is accepted: that of the structure in the first header of this soname.
-// Frozen: members are appended, but these numbers stay. Beside each is the last member in it.
+// The least size that is accepted, which the first header of this soname has or exceeds. Frozen:
+// members are appended, but these numbers stay. Beside each is the last member in it. They are
+// those of before the soname was raised, so that tests/abi can build a program with less than there
+// is.
 template <class T>
 struct Sized;
 template <>

@@ -7,7 +7,7 @@
 
 namespace knell::live {
 
-// Feels processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
+// Probes processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
 // set, with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
 class LiveProcessProbe : public watch::ProcessProbe {
  public:

@@ -80,13 +80,13 @@ class ConnectionFromClient {
 
   static constexpr size_t kMostAnswerBytes = 16 * 1024;  // before a request; picked, never tuned
 
-  // A request that takes long: a piece is done at a time, and the rest after others' requests. One
-  // that names many processes, or a subscription to what is under some.
-  // A subscription that is asked for, until the processes it names are found.
+  // A subscription that is asked for, until the processes that its `under` names are found.
   struct Subscribing {
     filter::Subscription subscription;  // `under` by the numbers of the client
     Peer::Search search;
   };
+  // A request that takes long: it is done in pieces, with requests of others between them. One that
+  // adds or removes many processes, or a subscription with `under`.
   struct Pending {
     wire::Message what{};
     uint32_t request = 0;  // of a compat client: its nonce

@@ -24,11 +24,11 @@ Result<std::unique_ptr<MergedSource>> MergedSource::create(std::unique_ptr<Sourc
                                                            Open open_rest, const Wanted& wanted) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("make an epoll descriptor");
-  std::unique_ptr<MergedSource> joined(
+  std::unique_ptr<MergedSource> merged(
       new MergedSource(std::move(whole), std::move(open_rest), std::move(epoll)));
-  KNELL_TRY(joined->poll(*joined->whole_));
-  KNELL_TRY(joined->want_rest(wanted));
-  return joined;
+  KNELL_TRY(merged->poll(*merged->whole_));
+  KNELL_TRY(merged->want_rest(wanted));
+  return merged;
 }
 
 Result<void> MergedSource::poll(const Source& source) {

@@ -36,15 +36,15 @@ bool begin(Levels& levels, int32_t subject, const knell_event& event, TaskIds& i
 class Translator {
  public:
   Translator(uint32_t ns, uint64_t stamp_ns, TaskIds& identities)
-      : ns_(ns), stamp_ns_(stamp_ns), identities_(identities) {}
+      : ns_(ns), stamp_ns_(stamp_ns), task_ids_(identities) {}
   void operator()(int32_t& pid) const {
-    if (pid != 0) pid = number_in(identities_.numbers_of(pid, stamp_ns_), ns_);
+    if (pid != 0) pid = number_in(task_ids_.numbers_of(pid, stamp_ns_), ns_);
   }
 
  private:
   uint32_t ns_;
   uint64_t stamp_ns_;
-  TaskIds& identities_;
+  TaskIds& task_ids_;
 };
 
 }  // namespace

@@ -69,7 +69,7 @@ enum Attribute : uint16_t {
   kDetails = 82,        // u32: enum knell_details
   kLatency = 83,        // s64, ns
   kOnlyAdded = 84,      // u32, 1: only of processes that are added
-  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1; refused. 86, 87: in it
+  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (86 and 87 in it); refused
   kArgsBytes = 88,      // u32: the most of an event's args; 0: as the daemon is set
   kDurable = 89,        // string; kept for later, and refused
   kCursor = 90,         // u64; kept for later, and refused

@@ -19,7 +19,7 @@
 #include "filter/predicates.h"
 #include "hub/hub.h"
 #include "lib/predicate_parser.h"
-#include "server/press.h"
+#include "server/wire_event_encoder.h"
 #include "source/bpf/decode.h"
 #include "watch/batch.h"
 #include "watch/event_filler.h"
@@ -88,10 +88,10 @@ event::Full exit_of_process(size_t i, uint32_t details) {
 // kSamples events as a listener receives them. Owns all they point to.
 class Samples {
  public:
-  explicit Samples(uint32_t details) : teller_(/*boot=*/0x5eed, time_), batch_(kSamples) {
+  explicit Samples(uint32_t details) : filler_(/*boot=*/0x5eed, time_), batch_(kSamples) {
     time_.epoch_ns = 1'700'000'000'000'000'000;
     for (size_t i = 0; i < std::size(kPrograms); i++)
-      teller_.cgroups().learn(cgroup_inode(i), program_of(i).cgroup);
+      filler_.cgroups().learn(cgroup_inode(i), program_of(i).cgroup);
     for (size_t i = 0; i < kSamples; i++) {
       const event::Full full = exit_of_process(i, details);
       watch::Slot* slot = batch_.reserve();
@@ -103,7 +103,7 @@ class Samples {
       event.mono_ns = full.stamp_ns;
       event.time_ns = time_.realtime_ns(full.stamp_ns);
       event.pid = event.tid = full.pid;
-      teller_.tell(batch_, *slot, full);
+      filler_.fill(batch_, *slot, full);
       events_.push_back(event);
     }
   }
@@ -113,7 +113,7 @@ class Samples {
 
  private:
   watch::Timebase time_;
-  watch::EventFiller teller_;
+  watch::EventFiller filler_;
   watch::Batch batch_;
   std::vector<knell_event> events_;
 };
@@ -162,11 +162,11 @@ void decode_bpf(benchmark::State& state) {
   mark.pid = 1000;
   const std::string_view bytes(reinterpret_cast<const char*>(&record), sizeof record);
   const std::string_view mark_bytes(reinterpret_cast<const char*>(&mark), sizeof mark);
-  source::Teller teller;
+  source::RecordDecoder decoder;
   for (auto _ : state) {
     const auto details = source::decode(bytes);
     const auto end = source::decode(mark_bytes);
-    benchmark::DoNotOptimize(teller.tell_exit(&*details, *end->mark));
+    benchmark::DoNotOptimize(decoder.event_of_exit(&*details, *end->mark));
   }
   report(state, 1);
 }
@@ -200,8 +200,8 @@ BENCHMARK_CAPTURE(filter, ended, "ended", "2-255,SIGKILL,core")->Name("filter/--
 
 void publish(benchmark::State& state, bool one_wants_it) {
   Samples samples(KNELL_DETAILS_NAMES);
-  server::Press press;
-  hub::Hub hub(press, {.listeners = 2000});
+  server::WireEventEncoder encoder;
+  hub::Hub hub(encoder, {.listeners = 2000});
   for (int64_t i = 0; i < state.range(0); ++i) {
     filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
@@ -216,7 +216,7 @@ void publish(benchmark::State& state, bool one_wants_it) {
   const NoAncestry ancestry;
   for (auto _ : state) {
     for (const knell_event& event : samples.events()) {
-      hub::Sighting seen;
+      hub::PublishedEvent seen;
       seen.type = event.type;
       seen.zero = (event.has & KNELL_HAS_STATUS) != 0 && event.wait_status == 0;
       seen.stamp_ns = event.mono_ns;
@@ -245,7 +245,7 @@ class NoProbe : public watch::ProcessProbe {
   bool exists(int32_t) override { return false; }
 };
 
-class EveryEvent : public watch::Outlet {
+class EveryEvent : public watch::EventFilter {
  public:
   uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
   bool wants(watch::Slot&, const filter::Ancestry&) override { return true; }
@@ -262,9 +262,9 @@ void normalise(benchmark::State& state, watch::NormaliserOptions options, size_t
   FakeClock clock;
   clock.now_ns = kFirstNs + 100'000;
   NoProbe probe;
-  EveryEvent outlet;
+  EveryEvent event_filter;
   watch::Batch batch(kSamples);
-  watch::Normaliser normaliser(options, reader, clock, probe, outlet, batch);
+  watch::Normaliser normaliser(options, reader, clock, probe, event_filter, batch);
   normaliser.set_heard(KNELL_EVENT_ALL);
   for (size_t i = 0; i < std::size(kPrograms); i++)
     normaliser.on_cgroup({.inode = cgroup_inode(i), .path = program_of(i).cgroup});

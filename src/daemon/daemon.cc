@@ -88,7 +88,7 @@ Result<void> poll(int epoll, int fd, uint64_t tag) {
 
 Daemon::Daemon(const Config& config)
     : config_(config),
-      hub_(press_, limits_of(config)),
+      hub_(encoder_, limits_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
                  [this](watch::Batch& batch, watch::Slot& slot) { before(batch, slot); }),
       threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
@@ -97,7 +97,7 @@ Daemon::Daemon(const Config& config)
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
   hub_.set_owners(read_owners());
-  press_.set_translate(
+  encoder_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
   threads_.set_read_births([this] {
     if (!processes_.feed()->whole()) return false;

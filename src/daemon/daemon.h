@@ -17,8 +17,8 @@
 #include "filter/redact.h"
 #include "hub/hub.h"
 #include "live/alarm.h"
-#include "server/press.h"
 #include "server/server.h"
+#include "server/wire_event_encoder.h"
 
 namespace knell::daemon {
 
@@ -67,7 +67,7 @@ class Daemon final : private server::Wiring {
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   live::Alarm alarm_;
-  server::Press press_;
+  server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
   std::unique_ptr<server::Server> server_;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // From a feed to the hub. What the kernel sends as datagrams is published as it is read, from the
-// tap before the normaliser; events when the feed's batch is whole. Who an event is about, for
+// observer before the normaliser; events when the feed's batch is whole. Who an event is about, for
 // listeners who may not see everything, the source says itself (bpf), or it is followed from birth
 // (watch/task_ids.h) and asked for at the moment the event is made: later the pid may be
 // another's.
@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "filter/rule.h"
-#include "watch/by_bits.h"
+#include "watch/root_bits.h"
 #include "watch/translate.h"
 
 namespace knell::daemon {
@@ -231,7 +231,7 @@ void Pipeline::over(int32_t pid, uint64_t start) {
 void Pipeline::publish(watch::Slot& slot) {
   before_(feed_->batch(), slot);
   const knell_event& event = slot.event;
-  hub::Sighting seen;
+  hub::PublishedEvent seen;
   seen.stream = stream();
   seen.type = event.type;
   seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
@@ -243,7 +243,7 @@ void Pipeline::publish(watch::Slot& slot) {
   seen.levels = slot.levels;
   seen.levels_known = slot.levels_known;
   seen.event = &event;
-  hub_.publish(seen, watch::ByBits(roots_, slot.note));
+  hub_.publish(seen, watch::RootBits(roots_, slot.note));
   // Of threads an exit is not the end of the process: over() tells that.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
@@ -304,7 +304,7 @@ void Pipeline::on_births_lost(uint64_t count) {
 void Pipeline::publish(const event::Raw& told) {
   event::Raw raw = told;
   raw.seq = next_number(raw.cpu);
-  hub::Sighting seen;
+  hub::PublishedEvent seen;
   seen.stream = filter::Stream::kDatagrams;
   seen.type = raw.what;
   seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
@@ -318,7 +318,7 @@ void Pipeline::publish(const event::Raw& told) {
   if (hub_.any_by_level(filter::Stream::kDatagrams))
     seen.levels = levels_of(raw, seen.levels_known);
   seen.raw = &raw;
-  hub_.publish(seen, watch::ByBits(roots_, 0));
+  hub_.publish(seen, watch::RootBits(roots_, 0));
 }
 
 // In which namespaces its subject is: what its numbers are there is asked for by who needs them.
@@ -346,15 +346,15 @@ void Pipeline::break_off() {
   lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
   lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
   lost.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-  hub::Sighting seen;
+  hub::PublishedEvent seen;
   seen.type = KNELL_EVENT_LOST;
   seen.stamp_ns = lost.mono_ns;
   seen.event = &lost;
   for (uint32_t& number : numbers_) ++number;
   seen.stream = stream();
-  hub_.publish(seen, watch::ByBits(roots_, 0));
+  hub_.publish(seen, watch::RootBits(roots_, 0));
   seen.stream = filter::Stream::kDatagrams;
-  if (level_ == Level::kThreads) hub_.publish(seen, watch::ByBits(roots_, 0));
+  if (level_ == Level::kThreads) hub_.publish(seen, watch::RootBits(roots_, 0));
   close();
 }
 
@@ -367,12 +367,12 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   lost.type = KNELL_EVENT_LOST;
   lost.lost_count = count;
   lost.lost_types = raw.u.lost.types;
-  hub::Sighting seen;
+  hub::PublishedEvent seen;
   seen.stream = filter::Stream::kDatagrams;
   seen.type = KNELL_EVENT_LOST;
   seen.stamp_ns = raw.stamp_ns;
   seen.event = &lost;
-  hub_.publish(seen, watch::ByBits(roots_, 0));
+  hub_.publish(seen, watch::RootBits(roots_, 0));
 }
 
 bool Pipeline::scan_some(ScanBudget& budget) {

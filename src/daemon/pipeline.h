@@ -21,7 +21,7 @@ namespace knell::daemon {
 
 // One feed, whose events go to the hub with what decides who may see them; see pipeline.cc. There
 // are two: of whole processes, and of threads for those who want what the kernel sends.
-class Pipeline final : private watch::Outlet, private live::Tap {
+class Pipeline final : private watch::EventFilter, private live::SourceObserver {
  public:
   enum class Level { kProcesses, kThreads };
   // Called with each event before anybody is shown it.
@@ -98,12 +98,12 @@ class Pipeline final : private watch::Outlet, private live::Tap {
   uint32_t heard() const;
   std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
 
-  // Outlet
+  // EventFilter
   uint32_t mask() const override;
   bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
   void over(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
-  // Tap
+  // SourceObserver
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
 

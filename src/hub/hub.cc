@@ -257,9 +257,9 @@ void Hub::over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
 }
 
 // What one event looks like to those who want it: in each form once.
-class Hub::Telling {
+class Hub::EncodingCache {
  public:
-  Telling(Hub& hub, const Sighting& seen) : hub_(hub), seen_(seen) {}
+  EncodingCache(Hub& hub, const PublishedEvent& seen) : hub_(hub), seen_(seen) {}
 
   // The event as it is known in the namespace of `level`; nullptr: the initial one.
   const knell_event* event(const event::Level* level) {
@@ -280,9 +280,9 @@ class Hub::Telling {
         return form.bytes;
     }
     const std::string_view made =
-        seen_.raw != nullptr ? hub_.press_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
-        : hidden != 0        ? hub_.press_.event(without(hidden, *told), details)
-                             : hub_.press_.event(*told, details);
+        seen_.raw != nullptr ? hub_.encoder_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
+        : hidden != 0        ? hub_.encoder_.event(without(hidden, *told), details)
+                             : hub_.encoder_.event(*told, details);
     Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
@@ -296,7 +296,7 @@ class Hub::Telling {
     Bytes bytes;
   };
   Hub& hub_;
-  const Sighting& seen_;
+  const PublishedEvent& seen_;
   const event::Level* level_ = nullptr;
   knell_event translated_;
   std::array<Form, 8> forms_;
@@ -314,17 +314,18 @@ bool Hub::judge(const Node& node, const knell_event* event, const filter::Ancest
   return filter.predicates.matches(*event, ancestry);
 }
 
-void Hub::publish(const Sighting& seen, const filter::Ancestry& ancestry) {
+void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) {
   ++counters_.published;
   if (seen.event != nullptr)
     epoch_ns_ =
         static_cast<int64_t>(static_cast<uint64_t>(seen.event->time_ns) - seen.event->mono_ns);
   if (seen.type == KNELL_EVENT_LOST) return publish_lost(seen);
-  Telling telling(*this, seen);
+  EncodingCache encodings(*this, seen);
   MatchIndex& in = index(seen.stream);
   in.match(seen, [&](Node* node, const event::Level* level) {
-    if (!judge(*node, telling.event(level), ancestry)) return;
-    const Bytes bytes = telling.bytes(level, node->filter.subscription.details, node->filter.scope);
+    if (!judge(*node, encodings.event(level), ancestry)) return;
+    const Bytes bytes =
+        encodings.bytes(level, node->filter.subscription.details, node->filter.scope);
     if (bytes.empty()) {
       ++counters_.withheld_level;
       return;
@@ -338,7 +339,7 @@ void Hub::publish(const Sighting& seen, const filter::Ancestry& ancestry) {
 
 // The kernel's losses are everybody's: which of them a listener would have wanted nobody knows, so
 // the number is an upper bound.
-void Hub::publish_lost(const Sighting& seen) {
+void Hub::publish_lost(const PublishedEvent& seen) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
     const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.interest.possible);
@@ -352,8 +353,8 @@ void Hub::publish_lost(const Sighting& seen) {
     for (Listener* listener : node->listeners) {
       if (datagrams && !listener->overruns_) continue;
       if (bytes.empty())
-        bytes = store_.copy(datagrams ? press_.overrun(std::max<uint64_t>(event.lost_count, 1))
-                                      : press_.event(event, KNELL_DETAILS_STATUS));
+        bytes = store_.copy(datagrams ? encoder_.overrun(std::max<uint64_t>(event.lost_count, 1))
+                                      : encoder_.event(event, KNELL_DETAILS_STATUS));
       deliver(*listener, bytes, seen.stamp_ns, std::max<uint64_t>(event.lost_count, 1));
     }
   }
@@ -361,7 +362,7 @@ void Hub::publish_lost(const Sighting& seen) {
 
 Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   if (listener.stream_ == Stream::kDatagrams)
-    return listener.overruns_ ? store_.copy(press_.overrun(hole.count)) : Bytes();
+    return listener.overruns_ ? store_.copy(encoder_.overrun(hole.count)) : Bytes();
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
@@ -376,7 +377,7 @@ Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   lost.lost_until_ns = hole.until_ns;
   lost.lost_from_time_ns = static_cast<int64_t>(hole.from_ns) + epoch_ns_;
   lost.lost_until_time_ns = lost.time_ns;
-  return store_.copy(press_.event(lost, KNELL_DETAILS_STATUS));
+  return store_.copy(encoder_.event(lost, KNELL_DETAILS_STATUS));
 }
 
 // Changes a queue, and keeps the books of it.
@@ -441,12 +442,12 @@ void Hub::shed() {
   }
 }
 
-void Hub::publish_ack(const Sighting& seen, const Listener& asker) {
-  Telling telling(*this, seen);
+void Hub::publish_ack(const PublishedEvent& seen, const Listener& asker) {
+  EncodingCache encodings(*this, seen);
   index(seen.stream).match(seen, [&](Node* node, const event::Level*) {
     for (Listener* listener : node->listeners)
       if (listener != &asker)
-        deliver(*listener, telling.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),
+        deliver(*listener, encodings.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),
                 seen.stamp_ns);
   });
 }

@@ -14,10 +14,10 @@
 #include "base/result.h"
 #include "filter/predicates.h"
 #include "hub/bytes.h"
+#include "hub/event_encoder.h"
 #include "hub/listener.h"
 #include "hub/match_index.h"
-#include "hub/press.h"
-#include "hub/sighting.h"
+#include "hub/published_event.h"
 #include "hub/subscription.h"
 #include "hub/users.h"
 
@@ -30,7 +30,7 @@ namespace knell::hub {
 //   publish(), for each event; then for each of fresh(): queue(), and popped() what was sent
 class Hub {
  public:
-  Hub(Press& press, const Limits& limits) : press_(press), limits_(limits) {}
+  Hub(EventEncoder& encoder, const Limits& limits) : encoder_(encoder), limits_(limits) {}
   ~Hub();
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
@@ -88,13 +88,13 @@ class Hub {
   Result<void> remove(Listener& listener, int32_t pid);
 
   // `seen.event` may be LOST: then all are told who may miss some.
-  void publish(const Sighting& seen, const filter::Ancestry& ancestry);
+  void publish(const PublishedEvent& seen, const filter::Ancestry& ancestry);
   // A process is over, for those who added it; `seen` as for its exit. To be called after that was
   // published.
   void over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels);
 
   // An ack, for all who hear everything but the one that is answered with it.
-  void publish_ack(const Sighting& seen, const Listener& asker);
+  void publish_ack(const PublishedEvent& seen, const Listener& asker);
   // Puts a packet behind what is queued. How much of that may wait is the caller's to bound: a long
   // answer may_answer() first.
   void answer(Listener& listener, std::string_view packet);
@@ -146,7 +146,7 @@ class Hub {
   struct Scoped {
     uint32_t nodes = 0, by_uid = 0, by_level = 0;
   };
-  class Telling;
+  class EncodingCache;
 
   MatchIndex& index(Stream stream) { return indexes_[static_cast<size_t>(stream)]; }
   Node* node_of(Filter filter);
@@ -155,7 +155,7 @@ class Hub {
   void give_up(Listener& listener, Node* node);
   Result<Change> change_filter(Listener& listener, Filter filter);
   void swap_filter(Node& node, Filter& other);
-  void publish_lost(const Sighting& seen);
+  void publish_lost(const PublishedEvent& seen);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
@@ -172,7 +172,7 @@ class Hub {
   void forget_added(Node& node, int32_t pid);
   void over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
-  Press& press_;
+  EventEncoder& encoder_;
   Limits limits_;
   Store store_, answer_store_;
   Users users_;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "filter/predicate_for_test.h"
-#include "hub/press_for_test.h"
+#include "hub/event_encoder_for_test.h"
 
 namespace knell::hub {
 namespace {
@@ -23,7 +23,7 @@ using testing::IsEmpty;
 constexpr Scope kAll{.every_user = true};
 
 struct Fixture {
-  explicit Fixture(const Limits& limits = {}) : hub(press, limits) {}
+  explicit Fixture(const Limits& limits = {}) : hub(encoder, limits) {}
 
   Listener& listener(const Scope& scope = kAll, uint32_t uid = 0, uint64_t since_ns = 0) {
     return **hub.connect({.uid = uid, .scope = scope, .since_ns = since_ns}, nullptr);
@@ -41,7 +41,7 @@ struct Fixture {
     event.has = KNELL_HAS_UID;
     event.uid = uid;
     event.mono_ns = ++now_ns;
-    Sighting seen;
+    PublishedEvent seen;
     seen.type = event.type;
     seen.pid = pid;
     seen.stamp_ns = event.mono_ns;
@@ -75,7 +75,7 @@ struct Fixture {
     publish(event, uid);
   }
   void publish(const knell_event& event, uint32_t uid) {
-    Sighting seen;
+    PublishedEvent seen;
     seen.type = event.type;
     seen.pid = event.pid;
     seen.stamp_ns = ++now_ns;
@@ -89,7 +89,7 @@ struct Fixture {
     event.type = KNELL_EVENT_LOST;
     event.lost_count = count;
     event.lost_types = types;
-    Sighting seen;
+    PublishedEvent seen;
     seen.type = event.type;
     seen.stamp_ns = ++now_ns;
     seen.event = &event;
@@ -99,7 +99,7 @@ struct Fixture {
     event::Raw raw;
     raw.what = KNELL_EVENT_EXEC;
     raw.pid = raw.tid = pid;
-    Sighting seen;
+    PublishedEvent seen;
     seen.stream = Stream::kDatagrams;
     seen.type = raw.what;
     seen.pid = pid;
@@ -109,7 +109,7 @@ struct Fixture {
     seen.raw = &raw;
     hub.publish(seen, Strangers());
   }
-  // What waits for it, in the press's words, and is taken away.
+  // What waits for it, in the encoder's words, and is taken away.
   std::vector<std::string> read(Listener& listener) {
     std::vector<std::string> words;
     while (!listener.queue().empty()) {
@@ -125,7 +125,7 @@ struct Fixture {
     return all;
   }
 
-  FakePress press;
+  FakeEventEncoder encoder;
   Hub hub;
   uint64_t now_ns = 1000;
 };
@@ -138,7 +138,7 @@ TEST(Hub, EncodesAnEventOnceForAllWhoWantItInThatForm) {
   Listener& other = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   EXPECT_EQ(on.hub.nodes(), 3u);
   on.exec(7);
-  EXPECT_EQ(on.press.events, 2u);  // forms, not listeners and not filters
+  EXPECT_EQ(on.encoder.events, 2u);  // forms, not listeners and not filters
   const char* bytes = same[0]->queue()[0].bytes.view().data();
   for (const Listener* one : same) EXPECT_EQ(one->queue()[0].bytes.view().data(), bytes);
   EXPECT_EQ(other.queue()[0].bytes.view().data(), bytes);
@@ -167,7 +167,7 @@ TEST(Hub, NoValueCanBeWrittenSoThatItLooksLikeTwoPredicates) {
 TEST(Hub, AHoleStandsWhereItBelongsWithItsExactCount) {
   // Room for four.
   Fixture on({.queue_bytes = 4 * (100 + Queue::kItemBytes)});
-  on.press.padding = 100;
+  on.encoder.padding = 100;
   Listener& slow = on.listener(Subscription{});
   Listener& quick = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
   for (int32_t pid = 1; pid <= 9; ++pid) {
@@ -175,8 +175,8 @@ TEST(Hub, AHoleStandsWhereItBelongsWithItsExactCount) {
     EXPECT_EQ(on.read(quick).size(), 1u);
   }
   EXPECT_THAT(on.read(slow), ElementsAre("pid 1", "pid 2", "pid 3", "pid 4", "lost 5 exact"));
-  EXPECT_EQ(on.press.last_lost.lost_from_ns, 1005u);
-  EXPECT_EQ(on.press.last_lost.lost_until_ns, 1009u);
+  EXPECT_EQ(on.encoder.last_lost.lost_from_ns, 1005u);
+  EXPECT_EQ(on.encoder.last_lost.lost_until_ns, 1009u);
   on.exec(10);
   EXPECT_THAT(on.read(slow), ElementsAre("pid 10"));
   EXPECT_EQ(slow.queue().lost(), 5u);
@@ -245,7 +245,7 @@ TEST(Hub, AccountsReturnToZero) {
 
 TEST(Hub, AUserWhoseQueuesTakeTooMuchIsCutShortAlone) {
   Fixture on({.user_bytes = 100'000});
-  on.press.padding = 1000;
+  on.encoder.padding = 1000;
   Listener& deaf = on.listener(Subscription{}, 1000);
   Listener& other = on.listener(Subscription{}, 1001);
   for (int32_t pid = 1; pid <= 400; ++pid) {
@@ -261,7 +261,7 @@ TEST(Hub, AUserWhoseQueuesTakeTooMuchIsCutShortAlone) {
 
 TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 200'000});
-  on.press.padding = 1000;
+  on.encoder.padding = 1000;
   Listener& deaf = on.listener(Subscription{});
   Listener& good = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
   for (int32_t pid = 1; pid <= 1000; ++pid) {
@@ -284,7 +284,7 @@ TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
 
 TEST(Hub, HoweverManyAnswersWaitNoEventGivesWayToThem) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
-  on.press.padding = 1000;
+  on.encoder.padding = 1000;
   Listener& victim = on.listener(Subscription{});
   std::vector<Listener*> askers;
   for (int i = 0; i < 5; ++i) {
@@ -318,7 +318,7 @@ TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
   Listener& modest = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}});
   Listener& greedy = on.listener(Subscription{});
   on.exec(1);
-  on.press.padding = 30'000;
+  on.encoder.padding = 30'000;
   on.exec(2);
   EXPECT_EQ(greedy.queue().lost(), 2u);
   EXPECT_EQ(modest.queue().lost(), 0u);
@@ -327,7 +327,7 @@ TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
 // Nothing else may ever come for it.
 TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
-  on.press.padding = 1000;
+  on.encoder.padding = 1000;
   Listener& one = on.listener(Subscription{});
   int32_t pid = 1;
   for (; one.queue().lost() == 0; ++pid) on.exec(pid);
@@ -339,7 +339,7 @@ TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
 
 TEST(Hub, AnEventLargerThanTheQueueIsToldAsAHoleAtOnce) {
   Fixture on({.queue_bytes = 100});
-  on.press.padding = 1000;
+  on.encoder.padding = 1000;
   Listener& one = on.listener(Subscription{});
   on.exec(1);
   EXPECT_THAT(on.fresh(), ElementsAre(&one));
@@ -354,13 +354,13 @@ TEST(Hub, WhatASourceLostIsToldToWhomItMayConcern) {
   on.lose(12, KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
   EXPECT_THAT(on.read(execs), IsEmpty());
   EXPECT_THAT(on.read(exits), ElementsAre("lost 12 at most"));
-  EXPECT_EQ(on.press.last_lost.lost_types, uint32_t{KNELL_EVENT_EXIT});
+  EXPECT_EQ(on.encoder.last_lost.lost_types, uint32_t{KNELL_EVENT_EXIT});
   EXPECT_THAT(on.read(silent), IsEmpty());
 }
 
 TEST(Hub, AHoleThatSwallowsASourcesLossCountsItAndIsNotExact) {
   Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
-  on.press.padding = 100;
+  on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
   on.exec(1);
   on.exec(2);
@@ -387,7 +387,7 @@ TEST(Hub, AUserHearsOfItsOwnAndWhatIsNobodysKnownIsWithheldAndCounted) {
   EXPECT_THAT(on.read(user), ElementsAre("pid 2"));
   EXPECT_EQ(on.hub.counters().withheld_uid, 0u);
   knell_event event{};
-  Sighting seen;
+  PublishedEvent seen;
   seen.type = event.type = KNELL_EVENT_EXEC;
   seen.event = &event;
   on.hub.publish(seen, Strangers());
@@ -401,11 +401,11 @@ TEST(Hub, AUserIsNotToldOfAKillerWhoIsAnothers) {
   Listener& root = on.listener(Subscription{});
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.killed(1, 1000, 1000);
-  EXPECT_EQ(on.press.events, 1u) << "the same to both";
+  EXPECT_EQ(on.encoder.events, 1u) << "the same to both";
   on.killed(2, 1000, 0);
-  EXPECT_EQ(on.press.events, 3u);
+  EXPECT_EQ(on.encoder.events, 3u);
   on.killed(3, 1000, 0, KNELL_CAUSE_OOM);
-  EXPECT_EQ(on.press.events, 4u) << "nobody is named";
+  EXPECT_EQ(on.encoder.events, 4u) << "nobody is named";
   EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 5", "pid 2", "pid 3 killed by 0"));
   EXPECT_THAT(on.read(root),
               ElementsAre("pid 1 killed by 5", "pid 2 killed by 5", "pid 3 killed by 0"));
@@ -416,7 +416,7 @@ TEST(Hub, AUserIsNotToldOfAnothersProcessWhoseEndKilledHis) {
   Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.killed(1, 1000, 0, KNELL_CAUSE_KERNEL);
-  const auto& killer = on.press.last_event.killed_by;
+  const auto& killer = on.encoder.last_event.killed_by;
   EXPECT_EQ(killer.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL)) << "that is of his own";
   EXPECT_EQ(killer.parent_pid, 0);
   for (const knell_string* text : {&killer.comm, &killer.parent_comm, &killer.unit})
@@ -431,7 +431,7 @@ TEST(Hub, AUserIsNotToldWhoElseAskedHisProcessToEnd) {
   Listener& root = on.listener(Subscription{});
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.asked(1, 1000, 1000);
-  EXPECT_EQ(on.press.events, 1u) << "the same to both";
+  EXPECT_EQ(on.encoder.events, 1u) << "the same to both";
   on.asked(2, 1000, 0);
   EXPECT_THAT(on.read(user), ElementsAre("pid 1 asked by 6", "pid 2"));
   EXPECT_THAT(on.read(root), ElementsAre("pid 1 asked by 6", "pid 2 asked by 6"));
@@ -537,7 +537,7 @@ TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
 
 TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
   Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
-  on.press.padding = 100;
+  on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
   on.exec(1);
   on.exec(2);
@@ -563,7 +563,7 @@ TEST(Hub, DatagramsAreTranslatedForNamespacesOrWithheld) {
   on.datagram(2, {{.ns = 100, .pid = 2}});
   EXPECT_THAT(on.read(all), ElementsAre("datagram 1 in 0", "datagram 2 in 0"));
   EXPECT_THAT(on.read(some), ElementsAre("datagram 2 in 100"));
-  on.press.untold_ns = 100;
+  on.encoder.untold_ns = 100;
   on.datagram(3, {{.ns = 100, .pid = 3}});
   EXPECT_THAT(on.read(some), IsEmpty());
   EXPECT_EQ(on.hub.counters().withheld_level, 1u);
@@ -588,7 +588,7 @@ TEST(Hub, AListenerToDatagramsThatStoppedIsNotToldOfItsHoleAsAnEvent) {
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
   on.hub.unsubscribe(one);
   EXPECT_THAT(on.read(one), ElementsAre("datagram 1 in 0"));
-  EXPECT_EQ(on.press.events, 0u);
+  EXPECT_EQ(on.encoder.events, 0u);
 }
 
 TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
@@ -599,7 +599,7 @@ TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
   Listener& user = on.listener(Scope{.every_user = false, .uid = 7}, 7);
   ASSERT_TRUE(on.hub.subscribe(user, datagrams()));
   event::Raw ack;
-  Sighting seen;
+  PublishedEvent seen;
   seen.stream = Stream::kDatagrams;
   seen.raw = &ack;
   on.hub.publish_ack(seen, asker);
@@ -609,7 +609,7 @@ TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
 
 TEST(Hub, LowerLimitsHoldFromThenOn) {
   Fixture on;
-  on.press.padding = 100;
+  on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
   for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
   Limits lower;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hub/node.h"
-#include "hub/sighting.h"
+#include "hub/published_event.h"
 
 namespace knell::hub {
 
@@ -31,7 +31,7 @@ class MatchIndex {
   // namespace, nullptr: it has none. Whether the node wants it is for the caller to judge; that its
   // scope allows it is certain.
   template <class F>
-  void match(const Sighting& seen, F visit);
+  void match(const PublishedEvent& seen, F visit);
   // A node with a scope might have wanted the last event, but whose it was was not known.
   struct Unknown {
     bool uid = false, levels = false;
@@ -75,7 +75,7 @@ void MatchIndex::look(const Class& in, By by, uint64_t key, F visit) {
 }
 
 template <class F>
-void MatchIndex::match(const Sighting& seen, F visit) {
+void MatchIndex::match(const PublishedEvent& seen, F visit) {
   const Class& in = classes_[class_of(seen.type, seen.zero)];
   const auto whole = [&](Node* node) { visit(node, nullptr); };
   unknown_ = {};

@@ -17,8 +17,8 @@
 
 #include "event/visibility.h"
 #include "filter/predicate_for_test.h"
+#include "hub/event_encoder_for_test.h"
 #include "hub/hub.h"
-#include "hub/press_for_test.h"
 
 namespace knell::hub {
 namespace {
@@ -98,7 +98,7 @@ knell_string text(const char* words) {
 struct Happening {
   knell_event event{};
   std::vector<event::Level> levels;
-  Sighting seen;
+  PublishedEvent seen;
 };
 
 void make(Dice& dice, Happening& made) {
@@ -119,7 +119,7 @@ void make(Dice& dice, Happening& made) {
   for (uint32_t ns = 100; ns <= 300; ns += 100)
     if (dice.one_in(3))
       made.levels.push_back({.ns = ns, .pid = static_cast<int32_t>(1 + dice.below(12))});
-  Sighting& seen = made.seen;
+  PublishedEvent& seen = made.seen;
   seen.stream = dice.one_in(8) ? Stream::kThreads : Stream::kProcesses;
   seen.type = event.type;
   seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
@@ -250,8 +250,8 @@ class Crowd {
   }
 
   Dice dice_;
-  FakePress press_;
-  Hub hub_{press_, Limits{}};
+  FakeEventEncoder encoder_;
+  Hub hub_{encoder_, Limits{}};
   std::vector<Known> known_;
 };
 
@@ -278,7 +278,7 @@ TEST(MatchIndex, AsksOnlyThoseWhoMayWantIt) {
   }
   for (Node& node : nodes) index.insert(&node);
   knell_event event{};
-  Sighting seen;
+  PublishedEvent seen;
   seen.type = event.type = KNELL_EVENT_EXEC;
   seen.pid = event.pid = 1042;
   seen.event = &event;
@@ -296,7 +296,7 @@ TEST(MatchIndex, SaysWhenItCouldNotKnowWhoseAnEventIs) {
   index.insert(&of_user);
   index.insert(&of_namespace);
   knell_event event{};
-  Sighting seen;
+  PublishedEvent seen;
   seen.type = event.type = KNELL_EVENT_EXIT;
   seen.event = &event;
   const auto nobody = [](Node*, const event::Level*) { FAIL(); };

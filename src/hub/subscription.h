@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "filter/subscription.h"
-#include "hub/sighting.h"
+#include "hub/published_event.h"
 #include "hub/users.h"
 
 namespace knell::hub {

@@ -27,7 +27,7 @@
 #include "base/pidfd.h"
 #include "event/fields.h"
 #include "filter/rule.h"
-#include "lib/made_here.h"
+#include "lib/synthetic_events.h"
 #include "live/interest.h"
 
 namespace knell::lib {
@@ -47,7 +47,10 @@ class Nobody final : public filter::Ancestry {
 // ---------------------------------------------------------------------------------------- opening
 
 DaemonListener::DaemonListener(const knell_options& options, std::string path)
-    : path_(std::move(path)), choice_(Choice::of(options)), slots_(kSlots), names_(kSlots) {}
+    : path_(std::move(path)),
+      filter_(ListenerFilter::of(options)),
+      slots_(kSlots),
+      names_(kSlots) {}
 
 Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_options& options,
                                                                const std::string& path) {
@@ -84,15 +87,15 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 // ----------------------------------------------------------------------------------------- asking
 
 filter::Subscription DaemonListener::subscription() const {
-  filter::Subscription asked = choice_.subscription;
-  asked.predicates = choice_.predicates.values();
+  filter::Subscription asked = filter_.subscription;
+  asked.predicates = filter_.predicates.values();
   // Added processes leave the set when they die, whatever their end: so it has to be heard of.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
   return asked;
 }
 
 Result<void> DaemonListener::subscribe() {
-  names_wanted_ = choice_.interest().details != KNELL_DETAILS_STATUS;
+  names_wanted_ = filter_.interest().details != KNELL_DETAILS_STATUS;
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number));
   auto done = request(packet, number);
@@ -136,32 +139,32 @@ Result<void> DaemonListener::failed(Error error) {
 }
 
 Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
-  filter::Predicates wider = choice_.predicates;
+  filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (::kill(root, 0) != 0 && errno == ESRCH)
       return say(ESRCH, "under: there is no process " + std::to_string(root));
-  std::swap(choice_.predicates, wider);
+  std::swap(filter_.predicates, wider);
   if (auto subscribed = subscribe(); !subscribed) {
-    std::swap(choice_.predicates, wider);
+    std::swap(filter_.predicates, wider);
     return subscribed;
   }
-  const filter::Interest needs = choice_.predicates.needs();
+  const filter::Interest needs = filter_.predicates.needs();
   judge_aside_ = needs.roots.empty();
   if (needs.only_under && !wider.needs().only_under) under_since_ns_ = clock_.monotonic_ns();
   return {};
 }
 
 Result<void> DaemonListener::set_events(uint32_t mask) {
-  const uint32_t before = std::exchange(choice_.subscription.mask, filter::normalise(mask));
+  const uint32_t before = std::exchange(filter_.subscription.mask, filter::normalise(mask));
   auto subscribed = subscribe();
-  if (!subscribed) choice_.subscription.mask = before;
+  if (!subscribed) filter_.subscription.mask = before;
   return subscribed;
 }
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (state_ != State::kHere && choice_.added.find(pid) != nullptr)
+  if (state_ != State::kHere && filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::Pid one{.pid = pid, .reserved = 0, .start = start};
@@ -169,15 +172,15 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   const bool dead = pidfd && is_dead(pidfd.get());
   // Gone before the daemon looked: it was there when we did, so its exit is owed.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
-  choice_.add(pid, start, cookie);
+  filter_.add(pid, start, cookie);
   if (dead && state_ == State::kHere)
-    deaths_.expect(pid, std::move(pidfd), LateDeaths::When::kNow, grace_ns());
+    deaths_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
   arm();
   return {};
 }
 
 Result<void> DaemonListener::remove(pid_t pid) {
-  if (!choice_.added.erase(pid))
+  if (!filter_.added.erase(pid))
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
   deaths_.settled(pid);
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
@@ -191,7 +194,7 @@ Result<void> DaemonListener::remove(pid_t pid) {
 // Until when the daemon has to tell of a process that is dead already.
 uint64_t DaemonListener::grace_ns() const {
   constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
-  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(choice_.subscription.latency_ns);
+  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(filter_.subscription.latency_ns);
 }
 
 // ---------------------------------------------------------------------------------------- hearing
@@ -236,14 +239,14 @@ bool DaemonListener::next(knell_event& event) {
 
 bool DaemonListener::wants(knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
-  if (choice_.subscription.only_added) {
-    const Choice::Added* one = choice_.added.find(event.pid);
+  if (filter_.subscription.only_added) {
+    const ListenerFilter::Added* one = filter_.added.find(event.pid);
     if (one == nullptr) return false;
     if (one->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != one->start)
       return false;
     event.cookie = one->cookie;
   }
-  return filter::passes(filter::Rule::kReleased, choice_.subscription.mask, event) &&
+  return filter::passes(filter::Rule::kReleased, filter_.subscription.mask, event) &&
          !narrowed_away(event);
 }
 
@@ -252,7 +255,7 @@ bool DaemonListener::wants(knell_event& event) const {
 // may be of anybody, and is not told.
 bool DaemonListener::narrowed_away(const knell_event& event) const {
   if (event.mono_ns < under_since_ns_) return true;
-  return judge_aside_ && inbox_.from_aside() && !choice_.predicates.matches(event, Nobody());
+  return judge_aside_ && inbox_.from_aside() && !filter_.predicates.matches(event, Nobody());
 }
 
 // What only we know of an event that is handed out.
@@ -261,7 +264,7 @@ void DaemonListener::finish(size_t slot) {
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= live::types_of(choice_.subscription.mask);
+    event.lost_types &= live::types_of(filter_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }
@@ -272,7 +275,7 @@ void DaemonListener::finish(size_t slot) {
 
 void DaemonListener::leave_if_over(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
-  if (choice_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
+  if (filter_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
     deaths_.settled(event.pid);
 }
 
@@ -315,16 +318,16 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
   }
 }
 
-void DaemonListener::make_exit(const LateDeaths::Death& death) {
-  const Choice::Added* one = choice_.added.find(death.pid);
+void DaemonListener::make_exit(const PendingExits::Death& death) {
+  const ListenerFilter::Added* one = filter_.added.find(death.pid);
   if (one == nullptr) return;
-  const uint32_t flags = death.when == LateDeaths::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
+  const uint32_t flags = death.when == PendingExits::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
   const knell_event event =
       made_exit(clock_, hello_.origin.boot_id, death.pid, one->start, death.wait_status, flags);
-  if (choice_.predicates.matches(event, Nobody()))
+  if (filter_.predicates.matches(event, Nobody()))
     made_.push_back(event);
   else
-    choice_.added.erase(death.pid);
+    filter_.added.erase(death.pid);
 }
 
 void DaemonListener::make_lost(std::optional<uint64_t> count, uint64_t from_ns) {
@@ -374,9 +377,9 @@ knell_stats DaemonListener::stats() const {
 wire::Origin DaemonListener::origin() const {
   wire::Origin origin = hello_.origin;
   origin.knell = KNELL_VERSION;
-  origin.subscription = {.mask = choice_.subscription.mask,
-                         .level = choice_.level(),
-                         .details = choice_.subscription.details,
+  origin.subscription = {.mask = filter_.subscription.mask,
+                         .level = filter_.level(),
+                         .details = filter_.subscription.details,
                          .via = hello_.origin.subscription.via,
                          .started_ns = clock_.realtime_ns()};
   return origin;

@@ -15,10 +15,10 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
-#include "lib/choice.h"
 #include "lib/inbox.h"
-#include "lib/late_deaths.h"
 #include "lib/listener.h"
+#include "lib/listener_filter.h"
+#include "lib/pending_exits.h"
 #include "live/alarm.h"
 #include "watch/user_names.h"
 #include "wire/protocol.h"
@@ -38,11 +38,11 @@ class DaemonListener final : public knell_listener {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
-  bool only_added() const override { return choice_.subscription.only_added; }
+  bool only_added() const override { return filter_.subscription.only_added; }
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
-  const filter::Predicates& predicates() const override { return choice_.predicates; }
+  const filter::Predicates& predicates() const override { return filter_.predicates; }
   wire::Origin origin() const override;
 
  private:
@@ -72,7 +72,7 @@ class DaemonListener final : public knell_listener {
   bool next(knell_event& event);
   void finish(size_t slot);
   void leave_if_over(const knell_event& event);
-  void make_exit(const LateDeaths::Death& death);
+  void make_exit(const PendingExits::Death& death);
   void make_lost(std::optional<uint64_t> count, uint64_t from_ns);
   void do_what_is_due();
   void arm();
@@ -86,7 +86,7 @@ class DaemonListener final : public knell_listener {
   void look_after(const wire::Pid& pid);
 
   const std::string path_;
-  Choice choice_;  // its predicates are judged by the daemon
+  ListenerFilter filter_;  // its predicates are judged by the daemon
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;
@@ -98,7 +98,7 @@ class DaemonListener final : public knell_listener {
   std::optional<Error> error_;
 
   Inbox inbox_;
-  LateDeaths deaths_;
+  PendingExits deaths_;
   std::deque<knell_event> made_;  // here, to be handed out before what is received next
   std::vector<knell_event> slots_;
   std::vector<watch::UserNames::Name> names_;  // of slots_

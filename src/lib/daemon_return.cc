@@ -76,7 +76,7 @@ Result<void> DaemonListener::on_ack_while_returning(const wire::Ack& ack) {
       return not_taken(std::move(refused).error());
     make_lost(std::nullopt, gap_from_ns_);
     heard_ns_ = clock_.monotonic_ns();
-    choice_.added.for_each([this](int32_t pid, const Choice::Added& one) {
+    filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
       to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
     });
   }
@@ -106,7 +106,7 @@ void DaemonListener::look_after(const wire::Pid& pid) {
   auto pidfd = try_pidfd_open(pid.pid);
   const bool gone = !pidfd && pidfd.error() == ESRCH;
   if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
-  deaths_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(), LateDeaths::When::kInAGap,
+  deaths_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(), PendingExits::When::kInAGap,
                  grace_ns());
 }
 

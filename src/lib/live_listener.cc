@@ -14,7 +14,7 @@
 
 namespace knell::lib {
 
-LiveListener::LiveListener(const knell_options& options) : choice_(Choice::of(options)) {}
+LiveListener::LiveListener(const knell_options& options) : filter_(ListenerFilter::of(options)) {}
 
 LiveListener::~LiveListener() = default;
 
@@ -23,51 +23,51 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
   const live::SourceOptions source{
       .via = options.via, .buffer_bytes = options.buffer_bytes, .args_bytes = options.args_bytes};
   KNELL_ASSIGN(listener->feed_,
-               live::Feed::open(source, options.latency_ns, listener->choice_.interest(),
-                                static_cast<Outlet&>(*listener)));
+               live::Feed::open(source, options.latency_ns, listener->filter_.interest(),
+                                static_cast<EventFilter&>(*listener)));
   KNELL_TRY(listener->apply());
   return listener;
 }
 
 Result<void> LiveListener::apply() {
-  const filter::Interest interest = choice_.interest();
+  const filter::Interest interest = filter_.interest();
   shown_ = live::types_of(interest.mask) & live::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
   return feed_->ask(interest);
 }
 
 Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
-  filter::Predicates wider = choice_.predicates;
+  filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!feed_->exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));
-  std::swap(choice_.predicates, wider);
+  std::swap(filter_.predicates, wider);
   if (auto applied = apply(); !applied) {
-    std::swap(choice_.predicates, wider);
+    std::swap(filter_.predicates, wider);
     return applied;
   }
   return {};
 }
 
 Result<void> LiveListener::set_events(uint32_t mask) {
-  const uint32_t before = std::exchange(choice_.subscription.mask, filter::normalise(mask));
+  const uint32_t before = std::exchange(filter_.subscription.mask, filter::normalise(mask));
   auto applied = apply();
-  if (!applied) choice_.subscription.mask = before;
+  if (!applied) filter_.subscription.mask = before;
   return applied;
 }
 
 Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
-  if (choice_.added.find(pid) != nullptr)
+  if (filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(feed_->add_pid(pid, start, choice_.interest()));
-  choice_.add(pid, start, cookie);
+  KNELL_TRY(feed_->add_pid(pid, start, filter_.interest()));
+  filter_.add(pid, start, cookie);
   return {};
 }
 
 Result<void> LiveListener::remove(pid_t pid) {
-  if (!choice_.added.erase(pid))
+  if (!filter_.added.erase(pid))
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
   return feed_->remove_pid(pid);
 }
@@ -77,18 +77,18 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   if (event.type == KNELL_EVENT_LOST) {
     // The kernel's number counts all that the socket was sent: exact only for somebody who is shown
     // all that.
-    const bool all = (feed_->whole() || choice_.level() == KNELL_LEVEL_RAW) &&
-                     choice_.predicates.empty() && !choice_.subscription.only_added &&
-                     feed_->kernel_mask() == choice_.subscription.mask;
+    const bool all = (feed_->whole() || filter_.level() == KNELL_LEVEL_RAW) &&
+                     filter_.predicates.empty() && !filter_.subscription.only_added &&
+                     feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
     event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
     return true;
   }
-  return choice_.wants(event, ancestry);
+  return filter_.wants(event, ancestry);
 }
 
 void LiveListener::over(int32_t pid, uint64_t start) {
-  if (choice_.over(pid, start)) feed_->forget_pid(pid);
+  if (filter_.over(pid, start)) feed_->forget_pid(pid);
 }
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {
@@ -125,9 +125,9 @@ knell_stats LiveListener::stats() const {
 
 wire::Origin LiveListener::origin() const {
   wire::Origin origin = wire::origin_here(system_clock(), live::boot_id());
-  origin.subscription.mask = choice_.subscription.mask;
-  origin.subscription.level = choice_.level();
-  origin.subscription.details = choice_.subscription.details;
+  origin.subscription.mask = filter_.subscription.mask;
+  origin.subscription.level = filter_.level();
+  origin.subscription.details = filter_.subscription.details;
   origin.subscription.via = feed_->via();
   return origin;
 }

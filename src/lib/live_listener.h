@@ -8,8 +8,8 @@
 #include <memory>
 
 #include "base/result.h"
-#include "lib/choice.h"
 #include "lib/listener.h"
+#include "lib/listener_filter.h"
 #include "live/feed.h"
 #include "live/interest.h"
 
@@ -17,7 +17,7 @@ namespace knell::lib {
 
 // A listener to this machine's processes, in-process: what one listener chose, over a feed of its
 // own. See live_listener.cc.
-class LiveListener final : public knell_listener, private watch::Outlet {
+class LiveListener final : public knell_listener, private watch::EventFilter {
  public:
   static Result<std::unique_ptr<LiveListener>> create(const knell_options& options);
   ~LiveListener() override;
@@ -26,11 +26,11 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
-  bool only_added() const override { return choice_.subscription.only_added; }
+  bool only_added() const override { return filter_.subscription.only_added; }
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
-  const filter::Predicates& predicates() const override { return choice_.predicates; }
+  const filter::Predicates& predicates() const override { return filter_.predicates; }
   wire::Origin origin() const override;
 
  private:
@@ -40,13 +40,13 @@ class LiveListener final : public knell_listener, private watch::Outlet {
   Result<void> apply();
   size_t hand_out(const knell_event** ret_events, size_t count);
 
-  // Outlet
+  // EventFilter
   uint32_t mask() const override { return shown_; }
   bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
   void over(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
 
-  Choice choice_;
+  ListenerFilter filter_;
   uint32_t shown_ = 0;
   std::unique_ptr<live::Feed> feed_;
   size_t next_ = 0;  // the first slot not handed out

@@ -35,8 +35,8 @@ Result<std::unique_ptr<Replay>> Replay::create(const char* path,
 
 Replay::Replay(const knell_replay_options& options, wire::RecordingReader reader)
     : speed_(options.speed), reader_(std::move(reader)) {
-  choice_.subscription.mask = filter::normalise(options.events);
-  choice_.subscription.only_added = options.only_added != 0;
+  filter_.subscription.mask = filter::normalise(options.events);
+  filter_.subscription.only_added = options.only_added != 0;
 }
 
 Result<void> Replay::open() {
@@ -51,29 +51,29 @@ Result<void> Replay::open() {
 }
 
 Result<void> Replay::match(std::span<const filter::Predicate> more) {
-  filter::Predicates wider = choice_.predicates;
+  filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
     if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: at most 64 processes");
-  std::swap(choice_.predicates, wider);
+  std::swap(filter_.predicates, wider);
   return {};
 }
 
 Result<void> Replay::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
-  if (choice_.added.find(pid) != nullptr)
+  if (filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  choice_.add(pid, start, cookie);
+  filter_.add(pid, start, cookie);
   return {};
 }
 
 Result<void> Replay::remove(pid_t pid) {
-  if (choice_.added.erase(pid)) return {};
+  if (filter_.added.erase(pid)) return {};
   return say(ENOENT, "process " + std::to_string(pid) + " was not added");
 }
 
 Result<void> Replay::set_events(uint32_t mask) {
-  choice_.subscription.mask = filter::normalise(mask);
+  filter_.subscription.mask = filter::normalise(mask);
   return {};
 }
 
@@ -88,7 +88,7 @@ void Replay::place(const knell_event& event) {
 void Replay::leave(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   lineage_.gone(event.pid);
-  choice_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
+  filter_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
 // When an event's turn is. A stamp before the first one's has its turn at once.
@@ -151,7 +151,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
     }
     has_next_ = false;
     place(next_);
-    if (choice_.wants(next_, lineage_)) {
+    if (filter_.wants(next_, lineage_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);
       event.seq = ++seq_;
@@ -172,7 +172,7 @@ wire::Origin Replay::origin() const {
     return (mask & KNELL_EVENT_EXIT) != 0 ? mask | kNonzero : mask;
   };
   origin.subscription.mask = with_nonzero(origin.subscription.mask) &
-                             with_nonzero(choice_.subscription.mask) & KNELL_EVENT_ALL;
+                             with_nonzero(filter_.subscription.mask) & KNELL_EVENT_ALL;
   return origin;
 }
 

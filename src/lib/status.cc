@@ -6,9 +6,9 @@
 #include <string>
 
 #include "client/connection_to_server.h"
+#include "lib/copy_to_buffer.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
-#include "lib/give.h"
 
 namespace knell::lib {
 namespace {

@@ -15,9 +15,9 @@
 #include "event/mask.h"
 #include "event/printable.h"
 #include "event/via.h"
+#include "lib/copy_to_buffer.h"
 #include "lib/errno_guard.h"
 #include "lib/explain.h"
-#include "lib/give.h"
 #include "lib/sized.h"
 
 using knell::lib::give;

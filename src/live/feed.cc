@@ -68,21 +68,21 @@ uint32_t boot_number() {
   return static_cast<uint32_t>(std::strtoul(boot_id().substr(0, 8).c_str(), nullptr, 16));
 }
 
-Feed::Feed(uint32_t level, int64_t latency_ns, Tap* tap)
-    : level_(level), latency_ns_(latency_ns), tap_(tap), batch_(kBatchSlots) {}
+Feed::Feed(uint32_t level, int64_t latency_ns, SourceObserver* observer)
+    : level_(level), latency_ns_(latency_ns), observer_(observer), batch_(kBatchSlots) {}
 
 Feed::~Feed() = default;
 
 Result<std::unique_ptr<Feed>> Feed::open(const SourceOptions& options, int64_t latency_ns,
-                                         const Interest& interest, watch::Outlet& outlet, Tap* tap,
-                                         UserNames names) {
-  std::unique_ptr<Feed> feed(new Feed(interest.level, latency_ns, tap));
-  KNELL_TRY(feed->start(options, interest, outlet, names));
+                                         const Interest& interest, watch::EventFilter& event_filter,
+                                         SourceObserver* observer, UserNames names) {
+  std::unique_ptr<Feed> feed(new Feed(interest.level, latency_ns, observer));
+  KNELL_TRY(feed->start(options, interest, event_filter, names));
   return feed;
 }
 
 Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
-                         watch::Outlet& outlet, UserNames names) {
+                         watch::EventFilter& event_filter, UserNames names) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
@@ -104,23 +104,23 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
   normaliser.user_names = names == UserNames::kAsked;
   normaliser.boot = boot_number();
   normaliser.most_watched = most_watched();
-  normaliser_.emplace(normaliser, *proc_, clock_, *probe_, outlet, batch_);
+  normaliser_.emplace(normaliser, *proc_, clock_, *probe_, event_filter, batch_);
   if (pidfds_ == nullptr) health_ns_ = clock_.monotonic_ns() + kHealthNs;
   rearm(false);
   return {};
 }
 
 void Feed::on_raw(const event::Raw& raw) {
-  if (tap_ != nullptr) tap_->on_raw(raw);
+  if (observer_ != nullptr) observer_->on_raw(raw);
   normaliser_->on_raw(raw);
 }
 
 void Feed::on_births_lost(uint64_t count) {
-  if (tap_ != nullptr) tap_->on_births_lost(count);
+  if (observer_ != nullptr) observer_->on_births_lost(count);
 }
 
 void Feed::on_full(const event::Full& full) {
-  if (tap_ != nullptr) tap_->on_full(full);
+  if (observer_ != nullptr) observer_->on_full(full);
   normaliser_->on_full(full);
 }
 

@@ -24,9 +24,9 @@
 namespace knell::live {
 
 // Hears what a source says before the normaliser does. References die with the call.
-class Tap {
+class SourceObserver {
  public:
-  virtual ~Tap() = default;
+  virtual ~SourceObserver() = default;
   virtual void on_raw(const event::Raw&) {}
   virtual void on_full(const event::Full&) {}
   virtual void on_births_lost(uint64_t) {}
@@ -42,10 +42,11 @@ enum class UserNames { kAsked, kUnknown };
 class Feed final : private source::Sink {
  public:
   // Of the level that `interest` has, for as long as it is. `latency_ns`: see set_latency().
-  // `outlet` and `tap` must outlive the feed. Errors: those of open_source().
+  // `event_filter` and `observer` must outlive the feed. Errors: those of open_source().
   static Result<std::unique_ptr<Feed>> open(const SourceOptions& options, int64_t latency_ns,
-                                            const Interest& interest, watch::Outlet& outlet,
-                                            Tap* tap = nullptr,
+                                            const Interest& interest,
+                                            watch::EventFilter& event_filter,
+                                            SourceObserver* observer = nullptr,
                                             UserNames names = UserNames::kAsked);
   ~Feed() override;
 
@@ -96,9 +97,9 @@ class Feed final : private source::Sink {
     bool source = false, deaths = false, timer = false;
   };
 
-  Feed(uint32_t level, int64_t latency_ns, Tap* tap);
-  Result<void> start(const SourceOptions& options, const Interest& interest, watch::Outlet& outlet,
-                     UserNames names);
+  Feed(uint32_t level, int64_t latency_ns, SourceObserver* observer);
+  Result<void> start(const SourceOptions& options, const Interest& interest,
+                     watch::EventFilter& event_filter, UserNames names);
   Result<void> ask_whole(const Interest& interest);
   Result<void> ask_threads(const Interest& interest);
   int64_t budget_ns() const;
@@ -123,7 +124,7 @@ class Feed final : private source::Sink {
 
   uint32_t level_;
   int64_t latency_ns_;
-  Tap* tap_;
+  SourceObserver* observer_;
 
   Clock& clock_ = system_clock();
   UniqueFd epoll_;

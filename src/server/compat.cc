@@ -62,7 +62,7 @@ bool ConnectionFromClient::listen(uint32_t mask) {
 // number of their CPU each, and who counts those must not miss one.
 void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
   const event::Raw ack = wiring_.make_ack(error, nonce + 1);
-  hub::Sighting seen;
+  hub::PublishedEvent seen;
   seen.stream = filter::Stream::kDatagrams;
   seen.raw = &ack;
   seen.stamp_ns = ack.stamp_ns;

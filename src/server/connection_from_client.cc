@@ -51,7 +51,7 @@ ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub&
       wiring_(wiring),
       id_(id),
       started_ns_(system_clock().realtime_ns()),
-      allowance_(requests_per_second, system_clock().monotonic_ns()) {}
+      rate_limiter_(requests_per_second, system_clock().monotonic_ns()) {}
 
 ConnectionFromClient::~ConnectionFromClient() {
   if (listener_ != nullptr) hub_.disconnect(listener_);
@@ -84,12 +84,12 @@ ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
     go_on();
     return Step::kMore;
   }
-  if (deaf() || !allowance_.any(now_ns)) return Step::kNothing;
+  if (deaf() || !rate_limiter_.any(now_ns)) return Step::kNothing;
   // Without room for descriptors: the kernel closes those that come.
   const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kOver;
   if (n == 0 && hung_up_now(socket_.get())) return Step::kOver;
-  allowance_.spend();
+  rate_limiter_.spend();
   if (static_cast<size_t>(n) > buffer.size()) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
     dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) + " bytes at the most, not " +
@@ -201,7 +201,7 @@ size_t ConnectionFromClient::assemble(std::string& packet) {
     wire::EventFrame frame(packet);
     for (; taken < queue.size() && queue[taken].event; ++taken) {
       std::string_view bytes = queue[taken].bytes.view();
-      int64_t epoch_ns = 0;  // stands before the event; see server/press.cc
+      int64_t epoch_ns = 0;  // stands before the event; see server/wire_event_encoder.cc
       std::memcpy(&epoch_ns, bytes.data(), sizeof epoch_ns);
       if (!frame.add(epoch_ns, bytes.substr(sizeof epoch_ns))) break;
     }

@@ -12,9 +12,9 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hub/hub.h"
-#include "server/allowance.h"
 #include "server/numbering.h"
 #include "server/peer.h"
+#include "server/rate_limiter.h"
 #include "server/wiring.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
@@ -47,8 +47,8 @@ class ConnectionFromClient {
   // When send() is to be called again though nothing new came; 0: it need not be.
   uint64_t due_ns() const;
   // When it may ask again; 0: now.
-  uint64_t held_until_ns() const { return allowance_.held_until_ns(); }
-  void release(uint64_t now_ns) { allowance_.release(now_ns); }
+  uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
+  void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
   // It does not read its answers, and is not heard until it does.
   bool deaf() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
   // Its socket has no room: send() when it has.
@@ -67,7 +67,7 @@ class ConnectionFromClient {
   Protocol protocol() const { return protocol_; }
   int64_t latency_ns() const { return latency_ns_; }
   int64_t started_ns() const { return started_ns_; }
-  void set_requests_per_second(uint32_t most) { allowance_.set_rate(most); }
+  void set_requests_per_second(uint32_t most) { rate_limiter_.set_rate(most); }
 
   // For the server: what epoll is told of it; it waits for its turn; it sends nothing more, and is
   // over when all is served; it is over.
@@ -134,7 +134,7 @@ class ConnectionFromClient {
   hub::Listener* listener_ = nullptr;
   const uint64_t id_;
   const int64_t started_ns_;
-  Allowance allowance_;
+  RateLimiter rate_limiter_;
   Protocol protocol_ = Protocol::kNone;
   filter::Rule rule_ = filter::Rule::kReleased;  // of compat
   int64_t latency_ns_ = 0;

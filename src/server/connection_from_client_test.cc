@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "filter/predicate_for_test.h"
 #include "server/client_for_test.h"
-#include "server/press.h"
+#include "server/wire_event_encoder.h"
 #include "wire/event.h"
 
 namespace knell::server {
@@ -38,7 +38,7 @@ class Strangers final : public filter::Ancestry {
 // A client and its connection, in one thread; turn() is what the server does.
 struct Fixture {
   explicit Fixture(const hub::Limits& limits = {}, uint32_t requests_per_second = 1000)
-      : hub(press, limits) {
+      : hub(encoder, limits) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     theirs = UniqueFd(ends[1]);
@@ -77,7 +77,7 @@ struct Fixture {
     event.type = KNELL_EVENT_EXEC;
     event.pid = pid;
     event.mono_ns = system_clock().monotonic_ns();
-    hub::Sighting seen;
+    hub::PublishedEvent seen;
     seen.type = event.type;
     seen.pid = pid;
     seen.stamp_ns = event.mono_ns;
@@ -88,7 +88,7 @@ struct Fixture {
     event::Raw raw;
     raw.what = what;
     raw.pid = raw.tid = pid;
-    hub::Sighting seen;
+    hub::PublishedEvent seen;
     seen.stream = filter::Stream::kDatagrams;
     seen.type = what;
     seen.pid = pid;
@@ -98,7 +98,7 @@ struct Fixture {
     hub.publish(seen, Strangers());
   }
 
-  Press press;
+  WireEventEncoder encoder;
   hub::Hub hub;
   FakeWiring wiring;
   UniqueFd theirs;

@@ -54,18 +54,18 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
     dismiss(EPROTO, "a native client says hello first (docs/protocol.md)");
     return Life::kOver;
   }
-  allowance_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
+  rate_limiter_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
   switch (frame.type) {
     case wire::Message::kSubscribe:
       on_subscribe(frame);
       break;
     case wire::Message::kAdd:
     case wire::Message::kRemove:
-      allowance_.give_back(kCheap);
+      rate_limiter_.give_back(kCheap);
       on_pids(frame);
       break;
     case wire::Message::kStatus:
-      allowance_.spend(kStatusWorth);
+      rate_limiter_.spend(kStatusWorth);
       acknowledge(on_status(frame.payload), frame.seq);
       break;
     default:
@@ -126,7 +126,7 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
   std::set<int32_t> pids;
   for (const filter::Predicate& one : subscription.predicates) {
     if (one.key != filter::Key::kUnder) continue;
-    allowance_.spend();  // each is looked for, which is worth a request
+    rate_limiter_.spend();  // each is looked for, which is worth a request
     if (++unders > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));

@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "server/client_for_test.h"
-#include "server/press.h"
+#include "server/wire_event_encoder.h"
 
 namespace knell::server {
 namespace {
@@ -86,7 +86,7 @@ class Fixture {
     event.size = sizeof event;
     event.type = KNELL_EVENT_EXEC;
     event.pid = pid;
-    hub::Sighting seen;
+    hub::PublishedEvent seen;
     seen.type = event.type;
     seen.pid = pid;
     seen.stamp_ns = ~uint64_t{0};
@@ -94,8 +94,8 @@ class Fixture {
     hub.publish(seen, nobody_);
   }
 
-  Press press;
-  hub::Hub hub{press, {}};
+  WireEventEncoder encoder;
+  hub::Hub hub{encoder, {}};
   FakeWiring wiring;
   std::unique_ptr<Server> server;
 

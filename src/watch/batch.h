@@ -31,7 +31,7 @@ struct Slot {
   // them; in the batch. Not known for what comes of a source that does not see them.
   std::span<const event::Level> levels;
   bool levels_known = false;
-  uint64_t note = 0;   // the outlet's own
+  uint64_t note = 0;   // the event_filter's own
   bool ready = false;  // false: reserved for an exit not yet judged, or given up
 
   // Lets go of what is not its own. The rest is blank again when it is reserved.

@@ -6,10 +6,10 @@
 
 #include "event/tty.h"
 #include "watch/proc_reader.h"
-#include "watch/views.h"
+#include "watch/string_views.h"
 
 namespace knell::watch {
-void EventFiller::tell(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::fill(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.via = KNELL_VIA_BPF;
   if (full.ppid > 0) event.ppid = full.ppid;
@@ -18,7 +18,7 @@ void EventFiller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   if (full.ppid > 0) event.parent_id = id_of(full.ppid, full.parent_start_boot_ns);
   slot.levels = batch.keep(full.levels);
   slot.levels_known = full.levels_known;
-  if (full.has_details) tell_details(batch, slot, full);
+  if (full.has_details) fill_details(batch, slot, full);
   switch (full.what) {
     case KNELL_EVENT_FORK:
       event.child_pid = full.u.child.pid;
@@ -26,7 +26,7 @@ void EventFiller::tell(Batch& batch, Slot& slot, const event::Full& full) {
       event.child_id = id_of(full.u.child.pid, full.u.child.start_boot_ns);
       break;
     case KNELL_EVENT_EXIT:
-      tell_exit(batch, slot, full);
+      fill_exit(batch, slot, full);
       break;
     case KNELL_EVENT_COMM:
       std::copy_n(full.u.new_comm, slot.new_comm.size(), slot.new_comm.begin());
@@ -48,7 +48,7 @@ void EventFiller::tell(Batch& batch, Slot& slot, const event::Full& full) {
   }
 }
 
-void EventFiller::tell_details(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::fill_details(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   slot.comm = full.comm;
   event.comm = known_view_of(slot.comm);
@@ -75,7 +75,7 @@ void EventFiller::tell_details(Batch& batch, Slot& slot, const event::Full& full
   event.container_id = view_of(slot.cgroup->container_id);
 }
 
-void EventFiller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::fill_exit(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.has |= KNELL_HAS_STATUS;
   event.wait_status = full.u.exit.status;
@@ -85,11 +85,11 @@ void EventFiller::tell_exit(Batch& batch, Slot& slot, const event::Full& full) {
     event.has |= KNELL_HAS_DURATION;
     event.duration_ns = over_ns - full.start_boot_ns;
   }
-  if (full.killer.cause != 0) tell_killer(batch, slot, full);
-  if (full.asker.cause != 0) tell_asker(slot, full);
+  if (full.killer.cause != 0) fill_killer(batch, slot, full);
+  if (full.asker.cause != 0) fill_last_signal(slot, full);
 }
 
-void EventFiller::tell_killer(Batch& batch, Slot& slot, const event::Full& full) {
+void EventFiller::fill_killer(Batch& batch, Slot& slot, const event::Full& full) {
   const event::Sender& sender = full.killer;
   slot.event.has |= KNELL_HAS_KILLER;
   auto& killer = slot.event.killed_by;
@@ -109,7 +109,7 @@ void EventFiller::tell_killer(Batch& batch, Slot& slot, const event::Full& full)
   if (slot.killer_cgroup != nullptr) killer.unit = view_of(slot.killer_cgroup->unit);
 }
 
-void EventFiller::tell_asker(Slot& slot, const event::Full& full) {
+void EventFiller::fill_last_signal(Slot& slot, const event::Full& full) {
   const event::Sender& sender = full.asker;
   slot.event.has |= KNELL_HAS_LAST_SIGNAL;
   auto& asker = slot.event.last_signal;

@@ -18,15 +18,15 @@ class EventFiller {
  public:
   EventFiller(uint32_t boot, const Timebase& time) : boot_(boot), time_(time) {}
   // Text is copied into the batch.
-  void tell(Batch& batch, Slot& slot, const event::Full& full);
+  void fill(Batch& batch, Slot& slot, const event::Full& full);
   CgroupTree& cgroups() { return cgroups_; }
   UserNames& users() { return users_; }
 
  private:
-  void tell_details(Batch& batch, Slot& slot, const event::Full& full);
-  void tell_exit(Batch& batch, Slot& slot, const event::Full& full);
-  void tell_killer(Batch& batch, Slot& slot, const event::Full& full);
-  static void tell_asker(Slot& slot, const event::Full& full);
+  void fill_details(Batch& batch, Slot& slot, const event::Full& full);
+  void fill_exit(Batch& batch, Slot& slot, const event::Full& full);
+  void fill_killer(Batch& batch, Slot& slot, const event::Full& full);
+  static void fill_last_signal(Slot& slot, const event::Full& full);
   knell_id id_of(int32_t pid, uint64_t start_boot_ns) const;
 
   uint32_t boot_;

@@ -32,11 +32,11 @@ class FullTellerTest : public ::testing::Test {
     batch.clear();
     slot = batch.reserve();
     slot->event.mono_ns = full.stamp_ns;
-    teller.tell(batch, *slot, full);
+    filler.fill(batch, *slot, full);
     return slot->event;
   }
   Timebase time;
-  EventFiller teller{0xabcd, time};
+  EventFiller filler{0xabcd, time};
   Batch batch{4};
   Slot* slot = nullptr;
   event::Full full;
@@ -146,7 +146,7 @@ TEST_F(FullTellerTest, ANameOfNoBytesIsNotAnUnknownOne) {
 }
 
 TEST_F(FullTellerTest, CgroupsAreKnownByTheirInode) {
-  teller.cgroups().learn(4711, "/system.slice/cron.service");
+  filler.cgroups().learn(4711, "/system.slice/cron.service");
   full.cgroup = 4711;
   const knell_event& event = told();
   EXPECT_EQ(text_of(event.cgroup), "/system.slice/cron.service");
@@ -158,7 +158,7 @@ TEST_F(FullTellerTest, LongTextsOfManyEventsStay) {
   Batch many(1024);
   full.has_args = true;
   full.args = args;
-  for (int i = 0; i < 1024; ++i) teller.tell(many, *many.reserve(), full);
+  for (int i = 0; i < 1024; ++i) filler.fill(many, *many.reserve(), full);
   for (size_t i = 0; i < 1024; ++i) ASSERT_EQ(many[i].event.args.size, 4097u);
 }
 

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
-#include "watch/by_bits.h"
-#include "watch/views.h"
+#include "watch/root_bits.h"
+#include "watch/string_views.h"
 
 namespace knell::watch {
 namespace {
@@ -18,20 +18,20 @@ constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
 }  // namespace
 
 Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
-                       ProcessProbe& probe, Outlet& outlet, Batch& batch)
+                       ProcessProbe& probe, EventFilter& event_filter, Batch& batch)
     : options_(options),
       proc_(proc),
       clock_(clock),
       probe_(probe),
-      outlet_(outlet),
+      event_filter_(event_filter),
       batch_(batch),
       memory_(options.details, options.boot, proc, time_, options.limits),
-      teller_(options.boot, time_),
+      filler_(options.boot, time_),
       exits_(probe, options.most_watched) {
   time_.take(clock_);
   if (options.user_names) return;
   memory_.users().ask_no_more();
-  teller_.users().ask_no_more();
+  filler_.users().ask_no_more();
 }
 
 void Normaliser::snapshot() {
@@ -42,7 +42,7 @@ void Normaliser::snapshot() {
 
 void Normaliser::begin_snapshot() {
   time_.take(clock_);
-  if (options_.whole) return teller_.cgroups().begin_scan();
+  if (options_.whole) return filler_.cgroups().begin_scan();
   memory_.begin_scan(clock_.monotonic_ns());
   count_threads();
 }
@@ -56,7 +56,7 @@ bool Normaliser::scan_some(ScanBudget& budget) {
   const auto awaited = [&](int32_t pid) { return exits_.knows(pid); };
   if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns(), awaited))
     return false;
-  return threads_.scan_some(proc_, budget) && teller_.cgroups().scan_some(budget);
+  return threads_.scan_some(proc_, budget) && filler_.cgroups().scan_some(budget);
 }
 
 void Normaliser::set_heard(uint32_t mask) {
@@ -144,13 +144,13 @@ void Normaliser::fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint6
 
 void Normaliser::commit(Slot* slot) {
   if (options_.whole)
-    commit(slot, outlet_.roots_of(slot->event.pid));
-  else if (slot->ready = outlet_.wants(*slot, lineage_); !slot->ready)
+    commit(slot, event_filter_.roots_of(slot->event.pid));
+  else if (slot->ready = event_filter_.wants(*slot, lineage_); !slot->ready)
     batch_.give_back(slot);
 }
 
 void Normaliser::commit(Slot* slot, uint64_t roots) {
-  slot->ready = outlet_.wants(*slot, ByBits(roots_, roots));
+  slot->ready = event_filter_.wants(*slot, RootBits(roots_, roots));
   if (!slot->ready) batch_.give_back(slot);
 }
 
@@ -166,11 +166,11 @@ void Normaliser::on_full(const event::Full& full) {
       memory_.describe(*slot, full.pid,
                        over ? ProcessDetails::Look::kYes : ProcessDetails::Look::kIdentity);
     }
-    teller_.tell(batch_, *slot, full);
+    filler_.fill(batch_, *slot, full);
     commit(slot, full.roots);
   }
   if (full.what == KNELL_EVENT_EXIT && process_level())
-    outlet_.over(full.pid, full.start_boot_ns / Timebase::kTickNs);
+    event_filter_.over(full.pid, full.start_boot_ns / Timebase::kTickNs);
 }
 
 void Normaliser::on_fork(const event::Raw& raw) {
@@ -337,10 +337,10 @@ void Normaliser::end(const End& end, Slot* slot) {
     fill_exit(*slot, end);
     // A source of whole processes tells their exits itself; this one was found out by its pidfd.
     if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
-    slot->ready = outlet_.wants(*slot, lineage_);
+    slot->ready = event_filter_.wants(*slot, lineage_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
-  outlet_.over(end.pid, start);
+  event_filter_.over(end.pid, start);
   memory_.gone(end.pid, end.stamp_ns);
   lineage_.gone(end.pid);
   threads_.alone(end.pid);

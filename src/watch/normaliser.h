@@ -21,9 +21,9 @@
 namespace knell::watch {
 
 // Who the events are for.
-class Outlet {
+class EventFilter {
  public:
-  virtual ~Outlet() = default;
+  virtual ~EventFilter() = default;
   // A quick answer before an event is made: could one of this type be wanted?
   virtual uint32_t mask() const = 0;
   virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;
@@ -50,7 +50,7 @@ struct NormaliserOptions {
 };
 
 // Makes process-level events with details out of the kernel's thread-level ones, and puts those the
-// outlet wants into the batch. For each drain of the source:
+// event_filter wants into the batch. For each drain of the source:
 //
 //   begin_drain() -> on_raw()* -> judge() -> [on_raw()* when it found somebody dead] -> finish()
 //
@@ -60,7 +60,7 @@ struct NormaliserOptions {
 class Normaliser {
  public:
   Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
-             ProcessProbe& probe, Outlet& outlet, Batch& batch);
+             ProcessProbe& probe, EventFilter& event_filter, Batch& batch);
 
   // At the start, after subscribing: what is alive already. What was told of it meanwhile is still
   // queued and is merged as it comes.
@@ -81,7 +81,7 @@ class Normaliser {
   bool follow(std::span<const int32_t> roots);
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
-  CgroupTree& cgroups() { return teller_.cgroups(); }
+  CgroupTree& cgroups() { return filler_.cgroups(); }
   // Has the exit of this process told although it may be dead already.
   void follow_death(int32_t pid, UniqueFd pidfd) {
     exits_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
@@ -90,7 +90,7 @@ class Normaliser {
   void begin_drain();
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
-  void on_cgroup(const event::CgroupChange& change) { teller_.cgroups().change(change); }
+  void on_cgroup(const event::CgroupChange& change) { filler_.cgroups().change(change); }
   // A source says that a whole process is over.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge();
@@ -132,7 +132,7 @@ class Normaliser {
   void end(const End& end, Slot* slot);
 
   bool process_level() const { return options_.level == KNELL_LEVEL_PROCESS; }
-  bool wanted(uint32_t what) const { return (outlet_.mask() & what) != 0; }
+  bool wanted(uint32_t what) const { return (event_filter_.mask() & what) != 0; }
   Slot* begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns);
   void fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns);
   void fill_exit(Slot& slot, const End& end);
@@ -143,13 +143,13 @@ class Normaliser {
   const ProcReader& proc_;
   const Clock& clock_;
   ProcessProbe& probe_;
-  Outlet& outlet_;
+  EventFilter& event_filter_;
   Batch& batch_;
   Timebase time_;
   ProcessDetails memory_;
   Lineage lineage_;
   Threads threads_;
-  EventFiller teller_;
+  EventFiller filler_;
   std::vector<int32_t> roots_;
   ExitTracker exits_;
   size_t born_ = 0;  // since the last sweep

@@ -35,7 +35,7 @@ class FakeProbe : public ProcessProbe {
   bool exists(int32_t pid) override { return signs.contains(pid); }
 };
 
-class FakeOutlet : public Outlet {
+class FakeEventFilter : public EventFilter {
  public:
   uint32_t shown = KNELL_EVENT_ALL;
   uint32_t mask() const override { return shown | KNELL_EVENT_LOST; }
@@ -117,7 +117,7 @@ class NormaliserTest : public ::testing::Test {
   Normaliser& normaliser() {
     if (!normaliser_) {
       reader_ = tree.reader();
-      normaliser_.emplace(options, *reader_, clock, probe, outlet, batch);
+      normaliser_.emplace(options, *reader_, clock, probe, event_filter, batch);
       normaliser_->snapshot();
       normaliser_->set_heard(heard);
     }
@@ -125,7 +125,7 @@ class NormaliserTest : public ::testing::Test {
   }
   void only_nonzero() {
     heard = KNELL_EVENT_NONZERO_EXIT;
-    outlet.shown = KNELL_EVENT_NONZERO_EXIT;
+    event_filter.shown = KNELL_EVENT_NONZERO_EXIT;
     if (normaliser_) normaliser_->set_heard(heard);
   }
 
@@ -133,7 +133,7 @@ class NormaliserTest : public ::testing::Test {
   FakeProc tree;
   FakeClock clock;
   FakeProbe probe;
-  FakeOutlet outlet;
+  FakeEventFilter event_filter;
   Batch batch{256};
   uint32_t heard = KNELL_EVENT_ALL;
   NormaliserOptions options;
@@ -359,10 +359,10 @@ TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   probe.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
-  EXPECT_TRUE(outlet.overs.empty()) << "a failing EXIT may be on its way";
+  EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may be on its way";
   clock.now_ns += 1'000'000'000;
   EXPECT_EQ(drain({}), Seen{}) << "it died with 0, which is filtered out";
-  EXPECT_EQ(outlet.overs, std::vector<int32_t>{50});
+  EXPECT_EQ(event_filter.overs, std::vector<int32_t>{50});
 }
 
 TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
@@ -398,7 +398,7 @@ TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
   crash.stamp_ns = 5;
   crash.pid = 50;
   crash.tid = 51;
-  outlet.shown = KNELL_EVENT_EXIT;
+  event_filter.shown = KNELL_EVENT_EXIT;
   EXPECT_EQ(drain({crash, exit_of(50, 0x0b, 10)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }

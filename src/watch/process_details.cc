@@ -23,7 +23,7 @@
 #include <cstring>
 
 #include "event/tty.h"
-#include "watch/views.h"
+#include "watch/string_views.h"
 
 namespace knell::watch {
 namespace {

@@ -71,8 +71,6 @@ enum Attribute : uint16_t {
   kOnlyAdded = 84,      // u32, 1: only of processes that are added
   kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (86 and 87 in it); refused
   kArgsBytes = 88,      // u32: the most of an event's args; 0: as the daemon is set
-  kDurable = 89,        // string; kept for later, and refused
-  kCursor = 90,         // u64; kept for later, and refused
   kPredicate = 91,      // nested: kKey, then values of it, of the kind that the key takes
   kKey = 92,            // struct PredicateKey
   kNumbers = 93,        // s64, any number of them

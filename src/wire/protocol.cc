@@ -37,10 +37,7 @@ std::unexpected<Error> malformed(std::string_view message, uint16_t attribute) {
 }
 
 std::unexpected<Error> not_known(std::string_view message, uint16_t attribute) {
-  std::string what = "attribute " + std::to_string(attribute);
-  if (attribute == kDurable) what += " (a durable listener)";
-  if (attribute == kCursor) what += " (where a durable listener left off)";
-  return say(EOPNOTSUPP, std::string(message) + ": " + what +
+  return say(EOPNOTSUPP, std::string(message) + ": attribute " + std::to_string(attribute) +
                              " is marked mandatory, and this knell does not know it");
 }
 

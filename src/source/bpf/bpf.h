@@ -136,7 +136,7 @@ class Bpf : public Source {
 
   Waiting waiting_;
   Told told_exits_;
-  Teller teller_;
+  RecordDecoder decoder_;
   uint64_t look_again_ns_ = 0;  // at those that are overdue and not watched
   uint64_t timer_ns_ = 0;       // as it is set; 0: it is not
 

@@ -134,7 +134,7 @@ void turn_path(std::string_view names, std::string& path) {
   });
 }
 
-void Teller::fill(const Decoded& record) {
+void RecordDecoder::fill(const Decoded& record) {
   const knell_process& process = *record.process;
   full_ = event::Full{};
   full_.stamp_ns = record.head->stamp_ns;
@@ -180,7 +180,7 @@ void Teller::fill(const Decoded& record) {
   full_.memory_cgroup = memory_cgroup_;
 }
 
-event::Full& Teller::tell(const Decoded& record) {
+event::Full& RecordDecoder::event_of(const Decoded& record) {
   fill(record);
   const knell_process& process = *record.process;
   if (full_.what == KNELL_EVENT_FORK) {
@@ -199,7 +199,7 @@ event::Full& Teller::tell(const Decoded& record) {
   return full_;
 }
 
-event::Full& Teller::tell_exit(const Decoded* details, const knell_mark& mark) {
+event::Full& RecordDecoder::event_of_exit(const Decoded* details, const knell_mark& mark) {
   if (details != nullptr && details->process != nullptr) {
     fill(*details);
   } else {

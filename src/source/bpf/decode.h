@@ -37,11 +37,11 @@ std::optional<Decoded> decode(std::string_view bytes);
 void turn_path(std::string_view names, std::string& path);
 
 // Turns records into events. What it returns lives until the next call.
-class Teller {
+class RecordDecoder {
  public:
-  event::Full& tell(const Decoded& record);
+  event::Full& event_of(const Decoded& record);
   // An exit: its mark, and its details where they came.
-  event::Full& tell_exit(const Decoded* details, const knell_mark& mark);
+  event::Full& event_of_exit(const Decoded* details, const knell_mark& mark);
 
  private:
   void fill(const Decoded& record);

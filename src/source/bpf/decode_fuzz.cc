@@ -13,17 +13,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 0) std::memcpy(storage.data(), data, size);
   const auto decoded = knell::source::decode({reinterpret_cast<const char*>(storage.data()), size});
   if (!decoded) return 0;
-  knell::source::Teller teller;
+  knell::source::RecordDecoder decoder;
   if (decoded->process != nullptr) {
-    const knell::event::Full& full = teller.tell(*decoded);
+    const knell::event::Full& full = decoder.event_of(*decoded);
     size_t sum = full.exe.size() + full.cwd.size();
     for (const knell::event::Level& level : full.levels) sum += static_cast<uint32_t>(level.pid);
     for (const char byte : full.args) sum += static_cast<unsigned char>(byte);
     if (sum > SIZE_MAX / 2) return 1;
     knell_mark mark{};
-    teller.tell_exit(&*decoded, mark);
+    decoder.event_of_exit(&*decoded, mark);
   } else if (decoded->mark != nullptr) {
-    teller.tell_exit(nullptr, *decoded->mark);
+    decoder.event_of_exit(nullptr, *decoded->mark);
   }
   return 0;
 }

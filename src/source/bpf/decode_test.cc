@@ -68,8 +68,8 @@ TEST(Decode, SplitsTheTail) {
   const Bytes bytes(process, "sh\0a\0sh\0\0"sv);
   const auto decoded = decode(bytes.view());
   ASSERT_TRUE(decoded);
-  Teller teller;
-  const event::Full& full = teller.tell(*decoded);
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of(*decoded);
   EXPECT_EQ(full.what, KNELL_EVENT_EXEC);
   EXPECT_EQ(full.args, "sh\0a\0"sv);
   EXPECT_EQ(full.exe, "/sh");
@@ -85,14 +85,14 @@ TEST(Decode, TellsWhatIsDeletedAndWhatArgsEndWith) {
                        KNELL_RECORD_EXE_DELETED | KNELL_RECORD_CWD_DELETED;
   process.exe_bytes = 3;
   const Bytes bytes(process, "sh\0"sv);
-  Teller teller;
-  const event::Full& full = teller.tell(*decode(bytes.view()));
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of(*decode(bytes.view()));
   EXPECT_EQ(full.exe, "/sh (deleted)");
   EXPECT_EQ(full.cwd, "") << "not known";
   EXPECT_EQ(full.args_end, event::ArgsEnd::kArguments);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_PADDED;
   const Bytes padded(process, "sh\0"sv);
-  EXPECT_EQ(teller.tell(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
+  EXPECT_EQ(decoder.event_of(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
 }
 
 TEST(Decode, TellsWhatTheConnectorTells) {
@@ -100,15 +100,15 @@ TEST(Decode, TellsWhatTheConnectorTells) {
   process.what = KNELL_EVENT_GID;
   process.change[0] = 33;
   process.change[1] = 34;
-  Teller teller;
+  RecordDecoder decoder;
   const Bytes gid(process, "");
-  const event::Full& full = teller.tell(*decode(gid.view()));
+  const event::Full& full = decoder.event_of(*decode(gid.view()));
   EXPECT_EQ(full.what, KNELL_EVENT_GID);
   EXPECT_EQ(full.u.id.real, 33U);
   EXPECT_EQ(full.u.id.effective, 34U);
   process.what = KNELL_EVENT_PTRACE;
   const Bytes ptrace(process, "");
-  EXPECT_EQ(teller.tell(*decode(ptrace.view())).u.ptrace.tracer_pid, 34);
+  EXPECT_EQ(decoder.event_of(*decode(ptrace.view())).u.ptrace.tracer_pid, 34);
 }
 
 TEST(Decode, RefusesATailThatIsNotThere) {
@@ -134,8 +134,8 @@ TEST(Decode, LevelsLieBehindTheRest) {
                                                {78, 0, 0, 0, 1, 3, 0, 0, 0, 0}}));
   const auto decoded = decode(bytes.view());
   ASSERT_TRUE(decoded);
-  Teller teller;
-  const event::Full& full = teller.tell(*decoded);
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of(*decoded);
   EXPECT_TRUE(full.levels_known);
   EXPECT_TRUE(full.only_birth);
   EXPECT_EQ(full.u.child.uid, 1000U);
@@ -175,8 +175,8 @@ TEST(Decode, SendersLieBetweenThePathsAndTheLevels) {
                                  bytes_of({{77, 1, 0, 0, 0, 0, 5, 6, 7, 8}}));
   const auto decoded = decode(bytes.view());
   ASSERT_TRUE(decoded);
-  Teller teller;
-  const event::Full& full = teller.tell(*decoded);
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of(*decoded);
   EXPECT_EQ(full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
   EXPECT_EQ(full.memory_cgroup, "/abc/b");
   EXPECT_EQ(full.asker.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
@@ -208,13 +208,13 @@ TEST(Decode, NoLevelsAreKnownOrNotAsTheRecordSays) {
   const Bytes unknown(process, ""sv);
   process.head.flags = KNELL_RECORD_LEVELS;
   const Bytes none(process, ""sv);
-  Teller teller;
-  EXPECT_FALSE(teller.tell(*decode(unknown.view())).levels_known);
-  EXPECT_TRUE(teller.tell(*decode(none.view())).levels_known);
-  EXPECT_TRUE(teller.tell(*decode(none.view())).levels.empty());
+  RecordDecoder decoder;
+  EXPECT_FALSE(decoder.event_of(*decode(unknown.view())).levels_known);
+  EXPECT_TRUE(decoder.event_of(*decode(none.view())).levels_known);
+  EXPECT_TRUE(decoder.event_of(*decode(none.view())).levels.empty());
   knell_mark mark{};
   mark.pid = 42;
-  EXPECT_FALSE(teller.tell_exit(nullptr, mark).levels_known);
+  EXPECT_FALSE(decoder.event_of_exit(nullptr, mark).levels_known);
 }
 
 TEST(Decode, RefusesLevelsThatAreNotThere) {
@@ -244,8 +244,8 @@ TEST(Decode, AMarkAloneIsAnExit) {
   mark.pid = 42;
   mark.status = 9;
   mark.ppid = 41;
-  Teller teller;
-  const event::Full& full = teller.tell_exit(nullptr, mark);
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of_exit(nullptr, mark);
   EXPECT_EQ(full.what, KNELL_EVENT_EXIT);
   EXPECT_EQ(full.pid, 42);
   EXPECT_EQ(full.ppid, 41);
@@ -263,8 +263,8 @@ TEST(Decode, TheMarkSaysWhenAndHow) {
   knell_mark mark{};
   mark.head.stamp_ns = 2000;
   mark.status = 9;
-  Teller teller;
-  const event::Full& full = teller.tell_exit(&*details, mark);
+  RecordDecoder decoder;
+  const event::Full& full = decoder.event_of_exit(&*details, mark);
   EXPECT_EQ(full.stamp_ns, 2000U);
   EXPECT_EQ(full.u.exit.status, 9);
   EXPECT_EQ(full.uid, 7U);

@@ -208,7 +208,7 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
     return await(sink, *decoded, item.record, again);
   }
   if (decoded->mark != nullptr) return deliver_mark(sink, *decoded->mark);
-  return send(sink, teller_.tell(*decoded));
+  return send(sink, decoder_.event_of(*decoded));
 }
 
 bool Bpf::send(Sink& sink, event::Full& full) {
@@ -229,7 +229,7 @@ bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
 
 bool Bpf::tell_exit(Sink& sink, std::string_view details, const knell_mark& mark) {
   const auto decoded = details.empty() ? std::nullopt : decode(details);
-  return send(sink, teller_.tell_exit(decoded ? &*decoded : nullptr, mark));
+  return send(sink, decoder_.event_of_exit(decoded ? &*decoded : nullptr, mark));
 }
 
 // A process has begun to exit.

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/late_deaths.h"
+#include "lib/pending_exits.h"
 
 #include <algorithm>
 #include <utility>
@@ -25,25 +25,25 @@ std::optional<int32_t> status_of(int32_t pid, const UniqueFd& pidfd) {
 
 }  // namespace
 
-void LateDeaths::expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns) {
+void PendingExits::expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns) {
   const Death death{.pid = pid, .when = when, .wait_status = status_of(pid, pidfd)};
   if (expected_.size() >= kMostHeld) pidfd.reset();
   expected_.push_back({death, std::move(pidfd), until_ns});
 }
 
-void LateDeaths::settled(int32_t pid) {
+void PendingExits::settled(int32_t pid) {
   if (expected_.empty()) return;
   std::erase_if(expected_, [pid](const Expected& one) { return one.death.pid == pid; });
 }
 
-uint64_t LateDeaths::due_ns() const {
+uint64_t PendingExits::due_ns() const {
   uint64_t first = 0;
   for (const Expected& one : expected_)
     if (first == 0 || one.until_ns < first) first = one.until_ns;
   return first;
 }
 
-std::optional<LateDeaths::Death> LateDeaths::take(uint64_t now_ns) {
+std::optional<PendingExits::Death> PendingExits::take(uint64_t now_ns) {
   const auto due = std::find_if(expected_.begin(), expected_.end(),
                                 [now_ns](const Expected& one) { return one.until_ns <= now_ns; });
   if (due == expected_.end()) return std::nullopt;

@@ -13,7 +13,7 @@ namespace knell::lib {
 // Processes that were found dead when the daemon had just been told of them. If it was told in
 // time their exit comes from there; of what has not come within a grace, the exit is to be made
 // here, with the status that is still to be had.
-class LateDeaths {
+class PendingExits {
  public:
   enum class When : uint8_t {
     kNow,

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/choice.h"
+#include "lib/listener_filter.h"
 
 namespace knell::lib {
 
-Choice Choice::of(const knell_options& options) {
-  Choice made;
+ListenerFilter ListenerFilter::of(const knell_options& options) {
+  ListenerFilter made;
   filter::Subscription& subscription = made.subscription;
   if (options.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
   subscription.mask = filter::normalise(options.events);

@@ -14,9 +14,9 @@ namespace knell::lib {
 
 // A subscription with its predicates compiled, and the processes it named. Decides which events are
 // handed out; requests nothing of a source.
-struct Choice {
+struct ListenerFilter {
   // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
-  static Choice of(const knell_options& options);
+  static ListenerFilter of(const knell_options& options);
 
   struct Added {
     uint64_t start = 0, cookie = 0;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "server/press.h"
+#include "server/wire_event_encoder.h"
 
 #include <gtest/gtest.h>
 #include <knell/cn_proc.h>
@@ -43,9 +43,9 @@ knell_event told() {
 }
 
 // What a client would read. Its texts lie in `frame`.
-knell_event read_again(Press& press, const knell_event& event, uint32_t details,
+knell_event read_again(WireEventEncoder& encoder, const knell_event& event, uint32_t details,
                        std::string& frame) {
-  std::string_view bytes = press.event(event, details);
+  std::string_view bytes = encoder.event(event, details);
   int64_t epoch_ns = 0;
   std::memcpy(&epoch_ns, bytes.data(), sizeof epoch_ns);
   frame.clear();
@@ -60,10 +60,10 @@ knell_event read_again(Press& press, const knell_event& event, uint32_t details,
   return read;
 }
 
-TEST(Press, AnEventIsReadAsItWas) {
-  Press press;
+TEST(WireEventEncoder, AnEventIsReadAsItWas) {
+  WireEventEncoder encoder;
   std::string frame;
-  const knell_event read = read_again(press, told(), KNELL_DETAILS_FULL, frame);
+  const knell_event read = read_again(encoder, told(), KNELL_DETAILS_FULL, frame);
   EXPECT_EQ(read.pid, 77);
   EXPECT_EQ(read.time_ns, 5000);
   EXPECT_EQ(read.uid, 7u);
@@ -73,15 +73,15 @@ TEST(Press, AnEventIsReadAsItWas) {
   EXPECT_EQ(read.user.data, nullptr) << "nobody waits for a user database";
 }
 
-TEST(Press, FewerDetailsAreFewer) {
-  Press press;
+TEST(WireEventEncoder, FewerDetailsAreFewer) {
+  WireEventEncoder encoder;
   std::string frame;
-  const knell_event names = read_again(press, told(), KNELL_DETAILS_NAMES, frame);
+  const knell_event names = read_again(encoder, told(), KNELL_DETAILS_NAMES, frame);
   EXPECT_EQ(names.args.data, nullptr);
   EXPECT_EQ(names.exe.data, nullptr);
   EXPECT_EQ(names.uid, 7u);
   EXPECT_NE(names.unit.data, nullptr);
-  const knell_event status = read_again(press, told(), KNELL_DETAILS_STATUS, frame);
+  const knell_event status = read_again(encoder, told(), KNELL_DETAILS_STATUS, frame);
   EXPECT_EQ(status.unit.data, nullptr);
   EXPECT_EQ(status.comm.data, nullptr);
   EXPECT_EQ(status.has & KNELL_HAS_UID, 0u);
@@ -95,13 +95,13 @@ TEST(Press, FewerDetailsAreFewer) {
   EXPECT_NE(status.has & KNELL_HAS_STATUS, 0u);
 }
 
-TEST(Press, AnEventThatIsTooLongForAnyFrameIsToldWithoutItsLongTexts) {
-  Press press;
+TEST(WireEventEncoder, AnEventThatIsTooLongForAnyFrameIsToldWithoutItsLongTexts) {
+  WireEventEncoder encoder;
   std::string frame;
   const std::string args(100'000, 'x');
   knell_event event = told();
   event.args = text(args);
-  const knell_event read = read_again(press, event, KNELL_DETAILS_FULL, frame);
+  const knell_event read = read_again(encoder, event, KNELL_DETAILS_FULL, frame);
   EXPECT_EQ(read.args.data, nullptr);
   EXPECT_EQ(read.pid, 77);
   EXPECT_NE(read.comm.data, nullptr);
@@ -115,32 +115,32 @@ event::Raw raw_exit() {
   return raw;
 }
 
-TEST(Press, ADatagramIsTheKernels) {
-  Press press;
+TEST(WireEventEncoder, ADatagramIsTheKernels) {
+  WireEventEncoder encoder;
   const auto kernels = event::encode(raw_exit());
-  EXPECT_EQ(press.datagram(raw_exit(), 0),
+  EXPECT_EQ(encoder.datagram(raw_exit(), 0),
             std::string_view(reinterpret_cast<const char*>(kernels.data()), kernels.size()));
 }
 
-TEST(Press, ADatagramOfAnotherNamespaceIsTranslatedOrNotTold) {
-  Press press;
-  EXPECT_TRUE(press.datagram(raw_exit(), 9).empty()) << "nobody translates";
-  press.set_translate([](const event::Raw& raw, uint32_t ns) -> std::optional<event::Raw> {
+TEST(WireEventEncoder, ADatagramOfAnotherNamespaceIsTranslatedOrNotTold) {
+  WireEventEncoder encoder;
+  EXPECT_TRUE(encoder.datagram(raw_exit(), 9).empty()) << "nobody translates";
+  encoder.set_translate([](const event::Raw& raw, uint32_t ns) -> std::optional<event::Raw> {
     if (ns != 9) return std::nullopt;
     event::Raw translated = raw;
     translated.pid = translated.tid = 1;
     return translated;
   });
-  EXPECT_TRUE(press.datagram(raw_exit(), 8).empty());
+  EXPECT_TRUE(encoder.datagram(raw_exit(), 8).empty());
   event::Raw inside = raw_exit();
   inside.pid = inside.tid = 1;
-  const std::string translated(press.datagram(raw_exit(), 9));
-  EXPECT_EQ(translated, press.datagram(inside, 0));
+  const std::string translated(encoder.datagram(raw_exit(), 9));
+  EXPECT_EQ(translated, encoder.datagram(inside, 0));
 }
 
-TEST(Press, AnOverrunIsANetlinkMessageWithItsCount) {
-  Press press;
-  const std::string_view bytes = press.overrun(0x1'0000'0002);
+TEST(WireEventEncoder, AnOverrunIsANetlinkMessageWithItsCount) {
+  WireEventEncoder encoder;
+  const std::string_view bytes = encoder.overrun(0x1'0000'0002);
   nlmsghdr header{};
   knell_cn_msg message{};
   uint64_t count = 0;

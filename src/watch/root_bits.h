@@ -12,9 +12,9 @@ namespace knell::watch {
 
 // Who is under whom, as it was noted for one event: a bit for each of `roots`, in their order.
 // `roots` must outlive it.
-class ByBits final : public filter::Ancestry {
+class RootBits final : public filter::Ancestry {
  public:
-  ByBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
+  RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
   bool inside(int32_t root, const knell_event&) const override {
     const auto at = std::ranges::find(roots_, root);
     return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/made_here.h"
+#include "lib/synthetic_events.h"
 
 #include <charconv>
 

@@ -13,9 +13,9 @@ namespace knell::hub {
 
 // Turns events into the bytes that listeners are sent: the hub knows no format. What is returned
 // lives until the next call.
-class Press {
+class EventEncoder {
  public:
-  virtual ~Press() = default;
+  virtual ~EventEncoder() = default;
   // With no more than those details (enum knell_details).
   virtual std::string_view event(const knell_event& event, uint32_t details) = 0;
   // With the pids of that pid namespace (0: the initial one). Empty: its subject has none there

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "server/press.h"
+#include "server/wire_event_encoder.h"
 
 #include <knell/cn_proc.h>
 #include <linux/limits.h>
@@ -28,7 +28,7 @@ void shorten(knell_event& event) {
 
 }  // namespace
 
-std::string_view Press::event(const knell_event& told, uint32_t details) {
+std::string_view WireEventEncoder::event(const knell_event& told, uint32_t details) {
   knell_event event = told;
   event.seq = event.cookie = 0;  // each reader's own
   event.user = {};  // its reader asks for the name by itself: we may not wait for anybody
@@ -40,7 +40,7 @@ std::string_view Press::event(const knell_event& told, uint32_t details) {
   return out_.append(encoded);
 }
 
-std::string_view Press::datagram(const event::Raw& raw, uint32_t ns) {
+std::string_view WireEventEncoder::datagram(const event::Raw& raw, uint32_t ns) {
   const auto bytes = [&](const event::Raw& one) -> std::string_view {
     const auto datagram = event::encode(one);
     out_.assign(reinterpret_cast<const char*>(datagram.data()), datagram.size());
@@ -51,7 +51,7 @@ std::string_view Press::datagram(const event::Raw& raw, uint32_t ns) {
   return translated ? bytes(*translated) : std::string_view();
 }
 
-std::string_view Press::overrun(uint64_t count) {
+std::string_view WireEventEncoder::overrun(uint64_t count) {
   struct {
     nlmsghdr header;
     knell_cn_msg message;

@@ -8,13 +8,13 @@
 #include <string>
 #include <string_view>
 
-#include "hub/press.h"
+#include "hub/event_encoder.h"
 
 namespace knell::server {
 
 // Events as the two protocols send them. One of the native protocol is what a frame needs of it:
 // 8 bytes with its clock (CLOCK_REALTIME less CLOCK_MONOTONIC, ns), and its kEvent attribute.
-class Press final : public hub::Press {
+class WireEventEncoder final : public hub::EventEncoder {
  public:
   // A datagram with the pids of another namespace; nullopt: it cannot be told there.
   using Translate = std::function<std::optional<event::Raw>(const event::Raw&, uint32_t ns)>;

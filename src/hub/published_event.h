@@ -17,7 +17,7 @@ using filter::Stream;
 inline constexpr size_t kStreams = 3;
 
 // An event as it is published: with what decides who may see it. Views live as long as the call.
-struct Sighting {
+struct PublishedEvent {
   Stream stream = Stream::kProcesses;
   uint32_t type = 0;  // one KNELL_EVENT_*; NONE: an ack
   bool zero = false;  // EXIT: the status is known, and is 0

@@ -6,12 +6,12 @@
 #include <string_view>
 
 #include "filter/predicates.h"
-#include "hub/press.h"
+#include "hub/event_encoder.h"
 
 namespace knell::hub {
 
 // Bytes that people can read; counts what it was asked.
-class FakePress final : public Press {
+class FakeEventEncoder final : public EventEncoder {
  public:
   std::string_view event(const knell_event& event, uint32_t details) override {
     ++events;

@@ -9,9 +9,9 @@ namespace knell::server {
 
 // How many requests a client may make: so many a second, and a second's worth at once. One that has
 // none left is not read until it has some again; its requests wait in its own socket.
-class Allowance {
+class RateLimiter {
  public:
-  Allowance(uint32_t per_second, uint64_t now_ns) : now_ns_(now_ns) {
+  RateLimiter(uint32_t per_second, uint64_t now_ns) : now_ns_(now_ns) {
     set_rate(per_second);
     left_ = rate_;
   }

@@ -74,9 +74,9 @@ TEST(Match, NeedsAListenerAndCheckMatchNone) {
 
 TEST(Options, ThatAreWrongAreRefusedInWords) {
   knell_listener* k = nullptr;
-  const auto refused = [&](auto member, auto value, const char* words) {
+  const auto refused = [&](auto member, int64_t value, const char* words) {
     knell_options options = KNELL_OPTIONS_INIT;
-    options.*member = value;
+    options.*member = static_cast<std::remove_reference_t<decltype(options.*member)>>(value);
     EXPECT_EQ(knell_open(&options, &k), -EINVAL);
     EXPECT_THAT(knell_explain(), HasSubstr(words));
   };

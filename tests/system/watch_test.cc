@@ -364,7 +364,10 @@ TEST(PidReuse, SecondLifeDoesNotInheritFromAnUnheardOne) {
   const auto exit = life_of(recorder, pid, 0x500);
   ASSERT_TRUE(exit) << text_of(recorder.of(pid));
   expect_second_life(*exit);
-  EXPECT_EQ(exit->raw.id.start, start);
+  // Over the connector the start follows from the stamp of the fork: a tick more where the kernel
+  // was held up between the two, as in a guest whose host is busy.
+  EXPECT_GE(exit->raw.id.start, start);
+  EXPECT_LE(exit->raw.id.start, start + 1);
 }
 
 }  // namespace knell::test

@@ -47,6 +47,14 @@ function(knell_use_headers target name)
   endif()
 endfunction()
 
+# A program in C that is linked with libknell: the C compiler does not link all that sanitizers need
+# of C++.
+function(knell_link_c_program target)
+  if(KNELL_SANITIZE)
+    set_property(TARGET ${target} PROPERTY LINKER_LANGUAGE CXX)
+  endif()
+endfunction()
+
 # Sanitizers apply to everything, also to what does not link knell_options.
 if(KNELL_SANITIZE)
   add_compile_options(-fsanitize=${KNELL_SANITIZE} -fno-omit-frame-pointer

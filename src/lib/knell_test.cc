@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <functional>
+#include <limits>
 #include <new>
 #include <string>
 #include <thread>
@@ -145,6 +146,19 @@ TEST(Wait, TellsAThreadFromAProcess) {
     EXPECT_EQ(knell_explain(), std::to_string(::gettid()) + " is a thread of process " +
                                    std::to_string(::getpid()) + ", and no process itself");
   }).join();
+}
+
+TEST(Wait, TakesTheLongestTimeout) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::usleep(200'000);  // a timeout that wrapped is over before
+    ::_exit(7);
+  }
+  knell_event event{};
+  event.size = sizeof event;
+  const timespec longest{.tv_sec = std::numeric_limits<time_t>::max(), .tv_nsec = 0};
+  EXPECT_EQ(knell_wait(pid, &longest, &event), 0) << knell_explain();
+  ::waitpid(pid, nullptr, 0);
 }
 
 TEST(Wait, SaysWhatAPidIs) {

@@ -60,7 +60,7 @@ void Compat::add_options(CommandLine& line) {
   line.add_flag("--direct", direct_, "without knelld: on the kernel's own socket");
   line.add_value("--rule", rule_, "RULE",
                  "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted");
-  line.add_flag("--as-root", as_root_, "CMD is told that it is root, should it insist");
+  line.add_flag("--as-root", as_root_, "getuid() and geteuid() of CMD return 0");
   line.add_flag("--force", force_, "a Go program too, whose socket is opened by C code in it");
 }
 

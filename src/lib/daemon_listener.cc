@@ -89,7 +89,7 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 filter::Subscription DaemonListener::subscription() const {
   filter::Subscription asked = filter_.subscription;
   asked.predicates = filter_.predicates.values();
-  // Added processes leave the set when they die, whatever their end: so it has to be heard of.
+  // Added processes leave the set when they exit with any status, so every exit is needed.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
   return asked;
 }

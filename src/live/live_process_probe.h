@@ -7,8 +7,8 @@
 
 namespace knell::live {
 
-// Probes processes through pidfds and /proc. Those it is told to watch go into the listener's epoll
-// set, with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
+// Probes processes through pidfds and /proc. Watched pidfds go into the listener's epoll set,
+// with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
 class LiveProcessProbe : public watch::ProcessProbe {
  public:
   LiveProcessProbe(int epoll, const Clock& clock) : epoll_(epoll), clock_(clock) {}

@@ -216,6 +216,12 @@ int listen_inside(const std::string& socket, int told, int go_on) {
   filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
+  {
+    WireListener under(socket, lives());  // whose root the daemon knows by another number
+    const auto status = under.connection().status();
+    if (!status || status->find("\"predicates\":") == std::string::npos) return 17;
+    if (status->find("under=") != std::string::npos) return 18;
+  }
   const char ready = 'r';
   if (::write(told, &ready, 1) != 1) return 10;
   char word = 0;
@@ -234,9 +240,9 @@ int listen_inside(const std::string& socket, int told, int go_on) {
 
 TEST_F(Knelld, APidNamespaceHearsOfItsOwnByItsOwnNumbers) {
   KNELL_NEEDS(lacks_pid_namespaces());
-  const Pipe told = make_pipe(), go_on = make_pipe();
+  Pipe told = make_pipe(), number = make_pipe();
+  const Pipe go_on = make_pipe();
   pid_t first = 0;
-  const Pipe number = make_pipe();
   Child outside = Child::fork([&] {
     if (::unshare(CLONE_NEWPID) != 0) return 20;
     first = fork_running([&] {
@@ -246,9 +252,11 @@ TEST_F(Knelld, APidNamespaceHearsOfItsOwnByItsOwnNumbers) {
     if (::write(number.write.get(), &first, sizeof first) != sizeof first) return 21;
     return reap(first) >> 8;
   });
+  told.write.reset();  // so that a failure inside ends the reads here
+  number.write.reset();
   ASSERT_EQ(::read(number.read.get(), &first, sizeof first), static_cast<ssize_t>(sizeof first));
   char word = 0;
-  ASSERT_EQ(::read(told.read.get(), &word, 1), 1);
+  if (::read(told.read.get(), &word, 1) != 1) FAIL() << "inside: " << outside.wait().value_or(-1);
   const std::vector<Life> foreign = live_and_die(30);  // nothing of these is its
   Inside guest(first, [] { return 3; });               // and this one's parent is not
   EXPECT_EQ(guest.wait(), 3 << 8);

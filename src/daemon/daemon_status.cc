@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What the daemon tells of itself.
+#include <algorithm>
 #include <map>
+#include <span>
 
 #include "daemon/daemon.h"
 #include "event/mask.h"
@@ -33,9 +35,14 @@ const char* details_text(uint32_t details) {
 // Hardly more than is shown: anybody may have long ones, on every connection. The numbers of
 // `under` are ours, and told to nobody in another pid namespace.
 std::string predicates_text(const hub::Filter& filter, uint32_t ns) {
-  std::vector<filter::Predicate> shown = filter.predicates.values();
-  if (ns != 0) std::erase_if(shown, [](const auto& one) { return one.key == filter::Key::kUnder; });
-  std::string text = filter::text_of(shown, Status::kMostPredicatesText);
+  const std::span<const filter::Predicate> all = filter.predicates.values();
+  const auto under =
+      ns == 0 ? std::ranges::subrange(all.end(), all.end())
+              : std::ranges::equal_range(all, filter::Key::kUnder, {}, &filter::Predicate::key);
+  std::string text = filter::text_of({all.begin(), under.begin()}, Status::kMostPredicatesText);
+  const std::string rest = filter::text_of({under.end(), all.end()}, Status::kMostPredicatesText);
+  if (!text.empty() && !rest.empty()) text += ' ';
+  text += rest;
   if (!filter.subscription.only_added) return text;
   return text.empty() ? "added processes" : "added processes " + text;
 }

@@ -621,6 +621,18 @@ TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
   EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
 }
 
+// What is refused for its length costs no search.
+TEST(NativeClient, AQuotaIsCheckedBeforeUnderIsSearchedFor) {
+  hub::Limits limits;
+  limits.values_per_user = limits.values = 10;
+  Fixture on(limits, 100);
+  on.greet();
+  filter::Subscription asked = all_execs();
+  asked.predicates.assign(65, wants(Key::kUnder, ::getpid()));
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, EDQUOT);
+}
+
 TEST(NativeClient, WhoDoesNotReadAnswersIsNotHeard) {
   Fixture on({}, 1'000'000);
   on.greet();

@@ -10,7 +10,7 @@
 namespace knell::lib {
 
 // As snprintf does: all of it if it fits, always a NUL, and the whole length.
-inline ssize_t give(std::string_view text, char* buffer, size_t size) {
+inline ssize_t copy_to_buffer(std::string_view text, char* buffer, size_t size) {
   if (buffer != nullptr && size > 0) {
     const size_t n = std::min(text.size(), size - 1);
     std::copy_n(text.begin(), n, buffer);

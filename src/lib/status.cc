@@ -28,5 +28,5 @@ ssize_t knell_status(char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
   const auto json = knell::lib::ask_for_status();
   if (!json) return knell::lib::failed(json.error());
-  return knell::lib::give(*json, buffer, size);
+  return knell::lib::copy_to_buffer(*json, buffer, size);
 }

@@ -20,7 +20,7 @@
 #include "lib/explain.h"
 #include "lib/sized.h"
 
-using knell::lib::give;
+using knell::lib::copy_to_buffer;
 
 namespace {
 
@@ -56,7 +56,7 @@ int knell_events_parse(const char* text, uint32_t* ret_mask) {
 
 ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
-  return give(knell::event::mask_text(mask), buffer, size);
+  return copy_to_buffer(knell::event::mask_text(mask), buffer, size);
 }
 
 const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
@@ -83,7 +83,7 @@ ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
     }
     std::string& text = scratch();
     knell::event::append_json(text, today);
-    return give(text, buffer, size);
+    return copy_to_buffer(text, buffer, size);
   });
 }
 
@@ -92,22 +92,22 @@ ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
   return with_event(event, [&](const knell_event& today) {
     std::string& text = scratch();
     knell::event::append_ended(text, today);
-    return give(text, buffer, size);
+    return copy_to_buffer(text, buffer, size);
   });
 }
 
 ssize_t knell_id_text(const knell_id* id, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
   if (id == nullptr) return -EINVAL;
-  return give(knell::event::id_text(*id).view(), buffer, size);
+  return copy_to_buffer(knell::event::id_text(*id).view(), buffer, size);
 }
 
 ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
-  if (bytes == nullptr) return count == 0 ? give({}, buffer, size) : -EINVAL;
+  if (bytes == nullptr) return count == 0 ? copy_to_buffer({}, buffer, size) : -EINVAL;
   std::string& text = scratch();
   knell::event::append_printable(text, {bytes, count});
-  return give(text, buffer, size);
+  return copy_to_buffer(text, buffer, size);
 }
 
 ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size) {
@@ -115,5 +115,5 @@ ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t 
   if (bytes == nullptr && count != 0) return -EINVAL;
   std::string& text = scratch();
   knell::event::append_json_string(text, {bytes, count});
-  return give(text, buffer, size);
+  return copy_to_buffer(text, buffer, size);
 }

@@ -21,7 +21,7 @@ struct BackgroundWriter::Shared {
 
   void serve();
 
-  Output out;         // of the thread while there is work
+  Output out;         // used by the thread only, while `work` is set
   UniqueFd finished;  // an eventfd
   std::mutex mutex;
   std::condition_variable changed;

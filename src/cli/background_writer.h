@@ -13,29 +13,30 @@
 
 namespace knell::cli {
 
-// Writes an Output in a thread, so that a reader who does not read holds up nothing else. One
-// batch at a time: while it is being written, more is gathered elsewhere.
+// Writes an Output in a thread of its own, so that a slow reader of the output delays nothing else.
+// One batch at a time: the caller gathers the next batch while this one is being written.
+// Not thread-safe: one thread calls it.
 class BackgroundWriter {
  public:
   static Outcome<std::unique_ptr<BackgroundWriter>> create(int fd, std::string name);
   BackgroundWriter(const BackgroundWriter&) = delete;
   BackgroundWriter& operator=(const BackgroundWriter&) = delete;
-  // A write that waits for its reader is left to its fate.
+  // Does not wait: a write that is blocked goes on in its thread, and its result is dropped.
   ~BackgroundWriter();
 
   bool busy() const { return busy_; }
-  // Takes all of `text`, which is empty then. Not while busy().
+  // Takes all of `text` and leaves it empty. Must not be called while busy().
   void write(std::string& text);
-  // POLLIN: finish() has a result.
+  // POLLIN: finish() returns a result.
   int fd() const;
-  // Of the last write(); nullopt: not finished yet.
+  // The result of the last write(); nullopt: it is not finished.
   std::optional<Outcome<Output::Reader>> finish();
 
  private:
   struct Shared;
   explicit BackgroundWriter(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
-  std::shared_ptr<Shared> shared_;  // with the thread, which may outlive us
+  std::shared_ptr<Shared> shared_;  // shared with the thread, which may outlive this object
   bool busy_ = false;
 };
 

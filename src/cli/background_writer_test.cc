@@ -47,7 +47,7 @@ TEST_F(BackgroundWriterTest, WritesWhatItWasGiven) {
   EXPECT_EQ(::read(read_.get(), bytes.data(), bytes.size()), 13);
 }
 
-TEST_F(BackgroundWriterTest, AFullPipeHoldsUpNobody) {
+TEST_F(BackgroundWriterTest, DoesNotBlockOnAFullPipe) {
   const auto writer = BackgroundWriter::create(write_.get(), "x").value();
   std::string text(1 << 20, 'x');
   writer->write(text);
@@ -56,15 +56,15 @@ TEST_F(BackgroundWriterTest, AFullPipeHoldsUpNobody) {
   EXPECT_EQ(finish(*writer), Output::Reader::kGone);
 }
 
-TEST_F(BackgroundWriterTest, LeavesAWriteToItsFate) {
+TEST_F(BackgroundWriterTest, DestructorDoesNotWaitForABlockedWrite) {
   auto writer = BackgroundWriter::create(write_.get(), "x").value();
   std::string text(1 << 20, 'x');
   writer->write(text);
-  writer.reset();  // returns
-  read_.reset();   // and so the thread does
+  writer.reset();  // does not block
+  read_.reset();   // ends the write, and so the thread
 }
 
-TEST(BackgroundWriter, SaysWhatIsWrong) {
+TEST(BackgroundWriter, ReportsAWriteError) {
   const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   const auto writer = BackgroundWriter::create(full.get(), "the report").value();
   std::string text = "x";

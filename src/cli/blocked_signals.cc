@@ -30,7 +30,7 @@ Outcome<BlockedSignals> BlockedSignals::create() {
   const sigset_t all = every_signal();
   sigset_t before;
   ::sigprocmask(SIG_SETMASK, &all, &before);
-  // Where SIGCHLD is ignored, children are reaped by the kernel and their status is lost.
+  // While SIGCHLD is ignored, the kernel reaps children and their wait status is lost.
   struct sigaction action{}, child{};
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, &child);
@@ -47,8 +47,8 @@ sigset_t BlockedSignals::pending() const {
 
 std::optional<siginfo_t> BlockedSignals::take() const { return take(every_signal()); }
 
-// The system call, as glibc's wrapper makes SI_USER of SI_TKILL, and a descriptor for signals gives
-// no siginfo_t that could be passed on whole.
+// The system call itself, since glibc's wrapper turns SI_TKILL into SI_USER. Reading the signalfd
+// would not do: its records cannot be passed on as a siginfo_t.
 std::optional<siginfo_t> BlockedSignals::take(const sigset_t& these) const {
   siginfo_t info{};
   const timespec at_once{};
@@ -68,7 +68,7 @@ void BlockedSignals::take_default(int signal) const {
   sigemptyset(&one);
   sigaddset(&one, signal);
   ::kill(::getpid(), signal);
-  ::sigprocmask(SIG_UNBLOCK, &one, nullptr);  // acts here
+  ::sigprocmask(SIG_UNBLOCK, &one, nullptr);  // the default action happens here
   ::sigprocmask(SIG_BLOCK, &one, nullptr);
   ::sigaction(signal, &before, nullptr);
 }
@@ -83,7 +83,7 @@ void BlockedSignals::stop(int signal) const {
 void BlockedSignals::die(int signal) const {
   const rlimit no_core{};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  ::prctl(PR_SET_DUMPABLE, 0);  // a pipe in core_pattern does not look at the limit
+  ::prctl(PR_SET_DUMPABLE, 0);  // RLIMIT_CORE does not apply to a pipe in core_pattern
   if (signal == SIGKILL)
     ::kill(::getpid(), SIGKILL);
   else

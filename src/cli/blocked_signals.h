@@ -11,28 +11,29 @@
 
 namespace knell::cli {
 
-// All signals of this process, blocked, and taken one at a time with their sender and value: for
-// `run`, which passes them on. A blocked signal waits even where it is ignored, and a stop signal
-// does not stop. One object a process, made before there are threads.
+// Blocks all signals of this process and takes them one at a time, with sender and value. `knell
+// run` passes them on to CMD. A blocked signal stays pending even where it is ignored, and a
+// blocked stop signal does not stop the process. At most one object a process, created before any
+// thread starts.
 class BlockedSignals {
  public:
   static Outcome<BlockedSignals> create();
 
-  int fd() const { return fd_.get(); }  // POLLIN: take() has one
+  int fd() const { return fd_.get(); }  // POLLIN: a signal is pending
   sigset_t pending() const;
-  // One of `these`, or of all.
+  // One pending signal of `these`, or of all; nullopt: none is pending.
   std::optional<siginfo_t> take(const sigset_t& these) const;
   std::optional<siginfo_t> take() const;
 
-  // Stops this process as `signal` does by default; returns when it was continued, or at once where
-  // the kernel ignores the signal (an orphaned process group).
+  // Stops this process as the default action of `signal` does. Returns when the process is
+  // continued, or at once where the kernel ignores the signal (an orphaned process group).
   void stop(int signal) const;
-  // Ends this process as `signal` does by default, without a core; returns where that is impossible
-  // (the init process of a pid namespace).
+  // Ends this process as the default action of `signal` does, without a core dump. Returns only
+  // where that is impossible (the init process of a pid namespace).
   void die(int signal) const;
 
-  // In a child, before it executes: mask and handling as they were before create(), and before
-  // Signals::ignore_failing_writes(). Async-signal-safe.
+  // For a child process, before execve(2): restores the signal mask and handlers from before
+  // create() and before Signals::ignore_failing_writes(). Async-signal-safe.
   void restore() const;
 
  private:
@@ -43,7 +44,7 @@ class BlockedSignals {
 
   UniqueFd fd_;
   sigset_t mask_before_;
-  struct sigaction child_before_;  // of SIGCHLD
+  struct sigaction child_before_;  // the handling of SIGCHLD before create()
 };
 
 }  // namespace knell::cli

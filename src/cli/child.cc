@@ -34,16 +34,16 @@ ssize_t read_all(int fd, void* data, size_t size) {
   return n;
 }
 
-// Variables by which a service manager names its main process, for it to know that they are meant
-// for it: CMD is that process now.
+// A service manager names its main process in these variables, so that only that process acts on
+// them. CMD takes the place of the main process.
 void name_main_process(const char* variable, pid_t before) {
   const char* value = ::getenv(variable);
   if (value != nullptr && fmt::to_string(before) == value)
     ::setenv(variable, fmt::to_string(::getpid()).c_str(), 1);
 }
 
-[[noreturn]] void be_the_child(int go, int failure, char* const* words, pid_t parent,
-                               const BlockedSignals& signals) {
+[[noreturn]] void run_child(int go, int failure, char* const* words, pid_t parent,
+                            const BlockedSignals& signals) {
   char byte = 0;
   if (read_all(go, &byte, 1) != 1) ::_exit(kKnellFailed);
   for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
@@ -69,8 +69,8 @@ Outcome<Child> Child::create(const std::vector<std::string>& command,
   const pid_t pid = ::fork();
   if (pid < 0) return failed("cannot fork: {}", std::strerror(errno));
   if (pid == 0) {
-    go.write.reset();  // or the end of go() would never be seen
-    be_the_child(go.read.get(), failure.write.get(), words.data(), parent, signals);
+    go.write.reset();  // else read() would not return when the parent closes its end
+    run_child(go.read.get(), failure.write.get(), words.data(), parent, signals);
   }
   return Child(pid, std::move(go.write), std::move(failure.read));
 }

@@ -13,12 +13,12 @@
 
 namespace knell::cli {
 
-// A child that exists before its program does: it waits until it is told to execute, so that a
-// listener can be opened for all it does. Signals that it gets meanwhile stay pending, and act when
-// it executes.
+// A child process that is forked before its program is executed: it waits for go(), so that a
+// listener can be opened first and receives every event of the program. Signals sent to the child
+// meanwhile stay pending until it executes.
 //
 //   create() -> waiting --go()--> runs CMD     (ends; exec_error() is 0)
-//                  |       go()--> exec failed (ends; exec_error() is why)
+//                  |       go()--> exec failed (ends; exec_error() is the errno)
 //                  +-- destroyed: the child ends without having executed anything, and is reaped
 class Child {
  public:
@@ -33,7 +33,7 @@ class Child {
 
   pid_t pid() const { return pid_; }
   void go();
-  // After it has ended: the errno of a failed exec, or 0.
+  // To be called after the child has ended: the errno of a failed exec, or 0.
   int exec_error() const;
 
  private:
@@ -41,8 +41,8 @@ class Child {
       : pid_(pid), go_(std::move(go)), failure_(std::move(failure)) {}
 
   pid_t pid_;
-  UniqueFd go_;       // closed without a byte: do not execute
-  UniqueFd failure_;  // brings exec's errno; closed by a successful exec
+  UniqueFd go_;       // if closed without a byte, the child exits without executing
+  UniqueFd failure_;  // carries the errno of exec; a successful exec closes it
 };
 
 }  // namespace knell::cli

@@ -45,14 +45,14 @@ std::string overview() {
   out +=
       "  knell --version\n"
       "\n"
-      "`knell COMMAND --help` tells the options of a command, with examples.\n"
+      "`knell COMMAND --help` shows the options of a command, with examples.\n"
       "\n"
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing can be observed here.\n"
       "`run` and `wait` end with the status of the process instead.\n";
   return out;
 }
 
-// The words of the user's command, cut off before they can be read as options of ours.
+// Removes the words of the user's command, so that they are not parsed as options of knell.
 Words take_tail(Words& words, const CommandLine& line, Command::Tail tail) {
   if (tail == Command::Tail::kNone) return {};
   size_t at = 0;
@@ -63,14 +63,14 @@ Words take_tail(Words& words, const CommandLine& line, Command::Tail tail) {
     if (!option && tail == Command::Tail::kAfterOptions) break;
     if (!option) continue;
     if (word == "--exec" && tail == Command::Tail::kAfterExecOption) break;
-    // A value in the next word is no word of the command.
+    // An option's value in the next word is not the start of the user's command.
     const bool own_value =
         word.starts_with("--") ? word.find('=') != std::string::npos : word.size() > 2;
     const bool takes_next = line.takes_value(word) && !own_value;
     if (takes_next && at + 1 < words.size() && words[at + 1] != "--") ++at;
   }
   if (at >= words.size()) return {};
-  // "--" goes, a bare first word of the command and "--exec" stay.
+  // "--" is removed; "--exec" and the first word of the command are kept.
   const bool dashes = words[at] == "--";
   if (dashes && tail == Command::Tail::kAfterExecOption) return {};
   const size_t first = dashes ? at + 1 : at;
@@ -104,7 +104,7 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   return command.execute(std::move(tail));
 }
 
-// What people type who know other tools, or the manual of a later version: where to go instead.
+// Commands that other tools or later versions have, and what to use here instead.
 constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
     {"history", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
     {"last", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
@@ -134,7 +134,7 @@ Outcome<int> unknown_command(const std::string& word,
   return usage("no command '{}'; there are {}", printable(word), fmt::join(names, ", "));
 }
 
-// "knell -e exit": with the nearest option of knell's own, or where the command goes.
+// "knell -e exit": proposes the nearest global option, or says that the command comes first.
 Outcome<int> option_before_command(const std::string& option, const Words& rest,
                                    const std::vector<std::unique_ptr<Command>>& commands) {
   const std::string shown = printable(option);

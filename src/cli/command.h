@@ -15,7 +15,7 @@ namespace knell::cli {
 // One subcommand: the options it takes, and what it does with them.
 class Command {
  public:
-  // Where on its command line a command of the user's begins, whose words are not ours to read.
+  // Where the user's command, whose words knell does not parse, begins on the command line.
   enum class Tail { kNone, kAfterExecOption, kAfterOptions };
 
   Command() = default;
@@ -28,12 +28,12 @@ class Command {
   virtual std::string_view summary() const = 0;   // one line
   virtual std::string_view notes() const = 0;     // below the options: exit status, examples
   virtual Tail tail() const { return Tail::kNone; }
-  // Whether it ends with the status of some process, so that knell's own failures must be
+  // Whether its exit status is that of some process, so that a failure of knell itself must be
   // kKnellFailed.
   virtual bool ends_with_process_status() const { return false; }
 
   virtual void add_options(CommandLine& line) = 0;
-  // `tail`: the words of the user's command. Returns the exit status.
+  // `tail`: the words of the user's command; empty without one. Returns the exit status.
   virtual Outcome<int> execute(std::vector<std::string> tail) = 0;
 };
 
@@ -45,7 +45,8 @@ std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_compat();  // not built with -D KNELL_COMPAT=OFF
 
-// The whole program: reads the words, does what they say, prints at most one line when it fails.
+// The whole program: parses the words and executes the command. Returns the exit status; a failure
+// prints at most one line.
 int run_knell(const std::vector<std::string>& words);
 
 }  // namespace knell::cli

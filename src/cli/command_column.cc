@@ -9,13 +9,13 @@
 namespace knell::cli {
 namespace {
 
-// Why it ended, without the blanks that set it off from what stands before.
+// The cause of the exit, without the blanks in front.
 std::string cause_of(const knell_event& event) {
   std::string text = killer_text(event);
   return text.erase(0, text.find_first_not_of(' '));
 }
 
-constexpr size_t kLeastCommand = 12;  // picked: less of a command does not tell which it is
+constexpr size_t kLeastCommand = 12;  // picked: with fewer columns a command is hard to recognize
 
 void begin_line(std::string& out, const Screen& screen, size_t& used) {
   used = screen.columns > kColumnGap ? kColumnGap : 0;
@@ -23,7 +23,7 @@ void begin_line(std::string& out, const Screen& screen, size_t& used) {
   out.append(used, ' ');
 }
 
-// Adds the columns that it takes to `used`.
+// Adds the width of what it appends to `used`.
 void append_wrapped(std::string& out, std::string_view text, Colour colour, const Screen& screen,
                     size_t& used) {
   while (!text.empty()) {
@@ -47,7 +47,7 @@ void append_command_column(std::string& out, size_t used, size_t start, const kn
     if (used + kColumnGap + width > limit) {
       append_wrapped(out, cause, colour, screen, used);
     } else {
-      // Rather out of its column than without the command beside it.
+      // Moves the cause out of its column where that leaves room for the command beside it.
       if (used + gap + width + least > limit) gap = kColumnGap;
       out.append(gap, ' ');
       paint(out, cause, colour, screen);

@@ -14,11 +14,11 @@ namespace knell::cli {
 
 constexpr size_t kColumnGap = 2;  // blanks between columns
 
-// Appends the last column of a line about `event`: the cause of its end where it is known, then
-// `command`. The line takes `used` columns so far, and the last column begins at `start`. On a
-// terminal the command is cut at the edge of the window, and the cause never is: one that does not
-// fit goes on lines of its own below, with the command behind it; where only the command has no
-// room left, it goes below. Appends no newline at the end.
+// Appends the last column of a line about `event`: the cause of the exit where it is known, then
+// `command`. `used` is the width of the line so far; the last column begins at `start`. On a
+// terminal the command is cut at the edge of the window, the cause is never cut. A cause that does
+// not fit goes on lines of its own below, with the command behind it; a command that alone does not
+// fit goes below. Appends no newline at the end.
 void append_command_column(std::string& out, size_t used, size_t start, const knell_event& event,
                            std::string_view command, Colour colour, const Screen& screen);
 

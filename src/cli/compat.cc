@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell compat`: becomes CMD, with libknell-compat.so preloaded. All that can be known to go wrong
-// is told before, since afterwards nobody would say why a program hears nothing.
+// `knell compat`: executes CMD with libknell-compat.so preloaded. Everything that can be known to
+// fail is checked and reported before, because after exec nothing would explain why CMD receives no
+// events.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -73,7 +74,7 @@ Outcome<void> Compat::set_environment() const {
   if (!library) return fail(kNothingHere, library.error().message());
   const char* before = std::getenv("LD_PRELOAD");
   const std::string others = before != nullptr && *before != '\0' ? fmt::format(":{}", before) : "";
-  // CMD may go elsewhere.
+  // CMD may change its working directory, so a relative path is made absolute.
   const std::string socket = daemon_socket();
   std::error_code error;
   const bool relative = !socket.empty() && socket.front() != '/';
@@ -88,14 +89,14 @@ Outcome<void> Compat::set_environment() const {
   return {};
 }
 
-Outcome<int> become(const std::string& program, std::vector<std::string>& words,
-                    const Signals& signals) {
+Outcome<int> execute_program(const std::string& program, std::vector<std::string>& words,
+                             const Signals& signals) {
   std::vector<char*> pointers;
   pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   signals.restore();
-  ::execvp(program.c_str(), pointers.data());  // a script without a first line goes to the shell
+  ::execvp(program.c_str(), pointers.data());  // a script without #! is run by the shell
   return fail(errno == ENOENT ? kNotFound : kCannotRun,
               fmt::format("cannot run {}: {}", printable(program), std::strerror(errno)));
 }
@@ -112,7 +113,7 @@ Outcome<int> Compat::execute(std::vector<std::string> tail) {
   if (!direct_) KNELL_TRY(check_daemon(daemon_socket(), ", or use --direct"));
   KNELL_ASSIGN(const Signals signals, Signals::create({}, {}));
   KNELL_TRY(set_environment());
-  return become(*program, tail, signals);
+  return execute_program(*program, tail, signals);
 }
 
 }  // namespace

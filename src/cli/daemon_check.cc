@@ -22,13 +22,13 @@
 namespace knell::cli {
 namespace {
 
-constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};  // it may be started by our connecting
+constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};  // connecting may start knelld
 // docs/protocol.md
 constexpr uint32_t kKnellVal = 0x6b6e656c;
 constexpr uint16_t kHello = 0x10, kBye = 0x19;  // messages
 constexpr uint16_t kText = 105;                 // an attribute
 
-// A hello, the shortest there is: without a word about ourselves.
+// The shortest hello: without attributes.
 struct Hello {
   nlmsghdr netlink{};
   knell_cn_msg connector{};
@@ -63,7 +63,7 @@ int connect_to(int fd, const std::string& path) {
   return ::connect(fd, name, sizeof address) == 0 ? 0 : errno;
 }
 
-// What it says for a goodbye.
+// The text of a bye.
 std::string text_of(std::string_view attributes) {
   nlattr header;
   while (attributes.size() >= sizeof header) {
@@ -74,10 +74,10 @@ std::string text_of(std::string_view attributes) {
       return printable(attributes.substr(sizeof header, header.nla_len - sizeof header));
     attributes.remove_prefix(whole);
   }
-  return "it refuses";
+  return "it refuses the connection";
 }
 
-// Why not; empty: it answers.
+// Returns the reason of a failure; empty: knelld answers.
 std::string exchange_hellos(int fd, const std::string& path) {
   Hello hello;
   hello.netlink.nlmsg_len = sizeof hello;
@@ -89,11 +89,11 @@ std::string exchange_hellos(int fd, const std::string& path) {
   const ssize_t got = ::recv(fd, answer.data(), answer.size(), 0);
   if (got < 0) return why_not(errno, path);
   const std::string_view bytes(answer.data(), static_cast<size_t>(got));
-  if (bytes.size() < sizeof hello) return "it ends the connection";
+  if (bytes.size() < sizeof hello) return "it closed the connection";
   std::memcpy(&hello, bytes.data(), sizeof hello);
-  if (hello.connector.val != kKnellVal) return "that is no knelld";
+  if (hello.connector.val != kKnellVal) return "the server there is not knelld";
   if (hello.netlink.nlmsg_type == kBye) return text_of(bytes.substr(sizeof hello));
-  return hello.netlink.nlmsg_type == kHello ? "" : "that is no knelld";
+  return hello.netlink.nlmsg_type == kHello ? "" : "the server there is not knelld";
 }
 
 }  // namespace

@@ -8,12 +8,12 @@
 
 namespace knell::cli {
 
-// Where the daemon is to be found: $KNELL_SOCKET or the default. Empty: nowhere, by the user's
-// wish.
+// The path of knelld's socket: $KNELL_SOCKET or the default. Empty: the user wants no daemon.
 std::string daemon_socket();
 
-// Whether knelld answers there, to us: says hello and waits for its. Errors: kNothingHere, with
-// what would help; `instead` ends the line.
+// Checks that knelld answers on the socket `path` and accepts this user: exchanges hellos. Errors:
+// kNothingHere, with a line that says how to fix it and ends with `instead`; kFailed: no socket
+// could be made.
 Outcome<void> check_daemon(const std::string& path, const std::string& instead);
 
 }  // namespace knell::cli

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell doctor`: what works here and why not, each with a line that would mend it.
+// `knell doctor`: what works here and what does not, with a fix for each problem.
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ namespace {
 
 struct Finding {
   uint32_t level;
-  std::string subject, text, mend;
+  std::string subject, text, fix;
 };
 
 std::string_view level_word(uint32_t level) {
@@ -80,7 +80,7 @@ void add_table(std::string& out, const std::vector<Finding>& findings, const Scr
   for (const Finding& f : findings) {
     subject = std::max(subject, display_width(f.subject));
     const size_t width = display_width(f.text);
-    if (!f.mend.empty() && width <= kMostText) text = std::max(text, width);
+    if (!f.fix.empty() && width <= kMostText) text = std::max(text, width);
   }
   for (const Finding& f : findings) {
     std::string word;
@@ -88,16 +88,16 @@ void add_table(std::string& out, const std::vector<Finding>& findings, const Scr
     paint(out, word, level_colour(f.level), screen);
     std::string line;
     append_padded(line, f.subject, subject + kGap);
-    if (f.mend.empty()) {
+    if (f.fix.empty()) {
       line += f.text;
     } else {
       const size_t start = kLevel + subject + kGap;
       const bool narrow =
-          screen.columns != 0 && start + text + kGap + display_width(f.mend) > screen.columns;
+          screen.columns != 0 && start + text + kGap + display_width(f.fix) > screen.columns;
       append_padded(line, f.text, narrow ? 0 : text);
-      // Where the right column has no room, the mend stands below.
+      // Where the right column has no room, the fix is printed below.
       line += narrow ? "\n" + std::string(start, ' ') + "-> " : std::string(kGap, ' ');
-      line += f.mend;
+      line += f.fix;
     }
     out += line;
     out += '\n';
@@ -107,7 +107,7 @@ void add_table(std::string& out, const std::vector<Finding>& findings, const Scr
 void add_json(std::string& out, const Finding& f) {
   out += fmt::format(R"({{"level":"{}","subject":{},"text":{},"mend":{}}})", level_word(f.level),
                      json_string(f.subject), json_string(f.text),
-                     f.mend.empty() ? "null" : json_string(f.mend));
+                     f.fix.empty() ? "null" : json_string(f.fix));
   out += '\n';
 }
 
@@ -117,8 +117,7 @@ class Doctor final : public Command {
   std::string_view synopsis() const override { return "[OPTIONS]"; }
   std::string_view summary() const override { return "what works here and why not"; }
   std::string_view notes() const override {
-    return "A line for each thing looked at: ok, warn (works, but), no, note; and what would mend "
-           "it.\n"
+    return "One line for each check: ok, warn (works with a limit), no, note; and a fix.\n"
            "\n"
            "Exit status: 0 something can be observed here; 3 nothing; 1 failed; 2 wrong usage.\n"
            "\n"

@@ -10,7 +10,7 @@
 
 namespace knell::cli {
 
-// An event written down in a test; owns the bytes its strings point to.
+// Builds an event for a test; owns the bytes its strings point to.
 struct EventForTest {
   knell_event event{};
 
@@ -21,7 +21,7 @@ struct EventForTest {
   }
   operator const knell_event&() const {
     return event;
-  }  // NOLINT(google-explicit-constructor): the point of it
+  }  // NOLINT(google-explicit-constructor): passed as an event
 
   EventForTest& exit(int wait_status) {
     event.type = KNELL_EVENT_EXIT;
@@ -67,7 +67,7 @@ struct EventForTest {
     field = {bytes_.back().data(), bytes_.back().size()};
     return *this;
   }
-  std::deque<std::string> bytes_;  // never moves what is in it
+  std::deque<std::string> bytes_;  // does not move its elements
 };
 
 }  // namespace knell::cli

@@ -12,8 +12,8 @@
 
 namespace knell::cli {
 
-// What the command ends with. `run` and `wait` end with the status of a process, so what knell
-// itself has to say is 124 and above there, as with env and timeout.
+// Exit statuses. `run` and `wait` return the status of a process, so there a failure of knell
+// itself is 124 or above, as with env and timeout.
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
@@ -36,13 +36,13 @@ inline std::unexpected<Failure> fail(int status, std::string line) {
   return std::unexpected(Failure{status, std::move(line)});
 }
 
-// The user's words were wrong: what was wrong and what would be right.
+// Wrong usage: says what is wrong on the command line and what would be right.
 template <class... Args>
 std::unexpected<Failure> usage(fmt::format_string<Args...> format, Args&&... args) {
   return fail(kUsage, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The surroundings failed.
+// A failure of the environment.
 template <class... Args>
 std::unexpected<Failure> failed(fmt::format_string<Args...> format, Args&&... args) {
   return fail(kFailed, fmt::format(format, std::forward<Args>(args)...));

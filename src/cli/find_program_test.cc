@@ -10,7 +10,7 @@
 namespace knell::cli {
 namespace {
 
-TEST(FindProgram, LooksWhereExecvpDoes) {
+TEST(FindProgram, SearchesAsExecvpDoes) {
   ::setenv("PATH", "/nonexistent:/usr/bin:/bin", 1);
   EXPECT_EQ(find_program("/bin/sh"), "/bin/sh");
   EXPECT_TRUE(find_program("sh")->ends_with("/sh"));

@@ -1,21 +1,23 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Why a process for this. A signal says who sent it and not to whom: kill(PID) and kill(-PGID) look
-// alike to who gets them, yet CMD got the second one already, and the first one must be passed on
-// to it. CMD cannot have a process group of its own instead: `knell run -- a | b` must share one
-// with b, for the terminal's foreground group, for Ctrl-C and for job control. So a process that
-// nobody knows sits in the group with all signals blocked, and is asked what it got.
+// Why this takes a process. A signal has its sender but not its target: kill(PID) and kill(-PGID)
+// look alike to the receiver. Yet CMD has already received the second one itself, and the first one
+// must be passed on to it. CMD cannot have a process group of its own instead: in `knell run -- a |
+// b` it must share one with b, for the terminal's foreground group, for Ctrl-C and for job control.
+// So a helper process that no other process knows is a member of the group with all signals
+// blocked, and reports the signals it received.
 //
 // The kernel signals a group with tasklist_lock held for reading; setpgid(2) takes it for writing,
-// also where it then finds no process to move. So once that has returned, every member has the
-// signal that one of them has already seen.
+// also where it then finds no process to move. So when setpgid(2) has returned, a signal that one
+// member has received has reached all members.
 //
-// The probe goes on when we stop or die, which is what makes it useful for two more things. When
-// CMD stops, we stop too, and whoever continues CMD alone (a debugger, `kill -CONT` of its pid)
-// does not continue us: the probe looks at CMD some times a second then, and only then. And when we
-// die before CMD did, nobody else is left to say so: whoever kills us with SIGKILL (a supervisor
-// whose patience is over) means CMD, which would go on unnoticed, and beside its successor.
+// The probe keeps running when we stop or die, so it has two more tasks. When CMD stops, we stop
+// too; a process that then continues CMD alone (a debugger, `kill -CONT` of its pid) does not
+// continue us. So while we are stopped, and only then, the probe checks the state of CMD every
+// kLook. And when we die before CMD, only the probe can react: a supervisor that kills us with
+// SIGKILL after its time-out means CMD, which otherwise would go on unnoticed, and beside its
+// successor.
 #include "cli/group_probe.h"
 
 #include <fmt/format.h>
@@ -47,9 +49,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 50ms;        // picked: how often the probe looks at a stopped CMD
-constexpr auto kAnswer = 100ms;     // picked: after that, the probe may have been stopped
-constexpr auto kLongAnswer = 5s;    // picked: then it is taken for gone
+constexpr auto kLook = 50ms;        // picked: how often the probe checks a stopped CMD
+constexpr auto kAnswer = 100ms;     // picked: then the probe is sent SIGCONT, as it may be stopped
+constexpr auto kLongAnswer = 5s;    // picked: then the probe counts as gone
 constexpr size_t kNamesShown = 16;  // picked
 
 enum : char { kTake = 't', kStopping = 's', kContinued = 'c', kEnd = 'e' };
@@ -100,14 +102,15 @@ void Probe::answer(uint32_t number) const {
   } while (answer.count == Answer::kMost);
 }
 
-// We told that we stop; that may not have happened yet, so this goes on until we say otherwise.
+// The parent announces that it will stop, and may not have stopped yet. So this check repeats, and
+// may send SIGCONT again, until the parent reports that it runs.
 void Probe::look_at_command() const {
   const auto stat = read_proc_stat(command);
   const bool still = stat && (stat->state == 'T' || stat->state == 't');
   if (!still) ::kill(parent, SIGCONT);
 }
 
-// What runs under CMD, by the parents that /proc tells now: "12 sh, 14 sleep".
+// The processes under CMD, by their current parents in /proc: "12 sh, 14 sleep".
 std::string Probe::descendants() const {
   std::multimap<pid_t, std::pair<pid_t, std::string>> children;
   std::error_code error;
@@ -141,7 +144,8 @@ void Probe::on_parent_gone() const {
     status = zombie_status(parent);
     if (!status) status = exit_info(parent_fd.get());
   }
-  // Where the kernel does not tell (reaped, before Linux 6.15): what happens more often.
+  // Without a status (already reaped, before Linux 6.15), a kill is assumed: it is the more
+  // frequent cause.
   const bool killed = !status || (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL);
   const std::string under = descendants();
   std::string line;
@@ -191,8 +195,8 @@ Outcome<GroupProbe> GroupProbe::create(const BlockedSignals& signals, pid_t comm
   if (pid < 0) return failed("cannot fork: {}", std::strerror(errno));
   if (pid > 0) return GroupProbe(pid, std::move(ours));
 
-  // So that it is not found by our name. All else of ours is closed: our descriptors are
-  // seen to end when we end.
+  // Another name, so that a search for `knell` does not find the probe. All other descriptors are
+  // closed: their readers must see them close when we end.
   ::prctl(PR_SET_NAME, "run-signals");
   constexpr int kSocket = 3;
   if (theirs.get() != kSocket) ::dup2(theirs.get(), kSocket);
@@ -243,7 +247,7 @@ void GroupProbe::continued() {
   if (pid_ >= 0) send(kContinued);
 }
 
-// There is no such process: the kernel's pids end at 4194304.
+// No process has the pid INT_MAX: the kernel allows pids up to 4194304.
 void wait_for_group_signals() { (void)::setpgid(INT_MAX, 1); }
 
 }  // namespace knell::cli

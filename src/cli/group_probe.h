@@ -15,12 +15,14 @@
 
 namespace knell::cli {
 
-// A process of our own beside CMD, in our process group, of which nobody knows; see group_probe.cc.
-// What signals it gets were sent to the whole group. It continues us when CMD is continued behind
-// our back, and when we are killed it passes SIGKILL on to CMD and names what is left behind.
+// A helper process in our process group, beside CMD; see group_probe.cc. No other process knows its
+// pid, so a signal that it receives was sent to the whole group. It also continues us when another
+// process continues CMD alone, and when we are killed it passes SIGKILL on to CMD and reports the
+// processes that are left running.
 class GroupProbe {
  public:
-  // `signals` keeps them blocked in the probe, too. `name` of CMD is for its last words.
+  // `signals`: stay blocked in the probe, too. `name` of CMD is for the message that the probe
+  // prints when we are killed.
   static Outcome<GroupProbe> create(const BlockedSignals& signals, pid_t command,
                                     const std::string& name);
   GroupProbe(GroupProbe&& other) noexcept
@@ -28,16 +30,17 @@ class GroupProbe {
         socket_(std::move(other.socket_)),
         requests_(other.requests_) {}
   GroupProbe& operator=(GroupProbe&&) = delete;
-  ~GroupProbe();  // it ends, and is reaped
+  ~GroupProbe();  // ends and reaps the probe
 
   pid_t pid() const { return pid_; }
-  // Appends the signals it got since the last call: all that were sent to the group before this
-  // call are among them. False: it is gone, and nothing is known of groups any more.
+  // Appends the signals that the probe received since the last call, including all that were sent
+  // to the group before this call. False: the probe is gone, and signals to the group can no longer
+  // be told apart.
   bool take(std::vector<siginfo_t>& out);
-  // CMD has stopped and we are about to; we run again.
+  // stopping(): CMD has stopped and we are about to stop. continued(): we run again.
   void stopping();
   void continued();
-  void on_reaped() { pid_ = -1; }  // it was killed, and somebody else waited for it
+  void on_reaped() { pid_ = -1; }  // the probe was killed, and the caller has reaped it
 
  private:
   GroupProbe(pid_t pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}
@@ -49,7 +52,7 @@ class GroupProbe {
   uint32_t requests_ = 0;
 };
 
-// Waits until a signal that is being sent to our process group has reached all of it.
+// Waits until a signal that is being sent to our process group has reached all its members.
 void wait_for_group_signals();
 
 }  // namespace knell::cli

@@ -19,8 +19,8 @@
 namespace knell::cli {
 namespace {
 
-// A process in a group of its own in the place of `knell run`, with a child in that of CMD; `act`
-// ends it.
+// Runs `act` in a process that stands for `knell run`, in a process group of its own, with a child
+// that stands for CMD. The process ends when `act` returns.
 class GroupProbeTest : public testing::Test {
  protected:
   GroupProbeTest() {
@@ -33,7 +33,7 @@ class GroupProbeTest : public testing::Test {
     if (command_ > 0) ::kill(command_, SIGKILL);
   }
 
-  // Returns its wait status.
+  // Returns the wait status of that process.
   template <class Act>
   int run(Act act) {
     const pid_t pid = ::fork();
@@ -58,7 +58,7 @@ class GroupProbeTest : public testing::Test {
     write_.reset();
     EXPECT_EQ(::read(read_.get(), &command_, sizeof command_), static_cast<ssize_t>(sizeof(pid_t)));
     command_fd_ = std::move(pidfd_open(command_).value());
-    read_line();  // before the end is reaped: after that, older kernels do not tell how it was
+    read_line();  // before waitpid(): older kernels have no status of a reaped process
     int status = 0;
     EXPECT_EQ(::waitpid(pid, &status, 0), pid);
     return status;
@@ -72,12 +72,12 @@ class GroupProbeTest : public testing::Test {
     }
   }
 
-  std::string line_;  // on standard error
+  std::string line_;  // what the probe printed on standard error
   UniqueFd read_, write_, command_fd_;
   pid_t command_ = 0;
 };
 
-TEST_F(GroupProbeTest, GetsWhatTheGroupGets) {
+TEST_F(GroupProbeTest, ReceivesSignalsSentToTheGroup) {
   const int status = run([](const BlockedSignals&, GroupProbe& probe, pid_t command) {
     ::kill(command, SIGKILL);
     std::vector<siginfo_t> got;
@@ -108,7 +108,7 @@ TEST_F(GroupProbeTest, PassesSigkillOn) {
   command_ = 0;
 }
 
-TEST_F(GroupProbeTest, NamesWhatIsLeftAfterAFaultOfOurs) {
+TEST_F(GroupProbeTest, ReportsTheRunningCommandWhenTheParentCrashes) {
   const int status = run([](const BlockedSignals& signals, GroupProbe&, pid_t) {
     signals.die(SIGSEGV);
     return 0;
@@ -119,7 +119,7 @@ TEST_F(GroupProbeTest, NamesWhatIsLeftAfterAFaultOfOurs) {
   EXPECT_FALSE(is_dead(command_fd_.get()));
 }
 
-TEST_F(GroupProbeTest, EndsWithUsAndLeavesNothing) {
+TEST_F(GroupProbeTest, EndsWithItsObject) {
   const int status = run([](const BlockedSignals&, GroupProbe& probe, pid_t command) {
     const pid_t pid = probe.pid();
     {

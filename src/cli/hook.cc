@@ -28,8 +28,8 @@ void append_text(std::vector<std::string>& out, std::string_view name, const kne
   out.push_back(fmt::format("KNELL_{}={}", name, bytes.substr(0, bytes.find('\0'))));
 }
 
-// The text of a member of the event's own JSON; "null" where it has none. Quotes in values are
-// escaped, so that `"name":` is found nowhere else.
+// The text of a member's value in the event's JSON; "null" where it has none. Quotes inside values
+// are escaped, so `"name":` matches only a member's name.
 std::string_view json_member(std::string_view json, std::string_view name) {
   const std::string key = fmt::format("\"{}\":", name);
   const size_t found = json.find(key);
@@ -53,15 +53,15 @@ std::string_view json_member(std::string_view json, std::string_view name) {
   return json.substr(start, at - start);
 }
 
-// "kill by 8103 bash (root)", as the table says it behind its arrow.
+// "kill by 8103 bash (root)": killer_text() without the arrow.
 std::string killer_words(const knell_event& event) {
   if ((event.has & KNELL_HAS_KILLER) == 0) return {};
   std::string text = killer_text(event);
   text.erase(0, text.find_first_not_of(" <-"));
-  return text.substr(0, text.find("  <- "));  // of more than one cause the first
+  return text.substr(0, text.find("  <- "));  // only the first of several causes
 }
 
-// Only what is known is set; the JSON has the rest.
+// The main fields that are known; the JSON has all of them.
 std::vector<std::string> variables_of(const knell_event& event, std::string_view json) {
   std::vector<std::string> out;
   const auto set = [&](std::string_view name, const auto& value) {
@@ -137,8 +137,8 @@ void Hook::reap() {
   }
 }
 
-// A file in memory takes the JSON whole, however long and however slowly CMD reads it: a pipe might
-// block us.
+// The JSON is passed in a memory file: writing to it never blocks, however long the JSON is and
+// however slowly CMD reads. A pipe could block us.
 void Hook::start(const Job& job) {
   ++runs_;
   UniqueFd input(::memfd_create("knell-event", MFD_CLOEXEC));

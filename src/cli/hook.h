@@ -14,23 +14,23 @@
 
 namespace knell::cli {
 
-// `watch --exec CMD ARG...`: CMD for each event, without a shell, with the event as JSON on its
-// standard input and the main fields in KNELL_* variables. Not more than kAtOnce run at a time;
-// kQueue events may wait, then full() says that no more should be read. What then comes waits in
-// the kernel, where a loss is counted and told.
+// `watch --exec CMD ARG...`: runs CMD for each event, without a shell, with the event as JSON on
+// its standard input and the main fields in KNELL_* variables. At most kAtOnce runs at a time. At
+// kQueue waiting events full() is true, and the caller reads no more events from the listener: they
+// wait in the source's buffer, where a loss is counted and reported.
 class Hook {
  public:
   static constexpr size_t kAtOnce =
       16;  // picked: enough to hide a slow CMD, too few to flood the machine
   static constexpr size_t kQueue = 4096;  // picked: some 10 MB
 
-  // Errors: CMD cannot be found.
+  // Errors: kUsage: CMD cannot be found. `signals` must outlive the Hook.
   static Outcome<Hook> create(std::vector<std::string> command, const Signals& signals);
 
   void add(const knell_event& event);
   bool full() const { return waiting_.size() >= kQueue; }
   bool busy() const { return !running_.empty() || !waiting_.empty(); }
-  // Takes note of those that ended, and starts the next.
+  // Reaps the runs that ended and starts the next ones.
   void proceed();
   size_t forget_waiting();
   std::string summary() const;  // "12 runs of mail, 1 failed, 2 still running"

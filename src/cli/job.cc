@@ -1,16 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// CMD is our child and in our process group. What is sent to the group (the terminal's signals, job
-// control, a supervisor's killpg()) it gets by itself; what is sent to us alone is passed on, with
-// its value. Stops go the other way: CMD stops, and so do we, by the same signal, for the shell
-// to see; being continued is a signal like any other.
+// CMD is our child and a member of our process group. A signal sent to the group (by the terminal,
+// job control, or killpg() of a supervisor) reaches CMD directly; a signal sent to us alone is
+// passed on, with its value. Stops go the other way: when CMD stops, we stop by the same signal, so
+// that the shell sees it. SIGCONT is passed on like any other signal.
 //
-// One thing differs for CMD: where we lead the process group (a shell started us as a job), it
-// would lead it without us. A CMD that makes a group of its own then (timeout, a shell) would have
-// stayed in its group, and kept the terminal. So a signal of our group is passed on to its group,
-// and it is given the terminal where that is ours: when it starts a process, is continued, or is
-// stopped for the lack of it.
+// One thing differs for CMD: where we lead the process group (a shell started us as a job), CMD
+// would lead it without us. A CMD that then makes a group of its own (timeout, a shell) would have
+// stayed in its group, and kept the terminal. So a signal to our group is passed on to the group of
+// CMD. And CMD is given the terminal, if our group has it, when CMD starts a process, is continued,
+// or is stopped because it lacks the terminal.
 #include "cli/job.h"
 
 #include <fcntl.h>
@@ -36,7 +36,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kRetry = 2ms;  // picked: while CMD's queue of real-time signals is full
 
-// Signals that the kernel sends a process for what it did itself: ours are not CMD's.
+// Signals that the kernel sends because of what this process did: they are not for CMD.
 bool is_our_own(const siginfo_t& info) {
   switch (info.si_code) {
     case SI_USER:
@@ -45,7 +45,7 @@ bool is_our_own(const siginfo_t& info) {
     case SI_KERNEL:
       return info.si_signo == SIGXCPU || info.si_signo == SIGVTALRM || info.si_signo == SIGPROF;
     default:
-      return info.si_code > 0;  // our children, faults, descriptors
+      return info.si_code > 0;  // SIGCHLD, faults, SIGIO
   }
 }
 
@@ -97,9 +97,10 @@ void Job::step() {
   reap();
 }
 
-// Taken here is what was pending before the probe was asked, so that the probe has had what was
-// sent to both. In between, two of a kind may merge into one, and SIGCONT removes a stop signal
-// that is still pending, as a stop signal does SIGCONT: of both, as neither has taken it.
+// Takes only signals that were pending before the probe is asked, so that the probe has already
+// received those of them that were sent to the group. In between, two signals of the same number
+// may merge into one, and SIGCONT and a stop signal remove each other; that happens in both
+// processes alike, as neither has taken them.
 void Job::sort_signals() {
   const sigset_t pending = signals_.pending();
   std::vector<siginfo_t> group;
@@ -112,7 +113,7 @@ void Job::sort_signals() {
     asked_to_end_ = asked_to_end_ || (ended_ && asks_to_end(info->si_signo));
     if (has_probe_)
       sorter_.add_own(*info, now);
-    else if (info->si_code != SI_KERNEL)  // the best guess: the terminal signals groups
+    else if (info->si_code != SI_KERNEL)  // a guess: SI_KERNEL is a signal to the group
       pass_on({*info, SignalSorter::Reach::kProcess});
   }
   for (const auto& signal : sorter_.take(now)) pass_on(signal);
@@ -159,8 +160,8 @@ void Job::send_waiting() {
   }
 }
 
-// All children: one that was made with CLONE_PARENT is ours to reap, and as the init process of a
-// container we have those whose parent has ended.
+// Reaps all children: a process that CMD makes with CLONE_PARENT is our child, and as the init
+// process of a container we inherit processes whose parent has ended.
 void Job::reap() {
   int status = 0;
   int stopped_by = 0;
@@ -186,7 +187,8 @@ void Job::reap() {
 
 void Job::follow_stop(int signal) {
   if ((signal == SIGTTIN || signal == SIGTTOU) && give_terminal()) return;
-  // Continued with the whole group, we may be first, and CMD only about to be.
+  // If the whole group is being continued, we may run before CMD does: wait, then check that CMD is
+  // still stopped.
   wait_for_group_signals();
   const auto stat = read_proc_stat(pid_);
   if (!stat || stat->state != 'T') return;
@@ -195,8 +197,8 @@ void Job::follow_stop(int signal) {
   probe_.continued();
 }
 
-// CMD has a group of its own, and would have the terminal without us. Who has read from it already
-// was stopped for that.
+// CMD has a process group of its own, and would have the terminal without us. SIGCONT, since
+// members that have already read from the terminal were stopped for it.
 bool Job::give_terminal() {
   if (!leads_group_of_its_own()) return false;
   const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
@@ -247,7 +249,7 @@ void Job::name_true_sender(knell_event& exit) const {
     if (by->pid != 0) exit.has |= kIds;
     last.comm = text(by->comm);
     last.parent_comm = text(by->parent_comm);
-    if (by->kernel) exit.has &= ~KNELL_HAS_LAST_SIGNAL;  // no process asked
+    if (by->kernel) exit.has &= ~KNELL_HAS_LAST_SIGNAL;  // the kernel sent it, not a process
   }
 }
 

@@ -17,29 +17,31 @@
 
 namespace knell::cli {
 
-// CMD, from exec to its end, in the place of this process: the signals that were sent to us reach
-// it, when it stops we stop, and it has the terminal.
+// CMD, from exec to its end, acting in the place of this process: signals sent to this process are
+// passed on to CMD, this process stops when CMD stops, and CMD has the terminal.
 class Job {
  public:
   using Clock = std::chrono::steady_clock;
 
   Job(const BlockedSignals& signals, GroupProbe& probe, const Child& child, std::string name);
 
-  // POLLIN: step(). Also step() at next(), whatever the descriptor says.
+  // Call step() on POLLIN, and at the time next() in any case.
   int fd() const { return signals_.fd(); }
   std::optional<Clock::time_point> next() const;
   void step();
 
-  // CMD has started a process: the moment to see whether it left our process group.
+  // To be called when CMD has forked: it may have left our process group by then, and need the
+  // terminal.
   void on_fork() { (void)give_terminal(); }
 
   bool ended() const { return ended_; }
   int wait_status() const { return wait_status_; }
-  // A signal that came after CMD had ended, so that it can only be for us.
+  // Whether a signal that asks to end came after CMD had ended: it can only be meant for this
+  // process.
   bool asked_to_end() const { return asked_to_end_; }
 
-  // A signal that we passed on is from us in an event; this names its sender. What it points to
-  // then lives until the next step().
+  // Replaces the sender of a signal that this process passed on, which an event reports as this
+  // process, by its original sender. The strings it sets are valid until the next step().
   void name_true_sender(knell_event& exit) const;
 
  private:
@@ -47,8 +49,8 @@ class Job {
     pid_t pid;  // 0: the kernel, or a process outside our pid namespace
     uid_t uid;
     bool kernel;
-    std::string comm;  // empty: it was gone
-    pid_t parent_pid;  // 0: so was its parent
+    std::string comm;  // empty: the sender had ended
+    pid_t parent_pid;  // 0: its parent had ended too
     std::string parent_comm;
   };
 
@@ -71,8 +73,8 @@ class Job {
   bool has_probe_ = true;
   bool gave_terminal_ = false;
   SignalSorter sorter_;
-  std::deque<siginfo_t> waiting_;  // CMD's queue is full
-  std::map<int, Sender> senders_;  // of the last one of each signal that was passed on
+  std::deque<siginfo_t> waiting_;  // to be sent; kept while CMD's queue is full
+  std::map<int, Sender> senders_;  // the last sender of each signal that was passed on
   bool ended_ = false;
   bool asked_to_end_ = false;
   int wait_status_ = 0;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// RapidJSON adds to null pointers where it compares them with null ones: harmless, and no finding
-// of ours.
+// RapidJSON does arithmetic on null pointers when it compares them: harmless, so the
+// sanitizer's check is off.
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
 #endif
@@ -50,7 +50,7 @@ std::vector<const JsonValue*> JsonValue::items() const {
   return out;
 }
 
-// Called by RapidJSON's reader for each thing it reads. The names of its calls are the library's.
+// The callbacks of RapidJSON's reader, which sets their names.
 class JsonBuilder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, JsonBuilder> {
  public:
   explicit JsonBuilder(JsonValue& root) : root_(root) {}
@@ -75,11 +75,11 @@ class JsonBuilder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, JsonB
   // NOLINTEND(readability-identifier-naming)
 
  private:
-  static constexpr size_t kMostDepth = 16;  // the daemon's has three
+  static constexpr size_t kMostDepth = 16;  // a status of the daemon has three levels
 
   JsonValue* place() {
     if (open_.empty()) return &root_;
-    // An open value is the last of the one around it, so that no pointer here goes stale.
+    // An open value is the last element of its parent, so no pointer in open_ becomes invalid.
     return &open_.back()->members_.emplace_back(std::exchange(key_, {}), JsonValue()).second;
   }
   bool add(JsonValue::Kind kind, std::string_view text = {}) {

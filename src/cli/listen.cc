@@ -85,7 +85,7 @@ Outcome<std::string> exit_code_word(std::string_view word) {
   return usage("--exit-code takes numbers from 0 to 255 and ranges such as 2-255, not '{}'", word);
 }
 
-// In `ended`, a bare number is an exit code; here it is a signal's.
+// A bare number is a signal here, while the predicate `ended` takes it for an exit code.
 Outcome<std::string> signal_word(std::string_view word) {
   if (word == "any") return std::string("signal");
   const auto number = parse_number(word, INT64_MIN, INT64_MAX);
@@ -99,10 +99,10 @@ Outcome<std::string> signal_word(std::string_view word) {
                             : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
 }
 
-// A thread's id, or one that no process has, would never match.
+// Refuses the id of a thread, or an id that no process has: it would never match.
 Outcome<std::string> process_word(const std::string& flag, std::string_view word) {
   const auto id = parse_number(word, 1, INT32_MAX);
-  if (!id) return std::string(word);  // the library says what is wrong with it
+  if (!id) return std::string(word);  // the library reports what is wrong with it
   const auto pid = static_cast<pid_t>(*id);
   if (const auto process = process_of_thread(pid))
     return failed("{} {}: {} is a thread of process {}, and no process itself", flag, word, word,
@@ -112,7 +112,7 @@ Outcome<std::string> process_word(const std::string& flag, std::string_view word
   return std::string(word);
 }
 
-// What the library says of a word, after the flag it came by and not after the key it has there.
+// The library's error, with the flag that was typed in place of the predicate's key.
 Failure match_failure(const std::string& flag, const std::string& key, int error) {
   std::string_view words = knell_explain();
   if (words.starts_with(key + ": ")) words.remove_prefix(key.size() + 2);
@@ -181,7 +181,7 @@ Outcome<void> Selection::check_exits(uint32_t mask) const {
 Outcome<void> Selection::check(uint32_t mask) const {
   for (const Predicate& p : predicates_) {
     for (const std::string& value : p.values) {
-      // Not in apply(): a process that died since has been heard of.
+      // Not in apply(): by then the process may have died, and its exit is an event to report.
       if (live_ && (p.key == "pid" || p.key == "under"))
         KNELL_TRY(map_words(value, [&](std::string_view w) { return process_word(p.flag, w); }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
@@ -232,7 +232,7 @@ std::string Selection::whose(std::string_view scope) const {
 void ListenFlags::add_options(CommandLine& line) {
   line.add_value("--via", via, "SOURCE", "the source: auto, daemon, bpf, connector");
   line.add_value("--details", details, "LEVEL",
-                 "how much an event tells: status, names, full (default)");
+                 "how much an event contains: status, names, full (default)");
   line.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
   line.add_value("--latency", latency, "TIME",
                  "how long an event may wait while many come (default 10ms)");
@@ -246,7 +246,7 @@ namespace {
 
 Outcome<uint32_t> details_level(const std::string& word) {
   static constexpr std::string_view kLevels[] = {"full", "names",
-                                                 "status"};  // in the order of knell_details
+                                                 "status"};  // indexed by knell_details
   if (word.empty()) return static_cast<uint32_t>(KNELL_DETAILS_FULL);
   for (uint32_t i = 0; i < std::size(kLevels); ++i) {
     if (word == kLevels[i]) return i;
@@ -266,7 +266,7 @@ Outcome<uint32_t> source_of(const std::string& word) {
   return usage("--via takes auto, daemon, bpf or connector, not '{}'", printable(word));
 }
 
-// In options 0 is the default.
+// In knell_options, a latency of 0 means the default.
 int64_t latency_ns(std::chrono::nanoseconds latency) {
   return latency.count() == 0 ? KNELL_LATENCY_NONE : latency.count();
 }
@@ -285,7 +285,7 @@ std::string_view ListenFlags::given() const {
 Outcome<Options> ListenFlags::options(uint32_t mask) const {
   using namespace std::chrono_literals;
   constexpr int64_t kLatencyNs = 10'000'000;
-  constexpr auto kMostLatency = 60s;  // picked: beyond it somebody mistook the unit
+  constexpr auto kMostLatency = 60s;  // picked: a longer time is likely a wrong unit
   constexpr uint64_t kLeastBuffer = 4096, kMostArgs = 4096;
   constexpr uint64_t kMostBuffer = 0x3fffffff;  // SO_RCVBUFFORCE doubles it in an int
   Options out;
@@ -336,8 +336,8 @@ Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& o
   for (;;) {
     Listener listener = Listener::open_recording(path, options, error);
     if (listener) return listener;
-    // One that comes through a pipe is waited for; a signal is no reason to give up, unless we are
-    // to end.
+    // Opening a recording that comes through a pipe blocks. A signal that interrupts it is no
+    // reason to give up, unless this process is to end.
     if (error.value() != EINTR) return fail(kFailed, knell_explain());
     if (Signals::over()) return fail(kDone, "ended before the recording began");
   }

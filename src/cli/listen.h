@@ -14,27 +14,27 @@
 
 namespace knell::cli {
 
-// What somebody wants to hear of, in the words they typed: -e and the predicates, the same for
-// every subcommand that listens. All words are checked before anything is opened.
+// Which events the user wants, as typed: -e and the predicates, the same for every subcommand that
+// opens a listener. All words are checked before anything is opened.
 class Selection {
  public:
   void add_events_option(CommandLine& line, const std::string& help);
   void add_predicate_options(CommandLine& line);
-  // Those that can hold of a process that is alive.
+  // Only the predicates that can match a process that is alive.
   void add_predicate_options_of_the_living(CommandLine& line);
 
-  // The mask of -e, or `unless_given`.
+  // The mask of -e, or `unless_given` where -e was not typed.
   Outcome<uint32_t> events(uint32_t unless_given) const;
   bool events_given() const { return !events_.empty(); }
-  // Checks the words of all predicates, and that an event of `mask` can pass them.
+  // Checks the values of all predicates, and that an event of `mask` can match them.
   Outcome<void> check(uint32_t mask) const;
   Outcome<void> apply(Listener& listener) const;
-  // "all processes", or "processes with --unit cron --uid 0"; `scope` (scope_text()) behind
-  // "processes".
+  // "all processes", or "processes with --unit cron --uid 0"; `scope` (of scope_text()) follows the
+  // word "processes".
   std::string whose(std::string_view scope = {}) const;
   bool empty() const;
   bool has(std::string_view key) const;
-  // The processes need not be of this machine, nor of now.
+  // The events come from a recording, so check() looks up no processes on this machine.
   void of_recording() { live_ = false; }
 
  private:
@@ -52,7 +52,7 @@ class Selection {
   bool live_ = true;
 };
 
-// How a listener is opened, from the flags that say so.
+// The flags that say how to open a listener.
 struct ListenFlags {
   std::string via = "auto";
   std::string details;
@@ -62,16 +62,17 @@ struct ListenFlags {
 
   void add_options(CommandLine& line);
   Outcome<Options> options(uint32_t mask) const;
-  // The first flag given that says how to listen to a kernel, or "".
+  // The first of these flags that was typed, or "".
   std::string_view given() const;
 };
 
-// Opens a listener; where that fails, the status is kNothingHere when nothing can be observed here.
+// Opens a listener. Errors: kNothingHere when nothing can be observed here; kUsage; kFailed.
 Outcome<Listener> open_listener(const Options& options);
-// The same of a recording; the status is kDone when we are to end before it has begun.
+// Opens a recording. Errors: kFailed; kDone when this process is to end (Signals::over()) before
+// the recording has begun.
 Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
 
-// "-o table|json": whether it is json.
+// Parses the value of -o, table or json; true: json.
 Outcome<bool> wants_json(const std::string& word);
 
 }  // namespace knell::cli

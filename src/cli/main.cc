@@ -11,9 +11,9 @@
 
 namespace {
 
-// Were one of the three closed, the next descriptor we open would take its place and get our
-// messages. Standard output is made read-only on purpose: whoever closed it still gets an error for
-// what cannot be written.
+// If one of the three is closed, the next descriptor that we open takes its number and receives our
+// output. Standard output is opened read-only on purpose: output to a closed standard output must
+// still be an error.
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;

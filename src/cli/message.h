@@ -9,13 +9,13 @@
 
 namespace knell::cli {
 
-// Writes to standard error, as much of it as can be written, and does not wait for its reader once
-// Signals::over(). What is left is dropped: there is no better place to complain, and the exit
-// status says what matters.
+// Writes to standard error. Once Signals::over(), it does not wait for a slow reader. Text that
+// cannot be written is dropped: there is no better place for an error message, and the exit status
+// reports the result.
 void write_message(std::string_view text);
 
-// The one way to standard error for lines of ours. fmt::print() throws when the write fails, and a
-// full disk or a closed pipe there must not end us.
+// All messages on standard error go through here. fmt::print() throws when the write fails, and a
+// full disk or a closed pipe there must not end this process.
 template <class... Args>
 void message(fmt::format_string<Args...> format, Args&&... args) {
   write_message(fmt::format(format, std::forward<Args>(args)...));

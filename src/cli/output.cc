@@ -14,9 +14,10 @@
 
 namespace knell::cli {
 
-// Given more room than an event takes, the library writes it in place; so it is given all there is.
+// The library writes the event in place if the buffer is larger than the event, so it is given the
+// whole capacity.
 void append_json_line(std::string& out, const knell_event& event) {
-  constexpr size_t kUsual = 4096;  // picked: nearly every event is written in place then
+  constexpr size_t kUsual = 4096;  // picked: nearly every event fits
   const size_t start = out.size();
   size_t needed = kUsual;
   for (bool fits = false; !fits;) {
@@ -35,12 +36,12 @@ void append_json_line(std::string& out, const knell_event& event) {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kPatience{
-    1000};  // with a reader that reads no more, once we are to end
+// Once this process is to end, it waits this long for a reader that takes nothing.
+constexpr std::chrono::milliseconds kPatience{1000};
 
 }  // namespace
 
-// An alarm wakes us at the end (see Signals).
+// When this process is to end, an alarm interrupts poll(2) (see Signals).
 bool wait_for_room(int fd, Clock::time_point since) {
   for (;;) {
     const auto left =
@@ -72,7 +73,7 @@ Outcome<Output::Reader> Output::flush() {
       buffer_.clear();
       return failed("cannot write {}: {}", name_, std::strerror(error));
     }
-    // Interrupted, or a descriptor that somebody else made non-blocking.
+    // Interrupted, or another process made the descriptor non-blocking.
     if (error == EINTR && !Signals::over()) continue;
     if (!wait_for_room(fd_, progress)) {
       const size_t rest = buffer_.size() - written;

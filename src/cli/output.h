@@ -11,21 +11,21 @@
 
 namespace knell::cli {
 
-// One object and a newline.
+// Appends the event as one JSON object and a newline.
 void append_json_line(std::string& out, const knell_event& event);
 
-// Lines on their way to a descriptor, gathered and written with one write(2) a batch.
+// Lines for a descriptor: gathered, and written with one write(2) a batch.
 class Output {
  public:
-  enum class Reader { kThere, kGone };  // gone: the pipe was closed, which is no error
+  enum class Reader { kThere, kGone };  // kGone: the pipe was closed; no error
 
   // `name` is for messages: "standard output".
   Output(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd() const { return fd_; }
   std::string& buffer() { return buffer_; }
-  // Writes what was gathered, all of it. Once we are to end (Signals::over()), a reader that reads
-  // nothing for a second ends it with a failure.
+  // Writes all that was gathered. Once Signals::over(), it fails after a second in which the reader
+  // takes nothing.
   Outcome<Reader> flush();
 
  private:
@@ -34,8 +34,8 @@ class Output {
   std::string buffer_;
 };
 
-// Waits for room to write. False: we are to end (Signals::over()), and there has been none since
-// `since` for a second.
+// Waits until `fd` can be written. False: Signals::over(), and `fd` could not be written for a
+// second from `since` on.
 bool wait_for_room(int fd, std::chrono::steady_clock::time_point since);
 
 }  // namespace knell::cli

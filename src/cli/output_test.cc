@@ -61,7 +61,7 @@ TEST(Output, ClosedPipeIsNoError) {
   EXPECT_EQ(*done, Output::Reader::kGone);
 }
 
-TEST(Output, FullDiskIsOne) {
+TEST(Output, FullDiskIsAnError) {
   UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   Output out(full.get(), "the report");
   out.buffer() = "x";
@@ -70,7 +70,7 @@ TEST(Output, FullDiskIsOne) {
   EXPECT_EQ(done.error().line, "cannot write the report: No space left on device");
 }
 
-TEST(JsonLine, IsWholeHoweverLong) {
+TEST(JsonLine, WritesALongEventWhole) {
   EventForTest event;
   std::string out = "before\n";
   event.process(5, 4).args("sh\0"s + std::string(100'000, 'a') + "\0"s);

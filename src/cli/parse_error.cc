@@ -13,10 +13,10 @@
 namespace knell::cli {
 namespace {
 
-// Options that other tools have, and what they are called here.
+// Options of other tools, and the options of knell that do the same.
 struct Synonym {
   std::string_view typed;
-  std::string_view option;  // must be one of the command
+  std::string_view option;  // the proposal is made only if the command has this option
   std::string_view written;
 };
 constexpr Synonym kSynonyms[] = {
@@ -47,12 +47,12 @@ std::string unknown_option(const CommandLine& line, const std::string& word) {
   return fmt::format("unknown option {}; did you mean {}?", printable(bare), near);
 }
 
-// A word without an option before it, with the option that it may be a value of.
+// A word that belongs to no option: proposes the option it may be a value of.
 std::string stray_word(const CommandLine& line, const std::string& word) {
   const std::string shown = printable(word);
   uint32_t mask = 0;
   const char* option = nullptr;
-  // Words of its own were taken: this is one too many.
+  // The command takes words, and has all it takes already.
   if (line.has_words()) return fmt::format("'{}' is one word too many", shown);
   if (line.has("--pid") && word.find_first_not_of("0123456789") == std::string::npos) {
     option = "--pid";
@@ -80,7 +80,7 @@ std::string in_one_line(const CommandLine& line, const CommandLine::Error& error
     return printable(text);
   }
   const std::string& word = error.subject;
-  for (const std::string_view dash : {"—", "–"}) {  // as word processors make of --
+  for (const std::string_view dash : {"—", "–"}) {  // word processors turn -- into a dash
     if (word.starts_with(dash))
       return fmt::format("'{}' begins with a long dash; did you mean --{}?", printable(word),
                          printable(word.substr(dash.size())));

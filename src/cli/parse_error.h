@@ -8,7 +8,7 @@
 
 namespace knell::cli {
 
-// What is wrong with the command line, and what was probably meant.
+// One line: what is wrong on the command line, and what the user probably meant.
 std::string in_one_line(const CommandLine& line, const CommandLine::Error& error);
 
 }  // namespace knell::cli

@@ -24,31 +24,32 @@
 
 #include "base/unique_fd.h"
 
-// LD_PRELOAD is read by the loader that the program asks for. So a program without a loader gets
-// nothing preloaded, nor one of another machine or C library; and one that gains rights by being
-// executed, which the kernel tells its loader (AT_SECURE), only what its owner allows. A Go program
-// makes its system calls itself, linked dynamically as well: its linker leaves a note with the name
-// "Go" in it (the build ID).
+// LD_PRELOAD is read by the dynamic loader that the program names. So nothing is preloaded into a
+// program without a loader, or into one for another machine or C library. Into a program that gains
+// privileges by exec, which the kernel tells the loader by AT_SECURE, only libraries that its owner
+// allows are preloaded. A Go program makes its system calls itself, even if dynamically linked; its
+// linker writes a note with the name "Go" (the build ID).
 namespace knell::cli {
 namespace {
 
-constexpr int kMostInterpreters = 5;  // as the kernel; of scripts that are run by scripts
+constexpr int kMostInterpreters = 5;  // the kernel's limit of scripts run by scripts
 
 std::unexpected<Error> cannot(const std::string& path, std::string_view why) {
   return say(ENOEXEC, fmt::format("{}: {}", printable(path), why));
 }
 
-// What of an ELF file matters here.
+// The parts of an ELF file that are needed here.
 struct Program {
   ElfW(Ehdr) header {};
-  std::string loader;  // of PT_INTERP; none: static
+  std::string loader;  // from PT_INTERP; empty: statically linked
 };
 
 bool read_at(int fd, void* to, size_t bytes, uint64_t at) {
   return ::pread(fd, to, bytes, static_cast<off_t>(at)) == static_cast<ssize_t>(bytes);
 }
 
-// Calls `visit` with the content of each segment of a type, until it returns true.
+// Calls `visit` with the content of each segment of type `type`, at most `most` bytes of it, until
+// `visit` returns true.
 template <class Visit>
 void for_each_segment(int fd, const ElfW(Ehdr) & header, uint32_t type, size_t most, Visit visit) {
   for (unsigned i = 0; i < header.e_phnum; ++i) {
@@ -72,7 +73,7 @@ std::string read_loader(int fd, const ElfW(Ehdr) & header) {
   return loader;
 }
 
-// Whether there is a note of this name in a segment of notes.
+// Whether the note segment `notes` has a note named `name`.
 bool has_note(std::string_view notes, size_t alignment, std::string_view name) {
   const auto aligned = [&](uint64_t bytes) { return (bytes + alignment - 1) & ~(alignment - 1); };
   ElfW(Nhdr) note;
@@ -98,7 +99,7 @@ bool is_go(int fd, const ElfW(Ehdr) & header) {
   return found;
 }
 
-Program ours() {
+Program own_program() {
   Program program;
   const UniqueFd self(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (self && read_at(self.get(), &program.header, sizeof program.header, 0))
@@ -111,11 +112,11 @@ std::string_view file_name(std::string_view path) {
 }
 
 Result<void> check_elf(const std::string& path, int fd, std::string_view front, Go go) {
-  const Program self = ours();
+  const Program self = own_program();
   Program program;
   std::memcpy(&program.header, front.data(), std::min(front.size(), sizeof program.header));
   const auto& ident = program.header.e_ident;
-  const bool known = self.header.e_ident[EI_CLASS] != ELFCLASSNONE;  // not without a /proc
+  const bool known = self.header.e_ident[EI_CLASS] != ELFCLASSNONE;  // false without /proc
   if (known && (ident[EI_CLASS] != self.header.e_ident[EI_CLASS] ||
                 ident[EI_DATA] != self.header.e_ident[EI_DATA] ||
                 program.header.e_machine != self.header.e_machine))
@@ -138,7 +139,7 @@ Result<void> check_elf(const std::string& path, int fd, std::string_view front, 
   return {};
 }
 
-// What the kernel would say to the loader by AT_SECURE.
+// Whether the kernel would set AT_SECURE for the program.
 Result<void> check_rights(const std::string& path, int fd) {
   struct stat info{};
   struct statvfs mount{};
@@ -173,7 +174,7 @@ Result<void> check_preloadable(const std::string& path, Go go) {
   std::string file = path;
   for (int depth = 0; depth < kMostInterpreters; ++depth) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    // What may be executed but not read is its owner's secret; the kernel keeps us out of it, too.
+    // A program that may be executed but not read: the kernel does not let us look into it, either.
     if (!fd) return errno_error(printable(file));
     std::array<char, 512> buffer{};
     const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
@@ -183,7 +184,7 @@ Result<void> check_preloadable(const std::string& path, Go go) {
       KNELL_TRY(check_elf(file, fd.get(), front, go));
       return check_rights(file, fd.get());
     }
-    // Without a first line that names one, execvp() takes the shell.
+    // Without #!, execvp() runs the file by the shell.
     file = interpreter(front).value_or("/bin/sh");
   }
   return cannot(path, "too many scripts that are run by scripts");
@@ -196,7 +197,7 @@ Result<std::string> compat_library() {
   std::array<char, PATH_MAX> real{};
   if (symbol == nullptr || ::dladdr(symbol, &info) == 0 ||
       ::realpath(info.dli_fname, real.data()) == nullptr)
-    return say(ENOENT, fmt::format("{}: nobody knows where", kName));
+    return say(ENOENT, fmt::format("{}: its folder is unknown", kName));
   std::string path(real.data());
   path.resize(path.find_last_of('/') + 1);
   path += kName;

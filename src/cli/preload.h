@@ -8,15 +8,16 @@
 
 namespace knell::cli {
 
-// Whether a Go program is refused: C code that is linked into one may be intercepted.
+// Whether to refuse a Go program. C code linked into one can be intercepted.
 enum class Go { kRefuse, kAllow };
 
-// Whether a library of ours is loaded into the program at `path` by LD_PRELOAD, and its calls are
-// intercepted. Of a script the interpreter is looked at. Errors: ENOEXEC, a sentence that says why
-// not and what would help; others when it cannot be read.
+// Checks that LD_PRELOAD loads a library of ours into the program at `path`, and that its calls can
+// be intercepted. For a script its interpreter is checked. Errors: ENOEXEC with a sentence that
+// says why not and how to fix it; an errno where a file cannot be read.
 Result<void> check_preloadable(const std::string& path, Go go = Go::kRefuse);
 
-// libknell-compat.so, which lies where libknell.so does.
+// The path of libknell-compat.so, which is installed beside libknell.so. Errors: EINVAL: LD_PRELOAD
+// cannot hold its path; else an errno: not found, or not readable.
 Result<std::string> compat_library();
 
 }  // namespace knell::cli

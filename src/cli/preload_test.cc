@@ -44,18 +44,18 @@ class Preload : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(Preload, AnOrdinaryProgramIsFine) { EXPECT_EQ(refusal("/proc/self/exe"), ""); }
+TEST_F(Preload, AnOrdinaryProgramIsAccepted) { EXPECT_EQ(refusal("/proc/self/exe"), ""); }
 
-TEST_F(Preload, OfAScriptTheInterpreterCounts) {
+TEST_F(Preload, TheInterpreterOfAScriptIsChecked) {
   const std::string program = write("program", self());
   EXPECT_EQ(refusal(write("script", "#! " + program + " -x\n")), "");
-  EXPECT_EQ(refusal(write("plain", "echo hello\n")), "");  // by /bin/sh
+  EXPECT_EQ(refusal(write("plain", "echo hello\n")), "");  // run by /bin/sh
   EXPECT_NE(refusal(write("gone", "#!/no/such/interpreter\n")), "");
   const std::string loop = (folder_ / "loop").string();
   EXPECT_NE(refusal(write("loop", "#!" + loop + "\n")).find("scripts"), std::string::npos);
 }
 
-TEST_F(Preload, AnotherMachineIsRefused) {
+TEST_F(Preload, AProgramForAnotherMachineIsRefused) {
   std::string bytes = self();
   bytes[offsetof(Elf64_Ehdr, e_machine)] ^= 1;
   EXPECT_NE(refusal(write("other", bytes)).find("another machine"), std::string::npos);
@@ -69,7 +69,7 @@ TEST_F(Preload, AStaticProgramIsRefused) {
   EXPECT_NE(refusal(write("short", bytes.substr(0, 100))).find("statically"), std::string::npos);
 }
 
-TEST_F(Preload, AnotherLibcIsRefused) {
+TEST_F(Preload, AProgramForAnotherLibcIsRefused) {
   std::string bytes = self();
   const size_t at = bytes.find("/ld-linux");
   ASSERT_NE(at, std::string::npos);
@@ -77,7 +77,7 @@ TEST_F(Preload, AnotherLibcIsRefused) {
   EXPECT_NE(refusal(write("musl", bytes)).find("ld-musl"), std::string::npos);
 }
 
-// Of this very program the first note is given the name that Go's linker gives its own.
+// Gives the first note of a copy of this program the name that Go's linker uses.
 TEST_F(Preload, AGoProgramIsRefused) {
   std::string bytes = self();
   Elf64_Ehdr header;
@@ -100,8 +100,8 @@ TEST_F(Preload, AGoProgramIsRefused) {
   EXPECT_TRUE(check_preloadable(program, Go::kAllow));
 }
 
-// Lengths that lie are no reason to read beyond the end.
-TEST_F(Preload, NotesThatAreCutOffAreNone) {
+// Note sizes beyond the end of the file must not be read.
+TEST_F(Preload, TruncatedNotesAreIgnored) {
   std::string bytes = self();
   Elf64_Ehdr header;
   std::memcpy(&header, bytes.data(), sizeof header);
@@ -115,7 +115,7 @@ TEST_F(Preload, NotesThatAreCutOffAreNone) {
   EXPECT_EQ(refusal(write("cut", bytes)), "");
 }
 
-TEST_F(Preload, GainedRightsAreRefused) {
+TEST_F(Preload, AProgramThatGainsPrivilegesIsRefused) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root, to give files away";
   const std::string program = write("program", self());
   ASSERT_EQ(::chown(program.c_str(), 12345, 54321), 0);
@@ -123,10 +123,10 @@ TEST_F(Preload, GainedRightsAreRefused) {
   EXPECT_NE(refusal(program).find("set-user-id"), std::string::npos);
   ASSERT_EQ(::chmod(program.c_str(), 02755), 0);
   EXPECT_NE(refusal(program).find("set-group-id"), std::string::npos);
-  ASSERT_EQ(::chmod(program.c_str(), 02745), 0);  // of old: mandatory locking, not a right
+  ASSERT_EQ(::chmod(program.c_str(), 02745), 0);  // once mandatory locking, not set-group-id
   EXPECT_EQ(refusal(program), "");
   ASSERT_EQ(::chown(program.c_str(), 0, 0), 0);
-  ASSERT_EQ(::chmod(program.c_str(), 06755), 0);  // we are root already
+  ASSERT_EQ(::chmod(program.c_str(), 06755), 0);  // gains nothing, as we are root
   EXPECT_EQ(refusal(program), "");
 }
 

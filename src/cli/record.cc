@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell record`: the stream of `watch`, into a file, for `watch --read`.
+// `knell record`: writes the events that `watch` would show into a file, for `watch --read`.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
@@ -31,7 +31,7 @@ struct Progress {
   bool reader_gone = false;
 };
 
-// Puts each batch into the recording, and nothing into the text.
+// Writes each batch to the recording; shows no text.
 class RecordView final : public View {
  public:
   RecordView(Recorder& recorder, int fd, Progress& progress)
@@ -136,17 +136,17 @@ Outcome<WatchPlan> Record::plan() const {
   return plan;
 }
 
-// An empty descriptor: standard output.
+// Creates FILE and returns its descriptor; an empty one stands for standard output.
 Outcome<UniqueFd> Record::create() const {
   if (file_ == "-") {
     if (::isatty(STDOUT_FILENO) == 1)
       return usage("a recording is no text for a terminal: send it into a file or a pipe");
     return UniqueFd();
   }
-  // Not through a link, which may lead anywhere.
+  // A symbolic link could make it overwrite any file, so links are not followed.
   const int how = force_ ? O_TRUNC | O_NOFOLLOW : O_EXCL;
   UniqueFd fd;
-  do {  // a fifo is waited for
+  do {  // open(2) of a fifo waits for a reader
     fd.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
   } while (!fd && errno == EINTR && !Signals::over());
   if (fd) {
@@ -186,7 +186,7 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   error = recorder.close();
   const bool closed = !error || error == std::errc::broken_pipe || progress.reader_gone;
   std::string failure = closed ? "" : knell_explain();
-  // What cannot be forced to a disk, a pipe for one, says so by one of these.
+  // fsync(2) fails with one of these where there is nothing to write to a disk, as for a pipe.
   const bool kept = ::fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
   if (closed && !kept)
     failure = fmt::format("cannot force it to the disk: {}", std::strerror(errno));

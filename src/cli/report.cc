@@ -45,7 +45,7 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
     out += '\n';
     return;
   }
-  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // so that usual lines stand in columns
+  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // widths that line up most lines
   const std::string ended = event_text(event);
   const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
   const Colour colour = event.type != KNELL_EVENT_EXIT ? Colour::kCyan
@@ -64,8 +64,8 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
   if (screen_.columns != 0) rest = cut(rest, screen_.columns - std::min(screen_.columns, before));
   std::string command = command_text(event);
   if (command == "-")
-    command =
-        fmt::format("[{}]", name_text(tree.name(event.pid)));  // it lived too short to be read
+    // The process ended before its arguments could be read.
+    command = fmt::format("[{}]", name_text(tree.name(event.pid)));
   out += line;
   paint(out, ended, colour, screen_);
   out += rest;
@@ -74,7 +74,7 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
   out += '\n';
 }
 
-// The event's object with one field more.
+// The event's JSON object with the member `ancestry` added.
 void Report::add_json(const knell_event& event, const Tree& tree, std::string& out) const {
   append_json_line(out, event);
   if (event.type == KNELL_EVENT_LOST) return;
@@ -84,10 +84,10 @@ void Report::add_json(const knell_event& event, const Tree& tree, std::string& o
 }
 
 CommandExit describe_exit(const knell_event& exit) {
-  // Without a status of its own, as every exit has them.
+  // Every exit has these members, so no check for a status is needed.
   static constexpr std::string_view kMembers[] = {"core_dumped", "killed_by", "last_signal"};
   CommandExit out{ended(exit), killer_text(exit), {}};
-  if (!out.cause.empty()) out.cause.erase(0, 1);  // one blank in front is enough here
+  if (!out.cause.empty()) out.cause.erase(0, 1);  // one of the two blanks in front
   std::string object;
   append_json_line(object, exit);
   for (const std::string_view key : kMembers) {
@@ -118,7 +118,7 @@ void close_json(const RunResult& result, std::string& out) {
   const bool killed = WIFSIGNALED(result.wait_status);
   const std::string how = ended(exit_with(result.wait_status));
   const bool scoped = result.scope == KNELL_SCOPE_USER;
-  // That none failed is not known where not all could be seen.
+  // Where not all processes could be seen, a count of 0 failures is unknown.
   const bool none = result.failed == 0 && !result.complete();
   out += fmt::format(
       R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"

@@ -13,7 +13,7 @@
 
 namespace knell::cli {
 
-// How CMD ended, in words: what is left of an event that does not stay.
+// How CMD ended, as text that outlives the event.
 struct CommandExit {
   std::string ended;  // "SIGKILL oom"
   std::string cause;  // " <- kill by 8103 bash (root)", or ""
@@ -21,24 +21,24 @@ struct CommandExit {
 };
 CommandExit describe_exit(const knell_event& exit);
 
-// What `run` says at the end.
+// The contents of the closing line of `run`.
 struct RunResult {
-  std::string name;  // of the command, as it was typed
+  std::string name;  // the command as typed
   int wait_status = 0;
   CommandExit exit;
   std::chrono::nanoseconds took{};
   uint64_t processes = 0;
-  uint64_t failed = 0;  // under it, itself not counted
+  uint64_t failed = 0;  // processes under CMD, without CMD itself
   uint64_t still_running = 0;
   Losses losses;
-  uint32_t scope = KNELL_SCOPE_ALL;  // which processes could be seen: enum knell_scope
+  uint32_t scope = KNELL_SCOPE_ALL;  // enum knell_scope: which processes could be seen
   uint32_t scope_uid = 0;
 
-  // Whether `processes` and `failed` are all there were, as far as `losses` has numbers.
+  // Whether `processes` and `failed` are complete, apart from the losses counted in `losses`.
   bool complete() const { return scope != KNELL_SCOPE_USER && losses.counted(); }
 };
 
-// The lines of `knell run`, for people or as JSON.
+// Formats the report of `knell run`, as text or as JSON.
 class Report {
  public:
   Report(bool json, const Screen& screen) : json_(json), screen_(screen) {}
@@ -54,9 +54,9 @@ class Report {
   Screen screen_;
 };
 
-// An exit without a process: to tell a wait status in the library's words.
+// An exit event that has nothing but a wait status, so that ended() can format the status.
 knell_event exit_with(int wait_status);
-// What a shell makes of a wait status: the code, or 128 + signal.
+// The status that a shell reports for a wait status: the exit code, or 128 + signal.
 int shell_status(int wait_status);
 
 }  // namespace knell::cli

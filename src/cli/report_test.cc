@@ -38,7 +38,7 @@ class ReportTest : public testing::Test {
   EventForTest cc1_;
 };
 
-TEST_F(ReportTest, SaysWhatFailedUnderWhat) {
+TEST_F(ReportTest, ShowsTheFailureWithItsAncestry) {
   EXPECT_EQ(line(Report(false, {})),
             "knell: exit 1   0.31s  pid 4412  cc1 <- make          cc1 -quiet\n");
 }
@@ -61,7 +61,7 @@ TEST_F(ReportTest, PutsTheCauseBeforeTheCommandAndNeverCutsIt) {
   }
 }
 
-TEST_F(ReportTest, JsonTellsTheAncestryToo) {
+TEST_F(ReportTest, JsonHasTheAncestry) {
   const std::string out = line(Report(true, {}));
   EXPECT_TRUE(out.ends_with(",\"ancestry\":\"cc1 <- make\"}\n")) << out;
 }
@@ -83,7 +83,7 @@ std::string close(const RunResult& result, bool json = false) {
   return out;
 }
 
-TEST(ReportClose, SaysTheWhole) {
+TEST(ReportClose, HasStatusDurationAndCounts) {
   RunResult result = a_result();
   EXPECT_EQ(close(result),
             "knell: make: exit 2 after 12.4s; 3412 processes, 2 failed under it, 0 lost\n");
@@ -99,7 +99,7 @@ TEST(ReportClose, SaysTheWhole) {
       "\"lost_exact\":true}\n");
 }
 
-TEST(ReportClose, SaysWhyItDied) {
+TEST(ReportClose, HasTheCauseOfTheExit) {
   EventForTest exit;
   exit.exit(SIGKILL).event.has |= KNELL_HAS_KILLER | KNELL_HAS_KILLER_PID;
   exit.event.killed_by.pid = 8103;
@@ -122,7 +122,7 @@ TEST(ReportClose, SaysWhyItDied) {
       << close(result);
 }
 
-TEST(ReportClose, DoesNotSayThatNoneFailedWhereSomeAreHidden) {
+TEST(ReportClose, NoFailuresIsUnknownWhenProcessesAreHidden) {
   RunResult result = a_result();
   result.scope = KNELL_SCOPE_USER;
   result.scope_uid = 1000;
@@ -137,7 +137,7 @@ TEST(ReportClose, DoesNotSayThatNoneFailedWhereSomeAreHidden) {
   EXPECT_NE(close(result, true).find("\"failed\":1,"), std::string::npos);
 }
 
-TEST(ReportClose, DoesNotSayThatNoneFailedWhereTheEventsBroke) {
+TEST(ReportClose, NoFailuresIsUnknownAfterAnUncountedLoss) {
   RunResult result = a_result();
   result.failed = 0;
   result.losses.add({});
@@ -147,7 +147,7 @@ TEST(ReportClose, DoesNotSayThatNoneFailedWhereTheEventsBroke) {
   EXPECT_NE(close(result, true).find("\"failed\":null,"), std::string::npos);
 }
 
-TEST(ShellStatus, IsTheCodeOr128AndTheSignal) {
+TEST(ShellStatus, IsTheCodeOr128PlusTheSignal) {
   EXPECT_EQ(shell_status(0), 0);
   EXPECT_EQ(shell_status(0x700), 7);
   EXPECT_EQ(shell_status(9), 137);

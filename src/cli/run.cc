@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell run`: CMD, and a line for every process under it that failed. The listener is open, and
-// narrowed to the child, before the child may execute: nothing of it can be missed. The child is
-// reaped here, so its status is wait(2)'s; why it died, and all about the processes under it, comes
-// as events.
+// `knell run`: runs CMD and reports each process under it that failed. The listener is open, and
+// limited to the child, before the child executes, so that none of its events is missed. The child
+// is reaped here, so its status is that of wait(2); the cause of its exit, and all about the
+// processes under it, comes from events.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -43,19 +43,21 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kLatency = 5ms;
-// After the child was reaped, its exit and the last ones under it are on their way. Its exit comes
-// last, and nearly always within milliseconds; for so long it is waited for, as it may be lost.
+// After the child was reaped, its exit event and the last events under it may still be on their
+// way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
+// for it is limited.
 constexpr auto kLongestDrain = 2s;
-constexpr auto kPatience = 1s;  // picked: with a reader that reads no more, once we are to end
-constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: of the report, before events wait
+constexpr auto kPatience = 1s;  // picked: for a reader that takes nothing, once we are to end
+constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: beyond it, no events are read
 
 class Running {
  public:
-  // `probe`: its pid, which is none of CMD's.
+  // `probe`: the pid of the GroupProbe, which is not under CMD.
   Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
           std::string name, Report report, BackgroundWriter& writer);
 
-  // Until CMD and the report have ended; returns CMD's wait status. Errors: kCannotRun, kNotFound.
+  // Returns when CMD has ended and the report is written: CMD's wait status. Errors: kCannotRun,
+  // kNotFound.
   Outcome<int> run(const Child& child);
 
  private:
@@ -75,12 +77,12 @@ class Running {
   pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
-  std::string unwritten_;  // of the report
+  std::string unwritten_;  // the part of the report that is not written yet
   Tree tree_;
   RunResult result_;
-  bool blind_ = false;      // the listener broke
-  bool unread_ = false;     // nobody takes the report any more
-  bool exit_seen_ = false;  // the child's own exit came as an event
+  bool listener_failed_ = false;  // reading the listener failed
+  bool report_closed_ = false;    // the report can no longer be written
+  bool exit_seen_ = false;        // the exit event of the child has come
 };
 
 Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
@@ -102,7 +104,7 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
 bool Running::wanted(const knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
   if (event.type != KNELL_EVENT_EXIT) return (event.type & wanted_) != 0;
-  if (event.pid == pid_) return false;  // the closing line has it
+  if (event.pid == pid_) return false;  // in the closing line
   const bool failed = (event.has & KNELL_HAS_STATUS) == 0 || event.wait_status != 0;
   return (wanted_ & KNELL_EVENT_EXIT) != 0 || (failed && (wanted_ & KNELL_EVENT_NONZERO_EXIT) != 0);
 }
@@ -125,20 +127,20 @@ void Running::take(const knell_event& taken) {
     else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
       ++result_.failed;
   }
-  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree forgets it
+  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree removes it
   tree_.add(event, alive_in_proc);
 }
 
 bool Running::read_events() {
-  if (blind_ || full()) return false;
+  if (listener_failed_ || full()) return false;
   std::array<const knell_event*, 256> space;
   std::error_code error;
   const auto events = listener_.read(space, error);
   for (const knell_event* event : events) take(*event);
   if (error) {
     message("knell: {}; from here on nothing is seen of {}\n", knell_explain(), result_.name);
-    blind_ = true;
-    result_.losses.add({});  // nobody knows how much
+    listener_failed_ = true;
+    result_.losses.add({});  // an unknown number
     return false;
   }
   return !events.empty();
@@ -150,17 +152,17 @@ void Running::write() {
     if (!done) return;
     if (!*done)
       message("knell: {}; {} goes on without a report\n", done->error().line, result_.name);
-    unread_ = unread_ || !*done || **done == Output::Reader::kGone;
+    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kGone;
   }
-  if (unread_)
+  if (report_closed_)
     unwritten_.clear();
   else if (!unwritten_.empty())
     writer_.write(unwritten_);
 }
 
-// Until there is something to do for one of us, or `until`.
+// Waits until the listener, the job or the writer is ready, or until `until`. Writes the report.
 void Running::wait(std::optional<Clock::time_point> until) {
-  std::array<pollfd, 3> fds{{{blind_ || full() ? -1 : listener_.fd(), POLLIN, 0},
+  std::array<pollfd, 3> fds{{{listener_failed_ || full() ? -1 : listener_.fd(), POLLIN, 0},
                              {job_.fd(), POLLIN, 0},
                              {writer_.busy() ? writer_.fd() : -1, POLLIN, 0}}};
   timespec left{};
@@ -175,7 +177,7 @@ void Running::wait(std::optional<Clock::time_point> until) {
 
 void Running::drain() {
   const auto until = Clock::now() + kLongestDrain;
-  while (!exit_seen_ && !blind_ && Clock::now() < until) {
+  while (!exit_seen_ && !listener_failed_ && Clock::now() < until) {
     wait(until);
     job_.step();
     while (read_events()) {
@@ -185,8 +187,8 @@ void Running::drain() {
   }
 }
 
-// A reader who reads no more is waited for, until somebody wants us to end, and then for a moment:
-// the signal may be the one that ended CMD.
+// Waits for a slow reader of the report without limit, until a signal asks to end, and then for
+// kPatience: the signal may be the one that ended CMD.
 void Running::finish_writing() {
   std::optional<Clock::time_point> until;
   for (write(); writer_.busy() && (!until || Clock::now() < *until); wait(until)) {
@@ -219,17 +221,18 @@ Outcome<int> Running::run(const Child& child) {
   return result_.wait_status;
 }
 
-// The kernel counts a listener's buffers as our memory, by which we would be larger than what CMD
-// starts, and be chosen when memory runs out in its place. Not permitted to all: a wish.
-void be_no_victim_of_oom() {
+// The kernel counts a listener's buffers as memory of this process. That can make it larger than
+// the processes CMD starts, so the OOM killer would choose it in their place. Best effort: lowering
+// the score needs a privilege.
+void lower_oom_score() {
   const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   constexpr std::string_view kLeast = "-900";  // as knelld
   if (file) (void)!::write(file.get(), kLeast.data(), kLeast.size());
 }
 
-// What CMD was given is CMD's alone: were it open here too, a pipe's other end would not see when
-// CMD closes it. All descriptors of our own are closed on exec, so these are the others; standard
-// error stays, for messages.
+// Closes the inherited descriptors, which are for CMD alone. A copy left open here would keep the
+// other end of a pipe from seeing that CMD closes it. All descriptors that we open are
+// close-on-exec, so the others are inherited. Standard error stays open, for messages.
 void close_inherited() {
   std::vector<int> inherited;
   std::error_code error;
@@ -245,9 +248,11 @@ void close_inherited() {
   }
 }
 
-// Whose descendants are CMD's: those of CMD, and the children that it makes with CLONE_PARENT. The
-// latter are ours in the eyes of the kernel, and the connector tells nothing else. We make no
-// children from here on; only where we were born with some, these are told apart from CMD's.
+// Returns the process whose descendants are to be watched: those of CMD, and the children that CMD
+// makes with CLONE_PARENT. For the kernel the latter are children of this process, and the
+// connector reports only that. From here on this process makes no children itself, so it can be the
+// root; only where it was started with children does CMD have to be the root, which leaves out
+// CLONE_PARENT.
 pid_t root_of(pid_t command, pid_t probe) {
   std::ifstream children("/proc/thread-self/children");
   if (!children) return command;
@@ -319,12 +324,13 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   }
   const int fd = file ? file.get() : STDERR_FILENO;
   const Report report(json, Screen::of(fd));
-  // Forked before the listener opens, so that its own birth is no event there; it executes nothing
-  // yet.
+  // Forked before the listener opens, so that the listener does not receive this fork. The child
+  // does not execute anything yet.
   KNELL_ASSIGN(Child child, Child::create(command, signals));
   close_inherited();
   KNELL_ASSIGN(GroupProbe probe, GroupProbe::create(signals, child.pid(), command.front()));
-  // Forks and execs tell the ancestry, exits what is over; that of CMD itself comes last.
+  // Forks and execs give the ancestry, exits the end of each process; the exit of CMD itself comes
+  // last.
   Options options;
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
@@ -334,8 +340,8 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
-  prefer_latency();  // the child was forked before: CMD runs as it would without us
-  be_no_victim_of_oom();
+  prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
+  lower_oom_score();
   Job job(signals, probe, child, command.front());
   Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
   child.go();

@@ -40,7 +40,7 @@ bool colour_wanted() {
 }  // namespace
 
 Screen Screen::of(int fd) {
-  constexpr size_t kColumns = 80;  // where a terminal does not say, as for a serial line
+  constexpr size_t kColumns = 80;  // where a terminal reports no size, as a serial line does
   constexpr size_t kRows = 24;
   Screen screen;
   screen.terminal = ::isatty(fd) == 1;

@@ -12,7 +12,7 @@ bool same_source(const siginfo_t& a, const siginfo_t& b) {
          a.si_uid == b.si_uid;
 }
 
-// kill(2) and the kernel can signal a group; all other ways name one process or thread.
+// kill(2) and the kernel can signal a group; all other calls signal one process or thread.
 bool may_be_group(const siginfo_t& info) {
   return info.si_code == SI_USER || info.si_code == SI_KERNEL;
 }

@@ -11,14 +11,14 @@
 
 namespace knell::cli {
 
-// Tells a signal sent to this process alone from one sent to its whole process group, by comparison
-// with the signals of another process in the group (GroupProbe): what both got from the same sender
-// was sent to both.
+// Tells whether a signal was sent to this process alone or to its whole process group. It compares
+// with the signals of another process in the group (GroupProbe): a signal that both received from
+// the same sender was sent to the group.
 //
-// Some senders signal each process of a cgroup or a process tree by itself (systemd's
-// KillMode=control-group, GNU parallel): the two signals are some microseconds apart then. So a
-// signal is undecided for kSettle before it counts as sent to this process alone, and one that only
-// the other process got is remembered as long.
+// Some senders signal each process of a cgroup or a process tree separately (systemd's
+// KillMode=control-group, GNU parallel): then the two signals are some microseconds apart. So a
+// signal stays undecided for kSettle before it counts as sent to this process alone, and a signal
+// that only the other process received is kept equally long.
 class SignalSorter {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -32,15 +32,15 @@ class SignalSorter {
 
   void add_own(const siginfo_t& info, Time now);
   void add_probe(const siginfo_t& info, Time now);
-  // Those that are decided by now, in the order they came.
+  // Removes and returns the signals that are decided by now, in the order they came.
   std::vector<Sorted> take(Time now);
-  // When the next one is decided; nullopt: none is undecided.
+  // When the next signal is decided; nullopt: no signal is undecided.
   std::optional<Time> next() const;
 
  private:
   struct Entry {
     siginfo_t info;
-    Time until;  // undecided until then
+    Time until;  // the signal is decided from then on
     bool group = false;
   };
   std::deque<Entry> own_, probe_;

@@ -41,14 +41,14 @@ class SignalSorterTest : public testing::Test {
   SignalSorter sorter_;
 };
 
-TEST_F(SignalSorterTest, WhatBothGotIsOfTheGroup) {
+TEST_F(SignalSorterTest, ASignalThatBothReceivedWasSentToTheGroup) {
   probe(sent(SIGTERM, 7), 0us);
   own(sent(SIGTERM, 7), 1us);
   EXPECT_EQ(take(1us), "15g");
   EXPECT_EQ(sorter_.next(), std::nullopt);
 }
 
-TEST_F(SignalSorterTest, WhatOneGotIsUndecidedForAWhile) {
+TEST_F(SignalSorterTest, ASignalThatOneReceivedIsUndecidedAtFirst) {
   own(sent(SIGTERM, 7), 0us);
   EXPECT_EQ(take(19ms), "");
   EXPECT_EQ(sorter_.next(), start_ + SignalSorter::kSettle);
@@ -56,7 +56,7 @@ TEST_F(SignalSorterTest, WhatOneGotIsUndecidedForAWhile) {
   EXPECT_EQ(take(90ms), "");
 }
 
-TEST_F(SignalSorterTest, SentToEachByItselfCountsAsSentToAll) {
+TEST_F(SignalSorterTest, SentToEachSeparatelyCountsAsSentToTheGroup) {
   own(sent(SIGTERM, 1), 0us);
   EXPECT_EQ(take(1us), "");
   probe(sent(SIGTERM, 1), 300us);
@@ -66,16 +66,16 @@ TEST_F(SignalSorterTest, SentToEachByItselfCountsAsSentToAll) {
   EXPECT_EQ(take(9ms), "1g");
 }
 
-TEST_F(SignalSorterTest, AnotherSenderOrSignalIsAnother) {
+TEST_F(SignalSorterTest, AnotherSenderOrSignalDoesNotMatch) {
   probe(sent(SIGTERM, 7), 0us);
   own(sent(SIGTERM, 8), 0us);
   own(sent(SIGINT, 7), 0us);
   own(sent(SIGTERM, 7, SI_TKILL), 0us);
-  EXPECT_EQ(take(0us), "15p");  // tgkill(2) names a thread: nothing to wait for
+  EXPECT_EQ(take(0us), "15p");  // tgkill(2) signals a thread, so it is decided at once
   EXPECT_EQ(take(20ms), "15p 2p");
 }
 
-TEST_F(SignalSorterTest, OneOfTheProbesMatchesOneOfOurs) {
+TEST_F(SignalSorterTest, EachSignalOfTheProbeMatchesOnce) {
   probe(sent(SIGUSR1, 7), 0us);
   own(sent(SIGUSR1, 7), 0us);
   own(sent(SIGUSR1, 7), 1us);
@@ -83,7 +83,7 @@ TEST_F(SignalSorterTest, OneOfTheProbesMatchesOneOfOurs) {
   EXPECT_EQ(take(21ms), "10p");
 }
 
-TEST_F(SignalSorterTest, WhatOnlyTheProbeGotIsForgotten) {
+TEST_F(SignalSorterTest, ASignalThatOnlyTheProbeReceivedIsForgotten) {
   probe(sent(SIGUSR1, 7), 0us);
   EXPECT_EQ(take(20ms), "");
   own(sent(SIGUSR1, 7), 30ms);
@@ -91,16 +91,16 @@ TEST_F(SignalSorterTest, WhatOnlyTheProbeGotIsForgotten) {
   EXPECT_EQ(take(50ms), "10p");
 }
 
-TEST_F(SignalSorterTest, QueuedValuesGoAtOnceAndInOrder) {
+TEST_F(SignalSorterTest, QueuedSignalsAreDecidedAtOnceAndInOrder) {
   own(sent(SIGRTMIN, 7, SI_QUEUE), 0us);
   own(sent(SIGRTMIN + 1, 7, SI_QUEUE), 0us);
   EXPECT_EQ(take(0us), std::to_string(SIGRTMIN) + "p " + std::to_string(SIGRTMIN + 1) + "p");
 }
 
-TEST_F(SignalSorterTest, TheTerminalSignalsGroups) {
+TEST_F(SignalSorterTest, SignalsOfTheKernelMayBeSentToTheGroup) {
   probe(sent(SIGINT, 0, SI_KERNEL), 0us);
   own(sent(SIGINT, 0, SI_KERNEL), 0us);
-  own(sent(SIGHUP, 0, SI_KERNEL), 0us);  // the leader of a session alone
+  own(sent(SIGHUP, 0, SI_KERNEL), 0us);  // sent to a session leader alone
   EXPECT_EQ(take(0us), "2g");
   EXPECT_EQ(take(20ms), "1p");
 }

@@ -19,7 +19,8 @@ std::array<std::atomic<int>, NSIG> counts;
 std::atomic<int> wake_fd{-1};
 std::chrono::steady_clock::time_point end_at = std::chrono::steady_clock::time_point::max();
 
-// What create() cannot know any more, as ignore_failing_writes() came before it.
+// The handling from before ignore_failing_writes(), which is called before create(), so create()
+// could not save it.
 constexpr std::array kOfFailingWrites{SIGPIPE, SIGXFSZ};
 std::array<struct sigaction, kOfFailingWrites.size()> before_ignoring;
 bool ignoring = false;
@@ -27,7 +28,7 @@ bool ignoring = false;
 void on_signal(int signal) {
   const int saved = errno;
   if (signal == SIGALRM) {
-    ::alarm(1);  // its arrival was the point: it interrupted a write
+    ::alarm(1);  // its only purpose is to interrupt a write
   } else {
     counts[static_cast<size_t>(signal)].fetch_add(1, std::memory_order_relaxed);
     const uint64_t one = 1;
@@ -73,7 +74,7 @@ void Signals::end_after(std::chrono::nanoseconds time) {
   const auto now = steady_clock::now();
   if (time > steady_clock::time_point::max() - now) return;
   end_at = now + time;
-  const auto rounded_up = std::chrono::ceil<microseconds>(time);  // 0 would mean never
+  const auto rounded_up = std::chrono::ceil<microseconds>(time);  // 0 would disarm the timer
   itimerval when{};
   when.it_value.tv_sec = static_cast<time_t>(rounded_up.count() / 1'000'000);
   when.it_value.tv_usec = static_cast<suseconds_t>(rounded_up.count() % 1'000'000);

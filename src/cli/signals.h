@@ -13,34 +13,35 @@
 
 namespace knell::cli {
 
-// Signals as a descriptor to poll. Caught with handlers and not with a signalfd, for which they
-// would have to be blocked: a write to a reader that reads no more must be interrupted by Ctrl-C,
-// not wait for ever. A signal that comes just before such a write blocks would be missed, so SIGINT
-// and SIGTERM set an alarm that knocks every second. One object a process.
+// Signals as a descriptor to poll. They are caught by handlers. A signalfd would need them blocked,
+// and Ctrl-C must interrupt a write that waits for a slow reader. A signal that comes just before
+// such a write blocks would be missed, so SIGINT and SIGTERM start an alarm that repeats every
+// second. At most one object a process.
 class Signals {
  public:
   static Outcome<Signals> create(std::initializer_list<int> caught,
                                  std::initializer_list<int> ignored);
 
-  int fd() const { return fd_.get(); }  // POLLIN: call clear(), then look at count()
+  int fd() const { return fd_.get(); }  // POLLIN: call clear(), then count()
   void clear();
-  static int count(int signal);  // how often it came
+  static int count(int signal);  // how often it has arrived
   static bool stopped() { return count(SIGINT) + count(SIGTERM) > 0; }
 
-  // From `time` on the alarm knocks as it does after SIGINT, and it is over().
+  // After `time` from now, over() is true, and the alarm repeats as after SIGINT.
   static void end_after(std::chrono::nanoseconds time);
-  // Whether we are to end, so that nothing should wait for a reader any more.
+  // Whether this process is to end, and must no longer wait for a slow reader without limit.
   static bool over();
 
-  // SIGPIPE and SIGXFSZ would kill us where a write fails: ignored, the write says what is wrong.
-  // For the whole program, before anything is written.
+  // Ignores SIGPIPE and SIGXFSZ, which would kill this process when a write fails; ignored, the
+  // write returns an error. Call once for the whole program, before anything is written.
   static void ignore_failing_writes();
-  // As they were before that. Async-signal-safe.
+  // Restores the handling from before ignore_failing_writes(). Async-signal-safe.
   static void restore_failing_writes();
 
-  // In a child, before it executes: as they were before we changed them. Async-signal-safe.
+  // For a child process, before execve(2): restores the handling from before create() and
+  // ignore_failing_writes(). Async-signal-safe.
   void restore() const;
-  // The signals whose handling we changed, for posix_spawnattr_setsigdefault().
+  // The signals whose handling is changed, for posix_spawnattr_setsigdefault().
   sigset_t changed() const;
 
  private:

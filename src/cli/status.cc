@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell status`: what knelld tells of itself.
+// `knell status`: shows the status of knelld.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -39,7 +39,7 @@ Outcome<std::string> ask_daemon() {
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);
     const bool fits = length < json.size();
-    json.resize(fits ? length : length * 2);  // it may have grown by the next time
+    json.resize(fits ? length : length * 2);  // it may have grown by the next call
     if (fits) return json;
   }
 }
@@ -78,7 +78,7 @@ Outcome<int> Status::execute(std::vector<std::string>) {
   if (codes_ && format != Format::kPrometheus) return usage("--codes is for -o prometheus");
   KNELL_ASSIGN(const std::string json, ask_daemon());
   const auto parsed = parse_json_object(json);
-  if (!parsed) return failed("knelld tells what is no JSON object");
+  if (!parsed) return failed("the status of knelld is not a JSON object");
   Output out(STDOUT_FILENO, "standard output");
   switch (format) {
     case Format::kTable:

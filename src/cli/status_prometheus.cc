@@ -15,7 +15,7 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// Any text between the quotes: only these three are special there.
+// Appends any text as a quoted label value; only these three characters are special there.
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
     if (c == '\\' || c == '"') out += '\\';
@@ -27,7 +27,7 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
-// One metric: its HELP and TYPE once, then a line for each set of labels.
+// One metric: its HELP and TYPE line, then a line for each set of labels.
 class Metric {
  public:
   Metric(std::string& out, std::string_view name, std::string_view type, std::string_view help)
@@ -64,7 +64,8 @@ void gauge(std::string& out, std::string_view name, std::string_view help, uint6
   Metric(out, name, "gauge", help).add({}, value);
 }
 
-// Two streams may come from one source: their counts are added, a series must not come twice.
+// Two streams may come from one source. Their counts are added, since a series must appear only
+// once.
 void append_sources(std::string& out, const JsonValue& status) {
   struct Metrics {
     const char *key, *name, *type, *help;
@@ -95,7 +96,8 @@ void append_listeners(std::string& out, const JsonValue& status) {
     metric.add({{"protocol", protocol}}, listeners[protocol]);
 }
 
-// Six classes in the place of hundreds of codes and signals, each of which would be a series.
+// Maps an exit to one of six classes, in place of hundreds of codes and signals, which would each
+// be a series.
 std::string_view class_of(std::string_view ended) {
   if (ended == "exit 0" || ended == "unknown") return ended;
   if (ended.starts_with("exit ")) return "exit nonzero";
@@ -115,7 +117,7 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
                 "Processes that ended, by systemd unit and by how; bounded, the rest is _other.");
   for (const auto& [values, sum] : sums) {
     Labels labels{{"unit", values[0]}, {"ended", values[1]}};
-    // For Prometheus an empty label is none.
+    // Prometheus treats an empty label as absent.
     if (!values[2].empty()) labels.emplace_back("comm", values[2]);
     if (!values[3].empty()) labels.emplace_back("container", values[3]);
     metric.add(labels, sum);

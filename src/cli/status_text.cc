@@ -19,7 +19,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kMostExits = 5;  // picked: what fits into a line
+constexpr size_t kMostExits = 5;  // picked: they fit into a line
 
 std::string user_text(const JsonValue& of) {
   if (const std::string name = of["user"].text(); !name.empty()) return printable(name);
@@ -28,7 +28,7 @@ std::string user_text(const JsonValue& of) {
   return entry != nullptr ? printable(std::string_view(entry->pw_name)) : fmt::format("{}", uid);
 }
 
-// "12.3M": for eyes, where size_text() is exact.
+// "9.8M": rounded, for people; size_text() is exact.
 std::string bytes_text(uint64_t bytes) {
   constexpr std::string_view kUnits = "KMGT";
   if (bytes < 1024) return fmt::format("{}", bytes);
@@ -115,13 +115,13 @@ Row row_of(const JsonValue& listener) {
 
 void append_listeners(std::string& out, const JsonValue& status, const Screen& screen) {
   std::vector<const JsonValue*> listeners = status["listeners"].items();
-  // Who asked for nothing is not listening: the one who asks for this status, most of all.
+  // A client without a subscription is no listener: the one that requests this status, for example.
   std::erase_if(listeners, [](const JsonValue* one) { return (*one)["mask"].text() == "none"; });
   if (listeners.empty()) {
     out += "no listeners\n";
     return;
   }
-  // Equal ones in the order of their ids, so that two looks show the same.
+  // Equal ones are sorted by id, so that the order is stable.
   std::ranges::sort(listeners, [](const JsonValue* a, const JsonValue* b) {
     const auto key = [](const JsonValue& one) {
       return std::pair(UINT64_MAX - one["delivered"].count(), one["id"].count());

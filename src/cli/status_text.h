@@ -9,16 +9,15 @@
 
 namespace knell::cli {
 
-// What knelld tells of itself (docs/status.md), for people: a few lines on the daemon, then the
-// listeners, those that were told most first. Names of users are looked up here where the daemon
-// gives none.
+// The status of knelld (docs/status.md) as text: a few lines on the daemon, then its listeners,
+// those with the most delivered events first. Looks up a user's name where the daemon sends none.
 void append_status_table(std::string& out, const JsonValue& status, const Screen& screen);
 
 enum class Codes { kNo, kYes };
 
-// The same for Prometheus' text format, version 0.0.4: what node_exporter's textfile collector
-// reads. The number of series is bounded: of the listeners only how many there are, and of the ways
-// to end six classes, with `codes` each code and signal.
+// The status in Prometheus' text format, version 0.0.4, as node_exporter's textfile collector reads
+// it. The number of series is bounded: listeners are only counted, and exits have six classes; with
+// `codes`, each exit code and signal is a series.
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes);
 
 }  // namespace knell::cli

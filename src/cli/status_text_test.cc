@@ -59,7 +59,7 @@ std::string prometheus(const std::string& json, Codes codes = Codes::kNo) {
   return out;
 }
 
-TEST(StatusTable, TellsTheDaemonAndItsSources) {
+TEST(StatusTable, ShowsTheDaemonAndItsSources) {
   const std::string out = table(kStatus);
   EXPECT_THAT(out, HasSubstr("knelld 0.1.0, up 3h12m, pid 812, Linux 6.18.1 x86_64\n"));
   EXPECT_THAT(out, HasSubstr("via connector (events of processes): exit; 186 received, some lost, "
@@ -72,16 +72,16 @@ TEST(StatusTable, TellsTheDaemonAndItsSources) {
               HasSubstr("3 non-zero exits; most: SIGKILL oom a\"b\\c\\x0ad.service 2, exit 1 1"));
 }
 
-TEST(StatusTable, ListenersThatWereToldMostComeFirst) {
+TEST(StatusTable, ListenersWithMostDeliveredEventsComeFirst) {
   const std::string out = table(kStatus);
   EXPECT_LT(out.find("many"), out.find("few"));
   EXPECT_THAT(out, ContainsRegex("\nID +PID +USER +COMMAND"));
   EXPECT_THAT(out, ContainsRegex("2 +6 +4294900000 +many +compat +nonzero-exit +123 +3 +2.0K +uid "
                                  "1000 +unit=cron.service\n"));
-  EXPECT_THAT(out, Not(HasSubstr("asking")));  // it listens to nothing
+  EXPECT_THAT(out, Not(HasSubstr("asking")));  // has no subscription
 }
 
-TEST(StatusTable, NothingSteersTheTerminal) {
+TEST(StatusTable, EscapesControlBytes) {
   EXPECT_THAT(table(kStatus), AllOf(Not(HasSubstr("\x1b")), HasSubstr("few\\x1b[31m")));
 }
 
@@ -93,12 +93,12 @@ TEST(StatusTable, FitsTheTerminal) {
   for (std::string line; std::getline(lines, line);) {
     listeners = listeners || line.starts_with("ID");
     if (!listeners) continue;
-    EXPECT_LE(line.size(), 40u + 2) << line;  // the mark of a cut has three bytes
+    EXPECT_LE(line.size(), 40u + 2) << line;  // `…` has three bytes
   }
   EXPECT_TRUE(listeners);
 }
 
-TEST(StatusTable, WhatAnotherVersionLeavesOutIsNoError) {
+TEST(StatusTable, MissingMembersAreNoError) {
   EXPECT_THAT(table("{}"), AllOf(HasSubstr("knelld "), HasSubstr("no listeners")));
   EXPECT_THAT(table(R"({"listeners":7,"sources":[1],"uptime_s":"x","memory":[]})"),
               HasSubstr("no listeners"));
@@ -120,7 +120,7 @@ TEST(Prometheus, EachMetricHasItsHelpAndTypeOnce) {
   EXPECT_EQ(helped, typed);
 }
 
-TEST(Prometheus, TellsTheCounts) {
+TEST(Prometheus, HasTheCounts) {
   const std::string out = prometheus(kStatus);
   EXPECT_THAT(out, HasSubstr("\nknell_source_received_total{source=\"connector\"} 200\n"));
   EXPECT_THAT(out, HasSubstr("\nknell_lost_total 3\n"));
@@ -135,7 +135,7 @@ TEST(Prometheus, LabelsAreEscaped) {
               HasSubstr(R"(knell_exits_total{unit="a\"b\\c\nd.service",ended="oom"} 2)"));
 }
 
-TEST(Prometheus, HasClassesOfEndsAndCodesOnRequest) {
+TEST(Prometheus, HasClassesOfExitsAndCodesOnRequest) {
   const std::string status = R"({"exits":[
       {"unit":"a","ended":"exit 1","count":5},{"unit":"a","ended":"exit 2","count":4},
       {"unit":"a","ended":"SIGKILL","count":3},{"unit":"a","ended":"SIGTERM","count":3},
@@ -150,14 +150,14 @@ TEST(Prometheus, HasClassesOfEndsAndCodesOnRequest) {
     EXPECT_THAT(codes, HasSubstr("knell_exits_total{unit=\"a\",ended=\"" + std::string(line)));
 }
 
-TEST(Prometheus, HasNameAndContainerWhereTheyAreCounted) {
+TEST(Prometheus, HasCommAndContainerWhereTheyAreCounted) {
   EXPECT_THAT(
       prometheus(
           R"({"exits":[{"unit":null,"ended":"exit 1","comm":"sh","container":"f00","count":5}]})"),
       HasSubstr(R"(knell_exits_total{unit="",ended="exit nonzero",comm="sh",container="f00"} 5)"));
 }
 
-TEST(StatusJson, WhatIsNoObjectIsRefused) {
+TEST(StatusJson, RefusesTextThatIsNoObject) {
   for (const char* text : {"", "7", "[]", "{", "{} x", "\xff"})
     EXPECT_FALSE(parse_json_object(text)) << text;
   EXPECT_FALSE(parse_json_object(std::string(1'000'000, '[')));

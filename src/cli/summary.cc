@@ -62,19 +62,19 @@ void Summary::add(const knell_event& event) {
 }
 
 std::string Summary::text() const {
-  constexpr size_t kTold = 3;
+  constexpr size_t kShown = 3;
   std::string out = fmt::format(" {} shown, {}", shown_, losses_.text());
   if (kinds_.empty()) return out;
   std::vector<std::pair<std::string_view, Kind>> sorted(kinds_.begin(), kinds_.end());
-  const size_t told = std::min(kTold, sorted.size());
+  const size_t shown = std::min(kShown, sorted.size());
   const auto before = [](const auto& a, const auto& b) {
     return std::tuple(b.second.count, b.second.killed, a.first) <
            std::tuple(a.second.count, a.second.killed, b.first);
   };
-  std::partial_sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(told),
+  std::partial_sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(shown),
                     sorted.end(), before);
   out += "; most: ";
-  for (size_t i = 0; i < told; ++i) {
+  for (size_t i = 0; i < shown; ++i) {
     out += fmt::format("{}{} {}", i == 0 ? "" : ", ", sorted[i].first, sorted[i].second.count);
   }
   return out;

@@ -10,7 +10,7 @@
 
 namespace knell::cli {
 
-// The losses of a stream, added up no more exactly than they are known.
+// The sum of the losses of a stream, with how exactly it is known.
 class Losses {
  public:
   void add(const knell_event& lost);
@@ -18,7 +18,7 @@ class Losses {
   std::string text() const;  // "0 lost", "12 lost", "at most 12 lost", "12 and more lost", "an
                              // unknown number lost"
   uint64_t count() const { return count_; }
-  bool counted() const { return counted_; }  // every hole came with a number
+  bool counted() const { return counted_; }  // every loss had a count
   bool exact() const { return exact_; }
 
  private:
@@ -27,29 +27,29 @@ class Losses {
   bool exact_ = true;
 };
 
-// What was shown, for the line at the end: " 4 shown, 12 lost; most: SIGKILL oom orders 1, ...".
+// What was shown, for the closing line: " 4 shown, 12 lost; most: SIGKILL oom orders 1, ...".
 class Summary {
  public:
   void add(const knell_event& event);
-  // The same where nobody will ask for text(), at no cost.
+  // Cheaper than add(), for a caller that does not call text().
   void count(const knell_event& event);
   uint64_t shown() const { return shown_; }
   const Losses& losses() const { return losses_; }
   std::string text() const;
 
  private:
-  static constexpr size_t kKinds = 4096;  // picked: what is kept to choose three from
+  static constexpr size_t kKinds = 4096;  // picked: kinds counted, to show three
   struct Kind {
     uint64_t count = 0;
-    bool killed = false;  // a signal is told before an exit code
+    bool killed = false;  // of equal counts, signals come first
   };
   std::unordered_map<std::string, Kind> kinds_;
   uint64_t shown_ = 0;
   Losses losses_;
 };
 
-// Where a process belongs, in one short word: its unit without .service, its container, or its
-// name.
+// A short word for where a process belongs: its unit without .service, else the front of its
+// container id; empty without either.
 std::string short_unit(const knell_event& event);
 
 }  // namespace knell::cli

@@ -20,7 +20,7 @@ EventForTest lost(uint64_t count, uint32_t flags) {
   return event;
 }
 
-TEST(Summary, TellsTheMostFrequentSignalsFirst) {
+TEST(Summary, ShowsTheMostFrequentFirstAndSignalsBeforeExits) {
   Summary summary;
   EXPECT_EQ(summary.text(), " 0 shown, 0 lost");
   EventForTest exit;
@@ -47,7 +47,7 @@ TEST(Summary, IsBounded) {
   EXPECT_EQ(summary.shown(), 20'000u);
 }
 
-TEST(Losses, AreToldAsTheyAreKnown) {
+TEST(Losses, TextSaysHowExactTheCountIs) {
   Losses losses;
   EXPECT_FALSE(losses.any());
   EXPECT_EQ(losses.text(), "0 lost");

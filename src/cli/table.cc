@@ -17,8 +17,8 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kWideScreen = 116;   // from here on the wide columns leave kLeastCommand
-constexpr size_t kLeastCommand = 26;  // "<- kill by 8103 bash (root)" fits beside a SIGKILL
+constexpr size_t kWideScreen = 116;   // from this width on, wide columns leave kLeastCommand
+constexpr size_t kLeastCommand = 26;  // room for "<- kill by 8103 bash (root)" beside a SIGKILL
 
 bool only_exits(uint32_t mask) {
   constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
@@ -134,7 +134,7 @@ void Table::add_lost(const knell_event& event, std::string& out) const {
 
 size_t Table::add_columns(const knell_event& event, std::string& out) const {
   size_t used = 0;
-  size_t gap = 0;  // blanks due before the next value
+  size_t gap = 0;  // blanks to put before the next value
   for (const Column& column : columns_) {
     if (limit() - used <= gap) break;
     const bool ended = column.field == Field::kEnded;

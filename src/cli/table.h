@@ -19,12 +19,13 @@ namespace knell::cli {
 //
 // The cause of an exit stands before the command. On a terminal a line is never wider than the
 // window: columns become narrow, then columns are left out (PARENT first, USER and UNIT last), and
-// the command ends with `…`. How a process ended and why are never cut (see command_column.h).
-// Where the output is not a terminal nothing is cut: a value wider than its column moves the rest
-// along.
+// the command ends with `…`. How a process ended, and the cause, are never cut (see
+// command_column.h). Without a terminal nothing is cut: a value wider than its column moves the
+// rest of the line to the right.
 class Table final : public View {
  public:
-  // `mask`: the events that may come; with others than exits, the column ENDED is called EVENT.
+  // `mask`: the events that may come. If it has others than exits, the column ENDED is called
+  // EVENT.
   Table(uint32_t mask, bool threads, const Screen& screen);
 
   void begin(std::string& out) override;
@@ -41,7 +42,7 @@ class Table final : public View {
   void lay_out();
   size_t limit() const { return screen_.columns != 0 ? screen_.columns : SIZE_MAX; }
   void add_lost(const knell_event& event, std::string& out) const;
-  // Appends the columns and returns the width they take, blanks behind the last one not included.
+  // Appends the columns; returns their width without blanks behind the last one.
   size_t add_columns(const knell_event& event, std::string& out) const;
   std::string value(const Column& column, const knell_event& event) const;
 

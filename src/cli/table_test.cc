@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::string_literals;
 
-// What every line of `shown` takes at most.
+// The width of the widest line of `shown`.
 size_t widest_line(const std::string& shown) {
   size_t widest = 0;
   std::istringstream lines(shown);
@@ -90,7 +90,7 @@ TEST_F(TableTest, CutsNothingWhereThereIsNoTerminal) {
   EXPECT_NE(line({}, grep_).find(longest), std::string::npos);
 }
 
-TEST_F(TableTest, NeverOutgrowsTheWindow) {
+TEST_F(TableTest, IsNeverWiderThanTheWindow) {
   grep_.args("grep\0日本語日本語日本語\0"s + std::string(5000, 'x') + "\0"s)
       .unit(std::string(200, 'u'));
   grep_.parent_comm("a-long-name-15b").user(std::string(40, 'n'));
@@ -165,7 +165,7 @@ TEST_F(TableTest, LeavesOutUserAndUnitLast) {
   EXPECT_EQ(titles(50), "PID ENDED COMMAND");
 }
 
-TEST_F(TableTest, KeepsWhatTellsMostInANarrowWindow) {
+TEST_F(TableTest, KeepsPidUnitAndEndedInANarrowWindow) {
   const std::string shown = line(terminal(60), grep_);
   EXPECT_NE(shown.find("7889"), std::string::npos);
   EXPECT_NE(shown.find("exit 1"), std::string::npos);
@@ -174,7 +174,7 @@ TEST_F(TableTest, KeepsWhatTellsMostInANarrowWindow) {
   EXPECT_EQ(shown.find("bash"), std::string::npos);
 }
 
-TEST_F(TableTest, FollowsTheWindow) {
+TEST_F(TableTest, AdaptsToAResizedWindow) {
   Table table(KNELL_EVENT_EXIT, false, terminal(60));
   std::string out;
   table.resize(terminal(150));
@@ -182,7 +182,7 @@ TEST_F(TableTest, FollowsTheWindow) {
   EXPECT_NE(out.find("cron"), std::string::npos);
 }
 
-TEST_F(TableTest, LeavesNoColourBehind) {
+TEST_F(TableTest, ResetsEachColour) {
   EventForTest killed;
   killed.exit(9).process(1, 0);
   for (size_t columns = 1; columns < 150; ++columns) {
@@ -207,13 +207,13 @@ TEST_F(TableTest, ShowsUnknownAsUnknown) {
   EXPECT_EQ(parent + user + unit + age + how + command, "----unknown-");
 }
 
-TEST_F(TableTest, TellsTheContainerWhereThereIsNoUnit) {
+TEST_F(TableTest, ShowsTheContainerWhereThereIsNoUnit) {
   EventForTest event;
   event.process(5, 4).container(std::string(64, 'c'));
   EXPECT_NE(line({}, event).find(" " + std::string(12, 'c') + " "), std::string::npos);
 }
 
-TEST_F(TableTest, ShowsHolesAsLines) {
+TEST_F(TableTest, ShowsLossesAsLines) {
   EventForTest lost;
   lost.event.type = KNELL_EVENT_LOST;
   lost.event.time_ns = grep_.event.time_ns;

@@ -75,7 +75,7 @@ Outcome<Key> parse_key(std::string_view word) {
       printable(word));
 }
 
-// A value in a kind: '+' and its bytes, or '-' where it is not known; then a NUL.
+// Appends one value of a kind: '+' and its bytes, or '-' where it is unknown; then a NUL.
 void append_value(std::string& kind, bool known, std::string_view value) {
   kind += known ? '+' : '-';
   if (known) kind += value;
@@ -183,9 +183,9 @@ void Tally::show(std::string& out, Last last) {
 
 namespace {
 
-// Makes the widest columns narrow until all fit into `room`. How processes ended stays whole.
+// Shrinks the widest columns until all fit into `room`. The column ENDED keeps its width.
 void shrink(std::vector<size_t>& widths, const std::vector<Key>& keys, size_t room, size_t gap) {
-  constexpr size_t kLeast = 4;  // picked: titles are hardly shorter
+  constexpr size_t kLeast = 4;  // picked: few titles are shorter
   size_t taken = (widths.size() - 1) * gap;
   for (const size_t width : widths) taken += width;
   while (taken > room) {
@@ -203,13 +203,12 @@ void shrink(std::vector<size_t>& widths, const std::vector<Key>& keys, size_t ro
 
 }  // namespace
 
-// On a terminal the table overwrites the one before; elsewhere, they follow each other with a blank
-// line between.
+// On a terminal the table overwrites the previous one; elsewhere a blank line separates them.
 void Tally::show_table(std::string& out, const std::vector<Row*>& rows, Last last) {
   constexpr size_t kGap = 2;
   constexpr size_t kCounts = 8 + kGap + 7 + kGap;  // COUNT, NEW
   const bool limited = screen_.terminal;
-  const size_t frame = 4;  // title, "(other)", what is not shown, the cursor's own line
+  const size_t frame = 4;  // title, "(other)", "more below", the line of the cursor
   const size_t shown =
       limited ? std::min(rows.size(), std::max(screen_.rows, frame + 1) - frame) : rows.size();
 
@@ -276,7 +275,7 @@ std::string Tally::json_row(const std::string& kind) const {
 void Tally::show_json(std::string& out, const std::vector<Row*>& rows, Last last) const {
   const std::string time = rfc3339_text(system_clock().realtime_ns());
   const auto add_line = [&](const std::string& by, uint64_t total, uint64_t shown) {
-    if (total == shown && last == Last::kNo) return;  // between, only what changed
+    if (total == shown && last == Last::kNo) return;  // only the last table has unchanged rows
     out += fmt::format(R"({{"time":"{}","final":{},"by":{},"count":{},"new":{}}})", time,
                        last == Last::kYes, by, total, total - shown);
     out += '\n';

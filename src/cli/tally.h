@@ -31,8 +31,8 @@ enum class Key {
 // "comm,unit,ended". Unknown and repeated names are refused.
 Outcome<std::vector<Key>> parse_keys(const std::vector<std::string>& lists);
 
-// --by: how many events there were of each kind, counted since the start and since the last time it
-// was shown. At most kRows kinds; what comes beyond them is counted together, in "(other)".
+// --by: counts events of each kind, since the start and since the table was last shown. At most
+// kRows kinds; events of further kinds are counted together, as "(other)".
 class Tally final : public View {
  public:
   static constexpr size_t kRows = 10'000;  // some 2 MB with usual names
@@ -50,9 +50,9 @@ class Tally final : public View {
   enum class Last { kNo, kYes };
   struct Count {
     uint64_t total = 0;
-    uint64_t shown = 0;  // of it, what was there the last time
+    uint64_t shown = 0;  // the total when it was last shown
   };
-  // A kind's values, one behind the other, each with a byte in front that says whether it is known.
+  // The values of a kind, concatenated; see append_value().
   using Kinds = std::unordered_map<std::string, Count>;
   using Row = Kinds::value_type;
 
@@ -70,7 +70,7 @@ class Tally final : public View {
   Count other_;
   Losses losses_;
   std::string kind_;            // reused
-  size_t lines_on_screen_ = 0;  // of the last table, to be overwritten by the next
+  size_t lines_on_screen_ = 0;  // of the last table, which the next one overwrites
 };
 
 }  // namespace knell::cli

@@ -79,7 +79,7 @@ TEST_F(TallyTest, WritesJson) {
   EXPECT_THAT(out, Not(HasSubstr("lost")));
 }
 
-TEST_F(TallyTest, MakesLongValuesNarrowAndNeverHowItEnded) {
+TEST_F(TallyTest, ShrinksLongValuesButNeverEnded) {
   Tally tally({Key::kExe, Key::kComm, Key::kEnded}, false, Screen{true, false, 40, 10});
   const std::string exe = "/usr/lib/jvm/java-17/bin/java";
   killed_.event.exe = {exe.data(), exe.size()};

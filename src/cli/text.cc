@@ -20,8 +20,8 @@ namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 
-// The character at the front of `text` and how many bytes it takes. What is no UTF-8 counts as one
-// byte, one column.
+// The first character of `text` and its size in bytes. A byte that is not UTF-8 counts as a
+// character of one column.
 struct Character {
   char32_t code;
   size_t bytes;
@@ -43,14 +43,14 @@ Character front(std::string_view text) {
 
 size_t width_of(char32_t code) {
   if (code < 0x80) return 1;
-  // wcwidth() knows what the locale knows; any UTF-8 locale will do, and glibc always has this one.
+  // wcwidth() needs a UTF-8 locale; glibc always has this one.
   static const bool utf8 = std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr;
   const int width = utf8 ? ::wcwidth(static_cast<wchar_t>(code)) : 1;
   return width < 0 ? 1 : static_cast<size_t>(width);
 }
 
-// A listener's stamps come in order, so the broken-down time of the last second is nearly always
-// the right one.
+// The stamps of a listener's events come in order, so caching the last second avoids nearly all
+// calls of localtime_r(3).
 const std::tm& local_time(int64_t seconds) {
   static int64_t last = INT64_MIN;
   static std::tm broken_down{};
@@ -77,10 +77,10 @@ bool plain(std::string_view word) {
          word.find_first_of(" \t\"'\\$`;&|<>()*?[]#~!{}") == std::string_view::npos;
 }
 
-// Two ways to quote, both right for a shell, so that a line that is pasted there runs nothing but
-// the command it shows. What is safe to print stands between '...' as it is. Else it stands between
-// $'...', where \x1b is one byte and \\ a backslash: so a control byte and the same text typed by
-// somebody look different.
+// Quotes in one of two ways, so that a shell that the text is pasted into runs only the command it
+// shows. Bytes that are safe to print stand unchanged between '...'. Others stand between $'...',
+// where \x1b is one byte and \\ a backslash: so a control byte looks different from the same text
+// typed as characters.
 void append_quoted(std::string& out, std::string_view bytes) {
   const bool safe = knell::printable(bytes) == bytes;
   out += safe ? "'" : "$'";
@@ -91,7 +91,7 @@ void append_quoted(std::string& out, std::string_view bytes) {
     if (bytes.empty()) break;
     const bool quote = bytes.front() == '\'';
     if (safe)
-      out += quote ? "'\\''" : "\\";  // out of the quotes, a quote, and in again
+      out += quote ? "'\\''" : "\\";  // ends the quotes, adds a quote, opens them again
     else
       out += quote ? "\\'" : "\\\\";
     bytes.remove_prefix(1);
@@ -112,14 +112,14 @@ void append_word(std::string& out, std::string_view word) {
     append_quoted(out, word);
 }
 
-// A title is no command and reads best bare, unless a shell would make a command of it.
+// A title is shown without quotes, unless a shell would run part of it.
 std::string title_text(std::string_view title) {
   title = title.substr(0, title.find_last_not_of(' ') + 1);
   const bool bare = title.find_first_of("$`;&|<>") == std::string_view::npos;
   return bare ? name_text(title) : quoted(title);
 }
 
-// A title written over the arguments: one word with blanks.
+// A title that a process wrote over its arguments is one word with blanks.
 bool is_title(const std::vector<std::string_view>& words) {
   return words.size() == 1 && words.front().find(' ') != std::string_view::npos;
 }
@@ -144,7 +144,7 @@ size_t display_width(std::string_view text) {
 
 std::string cut(std::string_view text, size_t columns) {
   size_t width = 0;
-  size_t fits = 0;  // bytes that leave a column for the `…`
+  size_t fits = 0;  // bytes that leave one column for the `…`
   for (size_t at = 0; at < text.size();) {
     const Character c = front(text.substr(at));
     width += width_of(c.code);
@@ -327,7 +327,7 @@ std::string killed_by_text(const knell_event& event) {
   }
 }
 
-// Of those that ask a process to end; others as numbers.
+// The name of a signal that asks a process to end; the number of any other.
 std::string request_name(int signal) {
   switch (signal) {
     case SIGTERM:
@@ -357,7 +357,8 @@ std::string killer_text(const knell_event& event) {
   std::string text;
   if ((event.has & KNELL_HAS_KILLER) != 0) {
     text = killed_by_text(event);
-    // Of a process that kills itself after it was asked to end, as many do.
+    // A process that was asked to end often kills itself by the same signal; then the signal that
+    // asked it is shown as well.
     if (killer.cause != KNELL_CAUSE_USER || killer.pid != event.pid) return text;
   }
   if ((event.has & KNELL_HAS_LAST_SIGNAL) == 0) return text;

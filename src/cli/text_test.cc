@@ -23,7 +23,7 @@ TEST(Text, MeasuresColumns) {
   EXPECT_EQ(display_width("a\xff\xc3"), 3u);  // not UTF-8: must not run past the end
 }
 
-TEST(Text, CutsAtColumnsAndNeverInACharacter) {
+TEST(Text, CutsAtColumnsAndNeverInsideACharacter) {
   EXPECT_EQ(cut("abcdef", 6), "abcdef");
   EXPECT_EQ(cut("abcdef", 5), "abcd…");
   EXPECT_EQ(cut("abcdef", 1), "…");
@@ -45,7 +45,7 @@ TEST(Text, PadsByColumnsNotBytes) {
   EXPECT_EQ(out, "ß日  toolong");
 }
 
-TEST(Text, TellsLocalTimeToTheMillisecond) {
+TEST(Text, FormatsLocalTimeToTheMillisecond) {
   ::setenv("TZ", "UTC-2", 1);  // two hours east
   ::tzset();
   EXPECT_EQ(clock_text(1'767'312'721'412'999'999), "02:12:01.412");
@@ -69,7 +69,7 @@ TEST(CommandText, JoinsWordsAndQuotesThoseWithSpaces) {
   EXPECT_EQ(command_text(event.args("echo\0\0x\0"s)), "echo '' x");
 }
 
-TEST(CommandText, GivesAShellNothingToRunButTheCommand) {
+TEST(CommandText, QuotesSoThatAShellRunsOnlyTheCommand) {
   EventForTest event;
   EXPECT_EQ(command_text(event.args("echo\0it's $(reboot) `x` \" \0"s)),
             R"(echo 'it'\''s $(reboot) `x` " ')");
@@ -77,7 +77,7 @@ TEST(CommandText, GivesAShellNothingToRunButTheCommand) {
   EXPECT_EQ(command_text(event.args("x $(reboot)\0"s)), "'x $(reboot)'");  // looks like a title
 }
 
-TEST(CommandText, LeavesTitlesBare) {
+TEST(CommandText, DoesNotQuoteTitles) {
   EventForTest event;
   EXPECT_EQ(command_text(event.args("postgres: app orders UPDATE\0"s)),
             "postgres: app orders UPDATE");
@@ -98,7 +98,7 @@ TEST(CommandText, MakesControlBytesVisible) {
   EXPECT_EQ(text, R"($'a\x1b[31m' $'b\x0ac')");
 }
 
-TEST(CommandText, TellsAControlByteFromTheSameTextTyped) {
+TEST(CommandText, DistinguishesAControlByteFromItsEscapeTyped) {
   EventForTest event;
   EXPECT_EQ(command_text(event.args("echo\0a\033\0"s)), R"(echo $'a\x1b')");
   EXPECT_EQ(command_text(event.args("echo\0a\\x1b\0"s)), R"(echo 'a\x1b')");
@@ -108,7 +108,7 @@ TEST(CommandText, TellsAControlByteFromTheSameTextTyped) {
   EXPECT_EQ(command_text(event.args("a title\\x1b\0"s)), R"(a title\x1b)");
 }
 
-TEST(NameText, TellsAControlByteFromTheSameTextTyped) {
+TEST(NameText, DistinguishesAControlByteFromItsEscapeTyped) {
   EXPECT_EQ(name_text("a\033"), R"($'a\x1b')");
   EXPECT_EQ(name_text("a\\x1b"), R"(a\x1b)");
   EXPECT_EQ(name_text("$'a\\x1b'"), R"('$'\''a\x1b'\''')");
@@ -121,7 +121,7 @@ TEST(CommandText, ShowsEmptyArguments) {
   EXPECT_EQ(command_text(event.args("my prog\0\0\0"s)), "'my prog' '' ''");
 }
 
-TEST(EventText, TellsEachType) {
+TEST(EventText, NamesEachType) {
   EventForTest event;
   EXPECT_EQ(event_text(event.exit(0x300)), "exit 3");
   EXPECT_EQ(event_text(event.exit(9)), "SIGKILL");
@@ -140,7 +140,7 @@ TEST(EventText, TellsEachType) {
   EXPECT_EQ(event_text(event), "ptrace ended");
 }
 
-TEST(EventText, TellsTheNewIds) {
+TEST(EventText, ShowsTheNewIds) {
   EventForTest event;
   event.event.type = KNELL_EVENT_UID;
   event.event.ruid = event.event.euid = 33;
@@ -149,7 +149,7 @@ TEST(EventText, TellsTheNewIds) {
   EXPECT_EQ(event_text(event), "uid 33 (effective 0)");
 }
 
-TEST(LostText, IsNoMoreCertainThanTheCount) {
+TEST(LostText, SaysHowExactTheCountIs) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();
   EventForTest event;
@@ -165,7 +165,7 @@ TEST(LostText, IsNoMoreCertainThanTheCount) {
   EXPECT_EQ(lost_text(event), "lost 1 exit since 00:12:01.412 (buffer full)");
 }
 
-TEST(KillerText, NamesWhoOrWhat) {
+TEST(KillerText, NamesTheSenderOrTheCause) {
   EventForTest event;
   EXPECT_EQ(killer_text(event), "");
   event.event.has = KNELL_HAS_KILLER;
@@ -190,7 +190,7 @@ TEST(KillerText, NamesWhoOrWhat) {
   EXPECT_EQ(killer_text(event), "  <- out of memory in /docker/1f2e");
 }
 
-TEST(KillerText, NamesWhoAskedItToEnd) {
+TEST(KillerText, NamesTheSenderOfTheLastSignal) {
   EventForTest event;
   event.exit(0).process(100, 1).user("postgres");
   event.event.has |= KNELL_HAS_LAST_SIGNAL | KNELL_HAS_UID;
@@ -216,10 +216,11 @@ TEST(KillerText, NamesWhoAskedItToEnd) {
             "  <- kill by 100 (root)  <- asked by SIGTERM of 8103 bash <- deploy.sh (uid 107) 2.1s "
             "before");
   event.event.killed_by.pid = 101;
-  EXPECT_EQ(killer_text(event), "  <- kill by 101 (root)") << "that is what it ended by";
+  EXPECT_EQ(killer_text(event), "  <- kill by 101 (root)")
+      << "it ended by this signal, not by the last one";
 }
 
-TEST(EventsWords, NamesWhatIsListenedTo) {
+TEST(EventsWords, NamesTheEventsOfAMask) {
   EXPECT_EQ(events_words(0), "all events");
   EXPECT_EQ(events_words(KNELL_EVENT_ALL), "all events");
   EXPECT_EQ(events_words(KNELL_EVENT_NONZERO_EXIT), "non-zero exits");

@@ -18,7 +18,7 @@ void Tree::add(const knell_event& event, const Alive& alive) {
     case KNELL_EVENT_EXEC:
     case KNELL_EVENT_EXIT: {
       const auto found = nodes_.find(event.pid);
-      // An exec may change the name; an exit tells one that was never read.
+      // An exec may change the name; an exit may have the name where no exec event had it.
       if (found != nodes_.end() && event.comm.data != nullptr)
         found->second.name = view(event.comm);
       break;
@@ -34,7 +34,7 @@ void Tree::add_fork(const knell_event& event) {
   if (event.child_tid != 0 && event.child_tid != event.child_pid) return;  // a thread
   if (event.child_pid == root_) return;
   ++processes_;
-  remove(event.child_pid);  // its pid was used before, and we missed the end of that one
+  remove(event.child_pid);  // an earlier process with this pid, whose exit was lost
   const auto parent = nodes_.find(event.pid == root_parent_ ? root_ : event.pid);
   Node node;
   node.start = event.child_id.kind == KNELL_ID_START ? event.child_id.start : 0;
@@ -53,8 +53,7 @@ void Tree::end(pid_t pid) {
   if (found->second.children == 0) remove(pid);
 }
 
-// Takes an entry away, and with it those above it that ended before and have nobody left under
-// them.
+// Removes an entry, and each entry above it whose process has ended and which has no child left.
 void Tree::remove(pid_t pid) {
   while (pid != root_) {
     const auto found = nodes_.find(pid);
@@ -74,9 +73,8 @@ void Tree::sweep(const Alive& alive) {
     if (pid != root_ && !node.ended && !alive(pid, node.start)) gone.push_back(pid);
   }
   for (const pid_t pid : gone) end(pid);
-  limit_ = std::max(
-      limit_,
-      2 * nodes_.size());  // a tree that is so large is not asked for its living at every fork
+  // Else a large tree of living processes would be swept at each fork.
+  limit_ = std::max(limit_, 2 * nodes_.size());
 }
 
 std::string_view Tree::name(pid_t pid) const {

@@ -13,39 +13,41 @@
 
 namespace knell::cli {
 
-// The processes under one, known from their forks and execs: who came from whom, and what they are
-// called. Small on purpose: an entry that ended goes once nobody under it is left, and when exits
-// of zero are not heard of, a sweep asks for the living when the tree has grown too large.
+// The processes under a root, learned from fork and exec events: the parent and name of each. To
+// stay small, it removes the entry of a process that ended once no process is left under it. An
+// exit event can be lost, so when the tree exceeds its limit, a sweep removes processes that are no
+// longer alive.
 class Tree {
  public:
-  // Whether the process with this pid and start (0: not known) still lives.
+  // Whether the process with this pid and start (0: unknown) is alive.
   using Alive = std::function<bool(pid_t, uint64_t start)>;
 
-  // A process that `root_parent` makes is the root's: it made it with CLONE_PARENT. 0: none does.
+  // A fork by `root_parent` counts as one by the root, which used CLONE_PARENT; 0: there is none.
+  // `limit`: entries, after which a sweep is made.
   explicit Tree(pid_t root, pid_t root_parent = 0, size_t limit = 65536)
       : root_(root), root_parent_(root_parent), limit_(limit) {
     nodes_[root].name = "?";
   }
 
-  // Takes in a fork, an exec or an exit.
+  // Updates the tree by a fork, an exec or an exit.
   void add(const knell_event& event, const Alive& alive);
-  // What a process was called when last heard of, as it is; empty where it was not.
+  // The last known name of a process, not made printable; empty: unknown process.
   std::string_view name(pid_t pid) const;
   // "cc1 <- gcc <- make", up to the root; at most kDepth names.
   enum class Spelling { kPrinted, kRaw };
   std::string ancestry(const knell_event& event, Spelling spelling = Spelling::kPrinted) const;
-  // All there ever were, the root included.
+  // How many processes there have been, the root included.
   uint64_t processes() const { return processes_; }
   size_t count_alive(const Alive& alive) const;
   size_t size() const { return nodes_.size(); }
 
  private:
-  static constexpr size_t kDepth = 8;  // picked: more than anybody reads
+  static constexpr size_t kDepth = 8;  // picked
   struct Node {
     pid_t parent = 0;
     uint64_t start = 0;
     bool ended = false;
-    uint32_t children = 0;  // entries whose parent this is
+    uint32_t children = 0;  // entries that have this one as parent
     std::string name;
   };
   void add_fork(const knell_event& event);
@@ -59,7 +61,8 @@ class Tree {
   std::unordered_map<pid_t, Node> nodes_;
 };
 
-// By /proc: not there, another start, or a zombie is not alive.
+// Whether /proc has a process with this pid and start (0: any) that is no zombie. A leader that is
+// a zombie counts as alive while other threads run.
 bool alive_in_proc(pid_t pid, uint64_t start);
 
 }  // namespace knell::cli

@@ -33,10 +33,10 @@ class TreeTest : public testing::Test {
   Tree tree_{100, 99, 10};
 };
 
-TEST_F(TreeTest, TellsTheAncestry) {
+TEST_F(TreeTest, ShowsTheAncestry) {
   exec(100, "make");
   fork(100, 200);
-  EXPECT_EQ(ancestry(200), "make <- make");  // not yet another program
+  EXPECT_EQ(ancestry(200), "make <- make");  // no exec yet
   exec(200, "gcc");
   fork(200, 300);
   exec(300, "cc1");
@@ -45,7 +45,7 @@ TEST_F(TreeTest, TellsTheAncestry) {
   EXPECT_EQ(tree_.processes(), 3u);
 }
 
-TEST_F(TreeTest, WhatTheParentOfTheRootMakesIsTheRoots) {
+TEST_F(TreeTest, AForkByTheParentOfTheRootCountsAsTheRoots) {
   exec(100, "make");
   fork(99, 200);
   exec(200, "helper");
@@ -53,7 +53,7 @@ TEST_F(TreeTest, WhatTheParentOfTheRootMakesIsTheRoots) {
   EXPECT_EQ(tree_.processes(), 2u);
 }
 
-TEST_F(TreeTest, ParentsThatEndedAreStillNamed) {
+TEST_F(TreeTest, ParentsThatEndedAreStillShown) {
   exec(100, "make");
   fork(100, 200);
   exec(200, "sh");
@@ -62,20 +62,20 @@ TEST_F(TreeTest, ParentsThatEndedAreStillNamed) {
   exit(200);
   EXPECT_EQ(ancestry(300), "daemon <- sh <- make");
   exit(300);
-  EXPECT_EQ(tree_.size(), 1u);  // both are gone now
+  EXPECT_EQ(tree_.size(), 1u);  // both entries are removed
 }
 
-TEST_F(TreeTest, ReusedPidsStartAnew) {
+TEST_F(TreeTest, AReusedPidIsANewProcess) {
   exec(100, "make");
   fork(100, 200);
   exec(200, "old");
-  fork(100, 200);  // its end was not heard of: it did well
+  fork(100, 200);  // the exit event of the first 200 was lost
   EXPECT_EQ(ancestry(200), "make <- make");
   EXPECT_EQ(tree_.size(), 2u);
   EXPECT_EQ(tree_.processes(), 3u);
 }
 
-TEST_F(TreeTest, SweepsTheDeadWhenItHasGrown) {
+TEST_F(TreeTest, SweepsEndedProcessesBeyondItsLimit) {
   exec(100, "make");
   alive_ = {205};
   for (pid_t pid = 201; pid <= 211; ++pid) fork(100, pid);
@@ -84,7 +84,7 @@ TEST_F(TreeTest, SweepsTheDeadWhenItHasGrown) {
   EXPECT_EQ(tree_.processes(), 12u);
 }
 
-TEST_F(TreeTest, CountsTheLiving) {
+TEST_F(TreeTest, CountsProcessesThatAreAlive) {
   fork(100, 200);
   fork(100, 201);
   fork(100, 202);
@@ -99,14 +99,14 @@ TEST_F(TreeTest, UnknownProcessesAreNamedByTheEvent) {
   EXPECT_EQ(tree_.ancestry(event), "stray <- init");
 }
 
-TEST_F(TreeTest, DeepAncestriesEnd) {
+TEST_F(TreeTest, CutsADeepAncestry) {
   exec(100, "make");
   for (pid_t pid = 101; pid < 108; ++pid) fork(pid - 1, pid);
   fork(107, 108);
   EXPECT_TRUE(ancestry(108).ends_with(" <- …")) << ancestry(108);
 }
 
-TEST(AliveInProc, KnowsTheLivingByTheirStart) {
+TEST(AliveInProc, ComparesTheStart) {
   EXPECT_TRUE(alive_in_proc(::getpid(), 0));
   EXPECT_FALSE(alive_in_proc(::getpid(), 1));
   EXPECT_FALSE(alive_in_proc(4'194'304, 0));

@@ -13,7 +13,7 @@ namespace knell::cli {
 // A whole decimal number within [low, high].
 std::optional<int64_t> parse_number(std::string_view text, int64_t low, int64_t high);
 
-// For a report, where tenths matter: "0.31s", "12.4s", from a minute on "3m12s".
+// A duration for a report: "0.31s", "12.4s", from one minute on "3m12s".
 std::string seconds_text(std::chrono::nanoseconds duration);
 
 }  // namespace knell::cli

@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell wait`: until processes that need not be our children are over. By pidfds, so it needs no
-// privilege; a descriptor for each of them, so the limit is raised as far as it goes.
+// `knell wait`: waits until processes, which need not be our children, have ended. It uses pidfds,
+// so it needs no privilege; one descriptor for each process, so the limit of descriptors is raised
+// to its maximum.
 //
-// Why a process ended no pidfd tells. So once all are held, a second listener is opened where one
-// knows it (knelld, else bpf), to which they are added as well. What it tells first is printed.
-// Where the pidfd tells first, the end is held back for kCauseNs at the most.
+// A pidfd does not give the cause of an exit. So once all pidfds are open, a second listener is
+// opened on a source that has causes (knelld, else bpf), and the processes are added to it as well.
+// If its event comes first, that is printed. If the pidfd's event comes first, it is held back for
+// at most kCauseWait.
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -42,22 +44,22 @@ void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, knell_add() will say so
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // if this fails, knell_add() reports the lack
 }
 
-// What the cause may take longer than the pidfd: the daemon's latency, and a busy machine.
-constexpr auto kCauseNs = 200ms;
-// To load bpf takes longer than shorter waits.
+// How much later than the pidfd the cause may come: the daemon's latency, and a busy machine.
+constexpr auto kCauseWait = 200ms;
+// With a shorter time-out bpf is not used, as loading it would take too long.
 constexpr auto kLeastForBpf = 1s;
 
 constexpr int kNoneMatches = 123;
 
 struct Process {
   pid_t pid;
-  uint64_t start = 0;  // 0: whoever has the pid
+  uint64_t start = 0;  // 0: the process that has the pid now
 };
 
-// A listener that tells why a process ended; empty where there is none.
+// Opens a listener on a source that has the cause of an exit; empty where there is none.
 Listener open_cause_listener(std::optional<nanoseconds> timeout) {
   Options options;
   options.events = KNELL_EVENT_EXIT;
@@ -76,7 +78,7 @@ class Waiting {
   Waiting(Listener& listener, bool any, bool json, std::optional<nanoseconds> timeout)
       : listener_(listener), any_(any), json_(json), timeout_(timeout) {}
 
-  // A process without a start that is not there any more is told, and counts as one that failed.
+  // A process without a start that no longer exists is reported, and counts as failed.
   Outcome<void> add(const Process& process);
   void set_cause_listener(Listener listener);
   size_t left() const { return processes_.size(); }
@@ -85,8 +87,8 @@ class Waiting {
  private:
   struct Awaited {
     uint64_t start = 0;
-    bool cause = false;               // the cause listener tells its end
-    std::optional<knell_event> held;  // told by its pidfd, until the cause comes or `until`
+    bool cause = false;               // the cause listener reports its exit
+    std::optional<knell_event> held;  // of the pidfd; until the cause comes or `until`
     Clock::time_point until;
   };
 
@@ -108,11 +110,11 @@ class Waiting {
   Clock::time_point started_ = Clock::now();
   Output out_{STDOUT_FILENO, "standard output"};
   bool reader_gone_ = false;
-  bool missing_ = false;  // one was not there from the start
+  bool missing_ = false;  // a process did not exist from the start
   size_t asked_ = 0;
   std::unordered_map<pid_t, Awaited> processes_;
-  size_t held_ = 0;            // of them
-  std::optional<int> status_;  // of the latest that ended
+  size_t held_ = 0;            // how many of them have `held`
+  std::optional<int> status_;  // of the process that ended last
 };
 
 Outcome<void> Waiting::add(const Process& process) {
@@ -122,13 +124,13 @@ Outcome<void> Waiting::add(const Process& process) {
     processes_[process.pid].start = process.start;
     return {};
   }
-  if (error.value() == EEXIST) return {};  // by its pid and by a predicate
+  if (error.value() == EEXIST) return {};  // named by its pid and matched by a predicate
   if (error.value() == EMFILE || error.value() == ENFILE) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     return failed("too many processes for the limit of {} descriptors (ulimit -n)", limit.rlim_cur);
   }
-  if (process.start != 0) return {};  // it ended since the predicates were looked at
+  if (process.start != 0) return {};  // it ended after it matched the predicates
   ++asked_;
   missing_ = true;
   message("knell: {}\n", knell_explain());
@@ -148,8 +150,8 @@ void Waiting::take(const knell_event& event) {
   Awaited& awaited = found->second;
   if (awaited.cause && event.via == KNELL_VIA_PIDFD) {
     if (awaited.held) return;
-    awaited.held = event;  // of a pidfd: it points to nothing
-    awaited.until = Clock::now() + kCauseNs;
+    awaited.held = event;  // an event of a pidfd has no pointers, so a copy is valid
+    awaited.until = Clock::now() + kCauseWait;
     ++held_;
     return;
   }
@@ -183,8 +185,8 @@ void Waiting::print_overdue() {
 Outcome<void> Waiting::write() {
   if (reader_gone_) out_.buffer().clear();
   KNELL_ASSIGN(const auto reader, out_.flush());
-  reader_gone_ =
-      reader_gone_ || reader == Output::Reader::kGone;  // the status is worth waiting for still
+  // Waiting goes on after the output was closed, for the exit status.
+  reader_gone_ = reader_gone_ || reader == Output::Reader::kGone;
   return {};
 }
 
@@ -198,7 +200,7 @@ Outcome<bool> Waiting::read_events() {
   return !events.empty();
 }
 
-// Without causes the processes are waited for all the same.
+// If reading the causes fails, waiting goes on without them.
 bool Waiting::read_causes() {
   if (!causes_) return false;
   std::array<const knell_event*, 256> space;
@@ -215,7 +217,7 @@ int Waiting::timed_out() const {
   return kTimedOut;
 }
 
-// Until there is something to read, the first that is held back is to be printed, or the time-out.
+// Waits until a listener is readable, an exit that is held back is due, or the time-out has passed.
 void Waiting::wait() const {
   std::optional<Clock::time_point> until;
   if (timeout_) until = started_ + *timeout_;
@@ -255,9 +257,7 @@ class Wait final : public Command {
  public:
   std::string_view name() const override { return "wait"; }
   std::string_view synopsis() const override { return "[OPTIONS] PID...|PREDICATES"; }
-  std::string_view summary() const override {
-    return "waits for processes, whose child they may be";
-  }
+  std::string_view summary() const override { return "waits for processes, its children or not"; }
   std::string_view notes() const override;
   bool ends_with_process_status() const override { return true; }
   void add_options(CommandLine& line) override;
@@ -322,7 +322,7 @@ Outcome<std::vector<Process>> Wait::pids() const {
   return out;
 }
 
-// Those that match now, but this knell.
+// The processes that match now, without this one.
 Outcome<std::vector<Process>> Wait::matching() const {
   std::vector<Process> out;
   if (selection_.empty()) return out;
@@ -360,7 +360,8 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(Listener listener, open_listener(options));
   Waiting waiting(listener, any_, json, timeout);
   for (const Process& process : pids) KNELL_TRY(waiting.add(process));
-  // Who matches is alive when its pidfd is opened; nothing can be missed from then on.
+  // A process that matches is alive when its pidfd is opened; its exit cannot be missed from then
+  // on.
   KNELL_ASSIGN(const std::vector<Process> matching, this->matching());
   for (const Process& process : matching) KNELL_TRY(waiting.add(process));
   if (pids.empty() && waiting.left() == 0) {

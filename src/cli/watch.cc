@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell watch`: its words, judged before anything is opened. What then happens is in watching.cc.
+// The command line of `knell watch`, checked as far as possible before anything is opened. The loop
+// that follows is in watching.cc.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <unistd.h>
@@ -38,14 +39,13 @@ class Watch final : public Command {
   Outcome<WatchPlan> plan(bool exec) const;
   Outcome<void> plan_counting(WatchPlan& plan, bool exec) const;
   Outcome<void> plan_recording(WatchPlan& plan) const;
-  Outcome<void> suit_recording(WatchPlan& plan, Listener& listener) const;
+  Outcome<void> limit_to_recording(WatchPlan& plan, Listener& listener) const;
 
   Selection selection_;
   ListenFlags listen_;
   std::string format_, count_, duration_, interval_, read_, speed_;
   std::vector<std::string> by_;
-  bool exec_ =
-      false;  // never set: the word and what follows are taken away before. Here for --help
+  bool exec_ = false;  // for --help only: take_tail() removes --exec before the words are parsed
 };
 
 std::string_view Watch::notes() const {
@@ -92,7 +92,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
     return usage("{} cannot be used with --read", flag);
   plan.read = read_ == "-" ? "/dev/stdin" : read_;
   if (speed_.empty() || speed_ == "max") return {};
-  constexpr double kFastest = 1e6;  // beyond it, max is meant
+  constexpr double kFastest = 1e6;  // a larger number likely means max
   double speed = 0;
   const char* end = speed_.data() + speed_.size();
   const auto [stop, error] = std::from_chars(speed_.data(), end, speed);
@@ -106,7 +106,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   using namespace std::chrono_literals;
   constexpr nanoseconds kInterval = 3s;  // as top does
-  constexpr nanoseconds kLeast = 10ms;   // picked: nobody reads faster
+  constexpr nanoseconds kLeast = 10ms;   // picked: too fast to read
   plan.interval = kInterval;
   if (by_.empty()) {
     if (!interval_.empty()) return usage("--interval is for --by KEY,...");
@@ -122,7 +122,7 @@ Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   return {};
 }
 
-// All words are judged here, before anything is opened.
+// Checks all words, before anything is opened.
 Outcome<WatchPlan> Watch::plan(bool exec) const {
   WatchPlan plan;
   plan.selection = selection_;
@@ -138,10 +138,10 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   return plan;
 }
 
-// What was asked of a recording, and what it has.
-Outcome<void> Watch::suit_recording(WatchPlan& plan, Listener& listener) const {
+// Limits the events asked for to those that the recording has.
+Outcome<void> Watch::limit_to_recording(WatchPlan& plan, Listener& listener) const {
   const uint32_t has = listener.recording()->events;
-  // Whoever recorded all exits recorded the non-zero ones.
+  // A recording of all exits has the non-zero ones.
   const uint32_t shows = has | ((has & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0);
   uint32_t& mask = plan.options.events;
   if (!selection_.events_given()) {
@@ -150,16 +150,16 @@ Outcome<void> Watch::suit_recording(WatchPlan& plan, Listener& listener) const {
     if (mask == 0) mask = has;
   }
   const uint32_t missing = knell_valid_event(mask) & ~shows;
-  // Of the exits asked for, the non-zero ones are some.
+  // A request for exits is also served by a recording of non-zero exits.
   const uint32_t some = (mask & KNELL_EVENT_EXIT) != 0 ? mask | KNELL_EVENT_NONZERO_EXIT : mask;
   if ((knell_valid_event(some) & shows) == 0)
     return usage("-e {}: {} has none, recorded were {}", events_text(mask), printable(plan.read),
                  events_text(has));
-  // `all` is what there is.
+  // -e all means all that the recording has, so nothing is missing.
   if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
     message("knell watch: {} has no {}; recorded were {}\n", printable(plan.read),
             events_text(missing), events_text(has));
-  // What is left of it, for the headline and the table, and to judge the predicates by.
+  // The events that are left, for the headline, the table, and the check of the predicates.
   const uint32_t exits = (mask & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0;
   mask = (knell_valid_event(mask) | exits) & shows;
   KNELL_TRY(plan.selection.check(mask));
@@ -188,7 +188,7 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (!opened && opened.error().status == kDone) return kDone;
   KNELL_ASSIGN(Listener listener, std::move(opened));
   if (!plan.read.empty()) {
-    KNELL_TRY(suit_recording(plan, listener));
+    KNELL_TRY(limit_to_recording(plan, listener));
   }
   KNELL_TRY(plan.selection.apply(listener));
   if (!plan.read.empty()) {
@@ -197,11 +197,11 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   }
   if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
   if (exec) {
-    // What CMD does must not call CMD again.
+    // Processes that CMD starts must not start CMD again.
     if (listener.match("under", fmt::format("!{}", ::getpid())))
       return fail(kFailed, knell_explain());
   } else {
-    // To read /proc of others, and to mend the connector; all else goes.
+    // These are needed to read other users' /proc and to repair the connector.
     KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   }
   return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The loop of `knell watch`. One thread, one poll(2): the listener's descriptor, signals, and
-// standard output, whose reader may go away while nothing happens. Each time the listener is
-// readable it is read until a batch is not full; what came of a batch is written with one write(2).
+// The loop of `knell watch`. One thread, one poll(2) of the listener's descriptor, the signals, and
+// standard output, whose reader may go away while nothing happens. When the listener is readable,
+// it is read until a batch is not full; the output of each batch is written with one write(2).
 #include "cli/watching.h"
 
 #include <fmt/format.h>
@@ -26,8 +26,8 @@ namespace knell::cli {
 namespace {
 
 constexpr size_t kBatch = 256;  // picked: events taken from the library at a time
-constexpr uint64_t kBacklogNs =
-    500'000'000;  // picked: longer than a full buffer takes to be read past
+// Picked: longer than it takes to read a full buffer.
+constexpr uint64_t kBacklogNs = 500'000'000;
 
 std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
   if (!plan.by.empty()) return std::make_unique<Tally>(plan.by, plan.json, screen);
@@ -77,7 +77,7 @@ int Watching::wait_ms() const {
 }
 
 void Watching::take(const knell_event& event) {
-  if (plan_.json)  // no line at the end
+  if (plan_.json)  // JSON has no summary at the end
     summary_.count(event);
   else
     summary_.add(event);
@@ -85,8 +85,8 @@ void Watching::take(const knell_event& event) {
   if (hook_ != nullptr) hook_->add(event);
 }
 
-// Reads a batch, up to events later than `until_mono_ns`, and says whether it was a full one: what
-// else there is keeps the listener readable.
+// Reads a batch, up to the first event later than `until_mono_ns`. Returns whether the batch was
+// full; if events are left, the listener stays readable.
 Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
   std::array<const knell_event*, kBatch> space;
   std::error_code error;
@@ -123,11 +123,12 @@ Outcome<Watching::Go> Watching::turn() {
   if (::poll(fds.data(), fds.size(), wait_ms()) < 0 && errno != EINTR)
     return failed("cannot wait for events");
   if (fds[1].revents != 0) signals_.clear();
-  // Only a pipe or socket whose reader has gone says so; a terminal that hung up ends us by SIGHUP.
+  // A pipe or socket whose reader has gone reports POLLERR or POLLHUP. A terminal that hung up ends
+  // this process by SIGHUP, so its POLLHUP is ignored.
   const int gone = terminal_ ? POLLERR : POLLERR | POLLHUP;
   if ((fds[2].revents & gone) != 0) return Go::kReaderGone;
   if (fds[0].revents != 0) {
-    if (terminal_) view_->resize(Screen::of(plan_.out));  // the window may be another size now
+    if (terminal_) view_->resize(Screen::of(plan_.out));  // the window may have been resized
     bool more = true;
     while (more && !ended() && !(hook_ != nullptr && hook_->full())) {
       KNELL_ASSIGN(more, read_events());
@@ -145,14 +146,14 @@ Outcome<Watching::Go> Watching::turn() {
   return go != Go::kOn ? go : ended() ? Go::kEnd : Go::kOn;
 }
 
-// What happened before the end is shown, though it is still in the kernel's buffer, or held back by
-// the pacing: the listener gets one more latency budget to speak up. A second signal cuts it short.
-// On a busy machine it never falls silent for events nobody asked for; kBacklogNs without one to
-// show ends it then.
+// Shows the events from before the end that are still in the source's buffer, or held back by the
+// pacing: the listener has one more latency budget to become readable. A second signal cuts this
+// short. On a busy machine the listener may stay readable because of events that do not match; then
+// this ends after kBacklogNs without an event to show.
 Outcome<Watching::Go> Watching::finish() {
   const uint64_t until = system_clock().monotonic_ns();
   const int signals = signals_so_far();
-  // Through the daemon they are held back twice, and sent.
+  // Over the daemon, events are held back twice, and have to be sent.
   const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
   const int64_t budget_ms = std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000);
   const int patience_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);
@@ -189,7 +190,7 @@ void Watching::finish_hook() {
   }
   forgotten += hook_->forget_waiting();
   if (forgotten != 0)
-    message("knell: --exec: {} event{} not handed over any more\n", forgotten,
+    message("knell: --exec: {} event{} not passed to the command\n", forgotten,
             forgotten == 1 ? " was" : "s were");
 }
 
@@ -231,7 +232,7 @@ Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
 }
 
 Outcome<void> drop_privileges(std::initializer_list<int> kept) {
-  // Best effort would be a lie: say so.
+  // An error, since going on would keep the capabilities unnoticed.
   const auto dropped = keep_capabilities(kept);
   if (!dropped) return failed("{}", dropped.error().message());
   return {};

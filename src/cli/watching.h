@@ -24,36 +24,38 @@
 
 namespace knell::cli {
 
-// What the flags of `watch` come to.
+// What `watch` is to do, from its flags.
 struct WatchPlan {
   Options options;
   Selection selection;
   bool json = false;
-  bool show = true;         // not with --exec, unless -o asks for it
-  bool say = true;          // what is watched, and a summary, for people
-  int out = STDOUT_FILENO;  // where it goes: whoever reads it may go away
-  std::string read;         // a recording to read in place of the kernel's events
-  double speed = 0;         // of it
+  bool show = true;         // false with --exec, unless -o was typed
+  bool say = true;          // a headline and a summary on standard error
+  int out = STDOUT_FILENO;  // where the output goes; its reader may go away
+  std::string read;         // the recording to read; empty: live events
+  double speed = 0;         // of the recording; 0: as fast as possible
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;
   std::vector<Key> by;
   std::chrono::nanoseconds interval{};
 };
 
-// Where the daemon went away and was not back in time: says so, and gives a lost event without a
-// count, as the listener would have told it. For whoever is about to say how much was lost.
+// If the daemon went away and has not come back, prints that and returns a lost event without a
+// count, as the listener would have reported it later. For a caller that is about to report the
+// losses.
 std::optional<knell_event> missed_at_the_end(const Listener& listener);
 
-// -n and -d, as typed; empty: not given.
+// Parses -n and -d as typed into `plan`; empty: not given.
 Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
                        const std::string& duration_text);
-// Gives back the capabilities that are not needed any more.
+// Drops all capabilities but `kept`.
 Outcome<void> drop_privileges(std::initializer_list<int> kept);
 
-// One run of it, from the open listener to the summary.
+// One run of `watch`, from the open listener to the summary.
 class Watching {
  public:
-  // `view`: how it is shown; nullptr: as the plan says.
+  // `view`: how events are shown; nullptr: as the plan says. `hook`: nullptr without --exec. The
+  // plan, the listener, the signals and the hook must outlive it.
   Watching(const WatchPlan& plan, Listener& listener, Signals& signals, Hook* hook,
            std::unique_ptr<View> view = nullptr);
   Watching(const Watching&) = delete;
@@ -82,8 +84,8 @@ class Watching {
   Signals& signals_;
   Hook* hook_;
   Output out_;
-  std::optional<Failure> broke_;  // how the stream ended, when not by our will
-  bool over_ = false;             // the recording has been read
+  std::optional<Failure> broke_;  // why reading the listener failed
+  bool over_ = false;             // the end of the recording was reached
   bool reader_gone_ = false;
   bool terminal_;
   std::unique_ptr<View> view_;

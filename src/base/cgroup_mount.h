@@ -8,14 +8,14 @@
 
 namespace knell {
 
-// Where a hierarchy of cgroups is mounted.
+// A mount of a cgroup hierarchy.
 struct CgroupMount {
-  std::string root;  // of the hierarchy, what is seen at `point`: "/" is all of it
+  std::string root;  // the cgroup that is visible at `point`; "/": the whole hierarchy
   std::string point;
 };
 
-// `mountinfo`: the text of /proc/PID/mountinfo. `controller`: of version 1, as in the options of
-// the mount ("memory", "name=systemd"); empty: version 2.
+// The mounts of a cgroup hierarchy. `mountinfo`: the text of /proc/PID/mountinfo. `controller`: a
+// hierarchy of version 1, by its mount option ("memory", "name=systemd"); empty: version 2.
 std::vector<CgroupMount> cgroup_mounts(std::string_view mountinfo, std::string_view controller);
 
 }  // namespace knell

@@ -6,19 +6,19 @@
 
 namespace knell {
 
-// The clocks an event needs, behind a seam: tests hold them still.
+// The clocks that events need, as an interface, so that tests can set them.
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual uint64_t monotonic_ns() const = 0;  // what the kernel stamps events with
-  virtual uint64_t boottime_ns() const = 0;   // goes on in suspend; what start times count
+  virtual uint64_t monotonic_ns() const = 0;  // the clock of event stamps
+  virtual uint64_t boottime_ns() const = 0;   // counts during suspend; the clock of start times
   virtual int64_t realtime_ns() const = 0;    // since the epoch
 };
 
-// The kernel's clocks, in a time namespace too; see time_namespace.h.
+// The kernel's clocks, also in a time namespace; see time_namespace.h. Thread-safe.
 Clock& system_clock();
 
-// Set by hand. Boottime runs `boot_ahead_ns` before monotonic, as after a suspend.
+// A clock that the test sets. Boottime is `boot_ahead_ns` ahead of monotonic, as after a suspend.
 class FakeClock : public Clock {
  public:
   uint64_t now_ns = 1'000'000'000;

@@ -23,8 +23,8 @@ CommandLine::Error error_of(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string> rest = app.remaining();
     return {Kind::kUnexpectedWord, rest.empty() ? "" : rest.front(), text};
   }
-  // The library has no type of its own for these: "--output: 1 required FORMAT missing", "any was
-  // given a disallowed flag override".
+  // The library has no error type for these two. Its messages: "--output: 1 required FORMAT
+  // missing", "any was given a disallowed flag override".
   const size_t colon = text.find(": ");
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && colon != std::string::npos &&
       text.find("required") != std::string::npos)
@@ -90,7 +90,7 @@ void CommandLine::add_words(const std::string& name, std::vector<std::string>& v
 
 std::expected<CommandLine::Parsed, CommandLine::Error> CommandLine::parse(
     std::vector<std::string> words) {
-  std::ranges::reverse(words);  // as the library takes them
+  std::ranges::reverse(words);  // the library takes them in reverse order
   try {
     parser_->app.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {
@@ -98,7 +98,7 @@ std::expected<CommandLine::Parsed, CommandLine::Error> CommandLine::parse(
   } catch (const CLI::ParseError& error) {
     return std::unexpected(error_of(parser_->app, error));
   }
-  // The library gives "{}" for an optional value that is not there.
+  // The library sets "{}" for an optional value that was not typed.
   for (std::string* value : parser_->optional_values) {
     if (*value == "{}") value->clear();
   }
@@ -109,7 +109,7 @@ const std::string& CommandLine::program() const { return parser_->app.get_name()
 
 std::string CommandLine::options_text() const {
   std::string text = parser_->app.help();
-  // The library begins with a description and a usage line of its own.
+  // The library puts a description and a usage line in front, which are left out.
   text.erase(0, std::min(text.size(), text.find("\nOptions:") + 1));
   return text;
 }

@@ -44,7 +44,7 @@ TEST(CommandLine, FillsTheVariables) {
   EXPECT_EQ(Typed({"-o", "x"}).line.option_with_empty_value(), "");
 }
 
-TEST(CommandLine, SaysWhatIsWrong) {
+TEST(CommandLine, ReportsTheKindAndSubjectOfAnError) {
   const auto error = [](const Words& words) { return Typed(words).parsed.error(); };
   EXPECT_EQ(error({"--output"}).kind, Kind::kMissingValue);
   EXPECT_EQ(error({"--output"}).subject, "--output");

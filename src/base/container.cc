@@ -8,12 +8,11 @@
 
 namespace knell {
 
-// Marks in the file system are no sign: a virtual machine made of an image of docker's has
-// /.dockerenv too.
+// Marker files prove nothing: a virtual machine made from a docker image has /.dockerenv too.
 bool in_container() {
   constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO, linux/proc_ns.h
   struct stat cgroup{};
-  // A container that shares the pids of the host mostly has a cgroup namespace of its own.
+  // A container that shares the pid namespace of the host usually has its own cgroup namespace.
   if (::stat("/proc/self/ns/cgroup", &cgroup) == 0 && cgroup.st_ino != kInitialCgroupNamespace)
     return true;
   const auto pids = PidNamespace::ours();
@@ -23,7 +22,7 @@ bool in_container() {
 std::string start_daemon_hint(const std::string& path, bool container) {
   std::string start = "systemctl enable --now knelld.socket";
   if (!container || !path.starts_with('/')) return start;
-  // The folder, since a socket that is made anew is another file.
+  // The folder: a mount of the socket alone would keep the old file when knelld makes a new one.
   const std::string folder = path.substr(0, path.rfind('/'));
   return "on the host: " + start + ", and mount its " + folder + " here (docker run -v " + folder +
          ":" + folder + ")";

@@ -6,13 +6,13 @@
 
 namespace knell {
 
-// Whether this process is in a container: in another pid or cgroup namespace than the machine.
+// Whether this process is in a container: its pid or cgroup namespace is not the initial one.
 bool in_container();
 
-// What helps when no knelld listens on the socket `path`: to start it, and in a container to mount
-// the folder of the host's socket.
+// A command that starts knelld, for when no knelld listens on the socket `path`. In a container it
+// also says to mount the folder of the host's socket.
 std::string start_daemon_hint(const std::string& path);
-// The same, said of a container or not.
+// The same, where the caller says whether this is a container.
 std::string start_daemon_hint(const std::string& path, bool container);
 
 }  // namespace knell

@@ -10,7 +10,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(StartDaemonHint, InAContainerIsToMountTheFolderOfTheSocket) {
+TEST(StartDaemonHint, SaysToMountTheFolderInAContainer) {
   const std::string inside = start_daemon_hint("/run/knell/knell.sock", true);
   EXPECT_THAT(inside, HasSubstr("on the host: "));
   EXPECT_THAT(inside, HasSubstr("-v /run/knell:/run/knell)"));

@@ -9,7 +9,8 @@
 namespace knell {
 namespace {
 
-// Wide enough for any 64-bit number of any unit, in billionths: sums are judged, not feared.
+// Wide enough for any 64-bit number of a unit, in billionths, so that a sum can be checked after it
+// is made.
 __extension__ typedef __int128 Wide;
 
 struct Unit {
@@ -31,7 +32,7 @@ constexpr std::array<Unit, 11> kUnits{{{"ns", 1},
                                        {"h", kHour},
                                        {"d", kDay},
                                        {"w", 7 * kDay}}};
-constexpr int kFractionDigits = 9;  // more are read and make no difference
+constexpr int kFractionDigits = 9;  // further digits are read and ignored
 
 std::unexpected<Error> bad(std::string_view text, std::string_view why) {
   return say(EINVAL, "'" + std::string(text) + "' is not a duration: " + std::string(why));
@@ -39,8 +40,8 @@ std::unexpected<Error> bad(std::string_view text, std::string_view why) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// One number with its fraction, in billionths; what was read leaves `rest`. False: none, or too
-// large.
+// Reads a number with its fraction, in billionths, and removes it from `rest`. False: no number, or
+// too large.
 bool take_number(std::string_view& rest, Wide& billionths) {
   uint64_t whole = 0;
   const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), whole);
@@ -83,7 +84,7 @@ void append_part(std::string& out, int64_t value, std::string_view unit) {
 
 void append_duration(std::string& out, std::chrono::nanoseconds duration) {
   const int64_t ns = duration.count() < 0 ? 0 : duration.count();
-  // Below a second one unit is enough; from there on two that follow each other.
+  // Below a second one unit is shown, from there on up to two adjacent ones.
   if (ns < 1'000) return append_part(out, ns, ns == 0 ? "s" : "ns");
   if (ns < 1'000'000) return append_part(out, ns / 1'000, "us");
   if (ns < kSecond) return append_part(out, ns / 1'000'000, "ms");
@@ -122,7 +123,7 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text) {
       if (name.empty()) return bad(text, "a number lacks its unit (ns, us, ms, s, m, h, d, w)");
       return bad(text, "there is no unit '" + std::string(name) + "' (ns, us, ms, s, m, h, d, w)");
     }
-    // With the unit applied it could outgrow even that: judge before.
+    // Checked before the multiplication, which could overflow even 128 bits.
     if (billionths / kSecond > kMost / unit->ns) return bad(text, "too long");
     total += billionths * unit->ns / kSecond;
     if (total > kMost) return bad(text, "too long");

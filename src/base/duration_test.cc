@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-TEST(Duration, ReadsWell) {
+TEST(Duration, FormatsTheTwoLargestUnits) {
   EXPECT_EQ(duration_text(0ns), "0s");
   EXPECT_EQ(duration_text(-5s), "0s");
   EXPECT_EQ(duration_text(999ns), "999ns");
@@ -45,14 +45,14 @@ TEST(Duration, Parses) {
   EXPECT_EQ(parse_duration("9223372036854775807ns").value(), nanoseconds::max());
 }
 
-TEST(Duration, ReadsBackWhatItWrote) {
+TEST(Duration, ParsesWhatItFormats) {
   for (const nanoseconds d : {nanoseconds(0), nanoseconds(999), nanoseconds(350us),
                               nanoseconds(2ms), nanoseconds(725s), nanoseconds(149h)}) {
     EXPECT_EQ(parse_duration(duration_text(d)).value(), d) << duration_text(d);
   }
 }
 
-TEST(Duration, RefusesTheRest) {
+TEST(Duration, RefusesMalformedText) {
   for (const char* text : {"",
                            " ",
                            "s",

@@ -20,7 +20,8 @@ std::string text_of(const std::string& path) {
   return text.str();
 }
 
-// The path of a line "number:controllers:path" with that controller; empty: the line of version 2.
+// The path in the line "number:controllers:path" that has `controller`; an empty `controller` means
+// the line of version 2.
 std::optional<std::string> path_in(std::string_view cgroups, std::string_view controller) {
   std::istringstream text{std::string(cgroups)};
   for (std::string line; std::getline(text, line);) {
@@ -35,7 +36,8 @@ std::optional<std::string> path_in(std::string_view cgroups, std::string_view co
   return std::nullopt;
 }
 
-// No limit: "max", or in version 1 a number as large as the address space, cut to pages.
+// The limit in a file. nullopt: no limit, which is "max", or in version 1 a number as large as the
+// address space, rounded down to pages.
 std::optional<uint64_t> limit_in(const std::filesystem::path& path) {
   std::ifstream file(path);
   uint64_t bytes = 0;
@@ -47,7 +49,7 @@ std::optional<uint64_t> lower(std::optional<uint64_t> a, std::optional<uint64_t>
   return a && b ? std::min(a, b) : a ? a : b;
 }
 
-// Of a cgroup and of all above it that are mounted.
+// The lowest limit of a cgroup and of all its ancestors that are mounted.
 std::optional<uint64_t> least_above(const CgroupMount& mount, std::string path,
                                     const std::string& below, const char* file) {
   if (mount.root != "/") {
@@ -58,7 +60,7 @@ std::optional<uint64_t> least_above(const CgroupMount& mount, std::string path,
   std::optional<uint64_t> least;
   while (true) {
     while (path.ends_with('/')) path.pop_back();
-    // Without its slash at the front, which would make it a path of its own.
+    // Without the leading slash: operator/ would take an absolute path in place of `point`.
     least =
         lower(least, limit_in(point / std::string_view(path).substr(path.empty() ? 0 : 1) / file));
     if (path.empty()) return least;

@@ -9,12 +9,12 @@
 
 namespace knell {
 
-// How much memory the cgroups that this process is in may use, the least of them; nullopt: no limit
-// is known.
+// The lowest memory limit, in bytes, of the cgroups that this process is in; nullopt: no limit is
+// known.
 std::optional<uint64_t> memory_limit();
 
-// The same of given texts of /proc/PID/cgroup and /proc/PID/mountinfo, with all mount points below
-// the folder `below`.
+// The same, from the texts of /proc/PID/cgroup and /proc/PID/mountinfo; `below` is put in front of
+// all mount points, for tests.
 std::optional<uint64_t> memory_limit_of(std::string_view cgroups, std::string_view mountinfo,
                                         const std::string& below);
 

@@ -34,7 +34,7 @@ class MemoryLimit : public ::testing::Test {
   std::string below_ = "/tmp/knell-limit-XXXXXX";
 };
 
-TEST_F(MemoryLimit, IsTheLeastOfAllAbove) {
+TEST_F(MemoryLimit, IsTheLowestOfAllAncestors) {
   write("/cg/a/memory.max", "67108864");
   write("/cg/a/b/memory.max", "max");
   write("/cg/a/b/c/memory.max", "134217728");
@@ -43,23 +43,24 @@ TEST_F(MemoryLimit, IsTheLeastOfAllAbove) {
   EXPECT_EQ(limit("0::/\n", kSecond), std::nullopt);
 }
 
-TEST_F(MemoryLimit, OfTheFirstVersionIsThatOfItsOwnController) {
+TEST_F(MemoryLimit, ReadsTheMemoryControllerOfVersion1) {
   write("/cg/memory/memory.limit_in_bytes", "9223372036854771712");
   write("/cg/memory/ci/memory.limit_in_bytes", "62914560");
   EXPECT_EQ(limit("4:cpu,memory:/ci\n1:name=systemd:/other\n0::/\n", kFirst), 60 * kMiB);
   EXPECT_EQ(limit("4:memory:/\n", kFirst), std::nullopt);
 }
 
-// As in a container that has no cgroup namespace of its own.
-TEST_F(MemoryLimit, SeesWhatIsMounted) {
+// A container without its own cgroup namespace has such mounts.
+TEST_F(MemoryLimit, ReadsOnlyCgroupsThatAreMounted) {
   write("/cg/memory.max", "1048576");
   write("/cg/inner/memory.max", "max");
   const char* mounted = "30 20 0:26 /docker/abc /cg rw - cgroup2 cgroup2 rw\n";
   EXPECT_EQ(limit("0::/docker/abc/inner\n", mounted), kMiB);
-  EXPECT_EQ(limit("0::/docker/abcd/inner\n", mounted), std::nullopt) << "another's";
+  EXPECT_EQ(limit("0::/docker/abcd/inner\n", mounted), std::nullopt)
+      << "the limit of another cgroup";
 }
 
-TEST_F(MemoryLimit, NothingKnownIsNoLimit) {
+TEST_F(MemoryLimit, NoKnownLimitIsNullopt) {
   EXPECT_EQ(limit("", ""), std::nullopt);
   EXPECT_EQ(limit("0::/a\n", kSecond), std::nullopt);
   EXPECT_EQ(limit("nonsense\n0:\n::\n", "nonsense - \n"), std::nullopt);

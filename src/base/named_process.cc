@@ -20,10 +20,11 @@ Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
                           ", and no process itself");
   if (!pidfd && pidfd.error() == ESRCH)
     return say(ESRCH, "there is no process " + std::to_string(pid));
-  // Read only now that the descriptor holds whoever it is.
+  // Read after the pidfd is open, so that the start is that of the process it refers to.
   const auto stat = start != 0 ? read_proc_stat(pid) : std::nullopt;
   if (stat && stat->start != start)
-    return say(ESRCH, "process " + std::to_string(pid) + " is another one now");
+    return say(ESRCH,
+               "process " + std::to_string(pid) + " has another start time: its pid was reused");
   return pidfd ? *std::move(pidfd) : UniqueFd();
 }
 

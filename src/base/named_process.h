@@ -11,11 +11,11 @@
 
 namespace knell {
 
-// A pidfd of the process that somebody named, to see later whether it has died. `start`: field 22
-// of its /proc/PID/stat, against reuse of the pid; 0: whoever it is now. The descriptor is empty
-// where there is none to be had (no descriptors left, an old kernel). Errors, each a whole
-// sentence: EINVAL not above 0; ESRCH there is no such process (any more), or it is a thread and no
-// process. A zombie still is one.
+// Opens a pidfd of a process that a user named, to see later whether it has died. `start`: field 22
+// of its /proc/PID/stat, to detect a reused pid; 0: any process with this pid. The descriptor is
+// empty where none can be opened (no free descriptors, an old kernel). A zombie counts as a
+// process. Errors, each a whole sentence: EINVAL the pid is not above 0; ESRCH there is no such
+// process (any more), or the id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
 
 }  // namespace knell

@@ -12,20 +12,20 @@
 namespace knell {
 namespace {
 
-TEST(NamedProcess, IsHeldByADescriptor) {
+TEST(NamedProcess, OpensAProcessByPidAndStart) {
   const auto stat = read_proc_stat(::getpid());
   ASSERT_TRUE(stat);
   EXPECT_TRUE(open_named_process(::getpid(), 0));
   EXPECT_TRUE(open_named_process(::getpid(), stat->start));
 }
 
-TEST(NamedProcess, AnotherWithItsPidIsRefused) {
+TEST(NamedProcess, AReusedPidIsRefused) {
   const auto another = open_named_process(::getpid(), 1);
   ASSERT_FALSE(another);
   EXPECT_EQ(another.error().code, ESRCH);
 }
 
-TEST(NamedProcess, WhatIsNoProcessIsRefusedInWords) {
+TEST(NamedProcess, AnIdOfNoProcessIsRefused) {
   EXPECT_EQ(open_named_process(0, 0).error().code, EINVAL);
   EXPECT_EQ(open_named_process(-1, 0).error().code, EINVAL);
   const auto absent = open_named_process(0x7ffffff0, 0);  // above any pid_max

@@ -9,12 +9,12 @@
 namespace knell {
 namespace {
 
-constexpr size_t kLongest = 31;  // longer words are no slip of the finger
+constexpr size_t kLongest = 31;  // longer words are not compared
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Optimal string alignment: insertions, deletions, substitutions, swaps of neighbours. Three rows
-// are enough.
+// The optimal string alignment distance: counts insertions, deletions, substitutions, and swaps of
+// neighbours. Three rows of the matrix are enough.
 size_t distance(std::string_view a, std::string_view b) {
   using Row = std::array<size_t, kLongest + 1>;
   Row before{}, above{}, row{};
@@ -43,7 +43,7 @@ std::string_view nearest(std::string_view typed, std::span<const std::string_vie
   for (const std::string_view word : words) {
     if (word.size() > kLongest) continue;
     size_t d = distance(typed, word);
-    // "exi" or "non": the front of a word is meant, however much of it is missing.
+    // "exi" or "non": a prefix of three letters or more matches, however much is missing.
     const bool front = typed.size() >= 3 && word.size() > typed.size() &&
                        distance(typed, word.substr(0, typed.size())) == 0;
     if (front) d = 1;
@@ -52,7 +52,7 @@ std::string_view nearest(std::string_view typed, std::span<const std::string_vie
       best_distance = d;
     }
   }
-  // More than a third wrong (one letter at least may be) is another word.
+  // One letter may be wrong, or up to a third of them.
   return best_distance <= std::max<size_t>(1, (typed.size() + 1) / 3) ? best : std::string_view();
 }
 

@@ -7,9 +7,8 @@
 
 namespace knell {
 
-// The one of `words` that whoever typed `typed` most likely meant: the fewest letters added, left
-// out, changed or swapped, whatever their case. Empty when nothing is near enough to be worth
-// proposing.
+// The one of `words` that a user who typed `typed` most likely meant: the one with the fewest
+// letters added, left out, changed or swapped, ignoring case. Empty when no word is near enough.
 std::string_view nearest(std::string_view typed, std::span<const std::string_view> words);
 
 }  // namespace knell

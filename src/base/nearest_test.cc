@@ -12,13 +12,13 @@ namespace {
 constexpr std::array<std::string_view, 5> kWords{"fork", "exec", "exit", "coredump",
                                                  "nonzero-exit"};
 
-TEST(Nearest, FindsTheSlip) {
+TEST(Nearest, FindsAWordTypedWithAMistake) {
   EXPECT_EQ(nearest("exot", kWords), "exit");         // changed
   EXPECT_EQ(nearest("exiit", kWords), "exit");        // added
   EXPECT_EQ(nearest("frk", kWords), "fork");          // left out
   EXPECT_EQ(nearest("eixt", kWords), "exit");         // swapped
   EXPECT_EQ(nearest("FORK", kWords), "fork");         // capitals
-  EXPECT_EQ(nearest("non", kWords), "nonzero-exit");  // its front
+  EXPECT_EQ(nearest("non", kWords), "nonzero-exit");  // a prefix
   EXPECT_EQ(nearest("nonzero_exit", kWords), "nonzero-exit");
 }
 

@@ -10,11 +10,11 @@
 
 namespace knell {
 
-// The pids in a folder like /proc, in no order. Read from the kernel a few dozen at a time, as they
-// are asked for: to read them all takes long where there are many.
+// The pids in a folder like /proc, in no order. They are read from the kernel a few dozen at a
+// time, as next() is called: reading all at once takes long where there are many processes.
 class PidList {
  public:
-  PidList();  // of /proc
+  PidList();  // reads /proc
   explicit PidList(UniqueFd folder) : folder_(std::move(folder)) {}
 
   // 0: there are no more, or the folder could not be read.

@@ -11,9 +11,10 @@
 
 namespace knell {
 
-// A map from pids to small values: open addressing with linear probing, one flat array, no
-// allocation per entry, deletion by shifting back (no tombstones, so it never slows down under
-// churn). Pid 0 is no key. Pointers and references to values die at the next insertion or removal.
+// A map from pids to small values: open addressing with linear probing in one flat array, no
+// allocation per entry, deletion by shifting entries back (no tombstones, so many insertions and
+// removals never slow it down). Pid 0 is no key. Pointers and references to values are invalid
+// after the next insertion or removal. Not thread-safe.
 template <class T>
 class PidMap {
  public:
@@ -32,7 +33,7 @@ class PidMap {
   }
   const T* find(int32_t pid) const { return const_cast<PidMap*>(this)->find(pid); }
 
-  // The value of `pid`, made with T() where it was not there; second: whether it was made.
+  // The value of `pid`, created with T() if missing; second: whether it was created.
   std::pair<T*, bool> emplace(int32_t pid) {
     KNELL_CHECK(pid > 0);
     if (T* there = find(pid)) return {there, false};
@@ -57,8 +58,8 @@ class PidMap {
     size_ = hand_ = 0;
   }
 
-  // Visits up to `count` entries from where the last visit ended, round and round. `visit(pid,
-  // value)` says whether to erase the entry.
+  // Visits up to `count` entries, starting where the last call ended and wrapping around.
+  // `visit(pid, value)` returns whether to erase the entry.
   template <class F>
   void sweep(size_t count, F visit) {
     count = count < size_ ? count : size_;
@@ -66,7 +67,7 @@ class PidMap {
       if (hand_ >= cells_.size()) hand_ = 0;
       Cell& cell = cells_[hand_];
       if (cell.pid != 0) --count;
-      // After an erasure another entry may have moved into this cell: look at it again.
+      // Erasing may have moved another entry into this cell: visit the cell again.
       if (cell.pid != 0 && visit(cell.pid, cell.value))
         erase_at(hand_);
       else
@@ -95,7 +96,7 @@ class PidMap {
   static constexpr size_t kSmallest = 64;  // picked, never tuned
 
   size_t home(int32_t pid) const {
-    // Fibonacci hashing: pids come in runs, their products do not.
+    // Fibonacci hashing: spreads consecutive pids over the array.
     return (static_cast<uint64_t>(static_cast<uint32_t>(pid)) * UINT64_C(0x9E3779B97F4A7C15) >>
             32) &
            (cells_.size() - 1);
@@ -109,7 +110,7 @@ class PidMap {
   void erase_at(size_t hole) {
     cells_[hole] = Cell();
     --size_;
-    // Moves back what could not stand at its home because the hole was taken.
+    // Moves back entries that were placed behind the hole because its cell was taken.
     for (size_t i = next(hole); cells_[i].pid != 0; i = next(i)) {
       const size_t from_home = (i - home(cells_[i].pid)) & (cells_.size() - 1);
       const size_t from_hole = (i - hole) & (cells_.size() - 1);

@@ -10,7 +10,7 @@
 namespace knell {
 namespace {
 
-TEST(PidMap, FindsWhatWasPutIn) {
+TEST(PidMap, FindsWhatWasInserted) {
   PidMap<int> map;
   EXPECT_EQ(map.find(7), nullptr);
   *map.emplace(7).first = 70;

@@ -29,20 +29,19 @@ std::unexpected<Error> gone(pid_t pid) {
   return say(ESRCH, whose(pid) + " cannot be had: the process is gone");
 }
 
-// `error` came of opening it.
+// `error`: the errno of opening the namespace of `pid`.
 std::unexpected<Error> refuse(int error, pid_t pid) {
   if (error == ENOENT || error == ESRCH) return gone(pid);
   if (error == EACCES || error == EPERM) {
-    return say(EACCES, whose(pid) +
-                           " may not be looked at: it takes CAP_SYS_PTRACE, or to be its "
-                           "user");
+    return say(EACCES,
+               whose(pid) + " may not be opened: it takes CAP_SYS_PTRACE, or the same user");
   }
   return make_error(error, "open " + whose(pid));
 }
 
 Result<uint32_t> inode_of(int fd) {
   struct stat ns{};
-  if (::fstat(fd, &ns) != 0) return errno_error("look at a pid namespace");
+  if (::fstat(fd, &ns) != 0) return errno_error("stat a pid namespace");
   return static_cast<uint32_t>(ns.st_ino);  // the kernel's are of 32 bits
 }
 
@@ -66,7 +65,7 @@ Result<PidNamespace> PidNamespace::of_pidfd(int pidfd, pid_t pid) {
   // A kernel that does not know the request says EINVAL or ENOTTY.
   if (errno != EINVAL && errno != ENOTTY) return refuse(errno, pid);
   KNELL_ASSIGN(UniqueFd fd, open_by_number(pid));
-  // Still alive now, so it had its number all along.
+  // The process is still alive, so the pid was not reused.
   if (is_dead(pidfd)) return gone(pid);
   return adopt(std::move(fd));
 }

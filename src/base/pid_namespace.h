@@ -14,32 +14,33 @@ namespace knell {
 
 inline constexpr uint32_t kInitialPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO, linux/proc_ns.h
 
-// A pid namespace, pinned: the kernel gives the inode number of one that is gone to the next one at
-// once, but not while somebody holds a descriptor of it. So what is compared with inode() means
-// this namespace for as long as the object lives. Move-only.
+// A pid namespace, pinned by a descriptor. The kernel reuses the inode number of a namespace that
+// is gone at once, but not while a descriptor of it is open. So inode() identifies this namespace
+// as long as the object exists. Move-only.
 class PidNamespace {
  public:
-  // That which the process of `pidfd` is in; `pid` is its number here. Before Linux 6.11 it is
-  // opened by that number, and the descriptor asked afterwards whether the process is still there.
-  // Errors: ESRCH the process is gone; EACCES it is not ours to look at (another user's, without
-  // CAP_SYS_PTRACE).
+  // The namespace of the process of `pidfd`; `pid` is its pid in our namespace. Before Linux 6.11
+  // the namespace is opened by that pid, and the pidfd then shows whether the process still exists.
+  // Errors: ESRCH the process is gone; EACCES it may not be opened (the process of another user,
+  // without CAP_SYS_PTRACE).
   static Result<PidNamespace> of_pidfd(int pidfd, pid_t pid);
-  // That of a process known by its number and start (clock ticks since boot) alone. A start of 0
-  // takes whoever has the number. Errors: as above; ESRCH too when another process has it.
+  // The namespace of a process known only by its pid and start (clock ticks since boot). A start of
+  // 0 accepts any process with the pid. Errors: as above; ESRCH also when another process has the
+  // pid.
   static Result<PidNamespace> of_process(pid_t pid, uint64_t start);
-  // Our own.
+  // The namespace of this process.
   static Result<PidNamespace> ours();
 
   uint32_t inode() const { return inode_; }
   int fd() const { return fd_.get(); }
   bool is_initial() const { return inode_ == kInitialPidNamespace; }
-  // Whether the caller is in it too: then pids mean the same on both sides.
+  // Whether this process is in it: then a pid means the same process in both.
   bool is_ours() const;
-  // How many namespaces it is below ours, which is 0; in the initial one this is the kernel's
-  // level. Errors: EPERM it is no descendant of ours.
+  // How many levels it is below our namespace, which has level 0; in the initial namespace this is
+  // the kernel's level. Errors: EPERM it is not a descendant of ours.
   Result<size_t> level() const;
-  // Whose the user namespace is that it belongs to: the uid, as we see it, of who made that.
-  // 65534 for one who has no number here. Errors: EPERM it is no descendant of ours.
+  // The owner of its user namespace: the uid, as mapped in ours, of the user who created that.
+  // 65534 for a user without a uid here. Errors: EPERM it is not a descendant of ours.
   Result<uint32_t> owner_uid() const;
 
  private:
@@ -50,8 +51,9 @@ class PidNamespace {
   uint32_t inode_;
 };
 
-// The inode numbers of a namespace and of those around it, the innermost first; ours ends it. All
-// are held while this one is. Errors: EPERM it is no descendant of ours; ENOTTY no namespace.
+// The inode numbers of a namespace and its ancestors, innermost first, ending with ours. All stay
+// valid while `ns_fd` is open. Errors: EPERM it is not a descendant of ours; ENOTTY not a
+// namespace.
 Result<std::vector<uint32_t>> pid_namespaces_from(int ns_fd);
 
 }  // namespace knell

@@ -17,7 +17,7 @@
 namespace knell {
 namespace {
 
-// A process in namespaces of its own, which does nothing until the end of the object.
+// A child process in namespaces of its own, which waits until this object is destroyed.
 class Parked {
  public:
   explicit Parked(int namespaces) {
@@ -43,7 +43,7 @@ class Parked {
   pid_t pid_ = -1;
 };
 
-TEST(PidNamespace, OursIsOurs) {
+TEST(PidNamespace, OursIsOursAtLevel0) {
   const auto ours = PidNamespace::ours();
   ASSERT_TRUE(ours) << ours.error().message();
   EXPECT_TRUE(ours->is_ours());
@@ -57,7 +57,7 @@ TEST(PidNamespace, OursIsOurs) {
   EXPECT_EQ(*chain, std::vector<uint32_t>{ours->inode()});
 }
 
-TEST(PidNamespace, OfAChildInOneOfItsOwn) {
+TEST(PidNamespace, FindsTheNamespaceOfAChild) {
   Parked child(CLONE_NEWPID);
   if (!child) GTEST_SKIP() << "may not make a pid namespace";
   const auto pidfd = pidfd_open(child.pid());
@@ -76,7 +76,7 @@ TEST(PidNamespace, OfAChildInOneOfItsOwn) {
   EXPECT_EQ(by_number->inode(), inner->inode());
 }
 
-TEST(PidNamespace, TellsWhoMadeIt) {
+TEST(PidNamespace, HasTheUidOfItsOwner) {
   Parked child(CLONE_NEWUSER | CLONE_NEWPID);
   if (!child) GTEST_SKIP() << "may not make a user namespace";
   const auto inner = PidNamespace::of_process(child.pid(), 0);
@@ -86,14 +86,14 @@ TEST(PidNamespace, TellsWhoMadeIt) {
   EXPECT_EQ(*owner, ::geteuid());
 }
 
-TEST(PidNamespace, AnotherProcessWithTheNumberIsNotTakenForIt) {
+TEST(PidNamespace, AReusedPidIsRefused) {
   const auto stat = read_proc_stat(::getpid());
   const auto other = PidNamespace::of_process(::getpid(), stat->start + 1);
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code, ESRCH);
 }
 
-// Said by a forked child that became nobody, in its exit status.
+// The error that a child of the user nobody gets; it is the exit status of the child.
 int error_for_nobody(pid_t asked) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -106,12 +106,12 @@ int error_for_nobody(pid_t asked) {
   return WEXITSTATUS(status);
 }
 
-TEST(PidNamespace, OfAnotherUsersProcessMayNotBeLookedAt) {
+TEST(PidNamespace, OfAnotherUsersProcessIsEacces) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become nobody";
   EXPECT_EQ(error_for_nobody(::getpid()), EACCES);
 }
 
-TEST(PidNamespace, OfADeadProcessIsNotThere) {
+TEST(PidNamespace, OfADeadProcessIsEsrch) {
   Parked child(0);
   ASSERT_TRUE(child);
   const pid_t pid = child.pid();
@@ -125,8 +125,8 @@ TEST(PidNamespace, OfADeadProcessIsNotThere) {
                                         " cannot be had: the process is gone");
 }
 
-// What a descriptor is for: numbers are given again, at once.
-TEST(PidNamespace, KeepsItsNumberFromOthers) {
+// Without a descriptor, the kernel reuses the inode number at once.
+TEST(PidNamespace, KeepsItsInodeNumberFromReuse) {
   Parked child(CLONE_NEWPID);
   if (!child) GTEST_SKIP() << "may not make a pid namespace";
   const auto held = PidNamespace::of_process(child.pid(), 0);

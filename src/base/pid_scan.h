@@ -12,15 +12,15 @@
 
 namespace knell {
 
-// How much is to be done now. A unit is about the cost of reading one file of /proc, some 10 us.
+// A bound on work. One unit is about the cost of reading one file of /proc, some 10 us.
 struct ScanBudget {
   size_t left = std::numeric_limits<size_t>::max();
 
   void spend(size_t units) { left -= std::min(left, units); }
 };
 
-// A scan of the processes in /proc in pieces, since reading them all takes long where there are
-// many. Processes that begin or end during the scan may or may not be visited: events report those.
+// Scans the processes in /proc in pieces, since reading all of them takes long where there are
+// many. A process that begins or ends during the scan may or may not be visited; events report it.
 class PidScan {
  public:
   void begin(PidList list = PidList()) {
@@ -29,11 +29,11 @@ class PidScan {
   }
   void cancel() { list_.reset(); }
   bool running() const { return list_.has_value(); }
-  // It ended, since /proc could not be read, before it had seen all.
+  // Whether the scan ended early because /proc could not be read.
   bool failed() const { return failed_; }
 
   // Calls visit(pid), which costs `units`, while the budget lasts. True: this call ended the scan,
-  // and all were seen.
+  // and every process was visited.
   template <class F>
   bool advance(ScanBudget& budget, size_t units, F visit) {
     while (running() && budget.left > 0) {
@@ -44,13 +44,13 @@ class PidScan {
         return !failed_;
       }
       budget.spend(units);
-      visit(pid);  // which may cancel it
+      visit(pid);  // may call cancel()
     }
     return false;
   }
 
  private:
-  std::optional<PidList> list_;  // none: it is not running
+  std::optional<PidList> list_;  // nullopt: no scan is running
   bool failed_ = false;
 };
 

@@ -38,7 +38,7 @@ class PidScanTest : public ::testing::Test {
   std::vector<std::string> names_;
 };
 
-TEST_F(PidScanTest, ListsNumbersAlone) {
+TEST_F(PidScanTest, ListsOnlyNumbers) {
   std::set<int32_t> pids;
   PidList list = this->list();
   while (const int32_t pid = list.next()) EXPECT_TRUE(pids.insert(pid).second) << pid;
@@ -47,7 +47,7 @@ TEST_F(PidScanTest, ListsNumbersAlone) {
   EXPECT_EQ(*pids.rbegin(), kPids);
 }
 
-TEST_F(PidScanTest, AFolderThatCannotBeReadIsNoEmptyOne) {
+TEST_F(PidScanTest, FailsWhenTheFolderCannotBeRead) {
   PidScan scan;
   scan.begin(PidList(UniqueFd()));
   ScanBudget all;

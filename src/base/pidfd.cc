@@ -49,8 +49,8 @@ int32_t wait_status(const siginfo_t& info) {
   }
 }
 
-// Field 52 and this link are guarded by the same check, but the link says so: a zombie has no
-// program any more, which only those are told who may ask.
+// The kernel guards field 52 and this link by the same check, and the link shows its result: a
+// zombie has no program, so a reader with permission gets ENOENT, any other EACCES.
 bool may_know_status(pid_t pid) {
   char path[32], target[1];
   std::snprintf(path, sizeof path, "/proc/%d/exe", static_cast<int>(pid));
@@ -59,7 +59,7 @@ bool may_know_status(pid_t pid) {
 
 int return_at_once(void*) { return 0; }
 
-// The thread sanitizer loses count of its threads when a child shares our memory.
+// The thread sanitizer miscounts threads when a child shares our memory.
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
 #define KNELL_CHILD_SHARES 0
@@ -69,7 +69,8 @@ int return_at_once(void*) { return 0; }
 #define KNELL_CHILD_SHARES (CLONE_VM | CLONE_VFORK)
 #endif
 
-// A child without a page table or a signal of its own, so that even a large program can afford it.
+// The child has no page table and no exit signal of its own, so that it is cheap even in a large
+// program.
 PidfdFeatures probe_features() {
   PidfdFeatures features;
   const auto self = try_pidfd_open(::getpid());
@@ -128,7 +129,7 @@ std::optional<int32_t> zombie_status(pid_t pid) {
   if (!stat || (stat->state != 'Z' && stat->state != 'X')) return std::nullopt;
   if (stat->exit_code != 0) return stat->exit_code;
   if (!may_know_status(pid)) return std::nullopt;
-  // Reaped meanwhile, the link would be missing for that reason.
+  // Read again: the link is missing also if the zombie was reaped in between.
   const auto again = read_proc_stat(pid);
   if (!again || again->start != stat->start || again->state != stat->state) return std::nullopt;
   return again->exit_code;

@@ -11,43 +11,43 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-// Thin faces over the kernel's pidfd calls, with definitions of our own: the headers we build
-// against are older than the kernels we run on. All of them may be called by anyone, for any
-// process; none blocks.
+// Thin wrappers of the kernel's pidfd calls. The definitions are our own, since the headers we
+// build with are older than the kernels we run on. Any user may call them for any process; none
+// blocks.
 namespace knell {
 
-// A descriptor that names this process for ever, close-on-exec. Errors: ESRCH no such process (a
-// zombie still has one), EMFILE, ENOSYS (before Linux 5.3).
+// A close-on-exec descriptor that refers to this process, even after its pid is reused. Errors:
+// ESRCH no such process (a zombie still counts), EMFILE, ENOSYS (before Linux 5.3).
 Result<UniqueFd> pidfd_open(pid_t pid, unsigned flags = 0);
 
-// The same for hot paths, where ESRCH is the common answer: the error is just the errno.
+// The same for hot paths, where ESRCH is frequent: the error is just the errno.
 std::expected<UniqueFd, int> try_pidfd_open(pid_t pid, unsigned flags = 0);
 
-// Whether the whole process is dead: reaped or not, but no thread of it runs.
+// Whether the process is dead: no thread of it runs, whether it was reaped or not.
 bool is_dead(int pidfd);
 
 // The wait status of a process that was reaped, from Linux 6.15 on; nullopt: not reaped yet, or not
 // known here.
 std::optional<int32_t> exit_info(int pidfd);
 
-// The wait status of an own child that is dead, which is left to be reaped by whoever waits for it;
-// nullopt: it is not dead, or not our child.
+// The wait status of a child of this process that is dead; it is not reaped. nullopt: not dead, or
+// not our child.
 std::optional<int32_t> child_status(int pidfd);
 
-// The wait status of a zombie, from /proc. To be asked only of a process known to be dead
-// (is_dead()): while threads outlive their leader, the leader is a zombie too. nullopt: no zombie,
-// or we may not know: field 52 then reads 0.
+// The wait status of a zombie, from /proc. Call it only for a process known to be dead (is_dead()):
+// a leader is a zombie, too, while other threads run. nullopt: no zombie, or we lack the
+// permission, and field 52 reads 0.
 std::optional<int32_t> zombie_status(pid_t pid);
 
-// What this kernel can do, found out by doing it.
+// What this kernel supports, found out by trying.
 struct PidfdFeatures {
   bool open = false;       // 5.3
   bool info = false;       // PIDFD_GET_INFO, 6.13
   bool exit_info = false;  // the status survives the reap, 6.15
 };
 
-// Starts and reaps one child that shares our memory and sends no signal: a few microseconds.
-// Remembered.
+// The first call starts and reaps one child that shares our memory and sends no signal (a few
+// microseconds); later calls return the same result.
 PidfdFeatures pidfd_features();
 
 }  // namespace knell

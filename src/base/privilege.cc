@@ -14,7 +14,7 @@
 namespace knell {
 namespace {
 
-// Two words of 32 bits make up the sets of version 3.
+// In version 3 of the interface, a set is two words of 32 bits.
 struct Sets {
   std::array<__user_cap_data_struct, 2> words{};
 
@@ -32,7 +32,7 @@ Result<Sets> read_sets() {
   return sets;
 }
 
-// In the order of their numbers, linux/capability.h.
+// Indexed by capability number, linux/capability.h.
 constexpr std::string_view kNames[] = {
     "CHOWN",
     "DAC_OVERRIDE",
@@ -77,7 +77,7 @@ constexpr std::string_view kNames[] = {
     "CHECKPOINT_RESTORE",
 };
 
-// Those this kernel knows: it refuses to answer for others.
+// The capabilities that this kernel knows: prctl(2) fails for others.
 uint64_t all_capabilities() {
   uint64_t all = 0;
   for (int i = 0; i < 64 && ::prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; ++i) all |= uint64_t{1} << i;
@@ -95,14 +95,14 @@ std::string capabilities_text(uint64_t capabilities) {
   if (capabilities == 0) return "no capabilities";
   const uint64_t all = all_capabilities();
   if ((capabilities & all) == all) return "all capabilities";
-  constexpr int kFew = 8;  // picked: longer lists tell better what is missing
+  constexpr int kFew = 8;  // picked: instead of a longer list, the missing ones are listed
   const uint64_t missing = all & ~capabilities;
   const bool by_missing = std::popcount(capabilities) > kFew && std::popcount(missing) <= kFew;
-  const uint64_t told = by_missing ? missing : capabilities;
+  const uint64_t listed = by_missing ? missing : capabilities;
   std::string out = by_missing ? "all capabilities but " : "";
   bool first = true;
   for (size_t i = 0; i < 64; ++i) {
-    if ((told >> i & 1) == 0) continue;
+    if ((listed >> i & 1) == 0) continue;
     if (!first) out += ", ";
     out += "CAP_";
     out += i < std::size(kNames) ? std::string(kNames[i]) : std::to_string(i);

@@ -16,9 +16,9 @@ Result<uint64_t> effective_capabilities();
 // "all capabilities", "no capabilities", or their names: "CAP_KILL, CAP_NET_ADMIN".
 std::string capabilities_text(uint64_t capabilities);
 
-// Gives up for ever every capability but `kept` (of which it keeps what it has), and with
-// no_new_privs the way to win any back by exec. The calling thread only: call it before others are
-// started.
+// Permanently drops all capabilities but those in `kept` that the thread has, and sets
+// no_new_privs, so that exec cannot regain any. Applies to the calling thread only: call it before
+// other threads start.
 Result<void> keep_capabilities(std::initializer_list<int> kept);
 
 }  // namespace knell

@@ -21,7 +21,7 @@ TEST(Privilege, NamesCapabilities) {
             "all capabilities but CAP_SYS_ADMIN");
 }
 
-// In a child: what is given up does not come back.
+// In a child process, since dropped capabilities cannot be regained.
 TEST(Privilege, KeepsOnlyWhatIsNamed) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);

@@ -95,7 +95,7 @@ std::optional<ProcStat> read_proc_stat(pid_t pid) {
   const UniqueFd file(::open(text, O_RDONLY | O_CLOEXEC));
   if (!file) return std::nullopt;
   const ssize_t size = ::read(file.get(), text, sizeof text);
-  if (size <= 0) return std::nullopt;  // ESRCH: gone between open and read
+  if (size <= 0) return std::nullopt;  // ESRCH: the process ended between open and read
   return parse_proc_stat({text, static_cast<size_t>(size)});
 }
 

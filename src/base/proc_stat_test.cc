@@ -10,7 +10,7 @@
 namespace knell {
 namespace {
 
-// Fields 5 to 51 in one go; what is not asked for is 9.
+// A line whose fields from 5 to 51 are 9, but for threads (20) and start (22).
 std::string line(const std::string& name, char state, const std::string& exit_code) {
   std::string text = "4242 (" + name + ") " + state + " 17";
   for (int field = 5; field <= 51; field++) {
@@ -39,11 +39,11 @@ TEST(ProcStat, LongNameIsCut) {
   EXPECT_STREQ(stat->comm.data(), "kworker/u8:0-ev");
 }
 
-TEST(ProcStat, OtherTextIsNone) {
+TEST(ProcStat, MalformedTextIsRefused) {
   for (const char* text : {"", "1", "1 (sh", "1 (sh)", "1 (sh) R", "1 (sh) R x 1", ") ("}) {
     EXPECT_FALSE(parse_proc_stat(text).has_value()) << text;
   }
-  // Cut anywhere, it is no line or says what it has.
+  // A truncated line is refused, or its fields are correct.
   const std::string whole = line("sh", 'S', "0");
   for (size_t size = 0; size < whole.size(); size++) {
     const auto stat = parse_proc_stat(whole.substr(0, size));
@@ -53,7 +53,7 @@ TEST(ProcStat, OtherTextIsNone) {
   }
 }
 
-TEST(ProcStat, ReadsOurOwn) {
+TEST(ProcStat, ReadsOurOwnProcess) {
   const auto stat = read_proc_stat(::getpid());
   ASSERT_TRUE(stat.has_value());
   EXPECT_EQ(stat->ppid, ::getppid());

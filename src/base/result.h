@@ -10,12 +10,13 @@
 
 namespace knell {
 
-// A failing environment: the errno and what we were doing. Carried up with context and printed as
-// one line. Bad words of a user are Errors too, with EINVAL and a whole sentence.
+// A failure of the environment: the errno and the operation that failed. Callers pass it up with
+// context, and main prints it as one line. Wrong input of a user is an Error too, with EINVAL and a
+// whole sentence.
 struct Error {
   int code = 0;           // an errno, positive
   std::string context;    // "open the process connector"
-  bool sentence = false;  // context says it all; the errno's own words would only confuse
+  bool sentence = false;  // `context` is the whole message, without the text of the errno
 
   std::string message() const;
 };
@@ -23,10 +24,10 @@ struct Error {
 template <class T>
 using Result = std::expected<T, Error>;
 
-// The current errno, with what failed. Reads errno before anything else can change it.
+// An Error of the current errno, which is read first; `context` says what failed.
 std::unexpected<Error> errno_error(std::string_view context);
 std::unexpected<Error> make_error(int code, std::string_view context);
-// An error told by a whole sentence: what was wrong and what would be right.
+// An Error with a whole sentence: what is wrong and what would be right.
 std::unexpected<Error> say(int code, std::string sentence);
 
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
@@ -53,6 +54,6 @@ std::unexpected<Error> say(int code, std::string sentence);
   declaration = *std::move(name)
 // NOLINTEND(bugprone-macro-parentheses)
 
-// A bug, not an environment: says where and aborts.
+// For a bug, not a failure of the environment: prints the place and aborts.
 #define KNELL_CHECK(condition) \
   ((condition) ? static_cast<void>(0) : ::knell::check_failed(#condition, __FILE__, __LINE__))

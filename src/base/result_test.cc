@@ -45,7 +45,7 @@ TEST(Result, MessageSaysWhatFailedAndWhy) {
   EXPECT_NE(message.find("Too many open files"), std::string::npos);
 }
 
-TEST(Result, ASentenceStandsAlone) {
+TEST(Result, ASentenceHasNoErrnoText) {
   const Result<int> result = say(EINVAL, "'exot' is no event");
   EXPECT_EQ(result.error().code, EINVAL);
   EXPECT_EQ(result.error().message(), "'exot' is no event");
@@ -57,7 +57,7 @@ TEST(Result, ErrnoIsReadBeforeItChanges) {
   EXPECT_EQ(result.error().code, ENOENT);
 }
 
-TEST(CheckDeathTest, NamesTheBug) {
+TEST(CheckDeathTest, PrintsTheCondition) {
   KNELL_CHECK(1 + 1 == 2);
   EXPECT_DEATH(KNELL_CHECK(1 + 1 == 3), "1 \\+ 1 == 3");
 }

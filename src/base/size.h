@@ -12,7 +12,7 @@ namespace knell {
 // "65536", "64K", "16M", "1G", also "16MiB"; powers of 1024. nullopt: not a size.
 std::optional<uint64_t> parse_size(std::string_view text);
 
-// The same number of bytes, exactly: "4M", "1536K", "1000".
+// Formats a number of bytes exactly: "4M", "1536K", "1000".
 std::string size_text(uint64_t bytes);
 
 }  // namespace knell

@@ -7,7 +7,7 @@
 namespace knell {
 namespace {
 
-TEST(Size, IsRead) {
+TEST(Size, Parses) {
   EXPECT_EQ(parse_size("65536"), 65536u);
   EXPECT_EQ(parse_size("64K"), 65536u);
   EXPECT_EQ(parse_size("16M"), 16u << 20);
@@ -19,7 +19,7 @@ TEST(Size, IsRead) {
   }
 }
 
-TEST(Size, IsWrittenExactly) {
+TEST(Size, FormatsExactly) {
   EXPECT_EQ(size_text(0), "0");
   EXPECT_EQ(size_text(1000), "1000");
   EXPECT_EQ(size_text(1536 << 10), "1536K");

@@ -8,7 +8,7 @@
 
 namespace knell {
 
-// The process that `id` is a thread of, where it is a thread and no process itself.
+// The process of the thread `id`; nullopt: `id` is a process, or no thread has it.
 std::optional<pid_t> process_of_thread(pid_t id);
 
 }  // namespace knell

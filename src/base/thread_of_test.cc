@@ -10,12 +10,12 @@
 namespace knell {
 namespace {
 
-TEST(ThreadOf, NamesTheProcessOfAThreadOnly) {
+TEST(ThreadOf, ReturnsTheProcessOfAThreadOnly) {
   std::optional<pid_t> of_thread;
   std::thread([&] { of_thread = process_of_thread(::gettid()); }).join();
   EXPECT_EQ(of_thread, ::getpid());
   EXPECT_EQ(process_of_thread(::getpid()), std::nullopt);
-  EXPECT_EQ(process_of_thread(4'194'304), std::nullopt);  // above all that are given out
+  EXPECT_EQ(process_of_thread(4'194'304), std::nullopt);  // above any pid
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int64_t kTickNs = 10'000'000;         // USER_HZ is 100 on every Linux
 constexpr uint64_t kInitialInode = 0xEFFFFFFA;  // of the initial namespace, linux/proc_ns.h
 
-// The next word of `text`, without it; empty at the end.
+// Removes the next word from `text` and returns it; empty at the end.
 std::string_view next_word(std::string_view& text) {
   const size_t from = text.find_first_not_of(" \n");
   if (from == std::string_view::npos) return {};
@@ -43,8 +43,8 @@ uint64_t inode_of(const char* path) {
 
 ClockOffsets read_clock_offsets() {
   const uint64_t ours = inode_of("/proc/self/ns/time");
-  if (ours == 0 || ours == kInitialInode) return {};  // 0: a kernel without them
-  // The file is about the namespace that our children are born in.
+  if (ours == 0 || ours == kInitialInode) return {};  // 0: a kernel without time namespaces
+  // The file describes the namespace that our children are created in, which may differ from ours.
   const UniqueFd file(::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC));
   char text[256];
   const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;

@@ -19,7 +19,7 @@ TEST(TimeNamespace, ParsesTheOffsets) {
   EXPECT_EQ(parse_clock_offsets(""), std::nullopt);
 }
 
-TEST(TimeNamespace, StartsAreThoseOfTheKernel) {
+TEST(TimeNamespace, ConvertsStartsToTheKernels) {
   EXPECT_EQ(kernel_start(8'640'123, {kDayNs, kDayNs, true}), 123U);
   EXPECT_EQ(kernel_start(123, {-kDayNs, -kDayNs, true}), 8'640'123U);
   EXPECT_EQ(kernel_start(123, {}), 123U);
@@ -30,13 +30,13 @@ TEST(TimeNamespace, StartsAreThoseOfTheKernel) {
   EXPECT_FALSE(starts_are_exact({0, 0, false}));
 }
 
-TEST(TimeNamespace, TimersAreSetInTheOwnTime) {
+TEST(TimeNamespace, ConvertsTimersToTheNamespace) {
   const ClockOffsets ahead{kDayNs, 0, true}, behind{-kDayNs, 0, true};
   EXPECT_EQ(timer_time(2'500'000'000, ahead).tv_sec, 86'402);
   EXPECT_EQ(timer_time(2'500'000'000, ahead).tv_nsec, 500'000'000);
   EXPECT_EQ(timer_time(0, ahead).tv_sec, 0);
   EXPECT_EQ(timer_time(0, ahead).tv_nsec, 0);
-  // Past is past, and no timer without a time.
+  // A time in the past stays a timer: 0 would disarm it.
   EXPECT_EQ(timer_time(1, behind).tv_sec, 0);
   EXPECT_EQ(timer_time(1, behind).tv_nsec, 1);
 }

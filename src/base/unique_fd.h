@@ -8,7 +8,7 @@
 
 namespace knell {
 
-// Owns a descriptor. Move-only, no implicit int; closing keeps errno.
+// Owns a file descriptor. Move-only, no implicit int; closing preserves errno.
 class UniqueFd {
  public:
   UniqueFd() = default;

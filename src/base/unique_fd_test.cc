@@ -20,7 +20,7 @@ static_assert(!std::is_convertible_v<UniqueFd, bool>);
 UniqueFd open_null() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-TEST(UniqueFd, ClosesWhenItGoes) {
+TEST(UniqueFd, DestructorCloses) {
   int number = -1;
   {
     const UniqueFd fd = open_null();
@@ -31,7 +31,7 @@ TEST(UniqueFd, ClosesWhenItGoes) {
   EXPECT_FALSE(is_open(number));
 }
 
-TEST(UniqueFd, MovingLeavesNothingBehind) {
+TEST(UniqueFd, MovedFromIsEmpty) {
   UniqueFd from = open_null();
   const int number = from.get();
   const UniqueFd to = std::move(from);
@@ -60,14 +60,14 @@ TEST(UniqueFd, MoveAssignmentToItselfKeepsIt) {
   EXPECT_TRUE(is_open(number));
 }
 
-TEST(UniqueFd, ReleaseHandsItOver) {
+TEST(UniqueFd, ReleaseDoesNotClose) {
   UniqueFd fd = open_null();
   const UniqueFd other(fd.release());
   EXPECT_FALSE(fd);
   EXPECT_TRUE(is_open(other.get()));
 }
 
-TEST(UniqueFd, ClosingKeepsErrno) {
+TEST(UniqueFd, ClosingPreservesErrno) {
   UniqueFd fd = open_null();
   errno = ENOENT;
   fd.reset();

@@ -17,7 +17,7 @@
 namespace knell::client {
 namespace {
 
-constexpr size_t kMostStatus = size_t{64} << 20;  // of a status; far above what any daemon says
+constexpr size_t kMostStatus = size_t{64} << 20;  // far more than the status of any daemon
 
 Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
@@ -34,7 +34,7 @@ std::unexpected<Error> not_connected(int code, const std::string& path) {
     case ENOENT:
       return say(code, "knelld is not running: there is no " + path);
     case ECONNREFUSED:
-      return say(code, "knelld is not running: nobody answers on " + path);
+      return say(code, "knelld is not running: no process listens on " + path);
     case EAGAIN:
       return say(code, "knelld does not answer on " + path + ": its queue of clients is full");
     case EPROTOTYPE:
@@ -64,7 +64,8 @@ Result<ConnectionToServer> ConnectionToServer::connect(const std::string& path, 
   const int nonblocking = patience.count() == 0 ? SOCK_NONBLOCK : 0;
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | nonblocking, 0));
   if (!socket) return errno_error("make a socket");
-  // Bounds the wait for room in the backlog; of no effect later, when the socket does not block.
+  // Limits the wait for room in the backlog. No effect after connect(2), when the socket is
+  // non-blocking.
   const timeval most{.tv_sec = patience.count() / 1000,
                      .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
@@ -88,13 +89,15 @@ Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> b
     return ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
   };
   ssize_t got = take();
-  // Told once when it left without reading all we sent; what it said before is still there.
+  // recv(2) returns ECONNRESET once if the daemon closed without reading all that we sent; packets
+  // it sent before can still be received.
   if (got < 0 && errno == ECONNRESET) got = take();
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
   if (got < 0 && errno != ECONNRESET) return errno_error("receive from knelld");
   if (got <= 0) return went_away();
   const auto bytes = static_cast<size_t>(got);
-  if (bytes > buffer.size()) return say(EBADMSG, "knelld sends what is no frame of knell");
+  if (bytes > buffer.size())
+    return say(EBADMSG, "knelld sent a packet that is longer than any frame");
   auto frame = wire::parse_packet({buffer.data(), bytes});
   if (!frame) return say(EBADMSG, "knelld: " + frame.error().message());
   if (frame->type != wire::Message::kBye) return *frame;
@@ -147,7 +150,7 @@ Result<wire::ServerHello> ConnectionToServer::greet() {
   KNELL_TRY(send(wire::encode(hello, next_seq())));
   KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
   if (frame.type != wire::Message::kHello)
-    return say(EBADMSG, "knelld does not begin with a hello");
+    return say(EBADMSG, "knelld did not answer with a hello");
   return wire::decode_server_hello(frame.payload);
 }
 

@@ -20,42 +20,44 @@ namespace knell::client {
 
 inline constexpr const char* kSocket = "/run/knell/knell.sock";
 
-// Where the daemon is to be found: $KNELL_SOCKET, or kSocket. Empty: nowhere, by the user's wish.
+// The path of knelld's socket: $KNELL_SOCKET, or kSocket. Empty: the user wants no daemon.
 std::string socket_path();
 
-// A connection to knelld from one of its clients. Never blocks, but in the functions that wait for
-// an answer: those give up in words after some seconds, so that a daemon that hangs is an error.
-// Believes only frames that parse; descriptors that are sent along are closed unseen. Not
-// thread-safe.
+// A connection from a client to knelld. Does not block, except in connect() and in the functions
+// that wait for an answer; those fail after some seconds, so that a daemon that hangs is an error.
+// Accepts only frames that parse; descriptors sent along with a packet are closed. Not thread-safe.
 //
-// Errors of all: ECONNRESET the daemon went away; EBADMSG it sends what is no frame, or it said bye
-// and why (then the errno that it gave); ETIMEDOUT it does not answer.
+// Errors of all functions: ECONNRESET the daemon went away; EBADMSG it sent a malformed frame;
+// ETIMEDOUT it does not answer. A bye of the daemon is an error with the errno and text that it
+// carries, or ECONNRESET without an errno.
 class ConnectionToServer {
  public:
   using Patience = std::chrono::milliseconds;
-  static constexpr Patience kPatience{5000};  // picked: nobody wants to wait longer for a daemon
+  static constexpr Patience kPatience{5000};  // picked: a longer wait is of little use
 
-  // `patience` 0: never waits; EAGAIN when the daemon's backlog is full. Errors: ENOENT,
-  // ECONNREFUSED and others of connect(2), in words.
+  // Waits at most `patience` for room in the daemon's backlog; 0: does not wait. Errors: EAGAIN the
+  // backlog is full; ENOENT, ECONNREFUSED and others of connect(2); EINVAL the path is empty or too
+  // long.
   static Result<ConnectionToServer> connect(const std::string& path, Patience patience = kPatience);
-  // Connected already.
+  // Takes a socket that is connected.
   explicit ConnectionToServer(UniqueFd socket) : socket_(std::move(socket)) {}
 
-  int fd() const { return socket_.get(); }  // POLLIN: receive(); POLLOUT: there is room
+  int fd() const { return socket_.get(); }  // POLLIN: receive(); POLLOUT: room for try_send()
   uint32_t next_seq() { return seq_++; }
   void set_patience_for_testing(Patience patience) { patience_ = patience; }
 
   enum class Sent { kYes, kNoRoom };
   Result<Sent> try_send(std::string_view packet);
-  // One frame into `buffer`, of kMostFrame bytes, and points into it; nullopt: there is none now.
-  // A bye is an error.
+  // Receives one frame into `buffer`, of at least kMostFrame bytes; the frame points into it.
+  // nullopt: no frame has arrived. A bye is an error.
   Result<std::optional<wire::Frame>> receive(std::span<char> buffer);
 
-  // Those that wait. Of each frame that is not what they wait for, `on_other` is told.
+  // These functions wait. await_ack() passes each frame that is no ack to `on_other`; its payload
+  // is valid during that call.
   using OnFrame = std::function<void(const wire::Frame&)>;
   Result<void> send(std::string_view packet);
   Result<wire::ServerHello> greet();
-  // The ack of the request with this number, also when it refuses.
+  // Returns the ack of the request with this number, an acceptance or a refusal. Drops other acks.
   Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
 
@@ -66,11 +68,11 @@ class ConnectionToServer {
 
   UniqueFd socket_;
   Patience patience_ = kPatience;
-  std::vector<char> buffer_;  // of those that wait
+  std::vector<char> buffer_;  // for the functions that wait
   uint32_t seq_ = 0;
 };
 
-// An ack as a result; an error is in the daemon's words.
+// An ack as a result; a refusal is an error with the daemon's errno and text.
 Result<void> as_result(const wire::Ack& ack);
 
 }  // namespace knell::client

@@ -20,7 +20,8 @@ namespace {
 
 using wire::Message;
 
-// Both ends in one thread: what the server will answer is sent before it is asked.
+// Both ends of a connection in one thread: a test sends the answer of the server before the client
+// asks.
 struct Pair {
   Pair() {
     int ends[2] = {-1, -1};
@@ -48,7 +49,7 @@ std::string ack(uint32_t request, int32_t error = 0, std::string text = {}) {
 
 void ignore(const wire::Frame&) {}
 
-TEST(ConnectionToServer, Greets) {
+TEST(ConnectionToServer, GreetExchangesHellos) {
   Pair pair;
   wire::ServerHello hello;
   hello.origin.knell = "9.9";
@@ -64,7 +65,7 @@ TEST(ConnectionToServer, Greets) {
   EXPECT_EQ(said->knell, KNELL_VERSION);
 }
 
-TEST(ConnectionToServer, FindsItsAckAmongOthersAndEvents) {
+TEST(ConnectionToServer, AwaitAckSkipsOtherAcksAndEvents) {
   Pair pair;
   std::string events;
   wire::FrameWriter(events, Message::kEvents, 0).finish();
@@ -78,18 +79,18 @@ TEST(ConnectionToServer, FindsItsAckAmongOthersAndEvents) {
   EXPECT_EQ(others, 2u);
 }
 
-TEST(ConnectionToServer, ARefusalIsInTheServersWords) {
+TEST(ConnectionToServer, ARefusalHasTheErrnoAndTextOfTheServer) {
   Pair pair;
   pair.answer(ack(1, EINVAL, "unit: a value is missing"));
-  const auto told = pair.client->await_ack(1, ignore);
-  ASSERT_TRUE(told);
-  const auto refused = as_result(*told);
+  const auto refusal = pair.client->await_ack(1, ignore);
+  ASSERT_TRUE(refusal);
+  const auto refused = as_result(*refusal);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EINVAL);
   EXPECT_EQ(refused.error().message(), "unit: a value is missing");
 }
 
-TEST(ConnectionToServer, AServerThatHangsIsAnError) {
+TEST(ConnectionToServer, AServerThatDoesNotAnswerTimesOut) {
   Pair pair;
   pair.client->set_patience_for_testing(ConnectionToServer::Patience(1));
   const auto hung = pair.client->await_ack(1, ignore);
@@ -98,7 +99,7 @@ TEST(ConnectionToServer, AServerThatHangsIsAnError) {
   EXPECT_EQ(pair.client->status().error().code, ETIMEDOUT);
 }
 
-TEST(ConnectionToServer, AServerThatNeverReadsIsAnError) {
+TEST(ConnectionToServer, AServerThatDoesNotReadTimesOut) {
   Pair pair;
   pair.client->set_patience_for_testing(ConnectionToServer::Patience(1));
   const std::string packet(60'000, 'x');
@@ -108,14 +109,14 @@ TEST(ConnectionToServer, AServerThatNeverReadsIsAnError) {
   EXPECT_EQ(sent.error().code, ETIMEDOUT);
 }
 
-TEST(ConnectionToServer, AServerThatGoesAwayIsToldApart) {
+TEST(ConnectionToServer, AServerThatClosesIsAReset) {
   Pair pair;
   pair.server.reset();
   EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, ECONNRESET);
   EXPECT_EQ(pair.client->send("x").error().code, ECONNRESET);
 }
 
-TEST(ConnectionToServer, AByeSaysWhy) {
+TEST(ConnectionToServer, AByeHasItsErrnoAndText) {
   Pair pair;
   pair.answer(wire::encode(wire::Bye{.error = EUSERS, .text = "too many listeners"}, 0));
   const auto ended = pair.client->await_ack(1, ignore);
@@ -126,7 +127,7 @@ TEST(ConnectionToServer, AByeSaysWhy) {
   EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, ECONNRESET);
 }
 
-TEST(ConnectionToServer, AByeIsReadThoughTheServerLeftWithoutReadingAll) {
+TEST(ConnectionToServer, AByeIsReceivedFromAServerThatDidNotReadAll) {
   Pair pair;
   EXPECT_TRUE(pair.client->send(ack(1)));
   pair.answer(wire::encode(wire::Bye{.error = EUSERS, .text = "too many requests"}, 0));
@@ -134,7 +135,7 @@ TEST(ConnectionToServer, AByeIsReadThoughTheServerLeftWithoutReadingAll) {
   EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, EUSERS);
 }
 
-TEST(ConnectionToServer, BelievesOnlyFramesThatParse) {
+TEST(ConnectionToServer, RefusesFramesThatDoNotParse) {
   std::string truncated = ack(1);
   truncated.pop_back();
   std::string trailing = ack(1) + ack(1);
@@ -153,7 +154,7 @@ TEST(ConnectionToServer, BelievesOnlyFramesThatParse) {
   }
 }
 
-TEST(ConnectionToServer, PutsAStatusTogether) {
+TEST(ConnectionToServer, JoinsThePiecesOfAStatus) {
   Pair pair;
   std::string json(100'000, 'x');
   std::string_view left = json;
@@ -164,7 +165,7 @@ TEST(ConnectionToServer, PutsAStatusTogether) {
   EXPECT_EQ(*status, json);
 }
 
-TEST(ConnectionToServer, DescriptorsThatAreSentAlongAreClosed) {
+TEST(ConnectionToServer, ClosesDescriptorsSentAlong) {
   Pair pair;
   std::string packet = ack(1);
   iovec data{.iov_base = packet.data(), .iov_len = packet.size()};
@@ -186,10 +187,10 @@ TEST(ConnectionToServer, DescriptorsThatAreSentAlongAreClosed) {
   EXPECT_TRUE(pair.client->await_ack(1, ignore));
   writing.reset();
   char byte = 0;
-  EXPECT_EQ(::read(reading.get(), &byte, 1), 0) << "somebody still holds the other end";
+  EXPECT_EQ(::read(reading.get(), &byte, 1), 0) << "the descriptor that was sent is still open";
 }
 
-TEST(ConnectionToServer, SaysInWordsThatNobodyIsThere) {
+TEST(ConnectionToServer, ConnectReportsAnAbsentOrBusyServer) {
   const auto absent = ConnectionToServer::connect("/nowhere/knell.sock");
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().code, ENOENT);
@@ -209,7 +210,7 @@ TEST(ConnectionToServer, SaysInWordsThatNobodyIsThere) {
   const auto first = ConnectionToServer::connect(path);
   EXPECT_TRUE(first);
   EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Patience(0)).error().code, EAGAIN)
-      << "the backlog is full, and it was not to wait";
+      << "the backlog is full, and connect() must not wait";
   EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Patience(1)).error().code,
             EAGAIN);
   ::unlink(path.c_str());

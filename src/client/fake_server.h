@@ -27,8 +27,8 @@
 
 namespace knell::client {
 
-// A daemon for tests, in a thread: it greets, and says yes to everything, unless told otherwise.
-// One client at a time. What it is told to send goes out at once.
+// A daemon for tests, in a thread: it answers a hello and accepts every request, unless a test sets
+// another answer. One client at a time. send() sends at once.
 class FakeServer {
  public:
   FakeServer() {
@@ -54,7 +54,7 @@ class FakeServer {
   FakeServer& operator=(const FakeServer&) = delete;
 
   const std::string& path() const { return path_; }
-  wire::ServerHello hello;  // to be changed before anybody connects
+  wire::ServerHello hello;  // to be changed before a client connects
 
   void start() {
     listening_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -66,7 +66,7 @@ class FakeServer {
     KNELL_CHECK(::listen(listening_.get(), 8) == 0);
     thread_ = std::thread([this] { serve(); });
   }
-  // As a daemon that was killed.
+  // Closes all sockets, as when a daemon is killed.
   void stop() {
     if (!thread_.joinable()) return;
     KNELL_CHECK(::write(stop_write_.get(), "x", 1) == 1);
@@ -78,7 +78,7 @@ class FakeServer {
     ::unlink(path_.c_str());
   }
 
-  // The next request of this type is answered so; -1: not at all.
+  // Sets the ack of the next request of this type; `error` -1: the request is not acked.
   void answer_next(wire::Message type, int32_t error, std::string text) {
     const std::lock_guard lock(mutex_);
     answers_[type] = wire::Ack{.error = error, .request = 0, .text = std::move(text)};
@@ -97,17 +97,17 @@ class FakeServer {
     frame.finish();
     return out;
   }
-  // This goes out before the next request of this type is acked.
+  // Sends `packet` before the ack of the next request of this type.
   void send_before_ack(wire::Message type, std::string packet) {
     const std::lock_guard lock(mutex_);
     before_[type].push_back(std::move(packet));
   }
-  // The next client is turned away, as by a daemon that is full.
+  // Sends a bye to the next client, as a daemon that has too many clients.
   void refuse_next(int32_t error, std::string text) {
     const std::lock_guard lock(mutex_);
     bye_ = wire::encode(wire::Bye{.error = error, .text = std::move(text)}, 0);
   }
-  // Until that has come to pass.
+  // Waits until that bye was sent.
   void await_refusal() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return bye_.empty(); });
@@ -117,7 +117,8 @@ class FakeServer {
     (void)::shutdown(client_.get(), SHUT_RDWR);
   }
 
-  // The `nth` subscribe of all, from 1, as soon as it has come and was acked.
+  // Waits for the `nth` subscribe request, from 1, until it was answered, and returns its
+  // subscription.
   filter::Subscription subscribe(size_t nth) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
@@ -167,7 +168,7 @@ class FakeServer {
     }
     for (const std::string& packet : std::exchange(before_[frame->type], {})) answer(packet);
     wire::Ack ack{.error = 0, .request = 0, .text = {}};
-    if (const auto told = answers_.extract(frame->type); !told.empty()) ack = told.mapped();
+    if (const auto set = answers_.extract(frame->type); !set.empty()) ack = set.mapped();
     ack.request = frame->seq;
     if (ack.error >= 0) answer(wire::encode(ack, 0));
     note(*frame, ack.error == 0);

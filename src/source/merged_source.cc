@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One stream in the order of the kernel's stamps. A drain first reads the rest and lays it aside,
-// then reads the whole source, telling before each of its events what was laid aside with an
-// earlier stamp. An event of the whole source that is younger than the last look at the rest has
-// the rest looked at once more first. So each is told in its place, but for the moment that an
-// event of the rest takes from its stamp to its queue.
+// Makes one stream in the order of the kernel's stamps. A drain first reads the rest into aside_,
+// then drains the whole source. Before each event of the whole source it passes on the events in
+// aside_ that have earlier stamps. If an event of the whole source is younger than the last read of
+// the rest, the rest is read once more first. So every event is at its place in the stream. The
+// only exception is an event of the rest that the kernel has stamped but not yet queued.
 #include "source/merged_source.h"
 
 #include <sys/epoll.h>
@@ -16,7 +16,7 @@
 namespace knell::source {
 namespace {
 
-constexpr size_t kMostAside = 1024;  // picked: the rest is rare
+constexpr size_t kMostAside = 1024;  // picked: events of the rest are rare
 
 }  // namespace
 
@@ -51,7 +51,7 @@ Result<void> MergedSource::want_rest(const Wanted& wanted) {
   if ((missing_.mask | untold_) == 0) missing_since_ns_ = clock_.monotonic_ns();
   const uint32_t were_missing = std::exchange(missing_, {}).mask;
   if (others.mask == 0) {
-    rest_.reset();  // closing its descriptor takes it out of the epoll set
+    rest_.reset();  // closes its descriptor, which removes it from the epoll set
     return {};
   }
   if (rest_ != nullptr) return rest_->want(others);
@@ -75,7 +75,7 @@ void MergedSource::try_rest_again() {
   untold_ |= std::exchange(missing_, {}).mask;
 }
 
-// What came while the rest was missing is lost, and nobody knows how much.
+// Events that happened while the rest was missing are lost; their number is unknown.
 void MergedSource::tell_hole() {
   if (untold_ == 0) return;
   event::Raw hole;
@@ -91,7 +91,7 @@ Result<Drained> MergedSource::drain(Sink& sink, size_t bound) {
   rest_drained_ = Drained::kEmpty;
   most_aside_ = std::min(bound / 2, kMostAside);
   KNELL_TRY(lay_rest_aside());
-  // Each event of the rest takes a place too.
+  // `bound` counts the events of the rest too.
   KNELL_ASSIGN(const Drained whole, whole_->drain(*this, bound - most_aside_));
   KNELL_TRY(std::exchange(broken_, {}));
   if (whole != Drained::kMore) tell_rest_until(UINT64_MAX);

@@ -12,16 +12,16 @@
 
 namespace knell::source {
 
-// Two sources as one: `whole` for the types it has, and for the others a second one, which is
-// opened when one of those is first wanted and asked for nothing else; see merged_source.cc. Where
-// that fails its types do not come (capabilities() tells which do), and each check_health() tries
-// again.
+// Two sources as one; see merged_source.cc. `whole` reports the types it has. A second source (the
+// rest) reports all other types. It is opened when one of them is first wanted, and is asked for
+// these types only. If it cannot be opened, its types are missing (capabilities() has the types
+// that are reported) and each check_health() tries to open it again. Not thread-safe.
 class MergedSource : public Source, private Sink {
  public:
   using Open = std::function<Result<std::unique_ptr<Source>>(const Wanted&)>;
 
-  // `wanted` is what `whole` was made with. Errors of `open_rest` count only where nothing of what
-  // is wanted would come otherwise.
+  // `wanted` is what `whole` was made with. Errors: those of `open_rest`, but only if `whole`
+  // reports none of the wanted types.
   static Result<std::unique_ptr<MergedSource>> create(std::unique_ptr<Source> whole, Open open_rest,
                                                       const Wanted& wanted);
 
@@ -50,7 +50,8 @@ class MergedSource : public Source, private Sink {
   void look_again_before(uint64_t stamp_ns);
   void tell_rest_until(uint64_t stamp_ns);
 
-  // Sink: of both. The rest's are laid aside, the whole's are told with the rest's before them.
+  // The Sink of both sources. Events of the rest are put into aside_. Events of `whole` are passed
+  // on, each after the events in aside_ that have earlier stamps.
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
@@ -59,18 +60,18 @@ class MergedSource : public Source, private Sink {
 
   std::unique_ptr<Source> whole_, rest_;
   Open open_rest_;
-  Wanted missing_;       // of the rest, which could not be opened; mask 0: nothing
-  uint32_t untold_ = 0;  // types that were missing and come now
+  Wanted missing_;       // what is wanted of the rest while it cannot be opened; mask 0: nothing
+  uint32_t untold_ = 0;  // types whose hole is to be reported: they were missing and come now
   uint64_t missing_since_ns_ = 0;
   UniqueFd epoll_;
-  Sink* sink_ = nullptr;  // while draining
+  Sink* sink_ = nullptr;  // valid only during drain() and check_health()
   bool laying_aside_ = false;
   std::vector<event::Raw> aside_;
-  size_t told_ = 0;  // of aside_
-  size_t most_aside_ = 0;
-  uint64_t looked_ns_ = 0;  // everything stamped before was read from the rest
+  size_t told_ = 0;         // how many of aside_ were passed on
+  size_t most_aside_ = 0;   // the bound of aside_ in this drain
+  uint64_t looked_ns_ = 0;  // the rest was read at this time
   Drained rest_drained_ = Drained::kEmpty;
-  Result<void> broken_;
+  Result<void> broken_;  // the error of the rest, until drain() returns it
   Clock& clock_ = system_clock();
 };
 

@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kWhole =
     KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
 
-// Gives what a test put into it.
+// Sends the stamps that a test put into `queue`, as events.
 class Scripted : public Source {
  public:
   explicit Scripted(uint32_t types) : types_(types), fd_(::eventfd(0, EFD_CLOEXEC)) {}
@@ -95,7 +95,7 @@ struct Pair {
   int opens = 0;
 };
 
-TEST(MergedSource, OpensTheRestOnlyForWhatItAloneGives) {
+TEST(MergedSource, OpensTheRestOnlyForTypesThatTheWholeLacks) {
   Pair pair(KNELL_EVENT_EXIT);
   EXPECT_EQ(pair.opens, 0);
   ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
@@ -121,7 +121,7 @@ TEST(MergedSource, TriesAgainToOpenTheRest) {
   EXPECT_EQ(pair.opens, 1);
 }
 
-TEST(MergedSource, DoesNotOpenTheRestForWhoWantsItNoMore) {
+TEST(MergedSource, DoesNotOpenTheRestWhenItsTypesAreNoLongerWanted) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
   ASSERT_TRUE(pair.joined->want({}));
@@ -132,13 +132,13 @@ TEST(MergedSource, DoesNotOpenTheRestForWhoWantsItNoMore) {
   EXPECT_EQ(pair.opens, 0);
 }
 
-TEST(MergedSource, AllIsBoth) {
+TEST(MergedSource, OpensTheRestForMaskZeroWhichMeansAll) {
   Pair pair(0);
   ASSERT_EQ(pair.opens, 1);
   EXPECT_EQ(pair.rest->asked[0], KNELL_EVENT_ALL & ~(kWhole | KNELL_EVENT_NONZERO_EXIT));
 }
 
-TEST(MergedSource, OneStreamByStamp) {
+TEST(MergedSource, OrdersEventsOfBothByStamp) {
   Pair pair(KNELL_EVENT_ALL);
   pair.whole->queue = {10, 30, 31};
   pair.rest->queue = {5, 20, 30, 40};
@@ -148,7 +148,7 @@ TEST(MergedSource, OneStreamByStamp) {
   EXPECT_EQ(*pair.joined->drain(sink, 100), Drained::kEmpty);
 }
 
-TEST(MergedSource, WhatIsBehindTheBoundKeepsItsPlace) {
+TEST(MergedSource, KeepsTheOrderAcrossABoundedDrain) {
   Pair pair(KNELL_EVENT_ALL);
   pair.whole->queue = {10, 20, 30, 40};
   pair.rest->queue = {15, 35};
@@ -159,7 +159,7 @@ TEST(MergedSource, WhatIsBehindTheBoundKeepsItsPlace) {
   EXPECT_EQ(sink.text, "f10 r15 f20 f30 r35 f40 ");
 }
 
-TEST(MergedSource, WhoIsBrokenBreaksBoth) {
+TEST(MergedSource, ReturnsAnErrorOfTheRest) {
   Pair pair(KNELL_EVENT_ALL);
   pair.rest->broken = true;
   Written sink;

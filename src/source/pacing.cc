@@ -2,30 +2,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/pacing.h"
 
-// What costs is waking up, not the event: a reader woken for each one burns several times the CPU
-// of one that drains every millisecond, and each wake-up is paid for by the dying process as well.
-// But a timer that runs while nothing happens costs 2 % of a core. So, as network cards moderate
-// their interrupts:
+// The cost is in the wakeup, not in the event. A reader that is woken for each event uses several
+// times the CPU of one that drains every millisecond, and each wakeup also costs time in the dying
+// process. But a timer that runs while nothing happens costs 2 % of a core. So the reader switches
+// between two states, as network cards moderate their interrupts:
 //
-//              first event: drained at once
+//              first event: drain at once
 //             .----.
-//             |    v        another within the budget: drained, and from here
+//             |    v        another event within the budget: drain, then
 //            ASLEEP  ------------------------------------------------------>  PACED
-//    the descriptor wakes us  <------------------------------------------  the timer wakes us
-//                                  a whole budget went by without an event
+//    the descriptor wakes     <------------------------------------------  the timer wakes
+//    the reader                    a whole budget passed without an event  the reader
 //
-// Asleep, an event wakes us and is delivered at once; so is a lone one every few milliseconds, for
-// ever. Only when a second one comes within the budget of the one before does the timer start: the
-// descriptor is not watched any more (it must leave the epoll set, since EPOLLERR cannot be masked,
-// and an overflow would wake us all the time), and everything that comes is read when the timer
-// fires, one budget after the last time. No event waits longer than the budget.
+// In the state asleep an event wakes the reader and is delivered at once. Single events, even one
+// every few milliseconds, never start the timer. The timer starts only when a second event arrives
+// within the budget after the first. Then the reader stops watching the descriptor: it must leave
+// the epoll set, since EPOLLERR cannot be masked and an overflow would cause a wakeup all the time.
+// The timer expires one budget after the last drain, and everything that has arrived is read then.
+// No event waits longer than the budget.
 //
-// A caller may drain when nobody told him to, usually once more until nothing is left. That finds
-// nothing right after a drain that found something, and means nothing: what counts for falling
-// asleep is that the timer came due and nothing was found since it was set.
+// A caller may also drain between the planned times, usually to repeat until nothing is left. Such
+// a drain finds nothing because the one before has just emptied the source, so it must not end the
+// paced state. The pacer falls asleep only when the timer expires and nothing was found since the
+// timer was set.
 //
-// A drain that stopped at its bound leaves events behind which the descriptor may not show (they
-// can be in the source's own batch already): the timer is set to this instant.
+// A drain that stopped at its bound leaves events which the descriptor may not show, because they
+// can be in the source's own batch already. Then the timer is set to the present time.
 namespace knell::source {
 
 Pacer::Plan Pacer::plan() const {
@@ -56,7 +58,7 @@ Pacer::Plan Pacer::paced(Drained result, uint64_t now_ns) {
   seen_since_ = seen_since_ || result != Drained::kEmpty;
   if (now_ns < due_ns_) return plan();
   if (!seen_since_) {
-    state_ = State::kAsleep;  // last_ns_ is older than a budget by now
+    state_ = State::kAsleep;  // last_ns_ is older than the budget by now
     return plan();
   }
   due_ns_ = now_ns + budget_ns_;

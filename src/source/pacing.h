@@ -8,30 +8,31 @@
 
 namespace knell::source {
 
-// When to look at a source next: see pacing.cc. Knows no descriptor and no clock.
+// Decides when to drain a source next; see pacing.cc. Uses no descriptor and no clock itself.
 //
 //   Pacer pacer(budget_ns);
-//   apply(pacer.plan());                          // from now on, and after each drain:
-//   on readable fd, or timer: drained = source.drain(...); apply(pacer.drained(drained, now_ns));
+//   apply(pacer.plan());                          // once; after that:
+//   when the fd is readable or the timer expires: drained = source.drain(...);
+//   apply(pacer.drained(drained, now_ns));
 //
-// apply() compares with the plan in force: EPOLL_CTL_ADD or _DEL of the source's fd when watch_fd
-// changed, timerfd_settime when timer_ns did (absolute, CLOCK_MONOTONIC).
+// apply() compares the plan with the last one: EPOLL_CTL_ADD or _DEL of the source's fd when
+// watch_fd changed, timerfd_settime when timer_ns did (absolute, CLOCK_MONOTONIC).
 class Pacer {
  public:
   enum class State {
-    kAsleep,  // the source's descriptor wakes us
-    kPaced    // the timer does
+    kAsleep,  // the source's descriptor wakes the reader
+    kPaced    // the timer wakes the reader
   };
   struct Plan {
     bool watch_fd = true;
-    uint64_t timer_ns = 0;  // wake then; a time that has passed: at once. 0: no timer
+    uint64_t timer_ns = 0;  // wake up at this time; at once if it has passed. 0: no timer
     bool operator==(const Plan&) const = default;
   };
 
-  // How long an event may wait for company; 0: not at all.
+  // How long an event may wait so that one wakeup serves several events; 0: not at all.
   explicit Pacer(uint64_t budget_ns) : budget_ns_(budget_ns) {}
 
-  // A drain at `now_ns` came to this. To be called after every drain, whatever made you drain.
+  // Takes the result of a drain at `now_ns`. Call it after every drain, whatever the reason for it.
   Plan drained(Drained result, uint64_t now_ns);
   Plan plan() const;
   State state() const { return state_; }
@@ -42,11 +43,11 @@ class Pacer {
 
   uint64_t budget_ns_;
   State state_ = State::kAsleep;
-  bool seen_any_ = false;    // asleep: there was an event before, at last_ns_
-  uint64_t last_ns_ = 0;     // asleep: when
-  uint64_t due_ns_ = 0;      // paced: the timer
-  bool seen_since_ = false;  // paced: something came since it was set
-  uint64_t at_once_ns_ = 0;  // more is there: do not wait for anything
+  bool seen_any_ = false;    // asleep: last_ns_ is set
+  uint64_t last_ns_ = 0;     // asleep: when events were read last
+  uint64_t due_ns_ = 0;      // paced: when the timer expires
+  bool seen_since_ = false;  // paced: events were read since the timer was set
+  uint64_t at_once_ns_ = 0;  // not 0: there may be more events, drain again now
 };
 
 }  // namespace knell::source

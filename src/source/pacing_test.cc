@@ -17,7 +17,7 @@ Plan timer(uint64_t at) { return {false, at}; }
 
 TEST(Pacer, WatchesTheDescriptorFromTheStart) { EXPECT_EQ(Pacer(kBudget).plan(), kWatch); }
 
-TEST(Pacer, LoneEventsNeverStartTheTimer) {
+TEST(Pacer, SingleEventsNeverStartTheTimer) {
   Pacer pacer(kBudget);
   for (uint64_t now = 5000; now < 50000; now += kBudget) {
     EXPECT_EQ(pacer.drained(Drained::kSome, now), kWatch);
@@ -31,7 +31,7 @@ TEST(Pacer, SecondEventWithinTheBudgetStartsTheTimer) {
   EXPECT_EQ(pacer.state(), Pacer::State::kPaced);
 }
 
-TEST(Pacer, TimerGoesOnWhileItFindsSomething) {
+TEST(Pacer, TimerContinuesWhileDrainsFindEvents) {
   Pacer pacer(kBudget);
   pacer.drained(Drained::kSome, 5000);
   pacer.drained(Drained::kSome, 5001);
@@ -39,15 +39,16 @@ TEST(Pacer, TimerGoesOnWhileItFindsSomething) {
   EXPECT_EQ(pacer.drained(Drained::kSome, 7005), timer(8005));
 }
 
-TEST(Pacer, EmptyTimerFallsAsleep) {
+TEST(Pacer, FallsAsleepWhenTheTimerFindsNothing) {
   Pacer pacer(kBudget);
   pacer.drained(Drained::kSome, 5000);
   pacer.drained(Drained::kSome, 5001);
   EXPECT_EQ(pacer.drained(Drained::kEmpty, 6001), kWatch);
-  EXPECT_EQ(pacer.drained(Drained::kSome, 6002), kWatch) << "the first event after sleep is lone";
+  EXPECT_EQ(pacer.drained(Drained::kSome, 6002), kWatch)
+      << "the first event after falling asleep starts no timer";
 }
 
-TEST(Pacer, ReadingUntilNothingIsLeftDoesNotEndThePace) {
+TEST(Pacer, ReadingUntilEmptyDoesNotEndThePacedState) {
   Pacer pacer(kBudget);
   pacer.drained(Drained::kSome, 5000);
   EXPECT_EQ(pacer.drained(Drained::kEmpty, 5000), kWatch);
@@ -66,14 +67,14 @@ TEST(Pacer, EventsReadBeforeTheTimerKeepItGoing) {
   EXPECT_EQ(pacer.drained(Drained::kEmpty, 7010), kWatch);
 }
 
-TEST(Pacer, MoreIsReadAtOnce) {
+TEST(Pacer, DrainsAgainAtOnceAfterABoundedDrain) {
   Pacer pacer(kBudget);
   EXPECT_EQ(pacer.drained(Drained::kMore, 5000), (Plan{true, 5000}));
   EXPECT_EQ(pacer.drained(Drained::kMore, 5001), timer(5001));
   EXPECT_EQ(pacer.drained(Drained::kSome, 5002), timer(6001));
 }
 
-TEST(Pacer, WithoutABudgetNothingIsPaced) {
+TEST(Pacer, NeverStartsTheTimerWithoutABudget) {
   Pacer pacer(0);
   for (uint64_t now = 5000; now < 5010; now++) {
     EXPECT_EQ(pacer.drained(Drained::kSome, now), kWatch);
@@ -83,7 +84,7 @@ TEST(Pacer, WithoutABudgetNothingIsPaced) {
   EXPECT_EQ(pacer.drained(Drained::kEmpty, 6001), kWatch);
 }
 
-// A storm of one event a microsecond, then silence: counts wake-ups and the longest wait.
+// One event a microsecond for 29 ms, then none: counts the wakeups and measures the longest wait.
 TEST(Pacer, NoEventWaitsLongerThanTheBudget) {
   constexpr uint64_t kMs = 1'000'000;
   Pacer pacer(kMs);

@@ -15,62 +15,66 @@
 
 namespace knell::source {
 
-// Where a source puts what it read. Called only from within drain(); references die with the call.
+// Receives what a source reads. Called only from within Source::drain() and check_health().
+// References are valid only during the call.
 class Sink {
  public:
   virtual ~Sink() = default;
-  // An event at thread level, or a hole (what == KNELL_EVENT_LOST) in the place in the stream where
-  // it is.
+  // An event of one thread, or a hole (what == KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_raw(const event::Raw& raw) = 0;
-  // An event of a whole process: sources with Capabilities::whole only, which send nothing else but
-  // holes.
+  // An event of a whole process. Only sources with Capabilities::whole call this. Such a source
+  // calls on_raw() only for holes, and a MergedSource also for the events of its second source.
   virtual void on_full(const event::Full&) {}
-  // So many births were lost that nobody asked for: with Wanted::namespaces only.
+  // This many births were lost that are sent only because of Wanted::namespaces
+  // (event::Full::only_birth).
   virtual void on_births_lost(uint64_t) {}
   virtual void on_cgroup(const event::CgroupChange&) {}
-  // A process is over: pidfd source only. `wait_status` is meaningless unless `status_known`.
+  // A process has ended. Only the pidfd source calls this. `wait_status` is valid only if
+  // `status_known`.
   virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
 };
 
-// What a source is asked for: never more than the listeners' joined interest.
+// What a source is asked to send: never more than the joined interest of all listeners.
 struct Wanted {
   uint32_t mask =
-      0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, never less
-  bool forks_of_threads_only = false;  // of FORK, births of processes are not wanted
-  // What follows is for sources with Capabilities::whole; the others send everything all the same.
+      0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, but not less
+  bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
+  // The members below are for sources with Capabilities::whole; other sources ignore them and send
+  // everything.
   uint32_t level = 0;            // enum knell_level
   uint32_t details = 0;          // enum knell_details
-  bool any_pid = true;           // false: only of processes given to Source::add_pid()
-  std::vector<uint32_t> uids{};  // real uids; empty: of every user
-  // Only of processes in these cgroups and below: paths without a slash at the end; empty: of all.
+  bool any_pid = true;           // false: only processes given to Source::add_pid()
+  std::vector<uint32_t> uids{};  // only processes with these real uids; empty: all users
+  // Only processes in these cgroups and below. Paths without a slash at the end. Empty: all.
   std::vector<std::string> cgroups{};
-  std::vector<int32_t> roots{};  // in the order of the bits of event::Full::roots
-  bool only_under = false;       // only of processes under one of the roots
-  bool look_later = false;       // what lives already is found by scan_some(), look_under_roots()
-  // Events carry the numbers of pid namespaces (event::Full::levels), and every birth inside one is
-  // told, of threads too, wanted or not (event::Full::only_birth).
+  std::vector<int32_t> roots{};  // pids, in the order of the bits of event::Full::roots
+  bool only_under = false;       // only processes under one of the roots
+  // want() does not scan the processes that exist already; the caller then calls scan_some() and
+  // look_under_roots().
+  bool look_later = false;
+  // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
+  // a thread inside a pid namespace is sent, even if it is not wanted (event::Full::only_birth).
   bool namespaces = false;
   bool operator==(const Wanted&) const = default;
 };
 
-// What a source can do here, for the plan and for people.
+// What a source can do on this kernel with these privileges. Used to plan, and shown to users.
 struct Capabilities {
-  uint32_t types = 0;  // the event types it can give
-  bool whole = false;  // sends event::Full instead of thread-level events
-  bool kernel_filter =
-      false;  // an event nobody asked for is dropped before it is queued by the kernel's own filter
-  uint64_t buffer_bytes = 0;  // room the kernel gave, as it counts
+  uint32_t types = 0;          // the event types it can report
+  bool whole = false;          // sends event::Full instead of thread-level events
+  bool kernel_filter = false;  // the kernel drops events that are not wanted before it queues them
+  uint64_t buffer_bytes = 0;   // size of the kernel's buffer, as the kernel counts it
 };
 
 struct Counters {
   uint64_t received = 0;  // events read
-  uint64_t lost = 0;      // the kernel's own count
-  uint64_t healed = 0;    // times found deaf and mended
+  uint64_t lost = 0;      // events lost, as the kernel counts them
+  uint64_t healed = 0;    // times that events had stopped and the source repaired it
 };
 
 enum class Drained {
-  kEmpty,  // nothing was there
-  kSome,   // something was read, and the source was left empty
+  kEmpty,  // there was nothing to read
+  kSome,   // something was read, and the source is empty now
   kMore    // stopped at the caller's bound: there may be more
 };
 
@@ -79,25 +83,26 @@ enum class Drained {
 class Source {
  public:
   virtual ~Source() = default;
-  // Changes what comes, live. Nothing wanted before and after is lost by it.
+  // Changes what the source sends while it runs. Events that are wanted both before and after the
+  // call are not lost by it.
   [[nodiscard]] virtual Result<void> want(const Wanted& wanted) = 0;
-  // Whose events are wanted, beside what Wanted says; see Wanted::any_pid.
+  // Adds and removes a process whose events are wanted when Wanted::any_pid is false.
   [[nodiscard]] virtual Result<void> add_pid(int32_t) { return {}; }
   virtual void remove_pid(int32_t) {}
-  // Under which of Wanted::roots a living process is, a bit each.
+  // Which of Wanted::roots a living process is under: bit i stands for roots[i].
   virtual uint64_t roots_of(int32_t) const { return 0; }
-  // After want() with look_later, each until it is true: looks at processes in /proc, for what is
-  // needed to know of those that live already, and for those under a new root. Errors: not all of
-  // those can be followed.
+  // After want() with look_later, call each of these until it returns true. scan_some() reads in
+  // /proc what the source needs about processes that exist already; look_under_roots() finds the
+  // processes under new roots. Errors: there are too many processes to follow them all.
   virtual bool scan_some(ScanBudget&) { return true; }
   [[nodiscard]] virtual Result<bool> look_under_roots(ScanBudget&) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.
   [[nodiscard]] virtual Result<Drained> drain(Sink& sink, size_t bound) = 0;
-  // To be called every few seconds: finds out whether events still come, mends it where it can, and
-  // tells the sink of the hole (a lost event without a count). Errors: events come no more and it
-  // could not be mended.
+  // Call it every few seconds. Checks whether events still arrive. If not, tries to repair the
+  // source and reports the hole to the sink (a lost event without a count). Errors: events do not
+  // arrive and the repair failed.
   [[nodiscard]] virtual Result<void> check_health(Sink& sink) = 0;
   virtual Capabilities capabilities() const = 0;
   virtual Counters counters() const = 0;

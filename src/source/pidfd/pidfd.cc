@@ -18,19 +18,19 @@
 #include "base/thread_of.h"
 #include "base/time_namespace.h"
 
-// A process is over when its pidfd becomes readable: all its threads are dead, its memory and
-// descriptors are given back, its parent has been told. Its status comes from the first of these
-// that has it:
-//   - it was reaped already: the kernel keeps the status with the pidfd (Linux 6.15);
-//   - it is our own child: waitid(), which leaves it to be reaped by whoever waits for it;
-//   - it is a zombie we might trace: field 52 of /proc/PID/stat.
-// Else, where the status will be there after the reap, its end is told when it was reaped, but no
-// later than a second after it died: a parent may never reap it, and over is over. Then, and on
-// older kernels at once, the status is told as unknown.
+// A process has ended when its pidfd becomes readable: all its threads are dead, its memory and
+// descriptors are released, and the kernel has notified its parent. Its status comes from the first
+// of these that has it:
+//   - the pidfd, if the process is reaped: the kernel keeps the status there (Linux 6.15);
+//   - waitid() with WNOWAIT, if it is our own child; somebody else can still reap it;
+//   - field 52 of /proc/PID/stat, if it is a zombie and we have ptrace access to it.
+// If none has it, and the kernel will have it after the reap, the end is reported when the process
+// is reaped, but at most one second after its death, because a parent may never reap it. After that
+// second, and on older kernels at once, the end is reported with an unknown status.
 //
-// All pidfds stand in one epoll set, which is what fd() gives. One that waits to be reaped is
-// watched for EPOLLHUP alone. A timer in the same set ends the waiting; with a time-out common to
-// all, those who wait are a queue.
+// All pidfds are in one epoll set, whose descriptor fd() returns. The pidfd of a process that waits
+// to be reaped is watched for EPOLLHUP only. A timer in the same set ends the waiting. The time-out
+// is the same for all processes, so the waiting ones are a simple queue.
 namespace knell::source {
 namespace {
 
@@ -38,7 +38,7 @@ constexpr uint64_t kReapPatienceNs = 1'000'000'000;
 constexpr uint64_t kTimerKey = 0;  // no process has pid 0
 constexpr int kBatch = 64;         // picked, never tuned
 
-// The descriptor tells a process from a later one with the same pid.
+// The pidfd in the key distinguishes a process from a later one with the same pid.
 uint64_t key_of(int32_t pid, int pidfd) {
   return static_cast<uint64_t>(static_cast<uint32_t>(pid)) << 32 | static_cast<uint32_t>(pidfd);
 }
@@ -58,8 +58,8 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
                          " watched already: raise the limit of open files (ulimit -n)");
 }
 
-// Why there is no pidfd. For a thread that is not its process's first the kernel says EINVAL, and
-// from 6.16 on ENOENT.
+// Explains why pidfd_open() failed. For a thread that is not the leader of its process the kernel
+// returns EINVAL, and from 6.16 on ENOENT.
 std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   const std::string name = std::to_string(pid);
   if (error == EMFILE) return no_descriptor(pid, watched);
@@ -99,7 +99,7 @@ Result<void> PidfdSource::add(int32_t pid, uint64_t start) {
   auto pidfd = try_pidfd_open(pid);
   if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
   if (start != 0) {
-    // Looked up after the descriptor was opened: who has the pid now is who had it then.
+    // Read after pidfd_open(): if the start matches now, the pidfd is of this process too.
     const auto stat = read_proc_stat(pid);
     if (!stat && errno == EMFILE) return no_descriptor(pid, size());
     if (!stat || stat->start != start) {
@@ -122,7 +122,7 @@ Result<void> PidfdSource::remove(int32_t pid) {
 }
 
 void PidfdSource::forget(int32_t pid) {
-  // A forked copy of the descriptor would keep it in the set.
+  // Closing is not enough: a forked copy of the descriptor would keep it in the epoll set.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, processes_.find(pid)->pidfd.get(), nullptr);
   processes_.erase(pid);
 }
@@ -161,14 +161,14 @@ Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
   return told > 0 ? Drained::kSome : Drained::kEmpty;
 }
 
-// It is dead. True when that was told.
+// The process of `pidfd` is dead. Returns whether its end was reported.
 bool PidfdSource::on_ready(Sink& sink, int32_t pid, int pidfd) {
   Process* process = processes_.find(pid);
-  if (process == nullptr || process->pidfd.get() != pidfd) return false;  // the sink removed it
+  if (process == nullptr || process->pidfd.get() != pidfd) return false;  // removed by the sink
   std::optional<int32_t> status = exit_info(pidfd);
   if (!status) status = child_status(pidfd);
   if (!status) status = zombie_status(pid);
-  if (!status) status = exit_info(pidfd);  // reaped while we looked
+  if (!status) status = exit_info(pidfd);  // reaped in the meantime
   if (!status && process->until_ns == 0 && pidfd_features().exit_info) {
     wait_for_reap(pid, *process);
     return false;
@@ -200,12 +200,12 @@ size_t PidfdSource::on_timer(Sink& sink, size_t bound) {
 }
 
 void PidfdSource::tell(Sink& sink, int32_t pid, std::optional<int32_t> status) {
-  forget(pid);  // first: the sink may add the pid anew
+  forget(pid);  // first: the sink may add the same pid again
   ++told_;
   sink.on_over(pid, clock_.monotonic_ns(), status.has_value(), status.value_or(0));
 }
 
-// For the first of those who wait; a time that has passed fires at once.
+// Sets the timer for the first waiting process. A time that has passed expires at once.
 void PidfdSource::arm() {
   itimerspec when{};
   if (!waiting_.empty()) when.it_value = timer_time(waiting_.front().second);

@@ -14,26 +14,29 @@
 
 namespace knell::source {
 
-// Tells of the end of named processes, children or not, and needs no privilege; see pidfd.cc. One
-// descriptor a process.
+// Reports the end of the processes given to add(), which need not be children; see pidfd.cc. Needs
+// no privilege. Uses one descriptor a process.
 class PidfdSource : public Source {
  public:
-  // Errors: EPROTONOSUPPORT before Linux 5.3, in words; EMFILE.
+  // Errors: EPROTONOSUPPORT before Linux 5.3, with an explanation; EMFILE.
   static Result<std::unique_ptr<PidfdSource>> create(Clock& clock = system_clock());
 
-  // From here on the sink hears of the end of `pid`, once, and of a zombie at the next drain.
-  // `start` is field 22 of its /proc/PID/stat, against reuse of the pid; 0: whoever it is now.
-  // Errors: ESRCH it is gone (or another process has its pid now), or is a thread and no process;
-  // EINVAL not above 0; EEXIST; EMFILE, in words.
+  // Watches `pid`: its end is reported once to the sink of drain(). If it is a zombie already, the
+  // next drain reports it. `start` is field 22 of its /proc/PID/stat, in clock ticks since boot: it
+  // detects that the pid was reused. 0: accepts any process that has the pid now.
+  // Errors: ESRCH the process is gone (or another one has its pid now), or `pid` is a thread that
+  // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE, with an
+  // explanation.
   [[nodiscard]] Result<void> add(int32_t pid, uint64_t start);
-  // Errors: ENOENT it was not there. It leaves by itself when its end was told.
+  // Errors: ENOENT it is not watched. A process is removed automatically when its end is reported.
   [[nodiscard]] Result<void> remove(int32_t pid);
   size_t size() const { return processes_.size(); }
 
-  [[nodiscard]] Result<void> want(const Wanted& wanted) override;  // nothing: exits are all it has
+  // want() and check_health() do nothing: the source reports exits only, and cannot fail silently.
+  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
-  [[nodiscard]] Result<void> check_health(Sink& sink) override;  // always well
+  [[nodiscard]] Result<void> check_health(Sink& sink) override;
   Capabilities capabilities() const override;
   Counters counters() const override { return {.received = told_, .lost = 0, .healed = 0}; }
 
@@ -41,7 +44,7 @@ class PidfdSource : public Source {
   struct Process {
     UniqueFd pidfd;
     uint64_t until_ns =
-        0;  // dead, and its status not told before it is reaped: wait for that until
+        0;  // not 0: it is dead; its end is reported when it is reaped, at this time at the latest
   };
 
   PidfdSource(UniqueFd epoll, UniqueFd timer, Clock& clock)
@@ -57,7 +60,8 @@ class PidfdSource : public Source {
   UniqueFd epoll_, timer_;
   Clock& clock_;
   PidMap<Process> processes_;
-  std::deque<std::pair<int32_t, uint64_t>> waiting_;  // until when; all wait equally long
+  // Pid and until_ns of the processes that wait to be reaped, in the order of until_ns.
+  std::deque<std::pair<int32_t, uint64_t>> waiting_;
   uint64_t told_ = 0;
 };
 

@@ -11,28 +11,29 @@
 #include "filter/classic_bpf.h"
 #include "filter/rule.h"
 
-// The order of opening is what it is for a reason. A socket that has joined the group gets
-// everything, as long as anybody on the machine listens, until the kernel knows its mask: so the
-// BPF program is attached before bind(). An old kernel ignores a request with a mask without a
-// word, a kernel in another namespace ignores every request: so the probe asks, on a socket of its
-// own, what came of it. The program stays attached beside the kernel's own filter. It costs
-// nothing for what that one drops, and it drops the acks of others, which would be counted as lost
-// events when they do not fit.
+// The order of the calls when the socket is opened is important. A socket that has joined the group
+// receives all events until the kernel knows its mask, as long as any process on the machine
+// listens. So the BPF program is attached before bind(). A kernel before 6.6 silently ignores a
+// request with a mask, and the kernel silently ignores every request from another pid or user
+// namespace. So the probe, on a socket of its own, checks the result. The program stays attached
+// beside the kernel's own filter. It is not run for events that the kernel's filter drops, and it
+// drops the acks of other listeners' requests. Without it, acks that do not fit into the queue
+// would be counted as lost events.
 //
-// Where a hole is. When the queue is full the kernel drops everything until it has been read empty.
-// It tells of it once, by ENOBUFS, at the next read and before the events still queued. So at the
-// time of the ENOBUFS everything queued is older than the hole, and what is stamped later came
-// behind it: the hole is told before the first such event, or where the queue runs empty. Its count
-// is the difference of the socket's drop counter; whatever that shows without an ENOBUFS is told
-// when the queue is empty.
+// The place of a hole. When the queue is full the kernel drops all events until the queue has been
+// read empty. It reports this once, by ENOBUFS, at the next read and before the events that are
+// still queued. So at the time of the ENOBUFS all queued events are older than the hole, and events
+// with later stamps come after it. The hole is reported before the first such event, or when the
+// queue is empty. Its count is the difference of the socket's drop counter. Drops without an
+// ENOBUFS are reported when the queue is empty.
 //
-// The count is exact as long as the kernel drops what is not in the mask before it would queue it:
-// then it is the number of thread-level events of `types` that are missing. It is an upper bound
-// when the mask was changed since the last look, or when nothing is filtered by the kernel.
+// The count is exact as long as the kernel drops events outside the mask before it queues them:
+// then it is the number of missing thread-level events of `types`. It is an upper bound if the mask
+// was changed since losses were last reported, or if nothing is filtered before the queue.
 //
-// Deafness (heal.cc) is found by check_health(). What came before it is still in the queue then, so
-// its hole, which has no count, is put by the same rule: before the first event stamped after it
-// was mended.
+// check_health() finds out when the kernel has stopped sending events (heal.cc). Events from before
+// that are still in the queue then. So this hole, which has no count, is placed by the same rule:
+// before the first event that is stamped after the repair.
 namespace knell::source {
 namespace {
 
@@ -41,7 +42,7 @@ filter::Forks forks_of(const Wanted& wanted) {
   return wanted.forks_of_threads_only ? filter::Forks::kOfThreads : filter::Forks::kAll;
 }
 
-// Before bind: nothing unfiltered ever queues.
+// Called before bind(), so that no unfiltered event is ever queued.
 Result<void> attach(int fd, int program, uint32_t mask, filter::Forks forks) {
   if (program >= 0) return attach_program(fd, program);
   return attach_filter(fd, filter::connector_filter(mask, false, forks));
@@ -63,7 +64,8 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
       losable_(mask_) {}
 
 Connector::~Connector() {
-  // Exactly one for what the kernel counts as one listener; what healing added stays.
+  // Exactly one IGNORE, since the kernel counts this as one listener. What heal() added to the
+  // kernel's count stays.
   if (subscribed_ && ::getpid() == owner_) {
     send_request(fd_.get(), KNELL_MCAST_IGNORE, std::nullopt);
   }
@@ -103,15 +105,14 @@ Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Fi
   filtering_ = std::max(best, answer->kernel_filter ? Filtering::kKernel : Filtering::kClassic);
   healthy_ns_ = clock_.monotonic_ns();
   if (filtering_ == Filtering::kKernel || !answer->kernel_filter) return {};
-  // A test that wants less than this kernel can do.
+  // A test uses less than this kernel can do: ask for all events, without a mask.
   if (const int error = send_request(fd_.get(), KNELL_MCAST_LISTEN, std::nullopt); error != 0) {
     return make_error(error, "send a request to the process connector");
   }
   return {};
 }
 
-// ------------------------------------------------------------------------------------- what is
-// wanted
+// ------------------------------------------------------------------------------- subscription
 
 Result<void> Connector::want(const Wanted& wanted) {
   const uint32_t mask = normalised(wanted);
@@ -123,7 +124,7 @@ Result<void> Connector::want(const Wanted& wanted) {
   return ask_kernel();
 }
 
-// At each moment one of the two masks is in force, so what is in both is never dropped.
+// The old or the new mask is in force at any time, so events in both masks are never dropped.
 Result<void> Connector::ask_kernel() {
   if (filtering_ == Filtering::kNone) return {};
   KNELL_TRY(attach(fd_.get(), program_, mask_, forks_));
@@ -146,13 +147,12 @@ Result<void> Connector::filter_nothing() {
   return attach_filter(fd_.get(), {});
 }
 
-// ------------------------------------------------------------------------------------------
-// reading
+// ------------------------------------------------------------------------------------ reading
 
 Result<Drained> Connector::drain(Sink& sink, size_t bound) {
   bool any = false;
-  receiver_.take_dry();  // that was some time ago
-  // What is dropped here counts too: under a storm of it the caller must get his turn.
+  receiver_.take_dry();  // from an earlier drain, so it is out of date
+  // Events that are dropped here count too: if many arrive, this must still return to the caller.
   for (size_t spent = 0; spent < bound;) {
     if (!look_ahead(spent)) {
       any = any || spent > 0;
@@ -173,12 +173,12 @@ Result<Drained> Connector::drain(Sink& sink, size_t bound) {
   return Drained::kMore;
 }
 
-// Makes sure that ahead_ holds the next event of the batch that is wanted.
+// Moves the next wanted event of the batch into ahead_. False: there is none in the batch.
 bool Connector::look_ahead(size_t& skipped) {
   while (!ahead_) {
     ahead_ = receiver_.next();
     if (!ahead_) return false;
-    if (ahead_->what == KNELL_EVENT_NONE) {  // the ack of somebody's request
+    if (ahead_->what == KNELL_EVENT_NONE) {  // the ack of some listener's request
       ahead_.reset();
       ++skipped;
       continue;
@@ -194,7 +194,8 @@ bool Connector::look_ahead(size_t& skipped) {
 
 // False: the queue is empty.
 Result<bool> Connector::refill() {
-  // A batch that was not full left nothing, or an ENOBUFS not told yet: then there were drops.
+  // After a batch that was not full the queue is empty, or an ENOBUFS is next. In the second case
+  // the drop counter has changed.
   if (receiver_.take_dry() && loss_.untaken() == 0) return false;
   switch (receiver_.fill(fd_.get())) {
     case Receiver::Fill::kSome:
@@ -203,7 +204,7 @@ Result<bool> Connector::refill() {
       overflow_ns_ = clock_.monotonic_ns();
       return true;
     case Receiver::Fill::kEmpty:
-      // Drops without an ENOBUFS, or a second look at a queue whose hole was told.
+      // Drops without an ENOBUFS, or drops counted after their hole was reported.
       if (overflow_ns_ == 0 && loss_.untaken() != 0) overflow_ns_ = clock_.monotonic_ns();
       return false;
     case Receiver::Fill::kBroken:
@@ -212,15 +213,14 @@ Result<bool> Connector::refill() {
   return errno_error("read process events");
 }
 
-// --------------------------------------------------------------------------------------------
-// holes
+// -------------------------------------------------------------------------------------- holes
 
 bool Connector::hole_before(uint64_t stamp_ns) const {
   return (overflow_ns_ != 0 && stamp_ns > overflow_ns_) ||
          (deafness_ && stamp_ns > deafness_->until_ns);
 }
 
-// Tells one hole that lies here; false when there is none.
+// Reports one hole whose place is here. False: there is none.
 bool Connector::tell_hole(Sink& sink) {
   if (overflow_ns_ != 0 && tell_overflow(sink)) return true;
   if (!deafness_) return false;
@@ -241,7 +241,7 @@ bool Connector::tell_overflow(Sink& sink) {
   raw.u.lost.exact = mask_held_ && filtering_ != Filtering::kNone;
   losable_ = mask_;
   mask_held_ = true;
-  // The kernel says ENOBUFS a moment before it counts; then the count is told next time.
+  // The kernel sets ENOBUFS shortly before it counts the drop; then the count is reported later.
   if (raw.u.lost.count == 0) return false;
   sink.on_raw(raw);
   return true;
@@ -256,17 +256,17 @@ void Connector::tell_deafness(Sink& sink, const Hole& hole) {
   sink.on_raw(raw);
 }
 
-// -------------------------------------------------------------------------------------------
-// health
+// ------------------------------------------------------------------------------------- health
 
 Result<void> Connector::check_health(Sink& sink) {
   const auto probe = Probe::open();
-  if (!probe) return {};  // no descriptor left, say: that cannot be told from here
+  if (!probe) return {};  // for example, no descriptor is left: then nothing can be found out
   auto answer = probe->ask();
   const uint64_t now = clock_.monotonic_ns();
   const bool deaf = answer && !answer->acked;
   if (answer && answer->acked) healthy_ns_ = now;
-  // A process that moved to other namespaces keeps its subscription, but nobody answers it there.
+  // A process that moved to other namespaces keeps its subscription, but the kernel does not answer
+  // the probe there.
   if (!deaf || look_around().namespaces != home_) return {};
 
   const Speech speech = filtering_ == Filtering::kKernel ? Speech::kMask : Speech::kUnknown;
@@ -278,7 +278,7 @@ Result<void> Connector::check_health(Sink& sink) {
   const uint64_t from = deafness_ ? deafness_->from_ns : std::max(healthy_ns_, last_ns_);
   healthy_ns_ = clock_.monotonic_ns();
   deafness_ = Hole{healthy_ns_, from};
-  // With something queued the descriptor is readable, and drain() finds the place.
+  // If events are queued the descriptor is readable, and drain() reports the hole at its place.
   if (!ahead_ && receiver_.empty() && loss_.queue_empty()) tell_hole(sink);
   return {};
 }

@@ -21,26 +21,28 @@
 
 namespace knell::source {
 
-// Who drops what nobody wants before it is queued.
+// What drops events that are not wanted before they are queued.
 enum class Filtering {
-  kKernel,   // the kernel's own filter, from Linux 6.6 on
+  kKernel,   // the kernel's own filter, since Linux 6.6
   kClassic,  // a classic BPF program on the socket
-  kNone      // nobody: all events come, and we drop them
+  kNone      // nothing: all events are queued, and the reader drops them
 };
 
 struct ConnectorOptions {
   Wanted wanted;
   size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
   Clock* clock = &system_clock();
-  Filtering best = Filtering::kKernel;  // for tests: the most to be used, where the kernel has it
-  int program = -1;  // a bpf program to be the socket's filter; it must outlive the connector
+  Filtering best = Filtering::kKernel;  // for tests: use nothing better, even if the kernel has it
+  // Descriptor of a bpf program that is used as the socket's filter; it must outlive the connector.
+  // -1: none.
+  int program = -1;
 };
 
-// The kernel's process events connector; see connector.cc.
+// The kernel's process events connector; see connector.cc. Not thread-safe.
 class Connector : public Source {
  public:
-  // Errors, in words that say what would help: EPERM not allowed here; EPROTONOSUPPORT this kernel
-  // or namespace has no such events; EMFILE.
+  // Errors, with an explanation and advice: EPERM not allowed here; EPROTONOSUPPORT this kernel or
+  // namespace has no process events; EMFILE.
   static Result<std::unique_ptr<Connector>> create(const ConnectorOptions& options);
   ~Connector() override;
   Connector(const Connector&) = delete;
@@ -57,9 +59,9 @@ class Connector : public Source {
   const Buffer& buffer() const { return buffer_; }
 
  private:
-  // A hole that is known of, to be told where it is.
+  // A hole in the stream that is still to be reported, at its place.
   struct Hole {
-    uint64_t until_ns = 0;  // events stamped later lie behind it
+    uint64_t until_ns = 0;  // events with later stamps come after it
     uint64_t from_ns = 0;
   };
 
@@ -78,7 +80,7 @@ class Connector : public Source {
   UniqueFd fd_;
   Buffer buffer_;
   Clock& clock_;
-  pid_t owner_;  // a forked child must not unsubscribe its parent
+  pid_t owner_;  // a forked child must not end the subscription of its parent
   Namespaces home_;
   Filtering filtering_ = Filtering::kNone;
   uint32_t mask_;
@@ -87,14 +89,14 @@ class Connector : public Source {
   bool subscribed_ = false;
 
   Receiver receiver_;
-  std::optional<event::Raw> ahead_;  // read, not told yet
-  uint64_t last_ns_;                 // stamp of the last event before anything that is to come
-  uint64_t healthy_ns_;              // events came at that time
+  std::optional<event::Raw> ahead_;  // read, not passed on yet
+  uint64_t last_ns_;                 // stamp of the last event before the next hole
+  uint64_t healthy_ns_;              // when events were last known to arrive
   LossCounter loss_;
-  uint32_t losable_;          // what may have been dropped since losses were last looked at
-  bool mask_held_ = true;     // it was the same mask all that time
-  uint64_t overflow_ns_ = 0;  // ENOBUFS was told then, the hole not yet
-  std::optional<Hole> deafness_;
+  uint32_t losable_;          // types that may have been dropped since losses were last reported
+  bool mask_held_ = true;     // the mask has not changed since then
+  uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is not reported yet; 0: none
+  std::optional<Hole> deafness_;  // the hole of a time without events, not reported yet
   DeafHistory deaf_history_;
   uint64_t received_ = 0, healed_ = 0;
 };

@@ -10,21 +10,22 @@
 #include "base/result.h"
 #include "source/connector/socket.h"
 
-// Why the connector does not work here, in words.
+// Explains why the connector does not work here.
 namespace knell::source {
 
-// Inode numbers of the namespaces we are in; 0: could not be read.
+// Inode numbers of the namespaces of this process; 0: could not be read.
 struct Namespaces {
   uint64_t net = 0, pid = 0, user = 0;
   bool operator==(const Namespaces&) const = default;
 };
 
-// What the kernel does not tell a socket.
+// Facts that cannot be found out through a socket.
 struct Surroundings {
   Namespaces namespaces;
-  // What /proc/net/connector says of process events; nullopt: it is not there (or no /proc is).
+  // Whether /proc/net/connector lists process events; nullopt: the file could not be read.
   std::optional<bool> listed;
-  bool initial_pid() const;  // true where it cannot be known
+  // Whether this is the initial pid or user namespace; true if that is unknown.
+  bool initial_pid() const;
   bool initial_user() const;
 };
 Surroundings look_around();
@@ -33,32 +34,32 @@ enum class Step {
   kOpen,     // socket()
   kJoin,     // bind()
   kRequest,  // send()
-  kAck       // all went well, and no ack came
+  kAck       // all calls succeeded, but there was no ack
 };
 
 struct Obstacle {
-  int code = 0;          // an errno; 0: there is none
-  std::string sentence;  // why
-  std::string mend;      // what would help; may be empty
-  bool deaf = false;  // nothing else is wrong than the kernel's count of listeners: heal() may help
+  int code = 0;          // an errno; 0: there is no obstacle
+  std::string sentence;  // the reason
+  std::string mend;      // advice; may be empty
+  bool deaf = false;     // the only cause left is the kernel's count of listeners: heal() may help
 };
 
-// `error` is what `step` failed with; of no meaning for kAck.
+// `error` is what `step` failed with; ignored for kAck.
 Obstacle explain(Step step, const Error& error, const Surroundings& here);
-// The same as one line.
+// The obstacle as an error whose message is one line.
 std::unexpected<Error> refuse(const Obstacle& obstacle);
 
-// All there is to know about the connector here, for doctor. Subscribes for a moment, to an event
-// that hardly ever comes; heals nothing.
+// What can be found out about the connector here, for knell doctor. Subscribes for a moment to an
+// event type that is rare. Repairs nothing.
 struct Diagnosis {
-  bool present = false;  // there are process events, and we may join
-  bool acked = false;    // and they come
+  bool present = false;  // the kernel has process events, and we may join their group
+  bool acked = false;    // events arrive
   bool kernel_filter = false;
-  bool deaf = false;  // they would, were the kernel's count of listeners not below one
-  std::optional<bool> initial_net;  // nullopt: not found out
+  bool deaf = false;  // no events, because the kernel's count of listeners is below one
+  std::optional<bool> initial_net;  // nullopt: unknown
   bool initial_pid = true, initial_user = true;
   Buffer buffer;
-  uint64_t room_events = 0;
+  uint64_t room_events = 0;  // how many events fit into the buffer
   Obstacle obstacle;
 };
 Diagnosis diagnose(size_t buffer_bytes);

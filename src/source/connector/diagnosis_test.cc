@@ -22,7 +22,7 @@ bool mentions(const Obstacle& obstacle, const char* words) {
   return (obstacle.sentence + "|" + obstacle.mend).contains(words);
 }
 
-TEST(Diagnosis, EachObstacleHasItsWords) {
+TEST(Diagnosis, ExplainsEachObstacle) {
   struct Case {
     Step step;
     int error;
@@ -52,7 +52,7 @@ TEST(Diagnosis, EachObstacleHasItsWords) {
   }
 }
 
-TEST(Diagnosis, OnlyAnUnexplainedSilenceIsDeafness) {
+TEST(Diagnosis, BlamesTheListenerCountOnlyWithoutAnotherReason) {
   EXPECT_TRUE(explain(Step::kAck, {}, kHome).deaf);
   EXPECT_TRUE(explain(Step::kAck, {}, kBlind).deaf);
   EXPECT_FALSE(explain(Step::kAck, {}, kOtherPid).deaf);
@@ -60,7 +60,7 @@ TEST(Diagnosis, OnlyAnUnexplainedSilenceIsDeafness) {
   EXPECT_FALSE(explain(Step::kJoin, failed(EPERM), kHome).deaf);
 }
 
-TEST(Diagnosis, RefusalIsOneLine) {
+TEST(Diagnosis, PutsReasonAndAdviceOnOneLine) {
   EXPECT_EQ(refuse({EPERM, "why", "what helps"}).error().message(), "why; what helps");
   EXPECT_EQ(refuse({EIO, "why", ""}).error().message(), "why");
 }

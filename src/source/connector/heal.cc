@@ -9,12 +9,12 @@
 
 #include "source/connector/socket.h"
 
-// The kernel counts listeners, and while its count is below one it sends nothing to anybody, nor
-// any ack, nor any error. Requests of other programs can push it there (before 6.6: an IGNORE too
-// many; later: an invalid op followed by IGNORE). Who listens can push it back: before 6.6 each
-// LISTEN counts one; since then only a LISTEN that follows something else on the same socket does,
-// and an invalid op is something else that leaves the mask in force. What was added here is never
-// taken back: it makes good what somebody else took.
+// The kernel counts listeners. While its count is below one it sends no events, no acks and no
+// errors to any listener. Requests of other programs can lower the count that far (before 6.6: one
+// IGNORE too many; since 6.6: an invalid op followed by IGNORE). Any listener can raise it again.
+// Before 6.6 each LISTEN adds one. Since 6.6 a LISTEN adds one only if the last request on the same
+// socket was not a LISTEN; an invalid op before it has that effect and leaves the mask in force.
+// What heal() adds is never subtracted, because it replaces what other programs subtracted.
 namespace knell::source {
 namespace {
 
@@ -31,8 +31,9 @@ Result<ProbeAnswer> subscribe(int fd, uint32_t mask, const Probe& probe) {
   KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));
   KNELL_ASSIGN(const ProbeAnswer first, probe.ask());
   if (first.kernel_filter) return first;
-  // An old kernel, which did not count those eight bytes; or a deaf one, which can be either. To a
-  // kernel that did count them this says ALL; the attached program holds until the next request.
+  // Either the kernel is older than 6.6 and ignored the 8-byte request, or its count of listeners
+  // is below one and its version is unknown. A kernel that did accept the 8 bytes takes the next
+  // request as a mask of ALL; until the mask is sent again, the attached program filters.
   KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, std::nullopt));
   KNELL_ASSIGN(const ProbeAnswer second, probe.ask());
   if (second.kernel_filter) KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));

@@ -9,19 +9,19 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 
-TEST(DeafHistory, ThreeTimesInAMinuteIsAHabit) {
+TEST(DeafHistory, ReportsThreeTimesWithinAMinute) {
   DeafHistory history;
   EXPECT_FALSE(history.note(100 * kSecond));
   EXPECT_FALSE(history.note(110 * kSecond));
   EXPECT_TRUE(history.note(160 * kSecond));
 }
 
-TEST(DeafHistory, NowAndThenIsNone) {
+TEST(DeafHistory, IgnoresTimesThatAreFarApart) {
   DeafHistory history;
   for (uint64_t now = 100; now < 1000; now += 31) EXPECT_FALSE(history.note(now * kSecond)) << now;
 }
 
-TEST(DeafHistory, BeginsAnew) {
+TEST(DeafHistory, CountsFromZeroAfterAReport) {
   DeafHistory history;
   for (const bool habit : {false, false, true, false, false, true}) {
     EXPECT_EQ(history.note(100 * kSecond), habit);

@@ -10,7 +10,7 @@
 namespace knell::source {
 
 uint64_t LossCounter::take() {
-  const uint32_t count = read().drops - taken_;  // the kernel's counter wraps, and so does this
+  const uint32_t count = read().drops - taken_;  // correct when the kernel's counter wraps
   taken_ += count;
   total_ += count;
   return count;

@@ -6,15 +6,16 @@
 
 namespace knell::source {
 
-// The kernel's count of what it wanted to queue on a socket and could not.
+// Reads how many datagrams the kernel dropped because a socket's queue was full. Does not own `fd`.
 class LossCounter {
  public:
   explicit LossCounter(int fd) : fd_(fd), taken_(read().drops) {}
 
-  // How many were dropped since the last take().
+  // How many datagrams were dropped since the last take().
   uint64_t untaken() const { return static_cast<uint32_t>(read().drops - taken_); }
+  // The same; these drops are taken then.
   uint64_t take();
-  uint64_t total() const { return total_; }
+  uint64_t total() const { return total_; }  // the sum of what take() returned
 
   bool queue_empty() const { return read().queued == 0; }
 

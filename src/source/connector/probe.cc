@@ -8,15 +8,16 @@
 #include "source/connector/receiver.h"
 #include "source/connector/socket.h"
 
-// Whether a subscription works cannot be asked for on the socket that subscribes: a filtered
-// listener gets no acks, not even its own. So a second socket, which lets only acks in, sends a
-// request with an op that does not exist. A kernel that hears it acks it with EINVAL and leaves its
-// count of listeners as it is. It does so only when somebody listens; and to eight bytes only when
-// it knows the mask in them. Acks go to everybody and carry nothing of the request but its nonce.
+// The subscribing socket cannot check whether its subscription works: a filtered listener receives
+// no acks, not even those of its own requests. So a second socket, whose filter passes only acks,
+// sends a request with an op that does not exist. A kernel that obeys requests from here acks it
+// with EINVAL and does not change its count of listeners. It sends the ack only if that count is at
+// least one, and acks a request of 8 bytes only if it knows the mask in them. The kernel sends acks
+// to all listeners; the nonce is the only part of the request in them.
 namespace knell::source {
 namespace {
 
-// The ack is in the queue when send() returns.
+// Whether the kernel acks a request. The ack is in the queue when send() returns, so no waiting.
 Result<bool> acked(int fd, std::optional<uint32_t> mask) {
   const uint32_t nonce = random_nonce();
   if (const int error = send_request(fd, kInvalidOp, mask, nonce); error != 0) {

@@ -9,19 +9,21 @@
 
 namespace knell::source {
 
-// What a request gets for an answer here.
+// How the kernel answers requests here.
 struct ProbeAnswer {
-  bool acked = false;          // the kernel knows process events, hears us, and counts a listener
-  bool kernel_filter = false;  // and takes a mask: Linux 6.6, or a kernel with the filter added
+  // The kernel has process events, obeys requests from here, and its count of listeners is not
+  // below one.
+  bool acked = false;
+  bool kernel_filter = false;  // it accepts a mask: Linux 6.6, or an older kernel with the filter
 };
 
-// Asks, on a socket of its own, with requests that no kernel obeys: nothing on the machine is
-// changed by it. While nobody listens there is no ack: LISTEN first. Not for keeping: as long as it
-// is open every event is put to its filter too.
+// Sends requests with an invalid op on a socket of its own, so nothing on the machine is changed.
+// The kernel acks only while there is a listener: LISTEN first. Close it soon: as long as it is
+// open, the kernel runs its filter for every event too.
 class Probe {
  public:
   static Result<Probe> open();
-  // Errors: ECONNREFUSED in a network namespace of its own.
+  // Errors: ECONNREFUSED outside the initial network namespace.
   Result<ProbeAnswer> ask() const;
 
  private:

@@ -37,7 +37,8 @@ std::optional<event::Raw> Receiver::next() {
   while (next_ < count_) {
     const size_t i = next_++;
     const msghdr& header = headers_[i].msg_hdr;
-    // Only the address is proof: who may administer the network can send any bytes to this socket.
+    // Only the address proves that the kernel sent it: a process with CAP_NET_ADMIN can send any
+    // bytes to this socket.
     if (header.msg_namelen != sizeof(sockaddr_nl) || senders_[i].nl_pid != 0) continue;
     if ((header.msg_flags & MSG_TRUNC) != 0) continue;
     if (auto raw = event::decode({bytes_[i].data(), headers_[i].msg_len})) return raw;

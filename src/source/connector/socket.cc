@@ -15,7 +15,7 @@
 namespace knell::source {
 namespace {
 
-constexpr size_t kMostBufferBytes = 0x3fffffff;  // the kernel doubles it in an int
+constexpr size_t kMostBufferBytes = 0x3fffffff;  // the kernel doubles it, and stores it in an int
 
 bool set_int(int fd, int option, int value) {
   return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0;
@@ -67,7 +67,7 @@ Result<void> attach_program(int fd, int program) {
 Result<void> join_events(int fd) {
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
-  address.nl_pid = 0;  // the kernel picks one: our own pid would do for one socket only
+  address.nl_pid = 0;  // the kernel chooses one; our own pid could be used for one socket only
   address.nl_groups = CN_IDX_PROC;
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return errno_error("join the group of process events");
@@ -87,7 +87,7 @@ int send_request(int fd, uint32_t op, std::optional<uint32_t> mask, uint32_t non
 uint32_t random_nonce() {
   uint32_t nonce = 0;
   if (::getrandom(&nonce, sizeof nonce, GRND_NONBLOCK) != sizeof nonce) {
-    timespec now{};  // early in the boot: good enough against a mix-up, which is all it is for
+    timespec now{};  // early in the boot; the nonce need only differ from those of other requests
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     nonce = static_cast<uint32_t>(now.tv_nsec) * 2654435761U;
   }

@@ -19,7 +19,7 @@
 namespace knell::source {
 namespace {
 
-// False: nothing there (a kernel thread), or not ours to see.
+// False: there are no args (a kernel thread), or we may not read them.
 bool read_args(int32_t pid, knell_birth& birth) {
   const std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -35,7 +35,7 @@ bool read_args(int32_t pid, knell_birth& birth) {
   return true;
 }
 
-// As the programs write it: names from the last to the first, each with its NUL.
+// Writes the path as the programs do: the names from the last to the first, each with its NUL.
 void read_exe(int32_t pid, knell_birth& birth) {
   const std::string link = "/proc/" + std::to_string(pid) + "/exe";
   std::array<char, KNELL_STORED_PATH> bytes;

@@ -16,12 +16,12 @@
 #include "source/bpf/births.h"
 #include "source/bpf/watch_tag.h"
 
-// What is wanted, and the programs that give it. The stream itself is in stream.cc.
+// Maps what is wanted to the programs and their settings. The stream of events is in stream.cc.
 //
-// A program is attached only while something it gives is wanted. A change loosens first (attaches,
-// fills sets, clears tests), then tightens: what was wanted before and is wanted after is wanted at
-// each moment between, and all of it is done by descriptors and mapped memory, which need no
-// capability.
+// A program is attached only while events that it sends are wanted. A change of what is wanted
+// first lets more events through (attaches programs, adds to the sets, clears the tests), then
+// fewer. So an event that is wanted both before and after is let through at each moment between. A
+// change uses only descriptors and mapped memory, which need no capability.
 namespace knell::source {
 namespace {
 
@@ -29,7 +29,7 @@ constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
 constexpr uint32_t kTold = kTypes | kOfConnector;
 
-// The levels of an exit come with its details, so there have to be some.
+// The record of details has the levels of an exit, so `namespaces` needs details too.
 bool needs_names(const Wanted& wanted) {
   return wanted.details != KNELL_DETAILS_STATUS || wanted.namespaces;
 }
@@ -43,12 +43,12 @@ bool add_to_epoll(int epoll, int fd, uint64_t tag) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// The programs tell the pids of the initial namespace.
+// The programs report pids of the initial pid namespace.
 Result<void> check_namespace() {
   struct stat ns{};
   if (::stat("/proc/self/ns/pid", &ns) != 0 || ns.st_ino == kInitialPidNamespace) return {};
   return say(ENOTSUP,
-             "tracing programs tell the pids of the host, which mean nothing in this pid "
+             "tracing programs report the pids of the host, which mean nothing in this pid "
              "namespace: run it in the host's");
 }
 
@@ -97,7 +97,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
 
 Bpf::~Bpf() = default;
 
-// Attaches what is needed for `wanted`; with `detach`, lets go of all else.
+// Attaches the programs that `wanted` needs; with `detach`, detaches all others.
 Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   using enum Programs::Program;
   const bool raw = is_raw(wanted);
@@ -111,7 +111,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
       {kFork, forks || rooted || births},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
       {kDelivery, exits && names},
-      {kSignal, exits || rooted},  // before exits: who begins to exit has its mark
+      {kSignal, exits || rooted},  // attached before kExit, so that no mark is missed
       {kExit, (exits && !raw) || rooted},
       {kThreadExit, exits && raw},
       {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
@@ -185,17 +185,18 @@ bool Bpf::scan_some(ScanBudget& budget) {
   return !births_.running();
 }
 
-// Whether the programs can tell them apart. A cgroup made later is known by its path, at once.
-// Those not wanted any more stay: what comes of them is told apart above.
+// Adds the cgroups to the programs' maps. False: the programs cannot filter by these cgroups. A
+// cgroup that is made later is recognised by its path, when it is made. Cgroups that are no longer
+// wanted stay in the maps; the layer above the source drops their events.
 bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
   if (paths.empty() || !options_.inode_of_cgroup) return false;
   const uint32_t one = 1;
   for (const std::string& path : paths) {
     std::array<char, KNELL_CGROUP_MOST> key{};
-    if (path.empty() || path.size() >= key.size()) return false;  // the root, or too long
+    if (path.empty() || path.size() >= key.size()) return false;  // the root cgroup, or too long
     std::ranges::copy(path, key.begin());
     if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;
-    // From here on the program sees it made; whether it is there already is looked at only now.
+    // From here on the program notices when this cgroup is made. Only now look whether it exists.
     programs_.settings().some_cgroups_paths = 1;
     const uint64_t inode = options_.inode_of_cgroup(path);
     if (inode != 0 && bpf_map_update_elem(programs_.cgroups(), &inode, &one, BPF_ANY) != 0)
@@ -209,7 +210,7 @@ Result<void> Bpf::add_pid(int32_t pid) {
   return {};
 }
 
-// A pid beyond the kernel's limit is nobody's.
+// Sets or clears the bit of a pid. Ignores pids beyond the kernel's limit: no process has them.
 void Bpf::name_pid(int32_t pid, bool wanted) {
   const auto number = static_cast<uint32_t>(pid);
   if (pid < 0 || number / 64 >= KNELL_PID_WORDS) return;

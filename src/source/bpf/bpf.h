@@ -24,29 +24,31 @@
 
 namespace knell::source {
 
-// The types that no tracing program sees.
+// The event types that no tracepoint reports. They come through a connector socket; see
+// Bpf::connector_program().
 inline constexpr uint32_t kOfConnector =
     KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
   Wanted wanted;
-  // Powers of two. What is in them counts twice in our resident memory.
+  // Sizes of the rings, powers of two. The pages of a ring are mapped twice, so those in use count
+  // twice in the resident memory of this process.
   size_t exit_ring_bytes = 8U << 20;
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;
-  size_t args_bytes = 1024;  // of a process; at most 4096
-  // The inode of a cgroup's directory; 0: there is none now.
+  size_t args_bytes = 1024;  // how much of a process's arguments is reported; at most 4096
+  // Returns the inode of a cgroup's directory, by its path; 0: there is no such cgroup now.
   std::function<uint64_t(const std::string&)> inode_of_cgroup = nullptr;
-  int32_t hierarchy_id = 0;  // whose cgroups are told, as in /proc/PID/cgroup; 0: v2
+  int32_t hierarchy_id = 0;  // whose cgroups are reported, numbered as in /proc/PID/cgroup; 0: v2
   Clock* clock = &system_clock();
   bool older_kernel_for_testing = false;
 };
 
-// Tracing programs in the kernel that see whole processes; see bpf.cc.
+// Reports whole processes by tracing programs in the kernel; see bpf.cc. Not thread-safe.
 class Bpf : public Source {
  public:
-  // Errors, in words: EPERM without CAP_BPF and CAP_PERFMON; ENOTSUP where this kernel cannot: see
-  // bpf_log(). Nothing else needs the capabilities later on.
+  // Errors, with an explanation: EPERM without CAP_BPF and CAP_PERFMON; ENOTSUP if this kernel
+  // cannot run the programs: see bpf_log(). Only create() needs the capabilities.
   static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options);
   ~Bpf() override;
 
@@ -63,21 +65,23 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override;
   Counters counters() const override;
-  // A filter for the socket of a Connector that is asked for nothing but kOfConnector: with it
-  // these types come from here, with all their details, and no datagrams from there.
+  // Descriptor of a filter program for the socket of a Connector that is asked for kOfConnector
+  // only. With this filter the Bpf source reports these types, with all their details, and the
+  // Connector receives no datagrams.
   int connector_program() const { return programs_.connector(); }
 
  private:
   static constexpr size_t kRings = 3;
   enum Class : uint8_t { kExits, kOthers, kClasses };
 
-  // A record in the order of the stream: in a ring, or held back.
+  // A record of the stream, in a ring or in held_.
   struct Item {
     uint64_t stamp_ns;
     std::string_view record;
-    int32_t held;    // index into held_, -1: in a ring
-    uint32_t place;  // as it was found
+    int32_t held;    // index into held_; -1: in a ring
+    uint32_t place;  // the order in which the records were found
   };
+  // A copy of a record that is delivered in a later pass.
   struct Held {
     uint64_t stamp_ns = 0;
     std::vector<uint64_t> storage;
@@ -126,25 +130,25 @@ class Bpf : public Source {
   BpfOptions options_;
   Wanted wanted_;
   Roots roots_;
-  PidScan births_;  // of processes that the programs did not see exec
+  PidScan births_;  // of processes whose exec was before the programs ran; see births.h
   bool births_kept_ = false;
 
   std::vector<Item> items_;
   std::vector<Held> held_;
   std::vector<std::vector<uint64_t>> spare_;
-  uint64_t held_until_ns_ = 0;  // those held up to here are in order already
+  uint64_t held_until_ns_ = 0;  // the records with stamps up to this one are complete and sorted
 
   Waiting waiting_;
   Told told_exits_;
   RecordDecoder decoder_;
-  uint64_t look_again_ns_ = 0;  // at those that are overdue and not watched
-  uint64_t timer_ns_ = 0;       // as it is set; 0: it is not
+  uint64_t look_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
+  uint64_t timer_ns_ = 0;       // when the timer expires; 0: it is not set
 
-  std::array<uint64_t, kClasses> told_lost_{};
-  std::array<uint64_t, kClasses> last_ns_{};
+  std::array<uint64_t, kClasses> told_lost_{};  // lost records that were reported
+  std::array<uint64_t, kClasses> last_ns_{};    // stamp of the last record
   knell_losses told_losses_{};
-  uint64_t told_births_ = 0;    // of the lost ones
-  uint64_t hole_until_ns_ = 0;  // of exits
+  uint64_t told_births_ = 0;    // lost births that were reported
+  uint64_t hole_until_ns_ = 0;  // the end of the last hole of exits
   uint64_t received_ = 0;
 };
 

@@ -25,23 +25,24 @@
 
 #include "base/privilege.h"
 
-// Against the live kernel, where it lets us; only what is under this very process is asked for.
+// Runs on the live kernel if it permits. Subscribes only to processes under this test process.
 namespace knell::source {
 namespace {
 
-// The thread sanitizer has threads of its own, and makes 4 ms of a vfork.
+// The thread sanitizer starts threads of its own, and a vfork takes 4 ms with it.
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
-#define KNELL_THREADS_OF_ITS_OWN
+#define KNELL_SANITIZER_THREADS
 #endif
 #endif
-#ifdef KNELL_THREADS_OF_ITS_OWN
+#ifdef KNELL_SANITIZER_THREADS
 constexpr int kStorm = 1000;
 #else
 constexpr int kStorm = 20'000;
 #endif
 
-// What it takes, and not whether it works: where it should and does not, the tests must fail.
+// Which requirement is not met; empty: none. This does not try to load the programs: if they do not
+// work although the requirements are met, the tests must fail.
 std::string lacking() {
   if (::geteuid() != 0) return "needs root";
   if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) return "this kernel has no BTF";
@@ -89,7 +90,9 @@ class Collector : public Sink {
     if (full.what == KNELL_EVENT_COMM) one.new_comm = text(full.u.new_comm);
     seen.push_back(one);
   }
-  void on_over(int32_t, uint64_t, bool, int32_t) override { ADD_FAILURE() << "not of a bpf"; }
+  void on_over(int32_t, uint64_t, bool, int32_t) override {
+    ADD_FAILURE() << "a bpf source does not call this";
+  }
 
   const Seen* find(uint32_t what, int32_t pid) const {
     const auto at = std::ranges::find_if(
@@ -105,7 +108,7 @@ class Collector : public Sink {
   static std::string text(const char* bytes) { return {bytes, ::strnlen(bytes, 16)}; }
 };
 
-// A child says that it is ready.
+// With this a child reports that it is ready.
 class Readiness {
  public:
   Readiness() { EXPECT_EQ(::pipe(ends_), 0); }
@@ -123,7 +126,7 @@ class Readiness {
   int ends_[2] = {-1, -1};
 };
 
-// On its own, since nothing that lives across a vfork() is safe in registers.
+// A function of its own, since local variables in registers are not safe across a vfork().
 [[gnu::noinline]] void vfork_once(int status) {
   const pid_t pid = ::vfork();
   if (pid == 0) ::_exit(status);
@@ -188,7 +191,7 @@ class BpfTest : public testing::Test {
   Collector sink_;
 };
 
-TEST_F(BpfTest, TellsAnExitWithItsDetails) {
+TEST_F(BpfTest, ReportsAnExitWithItsDetails) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
@@ -215,7 +218,7 @@ TEST_F(BpfTest, TellsAnExitWithItsDetails) {
   EXPECT_EQ(seen->full.killer.cause, 0U);
 }
 
-TEST_F(BpfTest, OfAnOlderKernelKnowsWhatTheExecOrTheParentLeft) {
+TEST_F(BpfTest, HasArgsOfTheExecOrTheParentOnAnOlderKernel) {
   BpfOptions older = options(KNELL_EVENT_EXIT);
   older.older_kernel_for_testing = true;
   open(older);
@@ -235,7 +238,7 @@ TEST_F(BpfTest, OfAnOlderKernelKnowsWhatTheExecOrTheParentLeft) {
   EXPECT_THAT(seen->exe, HasSubstr("_test"));
 }
 
-TEST_F(BpfTest, StatusDetailsTakeTheMarkAlone) {
+TEST_F(BpfTest, SendsOnlyMarksForStatusDetails) {
   BpfOptions status = options(KNELL_EVENT_EXIT);
   status.wanted.details = KNELL_DETAILS_STATUS;
   open(status);
@@ -249,7 +252,7 @@ TEST_F(BpfTest, StatusDetailsTakeTheMarkAlone) {
   EXPECT_FALSE(seen->full.has_details);
 }
 
-TEST_F(BpfTest, NonZeroExitsAloneComeWhenTheyAreWanted) {
+TEST_F(BpfTest, ReportsOnlyNonZeroExitsIfOnlyTheyAreWanted) {
   open(options(KNELL_EVENT_NONZERO_EXIT));
   if (!bpf_) return;
   const pid_t zero = fork_child([] {});
@@ -260,7 +263,7 @@ TEST_F(BpfTest, NonZeroExitsAloneComeWhenTheyAreWanted) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, zero), 0U);
 }
 
-TEST_F(BpfTest, AnExecOfAWorkerIsNoDeath) {
+TEST_F(BpfTest, ReportsNoExitWhenAWorkerExecs) {
   open(options(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
@@ -275,7 +278,7 @@ TEST_F(BpfTest, AnExecOfAWorkerIsNoDeath) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXEC, pid), 1U);
 }
 
-TEST_F(BpfTest, ALeaderThatLeavesFirstIsNotTheEnd) {
+TEST_F(BpfTest, ReportsTheExitOfTheLastThreadIfTheLeaderExitsFirst) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   for (const bool older : {false, true}) {
@@ -300,7 +303,7 @@ TEST_F(BpfTest, ALeaderThatLeavesFirstIsNotTheEnd) {
   }
 }
 
-TEST_F(BpfTest, FiftyThreadsKilledAreOneExit) {
+TEST_F(BpfTest, ReportsOneExitForFiftyKilledThreads) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   int ready[2];
@@ -327,7 +330,7 @@ TEST_F(BpfTest, FiftyThreadsKilledAreOneExit) {
   ::close(ready[1]);
 }
 
-TEST_F(BpfTest, AFaultIsTheKernelsDoing) {
+TEST_F(BpfTest, NamesTheKernelAsTheCauseOfAFault) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
@@ -343,7 +346,7 @@ TEST_F(BpfTest, AFaultIsTheKernelsDoing) {
   EXPECT_EQ(seen->full.killer.pid, 0);
 }
 
-TEST_F(BpfTest, WhereNobodyListensTheExitIsToldAllTheSame) {
+TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   std::vector<pid_t> children;
@@ -368,7 +371,7 @@ TEST_F(BpfTest, WhereNobodyListensTheExitIsToldAllTheSame) {
     EXPECT_EQ(seen->full.ppid, parent);
     EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, child), 1U);
   }
-  // A child of clone() without a signal is over when it is dead, reaped or not.
+  // A child of clone() without an exit signal has ended when it is dead, reaped or not.
   const auto silent = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, 0));
   if (silent == 0) {
     ::usleep(20000);
@@ -383,11 +386,11 @@ TEST_F(BpfTest, WhereNobodyListensTheExitIsToldAllTheSame) {
   ::close(ends[1]);
 }
 
-TEST_F(BpfTest, AParentThatStopsListeningInTheLastMomentHidesNothing) {
+TEST_F(BpfTest, ReportsTheExitIfTheParentIgnoresSigchldAtTheLastMoment) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   Readiness ready;
-  // It takes its time to die: the choice falls between its first step and its last.
+  // With much memory it takes long to die: SIGCHLD is ignored between the details and the mark.
   const pid_t pid = fork_child([&] {
     const size_t bytes = 128U << 20;
     void* memory =
@@ -410,7 +413,7 @@ TEST_F(BpfTest, AParentThatStopsListeningInTheLastMomentHidesNothing) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
 }
 
-TEST_F(BpfTest, EveryoneOfAStormIsTold) {
+TEST_F(BpfTest, ReportsEveryExitOfAStorm) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   sink_.keep = false;
@@ -424,7 +427,7 @@ TEST_F(BpfTest, EveryoneOfAStormIsTold) {
   EXPECT_TRUE(sink_.ordered);
 }
 
-TEST_F(BpfTest, NoWakeUpIsLost) {
+TEST_F(BpfTest, LosesNoWakeup) {
   open(options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
   if (!bpf_) return;
   constexpr uint64_t kProcesses = kStorm / 4;
@@ -434,7 +437,7 @@ TEST_F(BpfTest, NoWakeUpIsLost) {
       if (i % 3 == 0) ::usleep(static_cast<useconds_t>(i % 200));
     }
   });
-  // Asleep until there is something, each time: who is not woken waits for ever.
+  // Sleeps each time until there is something to read; a lost wakeup lets poll() time out.
   while (sink_.exits < kProcesses + 1) {
     pollfd readable{bpf_->fd(), POLLIN, 0};
     ASSERT_EQ(::poll(&readable, 1, 40'000), 1) << sink_.exits;
@@ -445,7 +448,7 @@ TEST_F(BpfTest, NoWakeUpIsLost) {
   reap(child);
 }
 
-TEST_F(BpfTest, WhatAStoppedReaderLosesIsCountedExactly) {
+TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
   BpfOptions tiny = options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
   tiny.exit_ring_bytes = tiny.event_ring_bytes = 64U << 10;
   tiny.reserve_ring_bytes = 4096;
@@ -465,7 +468,7 @@ TEST_F(BpfTest, WhatAStoppedReaderLosesIsCountedExactly) {
   EXPECT_TRUE(sink_.ordered);
 }
 
-TEST_F(BpfTest, ABoundIsKept) {
+TEST_F(BpfTest, DrainsNotMoreThanItsBound) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   for (int i = 0; i < 20; i++) reap(fork_child([] {}));
@@ -477,7 +480,7 @@ TEST_F(BpfTest, ABoundIsKept) {
   EXPECT_TRUE(sink_.ordered);
 }
 
-TEST_F(BpfTest, ABirthComesBeforeTheDeath) {
+TEST_F(BpfTest, ReportsForkBeforeExit) {
   open(options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
   if (!bpf_) return;
   for (int i = 0; i < 500; i++) {
@@ -495,7 +498,7 @@ TEST_F(BpfTest, ABirthComesBeforeTheDeath) {
   }
 }
 
-TEST_F(BpfTest, ARenameIsToldAndAnExecIsNone) {
+TEST_F(BpfTest, ReportsARenameButNotForAnExec) {
   open(options(KNELL_EVENT_COMM | KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
@@ -508,23 +511,23 @@ TEST_F(BpfTest, ARenameIsToldAndAnExecIsNone) {
   EXPECT_EQ(sink_.find(KNELL_EVENT_COMM, pid)->new_comm, "renamed");
 }
 
-TEST_F(BpfTest, WhatIsWantedChangesLive) {
+TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   Wanted wanted = options(KNELL_EVENT_FORK).wanted;
   ASSERT_TRUE(bpf_->want(wanted));
-  const pid_t unheard = fork_child([] {});
-  reap(unheard);
+  const pid_t unwanted = fork_child([] {});
+  reap(unwanted);
   wanted.mask = KNELL_EVENT_NONZERO_EXIT;
   wanted.roots = {1, ::getpid()};
   ASSERT_TRUE(bpf_->want(wanted));
   reap(fork_child([] {}));
-  const pid_t heard = fork_child([] { ::_exit(1); });
-  reap(heard);
-  const Seen* seen = exit_of(heard);
+  const pid_t reported = fork_child([] { ::_exit(1); });
+  reap(reported);
+  const Seen* seen = exit_of(reported);
   ASSERT_NE(seen, nullptr);
   EXPECT_EQ(seen->full.roots & 2U, 2U);
-  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, unheard), 0U);
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, unwanted), 0U);
   wanted = Wanted{};
   wanted.mask = KNELL_EVENT_EXIT;
   wanted.any_pid = false;
@@ -546,8 +549,8 @@ TEST_F(BpfTest, WhatIsWantedChangesLive) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, of_another_user), 0U);
 }
 
-TEST_F(BpfTest, RawLevelTellsOfEachThread) {
-#ifdef KNELL_THREADS_OF_ITS_OWN
+TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
+#ifdef KNELL_SANITIZER_THREADS
   GTEST_SKIP() << "the sanitizer has threads of its own";
 #endif
   BpfOptions raw = options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
@@ -573,7 +576,7 @@ TEST_F(BpfTest, RawLevelTellsOfEachThread) {
   EXPECT_EQ(threads, 1U);
 }
 
-// What a child with these capabilities alone finds; its exit status.
+// Runs `body` in a child that has only these capabilities. Returns the child's exit status.
 int status_of_child_with(std::initializer_list<int> capabilities,
                          const std::function<int()>& body) {
   const pid_t pid = ::fork();
@@ -583,19 +586,20 @@ int status_of_child_with(std::initializer_list<int> capabilities,
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-TEST(BpfPrivilege, WithoutTheCapabilitiesItSaysWhatIsMissing) {
+TEST(BpfPrivilege, ErrorNamesTheMissingCapabilities) {
   EXPECT_EQ(status_of_child_with({},
                                  [] {
                                    const auto created = Bpf::create({});
                                    if (created) return 1;
-                                   if (created.error().code == ENOTSUP) return 0;  // no BTF, say
+                                   if (created.error().code == ENOTSUP)
+                                     return 0;  // for example, no BTF
                                    const std::string words = created.error().message();
                                    return words.find("CAP_PERFMON") == std::string::npos ? 2 : 0;
                                  }),
             0);
 }
 
-TEST(BpfPrivilege, TwoAreEnoughAndNoneIsNeededLater) {
+TEST(BpfPrivilege, NeedsTwoCapabilitiesAndOnlyAtCreation) {
   if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
   EXPECT_EQ(status_of_child_with({CAP_BPF, CAP_PERFMON},
                                  [] {

@@ -11,11 +11,11 @@
 namespace knell::source {
 namespace {
 
-// Both are the same bytes.
+// levels_ is filled by memcpy() from the record.
 static_assert(sizeof(event::Level) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
-constexpr std::string_view kDeleted = " (deleted)";  // as /proc has it
+constexpr std::string_view kDeleted = " (deleted)";  // as in the links of /proc
 
 template <class T>
 const T* as(std::string_view bytes) {
@@ -27,7 +27,7 @@ uint64_t senders_of(const knell_record& head) {
          static_cast<uint64_t>((head.flags & KNELL_RECORD_ASKER) != 0);
 }
 
-// Takes one off the front.
+// Removes the first sender from `senders` and returns it.
 event::Sender take_sender(std::string_view& senders) {
   knell_sender from;
   std::memcpy(&from, senders.data(), sizeof from);
@@ -115,12 +115,12 @@ std::optional<Decoded> decode(std::string_view bytes) {
   }
 }
 
-// Each name takes the room of itself and its NUL, so the whole has the size of `names`; it is
-// filled from the end.
+// In the path a slash takes the place of each NUL, so it is as long as `names`. It is filled from
+// the end.
 void turn_path(std::string_view names, std::string& path) {
   path.clear();
   if (names.empty() || names.back() != '\0') return;
-  // What libstdc++ 12 hands over as the size is the new capacity when it had to grow.
+  // If the string had to grow, libstdc++ 12 passes the new capacity in place of the size.
   const size_t size = names.size();
   path.resize_and_overwrite(size, [&](char* data, size_t) {
     for (char* to = data + size; !names.empty();) {

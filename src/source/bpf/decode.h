@@ -13,10 +13,10 @@
 
 namespace knell::source {
 
-// A record as it came through a ring; views into it.
+// A decoded record of a ring: pointers and views into the record.
 struct Decoded {
   const knell_record* head = nullptr;
-  const knell_process* process = nullptr;  // one of these
+  const knell_process* process = nullptr;  // one of these three is set
   const knell_mark* mark = nullptr;
   const knell_cgroup* cgroup = nullptr;
   std::string_view args, exe_names, cwd_names, memory_cgroup_names;  // of a process
@@ -29,18 +29,18 @@ struct Decoded {
   int32_t status() const { return process != nullptr ? process->status : mark->status; }
 };
 
-// nullopt: not a record of ours. `bytes` must lie on an 8-byte boundary, as in a ring; else
-// nullopt.
+// nullopt: `bytes` is no valid record, or does not begin on an 8-byte boundary as in a ring.
 std::optional<Decoded> decode(std::string_view bytes);
 
-// The path of names that come from the last to the first, each with its NUL. Empty: no such thing.
+// Makes a path of names in the order from the last to the first, each with its NUL. Empty: `names`
+// is empty or does not end with a NUL.
 void turn_path(std::string_view names, std::string& path);
 
-// Turns records into events. What it returns lives until the next call.
+// Makes events of records. An event is valid until the next call, and as long as its record.
 class RecordDecoder {
  public:
   event::Full& event_of(const Decoded& record);
-  // An exit: its mark, and its details where they came.
+  // Makes an exit of its mark and its details. `details` is null if they did not come.
   event::Full& event_of_exit(const Decoded* details, const knell_mark& mark);
 
  private:

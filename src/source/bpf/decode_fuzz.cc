@@ -7,7 +7,7 @@
 
 #include "source/bpf/decode.h"
 
-// Whatever lies in a ring, reading it stays within it.
+// Checks that decoding never reads outside the record, whatever its bytes are.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint64_t> storage((size + 7) / 8);
   if (size > 0) std::memcpy(storage.data(), data, size);

@@ -42,11 +42,11 @@ knell_process process_of(uint32_t kind) {
   return process;
 }
 
-TEST(Decode, TurnsPathsRound) {
+TEST(Decode, ReversesPathNames) {
   std::string path = "before";
   turn_path("sh\0bin\0usr\0"sv, path);
   EXPECT_EQ(path, "/usr/bin/sh");
-  std::string fresh;  // that has to grow
+  std::string fresh;  // which has to grow
   turn_path("program\0of\0some\0longer\0path\0"sv, fresh);
   EXPECT_EQ(fresh, "/path/longer/some/of/program");
   turn_path("\0"sv, path);
@@ -79,7 +79,7 @@ TEST(Decode, SplitsTheTail) {
   EXPECT_FALSE(full.args_truncated);
 }
 
-TEST(Decode, TellsWhatIsDeletedAndWhatArgsEndWith) {
+TEST(Decode, MarksDeletedFilesAndTheEndOfArgs) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_EXACT |
                        KNELL_RECORD_EXE_DELETED | KNELL_RECORD_CWD_DELETED;
@@ -88,14 +88,14 @@ TEST(Decode, TellsWhatIsDeletedAndWhatArgsEndWith) {
   RecordDecoder decoder;
   const event::Full& full = decoder.event_of(*decode(bytes.view()));
   EXPECT_EQ(full.exe, "/sh (deleted)");
-  EXPECT_EQ(full.cwd, "") << "not known";
+  EXPECT_EQ(full.cwd, "") << "unknown";
   EXPECT_EQ(full.args_end, event::ArgsEnd::kArguments);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_PADDED;
   const Bytes padded(process, "sh\0"sv);
   EXPECT_EQ(decoder.event_of(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
 }
 
-TEST(Decode, TellsWhatTheConnectorTells) {
+TEST(Decode, DecodesEventsOfTheConnector) {
   knell_process process = process_of(KNELL_RECORD_CHANGE);
   process.what = KNELL_EVENT_GID;
   process.change[0] = 33;
@@ -111,7 +111,7 @@ TEST(Decode, TellsWhatTheConnectorTells) {
   EXPECT_EQ(decoder.event_of(*decode(ptrace.view())).u.ptrace.tracer_pid, 34);
 }
 
-TEST(Decode, RefusesATailThatIsNotThere) {
+TEST(Decode, RefusesATailThatIsTooShort) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.args_bytes = 5;
   EXPECT_FALSE(decode(Bytes(process, "abcd").view()));
@@ -124,7 +124,7 @@ std::string bytes_of(const std::vector<knell_numbers>& levels) {
   return {reinterpret_cast<const char*>(levels.data()), levels.size() * sizeof(knell_numbers)};
 }
 
-TEST(Decode, LevelsLieBehindTheRest) {
+TEST(Decode, FindsLevelsAtTheEndOfTheTail) {
   knell_process process = process_of(KNELL_RECORD_FORK);
   process.head.flags = KNELL_RECORD_LEVELS | KNELL_RECORD_BIRTH;
   process.child_uid = 1000;
@@ -162,7 +162,7 @@ std::string sender_bytes(const knell_sender& sender) {
   return {reinterpret_cast<const char*>(&sender), sizeof sender};
 }
 
-TEST(Decode, SendersLieBetweenThePathsAndTheLevels) {
+TEST(Decode, FindsSendersBetweenThePathsAndTheLevels) {
   knell_process process = process_of(KNELL_RECORD_DETAILS);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_LEVELS | KNELL_RECORD_KILLER |
                        KNELL_RECORD_ASKER | KNELL_RECORD_OUT_OF_MEMORY;
@@ -194,7 +194,7 @@ TEST(Decode, SendersLieBetweenThePathsAndTheLevels) {
           .ns = 77, .pid = 1, .other_pid = 5, .other_ppid = 6, .asker_pid = 7, .asker_ppid = 8}));
 }
 
-TEST(Decode, RefusesSendersThatAreNotThere) {
+TEST(Decode, RefusesATailWithoutTheSendersOfTheFlags) {
   knell_process process = process_of(KNELL_RECORD_DETAILS);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_KILLER | KNELL_RECORD_ASKER;
   EXPECT_FALSE(decode(Bytes(process, sender_bytes(sender_of(61, 1))).view()));
@@ -203,7 +203,7 @@ TEST(Decode, RefusesSendersThatAreNotThere) {
   EXPECT_FALSE(decode(Bytes(process, sender_bytes(sender_of(61, 1))).view()));
 }
 
-TEST(Decode, NoLevelsAreKnownOrNotAsTheRecordSays) {
+TEST(Decode, DistinguishesNoLevelsFromUnknownLevels) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   const Bytes unknown(process, ""sv);
   process.head.flags = KNELL_RECORD_LEVELS;
@@ -217,7 +217,7 @@ TEST(Decode, NoLevelsAreKnownOrNotAsTheRecordSays) {
   EXPECT_FALSE(decoder.event_of_exit(nullptr, mark).levels_known);
 }
 
-TEST(Decode, RefusesLevelsThatAreNotThere) {
+TEST(Decode, RefusesMoreLevelsThanTheTailHas) {
   knell_process process = process_of(KNELL_RECORD_EXEC);
   process.head.flags = KNELL_RECORD_LEVELS;
   process.levels = 2;
@@ -229,7 +229,7 @@ TEST(Decode, RefusesLevelsThatAreNotThere) {
   EXPECT_FALSE(decode(Bytes(process, bytes_of(too_many)).view()));
 }
 
-TEST(Decode, RefusesWhatIsNoneOfOurs) {
+TEST(Decode, RefusesUnknownKindsAndShortRecords) {
   EXPECT_FALSE(decode(""));
   knell_process process = process_of(99);
   EXPECT_FALSE(decode(Bytes(process, "").view()));
@@ -237,7 +237,7 @@ TEST(Decode, RefusesWhatIsNoneOfOurs) {
   EXPECT_FALSE(decode(Bytes(process, "").view().substr(0, sizeof process - 1)));
 }
 
-TEST(Decode, AMarkAloneIsAnExit) {
+TEST(Decode, MakesAnExitOfAMarkAlone) {
   knell_mark mark{};
   mark.head.kind = KNELL_RECORD_MARK;
   mark.head.stamp_ns = 2000;
@@ -253,7 +253,7 @@ TEST(Decode, AMarkAloneIsAnExit) {
   EXPECT_FALSE(full.has_details);
 }
 
-TEST(Decode, TheMarkSaysWhenAndHow) {
+TEST(Decode, TakesStampAndStatusFromTheMark) {
   knell_process process = process_of(KNELL_RECORD_DETAILS);
   process.head.flags = KNELL_RECORD_NAMED;
   process.uid = 7;

@@ -6,12 +6,12 @@
 
 namespace knell::source {
 
-// All there is to know about bpf here, for doctor: found out by loading the programs.
+// What can be found out about bpf here, for knell doctor. Loads the programs to find out.
 struct BpfDiagnosis {
   bool works = false;
-  std::string sentence;  // why not
-  std::string mend;      // what would help; may be empty
-  std::string log;       // the loader's own words, many lines; may be empty
+  std::string sentence;  // the reason why it does not work
+  std::string mend;      // advice; may be empty
+  std::string log;       // bpf_log(), many lines; may be empty
 };
 BpfDiagnosis diagnose_bpf();
 

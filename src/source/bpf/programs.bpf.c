@@ -1,22 +1,23 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
-// The programs. Each is attached only while something it gives is wanted, so a program that runs
-// has a listener; whether it wants this event is the first thing each finds out.
+// The programs. Each is attached only while events of its types are wanted. So the first thing each
+// program does is to test whether this event is wanted.
 //
-// An exit takes two records. on_exit() runs when the last thread of a process begins to exit: all
-// that can be told of it is still there, but so are its memory, its files and its locks. It sends
-// the details. on_signal() runs when the process, with nothing left of it but its status, sends
-// its parent the signal that says so: it sends the mark, on which the exit is told. The mark alone
-// is a whole exit, if a bare one. Where no signal will be sent the details say so, and the reader
-// watches the process by itself.
+// An exit takes two records. on_exit() runs when the last thread of a process begins to exit. All
+// details can still be read then, but the process still has its memory, its files and its locks. It
+// sends the details. on_signal() runs when the process has released all these and sends its parent
+// the signal of its exit. It sends the mark, and the reader reports the exit when the mark comes. A
+// mark alone is enough for an exit without details. If no signal will be sent, the details have the
+// flag NO_MARK, and the reader finds out by itself when the process has ended.
 #include "details.bpf.inc"
 #include "interest.bpf.inc"
 #include "levels.bpf.inc"
 #include "signals.bpf.inc"
 
-// The stamp last of all: the order of the stream is that of the stamps, and records come to the
-// rings soon after theirs.
+// Sends a record. The stamp is taken last, so that the record gets its room in the ring soon after
+// its stamp: the reader orders the stream by the stamps. Returns 0, or an error if the ring is
+// full.
 static __always_inline long send(void* ring, struct knell_scratch* scratch, __u32 tail,
                                  __u64 lost) {
   asm volatile("%0 &= 16383" : "+r"(tail));
@@ -35,7 +36,8 @@ static __always_inline bool last_of_process(struct task_struct* leader,
   if (dying_readable) return ctx[1] != 0;
   if (signal->live.counter != 0) return false;
   if (signal->nr_threads == 1) return true;
-  // Two threads that exit together both see nobody left.
+  // Two threads that exit together both see no live thread. The first one that adds the entry
+  // counts.
   const __u32 one = 1;
   struct knell_life life = {.pid = leader->tgid, .start_ns = leader->start_boottime};
   return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;
@@ -57,9 +59,10 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
-// Whether the signal that brings the mark may fail to be sent, although the parent takes it now:
-// the parent dies too (then the next one may ignore it, as the first process of a pid namespace
-// does at its end), a tracer reaps a thread, or the signal is none that every parent gets.
+// Whether the signal on which the mark is sent may never come, although the parent does not ignore
+// it now: the exit signal is not SIGCHLD; or the process is in a pid namespace, whose first process
+// ignores SIGCHLD at its end; or a tracer reaps a thread; or the parent dies too, and the next
+// parent may ignore SIGCHLD.
 static __always_inline bool mark_uncertain(struct task_struct* leader,
                                            const struct task_struct* task,
                                            const struct task_struct* parent) {
@@ -68,8 +71,8 @@ static __always_inline bool mark_uncertain(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
-// A pid namespace seems to end: the parent was killed, and when it dies first, the first process of
-// the namespace gets its child and has it reaped without a signal.
+// Whether a pid namespace seems to end: the parent was killed. If the parent dies first, its child
+// goes to the first process of the namespace, and is reaped without a signal.
 static __always_inline bool ends_with_namespace(struct task_struct* leader,
                                                 const struct task_struct* parent) {
   return plainly(leader)->thread_pid->level != 0 &&
@@ -97,7 +100,8 @@ int on_exit(__u64* ctx) {
        listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
   if (silent) forget_roots(tgid, bits);
   if (settings.raw) return 0;
-  // A mark is all it takes where no names are wanted; without one these details are the exit.
+  // If no names are wanted, the mark is enough. But if the mark may not come, the details are sent,
+  // and the reader makes the exit of them.
   if (!settings.names && !silent && !mark_uncertain(leader, task, listener)) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
 
@@ -113,7 +117,7 @@ int on_exit(__u64* ctx) {
   tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
   if (!silent && !mark_uncertain(leader, task, listener)) return 0;
-  // Perhaps nothing else will come of this one.
+  // The ring is full, and perhaps no mark will come: send a mark to the reserve.
   struct knell_mark mark;
   fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
   mark.head.flags = KNELL_RECORD_NO_MARK;
@@ -121,7 +125,7 @@ int on_exit(__u64* ctx) {
   return 0;
 }
 
-// Raw level: every thread's.
+// Raw level: reports the exit of every thread.
 SEC("tp_btf/sched_process_exit")
 int on_thread_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
@@ -144,8 +148,9 @@ int on_thread_exit(__u64* ctx) {
   return 0;
 }
 
-// The dying process tells its parent. Signals of other kinds come from dying processes too, and
-// the notices of its zombie children, which go to their new parent: it is no zombie itself yet.
+// Called when the dying process sends its parent the signal of its exit. A dying process also sends
+// other signals, and the notices of its zombie children to their new parent; it is not a zombie
+// itself yet then, so on_signal() can distinguish them.
 static __always_inline void parent_told(struct task_struct* leader,
                                         const struct signal_struct* signal) {
   const int status = status_of(leader, signal);
@@ -172,10 +177,10 @@ int on_signal(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[2];
   struct task_struct* current = bpf_get_current_task_btf();
   const struct signal_struct* group = plainly(current)->signal;
-  // Before the paths part: the verifier takes its time over this one.
+  // Loaded before the branches, since the verifier takes long to check this load.
   struct task_struct* to = task->group_leader;
   FOUND(to);
-  // That nothing of the group lives is true of the idle tasks as well.
+  // Idle tasks have no live thread in their group either.
   if (group->live.counter == 0) {
     struct task_struct* leader = plainly(current)->group_leader;
     // A tracer gets SIGCHLD whatever the exit signal is, and so does a parent that has exec'ed.
@@ -196,7 +201,7 @@ int on_delivery(__u64* ctx) {
   return 0;
 }
 
-// What a child that never execs is known by is what it was born with.
+// A child has the args and the path of its parent until it execs.
 static __always_inline void inherit(struct task_struct* parent, struct task_struct* child) {
   const struct knell_birth* from = bpf_task_storage_get(&births, parent->group_leader, NULL, 0);
   if (!from) return;
@@ -213,7 +218,7 @@ int on_fork(__u64* ctx) {
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent);
   __u64 bits = roots_of(parent->tgid);
-  // With CLONE_PARENT the child is its creator's sibling, and under whom its creator is.
+  // With CLONE_PARENT the child is a sibling of its creator, and is under the same roots as it.
   if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
@@ -221,7 +226,7 @@ int on_fork(__u64* ctx) {
     if (!bits)
       bpf_map_delete_elem(&roots, &tgid);  // of an earlier process with this pid
     else if (bpf_map_update_elem(&roots, &tgid, &bits, BPF_ANY) && settings.only_under)
-      __sync_fetch_and_add(&losses.exits, 1);  // nobody will hear of it
+      __sync_fetch_and_add(&losses.exits, 1);  // no event of it will be sent
   }
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
@@ -237,7 +242,7 @@ int on_fork(__u64* ctx) {
   scratch->process.child_uid = plainly(child)->real_cred->uid.val;
   scratch->process.child_start_ns = child->start_boottime;
   __u32 tail = 0;
-  // Another process than the one that runs here cannot be read.
+  // Only the memory of the running process can be read.
   if (wanted)
     tail = add_tail(scratch, &who, parent->tgid == creator->tgid, true, false);
   else
@@ -295,7 +300,7 @@ SEC("tp_btf/task_rename")
 int on_rename(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   struct task_struct* current = bpf_get_current_task_btf();
-  // An exec renames as well, and is told as an exec.
+  // An exec renames the process too, and is reported as an exec.
   if (task == current && BPF_CORE_READ_BITFIELD_PROBED(current, in_execve)) return 0;
   if (!(settings.mask & EVENT_COMM)) return 0;
   if (!settings.raw && task->pid != task->tgid) return 0;
@@ -329,7 +334,8 @@ static __always_inline void tell_cgroup(const struct cgroup* cgroup, const char*
   }
   if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return;
   if (settings.some_cgroups_paths && !record->parent && bytes <= KNELL_CGROUP_MOST) {
-    // Before anybody can be in it. What lies behind the path must be zero, as in the key.
+    // This runs before any process can be in the new cgroup. The bytes behind the path must be
+    // zero, as in the key of the map.
     char* key = scratch->tail;
     __builtin_memset(key, 0, KNELL_CGROUP_MOST);
     bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, path);
@@ -358,19 +364,20 @@ int on_mkdir(__u64* ctx) {
   return 0;
 }
 
-// Only hierarchies of version 1 have it. What lies below has another path from now on, too.
+// Only cgroups of version 1 can be renamed. This changes the paths of all cgroups below, too.
 SEC("tp_btf/cgroup_rename")
 int on_rename_cgroup(__u64* ctx) {
   const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
   if (cgroup->root->hierarchy_id != hierarchy) return 0;
-  settings.some_cgroups = 0;  // until they are asked for anew: told apart above the kernel
+  settings.some_cgroups = 0;  // until they are set again, user space filters by cgroup
   tell_cgroup(cgroup, (const char*)ctx[1], KNELL_RECORD_RENAMED);
   return 0;
 }
 
-// The types that come through the connector. Its socket is opened for these alone, and this is the
-// socket's filter: the kernel runs it when the event is made, mostly in the process that the event
-// is about, and so it can tell who that is while it is true. What it has taken needs no datagram.
+// The event types of the connector. A connector socket is opened for these only, and on_connector()
+// is its filter program. The kernel runs it when the event is made, mostly in the process that the
+// event is about, so the details are those of that moment. It drops every datagram, since the ring
+// has the event. This is the part of a datagram that it reads, from offset 36 on.
 struct knell_datagram {
   __u32 what, cpu, stamp[2];
   __s32 tid, pid;
@@ -387,7 +394,7 @@ static __always_inline void send_change(struct knell_scratch* scratch,
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.changes, 1);
 }
 
-// Of whoever runs.
+// Reports an event of the running process.
 static __always_inline void tell_change(const struct knell_datagram* told) {
   struct task_struct* current = bpf_get_current_task_btf();
   struct task_struct* leader = current->group_leader;
@@ -395,7 +402,7 @@ static __always_inline void tell_change(const struct knell_datagram* told) {
   struct knell_who who = find(leader);
   __u32 uid = who.cred->uid.val;
   FOUND(uid);
-  if (told->what == EVENT_UID) uid = told->change[0];  // of a thread at raw level: its own
+  if (told->what == EVENT_UID) uid = told->change[0];  // at raw level that of the thread
   const __u64 bits = roots_of(told->pid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, uid, bits)) return;
@@ -407,8 +414,9 @@ static __always_inline void tell_change(const struct knell_datagram* told) {
   send_change(scratch, told, tail);
 }
 
-// The task with a number in the initial namespace, by address; 0: not found. The namespace keeps
-// its struct pids in a tree of 64 branches a node; the lowest bits of a pointer to a node are 2.
+// The address of the task with this tid in the initial pid namespace; 0: not found. The namespace
+// has its struct pids in a tree with 64 branches a node. A pointer to a node has 2 in its lowest
+// bits.
 static __always_inline __u64 task_with(__s32 tid) {
   const __u64 ours = pid_of(bpf_get_current_task_btf());
   const struct pid_namespace* ns = BPF_CORE_READ(upid_at(ours, 0), ns);
@@ -430,8 +438,8 @@ static __always_inline __u64 task_with(__s32 tid) {
   return BPF_CORE_READ((const struct task_struct*)task, pid) == tid ? task : 0;
 }
 
-// Of a process that another one runs for, the tracer: by addresses, and without what only the
-// process itself could read.
+// Reports a ptrace event: the running process is the tracer, not the traced process. So everything
+// is read by addresses, and the details that need the memory of the traced process are missing.
 static __always_inline void tell_traced(const struct knell_datagram* told) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return;
@@ -495,5 +503,5 @@ int on_connector(struct __sk_buff* skb) {
   return 0;
 }
 
-// "GPL" as the kernel's helpers want it: these programs are under either licence.
+// Some helpers of the kernel require a licence that is compatible with the GPL.
 char licence[] SEC("license") = "Dual BSD/GPL";

@@ -42,8 +42,8 @@ int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
   return 0;
 }
 
-// It never prints by itself. Of our limits it raises that of locked memory, but only before Linux
-// 5.11, and goes on where it may not.
+// Collects the messages of libbpf, so that it prints nothing. libbpf changes one limit of this
+// process: it raises that of locked memory, before Linux 5.11 only, and ignores a failure.
 void quieten_libbpf() {
   static std::once_flag once;
   std::call_once(once, [] { libbpf_set_print(keep_log); });
@@ -51,7 +51,7 @@ void quieten_libbpf() {
 
 Result<void> check_privilege() {
   auto capabilities = effective_capabilities();
-  if (!capabilities) return {};  // then the kernel will say
+  if (!capabilities) return {};  // unknown: the kernel returns EPERM if they are missing
   const auto has = [&](int capability) { return ((*capabilities >> capability) & 1) != 0; };
   if (has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))) return {};
   return say(EPERM, "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two");
@@ -74,10 +74,11 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<u
 constexpr size_t kPidBytes = size_t{KNELL_PID_WORDS} * sizeof(uint64_t);
 
 struct Kernel {
-  // One and the same change gave the tracepoint an argument that tells whose exit is the process's,
-  // and moved it to before the memory is let go.
+  // The memory of a dying process can be read at sched_process_exit. The kernel change that moved
+  // the tracepoint to before exit_mm() also gave it the argument `group_dead`, whose presence shows
+  // it.
   bool dying_readable = false;
-  bool can_cast = false;  // see plainly() of the programs
+  bool can_cast = false;  // see plainly() in details.bpf.inc
 };
 
 Kernel look_at_kernel() {
@@ -97,7 +98,8 @@ Kernel look_at_kernel() {
   return kernel;
 }
 
-// The two objects are of one source and differ in nothing that the skeleton knows of.
+// The two objects are compiled from the same source and have the same programs and maps, so one
+// skeleton fits both.
 knell_programs* open_skeleton(bool cast) {
   if (!cast) return knell_programs::open(nullptr);
   auto* skeleton = static_cast<knell_programs*>(std::calloc(1, sizeof(knell_programs)));
@@ -127,7 +129,7 @@ Programs::Programs(Programs&& other) noexcept
 Programs::~Programs() {
   if (pids_ != nullptr) ::munmap(pids_, kPidBytes);
   for (bpf_link* link : links_) bpf_link__destroy(link);  // may be null
-  knell_programs::destroy(skeleton_);                     // too
+  knell_programs::destroy(skeleton_);                     // may be null
 }
 
 Result<Programs> Programs::load(const Options& options) {
@@ -145,7 +147,8 @@ Result<Programs> Programs::load(const Options& options) {
   skeleton->rodata->dying_readable =
       static_cast<__u32>(kernel.dying_readable && !options.older_kernel_for_testing);
   skeleton->rodata->hierarchy = options.hierarchy;
-  // The level never changes, and every program costs a visit of the verifier.
+  // The level never changes. Do not load programs that are not needed, since the verifier takes
+  // time for each.
   if (!options.raw) bpf_program__set_autoload(skeleton->progs.on_thread_exit, false);
   if (options.hierarchy == 0) bpf_program__set_autoload(skeleton->progs.on_rename_cgroup, false);
   bpf_map__set_max_entries(skeleton->maps.exits, static_cast<__u32>(options.exit_ring_bytes));

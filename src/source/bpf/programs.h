@@ -19,7 +19,8 @@ struct bpf_program;
 
 namespace knell::source {
 
-// The programs and maps in the kernel: loaded as long as this lives, attached on demand.
+// The programs and maps in the kernel. They stay loaded as long as this object lives; each program
+// is attached on demand. Not thread-safe.
 class Programs {
  public:
   enum class Program {
@@ -38,17 +39,18 @@ class Programs {
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
     int32_t hierarchy = 0;                  // of cgroups; 0: v2
-    bool raw = false;                       // the level, for good
-    bool older_kernel_for_testing = false;  // does as if dying processes could not be read
+    bool raw = false;                       // the level; cannot be changed later
+    bool older_kernel_for_testing = false;  // act as if dying processes could not be read
   };
 
-  // Errors: EPERM without the capabilities, ENOTSUP where this kernel cannot; in words.
+  // Errors, with an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run
+  // the programs; EMFILE; ENOMEM.
   static Result<Programs> load(const Options& options);
   Programs(Programs&& other) noexcept;
   Programs& operator=(Programs&&) = delete;
   ~Programs();
 
-  // Nothing happens when it is so already.
+  // Attaches (on) or detaches a program; does nothing if it is so already.
   [[nodiscard]] Result<void> attach(Program program, bool on);
 
   // Whether the memory of a process can be read as it dies (Linux 6.17 or so).
@@ -60,15 +62,16 @@ class Programs {
     int exits, others, reserve;
   };
   RingFds rings() const;
-  // Of the processes asked for one by one: a bit each, KNELL_PID_WORDS words.
+  // The processes that are wanted by their pid: one bit a pid, KNELL_PID_WORDS words.
   std::atomic<uint64_t>* pids() const { return pids_; }
+  // Descriptors of the maps.
   int uids() const;
   int roots() const;
   int departed() const;
   int cgroups() const;
   int cgroup_paths() const;
   int births() const;
-  int connector() const;  // a program to be attached to a socket
+  int connector() const;  // descriptor of a program for a socket; see Bpf::connector_program()
   int32_t hierarchy() const;
 
  private:
@@ -80,7 +83,7 @@ class Programs {
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
 
-// What libbpf and the kernel's verifier said of the last load that failed on this thread.
+// The messages of libbpf and the kernel's verifier of the last load() on this thread.
 const std::string& bpf_log();
 
 }  // namespace knell::source

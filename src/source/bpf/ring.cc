@@ -10,22 +10,23 @@
 #include <atomic>
 #include <utility>
 
-// The kernel's side of the protocol (Documentation/bpf/ringbuf.rst). A writer moves the producer's
-// position over the room it takes, with the BUSY bit set in the record's header; when the record is
-// complete it clears the bit, and then notifies if the consumer's position is this record's. So:
-//   - the producer's position is read with acquire, and then each header, until BUSY is gone;
-//   - the consumer's position is stored with release, when nothing is read from there any more;
-//   - the last thing before going to sleep is to store the position, and then, with a full fence
-//     between, to find the producer's position equal to it. A writer that came later has seen it.
-// A record that is BUSY has its room already, so the positions differ, and nobody goes to sleep.
+// The kernel's side of the protocol (Documentation/bpf/ringbuf.rst): a writer sets the BUSY bit in
+// the header of its record and moves the producer's position past the record. When the record is
+// complete it clears the bit, and then notifies the reader if the consumer's position is at this
+// record. So the reader works like this:
+//   - It loads the producer's position with acquire, and then each header, until BUSY is clear.
+//   - It stores the consumer's position with release, when it no longer reads below that position.
+//   - Before it sleeps, it stores its position, executes a full fence, and checks that the position
+//     of the producer is the same. A writer that comes later sees the stored position and notifies.
+// While a record is BUSY its room is taken, so the positions differ and the reader does not sleep.
 namespace knell::source {
 namespace {
 
 constexpr size_t kHeaderBytes = BPF_RINGBUF_HDR_SZ;
-constexpr size_t kLineBytes = 64;     // of a cache, where prefetching pays
+constexpr size_t kLineBytes = 64;     // of a cache line, on most CPUs
 constexpr size_t kAheadBytes = 1024;  // picked: two records of a usual exit
-constexpr int kSpins = 2000;  // picked, never tuned: a writer is done within a microsecond...
-constexpr int kYields = 20;   // ...unless its CPU is taken from it
+constexpr int kSpins = 2000;  // picked, never tuned: a writer takes less than a microsecond...
+constexpr int kYields = 20;   // ...unless it is preempted
 
 size_t page_bytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 
@@ -33,7 +34,7 @@ uint32_t header_at(const char* at) {
   return __atomic_load_n(reinterpret_cast<const uint32_t*>(at), __ATOMIC_ACQUIRE);
 }
 
-// The header once the record is complete, if that does not take too long.
+// The header, after waiting a bounded time for the record to be complete.
 uint32_t wait_for_header(const char* at) {
   uint32_t header = header_at(at);
   for (int i = 0; (header & BPF_RINGBUF_BUSY_BIT) != 0 && i < kSpins + kYields; i++) {
@@ -106,8 +107,8 @@ std::optional<std::string_view> Ring::next() {
       broken_ = true;
       return std::nullopt;
     }
-    // What was written on another CPU is in that one's cache, and headers alone do not look like a
-    // walk that is worth following. Nothing beyond the end: that is where the writers are.
+    // Records written on another CPU are in that CPU's cache, and the hardware does not prefetch
+    // them from reads of the headers alone. Prefetch nothing beyond the end, where the writers are.
     for (size_t i = kAheadBytes; i < kAheadBytes + step && i < left; i += kLineBytes)
       __builtin_prefetch(at + i);
     cursor_ += step;

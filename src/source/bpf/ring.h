@@ -11,31 +11,32 @@
 
 namespace knell::source {
 
-// The reading end of a BPF ring buffer, mapped. One pass: look(), next() until there is no more,
-// release(). What next() gave dies with release().
+// The reading end of a BPF ring buffer, mapped into memory. One pass: look(), next() until it
+// returns nullopt, release(). Records are valid until release(). Not thread-safe.
 class Ring {
  public:
   Ring() = default;
-  // `bytes` as the map was made with: a power of two.
+  // `bytes`: the size that the map was made with, a power of two. Errors: those of mmap(2).
   static Result<Ring> map(int map_fd, size_t bytes);
-  // Over memory of a test: `data` is there twice, as the kernel maps it.
+  // For tests, over their memory. `data` must hold the ring twice in a row, as the kernel maps it.
   static Ring over(uint64_t* consumer, const uint64_t* producer, const char* data, size_t bytes);
   Ring(Ring&& other) noexcept;
   Ring& operator=(Ring&& other) noexcept;
   ~Ring();
 
-  // What was written by now is what this pass reads.
+  // Begins a pass: it reads what is written by now.
   void look();
-  // The next record; nullopt: no more in this pass, or the next is still being written (see
-  // stuck()), or the ring is broken (see broken()).
+  // The next record. nullopt: there is no more in this pass, or the next record is still being
+  // written (see stuck()), or the ring is broken (see broken()).
   std::optional<std::string_view> next();
-  // Gives back the room of all that next() gave.
+  // Ends a pass: frees the room of all records that next() returned.
   void release();
 
+  // After next() returned nullopt: whether records of this pass are left.
   bool stuck() const { return cursor_ != end_; }
-  bool broken() const { return broken_; }
-  // Whether there is nothing to read. Once this was true, the kernel notifies about the next
-  // record.
+  bool broken() const { return broken_; }  // a length was found that cannot be right
+  // Whether there is nothing to read. If this returned true after release(), the kernel notifies
+  // the reader of the next record.
   bool empty() const;
 
  private:
@@ -43,7 +44,7 @@ class Ring {
   const uint64_t* producer_ = nullptr;
   const char* data_ = nullptr;
   size_t bytes_ = 0;
-  void* mapped_consumer_ = nullptr;  // null: the memory of a test
+  void* mapped_consumer_ = nullptr;  // null: memory of a test
   uint64_t cursor_ = 0, end_ = 0;
   bool broken_ = false;
 };

@@ -12,7 +12,7 @@
 namespace knell::source {
 namespace {
 
-// The kernel's end of a ring.
+// The writing end of a ring.
 class FakeKernel {
  public:
   static constexpr size_t kBytes = 256;
@@ -36,7 +36,7 @@ class FakeKernel {
   void mirror() { std::memcpy(data.data() + kBytes, data.data(), kBytes); }
 };
 
-TEST(Ring, GivesWhatWasWrittenBeforeTheLook) {
+TEST(Ring, ReturnsRecordsWrittenBeforeLook) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
   EXPECT_TRUE(ring.empty());
@@ -58,7 +58,7 @@ TEST(Ring, GivesWhatWasWrittenBeforeTheLook) {
   EXPECT_TRUE(ring.empty());
 }
 
-TEST(Ring, PassesOverWhatWasDiscarded) {
+TEST(Ring, SkipsDiscardedRecords) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
   kernel.put("gone", BPF_RINGBUF_DISCARD_BIT);
@@ -67,7 +67,7 @@ TEST(Ring, PassesOverWhatWasDiscarded) {
   EXPECT_EQ(ring.next(), "here");
 }
 
-TEST(Ring, StopsAtWhatIsStillBeingWritten) {
+TEST(Ring, StopsAtARecordThatIsBeingWritten) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
   kernel.put("done");
@@ -83,7 +83,7 @@ TEST(Ring, StopsAtWhatIsStillBeingWritten) {
   EXPECT_EQ(ring.next(), "busy");
 }
 
-TEST(Ring, RunsRoundAndRound) {
+TEST(Ring, WrapsAround) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
   for (int i = 0; i < 100; i++) {
@@ -95,7 +95,7 @@ TEST(Ring, RunsRoundAndRound) {
   }
 }
 
-TEST(Ring, IsBrokenByALengthThatCannotBe) {
+TEST(Ring, IsBrokenByAnImpossibleLength) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
   kernel.put("short");

@@ -10,16 +10,16 @@
 
 #include "base/proc_stat.h"
 
-// Who is under a root is known from the births: on_fork() gives a child the bits of its parent. So
-// first the root is put in, while the program runs; who was born under it before is found in /proc,
-// parent by parent, until a pass finds nobody new. A child born between the look at its parent and
-// the look at it has its bits from the program, or is found by the next pass.
+// The program on_fork() gives each child the bits of its parent in the map. So a root is put into
+// the map while the program is attached. Processes that were born under it before are found in
+// /proc, by the bits of their parents, until a pass finds no new process. A child that is born
+// during a pass gets its bits from the program, or is found by the next pass.
 namespace knell::source {
 namespace {
 
-constexpr int kMostPasses = 64;  // picked, never tuned: a pass follows a whole line of descent
-                                 // when pids rise along it
-constexpr size_t kMostForgotten = 1'000'000;  // picked: more than there are, some times over
+constexpr int kMostPasses = 64;               // picked, never tuned: one pass finds all descendants
+                                              // whose pids are greater than that of their parent
+constexpr size_t kMostForgotten = 1'000'000;  // picked: several times more than the map can have
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -48,7 +48,7 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
-    if (bit < 0) {  // all bits are taken, by some that are not wanted any more
+    if (bit < 0) {  // all bits are in use, some of them for roots that are no longer wanted
       keep(wanted);
       ScanBudget enough{.left = kMostForgotten};
       forget_some(enough);
@@ -61,13 +61,13 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   }
   if (!any) return {};
   looking_ = true;
-  found_ = true;  // as if by a pass before the first
+  found_ = true;  // so that look_under() begins a pass
   passes_ = 0;
   pass_.cancel();
   return {};
 }
 
-// Adds bits. The program may put the same process in at the same time.
+// Adds bits to a process. The program may add the same process to the map at the same time.
 Result<void> Roots::insert(int32_t pid, uint64_t bits) {
   for (int attempt = 0; attempt < 4; attempt++) {
     const auto before = bits_at(map_fd_, pid);
@@ -77,7 +77,7 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
     if (error == 0) break;
     if (errno != EEXIST && errno != ENOENT) return errno_error("follow the processes under one");
   }
-  // It may have died before it was put in; then nobody takes it out again.
+  // If it died before it was added, the program does not remove it.
   if (!read_proc_stat(pid)) bpf_map_delete_elem(map_fd_, &pid);
   return {};
 }
@@ -105,7 +105,7 @@ Result<bool> Roots::look_under(ScanBudget& budget) {
   return !looking_;
 }
 
-// Whether it is under one more than was known.
+// Gives a process the bits of its parent. Returns whether it had not all of them.
 Result<bool> Roots::look_at(int32_t pid) {
   const auto stat = read_proc_stat(pid);
   const auto above = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
@@ -130,8 +130,9 @@ void Roots::keep(const std::vector<int32_t>& wanted) {
   }
 }
 
-// A child has the bits of its parent, also while they are being forgotten: so the map is gone
-// through until nobody has them. Where the next one went meanwhile, the kernel begins anew.
+// New children get the bits of their parent even while these are being removed. So this goes
+// through the map until a whole pass finds no process with such bits. If the process at next_ was
+// removed in the meantime, the kernel continues with the first key of the map.
 void Roots::forget_some(ScanBudget& budget) {
   for (; forgetting_ != 0 && budget.left > 0; budget.spend(1)) {
     int32_t pid = 0, next = 0;
@@ -148,7 +149,7 @@ void Roots::forget_some(ScanBudget& budget) {
   }
 }
 
-// Whether it had any of those bits.
+// Removes these bits from a process. Returns whether it had any of them.
 bool Roots::forget(int32_t pid) {
   const uint64_t before = bits_at(map_fd_, pid).value_or(0), after = before & ~forgetting_;
   if (after == before) return false;
@@ -163,7 +164,7 @@ void Roots::gone(int32_t pid, uint64_t start) {
   const auto bits = bits_at(map_fd_, pid);
   if (!bits) return;
   const auto stat = read_proc_stat(pid);
-  if (stat && stat->start != start) return;  // another has its pid
+  if (stat && stat->start != start) return;  // another process has its pid
   bpf_map_delete_elem(map_fd_, &pid);
   const uint64_t known = *bits;
   bpf_map_update_elem(departed_fd_, &pid, &known, BPF_ANY);

@@ -13,27 +13,28 @@
 
 namespace knell::source {
 
-// The processes under each of some roots, as the programs know them: a map from pids to bits. Each
-// root has a bit of its own as long as it is wanted; the bits that events tell follow the order in
-// which the roots were last asked for.
+// The processes under each root, in the map of the programs from pids to bits. Each root has a bit
+// of its own in the map as long as it is wanted. translate() converts these bits to those of
+// events, which follow the order of the roots in the last keep(). Not thread-safe.
 class Roots {
  public:
   Roots(int map_fd, int departed_fd) : map_fd_(map_fd), departed_fd_(departed_fd) {}
 
-  // Adds those of `wanted` that are new; what is under them now is found by look_under(). The
-  // programs must be attached and told to keep the map before. Errors: EINVAL more than 64, in
-  // words.
+  // Adds the roots in `wanted` that are new; look_under() finds the processes under them. Before,
+  // the programs must be attached, and knell_settings::roots set. Errors: EINVAL more than 64
+  // roots, with an explanation.
   [[nodiscard]] Result<void> add(const std::vector<int32_t>& wanted);
-  // Looks at processes in /proc. Whether all is found.
+  // Scans processes in /proc. Call it until it returns true: then all processes are found.
   [[nodiscard]] Result<bool> look_under(ScanBudget& budget);
-  // Forgets all others. From here on translate() follows this order.
+  // Removes all roots that are not in `wanted`. From here on translate() uses this order.
   void keep(const std::vector<int32_t>& wanted);
-  // What is under those is forgotten in pieces, to be called now and then.
+  // Removes the bits of removed roots from the map, in pieces. Call it now and then.
   void forget_some(ScanBudget& budget);
   uint64_t translate(uint64_t bits) const;
-  // A process is over; `start`: clock ticks since boot. For those that the programs do not see go.
+  // Removes a process that has ended; `start`: clock ticks since boot. For processes whose end the
+  // programs do not see.
   void gone(int32_t pid, uint64_t start);
-  // Of a process that lives, or did a moment ago.
+  // The translated bits of a process that is alive, or died a moment ago.
   uint64_t of(int32_t pid) const;
 
  private:
@@ -44,16 +45,16 @@ class Roots {
   bool forget(int32_t pid);
 
   int map_fd_, departed_fd_;
-  // What is under new roots: a pass through /proc, and another one until it finds nobody.
+  // The search under new roots: passes through /proc, until a pass finds no new process.
   bool looking_ = false, found_ = false;
   int passes_ = 0;
   PidScan pass_;
-  std::array<int32_t, 64> roots_{};  // by bit; 0: free, unless it is being forgotten
-  uint64_t forgetting_ = 0;          // bits that some may still have
-  std::optional<int32_t> next_;      // of the map; none: from its first
-  bool some_had_ = false;            // in this pass
+  std::array<int32_t, 64> roots_{};  // pids, by bit; 0: free, if the bit is not in forgetting_
+  uint64_t forgetting_ = 0;          // bits of removed roots, which processes may still have
+  std::optional<int32_t> next_;      // next key of the map to visit; nullopt: the first
+  bool some_had_ = false;            // this pass through the map found such a process
   std::vector<int32_t> order_;
-  std::array<int, 64> position_{};  // by bit, in order_; -1: not there
+  std::array<int, 64> position_{};  // by bit: the index in order_; -1: none
 };
 
 }  // namespace knell::source

@@ -15,39 +15,42 @@
 #include "source/bpf/bpf.h"
 #include "source/bpf/watch_tag.h"
 
-// From three rings to one stream.
+// Makes one stream of three rings.
 //
-// Order. The clock is read, T; each ring is read up to where it was written after that. Whatever is
-// stamped earlier than T, but for the moment between stamp and room, is in hand then: it is told in
-// the order of the stamps. The rest is held back, and another pass made at once. A ring that has
-// more than a pass takes ends the order at the last that was taken of it.
+// Order. A pass reads the clock (T), then the producer positions of all rings, then the records up
+// to these positions. Then it has all records with stamps before T - kLateNs, since a program takes
+// the room of a record less than kLateNs after its stamp. It delivers these in the order of their
+// stamps. Later records are held for another pass, which follows at once. If a ring has more
+// records than a pass takes, the pass delivers only records up to the last one that it took from
+// this ring.
 //
-// Exits. Details wait until the mark comes; see programs.bpf.c. The mark may never come: the parent
-// ignores SIGCHLD, the exit signal is 0, the first process of a pid namespace ends and with it all
-// inside, a tracer reaps the last thread. So every process whose mark is overdue is looked at: at
-// once where the details say that no mark will come, else after kPatienceNs. When it is over, a
-// mark of our own is put into the stream, with the stamp of the details: the last moment of the
-// process that the kernel stamped. One that is still dying is watched by a pidfd. A timer in our
-// epoll set wakes us for the next look when nothing else does.
+// Exits. The details of an exit wait until its mark comes; see programs.bpf.c. The mark may never
+// come: the parent ignores SIGCHLD, or the exit signal is 0, or the first process of a pid
+// namespace ends and all processes inside with it, or a tracer reaps the last thread. So the reader
+// checks each process whose mark is overdue: at once if the details say that no mark will come,
+// else after kPatienceNs. If the process has ended, the reader puts a mark of its own into the
+// stream. This mark has the stamp of the details, the last time that the kernel stamped for the
+// process. If the process is still dying, the reader watches it by a pidfd. A timer in the epoll
+// set causes the next check.
 //
-// Loss. Every record says how many of its class were lost so far: when that is more than was told,
-// the hole is before this record. When there is nothing more to read, the programs' own counts say
-// what was lost after the last record.
+// Loss. Every record says how many records of its class were lost so far. If that is more than was
+// reported, there is a hole before this record. When there is nothing more to read, the counters of
+// the programs say how many were lost after the last record.
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLateNs = 2000;    // from the stamp until the record has its room, generously
-constexpr size_t kBatch = 512;        // of a ring in a pass; picked, never tuned
-constexpr int kIdlePasses = 8;        // picked, never tuned: one takes about a microsecond
+constexpr uint64_t kLateNs = 2000;    // a record has its room within this time after its stamp
+constexpr size_t kBatch = 512;        // records of a ring in a pass; picked, never tuned
+constexpr int kIdlePasses = 8;        // picked, never tuned: a pass takes about a microsecond
 constexpr size_t kMostSpare = 256;    // picked, never tuned
-constexpr size_t kMostWatched = 256;  // of the 1024 descriptors that a process commonly may have
-// From the details until the process is looked at: longer than most take from the one to the other.
+constexpr size_t kMostWatched = 256;  // a process usually may have 1024 descriptors
+// How long after its details a process is checked: most marks come sooner.
 constexpr uint64_t kPatienceNs = 2'000'000;
-constexpr uint64_t kLookAgainNs = 20'000'000;  // at those that cannot be watched; picked
-constexpr size_t kMostLooks = 256;             // without a break; picked: 1 ms
-constexpr uint64_t kTickNs = 10'000'000;       // of starts in /proc
+constexpr uint64_t kLookAgainNs = 20'000'000;  // between checks of unwatched processes; picked
+constexpr size_t kMostLooks = 256;             // checks in one go; picked: takes about 1 ms
+constexpr uint64_t kTickNs = 10'000'000;       // the unit of start times in /proc
 
-// The mark that would have followed these details, with their stamp.
+// Makes the mark that should have followed these details, with their stamp.
 knell_mark mark_of(const Decoded& details) {
   knell_mark mark{};
   if (details.mark != nullptr) mark = *details.mark;
@@ -63,8 +66,7 @@ knell_mark mark_of(const Decoded& details) {
 
 }  // namespace
 
-// --------------------------------------------------------------------------------------------
-// order
+// -------------------------------------------------------------------------------------- order
 
 Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
@@ -89,13 +91,14 @@ Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   return Drained::kMore;
 }
 
-// One pass; whether anything is left.
+// Makes one pass. Returns whether records are left. Adds the number of reported events to `told`.
 Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
   items_.clear();
   for (size_t i = 0; i < held_.size(); i++)
     items_.push_back(
         {held_[i].stamp_ns, held_[i].record(), static_cast<int32_t>(i), static_cast<uint32_t>(i)});
-  // What the last pass put in order and had no leave to tell comes first, and alone.
+  // Records that an earlier pass sorted but did not deliver because of `bound` are delivered first;
+  // nothing else is read in this pass.
   const bool rest =
       std::ranges::any_of(held_, [&](const Held& held) { return held.stamp_ns <= held_until_ns_; });
   if (!rest) {
@@ -115,7 +118,7 @@ Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
   return !held_.empty() || !rings_empty();
 }
 
-// Takes what the rings have; up to which stamp that is all there is.
+// Reads the rings into items_. Returns a stamp: all records with stamps up to it are in items_.
 Result<uint64_t> Bpf::collect() {
   uint64_t until = clock_.monotonic_ns() - kLateNs;
   for (Ring& ring : rings_) ring.look();
@@ -132,13 +135,14 @@ Result<uint64_t> Bpf::collect() {
     }
     if (ring.broken()) return say(EPROTO, "a ring of events is damaged");
     received_ += taken;
-    // Nothing was taken when the first is still being written: then nothing is known.
+    // If the first record is still being written, nothing was taken and `last` is 0: then no record
+    // may be delivered.
     if (ring.stuck()) until = std::min(until, last < kLateNs ? 0 : last - kLateNs);
   }
   return until;
 }
 
-// Keeps what was not told: copies of what is in rings.
+// Moves the undelivered items into held_; those that are in rings are copied.
 void Bpf::hold_from(size_t first) {
   if (first == items_.size() && held_.empty()) return;
   std::vector<Held> kept;
@@ -154,7 +158,7 @@ void Bpf::hold_from(size_t first) {
         spare_.push_back(std::move(held.storage));
     }
   }
-  // Those that were put in while this pass was told.
+  // Records that hold() added during this pass.
   for (size_t i = seen; i < held_.size(); i++) kept.push_back(std::move(held_[i]));
   held_ = std::move(kept);
   for (size_t i = first; i < items_.size(); i++)
@@ -178,13 +182,13 @@ bool Bpf::rings_empty() const {
   return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); });
 }
 
-// --------------------------------------------------------------------------------------------
-// events
+// ------------------------------------------------------------------------------------- events
 
-// Whether the sink was told anything; `again`: something else that comes before this.
+// Returns whether an event or a loss was reported to the sink. `again`: that was something that
+// comes before this item, so deliver the item again.
 bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   const auto decoded = decode(item.record);
-  if (!decoded) return false;  // of no kind we know: the programs are built with this
+  if (!decoded) return false;  // unknown; cannot be, since the programs are built with this reader
   const knell_record& head = *decoded->head;
   const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||
                     head.kind == KNELL_RECORD_THREAD_EXIT;
@@ -193,7 +197,7 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
     again = true;
     return true;
   }
-  // A mark of our own says nothing of what was lost.
+  // A mark that the reader made does not count the losses.
   if ((head.flags & KNELL_RECORD_RELEASED) == 0)
     last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
   if (decoded->cgroup != nullptr) {
@@ -220,7 +224,7 @@ bool Bpf::send(Sink& sink, event::Full& full) {
 bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
-  if (ours && !details) return false;  // its own mark came after all
+  if (ours && !details) return false;  // the mark from the kernel came before it
   const bool first = told_exits_.note(mark.pid, mark.start_ns);
   if (first) tell_exit(sink, details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
@@ -232,13 +236,15 @@ bool Bpf::tell_exit(Sink& sink, std::string_view details, const knell_mark& mark
   return send(sink, decoder_.event_of_exit(decoded ? &*decoded : nullptr, mark));
 }
 
-// A process has begun to exit.
+// Handles the details of a process that has begun to exit.
 bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again) {
   const int32_t pid = decoded.pid();
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
-    // One with the same pid is over, and another for which no mark comes would not be told at all.
+    // Report the exit of the evicted process now if no mark comes, or if the process has ended
+    // since another one has its pid, unless a reported hole counts it. Otherwise its mark will
+    // report it.
     const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
       again = tell_exit(sink, oldest->record, mark_of(*decode(oldest->record)));
@@ -249,7 +255,7 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   Waiting::Entry& entry = waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
   entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
   if (!entry.no_mark) return false;
-  // Over already: told here, in its place.
+  // If it has ended already, report it here, which is its place in the stream.
   UniqueFd pidfd;
   if (is_over(entry, pidfd)) return deliver_mark(sink, released(entry));
   waiting_.set_overdue(entry);
@@ -257,8 +263,7 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   return false;
 }
 
-// --------------------------------------------------------------------------------------------
-// losses
+// ------------------------------------------------------------------------------------- losses
 
 bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
   if (lost <= told_lost_[of]) return false;
@@ -278,7 +283,8 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.execs != told_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
     if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
     if (now.changes != told_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
-    // What was lost since then is told later, but only if all that was counted here is told now.
+    // Losses after this record are reported later, with their types. So the counters are remembered
+    // only if all that they count is reported now.
     if (now.forks + now.execs + now.comms + now.changes == lost) {
       told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
     }
@@ -287,41 +293,40 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
   return true;
 }
 
-// Not in its place in the stream but earlier: whoever keeps the numbers of processes must not trust
-// an old one for what comes after the hole.
+// Reports lost births, not at their place in the stream but earlier: the sink must not use an old
+// pid of a namespace for events after the hole.
 void Bpf::tell_lost_births(Sink& sink) {
   const uint64_t births = programs_.losses().births;
   if (births == told_births_) return;
   sink.on_births_lost(births - std::exchange(told_births_, births));
 }
 
-// With nothing more to read: what was lost since the last record.
+// Called when there is nothing more to read: reports what was lost since the last record.
 bool Bpf::tell_last_losses(Sink& sink) {
   const volatile knell_losses& losses = programs_.losses();
   const uint64_t exits = losses.exits;
   const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == told_lost_[kExits] && others == told_lost_[kOthers]) return false;
-  if (!rings_empty()) return false;  // the records that came meanwhile know better
+  if (!rings_empty()) return false;  // the new records show better where the losses are
   const uint64_t now = clock_.monotonic_ns();
   return tell_loss(sink, kExits, exits, now) || tell_loss(sink, kOthers, others, now);
 }
 
-// --------------------------------------------------------------------------------------------
-// processes whose mark is overdue
+// ------------------------------------------------------------ processes whose mark is overdue
 
-// `still`: of one that is not over, its descriptor, if there is one to be had.
+// Whether the process has ended. `still`: set to its pidfd if it has not, and if one can be opened.
 bool Bpf::is_over(const Waiting::Entry& entry, UniqueFd& still) const {
   auto pidfd = try_pidfd_open(entry.pid);
   if (!pidfd) return pidfd.error() == ESRCH;
   if (is_dead(pidfd->get())) return true;
   const auto stat = read_proc_stat(entry.pid);
-  if (!stat || stat->start != entry.start_ns / kTickNs) return true;  // another has its pid
+  if (!stat || stat->start != entry.start_ns / kTickNs) return true;  // another process has its pid
   still = *std::move(pidfd);
   return false;
 }
 
-// Of those that are watched, some are over. Where a mark is expected they are looked at again when
-// the rings have been read: it may have come after all.
+// Handles watched processes that have ended. If a mark is expected, the process is checked again
+// after the rings have been read, because its mark may be there.
 void Bpf::take_wakeups() {
   std::array<epoll_event, 64> ready;
   for (bool more = waiting_.watched() > 0; more;) {
@@ -343,7 +348,7 @@ void Bpf::take_wakeups() {
   }
 }
 
-// With nothing left to read. Whether anything was put into the stream.
+// Called when there is nothing left to read. Returns whether marks were put into the stream.
 bool Bpf::look_at_overdue() {
   if (waiting_.size() == 0) return false;
   const size_t held_before = held_.size();
@@ -368,7 +373,7 @@ bool Bpf::look_at_overdue() {
 void Bpf::look_at(Waiting::Entry& entry) {
   UniqueFd pidfd;
   if (is_over(entry, pidfd)) {
-    // Its mark was lost, and it is in the count of what was.
+    // Its mark was lost, so the reported loss counts it already.
     if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
       waiting_.recycle(*waiting_.take(entry.pid, entry.start_ns));
     else
@@ -378,7 +383,7 @@ void Bpf::look_at(Waiting::Entry& entry) {
   watch(entry, std::move(pidfd));
 }
 
-// Where that cannot be, it is looked at again.
+// Watches a process by its pidfd. If that fails, the process is checked again later.
 void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
   if (!pidfd || waiting_.watched() >= kMostWatched) return;
   epoll_event event{};
@@ -388,7 +393,7 @@ void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
     waiting_.set_pidfd(entry, std::move(pidfd));
 }
 
-// A mark of our own for one that is over; it has no longer any roots in the kernel.
+// Makes a mark for a process that has ended, and removes the process from the map of roots.
 knell_mark Bpf::released(const Waiting::Entry& entry) {
   knell_mark mark = mark_of(*decode(entry.record));
   mark.head.flags = KNELL_RECORD_RELEASED;
@@ -396,13 +401,13 @@ knell_mark Bpf::released(const Waiting::Entry& entry) {
   return mark;
 }
 
-// Puts such a mark into the stream.
+// Puts such a mark into the stream, for the next pass.
 void Bpf::release(const Waiting::Entry& entry) {
   const knell_mark mark = released(entry);
   hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
 }
 
-// For the next look.
+// Sets the timer for the next check of overdue processes.
 void Bpf::set_timer() {
   uint64_t at = waiting_.next_stamp_ns();
   if (at != 0) at += kPatienceNs;

@@ -51,7 +51,7 @@ Waiting::Entry* Waiting::next_overdue(uint64_t until_ns) {
 
 void Waiting::set_overdue(Entry& entry) {
   if (std::exchange(entry.overdue, true)) return;
-  // One that stays for long keeps those behind it that have gone.
+  // An entry that stays long at the front keeps removed ones behind it in the queue: erase them.
   if (overdue_order_.size() > 2 * overdue_ + 64)
     std::erase_if(overdue_order_, [&](const auto& process) { return find(process) == nullptr; });
   overdue_order_.emplace_back(entry.pid, entry.start_ns);
@@ -106,7 +106,7 @@ Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
 void Waiting::keep() {
   for (const uint32_t slot : added_) {
     Entry& entry = slots_[slot];
-    if (entry.record.empty() || !entry.storage.empty()) continue;  // gone, or copied already
+    if (entry.record.empty() || !entry.storage.empty()) continue;  // removed, or copied already
     if (!spare_.empty()) {
       entry.storage = std::move(spare_.back());
       spare_.pop_back();
@@ -145,7 +145,7 @@ void Waiting::recycle(Entry&& entry) {
 }
 
 bool Told::note(int32_t pid, uint64_t start_ns) {
-  auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // pids come in runs: side by side
+  auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // consecutive pids: no collision
   if (cell == std::pair(pid, start_ns)) return false;
   cell = {pid, start_ns};
   return true;

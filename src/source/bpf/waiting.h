@@ -16,13 +16,13 @@
 
 namespace knell::source {
 
-// Processes that have begun to exit and are not over: their details, until the mark comes. Mostly
-// that is a moment later, so only those that are still there at keep() are copied. Bounded: the
-// oldest makes room.
+// The details of processes that have begun to exit, until the mark of their end comes. Usually the
+// mark comes a moment later, so a record is copied only if it is still here at keep(). The table is
+// bounded, see make_room(). Not thread-safe.
 //
 //   add() -> take()                                   the mark came soon
-//        +-> next_overdue() -> take()                 it came late, or never
-//                          +-> next_unwatched()*      looked at again until it is over
+//        +-> next_overdue() -> take()                 the mark came late, or never
+//                          +-> next_unwatched()*      checked again until the process has ended
 class Waiting {
  public:
   static constexpr size_t kMost = 65536;           // picked, never tuned
@@ -31,63 +31,67 @@ class Waiting {
   struct Entry {
     uint64_t start_ns = 0, stamp_ns = 0;
     int32_t pid = 0;
-    bool no_mark = false;     // none will come
-    bool overdue = false;     // to be looked at until it is over
-    UniqueFd pidfd;           // being watched; see set_pidfd()
-    std::string_view record;  // in `storage`, or where add() was given it
+    bool no_mark = false;     // no mark will come
+    bool overdue = false;     // the reader checks it until the process has ended
+    UniqueFd pidfd;           // watched for the end of the process; see set_pidfd()
+    std::string_view record;  // in `storage`, or where the argument of add() was
     std::vector<uint64_t> storage;
   };
 
-  // Whether add() has room for this process; else make_room() gives the one that must go first.
+  // Whether add() has room for this process. If not, make_room() removes and returns one entry:
+  // that with the same pid, else the oldest overdue one, else the oldest. nullopt: the table is
+  // empty.
   bool has_room(int32_t pid, size_t bytes) const;
   std::optional<Entry> make_room(int32_t pid);
 
-  // The record must stay where it is until keep().
+  // `pid` must not be in the table. The memory of `record` must stay valid until keep().
   Entry& add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns, std::string_view record);
-  // Copies the records that were added since the last time.
+  // Copies the records that were added since the last call and are still in the table.
   void keep();
-  // That very process's, out of the table; nullopt: it is not there.
+  // Removes and returns the entry of this process; nullopt: there is none.
   std::optional<Entry> take(int32_t pid, uint64_t start_ns);
   Entry* find(int32_t pid);
-  // Of those that are not overdue yet the one that was added first, if it was stamped up to
-  // `until_ns`: it is overdue from now on. Else nullptr.
+  // Marks the first added entry that is not overdue yet as overdue and returns it, if its stamp is
+  // not later than `until_ns`. Else nullptr.
   Entry* next_overdue(uint64_t until_ns);
-  // The same for one whose mark need not be waited for.
+  // Marks an entry as overdue at once: its mark will not come.
   void set_overdue(Entry& entry);
-  // The stamp of the one that next_overdue() returns next; 0: none is left.
+  // The stamp of the entry that next_overdue() returns next; 0: there is none.
   uint64_t next_stamp_ns();
-  // Of those that are overdue the next one without a pidfd, round and round; nullptr: all have one.
+  // The overdue entries without a pidfd, in turn: returns the next one with each call. nullptr: all
+  // overdue entries have a pidfd.
   Entry* next_unwatched();
   size_t unwatched() const { return overdue_ - watched_; }
-  // Of one that is overdue.
+  // Sets or (with an empty one) closes the pidfd of an overdue entry.
   void set_pidfd(Entry& entry, UniqueFd pidfd);
   size_t watched() const { return watched_; }
-  // Gives back what take() or make_room() gave, so that its memory, if it has any, is used again.
+  // Takes back an entry that take() or make_room() returned, to reuse its memory.
   void recycle(Entry&& entry);
 
   size_t size() const { return slots_of_.size(); }
 
  private:
-  using Order = std::deque<std::pair<int32_t, uint64_t>>;  // pid and start; some have gone
+  using Order = std::deque<std::pair<int32_t, uint64_t>>;  // pid and start; some were removed
   Entry remove(int32_t pid);
   Entry* find(const std::pair<int32_t, uint64_t>& process);
   void drop_gone();
 
   PidMap<uint32_t> slots_of_;
   std::vector<Entry> slots_;
-  std::vector<uint32_t> free_, added_;  // slots; some that were added have gone
+  std::vector<uint32_t> free_, added_;  // slots; some in added_ are free again
   std::vector<std::vector<uint64_t>> spare_;
-  Order order_;  // those not overdue, as they were added
-  Order overdue_order_;
+  Order order_;          // entries that are not overdue, as they were added
+  Order overdue_order_;  // overdue entries
   size_t bytes_ = 0;
-  size_t overdue_ = 0, watched_ = 0;  // entries of which that is true
+  size_t overdue_ = 0, watched_ = 0;  // how many entries are overdue, and have a pidfd
 };
 
-// Processes whose exit was told not long ago, so that it is not told again. Forgets whom it must.
+// The processes whose exits were reported lately, so that no exit is reported twice. A fixed table:
+// a new process evicts the one that has its cell.
 class Told {
  public:
   Told() : cells_(kCells) {}
-  // Whether this one is new.
+  // Adds a process. Returns false if it is in the table already.
   bool note(int32_t pid, uint64_t start_ns);
 
  private:

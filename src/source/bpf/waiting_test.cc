@@ -10,7 +10,7 @@
 namespace knell::source {
 namespace {
 
-TEST(Waiting, GivesBackTheVeryProcess) {
+TEST(Waiting, TakesOnlyTheSameProcess) {
   Waiting waiting;
   waiting.add(7, 100, 1, "details of seven");
   EXPECT_FALSE(waiting.take(7, 101));
@@ -22,7 +22,7 @@ TEST(Waiting, GivesBackTheVeryProcess) {
   EXPECT_FALSE(waiting.take(7, 100));
 }
 
-TEST(Waiting, OneOfTheSamePidMustGoFirst) {
+TEST(Waiting, EvictsTheEntryWithTheSamePid) {
   Waiting waiting;
   waiting.add(7, 100, 1, "old");
   EXPECT_FALSE(waiting.has_room(7, 3));
@@ -34,7 +34,7 @@ TEST(Waiting, OneOfTheSamePidMustGoFirst) {
   EXPECT_TRUE(waiting.has_room(7, 3));
 }
 
-TEST(Waiting, TheOldestMakesRoom) {
+TEST(Waiting, EvictsTheOldestWhenFull) {
   Waiting waiting;
   const std::string record(Waiting::kMostBytes / 4, 'x');
   for (int32_t pid = 1; pid <= 4; pid++) waiting.add(pid, 100, 1, record);
@@ -46,7 +46,7 @@ TEST(Waiting, TheOldestMakesRoom) {
   EXPECT_EQ(waiting.make_room(5)->pid, 3);
 }
 
-TEST(Waiting, KeepsACopyOfWhatIsStillThere) {
+TEST(Waiting, KeepCopiesRecordsThatAreStillThere) {
   Waiting waiting;
   std::string seven = "details of seven", eight = "details of eight";
   waiting.add(7, 100, 1, seven);
@@ -63,7 +63,7 @@ TEST(Waiting, KeepsACopyOfWhatIsStillThere) {
   EXPECT_EQ(waiting.take(9, 100)->record, "details of nine");
 }
 
-TEST(Waiting, StaysSmallUnderChurn) {
+TEST(Waiting, DoesNotGrowWhenEntriesComeAndGo) {
   Waiting waiting;
   for (int32_t i = 0; i < 200000; i++) {
     waiting.add(i % 30000 + 1, static_cast<uint64_t>(i), 1, "some details");
@@ -74,7 +74,7 @@ TEST(Waiting, StaysSmallUnderChurn) {
   EXPECT_TRUE(waiting.has_room(1, 1));
 }
 
-TEST(Waiting, OverdueInTheOrderOfTheirStamps) {
+TEST(Waiting, BecomeOverdueInTheOrderOfTheirStamps) {
   Waiting waiting;
   for (int32_t pid = 1; pid <= 4; pid++)
     waiting.add(pid, 100, static_cast<uint64_t>(pid) * 10, "details");
@@ -90,7 +90,7 @@ TEST(Waiting, OverdueInTheOrderOfTheirStamps) {
   EXPECT_EQ(waiting.unwatched(), 3U);
 }
 
-TEST(Waiting, OverdueAreReturnedInTurnUntilWatched) {
+TEST(Waiting, ReturnsOverdueEntriesInTurnUntilWatched) {
   Waiting waiting;
   for (int32_t pid = 1; pid <= 3; pid++) waiting.set_overdue(waiting.add(pid, 100, 1, "details"));
   for (const int32_t pid : {1, 2, 3, 1, 2}) EXPECT_EQ(waiting.next_unwatched()->pid, pid);
@@ -106,7 +106,7 @@ TEST(Waiting, OverdueAreReturnedInTurnUntilWatched) {
   EXPECT_EQ(waiting.unwatched(), 0U);
 }
 
-TEST(Told, KnowsWhomItHasSeen) {
+TEST(Told, RecognisesAProcessThatWasNoted) {
   Told told;
   EXPECT_TRUE(told.note(7, 100));
   EXPECT_FALSE(told.note(7, 100));

@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Makes one stream in the order of the kernel's stamps. A drain first reads the rest into aside_,
-// then drains the whole source. Before each event of the whole source it passes on the events in
-// aside_ that have earlier stamps. If an event of the whole source is younger than the last read of
-// the rest, the rest is read once more first. So every event is at its place in the stream. The
-// only exception is an event of the rest that the kernel has stamped but not yet queued.
+// Makes one stream in the order of the kernel's stamps. A drain first reads the rest into
+// buffered_, then drains the whole source. Before each event of the whole source it passes on the
+// events in buffered_ that have earlier stamps. If an event of the whole source is younger than the
+// last read of the rest, the rest is read once more first. So every event is at its place in the
+// stream, with two exceptions: an event of the rest that the kernel has stamped but not yet queued,
+// and the events of the rest that do not fit into buffered_ in one drain.
 #include "source/merged_source.h"
 
 #include <sys/epoll.h>
@@ -16,7 +17,7 @@
 namespace knell::source {
 namespace {
 
-constexpr size_t kMostAside = 1024;  // picked: events of the rest are rare
+constexpr size_t kMostBuffered = 1024;  // picked: events of the rest are rare
 
 }  // namespace
 
@@ -48,7 +49,7 @@ Result<void> MergedSource::want_rest(const Wanted& wanted) {
   const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
   Wanted others;
   others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
-  if ((missing_.mask | untold_) == 0) missing_since_ns_ = clock_.monotonic_ns();
+  if ((missing_.mask | unreported_) == 0) missing_since_ns_ = clock_.monotonic_ns();
   const uint32_t were_missing = std::exchange(missing_, {}).mask;
   if (others.mask == 0) {
     rest_.reset();  // closes its descriptor, which removes it from the epoll set
@@ -63,7 +64,7 @@ Result<void> MergedSource::want_rest(const Wanted& wanted) {
     return {};
   }
   rest_ = *std::move(opened);
-  untold_ |= were_missing & others.mask;
+  unreported_ |= were_missing & others.mask;
   return poll(*rest_);
 }
 
@@ -72,68 +73,68 @@ void MergedSource::try_rest_again() {
   auto opened = open_rest_(missing_);
   if (!opened || !poll(**opened)) return;
   rest_ = *std::move(opened);
-  untold_ |= std::exchange(missing_, {}).mask;
+  unreported_ |= std::exchange(missing_, {}).mask;
 }
 
 // Events that happened while the rest was missing are lost; their number is unknown.
-void MergedSource::tell_hole() {
-  if (untold_ == 0) return;
+void MergedSource::report_hole() {
+  if (unreported_ == 0) return;
   event::Raw hole;
   hole.what = KNELL_EVENT_LOST;
   hole.stamp_ns = clock_.monotonic_ns();
   hole.u.lost.from_ns = missing_since_ns_;
-  hole.u.lost.types = std::exchange(untold_, 0);
+  hole.u.lost.types = std::exchange(unreported_, 0);
   sink_->on_raw(hole);
 }
 
 Result<Drained> MergedSource::drain(Sink& sink, size_t bound) {
   sink_ = &sink;
   rest_drained_ = Drained::kEmpty;
-  most_aside_ = std::min(bound / 2, kMostAside);
-  KNELL_TRY(lay_rest_aside());
+  buffer_bound_ = std::min(bound / 2, kMostBuffered);
+  KNELL_TRY(buffer_rest());
   // `bound` counts the events of the rest too.
-  KNELL_ASSIGN(const Drained whole, whole_->drain(*this, bound - most_aside_));
+  KNELL_ASSIGN(const Drained whole, whole_->drain(*this, bound - buffer_bound_));
   KNELL_TRY(std::exchange(broken_, {}));
-  if (whole != Drained::kMore) tell_rest_until(UINT64_MAX);
-  aside_.erase(aside_.begin(), aside_.begin() + static_cast<ptrdiff_t>(told_));
-  told_ = 0;
+  if (whole != Drained::kMore) pass_on_rest_until(UINT64_MAX);
+  buffered_.erase(buffered_.begin(), buffered_.begin() + static_cast<ptrdiff_t>(passed_on_));
+  passed_on_ = 0;
   return std::max(rest_drained_, whole);
 }
 
-Result<void> MergedSource::lay_rest_aside() {
-  looked_ns_ = clock_.monotonic_ns();
-  if (rest_ == nullptr || aside_.size() >= most_aside_) return {};
-  laying_aside_ = true;
-  const auto drained = rest_->drain(*this, most_aside_ - aside_.size());
-  laying_aside_ = false;
+Result<void> MergedSource::buffer_rest() {
+  rest_read_ns_ = clock_.monotonic_ns();
+  if (rest_ == nullptr || buffered_.size() >= buffer_bound_) return {};
+  buffering_rest_ = true;
+  const auto drained = rest_->drain(*this, buffer_bound_ - buffered_.size());
+  buffering_rest_ = false;
   if (!drained) return std::unexpected(drained.error());
   rest_drained_ = std::max(rest_drained_, *drained);
   return {};
 }
 
-void MergedSource::look_again_before(uint64_t stamp_ns) {
-  if (rest_ == nullptr || stamp_ns <= looked_ns_) return;
-  if (auto looked = lay_rest_aside(); !looked) broken_ = std::move(looked);
+void MergedSource::buffer_rest_before(uint64_t stamp_ns) {
+  if (rest_ == nullptr || stamp_ns <= rest_read_ns_) return;
+  if (auto read = buffer_rest(); !read) broken_ = std::move(read);
 }
 
-void MergedSource::tell_rest_until(uint64_t stamp_ns) {
-  for (; told_ < aside_.size() && aside_[told_].stamp_ns <= stamp_ns; ++told_)
-    sink_->on_raw(aside_[told_]);
+void MergedSource::pass_on_rest_until(uint64_t stamp_ns) {
+  for (; passed_on_ < buffered_.size() && buffered_[passed_on_].stamp_ns <= stamp_ns; ++passed_on_)
+    sink_->on_raw(buffered_[passed_on_]);
 }
 
 void MergedSource::on_raw(const event::Raw& raw) {
-  if (laying_aside_) {
-    aside_.push_back(raw);
+  if (buffering_rest_) {
+    buffered_.push_back(raw);
     return;
   }
-  look_again_before(raw.stamp_ns);
-  tell_rest_until(raw.stamp_ns);
+  buffer_rest_before(raw.stamp_ns);
+  pass_on_rest_until(raw.stamp_ns);
   sink_->on_raw(raw);
 }
 
 void MergedSource::on_full(const event::Full& full) {
-  look_again_before(full.stamp_ns);
-  tell_rest_until(full.stamp_ns);
+  buffer_rest_before(full.stamp_ns);
+  pass_on_rest_until(full.stamp_ns);
   sink_->on_full(full);
 }
 
@@ -141,7 +142,7 @@ Result<void> MergedSource::check_health(Sink& sink) {
   sink_ = &sink;
   KNELL_TRY(whole_->check_health(*this));
   try_rest_again();
-  tell_hole();
+  report_hole();
   if (rest_ == nullptr) return {};
   return rest_->check_health(*this);
 }

@@ -44,14 +44,14 @@ class MergedSource : public Source, private Sink {
       : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
   Result<void> want_rest(const Wanted& wanted);
   void try_rest_again();
-  void tell_hole();
+  void report_hole();
   Result<void> poll(const Source& source);
-  Result<void> lay_rest_aside();
-  void look_again_before(uint64_t stamp_ns);
-  void tell_rest_until(uint64_t stamp_ns);
+  Result<void> buffer_rest();
+  void buffer_rest_before(uint64_t stamp_ns);
+  void pass_on_rest_until(uint64_t stamp_ns);
 
-  // The Sink of both sources. Events of the rest are put into aside_. Events of `whole` are passed
-  // on, each after the events in aside_ that have earlier stamps.
+  // The Sink of both sources. Events of the rest are put into buffered_. Events of `whole` are
+  // passed on, each after the events in buffered_ that have earlier stamps.
   void on_raw(const event::Raw& raw) override;
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
@@ -60,16 +60,16 @@ class MergedSource : public Source, private Sink {
 
   std::unique_ptr<Source> whole_, rest_;
   Open open_rest_;
-  Wanted missing_;       // what is wanted of the rest while it cannot be opened; mask 0: nothing
-  uint32_t untold_ = 0;  // types whose hole is to be reported: they were missing and come now
+  Wanted missing_;  // what is wanted of the rest while it cannot be opened; mask 0: nothing
+  uint32_t unreported_ = 0;  // types whose hole is to be reported: they were missing and come now
   uint64_t missing_since_ns_ = 0;
   UniqueFd epoll_;
   Sink* sink_ = nullptr;  // valid only during drain() and check_health()
-  bool laying_aside_ = false;
-  std::vector<event::Raw> aside_;
-  size_t told_ = 0;         // how many of aside_ were passed on
-  size_t most_aside_ = 0;   // the bound of aside_ in this drain
-  uint64_t looked_ns_ = 0;  // the rest was read at this time
+  bool buffering_rest_ = false;
+  std::vector<event::Raw> buffered_;
+  size_t passed_on_ = 0;       // how many of buffered_ were passed on
+  size_t buffer_bound_ = 0;    // the bound of buffered_ in this drain
+  uint64_t rest_read_ns_ = 0;  // the rest was read at this time
   Drained rest_drained_ = Drained::kEmpty;
   Result<void> broken_;  // the error of the rest, until drain() returns it
   Clock& clock_ = system_clock();

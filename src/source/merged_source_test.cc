@@ -87,9 +87,9 @@ struct Pair {
           return std::unique_ptr<Source>(std::move(opened));
         },
         Wanted{.mask = mask});
-    if (created) joined = *std::move(created);
+    if (created) merged = *std::move(created);
   }
-  std::unique_ptr<MergedSource> joined;
+  std::unique_ptr<MergedSource> merged;
   Scripted *whole = nullptr, *rest = nullptr;
   bool refuse = false;
   int opens = 0;
@@ -98,37 +98,37 @@ struct Pair {
 TEST(MergedSource, OpensTheRestOnlyForTypesThatTheWholeLacks) {
   Pair pair(KNELL_EVENT_EXIT);
   EXPECT_EQ(pair.opens, 0);
-  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
+  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
   EXPECT_EQ(pair.opens, 1);
   EXPECT_EQ(pair.rest->asked, std::vector<uint32_t>{KNELL_EVENT_UID});
-  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_NONZERO_EXIT}));
-  EXPECT_EQ(pair.joined->counters().received, 1u) << "the rest is closed";
+  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_NONZERO_EXIT}));
+  EXPECT_EQ(pair.merged->counters().received, 1u) << "the rest is closed";
 }
 
 TEST(MergedSource, TriesAgainToOpenTheRest) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
-  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
+  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
   Written sink;
-  ASSERT_TRUE(pair.joined->check_health(sink));
-  EXPECT_EQ(pair.joined->capabilities().types, kWhole);
+  ASSERT_TRUE(pair.merged->check_health(sink));
+  EXPECT_EQ(pair.merged->capabilities().types, kWhole);
   EXPECT_TRUE(sink.lost.empty());
   pair.refuse = false;
-  ASSERT_TRUE(pair.joined->check_health(sink));
-  EXPECT_EQ(pair.joined->capabilities().types, kWhole | KNELL_EVENT_UID);
+  ASSERT_TRUE(pair.merged->check_health(sink));
+  EXPECT_EQ(pair.merged->capabilities().types, kWhole | KNELL_EVENT_UID);
   EXPECT_EQ(sink.lost, std::vector<uint32_t>{KNELL_EVENT_UID});
-  ASSERT_TRUE(pair.joined->check_health(sink));
+  ASSERT_TRUE(pair.merged->check_health(sink));
   EXPECT_EQ(pair.opens, 1);
 }
 
 TEST(MergedSource, DoesNotOpenTheRestWhenItsTypesAreNoLongerWanted) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
-  ASSERT_TRUE(pair.joined->want({}));
-  ASSERT_TRUE(pair.joined->want({.mask = KNELL_EVENT_EXIT}));
+  ASSERT_TRUE(pair.merged->want({}));
+  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT}));
   pair.refuse = false;
   Written sink;
-  ASSERT_TRUE(pair.joined->check_health(sink));
+  ASSERT_TRUE(pair.merged->check_health(sink));
   EXPECT_EQ(pair.opens, 0);
 }
 
@@ -143,9 +143,9 @@ TEST(MergedSource, OrdersEventsOfBothByStamp) {
   pair.whole->queue = {10, 30, 31};
   pair.rest->queue = {5, 20, 30, 40};
   Written sink;
-  EXPECT_EQ(*pair.joined->drain(sink, 100), Drained::kSome);
+  EXPECT_EQ(*pair.merged->drain(sink, 100), Drained::kSome);
   EXPECT_EQ(sink.text, "r5 f10 r20 r30 f30 f31 r40 ");
-  EXPECT_EQ(*pair.joined->drain(sink, 100), Drained::kEmpty);
+  EXPECT_EQ(*pair.merged->drain(sink, 100), Drained::kEmpty);
 }
 
 TEST(MergedSource, KeepsTheOrderAcrossABoundedDrain) {
@@ -153,9 +153,9 @@ TEST(MergedSource, KeepsTheOrderAcrossABoundedDrain) {
   pair.whole->queue = {10, 20, 30, 40};
   pair.rest->queue = {15, 35};
   Written sink;
-  EXPECT_EQ(*pair.joined->drain(sink, 4), Drained::kMore);
+  EXPECT_EQ(*pair.merged->drain(sink, 4), Drained::kMore);
   EXPECT_EQ(sink.text, "f10 r15 f20 ");
-  EXPECT_EQ(*pair.joined->drain(sink, 4), Drained::kSome);
+  EXPECT_EQ(*pair.merged->drain(sink, 4), Drained::kSome);
   EXPECT_EQ(sink.text, "f10 r15 f20 f30 r35 f40 ");
 }
 
@@ -163,7 +163,7 @@ TEST(MergedSource, ReturnsAnErrorOfTheRest) {
   Pair pair(KNELL_EVENT_ALL);
   pair.rest->broken = true;
   Written sink;
-  EXPECT_FALSE(pair.joined->drain(sink, 4));
+  EXPECT_FALSE(pair.merged->drain(sink, 4));
 }
 
 }  // namespace

@@ -135,30 +135,30 @@ Capabilities PidfdSource::capabilities() const {
 }
 
 Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
-  size_t told = 0;
+  size_t reported = 0;
   bool timer = false;
   for (;;) {
-    if (told >= bound) return Drained::kMore;
+    if (reported >= bound) return Drained::kMore;
     std::array<epoll_event, kBatch> ready;
-    const int room = static_cast<int>(std::min<size_t>(bound - told, kBatch));
+    const int room = static_cast<int>(std::min<size_t>(bound - reported, kBatch));
     const int count = ::epoll_wait(epoll_.get(), ready.data(), room, 0);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errno_error("wait for processes");
-    size_t moved = 0;
+    size_t processes = 0;
     for (int i = 0; i < count; i++) {
       const uint64_t key = ready[static_cast<size_t>(i)].data.u64;
       if (key == kTimerKey) {
         timer = true;
         continue;
       }
-      ++moved;
-      if (on_ready(sink, pid_of(key), pidfd_of(key))) ++told;
+      ++processes;
+      if (on_ready(sink, pid_of(key), pidfd_of(key))) ++reported;
     }
-    if (moved == 0) break;
+    if (processes == 0) break;
   }
-  if (timer) told += on_timer(sink, bound - told);
-  if (told >= bound) return Drained::kMore;
-  return told > 0 ? Drained::kSome : Drained::kEmpty;
+  if (timer) reported += on_timer(sink, bound - reported);
+  if (reported >= bound) return Drained::kMore;
+  return reported > 0 ? Drained::kSome : Drained::kEmpty;
 }
 
 // The process of `pidfd` is dead. Returns whether its end was reported.
@@ -173,7 +173,7 @@ bool PidfdSource::on_ready(Sink& sink, int32_t pid, int pidfd) {
     wait_for_reap(pid, *process);
     return false;
   }
-  tell(sink, pid, status);
+  report(sink, pid, status);
   return true;
 }
 
@@ -186,22 +186,22 @@ void PidfdSource::wait_for_reap(int32_t pid, Process& process) {
 
 size_t PidfdSource::on_timer(Sink& sink, size_t bound) {
   const uint64_t now = clock_.monotonic_ns();
-  size_t told = 0;
-  while (told < bound && !waiting_.empty() && waiting_.front().second <= now) {
+  size_t reported = 0;
+  while (reported < bound && !waiting_.empty() && waiting_.front().second <= now) {
     const auto [pid, until_ns] = waiting_.front();
     waiting_.pop_front();
     const Process* process = processes_.find(pid);
     if (process == nullptr || process->until_ns != until_ns) continue;
-    tell(sink, pid, exit_info(process->pidfd.get()));
-    ++told;
+    report(sink, pid, exit_info(process->pidfd.get()));
+    ++reported;
   }
   arm();
-  return told;
+  return reported;
 }
 
-void PidfdSource::tell(Sink& sink, int32_t pid, std::optional<int32_t> status) {
+void PidfdSource::report(Sink& sink, int32_t pid, std::optional<int32_t> status) {
   forget(pid);  // first: the sink may add the same pid again
-  ++told_;
+  ++reported_;
   sink.on_over(pid, clock_.monotonic_ns(), status.has_value(), status.value_or(0));
 }
 

@@ -38,7 +38,7 @@ class PidfdSource : public Source {
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;
   Capabilities capabilities() const override;
-  Counters counters() const override { return {.received = told_, .lost = 0, .healed = 0}; }
+  Counters counters() const override { return {.received = reported_, .lost = 0, .healed = 0}; }
 
  private:
   struct Process {
@@ -53,7 +53,7 @@ class PidfdSource : public Source {
   bool on_ready(Sink& sink, int32_t pid, int pidfd);
   size_t on_timer(Sink& sink, size_t bound);
   void wait_for_reap(int32_t pid, Process& process);
-  void tell(Sink& sink, int32_t pid, std::optional<int32_t> status);
+  void report(Sink& sink, int32_t pid, std::optional<int32_t> status);
   void forget(int32_t pid);
   void arm();
 
@@ -62,7 +62,7 @@ class PidfdSource : public Source {
   PidMap<Process> processes_;
   // Pid and until_ns of the processes that wait to be reaped, in the order of until_ns.
   std::deque<std::pair<int32_t, uint64_t>> waiting_;
-  uint64_t told_ = 0;
+  uint64_t reported_ = 0;
 };
 
 }  // namespace knell::source

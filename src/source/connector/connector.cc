@@ -158,14 +158,14 @@ Result<Drained> Connector::drain(Sink& sink, size_t bound) {
       any = any || spent > 0;
       KNELL_ASSIGN(const bool more, refill());
       if (more) continue;
-      if (!tell_hole(sink)) return any ? Drained::kSome : Drained::kEmpty;
+      if (!report_hole(sink)) return any ? Drained::kSome : Drained::kEmpty;
       any = true;
       ++spent;
       continue;
     }
     any = true;
     ++spent;
-    if (hole_before(ahead_->stamp_ns) && tell_hole(sink)) continue;
+    if (hole_before(ahead_->stamp_ns) && report_hole(sink)) continue;
     sink.on_raw(*ahead_);
     last_ns_ = ahead_->stamp_ns;
     ahead_.reset();
@@ -221,10 +221,10 @@ bool Connector::hole_before(uint64_t stamp_ns) const {
 }
 
 // Reports one hole whose place is here. False: there is none.
-bool Connector::tell_hole(Sink& sink) {
+bool Connector::report_hole(Sink& sink) {
   if (overflow_ns_ != 0 && tell_overflow(sink)) return true;
   if (!deafness_) return false;
-  tell_deafness(sink, *deafness_);
+  report_deafness(sink, *deafness_);
   deafness_.reset();
   return true;
 }
@@ -247,7 +247,7 @@ bool Connector::tell_overflow(Sink& sink) {
   return true;
 }
 
-void Connector::tell_deafness(Sink& sink, const Hole& hole) {
+void Connector::report_deafness(Sink& sink, const Hole& hole) {
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
   raw.stamp_ns = hole.until_ns;
@@ -279,7 +279,7 @@ Result<void> Connector::check_health(Sink& sink) {
   healthy_ns_ = clock_.monotonic_ns();
   deafness_ = Hole{healthy_ns_, from};
   // If events are queued the descriptor is readable, and drain() reports the hole at its place.
-  if (!ahead_ && receiver_.empty() && loss_.queue_empty()) tell_hole(sink);
+  if (!ahead_ && receiver_.empty() && loss_.queue_empty()) report_hole(sink);
   return {};
 }
 

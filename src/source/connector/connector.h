@@ -73,9 +73,9 @@ class Connector : public Source {
   bool look_ahead(size_t& skipped);
   Result<bool> refill();
   bool hole_before(uint64_t stamp_ns) const;
-  bool tell_hole(Sink& sink);
+  bool report_hole(Sink& sink);
   bool tell_overflow(Sink& sink);
-  void tell_deafness(Sink& sink, const Hole& hole);
+  void report_deafness(Sink& sink, const Hole& hole);
 
   UniqueFd fd_;
   Buffer buffer_;

@@ -58,10 +58,10 @@ Result<ProbeAnswer> heal(int fd, uint32_t mask, Speech speech, const Probe& prob
 }
 
 bool DeafHistory::note(uint64_t now_ns) {
-  const bool habit = before_[0] != 0 && now_ns - before_[0] <= kWithinNs;
+  const bool repeated = before_[0] != 0 && now_ns - before_[0] <= kWithinNs;
   before_[0] = std::exchange(before_[1], now_ns);
-  if (habit) before_ = {};
-  return habit;
+  if (repeated) before_ = {};
+  return repeated;
 }
 
 }  // namespace knell::source

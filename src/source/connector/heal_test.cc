@@ -23,8 +23,8 @@ TEST(DeafHistory, IgnoresTimesThatAreFarApart) {
 
 TEST(DeafHistory, CountsFromZeroAfterAReport) {
   DeafHistory history;
-  for (const bool habit : {false, false, true, false, false, true}) {
-    EXPECT_EQ(history.note(100 * kSecond), habit);
+  for (const bool repeated : {false, false, true, false, false, true}) {
+    EXPECT_EQ(history.note(100 * kSecond), repeated);
   }
 }
 

@@ -27,7 +27,7 @@ namespace {
 
 constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
-constexpr uint32_t kTold = kTypes | kOfConnector;
+constexpr uint32_t kReported = kTypes | kOfConnector;
 
 // The record of details has the levels of an exit, so `namespaces` needs details too.
 bool needs_names(const Wanted& wanted) {
@@ -146,7 +146,7 @@ Result<void> Bpf::want(const Wanted& wanted) {
   for (const uint32_t uid : wanted.uids) {
     const uint32_t one = 1;
     if (bpf_map_update_elem(programs_.uids(), &uid, &one, BPF_ANY) != 0) {
-      return errno_error("tell the programs which users' processes are wanted");
+      return errno_error("set the wanted users in the tracing programs");
     }
   }
   if (!wanted.roots.empty()) settings.roots = 1;
@@ -160,9 +160,9 @@ Result<void> Bpf::want(const Wanted& wanted) {
     KNELL_TRY(roots_.look_under(all));
   }
   const bool cgroups = want_cgroups(wanted.cgroups);
-  settings.mask = settings.mask | (wanted.mask & kTold);
+  settings.mask = settings.mask | (wanted.mask & kReported);
 
-  settings.mask = wanted.mask & kTold;
+  settings.mask = wanted.mask & kReported;
   settings.some_uids = static_cast<uint32_t>(!wanted.uids.empty());
   for (const uint32_t uid : wanted_.uids) {
     if (std::ranges::find(wanted.uids, uid) == wanted.uids.end())

@@ -98,7 +98,7 @@ class Bpf : public Source {
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> attach_for(const Wanted& wanted, bool detach);
 
-  Result<bool> pass(Sink& sink, size_t bound, size_t& told);
+  Result<bool> pass(Sink& sink, size_t bound, size_t& reported);
   Result<uint64_t> collect();
   size_t emit(Sink& sink, uint64_t until_ns, size_t room);
   void hold_from(size_t first);
@@ -108,18 +108,18 @@ class Bpf : public Source {
   bool deliver(Sink& sink, const Item& item, bool& again);
   bool deliver_mark(Sink& sink, const knell_mark& mark);
   bool await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again);
-  bool tell_exit(Sink& sink, std::string_view details, const knell_mark& mark);
+  bool report_exit(Sink& sink, std::string_view details, const knell_mark& mark);
   bool send(Sink& sink, event::Full& full);
-  bool tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
-  bool tell_last_losses(Sink& sink);
-  void tell_lost_births(Sink& sink);
+  bool report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
+  bool report_last_losses(Sink& sink);
+  void report_lost_births(Sink& sink);
 
-  bool is_over(const Waiting::Entry& entry, UniqueFd& still) const;
+  bool has_ended(const Waiting::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
   bool look_at_overdue();
-  void look_at(Waiting::Entry& entry);
+  void check(Waiting::Entry& entry);
   void watch(Waiting::Entry& entry, UniqueFd pidfd);
-  knell_mark released(const Waiting::Entry& entry);
+  knell_mark mark_of_ended(const Waiting::Entry& entry);
   void release(const Waiting::Entry& entry);
   void set_timer();
 
@@ -139,16 +139,16 @@ class Bpf : public Source {
   uint64_t held_until_ns_ = 0;  // the records with stamps up to this one are complete and sorted
 
   Waiting waiting_;
-  Told told_exits_;
+  Told reported_exits_;
   RecordDecoder decoder_;
-  uint64_t look_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
-  uint64_t timer_ns_ = 0;       // when the timer expires; 0: it is not set
+  uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
+  uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set
 
-  std::array<uint64_t, kClasses> told_lost_{};  // lost records that were reported
-  std::array<uint64_t, kClasses> last_ns_{};    // stamp of the last record
-  knell_losses told_losses_{};
-  uint64_t told_births_ = 0;    // lost births that were reported
-  uint64_t hole_until_ns_ = 0;  // the end of the last hole of exits
+  std::array<uint64_t, kClasses> reported_lost_{};  // lost records that were reported
+  std::array<uint64_t, kClasses> last_ns_{};        // stamp of the last record
+  knell_losses reported_losses_{};
+  uint64_t reported_births_ = 0;  // lost births that were reported
+  uint64_t hole_until_ns_ = 0;    // the end of the last hole of exits
   uint64_t received_ = 0;
 };
 

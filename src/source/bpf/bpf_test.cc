@@ -472,8 +472,8 @@ TEST_F(BpfTest, DrainsNotMoreThanItsBound) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   for (int i = 0; i < 20; i++) reap(fork_child([] {}));
-  for (size_t told = 0; told < 20; told++) {
-    ASSERT_EQ(sink_.seen.size(), told);
+  for (size_t drained = 0; drained < 20; drained++) {
+    ASSERT_EQ(sink_.seen.size(), drained);
     ASSERT_TRUE(bpf_->drain(sink_, 1));
   }
   EXPECT_EQ(sink_.seen.size(), 20U);

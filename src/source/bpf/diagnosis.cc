@@ -12,7 +12,7 @@ namespace knell::source {
 BpfDiagnosis diagnose_bpf() {
   BpfDiagnosis found;
   if (!look_around().initial_pid()) {
-    found.sentence = "another pid namespace: its programs see the pids of the first";
+    found.sentence = "another pid namespace: bpf programs report the pids of the initial one";
     found.mend = "run it outside the container";
     return found;
   }

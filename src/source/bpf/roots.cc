@@ -42,7 +42,7 @@ int Roots::free_bit() const {
 
 Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   if (wanted.size() > roots_.size()) {
-    return say(EINVAL, "not more than 64 processes can be followed with all that is under them");
+    return say(EINVAL, "at most 64 processes can be followed with their descendants");
   }
   bool any = false;
   for (const int32_t root : wanted) {
@@ -54,7 +54,7 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
       forget_some(enough);
       bit = free_bit();
     }
-    if (bit < 0) return say(EINVAL, "the same process was asked for twice among too many");
+    if (bit < 0) return say(EINVAL, "all 64 places for processes to follow are still in use");
     roots_[static_cast<size_t>(bit)] = root;
     KNELL_TRY(insert(root, uint64_t{1} << bit));
     any = true;
@@ -75,7 +75,8 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
     if (before == after) return {};
     const int error = bpf_map_update_elem(map_fd_, &pid, &after, before ? BPF_EXIST : BPF_NOEXIST);
     if (error == 0) break;
-    if (errno != EEXIST && errno != ENOENT) return errno_error("follow the processes under one");
+    if (errno != EEXIST && errno != ENOENT)
+      return errno_error("follow the descendants of a process");
   }
   // If it died before it was added, the program does not remove it.
   if (!read_proc_stat(pid)) bpf_map_delete_elem(map_fd_, &pid);
@@ -85,7 +86,7 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
 Result<bool> Roots::look_under(ScanBudget& budget) {
   Result<void> looked;
   const auto visit = [&](int32_t pid) {
-    const auto found = look_at(pid);
+    const auto found = check(pid);
     if (found) {
       found_ |= *found;
       return;
@@ -106,12 +107,12 @@ Result<bool> Roots::look_under(ScanBudget& budget) {
 }
 
 // Gives a process the bits of its parent. Returns whether it had not all of them.
-Result<bool> Roots::look_at(int32_t pid) {
+Result<bool> Roots::check(int32_t pid) {
   const auto stat = read_proc_stat(pid);
-  const auto above = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
-  if (!above) return false;
-  if ((bits_at(map_fd_, pid).value_or(0) | *above) == bits_at(map_fd_, pid)) return false;
-  KNELL_TRY(insert(pid, *above));
+  const auto parent_bits = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
+  if (!parent_bits) return false;
+  if ((bits_at(map_fd_, pid).value_or(0) | *parent_bits) == bits_at(map_fd_, pid)) return false;
+  KNELL_TRY(insert(pid, *parent_bits));
   return true;
 }
 
@@ -176,12 +177,12 @@ uint64_t Roots::of(int32_t pid) const {
 }
 
 uint64_t Roots::translate(uint64_t bits) const {
-  uint64_t told = 0;
+  uint64_t translated = 0;
   for (; bits != 0; bits &= bits - 1) {
     const int position = position_[static_cast<size_t>(__builtin_ctzll(bits))];
-    if (position >= 0) told |= uint64_t{1} << position;
+    if (position >= 0) translated |= uint64_t{1} << position;
   }
-  return told;
+  return translated;
 }
 
 }  // namespace knell::source

@@ -41,7 +41,7 @@ class Roots {
   int bit_of(int32_t root) const;
   int free_bit() const;
   Result<void> insert(int32_t pid, uint64_t bits);
-  Result<bool> look_at(int32_t pid);
+  Result<bool> check(int32_t pid);
   bool forget(int32_t pid);
 
   int map_fd_, departed_fd_;

@@ -46,9 +46,9 @@ constexpr size_t kMostSpare = 256;    // picked, never tuned
 constexpr size_t kMostWatched = 256;  // a process usually may have 1024 descriptors
 // How long after its details a process is checked: most marks come sooner.
 constexpr uint64_t kPatienceNs = 2'000'000;
-constexpr uint64_t kLookAgainNs = 20'000'000;  // between checks of unwatched processes; picked
-constexpr size_t kMostLooks = 256;             // checks in one go; picked: takes about 1 ms
-constexpr uint64_t kTickNs = 10'000'000;       // the unit of start times in /proc
+constexpr uint64_t kCheckAgainNs = 20'000'000;  // between checks of unwatched processes; picked
+constexpr size_t kMostChecks = 256;             // checks in one go; picked: takes about 1 ms
+constexpr uint64_t kTickNs = 10'000'000;        // the unit of start times in /proc
 
 // Makes the mark that should have followed these details, with their stamp.
 knell_mark mark_of(const Decoded& details) {
@@ -71,28 +71,29 @@ knell_mark mark_of(const Decoded& details) {
 Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
   take_wakeups();
-  tell_lost_births(sink);
+  report_lost_births(sink);
   const uint64_t before = received_;
-  size_t told = 0;
+  size_t reported = 0;
   for (int idle = 0; idle < kIdlePasses;) {
-    const size_t told_before = told;
-    KNELL_ASSIGN(const bool left, pass(sink, bound, told));
-    if (told >= bound) return Drained::kMore;
+    const size_t reported_before = reported;
+    KNELL_ASSIGN(const bool left, pass(sink, bound, reported));
+    if (reported >= bound) return Drained::kMore;
     if (!left) {
-      if (!tell_last_losses(sink)) {
+      if (!report_last_losses(sink)) {
         if (look_at_overdue()) continue;
         set_timer();
-        return told > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
+        return reported > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
       }
-      if (++told >= bound) return Drained::kMore;
+      if (++reported >= bound) return Drained::kMore;
     }
-    if (told == told_before) ++idle;
+    if (reported == reported_before) ++idle;
   }
   return Drained::kMore;
 }
 
-// Makes one pass. Returns whether records are left. Adds the number of reported events to `told`.
-Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
+// Makes one pass. Returns whether records are left. Adds the number of reported events to
+// `reported`.
+Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& reported) {
   items_.clear();
   for (size_t i = 0; i < held_.size(); i++)
     items_.push_back(
@@ -107,9 +108,9 @@ Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& told) {
   const auto order = [](const Item& item) { return std::pair(item.stamp_ns, item.place); };
   if (!std::ranges::is_sorted(items_, {}, &Item::stamp_ns)) std::ranges::sort(items_, {}, order);
   size_t next = 0;
-  while (next < items_.size() && items_[next].stamp_ns <= held_until_ns_ && told < bound) {
+  while (next < items_.size() && items_[next].stamp_ns <= held_until_ns_ && reported < bound) {
     bool again = false;
-    if (deliver(sink, items_[next], again)) ++told;
+    if (deliver(sink, items_[next], again)) ++reported;
     if (!again) ++next;
   }
   waiting_.keep();
@@ -193,7 +194,7 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||
                     head.kind == KNELL_RECORD_THREAD_EXIT;
   const Class of = exit ? kExits : kOthers;
-  if (tell_loss(sink, of, head.lost, head.stamp_ns)) {
+  if (report_loss(sink, of, head.lost, head.stamp_ns)) {
     again = true;
     return true;
   }
@@ -225,13 +226,13 @@ bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
   if (ours && !details) return false;  // the mark from the kernel came before it
-  const bool first = told_exits_.note(mark.pid, mark.start_ns);
-  if (first) tell_exit(sink, details ? details->record : std::string_view(), mark);
+  const bool first = reported_exits_.note(mark.pid, mark.start_ns);
+  if (first) report_exit(sink, details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
   return first;
 }
 
-bool Bpf::tell_exit(Sink& sink, std::string_view details, const knell_mark& mark) {
+bool Bpf::report_exit(Sink& sink, std::string_view details, const knell_mark& mark) {
   const auto decoded = details.empty() ? std::nullopt : decode(details);
   return send(sink, decoder_.event_of_exit(decoded ? &*decoded : nullptr, mark));
 }
@@ -245,9 +246,10 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
     // Report the exit of the evicted process now if no mark comes, or if the process has ended
     // since another one has its pid, unless a reported hole counts it. Otherwise its mark will
     // report it.
-    const bool told = oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
-    if (told && told_exits_.note(oldest->pid, oldest->start_ns)) {
-      again = tell_exit(sink, oldest->record, mark_of(*decode(oldest->record)));
+    const bool report =
+        oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
+    if (report && reported_exits_.note(oldest->pid, oldest->start_ns)) {
+      again = report_exit(sink, oldest->record, mark_of(*decode(oldest->record)));
     }
     waiting_.recycle(*std::move(oldest));
     if (again) return true;
@@ -257,7 +259,7 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   if (!entry.no_mark) return false;
   // If it has ended already, report it here, which is its place in the stream.
   UniqueFd pidfd;
-  if (is_over(entry, pidfd)) return deliver_mark(sink, released(entry));
+  if (has_ended(entry, pidfd)) return deliver_mark(sink, mark_of_ended(entry));
   waiting_.set_overdue(entry);
   watch(entry, std::move(pidfd));
   return false;
@@ -265,12 +267,12 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
 
 // ------------------------------------------------------------------------------------- losses
 
-bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
-  if (lost <= told_lost_[of]) return false;
+bool Bpf::report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
+  if (lost <= reported_lost_[of]) return false;
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
   raw.stamp_ns = stamp_ns;
-  raw.u.lost.count = lost - std::exchange(told_lost_[of], lost);
+  raw.u.lost.count = lost - std::exchange(reported_lost_[of], lost);
   raw.u.lost.from_ns = last_ns_[of];
   raw.u.lost.counted = true;
   raw.u.lost.exact = true;
@@ -279,14 +281,14 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     raw.u.lost.types = KNELL_EVENT_EXIT;
   } else {
     const volatile knell_losses& now = programs_.losses();
-    if (now.forks != told_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
-    if (now.execs != told_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
-    if (now.comms != told_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
-    if (now.changes != told_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
+    if (now.forks != reported_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
+    if (now.execs != reported_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
+    if (now.comms != reported_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
+    if (now.changes != reported_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
     // Losses after this record are reported later, with their types. So the counters are remembered
     // only if all that they count is reported now.
     if (now.forks + now.execs + now.comms + now.changes == lost) {
-      told_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
+      reported_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
     }
   }
   sink.on_raw(raw);
@@ -295,27 +297,27 @@ bool Bpf::tell_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
 
 // Reports lost births, not at their place in the stream but earlier: the sink must not use an old
 // pid of a namespace for events after the hole.
-void Bpf::tell_lost_births(Sink& sink) {
+void Bpf::report_lost_births(Sink& sink) {
   const uint64_t births = programs_.losses().births;
-  if (births == told_births_) return;
-  sink.on_births_lost(births - std::exchange(told_births_, births));
+  if (births == reported_births_) return;
+  sink.on_births_lost(births - std::exchange(reported_births_, births));
 }
 
 // Called when there is nothing more to read: reports what was lost since the last record.
-bool Bpf::tell_last_losses(Sink& sink) {
+bool Bpf::report_last_losses(Sink& sink) {
   const volatile knell_losses& losses = programs_.losses();
   const uint64_t exits = losses.exits;
   const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
-  if (exits == told_lost_[kExits] && others == told_lost_[kOthers]) return false;
+  if (exits == reported_lost_[kExits] && others == reported_lost_[kOthers]) return false;
   if (!rings_empty()) return false;  // the new records show better where the losses are
   const uint64_t now = clock_.monotonic_ns();
-  return tell_loss(sink, kExits, exits, now) || tell_loss(sink, kOthers, others, now);
+  return report_loss(sink, kExits, exits, now) || report_loss(sink, kOthers, others, now);
 }
 
 // ------------------------------------------------------------ processes whose mark is overdue
 
 // Whether the process has ended. `still`: set to its pidfd if it has not, and if one can be opened.
-bool Bpf::is_over(const Waiting::Entry& entry, UniqueFd& still) const {
+bool Bpf::has_ended(const Waiting::Entry& entry, UniqueFd& still) const {
   auto pidfd = try_pidfd_open(entry.pid);
   if (!pidfd) return pidfd.error() == ESRCH;
   if (is_dead(pidfd->get())) return true;
@@ -343,7 +345,7 @@ void Bpf::take_wakeups() {
       if (entry->no_mark)
         release(*entry);
       else
-        look_again_ns_ = 0;
+        check_again_ns_ = 0;
     }
   }
 }
@@ -353,26 +355,26 @@ bool Bpf::look_at_overdue() {
   if (waiting_.size() == 0) return false;
   const size_t held_before = held_.size();
   const uint64_t now = clock_.monotonic_ns();
-  size_t looks = 0;
-  for (; looks < kMostLooks; ++looks) {
+  size_t checks = 0;
+  for (; checks < kMostChecks; ++checks) {
     Waiting::Entry* entry = waiting_.next_overdue(now - kPatienceNs);
     if (entry == nullptr) break;
-    look_at(*entry);
+    check(*entry);
   }
-  if (now >= look_again_ns_) {
-    look_again_ns_ = now + kLookAgainNs;
-    for (size_t left = std::min(kMostLooks, waiting_.unwatched()); left > 0; --left) {
+  if (now >= check_again_ns_) {
+    check_again_ns_ = now + kCheckAgainNs;
+    for (size_t left = std::min(kMostChecks, waiting_.unwatched()); left > 0; --left) {
       Waiting::Entry* entry = waiting_.next_unwatched();
       if (entry == nullptr) break;
-      look_at(*entry);
+      check(*entry);
     }
   }
   return held_.size() != held_before;
 }
 
-void Bpf::look_at(Waiting::Entry& entry) {
+void Bpf::check(Waiting::Entry& entry) {
   UniqueFd pidfd;
-  if (is_over(entry, pidfd)) {
+  if (has_ended(entry, pidfd)) {
     // Its mark was lost, so the reported loss counts it already.
     if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
       waiting_.recycle(*waiting_.take(entry.pid, entry.start_ns));
@@ -394,7 +396,7 @@ void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
 }
 
 // Makes a mark for a process that has ended, and removes the process from the map of roots.
-knell_mark Bpf::released(const Waiting::Entry& entry) {
+knell_mark Bpf::mark_of_ended(const Waiting::Entry& entry) {
   knell_mark mark = mark_of(*decode(entry.record));
   mark.head.flags = KNELL_RECORD_RELEASED;
   if (!wanted_.roots.empty()) roots_.gone(entry.pid, entry.start_ns / kTickNs);
@@ -403,7 +405,7 @@ knell_mark Bpf::released(const Waiting::Entry& entry) {
 
 // Puts such a mark into the stream, for the next pass.
 void Bpf::release(const Waiting::Entry& entry) {
-  const knell_mark mark = released(entry);
+  const knell_mark mark = mark_of_ended(entry);
   hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
 }
 
@@ -411,7 +413,7 @@ void Bpf::release(const Waiting::Entry& entry) {
 void Bpf::set_timer() {
   uint64_t at = waiting_.next_stamp_ns();
   if (at != 0) at += kPatienceNs;
-  if (waiting_.unwatched() > 0 && (at == 0 || look_again_ns_ < at)) at = look_again_ns_;
+  if (waiting_.unwatched() > 0 && (at == 0 || check_again_ns_ < at)) at = check_again_ns_;
   if (at == timer_ns_ && (at == 0 || at > clock_.monotonic_ns())) return;
   itimerspec when{};
   when.it_value = timer_time(at);

@@ -17,8 +17,8 @@
 
 namespace knell::watch {
 
-// An event and all it points to. Lives until the batch is cleared, whatever becomes of the
-// process's table entry.
+// One event and the data it points to. Valid until the batch is cleared, even if the process's
+// table entry is erased before.
 struct Slot {
   knell_event event{};
   Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, asker_comm{},
@@ -27,14 +27,14 @@ struct Slot {
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup, killer_cgroup;
   std::shared_ptr<const std::string> user;
-  // The numbers of the event's pids in the namespaces below the initial one, as event::Full has
-  // them; in the batch. Not known for what comes of a source that does not see them.
+  // The event's pids in the pid namespaces below the initial one, as event::Full has them; stored
+  // in the batch. Unknown for events of a source that does not report them.
   std::span<const event::Level> levels;
   bool levels_known = false;
-  uint64_t note = 0;   // the event_filter's own
-  bool ready = false;  // false: reserved for an exit not yet judged, or given up
+  uint64_t note = 0;   // free for use by the EventFilter
+  bool ready = false;  // false: reserved for an exit that is not decided yet, or unused
 
-  // Lets go of what is not its own. The rest is blank again when it is reserved.
+  // Drops references to shared data. Batch::reserve() resets the event.
   void release() {
     image.reset();
     cgroup.reset();
@@ -47,16 +47,16 @@ struct Slot {
   }
 };
 
-// The events of one drain, in the order of the stream. A slot can be reserved at the place where an
-// exit was seen and filled when it is known whether the process is over. Room for a fixed number,
-// taken once.
+// The events of one drain, in the order of the stream. A slot can be reserved at the place of an
+// EXIT and filled once it is known whether the process has ended. The capacity is fixed and
+// allocated at construction. Not thread-safe.
 class Batch {
  public:
   explicit Batch(size_t capacity) : slots_(capacity) {}
 
   size_t room() const { return slots_.size() - used_; }
   bool empty() const { return used_ == 0; }
-  // The next slot, its event blank; the caller has checked room(). Pointers stay good until
+  // The next slot, with a blank event; the caller has checked room(). Pointers stay valid until
   // clear().
   Slot* reserve() {
     KNELL_CHECK(room() > 0);
@@ -64,7 +64,7 @@ class Batch {
     slot.event = knell_event{};
     return &slot;
   }
-  // Takes back the slot just reserved.
+  // Releases the slot that was reserved last.
   void give_back(const Slot* slot) {
     KNELL_CHECK(used_ > 0 && slot == &slots_[used_ - 1]);
     slots_[--used_].release();
@@ -74,10 +74,11 @@ class Batch {
     if (chunks_.size() > 1) chunks_.resize(1);
     text_used_ = 0;
   }
-  // A copy of text for an event of this batch; `ended`: with a NUL behind it if there is none yet.
+  // Copies `text` into the batch. Ended::kYes: appends a NUL byte if the text does not end with
+  // one.
   enum class Ended { kNo, kYes };
   knell_string keep(std::string_view text, Ended ended = Ended::kNo);
-  // The same of levels.
+  // Copies `levels` into the batch.
   std::span<const event::Level> keep(std::span<const event::Level> levels);
   size_t size() const { return used_; }
   Slot& operator[](size_t i) { return slots_[i]; }
@@ -85,13 +86,13 @@ class Batch {
  private:
   char* take(size_t bytes);
 
-  // One is enough but for batches of long arguments; more are given back by clear().
+  // One chunk is enough except for batches with long arguments; clear() frees the others.
   static constexpr size_t kChunkBytes = 512 * 1024;
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
   std::vector<std::unique_ptr<char[]>> chunks_;
-  size_t text_used_ = 0;  // of the last chunk; text and levels
+  size_t text_used_ = 0;  // bytes used of the last chunk, by text and levels
 };
 
 }  // namespace knell::watch

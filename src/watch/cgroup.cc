@@ -9,7 +9,7 @@
 namespace knell::watch {
 namespace {
 
-// Takes the next piece of `text` up to `end`.
+// Removes the first piece of `text`, up to and with `end`, and returns it without `end`.
 std::string_view take(std::string_view& text, char end) {
   const size_t at = text.find(end);
   const std::string_view piece = text.substr(0, at);
@@ -33,7 +33,7 @@ bool all(std::string_view text, Is is) {
 
 bool is_container_id(std::string_view text) { return text.size() == 64 && all(text, is_hex); }
 
-// An id of buildkit's.
+// A container id of buildkit.
 bool is_build_id(std::string_view text) { return text.size() == 25 && all(text, is_base36); }
 
 // A handle of Cloud Foundry's garden: 8-4-4-4-4 hex digits.
@@ -54,7 +54,7 @@ bool is_fargate_id(std::string_view text) {
 
 int hex_value(char c) { return is_digit(c) ? c - '0' : c - 'a' + 10; }
 
-// Undoes the escapes of a unit's name: "my\x2dbox" is "my-box".
+// Undoes systemd's escapes in a unit name: "my\x2dbox" is "my-box".
 std::string unescaped(std::string_view name) {
   std::string out;
   while (!name.empty()) {
@@ -66,7 +66,8 @@ std::string unescaped(std::string_view name) {
   return out;
 }
 
-// What stands between the two; nullopt: `text` does not have both, or nothing between them.
+// The text between the prefix `before` and the suffix `after`; nullopt: `text` lacks one of them,
+// or nothing is between them.
 std::optional<std::string_view> between(std::string_view text, std::string_view before,
                                         std::string_view after) {
   if (text.size() <= before.size() + after.size() || !text.starts_with(before) ||
@@ -75,13 +76,13 @@ std::optional<std::string_view> between(std::string_view text, std::string_view 
   return text.substr(before.size(), text.size() - before.size() - after.size());
 }
 
-// libvirt calls its machines DRIVER-NUMBER-NAME.
+// libvirt names its machines DRIVER-NUMBER-NAME.
 bool is_virtual_machine(std::string_view name) {
   return name.starts_with("qemu-") || name.starts_with("ch-");
 }
 
-// The name of a machine as systemd-machined, systemd-nspawn and libvirt make its cgroup. A virtual
-// machine is no container: the processes in its cgroup are the host's.
+// The machine name in a cgroup of systemd-machined, systemd-nspawn or libvirt. nullopt for a
+// virtual machine: it is no container, since the processes in its cgroup belong to the host.
 std::optional<std::string> machine_name(std::string_view component) {
   std::string name;
   if (const auto scope = between(component, "machine-", ".scope"))
@@ -96,11 +97,11 @@ std::optional<std::string> machine_name(std::string_view component) {
   return name;
 }
 
-// The id in one component, whose parent is `above`: docker-ID, cri-containerd-ID, crio-ID,
-// libpod-ID, PARENT:cri-containerd:ID, buildkit's, or the bare id.
+// The container id in one path component; `above` is its parent component. Forms: docker-ID,
+// cri-containerd-ID, crio-ID, libpod-ID, PARENT:cri-containerd:ID, buildkit's, or the bare id.
 std::string_view id_in(std::string_view component, std::string_view above) {
   if (component.ends_with(".scope")) component.remove_suffix(6);
-  // The pod of podman's, and the part of a sandbox of kata's that is outside of it.
+  // A pod of podman, or the part of a kata sandbox outside the container.
   if (above == "libpod_parent" || above == "kata_overhead") {
     if (is_container_id(component)) return {};
   }
@@ -111,14 +112,14 @@ std::string_view id_in(std::string_view component, std::string_view above) {
   const std::string_view id =
       component.substr(component.size() - std::min<size_t>(component.size(), 64));
   const std::string_view before = component.substr(0, component.size() - id.size());
-  // The monitor of a container is outside of it.
+  // A container's monitor is not in the container.
   if (before.ends_with("conmon-")) return {};
   const bool ends = before.empty() || before.ends_with('-') || before.ends_with(':');
   return ends && is_container_id(id) ? id : std::string_view();
 }
 
-// LXC, LXD and Incus: "lxc.payload.NAME", and older forms of two components; "lxc.monitor.NAME" is
-// the monitor's, outside.
+// LXC, LXD and Incus: "lxc.payload.NAME", and older forms of two components. "lxc.monitor.NAME" is
+// the monitor, which is not in the container.
 std::string_view lxc_name(std::string_view component, std::string_view above) {
   constexpr std::string_view kPayload = "lxc.payload.";
   if (component.starts_with(kPayload)) return component.substr(kPayload.size());
@@ -145,7 +146,7 @@ std::string_view unit_of(std::string_view path) {
     std::string_view component = take(path, '/');
     if (component.empty() || component.ends_with(".slice")) continue;
     if (component.starts_with('_'))
-      component.remove_prefix(1);  // systemd's escape of names the kernel would take
+      component.remove_prefix(1);  // systemd's escape for names that the kernel reserves
     if (!is_unit(component)) {
       if (manager.empty()) return {};
       continue;
@@ -163,7 +164,8 @@ std::string container_of(std::string_view path) {
   while (!path.empty()) {
     const std::string_view component = take(path, '/');
     if (component.empty()) continue;
-    if (machine && component == "supervisor") found = outside;  // nspawn itself
+    if (machine && component == "supervisor")
+      found = outside;  // the supervisor is outside of its machine
     auto name = machine_name(component);
     machine = name.has_value();
     if (machine) {

@@ -9,29 +9,29 @@
 
 namespace knell::watch {
 
-// A cgroup's path and what it tells. Shared by all processes in it.
+// A cgroup's path, and the unit and container it names. Shared by all processes in the cgroup.
 struct Cgroup {
   std::string path;
   std::string unit;          // "cron.service"; empty: none
   std::string container_id;  // empty: none
 };
 
-// The path of a process from the text of /proc/PID/cgroup: the systemd hierarchy's on hybrid
-// systems (there the v2 path may be just /init.scope), else the v2 one. Empty: none found.
+// The cgroup path of a process, from the text of /proc/PID/cgroup: that of the systemd hierarchy on
+// hybrid systems (where the v2 path may be just /init.scope), else the v2 path. Empty: not found.
 std::string_view cgroup_path(std::string_view proc_text);
 
-// The systemd unit a path lies in: the first component that is no slice; below a user's manager
-// (user@N.service) the unit of that manager, if there is one.
+// The systemd unit of a cgroup path: the first component that is not a slice. Below a user manager
+// (user@N.service) it is the unit of that manager, if there is one. Empty: none.
 std::string_view unit_of(std::string_view path);
 
-// The id of the innermost container that a path is inside of: 64 hex digits as docker, containerd,
-// cri-o and podman write them, 25 letters and digits of buildkit, the handle of garden, the name of
-// a machine of systemd-nspawn or machined (without its escapes), LXC, LXD and Incus. What a runtime
-// runs outside for a container (conmon, lxc.monitor, nspawn's supervisor) and a virtual machine are
-// not inside. Empty: none.
+// The id of the innermost container that contains the cgroup: 64 hex digits for docker, containerd,
+// cri-o and podman, 25 letters and digits for buildkit, the handle for garden, and the machine name
+// for systemd-nspawn, machined (unescaped), LXC, LXD and Incus. Processes that a runtime runs
+// outside the container (conmon, lxc.monitor, nspawn's supervisor) are not in it, nor is a virtual
+// machine a container. Empty: none.
 std::string container_of(std::string_view path);
 
-// Parses each path once while some process remembers it. Not thread-safe.
+// Cgroups by path: each path is parsed once and shared while any process uses it. Not thread-safe.
 class Cgroups {
  public:
   std::shared_ptr<const Cgroup> intern(std::string_view path);

@@ -156,11 +156,11 @@ const std::vector<ContainerCase> kContainers{
     {"/system.slice/run-rabc123.scope", ""},
 };
 
-TEST(ContainerOf, KnowsTheCgroupsOfRealRuntimes) {
+TEST(ContainerOf, FindsTheContainerOfRealRuntimes) {
   for (const ContainerCase& c : kContainers) EXPECT_EQ(container_of(c.path), c.id) << c.path;
 }
 
-TEST(Cgroups, SharesAndForgets) {
+TEST(Cgroups, SharesEntriesAndErasesUnused) {
   Cgroups cgroups;
   auto a = cgroups.intern("/a.service");
   EXPECT_EQ(a, cgroups.intern("/a.service"));

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A kernfs inode number names a cgroup for as long as the machine runs, so what was learned once
-// stays true. What nobody told us of is looked up by it: a cgroup file system opens a directory by
-// a handle that is nothing but this number.
+// A kernfs inode number identifies one cgroup until the machine is rebooted, so an entry never
+// becomes wrong. A cgroup that no event and no scan reported is found by its inode number: a cgroup
+// file system opens a directory by a file handle that consists of nothing but this number.
 #include "watch/cgroup_tree.h"
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 namespace knell::watch {
 namespace {
 
-constexpr size_t kDeepest = 32;      // picked: nobody nests deeper
+constexpr size_t kDeepest = 32;      // picked: deeper than cgroups are nested in practice
 constexpr int kKernfsHandle = 0xfe;  // kernel FILEID_KERNFS, linux/exportfs.h
 constexpr const char* kNamed = "name=systemd";
 
@@ -83,7 +83,7 @@ bool CgroupTree::scan_some(ScanBudget& budget) {
     if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
     budget.spend(1);
     std::string below = scan_.back().path + "/" + entry->d_name;
-    // What an event said meanwhile is newer.
+    // An entry that came from an event during the scan is newer than the scan.
     if (const auto known = known_.find(entry->d_ino);
         known == known_.end() || known->second == nullptr)
       learn(entry->d_ino, below);
@@ -115,7 +115,7 @@ void CgroupTree::change(const event::CgroupChange& change) {
     know(change.inode, path);
 }
 
-// Nothing is known of one that is gone before it could be looked up.
+// An empty `path` is stored as null: the cgroup was removed before its path could be read.
 void CgroupTree::know(uint64_t inode, std::string_view path) {
   last_ = nullptr;
   if (known_.size() >= kMost) known_.clear();
@@ -124,10 +124,12 @@ void CgroupTree::know(uint64_t inode, std::string_view path) {
 
 void CgroupTree::rename(uint64_t inode, std::string_view path) {
   last_ = nullptr;
-  if (!scan_.empty()) begin_scan();  // it may be inside, where paths are others now
+  if (!scan_.empty())
+    begin_scan();  // the scan may be inside this cgroup, where all paths have changed
   const auto found = known_.find(inode);
   const auto before = found == known_.end() ? nullptr : found->second;
-  // Without both paths it is not known which others have changed: they are looked up anew.
+  // Without the old and the new path it is not known which other paths changed: drop all entries;
+  // find() looks them up again.
   if (path.empty() || before == nullptr) {
     known_.clear();
     if (!path.empty()) know(inode, path);
@@ -145,7 +147,7 @@ const std::shared_ptr<const Cgroup>& CgroupTree::find(uint64_t inode) {
   if (last_ != nullptr && last_->first == inode) return last_->second;
   auto known = known_.find(inode);
   if (known == known_.end()) {
-    // A null is remembered as well: asking again would be as vain.
+    // A null is stored as well: a second look-up would fail, too.
     know(inode, inode == 0 ? std::string() : path_of(inode));
     known = known_.find(inode);
   }

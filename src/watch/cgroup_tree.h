@@ -18,29 +18,30 @@
 
 namespace knell::watch {
 
-// The number in /proc/PID/cgroup of the hierarchy that cgroup_path() takes: systemd's own on hybrid
-// machines; 0: the unified one.
+// The hierarchy number in /proc/PID/cgroup that cgroup_path() uses: systemd's own hierarchy on
+// hybrid machines; 0: the unified one.
 int32_t systemd_hierarchy();
 
-// Cgroups by the inode of their directory, for sources that know no paths. Of
-// systemd_hierarchy(). Not thread-safe.
+// Cgroups by the inode number of their directory, for sources that do not report paths. Covers the
+// hierarchy of systemd_hierarchy(). Not thread-safe.
 class CgroupTree {
  public:
-  static constexpr size_t kMost = 65'536;  // picked: then all are forgotten and learned anew
+  static constexpr size_t kMost = 65'536;  // picked: then the table is cleared and filled again
 
-  // Finds where the hierarchy is mounted; without that nothing but what learn() was told is known.
+  // Finds the mount point of the hierarchy. Without a mount only cgroups given to learn() are
+  // known.
   CgroupTree();
-  // Learns all that are there now. In pieces: begin_scan(), then scan_some() until it is true.
+  // Adds all existing cgroups. In pieces: begin_scan(), then scan_some() until it returns true.
   void scan();
   void begin_scan();
   bool scan_some(ScanBudget& budget);
-  // Of the one that is there now; 0: none is.
+  // The inode of the cgroup that has this path now; 0: there is none.
   uint64_t inode_of(const std::string& path) const;
-  // There is one: `path` from the root of its hierarchy.
+  // Adds a cgroup; `path` starts at the root of the hierarchy.
   void learn(uint64_t inode, std::string_view path);
-  // One was made, or renamed.
+  // A cgroup was created or renamed.
   void change(const event::CgroupChange& change);
-  // nullptr: not known, and gone. Good until the next call of anything here.
+  // nullptr: unknown, and it does not exist any more. Valid until the next call of any method.
   const std::shared_ptr<const Cgroup>& find(uint64_t inode);
   size_t size() const { return known_.size(); }
 
@@ -62,10 +63,12 @@ class CgroupTree {
   int32_t hierarchy_ = 0;
   UniqueFd mount_;
   std::string mount_path_;
-  std::vector<Folder> scan_;  // where it is, from the root down; empty: there is none
+  std::vector<Folder>
+      scan_;  // open directories of the running scan, from the root down; empty: no scan runs
   Cgroups interned_;
   std::unordered_map<uint64_t, std::shared_ptr<const Cgroup>> known_;
-  // The last that was found: mostly the next one's, too. Null: none since something was learned.
+  // The entry that find() returned last: events often come in runs from one cgroup. Null after any
+  // change of known_.
   const std::pair<const uint64_t, std::shared_ptr<const Cgroup>>* last_ = nullptr;
 };
 

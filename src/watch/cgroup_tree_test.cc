@@ -7,7 +7,7 @@
 namespace knell::watch {
 namespace {
 
-// Inodes that no cgroup of this machine has.
+// Inode numbers that no cgroup of this machine has.
 constexpr uint64_t kTop = uint64_t{1} << 60, kBelow = kTop + 1, kOther = kTop + 2, kNew = kTop + 3;
 
 std::string path_of(CgroupTree& tree, uint64_t inode) {
@@ -15,7 +15,7 @@ std::string path_of(CgroupTree& tree, uint64_t inode) {
   return cgroup == nullptr ? "?" : cgroup->path;
 }
 
-TEST(CgroupTree, IsReadInPieces) {
+TEST(CgroupTree, ScansInPieces) {
   CgroupTree at_once, in_pieces;
   at_once.scan();
   in_pieces.begin_scan();
@@ -28,7 +28,7 @@ TEST(CgroupTree, IsReadInPieces) {
   EXPECT_TRUE(pieces > 1 || at_once.size() <= 1);
 }
 
-TEST(CgroupTree, ANewNameIsOfAllThatIsBelow) {
+TEST(CgroupTree, ARenameChangesThePathsBelow) {
   CgroupTree tree;
   tree.change({.inode = kTop, .path = "/top"});
   tree.change({.inode = kBelow, .path = "/top/a.service"});
@@ -40,7 +40,7 @@ TEST(CgroupTree, ANewNameIsOfAllThatIsBelow) {
   EXPECT_EQ(path_of(tree, kOther), "/top2");
 }
 
-TEST(CgroupTree, AnUnknownOldNameMakesAllUnknown) {
+TEST(CgroupTree, ARenameWithoutOldPathDropsAllEntries) {
   CgroupTree tree;
   tree.change({.inode = kBelow, .path = "/top/below"});
   tree.change({.inode = kTop, .path = "/new", .renamed = true});
@@ -48,14 +48,14 @@ TEST(CgroupTree, AnUnknownOldNameMakesAllUnknown) {
   EXPECT_EQ(path_of(tree, kTop), "/new");
 }
 
-TEST(CgroupTree, ALongPathIsPutTogether) {
+TEST(CgroupTree, ALongPathIsJoinedWithItsParent) {
   CgroupTree tree;
   const std::string top = "/" + std::string(1000, 't'), below(200, 'b');
   tree.change({.inode = kTop, .path = top});
   tree.change({.inode = kBelow, .path = below, .parent = kTop});
   EXPECT_EQ(path_of(tree, kBelow), top + "/" + below);
   tree.change({.inode = kNew, .path = "x", .parent = kOther});
-  EXPECT_EQ(path_of(tree, kNew), "?") << "of nobody knows what";
+  EXPECT_EQ(path_of(tree, kNew), "?") << "its parent is unknown";
 }
 
 }  // namespace

@@ -12,12 +12,12 @@
 
 namespace knell::watch {
 
-// Puts what a source knew of a whole process into an event. Needs no memory of the process: all is
-// in the record. Not thread-safe.
+// Copies the fields of an event::Full into a knell_event. Keeps no state of the process: all is in
+// the record. Not thread-safe.
 class EventFiller {
  public:
   EventFiller(uint32_t boot, const Timebase& time) : boot_(boot), time_(time) {}
-  // Text is copied into the batch.
+  // Copies text into `batch`.
   void fill(Batch& batch, Slot& slot, const event::Full& full);
   CgroupTree& cgroups() { return cgroups_; }
   UserNames& users() { return users_; }

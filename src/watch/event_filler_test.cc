@@ -14,9 +14,9 @@ namespace {
 
 std::string text_of(const knell_string& text) { return {text.data, text.size}; }
 
-class FullTellerTest : public ::testing::Test {
+class EventFillerTest : public ::testing::Test {
  protected:
-  FullTellerTest() {
+  EventFillerTest() {
     full.what = KNELL_EVENT_EXIT;
     full.stamp_ns = 5'000'000'000;
     full.pid = full.tid = 50;
@@ -28,7 +28,7 @@ class FullTellerTest : public ::testing::Test {
     full.parent_comm = {"bash"};
     full.u.exit = {0x700, 17};
   }
-  const knell_event& told() {
+  const knell_event& filled_event() {
     batch.clear();
     slot = batch.reserve();
     slot->event.mono_ns = full.stamp_ns;
@@ -42,14 +42,14 @@ class FullTellerTest : public ::testing::Test {
   event::Full full;
 };
 
-TEST_F(FullTellerTest, TheLevelsOutliveTheSource) {
+TEST_F(EventFillerTest, LevelsAreCopiedIntoTheBatch) {
   {
     std::vector<event::Level> levels{{.ns = 7, .pid = 3}, {.ns = 8, .pid = 1}};
-    full.args = "odd";  // text before them in the batch
+    full.args = "odd";  // text that precedes the levels in the batch
     full.has_args = true;
     full.levels = levels;
     full.levels_known = true;
-    told();
+    filled_event();
   }
   EXPECT_TRUE(slot->levels_known);
   ASSERT_EQ(slot->levels.size(), 2u);
@@ -57,12 +57,12 @@ TEST_F(FullTellerTest, TheLevelsOutliveTheSource) {
   EXPECT_EQ(slot->levels[1], (event::Level{.ns = 8, .pid = 1}));
   full.levels = {};
   full.levels_known = false;
-  told();
+  filled_event();
   EXPECT_TRUE(slot->levels.empty()) << "of the event before";
   EXPECT_FALSE(slot->levels_known);
 }
 
-TEST_F(FullTellerTest, AnExitWithAllThereIs) {
+TEST_F(EventFillerTest, FillsAllFieldsOfAnExit) {
   const std::string args("sh\0-c\0exit 7\0", 13);
   full.has_args = true;
   full.args = args;
@@ -80,7 +80,7 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   full.asker.pid = 61;
   full.asker.stamp_ns = full.stamp_ns - 1000;
   full.memory_cgroup = "/limited";
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   EXPECT_EQ(event.id.start, 234u) << "ticks, as in /proc";
   EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_START));
   EXPECT_EQ(event.parent_id.start, 100u);
@@ -107,19 +107,19 @@ TEST_F(FullTellerTest, AnExitWithAllThereIs) {
   EXPECT_EQ(event.via, static_cast<uint32_t>(KNELL_VIA_BPF));
 }
 
-TEST_F(FullTellerTest, TheLastWordEndsWithANul) {
+TEST_F(EventFillerTest, TheLastArgumentEndsWithANul) {
   full.has_args = full.args_truncated = true;
   full.args = std::string_view("sh\0-c\0exi", 9);
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   EXPECT_EQ(text_of(event.args), std::string("sh\0-c\0exi\0", 10));
   EXPECT_NE(event.flags & KNELL_FLAG_ARGS_TRUNCATED, 0u);
 }
 
-TEST_F(FullTellerTest, WhatIsNotKnownIsNull) {
+TEST_F(EventFillerTest, UnknownFieldsAreNull) {
   full.has_details = false;
   full.start_boot_ns = 0;
   full.ppid = 0;
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_STAMP));
   EXPECT_EQ(event.comm.data, nullptr);
   EXPECT_EQ(event.args.data, nullptr);
@@ -127,17 +127,17 @@ TEST_F(FullTellerTest, WhatIsNotKnownIsNull) {
   EXPECT_EQ(event.has, static_cast<uint64_t>(KNELL_HAS_STATUS));
 }
 
-TEST_F(FullTellerTest, NoArgumentsAreNotUnknownOnes) {
+TEST_F(EventFillerTest, EmptyArgumentsAreNotNull) {
   full.has_args = true;
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   EXPECT_NE(event.args.data, nullptr);
   EXPECT_EQ(event.args.size, 0u);
 }
 
-TEST_F(FullTellerTest, ANameOfNoBytesIsNotAnUnknownOne) {
+TEST_F(EventFillerTest, AnEmptyNameIsNotNull) {
   full.killer = {.cause = KNELL_CAUSE_USER, .signal = SIGTERM, .pid = 60, .parent_pid = 59};
   full.asker = full.killer;
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   for (const knell_string& name : {event.killed_by.comm, event.killed_by.parent_comm,
                                    event.last_signal.comm, event.last_signal.parent_comm}) {
     EXPECT_NE(name.data, nullptr);
@@ -145,15 +145,15 @@ TEST_F(FullTellerTest, ANameOfNoBytesIsNotAnUnknownOne) {
   }
 }
 
-TEST_F(FullTellerTest, CgroupsAreKnownByTheirInode) {
+TEST_F(EventFillerTest, FindsCgroupsByInode) {
   filler.cgroups().learn(4711, "/system.slice/cron.service");
   full.cgroup = 4711;
-  const knell_event& event = told();
+  const knell_event& event = filled_event();
   EXPECT_EQ(text_of(event.cgroup), "/system.slice/cron.service");
   EXPECT_EQ(text_of(event.unit), "cron.service");
 }
 
-TEST_F(FullTellerTest, LongTextsOfManyEventsStay) {
+TEST_F(EventFillerTest, KeepsLongTextsOfManyEvents) {
   const std::string args(4096, 'x');
   Batch many(1024);
   full.has_args = true;

@@ -1,43 +1,44 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// When is a process over, and with what status?
+// Decides when a process has ended, and with what status.
 //
-// The kernel tells of each thread's EXIT, in an order that is not quite the order of deaths, and an
-// EXIT of the leader (thread id == process id) is no sign of the process's end: the leader may
-// leave first and a worker fail later, and a worker that calls exec takes over the leader's id
-// after a false death of it. With zero exits filtered out (the mask NONZERO_EXIT) a leader that
-// left early is not even heard of. So an EXIT only makes us look:
+// The kernel reports the EXIT of each thread. The order of EXITs is not quite the order of deaths.
+// An EXIT of the leader (thread id == process id) does not mean that the process has ended: the
+// leader may exit first and a worker fail later, and a worker that calls exec takes over the
+// leader's id after a false EXIT of the leader. With zero exits filtered out (the mask
+// NONZERO_EXIT) the exit of a leader that left early is not received at all. So an EXIT is only a
+// reason to probe the process:
 //
-//   note()    an EXIT came. A slot in the stream is kept at its place.
-//   judge()   at the end of the drain, each noted process is probed for a probe, through a pidfd,
-//   which becomes readable
-//             when the last thread is gone. ESRCH: reaped, so over. Readable: over. Else it lives
-//             on: the slot is given up, the pidfd is kept and watched, and the next EXIT, or its
-//             death, makes us look again.
+//   note()    an EXIT was received. A slot is reserved at its place in the stream.
+//   judge()   at the end of the drain, each noted process is probed through a pidfd, which becomes
+//             readable when the last thread has exited. ESRCH: reaped, so it has ended. Readable:
+//             it has ended. Otherwise it is alive: the slot is given up, the pidfd is kept and
+//             watched, and the next EXIT, or the death of the process, causes another probe.
 //   finish()  between judge() and finish() the source is read once more: the connector sends a
-//   thread's EXIT a moment
-//             after the pidfd became readable, and the last words of a crash may carry the core
-//             bit. What is waited for is waited for in the stream, not in time: a reader that is
-//             kept from its work for long must not give up what it has not read yet.
+//             thread's EXIT a moment after the pidfd became readable, and the last EXIT of a crash
+//             may carry the core bit. The wait ends at a position in the stream, not at a point in
+//             time: a reader that was delayed must not give up events that it has not read yet.
 //
-// The status. All threads killed by exit_group() or a signal carry the same code, and only the
-// crashing one the core bit; threads that left one by one carry their own, and the last one's
-// counts. Where all codes agree they are the answer. Where they do not, or the process outlived an
-// EXIT, the kernel is asked: PIDFD_GET_INFO after the reap, /proc/PID/stat field 52 before it.
-// Where it cannot be asked any more, the last code that is not 0 is told, with the core bit if any
-// thread had it: better one failure too many. A thread that was born (threads.h) and has not told
-// its code yet is waited for, up to kLateNs, since its code may be the one that counts. Where
-// threads are not counted (their births or their zero exits are not received), another thread's
-// EXIT may still be to come after any EXIT, so the kernel is asked whenever it can be. With zero
-// exits filtered out, a process that lived on for kLingerNs after its last EXIT ended with 0. One
-// case cannot be seen: zero exits filtered out, one thread's raw SYS_exit(5) and then exit_group(0)
-// of another, both before we could look.
+// The status. All threads killed by exit_group() or a signal have the same code, and only the
+// crashing thread has the core bit. Threads that exit one by one have codes of their own, and the
+// last one's counts. If all codes agree, they are the status. If they do not, or the process was
+// alive after an EXIT, the kernel is asked: PIDFD_GET_INFO after the process was reaped,
+// /proc/PID/stat field 52 before. If it cannot be asked any more, the last code that is not 0 is
+// reported, with the core bit if any thread had it: it is better to report one failure too many
+// than to miss one. A thread that was born (threads.h) and whose EXIT has not been received is
+// waited for, up to kLateNs, since its code may be the one that counts. If threads are not counted
+// (their births or their zero exits are not received), another thread's EXIT may still come after
+// any EXIT, so the kernel is asked whenever possible. With zero exits filtered out, a process that
+// lived on for kLingerNs after its last EXIT ended with 0. One case cannot be detected: zero exits
+// filtered out, a raw SYS_exit(5) of one thread and then exit_group(0) of another, both before the
+// probe.
 //
-// An EXIT may still come after its process was told to be over. It is recognised by its stamp:
-// within kLateNs of the end, and not a second EXIT of the leader, which only another process with
-// the same pid could send. Pids go round, so that other process cannot come sooner than a whole
-// round of pids takes (measured: 330 ms for 32768 of them).
+// An EXIT may still arrive after the end of its process was reported. It is recognised by its
+// stamp: within kLateNs of the end, and not a second EXIT of the leader, which only another process
+// with the same pid could send. A pid is used again only after all other pids were used, so that
+// other process cannot come sooner than one whole round of pids takes (measured: 330 ms for 32768
+// of them).
 #include "watch/exit_tracker.h"
 
 #include <csignal>
@@ -45,15 +46,15 @@
 namespace knell::watch {
 namespace {
 
-constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the quickest round of pids
-constexpr size_t kMostCrashing = 4096;     // picked: crashes whose EXIT got lost are forgotten
-// A thread that was on its way out by itself may linger this long after exit_group() of another:
-// only what lived on for longer lived on.
-constexpr uint64_t kLingerNs = 1'000'000'000;  // picked: many times what was ever seen
+constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the fastest round of pids
+constexpr size_t kMostCrashing = 4096;     // picked: bounds the crashes whose EXIT was lost
+// A thread that had begun to exit by itself may exist this long after exit_group() of another
+// thread: a process counts as alive after an EXIT only if it was alive for longer.
+constexpr uint64_t kLingerNs = 1'000'000'000;  // picked: many times the longest delay seen
 constexpr uint32_t kCore = 0x80;               // WCOREFLAG
 constexpr uint32_t kSignal = 0x7f;             // WTERMSIG
 
-// Whether it is the end by a signal that writes a core where that is allowed.
+// Whether `code` is a death by a signal that writes a core where that is allowed.
 bool dies_with_core(uint32_t code) {
   switch (code) {
     case SIGQUIT:
@@ -80,8 +81,8 @@ ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dyi
     if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return Note::kLate;
     late_.erase(exit.pid);
   }
-  // While zero exits come, the leader's always does, so a worker alone can wait for it, unless it
-  // brings news.
+  // If zero exits are received, the leader's EXIT always comes, so a worker's EXIT alone can wait
+  // for it, unless its code is not 0.
   Dying* known = dying_.find(exit.pid);
   if (known == nullptr && !leader && !zeros_filtered_ && exit.u.exit.code == 0)
     return Note::kUnimportant;
@@ -92,8 +93,8 @@ ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dyi
   else
     dying.mixed |= ((dying.code ^ exit.u.exit.code) & ~kCore) != 0;
   dying.last_ns = exit.stamp_ns;
-  // The order of EXITs is not that of deaths: where the kernel cannot be asked, a failure is told
-  // rather than the success of a thread that was heard of later. Better one too many.
+  // EXITs do not come in the order of deaths. If the kernel cannot be asked, a failure is reported
+  // rather than a success whose EXIT came later, since a missed failure is the worse error.
   if (exit.u.exit.code != 0 || dying.code == 0) dying.code = exit.u.exit.code;
   dying.zero_after = dying.ended_now = false;
   dying.core |= (exit.u.exit.code & kCore) != 0;
@@ -117,37 +118,38 @@ void ExitTracker::crashed(int32_t pid, int32_t tid) {
   *crashing_.emplace(pid).first = tid;
 }
 
-// Only the EXIT of the thread that crashed says whether a core was written, and it may be sent a
-// moment after the process is over and reaped. It wakes us when it comes.
+// Only the EXIT of the crashed thread says whether a core was written. It may be sent a moment
+// after the process has ended and was reaped. Its arrival wakes the reader.
 bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns) {
   if (heard_ns < dying.dead_ns && may_have_executed(dying)) return true;
   if (heard_ns >= dying.dead_ns + kLateNs) return false;
-  // It seems to have ended well after a thread failed, on a kernel that cannot be asked: a failing
+  // It seems to have ended with 0 after a thread failed, and the kernel cannot be asked: a failing
   // EXIT may still come.
   if (dying.zero_after) return !probe_.status(pid, dying.pidfd);
-  if (threads_unheard(dying)) return !probe_.status(pid, dying.pidfd);
+  if (threads_pending(dying)) return !probe_.status(pid, dying.pidfd);
   return crashing_.find(pid) != nullptr && !dying.core && dies_with_core(dying.code);
 }
 
-// A reader that is late finds it dead at the EXIT of its leader, although a thread that lived on
-// has exec'ed: that EXEC is queued still, and the EXIT of the process behind it. (The leader that
-// an exec ends was not killed by a signal.)
+// A late reader can find the process dead at the EXIT of its leader although another thread called
+// exec and lived on: that EXEC and the EXIT of the process are still queued. (A leader that is
+// ended by an exec was not killed by a signal.)
 bool ExitTracker::may_have_executed(const Dying& dying) {
   return dying.leader && dying.unheard != 0 && dying.unheard != Threads::kUnknown &&
          (dying.code & kSignal) == 0;
 }
 
-// It is over, but a thread of it has not told its code yet: it may be preempted between its death
-// and its EXIT. A signal kills all with the same code. Of threads that nobody counted some may be
-// missing at any time: then a failure is told as it is, and only a success has to wait.
-bool ExitTracker::threads_unheard(const Dying& dying) {
+// The process has ended, but the EXIT of one of its threads has not been received: the thread may
+// be preempted between its death and its EXIT. A signal kills all threads with the same code. If
+// the threads were not counted, some may be missing at any time: then a failure is reported at
+// once, and only a success has to wait.
+bool ExitTracker::threads_pending(const Dying& dying) {
   if (dying.unheard == 0 || dying.unheard == Threads::kUnknown) return false;
   if ((dying.code & kSignal) != 0) return false;
   return dying.unheard != Threads::kUncounted || dying.code == 0;
 }
 
-// Whether a thread may exist of which neither the birth nor the EXIT was received. All threads
-// killed by a signal have the same code.
+// Whether there may be a thread whose birth and EXIT were both not received. All threads killed by
+// a signal have the same code.
 bool ExitTracker::threads_uncounted(const Dying& dying) const {
   if ((dying.code & kSignal) != 0) return false;
   return zeros_filtered_ || dying.unheard == Threads::kUnknown;
@@ -205,7 +207,7 @@ void ExitTracker::keep_watching(int32_t pid, Dying& dying) {
     dying.watched = true;
     ++watched_;
   }
-  if (!dying.watched) dying.pidfd.reset();  // the sweep looks at it
+  if (!dying.watched) dying.pidfd.reset();  // sweep() polls it
 }
 
 void ExitTracker::drop(int32_t pid) {
@@ -219,7 +221,7 @@ int32_t ExitTracker::told_status(const Dying& dying) {
   return static_cast<int32_t>(dying.code | (dying.core ? kCore : 0));
 }
 
-// /proc shows the status of a zombie without the core bit its parent will see.
+// /proc shows the status of a zombie without the core bit that its parent will see.
 int32_t ExitTracker::with_core(int32_t status, const Dying& dying) {
   return dying.core && dies_with_core(static_cast<uint32_t>(status) & ~kCore)
              ? status | static_cast<int32_t>(kCore)
@@ -228,9 +230,9 @@ int32_t ExitTracker::with_core(int32_t status, const Dying& dying) {
 
 std::optional<int32_t> ExitTracker::status_of(int32_t pid, const Dying& dying) {
   const bool agree = !dying.mixed && !dying.outlived && dying.first_ns != 0;
-  // The crashing thread alone tells of a core, and its EXIT may come after we looked.
-  const bool core_in_doubt = !dying.core && dies_with_core(dying.code);
-  if (agree && !core_in_doubt && !threads_unheard(dying) && !threads_uncounted(dying) &&
+  // Only the EXIT of the crashed thread has the core bit, and it may come after the probe.
+  const bool core_unknown = !dying.core && dies_with_core(dying.code);
+  if (agree && !core_unknown && !threads_pending(dying) && !threads_uncounted(dying) &&
       (dying.leader || !dying.pidfd))
     return told_status(dying);
   if (const auto known = probe_.status(pid, dying.pidfd)) return with_core(*known, dying);
@@ -241,8 +243,9 @@ std::optional<int32_t> ExitTracker::status_of(int32_t pid, const Dying& dying) {
 
 void ExitTracker::move_to_late(int32_t pid, const Dying& dying) {
   if (dying.first_ns != 0) {
-    // Found dead by its pidfd: its own EXIT is still to come, and an EXIT of the leader that it
-    // outlived was not that, but the false death at a worker's exec, or the leader's alone.
+    // If the process was found dead by its pidfd, its own EXIT is still to come. An EXIT of the
+    // leader that the process outlived was not its end, but the false EXIT at a worker's exec, or
+    // the leader's own.
     const uint64_t until = (dying.ended_now ? dying.dead_ns : dying.last_ns) + kLateNs;
     while (!late_order_.empty() && late_order_.front().second < dying.last_ns) {
       const auto [old, old_until] = late_order_.front();

@@ -15,53 +15,54 @@
 
 namespace knell::watch {
 
-// What can be asked of a process that showed signs of dying. A seam: tests answer by hand.
+// Asks the kernel about a process that may be dying. A seam: tests use a fake.
 class ProcessProbe {
  public:
   virtual ~ProcessProbe() = default;
   enum class Sign {
-    kGone,  // reaped, or never there
+    kGone,  // reaped, or it never existed
     kDead,  // all its threads are dead, not reaped yet
     kAlive,
-    kUnsure  // could not be told (no descriptors left): ask again
+    kUnsure  // unknown (no descriptors left): try again
   };
-  // `pidfd` is used when it is there, and left open by kAlive. A pid in use again by a process that
-  // began after `before_ns` (CLOCK_MONOTONIC) counts as kGone.
+  // Uses `pidfd` if it is open; leaves it open when the result is kAlive. A pid that now belongs to
+  // a process that began after `before_ns` (CLOCK_MONOTONIC) counts as kGone.
   virtual Sign probe(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) = 0;
-  // The status that wait reports, for one found kGone or kDead; nullopt: nobody knows.
+  // The status that wait(2) reports, for a process found kGone or kDead; nullopt: unknown.
   virtual std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) = 0;
-  // Has ExitTracker::woken(pid) called when it dies. False: it cannot.
+  // Arranges that ExitTracker::woken(pid) is called when the process dies. False: not possible.
   virtual bool watch(int32_t pid, int pidfd) = 0;
-  // Whether there is such a process, dead or alive; a quick look at the pid alone.
+  // Whether a process with this pid exists, dead or alive; a quick check of the pid alone.
   virtual bool exists(int32_t pid) = 0;
 };
 
-// One process of which some thread has exited.
+// A process of which at least one thread has exited.
 struct Dying {
   uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
-  uint64_t followed_ns = 0;            // when somebody asked for it by its pid
-  uint32_t code = 0;                   // of its last EXIT
+  uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
+  uint32_t code = 0;         // of its last EXIT
   uint32_t signal = 0;
-  uint32_t unheard = 0;    // how many EXITs of its threads are still to come; or Threads::k*
-  int32_t parent = 0;      // as the leader's EXIT told; 0: it did not
-  Slot* slot = nullptr;    // in the stream, where its last EXIT was
-  UniqueFd pidfd;          // held while it lives on
-  bool noted = false;      // to be judged at the end of this drain
-  bool dead = false;       // judged: over
-  bool leader = false;     // the leader's EXIT was seen
-  bool threads = false;    // some other thread's was
-  bool mixed = false;      // not all with the same code
-  bool core = false;       // some thread wrote a core
-  bool outlived = false;   // it was seen alive after an EXIT
+  uint32_t unheard = 0;  // number of its threads whose EXIT is still to come, or one of Threads::k*
+  int32_t parent = 0;    // from the leader's EXIT; 0: unknown
+  Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
+  UniqueFd pidfd;        // open while the process is still alive
+  bool noted = false;    // judge() has to probe it
+  bool dead = false;     // judge() found that the process has ended
+  bool leader = false;   // the leader's EXIT was received
+  bool threads = false;  // an EXIT of another thread was received
+  bool mixed = false;    // its EXITs have different codes
+  bool core = false;     // an EXIT of one of its threads had the core bit
+  bool outlived = false;   // a probe found it alive after an EXIT
   bool watched = false;    // ExitTracker::woken() will be called
-  uint64_t dead_ns = 0;    // when it was first found so
-  bool ended_now = false;  // it lived on after its last EXIT: nobody knows when it ended but now
+  uint64_t dead_ns = 0;    // when it was first found dead
+  bool ended_now = false;  // it lived on after its last EXIT: its end time is unknown, so the
+                           // current time is used
   bool zero_after =
-      false;  // it died with no EXIT seen since: they are filtered out, so its status is 0
+      false;  // it ended without another EXIT; zero EXITs are filtered out, so its status is 0
 };
 
-// Decides when a process is over, and with what status, from the EXITs of its threads; see
-// exit_tracker.cc.
+// Decides from the EXITs of its threads when a process has ended, and with what status; see
+// exit_tracker.cc. Not thread-safe.
 class ExitTracker {
  public:
   struct Over {
@@ -70,44 +71,46 @@ class ExitTracker {
     std::optional<int32_t> status;
   };
 
-  // `most_watched`: how many descriptors may be held; processes beyond are looked at by the sweep.
+  // `most_watched`: the number of descriptors that may be held; sweep() polls processes beyond it.
   ExitTracker(ProcessProbe& probe, size_t most_watched)
       : probe_(probe), most_watched_(most_watched) {}
-  // Whether EXITs with code 0 do not come.
+  // True: the source does not report EXITs with code 0.
   void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
 
   enum class Note {
-    kNew,         // keep a slot for it: dying->slot
-    kLate,        // of a process already told to be over
-    kUnimportant  // a thread of a process whose leader's EXIT is still to come
+    kNew,         // the caller reserves a slot for it: dying->slot
+    kLate,        // of a process whose end was already reported
+    kUnimportant  // a thread; the EXIT of its leader is still to come
   };
-  // An EXIT. Sure ends, known to the process table, need not come here at all.
-  // `others`: how many threads beside the leader have not exited yet, as Threads has it.
+  // Handles an EXIT. The caller need not pass an EXIT of a leader whose process has no other
+  // threads: it is the end of the process.
+  // `others`: the number of threads beside the leader that have not exited yet, from Threads.
   Note note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
 
-  // Whether an EXIT of it was noted, or may still come although it was told to be over.
+  // Whether an EXIT of the process was noted, or may still come after its end was reported.
   bool knows(int32_t pid) const {
     return dying_.find(pid) != nullptr || late_.find(pid) != nullptr;
   }
   Dying* find(int32_t pid) { return dying_.find(pid); }
-  // It is told, or it lives after all (it exec'ed); EXITs with this pid are news again.
+  // Its end was reported, or it is alive after all (it called exec). The next EXIT with this pid
+  // starts a new entry.
   void forget(int32_t pid) {
     drop(pid);
     late_.erase(pid);
     crashing_.erase(pid);
   }
 
-  // This thread of it caught a signal that writes a core: its EXIT is still to come.
+  // This thread got a signal that writes a core; its EXIT is still to come.
   void crashed(int32_t pid, int32_t tid);
 
-  // Looks at what was noted, of that without a slot at `most`; the rest waits for the next call.
-  // Returns how many were found dead: read the source once more for their last words, then call
-  // finish().
+  // Probes the noted processes, at most `most` of those without a slot; the others wait for the
+  // next call. Returns the number found dead: read the source once more for their last EXITs, then
+  // call finish().
   size_t judge(size_t most, uint64_t now_ns);
-  // Those found dead by the last judge() were dead by now.
+  // Sets the time of death of the processes that the last judge() found dead.
   void date(uint64_t now_ns);
-  // Tells those found dead, while there is `room()` for those without a slot. All that was sent
-  // before `heard_ns` has been noted. `over(Over)` must not call back into this object.
+  // Passes each process found dead to `over(Over)`, while room() is true for those without a slot.
+  // All events sent before `heard_ns` have been noted. `over` must not call this object.
   template <class Room, class F>
   void finish(uint64_t heard_ns, Room room, F over) {
     std::vector<int32_t> dead;
@@ -128,22 +131,23 @@ class ExitTracker {
       move_to_late(pid, *dying);
     }
   }
-  // What its EXITs alone say.
+  // The status according to its EXITs alone.
   static int32_t told_status(const Dying& dying);
-  // When finish() is to be called again for those that keep it waiting; 0: none does.
+  // When finish() has to be called again for processes that wait for more EXITs; 0: none waits.
   uint64_t due_ns() const;
   bool anything_noted() const { return !noted_.empty(); }
 
-  // A watched process died.
+  // A watched process has died.
   void woken(int32_t pid);
-  // Takes care of a process that somebody asked for although it may be dead already.
+  // Tracks a process that a listener named by pid; it may be dead already.
   void follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns);
-  // Looks again at up to `count` of those that could not be told or watched.
+  // Notes again, among the next `count` entries, the processes that have no open pidfd: their probe
+  // failed, or they are not watched.
   void sweep(size_t count);
   size_t size() const { return dying_.size(); }
 
  private:
-  static bool threads_unheard(const Dying& dying);
+  static bool threads_pending(const Dying& dying);
   bool threads_uncounted(const Dying& dying) const;
   static bool may_have_executed(const Dying& dying);
   bool awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns);
@@ -157,7 +161,7 @@ class ExitTracker {
 
   struct Late {
     uint64_t until_ns = 0;
-    bool leader = false;  // its EXIT has come: another is another process's
+    bool leader = false;  // the leader's EXIT was received: a second one is of another process
   };
 
   ProcessProbe& probe_;
@@ -166,7 +170,7 @@ class ExitTracker {
   size_t watched_ = 0;
   PidMap<Dying> dying_;
   std::vector<int32_t> noted_, dead_;
-  PidMap<int32_t> crashing_;  // the thread whose EXIT is still to come
+  PidMap<int32_t> crashing_;  // pid -> tid of the crashed thread whose EXIT is still to come
   PidMap<Late> late_;
   std::deque<std::pair<int32_t, uint64_t>> late_order_;
 };

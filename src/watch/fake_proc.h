@@ -15,7 +15,7 @@
 
 namespace knell::watch {
 
-// For tests: a /proc tree written as one nested initializer, made real in a folder of its own.
+// For tests: a /proc tree written as one nested initializer, created in a temporary folder.
 struct FakeProcess {
   int ppid = 1;
   uint64_t start = 0;  // clock ticks
@@ -27,12 +27,12 @@ struct FakeProcess {
   unsigned tty = 0;  // device number
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
-  int process = 0;  // of a thread; 0: it is one itself
-  // In pid namespaces below ours, from the outermost.
+  int process = 0;  // a thread: the pid of its process; 0: this is a process
+  // Its numbers in the pid namespaces below ours, from the outermost.
   std::vector<event::Number> numbers = {};
 };
 
-// For PidNamespaces, of a tree whose ns/pid are files of numbers.
+// PidNamespaces::From for a FakeProc, whose ns/pid are files of inode numbers.
 inline Result<std::vector<uint32_t>> fake_namespaces_from(int fd) {
   char text[256];
   const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
@@ -69,7 +69,7 @@ class FakeProc {
     std::ofstream(dir / "cmdline") << p.cmdline;
     std::ofstream(dir / "cgroup") << p.cgroup;
     const std::string uid = std::to_string(p.uid);
-    std::string inner, chain = "1";  // ours is called 1
+    std::string inner, chain = "1";  // 1: our namespace
     for (const event::Number& number : p.numbers) {
       inner += "\t" + std::to_string(number.nr);
       chain = std::to_string(number.ns) + " " + chain;

@@ -6,14 +6,15 @@
 
 namespace knell::watch {
 
-// How long a remembered process has been found gone. It may be gone before its EXIT is even sent:
-// the kernel frees the pid of a process that nobody waits for first, and can be interrupted there.
-// Only after kGoneNs is no word of it to be expected.
+// Measures how long a stored process has been found gone. A process may be gone before its EXIT is
+// sent: the kernel first frees the pid of a process that nobody waits for, and can be interrupted
+// there. Its EXIT is not expected later than kGoneNs after that.
 class GoneTimer {
  public:
   static constexpr uint64_t kGoneNs = 500'000'000;  // picked: many times any delay seen
 
-  // Notes what a look at it showed; true when it may be forgotten.
+  // Records the result of a check; true: the process has been gone for kGoneNs, so its entry may be
+  // erased.
   bool since_long(bool gone, uint64_t now_ns) {
     const auto now = static_cast<uint32_t>(now_ns >> kShift) | 1;
     if (!gone)
@@ -26,8 +27,8 @@ class GoneTimer {
   }
 
  private:
-  static constexpr int kShift = 20;  // about a millisecond; 32 bits of them go round in 52 days
-  uint32_t since_ = 0;               // 0: it was there
+  static constexpr int kShift = 20;  // about a millisecond; 32 bits of them wrap after 52 days
+  uint32_t since_ = 0;               // 0: it existed at the last check
 };
 
 }  // namespace knell::watch

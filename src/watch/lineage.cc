@@ -39,7 +39,7 @@ void Lineage::keep_only(std::span<const int32_t> roots) {
   for (const int32_t pid : outside) inside_.erase(pid);
 }
 
-// The bit of the root that was born at that time.
+// The bit of root `pid` if `stamp_ns` is the root's own birth: it is not later than follow().
 uint64_t Lineage::own_bit(int32_t pid, uint64_t stamp_ns) const {
   for (size_t i = 0; i < roots_.size(); ++i)
     if (roots_[i].pid == pid && stamp_ns <= roots_[i].since_ns) return uint64_t{1} << i;
@@ -57,7 +57,7 @@ void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
   if (bits != 0)
     *inside_.emplace(pid).first = Place{bits, {}};
   else
-    inside_.erase(pid);  // the pid of somebody who was inside is in use again
+    inside_.erase(pid);  // the pid of a process that was under a root is in use again
 }
 
 void Lineage::scan(const ProcReader& proc) {
@@ -68,7 +68,7 @@ void Lineage::scan(const ProcReader& proc) {
 
 void Lineage::begin_scan() {
   scanning_ = inside_.size() > 0;
-  added_ = true;  // as if by a pass before the first
+  added_ = true;  // so that the first pass runs
   pass_.cancel();
 }
 

@@ -104,7 +104,8 @@ size_t Normaliser::judge() {
 }
 
 void Normaliser::on_raw(const event::Raw& raw) {
-  // (A hole that the reader found has the time at which it did.)
+  // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
+  // read.)
   if (raw.what != KNELL_EVENT_LOST) heard_until(raw.stamp_ns);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
@@ -116,14 +117,14 @@ void Normaliser::on_raw(const event::Raw& raw) {
     case KNELL_EVENT_LOST:
       return on_lost(raw);
     case KNELL_EVENT_NONE:
-      return;  // somebody's ack
+      return;  // the kernel's ack of a request
     default:
       return on_change(raw);
   }
 }
 
-// The next slot with what every event has; nullptr when the type is not wanted. To be followed by
-// commit().
+// Reserves the next slot and fills the fields that every event has; nullptr: the type is not
+// wanted. Must be followed by commit().
 Slot* Normaliser::begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns) {
   if (!wanted(type)) return nullptr;
   Slot* slot = batch_.reserve();
@@ -154,13 +155,13 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
   if (!slot->ready) batch_.give_back(slot);
 }
 
-// Nothing is left to find out: the source waited until the process was over.
+// Nothing has to be probed: the source sends an exit only once the process has ended.
 void Normaliser::on_full(const event::Full& full) {
   heard_until(full.stamp_ns);
   if (full.only_birth) return;
   if (full.what == KNELL_EVENT_EXIT) exits_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
-    // Of one that was asked for while it was dying: what is left of it in /proc still tells more.
+    // A listener named this process while it was dying: /proc may still have some of its details.
     if (!full.has_details) {
       const bool over = full.what == KNELL_EVENT_EXIT;
       memory_.describe(*slot, full.pid,
@@ -181,8 +182,8 @@ void Normaliser::on_fork(const event::Raw& raw) {
   } else {
     threads_.alone(raw.pid);
     ++born_;
-    // Whoever had this pid is over for certain, whatever it was last seen doing; but for one that
-    // somebody asked for while its own birth was still queued.
+    // An older process with this pid has certainly ended. Exception: a listener named this very
+    // process while its fork event was still queued.
     const Dying* dying = exits_.find(raw.pid);
     if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
       if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::told_status(*dying));
@@ -203,12 +204,14 @@ void Normaliser::on_fork(const event::Raw& raw) {
 }
 
 void Normaliser::on_exec(const event::Raw& raw) {
-  // A worker's exec kills the leader and takes its place: what looked like a death was none.
+  // An exec by another thread kills the leader and takes its place: the EXIT of the leader was not
+  // the end of the process.
   if (const Dying* dying = exits_.find(raw.pid);
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     exits_.forget(raw.pid);
   threads_.alone(raw.pid);
-  // What was read of it at its last exec was read after this one: of which program, nobody knows.
+  // The details stored at its previous exec were read after this exec: they may be of either
+  // program.
   const Process* before = memory_.at(raw.pid, raw.stamp_ns);
   if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
   memory_.execed(raw);
@@ -219,7 +222,7 @@ void Normaliser::on_exec(const event::Raw& raw) {
   commit(slot);
 }
 
-// In the events of this batch that tell it.
+// Blanks the program's details in the events of this batch that have them.
 void Normaliser::forget_program(const Process& process) {
   for (size_t i = 0; i < batch_.size(); ++i) {
     Slot& slot = batch_[i];
@@ -230,12 +233,12 @@ void Normaliser::forget_program(const Process& process) {
   }
 }
 
-// uid, gid, sid, ptrace, comm, coredump: things that happen to a process that goes on living.
+// Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Normaliser::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
   if (raw.what == KNELL_EVENT_SID) memory_.left_terminal(raw.pid);
-  // A crash is the process's, whichever thread it was; the rest is the process's when it is the
-  // leader's.
+  // A crash concerns the process, whichever thread crashed. Other events concern the process only
+  // when they are of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
   Slot* slot =
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
@@ -243,7 +246,7 @@ void Normaliser::on_change(const event::Raw& raw) {
     knell_event& event = slot->event;
     memory_.describe(*slot, raw.pid, ProcessDetails::Look::kIdentity);
     if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
-      tell_ids(*slot, raw);
+      fill_ids(*slot, raw);
     } else if (raw.what == KNELL_EVENT_PTRACE) {
       event.tracer_pid = raw.u.ptrace.tracer_pid;
     } else if (raw.what == KNELL_EVENT_COREDUMP && event.ppid == 0) {
@@ -258,12 +261,12 @@ void Normaliser::on_change(const event::Raw& raw) {
   if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) exits_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
-  // After the event, which tells the name it had.
+  // After the event, which has the old name.
   if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
 }
 
-// A thread's ids are its own: they are those of the process only where its leader changed them.
-void Normaliser::tell_ids(Slot& slot, const event::Raw& raw) {
+// Each thread has its own ids: those of the leader count as the ids of the process.
+void Normaliser::fill_ids(Slot& slot, const event::Raw& raw) {
   knell_event& event = slot.event;
   const bool uid = raw.what == KNELL_EVENT_UID;
   (uid ? event.ruid : event.rgid) = raw.u.id.real;
@@ -282,22 +285,22 @@ void Normaliser::tell_ids(Slot& slot, const event::Raw& raw) {
 
 void Normaliser::on_exit(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  const End told{raw.pid,           raw.tid,
-                 raw.stamp_ns,      static_cast<int32_t>(raw.u.exit.code),
-                 raw.u.exit.signal, leader ? raw.u.exit.parent_pid : 0};
+  const End thread_end{raw.pid,           raw.tid,
+                       raw.stamp_ns,      static_cast<int32_t>(raw.u.exit.code),
+                       raw.u.exit.signal, leader ? raw.u.exit.parent_pid : 0};
   if (!process_level() && wanted(kExits)) {
     Slot* slot = batch_.reserve();
-    fill_exit(*slot, told);
+    fill_exit(*slot, thread_end);
     commit(slot);
   }
   if (!leader) threads_.gone(raw.pid);
   const uint32_t others = threads_.others(raw.pid);
   if (leader && others == 0 && !exits_.knows(raw.pid))
-    return end(told, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
+    return end(thread_end, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
   Dying* dying = nullptr;
   if (exits_.note(raw, others, &dying) != ExitTracker::Note::kNew) return;
-  // Its place in the stream is where its last EXIT was; an earlier slot stays unfilled and is
-  // passed over.
+  // The place of the exit event is that of the last EXIT. A slot reserved by an earlier EXIT stays
+  // unfilled and is skipped.
   dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
 }
 
@@ -311,8 +314,8 @@ void Normaliser::finish() {
   exits_.finish(heard_ns_, room, [&](const ExitTracker::Over& over) {
     end_of_one(over.pid, over.dying, over.status);
   });
-  // What was missed in the hole must not be told wrongly later on. Looking into it takes some time,
-  // so not more often than once in kLookNs, however many holes there are.
+  // Entries that changed during the hole would make later events wrong. Reading /proc again takes
+  // time, so it is done at most once in kLookNs, however many holes there are.
   const uint64_t now = hole_ ? clock_.monotonic_ns() : 0;
   if (!hole_ || now < looked_ns_ + kLookNs) return;
   hole_ = false;
@@ -330,12 +333,12 @@ void Normaliser::end_of_one(int32_t pid, const Dying& dying, std::optional<int32
       slot);
 }
 
-// The process is over. `slot`, blank, is where its exit belongs; nullptr: not wanted.
+// The process has ended. `slot`: the blank slot for its exit event; nullptr: not wanted.
 void Normaliser::end(const End& end, Slot* slot) {
   uint64_t start = 0;
   if (slot != nullptr) {
     fill_exit(*slot, end);
-    // A source of whole processes tells their exits itself; this one was found out by its pidfd.
+    // A source of whole processes reports exits in full events; this exit was detected by a pidfd.
     if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
     slot->ready = event_filter_.wants(*slot, lineage_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
@@ -381,9 +384,9 @@ void Normaliser::on_lost(const event::Raw& raw) {
 }
 
 void Normaliser::sweep(size_t at_least) {
-  // A dead one is noticed at one visit and forgotten at a later one. With three visits for each
-  // birth a round of n entries takes n/3 births, so what is remembered stays near what lives and
-  // what was born within the last second.
+  // An entry of a dead process is marked at one visit and erased at a later one. With three visits
+  // for each birth, a round over n entries takes n/3 births, so the table stays near the size of
+  // what lives and what was born within the last second.
   const size_t count = 3 * born_ + at_least;
   born_ = 0;
   const uint64_t now = clock_.monotonic_ns();

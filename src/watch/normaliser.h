@@ -20,69 +20,73 @@
 
 namespace knell::watch {
 
-// Who the events are for.
+// Decides which events are wanted.
 class EventFilter {
  public:
   virtual ~EventFilter() = default;
-  // A quick answer before an event is made: could one of this type be wanted?
+  // A quick check before an event is built: the types that may be wanted.
   virtual uint32_t mask() const = 0;
   virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;
-  // With a source of whole processes, which follows the roots by itself: the bits of a living one.
+  // Only for a source that reports whole processes and follows the roots itself: the root bits of a
+  // living process.
   virtual uint64_t roots_of(int32_t) { return 0; }
-  // A process is over, whether or not its exit was wanted. `start`: clock ticks since boot, against
-  // pid reuse; 0: unknown.
+  // A process has ended, whether or not its exit was wanted. `start`: clock ticks since boot, to
+  // tell it from another process with the same pid; 0: unknown.
   virtual void over(int32_t pid, uint64_t start) = 0;
 };
 
 struct NormaliserOptions {
   uint32_t level = KNELL_LEVEL_PROCESS;
   uint32_t details =
-      KNELL_DETAILS_FULL;  // what to remember; raised already where a predicate needs more
-  uint32_t via = KNELL_VIA_CONNECTOR;  // of the events that come to on_raw() and on_over()
-  // The source sends whole processes: nothing need be remembered of them. What comes to on_raw()
-  // all the same is of living processes, and they are looked at in /proc.
+      KNELL_DETAILS_FULL;              // what to store; raised already where a predicate needs more
+  uint32_t via = KNELL_VIA_CONNECTOR;  // of the events from on_raw() and on_over()
+  // The source reports whole processes (event::Full), so nothing is stored about them. Events that
+  // still come to on_raw() are of living processes, which are read from /proc.
   bool whole = false;
-  bool user_names = true;  // false: they are not asked for, which might mean to wait for a server
+  bool user_names = true;  // false: no look-up, which might wait for a directory server
   uint32_t boot = 0;       // the first 8 hex digits of the boot id
   size_t most_watched =
-      1024;  // descriptors that may be held of processes with one foot in the grave
+      1024;  // descriptors that may be held of processes of which some thread has exited
   TableLimits limits;
 };
 
-// Makes process-level events with details out of the kernel's thread-level ones, and puts those the
-// event_filter wants into the batch. For each drain of the source:
+// Makes process-level events with details from the kernel's thread-level events, and puts those
+// that the EventFilter wants into the batch. For each drain of the source:
 //
-//   begin_drain() -> on_raw()* -> judge() -> [on_raw()* when it found somebody dead] -> finish()
+//   begin_drain() -> on_raw()* -> judge() -> [on_raw()* if judge() found dead ones] -> finish()
 //
 // with heard_until() whenever the source was left empty.
 //
-// Not thread-safe. Never waits. Reads /proc only with details above `status`, and for --under.
+// Not thread-safe. Does not block, except in a user name look-up (NormaliserOptions::user_names).
+// Reads /proc for details above `status`, for --under, and to count threads while forks are
+// received.
 class Normaliser {
  public:
   Normaliser(const NormaliserOptions& options, const ProcReader& proc, const Clock& clock,
              ProcessProbe& probe, EventFilter& event_filter, Batch& batch);
 
-  // At the start, after subscribing: what is alive already. What was told of it meanwhile is still
-  // queued and is merged as it comes.
+  // Reads the processes that are alive: at the start, after subscribing. Their events that are
+  // still queued are merged as they are read.
   void snapshot();
-  // Whether what set_details(), set_heard() and follow() have to read in /proc is read at once, or
-  // later and in pieces: by scan_some(), and by look_under_roots() what is under the roots, until
-  // they are true.
+  // When the /proc reads for set_details(), set_heard() and follow() happen. kNow: within the call.
+  // kLater: in pieces, by scan_some() and, for the processes under the roots, look_under_roots(),
+  // each called until it returns true.
   enum class Look { kNow, kLater };
   void set_look(Look look) { look_ = look; }
   bool scan_some(ScanBudget& budget);
   bool look_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
   // Raising the details takes a snapshot.
   void set_details(uint32_t details);
-  // What the source sends from now on, as it was asked: KNELL_EVENT_*; FORK: of threads at least.
-  // To be called once the source has been asked.
+  // The event types that the source was asked for, KNELL_EVENT_*; FORK: at least of threads. Call
+  // it after the request to the source.
   void set_heard(uint32_t mask);
-  // From now on knows who is under each of these, and of no others; false: too many roots.
+  // Follows the processes under each of `roots`, and stops following all others; false: too many
+  // roots.
   bool follow(std::span<const int32_t> roots);
   // The roots that the bits of event::Full::roots stand for.
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return filler_.cgroups(); }
-  // Has the exit of this process told although it may be dead already.
+  // Reports the exit of this process, which may be dead already.
   void follow_death(int32_t pid, UniqueFd pidfd) {
     exits_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
   }
@@ -91,16 +95,17 @@ class Normaliser {
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
   void on_cgroup(const event::CgroupChange& change) { filler_.cgroups().change(change); }
-  // A source says that a whole process is over.
+  // The source reports that a process has ended.
   void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge();
-  // All that the source was sent before `at_ns` has been read.
+  // All events sent to the source before `at_ns` have been read.
   void heard_until(uint64_t at_ns) { heard_ns_ = std::max(heard_ns_, at_ns); }
   void finish();
-  // A bounded look for what died unheard of: with zero exits filtered out nothing else removes it.
-  // To be called after finish(), when the source was left empty; at_least: entries to look at.
+  // Checks a bounded number of entries, `at_least` or more, and erases those of processes that
+  // ended without an event: with zero exits filtered out nothing else erases them. Call it after
+  // finish(), when the source was left empty.
   void sweep(size_t at_least);
-  // When finish() is to be called again at the latest; 0: never.
+  // The latest time to call finish() again; 0: no call is needed.
   uint64_t due_ns() const { return exits_.due_ns(); }
   bool anything_noted() const { return exits_.anything_noted(); }
   void woken(int32_t pid) { exits_.woken(pid); }
@@ -115,7 +120,7 @@ class Normaliser {
     uint64_t stamp_ns;
     std::optional<int32_t> status;
     uint32_t signal;
-    int32_t parent;  // 0: not told
+    int32_t parent;  // 0: unknown
   };
 
   void begin_snapshot();
@@ -125,7 +130,7 @@ class Normaliser {
   void on_exec(const event::Raw& raw);
   void forget_program(const Process& process);
   void on_change(const event::Raw& raw);
-  void tell_ids(Slot& slot, const event::Raw& raw);
+  void fill_ids(Slot& slot, const event::Raw& raw);
   void on_exit(const event::Raw& raw);
   void on_lost(const event::Raw& raw);
   void end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status);
@@ -155,8 +160,8 @@ class Normaliser {
   size_t born_ = 0;  // since the last sweep
   uint32_t heard_ = 0;
   Look look_ = Look::kNow;
-  bool hole_ = false;      // not looked into yet
-  uint64_t heard_ns_ = 0;  // all that was sent before this has been read
+  bool hole_ = false;      // events were lost and /proc was not read again yet
+  uint64_t heard_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;
 };
 

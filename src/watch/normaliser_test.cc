@@ -77,12 +77,12 @@ event::Raw exec_of(int32_t pid, uint64_t at) {
 
 class NormaliserTest : public ::testing::Test {
  protected:
-  // Runs one drain; what comes back is "pid:status" for exits, "fork:child", "exec:pid", ...
+  // Runs one drain. Returns "pid:status" for exits, "fork:child", "exec:pid", ...
   std::vector<std::string> drain(const std::vector<event::Raw>& raws,
                                  const std::vector<event::Raw>& last_words = {}) {
     return drain_some(raws, last_words, true);
   }
-  // `all`: nothing is left in the source.
+  // `all`: the source was left empty.
   std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
                                       const std::vector<event::Raw>& last_words = {},
                                       bool all = false) {
@@ -141,8 +141,8 @@ class NormaliserTest : public ::testing::Test {
   std::optional<Normaliser> normaliser_;
 };
 
-// `sh -c 'exec true'` read too late: which of both the name and the arguments are of is not known.
-TEST_F(NormaliserTest, AnExecIsNotToldWithTheProgramOfTheNext) {
+// `sh -c 'exec true'` read too late: the name and the arguments may be of either program.
+TEST_F(NormaliserTest, AnExecHasNotTheProgramOfTheNextExec) {
   tree.add(50, {.comm = "true", .cmdline = std::string("true\0", 5)});
   clock.now_ns = 1000;
   Normaliser& n = normaliser();
@@ -157,8 +157,8 @@ TEST_F(NormaliserTest, AnExecIsNotToldWithTheProgramOfTheNext) {
   EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
 }
 
-// The program of the first was read when the second had the pid already.
-TEST_F(NormaliserTest, APidUsedAgainWhileAnExecWasQueued) {
+// The first process's program was read when the second had the pid already.
+TEST_F(NormaliserTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
   constexpr uint64_t kTick = Timebase::kTickNs, kWithin = kTick / 2;
   drain({});
   tree.add(50, {.start = 7, .comm = "second"});
@@ -175,7 +175,7 @@ TEST_F(NormaliserTest, APidUsedAgainWhileAnExecWasQueued) {
   EXPECT_EQ(batch[3].event.id.start, 7U);
 }
 
-TEST_F(NormaliserTest, ANewIdIsThatOfItsEvent) {
+TEST_F(NormaliserTest, AUidEventHasTheNewUid) {
   tree.add(50, {.uid = 0});
   drain({});
   event::Raw raw = exec_of(50, 20'000'000);
@@ -191,10 +191,11 @@ TEST_F(NormaliserTest, ANewIdIsThatOfItsEvent) {
 TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
             (Seen{"fork:50", "exec:50", "50:1792"}));
-  EXPECT_EQ(probe.probed[50], 0) << "born live and single: nobody needs to ask";
+  EXPECT_EQ(probe.probed[50], 0)
+      << "its birth was received, and it has one thread: no probe is needed";
 }
 
-TEST_F(NormaliserTest, LeaderLeavesFirstThenAWorkerFails) {
+TEST_F(NormaliserTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
             (Seen{"fork:50"}));
@@ -202,15 +203,16 @@ TEST_F(NormaliserTest, LeaderLeavesFirstThenAWorkerFails) {
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedFor) {
+TEST_F(NormaliserTest, WaitsForTheExitOfEveryThread) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
-  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{}) << "over and reaped, thread 51 not heard of yet";
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{})
+      << "it is reaped, but the EXIT of thread 51 is still to come";
   EXPECT_NE(normaliser().due_ns(), 0u);
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
   EXPECT_EQ(normaliser().due_ns(), 0u);
 }
 
-TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedForAWhileOnly) {
+TEST_F(NormaliserTest, WaitsForTheExitOfAThreadForALimitedTime) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
   clock.now_ns = normaliser().due_ns() - 1;
@@ -219,23 +221,23 @@ TEST_F(NormaliserTest, TheLastWordOfAThreadIsWaitedForAWhileOnly) {
   EXPECT_EQ(drain({}), (Seen{"50:0"}));
 }
 
-TEST_F(NormaliserTest, WhatTheKernelSaysNeedsNoLastWord) {
+TEST_F(NormaliserTest, WaitsForNoExitWhenTheKernelHasTheStatus) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, ThreadsOfOlderProcessesAreNotCounted) {
+TEST_F(NormaliserTest, WaitsForExitsOfUncountedThreads) {
   tree.add(50, {.threads = 2});
   drain({});
-  // One of its threads may have been queued before the look at /proc, so this is no last word.
+  // A thread's birth may have been queued before /proc was read, so this may not be the last EXIT.
   EXPECT_EQ(drain({exit_of(50, 0, 11, 51), exit_of(50, 0, 12)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 52)}), (Seen{"50:1792"}));
 }
 
-// Until all of /proc was looked at, a leader may have threads that nobody has seen.
-TEST_F(NormaliserTest, AnExitBeforeThreadsAreCountedIsNoLastWord) {
+// Until all of /proc was read, a leader may have threads that are not counted.
+TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
   options.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kAlive;
@@ -246,10 +248,10 @@ TEST_F(NormaliserTest, AnExitBeforeThreadsAreCountedIsNoLastWord) {
   ScanBudget all;
   EXPECT_TRUE(normaliser().scan_some(all));
   EXPECT_EQ(drain({exit_of(60, 0x100, 14)}), (Seen{"60:256"}));
-  EXPECT_EQ(probe.probed[60], 0) << "it has no threads, for certain";
+  EXPECT_EQ(probe.probed[60], 0) << "it certainly has no other threads";
 }
 
-TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
+TEST_F(NormaliserTest, CountsThreadsWithoutDetails) {
   options.details = KNELL_DETAILS_STATUS;
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
@@ -257,10 +259,10 @@ TEST_F(NormaliserTest, CountingThreadsNeedsNoDetails) {
   EXPECT_EQ(probe.probed[60], 0);
 }
 
-TEST_F(NormaliserTest, FoundDeadBeforeItsExitIsHeardOfIsToldOnce) {
+TEST_F(NormaliserTest, ReportsOnceAProcessFoundDeadBeforeItsExit) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   drain({fork_of(50, 1, 5), fork_of(50, 1, 6, 51)});
-  EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec, which nobody hears of";
+  EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec; EXEC events are not received";
   clock.now_ns += 2'000'000'000;
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
@@ -269,12 +271,12 @@ TEST_F(NormaliserTest, FoundDeadBeforeItsExitIsHeardOfIsToldOnce) {
   EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
 }
 
-TEST_F(NormaliserTest, LeaderLeavesFirstUnheardOfThenAWorkerFails) {
+TEST_F(NormaliserTest, ReportsAFailingWorkerWhenTheLeadersExitIsFiltered) {
   only_nonzero();
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
+TEST_F(NormaliserTest, ExecFromAWorkerIsNoExit) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(
       drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12), exec_of(50, 13)}),
@@ -283,9 +285,9 @@ TEST_F(NormaliserTest, ExecFromAWorkerIsNoDeath) {
   EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
 }
 
-// It is over before its events are read, and there are so many that they take more than one drain
-// and more time than last words are waited for.
-TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoDeath) {
+// The process has ended before its events are read. They take several drains, and more time than
+// the tracker waits for last EXITs.
+TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoExit) {
   for (const auto& [sign, status] :
        {std::pair(ProcessProbe::Sign::kGone, 0), std::pair(ProcessProbe::Sign::kDead, 0x300)}) {
     SCOPED_TRACE(status);
@@ -304,8 +306,8 @@ TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoDeath) {
   }
 }
 
-// The same of one that did not exec: the event that came after its death says so.
-TEST_F(NormaliserTest, ALeaderThatLeftIsJudgedByWhatCameAfterTheDeath) {
+// The same for a process that did not exec: an event that was sent after its death shows that.
+TEST_F(NormaliserTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;
   EXPECT_EQ(drain_some({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
@@ -313,7 +315,7 @@ TEST_F(NormaliserTest, ALeaderThatLeftIsJudgedByWhatCameAfterTheDeath) {
   EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
 }
 
-TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {
+TEST_F(NormaliserTest, ManyKilledThreadsAreOneExit) {
   tree.add(150, {.threads = 50});
   for (const bool zeros_filtered : {false, true}) {
     SCOPED_TRACE(zeros_filtered);
@@ -323,7 +325,7 @@ TEST_F(NormaliserTest, ManyThreadsKilledAreOneDeath) {
     for (int32_t tid = 150; tid < 200; ++tid)
       raws.push_back(exit_of(150, 9, 10, tid == 170 ? 150 : tid));
     EXPECT_EQ(drain(raws), (Seen{"150:9"}));
-    EXPECT_EQ(drain({exit_of(150, 9, 1000, 201)}), Seen{}) << "a late last word";
+    EXPECT_EQ(drain({exit_of(150, 9, 1000, 201)}), Seen{}) << "a late EXIT";
   }
 }
 
@@ -332,18 +334,18 @@ TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
   EXPECT_EQ(drain({exit_of(50, 0x0b, 10)}, {exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
-TEST_F(NormaliserTest, WhereCodesDifferTheKernelIsAsked) {
+TEST_F(NormaliserTest, AsksTheKernelWhenCodesDiffer) {
   tree.add(50, {.threads = 2});
   tree.add(60, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x400;
   EXPECT_EQ(drain({exit_of(50, 0x400, 10), exit_of(50, 0x300, 11, 51)}), (Seen{"50:1024"}));
   EXPECT_EQ(drain({exit_of(60, 0x400, 10), exit_of(60, 0x300, 11, 61)}), (Seen{"60:768"}))
-      << "nobody knows: the last";
+      << "the kernel cannot be asked: the last code";
 }
 
-// Two threads that leave together: the EXIT of the one whose code counts is sent last.
-TEST_F(NormaliserTest, WhereThreadsAreNotCountedTheKernelIsAsked) {
+// Two threads exit together: the EXIT of the one whose code counts is sent last.
+TEST_F(NormaliserTest, AsksTheKernelWhenThreadsAreNotCounted) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x300;
   only_nonzero();
@@ -351,7 +353,7 @@ TEST_F(NormaliserTest, WhereThreadsAreNotCountedTheKernelIsAsked) {
   EXPECT_EQ(drain({exit_of(50, 0x300, 11, 51)}), (Seen{}));
 }
 
-TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
+TEST_F(NormaliserTest, SuppressesASuccessAfterAFailingThread) {
   only_nonzero();
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
@@ -359,13 +361,13 @@ TEST_F(NormaliserTest, OutlivedAFailingThreadAndEndedWell) {
   probe.signs.erase(50);
   normaliser().woken(50);
   EXPECT_EQ(drain({}), Seen{});
-  EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may be on its way";
+  EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may still come";
   clock.now_ns += 1'000'000'000;
-  EXPECT_EQ(drain({}), Seen{}) << "it died with 0, which is filtered out";
+  EXPECT_EQ(drain({}), Seen{}) << "it ended with 0, which is filtered out";
   EXPECT_EQ(event_filter.overs, std::vector<int32_t>{50});
 }
 
-TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
+TEST_F(NormaliserTest, ReportsAFailingExitReceivedAfterTheDeath) {
   only_nonzero();
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
@@ -376,7 +378,7 @@ TEST_F(NormaliserTest, AFailureHeardOfAfterTheDeathIsStillTold) {
   EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
 }
 
-TEST_F(NormaliserTest, AThreadThatLingersIsNoLifeAfterTheExit) {
+TEST_F(NormaliserTest, AShortlyLingeringThreadDoesNotHideAFailure) {
   only_nonzero();
   clock.now_ns = 1000;
   probe.signs[50] = ProcessProbe::Sign::kAlive;
@@ -386,12 +388,12 @@ TEST_F(NormaliserTest, AThreadThatLingersIsNoLifeAfterTheExit) {
   EXPECT_EQ(drain({}), (Seen{"50:4096"}));
 }
 
-TEST_F(NormaliserTest, AFailureIsToldRatherThanALaterSuccess) {
+TEST_F(NormaliserTest, ReportsAFailureRatherThanALaterSuccess) {
   tree.add(50, {.threads = 2});
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10), exit_of(50, 0, 11, 51)}), (Seen{"50:4096"}));
 }
 
-TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
+TEST_F(NormaliserTest, WaitsForTheExitOfTheCrashedThread) {
   tree.add(50, {.threads = 2});
   event::Raw crash;
   crash.what = KNELL_EVENT_COREDUMP;
@@ -403,7 +405,7 @@ TEST_F(NormaliserTest, TheCrashingThreadIsWaitedFor) {
   EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
-TEST_F(NormaliserTest, AskedForWhileItsBirthIsStillQueued) {
+TEST_F(NormaliserTest, FollowsAProcessWhoseForkIsStillQueued) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
   clock.now_ns = 1000;
@@ -414,10 +416,10 @@ TEST_F(NormaliserTest, AskedForWhileItsBirthIsStillQueued) {
   probe.statuses[60] = 0x300;
   probe.signs[60] = ProcessProbe::Sign::kDead;
   EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
-      << "its EXIT was before anybody listened";
+      << "its EXIT was before the subscription";
 }
 
-TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {
+TEST_F(NormaliserTest, AReusedPidIsAnotherProcess) {
   EXPECT_EQ(drain({exit_of(50, 0x100, 10)}), (Seen{"50:256"}));
   EXPECT_EQ(drain({exit_of(50, 0x200, 20)}), (Seen{"50:512"}))
       << "a second EXIT of a leader is another process's";
@@ -425,17 +427,17 @@ TEST_F(NormaliserTest, APidInUseAgainIsAnotherProcess) {
   probe.signs[70] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(70, 0x500, 10)}), Seen{});
   EXPECT_EQ(drain({fork_of(70, 1, 30)}), (Seen{"70:1280"}))
-      << "a birth proves the death of whoever had the pid";
+      << "a birth proves that the older process has ended";
 }
 
-TEST_F(NormaliserTest, ThreadsAreNoProcesses) {
+TEST_F(NormaliserTest, ReportsThreadsAtRawLevelOnly) {
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), Seen{});
   options.level = KNELL_LEVEL_RAW;
   normaliser_.reset();
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), (Seen{"fork:50", "50:0"}));
 }
 
-TEST_F(NormaliserTest, AForkedChildTellsWhatItsParentIs) {
+TEST_F(NormaliserTest, AForkedChildHasTheDetailsOfItsParent) {
   tree.add(
       40,
       {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7), .uid = 5});
@@ -455,7 +457,7 @@ TEST_F(NormaliserTest, AForkedChildTellsWhatItsParentIs) {
   EXPECT_EQ(e.parent_id.kind, static_cast<uint32_t>(KNELL_ID_START));
 }
 
-TEST_F(NormaliserTest, AnExecThatCannotBeReadInTimeIsUnknown) {
+TEST_F(NormaliserTest, DetailsAreUnknownAfterAnExecThatWasNotRead) {
   tree.add(40, {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7)});
   Normaliser& n = normaliser();
   n.begin_drain();
@@ -464,18 +466,18 @@ TEST_F(NormaliserTest, AnExecThatCannotBeReadInTimeIsUnknown) {
   n.on_raw(exit_of(50, 0x100, clock.now_ns + 2));
   const knell_event& e = batch[batch.size() - 1].event;
   EXPECT_EQ(e.type, kExitBit);
-  EXPECT_EQ(e.args.data, nullptr) << "what was inherited is not true any more";
+  EXPECT_EQ(e.args.data, nullptr) << "the inherited details are wrong after an exec";
   EXPECT_EQ(e.comm.data, nullptr);
 }
 
-TEST_F(NormaliserTest, StatusDetailsReadNothing) {
+TEST_F(NormaliserTest, StoresNoProcessesWithDetailsStatus) {
   options.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
   EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
   EXPECT_EQ(normaliser().memory().table().size(), 0U);
 }
 
-TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenAfterAWhile) {
+TEST_F(NormaliserTest, SweepsProcessesThatEndedWithoutAnEvent) {
   only_nonzero();
   Normaliser& n = normaliser();
   n.begin_drain();
@@ -483,7 +485,7 @@ TEST_F(NormaliserTest, WhatDiedUnheardOfIsForgottenAfterAWhile) {
   EXPECT_EQ(n.memory().table().size(), 100U);
   probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.memory().table().size(), 100U) << "word of them may be on its way";
+  EXPECT_EQ(n.memory().table().size(), 100U) << "their events may still come";
   clock.now_ns += 2 * GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.memory().table().size(), 1U);
@@ -503,22 +505,22 @@ TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
     return n.lineage().inside(50, event);
   };
   EXPECT_TRUE(inside(50) && inside(52) && inside(53));
-  EXPECT_FALSE(inside(51)) << "over";
+  EXPECT_FALSE(inside(51)) << "it has ended";
   n.on_raw(fork_of(53, 1, 14));
   EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
 }
 
-TEST_F(NormaliserTest, ProcIsReadOnlyForRootsThatAreNew) {
+TEST_F(NormaliserTest, ReadsProcOnlyForNewRoots) {
   Normaliser& n = normaliser();
   EXPECT_TRUE(n.follow(std::vector{50}));
   tree.add(51, {.ppid = 50});
   EXPECT_TRUE(n.follow(std::vector{50}));
-  EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its birth will be heard";
+  EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its fork event will be received";
   EXPECT_TRUE(n.follow(std::vector{50, 60}));
   EXPECT_EQ(n.lineage().roots_of(51), n.lineage().roots_of(50));
 }
 
-TEST_F(NormaliserTest, RootsThatNobodyAsksForAnyMoreMakeRoom) {
+TEST_F(NormaliserTest, RemovesRootsThatAreNotFollowedAnyMore) {
   Normaliser& n = normaliser();
   std::vector<int32_t> roots;
   for (int32_t i = 0; i < 64; ++i) roots.push_back(100 + i);
@@ -533,8 +535,8 @@ TEST_F(NormaliserTest, RootsThatNobodyAsksForAnyMoreMakeRoom) {
   EXPECT_EQ(n.lineage().size(), 0U);
 }
 
-TEST_F(NormaliserTest, ExitsThatABatchHasNoRoomForComeWithTheNext) {
-  constexpr int32_t kCount = 200;  // without a place in the stream
+TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
+  constexpr int32_t kCount = 200;  // exits without a slot in the stream
   std::vector<event::Raw> births, exits;
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.signs[pid] = ProcessProbe::Sign::kAlive;
@@ -542,7 +544,7 @@ TEST_F(NormaliserTest, ExitsThatABatchHasNoRoomForComeWithTheNext) {
     exits.push_back(exit_of(pid, 0x500, 10));
   }
   drain(births);
-  EXPECT_EQ(drain(exits), Seen{}) << "each lives on after its leader";
+  EXPECT_EQ(drain(exits), Seen{}) << "each is alive after the exit of its leader";
   probe.signs.clear();
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.statuses[pid] = 0x500;
@@ -557,7 +559,7 @@ TEST_F(NormaliserTest, ExitsThatABatchHasNoRoomForComeWithTheNext) {
   EXPECT_EQ(second.back(), "1199:1280");
 }
 
-TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {
+TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
   tree.add(40, {.start = 1, .comm = "old"});
   EXPECT_EQ(drain({}), Seen{});
   clock.now_ns += 2'000'000'000;
@@ -576,7 +578,7 @@ TEST_F(NormaliserTest, AHoleHasWhatIsRememberedCheckedAgainstProc) {
   EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
 }
 
-TEST_F(NormaliserTest, ABirthNobodyAskedForIsNoEvent) {
+TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
   options.whole = true;
   const event::Level level{.ns = 70, .child_pid = 2};
   event::Full full;

@@ -12,17 +12,18 @@
 
 namespace knell::watch {
 
-// Which pid namespaces are around others, remembered. One that is remembered is held, since its
-// inode number would soon be another's else. Not thread-safe.
+// A cache of pid namespaces and the namespaces around each. It holds a descriptor of each
+// namespace, since otherwise its inode number could soon be used for another. Not thread-safe.
 class PidNamespaces {
  public:
   static constexpr size_t kMost = 128;  // descriptors held; picked, never tuned
 
-  // The inode numbers of a namespace and of those around it, the innermost first; ours ends it.
+  // The inode numbers of a namespace and of those around it, the innermost first, our own last.
   using From = Result<std::vector<uint32_t>> (*)(int ns_fd);
   explicit PidNamespaces(From from = pid_namespaces_from) : from_(from) {}
 
-  // nullptr: it could not be found out. Lives until the next call.
+  // The namespace `ns` and those around it, as From returns them; nullptr: unknown. Valid until the
+  // next call.
   const std::vector<uint32_t>* around(UniqueFd ns);
   void forget() { known_.clear(); }
 

@@ -15,7 +15,7 @@
 namespace knell::watch {
 namespace {
 
-constexpr size_t kPointersLookedAt = 64;  // picked: as the bpf programs do
+constexpr size_t kPointersLookedAt = 64;  // picked: the same number as in the bpf programs
 
 template <class T>
 bool number(std::string_view text, T& value) {
@@ -27,7 +27,7 @@ std::string_view read_link(int folder, const char* name, std::span<char> target)
   return n > 0 ? std::string_view(target.data(), static_cast<size_t>(n)) : std::string_view();
 }
 
-// What stands behind "NAME:\t" in /proc/PID/status, up to the end of the line.
+// The text after "NAME:\t" in /proc/PID/status, up to the end of the line.
 std::optional<std::string_view> status_line(std::string_view text, std::string_view name) {
   for (size_t at = 0; (at = text.find(name, at)) != std::string_view::npos; at += name.size()) {
     if (at != 0 && text[at - 1] != '\n') continue;
@@ -46,7 +46,7 @@ bool status_number(std::string_view text, std::string_view name, uint32_t& value
   return line && number(*line, value);
 }
 
-// All numbers of the line; none when there are too many or it is no such line.
+// All numbers of the line; leaves who.count 0 if there are too many or one cannot be parsed.
 void nested_numbers(std::string_view line, Who& who) {
   size_t count = 0;
   while (!line.empty()) {
@@ -79,8 +79,8 @@ event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool wh
   return same ? event::ArgsEnd::kArguments : event::ArgsEnd::kPadding;
 }
 
-// At the start of the stack the kernel puts the number of arguments and a pointer to each; both
-// have the width of the program's own pointers.
+// At the start of the stack the kernel puts the number of arguments and a pointer to each; each has
+// the width of the program's pointers.
 event::ArgsEnd ProcFolder::args_end(std::string_view args, bool whole) const {
   std::string buffer;
   const auto stat = parse_proc_stat(read("stat", buffer, 2048));
@@ -95,7 +95,7 @@ event::ArgsEnd ProcFolder::args_end(std::string_view args, bool whole) const {
   };
   uint64_t count = 0;
   if (!word(0, count)) return event::ArgsEnd::kUnknown;
-  if (count >> 32 != 0) {  // a pointer of 32 bits behind a number of 32
+  if (count >> 32 != 0) {  // two words of 32 bits: the count and the first pointer
     width = sizeof(uint32_t);
     count = static_cast<uint32_t>(count);
   }
@@ -154,12 +154,12 @@ UniqueFd ProcFolder::pid_namespace() const {
 
 Image ProcFolder::image() const {
   Image image;
-  // One byte more than is kept tells whether there is more.
+  // Reads one byte more than is stored, to detect longer args.
   const size_t size = read("cmdline", image.args, kArgsBytes + 1).size();
   image.args.resize(size);
   image.args_truncated = size > kArgsBytes;
   if (image.args_truncated) image.args.resize(kArgsBytes);
-  // A zombie and a kernel thread have none: that is "not known", never "none".
+  // A zombie and a kernel thread have no args: that means "unknown", never "empty".
   image.has_args = size > 0;
   event::ArgsEnd end = event::ArgsEnd::kUnknown;
   if (std::string_view(image.args).ends_with(std::string_view("\0\0", 2)))

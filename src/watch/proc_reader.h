@@ -21,35 +21,36 @@
 
 namespace knell::watch {
 
-// What a process runs: read when it exec'ed, shared with the children it forks from then on.
+// The program that a process runs: read at its exec, shared with the children that it forks
+// afterwards.
 struct Image {
   std::string args;  // words, each ended by a NUL byte
   std::string exe;
-  std::string cwd;  // at the exec; a later chdir is told by nobody
+  std::string cwd;  // at the exec; no event reports a later chdir
   bool has_args = false, args_truncated = false;
   size_t bytes() const { return sizeof(Image) + args.size() + exe.size() + cwd.size(); }
 };
 
-// The most bytes of args kept of one image; what is longer is cut and says so. Picked: long enough
-// for nearly all java command lines, short enough that a fork bomb of long ones stays small.
+// The maximum bytes of args stored for one image; longer args are cut and marked as truncated.
+// Picked: enough for nearly all java command lines, small enough for a fork bomb with long args.
 constexpr size_t kArgsBytes = 4096;
 
 struct Ids {
   uint32_t uid = 0, gid = 0;  // real ids
 };
 
-// Who a process or thread is.
+// The ids of a process or thread.
 struct Who {
   uint32_t uid = 0;      // real
-  uint32_t process = 0;  // its own number, or that of the process it is a thread of
-  // Its numbers in the pid namespaces from ours inwards; none: not known, or deeper than
+  uint32_t process = 0;  // its own pid, or that of the process it is a thread of
+  // Its numbers in the pid namespaces, from ours to the innermost; none: unknown, or deeper than
   // event::kMostLevels.
   std::array<int32_t, event::kMostLevels + 1> numbers{};
   size_t count = 0;
 };
 
-// One process's folder in /proc, pinned: once that process is gone every read fails, even if its
-// pid is in use again.
+// The folder of one process in /proc, held open: after the process is gone every read fails, even
+// if its pid is in use again.
 class ProcFolder {
  public:
   ProcFolder() = default;
@@ -59,10 +60,11 @@ class ProcFolder {
   std::optional<ProcStat> stat() const;
   std::optional<Ids> ids() const;
   std::optional<Who> who() const;
-  // Its pid namespace; empty: gone, or not ours to see (CAP_SYS_PTRACE).
+  // A descriptor of its pid namespace; empty: the process is gone, or access is denied (needs
+  // CAP_SYS_PTRACE).
   UniqueFd pid_namespace() const;
-  // args, exe and cwd; what could not be read is empty. The arguments first: they are what people
-  // want and what a short-lived process takes with it soonest.
+  // args, exe and cwd; a field that could not be read is empty. The arguments are read first: they
+  // are the most useful field, and they disappear first when a process ends.
   Image image() const;
   // The text of /proc/PID/cgroup, held in `buffer`.
   std::string_view cgroup_text(std::string& buffer) const;
@@ -74,32 +76,33 @@ class ProcFolder {
   UniqueFd dir_;
 };
 
-// A /proc tree: the real one, or one that a test wrote.
+// A /proc tree: the real one, or one written by a test. Thread-safe: const methods share no state.
 class ProcReader {
  public:
   static Result<ProcReader> open(const char* root = "/proc");
-  ProcFolder folder(int32_t pid) const;  // or of a thread
-  // Whether a process or thread is in the pid namespace that the reader is in, by a look at a link:
-  // a tenth of the cost of who(). False too where that cannot be seen.
+  ProcFolder folder(int32_t pid) const;  // `pid`: of a process or a thread
+  // Whether a process or thread is in the reader's own pid namespace. Reads one link: a tenth of
+  // the cost of who(). False also if the link cannot be read.
   bool is_in_ours(int32_t tid) const;
   PidList list() const;
-  // The pids there now, unordered.
+  // The pids that exist now, unordered.
   std::vector<int32_t> pids() const;
 
  private:
   explicit ProcReader(UniqueFd root);
   UniqueFd root_;
-  std::string ours_;  // what the link ns/pid says; empty: unknown
+  std::string ours_;  // the target of the reader's own link ns/pid; empty: unknown
 };
 
-// Drops the padding that programs leave which rewrite their title. Where it is not known whether
-// that is what the NULs at the end are: three and more of them behind a single word.
+// Removes the NUL padding left by programs that rewrite their title. With ArgsEnd::kUnknown, three
+// or more NULs after a single word count as padding.
 std::string_view without_title_padding(std::string_view args, event::ArgsEnd end);
 
-// What the NULs at the end of `args` are; `arg_start`: the address of the first byte, `whole`: none
-// is missing at the end. `pointers`: to the arguments behind the first, as the kernel left them on
-// the stack, in any order (getopt(3) changes it). Where the kernel laid out what is there now, they
-// still lead to the second word, and to the last.
+// Whether the NULs at the end of `args` are empty arguments or padding. `arg_start`: the address of
+// the first byte. `whole`: `args` is not cut at the end. `pointers`: the pointers to the arguments
+// after the first, as the kernel put them on the stack, in any order (getopt(3) changes it). If the
+// args are still as the kernel laid them out, there are pointers to the second word and to the
+// last.
 event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
                               std::span<const uint64_t> pointers);
 

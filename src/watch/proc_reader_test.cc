@@ -10,7 +10,7 @@
 namespace knell::watch {
 namespace {
 
-TEST(ProcReader, ReadsWhatWasWritten) {
+TEST(ProcReader, ReadsAWrittenTree) {
   FakeProc tree({{7,
                   {.ppid = 3,
                    .start = 1234,
@@ -36,21 +36,21 @@ TEST(ProcReader, ReadsWhatWasWritten) {
   EXPECT_EQ(proc.pids(), std::vector<int32_t>{7});
 }
 
-TEST(ProcReader, ArgsAreCutVisibly) {
+TEST(ProcReader, MarksTruncatedArgs) {
   FakeProc tree({{7, {.cmdline = std::string(5000, 'x')}},
                  {8, {.cmdline = std::string(kArgsBytes - 1, 'x') + '\0'}}});
   const Image cut = tree.reader().folder(7).image();
   EXPECT_TRUE(cut.args_truncated);
-  EXPECT_EQ(cut.args.size(), kArgsBytes + 1);  // and the closing NUL
+  EXPECT_EQ(cut.args.size(), kArgsBytes + 1);  // and the NUL at the end
   EXPECT_FALSE(tree.reader().folder(8).image().args_truncated);
 }
 
-TEST(ProcReader, NoArgsAreUnknownNotNone) {
+TEST(ProcReader, MissingArgsAreUnknown) {
   FakeProc tree({{7, {.start = 1}}});
   EXPECT_FALSE(tree.reader().folder(7).image().has_args);
 }
 
-TEST(ProcReader, AFolderStaysItsProcess) {
+TEST(ProcReader, AFolderIsNotOfALaterProcess) {
   FakeProc tree({{7, {.start = 1}}});
   const ProcReader proc = tree.reader();
   const ProcFolder folder = proc.folder(7);
@@ -60,7 +60,7 @@ TEST(ProcReader, AFolderStaysItsProcess) {
   EXPECT_EQ(proc.folder(7).stat()->start, 2U);
 }
 
-TEST(ProcReader, SaysWhoAProcessIs) {
+TEST(ProcReader, ReadsUidAndNamespaceNumbers) {
   FakeProc tree({{7, {.uid = 33, .numbers = {{70, 5}, {71, 1}}}}, {8, {.process = 7}}});
   const ProcReader proc = tree.reader();
   const auto who = proc.folder(7).who();
@@ -74,7 +74,7 @@ TEST(ProcReader, SaysWhoAProcessIs) {
   EXPECT_EQ(proc.folder(8).who()->process, 7U);
   EXPECT_FALSE(proc.is_in_ours(7));
   EXPECT_TRUE(proc.is_in_ours(8));
-  EXPECT_FALSE(proc.is_in_ours(9)) << "nobody has it";
+  EXPECT_FALSE(proc.is_in_ours(9)) << "there is no such process";
 }
 
 TEST(ProcReader, ReadsItself) {
@@ -99,16 +99,16 @@ TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {
   EXPECT_TRUE(without_title_padding(nothing, event::ArgsEnd::kUnknown).empty());
 }
 
-TEST(WithoutTitlePadding, GoesByWhatIsKnown) {
+TEST(WithoutTitlePadding, UsesTheKnownArgsEnd) {
   const std::string args("prog\0\0\0", 7);
   EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kArguments), args);
   EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kPadding), args.substr(0, 5));
-  const std::string hidden("mysql\0-p\0\0\0", 11);  // a password that was wiped out
+  const std::string hidden("mysql\0-p\0\0\0", 11);  // a password that was overwritten with NULs
   EXPECT_EQ(without_title_padding(hidden, event::ArgsEnd::kPadding), hidden.substr(0, 9));
 }
 
 // "prog", "", "" at 1000: the arguments begin at 1000, 1005 and 1006.
-TEST(JudgeArgsEnd, BelievesThePointersThatTheKernelLeft) {
+TEST(JudgeArgsEnd, UsesThePointersThatTheKernelPutOnTheStack) {
   using enum event::ArgsEnd;
   const std::string args("prog\0\0\0", 7);
   const auto judge = [&](bool whole, const std::vector<uint64_t>& pointers) {

@@ -1,22 +1,23 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel's events are pids and a status; people want to know what that was. By the time an exit
-// is read its /proc folder is gone, so what it will tell has to be remembered while it lives:
+// The kernel's events have pids and a status; users want to know which program it was. When an exit
+// is read, the /proc folder of the process is gone, so its details have to be stored while it
+// lives:
 //
-//   fork   the child is what its parent is: same program, arguments, name, user, cgroup. Nothing is
-//   read. exec   the program is read from /proc at once, arguments first. Gone already: those
-//   fields become unknown, since
-//          what was inherited is not true any more.
+//   fork   the child starts as a copy of its parent: same program, arguments, name, user, cgroup.
+//          /proc is not read.
+//   exec   the program is read from /proc at once, the arguments first. If the process is gone by
+//          then, those fields become unknown, since the inherited ones are wrong.
 //   comm, uid, gid   change the entry.
 //
-// Start times. An id holds the start in clock ticks, exactly as /proc has it. The fork's stamp
-// comes some microseconds after the kernel took the start, so its tick is the start's tick unless a
-// tick fell between; within kStartMarginNs after a tick the number is read from /proc, and where
-// that fails the id says it does not know (x<stamp>).
+// Start times. An id has the start in clock ticks, exactly as in /proc. The stamp of a fork is some
+// microseconds after the time that the kernel took as the start, so both are in the same tick
+// unless a tick fell between them. For a stamp within kStartMarginNs after a tick the start is read
+// from /proc; if that fails, the id has the stamp instead (x<stamp>).
 //
-// Pids are reused. An entry is used for an event only if it was born before it; an entry read from
-// /proc after an event was queued may be a later process's, and its start tells.
+// Pids are reused. An entry is used for an event only if the process was born before the event. An
+// entry read from /proc after an event was queued may be of a later process; its start shows that.
 #include "watch/process_details.h"
 
 #include <algorithm>
@@ -28,11 +29,11 @@
 namespace knell::watch {
 namespace {
 
-// Far more than the kernel takes from the start time to the fork event unless it is preempted there
-// for this long.
+// Far more than the kernel needs between the start time and the fork event, unless it is preempted
+// there for this long.
 constexpr uint64_t kStartMarginNs = 2'000'000;
 constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
-constexpr size_t kFilesRead = 6;  // of a process: stat, status, cgroup, cmdline, exe, cwd
+constexpr size_t kFilesRead = 6;  // per process: stat, status, cgroup, cmdline, exe, cwd
 
 }  // namespace
 
@@ -71,7 +72,7 @@ void ProcessDetails::scan_one(int32_t pid, uint64_t now_ns) {
   if (!read(*process, now_ns)) table_.erase(pid);
 }
 
-// Processes that the scan did not visit have ended, and no event said so.
+// Processes that the scan did not visit have ended without an event.
 void ProcessDetails::erase_unseen(const Awaited& awaited) {
   std::vector<int32_t> ended;
   table_.for_each([&](const Process& process) {
@@ -86,7 +87,7 @@ void ProcessDetails::born(const event::Raw& fork) {
   const Process* known = table_.find(fork.pid);
   if (known != nullptr && !known->told && known->read_ns > fork.stamp_ns &&
       known->start_kind == KNELL_ID_START) {
-    // Read from /proc while this fork was still queued: the same process, or one born later still.
+    // Read from /proc while this fork was still queued: the same process, or a later one.
     const uint64_t start = time_.ticks(fork.stamp_ns);
     if (known->start + 1 >= start) return;
   }
@@ -136,7 +137,7 @@ void ProcessDetails::set_start(Process& process, uint64_t fork_ns) {
   process.start_kind = KNELL_ID_START;
 }
 
-// Reads a process we know nothing of. False: there is none, or it began after `not_after_ns`.
+// Reads an unknown process. False: it does not exist, or it began after `not_after_ns`.
 bool ProcessDetails::read(Process& process, uint64_t not_after_ns) {
   const ProcFolder folder = proc_.folder(process.pid);
   if (!folder) return false;
@@ -176,7 +177,7 @@ void ProcessDetails::read_group(Process& process, const ProcFolder& folder) {
   const std::string_view text = folder.cgroup_text(buffer_);
   const std::string_view path = cgroup_path(text);
   if (path.empty()) return;
-  // In a hierarchy of version 1 the kernel says "/" of every process that is exiting.
+  // In a hierarchy of version 1 the kernel shows "/" for every process that is exiting.
   if (path == "/" && text.find(kSystemdHierarchy) != std::string_view::npos) {
     const auto stat = folder.stat();
     if (!stat || stat->exiting) return;
@@ -188,7 +189,7 @@ void ProcessDetails::execed(const event::Raw& exec) {
   if (!on()) return;
   Process* process = at(exec.pid, exec.stamp_ns);
   if (process == nullptr) {
-    if (table_.find(exec.pid) != nullptr) return;  // a later process's entry
+    if (table_.find(exec.pid) != nullptr) return;  // the entry is of a later process
     process = table_.make(exec.pid);
     if (process == nullptr) return;
     process->told = true;
@@ -204,7 +205,8 @@ void ProcessDetails::execed(const event::Raw& exec) {
   read_program(*process, folder);
   const auto stat = folder.stat();
   const bool start_known = process->start_kind == KNELL_ID_START;
-  // A tick less: the kernel was held up between taking the start and telling of the fork.
+  // The start may be one tick earlier than stored: the kernel was preempted between taking the
+  // start and sending the fork event.
   const bool same = stat && (start_known ? process->start - stat->start <= 1
                                          : stat->start <= time_.ticks(exec.stamp_ns));
   if (!same) {
@@ -268,17 +270,17 @@ void ProcessDetails::describe(Slot& slot, int32_t pid, Look look) {
   event.id = stamp_id(pid, event.mono_ns);
   if (!on()) return;
   if (const Process* process = at(pid, event.mono_ns)) {
-    tell(slot, *process);
+    fill(slot, *process);
   } else if (look != Look::kNo) {
     Process now;
     now.pid = pid;
     if (!read(now, event.mono_ns)) return;
     if (look == Look::kIdentity) now.forget_all_but_identity();
-    tell(slot, now);
+    fill(slot, now);
   }
 }
 
-void ProcessDetails::tell(Slot& slot, const Process& process) {
+void ProcessDetails::fill(Slot& slot, const Process& process) {
   knell_event& event = slot.event;
   if (process.start_kind != KNELL_ID_NONE)
     event.id = {boot_, process.pid, process.start, process.start_kind};
@@ -286,7 +288,7 @@ void ProcessDetails::tell(Slot& slot, const Process& process) {
     slot.comm = process.comm;
     event.comm = known_view_of(slot.comm);
   }
-  tell_parent(slot, process);
+  fill_parent(slot, process);
   if (process.has_ids) {
     event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
     event.uid = process.uid;
@@ -315,8 +317,8 @@ void ProcessDetails::tell(Slot& slot, const Process& process) {
   }
 }
 
-// The parent at birth where that is known: the reaper an orphan was given to says nothing about it.
-void ProcessDetails::tell_parent(Slot& slot, const Process& process) {
+// Uses the parent at birth if known: the process that adopted an orphan says nothing about it.
+void ProcessDetails::fill_parent(Slot& slot, const Process& process) {
   knell_event& event = slot.event;
   if (process.ppid <= 0) return;
   event.ppid = process.ppid;

@@ -17,9 +17,9 @@
 
 namespace knell::watch {
 
-// What is remembered of living processes, kept true by the events that change it, so that an event
-// can tell more than the kernel's bytes do; see process_details.cc. With the details `status` it
-// remembers nothing and reads nothing.
+// The stored details of living processes, updated by events, so that an event can have more than
+// the kernel reports; see process_details.cc. At the level KNELL_DETAILS_STATUS it stores and reads
+// nothing. Not thread-safe. `proc` and `time` must outlive it.
 class ProcessDetails {
  public:
   ProcessDetails(uint32_t details, uint32_t boot, const ProcReader& proc, const Timebase& time,
@@ -30,29 +30,31 @@ class ProcessDetails {
   uint32_t details() const { return details_; }
   void set_details(uint32_t details) { details_ = details; }
 
-  // Reads all of /proc: at the start, and after a hole in the stream to find out what changed in
-  // it. In pieces: begin_scan(), then scan_some() until it is true.
+  // Reads all of /proc: at the start, and after a hole in the stream to find what changed during
+  // it. In pieces: begin_scan(), then scan_some() until it returns true.
   void read_all(uint64_t now_ns);
   void begin_scan(uint64_t now_ns);
   bool scanning() const { return scan_.running(); }
-  // Whose end is `awaited` is not forgotten because it is not there any more.
+  // `awaited(pid)`: an exit of this process is expected, so its entry stays although the process is
+  // gone.
   using Awaited = std::function<bool(int32_t)>;
   bool scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited = {});
 
   void born(const event::Raw& fork);
   void execed(const event::Raw& exec);
-  // It was read from /proc until now.
+  // Its details have just been read from /proc.
   void looked(int32_t pid, uint64_t now_ns);
   void renamed(const event::Raw& comm);
   void left_terminal(int32_t pid);  // by setsid(2)
   void changed_uid(int32_t pid, uint32_t uid);
   void changed_gid(int32_t pid, uint32_t gid);
 
-  // The process that had this pid at that time; nullptr: not remembered, or another has it now.
+  // The process that had this pid at that time; nullptr: not stored, or another process has the pid
+  // now.
   Process* at(int32_t pid, uint64_t stamp_ns);
-  // It is over. An entry of a later process with the same pid stays.
+  // The process has ended. An entry of a later process with the same pid stays.
   void gone(int32_t pid, uint64_t stamp_ns);
-  // Forgets those of up to `count` entries that are gone for longer than kGoneNs.
+  // Checks up to `count` entries and erases those that are gone for longer than GoneTimer::kGoneNs.
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     table_.sweep(count, [&](Process& process) {
@@ -60,12 +62,12 @@ class ProcessDetails {
     });
   }
 
-  // Fills in what is known of process `pid` at event.mono_ns. For one not remembered /proc is
-  // asked, which tells what is true now:
+  // Fills in the details of process `pid` at event.mono_ns. `look`: what to read from /proc, which
+  // shows the current state, for a process that is not stored:
   enum class Look {
-    kNo,        // not at all
-    kIdentity,  // its start and parent. The rest may have changed since: it may run another program
-    kYes        // it is over: a zombie still tells its name, parent and cgroup
+    kNo,        // nothing
+    kIdentity,  // start and parent. The rest may have changed since: it may run another program
+    kYes        // all: it has ended, and a zombie still shows its name, parent and cgroup
   };
   void describe(Slot& slot, int32_t pid, Look look);
   knell_id id_of(int32_t pid, uint64_t stamp_ns);
@@ -82,8 +84,8 @@ class ProcessDetails {
   bool read(Process& process, uint64_t not_after_ns);
   void read_program(Process& process, const ProcFolder& folder);
   void read_group(Process& process, const ProcFolder& folder);
-  void tell(Slot& slot, const Process& process);
-  void tell_parent(Slot& slot, const Process& process);
+  void fill(Slot& slot, const Process& process);
+  void fill_parent(Slot& slot, const Process& process);
 
   uint32_t details_;
   uint32_t boot_;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kTick = Timebase::kTickNs;
 
-class MemoryTest : public ::testing::Test {
+class ProcessDetailsTest : public ::testing::Test {
  protected:
   ProcessDetails& memory() {
     if (!memory_) {
@@ -44,10 +44,10 @@ class MemoryTest : public ::testing::Test {
   std::optional<ProcessDetails> memory_;
 };
 
-TEST_F(MemoryTest, IsReadInPieces) {
+TEST_F(ProcessDetailsTest, ScansInPieces) {
   for (int pid = 50; pid < 55; ++pid) tree.add(pid, {.start = 1});
   memory().read_all(2 * kTick);
-  tree.remove(52);  // unheard
+  tree.remove(52);  // no event reports it
   memory().begin_scan(5 * kTick);
   fork(60, 50, 5 * kTick + kTick / 2);
   int pieces = 1;
@@ -61,8 +61,8 @@ TEST_F(MemoryTest, IsReadInPieces) {
   EXPECT_NE(memory().at(60, 6 * kTick), nullptr) << "born since the scan began";
 }
 
-// Of version 1 the kernel says "/" of all that are exiting.
-TEST_F(MemoryTest, TheCgroupOfOneThatIsExitingIsNotTheRoot) {
+// In a hierarchy of version 1 the kernel shows "/" for every process that is exiting.
+TEST_F(ProcessDetailsTest, IgnoresTheRootCgroupOfAnExitingProcess) {
   const std::string root = "1:name=systemd:/\n0::/\n";
   tree.add(50, {.flags = 4, .cgroup = root});
   tree.add(51, {.cgroup = root});
@@ -75,7 +75,7 @@ TEST_F(MemoryTest, TheCgroupOfOneThatIsExitingIsNotTheRoot) {
   EXPECT_NE(cgroup(52), nullptr);
 }
 
-TEST_F(MemoryTest, AnEmptyNameIsAName) {
+TEST_F(ProcessDetailsTest, AnEmptyNameIsKnown) {
   tree.add(50, {.comm = ""});
   memory().read_all(5 * kTick);
   Slot slot;
@@ -89,10 +89,10 @@ TEST_F(MemoryTest, AnEmptyNameIsAName) {
   slot.event.mono_ns = 9 * kTick;
   slot.event.comm = {nullptr, 0};
   memory().describe(slot, 50, ProcessDetails::Look::kNo);
-  EXPECT_EQ(slot.event.comm.data, nullptr) << "not known any more";
+  EXPECT_EQ(slot.event.comm.data, nullptr) << "unknown after an exec that was not read";
 }
 
-TEST_F(MemoryTest, AStartIsTheTickOfTheForkUnlessATickIsNear) {
+TEST_F(ProcessDetailsTest, AStartIsTheTickOfTheForkUnlessATickIsNear) {
   tree.add(40, {.start = 1});
   memory().read_all(5 * kTick);
   fork(50, 40, 10 * kTick + kTick / 2);
@@ -101,14 +101,14 @@ TEST_F(MemoryTest, AStartIsTheTickOfTheForkUnlessATickIsNear) {
 
   fork(51, 40, 20 * kTick + 1000);
   EXPECT_EQ(memory().id_of(51, 21 * kTick).kind, static_cast<uint32_t>(KNELL_ID_STAMP))
-      << "19 or 20: not known";
+      << "19 or 20: unknown";
 
   tree.add(52, {.start = 19});
   fork(52, 40, 20 * kTick + 1000);
-  EXPECT_EQ(memory().id_of(52, 21 * kTick).start, 19U) << "as /proc says";
+  EXPECT_EQ(memory().id_of(52, 21 * kTick).start, 19U) << "as in /proc";
 }
 
-TEST_F(MemoryTest, TimeSuspendedCountsForStarts) {
+TEST_F(ProcessDetailsTest, StartsIncludeSuspendedTime) {
   time.boot_ahead_ns = 1000 * static_cast<int64_t>(kTick);
   tree.add(40, {.start = 1});
   memory().read_all(5 * kTick);
@@ -116,7 +116,7 @@ TEST_F(MemoryTest, TimeSuspendedCountsForStarts) {
   EXPECT_EQ(memory().id_of(50, 11 * kTick).start, 1010U);
 }
 
-TEST_F(MemoryTest, AnEntryReadAfterAQueuedForkIsKept) {
+TEST_F(ProcessDetailsTest, AnEntryReadAfterAQueuedForkIsKept) {
   tree.add(50, {.ppid = 40, .start = 10, .comm = "later"});
   memory().read_all(30 * kTick);
   fork(50, 40, 10 * kTick + kTick / 2);
@@ -127,7 +127,7 @@ TEST_F(MemoryTest, AnEntryReadAfterAQueuedForkIsKept) {
   EXPECT_EQ(std::string(slot.event.comm.data, slot.event.comm.size), "later");
 }
 
-TEST_F(MemoryTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
+TEST_F(ProcessDetailsTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
   tree.add(50, {.start = 100, .comm = "new"});
   memory().read_all(200 * kTick);
   EXPECT_EQ(memory().at(50, 50 * kTick), nullptr);
@@ -139,7 +139,7 @@ TEST_F(MemoryTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) {
   EXPECT_EQ(slot.event.comm.data, nullptr) << "/proc shows a process that began later";
 }
 
-TEST_F(MemoryTest, ATerminalIsInheritedAndLeft) {
+TEST_F(ProcessDetailsTest, InheritsAndDropsTheTerminal) {
   tree.add(40, {.tty = 0x8803});
   memory().read_all(2 * kTick);
   fork(50, 40, 10 * kTick);
@@ -159,7 +159,7 @@ TEST_F(MemoryTest, ATerminalIsInheritedAndLeft) {
   EXPECT_EQ(tty(50), "tty1");
 }
 
-TEST_F(MemoryTest, AnExecReadsTheNewProgram) {
+TEST_F(ProcessDetailsTest, AnExecReadsTheNewProgram) {
   tree.add(40, {.start = 1, .comm = "sh", .cmdline = std::string("sh\0", 3)});
   memory().read_all(2 * kTick);
   fork(50, 40, 10 * kTick + kTick / 2);
@@ -177,7 +177,7 @@ TEST_F(MemoryTest, AnExecReadsTheNewProgram) {
   EXPECT_EQ(slot.event.duration_ns, 12 * kTick - (10 * kTick + kTick / 2));
 }
 
-TEST_F(MemoryTest, NamesReadNoProgram) {
+TEST_F(ProcessDetailsTest, ReadsNoProgramWithDetailsNames) {
   details = KNELL_DETAILS_NAMES;
   tree.add(50, {.start = 1, .cmdline = std::string("sh\0", 3)});
   memory().read_all(2 * kTick);
@@ -185,7 +185,7 @@ TEST_F(MemoryTest, NamesReadNoProgram) {
   EXPECT_EQ(memory().at(50, 3 * kTick)->image, nullptr);
 }
 
-TEST_F(MemoryTest, BoundsHoldAndAreCounted) {
+TEST_F(ProcessDetailsTest, KeepsItsLimitAndCountsTheRest) {
   limits.processes = 10;
   tree.add(40, {.start = 1});
   memory().read_all(2 * kTick);
@@ -194,7 +194,7 @@ TEST_F(MemoryTest, BoundsHoldAndAreCounted) {
   EXPECT_EQ(memory().table().forgotten(), 91U);
 }
 
-TEST_F(MemoryTest, TextIsBoundedAndGivenBack) {
+TEST_F(ProcessDetailsTest, LimitsTextAndReleasesIt) {
   ProcessTable table({.processes = 10, .text_bytes = 10'000});
   Image image;
   image.args = std::string(6000, 'x');

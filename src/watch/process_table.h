@@ -19,25 +19,25 @@ namespace knell::watch {
 
 using Comm = std::array<char, 16>;  // kernel TASK_COMM_LEN, NUL-padded
 
-// What is remembered of one living process, so that its exit can still tell it.
+// The stored details of one living process, so that its exit event can have them.
 struct Process {
   uint64_t start = 0;    // as start_kind says
   uint64_t born_ns = 0;  // CLOCK_MONOTONIC; 0: unknown
-  uint64_t read_ns = 0;  // when it was read from /proc; 0: never, seen at its fork
+  uint64_t read_ns = 0;  // when it was read from /proc; 0: never, only its fork event was received
   uint64_t parent_start = 0;
   int32_t pid = 0, ppid = 0;
   uint32_t uid = 0, gid = 0;
   uint32_t tty = 0;  // its controlling terminal, see event/tty.h; 0: none
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
-  bool has_comm = false, has_parent_comm = false;  // a name may be of no bytes
-  bool told = false;  // by an event, not just found in /proc: a fork told later is another's
+  bool has_comm = false, has_parent_comm = false;  // a known name may be empty
+  bool told = false;  // an event reported it: the next fork event of this pid is of another process
   GoneTimer missing;
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
 
-  // What it is from its birth to its end stays.
+  // Keeps the fields that do not change during the life of the process.
   void forget_all_but_identity() {
     has_ids = has_comm = false;
     tty = 0;
@@ -46,29 +46,31 @@ struct Process {
   }
 };
 
-// The bounds of a table. At `processes` a new process is not remembered: its exit tells what /proc
-// still knows, else null. At `text_bytes` new images (args, exe, cwd) are not kept: those fields
-// are null. Both are counted.
+// The limits of a table. At `processes`, new processes are not stored: their exit events have what
+// /proc still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those
+// fields are null. Both cases are counted.
 struct TableLimits {
   size_t processes = 262'144;            // 144 bytes each and 8 to 16 of index: 40 MiB when full
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 
-// The processes alive now, by pid. Entries stay where they are while they live. Not thread-safe.
+// The processes alive now, by pid. An entry's address is stable until it is erased. Not
+// thread-safe.
 class ProcessTable {
  public:
   explicit ProcessTable(const TableLimits& limits) : limits_(limits) {}
 
   Process* find(int32_t pid);
   const Process* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
-  // A fresh entry for `pid` in place of any older one; nullptr at the limit.
+  // Adds an empty entry for `pid`, in place of any older one; nullptr at the limit.
   Process* make(int32_t pid);
   void erase(int32_t pid);
-  // Keeps an image, or gives null at the limit.
+  // Stores an image; nullptr at the limit.
   std::shared_ptr<const Image> keep(Image image);
   Cgroups& cgroups() { return cgroups_; }
 
-  // Visits up to `count` entries, round and round; `gone(process)` says whether to forget it.
+  // Visits up to `count` entries and continues there at the next call; `gone(process)` says whether
+  // to erase the entry.
   template <class F>
   void sweep(size_t count, F gone) {
     index_.sweep(count, [&](int32_t, uint32_t slot) {
@@ -97,7 +99,7 @@ class ProcessTable {
   std::deque<Process> processes_;
   std::vector<uint32_t> free_;
   Cgroups cgroups_;
-  // Shared with every image's deleter: events handed out may outlive the table's entry.
+  // Shared with the deleter of each image: events in a batch may outlive the table's entry.
   std::shared_ptr<size_t> text_bytes_ = std::make_shared<size_t>(0);
   uint64_t forgotten_ = 0;
 };

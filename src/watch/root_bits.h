@@ -10,8 +10,8 @@
 
 namespace knell::watch {
 
-// Who is under whom, as it was noted for one event: a bit for each of `roots`, in their order.
-// `roots` must outlive it.
+// The roots that the subject of one event is under, as recorded for that event: a bit for each of
+// `roots`, in their order. `roots` must outlive it.
 class RootBits final : public filter::Ancestry {
  public:
   RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}

@@ -13,23 +13,23 @@
 
 namespace knell::watch {
 
-// The bytes before the first NUL. Not strnlen(): that loads more at once than was just stored, and
-// waits for it.
+// The number of bytes before the first NUL. Not strnlen(): its wide load of bytes that were just
+// stored one by one has to wait for the stores.
 inline size_t size_of(const Comm& comm) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   for (size_t i = 0; i < comm.size(); i += sizeof(uint64_t)) {
     uint64_t word;
     std::memcpy(&word, comm.data() + i, sizeof word);
     if constexpr (std::endian::native == std::endian::big) word = std::byteswap(word);
-    const uint64_t nul = (word - kOnes) & ~word & kOnes * 0x80;  // right up to the first
+    const uint64_t nul = (word - kOnes) & ~word & kOnes * 0x80;  // exact up to the first NUL
     if (nul != 0) return i + static_cast<size_t>(std::countr_zero(nul)) / 8;
   }
   return comm.size();
 }
 
-// What an event says of a name that is known; it may be of no bytes.
+// An event's string for a known name; it may be empty.
 inline knell_string known_view_of(const Comm& comm) { return {comm.data(), size_of(comm)}; }
-// What an event says of a text that lives elsewhere; empty: not known.
+// An event's string for a text that the event does not own; empty text: unknown.
 inline knell_string view_of(const Comm& comm) {
   const size_t size = size_of(comm);
   return size == 0 ? knell_string{nullptr, 0} : knell_string{comm.data(), size};

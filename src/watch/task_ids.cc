@@ -5,26 +5,27 @@
 #include <algorithm>
 #include <utility>
 
-// A pid is a number that is given again. What is remembered of one may be used for an event only if
-// the event is of that very process, and there are four ways to be sure of that:
+// Pids are reused. An entry may be used for an event only if the event is of that very process.
+// There are four ways to be sure of that:
 //
-// - Births overwrite. While all are heard, what the last birth of a number left is true of every
-//   event after it, until the next.
-// - Ends. While the end of every process is heard, what is known of one is true until then: its
-//   number cannot be another's before. (Not of threads: over bpf nobody tells of their ends.)
-// - The start. Where births are not all heard, or some were lost, /proc is asked at each question
-//   who has the number now: with the start that is remembered, it is the same process. Starts count
-//   hundredths of a second, and a number is not given again that fast. Of one whose birth was seen
-//   only by the stamp of its event the start may be earlier, by as long as the kernel was held up
-//   between both: whoever has the number and began no later is the same.
-// - The order of time. A process that began after the event is not its process: the answer is that
-//   nothing is known. An exit that is judged later is asked about with the stamp it had.
+// - Births overwrite. While all births are received, the entry made at the last birth of a pid is
+//   valid for every event after it, until the next birth.
+// - Ends. While the end of every process is received, an entry is valid until then: its pid cannot
+//   be another process's before. (Not for threads: bpf does not report their ends.)
+// - The start. Where some births are not received or were lost, /proc is read at each query for the
+//   process that has the pid now: if its start is the stored one, it is the same process. Starts
+//   count hundredths of a second, and a pid is not reused that fast. If only the stamp of the fork
+//   event is stored, the start may be earlier, by as long as the kernel was preempted between both:
+//   a process that has the pid and began no later is the same.
+// - The order of time. A process that began after the event is not its subject: the answer is
+//   "unknown". For an exit that is decided later, the query has the stamp of the exit.
 //
-// Who is dead by the time it is asked about, and was not remembered, stays unknown.
+// A process that is dead when it is queried, and was not stored, stays unknown.
 //
-// The uid is inherited at birth and changes when the leader's does. Of levels a birth told by a
-// thread-level source says nothing: CLONE_NEWPID puts a child of any parent into a new namespace,
-// so /proc is read at once, while the child lives, and the uid of one in a namespace with it.
+// The uid is inherited at birth and changes when the leader's uid changes. Levels cannot be
+// inherited: CLONE_NEWPID can put a child of any parent into a new namespace, and a birth from a
+// thread-level source does not have them. So /proc is read at once, while the child lives; for a
+// task in a namespace that read gives the uid, too.
 namespace knell::watch {
 namespace {
 
@@ -37,7 +38,7 @@ constexpr uint32_t kUids = KNELL_EVENT_UID;
 void TaskIds::want_levels(bool wanted) {
   if (wanted == levels_wanted_) return;
   levels_wanted_ = wanted;
-  // Threads are remembered for their levels only: they are swept as they end.
+  // Threads are stored for their levels only: their entries are swept as they end.
   tasks_.for_each([&](int32_t, Task& task) {
     free_numbers(task);
     task.levels_known = task.levels_tried = false;
@@ -91,7 +92,7 @@ bool TaskIds::scan_some(ScanBudget& budget) {
 }
 
 // --------------------------------------------------------------------------------------------
-// what is told
+// events
 
 void TaskIds::on_raw(const event::Raw& raw) {
   seen_ns_ = raw.stamp_ns;
@@ -122,7 +123,7 @@ void TaskIds::on_fork(const event::Raw& raw) {
   const bool thread = raw.tid != raw.pid;
   if (thread && !levels_wanted_) return;
   Task task{.start = time_.ticks(raw.stamp_ns), .thread = thread};
-  // Told already by a source that knows more, or found in /proc?
+  // The entry may already come from a full event or from /proc.
   const Task* known = tasks_.find(raw.tid);
   if (known != nullptr && known->exact && is_same(task, *known)) return;
   if (known != nullptr && known->exact && known->start > task.start)
@@ -135,8 +136,8 @@ void TaskIds::on_fork(const event::Raw& raw) {
   if (keep(raw.tid, task) == nullptr) free_numbers(task);
 }
 
-// Mostly it is in none, and a look at a link shows that. Should the number be another's already, it
-// is hidden from those in its namespace, but never shown to others.
+// Most tasks are in no namespace below ours, which one link shows. If another task has the number
+// already, this one is hidden from listeners in its namespace, but never shown to others.
 void TaskIds::read_levels_at_birth(int32_t tid, Task& task) {
   task.levels_tried = true;
   task.levels_known = proc_.is_in_ours(tid);
@@ -180,7 +181,7 @@ void TaskIds::on_birth(const event::Full& full) {
   if (keep(child.tid, task) == nullptr) free_numbers(task);
 }
 
-// The exit itself is still to be judged, and whatever other sources tell a little later.
+// The entry is still needed: the exit is decided later, and other sources may report more events.
 void TaskIds::note_end(int32_t tid, uint64_t stamp_ns) {
   Task* task = tasks_.find(tid);
   if (task == nullptr) return;
@@ -190,7 +191,7 @@ void TaskIds::note_end(int32_t tid, uint64_t stamp_ns) {
 }
 
 // --------------------------------------------------------------------------------------------
-// what is asked
+// queries
 
 std::optional<uint32_t> TaskIds::stated_uid(int32_t pid) const {
   const event::Full& full = stated_.full;
@@ -199,7 +200,7 @@ std::optional<uint32_t> TaskIds::stated_uid(int32_t pid) const {
   return std::nullopt;
 }
 
-// Which number of its levels is that of `tid`; nullptr: it does not say.
+// The member of event::Level that has the number of `tid`; nullptr: the event does not have it.
 int32_t event::Level::* TaskIds::stated_field(int32_t tid) const {
   const event::Full& full = stated_.full;
   if (!full.levels_known) return nullptr;
@@ -239,41 +240,42 @@ TaskIds::Numbers TaskIds::numbers_of(int32_t tid, uint64_t stamp_ns) {
 
 void TaskIds::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
   Task* task = levels_wanted_ ? tasks_.find(tid) : nullptr;
-  if (task == nullptr || task->levels_known || task->exact) return;  // exact: /proc was read
+  if (task == nullptr || task->levels_known || task->exact)
+    return;  // exact: its levels come from /proc or a full event
   if (task->start <= unsettled_until_ || task->start > time_.ticks(stamp_ns) + 1) return;
   if (is_followed(*task, stamp_ns)) task->levels_known = true;
 }
 
-// What must not be lost.
+// The event types whose loss invalidates the entries.
 uint32_t TaskIds::relied_on() const {
   return kUids | kBirths | ((heard_ & kBirths) == 0 ? kEnds : 0);
 }
 
-// Whether an event with this stamp is of this very task, if it is of its pid.
+// Whether an event with this stamp and this pid is certainly of this task.
 bool TaskIds::is_followed(const Task& task, uint64_t stamp_ns) const {
   if ((heard_ & kBirths) != 0) return true;
   if ((heard_ & kEnds) == 0 || task.thread) return false;
   return task.ended == 0 || time_.ticks(stamp_ns) <= task.ended;
 }
 
-// Whether what is remembered of it need not be asked of /proc.
+// Whether the entry can be used without reading /proc.
 bool TaskIds::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
   if (!is_followed(task, stamp_ns)) return false;
   if (need == Need::kUid) return task.uid_known && (heard_ & kUids) != 0;
   return task.levels_known || task.levels_tried;
 }
 
-// Of one that was known before that birth was told.
+// Whether `known`, stored before the fork event was read, is the task of that birth.
 bool TaskIds::is_same(const Task& birth, const Task& known) {
   return known.start + 1 >= birth.start && known.start <= birth.start + 1;
 }
 
-// Of one that has the number now, after that birth.
+// Whether `now`, which has the number now, is the task of that birth.
 bool TaskIds::still_has_it(const Task& task, const Task& now) {
   return task.exact ? task.start == now.start : now.start <= task.start + 1;
 }
 
-// That task, if it is certain that it is the one the event is of; else nullptr.
+// The task, if it is certainly the one that the event is of; else nullptr.
 const TaskIds::Task* TaskIds::trusted(int32_t tid, uint64_t stamp_ns, Need need) {
   if (tid <= 0) return nullptr;
   const uint64_t latest = stamp_ns == UINT64_MAX ? UINT64_MAX : time_.ticks(stamp_ns) + 1;
@@ -285,26 +287,26 @@ const TaskIds::Task* TaskIds::trusted(int32_t tid, uint64_t stamp_ns, Need need)
   passing_ = Task();
   const bool there = read(tid, passing_) && passing_.start <= latest;
   const bool same = there && task != nullptr && still_has_it(*task, passing_);
-  // Gone, or another's by now: what is remembered of one that is followed is still of the right
-  // one, but nothing more will be known of it.
+  // The task is gone, or its number is another's by now. The entry of a followed task is still the
+  // right one, but nothing can be added to it.
   if (task != nullptr && !same && is_followed(*task, stamp_ns))
     return need == Need::kUid && (heard_ & kUids) == 0 ? nullptr : task;
   if (!there) return nullptr;
-  // A uid that is followed is that of the event; what was read now may be of later.
+  // A stored uid that is updated by events is the one at the event; the uid just read may be newer.
   if (same && task->uid_known && (heard_ & kUids) != 0 && is_followed(*task, stamp_ns))
     passing_.uid = task->uid;
   if (same) passing_.ended = task->ended;
   forget(tid);
   const Task* kept = keep(tid, passing_);
   if (kept == nullptr) return &passing_;
-  passing_.numbers = kNoNumbers;  // they are the other's now
+  passing_.numbers = kNoNumbers;  // the list belongs to `kept` now
   return kept;
 }
 
 // --------------------------------------------------------------------------------------------
-// what is read
+// reading /proc
 
-// Who has the number now; false: nobody.
+// Reads the task that has the number now; false: there is none.
 bool TaskIds::read(int32_t tid, Task& task) {
   const ProcFolder folder = proc_.folder(tid);
   const auto stat = folder ? folder.stat() : std::nullopt;
@@ -322,7 +324,7 @@ bool TaskIds::read(int32_t tid, Task& task) {
 void TaskIds::read_levels(const ProcFolder& folder, const Who& who, Task& task) {
   task.levels_tried = true;
   if (who.count == 0) return;
-  if (who.count == 1) {  // ours: the most by far
+  if (who.count == 1) {  // only ours: by far the most common case
     task.levels_known = true;
     return;
   }
@@ -336,9 +338,9 @@ void TaskIds::read_levels(const ProcFolder& folder, const Who& who, Task& task) 
 }
 
 // --------------------------------------------------------------------------------------------
-// what is kept
+// storage
 
-// nullptr: no room, and `task` still has its numbers.
+// nullptr: no room; the caller must free the numbers of `task`.
 TaskIds::Task* TaskIds::keep(int32_t tid, const Task& task) {
   if (tasks_.size() >= most_ && tasks_.find(tid) == nullptr) {
     ++forgotten_;

@@ -22,20 +22,20 @@
 
 namespace knell::watch {
 
-// Whose each process is, and what it is called in the pid namespaces it is in: followed from birth,
-// since an event often comes when nobody can be asked any more. For events of sources that do not
-// say it themselves, and to decide who may see them: so an answer is right, as far as can be known
-// (docs/limits.md), or it is "not known". See task_ids.cc.
+// The uid of each process, and the numbers of each task in its pid namespaces. Both are recorded
+// from birth on, since a task has often ended when its event is handled. For events of sources that
+// do not report them, and to decide who may see those events: so an answer is either right, as far
+// as can be known (docs/limits.md), or "unknown". See task_ids.cc.
 //
 //   want_levels(), set_heard() -> read_all() -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
 //
-// A question is of an event, by its stamp: 0 is the one handed over last. The answers are as of
-// then. Not thread-safe. Reads /proc, where ours must be that of the pid namespace the sources tell
-// of.
+// A query is about an event, given by its stamp; 0: the event passed in last. The answer is as of
+// that time. Not thread-safe. Reads /proc, which must show the pid namespace whose pids the sources
+// report.
 class TaskIds {
  public:
-  // Tasks remembered: 53 to 107 bytes each, 20 MiB with all of them; 68 more for each inside a
-  // namespace. At the limit /proc is all that is known of the others.
+  // Tasks stored: 53 to 107 bytes each, 20 MiB for all of them; 68 more for each task inside a
+  // namespace. At the limit, other tasks are read from /proc at each query.
   static constexpr size_t kMost = 262'144;
 
   explicit TaskIds(const ProcReader& proc, const Clock& clock, size_t most = kMost,
@@ -44,55 +44,56 @@ class TaskIds {
     time_.take(clock_);
   }
 
-  // Levels are read and kept only while wanted; costs a look at /proc for each birth that a
-  // thread-level source tells. To be followed by read_all().
+  // Levels are read and stored only while wanted; costs a read of /proc for each birth that a
+  // thread-level source reports. Call read_all() next.
   void want_levels(bool wanted);
-  // Which events are all handed over: KNELL_EVENT_*. FORK only if every birth is told, also those
-  // of processes nobody asked for, and of threads where levels are wanted; EXIT if the end of every
-  // process is: whoever says so and leaves some out has one process taken for another. With neither
-  // what is known of a pid is checked against /proc at each question; without UID as well, so is
-  // the uid. Nothing, until it is said.
-  // Hearing more makes everything unknown but what /proc says: births were missed until now.
+  // The event types, KNELL_EVENT_*, of which every event is passed in; none before the first call.
+  // FORK: only if every birth is, also of processes that no listener asked for, and of threads
+  // while levels are wanted. EXIT: only if the end of every process is. If a named type is
+  // incomplete, one process may be taken for another. With neither FORK nor EXIT, an entry is
+  // checked against /proc at each query; without UID the uid is, too.
+  // Adding a type discards all entries: events were missed until now.
   void set_heard(uint32_t mask);
-  // Forgets all and reads /proc: at the start, after subscribing. In pieces: begin_scan(), then
-  // scan_some() until it is true; whom it has not come to is read when it is asked about. After a
-  // hole sweep() begins a scan.
+  // Discards all entries and reads /proc: at the start, after subscribing. In pieces: begin_scan(),
+  // then scan_some() until it returns true; a task that the scan has not reached is read when it is
+  // queried. After a hole sweep() begins a scan.
   void read_all(uint64_t now_ns);
   void begin_scan(uint64_t now_ns);
   bool scan_some(ScanBudget& budget);
 
-  // In the order of the stream, before anything is asked about it. A LOST that can have been a
-  // birth or a change of uid makes everything unknown but what /proc says.
+  // Call it in the order of the stream, before queries about the event. A LOST discards all entries
+  // if its types are unknown or include a birth, a change of uid or, while births are not received,
+  // an exit.
   void on_raw(const event::Raw& raw);
   void on_full(const event::Full& full);
-  // As after such a LOST.
+  // Discards all entries, as such a LOST does.
   void on_births_lost() { distrust(); }
 
-  // The real uid of a process.
+  // The real uid of a process; nullopt: unknown.
   std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns = 0);
 
   struct Numbers {
-    std::span<const event::Number> of;  // from the outermost below the initial one
-    bool known = false;                 // false: `of` is empty, and that says nothing
+    std::span<const event::Number> of;  // from the outermost namespace below the initial one
+    bool known = false;                 // false: the numbers are unknown, and `of` is empty
   };
-  // Of a process or a thread. Of one that the event's own source named, those in the namespaces of
-  // its subject. Lives until the next call.
+  // The numbers of a process or a thread. If the source of the event reported its levels: its
+  // numbers in the namespaces of the event's subject. Valid until the next call.
   Numbers numbers_of(int32_t tid, uint64_t stamp_ns = 0);
 
-  // For a source that reports every birth inside a pid namespace, by on_full(), and no other: it
-  // has reported all that happened until now. So a task whose birth another source reported, and
-  // this one did not, is in the initial namespace. To be called once the task has run, or has
-  // ended: before that its birth may not be reported yet.
+  // For a source that reports every birth inside a pid namespace, by on_full(), and no other birth:
+  // it has reported all that happened until now. So a task whose birth was reported by another
+  // source, and not by this one, is in the initial namespace. Call it once the task has run, or has
+  // ended: before that its birth may not have been reported yet.
   void settle_initial_namespace(int32_t tid, uint64_t stamp_ns);
 
-  // Forgets those of some entries, at least so many, that are gone for long. After a hole
-  // begins a scan, not more often than once in kLookNs. To be called when the source was left
-  // empty.
+  // Checks some entries, `at_least` or more, and erases those that are gone for longer than
+  // GoneTimer::kGoneNs. After a hole begins a scan, at most once in kLookNs. Call it when the
+  // source was left empty.
   template <class F>
   void sweep(size_t at_least, uint64_t now_ns, F is_gone) {
     time_.take(clock_);
     if (hole_ && !scan_.running() && now_ns >= looked_ns_ + kLookNs) return begin_scan(now_ns);
-    bury(now_ns, is_gone);
+    erase_ended(now_ns, is_gone);
     const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
     born_ = 0;
     tasks_.sweep(count, [&](int32_t tid, Task& task) {
@@ -103,7 +104,7 @@ class TaskIds {
   }
 
   size_t size() const { return tasks_.size(); }
-  uint64_t forgotten() const { return forgotten_; }  // for want of room
+  uint64_t forgotten() const { return forgotten_; }  // tasks not stored at the limit
   size_t lists_for_testing() const { return numbers_.size(); }
 
  private:
@@ -114,13 +115,13 @@ class TaskIds {
   struct Task {
     uint64_t start = 0;  // clock ticks since boot
     uint32_t uid = 0;
-    uint32_t numbers = kNoNumbers;  // in numbers_; none: it is in no namespace, if levels are known
-    uint32_t ended = 0;             // ticks, when its end was told; 0: it was not
+    uint32_t numbers = kNoNumbers;  // in numbers_; none: in the initial namespace, if known
+    uint32_t ended = 0;             // ticks at its exit event; 0: none was received
     GoneTimer missing{};
-    bool thread = false;  // and not the first of its process
-    bool exact = false;   // the start is not just when its birth was told
+    bool thread = false;  // true: not the leader of its process
+    bool exact = false;   // false: the start is the stamp of its fork event
     bool uid_known = false, levels_known = false;
-    bool levels_tried = false;  // to ask again is useless
+    bool levels_tried = false;  // a second try is useless
   };
   struct List {
     std::array<event::Number, event::kMostLevels> at;
@@ -130,10 +131,10 @@ class TaskIds {
     uint64_t stamp_ns, start;
     int32_t tid;
   };
-  // What the event handed over last says itself of those it names.
+  // The fields of the event passed in last, with those of the tasks it names.
   struct Stated {
     uint64_t stamp_ns = 0;
-    event::Full full;  // its levels are those below, its text is gone
+    event::Full full;  // its levels refer to `levels`; its text is not valid any more
     std::array<event::Level, event::kMostLevels> levels;
   };
 
@@ -164,12 +165,12 @@ class TaskIds {
   void free_numbers(Task& task);
 
   template <class F>
-  void bury(uint64_t now_ns, F is_gone) {
+  void erase_ended(uint64_t now_ns, F is_gone) {
     while (!ended_.empty()) {
       const Ended& first = ended_.front();
       if (first.stamp_ns + GoneTimer::kGoneNs > now_ns) return;
       const Task* task = tasks_.find(first.tid);
-      // A leader may go before its process.
+      // A leader may exit before its process ends.
       if (task != nullptr && task->start == first.start && is_gone(first.tid)) {
         forget(first.tid);
         if (born_ > 0) --born_;
@@ -187,18 +188,18 @@ class TaskIds {
   std::deque<List> numbers_;
   std::vector<uint32_t> free_;
   std::deque<Ended> ended_;
-  Task passing_;  // for an answer about one that is not kept
-  List answer_;   // and for one out of stated_
+  Task passing_;  // for an answer about a task that is not stored
+  List answer_;   // for an answer from stated_
   Stated stated_;
   bool levels_wanted_ = false;
   uint32_t heard_ = 0;
-  uint64_t seen_ns_ = UINT64_MAX;  // the event handed over last
-  uint64_t from_ns_ = 0;           // births told before cannot be relied on
+  uint64_t seen_ns_ = UINT64_MAX;  // stamp of the event passed in last
+  uint64_t from_ns_ = 0;           // births with an older stamp are ignored
   PidScan scan_;
-  uint64_t looked_ns_ = 0;  // when it was begun
-  bool hole_ = false;       // since then
-  // A birth inside a namespace was replaced by an older one with the same number: tasks born until
-  // then are not settled. In clock ticks.
+  uint64_t looked_ns_ = 0;  // when the last scan began
+  bool hole_ = false;       // events were lost since then
+  // An entry from a birth inside a namespace was replaced by an older birth with the same number:
+  // tasks born until then are not settled. In clock ticks.
   uint64_t unsettled_until_ = 0;
   size_t born_ = 0;  // since the last sweep
   uint64_t forgotten_ = 0;

@@ -25,11 +25,11 @@ event::Raw raw_of(uint32_t what, int32_t pid, int32_t tid, uint64_t stamp_ns) {
   return raw;
 }
 
-class IdentitiesTest : public ::testing::Test {
+class TaskIdsTest : public ::testing::Test {
  protected:
-  IdentitiesTest() { clock.now_ns = 100 * kSecond; }
+  TaskIdsTest() { clock.now_ns = 100 * kSecond; }
 
-  // Starts count 10 ms.
+  // Starts are in ticks of 10 ms.
   void begin(uint32_t heard, bool levels = true) {
     identities.want_levels(levels);
     identities.set_heard(heard);
@@ -70,7 +70,7 @@ class IdentitiesTest : public ::testing::Test {
     full.levels_known = true;
     identities.on_full(full);
   }
-  // As text, so that a failure can be read.
+  // As text, so that a failure is readable.
   std::string numbers(int32_t tid) {
     const auto found = identities.numbers_of(tid);
     if (!found.known) return "unknown";
@@ -86,7 +86,7 @@ class IdentitiesTest : public ::testing::Test {
   TaskIds identities{proc, clock, TaskIds::kMost, fake_namespaces_from};
 };
 
-TEST_F(IdentitiesTest, ReadsWhoIsThere) {
+TEST_F(TaskIdsTest, ReadsExistingProcesses) {
   tree.add(10, {.start = 5, .uid = 1000});
   tree.add(11, {.start = 6, .uid = 0, .numbers = {{70, 5}, {71, 1}}});
   begin(kAll);
@@ -101,7 +101,7 @@ TEST_F(IdentitiesTest, ReadsWhoIsThere) {
   EXPECT_EQ(numbers(12), "unknown");
 }
 
-TEST_F(IdentitiesTest, AChildHasTheUidOfItsParentAndGoesItsWay) {
+TEST_F(TaskIdsTest, AChildInheritsTheUidUntilItChanges) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll, false);
   fork(10, 20, 101 * kSecond);
@@ -114,18 +114,18 @@ TEST_F(IdentitiesTest, AChildHasTheUidOfItsParentAndGoesItsWay) {
   EXPECT_EQ(identities.uid_of(40), 7U);
 }
 
-TEST_F(IdentitiesTest, ABirthOverwritesWhoHadTheNumber) {
+TEST_F(TaskIdsTest, ABirthReplacesTheEntryOfItsNumber) {
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   tree.add(11, {.start = 5, .uid = 33});
   begin(kAll);
   tree.remove(10);
   fork(11, 10, 101 * kSecond);
   EXPECT_EQ(identities.uid_of(10), 33U);
-  EXPECT_EQ(numbers(10), "unknown") << "it was gone before anybody looked";
+  EXPECT_EQ(numbers(10), "unknown") << "it was gone before /proc was read";
 }
 
-// The kernel may be held up between taking the start and telling of the birth.
-TEST_F(IdentitiesTest, ABirthToldLateIsOfWhoHasTheNumber) {
+// The kernel may be preempted between taking the start and reporting the birth.
+TEST_F(TaskIdsTest, AcceptsAStartSomewhatBeforeTheForkEvent) {
   tree.add(10, {.start = 5});
   begin(kAll);
   tree.add(20, {.ppid = 10, .start = 10'050, .numbers = {{70, 1}}});
@@ -134,10 +134,10 @@ TEST_F(IdentitiesTest, ABirthToldLateIsOfWhoHasTheNumber) {
   EXPECT_EQ(numbers(20), "70:1 ");
   tree.add(21, {.ppid = 10, .start = 10'102, .numbers = {{70, 2}}});
   fork(10, 21, 101 * kSecond);
-  EXPECT_EQ(numbers(21), "unknown") << "a later one's";
+  EXPECT_EQ(numbers(21), "unknown") << "/proc shows a later process";
 }
 
-TEST_F(IdentitiesTest, TheLevelsOfAChildAreReadAtItsBirth) {
+TEST_F(TaskIdsTest, ReadsTheLevelsOfAChildAtItsBirth) {
   tree.add(10, {.start = 5});
   begin(kAll);
   tree.add(20, {.ppid = 10, .start = 10'100, .numbers = {{70, 1}}});
@@ -151,7 +151,7 @@ TEST_F(IdentitiesTest, TheLevelsOfAChildAreReadAtItsBirth) {
   EXPECT_EQ(numbers(30), "");
 }
 
-TEST_F(IdentitiesTest, AThreadHasNumbersOfItsOwn) {
+TEST_F(TaskIdsTest, AThreadHasItsOwnNumbers) {
   tree.add(10, {.start = 5, .numbers = {{70, 1}}});
   begin(kAll);
   tree.add(21, {.start = 10'100, .numbers = {{70, 2}}});
@@ -161,7 +161,7 @@ TEST_F(IdentitiesTest, AThreadHasNumbersOfItsOwn) {
   EXPECT_EQ(numbers(10), "70:1 ");
 }
 
-TEST_F(IdentitiesTest, WhoIsMetLaterIsReadThen) {
+TEST_F(TaskIdsTest, ReadsAnUnknownTaskAtTheFirstQuery) {
   begin(kAll);
   for (int tid = 10; tid < 14; ++tid) tree.add(tid, {.start = 5, .numbers = {{70, tid - 9}}});
   something(10, 101 * kSecond);
@@ -169,28 +169,28 @@ TEST_F(IdentitiesTest, WhoIsMetLaterIsReadThen) {
   for (int tid = 10; tid < 14; ++tid) {
     EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ");
     tree.remove(tid);
-    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ") << "remembered";
+    EXPECT_EQ(numbers(tid), "70:" + std::to_string(tid - 9) + " ") << "stored";
   }
 }
 
-TEST_F(IdentitiesTest, ALaterProcessIsNotTakenForAnEarlier) {
+TEST_F(TaskIdsTest, ALaterProcessDoesNotAnswerForAnEarlierEvent) {
   begin(kAll);
   tree.add(20, {.start = 10'500, .uid = 1000, .numbers = {{70, 1}}});  // born at 105 s
-  exit(20, 101 * kSecond);                                             // of one before it
+  exit(20, 101 * kSecond);  // the exit is of an older process
   EXPECT_EQ(identities.uid_of(20), std::nullopt);
   EXPECT_EQ(numbers(20), "unknown");
   something(20, 106 * kSecond);
   EXPECT_EQ(identities.uid_of(20), 1000U);
   EXPECT_EQ(numbers(20), "70:1 ");
   exit(20, 101 * kSecond);
-  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "remembered, but still not the one";
+  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "stored, but of a later process";
 }
 
-TEST_F(IdentitiesTest, WithoutBirthsNothingIsTrueThatProcDoesNotSay) {
+TEST_F(TaskIdsTest, ChecksEntriesAgainstProcWithoutBirths) {
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   begin(0);
   tree.remove(10);
-  tree.add(10, {.start = 10'050, .uid = 33});  // whose birth nobody told
+  tree.add(10, {.start = 10'050, .uid = 33});  // its birth is not reported
   something(10, 101 * kSecond);
   EXPECT_EQ(identities.uid_of(10), 33U);
   EXPECT_EQ(numbers(10), "");
@@ -199,28 +199,28 @@ TEST_F(IdentitiesTest, WithoutBirthsNothingIsTrueThatProcDoesNotSay) {
   EXPECT_EQ(numbers(10), "unknown");
 }
 
-// A source that tells births inside namespaces, and all ends.
-TEST_F(IdentitiesTest, WithEndsWhatIsKnownIsTrueUntilThen) {
+// A source that reports births inside namespaces, and all ends.
+TEST_F(TaskIdsTest, AnEntryIsValidUntilItsEnd) {
   begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
   birth(20, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
-  something(20, 102 * kSecond);  // and it is gone when that is read
+  something(20, 102 * kSecond);  // the process is gone when this is read
   EXPECT_EQ(numbers(20), "70:9 ");
   EXPECT_EQ(identities.uid_of(20), 1000U);
   exit(20, 103 * kSecond);
   EXPECT_EQ(numbers(20), "70:9 ") << "the end itself";
-  something(20, 104 * kSecond);  // of another, whose birth nobody told
+  something(20, 104 * kSecond);  // of another process, whose birth is not reported
   EXPECT_EQ(numbers(20), "unknown");
   EXPECT_EQ(identities.uid_of(20), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, WithEndsAHoleOfEndsIsOne) {
+TEST_F(TaskIdsTest, LostEndsDropEntriesWhenOnlyEndsAreReceived) {
   begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
   birth(20, 101 * kSecond, 1000, {});
   lost(KNELL_EVENT_EXIT, 102 * kSecond);
   EXPECT_EQ(identities.uid_of(20), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, TheEndsOfThreadsAreNotReliedOn) {
+TEST_F(TaskIdsTest, DoesNotRelyOnTheEndsOfThreads) {
   tree.add(21, {.start = 5, .process = 20, .numbers = {{70, 10}}});
   begin(KNELL_EVENT_EXIT | KNELL_EVENT_UID);
   something(20, 101 * kSecond);
@@ -229,7 +229,7 @@ TEST_F(IdentitiesTest, TheEndsOfThreadsAreNotReliedOn) {
   EXPECT_EQ(numbers(21), "unknown");
 }
 
-TEST_F(IdentitiesTest, WithoutUidEventsTheUidIsAskedEachTime) {
+TEST_F(TaskIdsTest, ReadsTheUidAtEachQueryWithoutUidEvents) {
   tree.add(10, {.start = 5, .uid = 0});
   begin(KNELL_EVENT_FORK);
   tree.add(10, {.start = 5, .uid = 33});
@@ -239,17 +239,17 @@ TEST_F(IdentitiesTest, WithoutUidEventsTheUidIsAskedEachTime) {
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, AUidThatIsFollowedIsThatOfTheEvent) {
+TEST_F(TaskIdsTest, AStoredUidIsPreferredToANewerOneInProc) {
   tree.add(10, {.start = 5, .uid = 0});
   begin(kAll, false);
-  tree.add(10, {.start = 5, .uid = 1000});  // already; the event of it is still queued
+  tree.add(10, {.start = 5, .uid = 1000});  // its UID event is still queued
   identities.want_levels(true);             // so that /proc is read again
   something(10, 101 * kSecond);
   EXPECT_EQ(numbers(10), "");
   EXPECT_EQ(identities.uid_of(10), 0U);
 }
 
-TEST_F(IdentitiesTest, AfterAHoleNothingOldIsTrue) {
+TEST_F(TaskIdsTest, ALossDropsAllEntries) {
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   begin(kAll);
   tree.remove(10);
@@ -259,14 +259,14 @@ TEST_F(IdentitiesTest, AfterAHoleNothingOldIsTrue) {
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
   EXPECT_EQ(numbers(10), "unknown");
   tree.add(11, {.start = 5, .uid = 33});
-  fork(11, 20, 102 * kSecond);  // queued before: who has the number now is another question
+  fork(11, 20, 102 * kSecond);  // queued before the loss: the parent's number may be in use again
   EXPECT_EQ(identities.uid_of(20), std::nullopt);
   tree.add(30, {.start = 10'400, .uid = 7});
   fork(10, 30, 104 * kSecond);
   EXPECT_EQ(identities.uid_of(30), 7U);
 }
 
-TEST_F(IdentitiesTest, AHoleWithoutBirthsIsNone) {
+TEST_F(TaskIdsTest, ALossOfExitsKeepsEntriesWhenBirthsAreReceived) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll);
   tree.remove(10);
@@ -276,18 +276,18 @@ TEST_F(IdentitiesTest, AHoleWithoutBirthsIsNone) {
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, ASourceThatSeesLevelsIsBelieved) {
+TEST_F(TaskIdsTest, KeepsTheLevelsThatASourceReported) {
   begin(kAll);
   birth(20, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
-  fork(1, 20, 101 * kSecond + 1000);  // the connector's word of the same birth
+  fork(1, 20, 101 * kSecond + 1000);  // the same birth, reported by the connector
   EXPECT_EQ(identities.uid_of(20), 1000U);
   EXPECT_EQ(numbers(20), "70:9 ");
   birth(20, 105 * kSecond, 33, {});
   EXPECT_EQ(numbers(20), "");
 }
 
-// A source that reports every birth inside a namespace says something about the others, too.
-TEST_F(IdentitiesTest, ABirthThatIsNotReportedIsInTheInitialNamespace) {
+// A source that reports every birth inside a namespace shows that the other births are outside.
+TEST_F(TaskIdsTest, ABirthThatIsNotReportedIsInTheInitialNamespace) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll);
   fork(10, 20, 101 * kSecond);
@@ -309,7 +309,7 @@ TEST_F(IdentitiesTest, ABirthThatIsNotReportedIsInTheInitialNamespace) {
   EXPECT_EQ(numbers(22), "") << "born after the loss";
 }
 
-TEST_F(IdentitiesTest, AfterALossNobodyBornBeforeItIsSettled) {
+TEST_F(TaskIdsTest, DoesNotSettleATaskBornBeforeALoss) {
   begin(kAll);
   clock.now_ns = 105 * kSecond;
   identities.on_births_lost();
@@ -318,9 +318,9 @@ TEST_F(IdentitiesTest, AfterALossNobodyBornBeforeItIsSettled) {
   EXPECT_EQ(numbers(20), "unknown");
 }
 
-// One source is behind the other: the number was given to a process inside meanwhile, and the
-// record of its birth is replaced.
-TEST_F(IdentitiesTest, ANumberThatIsInUseAgainInsideANamespaceIsNotSettled) {
+// One source is behind the other: the number was given to a process inside a namespace in between,
+// and the entry of its birth is replaced.
+TEST_F(TaskIdsTest, DoesNotSettleANumberReusedInsideANamespace) {
   begin(kAll);
   birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
   fork(10, 20, 101 * kSecond);
@@ -330,8 +330,8 @@ TEST_F(IdentitiesTest, ANumberThatIsInUseAgainInsideANamespaceIsNotSettled) {
   EXPECT_EQ(numbers(20), "unknown");
 }
 
-// Of a source that sees them, nothing else need be heard.
-TEST_F(IdentitiesTest, WhatAnEventSaysItselfIsTrueOfIt) {
+// For a source that reports levels, no other event types are needed.
+TEST_F(TaskIdsTest, AnEventsOwnLevelsAnswerQueriesAboutIt) {
   begin(0);
   const std::vector<event::Level> levels{{.ns = 70, .pid = 9, .tid = 10, .ppid = 1},
                                          {.ns = 71, .pid = 2, .tid = 3, .ppid = 0}};
@@ -350,12 +350,12 @@ TEST_F(IdentitiesTest, WhatAnEventSaysItselfIsTrueOfIt) {
   EXPECT_EQ(numbers(21), "70:10 71:3 ");
   EXPECT_EQ(numbers(19), "70:1 ");
   something(1, 102 * kSecond);
-  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "of an event, not for ever";
+  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "valid for that event only";
   EXPECT_EQ(numbers(20), "unknown");
 }
 
-// An exit that is judged after its pid is in use again.
-TEST_F(IdentitiesTest, AnEarlierEventIsAskedAboutByItsStamp) {
+// An exit that is decided after its pid is in use again.
+TEST_F(TaskIdsTest, ALaterProcessDoesNotAnswerForAnEarlierStamp) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll, false);
   fork(10, 20, 101 * kSecond);
@@ -366,7 +366,7 @@ TEST_F(IdentitiesTest, AnEarlierEventIsAskedAboutByItsStamp) {
   EXPECT_EQ(identities.uid_of(20, 102 * kSecond), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, WhatWasKnownBeforeBirthsWereHeardIsNotTrue) {
+TEST_F(TaskIdsTest, AddingEventTypesDropsAllEntries) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(0);
   tree.remove(10);
@@ -375,7 +375,7 @@ TEST_F(IdentitiesTest, WhatWasKnownBeforeBirthsWereHeardIsNotTrue) {
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
 }
 
-TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {
+TEST_F(TaskIdsTest, SweepReadsProcAgainAfterALoss) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll);
   lost(0, 100 * kSecond);
@@ -388,7 +388,7 @@ TEST_F(IdentitiesTest, AfterAHoleProcIsReadAgain) {
   EXPECT_EQ(identities.uid_of(10), 1000U);
 }
 
-TEST_F(IdentitiesTest, IsReadInPieces) {
+TEST_F(TaskIdsTest, ScansInPieces) {
   for (int32_t pid = 10; pid < 15; ++pid) tree.add(pid, {.start = 5, .uid = 1000});
   identities.set_heard(kAll);
   identities.begin_scan(clock.now_ns);
@@ -404,7 +404,7 @@ TEST_F(IdentitiesTest, IsReadInPieces) {
   EXPECT_EQ(identities.uid_of(14, 101 * kSecond), 1000U);
 }
 
-TEST_F(IdentitiesTest, DeeperThanIsKeptIsUnknown) {
+TEST_F(TaskIdsTest, ATaskInTooManyNamespacesIsUnknown) {
   Numbers deep;
   for (uint32_t i = 0; i <= event::kMostLevels; ++i) deep.push_back({70 + i, 1});
   tree.add(10, {.start = 5, .numbers = deep});
@@ -415,31 +415,31 @@ TEST_F(IdentitiesTest, DeeperThanIsKeptIsUnknown) {
   EXPECT_EQ(numbers(11), "70:1 71:1 72:1 73:1 74:1 75:1 76:1 77:1 ");
 }
 
-TEST_F(IdentitiesTest, LevelsAreReadOnlyWhileWanted) {
+TEST_F(TaskIdsTest, LevelsAreReadOnlyWhileWanted) {
   tree.add(10, {.start = 5, .numbers = {{70, 4}}});
   begin(kAll, false);
   EXPECT_EQ(numbers(10), "unknown");
   thread(1, 10, 11, 101 * kSecond);
-  EXPECT_EQ(identities.size(), 1U) << "threads are of no use then";
+  EXPECT_EQ(identities.size(), 1U) << "threads are stored for their levels only";
   begin(kAll, true);
   EXPECT_EQ(numbers(10), "70:4 ");
   identities.want_levels(false);
   EXPECT_EQ(numbers(10), "unknown");
 }
 
-TEST_F(IdentitiesTest, TheEndedAreForgottenALittleLater) {
+TEST_F(TaskIdsTest, ErasesEndedTasksAfterADelay) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll, false);
   fork(10, 20, 101 * kSecond);
   exit(20, 101 * kSecond);
   const auto gone = [](int32_t pid) { return pid != 10; };
   identities.sweep(0, 101 * kSecond + 1000, gone);
-  EXPECT_EQ(identities.uid_of(20), 1000U) << "its exit is still to be judged";
+  EXPECT_EQ(identities.uid_of(20), 1000U) << "its exit is still to be decided";
   identities.sweep(0, 102 * kSecond, gone);
   EXPECT_EQ(identities.size(), 1U);
 }
 
-TEST_F(IdentitiesTest, ALeaderThatLeftFirstStays) {
+TEST_F(TaskIdsTest, KeepsALeaderWhoseProcessIsAlive) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(kAll, false);
   exit(10, 101 * kSecond);
@@ -447,7 +447,7 @@ TEST_F(IdentitiesTest, ALeaderThatLeftFirstStays) {
   EXPECT_EQ(identities.uid_of(10), 1000U);
 }
 
-TEST_F(IdentitiesTest, WhoseEndIsNotToldIsSwept) {
+TEST_F(TaskIdsTest, SweepsTasksWhoseEndIsNotReported) {
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   begin(kAll);
   const auto gone = [](int32_t) { return true; };
@@ -457,7 +457,7 @@ TEST_F(IdentitiesTest, WhoseEndIsNotToldIsSwept) {
   EXPECT_EQ(identities.size(), 0U);
 }
 
-TEST_F(IdentitiesTest, AtTheLimitProcIsAllThatIsKnown) {
+TEST_F(TaskIdsTest, ReadsProcAtEachQueryBeyondTheLimit) {
   TaskIds few(proc, clock, 1, fake_namespaces_from);
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   tree.add(11, {.start = 6, .uid = 1001, .numbers = {{70, 5}}});
@@ -476,8 +476,8 @@ TEST_F(IdentitiesTest, AtTheLimitProcIsAllThatIsKnown) {
   EXPECT_NE(few.uid_of(10).has_value(), few.uid_of(11).has_value());
 }
 
-// Births and deaths without end leave nothing behind.
-TEST_F(IdentitiesTest, ListsOfNumbersAreUsedAgain) {
+// Many births and deaths do not grow the table.
+TEST_F(TaskIdsTest, ReusesListsOfNumbers) {
   begin(kAll);
   for (int round = 0; round < 1000; ++round) {
     const uint64_t stamp = (101 + static_cast<uint64_t>(round)) * kSecond;

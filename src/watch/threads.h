@@ -12,33 +12,33 @@
 
 namespace knell::watch {
 
-// How many threads each process has beside its leader, counted from their births and EXITs, so that
-// a leader's EXIT can be taken for the end of a process that has no others. Holds only processes
-// that have some: most never do. Not thread-safe.
+// The number of threads of each process beside its leader, counted from their births and EXITs, so
+// that a leader's EXIT can be taken for the end of a process without other threads. Has entries
+// only for processes with other threads: most never have any. Not thread-safe.
 class Threads {
  public:
-  // It had threads already when counting began, in a number that cannot be known: what /proc says
-  // and what is still queued overlap.
+  // It had other threads when counting began; their number is unknown, since some of the threads in
+  // /proc are in queued events, too.
   static constexpr uint32_t kUncounted = UINT32_MAX;
-  static constexpr uint32_t kUnknown = UINT32_MAX - 1;  // births are not heard of
-  static constexpr size_t kMost = 262'144;  // picked: 16 bytes each; past it nothing is sure
+  static constexpr uint32_t kUnknown = UINT32_MAX - 1;  // births are not received
+  static constexpr size_t kMost = 262'144;  // picked: 16 bytes each; beyond it counting stops
 
-  // From now on every fork event is passed to born(). scan_some() finds the processes that have
-  // threads already; others() is kUnknown until it returns true.
+  // From now on every fork event of a thread must be passed to born(). scan_some() finds the
+  // processes that have other threads already; others() is kUnknown until it returns true.
   void begin(const ProcReader& proc);
   bool scan_some(const ProcReader& proc, ScanBudget& budget);
-  // Births are not heard of any more, or some were missed: nothing is sure until begin().
+  // Births are not received any more, or some were lost: others() is kUnknown until begin().
   void end();
 
   void born(int32_t pid);
   void gone(int32_t pid);
-  // The process exec'ed, is over, or is a new one: one thread is all it has.
+  // The process called exec, has ended, or is new: it has one thread.
   void alone(int32_t pid) { others_.erase(pid); }
 
-  // 0: none beside the leader.
+  // 0: none; else a number, kUncounted or kUnknown.
   uint32_t others(int32_t pid) const;
 
-  // Forgets those of up to `count` entries that are gone for longer than GoneTimer::kGoneNs.
+  // Checks up to `count` entries and erases those that are gone for longer than GoneTimer::kGoneNs.
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     others_.sweep(count, [&](int32_t pid, Others& others) {

@@ -8,18 +8,19 @@
 
 namespace knell::watch {
 
-// How the kernel's stamps (CLOCK_MONOTONIC) relate to the other clocks now. Taken anew for every
-// drain: a suspend or an adjusted clock moves them.
+// The offsets of the other clocks from the kernel's stamps (CLOCK_MONOTONIC). Taken again for every
+// drain: a suspend or an adjusted clock changes them.
 struct Timebase {
-  int64_t boot_ahead_ns = 0;  // boottime less monotonic: time suspended
-  int64_t epoch_ns = 0;       // realtime less monotonic
+  int64_t boot_ahead_ns = 0;  // boottime minus monotonic: time suspended
+  int64_t epoch_ns = 0;       // realtime minus monotonic
 
   static constexpr uint64_t kTickNs =
-      10'000'000;  // USER_HZ is 100 on every Linux: start times count these
+      10'000'000;  // USER_HZ is 100 on every Linux: start times are in these ticks
 
-  // The clocks are read one after the other: who is preempted between them reads them again.
+  // The clocks are read one after the other. If the thread is preempted between them, they are read
+  // again; the quickest try counts.
   void take(const Clock& clock) {
-    constexpr int64_t kAtOnceNs = 20'000;  // picked: some times what it takes undisturbed
+    constexpr int64_t kAtOnceNs = 20'000;  // picked: a few times the duration without preemption
     constexpr int kMostTries = 5;
     int64_t least = INT64_MAX;
     auto before = static_cast<int64_t>(clock.monotonic_ns());
@@ -39,7 +40,8 @@ struct Timebase {
     return mono_ns + static_cast<uint64_t>(boot_ahead_ns);
   }
   uint64_t ticks(uint64_t mono_ns) const { return boottime_ns(mono_ns) / kTickNs; }
-  // The earliest a process with this start can have begun; never below 1, since 0 means unknown.
+  // The earliest time at which a process with this start can have begun; at least 1, since 0 means
+  // unknown.
   uint64_t mono_of_ticks(uint64_t ticks) const {
     const auto mono = static_cast<int64_t>(ticks * kTickNs) - boot_ahead_ns;
     return mono > 0 ? static_cast<uint64_t>(mono) : 1;

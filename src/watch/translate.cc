@@ -16,7 +16,7 @@ int32_t number_in(const TaskIds::Numbers& numbers, uint32_t ns) {
   return at == numbers.of.end() ? 0 : at->nr;
 }
 
-// What `pid` is called at each level.
+// Fills in the number of `pid` at each level.
 void fill(Levels& levels, Field field, int32_t pid, const knell_event& event, TaskIds& identities) {
   if (pid <= 0) return;
   const TaskIds::Numbers numbers = identities.numbers_of(pid, event.mono_ns);
@@ -24,7 +24,7 @@ void fill(Levels& levels, Field field, int32_t pid, const knell_event& event, Ta
     level.*field = number_in(numbers, level.ns);
 }
 
-// Which namespaces: those of `subject`.
+// Adds a level for each namespace of `subject`; false: it has none, or they are unknown.
 bool begin(Levels& levels, int32_t subject, const knell_event& event, TaskIds& identities) {
   const TaskIds::Numbers numbers = identities.numbers_of(subject, event.mono_ns);
   levels.known = numbers.known;

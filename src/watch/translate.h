@@ -23,13 +23,14 @@ struct Levels {
   std::span<const event::Level> of() const { return std::span(at).first(count); }
 };
 
-// The levels of an event whose source does not tell them, from the numbers of each that it names.
-// Of a lost event: not known.
+// The levels of an event whose source does not report them, made from the numbers of each process
+// that it names. Unknown for a lost event.
 Levels levels_of(const knell_event& event, TaskIds& identities);
 
-// The event as one sees it in pid namespace `ns`: all pids as numbers there, 0 for who has none.
-// nullopt: its subject (for FORK the child) has none, or it is not known what it has; or it is an
-// ack, which is between one listener and the kernel. A hole is everybody's.
+// The event as seen in pid namespace `ns`: all pids are numbers there, 0 for a process that has
+// none. nullopt: the subject (for FORK the child) has no number there or it is unknown, or the
+// event is an ack, which concerns one listener and the kernel only. A LOST event is returned
+// unchanged.
 std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns, TaskIds& identities);
 
 }  // namespace knell::watch

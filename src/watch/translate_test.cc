@@ -9,8 +9,8 @@
 namespace knell::watch {
 namespace {
 
-// Namespace 70 has 71 in it. 10 lives outside, 20 is the first of 70, 30 the first of 71; 40 came
-// into 71 by setns() and its parent is 10; 50 is in 72.
+// Namespace 71 is inside 70. 10 is outside both, 20 is the first of 70, 30 the first of 71; 40
+// entered 71 by setns() and its parent is 10; 50 is in 72.
 class TranslateTest : public ::testing::Test {
  protected:
   TranslateTest() {
@@ -47,7 +47,7 @@ TEST_F(TranslateTest, LevelsOfAnEvent) {
   EXPECT_EQ(levels.at[1], (event::Level{.ns = 71, .pid = 1, .tid = 2, .ppid = 0}));
 }
 
-TEST_F(TranslateTest, LevelsOfAForkAreTheChilds) {
+TEST_F(TranslateTest, LevelsOfAForkAreThoseOfTheChild) {
   knell_event fork = event_of(KNELL_EVENT_FORK, 10, 10, 1);
   fork.child_pid = fork.child_tid = 40;
   const Levels levels = levels_of(fork, identities);
@@ -56,7 +56,7 @@ TEST_F(TranslateTest, LevelsOfAForkAreTheChilds) {
   EXPECT_EQ(levels.at[1], (event::Level{.ns = 71, .child_pid = 3, .child_tid = 3}));
 }
 
-TEST_F(TranslateTest, OthersNamedHaveNumbersToo) {
+TEST_F(TranslateTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {
   knell_event exit = event_of(KNELL_EVENT_EXIT, 30, 30, 20);
   exit.has = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
   exit.killed_by.pid = exit.killed_by.parent_pid = exit.last_signal.pid = 20;
@@ -69,7 +69,7 @@ TEST_F(TranslateTest, OthersNamedHaveNumbersToo) {
   EXPECT_EQ(levels_of(traced, identities).at[1].other_pid, 2);
 }
 
-TEST_F(TranslateTest, KnownToBeInNoneIsNotUnknown) {
+TEST_F(TranslateTest, OutsideAllNamespacesIsNotUnknown) {
   const Levels none = levels_of(event_of(KNELL_EVENT_EXEC, 10, 10, 1), identities);
   EXPECT_TRUE(none.known);
   EXPECT_TRUE(none.of().empty());
@@ -96,14 +96,14 @@ TEST_F(TranslateTest, ARawEventInANamespace) {
   const auto inner = translate(exit_of(30, 20), 71, identities);
   ASSERT_TRUE(inner);
   EXPECT_EQ(inner->pid, 1);
-  EXPECT_EQ(inner->u.exit.parent_pid, 0) << "who is outside has no number";
+  EXPECT_EQ(inner->u.exit.parent_pid, 0) << "a process outside has no number";
 }
 
-TEST_F(TranslateTest, StrangersAreNotSeen) {
+TEST_F(TranslateTest, HidesEventsOfProcessesOutside) {
   EXPECT_FALSE(translate(exit_of(10, 1), 70, identities));
   EXPECT_FALSE(translate(exit_of(50, 10), 70, identities));
-  EXPECT_FALSE(translate(exit_of(20, 10), 71, identities)) << "nor who is around it";
-  EXPECT_FALSE(translate(exit_of(99, 10), 70, identities)) << "nor whom nobody knows";
+  EXPECT_FALSE(translate(exit_of(20, 10), 71, identities)) << "it is in the outer namespace only";
+  EXPECT_FALSE(translate(exit_of(99, 10), 70, identities)) << "it is unknown";
 }
 
 TEST_F(TranslateTest, TheSubjectOfAForkIsTheChild) {
@@ -119,7 +119,7 @@ TEST_F(TranslateTest, TheSubjectOfAForkIsTheChild) {
   EXPECT_FALSE(translate(raw, 71, identities));
 }
 
-TEST_F(TranslateTest, TracersAndParentsOfCores) {
+TEST_F(TranslateTest, TranslatesTracersAndParentsOfCoredumps) {
   event::Raw raw;
   raw.what = KNELL_EVENT_PTRACE;
   raw.pid = raw.tid = 30;
@@ -135,7 +135,7 @@ TEST_F(TranslateTest, TracersAndParentsOfCores) {
   EXPECT_EQ(seen->u.coredump.parent_pid, 1);
 }
 
-TEST_F(TranslateTest, HolesAreEverybodysAndAcksNobodys) {
+TEST_F(TranslateTest, PassesLossesAndDropsAcks) {
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
   raw.u.lost.count = 5;

@@ -10,16 +10,16 @@
 
 namespace knell::watch {
 
-// Names of users, each asked for once: the first sight of a uid may ask a directory server, later
-// ones cost a look-up. Forgets all when it holds kMost, so that a renamed user does not stay for
-// ever on a machine of many.
+// A cache of user names: the first look-up of a uid may ask a directory server and wait, later ones
+// do not. Cleared when it holds kMost names, so that the old name of a renamed user does not stay
+// for ever. Not thread-safe.
 class UserNames {
  public:
   static constexpr size_t kMost = 4096;  // picked, never tuned
   using Name = std::shared_ptr<const std::string>;
-  // nullptr: no such user. Good until the next call.
+  // nullptr: no such user. Valid until the next call.
   const Name& name(uint32_t uid);
-  // From now on no names are known. For one whom nobody may keep waiting.
+  // From now on no names are looked up. For callers that must not wait.
   void ask_no_more() { asking_ = false; }
 
  private:
@@ -27,7 +27,7 @@ class UserNames {
 
   bool asking_ = true;
   std::unordered_map<uint32_t, Name> names_;
-  const std::pair<const uint32_t, Name>* last_ = nullptr;  // mostly the next one's, too
+  const std::pair<const uint32_t, Name>* last_ = nullptr;  // the last result; often needed again
 };
 
 }  // namespace knell::watch

@@ -9,17 +9,19 @@
 
 namespace knell::live {
 
-inline constexpr uint64_t kSoonest = 1;  // a time long past: the alarm is on at once, and stays on
+inline constexpr uint64_t kSoonest = 1;  // in the past: the alarm is on at once, and stays on
 
-// A timer that makes a listener's epoll descriptor readable at a time, CLOCK_MONOTONIC ns.
+// A timer that makes a listener's epoll descriptor readable at a given time, CLOCK_MONOTONIC ns.
+// Not thread-safe.
 class Alarm {
  public:
-  // In that epoll set, with `tag` as its data. Off.
+  // Adds the timer to the epoll set, with `tag` as its data. The alarm is off. Errors: those of
+  // timerfd_create(2) and epoll_ctl(2).
   static Result<Alarm> create(int epoll, uint64_t tag);
   Alarm() = default;
 
-  void set(uint64_t at_ns);  // 0: off. No system call when it is set so already
-  void rang();               // it woke us: it is off until it is set again
+  void set(uint64_t at_ns);  // 0: off. No system call if the time is unchanged
+  void rang();               // to be called when the timer has fired: the alarm is off until set()
 
  private:
   UniqueFd timer_;

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// How a source is waited for and read.
+// How a source is polled and drained.
 //
-// fd() is an epoll descriptor that holds the source (while the pacer wants to be woken by it), one
-// timer for all that happens at a time (pacing, the health check, and "there is more": a time long
-// past), and a pidfd for each process with one foot in the grave. So whoever polls it is woken
-// exactly when read() has something to do.
+// fd() is an epoll descriptor that contains the source (while the pacer wants to be woken by it),
+// one timer for everything that is due at a certain time (pacing, the health check, and "there is
+// more": a time in the past), and a pidfd for each process of which some thread has exited. So the
+// caller that polls fd() is woken only when read() has something to do.
 //
-// read() looks what is due, without waiting, and drains. The batch is the only buffer, of a fixed
-// size: what does not fit stays in the kernel.
+// read() does what is due, without waiting, and drains. The batch is the only buffer, of a fixed
+// size: events that do not fit stay in the kernel.
 #include "live/feed.h"
 
 #include <fcntl.h>
@@ -36,18 +36,19 @@ constexpr uint64_t kSourceTag = uint64_t{1} << 32;
 constexpr uint64_t kTimerTag = uint64_t{2} << 32;
 
 constexpr size_t kBatchSlots =
-    2048;  // about 1.1 MB; at two slots an event at the most, room for 1000 a drain
+    2048;  // about 1.1 MB; an event takes two slots at most, so a drain can read 1000
 constexpr size_t kSpareSlots =
-    64;  // for deaths and holes that come without an event: kWakeups of them at once
+    64;  // for exits and losses that come without an event: up to kWakeups of them at once
 constexpr int kWakeups = 32;
 constexpr uint64_t kHealthNs =
     5'000'000'000;  // design: "within seconds"; one check costs about 50 us
 constexpr size_t kSweepADrain =
-    1;  // beside what births call for: a drain may be for one event only
+    1;  // beside those that births cause: a drain may be for one event only
 constexpr size_t kScannedADrain = 8;  // picked: about a tenth of a millisecond
-constexpr size_t kSweepATick = 4096;  // with the health check: what a storm left behind; about 1 ms
+constexpr size_t kSweepATick = 4096;  // with the health check, after many events; about 1 ms
 
-// Half of the descriptors this process may open, less a few: the rest is the program's own.
+// Half of the descriptors that this process may open, less a few: the rest is for the program
+// itself.
 size_t most_watched() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 16;
@@ -97,8 +98,8 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
 
   watch::NormaliserOptions normaliser;
   normaliser.level = level_;
-  normaliser.details = KNELL_DETAILS_STATUS;  // ask() raises it, and takes the snapshot, now that
-                                              // we are subscribed
+  normaliser.details =
+      KNELL_DETAILS_STATUS;  // ask() raises it and takes the snapshot, after the subscription
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
   normaliser.whole = whole_;
   normaliser.user_names = names == UserNames::kAsked;
@@ -124,8 +125,8 @@ void Feed::on_full(const event::Full& full) {
   normaliser_->on_full(full);
 }
 
-// With full details the kernel's word of an exec is worth a look at /proc at once: paced by 10 ms
-// the arguments of a short-lived process are gone 19 times in 20.
+// With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
+// arguments of a short-lived process are gone in 19 of 20 cases.
 int64_t Feed::budget_ns() const {
   const bool reads_programs = normaliser_->memory().details() == KNELL_DETAILS_FULL;
   return reads_programs && !whole_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0 : latency_ns_;
@@ -192,14 +193,15 @@ void Feed::set_budget() {
 
 Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
   if (pidfds_ != nullptr) return pidfds_->add(pid, start);
-  // A zombie's EXIT may have come and gone before now, so its pidfd tells it.
+  // A zombie's EXIT may have been sent before this call, so its exit is detected by its pidfd.
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   const bool dead = pidfd && is_dead(pidfd.get());
   KNELL_TRY(source_->add_pid(pid));
   if (asked_ != interest) KNELL_TRY(ask(interest));
-  // Looked at only now that its EXIT would come: what dies before this is found dead, what dies
-  // after is heard of. bpf takes what it tells when a process begins to exit; of one that has begun
-  // already there is only the mark, if that.
+  // The process is checked only after its EXIT is subscribed to: if it died before, the check finds
+  // it dead; if it dies later, its EXIT is received. bpf collects the details when a process begins
+  // to exit; for a process that has begun already, it has at most the mark (see
+  // source/bpf/stream.cc), without details.
   const auto begun = [&] {
     const auto stat = whole_ ? read_proc_stat(pid) : std::nullopt;
     return stat && stat->exiting;
@@ -226,13 +228,13 @@ Result<bool> Feed::read_now() {
 }
 
 Result<void> Feed::read() {
-  const Due due = wait_for_nothing();
+  const Due due = collect_due();
   if (!due.source && !due.deaths && !due.timer) return {};
   return serve(due);
 }
 
-// Looks what there is to do. Never blocks.
-Feed::Due Feed::wait_for_nothing() {
+// Collects what is due. Never blocks.
+Feed::Due Feed::collect_due() {
   Due due;
   epoll_event events[kWakeups];
   const int n = ::epoll_wait(epoll_.get(), events, kWakeups, 0);
@@ -258,16 +260,16 @@ Result<void> Feed::serve(const Due& due) {
     sweep_ = kSweepATick;
   }
   const uint64_t paced = pacer_.plan().timer_ns;
-  const uint64_t awaited = normaliser_->due_ns();
+  const uint64_t exits_due = normaliser_->due_ns();
   if (due.source || more_ || sweep_ > kSweepADrain || (paced != 0 && now >= paced) ||
-      (awaited != 0 && now >= awaited))
+      (exits_due != 0 && now >= exits_due))
     return drain();
   return settle();
 }
 
 size_t Feed::bound() const {
   const size_t room = batch_.room();
-  return room <= kSpareSlots ? 0 : (room - kSpareSlots) / 2;  // a fork may tell an exit as well
+  return room <= kSpareSlots ? 0 : (room - kSpareSlots) / 2;  // a fork may add an exit event
 }
 
 Result<void> Feed::drain() {
@@ -289,7 +291,7 @@ Result<source::Drained> Feed::drain_source(size_t most) {
   return drained;
 }
 
-// Judges who is over, with their last words; see watch/exit_tracker.cc.
+// Decides which processes have ended, after reading their last EXITs; see watch/exit_tracker.cc.
 Result<void> Feed::settle() {
   while (normaliser_->anything_noted()) {
     const size_t dead = normaliser_->judge();
@@ -314,12 +316,12 @@ void Feed::watch_source(bool watched) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kSourceTag;
-  // Taken out rather than masked: an overrun is EPOLLERR, which no mask holds back.
+  // Removed rather than masked: an overrun is EPOLLERR, which cannot be masked.
   (void)::epoll_ctl(epoll_.get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, source_->fd(), &event);
   source_watched_ = watched;
 }
 
-// Sets the timer to whatever comes first.
+// Sets the timer to the earliest time at which something is due.
 void Feed::rearm(bool left) {
   uint64_t at = left || more_ ? kSoonest : pacer_.plan().timer_ns;
   if (health_ns_ != 0 && (at == 0 || health_ns_ < at)) at = health_ns_;

@@ -23,7 +23,8 @@
 
 namespace knell::live {
 
-// Hears what a source says before the normaliser does. References die with the call.
+// Receives each event of a source before the normaliser does. References are valid during the call
+// only.
 class SourceObserver {
  public:
   virtual ~SourceObserver() = default;
@@ -32,16 +33,17 @@ class SourceObserver {
   virtual void on_births_lost(uint64_t) {}
 };
 
-// Whether users are asked for by name, which may mean to wait for a directory server.
+// Whether user names are looked up, which may wait for a directory server.
 enum class UserNames { kAsked, kUnknown };
 
-// A source of this machine's events with its normaliser, read at the pace it was asked for: what a
-// listener in-process and the daemon both stand on. See feed.cc. Not thread-safe; never waits.
+// A source of this machine's events with its normaliser, drained at the requested pace. Listeners
+// in-process and the daemon are built on it. See feed.cc. Not thread-safe. Does not block, except
+// in a user name look-up (UserNames::kAsked).
 //
 //   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final : private source::Sink {
  public:
-  // Of the level that `interest` has, for as long as it is. `latency_ns`: see set_latency().
+  // The level is that of `interest` and never changes. `latency_ns`: see set_latency().
   // `event_filter` and `observer` must outlive the feed. Errors: those of open_source().
   static Result<std::unique_ptr<Feed>> open(const SourceOptions& options, int64_t latency_ns,
                                             const Interest& interest,
@@ -50,46 +52,48 @@ class Feed final : private source::Sink {
                                             UserNames names = UserNames::kAsked);
   ~Feed() override;
 
-  // What is wanted from now on, live. To be called once after open(), too.
+  // Replaces what is wanted, while events are received. Must be called once after open(), too.
   Result<void> ask(const Interest& interest);
-  // From now on ask() leaves what takes a look at many processes to scan_some(), and what is under
-  // a new root to look_under_roots(): each does a piece, until it is true.
+  // From now on, ask() leaves scans of many processes to scan_some(), and the search for processes
+  // under a new root to look_under_roots(): each does one piece, and returns true when it is
+  // finished.
   void look_later();
   bool scan_some(ScanBudget& budget) {
     return source_->scan_some(budget) && normaliser_->scan_some(budget);
   }
   Result<bool> look_under_roots(ScanBudget& budget);
-  // How long an event may wait for company, ns.
+  // How long an event may be delayed so that one wakeup serves several events, ns.
   void set_latency(int64_t latency_ns);
 
-  // The process is to be heard of; see Interest::only_added. What dies before this returns is told
-  // as well. Errors: ESRCH. `start`: clock ticks since boot, 0: whichever it is.
+  // Adds a process whose events are wanted; see Interest::only_added. Its exit is reported even if
+  // it dies before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
   Result<void> add_pid(int32_t pid, uint64_t start, const Interest& interest);
   Result<void> remove_pid(int32_t pid);
-  // It is over, and need not be heard of.
+  // The process has ended; its events are not wanted any more.
   void forget_pid(int32_t pid) { source_->remove_pid(pid); }
 
-  // Readable: read() has something to do.
+  // An epoll descriptor, readable when read() has something to do.
   int fd() const { return epoll_.get(); }
-  // Looks what there is to do. The batch is empty before, and holds what came after. Errors: the
-  // source broke for good; what is in the batch stays good.
+  // Does all that is due. The batch must be empty before; afterwards it has the new events. Errors:
+  // the source cannot be used any more; the events in the batch are valid.
   Result<void> read();
-  // The same, whether or not anything is due. False: there was more than the batch holds.
+  // Drains the source, whether or not anything is due. Does nothing for a pidfd source. False: the
+  // batch could not hold all events.
   Result<bool> read_now();
   watch::Batch& batch() { return batch_; }
-  // `left`: not all of the batch was used, so that fd() stays readable.
+  // Sets the timer for the next read(). `left`: events remain in the batch, so fd() stays readable.
   void rearm(bool left);
 
-  // One of the processes that `under` names is there.
+  // Whether a process exists, for those that `under` names.
   bool exists(int32_t pid) { return probe_->exists(pid); }
   uint64_t roots_of(int32_t pid) const { return source_->roots_of(pid); }
-  // It tells whole processes.
+  // The source reports whole processes.
   bool whole() const { return whole_; }
   uint32_t kernel_mask() const { return kernel_mask_; }
   uint32_t via() const;  // enum knell_via
   const source::Source& source() const { return *source_; }
   const watch::Normaliser& normaliser() const { return *normaliser_; }
-  // All but `shown`.
+  // All fields but `shown`.
   knell_stats stats() const;
 
  private:
@@ -105,7 +109,7 @@ class Feed final : private source::Sink {
   int64_t budget_ns() const;
   void set_budget();
 
-  Due wait_for_nothing();
+  Due collect_due();
   Result<void> serve(const Due& due);
   Result<void> drain();
   Result<source::Drained> drain_source(size_t most);
@@ -134,21 +138,21 @@ class Feed final : private source::Sink {
   std::optional<LiveProcessProbe> probe_;
   std::optional<watch::Normaliser> normaliser_;
   std::unique_ptr<source::Source> source_;
-  source::PidfdSource* pidfds_ = nullptr;  // source_, when that is what it is
+  source::PidfdSource* pidfds_ = nullptr;  // source_, if it is a pidfd source
   source::Pacer pacer_{0};
   int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
   uint32_t kernel_mask_ = 0;
-  std::optional<Interest> asked_;  // last, and in force
-  bool whole_ = false;             // the source sends whole processes
+  std::optional<Interest> asked_;  // the interest of the last successful ask()
+  bool whole_ = false;             // the source reports whole processes
   bool looks_later_ = false;
   bool source_watched_ = false;
-  bool more_ = false;       // the source was not read empty
-  uint64_t health_ns_ = 0;  // when the source is to be looked at; 0: never
-  size_t sweep_ = 0;        // how many old entries the next drain looks at
+  bool more_ = false;       // the source was not drained completely
+  uint64_t health_ns_ = 0;  // time of the next health check; 0: never
+  size_t sweep_ = 0;        // number of old entries that the next drain checks
   uint64_t wakeups_ = 0, drains_ = 0;
 };
 
-// The first 8 hex digits of the boot id, and all of it.
+// The first 8 hex digits of the boot id as a number, and the whole boot id.
 uint32_t boot_number();
 std::string boot_id();
 

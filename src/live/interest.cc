@@ -15,8 +15,8 @@ uint32_t types_of(uint32_t mask) {
 
 namespace {
 
-// Added processes leave the set when they die, also with status 0: else their pids would stand for
-// others later.
+// Added processes leave the set when they die, also with status 0: otherwise their pids would stand
+// for later processes.
 uint32_t with_deaths_of_added(uint32_t mask, const Interest& interest) {
   if (interest.only_added && (mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
   return mask;
@@ -24,7 +24,7 @@ uint32_t with_deaths_of_added(uint32_t mask, const Interest& interest) {
 
 constexpr size_t kMostUids = 4096;  // source/bpf/maps.bpf.inc
 
-// The values any of them insists on; none, where one of them insists on nothing.
+// The union of the values that the listeners require; empty as soon as one listener requires none.
 template <class T>
 void join_values(std::vector<T>& all, const std::vector<T>& more, bool first) {
   if (!first && (all.empty() || more.empty())) {
@@ -34,15 +34,15 @@ void join_values(std::vector<T>& all, const std::vector<T>& more, bool first) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
-// Sorted, each once. Looking for each among the others would take seconds where many listeners name
-// many.
+// Sorts and removes duplicates. A linear search for each value would take seconds when many
+// listeners have many values.
 template <class T>
 void settle(std::vector<T>& values) {
   std::ranges::sort(values);
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// The mask of what is shown, without what has to be remembered to show it.
+// The types of the events to report, without those needed only to update stored details.
 uint32_t shown_of(Interest interest) {
   interest.details = KNELL_DETAILS_STATUS;
   interest.forks = false;
@@ -60,7 +60,7 @@ Interest join(std::span<const Interest> interests) {
     all.level = one.level;
     all.details = std::min(all.details, one.details);
     all.forks |= one.forks;
-    // Those who added processes are served by the set that is kept of them.
+    // Listeners that add processes are served by the source's set of pids.
     if (!one.only_added) join_values(all.pids, one.pids, std::exchange(all.only_added, false));
     join_values(all.uids, one.uids, first);
     join_values(all.cgroups, one.cgroups, first);
@@ -79,12 +79,12 @@ Interest join(std::span<const Interest> interests) {
 source::Wanted wanted_of_threads(const Interest& interest) {
   source::Wanted wanted{filter::kernel_mask(interest)};
   const bool process_level = interest.level == KNELL_LEVEL_PROCESS;
-  // A crash names the thread whose EXIT will have the core bit; see watch/exit_tracker.cc. Rare, so
-  // free.
+  // A COREDUMP event names the thread whose EXIT will have the core bit; see watch/exit_tracker.cc.
+  // It is rare, so the cost is negligible.
   if (process_level && (types_of(wanted.mask) & KNELL_EVENT_EXIT) != 0)
     wanted.mask |= KNELL_EVENT_COREDUMP;
   wanted.mask = with_deaths_of_added(wanted.mask, interest);
-  // Which exit is the process's is known only of one whose threads were counted; see
+  // Which EXIT ends a process is certain only if its threads were counted; see
   // watch/exit_tracker.cc.
   if (process_level && (wanted.mask & KNELL_EVENT_EXIT) != 0 &&
       (wanted.mask & KNELL_EVENT_FORK) == 0) {
@@ -97,11 +97,11 @@ source::Wanted wanted_of_threads(const Interest& interest) {
 source::Wanted wanted_of_whole(const Interest& interest) {
   source::Wanted wanted;
   wanted.details = interest.details;
-  // Nothing need be remembered, so nothing is heard but what is shown.
+  // No details are stored, so only the events to report are requested.
   wanted.mask = with_deaths_of_added(shown_of(interest), interest);
   wanted.level = interest.level;
   wanted.any_pid = !interest.only_added && interest.pids.empty();
-  // More than the programs can tell apart are told apart above.
+  // More uids than the BPF programs can test are tested in user space.
   if (interest.uids.size() <= kMostUids) wanted.uids = interest.uids;
   wanted.cgroups = interest.cgroups;
   wanted.roots = interest.roots;

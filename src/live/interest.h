@@ -12,19 +12,19 @@ namespace knell::live {
 
 using filter::Interest;
 
-// One interest for many listeners of one level: what any of them wants, comes. Of none: see
-// filter::empty().
+// One interest for several listeners of one level: an event that any of them wants is received. For
+// no listeners: see filter::empty().
 Interest join(std::span<const Interest> interests);
 
-// NONZERO_EXIT is a bit of the filter, never an event: what it lets through are exits.
+// NONZERO_EXIT is a bit of the filter, never the type of an event: the events are of type EXIT.
 uint32_t types_of(uint32_t mask);
 
-// What a source that tells thread-level events has to be asked for: beside what is shown, all that
-// has to be remembered to show it.
+// What to request from a thread-level source: the events to report, and those that update the
+// stored process details.
 source::Wanted wanted_of_threads(const Interest& interest);
 
-// The same of a source that tells of whole processes, with all their details: types, users,
-// processes and subtrees are tested in the kernel, everything else above it.
+// The same for a source of whole processes with all details: types, users, cgroups, processes and
+// subtrees are tested in the kernel, everything else in user space.
 source::Wanted wanted_of_whole(const Interest& interest);
 
 }  // namespace knell::live

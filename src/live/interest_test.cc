@@ -27,7 +27,7 @@ Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL,
   return filter::interest_of(asked, *filter::Predicates::of(std::move(predicates)));
 }
 
-TEST(Interest, FailuresOverTheConnectorWithAllDetailsFollowEveryLife) {
+TEST(Interest, FailuresFromTheConnectorWithFullDetailsNeedAllLifeEvents) {
   const source::Wanted wanted = wanted_of_threads(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK |
                              KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
@@ -35,26 +35,26 @@ TEST(Interest, FailuresOverTheConnectorWithAllDetailsFollowEveryLife) {
   EXPECT_FALSE(wanted.forks_of_threads_only);
 }
 
-TEST(Interest, FailuresOverBpfAskForNothingElse) {
+TEST(Interest, FailuresFromBpfNeedNoOtherEvents) {
   const source::Wanted wanted = wanted_of_whole(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT);
   EXPECT_EQ(wanted.details, static_cast<uint32_t>(KNELL_DETAILS_FULL));
   EXPECT_TRUE(wanted.any_pid);
 }
 
-TEST(Interest, AllExitsWithStatusCountThreads) {
+TEST(Interest, ExitsWithDetailsStatusNeedThreadCounts) {
   const source::Wanted wanted = wanted_of_threads(interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK);
   EXPECT_TRUE(wanted.forks_of_threads_only);
 }
 
-TEST(Interest, TheRawLevelIsAskedForAsItIs) {
+TEST(Interest, TheRawLevelAddsNoTypes) {
   Interest raw = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS);
   raw.level = KNELL_LEVEL_RAW;
   EXPECT_EQ(wanted_of_threads(raw).mask, static_cast<uint32_t>(KNELL_EVENT_EXIT));
 }
 
-TEST(Interest, AddedProcessesAreHeardOfUntilTheyDie) {
+TEST(Interest, AddedProcessesNeedAllExits) {
   Interest added = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_STATUS);
   added.only_added = true;
   EXPECT_NE(wanted_of_threads(added).mask & KNELL_EVENT_EXIT, 0u);
@@ -62,7 +62,7 @@ TEST(Interest, AddedProcessesAreHeardOfUntilTheyDie) {
   EXPECT_FALSE(wanted_of_whole(added).any_pid);
 }
 
-TEST(Interest, WhatTheKernelCanTestGoesThere) {
+TEST(Interest, PassesTestablePredicatesToTheKernel) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
   const source::Wanted wanted = wanted_of_whole(made);
@@ -72,16 +72,16 @@ TEST(Interest, WhatTheKernelCanTestGoesThere) {
   EXPECT_EQ(wanted.mask, static_cast<uint32_t>(KNELL_EVENT_EXIT)) << "no forks for --under";
 }
 
-TEST(Interest, ExclusionsAreTestedAbove) {
+TEST(Interest, TestsExclusionsInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {excludes(wants(Key::kUid, 0)), excludes(wants(Key::kUnder, 77))});
   const source::Wanted wanted = wanted_of_whole(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
-  EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "to be told apart";
+  EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "needed for the test in user space";
 }
 
-TEST(Interest, MoreUsersThanTheKernelCanTellApartAreToldApartAbove) {
+TEST(Interest, TestsMoreUsersThanTheKernelCanInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT);
   for (uint32_t uid = 0; uid < 4096; ++uid) made.uids.push_back(uid);
   EXPECT_EQ(wanted_of_whole(made).uids.size(), 4096u);
@@ -89,12 +89,12 @@ TEST(Interest, MoreUsersThanTheKernelCanTellApartAreToldApartAbove) {
   EXPECT_TRUE(wanted_of_whole(made).uids.empty());
 }
 
-TEST(Interest, OfNobodyIsNothing) {
+TEST(Interest, OfNoListenersIsEmpty) {
   EXPECT_TRUE(filter::empty(join({})));
   EXPECT_FALSE(filter::empty(join(std::array{interest(KNELL_EVENT_EXEC)})));
 }
 
-TEST(Interest, JoinedIsWhatAnyOfThemWants) {
+TEST(Interest, JoinIsTheUnion) {
   Interest one = interest(
       KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS,
       {wants(Key::kUid, 7), wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10)});
@@ -113,7 +113,7 @@ TEST(Interest, JoinedIsWhatAnyOfThemWants) {
   EXPECT_FALSE(both.only_added);
 }
 
-TEST(Interest, WhoInsistsOnNothingFreesTheOthers) {
+TEST(Interest, JoinRequiresNoValueThatOneListenerDoesNotRequire) {
   Interest narrow = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_FULL,
                              {wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10),
                               wants(Key::kCgroup, "/a")});
@@ -123,11 +123,11 @@ TEST(Interest, WhoInsistsOnNothingFreesTheOthers) {
     EXPECT_TRUE(both.pids.empty());
     EXPECT_TRUE(both.cgroups.empty());
     EXPECT_FALSE(both.only_under);
-    EXPECT_EQ(both.roots, std::vector<int32_t>{10}) << "still to be told apart";
+    EXPECT_EQ(both.roots, std::vector<int32_t>{10}) << "still needed for the test in user space";
   }
 }
 
-TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
+TEST(Interest, AddedProcessesDoNotWidenTheJoin) {
   Interest added = interest(KNELL_EVENT_EXIT);
   added.only_added = true;
   Interest named = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL, {wants(Key::kPid, 3)});
@@ -138,7 +138,7 @@ TEST(Interest, AddedProcessesDoNotWidenWhatOthersInsistOn) {
   }
 }
 
-TEST(Interest, APredicateThatLetsExitsThroughAsksForNothingElse) {
+TEST(Interest, APredicateOnExitsLimitsTheMask) {
   Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS, {wants(codes(1, 255))});
   EXPECT_EQ(join(std::array{failures}).mask, KNELL_EVENT_NONZERO_EXIT);
 }

@@ -19,7 +19,8 @@ ProcessProbe::Sign LiveProcessProbe::probe(int32_t pid, uint64_t before_ns, Uniq
     auto opened = try_pidfd_open(pid);
     if (!opened && opened.error() == ESRCH) return Sign::kGone;
     if (!opened) {
-      // No descriptors left, an old kernel, or the middle of an exec: the pid at least may be gone.
+      // No descriptors left, an old kernel, or the process is in the middle of an exec: at least
+      // check whether the pid is gone.
       if (!exists(pid)) return Sign::kGone;
       const auto stat = read_proc_stat(pid);
       return stat && stat->state == 'Z' && stat->threads <= 1 ? Sign::kDead : Sign::kUnsure;
@@ -44,8 +45,8 @@ std::optional<int32_t> LiveProcessProbe::status(int32_t pid, const UniqueFd& pid
   if (!pidfd) return std::nullopt;
   if (const auto known = exit_info(pidfd.get())) return known;
   const auto known = zombie_status(pid);
-  // Reaped while we looked: then the pidfd knows it now, and whatever /proc showed may be
-  // another's.
+  // If it was reaped in between, the pidfd has the status now, and /proc may have shown another
+  // process.
   if (const auto reaped = exit_info(pidfd.get())) return reaped;
   return known;
 }

@@ -7,8 +7,9 @@
 
 namespace knell::live {
 
-// Probes processes through pidfds and /proc. Watched pidfds go into the listener's epoll set,
-// with the pid as data (the low 32 bits; the listener's own descriptors have higher ones).
+// Probes processes through pidfds and /proc. Watched pidfds are added to the listener's epoll set,
+// with the pid as data (the low 32 bits; the listener's own descriptors have higher ones). `clock`
+// must outlive it.
 class LiveProcessProbe : public watch::ProcessProbe {
  public:
   LiveProcessProbe(int epoll, const Clock& clock) : epoll_(epoll), clock_(clock) {}

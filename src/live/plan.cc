@@ -18,9 +18,9 @@ namespace {
 
 constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
-constexpr uint64_t kPartOfLimit = 32;  // picked: all rings are a twentieth of it at the most
+constexpr uint64_t kPartOfLimit = 32;          // picked: all rings take a twentieth of it at most
 
-// The rings count for the memory cgroup that we are in, and all in it share its limit.
+// The rings are charged to our memory cgroup, whose limit is shared by all processes in it.
 void fit_into_memory(source::BpfOptions& bpf) {
   const auto limit = memory_limit();
   if (!limit) return;
@@ -48,11 +48,12 @@ Result<Opened> open_connector(const SourceOptions& options, const Interest& inte
   return opened;
 }
 
-// bpf for the types it has; for the rest a program of its own at the connector.
+// Opens bpf for the event types that it reports itself; for the others the connector, with a BPF
+// program as its socket filter.
 Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) {
   if (!source::look_around().initial_pid())
     return say(ENOTSUP,
-               "bpf tells the pids of the initial pid namespace, and this is another: run it "
+               "bpf reports pids of the initial pid namespace, but this one is another: run it "
                "outside the container");
   Opened opened;
   opened.whole = true;
@@ -69,7 +70,8 @@ Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) 
     bpf.exit_ring_bytes = std::bit_ceil(std::clamp(bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   KNELL_ASSIGN(auto whole, source::Bpf::create(bpf));
-  // The program runs at the connector's events, and sends them by itself.
+  // With this program as the filter of its socket, the connector's events are reported by bpf, with
+  // details, and no datagrams are queued.
   const auto open_rest = [bytes, program = whole->connector_program()](const source::Wanted& rest) {
     return connector(rest, bytes, program);
   };
@@ -92,7 +94,7 @@ Result<Opened> open_source(const SourceOptions& options, const Interest& interes
   if (options.via == KNELL_VIA_PIDFD) return open_pidfds();
   if (options.via == KNELL_VIA_CONNECTOR) return open_connector(options, interest);
   if (options.via == KNELL_VIA_BPF) return open_bpf(options, interest);
-  // The raw level is what the connector sends, bit for bit.
+  // At raw level events are exactly those of the connector, so it comes first.
   if (interest.level == KNELL_LEVEL_RAW) {
     auto first = open_connector(options, interest);
     if (first) return first;

@@ -15,22 +15,22 @@
 
 namespace knell::live {
 
-// Which source, and how it is set up.
+// Which source to use, and its settings.
 struct SourceOptions {
   uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
-  size_t buffer_bytes = 0;        // 0: as the source has it; so is args_bytes
+  size_t buffer_bytes = 0;        // 0: the source's default; the same for args_bytes
   size_t args_bytes = 0;
 };
 
 struct Opened {
   std::unique_ptr<source::Source> source;
-  source::PidfdSource* pidfds = nullptr;  // `source`, when that is what it is
-  bool whole = false;                     // it sends whole processes
-  source::Wanted wanted;                  // what it was asked for
+  source::PidfdSource* pidfds = nullptr;  // `source`, if it is a pidfd source
+  bool whole = false;                     // it reports whole processes
+  source::Wanted wanted;                  // what was requested from it
 };
 
-// The plan: the best source that works here, or the one that `options.via` insists on. Errors: that
-// of the one insisted on; else of the one that needs least, in words.
+// Opens the best source that works here, or the one named by `options.via`. Errors: that of the
+// named source; otherwise that of the source with the fewest requirements, as a sentence.
 Result<Opened> open_source(const SourceOptions& options, const Interest& interest);
 
 }  // namespace knell::live

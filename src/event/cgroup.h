@@ -7,11 +7,11 @@
 
 namespace knell::event {
 
-// A cgroup was made, or has another path from now on, and so has all that is below it.
+// A cgroup was created, or it and all cgroups below it have another path from now on.
 struct CgroupChange {
-  uint64_t inode = 0;     // of its directory
+  uint64_t inode = 0;     // inode number of its directory
   std::string_view path;  // from the root of its hierarchy
-  uint64_t parent = 0;    // not 0: `path` is but a name below the cgroup with this inode
+  uint64_t parent = 0;    // not 0: `path` is only a name below the cgroup with this inode
   bool renamed = false;
 };
 

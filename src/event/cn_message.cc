@@ -7,9 +7,9 @@
 #include <cstring>
 #include <type_traits>
 
-// A datagram is nlmsghdr, cn_msg, proc_event, back to back. The event begins at 36, so nothing of 8
-// bytes in it is aligned, and a caller's buffer may lie anywhere: everything is copied out, which
-// the compiler turns into plain loads.
+// A datagram is nlmsghdr, cn_msg, proc_event, back to back. The event begins at offset 36, so its
+// fields of 8 bytes are not aligned, and the caller's buffer may have any alignment: all fields are
+// copied with memcpy(), which the compiler turns into plain loads.
 namespace knell::event {
 namespace {
 
@@ -33,13 +33,13 @@ void store(std::span<std::byte> bytes, size_t offset, const T& value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
-// Process and thread, which all types but fork and the ack begin with.
+// Sets process and thread, with which all types begin except fork and the ack.
 void set_process(Raw& raw, int32_t process_pid, int32_t process_tgid) {
   raw.tid = process_pid;
   raw.pid = process_tgid;
 }
 
-// False: a type we do not know.
+// False: unknown type.
 bool decode_data(const knell_proc_event& event, uint32_t ack, Raw& raw) {
   const auto& data = event.data;
   set_process(raw, data.exec.process_pid, data.exec.process_tgid);
@@ -110,7 +110,7 @@ void encode_data(const Raw& raw, knell_proc_event& event) {
     case KNELL_EVENT_NONE:
       data.ack = {raw.u.ack.err};
       break;
-    default:  // exec and sid have no more
+    default:  // exec and sid have no other fields
       break;
   }
 }

@@ -8,8 +8,8 @@
 #include "base/result.h"
 #include "event/cn_message.h"
 
-// Any bytes are refused or decoded, and what was decoded means the same after being encoded and
-// decoded again.
+// Any bytes are refused or decoded, and a decoded event is the same after it is encoded and decoded
+// again.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell::event;
   const auto raw = decode(std::as_bytes(std::span(data, size)));

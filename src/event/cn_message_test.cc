@@ -11,7 +11,8 @@
 namespace knell::event {
 namespace {
 
-// What a kernel sends, put together by the offsets of the wire and not by our structures.
+// A datagram as a kernel sends it, built from the offsets of the wire format, not from our
+// structures.
 class Datagram {
  public:
   explicit Datagram(uint32_t what) : bytes_(kDatagramBytes) {
@@ -132,15 +133,15 @@ TEST(CnMessage, DecodesAck) {
   EXPECT_EQ(raw->tid, 0);
 }
 
-TEST(CnMessage, RefusesWhatIsNoEvent) {
+TEST(CnMessage, RefusesOtherDatagrams) {
   EXPECT_TRUE(Datagram(KNELL_EVENT_EXEC).decoded());
   EXPECT_FALSE(Datagram(KNELL_EVENT_EXEC).put(16, 2).decoded());    // idx
   EXPECT_FALSE(Datagram(KNELL_EVENT_EXEC).put(20, 2).decoded());    // val
   EXPECT_FALSE(Datagram(KNELL_EVENT_EXEC).put16(32, 8).decoded());  // len
-  EXPECT_FALSE(Datagram(0x400).decoded());                          // a type of the future
+  EXPECT_FALSE(Datagram(0x400).decoded());  // an unknown type of a later kernel
   EXPECT_FALSE(Datagram(KNELL_EVENT_EXIT | KNELL_EVENT_FORK).decoded());
-  EXPECT_FALSE(Datagram(KNELL_EVENT_NONZERO_EXIT).decoded());  // filters, is never sent
-  EXPECT_FALSE(Datagram(KNELL_EVENT_LOST).decoded());          // ours, so nobody sends it
+  EXPECT_FALSE(Datagram(KNELL_EVENT_NONZERO_EXIT).decoded());  // only a filter bit, never sent
+  EXPECT_FALSE(Datagram(KNELL_EVENT_LOST).decoded());          // our own type, no kernel sends it
   EXPECT_FALSE(decode({}));
   std::vector<std::byte> bytes = Datagram(KNELL_EVENT_EXEC).bytes();
   bytes.push_back(std::byte{0});
@@ -149,7 +150,7 @@ TEST(CnMessage, RefusesWhatIsNoEvent) {
   EXPECT_FALSE(decode(bytes));
 }
 
-TEST(CnMessage, AnyAlignment) {
+TEST(CnMessage, DecodesAtAnyAlignment) {
   const auto expected = Datagram(KNELL_EVENT_EXIT).data({21, 20, 0x8b, 17, 11, 10}).bytes();
   alignas(16) std::byte buffer[kDatagramBytes + 16];
   for (size_t shift = 0; shift < 16; shift++) {
@@ -161,7 +162,7 @@ TEST(CnMessage, AnyAlignment) {
   }
 }
 
-TEST(CnMessage, EncodeGivesTheBytesBack) {
+TEST(CnMessage, EncodeRestoresTheBytes) {
   const std::vector<uint32_t> words{21, 20, 33, 44, 55, 66};
   const std::vector<std::pair<uint32_t, size_t>> types{
       {KNELL_EVENT_FORK, 4}, {KNELL_EVENT_EXEC, 2}, {KNELL_EVENT_UID, 4},

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-// Decimal digits, two at a time, for the path of every event that is shown. Each function returns
+// Writes decimal digits, two at a time; used for every event that is shown. Each function returns
 // the end of what it wrote.
 namespace knell::event {
 
@@ -20,7 +20,7 @@ inline constexpr std::array<char, 200> kDigitPairs = [] {
   return pairs;
 }();
 
-// Always as many digits as the name says.
+// Write exactly the number of digits in the name.
 inline char* write_1_digit(char* out, uint32_t value) {
   *out = static_cast<char>('0' + value);
   return out + 1;
@@ -36,7 +36,7 @@ inline char* write_8_digits(char* out, uint32_t value) {
   return write_4_digits(write_4_digits(out, value / 10'000), value % 10'000);
 }
 
-// As many as it takes, 20 at the most.
+// Write as many digits as the value needs, 20 bytes at most.
 char* write_number(char* out, uint64_t value);
 char* write_signed(char* out, int64_t value);
 

@@ -9,7 +9,7 @@
 namespace knell::event {
 
 // How a process ended, from its exit event: "exit 1", "SIGSEGV core", "SIGKILL oom", "unknown".
-// Nothing for other types.
+// Empty for other types.
 void append_ended(std::string& out, const knell_event& event);
 std::string ended_text(const knell_event& event);
 

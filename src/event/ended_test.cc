@@ -27,16 +27,16 @@ TEST(Ended, Signals) {
   EXPECT_EQ(ended_text(exited(37)), "SIGRTMIN+3");
   knell_event event = exited(9);
   event.killed_by.cause = KNELL_CAUSE_OOM;
-  EXPECT_EQ(ended_text(event), "SIGKILL");  // the killer is not known: has says so
+  EXPECT_EQ(ended_text(event), "SIGKILL");  // the killer is unknown: KNELL_HAS_KILLER is not set
   event.has |= KNELL_HAS_KILLER;
   EXPECT_EQ(ended_text(event), "SIGKILL oom");
 }
 
-TEST(Ended, UnknownIsNeverMadeUp) {
+TEST(Ended, AnUnknownEndIsUnknown) {
   knell_event event = exited(0x100);
   event.has = 0;
   EXPECT_EQ(ended_text(event), "unknown");
-  EXPECT_EQ(ended_text(exited(0x137f)), "unknown");  // stopped: no process ends like that
+  EXPECT_EQ(ended_text(exited(0x137f)), "unknown");  // stopped: not an end of a process
   event = exited(9);
   event.type = KNELL_EVENT_EXEC;
   EXPECT_EQ(ended_text(event), "");

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The table of the fields of knell_event. All that handles an event field by field goes by it: the
-// wire (wire/event.cc), JSON (event/json.cc), what is withheld from a listener
+// The table of the fields of knell_event. All code that handles an event field by field uses it:
+// the wire (wire/event.cc), JSON (event/json.cc), what is withheld from a listener
 // (event/visibility.h), the tests, and docs/fields.md, which tools/check-docs compares with it. A
-// new field is a member of knell_event, a row here, and a line where a source fills it. A row that
-// says no more than name, member and attribute is shown only to those who get full details and may
-// see every process.
+// new field is a member of knell_event, a row here, and a line where a source fills it. A row with
+// only name, member and attribute is shown only to listeners that get full details and may see
+// every process.
 //
-// The functions that go by the table are templates of it, so that each row is handled by code of
-// its own, without a loop or a branch, and so that tests can use a table with one row more.
+// The functions that use the table are templates of it, so that the code of each row is compiled by
+// itself, without a loop or a branch, and so that tests can use a table with an additional row.
 #pragma once
 
 #include <knell/knell.h>
@@ -25,7 +25,7 @@
 
 namespace knell::event {
 
-// A member of knell_event, which may be a member of killed_by or last_signal.
+// A member of knell_event, possibly inside killed_by or last_signal.
 struct Member {
   enum class Kind : uint8_t { kNone, kString, kId, kSigned, kUnsigned, kGroup };
   uint16_t offset = 0, size = 0;
@@ -45,9 +45,9 @@ consteval Member member_at(size_t offset) {
 #define KNELL_MEMBER(name) \
   ::knell::event::member_at<decltype(knell_event::name)>(offsetof(knell_event, name))
 
-// Which events have it, and where it stands in their JSON: kEvery, kProcess, that of the type,
-// kEnd; or kEvery and kLost. kProcess and kEnd: all but lost. kKilledBy, kLastSignal: in the
-// object.
+// Which events have the field, and its position in their JSON, which has the sections kEvery,
+// kProcess, that of the type, kEnd; for a lost event kEvery and kLost. kProcess and kEnd: all types
+// but lost. kKilledBy, kLastSignal: inside that object.
 // clang-format off
 enum class Section : uint8_t {
   kEvery, kProcess, kExit, kKilledBy, kLastSignal, kFork, kUid, kGid, kPtrace, kComm, kLost, kEnd
@@ -62,19 +62,20 @@ constexpr uint32_t types_of(Section section) {
 }
 // clang-format on
 
-// Where it is on the wire. Texts have an attribute each; other values stand at a fixed place of an
-// attribute that several share, in the machine's byte order.
+// The position on the wire. Each text has an attribute of its own; other values are at a fixed
+// offset of a shared attribute, in the machine's byte order.
 struct Wire {
   static constexpr uint16_t kWhole = 0xffff;
   uint16_t attribute = 0;  // 0: not sent
   uint16_t at = kWhole;
-  bool later = false;  // added to the attribute later: writers of old versions end before it
+  bool later = false;  // added to the attribute later: old writers send the attribute without it
 };
 
-// Whose it is: who may see the event's own process may not see every other one.
+// The process that the field is about: a listener that may see the event's own process may not be
+// allowed to see all others.
 enum class About : uint8_t {
-  kAnother,  // of a process that is none of the following: only for those who may see every process
-  kEvent,    // of no process
+  kAnother,  // a process not listed below: only for listeners that may see every process
+  kEvent,    // no process
   kSubject,  // the process that the event is about
   kParent,
   kChild,
@@ -93,9 +94,9 @@ enum class Format : uint8_t {
 };
 // clang-format on
 
-// When a value is known: where the bit is set, or where the member is not null; with neither of the
-// two, always. A text is unknown where its data is null, an id where its kind is 0. With both, the
-// bit is set where the member is not 0, by note_presence().
+// When a value is known: if the bit of `has` is set, or if the member is not null; with neither of
+// them, always. A text is unknown if its data is null, an id if its kind is 0. With both,
+// note_presence() sets the bit if the member is not 0.
 struct Known {
   uint64_t has = 0;  // KNELL_HAS_*
   Member non_zero{};
@@ -104,16 +105,16 @@ struct Known {
 
 struct Field {
   Section section;
-  std::string_view name;  // in JSON; empty: not there
+  std::string_view name;  // key in JSON; empty: not in JSON
   Member member;
   Wire wire{};
-  uint32_t details = KNELL_DETAILS_FULL;  // the least that carries it
+  uint32_t details = KNELL_DETAILS_FULL;  // the lowest level of details that has it
   About about = About::kAnother;
   Known known{};
   Format format = Format::kPlain;
-  uint32_t flag = 0;                    // a bit of `flags`, which is the member then
-  int32_t Level::* number = nullptr;    // of pids: its number in a pid namespace
-  Section members = Section::kProcess;  // of groups: the section of their members
+  uint32_t flag = 0;                    // a bit of `flags`, which is then the member
+  int32_t Level::* number = nullptr;    // for pids: the member with its number in a pid namespace
+  Section members = Section::kProcess;  // for groups: the section of their members
 
   constexpr bool is(Member::Kind kind) const { return member.kind == kind; }
   constexpr bool is_text() const { return is(Member::Kind::kString) && wire.attribute != 0; }
@@ -205,9 +206,9 @@ inline constexpr auto kFields = [] {
 }();
 
 // ----------------------------------------------------------------------------------------------------
-// the values of an event, by the table
+// access to the values of an event by row
 
-// The member, as what it is.
+// A value of the member's C++ type.
 template <Member M>
 auto member_type() {
   using enum Member::Kind;
@@ -241,7 +242,7 @@ template <const auto& Table, class Visit>
   }(std::make_index_sequence<Table.size()>());
 }
 
-// False: unknown, whatever the value is.
+// False: the value is unknown and must not be used.
 template <Known K>
 bool is_known(const knell_event& event) {
   if constexpr (K.has != 0) return (event.has & K.has) != 0;
@@ -252,9 +253,9 @@ bool is_known(const knell_event& event) {
   return true;
 }
 
-// Sets the bits of `has` that follow from the values, once an event has all that it will have:
-// before it is handed out. Inside, such numbers are unknown where they are 0, so that nothing that
-// fills, blanks or sends them has a bit to keep.
+// Sets the bits of `has` that follow from the values. Called once an event is complete, before it
+// is passed to a listener. Until then such numbers are unknown if they are 0, so that code that
+// fills, blanks or sends them need not update a bit.
 template <const auto& Table>
 [[gnu::always_inline]] inline void note_presence(knell_event& event) {
   constexpr uint64_t kNoted = [] {
@@ -275,7 +276,7 @@ template <const auto& Table>
   if ((event.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL)) != 0) kNote(event, std::true_type());
 }
 
-// The rows that `Select` takes, in an array.
+// The rows for which `Select` is true, in an array.
 template <const auto& Table, auto Select>
 inline constexpr auto kSelected = [] {
   constexpr size_t kCount = [] {

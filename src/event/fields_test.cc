@@ -12,7 +12,7 @@
 namespace knell::event {
 namespace {
 
-// How many members a structure has: as many values as can be in its braces.
+// The number of members of a structure: as many values as its braces accept.
 struct Any {
   template <class T>
   operator T() const;  // NOLINT(google-explicit-constructor)
@@ -57,12 +57,12 @@ TEST(Fields, EveryBitOfHasIsOfOneRow) {
                      KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID);
 }
 
-TEST(Fields, NoTwoMembersHaveOnePlaceOnTheWire) {
-  // Attribute, type and byte: of which member.
+TEST(Fields, MembersDoNotOverlapOnTheWire) {
+  // Attribute, type and byte -> offset of the member.
   std::map<std::tuple<uint16_t, uint32_t, size_t>, uint16_t> taken;
   for (const Field& field : kFields) {
     if (field.wire.attribute == 0) continue;
-    // Some attributes are of several types, with a member of each at one place.
+    // Some attributes belong to several types, each with a member of its own at the same place.
     const uint32_t types = field.wire.attribute == 54 ? types_of(field.section) : 0;
     EXPECT_EQ(field.is(Member::Kind::kString), field.wire.at == Wire::kWhole) << field.name;
     const size_t size = field.is(Member::Kind::kId) ? 24 : field.member.size;
@@ -75,7 +75,7 @@ TEST(Fields, NoTwoMembersHaveOnePlaceOnTheWire) {
   }
 }
 
-// Every number that an event may lack says so by a bit, and is 0 then.
+// Each number that may be unknown has a bit; without the bit the number is 0.
 TEST(Fields, PresenceFollowsFromTheValues) {
   knell_event event{};
   event.has = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL | KNELL_HAS_KILLER_UID | KNELL_HAS_PPID;

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One event of a process with all that its source knew of it at that moment: what a source sends
-// that sees whole processes and their details by itself (bpf). event::Raw is the thread-level event
-// of a source that does not.
+// One event of a process with all that its source knew of the process at that time: the form of a
+// source that sees whole processes and their details itself (bpf). event::Raw is the thread-level
+// event of other sources.
 #pragma once
 
 #include <knell/knell.h>
@@ -17,11 +17,11 @@
 
 namespace knell::event {
 
-// Who sent a signal, as it was when the signal was sent.
+// The sender of a signal, at the time of sending.
 struct Sender {
   uint32_t cause = 0;  // enum knell_cause; 0: unknown, or there is none
   uint32_t signal = 0;
-  int32_t pid = 0;  // its process; 0 when it was not a process: then what follows is unknown
+  int32_t pid = 0;  // the sending process; 0: not a process, and the fields below are unknown
   uint32_t uid = 0;
   std::array<char, 16> comm{};  // NUL-padded
   int32_t parent_pid = 0;
@@ -30,24 +30,24 @@ struct Sender {
   uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
 };
 
-// What the NULs are that args end with, where there is more than one.
+// What the NULs at the end of args are, if there is more than one.
 enum class ArgsEnd : uint8_t {
   kUnknown,
-  kArguments,  // arguments of no bytes
-  kPadding     // what a title left over that was written over the arguments
+  kArguments,  // empty arguments
+  kPadding     // left over where a program wrote a shorter title over its arguments
 };
 
-// Views live as long as the call that hands the event over.
+// The views are valid during the call that passes the event.
 struct Full {
   uint32_t what = 0;      // one KNELL_EVENT_*
-  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC. EXIT at process level: when it was over
-  // The process it happened to; FORK: the parent (as wait knows it, not who called clone). Below
-  // "its" is this process's.
+  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC. EXIT at process level: the end of the process
+  // The process that the event is about; FORK: the parent (as in wait(2), not the caller of
+  // clone(2)). "Its" below refers to this process.
   int32_t pid = 0, tid = 0;
   uint64_t start_boot_ns = 0;  // CLOCK_BOOTTIME; 0: unknown
   int32_t ppid = 0;            // its real parent now; 0: unknown
   uint64_t parent_start_boot_ns = 0;
-  bool has_details = false;  // false: what is named below up to `cwd` is unknown
+  bool has_details = false;  // false: the fields below up to `cwd` are unknown
   std::array<char, 16> comm{}, parent_comm{};
   uint32_t uid = 0, gid = 0;  // real
   uint64_t cgroup = 0;        // inode of its directory; 0: unknown
@@ -57,12 +57,12 @@ struct Full {
   std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline
   std::string_view exe, cwd;  // empty: unknown; as the links in /proc: "PATH (deleted)"
   uint64_t roots = 0;         // a bit for each of Wanted::roots that it is under
-  // With Wanted::namespaces: the numbers of who is named here in each pid namespace below the
-  // initial one. None, and known: it is in none. Not known: deeper than kMostLevels, or nothing is
-  // known of it but that it died.
+  // With Wanted::namespaces: the numbers of the processes named here in each pid namespace below
+  // the initial one. Empty and levels_known: it is in none. Not levels_known: deeper than
+  // kMostLevels, or only its death is known.
   std::span<const Level> levels;
   bool levels_known = false;
-  // FORK: nobody asked for this one as an event. It is told because its levels will be wanted.
+  // FORK: no listener asked for this event. It is reported only for its levels.
   bool only_birth = false;
   union {
     struct {
@@ -72,7 +72,7 @@ struct Full {
     } child;         // FORK
     struct {
       int32_t status;   // wait status
-      uint32_t signal;  // that its parent was sent
+      uint32_t signal;  // sent to its parent
     } exit;             // EXIT
     char new_comm[16];  // COMM, NUL-padded
     struct {
@@ -82,8 +82,8 @@ struct Full {
       int32_t tracer_tid, tracer_pid;  // 0: it detached
     } ptrace;                          // PTRACE
   } u{};
-  Sender killer;                   // EXIT by a signal
-  Sender asker;                    // EXIT: of the last request to end that the process took
+  Sender killer;  // EXIT by a signal
+  Sender asker;   // EXIT: the sender of the last request to end that the process took
   std::string_view memory_cgroup;  // EXIT, out of memory: path; empty: unknown
 };
 

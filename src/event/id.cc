@@ -14,7 +14,7 @@ IdText id_text(const knell_id& id) {
 
 char* write_id(char* out, const knell_id& id) {
   if (id.kind != KNELL_ID_START && id.kind != KNELL_ID_STAMP) return out;
-  // The boot id could not be read: without it a process of another boot would get the same name.
+  // The boot id could not be read: without it, processes of different boots could get the same id.
   if (id.boot == 0) return out;
   constexpr char kHex[] = "0123456789abcdef";
 #pragma GCC unroll 8

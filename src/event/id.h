@@ -15,11 +15,11 @@ struct IdText {
   std::string_view view() const { return {data, size}; }
 };
 
-// `boot-pid-start`, or `boot-pid-x<stamp>` where the start could not be known; empty for
-// KNELL_ID_NONE, and where the boot id is not known (0).
+// `boot-pid-start`, or `boot-pid-x<stamp>` if the start is unknown. Empty for KNELL_ID_NONE, and if
+// the boot id is unknown (0).
 IdText id_text(const knell_id& id);
 
-// The same into room for KNELL_ID_TEXT_BYTES; returns the end.
+// Writes the same text to `out`, which must have room for KNELL_ID_TEXT_BYTES; returns the end.
 char* write_id(char* out, const knell_id& id);
 
 }  // namespace knell::event

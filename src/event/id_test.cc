@@ -13,7 +13,7 @@ TEST(Id, Text) {
   EXPECT_EQ(id_text({0xdeadbeef, 42, 7, KNELL_ID_NONE}).view(), "");
 }
 
-TEST(Id, NoneWithoutTheBootId) {
+TEST(Id, IsEmptyWithoutTheBootId) {
   EXPECT_EQ(id_text({0, 42, 123456, KNELL_ID_START}).view(), "");
   EXPECT_EQ(id_text({0, 42, 7, KNELL_ID_STAMP}).view(), "");
 }

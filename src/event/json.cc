@@ -17,13 +17,13 @@
 #include "event/mask.h"
 #include "event/signal_names.h"
 
-// What is written in which order is in the table of fields; here is how each kind of value is.
+// The table of fields has the keys and their order; this file has the form of each kind of value.
 //
-// On the way of every event that is shown, so it is written for speed. The room is bounded once, by
-// json_most(); from there on nothing looks how much is left. Each function takes the place to write
-// to and returns the end of what it wrote; keys come with the punctuation around them, as constants
-// that the compiler copies in whole registers. What many fields share is a call all the same: a
-// listener that was asleep finds none of its code in the caches, so the less of it the better.
+// Used for every event that is shown, so it is written for speed. The room is computed once, by
+// json_most(); after that no function checks how much is left. Each function takes the place to
+// write to and returns the end of what it wrote. Keys include the punctuation around them, as
+// constants that the compiler copies in whole registers. Code that many fields share is called, not
+// inlined: a listener that has slept finds none of its code in the caches, so less code is faster.
 namespace knell::event {
 namespace {
 
@@ -32,7 +32,7 @@ template <size_t N>
   std::memcpy(out, text, N - 1);
   return out + N - 1;
 }
-// What needs no escaping.
+// For text that needs no escapes.
 [[gnu::noinline]] char* plain(char* out, std::string_view text) {
   *out++ = '"';
   out += text.copy(out, text.size());
@@ -59,8 +59,9 @@ char* boolean(char* out, bool value) {
   return end + 1;
 }
 
-// "2026-11-23T03:12:01.412000123Z". Days to a date by counting from 1 March 0000, so that the leap
-// day is a year's last: 146097 days are 400 years, and months from March on follow (153 m + 2) / 5.
+// "2026-11-23T03:12:01.412000123Z". Converts days to a date by counting from 1 March 0000, so that
+// the leap day is the last day of a year: 400 years have 146097 days, and the months from March on
+// have (153 m + 2) / 5 days before them.
 [[gnu::noinline]] char* time(char* out, int64_t ns) {
   constexpr int64_t kSecond = 1'000'000'000, kDay = 86'400;
   int64_t seconds = ns / kSecond, fraction = ns % kSecond;
@@ -95,7 +96,7 @@ char* boolean(char* out, bool value) {
   return constant(out, "Z\"");
 }
 
-// The quoted names of an enumeration by its numbers, copied whole.
+// The quoted names of an enumeration, indexed by its values; copied with a constant size.
 struct Name {
   constexpr explicit Name(std::string_view name)
       : size(static_cast<uint8_t>(name.copy(text, sizeof text))) {}
@@ -117,7 +118,7 @@ char* named(char* out, const Name (&names)[N], uint32_t number) {
   return out + name.size;
 }
 
-// With what follows from it.
+// The wait status, and the keys derived from it.
 char* status(char* out, const knell_event& e) {
   const int status = e.wait_status;
   if ((e.has & KNELL_HAS_STATUS) == 0) {
@@ -171,9 +172,9 @@ char* args(char* out, const knell_string& args) {
 }
 
 // ----------------------------------------------------------------------------------------------------
-// by the table
+// rows of the table
 
-// The key of a row with what is before and behind it, in whole words.
+// The key of a row with the punctuation before and after it, copied in whole words.
 template <size_t Row>
 [[gnu::always_inline]] inline char* key(char* out) {
   constexpr const Field& kField = kFields[Row];
@@ -250,7 +251,7 @@ template <Section S>
   return out;
 }
 
-// The rows of the only one of `Sections` that events of this type have.
+// The rows of the one section of `Sections` that events of this type have.
 template <Section... Sections>
 [[gnu::always_inline]] inline char* rows_of_type(char* out, const knell_event& e) {
   if ((e.type & (types_of(Sections) | ...)) == 0) return out;
@@ -258,7 +259,7 @@ template <Section... Sections>
   return out;
 }
 
-// The most that keys and values take, the text of strings left out.
+// An upper bound of the bytes of keys and values, without the text of strings.
 consteval size_t fixed_bytes() {
   size_t bytes = 2;
   for (const Field& field : kFields) {
@@ -276,7 +277,7 @@ consteval size_t fixed_bytes() {
 }  // namespace
 
 size_t json_most(const knell_event& event) {
-  // Args take another byte a word than kMostEscape times their NUL.
+  // An argument takes 3 bytes for its NUL, less than kMostEscape.
   size_t bytes = kSpareText;
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];

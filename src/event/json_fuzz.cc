@@ -16,7 +16,7 @@
 
 namespace {
 
-// Numbers and strings out of any bytes. When they are used up there are zeros and nulls.
+// Makes numbers and strings from any bytes. After the last byte it returns zeros and nulls.
 class Bytes {
  public:
   Bytes(const uint8_t* data, size_t size) : data_(data), size_(size) {}
@@ -29,7 +29,7 @@ class Bytes {
     take(size);
     return value;
   }
-  // In memory of its own, exactly as long: whoever reads on is found out.
+  // In memory of its own of exactly its length, so that reading beyond the end is detected.
   knell_string string() {
     const auto length = number<uint8_t>();
     if (length == 0) return {nullptr, 0};
@@ -79,7 +79,7 @@ knell_event some_event(Bytes& bytes) {
 
 }  // namespace
 
-// Whatever is in an event, its line is JSON that says just that, safe to show, and within its
+// The line of any event is JSON with exactly the event's values, is safe to show, and is within its
 // bound.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell::event;

@@ -2,13 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// For tests and fuzzing: what a JSON line says, as RapidJSON reads it, and what it should say of an
-// event, made with nothing of the writer.
+// For tests and fuzzing: the values in a JSON line, as RapidJSON reads it, and the values expected
+// for an event, made without any code of the writer.
 
 #include <knell/knell.h>
 
-// RapidJSON adds to null pointers where it compares them with null ones: harmless, and no finding
-// of ours.
+// RapidJSON adds offsets to null pointers in comparisons: harmless, and not our bug.
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
 #endif
@@ -32,14 +31,14 @@
 
 namespace knell::event {
 
-// Values by path ("killed_by.pid", "args.0"): numbers and literals as they stand, strings unescaped
+// Values by path ("killed_by.pid", "args.0"): numbers and literals as written, strings unescaped
 // after a `=`.
 using Values = std::map<std::string, std::string>;
 
 // (RapidJSON's Document does not compile with clang 19.)
 class JsonReading : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, JsonReading> {
  public:
-  // No values: the line is no JSON.
+  // Empty: the line is not valid JSON.
   static Values read(const std::string& line) {
     JsonReading reading;
     rapidjson::Reader reader;
@@ -98,10 +97,10 @@ class JsonReading : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, JsonR
 
   Values values_;
   std::vector<Level> levels_;
-  bool twice_ = false;  // a key
+  bool twice_ = false;  // a key occurs twice in one object
 };
 
-// The rows of the table of fields, with values that are spelled by other means than the writer's.
+// The rows of the table of fields, with values formatted by other code than the writer's.
 class JsonExpected {
  public:
   static Values of(const knell_event& e) {
@@ -126,7 +125,7 @@ class JsonExpected {
   static std::string named(uint32_t number, const std::vector<std::string>& names) {
     return number == 0 || number >= names.size() ? "null" : "=" + names[number];
   }
-  // What is no UTF-8 is visible; the rest is as it was.
+  // Bytes that are not valid UTF-8 are shown as \xff; the rest is unchanged.
   static std::string visible(std::string_view bytes) {
     std::string out = "=";
     while (!bytes.empty()) {

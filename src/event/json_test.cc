@@ -23,13 +23,13 @@ std::string json(knell_event event) {
   note_presence<kFields>(event);
   std::string out;
   append_json(out, event);
-  // Every object of every test says what it should to somebody else.
+  // Every object of every test is checked by an independent parser.
   EXPECT_EQ(JsonReading::read(out), JsonExpected::of(event)) << out;
   EXPECT_TRUE(out.starts_with('{') && out.find('\n') == std::string::npos) << out;
   return out;
 }
 
-// A string of it, as RapidJSON reads it.
+// A string of the event, as RapidJSON reads it.
 std::string parsed(const knell_event& event, const std::string& key) {
   Values values = JsonReading::read(json(event));
   return values[key].substr(1);
@@ -101,7 +101,7 @@ TEST(Json, IdsAreNullWithoutTheBootId) {
   EXPECT_NE(json(event).find(R"("id":null,"parent_id":null,"pid":7889)"), std::string::npos);
 }
 
-TEST(Json, ExitWithEverything) {
+TEST(Json, ExitWithAllFields) {
   knell_event event = full(KNELL_EVENT_EXIT);
   event.has |= KNELL_HAS_STATUS | KNELL_HAS_DURATION | KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
   event.wait_status = 0x8b;
@@ -131,7 +131,7 @@ TEST(Json, ExitWithEverything) {
                 R"("duration_ns":1234567,"recovered":true,"via":"bpf"})");
 }
 
-TEST(Json, ASenderThatIsNoProcessHasNoIds) {
+TEST(Json, ASenderThatIsNoProcessHasNullIds) {
   knell_event event = bare(KNELL_EVENT_EXIT);
   event.has |= KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
   event.killed_by.cause = KNELL_CAUSE_USER;
@@ -253,8 +253,8 @@ TEST(Json, ViaNames) {
   }
 }
 
-// Well-formed text survives parsing; the other bytes become visible.
-TEST(Json, AnyBytesInStrings) {
+// Well-formed text is unchanged after parsing; other bytes become visible.
+TEST(Json, EscapesAnyBytesInStrings) {
   const std::vector<std::pair<string_view, string_view>> cases{
       {"", ""},
       {"a \"b\" \\c", "a \"b\" \\c"},
@@ -269,24 +269,24 @@ TEST(Json, AnyBytesInStrings) {
     knell_event event = bare(KNELL_EVENT_EXEC);
     event.exe = bytes(in);
     EXPECT_EQ(parsed(event, "exe"), out);
-    EXPECT_EQ(printable(json(event)), json(event)) << "would steer a terminal";
+    EXPECT_EQ(printable(json(event)), json(event)) << "would control a terminal";
   }
 }
 
-TEST(Json, ArgsWithoutAFinalNulAndNone) {
+TEST(Json, ArgsWithoutAFinalNulAndEmptyArgs) {
   knell_event event = bare(KNELL_EVENT_EXEC);
   event.args = bytes(string_view("a\0b", 3));
   EXPECT_NE(json(event).find(R"("args":["a","b"],"args_truncated":false)"), std::string::npos);
-  event.args = bytes("");  // known to be none
+  event.args = bytes("");  // known, and empty
   EXPECT_NE(json(event).find(R"("args":[],"args_truncated":false)"), std::string::npos);
 }
 
 // Strings are copied eight bytes at a time: each length, and each place in it.
-TEST(Json, AnyByteAtAnyPlaceInStrings) {
+TEST(Json, EscapesAnyByteAtAnyPlaceInStrings) {
   for (const size_t size : std::vector<size_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
     for (size_t at = 0; at < size; at++) {
       for (unsigned byte = 0; byte < 256; byte++) {
-        const std::unique_ptr<char[]> text(new char[size]);  // no byte more than there are
+        const std::unique_ptr<char[]> text(new char[size]);  // exactly as long as the text
         std::fill_n(text.get(), size, 'a');
         text[at] = static_cast<char>(byte);
         knell_event event = bare(KNELL_EVENT_EXEC);
@@ -294,7 +294,7 @@ TEST(Json, AnyByteAtAnyPlaceInStrings) {
         std::string line;
         append_json(line, event);
         ASSERT_EQ(JsonReading::read(line), JsonExpected::of(event)) << line;
-        ASSERT_EQ(printable(line), line) << "would steer a terminal";
+        ASSERT_EQ(printable(line), line) << "would control a terminal";
       }
     }
   }

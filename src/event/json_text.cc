@@ -8,15 +8,15 @@
 
 #include "event/printable.h"
 
-// Eight bytes at a time, in one integer: they are stored as they are, and then as many of them
-// count as come before the first that may not stand in a JSON string.
+// Handles eight bytes at a time, in one integer: all eight are stored unchanged, but only those
+// before the first byte that must be escaped count as written.
 namespace knell::event {
 namespace {
 
-constexpr uint64_t kEach = 0x0101010101010101;  // times a byte: that byte in all eight
+constexpr uint64_t kEach = 0x0101010101010101;  // multiplied by a byte: that byte in all eight
 constexpr uint64_t kHighBits = kEach * 0x80;
 
-// The first byte is the lowest, whatever the machine.
+// The first byte is the lowest, on any machine.
 uint64_t swapped(uint64_t word) {
   return std::endian::native == std::endian::little ? word : std::byteswap(word);
 }
@@ -30,7 +30,7 @@ void store(char* at, uint64_t word) {
   std::memcpy(at, &word, sizeof word);
 }
 
-// Of fewer than eight bytes, with spaces after them. No byte that is not there is touched.
+// Loads fewer than eight bytes, filled up with spaces. Reads no byte beyond the end.
 uint64_t load_some(std::string_view bytes) {
   const char* at = bytes.data();
   const size_t size = bytes.size();
@@ -50,8 +50,8 @@ uint64_t load_some(std::string_view bytes) {
   return word;
 }
 
-// The high bit of each byte that is a control, a quote, a backslash, DEL or no ASCII. No carry goes
-// from one byte to the next, so each bit is right by itself.
+// Sets the high bit of each byte that is a control, a quote, a backslash, DEL or not ASCII. No
+// carry goes from one byte to the next, so each bit is independent.
 uint64_t special_bytes(uint64_t word) {
   const uint64_t high = word | kHighBits, low = word & ~kHighBits;
   const uint64_t not_quote = (high ^ kEach * '"') - kEach;
@@ -66,7 +66,7 @@ char* append(char* out, std::string_view bytes) {
   return out + bytes.size();
 }
 
-// Of a well-formed character that steers a terminal, so of 1 to 3 bytes.
+// The code point of a well-formed character that controls a terminal: it has 1 to 3 bytes.
 uint32_t code_point(std::string_view c) {
   const auto byte = [c](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(c[i])); };
   if (c.size() == 1) return byte(0);
@@ -82,7 +82,7 @@ char* escape(char* out, uint32_t code) {
   return out;
 }
 
-// The character at the front, which may not stand as it is, or is no ASCII; it is taken off.
+// Writes the first character, which must be escaped or is not ASCII, and removes it from `bytes`.
 [[gnu::noinline]] char* write_special(char* out, std::string_view& bytes) {
   const auto first = static_cast<uint8_t>(bytes[0]);
   const size_t length = utf8_length(bytes);

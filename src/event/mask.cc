@@ -17,7 +17,7 @@ struct Name {
   uint32_t bits;
 };
 
-// The names proper, in the kernel's order, then what people type as well.
+// The names that are shown, in the kernel's order, then aliases.
 constexpr size_t kProper = 10;
 constexpr std::array<Name, 14> kNames{{
     {"fork", KNELL_EVENT_FORK},
@@ -85,11 +85,11 @@ Result<uint32_t> parse_mask(std::string_view text) {
                              std::string(kList) + ")");
     }
     KNELL_ASSIGN(uint32_t bits, bits_of(word));
-    // Who wants no exits wants no non-zero ones either.
+    // Without exits there are no non-zero exits either.
     if (remove && (bits & KNELL_EVENT_EXIT) != 0) bits |= KNELL_EVENT_NONZERO_EXIT;
     mask = remove ? mask & ~bits : mask | bits;
   }
-  // To the kernel 0 would mean everything, the opposite of what was asked.
+  // The kernel takes 0 as all events, the opposite of the request.
   if (mask == 0) return say(EINVAL, "'" + std::string(text) + "' leaves no event to watch");
   return mask;
 }

@@ -10,18 +10,17 @@
 
 namespace knell::event {
 
-// Names to a mask: "exec,exit", "all", "-comm" (a list that starts with a `-name` starts from all),
-// "nonzero".
-// `-exit` takes nonzero-exit with it. Spaces around names and capitals do not matter.
-// Errors: EINVAL, a whole sentence: the word that is no name, the nearest that is, and all of them;
-// or nothing left.
+// Parses names to a mask: "exec,exit", "all", "nonzero". A list that starts with `-name`, as
+// "-comm", starts from all. `-exit` removes nonzero-exit, too. Spaces around names and upper case
+// do not matter. Errors: EINVAL, with a whole sentence: the unknown word, the nearest name, and all
+// names; or that nothing is left.
 Result<uint32_t> parse_mask(std::string_view text);
 
 // The names in a mask, comma-separated, in the kernel's order; "all" for all of them, "none" for
 // none.
 std::string mask_text(uint32_t mask);
 
-// "exit", ... of one bit, "lost", or "unknown". Never null.
+// The name of one bit, as "exit" or "lost"; otherwise "unknown". Never null.
 const char* type_name(uint32_t type);
 
 }  // namespace knell::event

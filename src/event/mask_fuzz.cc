@@ -11,7 +11,8 @@
 #include "event/mask.h"
 #include "event/signal_names.h"
 
-// Words of a user: any text is refused in words or understood, and what was understood reads back.
+// Any text is refused with a sentence or parsed, and the text made from a parsed value parses to
+// the same value.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell;
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -55,7 +55,7 @@ TEST(Mask, RemovesNames) {
   EXPECT_EQ(parse_mask("-nonzero").value(), kAll & ~kNonzero);
   EXPECT_EQ(parse_mask("all,-fork").value(), kAll & ~1u);
   EXPECT_EQ(parse_mask("exec,exit,-exec").value(), kExit);
-  EXPECT_EQ(parse_mask("exec,-fork").value(), 2u);  // starts with a name, so from nothing
+  EXPECT_EQ(parse_mask("exec,-fork").value(), 2u);  // starts with a name, so from an empty mask
   EXPECT_EQ(parse_mask("- comm").value(), kAll & ~0x200u);
 }
 
@@ -85,7 +85,7 @@ TEST(Mask, RefusesEmptyNamesAndEmptyMasks) {
   }
 }
 
-TEST(Mask, TextReadsBack) {
+TEST(Mask, ParsesItsOwnText) {
   EXPECT_EQ(mask_text(kAll), "all");
   EXPECT_EQ(mask_text(0), "none");
   EXPECT_EQ(mask_text(0x400), "none");

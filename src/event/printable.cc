@@ -27,8 +27,8 @@ void append_escaped(std::string& out, std::string_view bytes) {
 
 }  // namespace
 
-// Unicode 15, table 3-7: the first byte narrows what the second may be (no overlong forms, no
-// surrogates, nothing above U+10FFFF).
+// Unicode 15, table 3-7: the first byte restricts the second (no overlong forms, no surrogates,
+// nothing above U+10FFFF).
 size_t utf8_length(std::string_view bytes) {
   if (bytes.empty()) return 0;
   const uint8_t first = at(bytes, 0);

@@ -11,17 +11,17 @@ namespace {
 
 using std::string_view;
 
-TEST(Printable, TextStays) {
+TEST(Printable, KeepsText) {
   for (const string_view text :
        {"", "grep -q x", "a\\b", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa7", "\"quoted\""}) {
     EXPECT_EQ(printable(text), text);
   }
 }
 
-TEST(Printable, OtherBytesShow) {
+TEST(Printable, EscapesOtherBytes) {
   EXPECT_EQ(printable("a\xff"), "a\\xff");
   EXPECT_EQ(printable("\xc3"), "\\xc3");    // cut short
-  EXPECT_EQ(printable("\xc3("), "\\xc3(");  // the next is not eaten
+  EXPECT_EQ(printable("\xc3("), "\\xc3(");  // the next byte is kept
   EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82");
   EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf");  // overlong
   EXPECT_EQ(printable("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");
@@ -30,7 +30,7 @@ TEST(Printable, OtherBytesShow) {
   EXPECT_EQ(printable("\xf0\x8f\xbf\xbf"), "\\xf0\\x8f\\xbf\\xbf");
 }
 
-TEST(Printable, NothingSteersTheTerminal) {
+TEST(Printable, EscapesTerminalControls) {
   EXPECT_EQ(printable("\x1b[31m"), "\\x1b[31m");
   EXPECT_EQ(printable(string_view("a\0b", 3)), "a\\x00b");
   EXPECT_EQ(printable("a\nb\tc\x7f"), "a\\x0ab\\x09c\\x7f");

@@ -8,8 +8,8 @@
 
 namespace knell::event {
 
-// One of the kernel's events, thread-level, decoded; or a hole among them. Plain data, no
-// ownership: 72 bytes that live as long as the call they are passed to.
+// One event of the kernel, thread-level and decoded; or a loss of events. Plain data, no ownership:
+// 72 bytes, valid during the call they are passed to.
 struct Raw {
   uint32_t what = KNELL_EVENT_NONE;  // one KNELL_EVENT_*
   uint32_t cpu = 0;
@@ -18,7 +18,7 @@ struct Raw {
   int32_t tid = 0;        // the thread it is about; fork: the child's thread
   int32_t pid = 0;        // its process; fork: the child's process
   union {
-    // The largest, and so first: an event that is made without all its fields has zeros in them.
+    // The largest member must be first: its initializer zeroes the whole union.
     struct {
       uint64_t count, from_ns;
       uint32_t types;

@@ -13,8 +13,8 @@ namespace knell::event {
 namespace {
 
 constexpr int kCount = 128;  // a wait status has seven bits for the signal
-// Signals 32 and 33 are the C library's own, so what programs call SIGRTMIN is 34; SIGRTMIN of
-// <csignal> is a call.
+// The C library uses signals 32 and 33 itself, so programs know 34 as SIGRTMIN; SIGRTMIN of
+// <csignal> is a function call.
 constexpr int kRtMin = 34, kRtMax = 64;
 
 struct Named {
@@ -31,7 +31,7 @@ constexpr std::array<Named, 31> kNamed{{
     {SIGXFSZ, "SIGXFSZ"}, {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"}, {SIGWINCH, "SIGWINCH"},
     {SIGIO, "SIGIO"},     {SIGPWR, "SIGPWR"},       {SIGSYS, "SIGSYS"},
 }};
-// Second names, read but never shown.
+// Other names, accepted but never shown.
 constexpr std::array<Named, 3> kAliases{
     {{SIGABRT, "SIGIOT"}, {SIGIO, "SIGPOLL"}, {SIGCHLD, "SIGCLD"}}};
 
@@ -61,7 +61,7 @@ constexpr std::array<Text, kCount> kNames = [] {
 
 constexpr size_t kLongestWord = 15;
 
-// In capitals and without SIG; empty when it cannot be a name.
+// `text` in capitals and without SIG; empty: it cannot be a name.
 std::string_view stem(std::string_view text, std::array<char, kLongestWord>& buffer) {
   if (text.empty() || text.size() > buffer.size()) return {};
   for (size_t i = 0; i < text.size(); i++) {
@@ -73,7 +73,7 @@ std::string_view stem(std::string_view text, std::array<char, kLongestWord>& buf
   return word;
 }
 
-// A number that is all of `digits`; -1 when it is none.
+// The number, if `digits` is nothing but a number below kCount; else -1.
 int number_of(std::string_view digits) {
   int number = -1;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);

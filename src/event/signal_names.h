@@ -8,12 +8,12 @@
 
 namespace knell::event {
 
-// "SIGSEGV", "SIGRTMIN+3", "SIG70" for numbers without a name; null below 1 and above 127. Lives
-// for ever.
+// "SIGSEGV", "SIGRTMIN+3", "SIG70" for numbers without a name; null below 1 and above 127. The text
+// is static.
 const char* signal_name(int number);
 
-// "SIGSEGV", "segv", "11", "RTMIN+3", "SIGRTMAX-1".
-// Errors: EINVAL, a whole sentence with the nearest name.
+// Accepts "SIGSEGV", "segv", "11", "RTMIN+3", "SIGRTMAX-1".
+// Errors: EINVAL, with a whole sentence: the nearest name, if there is one.
 Result<int> parse_signal(std::string_view text);
 
 // Whether `text` is meant as a signal: SIG..., or a signal's name without it.

@@ -22,14 +22,14 @@ TEST(SignalNames, Names) {
   for (const int number : {-1, 0, 128, 1 << 30}) EXPECT_EQ(signal_name(number), nullptr);
 }
 
-TEST(SignalNames, EveryNameReadsBack) {
+TEST(SignalNames, ParsesEveryName) {
   for (int number = 1; number < 128; number++) {
     EXPECT_EQ(parse_signal(signal_name(number)).value(), number);
     EXPECT_EQ(parse_signal(std::to_string(number)).value(), number);
   }
 }
 
-TEST(SignalNames, ParsesWhatPeopleType) {
+TEST(SignalNames, ParsesOtherSpellings) {
   EXPECT_EQ(parse_signal("SEGV").value(), SIGSEGV);
   EXPECT_EQ(parse_signal("sigsegv").value(), SIGSEGV);
   EXPECT_EQ(parse_signal("Kill").value(), SIGKILL);
@@ -38,7 +38,7 @@ TEST(SignalNames, ParsesWhatPeopleType) {
   EXPECT_EQ(parse_signal("SIGRTMAX-1").value(), 63);
 }
 
-TEST(SignalNames, RefusesWithTheNearest) {
+TEST(SignalNames, RefusesWithTheNearestName) {
   EXPECT_EQ(parse_signal("SIGSEVG").error().context,
             "'SIGSEVG' is no signal; did you mean 'SIGSEGV'?");
   EXPECT_EQ(parse_signal("trm").error().context, "'trm' is no signal; did you mean 'SIGTERM'?");
@@ -48,7 +48,7 @@ TEST(SignalNames, RefusesWithTheNearest) {
   }
 }
 
-TEST(SignalNames, LooksLikeOne) {
+TEST(SignalNames, LooksLikeSignal) {
   for (const char* text : {"SIGFOO", "sigsegv", "segv", "RTMIN+3"}) {
     EXPECT_TRUE(looks_like_signal(text)) << text;
   }

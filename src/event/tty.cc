@@ -9,9 +9,9 @@
 namespace knell::event {
 namespace {
 
-// Documentation/admin-guide/devices.txt of the kernel.
-constexpr unsigned kTerminals = 4, kConsoles = 64;  // tty0 to tty63, then ttyS0 and on
-constexpr unsigned kFirstPty = 136, kPtyMajors = 8, kMinors = 256;  // of each of the pty majors
+// From the kernel's Documentation/admin-guide/devices.txt.
+constexpr unsigned kTerminals = 4, kConsoles = 64;  // tty0 to tty63, then ttyS0 and up
+constexpr unsigned kFirstPty = 136, kPtyMajors = 8, kMinors = 256;  // minors of each pty major
 
 }  // namespace
 

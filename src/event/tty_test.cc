@@ -14,7 +14,7 @@ std::string name_of(unsigned major, unsigned minor) {
   return tty_name(static_cast<uint32_t>(makedev(major, minor))).data();
 }
 
-TEST(Tty, ANumberIsTheNameInDev) {
+TEST(Tty, NamesTheTerminalInDev) {
   EXPECT_EQ(tty_name(0)[0], '\0');
   EXPECT_EQ(tty_name(34819).data(), std::string("pts/3"));  // as /proc/PID/stat has it
   EXPECT_EQ(name_of(136, 0), "pts/0");
@@ -23,7 +23,7 @@ TEST(Tty, ANumberIsTheNameInDev) {
   EXPECT_EQ(name_of(4, 1), "tty1");
   EXPECT_EQ(name_of(4, 63), "tty63");
   EXPECT_EQ(name_of(4, 64), "ttyS0");
-  EXPECT_EQ(name_of(229, 0), "229:0") << "a name that is not certain is none";
+  EXPECT_EQ(name_of(229, 0), "229:0") << "its name does not follow from the number";
   EXPECT_EQ(name_of(4095, 1048575), "4095:1048575");
 }
 

@@ -14,7 +14,7 @@
 namespace knell::event {
 namespace {
 
-// By their numbers.
+// Indexed by enum knell_via.
 constexpr std::array<std::string_view, 7> kNames{"auto", "connector", "bpf",   "pidfd",
                                                  "proc", "recording", "daemon"};
 

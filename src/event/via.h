@@ -9,10 +9,10 @@
 
 namespace knell::event {
 
-// "bpf", ... of enum knell_via, or "unknown". Never null; ends with NUL.
+// The name of an enum knell_via, as "bpf", or "unknown". Never null; ends with NUL.
 const char* via_name(uint32_t via);
 
-// Errors: EINVAL, a whole sentence: the nearest right name, or all of them.
+// Errors: EINVAL, with a whole sentence: the nearest valid name, or all of them.
 Result<uint32_t> parse_via(std::string_view text);
 
 }  // namespace knell::event

@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(Via, EachNameIsReadAgain) {
+TEST(Via, ParsesEachName) {
   for (uint32_t via = KNELL_VIA_AUTO; via <= KNELL_VIA_DAEMON; via++)
     EXPECT_EQ(*parse_via(via_name(via)), via);
   EXPECT_STREQ(via_name(KNELL_VIA_DAEMON + 1), "unknown");
@@ -30,7 +30,7 @@ TEST(Via, JsonHasTheSameNames) {
   }
 }
 
-TEST(Via, AWrongNameSaysWhatWouldBeRight) {
+TEST(Via, RefusesWithTheNearestNameOrAll) {
   EXPECT_EQ(parse_via("conector").error().message(),
             "no source 'conector'; did you mean connector?");
   EXPECT_THAT(parse_via("audit").error().message(), HasSubstr("there are auto, daemon, bpf"));

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What a listener may not see, or did not ask for, is taken out of the event before it is encoded
-// for it. What goes is decided by the table of fields alone.
+// Removes from an event what a listener may not see or did not ask for, before the event is encoded
+// for it. Only the table of fields decides what is removed.
 #pragma once
 
 #include <knell/knell.h>
@@ -14,7 +14,7 @@
 
 namespace knell::event {
 
-// Makes the fields unknown that `Select` takes.
+// Makes the fields unknown for which `Select` is true.
 template <const auto& Table, auto Select>
 void blank(knell_event& event) {
   for_each_row<Table>([&](auto row) {
@@ -34,7 +34,7 @@ void blank_about(knell_event& event) {
   blank<Table, [](const Field& field) { return field.about == Who; }>(event);
 }
 
-// Leaves what events with `details` (enum knell_details) carry.
+// Removes the fields that events with `details` (enum knell_details) do not have.
 template <const auto& Table = kFields>
 void limit_details(knell_event& event, uint32_t details) {
   if (details == KNELL_DETAILS_FULL) return;
@@ -75,11 +75,12 @@ inline knell_event translate(const knell_event& from, const Level& level) {
   return event;
 }
 
-// What a listener that may see the processes of one user only may not see of an event of theirs.
+// What must be hidden in an event from a listener that may see only the processes of one user; the
+// subject of the event is a process of that user.
 enum Hidden : uint32_t {
-  kHiddenKiller = 1,  // a process of another user has to do with its end
-  kHiddenAsker = 2,   // the last signal is of another user
-  kHiddenOthers = 4   // it has fields of other processes still
+  kHiddenKiller = 1,  // the killer is a process of another user, or may be one
+  kHiddenAsker = 2,   // the last signal was sent by another user
+  kHiddenOthers = 4   // the table has fields about other processes
 };
 template <const auto& Table = kFields>
 uint32_t hidden_from_user(const knell_event& event, uint32_t uid) {
@@ -96,7 +97,8 @@ uint32_t hidden_from_user(const knell_event& event, uint32_t uid) {
   return hidden;
 }
 
-// That a process of another user killed it is not shown; that the kernel did is, without whom.
+// Removes what hidden_from_user() returned. A kill by a process of another user is not shown at
+// all; a kill by the kernel is shown without the process that caused it.
 template <const auto& Table = kFields>
 void hide(knell_event& event, uint32_t hidden) {
   if ((hidden & kHiddenKiller) != 0 && event.killed_by.cause != KNELL_CAUSE_USER) {

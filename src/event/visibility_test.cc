@@ -14,8 +14,8 @@ namespace {
 
 knell_string text(std::string_view words) { return {words.data(), words.size()}; }
 
-// What the initial namespace knows of it.
-knell_event told() {
+// The event as reported in the initial namespace.
+knell_event full_event() {
   knell_event event{};
   event.type = KNELL_EVENT_EXIT;
   event.pid = event.id.pid = 1000;
@@ -44,15 +44,15 @@ knell_event told() {
   return event;
 }
 
-TEST(Translate, NumbersAreThoseOfTheNamespace) {
-  const knell_event event = translate(told(), {.ns = 1,
-                                               .pid = 10,
-                                               .tid = 11,
-                                               .ppid = 9,
-                                               .other_pid = 8,
-                                               .other_ppid = 6,
-                                               .asker_pid = 7,
-                                               .asker_ppid = 6});
+TEST(Translate, UsesTheNumbersOfTheNamespace) {
+  const knell_event event = translate(full_event(), {.ns = 1,
+                                                     .pid = 10,
+                                                     .tid = 11,
+                                                     .ppid = 9,
+                                                     .other_pid = 8,
+                                                     .other_ppid = 6,
+                                                     .asker_pid = 7,
+                                                     .asker_ppid = 6});
   EXPECT_EQ(event.pid, 10);
   EXPECT_EQ(event.id.pid, 10);
   EXPECT_EQ(event.id.start, 5u);
@@ -69,8 +69,8 @@ TEST(Translate, NumbersAreThoseOfTheNamespace) {
   EXPECT_EQ(event.uid, 7u);
 }
 
-TEST(Translate, AParentThatIsNotInItIsUnknown) {
-  const knell_event event = translate(told(), {.ns = 1, .pid = 1, .tid = 1, .other_pid = 8});
+TEST(Translate, AParentOutsideIsUnknown) {
+  const knell_event event = translate(full_event(), {.ns = 1, .pid = 1, .tid = 1, .other_pid = 8});
   EXPECT_EQ(event.ppid, 0);
   EXPECT_EQ(event.parent_id.pid, 0);
   EXPECT_EQ(event.parent_id.start, 0u);
@@ -78,8 +78,8 @@ TEST(Translate, AParentThatIsNotInItIsUnknown) {
   EXPECT_NE(event.comm.data, nullptr);
 }
 
-TEST(Translate, OfSendersThatAreNotInItOnlyTheCauseIsKnown) {
-  const knell_event event = translate(told(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9});
+TEST(Translate, OfSendersOutsideOnlyTheCauseIsKnown) {
+  const knell_event event = translate(full_event(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9});
   EXPECT_NE(event.has & KNELL_HAS_KILLER, 0u);
   EXPECT_EQ(event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
   EXPECT_EQ(event.killed_by.pid, 0);
@@ -88,7 +88,7 @@ TEST(Translate, OfSendersThatAreNotInItOnlyTheCauseIsKnown) {
   EXPECT_EQ(event.killed_by.parent_pid, 0);
   EXPECT_EQ(event.killed_by.parent_comm.data, nullptr);
   EXPECT_EQ(event.killed_by.unit.data, nullptr);
-  EXPECT_NE(event.killed_by.memory_cgroup.data, nullptr) << "of the process itself";
+  EXPECT_NE(event.killed_by.memory_cgroup.data, nullptr) << "it is about the subject";
   EXPECT_NE(event.has & KNELL_HAS_LAST_SIGNAL, 0u);
   EXPECT_EQ(event.last_signal.signal, 15);
   EXPECT_EQ(event.last_signal.pid, 0);
@@ -98,9 +98,9 @@ TEST(Translate, OfSendersThatAreNotInItOnlyTheCauseIsKnown) {
   EXPECT_EQ(event.last_signal.ago_ns, 5u);
 }
 
-TEST(Translate, AParentOfASenderThatIsNotInItIsUnknown) {
-  const knell_event event =
-      translate(told(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8, .asker_pid = 7});
+TEST(Translate, AParentOfASenderOutsideIsUnknown) {
+  const knell_event event = translate(
+      full_event(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8, .asker_pid = 7});
   EXPECT_EQ(event.killed_by.pid, 8);
   EXPECT_NE(event.killed_by.comm.data, nullptr);
   EXPECT_EQ(event.killed_by.parent_pid, 0);
@@ -110,22 +110,22 @@ TEST(Translate, AParentOfASenderThatIsNotInItIsUnknown) {
   EXPECT_EQ(event.last_signal.parent_comm.data, nullptr);
 }
 
-TEST(Translate, OfASubjectThatIsNotInItTheMemoryCgroupIsUnknown) {
-  const knell_event event = translate(told(), {.ns = 1});
+TEST(Translate, TheMemoryCgroupOfASubjectOutsideIsUnknown) {
+  const knell_event event = translate(full_event(), {.ns = 1});
   EXPECT_EQ(event.killed_by.memory_cgroup.data, nullptr);
 }
 
-TEST(Translate, TheKernelAsKillerIsNoProcess) {
-  knell_event from = told();
+TEST(Translate, KeepsTheCauseWhenTheKernelKilled) {
+  knell_event from = full_event();
   from.killed_by = {};
   from.killed_by.cause = KNELL_CAUSE_OOM;
   const knell_event event = translate(from, {.ns = 1, .pid = 10, .tid = 11});
   EXPECT_EQ(event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
 }
 
-// The first process of a namespace is born of one that is not in it.
-TEST(Translate, AForkByOneWhoIsNotInItTellsOfTheChildOnly) {
-  knell_event fork = told();
+// The parent of the first process of a namespace is outside of it.
+TEST(Translate, AForkByAParentOutsideHasOnlyTheChild) {
+  knell_event fork = full_event();
   fork.type = KNELL_EVENT_FORK;
   fork.child_pid = fork.child_id.pid = 1010;
   fork.child_tid = 1010;
@@ -143,15 +143,15 @@ TEST(Translate, AForkByOneWhoIsNotInItTellsOfTheChildOnly) {
     EXPECT_EQ(one->data, nullptr);
 }
 
-TEST(Translate, ATracerIsTranslatedToo) {
-  knell_event ptrace = told();
+TEST(Translate, TranslatesATracer) {
+  knell_event ptrace = full_event();
   ptrace.type = KNELL_EVENT_PTRACE;
   ptrace.tracer_pid = 700;
   EXPECT_EQ(translate(ptrace, {.ns = 1, .pid = 10, .other_pid = 6}).tracer_pid, 6);
   EXPECT_EQ(translate(ptrace, {.ns = 1, .pid = 10}).tracer_pid, 0);
 }
 
-// A field that was added, by a row that says nothing of who may see it.
+// A new field, with a row that does not say who may see it.
 struct Grown {
   knell_event event{};
   knell_string fake{};
@@ -164,8 +164,8 @@ constexpr auto kGrownFields = [] {
   return fields;
 }();
 
-TEST(Visibility, AFieldThatIsAddedIsWithheldByDefault) {
-  const auto grown = [] { return Grown{.event = told(), .fake = text("secret")}; };
+TEST(Visibility, WithholdsANewFieldByDefault) {
+  const auto grown = [] { return Grown{.event = full_event(), .fake = text("secret")}; };
   Grown full = grown();
   limit_details<kGrownFields>(full.event, KNELL_DETAILS_FULL);
   EXPECT_NE(full.fake.data, nullptr);
@@ -176,17 +176,17 @@ TEST(Visibility, AFieldThatIsAddedIsWithheldByDefault) {
   }
   Grown inside = grown();
   translate_in_place<kGrownFields>(inside.event, {.ns = 1, .pid = 10, .tid = 11, .ppid = 9});
-  EXPECT_EQ(inside.fake.data, nullptr) << "in another pid namespace";
+  EXPECT_EQ(inside.fake.data, nullptr) << "shown in another pid namespace";
   Grown of_user = grown();
   hide<kGrownFields>(of_user.event, hidden_from_user<kGrownFields>(of_user.event, 7));
-  EXPECT_EQ(of_user.fake.data, nullptr) << "by a listener of one user";
+  EXPECT_EQ(of_user.fake.data, nullptr) << "shown to a listener of one user";
 }
 
-// Who may see what is decided by the table alone: whatever is not about the subject or about the
-// event itself goes where nobody else is in the namespace, and what is stays.
-TEST(Visibility, InANamespaceOfItsOwnAProcessIsAllThereIs) {
+// The table alone decides what a listener may see: if the subject is alone in its namespace, fields
+// about other processes are removed, and those about the subject or the event itself stay.
+TEST(Visibility, RemovesFieldsAboutProcessesOutsideTheNamespace) {
   const Level alone{.ns = 1, .pid = 1, .tid = 1, .child_pid = 2, .child_tid = 2};
-  knell_event from = told();
+  knell_event from = full_event();
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is(Member::Kind::kString)) value_of<kField.member>(from) = text("some");
@@ -201,8 +201,8 @@ TEST(Visibility, InANamespaceOfItsOwnAProcessIsAllThereIs) {
   });
 }
 
-TEST(Visibility, OfAnotherUserItIsNotKnownWhoKilledOrAsked) {
-  knell_event event = told();
+TEST(Visibility, HidesKillerAndAskerOfAnotherUser) {
+  knell_event event = full_event();
   const uint32_t hidden = hidden_from_user(event, 7);
   EXPECT_EQ(hidden, kHiddenKiller | kHiddenAsker);
   EXPECT_EQ(hidden_from_user(event, 3), 0u);
@@ -210,7 +210,7 @@ TEST(Visibility, OfAnotherUserItIsNotKnownWhoKilledOrAsked) {
   EXPECT_EQ(event.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL), 0u);
   EXPECT_EQ(event.killed_by.memory_cgroup.data, nullptr);
   EXPECT_EQ(event.last_signal.signal, 0);
-  event = told();
+  event = full_event();
   event.killed_by.cause = KNELL_CAUSE_KERNEL;
   hide(event, hidden_from_user(event, 7));
   EXPECT_NE(event.has & KNELL_HAS_KILLER, 0u);

@@ -11,8 +11,8 @@ namespace knell::hub {
 
 class Bytes;
 
-// Counts the memory of the bytes made from it, which it must outlive. Belongs to one thread, as all
-// of them do.
+// Makes Bytes and counts their memory. Must outlive them. Not thread-safe: a Store and its Bytes
+// belong to one thread.
 class Store {
  public:
   Store() = default;
@@ -27,8 +27,8 @@ class Store {
   size_t bytes_ = 0;
 };
 
-// Bytes that never change, shared by all who hold them: an event is encoded once, whoever it is
-// for.
+// Immutable bytes with a reference count, so that the queues of several listeners share one encoded
+// event. empty(): refers to nothing; Bytes of length 0 are not empty().
 class Bytes {
  public:
   Bytes() = default;

@@ -11,7 +11,7 @@
 namespace knell::hub {
 namespace {
 
-TEST(Bytes, AreOneHoweverManyHoldThem) {
+TEST(Bytes, CopiesShareOneAllocation) {
   Store store;
   Bytes first = store.copy("an event");
   const size_t once = store.bytes();
@@ -26,7 +26,7 @@ TEST(Bytes, AreOneHoweverManyHoldThem) {
   EXPECT_EQ(store.bytes(), 0u);
 }
 
-TEST(Bytes, SurviveEveryKindOfAssignment) {
+TEST(Bytes, AssignmentsKeepTheReferenceCount) {
   Store store;
   {
     Bytes one = store.copy("one"), other = store.copy("other");
@@ -46,7 +46,7 @@ TEST(Bytes, SurviveEveryKindOfAssignment) {
   EXPECT_EQ(store.bytes(), 0u);
 }
 
-TEST(Bytes, NoneAndOfNoLengthAreNotTheSame) {
+TEST(Bytes, BytesOfLengthZeroAreNotEmpty) {
   Store store;
   const Bytes none, nothing = store.copy("");
   EXPECT_TRUE(none.empty());

@@ -11,17 +11,17 @@
 
 namespace knell::hub {
 
-// Turns events into the bytes that listeners are sent: the hub knows no format. What is returned
-// lives until the next call.
+// Encodes events into the bytes that listeners receive: the hub itself knows no format. A returned
+// view is valid until the next call.
 class EventEncoder {
  public:
   virtual ~EventEncoder() = default;
-  // With no more than those details (enum knell_details).
+  // Encodes an event with at most these details (enum knell_details).
   virtual std::string_view event(const knell_event& event, uint32_t details) = 0;
-  // With the pids of that pid namespace (0: the initial one). Empty: its subject has none there
-  // that is known.
+  // Encodes a datagram with the pids of pid namespace `ns` (0: the initial one). Empty: the pid of
+  // the event's process in that namespace is not known.
   virtual std::string_view datagram(const event::Raw& raw, uint32_t ns) = 0;
-  // For a listener to datagrams that asked for it: so many were lost.
+  // Encodes the message that reports `count` lost events to a listener of datagrams.
   virtual std::string_view overrun(uint64_t count) = 0;
 };
 

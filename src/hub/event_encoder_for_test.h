@@ -10,7 +10,7 @@
 
 namespace knell::hub {
 
-// Bytes that people can read; counts what it was asked.
+// Encodes events as readable text, and counts the calls.
 class FakeEventEncoder final : public EventEncoder {
  public:
   std::string_view event(const knell_event& event, uint32_t details) override {
@@ -34,7 +34,7 @@ class FakeEventEncoder final : public EventEncoder {
   std::string_view datagram(const event::Raw& raw, uint32_t ns) override {
     ++datagrams;
     out_ = "datagram " + std::to_string(raw.pid) + " in " + std::to_string(ns);
-    if (ns == untold_ns) out_.clear();
+    if (ns == untranslatable_ns) out_.clear();
     return out_;
   }
   std::string_view overrun(uint64_t count) override {
@@ -44,14 +44,14 @@ class FakeEventEncoder final : public EventEncoder {
 
   size_t events = 0, datagrams = 0;
   size_t padding = 0;
-  uint32_t untold_ns = 0xffff'ffff;  // where no datagram can be told
+  uint32_t untranslatable_ns = 0xffff'ffff;  // the namespace for which datagram() returns nothing
   knell_event last_lost{}, last_event{};
 
  private:
   std::string out_;
 };
 
-// Nobody descends from anybody.
+// No process descends from another.
 class Strangers final : public filter::Ancestry {
  public:
   bool inside(int32_t, const knell_event&) const override { return false; }

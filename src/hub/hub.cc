@@ -1,16 +1,18 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One stream in, any number out. An event is looked up in the index of its stream, which gives the
-// nodes that may want it; each judges it once for all its listeners. It is encoded once for each
-// form that anybody wants it in, at the first who does, and what goes into the queues is a
-// reference to those bytes. So a hundred listeners that want the same cost one judgement, one
-// encoding and a hundred references, and a thousand that want something else cost nothing.
+// An event is looked up in the index of its stream, which returns the nodes that may want it. A
+// node is a filter with all the listeners that have it, and judges the event once for all of them.
+// The event is encoded when the first listener wants it in some form (pids, details, hidden
+// fields), and the encoding is kept for the others; the queues hold references to these bytes. So a
+// hundred listeners with equal filters cost one judgement, one encoding and a hundred references,
+// and a thousand listeners that want other events cost nothing. A LOST event is the exception: it
+// is compared with every node.
 //
-// Nothing waits: a queue that is full loses, and says so to its listener alone. Where all of them
-// together take too much, the longest are given up, each as a hole: those who keep up have short
-// ones and notice nothing. Answers are nobody's loss: they have bounds of their own, and however
-// many wait no event gives way to them.
+// Nothing blocks. A listener whose queue is full loses events, and gets a LOST for these only.
+// When all queues together exceed `memory_bytes`, the longest queues are emptied, each into one
+// hole; the queues of listeners that keep up are short and are not touched. Answers have bounds of
+// their own: no event is dropped to make room for an answer.
 #include "hub/hub.h"
 
 #include <algorithm>
@@ -21,7 +23,7 @@
 namespace knell::hub {
 namespace {
 
-constexpr size_t kMostMoved = 1024;  // added processes, to another stream; picked
+constexpr size_t kMostMoved = 1024;  // added processes moved to another stream at once; picked
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
@@ -32,7 +34,7 @@ uint32_t types_of(uint32_t mask) {
   return mask & ~KNELL_EVENT_NONZERO_EXIT;
 }
 
-// event::Hidden: what this listener may not see of it.
+// The parts of the event that this listener may not see: bits of event::Hidden.
 uint32_t hidden_from(const Scope& scope, const knell_event& event) {
   return scope.every_user ? 0 : event::hidden_from_user(event, scope.uid);
 }
@@ -81,7 +83,7 @@ void Hub::count_scope(const Node& node, int by) {
 }
 
 Node* Hub::node_of(Filter filter) {
-  // Whom it added is a listener's own.
+  // A node with added processes is never shared.
   if (filter.subscription.only_added) filter.key += " " + std::to_string(++names_);
   auto [at, made] = nodes_.try_emplace(filter.key);
   if (made) {
@@ -101,7 +103,7 @@ void Hub::leave(Listener& listener) {
   give_up(listener, node);
 }
 
-// The node goes, if that was its last listener. Where many processes were added they go later.
+// Removes the node if `listener` was its last listener. Its added processes are removed by bury().
 void Hub::give_up(Listener& listener, Node* node) {
   if (!node->listeners.empty()) return;
   users_.give_added(*listener.account_, node->added.size());
@@ -128,7 +130,7 @@ Result<void> Hub::may_subscribe(const Listener& listener, const Subscription& su
 }
 
 Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
-  // What is refused for its length is refused before it is compiled.
+  // Too many values are refused before they are compiled.
   KNELL_TRY(may_subscribe(listener, subscription));
   KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
   KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, limits_));
@@ -151,7 +153,7 @@ Result<Hub::Change> Hub::change_filter(Listener& listener, Filter filter) {
   listener.claim_ = claim;
   listener.stream_ = stream;
   if (keeps_added && !moves) {
-    // Nobody else has the node, and those it added stay where they are.
+    // The node has no other listener: only its filter changes, the added processes stay.
     filter.key = before->filter.key;
     change.filter = std::make_unique<Filter>(std::move(filter));
     swap_filter(*before, *change.filter);
@@ -189,7 +191,7 @@ void Hub::undo(Listener& listener, Change change) {
   if (change.before != nullptr) change.before->listeners.push_back(&listener);
 }
 
-// Those it added stay added. They are of another stream now.
+// Moves the added processes from the old node to the new one, which is of another stream.
 void Hub::keep_added(Node& before, Node& node) {
   if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
   before.added.for_each([&](int32_t pid, uint64_t start) { put_added(node, pid, start); });
@@ -241,8 +243,8 @@ void Hub::over(Stream stream, int32_t pid, uint64_t start, std::span<const event
 
 bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
 
-// An earlier process with the pid of one that was added is not it; and who listens to another
-// stream has not been told yet.
+// Skips an earlier process that had the same pid, and nodes of other streams: their exit is not
+// published yet.
 void Hub::over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
   const auto found = adders_.find(adder_key(ns, pid));
   if (found == adders_.end()) return;
@@ -256,12 +258,13 @@ void Hub::over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
   }
 }
 
-// What one event looks like to those who want it: in each form once.
+// The encodings of one event in the forms that listeners want. Keeps the first 8 forms; any other
+// is encoded again for each node.
 class Hub::EncodingCache {
  public:
   EncodingCache(Hub& hub, const PublishedEvent& seen) : hub_(hub), seen_(seen) {}
 
-  // The event as it is known in the namespace of `level`; nullptr: the initial one.
+  // The event with the pids of the namespace of `level`; nullptr: the initial one.
   const knell_event* event(const event::Level* level) {
     if (seen_.event == nullptr || level == nullptr) return seen_.event;
     if (level != level_) translated_ = event::translate(*seen_.event, *level);
@@ -269,11 +272,11 @@ class Hub::EncodingCache {
     return &translated_;
   }
 
-  // Empty: it cannot be told there.
+  // Empty: the event cannot be translated to that namespace.
   Bytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
-    const knell_event* told = event(level);
-    // By the ids before they were translated: there may be none left afterwards.
-    const uint32_t hidden = told == nullptr ? 0 : hidden_from(scope, *seen_.event);
+    const knell_event* translated = event(level);
+    // Judged by the untranslated ids: translation may remove them.
+    const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *seen_.event);
     for (size_t i = 0; i < used_; ++i) {
       const Form& form = forms_[i];
       if (form.level == level && form.details == details && form.hidden == hidden)
@@ -281,8 +284,8 @@ class Hub::EncodingCache {
     }
     const std::string_view made =
         seen_.raw != nullptr ? hub_.encoder_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
-        : hidden != 0        ? hub_.encoder_.event(without(hidden, *told), details)
-                             : hub_.encoder_.event(*told, details);
+        : hidden != 0        ? hub_.encoder_.event(without(hidden, *translated), details)
+                             : hub_.encoder_.event(*translated, details);
     Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
@@ -305,7 +308,7 @@ class Hub::EncodingCache {
 
 bool Hub::judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
   const Filter& filter = node.filter;
-  if (event == nullptr) return true;  // the class of the index is all there is to a datagram
+  if (event == nullptr) return true;  // a datagram: the index has judged its type
   if (filter.subscription.only_added) {
     const uint64_t* since = node.added.find(event->pid);
     if (since == nullptr) return false;
@@ -337,8 +340,8 @@ void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) 
   counters_.withheld_level += in.unknown().levels ? 1 : 0;
 }
 
-// The kernel's losses are everybody's: which of them a listener would have wanted nobody knows, so
-// the number is an upper bound.
+// A loss at the source is reported to every listener of the stream that wants one of its types.
+// Which of the lost events match a listener is unknown, so the count is an upper bound.
 void Hub::publish_lost(const PublishedEvent& seen) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
@@ -380,14 +383,14 @@ Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   return store_.copy(encoder_.event(lost, KNELL_DETAILS_STATUS));
 }
 
-// Changes a queue, and keeps the books of it.
+// Changes a queue, then updates the sums over all queues and those of the user's account.
 template <class F>
 void Hub::book(Listener& listener, F change) {
   Queue& queue = listener.queue_;
   const size_t bytes = queue.bytes(), answer_bytes = queue.answer_bytes();
   const size_t items = queue.size(), answers = queue.answers();
   change(queue);
-  // Modulo, when it became less.
+  // A decrease wraps around, which unsigned addition makes right.
   listener.account_->bytes += queue.bytes() - bytes;
   listener.account_->answer_bytes += queue.answer_bytes() - answer_bytes;
   items_ += queue.size() - items;
@@ -398,7 +401,7 @@ bool Hub::tight(const Listener& listener) const {
   return !listener.account_->is_root() && listener.account_->bytes > limits_.user_bytes;
 }
 
-// Tells the hole that is due.
+// Queues the LOST event of a hole that is due.
 void Hub::settle(Listener& listener) {
   if (!listener.queue_.hole_due(tight(listener))) return;
   book(listener, [&](Queue& queue) { queue.push_lost(lost_bytes(listener, queue.hole())); });
@@ -414,14 +417,15 @@ void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uin
       mark(listener);
     } else {
       ++counters_.lost;
-      if (queue.hole_due(is_tight)) mark(listener);  // nothing waits that could tell it
+      if (queue.hole_due(is_tight)) mark(listener);  // fresh() reports it, no pop() may come
     }
   });
   if (event_bytes() > limits_.memory_bytes) shed();
 }
 
-// Bytes that others wait for as well stay, so it may take several. Where there is too much, one has
-// more than an even share: half of that is left to everybody whatever happens.
+// Empties the longest queues until the memory is below its limit. Bytes that other queues share are
+// not freed, so several queues may have to go. A queue below half of an even share is never
+// emptied.
 void Hub::shed() {
   const size_t spared = limits_.memory_bytes / listeners_.size() / 2;
   while (event_bytes() > limits_.memory_bytes) {

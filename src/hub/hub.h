@@ -23,11 +23,11 @@
 
 namespace knell::hub {
 
-// Who listens, to what, and what waits for each. One thread; nothing here ever waits, and what an
-// event costs follows those who want it. See hub.cc.
+// The listeners, their subscriptions and their queues. Belongs to one thread. No call blocks. The
+// cost of an event depends on the number of listeners that want it. See hub.cc.
 //
 //   connect() -> { subscribe() | unsubscribe() | add() | answer() }* -> disconnect()
-//   publish(), for each event; then for each of fresh(): queue(), and popped() what was sent
+//   publish() for each event; then for each listener of fresh(): send queue(), call popped()
 class Hub {
  public:
   Hub(EventEncoder& encoder, const Limits& limits) : encoder_(encoder), limits_(limits) {}
@@ -35,19 +35,19 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Whether connect() would be granted, after so many others. Errors: EUSERS.
+  // Whether connect() would succeed after `ahead` other connections. Errors: EUSERS.
   Result<void> may_connect(uint32_t uid, Ahead ahead = {}) const {
     return users_.may_enter(uid, limits_, ahead);
   }
   uint32_t owner_of(uint32_t uid) const { return users_.owner_of(uid); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
-  void disconnect(Listener* listener);  // it is gone afterwards
-  // Drops up to `most` of what waits for it; whether that was all. So to give up a long queue can
-  // be done a piece at a time, before disconnect().
+  void disconnect(Listener* listener);  // destroys it
+  // Removes up to `most` items from the front of its queue. Returns whether the queue is empty now.
+  // Call it before disconnect() to free a long queue in pieces.
   bool drop_some(Listener& listener, size_t most);
-  // What a subscription added and left behind goes a piece at a time, too: up to `most` processes
-  // of it, and visit(pid) for each of the initial namespace that nobody has added any more.
-  // Whether that was all.
+  // Removes up to `most` of the processes that were added to subscriptions that no longer exist.
+  // Calls visit(pid) for each process of the initial pid namespace that no subscription has added
+  // any more. Returns whether none is left to remove.
   template <class F>
   bool bury(size_t most, F visit) {
     while (most > 0 && !graves_.empty()) {
@@ -64,52 +64,56 @@ class Hub {
     return graves_.empty();
   }
 
-  // From now on it hears of this, and of nothing else; what was queued stays. Errors: EINVAL of
-  // predicates; EDQUOT, ENOSPC; then nothing has changed.
+  // Replaces the listener's subscription. Queued events stay. Errors, which change nothing: EINVAL
+  // of predicates; EDQUOT, ENOSPC; E2BIG another stream, with more than 1024 processes added.
   Result<void> subscribe(Listener& listener, Subscription subscription);
-  // The same in two steps, for who has to ask others in between whether it can be had: after
-  // begin_change() what it wants and what it wanted are both among interests(), and nothing else
-  // may be done to this listener before keep() or undo().
+  // subscribe() in two steps, for a caller that must ask the sources in between. After
+  // begin_change() interests() has both the old and the new subscription. Until keep() or undo()
+  // no other call may name this listener.
   struct Change {
     Node* before = nullptr;
-    std::unique_ptr<Filter> filter;  // that `before` had: it goes on with another one
-    Users::Claim claim;
+    std::unique_ptr<Filter> filter;  // the old filter of `before`, if that node got a new filter
+    Users::Claim claim;              // the old one, as is `stream`
     Stream stream = Stream::kProcesses;
   };
-  // Whether its length alone is within the quotas of its user. Errors: EDQUOT.
+  // Whether the number of predicate values alone is within the quotas. Errors: EDQUOT.
   Result<void> may_subscribe(const Listener& listener, const Subscription& subscription) const;
   Result<Change> begin_change(Listener& listener, Subscription subscription);
   void keep(Listener& listener, Change change);
   void undo(Listener& listener, Change change);
   void unsubscribe(Listener& listener);
-  // One more process, or one less, by the pid it knows; of a subscription with only_added. `start`:
-  // clock ticks since boot, 0: whichever it is. Errors: EINVAL, EEXIST, EDQUOT; ENOENT.
+  // Adds a process to a subscription with only_added, or removes it. `pid`: as the listener knows
+  // it. `start`: of the process, in clock ticks since boot; 0: any process with that pid. Errors of
+  // add(): EINVAL, EEXIST, EDQUOT; of remove(): ENOENT.
   Result<void> add(Listener& listener, int32_t pid, uint64_t start);
   Result<void> remove(Listener& listener, int32_t pid);
 
-  // `seen.event` may be LOST: then all are told who may miss some.
+  // Queues the event for each listener that wants it. A LOST event goes to each listener of the
+  // stream that may have missed one of the lost events.
   void publish(const PublishedEvent& seen, const filter::Ancestry& ancestry);
-  // A process is over, for those who added it; `seen` as for its exit. To be called after that was
-  // published.
+  // A process has ended: removes it from the subscriptions to `stream` that added it. `pid` and
+  // `levels`: its pid in the initial namespace and in those below. Call it after publishing the
+  // exit.
   void over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels);
 
-  // An ack, for all who hear everything but the one that is answered with it.
+  // Queues an ack for all listeners that receive everything, except `asker`, which gets it by
+  // answer().
   void publish_ack(const PublishedEvent& seen, const Listener& asker);
-  // Puts a packet behind what is queued. How much of that may wait is the caller's to bound: a long
-  // answer may_answer() first.
+  // Queues an answer, never dropped. The caller bounds the answers that wait: for a long one it
+  // calls may_answer() first.
   void answer(Listener& listener, std::string_view packet);
-  // Errors: EDQUOT, ENOBUFS: too much waits already, of its user or of all.
+  // Errors: too many bytes of answers wait, EDQUOT of its user, ENOBUFS of all users.
   Result<void> may_answer(const Listener& listener, size_t bytes) const;
-  // Those that were sent.
+  // Removes the first `count` items of the queue, which were sent.
   void popped(Listener& listener, size_t count);
-  // Calls visit(listener), which must not disconnect anybody, for each that something was queued
-  // for since the last call.
+  // Calls visit(listener) for each listener that something was queued for since the last call.
+  // visit() must not disconnect a listener.
   template <class F>
   void fresh(F visit) {
     std::vector<Listener*> now;
     now.swap(fresh_);
     for (Listener* listener : now) {
-      settle(*listener);  // of one whose queue was given up, nothing else might come to tell it
+      settle(*listener);  // reports a hole even if no further event comes after shed()
       listener->fresh_ = false;
       visit(*listener);
     }
@@ -120,10 +124,11 @@ class Hub {
   }
 
   std::vector<filter::Interest> interests(Stream stream) const;
-  // Whether anybody added this process of the initial pid namespace.
+  // Whether a subscription has added this process of the initial pid namespace.
   bool is_added(int32_t pid) const;
+  // Whether any listener is subscribed to this stream.
   bool any(Stream stream) const { return scoped_[static_cast<size_t>(stream)].nodes != 0; }
-  // Whether any listener to this stream may see one user, or one namespace, only.
+  // Whether the scope of any listener to this stream is one user only, or one pid namespace only.
   bool any_by_uid(Stream stream) const { return scoped_[static_cast<size_t>(stream)].by_uid != 0; }
   bool any_by_level(Stream stream) const {
     return scoped_[static_cast<size_t>(stream)].by_level != 0;
@@ -133,14 +138,14 @@ class Hub {
   void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
   const Limits& limits() const { return limits_; }
   const Users& users() const { return users_; }
-  // What waits, all in all: bytes that several wait for are counted once.
+  // Memory of all queues; bytes that several queues share are counted once.
   size_t bytes() const { return event_bytes() + answer_bytes(); }
   size_t nodes() const { return nodes_.size(); }
   struct Counters {
     uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
   };
   const Counters& counters() const { return counters_; }
-  bool is_forgotten_for_testing() const;  // nothing is left of any subscription
+  bool is_forgotten_for_testing() const;  // no state is left of any subscription
 
  private:
   struct Scoped {
@@ -180,12 +185,12 @@ class Hub {
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
   std::array<MatchIndex, kStreams> indexes_;
   std::array<Scoped, kStreams> scoped_;
-  std::vector<std::unique_ptr<Node>> graves_;                // nobody listens to them; see bury()
+  std::vector<std::unique_ptr<Node>> graves_;                // without listeners; see bury()
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  size_t items_ = 0, answers_ = 0;  // of all queues; the answers among them
-  uint64_t names_ = 0;              // of nodes that are not shared
+  size_t items_ = 0, answers_ = 0;  // of all queues; items_ includes answers_
+  uint64_t names_ = 0;              // makes the keys of unshared nodes unique
   int64_t epoch_ns_ = 0;
 };
 

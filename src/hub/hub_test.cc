@@ -109,7 +109,7 @@ struct Fixture {
     seen.raw = &raw;
     hub.publish(seen, Strangers());
   }
-  // What waits for it, in the encoder's words, and is taken away.
+  // Empties the listener's queue; returns the items as the encoder's text, without the details.
   std::vector<std::string> read(Listener& listener) {
     std::vector<std::string> words;
     while (!listener.queue().empty()) {
@@ -130,7 +130,7 @@ struct Fixture {
   uint64_t now_ns = 1000;
 };
 
-TEST(Hub, EncodesAnEventOnceForAllWhoWantItInThatForm) {
+TEST(Hub, EncodesAnEventOnceForEachForm) {
   Fixture on;
   std::vector<Listener*> same;
   for (int i = 0; i < 50; ++i) same.push_back(&on.listener(Subscription{}));
@@ -138,14 +138,14 @@ TEST(Hub, EncodesAnEventOnceForAllWhoWantItInThatForm) {
   Listener& other = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   EXPECT_EQ(on.hub.nodes(), 3u);
   on.exec(7);
-  EXPECT_EQ(on.encoder.events, 2u);  // forms, not listeners and not filters
+  EXPECT_EQ(on.encoder.events, 2u);  // the number of forms, not of listeners or filters
   const char* bytes = same[0]->queue()[0].bytes.view().data();
   for (const Listener* one : same) EXPECT_EQ(one->queue()[0].bytes.view().data(), bytes);
   EXPECT_EQ(other.queue()[0].bytes.view().data(), bytes);
   EXPECT_EQ(brief.queue()[0].bytes.view(), "pid 7 details 2");
 }
 
-TEST(Hub, FiltersThatMeanTheSameShareANode) {
+TEST(Hub, EqualFiltersShareANode) {
   Fixture on;
   on.listener(Subscription{.predicates = {wants(Key::kComm, "a"), wants(Key::kUid, 1)}});
   on.listener(Subscription{.predicates = {wants(Key::kUid, 1), wants(Key::kComm, "a")}});
@@ -154,8 +154,8 @@ TEST(Hub, FiltersThatMeanTheSameShareANode) {
   EXPECT_EQ(on.hub.nodes(), 2u);
 }
 
-// Else one would be given what another asked for.
-TEST(Hub, NoValueCanBeWrittenSoThatItLooksLikeTwoPredicates) {
+// Otherwise different filters could share a node.
+TEST(Hub, ValuesWithSpecialBytesMakeDifferentKeys) {
   Fixture on;
   using namespace std::string_literals;
   on.listener(Subscription{.predicates = {wants(Key::kComm, "a\0unit\0b"s)}});
@@ -164,8 +164,8 @@ TEST(Hub, NoValueCanBeWrittenSoThatItLooksLikeTwoPredicates) {
   EXPECT_EQ(on.hub.nodes(), 3u);
 }
 
-TEST(Hub, AHoleStandsWhereItBelongsWithItsExactCount) {
-  // Room for four.
+TEST(Hub, LostIsQueuedInOrderWithItsExactCount) {
+  // Room for four events.
   Fixture on({.queue_bytes = 4 * (100 + Queue::kItemBytes)});
   on.encoder.padding = 100;
   Listener& slow = on.listener(Subscription{});
@@ -184,7 +184,7 @@ TEST(Hub, AHoleStandsWhereItBelongsWithItsExactCount) {
   EXPECT_EQ(on.hub.counters().delivered, 5u + 10u);
 }
 
-TEST(Hub, ReplacedSubscriptionsKeepWhatWasQueued) {
+TEST(Hub, QueuedEventsStayWhenASubscriptionIsReplaced) {
   Fixture on;
   Listener& one = on.listener(Subscription{});
   on.exec(1);
@@ -243,10 +243,10 @@ TEST(Hub, AccountsReturnToZero) {
   EXPECT_TRUE(on.hub.is_forgotten_for_testing());
 }
 
-TEST(Hub, AUserWhoseQueuesTakeTooMuchIsCutShortAlone) {
+TEST(Hub, AUserAboveItsMemoryLimitLosesOnlyItsOwnEvents) {
   Fixture on({.user_bytes = 100'000});
   on.encoder.padding = 1000;
-  Listener& deaf = on.listener(Subscription{}, 1000);
+  Listener& slow = on.listener(Subscription{}, 1000);
   Listener& other = on.listener(Subscription{}, 1001);
   for (int32_t pid = 1; pid <= 400; ++pid) {
     on.exec(pid);
@@ -254,15 +254,15 @@ TEST(Hub, AUserWhoseQueuesTakeTooMuchIsCutShortAlone) {
   }
   EXPECT_LE(on.hub.users().all().at(1000).bytes, 100'000u + 2000);
   EXPECT_EQ(other.queue().lost(), 0u);
-  EXPECT_EQ(deaf.queue().delivered() + deaf.queue().lost(), 400u);
-  const auto words = on.read(deaf);
-  EXPECT_EQ(words.back(), "lost " + std::to_string(deaf.queue().lost()) + " exact");
+  EXPECT_EQ(slow.queue().delivered() + slow.queue().lost(), 400u);
+  const auto words = on.read(slow);
+  EXPECT_EQ(words.back(), "lost " + std::to_string(slow.queue().lost()) + " exact");
 }
 
-TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
+TEST(Hub, ShedsOnlyTheLongestQueuesAboveTheMemoryLimit) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 200'000});
   on.encoder.padding = 1000;
-  Listener& deaf = on.listener(Subscription{});
+  Listener& slow = on.listener(Subscription{});
   Listener& good = on.listener(Subscription{.details = KNELL_DETAILS_STATUS});
   for (int32_t pid = 1; pid <= 1000; ++pid) {
     on.exec(pid);
@@ -270,19 +270,19 @@ TEST(Hub, WhenMemoryIsShortTheLongestQueuesGiveAndOthersLoseNothing) {
     ASSERT_EQ(on.read(good).size(), 1u);
   }
   EXPECT_EQ(good.queue().lost(), 0u);
-  EXPECT_GT(deaf.queue().lost(), 0u);
-  EXPECT_EQ(deaf.queue().delivered() + deaf.queue().lost(), 1000u);
-  uint64_t told = 0, lost = 0;
-  for (const std::string& words : on.read(deaf)) {
+  EXPECT_GT(slow.queue().lost(), 0u);
+  EXPECT_EQ(slow.queue().delivered() + slow.queue().lost(), 1000u);
+  uint64_t delivered = 0, lost = 0;
+  for (const std::string& words : on.read(slow)) {
     if (words.starts_with("lost "))
       lost += std::stoull(words.substr(5));
     else
-      ++told;
+      ++delivered;
   }
-  EXPECT_EQ(told + lost, 1000u);
+  EXPECT_EQ(delivered + lost, 1000u);
 }
 
-TEST(Hub, HoweverManyAnswersWaitNoEventGivesWayToThem) {
+TEST(Hub, QueuedAnswersNeverDropEvents) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
   on.encoder.padding = 1000;
   Listener& victim = on.listener(Subscription{});
@@ -299,7 +299,7 @@ TEST(Hub, HoweverManyAnswersWaitNoEventGivesWayToThem) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-TEST(Hub, ALongAnswerIsRefusedWhereTooMuchWaits) {
+TEST(Hub, RefusesALongAnswerAboveTheUsersLimit) {
   Fixture on({.answer_bytes_per_user = 1000});
   Listener& one = on.listener(kAll, 1000);
   Listener& same = on.listener(kAll, 1000);
@@ -312,8 +312,9 @@ TEST(Hub, ALongAnswerIsRefusedWhereTooMuchWaits) {
   EXPECT_TRUE(on.hub.may_answer(same, 900));
 }
 
-// What is given up may still be held by the one who publishes it: nobody else is to pay for that.
-TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
+// The publisher still holds a reference to the bytes that are shed, so the memory stays above the
+// limit: this must not empty a short queue.
+TEST(Hub, NeverShedsAShortQueue) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
   Listener& modest = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}});
   Listener& greedy = on.listener(Subscription{});
@@ -324,8 +325,8 @@ TEST(Hub, WhoHasLittleWaitingIsNeverGivenUp) {
   EXPECT_EQ(modest.queue().lost(), 0u);
 }
 
-// Nothing else may ever come for it.
-TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
+// There may be no further event for this listener.
+TEST(Hub, ReportsAShedQueueWithoutAnotherEvent) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
   on.encoder.padding = 1000;
   Listener& one = on.listener(Subscription{});
@@ -337,7 +338,7 @@ TEST(Hub, WhoseQueueWasGivenUpIsToldSoWithoutAnotherEvent) {
   EXPECT_THAT(on.read(one), ElementsAre("lost " + std::to_string(pid - 1) + " exact"));
 }
 
-TEST(Hub, AnEventLargerThanTheQueueIsToldAsAHoleAtOnce) {
+TEST(Hub, ReportsAnEventLargerThanTheQueueAsLostAtOnce) {
   Fixture on({.queue_bytes = 100});
   on.encoder.padding = 1000;
   Listener& one = on.listener(Subscription{});
@@ -346,7 +347,7 @@ TEST(Hub, AnEventLargerThanTheQueueIsToldAsAHoleAtOnce) {
   EXPECT_THAT(on.read(one), ElementsAre("lost 1 exact"));
 }
 
-TEST(Hub, WhatASourceLostIsToldToWhomItMayConcern) {
+TEST(Hub, ReportsALossOfTheSourceToListenersOfItsTypes) {
   Fixture on;
   Listener& execs = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   Listener& exits = on.listener(Subscription{.mask = KNELL_EVENT_NONZERO_EXIT});
@@ -358,7 +359,7 @@ TEST(Hub, WhatASourceLostIsToldToWhomItMayConcern) {
   EXPECT_THAT(on.read(silent), IsEmpty());
 }
 
-TEST(Hub, AHoleThatSwallowsASourcesLossCountsItAndIsNotExact) {
+TEST(Hub, AHoleWithALossOfTheSourceIsNotExact) {
   Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
   on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
@@ -368,7 +369,7 @@ TEST(Hub, AHoleThatSwallowsASourcesLossCountsItAndIsNotExact) {
   EXPECT_THAT(on.read(one), ElementsAre("pid 1", "lost 11 at most"));
 }
 
-TEST(Hub, NothingStampedBeforeAListenerIsForIt) {
+TEST(Hub, DropsEventsStampedBeforeTheListenerConnected) {
   Fixture on;
   Listener& late = on.listener(kAll, 0, on.now_ns + 2);
   ASSERT_TRUE(on.hub.subscribe(late, Subscription{}));
@@ -377,7 +378,7 @@ TEST(Hub, NothingStampedBeforeAListenerIsForIt) {
   EXPECT_THAT(on.read(late), ElementsAre("pid 2"));
 }
 
-TEST(Hub, AUserHearsOfItsOwnAndWhatIsNobodysKnownIsWithheldAndCounted) {
+TEST(Hub, AUserReceivesOnlyItsOwnEventsAndUnknownUidsAreWithheld) {
   Fixture on;
   Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
   ASSERT_TRUE(on.hub.subscribe(user, Subscription{}));
@@ -395,29 +396,29 @@ TEST(Hub, AUserHearsOfItsOwnAndWhatIsNobodysKnownIsWithheldAndCounted) {
   EXPECT_EQ(on.hub.counters().withheld_uid, 1u);
 }
 
-TEST(Hub, AUserIsNotToldOfAKillerWhoIsAnothers) {
+TEST(Hub, HidesAKillerOfAnotherUser) {
   Fixture on;
   Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
   Listener& root = on.listener(Subscription{});
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.killed(1, 1000, 1000);
-  EXPECT_EQ(on.encoder.events, 1u) << "the same to both";
+  EXPECT_EQ(on.encoder.events, 1u) << "one encoding for both";
   on.killed(2, 1000, 0);
   EXPECT_EQ(on.encoder.events, 3u);
   on.killed(3, 1000, 0, KNELL_CAUSE_OOM);
-  EXPECT_EQ(on.encoder.events, 4u) << "nobody is named";
+  EXPECT_EQ(on.encoder.events, 4u) << "no killer is named";
   EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 5", "pid 2", "pid 3 killed by 0"));
   EXPECT_THAT(on.read(root),
               ElementsAre("pid 1 killed by 5", "pid 2 killed by 5", "pid 3 killed by 0"));
 }
 
-TEST(Hub, AUserIsNotToldOfAnothersProcessWhoseEndKilledHis) {
+TEST(Hub, HidesAProcessOfAnotherUserWhoseExitWasTheCause) {
   Fixture on;
   Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.killed(1, 1000, 0, KNELL_CAUSE_KERNEL);
   const auto& killer = on.encoder.last_event.killed_by;
-  EXPECT_EQ(killer.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL)) << "that is of his own";
+  EXPECT_EQ(killer.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL)) << "the cause is not hidden";
   EXPECT_EQ(killer.parent_pid, 0);
   for (const knell_string* text : {&killer.comm, &killer.parent_comm, &killer.unit})
     EXPECT_EQ(text->data, nullptr);
@@ -425,19 +426,19 @@ TEST(Hub, AUserIsNotToldOfAnothersProcessWhoseEndKilledHis) {
   EXPECT_THAT(on.read(user), ElementsAre("pid 1 killed by 0", "pid 2 killed by 5"));
 }
 
-TEST(Hub, AUserIsNotToldWhoElseAskedHisProcessToEnd) {
+TEST(Hub, HidesTheSenderOfTheLastSignalOfAnotherUser) {
   Fixture on;
   Listener& user = on.listener(Scope{.every_user = false, .uid = 1000}, 1000);
   Listener& root = on.listener(Subscription{});
   ASSERT_TRUE(on.hub.subscribe(user, {}));
   on.asked(1, 1000, 1000);
-  EXPECT_EQ(on.encoder.events, 1u) << "the same to both";
+  EXPECT_EQ(on.encoder.events, 1u) << "one encoding for both";
   on.asked(2, 1000, 0);
   EXPECT_THAT(on.read(user), ElementsAre("pid 1 asked by 6", "pid 2"));
   EXPECT_THAT(on.read(root), ElementsAre("pid 1 asked by 6", "pid 2 asked by 6"));
 }
 
-TEST(Hub, ANamespaceHearsOfItsOwnByTheNumbersItKnows) {
+TEST(Hub, ANamespaceReceivesItsOwnEventsWithItsPids) {
   Fixture on;
   Listener& outer = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
   Listener& inner = on.listener(Scope{.every_user = true, .uid = 0, .ns = 200});
@@ -452,11 +453,11 @@ TEST(Hub, ANamespaceHearsOfItsOwnByTheNumbersItKnows) {
   EXPECT_THAT(on.read(user), ElementsAre("pid 2"));
 }
 
-TEST(Hub, OnlyAddedProcessesAreToldAndTheyLeaveWhenTheyAreOver) {
+TEST(Hub, DeliversOnlyAddedProcessesUntilTheyEnd) {
   Fixture on;
   Listener& one = on.listener(Subscription{.only_added = true});
   Listener& other = on.listener(Subscription{.only_added = true});
-  EXPECT_EQ(on.hub.nodes(), 2u);  // whom they added is their own
+  EXPECT_EQ(on.hub.nodes(), 2u);  // nodes with added processes are not shared
   ASSERT_TRUE(on.hub.add(one, 5, 77));
   EXPECT_EQ(on.hub.add(one, 5, 0).error().code, EEXIST);
   EXPECT_EQ(on.hub.add(one, 0, 0).error().code, EINVAL);
@@ -465,8 +466,8 @@ TEST(Hub, OnlyAddedProcessesAreToldAndTheyLeaveWhenTheyAreOver) {
   on.exec(6);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_THAT(on.read(other), ElementsAre("pid 5"));
-  on.hub.over(Stream::kThreads, 5, 77, {});    // another stream tells its listeners by itself
-  on.hub.over(Stream::kProcesses, 5, 66, {});  // an earlier one with that pid
+  on.hub.over(Stream::kThreads, 5, 77, {});    // of another stream
+  on.hub.over(Stream::kProcesses, 5, 66, {});  // an earlier process with that pid
   EXPECT_TRUE(on.hub.is_added(5));
   on.exec(5);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
@@ -478,7 +479,7 @@ TEST(Hub, OnlyAddedProcessesAreToldAndTheyLeaveWhenTheyAreOver) {
   EXPECT_EQ(on.hub.remove(one, 5).error().code, ENOENT);
 }
 
-TEST(Hub, ProcessesAddedInANamespaceAreItsOwn) {
+TEST(Hub, AddedPidsAreThoseOfTheListenersNamespace) {
   Fixture on;
   Listener& one = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
   ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
@@ -496,7 +497,7 @@ TEST(Hub, ProcessesAddedInANamespaceAreItsOwn) {
   EXPECT_THAT(on.read(one), IsEmpty());
 }
 
-TEST(Hub, AddedProcessesStayThroughAnotherSubscriptionToAddedOnes) {
+TEST(Hub, AddedProcessesStayWhenTheSubscriptionChanges) {
   Fixture on;
   Listener& one = on.listener(Subscription{.only_added = true});
   ASSERT_TRUE(on.hub.add(one, 5, 0));
@@ -510,8 +511,8 @@ TEST(Hub, AddedProcessesStayThroughAnotherSubscriptionToAddedOnes) {
   EXPECT_EQ(on.hub.add(one, 7, 0).error().code, EINVAL);
 }
 
-// A million would take a minute, were each looked for among the others.
-TEST(Hub, ManyAddedProcessesCostNoMoreEachThanOne) {
+// With a linear search for each of them, a million processes would take a minute.
+TEST(Hub, TheCostOfAnAddedProcessIsConstant) {
   Fixture on;
   Listener& one = on.listener(Subscription{.only_added = true});
   for (int32_t pid = 1; pid <= 200'000; ++pid) ASSERT_TRUE(on.hub.add(one, pid, 0));
@@ -522,7 +523,7 @@ TEST(Hub, ManyAddedProcessesCostNoMoreEachThanOne) {
   EXPECT_TRUE(on.hub.is_forgotten_for_testing());
 }
 
-TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
+TEST(Hub, InterestsShrinkWhenListenersDisconnect) {
   Fixture on;
   Listener& one = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   Listener& same = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
@@ -535,7 +536,7 @@ TEST(Hub, WhatIsAskedOfTheSourcesShrinksAgain) {
   EXPECT_THAT(on.hub.interests(Stream::kProcesses), IsEmpty());
 }
 
-TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
+TEST(Hub, FreshVisitsEachListenerOnceAndKeepsThoseMarkedDuringTheVisit) {
   Fixture on({.queue_bytes = 100 + Queue::kItemBytes});
   on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
@@ -544,8 +545,8 @@ TEST(Hub, TellsOnceWhoHasSomethingNewAlsoOfThoseMetWhileTelling) {
   EXPECT_THAT(on.fresh(), ElementsAre(&one));
   EXPECT_THAT(on.fresh(), IsEmpty());
   on.exec(3);
-  on.hub.fresh([&](Listener&) { FAIL() << "what fell into the hole is nothing to send"; });
-  on.hub.popped(one, 1);  // the hole is told
+  on.hub.fresh([&](Listener&) { FAIL() << "a dropped event is nothing to send"; });
+  on.hub.popped(one, 1);  // makes room for the LOST event
   on.hub.fresh([&](Listener& listener) { on.hub.answer(listener, "while it is visited"); });
   EXPECT_THAT(on.fresh(), ElementsAre(&one));
 }
@@ -563,26 +564,26 @@ TEST(Hub, DatagramsAreTranslatedForNamespacesOrWithheld) {
   on.datagram(2, {{.ns = 100, .pid = 2}});
   EXPECT_THAT(on.read(all), ElementsAre("datagram 1 in 0", "datagram 2 in 0"));
   EXPECT_THAT(on.read(some), ElementsAre("datagram 2 in 100"));
-  on.encoder.untold_ns = 100;
+  on.encoder.untranslatable_ns = 100;
   on.datagram(3, {{.ns = 100, .pid = 3}});
   EXPECT_THAT(on.read(some), IsEmpty());
   EXPECT_EQ(on.hub.counters().withheld_level, 1u);
 }
 
-TEST(Hub, AListenerToDatagramsIsToldOfItsHolesIfItAskedForThatOnly) {
+TEST(Hub, AListenerToDatagramsGetsOverrunsOnlyIfItAskedForThem) {
   Fixture on({.queue_bytes = 60});
-  Listener& told = on.listener(datagrams());
-  told.set_overruns(true);
-  Listener& untold = on.listener(datagrams());
+  Listener& notified = on.listener(datagrams());
+  notified.set_overruns(true);
+  Listener& silent = on.listener(datagrams());
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
-  EXPECT_THAT(on.read(told), ElementsAre("datagram 1 in 0", "overrun 3"));
-  EXPECT_THAT(on.read(untold), ElementsAre("datagram 1 in 0"));
+  EXPECT_THAT(on.read(notified), ElementsAre("datagram 1 in 0", "overrun 3"));
+  EXPECT_THAT(on.read(silent), ElementsAre("datagram 1 in 0"));
   on.datagram(5);
-  EXPECT_THAT(on.read(untold), ElementsAre("datagram 5 in 0"));
+  EXPECT_THAT(on.read(silent), ElementsAre("datagram 5 in 0"));
 }
 
-// Bytes of another language than it speaks would come of it.
-TEST(Hub, AListenerToDatagramsThatStoppedIsNotToldOfItsHoleAsAnEvent) {
+// A LOST event would be in the native protocol, which this client does not speak.
+TEST(Hub, AnUnsubscribedListenerToDatagramsGetsNoLostEvent) {
   Fixture on({.queue_bytes = 60});
   Listener& one = on.listener(datagrams());
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
@@ -591,7 +592,7 @@ TEST(Hub, AListenerToDatagramsThatStoppedIsNotToldOfItsHoleAsAnEvent) {
   EXPECT_EQ(on.encoder.events, 0u);
 }
 
-TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
+TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheAsker) {
   Fixture on;
   Listener& asker = on.listener(datagrams());
   Listener& everything = on.listener(datagrams());
@@ -607,7 +608,7 @@ TEST(Hub, AcksAreForAllWhoHearEverythingButTheOneWhoAsked) {
   for (Listener* one : {&asker, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
 }
 
-TEST(Hub, LowerLimitsHoldFromThenOn) {
+TEST(Hub, LowerLimitsApplyToLaterCalls) {
   Fixture on;
   on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
@@ -622,8 +623,8 @@ TEST(Hub, LowerLimitsHoldFromThenOn) {
   EXPECT_EQ(on.read(one).back(), "lost 1 exact");
 }
 
-// Whoever adds thousands of processes and leaves costs nobody a pause.
-TEST(Hub, WhatWasAddedIsForgottenAPieceAtATime) {
+// A listener that leaves with thousands of added processes must not delay the events of others.
+TEST(Hub, RemovesAddedProcessesInPieces) {
   Fixture on;
   Listener& one = on.listener(Subscription{.only_added = true});
   Listener& other = on.listener(Subscription{.only_added = true});
@@ -632,19 +633,19 @@ TEST(Hub, WhatWasAddedIsForgottenAPieceAtATime) {
   ASSERT_TRUE(on.hub.subscribe(one, Subscription{}));
   EXPECT_EQ(on.hub.nodes(), 2u);
   on.exec(8);
-  EXPECT_THAT(on.read(one), ElementsAre("pid 8")) << "as one who listens to all, and once";
+  EXPECT_THAT(on.read(one), ElementsAre("pid 8")) << "once, by its new subscription";
   std::vector<int32_t> gone;
   const auto note = [&](int32_t pid) { gone.push_back(pid); };
   EXPECT_FALSE(on.hub.bury(400, note));
   EXPECT_LE(gone.size(), 400u);
   EXPECT_FALSE(on.hub.bury(400, note));
   EXPECT_TRUE(on.hub.bury(400, note));
-  EXPECT_EQ(gone.size(), 999u) << "7 is the other one's still";
+  EXPECT_EQ(gone.size(), 999u) << "the other listener still has 7";
   EXPECT_TRUE(on.hub.is_added(7));
   EXPECT_FALSE(on.hub.is_added(8));
 }
 
-TEST(Hub, AQueueIsDroppedAPieceAtATime) {
+TEST(Hub, DropsAQueueInPieces) {
   Fixture on;
   Listener& one = on.listener(Subscription{});
   for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
@@ -655,7 +656,7 @@ TEST(Hub, AQueueIsDroppedAPieceAtATime) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-// Between the two steps both are asked for; then it is the one or the other.
+// Between the two steps interests() has both subscriptions.
 TEST(Hub, AChangeCanBeUndone) {
   Fixture on;
   Listener& one = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}}, 1000);

@@ -10,22 +10,22 @@
 
 namespace knell::hub {
 
-// One who listens, or may come to. Made and owned by the hub.
+// A connected client, with or without a subscription. Made and owned by the hub.
 class Listener {
  public:
   struct Identity {
     uint32_t uid = 0;
     Scope scope;
-    uint64_t since_ns = 0;  // nothing stamped before is for it
+    uint64_t since_ns = 0;  // CLOCK_MONOTONIC; earlier events are not delivered
   };
 
   const Identity& identity() const { return identity_; }
-  const Node* node() const { return node_; }  // nullptr: it has not asked for anything
+  const Node* node() const { return node_; }  // nullptr: no subscription
   const Queue& queue() const { return queue_; }
   const Users::Account& account() const { return *account_; }
-  // It can be told of its own losses although it listens to datagrams.
-  void set_overruns(bool told) { overruns_ = told; }
-  // Anything the owner likes.
+  // Whether a listener to datagrams gets a message when it loses some.
+  void set_overruns(bool wanted) { overruns_ = wanted; }
+  // As given to Hub::connect(); the hub does not use it.
   void* owner() const { return owner_; }
 
  private:
@@ -38,10 +38,10 @@ class Listener {
   Queue queue_;
   Users::Account* account_ = nullptr;
   void* owner_;
-  Stream stream_ = Stream::kProcesses;  // that it listened to last: what waits for it is of that
-  Users::Claim claim_;                  // of its predicates
+  Stream stream_ = Stream::kProcesses;  // of its last subscription, and so of its queued events
+  Users::Claim claim_;                  // of its subscription
   bool overruns_ = false;
-  bool fresh_ = false;  // among those that have something new
+  bool fresh_ = false;  // in Hub::fresh_
 };
 
 }  // namespace knell::hub

@@ -1,19 +1,19 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What an event costs follows the listeners that want it and not the listeners there are. Listeners
-// with equal filters share a node. Nodes are kept apart by the type of event first: for each type
-// there is a class, for exits two, with status 0 and without, and a node is in those its mask and
-// its predicates let through. Within a class a node that insists on something that is one value of
-// an event (a process, a user, a pid namespace, a unit, a name) is found by that value: an event
-// looks up its own values, and never meets the others. A node stands in one kind of place only, so
-// no event meets it twice; under several keys of that kind where it has alternatives.
+// The cost of an event depends on the listeners that want it, not on all listeners. Listeners with
+// equal filters share a node. There is a class of nodes for each type of event, and two for exits:
+// status 0 and any other. A node is in each class whose events its mask and predicates can pass.
+// Within a class, a node that requires one value of a field (process, user, pid namespace, unit,
+// name) is found by a hash of that value: an event looks up its own values and does not visit other
+// nodes. A node has keys of one kind only, so that no event visits it twice; it has several keys of
+// that kind if its filter has alternatives.
 //
-// Added processes may be many and each is put in and taken out by itself: those are found by their
-// pid in one class of all types, and the type is asked of the node.
+// Added processes may be many, and they come and go one by one. They are found by pid in one class
+// for all types; match() then asks the node for the type.
 //
-// Scopes come first: a node that may see one user only, or one namespace, is found by that alone,
-// so that an event cannot reach it otherwise.
+// Scopes come first: a node whose scope is one user or one pid namespace is found by that key only,
+// so no event outside its scope can reach it.
 #include "hub/match_index.h"
 
 #include <algorithm>
@@ -26,12 +26,12 @@ namespace {
 constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
-// A node that insists on more values than this is in a place for each of them no longer: judging it
-// costs an event less than they would cost whoever subscribes. Picked.
+// A node with more alternatives than this has no keys and is visited for each event of its class:
+// judging it costs less than inserting its keys at each subscribe. Picked.
 constexpr size_t kMostPlaces = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
-// "cron" stands for cron.service, and cron.service for itself; the node judges which it is.
+// "cron" and "cron.service" get the same key; the node's predicates tell them apart.
 std::string_view bare(std::string_view unit) {
   constexpr std::string_view kService = ".service";
   while (unit.ends_with(kService)) unit.remove_suffix(kService.size());
@@ -50,7 +50,7 @@ uint64_t MatchIndex::key_of(By by, uint64_t value) {
   return static_cast<uint64_t>(by) << 56 | (value & 0x00ff'ffff'ffff'ffff);
 }
 
-// Texts of equal hashes meet: the node itself judges.
+// Texts with equal hashes share a key; the node's predicates compare the text itself.
 uint64_t MatchIndex::key_of(By by, std::string_view text) {
   return key_of(by, std::hash<std::string_view>{}(by == By::kUnit ? bare(text) : text));
 }
@@ -65,7 +65,7 @@ std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Nod
       else
         places.emplace_back(by, key_of(by, static_cast<uint32_t>(value)));
     }
-    std::ranges::sort(places);  // units that are spelt twice: once
+    std::ranges::sort(places);  // "cron" and "cron.service" give one key
     places.erase(std::unique(places.begin(), places.end()), places.end());
   };
   const auto few = [](const auto& values) {

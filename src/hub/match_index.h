@@ -14,32 +14,32 @@
 
 namespace knell::hub {
 
-// Finds the nodes that may want an event without asking those that cannot; see match_index.cc.
+// Finds the nodes that may want an event without visiting the others. See match_index.cc.
 class MatchIndex {
  public:
   void insert(Node* node);
   void erase(Node* node);
-  // `node`, which is in it and has only_added, asks for one more process, or one less.
+  // `node`, which is in the index and has only_added, adds or removes one process.
   void insert_pid(Node* node, int32_t pid);
   void erase_pid(Node* node, int32_t pid);
-  // It is found by each process that it added, and by nothing else.
+  // Whether the node is found by its added processes only.
   static bool is_by_added(const Node& node);
-  // Nothing is left of any node.
   bool empty() const;
 
-  // Calls visit(node, level) for each candidate, once; `level`: of the event in the node's pid
-  // namespace, nullptr: it has none. Whether the node wants it is for the caller to judge; that its
-  // scope allows it is certain.
+  // Calls visit(node, level) once for each candidate. `level`: the event's pid in the namespace of
+  // the node's scope; nullptr: the scope has none. The node's scope allows the event; the caller
+  // judges whether its filter matches.
   template <class F>
   void match(const PublishedEvent& seen, F visit);
-  // A node with a scope might have wanted the last event, but whose it was was not known.
+  // The last event was withheld from nodes with a scope, because its uid or its pid namespaces were
+  // not known.
   struct Unknown {
     bool uid = false, levels = false;
   };
   Unknown unknown() const { return unknown_; }
 
  private:
-  // By what a node is found: the narrowest thing it insists on.
+  // The kind of key that finds a node: the narrowest condition of its scope and filter.
   enum class By : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
   static constexpr size_t kBys = 7;
   static constexpr size_t kClasses = 12;     // see class_of()

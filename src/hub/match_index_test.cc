@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The index and the hub's judgement together against the rule itself, asked of every listener for
-// every event: thousands of random filters that come, change and go among random events.
+// Compares the hub with a model that judges every event for every listener by the rule itself.
+// Thousands of random filters are added, changed and removed between random events.
 #include "hub/match_index.h"
 
 #include <gtest/gtest.h>
@@ -94,14 +94,14 @@ knell_string text(const char* words) {
   return words == nullptr ? knell_string{} : knell_string{words, std::string_view(words).size()};
 }
 
-// An event, and all that goes with it.
-struct Happening {
+// An event with its levels and the PublishedEvent that refers to both.
+struct TestEvent {
   knell_event event{};
   std::vector<event::Level> levels;
   PublishedEvent seen;
 };
 
-void make(Dice& dice, Happening& made) {
+void make(Dice& dice, TestEvent& made) {
   knell_event& event = made.event;
   event.size = sizeof event;
   event.type = dice.of(kTypes);
@@ -132,24 +132,24 @@ void make(Dice& dice, Happening& made) {
   seen.event = &event;
 }
 
-// A listener, and what it is to hear of by the rule.
+// A listener, and the state from which the model judges its events.
 struct Known {
   Listener* listener = nullptr;
   Scope scope;
   std::optional<Subscription> asked;
   std::map<int32_t, uint64_t> added;
-  uint64_t told = 0;
+  uint64_t expected = 0;
 };
 
-bool wants(const Known& known, const Happening& happening) {
-  if (!known.asked || known.asked->stream != happening.seen.stream) return false;
-  knell_event event = happening.event;
+bool wants(const Known& known, const TestEvent& test_event) {
+  if (!known.asked || known.asked->stream != test_event.seen.stream) return false;
+  knell_event event = test_event.event;
   if (!known.scope.every_user &&
-      (!happening.seen.uid_known || happening.seen.uid != known.scope.uid))
+      (!test_event.seen.uid_known || test_event.seen.uid != known.scope.uid))
     return false;
   if (known.scope.ns != 0) {
-    const auto level = std::ranges::find(happening.levels, known.scope.ns, &event::Level::ns);
-    if (level == happening.levels.end()) return false;
+    const auto level = std::ranges::find(test_event.levels, known.scope.ns, &event::Level::ns);
+    if (level == test_event.levels.end()) return false;
     event = event::translate(event, *level);
   }
   if (!filter::passes(known.asked->rule, known.asked->mask, event)) return false;
@@ -157,28 +157,28 @@ bool wants(const Known& known, const Happening& happening) {
   return filter::Predicates::of(known.asked->predicates)->matches(event, Strangers());
 }
 
-std::string describe(const Known& known, const Happening& happening) {
-  std::string words = "type " + std::to_string(happening.event.type) + " pid " +
-                      std::to_string(happening.event.pid) + " uid " +
-                      std::to_string(happening.event.uid) + "; scope uid " +
+std::string describe(const Known& known, const TestEvent& test_event) {
+  std::string words = "type " + std::to_string(test_event.event.type) + " pid " +
+                      std::to_string(test_event.event.pid) + " uid " +
+                      std::to_string(test_event.event.uid) + "; scope uid " +
                       std::to_string(known.scope.uid) + " ns " + std::to_string(known.scope.ns);
   if (!known.asked) return words;
   words += " mask " + std::to_string(known.asked->mask);
   return words + ' ' + filter::text_of(known.asked->predicates, 1000);
 }
 
-class Crowd {
+class Simulation {
  public:
-  explicit Crowd(uint32_t seed) : dice_(seed) {}
+  explicit Simulation(uint32_t seed) : dice_(seed) {}
 
   void play(int turns) {
     for (int turn = 0; turn < turns && !::testing::Test::HasFailure(); ++turn) {
-      if (known_.size() < 40 || dice_.one_in(4)) come();
+      if (known_.size() < 40 || dice_.one_in(4)) connect_one();
       change();
-      for (int i = 0; i < 8; ++i) happen();
-      if (known_.size() > 120) leave();
+      for (int i = 0; i < 8; ++i) publish_one();
+      if (known_.size() > 120) disconnect_one();
     }
-    while (!known_.empty()) leave();
+    while (!known_.empty()) disconnect_one();
     EXPECT_EQ(hub_.nodes(), 0u);
     EXPECT_EQ(hub_.bytes(), 0u);
     EXPECT_TRUE(hub_.users().all().empty());
@@ -187,7 +187,7 @@ class Crowd {
   }
 
  private:
-  void come() {
+  void connect_one() {
     Known known;
     known.scope = random_scope(dice_);
     const auto made = hub_.connect({.uid = 0, .scope = known.scope, .since_ns = 0}, nullptr);
@@ -221,29 +221,29 @@ class Crowd {
     EXPECT_EQ(hub_.remove(*known.listener, pid).has_value(), known.added.erase(pid) == 1);
   }
 
-  void happen() {
-    Happening happening;
-    make(dice_, happening);
-    hub_.publish(happening.seen, Strangers());
+  void publish_one() {
+    TestEvent test_event;
+    make(dice_, test_event);
+    hub_.publish(test_event.seen, Strangers());
     for (Known& known : known_) {
-      if (wants(known, happening)) ++known.told;
-      ASSERT_EQ(known.listener->queue().delivered(), known.told) << describe(known, happening);
+      if (wants(known, test_event)) ++known.expected;
+      ASSERT_EQ(known.listener->queue().delivered(), known.expected) << describe(known, test_event);
     }
-    if (happening.event.type != KNELL_EVENT_EXIT) return;
-    hub_.over(happening.seen.stream, happening.event.pid, 0, happening.levels);
+    if (test_event.event.type != KNELL_EVENT_EXIT) return;
+    hub_.over(test_event.seen.stream, test_event.event.pid, 0, test_event.levels);
     for (Known& known : known_)
-      if (known.asked && known.asked->stream == happening.seen.stream) forget(known, happening);
+      if (known.asked && known.asked->stream == test_event.seen.stream) forget(known, test_event);
   }
-  static void forget(Known& known, const Happening& happening) {
+  static void forget(Known& known, const TestEvent& test_event) {
     if (known.scope.ns == 0) {
-      known.added.erase(happening.event.pid);
+      known.added.erase(test_event.event.pid);
       return;
     }
-    for (const event::Level& level : happening.levels)
+    for (const event::Level& level : test_event.levels)
       if (level.ns == known.scope.ns) known.added.erase(level.pid);
   }
 
-  void leave() {
+  void disconnect_one() {
     const size_t at = dice_.below(static_cast<uint32_t>(known_.size()));
     hub_.disconnect(known_[at].listener);
     known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(at));
@@ -255,10 +255,10 @@ class Crowd {
   std::vector<Known> known_;
 };
 
-TEST(MatchIndex, DeliversWhatTheRuleSaysOnceAndNothingElse) {
+TEST(MatchIndex, DeliversOnceExactlyTheEventsThatPassTheRule) {
   for (uint32_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    Crowd(seed).play(400);
+    Simulation(seed).play(400);
   }
 }
 
@@ -268,7 +268,7 @@ Node node_of(const Subscription& asked, const Scope& scope) {
   return node;
 }
 
-TEST(MatchIndex, AsksOnlyThoseWhoMayWantIt) {
+TEST(MatchIndex, VisitsOnlyNodesThatMayWantTheEvent) {
   MatchIndex index;
   Subscription asked;
   std::vector<Node> nodes;
@@ -289,7 +289,7 @@ TEST(MatchIndex, AsksOnlyThoseWhoMayWantIt) {
   EXPECT_TRUE(index.empty());
 }
 
-TEST(MatchIndex, SaysWhenItCouldNotKnowWhoseAnEventIs) {
+TEST(MatchIndex, ReportsAnUnknownUidOrNamespace) {
   MatchIndex index;
   Node of_user = node_of({}, {.every_user = false, .uid = 7});
   Node of_namespace = node_of({}, {.every_user = true, .uid = 0, .ns = 9});
@@ -299,12 +299,12 @@ TEST(MatchIndex, SaysWhenItCouldNotKnowWhoseAnEventIs) {
   PublishedEvent seen;
   seen.type = event.type = KNELL_EVENT_EXIT;
   seen.event = &event;
-  const auto nobody = [](Node*, const event::Level*) { FAIL(); };
-  index.match(seen, nobody);
+  const auto fail = [](Node*, const event::Level*) { FAIL(); };
+  index.match(seen, fail);
   EXPECT_TRUE(index.unknown().uid);
   EXPECT_TRUE(index.unknown().levels);
   seen.uid_known = seen.levels_known = true;
-  index.match(seen, nobody);
+  index.match(seen, fail);
   EXPECT_FALSE(index.unknown().uid);
   EXPECT_FALSE(index.unknown().levels);
 }

@@ -12,12 +12,12 @@ namespace knell::hub {
 
 class Listener;
 
-// One filter, and all the listeners that have it.
+// A filter and all the listeners that have it.
 struct Node {
   Filter filter;
   std::vector<Listener*> listeners;
-  // only_added: whom it asked for, by the pid it knows, and since when they live (clock ticks since
-  // boot, 0: unknown). Such a node has one listener.
+  // With only_added: the added processes, by the listener's pid; the value is the start time in
+  // clock ticks since boot, 0: unknown. Such a node has one listener.
   PidMap<uint64_t> added;
 };
 

@@ -11,10 +11,10 @@ Owners::Owners(const std::vector<Range>& ranges) {
   constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
   for (const Range& range : ranges) {
     if (range.owner == 0 || range.count == 0) continue;
-    // uid 0 is root's, whatever a file says.
+    // uid 0 always belongs to root.
     uint64_t first = std::max<uint64_t>(range.first, 1);
     const uint64_t end = std::min<uint64_t>(uint64_t{range.first} + range.count, kMost);
-    // What others have of it splits it.
+    // Earlier ranges split this one.
     std::vector<Piece> more;
     for (const Piece& taken : pieces_) {
       if (taken.last < first || taken.first >= end) continue;

@@ -7,8 +7,8 @@
 
 namespace knell::hub {
 
-// Whose uids those are that a user was given besides the own one, subuid(5): what such a uid takes
-// counts as the owner's. Made from a file when the daemon starts; asks nobody.
+// The owners of subordinate uids, subuid(5): what such a uid uses is charged to its owner.
+// Immutable; owner_of() reads no file and asks no user database.
 class Owners {
  public:
   struct Range {
@@ -17,11 +17,11 @@ class Owners {
   };
 
   Owners() = default;
-  // Where two users were given the same uid, the one named first has it. What root was given is
-  // nobody's: root has no bounds, and who runs under such a uid must have some.
+  // If two ranges have the same uid, the first range wins. Ranges of root are ignored: root has no
+  // quotas of its own, and a process with such a uid must have some.
   explicit Owners(const std::vector<Range>& ranges);
 
-  // The user who answers for `uid`: the owner, else itself.
+  // The user that is charged for `uid`: its owner, else `uid` itself.
   uint32_t owner_of(uint32_t uid) const;
   bool empty() const { return pieces_.empty(); }
 
@@ -29,7 +29,7 @@ class Owners {
   struct Piece {
     uint32_t first, last, owner;
   };
-  std::vector<Piece> pieces_;  // by `first`; none overlaps another
+  std::vector<Piece> pieces_;  // sorted by `first`, disjoint
 };
 
 }  // namespace knell::hub

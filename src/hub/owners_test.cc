@@ -7,7 +7,7 @@
 namespace knell::hub {
 namespace {
 
-TEST(Owners, AUidThatNobodyWasGivenIsItsOwn) {
+TEST(Owners, AUidOutsideAllRangesIsItsOwnOwner) {
   const Owners none, some({{.first = 100'000, .count = 65'536, .owner = 1000}});
   for (const uint32_t uid : {0u, 1000u, 99'999u, 165'536u, 4'294'967'294u}) {
     EXPECT_EQ(none.owner_of(uid), uid);
@@ -17,7 +17,7 @@ TEST(Owners, AUidThatNobodyWasGivenIsItsOwn) {
   EXPECT_EQ(some.owner_of(165'535), 1000u);
 }
 
-TEST(Owners, TheFirstOfTwoWhoWereGivenItHasIt) {
+TEST(Owners, TheFirstOfTwoOverlappingRangesWins) {
   const Owners owners({{.first = 200, .count = 100, .owner = 1},
                        {.first = 400, .count = 100, .owner = 2},
                        {.first = 100, .count = 500, .owner = 3},
@@ -33,8 +33,8 @@ TEST(Owners, TheFirstOfTwoWhoWereGivenItHasIt) {
   EXPECT_EQ(owners.owner_of(600), 600u);
 }
 
-// Who runs under a uid that root was given has bounds of his own, and no uid is root's by a file.
-TEST(Owners, NobodyBecomesRootNorRootAnybody) {
+// Subordinate uids of root have limits of their own, and no range makes uid 0 belong to a user.
+TEST(Owners, RangesNeitherGrantNorTakeUidZero) {
   const Owners owners({{.first = 100'000, .count = 10, .owner = 0},
                        {.first = 0, .count = 0xffff'ffff, .owner = 1000}});
   EXPECT_EQ(owners.owner_of(0), 0u);

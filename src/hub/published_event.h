@@ -16,13 +16,14 @@ namespace knell::hub {
 using filter::Stream;
 inline constexpr size_t kStreams = 3;
 
-// An event as it is published: with what decides who may see it. Views live as long as the call.
+// An event to publish, with what decides which listeners may see it. Pointers and spans need to
+// live until publish() returns.
 struct PublishedEvent {
   Stream stream = Stream::kProcesses;
-  uint32_t type = 0;  // one KNELL_EVENT_*; NONE: an ack
-  bool zero = false;  // EXIT: the status is known, and is 0
-  uint64_t stamp_ns = 0;
-  int32_t pid = 0;  // whom it happened to, in the initial pid namespace
+  uint32_t type = 0;      // one KNELL_EVENT_*; NONE: an ack
+  bool zero = false;      // EXIT: the status is known, and is 0
+  uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
+  int32_t pid = 0;        // of the event's process, in the initial pid namespace
   bool uid_known = false;
   uint32_t uid = 0;
   bool levels_known = false;

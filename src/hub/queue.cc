@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A listener that does not keep up loses events, and only it. The first that does not fit opens a
-// hole, and from then on every event falls into it until half of the queue has been read: so holes
-// are few and wide, and each is told once, with its exact count, in its place. An event's bytes are
-// shared among listeners, but each is charged for them in full: what one can hold on to is bounded
-// whatever the others do.
+// A slow listener loses only its own events. The first event that does not fit opens a hole. Every
+// later event is dropped into that hole until half of the queue has been read. So holes are few and
+// wide; each is reported by one LOST event at its place in the order, with a count that is exact
+// unless a LOST event of the source fell into it. Listeners share the bytes of an event, but each
+// is charged for all of them: so what one listener can keep alive is bounded.
 #include "hub/queue.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ Queue::Push Queue::push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight,
   Item item{.bytes = bytes, .lost = saturated(lost), .exact = lost == 0, .event = true};
   const size_t size = bytes.size() + kItemBytes;
   if (hole_.count == 0 && bytes_ + size <= bound(tight)) {
-    if (bytes_ == answer_bytes_) oldest_ns_ = stamp_ns;  // only answers wait
+    if (bytes_ == answer_bytes_) oldest_ns_ = stamp_ns;  // only answers are queued
     newest_ns_ = stamp_ns;
     items_.push_back(std::move(item));
     bytes_ += size;
@@ -54,7 +54,7 @@ void Queue::push_answer(Bytes bytes) {
 
 void Queue::push_lost(const Bytes& bytes) {
   const Hole hole = std::exchange(hole_, {});
-  if (bytes.empty()) return;  // it cannot be told to this one
+  if (bytes.empty()) return;  // this listener did not ask for reports of loss
   if (bytes_ == answer_bytes_) oldest_ns_ = hole.from_ns;
   newest_ns_ = hole.until_ns;
   items_.push_back({.bytes = bytes,
@@ -75,7 +75,7 @@ size_t Queue::shed() {
     }
     swallow(item, oldest_ns_, newest_ns_);
     bytes_ -= item.bytes.size() + kItemBytes;
-    if (!item.hole) ++gone;  // what fell into that was counted then
+    if (!item.hole) ++gone;  // the events of an earlier hole were counted when they were dropped
   }
   items_.swap(kept);
   delivered_ -= gone;

@@ -10,16 +10,17 @@
 
 namespace knell::hub {
 
-// What waits for one listener, oldest first. Bounded: what does not fit is counted, and the hole it
-// leaves stands where it belongs, behind what was queued before. See queue.cc.
+// The events and answers that one listener has not been sent yet, oldest first. Bounded in bytes:
+// an event that does not fit is counted, and a LOST event takes its place in the order. See
+// queue.cc.
 class Queue {
  public:
   struct Item {
     Bytes bytes;
-    uint32_t lost = 0;   // it tells of so many that were lost; 0: it is no such
-    bool exact = true;   // so many, not at the most
-    bool hole = false;   // those are this queue's own
-    bool event = false;  // else an answer, which is a packet of its own
+    uint32_t lost = 0;   // of a LOST event: its count; else 0
+    bool exact = true;   // `lost` is exact, not an upper bound
+    bool hole = false;   // a LOST event for this queue's own hole
+    bool event = false;  // false: an answer, which is a packet of its own
   };
   struct Hole {
     uint64_t count = 0, from_ns = 0, until_ns = 0;  // CLOCK_MONOTONIC
@@ -29,16 +30,18 @@ class Queue {
 
   explicit Queue(size_t bound_bytes) : bound_(bound_bytes) {}
 
-  // `tight`: its user's memory is short, so only a short queue may grow. `lost`: the event tells of
-  // so many at the most that the source lost; where it does not fit, they are lost with it.
+  // `tight`: its user is above the memory limit, so only a short queue may grow. `lost`: the event
+  // is a LOST of the source with this upper bound; if it does not fit, the hole counts them.
   Push push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost = 0);
-  // Never dropped; how much of it there may be is the caller's to bound.
+  // Answers are never dropped; the caller bounds them.
   void push_answer(Bytes bytes);
-  // There is a hole, and room behind it: to be told with push_lost() before anything else.
+  // There is a hole, and room behind it: call push_lost() before anything else is queued.
   bool hole_due(bool tight) const { return hole_.count != 0 && bytes_ <= bound(tight) / 2; }
   const Hole& hole() const { return hole_; }
+  // Closes the hole and queues its LOST event. Empty bytes: closes it without one.
   void push_lost(const Bytes& bytes);
-  // All events that wait fall into the hole; answers stay. How many that were.
+  // Moves all queued events into the hole; answers stay. Returns their number, without LOST events
+  // of earlier holes.
   size_t shed();
 
   bool empty() const { return items_.empty(); }
@@ -50,7 +53,7 @@ class Queue {
   size_t bytes() const { return bytes_; }
   size_t answer_bytes() const { return answer_bytes_; }
   size_t answers() const { return answers_; }
-  uint64_t delivered() const { return delivered_; }  // events that were queued
+  uint64_t delivered() const { return delivered_; }  // events queued and not shed since
   uint64_t lost() const { return lost_; }
   void set_bound(size_t bytes) { bound_ = bytes; }
 
@@ -65,7 +68,7 @@ class Queue {
   size_t bound_;
   std::deque<Item> items_;
   size_t bytes_ = 0, answer_bytes_ = 0, answers_ = 0;
-  uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // no event that waits is older, or newer
+  uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // bounds of the stamps of all queued events
   Hole hole_;
   uint64_t delivered_ = 0, lost_ = 0;
 };

@@ -9,7 +9,7 @@
 namespace knell::hub {
 namespace {
 
-constexpr size_t kBytes = 100 - Queue::kItemBytes;  // so that an item is charged for 100
+constexpr size_t kBytes = 100 - Queue::kItemBytes;  // an item is charged for 100 bytes
 
 struct Fixture {
   explicit Fixture(size_t bound) : queue(bound) {}
@@ -24,7 +24,7 @@ struct Fixture {
   Queue queue;
 };
 
-TEST(Queue, HoldsWhatItsBoundAllowsAndNoMore) {
+TEST(Queue, DropsEventsAboveItsBound) {
   Fixture on(1000);
   for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(on.push(i), Queue::Push::kQueued);
   EXPECT_EQ(on.push(10), Queue::Push::kDropped);
@@ -39,7 +39,7 @@ TEST(Queue, AHoleStaysOpenUntilHalfIsRead) {
   for (uint64_t i = 10; i < 17; ++i) on.push(i);
   on.queue.pop(4);
   EXPECT_FALSE(on.queue.hole_due(false));
-  EXPECT_EQ(on.push(17), Queue::Push::kDropped);  // though there is room: order
+  EXPECT_EQ(on.push(17), Queue::Push::kDropped);  // there is room, but the order must be kept
   on.queue.pop(1);
   ASSERT_TRUE(on.queue.hole_due(false));
   EXPECT_EQ(on.queue.hole().count, 8u);
@@ -54,7 +54,7 @@ TEST(Queue, AHoleStaysOpenUntilHalfIsRead) {
   EXPECT_FALSE(on.queue[6].hole);
 }
 
-TEST(Queue, AHoleThatCannotBeToldEndsInSilence) {
+TEST(Queue, PushLostWithoutBytesClosesTheHole) {
   Fixture on(1000);
   on.fill(11);
   on.queue.pop(10);
@@ -63,8 +63,8 @@ TEST(Queue, AHoleThatCannotBeToldEndsInSilence) {
   EXPECT_EQ(on.push(20), Queue::Push::kQueued);
 }
 
-// Each LOST would be larger than the event it stands for.
-TEST(Queue, WhileMemoryIsTightAHoleIsNotToldBeforeThereIsRoom) {
+// Otherwise LOST events, larger than the events they replace, would fill the queue.
+TEST(Queue, WhileMemoryIsTightLostWaitsForRoom) {
   Fixture on(1 << 20);
   while (on.push(1, true) == Queue::Push::kQueued) {
   }
@@ -73,7 +73,7 @@ TEST(Queue, WhileMemoryIsTightAHoleIsNotToldBeforeThereIsRoom) {
   EXPECT_TRUE(on.queue.hole_due(false));
 }
 
-TEST(Queue, WhatASourceLostIsLostWithTheEventThatTellsIt) {
+TEST(Queue, ADroppedLostEventAddsItsCountToTheHole) {
   Fixture on(100);
   on.push(1);
   on.push(2);
@@ -82,7 +82,7 @@ TEST(Queue, WhatASourceLostIsLostWithTheEventThatTellsIt) {
   EXPECT_FALSE(on.queue.hole().exact);
 }
 
-TEST(Queue, WhatIsShedIsAHoleAndAnswersStay) {
+TEST(Queue, ShedMovesEventsIntoTheHoleAndKeepsAnswers) {
   Fixture on(1000);
   on.push(5);
   on.queue.push_answer(on.store.copy("answer"));
@@ -96,7 +96,7 @@ TEST(Queue, WhatIsShedIsAHoleAndAnswersStay) {
   EXPECT_EQ(on.queue.lost(), 7u);
 }
 
-TEST(Queue, WhatIsShedBehindAnAnswerBeganWithItsOwnFirstEvent) {
+TEST(Queue, AHoleOfShedEventsBeginsWithTheFirstEventAfterAnAnswer) {
   Fixture on(1000);
   on.queue.push_answer(on.store.copy("answer"));
   on.push(5);
@@ -110,8 +110,8 @@ TEST(Queue, WhatIsShedBehindAnAnswerBeganWithItsOwnFirstEvent) {
   EXPECT_EQ(on.queue.hole().from_ns, 5u);
 }
 
-// Holes in holes are counted once.
-TEST(Queue, AHoleThatWasToldAndIsShedKeepsItsCount) {
+// Events of an earlier hole are not counted again.
+TEST(Queue, ShedKeepsTheCountOfAnEarlierHole) {
   Fixture on(1000);
   on.fill(13);
   on.queue.pop(5);

@@ -11,7 +11,7 @@
 namespace knell::hub {
 namespace {
 
-// A long value counts as several: what they hold together is bounded by their number.
+// A long value counts as several, so the limit on values bounds their bytes too.
 constexpr size_t kValueBytes = 64;  // picked, never tuned
 
 template <class T>
@@ -19,7 +19,7 @@ void append_bytes(std::string& key, const T& value) {
   key.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// With its length: a text may hold any byte.
+// A text may contain any byte, so its length comes first.
 void append_value(std::string& key, const filter::Value& value) {
   if (const auto* text = std::get_if<std::string>(&value)) {
     append_bytes(key, text->size());
@@ -31,7 +31,7 @@ void append_value(std::string& key, const filter::Value& value) {
   }
 }
 
-// Equal filters are one however their predicates were ordered.
+// The order in which predicates were given does not change the key: values() is sorted.
 std::string key_of(const Filter& filter) {
   const Subscription& asked = filter.subscription;
   const Scope& scope = filter.scope;
@@ -49,8 +49,8 @@ std::string key_of(const Filter& filter) {
   return key;
 }
 
-// What a value takes, before it is compiled: a pattern follows its length, anything else is looked
-// up or compared once.
+// The weight of a value, before it is compiled: a pattern weighs its length, any other value 1;
+// long text weighs more.
 size_t weight_of(const filter::Value& value) {
   const auto* text = std::get_if<std::string>(&value);
   if (text == nullptr) return 1;
@@ -61,7 +61,7 @@ filter::Interest interest_within(const Scope& scope, const Subscription& subscri
                                  const filter::Predicates& predicates) {
   filter::Interest interest = filter::interest_of(subscription, predicates);
   if (scope.ns != 0) {
-    // The pids it names, and those it adds, are of another namespace than the source's.
+    // The listener's pids are of its own namespace; the sources know those of the initial one.
     interest.pids.clear();
     interest.only_added = false;
     interest.namespaces = true;

@@ -14,32 +14,32 @@
 
 namespace knell::hub {
 
-// Which processes a listener may hear of, whatever it asks for.
+// The processes whose events a listener may receive, whatever it subscribes to.
 struct Scope {
   bool every_user = false;
-  uint32_t uid = 0;  // else: those of this user
-  uint32_t ns = 0;  // in this pid namespace, by its inode number, with the pids they have there; 0:
-                    // the initial one, which is no limit
+  uint32_t uid = 0;  // without every_user: only processes of this user
+  uint32_t ns = 0;  // inode number of a pid namespace: only processes in it, with their pids there;
+                    // 0: all processes, with the pids of the initial namespace
   bool operator==(const Scope&) const = default;
 };
 
 using filter::Subscription;
 
-// A subscription, checked and ready to judge events. Those of equal keys are equal.
+// A subscription, checked and compiled. Filters with equal keys are equal.
 struct Filter {
   static Result<Filter> of(Subscription subscription, const Scope& scope);
-  // What is known of its claim before anything is compiled; so what costs too much costs nothing.
+  // Claim::values, computed without compiling: a subscription above the quota is refused cheaply.
   static size_t values_of(const Subscription& subscription);
 
-  // Whether it could want one of that type (EXIT: with that status) at all.
+  // Whether an event of this type can pass. `zero`: of an EXIT, its status is 0.
   bool wants_type(uint32_t type, bool zero) const;
 
   Subscription subscription;  // without its predicates
   Scope scope;
   filter::Predicates predicates;  // with pids as the listener knows them; `under` with those of the
                                   // initial namespace
-  filter::Interest interest;      // what the sources are asked for it
-  Users::Claim claim;             // what it takes of its user's quotas
+  filter::Interest interest;      // what the sources must report for it
+  Users::Claim claim;             // what it uses of its user's quotas
   std::string key;
 };
 

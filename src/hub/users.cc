@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Each user has bounds of his own, and there are bounds for all together, which many users could
-// reach. Of those a share is kept for root. The few bits of `under` are shared in such a way that
-// nobody can take the last of them: a user may have no more than half of what he leaves to others,
-// so the first gets 16, the next ones fewer, and a dozen users find some.
+// There are limits for each user and limits for all users together; a share of the latter is
+// reserved for root. The few bits of `under` are divided so that no user can take the last of them:
+// a user may have at most half of what remains for the others. So the first user gets 16, later
+// ones fewer, and a dozen users get some.
 #include "hub/users.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ std::string words_for(const Users::Account& account) {
   return "uid " + std::to_string(account.owner);
 }
 
-// Who `would have` too much, of what, and what the most is.
+// "WHO would have COUNT WHAT, and MOST are the most LIMIT".
 std::unexpected<Error> too_much(int error, const std::string& who, size_t count, const char* what,
                                 size_t most, const char* limit) {
   return say(error, who + " would have " + std::to_string(count) + ' ' + what + ", and " +
@@ -77,8 +77,8 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
   if (more.values > less.values && all_values > share_of(account, limits.values))
     return too_much(EDQUOT, "the daemon", all_values, "filter values",
                     share_of(account, limits.values), "it may have");
-  // Here roots are counted once for each listener. How many different ones there may be is for the
-  // source to say, which follows each of them once however many listeners name it.
+  // Roots are counted for each listener here. The source follows each root once, however many
+  // listeners name it, and limits the number of different roots.
   if (!bounded || more.roots <= less.roots) return {};
   const size_t roots = account.roots - less.roots + more.roots;
   if (roots > limits.roots_per_user)
@@ -86,11 +86,11 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
                     "a user may have");
   const size_t of_users = limits.roots - limits.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
-  const size_t left = of_users > others ? of_users - others : 0;  // to this user and newcomers
+  const size_t left = of_users > others ? of_users - others : 0;  // for this user and later ones
   const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
   if (roots > most)
     return too_much(ENOSPC, who, roots, "processes that `under` names", most,
-                    "while other users have so many");
+                    "a user may have now: the rest is for other users");
   return {};
 }
 
@@ -101,7 +101,7 @@ Result<void> Users::claim(Account& account, Claim less, Claim more, const Limits
 }
 
 void Users::exchange(Account& account, Claim less, Claim more) {
-  account.values += more.values - less.values;  // modulo, when it becomes less
+  account.values += more.values - less.values;  // a decrease wraps around, which is right
   account.steps += more.steps - less.steps;
   account.roots += more.roots - less.roots;
   values_ += more.values - less.values;

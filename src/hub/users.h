@@ -12,9 +12,8 @@
 
 namespace knell::hub {
 
-// What listeners may take; 0 is none at all, not no limit. Of what there is for all together a
-// share is root's alone, so that root can look and act whatever users do: a sixteenth, of `roots` a
-// quarter, of `answer_bytes` half.
+// Quotas. 0 means none, not unlimited. A share of each limit for all users is reserved for root, so
+// that root can always connect: a sixteenth; of `roots` a quarter; of `answer_bytes` half.
 struct Limits {
   size_t listeners = 4096;
   size_t listeners_per_user = 256;
@@ -25,20 +24,21 @@ struct Limits {
   size_t values = 65536;                    // of all
   size_t steps_per_user = size_t{1} << 17;  // to judge one event; filter::Predicates::most_steps()
   size_t roots_per_user = 16;               // of `under`
-  size_t roots = 64;                        // a bit each in what the sources tell
+  size_t roots = 64;                        // each is a bit in the records of the sources
   size_t added_per_user = size_t{1} << 16;  // processes added one by one
   size_t added = size_t{1} << 20;
-  size_t answer_bytes_per_user = size_t{8} << 20;  // that wait, when a long one is asked for
+  size_t answer_bytes_per_user = size_t{8}
+                                 << 20;  // unread; checked when a long answer is asked for
   size_t answer_bytes = size_t{64} << 20;
 };
 
-// Who enters before somebody.
+// Connections that were accepted earlier and will enter before this one.
 struct Ahead {
   size_t of_user = 0, of_all = 0;
 };
 
-// What each user's listeners hold. A user is who answers for a uid: what subordinate uids take
-// counts as their owner's. uid 0 is bound by the limits of all, not by those of a user.
+// Accounts for what each user's listeners use. Subordinate uids are charged to their owner. The
+// limits per user do not apply to uid 0; the limits for all do. Not thread-safe.
 class Users {
  public:
   struct Account {
@@ -47,30 +47,30 @@ class Users {
     bool is_root() const { return owner == 0; }
     bool operator==(const Account&) const = default;
   };
-  // What a filter takes.
+  // What a filter uses.
   struct Claim {
     size_t values = 0, steps = 0, roots = 0;
   };
 
-  // From now on; who is connected stays in the account that was opened.
+  // Affects later calls only: connected listeners keep their account.
   void set_owners(Owners owners) { owners_ = std::move(owners); }
   uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
 
-  // Whether enter() would be granted. Errors: EUSERS, in words.
+  // Whether enter() would succeed. Errors: EUSERS, with a message for the user.
   Result<void> may_enter(uint32_t uid, const Limits& limits, Ahead ahead = {}) const;
   Result<Account*> enter(uint32_t uid, const Limits& limits);
   void leave(Account& account);
-  // Whether claim() would be granted. Errors: EDQUOT, ENOSPC, in words.
+  // Whether claim() would succeed. Errors: EDQUOT, ENOSPC, with a message for the user.
   Result<void> may_claim(const Account& account, Claim less, Claim more,
                          const Limits& limits) const;
-  // `less` is given back for `more`. Giving back alone never fails.
+  // Releases `less` and takes `more`. Never fails if `more` is not above `less`.
   Result<void> claim(Account& account, Claim less, Claim more, const Limits& limits);
-  // The same without a bound: what was granted before is taken back.
+  // claim() without limits: to return to a claim that was granted before.
   void exchange(Account& account, Claim less, Claim more);
   Result<void> take_added(Account& account, const Limits& limits);
   void give_added(Account& account, size_t count);
-  // Whether so many bytes more may wait for it to be read, where `waiting` do for everybody. Takes
-  // nothing. Errors: EDQUOT, ENOBUFS.
+  // Whether `bytes` more of answers may be queued. `waiting`: bytes of answers queued for all
+  // users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
   static Result<void> room_for_answer(const Account& account, size_t bytes, size_t waiting,
                                       const Limits& limits);
 
@@ -79,9 +79,9 @@ class Users {
 
  private:
   Owners owners_;
-  std::map<uint32_t, Account> accounts_;  // pointers into it stay good
+  std::map<uint32_t, Account> accounts_;  // a map: Account pointers stay valid
   size_t listeners_ = 0, values_ = 0, added_ = 0;
-  size_t roots_of_users_ = 0;  // without root's
+  size_t roots_of_users_ = 0;  // without those of uid 0
 };
 
 }  // namespace knell::hub

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 constexpr uint32_t kUser = 1000, kRoot = 0;
 
-TEST(Users, MayHaveSoManyListenersAndRootAllThatThereAre) {
+TEST(Users, LimitsListenersPerUserExceptForRoot) {
   Users users;
   const Limits limits{.listeners = 5, .listeners_per_user = 2};
   ASSERT_TRUE(users.enter(kUser, limits));
@@ -35,7 +35,7 @@ TEST(Users, MayHaveSoManyListenersAndRootAllThatThereAre) {
   EXPECT_TRUE(users.enter(kUser, limits));
 }
 
-TEST(Users, WhoIsGoneOrWasNeverLetInIsForgotten) {
+TEST(Users, ForgetsUsersWithoutListeners) {
   Users users;
   const Limits limits{.listeners_per_user = 0};
   EXPECT_FALSE(users.enter(kUser, limits));
@@ -44,7 +44,7 @@ TEST(Users, WhoIsGoneOrWasNeverLetInIsForgotten) {
   EXPECT_EQ(users.listeners(), 0u);
 }
 
-TEST(Users, AFilterIsChargedForAndOneThatIsRefusedIsNot) {
+TEST(Users, ARefusedFilterIsNotCharged) {
   Users users;
   const Limits limits{.values_per_user = 10, .roots_per_user = 2};
   Users::Account& account = **users.enter(kUser, limits);
@@ -62,8 +62,8 @@ TEST(Users, AFilterIsChargedForAndOneThatIsRefusedIsNot) {
   EXPECT_EQ(account, (Users::Account{.owner = kUser, .listeners = 1}));
 }
 
-// A person may have many uids, and nobody may have it all.
-TEST(Users, ThereIsABoundForAllTogether) {
+// One person may have many uids, so limits per user are not enough.
+TEST(Users, LimitsHoldForAllUsersTogether) {
   Users users;
   const Limits limits{.values_per_user = 10, .values = 15, .added_per_user = 2, .added = 3};
   Users::Account& one = **users.enter(kUser, limits);
@@ -79,7 +79,7 @@ TEST(Users, ThereIsABoundForAllTogether) {
   EXPECT_TRUE(users.take_added(other, limits));
 }
 
-TEST(Users, ALongAnswerNeedsRoomAndHalfOfAllOfItIsRoots) {
+TEST(Users, LimitsUnreadAnswersAndReservesHalfForRoot) {
   const Limits limits{.answer_bytes_per_user = 10, .answer_bytes = 100};
   const Users::Account some{.owner = kUser, .answer_bytes = 8}, root{.answer_bytes = 8};
   EXPECT_TRUE(Users::room_for_answer(some, 2, 48, limits));
@@ -89,7 +89,7 @@ TEST(Users, ALongAnswerNeedsRoomAndHalfOfAllOfItIsRoots) {
   EXPECT_EQ(Users::room_for_answer(root, 51, 50, limits).error().code, ENOBUFS);
 }
 
-TEST(Users, WhoHasMoreThanALowerLimitMayStillGiveBack) {
+TEST(Users, AUserAboveALoweredLimitMayReleaseQuota) {
   Users users;
   Users::Account& account = **users.enter(kUser, {});
   ASSERT_TRUE(users.claim(account, {}, {.values = 100}, {}));
@@ -98,7 +98,7 @@ TEST(Users, WhoHasMoreThanALowerLimitMayStillGiveBack) {
   EXPECT_FALSE(users.claim(account, {.values = 50}, {.values = 51}, lower));
 }
 
-TEST(Users, WhatJudgingAnEventMayCostIsBounded) {
+TEST(Users, LimitsTheStepsToJudgeAnEvent) {
   Users users;
   const Limits limits{.steps_per_user = 100};
   Users::Account& account = **users.enter(kUser, limits);
@@ -113,8 +113,8 @@ TEST(Users, WhatJudgingAnEventMayCostIsBounded) {
   EXPECT_TRUE(users.claim(root, {}, {.steps = 1'000'000}, limits));
 }
 
-// Whatever users take of what there is for all, root finds some.
-TEST(Users, AShareIsRoots) {
+// Users cannot exhaust a limit for all users: root's share remains.
+TEST(Users, ReservesAShareForRoot) {
   Users users;
   const Limits limits{.listeners = 64, .listeners_per_user = 4, .values = 160, .added = 32};
   Users::Account* last = nullptr;
@@ -139,7 +139,7 @@ TEST(Users, AShareIsRoots) {
   }
 }
 
-TEST(Users, SubordinateUidsCountAsTheirOwners) {
+TEST(Users, ChargesSubordinateUidsToTheirOwner) {
   Users users;
   users.set_owners(Owners({{.first = 100'000, .count = 65'536, .owner = kUser}}));
   const Limits limits{.listeners_per_user = 3, .steps_per_user = 10};
@@ -150,15 +150,15 @@ TEST(Users, SubordinateUidsCountAsTheirOwners) {
   ASSERT_FALSE(fourth);
   EXPECT_THAT(fourth.error().message(), HasSubstr("uid 1000 has 3 clients"));
   EXPECT_TRUE(users.enter(165'536, limits));
-  // Should the file change, everybody leaves the account that he entered.
+  // After the owners changed, a listener still leaves the account that it entered.
   users.set_owners({});
   EXPECT_NE(one, *users.enter(100'000, limits));
   for (int i = 0; i < 3; ++i) users.leave(*one);
   EXPECT_EQ(users.all().count(kUser), 0u);
 }
 
-// `under` has few to give: nobody gets the last of them, and root always gets some.
-TEST(Users, TheRootsOfUnderAreShared) {
+// There are few roots: no user gets the last of them, and root always gets some.
+TEST(Users, DividesTheRootsOfUnderAmongUsers) {
   Users users;
   const Limits limits;
   std::vector<size_t> taken;
@@ -178,8 +178,8 @@ TEST(Users, TheRootsOfUnderAreShared) {
   EXPECT_TRUE(users.claim(root, {}, {.roots = 16}, limits));
 }
 
-// Hundreds of root's listeners under one process follow one process.
-TEST(Users, RootMayNameTheSameProcessAnyNumberOfTimes) {
+// Hundreds of root's listeners may name the same process, which the source follows once.
+TEST(Users, RootMayNameTheSameProcessRepeatedly) {
   Users users;
   const Limits limits;
   Users::Account& root = **users.enter(kRoot, limits);

@@ -18,7 +18,7 @@
 
 namespace knell::server {
 
-// Gives what it is asked for, unless it is told not to.
+// Grants every request, unless a member below says otherwise.
 class FakeWiring final : public Wiring {
  public:
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
@@ -35,7 +35,7 @@ class FakeWiring final : public Wiring {
   }
   void interest_shrunk() override { ++changes; }
   Result<void> follow(int32_t pid, uint64_t) override {
-    if (pid == nobody) return say(ESRCH, "there is no process " + std::to_string(pid));
+    if (pid == missing_pid) return say(ESRCH, "there is no process " + std::to_string(pid));
     followed.push_back(pid);
     return {};
   }
@@ -56,14 +56,14 @@ class FakeWiring final : public Wiring {
 
   int changes = 0;
   bool refuses = false, settles_badly = false;
-  int unscanned = 0, unsettled = 0;  // pieces there are to do, for everybody and for roots
-  int32_t nobody = 0;
+  int unscanned = 0, unsettled = 0;  // pieces of work left, for all and for `under`
+  int32_t missing_pid = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;
   std::string json = "{}";
 };
 
-// The client's end of a connection. Nothing waits.
+// The client's end of a connection. Never blocks.
 struct ClientEnd {
   int fd;
 
@@ -71,9 +71,9 @@ struct ClientEnd {
     return ::send(fd, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
            static_cast<ssize_t>(packet.size());
   }
-  // nullopt: nothing has come. Empty: it is over.
+  // nullopt: no packet is there. Empty: the connection is closed.
   std::optional<std::string> receive() const {
-    static std::string room(1 << 17, '\0');  // once: sanitizers take their time over so much
+    static std::string room(1 << 17, '\0');  // static: sanitizers make it slow to allocate
     const ssize_t n = ::recv(fd, room.data(), room.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return std::nullopt;
     return room.substr(0, n > 0 ? static_cast<size_t>(n) : 0);
@@ -86,7 +86,7 @@ struct ClientEnd {
     }
     return all;
   }
-  // The one frame that came, of this type; else the test has failed.
+  // The payload of the next packet, which must be a frame of this type, else the test fails.
   std::string payload(wire::Message type) const {
     const auto packet = receive();
     if (!packet || packet->empty()) {
@@ -109,7 +109,7 @@ struct ClientEnd {
   }
 };
 
-// What a client of the connector sends: `words` of 4 bytes as its request.
+// A packet of a client of the connector, with `words` of 4 bytes as its request.
 inline std::string connector_request(const std::vector<uint32_t>& words, uint32_t nonce = 41) {
   std::string packet(sizeof(nlmsghdr) + sizeof(knell_cn_msg), '\0');
   packet.append(reinterpret_cast<const char*>(words.data()), words.size() * sizeof(uint32_t));

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel's language: requests of 4 or 8 bytes, any other length passed over without a word, one
-// event or ack a packet. On purpose it differs from the kernel in this: who did not ask to listen
-// hears nothing; every request is acked to who made it, also to a filtered listener and to one that
-// ends listening; an invalid request changes the mask of a listener, as the kernel's does, but
-// makes nobody one.
+// The protocol of the kernel's connector: requests have 4 or 8 bytes, requests of other lengths are
+// ignored, and a packet carries one event or ack. It differs from the kernel on purpose: a client
+// receives no events before it asks to listen; every request is acked to the client that made it,
+// also if its listener is filtered or stops listening; an invalid request changes the mask of a
+// listener, as in the kernel, but does not make a client listen.
 #include <cstring>
 #include <utility>
 
@@ -58,8 +58,8 @@ bool ConnectionFromClient::listen(uint32_t mask) {
   return change(std::move(subscription)).has_value();
 }
 
-// Everybody who hears everything hears the acks of others too, as from the kernel: they take a
-// number of their CPU each, and who counts those must not miss one.
+// As in the kernel, every unfiltered listener receives the acks of other clients too: each ack has
+// a sequence number of its CPU, and a client that checks these numbers must not see a gap.
 void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
   const event::Raw ack = wiring_.make_ack(error, nonce + 1);
   hub::PublishedEvent seen;

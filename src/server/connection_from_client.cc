@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Which language a client speaks is known from its first frame: cn_msg.val is the connector's or
-// knell's. What is neither is passed over, as the kernel does; but a client that greeted us
-// natively should know better and is dismissed.
+// The protocol of a client is known from its first frame: cn_msg.val is the connector's or knell's.
+// Any other packet is ignored, as by the kernel; but a client that has sent a native HELLO is
+// disconnected.
 //
-// Sending: events wait in the queue until the listener's latency budget has passed since the last
-// packet, so that a lone one goes at once and those of a storm go together; or until there are
-// enough for a packet, since who is patient should lose no more than others. Frames are put
-// together from shared bytes at the moment they are sent, so one who is slow gets fewer and larger
-// ones.
+// Sending: events stay in the queue until the listener's latency budget has passed since the last
+// packet, so that a single event is sent at once and a burst is sent together. They are sent
+// earlier when there are enough for a packet: a listener with a large budget should not lose more
+// events than others. Frames are assembled from shared bytes when they are sent, so a slow client
+// gets fewer and larger frames.
 #include "server/connection_from_client.h"
 
 #include <poll.h>
@@ -29,12 +29,12 @@ namespace {
 
 constexpr size_t kMostReceived = wire::kMostFrame;
 constexpr size_t kDatagramsACall = 64;  // picked, never tuned
-// Picked: what a client is sent at a time takes some tenths of a millisecond at the most.
+// Picked: a turn of sending to one client takes at most some tenths of a millisecond.
 constexpr int kPacketsATurn = 8;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
 constexpr size_t kEnoughBytes = 32 * 1024;  // picked, never tuned
 
-// An empty packet reads like the end of a connection.
+// Whether the client has closed its end: recv() returns 0 for an empty packet too.
 bool hung_up_now(int socket) {
   pollfd peer{.fd = socket, .events = POLLRDHUP, .revents = 0};
   return ::poll(&peer, 1, 0) != 0;
@@ -85,14 +85,14 @@ ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
     return Step::kMore;
   }
   if (deaf() || !rate_limiter_.any(now_ns)) return Step::kNothing;
-  // Without room for descriptors: the kernel closes those that come.
+  // recv() has no control buffer, so the kernel closes any descriptors that the client sends.
   const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kOver;
   if (n == 0 && hung_up_now(socket_.get())) return Step::kOver;
   rate_limiter_.spend();
   if (static_cast<size_t>(n) > buffer.size()) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
-    dismiss(EMSGSIZE, "a frame has " + std::to_string(buffer.size()) + " bytes at the most, not " +
+    dismiss(EMSGSIZE, "a frame has at most " + std::to_string(buffer.size()) + " bytes, not " +
                           std::to_string(n));
     return Step::kOver;
   }
@@ -118,13 +118,13 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
     if (connector) serve_compat(packet.substr(wire::kHeaderBytes, message.len), message.ack);
     return dismissed_ ? Life::kOver : Life::kOn;
   }
-  dismiss(EBADMSG, "that is no frame of knell's (docs/protocol.md)");
+  dismiss(EBADMSG, "not a knell frame; see docs/protocol.md");
   return Life::kOver;
 }
 
 uint64_t ConnectionFromClient::due_ns() const {
   if (blocked_ || listener_->queue().empty()) return 0;
-  // Long since; who was sent something longest ago comes first.
+  // Already due: a time in the past, so that the client that was sent to longest ago comes first.
   if (more_ || is_enough()) return std::max<uint64_t>(sent_ns_, 1);
   return std::max<uint64_t>(sent_ns_ + static_cast<uint64_t>(latency_ns_), 1);
 }
@@ -136,7 +136,7 @@ bool ConnectionFromClient::is_enough() const {
 ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {
   const hub::Queue& queue = listener_->queue();
   if (queue.empty() || blocked_) return dismissed_ ? Life::kOver : Life::kOn;
-  // Answers are waited for.
+  // The latency budget does not delay answers.
   if (due == Due::kAsItIs && queue.answer_bytes() == 0 && now_ns < due_ns()) return Life::kOn;
   sent_ns_ = now_ns;
   const Sent sent = protocol_ == Protocol::kNative ? send_frames() : send_datagrams();
@@ -189,7 +189,7 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
   return queue.empty() ? Sent::kAll : Sent::kSome;
 }
 
-// Puts the next packet together; how many items of the queue are in it.
+// Assembles the next packet; returns the number of queue items in it.
 size_t ConnectionFromClient::assemble(std::string& packet) {
   const hub::Queue& queue = listener_->queue();
   packet.clear();
@@ -201,7 +201,7 @@ size_t ConnectionFromClient::assemble(std::string& packet) {
     wire::EventFrame frame(packet);
     for (; taken < queue.size() && queue[taken].event; ++taken) {
       std::string_view bytes = queue[taken].bytes.view();
-      int64_t epoch_ns = 0;  // stands before the event; see server/wire_event_encoder.cc
+      int64_t epoch_ns = 0;  // precedes the event; see server/wire_event_encoder.h
       std::memcpy(&epoch_ns, bytes.data(), sizeof epoch_ns);
       if (!frame.add(epoch_ns, bytes.substr(sizeof epoch_ns))) break;
     }
@@ -224,7 +224,8 @@ ConnectionFromClient::Sent ConnectionFromClient::send_frames() {
   return queue.empty() ? Sent::kAll : Sent::kSome;
 }
 
-// A last frame, if there is room for it. Whoever speaks the connector's language only sees the end.
+// Sends BYE if the socket has room. The connector's protocol has no such message: its client only
+// sees the connection close.
 void ConnectionFromClient::dismiss(int error, std::string_view why) {
   if (std::exchange(dismissed_, true)) return;
   if (protocol_ == Protocol::kCompat) return;

@@ -21,8 +21,8 @@
 
 namespace knell::server {
 
-// One client: its requests in, its packets out. Never waits. See native.cc and compat.cc for the
-// two languages it may speak.
+// One client: reads its requests and sends its packets. Never blocks. Not thread-safe. Must not
+// outlive its Hub and Wiring. Its two protocols are in native.cc and compat.cc.
 class ConnectionFromClient {
  public:
   enum class Protocol : uint8_t { kNone, kCompat, kNative };
@@ -37,27 +37,28 @@ class ConnectionFromClient {
   ConnectionFromClient(const ConnectionFromClient&) = delete;
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
 
-  // Serves one request that it sent, or a piece of one that takes long. kNothing: there is none, or
-  // it may not ask now.
+  // Serves one request, or one piece of a long request. kNothing: there is no request, or the
+  // client is above its rate or does not read its answers. kOver: close the connection.
   enum class Step : uint8_t { kMore, kNothing, kOver };
   Step step(uint64_t now_ns);
-  // Sends what waits, as far as it is due and there is room. `now`: whether it is due or not.
+  // Sends queued packets as far as the socket has room. kAsItIs: only if they are due; kNow: all.
   enum class Due : uint8_t { kAsItIs, kNow };
   Life send(uint64_t now_ns, Due due);
-  // When send() is to be called again though nothing new came; 0: it need not be.
+  // When to call send() again if nothing new is queued, CLOCK_MONOTONIC; 0: no need to.
   uint64_t due_ns() const;
-  // When it may ask again; 0: now.
+  // When its next request may be read, CLOCK_MONOTONIC; 0: now.
   uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
-  // It does not read its answers, and is not heard until it does.
+  // Too many answers are unread: no request is read until the client reads them.
   bool deaf() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
-  // Its socket has no room: send() when it has.
+  // Its socket has no room: call send() when it has.
   bool blocked() const { return blocked_; }
   void unblock() { blocked_ = false; }
-  // Says why, and is over.
+  // Sends the reason (not to a client of the connector's protocol); the caller then closes the
+  // connection.
   void dismiss(int error, std::string_view why);
-  // Before it is destroyed, up to `most` at a time of what waits for it is dropped. Whether that
-  // was all.
+  // To be called before it is destroyed: unsubscribes and drops up to `most` queued items. Returns
+  // whether the queue is empty.
   bool wind_up(size_t most);
 
   int fd() const { return socket_.get(); }
@@ -69,31 +70,33 @@ class ConnectionFromClient {
   int64_t started_ns() const { return started_ns_; }
   void set_requests_per_second(uint32_t most) { rate_limiter_.set_rate(most); }
 
-  // For the server: what epoll is told of it; it waits for its turn; it sends nothing more, and is
-  // over when all is served; it is over.
-  uint32_t polled = 0;
-  bool waits = false, hung_up = false, gone = false;
+  // State of the server:
+  uint32_t polled = 0;   // the events that epoll watches
+  bool waits = false;    // in Turns
+  bool hung_up = false;  // the client closed its end: remove it when its requests are served
+  bool gone = false;     // closed, not yet removed
 
  private:
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
                        uint32_t requests_per_second);
 
-  static constexpr size_t kMostAnswerBytes = 16 * 1024;  // before a request; picked, never tuned
+  // Unread, beyond which no request is read; picked, never tuned.
+  static constexpr size_t kMostAnswerBytes = 16 * 1024;
 
-  // A subscription that is asked for, until the processes that its `under` names are found.
+  // A requested subscription, until the processes that its `under` predicates name are found.
   struct Subscribing {
-    filter::Subscription subscription;  // `under` by the numbers of the client
+    filter::Subscription subscription;  // `under` has the client's pids
     Peer::Search search;
   };
-  // A request that takes long: it is done in pieces, with requests of others between them. One that
-  // adds or removes many processes, or a subscription with `under`.
+  // A request that is served in pieces, with requests of other clients between them: a
+  // subscription, or one to add or remove processes.
   struct Pending {
     wire::Message what{};
-    uint32_t request = 0;  // of a compat client: its nonce
+    uint32_t request = 0;  // `seq` of the request; of a compat client cn_msg.ack
     std::optional<Subscribing> subscribing = {};
     std::vector<wire::Pid> pids = {};
-    size_t at = 0;
-    Result<void> first = {};  // that could not be
+    size_t at = 0;            // the next of `pids`
+    Result<void> first = {};  // the first error
   };
 
   Life serve(std::string_view packet);
@@ -143,7 +146,7 @@ class ConnectionFromClient {
   Numbering numbering_;  // of datagrams, unless it sees_all()
   std::optional<Pending> pending_;
   bool blocked_ = false, dismissed_ = false;
-  bool more_ = false;  // it was others' turn before all was sent
+  bool more_ = false;  // the turn ended before all was sent
 };
 
 }  // namespace knell::server

@@ -35,7 +35,7 @@ class Strangers final : public filter::Ancestry {
   bool inside(int32_t, const knell_event&) const override { return false; }
 };
 
-// A client and its connection, in one thread; turn() is what the server does.
+// A client and its connection, in one thread; turn() does what the server does.
 struct Fixture {
   explicit Fixture(const hub::Limits& limits = {}, uint32_t requests_per_second = 1000)
       : hub(encoder, limits) {
@@ -106,7 +106,7 @@ struct Fixture {
   std::unique_ptr<ConnectionFromClient> connection;
 };
 
-// The connector's language.
+// The connector's protocol.
 
 std::vector<event::Raw> datagrams_of(const std::vector<std::string>& packets) {
   std::vector<event::Raw> all;
@@ -129,14 +129,14 @@ void expect_ack(Fixture& on, const std::vector<uint32_t>& request, uint32_t erro
   EXPECT_EQ(raws[0].u.ack.ack, 42u);
 }
 
-TEST(CompatClient, HearsNothingBeforeItListens) {
+TEST(CompatClient, ReceivesNothingBeforeItListens) {
   Fixture on;
   on.datagram(1);
   on.turn();
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
 }
 
-TEST(CompatClient, AsksInFourBytesForEverything) {
+TEST(CompatClient, ListensToAllEventsWithAShortRequest) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
   EXPECT_EQ(on.connection->protocol(), Protocol::kCompat);
@@ -148,7 +148,7 @@ TEST(CompatClient, AsksInFourBytesForEverything) {
   EXPECT_EQ(raws[0].pid, 7);
 }
 
-TEST(CompatClient, AsksInEightBytesForSomeAndChangesItsMind) {
+TEST(CompatClient, ListensToAMaskWithALongRequestAndChangesIt) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXEC}, 0);
   on.datagram(1, KNELL_EVENT_EXEC);
@@ -165,7 +165,7 @@ TEST(CompatClient, AsksInEightBytesForSomeAndChangesItsMind) {
   EXPECT_EQ(on.hub.nodes(), 1u);
 }
 
-TEST(CompatClient, ListeningTwiceIsListeningOnce) {
+TEST(CompatClient, ListeningTwiceDeliversOnce) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
@@ -174,7 +174,7 @@ TEST(CompatClient, ListeningTwiceIsListeningOnce) {
   EXPECT_EQ(on.client.receive_all().size(), 1u);
 }
 
-TEST(CompatClient, StopsListeningAndIsTold) {
+TEST(CompatClient, IgnoreIsAckedAndStopsEvents) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
   expect_ack(on, {KNELL_MCAST_IGNORE}, 0);
@@ -184,7 +184,7 @@ TEST(CompatClient, StopsListeningAndIsTold) {
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
 
-TEST(CompatClient, AnOperationThatIsNoneChangesTheMaskOfWhoListens) {
+TEST(CompatClient, AnInvalidOperationChangesTheMaskOfAListener) {
   Fixture on;
   expect_ack(on, {99, KNELL_EVENT_EXEC}, EINVAL);
   EXPECT_EQ(on.hub.nodes(), 0u);
@@ -196,13 +196,14 @@ TEST(CompatClient, AnOperationThatIsNoneChangesTheMaskOfWhoListens) {
   EXPECT_EQ(on.client.receive_all().size(), 1u);
 }
 
-TEST(CompatClient, OtherLengthsArePassedOverWithoutAWord) {
+TEST(CompatClient, RequestsOfOtherLengthsAreIgnored) {
   Fixture on;
   for (const std::vector<uint32_t>& words :
        {std::vector<uint32_t>{}, {1, 2, 3}, std::vector<uint32_t>(100, 1)})
     EXPECT_EQ(on.ask(connector_request(words)), Life::kOn);
   const std::string whole = connector_request({KNELL_MCAST_LISTEN});
-  for (size_t size = 0; size < whole.size(); ++size)  // size 0: an empty packet is no end
+  for (size_t size = 0; size < whole.size();
+       ++size)  // size 0: an empty packet is not the end of the connection
     EXPECT_EQ(on.ask(whole.substr(0, size)), Life::kOn) << size;
   EXPECT_EQ(on.ask(std::string(70'000, 'x')), Life::kOn);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
@@ -210,7 +211,7 @@ TEST(CompatClient, OtherLengthsArePassedOverWithoutAWord) {
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
 }
 
-TEST(CompatClient, LengthsThatLieArePassedOver) {
+TEST(CompatClient, RequestsWithWrongLengthFieldsAreIgnored) {
   Fixture on;
   std::string packet = connector_request({KNELL_MCAST_LISTEN});
   const uint32_t four_gib = 0xffff'fff0;
@@ -223,20 +224,20 @@ TEST(CompatClient, LengthsThatLieArePassedOver) {
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
 }
 
-TEST(CompatClient, ASourceThatRefusesIsAnErrorInTheAck) {
+TEST(CompatClient, ARefusalOfTheSourceIsAnErrorInTheAck) {
   Fixture on;
   on.wiring.refuses = true;
   expect_ack(on, {KNELL_MCAST_LISTEN}, EAGAIN);
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
 
-TEST(CompatClient, MayChooseTheRuleAndBeToldOfOverruns) {
+TEST(CompatClient, HelloChoosesTheRuleAndOverruns) {
   Fixture on({.queue_bytes = 120});
   wire::ClientHello hello{.knell = "0", .rule = wire::kRuleV6, .overrun = true, .quiet = true};
   ASSERT_EQ(on.ask(wire::encode(hello, 0)), Life::kOn);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT}, 0);
-  on.datagram(1, KNELL_EVENT_EXIT);  // with 0, which that rule drops
+  on.datagram(1, KNELL_EVENT_EXIT);  // with status 0, which that rule drops
   on.turn();
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXEC}, 0);
@@ -248,7 +249,7 @@ TEST(CompatClient, MayChooseTheRuleAndBeToldOfOverruns) {
   EXPECT_EQ(packets[1].size(), 44u);
 }
 
-TEST(CompatClient, TakesAsManyAtATimeAsThereIsRoomForAndTheRestLater) {
+TEST(CompatClient, SendsTheRestWhenTheSocketHasRoom) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
   for (int32_t pid = 1; pid <= 3000; ++pid) on.datagram(pid);
@@ -263,7 +264,7 @@ TEST(CompatClient, TakesAsManyAtATimeAsThereIsRoomForAndTheRestLater) {
   for (int32_t pid = 1; pid <= 3000; ++pid) ASSERT_EQ(all[static_cast<size_t>(pid - 1)].pid, pid);
 }
 
-// knell's own language.
+// The native protocol.
 
 filter::Subscription all_execs() {
   filter::Subscription asked;
@@ -286,7 +287,7 @@ std::vector<int32_t> pids_of(const std::vector<std::string>& packets) {
   return pids;
 }
 
-TEST(NativeClient, IsGreetedWithWhatItMaySee) {
+TEST(NativeClient, ServerHelloHasTheScope) {
   Fixture on;
   on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0));
   const auto hello = wire::decode_server_hello(on.client.payload(wire::Message::kHello));
@@ -296,7 +297,7 @@ TEST(NativeClient, IsGreetedWithWhatItMaySee) {
   EXPECT_EQ(hello->limits.queue_bytes, on.hub.limits().queue_bytes);
 }
 
-TEST(NativeClient, WhoDoesNotGreetIsDismissedInWords) {
+TEST(NativeClient, ARequestBeforeHelloEndsTheConnection) {
   Fixture on;
   EXPECT_EQ(on.ask(wire::encode(all_execs(), 0)), Life::kOver);
   const wire::Bye bye = on.client.bye();
@@ -304,14 +305,14 @@ TEST(NativeClient, WhoDoesNotGreetIsDismissedInWords) {
   EXPECT_THAT(bye.text, HasSubstr("hello first"));
 }
 
-TEST(NativeClient, WhoGreetsTwiceIsDismissed) {
+TEST(NativeClient, ASecondHelloEndsTheConnection) {
   Fixture on;
   on.greet();
   EXPECT_EQ(on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 1)), Life::kOver);
   EXPECT_EQ(on.client.bye().error, EPROTO);
 }
 
-TEST(NativeClient, SubscribesAndHearsManyEventsAPacket) {
+TEST(NativeClient, ReceivesManyEventsInOnePacket) {
   Fixture on;
   on.greet();
   ASSERT_EQ(on.ask(wire::encode(all_execs(), 5)), Life::kOn);
@@ -335,7 +336,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_EQ(ack.request, 2u);
   EXPECT_THAT(ack.text, HasSubstr("pid: a value is out of bounds"));
-  // Users are numbers, and nobody is asked whose a name is.
+  // Users are numbers: the daemon does not look names up.
   wrong.predicates = {wants(Key::kUid, "root")};
   on.ask(wire::encode(wrong, 3));
   ack = on.client.ack();
@@ -353,7 +354,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(9));
 }
 
-TEST(NativeClient, IsUnderSoManyProcessesAtTheMostInAllItsPredicates) {
+TEST(NativeClient, LimitsTheNumberOfUnderPredicates) {
   Fixture on;
   on.greet();
   filter::Subscription asked = all_execs();
@@ -380,7 +381,7 @@ TEST(NativeClient, RequestsAreAckedInTheirOrder) {
   for (uint32_t seq = 10; seq < 15; ++seq) EXPECT_EQ(on.client.ack().request, seq);
 }
 
-TEST(NativeClient, WhatTheDaemonDoesNotKnowItSays) {
+TEST(NativeClient, AnUnknownMessageIsRefusedInItsAck) {
   Fixture on;
   on.greet();
   std::string packet;
@@ -405,7 +406,7 @@ TEST(NativeClient, AnUnknownAttributeIsRefusedOnlyWhenItIsMandatory) {
   }
 }
 
-TEST(NativeClient, GarbageAndLyingLengthsEndItInWords) {
+TEST(NativeClient, MalformedFramesEndTheConnectionWithAReason) {
   const std::string whole = *wire::encode(all_execs(), 1);
   const uint32_t four_gib = 0xffff'fff0;
   std::string lying = whole;
@@ -444,7 +445,7 @@ TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
   FAIL() << "no ack came";
 }
 
-TEST(NativeClient, AStatusThatThereIsNoRoomForIsRefusedInWords) {
+TEST(NativeClient, RefusesAStatusThatExceedsTheAnswerLimit) {
   Fixture on({.answer_bytes = 1000});
   on.greet();
   on.wiring.json = std::string(2000, 'j');
@@ -463,8 +464,8 @@ void expect_ack_after_two_pieces(Fixture& on) {
   EXPECT_EQ(on.client.ack().error, 0);
 }
 
-// Who is alive already is looked at in pieces: the ack comes when that is done.
-TEST(NativeClient, IsAckedWhenWhoIsAliveIsKnown) {
+// The processes that are alive already are looked up in pieces; the ack comes when that is done.
+TEST(NativeClient, SubscribeIsAckedAfterTheScanOfLiveProcesses) {
   Fixture on;
   on.greet();
   on.wiring.unscanned = 3;
@@ -472,13 +473,13 @@ TEST(NativeClient, IsAckedWhenWhoIsAliveIsKnown) {
   expect_ack_after_two_pieces(on);
 }
 
-// What is under a process takes a look at all there are: the ack comes when that is done.
-TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
+// `under` takes a scan of all processes; the ack comes when that is done.
+TEST(NativeClient, SubscribeWithUnderIsAckedAfterTheScanForDescendants) {
   Fixture on;
   on.greet();
   on.wiring.unsettled = 3;
   on.ask(wire::encode(all_execs(), 1));
-  EXPECT_EQ(on.client.ack().error, 0) << "it asked for nothing of that kind";
+  EXPECT_EQ(on.client.ack().error, 0) << "it has no `under`";
   filter::Subscription asked = all_execs();
   asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
@@ -490,7 +491,7 @@ TEST(NativeClient, IsAckedWhenAllThatIsUnderItIsKnown) {
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
 
-TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
+TEST(NativeClient, AddsManyProcessesInPieces) {
   Fixture on;
   on.greet();
   filter::Subscription asked = all_execs();
@@ -506,7 +507,7 @@ TEST(NativeClient, ManyProcessesAreAddedAPieceAtATime) {
   EXPECT_LT(on.wiring.followed.size(), 100u);
   on.turn();
   EXPECT_EQ(on.wiring.followed.size(), 1000u);
-  EXPECT_EQ(on.client.ack().request, 2u) << "its own request comes first";
+  EXPECT_EQ(on.client.ack().request, 2u) << "requests are served in their order";
   EXPECT_EQ(on.client.ack().request, 3u);
 }
 
@@ -517,7 +518,7 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  on.wiring.nobody = 13;
+  on.wiring.missing_pid = 13;
   const std::vector<wire::Pid> pids{{.pid = 5, .reserved = 0, .start = 1},
                                     {.pid = 13, .reserved = 0, .start = 1},
                                     {.pid = 6, .reserved = 0, .start = 1}};
@@ -535,15 +536,15 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   EXPECT_EQ(on.client.ack().error, ENOSPC);
   for (const int32_t pid : {5, 6}) on.exec(pid);
   on.turn();
-  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "it is as it was";
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "the old subscription stays";
   EXPECT_THAT(on.wiring.followed, ElementsAre(6));
   on.connection.reset();
   on.hub.bury(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
-  EXPECT_THAT(on.wiring.followed, IsEmpty()) << "who is gone follows nobody";
+  EXPECT_THAT(on.wiring.followed, IsEmpty()) << "nothing is followed for a closed connection";
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
 
-TEST(NativeClient, ADescriptorThatItSendsIsClosed) {
+TEST(NativeClient, DescriptorsSentByTheClientAreClosed) {
   const auto descriptors = [] {
     size_t count = 0;
     const std::unique_ptr<DIR, int (*)(DIR*)> all(::opendir("/proc/self/fd"), &::closedir);
@@ -570,17 +571,17 @@ TEST(NativeClient, ADescriptorThatItSendsIsClosed) {
     std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
     ASSERT_GT(::sendmsg(on.client.fd, &message, MSG_NOSIGNAL), 0);
     EXPECT_EQ(on.turn(), Life::kOn);
-    EXPECT_EQ(on.client.receive_all().size(), 1u) << "the request is served all the same";
+    EXPECT_EQ(on.client.receive_all().size(), 1u) << "the request is served";
   }
   EXPECT_EQ(descriptors(), before);
 }
 
-TEST(NativeClient, AFloodIsHeldAndServedLater) {
+TEST(NativeClient, RequestsAboveTheRateAreServedLater) {
   Fixture on({}, 5);
   on.greet();
   for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), i)));
   on.turn();
-  EXPECT_EQ(on.client.receive_all().size(), 4u);  // and its hello
+  EXPECT_EQ(on.client.receive_all().size(), 4u);  // the HELLO was the fifth request
   const uint64_t until = on.connection->held_until_ns();
   EXPECT_GT(until, on.now_ns);
   on.now_ns += 1'100'000'000;
@@ -590,7 +591,7 @@ TEST(NativeClient, AFloodIsHeldAndServedLater) {
   EXPECT_EQ(on.client.receive_all().size(), 5u);
 }
 
-TEST(NativeClient, ARequestIsWorthWhatItNames) {
+TEST(NativeClient, ALongRequestCostsMoreOfTheRate) {
   Fixture on({}, 100);
   on.greet();
   filter::Subscription added = all_execs();
@@ -600,13 +601,13 @@ TEST(NativeClient, ARequestIsWorthWhatItNames) {
   std::vector<wire::Pid> pids;
   for (int32_t pid = 1; pid <= 2000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
   on.ask(wire::encode(wire::Message::kAdd, pids, 2));
-  EXPECT_EQ(on.client.ack().error, 0) << "what was read is served";
+  EXPECT_EQ(on.client.ack().error, 0) << "a request that was read is served";
   on.ask(wire::encode(all_execs(), 3));
   EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
 }
 
-TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
+TEST(NativeClient, EachUnderCostsOneRequest) {
   Fixture on({}, 100);
   on.greet();
   filter::Subscription asked = all_execs();
@@ -621,8 +622,8 @@ TEST(NativeClient, ProcessesToBeUnderAreFewAndWorthARequestEach) {
   EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
 }
 
-// What is refused for its length costs no search.
-TEST(NativeClient, AQuotaIsCheckedBeforeUnderIsSearchedFor) {
+// A subscription above the quota starts no search.
+TEST(NativeClient, ChecksTheQuotaBeforeSearchingForUnder) {
   hub::Limits limits;
   limits.values_per_user = limits.values = 10;
   Fixture on(limits, 100);
@@ -633,7 +634,7 @@ TEST(NativeClient, AQuotaIsCheckedBeforeUnderIsSearchedFor) {
   EXPECT_EQ(on.client.ack().error, EDQUOT);
 }
 
-TEST(NativeClient, WhoDoesNotReadAnswersIsNotHeard) {
+TEST(NativeClient, ReadsNoRequestsWhileAnswersAreUnread) {
   Fixture on({}, 1'000'000);
   on.greet();
   on.wiring.json = std::string(10'000, 'j');
@@ -651,14 +652,14 @@ TEST(NativeClient, WhoDoesNotReadAnswersIsNotHeard) {
   EXPECT_FALSE(on.connection->deaf());
 }
 
-TEST(NativeClient, WhoHungUpIsOver) {
+TEST(NativeClient, EndsWhenTheClientHangsUp) {
   Fixture on;
   on.greet();
   on.theirs.reset();
   EXPECT_EQ(on.turn(), Life::kOver);
 }
 
-TEST(NativeClient, OneTooManyIsToldSo) {
+TEST(NativeClient, AConnectionAboveTheLimitGetsAReason) {
   Fixture on({.listeners = 0});
   EXPECT_EQ(on.connection, nullptr);
   const wire::Bye bye = on.client.bye();
@@ -666,9 +667,9 @@ TEST(NativeClient, OneTooManyIsToldSo) {
   EXPECT_THAT(bye.text, HasSubstr("limits.clients"));
 }
 
-// Sending.
+// Pacing of what is sent.
 
-TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
+TEST(NativeClient, SendsASingleEventAtOnceAndLaterOnesTogether) {
   Fixture on;
   on.greet();
   filter::Subscription asked = all_execs();
@@ -690,40 +691,40 @@ TEST(NativeClient, ALoneEventGoesAtOnceAndThoseAfterItTogether) {
   EXPECT_EQ(on.connection->due_ns(), 0u);
 }
 
-// Patience is about when it hears of them, not about how many it loses.
-TEST(NativeClient, WithAllTheTimeInTheWorldItLosesNothing) {
+// A large latency budget delays events but must not lose any.
+TEST(NativeClient, ALargeLatencyBudgetLosesNothing) {
   Fixture on({.queue_bytes = 100'000});
   on.greet();
   filter::Subscription asked = all_execs();
   asked.latency_ns = 60'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);
-  size_t heard = 0;
+  size_t received = 0;
   for (int32_t pid = 1; pid <= 5000; ++pid) {
     on.exec(pid);
     on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs);
-    heard += pids_of(on.client.receive_all()).size();
+    received += pids_of(on.client.receive_all()).size();
   }
   EXPECT_EQ(on.connection->listener().queue().lost(), 0u);
-  EXPECT_GT(heard, 4000u);
+  EXPECT_GT(received, 4000u);
 }
 
-TEST(NativeClient, WhatWasNotSentForWantOfATurnIsDueAlsoWithoutLatency) {
+TEST(NativeClient, EventsLeftAfterATurnAreDueWithoutLatency) {
   Fixture on;
   on.greet();
   on.ask(wire::encode(all_execs(), 1));
   ASSERT_EQ(on.client.ack().error, 0);
   int size = 4 << 20;
   ASSERT_EQ(::setsockopt(on.connection->fd(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size), 0)
-      << "as root";
+      << "needs root";
   for (int32_t pid = 1; pid <= 10'000; ++pid) on.exec(pid);
-  size_t heard = 0;
-  for (int turns = 0; turns < 100 && heard < 10'000; ++turns) {
-    ASSERT_NE(on.connection->due_ns(), 0u) << heard;
+  size_t received = 0;
+  for (int turns = 0; turns < 100 && received < 10'000; ++turns) {
+    ASSERT_NE(on.connection->due_ns(), 0u) << received;
     ASSERT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs), Life::kOn);
-    heard += pids_of(on.client.receive_all()).size();
+    received += pids_of(on.client.receive_all()).size();
   }
-  EXPECT_EQ(heard, 10'000u);
+  EXPECT_EQ(received, 10'000u);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell's own language, docs/protocol.md: a greeting, then requests, each of which is acked once
-// what it asked for is in force.
+// The native protocol, docs/protocol.md: HELLO, then requests. A request is acked when it is in
+// force.
 #include <signal.h>
 
 #include <set>
@@ -18,21 +18,22 @@ namespace {
 
 using Life = ConnectionFromClient::Life;
 
-constexpr uint32_t kStatusWorth = 20;  // other requests: it tells of every client
-constexpr size_t kMostUnder = 64;      // of one client, before any is looked for
-// A request costs what it names: as many processes or values as there are in so many bytes cost as
-// much as a short request. Picked: 12 added processes.
+constexpr uint32_t kStatusWorth = 20;  // a STATUS costs 20 requests more: it lists every client
+constexpr size_t kMostUnder = 64;      // `under` predicates of one SUBSCRIBE
+// Long requests cost more: one request for each 256 bytes of processes or values. Picked: 12 added
+// processes.
 constexpr size_t kShortBytes = 256;
 
-// Each takes a look at it, of some 10 us. Picked.
+// Each process is looked up in /proc, which takes about 10 us. Picked.
 constexpr size_t kPidsAStep = 8;
 
-// Processes are added by the thousand, one at a time: that is worth a twentieth of a request.
+// The part of a request that ADD and REMOVE do not cost: clients add thousands of processes, one by
+// one, for a twentieth of a request each.
 constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-// Gives the process of each `under` the number that it has here.
+// Replaces the pid of each `under` by the process's pid in our namespace.
 Result<void> translate_under(std::vector<filter::Predicate>& predicates,
                              const std::map<int32_t, int32_t>& here) {
   for (filter::Predicate& one : predicates) {
@@ -70,7 +71,7 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
       break;
     default:
       acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
-                                      " is nothing this knelld knows"),
+                                      " is unknown to this knelld"),
                   frame.seq);
       break;
   }
@@ -84,11 +85,11 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
     return Life::kOver;
   }
   if (protocol_ != Protocol::kNone || listener_->node() != nullptr) {
-    dismiss(EPROTO, "hello is said once, first of all");
+    dismiss(EPROTO, "HELLO must be the first message, and is sent once");
     return Life::kOver;
   }
   if (hello->quiet) {
-    // The connector's own language follows, with these options.
+    // The client speaks the connector's protocol from here on, with these options.
     protocol_ = Protocol::kCompat;
     rule_ = hello->rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
     listener_->set_overruns(hello->overrun);
@@ -118,7 +119,7 @@ void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t req
   answer(wire::encode(ack, 0));
 }
 
-// For the processes that `under` names.
+// Starts the search for the processes that `under` predicates name.
 Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
     filter::Subscription subscription) {
   KNELL_TRY(hub_.may_subscribe(*listener_, subscription));
@@ -126,7 +127,7 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
   std::set<int32_t> pids;
   for (const filter::Predicate& one : subscription.predicates) {
     if (one.key != filter::Key::kUnder) continue;
-    rate_limiter_.spend();  // each is looked for, which is worth a request
+    rate_limiter_.spend();  // the search for each costs as much as a request
     if (++unders > kMostUnder)
       return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
     pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));
@@ -148,7 +149,7 @@ Result<void> ConnectionFromClient::subscribe(Subscribing made) {
   return change(std::move(made.subscription));
 }
 
-// Asks for it; what cannot be had leaves everything as it was.
+// Replaces the subscription if the sources can serve the new one; on an error nothing changes.
 Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
   const int64_t latency_ns = subscription.latency_ns;
   KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
@@ -164,14 +165,15 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
-  // A later process with its pid is not the one it meant.
+  // The start time tells this process from a later one with the same pid.
   const bool here = peer_.scope().ns == 0;
   const auto stat = here && pid.start == 0 ? read_proc_stat(pid.pid) : std::nullopt;
   KNELL_TRY(hub_.add(*listener_, pid.pid, stat ? stat->start : pid.start));
-  // In another namespace whose pids those are is found out event by event.
+  // Pids of another namespace are not followed; the hub matches them in each event.
   if (!here) return {};
   auto followed = wiring_.follow(pid.pid, pid.start);
-  if (!followed && !hub_.remove(*listener_, pid.pid)) return followed;  // it has left by itself
+  // If it cannot be followed it is removed again; remove() fails if over() has removed it already.
+  if (!followed && !hub_.remove(*listener_, pid.pid)) return followed;
   return followed;
 }
 
@@ -210,7 +212,7 @@ bool ConnectionFromClient::go_on_subscribing(Pending& now) {
   return settle(now);
 }
 
-// What it asked for is in force when all is known that it needs to know of who is alive already.
+// The subscription is in force when the sources know what it needs of the processes alive already.
 bool ConnectionFromClient::settle(Pending& now) {
   using enum Wiring::Settle;
   const bool roots = !listener_->node()->filter.interest.roots.empty();

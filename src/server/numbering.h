@@ -9,15 +9,15 @@
 
 namespace knell::server {
 
-// The sequence numbers of a compatibility listener that may not hear of everybody. The kernel's,
-// which count every event of a CPU, would have holes where the others' events are, and tell how
-// many they were; a client that hears everything takes a hole for a loss. So its datagrams are
-// counted anew, by CPU, and a hole is what was lost.
+// The sequence numbers of a compatibility listener that may not see all processes. The kernel's
+// numbers count every event of a CPU. They would have gaps for the hidden events, which would
+// reveal their number and which an unfiltered client takes for loss. So the datagrams are numbered
+// anew for each CPU, and a gap is a loss.
 class Numbering {
  public:
-  // Numbers a datagram that is sent next. What is none is left alone.
+  // Numbers the datagram that is sent next. Bytes of any other size are left as they are.
   void number(std::span<std::byte> datagram);
-  // `total` events were lost so far: the next number leaves out the new ones.
+  // `total`: events lost so far. The next number skips those lost since the last call.
   void lost(uint64_t total);
 
  private:

@@ -23,7 +23,7 @@ uint32_t numbered(Numbering& numbering, uint32_t cpu, uint32_t seq) {
   return read ? read->seq : UINT32_MAX;
 }
 
-TEST(Numbering, CountsByCpuWhateverTheKernelsNumbers) {
+TEST(Numbering, NumbersEachCpuFromZero) {
   Numbering numbering;
   EXPECT_EQ(numbered(numbering, 0, 70), 0);
   EXPECT_EQ(numbered(numbering, 3, 9), 0);
@@ -32,7 +32,7 @@ TEST(Numbering, CountsByCpuWhateverTheKernelsNumbers) {
   EXPECT_EQ(numbered(numbering, 0, 100), 2);
 }
 
-TEST(Numbering, LeavesAHoleWhereSomethingWasLost) {
+TEST(Numbering, SkipsTheNumbersOfLostEvents) {
   Numbering numbering;
   EXPECT_EQ(numbered(numbering, 0, 1), 0);
   numbering.lost(5);
@@ -43,7 +43,7 @@ TEST(Numbering, LeavesAHoleWhereSomethingWasLost) {
   EXPECT_EQ(numbered(numbering, 0, 4), 9);
 }
 
-TEST(Numbering, LeavesWhatIsNoDatagramAlone) {
+TEST(Numbering, DoesNotChangeOtherMessages) {
   Numbering numbering;
   std::array<std::byte, 44> overrun{};
   numbering.number(overrun);

@@ -1,18 +1,19 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Who may see what, in this order:
+// What a client may see; the first rule applies together with one of the others:
 //
-//   1. A client in another pid namespace than ours: the processes in it, with the pids they have
-//      there. Its descriptor is held for as long as the client is, since the kernel gives the inode
-//      number of one that is gone to the next; and nothing stamped before it was held is for this
-//      client.
-//   2. Root, and who is configured: the processes of every user. In another namespace also the user
-//      who made the user namespace that it belongs to: who runs a container sees what is in it.
-//   3. Anybody else: the processes of the own uid.
+//   1. A client in another pid namespace than ours sees the processes in that namespace, with their
+//      pids there. A descriptor of the namespace is held as long as the client is connected, since
+//      the kernel reuses the inode number of a namespace that is gone. Events stamped before it was
+//      held are not sent to this client.
+//   2. Root, and the configured users and groups, see the processes of every user. In another pid
+//      namespace so does the owner of its user namespace: whoever runs a container sees what is in
+//      it.
+//   3. Any other client sees the processes of its own uid.
 //
-// The credentials are those of connect(2). A process that connected, gave its privileges up and
-// passed the descriptor on has passed on what it may see: as with any descriptor.
+// The credentials are those of connect(2). A process that connects, drops its privileges and passes
+// the descriptor on passes on what it may see, as with any descriptor.
 #include "server/peer.h"
 
 #include <fcntl.h>
@@ -62,16 +63,16 @@ std::string read_comm(pid_t pid) {
   return comm;
 }
 
-// `error` came of asking for its pidfd; of one that was reaped kernels say ESRCH or EINVAL.
+// `error` is that of SO_PEERPIDFD: for a reaped process kernels return ESRCH or EINVAL.
 std::unexpected<Error> refuse_peer(int error) {
   if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client is gone");
   return make_error(error, "ask for a client's pidfd");
 }
 
-// What passes by, and says nothing of the client.
+// Temporary errors, which do not depend on the client.
 bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
 
-// The numbers of the line `NSpid:` of /proc/PID/status, ours first.
+// The pids in the line `NSpid:` of /proc/PID/status; the first is that in our namespace.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
   char text[4096];
@@ -93,7 +94,7 @@ std::vector<int32_t> numbers_of(const std::string& pid) {
   }
 }
 
-// Whether a process is in that namespace or below it.
+// Whether the process is in pid namespace `ns` or in one below it.
 bool is_in(const std::string& pid, uint32_t ns) {
   const UniqueFd fd(::open(("/proc/" + pid + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return false;
@@ -107,7 +108,7 @@ Result<Peer> Peer::of(int socket, const Visibility& visibility, const Clock& clo
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)
-    return errno_error("ask who a client is");
+    return errno_error("read a client's credentials");
   if (credentials.pid <= 0)
     return say(EACCES, "the client is in a pid namespace that is not below the daemon's");
   Peer peer;
@@ -125,7 +126,7 @@ Result<void> Peer::find_namespace(int socket) {
   int raw = -1;
   socklen_t bytes = sizeof raw;
   const bool got = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) == 0;
-  // Only a kernel that has no such option leaves us with the number, which may be another's by now.
+  // Only without this option we rely on the pid, which another process may have by now.
   if (!got && errno != ENOPROTOOPT) return refuse_peer(errno);
   if (const UniqueFd pidfd(got ? raw : -1); pidfd) {
     KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
@@ -180,7 +181,7 @@ Peer::Search Peer::begin_scan_for_testing(std::set<int32_t> pids) const {
   return search;
 }
 
-// One of those in the namespace has each.
+// Of the processes with a wanted pid at that level, takes those in the client's namespace.
 bool Peer::go_on(Search& search, ScanBudget& budget) const {
   (void)search.scan.advance(budget, 1, [&](int32_t pid) {
     const std::string name = std::to_string(pid);

@@ -20,28 +20,29 @@
 
 namespace knell::server {
 
-// Who sees the processes of every user, besides root.
+// The users and groups that see the processes of every user, as root does.
 struct Visibility {
   std::vector<uid_t> users;
   std::vector<gid_t> groups;
 };
 
-// Who is at the other end of a connection, by the kernel's word, as it was when it connected; and
-// what it may see. See peer.cc.
+// The process at the other end of a connection, with the credentials that the kernel recorded at
+// connect(2), and the scope of what it may see. See peer.cc.
 class Peer {
  public:
-  // Errors: ESRCH it is gone; EACCES who it is cannot be found out, so that it may see nothing;
-  // EMFILE, ENFILE, ENOMEM not now.
+  // Errors: ESRCH the client has exited; EACCES its identity is unknown, so it may see nothing;
+  // EMFILE, ENFILE, ENOMEM temporary.
   static Result<Peer> of(int socket, const Visibility& visibility, const Clock& clock);
 
-  pid_t pid() const { return pid_; }  // as we see it
+  pid_t pid() const { return pid_; }  // in our pid namespace
   uid_t uid() const { return uid_; }
   const std::string& comm() const { return comm_; }
   const hub::Scope& scope() const { return scope_; }
-  size_t level() const { return level_; }          // namespaces below ours
-  uint64_t since_ns() const { return since_ns_; }  // CLOCK_MONOTONIC: its namespace is held
-  // Our numbers of the processes that it calls those, for each there is. Before Linux 6.11 it takes
-  // a scan of /proc, one for all, in pieces: begin_search(), then go_on() until it is true.
+  size_t level() const { return level_; }  // namespaces below ours
+  // CLOCK_MONOTONIC: since when its namespace is held open.
+  uint64_t since_ns() const { return since_ns_; }
+  // Translates pids of the client's namespace to ours: `here` gets each process that exists. Before
+  // Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then go_on() until true.
   struct Search {
     std::set<int32_t> pids;
     std::map<int32_t, int32_t> here = {};
@@ -63,7 +64,7 @@ class Peer {
   hub::Scope scope_;
   size_t level_ = 0;
   uint64_t since_ns_ = 0;
-  std::optional<PidNamespace> namespace_;  // held, so that its inode number stays its own
+  std::optional<PidNamespace> namespace_;  // held open, so that its inode number is not reused
 };
 
 }  // namespace knell::server

@@ -22,14 +22,14 @@
 namespace knell::server {
 namespace {
 
-// What is found, a piece at a time.
+// Runs the search in pieces of one process; returns what it found.
 std::map<int32_t, int32_t> here(const Peer& peer, Peer::Search search) {
   for (ScanBudget piece{.left = 1}; !peer.go_on(search, piece); piece.left = 1) {
   }
   return search.here;
 }
 
-// A socket that others connect to.
+// A listening socket.
 class Door {
  public:
   Door() {
@@ -65,7 +65,7 @@ class Door {
   UniqueFd listening_;
 };
 
-// A process that becomes somebody, connects, and stays until it is looked at.
+// A child process that changes its credentials, connects, and stays until this is destroyed.
 class Guest {
  public:
   explicit Guest(const std::function<bool()>& become) {
@@ -105,7 +105,7 @@ bool become_user() {
 class PeerOf : public testing::Test {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can change its uid";
   }
 };
 
@@ -123,14 +123,14 @@ TEST_F(PeerOf, RootSeesEverything) {
             (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
 }
 
-TEST_F(PeerOf, AUserSeesItsOwn) {
+TEST_F(PeerOf, AUserSeesOnlyItsOwnProcesses) {
   const Guest guest(become_user);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
   EXPECT_EQ(peer->scope(), (hub::Scope{.every_user = false, .uid = kUser, .ns = 0}));
 }
 
-TEST_F(PeerOf, WhoIsConfiguredSeesEverything) {
+TEST_F(PeerOf, ConfiguredUsersAndGroupsSeeEverything) {
   const Guest guest(become_user);
   EXPECT_TRUE(guest.peer({.users = {kUser}, .groups = {}})->scope().every_user);
   EXPECT_TRUE(guest.peer({.users = {}, .groups = {kUser}})->scope().every_user);
@@ -156,7 +156,7 @@ TEST_F(PeerOf, CredentialsAreThoseOfTheConnect) {
   EXPECT_EQ(peer->pid(), ::getpid());
 }
 
-// The guest's namespace is its child's: so it forks, and the child connects.
+// unshare(2) moves only children into the new pid namespace, so the child's child connects.
 class GuestInside {
  public:
   explicit GuestInside(uid_t uid) {
@@ -190,21 +190,21 @@ class GuestInside {
   UniqueFd connection_;
 };
 
-TEST_F(PeerOf, OneInAnotherPidNamespaceSeesThatOnlyRootOrNot) {
+TEST_F(PeerOf, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
   const GuestInside guest(0);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
   EXPECT_NE(peer->scope().ns, 0u);
   EXPECT_TRUE(peer->scope().every_user);
   EXPECT_EQ(peer->level(), 1u);
-  EXPECT_NE(peer->pid(), 1) << "as we see it";
+  EXPECT_NE(peer->pid(), 1) << "in our namespace";
   const std::map<int32_t, int32_t> first{{1, peer->pid()}};
   EXPECT_EQ(here(*peer, peer->begin_search({1, 30'000})), first);
   EXPECT_EQ(here(*peer, peer->begin_scan_for_testing({1, 30'000})), first)
       << "as before Linux 6.11";
 }
 
-TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnInThere) {
+TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnProcessesThere) {
   const GuestInside guest(kUser);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
@@ -213,7 +213,7 @@ TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnInThere) {
   EXPECT_EQ(peer->scope().uid, kUser);
 }
 
-TEST_F(PeerOf, OneThatIsGoneIsAnErrorOrHarmless) {
+TEST_F(PeerOf, AnExitedClientIsAcceptedOrESRCH) {
   std::optional<Door> door(std::in_place);
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(door->connect() ? 0 : 1);
@@ -225,8 +225,8 @@ TEST_F(PeerOf, OneThatIsGoneIsAnErrorOrHarmless) {
   EXPECT_TRUE(peer || peer.error().code == ESRCH) << peer.error().message();
 }
 
-// Its number alone would say who has it now.
-TEST(Peer, ThatCannotBeNamedForCertainIsRefused) {
+// Without its pidfd the pid could be that of a later process.
+TEST(Peer, RefusesAClientWhosePidfdCannotBeOpened) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
   const UniqueFd ours(ends[0]), theirs(ends[1]);
@@ -248,7 +248,7 @@ TEST(Peer, ThatCannotBeNamedForCertainIsRefused) {
   EXPECT_EQ(peer.error().code, EMFILE) << peer.error().message();
 }
 
-TEST(Peer, OfWhatIsNoSocketIsAnError) {
+TEST(Peer, ADescriptorThatIsNoSocketIsAnError) {
   EXPECT_FALSE(Peer::of(0, {}, system_clock()));
   EXPECT_FALSE(Peer::of(-1, {}, system_clock()));
 }

@@ -7,8 +7,8 @@
 
 namespace knell::server {
 
-// How many requests a client may make: so many a second, and a second's worth at once. One that has
-// none left is not read until it has some again; its requests wait in its own socket.
+// Limits the requests of one client to a rate, with bursts of up to one second's worth (a token
+// bucket). A client above its rate is held: its requests stay unread in its socket.
 class RateLimiter {
  public:
   RateLimiter(uint32_t per_second, uint64_t now_ns) : now_ns_(now_ns) {
@@ -16,15 +16,15 @@ class RateLimiter {
     left_ = rate_;
   }
 
-  // Whether it may make one now; else it is held.
+  // Whether the client may make a request now; if not, it is held.
   bool any(uint64_t now_ns) {
     refill(now_ns);
     held_until_ns_ = left_ < 1 ? now_ns + kPauseNs : 0;
     return held_until_ns_ == 0;
   }
-  // It made one that is worth so many.
+  // Charges for a request that costs `worth` requests.
   void spend(uint32_t worth = 1) { left_ -= worth; }
-  // The request was worth less than one by so much.
+  // Refunds a part of a request.
   void give_back(double part) { left_ += part; }
   uint64_t held_until_ns() const { return held_until_ns_; }
   void release(uint64_t now_ns) {

@@ -16,7 +16,7 @@ int made_at(RateLimiter& limiter, uint64_t now_ns) {
   return made;
 }
 
-TEST(RateLimiter, IsASecondsWorthAtOnceAndThenSoManyASecond) {
+TEST(RateLimiter, AllowsABurstOfOneSecondAndThenTheRate) {
   RateLimiter limiter(100, kStart);
   EXPECT_EQ(made_at(limiter, kStart), 100);
   EXPECT_EQ(made_at(limiter, kStart), 0);
@@ -24,7 +24,7 @@ TEST(RateLimiter, IsASecondsWorthAtOnceAndThenSoManyASecond) {
   EXPECT_EQ(made_at(limiter, kStart + 3600 * kSecond), 100);
 }
 
-TEST(RateLimiter, WhoHasNoneIsHeldAndLetGoAgain) {
+TEST(RateLimiter, HoldsAClientAboveItsRateAndReleasesIt) {
   RateLimiter limiter(1, kStart);
   EXPECT_EQ(limiter.held_until_ns(), 0u);
   made_at(limiter, kStart);
@@ -36,7 +36,7 @@ TEST(RateLimiter, WhoHasNoneIsHeldAndLetGoAgain) {
   EXPECT_EQ(limiter.held_until_ns(), 0u);
 }
 
-TEST(RateLimiter, ALargeRequestIsPaidForAfterwards) {
+TEST(RateLimiter, ARequestMayCostMoreThanIsLeft) {
   RateLimiter limiter(10, kStart);
   ASSERT_TRUE(limiter.any(kStart));
   limiter.spend(25);
@@ -44,19 +44,19 @@ TEST(RateLimiter, ALargeRequestIsPaidForAfterwards) {
   EXPECT_TRUE(limiter.any(kStart + 2 * kSecond));
 }
 
-TEST(RateLimiter, ATimeThatIsEarlierThanTheLastGivesNothing) {
+TEST(RateLimiter, AnEarlierTimeRefillsNothing) {
   RateLimiter limiter(10, kStart);
   made_at(limiter, kStart);
   EXPECT_FALSE(limiter.any(0));
   EXPECT_FALSE(limiter.any(kStart));
 }
 
-TEST(RateLimiter, ARateOfNoneIsOne) {
+TEST(RateLimiter, ARateOfZeroIsOne) {
   RateLimiter limiter(0, kStart);
   EXPECT_EQ(made_at(limiter, kStart), 1);
 }
 
-TEST(RateLimiter, ALowerRateHoldsFromThenOn) {
+TEST(RateLimiter, ALowerRateHoldsAtOnce) {
   RateLimiter limiter(1000, kStart);
   limiter.set_rate(10);
   EXPECT_EQ(made_at(limiter, kStart), 10);

@@ -17,14 +17,14 @@ namespace knell::server {
 namespace {
 
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
-// What is done in a turn, after which the sources are read again: whatever clients ask for, events
-// do not wait longer. Requests end with the one that takes them past their time, in CPU time so
-// that a busy machine does not make turns idle. All picked, never tuned.
+// The bounds of one call of serve(), after which the sources are read again: so clients cannot
+// delay events for longer. Serving ends with the request that exceeds kRequestsNs. That is CPU
+// time, so that requests are served on a busy machine too. All picked, never tuned.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kBuriedATurn = 2048;
-constexpr uint64_t kPauseNs = 100'000'000;  // when nobody could even be turned away
+constexpr uint64_t kPauseNs = 100'000'000;  // when a connection could not even be refused
 
 uint64_t thread_cpu_ns() {
   timespec now{};
@@ -32,7 +32,7 @@ uint64_t thread_cpu_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// Descriptors run out for users before they do for root.
+// The last sixteenth of the descriptors is reserved for root's connections.
 bool is_among_the_last(int fd) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
@@ -53,7 +53,7 @@ Server::Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerO
       wiring_(wiring) {}
 
 Server::~Server() {
-  for (auto& [id, client] : clients_) client->dismiss(0, "knelld ends");
+  for (auto& [id, client] : clients_) client->dismiss(0, "knelld is stopping");
 }
 
 Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerOptions& options,
@@ -81,7 +81,7 @@ void Server::serve() {
   longest_.turn_ns = std::max(longest_.turn_ns, thread_cpu_ns() - began);
 }
 
-// Each once: who has more to be sent than one turn's worth is due again at once.
+// Sends to each client once: a client with more to send than one turn allows is due again at once.
 void Server::serve_due(uint64_t now_ns) {
   std::vector<uint64_t> ids;
   for (const auto& [at, id] : due_) {
@@ -97,23 +97,23 @@ void Server::serve_due(uint64_t now_ns) {
   }
 }
 
-// Who can be read waits for its turn, and is not polled until then.
+// A client with a request enters Turns and is not polled for reading until it is served.
 void Server::look_who_is_ready(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
-  bool somebody_comes = false;
+  bool has_connection = false;
   for (int seen = 0; seen < kMostWakeups;) {
     const int n = ::epoll_wait(epoll_.get(), events.data(), kWakeupsAtOnce, 0);
     for (int i = 0; i < n; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.u64 == kListeningTag)
-        somebody_comes = true;
+        has_connection = true;
       else
         is_ready(event.data.u64, event.events, now_ns);
     }
     if (n < kWakeupsAtOnce) break;
     seen += n;
   }
-  if (somebody_comes) accept();
+  if (has_connection) accept();
 }
 
 void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
@@ -121,7 +121,7 @@ void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   if (found == clients_.end() || found->second->gone) return;
   Client& client = *found->second;
   const bool over = (happened & (EPOLLHUP | EPOLLERR)) != 0;
-  // What it asked before it hung up is still served.
+  // The requests that the client sent before it hung up are still served.
   if (over && (client.waits || (happened & EPOLLIN) != 0)) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
@@ -180,7 +180,7 @@ void Server::watch_listening(bool watched) {
 
 void Server::accept() {
   if (std::exchange(accept_again_ns_, 0) != 0) watch_listening(true);
-  // Whoever is turned away costs little: so many may come before root that it would wait long.
+  // Accepts many a turn: to refuse one is cheap, and root's connection may be behind many others.
   const uint64_t began = thread_cpu_ns();
   while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -194,7 +194,8 @@ void Server::accept() {
   }
 }
 
-// One who waits in vain keeps the listening socket readable, so that we would spin.
+// Out of descriptors: a connection left in the backlog would keep the listening socket readable,
+// and the loop would spin. So closes the spare descriptor, accepts one connection and refuses it.
 void Server::refuse_one() {
   spare_.reset();
   {
@@ -215,13 +216,13 @@ void Server::refuse_one() {
 
 void Server::refuse(int socket, const Error& error) {
   ++refused_;
-  // Its own code: whether it may come again goes by that.
+  // The client decides by the error code whether to try again.
   const std::string bye = wire::encode(wire::Bye{.error = error.code, .text = error.message()}, 0);
   (void)!::send(socket, bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// To look at who it is takes longer, and is done when it is its user's turn: so few come in before
-// root, however many others wait.
+// Peer::of() takes longer than accept(), so it is done in the turn of the connection's user. A
+// connection of root is taken in at once, however many others wait.
 void Server::meet(UniqueFd socket) {
   ucred who{};
   socklen_t bytes = sizeof who;
@@ -265,7 +266,7 @@ void Server::after(Client& client, Life life) {
   if (client.gone) return;
   if (life == Life::kOver) {
     client.gone = true;
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // nothing more of it
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // no more events of it
     unschedule(client.id());
     gone_.push_back(client.id());
     return;
@@ -307,7 +308,7 @@ void Server::schedule(Client& client) {
   due_of_.emplace(client.id(), at);
 }
 
-// Who comes too late for this turn is due in the next.
+// Clients beyond the time of this turn are scheduled for the next.
 void Server::flush() {
   const uint64_t now = clock_.monotonic_ns();
   size_t sent = 0;
@@ -324,12 +325,12 @@ void Server::flush() {
   });
 }
 
-// What was added by those who listen to it no more.
+// Removes added processes of subscriptions that no longer exist.
 void Server::bury() {
   graves_ = !hub_.bury(kBuriedATurn, [this](int32_t pid) { wiring_.unfollow(pid); });
 }
 
-// A piece at a time: one may have a long queue, and many may go at once.
+// In pieces: a client may have a long queue, and many clients may disconnect at once.
 void Server::remove_gone() {
   if (gone_.empty()) return;
   for (size_t i = 0; i < kMostGone && !gone_.empty(); ++i) {

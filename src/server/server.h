@@ -27,25 +27,25 @@ struct ServerOptions {
   uint32_t requests_per_second = 1000;  // of one client
 };
 
-// All the clients of one listening socket. One thread; never waits.
+// All the clients of one listening socket. Belongs to one thread; never blocks.
 //
 //   create() -> { poll fd(), until due_ns(); serve(); after anything was published: flush() }*
 class Server {
  public:
-  // `listening`: SOCK_SEQPACKET, non-blocking. All must outlive the server.
+  // `listening`: SOCK_SEQPACKET, non-blocking. `hub` and `wiring` must outlive the server.
   static Result<std::unique_ptr<Server>> create(UniqueFd listening, const ServerOptions& options,
                                                 hub::Hub& hub, Wiring& wiring);
   ~Server();
 
   int fd() const { return epoll_.get(); }
-  // Takes in who comes, reads what is asked, sends where there is room again.
+  // Accepts connections, serves requests, sends where a socket has room again. Bounded in time.
   void serve();
-  // Sends what is new and due.
+  // Sends the events and answers that are new and due.
   void flush();
-  // When serve() has something to do that no descriptor tells; CLOCK_MONOTONIC, 0: never.
+  // When to call serve() although fd() is not readable; CLOCK_MONOTONIC, 0: never.
   uint64_t due_ns() const;
 
-  // Those who are connected stay what they are.
+  // Connected clients get the new rate of requests, but keep their scope.
   void set_options(const ServerOptions& options);
   template <class F>
   void for_each(F visit) const {
@@ -54,8 +54,8 @@ class Server {
   }
   size_t clients() const { return clients_.size() - gone_.size(); }
   uint64_t refused() const { return refused_; }
-  // In CPU time of this thread, which no load of the machine changes: what a request of anybody but
-  // root took at the most, and all that was done for clients between two looks at the sources.
+  // The longest in CPU time of this thread, which does not depend on the machine's load: a step()
+  // of a client of any user but root, and a call of serve(), during which no source is read.
   struct Longest {
     uint64_t request_ns = 0, turn_ns = 0;
   };
@@ -91,23 +91,23 @@ class Server {
   void remove_gone();
 
   UniqueFd listening_, epoll_;
-  UniqueFd spare_;  // given up to take in, and turn away, who comes when there are no others left
+  UniqueFd spare_;  // closed to accept and refuse a connection when no other descriptor is left
   ServerOptions options_;
   hub::Hub& hub_;
   Wiring& wiring_;
   Clock& clock_ = system_clock();
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
-  // Accepted connections whose peer has not been looked at, by id; and their number for each owner.
+  // Accepted connections whose Peer is not known yet, by id; and their number for each owner.
   std::unordered_map<uint64_t, Newcomer> newcomers_;
   std::unordered_map<uint32_t, size_t> newcomers_of_;
-  std::set<std::pair<uint64_t, uint64_t>> due_;  // when, and whose
-  std::unordered_map<uint64_t, uint64_t> due_of_;
+  std::set<std::pair<uint64_t, uint64_t>> due_;    // time and client id
+  std::unordered_map<uint64_t, uint64_t> due_of_;  // client id to time
   Turns turns_;
   std::deque<uint64_t> gone_;  // still in clients_
-  bool graves_ = false;        // the hub has some
+  bool graves_ = false;        // Hub::bury() has more to do
   Longest longest_;
   uint64_t next_id_ = 1, refused_ = 0;
-  uint64_t accept_again_ns_ = 0;  // out of descriptors until then
+  uint64_t accept_again_ns_ = 0;  // no descriptors: accept nothing until then; 0: accept
 };
 
 }  // namespace knell::server

@@ -31,7 +31,7 @@ constexpr bool kSanitized = false;
 constexpr bool kSanitized = false;
 #endif
 
-// A server in one thread: serve() is called whenever it says so, and never else.
+// A server in one thread: serve() is called only when fd() or due_ns() ask for it.
 class Fixture {
  public:
   Fixture() {
@@ -58,13 +58,13 @@ class Fixture {
     const uint64_t due = server->due_ns();
     return ::poll(&input, 1, 0) > 0 || (due != 0 && due <= system_clock().monotonic_ns());
   }
-  // How many turns it took until there was nothing more to do.
+  // Calls serve() until there is nothing to do; returns the number of calls.
   int serve_all() {
     int turns = 0;
     for (; wants_to_serve() && turns < 10'000; ++turns) server->serve();
     return turns;
   }
-  // Has greeted, and subscribed to everything.
+  // A client that has sent HELLO and subscribed to all events.
   UniqueFd listener() {
     UniqueFd fd = connect();
     const ClientEnd end{fd.get()};
@@ -91,7 +91,7 @@ class Fixture {
     seen.pid = pid;
     seen.stamp_ns = ~uint64_t{0};
     seen.event = &event;
-    hub.publish(seen, nobody_);
+    hub.publish(seen, ancestry_);
   }
 
   WireEventEncoder encoder;
@@ -104,12 +104,12 @@ class Fixture {
    public:
     bool inside(int32_t, const knell_event&) const override { return false; }
   };
-  Strangers nobody_;
+  Strangers ancestry_;
   sockaddr_un address_{};
   socklen_t address_bytes_ = 0;
 };
 
-// Takes all the descriptors there are, of few.
+// Lowers the limit on descriptors and opens all that it allows.
 class AllDescriptors {
  public:
   AllDescriptors() {
@@ -132,7 +132,7 @@ class AllDescriptors {
   std::vector<UniqueFd> all_;
 };
 
-TEST(Server, TakesInServesAndLetsGo) {
+TEST(Server, ServesAClientFromConnectToDisconnect) {
   Fixture on;
   EXPECT_FALSE(on.wants_to_serve());
   UniqueFd one = on.listener();
@@ -143,12 +143,12 @@ TEST(Server, TakesInServesAndLetsGo) {
   one.reset();
   on.serve_all();
   EXPECT_EQ(on.server->clients(), 0u);
-  EXPECT_GT(on.wiring.changes, changes) << "the sources are asked for less";
+  EXPECT_GT(on.wiring.changes, changes) << "interest_shrunk() was not called";
   EXPECT_EQ(on.hub.nodes(), 0u);
   EXPECT_FALSE(on.wants_to_serve());
 }
 
-TEST(Server, NothingIsLeftToDoAfterWhateverClientsDid) {
+TEST(Server, NeverSpinsAfterMisbehavingClients) {
   Fixture on;
   const UniqueFd good = on.listener();
   std::vector<UniqueFd> all;
@@ -170,26 +170,26 @@ TEST(Server, NothingIsLeftToDoAfterWhateverClientsDid) {
   ClientEnd{good.get()}.payload(wire::Message::kEvents);
 }
 
-TEST(Server, OneWhoDoesNotReadIsNotPolledForeverAndTheOthersHear) {
+TEST(Server, AClientThatDoesNotReadDelaysNoOther) {
   Fixture on;
-  const UniqueFd deaf = on.listener(), good = on.listener();
-  size_t heard = 0;
+  const UniqueFd slow = on.listener(), good = on.listener();
+  size_t received = 0;
   for (int32_t pid = 1; pid <= 20'000; ++pid) {
     on.exec(pid);
-    heard += ClientEnd{good.get()}.receive_all().size();
+    received += ClientEnd{good.get()}.receive_all().size();
   }
-  EXPECT_EQ(heard, 20'000u);
+  EXPECT_EQ(received, 20'000u);
   on.serve_all();
-  EXPECT_FALSE(on.wants_to_serve()) << "its socket has no room, and that is waited for";
+  EXPECT_FALSE(on.wants_to_serve()) << "the server must wait for room in its socket";
   size_t packets = 0;
   for (size_t more = 1; more > 0; packets += more) {
-    more = ClientEnd{deaf.get()}.receive_all().size();
+    more = ClientEnd{slow.get()}.receive_all().size();
     on.serve_all();
   }
-  EXPECT_GT(packets, 3u) << "what waited is sent when there is room";
+  EXPECT_GT(packets, 3u) << "queued packets are sent when there is room";
 }
 
-TEST(Server, WhoComesWhenThereAreNoDescriptorsIsToldSo) {
+TEST(Server, RefusesConnectionsWithEmfileWithoutDescriptors) {
   if (kSanitized) GTEST_SKIP() << "the sanitizers' own checks need descriptors";
   Fixture on;
   const UniqueFd good = on.listener();
@@ -210,18 +210,18 @@ TEST(Server, WhoComesWhenThereAreNoDescriptorsIsToldSo) {
   EXPECT_EQ(on.server->clients(), 2u);
 }
 
-TEST(Server, WhoCannotBeLookedAtForWantOfADescriptorIsToldThat) {
+TEST(Server, RefusesWithEmfileIfThePeerCannotBeExamined) {
   if (kSanitized) GTEST_SKIP() << "the sanitizers' own checks need descriptors";
   Fixture on;
   const UniqueFd one = on.connect();
   AllDescriptors taken;
-  taken.give_back_one();  // enough to be accepted
+  taken.give_back_one();  // for accept()
   on.server->serve();
-  EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "which passes";
+  EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "a temporary error";
 }
 
-// Else whoever reads as fast as it is sent to would be the only one that is.
-TEST(Server, WhoHasMuchToReadTakesOneTurnAtATime) {
+// Otherwise a client that reads as fast as the server sends would keep all others waiting.
+TEST(Server, SendsABoundedNumberOfPacketsATurn) {
   Fixture on;
   const UniqueFd one = on.listener();
   on.publish(1);
@@ -238,7 +238,7 @@ TEST(Server, WhoHasMuchToReadTakesOneTurnAtATime) {
   EXPECT_EQ(ClientEnd{one.get()}.receive_all().size(), a_turn);
 }
 
-TEST(Server, AHeldClientIsServedAgainByItself) {
+TEST(Server, AHeldClientIsDueAgain) {
   Fixture on;
   ServerOptions options;
   options.requests_per_second = 1;
@@ -252,7 +252,7 @@ TEST(Server, AHeldClientIsServedAgainByItself) {
   EXPECT_NE(on.server->due_ns(), 0u);
 }
 
-TEST(Server, AtItsEndItSaysSoToAll) {
+TEST(Server, SendsByeToAllClientsWhenItStops) {
   Fixture on;
   const UniqueFd one = on.listener();
   on.server.reset();

@@ -8,7 +8,7 @@
 namespace knell::server {
 namespace {
 
-constexpr size_t kManyLanes = 1024;  // before those that are idle are looked for; picked
+constexpr size_t kManyLanes = 1024;  // when to look for idle ones to forget; picked
 
 }  // namespace
 
@@ -35,7 +35,7 @@ void Turns::refill(Lane& lane, uint64_t now_ns) {
   lane.since_ns = now_ns;
 }
 
-// For its turn, or for the time when it has credit again.
+// Queues the user for its turn, or until it has credit again.
 void Turns::wait(uint32_t owner, Lane& lane, uint64_t now_ns) {
   if (lane.waiting || lane.clients.empty()) return;
   lane.waiting = true;

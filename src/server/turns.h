@@ -11,12 +11,13 @@
 
 namespace knell::server {
 
-// Whose request is served next. Users take turns, and the clients of a user take turns among
-// themselves: whoever asks waits for one request of each other user at the most, however many
-// connections those have. And a user pays for what its requests cost, in CPU time: who has used up
-// more than its share is left waiting until it has some again. Root pays nothing, but takes turns.
+// Decides which client's request is served next. Users take turns, and the clients of a user take
+// turns: a client that is first of its user's waits for at most one step of each other user,
+// however many connections they have. A user is charged the CPU time of its requests; a user that
+// has used more than its share waits until its credit is positive again. Root takes turns, but
+// never waits for credit. Times are CLOCK_MONOTONIC. Not thread-safe.
 //
-//   ready(owner, client) -> { next(); done(what it cost) }*
+//   ready(owner, client) -> { next(); done(cost) }*
 class Turns {
  public:
   struct Pick {
@@ -25,27 +26,27 @@ class Turns {
   };
   enum class Again : uint8_t { kNo, kYes };
 
-  // A share of the time, and what may be spent at once after a while without requests. Picked: a
-  // quarter leaves the events of all others most of a CPU; 20 ms are some hundreds of requests.
+  // A user's share of the time (1/kShareOf), and the most credit it can save. Picked: a quarter
+  // leaves most of a CPU to the events of others; 20 ms are some hundreds of requests.
   static constexpr uint64_t kShareOf = 4;
   static constexpr int64_t kMostCreditNs = 20'000'000;
 
-  // The client has something to be served, and was not ready before.
+  // The client has a request to serve. It must not be ready already.
   void ready(uint32_t owner, uint64_t client, uint64_t now_ns);
-  // Takes the next one out. nullopt: there is none, or all must wait.
+  // Removes and returns the next client. nullopt: no client is ready, or all wait for credit.
   std::optional<Pick> next(uint64_t now_ns);
-  // The client that was taken out has been served, at that cost. `again`: it has more.
+  // The client that next() returned was served. kYes: it has more to serve.
   void done(const Pick& pick, uint64_t cost_ns, Again again, uint64_t now_ns);
-  // Something else that a user caused.
+  // Charges a user for other work.
   void charge(uint32_t owner, uint64_t cost_ns, uint64_t now_ns);
-  // When next() may have one: 0 never, 1 now.
+  // When next() may return a client: 0 never, 1 now.
   uint64_t due_ns() const;
 
  private:
   struct Lane {
     std::deque<uint64_t> clients;
     int64_t credit_ns = kMostCreditNs;
-    uint64_t since_ns = 0;  // when the credit was that
+    uint64_t since_ns = 0;  // when credit_ns was computed
     bool waiting = false;   // in order_ or held_
   };
   Lane& lane(uint32_t owner, uint64_t now_ns);
@@ -55,7 +56,7 @@ class Turns {
 
   std::unordered_map<uint32_t, Lane> lanes_;
   std::deque<uint32_t> order_;
-  std::set<std::pair<uint64_t, uint32_t>> held_;  // until when, and whose
+  std::set<std::pair<uint64_t, uint32_t>> held_;  // until when, and the owner
 };
 
 }  // namespace knell::server

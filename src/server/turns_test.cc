@@ -40,8 +40,8 @@ TEST(Turns, TheClientsOfAUserTakeTurns) {
   EXPECT_EQ(served, (std::map<uint64_t, int>{{1, 10}, {2, 10}, {3, 10}}));
 }
 
-// Requests that cost a millisecond each for ten seconds: a quarter of the time, and what is given
-// at once.
+// Requests of a millisecond each, for ten seconds: the user gets a quarter of the time plus its
+// initial credit.
 TEST(Turns, AUserGetsAShareOfTheTime) {
   Turns turns;
   turns.ready(kFlooder, 1, 0);
@@ -60,7 +60,7 @@ TEST(Turns, AUserGetsAShareOfTheTime) {
   EXPECT_NEAR(static_cast<double>(spent), 2'520e6, 20e6);
 }
 
-TEST(Turns, WhoIsInDebtWaitsAndNobodyElseDoes) {
+TEST(Turns, AUserInDebtWaitsAndDelaysNoOther) {
   Turns turns;
   turns.ready(kFlooder, 1, 0);
   turns.done(*turns.next(0), 120 * kMs, Turns::Again::kYes, 0);
@@ -73,15 +73,15 @@ TEST(Turns, WhoIsInDebtWaitsAndNobodyElseDoes) {
   EXPECT_EQ(turns.next(401 * kMs)->client, 1u);
 }
 
-TEST(Turns, RootPaysNothing) {
+TEST(Turns, RootNeverWaitsForCredit) {
   Turns turns;
   turns.ready(kRoot, 1, 0);
   for (int i = 0; i < 10; ++i) turns.done(*turns.next(0), 1000 * kMs, Turns::Again::kYes, 0);
   EXPECT_TRUE(turns.next(0));
 }
 
-// What a user caused otherwise counts too; and who has nothing to ask is forgotten.
-TEST(Turns, ChargesAndForgets) {
+// Other work is charged too, and idle users are forgotten.
+TEST(Turns, ChargesOtherWorkAndForgetsIdleUsers) {
   Turns turns;
   turns.charge(kFlooder, 30 * kMs, 0);
   turns.ready(kFlooder, 1, 0);

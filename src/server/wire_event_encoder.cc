@@ -15,7 +15,7 @@
 namespace knell::server {
 namespace {
 
-// Should a text be longer than any frame: without the long ones. Names have less than NAME_MAX.
+// Removes the texts longer than NAME_MAX, so that the event fits into a frame. Names are shorter.
 void shorten(knell_event& event) {
   event::for_each_row<event::kFields>([&](auto row) {
     constexpr const event::Field& kField = event::kFields[row];
@@ -28,10 +28,10 @@ void shorten(knell_event& event) {
 
 }  // namespace
 
-std::string_view WireEventEncoder::event(const knell_event& told, uint32_t details) {
-  knell_event event = told;
-  event.seq = event.cookie = 0;  // each reader's own
-  event.user = {};  // its reader asks for the name by itself: we may not wait for anybody
+std::string_view WireEventEncoder::event(const knell_event& original, uint32_t details) {
+  knell_event event = original;
+  event.seq = event.cookie = 0;  // set by each reader
+  event.user = {};  // the reader looks the name up: a user database may block, and we must not
   event::limit_details(event, details);
   if (wire::event_bytes(event) > wire::kMostEvent) shorten(event);
   const int64_t epoch_ns = wire::epoch_of(event);

@@ -12,11 +12,11 @@
 
 namespace knell::server {
 
-// Events as the two protocols send them. One of the native protocol is what a frame needs of it:
-// 8 bytes with its clock (CLOCK_REALTIME less CLOCK_MONOTONIC, ns), and its kEvent attribute.
+// Encodes events for both protocols. A native event is not a whole frame: it is 8 bytes of epoch
+// (CLOCK_REALTIME less CLOCK_MONOTONIC, ns) followed by the kEvent attribute.
 class WireEventEncoder final : public hub::EventEncoder {
  public:
-  // A datagram with the pids of another namespace; nullopt: it cannot be told there.
+  // Translates a datagram to the pids of namespace `ns`; nullopt: they are not known there.
   using Translate = std::function<std::optional<event::Raw>(const event::Raw&, uint32_t ns)>;
 
   void set_translate(Translate translate) { translate_ = std::move(translate); }

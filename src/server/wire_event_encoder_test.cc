@@ -17,7 +17,7 @@ namespace {
 
 knell_string text(std::string_view words) { return {words.data(), words.size()}; }
 
-knell_event told() {
+knell_event full_event() {
   knell_event event{};
   event.size = sizeof event;
   event.type = KNELL_EVENT_EXIT;
@@ -35,14 +35,14 @@ knell_event told() {
   event.last_signal.comm = event.last_signal.parent_comm = text("of another");
   event.uid = 7;
   event.comm = text("it");
-  event.user = text("somebody");
+  event.user = text("a user");
   event.unit = text("it.service");
   event.args = text(std::string_view("it\0--all\0", 9));
   event.exe = text("/bin/it");
   return event;
 }
 
-// What a client would read. Its texts lie in `frame`.
+// Encodes and decodes the event. Its texts point into `frame`.
 knell_event read_again(WireEventEncoder& encoder, const knell_event& event, uint32_t details,
                        std::string& frame) {
   std::string_view bytes = encoder.event(event, details);
@@ -60,28 +60,28 @@ knell_event read_again(WireEventEncoder& encoder, const knell_event& event, uint
   return read;
 }
 
-TEST(WireEventEncoder, AnEventIsReadAsItWas) {
+TEST(WireEventEncoder, AnEventSurvivesEncodingAndDecoding) {
   WireEventEncoder encoder;
   std::string frame;
-  const knell_event read = read_again(encoder, told(), KNELL_DETAILS_FULL, frame);
+  const knell_event read = read_again(encoder, full_event(), KNELL_DETAILS_FULL, frame);
   EXPECT_EQ(read.pid, 77);
   EXPECT_EQ(read.time_ns, 5000);
   EXPECT_EQ(read.uid, 7u);
   EXPECT_EQ(std::string_view(read.args.data, read.args.size),
-            std::string_view(told().args.data, told().args.size));
-  EXPECT_EQ(read.seq, 0u) << "each reader's own";
-  EXPECT_EQ(read.user.data, nullptr) << "nobody waits for a user database";
+            std::string_view(full_event().args.data, full_event().args.size));
+  EXPECT_EQ(read.seq, 0u) << "set by each reader";
+  EXPECT_EQ(read.user.data, nullptr) << "the daemon asks no user database";
 }
 
-TEST(WireEventEncoder, FewerDetailsAreFewer) {
+TEST(WireEventEncoder, LimitsTheDetails) {
   WireEventEncoder encoder;
   std::string frame;
-  const knell_event names = read_again(encoder, told(), KNELL_DETAILS_NAMES, frame);
+  const knell_event names = read_again(encoder, full_event(), KNELL_DETAILS_NAMES, frame);
   EXPECT_EQ(names.args.data, nullptr);
   EXPECT_EQ(names.exe.data, nullptr);
   EXPECT_EQ(names.uid, 7u);
   EXPECT_NE(names.unit.data, nullptr);
-  const knell_event status = read_again(encoder, told(), KNELL_DETAILS_STATUS, frame);
+  const knell_event status = read_again(encoder, full_event(), KNELL_DETAILS_STATUS, frame);
   EXPECT_EQ(status.unit.data, nullptr);
   EXPECT_EQ(status.comm.data, nullptr);
   EXPECT_EQ(status.has & KNELL_HAS_UID, 0u);
@@ -95,11 +95,11 @@ TEST(WireEventEncoder, FewerDetailsAreFewer) {
   EXPECT_NE(status.has & KNELL_HAS_STATUS, 0u);
 }
 
-TEST(WireEventEncoder, AnEventThatIsTooLongForAnyFrameIsToldWithoutItsLongTexts) {
+TEST(WireEventEncoder, AnEventTooLongForAFrameLosesItsLongTexts) {
   WireEventEncoder encoder;
   std::string frame;
   const std::string args(100'000, 'x');
-  knell_event event = told();
+  knell_event event = full_event();
   event.args = text(args);
   const knell_event read = read_again(encoder, event, KNELL_DETAILS_FULL, frame);
   EXPECT_EQ(read.args.data, nullptr);
@@ -115,16 +115,16 @@ event::Raw raw_exit() {
   return raw;
 }
 
-TEST(WireEventEncoder, ADatagramIsTheKernels) {
+TEST(WireEventEncoder, ADatagramEqualsTheKernels) {
   WireEventEncoder encoder;
   const auto kernels = event::encode(raw_exit());
   EXPECT_EQ(encoder.datagram(raw_exit(), 0),
             std::string_view(reinterpret_cast<const char*>(kernels.data()), kernels.size()));
 }
 
-TEST(WireEventEncoder, ADatagramOfAnotherNamespaceIsTranslatedOrNotTold) {
+TEST(WireEventEncoder, ADatagramOfAnotherNamespaceIsTranslatedOrEmpty) {
   WireEventEncoder encoder;
-  EXPECT_TRUE(encoder.datagram(raw_exit(), 9).empty()) << "nobody translates";
+  EXPECT_TRUE(encoder.datagram(raw_exit(), 9).empty()) << "no translation is set";
   encoder.set_translate([](const event::Raw& raw, uint32_t ns) -> std::optional<event::Raw> {
     if (ns != 9) return std::nullopt;
     event::Raw translated = raw;

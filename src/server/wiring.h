@@ -13,29 +13,29 @@
 
 namespace knell::server {
 
-// What the server asks of those it is wired to.
+// What the server needs of the rest of the daemon. Called from the server's thread.
 class Wiring {
  public:
   virtual ~Wiring() = default;
-  // A listener asks for something new: when this returns it comes, within `latency_ns`. Errors: the
-  // sources cannot give it, in words for who asked. What it costs does not depend on how many
-  // others listen: anybody may ask for something new as often as they like.
+  // A listener's interest has grown. After this returns the sources report the new events, within
+  // `latency_ns`. Errors: the sources cannot; the message is sent to the client. The cost must not
+  // depend on the number of other listeners, since any client may change its interest often.
   virtual Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) = 0;
-  // After that, until it is true: what was asked for takes a look at many processes, and this does
-  // a piece of it. What is under roots that somebody asks for concerns nobody else. Errors: not all
-  // of it can be given.
+  // Called after interest_grown() until it returns true: does a piece of the work for the processes
+  // that are alive already. kAllButRoots: the listener has no `under`, and so need not wait for
+  // what is under the roots of others. Errors: the interest cannot be served in full.
   enum class Settle { kAll, kAllButRoots };
   virtual Result<bool> settle(Settle what) = 0;
-  // Somebody asks for less, or has gone: the sources are told in a moment.
+  // An interest has shrunk, or a listener has disconnected: the sources may report less, soon.
   virtual void interest_shrunk() = 0;
-  // A listener whose pids are ours added this process, or took it away. Errors: ESRCH.
+  // A listener with pids of our namespace added or removed this process. Errors: ESRCH.
   virtual Result<void> follow(int32_t pid, uint64_t start) = 0;
   virtual void unfollow(int32_t pid) = 0;
-  // Where a client's events are from. Of subscription: via and started_ns.
+  // The origin of the events, for the HELLO. Of `subscription` only via and started_ns are set.
   virtual wire::Origin origin() const = 0;
-  // For one who may see everything, or for a user's own eyes.
+  // The status as JSON, limited to what the client may see.
   virtual std::string status_json(const Peer& peer) const = 0;
-  // An ack as the connector's: stamped, with the next number of its CPU.
+  // Makes an ack as the connector does: stamped, with the next sequence number of its CPU.
   virtual event::Raw make_ack(uint32_t error, uint32_t ack) = 0;
 };
 

@@ -6,9 +6,9 @@
 
 #include "filter/rule.h"
 
-// Offsets count from the netlink header: 16 of it and 20 of cn_msg stand before the event. A word
-// is loaded as big-endian while the fields are the machine's, so constants are turned around
-// instead.
+// Offsets count from the netlink header: the event follows 16 bytes of nlmsghdr and 20 of cn_msg.
+// BPF loads a word as big-endian, but the fields have the machine's byte order, so the constants
+// are converted with htonl().
 namespace knell::filter {
 namespace {
 
@@ -47,7 +47,7 @@ ClassicBpf connector_filter(uint32_t mask, bool acks, Forks forks) {
     program.push_back(done(kAccept));
   }
   if (mask == KNELL_EVENT_ALL) {
-    program.push_back(done(kAccept));  // types still unknown to us too
+    program.push_back(done(kAccept));  // also types that later kernels add
     return program;
   }
   const bool nonzero_only =

@@ -10,7 +10,8 @@
 
 namespace knell::filter {
 
-// A program, in a place of fixed size: who filters in a process that is not ours allocates nothing.
+// A classic BPF program in an array of fixed size: the shim runs in processes that are not ours,
+// and must not allocate there.
 class ClassicBpf {
  public:
   void push_back(sock_filter instruction) { code_[size_++] = instruction; }
@@ -25,19 +26,19 @@ class ClassicBpf {
   const sock_filter& operator[](size_t at) const { return code_[at]; }
 
  private:
-  std::array<sock_filter, 32> code_{};  // the longest below has 20, and the shim adds 3
+  std::array<sock_filter, 32> code_{};  // the longest below has 18, and the shim adds 3
   size_t size_ = 0;
 };
 
-// The released rule as a classic BPF program for SO_ATTACH_FILTER on a connector socket: what
-// kernels without the filter run instead of it. Attach before bind: nothing unfiltered ever queues.
-// Attaching again replaces it at once. `acks`: whether acks (everybody's, the kernel multicasts
-// them) come through.
-// `forks`: births of processes may be left out. Empty: everything passes, attach none.
+// The released rule as a classic BPF program for SO_ATTACH_FILTER on a connector socket, for
+// kernels without the filter. Attach it before bind(2), so that nothing unfiltered is queued;
+// attaching again replaces it at once. `acks`: whether acks pass; the kernel multicasts those of
+// all clients. kOfThreads: forks of processes are dropped, those of threads pass. Empty: everything
+// passes, attach nothing.
 enum class Forks { kAll, kOfThreads };
 ClassicBpf connector_filter(uint32_t mask, bool acks, Forks forks = Forks::kAll);
 
-// For the probe's socket: acks and nothing else.
+// Only acks pass: for a socket that probes the connector.
 ClassicBpf only_acks_filter();
 
 }  // namespace knell::filter

@@ -19,8 +19,7 @@ namespace {
 
 using event::Raw;
 
-// What the kernel would do with `program`: the six instructions we use, and nothing else. -1: the
-// program is wrong.
+// Runs `program` as the kernel would; knows the six instructions that we use. -1: invalid program.
 int64_t run(const ClassicBpf& program, std::span<const std::byte> packet) {
   uint32_t accumulator = 0, index = 0;
   for (size_t pc = 0; pc < program.size(); pc++) {
@@ -57,7 +56,7 @@ int64_t run(const ClassicBpf& program, std::span<const std::byte> packet) {
 bool accepts(const ClassicBpf& program, const Raw& raw) {
   if (program.empty()) return true;
   const int64_t verdict = run(program, event::encode(raw));
-  EXPECT_TRUE(verdict == 0 || verdict == UINT32_MAX) << verdict;  // all of a datagram or nothing
+  EXPECT_TRUE(verdict == 0 || verdict == UINT32_MAX) << verdict;  // the whole datagram or nothing
   return verdict != 0;
 }
 
@@ -67,7 +66,7 @@ std::vector<Raw> every_event() {
     const uint32_t what = 1u << i;
     if ((what & KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) == 0) continue;
     events.emplace_back().what = what;
-    // Where an exit keeps its code the others keep a uid, a child's pid, a tracer, a name.
+    // At the offset of an exit's code, other types have a uid, a child's pid, a tracer or a name.
     events.emplace_back().what = what;
     auto& words = events.back().u;
     std::memset(&words, 0x55, sizeof words);
@@ -95,7 +94,7 @@ void same_as_rule(uint32_t mask) {
   RC_ASSERT(!accepts(without, ack()));
 }
 
-TEST(ClassicBpf, EveryMaskIsTheRule) {
+TEST(ClassicBpf, EveryMaskAgreesWithTheRule) {
   const std::vector<uint32_t> bits{1,     2,     4,          0x40,     0x80,    0x100,
                                    0x200, 0x400, 0x20000000, 1u << 30, 1u << 31};
   for (uint32_t chosen = 0; chosen < 1u << bits.size(); chosen++) {
@@ -105,9 +104,9 @@ TEST(ClassicBpf, EveryMaskIsTheRule) {
   }
 }
 
-RC_GTEST_PROP(ClassicBpfProperty, IsTheRule, (uint32_t mask)) { same_as_rule(mask); }
+RC_GTEST_PROP(ClassicBpfProperty, AgreesWithTheRule, (uint32_t mask)) { same_as_rule(mask); }
 
-TEST(ClassicBpf, BirthsOfProcessesMayBeLeftOut) {
+TEST(ClassicBpf, ForksOfProcessesCanBeDropped) {
   for (const uint32_t mask : {uint32_t{KNELL_EVENT_FORK}, uint32_t{KNELL_EVENT_ALL}, uint32_t{0},
                               KNELL_EVENT_FORK | KNELL_EVENT_NONZERO_EXIT}) {
     for (const bool acks : {false, true}) {
@@ -128,18 +127,18 @@ TEST(ClassicBpf, BirthsOfProcessesMayBeLeftOut) {
   }
 }
 
-TEST(ClassicBpf, EverythingNeedsNoProgram) {
+TEST(ClassicBpf, AllEventsAndAcksNeedNoProgram) {
   EXPECT_TRUE(connector_filter(KNELL_EVENT_ALL, true).empty());
   EXPECT_TRUE(connector_filter(0, true).empty());
   EXPECT_TRUE(connector_filter(0x400, true).empty());
   EXPECT_FALSE(connector_filter(0, false).empty());
-  // A type of the future passes ALL.
+  // A type that a later kernel adds passes ALL.
   Raw raw;
   raw.what = 0x400;
   EXPECT_TRUE(accepts(connector_filter(0, false), raw));
 }
 
-TEST(ClassicBpf, TheProbeHearsAcksOnly) {
+TEST(ClassicBpf, OnlyAcksFilterPassesAcksOnly) {
   EXPECT_TRUE(accepts(only_acks_filter(), ack()));
   for (const Raw& raw : every_event()) EXPECT_FALSE(accepts(only_acks_filter(), raw));
 }

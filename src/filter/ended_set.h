@@ -11,12 +11,11 @@
 
 namespace knell::filter {
 
-// Ways for a process to end: what values of `ended` add up to. As quick with a thousand of them as
-// with one.
+// A set of ways for a process to end, built from values of `ended`. matches() takes constant time.
 class EndedSet {
  public:
-  void add(const Ended& ended);  // that check() passes
-  // `event` is an exit. One whose status is unknown is matched by kUnknown alone.
+  void add(const Ended& ended);  // `ended` has passed check()
+  // `event` is an exit. If its status is unknown only kUnknown matches it.
   bool matches(const knell_event& event) const;
   bool has_code(size_t code) const { return codes_[code]; }
   bool has_unknown() const { return unknown_; }

@@ -5,17 +5,16 @@
 #include <algorithm>
 #include <utility>
 
-// A pattern is a row of segments with a star between each two. The first segment must match where
-// the text begins, the last one where it ends, and each of the others at the first place behind the
-// one before it: an earlier star never has to be tried again, since what follows it has matched as
-// early as it can.
+// A pattern is a sequence of segments separated by stars. The first segment must match at the start
+// of the text, the last one at its end, and each of the others at the first place after the match
+// of the segment before it. There is no backtracking to an earlier star: what follows it has
+// matched as early as possible.
 //
-// So each byte of the text is looked at for one segment only, and what counts is the cost of a
-// search. A short segment is tried at each place in turn. A longer one, and one with a `?`, whose
-// length in bytes varies, is searched for with the bits of a machine word: bit i is set when the
-// tokens up to i match the bytes up to here, one shift and one `and` advance all of them by a byte
-// (Baeza-Yates and Gonnet's Shift-And). A search is therefore linear in the text whatever is in the
-// pattern: no text makes it go back.
+// So each byte of the text is searched for one segment only. A short segment is tried at each place
+// in turn. A longer one, and one with a `?`, whose length in bytes varies, is searched for with the
+// bits of machine words: bit i is set if the tokens up to i match the bytes up to here; one shift
+// and one `and` advance all bits by a byte (Baeza-Yates and Gonnet's Shift-And). A search is
+// therefore linear in the text, for any pattern and any text.
 namespace knell::filter {
 namespace {
 
@@ -26,16 +25,16 @@ constexpr size_t kWordBits = 64;
 
 bool continues(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
 
-// Where the `]` of the bracket stands whose members begin at `first`. kNone: there is none.
+// The position of the `]` of the bracket whose members begin at `first`; kNone: there is none.
 size_t end_of_bracket(std::string_view pattern, size_t first) {
   for (size_t i = first; i < pattern.size(); i++) {
-    if (pattern[i] == ']' && i > first) return i;  // in the first place it is a member
+    if (pattern[i] == ']' && i > first) return i;  // as the first member it is a plain byte
     if (pattern[i] == '\\') i++;
   }
   return kNone;
 }
 
-// The member at `i`, which moves past it.
+// Returns the member at `i` and advances `i`.
 uint8_t take_member(std::string_view pattern, size_t& i, size_t end) {
   if (pattern[i] == '\\' && i + 1 < end) i++;
   return static_cast<uint8_t>(pattern[i++]);
@@ -59,8 +58,8 @@ std::bitset<kBytes> members(std::string_view pattern, size_t first, size_t end) 
 
 Glob::Glob(std::string_view pattern) : pattern_(pattern) {
   parse(pattern);
-  // The first is matched where the text begins, and the last, when its length is fixed, where the
-  // text ends.
+  // No search, so no masks: the first segment is matched at the start of the text, and the last
+  // one, if its length is fixed, at the end.
   for (size_t i = 1; i < segments_.size(); i++) {
     Segment& segment = segments_[i];
     const bool last = i + 1 == segments_.size();
@@ -81,7 +80,7 @@ void Glob::parse(std::string_view pattern) {
     if (keep_empty || segment.size() > 0) segments_.push_back(segment);
     segment = {.first = tokens_.size()};
   };
-  bool brackets = true;  // one that has no end leaves none to those behind it either
+  bool brackets = true;  // false after a `[` without `]`: then no later `[` has one either
   for (size_t p = 0; p < pattern.size();) {
     const char c = pattern[p++];
     if (c == '*') {
@@ -100,7 +99,7 @@ void Glob::parse(std::string_view pattern) {
   end_segment(true);
 }
 
-// The set whose members begin at `at`; where the pattern goes on behind it. 0: it has no end.
+// Parses the set whose members begin at `at`; returns the position after its `]`, 0: there is none.
 size_t Glob::parse_set(std::string_view pattern, size_t at) {
   const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
   const size_t first = at + (negated ? 1 : 0);
@@ -123,8 +122,8 @@ bool Glob::takes(const Token& token, uint8_t byte) const {
   return false;
 }
 
-// Bytes that all tokens treat alike share a class, and a mask. Where there are sets each byte has
-// its own.
+// Bytes that no token distinguishes share a class, and so a mask. In a segment with sets each byte
+// has a class of its own.
 void Glob::add_masks(Segment& segment) {
   segment.masked = true;
   segment.words = (segment.size() + kWordBits - 1) / kWordBits;
@@ -136,12 +135,12 @@ void Glob::add_masks(Segment& segment) {
       std::any_of(begin, end, [](const Token& token) { return token.kind == Token::Kind::kSet; });
   classes_.resize(segment.classes + kBytes);
   uint8_t* const classes = &classes_[segment.classes];
-  size_t count = 1;  // class 0: no token names it
+  size_t count = 1;  // class 0: bytes that no token names
   if (sets) {
     for (size_t byte = 0; byte < kBytes; byte++) classes[byte] = static_cast<uint8_t>(byte);
     count = kBytes;
   } else {
-    // Should all 256 be named, the last of them has class 0 to itself.
+    // If all 256 bytes are named, the last one has class 0 for itself.
     for (auto token = begin; token != end; ++token)
       if (token->kind == Token::Kind::kByte && classes[token->byte] == 0 && count < kBytes)
         classes[token->byte] = static_cast<uint8_t>(count++);
@@ -163,7 +162,7 @@ void Glob::add_masks(Segment& segment) {
   }
 }
 
-// The place behind the tokens, which begin at `at`; kNone: they do not match there.
+// Matches the segment at `at`; returns the position after the match, kNone: no match.
 template <class Count>
 size_t Glob::match_here(const Segment& segment, std::string_view text, size_t at,
                         Count count) const {
@@ -182,7 +181,7 @@ size_t Glob::match_here(const Segment& segment, std::string_view text, size_t at
   return at;
 }
 
-// The place behind the first match at `at` or later.
+// Returns the position after the first match at `at` or later; kNone: no match.
 template <class Count>
 size_t Glob::search(const Segment& segment, std::string_view text, size_t at, Count count) const {
   for (; text.size() - at >= segment.size(); at++)
@@ -190,11 +189,11 @@ size_t Glob::search(const Segment& segment, std::string_view text, size_t at, Co
   return kNone;
 }
 
-// The same; `to_end`: of those that go to the end of the text.
+// As search(). `to_end`: the match must reach the end of the text.
 template <class Count>
 size_t Glob::search_masked(const Segment& segment, std::string_view text, size_t at, bool to_end,
                            Count count) const {
-  constexpr size_t kUsual = 64;  // words: nothing longer is a predicate's value
+  constexpr size_t kUsual = 64;  // words: enough for any value of a predicate (kMaxValueBytes)
   const size_t words = segment.words;
   uint64_t usual[kUsual];
   std::vector<uint64_t> large(words > kUsual ? words : 0);
@@ -206,7 +205,7 @@ size_t Glob::search_masked(const Segment& segment, std::string_view text, size_t
   for (; at < text.size(); at++) {
     const uint64_t* const mask =
         any + (1 + size_t{classes[static_cast<uint8_t>(text[at])]}) * words;
-    // The rest of a character belongs to the `?` that took its first byte.
+    // The `?` that matched the first byte of a character matches its other bytes too.
     const uint64_t stays = continues(text[at]) ? ~uint64_t{0} : 0;
     uint64_t carry = 1;  // a match may begin at each byte
     for (size_t w = 0; w < words; w++) {
@@ -227,7 +226,7 @@ size_t Glob::search_masked(const Segment& segment, std::string_view text, size_t
 
 template <class Count>
 bool Glob::run(std::string_view text, Count count) const {
-  if (text.size() < tokens_.size()) return false;  // each takes a byte at least
+  if (text.size() < tokens_.size()) return false;  // each token matches at least one byte
   size_t at = match_here(segments_.front(), text, 0, count);
   if (segments_.size() == 1 || at == kNone) return at == text.size();
   for (size_t i = 1; i + 1 < segments_.size(); i++) {
@@ -253,7 +252,7 @@ size_t Glob::steps_for_testing(std::string_view text) const {
 }
 
 size_t Glob::most_steps(size_t text_bytes) const {
-  size_t a_byte = 0;  // of the dearest segment that is searched for
+  size_t a_byte = 0;  // steps for each byte of the text, by the most expensive segment
   for (size_t i = 1; i < segments_.size(); i++) {
     const Segment& segment = segments_[i];
     if (segment.masked)
@@ -261,7 +260,7 @@ size_t Glob::most_steps(size_t text_bytes) const {
     else if (i + 1 < segments_.size())
       a_byte = std::max(a_byte, segment.plain ? 1 : segment.size());
   }
-  // And what the first, the last, and the ends of characters take.
+  // The first and the last segment, and the other bytes of characters that `?` matches.
   const size_t fixed = std::min(text_bytes, tokens_.size()) + 2;
   const bool any = std::ranges::any_of(segments_, &Segment::any);
   return fixed + (any ? text_bytes : 0) + a_byte * text_bytes;

@@ -12,22 +12,23 @@
 
 namespace knell::filter {
 
-// A shell glob over bytes, compiled once: `*` (slashes and leading dots too), `?` (one UTF-8
-// character), `[a-z]`, `[!a-z]`, `\` takes the next byte as it is; a `[` without its `]` is a plain
-// byte. Ours and not fnmatch(3), which wants a NUL at the end, follows the program's locale, may
-// allocate, and searches for the end of a bracket each time it meets one.
+// A shell glob over bytes, compiled once: `*` (matches slashes and leading dots too), `?` (one
+// UTF-8 character), `[a-z]`, `[!a-z]`; `\` makes the next byte plain; a `[` without `]` is a plain
+// byte. fnmatch(3) would need a NUL at the end, depends on the program's locale, may allocate, and
+// searches for the end of a bracket each time. Immutable; matches() is thread-safe.
 //
-// The time of matches() is linear in the length of the text, times one for every 64 characters that
-// stand between two stars; see glob.cc.
+// The time of matches() is linear in the length of the text, times the number of 64-token words of
+// the longest segment between two stars; see glob.cc.
 class Glob {
  public:
   explicit Glob(std::string_view pattern);
 
   bool matches(std::string_view text) const;
-  // What matches() may take for a text of at most that many bytes, as steps of a few instructions.
+  // The most that matches() can cost for a text of up to `text_bytes`, in steps of a few
+  // instructions each.
   size_t most_steps(size_t text_bytes) const;
   size_t steps_for_testing(std::string_view text) const;
-  size_t bytes() const;  // of memory, this included
+  size_t bytes() const;  // memory, this object included
   const std::string& pattern() const { return pattern_; }
 
   bool operator==(const Glob& other) const { return pattern_ == other.pattern_; }
@@ -44,10 +45,10 @@ class Glob {
   struct Segment {
     size_t first = 0, end = 0;      // in tokens_
     bool plain = true;              // bytes only
-    bool any = false;               // a `?` is among them: how many bytes they take varies
+    bool any = false;               // has a `?`: the number of bytes it matches varies
     bool masked = false;            // searched for with masks
     size_t words = 0;               // of a mask
-    size_t classes = 0, masks = 0;  // where its own begin in classes_ and masks_
+    size_t classes = 0, masks = 0;  // where those of this segment begin in classes_ and masks_
     size_t size() const { return end - first; }
   };
   using Set = std::bitset<256>;
@@ -68,14 +69,14 @@ class Glob {
 
   std::string pattern_;
   std::vector<Token> tokens_;
-  std::string bytes_;  // of each token; of those that are no byte, nothing to go by
+  std::string bytes_;  // Token::byte of each token; 0 for kAny and kSet
   std::vector<Set> sets_;
-  std::vector<Segment> segments_;  // the first and the last may be empty; one: there is no star
-  std::vector<uint8_t> classes_;   // 256 of a segment: the class of each byte
-  std::vector<uint64_t> masks_;    // of a segment: one for `?`, then one for each class
+  std::vector<Segment> segments_;  // the first and the last may be empty; only one: no star
+  std::vector<uint8_t> classes_;   // 256 for each masked segment: the class of each byte
+  std::vector<uint64_t> masks_;    // for each masked segment: one for `?`, then one for each class
 };
 
-// Whether anything in it is more than itself.
+// Whether the pattern has a special character: `*`, `?`, `[` or `\`.
 bool is_glob(std::string_view pattern);
 
 }  // namespace knell::filter

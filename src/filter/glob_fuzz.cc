@@ -8,7 +8,8 @@
 #include "filter/glob.h"
 #include "filter/naive_glob_for_test.h"
 
-// A pattern, a newline, a text: matched as a glob means it, in no more steps than it says.
+// The input is a pattern, a newline and a text. The match must agree with the naive one, and take
+// no more steps than most_steps().
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view all(reinterpret_cast<const char*>(data), size);
   const size_t end = all.find('\n');

@@ -45,7 +45,7 @@ TEST(Glob, Cases) {
            {"[]]", "]", true},
            {"[!]]", "]", false},
            {"[\\]]", "]", true},
-           {"[ab", "[ab", true},  // no bracket at all
+           {"[ab", "[ab", true},  // no `]`: plain bytes
            {"\\*", "*", true},
            {"\\*", "a", false},
            {"\\", "\\", true},
@@ -57,7 +57,7 @@ TEST(Glob, Cases) {
   }
 }
 
-// The rest of a character belongs to its `?`, wherever the pattern goes on.
+// A `?` matches all bytes of a character, whatever follows it in the pattern.
 TEST(Glob, CharactersOfSeveralBytes) {
   for (const auto& [pattern, text, matches] : std::vector<Case>{
            {"*?x*", "a\xc3\xa9x", true},
@@ -82,13 +82,13 @@ std::string repeated(std::string_view part, size_t count) {
   return all;
 }
 
-// Counts steps, which no load of the machine changes.
-TEST(Glob, ItsStepsAreLinearInTheText) {
+// Counts steps, which do not depend on the machine's load.
+TEST(Glob, StepsAreLinearInTheText) {
   const std::vector<std::string> patterns{
-      "*" + repeated("[", 999),            // no bracket has an end
+      "*" + repeated("[", 999),            // no `[` has a `]`
       "*" + repeated("[", 999) + "*x",     //
       repeated("*a", 500) + "b",           //
-      "*" + repeated("a", 1000) + "b*",    // every place of the text looks like a beginning
+      "*" + repeated("a", 1000) + "b*",    // a match may begin at each place of the text
       "*" + repeated("[ab]", 250) + "c*",  //
       "*" + repeated("?", 100) + "x*y",    //
       repeated("*aaab", 200),              //
@@ -101,7 +101,7 @@ TEST(Glob, ItsStepsAreLinearInTheText) {
       const std::string text = repeated(letter, 4096 / letter.size());
       const size_t steps = glob.steps_for_testing(text);
       EXPECT_LE(steps, glob.most_steps(text.size())) << pattern << " on " << letter;
-      // As many words as the longest row between two stars has, for each byte of the text.
+      // For each byte of the text, at most the words of the longest segment between two stars.
       EXPECT_LE(steps, text.size() * (2 + pattern.size() / 64)) << pattern << " on " << letter;
       const size_t twice = glob.steps_for_testing(text + text);
       EXPECT_LE(twice, 2 * steps + 2 * pattern.size()) << pattern << " on " << letter;
@@ -114,18 +114,18 @@ TEST(Glob, CompilingIsLinearInThePattern) {
   EXPECT_TRUE(Glob(repeated("[!", 500'000)).matches(repeated("[!", 500'000)));
 }
 
-TEST(Glob, ItsMemoryIsLinearInThePattern) {
+TEST(Glob, MemoryIsLinearInThePattern) {
   for (const char* part : {"*a", "*[ab]", "*?", "[a-z]", "*abcdefgh", "*[ab]bcde", "?"})
     EXPECT_LE(Glob(repeated(part, 500)).bytes(), 400 * 500 * std::string_view(part).size()) << part;
 }
 
-TEST(Glob, KnowsItself) {
+TEST(Glob, IsGlobFindsSpecialCharacters) {
   for (const char* glob : {"*", "a?", "[ab]", "\\*"}) EXPECT_TRUE(is_glob(glob));
   for (const char* plain : {"", "a b", "a]b", "!x"}) EXPECT_FALSE(is_glob(plain));
 }
 
-// Short strings over few letters, so that matches are common. No `[` and `\`, where the C library
-// differs on malformed patterns; well-formed brackets come whole.
+// Short strings over few letters, so that matches are common. Only well-formed brackets and
+// escapes: the C library differs on malformed ones.
 RC_GTEST_PROP(GlobProperty, AgreesWithTheCLibrary, ()) {
   const auto parts = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(
       std::vector<std::string>{"a", "b", "/", "*", "?", "[ab]", "[!a]", "[a-c]", "\\*", "."}));
@@ -136,9 +136,9 @@ RC_GTEST_PROP(GlobProperty, AgreesWithTheCLibrary, ()) {
   RC_ASSERT(Glob(pattern).matches(letters) == (fnmatch(pattern.c_str(), letters.c_str(), 0) == 0));
 }
 
-// With what the C library is not asked about: brackets without an end, escapes, broken characters,
-// and rows that are longer than a machine word.
-RC_GTEST_PROP(GlobProperty, AgreesWithWhatAGlobMeans, ()) {
+// Also what is not compared with the C library: brackets without `]`, escapes, malformed
+// characters, and segments longer than a machine word.
+RC_GTEST_PROP(GlobProperty, AgreesWithTheNaiveGlob, ()) {
   const auto parts =
       *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(std::vector<std::string>{
           "a", "b", "ab", "*", "*", "?", "[", "]", "[ab]", "[!a]", "[^]b]", "[a-c", "\\", "-",

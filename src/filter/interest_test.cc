@@ -37,12 +37,12 @@ TEST(Interest, StatusAddsNothing) {
   }
 }
 
-TEST(Interest, NothingMeansAll) {
+TEST(Interest, MaskZeroMeansAll) {
   EXPECT_EQ(kernel_mask(want(0)), KNELL_EVENT_ALL);
   EXPECT_EQ(kernel_mask(want(0x400)), KNELL_EVENT_ALL);
 }
 
-TEST(Interest, NamesNeedBirthsAndChanges) {
+TEST(Interest, NamesNeedForksAndChanges) {
   EXPECT_EQ(kernel_mask(want(kNonzero, KNELL_DETAILS_NAMES)), kNonzero | kNames);
   EXPECT_EQ(kernel_mask(want(kNonzero, KNELL_DETAILS_FULL)), kNonzero | kNames);
 }
@@ -56,11 +56,11 @@ TEST(Interest, APredicateRaisesTheDetails) {
   EXPECT_EQ(kernel_mask(named), kNonzero | kNames);
   EXPECT_EQ(with(KNELL_DETAILS_STATUS, wants(Key::kExe, "/bin/*")).details,
             uint32_t{KNELL_DETAILS_FULL});
-  // Never lowers what was asked.
+  // Predicates never lower the requested details.
   EXPECT_EQ(with(KNELL_DETAILS_FULL, wants(Key::kPid, 1)).details, uint32_t{KNELL_DETAILS_FULL});
 }
 
-TEST(Interest, OfDatagramsHasNoDetails) {
+TEST(Interest, DatagramsNeedNoDetails) {
   const Subscription datagrams{.stream = Stream::kDatagrams};
   EXPECT_EQ(interest_of(datagrams, {}).details, uint32_t{KNELL_DETAILS_STATUS});
   EXPECT_EQ(interest_of(datagrams, {}).level, uint32_t{KNELL_LEVEL_RAW});
@@ -70,14 +70,14 @@ TEST(Interest, UnderFollowsForks) {
   EXPECT_EQ(mask_with(kNonzero, wants(Key::kUnder, 1)), kNonzero | KNELL_EVENT_FORK);
 }
 
-TEST(Interest, WhatNoPredicateLetsThroughIsNotAskedFor) {
+TEST(Interest, TypesThatNoPredicatePassesAreNotRequested) {
   const uint32_t both = kExit | KNELL_EVENT_EXEC;
   EXPECT_EQ(mask_with(both, wants(codes(0, 255))), kExit);
   EXPECT_EQ(mask_with(both, wants(codes(7, 7))), kNonzero);
   EXPECT_EQ(mask_with(both, excludes(wants(codes(0, 0)))), kNonzero);
   EXPECT_EQ(mask_with(both, wants(Ended{})), kExit);
   EXPECT_EQ(mask_with(KNELL_EVENT_ALL, wants(any_signal())), kNonzero);
-  // Never 0, which would be everything.
+  // Never 0, which means all types to the kernel.
   EXPECT_EQ(mask_with(KNELL_EVENT_EXEC, wants(any_signal())), uint32_t{KNELL_EVENT_EXEC});
   EXPECT_EQ(mask_with(kNonzero, wants(Key::kLonger, 1'000'000'000)), kNonzero | kNames);
 }

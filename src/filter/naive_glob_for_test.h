@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <string_view>
 
-// What a glob means, spelt out without a thought of what it costs: filter/glob.h has to agree.
+// A simple and slow glob, which filter/glob.h must agree with.
 namespace knell::filter::naive {
 
-// The members of the bracket that begins at pattern[at], as [first, end); end is where the `]` is.
-// End 0: no bracket.
+// The members of the bracket at pattern[at], as [first, end); `end` is the position of its `]`, 0:
+// no bracket.
 struct Bracket {
   size_t first = 0, end = 0;
   bool negated = false;
@@ -23,7 +23,7 @@ inline Bracket bracket_at(std::string_view pattern, size_t at) {
     b.negated = true;
     b.first++;
   }
-  // A `]` in the first place is a member.
+  // A `]` as the first member is a plain byte.
   for (size_t i = b.first; i < pattern.size(); i++) {
     if (pattern[i] == ']' && i > b.first) {
       b.end = i;
@@ -34,7 +34,7 @@ inline Bracket bracket_at(std::string_view pattern, size_t at) {
   return b;
 }
 
-// The member at `i`, which moves past it.
+// Returns the member at `i` and advances `i`.
 inline uint8_t take_member(std::string_view pattern, size_t& i, size_t end) {
   if (pattern[i] == '\\' && i + 1 < end) i++;
   return static_cast<uint8_t>(pattern[i++]);
@@ -54,7 +54,7 @@ inline bool bracket_has(std::string_view pattern, const Bracket& b, uint8_t c) {
   return found != b.negated;
 }
 
-// Matches what one element of the pattern (no `*`) takes; both move past it. False: no match.
+// Matches one element of the pattern, not `*`, and advances `p` and `t`. False: no match.
 inline bool match_element(std::string_view pattern, size_t& p, std::string_view text, size_t& t) {
   switch (pattern[p]) {
     case '?':
@@ -79,7 +79,7 @@ inline bool match_element(std::string_view pattern, size_t& p, std::string_view 
 
 inline bool glob_matches(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0;
-  size_t star = std::string_view::npos, taken = 0;  // the last `*`, and where its rest is tried
+  size_t star = std::string_view::npos, taken = 0;  // the last `*`, and the end of what it matches
   while (true) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;

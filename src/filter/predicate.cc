@@ -87,7 +87,7 @@ std::string text_of(const Ended& ended) {
   return {};
 }
 
-// In the largest unit that it is a whole number of.
+// In the largest unit that gives a whole number.
 std::string nanoseconds_text(int64_t ns) {
   constexpr std::array<std::pair<std::string_view, int64_t>, 6> kSteps{
       {{"ns", 1000}, {"us", 1000}, {"ms", 1000}, {"s", 60}, {"m", 60}, {"h", 24}}};
@@ -120,7 +120,7 @@ Result<void> check(const Predicate& predicate) {
   const KeyRow* const row = row_of(predicate.key);
   if (row == nullptr)
     return say(EINVAL, std::to_string(static_cast<uint32_t>(predicate.key)) +
-                           " is the number of no predicate");
+                           " is not the number of a predicate");
   const bool valid =
       predicate.value.index() == row->kind &&
       std::visit([row](const auto& value) { return is_valid(*row, value); }, predicate.value);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What a listener asks of the processes it wants, as values. Text is parsed where it is typed
-// (lib/predicate_parser.h has the grammar); on the wire and in the daemon there are values only.
+// Conditions on processes, as typed values. Text is parsed in the program where it was typed
+// (lib/predicate_parser.h has the grammar); on the wire and in the daemon there are only values.
 #pragma once
 
 #include <compare>
@@ -17,7 +17,7 @@
 
 namespace knell::filter {
 
-// The numbers are sent (docs/protocol.md): new keys take new ones.
+// The numbers are part of the protocol (docs/protocol.md): a new key gets a new number.
 enum class Key : uint32_t {
   kPid = 1,    // number: a process
   kUnder,      // number: that process and its descendants
@@ -25,19 +25,19 @@ enum class Key : uint32_t {
   kExe,        // text: a glob over the path
   kUid,        // number: a real uid
   kUnit,       // text: a glob; `.service` may be left out
-  kCgroup,     // text: a path, and all below it; without slashes at its end, so the root is empty
-  kContainer,  // text: an id, or how it begins
+  kCgroup,     // text: a path, and all below it; no slash at its end, so the root is empty
+  kContainer,  // text: an id, or a prefix of one
   kTty,        // text: a glob over the name without /dev/
   kEnded,      // Ended
   kLonger,     // number: lived that many nanoseconds or longer
   kShorter,    // number: lived less than that
 };
 
-// A way for a process to end. Sent as it is.
+// A way for a process to end. Part of the protocol: sent as these bytes.
 struct Ended {
   enum class Kind : uint16_t { kCodes = 1, kSignal, kAnySignal, kCore, kOom, kUnknown };
   Kind kind = Kind::kUnknown;
-  uint16_t first = 0, last = 0;  // kCodes: the first and the last exit code; kSignal: its number
+  uint16_t first = 0, last = 0;  // kCodes: a range of exit codes; kSignal: its number, in both
   uint16_t reserved = 0;
   auto operator<=>(const Ended&) const = default;
 };
@@ -57,15 +57,15 @@ inline constexpr size_t kMaxValueBytes = 4096;            // PATH_MAX: nothing l
 inline constexpr size_t kMaxCommBytes = 15;               // TASK_COMM_LEN less its NUL
 inline constexpr int64_t kMaxUid = UINT32_C(0xfffffffe);  // the one above means "no user"
 
-// "unit" for kUnit; empty for a number that is none of Key.
+// "unit" for kUnit; empty for a number that is no Key.
 std::string_view name_of(Key key);
-// Whether the value is of the kind that its key takes, and within bounds. Errors: EINVAL, a whole
+// Checks the value's kind, which its key determines, and its bounds. Errors: EINVAL, a whole
 // sentence.
 Result<void> check(const Predicate& predicate);
-// Sorted by key, what is wanted before what is excluded, and each once: the form in which equal
-// sets are equal.
+// Sorts by key, wanted before excluded values, and removes duplicates: so equal sets compare equal.
 void sort_once(std::vector<Predicate>& predicates);
-// "pid=7,!9 unit=cron", for people. `predicates` are sorted; ends soon after `most_bytes`.
+// For display: "pid=7,!9 unit=cron". `predicates` must be sorted. The text ends with the value that
+// takes it beyond `most_bytes`.
 std::string text_of(std::span<const Predicate> predicates, size_t most_bytes);
 
 }  // namespace knell::filter

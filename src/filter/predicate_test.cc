@@ -14,7 +14,7 @@
 namespace knell::filter {
 namespace {
 
-// Those of every key have one kind of value, and bounds: src/wire/protocol_test.cc has them all.
+// A few examples; src/wire/protocol_test.cc has the kind and the bounds of each key.
 TEST(Predicate, ValuesOutOfBoundsAreRefusedBeforeTheyAreCompiled) {
   for (const Predicate& wrong :
        {wants(Key::kPid, 0), wants(Key::kPid, "1"), wants(Key::kUid, -1), wants(Key::kComm, ""),
@@ -27,7 +27,7 @@ TEST(Predicate, ValuesOutOfBoundsAreRefusedBeforeTheyAreCompiled) {
   }
 }
 
-TEST(Predicate, EveryKeyHasANameOfItsOwn) {
+TEST(Predicate, NamesAreUnique) {
   std::set<std::string_view> names;
   for (uint32_t key = 1; key <= static_cast<uint32_t>(Key::kShorter); ++key)
     names.insert(name_of(static_cast<Key>(key)));
@@ -36,14 +36,14 @@ TEST(Predicate, EveryKeyHasANameOfItsOwn) {
   EXPECT_EQ(name_of(Key{}), "");
 }
 
-TEST(Predicate, EqualSetsAreEqualInWhateverOrder) {
+TEST(Predicate, EqualSetsCompareEqualInAnyOrder) {
   const Predicate cron = wants(Key::kUnit, "cron"), one = wants(Key::kPid, 1),
                   seven = wants(Key::kPid, 7), no_seven = excludes(seven);
   EXPECT_EQ(Predicates::of({no_seven, seven, cron, one, seven})->values(),
             (std::vector{one, seven, no_seven, cron}));
 }
 
-TEST(Predicate, TextIsForPeople) {
+TEST(Predicate, TextOfPredicatesIsReadableAndBounded) {
   const std::vector<Predicate> all{wants(Key::kPid, 7), excludes(wants(Key::kPid, 9)),
                                    wants(Key::kCgroup, ""), wants(codes(2, 255)),
                                    wants(Key::kLonger, 90'000'000'000)};

@@ -7,24 +7,24 @@
 #include <bit>
 #include <utility>
 
-// Each key keeps what is wanted and what is excluded apart; an event passes a key when it is wanted
-// (or nothing is named as wanted) and not excluded. Unknown values fall out of that by themselves,
-// once "not wanted" and "not excluded" are both true of them.
+// Each key has wanted values and excluded values. An event passes a key if its value is wanted, or
+// no value is, and it is not excluded. An unknown value is neither wanted nor excluded, so the same
+// rule holds for it.
 //
-// What is plain is sorted and searched, so a thousand values cost as much as a dozen; only globs
-// are tried one by one, and most_steps() says what they cost. Values are sorted once, and what is
-// compiled from them in their order is sorted by that.
+// Plain values are sorted and searched, so a thousand cost little more than a dozen; only globs are
+// tried one by one, and most_steps() tells their cost. values_ is sorted once; compile() keeps that
+// order.
 namespace knell::filter {
 namespace {
 
-// The longest text of each that there can be.
-constexpr size_t kUnitBytes = 255;      // NAME_MAX: it is the name of a directory
+// The longest value that a field of an event can have.
+constexpr size_t kUnitBytes = 255;      // NAME_MAX: the name of a directory in cgroupfs
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
-constexpr size_t kContainerBytes = 64;  // of all runtimes known, hexadecimal digits of a SHA-256
+constexpr size_t kContainerBytes = 64;  // the SHA-256 in hexadecimal of all known runtimes
 constexpr size_t kTtyBytes = 15;        // of event::tty_name()
 constexpr size_t kComparedAtOnce = 16;  // bytes; picked
-constexpr size_t kFew = 8;              // that are quicker tried than searched; picked
-constexpr size_t kStepsOfRoot = 64;     // it is looked for among those of all listeners
+constexpr size_t kFew = 8;              // up to this many a linear search is faster; picked
+constexpr size_t kStepsOfRoot = 64;     // a lookup among the roots of all listeners
 
 bool contains(const std::vector<int64_t>& numbers, int64_t number) {
   return std::binary_search(numbers.begin(), numbers.end(), number);
@@ -35,7 +35,7 @@ bool contains(const std::vector<std::string>& texts, std::string_view text) {
   return std::binary_search(texts.begin(), texts.end(), text, std::less<>());
 }
 
-// The order of paths in which what is below one follows it at once: a slash comes before all else.
+// Orders paths so that those below a path directly follow it: a slash sorts before any other byte.
 bool path_before(std::string_view a, std::string_view b) {
   const auto [in_a, in_b] = std::ranges::mismatch(a, b);
   if (in_b == b.end()) return false;
@@ -46,15 +46,16 @@ bool path_before(std::string_view a, std::string_view b) {
 
 bool text_before(std::string_view a, std::string_view b) { return a < b; }
 
-// "/a" holds /a and /a/b, not /ab. The root was trimmed to nothing and holds all.
+// Whether `cgroup` is `path` or below it: "/a" holds /a and /a/b, not /ab. The root is empty and
+// holds all.
 bool path_holds(std::string_view path, std::string_view cgroup) {
   return cgroup.starts_with(path) && (cgroup.size() == path.size() || cgroup[path.size()] == '/');
 }
 
 bool text_holds(std::string_view front, std::string_view id) { return id.starts_with(front); }
 
-// Sorts those that hold all that begins with them, and drops what another one holds. Of what is
-// left at the most one holds a text, and no other stands between the two.
+// Sorts the prefixes in `all`, and removes each that another one holds. Of the rest at most one
+// holds a given text, and that is the last one not after the text.
 template <class Before, class Holds>
 void keep_outermost(std::vector<std::string>& all, Before before, Holds holds) {
   std::ranges::sort(all, before);
@@ -76,14 +77,14 @@ bool held_by_one(const std::vector<std::string>& outermost, std::string_view tex
   return after != outermost.begin() && holds(*std::prev(after), text);
 }
 
-// `in(side)`: whether the event's value is among them; false when the value is unknown.
+// Whether the event passes a key. `in(side)`: whether its value is in that side; false if unknown.
 template <class Sides, class In>
 bool holds(const Sides& sides, In in) {
   if (!sides.used()) return true;
   return (sides.wanted.empty() || in(sides.wanted)) && !in(sides.excluded);
 }
 
-// The same for a string, where `in(side, text)` judges.
+// The same for a string. `in(side, text)`: whether `text` is in that side.
 template <class Sides, class In>
 bool holds(const Sides& sides, const knell_string& value, In in) {
   return holds(sides, [&](const auto& side) {
@@ -120,7 +121,7 @@ size_t steps_of_search(const std::vector<T>& sorted, size_t bytes_of_each) {
   return tried * (1 + bytes_of_each / kComparedAtOnce);
 }
 
-// With a text that many bytes long.
+// The most steps to judge a text of up to `most_bytes`.
 template <class Sides>
 size_t steps_of_texts(const Sides& sides, size_t most_bytes) {
   size_t steps = 0;
@@ -224,7 +225,7 @@ bool Predicates::exit_matches(const knell_event& event) const {
 
   const bool known = (event.has & KNELL_HAS_DURATION) != 0;
   const uint64_t lived = event.duration_ns;
-  // Of several limits the easiest to meet decides.
+  // Several limits are alternatives, so the weakest one decides.
   return holds(longer_,
                [&](const Numbers& limits) {
                  return known && !limits.empty() && lived >= static_cast<uint64_t>(limits.front());
@@ -259,7 +260,7 @@ size_t Predicates::most_steps() const {
   size_t steps = 1 + (roots_.wanted.size() + roots_.excluded.size()) * kStepsOfRoot;
   for (const Sides<Numbers>* const sides : {&pids_, &uids_, &longer_, &shorter_})
     steps += steps_of_search(sides->wanted, 0) + steps_of_search(sides->excluded, 0);
-  // A unit is judged with and without its `.service`.
+  // Twice for a unit: with and without its `.service`.
   return steps + steps_of_texts(comms_, kMaxCommBytes) + steps_of_texts(exes_, kPathBytes) +
          2 * steps_of_texts(units_, kUnitBytes) + steps_of_texts(cgroups_, kPathBytes) +
          steps_of_texts(containers_, kContainerBytes) + steps_of_texts(ttys_, kTtyBytes);
@@ -273,7 +274,7 @@ Interest Predicates::needs() const {
   if (exes_.used()) needs.details = KNELL_DETAILS_FULL;
   needs.forks = roots_.used();
   if (exits_only()) {
-    // Whether an exit with 0, or with a status that may yet turn out unknown, could pass.
+    // Whether an exit with status 0 can pass, or one whose status will be unknown.
     const bool zero_wanted = ended_.wanted.empty() || ended_.wanted.has_code(0);
     const bool zero_possible =
         ended_.wanted.has_unknown() || (zero_wanted && !ended_.excluded.has_code(0));

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// Which events a listener receives, beyond their type. Values of one key are alternatives, excluded
-// ones are not let through; a key with exclusions only passes everything else; different keys must
-// all hold. Unknown (null) matches nothing, neither what is wanted nor what is excluded: with
-// wanted values the event does not pass, with exclusions only it does. `ended`, `longer` and
-// `shorter` let only exits through. `lost` passes all.
+// Predicates select events by more than their type. Wanted values of one key are alternatives; an
+// event with an excluded value does not pass; a key with excluded values only passes all others. An
+// event must pass every key. An unknown field equals no value: the event passes a key that only
+// excludes, and no key with wanted values. Only exits pass `ended`, `longer` and `shorter`. LOST
+// events always pass.
 #pragma once
 
 #include <knell/knell.h>
@@ -23,30 +23,30 @@
 
 namespace knell::filter {
 
-// Answers `under`. A process whose ancestors are not known is under no root.
+// Tells whether a process is under another. One whose ancestors are not known is under no root.
 class Ancestry {
  public:
   virtual ~Ancestry() = default;
-  // Whether the process the event is about is `root` or was born under it.
+  // Whether the event's process is `root` or a descendant of it.
   virtual bool inside(int32_t root, const knell_event& event) const = 0;
 };
 
-// All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ends a
-// set of bits. Copyable; matches() is const and allocates nothing.
+// All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ways
+// to end are a set of bits. Copyable; matches() is const and does not allocate.
 class Predicates {
  public:
-  // In time that is linear in their bytes, but for sorting. Errors: EINVAL, a whole sentence: those
-  // of check(); too many of one key.
+  // Takes time linear in the bytes of `all`, and that of sorting. Errors: EINVAL, a whole sentence:
+  // those of check(); more than kMaxAlternatives values of one key.
   static Result<Predicates> of(std::vector<Predicate> all);
-  // Errors: as of(). Then nothing has changed.
+  // Adds predicates. Errors: as of(); then nothing changes.
   Result<void> add(std::span<const Predicate> more);
-  // All there are, as sort_once() leaves them.
+  // All the predicates, as by sort_once().
   const std::vector<Predicate>& values() const { return values_; }
   bool matches(const knell_event& event, const Ancestry& ancestry) const;
-  // What matches() may cost, whatever the event: in steps of a few instructions each, as
+  // The most that matches() can cost for any event, in steps of a few instructions each, as
   // Glob::most_steps() counts them.
   size_t most_steps() const;
-  // What it takes to judge events, and which can pass: without a mask.
+  // What a source must report to judge events, and which types can pass. `mask` is not set.
   Interest needs() const;
   bool empty() const { return !used_; }
 
@@ -74,7 +74,7 @@ class Predicates {
   std::vector<Predicate> values_;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;
-  // What another one holds as well is left out.
+  // Values that another value of the same side covers are left out.
   Sides<Texts> cgroups_, containers_;
   Sides<EndedSet> ended_;
 };

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One pass over tokens, which end at a NUL and at white space alike, so that a command line inside
-// a word is seen as well. A secret that begins a word ends with it: `--password=a b` has no quotes
-// any more. The word behind `sh -c` is a script, where blanks end it. Nothing is copied until
-// something is found. When in doubt it hides: what is hidden without need costs a look at the
-// machine, what is shown cannot be taken back.
+// One pass over tokens. A token ends at a NUL or at white space, so that a command line inside a
+// word is searched too. A flag or assignment at the start of a word hides to the end of the word,
+// since the shell has removed the quotes: `--password=a b`. The word after `sh -c` is a script, in
+// which blanks end a secret. Nothing is copied until a secret is found. In doubt it hides: text
+// hidden without need can be looked up on the machine, a secret once shown cannot be taken back.
 #include "filter/redact.h"
 
 #include <algorithm>
@@ -19,15 +19,15 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kHidden = "***";
 
-// Of names in lower case with dashes.
+// Ends of secret names, in lower case and with dashes.
 constexpr std::array kSecretEnds{"password"sv,   "passwd"sv,     "passphrase"sv, "pwd"sv,
                                  "secret"sv,     "token"sv,      "api-key"sv,    "apikey"sv,
                                  "access-key"sv, "secret-key"sv, "pass"sv};
-// Names that end so and hold no secret: a number of tokens, to be asked for it.
+// Ends of names without a secret: a number of tokens, a flag to prompt for a password.
 constexpr std::array kHarmless{"bypass"sv,   "max-token"sv,    "compass"sv,     "askpass"sv,
                                "ask-pass"sv, "become-pass"sv,  "no-password"sv, "nopass"sv,
                                "no-pass"sv,  "ask-password"sv, "no-token"sv};
-// The same, as a whole: the folder.
+// Whole names without a secret: the working directory.
 constexpr std::array kFolders{"PWD"sv, "OLDPWD"sv};
 
 // Programs whose short flags hold secrets.
@@ -41,9 +41,9 @@ constexpr std::array kLdapPrograms{"ldapsearch"sv, "ldapmodify"sv,  "ldapadd"sv,
                                    "ldapwhoami"sv, "ldapcompare"sv, "ldapmodrdn"sv, "ldappasswd"sv};
 constexpr std::array kOraclePrograms{"sqlplus"sv, "sqlldr"sv, "expdp"sv, "impdp"sv, "rman"sv};
 constexpr std::array kShells{"sh"sv, "bash"sv, "dash"sv, "zsh"sv, "ksh"sv, "ash"sv, "su"sv};
-// Whose -p and -pass are told apart.
+// Programs with rules of their own for -p and -pass.
 constexpr std::array kOthers{"sshpass"sv, "ffmpeg"sv, "openssl"sv};
-// What openssl is told instead: where the secret is.
+// Values of openssl that say where the secret is, and are none themselves.
 constexpr std::array kElsewhere{"env:"sv, "file:"sv, "fd:"sv, "stdin"sv};
 
 bool is_space(char c) { return c == '\0' || c == ' ' || c == '\t' || c == '\n'; }
@@ -97,7 +97,7 @@ std::optional<std::string_view> Redactor::redact(std::string_view args) {
   Next next = Next::kPlain;
   for (auto token = next_token(0); token; token = next_token(std::max(token->end, copied_))) {
     const std::string_view text = args_.substr(token->begin, token->end - token->begin);
-    // Two dashes are the next flag: this one was to ask for its value.
+    // Two dashes begin the next flag: this flag has no value and makes the program prompt for it.
     if (next == Next::kSecret && !text.starts_with("--")) {
       hide_value(next, *token, token->begin);
       next = Next::kPlain;
@@ -123,8 +123,8 @@ std::optional<Redactor::Token> Redactor::next_token(size_t from) {
   return Token{from, end, begins_word && !std::exchange(script_follows_, false), 0};
 }
 
-// A program that is named, also within a word: from here on its flags count. That of sshpass is the
-// first word that is no flag.
+// Sets the program whose flags are judged from here on, if the token names one, also inside a word.
+// The program that sshpass runs is the first word that is no flag.
 void Redactor::follow(Token token) {
   const std::string_view text = args_.substr(token.begin, token.end - token.begin);
   const std::string_view name = base_name(text);
@@ -138,19 +138,19 @@ void Redactor::follow(Token token) {
 bool Redactor::is_secret_flag(std::string_view name) const {
   if (is_one_of(except_, name)) return false;
   if (is_one_of(flags_, name)) return true;
-  if (name == "-pass" && program_ == "ffmpeg") return false;  // one of its two passes
+  if (name == "-pass" && program_ == "ffmpeg") return false;  // the number of a pass
   if (!name.starts_with('-')) return is_secret_name(name);
   return name.size() > 2 && is_secret_name(name.substr(name[1] == '-' ? 2 : 1));
 }
 
-// Whether a secret is in the word behind it. Not of -DUSE_TOKEN, -f/etc/passwd, --type=token
+// Whether the next word is a secret. False for -DUSE_TOKEN, -f/etc/passwd, --type=token.
 bool Redactor::takes_value(std::string_view flag) const {
   if (is_one_of(flags_, flag)) return true;
   const bool defines = flag.starts_with("-D") || flag.starts_with("-I") || flag.starts_with("-L");
   return !defines && flag.find_first_of("=/") == std::string_view::npos && is_secret_flag(flag);
 }
 
-// What a flag of the program holds, or the word behind it.
+// What the value of this flag of the current program is, or else the next word.
 Redactor::Next Redactor::known_flag(std::string_view flag) const {
   if (program_ == "sshpass" || is_one_of(kPasswordPrograms, program_))
     return flag == "-p" ? Next::kSecret : Next::kPlain;
@@ -184,7 +184,7 @@ Redactor::Next Redactor::judge(Token token) {
   return Next::kPlain;
 }
 
-// Name: value, to the end of the word: the scheme and what it needs.
+// Authorization: VALUE. Hides to the end of the word: the scheme and the credentials.
 bool Redactor::judge_header(Token token, std::string_view text) {
   std::string_view name = text.substr(0, text.find(':'));
   if (name.size() == text.size()) return false;
@@ -202,7 +202,7 @@ bool Redactor::judge_header(Token token, std::string_view text) {
   return true;
 }
 
-// Also one behind another equals sign: --set=db.password=X, ?a=1&token=X
+// Also after another equals sign: --set=db.password=X, ?a=1&token=X
 bool Redactor::judge_assignments(Token token, std::string_view text) {
   size_t begin = 0;
   for (size_t at = text.find('='); at != std::string_view::npos; at = text.find('=', begin)) {
@@ -224,7 +224,7 @@ Redactor::Next Redactor::judge_flag(Token token, std::string_view text) {
   const std::string_view flag = is_long ? text.substr(0, text.find('=')) : text.substr(0, 2);
   const Next kind = known_flag(flag);
   if (kind == Next::kPlain) return Next::kPlain;
-  if (flag.size() == text.size())  // mysql -p: it is to ask
+  if (flag.size() == text.size())  // mysql -p: it prompts for the password
     return is_one_of(kPasswordPrograms, program_) ? Next::kPlain : kind;
   hide_value(kind, token, token.begin + flag.size() + (is_long ? 1 : 0));
   return Next::kPlain;
@@ -236,13 +236,13 @@ void Redactor::judge_logon(Token token, std::string_view text) {
   const size_t slash = text.find('/', from);
   if (slash == std::string_view::npos || slash == from || text.starts_with('@')) return;
   if (from == 0 && text.substr(0, slash).find('=') != std::string_view::npos) return;
-  if (text.ends_with(program_)) return;  // itself, with its path
+  if (text.ends_with(program_)) return;  // the path of the program itself
   const size_t at = text.rfind('@');
   const bool has_database = at != std::string_view::npos && at > slash;
   hide(token.begin + slash + 1, has_database ? token.begin + at : end_of_value(token, token.end));
 }
 
-// Of a user and a secret, the secret.
+// Hides the value that begins at `from`; of kUserAndSecret only the secret.
 void Redactor::hide_value(Next kind, Token token, size_t from) {
   if (kind == Next::kUserAndSecret) {
     const char mark = is_one_of(kPercentPrograms, program_) ? '%' : ':';
@@ -251,7 +251,7 @@ void Redactor::hide_value(Next kind, Token token, size_t from) {
     if (is_quote(args_[token.begin])) token.quote = args_[token.begin];
     return hide(at + 1, end_of_value(token, at + 1));
   }
-  // openssl -pass file:X tells where it is.
+  // openssl -pass file:X says where the secret is.
   const std::string_view value = args_.substr(from);
   const auto begins = [&](std::string_view source) { return value.starts_with(source); };
   if (program_ == "openssl" && std::ranges::any_of(kElsewhere, begins)) return;
@@ -259,8 +259,7 @@ void Redactor::hide_value(Next kind, Token token, size_t from) {
   hide(from, end_of_value(token, from));
 }
 
-// user:password@: what stands between the first colon and the last at sign of what holds neither
-// slash nor space.
+// user:password@host. In a part without slash or space: from the first colon to the last at sign.
 void Redactor::judge_userinfo(Token token) {
   const std::string_view text = args_.substr(token.begin, token.end - token.begin);
   size_t from = 0;
@@ -285,7 +284,8 @@ void Redactor::judge_userinfo(Token token) {
   }
 }
 
-// To the end of its word, or within one: to its quote, beyond blanks, or to the next of these.
+// The end of a value: of its word, if the token begins one; in a script, its closing quote, or else
+// the end of the token.
 size_t Redactor::end_of_value(Token token, size_t from) const {
   const size_t word = std::min(args_.find('\0', from), args_.size());
   if (token.whole) return word;

@@ -9,38 +9,36 @@
 
 namespace knell::filter {
 
-// Makes secrets in arguments unreadable, as far as their form tells that they are some:
+// Replaces secrets in arguments by `***`, where their form shows that they are secrets:
 //
 //   --password X, --db-password=X       a flag, of two dashes or one, whose name ends with
-//   password,
-//                                       passwd, passphrase, pass, pwd, secret, token, api-key,
-//                                       apikey, access-key, secret-key
+//                                       password, passwd, passphrase, pass, pwd, secret, token,
+//                                       api-key, apikey, access-key, secret-key
 //   PGPASSWORD=X                        an assignment to such a name; also --set db.password=X
 //   user:X@host, scheme://user:X@host   a password before an at sign
 //   Authorization: X, X-Auth-Token: X   in a header
 //   pass:X                              as openssl takes it
-//   mysql -pX, sshpass -p X, curl -u user:X, and their like
+//   mysql -pX, sshpass -p X, curl -u user:X, and similar programs
 //
-// also inside of one word, as in `sh -c '...'`, where blanks and quotes end it. Where the flag or
-// the assignment begins a word, it goes on to the end of that, whatever is in it. What is secret
-// becomes `***`. Not thread-safe.
+// This works inside a word too, as in `sh -c '...'`, where blanks and quotes end a secret. If the
+// flag or assignment begins a word, the secret extends to the end of that word. Not thread-safe.
 class Redactor {
  public:
-  // `flags`: others whose value is secret, with their dashes; `except`: of the usual ones, those
-  // that are not ("--token").
+  // `flags`: more flags with a secret value, with their dashes; `except`: flags and names that are
+  // not secret ("--token").
   explicit Redactor(std::vector<std::string> flags = {}, std::vector<std::string> except = {})
       : flags_(std::move(flags)), except_(std::move(except)) {}
   static Redactor none();
 
-  // `args`: words, each with a NUL behind it. nullopt: nothing in them is secret. Good until the
-  // next call.
+  // `args`: words, each followed by a NUL. nullopt: no secret in them. The result is valid until
+  // the next call.
   std::optional<std::string_view> redact(std::string_view args);
 
  private:
   struct Token {
     size_t begin, end;
-    bool whole = false;  // begins a word, which is no script
-    char quote = 0;      // stands before it
+    bool whole = false;  // begins a word that is not a script
+    char quote = 0;      // the quote before it
   };
   enum class Next { kPlain, kSecret, kUserAndSecret };
 
@@ -64,7 +62,7 @@ class Redactor {
   std::string_view args_, program_;
   bool shell_ = false, script_follows_ = false;
   std::string out_;
-  size_t copied_ = 0;  // of args_, into out_
+  size_t copied_ = 0;  // bytes of args_ copied to out_
   bool hidden_ = false;
 };
 

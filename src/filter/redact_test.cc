@@ -26,7 +26,7 @@ std::string redacted(std::initializer_list<std::string_view> all) {
   return redacted(redactor, all);
 }
 
-TEST(Redact, LeavesWhatIsNoSecret) {
+TEST(Redact, LeavesOtherArguments) {
   Redactor redactor;
   for (const auto& harmless :
        {words({"ls", "-l", "/etc/passwd"}), words({"ssh", "-p", "22", "git@host"}),
@@ -43,7 +43,7 @@ TEST(Redact, HidesTheValueOfAFlag) {
   EXPECT_EQ(redacted({"gh", "--github-token", "-dashed"}), words({"gh", "--github-token", "***"}));
 }
 
-TEST(Redact, AFlagThatAsksHasNoValue) {
+TEST(Redact, AFlagThatPromptsHasNoValue) {
   EXPECT_EQ(redacted({"mysql", "--password", "--host", "db"}),
             words({"mysql", "--password", "--host", "db"}));
 }
@@ -62,7 +62,7 @@ TEST(Redact, HidesThePasswordBeforeAnAtSign) {
             words({"x", "http://a:***@h/", "ftp://b:***@i"}));
 }
 
-TEST(Redact, LooksInsideOfAWord) {
+TEST(Redact, FindsSecretsInsideAWord) {
   EXPECT_EQ(redacted({"sh", "-c", "mysql --password='a b' -h db; curl http://u:p@h/"}),
             words({"sh", "-c", "mysql --password=*** -h db; curl http://u:***@h/"}));
   EXPECT_EQ(redacted({"sh", "-c", "mysql -phunter2 db"}), words({"sh", "-c", "mysql -p*** db"}));
@@ -100,7 +100,7 @@ TEST(Redact, AHeaderIsHiddenToTheEndOfItsWord) {
             words({"curl", "-HAuthorization:***", "h"}));
 }
 
-TEST(Redact, InAScriptBlanksEndIt) {
+TEST(Redact, BlanksEndASecretInAScript) {
   EXPECT_EQ(redacted({"sh", "-c", "curl -u 'joe:a b' h"}),
             words({"sh", "-c", "curl -u 'joe:***' h"}));
   for (const std::string_view flag : {"-c", "-lc", "-euc"})
@@ -110,7 +110,7 @@ TEST(Redact, InAScriptBlanksEndIt) {
             words({"sh", "-c", "app \"--password=***\" -x; app --password *** -y"}));
 }
 
-TEST(Redact, OneDashIsEnough) {
+TEST(Redact, FlagsMayHaveOneDash) {
   EXPECT_EQ(redacted({"app", "-password=hunter2"}), words({"app", "-password=***"}));
   EXPECT_EQ(redacted({"app", "-token", "abc", "x"}), words({"app", "-token", "***", "x"}));
   EXPECT_EQ(redacted({"keytool", "-list", "-storepass", "changeit", "-v"}),
@@ -124,7 +124,7 @@ TEST(Redact, OneDashIsEnough) {
   EXPECT_EQ(redacted({"tool", "-pass", "hunter2"}), words({"tool", "-pass", "***"}));
 }
 
-TEST(Redact, KnowsWhatPeopleRun) {
+TEST(Redact, HidesSecretsOfCommonPrograms) {
   EXPECT_EQ(redacted({"docker", "run", "-e", "DB_PASSWORD=a b", "-eX_TOKEN=t", "image"}),
             words({"docker", "run", "-e", "DB_PASSWORD=***", "-eX_TOKEN=***", "image"}));
   EXPECT_EQ(redacted({"docker", "run", "--env=DB_PASSWORD=x", "image"}),
@@ -152,7 +152,7 @@ TEST(Redact, KnowsWhatPeopleRun) {
             words({"sudo", "sshpass", "-p", "***", "ssh", "-p", "22", "h"}));
 }
 
-TEST(Redact, WhatOnlyLooksLikeItStaysReadable) {
+TEST(Redact, LeavesArgumentsThatLookLikeSecrets) {
   Redactor redactor;
   for (const auto& harmless : {words({"ls", "-a", "/tmp"}),
                                words({"grep", "-w", "word", "f"}),
@@ -179,7 +179,7 @@ TEST(Redact, WhatOnlyLooksLikeItStaysReadable) {
     EXPECT_FALSE(redactor.redact(harmless)) << harmless;
 }
 
-TEST(Redact, GoesByWhatItWasTold) {
+TEST(Redact, FlagsAndExceptionsAreConfigurable) {
   Redactor redactor({"-k"}, {"--token"});
   EXPECT_EQ(redacted(redactor, {"x", "-k", "s", "--token", "t", "-k=u"}),
             words({"x", "-k", "***", "--token", "t", "-k=***"}));
@@ -187,7 +187,7 @@ TEST(Redact, GoesByWhatItWasTold) {
   EXPECT_EQ(redacted(none, {"x", "--password=s"}), words({"x", "--password=s"}));
 }
 
-TEST(Redact, WhatWasCutIsHiddenToItsEnd) {
+TEST(Redact, HidesATruncatedSecret) {
   Redactor redactor;
   EXPECT_EQ(redactor.redact(std::string("x\0--password=hun", 16)),
             std::string("x\0--password=***", 16));

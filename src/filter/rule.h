@@ -11,20 +11,19 @@
 
 namespace knell::filter {
 
-// What EXIT and NONZERO_EXIT mean together.
+// The meaning of a mask with both EXIT and NONZERO_EXIT.
 enum class Rule {
   kReleased,  // every released kernel: EXIT+NONZERO_EXIT is every exit
-  kV6,  // the patch as first posted: NONZERO_EXIT wins, an exit with 0 is dropped although EXIT is
-        // set
+  kV6,        // the patch as first posted: NONZERO_EXIT wins, an exit with status 0 is dropped
 };
 
-// Unknown bits are dropped, then 0 means ALL: what the kernel makes of a requested mask.
+// Drops unknown bits; then 0 means ALL. As the kernel treats a requested mask.
 constexpr uint32_t normalise(uint32_t mask) {
   mask &= KNELL_EVENT_ALL;
   return mask == 0 ? KNELL_EVENT_ALL : mask;
 }
 
-// The mask that means under the released rule what `mask` means under `rule`.
+// The mask whose meaning under the released rule is that of `mask` under `rule`.
 constexpr uint32_t as_released(Rule rule, uint32_t mask) {
   mask = normalise(mask);
   const bool nonzero_wins =
@@ -32,9 +31,9 @@ constexpr uint32_t as_released(Rule rule, uint32_t mask) {
   return nonzero_wins ? mask & ~KNELL_EVENT_EXIT : mask;
 }
 
-// Whether a listener with `mask` gets an event: the kernel's decision, bit for bit, acks included
-// (what == 0: only under ALL). Two things the kernel never sees: an exit whose status is unknown
-// counts as non-zero, better one too many; and `lost` always passes.
+// Whether an event passes `mask`: the same decision as the kernel's, also for acks (what == 0),
+// which pass only ALL. Two cases do not occur in the kernel: an exit of unknown status counts as
+// non-zero, so that none is missed; and LOST always passes.
 constexpr bool passes(Rule rule, uint32_t mask, uint32_t what, uint32_t exit_code,
                       bool status_known = true) {
   mask = normalise(mask);

@@ -28,7 +28,7 @@ const std::vector<uint32_t> kOthers{KNELL_EVENT_FORK, KNELL_EVENT_EXEC,    KNELL
                                     KNELL_EVENT_GID,  KNELL_EVENT_SID,     KNELL_EVENT_PTRACE,
                                     KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
 
-// The table of the documentation, row by row: exit 0, exit non-zero, under each rule.
+// The rows of the documented table: whether an exit 0 and a non-zero exit pass, under each rule.
 struct Row {
   uint32_t mask;
   bool zero, nonzero, v6_zero, v6_nonzero;
@@ -60,21 +60,21 @@ TEST(Rule, ExitsAsInTheTable) {
   }
 }
 
-TEST(Rule, OthersByBit) {
+TEST(Rule, OtherTypesPassByTheirBit) {
   for (const Row& row : kTable) {
     const bool everything = (row.mask & kAll) == 0 || (row.mask & kAll) == kAll;
     for (const uint32_t what : kOthers) {
       const bool expected = everything || (row.mask & what) != 0;
       EXPECT_EQ(passes(Rule::kReleased, row.mask, what, 0), expected) << row.mask << what;
       EXPECT_EQ(passes(Rule::kV6, row.mask, what, 0), expected) << row.mask << what;
-      // A status belongs to exits alone.
+      // Only exits have a status.
       EXPECT_EQ(passes(Rule::kReleased, row.mask, what, kSeven), expected);
       EXPECT_EQ(passes(Rule::kReleased, row.mask, what, 0, false), expected);
     }
   }
 }
 
-TEST(Rule, AcksOnlyUnderAll) {
+TEST(Rule, AcksPassOnlyUnderAll) {
   for (const Row& row : kTable) {
     const bool everything = (row.mask & kAll) == 0 || (row.mask & kAll) == kAll;
     EXPECT_EQ(passes(Rule::kReleased, row.mask, KNELL_EVENT_NONE, 0), everything);
@@ -97,7 +97,7 @@ TEST(Rule, LostAlwaysPasses) {
   }
 }
 
-TEST(Rule, AMaskOfV6HasAReleasedOneThatMeansTheSame) {
+TEST(Rule, AsReleasedKeepsTheMeaningOfAV6Mask) {
   for (const Row& row : kTable) {
     const uint32_t same = as_released(Rule::kV6, row.mask);
     EXPECT_EQ(passes(Rule::kReleased, same, kExit, 0), row.v6_zero) << std::hex << row.mask;
@@ -108,7 +108,7 @@ TEST(Rule, AMaskOfV6HasAReleasedOneThatMeansTheSame) {
   }
 }
 
-TEST(Rule, ReadsEventsOfBothKinds) {
+TEST(Rule, JudgesRawAndFullEvents) {
   event::Raw raw;
   raw.what = kExit;
   EXPECT_FALSE(passes(Rule::kReleased, kNonzero, raw));
@@ -126,8 +126,8 @@ TEST(Rule, ReadsEventsOfBothKinds) {
   EXPECT_TRUE(passes(Rule::kReleased, kNonzero, event));
 }
 
-// The same contract told another way: the set of kinds of event a mask stands for, an exit being
-// one of two kinds.
+// An independent model: a mask stands for a set of kinds of events, where an exit has one of two
+// kinds.
 enum class Kind { kZeroExit, kFailedExit, kOther };
 std::set<std::pair<Kind, uint32_t>> kinds(Rule rule, uint32_t requested) {
   std::set<std::pair<Kind, uint32_t>> wanted;
@@ -161,7 +161,7 @@ void agrees_with_model(Rule rule, uint32_t mask, uint32_t code) {
   RC_ASSERT(passes(rule, mask, kExit, code) == wanted.contains({kind, kExit}));
 }
 
-// Bits that mean something are rare among 32: half of the masks are made of those alone.
+// Few of the 32 bits have a meaning, so half of the masks are made of these bits only.
 uint32_t any_mask() {
   const auto noise = *rc::gen::arbitrary<uint32_t>();
   const auto hot = *rc::gen::container<std::set<uint32_t>>(rc::gen::elementOf(std::vector<uint32_t>{

@@ -7,7 +7,7 @@
 namespace knell::filter {
 
 Interest interest_of(const Subscription& subscription, const Predicates& predicates) {
-  // The enumeration counts down: 0 is full.
+  // A lower number means more details: 0 is full.
   static_assert(KNELL_DETAILS_FULL < KNELL_DETAILS_NAMES &&
                 KNELL_DETAILS_NAMES < KNELL_DETAILS_STATUS);
   Interest interest = predicates.needs();

@@ -13,28 +13,28 @@
 
 namespace knell::filter {
 
-// What listeners can listen to.
+// The streams of events that listeners can subscribe to.
 enum class Stream : uint8_t {
   kProcesses,  // events of whole processes
-  kThreads,    // the kernel's, of threads, as events
-  kDatagrams   // the same as the connector's datagrams
+  kThreads,    // the kernel's events of threads, as knell_event
+  kDatagrams   // the same events, as datagrams of the connector
 };
 
-// What one listener asks for: on the wire, in the daemon and in the library.
+// What one listener asks for. Used on the wire, in the daemon and in the library.
 struct Subscription {
   Stream stream = Stream::kProcesses;
   uint32_t mask = KNELL_EVENT_ALL;  // normalised
   Rule rule = Rule::kReleased;
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
-  uint32_t args_bytes = 0;  // the most of an event's args; 0: as the source is set
-  // Empty where they are kept compiled beside this.
+  uint32_t args_bytes = 0;  // the most bytes of an event's args; 0: the setting of the source
+  // Empty where they are kept in compiled form next to the subscription.
   std::vector<Predicate> predicates = {};
-  bool only_added = false;  // only of processes that are added
+  bool only_added = false;  // only events of added processes
   bool operator==(const Subscription&) const = default;
 };
 
-// What it takes to serve it.
+// What the sources must report to serve the subscription.
 Interest interest_of(const Subscription& subscription, const Predicates& predicates);
 
 }  // namespace knell::filter

@@ -17,7 +17,7 @@ using event::kFields;
 using event::Member;
 using event::value_of;
 
-// An id on the wire.
+// A knell_id on the wire.
 struct Id {
   uint64_t start;
   uint32_t boot;
@@ -31,8 +31,8 @@ constexpr size_t wire_bytes(const Field& field) {
   return field.is(Member::Kind::kId) ? sizeof(Id) : field.member.size;
 }
 
-// The size of an attribute that several values share; as the first version of it was written, or as
-// it is now. It is padded as a structure is.
+// The size of a packed attribute, which holds several fields: in its first version, or now. It is
+// padded as a C structure is.
 enum class Version : uint8_t { kFirst, kNow };
 constexpr size_t packed_bytes(uint16_t attribute, Version version) {
   size_t end = 0, unit = 4;
@@ -45,7 +45,7 @@ constexpr size_t packed_bytes(uint16_t attribute, Version version) {
   return (end + unit - 1) / unit * unit;
 }
 
-// Those attributes, and which events have them: by their type, and by a bit of `has`.
+// A packed attribute, and which events have it: by their type, and by a bit of `has`.
 struct Packed {
   uint16_t attribute = 0;
   uint32_t types = 0;
@@ -71,7 +71,7 @@ constexpr auto kPacked = [] {
 constexpr Packed kCore = kPacked[0];
 static_assert(kCore.attribute == 40 && kCore.types == UINT32_MAX);
 
-// Calls `visit` with the index of each that `Select` takes.
+// Calls `visit` with the index of each packed attribute for which `Select` returns true.
 template <auto Select, class Visit>
 [[gnu::always_inline]] constexpr void for_each_packed(Visit visit) {
   for_each_row<kPacked>([&](auto index) {
@@ -89,7 +89,7 @@ constexpr uint64_t kGroups = [] {
   return bits;
 }();
 
-// The offset of the text of each attribute, from kCore on; 0: it is none.
+// For each attribute from kCore on, the offset of its text member in knell_event; 0: not a text.
 constexpr auto kTextOffsets = [] {
   std::array<uint16_t, 32> offsets{};
   for (const Field& field : kFields)
@@ -113,18 +113,19 @@ knell_id as_event(const Id& id) {
   return {.boot = id.boot, .pid = id.pid, .start = id.start, .kind = id.kind};
 }
 
-// A cursor over room that is known to be enough.
+// Writes attributes to memory that the caller has made large enough.
 class Pen {
  public:
   explicit Pen(char* at) : at_(at) {}
   char* at() const { return at_; }
   void text(uint16_t type, const char* data, size_t size) {
     put(nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + size), .nla_type = type});
-    std::memset(at_ + (size & ~size_t{3}), 0, 4);  // what pads it; may be written over
+    std::memset(at_ + (size & ~size_t{3}), 0, 4);  // the padding; the text overwrites its part
     if (size != 0) std::memcpy(at_, data, size);
     at_ += padded(size);
   }
-  // Room for an attribute of `Bytes`, whole words, the last of them zero.
+  // Writes the header of an attribute of `Bytes`, clears its last word (there may be padding in
+  // it), and returns where its bytes go.
   template <size_t Bytes>
   char* packed(uint16_t type) {
     static_assert(Bytes % 4 == 0);
@@ -143,7 +144,8 @@ class Pen {
   char* at_;
 };
 
-// Some attributes are of several types, and have a member of each at one place.
+// Whether the event has the field. Some attributes belong to several types of events, with fields
+// of different types at the same offset.
 template <const Field& F, size_t Index>
 [[gnu::always_inline]] inline bool is_there(const knell_event& event) {
   constexpr Packed kAttribute = kPacked[Index];
@@ -188,7 +190,7 @@ template <bool OfGroups>
   });
 }
 
-// A pen that is passed by value stays in a register.
+// The pen is passed by value so that it stays in a register.
 [[gnu::noinline]] Pen put_groups(Pen pen, const knell_event& event) {
   for_each_packed<kIsOfGroup>([&](auto index) {
     if ((event.has & kPacked[index].group) != 0) put_packed<index>(pen, event);
@@ -226,16 +228,16 @@ size_t event_bytes(const knell_event& event) {
 }
 
 int64_t epoch_of(const knell_event& event) {
-  // By unsigned ones, which may wrap: nothing vouches for the numbers of a recording told again.
+  // Unsigned, which may wrap: the numbers may be those of a damaged recording.
   return static_cast<int64_t>(static_cast<uint64_t>(event.time_ns) - event.mono_ns);
 }
 
 namespace {
 
-// The event's attribute, put at the end of `out`.
+// Appends the event's kEvent attribute to `out`.
 void append_event(std::string& out, const knell_event& event) {
   const size_t start = out.size();
-  constexpr size_t kSlack = 4;  // Pen::text() clears a word behind
+  constexpr size_t kSlack = 4;  // Pen::text() may clear one word past the end
   out.resize_and_overwrite(start + event_bytes(event) + kSlack, [&](char* data, size_t) {
     Pen pen(data + start);
     char* const nest = pen.at();
@@ -265,7 +267,7 @@ void EventFrame::set_epoch(int64_t epoch_ns) {
 }
 
 bool EventFrame::add(const knell_event& event) {
-  if (event_bytes(event) > frame_.room()) return false;  // with an epoch
+  if (event_bytes(event) > frame_.room()) return false;  // includes kEpoch
   set_epoch(epoch_of(event));
   append_event(frame_.out(), event);
   return true;

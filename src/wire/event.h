@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Events in frames, and out of them. What stands where is in event/fields.h.
+// Encodes events into frames, and decodes them. The layout is in event/fields.h.
 #pragma once
 
 #include <knell/knell.h>
@@ -16,29 +16,29 @@
 
 namespace knell::wire {
 
-// What an event takes in a frame, at the most (kEpoch included).
+// The most bytes that the event can take in a frame, kEpoch included.
 size_t event_bytes(const knell_event& event);
-// An event that takes more is not for a frame; those of libknell take less than half of it.
+// A larger event cannot be put into a frame. Those of libknell take less than half of it.
 inline constexpr size_t kMostEvent = kMostPayload;
 
-// CLOCK_REALTIME less CLOCK_MONOTONIC when the event was stamped.
+// CLOCK_REALTIME less CLOCK_MONOTONIC, ns, when the event was stamped.
 int64_t epoch_of(const knell_event& event);
 
-// One event as the bytes of its kEvent attribute, so that it is encoded once and goes into the
-// frames of many. They lie in `buffer`, which it overwrites. The caller has seen that event_bytes()
-// are no more than kMostEvent.
+// Encodes an event once, for the frames of any number of listeners: returns the bytes of its kEvent
+// attribute, which are in `buffer`; its old content is lost. event_bytes() of the event must be at
+// most kMostEvent.
 std::string_view encode_event(std::string& buffer, const knell_event& event);
 
-// Writes one frame of events. The epoch is written where it changes, and in each frame anew, so
-// that every frame can be read by itself.
+// Writes one frame of events. kEpoch is written before the first event and where it changes, so
+// that each frame can be read by itself.
 class EventFrame {
  public:
-  // At the end of `out`; nothing else may be put there until finish().
+  // Appends to `out`, which nothing else may change until finish().
   explicit EventFrame(std::string& out, uint32_t number = 0)
       : frame_(out, Message::kEvents, number) {}
-  // False: there is no room left, and nothing was added; in a new frame there always is.
+  // False: no room, nothing was added. A new frame has room for any event up to kMostEvent.
   bool add(const knell_event& event);
-  // One that encode_event() encoded; `epoch_ns`: epoch_of() it.
+  // Adds an event that encode_event() encoded. `epoch_ns`: its epoch_of().
   bool add(int64_t epoch_ns, std::string_view event);
   bool empty() const { return frame_.payload() == 0; }
   void finish() { frame_.finish(); }
@@ -50,12 +50,12 @@ class EventFrame {
   std::optional<int64_t> epoch_ns_;
 };
 
-// Steps through the events of one frame's payload. Text in an event points into the payload. What
-// the bytes say is believed as far as it can do no harm: unknown kinds become "unknown".
+// Iterates over the events in the payload of one frame. The payload may be untrusted. Text in an
+// event points into the payload; an id of an unknown kind becomes "unknown".
 class EventReader {
  public:
   explicit EventReader(std::string_view payload) : attributes_(payload) {}
-  // False: there is none any more, or what follows is malformed, see broken().
+  // False: no more events, or the next one is malformed; see broken().
   bool next(knell_event& event);
   bool broken() const { return broken_ || attributes_.broken(); }
 

@@ -12,7 +12,7 @@ namespace knell::wire {
 
 inline knell_string bytes(std::string_view text) { return {text.data(), text.size()}; }
 
-// An event with something in every field that its type can have, and in no other.
+// An event with a value in every field that its type can have, and in no other field.
 inline knell_event full_event(uint32_t type) {
   using std::string_view_literals::operator""sv;
   knell_event e{};
@@ -58,7 +58,7 @@ inline bool same(const knell_id& a, const knell_id& b) {
   return a.boot == b.boot && a.pid == b.pid && a.start == b.start && a.kind == b.kind;
 }
 
-// Every field, and `cookie` and `size` not: they are of the listener.
+// Compares every field but `cookie` and `size`, which belong to the listener.
 inline bool same(const knell_event& a, const knell_event& b) {
   bool all = true;
   event::for_each_row<event::kFields>([&](auto row) {

@@ -25,7 +25,7 @@ std::string_view payload(const std::string& bytes) {
   return (*frame)->payload;
 }
 
-TEST(WireEvent, EveryTypeComesOutAsItWentIn) {
+TEST(WireEvent, EveryTypeSurvivesEncodingAndDecoding) {
   for (const uint32_t type : kEveryType) {
     const knell_event event = full_event(type);
     const std::string bytes = frame_of({event});
@@ -40,7 +40,7 @@ TEST(WireEvent, EveryTypeComesOutAsItWentIn) {
   }
 }
 
-TEST(WireEvent, AStepOfTheClockBetweenTwoEventsIsKept) {
+TEST(WireEvent, KeepsAClockStepBetweenEvents) {
   knell_event first = full_event(KNELL_EVENT_EXIT), second = first;
   second.time_ns += 3'600'000'000'000;
   const std::string bytes = frame_of({first, second, first});
@@ -52,7 +52,7 @@ TEST(WireEvent, AStepOfTheClockBetweenTwoEventsIsKept) {
   }
 }
 
-TEST(WireEvent, WhatALaterKnellAddsIsPassedOver) {
+TEST(WireEvent, IgnoresUnknownAttributes) {
   const std::string encoded = frame_of({full_event(KNELL_EVENT_EXIT)});
   std::string out;
   FrameWriter frame(out, Message::kEvents, 0);
@@ -65,7 +65,7 @@ TEST(WireEvent, WhatALaterKnellAddsIsPassedOver) {
   EXPECT_TRUE(same(event, full_event(KNELL_EVENT_EXIT)));
 }
 
-TEST(WireEvent, WhatALaterKnellMarksAsMandatoryIsNot) {
+TEST(WireEvent, AnUnknownMandatoryAttributeIsAnError) {
   const std::string encoded = frame_of({full_event(KNELL_EVENT_EXIT)});
   std::string out;
   FrameWriter frame(out, Message::kEvents, 0);
@@ -78,12 +78,13 @@ TEST(WireEvent, WhatALaterKnellMarksAsMandatoryIsNot) {
   EXPECT_TRUE(reader.broken());
 }
 
-TEST(WireEvent, CutAnywhereIsBrokenAndNeverRead) {
+TEST(WireEvent, ATruncatedPayloadIsBroken) {
   const std::string whole(payload(frame_of({full_event(KNELL_EVENT_EXIT)})));
-  const size_t first = attribute_bytes(sizeof(int64_t));  // kEpoch, by itself well-formed
+  const size_t first = attribute_bytes(sizeof(int64_t));  // kEpoch alone is well-formed
   for (size_t size = 1; size < whole.size(); size++) {
     if (size == first) continue;
-    const std::string cut = whole.substr(0, size);  // its own memory, for the sanitizer
+    const std::string cut =
+        whole.substr(0, size);  // a copy, so that the sanitizer finds reads past its end
     EventReader reader(cut);
     knell_event event;
     while (reader.next(event)) {
@@ -103,13 +104,13 @@ TEST(WireEvent, AnEventWithoutACoreIsBroken) {
   EXPECT_TRUE(reader.broken());
 }
 
-TEST(WireFrame, IsToldFromWhatIsNone) {
+TEST(WireFrame, ParseFrameRejectsOtherBytes) {
   const std::string good = frame_of({full_event(KNELL_EVENT_EXIT)});
   for (size_t size = 0; size < good.size(); size++) {
     const auto frame = parse_frame(std::string_view(good).substr(0, size));
     EXPECT_TRUE(frame && !*frame) << size;
   }
-  // Lengths that disagree, another connector's value, more than fits.
+  // Lengths that differ, the value of another protocol, too long.
   for (const size_t at : std::initializer_list<size_t>{0, 2, 16, 20, 32}) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x41);

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell's own frames: the connector's framing (nlmsghdr, cn_msg, payload), with a value in cn_msg
-// that is knell's, a message type in nlmsghdr, and netlink attributes as the payload. All integers
-// are in the machine's byte order. docs/recording_format.md
-// and docs/protocol.md are the grammar.
+// Frames of the native protocol and of recordings: the connector's framing (nlmsghdr, cn_msg,
+// payload), with knell's value in cn_msg.val, a message type in nlmsghdr, and netlink attributes as
+// the payload. All integers are in the machine's byte order. The grammar is in docs/protocol.md and
+// docs/recording_format.md.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -25,12 +25,12 @@ namespace knell::wire {
 
 inline constexpr uint32_t kVal = 0x6b6e656c;  // cn_msg.val: "knel"
 
-// nlmsghdr.nlmsg_type: above those that netlink keeps for itself.
+// nlmsghdr.nlmsg_type: above the types that netlink reserves.
 enum class Message : uint16_t {
-  kHello = 0x10,   // who writes, and what was subscribed to
+  kHello = 0x10,   // the origin: writer, machine, subscription
   kEvents = 0x11,  // any number of events
-  kEnd = 0x12,     // of a recording: nothing follows
-  // over a socket: protocol.h
+  kEnd = 0x12,     // the end of a recording
+  // over a socket only: protocol.h
   kSubscribe = 0x13,
   kAck = 0x14,
   kAdd = 0x15,
@@ -40,23 +40,23 @@ enum class Message : uint16_t {
   kBye = 0x19,
 };
 
-// nlattr.nla_type. A reader passes over what it does not know, unless it is marked kMandatory.
+// nlattr.nla_type. A reader ignores an attribute that it does not know, unless it has kMandatory.
 inline constexpr uint16_t kMandatory = 0x4000;
 inline constexpr uint16_t kTypeMask = 0x3fff;
 enum Attribute : uint16_t {
   // hello
-  kKnell = 1,         // string: the version of knell that wrote
+  kKnell = 1,         // string: the writer's version of knell
   kKernel = 2,        // string: release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
   kClock = 4,         // struct ClockOffsets
   kSubscription = 5,  // struct Recorded
-  kSelection = 6,     // string: which processes, in words
+  kSelection = 6,     // string: the selected processes, for display
   // hello, over a socket only
   kScope = 7,     // struct Scope
   kLimits = 8,    // struct Limits
-  kQuiet = 9,     // u32, 1: no hello back
+  kQuiet = 9,     // u32, 1: no HELLO in answer
   kRule = 10,     // u32: 0 released, 1 v6; in a subscribe as well
-  kOverrun = 11,  // u32, 1: what was lost is told by NLMSG_OVERRUN
+  kOverrun = 11,  // u32, 1: losses are reported by NLMSG_OVERRUN
   // events
   kEvent = 32,  // nested
   kEpoch = 33,  // s64: CLOCK_REALTIME less CLOCK_MONOTONIC, ns, for the events that follow
@@ -68,10 +68,10 @@ enum Attribute : uint16_t {
   kLevel = 81,          // u32: enum knell_level
   kDetails = 82,        // u32: enum knell_details
   kLatency = 83,        // s64, ns
-  kOnlyAdded = 84,      // u32, 1: only of processes that are added
-  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (86 and 87 in it); refused
-  kArgsBytes = 88,      // u32: the most of an event's args; 0: as the daemon is set
-  kPredicate = 91,      // nested: kKey, then values of it, of the kind that the key takes
+  kOnlyAdded = 84,      // u32, 1: only events of added processes
+  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (with 86 and 87); refused
+  kArgsBytes = 88,      // u32: the most bytes of an event's args; 0: the daemon's setting
+  kPredicate = 91,      // nested: kKey, then its values, of the kind that the key takes
   kKey = 92,            // struct PredicateKey
   kNumbers = 93,        // s64, any number of them
   kWord = 94,           // string; one value
@@ -80,7 +80,7 @@ enum Attribute : uint16_t {
   kPid = 96,  // struct Pid
   // ack, bye
   kError = 104,    // s32: 0 or a positive errno
-  kText = 105,     // string: why, in one line
+  kText = 105,     // string: the reason, in one line
   kRequest = 106,  // u32: cn_msg.seq of the request
   // status text
   kJson = 112,  // string: a piece
@@ -93,12 +93,12 @@ inline constexpr size_t kMostFrame = kHeaderBytes + kMostPayload;
 constexpr size_t padded(size_t bytes) { return (bytes + 3) & ~size_t{3}; }
 constexpr size_t attribute_bytes(size_t payload) { return sizeof(nlattr) + padded(payload); }
 
-// Puts a frame at the end of a string of bytes.
+// Appends a frame to `out`.
 class FrameWriter {
  public:
-  // `seq` counts the frames of one stream, from 0.
+  // `seq`: the number of the frame in its stream, from 0. `out` must outlive this.
   FrameWriter(std::string& out, Message type, uint32_t seq);
-  // Fills in the lengths; the frame is whole then.
+  // Completes the frame by filling in its lengths.
   void finish();
 
   void attribute(uint16_t type, std::string_view bytes);
@@ -123,11 +123,11 @@ struct Frame {
   size_t bytes = 0;  // of the frame, header included
 };
 
-// The frame that a packet is. Errors: EBADMSG, it is none of ours, or less or more than one.
+// Parses a packet that must be exactly one frame. Errors: EBADMSG.
 Result<Frame> parse_packet(std::string_view bytes);
 
-// The frame at the front of `bytes`. nullopt: its end is not there yet. Errors: EBADMSG, that is no
-// frame of ours.
+// Parses the frame at the start of `bytes`. nullopt: the frame is not complete yet. Errors: EBADMSG
+// it is not a knell frame.
 Result<std::optional<Frame>> parse_frame(std::string_view bytes);
 
 struct AttributeView {
@@ -136,7 +136,7 @@ struct AttributeView {
   std::string_view bytes;
 };
 
-// Steps through attributes; what is malformed ends it, and broken() says so.
+// Iterates over the attributes of a payload. Ends at a malformed one, and then is broken().
 class AttributeReader {
  public:
   explicit AttributeReader(std::string_view payload) : rest_(payload) {}
@@ -148,8 +148,9 @@ class AttributeReader {
   bool broken_ = false;
 };
 
-// A structure of an attribute: it grows at its end only, so a longer one is of a later knell, and
-// what is missing of a shorter one stays zero. `least`: bytes there must be.
+// Reads a structure from an attribute. Structures grow only at their end: further bytes of a later
+// version are ignored, and members that a shorter one lacks keep their value. False: fewer than
+// `least` bytes.
 template <class T>
 bool load(std::string_view bytes, T& value, size_t least = sizeof(T)) {
   static_assert(std::is_trivially_copyable_v<T>);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Where events are from: what a recording and the daemon's greeting begin with.
+// The origin of a stream of events: sent in the HELLO of the daemon and of a recording.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct ClockOffsets {
   int64_t boot_ahead_ns;  // CLOCK_BOOTTIME less CLOCK_MONOTONIC
 };
 
-struct Recorded {  // of a stream of events: what was asked for, and where it came from
+struct Recorded {  // the subscription of a stream of events, and its source
   uint32_t mask;   // KNELL_EVENT_*
   uint32_t level, details;
   uint32_t via;        // enum knell_via
@@ -28,20 +28,19 @@ struct Origin {
   std::string knell, kernel, boot_id;
   ClockOffsets clock{};
   Recorded subscription{};
-  std::string selection;  // which processes, in words
+  std::string selection;  // the selected processes, for display
 };
 
-// That of events of this machine, of now: all but the subscription.
+// The origin of events on this machine from now on. Of `subscription` only started_ns is set.
 Origin origin_here(const Clock& clock, std::string boot_id);
 
-inline constexpr size_t kMostText =
-    1023;  // of a text of a stranger's: no longer than anybody needs
+inline constexpr size_t kMostText = 1023;  // bytes of a text, also of a received one; picked
 
 // Texts longer than kMostText are cut.
 void put_origin(FrameWriter& frame, const Origin& origin);
 
 enum class Taken { kYes, kUnknown, kMalformed };
-// Fills in what one attribute of a hello says.
+// Sets the member of `origin` that belongs to this attribute of a HELLO.
 Taken take_origin(const AttributeView& attribute, Origin& origin);
 
 }  // namespace knell::wire

@@ -17,7 +17,7 @@ struct PredicateKey {
   uint32_t flags;
 };
 
-// A subscription, with what has yet to be checked.
+// A subscription with the numbers that are not checked yet.
 struct UncheckedSubscription {
   filter::Subscription subscription;
   uint32_t level = KNELL_LEVEL_PROCESS;
@@ -27,7 +27,7 @@ struct UncheckedSubscription {
 static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
-constexpr size_t kMostPiece = 32 * 1024;  // of a status text; picked: half a frame
+constexpr size_t kMostPiece = 32 * 1024;  // bytes of a piece of the status; picked: half a frame
 
 // -------------------------------------------------------------------------------------- decoding
 
@@ -41,7 +41,7 @@ std::unexpected<Error> not_known(std::string_view message, uint16_t attribute) {
                              " is marked mandatory, and this knell does not know it");
 }
 
-// Gives each attribute to `take`, which says what became of it.
+// Calls `take` with each attribute.
 template <class Take>
 Result<void> each(std::string_view message, std::string_view payload, Take take) {
   AttributeReader attributes(payload);
@@ -52,7 +52,7 @@ Result<void> each(std::string_view message, std::string_view payload, Take take)
       return not_known(message, attribute->type);
   }
   if (attributes.broken())
-    return say(EBADMSG, std::string(message) + ": attributes that are none of netlink's form");
+    return say(EBADMSG, std::string(message) + ": malformed netlink attributes");
   return {};
 }
 
@@ -85,7 +85,7 @@ bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predic
   return true;
 }
 
-// The values behind the key.
+// Takes the values, which follow the key.
 Result<void> take_values(AttributeReader& attributes, const Predicate& key,
                          std::vector<Predicate>& all) {
   const size_t before = all.size();
@@ -98,7 +98,7 @@ Result<void> take_values(AttributeReader& attributes, const Predicate& key,
     else if (attribute->type == kWord)
       all.emplace_back(key).value = std::string(attribute->bytes);
     else if (attribute->type == kKey)
-      good = false;  // a predicate has one
+      good = false;  // a second key
     else if (attribute->mandatory)
       return not_known("subscribe", attribute->type);
     if (!good) return malformed("subscribe", kPredicate);
@@ -129,7 +129,7 @@ Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& a
   const Predicate key{.key = static_cast<filter::Key>(head.key),
                       .excluded = (head.flags & PredicateKey::kExcluded) != 0,
                       .value = {}};
-  // Not to be passed over: more would pass than was asked for.
+  // Must not be ignored: more events would pass than the client asked for.
   if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
     return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
                                std::to_string(head.flags) + " is not known to this knelld");
@@ -177,7 +177,7 @@ Result<void> check(const UncheckedSubscription& asked) {
 
 std::string_view cut(std::string_view text) { return text.substr(0, kMostText); }
 
-// A frame that `fill` fills.
+// Makes a frame; `fill` writes its attributes.
 template <class Fill>
 std::string framed(Message type, uint32_t seq, Fill fill) {
   std::string out;
@@ -198,7 +198,7 @@ std::string_view bytes_of(const Predicate& one) {
   return {reinterpret_cast<const char*>(std::get_if<int64_t>(&one.value)), sizeof(int64_t)};
 }
 
-// Puts values of one kind and key: texts in an attribute each, others in one together.
+// Writes values of one kind and key: each text as an attribute, all numbers in one attribute.
 void put_values(FrameWriter& frame, std::span<const Predicate> some) {
   if (std::holds_alternative<std::string>(some.front().value)) {
     for (const Predicate& one : some) frame.attribute(kWord, bytes_of(one));
@@ -219,11 +219,11 @@ size_t predicate_bytes(std::span<const Predicate> some) {
   return attribute_bytes(attribute_bytes(sizeof(PredicateKey)) + values);
 }
 
-// `some`: of one key, and all excluded or none.
+// `some`: of one key and kind, either all excluded or all wanted.
 Result<void> put_predicate(FrameWriter& frame, std::span<const Predicate> some) {
   const size_t bytes = predicate_bytes(some);
   if (bytes > frame.room())
-    return say(EINVAL, "the predicates of a subscription take 64 KiB at the most");
+    return say(EINVAL, "the predicates of a subscription take at most 64 KiB");
   const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate | kMandatory};
   frame.out().append(reinterpret_cast<const char*>(&nest), sizeof nest);
   const PredicateKey key{.key = static_cast<uint32_t>(some.front().key),
@@ -350,7 +350,7 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
 Result<filter::Subscription> decode_subscribe(std::string_view payload) {
   UncheckedSubscription asked;
   filter::Subscription& subscription = asked.subscription;
-  Result<void> refused;  // a predicate
+  Result<void> refused;  // the error of the first refused predicate
   size_t predicates = 0;
   KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
     if (attribute.type != kPredicate && attribute.type != kPredicateText)
@@ -396,11 +396,11 @@ Result<std::string_view> decode_status_text(std::string_view payload) {
 
 Result<Ack> decode_ack(std::string_view payload) {
   Ack ack;
-  bool told = false;
+  bool has_error = false;
   KNELL_TRY(each("ack", payload, [&](const AttributeView& attribute) {
     switch (attribute.type) {
       case kError:
-        told = true;
+        has_error = true;
         return number(attribute, ack.error);
       case kRequest:
         return number(attribute, ack.request);
@@ -410,7 +410,8 @@ Result<Ack> decode_ack(std::string_view payload) {
         return Taken::kUnknown;
     }
   }));
-  if (!told || ack.error < 0) return say(EBADMSG, "ack: it does not say how the request went");
+  if (!has_error || ack.error < 0)
+    return say(EBADMSG, "ack: attribute 104 (error) is missing or negative");
   return ack;
 }
 
@@ -421,7 +422,7 @@ Result<Bye> decode_bye(std::string_view payload) {
     if (attribute.type == kText) return text(attribute, bye.text);
     return Taken::kUnknown;
   }));
-  if (bye.error < 0) return say(EBADMSG, "bye: an errno is not negative");
+  if (bye.error < 0) return say(EBADMSG, "bye: attribute 104 (error) is negative");
   return bye;
 }
 

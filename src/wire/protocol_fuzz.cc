@@ -13,7 +13,7 @@ namespace {
 
 using namespace knell::wire;
 
-// The payload of a packet of ours.
+// The payload of a packet that we encoded.
 std::string_view payload(const std::string& packet) {
   const auto frame = parse_packet(packet);
   KNELL_CHECK(frame);
@@ -25,7 +25,7 @@ void check_error(const knell::Error& error) {
   KNELL_CHECK(error.code == EBADMSG || error.code == EINVAL || error.code == EOPNOTSUPP);
 }
 
-// What decodes is encoded to something that decodes to the same.
+// If the bytes decode, encoding and decoding the result gives the same.
 template <class Decode, class Encode>
 void try_one(std::string_view bytes, Decode decode, Encode encode) {
   const auto decoded = decode(bytes);
@@ -46,7 +46,7 @@ void try_server_hello(std::string_view bytes) {
       std::memcmp(&again->origin.subscription, &hello->origin.subscription, sizeof(Recorded)) == 0);
 }
 
-// What the daemon does with them.
+// Does with the predicates what the daemon does.
 void try_predicates(const std::vector<knell::filter::Predicate>& all) {
   using namespace knell::filter;
   for (const Predicate& one : all) KNELL_CHECK(check(one));
@@ -56,7 +56,7 @@ void try_predicates(const std::vector<knell::filter::Predicate>& all) {
   KNELL_CHECK(compiled->empty() || !text_of(compiled->values(), 256).empty());
 }
 
-// Each event alone, put together again by the frame of encoded ones.
+// Encodes each event by itself and decodes it again.
 void try_events(std::string_view bytes) {
   EventReader reader(bytes);
   knell_event event;
@@ -94,8 +94,7 @@ void try_payload(std::string_view bytes) {
 
 }  // namespace
 
-// A packet as a client or a server may send it; and, so that not every input has to get the
-// header right, a payload.
+// Tries the input as a packet and as a payload: few inputs have a valid header.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (const auto frame = parse_packet(bytes)) try_payload(frame->payload);

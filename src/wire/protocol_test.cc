@@ -59,7 +59,7 @@ filter::Subscription full_subscribe() {
           .only_added = true};
 }
 
-TEST(Protocol, AClientsHelloComesOutAsItWentIn) {
+TEST(Protocol, AClientHelloSurvivesEncodingAndDecoding) {
   for (const ClientHello& hello :
        {ClientHello{},
         ClientHello{.knell = "0.1.0", .rule = kRuleV6, .overrun = true, .quiet = true},
@@ -70,7 +70,7 @@ TEST(Protocol, AClientsHelloComesOutAsItWentIn) {
   }
 }
 
-TEST(Protocol, AServersHelloComesOutAsItWentIn) {
+TEST(Protocol, AServerHelloSurvivesEncodingAndDecoding) {
   const ServerHello hello{
       .origin = {.knell = "0.1.0",
                  .kernel = "Linux 6.18 x86_64",
@@ -88,7 +88,7 @@ TEST(Protocol, AServersHelloComesOutAsItWentIn) {
   EXPECT_EQ(again->origin.clock.boot_ahead_ns, 6);
 }
 
-TEST(Protocol, ASubscribeComesOutAsItWentIn) {
+TEST(Protocol, ASubscribeSurvivesEncodingAndDecoding) {
   for (const filter::Subscription& subscribe : {filter::Subscription{}, full_subscribe()}) {
     const auto packet = encode(subscribe, 9);
     ASSERT_TRUE(packet);
@@ -98,7 +98,7 @@ TEST(Protocol, ASubscribeComesOutAsItWentIn) {
   }
 }
 
-TEST(Protocol, AnEmptySubscribeIsADefaultOne) {
+TEST(Protocol, AnEmptySubscribeHasTheDefaults) {
   const auto subscribe = decode_subscribe({});
   ASSERT_TRUE(subscribe);
   EXPECT_EQ(*subscribe, filter::Subscription{});
@@ -112,7 +112,7 @@ std::string predicate(uint32_t key, uint16_t type, const std::string& values, ui
   return attributes({{kKey, bytes_of(SentKey{key, flags})}, {type, values}});
 }
 
-TEST(Protocol, MorePredicatesThanAreTakenAreRefused) {
+TEST(Protocol, LimitsTheNumberOfPredicates) {
   const std::string one = predicate(1, kNumbers, bytes_of(int64_t{7}));
   std::string out;
   FrameWriter frame(out, Message::kSubscribe, 0);
@@ -124,7 +124,7 @@ TEST(Protocol, MorePredicatesThanAreTakenAreRefused) {
   EXPECT_FALSE(decode_subscribe(std::string_view(out).substr(kHeaderBytes)));
 }
 
-TEST(Protocol, PredicatesOfMoreThanAFrameAreRefusedInWords) {
+TEST(Protocol, RefusesPredicatesThatDoNotFitAFrame) {
   for (const filter::Predicate& one :
        {wants(Key::kComm, std::string(4096, 'x')), wants(Key::kPid, 1), wants(codes(1, 2))}) {
     filter::Subscription subscribe;
@@ -136,8 +136,8 @@ TEST(Protocol, PredicatesOfMoreThanAFrameAreRefusedInWords) {
   }
 }
 
-// Whoever sends it: nothing of it can be looked up, and what it means is known.
-TEST(Protocol, ValuesOfPredicatesAreWithinBounds) {
+// For any sender: values need no lookup in a database, and have a defined meaning.
+TEST(Protocol, RefusesInvalidValuesOfPredicates) {
   const auto code = [](const std::string& bytes) {
     const auto decoded = decode_subscribe(attributes({{kPredicate, bytes}}));
     return decoded ? 0 : decoded.error().code;
@@ -190,8 +190,8 @@ TEST(Protocol, ValuesOfPredicatesAreWithinBounds) {
     EXPECT_EQ(code(malformed), EBADMSG);
 }
 
-// Passed over, it would let more through than was asked for.
-TEST(Protocol, PredicatesAsTextAreRefusedInWords) {
+// If it were ignored, more events would pass than the client asked for.
+TEST(Protocol, RefusesPredicatesAsText) {
   const auto old =
       decode_subscribe(attributes({{kPredicateText, attributes({{86, "pid"}, {87, "1"}})}}));
   ASSERT_FALSE(old);
@@ -199,7 +199,7 @@ TEST(Protocol, PredicatesAsTextAreRefusedInWords) {
   EXPECT_NE(old.error().message().find("update the libknell of the client"), std::string::npos);
 }
 
-TEST(Protocol, WhatIsMarkedMandatoryAndNotKnownIsNamed) {
+TEST(Protocol, RefusesUnknownMandatoryAttributesByNumber) {
   const auto refused =
       decode_subscribe(attributes({{89 | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
   ASSERT_FALSE(refused);
@@ -216,14 +216,14 @@ TEST(Protocol, WhatIsMarkedMandatoryAndNotKnownIsNamed) {
   EXPECT_NE(decode_ack(later).error().message().find("900"), std::string::npos);
 }
 
-TEST(Protocol, WhatALaterKnellAddsIsPassedOver) {
+TEST(Protocol, IgnoresUnknownAttributesAndLongerStructures) {
   const auto subscribe =
       decode_subscribe(attributes({{900, "news"}, {kMask, bytes_of(KNELL_EVENT_EXEC) + "more"}}));
   ASSERT_TRUE(subscribe);
   EXPECT_EQ(subscribe->mask, static_cast<uint32_t>(KNELL_EVENT_EXEC));
 }
 
-TEST(Protocol, NumbersThatMeanNothingAreInvalid) {
+TEST(Protocol, RefusesInvalidNumbers) {
   const std::initializer_list<std::pair<uint16_t, std::string>> all{
       {kLevel, bytes_of(2)},
       {kDetails, bytes_of(3)},
@@ -237,7 +237,7 @@ TEST(Protocol, NumbersThatMeanNothingAreInvalid) {
   }
 }
 
-TEST(Protocol, WhatIsTooShortIsMalformed) {
+TEST(Protocol, ShortAttributesAreMalformed) {
   EXPECT_EQ(decode_subscribe(attributes({{kMask, "abc"}})).error().code, EBADMSG);
   EXPECT_EQ(decode_subscribe(attributes({{kPredicate, "abc"}})).error().code, EBADMSG);
   EXPECT_EQ(decode_pids(attributes({{kPid, "abc"}})).error().code, EBADMSG);
@@ -250,17 +250,18 @@ TEST(Protocol, WhatIsTooShortIsMalformed) {
   EXPECT_EQ(decode_ack(attributes({{kError, bytes_of(-1)}})).error().code, EBADMSG);
 }
 
-TEST(Protocol, CutAnywhereIsNoFrame) {
+TEST(Protocol, ATruncatedPacketIsNoFrame) {
   const std::string whole = *encode(full_subscribe(), 1);
   for (size_t size = 0; size < whole.size(); size++) {
-    const std::string cut = whole.substr(0, size);  // its own memory, for the sanitizer
+    const std::string cut =
+        whole.substr(0, size);  // a copy, so that the sanitizer finds reads past its end
     EXPECT_FALSE(parse_packet(cut)) << size;
     if (size >= kHeaderBytes) (void)decode_subscribe(cut.substr(kHeaderBytes));
   }
-  EXPECT_FALSE(parse_packet(whole + whole)) << "one message, one frame";
+  EXPECT_FALSE(parse_packet(whole + whole)) << "a packet has one frame";
 }
 
-TEST(Protocol, AFrameTakesAsManyPidsAsItSays) {
+TEST(Protocol, AFrameHasRoomForKMostPids) {
   std::vector<Pid> pids;
   for (size_t i = 0; i < kMostPids; i++)
     pids.push_back({.pid = static_cast<int32_t>(i + 1), .reserved = 0, .start = i});
@@ -269,7 +270,7 @@ TEST(Protocol, AFrameTakesAsManyPidsAsItSays) {
   EXPECT_EQ(*again, pids);
 }
 
-TEST(Protocol, AcksAndByesComeOutAsTheyWentIn) {
+TEST(Protocol, AcksAndByesSurviveEncodingAndDecoding) {
   const Ack ack{.error = EPERM, .request = 5, .text = "pid 1 is not yours"};
   const auto again = decode_ack(payload(encode(ack, 1), Message::kAck, 1));
   ASSERT_TRUE(again);
@@ -280,7 +281,7 @@ TEST(Protocol, AcksAndByesComeOutAsTheyWentIn) {
   EXPECT_EQ(*same_bye, bye);
 }
 
-TEST(Protocol, ALongStatusComesInPieces) {
+TEST(Protocol, ALongStatusIsSentInPieces) {
   std::string json;
   for (int i = 0; i < 20'000; i++) json += std::to_string(i);
   std::string_view left = json;
@@ -294,7 +295,7 @@ TEST(Protocol, ALongStatusComesInPieces) {
   EXPECT_EQ(together, json);
 }
 
-// As `xxd` shows it.
+// As `xxd` prints it.
 std::string hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
@@ -327,8 +328,8 @@ knell_event event_of_the_docs() {
   return e;
 }
 
-// What docs/protocol.md shows is what is sent.
-TEST(Protocol, TheExamplesOfTheDocsAreTrue) {
+// The hex dumps in docs/protocol.md are what is sent.
+TEST(Protocol, TheDocsShowTheEncodedBytes) {
   std::ifstream file(KNELL_SOURCE_DIR "/docs/protocol.md");
   const std::string docs((std::istreambuf_iterator<char>(file)), {});
   ASSERT_FALSE(docs.empty());
@@ -344,7 +345,7 @@ TEST(Protocol, TheExamplesOfTheDocsAreTrue) {
     EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "it would be\n" << hex(packet);
 }
 
-TEST(EventFrame, HoldsWhatWasEncodedOnceForMany) {
+TEST(EventFrame, TakesEncodedEvents) {
   std::array<std::string, 3> buffers;
   const knell_event first = full_event(KNELL_EVENT_EXIT), second = full_event(KNELL_EVENT_FORK);
   knell_event third = first;
@@ -370,7 +371,7 @@ TEST(EventFrame, HoldsWhatWasEncodedOnceForMany) {
   EXPECT_EQ(out, plain);
 }
 
-TEST(EventFrame, SaysWhenItIsFull) {
+TEST(EventFrame, AddFailsWhenTheFrameIsFull) {
   knell_event event = full_event(KNELL_EVENT_EXIT);
   const std::string args(20'000, 'x');
   event.args = bytes(args);

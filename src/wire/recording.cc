@@ -20,8 +20,8 @@ static_assert(sizeof(Totals) == 8);
 
 constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
 
-// The end of a file that was just written to is taken back by so much, where it can be: half a
-// frame at the end would only look like damage.
+// Removes the last `written` bytes, if `fd` is a regular file that ends with them: half a frame at
+// the end of a recording would look like damage.
 void take_back(int fd, size_t written) {
   struct stat about{};
   const off_t end = ::lseek(fd, 0, SEEK_CUR);  // with O_APPEND too, after the write
@@ -53,7 +53,7 @@ Result<RecordingWriter> RecordingWriter::create(int fd, const Origin& origin) {
   return writer;
 }
 
-// The checksum at `start`, of the frame behind it.
+// Fills in the checksum at `start`, of the frame that follows it.
 void RecordingWriter::seal(size_t start) {
   const std::string_view frame = std::string_view(out_).substr(start + sizeof(Checksum));
   const Checksum sum = checksum_of(frame, offset_ + start);
@@ -154,7 +154,7 @@ Result<void> RecordingReader::refill() {
   return {};
 }
 
-// Waits for a pipe as long as it takes, or until a signal was caught.
+// Waits for data of a pipe without a limit, or until a signal is caught; then reads.
 Result<void> RecordingReader::await_more() {
   pollfd input{.fd = fd_.get(), .events = POLLIN, .revents = 0};
   if (::poll(&input, 1, -1) < 0) return errno_error("wait for the recording " + name_);
@@ -197,13 +197,13 @@ Result<void> RecordingReader::read_hello() {
     if (!good) return corrupt();
   }
   if (attributes.broken()) return corrupt();
-  // Nothing is said of what was recorded, or only of types we do not know.
+  // The mask is missing, or has only types that this version does not know.
   if ((origin_.subscription.mask & KNELL_EVENT_ALL) == 0)
     origin_.subscription.mask = KNELL_EVENT_ALL;
   return {};
 }
 
-// nullopt: there is no whole frame in the buffer.
+// nullopt: the buffer has no whole frame.
 Result<std::optional<Frame>> RecordingReader::next_frame() {
   frame_offset_ = offset_;
   const std::string_view bytes = left();

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A recording: a header, then frames as they go over a socket, each behind its checksum: first
-// kHello, then kEvents, at last kEnd. Written so that whatever was written before a crash can be
-// read. docs/recording_format.md.
+// A recording: a file header, then frames as on a socket, each after its checksum: first kHello,
+// then kEvents, at last kEnd. What was written before a crash can be read. The format is in
+// docs/recording_format.md.
 #pragma once
 
 #include <knell/knell.h>
@@ -27,32 +27,35 @@ struct Totals {
   uint64_t events;
 };
 
-// The first bytes of a recording. The first byte is no text, CR and LF do not survive a transfer as
-// text, so that a file spoilt by one is told from a good one.
+// The first bytes of a recording. `magic` begins with a byte that no text has, and ends with CR LF,
+// which a transfer in text mode changes: so a file damaged by one is detected.
 struct FileHeader {
   std::array<char, 8> magic;
-  uint32_t byte_order;  // 0x01020304 as the writer has it in memory
+  uint32_t byte_order;  // 0x01020304 in the writer's byte order
   uint16_t major, minor;
 };
 inline constexpr std::array<char, 8> kMagic{'\x89', 'k', 'n', 'e', 'l', 'l', '\r', '\n'};
 inline constexpr uint32_t kByteOrder = 0x01020304;
 inline constexpr uint16_t kMajor = 1, kMinor = 0;
 
-// What stands before each frame: XXH3-64 of the frame, the seed being the place of the checksum in
-// the file, so that a frame that was moved is none.
+// Precedes each frame: XXH3-64 of the frame. Its seed is the offset of the checksum in the file, so
+// that a frame that was moved does not match.
 using Checksum = uint64_t;
 Checksum checksum_of(std::string_view frame, uint64_t offset);
 
+// Not thread-safe.
 class RecordingWriter {
  public:
-  // Does not own the descriptor: a file or a pipe, blocking, at its beginning.
+  // Writes the header. `fd`: of a file or a pipe; stays the caller's, and must outlive this.
+  // Errors: as write(), but after EINTR or EAGAIN it succeeds, and write() writes the rest.
   static Result<RecordingWriter> create(int fd, const Origin& origin);
-  // All of them are written when it returns. After EINTR or EAGAIN they are taken all the same, and
-  // what is left is written first by the next call, which may be for no events; until then no more
-  // are taken. EMSGSIZE: none was taken. After any other error the file ends with the last whole
-  // frame where it can be cut there, and no more is written.
+  // When it succeeds all events are written. After EINTR or EAGAIN the rest is kept; the next call,
+  // which may be with no events, writes it first. While that fails, its own events are not taken:
+  // so call it with none until it succeeds. EINVAL, EMSGSIZE: an event has no type or is too large,
+  // none was taken. Any other error of write(2): a regular file is truncated after the last batch
+  // that was written whole, and every later call fails with EIO.
   Result<void> write(std::span<const knell_event* const> events);
-  // Marks the end.
+  // Writes the end mark. Errors: as write().
   Result<void> finish();
   uint64_t events() const { return events_; }
   uint64_t bytes() const { return offset_ + written_; }
@@ -65,27 +68,28 @@ class RecordingWriter {
   int fd_;
   std::string out_;
   size_t written_ = 0;   // of out_
-  uint64_t offset_ = 0;  // in the file, of what out_ begins with
+  uint64_t offset_ = 0;  // in the recording, of the start of out_
   uint64_t events_ = 0;
   uint32_t frames_ = 0;
   bool failed_ = false;
 };
 
-// Not thread-safe. Text in events points into its buffer until the next refill().
+// Not thread-safe. Text in an event points into the reader's buffer, and is valid until refill().
 class RecordingReader {
  public:
   enum class Next {
     kEvent,
-    kRefill,  // no whole frame is left in the buffer: refill() goes on
-    kEnd      // the recording ended as it should
+    kRefill,  // no whole frame is left in the buffer: call refill()
+    kEnd      // the end of a complete recording
   };
-  // Reads as far as the first events, and waits for them where they come through a pipe. Errors:
-  // EINTR a signal was caught while waiting; EBADMSG no recording, or broken; ENOTSUP of a later
-  // format or of a machine with another byte order; what open(2) and read(2) say.
+  // Reads the header and the HELLO; waits for them if `fd` is a pipe. `name`: of the file, for
+  // messages. Errors: EINTR a signal was caught while waiting; EBADMSG not a recording, or damaged;
+  // ENOTSUP another format, or of a machine with another byte order; those of read(2).
   static Result<RecordingReader> open(UniqueFd fd, std::string name);
 
+  // Errors: EBADMSG the recording is damaged, cut, or has more after its end.
   Result<Next> next(knell_event& event);
-  // One read(2), up to 1 MiB. Errors as open(): what was read before stays good.
+  // One read(2) of up to 1 MiB. EINTR and EAGAIN read nothing and are no error. Errors: of read(2).
   Result<void> refill();
 
   const Origin& origin() const { return origin_; }
@@ -109,7 +113,7 @@ class RecordingReader {
   Origin origin_;
   std::string buffer_;
   size_t used_ = 0, filled_ = 0;
-  uint64_t offset_ = 0;  // in the file, of buffer_[used_]
+  uint64_t offset_ = 0;  // in the recording, of buffer_[used_]
   bool end_of_file_ = false;
   std::optional<EventReader> frame_;
   uint64_t frame_offset_ = 0;

@@ -15,8 +15,8 @@ namespace {
 
 using namespace knell::wire;
 
-// Right checksums and numbers in front of whatever looks like a frame, so that what is behind
-// them is tried too.
+// Writes valid checksums and sequence numbers for each frame in the input, so that the code after
+// these checks is tried too.
 void seal(std::string& file) {
   uint32_t seq = 0;
   for (size_t at = sizeof(FileHeader); at + sizeof(Checksum) < file.size();) {
@@ -39,7 +39,7 @@ size_t touch(const knell_string& text) {
   return sum;
 }
 
-// Reads to the end or to what is wrong, and what was read can be written again.
+// Reads to the end or to the first error; each event that was read can be written again.
 void read(std::string_view file) {
   knell::UniqueFd fd(::memfd_create("recording", MFD_CLOEXEC));
   KNELL_CHECK(::write(fd.get(), file.data(), file.size()) == static_cast<ssize_t>(file.size()));

@@ -51,7 +51,7 @@ std::vector<const knell_event*> pointers(const std::vector<knell_event>& events)
   return out;
 }
 
-// In batches of ten.
+// Writes the events in batches of ten.
 std::string recorded(const std::vector<knell_event>& events, bool finished = true) {
   const UniqueFd fd = memory();
   auto writer = RecordingWriter::create(fd.get(), origin());
@@ -80,7 +80,7 @@ struct Read {
   std::string error;
 };
 
-// Reads all there is. `expected`: what the events must be.
+// Reads to the end or to the first error, and compares the events with `expected`.
 Read read_all(std::string_view bytes, const std::vector<knell_event>& expected) {
   Read read;
   auto reader = RecordingReader::open(memory(bytes), "file");
@@ -105,7 +105,7 @@ Read read_all(std::string_view bytes, const std::vector<knell_event>& expected) 
   return read;
 }
 
-TEST(Recording, TellsWhatWasRecordedAndWhereItIsFrom) {
+TEST(Recording, ReturnsTheEventsAndTheOrigin) {
   const auto events = some(25);
   const std::string bytes = recorded(events);
   const Read read = read_all(bytes, events);
@@ -120,7 +120,7 @@ TEST(Recording, TellsWhatWasRecordedAndWhereItIsFrom) {
   EXPECT_EQ(reader->origin().selection, "all processes");
 }
 
-TEST(Recording, MoreThanAFrameAndMoreThanABuffer) {
+TEST(Recording, ReadsMoreThanOneFrameAndOneBuffer) {
   const auto events = some(20'000);
   const UniqueFd fd = memory();
   auto writer = RecordingWriter::create(fd.get(), origin());
@@ -133,7 +133,7 @@ TEST(Recording, MoreThanAFrameAndMoreThanABuffer) {
   EXPECT_EQ(read.events, events.size());
 }
 
-TEST(Recording, CutAnywhereTellsTheFramesBeforeAndThenThatItBreaksOff) {
+TEST(Recording, ATruncatedFileReturnsItsWholeFramesThenAnError) {
   const auto events = some(30);
   const std::string bytes = recorded(events);
   size_t before = 0;
@@ -152,31 +152,32 @@ TEST(Recording, CutAnywhereTellsTheFramesBeforeAndThenThatItBreaksOff) {
   EXPECT_EQ(before, 30U);
 }
 
-TEST(Recording, WithoutItsEndMarkIsBrokenOff) {
+TEST(Recording, AMissingEndMarkIsAnError) {
   const auto events = some(10);
   const Read read = read_all(recorded(events, false), events);
   EXPECT_EQ(read.events, 10U);
   EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
 }
 
-TEST(Recording, AFlippedBitAnywhereIsFound) {
+TEST(Recording, DetectsAnyFlippedBit) {
   const auto events = some(20);
   const std::string bytes = recorded(events);
   for (size_t at = 0; at < bytes.size(); at++) {
-    if (at >= offsetof(FileHeader, minor) && at < sizeof(FileHeader)) continue;  // of later formats
+    if (at >= offsetof(FileHeader, minor) && at < sizeof(FileHeader))
+      continue;  // later minor versions are accepted
     std::string bad = bytes;
     bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
     const Read read = read_all(bad, events);
     EXPECT_FALSE(read.ended) << at;
     EXPECT_FALSE(read.error.empty()) << at;
-    EXPECT_EQ(read.events % 10, 0U) << at;  // nothing of a damaged frame is told
+    EXPECT_EQ(read.events % 10, 0U) << at;  // no event of a damaged frame is returned
   }
 }
 
-TEST(Recording, AFrameThatIsMissingOrMovedIsFound) {
+TEST(Recording, DetectsMissingAndMovedFrames) {
   const auto events = some(20);
   const std::string bytes = recorded(events);
-  // The frames, each with its checksum.
+  // Each frame with its checksum.
   std::vector<std::string> parts;
   for (size_t at = sizeof(FileHeader); at < bytes.size();) {
     const auto frame = parse_frame(std::string_view(bytes).substr(at + sizeof(Checksum)));
@@ -195,7 +196,7 @@ TEST(Recording, AFrameThatIsMissingOrMovedIsFound) {
   }
 }
 
-TEST(Recording, ForeignFilesAreTold) {
+TEST(Recording, RefusesFilesThatAreNoRecordings) {
   EXPECT_EQ(read_all("", {}).error, "file is empty, and no recording of knell");
   const std::string no = "file is no recording of knell: make one with knell record";
   EXPECT_EQ(read_all("x", {}).error, no);
@@ -209,7 +210,7 @@ TEST(Recording, ForeignFilesAreTold) {
   EXPECT_EQ(read_all(later, {}).error, "file has format 2, and this knell reads format 1");
 }
 
-TEST(Recording, ADiskThatIsFullLeavesWholeFrames) {
+TEST(Recording, AFullDiskLeavesWholeFrames) {
   const auto events = some(400);
   const std::string path = testing::TempDir() + "knell_full_disk";
   const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -219,7 +220,7 @@ TEST(Recording, ADiskThatIsFullLeavesWholeFrames) {
   ASSERT_TRUE(writer);
   const auto all = pointers(events);
   ASSERT_TRUE(writer->write(std::span(all).first(10)));
-  // A limit on the size of files ends a write early, as a full disk does.
+  // RLIMIT_FSIZE ends a write early, as a full disk does.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -237,7 +238,7 @@ TEST(Recording, ADiskThatIsFullLeavesWholeFrames) {
   EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
 }
 
-TEST(Recording, WhatIsGluedToItIsNotShownAndSaid) {
+TEST(Recording, BytesAfterTheEndAreAnError) {
   const auto events = some(10);
   const std::string one = recorded(events);
   for (const std::string& more : std::vector<std::string>{one, "x"}) {
@@ -251,7 +252,7 @@ TEST(Recording, WhatIsGluedToItIsNotShownAndSaid) {
   }
 }
 
-TEST(Recording, BehindSomethingElseAFullDiskTakesNothingOfThat) {
+TEST(Recording, AFullDiskDoesNotTruncateEarlierContent) {
   const auto events = some(400);
   const std::string path = testing::TempDir() + "knell_appended";
   for (const int how : {0, O_APPEND}) {
@@ -282,7 +283,7 @@ TEST(Recording, BehindSomethingElseAFullDiskTakesNothingOfThat) {
   }
 }
 
-TEST(Recording, AFullPipeTakesTheRestLater) {
+TEST(Recording, WritesTheRestWhenAPipeHasRoom) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
   const UniqueFd out(ends[0]), in(ends[1]);
@@ -308,7 +309,7 @@ TEST(Recording, AFullPipeTakesTheRestLater) {
   EXPECT_TRUE(read_all(whole, events).ended);
 }
 
-TEST(Recording, AnEventTooLargeIsRefusedAndTheRestGoesOn) {
+TEST(Recording, RefusesATooLargeEventAndGoesOn) {
   const std::string huge(70'000, 'x');
   std::vector<knell_event> events = some(2);
   events[1].args = bytes(huge);
@@ -316,7 +317,7 @@ TEST(Recording, AnEventTooLargeIsRefusedAndTheRestGoesOn) {
   auto writer = RecordingWriter::create(fd.get(), origin());
   ASSERT_TRUE(writer);
   const auto all = pointers(events);
-  for (const size_t count : std::initializer_list<size_t>{1, 2}) {  // alone, and behind a good one
+  for (const size_t count : std::initializer_list<size_t>{1, 2}) {  // alone, and after a good one
     const auto result = writer->write(std::span(all).last(count));
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, EMSGSIZE);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell: hear of processes that fork, exec, change and die, and only of those you asked for.
+// libknell: receive an event when a process forks, execs, changes or exits, filtered as requested.
 //
 //   #include <errno.h>
 //   #include <knell/knell.h>
@@ -32,26 +32,29 @@
 //     return 1;
 //   }
 //
-// Threads: a handle belongs to one thread at a time; different handles are independent. The library
-// starts no threads and installs no signal handlers. It keeps descriptors of its own, all
-// close-on-exec. Errors: functions return 0 or a count, or a negative errno; errno itself is left
-// alone. No exception leaves it: a program that runs out of memory inside is ended.
-// knell_explain() says the last error of the calling thread in words. After fork(2) a handle still
-// belongs to the process that opened it: the child may close it, which changes nothing for its
-// parent; all else fails there with -EINVAL. All of this is there since 0.2.0; what is added says
-// since when.
+// Threads: a handle may be used by one thread at a time; different handles are independent. The
+// library starts no threads and installs no signal handlers. All its descriptors are close-on-exec.
 //
-// Structures that begin with `size` grow at their end only, so a program runs with a library that
-// is older or newer than its header. Whoever makes a structure sets `size`: the program that of
-// options and of what is to be filled, to its sizeof; the library that of what it hands out.
-// Nothing past `size` is read or written.
+// Errors: functions return 0 or a count on success, a negative errno on failure; errno itself does
+// not change. knell_explain() describes the last error of the calling thread. The library throws no
+// exceptions: it terminates the program if it cannot allocate memory.
+//
+// fork(2): a handle belongs to the process that opened it. A forked child may close the handle,
+// which has no effect on the parent; every other call fails with -EINVAL.
+//
+// All declarations exist since 0.2.0 unless their comment says "since".
+//
+// Structures that begin with `size` grow only at their end, so a program can run with a library
+// that is older or newer than its header. The program sets `size` of options and of structures to
+// be filled to their sizeof; the library sets `size` of the structures that it returns. Nothing
+// past `size` is read or written.
 // - Options: members that the program's header lacks have their defaults; members that the library
 //   does not know must be 0, else -E2BIG.
-// - What a function fills (ret_stats, ret_recording, ret_event): `size` is then what was filled.
-//   Members past it are left alone.
-// - Events that the library hands out may be shorter than the program's header says: KNELL_FILLED()
-//   tells whether a member is there. Events that the program hands back may be of either size: what
-//   is absent is unknown, and what is not known is left out.
+// - Structures to be filled (ret_stats, ret_recording, ret_event): the library sets `size` to the
+//   number of bytes that it filled, and does not change members past it.
+// - Events returned by the library may be shorter than the structure in the program's header:
+//   KNELL_FILLED() tells whether a member is present. Events passed to the library may be shorter
+//   or longer than its own structure: missing members are unknown, additional members are ignored.
 #pragma once
 
 #include <knell/cn_proc.h>
@@ -66,8 +69,8 @@ extern "C" {
 
 #define KNELL_API __attribute__((visibility("default")))
 
-// Whether *structure is large enough to have `member`: KNELL_FILLED(event, tty). Not needed for
-// members that the first header with this structure had.
+// Whether *structure is large enough to contain `member`: KNELL_FILLED(event, tty). Not needed for
+// members that have been in the structure since its first version.
 #define KNELL_FILLED(structure, member)                                            \
   ((size_t)((const char*)(&(structure)->member + 1) - (const char*)(structure)) <= \
    (structure)->size)
@@ -77,50 +80,51 @@ extern "C" {
 
 enum knell_level {
   KNELL_LEVEL_PROCESS =
-      0,  // one event a process: an exit when its last thread is gone, with wait's status
-  KNELL_LEVEL_RAW = 1  // the kernel's thread-level events, as they come
+      0,  // events of processes: one exit, when the last thread has ended, with the wait status
+  KNELL_LEVEL_RAW = 1  // the kernel's events of threads, unchanged
 };
 
-// How much an event tells. A predicate that needs more than the level gives raises it.
+// How many fields of an event are filled. A predicate that needs more details raises the level.
 enum knell_details {
   KNELL_DETAILS_FULL = 0,   // everything
   KNELL_DETAILS_NAMES = 1,  // pids, status, comm, uid, cgroup, unit
-  KNELL_DETAILS_STATUS = 2  // pids and status: subscribes to nothing beyond the
-                            // mask, remembers nothing of processes
+  KNELL_DETAILS_STATUS = 2  // pids and status: requests no events beyond the mask,
+                            // keeps no table of processes
 };
 
 // Where events come from.
 enum knell_via {
-  KNELL_VIA_AUTO = 0,  // options: the daemon (knelld) where it answers and takes us, else the best
-                       // that works in this process
+  KNELL_VIA_AUTO = 0,  // options: the daemon (knelld) if it accepts the listener, else the best
+                       // source that works in this process
   KNELL_VIA_CONNECTOR = 1,  // the kernel's process events connector
-  KNELL_VIA_BPF = 2,        // programs in the kernel
-  KNELL_VIA_PIDFD = 3,      // options: exits of added processes, without privilege
+  KNELL_VIA_BPF = 2,        // BPF programs in the kernel
+  KNELL_VIA_PIDFD = 3,      // options: exits of added processes, without privileges
   KNELL_VIA_PROC = 4,       // events: of knell_snapshot()
   KNELL_VIA_RECORDING = 5,  // events: of knell_open_recording()
-  KNELL_VIA_DAEMON = 6      // options: knelld; its events name the source that it has them from
+  KNELL_VIA_DAEMON = 6      // options: knelld; `via` of its events is the daemon's source
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms
-#define KNELL_LATENCY_NONE (-1)           // every event at once
+#define KNELL_LATENCY_NONE (-1)           // no delay
 
-// Zeroes but for `size` mean the defaults.
+// Members that are 0 have their defaults; `size` must be set.
 struct knell_options {
   size_t size;       // sizeof(struct knell_options)
-  uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are dropped, then 0 means all, as in the
+  uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are cleared, then 0 means all, as in the
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
   uint32_t via;      // enum knell_via: AUTO, DAEMON, BPF, CONNECTOR or PIDFD
-  int64_t latency_ns;   // how long an event may wait for others while many come, up to 60 s. A lone
-                        // event never waits. 0: KNELL_LATENCY_DEFAULT_NS; KNELL_LATENCY_NONE
-  uint32_t only_added;  // 1: reports processes that are added with knell_add(), and no others; 0:
-                        // all that match, and none can be added. PIDFD implies 1
-  uint32_t args_bytes;  // over bpf: the most of an event's args, up to 4096; 0: 1024. What is
-                        // longer is cut, with KNELL_FLAG_ARGS_TRUNCATED
-  size_t buffer_bytes;  // room asked of the kernel for events not yet read; 0: 64 MiB over the
+  int64_t latency_ns;   // how long events may be delayed to deliver several at once, up to 60 s. A
+                        // single event is never delayed. 0: KNELL_LATENCY_DEFAULT_NS;
+                        // KNELL_LATENCY_NONE: no delay
+  uint32_t only_added;  // 1: report only processes that are added with knell_add(); 0: report all
+                        // that match, knell_add() fails. PIDFD implies 1
+  uint32_t args_bytes;  // over bpf: the maximum size of an event's args, up to 4096; 0: 1024.
+                        // Longer args are cut, with KNELL_FLAG_ARGS_TRUNCATED
+  size_t buffer_bytes;  // size of the kernel's buffer of unread events; 0: 64 MiB over the
                         // connector, 8 MiB for exits over bpf, less in a memory cgroup whose limit
-                        // is below 256 MiB. What was given: knell_stats
+                        // is below 256 MiB. The actual size is in knell_stats
 };
 #define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0}
 
@@ -135,11 +139,11 @@ struct knell_string {
 enum knell_id_kind {
   KNELL_ID_NONE = 0,   // unknown
   KNELL_ID_START = 1,  // `start` is clock ticks since boot, as in /proc/PID/stat field 22
-  KNELL_ID_STAMP = 2   // the start could not be known; `start` is the CLOCK_MONOTONIC ns of the
-                       // event that told us
+  KNELL_ID_STAMP = 2   // the start is unknown; `start` is the CLOCK_MONOTONIC time in ns of the
+                       // event by which knell learned of the process
 };
 
-// Names a process for ever, where a pid is reused.
+// Identifies a process for ever, although its pid may be reused.
 struct knell_id {
   uint32_t boot;  // the first 8 hex digits of the boot id
   int32_t pid;
@@ -149,13 +153,13 @@ struct knell_id {
 #define KNELL_ID_TEXT_BYTES 48  // 8 + 1 + 11 + 2 + 20 + NUL, rounded up
 
 enum knell_cause {
-  KNELL_CAUSE_USER = 1,    // a process sent it, or the process itself
-  KNELL_CAUSE_KERNEL = 2,  // the kernel: a fault, a timer, a resource limit, a hangup, ...
-  KNELL_CAUSE_OOM = 3      // the kernel, out of memory
+  KNELL_CAUSE_USER = 1,    // sent by another process or by the process itself
+  KNELL_CAUSE_KERNEL = 2,  // sent by the kernel: a fault, timer, resource limit, hangup, ...
+  KNELL_CAUSE_OOM = 3      // sent by the kernel's out-of-memory killer
 };
 
-// Which numbers of an event are known; one that is not is 0. A string that is not known has data
-// NULL (one without bytes does not), an id has the kind KNELL_ID_NONE.
+// Which numbers of an event are known; unknown numbers are 0. An unknown string has data NULL (an
+// empty string does not); an unknown id has the kind KNELL_ID_NONE.
 #define KNELL_HAS_UID (UINT64_C(1) << 0)
 #define KNELL_HAS_GID (UINT64_C(1) << 1)
 #define KNELL_HAS_STATUS (UINT64_C(1) << 2)       // wait_status
@@ -171,46 +175,47 @@ enum knell_cause {
 #define KNELL_HAS_LAST_SIGNAL_UID (UINT64_C(1) << 12)  // last_signal.uid
 
 #define KNELL_FLAG_RECOVERED \
-  (UINT32_C(1) << 0)  // not seen live: found missing afterwards and put back
+  (UINT32_C(1) << 0)  // not received live; created later, when knell found it missing
 #define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)  // args were cut
 #define KNELL_FLAG_EXACT (UINT32_C(1) << 2)           // lost_count is exact, not an upper bound
 
-// One event. Fields of other types than its own are 0. docs and JSON use the same names.
+// One event. Fields that do not belong to its type are 0. docs and JSON use the same names.
 struct knell_event {
-  size_t size;           // the bytes of it that are there
+  size_t size;           // the number of bytes that are present
   uint64_t has;          // KNELL_HAS_*
   uint32_t type;         // one KNELL_EVENT_*
   uint32_t flags;        // KNELL_FLAG_*
   uint32_t via;          // enum knell_via
-  uint32_t exit_signal;  // exit, raw level: the signal the parent gets
-  uint64_t seq;          // rises by one per event of this handle, from 1
-  uint64_t mono_ns;      // the kernel's stamp, CLOCK_MONOTONIC
+  uint32_t exit_signal;  // exit, raw level: the signal sent to the parent
+  uint64_t seq;          // number of the event in this handle: 1, 2, ...
+  uint64_t mono_ns;      // the kernel's timestamp, CLOCK_MONOTONIC
   int64_t time_ns;       // the same instant, CLOCK_REALTIME ns since the epoch
-  uint64_t cookie;       // what knell_add() was given for this pid, else 0
+  uint64_t cookie;       // the cookie passed to knell_add() for this pid, else 0
   struct knell_id id, parent_id;
   int32_t pid, tid, ppid;  // process, thread, parent process
-  uint32_t uid, gid;       // real ids at the event
+  uint32_t uid, gid;       // real ids at the time of the event
   int32_t wait_status;     // exit: what wait(2) reports
-  uint64_t duration_ns;    // exit: life of the process
+  uint64_t duration_ns;    // exit: lifetime of the process
   struct knell_string comm, parent_comm;
   struct knell_string exe, cwd;
   struct knell_string
-      args;  // the words, each ended by a NUL byte; knell_next_arg() steps through them
-  struct knell_string user;  // the name of uid
+      args;  // the arguments, each ended by a NUL byte; use knell_next_arg() to iterate
+  struct knell_string user;  // the user name of uid
   struct knell_string cgroup, unit, container_id;
-  // exit: who sent the signal that the process died of. Set only where it is certain.
+  // exit: the sender of the signal that killed the process. Set only if it is certain.
   struct {
-    // USER: the sender. KERNEL: the process whose end made the kernel send it (parent-death signal,
-    // end of a pid namespace, hangup of a session, exit of a tracer). Unknown: there is none, or it
-    // is outside the pid namespace of this listener; then uid, comm, parent and unit are, too.
+    // USER: the sender. KERNEL: the process whose exit made the kernel send the signal
+    // (parent-death signal, end of a pid namespace, hangup of a session, exit of a tracer).
+    // Unknown if there is no such process or it is outside the pid namespace of this listener;
+    // then uid, comm, parent and unit are unknown, too.
     int32_t pid;
-    uint32_t uid;              // real
-    struct knell_string comm;  // this and what follows: when the signal was sent
+    uint32_t uid;              // real uid
+    struct knell_string comm;  // comm and the members below: when the signal was sent
     uint32_t cause;            // enum knell_cause
     int32_t parent_pid;        // its parent process
     struct knell_string parent_comm;
     struct knell_string unit;           // systemd unit of its cgroup
-    struct knell_string memory_cgroup;  // OOM: the memory cgroup of the process that was killed
+    struct knell_string memory_cgroup;  // OOM: the memory cgroup of the killed process
   } killed_by;
   // per type
   struct knell_id child_id;              // fork
@@ -220,20 +225,20 @@ struct knell_event {
   int32_t tracer_pid;                    // ptrace; 0: detach
   struct knell_string new_comm;          // comm
   uint64_t lost_count;                   // lost
-  uint32_t lost_types;                   // lost: what may be missing, a mask
+  uint32_t lost_types;                   // lost: mask of the types that may be missing
   uint64_t lost_from_ns, lost_until_ns;  // lost: CLOCK_MONOTONIC
   int64_t lost_from_time_ns, lost_until_time_ns;
-  // exit: the last request to end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) that another process sent and
-  // that this one took (by a handler, sigwait(3) or signalfd(2)) before it exited.
+  // exit: the last termination request (SIGTERM, SIGINT, SIGQUIT, SIGHUP) that another process sent
+  // and that this process received (by a handler, sigwait(3) or signalfd(2)) before it exited.
   struct {
     int32_t signal;
-    int32_t pid;  // the sender; unknown: it is outside the pid namespace of this listener; then
-                  // uid, comm and parent_comm are, too
+    int32_t pid;  // the sender; unknown if it is outside the pid namespace of this listener; then
+                  // uid, comm and parent_comm are unknown, too
     uint32_t uid;
-    struct knell_string comm, parent_comm;  // when it was sent
-    uint64_t ago_ns;                        // from the sending to the end of the process
+    struct knell_string comm, parent_comm;  // when the signal was sent
+    uint64_t ago_ns;                        // time from the signal to the exit
   } last_signal;
-  struct knell_string tty;  // its controlling terminal: "pts/3", "ttyS0"; NULL: none, or unknown
+  struct knell_string tty;  // controlling terminal: "pts/3", "ttyS0"; NULL: none, or unknown
 };
 
 // -------------------------------------------------------------------------------------------------
@@ -241,90 +246,94 @@ struct knell_event {
 
 struct knell_listener;  // one listener
 
-// Opens a listener: it hears of what happens from now on. `options` may be NULL. On success
-// *ret_knell is to be given to knell_close(). Errors: -EINVAL bad options; -E2BIG options of a
-// later version; -EPERM not allowed here; -EPROTONOSUPPORT this kernel or namespace has no such
-// events; -ENOTSUP the source does not work here; -EMFILE. Through the daemon, which is waited for
-// some seconds at the most: -ENOENT, -ECONNREFUSED there is none; -ETIMEDOUT it does not answer;
-// -EUSERS and others: it refuses, knell_explain() says why. KNELL_SOCKET in the environment names
-// its socket; empty: it is not to be used.
+// Opens a listener, which receives events from now on. `options` may be NULL. On success the caller
+// must pass *ret_knell to knell_close(). Errors: -EINVAL bad options; -E2BIG options of a later
+// version; -EPERM not allowed here; -EPROTONOSUPPORT this kernel or namespace has no such events;
+// -ENOTSUP the source does not work here; -EMFILE. Through the daemon, whose answer is awaited for
+// a few seconds at most: -ENOENT, -ECONNREFUSED no daemon is running; -ETIMEDOUT it does not
+// answer; -EUSERS and others: it refuses, knell_explain() says why. The environment variable
+// KNELL_SOCKET is the path of its socket; if empty, the daemon is not used.
 KNELL_API int knell_open(const struct knell_options* options, struct knell_listener** ret_knell);
 
-// Narrows a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container, tty, ended
-// (also spelt exit-code and signal), longer, shorter. Commas and repeated calls are alternatives,
-// `!value` excludes, different keys must all hold; a lost event passes all. Works from the next
-// drain on; what was read from the kernel already but not yet handed out stays. Errors: -EINVAL
-// unknown key or value: knell_explain() says what would be right; -ESRCH under: no such process.
+// Adds a predicate to a listener. Keys: pid, under, comm, exe, uid, user, unit, cgroup, container,
+// tty, ended (also spelt exit-code and signal), longer, shorter. Values separated by commas and
+// values of repeated calls are alternatives, `!value` excludes, different keys must all match; a
+// lost event always passes. Takes effect with the next read of the source; events already read but
+// not yet returned are kept. Errors: -EINVAL unknown key or value: knell_explain() says what would
+// be right; -ESRCH under: no such process.
 KNELL_API int knell_match(struct knell_listener* k, const char* key, const char* value);
-// Checks the key and the value as knell_match() does, without a listener. Whether a process is
-// there is not looked at. Errors: -EINVAL.
+// Checks key and value as knell_match() does, without a listener. Does not check whether a process
+// exists. Errors: -EINVAL.
 KNELL_API int knell_check_match(const char* key, const char* value);
 
-// Adds a process to a listener that was opened with `only_added`. `start` is its start in clock
-// ticks since boot, against pid reuse, or 0; `cookie` comes back in its events. O(1); through the
-// daemon one question and its answer. Errors: -EINVAL the listener reports all that match, or a pid
-// below 1; -ESRCH it is gone already, nothing will come (a zombie still comes); -EEXIST; -EMFILE
-// (via pidfd).
+// Adds a process to a listener that was opened with `only_added`. `start` is its start time in
+// clock ticks since boot, to detect pid reuse, or 0; `cookie` is returned in its events. O(1);
+// through the daemon one request and its answer. Errors: -EINVAL the listener was opened without
+// only_added, or pid is below 1; -ESRCH the process no longer exists, no event will follow (a
+// zombie can be added); -EEXIST; -EMFILE (via pidfd).
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
-// Errors: -ENOENT it was not there. It leaves by itself when it has died.
+// Removes an added process. A process that has exited is removed automatically. Errors: -ENOENT it
+// was not added.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
-// Changes the mask, live: from here on other events come. As with options.events unknown bits are
-// dropped, then 0 means all. Nothing that both masks want is lost by it.
+// Changes the mask of an open listener. As with options.events, unknown bits are cleared, then 0
+// means all. Events that are in both masks are not lost by the change.
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 
-// A descriptor to poll for POLLIN; it stays the same and belongs to the handle. Readable means:
-// call knell_read() now.
+// The descriptor to poll for POLLIN; it never changes and is owned by the handle. When it is
+// readable, call knell_read().
 KNELL_API int knell_fd(const struct knell_listener* k);
 
-// Up to `count` events, oldest first; 0: none now (within the latency budget more may be on its
-// way). They and all they point to are valid until the next call with this handle. Never waits for
-// events. With names or full details the first sight of a user may ask the system's user database
-// (NSS). A hole in the stream is an event (KNELL_EVENT_LOST), never an error. Errors: -EIO and
-// others: the source broke, knell_explain() says how; what was read before stays good. Of a
-// recording: -ENODATA it has ended; -EBADMSG it breaks off or is damaged here. Of the daemon: that
-// it went away is no error: it is looked for, and when it is back the hole is told by a lost event
-// without a count, from the last event heard until the new subscription; -EBADMSG it sends what is
-// malformed; any other: it ended the connection for good, and knell_explain() has its reason.
+// Returns up to `count` events, oldest first; 0: none now (more may follow within the latency
+// budget). The events and everything they point to are valid until the next call with this handle.
+// Never waits for events. With names or full details, the first event of a user may query the
+// system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
+// an error.
+// Errors: -EIO and others: the source failed, knell_explain() says why; events returned earlier are
+// valid. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or damaged here. Of the
+// daemon: if the daemon goes away, this is not an error: the library reconnects, and then reports
+// one lost event without a count, from the last event received to the new subscription; -EBADMSG
+// the daemon sent malformed data; any other: the daemon closed the connection for good, and
+// knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 
 enum knell_daemon {
-  KNELL_DAEMON_NONE = 0,  // the listener is of this process alone
-  KNELL_DAEMON_HERE = 1,  // its events come from knelld
-  KNELL_DAEMON_AWAY = 2   // knelld is gone, and looked for; nothing comes meanwhile
+  KNELL_DAEMON_NONE = 0,  // the listener does not use the daemon
+  KNELL_DAEMON_HERE = 1,  // events come from knelld
+  KNELL_DAEMON_AWAY = 2   // knelld is away; the library reconnects, no events come meanwhile
 };
 enum knell_scope {
   KNELL_SCOPE_ALL = 0,       // every process
-  KNELL_SCOPE_USER = 1,      // those of one user
-  KNELL_SCOPE_NAMESPACE = 2  // those of this pid namespace, and below
+  KNELL_SCOPE_USER = 1,      // processes of one user
+  KNELL_SCOPE_NAMESPACE = 2  // processes of this pid namespace and those below it
 };
 
 struct knell_stats {
-  size_t size;               // set by the caller; then what was filled
-  uint64_t buffer_bytes;     // what the kernel gave (its own count: twice what was asked); through
-                             // the daemon: its queue for this listener
-  uint64_t received, shown;  // events from the kernel or the daemon; events handed out
-  uint64_t lost;             // the count of what did not fit, as far as it is known
+  size_t size;               // set by the caller; then the number of bytes filled
+  uint64_t buffer_bytes;     // size of the kernel's buffer (the kernel reports twice the requested
+                             // size); through the daemon: its queue for this listener
+  uint64_t received, shown;  // events from the kernel or the daemon; events returned
+  uint64_t lost;             // lost events, as far as their number is known
   uint64_t wakeups, drains;
-  uint64_t healed;                    // times the connector was found deaf and mended
-  uint64_t processes, process_bytes;  // remembered, and the memory it takes
-  uint64_t forgotten;                 // not remembered because the limit was reached
-  uint32_t kernel_mask;               // what the kernel is asked for
+  uint64_t healed;                    // times the connector stopped sending events and was repaired
+  uint64_t processes, process_bytes;  // processes in the table, and its memory
+  uint64_t forgotten;                 // processes not in the table because it was full
+  uint32_t kernel_mask;               // mask requested from the kernel
   uint32_t kernel_filter;             // 1: the kernel's own filter is on
   uint32_t via;                       // enum knell_via: the source in use, here or in the daemon
   uint32_t daemon;                    // enum knell_daemon
-  uint32_t scope;                     // enum knell_scope: what may be heard of at all
-  uint32_t scope_uid;                 // KNELL_SCOPE_USER: whose processes
+  uint32_t scope;                     // enum knell_scope: which processes may be reported
+  uint32_t scope_uid;                 // KNELL_SCOPE_USER: the uid of these processes
 };
 KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats* ret_stats);
 
-// Calls `visit` for each process that is alive now and passes the predicates of the listener, a
-// parent before its children, until it returns non-zero, which is returned then. `event` has the
-// type 0, `via` KNELL_VIA_PROC and what /proc shows; it is valid during the call. Reads all of
-// /proc, of this process's own pid namespace. Predicates about an end (ended, longer, shorter) let
-// none pass. Processes that are added by knell_add() do not count. Errors: -EINVAL the listener
-// reads a recording; those of open(2).
+// Calls `visit` for each process that is alive now and matches the predicates of the listener,
+// parents before their children, until `visit` returns non-zero, which is then the result. `event`
+// has type 0, via KNELL_VIA_PROC and the details in /proc; it is valid during the call. Reads all
+// of /proc, thus the pid namespace of this process. With a predicate about the exit (ended, longer,
+// shorter) no process matches. Ignores which processes were added by knell_add(). Errors: -EINVAL
+// the listener reads a recording; those of open(2).
 KNELL_API int knell_snapshot(struct knell_listener* k,
                              int (*visit)(const struct knell_event* event, void* context),
                              void* context);
@@ -334,85 +343,85 @@ KNELL_API void knell_close(struct knell_listener* k);  // NULL is fine
 // -------------------------------------------------------------------------------------------------
 // recordings (docs: the recording format)
 //
-// A recorder puts the events of a listener into a file, and a listener of that recording reports
-// them again: mask, predicates, added processes and knell_fd() work as they do live, `via` is
-// KNELL_VIA_RECORDING and `seq` counts anew. `under` goes by the births in the recording, and by
-// the parents that events name.
+// A recorder writes the events of a listener to a file, and a listener of that recording reports
+// them again: mask, predicates, added processes and knell_fd() work as for live events; `via` is
+// KNELL_VIA_RECORDING, and `seq` starts at 1. `under` uses the forks in the recording and the
+// parents in its events.
 
 struct knell_recorder;
 
-// Begins a recording of what `k` tells, with who, where and when. `fd` is written from where it
-// stands, stays the caller's, and should be blocking. `selection`: which processes, in words for
-// who reads it; may be NULL. Errors: those of write(2).
+// Begins a recording of the events of `k`, with a header: versions, boot id, time, subscription.
+// Writes at the current position of `fd`, which the caller keeps and must close; it should be
+// blocking. `selection` describes for the reader which processes are recorded; may be NULL.
+// Errors: those of write(2).
 KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const char* selection,
                                   struct knell_recorder** ret_recorder);
-// All are written to `fd` when it returns: with one write(2), mostly. Does not fsync(2). Errors:
-// -EINTR, -EAGAIN (a signal was caught, or `fd` is non-blocking and has no room): the events are
-// taken, and what is left of them is written first by the next call, which may be for no events;
-// such a call that ends so again takes none. -EMSGSIZE an event with more than 60 KiB of text: none
-// is taken. Others of write(2): then the recording ends with the last whole frame where `fd` is a
-// file, and later calls give -EIO.
+// Writes `count` events to `fd`, usually with one write(2). Does not fsync(2). Errors: -EINTR,
+// -EAGAIN (a signal was caught, or `fd` is non-blocking and full): the events are accepted, and the
+// next call, which may have no events, first writes the rest of them; if that call fails the same
+// way, it accepts no events. -EMSGSIZE an event has more than 60 KiB of text: no event is accepted.
+// Other errors of write(2): the recording ends with the last complete frame if `fd` is a file, and
+// later calls fail with -EIO.
 KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
                                    const struct knell_event* const* events, size_t count);
 KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);  // written so far
-// Marks the end, after what is left to write, and frees the recorder, also when that fails; a
-// recording without the mark reads as broken off. NULL is fine.
+// Writes the remaining data and the end mark, and frees the recorder, also on failure. A recording
+// without the end mark is reported as truncated. NULL is fine.
 KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
 
-// Zeroes but for `size` mean the defaults.
+// Members that are 0 have their defaults; `size` must be set.
 struct knell_replay_options {
   size_t size;          // sizeof(struct knell_replay_options)
   uint32_t events;      // as in knell_options
   uint32_t only_added;  // as in knell_options
-  double
-      speed;  // 1: as it happened, 10: ten times as fast, up to 1e9; 0: as fast as it can be read
+  double speed;  // 1: original speed, 10: ten times as fast, up to 1e9; 0: as fast as possible
 };
 #define KNELL_REPLAY_OPTIONS_INIT {sizeof(struct knell_replay_options), 0, 0, 0}
 
-// Opens a listener of a recording: a file, or a pipe such as /dev/stdin, whose beginning is waited
-// for. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
-// read(2); -EINTR a signal was caught while waiting; -EBADMSG no recording, or one that is damaged;
-// -ENOTSUP of a later format, or of a machine of another byte order.
+// Opens a listener of a recording: a file, or a pipe such as /dev/stdin, where it waits for the
+// header. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
+// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or damaged; -ENOTSUP
+// a later format, or the byte order of another machine.
 KNELL_API int knell_open_recording(const char* path, const struct knell_replay_options* options,
                                    struct knell_listener** ret_knell);
 
-// Where a recording is from. Text is cut where it is too long.
+// The origin of a recording. Text that is too long is cut.
 struct knell_recording {
-  size_t size;                  // set by the caller; then what was filled
-  uint32_t events;              // the mask that was recorded
+  size_t size;                  // set by the caller; then the number of bytes filled
+  uint32_t events;              // the mask of the recorded listener
   uint32_t level, details;      // enum knell_level, knell_details
   uint32_t via;                 // enum knell_via: the source
   int64_t started_ns;           // CLOCK_REALTIME, ns since the epoch
   char knell[32], kernel[160];  // versions
-  char boot_id[40];             // of that boot
-  char selection[1024];         // which processes, in words
+  char boot_id[40];             // of the boot in which it was recorded
+  char selection[1024];         // as passed to knell_recorder_open()
 };
-// Errors: -ENODATA `k` reads no recording.
+// Errors: -ENODATA `k` does not read a recording.
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
-// Waits until `pid`, any process, is over. `timeout` NULL: for ever. *ret_event, whose `size` is
-// set before, is its exit; strings in it are NULL. The status is known for own children, and for
-// others from Linux 6.15 on (then also after it was reaped); where it is not, KNELL_HAS_STATUS is
-// not set. An own child is left to be reaped by the caller. Errors: -ESRCH no such process;
-// -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
+// Waits until the process `pid` has exited; it need not be a child. `timeout` NULL: no limit. The
+// caller sets `size` of *ret_event, which is filled with the exit; its strings are NULL. The status
+// is known for children of the caller, and from Linux 6.15 on for all processes (also after they
+// were reaped); if it is unknown, KNELL_HAS_STATUS is not set. Does not reap a child. Errors:
+// -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
 
 // --------------------------------------------------------------------------------------------------
-// in words
+// text
 
-// The calling thread's last error from this library in one line; valid until its next call into it.
-// Never NULL.
+// The last error of this library in the calling thread, in one line. Valid until the thread's next
+// call into the library. Never NULL.
 KNELL_API const char* knell_explain(void);
 
-// "exec,exit", "-comm", "nonzero": names to a mask. Errors: -EINVAL, with the nearest right name in
-// knell_explain().
+// Converts names to a mask: "exec,exit", "-comm", "nonzero". Errors: -EINVAL, with the nearest
+// valid name in knell_explain().
 KNELL_API int knell_events_parse(const char* text, uint32_t* ret_mask);
-// A mask in names, comma-separated. Like snprintf: returns the length without NUL, writes at most
-// `size` bytes.
+// Converts a mask to names, separated by commas. Like snprintf: returns the length without NUL,
+// writes at most `size` bytes.
 KNELL_API ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size);
 KNELL_API const char* knell_type_name(uint32_t type);  // "exit", ...; "unknown"
-// "bpf", "daemon", ... to enum knell_via. Errors: -EINVAL, with the nearest right name in
+// Converts "bpf", "daemon", ... to enum knell_via. Errors: -EINVAL, with the nearest valid name in
 // knell_explain().
 KNELL_API int knell_via_parse(const char* text, uint32_t* ret_via);
 KNELL_API const char* knell_via_name(uint32_t via);  // "bpf", ...; "unknown"
@@ -423,15 +432,15 @@ KNELL_API ssize_t knell_event_json(const struct knell_event* event, char* buffer
 KNELL_API ssize_t knell_event_ended(const struct knell_event* event, char* buffer, size_t size);
 // An id as text, `boot-pid-start` or `boot-pid-x<stamp>`; "" for none. Like snprintf.
 KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t size);
-// Bytes made safe for a terminal or JSON: valid UTF-8 stays, others and controls become \xff. Like
-// snprintf.
+// Makes bytes safe for a terminal or JSON: valid UTF-8 is kept, invalid bytes and control
+// characters are written as \xff. Like snprintf.
 KNELL_API ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size);
 
-// A JSON string with its quotes, of any bytes, spelled as knell_event_json() spells it. Like
+// Converts any bytes to a JSON string with its quotes, as knell_event_json() writes it. Like
 // snprintf.
 KNELL_API ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size);
 
-// The word of event->args after `previous` ({NULL, 0}: the first). data is NULL after the last.
+// The argument after `previous` in event->args ({NULL, 0}: the first). data is NULL after the last.
 static inline struct knell_string knell_next_arg(const struct knell_event* event,
                                                  struct knell_string previous) {
   struct knell_string word = {NULL, 0};
@@ -458,16 +467,16 @@ struct knell_finding {
   uint32_t level;       // enum knell_finding_level
   const char* subject;  // "connector", "buffer", ...
   const char* text;
-  const char* fix;  // what would help; NULL: nothing is wrong, or nothing helps
+  const char* fix;  // how to fix it; NULL: nothing is wrong, or there is no fix
 };
-// Looks at this machine and this user, and calls `on_finding` for each thing found, in the order to
-// be read; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns 0
-// when something can be observed here, be it by pidfds only, else -ENOTSUP.
+// Checks what works on this machine for this user, and calls `on_finding` for each finding, in
+// reading order; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns
+// 0 if any events can be observed here, even if only through pidfds, else -ENOTSUP.
 KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
 
-// What knelld says of itself: one JSON object (docs: the status), no newline. Like snprintf:
-// returns the length without NUL, writes at most `size` bytes. Errors: -ENOENT, -ECONNREFUSED there
-// is no daemon; -ETIMEDOUT it does not answer.
+// The status of knelld: one JSON object (docs: the status), no newline. Like snprintf: returns the
+// length without NUL, writes at most `size` bytes. Errors: -ENOENT, -ECONNREFUSED no daemon is
+// running; -ETIMEDOUT it does not answer.
 KNELL_API ssize_t knell_status(char* buffer, size_t size);
 
 KNELL_API const char* knell_version(void);  // "0.2.0"

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell for C++20: a thin, header-only face over <knell/knell.h>. Threads, lifetimes and errors are
-// as told there. Nothing throws but std::bad_alloc, from the strings and vectors made here; what
-// can fail returns std::error_code, and knell_explain() has the words.
+// knell for C++20: a thin, header-only wrapper of <knell/knell.h>, with the same rules for threads,
+// lifetimes and errors. Only std::bad_alloc is thrown, by the strings and vectors created here.
+// Functions that can fail return or set a std::error_code; knell_explain() describes the error.
 #pragma once
 
 #include <knell/knell.h>
@@ -21,12 +21,12 @@
 
 namespace knell {
 
-// data() is null where the text is not known, and not where it is of no bytes.
+// data() is null if the text is unknown, and not null if the text is empty.
 inline std::string_view view(const knell_string& s) {
   return s.data ? std::string_view(s.data, s.size) : std::string_view();
 }
 
-// The words of an event's args; empty when they are not known (event.args.data is null then).
+// The arguments of an event; empty if they are unknown (event.args.data is null then).
 inline std::vector<std::string_view> args(const knell_event& event) {
   std::vector<std::string_view> words;
   for (knell_string w = knell_next_arg(&event, {nullptr, 0}); w.data; w = knell_next_arg(&event, w))
@@ -35,7 +35,7 @@ inline std::vector<std::string_view> args(const knell_event& event) {
 }
 
 namespace internal {
-// Calls an snprintf-like function with a buffer that fits.
+// Calls an snprintf-like function with a buffer that is large enough.
 template <class F>
 std::string text(F fill) {
   std::string out(256, '\0');
@@ -74,7 +74,7 @@ inline std::string events_text(uint32_t mask) {
   return internal::text([&](char* p, size_t n) { return knell_events_text(mask, p, n); });
 }
 
-// The exit of any process; nullopt with `error` set, also when it takes longer than `timeout`.
+// Waits for the exit of any process; nullopt with `error` set on failure or after `timeout`.
 inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nanoseconds> timeout,
                                        std::error_code& error) {
   timespec limit{};
@@ -89,9 +89,9 @@ inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nan
   return error ? std::nullopt : std::optional(event);
 }
 
-// What knelld says of itself, a JSON object; empty with `error` set.
+// The status of knelld as a JSON object; empty with `error` set on failure.
 inline std::string status(std::error_code& error) {
-  // Each call asks anew, so the answer may have grown.
+  // Each call sends a new request, so the answer may have grown.
   for (std::string out(16384, '\0');;) {
     const ssize_t n = knell_status(out.data(), out.size() + 1);
     error = internal::code(n);
@@ -105,9 +105,9 @@ inline std::string status(std::error_code& error) {
 struct Finding {
   knell_finding_level level;
   std::string subject, text;
-  std::optional<std::string> fix;  // nullopt: nothing is wrong, or nothing helps
+  std::optional<std::string> fix;  // nullopt: nothing is wrong, or there is no fix
 };
-// What works on this machine for this user; `error` is set where nothing can be observed.
+// What works on this machine for this user; `error` is set if no events can be observed.
 inline std::vector<Finding> doctor(std::error_code& error) {
   std::vector<Finding> all;
   const auto add = [](const knell_finding* found, void* to) {
@@ -158,7 +158,7 @@ class Listener {
   [[nodiscard]] std::error_code set_events(uint32_t mask) {
     return internal::code(knell_set_events(get(), mask));
   }
-  // Calls visit(event) for each process that is alive now and passes the predicates.
+  // Calls visit(event) for each process that is alive now and matches the predicates.
   template <class F>
   [[nodiscard]] std::error_code snapshot(F visit) {
     const auto call = [](const knell_event* event, void* context) {
@@ -167,8 +167,8 @@ class Listener {
     };
     return internal::code(knell_snapshot(get(), call, &visit));
   }
-  // Up to events.size() events, valid until the next call with this listener; empty when none are
-  // waiting.
+  // Returns up to events.size() events, valid until the next call with this listener; empty if
+  // there are none now.
   std::span<const knell_event*> read(std::span<const knell_event*> events, std::error_code& error) {
     const ssize_t n = knell_read(get(), events.data(), events.size());
     error = internal::code(n);
@@ -180,7 +180,7 @@ class Listener {
     (void)knell_get_stats(get(), &s);
     return s;
   }
-  // Where the recording it reads is from; nullopt: it reads none.
+  // The origin of the recording that the listener reads; nullopt: it does not read a recording.
   std::optional<knell_recording> recording() const {
     knell_recording r{};
     r.size = sizeof r;
@@ -195,7 +195,7 @@ class Listener {
   std::unique_ptr<knell_listener, Close> handle_;
 };
 
-// Writes a recording to a descriptor, which stays the caller's. Move-only.
+// Writes a recording to a descriptor, which the caller must close. Move-only.
 class Recorder {
  public:
   Recorder() = default;
@@ -211,7 +211,7 @@ class Recorder {
     return internal::code(knell_recorder_write(handle_.get(), events.data(), events.size()));
   }
   uint64_t bytes() const { return knell_recorder_bytes(handle_.get()); }
-  // Marks the end; the destructor does too, but cannot tell when that fails.
+  // Writes the end mark. The destructor does so too, but cannot report an error.
   [[nodiscard]] std::error_code close() {
     return internal::code(knell_recorder_close(handle_.release()));
   }

@@ -9,7 +9,7 @@
 
 namespace knell::lib {
 
-// As snprintf does: all of it if it fits, always a NUL, and the whole length.
+// Like snprintf: copies as much of `text` as fits, adds a NUL, and returns the full length.
 inline ssize_t copy_to_buffer(std::string_view text, char* buffer, size_t size) {
   if (buffer != nullptr && size > 0) {
     const size_t n = std::min(text.size(), size - 1);

@@ -3,18 +3,21 @@
 
 // A listener whose events come from knelld, filtered there.
 //
-// knell_fd() is an epoll descriptor with the connection and one timer: for the next try while the
-// daemon is away, for deaths that are to be told from here, and, set to a time long past, for
-// "there is more". knell_read() decodes events where their packet was received, and hands them out.
+// knell_fd() is an epoll descriptor with the connection and one timer. The timer is set to the next
+// attempt to reconnect, to the time when a pending exit is synthesized, or, while there are more
+// events to return, to a time in the past. knell_read() decodes events in the buffer of the
+// received packet and returns pointers to them.
 //
-// What the daemon does not know is done here: cookies, the numbers of events (`seq`), the names of
-// users (it asks no user database), and which of the added processes are left. It judges everything
-// else; what was on its way when mask or predicates changed is judged here once more.
+// The library adds what the daemon does not know: cookies, the numbers of events (`seq`), the names
+// of users (the daemon does not query the user database), and which added processes are left. The
+// daemon filters events; those sent before the daemon applied a change of mask or predicates are
+// filtered here again.
 //
-// Requests wait for their ack. Events that come meanwhile are put aside; see inbox.h. A process
-// that dies while it is being added: a pidfd, opened before the daemon is asked and looked at after
-// the ack, finds it. Its exit may then come from the daemon or not; after a grace it is made here.
-// The first one told takes the process out of those added, so it is told once.
+// Requests wait for their ack. Events received meanwhile are put aside; see inbox.h. A process may
+// exit while it is being added: this is detected by a pidfd, which is opened before the request and
+// checked after the ack. The daemon may or may not report that exit; after a grace period it is
+// synthesized here. The first exit reported removes the process from the added ones, so there is
+// only one.
 #include "lib/daemon_listener.h"
 
 #include <signal.h>
@@ -34,10 +37,10 @@ namespace knell::lib {
 namespace {
 
 constexpr uint64_t kConnectionTag = 1, kAlarmTag = 2;
-constexpr size_t kSlots = 512;  // what fits one packet, about; 200 KB
+constexpr size_t kSlots = 512;  // about as many as fit in one packet; 200 KB
 
-// Nothing is known here of who is under whom.
-class Nobody final : public filter::Ancestry {
+// The library does not know the ancestors of processes when it uses the daemon.
+class UnknownAncestry final : public filter::Ancestry {
  public:
   bool inside(int32_t, const knell_event&) const override { return false; }
 };
@@ -68,7 +71,7 @@ Result<void> DaemonListener::open() {
   KNELL_TRY(attach(std::move(connection)));
   state_ = State::kHere;
   KNELL_TRY(subscribe());
-  // It went away between: here that is no daemon, and not one to wait for.
+  // The daemon went away before the ack. While opening, this is an error, and no reason to wait.
   if (state_ != State::kHere) return say(ECONNRESET, "knelld went away");
   heard_ns_ = clock_.monotonic_ns();
   return {};
@@ -84,12 +87,12 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
   return {};
 }
 
-// ----------------------------------------------------------------------------------------- asking
+// --------------------------------------------------------------------------------------- requests
 
 filter::Subscription DaemonListener::subscription() const {
   filter::Subscription asked = filter_.subscription;
   asked.predicates = filter_.predicates.values();
-  // Added processes leave the set when they exit with any status, so every exit is needed.
+  // Added processes are removed when they exit with any status, so every exit is needed.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
   return asked;
 }
@@ -102,18 +105,18 @@ Result<void> DaemonListener::subscribe() {
   if (!done && done.error().code == EOPNOTSUPP)
     done.error().context += " (knelld " + hello_.origin.knell +
                             ", libknell " KNELL_VERSION
-                            ": update the older one, and restart what runs of it)";
+                            ": update the older one, and restart the programs that use it)";
   return done;
 }
 
-// Sends it and waits for its ack. While the daemon is away, what was asked for is asked when it is
-// back, with everything else.
+// Sends a request and waits for its ack. While the daemon is away nothing is sent: reconnecting
+// sends the whole subscription and all added processes.
 Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   if (state_ == State::kOver) return std::unexpected(*error_);
-  if (state_ == State::kReturning) went_away();  // and begins anew
+  if (state_ == State::kReturning) went_away();  // reconnects with the changed subscription
   if (state_ == State::kAway) return {};
   auto sent = connection_->send(packet);
-  // Where it went away, what it said before may tell why.
+  // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
   if (!sent && sent.error().code != ECONNRESET) return failed(std::move(sent).error());
   auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) {
     if (frame.type == wire::Message::kEvents) inbox_.put_aside(frame.payload);
@@ -123,7 +126,8 @@ Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   return client::as_result(*ack);
 }
 
-// What becomes of a connection that failed. Errors: those that are to be told.
+// Handles a failed connection: reconnects after ECONNRESET and ETIMEDOUT, else closes it for good.
+// Errors: those to be returned to the caller.
 Result<void> DaemonListener::failed(Error error) {
   if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
     went_away();
@@ -170,7 +174,8 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   const wire::Pid one{.pid = pid, .reserved = 0, .start = start};
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
   const bool dead = pidfd && is_dead(pidfd.get());
-  // Gone before the daemon looked: it was there when we did, so its exit is owed.
+  // The process existed when its pidfd was opened, so its exit must be reported, although the
+  // daemon did not find it.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
   filter_.add(pid, start, cookie);
   if (dead && state_ == State::kHere)
@@ -186,18 +191,18 @@ Result<void> DaemonListener::remove(pid_t pid) {
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::Pid one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
-  // Its exit is on its way, and nobody's any more.
+  // The process has exited. Its exit event may still arrive, and is then dropped.
   if (!removed && removed.error().code == ENOENT) return {};
   return removed;
 }
 
-// Until when the daemon has to tell of a process that is dead already.
+// Until when to wait for the daemon to report the exit of a process that is already dead.
 uint64_t DaemonListener::grace_ns() const {
-  constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times what an event is under way
+  constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times the delivery time of an event
   return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(filter_.subscription.latency_ns);
 }
 
-// ---------------------------------------------------------------------------------------- hearing
+// ----------------------------------------------------------------------------------------- events
 
 Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count) {
   ++wakeups_;
@@ -223,7 +228,7 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
   return n;
 }
 
-// The next event there is without receiving more.
+// The next event that was already received or synthesized; does not read the connection.
 bool DaemonListener::next(knell_event& event) {
   if (!inbox_.next(event)) {
     if (const uint64_t dropped = inbox_.take_dropped(); dropped > 0) make_lost(dropped, heard_ns_);
@@ -250,15 +255,16 @@ bool DaemonListener::wants(knell_event& event) const {
          !narrowed_away(event);
 }
 
-// What came before the ack of a narrower subscription was judged by the one before it. Who is under
-// whom is known to the daemon alone: what happened before it was asked for those under a process
-// may be of anybody, and is not told.
+// Whether to drop an event that the new predicates exclude. Events received before the ack of the
+// new subscription were filtered by the previous one. Only the daemon can evaluate `under`, so
+// events from before the ack of the first `under` are dropped: they may be of any process.
 bool DaemonListener::narrowed_away(const knell_event& event) const {
   if (event.mono_ns < under_since_ns_) return true;
-  return judge_aside_ && inbox_.from_aside() && !filter_.predicates.matches(event, Nobody());
+  return judge_aside_ && inbox_.from_aside() &&
+         !filter_.predicates.matches(event, UnknownAncestry());
 }
 
-// What only we know of an event that is handed out.
+// Adds what only the library knows to an event that is returned to the caller.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
   event::note_presence<event::kFields>(event);
@@ -314,7 +320,7 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
       return state_ == State::kReturning ? on_ack_while_returning(*ack) : Result<void>();
     }
     default:
-      return {};  // of a later knell
+      return {};  // a message of a later version
   }
 }
 
@@ -324,7 +330,7 @@ void DaemonListener::make_exit(const PendingExits::Death& death) {
   const uint32_t flags = death.when == PendingExits::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
   const knell_event event =
       made_exit(clock_, hello_.origin.boot_id, death.pid, one->start, death.wait_status, flags);
-  if (filter_.predicates.matches(event, Nobody()))
+  if (filter_.predicates.matches(event, UnknownAncestry()))
     made_.push_back(event);
   else
     filter_.added.erase(death.pid);
@@ -344,7 +350,7 @@ void DaemonListener::do_what_is_due() {
   if (state_ == State::kAway && now >= retry_ns_) come_back(now);
 }
 
-// Sets the timer to whatever comes first.
+// Sets the timer to the earliest deadline.
 void DaemonListener::arm() {
   uint64_t at = deaths_.due_ns();
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
@@ -354,7 +360,7 @@ void DaemonListener::arm() {
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 
-// ------------------------------------------------------------------------------------------- about
+// ------------------------------------------------------------------------------- stats and origin
 
 knell_stats DaemonListener::stats() const {
   knell_stats all{};

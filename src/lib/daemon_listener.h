@@ -25,12 +25,11 @@
 
 namespace knell::lib {
 
-// A listener through knelld. See daemon_listener.cc; how it comes back to a daemon that was away is
-// in daemon_return.cc.
+// A listener through knelld. See daemon_listener.cc, and daemon_return.cc for how it reconnects.
 class DaemonListener final : public knell_listener {
  public:
-  // Waits for the daemon's answers for some seconds at the most. Errors: those of
-  // client::ConnectionToServer, and what the daemon refuses, in its words.
+  // Waits for the daemon's answers for a few seconds at most. Errors: those of
+  // client::ConnectionToServer, and the error with which the daemon refuses.
   static Result<std::unique_ptr<DaemonListener>> create(const knell_options& options,
                                                         const std::string& path);
 
@@ -49,7 +48,7 @@ class DaemonListener final : public knell_listener {
   //           went_away()           come_back()             every ack came
   //   kHere ---------------> kAway --------------> kReturning ------------> kHere
   //     |                      ^---------------------- | went_away()
-  //     '--> kOver: error_ is told from here on
+  //     '--> kOver: every call fails with error_
   enum class State : uint8_t { kHere, kAway, kReturning, kOver };
   enum class Got : uint8_t { kSomething, kNothing };
 
@@ -57,14 +56,14 @@ class DaemonListener final : public knell_listener {
   Result<void> open();
   Result<void> attach(client::ConnectionToServer connection);
 
-  // Asking.
+  // Requests to the daemon.
   filter::Subscription subscription() const;
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> failed(Error error);
   uint64_t grace_ns() const;
 
-  // Hearing.
+  // Events from the daemon.
   Result<Got> receive();
   Result<void> on_frame(const wire::Frame& frame);
   bool wants(knell_event& event) const;
@@ -77,7 +76,7 @@ class DaemonListener final : public knell_listener {
   void do_what_is_due();
   void arm();
 
-  // Coming back; daemon_return.cc.
+  // Reconnecting; daemon_return.cc.
   void went_away();
   void come_back(uint64_t now_ns);
   Result<void> not_taken(Error error);
@@ -86,7 +85,7 @@ class DaemonListener final : public knell_listener {
   void look_after(const wire::Pid& pid);
 
   const std::string path_;
-  ListenerFilter filter_;  // its predicates are judged by the daemon
+  ListenerFilter filter_;  // the daemon evaluates its predicates
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;
@@ -99,21 +98,22 @@ class DaemonListener final : public knell_listener {
 
   Inbox inbox_;
   PendingExits deaths_;
-  std::deque<knell_event> made_;  // here, to be handed out before what is received next
+  std::deque<knell_event> made_;  // synthetic events, returned before those received next
   std::vector<knell_event> slots_;
-  std::vector<watch::UserNames::Name> names_;  // of slots_
+  std::vector<watch::UserNames::Name> names_;  // the user names in slots_
   watch::UserNames users_;
   bool names_wanted_ = false;
-  bool judge_aside_ = false;     // what was put aside by the predicates, too
-  uint64_t under_since_ns_ = 0;  // from when on only those under a process are told; 0: all are
+  bool judge_aside_ = false;  // also apply the predicates to events that were put aside
+  uint64_t under_since_ns_ =
+      0;  // events before this time are dropped, see narrowed_away(); 0: none
 
-  uint64_t heard_ns_ = 0;  // the stamp of the last event, or when the subscription began
+  uint64_t heard_ns_ = 0;  // the stamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;
   uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kAway
-  uint64_t patience_ns_ = 0;                    // kReturning: the end of it
+  uint64_t patience_ns_ = 0;                    // kReturning: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReturning: the request whose ack comes next
   std::vector<wire::Pid> to_add_;               // kReturning
-  size_t added_ = 0, adding_ = 0;               // of to_add_: acked, and sent
+  size_t added_ = 0, adding_ = 0;               // how many of to_add_ were acked, and were sent
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
 };

@@ -1,14 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// How a listener comes back to a daemon that went away. Nothing of it waits: knell_read() tries
-// again when the timer says so, at first soon and then every 2 s, and takes the answers as they
-// come.
+// How a listener reconnects to a daemon that went away. Nothing here blocks: knell_read() tries to
+// reconnect when the timer expires, soon at first, later every 2 s, and handles the answers when
+// they arrive.
 //
-// Connected again, it says hello and subscribes at once. With the ack of the subscription the gap
-// ends, and is told: a lost event without a count. Then those that were added are added again, a
-// frame at a time, and after each frame's ack they are looked at: whose exit fell into the gap is
-// told to be over, as recovered, when the daemon has not told it after the usual grace.
+// After connecting, the listener sends HELLO and its subscription at once. The ack of the
+// subscription ends the gap, which is reported as a lost event without a count. Then the added
+// processes are added again, one frame at a time. After the ack of each frame, its processes are
+// checked. If one has exited and the daemon does not report it within the grace period, its exit is
+// synthesized, with the flag "recovered".
 #include <algorithm>
 #include <cerrno>
 #include <span>
@@ -22,8 +23,8 @@ namespace {
 constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
 constexpr uint64_t kPatienceNs = 5'000'000'000;
 
-// What may be otherwise at the next try.
-bool passes_by(int error) {
+// Whether the next attempt may succeed although this one failed.
+bool is_temporary(int error) {
   return error == EUSERS || error == EDQUOT || error == EAGAIN || error == ENOMEM ||
          error == EMFILE || error == ENFILE;
 }
@@ -62,9 +63,10 @@ void DaemonListener::come_back(uint64_t now_ns) {
   added_ = adding_ = 0;
 }
 
-// The daemon refuses us, by a bye or an ack, as one that is full does; or the connection failed.
+// The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection
+// failed.
 Result<void> DaemonListener::not_taken(Error error) {
-  if (!passes_by(error.code)) return failed(std::move(error));
+  if (!is_temporary(error.code)) return failed(std::move(error));
   went_away();
   return {};
 }
@@ -80,7 +82,7 @@ Result<void> DaemonListener::on_ack_while_returning(const wire::Ack& ack) {
       to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
     });
   }
-  // Refused or not: who is gone is found by looking.
+  // Check each process for an exit, whether or not the daemon accepted the request.
   for (; added_ < adding_; ++added_) look_after(to_add_[added_]);
   add_next();
   return {};

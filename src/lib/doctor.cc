@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell_doctor(): what works on this machine for this user, and what would mend the rest.
-// Everything is found out by trying it; no version is compared.
+// knell_doctor(): what works on this machine for this user, and how to fix the rest. Each feature
+// is tried; no versions are compared.
 #include <fcntl.h>
 #include <knell/knell.h>
 #include <linux/capability.h>
@@ -39,8 +39,8 @@ bool has_capability(int capability) {
   return ((effective_capabilities().value_or(0) >> capability) & 1) != 0;
 }
 
-// Whether so few descriptors are left that what fails fails for that. Two at a time is what the
-// look at the pidfds takes, and one into a folder of /proc.
+// Whether there are too few free descriptors, so that checks fail. The check of pidfds needs two
+// at a time, reading a folder of /proc one.
 bool descriptors_ran_out() {
   const auto open_one = [] { return UniqueFd(::open("/", O_PATH | O_CLOEXEC)); };
   const UniqueFd first = open_one();
@@ -53,8 +53,8 @@ bool is_proc(const char* path) {
   return ::statfs(path, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
 }
 
-// With hidepid=1 the folder of another user's process is there and cannot be read; with more it is
-// not there. Process 1 lives in every /proc.
+// With hidepid=1 the folder of another user's process exists but cannot be read; with higher values
+// it does not exist. Process 1 exists in every pid namespace.
 bool hides_others() {
   const UniqueFd fd(::open("/proc/1/stat", O_RDONLY | O_CLOEXEC));
   if (!fd) return errno == EACCES || errno == EPERM || errno == ENOENT;
@@ -70,17 +70,18 @@ class Examination {
   void connector() {
     found_ = source::diagnose(0);
     if (!found_.acked) {
-      tell(KNELL_FINDING_NO, "connector", found_.obstacle.sentence, found_.obstacle.mend);
+      report(KNELL_FINDING_NO, "connector", found_.obstacle.sentence, found_.obstacle.mend);
       return;
     }
-    tell(KNELL_FINDING_OK, "connector",
-         found_.kernel_filter ? "kernel filter; all types, every user's processes"
-                              : "classic BPF filter (this kernel has none of its own); all types, "
-                                "every user's processes");
-    tell(KNELL_FINDING_OK, "types",
-         bpf_ ? "fork,exec,exit,comm from bpf, the rest from the connector"
-              : "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
-                    " from the connector");
+    report(KNELL_FINDING_OK, "connector",
+           found_.kernel_filter
+               ? "kernel filter; all types, every user's processes"
+               : "classic BPF filter (this kernel has none of its own); all types, "
+                 "every user's processes");
+    report(KNELL_FINDING_OK, "types",
+           bpf_ ? "fork,exec,exit,comm from bpf, the rest from the connector"
+                : "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
+                      " from the connector");
   }
 
   void buffer() {
@@ -89,34 +90,35 @@ class Examination {
     const std::string text = "room for " + std::to_string(found_.room_events) +
                              " exits in a burst (" + std::to_string(buffer.bytes >> 20) +
                              " MiB as the kernel counts)";
-    if (found_.room_events >= kAmpleRoom) return tell(KNELL_FINDING_OK, "buffer", text);
-    tell(KNELL_FINDING_WARN, "buffer", text, "sysctl net.core.rmem_max=67108864");
+    if (found_.room_events >= kAmpleRoom) return report(KNELL_FINDING_OK, "buffer", text);
+    report(KNELL_FINDING_WARN, "buffer", text, "sysctl net.core.rmem_max=67108864");
   }
 
   void pidfd() {
     const PidfdFeatures features = pidfd_features();
-    const bool starved = !features.exit_info && descriptors_ran_out();
-    pidfds_ = features.open && !starved;
-    if (starved) return starved_of_descriptors("pidfd");
+    const bool no_descriptors = !features.exit_info && descriptors_ran_out();
+    pidfds_ = features.open && !no_descriptors;
+    if (no_descriptors) return report_no_descriptors("pidfd");
     if (!features.open)
-      return tell(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
+      return report(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
     if (features.exit_info)
-      return tell(KNELL_FINDING_OK, "pidfd", "status of a process held, even after it was reaped");
-    tell(KNELL_FINDING_WARN, "pidfd",
-         features.info ? "the death of any process; the status of own children and zombies only"
-                       : "the death of any process; the status of own children and zombies only "
-                         "(no PIDFD_GET_INFO)",
-         "Linux 6.15 or later");
+      return report(KNELL_FINDING_OK, "pidfd",
+                    "status of a process held, even after it was reaped");
+    report(KNELL_FINDING_WARN, "pidfd",
+           features.info ? "the death of any process; the status of own children and zombies only"
+                         : "the death of any process; the status of own children and zombies only "
+                           "(no PIDFD_GET_INFO)",
+           "Linux 6.15 or later");
   }
 
   void clocks() {
     const ClockOffsets& offsets = clock_offsets();
     if (!offsets.known)
-      tell(KNELL_FINDING_WARN, "clock",
-           "in a time namespace that /proc does not describe: times and starts are shifted",
-           "run knell in a process born in the namespace (unshare -T --fork)");
+      report(KNELL_FINDING_WARN, "clock",
+             "in a time namespace that /proc does not describe: times and starts are shifted",
+             "run knell in a process born in the namespace (unshare -T --fork)");
     else if (!starts_are_exact(offsets))
-      tell(
+      report(
           KNELL_FINDING_WARN, "clock",
           "in a time namespace shifted by part of a clock tick: ids read from /proc may be one off",
           "run knell outside, or connect to a knelld outside");
@@ -126,76 +128,80 @@ class Examination {
     const source::BpfDiagnosis found = source::diagnose_bpf();
     bpf_ = found.works;
     if (found.works) {
-      tell(KNELL_FINDING_OK, "bpf",
-           "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
+      report(
+          KNELL_FINDING_OK, "bpf",
+          "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
       return;
     }
-    tell(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
-    // The loader's own words: the end of them says why.
+    report(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
+    // The last lines of the loader's log say why it failed.
     constexpr size_t kMostLog = 4000;
     std::string_view log = found.log;
     if (log.size() > kMostLog) log.remove_prefix(log.find('\n', log.size() - kMostLog) + 1);
     while (!log.empty()) {
       const size_t end = std::min(log.find('\n'), log.size());
-      if (end > 0) tell(KNELL_FINDING_NOTE, "bpf", std::string(log.substr(0, end)));
+      if (end > 0) report(KNELL_FINDING_NOTE, "bpf", std::string(log.substr(0, end)));
       log.remove_prefix(std::min(end + 1, log.size()));
     }
   }
 
   void details() {
     const auto proc = watch::ProcReader::open();
-    if (descriptors_ran_out()) return starved_of_descriptors("details");
-    if (!proc) return tell(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
+    if (descriptors_ran_out()) return report_no_descriptors("details");
+    if (!proc) return report(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
     if (!is_proc("/proc"))
-      return tell(KNELL_FINDING_WARN, "details", "/proc is not a proc file system", "mount /proc");
-    tell(KNELL_FINDING_OK, "details",
-         "full details read forks and execs too, about " +
-             std::to_string(cost_of_an_exec_us(*proc)) +
-             " us of CPU an exec here; --details status reads none");
+      return report(KNELL_FINDING_WARN, "details", "/proc is not a proc file system",
+                    "mount /proc");
+    report(KNELL_FINDING_OK, "details",
+           "full details read forks and execs too, about " +
+               std::to_string(cost_of_an_exec_us(*proc)) +
+               " us of CPU an exec here; --details status reads none");
     if (!has_capability(CAP_SYS_PTRACE))
-      tell(KNELL_FINDING_WARN, "privilege", "exe and cwd of other users' processes stay unknown",
-           "CAP_SYS_PTRACE, or run it as root");
+      report(KNELL_FINDING_WARN, "privilege", "exe and cwd of other users' processes stay unknown",
+             "CAP_SYS_PTRACE, or run it as root");
     if (hides_others())
-      tell(KNELL_FINDING_WARN, "hidepid",
-           "/proc hides other users' processes: their details stay unknown",
-           "run it as root, or in the group of /proc's gid= option");
+      report(KNELL_FINDING_WARN, "hidepid",
+             "/proc hides other users' processes: their details stay unknown",
+             "run it as root, or in the group of /proc's gid= option");
   }
 
   void daemon() {
     const std::string path = client::socket_path();
-    if (path.empty()) return tell(KNELL_FINDING_NOTE, "knelld", "not asked: KNELL_SOCKET is empty");
+    if (path.empty())
+      return report(KNELL_FINDING_NOTE, "knelld", "not asked: KNELL_SOCKET is empty");
     auto connection = client::ConnectionToServer::connect(path);
     if (!connection) {
       const int error = connection.error().code;
-      const bool nobody = error == ENOENT || error == ECONNREFUSED;
+      const bool not_running = error == ENOENT || error == ECONNREFUSED;
       const std::string text =
           error == ENOENT ? path + ": not there" : connection.error().message();
-      return tell(KNELL_FINDING_NO, "knelld", text, nobody ? start_daemon_hint(path) : "");
+      return report(KNELL_FINDING_NO, "knelld", text, not_running ? start_daemon_hint(path) : "");
     }
     const auto hello = connection->greet();
     if (!hello)
-      return tell(KNELL_FINDING_NO, "knelld", hello.error().message(), "systemctl restart knelld");
+      return report(KNELL_FINDING_NO, "knelld", hello.error().message(),
+                    "systemctl restart knelld");
     daemon_ = true;
-    tell(KNELL_FINDING_OK, "knelld",
-         "version " + event::printable(hello->origin.knell) + ", via " +
-             (hello->origin.subscription.via == KNELL_VIA_BPF ? "bpf" : "the connector") +
-             "; shows you " + shown_by(hello->scope));
+    report(KNELL_FINDING_OK, "knelld",
+           "version " + event::printable(hello->origin.knell) + ", via " +
+               (hello->origin.subscription.via == KNELL_VIA_BPF ? "bpf" : "the connector") +
+               "; shows you " + shown_by(hello->scope));
   }
 
   bool works() const { return bpf_ || found_.acked || pidfds_ || daemon_; }
 
  private:
-  void tell(uint32_t level, const char* subject, const std::string& text,
-            const std::string& mend = "") {
+  void report(uint32_t level, const char* subject, const std::string& text,
+              const std::string& fix = "") {
     if (stopped_) return;
     const knell_finding finding{sizeof(knell_finding), level, subject, text.c_str(),
-                                mend.empty() ? nullptr : mend.c_str()};
+                                fix.empty() ? nullptr : fix.c_str()};
     stopped_ = on_finding_(&finding, context_) != 0;
   }
 
-  void starved_of_descriptors(const char* subject) {
-    tell(KNELL_FINDING_NO, subject, "not looked at: no descriptors left",
-         "raise the limit of open files (ulimit -n)");
+  void report_no_descriptors(const char* subject) {
+    report(KNELL_FINDING_NO, subject, "not looked at: no descriptors left",
+           "raise the limit of open files (ulimit -n)");
   }
 
   static std::string shown_by(const wire::Scope& scope) {
@@ -206,7 +212,7 @@ class Examination {
            (inside ? " of this pid namespace" : "");
   }
 
-  // What reading a program at its exec takes, measured on this very process.
+  // The time to read the details of a process after its exec, measured with this process.
   static uint64_t cost_of_an_exec_us(const watch::ProcReader& proc) {
     constexpr int kTimes = 32;
     std::string buffer;

@@ -7,9 +7,9 @@
 
 namespace knell::lib {
 
-// Guards a function of the C ABI. At the end it puts errno back, which the ABI promises to leave
-// alone: what a function has to say it returns. No exception may leave a function that C calls:
-// one that would (std::bad_alloc, there is no other) ends the program.
+// Guards a function of the C ABI. Its destructor restores errno, which the ABI must not change:
+// functions return their errors. It also terminates the program if an exception would leave the
+// function, because C callers cannot handle it. The only possible one is std::bad_alloc.
 class ErrnoGuard {
  public:
   ErrnoGuard() = default;

@@ -8,10 +8,10 @@
 
 namespace knell::lib {
 
-// The calling thread's last error in words; knell_explain() shows it.
+// The text of the calling thread's last error; knell_explain() returns it.
 std::string& last_error();
 
-// Keeps the words, and gives what the C ABI returns.
+// Stores the text of the error, and returns the negative errno for the C ABI.
 int failed(const Error& error);
 
 }  // namespace knell::lib

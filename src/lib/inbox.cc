@@ -9,7 +9,7 @@
 namespace knell::lib {
 
 void Inbox::begin() {
-  if (reader_) return;  // it still points into the one or the other
+  if (reader_) return;  // it still points into buffer_ or held_
   used_ = 0;
   held_.clear();
 }

@@ -18,36 +18,36 @@
 
 namespace knell::lib {
 
-// Packets of events on their way from the daemon to the caller of knell_read(). Events are decoded
-// where the packet was received, and their text stays there until begin(). Packets that came while
-// something else was waited for are kept aside, in their order; what is too much for that is
-// counted.
+// Packets of events that were received from the daemon and not yet returned by knell_read(). Events
+// are decoded in the buffer of their packet, and their strings are valid until begin(). Packets
+// received while waiting for an ack are put aside in order. Above a limit their events are dropped
+// and counted.
 class Inbox {
  public:
-  static constexpr size_t kPackets = 4;                   // received between two begin(), at least
-  static constexpr size_t kMostAside = size_t{16} << 20;  // picked: some seconds of a storm
+  static constexpr size_t kPackets = 4;                   // that fit between two begin(), at least
+  static constexpr size_t kMostAside = size_t{16} << 20;  // picked: seconds of a very high load
 
   Inbox() : buffer_(kPackets * wire::kMostFrame) {}
 
-  // What was decoded before may be overwritten.
+  // Frees the buffers of the events decoded so far.
   void begin();
-  // Room for one packet; empty: none until begin(). Not while there are packets aside, nor while
-  // one is being decoded.
+  // Space to receive one packet; empty: none before the next begin(). Must not be called while
+  // pending().
   std::span<char> room();
-  // What was received into room(): a frame's payload.
+  // Adds the payload of a frame that was received into room().
   void take(std::string_view payload);
-  // A payload that lies elsewhere.
+  // Copies a payload that is in another buffer.
   void put_aside(std::string_view payload);
 
-  // The next event of what was taken, then of what was put aside. False: there is none, or what
-  // follows is malformed, see broken().
+  // The next event of the packet taken, then of those put aside. False: there is none, or the next
+  // one is malformed, see broken().
   bool next(knell_event& event);
   bool broken() const { return broken_; }
-  // Whether the event that next() gave was put aside.
+  // Whether the last event of next() had been put aside.
   bool from_aside() const { return from_aside_; }
-  // Whether there may be a next one.
+  // Whether next() may return another event.
   bool pending() const { return reader_.has_value() || !aside_.empty(); }
-  // Events that were dropped because too many were put aside; 0 from then on.
+  // The number of events dropped because too many were put aside. Resets it to 0.
   uint64_t take_dropped() { return std::exchange(dropped_, 0); }
 
  private:
@@ -58,7 +58,7 @@ class Inbox {
   std::optional<wire::EventReader> reader_;
   std::deque<std::string> aside_;
   size_t aside_bytes_ = 0;
-  std::deque<std::string> held_;  // those of aside_ whose events were handed out
+  std::deque<std::string> held_;  // packets from aside_ whose events were returned by next()
   uint64_t dropped_ = 0;
   bool from_aside_ = false, broken_ = false;
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The C ABI of a listener: checks pointers, turns Results into negative errnos. What happens is in
-// daemon_listener.cc, live_listener.cc and replay.cc.
+// The C ABI of a listener: checks pointers, converts Results to negative errnos. The listeners are
+// in daemon_listener.cc, live_listener.cc and replay.cc.
 #include <knell/knell.h>
 #include <poll.h>
 #include <unistd.h>
@@ -38,7 +38,7 @@ int outcome(const Result<T>& result) {
   return result ? 0 : failed(result.error());
 }
 
-// Text until here, values from here on. Without a listener the words are only checked.
+// Parses the text of a predicate and adds it to the listener; without a listener only checks it.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
   KNELL_ASSIGN(auto predicates, parse_predicate(key, value));
   if (k != nullptr) return k->match(predicates);
@@ -50,7 +50,7 @@ int missing(const char* what) {
   return failed(Error{EINVAL, std::string(what) + " must not be NULL", true});
 }
 
-// In a time namespace /proc shows shifted starts; an event has the kernel's. Both are taken.
+// In a time namespace /proc shows shifted start times, events have the kernel's. Accepts both.
 uint64_t kernel_start_of(pid_t pid, uint64_t start) {
   if (start == 0 || knell::clock_offsets().boottime_ns == 0) return start;
   const auto stat = knell::read_proc_stat(pid);

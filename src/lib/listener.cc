@@ -38,7 +38,7 @@ Result<void> check(const knell_options& options) {
   return check_only_added(options.only_added);
 }
 
-// The options with their defaults in place; a latency of 0 is none from here on.
+// The options with their defaults set. In the result a latency of 0 means no delay.
 knell_options resolved(knell_options options) {
   options.latency_ns = options.latency_ns == 0                    ? KNELL_LATENCY_DEFAULT_NS
                        : options.latency_ns == KNELL_LATENCY_NONE ? 0
@@ -47,13 +47,13 @@ knell_options resolved(knell_options options) {
   return options;
 }
 
-// The daemon where it answers and takes us, else this process's own sources. Errors: those of what
-// was insisted on; else of the sources.
+// Opens a listener through the daemon if it accepts it, else with sources in this process. Errors:
+// with KNELL_VIA_DAEMON those of the daemon, else those of the sources.
 Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) {
   const bool insists = options.via == KNELL_VIA_DAEMON;
   const std::string path = client::socket_path();
   if (insists && path.empty())
-    return say(ENOENT, "via daemon: KNELL_SOCKET is empty, so there is none to be used; unset it");
+    return say(ENOENT, "via daemon: KNELL_SOCKET is empty, which disables the daemon; unset it");
   if (insists) return DaemonListener::create(options, path);
   if (options.via == KNELL_VIA_AUTO && !path.empty())
     if (auto there = DaemonListener::create(options, path)) return there;

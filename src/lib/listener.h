@@ -12,8 +12,9 @@
 #include "filter/predicates.h"
 #include "wire/recording.h"
 
-// What the C ABI's handle is: one way or another to hear of processes. A handle belongs to one
-// thread at a time; each function does what <knell/knell.h> says of the one named like it.
+// The handle of the C ABI: base class of the listeners over the daemon, over sources in this
+// process and over a recording. Not thread-safe. Each function implements the function of
+// <knell/knell.h> with the same name.
 struct knell_listener {
  public:
   knell_listener() = default;
@@ -25,18 +26,18 @@ struct knell_listener {
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
-  virtual bool only_added() const = 0;  // else none can be added
+  virtual bool only_added() const = 0;  // false: add() must not be called
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
   virtual const knell::filter::Predicates& predicates() const = 0;
-  // What a recording of it would begin with.
+  // The header of a recording of this listener.
   virtual knell::wire::Origin origin() const = 0;
-  // Where the recording it reads is from; nullptr: it reads none.
+  // The header of the recording that it reads; nullptr: it does not read a recording.
   virtual const knell::wire::Origin* recording() const { return nullptr; }
 
-  // The process that opened it. A forked child shares the buffers and sockets, and would take
-  // events from its parent.
+  // The process that opened it. A forked child must not use it: it shares the sockets and buffers,
+  // so it would take events from its parent.
   pid_t owner() const { return owner_; }
 
  private:
@@ -45,10 +46,10 @@ struct knell_listener {
 
 namespace knell::lib {
 
-// 0, or what a function of the C ABI returns for a listener that is NULL or of another process.
+// 0, or the error that the C ABI returns for a listener that is NULL or of another process.
 int refused(const knell_listener* k);
 
-// Checks the options, and opens what they ask for.
+// Check the options, and open a listener. Errors: those of knell_open(), knell_open_recording().
 Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* options);
 Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
                                                        const knell_replay_options* options);

@@ -12,8 +12,8 @@
 
 namespace knell::lib {
 
-// A subscription with its predicates compiled, and the processes it named. Decides which events are
-// handed out; requests nothing of a source.
+// A subscription with its compiled predicates and the added processes. Decides which events are
+// returned to the caller; does not send requests to a source.
 struct ListenerFilter {
   // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
   static ListenerFilter of(const knell_options& options);
@@ -22,7 +22,7 @@ struct ListenerFilter {
     uint64_t start = 0, cookie = 0;
   };
 
-  // only_added: also when all of them are gone. predicates: empty.
+  // only_added stays set when all added processes have exited. predicates is empty, see below.
   filter::Subscription subscription;
   filter::Predicates predicates;
   PidMap<Added> added;
@@ -37,8 +37,8 @@ struct ListenerFilter {
     *added.emplace(pid).first = Added{start, cookie};
   }
 
-  // The process that had this pid since `start` (0: unknown) is over: whether it was one of those
-  // added, and is none any more. An earlier one with the pid of one that was added is not.
+  // The process with this pid and `start` (0: unknown) has exited: removes it. Returns whether it
+  // was an added process. An earlier process with the same pid as an added one is not.
   bool over(int32_t pid, uint64_t start) {
     const Added* one = added.empty() ? nullptr : added.find(pid);
     if (one == nullptr) return false;
@@ -46,7 +46,7 @@ struct ListenerFilter {
     return added.erase(pid);
   }
 
-  // Sets the cookie of an event that is wanted.
+  // Whether to return the event to the caller. Sets its cookie.
   bool wants(knell_event& event, const filter::Ancestry& ancestry) const {
     if (event.type == KNELL_EVENT_LOST) return true;
     if (!filter::passes(subscription.rule, subscription.mask, event)) return false;

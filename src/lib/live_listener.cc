@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell_read() first hands out what the last read of the feed left in its batch; only when that is
-// empty it reads again.
+// knell_read() first returns the events that the last read of the feed left in its batch. It reads
+// the feed again only when there are none.
 #include "lib/live_listener.h"
 
 #include <string>
@@ -75,8 +75,8 @@ Result<void> LiveListener::remove(pid_t pid) {
 bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   knell_event& event = slot.event;
   if (event.type == KNELL_EVENT_LOST) {
-    // The kernel's number counts all that the socket was sent: exact only for somebody who is shown
-    // all that.
+    // The kernel counts all events sent to the socket, so the count is exact only for a listener
+    // that receives all of them.
     const bool all = (feed_->whole() || filter_.level() == KNELL_LEVEL_RAW) &&
                      filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
@@ -110,7 +110,7 @@ size_t LiveListener::hand_out(const knell_event** ret_events, size_t count) {
     slot.event.seq = ++seq_;
     ret_events[n++] = &slot.event;
   }
-  // What is left over keeps the descriptor readable; once all is handed out it must not be.
+  // The descriptor must be readable while events are left, and not readable afterwards.
   bool left = false;
   for (size_t i = next_; !left && i < batch.size(); ++i) left = batch[i].ready;
   feed_->rearm(left);

@@ -15,8 +15,8 @@
 
 namespace knell::lib {
 
-// A listener to this machine's processes, in-process: what one listener chose, over a feed of its
-// own. See live_listener.cc.
+// A listener with sources in this process: one subscription over a feed of its own. See
+// live_listener.cc.
 class LiveListener final : public knell_listener, private watch::EventFilter {
  public:
   static Result<std::unique_ptr<LiveListener>> create(const knell_options& options);
@@ -36,7 +36,7 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
  private:
   explicit LiveListener(const knell_options& options);
 
-  // What the feed is asked for, after anything changed that it follows from.
+  // Requests from the feed what the subscription and its predicates need, after they changed.
   Result<void> apply();
   size_t hand_out(const knell_event** ret_events, size_t count);
 
@@ -49,7 +49,7 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
   ListenerFilter filter_;
   uint32_t shown_ = 0;
   std::unique_ptr<live::Feed> feed_;
-  size_t next_ = 0;  // the first slot not handed out
+  size_t next_ = 0;  // the first slot not yet returned
   uint64_t seq_ = 0;
 };
 

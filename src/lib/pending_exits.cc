@@ -10,14 +10,14 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostHeld = 256;  // descriptors; picked: the others are the program's own
+constexpr size_t kMostHeld = 256;  // descriptors; picked: leaves the rest to the program
 
 std::optional<int32_t> status_of(int32_t pid, const UniqueFd& pidfd) {
   if (pidfd)
     if (const auto known = exit_info(pidfd.get())) return known;
   const auto known = zombie_status(pid);
-  // Reaped while we looked: then the pidfd knows it now, and whatever /proc showed may be
-  // another's.
+  // If the process was reaped in the meantime, the pidfd has the status, and /proc may have shown
+  // another process with the same pid.
   if (pidfd)
     if (const auto reaped = exit_info(pidfd.get())) return reaped;
   return known;

@@ -10,14 +10,14 @@
 
 namespace knell::lib {
 
-// Processes that were found dead when the daemon had just been told of them. If it was told in
-// time their exit comes from there; of what has not come within a grace, the exit is to be made
-// here, with the status that is still to be had.
+// Processes that were already dead when the daemon acked the request to add them. If the request
+// was early enough, the daemon reports their exit. If it does not within a grace period, the
+// listener must synthesize the exit, with the status that can still be read.
 class PendingExits {
  public:
   enum class When : uint8_t {
     kNow,
-    kInAGap  // nobody listened then
+    kInAGap  // while there was no connection to the daemon
   };
   struct Death {
     int32_t pid;
@@ -27,21 +27,21 @@ class PendingExits {
 
   // `pidfd` may be empty.
   void expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns);
-  // Its exit came, or nobody wants it any more.
+  // The exit was reported, or is no longer wanted: forgets the process.
   void settled(int32_t pid);
   bool empty() const { return expected_.empty(); }
-  // When the first one's grace ends; 0: there is none.
+  // The end of the earliest grace period; 0: there is none.
   uint64_t due_ns() const;
-  // One whose grace is over.
+  // Removes and returns a process whose grace period has ended.
   std::optional<Death> take(uint64_t now_ns);
 
  private:
   struct Expected {
-    Death death;  // the status as /proc had it, before it was reaped
+    Death death;  // with the status in the pidfd or /proc when expect() was called
     UniqueFd pidfd;
     uint64_t until_ns;
   };
-  std::vector<Expected> expected_;  // mostly none
+  std::vector<Expected> expected_;  // usually empty
 };
 
 }  // namespace knell::lib

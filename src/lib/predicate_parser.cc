@@ -21,7 +21,7 @@ using filter::Ended;
 using filter::Key;
 using filter::Value;
 
-// Of one key before repeats are dropped; picked, never tuned.
+// Maximum number of values in one call, before duplicates are removed; picked, never tuned.
 constexpr size_t kMostWritten = 2 * filter::kMaxAlternatives;
 
 struct KeyName {
@@ -90,7 +90,7 @@ Result<Value> parse_nanoseconds(std::string_view key, std::string_view word) {
   return Value(int64_t{duration->count()});
 }
 
-// Without slashes at its end.
+// Removes slashes at the end.
 Result<Value> parse_cgroup(std::string_view key, std::string_view word) {
   if (!word.starts_with('/')) {
     return say(EINVAL, std::string(key) + ": '" + std::string(word) +
@@ -100,7 +100,7 @@ Result<Value> parse_cgroup(std::string_view key, std::string_view word) {
   return Value(std::string(word));
 }
 
-// The kernel keeps the first bytes of a longer name, so only those can match.
+// The kernel truncates names, so only the first bytes of a longer one can match.
 Value comm_pattern(std::string_view word) {
   return std::string(filter::is_glob(word) ? word : word.substr(0, filter::kMaxCommBytes));
 }
@@ -124,7 +124,7 @@ Result<Value> parse_codes(std::string_view low, std::string_view high) {
 
 std::unexpected<Error> no_way_to_end(std::string_view word) {
   std::string sentence = "ended: '" + std::string(word) + "' is no way to end";
-  // Signals have a nearest of their own, in the sentence that refuses them.
+  // For signals, the error of parse_signal() has the nearest name.
   if (const auto near = nearest(word, kWaysToEnd); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";
   } else if (const auto signal = event::parse_signal(word); !signal) {

@@ -1,31 +1,32 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The grammar of predicates, for flags and the library alike:
+// The grammar of predicates, for command line options and the library:
 //
 //   key       values                                         example
 //   pid       a process                                      1234
-//   under     that process and its descendants               1234
-//   comm      glob over the name                             php-fpm*, !grep
-//   exe       glob over the path                             /usr/bin/*
-//   uid user  a number or a name; `user` takes a name that   0, www-data
-//             consists of digits for a name
-//   unit      glob; `.service` may be left out               postgresql@*
+//   under     a process and its descendants                  1234
+//   comm      glob of the name                               php-fpm*, !grep
+//   exe       glob of the path                               /usr/bin/*
+//   uid user  a number or a name; for `user` digits are a    0, www-data
+//             name if there is such a user
+//   unit      glob; `.service` may be omitted                postgresql@*
 //   cgroup    a path, and all below it                       /system.slice
-//   container an id, or how it begins                        3f2a9c
-//   tty       glob; `/dev/` may stand before it              pts/3, ttyS*
+//   container an id, or its beginning                        3f2a9c
+//   tty       glob, with or without `/dev/`                  pts/3, ttyS*
 //   ended     exit codes, ranges, signals, signal, core,     2-255, SIGKILL, core
 //             oom, unknown; `exit-code` and `signal` are the
 //             same key, except that a number given to
 //             `signal` is a signal
-//   longer    lived that long or longer                      10s
-//   shorter   lived less than that                           100ms
+//   longer    lifetime of at least that long                 10s
+//   shorter   lifetime of less than that                     100ms
 //
-// Commas and repeats are alternatives; `!value` excludes. A value holds no comma: write `?` for it
-// in a glob, or `\!` for a first `!`. filter/predicates.h says what the values mean together.
+// Values separated by commas and values of repeated keys are alternatives; `!value` excludes. A
+// value cannot contain a comma: write `?` for it in a glob, and `\!` for a leading `!`.
+// filter/predicates.h says how several values are combined.
 //
-// The parser asks the user database, which may take its time, so it belongs to the program that
-// typed the text: knelld has no way to it (tools/check-layers).
+// The parser queries the user database, which may be slow, so it runs in the program of the user:
+// knelld cannot call it (tools/check-layers).
 #pragma once
 
 #include <string_view>
@@ -36,7 +37,7 @@
 
 namespace knell::lib {
 
-// Errors: EINVAL, a whole sentence with what would be right.
+// Errors: EINVAL, a sentence that says what would be valid.
 Result<std::vector<filter::Predicate>> parse_predicate(std::string_view key,
                                                        std::string_view values);
 

@@ -23,8 +23,8 @@ knell_string some(std::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
-// Lines of `key=value`. Nothing crashes or hangs; what was refused changed nothing; `lost` passes
-// all.
+// The input is lines of `key=value`. Checks that nothing crashes or hangs, that a rejected value
+// changes nothing, and that lost events always pass.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell::filter;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t equals = line.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
-    // The user database is no place for what is made up here.
+    // Do not query the user database for random names.
     const bool names = key == "user" || key == "uid";
     if (names && value.find_first_not_of("0123456789, !") != std::string_view::npos) continue;
     const auto parsed = knell::lib::parse_predicate(key, value);
@@ -48,11 +48,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     } else {
       taken.insert(taken.end(), parsed->begin(), parsed->end());
     }
-    // What is read is within bounds.
+    // Parsed values are within the limits of check().
     for (size_t i = 0; parsed && i < parsed->size(); ++i) KNELL_CHECK(check((*parsed)[i]));
   }
   const Interest needs = predicates.needs();
-  // All at once they are what they are one by one.
+  // Adding all predicates at once gives the same result as adding them one by one.
   const auto at_once = Predicates::of(taken);
   KNELL_CHECK(at_once && at_once->needs() == needs && at_once->values() == predicates.values());
   KNELL_CHECK(text_of(predicates.values(), 256).size() < 256 + 2 * kMaxValueBytes);
@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const int status : {0, 0x100, 9, 0x8b, 0x7f}) {
     event.wait_status = status;
     const bool passed = predicates.matches(event, EvenPids());
-    // What it says can never pass must not.
+    // An event that needs().possible excludes must not pass.
     const bool zero_possible = (needs.possible & KNELL_EVENT_EXIT) != 0;
     KNELL_CHECK(!passed || status != 0 || zero_possible);
   }

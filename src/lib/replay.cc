@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Reading a recording as if it happened now, or faster.
+// Replays a recording at its original speed or at another one.
 //
-// knell_fd() is an epoll descriptor with one timer: set to a time long past while there is
-// something to read, to the next event's turn while it is waited for. A recording that comes
-// through a pipe is in the set too, and the timer off, while all that came of it has been read.
+// knell_fd() is an epoll descriptor with one timer. The timer is set to a time in the past while
+// there are events to return, and to the time of the next event while that is in the future. If the
+// recording is a pipe and all data received was read, the timer is off and the pipe is in the epoll
+// set.
 #include "lib/replay.h"
 
 #include <fcntl.h>
@@ -22,7 +23,8 @@
 namespace knell::lib {
 Result<std::unique_ptr<Replay>> Replay::create(const char* path,
                                                const knell_replay_options& options) {
-  // Not opened by that name: it may be a socket, another user's, or stand where it is to be read.
+  // Duplicate the descriptor, do not open the name: standard input may be a socket or a file of
+  // another user, and its file offset must be kept.
   const bool standard = std::string_view(path) == "/dev/stdin";
   UniqueFd fd(standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                        : ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
@@ -43,7 +45,7 @@ Result<void> Replay::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), 0));
-  watch_input(true);  // no file can be waited for
+  watch_input(true);  // fails for regular files
   is_pipe_ = input_watched_;
   watch_input(false);
   alarm_.set(live::kSoonest);
@@ -77,7 +79,7 @@ Result<void> Replay::set_events(uint32_t mask) {
   return {};
 }
 
-// Who is under whom, as far as events tell: a birth does, and whoever names a parent.
+// Learns ancestors from an event: the child of a fork, or the parent of the event's process.
 void Replay::place(const knell_event& event) {
   if (event.ppid > 0 && lineage_.roots_of(event.pid) == 0)
     lineage_.born(event.pid, event.ppid, event.mono_ns);
@@ -91,7 +93,7 @@ void Replay::leave(const knell_event& event) {
   filter_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
-// When an event's turn is. A stamp before the first one's has its turn at once.
+// The time to return an event. Events with a stamp before the first event's are returned at once.
 uint64_t Replay::due_ns(uint64_t mono_ns) {
   if (speed_ == 0) return 0;
   if (begun_ns_ == 0) {
@@ -100,7 +102,7 @@ uint64_t Replay::due_ns(uint64_t mono_ns) {
   }
   if (mono_ns <= first_ns_) return 0;
   const double after = static_cast<double>(mono_ns - first_ns_) / speed_;
-  constexpr double kAges = 1e18;  // ns: 31 years; keeps the sum in its type
+  constexpr double kAges = 1e18;  // ns: 31 years; prevents an overflow of the sum
   return begun_ns_ + static_cast<uint64_t>(std::min(after, kAges));
 }
 
@@ -110,7 +112,7 @@ bool Replay::refillable() const {
   return ::poll(&input, 1, 0) > 0;
 }
 
-// Makes next_ the next event of the recording; kWait: there is none for this read().
+// Reads the next event of the recording into next_; kWait: there is none in this read().
 Result<Replay::Step> Replay::step() {
   for (;;) {
     KNELL_ASSIGN(const auto next, reader_.next(next_));
@@ -138,7 +140,8 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
   size_t n = 0;
   while (n < most && !end_) {
     if (!has_next_) {
-      // Text handed out lies in the reader's buffer, so nothing is read behind it in this call.
+      // The strings of returned events are in the reader's buffer, so do not refill it in this
+      // call.
       refilled_ |= n > 0;
       const auto found = step();
       if (!found) end_ = found.error();
@@ -164,7 +167,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
   return n;
 }
 
-// What a recording of this would hold: no more than was recorded, nor than is told of it.
+// The mask of a recording of this listener: events that are both in the input and in its own mask.
 wire::Origin Replay::origin() const {
   wire::Origin origin = reader_.origin();
   constexpr uint32_t kNonzero = KNELL_EVENT_NONZERO_EXIT;

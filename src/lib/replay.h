@@ -15,7 +15,7 @@
 
 namespace knell::lib {
 
-// A listener to a recording: finished events, which need judging and pacing only.
+// A listener of a recording. Its events are complete: they only need filtering and pacing.
 class Replay final : public knell_listener {
  public:
   static Result<std::unique_ptr<Replay>> create(const char* path,
@@ -51,16 +51,16 @@ class Replay final : public knell_listener {
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   live::Alarm alarm_;
-  bool is_pipe_ = false;        // what comes may have to be waited for
-  bool input_watched_ = false;  // and is
+  bool is_pipe_ = false;        // the input can be polled
+  bool input_watched_ = false;  // the input is in the epoll set
 
-  knell_event next_{};  // read, and not handed out yet
+  knell_event next_{};  // read from the recording, not yet returned
   bool has_next_ = false;
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
-  uint64_t first_ns_ = 0, begun_ns_ = 0;  // the first event's stamp, and when it was handed out
+  uint64_t first_ns_ = 0, begun_ns_ = 0;  // stamp of the first event, and when it was replayed
   watch::Lineage lineage_;
-  static constexpr size_t kSlots = 256;  // picked: as many as a reader takes at a time
+  static constexpr size_t kSlots = 256;  // picked: as many as callers usually read at once
   std::array<knell_event, kSlots> slots_;
   uint64_t seq_ = 0, lost_ = 0, wakeups_ = 0;
 };

@@ -7,9 +7,9 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostBytes = 4096;  // as in the kernel: a page
+constexpr size_t kMostBytes = 4096;  // a page, as in the kernel
 
-// Bits of `has` whose member ends within the first `size` bytes.
+// The bits of `has` for members within the first `size` bytes.
 uint64_t bits_within(size_t size) {
   uint64_t bits = 0;
   for (const event::Field& field : event::kFields)

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The structures of the C ABI that begin with `size`. The program may have been built with an older
-// or a newer <knell/knell.h> than the library: such structures grow at their end only, and nothing
-// past the `size` of one is read or written. All that the C ABI takes or fills goes through here.
+// or newer <knell/knell.h> than the library: such structures grow only at their end, and nothing
+// past `size` is read or written. All functions of the C ABI use the functions below to read and
+// fill these structures.
 #pragma once
 
 #include <knell/knell.h>
@@ -20,10 +21,10 @@
 
 namespace knell::lib {
 
-// The least size that is accepted, which the first header of this soname has or exceeds. Frozen:
-// members are appended, but these numbers stay. Beside each is the last member in it. They are
-// those of before the soname was raised, so that tests/abi can build a program with less than there
-// is.
+// The smallest accepted size of each structure, and its last member at that size. Frozen: these
+// numbers do not change when members are appended. The first header of this soname has at least
+// these sizes: they are from before the soname was raised, so that tests/abi can build a program
+// with structures smaller than today's.
 template <class T>
 struct Sized;
 template <>
@@ -52,9 +53,9 @@ struct Sized<knell_recording> {
   static constexpr size_t kFirstSize = 264;  // boot_id
 };
 
-// Errors: EINVAL `size` is not set, or is less than the first one.
+// Errors: EINVAL `size` is not set, or is less than `first`.
 Result<void> check_size(std::string_view structure, size_t size, size_t first);
-// Errors: E2BIG a byte past the `known` ones is not zero, or there are more than a page.
+// Errors: E2BIG a byte past `known` bytes is not zero, or `size` is more than a page.
 Result<void> check_tail(std::string_view structure, const char* given, size_t size, size_t known);
 
 template <class T>
@@ -67,8 +68,8 @@ Result<size_t> size_of(const T* given) {
   return size;
 }
 
-// A request of the program in today's structure: members that it lacks are 0, which is their
-// default. As in the kernel, unknown members must be 0: the library cannot do what they ask for.
+// Copies the program's options to the library's structure. Missing members are 0, their default. As
+// in the kernel, unknown members must be 0, since the library does not implement them.
 template <class T>
 Result<T> copy_request(const T* given) {
   KNELL_ASSIGN(const size_t size, size_of(given));
@@ -80,7 +81,7 @@ Result<T> copy_request(const T* given) {
   return today;
 }
 
-// Fills what fits of the program's structure, and sets its `size` to what was filled.
+// Fills as much of the program's structure as fits, and sets its `size` to the bytes filled.
 template <class T>
 Result<void> fill(T* given, T today) {
   KNELL_ASSIGN(const size_t size, size_of(given));
@@ -89,11 +90,11 @@ Result<void> fill(T* given, T today) {
   return {};
 }
 
-// Events as the program gives them, in today's structure: what is absent is unknown, and what the
-// library does not know is left out. Nothing is copied where they are of today's size.
+// Events passed by the program, converted to the library's structure: missing members are unknown,
+// additional members are dropped. Nothing is copied if all events have the library's size.
 class GivenEvents {
  public:
-  // `events` must outlive what is made of it. Errors: those of size_of().
+  // `events` must outlive the object. Errors: those of size_of().
   static Result<GivenEvents> create(std::span<const knell_event* const> events);
   std::span<const knell_event* const> get() const { return events_; }
 

@@ -1,8 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell_snapshot(): the processes that are alive, as /proc shows them, by the predicates of a
-// listener.
+// knell_snapshot(): the living processes in /proc that match the predicates of a listener.
 #include "lib/snapshot.h"
 
 #include <algorithm>
@@ -25,8 +24,8 @@ struct Living {
   uint64_t start;
 };
 
-// Parents first: a parent began before its child or in the same clock tick. Within a tick the
-// chain of parents decides.
+// Sorts parents before their children. A parent started before its child or in the same clock tick;
+// within a tick the ppid decides.
 std::vector<Living> parents_first(std::vector<Living> all) {
   std::ranges::sort(all, {}, [](const Living& one) { return std::pair(one.start, one.pid); });
   for (size_t first = 0, last = 0; first < all.size(); first = last) {

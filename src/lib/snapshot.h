@@ -9,9 +9,9 @@
 
 namespace knell::lib {
 
-// Calls `visit` for each living process that passes `predicates`, a parent before its children,
-// until it returns non-zero, which is then the result; else 0. Reads all of /proc. Errors: /proc
-// cannot be read.
+// Calls `visit` for each living process that matches `predicates`, parents before their children,
+// until `visit` returns non-zero, which is then the result; else 0. Reads all of /proc. Errors:
+// /proc cannot be read.
 Result<int> snapshot(const filter::Predicates& predicates,
                      int (*visit)(const knell_event* event, void* context), void* context);
 

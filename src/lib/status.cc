@@ -15,7 +15,8 @@ namespace {
 
 Result<std::string> ask_for_status() {
   const std::string path = client::socket_path();
-  if (path.empty()) return say(ENOENT, "KNELL_SOCKET is empty, so there is no knelld to be asked");
+  if (path.empty())
+    return say(ENOENT, "KNELL_SOCKET is empty, which disables the daemon; unset it");
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path));
   KNELL_TRY(connection.greet());
   return connection.status();

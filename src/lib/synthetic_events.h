@@ -12,14 +12,14 @@
 
 namespace knell::lib {
 
-// Events that a listener makes itself where the daemon cannot tell them. All happen now, and have
-// no `seq` yet.
+// Events that a listener creates itself because the daemon cannot report them. Their stamp is the
+// current time, and their `seq` is not set.
 
-// The exit of a process of which no more is known than that it is over. `start`: 0, not known.
+// The exit of a process of which only the end is known. `start`: 0 if unknown.
 knell_event made_exit(const Clock& clock, std::string_view boot_id, int32_t pid, uint64_t start,
                       std::optional<int32_t> wait_status, uint32_t flags);
 
-// A hole that began at `from_ns`. nullopt: nobody knows how much is missing.
+// A lost event for the time from `from_ns` to now. nullopt: the number of lost events is unknown.
 knell_event made_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count);
 
 }  // namespace knell::lib

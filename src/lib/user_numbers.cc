@@ -25,7 +25,7 @@ Result<std::optional<int64_t>> uid_of(const std::string& user) {
     passwd* found = nullptr;
     const int code = ::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
     if (found != nullptr) return std::optional<int64_t>(found->pw_uid);
-    // These are what systems are known to say for "not there", beside 0.
+    // Known codes of systems for "no such user", besides 0.
     if (code == 0 || code == ENOENT || code == ESRCH || code == EBADF || code == EPERM)
       return std::nullopt;
     if (code != ERANGE && code != EINTR) return make_error(code, "look up the user '" + user + "'");

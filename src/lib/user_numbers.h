@@ -9,10 +9,10 @@
 
 namespace knell::lib {
 
-// The number of a user by what was written for a predicate `uid` or `user`: a name or a number.
-// `user` takes a name that consists of digits for a name, `uid` for a number. Asks the system's
-// user database, which may take its time: the one place that does for a predicate. Errors: EINVAL
-// no such user.
+// The uid for the value of a predicate `uid` or `user`: a user name or a number. If the value is
+// all digits, `uid` takes it as a number; `user` first tries it as a name. May query the system's
+// user database, which can be slow; no other code does so for a predicate. Errors: EINVAL no such
+// user.
 Result<int64_t> user_number(std::string_view key, std::string_view word);
 
 }  // namespace knell::lib

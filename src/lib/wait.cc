@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell_wait(): one process through the pidfd source, without a listener.
+// knell_wait(): waits for one process with the pidfd source, without a listener.
 #include <knell/knell.h>
 #include <poll.h>
 
@@ -32,8 +32,8 @@ class OneExit : public source::Sink {
   }
 };
 
-// The time left until `deadline`, for poll: -1 without one. Rounded up, so as not to spin through
-// the last millisecond.
+// The time until the deadline for poll(2); -1: no deadline. Rounded up, to avoid a busy loop in the
+// last millisecond.
 int left_ms(const timespec* timeout, uint64_t deadline_ns) {
   if (timeout == nullptr) return -1;
   const uint64_t now = system_clock().monotonic_ns();
@@ -42,7 +42,7 @@ int left_ms(const timespec* timeout, uint64_t deadline_ns) {
                                   (deadline_ns - now + 999'999) / 1'000'000, INT32_MAX));
 }
 
-constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years: longer is for ever
+constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years; longer timeouts are cut to this
 
 Result<OneExit> wait_for(pid_t pid, const timespec* timeout) {
   uint64_t deadline = 0;

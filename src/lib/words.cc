@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The C ABI of what turns events and masks into words and back.
+// The C ABI of the functions that convert events, masks and ids to text, and names to masks.
 #include <knell/knell.h>
 
 #include <algorithm>
@@ -24,14 +24,14 @@ using knell::lib::copy_to_buffer;
 
 namespace {
 
-// Keeps its room between calls, so that a steady stream allocates nothing.
+// Keeps its capacity between calls, so that formatting a stream of events does not allocate.
 std::string& scratch() {
   thread_local std::string text;
   text.clear();
   return text;
 }
 
-// Calls `put` with the event in today's structure.
+// Calls `put` with the event, converted to the library's structure if its size differs.
 template <class F>
 ssize_t with_event(const knell_event* given, F put) {
   if (given == nullptr) return -EINVAL;

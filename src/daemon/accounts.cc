@@ -47,7 +47,7 @@ std::vector<hub::Owners::Range> parse_subordinate_uids(
     if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
     return value;
   };
-  std::map<std::string, std::optional<uid_t>, std::less<>> known;  // each name is asked for once
+  std::map<std::string, std::optional<uid_t>, std::less<>> known;  // each name is looked up once
   for (const auto part : std::views::split(text, '\n')) {
     const std::string_view line(part.begin(), part.end());
     const size_t first_at = line.find(':'), count_at = line.find(':', first_at + 1);

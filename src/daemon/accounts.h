@@ -19,16 +19,17 @@ struct Account {
   gid_t gid;  // its first group
 };
 
-// nullopt: there is none of that name, or it cannot be found out. They may ask a server: not for
-// the path of events.
+// nullopt: no such user or group, or the lookup failed. May query a network server, so do not call
+// these while handling events.
 std::optional<Account> find_user(const std::string& name);
 std::optional<gid_t> find_group(const std::string& name);
 
-// Which uids were given to which users, as subuid(5) has it: lines of NAME-OR-UID:FIRST:COUNT. What
-// is none of those, and names that nobody has, are passed over; `find` looks them up.
+// Parses which users own which ranges of uids, in the format of subuid(5): lines of
+// NAME-OR-UID:FIRST:COUNT. Malformed lines and unknown names are ignored; `find` looks up a name.
 std::vector<hub::Owners::Range> parse_subordinate_uids(
     std::string_view text, const std::function<std::optional<uid_t>(const std::string&)>& find);
-// Of /etc/subuid; none where that cannot be read. For the start and a reload: names are asked for.
+// Reads /etc/subuid; empty if it cannot be read. Looks up user names, so call it only at start and
+// reload.
 hub::Owners read_owners();
 
 }  // namespace knell::daemon

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The configuration file. Each table of it is a list of keys, and each key knows how to read its
-// value; a walk over what was written finds unknown keys and wrong values, and goes on after each,
-// so that all mistakes are told at once, each with its place.
+// The configuration file. Each table is a list of keys with functions that read their values. A
+// walk over the file finds unknown keys and wrong values, and continues after each, so that all
+// mistakes are reported at once, each with its line and column.
 #include "daemon/config.h"
 
 #include <fcntl.h>
@@ -33,7 +33,7 @@ namespace knell::daemon {
 namespace {
 
 constexpr std::string_view kGroup = "knell";
-constexpr size_t kMostFile = kMebibyte;  // picked: a thousand times what anyone writes
+constexpr size_t kMostFile = kMebibyte;  // picked: a thousand times the size of a usual file
 
 template <class T>
 struct Word {
@@ -46,7 +46,7 @@ class Reading {
   explicit Reading(std::string_view file) : file_(event::printable(file)) {}
 
   void read(const toml::table& root, Config& config);
-  // In the order of their places.
+  // Sorted by line and column.
   std::vector<std::string> take_errors() { return in_order(errors_); }
   std::vector<std::string> take_warnings() { return in_order(warnings_); }
 
@@ -97,7 +97,7 @@ class Reading {
   std::vector<Remark> errors_, warnings_;
 };
 
-// toml++ keeps the keys of a table by name.
+// Sorts by position, since toml++ visits the keys of a table in the order of their names.
 std::vector<std::string> Reading::in_order(std::vector<Remark>& remarks) {
   std::ranges::sort(remarks, [](const Remark& a, const Remark& b) {
     return std::tie(a.at.line, a.at.column, a.text) < std::tie(b.at.line, b.at.column, b.text);
@@ -191,7 +191,7 @@ Reading::Reader Reading::path(std::string& out) {
 
 Reading::Reader Reading::mode(mode_t& out) {
   return [this, &out](const toml::node& node) {
-    // As a text, since 0666 is no number in TOML, and 666 would be another one.
+    // A string, since 0666 is not a valid number in TOML, and 666 would be decimal.
     const auto text = node.value_exact<std::string_view>();
     const bool octal = text && text->size() >= 3 && text->size() <= 4 &&
                        text->find_first_not_of("01234567") == std::string_view::npos &&
@@ -279,9 +279,9 @@ Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
       } else if (const auto id = find(*name)) {
         out.push_back(*id);
       } else {
-        remark(warnings_, one.source(),
-               fmt::format("there is no {} '{}'; nobody gets anything by it", what,
-                           event::printable(*name)));
+        remark(
+            warnings_, one.source(),
+            fmt::format("there is no {} '{}'; the name is ignored", what, event::printable(*name)));
       }
     }
   };

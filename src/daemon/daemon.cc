@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Two pipelines, of processes and of threads, feed one hub, whose listeners are the clients of one
-// server. What the listeners want, joined, is what the pipelines are asked for: more at once,
-// before a request is acked; less only a moment later, so that one who comes and goes costs the
-// kernel's side nothing. The pipeline of processes is always open, since opening it needs
-// privileges that are dropped afterwards; that of threads while somebody listens.
+// server. The joined interest of the listeners is requested from the pipelines. If a listener needs
+// more, the request grows at once, before the listener gets its ack. If less is needed, the request
+// shrinks a moment later, so that a client that connects for a short time does not cause extra work
+// in the kernel. The pipeline of processes is always open, since opening it needs privileges that
+// are dropped afterwards. The pipeline of threads is open while it has listeners.
 //
-// Everything is polled through one epoll descriptor. A turn reads each source once, up to a batch,
-// and then serves the clients: neither can keep the other waiting for long.
+// One epoll descriptor polls everything. Each turn reads each source once, up to one batch, and
+// then serves the clients, so neither delays the other for long.
 #include "daemon/daemon.h"
 
 #include <sys/epoll.h>
@@ -32,10 +33,10 @@ namespace {
 
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // picked, never tuned
-constexpr int64_t kOwnLatencyNs = 10'000'000;  // nobody waits for what is only counted
-constexpr size_t kMostValues = 4096;           // joined, before those who left are taken out
-// Reading every event of the machine at once slows down all who die on it: that is not for who may
-// see only some of them to ask for.
+constexpr int64_t kOwnLatencyNs = 10'000'000;  // for events that are only counted
+constexpr size_t kMostValues = 4096;           // in a joined interest, before it is recomputed
+// Without delay, the daemon wakes up for every event of the machine, which slows down every process
+// that exits. A client that may see only some processes cannot request less than this.
 constexpr int64_t kLeastOfUsersNs = 1'000'000;
 
 int64_t latency_for(const hub::Scope& scope, int64_t latency_ns) {
@@ -131,7 +132,8 @@ Result<void> Daemon::start(UniqueFd listening) {
   return {};
 }
 
-// What nobody asks for is not asked for; but the feed of processes has to be asked for something.
+// What the daemon itself needs, without listeners. With count = "none" this is an interest that
+// matches nothing, because the feed of processes must always have an interest.
 filter::Interest Daemon::own_interest() const {
   filter::Interest own;
   own.mask = KNELL_EVENT_NONZERO_EXIT;
@@ -154,7 +156,8 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
   return joined;
 }
 
-// Whose a process is is followed from its birth, where the source does not say it with each event.
+// Adds the events needed to follow the uid and namespaces of each process from its fork, if the
+// source does not include them in each event.
 void Daemon::add_identity(filter::Interest& interest, bool threads) const {
   using enum filter::Stream;
   const auto scoped = [&](filter::Stream stream) {
@@ -174,7 +177,8 @@ void Daemon::add_identity(filter::Interest& interest, bool threads) const {
 int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
   int64_t least = kOwnLatencyNs;
   if (server_ == nullptr) return least;
-  // Without bpf the numbers of a child are read from /proc when its birth is: soon, or it is over.
+  // Without bpf, the namespace pids of a child are read from /proc when its fork is read. This must
+  // not be delayed, since the child may exit.
   const bool whole = processes_.is_open() && processes_.feed()->whole();
   const auto by_level = [&](filter::Stream stream) { return hub_.any_by_level(stream); };
   if (!whole && std::ranges::any_of(streams, by_level)) return 0;
@@ -199,7 +203,7 @@ Result<void> Daemon::ask(Pipeline& pipeline, const filter::Interest& interest, i
   return polled;
 }
 
-// Just what is wanted now, and nothing that was wanted before.
+// Requests what the listeners need now, without what earlier ones needed.
 Result<void> Daemon::ask_exactly() {
   using enum filter::Stream;
   shrink_ns_ = 0;
@@ -220,16 +224,16 @@ void Daemon::follow_task_ids(Forget forget) {
     if (forget == Forget::kNo) levels |= pipeline.follows_levels();
     if (uids || levels || forget == Forget::kYes) pipeline.follow_task_ids(uids || levels, levels);
   };
-  // To begin takes a look at all of /proc: once for as long as anybody listens to threads, or one
-  // who comes and goes has us look each time.
+  // Starting to follow scans all of /proc. Keep following as long as there are listeners of
+  // threads, so that a client that connects again and again does not cause a scan each time.
   const bool listened = threads_.is_open();
   follow(threads_,
          hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams) ||
              (listened && threads_.follows_task_ids()),
          hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams) ||
              (listened && threads_.follows_levels()));
-  // bpf says by itself whose each event is; of those that come from the connector beside it /proc
-  // says whose, but not what those around it call it.
+  // bpf includes the uid in each event. For events that the connector adds to it, /proc has the
+  // uid, but not the pids in other namespaces.
   const bool whole = processes_.feed()->whole();
   follow(processes_, !whole && hub_.any_by_uid(kProcesses), hub_.any_by_level(kProcesses));
 }
@@ -245,13 +249,14 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
     latency_ns = std::min(latency_ns, pipeline.latency_ns());
   }
   add_identity(wanted, threads);
-  // Those who have gone lately may have left no room; nor may one who asks for ever other things.
+  // The joined interest may be full because of listeners that have gone, or of one that often
+  // changes its request: recompute it.
   if (wanted.roots.size() > watch::Lineage::kMostRoots ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return ask_exactly();
   KNELL_TRY(ask(pipeline, wanted, latency_ns));
   if (threads && filter.interest.namespaces) {
-    // The births inside of namespaces come from the other one.
+    // The other pipeline reports the forks inside namespaces.
     filter::Interest births = processes_.interest();
     births.namespaces = true;
     KNELL_TRY(ask(processes_, births, processes_.latency_ns()));
@@ -305,7 +310,7 @@ wire::Origin Daemon::origin() const {
   return origin;
 }
 
-// Secrets go before anything is queued or counted.
+// Redacts secrets before the event is queued or counted.
 void Daemon::redact(watch::Batch& batch, watch::Slot& slot) {
   knell_event& event = slot.event;
   if (event.args.data == nullptr) return;
@@ -342,10 +347,11 @@ Result<void> Daemon::serve() {
     if (tag == kAlarmTag) alarm_.rang();
   }
   if (processes) KNELL_TRY(processes_.read());
-  // It can be opened again, as that of processes cannot.
+  // Not fatal: the source of threads can be reopened without the dropped privileges, the source of
+  // processes cannot.
   if (threads && threads_.is_open()) {
     if (const auto read = threads_.read(); !read) {
-      log_warning("the events of threads: {}; they are asked for again", read.error().message());
+      log_warning("the source of thread events failed: {}; reopening it", read.error().message());
       threads_.break_off();
       interest_shrunk();
     }
@@ -354,10 +360,11 @@ Result<void> Daemon::serve() {
   const uint64_t now = clock_.monotonic_ns();
   rate_.look(hub_.counters().published, now);
   server_->serve();
-  // What cannot be taken back now comes in vain, and is tried again.
+  // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {
     if (const auto asked = ask_exactly(); !asked) {
-      log_warning("what is listened to cannot be had now: {}", asked.error().message());
+      log_warning("cannot update the request to the sources: {}; trying again",
+                  asked.error().message());
       interest_shrunk();
     }
   }

@@ -22,16 +22,16 @@
 
 namespace knell::daemon {
 
-// Sources, hub and server. Not thread-safe, never blocks. See daemon.cc.
+// The sources, the hub and the server. Not thread-safe, never blocks. See daemon.cc.
 class Daemon final : private server::Wiring {
  public:
-  // Opens the sources; afterwards privileges may be dropped.
+  // Opens the sources, which needs privileges; the caller may drop them afterwards.
   static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening);
   ~Daemon() override;
 
-  int fd() const { return epoll_.get(); }     // readable: call serve()
-  Result<void> serve();                       // errors: it cannot go on
-  Result<void> reload(const Config& config);  // listeners stay
+  int fd() const { return epoll_.get(); }     // when readable, call serve()
+  Result<void> serve();                       // errors: fatal, the daemon must exit
+  Result<void> reload(const Config& config);  // keeps all connections
   std::string status_json() const;            // one object
   std::string summary() const;                // "via bpf and the connector; 12 listeners, 3 users"
 
@@ -74,8 +74,8 @@ class Daemon final : private server::Wiring {
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
-  Result<void> births_read_;  // while the threads are read
-  uint64_t shrink_ns_ = 0;    // when less is asked for; 0: nothing to take back
+  Result<void> births_read_;  // the outcome of reading processes_ while threads_ is read
+  uint64_t shrink_ns_ = 0;    // when to reduce the request to the sources; 0: never
   uint64_t started_ns_;
   int64_t started_time_ns_;
   uint64_t wakeups_ = 0;

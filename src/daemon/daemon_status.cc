@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What the daemon tells of itself.
+// The status of the daemon.
 #include <algorithm>
 #include <map>
 #include <span>
@@ -32,8 +32,8 @@ const char* details_text(uint32_t details) {
   }
 }
 
-// Hardly more than is shown: anybody may have long ones, on every connection. The numbers of
-// `under` are ours, and told to nobody in another pid namespace.
+// The predicates as text, cut to about the size that is shown, because clients may have many long
+// ones. `under` has pids of the daemon's namespace, so it is left out for a client in another one.
 std::string predicates_text(const hub::Filter& filter, uint32_t ns) {
   const std::span<const filter::Predicate> all = filter.predicates.values();
   const auto under =
@@ -76,7 +76,7 @@ Status::Listener describe(const server::ConnectionFromClient& client, uint32_t n
 
 }  // namespace
 
-// Two pipelines may have the same source: it is told once.
+// One entry for each open pipeline, and one for bpf if it is not used.
 void Daemon::tell_sources(Status& status) const {
   for (const Pipeline* pipeline : {&processes_, &threads_}) {
     const live::Feed* feed = pipeline->feed();
@@ -132,10 +132,10 @@ Status Daemon::status_for(const server::Peer* peer) const {
   server_->for_each([&](const server::ConnectionFromClient& client) {
     if (!visible(client.peer())) return;
     status.listeners.push_back(describe(client, ns));
-    if (ns != 0) status.listeners.back().pid = 0;  // ours, which is nothing to it
+    if (ns != 0) status.listeners.back().pid = 0;  // it is a pid of the daemon's namespace
   });
   for (const auto& [uid, account] : hub_.users().all()) {
-    // In another pid namespace the same uid may be somebody else.
+    // In another pid namespace the same uid may be another user.
     if (!everything && (ns != 0 || uid != hub_.users().owner_of(peer->uid()))) continue;
     Status::User user;
     user.uid = uid;
@@ -156,7 +156,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
                    .filter_steps_per_user = limits.filter_steps_per_user,
                    .requests_per_second = limits.requests_per_second};
   status.memory.queue_bytes = hub_.bytes();
-  // How other users' processes ended is theirs to know.
+  // A client that may not see all users must not learn how their processes ended.
   if (everything) {
     status.exits = exits_.table();
     status.nonzero_exits = exits_.nonzero();

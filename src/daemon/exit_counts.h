@@ -15,19 +15,19 @@
 
 namespace knell::daemon {
 
-// How often processes ended, by systemd unit and by how they ended, and by name and container where
-// the configuration asks for it. Bounded: what is seen first keeps a row of its own, so that a
-// count never falls, and the rest is counted as "_other". Not thread-safe.
+// Counts exits by systemd unit and by how the process ended, and, if configured, by name and
+// container. Bounded: the first combinations seen keep their rows, so that a count never decreases;
+// later ones are counted as "_other". Not thread-safe.
 class ExitCounts {
  public:
-  // Rows with a unit of their own; picked: what a collector takes without complaint. Beyond it
-  // there is one row for each way to end, of which there are less than 400.
+  // Rows with their own unit; picked: acceptable for a metrics collector. Beyond that there is one
+  // row for each way to end, of which there are less than 400.
   static constexpr size_t kMost = 1000;
   static constexpr size_t kMostNames = 100;  // different names, and containers; picked
 
   struct Exit {
     std::string_view unit;             // may be empty
-    std::string_view ended;            // as event::ended_text() says it
+    std::string_view ended;            // as text, see event::ended_text()
     std::string_view comm, container;  // empty: not counted by
   };
   void add(Exit exit);

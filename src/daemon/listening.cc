@@ -19,7 +19,7 @@ namespace knell::daemon {
 namespace {
 
 constexpr int kBacklog =
-    1024;  // picked: connections between two looks; net.core.somaxconn bounds it
+    1024;  // picked: connections between two turns of the loop; net.core.somaxconn limits it
 
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -43,7 +43,8 @@ Result<UniqueFd> new_socket() {
   return fd;
 }
 
-// Only refused means that nobody is there; a full backlog means that somebody is.
+// Removes a stale socket file. Only ECONNREFUSED shows that no process listens on it; EAGAIN, for
+// example, means that the backlog of a running daemon is full.
 Result<void> clear_the_way(const sockaddr_un& address) {
   const std::string shown = event::printable(address.sun_path);
   struct stat there{};
@@ -52,20 +53,19 @@ Result<void> clear_the_way(const sockaddr_un& address) {
     return errno_error("look at " + shown);
   }
   if (!S_ISSOCK(there.st_mode))
-    return say(EEXIST, shown + " is there and is no socket; remove it or choose another path");
+    return say(EEXIST, shown + " exists and is no socket; remove it or choose another path");
   KNELL_ASSIGN(const UniqueFd probe, new_socket());
   const int done =
       ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   if (done == 0 || errno != ECONNREFUSED) {
-    return say(EADDRINUSE, "somebody answers on " + shown +
-                               ": knelld is running already; `knell status` tells about it");
+    return say(EADDRINUSE, shown + " is in use: knelld is running already; see `knell status`");
   }
   if (::unlink(address.sun_path) != 0 && errno != ENOENT)
-    return errno_error("remove what is left of " + shown);
+    return errno_error("remove the unused socket " + shown);
   return {};
 }
 
-// Under a umask, so that there is no moment at which it is open to more than it should be.
+// Sets a umask before bind(), so that the file never has more permissions than `mode`.
 Result<void> bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   const mode_t before = ::umask(static_cast<mode_t>(~mode & 0777));
   const int done = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -75,7 +75,8 @@ Result<void> bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   return make_error(error, "bind " + event::printable(address.sun_path));
 }
 
-// Who may not give it away keeps it: with the usual mode it makes no difference.
+// Ignores errors: without the privilege to change the group, the file keeps its own, which makes no
+// difference with the default mode.
 void give_to_group(const std::string& path, const std::string& group) {
   if (const auto gid = find_group(group))
     (void)!::lchown(path.c_str(), static_cast<uid_t>(-1), *gid);
@@ -110,7 +111,7 @@ Result<void> SocketFile::give_folder_to(uid_t uid, gid_t gid) const {
   if (path_.empty() || !made_folder_) return {};
   const std::string folder = folder_of(path_);
   if (::lchown(folder.c_str(), uid, gid) != 0)
-    return errno_error("give " + event::printable(folder) + " away");
+    return errno_error("change the owner of " + event::printable(folder));
   return {};
 }
 

@@ -14,7 +14,8 @@
 
 namespace knell::daemon {
 
-// A name of ours in the file system. Taken away in the end, if it is still ours then.
+// The file of a socket created by this process. The destructor removes it, if it is still the same
+// file.
 class SocketFile {
  public:
   SocketFile() = default;
@@ -26,7 +27,7 @@ class SocketFile {
   }
   ~SocketFile();
 
-  // A folder that we made becomes this user's, so that the file can be taken away by it.
+  // If this process created the folder, changes its owner, so that the user can remove the file.
   Result<void> give_folder_to(uid_t uid, gid_t gid) const;
 
  private:
@@ -47,15 +48,15 @@ class SocketFile {
 struct Listening {
   UniqueFd fd;
   std::string path;
-  SocketFile file;  // names nothing when the socket was handed over
+  SocketFile file;  // empty if systemd passed the socket
 };
 
-// The one socket that systemd hands over ($LISTEN_FDS, sd_listen_fds(3)); nullopt when none is.
-// Errors: EINVAL, a whole sentence: more than one, or not such a socket.
+// The socket passed by systemd ($LISTEN_FDS, sd_listen_fds(3)); nullopt if there is none. Errors:
+// EINVAL, a sentence: more than one, or the wrong type of socket.
 Result<std::optional<Listening>> inherited_socket();
 
-// Makes the socket, and its folder (0755) where it is missing. A file left by a daemon that is gone
-// is replaced. Errors: EADDRINUSE, a whole sentence, when somebody answers there.
+// Creates the socket, and its folder (0755) if it is missing. Replaces a socket file left by a
+// daemon that no longer runs. Errors: EADDRINUSE, a sentence: another daemon uses the socket.
 Result<Listening> open_socket(const Config::Socket& wanted);
 
 }  // namespace knell::daemon

@@ -12,7 +12,8 @@
 namespace knell::daemon {
 namespace {
 
-// systemd.exec(5): JOURNAL_STREAM names the journal's stream, and an inherited variable may lie.
+// systemd.exec(5): JOURNAL_STREAM has the device and inode of the journal's stream. Compare them,
+// because the variable may be inherited while standard error is redirected.
 bool standard_error_is_journal() {
   const char* const stream = std::getenv("JOURNAL_STREAM");
   struct stat file{};
@@ -51,7 +52,7 @@ void Log::write(LogLevel level, std::string_view text) const {
     lines += fmt::format("{}{}\n", prefix, text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  // What cannot be written has no better place to go.
+  // Ignore errors: there is no other place to log to.
   (void)!::write(STDERR_FILENO, lines.data(), lines.size());
 }
 

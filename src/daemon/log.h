@@ -12,17 +12,16 @@
 
 namespace knell::daemon {
 
-// Lines on standard error. Where that is the journal, each begins with its priority, which the
-// journal takes away ("<4>", sd-daemon(3)); elsewhere they begin with "knelld: ". The journal
-// stamps them, so there is no time. Texts that others chose must be printable() when they come
-// here.
+// Writes lines to standard error. If that is the journal, each line begins with its priority
+// ("<4>", sd-daemon(3)), which the journal removes; else with "knelld: ". There is no time stamp,
+// since the journal adds one. Callers must pass text from outside the daemon through printable().
 class Log {
  public:
   static Log& of_process();
 
   void set_level(LogLevel level) { level_ = level; }
   bool wants(LogLevel level) const { return level <= level_; }
-  // Each line of `text` is a line of its own, written at once.
+  // Each line of `text` becomes a line of the log; all are written with one write(2).
   void write(LogLevel level, std::string_view text) const;
 
  private:

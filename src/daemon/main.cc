@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The process around the daemon: options, the listening socket, privileges, and one sd-event loop.
-// The order of the start matters: the socket is opened before anything that takes long, so that
-// clients wait rather than fail; the sources with all privileges; then these are dropped, and only
-// then is the first byte of a client read.
+// The process of the daemon: options, the listening socket, privileges, and one sd-event loop. The
+// order of the start matters. First the socket is opened, before anything slow, so that clients
+// wait and do not fail. Then the sources are opened with all privileges. Then privileges are
+// dropped. Only then is data of clients read.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -34,7 +34,8 @@ namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
 
-// The next descriptor we open must not take the place of one of the three.
+// Opens /dev/null for closed standard descriptors, so that later descriptors do not get their
+// numbers.
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
@@ -48,17 +49,17 @@ void raise_descriptor_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the limit of open files");
 }
 
-// The one who tells of processes killed for lack of memory should be the last of them. Under
-// systemd the unit says so, and this changes nothing.
+// The OOM killer should kill the daemon last, because it reports the other victims. Under systemd
+// the unit sets the same score.
 void spare_from_oom_killer() {
   constexpr std::string_view kScore = "-900";
   if (::geteuid() != 0) return;
   const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   if (!file || ::write(file.get(), kScore.data(), kScore.size()) < 0)
-    log_debug("oom_score_adj stays as it is");
+    log_debug("cannot change oom_score_adj");
 }
 
-// A signal's handler is the loop; until it runs they wait.
+// The event loop handles these signals. They stay pending until it runs.
 constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
 void block_signals() {
   sigset_t set;
@@ -73,7 +74,8 @@ void apply(const ReadConfig& read) {
   for (const std::string& warning : read.warnings) log_warning("{}", warning);
 }
 
-// One run of the daemon. The loop calls its handlers; `error_` is why it ended, if not as asked.
+// One run of the daemon. The loop calls its handlers; `error_` is set if it ends because of an
+// error.
 class Process {
  public:
   explicit Process(const Options& options) : options_(options) {}
@@ -98,7 +100,7 @@ class Process {
   Loop loop_{nullptr, sd_event_unref};
   Timer summary_timer_{nullptr, sd_event_source_unref};
   bool summary_is_due_ = false;
-  std::string summary_;  // as it was told last
+  std::string summary_;  // as last sent to systemd
   std::optional<Error> error_;
 };
 
@@ -176,7 +178,7 @@ Result<void> Process::run() {
   sd_notify(0, "STOPPING=1");
   if (error_) return std::unexpected(*error_);
   if (done < 0) return make_error(-done, "run the event loop");
-  log_info("ended as asked");
+  log_info("stopped by a signal");
   return {};
 }
 
@@ -188,7 +190,7 @@ void Process::fail(const Error& error) {
 void Process::serve() {
   if (const auto served = daemon_->serve(); !served) return fail(served.error());
   if (summary_is_due_) return;
-  // Not a steady timer: while nothing happens nothing wakes us.
+  // A one-shot timer, so that an idle daemon never wakes up.
   constexpr uint64_t kSecondUs = 1'000'000;
   summary_is_due_ = true;
   sd_event_source_set_time_relative(summary_timer_.get(), kSecondUs);
@@ -204,7 +206,7 @@ void Process::tell_summary() {
 }
 
 void Process::reload() {
-  // systemd tells this reload from an earlier one by the stamp, sd_notify(3).
+  // The stamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
   const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
   const auto read = configuration(options_);

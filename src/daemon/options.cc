@@ -31,7 +31,7 @@ constexpr std::string_view kHelp =
     "SIGHUP reads the configuration again, and listeners stay; SIGTERM and SIGINT end it.\n"
     "Under systemd: systemctl enable --now knelld.socket knelld.service\n"
     "\n"
-    "Exit status: 0 ended as asked; 1 failed, or --check-config found mistakes; 2 wrong usage.\n"
+    "Exit status: 0 success; 1 failed, or --check-config found mistakes; 2 wrong usage.\n"
     "\n"
     "Examples:\n"
     "  knelld --check-config && systemctl reload knelld\n"

@@ -11,19 +11,19 @@
 
 namespace knell::daemon {
 
-// The words of the command line.
+// The options of the command line.
 struct Options {
   enum class Action { kServe, kCheckConfig, kPrint };
   Action action = Action::kServe;
   std::string text;                        // kPrint: the help, the version
-  std::optional<std::string> config_file;  // nullopt: the usual one, which may be missing
-  std::string socket_path;                 // empty: as configured
+  std::optional<std::string> config_file;  // nullopt: the default one, which may be missing
+  std::string socket_path;                 // empty: as in the configuration
 };
 
-// Errors: EINVAL, a whole sentence.
+// Errors: EINVAL, a sentence.
 Result<Options> parse_options(const std::vector<std::string>& words);
 
-// The file, then $KNELL_SOCKET, then --socket, each before the one named earlier.
+// Reads the configuration file. $KNELL_SOCKET overrides its socket path, --socket overrides both.
 Result<ReadConfig> configuration(const Options& options);
 
 }  // namespace knell::daemon

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// From a feed to the hub. What the kernel sends as datagrams is published as it is read, from the
-// observer before the normaliser; events when the feed's batch is whole. Who an event is about, for
-// listeners who may not see everything, the source says itself (bpf), or it is followed from birth
-// (watch/task_ids.h) and asked for at the moment the event is made: later the pid may be
-// another's.
+// Publishes the events of a feed to the hub. Datagrams of the kernel are published while they are
+// read, by the observer, before the normaliser; events are published when the feed's batch is
+// complete. For listeners that may not see all processes, each event needs the uid and namespace
+// pids of its process. The bpf source includes them. Otherwise they are followed from the fork
+// (watch/task_ids.h) and looked up when the event is created: later the pid may be reused.
 #include "daemon/pipeline.h"
 
 #include <signal.h>
@@ -21,20 +21,20 @@
 namespace knell::daemon {
 namespace {
 
-constexpr uint64_t kSweepNs = 1'000'000'000;  // how often what is remembered is looked through
+constexpr uint64_t kSweepNs = 1'000'000'000;  // how often task_ids_ is searched for ended tasks
 constexpr size_t kSweepAtLeast = 1024;
 constexpr size_t kScannedARead = 8;       // picked: about a tenth of a millisecond
-constexpr uint32_t kMostCpus = 1U << 16;  // nothing a datagram says is a reason to take more memory
+constexpr uint32_t kMostCpus = 1U << 16;  // limits memory: the number comes from a datagram
 
 bool is_gone(int32_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
 
-// Whether the subject of an event has run: the other source reports a birth before the child runs.
+// Whether the subject of an event has run. The other source reports a fork before the child runs.
 bool has_run(const event::Raw& raw) {
   if (raw.what == KNELL_EVENT_FORK || raw.what == KNELL_EVENT_PTRACE) return is_gone(raw.tid);
   return true;
 }
 
-// What the connector would have sent; see docs/compat.md for what differs.
+// The event that the connector would have sent; docs/compat.md lists the differences.
 std::optional<event::Raw> raw_of(const event::Full& full) {
   event::Raw raw;
   raw.what = full.what;
@@ -129,8 +129,8 @@ void Pipeline::close() {
   roots_.clear();
 }
 
-// Which events come, every one. The programs in the kernel leave out births that nobody asked for,
-// and everything of processes that nobody did.
+// The types of which every event is reported. The BPF programs drop forks that were not requested,
+// and all events of processes that no listener asked for.
 uint32_t Pipeline::heard() const {
   if (feed_ == nullptr) return 0;
   if (!feed_->whole()) return feed_->kernel_mask();
@@ -148,7 +148,7 @@ void Pipeline::follow_task_ids(bool uids, bool levels) {
   const bool fresh = task_ids_ == nullptr;
   if (fresh) {
     auto proc = watch::ProcReader::open();
-    if (!proc) return;  // nothing is known then, and nothing is shown
+    if (!proc) return;  // then uids are unknown, and scoped listeners get no events
     proc_ = *std::move(proc);
     task_ids_ = std::make_unique<watch::TaskIds>(*proc_, clock_);
   }
@@ -162,7 +162,8 @@ void Pipeline::follow_task_ids(bool uids, bool levels) {
 
 Result<void> Pipeline::read() { return publish_batch(feed_->read()); }
 
-// What happens meanwhile is left: where more happens than is read there would be no end.
+// Stops at events newer than the start of the call. Otherwise it might never end, if events come
+// faster than they are read.
 Result<void> Pipeline::read_now() {
   const uint64_t until = clock_.monotonic_ns();
   for (bool all = false; !all && newest_ns_ < until;) {
@@ -195,7 +196,7 @@ void Pipeline::sweep() {
   task_ids_->sweep(kSweepAtLeast, now, is_gone);
 }
 
-// Mostly those who want threads want datagrams, and no event need be made.
+// Listeners of threads usually want datagrams only, and then no events need to be created.
 uint32_t Pipeline::mask() const {
   return level_ == Level::kProcesses || hub_.any(filter::Stream::kThreads) ? shown_ : 0;
 }
@@ -221,7 +222,7 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
 void Pipeline::over(int32_t pid, uint64_t start) {
   feed_->forget_pid(pid);
   Over over{.pid = pid, .start = start, .levels = {}};
-  // By the numbers it had, for those who know it by them.
+  // For listeners in other pid namespaces, which added the process by its pid there.
   if (by_level_ && task_ids_ != nullptr)
     for (const event::Number& number : task_ids_->numbers_of(pid).of)
       over.levels.push_back({.ns = number.ns, .pid = number.nr});
@@ -244,7 +245,7 @@ void Pipeline::publish(watch::Slot& slot) {
   seen.levels_known = slot.levels_known;
   seen.event = &event;
   hub_.publish(seen, watch::RootBits(roots_, slot.note));
-  // Of threads an exit is not the end of the process: over() tells that.
+  // The exit of a thread is not the end of its process, which over() reports.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
   hub_.over(stream(), event.pid, start, slot.levels);
@@ -261,10 +262,10 @@ std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns
   return watch::translate(raw, ns, *task_ids_);
 }
 
-// The connector tells a birth a moment before bpf does, which alone knows what the child is called
-// in its namespaces: what it has told until now is read first. What it has not is read from /proc;
-// and looked for once more when something else happens to that child. Returns whether all births
-// inside namespaces are known up to now.
+// The connector reports a fork a moment before bpf, but only bpf has the namespace pids of the
+// child. So read what bpf has reported until now. If the fork is not among that, the pids are read
+// from /proc, and searched again at the child's next event. Returns whether all forks inside
+// namespaces up to now are known.
 bool Pipeline::look_for_births_before(uint64_t stamp_ns) {
   if (!by_level_ || !read_births_ || stamp_ns < births_read_ns_) return false;
   births_read_ns_ = clock_.monotonic_ns();
@@ -295,14 +296,14 @@ void Pipeline::on_birth(const event::Full& full) {
   if (task_ids_ != nullptr) task_ids_->on_full(full);
 }
 
-// Whom they were is not known any more; /proc tells of those who live.
+// The uids and pids of the lost children are unknown; those that are alive are read from /proc.
 void Pipeline::on_births_lost(uint64_t count) {
   if (task_ids_ != nullptr) task_ids_->on_births_lost();
   if (on_births_lost_) on_births_lost_(count);
 }
 
-void Pipeline::publish(const event::Raw& told) {
-  event::Raw raw = told;
+void Pipeline::publish(const event::Raw& original) {
+  event::Raw raw = original;
   raw.seq = next_number(raw.cpu);
   hub::PublishedEvent seen;
   seen.stream = filter::Stream::kDatagrams;
@@ -321,7 +322,7 @@ void Pipeline::publish(const event::Raw& told) {
   hub_.publish(seen, watch::RootBits(roots_, 0));
 }
 
-// In which namespaces its subject is: what its numbers are there is asked for by who needs them.
+// The pid namespaces of the event's subject, with its pids there.
 std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
   levels_.clear();
   if (task_ids_ == nullptr) return {};
@@ -358,7 +359,7 @@ void Pipeline::break_off() {
   close();
 }
 
-// A hole takes numbers as well, so that who counts them sees it.
+// Lost events use up sequence numbers, so that clients that check the numbers notice the loss.
 void Pipeline::publish_lost(const event::Raw& raw) {
   const uint64_t count = raw.u.lost.counted ? std::max<uint64_t>(raw.u.lost.count, 1) : 1;
   for (uint32_t& number : numbers_) number += static_cast<uint32_t>(count);
@@ -391,7 +392,7 @@ Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const filter::Intere
 }
 
 void Pipeline::remove_pid(int32_t pid) {
-  if (feed_ != nullptr) feed_->forget_pid(pid);  // of a kernel's source there is no more to it
+  if (feed_ != nullptr) feed_->forget_pid(pid);  // sources of the kernel need nothing else
 }
 
 uint64_t Pipeline::received() const {

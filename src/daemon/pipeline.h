@@ -19,66 +19,68 @@
 
 namespace knell::daemon {
 
-// One feed, whose events go to the hub with what decides who may see them; see pipeline.cc. There
-// are two: of whole processes, and of threads for those who want what the kernel sends.
+// One feed. Publishes its events to the hub, with the uid and namespace pids that decide which
+// listeners may see them; see pipeline.cc. The daemon has two pipelines: one of processes, one of
+// threads, for listeners of the kernel's thread-level events.
 class Pipeline final : private watch::EventFilter, private live::SourceObserver {
  public:
   enum class Level { kProcesses, kThreads };
-  // Called with each event before anybody is shown it.
+  // Called with each event before it is published.
   using Before = std::function<void(watch::Batch&, watch::Slot&)>;
-  // Called with what a source of whole processes says.
+  // Called with each full event of a source that has them.
   using OnFull = std::function<void(const event::Full&)>;
 
   // `via`: as knell_options.via.
   Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before);
 
-  // What is wanted from now on; opens the feed if it must. Errors: it cannot be given.
+  // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
+  // provide them.
   Result<void> ask(const filter::Interest& interest, int64_t latency_ns);
-  // Nothing is wanted.
+  // Closes the feed, since no events are needed.
   void close();
-  // The feed is of no use any more: closes it, and tells everybody who listened to it.
+  // Closes a feed that failed, and publishes a lost event to its listeners.
   void break_off();
   bool is_open() const { return feed_ != nullptr; }
   // Changes with each open().
   int fd() const { return feed_->fd(); }
-  // What came since, to the hub. Errors: it came to an end; to be closed.
+  // Reads new events and publishes them. Errors: the source failed, call close() or break_off().
   Result<void> read();
-  // The same up to this moment, due or not.
+  // Reads all events up to now, without waiting for the latency budget.
   Result<void> read_now();
 
-  // Whose the events of the feed are is to be followed, with the numbers of pid namespaces or
-  // without: for listeners who may see some of them only.
+  // Sets whether to follow the uids of all processes, and their pids in pid namespaces. Needed for
+  // listeners that may see only some processes.
   void follow_task_ids(bool uids, bool levels);
   bool follows_task_ids() const { return task_ids_ != nullptr; }
   bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
-  // Reads all births that another source has seen: they come to on_birth(). Returns whether that
-  // source reports every birth inside a pid namespace.
+  // Reads the forks that another source has reported, which are passed to on_birth(). Returns
+  // whether that source reports every fork inside a pid namespace.
   using ReadBirths = std::function<bool()>;
   void set_read_births(ReadBirths read_births) { read_births_ = std::move(read_births); }
-  // Births that another source saw.
+  // Forks reported by another source.
   void on_birth(const event::Full& full);
   void on_births_lost(uint64_t count) override;
-  // Called when births were lost that on_full() would have been called with.
+  // Called when forks were lost that would have been passed to on_full().
   void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
 
-  // What ask() and follow_task_ids() leave to be read in /proc, and what is under roots that were
-  // asked for, is found in pieces: one of them; whether it was the last.
+  // After ask() and follow_task_ids(), /proc must be scanned, and the processes under new roots
+  // must be found. Each call does a part of that. Returns whether it is finished.
   bool scan_some(ScanBudget& budget);
   Result<bool> look_under_roots(ScanBudget& budget);
 
   Result<void> add_pid(int32_t pid, uint64_t start, const filter::Interest& interest);
   void remove_pid(int32_t pid);
 
-  // For acks: of a datagram that is not an event, on this CPU.
+  // The next sequence number of this CPU, for an ack, which is a datagram but not an event.
   uint32_t next_number(uint32_t cpu);
   std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns);
 
   const live::Feed* feed() const { return feed_.get(); }
   const filter::Interest& interest() const { return interest_; }
   int64_t latency_ns() const { return latency_ns_; }
-  const std::string& why_not() const { return why_not_; }  // of the last open that failed
-  // Of closed feeds too.
+  const std::string& why_not() const { return why_not_; }  // the error of the last failed open
+  // The counters include feeds that were closed.
   uint64_t received() const;
   uint64_t lost() const;
   uint64_t healed() const;
@@ -114,14 +116,14 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   OnFull on_full_;
   std::function<void(uint64_t)> on_births_lost_;
   ReadBirths read_births_;
-  uint64_t newest_ns_ = 0;       // the stamp handed over last
-  uint64_t births_read_ns_ = 0;  // all told before is known
+  uint64_t newest_ns_ = 0;       // the stamp of the last event read
+  uint64_t births_read_ns_ = 0;  // all forks reported before this time were read
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;
   filter::Interest interest_;
   int64_t latency_ns_ = 0;
   uint32_t shown_ = 0;
-  std::vector<int32_t> roots_;  // bits of watch::Slot::note
+  std::vector<int32_t> roots_;  // root i is bit i of watch::Slot::note
   std::string why_not_;
 
   std::optional<watch::ProcReader> proc_;
@@ -133,10 +135,10 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
     uint64_t start;
     std::vector<event::Level> levels;
   };
-  std::vector<Over> over_;         // of this read
-  std::vector<uint32_t> numbers_;  // of datagrams, by CPU
+  std::vector<Over> over_;         // processes that ended in this read
+  std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
   std::vector<event::Level> levels_;
-  source::Counters past_;  // of feeds that were closed
+  source::Counters past_;  // sum of the closed feeds
   uint64_t past_drains_ = 0;
 };
 

@@ -13,10 +13,10 @@
 namespace knell::daemon {
 namespace {
 
-constexpr const char* kUser = "knell";  // made by packaging/knell.sysusers
+constexpr const char* kUser = "knell";  // created by packaging/knell.sysusers
 
 Result<void> become(const Account& account) {
-  // Else the capabilities would go with the user id 0. An exec would lose this again.
+  // Without this, changing from uid 0 would clear the capabilities. exec(2) resets it.
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return errno_error("keep capabilities");
   if (::setgroups(1, &account.gid) != 0) return errno_error("give up our groups");
   if (::setresgid(account.gid, account.gid, account.gid) != 0)
@@ -26,7 +26,8 @@ Result<void> become(const Account& account) {
   return {};
 }
 
-// In a network namespace of its own, or without the kernel's module, the probe says so by an error.
+// The probe fails in a network namespace other than the initial one, and if the kernel has no
+// connector.
 bool connector_is_there() {
   const auto probe = source::Probe::open();
   return probe && probe->ask().has_value();
@@ -42,7 +43,7 @@ std::optional<Account> user_to_become() {
 
 Result<void> drop_privileges(const std::optional<Account>& account) {
   const bool connector =
-      connector_is_there();  // with what root may: another user's are not in effect
+      connector_is_there();  // before become(), which clears the effective capabilities
   if (account) KNELL_TRY(become(*account));
   if (connector) return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
   return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON});

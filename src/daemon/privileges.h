@@ -9,15 +9,15 @@
 
 namespace knell::daemon {
 
-// Whom to become once everything is open: user `knell`, when we are root and there is such a user.
+// The user to change to after opening everything: user `knell`, if this process runs as root and
+// the user exists.
 std::optional<Account> user_to_become();
 
-// Becomes that user, for ever, and keeps of the capabilities only what the daemon goes on to need:
-// CAP_SYS_PTRACE for the namespaces of peers and the /proc of all processes, CAP_NET_ADMIN for
-// probes of the connector before Linux 6.6; and where there is no connector CAP_BPF and
-// CAP_PERFMON, since then the thread-level events, which are asked for only while somebody listens
-// to them, come from bpf as well. New privileges cannot be won back. Call it before any thread is
-// started.
+// Changes to that user and drops all capabilities that the daemon no longer needs. This cannot be
+// undone. Keeps CAP_SYS_PTRACE for the namespaces of peers and the /proc of all processes,
+// CAP_NET_ADMIN for probes of the connector before Linux 6.6, and, if there is no connector,
+// CAP_BPF and CAP_PERFMON: then the events of threads come from bpf too, which is opened when the
+// first listener of threads connects. Call it before any thread is started.
 Result<void> drop_privileges(const std::optional<Account>& become);
 
 }  // namespace knell::daemon

@@ -9,7 +9,7 @@
 
 namespace knell::daemon {
 
-// How fast a counter rose within the last minute, from looks at it at any times.
+// The rate of a counter over the last minute. look() samples the counter, at any times.
 class Rate {
  public:
   void look(uint64_t count, uint64_t now_ns) {
@@ -17,10 +17,10 @@ class Rate {
     if (looks_ != 0 && second == marks_[(looks_ - 1) % kMarks].second) return;
     marks_[looks_++ % kMarks] = {second, count};
   }
-  // A second. nullopt: not known yet.
+  // Increase per second. nullopt: not known yet.
   std::optional<double> per_second(uint64_t count, uint64_t now_ns) const {
     const uint64_t second = now_ns / kSecondNs;
-    const Mark* last = nullptr;  // older than a minute: then nobody looked since
+    const Mark* last = nullptr;  // the oldest within a minute, else the newest older one
     for (size_t back = looks_ < kMarks ? looks_ : kMarks; back > 0; --back) {
       const Mark& mark = marks_[(looks_ - back) % kMarks];
       if (mark.second == second) continue;

@@ -31,7 +31,7 @@ std::string rfc3339(int64_t time_ns) {
   return {text.data(), size};
 }
 
-// Members in the order they are added. An object or array stands open from begin() to end().
+// Writes members in the order of the calls. An object or array is open from begin() to end().
 class JsonText {
  public:
   explicit JsonText(std::string& out) : out_(out) {}
@@ -91,7 +91,7 @@ class JsonText {
   bool first_ = true;
 };
 
-// Anybody may have long ones, on every connection: what a status takes is bounded by their number.
+// Limits the text of each listener's predicates, so that clients cannot make a status too large.
 std::string cut(const std::string& text) {
   constexpr size_t kMostText = Status::kMostPredicatesText;
   return text.size() <= kMostText ? text : text.substr(0, kMostText) + "...";

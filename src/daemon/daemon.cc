@@ -26,7 +26,6 @@
 #include "event/mask.h"
 #include "filter/rule.h"
 #include "live/plan.h"
-#include "watch/user_names.h"
 
 namespace knell::daemon {
 namespace {

@@ -8,7 +8,6 @@
 
 #include "daemon/daemon.h"
 #include "event/mask.h"
-#include "watch/user_names.h"
 
 namespace knell::daemon {
 namespace {
@@ -108,8 +107,6 @@ Status Daemon::status_for(const server::Peer* peer) const {
   const auto visible = [&](const server::Peer& client) {
     return everything || (client.uid() == peer->uid() && client.scope().ns == ns);
   };
-  watch::UserNames names;  // nobody's event waits: but this may, so the names are the client's
-  names.ask_no_more();
   Status status;
   describe_process(status);
   const uint64_t now = clock_.monotonic_ns();

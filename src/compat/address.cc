@@ -26,7 +26,7 @@ bool port_taken(uint32_t port) {
 }
 
 void bind_somewhere(Socket& socket) {
-  constexpr uint32_t kNoProcess = 0xfffff000;  // -4096 and below, as the kernel
+  constexpr uint32_t kNoProcess = 0xfffff000;  // -4096 and below, as in the kernel
   uint32_t port = static_cast<uint32_t>(::getpid());
   for (uint32_t next = kNoProcess; port_taken(port); --next) port = next;
   socket.port = port;
@@ -45,7 +45,7 @@ int put_int(int number, void* out, socklen_t* bytes) {
   return put(&number, sizeof number, out, bytes);
 }
 
-// On or off, and without an effect here.
+// Options that are on or off, and have no effect here.
 bool is_flag(int option) {
   switch (option) {
     case NETLINK_PKTINFO:

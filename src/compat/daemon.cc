@@ -22,7 +22,7 @@ namespace knell::compat {
 namespace {
 
 constexpr int64_t kPatienceMs = 60'000;  // a restart takes a second; picked, change freely
-constexpr int64_t kSettledMs = 1'000;    // a connection that held so long was no refusal
+constexpr int64_t kSettledMs = 1'000;    // a connection open for so long was not refused
 constexpr int kTryAgainMs = 100;
 
 int64_t now_ms() {
@@ -31,7 +31,7 @@ int64_t now_ms() {
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// Our hello: who we are, what we can take, and that no answer is expected.
+// The HELLO of the shim: version, rule of the filter, that it accepts overruns and wants no answer.
 class Hello {
  public:
   Hello() {
@@ -77,7 +77,8 @@ void for_each_epoll(Socket& socket, int fd, Visit visit) {
   }
 }
 
-// A number that was closed unseen, as fclose() does, may be another file by now: it is let go.
+// Forgets descriptors that are another file now. They were closed by a function that the shim does
+// not intercept, as fclose().
 void drop_strangers(Socket& socket) {
   for (auto& place : socket.descriptors) {
     int fd = place.load();
@@ -88,15 +89,15 @@ void drop_strangers(Socket& socket) {
   }
 }
 
-// `fresh` takes the place of the socket, whichever numbers it has, and is closed. After
-// drop_strangers().
+// Replaces all descriptors of the socket with `fresh`, and closes `fresh`. Call drop_strangers()
+// before.
 void replace(Socket& socket, int fresh) {
   for (const auto& place : socket.descriptors) {
     const int fd = place.load();
     if (fd < 0) continue;
     const bool close_on_exec = (libc().fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
     for_each_epoll(socket, fd, [&](Socket::Epoll& entry) {
-      // Should the old file live on elsewhere, its registration would, too, and for ever.
+      // If the old file is still open elsewhere, its registration would remain for ever.
       libc().epoll_ctl(entry.epoll, EPOLL_CTL_DEL, fd, nullptr);
     });
     libc().dup3(fresh, fd, close_on_exec ? O_CLOEXEC : 0);
@@ -116,8 +117,8 @@ bool send_request(int fd, const RequestBytes& request) {
          static_cast<ssize_t>(request.size);
 }
 
-// The request of the program that is still to be sent, whose ack is the program's; and one of ours,
-// whose ack shows from when on no event is missed.
+// Sends the pending request of the program, whose ack the program receives, and a LISTEN of the
+// shim, whose ack shows from when on no event is missed.
 bool ask_again(Socket& socket, int fresh) {
   if (socket.pending.size != 0 && !send_request(fresh, socket.pending)) return false;
   if (socket.listening) {
@@ -134,7 +135,7 @@ bool ask_again(Socket& socket, int fresh) {
   return true;
 }
 
-// The interval tells one timer from another.
+// Each timer has a different interval, which identifies its file; see Socket::is().
 int make_timer(Socket& socket, int flags) {
   static std::atomic<uint32_t> counter = 0;
   constexpr uint32_t kDifferent = 1'000'000;
@@ -149,24 +150,25 @@ int make_timer(Socket& socket, int flags) {
   return timer;
 }
 
-// It was readable, and is again when the interval has passed.
+// Makes the timer unreadable until the interval has passed again.
 void rearm(const Socket& socket, int fd) {
   const timespec interval{.tv_sec = 0, .tv_nsec = socket.timer_ns};
   const itimerspec again{.it_interval = interval, .it_value = interval};
   ::timerfd_settime(fd, 0, &again, nullptr);
 }
 
-// Without a descriptor for either poll() returns at once until the daemon is back.
+// Replaces the connection with a timer. If there is no free descriptor for it or for the stand-in,
+// poll() returns at once until the daemon is back.
 void become_timer(Socket& socket, int fd) {
   if (!make_stand_in(socket, fd)) return;
-  drop_strangers(socket);  // by what it still is
+  drop_strangers(socket);  // before the socket's identity changes
   const int timer = make_timer(socket, TFD_CLOEXEC | (status_flags(fd) != 0 ? TFD_NONBLOCK : 0));
   if (timer < 0) return drop_stand_in(socket);
   replace(socket, timer);
 }
 
-// Whether the last connection was no sooner made than ended: a daemon that has no room for us. What
-// is missed then belongs to the hole that was reported already.
+// Whether the last connection was closed at once, because the daemon has too many clients. The
+// events missed since then belong to the loss that was reported before.
 bool was_refused(const Socket& socket) {
   return socket.up_since_ms != 0 && !socket.heard && now_ms() - socket.up_since_ms < kSettledMs;
 }
@@ -189,7 +191,7 @@ bool reconnect(Socket& socket, int fd) {
   const int fresh = connect_to_daemon(SOCK_CLOEXEC);
   if (fresh < 0) return false;
   const int options = socket.timer_ns == 0 ? fd : stand_in_of(socket);
-  if (options >= 0) copy_options(options, fresh);  // a filter of the program's sees all events
+  if (options >= 0) copy_options(options, fresh);  // before LISTEN: the filter sees all events
   if (!ask_again(socket, fresh)) {
     libc().close(fresh);
     return false;
@@ -205,7 +207,7 @@ bool reconnect(Socket& socket, int fd) {
   return true;
 }
 
-// How long a call may wait for a daemon: as long as it may wait for an event.
+// How long a call may wait for the daemon: as long as it may wait for an event.
 class Patience {
  public:
   Patience(Socket& socket, int fd, int flags) {
@@ -234,7 +236,7 @@ int connect_to_daemon(int flags) {
     errno = ENOENT;
     return -1;
   }
-  // A stopped daemon, or one with a long queue of others, is away: EAGAIN.
+  // A stopped or overloaded daemon with a full backlog counts as away: EAGAIN.
   const int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   if (libc().connect(fd, reinterpret_cast<const sockaddr*>(&wanted.daemon), wanted.daemon_bytes) !=
@@ -256,10 +258,10 @@ int open_served(int flags) {
   int fd = connect_to_daemon(flags);
   const bool connected = fd >= 0;
   if (!connected && (settings().daemon_bytes == 0 || !is_away(errno))) {
-    errno = EPROTONOSUPPORT;  // as where the kernel has no connector
+    errno = EPROTONOSUPPORT;  // as from a kernel without the connector
     return -1;
   }
-  // The number, until add() has made a socket of it.
+  // Reserves the descriptor for add().
   if (!connected) fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
   if (fd < 0) return -1;
   forget(fd);
@@ -281,7 +283,7 @@ int open_served(int flags) {
     errno = EMFILE;
     return -1;
   }
-  socket->down = socket->hole_reported = true;  // it begins with the socket
+  socket->down = socket->hole_reported = true;  // no ENOBUFS before the first ack
   socket->down_since_ms = now_ms();
   libc().dup3(timer, fd, (flags & SOCK_CLOEXEC) != 0 ? O_CLOEXEC : 0);
   libc().close(timer);
@@ -290,7 +292,7 @@ int open_served(int flags) {
 
 Link mend(Socket& socket, int fd, uint32_t seen) {
   const Busy busy(socket);
-  if (!busy) return Link::kDown;  // another thread is at it
+  if (!busy) return Link::kDown;  // another thread is reconnecting
   if (!socket.is(fd)) return Link::kNotOurs;
   if (socket.generation != seen && !socket.down) return Link::kUp;
   if (!socket.known) return Link::kGivenUp;
@@ -335,7 +337,7 @@ bool await_daemon_for_request(Socket& socket, int fd, int flags, uint32_t seen) 
       return false;
     }
     if (now_ms() >= until_ms) return false;
-    // Not for the timer: whoever polls it in another thread is to wake as well.
+    // Do not poll the timer here: mend() rearms it, and another thread that polls it must wake up.
     if (::poll(nullptr, 0, kTryAgainMs) < 0) return false;
   }
 }
@@ -351,13 +353,13 @@ bool keep_request(Socket& socket, const Request& request) {
     socket.pending = make_request(request, request.op, request.mask, request.connector.ack);
     return true;
   }
-  return true;  // what it listens to is asked for all the same; there will be no ack
+  return true;  // the subscription is repeated anyway, only this request gets no ack
 }
 
 void on_resumed(Socket& socket, int fd, uint32_t error) {
   socket.hidden_ack = 0;
   if (error != 0) {
-    libc().shutdown(fd, SHUT_RDWR);  // it cannot listen to that now: as if it were away
+    libc().shutdown(fd, SHUT_RDWR);  // the daemon refused the request: treat it as absent
     return;
   }
   socket.heard = true;

@@ -15,7 +15,7 @@
 namespace knell::compat {
 namespace {
 
-constexpr uint32_t kInvalidOp = 0x6b6e6c6c;  // acked with EINVAL, changes no count
+constexpr uint32_t kInvalidOp = 0x6b6e6c6c;  // acked with EINVAL, does not change the count
 constexpr size_t kAckAt = Head::kAckAt;
 
 bool attach(int fd, const filter::ClassicBpf& program) {
@@ -35,7 +35,7 @@ filter::ClassicBpf nothing_passes() {
   return program;
 }
 
-// `mask` by the chosen rule, acks included, but for the ack of our own request.
+// Passes the events of `mask` by the selected rule, and acks except the one of the shim's request.
 filter::ClassicBpf program_for(uint32_t mask, uint32_t hidden_ack) {
   const uint32_t wanted = filter::as_released(settings().rule, mask);
   const filter::ClassicBpf rest = filter::connector_filter(wanted, true);
@@ -59,7 +59,7 @@ Request blank() {
   return request;
 }
 
-// Whether `op` is acked: the ack is in the queue when send() returns.
+// Sends a request. Returns whether it was acked: the kernel queues the ack before send() returns.
 bool acked(int fd, uint32_t op, std::optional<uint32_t> mask) {
   const uint32_t nonce = own_nonce();
   if (!send_bytes(fd, make_request(blank(), op, mask, nonce))) return false;
@@ -71,8 +71,8 @@ bool acked(int fd, uint32_t op, std::optional<uint32_t> mask) {
   return false;
 }
 
-// The probe's socket listens, since only with a listener does the kernel ack at all, and leaves
-// again: the count of listeners is what it was.
+// Sends LISTEN first, since the kernel acks nothing without a listener, and IGNORE at the end, so
+// that the count of listeners does not change.
 std::optional<bool> probe(int fd) {
   sockaddr_nl group{};
   group.nl_family = AF_NETLINK;
@@ -86,8 +86,8 @@ std::optional<bool> probe(int fd) {
   return known;
 }
 
-// A program that never asks for a filter was written for such a kernel, and may have brought its
-// own.
+// A program that never sends a mask was written for an older kernel, and may use its own BPF
+// filter, so the shim attaches none.
 ssize_t pass_legacy(Socket& socket, int fd, const msghdr& message, int flags,
                     const Request& request) {
   const ssize_t sent = libc().sendmsg(fd, &message, flags);
@@ -99,7 +99,7 @@ ssize_t pass_legacy(Socket& socket, int fd, const msghdr& message, int flags,
 ssize_t add_rule(int fd, const msghdr& message, int flags, const Request& request) {
   const uint32_t asked = request.mask.value_or(0);
   const uint32_t wanted = filter::as_released(settings().rule, asked);
-  // The kernel's own filter lets too much through, never too little.
+  // The kernel's filter may pass more than this rule, never less.
   const bool differs = wanted != filter::normalise(asked);
   if (request.op != KNELL_MCAST_IGNORE && settings().rule == filter::Rule::kV6)
     attach(fd, differs ? filter::connector_filter(wanted, true) : filter::ClassicBpf());
@@ -114,7 +114,7 @@ Translation translate(uint32_t op, bool counted) {
     case KNELL_MCAST_LISTEN:
       return {.filter = Filter::kMask, .take_back = counted, .counted_after = true};
     case KNELL_MCAST_IGNORE:
-      // Without a LISTEN before it, it would take away somebody else's.
+      // Without a LISTEN before it, the IGNORE would cancel the LISTEN of another socket.
       return {.filter = Filter::kNothingPasses, .send = counted, .counted_after = false};
     default:
       return {.filter = Filter::kMask, .counted_after = counted};  // acked with EINVAL

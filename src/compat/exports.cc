@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The functions of libc that the program gets from us. Each asks the table whose descriptor it is
-// and, for all but process connector sockets, is the next library's function.
+// The functions of libc that the shim replaces. Each looks up its descriptor in the table, and
+// calls the function of the next library unless it is a process connector socket.
 #include <linux/netlink.h>
 #include <stdarg.h>
 
@@ -23,25 +23,27 @@ namespace {
 
 using namespace knell::compat;
 
-// The socket, when the daemon serves it; all but sending is left to the kernel otherwise.
+// The socket if the daemon serves it. For other sockets the kernel does everything except sending.
 Socket* served(int fd) {
   Socket* socket = find(fd);
   return socket != nullptr && socket->kind == Socket::Kind::kDaemon ? socket : nullptr;
 }
 
-// For what is rare, and would do harm to a file that has the number by now.
+// The same, but checks that the descriptor is still the socket. For calls that are rare and would
+// harm another file with the same descriptor.
 Socket* served_for_sure(int fd) {
   Socket* socket = served(fd);
   for (int tries = 0; socket != nullptr && tries < 1000; ++tries) {
     const bool settled = socket->busy == 0;
     if (socket->is(fd)) return socket;
     if (settled) break;
-    ::sched_yield();  // it gets another file just now
+    ::sched_yield();  // another thread is replacing its file
   }
   return nullptr;
 }
 
-// receive() and transmit() say so when the number is no longer ours: then the call is another's.
+// receive() and transmit() fail with ENOTSOCK if the descriptor is no longer a socket of the shim:
+// then call the real function.
 bool answered(ssize_t result) { return result >= 0 || errno != ENOTSOCK; }
 
 msghdr message_of(iovec& part) {
@@ -86,8 +88,8 @@ bool passed(const timespec* limit, const timespec& began) {
   return seconds > 0 || (seconds == 0 && now.tv_nsec - began.tv_nsec >= limit->tv_nsec);
 }
 
-// One after the other, so that none is lost behind an overrun. The time limit is looked at, as the
-// kernel does, after each message.
+// Receives one message at a time, so that an overrun does not discard messages. The time limit is
+// checked after each message, as in the kernel.
 int receive_many(Socket& socket, int fd, mmsghdr* messages, unsigned count, int flags,
                  const timespec* limit) {
   timespec began{};
@@ -156,7 +158,7 @@ int connect(int fd, const sockaddr* address, socklen_t bytes) {
   Socket* socket = served_for_sure(fd);
   if (socket == nullptr) return libc().connect(fd, address, bytes);
   bind_if_unbound(*socket);
-  return 0;  // to the kernel, the only one there is to connect to
+  return 0;  // the kernel is the only possible peer
 }
 
 int getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcept {
@@ -302,7 +304,7 @@ ssize_t readv(int fd, const iovec* parts, int count) {
   return libc().readv(fd, parts, count);
 }
 
-// The names of _FORTIFY_SOURCE. Too large a size for the buffer is libc's to punish.
+// The functions of _FORTIFY_SOURCE. libc aborts if the size is too large for the buffer.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): they are libc's
 ssize_t __recv_chk(int fd, void* buffer, size_t bytes, size_t room, int flags) {
   Socket* socket = bytes <= room ? served(fd) : nullptr;
@@ -368,7 +370,7 @@ int dup3(int fd, int copy, int flags) noexcept {
   return note_copy(fd, libc().dup3(fd, copy, flags));
 }
 
-// Every command's argument is at most a pointer wide, and one that is not there is not looked at.
+// The argument of every command is at most as wide as a pointer; a missing one is ignored.
 int fcntl(int fd, int command, ...) {
   va_list arguments;
   va_start(arguments, command);
@@ -394,7 +396,7 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
 }
 
 #ifdef KNELL_COMPAT_FSTAT
-// A timer is no socket.
+// While the descriptor is a timer, reports the stand-in, since the program expects a socket.
 int fstat(int fd, struct stat* out) noexcept {
   Socket* socket = served(fd);
   if (socket == nullptr || socket->timer_ns == 0) return libc().fstat(fd, out);

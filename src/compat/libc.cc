@@ -17,7 +17,7 @@ void find(F& function, const char* name) {
   function = reinterpret_cast<F>(::dlsym(RTLD_NEXT, name));
 }
 
-// Two threads may do this at once: they write the same.
+// Two threads may run this at once: they write the same values.
 [[gnu::constructor]] void find_all() {
   find(next.socket, "socket");
   find(next.bind, "bind");

@@ -9,14 +9,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// Before glibc 2.33 fstat() was part of each program, and cannot be intercepted.
+// Before glibc 2.33 fstat() was linked into each program, so it cannot be intercepted.
 #if !defined(__GLIBC__) || __GLIBC_PREREQ(2, 33)
 #define KNELL_COMPAT_FSTAT 1
 #endif
 
 namespace knell::compat {
 
-// The functions behind ours: those the program would have got without us.
+// The real functions, which the program would call without the shim.
 struct Libc {
   decltype(&::socket) socket;
   decltype(&::bind) bind;
@@ -37,7 +37,7 @@ struct Libc {
   decltype(&::recvmmsg) recvmmsg;
   decltype(&::read) read;
   decltype(&::readv) readv;
-  // What recv(), recvfrom() and read() become under _FORTIFY_SOURCE.
+  // The variants of recv(), recvfrom() and read() for _FORTIFY_SOURCE.
   ssize_t (*recv_chk)(int, void*, size_t, size_t, int);
   ssize_t (*recvfrom_chk)(int, void*, size_t, size_t, int, sockaddr*, socklen_t*);
   ssize_t (*read_chk)(int, void*, size_t, size_t);
@@ -57,8 +57,8 @@ struct Libc {
   decltype(&::getuid) getuid;
 };
 
-// Looked up when the library is loaded; earlier, should a constructor of another library come
-// first, at the first call. Async-signal-safe from then on.
+// The functions are looked up when the shim is loaded, or at the first call if a constructor of
+// another library runs earlier. Async-signal-safe from then on.
 const Libc& libc();
 
 }  // namespace knell::compat

@@ -17,25 +17,26 @@
 namespace knell::compat {
 namespace {
 
-enum class Told {
+enum class Received {
   kEvent,
   kAck,
   kOverrun,
-  kResumed,  // the ack of a request of ours
+  kResumed,  // the ack of a request of the shim
   kNothing
 };
 
-// What came, by its first bytes. A datagram shorter than they are is the program's to judge.
-Told classify(const Socket& socket, const Head& head) {
-  if (head.total < kHeadersBytes) return Told::kEvent;
-  if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Told::kOverrun;
-  if (head.connector().val == wire::kVal) return Told::kNothing;  // a word of the daemon's to us
+// Classifies a datagram by its first bytes. Shorter datagrams are passed to the program.
+Received classify(const Socket& socket, const Head& head) {
+  if (head.total < kHeadersBytes) return Received::kEvent;
+  if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Received::kOverrun;
+  if (head.connector().val == wire::kVal) return Received::kNothing;  // from the daemon to the shim
   const uint32_t ack = head.word(Head::kAckAt);
-  if (ack != 0 && ack == socket.hidden_ack) return Told::kResumed;
-  return head.word(Head::kWhatAt) == 0 ? Told::kAck : Told::kEvent;
+  if (ack != 0 && ack == socket.hidden_ack) return Received::kResumed;
+  return head.word(Head::kWhatAt) == 0 ? Received::kAck : Received::kEvent;
 }
 
-// An event before the ack, which a filter of the program's own may have kept out.
+// If an event arrives while an ack is pending, the program's own BPF filter may have dropped the
+// ack: the event then counts as the ack.
 void note_event(Socket& socket) {
   if (!socket.heard.load(std::memory_order_relaxed)) socket.heard = true;
   if (socket.resuming.load(std::memory_order_relaxed) && socket.resuming.exchange(false) &&
@@ -51,7 +52,8 @@ void name_the_kernel(msghdr& message, void* name, socklen_t room) {
   message.msg_namelen = sizeof kernel;
 }
 
-// Under SO_PASSCRED the kernel's messages are those of pid 0, uid 0; the daemon's are not.
+// With SO_PASSCRED, the credentials of the kernel's messages are pid 0, uid 0. Replaces those of
+// the daemon.
 void credit_the_kernel(msghdr& message) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(&message, part)) {
@@ -60,8 +62,8 @@ void credit_the_kernel(msghdr& message) {
   }
 }
 
-// recvmsg(), with the sender's address put right. Whoever has no descriptor of ours any more, only
-// its number, gets what the kernel gave.
+// recvmsg(), with the kernel as the sender. If the descriptor is another file now, the real sender
+// is kept.
 ssize_t receive_once(int fd, msghdr& message, int flags) {
   sockaddr_storage sender{};
   void* const name = message.msg_name;
@@ -99,7 +101,8 @@ bool nothing_fits(const msghdr& message) {
                      [](const iovec& part) { return part.iov_len == 0; });
 }
 
-// The end of a connection, or the timer in the place of one; not an empty buffer's answer.
+// Whether the connection has ended, or the descriptor is the timer. A result of 0 for an empty
+// buffer is not the end.
 bool ended(const msghdr& message, ssize_t received) {
   if (received == 0) return !nothing_fits(message);
   return received < 0 && (errno == ECONNRESET || errno == ENOTCONN || errno == ENOTSOCK);
@@ -123,18 +126,18 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
     const ssize_t received = receive_once(fd, message, flags);
     if (ended(message, received)) {
       const Link link = mend(socket, fd, seen);
-      if (link == Link::kDown && take_overrun(socket)) return -1;  // told at once
+      if (link == Link::kDown && take_overrun(socket)) return -1;  // report the loss at once
       if (await_daemon(socket, fd, flags, seen, link)) continue;
       return -1;
     }
     if (received < 0) return received;
     const Head head = head_of(message.msg_iov, message.msg_iovlen, static_cast<size_t>(received));
-    const Told told = classify(socket, head);
-    if (told == Told::kEvent) note_event(socket);
-    if (told == Told::kEvent || told == Told::kAck) return received;
+    const Received kind = classify(socket, head);
+    if (kind == Received::kEvent) note_event(socket);
+    if (kind == Received::kEvent || kind == Received::kAck) return received;
     if ((flags & MSG_PEEK) != 0) take_away(fd);
-    if (told == Told::kOverrun) socket.overrun = !socket.no_enobufs;
-    if (told == Told::kResumed) on_resumed(socket, fd, head.word(Head::kErrorAt));
+    if (kind == Received::kOverrun) socket.overrun = !socket.no_enobufs;
+    if (kind == Received::kResumed) on_resumed(socket, fd, head.word(Head::kErrorAt));
   }
 }
 

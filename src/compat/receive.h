@@ -8,11 +8,11 @@
 
 namespace knell::compat {
 
-// recvmsg() on a socket that the daemon serves, as it would be on the kernel's: datagrams come from
-// port 0, group 1; an overrun is ENOBUFS; what is between the daemon and us is passed over; and
-// there is no end. All of recv(), recvfrom(), read(), readv() and recvmmsg() are this.
-// Errors besides recvmsg()'s: ENOBUFS events were missed; ECONNREFUSED no daemon for a minute;
-// ENOTSOCK the number is another file's by now, to be asked in the ordinary way.
+// recvmsg() on a socket that the daemon serves, with the behaviour of the kernel's socket:
+// datagrams come from port 0, group 1; an overrun is ENOBUFS; messages between the daemon and the
+// shim are skipped; there is no end of file. recv(), recvfrom(), read(), readv() and recvmmsg() use
+// it. Errors besides those of recvmsg(): ENOBUFS events were missed; ECONNREFUSED no daemon for a
+// minute; ENOTSOCK the descriptor is another file now: call the real function.
 ssize_t receive(Socket& socket, int fd, msghdr& message, int flags);
 
 }  // namespace knell::compat

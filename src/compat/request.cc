@@ -85,9 +85,8 @@ uint32_t own_nonce() {
       (static_cast<uint32_t>(now.tv_nsec) ^ (static_cast<uint32_t>(::getpid()) << 16)) *
           2654435761U +
       counter.fetch_add(1, std::memory_order_relaxed);
-  return mixed == 0 || mixed == UINT32_MAX
-             ? 1
-             : mixed;  // the ack carries nonce + 1, and 0 is an event's
+  return mixed == 0 || mixed == UINT32_MAX ? 1
+                                           : mixed;  // the ack has nonce + 1, and 0 means an event
 }
 
 }  // namespace knell::compat

@@ -16,10 +16,10 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kAckPatienceMs = 1000;  // picked: a daemon that takes longer is listened to later
+constexpr int kAckPatienceMs = 1000;  // picked: after that, send() returns before the ack
 
-// What is asked for again after a reconnect. As the kernel has it, a request whose op is no op
-// still sets the mask.
+// Stores the request that is repeated after a reconnect. As in the kernel, a request with an
+// invalid op still sets the mask.
 void remember(Socket& socket, const Request& request) {
   if (request.op == KNELL_MCAST_IGNORE) {
     socket.listening = false;
@@ -30,15 +30,16 @@ void remember(Socket& socket, const Request& request) {
   if (request.op == KNELL_MCAST_LISTEN) socket.listening = socket.known = true;
 }
 
-// The address is the kernel's, whom the connection stands for. One of another family is meant for
-// whatever has the descriptor's number by now.
+// The destination address of a netlink socket has the family AF_NETLINK. Another family shows that
+// the descriptor is another file now.
 bool for_somebody_else(const msghdr& message) {
   return message.msg_name != nullptr && message.msg_namelen >= sizeof(sa_family_t) &&
          static_cast<const sockaddr*>(message.msg_name)->sa_family != AF_NETLINK;
 }
 
-// The kernel listens when send() returns: who forks then hears of it. The daemon does when its ack
-// is there. It is left for the program to read.
+// With the kernel, events are sent from the time when send() returns, so a program may fork at once
+// and expect the event. With the daemon, this holds from its ack. Waits for the ack and leaves it
+// in the queue, for the program to read.
 void await_ack(int fd) {
   const int error = errno;
   pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
@@ -46,13 +47,14 @@ void await_ack(int fd) {
   errno = error;
 }
 
-// What the socket listens to is asked for again anyway, and nothing else is worth waiting for.
+// Only the first LISTEN waits for the daemon. A socket that listens already is resumed by the
+// reconnect, and other requests need not wait.
 bool waits_for_daemon(const Socket& socket, const std::optional<Request>& request) {
   return request && request->op == KNELL_MCAST_LISTEN && !socket.listening;
 }
 
-// Whether there is room within the time that a request may take: a daemon that is stopped reads
-// nothing.
+// Waits until the socket is writable, as long as a request may wait, because a stopped daemon does
+// not read.
 bool await_room(int fd, int flags) {
   if ((flags & MSG_DONTWAIT) == 0 && (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) {
     pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -65,7 +67,7 @@ bool await_room(int fd, int flags) {
 
 ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, const Head& head) {
   bind_if_unbound(socket);
-  if (head.total == 0) return 0;  // the kernel drops it; the daemon would take it for our end
+  if (head.total == 0) return 0;  // dropped by the kernel; the daemon would take it as end of file
   const auto request = parse_request(head);
   msghdr plain{};
   plain.msg_iov = message.msg_iov;
@@ -89,7 +91,7 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     const int wait = waits_for_daemon(socket, request) ? flags : flags | MSG_DONTWAIT;
     if (await_daemon_for_request(socket, fd, wait, seen)) continue;
     if (errno == ENOTSOCK || !socket.known) {
-      if (errno != ENOTSOCK) errno = ECONNREFUSED;  // what it listened to is not known
+      if (errno != ENOTSOCK) errno = ECONNREFUSED;  // inherited: its subscription is unknown
       return -1;
     }
     if (request && !keep_request(socket, *request)) continue;

@@ -8,11 +8,11 @@
 
 namespace knell::compat {
 
-// sendmsg() to the daemon, or, with Kind::kDirect, to the kernel's socket: what the program asks
-// for is remembered, or translated, and sent later if no daemon is there. Never a SIGPIPE, which
-// netlink does not know.
-// Errors besides sendmsg()'s: EAGAIN the daemon reads nothing; ECONNREFUSED no daemon, on a socket
-// that was inherited through exec; ENOTSOCK the number is another file's by now.
+// sendmsg() to the daemon, or, with Kind::kDirect, to the kernel's socket. For the daemon, stores
+// the program's request, and sends it later if there is no daemon; for the kernel, translates it.
+// Never raises SIGPIPE, as netlink sockets do not.
+// Errors besides those of sendmsg(): EAGAIN the daemon does not read; ECONNREFUSED no daemon, on a
+// socket inherited through exec; ENOTSOCK the descriptor is another file now.
 ssize_t transmit(Socket& socket, int fd, const msghdr& message, int flags);
 
 }  // namespace knell::compat

@@ -20,7 +20,7 @@ bool is(const char* name, const char* value) {
   return found != nullptr && std::strcmp(found, value) == 0;
 }
 
-// Before main(), while the environment is still what `knell compat` left.
+// Runs before main(), which may change the environment.
 [[gnu::constructor]] void read_all() {
   Settings now;
   now.direct = is("KNELL_COMPAT_DIRECT", "1");

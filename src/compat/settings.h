@@ -9,17 +9,17 @@
 
 namespace knell::compat {
 
-// What `knell compat` was asked for, read once from the environment:
-//   KNELL_SOCKET           where the daemon is; empty: nowhere
-//   KNELL_COMPAT_DIRECT=1  no daemon, the kernel's own socket
-//   KNELL_COMPAT_RULE=v6   the filter's rule as first posted
-//   KNELL_COMPAT_AS_ROOT=1 getuid() and geteuid() say 0
+// The options of `knell compat`, read once from the environment:
+//   KNELL_SOCKET           path of the daemon's socket; empty: no daemon
+//   KNELL_COMPAT_DIRECT=1  use the kernel's socket, not the daemon
+//   KNELL_COMPAT_RULE=v6   the filter rule of the patch as first posted
+//   KNELL_COMPAT_AS_ROOT=1 getuid() and geteuid() return 0
 struct Settings {
   bool direct = false;
   bool as_root = false;
   filter::Rule rule = filter::Rule::kReleased;
   sockaddr_un daemon{};
-  socklen_t daemon_bytes = 0;  // 0: nowhere, or too long a path; no connection is ever made
+  socklen_t daemon_bytes = 0;  // 0: no path, or the path is too long; never connects
 };
 
 const Settings& settings();

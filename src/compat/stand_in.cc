@@ -12,8 +12,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kOutOfTheWay = 256;    // the lowest number; picked, change freely
-constexpr size_t kMostFilter = 512;  // instructions; the kernel allows 4096, a stack may not
+constexpr int kOutOfTheWay = 256;    // lowest descriptor number; picked, change freely
+constexpr size_t kMostFilter = 512;  // instructions; the kernel allows 4096, too large for a stack
 constexpr int kSoGetFilter = SO_ATTACH_FILTER;
 constexpr std::array kFlags{SO_PASSCRED,  SO_PASSSEC,   SO_TIMESTAMP, SO_TIMESTAMPNS,
                             SO_RXQ_OVFL,  SO_RCVLOWAT,  SO_PRIORITY,  SO_MARK,
@@ -35,7 +35,7 @@ void copy_flag(int from, int to, int option) {
   if (get(from, option, wanted) && get(to, option, now) && wanted != now) set(to, option, wanted);
 }
 
-// The kernel doubles what it is given, and says the double.
+// The kernel doubles the size on set, and returns the doubled size on get.
 void copy_size(int from, int to, int option, int forced) {
   int wanted = 0, now = 0;
   if (!get(from, option, wanted) || !get(to, option, now) || wanted == now) return;
@@ -49,7 +49,7 @@ void copy_limit(int from, int to, int option) {
 
 void copy_filter(int from, int to) {
   std::array<sock_filter, kMostFilter> code;
-  socklen_t count = code.size();  // of instructions, not bytes
+  socklen_t count = code.size();  // in instructions, not bytes
   if (libc().getsockopt(from, SOL_SOCKET, kSoGetFilter, code.data(), &count) != 0 || count == 0)
     return;
   set(to, SO_ATTACH_FILTER, sock_fprog{static_cast<unsigned short>(count), code.data()});

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What holds the options of a socket while no daemon is there.
+// The stand-in: a socket that has the options of another socket while there is no daemon.
 //
-// The descriptor itself is a timer then, so that poll(), select(), epoll and whatever else waits
-// for it wakes ten times a second. A timer has no socket options: a second socket, which is never
-// connected, has them meanwhile. Its descriptor is a number that the program does not know; should
-// the program close it all the same, another takes its place, with the options of a new socket.
+// Meanwhile the descriptor itself is a timer, so that poll(), select() and epoll return ten times a
+// second. A timer has no socket options, so the stand-in, a second socket that is never connected,
+// has them. The program does not know its descriptor. If the program closes it nevertheless, it is
+// replaced with a new socket, which has default options.
 #pragma once
 
 #include <sched.h>
@@ -17,16 +17,17 @@
 
 namespace knell::compat {
 
-// Gives `to` the options of `from` that a program can have set: buffer sizes, time limits,
-// credentials, stamps, a classic filter of up to 512 instructions.
+// Copies the options that a program may have set: buffer sizes, timeouts, credentials, time stamps,
+// a classic BPF filter of up to 512 instructions.
 void copy_options(int from, int to);
 
-// Makes the stand-in, with the options of `like` unless that is -1; false: no descriptor is left.
+// Creates the stand-in, with the options of `like` unless that is -1; false: no free descriptor.
 bool make_stand_in(Socket& socket, int like);
-// Its descriptor, made anew if it was closed; -1 and errno. With `busy` held.
+// The descriptor of the stand-in, which is created again if it was closed; -1 and errno. The caller
+// must hold `busy`.
 int stand_in_of(Socket& socket);
 
-// Calls `call` with the descriptor that has the options of `socket`: `fd`, or the stand-in.
+// Calls `call` with the descriptor that has the options of `socket`: `fd` or the stand-in.
 template <class Call>
 int with_options(Socket& socket, int fd, Call call) {
   for (int tries = 0; tries < 1000; ++tries) {

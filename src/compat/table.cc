@@ -16,22 +16,22 @@
 #include "compat/libc.h"
 #include "compat/settings.h"
 
-// Two bytes for each descriptor there can be. They are never written for descriptors nobody looks
-// at, so they take no memory but what is used.
+// The table has two bytes for each possible descriptor. Entries of descriptors that are never used
+// are not written, so their pages take no memory.
 namespace knell::compat {
 
 namespace {
 
-constexpr size_t kMostSockets = 512;  // picked; they take no memory before they are used
+constexpr size_t kMostSockets = 512;  // picked; they take no memory until they are used
 constinit std::array<Socket, kMostSockets> sockets{};
 
-constexpr size_t kMostFds = size_t{1} << 20;  // fs.nr_open, unless somebody raised it
-// 0: not looked at. 1: not ours. 2: not ours, but an epoll set with one of ours. 3 and above: it is
+constexpr size_t kMostFds = size_t{1} << 20;  // the default of fs.nr_open
+// 0: unknown. 1: not a socket of the shim. 2: an epoll set with a socket of the shim. 3 and above:
 // sockets[entry - 3].
 constexpr uint16_t kForeign = 1, kEpollSet = 2, kFirst = 3;
-std::array<uint16_t, kMostFds> entries;  // all zeros from the start, without any code
+std::array<uint16_t, kMostFds> entries;  // zero-initialized before any code runs
 
-std::atomic<pid_t> owner = 0;  // of this memory
+std::atomic<pid_t> owner = 0;  // the process that owns this memory
 
 [[gnu::constructor]] void remember_owner() {
   owner.store(::getpid(), std::memory_order_relaxed);
@@ -65,7 +65,8 @@ bool connected_to_daemon(int fd) {
          std::strncmp(peer.sun_path, wanted.daemon.sun_path, sizeof peer.sun_path) == 0;
 }
 
-// A socket of ours from before an exec: the program that opened it had us preloaded too.
+// Recognises a socket inherited through exec: the program that opened it had the shim preloaded,
+// too.
 Socket* recognise(int fd) {
   const int domain = int_option(fd, SO_DOMAIN);
   if (!settings().direct && domain == AF_UNIX && connected_to_daemon(fd))
@@ -83,7 +84,8 @@ bool list(Socket& socket, int fd) {
   return false;
 }
 
-// A thread that mends the socket just now goes first: what it registers in vain does no harm.
+// Does nothing if another thread is reconnecting the socket. That thread may then repeat a stale
+// registration, which is harmless.
 void drop_epolls_of(Socket& socket, int epoll, int descriptor) {
   const Busy busy(socket);
   if (busy) socket.drop_epolls(epoll, descriptor);
@@ -144,7 +146,7 @@ bool Socket::is(int fd) const {
   struct stat now{};
   if (libc().fstat(fd, &now) != 0 || now.st_dev != device || now.st_ino != inode) return false;
   if (S_ISSOCK(now.st_mode)) return true;
-  itimerspec timer{};  // all timers have one inode
+  itimerspec timer{};  // all timers have the same inode
   return ::timerfd_gettime(fd, &timer) == 0 && timer.it_interval.tv_nsec == timer_ns;
 }
 
@@ -159,7 +161,8 @@ Socket* find(int fd) {
   if (entry >= kFirst) return &sockets[entry - kFirst];
   const int error = errno;
   Socket* found = recognise(fd);
-  // A descriptor that is not open yet may become one of ours by means we do not see.
+  // Do not record a descriptor that is not open: a function that the shim does not intercept may
+  // later make it a socket of the shim.
   if (found == nullptr && libc().fcntl(fd, F_GETFD) >= 0) forget(fd);
   errno = error;
   return found;

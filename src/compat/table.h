@@ -15,59 +15,60 @@
 
 namespace knell::compat {
 
-// One process connector socket of the program, and all descriptors that are it.
+// One process connector socket of the program, with all its descriptors.
 //
-//   add() --> up <--> down (no daemon is there: see daemon.h) --> free, when its last descriptor is
+//   add() --> up <--> down (there is no daemon, see daemon.h) --> free, when its last descriptor is
 //   closed
 //
-// All zeros until it is taken. Every field but those under `busy` is an atomic that stands for
-// itself: the data path takes no lock, and a signal handler may use what it interrupted.
+// All zeros until it is taken. Every field except those protected by `busy` is an independent
+// atomic: the data path takes no lock, and a signal handler may use a socket whose call it
+// interrupted.
 struct Socket {
   enum class Kind : uint8_t { kDaemon, kDirect };
-  static constexpr size_t kMostDescriptors = 8;  // dup()s beyond are not followed
-  static constexpr size_t kMostEpolls = 4;       // registrations beyond do not survive a reconnect
+  static constexpr size_t kMostDescriptors = 8;  // further copies by dup() are not tracked
+  static constexpr size_t kMostEpolls = 4;       // further registrations are lost by a reconnect
 
   std::atomic<bool> taken = false;
   std::atomic<Kind> kind = Kind::kDaemon;
-  std::atomic<int> type = 0;  // SOCK_DGRAM or SOCK_RAW, as the program asked
+  std::atomic<int> type = 0;  // SOCK_DGRAM or SOCK_RAW, as requested by the program
   std::array<std::atomic<int>, kMostDescriptors> descriptors;
-  // Which file it is: the proof, before anything is done to a descriptor, that it was not closed
-  // and given away behind our back.
+  // Identifies the file. Compared before a descriptor is used, since the program may have closed
+  // and reused it without the shim noticing.
   std::atomic<dev_t> device = 0;
   std::atomic<ino_t> inode = 0;
-  // Down: the descriptors are a timer of this interval, which no other has; and what holds the
-  // options of the socket meanwhile (stand_in.h).
+  // Down: the descriptors are a timer with this unique interval, and the stand-in has the options
+  // of the socket (stand_in.h).
   std::atomic<long> timer_ns = 0;  // 0: up
   std::atomic<int> stand_in = 0;   // -1: none
   std::atomic<ino_t> stand_in_inode = 0;
 
-  std::atomic<uint32_t> generation = 0;  // counts the files that were behind the descriptors
+  std::atomic<uint32_t> generation = 0;  // incremented when the file behind the descriptors changes
 
-  // What a netlink socket remembers.
+  // The state of a netlink socket.
   std::atomic<bool> bound = false;
   std::atomic<uint32_t> port = 0;  // nl_pid
   std::atomic<uint32_t> groups = 0;
   std::atomic<bool> no_enobufs = false;
-  std::atomic<uint32_t> flags = 0;    // options of SOL_NETLINK that are on: a bit for each number
-  std::atomic<bool> overrun = false;  // the next receive is to fail with ENOBUFS
-  std::atomic<bool> heard = false;    // an event, or the ack of ours, since it is up
-  // What it listens to was asked for again, and is not acked yet: until the ack events are missed.
+  std::atomic<uint32_t> flags = 0;    // options of SOL_NETLINK that are on: bit n for option n
+  std::atomic<bool> overrun = false;  // the next receive fails with ENOBUFS
+  std::atomic<bool> heard = false;    // got an event or the shim's ack since the last reconnect
+  // The repeated request is not acked yet: events are missed until the ack.
   std::atomic<bool> resuming = false;
 
-  // What it last asked for.
-  std::atomic<bool> known = false;  // false: inherited through exec, we did not hear its requests
+  // The last request.
+  std::atomic<bool> known = false;  // false: inherited through exec, its requests are unknown
   std::atomic<bool> listening = false;
   std::atomic<bool> with_mask = false;
   std::atomic<uint32_t> mask = 0;
-  std::atomic<uint32_t> hidden_ack = 0;  // an ack of this value answers a request of ours
+  std::atomic<uint32_t> hidden_ack = 0;  // an ack of this value is for a request of the shim
 
-  // Held, by compare-and-swap, by the process that changes what follows; a child that inherits it
-  // held does not wait for its parent.
+  // A lock for the members below: the pid of the holder, set by compare-and-swap. After a fork the
+  // child may take a lock that its parent held.
   std::atomic<pid_t> busy = 0;
   bool down = false;
-  bool hole_reported = false;  // the program knows that it misses events now
+  bool hole_reported = false;  // ENOBUFS was reported for the current loss
   int64_t down_since_ms = 0, up_since_ms = 0;
-  RequestBytes pending;  // the last request made while down, of size 0: none
+  RequestBytes pending;  // the last request made while down; size 0: none
   struct Epoll {
     int epoll = 0;
     int descriptor = 0;
@@ -75,12 +76,12 @@ struct Socket {
   };
   std::array<Epoll, kMostEpolls> epolls;
 
-  void drop_epolls(int epoll, int descriptor);  // -1: whichever
+  void drop_epolls(int epoll, int descriptor);  // -1: any
   void take_identity(int fd);
   bool is(int fd) const;  // whether `fd` still is this socket
 };
 
-// Holds `busy` of a socket, if nobody else does.
+// Tries to lock `busy` of a socket. False if another thread holds it.
 class Busy {
  public:
   explicit Busy(Socket& socket);
@@ -96,34 +97,34 @@ class Busy {
   bool held_;
 };
 
-// Closes what holds the options while no daemon is there.
+// Closes the stand-in (stand_in.h).
 void drop_stand_in(Socket& socket);
 
-// Whose descriptor it is; nullptr: not one of ours. Costs a load; but the first look at a
-// descriptor that was there before us, which may be a socket of ours that an exec brought along,
-// asks the kernel. Keeps errno.
+// The socket of a descriptor; nullptr: not a socket of the shim. Costs one load. The first call for
+// a descriptor that was open before the shim was loaded asks the kernel, since it may be a socket
+// of the shim inherited through exec. Does not change errno.
 Socket* find(int fd);
 
-// Makes `fd` a new socket of ours. nullptr: there are too many.
+// Adds `fd` as a new socket. nullptr: there are too many.
 Socket* add(int fd, Socket::Kind kind);
 
-// `fd` is no longer (or never was) ours: closed, or another file now.
+// Records that `fd` is not a socket of the shim: it was closed, or is another file now.
 void forget(int fd);
 // The same for descriptors from `first` to `last`.
 void forget_range(unsigned first, unsigned last);
-// `fd` is an epoll set that holds a socket of ours: when it is closed, its registrations go.
+// Records that `fd` is an epoll set with a socket of the shim: closing it drops its registrations.
 void watch_epoll(int fd);
-// `copy` became what `fd` is.
+// Records that `copy` is a copy of `fd`.
 void share(int fd, int copy);
 
-// Whether the memory here is another process': the child of a vfork closes and copies descriptors
-// of its own while it writes to its parent's memory. Nothing must be noted then.
+// Whether this process is the child of a vfork, which runs in the memory of its parent. It may
+// close and copy its own descriptors, but must not change the table, which is the parent's.
 bool in_borrowed_memory();
 
-// Room for all sockets of ours, taken or not.
+// All entries, taken or not.
 std::span<Socket> all_sockets();
 
-// For the few who look at all of them.
+// Calls `visit` for each socket that is taken.
 template <class Visit>
 void for_each_socket(Visit visit) {
   for (Socket& socket : all_sockets()) {

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What every folder is made with. knell_options carries the flags of our own code; knell_library()
-# turns a folder of src/ into a static library, its unit tests and its fuzzers; knell_gtest()
-# turns test sources into one executable.
+# Functions for all folders. knell_options has the compiler flags of the project's code;
+# knell_library() builds a static library of a folder of src/, with its unit tests and fuzzers;
+# knell_gtest() builds one executable of test sources.
 
 add_library(knell_options INTERFACE)
 target_compile_options(knell_options INTERFACE
@@ -14,9 +14,9 @@ target_include_directories(knell_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
 
 # knell_headers(NAME [KIND EXECUTABLE] HEADERS headers... LIBS targets...) precompiles headers for
-# the targets that call knell_use_headers(): half of a small file's time. Only with g++: clang-tidy
-# would have to find them built, and each .cc must still compile without. ccache would need settings
-# of its own; with it as compiler launcher they are left out.
+# the targets that call knell_use_headers(), which halves the compile time of a small file. Used with
+# g++ only: clang-tidy would need them built first, and each .cc must still compile without them. Not
+# used with ccache as compiler launcher, which would need special settings.
 set(KNELL_USE_PCH OFF)
 if(KNELL_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
    AND NOT CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache")
@@ -29,7 +29,7 @@ function(knell_headers name)
   endif()
   set(source ${CMAKE_BINARY_DIR}/generated/headers.cc)
   file(CONFIGURE OUTPUT ${source} CONTENT "")
-  if(arg_KIND STREQUAL "EXECUTABLE")  # position-independent as an executable is, not as a library
+  if(arg_KIND STREQUAL "EXECUTABLE")  # compiled with -fPIE, not with -fPIC
     add_executable(${name} EXCLUDE_FROM_ALL ${source})
   else()
     add_library(${name} OBJECT EXCLUDE_FROM_ALL ${source})
@@ -40,22 +40,22 @@ endfunction()
 function(knell_use_headers target name)
   if(KNELL_USE_PCH)
     target_precompile_headers(${target} REUSE_FROM ${name})
-    # From a precompiled header g++ 12 also gives the false warnings about std::string that it
-    # suppresses in system headers (GCC bug 105651). Builds without one keep the warnings.
+    # With a precompiled header, g++ 12 prints false warnings about std::string that it suppresses in
+    # system headers (GCC bug 105651). Builds without precompiled headers keep these warnings on.
     target_compile_options(${target} PRIVATE
       -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
   endif()
 endfunction()
 
-# A program in C that is linked with libknell: the C compiler does not link all that sanitizers need
-# of C++.
+# For a C program linked with libknell: with sanitizers it must be linked as C++, since the C compiler
+# does not link everything that the sanitizers need for C++.
 function(knell_link_c_program target)
   if(KNELL_SANITIZE)
     set_property(TARGET ${target} PROPERTY LINKER_LANGUAGE CXX)
   endif()
 endfunction()
 
-# Sanitizers apply to everything, also to what does not link knell_options.
+# Sanitizers apply to all targets, also to those that do not link knell_options.
 if(KNELL_SANITIZE)
   add_compile_options(-fsanitize=${KNELL_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
@@ -89,7 +89,7 @@ if(NOT KNELL_BUILD_TESTS STREQUAL "OFF")
     if(KNELL_RAPIDCHECK)
       target_link_libraries(knell_gtest INTERFACE ${KNELL_RAPIDCHECK})
     endif()
-    # The tests' own code need not be fast.
+    # Test code need not be fast, and compiles faster with -O1.
     target_compile_options(knell_gtest INTERFACE $<$<CONFIG:RelWithDebInfo,Release>:-O1>)
     knell_headers(knell_test_headers KIND EXECUTABLE
       HEADERS <gmock/gmock.h> <gtest/gtest.h> LIBS knell_gtest)
@@ -100,12 +100,12 @@ endif()
 
 # knell_gtest(TARGET SOURCES... [DEPS targets...] [LABEL label] [TIMEOUT seconds] [LOCK name]
 #             [DEFINES ...])
-# One GoogleTest executable; each of its tests is a test of ctest, found when ctest starts. A test
-# that calls GTEST_SKIP() counts as skipped. LOCK: never two tests with that lock at a time.
+# Builds one GoogleTest executable. Each of its tests is a test of ctest, found when ctest starts. A
+# test that calls GTEST_SKIP() counts as skipped. LOCK: tests with the same lock never run at once.
 function(knell_gtest target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;TIMEOUT;LOCK" "SOURCES;DEPS;DEFINES")
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 300)  # for what hangs: on a busy machine a second may take a minute
+    set(arg_TIMEOUT 300)  # only to stop tests that hang: on a busy machine tests may be very slow
   endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE knell_options ${arg_DEPS} knell_gtest)
@@ -121,10 +121,10 @@ endfunction()
 
 # knell_library(NAME [DEPS names...] [LIBS targets...] [SUBDIRS folders...] [EXCLUDE files...]
 #               [TEST_LIBS targets...])
-# Makes knell_NAME, a static, position-independent library, of all *.cc of this folder and the
-# SUBDIRS named, without the *_test.cc, *_fuzz.cc and *_bench.cc. DEPS are other folders. With
-# tests: knell_NAME_test of all *_test.cc, label `unit`. With KNELL_FUZZ: an executable for each
-# *_fuzz.cc, named after its file.
+# Builds knell_NAME, a static, position-independent library, of all *.cc of this folder and the
+# SUBDIRS, except *_test.cc, *_fuzz.cc and *_bench.cc. DEPS are other folders. With tests, also
+# builds knell_NAME_test of all *_test.cc, label `unit`. With KNELL_FUZZ, also builds an executable
+# for each *_fuzz.cc, named like its file.
 function(knell_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBS;SUBDIRS;EXCLUDE;TEST_LIBS")
   set(target knell_${name})

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# knell_bpf_skeleton(TARGET NAME SOURCE [DEPENDS files...] [DEFINES names...]): compiles a *.bpf.c, and makes of it the
-# header NAME.skel.h, which holds the object and the functions that load it (bpftool's skeleton),
-# for the sources of TARGET. The object serves every kernel with BTF, whatever it is built on.
+# knell_bpf_skeleton(TARGET NAME SOURCE [DEPENDS files...] [DEFINES names...]): compiles a *.bpf.c and
+# generates the header NAME.skel.h (bpftool's skeleton), which has the object and the functions to
+# load it, for the sources of TARGET. The object works on every kernel with BTF, independent of the
+# kernel it is built on.
 find_program(KNELL_BPF_CLANG NAMES clang clang-14 clang-19 REQUIRED)
 find_program(KNELL_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 find_path(KNELL_LIBBPF_INCLUDE bpf/libbpf.h REQUIRED)
@@ -16,7 +17,7 @@ function(knell_bpf_skeleton target name source)
   list(TRANSFORM arg_DEPENDS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   list(TRANSFORM arg_DEFINES PREPEND -D)
   file(MAKE_DIRECTORY ${folder})
-  # The kernel's headers for programs include the machine's, which lie in a folder of their own.
+  # The kernel's UAPI headers include those of the architecture, which are in a separate folder.
   set(machine)
   if(CMAKE_LIBRARY_ARCHITECTURE)
     set(machine -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `cmake --install` puts where: the headers, the library with its pkg-config file and CMake
-# package, the command, the man pages.
+# Installs the headers, the library with its pkg-config file and CMake package, the programs, the
+# files of systemd and the man pages.
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/knell DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -15,8 +15,8 @@ if(KNELL_COMPAT)
   install(TARGETS libknell-compat)
 endif()
 install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
-# systemd finds these below /usr and /usr/local. Without a configuration the defaults hold, which
-# the file tells: so it is an example.
+# systemd finds these files below /usr and /usr/local. knelld needs no configuration file, so
+# knelld.toml, which lists the defaults, is installed as an example.
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
         DESTINATION lib/systemd/system)
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
@@ -36,7 +36,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.
   COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
               ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package})
-# The prefix is written when it is known: `cmake --install --prefix` may still change it.
+# Written at install time, because `cmake --install --prefix` may change the prefix.
 install(CODE "
   set(prefix \${CMAKE_INSTALL_PREFIX})
   set(libdir ${CMAKE_INSTALL_LIBDIR})
@@ -70,5 +70,5 @@ elseif(pages)
 endif()
 add_custom_target(man ALL DEPENDS ${made})
 
-# What `make build` and `make watch` make: all but the tests and benchmarks.
+# The targets of `make build` and `make watch`: everything except tests and benchmarks.
 add_custom_target(programs DEPENDS ${programs} man)

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What tools/ can say about the tree and what was built of it; of the programs only the help texts
-# are asked for.
+# Tests that run the checks in tools/ on the source tree and the build. Of the programs they run only
+# --help.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-layers ${PROJECT_SOURCE_DIR})
 add_test(NAME headers COMMAND ${PROJECT_SOURCE_DIR}/tools/check-headers)
 add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_BINARY_DIR})

@@ -26,7 +26,7 @@ using filter::Key;
 using filter::wants;
 using wire::Message;
 
-// What is kept of an event, with its text.
+// A copy of an event, with copies of its strings.
 struct Seen {
   knell_event event;
   std::string comm, user;
@@ -46,13 +46,13 @@ class DaemonListenerTest : public testing::Test {
     open(options);
   }
 
-  // As knell_match().
+  // Like knell_match().
   Result<void> match(const char* key, const char* values) {
     KNELL_ASSIGN(const auto predicates, parse_predicate(key, values));
     return listener_->match(predicates);
   }
 
-  // Reads until there are `count` of them, or it fails.
+  // Reads until there are `count` events, or reading fails.
   std::vector<Seen> read(size_t count) {
     std::vector<Seen> all;
     while (all.size() < count) {
@@ -69,7 +69,7 @@ class DaemonListenerTest : public testing::Test {
       }
       pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
       if (*n == 0 && ::poll(&readable, 1, 20'000) <= 0) {
-        ADD_FAILURE() << "nothing comes";
+        ADD_FAILURE() << "no event within 20 s";
         return all;
       }
     }
@@ -98,7 +98,7 @@ knell_event exit_of(int32_t pid, int32_t status = 0x100) {
   return e;
 }
 
-// A child that lives until it is let go, or for the length of a test.
+// A child process that runs until die() or reap().
 class Child {
  public:
   Child() {
@@ -106,7 +106,7 @@ class Child {
     EXPECT_EQ(::pipe(ends), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
-      // Nothing else of ours, least of all what keeps other children waiting.
+      // Close all other descriptors, also the pipes that keep other children running.
       ::dup2(ends[0], 0);
       ::close_range(3, ~0u, 0);
       char byte = 0;
@@ -120,7 +120,7 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   pid_t pid() const { return pid_; }
-  void die() {  // and stay a zombie
+  void die() {  // stays a zombie until reap()
     gate_.reset();
     siginfo_t info{};
     EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT), 0);
@@ -137,7 +137,7 @@ class Child {
   bool reaped_ = false;
 };
 
-TEST_F(DaemonListenerTest, AsksForWhatTheOptionsSay) {
+TEST_F(DaemonListenerTest, SubscribesWithItsOptions) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT;
   options.details = KNELL_DETAILS_NAMES;
@@ -154,7 +154,7 @@ TEST_F(DaemonListenerTest, AsksForWhatTheOptionsSay) {
                                                         .only_added = false}));
 }
 
-TEST_F(DaemonListenerTest, TellsEventsInTheirOrderWithNumbersAndNames) {
+TEST_F(DaemonListenerTest, ReturnsEventsInOrderWithSeqAndUserName) {
   open();
   server_.send({event(KNELL_EVENT_EXEC, 10), exit_of(11)});
   server_.send({exit_of(12)});
@@ -171,7 +171,7 @@ TEST_F(DaemonListenerTest, TellsEventsInTheirOrderWithNumbersAndNames) {
   EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
 }
 
-TEST_F(DaemonListenerTest, NamesNobodyWhereOnlyTheStatusIsAskedFor) {
+TEST_F(DaemonListenerTest, HasNoUserNamesWithStatusDetails) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.details = KNELL_DETAILS_STATUS;
   open(options);
@@ -181,7 +181,7 @@ TEST_F(DaemonListenerTest, NamesNobodyWhereOnlyTheStatusIsAskedFor) {
   EXPECT_EQ(seen[0].user, "");
 }
 
-TEST_F(DaemonListenerTest, APacketLargerThanAReadIsHandedOutInParts) {
+TEST_F(DaemonListenerTest, ReturnsALargePacketInSeveralReads) {
   open();
   std::string out, buffer;
   wire::EventFrame frame(out);
@@ -196,10 +196,10 @@ TEST_F(DaemonListenerTest, APacketLargerThanAReadIsHandedOutInParts) {
   pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
   const knell_event* none[1];
   EXPECT_EQ(*listener_->read(none, 1), 0u);
-  EXPECT_EQ(::poll(&readable, 1, 0), 0) << "all was read, so it is not to be polled";
+  EXPECT_EQ(::poll(&readable, 1, 0), 0) << "all was read, so it must not be readable";
 }
 
-TEST_F(DaemonListenerTest, WhatIsLeftOverKeepsItReadable) {
+TEST_F(DaemonListenerTest, IsReadableWhileEventsAreLeft) {
   open();
   server_.send({exit_of(10), exit_of(11)});
   const knell_event* one[1];
@@ -211,7 +211,7 @@ TEST_F(DaemonListenerTest, WhatIsLeftOverKeepsItReadable) {
   EXPECT_EQ(one[0]->pid, 11);
 }
 
-TEST_F(DaemonListenerTest, PredicatesAreSentAsValues) {
+TEST_F(DaemonListenerTest, SendsPredicatesAsValues) {
   open();
   ASSERT_TRUE(match("unit", "cron"));
   ASSERT_TRUE(match("uid", "0,!65534"));
@@ -220,7 +220,7 @@ TEST_F(DaemonListenerTest, PredicatesAreSentAsValues) {
                          wants(Key::kUnit, "cron")}));
 }
 
-TEST_F(DaemonListenerTest, ARefusedPredicateIsToldAndForgotten) {
+TEST_F(DaemonListenerTest, ReportsAndDropsARefusedPredicate) {
   open();
   server_.answer_next(Message::kSubscribe, E2BIG, "too many filters");
   const auto refused = match("comm", "a");
@@ -229,12 +229,12 @@ TEST_F(DaemonListenerTest, ARefusedPredicateIsToldAndForgotten) {
   EXPECT_EQ(refused.error().message(), "too many filters");
   ASSERT_TRUE(match("comm", "b"));
   EXPECT_EQ(server_.subscribe(3).predicates, (std::vector{wants(Key::kComm, "b")}));
-  EXPECT_FALSE(match("comm", "")) << "not even asked";
+  EXPECT_FALSE(match("comm", "")) << "not sent to the daemon";
   EXPECT_EQ(match("under", "2147483000").error().code, ESRCH);
 }
 
-// One of an older knell takes no values.
-TEST_F(DaemonListenerTest, ADaemonThatDoesNotKnowPredicatesIsToldByItsVersion) {
+// A daemon of an older version does not know predicates as values.
+TEST_F(DaemonListenerTest, NamesBothVersionsIfTheDaemonIsTooOld) {
   open();
   server_.answer_next(Message::kSubscribe, EOPNOTSUPP, "attribute 91 is not known");
   const auto refused = match("comm", "a");
@@ -245,7 +245,7 @@ TEST_F(DaemonListenerTest, ADaemonThatDoesNotKnowPredicatesIsToldByItsVersion) {
       << refused.error().message();
 }
 
-TEST_F(DaemonListenerTest, ARefusedSubscriptionIsNoListener) {
+TEST_F(DaemonListenerTest, FailsToOpenIfTheSubscriptionIsRefused) {
   server_.answer_next(Message::kSubscribe, EUSERS, "256 listeners are all a user may have");
   const auto opened = DaemonListener::create(KNELL_OPTIONS_INIT, server_.path());
   ASSERT_FALSE(opened);
@@ -253,7 +253,7 @@ TEST_F(DaemonListenerTest, ARefusedSubscriptionIsNoListener) {
   EXPECT_EQ(opened.error().message(), "256 listeners are all a user may have");
 }
 
-TEST_F(DaemonListenerTest, EventsBeforeAnAckAreKeptInTheirOrder) {
+TEST_F(DaemonListenerTest, KeepsEventsBeforeAnAckInOrder) {
   open();
   server_.send({exit_of(10)});
   server_.send_before_ack(Message::kSubscribe, FakeServer::frame_of({exit_of(11)}));
@@ -265,7 +265,7 @@ TEST_F(DaemonListenerTest, EventsBeforeAnAckAreKeptInTheirOrder) {
   for (int32_t i = 0; i < 4; i++) EXPECT_EQ(seen[static_cast<size_t>(i)].event.pid, 10 + i);
 }
 
-TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenTheMaskChangedIsNotShown) {
+TEST_F(DaemonListenerTest, AppliesANewMaskToEventsSentBeforeItsAck) {
   open();
   server_.send_before_ack(Message::kSubscribe,
                           FakeServer::frame_of({event(KNELL_EVENT_EXEC, 10), exit_of(10, 0)}));
@@ -276,7 +276,7 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenTheMaskChangedIsNotShown) {
   EXPECT_EQ(seen[0].event.pid, 11);
 }
 
-TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
+TEST_F(DaemonListenerTest, AppliesANewPredicateToEventsSentBeforeItsAck) {
   open();
   knell_event other = exit_of(10);
   other.comm = {"cat", 3};
@@ -287,7 +287,7 @@ TEST_F(DaemonListenerTest, WhatWasOnItsWayWhenAPredicateCameIsJudgedByIt) {
   EXPECT_EQ(seen[0].event.pid, 11);
 }
 
-TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
+TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyExit) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
   options.only_added = 1;
@@ -296,11 +296,11 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   ASSERT_TRUE(listener_->add(child.pid(), 0, 77));
   const filter::Subscription asked = server_.subscribe(1);
   EXPECT_TRUE(asked.only_added);
-  EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "an end with 0 is an end as well";
+  EXPECT_NE(asked.mask & KNELL_EVENT_EXIT, 0u) << "exits with status 0 are needed, too";
   ASSERT_EQ(server_.adds(1).size(), 1u);
   server_.send({event(KNELL_EVENT_EXEC, child.pid()), event(KNELL_EVENT_EXEC, 1)});
   server_.send({exit_of(child.pid(), 0)});
-  server_.send({event(KNELL_EVENT_EXEC, child.pid())});  // another one, with its pid
+  server_.send({event(KNELL_EVENT_EXEC, child.pid())});  // another process with the same pid
   Child last;
   ASSERT_TRUE(listener_->add(last.pid(), 0, 78));
   server_.send({exit_of(last.pid())});
@@ -312,7 +312,7 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyDie) {
   EXPECT_EQ(seen[1].event.cookie, 78u);
 }
 
-TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
+TEST_F(DaemonListenerTest, RefusesProcessesThatCannotBeAdded) {
   open_for_added();
   Child child;
   EXPECT_EQ(listener_->add(-1, 0, 0).error().code, EINVAL);
@@ -325,7 +325,7 @@ TEST_F(DaemonListenerTest, WhatCannotBeAddedIsRefused) {
   EXPECT_TRUE(listener_->remove(child.pid()));
 }
 
-TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
+TEST_F(DaemonListenerTest, SynthesizesTheExitOfAZombieThatTheDaemonDoesNotReport) {
   open_for_added();
   Child child;
   child.die();
@@ -339,14 +339,14 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonDoesNotTellIsToldFromHere) {
   EXPECT_EQ(seen[0].event.flags & KNELL_FLAG_RECOVERED, 0u);
 }
 
-TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
+TEST_F(DaemonListenerTest, ReportsAZombieOnceIfTheDaemonReportsIt) {
   open_for_added();
   Child child, other;
   child.die();
   ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
   server_.send({exit_of(child.pid())});
   EXPECT_EQ(read(1).size(), 1u);
-  // One that the daemon does not tell has its grace after the first one's.
+  // The daemon does not report `other`. Its grace period ends after that of `child`.
   other.die();
   ASSERT_TRUE(listener_->add(other.pid(), 0, 6));
   const auto seen = read(1);
@@ -354,7 +354,7 @@ TEST_F(DaemonListenerTest, AZombieThatTheDaemonTellsIsToldOnce) {
   EXPECT_EQ(seen[0].event.pid, other.pid());
 }
 
-TEST_F(DaemonListenerTest, OneThatDiesBeforeTheDaemonLooksIsStillTold) {
+TEST_F(DaemonListenerTest, ReportsAProcessThatExitsBeforeTheDaemonAddsIt) {
   open_for_added();
   Child child;
   child.die();
@@ -363,7 +363,7 @@ TEST_F(DaemonListenerTest, OneThatDiesBeforeTheDaemonLooksIsStillTold) {
   EXPECT_EQ(read(1).size(), 1u);
 }
 
-TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
+TEST_F(DaemonListenerTest, ReconnectsAndReportsTheLoss) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
   open(options);
@@ -384,13 +384,13 @@ TEST_F(DaemonListenerTest, ComesBackAndTellsWhatItMissed) {
   EXPECT_EQ(lost.lost_types, static_cast<uint32_t>(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
   EXPECT_GE(lost.lost_from_ns, stamp);
   EXPECT_LT(lost.lost_from_ns, lost.lost_until_ns);
-  EXPECT_EQ(server_.subscribe(3), server_.subscribe(2)) << "asked as before";
+  EXPECT_EQ(server_.subscribe(3), server_.subscribe(2)) << "the same subscription as before";
   server_.send({exit_of(12)});
   EXPECT_EQ(read(1).size(), 1u);
   EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
 }
 
-TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
+TEST_F(DaemonListenerTest, RecoversExitsWhileTheDaemonWasAway) {
   open_for_added();
   Child dead, alive;
   ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
@@ -399,7 +399,7 @@ TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
   const knell_event* none[1];
   EXPECT_EQ(*listener_->read(none, 1), 0u);
   dead.reap();
-  Child late;  // added while nobody is there
+  Child late;  // added while the daemon is away
   ASSERT_TRUE(listener_->add(late.pid(), 0, 3));
   EXPECT_EQ(listener_->add(late.pid(), 0, 3).error().code, EEXIST);
   server_.start();
@@ -409,21 +409,22 @@ TEST_F(DaemonListenerTest, WhoDiedWhileTheDaemonWasAwayIsToldAsRecovered) {
   EXPECT_EQ(seen[1].event.pid, dead.pid());
   EXPECT_EQ(seen[1].event.cookie, 1u);
   EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
-  EXPECT_EQ(server_.adds(5).size(), 5u) << "two, and three again";
+  EXPECT_EQ(server_.adds(5).size(), 5u) << "two before, three after the restart";
   server_.send({exit_of(alive.pid()), exit_of(late.pid())});
   const auto rest = read(2);
   ASSERT_EQ(rest.size(), 2u);
   EXPECT_EQ(rest[1].event.cookie, 3u);
 }
 
-TEST_F(DaemonListenerTest, ADaemonThatIsFullWhenItIsBackIsTriedAgain) {
+TEST_F(DaemonListenerTest, RetriesIfTheDaemonIsFullAfterItsRestart) {
   open();
   for (const int error : {EUSERS, EMFILE}) {
     server_.refuse_next(error, "no room");
     server_.hang_up();
     const auto seen = read(1);
     ASSERT_EQ(seen.size(), 1u) << error_.message();
-    EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST)) << "one gap, told once";
+    EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST))
+        << "one gap, one lost event";
     server_.await_refusal();
   }
   server_.send({exit_of(10)});
@@ -432,7 +433,7 @@ TEST_F(DaemonListenerTest, ADaemonThatIsFullWhenItIsBackIsTriedAgain) {
   EXPECT_EQ(seen[0].event.pid, 10);
 }
 
-TEST_F(DaemonListenerTest, ADaemonThatRefusesForGoodWhenItIsBackIsTheEnd) {
+TEST_F(DaemonListenerTest, EndsIfTheDaemonRefusesForGoodAfterItsRestart) {
   open();
   server_.refuse_next(EACCES, "not you");
   server_.hang_up();
@@ -440,7 +441,7 @@ TEST_F(DaemonListenerTest, ADaemonThatRefusesForGoodWhenItIsBackIsTheEnd) {
   EXPECT_EQ(error_.code, EACCES);
 }
 
-TEST_F(DaemonListenerTest, AMaskThatIsChangedWhileItIsAwayIsAskedForLater) {
+TEST_F(DaemonListenerTest, SendsAMaskChangedWhileTheDaemonIsAway) {
   open();
   server_.stop();
   const knell_event* none[1];
@@ -451,16 +452,17 @@ TEST_F(DaemonListenerTest, AMaskThatIsChangedWhileItIsAwayIsAskedForLater) {
   EXPECT_EQ(server_.subscribe(2).mask, static_cast<uint32_t>(KNELL_EVENT_FORK));
 }
 
-TEST_F(DaemonListenerTest, ARequestThatFindsItGoneIsAskedForLater) {
+TEST_F(DaemonListenerTest, SendsARequestAgainIfTheDaemonWentAway) {
   open();
   server_.stop();
-  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_FORK)) << "nobody has read that it went away";
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_FORK))
+      << "the end of the connection was not read yet";
   server_.start();
   EXPECT_EQ(read(1).size(), 1u);
   EXPECT_EQ(server_.subscribe(2).mask, static_cast<uint32_t>(KNELL_EVENT_FORK));
 }
 
-TEST_F(DaemonListenerTest, WhatWasSentBeforeItWentAwayIsStillRead) {
+TEST_F(DaemonListenerTest, ReadsEventsSentBeforeTheDaemonWentAway) {
   open();
   server_.send({exit_of(10)});
   server_.hang_up();
@@ -470,17 +472,17 @@ TEST_F(DaemonListenerTest, WhatWasSentBeforeItWentAwayIsStillRead) {
   EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
 }
 
-TEST_F(DaemonListenerTest, AByeIsTold) {
+TEST_F(DaemonListenerTest, ReportsABye) {
   open();
   server_.send({exit_of(10)});
   server_.send(wire::encode(wire::Bye{.error = EPERM, .text = "not you"}, 0));
   EXPECT_EQ(read(2).size(), 1u);
   EXPECT_EQ(error_.code, EPERM);
   EXPECT_NE(error_.message().find("not you"), std::string::npos);
-  EXPECT_EQ(listener_->set_events(KNELL_EVENT_FORK).error().code, EPERM) << "and again";
+  EXPECT_EQ(listener_->set_events(KNELL_EVENT_FORK).error().code, EPERM) << "later calls fail, too";
 }
 
-TEST_F(DaemonListenerTest, GarbageIsAnErrorAndNoEvent) {
+TEST_F(DaemonListenerTest, ReportsMalformedFramesAsAnError) {
   std::string broken = FakeServer::frame_of({exit_of(10)});
   broken[wire::kHeaderBytes + 12 + 4] = 1;  // the length of the first attribute of the event
   std::string truncated = FakeServer::frame_of({exit_of(10)});
@@ -494,7 +496,7 @@ TEST_F(DaemonListenerTest, GarbageIsAnErrorAndNoEvent) {
   }
 }
 
-TEST_F(DaemonListenerTest, SaysWhatMayBeSeen) {
+TEST_F(DaemonListenerTest, ReportsItsScope) {
   server_.hello.scope = {.flags = wire::Scope::kOwnUid, .uid = 65534, .level = 0, .reserved = 0};
   server_.hello.limits.queue_bytes = 4096;
   open();
@@ -505,7 +507,7 @@ TEST_F(DaemonListenerTest, SaysWhatMayBeSeen) {
   EXPECT_EQ(listener_->origin().boot_id, server_.hello.origin.boot_id);
 }
 
-// ------------------------------------------------------------------------------------- the C face
+// -------------------------------------------------------------------------------------- the C ABI
 
 class ThroughTheDaemon : public testing::Test {
  protected:
@@ -524,7 +526,7 @@ class ThroughTheDaemon : public testing::Test {
   ~ThroughTheDaemon() override { ::unsetenv("KNELL_SOCKET"); }
 };
 
-TEST_F(ThroughTheDaemon, AutoTakesTheDaemonThatIsThere) {
+TEST_F(ThroughTheDaemon, AutoUsesARunningDaemon) {
   FakeServer server;
   use(server.path().c_str());
   EXPECT_EQ(daemon_of(KNELL_VIA_AUTO), static_cast<uint32_t>(KNELL_DAEMON_HERE));
@@ -532,7 +534,7 @@ TEST_F(ThroughTheDaemon, AutoTakesTheDaemonThatIsThere) {
   EXPECT_EQ(daemon_of(KNELL_VIA_PIDFD), static_cast<uint32_t>(KNELL_DAEMON_NONE));
 }
 
-TEST_F(ThroughTheDaemon, InsistingOnOneThatIsNotThereIsAnErrorInWords) {
+TEST_F(ThroughTheDaemon, ViaDaemonFailsWithoutADaemon) {
   use("/nowhere/knell.sock");
   knell_options options = KNELL_OPTIONS_INIT;
   options.via = KNELL_VIA_DAEMON;
@@ -544,7 +546,7 @@ TEST_F(ThroughTheDaemon, InsistingOnOneThatIsNotThereIsAnErrorInWords) {
   EXPECT_NE(std::string(knell_explain()).find("KNELL_SOCKET is empty"), std::string::npos);
 }
 
-TEST_F(ThroughTheDaemon, TheStatusIsGivenAsSnprintfDoes) {
+TEST_F(ThroughTheDaemon, StatusFillsTheBufferLikeSnprintf) {
   FakeServer server;
   use(server.path().c_str());
   char text[64];

@@ -24,10 +24,10 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr pid_t kNobody = 4'194'304;  // above all that are given out
+constexpr pid_t kNoProcess = 4'194'304;  // above the largest possible pid
 constexpr timespec kNow{0, 0};
 
-TEST(Errno, IsLeftAlone) {
+TEST(Errno, IsNotChanged) {
   knell_event event{};
   event.size = sizeof event;
   knell_listener* k = nullptr;
@@ -35,11 +35,11 @@ TEST(Errno, IsLeftAlone) {
   options.via = KNELL_VIA_PIDFD;
   std::array<const knell_event*, 4> events{};
   const auto keeps = [](const char* what, const std::function<void()>& call) {
-    errno = EXDEV;  // nothing here would set it
+    errno = EXDEV;  // no call below sets this value
     call();
     EXPECT_EQ(errno, EXDEV) << what;
   };
-  keeps("knell_wait", [&] { knell_wait(kNobody, &kNow, &event); });
+  keeps("knell_wait", [&] { knell_wait(kNoProcess, &kNow, &event); });
   keeps("knell_wait", [&] { knell_wait(::getpid(), &kNow, &event); });
   keeps("knell_match", [] { knell_check_match("under", "none"); });
   keeps("knell_events_parse", [] {
@@ -49,7 +49,7 @@ TEST(Errno, IsLeftAlone) {
   keeps("knell_doctor",
         [] { knell_doctor([](const knell_finding*, void*) { return 0; }, nullptr); });
   keeps("knell_open", [&] { ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain(); });
-  keeps("knell_add", [&] { knell_add(k, kNobody, 0, 0); });
+  keeps("knell_add", [&] { knell_add(k, kNoProcess, 0, 0); });
   keeps("knell_read", [&] { knell_read(k, events.data(), events.size()); });
   keeps("knell_close", [&] { knell_close(k); });
 }
@@ -73,7 +73,7 @@ TEST(Match, NeedsAListenerAndCheckMatchNone) {
   EXPECT_EQ(knell_check_match("comm", nullptr), -EINVAL);
 }
 
-TEST(Options, ThatAreWrongAreRefusedInWords) {
+TEST(Options, InvalidOnesAreRefusedWithAReason) {
   knell_listener* k = nullptr;
   const auto refused = [&](auto member, int64_t value, const char* words) {
     knell_options options = KNELL_OPTIONS_INIT;
@@ -125,9 +125,9 @@ TEST(Fork, AChildMayOnlyCloseTheListener) {
         knell_set_events(k, 0) == -EINVAL && knell_fd(k) == -EINVAL &&
         knell_get_stats(k, &stats) == -EINVAL &&
         knell_recorder_open(1, k, nullptr, &recorder) == -EINVAL;
-    const bool told = std::string(knell_explain()).find("a forked child") != std::string::npos;
+    const bool explained = std::string(knell_explain()).find("a forked child") != std::string::npos;
     knell_close(k);
-    return refused && told;
+    return refused && explained;
   }));
   pollfd ready{knell_fd(k), POLLIN, 0};
   ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
@@ -138,7 +138,7 @@ TEST(Fork, AChildMayOnlyCloseTheListener) {
   ::waitpid(victim, nullptr, 0);
 }
 
-TEST(Wait, TellsAThreadFromAProcess) {
+TEST(Wait, RefusesAThread) {
   knell_event event{};
   event.size = sizeof event;
   std::thread([&] {
@@ -151,7 +151,7 @@ TEST(Wait, TellsAThreadFromAProcess) {
 TEST(Wait, TakesTheLongestTimeout) {
   const pid_t pid = ::fork();
   if (pid == 0) {
-    ::usleep(200'000);  // a timeout that wrapped is over before
+    ::usleep(200'000);  // a timeout that overflows ends before
     ::_exit(7);
   }
   knell_event event{};
@@ -161,18 +161,18 @@ TEST(Wait, TakesTheLongestTimeout) {
   ::waitpid(pid, nullptr, 0);
 }
 
-TEST(Wait, SaysWhatAPidIs) {
+TEST(Wait, RefusesInvalidPids) {
   knell_event event{};
   event.size = sizeof event;
   for (const pid_t pid : {0, -1}) {
     EXPECT_EQ(knell_wait(pid, &kNow, &event), -EINVAL);
     EXPECT_THAT(knell_explain(), HasSubstr("above 0, not " + std::to_string(pid)));
   }
-  EXPECT_EQ(knell_wait(kNobody, &kNow, &event), -ESRCH);
+  EXPECT_EQ(knell_wait(kNoProcess, &kNow, &event), -ESRCH);
   EXPECT_THAT(knell_explain(), StartsWith("no process "));
 }
 
-TEST(Add, TellsAThreadFromAProcessOverPidfds) {
+TEST(Add, RefusesAThreadOverPidfds) {
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
   options.via = KNELL_VIA_PIDFD;
@@ -184,8 +184,8 @@ TEST(Add, TellsAThreadFromAProcessOverPidfds) {
   knell_close(k);
 }
 
-// Needs no privilege: the pidfd source and /proc.
-TEST(Snapshot, ShowsTheLivingThatMatchParentsFirst) {
+// Needs no privileges: uses the pidfd source and /proc.
+TEST(Snapshot, VisitsLivingMatchesParentsFirst) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.via = KNELL_VIA_PIDFD;
   knell_listener* k = nullptr;
@@ -209,7 +209,7 @@ TEST(Snapshot, ShowsTheLivingThatMatchParentsFirst) {
   };
   EXPECT_EQ(knell_snapshot(k, visit, &seen), 0) << knell_explain();
   EXPECT_EQ(seen, (std::vector<pid_t>{::getpid(), child}));
-  // The visitor ends it.
+  // A non-zero result of the visitor ends the snapshot.
   EXPECT_EQ(knell_snapshot(k, [](const knell_event*, void*) { return 5; }, nullptr), 5);
   EXPECT_EQ(knell_snapshot(k, nullptr, nullptr), -EINVAL);
   ::kill(child, SIGKILL);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Where the members of the public structures are. Programs have these numbers built in: a new
-// member goes to the end of its structure, with a row here, and no row changes.
+// The offsets of the members of the public structures, which are compiled into programs. A new
+// member must be at the end of its structure and gets a row here; existing rows must not change.
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 
@@ -149,7 +149,7 @@ TEST(Layout, NoMemberHasMoved) {
     EXPECT_EQ(member.offset, member.frozen) << member.structure << "." << member.name;
 }
 
-// A member that is put into padding at the end would not change `size`.
+// A new member in the padding at the end would not change `size`.
 TEST(Layout, NoStructureThatGrowsEndsInPadding) {
   std::map<std::string, std::pair<size_t, size_t>> ends;
   for (const Member& member : kMembers) {
@@ -157,7 +157,7 @@ TEST(Layout, NoStructureThatGrowsEndsInPadding) {
     end = std::max(end, member.end);
     size = member.size_of_structure;
   }
-  ends.erase("knell_id");  // a member of others: never grows
+  ends.erase("knell_id");  // a member of other structures, so it never grows
   for (const auto& [structure, end] : ends)
     EXPECT_EQ(end.first, end.second)
         << structure << ": it has a member without a row here, or padding";

@@ -21,7 +21,7 @@ using filter::kMaxValueBytes;
 using filter::Predicates;
 using std::string_view;
 
-// As knell_match() does.
+// Like knell_match().
 Result<void> add(Predicates& predicates, string_view key, string_view values) {
   KNELL_ASSIGN(const auto more, parse_predicate(key, values));
   return predicates.add(more);
@@ -37,7 +37,7 @@ class FakeAncestry : public Ancestry {
   }
 };
 
-// A failed grep of cron's.
+// The exit of a grep that failed in cron.service.
 knell_event grep() {
   knell_event event{};
   event.type = KNELL_EVENT_EXIT;
@@ -55,7 +55,7 @@ knell_event grep() {
   return event;
 }
 
-// The same, with nothing known of it but its pid.
+// An exit of the same process, of which only the pid is known.
 knell_event stranger() {
   knell_event event{};
   event.type = KNELL_EVENT_EXIT;
@@ -76,12 +76,12 @@ bool matches(const Flags& flags, const knell_event& event) {
   return predicates.matches(event, ancestry);
 }
 
-TEST(Predicates, NoneLetEverythingThrough) {
+TEST(Predicates, WithoutAnyEverythingMatches) {
   EXPECT_TRUE(Predicates().empty());
   EXPECT_TRUE(matches({}, stranger()));
 }
 
-// Each flag: does it let grep() through, does it let stranger() through?
+// A predicate, and whether it matches grep() and stranger().
 struct Case {
   string_view key, value;
   bool known, unknown;
@@ -94,7 +94,7 @@ void check(const std::vector<Case>& cases) {
   }
 }
 
-// What was typed, as it is shown; empty: refused.
+// Parses a predicate and converts the values back to text; empty: refused.
 std::string shown(string_view key, string_view values) {
   auto parsed = parse_predicate(key, values);
   if (!parsed) return {};
@@ -103,11 +103,11 @@ std::string shown(string_view key, string_view values) {
   return filter::text_of(*parsed, 1000);
 }
 
-TEST(Predicates, AreValuesOnceTheyAreRead) {
+TEST(Predicates, AreParsedToValues) {
   EXPECT_EQ(shown("pid", "9, !7 ,9"), "pid=9,!7");
   EXPECT_EQ(shown("user", " root , ! root,7"), "uid=0,7,!0");
   EXPECT_EQ(shown("uid", "4294967294"), "uid=4294967294");
-  EXPECT_EQ(shown("user", "33"), "uid=33");  // nobody is called that
+  EXPECT_EQ(shown("user", "33"), "uid=33");  // no user has this name
   EXPECT_EQ(shown("comm", "systemd-journald,php*"), "comm=php*,systemd-journal");
   EXPECT_EQ(shown("cgroup", "/,/a/b//"), "cgroup=/,/a/b");
   EXPECT_EQ(shown("tty", "/dev/pts/3"), "tty=pts/3");
@@ -274,7 +274,7 @@ TEST(Predicates, OtherSpellingsOfEnded) {
   EXPECT_TRUE(matches({{"exit-code", "9"}, {"signal", "9"}}, event));  // one key: alternatives
 }
 
-TEST(Predicates, HowItEndedIsForExitsOnly) {
+TEST(Predicates, EndedMatchesExitsOnly) {
   knell_event event = grep();
   event.type = KNELL_EVENT_EXEC;
   for (const auto& [key, value] :
@@ -284,7 +284,7 @@ TEST(Predicates, HowItEndedIsForExitsOnly) {
   EXPECT_TRUE(matches({{"comm", "grep"}}, event));
 }
 
-TEST(Predicates, RepeatsAreAlternativesAndKeysMustAllHold) {
+TEST(Predicates, ValuesAreAlternativesAndAllKeysMustMatch) {
   EXPECT_TRUE(matches({{"comm", "sed"}, {"comm", "grep"}}, grep()));
   EXPECT_TRUE(matches({{"comm", "grep"}, {"uid", "33"}, {"ended", "1"}}, grep()));
   EXPECT_FALSE(matches({{"comm", "grep"}, {"uid", "34"}}, grep()));
@@ -292,7 +292,7 @@ TEST(Predicates, RepeatsAreAlternativesAndKeysMustAllHold) {
   EXPECT_FALSE(matches({{"comm", "!grep"}, {"comm", "*"}}, grep()));
 }
 
-TEST(Predicates, LostPassesAll) {
+TEST(Predicates, LostEventsAlwaysMatch) {
   knell_event event{};
   event.type = KNELL_EVENT_LOST;
   EXPECT_TRUE(matches({{"comm", "grep"}, {"pid", "7"}, {"ended", "1"}, {"under", "2"}}, event));
@@ -346,13 +346,13 @@ TEST(Predicates, Bounds) {
   for (size_t i = 2; i <= kMaxAlternatives; i++) pids += "," + std::to_string(i);
   EXPECT_TRUE(add(predicates, "pid", pids));
   EXPECT_FALSE(add(predicates, "pid", "5000"));
-  EXPECT_TRUE(add(predicates, "pid", "5"));  // there already
+  EXPECT_TRUE(add(predicates, "pid", "5"));  // was added before
   EXPECT_TRUE(predicates.matches(grep(), FakeAncestry()));
   EXPECT_FALSE(add(predicates, "exe", std::string(kMaxValueBytes + 1, 'a')));
   EXPECT_TRUE(add(predicates, "exe", std::string(kMaxValueBytes, '*')));
 }
 
-TEST(Predicates, ManyAtOnceAreWhatTheyAreOneByOne) {
+TEST(Predicates, AddingAllAtOnceEqualsOneByOne) {
   std::vector<std::pair<string_view, string_view>> all;
   for (const char* value : {"grep", "!sed", "g*", "gr?p", "[a-g]rep"})
     all.emplace_back("comm", value);
@@ -374,8 +374,8 @@ TEST(Predicates, ManyAtOnceAreWhatTheyAreOneByOne) {
   EXPECT_TRUE(at_once->matches(grep(), FakeAncestry()));
 }
 
-// Those that are held by another one are left out; a path is not held by one that it only begins
-// with.
+// Values that another value includes are dropped. A path includes the paths below it, not every
+// path that begins with the same characters.
 TEST(Predicates, ManyPathsAndIds) {
   const auto in = [](string_view key, string_view values, string_view text) {
     knell_event event = grep();
@@ -395,7 +395,7 @@ TEST(Predicates, ManyPathsAndIds) {
     EXPECT_FALSE(in("container", kIds, id)) << id;
 }
 
-// What judging may cost follows the globs, and hardly the plain values.
+// The cost of matching grows with the globs, and hardly with plain values.
 TEST(Predicates, Steps) {
   const auto steps = [](string_view key, const std::string& values) {
     Predicates predicates;

@@ -53,7 +53,7 @@ knell_event event_of(const Happening& what) {
   return e;
 }
 
-// Any listener will do to say where the events are from.
+// A listener for knell_recorder_open(), which reads the origin of the events from it.
 class Any {
  public:
   Any() {
@@ -114,7 +114,7 @@ class Reading {
   }
   ssize_t read() { return knell_read(listener_, events_.data(), events_.size()); }
   const knell_event& operator[](size_t i) const { return *events_[i]; }
-  // The pids of all that is told until the end.
+  // The pids of all events until the end.
   std::vector<int32_t> pids() {
     std::vector<int32_t> pids;
     for (;;) {
@@ -135,7 +135,7 @@ class Reading {
 
 constexpr uint32_t kExit = KNELL_EVENT_EXIT;
 
-TEST(Replay, TellsAllAndThenThatItHasEnded) {
+TEST(Replay, ReturnsAllEventsAndThenTheEnd) {
   const Recording recording(
       {{.type = KNELL_EVENT_EXEC, .pid = 10, .ppid = 1, .mono_ns = 5},
        {.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 6, .status_or_child = 7 << 8}});
@@ -149,7 +149,7 @@ TEST(Replay, TellsAllAndThenThatItHasEnded) {
   EXPECT_EQ(reading[1].via, static_cast<uint32_t>(KNELL_VIA_RECORDING));
   EXPECT_EQ(reading[1].time_ns, 1'790'000'000'000'000'006);
   for (int i = 0; i < 2; i++) {
-    EXPECT_TRUE(reading.readable());  // to be told so
+    EXPECT_TRUE(reading.readable());  // so that the caller reads the end
     EXPECT_EQ(reading.read(), -ENODATA);
     EXPECT_THAT(knell_explain(), HasSubstr("has ended"));
   }
@@ -170,7 +170,7 @@ TEST(Replay, ALiveListenerReadsNoRecording) {
   EXPECT_EQ(knell_get_recording(any.get(), &about), -ENODATA);
 }
 
-TEST(Replay, TextStaysGoodUntilTheNextRead) {
+TEST(Replay, StringsAreValidUntilTheNextRead) {
   std::vector<Happening> many;
   for (int32_t i = 1; i <= 30'000; i++)
     many.push_back({.type = kExit,
@@ -192,7 +192,7 @@ TEST(Replay, TextStaysGoodUntilTheNextRead) {
   EXPECT_EQ(last, 30'000);
 }
 
-TEST(Replay, MaskPredicatesAndAddedProcessesNarrowIt) {
+TEST(Replay, MaskPredicatesAndAddedProcessesFilterEvents) {
   const Recording recording(
       {{.type = KNELL_EVENT_EXEC, .pid = 10, .ppid = 1, .mono_ns = 1},
        {.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 2},
@@ -216,13 +216,13 @@ TEST(Replay, MaskPredicatesAndAddedProcessesNarrowIt) {
   EXPECT_EQ(knell_remove(added.get(), 12), -ENOENT);
   ASSERT_EQ(added.read(), 1);
   EXPECT_EQ(added[0].cookie, 99U);
-  EXPECT_EQ(knell_remove(added.get(), 11), -ENOENT);  // it has left by itself
+  EXPECT_EQ(knell_remove(added.get(), 11), -ENOENT);  // removed by its exit
   Reading changed(recording.path(), 0, KNELL_EVENT_FORK);
   ASSERT_EQ(knell_set_events(changed.get(), KNELL_EVENT_EXEC), 0);
   EXPECT_EQ(changed.pids(), (std::vector{10}));
 }
 
-TEST(Replay, AnEarlierProcessWithThePidOfOneAddedIsNotTheOne) {
+TEST(Replay, IgnoresAnEarlierProcessWithThePidOfAnAddedOne) {
   const Recording recording(
       {{.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 1, .status_or_child = 256, .start = 100},
        {.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 2, .status_or_child = 512, .start = 200}});
@@ -234,23 +234,23 @@ TEST(Replay, AnEarlierProcessWithThePidOfOneAddedIsNotTheOne) {
   EXPECT_EQ(knell_remove(reading.get(), 77), -ENOENT);
 }
 
-TEST(Replay, UnderGoesByBirthsAndNamedParents) {
+TEST(Replay, UnderUsesForksAndParentsInEvents) {
   const Recording recording({
       {.type = KNELL_EVENT_FORK, .pid = 10, .ppid = 1, .mono_ns = 1, .status_or_child = 20},
       {.type = KNELL_EVENT_FORK, .pid = 20, .ppid = 10, .mono_ns = 2, .status_or_child = 30},
       {.type = kExit, .pid = 20, .ppid = 10, .mono_ns = 3},
-      {.type = kExit, .pid = 30, .ppid = 1, .mono_ns = 4},  // an orphan stays where it was born
+      {.type = kExit, .pid = 30, .ppid = 1, .mono_ns = 4},  // an orphan stays under its ancestor
       {.type = kExit, .pid = 40, .ppid = 10, .mono_ns = 5},
       {.type = kExit, .pid = 50, .ppid = 1, .mono_ns = 6},
       {.type = KNELL_EVENT_FORK, .pid = 1, .ppid = 0, .mono_ns = 7, .status_or_child = 30},
-      {.type = kExit, .pid = 30, .ppid = 1, .mono_ns = 8},  // the pid is in use again
+      {.type = kExit, .pid = 30, .ppid = 1, .mono_ns = 8},  // the pid was reused
   });
   Reading reading(recording.path(), 0, kExit);
   ASSERT_EQ(knell_match(reading.get(), "under", "10"), 0) << knell_explain();
   EXPECT_EQ(reading.pids(), (std::vector{20, 30, 40}));
 }
 
-TEST(Replay, AtItsOwnPaceNothingComesEarly) {
+TEST(Replay, KeepsTheIntervalsBetweenEvents) {
   const Recording recording({{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1'000'000'000},
                              {.type = kExit, .pid = 11, .ppid = 1, .mono_ns = 1'400'000'000},
                              {.type = kExit, .pid = 12, .ppid = 1, .mono_ns = 1'390'000'000}});
@@ -260,13 +260,13 @@ TEST(Replay, AtItsOwnPaceNothingComesEarly) {
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_FALSE(reading.readable());
   ASSERT_TRUE(reading.readable(5s));
-  ASSERT_EQ(reading.read(), 2) << "a stamp that goes back has its turn at once";
+  ASSERT_EQ(reading.read(), 2) << "an event with an earlier stamp is returned at once";
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_GE(took, 190ms);
   EXPECT_EQ(reading.read(), -ENODATA);
 }
 
-TEST(Replay, AlsoComesThroughAPipe) {
+TEST(Replay, ReadsAPipe) {
   const Recording recording({{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1},
                              {.type = kExit, .pid = 11, .ppid = 1, .mono_ns = 2}});
   std::string whole(4096, '\0');
@@ -284,7 +284,7 @@ TEST(Replay, AlsoComesThroughAPipe) {
     const std::string part = whole.substr(from, size);
     ASSERT_EQ(::write(in.get(), part.data(), part.size()), static_cast<ssize_t>(part.size()));
   };
-  // The end mark, of 56 bytes, and the last event but for its last bytes, are still to come.
+  // Withhold the end mark, 56 bytes, and the last 4 bytes of the last event.
   const size_t first = whole.size() - 60;
   send(0, first);
   Reading reading("/proc/self/fd/" + std::to_string(out.get()));
@@ -299,7 +299,7 @@ TEST(Replay, AlsoComesThroughAPipe) {
   EXPECT_EQ(reading.read(), -ENODATA) << knell_explain();
 }
 
-TEST(Replay, BreaksOffWhereTheFileDoes) {
+TEST(Replay, ReportsATruncatedFile) {
   const UniqueFd fd(::memfd_create("recording", MFD_CLOEXEC));
   Recording::record(fd.get(), {{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1}});
   ASSERT_EQ(::ftruncate(fd.get(), ::lseek(fd.get(), 0, SEEK_END) - 1), 0);
@@ -312,7 +312,7 @@ TEST(Replay, BreaksOffWhereTheFileDoes) {
   }
 }
 
-TEST(Replay, BadOptionsAreTold) {
+TEST(Replay, RefusesBadOptions) {
   knell_listener* k = nullptr;
   knell_replay_options options = KNELL_REPLAY_OPTIONS_INIT;
   EXPECT_EQ(knell_open_recording(nullptr, &options, &k), -EINVAL);

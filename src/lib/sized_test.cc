@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Room for a structure that ends where memory ends: what is read or written past it faults.
+// Memory for a structure, followed by an inaccessible page: access past its end faults.
 class EndOfMemory {
  public:
   explicit EndOfMemory(size_t size)
@@ -32,7 +32,7 @@ class EndOfMemory {
   }
 
  private:
-  static constexpr size_t kPage = 65536;  // the largest page there is
+  static constexpr size_t kPage = 65536;  // the largest page size
   char* pages_;
   char* at_;
 };
@@ -75,7 +75,7 @@ TYPED_TEST(SizedStructure, WithoutASizeIsRefused) {
               HasSubstr("set it to sizeof(struct " + std::string(Sized<TypeParam>::kName) + ")"));
 }
 
-TEST(CopyRequest, TakesDefaultsForWhatAnOlderProgramLacks) {
+TEST(CopyRequest, UsesDefaultsForMissingMembers) {
   constexpr size_t kFirst = Sized<knell_options>::kFirstSize;
   EndOfMemory memory(kFirst);
   auto* given = memory.as<knell_options>();
@@ -87,7 +87,7 @@ TEST(CopyRequest, TakesDefaultsForWhatAnOlderProgramLacks) {
   EXPECT_EQ(today->size, sizeof(knell_options));
 }
 
-TEST(CopyRequest, RefusesWhatIsNotKnownUnlessItIsZero) {
+TEST(CopyRequest, RefusesUnknownMembersThatAreNotZero) {
   struct Later {
     knell_options today = KNELL_OPTIONS_INIT;
     uint64_t more = 0;
@@ -103,7 +103,7 @@ TEST(CopyRequest, RefusesWhatIsNotKnownUnlessItIsZero) {
   EXPECT_EQ(copy_request(&later.today).error().code, E2BIG);
 }
 
-TEST(GivenEvents, LackWhatIsNotThere) {
+TEST(GivenEvents, MissingMembersAreUnknown) {
   constexpr size_t kFirst = Sized<knell_event>::kFirstSize;
   EndOfMemory memory(kFirst);
   auto* older = memory.as<knell_event>();
@@ -122,7 +122,7 @@ TEST(GivenEvents, LackWhatIsNotThere) {
   EXPECT_EQ(today.tty.data, nullptr);
 }
 
-TEST(GivenEvents, OfTodayAreNotCopied) {
+TEST(GivenEvents, AreNotCopiedIfTheSizeIsCurrent) {
   knell_event event{};
   event.size = sizeof event;
   const knell_event* const events[] = {&event};

@@ -15,7 +15,7 @@ TEST(UserNumbers, NamesBecomeNumbers) {
   EXPECT_EQ(*user_number("uid", "root"), 0);
   EXPECT_EQ(*user_number("user", "root"), 0);
   EXPECT_EQ(*user_number("uid", "4294967294"), 4294967294);
-  EXPECT_EQ(*user_number("user", "33"), 33);  // nobody is called that
+  EXPECT_EQ(*user_number("user", "33"), 33);  // no user has this name
 }
 
 TEST(UserNumbers, Errors) {
@@ -27,8 +27,8 @@ TEST(UserNumbers, Errors) {
   EXPECT_EQ(user_number("uid", std::string_view("ro\0ot", 5)).error().code, EINVAL);
 }
 
-// Whatever the listener is, it is given numbers; without one the words are checked.
-TEST(UserNumbers, ComeBeforeAnyListener) {
+// Names are converted before they reach a listener, so they are checked without one, too.
+TEST(UserNumbers, AreResolvedWithoutAListener) {
   EXPECT_EQ(knell_check_match("user", "root,!33"), 0) << knell_explain();
   EXPECT_EQ(knell_check_match("user", "no such user"), -EINVAL);
   EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is no user on this machine"));

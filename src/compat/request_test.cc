@@ -33,7 +33,7 @@ TEST(Request, ReadsBothLengths) {
   EXPECT_EQ(four->mask, std::nullopt);
 }
 
-TEST(Request, IsPutTogetherFromParts) {
+TEST(Request, IsReadFromSeveralParts) {
   const auto request = event::encode_request(KNELL_MCAST_LISTEN, 5, 9);
   std::vector<iovec> parts;
   for (const std::byte& byte : request.bytes())
@@ -43,7 +43,7 @@ TEST(Request, IsPutTogetherFromParts) {
   EXPECT_EQ(parsed->mask, 5);
 }
 
-TEST(Request, NothingElseIsOne) {
+TEST(Request, RefusesEverythingElse) {
   const auto request = event::encode_request(KNELL_MCAST_LISTEN, 5, 9);
   const auto bytes = request.bytes();
   for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(parse(bytes.first(size))) << size;
@@ -56,10 +56,10 @@ TEST(Request, NothingElseIsOne) {
   EXPECT_FALSE(changed(16));  // idx
   EXPECT_FALSE(changed(20));  // val
   EXPECT_FALSE(changed(32));  // len
-  EXPECT_TRUE(changed(4));    // nlmsg_type: nobody looks
+  EXPECT_TRUE(changed(4));    // nlmsg_type is ignored
 }
 
-TEST(Request, WhatIsMadeIsRead) {
+TEST(Request, ParsesWhatMakeRequestMade) {
   Request like;
   like.connector.seq = 3;
   const RequestBytes made = make_request(like, KNELL_MCAST_LISTEN, 0x80000000, 77);

@@ -7,7 +7,7 @@
 namespace knell::daemon {
 namespace {
 
-TEST(Accounts, SubordinateUidsAsInTheFile) {
+TEST(Accounts, ParsesSubordinateUids) {
   int asked = 0;
   const auto find = [&](const std::string& name) -> std::optional<uid_t> {
     ++asked;
@@ -32,7 +32,7 @@ TEST(Accounts, SubordinateUidsAsInTheFile) {
   EXPECT_EQ(ranges[0].owner, 1000u);
   EXPECT_EQ(ranges[1].owner, 1001u);
   EXPECT_EQ(ranges[2].first, 200'000u);
-  EXPECT_EQ(asked, 2) << "each name once";
+  EXPECT_EQ(asked, 2) << "each name is looked up once";
 }
 
 }  // namespace

@@ -35,14 +35,14 @@ std::string packaged_file() {
   return text.str();
 }
 
-TEST(Config, OfAnEmptyFileIsTheDefaults) { EXPECT_EQ(config_of(""), default_config()); }
+TEST(Config, AnEmptyFileGivesTheDefaults) { EXPECT_EQ(config_of(""), default_config()); }
 
 TEST(Config, ThePackagedFileChangesNothing) {
   ASSERT_FALSE(packaged_file().empty());
   EXPECT_EQ(config_of(packaged_file()), default_config());
 }
 
-TEST(Config, WhatThePackagedFileShowsAreTheDefaults) {
+TEST(Config, ThePackagedFileListsAllDefaults) {
   const std::string shown =
       std::regex_replace(packaged_file(), std::regex("(^|\n)#(?=[a-z\\[])"), "$1");
   EXPECT_EQ(config_of(shown), default_config());
@@ -100,10 +100,10 @@ TEST(Config, CountsByNameAndContainerOnRequest) {
   EXPECT_FALSE(parse_config("count_by = 'comm'", "f"));
 }
 
-TEST(Config, CountsNothingWhenAskedTo) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }
+TEST(Config, CountNoneCountsNothing) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }
 
-// Whatever order the reader keeps the keys in.
-TEST(Config, MistakesComeInTheOrderOfTheirLines) {
+// toml++ visits keys in the order of their names.
+TEST(Config, ReportsMistakesInTheOrderOfTheirLines) {
   const std::string errors = error_of(
       "zz = 1\n[visibility]\nsee_all_users = 3\nb = 1\n[limits]\nqueue = 1\nclients = 0\na = 1");
   std::vector<std::string> places;
@@ -113,21 +113,21 @@ TEST(Config, MistakesComeInTheOrderOfTheirLines) {
   EXPECT_THAT(places, ElementsAre("1", "3", "4", "6", "7", "8")) << errors;
 }
 
-TEST(Config, AnUnknownKeyIsToldWithItsPlaceAndTheNearestRightOne) {
+TEST(Config, ReportsAnUnknownKeyWithItsLineAndTheNearestKey) {
   EXPECT_EQ(error_of("\n[limits]\n  quue = 1\n"),
             "f.toml:3:3: unknown key 'quue' in [limits]; did you mean queue?");
   EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("there are path, mode, group"));
   EXPECT_THAT(error_of("[limit]"), HasSubstr("did you mean limits?"));
 }
 
-TEST(Config, AllMistakesAreToldAtOnce) {
+TEST(Config, ReportsAllMistakesAtOnce) {
   const std::string error = error_of("sauce = 1\n[limits]\nclients = 0\nqueue = '4X'\n");
   EXPECT_THAT(error, AllOf(HasSubstr("f.toml:1:1: unknown key 'sauce'"),
                            HasSubstr("f.toml:3:11: not a whole number from 1 to 1000000"),
                            HasSubstr("f.toml:4:9: not a size from 64K to 1T")));
 }
 
-TEST(Config, WrongValuesAreToldWithWhatWouldBeRight) {
+TEST(Config, ReportsWrongValuesWithValidOnes) {
   const std::pair<const char*, const char*> cases[] = {
       {"source = 'bfp'", "did you mean \"bpf\"?"},
       {"source = 7", "write one of \"auto\", \"bpf\", \"connector\""},
@@ -155,12 +155,12 @@ TEST(Config, WrongValuesAreToldWithWhatWouldBeRight) {
   EXPECT_THAT(error_of(longest), HasSubstr("too long for a socket: 108 bytes, at most 107"));
 }
 
-TEST(Config, WhatIsNoTomlIsToldWithItsPlace) {
+TEST(Config, ReportsTheLineOfInvalidToml) {
   EXPECT_THAT(error_of("[limits]\nclients 7"), HasSubstr("f.toml:2:9: "));
   EXPECT_THAT(error_of("a = 1\na = 2"), HasSubstr("f.toml:2:"));
 }
 
-TEST(Config, NamesThatNobodyHasAreAWarning) {
+TEST(Config, WarnsAboutUnknownNames) {
   const auto read = parse_config("[visibility]\nsee_all_groups = ['no such group']", "f.toml");
   ASSERT_TRUE(read);
   EXPECT_THAT(read->config.visibility.groups, IsEmpty());
@@ -176,7 +176,7 @@ TEST(Config, OnlyTheDefaultFileMayBeMissing) {
   EXPECT_THAT(read.error().message(), HasSubstr(nowhere));
 }
 
-TEST(Config, AFileWithoutEndIsRefused) {
+TEST(Config, RefusesAFileThatIsTooLarge) {
   EXPECT_THAT(read_config("/dev/zero", WhenMissing::kError).error().message(),
               HasSubstr("more than 1M"));
 }

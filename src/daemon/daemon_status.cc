@@ -47,30 +47,30 @@ std::string predicates_text(const hub::Filter& filter, uint32_t ns) {
 }
 
 Status::Listener describe(const server::ConnectionFromClient& client, uint32_t ns) {
-  Status::Listener told;
+  Status::Listener out;
   const hub::Queue& queue = client.listener().queue();
-  told.id = client.id();
-  told.pid = client.peer().pid();
-  told.uid = client.peer().uid();
-  told.comm = client.peer().comm();
-  told.protocol = client.protocol() == server::ConnectionFromClient::Protocol::kCompat
-                      ? Status::Protocol::kCompat
-                      : Status::Protocol::kNative;
-  told.scope = scope_text(client.peer().scope());
-  told.latency_ns = client.latency_ns();
-  told.delivered = queue.delivered();
-  told.lost = queue.lost();
-  told.queued = queue.size();
-  told.queued_bytes = queue.bytes();
-  told.since_ns = client.started_ns();
+  out.id = client.id();
+  out.pid = client.peer().pid();
+  out.uid = client.peer().uid();
+  out.comm = client.peer().comm();
+  out.protocol = client.protocol() == server::ConnectionFromClient::Protocol::kCompat
+                     ? Status::Protocol::kCompat
+                     : Status::Protocol::kNative;
+  out.scope = scope_text(client.peer().scope());
+  out.latency_ns = client.latency_ns();
+  out.delivered = queue.delivered();
+  out.lost = queue.lost();
+  out.queued = queue.size();
+  out.queued_bytes = queue.bytes();
+  out.since_ns = client.started_ns();
   const hub::Node* node = client.listener().node();
-  if (node == nullptr) return told;
+  if (node == nullptr) return out;
   const filter::Subscription& subscription = node->filter.subscription;
-  told.mask = subscription.mask;
-  told.predicates = predicates_text(node->filter, ns);
-  told.level = subscription.stream == filter::Stream::kProcesses ? "process" : "raw";
-  told.details = details_text(subscription.details);
-  return told;
+  out.mask = subscription.mask;
+  out.predicates = predicates_text(node->filter, ns);
+  out.level = subscription.stream == filter::Stream::kProcesses ? "process" : "raw";
+  out.details = details_text(subscription.details);
+  return out;
 }
 
 }  // namespace

@@ -21,14 +21,14 @@ TEST(ExitCounts, TheMostFrequentComesFirst) {
   EXPECT_EQ(counts.nonzero(), 3u);
 }
 
-TEST(ExitCounts, ManyKindsStayWithinTheBoundAndNothingIsForgotten) {
+TEST(ExitCounts, IsBoundedAndCountsAllExits) {
   ExitCounts counts;
   constexpr uint64_t kKinds = 5000;
   for (uint64_t i = 0; i < kKinds; ++i) {
     const std::string unit = "u" + std::to_string(i);
     counts.add({unit, "exit 1", {}, {}});
   };
-  counts.add({"u0", "exit 1", {}, {}});  // known: still told apart
+  counts.add({"u0", "exit 1", {}, {}});  // seen before: keeps its own row
   const auto table = counts.table();
   EXPECT_EQ(table.size(), ExitCounts::kMost + 1);
   EXPECT_EQ(table[0].unit, "_other");
@@ -39,7 +39,7 @@ TEST(ExitCounts, ManyKindsStayWithinTheBoundAndNothingIsForgotten) {
   EXPECT_EQ(counts.nonzero(), kKinds + 1);
 }
 
-TEST(ExitCounts, NamesAndContainersAreBoundedEach) {
+TEST(ExitCounts, BoundsNamesAndContainersSeparately) {
   ExitCounts counts;
   for (size_t i = 0; i < 3 * ExitCounts::kMostNames; ++i) {
     const std::string name = "n" + std::to_string(i);

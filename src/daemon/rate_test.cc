@@ -16,27 +16,27 @@ TEST(Rate, IsNotKnownBeforeTheFirstSecond) {
   EXPECT_FALSE(rate.per_second(7, 10 * kSecond + 1));
 }
 
-TEST(Rate, IsThatOfTheLastMinute) {
+TEST(Rate, CoversTheLastMinute) {
   Rate rate;
   uint64_t count = 0;
   for (uint64_t second = 1; second <= 300; ++second) {
     rate.look(count, second * kSecond);
     count += second <= 200 ? 1000 : 10;
   }
-  const auto told = rate.per_second(count, 301 * kSecond);
-  ASSERT_TRUE(told);
-  EXPECT_DOUBLE_EQ(*told, 10);
+  const auto per_second = rate.per_second(count, 301 * kSecond);
+  ASSERT_TRUE(per_second);
+  EXPECT_DOUBLE_EQ(*per_second, 10);
 }
 
-TEST(Rate, LooksInTheSameSecondCountOnce) {
+TEST(Rate, TakesOneSampleASecond) {
   Rate rate;
   for (uint64_t i = 0; i < 1000; ++i) rate.look(i, kSecond + i);
   rate.look(1000, 2 * kSecond);
   EXPECT_DOUBLE_EQ(rate.per_second(1000, 2 * kSecond).value_or(-1), 1000);
 }
 
-// Nobody looks while nothing happens.
-TEST(Rate, AfterALongSilenceItIsThatOfTheSilence) {
+// An idle daemon takes no samples.
+TEST(Rate, CoversALongTimeWithoutSamples) {
   Rate rate;
   rate.look(1000, kSecond);
   rate.look(2000, 1001 * kSecond);

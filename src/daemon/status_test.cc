@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(Status, OfNothingIsAWholeObject) {
+TEST(Status, OfAnEmptyStatusIsACompleteObject) {
   const std::string json = to_json(Status());
   EXPECT_EQ(json.front(), '{');
   EXPECT_EQ(json.back(), '}');
@@ -21,7 +21,7 @@ TEST(Status, OfNothingIsAWholeObject) {
   EXPECT_THAT(json, HasSubstr(R"("withheld":{"unknown_uid":0,"unknown_namespace":0})"));
 }
 
-TEST(Status, WhatIsUnknownIsNull) {
+TEST(Status, UnknownValuesAreNull) {
   Status status;
   Status::Source source;
   source.name = "connector";
@@ -39,7 +39,7 @@ TEST(Status, WhatIsUnknownIsNull) {
       HasSubstr(R"({"unit":null,"ended":"exit 2","comm":"perl","container":"f00","count":1})"));
 }
 
-TEST(Status, AListenerTellsAllItsFields) {
+TEST(Status, AListenerHasAllFields) {
   Status status;
   Status::Listener listener;
   listener.id = 7;

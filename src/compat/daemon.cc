@@ -79,7 +79,7 @@ void for_each_epoll(Socket& socket, int fd, Visit visit) {
 
 // Forgets descriptors that are another file now. They were closed by a function that the shim does
 // not intercept, as fclose().
-void drop_strangers(Socket& socket) {
+void drop_reused_descriptors(Socket& socket) {
   for (auto& place : socket.descriptors) {
     int fd = place.load();
     if (fd < 0 || socket.is(fd)) continue;
@@ -89,8 +89,8 @@ void drop_strangers(Socket& socket) {
   }
 }
 
-// Replaces all descriptors of the socket with `fresh`, and closes `fresh`. Call drop_strangers()
-// before.
+// Replaces all descriptors of the socket with `fresh`, and closes `fresh`. The caller must call
+// drop_reused_descriptors() before.
 void replace(Socket& socket, int fresh) {
   for (const auto& place : socket.descriptors) {
     const int fd = place.load();
@@ -119,7 +119,7 @@ bool send_request(int fd, const RequestBytes& request) {
 
 // Sends the pending request of the program, whose ack the program receives, and a LISTEN of the
 // shim, whose ack shows from when on no event is missed.
-bool ask_again(Socket& socket, int fresh) {
+bool repeat_requests(Socket& socket, int fresh) {
   if (socket.pending.size != 0 && !send_request(fresh, socket.pending)) return false;
   if (socket.listening) {
     const uint32_t nonce = own_nonce();
@@ -159,9 +159,9 @@ void rearm(const Socket& socket, int fd) {
 
 // Replaces the connection with a timer. If there is no free descriptor for it or for the stand-in,
 // poll() returns at once until the daemon is back.
-void become_timer(Socket& socket, int fd) {
+void replace_with_timer(Socket& socket, int fd) {
   if (!make_stand_in(socket, fd)) return;
-  drop_strangers(socket);  // before the socket's identity changes
+  drop_reused_descriptors(socket);  // before the socket's identity changes
   const int timer = make_timer(socket, TFD_CLOEXEC | (status_flags(fd) != 0 ? TFD_NONBLOCK : 0));
   if (timer < 0) return drop_stand_in(socket);
   replace(socket, timer);
@@ -192,13 +192,13 @@ bool reconnect(Socket& socket, int fd) {
   if (fresh < 0) return false;
   const int options = socket.timer_ns == 0 ? fd : stand_in_of(socket);
   if (options >= 0) copy_options(options, fresh);  // before LISTEN: the filter sees all events
-  if (!ask_again(socket, fresh)) {
+  if (!repeat_requests(socket, fresh)) {
     libc().close(fresh);
     return false;
   }
   libc().fcntl(fresh, F_SETFL, status_flags(fd));
   socket.heard = false;
-  drop_strangers(socket);
+  drop_reused_descriptors(socket);
   replace(socket, fresh);
   socket.timer_ns = 0;
   drop_stand_in(socket);
@@ -303,7 +303,7 @@ Link mend(Socket& socket, int fd, uint32_t seen) {
   }
   if (at_once && reconnect(socket, fd)) return Link::kUp;
   report_hole(socket);
-  if (socket.timer_ns == 0) become_timer(socket, fd);
+  if (socket.timer_ns == 0) replace_with_timer(socket, fd);
   if (socket.timer_ns != 0) rearm(socket, fd);
   return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
 }

@@ -88,8 +88,8 @@ std::optional<bool> probe(int fd) {
 
 // A program that never sends a mask was written for an older kernel, and may use its own BPF
 // filter, so the shim attaches none.
-ssize_t pass_legacy(Socket& socket, int fd, const msghdr& message, int flags,
-                    const Request& request) {
+ssize_t send_unchanged(Socket& socket, int fd, const msghdr& message, int flags,
+                       const Request& request) {
   const ssize_t sent = libc().sendmsg(fd, &message, flags);
   if (sent >= 0 && request.op == KNELL_MCAST_LISTEN) socket.listening = true;
   if (sent >= 0 && request.op == KNELL_MCAST_IGNORE) socket.listening = false;
@@ -139,7 +139,8 @@ std::optional<bool> kernel_has_filter() {
 ssize_t send_direct(Socket& socket, int fd, const msghdr& message, int flags,
                     const Request& request) {
   if (kernel_has_filter().value_or(true)) return add_rule(fd, message, flags, request);
-  if (!request.mask && !socket.with_mask) return pass_legacy(socket, fd, message, flags, request);
+  if (!request.mask && !socket.with_mask)
+    return send_unchanged(socket, fd, message, flags, request);
   socket.with_mask = true;
   const Translation translation = translate(request.op, socket.listening);
   const uint32_t nonce = own_nonce();

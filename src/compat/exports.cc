@@ -31,7 +31,7 @@ Socket* served(int fd) {
 
 // The same, but checks that the descriptor is still the socket. For calls that are rare and would
 // harm another file with the same descriptor.
-Socket* served_for_sure(int fd) {
+Socket* served_and_checked(int fd) {
   Socket* socket = served(fd);
   for (int tries = 0; socket != nullptr && tries < 1000; ++tries) {
     const bool settled = socket->busy == 0;
@@ -80,7 +80,7 @@ ssize_t transmit_from(Socket& socket, int fd, const void* buffer, size_t bytes, 
   return transmit(socket, fd, message, flags);
 }
 
-bool passed(const timespec* limit, const timespec& began) {
+bool has_passed(const timespec* limit, const timespec& began) {
   if (limit == nullptr) return false;
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -103,7 +103,7 @@ int receive_many(Socket& socket, int fd, mmsghdr* messages, unsigned count, int 
     }
     messages[got++].msg_len = static_cast<unsigned>(received);
     if ((flags & MSG_WAITFORONE) != 0) flags |= MSG_DONTWAIT;
-    if (passed(limit, began)) break;
+    if (has_passed(limit, began)) break;
   }
   return static_cast<int>(got);
 }
@@ -150,30 +150,30 @@ int socket(int domain, int type, int protocol) noexcept {
 }
 
 int bind(int fd, const sockaddr* address, socklen_t bytes) noexcept {
-  Socket* socket = served_for_sure(fd);
+  Socket* socket = served_and_checked(fd);
   return socket != nullptr ? bind_port(*socket, address, bytes) : libc().bind(fd, address, bytes);
 }
 
 int connect(int fd, const sockaddr* address, socklen_t bytes) {
-  Socket* socket = served_for_sure(fd);
+  Socket* socket = served_and_checked(fd);
   if (socket == nullptr) return libc().connect(fd, address, bytes);
   bind_if_unbound(*socket);
   return 0;  // the kernel is the only possible peer
 }
 
 int getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcept {
-  Socket* socket = served_for_sure(fd);
+  Socket* socket = served_and_checked(fd);
   return socket != nullptr ? own_name(*socket, address, bytes)
                            : libc().getsockname(fd, address, bytes);
 }
 
 int getpeername(int fd, sockaddr* address, socklen_t* bytes) noexcept {
-  return served_for_sure(fd) != nullptr ? kernel_name(address, bytes)
-                                        : libc().getpeername(fd, address, bytes);
+  return served_and_checked(fd) != nullptr ? kernel_name(address, bytes)
+                                           : libc().getpeername(fd, address, bytes);
 }
 
 int setsockopt(int fd, int level, int option, const void* value, socklen_t bytes) noexcept {
-  Socket* socket = served_for_sure(fd);
+  Socket* socket = served_and_checked(fd);
   int result = 0;
   if (socket != nullptr && set_option(*socket, level, option, value, bytes, result)) return result;
   if (socket == nullptr) return libc().setsockopt(fd, level, option, value, bytes);
@@ -183,7 +183,7 @@ int setsockopt(int fd, int level, int option, const void* value, socklen_t bytes
 }
 
 int getsockopt(int fd, int level, int option, void* value, socklen_t* bytes) noexcept {
-  Socket* socket = served_for_sure(fd);
+  Socket* socket = served_and_checked(fd);
   int result = 0;
   if (socket != nullptr && get_option(*socket, level, option, value, bytes, result)) return result;
   if (socket == nullptr) return libc().getsockopt(fd, level, option, value, bytes);
@@ -337,7 +337,7 @@ ssize_t __read_chk(int fd, void* buffer, size_t bytes, size_t room) {
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 int shutdown(int fd, int how) noexcept {
-  if (served_for_sure(fd) == nullptr) return libc().shutdown(fd, how);
+  if (served_and_checked(fd) == nullptr) return libc().shutdown(fd, how);
   errno = EOPNOTSUPP;
   return -1;
 }

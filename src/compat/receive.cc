@@ -44,7 +44,7 @@ void note_event(Socket& socket) {
     socket.overrun = true;
 }
 
-void name_the_kernel(msghdr& message, void* name, socklen_t room) {
+void set_sender(msghdr& message, void* name, socklen_t room) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   kernel.nl_groups = KNELL_CN_IDX_PROC;
@@ -54,7 +54,7 @@ void name_the_kernel(msghdr& message, void* name, socklen_t room) {
 
 // With SO_PASSCRED, the credentials of the kernel's messages are pid 0, uid 0. Replaces those of
 // the daemon.
-void credit_the_kernel(msghdr& message) {
+void set_credentials(msghdr& message) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
@@ -79,13 +79,13 @@ ssize_t receive_once(int fd, msghdr& message, int flags) {
   if (received < 0) return received;
   if (name != nullptr) {
     if (given == 0 || sender.ss_family == AF_UNIX) {
-      name_the_kernel(message, name, room);
+      set_sender(message, name, room);
     } else {
       std::memcpy(name, &sender, std::min(room, given));
       message.msg_namelen = given;
     }
   }
-  if (message.msg_controllen != 0) credit_the_kernel(message);
+  if (message.msg_controllen != 0) set_credentials(message);
   return received;
 }
 
@@ -96,7 +96,7 @@ bool take_overrun(Socket& socket) {
   return true;
 }
 
-bool nothing_fits(const msghdr& message) {
+bool is_empty(const msghdr& message) {
   return std::all_of(message.msg_iov, message.msg_iov + message.msg_iovlen,
                      [](const iovec& part) { return part.iov_len == 0; });
 }
@@ -104,11 +104,11 @@ bool nothing_fits(const msghdr& message) {
 // Whether the connection has ended, or the descriptor is the timer. A result of 0 for an empty
 // buffer is not the end.
 bool ended(const msghdr& message, ssize_t received) {
-  if (received == 0) return !nothing_fits(message);
+  if (received == 0) return !is_empty(message);
   return received < 0 && (errno == ECONNRESET || errno == ENOTCONN || errno == ENOTSOCK);
 }
 
-void take_away(int fd) {
+void discard_datagram(int fd) {
   char rest = 0;
   libc().recv(fd, &rest, sizeof rest, MSG_DONTWAIT);
 }
@@ -135,7 +135,7 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
     const Received kind = classify(socket, head);
     if (kind == Received::kEvent) note_event(socket);
     if (kind == Received::kEvent || kind == Received::kAck) return received;
-    if ((flags & MSG_PEEK) != 0) take_away(fd);
+    if ((flags & MSG_PEEK) != 0) discard_datagram(fd);
     if (kind == Received::kOverrun) socket.overrun = !socket.no_enobufs;
     if (kind == Received::kResumed) on_resumed(socket, fd, head.word(Head::kErrorAt));
   }

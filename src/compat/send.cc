@@ -20,7 +20,7 @@ constexpr int kAckPatienceMs = 1000;  // picked: after that, send() returns befo
 
 // Stores the request that is repeated after a reconnect. As in the kernel, a request with an
 // invalid op still sets the mask.
-void remember(Socket& socket, const Request& request) {
+void store_request(Socket& socket, const Request& request) {
   if (request.op == KNELL_MCAST_IGNORE) {
     socket.listening = false;
     return;
@@ -32,7 +32,7 @@ void remember(Socket& socket, const Request& request) {
 
 // The destination address of a netlink socket has the family AF_NETLINK. Another family shows that
 // the descriptor is another file now.
-bool for_somebody_else(const msghdr& message) {
+bool is_for_another_file(const msghdr& message) {
   return message.msg_name != nullptr && message.msg_namelen >= sizeof(sa_family_t) &&
          static_cast<const sockaddr*>(message.msg_name)->sa_family != AF_NETLINK;
 }
@@ -78,7 +78,7 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     if (sent >= 0) {
       if (request) {
         if (request->op == KNELL_MCAST_LISTEN && !socket.listening) await_ack(fd);
-        remember(socket, *request);
+        store_request(socket, *request);
       }
       return sent;
     }
@@ -95,7 +95,7 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
       return -1;
     }
     if (request && !keep_request(socket, *request)) continue;
-    if (request) remember(socket, *request);
+    if (request) store_request(socket, *request);
     return static_cast<ssize_t>(head.total);
   }
 }
@@ -103,7 +103,7 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
 }  // namespace
 
 ssize_t transmit(Socket& socket, int fd, const msghdr& message, int flags) {
-  if (for_somebody_else(message)) {
+  if (is_for_another_file(message)) {
     errno = ENOTSOCK;
     return -1;
   }

@@ -12,7 +12,7 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kOutOfTheWay = 256;    // lowest descriptor number; picked, change freely
+constexpr int kLowestStandIn = 256;  // lowest descriptor number; picked, change freely
 constexpr size_t kMostFilter = 512;  // instructions; the kernel allows 4096, too large for a stack
 constexpr int kSoGetFilter = SO_ATTACH_FILTER;
 constexpr std::array kFlags{SO_PASSCRED,  SO_PASSSEC,   SO_TIMESTAMP, SO_TIMESTAMPNS,
@@ -76,7 +76,7 @@ bool make_stand_in(Socket& socket, int like) {
   drop_stand_in(socket);
   int fd = libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  if (const int high = libc().fcntl(fd, F_DUPFD_CLOEXEC, kOutOfTheWay); high >= 0) {
+  if (const int high = libc().fcntl(fd, F_DUPFD_CLOEXEC, kLowestStandIn); high >= 0) {
     libc().close(fd);
     fd = high;
   }

@@ -76,7 +76,7 @@ Socket* recognise(int fd) {
   return nullptr;
 }
 
-bool list(Socket& socket, int fd) {
+bool add_descriptor(Socket& socket, int fd) {
   for (auto& place : socket.descriptors) {
     int empty = -1;
     if (place.compare_exchange_strong(empty, fd)) return true;
@@ -86,13 +86,13 @@ bool list(Socket& socket, int fd) {
 
 // Does nothing if another thread is reconnecting the socket. That thread may then repeat a stale
 // registration, which is harmless.
-void drop_epolls_of(Socket& socket, int epoll, int descriptor) {
+void try_drop_epolls(Socket& socket, int epoll, int descriptor) {
   const Busy busy(socket);
   if (busy) socket.drop_epolls(epoll, descriptor);
 }
 
-void unlist(Socket& socket, int fd) {
-  drop_epolls_of(socket, -1, fd);
+void remove_descriptor(Socket& socket, int fd) {
+  try_drop_epolls(socket, -1, fd);
   bool others = false;
   for (auto& place : socket.descriptors) {
     int here = fd;
@@ -176,7 +176,7 @@ Socket* add(int fd, Socket::Kind kind) {
     reset(socket);
     socket.kind = kind;
     socket.take_identity(fd);
-    list(socket, fd);
+    add_descriptor(socket, fd);
     entry_of(fd).store(entry_for(socket), std::memory_order_release);
     return &socket;
   }
@@ -187,8 +187,8 @@ void forget(int fd) {
   if (!in_range(fd)) return;
   if (entry_of(fd).load(std::memory_order_relaxed) == kForeign || in_borrowed_memory()) return;
   const uint16_t was = entry_of(fd).exchange(kForeign, std::memory_order_acq_rel);
-  if (was >= kFirst) unlist(sockets[was - kFirst], fd);
-  if (was == kEpollSet) for_each_socket([&](Socket& socket) { drop_epolls_of(socket, fd, -1); });
+  if (was >= kFirst) remove_descriptor(sockets[was - kFirst], fd);
+  if (was == kEpollSet) for_each_socket([&](Socket& socket) { try_drop_epolls(socket, fd, -1); });
 }
 
 void forget_range(unsigned first, unsigned last) {
@@ -208,7 +208,9 @@ void watch_epoll(int fd) {
 void share(int fd, int copy) {
   Socket* socket = find(fd);
   forget(copy);
-  if (socket == nullptr || !in_range(copy) || in_borrowed_memory() || !list(*socket, copy)) return;
+  if (socket == nullptr || !in_range(copy) || in_borrowed_memory() ||
+      !add_descriptor(*socket, copy))
+    return;
   entry_of(copy).store(entry_for(*socket), std::memory_order_release);
 }
 

@@ -45,7 +45,7 @@ Result<UniqueFd> new_socket() {
 
 // Removes a stale socket file. Only ECONNREFUSED shows that no process listens on it; EAGAIN, for
 // example, means that the backlog of a running daemon is full.
-Result<void> clear_the_way(const sockaddr_un& address) {
+Result<void> remove_stale_socket(const sockaddr_un& address) {
   const std::string shown = event::printable(address.sun_path);
   struct stat there{};
   if (::lstat(address.sun_path, &there) != 0) {
@@ -77,12 +77,14 @@ Result<void> bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
 
 // Ignores errors: without the privilege to change the group, the file keeps its own, which makes no
 // difference with the default mode.
-void give_to_group(const std::string& path, const std::string& group) {
+void set_group(const std::string& path, const std::string& group) {
   if (const auto gid = find_group(group))
     (void)!::lchown(path.c_str(), static_cast<uid_t>(-1), *gid);
 }
 
-bool is_our_kind(int fd) { return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, nullptr, 0) > 0; }
+bool is_listening_seqpacket(int fd) {
+  return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, nullptr, 0) > 0;
+}
 
 std::string path_of(int fd) {
   sockaddr_un address{};
@@ -125,7 +127,7 @@ Result<std::optional<Listening>> inherited_socket() {
                                    count));
   }
   UniqueFd fd(SD_LISTEN_FDS_START);
-  if (!is_our_kind(fd.get())) {
+  if (!is_listening_seqpacket(fd.get())) {
     return say(EINVAL,
                "what was handed over is no listening AF_UNIX socket of type SOCK_SEQPACKET; "
                "knelld.socket says ListenSequentialPacket=/run/knell/knell.sock");
@@ -143,11 +145,11 @@ Result<Listening> open_socket(const Config::Socket& wanted) {
   const bool made_folder = ::mkdir(folder.c_str(), 0755) == 0;
   if (!made_folder && errno != EEXIST)
     return errno_error("make the folder " + event::printable(folder));
-  KNELL_TRY(clear_the_way(address));
+  KNELL_TRY(remove_stale_socket(address));
   KNELL_ASSIGN(UniqueFd fd, new_socket());
   KNELL_TRY(bind_with_mode(fd.get(), address, wanted.mode));
   SocketFile file(wanted.path, made_folder);
-  give_to_group(wanted.path, wanted.group);
+  set_group(wanted.path, wanted.group);
   if (::listen(fd.get(), kBacklog) != 0)
     return errno_error("listen on " + event::printable(wanted.path));
   return Listening{std::move(fd), wanted.path, std::move(file)};

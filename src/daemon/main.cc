@@ -91,7 +91,7 @@ class Process {
   Result<void> add_to_loop();
   void serve();
   void reload();
-  void tell_summary();
+  void send_summary();
   void fail(const Error& error);
 
   const Options& options_;
@@ -153,7 +153,7 @@ Result<void> Process::add_to_loop() {
     KNELL_TRY(
         check(sd_event_add_signal(loop, nullptr, number, on_signal, this), "wait for signals"));
   const auto on_timer = [](sd_event_source*, uint64_t, void* self) {
-    static_cast<Process*>(self)->tell_summary();
+    static_cast<Process*>(self)->send_summary();
     return 0;
   };
   sd_event_source* timer = nullptr;
@@ -197,7 +197,7 @@ void Process::serve() {
   sd_event_source_set_enabled(summary_timer_.get(), SD_EVENT_ONESHOT);
 }
 
-void Process::tell_summary() {
+void Process::send_summary() {
   summary_is_due_ = false;
   std::string now = daemon_->summary();
   if (now == summary_) return;

@@ -102,8 +102,8 @@ uint64_t Replay::due_ns(uint64_t mono_ns) {
   }
   if (mono_ns <= first_ns_) return 0;
   const double after = static_cast<double>(mono_ns - first_ns_) / speed_;
-  constexpr double kAges = 1e18;  // ns: 31 years; prevents an overflow of the sum
-  return begun_ns_ + static_cast<uint64_t>(std::min(after, kAges));
+  constexpr double kMostNs = 1e18;  // ns: 31 years; prevents an overflow of the sum
+  return begun_ns_ + static_cast<uint64_t>(std::min(after, kMostNs));
 }
 
 bool Replay::refillable() const {

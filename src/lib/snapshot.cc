@@ -44,7 +44,7 @@ std::vector<Living> parents_first(std::vector<Living> all) {
   return all;
 }
 
-bool lives(const Living& process) {
+bool is_alive(const Living& process) {
   const auto stat = read_proc_stat(process.pid);
   if (!stat || stat->start != process.start) return false;
   return stat->state != 'X' && (stat->state != 'Z' || stat->threads > 1);
@@ -59,20 +59,20 @@ Result<int> snapshot(const filter::Predicates& predicates,
   watch::Timebase time;
   time.take(clock);
   const uint64_t now = clock.monotonic_ns();
-  watch::ProcessDetails memory(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
-  memory.read_all(now);
+  watch::ProcessDetails details(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
+  details.read_all(now);
   watch::Lineage lineage;
   for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
   lineage.scan(proc);
 
   std::vector<Living> all;
   for (const int32_t pid : proc.pids()) {
-    if (const watch::Process* process = memory.table().find(pid))
+    if (const watch::Process* process = details.table().find(pid))
       all.push_back({pid, process->ppid, process->start});
   }
   watch::Batch batch(1);
   for (const Living& process : parents_first(std::move(all))) {
-    if (!lives(process)) continue;
+    if (!is_alive(process)) continue;
     batch.clear();
     watch::Slot& slot = *batch.reserve();
     knell_event& event = slot.event;
@@ -82,7 +82,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.mono_ns = now;
     event.time_ns = time.realtime_ns(now);
     event.pid = event.tid = process.pid;
-    memory.describe(slot, process.pid, watch::ProcessDetails::Look::kNo);
+    details.describe(slot, process.pid, watch::ProcessDetails::Look::kNo);
     if (!predicates.matches(event, lineage)) continue;
     event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;

@@ -34,8 +34,8 @@ std::string from_environment(const char* name, const std::string& otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
-// A descriptor for 0..2 must not be one of 0..2 that a later dup2 overwrites: tests only lend high
-// ones.
+// The descriptors passed for 0..2 must not themselves be 0..2, since a later dup2 would overwrite
+// them: tests pass only higher ones.
 void give(int fd, int as) {
   if (fd >= 0 && ::dup2(fd, as) < 0) ::_exit(126);
 }
@@ -132,7 +132,7 @@ bool wait_for_exec(pid_t pid, const std::string& path) {
   std::error_code error;
   const std::string program = std::filesystem::canonical(path, error).string();
   for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
-    // The link changes in the middle of an exec. One that sleeps has come to its own code.
+    // The link changes in the middle of an exec. A sleeping process is running its own code.
     if (link_of("/proc/" + std::to_string(pid) + "/exe") != program) continue;
     if (const auto stat = read_proc_stat(pid); stat && stat->state == 'S') return true;
   }

@@ -24,13 +24,13 @@ struct Pipe {
 };
 Pipe make_pipe();
 
-// What a spawned program starts with. Descriptors are lent: the child gets copies.
+// The descriptors of a spawned program. They stay the caller's: the child gets copies.
 struct Stdio {
   int in = -1, out = -1, err = -1;  // -1: this process' own
 };
 
-// A child process. Its death takes no longer than ours: it is killed when this object goes, or when
-// the thread that made it dies. Every wait has a deadline.
+// A child process. It does not outlive this process: it is killed when this object is destroyed, or
+// when the thread that made it dies. Every wait has a deadline.
 class Child {
  public:
   // Runs `body` in a forked child, which _exit()s with what it returns.
@@ -59,13 +59,13 @@ std::string victim(const std::string& name);
 // The command under test: $KNELL_BIN, else `knell` beside this executable.
 std::string knell_binary();
 
-// Field 22 of /proc/PID/stat; 0 when it is gone.
+// Field 22 of /proc/PID/stat; 0 when the process is gone.
 uint64_t start_ticks(pid_t pid);
-// Where a symbolic link points, as it is written; empty when there is none.
+// The target of a symbolic link, as stored in it; empty when there is none.
 std::string link_of(const std::string& path);
-// Until a spawned child has become the program at `path`; false when it does not.
+// Waits until a spawned child has executed the program at `path`; false when it does not.
 bool wait_for_exec(pid_t pid, const std::string& path);
-// Its lines, or none.
+// The lines of the file; none if it cannot be read.
 std::vector<std::string> lines_of(const std::string& path);
 
 // A fresh directory, removed with all that is in it.

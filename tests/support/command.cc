@@ -18,8 +18,8 @@ std::vector<std::string> with_name(const std::vector<std::string>& words,
   return all;
 }
 
-// Between two knocks. Not a wait for the command: the next knock would only come a little sooner or
-// later.
+// Time between two calls of `knock`. The test does not depend on it: a different time only makes
+// the next call a little earlier or later.
 constexpr std::chrono::milliseconds kBetweenKnocks{20};
 
 }  // namespace

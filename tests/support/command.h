@@ -11,11 +11,12 @@
 
 namespace knell::test {
 
-// A run of the `knell` command whose output is read line by line. Ends with this object.
+// A run of the `knell` command whose output is read line by line. The command ends with this
+// object.
 class Command {
  public:
-  // `words` without the command's own name. What it says on standard error goes to ours. `before`:
-  // the program that runs it, and its words.
+  // `words` without the command's own name. The standard error of the command is ours. `before`: a
+  // program that runs the command, and its arguments.
   explicit Command(const std::vector<std::string>& words, std::vector<std::string> before = {});
   pid_t pid() const { return child_.pid(); }
   Child& child() { return child_; }
@@ -25,9 +26,8 @@ class Command {
   std::optional<std::string> line(const Deadline& deadline = Deadline());
   bool timed_out() const { return timed_out_; }
 
-  // Calls `knock`, which makes something happen that the command is to tell, until it tells
-  // something: then it listens. False when it never does. What it told of knocks may still be
-  // followed by more of them.
+  // Calls `knock`, which causes an event that the command must report, until the command prints a
+  // line: then it listens. False when it never does. Lines about earlier knocks may still follow.
   bool wait_until_listening(const std::function<void()>& knock);
 
  private:

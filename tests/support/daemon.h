@@ -9,8 +9,8 @@
 
 namespace knell::test {
 
-// A knelld of the test's own, on a socket of its own. As long as it lives, KNELL_SOCKET names it,
-// for this process and its children.
+// A knelld of the test's own, on a socket of its own. While it exists, KNELL_SOCKET names that
+// socket, for this process and its children.
 class Daemon {
  public:
   Daemon();
@@ -18,9 +18,9 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // What stands in its knelld.toml when it starts.
+  // The content of its knelld.toml when it starts.
   void configure(const std::string& text);
-  // Until it listens; false, and a failure, when it does not.
+  // Waits until it listens; returns false and fails the test when it does not.
   bool start();
   void kill();  // SIGKILL, and reaped
   pid_t pid() const { return child_ ? child_->pid() : 0; }
@@ -35,6 +35,6 @@ class Daemon {
 
 // $KNELLD_BIN, else `knelld` beside the command under test.
 std::string knelld_binary();
-std::string lacks_knelld();  // what it takes to run one here
+std::string lacks_knelld();  // why no daemon can run here; empty when one can
 
 }  // namespace knell::test

@@ -9,7 +9,7 @@
 
 namespace knell::test {
 
-// A field of an event as `-o json` tells it.
+// A field of an event as `-o json` prints it.
 struct JsonValue {
   enum class Kind { kNull, kBool, kNumber, kString, kArray, kObject };
   Kind kind = Kind::kNull;
@@ -22,8 +22,8 @@ struct JsonValue {
 
 using JsonObject = std::map<std::string, JsonValue>;
 
-// The fields of one object, which must be all of `line` and valid UTF-8; nullopt otherwise. What is
-// inside nested objects is checked and left out.
+// The fields of one object, which must be all of `line` and valid UTF-8; nullopt otherwise. The
+// content of nested objects is checked and left out.
 std::optional<JsonObject> parse_json(const std::string& line);
 
 }  // namespace knell::test

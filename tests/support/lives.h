@@ -17,11 +17,11 @@ void note_reaped(pid_t pid, uint64_t until_ns);
 
 enum class Owner {
   kChild,
-  kEarlier,  // who had the pid before the first child did
-  kLater     // who had it after a child
+  kEarlier,  // the process that had the pid before the first child
+  kLater     // a process that had the pid after a child
 };
-// Of an event of that pid with that stamp. Of pids of which nothing was noted, and without a stamp,
-// everything is taken for a child's.
+// Whose event it is, by its pid and stamp. An event with a pid that was never noted, or without a
+// stamp, counts as a child's.
 Owner owner_of(pid_t pid, uint64_t stamp_ns);
 
 }  // namespace knell::test

@@ -33,8 +33,7 @@ std::string link_target(const char* path) {
   return size < 0 ? std::string() : std::string(target, static_cast<size_t>(size));
 }
 
-// A socket in the group that never asked for anything; empty with errno set when the kernel
-// refuses.
+// A socket in the group that never sent a request; empty with errno set when the kernel refuses.
 UniqueFd join_group() {
   UniqueFd sock(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR));
   sockaddr_nl address{};
@@ -108,8 +107,8 @@ std::string lacks_connector() {
 
 std::string lacks_kernel_filter() {
   if (std::string why = lacks_connector(); !why.empty()) return why;
-  // The request is one no kernel obeys, so it changes nothing; only a kernel that reads eight bytes
-  // acks it, and only while somebody listens.
+  // The kernel ignores the operation of this request, so it changes nothing; only a kernel that
+  // reads eight bytes acks it, and only while there is a listener.
   constexpr uint32_t kNonce = 0x6b6e6c00, kNoSuchOp = 0x7ead;
   const UniqueFd sock = join_group();
   if (!send_request(sock, KNELL_MCAST_LISTEN, 4, kNonce)) return "the connector takes no requests";
@@ -119,7 +118,8 @@ std::string lacks_kernel_filter() {
 }
 
 std::string lacks_bpf() {
-  // What it takes, and not whether knell can: a knell that cannot must fail here.
+  // Checks the requirements of bpf, not whether knell can use it: if knell cannot, the test must
+  // fail.
   if (::geteuid() != 0) return "needs root";
   if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) return "this kernel has no BTF";
   if (link_target("/proc/self/ns/pid") != "pid:[4026531836]")

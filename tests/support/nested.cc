@@ -29,7 +29,7 @@ pid_t fork_first() {
       ::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
 }
 
-// Each says that it is there, and makes the next, which goes round the loop.
+// Each process reports that it exists, and makes the next one in the next round of the loop.
 [[noreturn]] void be_firsts(size_t count, int socket) {
   do {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -38,7 +38,7 @@ pid_t fork_first() {
   for (;;) ::pause();
 }
 
-// Who sent a byte, as we call it.
+// The process that sent a byte, by its pid in our namespace.
 pid_t sender(int socket) {
   char byte = 0;
   iovec part{&byte, 1};
@@ -85,7 +85,7 @@ Nested::Nested(size_t depth) : depth_(depth) {
   }
 }
 
-// The first's death ends all that is in its namespace.
+// The death of the first process ends all processes in its namespace.
 Nested::~Nested() {
   if (firsts_.empty()) return;
   ::kill(firsts_[0], SIGKILL);
@@ -130,7 +130,7 @@ std::vector<event::Number> numbers_in_proc(pid_t tid, const Nested& nested) {
     if (!line.starts_with("NSpid:")) continue;
     std::istringstream words(line.substr(6));
     int32_t number = 0;
-    words >> number;  // ours
+    words >> number;  // the pid in our namespace
     while (words >> number) numbers.push_back({nested.inode(numbers.size() + 1), number});
   }
   return numbers;

@@ -17,11 +17,10 @@
 
 namespace knell::test {
 
-// May this user make pid namespaces, and does this kernel tell numbers in them?
+// Whether this user may make pid namespaces, and this kernel shows the pids in them.
 std::string lacks_pid_namespaces();
 
-// Pid namespaces one inside the other. Each has a first process that does nothing, and all end with
-// the object.
+// Nested pid namespaces. Each has a first process that does nothing. All end with the object.
 class Nested {
  public:
   explicit Nested(size_t depth);
@@ -30,7 +29,8 @@ class Nested {
   Nested& operator=(const Nested&) = delete;
 
   bool ok() const { return firsts_.size() == depth_; }
-  // Of the namespace `level` below ours, from 1: its first process, as we call it; its inode.
+  // Of the namespace `level` levels below ours, from 1: its first process, by its pid in our
+  // namespace; its inode.
   pid_t first(size_t level) const { return firsts_[level - 1]; }
   uint32_t inode(size_t level) const;
 
@@ -39,15 +39,15 @@ class Nested {
   std::vector<pid_t> firsts_;
 };
 
-// A process inside the namespace that another is in, brought there by setns(): its parent, a child
-// of ours, is outside. It runs `body`, whose result is its exit status. Its death takes no longer
-// than ours.
+// A process in the namespace of another process, which it enters by setns(): its parent, a child of
+// ours, is outside. It runs `body`, whose result is its exit status. It does not outlive this
+// process.
 class Inside {
  public:
   Inside(pid_t in_namespace_of, const std::function<int()>& body);
-  pid_t pid() const { return pid_; }  // as we call it
+  pid_t pid() const { return pid_; }  // in our namespace
   pid_t helper() const { return helper_pid_; }
-  // The wait status; nullopt when it is not over by the deadline. Reaps both.
+  // The wait status; nullopt when it has not ended by the deadline. Reaps both.
   std::optional<int> wait(const Deadline& deadline = Deadline());
 
  private:
@@ -57,9 +57,9 @@ class Inside {
   pid_t pid_ = -1;
 };
 
-// What the kernel says a living process or thread is called in each namespace below ours.
+// The pids of a living process or thread in each namespace below ours, as the kernel shows them.
 std::vector<event::Number> numbers_in_proc(pid_t tid, const Nested& nested);
-// The children of a process, as we call them.
+// The children of a process, by their pids in our namespace.
 std::vector<pid_t> children_of(pid_t pid);
 
 }  // namespace knell::test

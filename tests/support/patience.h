@@ -7,17 +7,17 @@
 
 namespace knell::test {
 
-// How long a test waits for something that should come at once: so long that only a fault ever
-// takes it, on a machine emulated in software too. It is never what a test is about.
+// How long a test waits for something that should happen at once: so long that only a fault exceeds
+// it, also on a machine emulated in software. No test measures this time.
 constexpr std::chrono::seconds kPatience{120};
 
-// A moment after which waiting is given up.
+// The time at which a test stops waiting.
 class Deadline {
  public:
   explicit Deadline(std::chrono::milliseconds patience = kPatience)
       : at_(Clock::now() + patience) {}
   bool passed() const { return Clock::now() >= at_; }
-  // For poll(2): what is left, at least 0.
+  // For poll(2): the remaining time, at least 0.
   int left_ms() const {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(at_ - Clock::now()).count();
     return static_cast<int>(std::max<decltype(left)>(left, 0));

@@ -21,7 +21,7 @@ std::optional<std::string> copy(const knell_string& s) {
                            : std::nullopt;
 }
 
-// For a fork the process that came to be is what a test asks about.
+// For a fork, tests look up the child.
 pid_t subject(const Seen& event) {
   return event.type() == KNELL_EVENT_FORK ? event.raw.child_pid : event.pid();
 }
@@ -158,7 +158,7 @@ std::vector<Seen> Recorder::of(pid_t pid) const {
     if (subject(event) != pid) continue;
     const Owner owner = owner_of(pid, event.raw.mono_ns);
     if (owner == Owner::kEarlier) continue;
-    // An exit that was found out, not received, is stamped when it was found out.
+    // An exit that was detected, not received, is stamped when it was detected.
     const bool exit = event.type() == KNELL_EVENT_EXIT;
     if (owner == Owner::kLater && (over || !exit)) continue;
     over = over || exit;

@@ -34,8 +34,8 @@ struct Seen {
 };
 std::string text_of(const std::vector<Seen>& events);
 
-// A listener whose events are kept. Opening, reading and the promise that `seq` rises by one are
-// checked by the way, and fail the test when broken.
+// A listener whose events are kept. It also checks opening, reading and that `seq` rises by one,
+// and fails the test otherwise.
 class Recorder {
  public:
   struct Wish {
@@ -56,18 +56,18 @@ class Recorder {
   void forget() { seen_.clear(); }
   bool keep_json = false;
 
-  // Takes what is there now, `most` events and one batch at the most, without waiting.
+  // Reads the events that are there now without waiting, at most `most` and one batch.
   void drain(size_t most = SIZE_MAX);
-  // Reads until `done` holds, judged after each read; false when the deadline passes first.
+  // Reads until `done` is true, tested after each read; false when the deadline passes first.
   bool read_until(const std::function<bool()>& done, const Deadline& deadline = Deadline());
-  // Reads until `other_fd` has something to read (or its writer is gone).
+  // Reads until `other_fd` is readable (or its writer is gone).
   bool read_while_waiting_for(int other_fd, const Deadline& deadline = Deadline());
-  // Reads until the exit of `pid` is among the events; false when it never comes. With `status`,
-  // until that one came: a pid may have been another's before.
+  // Reads until the exit of `pid` is among the events; false when it does not come. With `status`,
+  // until an exit with that status came: another process may have had the pid before.
   bool read_until_exit_of(pid_t pid, std::optional<int> status = {});
 
-  // Those of the child with `pid`, not of others that had it before or after (lives.h); for a fork,
-  // of the child.
+  // The events of the child with `pid`, not of other processes that had the pid before or after
+  // (lives.h); for a fork, those where it is the child.
   std::vector<Seen> of(pid_t pid) const;
   std::vector<Seen> of(pid_t pid, uint32_t type) const;
   std::vector<Seen> of_type(uint32_t type) const;
@@ -78,7 +78,7 @@ class Recorder {
   Listener listener_;
   std::vector<Seen> seen_;
   uint64_t last_seq_ = 0;
-  size_t judged_ = 0;  // read_until_exit_of: how much of seen_ it has looked at
+  size_t judged_ = 0;  // read_until_exit_of: how much of seen_ it has checked
 };
 
 }  // namespace knell::test

@@ -7,9 +7,9 @@
 
 #include "support/stage.h"
 
-// The ways in which processes come and go that mislead a reader of the kernel's thread-level
-// events. Each is a Scenario (stage.h), or makes one. The order of what happens is made certain
-// where the name says one: see settled().
+// Ways in which processes are born and die that can mislead a reader of the kernel's thread-level
+// events. Each is a Scenario (stage.h), or makes one. Where the name states an order, the order is
+// certain: see settled().
 namespace knell::test::scenario {
 
 // ---- births (scenarios_births.cc)

@@ -20,12 +20,12 @@ namespace knell::test::scenario {
 
 namespace {
 
-// A child of this process that has been waited for.
+// A child of this process that has been reaped.
 Fate waited_for(pid_t pid, int options = 0) {
   return {.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid, options)};
 }
 
-// fork with a word of our own: what glibc's does not let one say.
+// fork with flags of our own, which glibc's fork() does not take.
 pid_t raw_clone(unsigned long flags) {
 #if defined(__s390__) || defined(__CRIS__)
   return static_cast<pid_t>(::syscall(SYS_clone, 0, flags, 0, 0, 0));
@@ -41,7 +41,7 @@ struct ExitWith {
   char* argv[3] = {path.data(), number.data(), nullptr};
 };
 
-// waitpid of a child that reaps itself waits for its end and then has nothing to tell.
+// waitpid of a child that reaps itself waits for its end and then fails with ECHILD.
 void wait_for_self_reaping(pid_t pid) {
   while (::waitpid(pid, nullptr, 0) >= 0 || errno != ECHILD) KNELL_CHECK(errno == EINTR);
 }
@@ -131,7 +131,7 @@ Scenario script(const std::string& directory) {
 
 Scenario cloned_with_exit_signal(int signal) {
   return [=](std::vector<Fate>& fates) {
-    if (signal != 0) ::signal(signal, [](int) {});  // its default would end the stage
+    if (signal != 0) ::signal(signal, [](int) {});  // the default action would end the stage
     const pid_t pid = raw_clone(static_cast<unsigned long>(signal));
     KNELL_CHECK(pid >= 0);
     if (pid == 0) ::_exit(12);

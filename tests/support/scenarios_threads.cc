@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A thread that leaves does so by SYS_exit, which is where pthread_exit ends too: pthread_exit
-// would unwind the stack of the forked child up into the test framework. victims/leader_leaves does
-// it the way programs do.
+// Threads exit here by SYS_exit, which pthread_exit calls as well: pthread_exit would unwind the
+// stack of the forked child up into the test framework. victims/leader_leaves uses pthread_exit, as
+// programs do.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -37,9 +37,9 @@ void start(Body body) {
   for (;;) ::pause();
 }
 
-// One processor for this process and its threads. On a kernel that does not preempt itself (and on
-// one with a single processor) a thread that another can see dead has then told all it had to tell,
-// so orders are certain.
+// One processor for this process and its threads. On a kernel without preemption (and on one with a
+// single processor) a thread that another thread can see dead has then sent all its events, so the
+// order is certain.
 void settle_on_one_processor() {
   cpu_set_t one;
   CPU_ZERO(&one);
@@ -69,13 +69,13 @@ void wait_for_end_of(pid_t tid) {
   }
 }
 
-// A child whose life is `body`, whose exit comes from whichever thread was the last.
+// A child that runs `body`; its exit comes from whichever thread was the last.
 void play(std::vector<Fate>& fates, const std::function<int()>& body) {
   const pid_t pid = fork_running(body);
   fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
 }
 
-// The leader leaves with `leader_code`; then a worker does `last`.
+// The leader exits with `leader_code`; then a worker runs `last`.
 template <class Last>
 void leader_first(std::vector<Fate>& fates, int leader_code, Last last) {
   play(fates, [=]() -> int {
@@ -89,7 +89,7 @@ void leader_first(std::vector<Fate>& fates, int leader_code, Last last) {
   });
 }
 
-// A worker leaves with `worker_code`; then the leader does `last`.
+// A worker exits with `worker_code`; then the leader runs `last`.
 template <class Last>
 void worker_first(std::vector<Fate>& fates, int worker_code, Last last) {
   play(fates, [=]() -> int {
@@ -106,8 +106,8 @@ void worker_first(std::vector<Fate>& fates, int worker_code, Last last) {
   });
 }
 
-// Workers that wait for ever, all there when this returns. The count outlives the call: threads
-// still touch it.
+// Workers that wait for ever; all have started when this returns. The count outlives the call:
+// threads still access it.
 void start_workers(int count) {
   static std::atomic<int> started;
   started = 0;

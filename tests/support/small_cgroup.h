@@ -11,8 +11,8 @@
 
 namespace knell::test {
 
-// A memory cgroup of our own with a limit, of either version; none where that cannot be. It must be
-// empty when the object goes.
+// A memory cgroup of our own with a limit, of either version; not ok() where none can be made. It
+// must be empty when the object is destroyed.
 class SmallCgroup {
  public:
   explicit SmallCgroup(size_t bytes) {

@@ -51,8 +51,8 @@ void play_sentinel(std::vector<Fate>& fates) {
   fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
 }
 
-// A report is when the play began and ended, a count and that many fates, written when the play is
-// over: the other side never waits in mid-report.
+// A report is the begin and the end of the play, a count and that many fates. It is written when
+// the play is over, so the reader never waits in the middle of a report.
 int serve(int commands, int reports, const Scenario& scenario) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   char command;
@@ -121,7 +121,7 @@ int reap(pid_t pid, int options) {
   return status;
 }
 
-// Out of line: what a vfork's child could clobber is better not in a caller's registers.
+// Not inlined: the vfork child could overwrite registers and stack slots of a caller.
 [[gnu::noinline]] static void live_and_die(int code) {
   const pid_t pid = ::vfork();
   if (pid == 0) ::_exit(code);

@@ -14,28 +14,28 @@
 
 namespace knell::test {
 
-// One process of a scenario, as those who made it and waited for it know it. Plain data: it crosses
-// a pipe.
+// One process of a scenario, as known by the processes that made it and waited for it. Plain data:
+// it is sent through a pipe.
 struct Fate {
   pid_t pid = 0;
   pid_t parent = 0;   // when it died
   pid_t born_of = 0;  // what its fork event names as parent
-  int status = 0;     // what waitpid gave, or would have given
+  int status = 0;     // the result of waitpid, or what it would have been
   int execs = 0;      // that succeeded
-  int cores = 0;      // core-type signals it died of
-  // A thread left by itself with another code than the process: what a reader may take for the
-  // status of a process that was reaped before anybody could ask the kernel for it. -1: none.
+  int cores = 0;      // signals of the core kind that killed it
+  // A thread exited by itself with another code than the process: a reader may report this code for
+  // a process that was reaped before the kernel could be asked. -1: none.
   int also = -1;
 };
 std::string text_of(const Fate& fate);
 
-// What happens on a stage, once; run in the stage's process, so getpid() is the parent of what it
+// One scenario. It runs in the stage's process, so getpid() is the parent of the processes it
 // forks.
 using Scenario = std::function<void(std::vector<Fate>&)>;
 
-// A process that plays a scenario each time it is told to, and tells the fate of each process in
+// A process that plays a scenario each time it is told to, and reports the fate of each process in
 // it. All of them are below it, so `under` with its pid sees them and nothing else. It is a
-// subreaper: orphans come to it, never to init.
+// subreaper: orphans become its children, never init's.
 //
 //   Stage stage(play);  Recorder recorder({.matches = {{"under", stage.name()}}});
 //   stage.play(recorder);  stage.close_curtain(recorder);  // then all events of the play are
@@ -48,17 +48,17 @@ class Stage {
   pid_t pid() const { return child_.pid(); }
   std::string name() const { return std::to_string(pid()); }
 
-  // Plays once while `recorder` reads on; what came of it. Fails the test and returns nothing when
-  // the stage broke.
+  // Plays once while `recorder` reads, and returns the fates. Fails the test and returns nothing
+  // when the stage process failed.
   std::vector<Fate> play(Recorder& recorder);
-  // The same, while the recorder's listener is left unread.
+  // The same, but the recorder's listener is not read.
   std::vector<Fate> play_unread();
   // The same in steps: begin(), over() until it is true, end().
   void begin();
   bool over(std::chrono::milliseconds wait);
   std::vector<Fate> end() { return hear(); }
-  // Lets a child exit with 77 and reads until that was heard of. False (and a failed test) when it
-  // was not.
+  // Lets a child exit with 77 and reads until that exit was received. Fails the test and returns
+  // false when it was not.
   bool sentinel(Recorder& recorder);
   // The sentinels so far.
   const std::vector<pid_t>& sentinels() const { return sentinels_; }
@@ -72,14 +72,14 @@ class Stage {
   std::vector<pid_t> sentinels_;
 };
 
-// For scenarios. They run in children that must not come back into gtest: all of these abort on
-// trouble.
+// For scenarios. They run in children that must not return into gtest: all of these abort on
+// errors.
 pid_t fork_running(const std::function<int()>& body);
 int reap(pid_t pid, int options = 0);
-// Called by reap() with the wait status, while there is a zombie still; in this process only.
+// Called by reap() with the wait status, while the process is still a zombie; in this process only.
 void set_before_reaping(std::function<void(pid_t, int)> hook);
-// The quickest life there is: vfork, _exit and waitpid. `count` of them, one after the other; each
-// `nth` exits with `code`, the others with 0.
+// `count` of the shortest possible lives, vfork, _exit and waitpid, one after the other; each `nth`
+// exits with `code`, the others with 0.
 void storm(int count, int nth, int code);
 
 }  // namespace knell::test

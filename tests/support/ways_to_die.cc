@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Each way to die is a function that arranges the death of one process, the victim, and returns
-// what is true of it. They run in processes that must not come back into gtest, so all of them
-// abort on trouble; all they start dies by SIGALRM should it be forgotten.
+// Each way to die is a function that arranges the death of one process, the victim, and returns the
+// true facts about it. They run in processes that must not return into gtest, so all of them abort
+// on errors; a process that is left over dies by SIGALRM.
 #include "support/ways_to_die.h"
 
 #include <fcntl.h>
@@ -48,7 +48,7 @@ pid_t start(const Body& body) {
   KNELL_CHECK(pid >= 0);
   if (pid == 0) {
     ::alarm(120);
-    // Who runs the tests may have ignored some.
+    // The caller of the tests may have ignored some.
     for (int signal = 1; signal < 32; signal++) ::signal(signal, SIG_DFL);
     body();
     ::_exit(0);
@@ -59,14 +59,14 @@ pid_t start(const Body& body) {
 int status_of(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, __WALL) != pid) {
-    // Not ours yet: its parent is about to die.
+    // Not our child yet: its parent is about to die.
     KNELL_CHECK(errno == EINTR || errno == ECHILD);
     ::sched_yield();
   }
   return status;
 }
 
-// A pipe to say that something has come to pass.
+// A pipe that signals an event to another process.
 class Gate {
  public:
   Gate() { KNELL_CHECK(::pipe(fds_.data()) == 0); }
@@ -121,7 +121,7 @@ Truth lacking(const char* what) {
   return truth;
 }
 
-// A victim that waits to be killed, and another process that does it.
+// A victim that waits to be killed, and another process that kills it.
 Truth killed(const std::function<void(pid_t)>& kill, const Body& prepare = [] {}) {
   const Gate ready;
   const pid_t victim = start([&] {
@@ -151,7 +151,7 @@ template <int Code>
 Truth forged() {
   return killed([](pid_t victim) { send_forged(victim, SIGTERM, Code); });
 }
-// Codes that the kernel sends as well: not known who it was.
+// The kernel sends these codes as well: the sender is not known.
 template <int Code>
 Truth forged_as_of_the_kernel() {
   Truth truth = forged<Code>();
@@ -273,7 +273,7 @@ Truth forbidden_system_call() {
     ::getppid();
   });
 }
-// It dies by SIGKILL that nobody sends.
+// It dies by a SIGKILL that no process sends.
 Truth strict_seccomp() {
   const pid_t victim = start([] {
     ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
@@ -344,7 +344,8 @@ Truth posix_timer() {
     pause_for_ever();
   });
 }
-// Another process writes; what kills is that the victim asked for a signal.
+// Another process writes to the pipe or socket; the victim itself asked for the signal that kills
+// it.
 template <int Signal>
 Truth asynchronous_input() {
   std::array<int, 2> fds{};
@@ -489,8 +490,8 @@ Truth end_of_a_session() {
   status_of(session.leader);
   return by(KNELL_CAUSE_KERNEL, session.victim, session.leader);
 }
-// The other end is closed first, which hangs up the leader; that ignores it, and takes its group
-// with it when it ends.
+// The other end is closed first, which sends SIGHUP to the leader. The leader ignores it, and when
+// it ends the kernel signals its group.
 Truth end_of_a_terminal() {
   const Session session = open_session([] {});
   if (session.victim == 0) return no_terminal();
@@ -560,7 +561,7 @@ Truth end_of_its_tracer() {
   }
   return by(KNELL_CAUSE_KERNEL, victim, tracer);
 }
-// A child whose death is told by a signal that kills.
+// A child whose end sends its parent a signal that kills the parent.
 Truth notice_of_a_childs_death() {
   const Gate says, leave;
   const pid_t victim = start([&] {
@@ -603,7 +604,7 @@ Truth killed_while_stopped() {
     ::kill(victim, SIGKILL);
   });
 }
-// By two: the one who sends the signal is gone when the other lets the victim go on.
+// Two processes: the one that sends the signal is gone when the other continues the victim.
 Truth terminated_while_stopped() {
   const pid_t victim = start(pause_for_ever);
   ::kill(victim, SIGSTOP);
@@ -700,7 +701,7 @@ Truth cgroup_killed() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// what was taken before
+// signals that were taken before
 
 void block(int signal) {
   sigset_t set;
@@ -722,7 +723,7 @@ void take(int signal) {
   ::sigwait(&set, &taken);
 }
 
-// A reload that sigwait() took; then the session ends.
+// sigwait() takes SIGHUP as a request to reload; then the session ends.
 Truth hangup_after_a_reload() {
   const Gate taken;
   const Session session = open_session([&] {
@@ -743,7 +744,7 @@ Truth hangup_after_a_reload() {
   truth.asker = reloader;
   return truth;
 }
-// A signal that sigwait() took; then its own timer sends the same.
+// sigwait() takes a signal; then the victim's own timer sends the same signal.
 Truth timer_after_a_signal() {
   const Gate ready, says;
   const pid_t victim = start([&] {
@@ -800,7 +801,7 @@ Truth killed_after_an_ignored_request() {
 
 volatile sig_atomic_t caught = 0;
 
-// `victim` says by the gate that it is ready.
+// `victim` reports through the gate that it is ready.
 Truth asked(int signal, const std::function<void(const Gate&)>& victim_body) {
   const Gate ready;
   const pid_t victim = start([&] { victim_body(ready); });

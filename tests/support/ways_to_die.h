@@ -10,16 +10,17 @@
 
 namespace knell::test {
 
-// What is true of one death, as those know it who arranged it. Plain data: it crosses a pipe.
+// The facts about one death, as known by the processes that arranged it. Plain data: it is sent
+// through a pipe.
 struct Truth {
-  pid_t pid = 0;          // who died
+  pid_t pid = 0;          // the victim
   int status = 0;         // what wait reports
-  uint32_t cause = 0;     // enum knell_cause; 0: killed_by is null, because nobody killed it, or
-                          // because what the kernel tells can be forged
+  uint32_t cause = 0;     // enum knell_cause; 0: killed_by is null, because no signal killed it, or
+                          // because what the kernel reports can be forged
   pid_t killer = 0;       // killed_by.pid
   int request = 0;        // last_signal.signal; 0: last_signal is null
   pid_t asker = 0;        // last_signal.pid
-  char lacking[64] = "";  // why this way cannot be gone here
+  char lacking[64] = "";  // why this way cannot be tested here
 };
 
 struct WayToDie {

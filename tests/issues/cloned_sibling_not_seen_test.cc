@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A child made with CLONE_PARENT is a child of its creator's parent, so it was under nobody:
-// neither `knell run` nor --under told it.
+// A child made with CLONE_PARENT is a child of its creator's parent, so it was outside of every
+// subtree: neither `knell run` nor --under reported it.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
@@ -24,7 +24,7 @@
 namespace knell::test {
 namespace {
 
-// What `knell run`, behind `words`, reports of a command that makes one.
+// The report of `knell run`, started by `words`, about a command that makes such a child.
 std::string report_of_run(std::vector<std::string> words) {
   Pipe report = make_pipe();
   for (const std::string& word :
@@ -68,7 +68,7 @@ TEST(ClonedSibling, IsToldByRunOverTheDaemon) {
   expect_sibling(report_of_run({}));
 }
 
-// The exit of a sibling that a process followed by --under makes; over `via`.
+// The exit of a sibling made by a process that --under follows; over `via`.
 void expect_under(uint32_t via) {
   Options options;
   options.events = KNELL_EVENT_EXIT;

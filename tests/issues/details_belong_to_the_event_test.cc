@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The details of an event are those of its process at the event. uid, gid, sid, ptrace and coredump
-// events over bpf had what /proc told afterwards: nothing, or another program.
+// The details of an event are those of its process at the time of the event. uid, gid, sid, ptrace
+// and coredump events over bpf had what /proc showed afterwards: nothing, or another program.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -64,7 +64,7 @@ class DetailsOfTheEvent : public testing::TestWithParam<const char*> {
     more.emplace_back("under", std::to_string(::getpid()));
     return {.events = events, .matches = std::move(more), .via = via()};
   }
-  // Over bpf all is known, always; else it is known in time or not at all.
+  // Over bpf every value is known; over other sources it is known in time or not at all.
   template <class T>
   static void expect(const std::optional<T>& told, const T& right) {
     if (told || !over_connector()) {
@@ -81,7 +81,7 @@ class DetailsOfTheEvent : public testing::TestWithParam<const char*> {
   std::optional<Daemon> daemon_;
 };
 
-// Changes something, and runs another program at once.
+// Changes something, and executes another program at once.
 template <class Change>
 pid_t change_then_exec(const Change& change) {
   const pid_t pid = ::fork();
@@ -198,7 +198,7 @@ TEST_P(DetailsOfTheEvent, OfATracedProcess) {
   }
 }
 
-// The ids change in the middle of the exec: it is the new program already, whose arguments the
+// The ids change in the middle of the exec: the program is already the new one, whose arguments the
 // kernel does not have yet.
 TEST_P(DetailsOfTheEvent, OfAnExecThatChangesIdsAreOfOneProgram) {
   const TemporaryDirectory directory;
@@ -216,7 +216,7 @@ TEST_P(DetailsOfTheEvent, OfAnExecThatChangesIdsAreOfOneProgram) {
   if (events.empty()) GTEST_SKIP() << "set-user-ID has no effect in " << directory.path();
   EXPECT_EQ(events[0].raw.ruid, 0U);
   EXPECT_EQ(events[0].raw.euid, kNobody);
-  if (over_connector()) return expect_ourselves(events[0]);  // what it knew before
+  if (over_connector()) return expect_ourselves(events[0]);  // the values it had before
   EXPECT_EQ(events[0].comm, "other-user");
   EXPECT_EQ(events[0].exe, program);
   EXPECT_EQ(events[0].args, std::nullopt);

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Over bpf an exit waits until the process tells its parent that it is over. Where it never did,
-// the exit came up to 7.6 s late, with the time at which it was found out; with status details it
-// did not come at all. No test here runs the health check, so what waits for that never comes.
+// Over bpf an exit waits for the signal with which the process notifies its parent that it is over.
+// When no signal was sent, the exit came up to 7.6 s late, with the time of its detection; with
+// status details it did not come at all. No test here runs the health check, so an exit that waits
+// for it never comes.
 #include <gtest/gtest.h>
 #include <linux/sched.h>
 #include <sys/mman.h>
@@ -34,7 +35,7 @@
 namespace knell::test {
 namespace {
 
-// Of linux/sched.h since 7.1, which we are not built against.
+// From linux/sched.h since 7.1; this build has older headers.
 constexpr uint64_t kAutoreap = uint64_t{1} << 34;
 
 // Two clone arguments matter here; the rest is 0.
@@ -45,7 +46,7 @@ pid_t clone_process(uint64_t flags, int exit_signal) {
   return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
 }
 
-// Who was born and who ended, in the stream of a bpf source.
+// The births and ends in the stream of a bpf source.
 class Lives : public Collector {
  public:
   struct Exit {
@@ -126,7 +127,7 @@ TEST_P(ExitWithoutNotice, NestedPidNamespacesEndTogether) {
   }
 }
 
-// SIGCHLD ignored: the process is reaped without anybody being told.
+// SIGCHLD ignored: the process is reaped and no parent is notified.
 TEST_P(ExitWithoutNotice, SigchldIgnored) {
   const uint64_t from = system_clock().monotonic_ns();
   struct sigaction ignore{}, before{};
@@ -152,7 +153,7 @@ TEST_P(ExitWithoutNotice, NoExitSignal) {
   ::waitpid(child, nullptr, __WALL);
 }
 
-// A parent that has exec'ed is sent SIGCHLD, whatever signal its child was made with.
+// After an exec a parent is sent SIGCHLD, whatever exit signal its child was made with.
 TEST_P(ExitWithoutNotice, ExitSignalReplacedAfterAnExecOfTheParent) {
   const uint64_t from = system_clock().monotonic_ns();
   Pipe to_child = make_pipe(), to_parent = make_pipe();
@@ -179,7 +180,7 @@ TEST_P(ExitWithoutNotice, ExitSignalReplacedAfterAnExecOfTheParent) {
   expect_exits(2, from, system_clock().monotonic_ns());
 }
 
-// The last thread of a process is reaped by its tracer, in whose name the parent is told then.
+// A tracer reaps the last thread of a process; the parent is notified then, by the tracer.
 TEST_P(ExitWithoutNotice, LastThreadReapedByItsTracer) {
   Pipe said = make_pipe(), go = make_pipe();
   const uint64_t from = system_clock().monotonic_ns();
@@ -216,7 +217,7 @@ TEST_P(ExitWithoutNotice, Autoreap) {
   EXPECT_EQ(lives_.exits[child].status, 3 << 8);
 }
 
-// Added while it dies: bpf has taken its details already, and no mark will come.
+// Added while it dies: bpf has already read its details, and no mark will come.
 TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
   KNELL_NEEDS(lacks_bpf());
   Options options;
@@ -247,7 +248,7 @@ TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
     const auto pidfd = pidfd_open(pid);
     ASSERT_TRUE(pidfd);
     ::kill(pid, SIGKILL);
-    // bpf has taken its details when it lets go of its memory, which takes a while.
+    // bpf has read its details when the process frees its memory, which takes a while.
     const std::string statm = "/proc/" + std::to_string(pid) + "/statm";
     std::vector<std::string> lines;
     while (!(lines = lines_of(statm)).empty() && !lines[0].starts_with("0 ")) continue;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Strings and places are told as they were: empty arguments and names, what was deleted, what lies
-// deep, cgroups with long and with new names.
+// Strings and paths are reported unchanged: empty arguments and names, deleted files, deep paths,
+// cgroups with long and with changed names.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -50,7 +50,7 @@ class StringsAndPlaces : public testing::TestWithParam<const char*> {
   static Recorder::Wish wish(uint32_t events) {
     return {.events = events, .matches = {{"under", std::to_string(::getpid())}}, .via = via()};
   }
-  // Over bpf all is known, always; else it is known in time or not at all.
+  // Over bpf every value is known; over other sources it is known in time or not at all.
   template <class T>
   static void expect(const std::optional<T>& told, const T& right) {
     if (told || !over_connector()) {
@@ -94,7 +94,8 @@ TEST_P(StringsAndPlaces, EmptyArguments) {
   for (const Seen& event : none) expect(event.args, std::vector<std::string>{""});
 }
 
-// As programs do that tell what they are doing: over the arguments, and the rest of them NULs.
+// As programs do that show their state in their title: they overwrite the arguments, and the rest
+// with NULs.
 TEST_P(StringsAndPlaces, ATitleHasNoEmptyArguments) {
   if (over_connector()) GTEST_SKIP() << "the connector tells the arguments of the exec";
   if (in_vm()) GTEST_SKIP() << "this kernel tells the arguments of the exec";
@@ -173,7 +174,7 @@ TEST_P(StringsAndPlaces, ADirectoryThatLiesDeep) {
   const TemporaryDirectory directory;
   Recorder recorder(wish(kExecAndExit));
   ASSERT_TRUE(recorder.ok());
-  // Goes down by `name` until the path has so many bytes more or less.
+  // Descends by `name` until the path is about this many bytes long.
   const auto go_down = [&](const std::string& name, size_t most) {
     (void)!::chdir(directory.path().c_str());
     for (size_t size = directory.path().size(); size + name.size() + 1 <= most;
@@ -194,7 +195,7 @@ TEST_P(StringsAndPlaces, ADirectoryThatLiesDeep) {
     ASSERT_EQ(events.size(), 2U);
     for (const Seen& event : events) expect(event.cwd, right);
   }
-  // What the kernel itself cannot tell is null, and never another path.
+  // A path that the kernel itself cannot give is null, and never another path.
   for (const auto& [name, most] :
        {std::pair(std::string(255, 'd'), 4700), {std::string("e"), 1600}}) {
     const auto events = run(recorder, [&] {
@@ -233,7 +234,7 @@ TEST_P(StringsAndPlaces, ADirectoryBelowManyMounts) {
 
 namespace {
 
-// Where the cgroups that knell tells are mounted: the hierarchy of systemd's where there is one.
+// Where the cgroups that knell reports are mounted: the hierarchy of systemd where there is one.
 std::string cgroup_root(bool& renames) {
   std::ifstream mounts("/proc/self/mounts");
   std::string unified;
@@ -248,7 +249,7 @@ std::string cgroup_root(bool& renames) {
   return unified;
 }
 
-// A cgroup, taken away with all below it.
+// A cgroup, removed with all below it.
 class Cgroup {
  public:
   explicit Cgroup(std::string path) : path_(std::move(path)) {

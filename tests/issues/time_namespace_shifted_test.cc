@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // In a time namespace the clocks and the starts in /proc are shifted, the kernel's stamps are not:
-// times were off by the shift, ids differed, and over the connector nothing was known of a process.
+// times were wrong by the shift, ids differed, and over the connector nothing about a process was
+// known.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -78,7 +79,7 @@ TEST_P(TimeNamespaceShifted, TellsWhatIsToldOutside) {
     Pipe input = make_pipe();
     Child child = Child::spawn({victim("exit_with"), "7", "after-eof"}, {.in = input.read.get()});
     const pid_t pid = child.pid();
-    // It lives until both have told its exec: over the connector its name is read in /proc.
+    // It lives until both have reported its exec: over the connector its name is read from /proc.
     ASSERT_FALSE(told_by(outside, "exec", pid).empty());
     ASSERT_FALSE(told_by(inside, "exec", pid).empty());
     input.write.reset();

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What the bpf source alone can do, and that it tells what the connector tells. The traps of
-// traps_test.cc run over it as well.
+// Features that only the bpf source has, and that it reports what the connector reports. The tests
+// of traps_test.cc run over bpf as well.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,7 +37,8 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
-// But for two threads that leave together: whose status it is the connector cannot always know.
+// Without the scenario in which two threads exit together: the connector cannot always know the
+// status there.
 void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
@@ -61,8 +62,8 @@ void everything(const std::string& directory, std::vector<Fate>& fates) {
   for (const Scenario& one : all) one(fates);
 }
 
-// The life of each process in words, by its pid and how many had that pid before. (Not by its id:
-// the connector does not always know the start.)
+// The life of each process as text, by its pid and the number of earlier processes with that pid.
+// (Not by its id: the connector does not always know the start.)
 using Lives = std::map<std::pair<pid_t, int>, std::vector<std::string>>;
 
 Lives lives_of(const Recorder& recorder) {
@@ -101,7 +102,7 @@ TEST(Bpf, TellsWhatTheConnectorTells) {
   ASSERT_TRUE(bpf.ok() && connector.ok());
   stage.begin();
   while (!stage.over(std::chrono::milliseconds(1))) {
-    // In turns: while a storm lasts, to drain either is to starve the other.
+    // In turns: during a storm, draining only one source would let the other overflow.
     bpf.drain(1000);
     connector.drain(1000);
   }
@@ -129,7 +130,7 @@ TEST(Bpf, TellsWhatTheConnectorTells) {
 
 namespace {
 
-// What a process holds that others wait for.
+// Resources of a process that other processes wait for.
 struct Holding {
   std::string lock_path;
   uint16_t port = 0;
@@ -152,7 +153,7 @@ bool port_is_free(uint16_t port) {
   return ::bind(sock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-// Takes all of it, says its pid and port into `ready`, and waits to be killed.
+// Takes all of them, writes its pid and port to `ready`, and waits to be killed.
 [[noreturn]] void hold(const Holding& holding, int ready) {
   const int lock = ::open(holding.lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0) ::_exit(125);
@@ -170,7 +171,7 @@ bool port_is_free(uint16_t port) {
   for (;;) ::pause();
 }
 
-// The bytes of memory that are its own; 0: none, or it is gone.
+// The bytes of private memory of the process; 0: none, or the process is gone.
 size_t resident_bytes(pid_t pid) {
   for (const std::string& line : lines_of("/proc/" + std::to_string(pid) + "/status"))
     if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) << 10;
@@ -391,8 +392,8 @@ TEST(BpfDetails, TitleThatWasRewritten) {
   KNELL_NEEDS(lacks_bpf());
   Recorder recorder(failures_via_bpf());
   Child child = Child::fork([] {
-    // Fields 48 and 49 of /proc/PID/stat: where the arguments lie. Servers write their titles
-    // there.
+    // Fields 48 and 49 of /proc/PID/stat: the addresses of the arguments. Servers write their
+    // titles there.
     std::ifstream file("/proc/self/stat");
     std::string field;
     unsigned long start = 0, end = 0;
@@ -418,8 +419,8 @@ TEST(BpfDetails, TitleThatWasRewritten) {
 // ------------------------------------------------------------------------------------------------
 // waking up
 
-// One exit at a time, at any moment of the reader's falling asleep: each must wake it, since
-// nothing else will.
+// One exit at a time, at any moment while the reader falls asleep: each must wake the reader, since
+// no later event will.
 TEST(BpfWakeUps, NoneIsMissed) {
   KNELL_NEEDS(lacks_bpf());
   for (const int64_t latency_ns : {0, 1'000'000, 10'000'000}) {
@@ -440,7 +441,8 @@ TEST(BpfWakeUps, NoneIsMissed) {
     for (int i = 0; i < times; ++i) {
       const std::vector<Fate> fates = stage.play_unread();
       ASSERT_EQ(fates.size(), 1u);
-      // Now and then so soon that the pacing is still at work, now and then after it fell asleep.
+      // The next exit comes sometimes while the pacing is still active, sometimes after the reader
+      // fell asleep.
       if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
       ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid)) << "exit " << i << " woke nobody";
       recorder.forget();
@@ -450,7 +452,7 @@ TEST(BpfWakeUps, NoneIsMissed) {
 
 TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
   KNELL_NEEDS(lacks_bpf());
-  // Nobody is under this one, so what others do on this machine is nothing to us.
+  // No process is under this one, so other processes on this machine do not matter.
   Child idle = Child::fork([] {
     for (;;) ::pause();
     return 0;
@@ -472,7 +474,7 @@ TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
 
 namespace {
 
-// Where the hierarchy that paths are told of is mounted; empty: nowhere.
+// Where the hierarchy of the reported cgroup paths is mounted; empty: nowhere.
 std::string cgroup_mount() {
   for (const char* mount : {"/sys/fs/cgroup/systemd", "/sys/fs/cgroup"})
     if (::access((std::string(mount) + "/cgroup.procs").c_str(), W_OK) == 0) return mount;
@@ -506,7 +508,8 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   ASSERT_TRUE(recorder.ok());
   const uint64_t before = recorder.listener().stats().received;
   std::vector<pid_t> inside;
-  // Made after it was asked for, and made again: another inode under the same path.
+  // Made after the listener asked for it, removed and made again: another inode under the same
+  // path.
   for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     inside.push_back(die_in(path));
@@ -519,7 +522,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   }
   for (const pid_t pid : inside) EXPECT_TRUE(recorder.read_until_exit_of(pid));
   EXPECT_EQ(recorder.seen().size(), inside.size());
-  // Details, mark and the two cgroups made, and nothing of those outside.
+  // Details, mark and the two cgroups made, and no event of processes outside.
   EXPECT_LE(recorder.listener().stats().received - before, 2 * inside.size() + 6);
 }
 
@@ -538,7 +541,7 @@ void blow(std::vector<Fate>& fates) {
 
 }  // namespace
 
-// Nobody reads: what was told and what was counted as lost add up.
+// Nobody reads: the reported and the lost events add up.
 TEST(BpfLoss, IsCountedExactly) {
   KNELL_NEEDS(lacks_bpf());
   Stage stage(blow);

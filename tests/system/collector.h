@@ -19,7 +19,7 @@
 
 namespace knell::test {
 
-// For tests run once with each.
+// For tests that run once with each.
 inline const auto kFilterings = ::testing::Values(
     source::Filtering::kKernel, source::Filtering::kClassic, source::Filtering::kNone);
 inline std::string filtering_name(const ::testing::TestParamInfo<source::Filtering>& tested) {
@@ -34,7 +34,7 @@ inline std::string filtering_name(const ::testing::TestParamInfo<source::Filteri
   return "NoFilter";
 }
 
-// Keeps all that a source tells.
+// Keeps everything that a source reports.
 class Collector : public source::Sink {
  public:
   struct Over {
@@ -49,7 +49,7 @@ class Collector : public source::Sink {
     overs.push_back({pid, stamp_ns, known, status});
   }
 
-  // Takes what is there now.
+  // Drains the source once, without waiting.
   void drain(source::Source& source) {
     for (;;) {
       const auto drained = source.drain(*this, 256);
@@ -60,7 +60,7 @@ class Collector : public source::Sink {
       if (*drained != source::Drained::kMore) return;
     }
   }
-  // Reads until `done`; false when it never was.
+  // Reads until `done` is true; false when it never was.
   bool read_until(source::Source& source, const std::function<bool()>& done,
                   const Deadline& deadline = Deadline()) {
     for (;;) {
@@ -71,7 +71,7 @@ class Collector : public source::Sink {
       ::poll(&readable, 1, deadline.left_ms());
     }
   }
-  // The exit code of a single-threaded process that was told to be over; -1: it was not.
+  // The exit code of a single-threaded process whose end was reported; -1: it was not.
   int64_t exit_of(pid_t pid) const {
     for (const event::Raw& raw : raws) {
       if (raw.what == KNELL_EVENT_EXIT && raw.pid == pid &&
@@ -90,7 +90,7 @@ class Collector : public source::Sink {
 
   std::vector<event::Raw> raws;
   std::vector<Over> overs;
-  std::string broken;  // how the source broke, if it did
+  std::string broken;  // why the source failed, if it did
 };
 
 // Forks a child that exits with `status`, waits for it, and returns its pid.
@@ -101,8 +101,8 @@ inline pid_t exited_child(int status) {
   return pid;
 }
 
-// What `body` returned in a forked child, which may change its user and namespaces. Not a Child:
-// in a pid namespace of its own that one does not know its parent.
+// What `body` returned in a forked child, which may change its user and namespaces. Not a Child: in
+// a pid namespace of its own a Child cannot recognise its parent.
 inline std::string in_child(const std::function<std::string()>& body) {
   Pipe pipe = make_pipe();
   const pid_t pid = ::fork();
@@ -121,7 +121,7 @@ inline std::string in_child(const std::function<std::string()>& body) {
   return text;
 }
 
-// From root to nobody, for good.
+// Changes from root to nobody, permanently.
 inline bool become_nobody() {
   constexpr uid_t kNobody = 65534;
   return ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What Linux 6.6 promises to requests with a mask, asked by a program that runs under
-// `knell compat --direct`: there every kernel keeps it. tests/vm and tests/compat run it so.
+// The behaviour of Linux 6.6 for requests with a mask, as seen by a program under `knell compat
+// --direct`: there every kernel must behave like that. tests/vm and tests/compat run it so.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
@@ -52,7 +52,7 @@ class Client {
     EXPECT_EQ(source::send_request(fd_.get(), op, mask, nonce), 0);
   }
 
-  // Everything until a process that was born and died afterwards.
+  // Reads until the exit of a process that was born and died after all earlier events.
   void read_all() {
     ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, 1);
     const pid_t last = run(0);
@@ -85,13 +85,14 @@ class Client {
   std::map<uint32_t, std::vector<uint32_t>> acks_;
 };
 
-// The first, since a kernel with the filter counts a LISTEN after an invalid request once more.
+// The first test, since a kernel with the filter counts a LISTEN after an invalid request once
+// more.
 TEST(CompatDirect, TheKernelCountsAListenerOnce) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere others ask, too
+  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
   const Client client;
   const auto heard = [] {
-    Client prober;  // asks as a program for old kernels does, which is let through
+    Client prober;  // asks as a program for old kernels does, so the library passes the request on
     prober.ask(source::kInvalidOp, std::nullopt, 500);
     prober.drain();
     return prober.acks().contains(501);
@@ -137,7 +138,7 @@ TEST(CompatDirect, AnotherMaskReplacesIt) {
 
 TEST(CompatDirect, IgnoreIsSilence) {
   KNELL_NEEDS(not_under_compat());
-  const Client other;  // who keeps the kernel talking
+  const Client other;  // a second listener, so that the kernel keeps sending events
   other.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL);
   Client client;
   client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT);
@@ -168,7 +169,7 @@ TEST(CompatDirect, AnInvalidRequestSetsTheMask) {
 
 TEST(CompatDirect, EveryListenIsAckedOnceAndNothingElseIs) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere others ask, too
+  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
   Client client;
   for (const uint32_t nonce : {100U, 200U, 300U}) {
     client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, nonce);

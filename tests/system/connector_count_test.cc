@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel's count of listeners: that we leave it as it was, and mend it when others did not.
-// These tests lower it, which makes every listener of the machine deaf: in a guest of tests/vm
-// only.
+// The kernel's count of listeners: knell leaves it unchanged, and repairs it when other programs
+// changed it. These tests lower it, so no listener of the machine receives events: only in a guest
+// of tests/vm.
 #include <gtest/gtest.h>
 
 #include "source/connector/connector.h"
@@ -17,8 +17,8 @@ using source::Connector;
 using source::ConnectorOptions;
 using source::Filtering;
 
-// A hand on the kernel's count. An invalid op makes newer kernels count the next request; older
-// ones ignore its eight bytes and count every request.
+// Changes the kernel's count. An invalid op makes newer kernels count the next request; older ones
+// ignore its eight bytes and count every request.
 class Count {
  public:
   Count() {
@@ -34,7 +34,7 @@ class Count {
     for (; by < 0; by++) request(KNELL_MCAST_IGNORE);
   }
   bool deaf() const { return !probe_->ask()->acked; }
-  // Makes it 0, wherever it is.
+  // Sets the count to 0, whatever it is.
   void zero() {
     for (int i = 0; deaf() && i < 100; i++) change(1);
     for (int i = 0; !deaf() && i < 100; i++) change(-1);
@@ -162,7 +162,7 @@ TEST_P(ConnectorCount, GoneDeafIsMendedAndTold) {
   EXPECT_TRUE(count_->is_zero());
 }
 
-// What was queued before it went deaf comes before the hole.
+// Events that were queued before the connector went deaf come before the hole.
 TEST_P(ConnectorCount, HoleOfDeafnessIsPutBehindWhatWasQueued) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);

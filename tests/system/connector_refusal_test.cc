@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Where the connector does not work, it must say why in words. Each test goes to such a place in a
-// forked child.
+// Where the connector does not work, the error must say why. Each test enters such an environment
+// in a forked child.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -17,14 +17,14 @@ namespace {
 using source::Connector;
 using ::testing::Test;
 
-// "CODE sentence" of the refusal; "fine" when there is none.
+// "CODE sentence" of the refusal; "fine" when the connector opened.
 std::string attempt() {
   const auto connector = Connector::create({.wanted = {KNELL_EVENT_NONZERO_EXIT}});
   if (connector) return "fine";
   return std::to_string(connector.error().code) + " " + connector.error().message();
 }
 
-// The kernel may or may not filter; asked while somebody listens.
+// Whether the kernel filters; determined while there is a listener.
 bool kernel_filters() {
   const auto listening = Connector::create({.wanted = {KNELL_EVENT_COREDUMP}});
   return listening && (*listening)->filtering() == source::Filtering::kKernel;
@@ -57,7 +57,7 @@ TEST_F(ConnectorRefusal, OtherPidNamespace) {
   EXPECT_PRED3(says, text, EPROTONOSUPPORT, "initial pid namespace only");
 }
 
-// Somebody listens, so the socket hears of everything unfiltered: that must not be taken for
+// There is a listener, so the socket receives all events unfiltered: that must not count as
 // success.
 TEST_F(ConnectorRefusal, OtherPidNamespaceWhileTheHostListens) {
   const auto host = Connector::create({.wanted = {KNELL_EVENT_ALL}});
@@ -107,9 +107,9 @@ TEST_F(ConnectorRefusal, NobodyMayListenFrom66On) {
   EXPECT_EQ(text, std::to_string(9 << 8));
 }
 
-// A listener that goes elsewhere keeps hearing; its health must not be judged by a probe from
-// there. Opened here, so that it is unsubscribed from here: the kernel would not hear that from
-// there.
+// A listener that enters another namespace continues to receive events; a probe from there must not
+// decide about its health. It is opened here, so that it is unsubscribed from here: the kernel
+// would ignore a request from there.
 TEST_F(ConnectorRefusal, SubscriptionOutlivesAChangeOfNamespace) {
   const auto opened = Connector::create({.wanted = {KNELL_EVENT_NONZERO_EXIT}});
   ASSERT_TRUE(opened.has_value()) << opened.error().message();

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The connector source against the live kernel: what comes, what is lost, who is believed.
+// The connector source against the live kernel: which events come, which are lost, which senders
+// are accepted.
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
 #include <sys/prctl.h>
@@ -32,7 +33,7 @@ std::unique_ptr<Connector> open(const ConnectorOptions& options) {
   return connector ? *std::move(connector) : nullptr;
 }
 
-// An event of type COMM, each of its own.
+// Each event of type COMM has a name of its own.
 void rename_self(int count) {
   char before[16];
   ::prctl(PR_GET_NAME, before);
@@ -46,7 +47,7 @@ class ConnectorSource : public ::testing::TestWithParam<Filtering> {
     KNELL_NEEDS(lacks_connector());
     if (GetParam() == Filtering::kKernel) KNELL_NEEDS(lacks_kernel_filter_listened_to());
   }
-  // The question needs a listener to be answered.
+  // The kernel acks only while there is a listener.
   static std::string lacks_kernel_filter_listened_to() {
     const auto listening = Connector::create({.wanted = {KNELL_EVENT_COREDUMP}});
     return lacks_kernel_filter();
@@ -75,7 +76,7 @@ TEST_P(ConnectorSource, TellsOfFailuresAndNothingElse) {
   }
 }
 
-constexpr uint32_t kRareStatus = 0x5b;  // of no process but ours
+constexpr uint32_t kRareStatus = 0x5b;  // of no other process
 
 TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
@@ -97,11 +98,12 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   const auto heard_all = [&] {
     EXPECT_TRUE(connector->want({masks[changes++ % std::size(masks)]}).has_value());
     failures += std::ranges::count_if(collector.raws, [](const event::Raw& raw) {
-      // Whoever was reaped before its event was made has no parent in it, so that is not asked.
+      // A child that was reaped before its event was made has no parent in it, so the parent is not
+      // checked.
       return raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == kRareStatus << 8;
     });
     collector.raws.clear();
-    return failures >= count;  // the last child's may come after its parent's
+    return failures >= count;  // the last child's event may come after its parent's
   };
   EXPECT_TRUE(collector.read_until(*connector, heard_all)) << failures << " of " << count;
   EXPECT_EQ(failures, count);
@@ -164,14 +166,14 @@ TEST_P(ConnectorSource, HealthyIsLeftAlone) {
 // ----------------------------------------------------------------------------------------------
 // loss
 
-using Place = std::pair<uint32_t, uint32_t>;  // cpu, seq: names an event
+using Place = std::pair<uint32_t, uint32_t>;  // cpu, seq: identifies an event
 Place place(const event::Raw& raw) { return {raw.cpu, raw.seq}; }
 
 bool inside(const event::Raw& hole, const event::Raw& raw) {
   return raw.stamp_ns >= hole.u.lost.from_ns && raw.stamp_ns <= hole.stamp_ns;
 }
 
-// Lets a small socket overflow `times` while a big one beside it hears everything.
+// Lets a small socket overflow `times` while a big one beside it receives everything.
 struct Overflow {
   Overflow(uint32_t mask, Filtering best, int times) {
     const auto small = open({.wanted = {mask}, .buffer_bytes = 32U << 10, .best = best});
@@ -202,8 +204,8 @@ struct Overflow {
   uint64_t lost = 0;
 };
 
-// On each CPU, what is told before a hole is older than all that is missing in it, and what is told
-// behind it is younger. Between CPUs neither stamps nor the queue have a strict order.
+// On each CPU, events before a hole are older than all events missing in it, and events after it
+// are younger. Between CPUs neither stamps nor the queue have a strict order.
 void expect_in_place(const Overflow& seen) {
   for (const event::Raw& hole : seen.holes) {
     bool passed = false;
@@ -222,7 +224,7 @@ void expect_in_place(const Overflow& seen) {
 
 void overflow(uint32_t mask, Filtering best, int times) {
   const Overflow seen(mask, best, times);
-  // What else happens on the machine may make more of them, where it is not filtered out.
+  // Other processes on the machine may cause more events, where they are not filtered out.
   const bool alone = best != Filtering::kNone && mask == KNELL_EVENT_COMM;
   ASSERT_GE(seen.holes.size(), static_cast<size_t>(times));
   if (alone) {
@@ -238,7 +240,7 @@ void overflow(uint32_t mask, Filtering best, int times) {
     EXPECT_EQ(hole.u.lost.types, mask);
     const auto gone = std::ranges::count_if(
         seen.missing, [&](const event::Raw& raw) { return inside(hole, raw); });
-    // Other types than those in the mask are counted when nobody filtered them out.
+    // Events of types outside the mask are counted when nothing filtered them out.
     if (alone) {
       EXPECT_EQ(hole.u.lost.count, static_cast<uint64_t>(gone));
     }
@@ -279,7 +281,7 @@ TEST_P(ConnectorSource, HoleIsToldWithinTheBound) {
 
 constexpr int32_t kForgedPid = 0x7e577e57;  // above every pid_max
 
-// An exit as the kernel would send it, but from a socket of ours to everyone in the group.
+// An exit as the kernel would send it, but sent from a socket of ours to the whole group.
 bool forge(uint32_t seq) {
   event::Raw raw;
   raw.what = KNELL_EVENT_EXIT;
@@ -302,7 +304,7 @@ TEST_P(ConnectorSource, ForgedEventsAreNotBelieved) {
   KNELL_NEEDS(lacks_root());
   const auto connector = open(asking(KNELL_EVENT_ALL));
   ASSERT_TRUE(connector);
-  // Somebody who believes everything, to see that the forgery does arrive.
+  // A listener that accepts every sender, to check that the forged event does arrive.
   const auto credulous = source::open_connector();
   ASSERT_TRUE(credulous && source::join_events(credulous->get()));
   ASSERT_TRUE(forge(1));

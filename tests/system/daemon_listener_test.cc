@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell through a real knelld: what a program sees that does not know it is there, what it may
-// see, and what becomes of it when the daemon is killed.
+// libknell through a real knelld: what a program sees that did not ask for a daemon, what it may
+// see, and what happens when the daemon is killed.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -23,7 +23,7 @@
 namespace knell::test {
 namespace {
 
-// With KNELL_TEST_VIA=daemon all tests of this program go through one that is started for them.
+// With KNELL_TEST_VIA=daemon all tests of this program use a daemon that is started for them.
 class OneForAll : public testing::Environment {
  public:
   void SetUp() override {
@@ -60,14 +60,14 @@ class ThroughKnelld : public testing::Test {
   std::optional<Daemon> daemon_;
 };
 
-// One byte from another process, that it is so far.
+// Waits for one byte from another process, which says that it is ready.
 void tell(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
 bool await(const UniqueFd& from) {
   char byte = 0;
   return ::read(from.get(), &byte, 1) == 1;
 }
 
-// Exits at once, and is left to be reaped.
+// Exits at once, and is not reaped.
 pid_t fork_dying(int code) {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(code);
@@ -146,7 +146,7 @@ TEST_F(ThroughKnelld, WhoDiesWhileItIsAddedIsToldOnce) {
     EXPECT_TRUE(exits[0].status());
     EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   }
-  // Nothing is told of them afterwards.
+  // No further events of them follow.
   const pid_t last = fork_dying(3);
   ASSERT_FALSE(recorder.listener().add(last, 0, 1));
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(last).empty(); }));

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The filter, proved on the live kernel: for each of many masks the same events come through the
+// The filter, checked on the live kernel: for each of many masks the same events come through the
 // kernel's filter, through the classic BPF program, and through filter::passes() over a socket that
-// filters nothing. All sockets listen at once to all events of the machine between two stamps.
+// filters nothing. All sockets listen at the same time to all events of the machine between two
+// stamps.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -50,10 +51,10 @@ Key key_of(const event::Raw& raw) {
   return key;
 }
 
-// A socket of our own making: what it filters by is its maker's choice.
+// A socket made here: the test chooses its filter.
 class Listener {
  public:
-  // Without a mask in the request an old listener, whose events the program alone filters.
+  // Without a mask in the request it is a legacy listener, whose events only the program filters.
   Listener(std::optional<uint32_t> request, const filter::ClassicBpf& program) {
     auto fd = source::open_connector();
     KNELL_CHECK(fd.has_value());
@@ -69,7 +70,7 @@ class Listener {
   Listener(Listener&&) = default;
   Listener& operator=(Listener&&) = delete;
 
-  // Everything stamped inside the window; acks are no events.
+  // All events stamped inside the window; acks are not events.
   std::vector<event::Raw> read(uint64_t from_ns, uint64_t until_ns) {
     std::vector<event::Raw> events;
     Receiver receiver;
@@ -92,7 +93,7 @@ void sleep_until_killed() {
   for (;;) ::pause();
 }
 
-// A victim for ptrace: attached to and let go, which are two events.
+// A victim for ptrace: attached and detached, which are two events.
 void trace_a_child() {
   const Child child = Child::fork([] {
     sleep_until_killed();
@@ -107,7 +108,7 @@ void trace_a_child() {
 int change_much() {
   ::setsid();
   ::prctl(PR_SET_NAME, "differential");
-  // Not through libc, which would tell its threads.
+  // Not through libc, which would change all threads.
   ::syscall(SYS_setgid, 65534);
   ::syscall(SYS_setuid, 65534);
   return 3;
@@ -127,7 +128,7 @@ int dump_core() {
 }
 
 int exec_something() {
-  // This very program, which then has no test to run.
+  // This same program, with no test to run.
   ::execl("/proc/self/exe", "differential", "--gtest_filter=-*", "--gtest_brief=1", nullptr);
   return 1;
 }

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Who killed it, and who asked it to end: every way to die that there is, as told over bpf and by
-// the daemon, against what is true. Prints it as a table.
+// Who killed a process, and who asked it to end: every way to die in support/ways_to_die.h, as
+// reported over bpf and by the daemon, against the facts. Prints a table.
 //
-// A sender that is wrong is a failure, and so is no sender where one is known, but for one time in
-// four: the kernel does not run the programs for every signal (an interrupt may come while one of
-// them runs, a kernel may spare some processes), and then nothing is told.
+// A wrong sender is a failure. A missing sender where one is known is a failure as well, except in
+// one of four rounds: the kernel does not run the programs for every signal (an interrupt may come
+// while one of them runs, a kernel may skip some processes), and then no sender is reported.
 //
-// KNELL_TEST_ROUNDS: how often each way is gone (1). KNELL_TEST_WAY: only those with this in their
-// names.
+// KNELL_TEST_ROUNDS: how often each way is tested (1). KNELL_TEST_WAY: only the ways with this in
+// their names.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -34,7 +34,7 @@
 namespace knell::test {
 namespace {
 
-constexpr int kMore = 15;  // rounds, where the first told nothing
+constexpr int kMore = 15;  // rounds, where the first reported no sender
 
 int rounds() {
   const char* given = std::getenv("KNELL_TEST_ROUNDS");
@@ -61,7 +61,7 @@ Truth go(const WayToDie& way) {
   return truth;
 }
 
-// In words that are the same in each round.
+// As text that is the same in each round.
 std::string text_of(uint32_t cause, pid_t killer, int request, pid_t asker, const Truth& truth) {
   const auto name = [&](pid_t pid) -> std::string {
     if (pid == truth.pid) return " itself";
@@ -85,7 +85,7 @@ std::string text_of(const Seen& exit, const Truth& truth) {
   return text_of(killed ? killer.cause : 0, killer.pid, asked ? last.signal : 0, last.pid, truth);
 }
 
-// What a listener told of one way, and how often.
+// What a listener reported for one way, and how often.
 using Told = std::map<std::string, int>;
 std::string text_of(const Told& told) {
   std::string text;
@@ -97,7 +97,7 @@ std::string text_of(const Told& told) {
   return text;
 }
 
-// What is told when nothing is known.
+// What is reported when nothing is known.
 std::string nothing(const Truth& truth) { return text_of(0, 0, 0, 0, truth); }
 
 void hear(Recorder& recorder, const Truth& truth, Told& told) {
@@ -121,7 +121,7 @@ Recorder::Wish exits_under_us(const char* via) {
           .via = via};
 }
 
-// Whether it was told often enough, or a failure.
+// Checks that it was reported often enough; else a failure.
 bool known(const Told& told, const Truth& truth) {
   int all = 0;
   for (const auto& [words, count] : told) all += count;
@@ -155,7 +155,7 @@ TEST(Killer, OfEveryWayToDie) {
       if (truth.pid == 0) break;
       hear(bpf, truth, of_bpf);
       if (via_daemon) hear(*via_daemon, truth, of_daemon);
-      // One that is not known says nothing by itself.
+      // One unknown result is no failure yet.
       if (round == most - 1 && most < kMore && !(known(of_bpf, truth) && known(of_daemon, truth)))
         most = kMore;
     }

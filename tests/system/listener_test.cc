@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A listener's own life: its mask and its pids change while events come, it loses some and says so,
-// forgets what is over, and works for an ordinary user.
+// A listener's life: its mask and its pids change while events come, it loses events and reports
+// it, removes processes that are over, and works for an ordinary user.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -17,7 +17,7 @@
 namespace knell::test {
 namespace {
 
-// A storm of which nobody keeps a list.
+// A storm whose processes are not recorded.
 Scenario storming(int count, int nth) {
   return [=](std::vector<Fate>& fates) {
     storm(count, nth, 1);
@@ -134,7 +134,7 @@ TEST(Listener, HearsOnlyOfTheProcessesAdded) {
   EXPECT_EQ(recorder.of(pids[0])[0].raw.cookie, 0xfeedfacecafeu);
   EXPECT_EQ(recorder.of(pids[2])[0].raw.cookie, 17u);
   EXPECT_TRUE(recorder.of(pids[1]).empty());
-  // It left by itself when it died.
+  // It was removed automatically when it died.
   EXPECT_EQ(listener.remove(pids[0]), std::errc::no_such_file_or_directory);
 }
 
@@ -163,12 +163,12 @@ TEST(Listener, AddTellsOfAProcessThatIsGone) {
   const pid_t pid = child.pid();
   ASSERT_TRUE(child.wait());
   EXPECT_EQ(recorder.listener().add(pid), std::errc::no_such_process);
-  // The pid lives, but as another process than was meant.
+  // The pid exists, but it is another process than was meant.
   EXPECT_EQ(recorder.listener().add(::getpid(), start_ticks(::getpid()) + 1),
             std::errc::no_such_process);
 }
 
-// Its exit event went by before anybody asked: it is told all the same.
+// Its exit event passed before it was added: it is reported nevertheless.
 TEST(Listener, AddOfAZombieIsItsExit) {
   KNELL_NEEDS(lacks_connector());
   Child child = Child::fork([] { return 6; });
@@ -208,8 +208,8 @@ TEST(Listener, AddOfAZombieWhoseBirthIsStillQueued) {
 // ----------------------------------------------------------------------------------------------------------
 // loss
 
-// A listener with room for a few events that is not read during a storm. What it lost it says; a
-// listener with plenty of room beside it knows how many there were.
+// A listener with room for a few events that is not read during a storm. It reports how many it
+// lost; a listener with plenty of room beside it knows how many there were.
 TEST(Listener, CountsWhatItLost) {
   KNELL_NEEDS(lacks_connector());
   constexpr int kChildren = 3000;
@@ -240,7 +240,8 @@ TEST(Listener, CountsWhatItLost) {
     }
     ASSERT_TRUE(roomy.read_until_exit_of(stage.sentinels().back()));
     const auto [told, lost] = exits_and_lost(tiny);
-    ASSERT_TRUE(stage.sentinel(roomy));  // others end as well: what tiny lost was before this
+    // Other processes end as well: what tiny lost was before this.
+    ASSERT_TRUE(stage.sentinel(roomy));
     const auto [all, none] = exits_and_lost(roomy);
     EXPECT_GT(lost, 0u);
     EXPECT_EQ(none, 0u);
@@ -264,8 +265,8 @@ TEST(Listener, LossPassesEveryPredicate) {
 // --------------------------------------------------------------------------------------------------------
 // memory
 
-// With zero exits filtered out nothing says that a process is over; it is forgotten all the same,
-// in sweeps.
+// With zero exits filtered out no event says that a process is over; it is removed nevertheless, in
+// sweeps.
 TEST(Listener, ForgetsProcessesWhoseExitsAreFilteredOut) {
   KNELL_NEEDS(lacks_connector());
   const int children = in_vm() ? 2000 : 20'000;
@@ -274,7 +275,7 @@ TEST(Listener, ForgetsProcessesWhoseExitsAreFilteredOut) {
   ASSERT_TRUE(stage.sentinel(recorder));
   const uint64_t before = recorder.listener().stats().processes;
   ASSERT_FALSE(stage.play(recorder).empty());
-  // The sweep goes on with each drain: let there be some.
+  // The sweep continues with each drain: cause some.
   const uint64_t few = before + 200;
   for (const Deadline deadline;
        recorder.listener().stats().processes > few && !deadline.passed();) {
@@ -292,8 +293,7 @@ TEST(Listener, ManyCanBeOpenAtOnce) {
     recorders.push_back(std::make_unique<Recorder>(
         Recorder::Wish{.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS}));
   }
-  recorders.erase(
-      recorders.begin());  // one that leaves must not take the others' subscription along
+  recorders.erase(recorders.begin());  // closing one must not end the subscription of the others
   Child child = Child::fork([] { return 3; });
   for (const auto& recorder : recorders) {
     ASSERT_TRUE(recorder->read_until_exit_of(child.pid()));

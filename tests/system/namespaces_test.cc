@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What processes are called in pid namespaces: as the programs in the kernel tell it, and as it is
-// followed over the connector. What is right /proc says, asked while they live.
+// The pids of processes in pid namespaces: as the programs in the kernel report them, and as knell
+// tracks them over the connector. /proc shows the right values while the processes live.
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <pthread.h>
@@ -44,7 +44,7 @@ class Keeper : public Collector {
     one.full.levels = {};
     told.push_back(one);
   }
-  // The one of that type about that thread; FORK: about that child.
+  // The event of that type about that thread; FORK: about that child.
   const Told* find(uint32_t what, pid_t tid) const {
     for (const Told& one : told) {
       if (one.full.what != what) continue;
@@ -61,13 +61,13 @@ Numbers numbers_of(const std::vector<event::Level>& levels, int32_t event::Level
   return numbers;
 }
 
-// The number at each of the first levels; in the rest none.
+// The number at each of the first levels; 0 in the rest.
 Numbers only_in_the_first(Numbers numbers, size_t levels) {
   for (size_t i = levels; i < numbers.size(); i++) numbers[i].nr = 0;
   return numbers;
 }
 
-// One byte each: something has come so far, and may go on.
+// One byte each: a process has reached a point, and may continue.
 class Gate {
  public:
   void open() { KNELL_CHECK(::write(pipe_.write.get(), "x", 1) == 1); }
@@ -112,7 +112,7 @@ class Levels : public ::testing::Test {
         << "no event " << what << " of " << tid;
     return keeper_.find(what, tid);
   }
-  // All that was sent before this has been read.
+  // All events sent before this one have been read.
   void drain_all() {
     const pid_t last = exited_child(0);
     ASSERT_NE(await(KNELL_EVENT_EXIT, last), nullptr);
@@ -190,7 +190,7 @@ TEST_F(Levels, AParentOutsideHasNoNumber) {
   EXPECT_EQ(numbers_of(exit->levels, &event::Level::ppid), only_in_the_first(its, 0));
 }
 
-// The first of a namespace: its parent is in the namespaces around it only.
+// The first process of a namespace: its parent is only in the namespaces around it.
 TEST_F(Levels, TheFirstOfEach) {
   ASSERT_NO_FATAL_FAILURE(open(kForkExecExit));
   const Nested nested(3);
@@ -413,7 +413,7 @@ class Follower : public Collector {
     its.emplace_back(numbers.of.begin(), numbers.of.end());
     seen.push_back(translate(raw, watched_ns, identities_));
   }
-  // Where the event about that thread is; nullopt: it was not told.
+  // The place of the event about that thread; nullopt: it was not reported.
   std::optional<size_t> find(uint32_t what, pid_t tid) const {
     for (size_t i = 0; i < raws.size(); i++)
       if (raws[i].what == what && raws[i].tid == tid) return i;
@@ -472,7 +472,7 @@ TEST(TaskIds, FollowedOverTheConnectorAreWhatProcSays) {
   became.wait();
   ASSERT_TRUE(until(KNELL_EVENT_UID, inside.pid()));
   gates.end.open();
-  ASSERT_EQ(inside.wait(), 0);  // it is gone when its exit is asked about
+  ASSERT_EQ(inside.wait(), 0);  // it is gone when its exit is tested
   ASSERT_TRUE(until(KNELL_EVENT_EXIT, inside.pid()));
   ASSERT_TRUE(until(KNELL_EVENT_EXIT, inside.helper()));
 
@@ -496,7 +496,7 @@ TEST(TaskIds, FollowedOverTheConnectorAreWhatProcSays) {
   EXPECT_TRUE(follower.its[helper].empty());
 }
 
-// The same processes, told by a source that sees the numbers and by one that does not.
+// The same processes, reported by a source that sees the numbers and by one that does not.
 TEST(TaskIds, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
@@ -527,7 +527,8 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
       go.wait();
       return run_true();
     });
-    // Alive until its birth was read: what is dead by then is not known over the connector.
+    // Alive until its birth was read: a process that is dead by then is not known over the
+    // connector.
     ASSERT_TRUE(follower.read_until(
         **connector, [&] { return follower.find(KNELL_EVENT_FORK, inside.pid()).has_value(); }));
     go.open();

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The pidfd source and what stands behind it, against the live kernel: children, strangers,
-// zombies, and what an unprivileged user may know of root's processes.
+// The pidfd source and the code behind it, against the live kernel: children, other processes,
+// zombies, and what an unprivileged user may learn about root's processes.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -26,7 +26,7 @@ std::unique_ptr<PidfdSource> open(Clock& clock = system_clock()) {
   return source ? *std::move(source) : nullptr;
 }
 
-// Waits until its end is told: its status, or "unknown", or "nothing".
+// Waits until its end is reported: its status, or "unknown", or "nothing".
 std::string end_told(PidfdSource& source, Collector& collector, int32_t pid) {
   const auto told = [&]() -> const Collector::Over* {
     for (const Collector::Over& over : collector.overs) {
@@ -38,7 +38,7 @@ std::string end_told(PidfdSource& source, Collector& collector, int32_t pid) {
   return told()->status_known ? std::to_string(told()->wait_status) : "unknown";
 }
 
-// A process that is not our child: its parent is, and reaps it or leaves it a zombie.
+// A process that is not our child: its parent reaps it or leaves it a zombie.
 class Stranger {
  public:
   enum class Parent { kReaps, kNeverReaps };
@@ -103,7 +103,8 @@ TEST_F(Pidfd, OwnChildIsToldAndLeftToBeReaped) {
   EXPECT_EQ(collector.overs.size(), 1U) << "told once";
 }
 
-// After setuid() a child may not be looked into, its zombie neither; its parent knows all the same.
+// After setuid() the caller may not read the child's /proc, nor its zombie's; as its parent it
+// still gets the status.
 TEST_F(Pidfd, OwnChildIsToldWithoutItsZombie) {
   KNELL_NEEDS(lacks_root());
   const std::string told = in_child([]() -> std::string {
@@ -180,7 +181,8 @@ TEST_F(Pidfd, NobodyLearnsTheStatusOfRootsProcessWhenItIsReaped) {
   EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
 }
 
-// It may not know the status of the zombie, and does not take the 0 it is shown for one.
+// The caller may not know the status of the zombie. The 0 that /proc shows must not be taken for
+// the status.
 TEST_F(Pidfd, NobodyIsToldUnknownOfRootsZombieInTheEnd) {
   KNELL_NEEDS(lacks_root());
   for (const int status : {9, 0}) {
@@ -189,7 +191,7 @@ TEST_F(Pidfd, NobodyIsToldUnknownOfRootsZombieInTheEnd) {
     const std::string told = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
       FakeClock clock;
-      clock.now_ns = 1;  // so that the timer, which is real, has come due when it is set
+      clock.now_ns = 1;  // so that the timer, which uses the real clock, has expired when it is set
       const auto source = PidfdSource::create(clock);
       if (!source) return source.error().message();
       if (!(*source)->add(stranger.pid(), 0)) return "cannot add";
@@ -323,7 +325,7 @@ TEST_F(Pidfd, ZombieStatusTellsAZeroFromASecret) {
     EXPECT_EQ(secret, "unknown");
     const std::string own = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
-      ::prctl(PR_SET_DUMPABLE, 1);  // as any program of its own would be
+      ::prctl(PR_SET_DUMPABLE, 1);  // as an ordinary program of that user would be
       Stranger mine(Stranger::Parent::kNeverReaps, status);
       mine.end_and_wait(Stranger::Parent::kNeverReaps);
       return std::to_string(zombie_status(mine.pid()).value_or(-1));

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Predicates from end to end: of some children that differ, exactly the right ones are heard of.
+// Predicates from end to end: of several different children, exactly the right ones are reported.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -23,7 +23,7 @@ using Matches = std::vector<std::pair<std::string, std::string>>;
 struct Part {
   std::string comm;
   int exit_code = 0;
-  int signal = 0;  // ends it instead
+  int signal = 0;  // the signal that ends it instead
 };
 
 int play_part(const Part& part) {
@@ -35,8 +35,8 @@ int play_part(const Part& part) {
   return part.exit_code;
 }
 
-// The names of those heard of, in the order they died. The last of `parts` must be one of them:
-// after it nothing more can come.
+// The names of the reported children, in the order they died. The last of `parts` must be one of
+// them: no further event can come after it.
 std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& parts,
                                uint32_t details = KNELL_DETAILS_FULL) {
   Recorder recorder({.events = KNELL_EVENT_EXIT, .details = details, .matches = matches});
@@ -57,7 +57,7 @@ std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& 
 
 using Names = std::vector<std::string>;
 
-// A shell that ends when `gate` is closed. `terminal`: what it has as its controlling terminal.
+// A shell that ends when `gate` is closed. `terminal`: its controlling terminal.
 Child shell_at(int gate, const char* terminal) {
   return Child::fork([=] {
     ::setsid();
@@ -153,7 +153,7 @@ TEST(Predicates, Exe) {
   Child program = Child::spawn({victim("exit_with"), "3", "after-eof"}, {.in = input.read.get()});
   const pid_t pid = program.pid();
   ASSERT_TRUE(wait_for_exec(pid, victim("exit_with")));
-  recorder.drain();  // sees the exec while it lives
+  recorder.drain();  // reads the exec while the process lives
   input.write.reset();
   ASSERT_TRUE(recorder.read_until_exit_of(pid));
   EXPECT_EQ(recorder.of(pid).size(), 1u);
@@ -190,7 +190,7 @@ TEST(Predicates, Pid) {
   EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
 }
 
-// Longer than a life that lasted for certain, and longer than one that did not.
+// --longer with a shorter time than the life and with a longer one.
 TEST(Predicates, LongerAndShorter) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
@@ -212,7 +212,8 @@ TEST(Predicates, LongerAndShorter) {
   EXPECT_TRUE(never.of(pid).empty());
 }
 
-// Narrowing what is already in the queue, too: a predicate holds from the moment it was given.
+// A predicate also narrows events that are already in the queue: it applies from the moment it was
+// given.
 TEST(Predicates, HoldForWhatWasNotReadYet) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT});

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // 80,000 processes, one in ten of them failing, as fast as one parent can make them: each failure
-// is told, once, and nothing is lost. Pids come round twice meanwhile.
+// is reported once, and nothing is lost. Pids are reused twice meanwhile.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ int processes() { return in_vm() ? 5'000 : 80'000; }
 
 void blow(std::vector<Fate>& fates) {
   storm(processes(), kOneIn, kFailure);
-  fates.push_back({});  // a report must hold something
+  fates.push_back({});  // a report must not be empty
 }
 
 void expect_every_failure(uint32_t details) {
@@ -48,7 +48,7 @@ void expect_every_failure(uint32_t details) {
   EXPECT_EQ(recorder.seen().size(), static_cast<size_t>(failures + sentinels));
 }
 
-// What one line of the command says; fails the test when it is not one JSON object.
+// Parses one line of the command; fails the test when it is not one JSON object.
 struct Line {
   std::string type;
   pid_t pid = 0;
@@ -77,7 +77,7 @@ TEST(Storm, EveryFailureWithStatusOnly) {
   expect_every_failure(KNELL_DETAILS_STATUS);
 }
 
-// The same through the command, to its last line.
+// The same through the command, up to its last line.
 TEST(Storm, EveryFailureIsALineOfTheCommand) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_knell_command());
@@ -96,7 +96,7 @@ TEST(Storm, EveryFailureIsALineOfTheCommand) {
         << text;
     return line;
   };
-  // Its output is read while it storms, as by whatever stands behind a pipe.
+  // Its output is read during the storm, as by a reader behind a pipe.
   while (!stage.over(std::chrono::milliseconds(0))) {
     while (const auto text = knell.line(Deadline(std::chrono::milliseconds(10))))
       ASSERT_TRUE(count(*text));

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel tells of threads; a process-level listener must hear of processes. Each test plays one
-// of the ways in which the first misleads about the second, many times, before listeners of every
+// The kernel reports threads; a process-level listener must receive processes. Each test plays one
+// of the scenarios in which threads mislead about processes, many times, before listeners of every
 // kind: with each mask that changes what the normaliser gets to see, each level of details that
-// changes what it may ask, drained at once and late, with and without a predicate that needs
-// lineage. What is expected is what the parent's waitpid saw.
+// changes what it may read, drained at once and late, with and without a predicate that needs
+// lineage. Expected is what the parent's waitpid returned.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -27,7 +27,7 @@ struct Listening {
   uint32_t mask;
   uint32_t details;
   int64_t latency_ns;
-  bool under;  // with --under, else told apart by pid
+  bool under;  // with --under, else distinguished by pid
   bool bpf = false;
 
   std::string text() const {
@@ -53,11 +53,11 @@ std::vector<Listening> every_kind() {
       for (const int64_t latency_ns : {0, 10'000'000}) {
         for (const bool under : {false, true}) {
           const bool full = details == KNELL_DETAILS_FULL, at_once = latency_ns == 0;
-          // A guest is there for its kernel, which knows of neither.
+          // A guest tests the kernel, which does not depend on either.
           if (in_vm() && at_once != under) continue;
           kinds.push_back({mask, details, latency_ns, under});
-          // Loading the programs takes its time, under emulation most of all: each mask with each
-          // level of details once, and as often at once as late.
+          // Loading the programs takes long, under emulation most of all: each mask with each level
+          // of details once, and as often at once as late.
           const bool once = at_once == under && at_once == (full != (mask == KNELL_EVENT_ALL));
           const bool taken = in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
           if (lacks_bpf().empty() && taken)
@@ -69,16 +69,17 @@ std::vector<Listening> every_kind() {
   return kinds;
 }
 
-// How many exits `kind` must hear of: the least and the most.
+// The least and the most exits that `kind` must receive.
 std::pair<size_t, size_t> exits_owed(const Listening& kind, const Fate& fate) {
   if (fate.status != 0 || kind.wants_zero_exits()) return {1, 1};
   return {0, fate.also > 0 ? 1 : 0};
 }
 
-// Who remembers knows who bore a process. To others the kernel names the parent at death, perhaps a
-// reaper, and nobody (0) for a thread and for a process that was reaped before its exit was told.
+// A listener that remembers processes knows the parent at birth. To others the kernel reports the
+// parent at death, perhaps a reaper, and 0 for a thread and for a process that was reaped before
+// its exit was sent.
 bool parent_is_right(const Listening& kind, const Fate& fate, pid_t ppid) {
-  if (kind.bpf) return ppid == fate.parent;  // whose child it is when it dies
+  if (kind.bpf) return ppid == fate.parent;  // its parent when it dies
   return kind.details == KNELL_DETAILS_STATUS ? ppid == fate.parent || ppid == 0
                                               : ppid == fate.born_of;
 }
@@ -99,7 +100,7 @@ void expect_exit(const Listening& kind, const Fate& fate, const Recorder& record
   }
 }
 
-// Under ALL a whole life is told, in its order: born once, exec'ed, crashed, over.
+// With ALL the whole life is reported, in order: one fork, the execs, the core dump, the exit.
 void expect_life(const Fate& fate, const Recorder& recorder) {
   const std::vector<Seen> events = recorder.of(fate.pid);
   const auto count = [&](uint32_t type) {
@@ -117,7 +118,7 @@ void expect_life(const Fate& fate, const Recorder& recorder) {
                                                     << text_of(events);
 }
 
-// Everything below the stage is accounted for: a thread taken for a process shows here.
+// Every event must be of a known process: a thread reported as a process is found here.
 void expect_nobody_else(const Stage& stage, const std::vector<Fate>& fates,
                         const Recorder& recorder) {
   std::set<pid_t> known{stage.pid()};
@@ -129,7 +130,7 @@ void expect_nobody_else(const Stage& stage, const std::vector<Fate>& fates,
   }
 }
 
-// Whether all that is owed has come. (What comes twice shows later, after one more sentinel.)
+// Whether all expected exits have come. (Duplicates are found later, after one more sentinel.)
 bool all_there(const Listening& kind, const std::vector<Fate>& fates, const Recorder& recorder) {
   return std::ranges::all_of(fates, [&](const Fate& fate) {
     return recorder.of(fate.pid, KNELL_EVENT_EXIT).size() >= exits_owed(kind, fate).first;
@@ -143,8 +144,7 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   ASSERT_TRUE(recorder.ok());
   std::vector<Fate> fates;
   for (int i = 0; i < times; i++) {
-    // Every other time nothing is read until it is all over, as by a reader that was kept from its
-    // work.
+    // Every other time nothing is read until the scenario is over, as by a delayed reader.
     const std::vector<Fate> some = i % 2 == 0 ? stage.play(recorder) : stage.play_unread();
     ASSERT_FALSE(some.empty());
     fates.insert(fates.end(), some.begin(), some.end());
@@ -156,12 +156,13 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   for (const Fate& fate : fates) {
     expect_exit(kind, fate, recorder);
     if (kind.mask == KNELL_EVENT_ALL) expect_life(fate, recorder);
-    if (testing::Test::HasFailure()) return;  // one tells enough
+    if (testing::Test::HasFailure()) return;  // one failure is enough
   }
   if (kind.under) expect_nobody_else(stage, fates, recorder);
 }
 
-// `times` before each kind of listener; stops at the first kind that fails, its events being told.
+// `times` before each kind of listener; stops at the first kind that fails, after printing its
+// events.
 void watch_by_every_kind(const Scenario& scenario, int times) {
   KNELL_NEEDS(lacks_connector());
   for (const Listening& kind : every_kind()) {
@@ -212,9 +213,9 @@ TEST(Traps, AutoReapedByNocldwait) {
   watch_by_every_kind(scenario::reaped_by_the_kernel_with_nocldwait, kMany);
 }
 TEST(Traps, DoubleFork) { watch_by_every_kind(scenario::orphans, kMany); }
-// An orphan's parent is the process that bore it, where that was remembered: its reaper says
-// nothing about it. Who remembers nothing is told the kernel's word, the reaper, except when the
-// orphan was reaped before its exit was told.
+// An orphan's parent is the process that made it, where that was remembered, not its reaper. A
+// listener that remembers nothing gets the kernel's value, the reaper, except when the orphan was
+// reaped before its exit was sent.
 TEST(Traps, ParentOfAnOrphan) {
   KNELL_NEEDS(lacks_connector());
   for (const uint32_t details : {KNELL_DETAILS_STATUS, KNELL_DETAILS_FULL}) {
@@ -297,8 +298,9 @@ TEST(Traps, CoreOfASingleThread) {
                       kFew);
 }
 
-// Where the kernel can be asked, since the parent takes its time to reap, nothing is left to the
-// order of events: the status is the one that waitpid will report, whatever the threads did before.
+// While the kernel can be asked, since the parent delays the reaping, the result does not depend on
+// the order of events: the status is the one that waitpid will report, whatever the threads did
+// before.
 TEST(Traps, StatusIsExactWhileNobodyHasReaped) {
   KNELL_NEEDS(lacks_connector());
   const Scenario scenarios[] = {scenario::leader_leaves_first,
@@ -332,7 +334,7 @@ TEST(Traps, StatusIsExactWhileNobodyHasReaped) {
     for (const Fate& fate : fates) {
       const std::vector<Seen> exits = recorder.of(fate.pid, KNELL_EVENT_EXIT);
       const bool owed = fate.status != 0 || kind.wants_zero_exits();
-      if (!owed && fate.also > 0) continue;  // documented: its zero exit cannot be heard of
+      if (!owed && fate.also > 0) continue;  // documented: its zero exit cannot be received
       EXPECT_EQ(exits.size(), owed ? 1u : 0u) << text_of(fate) << ", seen:\n" << text_of(exits);
       for (const Seen& exit : exits)
         EXPECT_EQ(exit.status(), fate.status) << text_of(fate) << exit.text();
@@ -341,9 +343,9 @@ TEST(Traps, StatusIsExactWhileNobodyHasReaped) {
   }
 }
 
-// Two threads that leave at the same time: the order of their events is not that of their deaths.
-// One exit all the same, with the status of one of the two; with which cannot be asked of a process
-// that was reaped unseen.
+// Two threads that exit at the same time: the order of their events is not that of their deaths.
+// There must be one exit, with the status of one of the two; of a process that was already reaped
+// the kernel cannot be asked which.
 TEST(Traps, BothLeaveTogether) {
   KNELL_NEEDS(lacks_connector());
   for (const Listening& kind : every_kind()) {
@@ -371,7 +373,7 @@ TEST(Traps, BothLeaveTogether) {
 
 namespace {
 
-// One play before a listener to everything; the events of its only process.
+// One play before a listener for all events; returns the events of its only process.
 std::vector<Seen> life_of(const Scenario& scenario, pid_t* ret_stage = nullptr) {
   Stage stage(scenario);
   Recorder recorder({.matches = {{"under", stage.name()}}});
@@ -392,7 +394,7 @@ std::vector<Seen> only(std::vector<Seen> events, uint32_t type) {
   return events;
 }
 
-// A process seized and let go; it ends of itself.
+// A process that is seized and released by a tracer; it ends by itself.
 void traced_for_a_while(std::vector<Fate>& fates) {
   Pipe go = make_pipe();
   const pid_t pid = fork_running([&] {
@@ -445,7 +447,7 @@ TEST(Traps, NewNameIsTold) {
       life_of(living([] { return ::prctl(PR_SET_NAME, "a new (name) x_16") == 0 ? 2 : 1; }));
   const std::vector<Seen> named = only(life, KNELL_EVENT_COMM);
   ASSERT_EQ(named.size(), 1u) << text_of(life);
-  EXPECT_EQ(named[0].new_comm, "a new (name) x_");  // 15 bytes and a NUL: the kernel cuts
+  EXPECT_EQ(named[0].new_comm, "a new (name) x_");  // 15 bytes and a NUL: the kernel truncates
   EXPECT_EQ(life.back().comm, "a new (name) x_") << text_of(life);
 }
 
@@ -475,7 +477,7 @@ TEST(Traps, TracerComesAndGoes) {
 
 namespace {
 
-// The kernel's own story of one play: exits and execs of threads, forks too.
+// The thread-level events of one play: exits and execs of threads, forks too.
 struct RawStory {
   Fate fate;
   std::vector<Seen> events;

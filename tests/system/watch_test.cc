@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What an exit still tells of a process that is gone: its words, its name, its place.
+// What an exit reports about a process that is gone: its arguments, its name, its directories.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -35,7 +35,7 @@ uint64_t ns_per_tick() { return kNsPerSecond / static_cast<uint64_t>(::sysconf(_
 
 std::string folder_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
-// The words of a live process.
+// The arguments of a live process.
 Words words_of(pid_t pid) {
   std::ifstream file(folder_of(pid) + "/cmdline");
   Words words;
@@ -49,7 +49,7 @@ std::string own_comm() {
   return name;
 }
 
-// The exit of a child of this process, which is over when this returns; a failed test without it.
+// The exit of a child of this process, which is over when this returns; fails the test without it.
 std::optional<Seen> exit_of(Recorder& recorder, pid_t pid) {
   if (!recorder.read_until_exit_of(pid)) {
     ADD_FAILURE() << "the exit of " << pid << " never came; seen:\n" << text_of(recorder.seen());
@@ -58,7 +58,7 @@ std::optional<Seen> exit_of(Recorder& recorder, pid_t pid) {
   return recorder.of(pid, KNELL_EVENT_EXIT).front();
 }
 
-// A listener to failures, with all details: what the library is for.
+// A listener for failures, with all details: the main use of the library.
 Recorder::Wish failures() { return {.events = KNELL_EVENT_NONZERO_EXIT}; }
 
 // A program that runs until its standard input ends.
@@ -85,7 +85,7 @@ TEST(ExitDetails, ShellThatFails) {
   EXPECT_EQ(knell::ended(exit->raw), "exit 7");
 }
 
-// Everything the system says of a process while it lives is what its exit says afterwards.
+// The exit has everything that the system showed of the process while it lived.
 TEST(ExitDetails, AreWhatProcSaidInLife) {
   KNELL_NEEDS(lacks_connector());
   const TemporaryDirectory directory;
@@ -105,9 +105,9 @@ TEST(ExitDetails, AreWhatProcSaidInLife) {
   const std::vector<std::string> cgroups = lines_of(folder_of(pid) + "/cgroup");
   const std::string cwd = link_of(folder_of(pid) + "/cwd"), exe = link_of(folder_of(pid) + "/exe");
   const uint64_t own_start = start_ticks(::getpid());
-  // Asleep, waiting for its input: so the kernel has told of the exec.
+  // It sleeps, waiting for its input: so the kernel has sent the exec.
   while (read_proc_stat(pid).value_or(ProcStat{}).state != 'S') ::sched_yield();
-  recorder.drain();  // sees the exec while it lives
+  recorder.drain();  // reads the exec while the process lives
   input.write.reset();
   ASSERT_EQ(child.wait(), std::optional<int>(0x900));
   const uint64_t after = monotonic_ns();
@@ -133,8 +133,8 @@ TEST(ExitDetails, AreWhatProcSaidInLife) {
       return line == "0::" + *exit->cgroup || line.ends_with(":name=systemd:" + *exit->cgroup);
     })) << *exit->cgroup;
   }
-  // Its life began no sooner than it was asked for and ended no later than it was reaped; its start
-  // is known to a tick.
+  // Its life began after it was requested and ended before it was reaped; its start is known to a
+  // tick.
   ASSERT_TRUE((exit->raw.has & KNELL_HAS_DURATION) != 0);
   EXPECT_LE(exit->raw.duration_ns, after - before + ns_per_tick());
   EXPECT_GE(exit->raw.duration_ns + ns_per_tick() + (born - before), exit->raw.mono_ns - born);
@@ -142,15 +142,15 @@ TEST(ExitDetails, AreWhatProcSaidInLife) {
   EXPECT_LE(exit->raw.mono_ns, monotonic_ns());
 }
 
-// A shell that is gone in a millisecond. What could not be read in time is null, never another's
-// words: between fork and exec a process has its parent's, and those it must not be given once it
-// has its own.
+// A shell that is gone in a millisecond. What could not be read in time is null, never the values
+// of another process: between fork and exec a process has its parent's arguments, which must not be
+// reported after the exec.
 TEST(ExitDetails, ShellThatIsGoneAtOnce) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_shell());
   constexpr int kTimes = 100, kEnough = 95, kAlways = 50;
   const Words words{"sh", "-c", "exit 7"};
-  constexpr int kRounds = 10;  // a machine busy with other things is late, but not every time
+  constexpr int kRounds = 10;  // a busy machine is late, but not every time
   int best = 0;
   for (int round = 0; round < kRounds && best < kEnough; round++) {
     Recorder recorder(failures());
@@ -260,13 +260,13 @@ TEST(ExitDetails, StatusAloneReadsAndRemembersNothing) {
   EXPECT_EQ(stats.processes, 0u);
 }
 
-// ----------------------------------------------------------------------------------------------- a
-// pid used again
+// ------------------------------------------------------------------------------------------------
+// a pid used again
 
 namespace {
 
-// Has the kernel hand out `pid` next. Only a wish: others fork too, and then the search goes on
-// from there.
+// Makes the kernel assign `pid` next. This may fail: others fork too, and then the search for a
+// free pid starts after theirs.
 bool wish_for_pid(pid_t pid) {
   std::ofstream file("/proc/sys/kernel/ns_last_pid");
   file << pid - 1 << std::flush;
@@ -274,7 +274,7 @@ bool wish_for_pid(pid_t pid) {
 }
 
 // A child that gets `pid` again, exits with `code` when `gate` ends, and has not been reaped; none
-// when others were always faster.
+// when other processes always got the pid first.
 std::optional<Child> child_with_pid(pid_t pid, int code, Pipe& gate) {
   for (int i = 0; i < 50; i++) {
     if (!wish_for_pid(pid)) return std::nullopt;
@@ -290,8 +290,7 @@ std::optional<Child> child_with_pid(pid_t pid, int code, Pipe& gate) {
   return std::nullopt;
 }
 
-// Start times are told in clock ticks: until the next one, two lives with one pid have the same
-// name.
+// Start times are in clock ticks: until the next one, two lives with one pid have the same id.
 void wait_for_next_tick() {
   timespec now{};
   const auto tick = [&] {
@@ -302,7 +301,8 @@ void wait_for_next_tick() {
   for (const uint64_t before = tick(); tick() == before;) ::sched_yield();
 }
 
-// The first of two with one pid: a program with words of its own that exits with `code`.
+// The first of two processes with one pid: a program with arguments of its own that exits with
+// `code`.
 pid_t first_life(int code) {
   Child child = Child::spawn({victim("exit_with"), std::to_string(code), "first"});
   const pid_t pid = child.pid();
@@ -311,7 +311,8 @@ pid_t first_life(int code) {
   return pid;
 }
 
-// The child of ours that had `pid` and ended with `status`: others may have had it too.
+// The child of ours that had `pid` and ended with `status`: other processes may have had the pid,
+// too.
 std::optional<Seen> life_of(Recorder& recorder, pid_t pid, int status) {
   (void)recorder.read_until_exit_of(pid, status);
   for (const Seen& exit : recorder.of(pid, KNELL_EVENT_EXIT)) {
@@ -337,7 +338,7 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
   Pipe gate = make_pipe();
   std::optional<Child> again = child_with_pid(pid, 5, gate);
   if (!again) GTEST_SKIP() << "the pid could not be had again";
-  // Nothing was read until now: all there is to see of the first in /proc is the second, alive.
+  // Nothing was read until now: /proc only shows the second process, alive.
   recorder.drain();
   gate.write.reset();
   const auto first = life_of(recorder, pid, 0x400), second = life_of(recorder, pid, 0x500);
@@ -348,7 +349,7 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
   EXPECT_NE(knell::text(first->raw.id), knell::text(second->raw.id));
 }
 
-// The end of the first is filtered out by the kernel: nothing but the second fork says that it is
+// The end of the first process is filtered out by the kernel: only the second fork shows that it is
 // over.
 TEST(PidReuse, SecondLifeDoesNotInheritFromAnUnheardOne) {
   KNELL_NEEDS(lacks_connector());
@@ -364,8 +365,8 @@ TEST(PidReuse, SecondLifeDoesNotInheritFromAnUnheardOne) {
   const auto exit = life_of(recorder, pid, 0x500);
   ASSERT_TRUE(exit) << text_of(recorder.of(pid));
   expect_second_life(*exit);
-  // Over the connector the start follows from the stamp of the fork. A guest whose host is busy may
-  // be held up between the two, over the end of a tick.
+  // Over the connector the start follows from the stamp of the fork. In a guest on a busy host
+  // there may be a delay between the two, across the end of a tick.
   EXPECT_GE(exit->raw.id.start, start);
   EXPECT_LE(exit->raw.id.start, start + (in_vm() ? 1 : 0));
 }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A thousand listeners, a hundred of them hostile, and 200,000 processes: each of the other 900
-// hears exactly what it must, which it knows by arithmetic, and the daemon's memory stays below
-// what docs/memory.md promises.
+// must receive exactly the expected number of events, which is computed, and the daemon's memory
+// must stay below the limit in docs/memory.md.
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -25,7 +25,7 @@ namespace {
 using filter::Key;
 using filter::wants;
 
-constexpr uid_t kUser = 64321;  // of nobody else's processes
+constexpr uid_t kUser = 64321;  // no other process has it
 constexpr int kCodes = 200;     // exit codes from 1, each as often as any other
 constexpr int kRounds = 25, kOfRoot = 6000, kOfUser = 2000;  // processes a round
 static_assert(kRounds * (kOfRoot + kOfUser) == 200'000);
@@ -38,7 +38,7 @@ void raise_descriptor_limit() {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-// Makes so many processes for each byte it is sent.
+// Makes a given number of processes for each byte it is sent.
 class Storm {
  public:
   Storm(uid_t uid, int a_round)
@@ -63,10 +63,10 @@ class Storm {
   Child child_;
 };
 
-// One of the 900.
+// One of the 900 well-behaved listeners.
 struct Good {
   std::unique_ptr<WireListener> listener;
-  size_t a_round = 0, at_the_end = 0;  // what it must hear
+  size_t a_round = 0, at_the_end = 0;  // the number of events it must receive
 };
 
 filter::Predicate ended(int first, int last = 0) {
@@ -82,7 +82,7 @@ filter::Subscription exits(std::vector<filter::Predicate> predicates) {
   return asked;
 }
 
-// What others make the daemon suffer: until it is killed.
+// The hostile clients; runs until it is killed.
 int torment(const std::string& socket) {
   std::vector<std::unique_ptr<WireListener>> deaf, floods;
   const auto come = [&](int count, auto& all) {
@@ -104,7 +104,7 @@ int torment(const std::string& socket) {
     const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),
                                    wire::encode(wire::Message::kAdd, std::span(&nobody, 1), turn)};
     for (auto& one : floods) (void)one->connection().try_send(packets[turn % 3]);
-    // Ten more come, talk nonsense or ask for everything, and vanish.
+    // Ten more connect, send nonsense or ask for all events, and disconnect.
     for (int i = 0; i < 10; ++i) {
       auto one = client::ConnectionToServer::connect(socket, std::chrono::milliseconds(0));
       if (!one) continue;
@@ -139,7 +139,7 @@ class Crowd : public testing::Test {
               0);
     all_.push_back(std::move(good));
   }
-  // The 900. Of each exit code there are kOfRoot / kCodes and kOfUser / kCodes a round.
+  // Connects the 900. Of each exit code there are kOfRoot / kCodes and kOfUser / kCodes a round.
   void all_come(pid_t root, pid_t user) {
     constexpr size_t kBoth = (kOfRoot + kOfUser) / kCodes, kUsers = kOfUser / kCodes;
     const filter::Predicate ours = wants(Key::kUnder, ::getpid());
@@ -147,12 +147,12 @@ class Crowd : public testing::Test {
     for (int i = 1; i <= 150; ++i) come(exits({ours, ended(i, i + 1)}), 2 * kBoth);
     for (int i = 0; i < 50; ++i) come(exits({wants(Key::kUid, kUser), ended(7)}), kUsers);
     for (int i = 0; i < 50; ++i)
-      // Ours: once it is over, its pid may become a stranger's.
+      // Only ours: once it is over, its pid may be reused by another process.
       come(exits({ours, wants(Key::kPid, i % 2 == 0 ? root : user)}), 0, 1);
     const AsUser is_user(kUser);
     for (int i = 1; i <= 50; ++i) come(exits({ended(i)}), kUsers);
   }
-  // Reads until all together have heard that many.
+  // Reads until all together have received that many events.
   bool hear(size_t wanted) {
     for (const Deadline deadline; heard() < wanted;) {
       epoll_event events[64];

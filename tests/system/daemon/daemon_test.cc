@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What each listener of a real knelld hears of real processes: what it asked for, and what it may.
+// What each listener of a real knelld receives of real processes: the events it asked for and may
+// see.
 #include "support/daemon.h"
 
 #include <gtest/gtest.h>
@@ -35,13 +36,13 @@ class Knelld : public testing::Test {
     ASSERT_TRUE(daemon_->start());
     all_ = std::make_unique<WireListener>(daemon_->socket(), lives());
   }
-  // KNELL_TEST_SOURCE: the source that the daemon is to use.
+  // KNELL_TEST_SOURCE: the source that the daemon must use.
   virtual std::string config() const {
     const char* source = std::getenv("KNELL_TEST_SOURCE");
     return source == nullptr ? "" : "source = \"" + std::string(source) + "\"\n";
   }
   const std::string& socket() const { return daemon_->socket(); }
-  // All that has happened so far is in the queues of those who want it.
+  // Waits until all events so far are in the queues of the listeners that want them.
   void settle() { ASSERT_TRUE(all_->take_life(sentinel())); }
 
   std::unique_ptr<Daemon> daemon_;
@@ -85,7 +86,7 @@ std::vector<Wish> twenty_wishes() {
                          life.status == code << 8;
                 }};
   };
-  // Over the connector the names of those who live that short are mostly not known.
+  // Over the connector the names of processes that live this short are mostly not known.
   if (std::getenv("KNELL_TEST_SOURCE") == nullptr) {
     all.push_back(program("true", 0, kExec));
     all.push_back(program("false", 1, kExec | kExit | kFork));
@@ -141,7 +142,7 @@ TEST_F(Knelld, AChangedSubscriptionLosesNothingThatBothWant) {
   EXPECT_EQ(exits, all.size());
 }
 
-// A process of that user, with children of its own; their pids come through a pipe.
+// A process of that user, with children of its own; it sends their pids through a pipe.
 struct Family {
   pid_t parent = 0;
   std::vector<pid_t> children;
@@ -210,14 +211,14 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
   EXPECT_TRUE(stranger->keys_of(pids_of(roots)).empty());
 }
 
-// In a pid namespace of its own: what it hears, against what it did. The result is an exit status
-// that says which check failed.
+// In a pid namespace of its own: compares the events it receives with the processes it made. The
+// result is an exit status that says which check failed.
 int listen_inside(const std::string& socket, int told, int go_on) {
   filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
   {
-    WireListener under(socket, lives());  // whose root the daemon knows by another number
+    WireListener under(socket, lives());  // the daemon knows this root by another pid
     const auto status = under.connection().status();
     if (!status || status->find("\"predicates\":") == std::string::npos) return 17;
     if (status->find("under=") != std::string::npos) return 18;
@@ -231,7 +232,7 @@ int listen_inside(const std::string& socket, int told, int go_on) {
   if (inside.keys_of(pids_of(own)) != keys_of(own)) return 13;
   int from_outside = 0;
   for (const Heard& heard : inside.heard()) {
-    if (heard.pid <= 1 || heard.pid > 1000) return 14;  // no number of this namespace
+    if (heard.pid <= 1 || heard.pid > 1000) return 14;  // not a pid of this namespace
     if (heard.ppid != 0 && heard.ppid != ::getpid()) return 15;
     if (heard.type == KNELL_EVENT_EXIT && heard.ppid == 0) ++from_outside;
   }
@@ -257,8 +258,9 @@ TEST_F(Knelld, APidNamespaceHearsOfItsOwnByItsOwnNumbers) {
   ASSERT_EQ(::read(number.read.get(), &first, sizeof first), static_cast<ssize_t>(sizeof first));
   char word = 0;
   if (::read(told.read.get(), &word, 1) != 1) FAIL() << "inside: " << outside.wait().value_or(-1);
-  const std::vector<Life> foreign = live_and_die(30);  // nothing of these is its
-  Inside guest(first, [] { return 3; });               // and this one's parent is not
+  // Outside the namespace: its listener must receive none of these.
+  const std::vector<Life> foreign = live_and_die(30);
+  Inside guest(first, [] { return 3; });  // the parent of this one is outside
   EXPECT_EQ(guest.wait(), 3 << 8);
   ASSERT_EQ(::write(go_on.write.get(), "g", 1), 1);
   EXPECT_EQ(outside.wait(), 0);
@@ -280,7 +282,7 @@ TEST_F(Knelld, NoByteOfASecretLeavesIt) {
           one.heard(), [&](const Heard& event) { return event.pid == pid && event.type == type; });
     });
   };
-  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // its arguments could be read: it lives
+  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // its arguments could be read: it is alive
   child.kill();
   ASSERT_TRUE(child.wait());
   ASSERT_TRUE(heard(KNELL_EVENT_EXIT));

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// An ordinary user asks for everything that there is to be asked, as long and as often as it may.
-// What it costs the daemon is read from the daemon's own accounts, in CPU time, which a busy
-// machine does not change; a listener beside it misses nothing and root's status is answered.
+// An ordinary user sends every possible request, as long and as often as it may. The cost for the
+// daemon is taken from the daemon's own counters, in CPU time, which a busy machine does not
+// change. A listener beside it misses nothing, and root's status requests are answered.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -56,7 +56,7 @@ Predicate counted(Key key, int i) {
   }
 }
 
-// As many as a frame has room for.
+// As many values as fit into a frame.
 std::string encoded(filter::Subscription asked, uint32_t seq) {
   while (!wire::encode(asked, seq)) asked.predicates.resize(asked.predicates.size() / 2);
   return *wire::encode(asked, seq);
@@ -74,8 +74,8 @@ std::vector<std::string> requests() {
     asked.predicates = predicates;
     all.push_back(encoded(std::move(asked), ++seq));
   };
-  // Every key and one that is not known: one value, as many as there may be, each excluded, as many
-  // as go; one that is long, and those of other kinds, which are out of bounds.
+  // Every key and an unknown one: one value, as many values as allowed, each excluded, as many as
+  // fit; a long one, and values of other kinds, which are out of bounds.
   for (uint32_t number = 1; number <= static_cast<uint32_t>(Key::kShorter) + 1; ++number) {
     const Key key{number};
     Predicates many, most, mixed;
@@ -86,7 +86,7 @@ std::vector<std::string> requests() {
     subscribe(many, [](filter::Subscription& asked) { asked.only_added = true; });
     subscribe(most);
     subscribe(Predicates(16'000, most.front()));
-    // One in an attribute of its own, every other one not wanted.
+    // Each value in an attribute of its own, every second one excluded.
     for (size_t i = 0; i < many.size(); ++i)
       mixed.push_back(i % 2 == 0 ? many[i] : excludes(many[i]));
     subscribe(mixed);
@@ -97,7 +97,7 @@ std::vector<std::string> requests() {
     subscribe({wants(key, 0), wants(key, -1), wants(key, INT64_MAX)});
     subscribe({{.key = key, .excluded = false, .value = Ended{}}});
   }
-  // Patterns, above all those whose brackets have no end.
+  // Patterns, most of them with unclosed brackets.
   for (const Key key : {Key::kComm, Key::kExe, Key::kUnit, Key::kTty}) {
     for (const std::string& pattern :
          {"*" + repeated("[", 1000), repeated("*[", 1000), repeated("*a", 1000) + "b",
@@ -110,7 +110,7 @@ std::vector<std::string> requests() {
     subscribe(ends);
     subscribe(sets);
   }
-  // Every mask, level, detail and latency.
+  // Every mask, level, details and latency.
   for (uint32_t bit = 0; bit < 32; ++bit)
     for (const auto stream : {filter::Stream::kProcesses, filter::Stream::kThreads})
       subscribe({}, [&](filter::Subscription& asked) {
@@ -131,14 +131,14 @@ std::vector<std::string> requests() {
   }
   all.push_back(wire::encode_status_request(++seq));
   all.push_back(wire::encode_status_request(++seq));
-  // The roots that one may have, live ones.
+  // As many roots as one user may have, living processes.
   subscribe(Predicates(60, wants(Key::kUnder, ::getppid())));
   subscribe({});
   return all;
 }
 
-// Sends all of that on some connections, as that user, until it is told to stop. Never waits for an
-// answer but to make room.
+// Sends all of that on some connections, as that user, until it is killed. Waits for answers only
+// to make room in the socket.
 void flood(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   const std::vector<std::string> all = requests();
@@ -159,7 +159,7 @@ void flood(const std::string& socket, uid_t uid) {
   }
 }
 
-// Connections that ask for nothing, and end at once.
+// Connections without a subscription, which close at once.
 void come_and_go(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   for (;;) {
@@ -197,7 +197,7 @@ class Flood : public testing::Test {
   std::vector<Child> attackers_;
 };
 
-// What everybody else notices while it floods.
+// What other clients notice during the flood.
 class Flooded {
  public:
   explicit Flooded(const std::string& socket) : socket_(socket), good_(socket, lives()) {}
@@ -214,7 +214,8 @@ class Flooded {
       ASSERT_TRUE(good_.take_life(sentinel()));
       slowest_life_ = std::max(slowest_life_, Clock::now() - before);
     }
-    // What the kernel had no room for, on a machine where others storm, is lost to everybody.
+    // Events for which the kernel had no room, on a machine with other storms, are lost for every
+    // listener.
     if (good_.lost() == 0) {
       EXPECT_EQ(good_.keys_of(pids_of(lived_)), knell::test::keys_of(lived_));
     } else {
@@ -238,7 +239,7 @@ class Flooded {
   Clock::duration slowest_status_{}, slowest_life_{};
 };
 
-// Many processes are alive, since what is asked for may take a look at each of them.
+// Many processes are alive, since the daemon may have to read each of them for a request.
 TEST_F(Flood, NoRequestTakesLongAndNobodyElseNotices) {
   constexpr int kIdle = 1000;
   const std::string socket = daemon_->socket();
@@ -251,7 +252,8 @@ TEST_F(Flood, NoRequestTakesLongAndNobodyElseNotices) {
   const double request_us = longest("request_us"), turn_us = longest("turn_us");
   std::printf("longest request %.0f us, turn %.0f us of CPU\n", request_us, turn_us);
   EXPECT_GT(request_us, 0);
-  // A millisecond is what one should take; the rest is for slow machines and unoptimised builds.
+  // A request should take at most a millisecond; the rest is for slow machines and unoptimised
+  // builds.
   EXPECT_LT(request_us, 10'000);
   EXPECT_LT(turn_us, 20'000);
 }

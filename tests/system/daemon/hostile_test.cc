@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Who would harm the daemon or those who listen to it: bounded, told in words, and a listener
-// beside it never notices.
+// Clients that attack the daemon or its listeners: their cost is bounded, they get an error
+// message, and a listener beside them does not notice.
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ class Hostile : public testing::Test {
     ASSERT_TRUE(daemon_->start());
     good_ = std::make_unique<WireListener>(daemon_->socket(), lives());
   }
-  // The good one hears of all that happened meanwhile.
+  // The well-behaved listener receives everything that happened meanwhile.
   void TearDown() override {
     if (good_ == nullptr) return;
     live();
@@ -60,7 +60,7 @@ class Hostile : public testing::Test {
     while (::readdir(all.get()) != nullptr) ++count;
     return count;
   }
-  // What it is told when it is over. Whatever else comes is passed over.
+  // The error with which the daemon ends the connection. Other messages are ignored.
   static Error end_of(WireListener& listener) {
     EXPECT_FALSE(listener.take_until([] { return false; }));
     return listener.over().value_or(Error{});
@@ -71,7 +71,7 @@ class Hostile : public testing::Test {
   std::vector<Life> lived_;
 };
 
-// A connection that says nothing of itself.
+// A connection that sends no hello.
 UniqueFd connect_raw(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -138,7 +138,7 @@ TEST_F(Hostile, AllTheProcessesThatUnderCanFollow) {
   {
     const AsUser nobody(kNobody);
     WireListener one(socket());
-    (void)one.subscribe(asked);  // refused, or there were not that many
+    (void)one.subscribe(asked);  // refused, or there were fewer processes
   }
   WireListener other(socket());
   EXPECT_TRUE(other.subscribe(lives()));
@@ -155,8 +155,8 @@ TEST_F(Hostile, RootsThatDie) {
     ASSERT_TRUE(child.wait());
     EXPECT_TRUE(all.back()->take_until([&] { return !all.back()->heard().empty(); }));
   }
-  // What is asked for with them among it is granted all the same; so it is when all is asked anew,
-  // which a reload does.
+  // A new subscription is granted although these roots are part of the joined interest; so is the
+  // whole interest when a reload requests it anew.
   WireListener other(socket(), lives());
   all.resize(5);
   ASSERT_EQ(::kill(daemon_->pid(), SIGHUP), 0);
@@ -174,10 +174,10 @@ class HostileToQueues : public Hostile {
 TEST_F(HostileToQueues, AReaderThatNeverReads) {
   WireListener deaf(socket(), lives());
   for (int i = 0; i < 60; ++i) live(60);
-  // Now it does: what it was told and what it was told it lost is all there was.
+  // Now it reads: the received and the lost events add up to all events.
   const pid_t last = sentinel();
   ASSERT_TRUE(good_->take_life(last));
-  size_t wanted = 3;  // the last one's life
+  size_t wanted = 3;  // the life of the sentinel
   for (const auto& [key, count] : knell::test::keys_of(lived_))
     wanted += static_cast<size_t>(count);
   EXPECT_TRUE(deaf.take_until([&] { return deaf.heard().size() + deaf.lost() >= wanted; }));
@@ -240,7 +240,7 @@ TEST_F(Hostile, NoDescriptorsLeft) {
   EXPECT_FALSE(bye->text.empty());
   live();
   all.clear();
-  // There is room again, once it has seen that they are gone.
+  // There is room again, once the daemon has noticed that they disconnected.
   bool heard = false;
   for (const Deadline deadline; !heard && !deadline.passed();) {
     auto next = client::ConnectionToServer::connect(socket());
@@ -282,7 +282,7 @@ TEST_F(Hostile, DescriptorsThatItSends) {
     ASSERT_TRUE(one.take());
   }
   ASSERT_TRUE(one.take_all());
-  // It opens files of /proc for a moment, whenever something happens on the machine.
+  // It opens files of /proc for a moment, whenever a process on the machine causes an event.
   size_t now = descriptors_of_daemon();
   for (const Deadline deadline; now > before + 1 && !deadline.passed();)
     now = descriptors_of_daemon();

@@ -81,7 +81,7 @@ bool WireListener::take_until(const std::function<bool()>& done) {
   return true;
 }
 
-// An answer stands behind what was queued before it.
+// The answer comes after the events that were queued before it.
 bool WireListener::take_all() {
   const uint32_t request = connection_.next_seq();
   const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};

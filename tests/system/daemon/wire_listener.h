@@ -24,21 +24,22 @@ namespace knell::test {
 struct Heard {
   uint32_t type = 0;
   int32_t pid = 0;     // FORK: the child
-  int32_t ppid = 0;    // FORK: who forked
+  int32_t ppid = 0;    // FORK: the parent
   int32_t status = 0;  // EXIT
   std::optional<uint32_t> uid;
   std::string args;
 };
-// What tells events of own children apart.
+// The key by which events of own children are distinguished.
 using Key = std::tuple<int32_t, uint32_t, int32_t>;  // pid, type, status
-using Keys = std::map<Key, int>;                     // and how many there were
+using Keys = std::map<Key, int>;                     // with the number of such events
 
 inline constexpr uint32_t kLives = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
 
-// A listener of a daemon, as bytes come: it does not read by itself. Failures fail the test.
+// A listener of a daemon that keeps the events as bytes: it reads only when told to. Failures fail
+// the test.
 class WireListener {
  public:
-  // As whoever this process is now.
+  // Connects as the current user of this process.
   explicit WireListener(const std::string& socket);
   WireListener(const std::string& socket, const filter::Subscription& asked)
       : WireListener(socket) {
@@ -47,21 +48,21 @@ class WireListener {
   }
 
   Result<void> subscribe(const filter::Subscription& asked);
-  // Takes what has come; false once the connection is over.
+  // Reads the available bytes; false once the connection is over.
   bool take();
-  // Until that is true of it; false, when the patience ends or the connection does.
+  // Reads until `done` is true; false when the deadline passes or the connection ends first.
   bool take_until(const std::function<bool()>& done);
-  // Until all that was queued for it has come.
+  // Reads until all events that were queued for it have come.
   bool take_all();
-  // Until the whole life of a process that was executed has come.
+  // Reads until the whole life of an executed process has come.
   bool take_life(pid_t pid);
-  // Of those processes only.
+  // Of these processes only.
   Keys keys_of(const std::vector<pid_t>& pids) const;
 
   client::ConnectionToServer& connection() { return connection_; }
   const std::vector<Heard>& heard() const { return heard_; }
   uint64_t lost() const { return lost_; }
-  const std::string& bytes() const { return bytes_; }  // all that came, with keep_bytes()
+  const std::string& bytes() const { return bytes_; }  // all received bytes, with keep_bytes()
   void keep_bytes() { keeps_bytes_ = true; }
   const std::optional<Error>& over() const { return over_; }
 
@@ -77,24 +78,26 @@ class WireListener {
   std::optional<Error> over_;
 };
 
-// Of what this process and its descendants do: others come and go, and pids come round.
+// The events of this process and its descendants: other processes come and go, and pids are reused.
 filter::Subscription lives(uint32_t mask = kLives, uint32_t details = KNELL_DETAILS_STATUS);
 
-// A child that lived and died, and was waited for.
+// A child that lived and died, and was reaped.
 struct Life {
   pid_t pid = 0;
   bool executed = false;
   int status = 0;
 };
 std::vector<pid_t> pids_of(const std::vector<Life>& all);
-// Some that execute true or false, and some that do not, with statuses from 0 to 4.
+// Some children that execute true or false, and some that do not execute, with statuses from 0 to
+// 4.
 std::vector<Life> live_and_die(int count);
-// What who hears of all lives is told of them.
+// The events that a listener for all lives receives of them.
 Keys keys_of(const std::vector<Life>& all);
-// One that is executed, after all that was before: who has heard of its whole life has heard all.
+// A process that is executed after all that was before: a listener that received its whole life has
+// received all earlier events.
 pid_t sentinel();
 
-// While it lives this process is that user, and its own group; root again afterwards.
+// While this object exists this process has that uid and gid; root again afterwards.
 class AsUser {
  public:
   explicit AsUser(uid_t uid, gid_t gid = 65534);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// exit_with STATUS [after-eof] [WORD...]: exits with STATUS, when told so only after its standard
+// exit_with STATUS [after-eof] [WORD...]: exits with STATUS; with after-eof, when its standard
 // input has ended.
 #include <stdlib.h>
 #include <string.h>

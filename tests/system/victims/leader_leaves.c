@@ -28,7 +28,7 @@ static void* worker(void* status) {
 }
 
 int main(int argc, char** argv) {
-  static int status;  // outlives main's frame
+  static int status;  // outlives the stack frame of main
   status = argc > 1 ? atoi(argv[1]) : 99;
   pthread_t thread;
   if (pthread_create(&thread, NULL, worker, &status) != 0) return 99;

@@ -45,13 +45,13 @@ void expect_sibling(const std::string& report) {
   EXPECT_NE(report.find("2 processes, 1 failed under it"), std::string::npos) << report;
 }
 
-TEST(ClonedSibling, IsToldByRun) {
+TEST(ClonedSibling, IsReportedByRun) {
   KNELL_NEEDS(lacks_knell_command());
   KNELL_NEEDS(lacks_connector());
   expect_sibling(report_of_run({}));
 }
 
-TEST(ClonedSibling, IsToldByRunOverTheConnector) {
+TEST(ClonedSibling, IsReportedByRunOverTheConnector) {
   KNELL_NEEDS(lacks_knell_command());
   KNELL_NEEDS(lacks_kernel_filter());  // before it, listening takes a capability
   KNELL_NEEDS(lacks_root());
@@ -60,7 +60,7 @@ TEST(ClonedSibling, IsToldByRunOverTheConnector) {
       report_of_run({"/usr/bin/setpriv", "--bounding-set", "-all", "--inh-caps", "-all"}));
 }
 
-TEST(ClonedSibling, IsToldByRunOverTheDaemon) {
+TEST(ClonedSibling, IsReportedByRunOverTheDaemon) {
   KNELL_NEEDS(lacks_knell_command());
   KNELL_NEEDS(lacks_knelld());
   Daemon daemon;

@@ -51,7 +51,7 @@ class TimeNamespaceShifted : public testing::TestWithParam<const char*> {
   }
 };
 
-TEST_P(TimeNamespaceShifted, TellsWhatIsToldOutside) {
+TEST_P(TimeNamespaceShifted, ReportsWhatIsReportedOutside) {
   Daemon daemon;
   if (GetParam() == std::string("daemon")) {
     KNELL_NEEDS(lacks_knelld());

@@ -91,7 +91,7 @@ std::string text_of(const std::vector<std::string>& words) {
 
 }  // namespace
 
-TEST(Bpf, TellsWhatTheConnectorTells) {
+TEST(Bpf, ReportsWhatTheConnectorReports) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
   const TemporaryDirectory directory;
@@ -295,7 +295,7 @@ TEST(BpfKilledBy, ALimit) {
   EXPECT_EQ(exit->raw.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
 }
 
-TEST(BpfKilledBy, NobodyWhenItExited) {
+TEST(BpfKilledBy, NullWhenItExited) {
   KNELL_NEEDS(lacks_bpf());
   Recorder recorder(failures_via_bpf());
   Child victim = Child::fork([] {

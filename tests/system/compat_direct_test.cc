@@ -136,7 +136,7 @@ TEST(CompatDirect, AnotherMaskReplacesIt) {
   client.ask(KNELL_MCAST_IGNORE, std::nullopt);
 }
 
-TEST(CompatDirect, IgnoreIsSilence) {
+TEST(CompatDirect, IgnoreStopsEvents) {
   KNELL_NEEDS(not_under_compat());
   const Client other;  // a second listener, so that the kernel keeps sending events
   other.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL);

@@ -103,7 +103,7 @@ TEST_P(ConnectorCount, OneIgnoreAfterManyMasks) {
   EXPECT_TRUE(count_->is_zero());
 }
 
-TEST_P(ConnectorCount, DiagnosisLeavesItAlone) {
+TEST_P(ConnectorCount, DiagnosisDoesNotChangeIt) {
   EXPECT_TRUE(source::diagnose(0).acked);
   EXPECT_TRUE(count_->is_zero());
   count_->change(-1);
@@ -113,7 +113,7 @@ TEST_P(ConnectorCount, DiagnosisLeavesItAlone) {
   EXPECT_TRUE(count_->is_zero());
 }
 
-TEST_P(ConnectorCount, ForkedChildUnsubscribesNobody) {
+TEST_P(ConnectorCount, ForkedChildSendsNoIgnore) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   in_child([&] {
@@ -134,7 +134,7 @@ TEST_P(ConnectorCount, OpensOnADeafKernel) {
   EXPECT_TRUE(count_->is_zero()) << "what healing added makes good what was taken";
 }
 
-TEST_P(ConnectorCount, GoneDeafIsMendedAndTold) {
+TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   Collector collector;
@@ -163,7 +163,7 @@ TEST_P(ConnectorCount, GoneDeafIsMendedAndTold) {
 }
 
 // Events that were queued before the connector went deaf come before the hole.
-TEST_P(ConnectorCount, HoleOfDeafnessIsPutBehindWhatWasQueued) {
+TEST_P(ConnectorCount, HoleOfDeafnessFollowsQueuedEvents) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   exited_child(1);
@@ -180,7 +180,7 @@ TEST_P(ConnectorCount, HoleOfDeafnessIsPutBehindWhatWasQueued) {
   EXPECT_EQ(collector.raws[2].u.exit.code, 3U << 8);
 }
 
-TEST_P(ConnectorCount, HabituallyDeafIsLeftUnfiltered) {
+TEST_P(ConnectorCount, RepeatedDeafnessEndsKernelFiltering) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   Collector collector;

@@ -91,7 +91,7 @@ TEST_F(ConnectorRefusal, NoDescriptors) {
   EXPECT_PRED3(says, text, EMFILE, "ulimit -n");
 }
 
-TEST_F(ConnectorRefusal, NobodyMayListenFrom66On) {
+TEST_F(ConnectorRefusal, UserNobodyMayListenFrom66On) {
   if (!kernel_filters()) GTEST_SKIP() << "this kernel lets only root listen";
   const std::string text = in_child([]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";

@@ -59,7 +59,7 @@ class ConnectorSource : public ::testing::TestWithParam<Filtering> {
 
 INSTANTIATE_TEST_SUITE_P(By, ConnectorSource, kFilterings, filtering_name);
 
-TEST_P(ConnectorSource, TellsOfFailuresAndNothingElse) {
+TEST_P(ConnectorSource, ReportsFailuresAndNothingElse) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
   ASSERT_TRUE(connector);
   EXPECT_EQ(connector->filtering(), GetParam());
@@ -111,7 +111,7 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   EXPECT_EQ(connector->counters().lost, 0U);
 }
 
-TEST_P(ConnectorSource, WhatWasQueuedUnderAWiderMaskIsNotTold) {
+TEST_P(ConnectorSource, EventsQueuedUnderAWiderMaskAreDropped) {
   const auto connector = open(asking(KNELL_EVENT_EXIT));
   ASSERT_TRUE(connector);
   const pid_t well = exited_child(0);
@@ -144,7 +144,7 @@ TEST_P(ConnectorSource, StopsAtTheBound) {
   }
 }
 
-TEST_P(ConnectorSource, OthersAcksAreNotTold) {
+TEST_P(ConnectorSource, AcksOfOthersAreNotReported) {
   const auto connector = open(asking(KNELL_EVENT_ALL));
   const auto other = open(asking(KNELL_EVENT_ALL));
   ASSERT_TRUE(connector && other);
@@ -154,7 +154,7 @@ TEST_P(ConnectorSource, OthersAcksAreNotTold) {
   for (const event::Raw& raw : collector.raws) EXPECT_NE(raw.what, KNELL_EVENT_NONE);
 }
 
-TEST_P(ConnectorSource, HealthyIsLeftAlone) {
+TEST_P(ConnectorSource, HealthyConnectorIsNotChanged) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
   ASSERT_TRUE(connector);
   Collector collector;
@@ -254,15 +254,15 @@ void overflow(uint32_t mask, Filtering best, int times) {
   expect_in_place(seen);
 }
 
-TEST_P(ConnectorSource, HoleIsToldWhereItIsAndCounted) {
+TEST_P(ConnectorSource, HoleIsReportedInItsPlaceAndCounted) {
   overflow(KNELL_EVENT_COMM, GetParam(), 1);
 }
 
-TEST_P(ConnectorSource, EachHoleIsTold) { overflow(KNELL_EVENT_COMM, GetParam(), 4); }
+TEST_P(ConnectorSource, EachHoleIsReported) { overflow(KNELL_EVENT_COMM, GetParam(), 4); }
 
 TEST_P(ConnectorSource, HoleAmongAllEventsIsCounted) { overflow(KNELL_EVENT_ALL, GetParam(), 1); }
 
-TEST_P(ConnectorSource, HoleIsToldWithinTheBound) {
+TEST_P(ConnectorSource, HoleIsReportedWithinTheBound) {
   const auto connector =
       open({.wanted = {KNELL_EVENT_COMM}, .buffer_bytes = 16U << 10, .best = GetParam()});
   ASSERT_TRUE(connector);
@@ -300,7 +300,7 @@ bool forge(uint32_t seq) {
                   sizeof everyone) == static_cast<ssize_t>(bytes.size());
 }
 
-TEST_P(ConnectorSource, ForgedEventsAreNotBelieved) {
+TEST_P(ConnectorSource, ForgedEventsAreDropped) {
   KNELL_NEEDS(lacks_root());
   const auto connector = open(asking(KNELL_EVENT_ALL));
   ASSERT_TRUE(connector);

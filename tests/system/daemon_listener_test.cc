@@ -81,7 +81,7 @@ bool become_nobody() {
 
 }  // namespace
 
-TEST_F(ThroughKnelld, IsTakenByItself) {
+TEST_F(ThroughKnelld, IsUsedByDefault) {
   knell_listener* k = nullptr;
   ASSERT_EQ(knell_open(nullptr, &k), 0) << knell_explain();
   knell_stats stats{};
@@ -106,7 +106,7 @@ TEST_F(ThroughKnelld, AnExitHasAllItsDetails) {
   EXPECT_TRUE(child.wait());
 }
 
-TEST_F(ThroughKnelld, SelectsAsTheLibraryDoesByItself) {
+TEST_F(ThroughKnelld, FiltersAsWithoutADaemon) {
   Recorder::Wish only = wish(KNELL_EVENT_EXIT);
   only.matches = {{"user", "root"}, {"ended", "9"}, {"under", std::to_string(::getpid())}};
   Recorder recorder(only);
@@ -129,7 +129,7 @@ TEST_F(ThroughKnelld, TheRawLevelIsServed) {
   EXPECT_EQ(recorder.of(child.pid()).back().raw.exit_signal, static_cast<uint32_t>(SIGCHLD));
 }
 
-TEST_F(ThroughKnelld, WhoDiesWhileItIsAddedIsToldOnce) {
+TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
   Recorder recorder(wish_of_added());
   constexpr int kChildren = 60;
   std::vector<pid_t> added;
@@ -155,7 +155,7 @@ TEST_F(ThroughKnelld, WhoDiesWhileItIsAddedIsToldOnce) {
   EXPECT_EQ(recorder.listener().add(last, 0, 0).value(), ESRCH);
 }
 
-TEST_F(ThroughKnelld, OneThatIsKilledIsFoundAgain) {
+TEST_F(ThroughKnelld, ReconnectsAfterTheDaemonWasKilled) {
   Recorder recorder(wish(KNELL_EVENT_EXIT));
   Child before = Child::fork([] { return 3; });
   ASSERT_TRUE(recorder.read_until_exit_of(before.pid()));
@@ -176,7 +176,7 @@ TEST_F(ThroughKnelld, OneThatIsKilledIsFoundAgain) {
   EXPECT_TRUE(recorder.of(missed_pid).empty()) << "which nobody heard";
 }
 
-TEST_F(ThroughKnelld, WhoWasAddedAndDiedMeanwhileIsRecovered) {
+TEST_F(ThroughKnelld, AddedProcessThatDiedMeanwhileIsRecovered) {
   Recorder recorder(wish_of_added());
   Child child = Child::fork([] { return ::pause() == -1 ? 1 : 2; });
   ASSERT_FALSE(recorder.listener().add(child.pid(), 0, 9));
@@ -190,7 +190,7 @@ TEST_F(ThroughKnelld, WhoWasAddedAndDiedMeanwhileIsRecovered) {
   EXPECT_EQ(recorder.of(pid).back().raw.cookie, 9u);
 }
 
-TEST_F(ThroughKnelld, AnOrdinaryUserHearsOfItsOwnProcessesOnly) {
+TEST_F(ThroughKnelld, OrdinaryUserReceivesItsOwnProcessesOnly) {
   Pipe ready = make_pipe(), go = make_pipe();
   Child nobody = Child::fork([&] {
     if (!become_nobody()) return 2;
@@ -213,7 +213,7 @@ TEST_F(ThroughKnelld, AnOrdinaryUserHearsOfItsOwnProcessesOnly) {
   EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
 }
 
-TEST_F(ThroughKnelld, APidNamespaceHearsOfItsOwnWithItsOwnPids) {
+TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
   Pipe ready = make_pipe(), go = make_pipe();
   Child outside = Child::fork([&] {
     if (::unshare(CLONE_NEWPID) != 0) return 2;
@@ -240,7 +240,7 @@ TEST_F(ThroughKnelld, APidNamespaceHearsOfItsOwnWithItsOwnPids) {
   EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
 }
 
-TEST_F(ThroughKnelld, ItSaysHowItIs) {
+TEST_F(ThroughKnelld, StatusIsReturned) {
   const ssize_t size = knell_status(nullptr, 0);
   ASSERT_GT(size, 0) << knell_explain();
   std::string text(static_cast<size_t>(size) + 64, '\0');

@@ -197,7 +197,7 @@ std::string difference(const Keys& wanted, const Keys& got) {
   return text;
 }
 
-TEST(Differential, KernelAndClassicFilterLetThroughWhatOursDoes) {
+TEST(Differential, KernelAndClassicFilterPassWhatOursPasses) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_root());  // for big buffers
   struct Trial {

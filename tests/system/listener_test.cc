@@ -71,7 +71,7 @@ TEST(Listener, MaskOfZeroIsAllEvents) {
   EXPECT_EQ(recorder.of(pid).size(), 2u) << text_of(recorder.of(pid));  // its birth too
 }
 
-TEST(Listener, IsNotHurtByAForkedChildThatClosesIt) {
+TEST(Listener, WorksAfterAForkedChildClosedIt) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_STATUS});
   Child closing = Child::fork([&] {
@@ -115,7 +115,7 @@ TEST(Listener, NothingBothMasksWantIsLostWhenTheMaskChanges) {
 // ------------------------------------------------------------------------------------------------
 // pids of its own
 
-TEST(Listener, HearsOnlyOfTheProcessesAdded) {
+TEST(Listener, ReceivesAddedProcessesOnly) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
   Child one = waiting_child(gate, 3), two = waiting_child(gate, 4), three = waiting_child(gate, 5);
@@ -138,7 +138,7 @@ TEST(Listener, HearsOnlyOfTheProcessesAdded) {
   EXPECT_EQ(listener.remove(pids[0]), std::errc::no_such_file_or_directory);
 }
 
-TEST(Listener, HearsNoMoreOfAProcessRemoved) {
+TEST(Listener, ReceivesNothingOfARemovedProcess) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
   Child one = waiting_child(gate, 3), two = waiting_child(gate, 4);
@@ -155,7 +155,7 @@ TEST(Listener, HearsNoMoreOfAProcessRemoved) {
   EXPECT_TRUE(recorder.of(first).empty());
 }
 
-TEST(Listener, AddTellsOfAProcessThatIsGone) {
+TEST(Listener, AddFailsForAProcessThatIsGone) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder(
       {.events = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_STATUS, .only_added = true});
@@ -169,7 +169,7 @@ TEST(Listener, AddTellsOfAProcessThatIsGone) {
 }
 
 // Its exit event passed before it was added: it is reported nevertheless.
-TEST(Listener, AddOfAZombieIsItsExit) {
+TEST(Listener, AddOfAZombieReportsItsExit) {
   KNELL_NEEDS(lacks_connector());
   Child child = Child::fork([] { return 6; });
   siginfo_t info{};
@@ -304,7 +304,7 @@ TEST(Listener, ManyCanBeOpenAtOnce) {
 // ------------------------------------------------------------------------------------------------
 // an ordinary user
 
-TEST(Listener, WorksForNobody) {
+TEST(Listener, WorksForUserNobody) {
   KNELL_NEEDS(lacks_kernel_filter());
   KNELL_NEEDS(lacks_root());
   Stage stage([](std::vector<Fate>& fates) {

@@ -307,7 +307,7 @@ TEST_F(Levels, AThreadHasANumberOfItsOwn) {
   EXPECT_EQ(numbers_of(exit->levels, &event::Level::tid), threads);
 }
 
-TEST_F(Levels, BirthsInsideAreToldThoughNobodyAskedForThem) {
+TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   const Nested nested(2);
   ASSERT_TRUE(nested.ok());
   ASSERT_NO_FATAL_FAILURE(open(KNELL_EVENT_EXIT));
@@ -387,7 +387,7 @@ TEST_F(Levels, TheInitialNamespaceHasNone) {
   }
 }
 
-TEST_F(Levels, NotAskedForNotKnown) {
+TEST_F(Levels, UnknownWhenNotRequested) {
   const Nested nested(1);
   ASSERT_TRUE(nested.ok());
   ASSERT_NO_FATAL_FAILURE(open(KNELL_EVENT_EXIT, KNELL_LEVEL_PROCESS, KNELL_DETAILS_FULL, false));
@@ -429,7 +429,7 @@ class Follower : public Collector {
   watch::TaskIds& identities_;
 };
 
-TEST(TaskIds, FollowedOverTheConnectorAreWhatProcSays) {
+TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_pid_namespaces());
   const Nested nested(2);

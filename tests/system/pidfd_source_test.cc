@@ -90,7 +90,7 @@ class Pidfd : public ::testing::Test {
   }
 };
 
-TEST_F(Pidfd, OwnChildIsToldAndLeftToBeReaped) {
+TEST_F(Pidfd, OwnChildIsReportedAndNotReaped) {
   const auto source = open();
   ASSERT_TRUE(source);
   Child child = Child::fork([] { return 7; });
@@ -105,7 +105,7 @@ TEST_F(Pidfd, OwnChildIsToldAndLeftToBeReaped) {
 
 // After setuid() the caller may not read the child's /proc, nor its zombie's; as its parent it
 // still gets the status.
-TEST_F(Pidfd, OwnChildIsToldWithoutItsZombie) {
+TEST_F(Pidfd, OwnChildIsReportedWithoutReadingItsZombie) {
   KNELL_NEEDS(lacks_root());
   const std::string told = in_child([]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";
@@ -119,7 +119,7 @@ TEST_F(Pidfd, OwnChildIsToldWithoutItsZombie) {
   EXPECT_EQ(told, std::to_string(7 << 8));
 }
 
-TEST_F(Pidfd, SignalAndCoreAreToldAsWaitDoes) {
+TEST_F(Pidfd, SignalAndCoreAreReportedAsByWait) {
   const auto source = open();
   ASSERT_TRUE(source);
   no_core_files();
@@ -150,7 +150,7 @@ TEST_F(Pidfd, StrangerReapedByItsParent) {
   EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(7 << 8) : "unknown");
 }
 
-TEST_F(Pidfd, ZombieOfAStrangerIsTold) {
+TEST_F(Pidfd, ZombieOfAStrangerIsReported) {
   KNELL_NEEDS(lacks_root());
   const auto source = open();
   ASSERT_TRUE(source);
@@ -164,7 +164,7 @@ TEST_F(Pidfd, ZombieOfAStrangerIsTold) {
   }
 }
 
-TEST_F(Pidfd, NobodyLearnsTheStatusOfRootsProcessWhenItIsReaped) {
+TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
   KNELL_NEEDS(lacks_root());
   Stranger stranger(Stranger::Parent::kReaps, 9);
   const std::string told = in_child([&]() -> std::string {
@@ -183,7 +183,7 @@ TEST_F(Pidfd, NobodyLearnsTheStatusOfRootsProcessWhenItIsReaped) {
 
 // The caller may not know the status of the zombie. The 0 that /proc shows must not be taken for
 // the status.
-TEST_F(Pidfd, NobodyIsToldUnknownOfRootsZombieInTheEnd) {
+TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
   KNELL_NEEDS(lacks_root());
   for (const int status : {9, 0}) {
     Stranger stranger(Stranger::Parent::kNeverReaps, status);
@@ -205,7 +205,7 @@ TEST_F(Pidfd, NobodyIsToldUnknownOfRootsZombieInTheEnd) {
   }
 }
 
-TEST_F(Pidfd, LeaderThatLeavesFirstIsNotTheEnd) {
+TEST_F(Pidfd, LeaderThatExitsFirstIsNotTheEnd) {
   const auto source = open();
   ASSERT_TRUE(source);
   Pipe pipe = make_pipe();
@@ -235,7 +235,7 @@ TEST_F(Pidfd, LeaderThatLeavesFirstIsNotTheEnd) {
   child.wait();
 }
 
-TEST_F(Pidfd, WrongAdditionsAreRefused) {
+TEST_F(Pidfd, InvalidAddsAreRefused) {
   const auto source = open();
   ASSERT_TRUE(source);
   const pid_t gone = exited_child(0);
@@ -252,7 +252,7 @@ TEST_F(Pidfd, WrongAdditionsAreRefused) {
   EXPECT_EQ(source->size(), 1U);
 }
 
-TEST_F(Pidfd, RemovedIsNotTold) {
+TEST_F(Pidfd, RemovedProcessIsNotReported) {
   const auto source = open();
   ASSERT_TRUE(source);
   Child child = Child::fork([] {
@@ -268,7 +268,7 @@ TEST_F(Pidfd, RemovedIsNotTold) {
   EXPECT_TRUE(collector.overs.empty());
 }
 
-TEST_F(Pidfd, ManyAreToldWithinTheBound) {
+TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
   const auto source = open();
   ASSERT_TRUE(source);
   Pipe go = make_pipe();
@@ -298,7 +298,7 @@ TEST_F(Pidfd, ManyAreToldWithinTheBound) {
   }
 }
 
-TEST_F(Pidfd, NoDescriptorLeftIsSaidInWords) {
+TEST_F(Pidfd, NoDescriptorLeftIsExplained) {
   const std::string text = in_child([]() -> std::string {
     const auto source = PidfdSource::create();
     if (!source) return source.error().message();
@@ -311,7 +311,7 @@ TEST_F(Pidfd, NoDescriptorLeftIsSaidInWords) {
   EXPECT_NE(text.find("ulimit -n"), std::string::npos) << text;
 }
 
-TEST_F(Pidfd, ZombieStatusTellsAZeroFromASecret) {
+TEST_F(Pidfd, ZombieStatusDistinguishesZeroFromHidden) {
   KNELL_NEEDS(lacks_root());
   for (const int status : {7, 0}) {
     Stranger stranger(Stranger::Parent::kNeverReaps, status);
@@ -334,7 +334,7 @@ TEST_F(Pidfd, ZombieStatusTellsAZeroFromASecret) {
   }
 }
 
-TEST_F(Pidfd, FeaturesAreWhatTheKernelDoes) {
+TEST_F(Pidfd, FeaturesAreThoseOfTheKernel) {
   const PidfdFeatures features = pidfd_features();
   EXPECT_TRUE(features.open);
   Child child = Child::fork([] { return 4; });

@@ -214,7 +214,7 @@ TEST(Predicates, LongerAndShorter) {
 
 // A predicate also narrows events that are already in the queue: it applies from the moment it was
 // given.
-TEST(Predicates, HoldForWhatWasNotReadYet) {
+TEST(Predicates, ApplyToQueuedEvents) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT});
   Child before = Child::fork([] { return play_part({"knell_no", 3}); });
@@ -226,7 +226,7 @@ TEST(Predicates, HoldForWhatWasNotReadYet) {
   EXPECT_TRUE(recorder.of(before_pid).empty());
 }
 
-TEST(Predicates, UnderSeesGrandchildrenAndNotTheNeighbours) {
+TEST(Predicates, UnderMatchesGrandchildrenAndNotSiblings) {
   KNELL_NEEDS(lacks_connector());
   Stage stage([](std::vector<Fate>& fates) {
     const pid_t pid =
@@ -245,7 +245,7 @@ TEST(Predicates, UnderSeesGrandchildrenAndNotTheNeighbours) {
   EXPECT_EQ(recorder.seen().at(1).pid(), fates.at(0).pid);
 }
 
-TEST(Predicates, BadWordsAreRefusedInWords) {
+TEST(Predicates, InvalidValuesAreRefusedWithAMessage) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT});
   ASSERT_TRUE(recorder.ok());

@@ -256,7 +256,7 @@ TEST(Traps, LeaderLeavesFirstThenAWorkerFails) {
 TEST(Traps, LeaderLeavesByPthreadExitThenAWorkerFails) {
   watch_by_every_kind(scenario::leader_leaves_first_by_pthread_exit, kMany);
 }
-TEST(Traps, LeaderLeavesFirstThenAllIsWell) {
+TEST(Traps, LeaderLeavesFirstThenAWorkerSucceeds) {
   watch_by_every_kind(scenario::leader_leaves_first_then_all_is_well, kMany);
 }
 TEST(Traps, LeaderLeavesWithFourWorkerExitsWithNine) {
@@ -301,7 +301,7 @@ TEST(Traps, CoreOfASingleThread) {
 // While the kernel can be asked, since the parent delays the reaping, the result does not depend on
 // the order of events: the status is the one that waitpid will report, whatever the threads did
 // before.
-TEST(Traps, StatusIsExactWhileNobodyHasReaped) {
+TEST(Traps, StatusIsExactUntilItIsReaped) {
   KNELL_NEEDS(lacks_connector());
   const Scenario scenarios[] = {scenario::leader_leaves_first,
                                 scenario::leader_leaves_first_then_all_is_well,
@@ -411,7 +411,7 @@ void traced_for_a_while(std::vector<Fate>& fates) {
 
 }  // namespace
 
-TEST(Traps, ChangedIdsAreTold) {
+TEST(Traps, ChangedIdsAreReported) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_root());
   const std::vector<Seen> life = life_of(living([] {
@@ -427,13 +427,13 @@ TEST(Traps, ChangedIdsAreTold) {
   EXPECT_EQ(life.back().status(), std::optional<int>(0x200)) << text_of(life);
 }
 
-TEST(Traps, IdSetToWhatItIsIsNoEvent) {
+TEST(Traps, IdSetToItsValueIsNoEvent) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Seen> life = life_of(living([] { return ::setuid(::getuid()) == 0 ? 2 : 1; }));
   EXPECT_TRUE(only(life, KNELL_EVENT_UID).empty()) << text_of(life);
 }
 
-TEST(Traps, SetsidIsToldSetpgidIsNot) {
+TEST(Traps, SetsidIsReportedSetpgidIsNot) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Seen> session = life_of(living([] { return ::setsid() > 0 ? 2 : 1; }));
   EXPECT_EQ(only(session, KNELL_EVENT_SID).size(), 1u) << text_of(session);
@@ -441,7 +441,7 @@ TEST(Traps, SetsidIsToldSetpgidIsNot) {
   EXPECT_TRUE(only(group, KNELL_EVENT_SID).empty()) << text_of(group);
 }
 
-TEST(Traps, NewNameIsTold) {
+TEST(Traps, NewNameIsReported) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Seen> life =
       life_of(living([] { return ::prctl(PR_SET_NAME, "a new (name) x_16") == 0 ? 2 : 1; }));

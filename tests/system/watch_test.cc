@@ -86,7 +86,7 @@ TEST(ExitDetails, ShellThatFails) {
 }
 
 // The exit has everything that the system showed of the process while it lived.
-TEST(ExitDetails, AreWhatProcSaidInLife) {
+TEST(ExitDetails, AreThoseOfProcWhileItLived) {
   KNELL_NEEDS(lacks_connector());
   const TemporaryDirectory directory;
   Recorder recorder(failures());
@@ -175,7 +175,7 @@ TEST(ExitDetails, ShellThatIsGoneAtOnce) {
   EXPECT_GE(best, kEnough);
 }
 
-TEST(ExitDetails, ChildThatNeverExecedHasItsParentsWords) {
+TEST(ExitDetails, ChildThatNeverExecedHasItsParentsArguments) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder(failures());
   Child child = Child::fork([] { return 3; });
@@ -231,7 +231,7 @@ TEST(ExitDetails, LatestUserOfAProcessThatChangedIt) {
   EXPECT_EQ(exit->raw.gid, 65533u);
 }
 
-TEST(ExitDetails, ForkExecAndExitNameTheSameProcess) {
+TEST(ExitDetails, ForkExecAndExitHaveTheSameId) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_ALL});
   Child child = Child::spawn({victim("exit_with"), "3"});
@@ -351,7 +351,7 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
 
 // The end of the first process is filtered out by the kernel: only the second fork shows that it is
 // over.
-TEST(PidReuse, SecondLifeDoesNotInheritFromAnUnheardOne) {
+TEST(PidReuse, SecondProcessDoesNotInheritFromAFilteredOne) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_root());
   KNELL_NEEDS(lacks_file("/proc/sys/kernel/ns_last_pid"));

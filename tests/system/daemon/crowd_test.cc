@@ -175,7 +175,7 @@ class Crowd : public testing::Test {
   std::vector<Good> all_;
 };
 
-TEST_F(Crowd, NineHundredHearExactlyWhatTheyMustBesideAHundredWhoHarm) {
+TEST_F(Crowd, NineHundredListenersAreExactBesideAHundredHostileOnes) {
   Storm root(0, kOfRoot), user(kUser, kOfUser);
   all_come(root.pid(), user.pid());
   ASSERT_EQ(all_.size(), 900u);

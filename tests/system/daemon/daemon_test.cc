@@ -100,7 +100,7 @@ std::vector<Wish> twenty_wishes() {
   return all;
 }
 
-TEST_F(Knelld, TwentyListenersHearExactlyWhatEachAskedFor) {
+TEST_F(Knelld, TwentyListenersReceiveExactlyWhatEachAskedFor) {
   const std::vector<Wish> wishes = twenty_wishes();
   ASSERT_GE(wishes.size(), 18u);
   std::vector<std::unique_ptr<WireListener>> listeners;
@@ -168,7 +168,7 @@ Family family_of(uid_t uid, int count) {
   return made;
 }
 
-TEST_F(Knelld, AUserHearsOfAllItsOwnAndOfNothingElse) {
+TEST_F(Knelld, UserReceivesItsOwnProcessesAndNoOthers) {
   std::unique_ptr<WireListener> user;
   {
     const AsUser nobody(kNobody);
@@ -239,7 +239,7 @@ int listen_inside(const std::string& socket, int told, int go_on) {
   return from_outside == 1 ? 0 : 16;
 }
 
-TEST_F(Knelld, APidNamespaceHearsOfItsOwnByItsOwnNumbers) {
+TEST_F(Knelld, PidNamespaceReceivesItsOwnProcessesByItsOwnPids) {
   KNELL_NEEDS(lacks_pid_namespaces());
   Pipe told = make_pipe(), number = make_pipe();
   const Pipe go_on = make_pipe();
@@ -294,7 +294,7 @@ TEST_F(Knelld, NoByteOfASecretLeavesIt) {
   EXPECT_EQ(status->find("hunter2"), std::string::npos);
 }
 
-TEST_F(Knelld, KilledAndStartedAgainItTellsEverybody) {
+TEST_F(Knelld, ServesAgainAfterItWasKilled) {
   WireListener one(socket(), lives());
   daemon_->kill();
   EXPECT_FALSE(one.take_until([] { return false; }));

@@ -240,7 +240,7 @@ class Flooded {
 };
 
 // Many processes are alive, since the daemon may have to read each of them for a request.
-TEST_F(Flood, NoRequestTakesLongAndNobodyElseNotices) {
+TEST_F(Flood, NoRequestTakesLongAndOtherClientsAreServed) {
   constexpr int kIdle = 1000;
   const std::string socket = daemon_->socket();
   for (int i = 0; i < kIdle; ++i) start([] { ::pause(); });

@@ -186,7 +186,7 @@ TEST_F(HostileToQueues, AReaderThatNeverReads) {
   EXPECT_EQ(deaf.heard().size() + deaf.lost(), wanted);
 }
 
-TEST_F(Hostile, OnesThatVanish) {
+TEST_F(Hostile, ClientsThatDisconnectAtOnce) {
   for (int i = 0; i < 200; ++i) {
     const UniqueFd one = connect_raw(socket());
     const std::string hello = wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0);
@@ -249,7 +249,7 @@ TEST_F(Hostile, NoDescriptorsLeft) {
   EXPECT_TRUE(heard);
 }
 
-TEST_F(Hostile, AFloodOfRequestsNobodyReadsTheAnswersOf) {
+TEST_F(Hostile, AFloodOfRequestsWithoutReadingTheAnswers) {
   std::vector<std::unique_ptr<WireListener>> all;
   for (int i = 0; i < 20; ++i) all.push_back(std::make_unique<WireListener>(socket()));
   const std::string subscribe = subscribe_packet(), status = wire::encode_status_request(7);
@@ -259,7 +259,7 @@ TEST_F(Hostile, AFloodOfRequestsNobodyReadsTheAnswersOf) {
   }
 }
 
-TEST_F(Hostile, DescriptorsThatItSends) {
+TEST_F(Hostile, DescriptorsSentToTheDaemon) {
   const size_t before = descriptors_of_daemon();
   WireListener one(socket());
   const UniqueFd sent(::open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# That knell-bench measures and reports; the times are never looked at.
+# Checks that knell-bench measures and reports; the times are not checked.
 
 NAME a missing case
 RUN knell-bench
@@ -25,7 +25,7 @@ RUN knell-bench table --kind vfork
 STATUS 2
 EXPECT_ERR \Aknell-bench: unknown option '--kind'; there are [^\n]*--latency\n\Z
 
-NAME unknown words in a list
+NAME unknown values in a list
 RUN knell-bench storm --kind vfork,hail; knell-bench storm --rival forkstta; knell-bench latency --load fast; knell-bench soak --via ptrace
 STATUS 2
 EXPECT_ERR \Aknell-bench: unknown --kind 'hail'; there are vfork, fork, exec\n
@@ -52,7 +52,7 @@ RUN knell-bench storm --knell nosuch
 STATUS 2
 EXPECT_ERR \Aknell-bench: no such program: nosuch\n\Z
 
-NAME on one core it says what the ratios are worth
+NAME on one core it says that the ratios mean nothing
 NEEDS root connector
 NEEDS tool:taskset
 RUN taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" knell-bench soak -r 1 -p 20 --via connector
@@ -158,7 +158,7 @@ TIMEOUT 120
 STATUS 1
 EXPECT ^FAILED: RSS is above 1 MiB$
 
-NAME Ctrl-C gives the results so far, says so, and leaves nobody behind
+NAME Ctrl-C prints the results so far, says so, and leaves no process behind
 NEEDS root connector
 SETUP cat > script <<'END'
  # How long a round takes is not known: a longer wait, until one was complete.

@@ -7,14 +7,14 @@ STATUS 3
 EXPECT_ERR \Aknell: knelld: \S+/none: not there; start it \(systemctl start knelld\.socket\), or use --direct\n\Z
 REFUSE .
 
-NAME with a socket that nobody serves
+NAME with a socket without a server
 NEEDS tool:python3
 SETUP python3 -c 'import socket; socket.socket(1, 5).bind("dead")'
 RUN KNELL_SOCKET=dead knell compat -- true
 STATUS 3
 EXPECT_ERR ^knell: knelld: dead: nobody listens there; start it
 
-NAME with the daemon switched off
+NAME with an empty KNELL_SOCKET
 RUN KNELL_SOCKET= knell compat -- true
 STATUS 3
 EXPECT_ERR no daemon is wanted, or use --direct$
@@ -41,17 +41,17 @@ RUN knell compat --direct -- ./mine && setpriv --reuid 65534 --regid 65534 --cle
 STATUS 3
 EXPECT_ERR \Aknell: \./mine: set-user-id, so nothing of ours is loaded into it; run it as its owner\n\Z
 
-NAME the command's own status, words and environment
+NAME the command has its own status, arguments and environment
 RUN LD_PRELOAD= knell compat --direct --rule v6 -- sh -c 'echo "$@"; echo $LD_PRELOAD $KNELL_COMPAT_DIRECT $KNELL_COMPAT_RULE; exit 9' sh --direct -x
 STATUS 9
 EXPECT \A--direct -x\n/\S+/libknell-compat\.so 1 v6\n\Z
 REFUSE_ERR .
 
-NAME a library that is preloaded already stays
+NAME a library that is preloaded already is kept
 RUN LD_PRELOAD=libdl.so.2 knell compat --direct -- sh -c 'echo $LD_PRELOAD'
 EXPECT \A/\S+/libknell-compat\.so:libdl\.so\.2\n\Z
 
-NAME signals are as they were
+NAME signal handling is unchanged
 RUN sh -c 'grep SigIgn /proc/self/status; knell compat --direct -- grep SigIgn /proc/self/status'
 EXPECT \A(SigIgn:\s+\S+\n)\1\Z
 
@@ -61,22 +61,22 @@ NEEDS tool:setpriv
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell compat --direct --as-root -- id -ur
 EXPECT \A0\n\Z
 
-NAME what is no program
+NAME a file that is not a program
 RUN knell compat --direct -- /etc/passwd
 STATUS 126
 EXPECT_ERR \Aknell: /etc/passwd: not an executable file\n\Z
 
-NAME what is not there
+NAME a command that does not exist
 RUN knell compat --direct -- nosuchcommand
 STATUS 127
 EXPECT_ERR \Aknell: nosuchcommand: not found in PATH\n\Z
 
-NAME a rule that is none
+NAME an unknown rule
 RUN knell compat --rule v7 -- true
 STATUS 2
 EXPECT_ERR \Aknell: --rule v7: there are released and v6\n\Z
 
-NAME nothing to run
+NAME without a command
 RUN knell compat --direct
 STATUS 2
 EXPECT_ERR \Aknell: what to run\?

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 
-NAME tells each thing with a level, and what watch will do
+NAME shows each finding with a level, and what watch will use
 NEEDS connector
 RUN knell doctor
 EXPECT \Aknell \d+\.\d+\.\d+, Linux \S+ \S+, uid \d+, 
@@ -10,13 +10,13 @@ EXPECT ^(ok|warn|no)  +pidfd
 EXPECT ^watch will use (bpf|the connector|knelld)
 REFUSE ^note
 
-NAME as JSON, an object a line
+NAME as JSON, one object a line
 NEEDS tool:python3
 NEEDS connector
 RUN knell doctor -o json | python3 -c 'import json, sys; print([json.loads(l)["subject"] for l in sys.stdin])'
 EXPECT ^\['knell', .*'connector'.*, 'watch'\]$
 
-NAME where the connector is out of reach it says why, and what works still
+NAME without a reachable connector it says why, and what still works
 NEEDS root
 NEEDS tool:unshare
 RUN export KNELL_SOCKET=; unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
@@ -24,7 +24,7 @@ EXPECT ^no    connector .*network namespace
 EXPECT ^ok    pidfd
 EXPECT ^watch and run have no source here; wait works$
 
-NAME without the capabilities for bpf it says which, and what watch will do instead
+NAME without the capabilities for bpf it names them, and what watch will use instead
 NEEDS connector
 NEEDS root
 NEEDS tool:setpriv
@@ -40,28 +40,28 @@ RUN export KNELL_SOCKET=; unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf 
 EXPECT ^no    bpf .*BTF
 EXPECT ^watch will use the connector
 
-NAME a /proc that hides the processes of others is told
+NAME a /proc that hides the processes of others is reported
 NEEDS root
 NEEDS tool:unshare
 NEEDS tool:setpriv
 RUN for h in 1 2; do unshare -m sh -c "mount -t proc -o hidepid=$h proc /proc; setpriv --reuid 65534 --regid 65534 --clear-groups knell doctor"; done | grep hidepid
 EXPECT \A(warn  hidepid .*\n){2}\Z
 
-NAME a /proc that hides nothing is not told to
+NAME a /proc that hides nothing is not reported as hidepid
 NEEDS root
 NEEDS tool:setpriv
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell doctor
 REFUSE hidepid
 
-NAME a /proc that is none
+NAME a /proc that is not a proc file system
 NEEDS root
 NEEDS tool:unshare
-# The loader finds a library beside the program by /proc.
+# The loader uses /proc to find a library beside the program.
 RUN export LD_LIBRARY_PATH=$(dirname $(ldd $(command -v knell) | awk '/libknell/ {print $3}')); unshare -m sh -c 'mount -t tmpfs none /proc; knell doctor'
 EXPECT ^warn  details .*not a proc file system +mount /proc$
 REFUSE hidepid
 
-NAME without descriptors it blames no kernel
+NAME without descriptors it does not blame the kernel
 RUN export KNELL_SOCKET=; ulimit -n 4; knell doctor
 STATUS 3
 EXPECT ^no    pidfd +not looked at: no descriptors left +raise the limit
@@ -82,11 +82,11 @@ STATUS 3
 EXPECT ^no    knelld +/nowhere/knell.sock: not there +on the host: systemctl enable --now knelld.socket, and mount its /nowhere here \(docker run -v /nowhere:/nowhere\)$
 EXPECT ^knell: knelld is not running: there is no /nowhere/knell.sock; on the host: .* -v /nowhere:/nowhere\)$
 
-NAME a daemon that is not wanted is no matter
+NAME a daemon that is switched off is not reported
 RUN KNELL_SOCKET= knell doctor
 REFUSE knelld
 
-NAME with a daemon it says what that shows, and that watch will use it
+NAME with a daemon it says which processes that shows, and that watch will use it
 NEEDS connector
 NEEDS root
 NEEDS tool:setpriv

@@ -22,7 +22,7 @@ RUN for c in watch run record wait status doctor; do
 REFUSE .
 REFUSE_ERR .
 
-NAME help comes even beside other options
+NAME help is shown even beside other options
 RUN knell watch -n 0 --help
 EXPECT --exit-code
 REFUSE_ERR .

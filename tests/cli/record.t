@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is recorded is read back; what cannot be read says so in one line. Recordings are of the
-# case's own children.
+# Recorded events are read back; an unreadable recording gives an error of one line. Recordings are
+# of the case's own children.
 
-NAME what was recorded is what was to be seen, twice the same
+NAME a recording shows the recorded events, twice the same
 NEEDS connector
 SETUP cat > script <<'END'
  knell record --under $$ r.knell 2>err & k=$!
@@ -25,7 +25,7 @@ EXPECT ^600$
 EXPECT_ERR ^recording all events of processes with --under \d+ to r\.knell, via (bpf|connector); Ctrl-C ends it$
 EXPECT_ERR ^ \d+ events recorded, \d+\.\d KiB, 0 lost$
 
-NAME masks and predicates narrow a recording as they narrow what happens
+NAME masks and predicates narrow a recording as they narrow live events
 NEEDS connector
 SETUP knell record --under $$ r.knell 2>err & k=$!; until_listens err; for i in 1 2; do (exit 4); /bin/true; sh -c 'exit 3'; done; until_recorded r.knell '"exit_code":3' 2; kill -INT $k; wait $k
 RUN knell watch --read r.knell -e nonzero-exit -C sh --exit-code 3 -n 2
@@ -35,7 +35,7 @@ REFUSE true
 EXPECT_ERR ^non-zero exits of processes with --comm sh --exit-code 3, from r\.knell: recorded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d via (bpf|connector), Linux \S+ \S+, of processes with --under \d+$
 EXPECT_ERR ^ 2 shown, 0 lost; most: exit 3 sh 2$
 
-NAME --under goes by the births in a recording
+NAME --under uses the births in a recording
 NEEDS connector
 SETUP knell record --under $$ r.knell 2>err & k=$!; until_listens err; bash -c 'echo $$ >pid; sh -c "sh -c \"exit 5\"; exit 6"; exit 0'; sh -c 'exit 8'; until_recorded r.knell '"exit_code":8'; kill -INT $k; wait $k
 RUN knell watch --read r.knell -e nonzero-exit --under $(cat pid) -o json | jq -r .exit_code
@@ -53,15 +53,15 @@ NEEDS connector
 RUN (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 3 - | knell watch --read - -o json | wc -l
 EXPECT ^3$
 
-NAME at its own pace it takes as long as it took, or half of that
+NAME at speed 1 it takes as long as the recording, at speed 2 half of that
 NEEDS connector
-# The exits are 400 ms apart or more, and nothing may come early.
+# The exits are 400 ms apart or more, and none may be shown early.
 SETUP knell record -e nonzero-exit --exit-code 3 --under $$ -n 3 r.knell 2>err & k=$!; until_listens err; for i in 1 2 3; do sh -c 'sleep 0.4; exit 3'; done; wait $k
 RUN knell watch --read r.knell -o json >1; b=$(date +%s%N); knell watch --read r.knell --speed 2 -o json >2; c=$(date +%s%N); knell watch --read r.knell --speed 1 -o json >3; d=$(date +%s%N); cmp 1 2 && cmp 1 3 && echo same; echo $(( (c-b)/1000000 >= 380 )) $(( (d-c)/1000000 >= 780 ))
 EXPECT ^same$
 EXPECT ^1 1$
 
-NAME what a recording does not have is said
+NAME events that a recording does not have are reported
 NEEDS connector
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit -n 1 r.knell
 RUN knell watch --read r.knell -e exit,fork -o json | jq -r .type; knell watch --read r.knell -e fork; echo $?
@@ -69,13 +69,13 @@ EXPECT ^exit\n2$
 EXPECT_ERR ^knell watch: r\.knell has no fork,exit; recorded were nonzero-exit$
 EXPECT_ERR ^knell: -e fork: r\.knell has none, recorded were nonzero-exit$
 
-NAME a file is not written over
+NAME a file is not overwritten
 SETUP echo precious >r.knell
 RUN knell record r.knell
 STATUS 1
 EXPECT_ERR \Aknell: r\.knell is there already; --force writes over it\n\Z
 
-NAME unless it is wanted
+NAME a file is overwritten with -f
 NEEDS connector
 SETUP echo precious >r.knell
 RUN (while :; do sh -c 'exit 3'; done) & knell record --force -n 1 -e nonzero-exit r.knell; head -c 6 r.knell | tail -c 5
@@ -86,23 +86,23 @@ RUN knell record /nonexistent/r.knell
 STATUS 1
 EXPECT_ERR \Aknell: /nonexistent/r\.knell: No such file or directory\n\Z
 
-NAME record to where?
+NAME record without a file
 RUN knell record
 STATUS 2
 EXPECT_ERR \Aknell: record to where\? knell record \[OPTIONS\] FILE\n\Z
 
-NAME a full disk is one line, and a status
+NAME a full disk gives one line, and a status
 NEEDS connector
 RUN (while :; do /bin/true; done) & knell record --force /dev/full
 STATUS 1
 EXPECT_ERR ^knell: /dev/full: write the recording: No space left on device$
 
-NAME the reader of a recording goes away
+NAME the reader of a recording closes the pipe
 NEEDS connector
 RUN (while :; do /bin/true; done) & knell record - | head -c 100 >/dev/null; echo ${PIPESTATUS[0]}
 EXPECT ^0$
 
-NAME no recording
+NAME a recording that does not exist
 RUN knell watch --read /nonexistent
 STATUS 1
 EXPECT_ERR \Aknell: open the recording /nonexistent: No such file or directory\n\Z
@@ -112,14 +112,14 @@ RUN knell watch --read /
 STATUS 1
 EXPECT_ERR \Aknell: read /: Is a directory\n\Z
 
-NAME a file that is none
+NAME a file that is not a recording
 SETUP echo hello >text; : >empty
 RUN knell watch --read text; echo $?; knell watch --read empty -o json; echo $?
 EXPECT \A1\n1\n\Z
 EXPECT_ERR ^knell: text is no recording of knell: make one with knell record$
 EXPECT_ERR ^knell: empty is empty, and no recording of knell$
 
-NAME what was written before a crash is read
+NAME events written before a crash are read
 NEEDS connector
 SETUP cat > script <<'END'
  knell record -e nonzero-exit --under $$ r.knell 2>err & k=$!
@@ -133,7 +133,7 @@ EXPECT ^3$
 EXPECT ^1$
 EXPECT_ERR ^knell: r\.knell breaks off after 1 events, at byte \d+: the recorder was interrupted, or the file was cut$
 
-NAME damage is found, what is before it shown
+NAME damage is detected, events before it are shown
 NEEDS connector
 SETUP knell record -e nonzero-exit --exit-code 3 --under $$ -n 3 r.knell 2>err & k=$!; until_listens err; for i in 1 2 3; do sh -c 'exit 3'; until_recorded r.knell exit $i; done; wait $k; printf X | dd of=r.knell bs=1 seek=$(( $(stat -c %s r.knell) - 200 )) conv=notrunc status=none
 RUN knell watch --read r.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
@@ -141,7 +141,7 @@ STATUS 1
 EXPECT \A3\n3\n\Z
 EXPECT_ERR ^knell: r\.knell is damaged at byte \d+, after 2 good events: what follows cannot be trusted and is not shown$
 
-NAME flags that make no sense with a recording
+NAME options that cannot be used with a recording
 RUN for flag in '--via bpf' '--latency 1ms' --threads '--args 4K' '--buffer 1M' '--details names'; do knell watch --read r.knell $flag; done; knell watch --speed 2; for speed in 0 -1 fast 1x nan 1e9; do knell watch --read r.knell --speed=$speed; done; echo $?
 EXPECT ^2$
 EXPECT_ERR ^knell: --via cannot be used with --read$
@@ -149,7 +149,7 @@ EXPECT_ERR ^knell: --speed is for --read FILE$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not 'nan'$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e9'$
 
-NAME a pipe that nobody reads does not hold it up past its time
+NAME a pipe that is not read does not delay the end past its time
 NEEDS connector
 SETUP mkfifo p
 # The first time the pipe is full already; the second time it has room for the beginning.
@@ -166,7 +166,7 @@ SETUP mkfifo open p
 RUN exec 8<>open; knell watch --read - -d 300ms <open; echo $?; knell watch --read p -d 300ms; echo $?; knell record -f -d 300ms p; echo $?
 EXPECT \A0\n0\n0\n\Z
 
-NAME what is appended to a recording is said, not shown
+NAME data appended to a recording is reported, not shown
 NEEDS connector
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 2 r.knell; cat r.knell r.knell >two.knell
 RUN knell watch --read two.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
@@ -174,7 +174,7 @@ STATUS 1
 EXPECT \A3\n3\n\Z
 EXPECT_ERR ^knell: two\.knell goes on after the end of the recording, at byte \d+: what follows is not shown$
 
-NAME written over, it is readable by its owner only, and a link is not followed
+NAME when overwritten it is readable by its owner only, and a link is not followed
 NEEDS connector
 SETUP echo precious >other; ln -s other link; touch r.knell; chmod 644 r.knell
 RUN (while :; do sh -c 'exit 3'; done) & knell record -f -n 1 -e nonzero-exit r.knell; stat -c %a r.knell; knell record -f -n 1 link; echo $?; cat other
@@ -189,7 +189,7 @@ EXPECT \A2\n0\n\Z
 EXPECT_ERR ^knell: --longer looks at exits, and -e exec has none: add exit or nonzero-exit$
 EXPECT_ERR ^knell watch: r\.knell has no forks, so --under may miss some$
 
-NAME from standard input as it stands, be it another user's
+NAME from standard input at its offset, also another user's file
 NEEDS connector root
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 1 r.knell; (echo first; cat r.knell) >behind
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell watch --read - -o json <r.knell | jq -r .exit_code; (read -r first; knell watch --read - -o json) <behind | jq -r .exit_code

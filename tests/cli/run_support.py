@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of `knell run` share: a program under it, and what it says."""
+"""Common code of the tests of `knell run`: a program under it, and its output."""
 
 import os
 import pathlib
@@ -12,12 +12,12 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 180  # seconds for what comes at once on an idle machine
+PATIENCE = 180  # seconds to wait for something that is immediate on an idle machine
 SKIPPED = 77
 
 
 class Wrong(Exception):
-    """What was seen is not what should be."""
+    """The result is not the expected one."""
 
 
 class Skip(Exception):
@@ -49,7 +49,7 @@ def children(pid):
 
 
 def state(pid):
-    """R, S, T, Z ...; "" when it is gone."""
+    """R, S, T, Z ...; "" when the process is gone."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -89,7 +89,7 @@ class Process:
         return list(iter(self.line, None))
 
     def wait(self):
-        """As waitpid(2) tells it: -SIGNAL where one killed it."""
+        """The status as from waitpid(2): -SIGNAL where a signal killed it."""
         try:
             return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -12,7 +12,7 @@ RUN knell status -o xml
 STATUS 2
 EXPECT_ERR table, json or prometheus
 
-NAME a daemon is told of in three ways
+NAME the status of a daemon in three formats
 NEEDS connector
 NEEDS root
 NEEDS tool:python3
@@ -25,7 +25,7 @@ EXPECT ^    "uptime_s":
 EXPECT ^# TYPE knell_exits_total counter$
 EXPECT ^knell_listeners\{protocol="native"\} 0$
 
-NAME Prometheus gets classes, codes on request, and names where they are counted
+NAME Prometheus output has classes, codes on request, and names where they are counted
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine && echo 'count_by = ["comm"]' >config
@@ -45,7 +45,7 @@ NEEDS connector
 NEEDS root
 NEEDS tool:setpriv
 SETUP chmod 755 . .. && cp $(type -P false) mine
-# Its answer to the first event says that it listens.
+# The first event that it receives shows that it listens.
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log &
   until knell status >up 2>&1; do sleep 0.02; done;
   knell watch -e nonzero-exit -C mine -o json >events &

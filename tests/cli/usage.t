@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every bad word: one line on standard error, nothing on standard output, status 2 (125 where the
-# status is a process's own), before anything is opened: it needs no connector.
+# Every invalid argument: one line on standard error, nothing on standard output, status 2 (125
+# where the status is a process's own), before anything is opened: it needs no connector.
 
 NAME no command at all
 RUN knell
@@ -10,31 +10,31 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*watch, run, wait or doctor[^\n]*\n\Z
 REFUSE .
 
-NAME a command that is none
+NAME an unknown command
 RUN knell wach
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
 REFUSE .
 
-NAME a command of a later day
+NAME a command of a later version
 RUN knell kill 3
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*no command 'kill'[^\n]*\n\Z
 REFUSE .
 
-NAME another one, far from any name
+NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, status, doctor[^\n]*\n\Z
 REFUSE .
 
-NAME a command that shows the past names what is there instead
+NAME a command that shows the past names the alternative
 RUN for c in history last log; do knell $c; done
 STATUS 2
 EXPECT_ERR \A(knell: no command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
 REFUSE .
 
-NAME help of a command that is none
+NAME help of an unknown command
 RUN knell help wach
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
@@ -65,7 +65,7 @@ STATUS 2
 EXPECT_ERR --force\?\n.*--report\?\n.*--timeout\?\n.*--output\?\n.*--verbose\?\n.*--check-config\?\n\Z
 REFUSE .
 
-NAME what other tools call an option
+NAME the name of an option in other tools
 RUN knell watch --json; knell watch --name x; knell watch --limit 3
 STATUS 2
 EXPECT_ERR mean -o json\?\n.*mean --comm\?\n.*mean --count\?\n\Z
@@ -77,13 +77,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*unknown option -Q[^\n]*\n\Z
 REFUSE .
 
-NAME a word that is no option
+NAME an argument that is no option
 RUN knell watch exit
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'exit' is no option[^\n]*\n\Z
 REFUSE .
 
-NAME a word that may be the value of an option
+NAME an argument that may be the value of an option
 RUN knell watch exec,fork; knell watch 123; knell watch nginx; knell watch /bin/ls
 STATUS 2
 EXPECT_ERR mean -e exec,fork\?\n.*mean --pid 123\?\n.*mean --comm nginx\?\n.*mean --exe /bin/ls\?\n\Z
@@ -131,7 +131,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*no event[^\n]*\n\Z
 REFUSE .
 
-NAME no such output
+NAME an unknown output
 RUN knell watch -o xml
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*table or json, not 'xml'[^\n]*\n\Z
@@ -143,7 +143,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '0'[^\n]*\n\Z
 REFUSE .
 
-NAME -n with words
+NAME -n with text
 RUN knell watch -n many
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not 'many'[^\n]*\n\Z
@@ -167,7 +167,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*(would end at once)[^\n]*\n\Z
 REFUSE .
 
-NAME -d with a unit that is none
+NAME -d with an unknown unit
 RUN knell watch -d 5y
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*('5y'.*'y')[^\n]*\n\Z
@@ -185,7 +185,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--duration needs a value[^\n]*\n\Z
 REFUSE .
 
-NAME --latency beyond reason
+NAME --latency above the maximum
 RUN knell watch --latency 2h
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*at most 60s[^\n]*\n\Z
@@ -203,7 +203,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*from 4K[^\n]*\n\Z
 REFUSE .
 
-NAME --details that are none
+NAME --details with an unknown level
 RUN knell watch --details some
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*status, names or full[^\n]*\n\Z
@@ -257,7 +257,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*knell wait[^\n]*\n\Z
 REFUSE .
 
-NAME --via a source that is none
+NAME --via an unknown source
 RUN knell watch --via conector
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean connector\?[^\n]*\n\Z
@@ -299,13 +299,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*not '300'[^\n]*\n\Z
 REFUSE .
 
-NAME --signal that is none, with the nearest right one
+NAME --signal with an unknown name, with the nearest right one
 RUN knell watch --signal SIGKIL
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean 'SIGKILL'[^\n]*\n\Z
 REFUSE .
 
-NAME --signal by a number that is none
+NAME --signal with an invalid number
 RUN knell watch --signal 99
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*no signal 99[^\n]*\n\Z
@@ -329,7 +329,7 @@ RUN knell watch --pid 4194304; a=$?; knell record --pid 1,4194304 -; echo $a $?
 EXPECT \A1 1\n\Z
 EXPECT_ERR \A(knell: --pid: there is no process 4194304\n){2}\Z
 
-NAME --user that nobody has
+NAME --user with an unknown name
 RUN knell watch --user nosuchuser
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'nosuchuser'[^\n]*\n\Z
@@ -341,7 +341,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--exec needs a command[^\n]*\n\Z
 REFUSE .
 
-NAME --exec a command that is not there
+NAME --exec a command that does not exist
 RUN knell watch --exec /nosuch/command
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*no such file[^\n]*\n\Z
@@ -353,7 +353,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*not found in PATH[^\n]*\n\Z
 REFUSE .
 
-NAME --exec a file that is no program
+NAME --exec a file that is not a program
 RUN knell watch --exec /etc/passwd
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*not an executable file[^\n]*\n\Z
@@ -365,7 +365,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*not both[^\n]*\n\Z
 REFUSE .
 
-NAME a dash of a word processor
+NAME an em dash instead of two hyphens
 RUN knell watch —events exit;
 STATUS 2
 EXPECT_ERR \A[^\n]*did you mean --events\?\n\Z
@@ -388,7 +388,7 @@ STATUS 125
 EXPECT_ERR \Aknell: --report needs a value\n\Z
 REFUSE .
 
-NAME run nothing
+NAME run without a command
 RUN knell run --
 STATUS 125
 EXPECT_ERR \Aknell: [^\n]*what to run\?[^\n]*\n\Z
@@ -412,13 +412,13 @@ STATUS 125
 EXPECT_ERR \Aknell: [^\n]*No such file[^\n]*\n\Z
 REFUSE .
 
-NAME wait for nothing
+NAME wait without arguments
 RUN knell wait
 STATUS 125
 EXPECT_ERR \Aknell: [^\n]*knell wait PID[^\n]*\n\Z
 REFUSE .
 
-NAME wait for a word
+NAME wait for a text
 RUN knell wait init
 STATUS 125
 EXPECT_ERR \Aknell: [^\n]*'init' is not a PID[^\n]*\n\Z
@@ -430,13 +430,13 @@ STATUS 125
 EXPECT_ERR \Aknell: [^\n]*'0' is not a PID[^\n]*\n\Z
 REFUSE .
 
-NAME wait with a time-out that is none
+NAME wait with an invalid time-out
 RUN knell wait --timeout soon 1
 STATUS 125
 EXPECT_ERR \Aknell: [^\n]*--timeout: 'soon'[^\n]*\n\Z
 REFUSE .
 
-NAME doctor with a word
+NAME doctor with an argument
 RUN knell doctor connector
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'connector' is no option[^\n]*\n\Z
@@ -446,7 +446,7 @@ NAME a full standard error changes no status
 RUN knell bogus 2>/dev/full
 STATUS 2
 
-NAME help that grows past the limit of a file is as a full disk
+NAME help that exceeds the file size limit is like a full disk
 RUN (ulimit -f 0; knell --help 2>&1 >out; echo $?) | cat
 EXPECT ^knell: cannot write standard output: File too large$
 EXPECT ^1$

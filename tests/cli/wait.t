@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is waited for ends when the command waits for it.
+# The processes that the command waits for end only when it waits for them.
 
-NAME the status of a child of somebody else
+NAME the status of another process's child
 RUN (until_awaited; exit 9) & knell wait $!
 STATUS 9
 EXPECT \A\d+ exit 9\n\Z
@@ -46,7 +46,7 @@ STATUS 125
 EXPECT ^\d+ exit 0$
 EXPECT_ERR \Aknell: no process 4194304\n\Z
 
-NAME --any does not mind one that does not exist
+NAME --any ignores one that does not exist
 RUN (until_awaited; exit 6) & knell wait --any 4194304 $!
 STATUS 6
 
@@ -76,7 +76,7 @@ NAME a closed standard error changes no status
 RUN sleep 1000 & p=$!; (sleep 0.1; knell wait --timeout 100ms $p 2>&1; echo $? >status) | true; until [ -s status ]; do sleep 0.02; done; cat status
 EXPECT ^124$
 
-NAME a thread is told from a process
+NAME a thread is distinguished from a process
 NEEDS tool:python3
 SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(1000,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell wait $(cat tid); s=$?; kill $!; exit $s
@@ -111,7 +111,7 @@ STATUS 123
 REFUSE .
 EXPECT_ERR \Aknell: there are no processes with --comm no-such-name-\d+\n\Z
 
-NAME predicates of an end are none of the living
+NAME predicates about an end are refused
 RUN knell wait --ended 0
 STATUS 125
 EXPECT_ERR \Aknell: unknown option --ended[^\n]*\n\Z

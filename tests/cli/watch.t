@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# A case knows by the header on standard error that the listener is open; where there is no header
-# (JSON), it goes on causing events until the command has had enough.
+# A case recognises by the header on standard error that the listener is open; where there is no
+# header (JSON), it causes events until the command has ended.
 NEEDS connector
 
 NAME shows a failure with its arguments, and nothing else
@@ -48,17 +48,17 @@ RUN (while :; do /bin/true; done) & knell watch -o json | head -1 >/dev/null; ec
 EXPECT ^0$
 REFUSE_ERR .
 
-NAME ends when the reader has gone, though nothing happens
+NAME ends when the reader has closed the pipe, without an event
 RUN knell watch -o json --pid 1 | sleep 0.3; echo ${PIPESTATUS[0]}
 EXPECT ^0$
 REFUSE_ERR .
 
-NAME a full disk is one line
+NAME a full disk gives one line
 RUN (while :; do /bin/true; done) & knell watch -o json >/dev/full
 STATUS 1
 EXPECT_ERR \Aknell: cannot write standard output: No space left on device\n\Z
 
-NAME a closed standard output is one line
+NAME a closed standard output gives one line
 RUN (while :; do /bin/true; done) & knell watch -o json >&-
 STATUS 1
 EXPECT_ERR \Aknell: cannot write standard output: [^\n]*\n\Z
@@ -75,7 +75,7 @@ EXPECT ^status 0$
 EXPECT \\n
 EXPECT_ERR ^ \d+ shown, 0 lost; most:
 
-NAME Ctrl-C ends it although nobody reads
+NAME Ctrl-C ends it although the output is not read
 SETUP cat > script <<'END'
  mkfifo pipe; exec 3<>pipe
  (while :; do /bin/true; done) & storm=$!
@@ -103,7 +103,7 @@ RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit 
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 
-NAME the command is told how, by whom, where and with which words
+NAME the command gets the end, the killer, the directory and the arguments
 NEEDS bpf
 SETUP printf '#!/bin/sh\nenv | grep ^KNELL_\n' >hook
 SETUP chmod +x hook
@@ -122,7 +122,7 @@ EXPECT ^KNELL_KILLED_BY=kill by \d+ bash .*\(\w+\)$
 EXPECT ^KNELL_ARGS_JSON=\["tail","-f","/dev/null","a\\"b","c d"\]$
 EXPECT (?s)^(/[^\n]+)\n.*^KNELL_CWD=\1$
 
-NAME what the command does never calls it again
+NAME events of the command do not start it again
 SETUP printf '#!/bin/sh\nsh -c "exit 3"; echo $$; exit 9\n' >hook
 SETUP chmod +x hook
 SETUP cat > script <<'END'
@@ -138,7 +138,7 @@ SETUP cat > script <<'END'
 RUN bash script
 EXPECT_ERR ^ 3 shown, 0 lost; .*; 3 runs of \./hook, 3 failed$
 
-NAME gives up the rights it does not need
+NAME drops the capabilities it does not need
 NEEDS root
 NEEDS tool:capsh
 SETUP cat > script <<'END'
@@ -152,20 +152,20 @@ RUN bash script
 EXPECT =(cap_dac_read_search|cap_net_admin|cap_sys_ptrace|,)*$
 EXPECT ^NoNewPrivs:\s1$
 
-NAME descriptors that run out are one line at the most
+NAME without free descriptors it prints one line at the most
 RUN (while :; do sh -c 'exit 0'; done) & for n in 4 5 6 7 8 9 10; do (exec >/dev/null 2>err; ulimit -n $n; exec knell watch --pid 1 -d 50ms); echo $n $? $(grep -c ^knell: err); done
 EXPECT ^4 1 1$
 EXPECT ^10 (0 0|1 1)$
 REFUSE ^\d+ (0 [^0]|1 [^1]|[^01])
 
-NAME another pid namespace is told in words
+NAME another pid namespace is explained
 NEEDS root
 NEEDS tool:unshare
 RUN unshare -fp --mount-proc knell watch
 STATUS 3
 EXPECT_ERR \Aknell: [^\n]*pid namespace[^\n]*\n\Z
 
-NAME another network namespace is told in words
+NAME another network namespace is explained
 NEEDS root
 NEEDS tool:unshare
 RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch
@@ -212,7 +212,7 @@ NEEDS tool:setpriv
 RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch -d 10ms --pid 1
 EXPECT_ERR , via connector; Ctrl-C
 
-NAME without the capabilities for bpf it does not insist unless told to
+NAME without the capabilities for bpf --via bpf fails
 NEEDS root
 NEEDS tool:setpriv
 RUN setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell watch --via bpf
@@ -233,7 +233,7 @@ NEEDS bpf
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon knell watch -d 10ms --pid 1
 EXPECT_ERR , via bpf; Ctrl-C
 
-NAME who killed it is told in the table
+NAME the table shows who killed it
 NEEDS bpf
 SETUP cat > script <<'END'
  knell watch -e nonzero-exit --under $$ >out 2>err & k=$!
@@ -255,7 +255,7 @@ RUN sh script & until [ -s pid ]; do sleep 0.02; done; until_runs $(<pid) sh; (u
 EXPECT exit 7 +sh -c 'read line <gate; exit 7'
 EXPECT_ERR , via bpf; Ctrl-C
 
-NAME the id of a thread is no process to watch
+NAME the id of a thread is refused
 NEEDS tool:python3
 SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(1000,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell watch -d 10ms --pid "!$(cat tid)"; echo $?; knell watch -d 10ms --under 1,$(cat tid); echo $?; kill $!
@@ -266,12 +266,12 @@ EXPECT_ERR ^knell: --under \d+: \d+ is a thread of process \d+, and no process i
 NAME a full standard error changes no status
 RUN knell watch --pid 1 -d 100ms 2>/dev/full
 
-NAME the limit of a file is as a full disk
+NAME a file size limit is like a full disk
 RUN (while :; do /bin/true; done) & (ulimit -f 0; knell watch -o json 2>&1 >out; echo $?) | cat
 EXPECT ^knell: cannot write standard output: File too large$
 EXPECT ^1$
 
-NAME -d ends it although nobody reads
+NAME -d ends it although the output is not read
 SETUP cat > script <<'END'
  mkfifo pipe; exec 3<>pipe
  # It is full already, so that one event is enough.
@@ -283,7 +283,7 @@ RUN bash script
 EXPECT ^status 1$
 EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
 
-NAME commands that still run are not told as done
+NAME commands that still run are not reported as done
 NEEDS tool:pgrep
 SETUP cat > script <<'END'
  (while :; do sh -c 'exit 3'; sleep 0.05; done) &
@@ -294,7 +294,7 @@ SETUP cat > script <<'END'
 RUN bash script
 EXPECT_ERR ; 2 runs of sleep, 0 failed, 2 still running$
 
-NAME --exec leaves the command the signals of failing writes
+NAME --exec does not change the signals of failing writes for the command
 RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit -n 1 --exec grep SigIgn /proc/self/status
 # Bits 12 and 24: SIGPIPE and SIGXFSZ.
 EXPECT ^SigIgn:\s[0-9a-f]{9}[02468ace][0-9a-f]{2}[02468ace][0-9a-f]{3}$

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of compatibility share: the connector's bytes, knelld, and a workload."""
+"""Common code of the tests of compatibility: the connector's bytes, knelld, and a workload."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-PATIENCE = 180  # seconds; passes only when something is wrong
+PATIENCE = 180  # seconds; exceeded only when something is wrong
 
 FORK, EXEC, UID, GID, SID, PTRACE, COMM = 1, 2, 4, 0x40, 0x80, 0x100, 0x200
 NONZERO, COREDUMP, EXIT = 0x20000000, 0x40000000, 0x80000000
@@ -44,12 +44,12 @@ class Event:
         self.words = struct.unpack_from("=6I", data, 52)
 
     def key(self):
-        """All but the sequence number: where, when, what, of whom."""
+        """All but the sequence number: cpu, stamp, type, and the data of the event."""
         return self.cpu, self.stamp, self.what, self.words
 
 
 def passes(mask, event, v6=False):
-    """The filter's rule, told once more, in other words."""
+    """A second implementation of the filter's rule."""
     mask &= ALL
     if mask in (0, ALL):
         return True
@@ -70,7 +70,7 @@ def native(room=32 << 20):
 
 
 def through(path, hello=b""):
-    """The same, to a knelld."""
+    """The same, connected to a knelld."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.connect(path)
     if hello:
@@ -79,7 +79,7 @@ def through(path, hello=b""):
 
 
 class Knelld:
-    """A knelld of the test's own, with what it says in a file."""
+    """A knelld of the test's own, with its output in a file."""
 
     def __init__(self, binary, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="knell-compat-")
@@ -117,7 +117,7 @@ class Knelld:
         return self.log.read()
 
 
-# --- the workload: every type of event, each child named by what it returns
+# --- the workload: every type of event; each child is named after its exit status
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// filter_client [-4] [MASK]: a client of the connector as the kernel's own test of its filter is
-// written: an 8-byte request (with -4 one of 4 bytes), bound to its process id, epoll and recv().
-// Prints an event a line, as plain_client does, and "listening" to standard error when its request
-// was sent.
+// filter_client [-4] [MASK]: a client of the connector that is written as the kernel's own test of
+// its filter: an 8-byte request (with -4 one of 4 bytes), bound to its process id, epoll and
+// recv(). Prints an event a line, as plain_client does, and "listening" to standard error when its
+// request was sent.
 #define KNELL_CN_PROC_KERNEL_NAMES
 #include <errno.h>
 #include <knell/cn_proc.h>

@@ -36,12 +36,12 @@
 // Zeroed, with its size in front.
 static void* place(size_t size) {
 #ifdef WITH_ASAN
-  static void* kept[16];  // until the end, and no leak
+  static void* kept[16];  // kept until the end, so it is no leak
   static size_t count;
   CHECK(count < sizeof kept / sizeof *kept);
   void* at = kept[count++] = calloc(1, size);
 #else
-  const size_t page = 65536;  // the largest page there is
+  const size_t page = 65536;  // the largest page size
   char* pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
   void* at = pages + page - size;
@@ -55,7 +55,7 @@ static void* place(size_t size) {
 #define PLACE(name)                        \
   struct name* name = place(sizeof *name); \
   memset(&name->later, CANARY, 8)
-// The library filled what it has, and says so.
+// The library filled the members it has, and set size.
 #define CHECK_FILLED(name) \
   CHECK(!KNELL_FILLED(name, later) && name->later == UINT64_C(0x5a5a5a5a5a5a5a5a))
 #else
@@ -101,7 +101,7 @@ static int visit(const struct knell_event* event, void* context) {
   return 1;
 }
 
-// What is recorded is read again.
+// The recorded events are read again.
 static void check_recording(const struct knell_listener* k, const struct knell_event* event) {
   char path[] = "/tmp/knell-abi-XXXXXX";
   const int fd = mkstemp(path);
@@ -137,7 +137,7 @@ int main(void) {
   const pid_t pid = child();
   CHECK(knell_add(k, pid, 0, 0) == 0);
   PLACE(knell_stats);
-  for (int i = 0; i < 2; i++) {  // `size` is the room still
+  for (int i = 0; i < 2; i++) {  // `size` still is the room
     CHECK(knell_get_stats(k, knell_stats) == 0);
     CHECK_FILLED(knell_stats);
     CHECK(knell_stats->via == KNELL_VIA_PIDFD);
@@ -153,13 +153,13 @@ int main(void) {
   pid_t seen = 0;
   CHECK(knell_snapshot(k, visit, &seen) == 1 && seen > 0);
 
-  // As a later library would have made it: with members and bits that are not known here.
+  // As made by a later library: with members and bits that are not known here.
   knell_event->size = sizeof *knell_event;
 #ifndef KNELL_TODAY
   knell_event->has |= UINT64_C(1) << 63;
 #endif
 #ifdef KNELL_OLDER
-  knell_event->has |= KNELL_HAS_LAST_SIGNAL;  // which it has no room for
+  knell_event->has |= KNELL_HAS_LAST_SIGNAL;  // for which it has no room
 #endif
   check_json(knell_event);
   check_recording(k, knell_event);

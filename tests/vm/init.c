@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The first process of the guest: static, so that it runs whatever else is there. It mounts what
-// programs expect, runs the programs of /vm/list one after the other, says how each ended, and
-// ends the machine through QEMU's isa-debug-exit: 21 (QEMU exits with 43) when all ended with 0,
-// 22 (45) otherwise.
+// The first process of the guest: static, so that it needs no other file. It mounts the usual file
+// systems, runs the programs of /vm/list one after the other, prints how each ended, and ends the
+// machine through QEMU's isa-debug-exit: 21 (QEMU exits with 43) when all ended with 0, 22 (45)
+// otherwise.
 //
 // /vm/list: a line is `SECONDS COMMAND`, run by /bin/sh; /vm/env: lines NAME=VALUE.
-// What it says itself begins with "knell-vm: ", for the script on the host to read.
+// Its own output begins with "knell-vm: ", for the script on the host to read.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static void set_up(void) {
   mount_at("devpts", "/dev/pts");
   mount_at("tmpfs", "/dev/shm");
   mount_at("cgroup2", "/sys/fs/cgroup");
-  // /tmp and /run stay on the root, which is in memory anyway: the tree tested may lie in them.
+  // /tmp and /run stay on the root, which is in memory anyway: the tested tree may be in them.
   (void)chmod("/tmp", 01777);
   (void)chmod("/dev/shm", 01777);
   (void)symlink("/proc/self/fd", "/dev/fd");
@@ -76,7 +76,7 @@ static void read_environment(void) {
   free(line);
 }
 
-// Waits for `child` and reaps every orphan that comes meanwhile; false when time ran out.
+// Waits for `child` and reaps every orphan meanwhile; false when the time is over.
 static int wait_for(pid_t child, double limit, int* status) {
   sigset_t chld;
   sigemptyset(&chld);
@@ -111,7 +111,7 @@ static int run(const char* command, double limit) {
   }
   const int over = wait_for(child, limit, &status);
   if (!over) {
-    kill(-1, SIGKILL);  // everything but us
+    kill(-1, SIGKILL);  // all processes but this one
     (void)wait_for(child, 5, &status);
   }
   char how[64];

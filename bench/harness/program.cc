@@ -57,7 +57,8 @@ std::string lines_of(int fd, size_t from) {
   return text.str().substr(0, text.str().rfind('\n') + 1);
 }
 
-// In the child: what tracing programs look for, mounted where nobody else sees it.
+// In the child: mounts the file systems that tracing programs need, in a mount namespace of its
+// own.
 void mount_tracefs() {
   if (::unshare(CLONE_NEWNS) != 0) return;
   (void)::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);

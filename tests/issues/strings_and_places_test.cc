@@ -97,8 +97,8 @@ TEST_P(StringsAndPlaces, EmptyArguments) {
 // As programs do that show their state in their title: they overwrite the arguments, and the rest
 // with NULs.
 TEST_P(StringsAndPlaces, ATitleHasNoEmptyArguments) {
-  if (over_connector()) GTEST_SKIP() << "the connector tells the arguments of the exec";
-  if (in_vm()) GTEST_SKIP() << "this kernel tells the arguments of the exec";
+  if (over_connector()) GTEST_SKIP() << "the connector has the arguments of the exec";
+  if (in_vm()) GTEST_SKIP() << "this kernel has the arguments of the exec";
   Recorder recorder(wish(KNELL_EVENT_EXIT));
   ASSERT_TRUE(recorder.ok());
   const auto title = [&](std::string_view text) {
@@ -283,7 +283,7 @@ std::string fresh(const char* name) { return std::string("/") + name + std::to_s
 }  // namespace
 
 TEST_P(StringsAndPlaces, ACgroupWithALongPath) {
-  if (over_connector()) GTEST_SKIP() << "the connector tells that of the fork, read too late";
+  if (over_connector()) GTEST_SKIP() << "the connector has the cgroup of the fork, read too late";
   bool renames = false;
   const std::string root = cgroup_root(renames);
   if (root.empty()) GTEST_SKIP() << "no cgroups are mounted here";
@@ -305,7 +305,7 @@ TEST_P(StringsAndPlaces, ACgroupWithALongPath) {
 }
 
 TEST_P(StringsAndPlaces, ACgroupWithANewName) {
-  if (over_connector()) GTEST_SKIP() << "the connector tells the cgroup of the exec";
+  if (over_connector()) GTEST_SKIP() << "the connector has the cgroup of the exec";
   bool renames = false;
   const std::string root = cgroup_root(renames);
   if (!renames) GTEST_SKIP() << "cgroups of version 2 keep their names";

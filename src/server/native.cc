@@ -172,8 +172,8 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   // Pids of another namespace are not followed; the hub matches them in each event.
   if (!here) return {};
   auto followed = wiring_.follow(pid.pid, pid.start);
-  // If it cannot be followed it is removed again; remove() fails if over() has removed it already.
-  if (!followed && !hub_.remove(*listener_, pid.pid)) return followed;
+  // remove() fails if over() has removed it already.
+  if (!followed) (void)hub_.remove(*listener_, pid.pid);
   return followed;
 }
 

@@ -73,16 +73,11 @@ std::optional<Turns::Pick> Turns::next(uint64_t now_ns) {
 }
 
 void Turns::done(const Pick& pick, uint64_t cost_ns, Again again, uint64_t now_ns) {
-  charge(pick.owner, cost_ns, now_ns);
-  Lane& of = lanes_.at(pick.owner);
-  if (again == Again::kYes) of.clients.push_back(pick.client);
-  wait(pick.owner, of, now_ns);
-}
-
-void Turns::charge(uint32_t owner, uint64_t cost_ns, uint64_t now_ns) {
-  Lane& of = lane(owner, now_ns);
+  Lane& of = lane(pick.owner, now_ns);
   refill(of, now_ns);
   of.credit_ns -= static_cast<int64_t>(cost_ns);
+  if (again == Again::kYes) of.clients.push_back(pick.client);
+  wait(pick.owner, of, now_ns);
 }
 
 uint64_t Turns::due_ns() const {

@@ -37,8 +37,6 @@ class Turns {
   std::optional<Pick> next(uint64_t now_ns);
   // The client that next() returned was served. kYes: it has more to serve.
   void done(const Pick& pick, uint64_t cost_ns, Again again, uint64_t now_ns);
-  // Charges a user for other work.
-  void charge(uint32_t owner, uint64_t cost_ns, uint64_t now_ns);
   // When next() may return a client: 0 never, 1 now.
   uint64_t due_ns() const;
 

@@ -80,13 +80,17 @@ TEST(Turns, RootNeverWaitsForCredit) {
   EXPECT_TRUE(turns.next(0));
 }
 
-// Other work is charged too, and idle users are forgotten.
-TEST(Turns, ChargesOtherWorkAndForgetsIdleUsers) {
+// A user's debt outlives its clients, and however many other users there were.
+TEST(Turns, KeepsTheDebtOfAUserAmongManyIdleOnes) {
   Turns turns;
-  turns.charge(kFlooder, 30 * kMs, 0);
+  turns.ready(kFlooder, 1, 0);
+  turns.done(*turns.next(0), 30 * kMs, Turns::Again::kNo, 0);
+  for (uint32_t owner = 2000; owner < 5000; ++owner) {
+    turns.ready(owner, owner, 0);
+    turns.done(*turns.next(0), 0, Turns::Again::kNo, 0);
+  }
   turns.ready(kFlooder, 1, 0);
   EXPECT_FALSE(turns.next(0));
-  for (uint32_t owner = 2000; owner < 5000; ++owner) turns.charge(owner, 0, 0);
   EXPECT_TRUE(turns.next(1000 * kMs));
   EXPECT_FALSE(turns.next(1000 * kMs));
   EXPECT_EQ(turns.due_ns(), 0u);

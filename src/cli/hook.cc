@@ -28,31 +28,6 @@ void append_text(std::vector<std::string>& out, std::string_view name, const kne
   out.push_back(fmt::format("KNELL_{}={}", name, bytes.substr(0, bytes.find('\0'))));
 }
 
-// The text of a member's value in the event's JSON; "null" where it has none. Quotes inside values
-// are escaped, so `"name":` matches only a member's name.
-std::string_view json_member(std::string_view json, std::string_view name) {
-  const std::string key = fmt::format("\"{}\":", name);
-  const size_t found = json.find(key);
-  if (found == std::string_view::npos) return "null";
-  const size_t start = found + key.size();
-  int depth = 0;
-  bool quoted = false;
-  size_t at = start;
-  for (; at < json.size(); ++at) {
-    const char c = json[at];
-    if (quoted) {
-      if (c == '\\') ++at;
-      if (c == '"') quoted = false;
-      continue;
-    }
-    if (c == '"') quoted = true;
-    if (c == '[' || c == '{') ++depth;
-    if (depth == 0 && (c == ',' || c == '}')) break;
-    if (c == ']' || c == '}') --depth;
-  }
-  return json.substr(start, at - start);
-}
-
 // "kill by 8103 bash (root)": killer_text() without the arrow.
 std::string killer_words(const knell_event& event) {
   if ((event.has & KNELL_HAS_KILLER) == 0) return {};
@@ -80,8 +55,7 @@ std::vector<std::string> variables_of(const knell_event& event, std::string_view
   append_text(out, "PARENT_COMM", event.parent_comm);
   append_text(out, "EXE", event.exe);
   append_text(out, "CWD", event.cwd);
-  if (const std::string_view args = json_member(json, "args"); args != "null")
-    set("ARGS_JSON", args);
+  if (event.args.data != nullptr) set("ARGS_JSON", json_member(json, "args"));
   append_text(out, "USER", event.user);
   append_text(out, "UNIT", event.unit);
   append_text(out, "CGROUP", event.cgroup);

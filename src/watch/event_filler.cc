@@ -9,6 +9,22 @@
 #include "watch/string_views.h"
 
 namespace knell::watch {
+namespace {
+
+// `to`: killed_by or last_signal. The names are kept in `comm` and `parent_comm`.
+template <class To>
+void fill_sender(To& to, Comm& comm, Comm& parent_comm, const event::Sender& sender) {
+  to.pid = sender.pid;
+  to.uid = sender.uid;
+  comm = sender.comm;
+  to.comm = known_view_of(comm);
+  if (sender.parent_pid == 0) return;
+  parent_comm = sender.parent_comm;
+  to.parent_comm = known_view_of(parent_comm);
+}
+
+}  // namespace
+
 void EventFiller::fill(Batch& batch, Slot& slot, const event::Full& full) {
   knell_event& event = slot.event;
   event.via = KNELL_VIA_BPF;
@@ -96,15 +112,8 @@ void EventFiller::fill_killer(Batch& batch, Slot& slot, const event::Full& full)
   killer.cause = sender.cause;
   if (!full.memory_cgroup.empty()) killer.memory_cgroup = batch.keep(full.memory_cgroup);
   if (sender.pid == 0) return;
-  killer.pid = sender.pid;
-  killer.uid = sender.uid;
-  slot.killer_comm = sender.comm;
-  killer.comm = known_view_of(slot.killer_comm);
-  if (sender.parent_pid != 0) {
-    killer.parent_pid = sender.parent_pid;
-    slot.killer_parent_comm = sender.parent_comm;
-    killer.parent_comm = known_view_of(slot.killer_parent_comm);
-  }
+  killer.parent_pid = sender.parent_pid;
+  fill_sender(killer, slot.killer_comm, slot.killer_parent_comm, sender);
   slot.killer_cgroup = cgroups_.find(sender.cgroup);
   if (slot.killer_cgroup != nullptr) killer.unit = view_of(slot.killer_cgroup->unit);
 }
@@ -115,15 +124,7 @@ void EventFiller::fill_last_signal(Slot& slot, const event::Full& full) {
   auto& asker = slot.event.last_signal;
   asker.signal = static_cast<int32_t>(sender.signal);
   if (sender.stamp_ns < full.stamp_ns) asker.ago_ns = full.stamp_ns - sender.stamp_ns;
-  if (sender.pid == 0) return;
-  asker.pid = sender.pid;
-  asker.uid = sender.uid;
-  slot.asker_comm = sender.comm;
-  asker.comm = known_view_of(slot.asker_comm);
-  if (sender.parent_pid != 0) {
-    slot.asker_parent_comm = sender.parent_comm;
-    asker.parent_comm = known_view_of(slot.asker_parent_comm);
-  }
+  if (sender.pid != 0) fill_sender(asker, slot.asker_comm, slot.asker_parent_comm, sender);
 }
 
 knell_id EventFiller::id_of(int32_t pid, uint64_t start_boot_ns) const {

@@ -25,7 +25,7 @@ class PidMap {
   size_t bytes() const { return cells_.size() * sizeof(Cell); }
 
   T* find(int32_t pid) {
-    if (pid <= 0) return nullptr;
+    if (pid <= 0 || size_ == 0) return nullptr;
     for (size_t i = home(pid);; i = next(i)) {
       if (cells_[i].pid == pid) return &cells_[i].value;
       if (cells_[i].pid == 0) return nullptr;

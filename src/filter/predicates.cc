@@ -154,7 +154,10 @@ Result<Predicates> Predicates::of(std::vector<Predicate> all) {
                              std::to_string(kMaxAlternatives) + " values");
   }
   Predicates made;
-  for (const Predicate& one : all) made.compile(one);
+  for (const Predicate& one : all) {
+    made.compile(one);
+    made.texts_used_ |= std::holds_alternative<std::string>(one.value);
+  }
   for (Texts* const side : {&made.cgroups_.wanted, &made.cgroups_.excluded})
     keep_outermost(side->plain, path_before, path_holds);
   for (Texts* const side : {&made.containers_.wanted, &made.containers_.excluded})
@@ -249,6 +252,7 @@ bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestr
 }
 
 bool Predicates::texts_match(const knell_event& event) const {
+  if (!texts_used_) return true;
   return holds(comms_, event.comm, has_text<Texts>) && holds(exes_, event.exe, has_text<Texts>) &&
          holds(units_, event.unit, has_unit<Texts>) &&
          holds(cgroups_, event.cgroup, has_cgroup<Texts>) &&

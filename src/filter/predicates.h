@@ -71,6 +71,7 @@ class Predicates {
   bool exits_only() const { return ended_.used() || longer_.used() || shorter_.used(); }
 
   bool used_ = false;
+  bool texts_used_ = false;  // else texts_match() has nothing to judge
   std::vector<Predicate> values_;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;

@@ -87,7 +87,7 @@ Result<void> RecordingWriter::write(std::span<const knell_event* const> events) 
   for (const knell_event* event : events) {
     if (event->type == 0) return say(EINVAL, "an event without a type cannot be recorded");
     if (event_bytes(*event) > kMostEvent)
-      return say(EMSGSIZE, "an event of more than 60 KiB cannot be recorded");
+      return say(EMSGSIZE, "an event of more than 64 KiB cannot be recorded");
   }
   for (size_t at = 0; at < events.size();) {
     const size_t start = out_.size();

@@ -81,18 +81,20 @@ def through(path, hello=b""):
 class Knelld:
     """A knelld of the test's own, with its output in a file."""
 
-    def __init__(self, binary, prefix=(), config=""):
+    # As much room as the kernel's sockets of the tests have: what is compared may be read late.
+    CONFIG = '[limits]\nqueue = "64M"\nmemory = "2G"\n'
+
+    def __init__(self, binary, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="knell-compat-")
         os.chmod(self.folder.name, 0o755)
         self.path = str(pathlib.Path(self.folder.name) / "knell.sock")
         self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
         self.words = [*prefix, binary]
-        self.config = config
         self.start()
 
     def start(self):
         config = pathlib.Path(self.folder.name) / "knelld.toml"
-        config.write_text(self.config)
+        config.write_text(self.CONFIG)
         self.process = subprocess.Popen([*self.words, "--config", str(config), "--socket", self.path],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + PATIENCE

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -17,5 +18,8 @@ namespace knell {
 // process. Errors, each a whole sentence: EINVAL the pid is not above 0; ESRCH there is no such
 // process (any more), or the id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
+
+// The process of the thread `id`; nullopt: `id` is a process, or no thread has it.
+std::optional<pid_t> process_of_thread(pid_t id);
 
 }  // namespace knell

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <optional>
 #include <thread>
 
 #include "base/proc_stat.h"
@@ -37,6 +38,14 @@ TEST(NamedProcess, AnIdOfNoProcessIsRefused) {
     EXPECT_EQ(thread.error().code, ESRCH);
     EXPECT_NE(thread.error().message().find("is a thread of"), std::string::npos);
   }).join();
+}
+
+TEST(ProcessOfThread, IsReturnedForAThreadOnly) {
+  std::optional<pid_t> of_thread;
+  std::thread([&] { of_thread = process_of_thread(::gettid()); }).join();
+  EXPECT_EQ(of_thread, ::getpid());
+  EXPECT_EQ(process_of_thread(::getpid()), std::nullopt);
+  EXPECT_EQ(process_of_thread(4'194'304), std::nullopt);  // above any pid
 }
 
 }  // namespace

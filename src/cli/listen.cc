@@ -16,7 +16,6 @@
 #include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/size.h"
-#include "base/thread_of.h"
 #include "cli/signals.h"
 #include "cli/units.h"
 

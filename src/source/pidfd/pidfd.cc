@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/named_process.h"
 #include "base/proc_stat.h"
-#include "base/thread_of.h"
 #include "base/time_namespace.h"
 
 // A process has ended when its pidfd becomes readable: all its threads are dead, its memory and

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/duration.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -102,6 +103,18 @@ void append_duration(std::string& out, std::chrono::nanoseconds duration) {
 std::string duration_text(std::chrono::nanoseconds duration) {
   std::string out;
   append_duration(out, duration);
+  return out;
+}
+
+std::string seconds_text(std::chrono::nanoseconds duration) {
+  const auto digit = [](int64_t value) { return static_cast<char>('0' + value % 10); };
+  const int64_t hundredths = std::max<int64_t>(0, duration.count()) / 10'000'000;
+  if (hundredths >= 60 * 100) return duration_text(duration);
+  std::string out = std::to_string(hundredths / 100);
+  out += '.';
+  out += digit(hundredths / 10);
+  if (hundredths < 10 * 100) out += digit(hundredths);
+  out += 's';
   return out;
 }
 

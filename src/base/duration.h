@@ -14,6 +14,8 @@ namespace knell {
 // "41s", "12m5s", "3h12m", "6d". Truncated, never rounded up; a negative duration is shown as 0.
 void append_duration(std::string& out, std::chrono::nanoseconds duration);
 std::string duration_text(std::chrono::nanoseconds duration);
+// With fractions of a second: "0.31s", "12.4s"; from one minute on as above. Truncated.
+std::string seconds_text(std::chrono::nanoseconds duration);
 
 // "10ms", "5s", "1h30m", "1.5s", "2d"; a plain number is seconds. Units: ns us ms s m min h d w.
 // Errors: EINVAL with a whole sentence: empty, negative, an unknown unit, or more than 292 years.

@@ -28,6 +28,15 @@ TEST(Duration, FormatsTheTwoLargestUnits) {
   EXPECT_EQ(duration_text(nanoseconds::max()), "106751d23h");
 }
 
+TEST(Duration, FormatsSecondsForAReport) {
+  EXPECT_EQ(seconds_text(0s), "0.00s");
+  EXPECT_EQ(seconds_text(319ms), "0.31s");
+  EXPECT_EQ(seconds_text(9999ms), "9.99s");
+  EXPECT_EQ(seconds_text(12480ms), "12.4s");
+  EXPECT_EQ(seconds_text(192s), "3m12s");
+  EXPECT_EQ(seconds_text(-1s), "0.00s");
+}
+
 TEST(Duration, Parses) {
   EXPECT_EQ(parse_duration("10ms").value(), 10ms);
   EXPECT_EQ(parse_duration("5s").value(), 5s);

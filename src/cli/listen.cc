@@ -15,9 +15,8 @@
 #include "base/duration.h"
 #include "base/named_process.h"
 #include "base/nearest.h"
-#include "base/size.h"
+#include "base/numbers.h"
 #include "cli/signals.h"
-#include "cli/units.h"
 
 namespace knell::cli {
 namespace {

@@ -20,7 +20,6 @@
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/text.h"
-#include "cli/units.h"
 #include "cli/watching.h"
 
 namespace knell::cli {

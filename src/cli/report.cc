@@ -7,10 +7,10 @@
 
 #include <knell/knell.hpp>
 
+#include "base/duration.h"
 #include "cli/command_column.h"
 #include "cli/output.h"
 #include "cli/text.h"
-#include "cli/units.h"
 
 namespace knell::cli {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/duration.h"
-#include "base/size.h"
+#include "base/numbers.h"
 #include "cli/text.h"
 
 namespace knell::cli {

@@ -25,13 +25,13 @@
 #include <vector>
 
 #include "base/duration.h"
+#include "base/numbers.h"
 #include "cli/command.h"
 #include "cli/listen.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/text.h"
-#include "cli/units.h"
 
 namespace knell::cli {
 namespace {

@@ -17,7 +17,6 @@
 #include "base/scheduling.h"
 #include "cli/command.h"
 #include "cli/message.h"
-#include "cli/units.h"
 #include "cli/watching.h"
 
 namespace knell::cli {

@@ -16,11 +16,11 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/numbers.h"
 #include "base/privilege.h"
 #include "cli/message.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "cli/units.h"
 
 namespace knell::cli {
 namespace {

@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "base/nearest.h"
-#include "base/size.h"
+#include "base/numbers.h"
 #include "base/unique_fd.h"
 #include "daemon/accounts.h"
 #include "event/mask.h"

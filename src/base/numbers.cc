@@ -1,12 +1,20 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "base/size.h"
+#include "base/numbers.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
 
 namespace knell {
+
+std::optional<int64_t> parse_number(std::string_view text, int64_t low, int64_t high) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (value < low || value > high) return std::nullopt;
+  return value;
+}
 
 std::optional<uint64_t> parse_size(std::string_view text) {
   uint64_t value = 0;

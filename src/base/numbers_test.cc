@@ -1,11 +1,19 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "base/size.h"
+#include "base/numbers.h"
 
 #include <gtest/gtest.h>
 
 namespace knell {
 namespace {
+
+TEST(Number, IsParsedWithinBounds) {
+  EXPECT_EQ(parse_number("1", 1, 10), 1);
+  EXPECT_EQ(parse_number("10", 1, 10), 10);
+  for (const char* text : {"", "0", "11", "1 ", " 1", "+1", "1a", "99999999999999999999"}) {
+    EXPECT_EQ(parse_number(text, 1, 10), std::nullopt) << text;
+  }
+}
 
 TEST(Size, Parses) {
   EXPECT_EQ(parse_size("65536"), 65536u);

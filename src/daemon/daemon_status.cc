@@ -143,15 +143,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
     user.roots = static_cast<uint32_t>(account.roots);
     status.users.push_back(std::move(user));
   }
-  const Config::Limits& limits = config_.limits;
-  status.limits = {.clients = limits.clients,
-                   .clients_per_user = limits.clients_per_user,
-                   .queue_bytes = limits.queue_bytes,
-                   .memory_bytes = limits.memory_bytes,
-                   .memory_per_user_bytes = limits.memory_per_user_bytes,
-                   .filters_per_user = limits.filters_per_user,
-                   .filter_steps_per_user = limits.filter_steps_per_user,
-                   .requests_per_second = limits.requests_per_second};
+  status.limits = config_.limits;
   status.memory.queue_bytes = hub_.bytes();
   // A client that may not see all users must not learn how their processes ended.
   if (everything) {

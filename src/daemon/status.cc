@@ -147,7 +147,7 @@ void add_user(JsonText& json, const Status::User& user) {
   json.end('}');
 }
 
-void add_limits(JsonText& json, const Status::Limits& limits) {
+void add_limits(JsonText& json, const Config::Limits& limits) {
   json.begin('{', "limits");
   json.add("clients", limits.clients);
   json.add("clients_per_user", limits.clients_per_user);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/config.h"
+
 namespace knell::daemon {
 
 // The status of the daemon, as `knell status` shows it. Plain data. It depends on the client that
@@ -61,11 +63,6 @@ struct Status {
     uint64_t filter_steps = 0;
     uint32_t roots = 0;  // processes in its `under` predicates
   };
-  struct Limits {
-    uint32_t clients = 0, clients_per_user = 0;
-    uint64_t queue_bytes = 0, memory_bytes = 0, memory_per_user_bytes = 0;
-    uint32_t filters_per_user = 0, filter_steps_per_user = 0, requests_per_second = 0;
-  };
   struct Longest {           // since the start, in CPU time
     int64_t request_ns = 0;  // of one request, except those of root
     int64_t turn_ns = 0;     // of all clients between two reads of the sources
@@ -99,7 +96,7 @@ struct Status {
   Longest longest;
   std::vector<Listener> listeners;
   std::vector<User> users;
-  Limits limits;
+  Config::Limits limits;
   Memory memory;
   std::vector<Exits> exits;    // of the events counted (`count` in the configuration)
   uint64_t nonzero_exits = 0;  // their sum, without exits with status 0

@@ -22,8 +22,7 @@
 #include "client/connection_to_server.h"
 #include "event/mask.h"
 #include "event/printable.h"
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 #include "source/bpf/diagnosis.h"
 #include "source/connector/diagnosis.h"
 #include "watch/cgroup.h"
@@ -240,7 +239,7 @@ class Examination {
 int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) {
   const knell::lib::ErrnoGuard keep_errno;
   if (on_finding == nullptr)
-    return knell::lib::failed({EINVAL, "on_finding must not be NULL", true});
+    return knell::lib::store_error({EINVAL, "on_finding must not be NULL", true});
   knell::lib::Examination examination(on_finding, context);
   examination.bpf();
   examination.connector();
@@ -250,6 +249,6 @@ int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) 
   examination.clocks();
   examination.daemon();
   if (examination.works()) return 0;
-  return knell::lib::failed(
+  return knell::lib::store_error(
       {ENOTSUP, "process events cannot be observed here: see knell doctor", true});
 }

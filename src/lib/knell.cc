@@ -12,8 +12,7 @@
 #include "base/proc_stat.h"
 #include "base/time_namespace.h"
 #include "filter/predicates.h"
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 #include "lib/listener.h"
 #include "lib/predicate_parser.h"
 #include "lib/sized.h"
@@ -26,7 +25,7 @@ std::string& last_error() {
   return text;
 }
 
-int failed(const Error& error) {
+int store_error(const Error& error) {
   last_error() = error.message();
   return error.code > 0 ? -error.code : -EIO;
 }
@@ -35,7 +34,7 @@ namespace {
 
 template <class T>
 int outcome(const Result<T>& result) {
-  return result ? 0 : failed(result.error());
+  return result ? 0 : store_error(result.error());
 }
 
 // Parses the text of a predicate and adds it to the listener; without a listener only checks it.
@@ -47,7 +46,7 @@ Result<void> match(knell_listener* k, const char* key, const char* value) {
 }
 
 int missing(const char* what) {
-  return failed(Error{EINVAL, std::string(what) + " must not be NULL", true});
+  return store_error(Error{EINVAL, std::string(what) + " must not be NULL", true});
 }
 
 // In a time namespace /proc shows shifted start times, events have the kernel's. Accepts both.
@@ -63,10 +62,10 @@ uint64_t kernel_start_of(pid_t pid, uint64_t start) {
 int refused(const knell_listener* k) {
   if (k == nullptr) return missing("the listener");
   if (k->owner() == ::getpid()) return 0;
-  return failed(Error{EINVAL,
-                      "this listener belongs to process " + std::to_string(k->owner()) +
-                          ": a forked child opens one of its own",
-                      true});
+  return store_error(Error{EINVAL,
+                           "this listener belongs to process " + std::to_string(k->owner()) +
+                               ": a forked child opens one of its own",
+                           true});
 }
 
 }  // namespace knell::lib
@@ -78,7 +77,7 @@ int knell_open(const knell_options* options, knell_listener** ret_knell) {
   if (ret_knell == nullptr) return missing("ret_knell");
   const knell_options defaults = KNELL_OPTIONS_INIT;
   auto listener = open_listener(options == nullptr ? &defaults : options);
-  if (!listener) return failed(listener.error());
+  if (!listener) return store_error(listener.error());
   *ret_knell = listener->release();
   return 0;
 }
@@ -89,7 +88,7 @@ int knell_open_recording(const char* path, const knell_replay_options* options,
   if (path == nullptr || ret_knell == nullptr) return missing("path and ret_knell");
   const knell_replay_options defaults = KNELL_REPLAY_OPTIONS_INIT;
   auto listener = open_recording(path, options == nullptr ? &defaults : options);
-  if (!listener) return failed(listener.error());
+  if (!listener) return store_error(listener.error());
   *ret_knell = listener->release();
   return 0;
 }
@@ -111,10 +110,10 @@ int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
   if (const int error = refused(k); error != 0) return error;
   if (!k->only_added())
-    return failed({EINVAL,
-                   "this listener reports all processes that match: to add some, open it with "
-                   "only_added set to 1 in its options",
-                   true});
+    return store_error({EINVAL,
+                        "this listener reports all processes that match: to add some, open it with "
+                        "only_added set to 1 in its options",
+                        true});
   return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
 }
 
@@ -123,9 +122,9 @@ int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), v
   if (visit == nullptr) return missing("visit");
   if (const int error = refused(k); error != 0) return error;
   if (k->recording() != nullptr)
-    return failed({EINVAL, "a recording has no processes that are alive now", true});
+    return store_error({EINVAL, "a recording has no processes that are alive now", true});
   const auto result = snapshot(k->predicates(), visit, context);
-  return result ? *result : failed(result.error());
+  return result ? *result : store_error(result.error());
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {
@@ -151,7 +150,7 @@ ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t cou
   if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
   if (const int error = refused(k); error != 0) return error;
   const auto n = k->read(ret_events, count);
-  return n ? static_cast<ssize_t>(*n) : failed(n.error());
+  return n ? static_cast<ssize_t>(*n) : store_error(n.error());
 }
 
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {

@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/errno_guard.h"
+#include "lib/abi.h"
 
 namespace {
 

@@ -9,8 +9,7 @@
 #include <span>
 #include <string>
 
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 #include "lib/listener.h"
 #include "lib/sized.h"
 #include "wire/recording.h"
@@ -29,7 +28,8 @@ void copy(char (&to)[N], const std::string& from) {
 }
 
 int missing(const char* what) {
-  return knell::lib::failed(knell::Error{EINVAL, std::string(what) + " must not be NULL", true});
+  return knell::lib::store_error(
+      knell::Error{EINVAL, std::string(what) + " must not be NULL", true});
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
   knell::wire::Origin origin = k->origin();
   if (selection != nullptr) origin.selection = selection;
   auto writer = knell::wire::RecordingWriter::create(fd, origin);
-  if (!writer) return knell::lib::failed(writer.error());
+  if (!writer) return knell::lib::store_error(writer.error());
   *ret_recorder = new knell_recorder{*std::move(writer)};
   return 0;
 }
@@ -52,9 +52,9 @@ int knell_recorder_write(knell_recorder* recorder, const knell_event* const* eve
   if (recorder == nullptr || (events == nullptr && count != 0))
     return missing("the recorder and events");
   const auto given = knell::lib::GivenEvents::create(std::span(events, count));
-  if (!given) return knell::lib::failed(given.error());
+  if (!given) return knell::lib::store_error(given.error());
   const auto written = recorder->writer.write(given->get());
-  return written ? 0 : knell::lib::failed(written.error());
+  return written ? 0 : knell::lib::store_error(written.error());
 }
 
 uint64_t knell_recorder_bytes(const knell_recorder* recorder) {
@@ -66,7 +66,7 @@ int knell_recorder_close(knell_recorder* recorder) {
   if (recorder == nullptr) return 0;
   const auto finished = recorder->writer.finish();
   delete recorder;
-  return finished ? 0 : knell::lib::failed(finished.error());
+  return finished ? 0 : knell::lib::store_error(finished.error());
 }
 
 int knell_get_recording(const knell_listener* k, knell_recording* ret_recording) {
@@ -75,7 +75,7 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   if (const int error = knell::lib::refused(k); error != 0) return error;
   const knell::wire::Origin* recording = k->recording();
   if (recording == nullptr)
-    return knell::lib::failed({ENODATA, "this listener reads no recording", true});
+    return knell::lib::store_error({ENODATA, "this listener reads no recording", true});
   const knell::wire::Origin& origin = *recording;
   const auto& subscription = origin.subscription;
   knell_recording all{};
@@ -89,5 +89,5 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   copy(all.boot_id, origin.boot_id);
   copy(all.selection, origin.selection);
   const auto filled = knell::lib::fill(ret_recording, all);
-  return filled ? 0 : knell::lib::failed(filled.error());
+  return filled ? 0 : knell::lib::store_error(filled.error());
 }

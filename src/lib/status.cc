@@ -6,9 +6,7 @@
 #include <string>
 
 #include "client/connection_to_server.h"
-#include "lib/copy_to_buffer.h"
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 
 namespace knell::lib {
 namespace {
@@ -28,6 +26,6 @@ Result<std::string> ask_for_status() {
 ssize_t knell_status(char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
   const auto json = knell::lib::ask_for_status();
-  if (!json) return knell::lib::failed(json.error());
+  if (!json) return knell::lib::store_error(json.error());
   return knell::lib::copy_to_buffer(*json, buffer, size);
 }

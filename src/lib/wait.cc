@@ -9,8 +9,7 @@
 #include <cerrno>
 
 #include "base/clock.h"
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 #include "lib/sized.h"
 #include "source/pidfd/pidfd.h"
 
@@ -71,11 +70,12 @@ Result<OneExit> wait_for(pid_t pid, const timespec* timeout) {
 
 int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
   const knell::lib::ErrnoGuard keep_errno;
-  if (ret_event == nullptr) return knell::lib::failed({EINVAL, "ret_event must not be NULL", true});
+  if (ret_event == nullptr)
+    return knell::lib::store_error({EINVAL, "ret_event must not be NULL", true});
   if (const auto size = knell::lib::size_of(ret_event); !size)
-    return knell::lib::failed(size.error());
+    return knell::lib::store_error(size.error());
   const auto death = knell::lib::wait_for(pid, timeout);
-  if (!death) return knell::lib::failed(death.error());
+  if (!death) return knell::lib::store_error(death.error());
   knell_event event{};
   event.type = KNELL_EVENT_EXIT;
   event.via = KNELL_VIA_PIDFD;
@@ -90,5 +90,5 @@ int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
     event.wait_status = death->wait_status;
   }
   const auto filled = knell::lib::fill(ret_event, event);
-  return filled ? 0 : knell::lib::failed(filled.error());
+  return filled ? 0 : knell::lib::store_error(filled.error());
 }

@@ -15,9 +15,7 @@
 #include "event/mask.h"
 #include "event/printable.h"
 #include "event/via.h"
-#include "lib/copy_to_buffer.h"
-#include "lib/errno_guard.h"
-#include "lib/explain.h"
+#include "lib/abi.h"
 #include "lib/sized.h"
 
 using knell::lib::copy_to_buffer;
@@ -38,7 +36,7 @@ ssize_t with_event(const knell_event* given, F put) {
   if (given->size == sizeof *given) return put(*given);
   knell_event today;
   if (const auto copied = knell::lib::copy_event(given, today); !copied)
-    return knell::lib::failed(copied.error());
+    return knell::lib::store_error(copied.error());
   return put(today);
 }
 
@@ -47,9 +45,9 @@ ssize_t with_event(const knell_event* given, F put) {
 int knell_events_parse(const char* text, uint32_t* ret_mask) {
   const knell::lib::ErrnoGuard keep_errno;
   if (text == nullptr || ret_mask == nullptr)
-    return knell::lib::failed({EINVAL, "text and ret_mask must not be NULL", true});
+    return knell::lib::store_error({EINVAL, "text and ret_mask must not be NULL", true});
   const auto mask = knell::event::parse_mask(text);
-  if (!mask) return knell::lib::failed(mask.error());
+  if (!mask) return knell::lib::store_error(mask.error());
   *ret_mask = *mask;
   return 0;
 }
@@ -66,9 +64,9 @@ const char* knell_via_name(uint32_t via) { return knell::event::via_name(via); }
 int knell_via_parse(const char* text, uint32_t* ret_via) {
   const knell::lib::ErrnoGuard keep_errno;
   if (text == nullptr || ret_via == nullptr)
-    return knell::lib::failed({EINVAL, "text and ret_via must not be NULL", true});
+    return knell::lib::store_error({EINVAL, "text and ret_via must not be NULL", true});
   const auto via = knell::event::parse_via(text);
-  if (!via) return knell::lib::failed(via.error());
+  if (!via) return knell::lib::store_error(via.error());
   *ret_via = *via;
   return 0;
 }

@@ -13,7 +13,7 @@
 #include "base/time_namespace.h"
 #include "filter/predicates.h"
 #include "lib/abi.h"
-#include "lib/listener.h"
+#include "lib/handle.h"
 #include "lib/predicate_parser.h"
 #include "lib/sized.h"
 #include "lib/snapshot.h"
@@ -59,7 +59,7 @@ uint64_t kernel_start_of(pid_t pid, uint64_t start) {
 
 }  // namespace
 
-int refused(const knell_listener* k) {
+int error_of_handle(const knell_listener* k) {
   if (k == nullptr) return missing("the listener");
   if (k->owner() == ::getpid()) return 0;
   return store_error(Error{EINVAL,
@@ -96,7 +96,7 @@ int knell_open_recording(const char* path, const knell_replay_options* options,
 int knell_match(knell_listener* k, const char* key, const char* value) {
   const ErrnoGuard keep_errno;
   if (key == nullptr || value == nullptr) return missing("key and value");
-  if (const int error = refused(k); error != 0) return error;
+  if (const int error = error_of_handle(k); error != 0) return error;
   return outcome(match(k, key, value));
 }
 
@@ -108,7 +108,7 @@ int knell_check_match(const char* key, const char* value) {
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
-  if (const int error = refused(k); error != 0) return error;
+  if (const int error = error_of_handle(k); error != 0) return error;
   if (!k->only_added())
     return store_error({EINVAL,
                         "this listener reports all processes that match: to add some, open it with "
@@ -120,7 +120,7 @@ int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
 int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), void* context) {
   const ErrnoGuard keep_errno;
   if (visit == nullptr) return missing("visit");
-  if (const int error = refused(k); error != 0) return error;
+  if (const int error = error_of_handle(k); error != 0) return error;
   if (k->recording() != nullptr)
     return store_error({EINVAL, "a recording has no processes that are alive now", true});
   const auto result = snapshot(k->predicates(), visit, context);
@@ -129,26 +129,26 @@ int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), v
 
 int knell_remove(knell_listener* k, pid_t pid) {
   const ErrnoGuard keep_errno;
-  const int error = refused(k);
+  const int error = error_of_handle(k);
   return error != 0 ? error : outcome(k->remove(pid));
 }
 
 int knell_set_events(knell_listener* k, uint32_t mask) {
   const ErrnoGuard keep_errno;
-  const int error = refused(k);
+  const int error = error_of_handle(k);
   return error != 0 ? error : outcome(k->set_events(mask));
 }
 
 int knell_fd(const knell_listener* k) {
   const ErrnoGuard keep_errno;
-  const int error = refused(k);
+  const int error = error_of_handle(k);
   return error != 0 ? error : k->fd();
 }
 
 ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
-  if (const int error = refused(k); error != 0) return error;
+  if (const int error = error_of_handle(k); error != 0) return error;
   const auto n = k->read(ret_events, count);
   return n ? static_cast<ssize_t>(*n) : store_error(n.error());
 }
@@ -156,7 +156,7 @@ ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t cou
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
   const ErrnoGuard keep_errno;
   if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
-  if (const int error = refused(k); error != 0) return error;
+  if (const int error = error_of_handle(k); error != 0) return error;
   return outcome(fill(ret_stats, k->stats()));
 }
 

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "lib/listener.h"
+#include "lib/handle.h"
 #include "lib/listener_filter.h"
 #include "live/feed.h"
 #include "live/interest.h"

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "lib/abi.h"
-#include "lib/listener.h"
+#include "lib/handle.h"
 #include "lib/sized.h"
 #include "wire/recording.h"
 
@@ -38,7 +38,7 @@ int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
                         knell_recorder** ret_recorder) {
   const knell::lib::ErrnoGuard keep_errno;
   if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
-  if (const int error = knell::lib::refused(k); error != 0) return error;
+  if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
   knell::wire::Origin origin = k->origin();
   if (selection != nullptr) origin.selection = selection;
   auto writer = knell::wire::RecordingWriter::create(fd, origin);
@@ -72,7 +72,7 @@ int knell_recorder_close(knell_recorder* recorder) {
 int knell_get_recording(const knell_listener* k, knell_recording* ret_recording) {
   const knell::lib::ErrnoGuard keep_errno;
   if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
-  if (const int error = knell::lib::refused(k); error != 0) return error;
+  if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
   const knell::wire::Origin* recording = k->recording();
   if (recording == nullptr)
     return knell::lib::store_error({ENODATA, "this listener reads no recording", true});

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
-#include "lib/listener.h"
+#include "lib/handle.h"
 #include "lib/listener_filter.h"
 #include "live/alarm.h"
 #include "watch/lineage.h"

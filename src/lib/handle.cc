@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/listener.h"
+#include "lib/handle.h"
 
 #include <string>
 

@@ -47,7 +47,7 @@ struct knell_listener {
 namespace knell::lib {
 
 // 0, or the error that the C ABI returns for a listener that is NULL or of another process.
-int refused(const knell_listener* k);
+int error_of_handle(const knell_listener* k);
 
 // Check the options, and open a listener. Errors: those of knell_open(), knell_open_recording().
 Result<std::unique_ptr<knell_listener>> open_listener(const knell_options* options);

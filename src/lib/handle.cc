@@ -8,7 +8,7 @@
 #include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
 #include "lib/replay.h"
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 #include "watch/proc_reader.h"
 
 namespace knell::lib {

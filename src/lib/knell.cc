@@ -15,8 +15,8 @@
 #include "lib/abi.h"
 #include "lib/handle.h"
 #include "lib/predicate_parser.h"
-#include "lib/sized.h"
 #include "lib/snapshot.h"
+#include "lib/structure_size.h"
 
 namespace knell::lib {
 

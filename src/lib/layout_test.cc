@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 
 namespace knell::lib {
 namespace {
@@ -166,9 +166,10 @@ TEST(Layout, NoStructureThatGrowsEndsInPadding) {
 template <class T>
 void expect_first_size_at_a_member() {
   const auto ends_there = [](const Member& member) {
-    return member.structure == Sized<T>::kName && member.end == Sized<T>::kFirstSize;
+    return member.structure == StructureSize<T>::kName &&
+           member.end == StructureSize<T>::kFirstSize;
   };
-  EXPECT_TRUE(std::ranges::any_of(kMembers, ends_there)) << Sized<T>::kName;
+  EXPECT_TRUE(std::ranges::any_of(kMembers, ends_there)) << StructureSize<T>::kName;
 }
 TEST(Layout, FirstSizesEndWithAMember) {
   expect_first_size_at_a_member<knell_options>();

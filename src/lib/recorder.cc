@@ -11,7 +11,7 @@
 
 #include "lib/abi.h"
 #include "lib/handle.h"
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 #include "wire/recording.h"
 
 struct knell_recorder {
@@ -51,7 +51,7 @@ int knell_recorder_write(knell_recorder* recorder, const knell_event* const* eve
   const knell::lib::ErrnoGuard keep_errno;
   if (recorder == nullptr || (events == nullptr && count != 0))
     return missing("the recorder and events");
-  const auto given = knell::lib::GivenEvents::create(std::span(events, count));
+  const auto given = knell::lib::CallerEvents::create(std::span(events, count));
   if (!given) return knell::lib::store_error(given.error());
   const auto written = recorder->writer.write(given->get());
   return written ? 0 : knell::lib::store_error(written.error());

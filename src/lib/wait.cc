@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "lib/abi.h"
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 #include "source/pidfd/pidfd.h"
 
 namespace knell::lib {

@@ -16,7 +16,7 @@
 #include "event/printable.h"
 #include "event/via.h"
 #include "lib/abi.h"
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 
 using knell::lib::copy_to_buffer;
 

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ using All =
 TYPED_TEST_SUITE(SizedStructure, All);
 
 TYPED_TEST(SizedStructure, OfTheFirstSizeIsFilledToItsEnd) {
-  constexpr size_t kFirst = Sized<TypeParam>::kFirstSize;
+  constexpr size_t kFirst = StructureSize<TypeParam>::kFirstSize;
   EndOfMemory memory(kFirst);
   auto* given = memory.as<TypeParam>();
   given->size = kFirst;
@@ -67,16 +67,17 @@ TYPED_TEST(SizedStructure, OfALaterVersionIsFilledAsFarAsKnown) {
 
 TYPED_TEST(SizedStructure, WithoutASizeIsRefused) {
   TypeParam given{};
-  given.size = Sized<TypeParam>::kFirstSize - 1;
+  given.size = StructureSize<TypeParam>::kFirstSize - 1;
   const auto filled = fill(&given, TypeParam{});
   ASSERT_FALSE(filled);
   EXPECT_EQ(filled.error().code, EINVAL);
-  EXPECT_THAT(filled.error().message(),
-              HasSubstr("set it to sizeof(struct " + std::string(Sized<TypeParam>::kName) + ")"));
+  EXPECT_THAT(
+      filled.error().message(),
+      HasSubstr("set it to sizeof(struct " + std::string(StructureSize<TypeParam>::kName) + ")"));
 }
 
 TEST(CopyRequest, UsesDefaultsForMissingMembers) {
-  constexpr size_t kFirst = Sized<knell_options>::kFirstSize;
+  constexpr size_t kFirst = StructureSize<knell_options>::kFirstSize;
   EndOfMemory memory(kFirst);
   auto* given = memory.as<knell_options>();
   given->size = kFirst;
@@ -103,8 +104,8 @@ TEST(CopyRequest, RefusesUnknownMembersThatAreNotZero) {
   EXPECT_EQ(copy_request(&later.today).error().code, E2BIG);
 }
 
-TEST(GivenEvents, MissingMembersAreUnknown) {
-  constexpr size_t kFirst = Sized<knell_event>::kFirstSize;
+TEST(CallerEvents, MissingMembersAreUnknown) {
+  constexpr size_t kFirst = StructureSize<knell_event>::kFirstSize;
   EndOfMemory memory(kFirst);
   auto* older = memory.as<knell_event>();
   older->size = kFirst;
@@ -112,7 +113,7 @@ TEST(GivenEvents, MissingMembersAreUnknown) {
   older->flags = KNELL_FLAG_RECOVERED | UINT32_C(1) << 31;
   older->pid = 7;
   const knell_event* const events[] = {older};
-  const auto given = GivenEvents::create(events);
+  const auto given = CallerEvents::create(events);
   ASSERT_TRUE(given);
   const knell_event& today = *given->get()[0];
   EXPECT_EQ(today.size, sizeof(knell_event));
@@ -122,11 +123,11 @@ TEST(GivenEvents, MissingMembersAreUnknown) {
   EXPECT_EQ(today.tty.data, nullptr);
 }
 
-TEST(GivenEvents, AreNotCopiedIfTheSizeIsCurrent) {
+TEST(CallerEvents, AreNotCopiedIfTheSizeIsCurrent) {
   knell_event event{};
   event.size = sizeof event;
   const knell_event* const events[] = {&event};
-  EXPECT_EQ(GivenEvents::create(events)->get()[0], &event);
+  EXPECT_EQ(CallerEvents::create(events)->get()[0], &event);
 }
 
 }  // namespace

@@ -26,29 +26,29 @@ namespace knell::lib {
 // these sizes: they are from before the soname was raised, so that tests/abi can build a program
 // with structures smaller than today's.
 template <class T>
-struct Sized;
+struct StructureSize;
 template <>
-struct Sized<knell_options> {
+struct StructureSize<knell_options> {
   static constexpr std::string_view kName = "knell_options";
   static constexpr size_t kFirstSize = 40;  // args_bytes
 };
 template <>
-struct Sized<knell_replay_options> {
+struct StructureSize<knell_replay_options> {
   static constexpr std::string_view kName = "knell_replay_options";
   static constexpr size_t kFirstSize = 24;  // speed
 };
 template <>
-struct Sized<knell_event> {
+struct StructureSize<knell_event> {
   static constexpr std::string_view kName = "knell_event";
   static constexpr size_t kFirstSize = 488;  // lost_until_time_ns
 };
 template <>
-struct Sized<knell_stats> {
+struct StructureSize<knell_stats> {
   static constexpr std::string_view kName = "knell_stats";
   static constexpr size_t kFirstSize = 104;  // daemon
 };
 template <>
-struct Sized<knell_recording> {
+struct StructureSize<knell_recording> {
   static constexpr std::string_view kName = "knell_recording";
   static constexpr size_t kFirstSize = 264;  // boot_id
 };
@@ -60,7 +60,7 @@ Result<void> check_tail(std::string_view structure, const char* given, size_t si
 
 template <class T>
 Result<size_t> size_of(const T* given) {
-  using Known = Sized<T>;
+  using Known = StructureSize<T>;
   static_assert(Known::kFirstSize <= sizeof(T) && offsetof(T, size) == 0);
   size_t size = 0;
   std::memcpy(&size, given, sizeof size);
@@ -74,7 +74,7 @@ template <class T>
 Result<T> copy_request(const T* given) {
   KNELL_ASSIGN(const size_t size, size_of(given));
   const char* const bytes = reinterpret_cast<const char*>(given);
-  KNELL_TRY(check_tail(Sized<T>::kName, bytes, size, sizeof(T)));
+  KNELL_TRY(check_tail(StructureSize<T>::kName, bytes, size, sizeof(T)));
   T today{};
   std::memcpy(&today, bytes, std::min(size, sizeof(T)));
   today.size = sizeof(T);
@@ -92,10 +92,10 @@ Result<void> fill(T* given, T today) {
 
 // Events passed by the program, converted to the library's structure: missing members are unknown,
 // additional members are dropped. Nothing is copied if all events have the library's size.
-class GivenEvents {
+class CallerEvents {
  public:
   // `events` must outlive the object. Errors: those of size_of().
-  static Result<GivenEvents> create(std::span<const knell_event* const> events);
+  static Result<CallerEvents> create(std::span<const knell_event* const> events);
   std::span<const knell_event* const> get() const { return events_; }
 
  private:

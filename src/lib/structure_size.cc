@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/sized.h"
+#include "lib/structure_size.h"
 
 #include "event/fields.h"
 
@@ -56,8 +56,8 @@ Result<void> copy_event(const knell_event* given, knell_event& today) {
   return {};
 }
 
-Result<GivenEvents> GivenEvents::create(std::span<const knell_event* const> events) {
-  GivenEvents given;
+Result<CallerEvents> CallerEvents::create(std::span<const knell_event* const> events) {
+  CallerEvents given;
   given.events_ = events;
   const auto of_today = [](const knell_event* event) { return event->size == sizeof *event; };
   if (std::ranges::all_of(events, of_today)) return given;

@@ -69,11 +69,11 @@ Result<void> DaemonListener::open() {
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
   KNELL_ASSIGN(hello_, connection.greet());
   KNELL_TRY(attach(std::move(connection)));
-  state_ = State::kHere;
+  state_ = State::kConnected;
   KNELL_TRY(subscribe());
   // The daemon went away before the ack. While opening, this is an error, and no reason to wait.
-  if (state_ != State::kHere) return say(ECONNRESET, "knelld went away");
-  heard_ns_ = clock_.monotonic_ns();
+  if (state_ != State::kConnected) return say(ECONNRESET, "knelld went away");
+  last_event_ns_ = clock_.monotonic_ns();
   return {};
 }
 
@@ -112,31 +112,31 @@ Result<void> DaemonListener::subscribe() {
 // Sends a request and waits for its ack. While the daemon is away nothing is sent: reconnecting
 // sends the whole subscription and all added processes.
 Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
-  if (state_ == State::kOver) return std::unexpected(*error_);
-  if (state_ == State::kReturning) went_away();  // reconnects with the changed subscription
-  if (state_ == State::kAway) return {};
+  if (state_ == State::kClosed) return std::unexpected(*error_);
+  if (state_ == State::kReconnecting) disconnect();  // reconnects with the changed subscription
+  if (state_ == State::kDisconnected) return {};
   auto sent = connection_->send(packet);
   // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
-  if (!sent && sent.error().code != ECONNRESET) return failed(std::move(sent).error());
+  if (!sent && sent.error().code != ECONNRESET) return on_failure(std::move(sent).error());
   auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) {
     if (frame.type == wire::Message::kEvents) inbox_.put_aside(frame.payload);
   });
-  if (!ack) return failed(std::move(ack).error());
+  if (!ack) return on_failure(std::move(ack).error());
   arm();
   return client::as_result(*ack);
 }
 
 // Handles a failed connection: reconnects after ECONNRESET and ETIMEDOUT, else closes it for good.
 // Errors: those to be returned to the caller.
-Result<void> DaemonListener::failed(Error error) {
+Result<void> DaemonListener::on_failure(Error error) {
   if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
-    went_away();
+    disconnect();
     arm();
     if (error.code == ECONNRESET) return {};
     return std::unexpected(std::move(error));
   }
   connection_.reset();
-  state_ = State::kOver;
+  state_ = State::kClosed;
   error_ = std::move(error);
   arm();
   return std::unexpected(*error_);
@@ -154,8 +154,8 @@ Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
     return subscribed;
   }
   const filter::Interest needs = filter_.predicates.needs();
-  judge_aside_ = needs.roots.empty();
-  if (needs.only_under && !wider.needs().only_under) under_since_ns_ = clock_.monotonic_ns();
+  filter_aside_ = needs.roots.empty();
+  if (needs.only_under && !wider.needs().only_under) drop_before_ns_ = clock_.monotonic_ns();
   return {};
 }
 
@@ -168,7 +168,7 @@ Result<void> DaemonListener::set_events(uint32_t mask) {
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (state_ != State::kHere && filter_.added.find(pid) != nullptr)
+  if (state_ != State::kConnected && filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::Pid one{.pid = pid, .reserved = 0, .start = start};
@@ -178,8 +178,8 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   // daemon did not find it.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
   filter_.add(pid, start, cookie);
-  if (dead && state_ == State::kHere)
-    deaths_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
+  if (dead && state_ == State::kConnected)
+    pending_exits_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
   arm();
   return {};
 }
@@ -187,7 +187,7 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
 Result<void> DaemonListener::remove(pid_t pid) {
   if (!filter_.added.erase(pid))
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
-  deaths_.settled(pid);
+  pending_exits_.remove(pid);
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::Pid one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
@@ -209,14 +209,14 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
   const size_t most = std::min(count, kSlots);
   if (most == 0) return 0;
   inbox_.begin();
-  do_what_is_due();
+  run_timers();
   size_t n = 0;
   while (n < most) {
     knell_event& event = slots_[n];
     if (next(event)) {
       const bool wanted = wants(event);
       if (wanted) finish(n);
-      leave_if_over(event);
+      remove_if_exited(event);
       if (wanted) ret_events[n++] = &event;
       continue;
     }
@@ -224,21 +224,22 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
     if (!got || *got == Got::kNothing) break;
   }
   arm();
-  if (n == 0 && state_ == State::kOver) return std::unexpected(*error_);
+  if (n == 0 && state_ == State::kClosed) return std::unexpected(*error_);
   return n;
 }
 
 // The next event that was already received or synthesized; does not read the connection.
 bool DaemonListener::next(knell_event& event) {
   if (!inbox_.next(event)) {
-    if (const uint64_t dropped = inbox_.take_dropped(); dropped > 0) make_lost(dropped, heard_ns_);
-    if (made_.empty()) return false;
-    event = made_.front();
-    made_.pop_front();
+    if (const uint64_t dropped = inbox_.take_dropped(); dropped > 0)
+      queue_lost(dropped, last_event_ns_);
+    if (synthetic_.empty()) return false;
+    event = synthetic_.front();
+    synthetic_.pop_front();
     return true;
   }
   ++received_;
-  heard_ns_ = std::max(heard_ns_, event.mono_ns);
+  last_event_ns_ = std::max(last_event_ns_, event.mono_ns);
   return true;
 }
 
@@ -252,15 +253,15 @@ bool DaemonListener::wants(knell_event& event) const {
     event.cookie = one->cookie;
   }
   return filter::passes(filter::Rule::kReleased, filter_.subscription.mask, event) &&
-         !narrowed_away(event);
+         !excluded_by_new_predicates(event);
 }
 
 // Whether to drop an event that the new predicates exclude. Events received before the ack of the
 // new subscription were filtered by the previous one. Only the daemon can evaluate `under`, so
 // events from before the ack of the first `under` are dropped: they may be of any process.
-bool DaemonListener::narrowed_away(const knell_event& event) const {
-  if (event.mono_ns < under_since_ns_) return true;
-  return judge_aside_ && inbox_.from_aside() &&
+bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const {
+  if (event.mono_ns < drop_before_ns_) return true;
+  return filter_aside_ && inbox_.from_aside() &&
          !filter_.predicates.matches(event, UnknownAncestry());
 }
 
@@ -279,23 +280,23 @@ void DaemonListener::finish(size_t slot) {
   if (const auto& name = names_[slot]) event.user = {name->data(), name->size()};
 }
 
-void DaemonListener::leave_if_over(const knell_event& event) {
+void DaemonListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
-  if (filter_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
-    deaths_.settled(event.pid);
+  if (filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
+    pending_exits_.remove(event.pid);
 }
 
 Result<DaemonListener::Got> DaemonListener::receive() {
   if (inbox_.broken()) {
-    KNELL_TRY(failed({EBADMSG, "knelld sends events that are malformed", true}));
+    KNELL_TRY(on_failure({EBADMSG, "knelld sends events that are malformed", true}));
   }
   if (!connection_) return Got::kNothing;
   const auto room = inbox_.room();
   if (room.empty()) return Got::kNothing;
   auto frame = connection_->receive(room);
   if (!frame) {
-    KNELL_TRY(state_ == State::kReturning ? not_taken(std::move(frame).error())
-                                          : failed(std::move(frame).error()));
+    KNELL_TRY(state_ == State::kReconnecting ? on_refused(std::move(frame).error())
+                                             : on_failure(std::move(frame).error()));
     return Got::kNothing;
   }
   if (!*frame) return Got::kNothing;
@@ -310,53 +311,54 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
       return {};
     case wire::Message::kHello: {
       auto hello = wire::decode_server_hello(frame.payload);
-      if (!hello) return failed(std::move(hello).error());
+      if (!hello) return on_failure(std::move(hello).error());
       hello_ = *std::move(hello);
       return {};
     }
     case wire::Message::kAck: {
       auto ack = wire::decode_ack(frame.payload);
-      if (!ack) return failed(std::move(ack).error());
-      return state_ == State::kReturning ? on_ack_while_returning(*ack) : Result<void>();
+      if (!ack) return on_failure(std::move(ack).error());
+      return state_ == State::kReconnecting ? on_ack_while_reconnecting(*ack) : Result<void>();
     }
     default:
       return {};  // a message of a later version
   }
 }
 
-void DaemonListener::make_exit(const PendingExits::Death& death) {
-  const ListenerFilter::Added* one = filter_.added.find(death.pid);
+void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
+  const ListenerFilter::Added* one = filter_.added.find(pending.pid);
   if (one == nullptr) return;
-  const uint32_t flags = death.when == PendingExits::When::kInAGap ? KNELL_FLAG_RECOVERED : 0;
-  const knell_event event =
-      made_exit(clock_, hello_.origin.boot_id, death.pid, one->start, death.wait_status, flags);
+  const uint32_t flags =
+      pending.when == PendingExits::When::kWhileDisconnected ? KNELL_FLAG_RECOVERED : 0;
+  const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
+                                           pending.wait_status, flags);
   if (filter_.predicates.matches(event, UnknownAncestry()))
-    made_.push_back(event);
+    synthetic_.push_back(event);
   else
-    filter_.added.erase(death.pid);
+    filter_.added.erase(pending.pid);
 }
 
-void DaemonListener::make_lost(std::optional<uint64_t> count, uint64_t from_ns) {
-  made_.push_back(made_lost(clock_, from_ns, count));
-  made_.back().via = hello_.origin.subscription.via;
+void DaemonListener::queue_lost(std::optional<uint64_t> count, uint64_t from_ns) {
+  synthetic_.push_back(synthetic_lost(clock_, from_ns, count));
+  synthetic_.back().via = hello_.origin.subscription.via;
 }
 
-void DaemonListener::do_what_is_due() {
+void DaemonListener::run_timers() {
   if (alarm_ns_ == 0) return;
   const uint64_t now = clock_.monotonic_ns();
   if (now < alarm_ns_) return;
-  while (const auto death = deaths_.take(now)) make_exit(*death);
-  if (state_ == State::kReturning && now >= patience_ns_) went_away();
-  if (state_ == State::kAway && now >= retry_ns_) come_back(now);
+  while (const auto pending = pending_exits_.take(now)) queue_exit(*pending);
+  if (state_ == State::kReconnecting && now >= ack_deadline_ns_) disconnect();
+  if (state_ == State::kDisconnected && now >= retry_ns_) reconnect(now);
 }
 
 // Sets the timer to the earliest deadline.
 void DaemonListener::arm() {
-  uint64_t at = deaths_.due_ns();
+  uint64_t at = pending_exits_.due_ns();
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
-  if (state_ == State::kAway) no_later_than(retry_ns_);
-  if (state_ == State::kReturning) no_later_than(patience_ns_);
-  if (state_ == State::kOver || inbox_.pending() || !made_.empty()) at = live::kSoonest;
+  if (state_ == State::kDisconnected) no_later_than(retry_ns_);
+  if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
+  if (state_ == State::kClosed || inbox_.pending() || !synthetic_.empty()) at = live::kSoonest;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 
@@ -370,7 +372,7 @@ knell_stats DaemonListener::stats() const {
   all.lost = lost_;
   all.wakeups = all.drains = wakeups_;
   all.via = hello_.origin.subscription.via;
-  all.daemon = state_ == State::kHere ? KNELL_DAEMON_HERE : KNELL_DAEMON_AWAY;
+  all.daemon = state_ == State::kConnected ? KNELL_DAEMON_HERE : KNELL_DAEMON_AWAY;
   const wire::Scope& scope = hello_.scope;
   if ((scope.flags & wire::Scope::kOnePidNamespace) != 0)
     all.scope = KNELL_SCOPE_NAMESPACE;

@@ -25,7 +25,7 @@
 
 namespace knell::lib {
 
-// A listener through knelld. See daemon_listener.cc, and daemon_return.cc for how it reconnects.
+// A listener through knelld. See daemon_listener.cc, and daemon_reconnect.cc for how it reconnects.
 class DaemonListener final : public knell_listener {
  public:
   // Waits for the daemon's answers for a few seconds at most. Errors: those of
@@ -45,11 +45,11 @@ class DaemonListener final : public knell_listener {
   wire::Origin origin() const override;
 
  private:
-  //           went_away()           come_back()             every ack came
-  //   kHere ---------------> kAway --------------> kReturning ------------> kHere
-  //     |                      ^---------------------- | went_away()
-  //     '--> kOver: every call fails with error_
-  enum class State : uint8_t { kHere, kAway, kReturning, kOver };
+  //               disconnect()             reconnect()             every ack came
+  //   kConnected -----------> kDisconnected -----------> kReconnecting -----------> kConnected
+  //     |                           ^------------------------- | disconnect()
+  //     '--> kClosed: every call fails with error_
+  enum class State : uint8_t { kConnected, kDisconnected, kReconnecting, kClosed };
   enum class Got : uint8_t { kSomething, kNothing };
 
   DaemonListener(const knell_options& options, std::string path);
@@ -60,29 +60,29 @@ class DaemonListener final : public knell_listener {
   filter::Subscription subscription() const;
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
-  Result<void> failed(Error error);
+  Result<void> on_failure(Error error);
   uint64_t grace_ns() const;
 
   // Events from the daemon.
   Result<Got> receive();
   Result<void> on_frame(const wire::Frame& frame);
   bool wants(knell_event& event) const;
-  bool narrowed_away(const knell_event& event) const;
+  bool excluded_by_new_predicates(const knell_event& event) const;
   bool next(knell_event& event);
   void finish(size_t slot);
-  void leave_if_over(const knell_event& event);
-  void make_exit(const PendingExits::Death& death);
-  void make_lost(std::optional<uint64_t> count, uint64_t from_ns);
-  void do_what_is_due();
+  void remove_if_exited(const knell_event& event);
+  void queue_exit(const PendingExits::Exit& pending);
+  void queue_lost(std::optional<uint64_t> count, uint64_t from_ns);
+  void run_timers();
   void arm();
 
-  // Reconnecting; daemon_return.cc.
-  void went_away();
-  void come_back(uint64_t now_ns);
-  Result<void> not_taken(Error error);
-  Result<void> on_ack_while_returning(const wire::Ack& ack);
+  // Reconnecting; daemon_reconnect.cc.
+  void disconnect();
+  void reconnect(uint64_t now_ns);
+  Result<void> on_refused(Error error);
+  Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void add_next();
-  void look_after(const wire::Pid& pid);
+  void check_for_exit(const wire::Pid& pid);
 
   const std::string path_;
   ListenerFilter filter_;  // the daemon evaluates its predicates
@@ -91,28 +91,28 @@ class DaemonListener final : public knell_listener {
   UniqueFd epoll_;
   live::Alarm alarm_;
   uint64_t alarm_ns_ = 0;
-  State state_ = State::kAway;
-  std::optional<client::ConnectionToServer> connection_;  // kHere, kReturning
+  State state_ = State::kDisconnected;
+  std::optional<client::ConnectionToServer> connection_;  // kConnected, kReconnecting
   wire::ServerHello hello_;
   std::optional<Error> error_;
 
   Inbox inbox_;
-  PendingExits deaths_;
-  std::deque<knell_event> made_;  // synthetic events, returned before those received next
+  PendingExits pending_exits_;
+  std::deque<knell_event> synthetic_;  // returned before the events received next
   std::vector<knell_event> slots_;
   std::vector<watch::UserNames::Name> names_;  // the user names in slots_
   watch::UserNames users_;
   bool names_wanted_ = false;
-  bool judge_aside_ = false;  // also apply the predicates to events that were put aside
-  uint64_t under_since_ns_ =
-      0;  // events before this time are dropped, see narrowed_away(); 0: none
+  bool filter_aside_ = false;  // also apply the predicates to events that were put aside
+  // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
+  uint64_t drop_before_ns_ = 0;
 
-  uint64_t heard_ns_ = 0;  // the stamp of the last event, or the start of the subscription
+  uint64_t last_event_ns_ = 0;  // the stamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;
-  uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kAway
-  uint64_t patience_ns_ = 0;                    // kReturning: the deadline of the next ack
-  uint32_t awaited_ = 0;                        // kReturning: the request whose ack comes next
-  std::vector<wire::Pid> to_add_;               // kReturning
+  uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kDisconnected
+  uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
+  uint32_t awaited_ = 0;                        // kReconnecting: the request whose ack comes next
+  std::vector<wire::Pid> to_add_;               // kReconnecting
   size_t added_ = 0, adding_ = 0;               // how many of to_add_ were acked, and were sent
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;

@@ -39,7 +39,7 @@ struct ListenerFilter {
 
   // The process with this pid and `start` (0: unknown) has exited: removes it. Returns whether it
   // was an added process. An earlier process with the same pid as an added one is not.
-  bool over(int32_t pid, uint64_t start) {
+  bool remove_exited(int32_t pid, uint64_t start) {
     const Added* one = added.empty() ? nullptr : added.find(pid);
     if (one == nullptr) return false;
     if (one->start != 0 && start != 0 && one->start != start) return false;

@@ -88,7 +88,7 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
 }
 
 void LiveListener::over(int32_t pid, uint64_t start) {
-  if (filter_.over(pid, start)) feed_->forget_pid(pid);
+  if (filter_.remove_exited(pid, start)) feed_->forget_pid(pid);
 }
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {

@@ -26,14 +26,14 @@ std::optional<int32_t> status_of(int32_t pid, const UniqueFd& pidfd) {
 }  // namespace
 
 void PendingExits::expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns) {
-  const Death death{.pid = pid, .when = when, .wait_status = status_of(pid, pidfd)};
+  const Exit exited{.pid = pid, .when = when, .wait_status = status_of(pid, pidfd)};
   if (expected_.size() >= kMostHeld) pidfd.reset();
-  expected_.push_back({death, std::move(pidfd), until_ns});
+  expected_.push_back({exited, std::move(pidfd), until_ns});
 }
 
-void PendingExits::settled(int32_t pid) {
+void PendingExits::remove(int32_t pid) {
   if (expected_.empty()) return;
-  std::erase_if(expected_, [pid](const Expected& one) { return one.death.pid == pid; });
+  std::erase_if(expected_, [pid](const Expected& one) { return one.exit.pid == pid; });
 }
 
 uint64_t PendingExits::due_ns() const {
@@ -43,14 +43,14 @@ uint64_t PendingExits::due_ns() const {
   return first;
 }
 
-std::optional<PendingExits::Death> PendingExits::take(uint64_t now_ns) {
+std::optional<PendingExits::Exit> PendingExits::take(uint64_t now_ns) {
   const auto due = std::find_if(expected_.begin(), expected_.end(),
                                 [now_ns](const Expected& one) { return one.until_ns <= now_ns; });
   if (due == expected_.end()) return std::nullopt;
-  Death death = due->death;
-  if (!death.wait_status && due->pidfd) death.wait_status = exit_info(due->pidfd.get());
+  Exit exited = due->exit;
+  if (!exited.wait_status && due->pidfd) exited.wait_status = exit_info(due->pidfd.get());
   expected_.erase(due);
-  return death;
+  return exited;
 }
 
 }  // namespace knell::lib

@@ -17,9 +17,9 @@ class PendingExits {
  public:
   enum class When : uint8_t {
     kNow,
-    kInAGap  // while there was no connection to the daemon
+    kWhileDisconnected  // while there was no connection to the daemon
   };
-  struct Death {
+  struct Exit {
     int32_t pid;
     When when;
     std::optional<int32_t> wait_status;
@@ -28,16 +28,16 @@ class PendingExits {
   // `pidfd` may be empty.
   void expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns);
   // The exit was reported, or is no longer wanted: forgets the process.
-  void settled(int32_t pid);
+  void remove(int32_t pid);
   bool empty() const { return expected_.empty(); }
   // The end of the earliest grace period; 0: there is none.
   uint64_t due_ns() const;
   // Removes and returns a process whose grace period has ended.
-  std::optional<Death> take(uint64_t now_ns);
+  std::optional<Exit> take(uint64_t now_ns);
 
  private:
   struct Expected {
-    Death death;  // with the status in the pidfd or /proc when expect() was called
+    Exit exit;  // with the status in the pidfd or /proc when expect() was called
     UniqueFd pidfd;
     uint64_t until_ns;
   };

@@ -90,7 +90,7 @@ void Replay::place(const knell_event& event) {
 void Replay::leave(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   lineage_.gone(event.pid);
-  filter_.over(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
+  filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
 // The time to return an event. Events with a stamp before the first event's are returned at once.

@@ -26,8 +26,8 @@ watch::Timebase timebase(const Clock& clock) {
 
 }  // namespace
 
-knell_event made_exit(const Clock& clock, std::string_view boot_id, int32_t pid, uint64_t start,
-                      std::optional<int32_t> wait_status, uint32_t flags) {
+knell_event synthetic_exit(const Clock& clock, std::string_view boot_id, int32_t pid,
+                           uint64_t start, std::optional<int32_t> wait_status, uint32_t flags) {
   const uint64_t now = clock.monotonic_ns();
   knell_event event = event_of_now(KNELL_EVENT_EXIT, now, timebase(clock));
   event.via = KNELL_VIA_PIDFD;
@@ -45,7 +45,7 @@ knell_event made_exit(const Clock& clock, std::string_view boot_id, int32_t pid,
   return event;
 }
 
-knell_event made_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count) {
+knell_event synthetic_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count) {
   const uint64_t now = clock.monotonic_ns();
   const watch::Timebase time = timebase(clock);
   knell_event event = event_of_now(KNELL_EVENT_LOST, now, time);

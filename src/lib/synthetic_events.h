@@ -16,10 +16,10 @@ namespace knell::lib {
 // current time, and their `seq` is not set.
 
 // The exit of a process of which only the end is known. `start`: 0 if unknown.
-knell_event made_exit(const Clock& clock, std::string_view boot_id, int32_t pid, uint64_t start,
-                      std::optional<int32_t> wait_status, uint32_t flags);
+knell_event synthetic_exit(const Clock& clock, std::string_view boot_id, int32_t pid,
+                           uint64_t start, std::optional<int32_t> wait_status, uint32_t flags);
 
 // A lost event for the time from `from_ns` to now. nullopt: the number of lost events is unknown.
-knell_event made_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count);
+knell_event synthetic_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count);
 
 }  // namespace knell::lib

@@ -21,7 +21,7 @@ namespace knell::lib {
 namespace {
 
 constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
-constexpr uint64_t kPatienceNs = 5'000'000'000;
+constexpr uint64_t kAckTimeoutNs = 5'000'000'000;
 
 // Whether the next attempt may succeed although this one failed.
 bool is_temporary(int error) {
@@ -31,17 +31,17 @@ bool is_temporary(int error) {
 
 }  // namespace
 
-void DaemonListener::went_away() {
-  if (state_ == State::kHere) {
-    gap_from_ns_ = heard_ns_;
+void DaemonListener::disconnect() {
+  if (state_ == State::kConnected) {
+    gap_from_ns_ = last_event_ns_;
     retry_after_ns_ = kFirstRetryNs;
   }
   connection_.reset();
-  state_ = State::kAway;
+  state_ = State::kDisconnected;
   retry_ns_ = clock_.monotonic_ns() + retry_after_ns_;
 }
 
-void DaemonListener::come_back(uint64_t now_ns) {
+void DaemonListener::reconnect(uint64_t now_ns) {
   retry_after_ns_ = std::min(2 * retry_after_ns_, kLastRetryNs);
   retry_ns_ = now_ns + retry_after_ns_;
   using client::ConnectionToServer;
@@ -57,40 +57,40 @@ void DaemonListener::come_back(uint64_t now_ns) {
     if (!sent || *sent != ConnectionToServer::Sent::kYes) return;
   }
   if (!attach(*std::move(connection))) return;
-  state_ = State::kReturning;
-  patience_ns_ = now_ns + kPatienceNs;
+  state_ = State::kReconnecting;
+  ack_deadline_ns_ = now_ns + kAckTimeoutNs;
   to_add_.clear();
   added_ = adding_ = 0;
 }
 
 // The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection
 // failed.
-Result<void> DaemonListener::not_taken(Error error) {
-  if (!is_temporary(error.code)) return failed(std::move(error));
-  went_away();
+Result<void> DaemonListener::on_refused(Error error) {
+  if (!is_temporary(error.code)) return on_failure(std::move(error));
+  disconnect();
   return {};
 }
 
-Result<void> DaemonListener::on_ack_while_returning(const wire::Ack& ack) {
+Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
   if (ack.request != awaited_) return {};
   if (adding_ == 0) {
     if (auto refused = client::as_result(ack); !refused)
-      return not_taken(std::move(refused).error());
-    make_lost(std::nullopt, gap_from_ns_);
-    heard_ns_ = clock_.monotonic_ns();
+      return on_refused(std::move(refused).error());
+    queue_lost(std::nullopt, gap_from_ns_);
+    last_event_ns_ = clock_.monotonic_ns();
     filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
       to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
     });
   }
   // Check each process for an exit, whether or not the daemon accepted the request.
-  for (; added_ < adding_; ++added_) look_after(to_add_[added_]);
+  for (; added_ < adding_; ++added_) check_for_exit(to_add_[added_]);
   add_next();
   return {};
 }
 
 void DaemonListener::add_next() {
   if (added_ == to_add_.size()) {
-    state_ = State::kHere;
+    state_ = State::kConnected;
     retry_after_ns_ = kFirstRetryNs;
     to_add_ = {};
     return;
@@ -99,17 +99,17 @@ void DaemonListener::add_next() {
   const auto some = std::span(to_add_).subspan(added_, count);
   awaited_ = connection_->next_seq();
   const auto sent = connection_->try_send(wire::encode(wire::Message::kAdd, some, awaited_));
-  if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return went_away();
+  if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return disconnect();
   adding_ = added_ + count;
-  patience_ns_ = clock_.monotonic_ns() + kPatienceNs;
+  ack_deadline_ns_ = clock_.monotonic_ns() + kAckTimeoutNs;
 }
 
-void DaemonListener::look_after(const wire::Pid& pid) {
+void DaemonListener::check_for_exit(const wire::Pid& pid) {
   auto pidfd = try_pidfd_open(pid.pid);
   const bool gone = !pidfd && pidfd.error() == ESRCH;
   if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
-  deaths_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(), PendingExits::When::kInAGap,
-                 grace_ns());
+  pending_exits_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(),
+                        PendingExits::When::kWhileDisconnected, grace_ns());
 }
 
 }  // namespace knell::lib

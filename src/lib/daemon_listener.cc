@@ -287,7 +287,7 @@ void DaemonListener::remove_if_exited(const knell_event& event) {
 }
 
 Result<DaemonListener::Got> DaemonListener::receive() {
-  if (inbox_.broken()) {
+  if (inbox_.malformed()) {
     KNELL_TRY(on_failure({EBADMSG, "knelld sends events that are malformed", true}));
   }
   if (!connection_) return Got::kNothing;

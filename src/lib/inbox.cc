@@ -49,10 +49,10 @@ bool Inbox::open_next() {
 }
 
 bool Inbox::next(knell_event& event) {
-  while (!broken_) {
+  while (!malformed_) {
     if (!reader_ && !open_next()) return false;
     if (reader_->next(event)) return true;
-    broken_ = reader_->broken();
+    malformed_ = reader_->malformed();
     reader_.reset();
   }
   return false;

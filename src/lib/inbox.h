@@ -40,9 +40,9 @@ class Inbox {
   void put_aside(std::string_view payload);
 
   // The next event of the packet taken, then of those put aside. False: there is none, or the next
-  // one is malformed, see broken().
+  // one is malformed, see malformed().
   bool next(knell_event& event);
-  bool broken() const { return broken_; }
+  bool malformed() const { return malformed_; }
   // Whether the last event of next() had been put aside.
   bool from_aside() const { return from_aside_; }
   // Whether next() may return another event.
@@ -60,7 +60,7 @@ class Inbox {
   size_t aside_bytes_ = 0;
   std::deque<std::string> held_;  // packets from aside_ whose events were returned by next()
   uint64_t dropped_ = 0;
-  bool from_aside_ = false, broken_ = false;
+  bool from_aside_ = false, malformed_ = false;
 };
 
 }  // namespace knell::lib

@@ -282,7 +282,7 @@ std::vector<int32_t> pids_of(const std::vector<std::string>& packets) {
     wire::EventReader reader(frame->payload);
     knell_event event;
     while (reader.next(event)) pids.push_back(event.pid);
-    EXPECT_FALSE(reader.broken());
+    EXPECT_FALSE(reader.malformed());
   }
   return pids;
 }

@@ -341,21 +341,21 @@ bool EventReader::read(std::string_view bytes, knell_event& event) {
   while (const auto attribute = attributes.next())
     if (!set(*attribute, event)) return false;
   event.time_ns = static_cast<int64_t>(event.mono_ns + static_cast<uint64_t>(epoch_ns_));
-  return event.type != 0 && !attributes.broken();
+  return event.type != 0 && !attributes.malformed();
 }
 
 bool EventReader::next(knell_event& event) {
-  while (!broken_) {
+  while (!malformed_) {
     const auto attribute = attributes_.next();
     if (!attribute) return false;
     if (attribute->type == kEvent) {
-      broken_ = !read(attribute->bytes, event);
-      return !broken_;
+      malformed_ = !read(attribute->bytes, event);
+      return !malformed_;
     }
     if (attribute->type == kEpoch)
-      broken_ = !load(attribute->bytes, epoch_ns_);
+      malformed_ = !load(attribute->bytes, epoch_ns_);
     else
-      broken_ = attribute->mandatory;
+      malformed_ = attribute->mandatory;
   }
   return false;
 }

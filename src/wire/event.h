@@ -55,16 +55,16 @@ class EventFrame {
 class EventReader {
  public:
   explicit EventReader(std::string_view payload) : attributes_(payload) {}
-  // False: no more events, or the next one is malformed; see broken().
+  // False: no more events, or the next one is malformed; see malformed().
   bool next(knell_event& event);
-  bool broken() const { return broken_ || attributes_.broken(); }
+  bool malformed() const { return malformed_ || attributes_.malformed(); }
 
  private:
   bool read(std::string_view bytes, knell_event& event);
 
   AttributeReader attributes_;
   int64_t epoch_ns_ = 0;
-  bool broken_ = false;
+  bool malformed_ = false;
 };
 
 }  // namespace knell::wire

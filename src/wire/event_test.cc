@@ -36,7 +36,7 @@ TEST(WireEvent, EveryTypeSurvivesEncodingAndDecoding) {
     EXPECT_TRUE(same(event, again)) << type;
     EXPECT_EQ(again.size, sizeof again);
     EXPECT_FALSE(reader.next(again));
-    EXPECT_FALSE(reader.broken());
+    EXPECT_FALSE(reader.malformed());
   }
 }
 
@@ -75,7 +75,7 @@ TEST(WireEvent, AnUnknownMandatoryAttributeIsAnError) {
   EventReader reader(payload(out));
   knell_event event;
   EXPECT_FALSE(reader.next(event));
-  EXPECT_TRUE(reader.broken());
+  EXPECT_TRUE(reader.malformed());
 }
 
 TEST(WireEvent, ATruncatedPayloadIsBroken) {
@@ -89,7 +89,7 @@ TEST(WireEvent, ATruncatedPayloadIsBroken) {
     knell_event event;
     while (reader.next(event)) {
     }
-    EXPECT_TRUE(reader.broken()) << size;
+    EXPECT_TRUE(reader.malformed()) << size;
   }
 }
 
@@ -101,7 +101,7 @@ TEST(WireEvent, AnEventWithoutACoreIsBroken) {
   EventReader reader(payload(out));
   knell_event event;
   EXPECT_FALSE(reader.next(event));
-  EXPECT_TRUE(reader.broken());
+  EXPECT_TRUE(reader.malformed());
 }
 
 TEST(WireFrame, ParseFrameRejectsOtherBytes) {

@@ -62,13 +62,13 @@ Result<Frame> parse_packet(std::string_view bytes) {
 }
 
 std::optional<AttributeView> AttributeReader::next() {
-  if (rest_.empty() || broken_) return std::nullopt;
+  if (rest_.empty() || malformed_) return std::nullopt;
   nlattr header;
-  broken_ = rest_.size() < sizeof header;
-  if (broken_) return std::nullopt;
+  malformed_ = rest_.size() < sizeof header;
+  if (malformed_) return std::nullopt;
   std::memcpy(&header, rest_.data(), sizeof header);
-  broken_ = header.nla_len < sizeof header || padded(header.nla_len) > rest_.size();
-  if (broken_) return std::nullopt;
+  malformed_ = header.nla_len < sizeof header || padded(header.nla_len) > rest_.size();
+  if (malformed_) return std::nullopt;
   const AttributeView view{.type = static_cast<uint16_t>(header.nla_type & kTypeMask),
                            .mandatory = (header.nla_type & kMandatory) != 0,
                            .bytes = rest_.substr(sizeof header, header.nla_len - sizeof header)};

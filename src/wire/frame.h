@@ -136,16 +136,16 @@ struct AttributeView {
   std::string_view bytes;
 };
 
-// Iterates over the attributes of a payload. Ends at a malformed one, and then is broken().
+// Iterates over the attributes of a payload. Ends at a malformed one; see malformed().
 class AttributeReader {
  public:
   explicit AttributeReader(std::string_view payload) : rest_(payload) {}
   std::optional<AttributeView> next();
-  bool broken() const { return broken_; }
+  bool malformed() const { return malformed_; }
 
  private:
   std::string_view rest_;
-  bool broken_ = false;
+  bool malformed_ = false;
 };
 
 // Reads a structure from an attribute. Structures grow only at their end: further bytes of a later

@@ -51,7 +51,7 @@ Result<void> each(std::string_view message, std::string_view payload, Take take)
     if (taken == Taken::kUnknown && attribute->mandatory)
       return not_known(message, attribute->type);
   }
-  if (attributes.broken())
+  if (attributes.malformed())
     return say(EBADMSG, std::string(message) + ": malformed netlink attributes");
   return {};
 }
@@ -103,7 +103,7 @@ Result<void> take_values(AttributeReader& attributes, const Predicate& key,
       return not_known("subscribe", attribute->type);
     if (!good) return malformed("subscribe", kPredicate);
   }
-  if (attributes.broken() || all.size() == before) return malformed("subscribe", kPredicate);
+  if (attributes.malformed() || all.size() == before) return malformed("subscribe", kPredicate);
   for (size_t i = before; i < all.size(); ++i) {
     const Ended* ended = std::get_if<Ended>(&all[i].value);
     if (ended != nullptr && ended->kind > Ended::Kind::kUnknown)

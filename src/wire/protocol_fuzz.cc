@@ -69,7 +69,7 @@ void try_events(std::string_view bytes) {
     EventReader again(payload(out));
     knell_event copy;
     KNELL_CHECK(again.next(copy) && copy.type == event.type && copy.time_ns == event.time_ns);
-    KNELL_CHECK(!again.next(copy) && !again.broken());
+    KNELL_CHECK(!again.next(copy) && !again.malformed());
   }
 }
 

@@ -196,7 +196,7 @@ Result<void> RecordingReader::read_hello() {
     const bool good = taken == Taken::kYes || (taken == Taken::kUnknown && !attribute->mandatory);
     if (!good) return corrupt();
   }
-  if (attributes.broken()) return corrupt();
+  if (attributes.malformed()) return corrupt();
   // The mask is missing, or has only types that this version does not know.
   if ((origin_.subscription.mask & KNELL_EVENT_ALL) == 0)
     origin_.subscription.mask = KNELL_EVENT_ALL;
@@ -229,7 +229,7 @@ Result<void> RecordingReader::check_end(const Frame& frame) const {
     const bool known = attribute->type == kTotals;
     if (known ? !load(attribute->bytes, totals) : attribute->mandatory) return corrupt();
   }
-  if (attributes.broken() || totals.events != events_) return corrupt();
+  if (attributes.malformed() || totals.events != events_) return corrupt();
   return {};
 }
 
@@ -241,7 +241,7 @@ Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
         event.via = KNELL_VIA_RECORDING;
         return Next::kEvent;
       }
-      if (frame_->broken()) return corrupt();
+      if (frame_->malformed()) return corrupt();
       frame_.reset();
     }
     KNELL_ASSIGN(const auto frame, next_frame());

@@ -56,7 +56,7 @@ void WireListener::hear(const wire::Frame& frame) {
     heard.args.assign(event.args.data == nullptr ? "" : event.args.data, event.args.size);
     heard_.push_back(std::move(heard));
   }
-  EXPECT_FALSE(reader.broken());
+  EXPECT_FALSE(reader.malformed());
 }
 
 bool WireListener::take() {

@@ -13,11 +13,11 @@
 // daemon filters events; those sent before the daemon applied a change of mask or predicates are
 // filtered here again.
 //
-// Requests wait for their ack. Events received meanwhile are put aside; see inbox.h. A process may
-// exit while it is being added: this is detected by a pidfd, which is opened before the request and
-// checked after the ack. The daemon may or may not report that exit; after a grace period it is
-// synthesized here. The first exit reported removes the process from the added ones, so there is
-// only one.
+// Requests wait for their ack. Events received meanwhile are put aside; see packet_buffer.h. A
+// process may exit while it is being added: this is detected by a pidfd, which is opened before the
+// request and checked after the ack. The daemon may or may not report that exit; after a grace
+// period it is synthesized here. The first exit reported removes the process from the added ones,
+// so there is only one.
 #include "lib/daemon_listener.h"
 
 #include <signal.h>
@@ -119,7 +119,7 @@ Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
   if (!sent && sent.error().code != ECONNRESET) return on_failure(std::move(sent).error());
   auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) {
-    if (frame.type == wire::Message::kEvents) inbox_.put_aside(frame.payload);
+    if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
   });
   if (!ack) return on_failure(std::move(ack).error());
   arm();
@@ -208,7 +208,7 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
   ++wakeups_;
   const size_t most = std::min(count, kSlots);
   if (most == 0) return 0;
-  inbox_.begin();
+  packets_.begin();
   run_timers();
   size_t n = 0;
   while (n < most) {
@@ -230,8 +230,8 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
 
 // The next event that was already received or synthesized; does not read the connection.
 bool DaemonListener::next(knell_event& event) {
-  if (!inbox_.next(event)) {
-    if (const uint64_t dropped = inbox_.take_dropped(); dropped > 0)
+  if (!packets_.next(event)) {
+    if (const uint64_t dropped = packets_.take_dropped(); dropped > 0)
       queue_lost(dropped, last_event_ns_);
     if (synthetic_.empty()) return false;
     event = synthetic_.front();
@@ -261,7 +261,7 @@ bool DaemonListener::wants(knell_event& event) const {
 // events from before the ack of the first `under` are dropped: they may be of any process.
 bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const {
   if (event.mono_ns < drop_before_ns_) return true;
-  return filter_aside_ && inbox_.from_aside() &&
+  return filter_aside_ && packets_.from_aside() &&
          !filter_.predicates.matches(event, UnknownAncestry());
 }
 
@@ -287,11 +287,11 @@ void DaemonListener::remove_if_exited(const knell_event& event) {
 }
 
 Result<DaemonListener::Got> DaemonListener::receive() {
-  if (inbox_.malformed()) {
+  if (packets_.malformed()) {
     KNELL_TRY(on_failure({EBADMSG, "knelld sends events that are malformed", true}));
   }
   if (!connection_) return Got::kNothing;
-  const auto room = inbox_.room();
+  const auto room = packets_.room();
   if (room.empty()) return Got::kNothing;
   auto frame = connection_->receive(room);
   if (!frame) {
@@ -307,7 +307,7 @@ Result<DaemonListener::Got> DaemonListener::receive() {
 Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
   switch (frame.type) {
     case wire::Message::kEvents:
-      inbox_.take(frame.payload);
+      packets_.take(frame.payload);
       return {};
     case wire::Message::kHello: {
       auto hello = wire::decode_server_hello(frame.payload);
@@ -358,7 +358,7 @@ void DaemonListener::arm() {
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
-  if (state_ == State::kClosed || inbox_.pending() || !synthetic_.empty()) at = live::kSoonest;
+  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = live::kSoonest;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 

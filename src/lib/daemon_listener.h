@@ -16,8 +16,8 @@
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "lib/handle.h"
-#include "lib/inbox.h"
 #include "lib/listener_filter.h"
+#include "lib/packet_buffer.h"
 #include "lib/pending_exits.h"
 #include "live/alarm.h"
 #include "watch/user_names.h"
@@ -96,7 +96,7 @@ class DaemonListener final : public knell_listener {
   wire::ServerHello hello_;
   std::optional<Error> error_;
 
-  Inbox inbox_;
+  PacketBuffer packets_;
   PendingExits pending_exits_;
   std::deque<knell_event> synthetic_;  // returned before the events received next
   std::vector<knell_event> slots_;

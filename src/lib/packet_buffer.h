@@ -22,12 +22,12 @@ namespace knell::lib {
 // are decoded in the buffer of their packet, and their strings are valid until begin(). Packets
 // received while waiting for an ack are put aside in order. Above a limit their events are dropped
 // and counted.
-class Inbox {
+class PacketBuffer {
  public:
   static constexpr size_t kPackets = 4;                   // that fit between two begin(), at least
   static constexpr size_t kMostAside = size_t{16} << 20;  // picked: seconds of a very high load
 
-  Inbox() : buffer_(kPackets * wire::kMostFrame) {}
+  PacketBuffer() : buffer_(kPackets * wire::kMostFrame) {}
 
   // Frees the buffers of the events decoded so far.
   void begin();

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/inbox.h"
+#include "lib/packet_buffer.h"
 
 #include <utility>
 
@@ -8,26 +8,26 @@
 
 namespace knell::lib {
 
-void Inbox::begin() {
+void PacketBuffer::begin() {
   if (reader_) return;  // it still points into buffer_ or held_
   used_ = 0;
   held_.clear();
 }
 
-std::span<char> Inbox::room() {
+std::span<char> PacketBuffer::room() {
   KNELL_CHECK(!pending());
   const std::span<char> left = std::span(buffer_).subspan(used_);
   return left.size() < wire::kMostFrame ? std::span<char>() : left.first(wire::kMostFrame);
 }
 
-void Inbox::take(std::string_view payload) {
+void PacketBuffer::take(std::string_view payload) {
   KNELL_CHECK(!pending());
   used_ = static_cast<size_t>(payload.data() + payload.size() - buffer_.data());
   reader_.emplace(payload);
   from_aside_ = false;
 }
 
-void Inbox::put_aside(std::string_view payload) {
+void PacketBuffer::put_aside(std::string_view payload) {
   if (aside_bytes_ + payload.size() > kMostAside) {
     wire::EventReader reader(payload);
     knell_event event;
@@ -38,7 +38,7 @@ void Inbox::put_aside(std::string_view payload) {
   aside_.emplace_back(payload);
 }
 
-bool Inbox::open_next() {
+bool PacketBuffer::open_next() {
   if (aside_.empty()) return false;
   aside_bytes_ -= aside_.front().size();
   held_.push_back(std::move(aside_.front()));
@@ -48,7 +48,7 @@ bool Inbox::open_next() {
   return true;
 }
 
-bool Inbox::next(knell_event& event) {
+bool PacketBuffer::next(knell_event& event) {
   while (!malformed_) {
     if (!reader_ && !open_next()) return false;
     if (reader_->next(event)) return true;

@@ -7,7 +7,7 @@
 #include "client/connection_to_server.h"
 #include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
-#include "lib/replay.h"
+#include "lib/replay_listener.h"
 #include "lib/structure_size.h"
 #include "watch/proc_reader.h"
 
@@ -74,7 +74,7 @@ Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
   if (!(options.speed >= 0) || options.speed > kMostSpeed)
     return say(EINVAL, "speed is 0, for as fast as it can be read, or above it and at most 1e9");
   KNELL_TRY(check_only_added(options.only_added));
-  return Replay::create(path, options);
+  return ReplayListener::create(path, options);
 }
 
 }  // namespace knell::lib

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The C ABI of a listener: checks pointers, converts Results to negative errnos. The listeners are
-// in daemon_listener.cc, live_listener.cc and replay.cc.
+// in daemon_listener.cc, live_listener.cc and replay_listener.cc.
 #include <knell/knell.h>
 #include <poll.h>
 #include <unistd.h>

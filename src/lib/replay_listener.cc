@@ -7,7 +7,7 @@
 // there are events to return, and to the time of the next event while that is in the future. If the
 // recording is a pipe and all data received was read, the timer is off and the pipe is in the epoll
 // set.
-#include "lib/replay.h"
+#include "lib/replay_listener.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,8 +21,8 @@
 #include "event/fields.h"
 
 namespace knell::lib {
-Result<std::unique_ptr<Replay>> Replay::create(const char* path,
-                                               const knell_replay_options& options) {
+Result<std::unique_ptr<ReplayListener>> ReplayListener::create(
+    const char* path, const knell_replay_options& options) {
   // Duplicate the descriptor, do not open the name: standard input may be a socket or a file of
   // another user, and its file offset must be kept.
   const bool standard = std::string_view(path) == "/dev/stdin";
@@ -30,18 +30,18 @@ Result<std::unique_ptr<Replay>> Replay::create(const char* path,
                        : ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return errno_error("open the recording " + std::string(path));
   KNELL_ASSIGN(auto reader, wire::RecordingReader::open(std::move(fd), path));
-  std::unique_ptr<Replay> replay(new Replay(options, std::move(reader)));
+  std::unique_ptr<ReplayListener> replay(new ReplayListener(options, std::move(reader)));
   KNELL_TRY(replay->open());
   return replay;
 }
 
-Replay::Replay(const knell_replay_options& options, wire::RecordingReader reader)
+ReplayListener::ReplayListener(const knell_replay_options& options, wire::RecordingReader reader)
     : speed_(options.speed), reader_(std::move(reader)) {
   filter_.subscription.mask = filter::normalise(options.events);
   filter_.subscription.only_added = options.only_added != 0;
 }
 
-Result<void> Replay::open() {
+Result<void> ReplayListener::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), 0));
@@ -52,7 +52,7 @@ Result<void> Replay::open() {
   return {};
 }
 
-Result<void> Replay::match(std::span<const filter::Predicate> more) {
+Result<void> ReplayListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
@@ -61,7 +61,7 @@ Result<void> Replay::match(std::span<const filter::Predicate> more) {
   return {};
 }
 
-Result<void> Replay::add(pid_t pid, uint64_t start, uint64_t cookie) {
+Result<void> ReplayListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
@@ -69,32 +69,32 @@ Result<void> Replay::add(pid_t pid, uint64_t start, uint64_t cookie) {
   return {};
 }
 
-Result<void> Replay::remove(pid_t pid) {
+Result<void> ReplayListener::remove(pid_t pid) {
   if (filter_.added.erase(pid)) return {};
   return say(ENOENT, "process " + std::to_string(pid) + " was not added");
 }
 
-Result<void> Replay::set_events(uint32_t mask) {
+Result<void> ReplayListener::set_events(uint32_t mask) {
   filter_.subscription.mask = filter::normalise(mask);
   return {};
 }
 
 // Learns ancestors from an event: the child of a fork, or the parent of the event's process.
-void Replay::place(const knell_event& event) {
+void ReplayListener::learn_ancestors(const knell_event& event) {
   if (event.ppid > 0 && lineage_.roots_of(event.pid) == 0)
     lineage_.born(event.pid, event.ppid, event.mono_ns);
   if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
     lineage_.born(event.child_pid, event.pid, event.mono_ns);
 }
 
-void Replay::leave(const knell_event& event) {
+void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   lineage_.gone(event.pid);
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
 // The time to return an event. Events with a stamp before the first event's are returned at once.
-uint64_t Replay::due_ns(uint64_t mono_ns) {
+uint64_t ReplayListener::due_ns(uint64_t mono_ns) {
   if (speed_ == 0) return 0;
   if (begun_ns_ == 0) {
     begun_ns_ = clock_.monotonic_ns();
@@ -106,14 +106,14 @@ uint64_t Replay::due_ns(uint64_t mono_ns) {
   return begun_ns_ + static_cast<uint64_t>(std::min(after, kMostNs));
 }
 
-bool Replay::refillable() const {
+bool ReplayListener::refillable() const {
   if (!is_pipe_) return true;
   pollfd input{.fd = reader_.fd(), .events = POLLIN, .revents = 0};
   return ::poll(&input, 1, 0) > 0;
 }
 
 // Reads the next event of the recording into next_; kWait: there is none in this read().
-Result<Replay::Step> Replay::step() {
+Result<ReplayListener::Step> ReplayListener::step() {
   for (;;) {
     KNELL_ASSIGN(const auto next, reader_.next(next_));
     if (next == wire::RecordingReader::Next::kEvent) return Step::kEvent;
@@ -130,7 +130,7 @@ Result<Replay::Step> Replay::step() {
   }
 }
 
-Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
+Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count) {
   ++wakeups_;
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
@@ -153,7 +153,7 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
       break;
     }
     has_next_ = false;
-    place(next_);
+    learn_ancestors(next_);
     if (filter_.wants(next_, lineage_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);
@@ -161,14 +161,14 @@ Result<size_t> Replay::read(const knell_event** ret_events, size_t count) {
       if (event.type == KNELL_EVENT_LOST) lost_ += event.lost_count;
       ret_events[n++] = &event;
     }
-    leave(next_);
+    remove_if_exited(next_);
   }
   if (n == 0 && end_) return std::unexpected(*end_);
   return n;
 }
 
 // The mask of a recording of this listener: events that are both in the input and in its own mask.
-wire::Origin Replay::origin() const {
+wire::Origin ReplayListener::origin() const {
   wire::Origin origin = reader_.origin();
   constexpr uint32_t kNonzero = KNELL_EVENT_NONZERO_EXIT;
   const auto with_nonzero = [](uint32_t mask) {
@@ -179,7 +179,7 @@ wire::Origin Replay::origin() const {
   return origin;
 }
 
-void Replay::watch_input(bool watched) {
+void ReplayListener::watch_input(bool watched) {
   if (watched == input_watched_) return;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -188,7 +188,7 @@ void Replay::watch_input(bool watched) {
                    watched;
 }
 
-knell_stats Replay::stats() const {
+knell_stats ReplayListener::stats() const {
   knell_stats all{};
   all.received = reader_.events();
   all.shown = seq_;

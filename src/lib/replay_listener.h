@@ -16,10 +16,10 @@
 namespace knell::lib {
 
 // A listener of a recording. Its events are complete: they only need filtering and pacing.
-class Replay final : public knell_listener {
+class ReplayListener final : public knell_listener {
  public:
-  static Result<std::unique_ptr<Replay>> create(const char* path,
-                                                const knell_replay_options& options);
+  static Result<std::unique_ptr<ReplayListener>> create(const char* path,
+                                                        const knell_replay_options& options);
 
   Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
@@ -36,13 +36,13 @@ class Replay final : public knell_listener {
  private:
   enum class Step { kEvent, kWait };
 
-  Replay(const knell_replay_options& options, wire::RecordingReader reader);
+  ReplayListener(const knell_replay_options& options, wire::RecordingReader reader);
   Result<void> open();
   Result<Step> step();
   bool refillable() const;
   uint64_t due_ns(uint64_t mono_ns);
-  void place(const knell_event& event);
-  void leave(const knell_event& event);
+  void learn_ancestors(const knell_event& event);
+  void remove_if_exited(const knell_event& event);
   void watch_input(bool watched);
 
   ListenerFilter filter_;

@@ -135,7 +135,7 @@ class Reading {
 
 constexpr uint32_t kExit = KNELL_EVENT_EXIT;
 
-TEST(Replay, ReturnsAllEventsAndThenTheEnd) {
+TEST(ReplayListener, ReturnsAllEventsAndThenTheEnd) {
   const Recording recording(
       {{.type = KNELL_EVENT_EXEC, .pid = 10, .ppid = 1, .mono_ns = 5},
        {.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 6, .status_or_child = 7 << 8}});
@@ -163,14 +163,14 @@ TEST(Replay, ReturnsAllEventsAndThenTheEnd) {
   EXPECT_EQ(std::string(about.boot_id).size(), 36U);
 }
 
-TEST(Replay, ALiveListenerReadsNoRecording) {
+TEST(ReplayListener, ALiveListenerReadsNoRecording) {
   const Any any;
   knell_recording about{};
   about.size = sizeof about;
   EXPECT_EQ(knell_get_recording(any.get(), &about), -ENODATA);
 }
 
-TEST(Replay, StringsAreValidUntilTheNextRead) {
+TEST(ReplayListener, StringsAreValidUntilTheNextRead) {
   std::vector<Happening> many;
   for (int32_t i = 1; i <= 30'000; i++)
     many.push_back({.type = kExit,
@@ -192,7 +192,7 @@ TEST(Replay, StringsAreValidUntilTheNextRead) {
   EXPECT_EQ(last, 30'000);
 }
 
-TEST(Replay, MaskPredicatesAndAddedProcessesFilterEvents) {
+TEST(ReplayListener, MaskPredicatesAndAddedProcessesFilterEvents) {
   const Recording recording(
       {{.type = KNELL_EVENT_EXEC, .pid = 10, .ppid = 1, .mono_ns = 1},
        {.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 2},
@@ -222,7 +222,7 @@ TEST(Replay, MaskPredicatesAndAddedProcessesFilterEvents) {
   EXPECT_EQ(changed.pids(), (std::vector{10}));
 }
 
-TEST(Replay, IgnoresAnEarlierProcessWithThePidOfAnAddedOne) {
+TEST(ReplayListener, IgnoresAnEarlierProcessWithThePidOfAnAddedOne) {
   const Recording recording(
       {{.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 1, .status_or_child = 256, .start = 100},
        {.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 2, .status_or_child = 512, .start = 200}});
@@ -234,7 +234,7 @@ TEST(Replay, IgnoresAnEarlierProcessWithThePidOfAnAddedOne) {
   EXPECT_EQ(knell_remove(reading.get(), 77), -ENOENT);
 }
 
-TEST(Replay, UnderUsesForksAndParentsInEvents) {
+TEST(ReplayListener, UnderUsesForksAndParentsInEvents) {
   const Recording recording({
       {.type = KNELL_EVENT_FORK, .pid = 10, .ppid = 1, .mono_ns = 1, .status_or_child = 20},
       {.type = KNELL_EVENT_FORK, .pid = 20, .ppid = 10, .mono_ns = 2, .status_or_child = 30},
@@ -250,7 +250,7 @@ TEST(Replay, UnderUsesForksAndParentsInEvents) {
   EXPECT_EQ(reading.pids(), (std::vector{20, 30, 40}));
 }
 
-TEST(Replay, KeepsTheIntervalsBetweenEvents) {
+TEST(ReplayListener, KeepsTheIntervalsBetweenEvents) {
   const Recording recording({{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1'000'000'000},
                              {.type = kExit, .pid = 11, .ppid = 1, .mono_ns = 1'400'000'000},
                              {.type = kExit, .pid = 12, .ppid = 1, .mono_ns = 1'390'000'000}});
@@ -266,7 +266,7 @@ TEST(Replay, KeepsTheIntervalsBetweenEvents) {
   EXPECT_EQ(reading.read(), -ENODATA);
 }
 
-TEST(Replay, ReadsAPipe) {
+TEST(ReplayListener, ReadsAPipe) {
   const Recording recording({{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1},
                              {.type = kExit, .pid = 11, .ppid = 1, .mono_ns = 2}});
   std::string whole(4096, '\0');
@@ -299,7 +299,7 @@ TEST(Replay, ReadsAPipe) {
   EXPECT_EQ(reading.read(), -ENODATA) << knell_explain();
 }
 
-TEST(Replay, ReportsATruncatedFile) {
+TEST(ReplayListener, ReportsATruncatedFile) {
   const UniqueFd fd(::memfd_create("recording", MFD_CLOEXEC));
   Recording::record(fd.get(), {{.type = kExit, .pid = 10, .ppid = 1, .mono_ns = 1}});
   ASSERT_EQ(::ftruncate(fd.get(), ::lseek(fd.get(), 0, SEEK_END) - 1), 0);
@@ -312,7 +312,7 @@ TEST(Replay, ReportsATruncatedFile) {
   }
 }
 
-TEST(Replay, RefusesBadOptions) {
+TEST(ReplayListener, RefusesBadOptions) {
   knell_listener* k = nullptr;
   knell_replay_options options = KNELL_REPLAY_OPTIONS_INIT;
   EXPECT_EQ(knell_open_recording(nullptr, &options, &k), -EINVAL);

@@ -93,14 +93,14 @@ void LiveListener::over(int32_t pid, uint64_t start) {
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {
   if (count == 0) return 0;
-  if (const size_t n = hand_out(ret_events, count); n > 0) return n;
+  if (const size_t n = return_events(ret_events, count); n > 0) return n;
   feed_->batch().clear();
   next_ = 0;
   KNELL_TRY(feed_->read());
-  return hand_out(ret_events, count);
+  return return_events(ret_events, count);
 }
 
-size_t LiveListener::hand_out(const knell_event** ret_events, size_t count) {
+size_t LiveListener::return_events(const knell_event** ret_events, size_t count) {
   watch::Batch& batch = feed_->batch();
   size_t n = 0;
   for (; next_ < batch.size() && n < count; ++next_) {

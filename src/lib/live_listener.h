@@ -38,7 +38,7 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
 
   // Requests from the feed what the subscription and its predicates need, after they changed.
   Result<void> apply();
-  size_t hand_out(const knell_event** ret_events, size_t count);
+  size_t return_events(const knell_event** ret_events, size_t count);
 
   // EventFilter
   uint32_t mask() const override { return shown_; }

@@ -22,7 +22,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};  // connecting may start knelld
+constexpr timeval kTimeout{.tv_sec = 10, .tv_usec = 0};  // connecting may start knelld
 // docs/protocol.md
 constexpr uint32_t kKnellVal = 0x6b6e656c;
 constexpr uint16_t kHello = 0x10, kBye = 0x19;  // messages
@@ -108,8 +108,8 @@ Outcome<void> check_daemon(const std::string& path, const std::string& instead) 
     return fail(kNothingHere, fmt::format("KNELL_SOCKET is empty: no daemon is wanted{}", instead));
   const UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return failed("cannot open a socket: {}", std::strerror(errno));
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
   const int error = connect_to(fd.get(), path);
   const std::string why = error != 0 ? why_not(error, path) : exchange_hellos(fd.get(), path);
   if (why.empty()) return {};

@@ -37,15 +37,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 // Once this process is to end, it waits this long for a reader that takes nothing.
-constexpr std::chrono::milliseconds kPatience{1000};
+constexpr std::chrono::milliseconds kTimeout{1000};
 
 }  // namespace
 
 // When this process is to end, an alarm interrupts poll(2) (see Signals).
 bool wait_for_room(int fd, Clock::time_point since) {
   for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(since + kPatience - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(since + kTimeout - Clock::now());
     const bool over = Signals::over();
     if (over && left.count() <= 0) return false;
     pollfd ready{fd, POLLOUT, 0};

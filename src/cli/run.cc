@@ -47,7 +47,7 @@ constexpr auto kLatency = 5ms;
 // way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
 // for it is limited.
 constexpr auto kLongestDrain = 2s;
-constexpr auto kPatience = 1s;  // picked: for a reader that takes nothing, once we are to end
+constexpr auto kOutputTimeout = 1s;  // picked: for a reader that takes nothing, once we are to end
 constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: beyond it, no events are read
 
 class Running {
@@ -188,12 +188,12 @@ void Running::drain() {
 }
 
 // Waits for a slow reader of the report without limit, until a signal asks to end, and then for
-// kPatience: the signal may be the one that ended CMD.
+// kOutputTimeout: the signal may be the one that ended CMD.
 void Running::finish_writing() {
   std::optional<Clock::time_point> until;
   for (write(); writer_.busy() && (!until || Clock::now() < *until); wait(until)) {
     job_.step();
-    if (job_.asked_to_end() && !until) until = Clock::now() + kPatience;
+    if (job_.asked_to_end() && !until) until = Clock::now() + kOutputTimeout;
   }
 }
 

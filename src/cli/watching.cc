@@ -156,13 +156,13 @@ Outcome<Watching::Go> Watching::finish() {
   // Over the daemon, events are held back twice, and have to be sent.
   const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
   const int64_t budget_ms = std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000);
-  const int patience_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);
+  const int timeout_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);
   bool later = false;
   uint64_t shown_ns = until;
   const bool live = plan_.read.empty() && !broke_;
   while (live && !later && summary_.shown() < plan_.count && signals == signals_so_far()) {
     pollfd fd{listener_.fd(), POLLIN, 0};
-    if (broke_ || ::poll(&fd, 1, patience_ms) <= 0) break;
+    if (broke_ || ::poll(&fd, 1, timeout_ms) <= 0) break;
     const uint64_t before = summary_.shown();
     KNELL_TRY(read_events(until, &later));
     if (reader_gone_) return Go::kReaderGone;

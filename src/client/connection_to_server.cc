@@ -59,15 +59,15 @@ Result<void> as_result(const wire::Ack& ack) {
   return say(ack.error, ack.text);
 }
 
-Result<ConnectionToServer> ConnectionToServer::connect(const std::string& path, Patience patience) {
+Result<ConnectionToServer> ConnectionToServer::connect(const std::string& path, Timeout timeout) {
   KNELL_ASSIGN(const sockaddr_un address, address_of(path));
-  const int nonblocking = patience.count() == 0 ? SOCK_NONBLOCK : 0;
+  const int nonblocking = timeout.count() == 0 ? SOCK_NONBLOCK : 0;
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | nonblocking, 0));
   if (!socket) return errno_error("make a socket");
   // Limits the wait for room in the backlog. No effect after connect(2), when the socket is
   // non-blocking.
-  const timeval most{.tv_sec = patience.count() / 1000,
-                     .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
+  const timeval most{.tv_sec = timeout.count() / 1000,
+                     .tv_usec = static_cast<suseconds_t>(timeout.count() % 1000 * 1000)};
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return not_connected(errno, path);
@@ -107,8 +107,8 @@ Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> b
 }
 
 uint64_t ConnectionToServer::deadline_ns() const {
-  const std::chrono::nanoseconds patience = patience_;
-  return system_clock().monotonic_ns() + static_cast<uint64_t>(patience.count());
+  const std::chrono::nanoseconds timeout = timeout_;
+  return system_clock().monotonic_ns() + static_cast<uint64_t>(timeout.count());
 }
 
 Result<void> ConnectionToServer::await(short events, uint64_t deadline_ns) {
@@ -120,7 +120,7 @@ Result<void> ConnectionToServer::await(short events, uint64_t deadline_ns) {
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return errno_error("wait for knelld");
     if (left_ms == 0)
-      return say(ETIMEDOUT, "knelld does not answer (waited " + std::to_string(patience_.count()) +
+      return say(ETIMEDOUT, "knelld does not answer (waited " + std::to_string(timeout_.count()) +
                                 " ms): its log may say why");
   }
 }
@@ -143,7 +143,7 @@ Result<wire::Frame> ConnectionToServer::await_frame(uint64_t deadline_ns) {
   }
 }
 
-Result<wire::ServerHello> ConnectionToServer::greet() {
+Result<wire::ServerHello> ConnectionToServer::exchange_hellos() {
   const uint64_t deadline = deadline_ns();
   const wire::ClientHello hello{
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};

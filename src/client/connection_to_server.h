@@ -32,19 +32,19 @@ std::string socket_path();
 // carries, or ECONNRESET without an errno.
 class ConnectionToServer {
  public:
-  using Patience = std::chrono::milliseconds;
-  static constexpr Patience kPatience{5000};  // picked: a longer wait is of little use
+  using Timeout = std::chrono::milliseconds;
+  static constexpr Timeout kTimeout{5000};  // picked: a longer wait is of little use
 
-  // Waits at most `patience` for room in the daemon's backlog; 0: does not wait. Errors: EAGAIN the
+  // Waits at most `timeout` for room in the daemon's backlog; 0: does not wait. Errors: EAGAIN the
   // backlog is full; ENOENT, ECONNREFUSED and others of connect(2); EINVAL the path is empty or too
   // long.
-  static Result<ConnectionToServer> connect(const std::string& path, Patience patience = kPatience);
+  static Result<ConnectionToServer> connect(const std::string& path, Timeout timeout = kTimeout);
   // Takes a socket that is connected.
   explicit ConnectionToServer(UniqueFd socket) : socket_(std::move(socket)) {}
 
   int fd() const { return socket_.get(); }  // POLLIN: receive(); POLLOUT: room for try_send()
   uint32_t next_seq() { return seq_++; }
-  void set_patience_for_testing(Patience patience) { patience_ = patience; }
+  void set_timeout_for_testing(Timeout timeout) { timeout_ = timeout; }
 
   enum class Sent { kYes, kNoRoom };
   Result<Sent> try_send(std::string_view packet);
@@ -56,7 +56,7 @@ class ConnectionToServer {
   // is valid during that call.
   using OnFrame = std::function<void(const wire::Frame&)>;
   Result<void> send(std::string_view packet);
-  Result<wire::ServerHello> greet();
+  Result<wire::ServerHello> exchange_hellos();
   // Returns the ack of the request with this number, an acceptance or a refusal. Drops other acks.
   Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
@@ -67,7 +67,7 @@ class ConnectionToServer {
   uint64_t deadline_ns() const;
 
   UniqueFd socket_;
-  Patience patience_ = kPatience;
+  Timeout timeout_ = kTimeout;
   std::vector<char> buffer_;  // for the functions that wait
   uint32_t seq_ = 0;
 };

@@ -54,7 +54,7 @@ TEST(ConnectionToServer, GreetExchangesHellos) {
   wire::ServerHello hello;
   hello.origin.knell = "9.9";
   pair.answer(wire::encode(hello, 0));
-  const auto greeted = pair.client->greet();
+  const auto greeted = pair.client->exchange_hellos();
   ASSERT_TRUE(greeted) << greeted.error().message();
   EXPECT_EQ(greeted->origin.knell, "9.9");
   const std::string asked = pair.asked();
@@ -92,7 +92,7 @@ TEST(ConnectionToServer, ARefusalHasTheErrnoAndTextOfTheServer) {
 
 TEST(ConnectionToServer, AServerThatDoesNotAnswerTimesOut) {
   Pair pair;
-  pair.client->set_patience_for_testing(ConnectionToServer::Patience(1));
+  pair.client->set_timeout_for_testing(ConnectionToServer::Timeout(1));
   const auto hung = pair.client->await_ack(1, ignore);
   ASSERT_FALSE(hung);
   EXPECT_EQ(hung.error().code, ETIMEDOUT);
@@ -101,7 +101,7 @@ TEST(ConnectionToServer, AServerThatDoesNotAnswerTimesOut) {
 
 TEST(ConnectionToServer, AServerThatDoesNotReadTimesOut) {
   Pair pair;
-  pair.client->set_patience_for_testing(ConnectionToServer::Patience(1));
+  pair.client->set_timeout_for_testing(ConnectionToServer::Timeout(1));
   const std::string packet(60'000, 'x');
   Result<void> sent;
   for (int i = 0; i < 1000 && sent; i++) sent = pair.client->send(packet);
@@ -209,10 +209,9 @@ TEST(ConnectionToServer, ConnectReportsAnAbsentOrBusyServer) {
   ASSERT_EQ(::listen(socket.get(), 0), 0);
   const auto first = ConnectionToServer::connect(path);
   EXPECT_TRUE(first);
-  EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Patience(0)).error().code, EAGAIN)
+  EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Timeout(0)).error().code, EAGAIN)
       << "the backlog is full, and connect() must not wait";
-  EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Patience(1)).error().code,
-            EAGAIN);
+  EXPECT_EQ(ConnectionToServer::connect(path, ConnectionToServer::Timeout(1)).error().code, EAGAIN);
   ::unlink(path.c_str());
   ::rmdir(folder);
 }

@@ -67,7 +67,7 @@ Result<void> DaemonListener::open() {
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), kAlarmTag));
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
-  KNELL_ASSIGN(hello_, connection.greet());
+  KNELL_ASSIGN(hello_, connection.exchange_hellos());
   KNELL_TRY(attach(std::move(connection)));
   state_ = State::kConnected;
   KNELL_TRY(subscribe());

@@ -45,7 +45,7 @@ void DaemonListener::reconnect(uint64_t now_ns) {
   retry_after_ns_ = std::min(2 * retry_after_ns_, kLastRetryNs);
   retry_ns_ = now_ns + retry_after_ns_;
   using client::ConnectionToServer;
-  auto connection = ConnectionToServer::connect(path_, ConnectionToServer::Patience(0));
+  auto connection = ConnectionToServer::connect(path_, ConnectionToServer::Timeout(0));
   if (!connection) return;
   const wire::ClientHello hello{
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};

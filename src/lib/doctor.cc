@@ -176,7 +176,7 @@ class Examination {
           error == ENOENT ? path + ": not there" : connection.error().message();
       return report(KNELL_FINDING_NO, "knelld", text, not_running ? start_daemon_hint(path) : "");
     }
-    const auto hello = connection->greet();
+    const auto hello = connection->exchange_hellos();
     if (!hello)
       return report(KNELL_FINDING_NO, "knelld", hello.error().message(),
                     "systemctl restart knelld");

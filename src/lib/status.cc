@@ -16,7 +16,7 @@ Result<std::string> ask_for_status() {
   if (path.empty())
     return say(ENOENT, "KNELL_SOCKET is empty, which disables the daemon; unset it");
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path));
-  KNELL_TRY(connection.greet());
+  KNELL_TRY(connection.exchange_hellos());
   return connection.status();
 }
 

@@ -147,7 +147,7 @@ void flood(const std::string& socket, uid_t uid) {
     std::vector<client::ConnectionToServer> some;
     for (int i = 0; i < 8; ++i) {
       auto one = client::ConnectionToServer::connect(socket);
-      if (!one || !one->greet()) continue;
+      if (!one || !one->exchange_hellos()) continue;
       some.push_back(*std::move(one));
     }
     for (size_t i = 0; i < all.size(); ++i)

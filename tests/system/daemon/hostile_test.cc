@@ -244,7 +244,7 @@ TEST_F(Hostile, NoDescriptorsLeft) {
   bool heard = false;
   for (const Deadline deadline; !heard && !deadline.passed();) {
     auto next = client::ConnectionToServer::connect(socket());
-    heard = next && next->greet();
+    heard = next && next->exchange_hellos();
   }
   EXPECT_TRUE(heard);
 }

@@ -22,8 +22,8 @@ client::ConnectionToServer connect(const std::string& socket) {
 
 WireListener::WireListener(const std::string& socket)
     : connection_(connect(socket)), buffer_(wire::kMostFrame) {
-  connection_.set_patience_for_testing(kPatience);
-  const auto greeted = connection_.greet();
+  connection_.set_timeout_for_testing(kPatience);
+  const auto greeted = connection_.exchange_hellos();
   EXPECT_TRUE(greeted) << greeted.error().message();
 }
 

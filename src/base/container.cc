@@ -15,7 +15,7 @@ bool in_container() {
   // A container that shares the pid namespace of the host usually has its own cgroup namespace.
   if (::stat("/proc/self/ns/cgroup", &cgroup) == 0 && cgroup.st_ino != kInitialCgroupNamespace)
     return true;
-  const auto pids = PidNamespace::ours();
+  const auto pids = PidNamespace::of_self();
   return pids && !pids->is_initial();
 }
 

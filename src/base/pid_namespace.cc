@@ -79,13 +79,13 @@ Result<PidNamespace> PidNamespace::of_process(pid_t pid, uint64_t start) {
   return adopt(std::move(fd));
 }
 
-Result<PidNamespace> PidNamespace::ours() {
+Result<PidNamespace> PidNamespace::of_self() {
   UniqueFd fd(::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
   if (!fd) return errno_error("open our own pid namespace");
   return adopt(std::move(fd));
 }
 
-bool PidNamespace::is_ours() const {
+bool PidNamespace::is_own() const {
   struct stat own{};
   return ::stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == inode_;
 }
@@ -106,7 +106,7 @@ Result<uint32_t> PidNamespace::owner_uid() const {
 
 Result<std::vector<uint32_t>> pid_namespaces_from(int ns_fd) {
   std::vector<uint32_t> inodes;
-  KNELL_ASSIGN(const PidNamespace own, PidNamespace::ours());
+  KNELL_ASSIGN(const PidNamespace own, PidNamespace::of_self());
   UniqueFd above;
   for (int fd = ns_fd; inodes.size() < kMostNested; fd = above.get()) {
     KNELL_ASSIGN(const uint32_t inode, inode_of(fd));

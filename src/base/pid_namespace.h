@@ -29,13 +29,13 @@ class PidNamespace {
   // pid.
   static Result<PidNamespace> of_process(pid_t pid, uint64_t start);
   // The namespace of this process.
-  static Result<PidNamespace> ours();
+  static Result<PidNamespace> of_self();
 
   uint32_t inode() const { return inode_; }
   int fd() const { return fd_.get(); }
   bool is_initial() const { return inode_ == kInitialPidNamespace; }
   // Whether this process is in it: then a pid means the same process in both.
-  bool is_ours() const;
+  bool is_own() const;
   // How many levels it is below our namespace, which has level 0; in the initial namespace this is
   // the kernel's level. Errors: EPERM it is not a descendant of ours.
   Result<size_t> level() const;

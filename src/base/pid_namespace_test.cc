@@ -44,9 +44,9 @@ class Parked {
 };
 
 TEST(PidNamespace, OursIsOursAtLevel0) {
-  const auto ours = PidNamespace::ours();
+  const auto ours = PidNamespace::of_self();
   ASSERT_TRUE(ours) << ours.error().message();
-  EXPECT_TRUE(ours->is_ours());
+  EXPECT_TRUE(ours->is_own());
   EXPECT_EQ(ours->level().value_or(99), 0U);
   const auto stat = read_proc_stat(::getpid());
   const auto same = PidNamespace::of_process(::getpid(), stat->start);
@@ -64,9 +64,9 @@ TEST(PidNamespace, FindsTheNamespaceOfAChild) {
   ASSERT_TRUE(pidfd);
   const auto inner = PidNamespace::of_pidfd(pidfd->get(), child.pid());
   ASSERT_TRUE(inner) << inner.error().message();
-  const auto ours = PidNamespace::ours();
+  const auto ours = PidNamespace::of_self();
   EXPECT_NE(inner->inode(), ours->inode());
-  EXPECT_FALSE(inner->is_ours());
+  EXPECT_FALSE(inner->is_own());
   EXPECT_FALSE(inner->is_initial());
   EXPECT_EQ(inner->level().value_or(99), 1U);
   EXPECT_EQ(*pid_namespaces_from(inner->fd()),

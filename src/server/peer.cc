@@ -137,7 +137,7 @@ Result<void> Peer::find_namespace(int socket) {
     if (!stat) return say(ESRCH, "the client is gone");
     KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
   }
-  if (namespace_->is_ours()) {
+  if (namespace_->is_own()) {
     namespace_.reset();
     return {};
   }

@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "compat/table.h"
+#include "compat/socket_table.h"
 
 namespace knell::compat {
 

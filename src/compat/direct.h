@@ -19,7 +19,7 @@
 #include <optional>
 
 #include "compat/request.h"
-#include "compat/table.h"
+#include "compat/socket_table.h"
 #include "filter/rule.h"
 
 namespace knell::compat {

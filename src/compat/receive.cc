@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "compat/daemon.h"
+#include "compat/daemon_connection.h"
 #include "compat/libc.h"
 #include "compat/request.h"
 #include "wire/frame.h"

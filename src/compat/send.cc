@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "compat/address.h"
-#include "compat/daemon.h"
+#include "compat/daemon_connection.h"
 #include "compat/direct.h"
 #include "compat/libc.h"
 #include "compat/request.h"

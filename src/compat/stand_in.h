@@ -13,7 +13,7 @@
 
 #include <cerrno>
 
-#include "compat/table.h"
+#include "compat/socket_table.h"
 
 namespace knell::compat {
 

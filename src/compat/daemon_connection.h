@@ -25,7 +25,7 @@
 
 #include <cstdint>
 
-#include "compat/table.h"
+#include "compat/socket_table.h"
 
 namespace knell::compat {
 

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "compat/table.h"
+#include "compat/socket_table.h"
 
 #include <linux/netlink.h>
 #include <pthread.h>

@@ -17,8 +17,7 @@ namespace knell::compat {
 
 // One process connector socket of the program, with all its descriptors.
 //
-//   add() --> up <--> down (there is no daemon, see daemon.h) --> free, when its last descriptor is
-//   closed
+//   add() --> up <--> down (no daemon, see daemon_connection.h) --> free (last descriptor closed)
 //
 // All zeros until it is taken. Every field except those protected by `busy` is an independent
 // atomic: the data path takes no lock, and a signal handler may use a socket whose call it

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "compat/daemon.h"
+#include "compat/daemon_connection.h"
 
 #include <poll.h>
 #include <sched.h>

@@ -1,7 +1,5 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "compat/address.h"
-
 #include <knell/cn_proc.h>
 #include <linux/netlink.h>
 #include <unistd.h>
@@ -9,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "compat/socket_calls.h"
 
 namespace knell::compat {
 namespace {

@@ -10,12 +10,10 @@
 #include <cerrno>
 #include <ctime>
 
-#include "compat/address.h"
 #include "compat/daemon_connection.h"
 #include "compat/libc.h"
-#include "compat/receive.h"
-#include "compat/send.h"
 #include "compat/settings.h"
+#include "compat/socket_calls.h"
 #include "compat/socket_table.h"
 #include "compat/stand_in.h"
 

@@ -1,7 +1,5 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "compat/receive.h"
-
 #include <linux/netlink.h>
 #include <sys/un.h>
 
@@ -12,6 +10,7 @@
 #include "compat/daemon_connection.h"
 #include "compat/libc.h"
 #include "compat/request.h"
+#include "compat/socket_calls.h"
 #include "wire/frame.h"
 
 namespace knell::compat {

@@ -1,17 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "compat/send.h"
-
 #include <poll.h>
 
 #include <cerrno>
 #include <optional>
 
-#include "compat/address.h"
 #include "compat/daemon_connection.h"
 #include "compat/direct.h"
 #include "compat/libc.h"
 #include "compat/request.h"
+#include "compat/socket_calls.h"
 
 namespace knell::compat {
 namespace {

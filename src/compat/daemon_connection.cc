@@ -21,8 +21,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr int64_t kPatienceMs = 60'000;  // a restart takes a second; picked, change freely
-constexpr int64_t kSettledMs = 1'000;    // a connection open for so long was not refused
+constexpr int64_t kReconnectTimeoutMs = 60'000;  // a restart takes a second; picked, change freely
+constexpr int64_t kSettledMs = 1'000;            // a connection open for so long was not refused
 constexpr int kTryAgainMs = 100;
 
 int64_t now_ms() {
@@ -84,7 +84,7 @@ void drop_reused_descriptors(Socket& socket) {
     int fd = place.load();
     if (fd < 0 || socket.is(fd)) continue;
     socket.drop_epolls(-1, fd);
-    if (find(fd) == &socket) forget(fd);
+    if (find(fd) == &socket) forget_descriptor(fd);
     place.compare_exchange_strong(fd, -1);
   }
 }
@@ -123,7 +123,7 @@ bool repeat_requests(Socket& socket, int fresh) {
   if (socket.pending.size != 0 && !send_request(fresh, socket.pending)) return false;
   if (socket.listening) {
     const uint32_t nonce = own_nonce();
-    socket.hidden_ack = nonce + 1;
+    socket.shim_ack = nonce + 1;
     if (!send_request(fresh, make_request({}, KNELL_MCAST_LISTEN,
                                           socket.with_mask ? std::optional<uint32_t>(socket.mask)
                                                            : std::nullopt,
@@ -170,24 +170,25 @@ void replace_with_timer(Socket& socket, int fd) {
 // Whether the last connection was closed at once, because the daemon has too many clients. The
 // events missed since then belong to the loss that was reported before.
 bool was_refused(const Socket& socket) {
-  return socket.up_since_ms != 0 && !socket.heard && now_ms() - socket.up_since_ms < kSettledMs;
+  return socket.up_since_ms != 0 && !socket.daemon_answered &&
+         now_ms() - socket.up_since_ms < kSettledMs;
 }
 
 void go_down(Socket& socket) {
   if (!was_refused(socket)) {
     socket.down_since_ms = now_ms();
-    socket.hole_reported = false;
+    socket.loss_reported = false;
   }
   socket.down = true;
 }
 
-void report_hole(Socket& socket) {
-  if (socket.hole_reported || !socket.listening) return;
-  socket.hole_reported = true;
+void report_loss(Socket& socket) {
+  if (socket.loss_reported || !socket.listening) return;
+  socket.loss_reported = true;
   if (!socket.no_enobufs) socket.overrun = true;
 }
 
-bool reconnect(Socket& socket, int fd) {
+bool connect_again(Socket& socket, int fd) {
   const int fresh = connect_to_daemon(SOCK_CLOEXEC);
   if (fresh < 0) return false;
   const int options = socket.timer_ns == 0 ? fd : stand_in_of(socket);
@@ -197,7 +198,7 @@ bool reconnect(Socket& socket, int fd) {
     return false;
   }
   libc().fcntl(fresh, F_SETFL, status_flags(fd));
-  socket.heard = false;
+  socket.daemon_answered = false;
   drop_reused_descriptors(socket);
   replace(socket, fresh);
   socket.timer_ns = 0;
@@ -208,9 +209,9 @@ bool reconnect(Socket& socket, int fd) {
 }
 
 // How long a call may wait for the daemon: as long as it may wait for an event.
-class Patience {
+class WaitLimit {
  public:
-  Patience(Socket& socket, int fd, int flags) {
+  WaitLimit(Socket& socket, int fd, int flags) {
     timeval limit{};
     socklen_t bytes = sizeof limit;
     with_options(socket, fd, [&](int holder) {
@@ -222,7 +223,7 @@ class Patience {
       until_ms_ = now_ms() + int64_t{limit.tv_sec} * 1000 + limit.tv_usec / 1000;
     }
   }
-  bool over() const { return now_ms() >= until_ms_; }
+  bool passed() const { return now_ms() >= until_ms_; }
 
  private:
   int64_t until_ms_ = INT64_MAX;
@@ -264,7 +265,7 @@ int open_served(int flags) {
   // Reserves the descriptor for add().
   if (!connected) fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
   if (fd < 0) return -1;
-  forget(fd);
+  forget_descriptor(fd);
   Socket* socket = add(fd, Socket::Kind::kDaemon);
   if (socket == nullptr) {
     libc().close(fd);
@@ -278,66 +279,67 @@ int open_served(int flags) {
                         ? make_timer(*socket, (flags & SOCK_NONBLOCK) != 0 ? TFD_NONBLOCK : 0)
                         : -1;
   if (timer < 0) {
-    forget(fd);
+    forget_descriptor(fd);
     libc().close(fd);
     errno = EMFILE;
     return -1;
   }
-  socket->down = socket->hole_reported = true;  // no ENOBUFS before the first ack
+  socket->down = socket->loss_reported = true;  // no ENOBUFS before the first ack
   socket->down_since_ms = now_ms();
   libc().dup3(timer, fd, (flags & SOCK_CLOEXEC) != 0 ? O_CLOEXEC : 0);
   libc().close(timer);
   return fd;
 }
 
-Link mend(Socket& socket, int fd, uint32_t seen) {
+Link reconnect(Socket& socket, int fd, uint32_t seen) {
   const Busy busy(socket);
   if (!busy) return Link::kDown;  // another thread is reconnecting
-  if (!socket.is(fd)) return Link::kNotOurs;
+  if (!socket.is(fd)) return Link::kOtherFile;
   if (socket.generation != seen && !socket.down) return Link::kUp;
-  if (!socket.known) return Link::kGivenUp;
+  if (!socket.known) return Link::kFailed;
   bool at_once = true;
   if (!socket.down) {
     at_once = !was_refused(socket);
     go_down(socket);
   }
-  if (at_once && reconnect(socket, fd)) return Link::kUp;
-  report_hole(socket);
+  if (at_once && connect_again(socket, fd)) return Link::kUp;
+  report_loss(socket);
   if (socket.timer_ns == 0) replace_with_timer(socket, fd);
   if (socket.timer_ns != 0) rearm(socket, fd);
-  return now_ms() - socket.down_since_ms > kPatienceMs ? Link::kGivenUp : Link::kDown;
+  return now_ms() - socket.down_since_ms > kReconnectTimeoutMs ? Link::kFailed : Link::kDown;
 }
 
 bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link) {
   if (link == Link::kUp) return true;
-  const Patience patience(socket, fd, flags);
-  for (; link == Link::kDown; link = mend(socket, fd, seen)) {
-    if (patience.over()) {
+  const WaitLimit limit(socket, fd, flags);
+  for (; link == Link::kDown; link = reconnect(socket, fd, seen)) {
+    if (limit.passed()) {
       errno = EAGAIN;
       return false;
     }
     pollfd timer{.fd = fd, .events = POLLIN, .revents = 0};
     if (::poll(&timer, 1, kTryAgainMs) < 0) return false;  // EINTR
   }
-  if (link == Link::kNotOurs) forget(fd);
-  errno = link == Link::kNotOurs ? ENOTSOCK : ECONNREFUSED;
+  if (link == Link::kOtherFile) forget_descriptor(fd);
+  errno = link == Link::kOtherFile ? ENOTSOCK : ECONNREFUSED;
   return link == Link::kUp;
 }
 
 bool await_daemon_for_request(Socket& socket, int fd, int flags, uint32_t seen) {
   const bool waits = (flags & MSG_DONTWAIT) == 0 && (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-  const int64_t until_ms = waits ? now_ms() + kRequestPatienceMs : 0;
+  const int64_t until_ms = waits ? now_ms() + kRequestTimeoutMs : 0;
   for (;;) {
-    const Link link = mend(socket, fd, seen);
+    const Link link = reconnect(socket, fd, seen);
     if (link == Link::kUp) return true;
     errno = 0;
-    if (link == Link::kNotOurs) {
-      forget(fd);
+    if (link == Link::kOtherFile) {
+      forget_descriptor(fd);
       errno = ENOTSOCK;
       return false;
     }
     if (now_ms() >= until_ms) return false;
-    // Do not poll the timer here: mend() rearms it, and another thread that polls it must wake up.
+    // Do not poll the timer here: reconnect() rearms it, and another thread that polls it must wake
+    // up.
     if (::poll(nullptr, 0, kTryAgainMs) < 0) return false;
   }
 }
@@ -357,12 +359,12 @@ bool keep_request(Socket& socket, const Request& request) {
 }
 
 void on_resumed(Socket& socket, int fd, uint32_t error) {
-  socket.hidden_ack = 0;
+  socket.shim_ack = 0;
   if (error != 0) {
     libc().shutdown(fd, SHUT_RDWR);  // the daemon refused the request: treat it as absent
     return;
   }
-  socket.heard = true;
+  socket.daemon_answered = true;
   if (socket.resuming.exchange(false) && !socket.no_enobufs) socket.overrun = true;
 }
 

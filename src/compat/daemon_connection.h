@@ -40,24 +40,24 @@ bool is_away(int error);
 int open_served(int flags);
 
 enum class Link {
-  kUp,       // connected: repeat the send or receive
-  kDown,     // not connected yet
-  kGivenUp,  // not connected for a long time, or the program's requests are unknown
-  kNotOurs,  // the descriptor is another file now
+  kUp,         // connected: repeat the send or receive
+  kDown,       // not connected yet
+  kFailed,     // not connected for a long time, or the program's requests are unknown
+  kOtherFile,  // the descriptor is another file now
 };
 // Makes one attempt to reconnect. Called when `fd` reached end of file or is known to be down.
 // `seen`: the socket's generation before the call that failed, since another thread may already
 // have reconnected it.
-Link mend(Socket& socket, int fd, uint32_t seen);
+Link reconnect(Socket& socket, int fd, uint32_t seen);
 
-// Calls mend() until the result is not kDown, as long as a call with these flags may wait. `link`:
-// the result of the last mend() with the same `seen`. Returns whether to repeat the call; else sets
-// errno: EAGAIN, EINTR, ECONNREFUSED given up, ENOTSOCK not one of our sockets.
+// Calls reconnect() until the result is not kDown, as long as a call with these flags may wait.
+// `link`: the result of the last reconnect() with the same `seen`. Returns whether to repeat the
+// call; else sets errno: EAGAIN, EINTR, ECONNREFUSED kFailed, ENOTSOCK kOtherFile.
 bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link);
 
 // How long a request waits for the daemon; picked, change freely.
-inline constexpr int64_t kRequestPatienceMs = 5'000;
-// The same for a request, which waits at most kRequestPatienceMs. false: there is no daemon yet, or
+inline constexpr int64_t kRequestTimeoutMs = 5'000;
+// The same for a request, which waits at most kRequestTimeoutMs. false: there is no daemon yet, or
 // the descriptor is not one of our sockets (errno is ENOTSOCK then).
 bool await_daemon_for_request(Socket& socket, int fd, int flags, uint32_t seen);
 // Stores a request until the daemon is connected; only the last one is kept. false: it is connected

@@ -36,12 +36,12 @@ filter::ClassicBpf nothing_passes() {
 }
 
 // Passes the events of `mask` by the selected rule, and acks except the one of the shim's request.
-filter::ClassicBpf program_for(uint32_t mask, uint32_t hidden_ack) {
+filter::ClassicBpf program_for(uint32_t mask, uint32_t shim_ack) {
   const uint32_t wanted = filter::as_released(settings().rule, mask);
   const filter::ClassicBpf rest = filter::connector_filter(wanted, true);
   filter::ClassicBpf program;
   program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kAckAt));
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(hidden_ack), 0, 1));
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(shim_ack), 0, 1));
   program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
   program.append(rest);
   if (rest.empty()) program.push_back(BPF_STMT(BPF_RET | BPF_K, UINT32_MAX));

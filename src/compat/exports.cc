@@ -109,7 +109,7 @@ int receive_many(Socket& socket, int fd, mmsghdr* messages, unsigned count, int 
 int open_direct(int type, int protocol) {
   const int fd = libc().socket(AF_NETLINK, type, protocol);
   if (fd < 0) return -1;
-  forget(fd);
+  forget_descriptor(fd);
   if (add(fd, Socket::Kind::kDirect) != nullptr) return fd;
   libc().close(fd);
   errno = EMFILE;
@@ -127,7 +127,7 @@ int open_socket(int type, int protocol) {
 }
 
 int note_copy(int fd, int copy) {
-  if (copy >= 0 && copy != fd) share(fd, copy);
+  if (copy >= 0 && copy != fd) share_descriptor(fd, copy);
   return copy;
 }
 
@@ -143,7 +143,7 @@ extern "C" {
 int socket(int domain, int type, int protocol) noexcept {
   if (domain == AF_NETLINK && protocol == NETLINK_CONNECTOR) return open_socket(type, protocol);
   const int fd = libc().socket(domain, type, protocol);
-  forget(fd);
+  forget_descriptor(fd);
   return fd;
 }
 
@@ -341,7 +341,7 @@ int shutdown(int fd, int how) noexcept {
 }
 
 int close(int fd) {
-  forget(fd);
+  forget_descriptor(fd);
   return libc().close(fd);
 }
 
@@ -351,12 +351,12 @@ int close_range(unsigned first, unsigned last, int flags) noexcept {
     return -1;
   }
   constexpr int kCloexecOnly = 4;  // CLOSE_RANGE_CLOEXEC: nothing is closed yet
-  if ((flags & kCloexecOnly) == 0) forget_range(first, last);
+  if ((flags & kCloexecOnly) == 0) forget_descriptor_range(first, last);
   return libc().close_range(first, last, flags);
 }
 
 void closefrom(int first) noexcept {
-  forget_range(static_cast<unsigned>(std::max(first, 0)), ~0U);
+  forget_descriptor_range(static_cast<unsigned>(std::max(first, 0)), ~0U);
   if (libc().closefrom != nullptr) libc().closefrom(first);
 }
 

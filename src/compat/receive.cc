@@ -30,14 +30,14 @@ Received classify(const Socket& socket, const Head& head) {
   if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Received::kOverrun;
   if (head.connector().val == wire::kVal) return Received::kNothing;  // from the daemon to the shim
   const uint32_t ack = head.word(Head::kAckAt);
-  if (ack != 0 && ack == socket.hidden_ack) return Received::kResumed;
+  if (ack != 0 && ack == socket.shim_ack) return Received::kResumed;
   return head.word(Head::kWhatAt) == 0 ? Received::kAck : Received::kEvent;
 }
 
 // If an event arrives while an ack is pending, the program's own BPF filter may have dropped the
 // ack: the event then counts as the ack.
 void note_event(Socket& socket) {
-  if (!socket.heard.load(std::memory_order_relaxed)) socket.heard = true;
+  if (!socket.daemon_answered.load(std::memory_order_relaxed)) socket.daemon_answered = true;
   if (socket.resuming.load(std::memory_order_relaxed) && socket.resuming.exchange(false) &&
       !socket.no_enobufs)
     socket.overrun = true;
@@ -124,7 +124,7 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
     const uint32_t seen = socket.generation;
     const ssize_t received = receive_once(fd, message, flags);
     if (ended(message, received)) {
-      const Link link = mend(socket, fd, seen);
+      const Link link = reconnect(socket, fd, seen);
       if (link == Link::kDown && take_overrun(socket)) return -1;  // report the loss at once
       if (await_daemon(socket, fd, flags, seen, link)) continue;
       return -1;

@@ -14,7 +14,7 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kAckPatienceMs = 1000;  // picked: after that, send() returns before the ack
+constexpr int kAckTimeoutMs = 1000;  // picked: after that, send() returns before the ack
 
 // Stores the request that is repeated after a reconnect. As in the kernel, a request with an
 // invalid op still sets the mask.
@@ -41,7 +41,7 @@ bool is_for_another_file(const msghdr& message) {
 void await_ack(int fd) {
   const int error = errno;
   pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
-  (void)::poll(&wait, 1, kAckPatienceMs);
+  (void)::poll(&wait, 1, kAckTimeoutMs);
   errno = error;
 }
 
@@ -56,7 +56,7 @@ bool waits_for_daemon(const Socket& socket, const std::optional<Request>& reques
 bool await_room(int fd, int flags) {
   if ((flags & MSG_DONTWAIT) == 0 && (libc().fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) {
     pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
-    const int ready = ::poll(&wait, 1, kRequestPatienceMs);
+    const int ready = ::poll(&wait, 1, kRequestTimeoutMs);
     if (ready != 0) return ready > 0;
   }
   errno = EAGAIN;

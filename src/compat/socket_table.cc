@@ -107,13 +107,14 @@ void remove_descriptor(Socket& socket, int fd) {
 void reset(Socket& socket) {
   for (auto& place : socket.descriptors) place.store(-1);
   socket.type = SOCK_DGRAM;
-  socket.bound = socket.no_enobufs = socket.overrun = socket.heard = socket.resuming = false;
+  socket.bound = socket.no_enobufs = socket.overrun = socket.daemon_answered = socket.resuming =
+      false;
   socket.known = socket.listening = socket.with_mask = false;
-  socket.port = socket.groups = socket.mask = socket.hidden_ack = socket.flags = 0;
+  socket.port = socket.groups = socket.mask = socket.shim_ack = socket.flags = 0;
   socket.timer_ns = 0;
   socket.stand_in = -1;
   socket.busy = 0;
-  socket.down = socket.hole_reported = false;
+  socket.down = socket.loss_reported = false;
   socket.down_since_ms = socket.up_since_ms = 0;
   socket.pending = {};
   socket.epolls.fill(kNone);
@@ -163,7 +164,7 @@ Socket* find(int fd) {
   Socket* found = recognise(fd);
   // Do not record a descriptor that is not open: a function that the shim does not intercept may
   // later make it a socket of the shim.
-  if (found == nullptr && libc().fcntl(fd, F_GETFD) >= 0) forget(fd);
+  if (found == nullptr && libc().fcntl(fd, F_GETFD) >= 0) forget_descriptor(fd);
   errno = error;
   return found;
 }
@@ -183,7 +184,7 @@ Socket* add(int fd, Socket::Kind kind) {
   return nullptr;
 }
 
-void forget(int fd) {
+void forget_descriptor(int fd) {
   if (!in_range(fd)) return;
   if (entry_of(fd).load(std::memory_order_relaxed) == kForeign || in_borrowed_memory()) return;
   const uint16_t was = entry_of(fd).exchange(kForeign, std::memory_order_acq_rel);
@@ -191,12 +192,12 @@ void forget(int fd) {
   if (was == kEpollSet) for_each_socket([&](Socket& socket) { try_drop_epolls(socket, fd, -1); });
 }
 
-void forget_range(unsigned first, unsigned last) {
+void forget_descriptor_range(unsigned first, unsigned last) {
   for_each_socket([&](Socket& socket) {
     for (const auto& place : socket.descriptors) {
       const int fd = place.load();
       if (fd >= 0 && static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last)
-        forget(fd);
+        forget_descriptor(fd);
     }
   });
 }
@@ -205,9 +206,9 @@ void watch_epoll(int fd) {
   if (in_range(fd)) entry_of(fd).store(kEpollSet, std::memory_order_release);
 }
 
-void share(int fd, int copy) {
+void share_descriptor(int fd, int copy) {
   Socket* socket = find(fd);
-  forget(copy);
+  forget_descriptor(copy);
   if (socket == nullptr || !in_range(copy) || in_borrowed_memory() ||
       !add_descriptor(*socket, copy))
     return;

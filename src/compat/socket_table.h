@@ -50,7 +50,8 @@ struct Socket {
   std::atomic<bool> no_enobufs = false;
   std::atomic<uint32_t> flags = 0;    // options of SOL_NETLINK that are on: bit n for option n
   std::atomic<bool> overrun = false;  // the next receive fails with ENOBUFS
-  std::atomic<bool> heard = false;    // got an event or the shim's ack since the last reconnect
+  // The daemon has sent an event or the shim's ack since the last reconnect.
+  std::atomic<bool> daemon_answered = false;
   // The repeated request is not acked yet: events are missed until the ack.
   std::atomic<bool> resuming = false;
 
@@ -59,13 +60,13 @@ struct Socket {
   std::atomic<bool> listening = false;
   std::atomic<bool> with_mask = false;
   std::atomic<uint32_t> mask = 0;
-  std::atomic<uint32_t> hidden_ack = 0;  // an ack of this value is for a request of the shim
+  std::atomic<uint32_t> shim_ack = 0;  // an ack of this value is for a request of the shim
 
   // A lock for the members below: the pid of the holder, set by compare-and-swap. After a fork the
   // child may take a lock that its parent held.
   std::atomic<pid_t> busy = 0;
   bool down = false;
-  bool hole_reported = false;  // ENOBUFS was reported for the current loss
+  bool loss_reported = false;  // ENOBUFS was reported for the current loss
   int64_t down_since_ms = 0, up_since_ms = 0;
   RequestBytes pending;  // the last request made while down; size 0: none
   struct Epoll {
@@ -108,13 +109,13 @@ Socket* find(int fd);
 Socket* add(int fd, Socket::Kind kind);
 
 // Records that `fd` is not a socket of the shim: it was closed, or is another file now.
-void forget(int fd);
+void forget_descriptor(int fd);
 // The same for descriptors from `first` to `last`.
-void forget_range(unsigned first, unsigned last);
+void forget_descriptor_range(unsigned first, unsigned last);
 // Records that `fd` is an epoll set with a socket of the shim: closing it drops its registrations.
 void watch_epoll(int fd);
 // Records that `copy` is a copy of `fd`.
-void share(int fd, int copy);
+void share_descriptor(int fd, int copy);
 
 // Whether this process is the child of a vfork, which runs in the memory of its parent. It may
 // close and copy its own descriptors, but must not change the table, which is the parent's.

@@ -80,7 +80,7 @@ bool make_stand_in(Socket& socket, int like) {
     libc().close(fd);
     fd = high;
   }
-  forget(fd);
+  forget_descriptor(fd);
   if (like >= 0) copy_options(like, fd);
   struct stat now{};
   if (libc().fstat(fd, &now) == 0) socket.stand_in_inode = now.st_ino;

@@ -24,7 +24,7 @@
 #include "base/privilege.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
-#include "daemon/listening.h"
+#include "daemon/listening_socket.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
@@ -95,7 +95,7 @@ class Process {
   void fail(const Error& error);
 
   const Options& options_;
-  Listening listening_;
+  ListeningSocket listening_;
   std::unique_ptr<Daemon> daemon_;
   Loop loop_{nullptr, sd_event_unref};
   Timer summary_timer_{nullptr, sd_event_source_unref};
@@ -114,7 +114,7 @@ Result<void> Process::open(const Config& config) {
   KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd)));
   const auto become = user_to_become();
   if (become) {
-    const auto given = listening_.file.give_folder_to(become->uid, become->gid);
+    const auto given = listening_.file.chown_folder(become->uid, become->gid);
     if (!given) log_warning("{}", given.error().message());
   }
   if (!become && ::geteuid() == 0)

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/listening.h"
+#include "daemon/listening_socket.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -109,7 +109,7 @@ SocketFile::~SocketFile() {
   if (file.st_dev == device_ && file.st_ino == inode_) ::unlink(path_.c_str());
 }
 
-Result<void> SocketFile::give_folder_to(uid_t uid, gid_t gid) const {
+Result<void> SocketFile::chown_folder(uid_t uid, gid_t gid) const {
   if (path_.empty() || !made_folder_) return {};
   const std::string folder = folder_of(path_);
   if (::lchown(folder.c_str(), uid, gid) != 0)
@@ -117,7 +117,7 @@ Result<void> SocketFile::give_folder_to(uid_t uid, gid_t gid) const {
   return {};
 }
 
-Result<std::optional<Listening>> inherited_socket() {
+Result<std::optional<ListeningSocket>> inherited_socket() {
   const int count = sd_listen_fds(/*unset_environment=*/1);
   if (count < 0) return make_error(-count, "take the sockets of $LISTEN_FDS");
   if (count == 0) return std::nullopt;
@@ -136,10 +136,10 @@ Result<std::optional<Listening>> inherited_socket() {
   if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return errno_error("make the socket non-blocking");
   std::string path = path_of(fd.get());
-  return Listening{std::move(fd), std::move(path), {}};
+  return ListeningSocket{std::move(fd), std::move(path), {}};
 }
 
-Result<Listening> open_socket(const Config::Socket& wanted) {
+Result<ListeningSocket> open_socket(const Config::Socket& wanted) {
   KNELL_ASSIGN(const sockaddr_un address, address_of(wanted.path));
   const std::string folder = folder_of(wanted.path);
   const bool made_folder = ::mkdir(folder.c_str(), 0755) == 0;
@@ -152,7 +152,7 @@ Result<Listening> open_socket(const Config::Socket& wanted) {
   set_group(wanted.path, wanted.group);
   if (::listen(fd.get(), kBacklog) != 0)
     return errno_error("listen on " + event::printable(wanted.path));
-  return Listening{std::move(fd), wanted.path, std::move(file)};
+  return ListeningSocket{std::move(fd), wanted.path, std::move(file)};
 }
 
 }  // namespace knell::daemon

@@ -28,7 +28,7 @@ class SocketFile {
   ~SocketFile();
 
   // If this process created the folder, changes its owner, so that the user can remove the file.
-  Result<void> give_folder_to(uid_t uid, gid_t gid) const;
+  Result<void> chown_folder(uid_t uid, gid_t gid) const;
 
  private:
   void swap(SocketFile& other) noexcept {
@@ -45,7 +45,7 @@ class SocketFile {
 };
 
 // The listening socket, AF_UNIX and SOCK_SEQPACKET, non-blocking.
-struct Listening {
+struct ListeningSocket {
   UniqueFd fd;
   std::string path;
   SocketFile file;  // empty if systemd passed the socket
@@ -53,10 +53,10 @@ struct Listening {
 
 // The socket passed by systemd ($LISTEN_FDS, sd_listen_fds(3)); nullopt if there is none. Errors:
 // EINVAL, a sentence: more than one, or the wrong type of socket.
-Result<std::optional<Listening>> inherited_socket();
+Result<std::optional<ListeningSocket>> inherited_socket();
 
 // Creates the socket, and its folder (0755) if it is missing. Replaces a socket file left by a
 // daemon that no longer runs. Errors: EADDRINUSE, a sentence: another daemon uses the socket.
-Result<Listening> open_socket(const Config::Socket& wanted);
+Result<ListeningSocket> open_socket(const Config::Socket& wanted);
 
 }  // namespace knell::daemon

@@ -41,9 +41,9 @@ struct Word {
   T value;
 };
 
-class Reading {
+class ConfigReader {
  public:
-  explicit Reading(std::string_view file) : file_(event::printable(file)) {}
+  explicit ConfigReader(std::string_view file) : file_(event::printable(file)) {}
 
   void read(const toml::table& root, Config& config);
   // Sorted by line and column.
@@ -98,7 +98,7 @@ class Reading {
 };
 
 // Sorts by position, since toml++ visits the keys of a table in the order of their names.
-std::vector<std::string> Reading::in_order(std::vector<Remark>& remarks) {
+std::vector<std::string> ConfigReader::in_order(std::vector<Remark>& remarks) {
   std::ranges::sort(remarks, [](const Remark& a, const Remark& b) {
     return std::tie(a.at.line, a.at.column, a.text) < std::tie(b.at.line, b.at.column, b.text);
   });
@@ -117,7 +117,7 @@ std::string unknown_key(std::string_view key, std::string_view table,
   return out + fmt::format("; there are {}", fmt::join(known, ", "));
 }
 
-void Reading::walk(const toml::table& table, std::string_view name, const Keys& keys) {
+void ConfigReader::walk(const toml::table& table, std::string_view name, const Keys& keys) {
   for (const auto& [key, value] : table) {
     const auto at = std::ranges::find(keys, key.str(), &Key::name);
     if (at != keys.end()) {
@@ -130,7 +130,7 @@ void Reading::walk(const toml::table& table, std::string_view name, const Keys& 
   }
 }
 
-Reading::Reader Reading::table(std::string_view name, Keys keys) {
+ConfigReader::Reader ConfigReader::table(std::string_view name, Keys keys) {
   return [this, name, keys = std::move(keys)](const toml::node& node) {
     const toml::table* const inner = node.as_table();
     if (inner == nullptr) return wrong(node, "{} is a table; write [{}]", name, name);
@@ -138,7 +138,7 @@ Reading::Reader Reading::table(std::string_view name, Keys keys) {
   };
 }
 
-Reading::Reader Reading::number(uint32_t& out, uint32_t low, uint32_t high) {
+ConfigReader::Reader ConfigReader::number(uint32_t& out, uint32_t low, uint32_t high) {
   return [this, &out, low, high](const toml::node& node) {
     const auto value = node.value_exact<int64_t>();
     if (!value || *value < low || *value > high)
@@ -147,7 +147,7 @@ Reading::Reader Reading::number(uint32_t& out, uint32_t low, uint32_t high) {
   };
 }
 
-Reading::Reader Reading::size(size_t& out, uint64_t low, uint64_t high) {
+ConfigReader::Reader ConfigReader::size(size_t& out, uint64_t low, uint64_t high) {
   return [this, &out, low, high](const toml::node& node) {
     std::optional<uint64_t> bytes;
     if (const auto text = node.value_exact<std::string_view>()) bytes = parse_size(*text);
@@ -161,7 +161,7 @@ Reading::Reader Reading::size(size_t& out, uint64_t low, uint64_t high) {
   };
 }
 
-Reading::Reader Reading::flag(bool& out) {
+ConfigReader::Reader ConfigReader::flag(bool& out) {
   return [this, &out](const toml::node& node) {
     const auto value = node.value_exact<bool>();
     if (!value) return wrong(node, "not a yes or no; write true or false");
@@ -169,7 +169,7 @@ Reading::Reader Reading::flag(bool& out) {
   };
 }
 
-Reading::Reader Reading::text(std::string& out) {
+ConfigReader::Reader ConfigReader::text(std::string& out) {
   return [this, &out](const toml::node& node) {
     const auto value = node.value_exact<std::string_view>();
     if (!value || value->empty()) return wrong(node, "not a text; write it in \"quotes\"");
@@ -177,7 +177,7 @@ Reading::Reader Reading::text(std::string& out) {
   };
 }
 
-Reading::Reader Reading::path(std::string& out) {
+ConfigReader::Reader ConfigReader::path(std::string& out) {
   return [this, &out](const toml::node& node) {
     constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
     const auto value = node.value_exact<std::string_view>();
@@ -189,7 +189,7 @@ Reading::Reader Reading::path(std::string& out) {
   };
 }
 
-Reading::Reader Reading::mode(mode_t& out) {
+ConfigReader::Reader ConfigReader::mode(mode_t& out) {
   return [this, &out](const toml::node& node) {
     // A string, since 0666 is not a valid number in TOML, and 666 would be decimal.
     const auto text = node.value_exact<std::string_view>();
@@ -202,7 +202,7 @@ Reading::Reader Reading::mode(mode_t& out) {
   };
 }
 
-Reading::Reader Reading::events(uint32_t& out) {
+ConfigReader::Reader ConfigReader::events(uint32_t& out) {
   return [this, &out](const toml::node& node) {
     const auto text = node.value_exact<std::string_view>();
     if (!text) return wrong(node, "not a list of events; write for example \"nonzero-exit\"");
@@ -217,7 +217,7 @@ Reading::Reader Reading::events(uint32_t& out) {
 }
 
 template <class T>
-Reading::Reader Reading::one_of(T& out, std::vector<Word<T>> words) {
+ConfigReader::Reader ConfigReader::one_of(T& out, std::vector<Word<T>> words) {
   return [this, &out, words = std::move(words)](const toml::node& node) {
     const auto text = node.value_exact<std::string_view>();
     std::vector<std::string_view> known;
@@ -235,7 +235,7 @@ Reading::Reader Reading::one_of(T& out, std::vector<Word<T>> words) {
   };
 }
 
-Reading::Reader Reading::words(std::vector<std::string>& out) {
+ConfigReader::Reader ConfigReader::words(std::vector<std::string>& out) {
   return [this, &out](const toml::node& node) {
     const toml::array* const list = node.as_array();
     if (list == nullptr) return wrong(node, "not a list; write for example [\"--my-secret\"]");
@@ -248,7 +248,7 @@ Reading::Reader Reading::words(std::vector<std::string>& out) {
   };
 }
 
-Reading::Reader Reading::count_by(Config::CountBy& out) {
+ConfigReader::Reader ConfigReader::count_by(Config::CountBy& out) {
   return [this, &out](const toml::node& node) {
     const toml::array* const list = node.as_array();
     if (list == nullptr) return wrong(node, "not a list; write [], [\"comm\"] or [\"container\"]");
@@ -263,8 +263,8 @@ Reading::Reader Reading::count_by(Config::CountBy& out) {
 }
 
 template <class Id>
-Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
-                             std::optional<Id> (*find)(const std::string&)) {
+ConfigReader::Reader ConfigReader::ids(std::vector<Id>& out, std::string_view what,
+                                       std::optional<Id> (*find)(const std::string&)) {
   return [this, &out, what, find](const toml::node& node) {
     const toml::array* const list = node.as_array();
     if (list == nullptr) return wrong(node, "not a list of {0}s; write [\"name\"] or []", what);
@@ -287,7 +287,7 @@ Reading::Reader Reading::ids(std::vector<Id>& out, std::string_view what,
   };
 }
 
-Reading::Reader Reading::users(std::vector<uid_t>& out) {
+ConfigReader::Reader ConfigReader::users(std::vector<uid_t>& out) {
   return ids<uid_t>(out, "user", [](const std::string& name) -> std::optional<uid_t> {
     const auto account = find_user(name);
     if (!account) return std::nullopt;
@@ -295,11 +295,11 @@ Reading::Reader Reading::users(std::vector<uid_t>& out) {
   });
 }
 
-Reading::Reader Reading::groups(std::vector<gid_t>& out) {
+ConfigReader::Reader ConfigReader::groups(std::vector<gid_t>& out) {
   return ids<gid_t>(out, "group", find_group);
 }
 
-void Reading::check_sizes(const Config::Limits& limits) {
+void ConfigReader::check_sizes(const Config::Limits& limits) {
   const auto check = [&](size_t part, std::string_view name, size_t whole, std::string_view of) {
     if (part <= whole) return;
     errors_.push_back({{},
@@ -310,7 +310,7 @@ void Reading::check_sizes(const Config::Limits& limits) {
   check(limits.memory_per_user_bytes, "memory_per_user", limits.memory_bytes, "memory");
 }
 
-void Reading::read(const toml::table& root, Config& config) {
+void ConfigReader::read(const toml::table& root, Config& config) {
   constexpr uint32_t kMany = 1'000'000, kSteps = 1'000'000'000;
   constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
   Config::Limits& limits = config.limits;
@@ -362,11 +362,11 @@ Result<ReadConfig> parse_config(std::string_view text, std::string_view name) {
                            error.source().begin.column, event::printable(error.description())));
   }
   ReadConfig out{default_config(), {}};
-  Reading reading(name);
-  reading.read(parsed.table(), out.config);
-  if (const auto errors = reading.take_errors(); !errors.empty())
+  ConfigReader reader(name);
+  reader.read(parsed.table(), out.config);
+  if (const auto errors = reader.take_errors(); !errors.empty())
     return say(EINVAL, fmt::format("{}", fmt::join(errors, "\n")));
-  out.warnings = reading.take_warnings();
+  out.warnings = reader.take_warnings();
   return out;
 }
 

@@ -357,7 +357,7 @@ Result<void> Daemon::serve() {
   }
   KNELL_TRY(std::exchange(births_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
-  rate_.look(hub_.counters().published, now);
+  rate_.sample(hub_.counters().published, now);
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {

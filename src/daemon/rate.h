@@ -9,20 +9,20 @@
 
 namespace knell::daemon {
 
-// The rate of a counter over the last minute. look() samples the counter, at any times.
+// The rate of a counter over the last minute. sample() may be called at any times.
 class Rate {
  public:
-  void look(uint64_t count, uint64_t now_ns) {
+  void sample(uint64_t count, uint64_t now_ns) {
     const uint64_t second = now_ns / kSecondNs;
-    if (looks_ != 0 && second == marks_[(looks_ - 1) % kMarks].second) return;
-    marks_[looks_++ % kMarks] = {second, count};
+    if (samples_ != 0 && second == marks_[(samples_ - 1) % kMarks].second) return;
+    marks_[samples_++ % kMarks] = {second, count};
   }
   // Increase per second. nullopt: not known yet.
   std::optional<double> per_second(uint64_t count, uint64_t now_ns) const {
     const uint64_t second = now_ns / kSecondNs;
     const Mark* last = nullptr;  // the oldest within a minute, else the newest older one
-    for (size_t back = looks_ < kMarks ? looks_ : kMarks; back > 0; --back) {
-      const Mark& mark = marks_[(looks_ - back) % kMarks];
+    for (size_t back = samples_ < kMarks ? samples_ : kMarks; back > 0; --back) {
+      const Mark& mark = marks_[(samples_ - back) % kMarks];
       if (mark.second == second) continue;
       last = &mark;
       if (mark.second + kMarks >= second) break;
@@ -38,7 +38,7 @@ class Rate {
     uint64_t second = 0, count = 0;
   };
   std::array<Mark, kMarks> marks_;
-  size_t looks_ = 0;
+  size_t samples_ = 0;
 };
 
 }  // namespace knell::daemon

@@ -90,7 +90,7 @@ Daemon::Daemon(const Config& config)
     : config_(config),
       hub_(encoder_, limits_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
-                 [this](watch::Batch& batch, watch::Slot& slot) { before(batch, slot); }),
+                 [this](watch::Batch& batch, watch::Slot& slot) { on_event(batch, slot); }),
       threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
                [this](watch::Batch& batch, watch::Slot& slot) { redact(batch, slot); }),
       redactor_(redactor_of(config)),
@@ -99,12 +99,12 @@ Daemon::Daemon(const Config& config)
   hub_.set_owners(read_owners());
   encoder_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
-  threads_.set_read_births([this] {
+  threads_.set_read_forks([this] {
     if (!processes_.feed()->whole()) return false;
-    births_read_ = processes_.read_now();
-    return births_read_.has_value() && processes_.interest().namespaces;
+    forks_read_ = processes_.read_now();
+    return forks_read_.has_value() && processes_.interest().namespaces;
   });
-  processes_.set_on_full([this](const event::Full& full) { threads_.on_birth(full); });
+  processes_.set_on_full([this](const event::Full& full) { threads_.on_fork(full); });
   processes_.set_on_births_lost([this](uint64_t count) { threads_.on_births_lost(count); });
 }
 
@@ -123,7 +123,7 @@ Result<void> Daemon::start(UniqueFd listening) {
   KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
-  KNELL_TRY(ask_exactly());
+  KNELL_TRY(request_exactly());
   for (bool all = false; !all;) {
     KNELL_ASSIGN(all, settle(Settle::kAllButRoots));
   }
@@ -133,7 +133,7 @@ Result<void> Daemon::start(UniqueFd listening) {
 
 // What the daemon itself needs, without listeners. With count = "none" this is an interest that
 // matches nothing, because the feed of processes must always have an interest.
-filter::Interest Daemon::own_interest() const {
+filter::Interest Daemon::base_interest() const {
   filter::Interest own;
   own.mask = KNELL_EVENT_NONZERO_EXIT;
   own.only_added = true;
@@ -149,7 +149,7 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
   for (const filter::Stream stream : streams)
     std::ranges::move(hub_.interests(stream), std::back_inserter(all));
   const bool threads = *streams.begin() != filter::Stream::kProcesses;
-  if (!threads) all.push_back(own_interest());
+  if (!threads) all.push_back(base_interest());
   filter::Interest joined = live::join(all);
   add_identity(joined, threads);
   return joined;
@@ -191,10 +191,11 @@ int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const 
   return least;
 }
 
-Result<void> Daemon::ask(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns) {
+Result<void> Daemon::request(Pipeline& pipeline, const filter::Interest& interest,
+                             int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
   if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
-    KNELL_TRY(pipeline.ask(interest, latency_ns));
+    KNELL_TRY(pipeline.set_interest(interest, latency_ns));
   if (was_open) return {};
   auto polled =
       poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
@@ -203,25 +204,25 @@ Result<void> Daemon::ask(Pipeline& pipeline, const filter::Interest& interest, i
 }
 
 // Requests what the listeners need now, without what earlier ones needed.
-Result<void> Daemon::ask_exactly() {
+Result<void> Daemon::request_exactly() {
   using enum filter::Stream;
   shrink_ns_ = 0;
-  KNELL_TRY(ask(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
+  KNELL_TRY(request(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
   const filter::Interest threads = wanted_of({kThreads, kDatagrams});
   if (filter::empty(threads)) {
     threads_.close();
   } else {
-    KNELL_TRY(ask(threads_, threads, latency_of({kThreads, kDatagrams})));
+    KNELL_TRY(request(threads_, threads, latency_of({kThreads, kDatagrams})));
   }
-  follow_task_ids(Forget::kYes);
+  follow_task_ids(Shrink::kYes);
   return {};
 }
 
-void Daemon::follow_task_ids(Forget forget) {
+void Daemon::follow_task_ids(Shrink shrink) {
   using enum filter::Stream;
   const auto follow = [&](Pipeline& pipeline, bool uids, bool levels) {
-    if (forget == Forget::kNo) levels |= pipeline.follows_levels();
-    if (uids || levels || forget == Forget::kYes) pipeline.follow_task_ids(uids || levels, levels);
+    if (shrink == Shrink::kNo) levels |= pipeline.follows_levels();
+    if (uids || levels || shrink == Shrink::kYes) pipeline.follow_task_ids(uids || levels, levels);
   };
   // Starting to follow scans all of /proc. Keep following as long as there are listeners of
   // threads, so that a client that connects again and again does not cause a scan each time.
@@ -252,15 +253,15 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   // changes its request: recompute it.
   if (wanted.roots.size() > watch::Lineage::kMostRoots ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
-    return ask_exactly();
-  KNELL_TRY(ask(pipeline, wanted, latency_ns));
+    return request_exactly();
+  KNELL_TRY(request(pipeline, wanted, latency_ns));
   if (threads && filter.interest.namespaces) {
     // The other pipeline reports the forks inside namespaces.
-    filter::Interest births = processes_.interest();
-    births.namespaces = true;
-    KNELL_TRY(ask(processes_, births, processes_.latency_ns()));
+    filter::Interest with_forks = processes_.interest();
+    with_forks.namespaces = true;
+    KNELL_TRY(request(processes_, with_forks, processes_.latency_ns()));
   }
-  follow_task_ids(Forget::kNo);
+  follow_task_ids(Shrink::kNo);
   arm();
   return {};
 }
@@ -317,7 +318,7 @@ void Daemon::redact(watch::Batch& batch, watch::Slot& slot) {
   if (redacted) event.args = batch.keep(*redacted);
 }
 
-void Daemon::before(watch::Batch& batch, watch::Slot& slot) {
+void Daemon::on_event(watch::Batch& batch, watch::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
@@ -351,17 +352,17 @@ Result<void> Daemon::serve() {
   if (threads && threads_.is_open()) {
     if (const auto read = threads_.read(); !read) {
       log_warning("the source of thread events failed: {}; reopening it", read.error().message());
-      threads_.break_off();
+      threads_.close_after_failure();
       interest_shrunk();
     }
   }
-  KNELL_TRY(std::exchange(births_read_, {}));
+  KNELL_TRY(std::exchange(forks_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {
-    if (const auto asked = ask_exactly(); !asked) {
+    if (const auto asked = request_exactly(); !asked) {
       log_warning("cannot update the request to the sources: {}; trying again",
                   asked.error().message());
       interest_shrunk();
@@ -383,7 +384,7 @@ Result<void> Daemon::reload(const Config& config) {
   hub_.set_owners(read_owners());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
-  return ask_exactly();
+  return request_exactly();
 }
 
 }  // namespace knell::daemon

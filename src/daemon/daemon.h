@@ -51,17 +51,17 @@ class Daemon final : private server::Wiring {
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
   int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
-  Result<void> ask(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
-  Result<void> ask_exactly();
+  Result<void> request(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
+  Result<void> request_exactly();
   void add_identity(filter::Interest& interest, bool threads) const;
-  enum class Forget { kNo, kYes };
-  void follow_task_ids(Forget forget);
-  filter::Interest own_interest() const;
+  enum class Shrink { kNo, kYes };
+  void follow_task_ids(Shrink shrink);
+  filter::Interest base_interest() const;
   void redact(watch::Batch& batch, watch::Slot& slot);
-  void before(watch::Batch& batch, watch::Slot& slot);
+  void on_event(watch::Batch& batch, watch::Slot& slot);
   void arm();
   Status status_for(const server::Peer* peer) const;
-  void tell_sources(Status& status) const;
+  void add_sources(Status& status) const;
 
   Config config_;
   Clock& clock_ = system_clock();
@@ -74,8 +74,8 @@ class Daemon final : private server::Wiring {
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
-  Result<void> births_read_;  // the outcome of reading processes_ while threads_ is read
-  uint64_t shrink_ns_ = 0;    // when to reduce the request to the sources; 0: never
+  Result<void> forks_read_;  // the outcome of reading processes_ while threads_ is read
+  uint64_t shrink_ns_ = 0;   // when to reduce the request to the sources; 0: never
   uint64_t started_ns_;
   int64_t started_time_ns_;
   uint64_t wakeups_ = 0;

@@ -76,7 +76,7 @@ Status::Listener describe(const server::ConnectionFromClient& client, uint32_t n
 }  // namespace
 
 // One entry for each open pipeline, and one for bpf if it is not used.
-void Daemon::tell_sources(Status& status) const {
+void Daemon::add_sources(Status& status) const {
   for (const Pipeline* pipeline : {&processes_, &threads_}) {
     const live::Feed* feed = pipeline->feed();
     if (feed == nullptr) continue;
@@ -112,7 +112,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
   const uint64_t now = clock_.monotonic_ns();
   status.started_ns = started_time_ns_;
   status.uptime_ns = static_cast<int64_t>(now - started_ns_);
-  tell_sources(status);
+  add_sources(status);
   const hub::Hub::Counters& counters = hub_.counters();
   status.drains = processes_.drains() + threads_.drains();
   status.wakeups = wakeups_;

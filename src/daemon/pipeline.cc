@@ -80,8 +80,8 @@ std::optional<event::Raw> raw_of(const event::Full& full) {
 
 }  // namespace
 
-Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before)
-    : level_(level), via_(via), hub_(hub), before_(std::move(before)) {}
+Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event)
+    : level_(level), via_(via), hub_(hub), on_event_(std::move(on_event)) {}
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   const live::SourceOptions options{.via = via_};
@@ -96,7 +96,7 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
   return {};
 }
 
-Result<void> Pipeline::ask(const filter::Interest& interest, int64_t latency_ns) {
+Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
   if (interest.roots.size() > watch::Lineage::kMostRoots)
     return say(ENOSPC,
                "under: the daemon's listeners follow 64 processes all together, the most they can");
@@ -111,7 +111,7 @@ Result<void> Pipeline::ask(const filter::Interest& interest, int64_t latency_ns)
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
   shown_ = live::types_of(interest.mask) | KNELL_EVENT_LOST;
-  if (task_ids_ != nullptr) task_ids_->set_heard(heard());
+  if (task_ids_ != nullptr) task_ids_->set_heard(reported_types());
   return {};
 }
 
@@ -131,7 +131,7 @@ void Pipeline::close() {
 
 // The types of which every event is reported. The BPF programs drop forks that were not requested,
 // and all events of processes that no listener asked for.
-uint32_t Pipeline::heard() const {
+uint32_t Pipeline::reported_types() const {
   if (feed_ == nullptr) return 0;
   if (!feed_->whole()) return feed_->kernel_mask();
   const bool of_all = !interest_.only_added && !interest_.only_under && interest_.pids.empty() &&
@@ -155,7 +155,7 @@ void Pipeline::follow_task_ids(bool uids, bool levels) {
   if (fresh || levels != by_level_) {
     by_level_ = levels;
     task_ids_->want_levels(levels);
-    task_ids_->set_heard(heard());
+    task_ids_->set_heard(reported_types());
     task_ids_->begin_scan(clock_.monotonic_ns());
   }
 }
@@ -178,8 +178,8 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
   watch::Batch& batch = feed_->batch();
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
-  for (const Over& over : std::exchange(over_, {}))
-    hub_.over(stream(), over.pid, over.start, over.levels);
+  for (const Ended& ended : std::exchange(ended_, {}))
+    hub_.over(stream(), ended.pid, ended.start, ended.levels);
   batch.clear();
   sweep();
   feed_->rearm(false);
@@ -221,16 +221,16 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
 
 void Pipeline::over(int32_t pid, uint64_t start) {
   feed_->forget_pid(pid);
-  Over over{.pid = pid, .start = start, .levels = {}};
+  Ended ended{.pid = pid, .start = start, .levels = {}};
   // For listeners in other pid namespaces, which added the process by its pid there.
   if (by_level_ && task_ids_ != nullptr)
     for (const event::Number& number : task_ids_->numbers_of(pid).of)
-      over.levels.push_back({.ns = number.ns, .pid = number.nr});
-  over_.push_back(std::move(over));
+      ended.levels.push_back({.ns = number.ns, .pid = number.nr});
+  ended_.push_back(std::move(ended));
 }
 
 void Pipeline::publish(watch::Slot& slot) {
-  before_(feed_->batch(), slot);
+  on_event_(feed_->batch(), slot);
   const knell_event& event = slot.event;
   hub::PublishedEvent seen;
   seen.stream = stream();
@@ -266,15 +266,15 @@ std::optional<event::Raw> Pipeline::translate(const event::Raw& raw, uint32_t ns
 // child. So read what bpf has reported until now. If the fork is not among that, the pids are read
 // from /proc, and searched again at the child's next event. Returns whether all forks inside
 // namespaces up to now are known.
-bool Pipeline::look_for_births_before(uint64_t stamp_ns) {
-  if (!by_level_ || !read_births_ || stamp_ns < births_read_ns_) return false;
-  births_read_ns_ = clock_.monotonic_ns();
-  return read_births_();
+bool Pipeline::read_forks_before(uint64_t stamp_ns) {
+  if (!by_level_ || !read_forks_ || stamp_ns < forks_read_ns_) return false;
+  forks_read_ns_ = clock_.monotonic_ns();
+  return read_forks_();
 }
 
 void Pipeline::on_raw(const event::Raw& raw) {
   newest_ns_ = raw.stamp_ns;
-  if (raw.what == KNELL_EVENT_FORK) (void)look_for_births_before(raw.stamp_ns);
+  if (raw.what == KNELL_EVENT_FORK) (void)read_forks_before(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_LOST && on_births_lost_ &&
       (raw.u.lost.types == 0 || (raw.u.lost.types & KNELL_EVENT_FORK) != 0))
     on_births_lost_(raw.u.lost.count);
@@ -292,7 +292,7 @@ void Pipeline::on_full(const event::Full& full) {
   if (const auto raw = raw_of(full)) publish(*raw);
 }
 
-void Pipeline::on_birth(const event::Full& full) {
+void Pipeline::on_fork(const event::Full& full) {
   if (task_ids_ != nullptr) task_ids_->on_full(full);
 }
 
@@ -328,9 +328,9 @@ std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& k
   if (task_ids_ == nullptr) return {};
   auto numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
   if (!numbers.known) {
-    births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
-    const bool ran = has_run(raw);  // before the births are read
-    if (look_for_births_before(raw.stamp_ns) && ran)
+    forks_read_ns_ = std::min(forks_read_ns_, raw.stamp_ns);
+    const bool ran = has_run(raw);  // before the forks are read
+    if (read_forks_before(raw.stamp_ns) && ran)
       task_ids_->settle_initial_namespace(raw.tid, raw.stamp_ns);
     numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
   }
@@ -340,7 +340,7 @@ std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& k
   return levels_;
 }
 
-void Pipeline::break_off() {
+void Pipeline::close_after_failure() {
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;

@@ -26,24 +26,25 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
  public:
   enum class Level { kProcesses, kThreads };
   // Called with each event before it is published.
-  using Before = std::function<void(watch::Batch&, watch::Slot&)>;
+  using OnEvent = std::function<void(watch::Batch&, watch::Slot&)>;
   // Called with each full event of a source that has them.
   using OnFull = std::function<void(const event::Full&)>;
 
   // `via`: as knell_options.via.
-  Pipeline(Level level, uint32_t via, hub::Hub& hub, Before before);
+  Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event);
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
   // provide them.
-  Result<void> ask(const filter::Interest& interest, int64_t latency_ns);
+  Result<void> set_interest(const filter::Interest& interest, int64_t latency_ns);
   // Closes the feed, since no events are needed.
   void close();
   // Closes a feed that failed, and publishes a lost event to its listeners.
-  void break_off();
+  void close_after_failure();
   bool is_open() const { return feed_ != nullptr; }
   // Changes with each open().
   int fd() const { return feed_->fd(); }
-  // Reads new events and publishes them. Errors: the source failed, call close() or break_off().
+  // Reads new events and publishes them. Errors: the source failed, call close() or
+  // close_after_failure().
   Result<void> read();
   // Reads all events up to now, without waiting for the latency budget.
   Result<void> read_now();
@@ -54,18 +55,18 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   bool follows_task_ids() const { return task_ids_ != nullptr; }
   bool follows_levels() const { return by_level_; }
   void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
-  // Reads the forks that another source has reported, which are passed to on_birth(). Returns
+  // Reads the forks that another source has reported, which are passed to on_fork(). Returns
   // whether that source reports every fork inside a pid namespace.
-  using ReadBirths = std::function<bool()>;
-  void set_read_births(ReadBirths read_births) { read_births_ = std::move(read_births); }
+  using ReadForks = std::function<bool()>;
+  void set_read_forks(ReadForks read_forks) { read_forks_ = std::move(read_forks); }
   // Forks reported by another source.
-  void on_birth(const event::Full& full);
+  void on_fork(const event::Full& full);
   void on_births_lost(uint64_t count) override;
   // Called when forks were lost that would have been passed to on_full().
   void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
 
-  // After ask() and follow_task_ids(), /proc must be scanned, and the processes under new roots
-  // must be found. Each call does a part of that. Returns whether it is finished.
+  // After set_interest() and follow_task_ids(), /proc must be scanned, and the processes under new
+  // roots must be found. Each call does a part of that. Returns whether it is finished.
   bool scan_some(ScanBudget& budget);
   Result<bool> look_under_roots(ScanBudget& budget);
 
@@ -95,9 +96,9 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   void publish(const event::Raw& raw);
   void publish_lost(const event::Raw& raw);
   void sweep();
-  bool look_for_births_before(uint64_t stamp_ns);
+  bool read_forks_before(uint64_t stamp_ns);
   Result<void> publish_batch(Result<void> outcome);
-  uint32_t heard() const;
+  uint32_t reported_types() const;
   std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
 
   // EventFilter
@@ -112,12 +113,12 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   Level level_;
   uint32_t via_;
   hub::Hub& hub_;
-  Before before_;
+  OnEvent on_event_;
   OnFull on_full_;
   std::function<void(uint64_t)> on_births_lost_;
-  ReadBirths read_births_;
-  uint64_t newest_ns_ = 0;       // the stamp of the last event read
-  uint64_t births_read_ns_ = 0;  // all forks reported before this time were read
+  ReadForks read_forks_;
+  uint64_t newest_ns_ = 0;      // the stamp of the last event read
+  uint64_t forks_read_ns_ = 0;  // all forks reported before this time were read
   Clock& clock_ = system_clock();
   std::unique_ptr<live::Feed> feed_;
   filter::Interest interest_;
@@ -130,12 +131,12 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   std::unique_ptr<watch::TaskIds> task_ids_;
   bool by_level_ = false;
   uint64_t swept_ns_ = 0;
-  struct Over {
+  struct Ended {
     int32_t pid;
     uint64_t start;
     std::vector<event::Level> levels;
   };
-  std::vector<Over> over_;         // processes that ended in this read
+  std::vector<Ended> ended_;       // processes that ended in this read
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
   std::vector<event::Level> levels_;
   source::Counters past_;  // sum of the closed feeds

@@ -110,22 +110,22 @@ void Job::sort_signals() {
   for (const siginfo_t& info : group) sorter_.add_probe(info, now);
   while (const auto info = signals_.take(pending)) {
     if (is_our_own(*info) || info->si_pid == probe_.pid()) continue;
-    asked_to_end_ = asked_to_end_ || (ended_ && asks_to_end(info->si_signo));
+    end_requested_ = end_requested_ || (ended_ && asks_to_end(info->si_signo));
     if (has_probe_)
       sorter_.add_own(*info, now);
     else if (info->si_code != SI_KERNEL)  // a guess: SI_KERNEL is a signal to the group
-      pass_on({*info, SignalSorter::Reach::kProcess});
+      forward_signal({*info, SignalSorter::Target::kProcess});
   }
-  for (const auto& signal : sorter_.take(now)) pass_on(signal);
+  for (const auto& signal : sorter_.take(now)) forward_signal(signal);
 }
 
 bool Job::leads_group_of_its_own() const {
   return leader_ && ::getpgrp() != pid_ && ::getpgid(pid_) == pid_;
 }
 
-void Job::pass_on(const SignalSorter::Sorted& signal) {
+void Job::forward_signal(const SignalSorter::Sorted& signal) {
   if (ended_) return;
-  if (signal.reach == SignalSorter::Reach::kGroup) {
+  if (signal.target == SignalSorter::Target::kGroup) {
     if (signal.info.si_signo == SIGCONT && give_terminal()) return;
     if (!leads_group_of_its_own()) return;
     remember_sender(signal.info);
@@ -215,18 +215,19 @@ void Job::take_terminal_back() {
     (void)::tcsetpgrp(terminal.get(), ::getpgrp());
 }
 
-const Job::Sender* Job::true_sender(int signal, pid_t sender) const {
+const Job::Sender* Job::original_sender(int signal, pid_t sender) const {
   const auto found = sender == ::getpid() ? senders_.find(signal) : senders_.end();
   return found != senders_.end() ? &found->second : nullptr;
 }
 
-void Job::name_true_sender(knell_event& exit) const {
+void Job::replace_sender(knell_event& exit) const {
   const auto text = [](const std::string& word) {
     return knell_string{word.empty() ? nullptr : word.data(), word.size()};
   };
   auto& killer = exit.killed_by;
   const bool killed = (exit.has & KNELL_HAS_KILLER) != 0 && (exit.has & KNELL_HAS_STATUS) != 0;
-  if (const Sender* by = killed ? true_sender(WTERMSIG(exit.wait_status), killer.pid) : nullptr) {
+  if (const Sender* by =
+          killed ? original_sender(WTERMSIG(exit.wait_status), killer.pid) : nullptr) {
     killer.pid = by->pid;
     killer.uid = by->pid != 0 ? by->uid : 0;
     killer.comm = text(by->comm);
@@ -241,7 +242,7 @@ void Job::name_true_sender(knell_event& exit) const {
   }
   auto& last = exit.last_signal;
   const bool asked = (exit.has & KNELL_HAS_LAST_SIGNAL) != 0;
-  if (const Sender* by = asked ? true_sender(last.signal, last.pid) : nullptr) {
+  if (const Sender* by = asked ? original_sender(last.signal, last.pid) : nullptr) {
     last.pid = by->pid;
     last.uid = by->pid != 0 ? by->uid : 0;
     constexpr uint64_t kIds = KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID;

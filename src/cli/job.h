@@ -38,11 +38,11 @@ class Job {
   int wait_status() const { return wait_status_; }
   // Whether a signal that asks to end came after CMD had ended: it can only be meant for this
   // process.
-  bool asked_to_end() const { return asked_to_end_; }
+  bool end_requested() const { return end_requested_; }
 
   // Replaces the sender of a signal that this process passed on, which an event reports as this
   // process, by its original sender. The strings it sets are valid until the next step().
-  void name_true_sender(knell_event& exit) const;
+  void replace_sender(knell_event& exit) const;
 
  private:
   struct Sender {
@@ -55,9 +55,9 @@ class Job {
   };
 
   void sort_signals();
-  void pass_on(const SignalSorter::Sorted& signal);
+  void forward_signal(const SignalSorter::Sorted& signal);
   void remember_sender(const siginfo_t& info);
-  const Sender* true_sender(int signal, pid_t sender) const;
+  const Sender* original_sender(int signal, pid_t sender) const;
   void send_waiting();
   void reap();
   void follow_stop(int signal);
@@ -76,7 +76,7 @@ class Job {
   std::deque<siginfo_t> waiting_;  // to be sent; kept while CMD's queue is full
   std::map<int, Sender> senders_;  // the last sender of each signal that was passed on
   bool ended_ = false;
-  bool asked_to_end_ = false;
+  bool end_requested_ = false;
   int wait_status_ = 0;
 };
 

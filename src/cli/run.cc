@@ -116,7 +116,7 @@ void Running::take_command_exit(const knell_event& event) {
 
 void Running::take(const knell_event& taken) {
   knell_event event = taken;
-  job_.name_true_sender(event);
+  job_.replace_sender(event);
   const bool ours = event.pid == ::getpid() || event.pid == probe_;
   if (ours && event.type != KNELL_EVENT_FORK) return;
   if (event.type == KNELL_EVENT_LOST) result_.losses.add(event);
@@ -193,7 +193,7 @@ void Running::finish_writing() {
   std::optional<Clock::time_point> until;
   for (write(); writer_.busy() && (!until || Clock::now() < *until); wait(until)) {
     job_.step();
-    if (job_.asked_to_end() && !until) until = Clock::now() + kOutputTimeout;
+    if (job_.end_requested() && !until) until = Clock::now() + kOutputTimeout;
   }
 }
 

@@ -50,7 +50,7 @@ std::vector<SignalSorter::Sorted> SignalSorter::take(Time now) {
   std::vector<Sorted> out;
   for (const Entry& entry : own_) {
     if (entry.until <= now)
-      out.push_back({entry.info, entry.group ? Reach::kGroup : Reach::kProcess});
+      out.push_back({entry.info, entry.group ? Target::kGroup : Target::kProcess});
   }
   const auto decided = [now](const Entry& entry) { return entry.until <= now; };
   std::erase_if(own_, decided);

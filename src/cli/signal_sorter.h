@@ -24,10 +24,10 @@ class SignalSorter {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::milliseconds kSettle{20};  // picked
 
-  enum class Reach { kProcess, kGroup };
+  enum class Target { kProcess, kGroup };  // that the signal was sent to
   struct Sorted {
     siginfo_t info;
-    Reach reach;
+    Target target;
   };
 
   void add_own(const siginfo_t& info, Time now);

@@ -10,7 +10,7 @@ namespace knell::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using Reach = SignalSorter::Reach;
+using Target = SignalSorter::Target;
 
 siginfo_t sent(int signal, pid_t by, int code = SI_USER) {
   siginfo_t info{};
@@ -27,7 +27,7 @@ class SignalSorterTest : public testing::Test {
     std::string out;
     for (const auto& signal : sorter_.take(start_ + at)) {
       if (!out.empty()) out += ' ';
-      out += std::to_string(signal.info.si_signo) + (signal.reach == Reach::kGroup ? "g" : "p");
+      out += std::to_string(signal.info.si_signo) + (signal.target == Target::kGroup ? "g" : "p");
     }
     return out;
   }

@@ -84,15 +84,15 @@ Outcome<Hook> Hook::create(std::vector<std::string> command, const Signals& sign
 }
 
 void Hook::add(const knell_event& event) {
-  Job job;
-  append_json_line(job.json, event);
-  job.variables = variables_of(event, job.json);
-  waiting_.push_back(std::move(job));
+  Run run;
+  append_json_line(run.json, event);
+  run.variables = variables_of(event, run.json);
+  waiting_.push_back(std::move(run));
 }
 
-void Hook::proceed() {
+void Hook::reap_and_start() {
   reap();
-  while (running_.size() < kAtOnce && !waiting_.empty()) {
+  while (running_.size() < kMostRunning && !waiting_.empty()) {
     start(waiting_.front());
     waiting_.pop_front();
   }
@@ -113,27 +113,27 @@ void Hook::reap() {
 
 // The JSON is passed in a memory file: writing to it never blocks, however long the JSON is and
 // however slowly CMD reads. A pipe could block us.
-void Hook::start(const Job& job) {
+void Hook::start(const Run& run) {
   ++runs_;
   UniqueFd input(::memfd_create("knell-event", MFD_CLOEXEC));
   int error = input ? 0 : errno;
   if (error == 0) {
-    const ssize_t n = ::pwrite(input.get(), job.json.data(), job.json.size(), 0);
-    if (n != static_cast<ssize_t>(job.json.size())) error = n < 0 ? errno : ENOSPC;
+    const ssize_t n = ::pwrite(input.get(), run.json.data(), run.json.size(), 0);
+    if (n != static_cast<ssize_t>(run.json.size())) error = n < 0 ? errno : ENOSPC;
   }
   pid_t pid = 0;
-  if (error == 0) error = spawn(input.get(), job, pid);
+  if (error == 0) error = spawn(input.get(), run, pid);
   if (error == 0) {
     running_.insert(pid);
     return;
   }
   ++failed_;
-  if (!failure_told_)
+  if (!failure_reported_)
     message("knell: --exec: cannot run {}: {}\n", command_.front(), std::strerror(error));
-  failure_told_ = true;
+  failure_reported_ = true;
 }
 
-int Hook::spawn(int input, const Job& job, pid_t& pid) const {
+int Hook::spawn(int input, const Run& run, pid_t& pid) const {
   std::vector<char*> words;
   words.reserve(command_.size() + 1);
   for (const std::string& word : command_) words.push_back(const_cast<char*>(word.c_str()));
@@ -142,7 +142,7 @@ int Hook::spawn(int input, const Job& job, pid_t& pid) const {
   for (char** e = environ; *e != nullptr; ++e) {
     if (std::strncmp(*e, "KNELL_", 6) != 0) environment.push_back(*e);
   }
-  for (const std::string& variable : job.variables)
+  for (const std::string& variable : run.variables)
     environment.push_back(const_cast<char*>(variable.c_str()));
   environment.push_back(nullptr);
 
@@ -161,7 +161,7 @@ int Hook::spawn(int input, const Job& job, pid_t& pid) const {
   return error;
 }
 
-size_t Hook::forget_waiting() {
+size_t Hook::drop_waiting() {
   const size_t count = waiting_.size();
   waiting_.clear();
   return count;

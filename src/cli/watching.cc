@@ -137,7 +137,7 @@ Outcome<Watching::Go> Watching::turn() {
       if (go != Go::kOn) return go;
     }
   }
-  if (hook_ != nullptr) hook_->proceed();
+  if (hook_ != nullptr) hook_->reap_and_start();
   if (!plan_.by.empty() && Clock::now() >= next_tick_) {
     view_->tick(out_.buffer());
     next_tick_ = Clock::now() + plan_.interval;
@@ -180,18 +180,18 @@ Outcome<Watching::Go> Watching::finish() {
 void Watching::finish_hook() {
   if (hook_ == nullptr) return;
   const int signals = signals_so_far();
-  size_t forgotten = signals == 0 ? 0 : hook_->forget_waiting();
+  size_t dropped = signals == 0 ? 0 : hook_->drop_waiting();
   while (hook_->busy() && signals == signals_so_far()) {
-    hook_->proceed();
+    hook_->reap_and_start();
     if (!hook_->busy()) break;
     pollfd fd{signals_.fd(), POLLIN, 0};
     ::poll(&fd, 1, -1);
     signals_.clear();
   }
-  forgotten += hook_->forget_waiting();
-  if (forgotten != 0)
-    message("knell: --exec: {} event{} not passed to the command\n", forgotten,
-            forgotten == 1 ? " was" : "s were");
+  dropped += hook_->drop_waiting();
+  if (dropped != 0)
+    message("knell: --exec: {} event{} not passed to the command\n", dropped,
+            dropped == 1 ? " was" : "s were");
 }
 
 std::optional<knell_event> missed_at_the_end(const Listener& listener) {

@@ -132,7 +132,7 @@ void Selection::add_events_option(CommandLine& line, const std::string& help) {
 
 void Selection::add_predicate_options(CommandLine& line) { add_predicate_options(line, true); }
 
-void Selection::add_predicate_options_of_the_living(CommandLine& line) {
+void Selection::add_live_predicate_options(CommandLine& line) {
   add_predicate_options(line, false);
 }
 
@@ -216,7 +216,7 @@ bool Selection::empty() const {
   return true;
 }
 
-std::string Selection::whose(std::string_view scope) const {
+std::string Selection::describe_processes(std::string_view scope) const {
   std::vector<std::string> parts;
   for (const Predicate& p : predicates_) {
     if (p.values.empty()) continue;

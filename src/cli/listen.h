@@ -21,7 +21,7 @@ class Selection {
   void add_events_option(CommandLine& line, const std::string& help);
   void add_predicate_options(CommandLine& line);
   // Only the predicates that can match a process that is alive.
-  void add_predicate_options_of_the_living(CommandLine& line);
+  void add_live_predicate_options(CommandLine& line);
 
   // The mask of -e, or `unless_given` where -e was not typed.
   Outcome<uint32_t> events(uint32_t unless_given) const;
@@ -31,11 +31,11 @@ class Selection {
   Outcome<void> apply(Listener& listener) const;
   // "all processes", or "processes with --unit cron --uid 0"; `scope` (of scope_text()) follows the
   // word "processes".
-  std::string whose(std::string_view scope = {}) const;
+  std::string describe_processes(std::string_view scope = {}) const;
   bool empty() const;
   bool has(std::string_view key) const;
   // The events come from a recording, so check() looks up no processes on this machine.
-  void of_recording() { live_ = false; }
+  void set_recorded() { live_ = false; }
 
  private:
   struct Predicate {

@@ -127,9 +127,9 @@ Outcome<WatchPlan> Record::plan() const {
   WatchPlan plan;
   if (file_.empty()) return usage("record to where? knell record [OPTIONS] FILE");
   plan.selection = selection_;
-  plan.say = false;
+  plan.print_messages = false;
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_ALL));
-  KNELL_TRY(plan_end(plan, count_, duration_));
+  KNELL_TRY(parse_end_options(plan, count_, duration_));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(selection_.check(mask));
   return plan;
@@ -171,12 +171,12 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
                             int fd) const {
   std::error_code error;
   const knell_stats stats = listener.stats();
-  const std::string whose = plan.selection.whose(scope_text(stats));
-  Recorder recorder = Recorder::open(fd, listener, whose, error);
+  const std::string processes = plan.selection.describe_processes(scope_text(stats));
+  Recorder recorder = Recorder::open(fd, listener, processes, error);
   const std::string name = file_ == "-" ? "standard output" : printable(file_);
   if (error) return failed("{}: {}", name, knell_explain());
   message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
-          whose, name, source_text(stats));
+          processes, name, source_text(stats));
   Progress progress;
   Watching watching(plan, listener, signals, nullptr,
                     std::make_unique<RecordView>(recorder, fd, progress));

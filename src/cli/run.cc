@@ -213,7 +213,7 @@ Outcome<int> Running::run(const Child& child) {
   result_.wait_status = job_.wait_status();
   drain();
   if (result_.exit.ended.empty()) result_.exit = describe_exit(exit_with(result_.wait_status));
-  if (const auto missed = missed_at_the_end(listener_)) take(*missed);
+  if (const auto missed = loss_at_end(listener_)) take(*missed);
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
   report_.close(result_, unwritten_);

@@ -305,7 +305,7 @@ void Wait::add_options(CommandLine& line) {
   line.add_flag("--any", any_, "until one of them is over, not all");
   line.add_value("--timeout", timeout_, "TIME", "give up after this time: 5s, 1m30s");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
-  selection_.add_predicate_options_of_the_living(line);
+  selection_.add_live_predicate_options(line);
   line.add_words("PID", pids_, "the processes");
 }
 
@@ -365,7 +365,7 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const std::vector<Process> matching, this->matching());
   for (const Process& process : matching) KNELL_TRY(waiting.add(process));
   if (pids.empty() && waiting.left() == 0) {
-    message("knell: there are no {}\n", selection_.whose());
+    message("knell: there are no {}\n", selection_.describe_processes());
     return kNoneMatches;
   }
   if (waiting.left() == 0) return kKnellFailed;

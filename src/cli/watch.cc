@@ -128,11 +128,11 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
   KNELL_ASSIGN(plan.json, wants_json(format_));
   plan.show = !exec || !format_.empty();
-  KNELL_TRY(plan_end(plan, count_, duration_));
+  KNELL_TRY(parse_end_options(plan, count_, duration_));
   KNELL_TRY(plan_counting(plan, exec));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(plan_recording(plan));
-  if (!plan.read.empty()) plan.selection.of_recording();
+  if (!plan.read.empty()) plan.selection.set_recorded();
   KNELL_TRY(plan.selection.check(mask));
   return plan;
 }

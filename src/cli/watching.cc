@@ -52,17 +52,17 @@ Watching::Watching(const WatchPlan& plan, Listener& listener, Signals& signals, 
       started_(Clock::now()),
       next_tick_(started_ + plan.interval) {}
 
-void Watching::say_what() const {
+void Watching::print_headline() const {
   const knell_stats stats = listener_.stats();
   const std::string what = fmt::format("{} of {}", events_words(plan_.options.events),
-                                       plan_.selection.whose(scope_text(stats)));
+                                       plan_.selection.describe_processes(scope_text(stats)));
   if (const auto recording = listener_.recording())
     return message("{}, from {}: {}\n", what, printable(plan_.read), origin_text(*recording));
   message("{}, via {}; Ctrl-C ends with a summary\n", what, source_text(stats));
 }
 
 bool Watching::ended() const {
-  if (over_ || broke_) return true;
+  if (at_end_ || read_failure_) return true;
   const bool late = plan_.duration && Clock::now() - started_ >= *plan_.duration;
   return late || Signals::stopped() || summary_.shown() >= plan_.count;
 }
@@ -92,9 +92,9 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
   std::error_code error;
   const auto events = listener_.read(space, error);
   if (error.value() == ENODATA && !plan_.read.empty()) {
-    over_ = true;
+    at_end_ = true;
   } else if (error) {
-    broke_ = Failure{kFailed, knell_explain()};
+    read_failure_ = Failure{kFailed, knell_explain()};
   }
   for (const knell_event* event : events) {
     if (summary_.shown() >= plan_.count) break;
@@ -109,13 +109,13 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
   return events.size() == space.size();
 }
 
-Outcome<Watching::Go> Watching::write() {
-  if (out_.buffer().empty()) return Go::kOn;
+Outcome<Watching::Loop> Watching::write() {
+  if (out_.buffer().empty()) return Loop::kContinue;
   KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == Output::Reader::kGone ? Go::kReaderGone : Go::kOn;
+  return reader == Output::Reader::kGone ? Loop::kReaderGone : Loop::kContinue;
 }
 
-Outcome<Watching::Go> Watching::turn() {
+Outcome<Watching::Loop> Watching::turn() {
   const bool hook_full = hook_ != nullptr && hook_->full();
   std::array<pollfd, 3> fds{{{hook_full ? -1 : listener_.fd(), POLLIN, 0},
                              {signals_.fd(), POLLIN, 0},
@@ -126,15 +126,15 @@ Outcome<Watching::Go> Watching::turn() {
   // A pipe or socket whose reader has gone reports POLLERR or POLLHUP. A terminal that hung up ends
   // this process by SIGHUP, so its POLLHUP is ignored.
   const int gone = terminal_ ? POLLERR : POLLERR | POLLHUP;
-  if ((fds[2].revents & gone) != 0) return Go::kReaderGone;
+  if ((fds[2].revents & gone) != 0) return Loop::kReaderGone;
   if (fds[0].revents != 0) {
     if (terminal_) view_->resize(Screen::of(plan_.out));  // the window may have been resized
     bool more = true;
     while (more && !ended() && !(hook_ != nullptr && hook_->full())) {
       KNELL_ASSIGN(more, read_events());
-      if (reader_gone_) return Go::kReaderGone;
-      KNELL_ASSIGN(const Go go, write());
-      if (go != Go::kOn) return go;
+      if (reader_gone_) return Loop::kReaderGone;
+      KNELL_ASSIGN(const Loop loop, write());
+      if (loop != Loop::kContinue) return loop;
     }
   }
   if (hook_ != nullptr) hook_->reap_and_start();
@@ -142,15 +142,15 @@ Outcome<Watching::Go> Watching::turn() {
     view_->tick(out_.buffer());
     next_tick_ = Clock::now() + plan_.interval;
   }
-  KNELL_ASSIGN(const Go go, write());
-  return go != Go::kOn ? go : ended() ? Go::kEnd : Go::kOn;
+  KNELL_ASSIGN(const Loop loop, write());
+  return loop != Loop::kContinue ? loop : ended() ? Loop::kEnd : Loop::kContinue;
 }
 
 // Shows the events from before the end that are still in the source's buffer, or held back by the
 // pacing: the listener has one more latency budget to become readable. A second signal cuts this
 // short. On a busy machine the listener may stay readable because of events that do not match; then
 // this ends after kBacklogNs without an event to show.
-Outcome<Watching::Go> Watching::finish() {
+Outcome<Watching::Loop> Watching::finish() {
   const uint64_t until = system_clock().monotonic_ns();
   const int signals = signals_so_far();
   // Over the daemon, events are held back twice, and have to be sent.
@@ -159,18 +159,18 @@ Outcome<Watching::Go> Watching::finish() {
   const int timeout_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);
   bool later = false;
   uint64_t shown_ns = until;
-  const bool live = plan_.read.empty() && !broke_;
+  const bool live = plan_.read.empty() && !read_failure_;
   while (live && !later && summary_.shown() < plan_.count && signals == signals_so_far()) {
     pollfd fd{listener_.fd(), POLLIN, 0};
-    if (broke_ || ::poll(&fd, 1, timeout_ms) <= 0) break;
+    if (read_failure_ || ::poll(&fd, 1, timeout_ms) <= 0) break;
     const uint64_t before = summary_.shown();
     KNELL_TRY(read_events(until, &later));
-    if (reader_gone_) return Go::kReaderGone;
+    if (reader_gone_) return Loop::kReaderGone;
     const uint64_t now = system_clock().monotonic_ns();
     if (summary_.shown() != before) shown_ns = now;
     if (now - shown_ns > kBacklogNs) break;
-    KNELL_ASSIGN(const Go go, write());
-    if (go != Go::kOn) return go;
+    KNELL_ASSIGN(const Loop loop, write());
+    if (loop != Loop::kContinue) return loop;
     if (hook_ != nullptr && hook_->full()) break;
   }
   if (plan_.show) view_->finish(out_.buffer());
@@ -194,7 +194,7 @@ void Watching::finish_hook() {
             dropped == 1 ? " was" : "s were");
 }
 
-std::optional<knell_event> missed_at_the_end(const Listener& listener) {
+std::optional<knell_event> loss_at_end(const Listener& listener) {
   if (listener.stats().daemon != KNELL_DAEMON_AWAY) return std::nullopt;
   message("knell: knelld is gone; what happened since then is not known\n");
   knell_event lost{};
@@ -203,8 +203,8 @@ std::optional<knell_event> missed_at_the_end(const Listener& listener) {
   return lost;
 }
 
-void Watching::say_summary() const {
-  if (plan_.json || !plan_.say) return;
+void Watching::print_summary() const {
+  if (plan_.json || !plan_.print_messages) return;
   std::string line = summary_.text();
   const uint64_t healed = listener_.stats().healed;
   if (healed != 0)
@@ -214,8 +214,8 @@ void Watching::say_summary() const {
   message("{}\n", line);
 }
 
-Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
-                       const std::string& duration_text) {
+Outcome<void> parse_end_options(WatchPlan& plan, const std::string& count_text,
+                                const std::string& duration_text) {
   if (!count_text.empty()) {
     const auto count = parse_number(count_text, 1, INT64_MAX);
     if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_text));
@@ -240,19 +240,19 @@ Outcome<void> drop_privileges(std::initializer_list<int> kept) {
 
 Outcome<int> Watching::run() {
   if (plan_.duration) Signals::end_after(*plan_.duration);
-  if (!plan_.json && plan_.say) say_what();
+  if (!plan_.json && plan_.print_messages) print_headline();
   if (plan_.show) view_->begin(out_.buffer());
-  KNELL_ASSIGN(Go go, write());
-  while (go == Go::kOn) {
-    KNELL_ASSIGN(go, turn());
+  KNELL_ASSIGN(Loop loop, write());
+  while (loop == Loop::kContinue) {
+    KNELL_ASSIGN(loop, turn());
   }
-  if (go == Go::kEnd) {
-    KNELL_ASSIGN(go, finish());
+  if (loop == Loop::kEnd) {
+    KNELL_ASSIGN(loop, finish());
   }
   finish_hook();
-  if (const auto missed = missed_at_the_end(listener_)) summary_.count(*missed);
-  if (go != Go::kReaderGone) say_summary();
-  if (broke_) return std::unexpected(*broke_);
+  if (const auto missed = loss_at_end(listener_)) summary_.count(*missed);
+  if (loop != Loop::kReaderGone) print_summary();
+  if (read_failure_) return std::unexpected(*read_failure_);
   return kDone;
 }
 

@@ -29,11 +29,11 @@ struct WatchPlan {
   Options options;
   Selection selection;
   bool json = false;
-  bool show = true;         // false with --exec, unless -o was typed
-  bool say = true;          // a headline and a summary on standard error
-  int out = STDOUT_FILENO;  // where the output goes; its reader may go away
-  std::string read;         // the recording to read; empty: live events
-  double speed = 0;         // of the recording; 0: as fast as possible
+  bool show = true;            // false with --exec, unless -o was typed
+  bool print_messages = true;  // a headline and a summary on standard error
+  int out = STDOUT_FILENO;     // where the output goes; its reader may go away
+  std::string read;            // the recording to read; empty: live events
+  double speed = 0;            // of the recording; 0: as fast as possible
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;
   std::vector<Key> by;
@@ -43,11 +43,11 @@ struct WatchPlan {
 // If the daemon went away and has not come back, prints that and returns a lost event without a
 // count, as the listener would have reported it later. For a caller that is about to report the
 // losses.
-std::optional<knell_event> missed_at_the_end(const Listener& listener);
+std::optional<knell_event> loss_at_end(const Listener& listener);
 
 // Parses -n and -d as typed into `plan`; empty: not given.
-Outcome<void> plan_end(WatchPlan& plan, const std::string& count_text,
-                       const std::string& duration_text);
+Outcome<void> parse_end_options(WatchPlan& plan, const std::string& count_text,
+                                const std::string& duration_text);
 // Drops all capabilities but `kept`.
 Outcome<void> drop_privileges(std::initializer_list<int> kept);
 
@@ -66,26 +66,26 @@ class Watching {
 
  private:
   using Clock = std::chrono::steady_clock;
-  enum class Go { kOn, kEnd, kReaderGone };
+  enum class Loop { kContinue, kEnd, kReaderGone };
 
-  void say_what() const;
-  Outcome<Go> turn();
+  void print_headline() const;
+  Outcome<Loop> turn();
   Outcome<bool> read_events(uint64_t until_mono_ns = UINT64_MAX, bool* later = nullptr);
   void take(const knell_event& event);
-  Outcome<Go> write();
-  Outcome<Go> finish();
+  Outcome<Loop> write();
+  Outcome<Loop> finish();
   void finish_hook();
   int wait_ms() const;
   bool ended() const;
-  void say_summary() const;
+  void print_summary() const;
 
   const WatchPlan& plan_;
   Listener& listener_;
   Signals& signals_;
   Hook* hook_;
   Output out_;
-  std::optional<Failure> broke_;  // why reading the listener failed
-  bool over_ = false;             // the end of the recording was reached
+  std::optional<Failure> read_failure_;  // why reading the listener failed
+  bool at_end_ = false;                  // the end of the recording was reached
   bool reader_gone_ = false;
   bool terminal_;
   std::unique_ptr<View> view_;

@@ -26,7 +26,7 @@ struct BackgroundWriter::Shared {
   std::mutex mutex;
   std::condition_variable changed;
   bool work = false, end = false;
-  Outcome<Output::Reader> result = Output::Reader::kThere;
+  Outcome<Output::Reader> result = Output::Reader::kOpen;
 };
 
 void BackgroundWriter::Shared::serve() {
@@ -78,7 +78,7 @@ std::optional<Outcome<Output::Reader>> BackgroundWriter::finish() {
   uint64_t drained = 0;
   (void)!::read(shared_->finished.get(), &drained, sizeof drained);
   busy_ = false;
-  return std::exchange(shared_->result, Output::Reader::kThere);
+  return std::exchange(shared_->result, Output::Reader::kOpen);
 }
 
 }  // namespace knell::cli

@@ -37,12 +37,12 @@ TEST_F(BackgroundWriterTest, WritesWhatItWasGiven) {
   writer->write(text);
   EXPECT_TRUE(writer->busy());
   EXPECT_EQ(text, "");
-  EXPECT_EQ(finish(*writer), Output::Reader::kThere);
+  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
   EXPECT_FALSE(writer->busy());
   EXPECT_FALSE(writer->finish().has_value());
   text = "second\n";
   writer->write(text);
-  EXPECT_EQ(finish(*writer), Output::Reader::kThere);
+  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
   std::array<char, 100> bytes{};
   EXPECT_EQ(::read(read_.get(), bytes.data(), bytes.size()), 13);
 }
@@ -53,7 +53,7 @@ TEST_F(BackgroundWriterTest, DoesNotBlockOnAFullPipe) {
   writer->write(text);
   EXPECT_FALSE(writer->finish().has_value());
   read_.reset();
-  EXPECT_EQ(finish(*writer), Output::Reader::kGone);
+  EXPECT_EQ(finish(*writer), Output::Reader::kClosed);
 }
 
 TEST_F(BackgroundWriterTest, DestructorDoesNotWaitForABlockedWrite) {

@@ -337,7 +337,7 @@ Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& o
     // Opening a recording that comes through a pipe blocks. A signal that interrupts it is no
     // reason to give up, unless this process is to end.
     if (error.value() != EINTR) return fail(kFailed, knell_explain());
-    if (Signals::over()) return fail(kDone, "ended before the recording began");
+    if (Signals::ending()) return fail(kDone, "ended before the recording began");
   }
 }
 

@@ -68,7 +68,7 @@ struct ListenFlags {
 
 // Opens a listener. Errors: kNothingHere when nothing can be observed here; kUsage; kFailed.
 Outcome<Listener> open_listener(const Options& options);
-// Opens a recording. Errors: kFailed; kDone when this process is to end (Signals::over()) before
+// Opens a recording. Errors: kFailed; kDone when this process is to end (Signals::ending()) before
 // the recording has begun.
 Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
 

@@ -13,7 +13,7 @@ namespace knell::cli {
 void write_message(std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
-    if (n < 0 && errno == EINTR && !Signals::over()) continue;
+    if (n < 0 && errno == EINTR && !Signals::ending()) continue;
     if (n <= 0) return;
     text.remove_prefix(static_cast<size_t>(n));
   }

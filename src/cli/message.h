@@ -9,7 +9,7 @@
 
 namespace knell::cli {
 
-// Writes to standard error. Once Signals::over(), it does not wait for a slow reader. Text that
+// Writes to standard error. Once Signals::ending(), it does not wait for a slow reader. Text that
 // cannot be written is dropped: there is no better place for an error message, and the exit status
 // reports the result.
 void write_message(std::string_view text);

@@ -45,10 +45,10 @@ constexpr std::chrono::milliseconds kTimeout{1000};
 bool wait_for_room(int fd, Clock::time_point since) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(since + kTimeout - Clock::now());
-    const bool over = Signals::over();
-    if (over && left.count() <= 0) return false;
+    const bool ending = Signals::ending();
+    if (ending && left.count() <= 0) return false;
     pollfd ready{fd, POLLOUT, 0};
-    const int found = ::poll(&ready, 1, over ? static_cast<int>(left.count()) : -1);
+    const int found = ::poll(&ready, 1, ending ? static_cast<int>(left.count()) : -1);
     if (found > 0) return true;
   }
 }
@@ -66,14 +66,14 @@ Outcome<Output::Reader> Output::flush() {
     const int error = n == 0 ? EINTR : errno;
     if (error == EPIPE) {
       buffer_.clear();
-      return Reader::kGone;
+      return Reader::kClosed;
     }
     if (error != EINTR && error != EAGAIN) {
       buffer_.clear();
       return failed("cannot write {}: {}", name_, std::strerror(error));
     }
     // Interrupted, or another process made the descriptor non-blocking.
-    if (error == EINTR && !Signals::over()) continue;
+    if (error == EINTR && !Signals::ending()) continue;
     if (!wait_for_room(fd_, progress)) {
       const size_t rest = buffer_.size() - written;
       buffer_.clear();
@@ -81,7 +81,7 @@ Outcome<Output::Reader> Output::flush() {
     }
   }
   buffer_.clear();
-  return Reader::kThere;
+  return Reader::kOpen;
 }
 
 }  // namespace knell::cli

@@ -17,15 +17,15 @@ void append_json_line(std::string& out, const knell_event& event);
 // Lines for a descriptor: gathered, and written with one write(2) a batch.
 class Output {
  public:
-  enum class Reader { kThere, kGone };  // kGone: the pipe was closed; no error
+  enum class Reader { kOpen, kClosed };  // kClosed: the pipe was closed; no error
 
   // `name` is for messages: "standard output".
   Output(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd() const { return fd_; }
   std::string& buffer() { return buffer_; }
-  // Writes all that was gathered. Once Signals::over(), it fails after a second in which the reader
-  // takes nothing.
+  // Writes all that was gathered. Once Signals::ending(), it fails after a second in which the
+  // reader takes nothing.
   Outcome<Reader> flush();
 
  private:
@@ -34,7 +34,7 @@ class Output {
   std::string buffer_;
 };
 
-// Waits until `fd` can be written. False: Signals::over(), and `fd` could not be written for a
+// Waits until `fd` can be written. False: Signals::ending(), and `fd` could not be written for a
 // second from `since` on.
 bool wait_for_room(int fd, std::chrono::steady_clock::time_point since);
 

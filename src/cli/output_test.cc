@@ -45,7 +45,7 @@ TEST(Output, WritesAllToASlowReaderOfANonblockingPipe) {
   const auto done = out.flush();
   reader.join();
   ASSERT_TRUE(done);
-  EXPECT_EQ(*done, Output::Reader::kThere);
+  EXPECT_EQ(*done, Output::Reader::kOpen);
   EXPECT_EQ(got.size(), sent.size());
   EXPECT_TRUE(out.buffer().empty());
 }
@@ -58,7 +58,7 @@ TEST(Output, ClosedPipeIsNoError) {
   out.buffer() = "x";
   const auto done = out.flush();
   ASSERT_TRUE(done);
-  EXPECT_EQ(*done, Output::Reader::kGone);
+  EXPECT_EQ(*done, Output::Reader::kClosed);
 }
 
 TEST(Output, FullDiskIsAnError) {

@@ -147,7 +147,7 @@ Outcome<UniqueFd> Record::create() const {
   UniqueFd fd;
   do {  // open(2) of a fifo waits for a reader
     fd.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
-  } while (!fd && errno == EINTR && !Signals::over());
+  } while (!fd && errno == EINTR && !Signals::ending());
   if (fd) {
     struct stat about{};
     if (::fstat(fd.get(), &about) == 0 && S_ISREG(about.st_mode) && ::fchmod(fd.get(), 0600) != 0)

@@ -152,7 +152,7 @@ void Running::write() {
     if (!done) return;
     if (!*done)
       message("knell: {}; {} goes on without a report\n", done->error().line, result_.name);
-    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kGone;
+    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kClosed;
   }
   if (report_closed_)
     unwritten_.clear();

@@ -81,7 +81,7 @@ void Signals::end_after(std::chrono::nanoseconds time) {
   ::setitimer(ITIMER_REAL, &when, nullptr);
 }
 
-bool Signals::over() { return stopped() || std::chrono::steady_clock::now() >= end_at; }
+bool Signals::ending() { return stopped() || std::chrono::steady_clock::now() >= end_at; }
 
 void Signals::ignore_failing_writes() {
   struct sigaction action{};

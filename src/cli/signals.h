@@ -27,10 +27,10 @@ class Signals {
   static int count(int signal);  // how often it has arrived
   static bool stopped() { return count(SIGINT) + count(SIGTERM) > 0; }
 
-  // After `time` from now, over() is true, and the alarm repeats as after SIGINT.
+  // After `time` from now, ending() is true, and the alarm repeats as after SIGINT.
   static void end_after(std::chrono::nanoseconds time);
   // Whether this process is to end, and must no longer wait for a slow reader without limit.
-  static bool over();
+  static bool ending();
 
   // Ignores SIGPIPE and SIGXFSZ, which would kill this process when a write fails; ignored, the
   // write returns an error. Call once for the whole program, before anything is written.

@@ -186,7 +186,7 @@ Outcome<void> Waiting::write() {
   if (reader_gone_) out_.buffer().clear();
   KNELL_ASSIGN(const auto reader, out_.flush());
   // Waiting goes on after the output was closed, for the exit status.
-  reader_gone_ = reader_gone_ || reader == Output::Reader::kGone;
+  reader_gone_ = reader_gone_ || reader == Output::Reader::kClosed;
   return {};
 }
 

@@ -97,7 +97,7 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   command.add_options(line);
   Words tail = take_tail(words, line, command.tail());
   const auto parsed = line.parse(std::move(words));
-  if (!parsed) return usage("{}", in_one_line(line, parsed.error()));
+  if (!parsed) return usage("{}", describe_error(line, parsed.error()));
   if (*parsed == CommandLine::Parsed::kHelp) return print_text(help_of(command, line));
   if (const std::string empty = line.option_with_empty_value(); !empty.empty())
     return usage("{} needs a value", empty);

@@ -15,7 +15,8 @@ std::string cause_of(const knell_event& event) {
   return text.erase(0, text.find_first_not_of(' '));
 }
 
-constexpr size_t kLeastCommand = 12;  // picked: with fewer columns a command is hard to recognize
+// Picked: with fewer columns a command is hard to recognize.
+constexpr size_t kLeastCommandColumns = 12;
 
 void begin_line(std::string& out, const Screen& screen, size_t& used) {
   used = screen.columns > kColumnGap ? kColumnGap : 0;
@@ -43,7 +44,7 @@ void append_command_column(std::string& out, size_t used, size_t start, const kn
   size_t gap = used + kColumnGap < start ? start - used : kColumnGap;
   if (const std::string cause = cause_of(event); !cause.empty()) {
     const size_t width = display_width(cause);
-    const size_t least = kColumnGap + std::min(display_width(command), kLeastCommand);
+    const size_t least = kColumnGap + std::min(display_width(command), kLeastCommandColumns);
     if (used + kColumnGap + width > limit) {
       append_wrapped(out, cause, colour, screen, used);
     } else {

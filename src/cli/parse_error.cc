@@ -70,7 +70,7 @@ std::string stray_word(const CommandLine& line, const std::string& word) {
 
 }  // namespace
 
-std::string in_one_line(const CommandLine& line, const CommandLine::Error& error) {
+std::string describe_error(const CommandLine& line, const CommandLine::Error& error) {
   using Kind = CommandLine::Error::Kind;
   if (error.kind == Kind::kMissingValue) return fmt::format("{} needs a value", error.subject);
   if (error.kind == Kind::kUnwantedValue) return fmt::format("{} takes no value", error.subject);

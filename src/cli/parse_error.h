@@ -9,6 +9,6 @@
 namespace knell::cli {
 
 // One line: what is wrong on the command line, and what the user probably meant.
-std::string in_one_line(const CommandLine& line, const CommandLine::Error& error);
+std::string describe_error(const CommandLine& line, const CommandLine::Error& error);
 
 }  // namespace knell::cli

@@ -67,7 +67,7 @@ class RecordView final : public View {
   std::vector<const knell_event*> batch_;
 };
 
-std::string size_text(uint64_t bytes) {
+std::string file_size_text(uint64_t bytes) {
   constexpr double kKi = 1024, kMi = kKi * kKi, kGi = kMi * kKi;
   const auto n = static_cast<double>(bytes);
   if (n < kKi) return fmt::format("{} bytes", bytes);
@@ -190,7 +190,7 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   if (closed && !kept)
     failure = fmt::format("cannot force it to the disk: {}", std::strerror(errno));
   message(" {} event{} recorded, {}, {}\n", progress.recorded, progress.recorded == 1 ? "" : "s",
-          size_text(bytes), watching.summary().losses().text());
+          file_size_text(bytes), watching.summary().losses().text());
   if (!status)
     return std::unexpected(Failure{status.error().status, name + ": " + status.error().line});
   if (!failure.empty()) return failed("{}: {}", name, failure);

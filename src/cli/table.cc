@@ -17,8 +17,10 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kWideScreen = 116;   // from this width on, wide columns leave kLeastCommand
-constexpr size_t kLeastCommand = 26;  // room for "<- kill by 8103 bash (root)" beside a SIGKILL
+// From this width on, wide columns leave kReservedCommandColumns.
+constexpr size_t kWideScreen = 116;
+// Room for "<- kill by 8103 bash (root)" beside a SIGKILL.
+constexpr size_t kReservedCommandColumns = 26;
 
 bool only_exits(uint32_t mask) {
   constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
@@ -87,7 +89,7 @@ void Table::lay_out() {
   };
   for (const Field field :
        {Field::kParent, Field::kAge, Field::kTid, Field::kTime, Field::kUser, Field::kUnit}) {
-    if (measure() + kLeastCommand <= limit()) return;
+    if (measure() + kReservedCommandColumns <= limit()) return;
     drop(field);
   }
   measure();

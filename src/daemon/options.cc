@@ -37,7 +37,7 @@ constexpr std::string_view kHelp =
     "  knelld --check-config && systemctl reload knelld\n"
     "  knelld --socket /tmp/knell.sock & KNELL_SOCKET=/tmp/knell.sock knell status\n";
 
-std::string in_one_line(const CommandLine::Error& error) {
+std::string describe_error(const CommandLine::Error& error) {
   if (error.kind != CommandLine::Error::Kind::kUnexpectedWord) {
     std::string text = error.text;
     std::ranges::replace(text, '\n', ' ');
@@ -66,7 +66,7 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   line.add_optional_value("--check-config", check);
   line.add_value("--socket", out.socket_path);
   if (const auto parsed = line.parse(words); !parsed)
-    return say(EINVAL, in_one_line(parsed.error()));
+    return say(EINVAL, describe_error(parsed.error()));
   if (help || version) {
     out.action = Options::Action::kPrint;
     out.text = help ? std::string(kHelp) : fmt::format("knelld {}\n", KNELL_VERSION);

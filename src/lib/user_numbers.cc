@@ -37,7 +37,7 @@ bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-Result<int64_t> parse_number(std::string_view key, std::string_view word) {
+Result<int64_t> parse_uid(std::string_view key, std::string_view word) {
   int64_t number = -1;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
   if (error != std::errc() || end != word.data() + word.size() || number > filter::kMaxUid)
@@ -49,12 +49,12 @@ Result<int64_t> parse_number(std::string_view key, std::string_view word) {
 }  // namespace
 
 Result<int64_t> user_number(std::string_view key, std::string_view word) {
-  if (is_number(word) && key != "user") return parse_number(key, word);
+  if (is_number(word) && key != "user") return parse_uid(key, word);
   if (word.find('\0') == std::string_view::npos) {
     KNELL_ASSIGN(const auto uid, uid_of(std::string(word)));
     if (uid) return *uid;
   }
-  if (is_number(word)) return parse_number(key, word);
+  if (is_number(word)) return parse_uid(key, word);
   return say(EINVAL, std::string(key) + ": '" + std::string(word) +
                          "' is no user on this machine (a name, or a number)");
 }

@@ -55,7 +55,7 @@ uint32_t via_of(SourceChoice choice) {
   return KNELL_VIA_AUTO;
 }
 
-hub::Limits limits_of(const Config& config) {
+hub::Quotas quotas_of(const Config& config) {
   const Config::Limits& limits = config.limits;
   return {.listeners = limits.clients,
           .listeners_per_user = limits.clients_per_user,
@@ -88,7 +88,7 @@ Result<void> poll(int epoll, int fd, uint64_t tag) {
 
 Daemon::Daemon(const Config& config)
     : config_(config),
-      hub_(encoder_, limits_of(config)),
+      hub_(encoder_, quotas_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
                  [this](watch::Batch& batch, watch::Slot& slot) { on_event(batch, slot); }),
       threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
@@ -380,7 +380,7 @@ void Daemon::arm() {
 
 Result<void> Daemon::reload(const Config& config) {
   config_ = config;
-  hub_.set_limits(limits_of(config));
+  hub_.set_quotas(quotas_of(config));
   hub_.set_owners(read_owners());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);

@@ -52,8 +52,8 @@ Hub::~Hub() {
 }
 
 Result<Listener*> Hub::connect(const Listener::Identity& identity, void* owner) {
-  KNELL_ASSIGN(Users::Account* const account, users_.enter(identity.uid, limits_));
-  std::unique_ptr<Listener> made(new Listener(identity, limits_.queue_bytes, owner));
+  KNELL_ASSIGN(Users::Account* const account, users_.enter(identity.uid, quotas_));
+  std::unique_ptr<Listener> made(new Listener(identity, quotas_.queue_bytes, owner));
   made->account_ = account;
   Listener* listener = made.get();
   listeners_.emplace(listener, std::move(made));
@@ -126,14 +126,14 @@ Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
 
 Result<void> Hub::may_subscribe(const Listener& listener, const Subscription& subscription) const {
   const Users::Claim least{.values = Filter::values_of(subscription)};
-  return users_.may_claim(*listener.account_, listener.claim_, least, limits_);
+  return users_.may_claim(*listener.account_, listener.claim_, least, quotas_);
 }
 
 Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
   // Too many values are refused before they are compiled.
   KNELL_TRY(may_subscribe(listener, subscription));
   KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
-  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, limits_));
+  KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, quotas_));
   return change_filter(listener, std::move(filter));
 }
 
@@ -212,7 +212,7 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(users_.take_added(*listener.account_, limits_));
+  KNELL_TRY(users_.take_added(*listener.account_, quotas_));
   put_added(*node, pid, start);
   return {};
 }
@@ -398,7 +398,7 @@ void Hub::book(Listener& listener, F change) {
 }
 
 bool Hub::tight(const Listener& listener) const {
-  return !listener.account_->is_root() && listener.account_->bytes > limits_.user_bytes;
+  return !listener.account_->is_root() && listener.account_->bytes > quotas_.user_bytes;
 }
 
 // Queues the LOST event of a hole that is due.
@@ -420,15 +420,15 @@ void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uin
       if (queue.hole_due(is_tight)) mark(listener);  // fresh() reports it, no pop() may come
     }
   });
-  if (event_bytes() > limits_.memory_bytes) shed();
+  if (event_bytes() > quotas_.memory_bytes) shed();
 }
 
 // Empties the longest queues until the memory is below its limit. Bytes that other queues share are
 // not freed, so several queues may have to go. A queue below half of an even share is never
 // emptied.
 void Hub::shed() {
-  const size_t spared = limits_.memory_bytes / listeners_.size() / 2;
-  while (event_bytes() > limits_.memory_bytes) {
+  const size_t spared = quotas_.memory_bytes / listeners_.size() / 2;
+  while (event_bytes() > quotas_.memory_bytes) {
     Listener* longest = nullptr;
     size_t most = spared;
     for (auto& [key, listener] : listeners_) {
@@ -462,7 +462,7 @@ void Hub::answer(Listener& listener, std::string_view packet) {
 }
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
-  return Users::room_for_answer(*listener.account_, bytes, answer_bytes(), limits_);
+  return Users::room_for_answer(*listener.account_, bytes, answer_bytes(), quotas_);
 }
 
 void Hub::popped(Listener& listener, size_t count) {
@@ -490,9 +490,9 @@ bool Hub::is_forgotten_for_testing() const {
          });
 }
 
-void Hub::set_limits(const Limits& limits) {
-  limits_ = limits;
-  for (auto& [key, listener] : listeners_) listener->queue_.set_bound(limits.queue_bytes);
+void Hub::set_quotas(const Quotas& quotas) {
+  quotas_ = quotas;
+  for (auto& [key, listener] : listeners_) listener->queue_.set_bound(quotas.queue_bytes);
 }
 
 }  // namespace knell::hub

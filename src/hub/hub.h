@@ -30,14 +30,14 @@ namespace knell::hub {
 //   publish() for each event; then for each listener of fresh(): send queue(), call popped()
 class Hub {
  public:
-  Hub(EventEncoder& encoder, const Limits& limits) : encoder_(encoder), limits_(limits) {}
+  Hub(EventEncoder& encoder, const Quotas& quotas) : encoder_(encoder), quotas_(quotas) {}
   ~Hub();
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
   // Whether connect() would succeed after `ahead` other connections. Errors: EUSERS.
   Result<void> may_connect(uint32_t uid, Ahead ahead = {}) const {
-    return users_.may_enter(uid, limits_, ahead);
+    return users_.may_enter(uid, quotas_, ahead);
   }
   uint32_t owner_of(uint32_t uid) const { return users_.owner_of(uid); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
@@ -134,9 +134,9 @@ class Hub {
     return scoped_[static_cast<size_t>(stream)].by_level != 0;
   }
 
-  void set_limits(const Limits& limits);
+  void set_quotas(const Quotas& quotas);
   void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
-  const Limits& limits() const { return limits_; }
+  const Quotas& quotas() const { return quotas_; }
   const Users& users() const { return users_; }
   // Memory of all queues; bytes that several queues share are counted once.
   size_t bytes() const { return event_bytes() + answer_bytes(); }
@@ -178,7 +178,7 @@ class Hub {
   void over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
   EventEncoder& encoder_;
-  Limits limits_;
+  Quotas quotas_;
   Store store_, answer_store_;
   Users users_;
   std::unordered_map<std::string, std::unique_ptr<Node>> nodes_;

@@ -23,7 +23,7 @@ using testing::IsEmpty;
 constexpr Scope kAll{.every_user = true};
 
 struct Fixture {
-  explicit Fixture(const Limits& limits = {}) : hub(encoder, limits) {}
+  explicit Fixture(const Quotas& quotas = {}) : hub(encoder, quotas) {}
 
   Listener& listener(const Scope& scope = kAll, uint32_t uid = 0, uint64_t since_ns = 0) {
     return **hub.connect({.uid = uid, .scope = scope, .since_ns = since_ns}, nullptr);
@@ -613,10 +613,10 @@ TEST(Hub, LowerLimitsApplyToLaterCalls) {
   on.encoder.padding = 100;
   Listener& one = on.listener(Subscription{});
   for (int32_t pid = 1; pid <= 10; ++pid) on.exec(pid);
-  Limits lower;
+  Quotas lower;
   lower.queue_bytes = 2 * (100 + Queue::kItemBytes);
   lower.listeners = 1;
-  on.hub.set_limits(lower);
+  on.hub.set_quotas(lower);
   on.exec(11);
   EXPECT_EQ(one.queue().delivered(), 10u);
   EXPECT_FALSE(on.hub.connect({.uid = 0, .scope = kAll, .since_ns = 0}, nullptr));

@@ -251,7 +251,7 @@ class Simulation {
 
   Dice dice_;
   FakeEventEncoder encoder_;
-  Hub hub_{encoder_, Limits{}};
+  Hub hub_{encoder_, Quotas{}};
   std::vector<Known> known_;
 };
 

@@ -33,7 +33,7 @@ TEST(Owners, TheFirstOfTwoOverlappingRangesWins) {
   EXPECT_EQ(owners.owner_of(600), 600u);
 }
 
-// Subordinate uids of root have limits of their own, and no range makes uid 0 belong to a user.
+// Subordinate uids of root have quotas of their own, and no range makes uid 0 belong to a user.
 TEST(Owners, RangesNeitherGrantNorTakeUidZero) {
   const Owners owners({{.first = 100'000, .count = 10, .owner = 0},
                        {.first = 0, .count = 0xffff'ffff, .owner = 1000}});

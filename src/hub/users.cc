@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// There are limits for each user and limits for all users together; a share of the latter is
+// There are quotas for each user and quotas for all users together; a share of the latter is
 // reserved for root. The few bits of `under` are divided so that no user can take the last of them:
 // a user may have at most half of what remains for the others. So the first user gets 16, later
 // ones fewer, and a dozen users get some.
@@ -30,22 +30,22 @@ std::unexpected<Error> too_much(int error, const std::string& who, size_t count,
 
 }  // namespace
 
-Result<void> Users::may_enter(uint32_t uid, const Limits& limits, Ahead ahead) const {
+Result<void> Users::may_enter(uint32_t uid, const Quotas& quotas, Ahead ahead) const {
   const uint32_t owner = owner_of(uid);
   const auto at = accounts_.find(owner);
   const Account account = at == accounts_.end() ? Account{.owner = owner} : at->second;
   const size_t all = listeners_ + ahead.of_all, its = account.listeners + ahead.of_user;
-  if (all >= share_of(account, limits.listeners))
+  if (all >= share_of(account, quotas.listeners))
     return say(EUSERS, "the daemon has " + std::to_string(all) +
                            " clients, the most it may have (limits.clients)");
-  if (!account.is_root() && its >= limits.listeners_per_user)
+  if (!account.is_root() && its >= quotas.listeners_per_user)
     return say(EUSERS, words_for(account) + " has " + std::to_string(its) +
                            " clients, the most a user may have (limits.clients_per_user)");
   return {};
 }
 
-Result<Users::Account*> Users::enter(uint32_t uid, const Limits& limits) {
-  KNELL_TRY(may_enter(uid, limits));
+Result<Users::Account*> Users::enter(uint32_t uid, const Quotas& quotas) {
+  KNELL_TRY(may_enter(uid, quotas));
   const uint32_t owner = owner_of(uid);
   Account& account = accounts_[owner];
   account.owner = owner;
@@ -61,30 +61,30 @@ void Users::leave(Account& account) {
 }
 
 Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
-                              const Limits& limits) const {
+                              const Quotas& quotas) const {
   const bool bounded = !account.is_root();
   const std::string who = words_for(account);
   const size_t values = account.values - less.values + more.values;
-  if (bounded && more.values > less.values && values > limits.values_per_user)
-    return too_much(EDQUOT, who, values, "filter values", limits.values_per_user,
+  if (bounded && more.values > less.values && values > quotas.values_per_user)
+    return too_much(EDQUOT, who, values, "filter values", quotas.values_per_user,
                     "a user may have (limits.filters_per_user)");
   const size_t steps = account.steps - less.steps + more.steps;
-  if (bounded && more.steps > less.steps && steps > limits.steps_per_user)
-    return too_much(EDQUOT, who, steps, "steps to judge an event by", limits.steps_per_user,
+  if (bounded && more.steps > less.steps && steps > quotas.steps_per_user)
+    return too_much(EDQUOT, who, steps, "steps to judge an event by", quotas.steps_per_user,
                     "a user may have (limits.filter_steps_per_user); patterns cost most, those of "
                     "exe with a * before the end above all");
   const size_t all_values = values_ - less.values + more.values;
-  if (more.values > less.values && all_values > share_of(account, limits.values))
+  if (more.values > less.values && all_values > share_of(account, quotas.values))
     return too_much(EDQUOT, "the daemon", all_values, "filter values",
-                    share_of(account, limits.values), "it may have");
+                    share_of(account, quotas.values), "it may have");
   // Roots are counted for each listener here. The source follows each root once, however many
   // listeners name it, and limits the number of different roots.
   if (!bounded || more.roots <= less.roots) return {};
   const size_t roots = account.roots - less.roots + more.roots;
-  if (roots > limits.roots_per_user)
-    return too_much(EDQUOT, who, roots, "processes that `under` names", limits.roots_per_user,
+  if (roots > quotas.roots_per_user)
+    return too_much(EDQUOT, who, roots, "processes that `under` names", quotas.roots_per_user,
                     "a user may have");
-  const size_t of_users = limits.roots - limits.roots / 4;
+  const size_t of_users = quotas.roots - quotas.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
   const size_t left = of_users > others ? of_users - others : 0;  // for this user and later ones
   const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
@@ -94,8 +94,8 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
   return {};
 }
 
-Result<void> Users::claim(Account& account, Claim less, Claim more, const Limits& limits) {
-  KNELL_TRY(may_claim(account, less, more, limits));
+Result<void> Users::claim(Account& account, Claim less, Claim more, const Quotas& quotas) {
+  KNELL_TRY(may_claim(account, less, more, quotas));
   exchange(account, less, more);
   return {};
 }
@@ -108,11 +108,11 @@ void Users::exchange(Account& account, Claim less, Claim more) {
   if (!account.is_root()) roots_of_users_ += more.roots - less.roots;
 }
 
-Result<void> Users::take_added(Account& account, const Limits& limits) {
-  if (!account.is_root() && account.added >= limits.added_per_user)
+Result<void> Users::take_added(Account& account, const Quotas& quotas) {
+  if (!account.is_root() && account.added >= quotas.added_per_user)
     return too_much(EDQUOT, words_for(account), account.added + 1, "added processes",
-                    limits.added_per_user, "a user may add");
-  const size_t most = share_of(account, limits.added);
+                    quotas.added_per_user, "a user may add");
+  const size_t most = share_of(account, quotas.added);
   if (added_ >= most)
     return too_much(EDQUOT, "the daemon", added_ + 1, "added processes", most, "it may have");
   ++account.added;
@@ -126,14 +126,14 @@ void Users::give_added(Account& account, size_t count) {
 }
 
 Result<void> Users::room_for_answer(const Account& account, size_t bytes, size_t waiting,
-                                    const Limits& limits) {
+                                    const Quotas& quotas) {
   const auto words = [&](const std::string& who, size_t most) {
     return who + " would leave " + std::to_string(bytes) + " bytes more of answers unread, and " +
            std::to_string(most) + " are the most: read them first";
   };
-  if (!account.is_root() && account.answer_bytes + bytes > limits.answer_bytes_per_user)
-    return say(EDQUOT, words(words_for(account), limits.answer_bytes_per_user));
-  const size_t most = account.is_root() ? limits.answer_bytes : limits.answer_bytes / 2;
+  if (!account.is_root() && account.answer_bytes + bytes > quotas.answer_bytes_per_user)
+    return say(EDQUOT, words(words_for(account), quotas.answer_bytes_per_user));
+  const size_t most = account.is_root() ? quotas.answer_bytes : quotas.answer_bytes / 2;
   if (waiting + bytes > most) return say(ENOBUFS, words("the daemon's clients", most));
   return {};
 }

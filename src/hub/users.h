@@ -12,9 +12,9 @@
 
 namespace knell::hub {
 
-// Quotas. 0 means none, not unlimited. A share of each limit for all users is reserved for root, so
+// Quotas. 0 means none, not unlimited. A share of each quota for all users is reserved for root, so
 // that root can always connect: a sixteenth; of `roots` a quarter; of `answer_bytes` half.
-struct Limits {
+struct Quotas {
   size_t listeners = 4096;
   size_t listeners_per_user = 256;
   size_t queue_bytes = size_t{4} << 20;     // of one listener
@@ -38,7 +38,7 @@ struct Ahead {
 };
 
 // Accounts for what each user's listeners use. Subordinate uids are charged to their owner. The
-// limits per user do not apply to uid 0; the limits for all do. Not thread-safe.
+// quotas per user do not apply to uid 0; the quotas for all do. Not thread-safe.
 class Users {
  public:
   struct Account {
@@ -57,22 +57,22 @@ class Users {
   uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
 
   // Whether enter() would succeed. Errors: EUSERS, with a message for the user.
-  Result<void> may_enter(uint32_t uid, const Limits& limits, Ahead ahead = {}) const;
-  Result<Account*> enter(uint32_t uid, const Limits& limits);
+  Result<void> may_enter(uint32_t uid, const Quotas& quotas, Ahead ahead = {}) const;
+  Result<Account*> enter(uint32_t uid, const Quotas& quotas);
   void leave(Account& account);
   // Whether claim() would succeed. Errors: EDQUOT, ENOSPC, with a message for the user.
   Result<void> may_claim(const Account& account, Claim less, Claim more,
-                         const Limits& limits) const;
+                         const Quotas& quotas) const;
   // Releases `less` and takes `more`. Never fails if `more` is not above `less`.
-  Result<void> claim(Account& account, Claim less, Claim more, const Limits& limits);
-  // claim() without limits: to return to a claim that was granted before.
+  Result<void> claim(Account& account, Claim less, Claim more, const Quotas& quotas);
+  // claim() without quotas: to return to a claim that was granted before.
   void exchange(Account& account, Claim less, Claim more);
-  Result<void> take_added(Account& account, const Limits& limits);
+  Result<void> take_added(Account& account, const Quotas& quotas);
   void give_added(Account& account, size_t count);
   // Whether `bytes` more of answers may be queued. `waiting`: bytes of answers queued for all
   // users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
   static Result<void> room_for_answer(const Account& account, size_t bytes, size_t waiting,
-                                      const Limits& limits);
+                                      const Quotas& quotas);
 
   const std::map<uint32_t, Account>& all() const { return accounts_; }  // by owner
   size_t listeners() const { return listeners_; }

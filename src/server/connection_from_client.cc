@@ -130,7 +130,7 @@ uint64_t ConnectionFromClient::due_ns() const {
 }
 
 bool ConnectionFromClient::is_enough() const {
-  return listener_->queue().bytes() >= std::min(kEnoughBytes, hub_.limits().queue_bytes / 2);
+  return listener_->queue().bytes() >= std::min(kEnoughBytes, hub_.quotas().queue_bytes / 2);
 }
 
 ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {

@@ -37,8 +37,8 @@ class Strangers final : public filter::Ancestry {
 
 // A client and its connection, in one thread; turn() does what the server does.
 struct Fixture {
-  explicit Fixture(const hub::Limits& limits = {}, uint32_t requests_per_second = 1000)
-      : hub(encoder, limits) {
+  explicit Fixture(const hub::Quotas& quotas = {}, uint32_t requests_per_second = 1000)
+      : hub(encoder, quotas) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     theirs = UniqueFd(ends[1]);
@@ -294,7 +294,7 @@ TEST(NativeClient, ServerHelloHasTheScope) {
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->origin.knell, "9.9");
   EXPECT_EQ(hello->scope.flags, ::getuid() == 0 ? wire::Scope::kEverything : wire::Scope::kOwnUid);
-  EXPECT_EQ(hello->limits.queue_bytes, on.hub.limits().queue_bytes);
+  EXPECT_EQ(hello->limits.queue_bytes, on.hub.quotas().queue_bytes);
 }
 
 TEST(NativeClient, ARequestBeforeHelloEndsTheConnection) {
@@ -624,9 +624,9 @@ TEST(NativeClient, EachUnderCostsOneRequest) {
 
 // A subscription above the quota starts no search.
 TEST(NativeClient, ChecksTheQuotaBeforeSearchingForUnder) {
-  hub::Limits limits;
-  limits.values_per_user = limits.values = 10;
-  Fixture on(limits, 100);
+  hub::Quotas quotas;
+  quotas.values_per_user = quotas.values = 10;
+  Fixture on(quotas, 100);
   on.greet();
   filter::Subscription asked = all_execs();
   asked.predicates.assign(65, wants(Key::kUnder, ::getpid()));

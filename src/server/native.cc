@@ -104,7 +104,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
   if (reply.scope.flags == 0) reply.scope.flags = wire::Scope::kEverything;
   reply.scope.uid = peer_.uid();
   reply.scope.level = static_cast<uint32_t>(peer_.level());
-  reply.limits.queue_bytes = hub_.limits().queue_bytes;
+  reply.limits.queue_bytes = hub_.quotas().queue_bytes;
   answer(wire::encode(reply, 0));
   return Life::kOn;
 }

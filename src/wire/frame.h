@@ -53,7 +53,7 @@ enum Attribute : uint16_t {
   kSelection = 6,     // string: the selected processes, for display
   // hello, over a socket only
   kScope = 7,     // struct Scope
-  kLimits = 8,    // struct Limits
+  kLimits = 8,    // struct ServerLimits
   kQuiet = 9,     // u32, 1: no HELLO in answer
   kRule = 10,     // u32: 0 released, 1 v6; in a subscribe as well
   kOverrun = 11,  // u32, 1: losses are reported by NLMSG_OVERRUN

@@ -24,7 +24,7 @@ struct UncheckedSubscription {
   uint32_t rule = kRuleReleased;
 };
 
-static_assert(sizeof(Scope) == 16 && sizeof(Limits) == 16 && sizeof(Pid) == 16 &&
+static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(Pid) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
 constexpr size_t kMostPiece = 32 * 1024;  // bytes of a piece of the status; picked: half a frame

@@ -47,12 +47,12 @@ struct Scope {
   bool operator==(const Scope&) const = default;
 };
 
-struct Limits {
+struct ServerLimits {
   uint32_t most_frame, most_predicates;
   uint64_t queue_bytes;  // of one listener; 0: unknown
-  bool operator==(const Limits&) const = default;
+  bool operator==(const ServerLimits&) const = default;
 };
-inline constexpr Limits kOurLimits{
+inline constexpr ServerLimits kOurLimits{
     .most_frame = kMostFrame, .most_predicates = kMostPredicates, .queue_bytes = 0};
 
 // Server to client, the answer to its HELLO. In `origin`, subscription.via is the source in use,
@@ -60,7 +60,7 @@ inline constexpr Limits kOurLimits{
 struct ServerHello {
   Origin origin;
   Scope scope{};
-  Limits limits = kOurLimits;
+  ServerLimits limits = kOurLimits;
 };
 
 // Client to server, kAdd and kRemove: a process; a frame has one or more. Each that can be is added

@@ -15,10 +15,10 @@
 #include "filter/predicates.h"
 #include "hub/bytes.h"
 #include "hub/event_encoder.h"
+#include "hub/filter.h"
 #include "hub/listener.h"
 #include "hub/match_index.h"
 #include "hub/published_event.h"
-#include "hub/subscription.h"
 #include "hub/users.h"
 
 namespace knell::hub {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "hub/node.h"
+#include "hub/filter.h"
 #include "hub/queue.h"
 #include "hub/users.h"
 

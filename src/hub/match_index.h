@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "hub/node.h"
+#include "hub/filter.h"
 #include "hub/published_event.h"
 
 namespace knell::hub {

@@ -16,7 +16,7 @@
 #include "base/pid_scan.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "hub/subscription.h"
+#include "hub/filter.h"
 
 namespace knell::server {
 

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "base/pid_map.h"
 #include "base/result.h"
 #include "filter/subscription.h"
 #include "hub/published_event.h"
@@ -41,6 +43,17 @@ struct Filter {
   filter::Interest interest;      // what the sources must report for it
   Users::Claim claim;             // what it uses of its user's quotas
   std::string key;
+};
+
+class Listener;
+
+// A filter and all the listeners that have it.
+struct Node {
+  Filter filter;
+  std::vector<Listener*> listeners;
+  // With only_added: the added processes, by the listener's pid; the value is the start time in
+  // clock ticks since boot, 0: unknown. Such a node has one listener.
+  PidMap<uint64_t> added;
 };
 
 }  // namespace knell::hub

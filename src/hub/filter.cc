@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/subscription.h"
+#include "hub/filter.h"
 
 #include <algorithm>
 #include <initializer_list>

@@ -273,7 +273,7 @@ class Hub::EncodingCache {
   }
 
   // Empty: the event cannot be translated to that namespace.
-  Bytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
+  SharedBytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
     // Judged by the untranslated ids: translation may remove them.
     const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *seen_.event);
@@ -286,7 +286,7 @@ class Hub::EncodingCache {
         seen_.raw != nullptr ? hub_.encoder_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
         : hidden != 0        ? hub_.encoder_.event(without(hidden, *translated), details)
                              : hub_.encoder_.event(*translated, details);
-    Bytes bytes = made.empty() ? Bytes() : hub_.store_.copy(made);
+    SharedBytes bytes = made.empty() ? SharedBytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
   }
@@ -296,7 +296,7 @@ class Hub::EncodingCache {
     const event::Level* level = nullptr;
     uint32_t details = 0;
     uint32_t hidden = 0;  // event::Hidden
-    Bytes bytes;
+    SharedBytes bytes;
   };
   Hub& hub_;
   const PublishedEvent& seen_;
@@ -327,7 +327,7 @@ void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) 
   MatchIndex& in = index(seen.stream);
   in.match(seen, [&](Node* node, const event::Level* level) {
     if (!judge(*node, encodings.event(level), ancestry)) return;
-    const Bytes bytes =
+    const SharedBytes bytes =
         encodings.bytes(level, node->filter.subscription.details, node->filter.scope);
     if (bytes.empty()) {
       ++counters_.withheld_level;
@@ -352,7 +352,7 @@ void Hub::publish_lost(const PublishedEvent& seen) {
     event.lost_types = types;
     event.flags &= ~KNELL_FLAG_EXACT;
     const bool datagrams = seen.stream == Stream::kDatagrams;
-    Bytes bytes;
+    SharedBytes bytes;
     for (Listener* listener : node->listeners) {
       if (datagrams && !listener->overruns_) continue;
       if (bytes.empty())
@@ -363,9 +363,9 @@ void Hub::publish_lost(const PublishedEvent& seen) {
   }
 }
 
-Bytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
+SharedBytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   if (listener.stream_ == Stream::kDatagrams)
-    return listener.overruns_ ? store_.copy(encoder_.overrun(hole.count)) : Bytes();
+    return listener.overruns_ ? store_.copy(encoder_.overrun(hole.count)) : SharedBytes();
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
@@ -408,7 +408,7 @@ void Hub::settle(Listener& listener) {
   mark(listener);
 }
 
-void Hub::deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost) {
+void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost) {
   settle(listener);
   const bool is_tight = tight(listener);
   book(listener, [&](Queue& queue) {

@@ -13,12 +13,12 @@
 
 #include "base/result.h"
 #include "filter/predicates.h"
-#include "hub/bytes.h"
 #include "hub/event_encoder.h"
 #include "hub/filter.h"
 #include "hub/listener.h"
 #include "hub/match_index.h"
 #include "hub/published_event.h"
+#include "hub/shared_bytes.h"
 #include "hub/users.h"
 
 namespace knell::hub {
@@ -162,7 +162,7 @@ class Hub {
   void swap_filter(Node& node, Filter& other);
   void publish_lost(const PublishedEvent& seen);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
-  void deliver(Listener& listener, const Bytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
+  void deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
   size_t answer_bytes() const { return answer_store_.bytes() + answers_ * sizeof(Queue::Item); }
   bool tight(const Listener& listener) const;
@@ -170,7 +170,7 @@ class Hub {
   void shed();
   template <class F>
   void book(Listener& listener, F change);
-  Bytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
+  SharedBytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
   void mark(Listener& listener);
   void keep_added(Node& before, Node& node);
   void put_added(Node& node, int32_t pid, uint64_t start);
@@ -179,7 +179,7 @@ class Hub {
 
   EventEncoder& encoder_;
   Quotas quotas_;
-  Store store_, answer_store_;
+  ByteStore store_, answer_store_;
   Users users_;
   std::unordered_map<std::string, std::unique_ptr<Node>> nodes_;
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;

@@ -21,7 +21,8 @@ uint32_t saturated(uint64_t count) {
 
 }  // namespace
 
-Queue::Push Queue::push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost) {
+Queue::Push Queue::push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool tight,
+                              uint64_t lost) {
   Item item{.bytes = bytes, .lost = saturated(lost), .exact = lost == 0, .event = true};
   const size_t size = bytes.size() + kItemBytes;
   if (hole_.count == 0 && bytes_ + size <= bound(tight)) {
@@ -45,14 +46,14 @@ void Queue::swallow(const Item& item, uint64_t from_ns, uint64_t until_ns) {
   hole_.exact &= item.exact;
 }
 
-void Queue::push_answer(Bytes bytes) {
+void Queue::push_answer(SharedBytes bytes) {
   bytes_ += bytes.size() + kItemBytes;
   answer_bytes_ += bytes.size() + kItemBytes;
   ++answers_;
   items_.push_back({.bytes = std::move(bytes)});
 }
 
-void Queue::push_lost(const Bytes& bytes) {
+void Queue::push_lost(const SharedBytes& bytes) {
   const Hole hole = std::exchange(hole_, {});
   if (bytes.empty()) return;  // this listener did not ask for reports of loss
   if (bytes_ == answer_bytes_) oldest_ns_ = hole.from_ns;

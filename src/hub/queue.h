@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "hub/bytes.h"
+#include "hub/shared_bytes.h"
 
 namespace knell::hub {
 
@@ -16,7 +16,7 @@ namespace knell::hub {
 class Queue {
  public:
   struct Item {
-    Bytes bytes;
+    SharedBytes bytes;
     uint32_t lost = 0;   // of a LOST event: its count; else 0
     bool exact = true;   // `lost` is exact, not an upper bound
     bool hole = false;   // a LOST event for this queue's own hole
@@ -32,14 +32,14 @@ class Queue {
 
   // `tight`: its user is above the memory limit, so only a short queue may grow. `lost`: the event
   // is a LOST of the source with this upper bound; if it does not fit, the hole counts them.
-  Push push_event(const Bytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost = 0);
+  Push push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost = 0);
   // Answers are never dropped; the caller bounds them.
-  void push_answer(Bytes bytes);
+  void push_answer(SharedBytes bytes);
   // There is a hole, and room behind it: call push_lost() before anything else is queued.
   bool hole_due(bool tight) const { return hole_.count != 0 && bytes_ <= bound(tight) / 2; }
   const Hole& hole() const { return hole_; }
   // Closes the hole and queues its LOST event. Empty bytes: closes it without one.
-  void push_lost(const Bytes& bytes);
+  void push_lost(const SharedBytes& bytes);
   // Moves all queued events into the hole; answers stay. Returns their number, without LOST events
   // of earlier holes.
   size_t shed();

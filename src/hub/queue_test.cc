@@ -19,8 +19,8 @@ struct Fixture {
   void fill(int count) {
     for (int i = 0; i < count; ++i) push(static_cast<uint64_t>(i));
   }
-  Store store;
-  Bytes event = store.copy(std::string(kBytes, 'e'));
+  ByteStore store;
+  SharedBytes event = store.copy(std::string(kBytes, 'e'));
   Queue queue;
 };
 
@@ -58,7 +58,7 @@ TEST(Queue, PushLostWithoutBytesClosesTheHole) {
   Fixture on(1000);
   on.fill(11);
   on.queue.pop(10);
-  on.queue.push_lost(Bytes());
+  on.queue.push_lost(SharedBytes());
   EXPECT_TRUE(on.queue.empty());
   EXPECT_EQ(on.push(20), Queue::Push::kQueued);
 }

@@ -9,38 +9,38 @@
 
 namespace knell::hub {
 
-class Bytes;
+class SharedBytes;
 
-// Makes Bytes and counts their memory. Must outlive them. Not thread-safe: a Store and its Bytes
-// belong to one thread.
-class Store {
+// Makes SharedBytes and counts their memory. Must outlive them. Not thread-safe: a ByteStore and
+// its SharedBytes belong to one thread.
+class ByteStore {
  public:
-  Store() = default;
-  Store(const Store&) = delete;
-  Store& operator=(const Store&) = delete;
-  ~Store();
-  Bytes copy(std::string_view bytes);
+  ByteStore() = default;
+  ByteStore(const ByteStore&) = delete;
+  ByteStore& operator=(const ByteStore&) = delete;
+  ~ByteStore();
+  SharedBytes copy(std::string_view bytes);
   size_t bytes() const { return bytes_; }
 
  private:
-  friend class Bytes;
+  friend class SharedBytes;
   size_t bytes_ = 0;
 };
 
 // Immutable bytes with a reference count, so that the queues of several listeners share one encoded
-// event. empty(): refers to nothing; Bytes of length 0 are not empty().
-class Bytes {
+// event. empty(): refers to nothing; SharedBytes of length 0 are not empty().
+class SharedBytes {
  public:
-  Bytes() = default;
-  Bytes(const Bytes& other) : head_(other.head_) {
+  SharedBytes() = default;
+  SharedBytes(const SharedBytes& other) : head_(other.head_) {
     if (head_ != nullptr) ++head_->holders;
   }
-  Bytes(Bytes&& other) noexcept : head_(std::exchange(other.head_, nullptr)) {}
-  Bytes& operator=(Bytes other) noexcept {
+  SharedBytes(SharedBytes&& other) noexcept : head_(std::exchange(other.head_, nullptr)) {}
+  SharedBytes& operator=(SharedBytes other) noexcept {
     std::swap(head_, other.head_);
     return *this;
   }
-  ~Bytes() {
+  ~SharedBytes() {
     if (head_ != nullptr && --head_->holders == 0) release();
   }
 
@@ -52,12 +52,12 @@ class Bytes {
   }
 
  private:
-  friend class Store;
+  friend class ByteStore;
   struct Head {
-    Store* store;
+    ByteStore* store;
     uint32_t holders, size;
   };
-  explicit Bytes(Head* head) : head_(head) {}
+  explicit SharedBytes(Head* head) : head_(head) {}
   void release();
 
   Head* head_ = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/bytes.h"
+#include "hub/shared_bytes.h"
 
 #include <gtest/gtest.h>
 
@@ -11,34 +11,34 @@
 namespace knell::hub {
 namespace {
 
-TEST(Bytes, CopiesShareOneAllocation) {
-  Store store;
-  Bytes first = store.copy("an event");
+TEST(SharedBytes, CopiesShareOneAllocation) {
+  ByteStore store;
+  SharedBytes first = store.copy("an event");
   const size_t once = store.bytes();
   EXPECT_GT(once, 8u);
-  std::vector<Bytes> holders(100, first);
+  std::vector<SharedBytes> holders(100, first);
   EXPECT_EQ(store.bytes(), once);
   EXPECT_EQ(holders.back().view().data(), first.view().data());
-  first = Bytes();
+  first = SharedBytes();
   EXPECT_EQ(store.bytes(), once);
   EXPECT_EQ(holders.front().view(), "an event");
   holders.clear();
   EXPECT_EQ(store.bytes(), 0u);
 }
 
-TEST(Bytes, AssignmentsKeepTheReferenceCount) {
-  Store store;
+TEST(SharedBytes, AssignmentsKeepTheReferenceCount) {
+  ByteStore store;
   {
-    Bytes one = store.copy("one"), other = store.copy("other");
+    SharedBytes one = store.copy("one"), other = store.copy("other");
     one = other;
     EXPECT_EQ(one.view(), "other");
-    Bytes& same = one;
+    SharedBytes& same = one;
     one = same;
     EXPECT_EQ(one.view(), "other");
     other = std::move(one);
     EXPECT_EQ(other.view(), "other");
-    Bytes copy(other);
-    other = Bytes();
+    SharedBytes copy(other);
+    other = SharedBytes();
     EXPECT_TRUE(other.empty());
     EXPECT_EQ(other.view(), "");
     EXPECT_EQ(copy.view(), "other");
@@ -46,9 +46,9 @@ TEST(Bytes, AssignmentsKeepTheReferenceCount) {
   EXPECT_EQ(store.bytes(), 0u);
 }
 
-TEST(Bytes, BytesOfLengthZeroAreNotEmpty) {
-  Store store;
-  const Bytes none, nothing = store.copy("");
+TEST(SharedBytes, BytesOfLengthZeroAreNotEmpty) {
+  ByteStore store;
+  const SharedBytes none, nothing = store.copy("");
   EXPECT_TRUE(none.empty());
   EXPECT_FALSE(nothing.empty());
   EXPECT_EQ(nothing.size(), 0u);

@@ -114,7 +114,7 @@ void Hub::give_up(Listener& listener, Node* node) {
 }
 
 void Hub::unsubscribe(Listener& listener) {
-  users_.exchange(*listener.account_, std::exchange(listener.claim_, {}), {});
+  users_.force_claim(*listener.account_, std::exchange(listener.claim_, {}), {});
   leave(listener);
 }
 
@@ -149,7 +149,7 @@ Result<Hub::Change> Hub::change_filter(Listener& listener, Filter filter) {
   if (moves && before->added.size() > kMostMoved)
     return say(E2BIG, "the level cannot be changed with more than " + std::to_string(kMostMoved) +
                           " processes added");
-  users_.exchange(*listener.account_, listener.claim_, claim);
+  users_.force_claim(*listener.account_, listener.claim_, claim);
   listener.claim_ = claim;
   listener.stream_ = stream;
   if (keeps_added && !moves) {
@@ -182,7 +182,8 @@ void Hub::keep(Listener& listener, Change change) {
 }
 
 void Hub::undo(Listener& listener, Change change) {
-  users_.exchange(*listener.account_, std::exchange(listener.claim_, change.claim), change.claim);
+  users_.force_claim(*listener.account_, std::exchange(listener.claim_, change.claim),
+                     change.claim);
   listener.stream_ = change.stream;
   if (change.filter != nullptr) return swap_filter(*change.before, *change.filter);
   if (change.before == listener.node_) return;
@@ -462,7 +463,7 @@ void Hub::answer(Listener& listener, std::string_view packet) {
 }
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
-  return Users::room_for_answer(*listener.account_, bytes, answer_bytes(), quotas_);
+  return Users::may_queue_answer(*listener.account_, bytes, answer_bytes(), quotas_);
 }
 
 void Hub::popped(Listener& listener, size_t count) {

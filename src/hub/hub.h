@@ -35,9 +35,9 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Whether connect() would succeed after `ahead` other connections. Errors: EUSERS.
-  Result<void> may_connect(uint32_t uid, Ahead ahead = {}) const {
-    return users_.may_enter(uid, quotas_, ahead);
+  // Whether connect() would succeed after `pending` other connections. Errors: EUSERS.
+  Result<void> may_connect(uint32_t uid, PendingConnections pending = {}) const {
+    return users_.may_enter(uid, quotas_, pending);
   }
   uint32_t owner_of(uint32_t uid) const { return users_.owner_of(uid); }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);

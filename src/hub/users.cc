@@ -30,11 +30,12 @@ std::unexpected<Error> too_much(int error, const std::string& who, size_t count,
 
 }  // namespace
 
-Result<void> Users::may_enter(uint32_t uid, const Quotas& quotas, Ahead ahead) const {
+Result<void> Users::may_enter(uint32_t uid, const Quotas& quotas,
+                              PendingConnections pending) const {
   const uint32_t owner = owner_of(uid);
   const auto at = accounts_.find(owner);
   const Account account = at == accounts_.end() ? Account{.owner = owner} : at->second;
-  const size_t all = listeners_ + ahead.of_all, its = account.listeners + ahead.of_user;
+  const size_t all = listeners_ + pending.of_all, its = account.listeners + pending.of_user;
   if (all >= share_of(account, quotas.listeners))
     return say(EUSERS, "the daemon has " + std::to_string(all) +
                            " clients, the most it may have (limits.clients)");
@@ -96,11 +97,11 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
 
 Result<void> Users::claim(Account& account, Claim less, Claim more, const Quotas& quotas) {
   KNELL_TRY(may_claim(account, less, more, quotas));
-  exchange(account, less, more);
+  force_claim(account, less, more);
   return {};
 }
 
-void Users::exchange(Account& account, Claim less, Claim more) {
+void Users::force_claim(Account& account, Claim less, Claim more) {
   account.values += more.values - less.values;  // a decrease wraps around, which is right
   account.steps += more.steps - less.steps;
   account.roots += more.roots - less.roots;
@@ -125,8 +126,8 @@ void Users::give_added(Account& account, size_t count) {
   added_ -= count;
 }
 
-Result<void> Users::room_for_answer(const Account& account, size_t bytes, size_t waiting,
-                                    const Quotas& quotas) {
+Result<void> Users::may_queue_answer(const Account& account, size_t bytes, size_t waiting,
+                                     const Quotas& quotas) {
   const auto words = [&](const std::string& who, size_t most) {
     return who + " would leave " + std::to_string(bytes) + " bytes more of answers unread, and " +
            std::to_string(most) + " are the most: read them first";

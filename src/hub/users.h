@@ -33,7 +33,7 @@ struct Quotas {
 };
 
 // Connections that were accepted earlier and will enter before this one.
-struct Ahead {
+struct PendingConnections {
   size_t of_user = 0, of_all = 0;
 };
 
@@ -57,7 +57,7 @@ class Users {
   uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
 
   // Whether enter() would succeed. Errors: EUSERS, with a message for the user.
-  Result<void> may_enter(uint32_t uid, const Quotas& quotas, Ahead ahead = {}) const;
+  Result<void> may_enter(uint32_t uid, const Quotas& quotas, PendingConnections pending = {}) const;
   Result<Account*> enter(uint32_t uid, const Quotas& quotas);
   void leave(Account& account);
   // Whether claim() would succeed. Errors: EDQUOT, ENOSPC, with a message for the user.
@@ -66,13 +66,13 @@ class Users {
   // Releases `less` and takes `more`. Never fails if `more` is not above `less`.
   Result<void> claim(Account& account, Claim less, Claim more, const Quotas& quotas);
   // claim() without quotas: to return to a claim that was granted before.
-  void exchange(Account& account, Claim less, Claim more);
+  void force_claim(Account& account, Claim less, Claim more);
   Result<void> take_added(Account& account, const Quotas& quotas);
   void give_added(Account& account, size_t count);
   // Whether `bytes` more of answers may be queued. `waiting`: bytes of answers queued for all
   // users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
-  static Result<void> room_for_answer(const Account& account, size_t bytes, size_t waiting,
-                                      const Quotas& quotas);
+  static Result<void> may_queue_answer(const Account& account, size_t bytes, size_t waiting,
+                                       const Quotas& quotas);
 
   const std::map<uint32_t, Account>& all() const { return accounts_; }  // by owner
   size_t listeners() const { return listeners_; }

@@ -82,11 +82,11 @@ TEST(Users, LimitsHoldForAllUsersTogether) {
 TEST(Users, LimitsUnreadAnswersAndReservesHalfForRoot) {
   const Quotas quotas{.answer_bytes_per_user = 10, .answer_bytes = 100};
   const Users::Account some{.owner = kUser, .answer_bytes = 8}, root{.answer_bytes = 8};
-  EXPECT_TRUE(Users::room_for_answer(some, 2, 48, quotas));
-  EXPECT_EQ(Users::room_for_answer(some, 3, 8, quotas).error().code, EDQUOT);
-  EXPECT_EQ(Users::room_for_answer(some, 2, 49, quotas).error().code, ENOBUFS);
-  EXPECT_TRUE(Users::room_for_answer(root, 50, 50, quotas));
-  EXPECT_EQ(Users::room_for_answer(root, 51, 50, quotas).error().code, ENOBUFS);
+  EXPECT_TRUE(Users::may_queue_answer(some, 2, 48, quotas));
+  EXPECT_EQ(Users::may_queue_answer(some, 3, 8, quotas).error().code, EDQUOT);
+  EXPECT_EQ(Users::may_queue_answer(some, 2, 49, quotas).error().code, ENOBUFS);
+  EXPECT_TRUE(Users::may_queue_answer(root, 50, 50, quotas));
+  EXPECT_EQ(Users::may_queue_answer(root, 51, 50, quotas).error().code, ENOBUFS);
 }
 
 TEST(Users, AUserAboveALoweredLimitMayReleaseQuota) {

@@ -229,9 +229,9 @@ void Server::meet(UniqueFd socket) {
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0) return;
   const uint32_t owner = hub_.owner_of(who.uid);
   const auto waiting = newcomers_of_.find(owner);
-  const hub::Ahead ahead{.of_user = waiting == newcomers_of_.end() ? 0 : waiting->second,
-                         .of_all = newcomers_.size()};
-  if (const auto may = hub_.may_connect(who.uid, ahead); !may)
+  const hub::PendingConnections pending{
+      .of_user = waiting == newcomers_of_.end() ? 0 : waiting->second, .of_all = newcomers_.size()};
+  if (const auto may = hub_.may_connect(who.uid, pending); !may)
     return refuse(socket.get(), may.error());
   if (owner == 0) return take_in(next_id_++, std::move(socket));
   if (is_among_the_last(socket.get()))

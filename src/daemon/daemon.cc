@@ -160,7 +160,7 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
 void Daemon::add_identity(filter::Interest& interest, bool threads) const {
   using enum filter::Stream;
   const auto scoped = [&](filter::Stream stream) {
-    return hub_.any_by_uid(stream) || hub_.any_by_level(stream);
+    return hub_.has_user_scopes(stream) || hub_.has_namespace_scopes(stream);
   };
   const bool follows =
       threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_task_ids()
@@ -169,8 +169,9 @@ void Daemon::add_identity(filter::Interest& interest, bool threads) const {
     interest.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
     interest.uids.clear();
   }
-  interest.namespaces =
-      hub_.any_by_level(kProcesses) || hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams);
+  interest.namespaces = hub_.has_namespace_scopes(kProcesses) ||
+                        hub_.has_namespace_scopes(kThreads) ||
+                        hub_.has_namespace_scopes(kDatagrams);
 }
 
 int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
@@ -179,7 +180,7 @@ int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const 
   // Without bpf, the namespace pids of a child are read from /proc when its fork is read. This must
   // not be delayed, since the child may exit.
   const bool whole = processes_.is_open() && processes_.feed()->whole();
-  const auto by_level = [&](filter::Stream stream) { return hub_.any_by_level(stream); };
+  const auto by_level = [&](filter::Stream stream) { return hub_.has_namespace_scopes(stream); };
   if (!whole && std::ranges::any_of(streams, by_level)) return 0;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
@@ -228,14 +229,15 @@ void Daemon::follow_task_ids(Shrink shrink) {
   // threads, so that a client that connects again and again does not cause a scan each time.
   const bool listened = threads_.is_open();
   follow(threads_,
-         hub_.any_by_uid(kThreads) || hub_.any_by_uid(kDatagrams) ||
+         hub_.has_user_scopes(kThreads) || hub_.has_user_scopes(kDatagrams) ||
              (listened && threads_.follows_task_ids()),
-         hub_.any_by_level(kThreads) || hub_.any_by_level(kDatagrams) ||
+         hub_.has_namespace_scopes(kThreads) || hub_.has_namespace_scopes(kDatagrams) ||
              (listened && threads_.follows_levels()));
   // bpf includes the uid in each event. For events that the connector adds to it, /proc has the
   // uid, but not the pids in other namespaces.
   const bool whole = processes_.feed()->whole();
-  follow(processes_, !whole && hub_.any_by_uid(kProcesses), hub_.any_by_level(kProcesses));
+  follow(processes_, !whole && hub_.has_user_scopes(kProcesses),
+         hub_.has_namespace_scopes(kProcesses));
 }
 
 Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {

@@ -179,7 +179,7 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
   for (const Ended& ended : std::exchange(ended_, {}))
-    hub_.over(stream(), ended.pid, ended.start, ended.levels);
+    hub_.process_ended(stream(), ended.pid, ended.start, ended.levels);
   batch.clear();
   sweep();
   feed_->rearm(false);
@@ -198,7 +198,7 @@ void Pipeline::sweep() {
 
 // Listeners of threads usually want datagrams only, and then no events need to be created.
 uint32_t Pipeline::mask() const {
-  return level_ == Level::kProcesses || hub_.any(filter::Stream::kThreads) ? shown_ : 0;
+  return level_ == Level::kProcesses || hub_.has_listeners(filter::Stream::kThreads) ? shown_ : 0;
 }
 
 bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
@@ -248,7 +248,7 @@ void Pipeline::publish(watch::Slot& slot) {
   // The exit of a thread is not the end of its process, which over() reports.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
-  hub_.over(stream(), event.pid, start, slot.levels);
+  hub_.process_ended(stream(), event.pid, start, slot.levels);
 }
 
 uint32_t Pipeline::next_number(uint32_t cpu) {
@@ -311,12 +311,12 @@ void Pipeline::publish(const event::Raw& original) {
   seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
   seen.stamp_ns = raw.stamp_ns;
   seen.pid = raw.pid;
-  if (hub_.any_by_uid(filter::Stream::kDatagrams) && task_ids_ != nullptr) {
+  if (hub_.has_user_scopes(filter::Stream::kDatagrams) && task_ids_ != nullptr) {
     const auto uid = task_ids_->uid_of(raw.pid, raw.stamp_ns);
     seen.uid_known = uid.has_value();
     seen.uid = uid.value_or(0);
   }
-  if (hub_.any_by_level(filter::Stream::kDatagrams))
+  if (hub_.has_namespace_scopes(filter::Stream::kDatagrams))
     seen.levels = levels_of(raw, seen.levels_known);
   seen.raw = &raw;
   hub_.publish(seen, watch::RootBits(roots_, 0));

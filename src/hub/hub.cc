@@ -63,23 +63,23 @@ Result<Listener*> Hub::connect(const Listener::Identity& identity, void* owner) 
 void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
-  book(*listener, [](Queue& queue) { queue.clear(); });
+  update_queue(*listener, [](Queue& queue) { queue.clear(); });
   users_.leave(*listener->account_);
   listeners_.erase(listener);
 }
 
 bool Hub::drop_some(Listener& listener, size_t most) {
   const size_t count = std::min(most, listener.queue_.size());
-  book(listener, [&](Queue& queue) { queue.pop(count); });
+  update_queue(listener, [&](Queue& queue) { queue.pop(count); });
   return listener.queue_.empty();
 }
 
 void Hub::count_scope(const Node& node, int by) {
-  Scoped& scoped = scoped_[static_cast<size_t>(node.filter.subscription.stream)];
+  ScopeCounts& counts = scope_counts_[static_cast<size_t>(node.filter.subscription.stream)];
   const Scope& scope = node.filter.scope;
-  scoped.nodes += static_cast<uint32_t>(by);
-  if (!scope.every_user) scoped.by_uid += static_cast<uint32_t>(by);
-  if (scope.ns != 0) scoped.by_level += static_cast<uint32_t>(by);
+  counts.nodes += static_cast<uint32_t>(by);
+  if (!scope.every_user) counts.user_scopes += static_cast<uint32_t>(by);
+  if (scope.ns != 0) counts.namespace_scopes += static_cast<uint32_t>(by);
 }
 
 Node* Hub::node_of(Filter filter) {
@@ -100,17 +100,18 @@ void Hub::leave(Listener& listener) {
   Node* const node = std::exchange(listener.node_, nullptr);
   if (node == nullptr) return;
   std::erase(node->listeners, &listener);
-  give_up(listener, node);
+  release_node(listener, node);
 }
 
-// Removes the node if `listener` was its last listener. Its added processes are removed by bury().
-void Hub::give_up(Listener& listener, Node* node) {
+// Removes the node if `listener` was its last listener. Its added processes are removed by
+// remove_abandoned_added().
+void Hub::release_node(Listener& listener, Node* node) {
   if (!node->listeners.empty()) return;
   users_.give_added(*listener.account_, node->added.size());
   if (!MatchIndex::is_by_added(*node)) index(node->filter.subscription.stream).erase(node);
   count_scope(*node, -1);
   auto taken = nodes_.extract(std::string(node->filter.key));
-  if (!node->added.empty()) graves_.push_back(std::move(taken.mapped()));
+  if (!node->added.empty()) abandoned_nodes_.push_back(std::move(taken.mapped()));
 }
 
 void Hub::unsubscribe(Listener& listener) {
@@ -120,7 +121,7 @@ void Hub::unsubscribe(Listener& listener) {
 
 Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
   KNELL_ASSIGN(Change change, begin_change(listener, std::move(subscription)));
-  keep(listener, std::move(change));
+  commit_change(listener, std::move(change));
   return {};
 }
 
@@ -175,13 +176,13 @@ void Hub::swap_filter(Node& node, Filter& other) {
   if (in_places) in.insert(&node);
 }
 
-void Hub::keep(Listener& listener, Change change) {
+void Hub::commit_change(Listener& listener, Change change) {
   if (change.before == nullptr || change.before == listener.node_) return;
-  keep_added(*change.before, *listener.node_);
-  give_up(listener, change.before);
+  move_added(*change.before, *listener.node_);
+  release_node(listener, change.before);
 }
 
-void Hub::undo(Listener& listener, Change change) {
+void Hub::undo_change(Listener& listener, Change change) {
   users_.force_claim(*listener.account_, std::exchange(listener.claim_, change.claim),
                      change.claim);
   listener.stream_ = change.stream;
@@ -193,7 +194,7 @@ void Hub::undo(Listener& listener, Change change) {
 }
 
 // Moves the added processes from the old node to the new one, which is of another stream.
-void Hub::keep_added(Node& before, Node& node) {
+void Hub::move_added(Node& before, Node& node) {
   if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
   before.added.for_each([&](int32_t pid, uint64_t start) { put_added(node, pid, start); });
   before.added.for_each([&](int32_t pid, uint64_t) { forget_added(before, pid); });
@@ -236,17 +237,18 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
   return {};
 }
 
-void Hub::over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels) {
+void Hub::process_ended(Stream stream, int32_t pid, uint64_t start,
+                        std::span<const event::Level> levels) {
   if (adders_.empty()) return;
-  over_in(stream, 0, pid, start);
-  for (const event::Level& level : levels) over_in(stream, level.ns, level.pid, start);
+  remove_ended(stream, 0, pid, start);
+  for (const event::Level& level : levels) remove_ended(stream, level.ns, level.pid, start);
 }
 
 bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
 
 // Skips an earlier process that had the same pid, and nodes of other streams: their exit is not
 // published yet.
-void Hub::over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
+void Hub::remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
   const auto found = adders_.find(adder_key(ns, pid));
   if (found == adders_.end()) return;
   for (Node* node : std::vector<Node*>(found->second)) {
@@ -386,7 +388,7 @@ SharedBytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
 
 // Changes a queue, then updates the sums over all queues and those of the user's account.
 template <class F>
-void Hub::book(Listener& listener, F change) {
+void Hub::update_queue(Listener& listener, F change) {
   Queue& queue = listener.queue_;
   const size_t bytes = queue.bytes(), answer_bytes = queue.answer_bytes();
   const size_t items = queue.size(), answers = queue.answers();
@@ -403,22 +405,23 @@ bool Hub::tight(const Listener& listener) const {
 }
 
 // Queues the LOST event of a hole that is due.
-void Hub::settle(Listener& listener) {
+void Hub::report_due_hole(Listener& listener) {
   if (!listener.queue_.hole_due(tight(listener))) return;
-  book(listener, [&](Queue& queue) { queue.push_lost(lost_bytes(listener, queue.hole())); });
-  mark(listener);
+  update_queue(listener,
+               [&](Queue& queue) { queue.push_lost(lost_bytes(listener, queue.hole())); });
+  mark_fresh(listener);
 }
 
 void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost) {
-  settle(listener);
+  report_due_hole(listener);
   const bool is_tight = tight(listener);
-  book(listener, [&](Queue& queue) {
+  update_queue(listener, [&](Queue& queue) {
     if (queue.push_event(bytes, stamp_ns, is_tight, lost) == Queue::Push::kQueued) {
       ++counters_.delivered;
-      mark(listener);
+      mark_fresh(listener);
     } else {
       ++counters_.lost;
-      if (queue.hole_due(is_tight)) mark(listener);  // fresh() reports it, no pop() may come
+      if (queue.hole_due(is_tight)) mark_fresh(listener);  // fresh() reports it, no pop() may come
     }
   });
   if (event_bytes() > quotas_.memory_bytes) shed();
@@ -438,12 +441,12 @@ void Hub::shed() {
       if (size > most) longest = listener.get(), most = size;
     }
     if (longest == nullptr) return;
-    book(*longest, [&](Queue& queue) {
+    update_queue(*longest, [&](Queue& queue) {
       const size_t gone = queue.shed();
       counters_.delivered -= gone;
       counters_.lost += gone;
     });
-    mark(*longest);
+    mark_fresh(*longest);
   }
 }
 
@@ -458,8 +461,8 @@ void Hub::publish_ack(const PublishedEvent& seen, const Listener& asker) {
 }
 
 void Hub::answer(Listener& listener, std::string_view packet) {
-  book(listener, [&](Queue& queue) { queue.push_answer(answer_store_.copy(packet)); });
-  mark(listener);
+  update_queue(listener, [&](Queue& queue) { queue.push_answer(answer_store_.copy(packet)); });
+  mark_fresh(listener);
 }
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
@@ -467,11 +470,11 @@ Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
 }
 
 void Hub::popped(Listener& listener, size_t count) {
-  book(listener, [&](Queue& queue) { queue.pop(count); });
-  settle(listener);
+  update_queue(listener, [&](Queue& queue) { queue.pop(count); });
+  report_due_hole(listener);
 }
 
-void Hub::mark(Listener& listener) {
+void Hub::mark_fresh(Listener& listener) {
   if (std::exchange(listener.fresh_, true)) return;
   fresh_.push_back(&listener);
 }
@@ -484,10 +487,11 @@ std::vector<filter::Interest> Hub::interests(Stream stream) const {
   return all;
 }
 
-bool Hub::is_forgotten_for_testing() const {
-  return graves_.empty() && adders_.empty() && std::ranges::all_of(indexes_, &MatchIndex::empty) &&
-         std::ranges::all_of(scoped_, [](const Scoped& scoped) {
-           return scoped.nodes == 0 && scoped.by_uid == 0 && scoped.by_level == 0;
+bool Hub::is_empty_for_testing() const {
+  return abandoned_nodes_.empty() && adders_.empty() &&
+         std::ranges::all_of(indexes_, &MatchIndex::empty) &&
+         std::ranges::all_of(scope_counts_, [](const ScopeCounts& counts) {
+           return counts.nodes == 0 && counts.user_scopes == 0 && counts.namespace_scopes == 0;
          });
 }
 

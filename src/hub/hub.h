@@ -49,9 +49,9 @@ class Hub {
   // Calls visit(pid) for each process of the initial pid namespace that no subscription has added
   // any more. Returns whether none is left to remove.
   template <class F>
-  bool bury(size_t most, F visit) {
-    while (most > 0 && !graves_.empty()) {
-      Node& node = *graves_.back();
+  bool remove_abandoned_added(size_t most, F visit) {
+    while (most > 0 && !abandoned_nodes_.empty()) {
+      Node& node = *abandoned_nodes_.back();
       const size_t count = std::min(most, node.added.size());
       node.added.sweep(count, [&](int32_t pid, uint64_t) {
         forget_added(node, pid);
@@ -59,17 +59,17 @@ class Hub {
         return true;
       });
       most -= count;
-      if (node.added.empty()) graves_.pop_back();
+      if (node.added.empty()) abandoned_nodes_.pop_back();
     }
-    return graves_.empty();
+    return abandoned_nodes_.empty();
   }
 
   // Replaces the listener's subscription. Queued events stay. Errors, which change nothing: EINVAL
   // of predicates; EDQUOT, ENOSPC; E2BIG another stream, with more than 1024 processes added.
   Result<void> subscribe(Listener& listener, Subscription subscription);
   // subscribe() in two steps, for a caller that must ask the sources in between. After
-  // begin_change() interests() has both the old and the new subscription. Until keep() or undo()
-  // no other call may name this listener.
+  // begin_change() interests() has both the old and the new subscription. Until commit_change() or
+  // undo_change() no other call may name this listener.
   struct Change {
     Node* before = nullptr;
     std::unique_ptr<Filter> filter;  // the old filter of `before`, if that node got a new filter
@@ -79,8 +79,8 @@ class Hub {
   // Whether the number of predicate values alone is within the quotas. Errors: EDQUOT.
   Result<void> may_subscribe(const Listener& listener, const Subscription& subscription) const;
   Result<Change> begin_change(Listener& listener, Subscription subscription);
-  void keep(Listener& listener, Change change);
-  void undo(Listener& listener, Change change);
+  void commit_change(Listener& listener, Change change);
+  void undo_change(Listener& listener, Change change);
   void unsubscribe(Listener& listener);
   // Adds a process to a subscription with only_added, or removes it. `pid`: as the listener knows
   // it. `start`: of the process, in clock ticks since boot; 0: any process with that pid. Errors of
@@ -94,7 +94,8 @@ class Hub {
   // A process has ended: removes it from the subscriptions to `stream` that added it. `pid` and
   // `levels`: its pid in the initial namespace and in those below. Call it after publishing the
   // exit.
-  void over(Stream stream, int32_t pid, uint64_t start, std::span<const event::Level> levels);
+  void process_ended(Stream stream, int32_t pid, uint64_t start,
+                     std::span<const event::Level> levels);
 
   // Queues an ack for all listeners that receive everything, except `asker`, which gets it by
   // answer().
@@ -113,7 +114,7 @@ class Hub {
     std::vector<Listener*> now;
     now.swap(fresh_);
     for (Listener* listener : now) {
-      settle(*listener);  // reports a hole even if no further event comes after shed()
+      report_due_hole(*listener);  // reports a hole even if no further event comes after shed()
       listener->fresh_ = false;
       visit(*listener);
     }
@@ -127,11 +128,15 @@ class Hub {
   // Whether a subscription has added this process of the initial pid namespace.
   bool is_added(int32_t pid) const;
   // Whether any listener is subscribed to this stream.
-  bool any(Stream stream) const { return scoped_[static_cast<size_t>(stream)].nodes != 0; }
+  bool has_listeners(Stream stream) const {
+    return scope_counts_[static_cast<size_t>(stream)].nodes != 0;
+  }
   // Whether the scope of any listener to this stream is one user only, or one pid namespace only.
-  bool any_by_uid(Stream stream) const { return scoped_[static_cast<size_t>(stream)].by_uid != 0; }
-  bool any_by_level(Stream stream) const {
-    return scoped_[static_cast<size_t>(stream)].by_level != 0;
+  bool has_user_scopes(Stream stream) const {
+    return scope_counts_[static_cast<size_t>(stream)].user_scopes != 0;
+  }
+  bool has_namespace_scopes(Stream stream) const {
+    return scope_counts_[static_cast<size_t>(stream)].namespace_scopes != 0;
   }
 
   void set_quotas(const Quotas& quotas);
@@ -145,11 +150,11 @@ class Hub {
     uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
   };
   const Counters& counters() const { return counters_; }
-  bool is_forgotten_for_testing() const;  // no state is left of any subscription
+  bool is_empty_for_testing() const;  // no state is left of any subscription
 
  private:
-  struct Scoped {
-    uint32_t nodes = 0, by_uid = 0, by_level = 0;
+  struct ScopeCounts {
+    uint32_t nodes = 0, user_scopes = 0, namespace_scopes = 0;
   };
   class EncodingCache;
 
@@ -157,7 +162,7 @@ class Hub {
   Node* node_of(Filter filter);
   void count_scope(const Node& node, int by);
   void leave(Listener& listener);
-  void give_up(Listener& listener, Node* node);
+  void release_node(Listener& listener, Node* node);
   Result<Change> change_filter(Listener& listener, Filter filter);
   void swap_filter(Node& node, Filter& other);
   void publish_lost(const PublishedEvent& seen);
@@ -166,16 +171,16 @@ class Hub {
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
   size_t answer_bytes() const { return answer_store_.bytes() + answers_ * sizeof(Queue::Item); }
   bool tight(const Listener& listener) const;
-  void settle(Listener& listener);
+  void report_due_hole(Listener& listener);
   void shed();
   template <class F>
-  void book(Listener& listener, F change);
+  void update_queue(Listener& listener, F change);
   SharedBytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
-  void mark(Listener& listener);
-  void keep_added(Node& before, Node& node);
+  void mark_fresh(Listener& listener);
+  void move_added(Node& before, Node& node);
   void put_added(Node& node, int32_t pid, uint64_t start);
   void forget_added(Node& node, int32_t pid);
-  void over_in(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
+  void remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
   EventEncoder& encoder_;
   Quotas quotas_;
@@ -184,8 +189,9 @@ class Hub {
   std::unordered_map<std::string, std::unique_ptr<Node>> nodes_;
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
   std::array<MatchIndex, kStreams> indexes_;
-  std::array<Scoped, kStreams> scoped_;
-  std::vector<std::unique_ptr<Node>> graves_;                // without listeners; see bury()
+  std::array<ScopeCounts, kStreams> scope_counts_;
+  // Without listeners, but with added processes; see remove_abandoned_added().
+  std::vector<std::unique_ptr<Node>> abandoned_nodes_;
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;

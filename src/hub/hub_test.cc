@@ -239,8 +239,8 @@ TEST(Hub, AccountsReturnToZero) {
   EXPECT_THAT(on.hub.users().all(), IsEmpty());
   EXPECT_EQ(on.hub.bytes(), 0u);
   EXPECT_THAT(on.fresh(), IsEmpty());
-  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
-  EXPECT_TRUE(on.hub.is_forgotten_for_testing());
+  EXPECT_TRUE(on.hub.remove_abandoned_added(1'000'000, [](int32_t) {}));
+  EXPECT_TRUE(on.hub.is_empty_for_testing());
 }
 
 TEST(Hub, AUserAboveItsMemoryLimitLosesOnlyItsOwnEvents) {
@@ -466,13 +466,13 @@ TEST(Hub, DeliversOnlyAddedProcessesUntilTheyEnd) {
   on.exec(6);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_THAT(on.read(other), ElementsAre("pid 5"));
-  on.hub.over(Stream::kThreads, 5, 77, {});    // of another stream
-  on.hub.over(Stream::kProcesses, 5, 66, {});  // an earlier process with that pid
+  on.hub.process_ended(Stream::kThreads, 5, 77, {});    // of another stream
+  on.hub.process_ended(Stream::kProcesses, 5, 66, {});  // an earlier process with that pid
   EXPECT_TRUE(on.hub.is_added(5));
   on.exec(5);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_THAT(on.read(other), IsEmpty());
-  on.hub.over(Stream::kProcesses, 5, 77, {});
+  on.hub.process_ended(Stream::kProcesses, 5, 77, {});
   EXPECT_FALSE(on.hub.is_added(5));
   on.exec(5);
   EXPECT_THAT(on.read(one), IsEmpty());
@@ -488,11 +488,11 @@ TEST(Hub, AddedPidsAreThoseOfTheListenersNamespace) {
   on.exec(5);
   on.exec(1000, 0, {{.ns = 100, .pid = 5}});
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
-  on.hub.over(Stream::kProcesses, 5, 0, {});
+  on.hub.process_ended(Stream::kProcesses, 5, 0, {});
   on.exec(1000, 0, {{.ns = 100, .pid = 5}});
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   const std::vector<event::Level> levels{{.ns = 100, .pid = 5}};
-  on.hub.over(Stream::kProcesses, 1000, 0, levels);
+  on.hub.process_ended(Stream::kProcesses, 1000, 0, levels);
   on.exec(1000, 0, levels);
   EXPECT_THAT(on.read(one), IsEmpty());
 }
@@ -506,7 +506,7 @@ TEST(Hub, AddedProcessesStayWhenTheSubscriptionChanges) {
   on.exec(6);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   ASSERT_TRUE(on.hub.subscribe(one, Subscription{}));
-  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
+  EXPECT_TRUE(on.hub.remove_abandoned_added(1'000'000, [](int32_t) {}));
   EXPECT_FALSE(on.hub.is_added(5));
   EXPECT_EQ(on.hub.add(one, 7, 0).error().code, EINVAL);
 }
@@ -519,8 +519,8 @@ TEST(Hub, TheCostOfAnAddedProcessIsConstant) {
   on.exec(199'999);
   EXPECT_EQ(on.read(one).size(), 1u);
   on.hub.disconnect(&one);
-  EXPECT_TRUE(on.hub.bury(1'000'000, [](int32_t) {}));
-  EXPECT_TRUE(on.hub.is_forgotten_for_testing());
+  EXPECT_TRUE(on.hub.remove_abandoned_added(1'000'000, [](int32_t) {}));
+  EXPECT_TRUE(on.hub.is_empty_for_testing());
 }
 
 TEST(Hub, InterestsShrinkWhenListenersDisconnect) {
@@ -528,8 +528,8 @@ TEST(Hub, InterestsShrinkWhenListenersDisconnect) {
   Listener& one = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   Listener& same = on.listener(Subscription{.mask = KNELL_EVENT_EXEC});
   EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
-  EXPECT_TRUE(on.hub.any(Stream::kProcesses));
-  EXPECT_FALSE(on.hub.any(Stream::kThreads));
+  EXPECT_TRUE(on.hub.has_listeners(Stream::kProcesses));
+  EXPECT_FALSE(on.hub.has_listeners(Stream::kThreads));
   on.hub.disconnect(&one);
   EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 1u);
   on.hub.disconnect(&same);
@@ -636,10 +636,10 @@ TEST(Hub, RemovesAddedProcessesInPieces) {
   EXPECT_THAT(on.read(one), ElementsAre("pid 8")) << "once, by its new subscription";
   std::vector<int32_t> gone;
   const auto note = [&](int32_t pid) { gone.push_back(pid); };
-  EXPECT_FALSE(on.hub.bury(400, note));
+  EXPECT_FALSE(on.hub.remove_abandoned_added(400, note));
   EXPECT_LE(gone.size(), 400u);
-  EXPECT_FALSE(on.hub.bury(400, note));
-  EXPECT_TRUE(on.hub.bury(400, note));
+  EXPECT_FALSE(on.hub.remove_abandoned_added(400, note));
+  EXPECT_TRUE(on.hub.remove_abandoned_added(400, note));
   EXPECT_EQ(gone.size(), 999u) << "the other listener still has 7";
   EXPECT_TRUE(on.hub.is_added(7));
   EXPECT_FALSE(on.hub.is_added(8));
@@ -667,7 +667,7 @@ TEST(Hub, AChangeCanBeUndone) {
                           .only_added = only_added});
     ASSERT_TRUE(change);
     EXPECT_EQ(on.hub.interests(Stream::kProcesses).size(), 2u);
-    on.hub.undo(one, *std::move(change));
+    on.hub.undo_change(one, *std::move(change));
     EXPECT_EQ(on.hub.users().all().at(1000), account);
     on.exec(1);
     on.exec(2);
@@ -678,7 +678,7 @@ TEST(Hub, AChangeCanBeUndone) {
   auto change =
       on.hub.begin_change(one, Subscription{.mask = KNELL_EVENT_EXIT, .only_added = true});
   ASSERT_TRUE(change);
-  on.hub.undo(one, *std::move(change));
+  on.hub.undo_change(one, *std::move(change));
   on.exec(5);
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
   EXPECT_EQ(on.hub.nodes(), 1u);

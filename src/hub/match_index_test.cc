@@ -182,8 +182,8 @@ class Simulation {
     EXPECT_EQ(hub_.nodes(), 0u);
     EXPECT_EQ(hub_.bytes(), 0u);
     EXPECT_TRUE(hub_.users().all().empty());
-    EXPECT_TRUE(hub_.bury(1'000'000, [](int32_t) {}));
-    EXPECT_TRUE(hub_.is_forgotten_for_testing());
+    EXPECT_TRUE(hub_.remove_abandoned_added(1'000'000, [](int32_t) {}));
+    EXPECT_TRUE(hub_.is_empty_for_testing());
   }
 
  private:
@@ -230,7 +230,7 @@ class Simulation {
       ASSERT_EQ(known.listener->queue().delivered(), known.expected) << describe(known, test_event);
     }
     if (test_event.event.type != KNELL_EVENT_EXIT) return;
-    hub_.over(test_event.seen.stream, test_event.event.pid, 0, test_event.levels);
+    hub_.process_ended(test_event.seen.stream, test_event.event.pid, 0, test_event.levels);
     for (Known& known : known_)
       if (known.asked && known.asked->stream == test_event.seen.stream) forget(known, test_event);
   }

@@ -55,7 +55,7 @@ struct Fixture {
     using Step = ConnectionFromClient::Step;
     Step step = Step::kMore;
     for (int i = 0; i < 1000 && step == Step::kMore; ++i) step = connection->step(now_ns);
-    hub.bury(kForEver, [this](int32_t pid) { wiring.unfollow(pid); });
+    hub.remove_abandoned_added(kForEver, [this](int32_t pid) { wiring.unfollow(pid); });
     if (step == Step::kOver) return Life::kOver;
     return connection->send(now_ns, ConnectionFromClient::Due::kNow);
   }
@@ -539,7 +539,7 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "the old subscription stays";
   EXPECT_THAT(on.wiring.followed, ElementsAre(6));
   on.connection.reset();
-  on.hub.bury(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
+  on.hub.remove_abandoned_added(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
   EXPECT_THAT(on.wiring.followed, IsEmpty()) << "nothing is followed for a closed connection";
   EXPECT_EQ(on.hub.nodes(), 0u);
 }

@@ -156,9 +156,9 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
   const bool listened = change.before != nullptr;
   auto grown = wiring_.interest_grown(*listener_, latency_ns);
   if (grown)
-    hub_.keep(*listener_, std::move(change));
+    hub_.commit_change(*listener_, std::move(change));
   else
-    hub_.undo(*listener_, std::move(change));
+    hub_.undo_change(*listener_, std::move(change));
   if (listened || !grown) wiring_.interest_shrunk();
   if (grown) latency_ns_ = latency_ns;
   return grown;
@@ -172,7 +172,7 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   // Pids of another namespace are not followed; the hub matches them in each event.
   if (!here) return {};
   auto followed = wiring_.follow(pid.pid, pid.start);
-  // remove() fails if over() has removed it already.
+  // remove() fails if Hub::process_ended() has removed it already.
   if (!followed) (void)hub_.remove(*listener_, pid.pid);
   return followed;
 }

@@ -23,7 +23,7 @@ constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
-constexpr size_t kMostGone = 32, kItemsATurn = 4096, kBuriedATurn = 2048;
+constexpr size_t kMostGone = 32, kItemsATurn = 4096, kAbandonedATurn = 2048;
 constexpr uint64_t kPauseNs = 100'000'000;  // when a connection could not even be refused
 
 uint64_t thread_cpu_ns() {
@@ -75,7 +75,7 @@ void Server::serve() {
   serve_due(now);
   look_who_is_ready(now);
   serve_requests();
-  bury();
+  unfollow_abandoned();
   remove_gone();
   flush();
   longest_.turn_ns = std::max(longest_.turn_ns, thread_cpu_ns() - began);
@@ -325,9 +325,10 @@ void Server::flush() {
   });
 }
 
-// Removes added processes of subscriptions that no longer exist.
-void Server::bury() {
-  graves_ = !hub_.bury(kBuriedATurn, [this](int32_t pid) { wiring_.unfollow(pid); });
+// Removes the added processes of subscriptions that no longer exist.
+void Server::unfollow_abandoned() {
+  has_abandoned_nodes_ =
+      !hub_.remove_abandoned_added(kAbandonedATurn, [this](int32_t pid) { wiring_.unfollow(pid); });
 }
 
 // In pieces: a client may have a long queue, and many clients may disconnect at once.
@@ -343,7 +344,7 @@ void Server::remove_gone() {
 }
 
 uint64_t Server::due_ns() const {
-  if (!gone_.empty() || graves_) return 1;
+  if (!gone_.empty() || has_abandoned_nodes_) return 1;
   uint64_t at = accept_again_ns_;
   const auto no_later_than = [&at](uint64_t other) {
     if (other != 0 && (at == 0 || other < at)) at = other;

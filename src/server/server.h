@@ -87,7 +87,7 @@ class Server {
   void poll(Client& client);
   void schedule(Client& client);
   void unschedule(uint64_t id);
-  void bury();
+  void unfollow_abandoned();
   void remove_gone();
 
   UniqueFd listening_, epoll_;
@@ -103,8 +103,8 @@ class Server {
   std::set<std::pair<uint64_t, uint64_t>> due_;    // time and client id
   std::unordered_map<uint64_t, uint64_t> due_of_;  // client id to time
   Turns turns_;
-  std::deque<uint64_t> gone_;  // still in clients_
-  bool graves_ = false;        // Hub::bury() has more to do
+  std::deque<uint64_t> gone_;         // still in clients_
+  bool has_abandoned_nodes_ = false;  // Hub::remove_abandoned_added() has more to do
   Longest longest_;
   uint64_t next_id_ = 1, refused_ = 0;
   uint64_t accept_again_ns_ = 0;  // no descriptors: accept nothing until then; 0: accept

@@ -170,10 +170,10 @@ Result<Hub::Change> Hub::change_filter(Listener& listener, Filter filter) {
 
 void Hub::swap_filter(Node& node, Filter& other) {
   MatchIndex& in = index(node.filter.subscription.stream);
-  const bool in_places = !MatchIndex::is_by_added(node);
-  if (in_places) in.erase(&node);
+  const bool is_indexed = !MatchIndex::is_by_added(node);
+  if (is_indexed) in.erase(&node);
   std::swap(node.filter, other);
-  if (in_places) in.insert(&node);
+  if (is_indexed) in.insert(&node);
 }
 
 void Hub::commit_change(Listener& listener, Change change) {

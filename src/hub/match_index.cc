@@ -28,7 +28,7 @@ constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
 // A node with more alternatives than this has no keys and is visited for each event of its class:
 // judging it costs less than inserting its keys at each subscribe. Picked.
-constexpr size_t kMostPlaces = 128;
+constexpr size_t kMostKeys = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
 // "cron" and "cron.service" get the same key; the node's predicates tell them apart.
@@ -46,50 +46,48 @@ size_t MatchIndex::class_of(uint32_t type, bool zero) {
   return at == kTypes.end() ? size_t{5} : static_cast<size_t>(at - kTypes.begin());
 }
 
-uint64_t MatchIndex::key_of(By by, uint64_t value) {
-  return static_cast<uint64_t>(by) << 56 | (value & 0x00ff'ffff'ffff'ffff);
+uint64_t MatchIndex::key_of(KeyKind kind, uint64_t value) {
+  return static_cast<uint64_t>(kind) << 56 | (value & 0x00ff'ffff'ffff'ffff);
 }
 
 // Texts with equal hashes share a key; the node's predicates compare the text itself.
-uint64_t MatchIndex::key_of(By by, std::string_view text) {
-  return key_of(by, std::hash<std::string_view>{}(by == By::kUnit ? bare(text) : text));
+uint64_t MatchIndex::key_of(KeyKind kind, std::string_view text) {
+  return key_of(kind, std::hash<std::string_view>{}(kind == KeyKind::kUnit ? bare(text) : text));
 }
 
-std::vector<std::pair<MatchIndex::By, uint64_t>> MatchIndex::places_of(const Node& node) {
-  std::vector<std::pair<By, uint64_t>> places;
+std::vector<std::pair<MatchIndex::KeyKind, uint64_t>> MatchIndex::keys_of(const Node& node) {
+  std::vector<std::pair<KeyKind, uint64_t>> keys;
   const Filter& filter = node.filter;
-  const auto add = [&](By by, const auto& values) {
+  const auto add = [&](KeyKind kind, const auto& values) {
     for (const auto& value : values) {
       if constexpr (std::is_convertible_v<decltype(value), std::string_view>)
-        places.emplace_back(by, key_of(by, std::string_view(value)));
+        keys.emplace_back(kind, key_of(kind, std::string_view(value)));
       else
-        places.emplace_back(by, key_of(by, static_cast<uint32_t>(value)));
+        keys.emplace_back(kind, key_of(kind, static_cast<uint32_t>(value)));
     }
-    std::ranges::sort(places);  // "cron" and "cron.service" give one key
-    places.erase(std::unique(places.begin(), places.end()), places.end());
+    std::ranges::sort(keys);  // "cron" and "cron.service" give one key
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   };
-  const auto few = [](const auto& values) {
-    return !values.empty() && values.size() <= kMostPlaces;
-  };
+  const auto few = [](const auto& values) { return !values.empty() && values.size() <= kMostKeys; };
   if (filter.scope.ns != 0)
-    places.emplace_back(By::kLevel, key_of(By::kLevel, filter.scope.ns));
+    keys.emplace_back(KeyKind::kLevel, key_of(KeyKind::kLevel, filter.scope.ns));
   else if (!filter.scope.every_user)
-    places.emplace_back(By::kUser, key_of(By::kUser, filter.scope.uid));
+    keys.emplace_back(KeyKind::kUser, key_of(KeyKind::kUser, filter.scope.uid));
   else if (is_by_added(node))
     node.added.for_each([&](int32_t pid, uint64_t) {
-      places.emplace_back(By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)));
+      keys.emplace_back(KeyKind::kPid, key_of(KeyKind::kPid, static_cast<uint32_t>(pid)));
     });
   else if (few(filter.interest.pids))
-    add(By::kPid, filter.interest.pids);
+    add(KeyKind::kPid, filter.interest.pids);
   else if (few(filter.interest.uids))
-    add(By::kUid, filter.interest.uids);
+    add(KeyKind::kUid, filter.interest.uids);
   else if (few(filter.interest.units))
-    add(By::kUnit, filter.interest.units);
+    add(KeyKind::kUnit, filter.interest.units);
   else if (few(filter.interest.comms))
-    add(By::kComm, filter.interest.comms);
+    add(KeyKind::kComm, filter.interest.comms);
   else
-    places.emplace_back(By::kAnything, 0);
-  return places;
+    keys.emplace_back(KeyKind::kAnything, 0);
+  return keys;
 }
 
 bool MatchIndex::is_by_added(const Node& node) {
@@ -106,53 +104,55 @@ void MatchIndex::for_each_class(const Node& node, F visit) {
     if (node.filter.wants_type(KNELL_EVENT_EXIT, zero)) visit(class_of(KNELL_EVENT_EXIT, zero));
 }
 
-void MatchIndex::put(Class& in, By by, uint64_t key, Node* node) {
-  if (by == By::kAnything) {
+void MatchIndex::add_key(Class& in, KeyKind kind, uint64_t key, Node* node) {
+  if (kind == KeyKind::kAnything) {
     in.anything.push_back(node);
     return;
   }
-  in.by[key].push_back(node);
-  ++in.used[static_cast<size_t>(by)];
+  in.by_key[key].push_back(node);
+  ++in.used[static_cast<size_t>(kind)];
 }
 
-void MatchIndex::take(Class& in, By by, uint64_t key, Node* node) {
-  if (by == By::kAnything) {
+void MatchIndex::remove_key(Class& in, KeyKind kind, uint64_t key, Node* node) {
+  if (kind == KeyKind::kAnything) {
     std::erase(in.anything, node);
     return;
   }
-  const auto found = in.by.find(key);
-  if (found == in.by.end() || std::erase(found->second, node) == 0) return;
-  if (found->second.empty()) in.by.erase(found);
-  --in.used[static_cast<size_t>(by)];
+  const auto found = in.by_key.find(key);
+  if (found == in.by_key.end() || std::erase(found->second, node) == 0) return;
+  if (found->second.empty()) in.by_key.erase(found);
+  --in.used[static_cast<size_t>(kind)];
 }
 
 void MatchIndex::insert(Node* node) {
-  const auto places = places_of(*node);
+  const auto keys = keys_of(*node);
   for_each_class(*node, [&](size_t c) {
-    for (const auto& [by, key] : places) put(classes_[c], by, key, node);
+    for (const auto& [kind, key] : keys) add_key(classes_[c], kind, key, node);
   });
 }
 
 void MatchIndex::erase(Node* node) {
-  const auto places = places_of(*node);
+  const auto keys = keys_of(*node);
   for_each_class(*node, [&](size_t c) {
-    for (const auto& [by, key] : places) take(classes_[c], by, key, node);
+    for (const auto& [kind, key] : keys) remove_key(classes_[c], kind, key, node);
   });
 }
 
 void MatchIndex::insert_pid(Node* node, int32_t pid) {
   if (!is_by_added(*node)) return;
-  put(classes_[kAddedClass], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
+  add_key(classes_[kAddedClass], KeyKind::kPid, key_of(KeyKind::kPid, static_cast<uint32_t>(pid)),
+          node);
 }
 
 void MatchIndex::erase_pid(Node* node, int32_t pid) {
   if (!is_by_added(*node)) return;
-  take(classes_[kAddedClass], By::kPid, key_of(By::kPid, static_cast<uint32_t>(pid)), node);
+  remove_key(classes_[kAddedClass], KeyKind::kPid,
+             key_of(KeyKind::kPid, static_cast<uint32_t>(pid)), node);
 }
 
 bool MatchIndex::empty() const {
   return std::ranges::all_of(classes_, [](const Class& in) {
-    return in.anything.empty() && in.by.empty() &&
+    return in.anything.empty() && in.by_key.empty() &&
            std::ranges::all_of(in.used, [](uint32_t used) { return used == 0; });
   });
 }

@@ -40,37 +40,37 @@ class MatchIndex {
 
  private:
   // The kind of key that finds a node: the narrowest condition of its scope and filter.
-  enum class By : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
-  static constexpr size_t kBys = 7;
+  enum class KeyKind : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
+  static constexpr size_t kKeyKinds = 7;
   static constexpr size_t kClasses = 12;     // see class_of()
   static constexpr size_t kAddedClass = 11;  // of any type, by kPid
   using Nodes = std::vector<Node*>;
   struct Class {
     Nodes anything;
-    std::unordered_map<uint64_t, Nodes> by;
-    std::array<uint32_t, kBys> used{};  // entries of `by`, of each kind
+    std::unordered_map<uint64_t, Nodes> by_key;
+    std::array<uint32_t, kKeyKinds> used{};  // entries of `by_key`, of each kind
   };
 
   static size_t class_of(uint32_t type, bool zero);
-  static uint64_t key_of(By by, uint64_t value);
-  static uint64_t key_of(By by, std::string_view text);
-  static std::vector<std::pair<By, uint64_t>> places_of(const Node& node);
+  static uint64_t key_of(KeyKind kind, uint64_t value);
+  static uint64_t key_of(KeyKind kind, std::string_view text);
+  static std::vector<std::pair<KeyKind, uint64_t>> keys_of(const Node& node);
   template <class F>
   static void for_each_class(const Node& node, F visit);
-  void put(Class& in, By by, uint64_t key, Node* node);
-  void take(Class& in, By by, uint64_t key, Node* node);
+  void add_key(Class& in, KeyKind kind, uint64_t key, Node* node);
+  void remove_key(Class& in, KeyKind kind, uint64_t key, Node* node);
   template <class F>
-  static void look(const Class& in, By by, uint64_t key, F visit);
+  static void visit_key(const Class& in, KeyKind kind, uint64_t key, F visit);
 
   std::array<Class, kClasses> classes_;
   Unknown unknown_;
 };
 
 template <class F>
-void MatchIndex::look(const Class& in, By by, uint64_t key, F visit) {
-  if (in.used[static_cast<size_t>(by)] == 0) return;
-  const auto found = in.by.find(key);
-  if (found == in.by.end()) return;
+void MatchIndex::visit_key(const Class& in, KeyKind kind, uint64_t key, F visit) {
+  if (in.used[static_cast<size_t>(kind)] == 0) return;
+  const auto found = in.by_key.find(key);
+  if (found == in.by_key.end()) return;
   for (Node* node : found->second) visit(node);
 }
 
@@ -80,22 +80,22 @@ void MatchIndex::match(const PublishedEvent& seen, F visit) {
   const auto whole = [&](Node* node) { visit(node, nullptr); };
   unknown_ = {};
   for (Node* node : in.anything) whole(node);
-  const uint64_t by_pid = key_of(By::kPid, static_cast<uint32_t>(seen.pid));
-  look(classes_[kAddedClass], By::kPid, by_pid, [&](Node* node) {
+  const uint64_t pid_key = key_of(KeyKind::kPid, static_cast<uint32_t>(seen.pid));
+  visit_key(classes_[kAddedClass], KeyKind::kPid, pid_key, [&](Node* node) {
     if (node->filter.wants_type(seen.type, seen.zero)) whole(node);
   });
-  if (in.by.empty()) return;
-  const auto used = [&](By by) { return in.used[static_cast<size_t>(by)] != 0; };
-  if (used(By::kUser)) {
+  if (in.by_key.empty()) return;
+  const auto used = [&](KeyKind kind) { return in.used[static_cast<size_t>(kind)] != 0; };
+  if (used(KeyKind::kUser)) {
     if (seen.uid_known)
-      look(in, By::kUser, key_of(By::kUser, seen.uid), whole);
+      visit_key(in, KeyKind::kUser, key_of(KeyKind::kUser, seen.uid), whole);
     else
       unknown_.uid = true;
   }
-  if (used(By::kLevel)) {
+  if (used(KeyKind::kLevel)) {
     if (!seen.levels_known) unknown_.levels = true;
     for (const event::Level& level : seen.levels)
-      look(in, By::kLevel, key_of(By::kLevel, level.ns), [&](Node* node) {
+      visit_key(in, KeyKind::kLevel, key_of(KeyKind::kLevel, level.ns), [&](Node* node) {
         const Scope& scope = node->filter.scope;
         if (scope.every_user || (seen.uid_known && scope.uid == seen.uid))
           visit(node, &level);
@@ -103,12 +103,14 @@ void MatchIndex::match(const PublishedEvent& seen, F visit) {
           unknown_.uid = true;
       });
   }
-  look(in, By::kPid, by_pid, whole);
-  if (seen.uid_known) look(in, By::kUid, key_of(By::kUid, seen.uid), whole);
+  visit_key(in, KeyKind::kPid, pid_key, whole);
+  if (seen.uid_known) visit_key(in, KeyKind::kUid, key_of(KeyKind::kUid, seen.uid), whole);
   if (seen.event == nullptr) return;
   const auto text = [](const knell_string& s) { return std::string_view(s.data, s.size); };
-  if (used(By::kUnit)) look(in, By::kUnit, key_of(By::kUnit, text(seen.event->unit)), whole);
-  if (used(By::kComm)) look(in, By::kComm, key_of(By::kComm, text(seen.event->comm)), whole);
+  if (used(KeyKind::kUnit))
+    visit_key(in, KeyKind::kUnit, key_of(KeyKind::kUnit, text(seen.event->unit)), whole);
+  if (used(KeyKind::kComm))
+    visit_key(in, KeyKind::kComm, key_of(KeyKind::kComm, text(seen.event->comm)), whole);
 }
 
 }  // namespace knell::hub

@@ -33,12 +33,12 @@ Queue::Push Queue::push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool 
     ++delivered_;
     return Push::kQueued;
   }
-  swallow(item, stamp_ns, stamp_ns);
+  add_to_hole(item, stamp_ns, stamp_ns);
   ++lost_;
   return Push::kDropped;
 }
 
-void Queue::swallow(const Item& item, uint64_t from_ns, uint64_t until_ns) {
+void Queue::add_to_hole(const Item& item, uint64_t from_ns, uint64_t until_ns) {
   if (hole_.count == 0) hole_.from_ns = from_ns;
   hole_.from_ns = std::min(hole_.from_ns, from_ns);
   hole_.until_ns = std::max(hole_.until_ns, until_ns);
@@ -74,7 +74,7 @@ size_t Queue::shed() {
       kept.push_back(std::move(item));
       continue;
     }
-    swallow(item, oldest_ns_, newest_ns_);
+    add_to_hole(item, oldest_ns_, newest_ns_);
     bytes_ -= item.bytes.size() + kItemBytes;
     if (!item.hole) ++gone;  // the events of an earlier hole were counted when they were dropped
   }

@@ -63,7 +63,7 @@ class Queue {
   static constexpr size_t kShort = 64 * 1024;  // picked, never tuned
 
   size_t bound(bool tight) const { return tight && bound_ > kShort ? kShort : bound_; }
-  void swallow(const Item& item, uint64_t from_ns, uint64_t until_ns);
+  void add_to_hole(const Item& item, uint64_t from_ns, uint64_t until_ns);
 
   size_t bound_;
   std::deque<Item> items_;

@@ -216,15 +216,15 @@ void publish(benchmark::State& state, bool one_wants_it) {
   const NoAncestry ancestry;
   for (auto _ : state) {
     for (const knell_event& event : samples.events()) {
-      hub::PublishedEvent seen;
-      seen.type = event.type;
-      seen.zero = (event.has & KNELL_HAS_STATUS) != 0 && event.wait_status == 0;
-      seen.stamp_ns = event.mono_ns;
-      seen.pid = event.pid;
-      seen.uid_known = (event.has & KNELL_HAS_UID) != 0;
-      seen.uid = event.uid;
-      seen.event = &event;
-      hub.publish(seen, ancestry);
+      hub::PublishedEvent published;
+      published.type = event.type;
+      published.zero = (event.has & KNELL_HAS_STATUS) != 0 && event.wait_status == 0;
+      published.stamp_ns = event.mono_ns;
+      published.pid = event.pid;
+      published.uid_known = (event.has & KNELL_HAS_UID) != 0;
+      published.uid = event.uid;
+      published.event = &event;
+      hub.publish(published, ancestry);
     }
     hub.fresh([&](hub::Listener& listener) { hub.popped(listener, listener.queue().size()); });
   }

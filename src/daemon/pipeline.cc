@@ -232,19 +232,19 @@ void Pipeline::over(int32_t pid, uint64_t start) {
 void Pipeline::publish(watch::Slot& slot) {
   on_event_(feed_->batch(), slot);
   const knell_event& event = slot.event;
-  hub::PublishedEvent seen;
-  seen.stream = stream();
-  seen.type = event.type;
-  seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
-              event.wait_status == 0;
-  seen.stamp_ns = event.mono_ns;
-  seen.pid = event.pid;
-  seen.uid_known = (event.has & KNELL_HAS_UID) != 0;
-  seen.uid = event.uid;
-  seen.levels = slot.levels;
-  seen.levels_known = slot.levels_known;
-  seen.event = &event;
-  hub_.publish(seen, watch::RootBits(roots_, slot.note));
+  hub::PublishedEvent published;
+  published.stream = stream();
+  published.type = event.type;
+  published.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
+                   event.wait_status == 0;
+  published.stamp_ns = event.mono_ns;
+  published.pid = event.pid;
+  published.uid_known = (event.has & KNELL_HAS_UID) != 0;
+  published.uid = event.uid;
+  published.levels = slot.levels;
+  published.levels_known = slot.levels_known;
+  published.event = &event;
+  hub_.publish(published, watch::RootBits(roots_, slot.note));
   // The exit of a thread is not the end of its process, which over() reports.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
@@ -305,21 +305,21 @@ void Pipeline::on_births_lost(uint64_t count) {
 void Pipeline::publish(const event::Raw& original) {
   event::Raw raw = original;
   raw.seq = next_number(raw.cpu);
-  hub::PublishedEvent seen;
-  seen.stream = filter::Stream::kDatagrams;
-  seen.type = raw.what;
-  seen.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
-  seen.stamp_ns = raw.stamp_ns;
-  seen.pid = raw.pid;
+  hub::PublishedEvent published;
+  published.stream = filter::Stream::kDatagrams;
+  published.type = raw.what;
+  published.zero = raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == 0;
+  published.stamp_ns = raw.stamp_ns;
+  published.pid = raw.pid;
   if (hub_.has_user_scopes(filter::Stream::kDatagrams) && task_ids_ != nullptr) {
     const auto uid = task_ids_->uid_of(raw.pid, raw.stamp_ns);
-    seen.uid_known = uid.has_value();
-    seen.uid = uid.value_or(0);
+    published.uid_known = uid.has_value();
+    published.uid = uid.value_or(0);
   }
   if (hub_.has_namespace_scopes(filter::Stream::kDatagrams))
-    seen.levels = levels_of(raw, seen.levels_known);
-  seen.raw = &raw;
-  hub_.publish(seen, watch::RootBits(roots_, 0));
+    published.levels = levels_of(raw, published.levels_known);
+  published.raw = &raw;
+  hub_.publish(published, watch::RootBits(roots_, 0));
 }
 
 // The pid namespaces of the event's subject, with its pids there.
@@ -347,15 +347,15 @@ void Pipeline::close_after_failure() {
   lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
   lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
   lost.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-  hub::PublishedEvent seen;
-  seen.type = KNELL_EVENT_LOST;
-  seen.stamp_ns = lost.mono_ns;
-  seen.event = &lost;
+  hub::PublishedEvent published;
+  published.type = KNELL_EVENT_LOST;
+  published.stamp_ns = lost.mono_ns;
+  published.event = &lost;
   for (uint32_t& number : numbers_) ++number;
-  seen.stream = stream();
-  hub_.publish(seen, watch::RootBits(roots_, 0));
-  seen.stream = filter::Stream::kDatagrams;
-  if (level_ == Level::kThreads) hub_.publish(seen, watch::RootBits(roots_, 0));
+  published.stream = stream();
+  hub_.publish(published, watch::RootBits(roots_, 0));
+  published.stream = filter::Stream::kDatagrams;
+  if (level_ == Level::kThreads) hub_.publish(published, watch::RootBits(roots_, 0));
   close();
 }
 
@@ -368,12 +368,12 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   lost.type = KNELL_EVENT_LOST;
   lost.lost_count = count;
   lost.lost_types = raw.u.lost.types;
-  hub::PublishedEvent seen;
-  seen.stream = filter::Stream::kDatagrams;
-  seen.type = KNELL_EVENT_LOST;
-  seen.stamp_ns = raw.stamp_ns;
-  seen.event = &lost;
-  hub_.publish(seen, watch::RootBits(roots_, 0));
+  hub::PublishedEvent published;
+  published.stream = filter::Stream::kDatagrams;
+  published.type = KNELL_EVENT_LOST;
+  published.stamp_ns = raw.stamp_ns;
+  published.event = &lost;
+  hub_.publish(published, watch::RootBits(roots_, 0));
 }
 
 bool Pipeline::scan_some(ScanBudget& budget) {

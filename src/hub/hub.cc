@@ -265,12 +265,12 @@ void Hub::remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start) 
 // is encoded again for each node.
 class Hub::EncodingCache {
  public:
-  EncodingCache(Hub& hub, const PublishedEvent& seen) : hub_(hub), seen_(seen) {}
+  EncodingCache(Hub& hub, const PublishedEvent& published) : hub_(hub), published_(published) {}
 
   // The event with the pids of the namespace of `level`; nullptr: the initial one.
   const knell_event* event(const event::Level* level) {
-    if (seen_.event == nullptr || level == nullptr) return seen_.event;
-    if (level != level_) translated_ = event::translate(*seen_.event, *level);
+    if (published_.event == nullptr || level == nullptr) return published_.event;
+    if (level != level_) translated_ = event::translate(*published_.event, *level);
     level_ = level;
     return &translated_;
   }
@@ -279,16 +279,17 @@ class Hub::EncodingCache {
   SharedBytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
     // Judged by the untranslated ids: translation may remove them.
-    const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *seen_.event);
+    const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *published_.event);
     for (size_t i = 0; i < used_; ++i) {
       const Form& form = forms_[i];
       if (form.level == level && form.details == details && form.hidden == hidden)
         return form.bytes;
     }
     const std::string_view made =
-        seen_.raw != nullptr ? hub_.encoder_.datagram(*seen_.raw, level == nullptr ? 0 : level->ns)
-        : hidden != 0        ? hub_.encoder_.event(without(hidden, *translated), details)
-                             : hub_.encoder_.event(*translated, details);
+        published_.raw != nullptr
+            ? hub_.encoder_.datagram(*published_.raw, level == nullptr ? 0 : level->ns)
+        : hidden != 0 ? hub_.encoder_.event(without(hidden, *translated), details)
+                      : hub_.encoder_.event(*translated, details);
     SharedBytes bytes = made.empty() ? SharedBytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
@@ -302,7 +303,7 @@ class Hub::EncodingCache {
     SharedBytes bytes;
   };
   Hub& hub_;
-  const PublishedEvent& seen_;
+  const PublishedEvent& published_;
   const event::Level* level_ = nullptr;
   knell_event translated_;
   std::array<Form, 8> forms_;
@@ -320,15 +321,15 @@ bool Hub::judge(const Node& node, const knell_event* event, const filter::Ancest
   return filter.predicates.matches(*event, ancestry);
 }
 
-void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) {
+void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ancestry) {
   ++counters_.published;
-  if (seen.event != nullptr)
-    epoch_ns_ =
-        static_cast<int64_t>(static_cast<uint64_t>(seen.event->time_ns) - seen.event->mono_ns);
-  if (seen.type == KNELL_EVENT_LOST) return publish_lost(seen);
-  EncodingCache encodings(*this, seen);
-  MatchIndex& in = index(seen.stream);
-  in.match(seen, [&](Node* node, const event::Level* level) {
+  if (published.event != nullptr)
+    epoch_ns_ = static_cast<int64_t>(static_cast<uint64_t>(published.event->time_ns) -
+                                     published.event->mono_ns);
+  if (published.type == KNELL_EVENT_LOST) return publish_lost(published);
+  EncodingCache encodings(*this, published);
+  MatchIndex& in = index(published.stream);
+  in.match(published, [&](Node* node, const event::Level* level) {
     if (!judge(*node, encodings.event(level), ancestry)) return;
     const SharedBytes bytes =
         encodings.bytes(level, node->filter.subscription.details, node->filter.scope);
@@ -337,7 +338,8 @@ void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) 
       return;
     }
     for (Listener* listener : node->listeners)
-      if (seen.stamp_ns >= listener->identity_.since_ns) deliver(*listener, bytes, seen.stamp_ns);
+      if (published.stamp_ns >= listener->identity_.since_ns)
+        deliver(*listener, bytes, published.stamp_ns);
   });
   counters_.withheld_uid += in.unknown().uid ? 1 : 0;
   counters_.withheld_level += in.unknown().levels ? 1 : 0;
@@ -345,23 +347,24 @@ void Hub::publish(const PublishedEvent& seen, const filter::Ancestry& ancestry) 
 
 // A loss at the source is reported to every listener of the stream that wants one of its types.
 // Which of the lost events match a listener is unknown, so the count is an upper bound.
-void Hub::publish_lost(const PublishedEvent& seen) {
+void Hub::publish_lost(const PublishedEvent& published) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
     const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.interest.possible);
-    if (filter.subscription.stream != seen.stream) continue;
-    if (seen.event == nullptr || (types & types_of(seen.event->lost_types)) == 0) continue;
-    knell_event event = *seen.event;
+    if (filter.subscription.stream != published.stream) continue;
+    if (published.event == nullptr || (types & types_of(published.event->lost_types)) == 0)
+      continue;
+    knell_event event = *published.event;
     event.lost_types = types;
     event.flags &= ~KNELL_FLAG_EXACT;
-    const bool datagrams = seen.stream == Stream::kDatagrams;
+    const bool datagrams = published.stream == Stream::kDatagrams;
     SharedBytes bytes;
     for (Listener* listener : node->listeners) {
       if (datagrams && !listener->overruns_) continue;
       if (bytes.empty())
         bytes = store_.copy(datagrams ? encoder_.overrun(std::max<uint64_t>(event.lost_count, 1))
                                       : encoder_.event(event, KNELL_DETAILS_STATUS));
-      deliver(*listener, bytes, seen.stamp_ns, std::max<uint64_t>(event.lost_count, 1));
+      deliver(*listener, bytes, published.stamp_ns, std::max<uint64_t>(event.lost_count, 1));
     }
   }
 }
@@ -450,13 +453,13 @@ void Hub::shed() {
   }
 }
 
-void Hub::publish_ack(const PublishedEvent& seen, const Listener& asker) {
-  EncodingCache encodings(*this, seen);
-  index(seen.stream).match(seen, [&](Node* node, const event::Level*) {
+void Hub::publish_ack(const PublishedEvent& published, const Listener& asker) {
+  EncodingCache encodings(*this, published);
+  index(published.stream).match(published, [&](Node* node, const event::Level*) {
     for (Listener* listener : node->listeners)
       if (listener != &asker)
         deliver(*listener, encodings.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),
-                seen.stamp_ns);
+                published.stamp_ns);
   });
 }
 

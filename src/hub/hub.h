@@ -90,7 +90,7 @@ class Hub {
 
   // Queues the event for each listener that wants it. A LOST event goes to each listener of the
   // stream that may have missed one of the lost events.
-  void publish(const PublishedEvent& seen, const filter::Ancestry& ancestry);
+  void publish(const PublishedEvent& published, const filter::Ancestry& ancestry);
   // A process has ended: removes it from the subscriptions to `stream` that added it. `pid` and
   // `levels`: its pid in the initial namespace and in those below. Call it after publishing the
   // exit.
@@ -99,7 +99,7 @@ class Hub {
 
   // Queues an ack for all listeners that receive everything, except `asker`, which gets it by
   // answer().
-  void publish_ack(const PublishedEvent& seen, const Listener& asker);
+  void publish_ack(const PublishedEvent& published, const Listener& asker);
   // Queues an answer, never dropped. The caller bounds the answers that wait: for a long one it
   // calls may_answer() first.
   void answer(Listener& listener, std::string_view packet);
@@ -165,7 +165,7 @@ class Hub {
   void release_node(Listener& listener, Node* node);
   Result<Change> change_filter(Listener& listener, Filter filter);
   void swap_filter(Node& node, Filter& other);
-  void publish_lost(const PublishedEvent& seen);
+  void publish_lost(const PublishedEvent& published);
   static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }

@@ -41,15 +41,15 @@ struct Fixture {
     event.has = KNELL_HAS_UID;
     event.uid = uid;
     event.mono_ns = ++now_ns;
-    PublishedEvent seen;
-    seen.type = event.type;
-    seen.pid = pid;
-    seen.stamp_ns = event.mono_ns;
-    seen.uid_known = seen.levels_known = true;
-    seen.uid = uid;
-    seen.levels = levels;
-    seen.event = &event;
-    hub.publish(seen, Strangers());
+    PublishedEvent published;
+    published.type = event.type;
+    published.pid = pid;
+    published.stamp_ns = event.mono_ns;
+    published.uid_known = published.levels_known = true;
+    published.uid = uid;
+    published.levels = levels;
+    published.event = &event;
+    hub.publish(published, Strangers());
   }
   void killed(int32_t pid, uint32_t uid, uint32_t killer_uid, uint32_t cause = KNELL_CAUSE_USER) {
     knell_event event{};
@@ -75,39 +75,39 @@ struct Fixture {
     publish(event, uid);
   }
   void publish(const knell_event& event, uint32_t uid) {
-    PublishedEvent seen;
-    seen.type = event.type;
-    seen.pid = event.pid;
-    seen.stamp_ns = ++now_ns;
-    seen.uid_known = seen.levels_known = true;
-    seen.uid = uid;
-    seen.event = &event;
-    hub.publish(seen, Strangers());
+    PublishedEvent published;
+    published.type = event.type;
+    published.pid = event.pid;
+    published.stamp_ns = ++now_ns;
+    published.uid_known = published.levels_known = true;
+    published.uid = uid;
+    published.event = &event;
+    hub.publish(published, Strangers());
   }
   void lose(uint64_t count, uint32_t types) {
     knell_event event{};
     event.type = KNELL_EVENT_LOST;
     event.lost_count = count;
     event.lost_types = types;
-    PublishedEvent seen;
-    seen.type = event.type;
-    seen.stamp_ns = ++now_ns;
-    seen.event = &event;
-    hub.publish(seen, Strangers());
+    PublishedEvent published;
+    published.type = event.type;
+    published.stamp_ns = ++now_ns;
+    published.event = &event;
+    hub.publish(published, Strangers());
   }
   void datagram(int32_t pid, std::vector<event::Level> levels = {}) {
     event::Raw raw;
     raw.what = KNELL_EVENT_EXEC;
     raw.pid = raw.tid = pid;
-    PublishedEvent seen;
-    seen.stream = Stream::kDatagrams;
-    seen.type = raw.what;
-    seen.pid = pid;
-    seen.stamp_ns = ++now_ns;
-    seen.levels_known = true;
-    seen.levels = levels;
-    seen.raw = &raw;
-    hub.publish(seen, Strangers());
+    PublishedEvent published;
+    published.stream = Stream::kDatagrams;
+    published.type = raw.what;
+    published.pid = pid;
+    published.stamp_ns = ++now_ns;
+    published.levels_known = true;
+    published.levels = levels;
+    published.raw = &raw;
+    hub.publish(published, Strangers());
   }
   // Empties the listener's queue; returns the items as the encoder's text, without the details.
   std::vector<std::string> read(Listener& listener) {
@@ -388,10 +388,10 @@ TEST(Hub, AUserReceivesOnlyItsOwnEventsAndUnknownUidsAreWithheld) {
   EXPECT_THAT(on.read(user), ElementsAre("pid 2"));
   EXPECT_EQ(on.hub.counters().withheld_uid, 0u);
   knell_event event{};
-  PublishedEvent seen;
-  seen.type = event.type = KNELL_EVENT_EXEC;
-  seen.event = &event;
-  on.hub.publish(seen, Strangers());
+  PublishedEvent published;
+  published.type = event.type = KNELL_EVENT_EXEC;
+  published.event = &event;
+  on.hub.publish(published, Strangers());
   EXPECT_THAT(on.read(user), IsEmpty());
   EXPECT_EQ(on.hub.counters().withheld_uid, 1u);
 }
@@ -600,10 +600,10 @@ TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheAsker) {
   Listener& user = on.listener(Scope{.every_user = false, .uid = 7}, 7);
   ASSERT_TRUE(on.hub.subscribe(user, datagrams()));
   event::Raw ack;
-  PublishedEvent seen;
-  seen.stream = Stream::kDatagrams;
-  seen.raw = &ack;
-  on.hub.publish_ack(seen, asker);
+  PublishedEvent published;
+  published.stream = Stream::kDatagrams;
+  published.raw = &ack;
+  on.hub.publish_ack(published, asker);
   EXPECT_THAT(on.read(everything), ElementsAre("datagram 0 in 0"));
   for (Listener* one : {&asker, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
 }

@@ -30,7 +30,7 @@ class MatchIndex {
   // the node's scope; nullptr: the scope has none. The node's scope allows the event; the caller
   // judges whether its filter matches.
   template <class F>
-  void match(const PublishedEvent& seen, F visit);
+  void match(const PublishedEvent& published, F visit);
   // The last event was withheld from nodes with a scope, because its uid or its pid namespaces were
   // not known.
   struct Unknown {
@@ -75,42 +75,43 @@ void MatchIndex::visit_key(const Class& in, KeyKind kind, uint64_t key, F visit)
 }
 
 template <class F>
-void MatchIndex::match(const PublishedEvent& seen, F visit) {
-  const Class& in = classes_[class_of(seen.type, seen.zero)];
+void MatchIndex::match(const PublishedEvent& published, F visit) {
+  const Class& in = classes_[class_of(published.type, published.zero)];
   const auto whole = [&](Node* node) { visit(node, nullptr); };
   unknown_ = {};
   for (Node* node : in.anything) whole(node);
-  const uint64_t pid_key = key_of(KeyKind::kPid, static_cast<uint32_t>(seen.pid));
+  const uint64_t pid_key = key_of(KeyKind::kPid, static_cast<uint32_t>(published.pid));
   visit_key(classes_[kAddedClass], KeyKind::kPid, pid_key, [&](Node* node) {
-    if (node->filter.wants_type(seen.type, seen.zero)) whole(node);
+    if (node->filter.wants_type(published.type, published.zero)) whole(node);
   });
   if (in.by_key.empty()) return;
   const auto used = [&](KeyKind kind) { return in.used[static_cast<size_t>(kind)] != 0; };
   if (used(KeyKind::kUser)) {
-    if (seen.uid_known)
-      visit_key(in, KeyKind::kUser, key_of(KeyKind::kUser, seen.uid), whole);
+    if (published.uid_known)
+      visit_key(in, KeyKind::kUser, key_of(KeyKind::kUser, published.uid), whole);
     else
       unknown_.uid = true;
   }
   if (used(KeyKind::kLevel)) {
-    if (!seen.levels_known) unknown_.levels = true;
-    for (const event::Level& level : seen.levels)
+    if (!published.levels_known) unknown_.levels = true;
+    for (const event::Level& level : published.levels)
       visit_key(in, KeyKind::kLevel, key_of(KeyKind::kLevel, level.ns), [&](Node* node) {
         const Scope& scope = node->filter.scope;
-        if (scope.every_user || (seen.uid_known && scope.uid == seen.uid))
+        if (scope.every_user || (published.uid_known && scope.uid == published.uid))
           visit(node, &level);
-        else if (!seen.uid_known)
+        else if (!published.uid_known)
           unknown_.uid = true;
       });
   }
   visit_key(in, KeyKind::kPid, pid_key, whole);
-  if (seen.uid_known) visit_key(in, KeyKind::kUid, key_of(KeyKind::kUid, seen.uid), whole);
-  if (seen.event == nullptr) return;
+  if (published.uid_known)
+    visit_key(in, KeyKind::kUid, key_of(KeyKind::kUid, published.uid), whole);
+  if (published.event == nullptr) return;
   const auto text = [](const knell_string& s) { return std::string_view(s.data, s.size); };
   if (used(KeyKind::kUnit))
-    visit_key(in, KeyKind::kUnit, key_of(KeyKind::kUnit, text(seen.event->unit)), whole);
+    visit_key(in, KeyKind::kUnit, key_of(KeyKind::kUnit, text(published.event->unit)), whole);
   if (used(KeyKind::kComm))
-    visit_key(in, KeyKind::kComm, key_of(KeyKind::kComm, text(seen.event->comm)), whole);
+    visit_key(in, KeyKind::kComm, key_of(KeyKind::kComm, text(published.event->comm)), whole);
 }
 
 }  // namespace knell::hub

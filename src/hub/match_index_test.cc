@@ -98,7 +98,7 @@ knell_string text(const char* words) {
 struct TestEvent {
   knell_event event{};
   std::vector<event::Level> levels;
-  PublishedEvent seen;
+  PublishedEvent published;
 };
 
 void make(Dice& dice, TestEvent& made) {
@@ -119,17 +119,17 @@ void make(Dice& dice, TestEvent& made) {
   for (uint32_t ns = 100; ns <= 300; ns += 100)
     if (dice.one_in(3))
       made.levels.push_back({.ns = ns, .pid = static_cast<int32_t>(1 + dice.below(12))});
-  PublishedEvent& seen = made.seen;
-  seen.stream = dice.one_in(8) ? Stream::kThreads : Stream::kProcesses;
-  seen.type = event.type;
-  seen.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
-              event.wait_status == 0;
-  seen.pid = event.pid;
-  seen.uid_known = (event.has & KNELL_HAS_UID) != 0;
-  seen.uid = event.uid;
-  seen.levels_known = !dice.one_in(8);
-  seen.levels = made.levels;
-  seen.event = &event;
+  PublishedEvent& published = made.published;
+  published.stream = dice.one_in(8) ? Stream::kThreads : Stream::kProcesses;
+  published.type = event.type;
+  published.zero = event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
+                   event.wait_status == 0;
+  published.pid = event.pid;
+  published.uid_known = (event.has & KNELL_HAS_UID) != 0;
+  published.uid = event.uid;
+  published.levels_known = !dice.one_in(8);
+  published.levels = made.levels;
+  published.event = &event;
 }
 
 // A listener, and the state from which the model judges its events.
@@ -142,10 +142,10 @@ struct Known {
 };
 
 bool wants(const Known& known, const TestEvent& test_event) {
-  if (!known.asked || known.asked->stream != test_event.seen.stream) return false;
+  if (!known.asked || known.asked->stream != test_event.published.stream) return false;
   knell_event event = test_event.event;
   if (!known.scope.every_user &&
-      (!test_event.seen.uid_known || test_event.seen.uid != known.scope.uid))
+      (!test_event.published.uid_known || test_event.published.uid != known.scope.uid))
     return false;
   if (known.scope.ns != 0) {
     const auto level = std::ranges::find(test_event.levels, known.scope.ns, &event::Level::ns);
@@ -224,15 +224,16 @@ class Simulation {
   void publish_one() {
     TestEvent test_event;
     make(dice_, test_event);
-    hub_.publish(test_event.seen, Strangers());
+    hub_.publish(test_event.published, Strangers());
     for (Known& known : known_) {
       if (wants(known, test_event)) ++known.expected;
       ASSERT_EQ(known.listener->queue().delivered(), known.expected) << describe(known, test_event);
     }
     if (test_event.event.type != KNELL_EVENT_EXIT) return;
-    hub_.process_ended(test_event.seen.stream, test_event.event.pid, 0, test_event.levels);
+    hub_.process_ended(test_event.published.stream, test_event.event.pid, 0, test_event.levels);
     for (Known& known : known_)
-      if (known.asked && known.asked->stream == test_event.seen.stream) forget(known, test_event);
+      if (known.asked && known.asked->stream == test_event.published.stream)
+        forget(known, test_event);
   }
   static void forget(Known& known, const TestEvent& test_event) {
     if (known.scope.ns == 0) {
@@ -278,12 +279,12 @@ TEST(MatchIndex, VisitsOnlyNodesThatMayWantTheEvent) {
   }
   for (Node& node : nodes) index.insert(&node);
   knell_event event{};
-  PublishedEvent seen;
-  seen.type = event.type = KNELL_EVENT_EXEC;
-  seen.pid = event.pid = 1042;
-  seen.event = &event;
+  PublishedEvent published;
+  published.type = event.type = KNELL_EVENT_EXEC;
+  published.pid = event.pid = 1042;
+  published.event = &event;
   std::vector<Node*> met;
-  index.match(seen, [&](Node* node, const event::Level*) { met.push_back(node); });
+  index.match(published, [&](Node* node, const event::Level*) { met.push_back(node); });
   EXPECT_EQ(met, std::vector<Node*>{&nodes[42]});
   for (Node& node : nodes) index.erase(&node);
   EXPECT_TRUE(index.empty());
@@ -296,15 +297,15 @@ TEST(MatchIndex, ReportsAnUnknownUidOrNamespace) {
   index.insert(&of_user);
   index.insert(&of_namespace);
   knell_event event{};
-  PublishedEvent seen;
-  seen.type = event.type = KNELL_EVENT_EXIT;
-  seen.event = &event;
+  PublishedEvent published;
+  published.type = event.type = KNELL_EVENT_EXIT;
+  published.event = &event;
   const auto fail = [](Node*, const event::Level*) { FAIL(); };
-  index.match(seen, fail);
+  index.match(published, fail);
   EXPECT_TRUE(index.unknown().uid);
   EXPECT_TRUE(index.unknown().levels);
-  seen.uid_known = seen.levels_known = true;
-  index.match(seen, fail);
+  published.uid_known = published.levels_known = true;
+  index.match(published, fail);
   EXPECT_FALSE(index.unknown().uid);
   EXPECT_FALSE(index.unknown().levels);
 }

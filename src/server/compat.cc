@@ -62,11 +62,11 @@ bool ConnectionFromClient::listen(uint32_t mask) {
 // a sequence number of its CPU, and a client that checks these numbers must not see a gap.
 void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
   const event::Raw ack = wiring_.make_ack(error, nonce + 1);
-  hub::PublishedEvent seen;
-  seen.stream = filter::Stream::kDatagrams;
-  seen.raw = &ack;
-  seen.stamp_ns = ack.stamp_ns;
-  hub_.publish_ack(seen, *listener_);
+  hub::PublishedEvent published;
+  published.stream = filter::Stream::kDatagrams;
+  published.raw = &ack;
+  published.stamp_ns = ack.stamp_ns;
+  hub_.publish_ack(published, *listener_);
   const auto datagram = event::encode(ack);
   answer({reinterpret_cast<const char*>(datagram.data()), datagram.size()});
 }

@@ -77,25 +77,25 @@ struct Fixture {
     event.type = KNELL_EVENT_EXEC;
     event.pid = pid;
     event.mono_ns = system_clock().monotonic_ns();
-    hub::PublishedEvent seen;
-    seen.type = event.type;
-    seen.pid = pid;
-    seen.stamp_ns = event.mono_ns;
-    seen.event = &event;
-    hub.publish(seen, Strangers());
+    hub::PublishedEvent published;
+    published.type = event.type;
+    published.pid = pid;
+    published.stamp_ns = event.mono_ns;
+    published.event = &event;
+    hub.publish(published, Strangers());
   }
   void datagram(int32_t pid, uint32_t what = KNELL_EVENT_EXEC) {
     event::Raw raw;
     raw.what = what;
     raw.pid = raw.tid = pid;
-    hub::PublishedEvent seen;
-    seen.stream = filter::Stream::kDatagrams;
-    seen.type = what;
-    seen.pid = pid;
-    seen.zero = what == KNELL_EVENT_EXIT;
-    seen.stamp_ns = kForEver;
-    seen.raw = &raw;
-    hub.publish(seen, Strangers());
+    hub::PublishedEvent published;
+    published.stream = filter::Stream::kDatagrams;
+    published.type = what;
+    published.pid = pid;
+    published.zero = what == KNELL_EVENT_EXIT;
+    published.stamp_ns = kForEver;
+    published.raw = &raw;
+    hub.publish(published, Strangers());
   }
 
   WireEventEncoder encoder;

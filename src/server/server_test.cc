@@ -86,12 +86,12 @@ class Fixture {
     event.size = sizeof event;
     event.type = KNELL_EVENT_EXEC;
     event.pid = pid;
-    hub::PublishedEvent seen;
-    seen.type = event.type;
-    seen.pid = pid;
-    seen.stamp_ns = ~uint64_t{0};
-    seen.event = &event;
-    hub.publish(seen, ancestry_);
+    hub::PublishedEvent published;
+    published.type = event.type;
+    published.pid = pid;
+    published.stamp_ns = ~uint64_t{0};
+    published.event = &event;
+    hub.publish(published, ancestry_);
   }
 
   WireEventEncoder encoder;

@@ -125,7 +125,7 @@ Result<void> Daemon::start(UniqueFd listening) {
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
   KNELL_TRY(request_exactly());
   for (bool all = false; !all;) {
-    KNELL_ASSIGN(all, settle(Settle::kAllButRoots));
+    KNELL_ASSIGN(all, scan_live_processes(Scan::kAllButRoots));
   }
   arm();
   return {};
@@ -268,10 +268,10 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   return {};
 }
 
-Result<bool> Daemon::settle(Settle what) {
+Result<bool> Daemon::scan_live_processes(Scan what) {
   ScanBudget piece{.left = 8};  // picked: about a tenth of a millisecond
   if (!processes_.scan_some(piece) || !threads_.scan_some(piece)) return false;
-  if (what == Settle::kAllButRoots) return true;
+  if (what == Scan::kAllButRoots) return true;
   KNELL_ASSIGN(const bool processes, processes_.look_under_roots(piece));
   if (!processes) return false;
   return threads_.look_under_roots(piece);

@@ -23,7 +23,7 @@
 namespace knell::daemon {
 
 // The sources, the hub and the server. Not thread-safe, never blocks. See daemon.cc.
-class Daemon final : private server::Wiring {
+class Daemon final : private server::DaemonInterface {
  public:
   // Opens the sources, which needs privileges; the caller may drop them afterwards.
   static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening);
@@ -39,9 +39,9 @@ class Daemon final : private server::Wiring {
   explicit Daemon(const Config& config);
   Result<void> start(UniqueFd listening);
 
-  // Wiring
+  // DaemonInterface
   Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
-  Result<bool> settle(Settle what) override;
+  Result<bool> scan_live_processes(Scan what) override;
   void interest_shrunk() override;
   Result<void> follow(int32_t pid, uint64_t start) override;
   void unfollow(int32_t pid) override;

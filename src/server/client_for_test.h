@@ -13,25 +13,25 @@
 #include <vector>
 
 #include "event/cn_message.h"
-#include "server/wiring.h"
+#include "server/daemon_interface.h"
 #include "wire/protocol.h"
 
 namespace knell::server {
 
 // Grants every request, unless a member below says otherwise.
-class FakeWiring final : public Wiring {
+class FakeDaemon final : public DaemonInterface {
  public:
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
     ++changes;
     if (refuses) return say(ENOSPC, "the source is full");
     return {};
   }
-  Result<bool> settle(Settle what) override {
+  Result<bool> scan_live_processes(Scan what) override {
     if (unscanned > 0 && --unscanned > 0) return false;
-    if (what == Settle::kAllButRoots) return true;
-    if (unsettled > 0) --unsettled;
-    if (unsettled == 0 && settles_badly) return say(E2BIG, "too many are under it");
-    return unsettled == 0;
+    if (what == Scan::kAllButRoots) return true;
+    if (unscanned_roots > 0) --unscanned_roots;
+    if (unscanned_roots == 0 && scan_fails) return say(E2BIG, "too many are under it");
+    return unscanned_roots == 0;
   }
   void interest_shrunk() override { ++changes; }
   Result<void> follow(int32_t pid, uint64_t) override {
@@ -55,8 +55,8 @@ class FakeWiring final : public Wiring {
   }
 
   int changes = 0;
-  bool refuses = false, settles_badly = false;
-  int unscanned = 0, unsettled = 0;  // pieces of work left, for all and for `under`
+  bool refuses = false, scan_fails = false;
+  int unscanned = 0, unscanned_roots = 0;  // pieces of work left, for all and for `under`
   int32_t missing_pid = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;

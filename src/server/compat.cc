@@ -38,7 +38,7 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
       break;
     case KNELL_MCAST_IGNORE:
       hub_.unsubscribe(*listener_);
-      wiring_.interest_shrunk();
+      daemon_.interest_shrunk();
       break;
     default:
       error = EINVAL;
@@ -61,7 +61,7 @@ bool ConnectionFromClient::listen(uint32_t mask) {
 // As in the kernel, every unfiltered listener receives the acks of other clients too: each ack has
 // a sequence number of its CPU, and a client that checks these numbers must not see a gap.
 void ConnectionFromClient::ack_compat(uint32_t error, uint32_t nonce) {
-  const event::Raw ack = wiring_.make_ack(error, nonce + 1);
+  const event::Raw ack = daemon_.make_ack(error, nonce + 1);
   hub::PublishedEvent published;
   published.stream = filter::Stream::kDatagrams;
   published.raw = &ack;

@@ -43,12 +43,12 @@ bool hung_up_now(int socket) {
 }  // namespace
 
 ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub,
-                                           Wiring& wiring, uint64_t id,
+                                           DaemonInterface& daemon, uint64_t id,
                                            uint32_t requests_per_second)
     : socket_(std::move(socket)),
       peer_(std::move(peer)),
       hub_(hub),
-      wiring_(wiring),
+      daemon_(daemon),
       id_(id),
       started_ns_(system_clock().realtime_ns()),
       rate_limiter_(requests_per_second, system_clock().monotonic_ns()) {}
@@ -63,12 +63,12 @@ bool ConnectionFromClient::wind_up(size_t most) {
 }
 
 Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
-    UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
+    UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon, uint64_t id,
     uint32_t requests_per_second) {
   const hub::Listener::Identity identity{
       .uid = peer.uid(), .scope = peer.scope(), .since_ns = peer.since_ns()};
   std::unique_ptr<ConnectionFromClient> made(new ConnectionFromClient(
-      std::move(socket), std::move(peer), hub, wiring, id, requests_per_second));
+      std::move(socket), std::move(peer), hub, daemon, id, requests_per_second));
   auto listener = hub.connect(identity, made.get());
   if (!listener) {
     made->dismiss(listener.error().code, listener.error().message());

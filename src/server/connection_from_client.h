@@ -12,17 +12,17 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hub/hub.h"
+#include "server/daemon_interface.h"
 #include "server/numbering.h"
 #include "server/peer.h"
 #include "server/rate_limiter.h"
-#include "server/wiring.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
 
 namespace knell::server {
 
 // One client: reads its requests and sends its packets. Never blocks. Not thread-safe. Must not
-// outlive its Hub and Wiring. Its two protocols are in native.cc and compat.cc.
+// outlive its Hub and DaemonInterface. Its two protocols are in native.cc and compat.cc.
 class ConnectionFromClient {
  public:
   enum class Protocol : uint8_t { kNone, kCompat, kNative };
@@ -30,8 +30,8 @@ class ConnectionFromClient {
 
   // Errors: EUSERS.
   static Result<std::unique_ptr<ConnectionFromClient>> create(UniqueFd socket, Peer peer,
-                                                              hub::Hub& hub, Wiring& wiring,
-                                                              uint64_t id,
+                                                              hub::Hub& hub,
+                                                              DaemonInterface& daemon, uint64_t id,
                                                               uint32_t requests_per_second);
   ~ConnectionFromClient();
   ConnectionFromClient(const ConnectionFromClient&) = delete;
@@ -77,8 +77,8 @@ class ConnectionFromClient {
   bool gone = false;     // closed, not yet removed
 
  private:
-  ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, Wiring& wiring, uint64_t id,
-                       uint32_t requests_per_second);
+  ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon,
+                       uint64_t id, uint32_t requests_per_second);
 
   // Unread, beyond which no request is read; picked, never tuned.
   static constexpr size_t kMostAnswerBytes = 16 * 1024;
@@ -113,7 +113,7 @@ class ConnectionFromClient {
   void go_on();
   bool go_on_subscribing(Pending& now);
   bool go_on_with_pids(Pending& now);
-  bool settle(Pending& now);
+  bool continue_scan(Pending& now);
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
   Result<void> on_status(std::string_view payload);
@@ -133,7 +133,7 @@ class ConnectionFromClient {
   UniqueFd socket_;
   Peer peer_;
   hub::Hub& hub_;
-  Wiring& wiring_;
+  DaemonInterface& daemon_;
   hub::Listener* listener_ = nullptr;
   const uint64_t id_;
   const int64_t started_ns_;

@@ -45,7 +45,7 @@ struct Fixture {
     client.fd = ends[1];
     auto peer = Peer::of(ends[0], {}, system_clock());
     EXPECT_TRUE(peer);
-    auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, wiring, 1,
+    auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, daemon, 1,
                                              requests_per_second);
     if (made) connection = *std::move(made);
   }
@@ -55,7 +55,7 @@ struct Fixture {
     using Step = ConnectionFromClient::Step;
     Step step = Step::kMore;
     for (int i = 0; i < 1000 && step == Step::kMore; ++i) step = connection->step(now_ns);
-    hub.remove_abandoned_added(kForEver, [this](int32_t pid) { wiring.unfollow(pid); });
+    hub.remove_abandoned_added(kForEver, [this](int32_t pid) { daemon.unfollow(pid); });
     if (step == Step::kOver) return Life::kOver;
     return connection->send(now_ns, ConnectionFromClient::Due::kNow);
   }
@@ -100,7 +100,7 @@ struct Fixture {
 
   WireEventEncoder encoder;
   hub::Hub hub;
-  FakeWiring wiring;
+  FakeDaemon daemon;
   UniqueFd theirs;
   ClientEnd client{-1};
   std::unique_ptr<ConnectionFromClient> connection;
@@ -140,7 +140,7 @@ TEST(CompatClient, ListensToAllEventsWithAShortRequest) {
   Fixture on;
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
   EXPECT_EQ(on.connection->protocol(), Protocol::kCompat);
-  EXPECT_EQ(on.wiring.changes, 1);
+  EXPECT_EQ(on.daemon.changes, 1);
   on.datagram(7);
   on.turn();
   const auto raws = datagrams_of(on.client.receive_all());
@@ -226,7 +226,7 @@ TEST(CompatClient, RequestsWithWrongLengthFieldsAreIgnored) {
 
 TEST(CompatClient, ARefusalOfTheSourceIsAnErrorInTheAck) {
   Fixture on;
-  on.wiring.refuses = true;
+  on.daemon.refuses = true;
   expect_ack(on, {KNELL_MCAST_LISTEN}, EAGAIN);
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
@@ -342,7 +342,7 @@ TEST(NativeClient, ARefusalSaysWhyAndChangesNothing) {
   ack = on.client.ack();
   EXPECT_EQ(ack.error, EINVAL);
   EXPECT_THAT(ack.text, HasSubstr("uid: a value is out of bounds"));
-  on.wiring.refuses = true;
+  on.daemon.refuses = true;
   filter::Subscription other = all_execs();
   other.mask = KNELL_EVENT_FORK;
   on.ask(wire::encode(other, 4));
@@ -426,7 +426,7 @@ TEST(NativeClient, MalformedFramesEndTheConnectionWithAReason) {
 TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
   Fixture on;
   on.greet();
-  on.wiring.json = std::string(150'000, 'j');
+  on.daemon.json = std::string(150'000, 'j');
   std::string json;
   ASSERT_TRUE(on.client.send(wire::encode_status_request(4)));
   for (int i = 0; i < 10; ++i) {
@@ -436,7 +436,7 @@ TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
       const auto frame = wire::parse_packet(packet);
       ASSERT_TRUE(frame);
       if (frame->type == wire::Message::kAck) {
-        EXPECT_EQ(json, on.wiring.json);
+        EXPECT_EQ(json, on.daemon.json);
         return;
       }
       json += *wire::decode_status_text(frame->payload);
@@ -448,7 +448,7 @@ TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
 TEST(NativeClient, RefusesAStatusThatExceedsTheAnswerLimit) {
   Fixture on({.answer_bytes = 1000});
   on.greet();
-  on.wiring.json = std::string(2000, 'j');
+  on.daemon.json = std::string(2000, 'j');
   on.ask(wire::encode_status_request(4));
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, ENOBUFS);
@@ -468,7 +468,7 @@ void expect_ack_after_two_pieces(Fixture& on) {
 TEST(NativeClient, SubscribeIsAckedAfterTheScanOfLiveProcesses) {
   Fixture on;
   on.greet();
-  on.wiring.unscanned = 3;
+  on.daemon.unscanned = 3;
   ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), 1)));
   expect_ack_after_two_pieces(on);
 }
@@ -477,15 +477,15 @@ TEST(NativeClient, SubscribeIsAckedAfterTheScanOfLiveProcesses) {
 TEST(NativeClient, SubscribeWithUnderIsAckedAfterTheScanForDescendants) {
   Fixture on;
   on.greet();
-  on.wiring.unsettled = 3;
+  on.daemon.unscanned_roots = 3;
   on.ask(wire::encode(all_execs(), 1));
   EXPECT_EQ(on.client.ack().error, 0) << "it has no `under`";
   filter::Subscription asked = all_execs();
   asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
   expect_ack_after_two_pieces(on);
-  on.wiring.unsettled = 2;
-  on.wiring.settles_badly = true;
+  on.daemon.unscanned_roots = 2;
+  on.daemon.scan_fails = true;
   on.ask(wire::encode(asked, 2));
   EXPECT_EQ(on.client.ack().error, E2BIG);
   EXPECT_EQ(on.hub.nodes(), 0u);
@@ -503,10 +503,10 @@ TEST(NativeClient, AddsManyProcessesInPieces) {
   ASSERT_TRUE(on.client.send(wire::encode(wire::Message::kAdd, pids, 2)));
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 3)));
   EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
-  EXPECT_FALSE(on.wiring.followed.empty());
-  EXPECT_LT(on.wiring.followed.size(), 100u);
+  EXPECT_FALSE(on.daemon.followed.empty());
+  EXPECT_LT(on.daemon.followed.size(), 100u);
   on.turn();
-  EXPECT_EQ(on.wiring.followed.size(), 1000u);
+  EXPECT_EQ(on.daemon.followed.size(), 1000u);
   EXPECT_EQ(on.client.ack().request, 2u) << "requests are served in their order";
   EXPECT_EQ(on.client.ack().request, 3u);
 }
@@ -518,29 +518,29 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  on.wiring.missing_pid = 13;
+  on.daemon.missing_pid = 13;
   const std::vector<wire::Pid> pids{{.pid = 5, .reserved = 0, .start = 1},
                                     {.pid = 13, .reserved = 0, .start = 1},
                                     {.pid = 6, .reserved = 0, .start = 1}};
   on.ask(wire::encode(wire::Message::kAdd, pids, 2));
   EXPECT_EQ(on.client.ack().error, ESRCH);
-  EXPECT_THAT(on.wiring.followed, ElementsAre(5, 6));
+  EXPECT_THAT(on.daemon.followed, ElementsAre(5, 6));
   for (const int32_t pid : {5, 6, 7, 13}) on.exec(pid);
   on.turn();
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(5, 6));
   on.ask(wire::encode(wire::Message::kRemove, std::span(pids).first(1), 3));
   EXPECT_EQ(on.client.ack().error, 0);
-  EXPECT_THAT(on.wiring.followed, ElementsAre(6));
-  on.wiring.refuses = true;
+  EXPECT_THAT(on.daemon.followed, ElementsAre(6));
+  on.daemon.refuses = true;
   on.ask(wire::encode(all_execs(), 4));
   EXPECT_EQ(on.client.ack().error, ENOSPC);
   for (const int32_t pid : {5, 6}) on.exec(pid);
   on.turn();
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(6)) << "the old subscription stays";
-  EXPECT_THAT(on.wiring.followed, ElementsAre(6));
+  EXPECT_THAT(on.daemon.followed, ElementsAre(6));
   on.connection.reset();
-  on.hub.remove_abandoned_added(kForEver, [&on](int32_t pid) { on.wiring.unfollow(pid); });
-  EXPECT_THAT(on.wiring.followed, IsEmpty()) << "nothing is followed for a closed connection";
+  on.hub.remove_abandoned_added(kForEver, [&on](int32_t pid) { on.daemon.unfollow(pid); });
+  EXPECT_THAT(on.daemon.followed, IsEmpty()) << "nothing is followed for a closed connection";
   EXPECT_EQ(on.hub.nodes(), 0u);
 }
 
@@ -637,7 +637,7 @@ TEST(NativeClient, ChecksTheQuotaBeforeSearchingForUnder) {
 TEST(NativeClient, ReadsNoRequestsWhileAnswersAreUnread) {
   Fixture on({}, 1'000'000);
   on.greet();
-  on.wiring.json = std::string(10'000, 'j');
+  on.daemon.json = std::string(10'000, 'j');
   size_t most = 0;
   for (uint32_t i = 0; i < 2000; ++i) {
     if (!on.client.send(wire::encode_status_request(i))) break;

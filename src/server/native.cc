@@ -97,7 +97,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
   }
   protocol_ = Protocol::kNative;
   wire::ServerHello reply;
-  reply.origin = wiring_.origin();
+  reply.origin = daemon_.origin();
   const hub::Scope& scope = peer_.scope();
   reply.scope.flags = (scope.every_user ? 0 : wire::Scope::kOwnUid) |
                       (scope.ns == 0 ? 0 : wire::Scope::kOnePidNamespace);
@@ -154,12 +154,12 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
   const int64_t latency_ns = subscription.latency_ns;
   KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
   const bool listened = change.before != nullptr;
-  auto grown = wiring_.interest_grown(*listener_, latency_ns);
+  auto grown = daemon_.interest_grown(*listener_, latency_ns);
   if (grown)
     hub_.commit_change(*listener_, std::move(change));
   else
     hub_.undo_change(*listener_, std::move(change));
-  if (listened || !grown) wiring_.interest_shrunk();
+  if (listened || !grown) daemon_.interest_shrunk();
   if (grown) latency_ns_ = latency_ns;
   return grown;
 }
@@ -171,7 +171,7 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   KNELL_TRY(hub_.add(*listener_, pid.pid, stat ? stat->start : pid.start));
   // Pids of another namespace are not followed; the hub matches them in each event.
   if (!here) return {};
-  auto followed = wiring_.follow(pid.pid, pid.start);
+  auto followed = daemon_.follow(pid.pid, pid.start);
   // remove() fails if Hub::process_ended() has removed it already.
   if (!followed) (void)hub_.remove(*listener_, pid.pid);
   return followed;
@@ -179,7 +179,7 @@ Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
 
 Result<void> ConnectionFromClient::remove_one(const wire::Pid& pid) {
   KNELL_TRY(hub_.remove(*listener_, pid.pid));
-  if (peer_.scope().ns == 0) wiring_.unfollow(pid.pid);
+  if (peer_.scope().ns == 0) daemon_.unfollow(pid.pid);
   return {};
 }
 
@@ -209,18 +209,18 @@ bool ConnectionFromClient::go_on_subscribing(Pending& now) {
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
     if (!now.first) return true;
   }
-  return settle(now);
+  return continue_scan(now);
 }
 
 // The subscription is in force when the sources know what it needs of the processes alive already.
-bool ConnectionFromClient::settle(Pending& now) {
-  using enum Wiring::Settle;
+bool ConnectionFromClient::continue_scan(Pending& now) {
+  using enum DaemonInterface::Scan;
   const bool roots = !listener_->node()->filter.interest.roots.empty();
-  const auto settled = wiring_.settle(roots ? kAll : kAllButRoots);
-  if (settled) return *settled;
-  now.first = std::unexpected(settled.error());
+  const auto scanned = daemon_.scan_live_processes(roots ? kAll : kAllButRoots);
+  if (scanned) return *scanned;
+  now.first = std::unexpected(scanned.error());
   hub_.unsubscribe(*listener_);
-  wiring_.interest_shrunk();
+  daemon_.interest_shrunk();
   return true;
 }
 
@@ -235,7 +235,7 @@ bool ConnectionFromClient::go_on_with_pids(Pending& now) {
 
 Result<void> ConnectionFromClient::on_status(std::string_view payload) {
   KNELL_TRY(wire::decode_status_request(payload));
-  const std::string json = wiring_.status_json(peer_);
+  const std::string json = daemon_.status_json(peer_);
   KNELL_TRY(hub_.may_answer(*listener_, json.size()));
   for (std::string_view rest = json; !rest.empty();) answer(wire::encode_status_text(rest, 0));
   return {};

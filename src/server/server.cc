@@ -44,20 +44,20 @@ UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC
 }  // namespace
 
 Server::Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerOptions& options,
-               hub::Hub& hub, Wiring& wiring)
+               hub::Hub& hub, DaemonInterface& daemon)
     : listening_(std::move(listening)),
       epoll_(std::move(epoll)),
       spare_(std::move(spare)),
       options_(options),
       hub_(hub),
-      wiring_(wiring) {}
+      daemon_(daemon) {}
 
 Server::~Server() {
   for (auto& [id, client] : clients_) client->dismiss(0, "knelld is stopping");
 }
 
 Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerOptions& options,
-                                               hub::Hub& hub, Wiring& wiring) {
+                                               hub::Hub& hub, DaemonInterface& daemon) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("make an epoll descriptor");
   epoll_event event{};
@@ -66,7 +66,7 @@ Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerO
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listening.get(), &event) != 0)
     return errno_error("poll the listening socket");
   return std::unique_ptr<Server>(
-      new Server(std::move(listening), std::move(epoll), open_spare(), options, hub, wiring));
+      new Server(std::move(listening), std::move(epoll), open_spare(), options, hub, daemon));
 }
 
 void Server::serve() {
@@ -244,7 +244,7 @@ void Server::meet(UniqueFd socket) {
 void Server::take_in(uint64_t id, UniqueFd socket) {
   auto peer = Peer::of(socket.get(), options_.visibility, clock_);
   if (!peer) return refuse(socket.get(), peer.error());
-  auto made = Client::create(std::move(socket), *std::move(peer), hub_, wiring_, id,
+  auto made = Client::create(std::move(socket), *std::move(peer), hub_, daemon_, id,
                              options_.requests_per_second);
   if (!made) {
     ++refused_;
@@ -328,7 +328,7 @@ void Server::flush() {
 // Removes the added processes of subscriptions that no longer exist.
 void Server::unfollow_abandoned() {
   has_abandoned_nodes_ =
-      !hub_.remove_abandoned_added(kAbandonedATurn, [this](int32_t pid) { wiring_.unfollow(pid); });
+      !hub_.remove_abandoned_added(kAbandonedATurn, [this](int32_t pid) { daemon_.unfollow(pid); });
 }
 
 // In pieces: a client may have a long queue, and many clients may disconnect at once.
@@ -340,7 +340,7 @@ void Server::remove_gone() {
     clients_.erase(found);
     gone_.pop_front();
   }
-  wiring_.interest_shrunk();
+  daemon_.interest_shrunk();
 }
 
 uint64_t Server::due_ns() const {

@@ -16,9 +16,9 @@
 #include "base/unique_fd.h"
 #include "hub/hub.h"
 #include "server/connection_from_client.h"
+#include "server/daemon_interface.h"
 #include "server/peer.h"
 #include "server/turns.h"
-#include "server/wiring.h"
 
 namespace knell::server {
 
@@ -32,9 +32,9 @@ struct ServerOptions {
 //   create() -> { poll fd(), until due_ns(); serve(); after anything was published: flush() }*
 class Server {
  public:
-  // `listening`: SOCK_SEQPACKET, non-blocking. `hub` and `wiring` must outlive the server.
+  // `listening`: SOCK_SEQPACKET, non-blocking. `hub` and `daemon` must outlive the server.
   static Result<std::unique_ptr<Server>> create(UniqueFd listening, const ServerOptions& options,
-                                                hub::Hub& hub, Wiring& wiring);
+                                                hub::Hub& hub, DaemonInterface& daemon);
   ~Server();
 
   int fd() const { return epoll_.get(); }
@@ -70,7 +70,7 @@ class Server {
   };
 
   Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerOptions& options,
-         hub::Hub& hub, Wiring& wiring);
+         hub::Hub& hub, DaemonInterface& daemon);
   void accept();
   void refuse_one();
   void refuse(int socket, const Error& error);
@@ -94,7 +94,7 @@ class Server {
   UniqueFd spare_;  // closed to accept and refuse a connection when no other descriptor is left
   ServerOptions options_;
   hub::Hub& hub_;
-  Wiring& wiring_;
+  DaemonInterface& daemon_;
   Clock& clock_ = system_clock();
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   // Accepted connections whose Peer is not known yet, by id; and their number for each owner.

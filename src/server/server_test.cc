@@ -43,7 +43,7 @@ class Fixture {
     EXPECT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address_), &bytes), 0);
     address_bytes_ = bytes;
     EXPECT_EQ(::listen(listening.get(), 512), 0);
-    auto made = Server::create(std::move(listening), {}, hub, wiring);
+    auto made = Server::create(std::move(listening), {}, hub, daemon);
     EXPECT_TRUE(made);
     server = *std::move(made);
   }
@@ -96,7 +96,7 @@ class Fixture {
 
   WireEventEncoder encoder;
   hub::Hub hub{encoder, {}};
-  FakeWiring wiring;
+  FakeDaemon daemon;
   std::unique_ptr<Server> server;
 
  private:
@@ -139,11 +139,11 @@ TEST(Server, ServesAClientFromConnectToDisconnect) {
   EXPECT_EQ(on.server->clients(), 1u);
   on.exec(7);
   ClientEnd{one.get()}.payload(wire::Message::kEvents);
-  const int changes = on.wiring.changes;
+  const int changes = on.daemon.changes;
   one.reset();
   on.serve_all();
   EXPECT_EQ(on.server->clients(), 0u);
-  EXPECT_GT(on.wiring.changes, changes) << "interest_shrunk() was not called";
+  EXPECT_GT(on.daemon.changes, changes) << "interest_shrunk() was not called";
   EXPECT_EQ(on.hub.nodes(), 0u);
   EXPECT_FALSE(on.wants_to_serve());
 }

@@ -14,9 +14,9 @@
 namespace knell::server {
 
 // What the server needs of the rest of the daemon. Called from the server's thread.
-class Wiring {
+class DaemonInterface {
  public:
-  virtual ~Wiring() = default;
+  virtual ~DaemonInterface() = default;
   // A listener's interest has grown. After this returns the sources report the new events, within
   // `latency_ns`. Errors: the sources cannot; the message is sent to the client. The cost must not
   // depend on the number of other listeners, since any client may change its interest often.
@@ -24,8 +24,8 @@ class Wiring {
   // Called after interest_grown() until it returns true: does a piece of the work for the processes
   // that are alive already. kAllButRoots: the listener has no `under`, and so need not wait for
   // what is under the roots of others. Errors: the interest cannot be served in full.
-  enum class Settle { kAll, kAllButRoots };
-  virtual Result<bool> settle(Settle what) = 0;
+  enum class Scan { kAll, kAllButRoots };
+  virtual Result<bool> scan_live_processes(Scan what) = 0;
   // An interest has shrunk, or a listener has disconnected: the sources may report less, soon.
   virtual void interest_shrunk() = 0;
   // A listener with pids of our namespace added or removed this process. Errors: ESRCH.

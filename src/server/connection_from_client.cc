@@ -164,14 +164,14 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
     std::array<iovec, kDatagramsACall> parts{};
     std::array<Datagram, kDatagramsACall> copies;
     const size_t count = std::min(queue.size(), kDatagramsACall);
-    if (renumber) numbering_.lost(queue.lost());
-    Numbering numbering = renumber ? numbering_ : Numbering();
+    if (renumber) sequence_numbers_.skip_lost(queue.lost());
+    SequenceNumbers numbers = renumber ? sequence_numbers_ : SequenceNumbers();
     for (size_t i = 0; i < count; ++i) {
       const std::string_view bytes = queue[i].bytes.view();
       parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
       if (renumber && bytes.size() == copies[i].size()) {
         std::memcpy(copies[i].data(), bytes.data(), bytes.size());
-        numbering.number(copies[i]);
+        numbers.assign(copies[i]);
         parts[i].iov_base = copies[i].data();
       }
       messages[i].msg_hdr.msg_iov = &parts[i];
@@ -181,8 +181,9 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
                              MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0) return failed();
     const auto sent = static_cast<size_t>(n);
-    if (renumber && sent == count) numbering_ = std::move(numbering);
-    for (size_t i = 0; renumber && sent < count && i < sent; ++i) numbering_.number(copies[i]);
+    if (renumber && sent == count) sequence_numbers_ = std::move(numbers);
+    for (size_t i = 0; renumber && sent < count && i < sent; ++i)
+      sequence_numbers_.assign(copies[i]);
     hub_.popped(*listener_, sent);
     if (sent < count) return Sent::kBlocked;
   }

@@ -13,9 +13,9 @@
 #include "base/unique_fd.h"
 #include "hub/hub.h"
 #include "server/daemon_interface.h"
-#include "server/numbering.h"
 #include "server/peer.h"
 #include "server/rate_limiter.h"
+#include "server/sequence_numbers.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
 
@@ -142,8 +142,8 @@ class ConnectionFromClient {
   filter::Rule rule_ = filter::Rule::kReleased;  // of compat
   int64_t latency_ns_ = 0;
   uint64_t sent_ns_ = 0;
-  uint32_t frames_ = 0;  // sent
-  Numbering numbering_;  // of datagrams, unless it sees_all()
+  uint32_t frames_ = 0;               // sent
+  SequenceNumbers sequence_numbers_;  // of datagrams, unless it sees_all()
   std::optional<Pending> pending_;
   bool blocked_ = false, dismissed_ = false;
   bool more_ = false;  // the turn ended before all was sent

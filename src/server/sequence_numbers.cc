@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "server/numbering.h"
+#include "server/sequence_numbers.h"
 
 #include <knell/cn_proc.h>
 #include <linux/netlink.h>
@@ -18,7 +18,7 @@ constexpr uint32_t kMostCpus =
 
 }  // namespace
 
-void Numbering::number(std::span<std::byte> datagram) {
+void SequenceNumbers::assign(std::span<std::byte> datagram) {
   if (datagram.size() != KNELL_CN_DATAGRAM_BYTES) return;
   uint32_t cpu = 0;
   std::memcpy(&cpu, datagram.data() + kCpu, sizeof cpu);
@@ -30,7 +30,7 @@ void Numbering::number(std::span<std::byte> datagram) {
   std::memcpy(datagram.data() + kConnectorSeq, &seq, sizeof seq);
 }
 
-void Numbering::lost(uint64_t total) {
+void SequenceNumbers::skip_lost(uint64_t total) {
   skip_ += static_cast<uint32_t>(total - std::exchange(lost_, total));
 }
 

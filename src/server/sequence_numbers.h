@@ -13,12 +13,13 @@ namespace knell::server {
 // numbers count every event of a CPU. They would have gaps for the hidden events, which would
 // reveal their number and which an unfiltered client takes for loss. So the datagrams are numbered
 // anew for each CPU, and a gap is a loss.
-class Numbering {
+class SequenceNumbers {
  public:
-  // Numbers the datagram that is sent next. Bytes of any other size are left as they are.
-  void number(std::span<std::byte> datagram);
+  // Writes the next number into the datagram that is sent next. Bytes of any other size are left as
+  // they are.
+  void assign(std::span<std::byte> datagram);
   // `total`: events lost so far. The next number skips those lost since the last call.
-  void lost(uint64_t total);
+  void skip_lost(uint64_t total);
 
  private:
   std::vector<uint32_t> next_;  // by CPU

@@ -72,7 +72,7 @@ class ConnectionFromClient {
 
   // State of the server:
   uint32_t polled = 0;   // the events that epoll watches
-  bool waits = false;    // in Turns
+  bool waits = false;    // in the RequestScheduler
   bool hung_up = false;  // the client closed its end: remove it when its requests are served
   bool gone = false;     // closed, not yet removed
 

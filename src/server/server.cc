@@ -97,7 +97,8 @@ void Server::serve_due(uint64_t now_ns) {
   }
 }
 
-// A client with a request enters Turns and is not polled for reading until it is served.
+// A client with a request enters the RequestScheduler and is not polled for reading until it is
+// served.
 void Server::look_who_is_ready(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
   bool has_connection = false;
@@ -130,7 +131,7 @@ void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   }
   if ((happened & EPOLLIN) != 0 && !client.waits) {
     client.waits = true;
-    turns_.ready(client.listener().account().owner, id, now_ns);
+    scheduler_.ready(client.listener().account().owner, id, now_ns);
   }
   if ((happened & EPOLLOUT) != 0) {
     client.unblock();
@@ -143,29 +144,31 @@ void Server::serve_requests() {
   const uint64_t began = thread_cpu_ns();
   for (uint64_t spent = 0; spent < kRequestsNs; spent = thread_cpu_ns() - began) {
     const uint64_t now = clock_.monotonic_ns();
-    const auto pick = turns_.next(now);
+    const auto pick = scheduler_.next(now);
     if (!pick) return;
     serve_one(*pick, now);
   }
 }
 
-void Server::serve_one(const Turns::Pick& pick, uint64_t now_ns) {
+void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
   const uint64_t began = thread_cpu_ns();
   if (auto newcomer = newcomers_.extract(pick.client)) {
     const auto waiting = newcomers_of_.find(newcomer.mapped().owner);
     if (--waiting->second == 0) newcomers_of_.erase(waiting);
     take_in(pick.client, std::move(newcomer.mapped().socket));
-    return turns_.done(pick, thread_cpu_ns() - began, Turns::Again::kNo, now_ns);
+    return scheduler_.done(pick, thread_cpu_ns() - began, RequestScheduler::Again::kNo, now_ns);
   }
   const auto found = clients_.find(pick.client);
   if (found == clients_.end() || found->second->gone)
-    return turns_.done(pick, 0, Turns::Again::kNo, now_ns);
+    return scheduler_.done(pick, 0, RequestScheduler::Again::kNo, now_ns);
   Client& client = *found->second;
   const Client::Step step = client.step(now_ns);
   const uint64_t cost = thread_cpu_ns() - began;
   if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
   client.waits = step == Client::Step::kMore;
-  turns_.done(pick, cost, client.waits ? Turns::Again::kYes : Turns::Again::kNo, now_ns);
+  scheduler_.done(pick, cost,
+                  client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
+                  now_ns);
   if (client.waits) return schedule(client);
   const bool over = step == Client::Step::kOver || client.hung_up;
   after(client, over ? Life::kOver : Life::kOn);
@@ -238,7 +241,7 @@ void Server::meet(UniqueFd socket) {
     return refuse(socket.get(), {EMFILE, "knelld has few descriptors left", true});
   ++newcomers_of_[owner];
   newcomers_.emplace(next_id_, Newcomer{.socket = std::move(socket), .owner = owner});
-  turns_.ready(owner, next_id_++, clock_.monotonic_ns());
+  scheduler_.ready(owner, next_id_++, clock_.monotonic_ns());
 }
 
 void Server::take_in(uint64_t id, UniqueFd socket) {
@@ -350,7 +353,7 @@ uint64_t Server::due_ns() const {
     if (other != 0 && (at == 0 || other < at)) at = other;
   };
   if (!due_.empty()) no_later_than(due_.begin()->first);
-  no_later_than(turns_.due_ns());
+  no_later_than(scheduler_.due_ns());
   return at;
 }
 

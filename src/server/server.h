@@ -18,7 +18,7 @@
 #include "server/connection_from_client.h"
 #include "server/daemon_interface.h"
 #include "server/peer.h"
-#include "server/turns.h"
+#include "server/request_scheduler.h"
 
 namespace knell::server {
 
@@ -81,7 +81,7 @@ class Server {
   void look_who_is_ready(uint64_t now_ns);
   void is_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
   void serve_requests();
-  void serve_one(const Turns::Pick& pick, uint64_t now_ns);
+  void serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns);
   void after(Client& client, Life life);
   void send(Client& client, uint64_t now_ns, Client::Due due);
   void poll(Client& client);
@@ -102,7 +102,7 @@ class Server {
   std::unordered_map<uint32_t, size_t> newcomers_of_;
   std::set<std::pair<uint64_t, uint64_t>> due_;    // time and client id
   std::unordered_map<uint64_t, uint64_t> due_of_;  // client id to time
-  Turns turns_;
+  RequestScheduler scheduler_;
   std::deque<uint64_t> gone_;         // still in clients_
   bool has_abandoned_nodes_ = false;  // Hub::remove_abandoned_added() has more to do
   Longest longest_;

@@ -18,7 +18,7 @@ namespace knell::server {
 // never waits for credit. Times are CLOCK_MONOTONIC. Not thread-safe.
 //
 //   ready(owner, client) -> { next(); done(cost) }*
-class Turns {
+class RequestScheduler {
  public:
   struct Pick {
     uint32_t owner = 0;
@@ -41,18 +41,18 @@ class Turns {
   uint64_t due_ns() const;
 
  private:
-  struct Lane {
+  struct UserQueue {
     std::deque<uint64_t> clients;
     int64_t credit_ns = kMostCreditNs;
     uint64_t since_ns = 0;  // when credit_ns was computed
     bool waiting = false;   // in order_ or held_
   };
-  Lane& lane(uint32_t owner, uint64_t now_ns);
-  void refill(Lane& lane, uint64_t now_ns);
-  void wait(uint32_t owner, Lane& lane, uint64_t now_ns);
+  UserQueue& queue_of(uint32_t owner, uint64_t now_ns);
+  void refill(UserQueue& queue, uint64_t now_ns);
+  void enqueue(uint32_t owner, UserQueue& queue, uint64_t now_ns);
   void forget_idle(uint64_t now_ns);
 
-  std::unordered_map<uint32_t, Lane> lanes_;
+  std::unordered_map<uint32_t, UserQueue> queues_;
   std::deque<uint32_t> order_;
   std::set<std::pair<uint64_t, uint32_t>> held_;  // until when, and the owner
 };

@@ -32,7 +32,7 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
     case KNELL_MCAST_LISTEN:
       if (listen(input.event_type)) {
         pending_ = {.what = wire::Message::kSubscribe, .request = nonce, .pids = {}};
-        return go_on();
+        return serve_pending();
       }
       error = EAGAIN;
       break;

@@ -57,7 +57,7 @@ ConnectionFromClient::~ConnectionFromClient() {
   if (listener_ != nullptr) hub_.disconnect(listener_);
 }
 
-bool ConnectionFromClient::wind_up(size_t most) {
+bool ConnectionFromClient::drop_queue(size_t most) {
   hub_.unsubscribe(*listener_);
   return hub_.drop_some(*listener_, most);
 }
@@ -71,7 +71,7 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
       std::move(socket), std::move(peer), hub, daemon, id, requests_per_second));
   auto listener = hub.connect(identity, made.get());
   if (!listener) {
-    made->dismiss(listener.error().code, listener.error().message());
+    made->send_bye(listener.error().code, listener.error().message());
     return std::unexpected(std::move(listener).error());
   }
   made->listener_ = *listener;
@@ -81,22 +81,23 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
 ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
   static thread_local std::array<char, kMostReceived> buffer;
   if (pending_) {
-    go_on();
+    serve_pending();
     return Step::kMore;
   }
-  if (deaf() || !rate_limiter_.any(now_ns)) return Step::kNothing;
+  if (has_too_many_answers() || !rate_limiter_.may_request(now_ns)) return Step::kNothing;
   // recv() has no control buffer, so the kernel closes any descriptors that the client sends.
   const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
-  if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kOver;
-  if (n == 0 && hung_up_now(socket_.get())) return Step::kOver;
+  if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kClose;
+  if (n == 0 && hung_up_now(socket_.get())) return Step::kClose;
   rate_limiter_.spend();
   if (static_cast<size_t>(n) > buffer.size()) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
-    dismiss(EMSGSIZE, "a frame has at most " + std::to_string(buffer.size()) + " bytes, not " +
-                          std::to_string(n));
-    return Step::kOver;
+    send_bye(EMSGSIZE, "a frame has at most " + std::to_string(buffer.size()) + " bytes, not " +
+                           std::to_string(n));
+    return Step::kClose;
   }
-  return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kOver ? Step::kOver : Step::kMore;
+  return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kClose ? Step::kClose
+                                                                        : Step::kMore;
 }
 
 ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) {
@@ -116,10 +117,10 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
                            message.val == KNELL_CN_VAL_PROC &&
                            message.len <= packet.size() - wire::kHeaderBytes;
     if (connector) serve_compat(packet.substr(wire::kHeaderBytes, message.len), message.ack);
-    return dismissed_ ? Life::kOver : Life::kOn;
+    return closing_ ? Life::kClose : Life::kOpen;
   }
-  dismiss(EBADMSG, "not a knell frame; see docs/protocol.md");
-  return Life::kOver;
+  send_bye(EBADMSG, "not a knell frame; see docs/protocol.md");
+  return Life::kClose;
 }
 
 uint64_t ConnectionFromClient::due_ns() const {
@@ -135,14 +136,14 @@ bool ConnectionFromClient::is_enough() const {
 
 ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {
   const hub::Queue& queue = listener_->queue();
-  if (queue.empty() || blocked_) return dismissed_ ? Life::kOver : Life::kOn;
+  if (queue.empty() || blocked_) return closing_ ? Life::kClose : Life::kOpen;
   // The latency budget does not delay answers.
-  if (due == Due::kAsItIs && queue.answer_bytes() == 0 && now_ns < due_ns()) return Life::kOn;
+  if (due == Due::kIfDue && queue.answer_bytes() == 0 && now_ns < due_ns()) return Life::kOpen;
   sent_ns_ = now_ns;
   const Sent sent = protocol_ == Protocol::kNative ? send_frames() : send_datagrams();
   blocked_ = sent == Sent::kBlocked;
   more_ = sent == Sent::kSome;
-  return sent == Sent::kBroken ? Life::kOver : Life::kOn;
+  return sent == Sent::kBroken ? Life::kClose : Life::kOpen;
 }
 
 ConnectionFromClient::Sent ConnectionFromClient::failed() {
@@ -227,8 +228,8 @@ ConnectionFromClient::Sent ConnectionFromClient::send_frames() {
 
 // Sends BYE if the socket has room. The connector's protocol has no such message: its client only
 // sees the connection close.
-void ConnectionFromClient::dismiss(int error, std::string_view why) {
-  if (std::exchange(dismissed_, true)) return;
+void ConnectionFromClient::send_bye(int error, std::string_view why) {
+  if (std::exchange(closing_, true)) return;
   if (protocol_ == Protocol::kCompat) return;
   const std::string bye =
       wire::encode(wire::Bye{.error = error, .text = std::string(why)}, frames_);

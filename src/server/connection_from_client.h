@@ -26,7 +26,7 @@ namespace knell::server {
 class ConnectionFromClient {
  public:
   enum class Protocol : uint8_t { kNone, kCompat, kNative };
-  enum class Life : uint8_t { kOn, kOver };
+  enum class Life : uint8_t { kOpen, kClose };
 
   // Errors: EUSERS.
   static Result<std::unique_ptr<ConnectionFromClient>> create(UniqueFd socket, Peer peer,
@@ -38,11 +38,11 @@ class ConnectionFromClient {
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
 
   // Serves one request, or one piece of a long request. kNothing: there is no request, or the
-  // client is above its rate or does not read its answers. kOver: close the connection.
-  enum class Step : uint8_t { kMore, kNothing, kOver };
+  // client is above its rate or does not read its answers. kClose: close the connection.
+  enum class Step : uint8_t { kMore, kNothing, kClose };
   Step step(uint64_t now_ns);
-  // Sends queued packets as far as the socket has room. kAsItIs: only if they are due; kNow: all.
-  enum class Due : uint8_t { kAsItIs, kNow };
+  // Sends queued packets as far as the socket has room. kIfDue: only if they are due; kNow: all.
+  enum class Due : uint8_t { kIfDue, kNow };
   Life send(uint64_t now_ns, Due due);
   // When to call send() again if nothing new is queued, CLOCK_MONOTONIC; 0: no need to.
   uint64_t due_ns() const;
@@ -50,16 +50,16 @@ class ConnectionFromClient {
   uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
   // Too many answers are unread: no request is read until the client reads them.
-  bool deaf() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
+  bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
   // Its socket has no room: call send() when it has.
   bool blocked() const { return blocked_; }
   void unblock() { blocked_ = false; }
   // Sends the reason (not to a client of the connector's protocol); the caller then closes the
   // connection.
-  void dismiss(int error, std::string_view why);
-  // To be called before it is destroyed: unsubscribes and drops up to `most` queued items. Returns
+  void send_bye(int error, std::string_view why);
+  // To be called before it is destroyed: unsubscribes, and drops up to `most` queued items. Returns
   // whether the queue is empty.
-  bool wind_up(size_t most);
+  bool drop_queue(size_t most);
 
   int fd() const { return socket_.get(); }
   uint64_t id() const { return id_; }
@@ -110,9 +110,9 @@ class ConnectionFromClient {
   void on_subscribe(const wire::Frame& frame);
   Result<void> subscribe(Subscribing made);
   void on_pids(const wire::Frame& frame);
-  void go_on();
-  bool go_on_subscribing(Pending& now);
-  bool go_on_with_pids(Pending& now);
+  void serve_pending();
+  bool continue_subscribing(Pending& now);
+  bool continue_with_pids(Pending& now);
   bool continue_scan(Pending& now);
   Result<void> add_one(const wire::Pid& pid);
   Result<void> remove_one(const wire::Pid& pid);
@@ -145,7 +145,7 @@ class ConnectionFromClient {
   uint32_t frames_ = 0;               // sent
   SequenceNumbers sequence_numbers_;  // of datagrams, unless it sees_all()
   std::optional<Pending> pending_;
-  bool blocked_ = false, dismissed_ = false;
+  bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before all was sent
 };
 

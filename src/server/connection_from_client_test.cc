@@ -56,7 +56,7 @@ struct Fixture {
     Step step = Step::kMore;
     for (int i = 0; i < 1000 && step == Step::kMore; ++i) step = connection->step(now_ns);
     hub.remove_abandoned_added(kForEver, [this](int32_t pid) { daemon.unfollow(pid); });
-    if (step == Step::kOver) return Life::kOver;
+    if (step == Step::kClose) return Life::kClose;
     return connection->send(now_ns, ConnectionFromClient::Due::kNow);
   }
   Life ask(std::string_view packet) {
@@ -68,7 +68,7 @@ struct Fixture {
     return ask(*packet);
   }
   void greet() {
-    EXPECT_EQ(ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)), Life::kOn);
+    EXPECT_EQ(ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 0)), Life::kOpen);
     client.payload(wire::Message::kHello);
   }
   void exec(int32_t pid) {
@@ -121,7 +121,7 @@ std::vector<event::Raw> datagrams_of(const std::vector<std::string>& packets) {
 }
 
 void expect_ack(Fixture& on, const std::vector<uint32_t>& request, uint32_t error) {
-  ASSERT_EQ(on.ask(connector_request(request, 41)), Life::kOn);
+  ASSERT_EQ(on.ask(connector_request(request, 41)), Life::kOpen);
   const auto raws = datagrams_of(on.client.receive_all());
   ASSERT_EQ(raws.size(), 1u);
   EXPECT_EQ(raws[0].what, static_cast<uint32_t>(KNELL_EVENT_NONE));
@@ -200,12 +200,12 @@ TEST(CompatClient, RequestsOfOtherLengthsAreIgnored) {
   Fixture on;
   for (const std::vector<uint32_t>& words :
        {std::vector<uint32_t>{}, {1, 2, 3}, std::vector<uint32_t>(100, 1)})
-    EXPECT_EQ(on.ask(connector_request(words)), Life::kOn);
+    EXPECT_EQ(on.ask(connector_request(words)), Life::kOpen);
   const std::string whole = connector_request({KNELL_MCAST_LISTEN});
   for (size_t size = 0; size < whole.size();
        ++size)  // size 0: an empty packet is not the end of the connection
-    EXPECT_EQ(on.ask(whole.substr(0, size)), Life::kOn) << size;
-  EXPECT_EQ(on.ask(std::string(70'000, 'x')), Life::kOn);
+    EXPECT_EQ(on.ask(whole.substr(0, size)), Life::kOpen) << size;
+  EXPECT_EQ(on.ask(std::string(70'000, 'x')), Life::kOpen);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   EXPECT_EQ(on.hub.nodes(), 0u);
   expect_ack(on, {KNELL_MCAST_LISTEN}, 0);
@@ -216,11 +216,11 @@ TEST(CompatClient, RequestsWithWrongLengthFieldsAreIgnored) {
   std::string packet = connector_request({KNELL_MCAST_LISTEN});
   const uint32_t four_gib = 0xffff'fff0;
   std::memcpy(packet.data(), &four_gib, sizeof four_gib);
-  EXPECT_EQ(on.ask(packet), Life::kOn);
+  EXPECT_EQ(on.ask(packet), Life::kOpen);
   packet = connector_request({KNELL_MCAST_LISTEN});
   const uint16_t more = 8;
   std::memcpy(packet.data() + sizeof(nlmsghdr) + offsetof(knell_cn_msg, len), &more, sizeof more);
-  EXPECT_EQ(on.ask(packet), Life::kOn);
+  EXPECT_EQ(on.ask(packet), Life::kOpen);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
 }
 
@@ -234,7 +234,7 @@ TEST(CompatClient, ARefusalOfTheSourceIsAnErrorInTheAck) {
 TEST(CompatClient, HelloChoosesTheRuleAndOverruns) {
   Fixture on({.queue_bytes = 120});
   wire::ClientHello hello{.knell = "0", .rule = wire::kRuleV6, .overrun = true, .quiet = true};
-  ASSERT_EQ(on.ask(wire::encode(hello, 0)), Life::kOn);
+  ASSERT_EQ(on.ask(wire::encode(hello, 0)), Life::kOpen);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT}, 0);
   on.datagram(1, KNELL_EVENT_EXIT);  // with status 0, which that rule drops
@@ -256,7 +256,7 @@ TEST(CompatClient, SendsTheRestWhenTheSocketHasRoom) {
   std::vector<event::Raw> all;
   while (all.size() < 3000) {
     on.connection->unblock();
-    ASSERT_EQ(on.turn(), Life::kOn);
+    ASSERT_EQ(on.turn(), Life::kOpen);
     const auto some = datagrams_of(on.client.receive_all());
     ASSERT_FALSE(some.empty());
     all.insert(all.end(), some.begin(), some.end());
@@ -299,7 +299,7 @@ TEST(NativeClient, ServerHelloHasTheScope) {
 
 TEST(NativeClient, ARequestBeforeHelloEndsTheConnection) {
   Fixture on;
-  EXPECT_EQ(on.ask(wire::encode(all_execs(), 0)), Life::kOver);
+  EXPECT_EQ(on.ask(wire::encode(all_execs(), 0)), Life::kClose);
   const wire::Bye bye = on.client.bye();
   EXPECT_EQ(bye.error, EPROTO);
   EXPECT_THAT(bye.text, HasSubstr("hello first"));
@@ -308,14 +308,14 @@ TEST(NativeClient, ARequestBeforeHelloEndsTheConnection) {
 TEST(NativeClient, ASecondHelloEndsTheConnection) {
   Fixture on;
   on.greet();
-  EXPECT_EQ(on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 1)), Life::kOver);
+  EXPECT_EQ(on.ask(wire::encode(wire::ClientHello{.knell = "0", .rule = {}}, 1)), Life::kClose);
   EXPECT_EQ(on.client.bye().error, EPROTO);
 }
 
 TEST(NativeClient, ReceivesManyEventsInOnePacket) {
   Fixture on;
   on.greet();
-  ASSERT_EQ(on.ask(wire::encode(all_execs(), 5)), Life::kOn);
+  ASSERT_EQ(on.ask(wire::encode(all_execs(), 5)), Life::kOpen);
   EXPECT_EQ(on.client.ack(), (wire::Ack{.error = 0, .request = 5, .text = {}}));
   for (int32_t pid = 1; pid <= 20; ++pid) on.exec(pid);
   on.turn();
@@ -386,7 +386,7 @@ TEST(NativeClient, AnUnknownMessageIsRefusedInItsAck) {
   on.greet();
   std::string packet;
   wire::FrameWriter(packet, static_cast<wire::Message>(0x99), 3).finish();
-  ASSERT_EQ(on.ask(packet), Life::kOn);
+  ASSERT_EQ(on.ask(packet), Life::kOpen);
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, EOPNOTSUPP);
   EXPECT_EQ(ack.request, 3u);
@@ -416,7 +416,7 @@ TEST(NativeClient, MalformedFramesEndTheConnectionWithAReason) {
   for (const std::string& packet : bad) {
     Fixture on;
     on.greet();
-    EXPECT_EQ(on.ask(packet), Life::kOver) << packet.size();
+    EXPECT_EQ(on.ask(packet), Life::kClose) << packet.size();
     const wire::Bye bye = on.client.bye();
     EXPECT_TRUE(bye.error == EBADMSG || bye.error == EMSGSIZE) << bye.error;
     EXPECT_FALSE(bye.text.empty());
@@ -458,7 +458,7 @@ TEST(NativeClient, RefusesAStatusThatExceedsTheAnswerLimit) {
 void expect_ack_after_two_pieces(Fixture& on) {
   for (int i = 0; i < 2; ++i)
     EXPECT_EQ(on.connection->step(on.now_ns), ConnectionFromClient::Step::kMore);
-  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOn);
+  EXPECT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow), Life::kOpen);
   EXPECT_FALSE(on.client.receive());
   on.turn();
   EXPECT_EQ(on.client.ack().error, 0);
@@ -570,7 +570,7 @@ TEST(NativeClient, DescriptorsSentByTheClientAreClosed) {
     const int fd = sent.get();
     std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
     ASSERT_GT(::sendmsg(on.client.fd, &message, MSG_NOSIGNAL), 0);
-    EXPECT_EQ(on.turn(), Life::kOn);
+    EXPECT_EQ(on.turn(), Life::kOpen);
     EXPECT_EQ(on.client.receive_all().size(), 1u) << "the request is served";
   }
   EXPECT_EQ(descriptors(), before);
@@ -641,22 +641,22 @@ TEST(NativeClient, ReadsNoRequestsWhileAnswersAreUnread) {
   size_t most = 0;
   for (uint32_t i = 0; i < 2000; ++i) {
     if (!on.client.send(wire::encode_status_request(i))) break;
-    ASSERT_EQ(on.turn(), Life::kOn);
+    ASSERT_EQ(on.turn(), Life::kOpen);
     most = std::max(most, on.connection->listener().queue().answer_bytes());
   }
-  EXPECT_TRUE(on.connection->deaf());
+  EXPECT_TRUE(on.connection->has_too_many_answers());
   EXPECT_LT(most, 64u * 1024);
   on.client.receive_all();
   on.connection->unblock();
   on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow);
-  EXPECT_FALSE(on.connection->deaf());
+  EXPECT_FALSE(on.connection->has_too_many_answers());
 }
 
 TEST(NativeClient, EndsWhenTheClientHangsUp) {
   Fixture on;
   on.greet();
   on.theirs.reset();
-  EXPECT_EQ(on.turn(), Life::kOver);
+  EXPECT_EQ(on.turn(), Life::kClose);
 }
 
 TEST(NativeClient, AConnectionAboveTheLimitGetsAReason) {
@@ -676,7 +676,7 @@ TEST(NativeClient, SendsASingleEventAtOnceAndLaterOnesTogether) {
   asked.latency_ns = 1'000'000'000;
   on.ask(wire::encode(asked, 1));
   ASSERT_EQ(on.client.ack().error, 0);
-  const auto due = ConnectionFromClient::Due::kAsItIs;
+  const auto due = ConnectionFromClient::Due::kIfDue;
   on.now_ns += 2'000'000'000;
   on.exec(1);
   on.connection->send(on.now_ns, due);
@@ -702,7 +702,7 @@ TEST(NativeClient, ALargeLatencyBudgetLosesNothing) {
   size_t received = 0;
   for (int32_t pid = 1; pid <= 5000; ++pid) {
     on.exec(pid);
-    on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs);
+    on.connection->send(on.now_ns, ConnectionFromClient::Due::kIfDue);
     received += pids_of(on.client.receive_all()).size();
   }
   EXPECT_EQ(on.connection->listener().queue().lost(), 0u);
@@ -721,7 +721,7 @@ TEST(NativeClient, EventsLeftAfterATurnAreDueWithoutLatency) {
   size_t received = 0;
   for (int turns = 0; turns < 100 && received < 10'000; ++turns) {
     ASSERT_NE(on.connection->due_ns(), 0u) << received;
-    ASSERT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kAsItIs), Life::kOn);
+    ASSERT_EQ(on.connection->send(on.now_ns, ConnectionFromClient::Due::kIfDue), Life::kOpen);
     received += pids_of(on.client.receive_all()).size();
   }
   EXPECT_EQ(received, 10'000u);

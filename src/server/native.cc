@@ -52,8 +52,8 @@ Result<void> translate_under(std::vector<filter::Predicate>& predicates,
 Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
   if (frame.type == wire::Message::kHello) return on_hello(frame);
   if (protocol_ != Protocol::kNative) {
-    dismiss(EPROTO, "a native client says hello first (docs/protocol.md)");
-    return Life::kOver;
+    send_bye(EPROTO, "a native client says hello first (docs/protocol.md)");
+    return Life::kClose;
   }
   rate_limiter_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
   switch (frame.type) {
@@ -75,25 +75,25 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
                   frame.seq);
       break;
   }
-  return dismissed_ ? Life::kOver : Life::kOn;
+  return closing_ ? Life::kClose : Life::kOpen;
 }
 
 Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
   const auto hello = wire::decode_client_hello(frame.payload);
   if (!hello) {
-    dismiss(hello.error().code, hello.error().message());
-    return Life::kOver;
+    send_bye(hello.error().code, hello.error().message());
+    return Life::kClose;
   }
   if (protocol_ != Protocol::kNone || listener_->node() != nullptr) {
-    dismiss(EPROTO, "HELLO must be the first message, and is sent once");
-    return Life::kOver;
+    send_bye(EPROTO, "HELLO must be the first message, and is sent once");
+    return Life::kClose;
   }
   if (hello->quiet) {
     // The client speaks the connector's protocol from here on, with these options.
     protocol_ = Protocol::kCompat;
     rule_ = hello->rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
     listener_->set_overruns(hello->overrun);
-    return Life::kOn;
+    return Life::kOpen;
   }
   protocol_ = Protocol::kNative;
   wire::ServerHello reply;
@@ -106,7 +106,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
   reply.scope.level = static_cast<uint32_t>(peer_.level());
   reply.limits.queue_bytes = hub_.quotas().queue_bytes;
   answer(wire::encode(reply, 0));
-  return Life::kOn;
+  return Life::kOpen;
 }
 
 void ConnectionFromClient::acknowledge(const Result<void>& outcome, uint32_t request) {
@@ -141,7 +141,7 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
   auto made = asked ? search_for(*std::move(asked)) : std::unexpected(std::move(asked).error());
   if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
   pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
-  go_on();
+  serve_pending();
 }
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
@@ -187,13 +187,13 @@ void ConnectionFromClient::on_pids(const wire::Frame& frame) {
   auto pids = wire::decode_pids(frame.payload);
   if (!pids) return acknowledge(std::unexpected(std::move(pids).error()), frame.seq);
   pending_ = {.what = frame.type, .request = frame.seq, .pids = *std::move(pids)};
-  go_on();
+  serve_pending();
 }
 
-void ConnectionFromClient::go_on() {
+void ConnectionFromClient::serve_pending() {
   Pending& now = *pending_;
   const bool done =
-      now.what == wire::Message::kSubscribe ? go_on_subscribing(now) : go_on_with_pids(now);
+      now.what == wire::Message::kSubscribe ? continue_subscribing(now) : continue_with_pids(now);
   if (!done) return;
   if (protocol_ == Protocol::kCompat)
     ack_compat(now.first ? 0 : EAGAIN, now.request);
@@ -202,10 +202,10 @@ void ConnectionFromClient::go_on() {
   pending_.reset();
 }
 
-bool ConnectionFromClient::go_on_subscribing(Pending& now) {
+bool ConnectionFromClient::continue_subscribing(Pending& now) {
   if (now.subscribing) {
     ScanBudget piece{.left = kPidsAStep};
-    if (!peer_.go_on(now.subscribing->search, piece)) return false;
+    if (!peer_.continue_search(now.subscribing->search, piece)) return false;
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
     if (!now.first) return true;
   }
@@ -224,7 +224,7 @@ bool ConnectionFromClient::continue_scan(Pending& now) {
   return true;
 }
 
-bool ConnectionFromClient::go_on_with_pids(Pending& now) {
+bool ConnectionFromClient::continue_with_pids(Pending& now) {
   for (size_t i = 0; i < kPidsAStep && now.at < now.pids.size(); ++i) {
     const wire::Pid& pid = now.pids[now.at++];
     auto done = now.what == wire::Message::kAdd ? add_one(pid) : remove_one(pid);

@@ -182,7 +182,7 @@ Peer::Search Peer::begin_scan_for_testing(std::set<int32_t> pids) const {
 }
 
 // Of the processes with a wanted pid at that level, takes those in the client's namespace.
-bool Peer::go_on(Search& search, ScanBudget& budget) const {
+bool Peer::continue_search(Search& search, ScanBudget& budget) const {
   (void)search.scan.advance(budget, 1, [&](int32_t pid) {
     const std::string name = std::to_string(pid);
     const auto numbers = numbers_of(name);

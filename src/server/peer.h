@@ -42,7 +42,8 @@ class Peer {
   // CLOCK_MONOTONIC: since when its namespace is held open.
   uint64_t since_ns() const { return since_ns_; }
   // Translates pids of the client's namespace to ours: `here` gets each process that exists. Before
-  // Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then go_on() until true.
+  // Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then continue_search()
+  // until true.
   struct Search {
     std::set<int32_t> pids;
     std::map<int32_t, int32_t> here = {};
@@ -50,7 +51,7 @@ class Peer {
   };
   Search begin_search(std::set<int32_t> pids) const;
   Search begin_scan_for_testing(std::set<int32_t> pids) const;
-  bool go_on(Search& search, ScanBudget& budget) const;
+  bool continue_search(Search& search, ScanBudget& budget) const;
 
  private:
   Peer() = default;

@@ -24,7 +24,7 @@ namespace {
 
 // Runs the search in pieces of one process; returns what it found.
 std::map<int32_t, int32_t> here(const Peer& peer, Peer::Search search) {
-  for (ScanBudget piece{.left = 1}; !peer.go_on(search, piece); piece.left = 1) {
+  for (ScanBudget piece{.left = 1}; !peer.continue_search(search, piece); piece.left = 1) {
   }
   return search.here;
 }

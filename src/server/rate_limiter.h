@@ -17,7 +17,7 @@ class RateLimiter {
   }
 
   // Whether the client may make a request now; if not, it is held.
-  bool any(uint64_t now_ns) {
+  bool may_request(uint64_t now_ns) {
     refill(now_ns);
     held_until_ns_ = left_ < 1 ? now_ns + kPauseNs : 0;
     return held_until_ns_ == 0;

@@ -12,7 +12,7 @@ constexpr uint64_t kStart = 1000 * kSecond;
 
 int made_at(RateLimiter& limiter, uint64_t now_ns) {
   int made = 0;
-  for (; limiter.any(now_ns); ++made) limiter.spend();
+  for (; limiter.may_request(now_ns); ++made) limiter.spend();
   return made;
 }
 
@@ -38,17 +38,17 @@ TEST(RateLimiter, HoldsAClientAboveItsRateAndReleasesIt) {
 
 TEST(RateLimiter, ARequestMayCostMoreThanIsLeft) {
   RateLimiter limiter(10, kStart);
-  ASSERT_TRUE(limiter.any(kStart));
+  ASSERT_TRUE(limiter.may_request(kStart));
   limiter.spend(25);
-  EXPECT_FALSE(limiter.any(kStart + kSecond));
-  EXPECT_TRUE(limiter.any(kStart + 2 * kSecond));
+  EXPECT_FALSE(limiter.may_request(kStart + kSecond));
+  EXPECT_TRUE(limiter.may_request(kStart + 2 * kSecond));
 }
 
 TEST(RateLimiter, AnEarlierTimeRefillsNothing) {
   RateLimiter limiter(10, kStart);
   made_at(limiter, kStart);
-  EXPECT_FALSE(limiter.any(0));
-  EXPECT_FALSE(limiter.any(kStart));
+  EXPECT_FALSE(limiter.may_request(0));
+  EXPECT_FALSE(limiter.may_request(kStart));
 }
 
 TEST(RateLimiter, ARateOfZeroIsOne) {

@@ -53,7 +53,7 @@ Server::Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerO
       daemon_(daemon) {}
 
 Server::~Server() {
-  for (auto& [id, client] : clients_) client->dismiss(0, "knelld is stopping");
+  for (auto& [id, client] : clients_) client->send_bye(0, "knelld is stopping");
 }
 
 Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerOptions& options,
@@ -92,7 +92,7 @@ void Server::serve_due(uint64_t now_ns) {
     unschedule(id);
     Client& client = *clients_.at(id);
     client.release(now_ns);
-    send(client, now_ns, Client::Due::kAsItIs);
+    send(client, now_ns, Client::Due::kIfDue);
     if (clock_.monotonic_ns() >= now_ns + kSendNs) return;
   }
 }
@@ -127,7 +127,7 @@ void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
   } else if (over) {
-    return after(client, Life::kOver);
+    return after(client, Life::kClose);
   }
   if ((happened & EPOLLIN) != 0 && !client.waits) {
     client.waits = true;
@@ -170,8 +170,8 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
                   client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
                   now_ns);
   if (client.waits) return schedule(client);
-  const bool over = step == Client::Step::kOver || client.hung_up;
-  after(client, over ? Life::kOver : Life::kOn);
+  const bool over = step == Client::Step::kClose || client.hung_up;
+  after(client, over ? Life::kClose : Life::kOpen);
 }
 
 void Server::watch_listening(bool watched) {
@@ -267,7 +267,7 @@ void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
 
 void Server::after(Client& client, Life life) {
   if (client.gone) return;
-  if (life == Life::kOver) {
+  if (life == Life::kClose) {
     client.gone = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // no more events of it
     unschedule(client.id());
@@ -279,7 +279,8 @@ void Server::after(Client& client, Life life) {
 }
 
 void Server::poll(Client& client) {
-  const bool listen = client.held_until_ns() == 0 && !client.deaf() && !client.waits;
+  const bool listen =
+      client.held_until_ns() == 0 && !client.has_too_many_answers() && !client.waits;
   const uint32_t wanted =
       (listen ? uint32_t{EPOLLIN} : 0) | (client.blocked() ? uint32_t{EPOLLOUT} : 0);
   if (wanted == client.polled || client.hung_up) return;
@@ -324,7 +325,7 @@ void Server::flush() {
     if (late)
       schedule(client);
     else
-      send(client, now, Client::Due::kAsItIs);
+      send(client, now, Client::Due::kIfDue);
   });
 }
 
@@ -339,7 +340,7 @@ void Server::remove_gone() {
   if (gone_.empty()) return;
   for (size_t i = 0; i < kMostGone && !gone_.empty(); ++i) {
     const auto found = clients_.find(gone_.front());
-    if (!found->second->wind_up(kItemsATurn)) break;
+    if (!found->second->drop_queue(kItemsATurn)) break;
     clients_.erase(found);
     gone_.pop_front();
   }

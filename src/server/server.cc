@@ -73,7 +73,7 @@ void Server::serve() {
   const uint64_t now = clock_.monotonic_ns(), began = thread_cpu_ns();
   if (accept_again_ns_ != 0 && now >= accept_again_ns_) accept();
   serve_due(now);
-  look_who_is_ready(now);
+  poll_clients(now);
   serve_requests();
   unfollow_abandoned();
   remove_gone();
@@ -99,7 +99,7 @@ void Server::serve_due(uint64_t now_ns) {
 
 // A client with a request enters the RequestScheduler and is not polled for reading until it is
 // served.
-void Server::look_who_is_ready(uint64_t now_ns) {
+void Server::poll_clients(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
   bool has_connection = false;
   for (int seen = 0; seen < kMostWakeups;) {
@@ -109,7 +109,7 @@ void Server::look_who_is_ready(uint64_t now_ns) {
       if (event.data.u64 == kListeningTag)
         has_connection = true;
       else
-        is_ready(event.data.u64, event.events, now_ns);
+        on_ready(event.data.u64, event.events, now_ns);
     }
     if (n < kWakeupsAtOnce) break;
     seen += n;
@@ -117,7 +117,7 @@ void Server::look_who_is_ready(uint64_t now_ns) {
   if (has_connection) accept();
 }
 
-void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
+void Server::on_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   const auto found = clients_.find(id);
   if (found == clients_.end() || found->second->gone) return;
   Client& client = *found->second;
@@ -127,7 +127,7 @@ void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
   } else if (over) {
-    return after(client, Life::kClose);
+    return update_client(client, Life::kClose);
   }
   if ((happened & EPOLLIN) != 0 && !client.waits) {
     client.waits = true;
@@ -135,9 +135,9 @@ void Server::is_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   }
   if ((happened & EPOLLOUT) != 0) {
     client.unblock();
-    return after(client, client.send(now_ns, Client::Due::kNow));
+    return update_client(client, client.send(now_ns, Client::Due::kNow));
   }
-  poll(client);
+  update_epoll(client);
 }
 
 void Server::serve_requests() {
@@ -152,10 +152,10 @@ void Server::serve_requests() {
 
 void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
   const uint64_t began = thread_cpu_ns();
-  if (auto newcomer = newcomers_.extract(pick.client)) {
-    const auto waiting = newcomers_of_.find(newcomer.mapped().owner);
-    if (--waiting->second == 0) newcomers_of_.erase(waiting);
-    take_in(pick.client, std::move(newcomer.mapped().socket));
+  if (auto connection = pending_.extract(pick.client)) {
+    const auto waiting = pending_of_.find(connection.mapped().owner);
+    if (--waiting->second == 0) pending_of_.erase(waiting);
+    add_client(pick.client, std::move(connection.mapped().socket));
     return scheduler_.done(pick, thread_cpu_ns() - began, RequestScheduler::Again::kNo, now_ns);
   }
   const auto found = clients_.find(pick.client);
@@ -171,7 +171,7 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
                   now_ns);
   if (client.waits) return schedule(client);
   const bool over = step == Client::Step::kClose || client.hung_up;
-  after(client, over ? Life::kClose : Life::kOpen);
+  update_client(client, over ? Life::kClose : Life::kOpen);
 }
 
 void Server::watch_listening(bool watched) {
@@ -188,7 +188,7 @@ void Server::accept() {
   while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
-      meet(std::move(socket));
+      admit(std::move(socket));
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
@@ -225,26 +225,26 @@ void Server::refuse(int socket, const Error& error) {
 }
 
 // Peer::of() takes longer than accept(), so it is done in the turn of the connection's user. A
-// connection of root is taken in at once, however many others wait.
-void Server::meet(UniqueFd socket) {
+// connection of root is added at once, however many others wait.
+void Server::admit(UniqueFd socket) {
   ucred who{};
   socklen_t bytes = sizeof who;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0) return;
   const uint32_t owner = hub_.owner_of(who.uid);
-  const auto waiting = newcomers_of_.find(owner);
+  const auto waiting = pending_of_.find(owner);
   const hub::PendingConnections pending{
-      .of_user = waiting == newcomers_of_.end() ? 0 : waiting->second, .of_all = newcomers_.size()};
+      .of_user = waiting == pending_of_.end() ? 0 : waiting->second, .of_all = pending_.size()};
   if (const auto may = hub_.may_connect(who.uid, pending); !may)
     return refuse(socket.get(), may.error());
-  if (owner == 0) return take_in(next_id_++, std::move(socket));
+  if (owner == 0) return add_client(next_id_++, std::move(socket));
   if (is_among_the_last(socket.get()))
     return refuse(socket.get(), {EMFILE, "knelld has few descriptors left", true});
-  ++newcomers_of_[owner];
-  newcomers_.emplace(next_id_, Newcomer{.socket = std::move(socket), .owner = owner});
+  ++pending_of_[owner];
+  pending_.emplace(next_id_, PendingConnection{.socket = std::move(socket), .owner = owner});
   scheduler_.ready(owner, next_id_++, clock_.monotonic_ns());
 }
 
-void Server::take_in(uint64_t id, UniqueFd socket) {
+void Server::add_client(uint64_t id, UniqueFd socket) {
   auto peer = Peer::of(socket.get(), options_.visibility, clock_);
   if (!peer) return refuse(socket.get(), peer.error());
   auto made = Client::create(std::move(socket), *std::move(peer), hub_, daemon_, id,
@@ -262,10 +262,10 @@ void Server::take_in(uint64_t id, UniqueFd socket) {
 }
 
 void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
-  after(client, client.send(now_ns, due));
+  update_client(client, client.send(now_ns, due));
 }
 
-void Server::after(Client& client, Life life) {
+void Server::update_client(Client& client, Life life) {
   if (client.gone) return;
   if (life == Life::kClose) {
     client.gone = true;
@@ -274,11 +274,11 @@ void Server::after(Client& client, Life life) {
     gone_.push_back(client.id());
     return;
   }
-  poll(client);
+  update_epoll(client);
   schedule(client);
 }
 
-void Server::poll(Client& client) {
+void Server::update_epoll(Client& client) {
   const bool listen =
       client.held_until_ns() == 0 && !client.has_too_many_answers() && !client.waits;
   const uint32_t wanted =

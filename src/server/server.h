@@ -64,7 +64,7 @@ class Server {
  private:
   using Client = ConnectionFromClient;
   using Life = Client::Life;
-  struct Newcomer {
+  struct PendingConnection {
     UniqueFd socket;
     uint32_t owner = 0;
   };
@@ -75,16 +75,16 @@ class Server {
   void refuse_one();
   void refuse(int socket, const Error& error);
   void watch_listening(bool watched);
-  void meet(UniqueFd socket);
-  void take_in(uint64_t id, UniqueFd socket);
+  void admit(UniqueFd socket);
+  void add_client(uint64_t id, UniqueFd socket);
   void serve_due(uint64_t now_ns);
-  void look_who_is_ready(uint64_t now_ns);
-  void is_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
+  void poll_clients(uint64_t now_ns);
+  void on_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
   void serve_requests();
   void serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns);
-  void after(Client& client, Life life);
+  void update_client(Client& client, Life life);
   void send(Client& client, uint64_t now_ns, Client::Due due);
-  void poll(Client& client);
+  void update_epoll(Client& client);
   void schedule(Client& client);
   void unschedule(uint64_t id);
   void unfollow_abandoned();
@@ -98,8 +98,8 @@ class Server {
   Clock& clock_ = system_clock();
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   // Accepted connections whose Peer is not known yet, by id; and their number for each owner.
-  std::unordered_map<uint64_t, Newcomer> newcomers_;
-  std::unordered_map<uint32_t, size_t> newcomers_of_;
+  std::unordered_map<uint64_t, PendingConnection> pending_;
+  std::unordered_map<uint32_t, size_t> pending_of_;
   std::set<std::pair<uint64_t, uint64_t>> due_;    // time and client id
   std::unordered_map<uint64_t, uint64_t> due_of_;  // client id to time
   RequestScheduler scheduler_;

@@ -35,12 +35,12 @@ bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
 // Replaces the pid of each `under` by the process's pid in our namespace.
 Result<void> translate_under(std::vector<filter::Predicate>& predicates,
-                             const std::map<int32_t, int32_t>& here) {
+                             const std::map<int32_t, int32_t>& ours) {
   for (filter::Predicate& one : predicates) {
     if (one.key != filter::Key::kUnder) continue;
     auto& pid = std::get<int64_t>(one.value);
-    const auto found = here.find(static_cast<int32_t>(pid));
-    if (found == here.end() || !exists(found->second))
+    const auto found = ours.find(static_cast<int32_t>(pid));
+    if (found == ours.end() || !exists(found->second))
       return say(ESRCH, "under: there is no process " + std::to_string(pid));
     pid = found->second;
   }
@@ -145,7 +145,7 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
 }
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
-  KNELL_TRY(translate_under(made.subscription.predicates, made.search.here));
+  KNELL_TRY(translate_under(made.subscription.predicates, made.search.found));
   return change(std::move(made.subscription));
 }
 
@@ -166,11 +166,11 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
 
 Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
   // The start time tells this process from a later one with the same pid.
-  const bool here = peer_.scope().ns == 0;
-  const auto stat = here && pid.start == 0 ? read_proc_stat(pid.pid) : std::nullopt;
+  const bool is_ours = peer_.scope().ns == 0;
+  const auto stat = is_ours && pid.start == 0 ? read_proc_stat(pid.pid) : std::nullopt;
   KNELL_TRY(hub_.add(*listener_, pid.pid, stat ? stat->start : pid.start));
   // Pids of another namespace are not followed; the hub matches them in each event.
-  if (!here) return {};
+  if (!is_ours) return {};
   auto followed = daemon_.follow(pid.pid, pid.start);
   // remove() fails if Hub::process_ended() has removed it already.
   if (!followed) (void)hub_.remove(*listener_, pid.pid);

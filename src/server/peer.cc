@@ -168,7 +168,7 @@ Peer::Search Peer::begin_search(std::set<int32_t> pids) const {
     const int ours =
         namespace_ ? ::ioctl(namespace_->fd(), kGetPidFromPidns, static_cast<long>(pid)) : pid;
     if (ours > 0)
-      search.here.emplace(pid, ours);
+      search.found.emplace(pid, ours);
     else if (errno != ESRCH)
       return begin_scan_for_testing(std::move(search.pids));  // an older kernel
   }
@@ -187,8 +187,8 @@ bool Peer::continue_search(Search& search, ScanBudget& budget) const {
     const std::string name = std::to_string(pid);
     const auto numbers = numbers_of(name);
     if (numbers.size() <= level_ || !search.pids.contains(numbers[level_])) return;
-    if (is_in(name, scope_.ns)) search.here.emplace(numbers[level_], numbers.front());
-    if (search.here.size() == search.pids.size()) search.scan.cancel();
+    if (is_in(name, scope_.ns)) search.found.emplace(numbers[level_], numbers.front());
+    if (search.found.size() == search.pids.size()) search.scan.cancel();
   });
   return !search.scan.running();
 }

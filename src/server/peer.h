@@ -41,12 +41,12 @@ class Peer {
   size_t level() const { return level_; }  // namespaces below ours
   // CLOCK_MONOTONIC: since when its namespace is held open.
   uint64_t since_ns() const { return since_ns_; }
-  // Translates pids of the client's namespace to ours: `here` gets each process that exists. Before
-  // Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then continue_search()
-  // until true.
+  // Translates pids of the client's namespace to ours: `found` gets each process that exists.
+  // Before Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then
+  // continue_search() until true.
   struct Search {
     std::set<int32_t> pids;
-    std::map<int32_t, int32_t> here = {};
+    std::map<int32_t, int32_t> found = {};
     PidScan scan = {};
   };
   Search begin_search(std::set<int32_t> pids) const;

@@ -23,10 +23,10 @@ namespace knell::server {
 namespace {
 
 // Runs the search in pieces of one process; returns what it found.
-std::map<int32_t, int32_t> here(const Peer& peer, Peer::Search search) {
+std::map<int32_t, int32_t> found(const Peer& peer, Peer::Search search) {
   for (ScanBudget piece{.left = 1}; !peer.continue_search(search, piece); piece.left = 1) {
   }
-  return search.here;
+  return search.found;
 }
 
 // A listening socket.
@@ -119,7 +119,7 @@ TEST_F(PeerOf, RootSeesEverything) {
   EXPECT_EQ(peer->level(), 0u);
   EXPECT_FALSE(peer->comm().empty());
   EXPECT_GT(peer->since_ns(), 0u);
-  EXPECT_EQ(here(*peer, peer->begin_search({77, 78})),
+  EXPECT_EQ(found(*peer, peer->begin_search({77, 78})),
             (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
 }
 
@@ -199,8 +199,8 @@ TEST_F(PeerOf, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
   EXPECT_EQ(peer->level(), 1u);
   EXPECT_NE(peer->pid(), 1) << "in our namespace";
   const std::map<int32_t, int32_t> first{{1, peer->pid()}};
-  EXPECT_EQ(here(*peer, peer->begin_search({1, 30'000})), first);
-  EXPECT_EQ(here(*peer, peer->begin_scan_for_testing({1, 30'000})), first)
+  EXPECT_EQ(found(*peer, peer->begin_search({1, 30'000})), first);
+  EXPECT_EQ(found(*peer, peer->begin_scan_for_testing({1, 30'000})), first)
       << "as before Linux 6.11";
 }
 

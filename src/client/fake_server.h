@@ -124,7 +124,7 @@ class FakeServer {
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
     return subscribes_[nth - 1];
   }
-  std::vector<wire::Pid> adds(size_t at_least) {
+  std::vector<wire::AddedProcess> adds(size_t at_least) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return added_.size() >= at_least; });
     return added_;
@@ -202,7 +202,7 @@ class FakeServer {
   std::map<wire::Message, wire::Ack> answers_;
   std::map<wire::Message, std::vector<std::string>> before_;
   std::vector<filter::Subscription> subscribes_;
-  std::vector<wire::Pid> added_;
+  std::vector<wire::AddedProcess> added_;
 };
 
 }  // namespace knell::client

@@ -171,7 +171,7 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (state_ != State::kConnected && filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
-  const wire::Pid one{.pid = pid, .reserved = 0, .start = start};
+  const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = start};
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
   const bool dead = pidfd && is_dead(pidfd.get());
   // The process existed when its pidfd was opened, so its exit must be reported, although the
@@ -189,7 +189,7 @@ Result<void> DaemonListener::remove(pid_t pid) {
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
   pending_exits_.remove(pid);
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
-  const wire::Pid one{.pid = pid, .reserved = 0, .start = 0};
+  const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
   // The process has exited. Its exit event may still arrive, and is then dropped.
   if (!removed && removed.error().code == ENOENT) return {};

@@ -82,7 +82,7 @@ class DaemonListener final : public knell_listener {
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void add_next();
-  void check_for_exit(const wire::Pid& pid);
+  void check_for_exit(const wire::AddedProcess& pid);
 
   const std::string path_;
   ListenerFilter filter_;  // the daemon evaluates its predicates
@@ -112,7 +112,7 @@ class DaemonListener final : public knell_listener {
   uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kDisconnected
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReconnecting: the request whose ack comes next
-  std::vector<wire::Pid> to_add_;               // kReconnecting
+  std::vector<wire::AddedProcess> to_add_;               // kReconnecting
   size_t added_ = 0, adding_ = 0;               // how many of to_add_ were acked, and were sent
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;

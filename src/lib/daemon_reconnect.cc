@@ -104,7 +104,7 @@ void DaemonListener::add_next() {
   ack_deadline_ns_ = clock_.monotonic_ns() + kAckTimeoutNs;
 }
 
-void DaemonListener::check_for_exit(const wire::Pid& pid) {
+void DaemonListener::check_for_exit(const wire::AddedProcess& pid) {
   auto pidfd = try_pidfd_open(pid.pid);
   const bool gone = !pidfd && pidfd.error() == ESRCH;
   if (!gone && !(pidfd && is_dead(pidfd->get()))) return;

@@ -94,7 +94,7 @@ class ConnectionFromClient {
     wire::Message what{};
     uint32_t request = 0;  // `seq` of the request; of a compat client cn_msg.ack
     std::optional<Subscribing> subscribing = {};
-    std::vector<wire::Pid> pids = {};
+    std::vector<wire::AddedProcess> pids = {};
     size_t at = 0;            // the next of `pids`
     Result<void> first = {};  // the first error
   };
@@ -114,8 +114,8 @@ class ConnectionFromClient {
   bool continue_subscribing(Pending& now);
   bool continue_with_pids(Pending& now);
   bool continue_scan(Pending& now);
-  Result<void> add_one(const wire::Pid& pid);
-  Result<void> remove_one(const wire::Pid& pid);
+  Result<void> add_one(const wire::AddedProcess& process);
+  Result<void> remove_one(const wire::AddedProcess& process);
   Result<void> on_status(std::string_view payload);
   Result<Subscribing> search_for(filter::Subscription subscription);
   Result<void> change(filter::Subscription subscription);

@@ -498,7 +498,7 @@ TEST(NativeClient, AddsManyProcessesInPieces) {
   asked.only_added = true;
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  std::vector<wire::Pid> pids;
+  std::vector<wire::AddedProcess> pids;
   for (int32_t pid = 1; pid <= 1000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
   ASSERT_TRUE(on.client.send(wire::encode(wire::Message::kAdd, pids, 2)));
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 3)));
@@ -519,9 +519,9 @@ TEST(NativeClient, AddsAndRemovesProcesses) {
   on.ask(wire::encode(asked, 1));
   EXPECT_EQ(on.client.ack().error, 0);
   on.daemon.missing_pid = 13;
-  const std::vector<wire::Pid> pids{{.pid = 5, .reserved = 0, .start = 1},
-                                    {.pid = 13, .reserved = 0, .start = 1},
-                                    {.pid = 6, .reserved = 0, .start = 1}};
+  const std::vector<wire::AddedProcess> pids{{.pid = 5, .reserved = 0, .start = 1},
+                                             {.pid = 13, .reserved = 0, .start = 1},
+                                             {.pid = 6, .reserved = 0, .start = 1}};
   on.ask(wire::encode(wire::Message::kAdd, pids, 2));
   EXPECT_EQ(on.client.ack().error, ESRCH);
   EXPECT_THAT(on.daemon.followed, ElementsAre(5, 6));
@@ -598,7 +598,7 @@ TEST(NativeClient, ALongRequestCostsMoreOfTheRate) {
   added.only_added = true;
   on.ask(wire::encode(added, 1));
   EXPECT_EQ(on.client.ack().error, 0);
-  std::vector<wire::Pid> pids;
+  std::vector<wire::AddedProcess> pids;
   for (int32_t pid = 1; pid <= 2000; ++pid) pids.push_back({.pid = pid, .reserved = 0, .start = 1});
   on.ask(wire::encode(wire::Message::kAdd, pids, 2));
   EXPECT_EQ(on.client.ack().error, 0) << "a request that was read is served";

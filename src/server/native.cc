@@ -164,22 +164,22 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
   return grown;
 }
 
-Result<void> ConnectionFromClient::add_one(const wire::Pid& pid) {
+Result<void> ConnectionFromClient::add_one(const wire::AddedProcess& process) {
   // The start time tells this process from a later one with the same pid.
   const bool is_ours = peer_.scope().ns == 0;
-  const auto stat = is_ours && pid.start == 0 ? read_proc_stat(pid.pid) : std::nullopt;
-  KNELL_TRY(hub_.add(*listener_, pid.pid, stat ? stat->start : pid.start));
+  const auto stat = is_ours && process.start == 0 ? read_proc_stat(process.pid) : std::nullopt;
+  KNELL_TRY(hub_.add(*listener_, process.pid, stat ? stat->start : process.start));
   // Pids of another namespace are not followed; the hub matches them in each event.
   if (!is_ours) return {};
-  auto followed = daemon_.follow(pid.pid, pid.start);
+  auto followed = daemon_.follow(process.pid, process.start);
   // remove() fails if Hub::process_ended() has removed it already.
-  if (!followed) (void)hub_.remove(*listener_, pid.pid);
+  if (!followed) (void)hub_.remove(*listener_, process.pid);
   return followed;
 }
 
-Result<void> ConnectionFromClient::remove_one(const wire::Pid& pid) {
-  KNELL_TRY(hub_.remove(*listener_, pid.pid));
-  if (peer_.scope().ns == 0) daemon_.unfollow(pid.pid);
+Result<void> ConnectionFromClient::remove_one(const wire::AddedProcess& process) {
+  KNELL_TRY(hub_.remove(*listener_, process.pid));
+  if (peer_.scope().ns == 0) daemon_.unfollow(process.pid);
   return {};
 }
 
@@ -226,8 +226,8 @@ bool ConnectionFromClient::continue_scan(Pending& now) {
 
 bool ConnectionFromClient::continue_with_pids(Pending& now) {
   for (size_t i = 0; i < kPidsAStep && now.at < now.pids.size(); ++i) {
-    const wire::Pid& pid = now.pids[now.at++];
-    auto done = now.what == wire::Message::kAdd ? add_one(pid) : remove_one(pid);
+    const wire::AddedProcess& process = now.pids[now.at++];
+    auto done = now.what == wire::Message::kAdd ? add_one(process) : remove_one(process);
     if (!done && now.first) now.first = std::move(done);
   }
   return now.at == now.pids.size();

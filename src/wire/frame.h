@@ -77,7 +77,7 @@ enum Attribute : uint16_t {
   kWord = 94,           // string; one value
   kWaysToEnd = 95,      // struct filter::Ended, any number of them
   // add, remove
-  kPid = 96,  // struct Pid
+  kPid = 96,  // struct AddedProcess
   // ack, bye
   kError = 104,    // s32: 0 or a positive errno
   kText = 105,     // string: the reason, in one line

@@ -24,7 +24,7 @@ struct UncheckedSubscription {
   uint32_t rule = kRuleReleased;
 };
 
-static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(Pid) == 16 &&
+static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(AddedProcess) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
 constexpr size_t kMostPiece = 32 * 1024;  // bytes of a piece of the status; picked: half a frame
@@ -282,10 +282,10 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
   return out;
 }
 
-std::string encode(Message add_or_remove, std::span<const Pid> pids, uint32_t seq) {
+std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq) {
   KNELL_CHECK(!pids.empty() && pids.size() <= kMostPids);
   return framed(add_or_remove, seq, [&](FrameWriter& frame) {
-    for (const Pid& pid : pids) frame.attribute(kPid, pid);
+    for (const AddedProcess& pid : pids) frame.attribute(kPid, pid);
   });
 }
 
@@ -367,11 +367,11 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload) {
   return std::move(subscription);
 }
 
-Result<std::vector<Pid>> decode_pids(std::string_view payload) {
-  std::vector<Pid> pids;
+Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {
+  std::vector<AddedProcess> pids;
   KNELL_TRY(each("add or remove", payload, [&](const AttributeView& attribute) {
     if (attribute.type != kPid) return Taken::kUnknown;
-    Pid pid{};
+    AddedProcess pid{};
     if (!load(attribute.bytes, pid) || pid.pid <= 0) return Taken::kMalformed;
     pids.push_back(pid);
     return Taken::kYes;

@@ -65,13 +65,14 @@ struct ServerHello {
 
 // Client to server, kAdd and kRemove: a process; a frame has one or more. Each that can be is added
 // or removed; the ack has the error of the first that cannot.
-struct Pid {
+struct AddedProcess {
   int32_t pid;  // in the client's own pid namespace; above 0
   uint32_t reserved;
   uint64_t start;  // clock ticks since boot; 0: the process that has the pid now
-  bool operator==(const Pid&) const = default;
+  bool operator==(const AddedProcess&) const = default;
 };
-inline constexpr size_t kMostPids = kMostPayload / attribute_bytes(sizeof(Pid));  // of a frame
+inline constexpr size_t kMostPids =
+    kMostPayload / attribute_bytes(sizeof(AddedProcess));  // of a frame
 
 // Server to client, one for each SUBSCRIBE, ADD, REMOVE and STATUS, in their order.
 struct Ack {
@@ -96,7 +97,7 @@ std::string encode(const ServerHello& hello, uint32_t seq);
 // A later subscription replaces an earlier one. Errors: EINVAL the predicates do not fit one frame.
 Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq);
 // kAdd or kRemove; from 1 to kMostPids processes.
-std::string encode(Message add_or_remove, std::span<const Pid> pids, uint32_t seq);
+std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
 // Encodes a first piece of `json`, and removes it from `json`.
 std::string encode_status_text(std::string_view& json, uint32_t seq);
@@ -108,7 +109,7 @@ Result<ServerHello> decode_server_hello(std::string_view payload);
 // The predicates of the result have passed filter::check(); its mask is normalised.
 Result<filter::Subscription> decode_subscribe(std::string_view payload);
 // The result is not empty.
-Result<std::vector<Pid>> decode_pids(std::string_view payload);
+Result<std::vector<AddedProcess>> decode_pids(std::string_view payload);
 Result<void> decode_status_request(std::string_view payload);
 // The result points into the payload.
 Result<std::string_view> decode_status_text(std::string_view payload);

@@ -82,7 +82,7 @@ void try_payload(std::string_view bytes) {
     KNELL_CHECK(packet || packet.error().code == EINVAL);
     return packet ? *packet : std::string();
   });
-  try_one(bytes, decode_pids, [](const std::vector<Pid>& pids) {
+  try_one(bytes, decode_pids, [](const std::vector<AddedProcess>& pids) {
     return pids.size() > kMostPids ? std::string() : encode(Message::kAdd, pids, 0);
   });
   try_one(bytes, decode_ack, [](const Ack& ack) { return encode(ack, 0); });

@@ -241,10 +241,11 @@ TEST(Protocol, ShortAttributesAreMalformed) {
   EXPECT_EQ(decode_subscribe(attributes({{kMask, "abc"}})).error().code, EBADMSG);
   EXPECT_EQ(decode_subscribe(attributes({{kPredicate, "abc"}})).error().code, EBADMSG);
   EXPECT_EQ(decode_pids(attributes({{kPid, "abc"}})).error().code, EBADMSG);
-  EXPECT_EQ(decode_pids(attributes({{kPid, bytes_of(Pid{.pid = 0, .reserved = 0, .start = 0})}}))
-                .error()
-                .code,
-            EBADMSG);
+  EXPECT_EQ(
+      decode_pids(attributes({{kPid, bytes_of(AddedProcess{.pid = 0, .reserved = 0, .start = 0})}}))
+          .error()
+          .code,
+      EBADMSG);
   EXPECT_EQ(decode_pids({}).error().code, EBADMSG);
   EXPECT_EQ(decode_ack({}).error().code, EBADMSG);
   EXPECT_EQ(decode_ack(attributes({{kError, bytes_of(-1)}})).error().code, EBADMSG);
@@ -262,7 +263,7 @@ TEST(Protocol, ATruncatedPacketIsNoFrame) {
 }
 
 TEST(Protocol, AFrameHasRoomForKMostPids) {
-  std::vector<Pid> pids;
+  std::vector<AddedProcess> pids;
   for (size_t i = 0; i < kMostPids; i++)
     pids.push_back({.pid = static_cast<int32_t>(i + 1), .reserved = 0, .start = i});
   const auto again = decode_pids(payload(encode(Message::kAdd, pids, 2), Message::kAdd, 2));

@@ -98,7 +98,7 @@ int torment(const std::string& socket) {
   const AsUser user(kUser);
   come(20, deaf);
   come(10, floods);
-  const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
+  const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};
   for (uint32_t turn = 0;; ++turn) {
     filter::Subscription other = exits({wants(Key::kPid, 1 + turn % 1000)});
     const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),

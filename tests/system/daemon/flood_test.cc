@@ -122,7 +122,7 @@ std::vector<std::string> requests() {
   // Adds, with and without a start.
   subscribe({}, [](filter::Subscription& asked) { asked.only_added = true; });
   for (const uint64_t start : {0, 1}) {
-    std::vector<wire::Pid> pids;
+    std::vector<wire::AddedProcess> pids;
     for (int32_t pid = 1; pid <= 3000; ++pid)
       pids.push_back({.pid = pid, .reserved = 0, .start = start});
     pids.resize(std::min(pids.size(), wire::kMostPids));

@@ -84,7 +84,7 @@ bool WireListener::take_until(const std::function<bool()>& done) {
 // The answer comes after the events that were queued before it.
 bool WireListener::take_all() {
   const uint32_t request = connection_.next_seq();
-  const wire::Pid nobody{.pid = 1, .reserved = 0, .start = 0};
+  const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};
   if (!connection_.send(wire::encode(wire::Message::kRemove, std::span(&nobody, 1), request)))
     return false;
   return connection_.await_ack(request, [this](const wire::Frame& frame) { hear(frame); })

@@ -497,7 +497,8 @@ TEST_F(DaemonListenerTest, ReportsMalformedFramesAsAnError) {
 }
 
 TEST_F(DaemonListenerTest, ReportsItsScope) {
-  server_.hello.scope = {.flags = wire::Scope::kOwnUid, .uid = 65534, .level = 0, .reserved = 0};
+  server_.hello.scope = {
+      .flags = wire::Scope::kOwnUid, .uid = 65534, .namespace_depth = 0, .reserved = 0};
   server_.hello.limits.queue_bytes = 4096;
   open();
   const knell_stats stats = listener_->stats();

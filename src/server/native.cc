@@ -103,7 +103,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
                       (scope.ns == 0 ? 0 : wire::Scope::kOnePidNamespace);
   if (reply.scope.flags == 0) reply.scope.flags = wire::Scope::kEverything;
   reply.scope.uid = peer_.uid();
-  reply.scope.level = static_cast<uint32_t>(peer_.level());
+  reply.scope.namespace_depth = static_cast<uint32_t>(peer_.namespace_depth());
   reply.limits.queue_bytes = hub_.quotas().queue_bytes;
   answer(wire::encode(reply, 0));
   return Life::kOpen;

@@ -141,7 +141,7 @@ Result<void> Peer::find_namespace(int socket) {
     namespace_.reset();
     return {};
   }
-  KNELL_ASSIGN(level_, namespace_->level());
+  KNELL_ASSIGN(namespace_depth_, namespace_->level());
   scope_.ns = namespace_->inode();
   return {};
 }
@@ -181,13 +181,14 @@ Peer::Search Peer::begin_scan_for_testing(std::set<int32_t> pids) const {
   return search;
 }
 
-// Of the processes with a wanted pid at that level, takes those in the client's namespace.
+// Of the processes with a wanted pid at that depth, takes those in the client's namespace.
 bool Peer::continue_search(Search& search, ScanBudget& budget) const {
   (void)search.scan.advance(budget, 1, [&](int32_t pid) {
     const std::string name = std::to_string(pid);
     const auto numbers = numbers_of(name);
-    if (numbers.size() <= level_ || !search.pids.contains(numbers[level_])) return;
-    if (is_in(name, scope_.ns)) search.found.emplace(numbers[level_], numbers.front());
+    if (numbers.size() <= namespace_depth_ || !search.pids.contains(numbers[namespace_depth_]))
+      return;
+    if (is_in(name, scope_.ns)) search.found.emplace(numbers[namespace_depth_], numbers.front());
     if (search.found.size() == search.pids.size()) search.scan.cancel();
   });
   return !search.scan.running();

@@ -38,7 +38,7 @@ class Peer {
   uid_t uid() const { return uid_; }
   const std::string& comm() const { return comm_; }
   const hub::Scope& scope() const { return scope_; }
-  size_t level() const { return level_; }  // namespaces below ours
+  size_t namespace_depth() const { return namespace_depth_; }  // namespaces below ours
   // CLOCK_MONOTONIC: since when its namespace is held open.
   uint64_t since_ns() const { return since_ns_; }
   // Translates pids of the client's namespace to ours: `found` gets each process that exists.
@@ -63,7 +63,7 @@ class Peer {
   gid_t gid_ = 0;
   std::string comm_;
   hub::Scope scope_;
-  size_t level_ = 0;
+  size_t namespace_depth_ = 0;
   uint64_t since_ns_ = 0;
   std::optional<PidNamespace> namespace_;  // held open, so that its inode number is not reused
 };

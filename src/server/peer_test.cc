@@ -116,7 +116,7 @@ TEST_F(PeerOf, RootSeesEverything) {
   EXPECT_EQ(peer->pid(), guest.pid());
   EXPECT_EQ(peer->uid(), 0u);
   EXPECT_EQ(peer->scope(), (hub::Scope{.every_user = true, .uid = 0, .ns = 0}));
-  EXPECT_EQ(peer->level(), 0u);
+  EXPECT_EQ(peer->namespace_depth(), 0u);
   EXPECT_FALSE(peer->comm().empty());
   EXPECT_GT(peer->since_ns(), 0u);
   EXPECT_EQ(found(*peer, peer->begin_search({77, 78})),
@@ -196,7 +196,7 @@ TEST_F(PeerOf, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
   ASSERT_TRUE(peer) << peer.error().message();
   EXPECT_NE(peer->scope().ns, 0u);
   EXPECT_TRUE(peer->scope().every_user);
-  EXPECT_EQ(peer->level(), 1u);
+  EXPECT_EQ(peer->namespace_depth(), 1u);
   EXPECT_NE(peer->pid(), 1) << "in our namespace";
   const std::map<int32_t, int32_t> first{{1, peer->pid()}};
   EXPECT_EQ(found(*peer, peer->begin_search({1, 30'000})), first);

@@ -41,8 +41,8 @@ struct ClientHello {
 struct Scope {
   static constexpr uint32_t kEverything = 1, kOwnUid = 2, kOnePidNamespace = 4;
   uint32_t flags;
-  uint32_t uid;    // of the client; kOwnUid: only processes with this uid
-  uint32_t level;  // kOnePidNamespace: its depth below the daemon's pid namespace
+  uint32_t uid;              // of the client; kOwnUid: only processes with this uid
+  uint32_t namespace_depth;  // kOnePidNamespace: how far it is below the daemon's pid namespace
   uint32_t reserved;
   bool operator==(const Scope&) const = default;
 };

@@ -78,7 +78,7 @@ TEST(Protocol, AServerHelloSurvivesEncodingAndDecoding) {
                  .clock = {.epoch_ns = 5, .boot_ahead_ns = 6},
                  .subscription = {.mask = 0, .level = 0, .details = 0, .via = 2, .started_ns = 7},
                  .selection = ""},
-      .scope = {.flags = Scope::kOwnUid, .uid = 65534, .level = 0, .reserved = 0}};
+      .scope = {.flags = Scope::kOwnUid, .uid = 65534, .namespace_depth = 0, .reserved = 0}};
   const auto again = decode_server_hello(payload(encode(hello, 0), Message::kHello, 0));
   ASSERT_TRUE(again);
   EXPECT_EQ(again->scope, hello.scope);

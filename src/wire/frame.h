@@ -49,7 +49,7 @@ enum Attribute : uint16_t {
   kKernel = 2,        // string: release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
   kClock = 4,         // struct ClockOffsets
-  kSubscription = 5,  // struct Recorded
+  kSubscription = 5,  // struct OriginSubscription
   kSelection = 6,     // string: the selected processes, for display
   // hello, over a socket only
   kScope = 7,     // struct Scope

@@ -17,8 +17,8 @@ struct ClockOffsets {
   int64_t boot_ahead_ns;  // CLOCK_BOOTTIME less CLOCK_MONOTONIC
 };
 
-struct Recorded {  // the subscription of a stream of events, and its source
-  uint32_t mask;   // KNELL_EVENT_*
+struct OriginSubscription {  // the subscription of a stream of events, and its source
+  uint32_t mask;             // KNELL_EVENT_*
   uint32_t level, details;
   uint32_t via;        // enum knell_via
   int64_t started_ns;  // CLOCK_REALTIME
@@ -27,7 +27,7 @@ struct Recorded {  // the subscription of a stream of events, and its source
 struct Origin {
   std::string knell, kernel, boot_id;
   ClockOffsets clock{};
-  Recorded subscription{};
+  OriginSubscription subscription{};
   std::string selection;  // the selected processes, for display
 };
 

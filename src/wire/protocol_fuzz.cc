@@ -42,8 +42,8 @@ void try_server_hello(std::string_view bytes) {
   const auto again = decode_server_hello(payload(encode(*hello, 0)));
   KNELL_CHECK(again && again->scope == hello->scope && again->limits == hello->limits);
   KNELL_CHECK(again->origin.kernel == hello->origin.kernel);
-  KNELL_CHECK(
-      std::memcmp(&again->origin.subscription, &hello->origin.subscription, sizeof(Recorded)) == 0);
+  KNELL_CHECK(std::memcmp(&again->origin.subscription, &hello->origin.subscription,
+                          sizeof(OriginSubscription)) == 0);
 }
 
 // Does with the predicates what the daemon does.

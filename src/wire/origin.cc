@@ -33,28 +33,30 @@ void put_origin(FrameWriter& frame, const Origin& origin) {
   frame.attribute(kSelection, std::string_view(origin.selection).substr(0, kMostText));
 }
 
-Taken take_origin(const AttributeView& attribute, Origin& origin) {
-  const auto as_taken = [](bool good) { return good ? Taken::kYes : Taken::kMalformed; };
+AttributeResult read_origin(const AttributeView& attribute, Origin& origin) {
+  const auto result_of = [](bool good) {
+    return good ? AttributeResult::kKnown : AttributeResult::kMalformed;
+  };
   const std::string_view text = attribute.bytes.substr(0, kMostText);
   switch (attribute.type) {
     case kKnell:
       origin.knell = text;
-      return Taken::kYes;
+      return AttributeResult::kKnown;
     case kKernel:
       origin.kernel = text;
-      return Taken::kYes;
+      return AttributeResult::kKnown;
     case kBootId:
       origin.boot_id = text;
-      return Taken::kYes;
+      return AttributeResult::kKnown;
     case kSelection:
       origin.selection = text;
-      return Taken::kYes;
+      return AttributeResult::kKnown;
     case kClock:
-      return as_taken(load(attribute.bytes, origin.clock));
+      return result_of(load(attribute.bytes, origin.clock));
     case kSubscription:
-      return as_taken(load(attribute.bytes, origin.subscription));
+      return result_of(load(attribute.bytes, origin.subscription));
     default:
-      return Taken::kUnknown;
+      return AttributeResult::kUnknown;
   }
 }
 

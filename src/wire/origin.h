@@ -39,8 +39,8 @@ inline constexpr size_t kMostText = 1023;  // bytes of a text, also of a receive
 // Texts longer than kMostText are cut.
 void put_origin(FrameWriter& frame, const Origin& origin);
 
-enum class Taken { kYes, kUnknown, kMalformed };
+enum class AttributeResult { kKnown, kUnknown, kMalformed };
 // Sets the member of `origin` that belongs to this attribute of a HELLO.
-Taken take_origin(const AttributeView& attribute, Origin& origin);
+AttributeResult read_origin(const AttributeView& attribute, Origin& origin);
 
 }  // namespace knell::wire

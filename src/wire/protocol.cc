@@ -41,14 +41,14 @@ std::unexpected<Error> not_known(std::string_view message, uint16_t attribute) {
                              " is marked mandatory, and this knell does not know it");
 }
 
-// Calls `take` with each attribute.
-template <class Take>
-Result<void> each(std::string_view message, std::string_view payload, Take take) {
+// Calls `read` with each attribute.
+template <class Read>
+Result<void> each(std::string_view message, std::string_view payload, Read read) {
   AttributeReader attributes(payload);
   while (const auto attribute = attributes.next()) {
-    const Taken taken = take(*attribute);
-    if (taken == Taken::kMalformed) return malformed(message, attribute->type);
-    if (taken == Taken::kUnknown && attribute->mandatory)
+    const AttributeResult result = read(*attribute);
+    if (result == AttributeResult::kMalformed) return malformed(message, attribute->type);
+    if (result == AttributeResult::kUnknown && attribute->mandatory)
       return not_known(message, attribute->type);
   }
   if (attributes.malformed())
@@ -57,25 +57,25 @@ Result<void> each(std::string_view message, std::string_view payload, Take take)
 }
 
 template <class T>
-Taken number(const AttributeView& attribute, T& value) {
-  return load(attribute.bytes, value) ? Taken::kYes : Taken::kMalformed;
+AttributeResult read_value(const AttributeView& attribute, T& value) {
+  return load(attribute.bytes, value) ? AttributeResult::kKnown : AttributeResult::kMalformed;
 }
 
-Taken flag(const AttributeView& attribute, bool& value) {
+AttributeResult read_flag(const AttributeView& attribute, bool& value) {
   uint32_t read = 0;
-  if (!load(attribute.bytes, read)) return Taken::kMalformed;
+  if (!load(attribute.bytes, read)) return AttributeResult::kMalformed;
   value = read != 0;
-  return Taken::kYes;
+  return AttributeResult::kKnown;
 }
 
-Taken text(const AttributeView& attribute, std::string& value) {
+AttributeResult read_text(const AttributeView& attribute, std::string& value) {
   value = attribute.bytes.substr(0, kMostText);
-  return Taken::kYes;
+  return AttributeResult::kKnown;
 }
 
 // Each T of `bytes` is a value of the predicate.
 template <class T>
-bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
+bool read_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
   if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
   for (; !bytes.empty(); bytes.remove_prefix(sizeof(T))) {
     T value{};
@@ -85,16 +85,16 @@ bool take_array(std::string_view bytes, const Predicate& key, std::vector<Predic
   return true;
 }
 
-// Takes the values, which follow the key.
-Result<void> take_values(AttributeReader& attributes, const Predicate& key,
+// Reads the values, which follow the key.
+Result<void> read_values(AttributeReader& attributes, const Predicate& key,
                          std::vector<Predicate>& all) {
   const size_t before = all.size();
   while (const auto attribute = attributes.next()) {
     bool good = true;
     if (attribute->type == kNumbers)
-      good = take_array<int64_t>(attribute->bytes, key, all);
+      good = read_array<int64_t>(attribute->bytes, key, all);
     else if (attribute->type == kWaysToEnd)
-      good = take_array<Ended>(attribute->bytes, key, all);
+      good = read_array<Ended>(attribute->bytes, key, all);
     else if (attribute->type == kWord)
       all.emplace_back(key).value = std::string(attribute->bytes);
     else if (attribute->type == kKey)
@@ -114,7 +114,7 @@ Result<void> take_values(AttributeReader& attributes, const Predicate& key,
   return {};
 }
 
-Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& all) {
+Result<void> read_predicate(const AttributeView& nest, std::vector<Predicate>& all) {
   if (nest.type == kPredicateText)
     return say(
         EOPNOTSUPP,
@@ -133,28 +133,28 @@ Result<void> take_predicate(const AttributeView& nest, std::vector<Predicate>& a
   if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
     return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
                                std::to_string(head.flags) + " is not known to this knelld");
-  return take_values(attributes, key, all);
+  return read_values(attributes, key, all);
 }
 
-Taken take_of_subscribe(const AttributeView& attribute, UncheckedSubscription& asked) {
+AttributeResult read_of_subscribe(const AttributeView& attribute, UncheckedSubscription& asked) {
   filter::Subscription& subscribe = asked.subscription;
   switch (attribute.type) {
     case kMask:
-      return number(attribute, subscribe.mask);
+      return read_value(attribute, subscribe.mask);
     case kLevel:
-      return number(attribute, asked.level);
+      return read_value(attribute, asked.level);
     case kDetails:
-      return number(attribute, subscribe.details);
+      return read_value(attribute, subscribe.details);
     case kLatency:
-      return number(attribute, subscribe.latency_ns);
+      return read_value(attribute, subscribe.latency_ns);
     case kRule:
-      return number(attribute, asked.rule);
+      return read_value(attribute, asked.rule);
     case kOnlyAdded:
-      return flag(attribute, subscribe.only_added);
+      return read_flag(attribute, subscribe.only_added);
     case kArgsBytes:
-      return number(attribute, subscribe.args_bytes);
+      return read_value(attribute, subscribe.args_bytes);
     default:
-      return Taken::kUnknown;
+      return AttributeResult::kUnknown;
   }
 }
 
@@ -320,15 +320,15 @@ Result<ClientHello> decode_client_hello(std::string_view payload) {
   KNELL_TRY(each("hello", payload, [&](const AttributeView& attribute) {
     switch (attribute.type) {
       case kKnell:
-        return text(attribute, hello.knell);
+        return read_text(attribute, hello.knell);
       case kRule:
-        return number(attribute, hello.rule.emplace());
+        return read_value(attribute, hello.rule.emplace());
       case kOverrun:
-        return flag(attribute, hello.overrun);
+        return read_flag(attribute, hello.overrun);
       case kQuiet:
-        return flag(attribute, hello.quiet);
+        return read_flag(attribute, hello.quiet);
       default:
-        return Taken::kUnknown;
+        return AttributeResult::kUnknown;
     }
   }));
   if (hello.rule && *hello.rule > kRuleV6)
@@ -340,9 +340,9 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
   ServerHello hello;
   hello.limits = {};
   KNELL_TRY(each("hello", payload, [&](const AttributeView& attribute) {
-    if (attribute.type == kScope) return number(attribute, hello.scope);
-    if (attribute.type == kLimits) return number(attribute, hello.limits);
-    return take_origin(attribute, hello.origin);
+    if (attribute.type == kScope) return read_value(attribute, hello.scope);
+    if (attribute.type == kLimits) return read_value(attribute, hello.limits);
+    return read_origin(attribute, hello.origin);
   }));
   return hello;
 }
@@ -354,10 +354,10 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload) {
   size_t predicates = 0;
   KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
     if (attribute.type != kPredicate && attribute.type != kPredicateText)
-      return take_of_subscribe(attribute, asked);
-    if (++predicates > kMostPredicates) return Taken::kMalformed;
-    if (refused) refused = take_predicate(attribute, subscription.predicates);
-    return Taken::kYes;
+      return read_of_subscribe(attribute, asked);
+    if (++predicates > kMostPredicates) return AttributeResult::kMalformed;
+    if (refused) refused = read_predicate(attribute, subscription.predicates);
+    return AttributeResult::kKnown;
   }));
   KNELL_TRY(refused);
   KNELL_TRY(check(asked));
@@ -370,26 +370,26 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload) {
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {
   std::vector<AddedProcess> pids;
   KNELL_TRY(each("add or remove", payload, [&](const AttributeView& attribute) {
-    if (attribute.type != kPid) return Taken::kUnknown;
+    if (attribute.type != kPid) return AttributeResult::kUnknown;
     AddedProcess pid{};
-    if (!load(attribute.bytes, pid) || pid.pid <= 0) return Taken::kMalformed;
+    if (!load(attribute.bytes, pid) || pid.pid <= 0) return AttributeResult::kMalformed;
     pids.push_back(pid);
-    return Taken::kYes;
+    return AttributeResult::kKnown;
   }));
   if (pids.empty()) return say(EBADMSG, "add or remove: no process is named");
   return pids;
 }
 
 Result<void> decode_status_request(std::string_view payload) {
-  return each("status", payload, [](const AttributeView&) { return Taken::kUnknown; });
+  return each("status", payload, [](const AttributeView&) { return AttributeResult::kUnknown; });
 }
 
 Result<std::string_view> decode_status_text(std::string_view payload) {
   std::string_view json;
   KNELL_TRY(each("status text", payload, [&](const AttributeView& attribute) {
-    if (attribute.type != kJson) return Taken::kUnknown;
+    if (attribute.type != kJson) return AttributeResult::kUnknown;
     json = attribute.bytes;
-    return Taken::kYes;
+    return AttributeResult::kKnown;
   }));
   return json;
 }
@@ -401,13 +401,13 @@ Result<Ack> decode_ack(std::string_view payload) {
     switch (attribute.type) {
       case kError:
         has_error = true;
-        return number(attribute, ack.error);
+        return read_value(attribute, ack.error);
       case kRequest:
-        return number(attribute, ack.request);
+        return read_value(attribute, ack.request);
       case kText:
-        return text(attribute, ack.text);
+        return read_text(attribute, ack.text);
       default:
-        return Taken::kUnknown;
+        return AttributeResult::kUnknown;
     }
   }));
   if (!has_error || ack.error < 0)
@@ -418,9 +418,9 @@ Result<Ack> decode_ack(std::string_view payload) {
 Result<Bye> decode_bye(std::string_view payload) {
   Bye bye;
   KNELL_TRY(each("bye", payload, [&](const AttributeView& attribute) {
-    if (attribute.type == kError) return number(attribute, bye.error);
-    if (attribute.type == kText) return text(attribute, bye.text);
-    return Taken::kUnknown;
+    if (attribute.type == kError) return read_value(attribute, bye.error);
+    if (attribute.type == kText) return read_text(attribute, bye.text);
+    return AttributeResult::kUnknown;
   }));
   if (bye.error < 0) return say(EBADMSG, "bye: attribute 104 (error) is negative");
   return bye;

@@ -192,8 +192,9 @@ Result<void> RecordingReader::read_hello() {
   if (frame->type != Message::kHello) return corrupt();
   AttributeReader attributes(frame->payload);
   while (const auto attribute = attributes.next()) {
-    const Taken taken = take_origin(*attribute, origin_);
-    const bool good = taken == Taken::kYes || (taken == Taken::kUnknown && !attribute->mandatory);
+    const AttributeResult result = read_origin(*attribute, origin_);
+    const bool good = result == AttributeResult::kKnown ||
+                      (result == AttributeResult::kUnknown && !attribute->mandatory);
     if (!good) return corrupt();
   }
   if (attributes.malformed()) return corrupt();

@@ -114,9 +114,9 @@ knell_id as_event(const Id& id) {
 }
 
 // Writes attributes to memory that the caller has made large enough.
-class Pen {
+class UncheckedWriter {
  public:
-  explicit Pen(char* at) : at_(at) {}
+  explicit UncheckedWriter(char* at) : at_(at) {}
   char* at() const { return at_; }
   void text(uint16_t type, const char* data, size_t size) {
     put(nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + size), .nla_type = type});
@@ -156,9 +156,9 @@ template <const Field& F, size_t Index>
 }
 
 template <size_t Index>
-[[gnu::always_inline]] inline void put_packed(Pen& pen, const knell_event& event) {
+[[gnu::always_inline]] inline void put_packed(UncheckedWriter& writer, const knell_event& event) {
   constexpr uint16_t kAttribute = kPacked[Index].attribute;
-  char* const out = pen.packed<packed_bytes(kAttribute, Version::kNow)>(kAttribute);
+  char* const out = writer.packed<packed_bytes(kAttribute, Version::kNow)>(kAttribute);
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];
     if constexpr (kField.is_packed() && kField.wire.attribute == kAttribute) {
@@ -184,26 +184,26 @@ template <bool OfGroups, class Visit>
 }
 
 template <bool OfGroups>
-[[gnu::always_inline]] inline void put_texts(Pen& pen, const knell_event& event) {
+[[gnu::always_inline]] inline void put_texts(UncheckedWriter& writer, const knell_event& event) {
   for_each_text<OfGroups>(event, [&](uint16_t attribute, const knell_string& text) {
-    if (text.data != nullptr) pen.text(attribute, text.data, text.size);
+    if (text.data != nullptr) writer.text(attribute, text.data, text.size);
   });
 }
 
-// The pen is passed by value so that it stays in a register.
-[[gnu::noinline]] Pen put_groups(Pen pen, const knell_event& event) {
+// The writer is passed by value so that it stays in a register.
+[[gnu::noinline]] UncheckedWriter put_groups(UncheckedWriter writer, const knell_event& event) {
   for_each_packed<kIsOfGroup>([&](auto index) {
-    if ((event.has & kPacked[index].group) != 0) put_packed<index>(pen, event);
+    if ((event.has & kPacked[index].group) != 0) put_packed<index>(writer, event);
   });
-  put_texts<true>(pen, event);
-  return pen;
+  put_texts<true>(writer, event);
+  return writer;
 }
 
-[[gnu::noinline]] Pen put_of_type(Pen pen, const knell_event& event) {
+[[gnu::noinline]] UncheckedWriter put_of_type(UncheckedWriter writer, const knell_event& event) {
   for_each_packed<kIsOfType>([&](auto index) {
-    if ((event.type & kPacked[index].types) != 0) put_packed<index>(pen, event);
+    if ((event.type & kPacked[index].types) != 0) put_packed<index>(writer, event);
   });
-  return pen;
+  return writer;
 }
 constexpr uint32_t kTypesWithMore = [] {
   uint32_t types = 0;
@@ -237,18 +237,18 @@ namespace {
 // Appends the event's kEvent attribute to `out`.
 void append_event(std::string& out, const knell_event& event) {
   const size_t start = out.size();
-  constexpr size_t kSlack = 4;  // Pen::text() may clear one word past the end
+  constexpr size_t kSlack = 4;  // UncheckedWriter::text() may clear one word past the end
   out.resize_and_overwrite(start + event_bytes(event) + kSlack, [&](char* data, size_t) {
-    Pen pen(data + start);
-    char* const nest = pen.at();
-    pen.put(nlattr{});
-    put_packed<0>(pen, event);
-    put_texts<false>(pen, event);
-    if ((event.has & kGroups) != 0) pen = put_groups(pen, event);
-    if ((event.type & kTypesWithMore) != 0) pen = put_of_type(pen, event);
-    const nlattr header{.nla_len = static_cast<uint16_t>(pen.at() - nest), .nla_type = kEvent};
+    UncheckedWriter writer(data + start);
+    char* const nest = writer.at();
+    writer.put(nlattr{});
+    put_packed<0>(writer, event);
+    put_texts<false>(writer, event);
+    if ((event.has & kGroups) != 0) writer = put_groups(writer, event);
+    if ((event.type & kTypesWithMore) != 0) writer = put_of_type(writer, event);
+    const nlattr header{.nla_len = static_cast<uint16_t>(writer.at() - nest), .nla_type = kEvent};
     std::memcpy(nest, &header, sizeof header);
-    return static_cast<size_t>(pen.at() - data);
+    return static_cast<size_t>(writer.at() - data);
   });
 }
 

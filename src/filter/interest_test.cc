@@ -21,7 +21,7 @@ Interest want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS,
   Subscription asked;
   asked.mask = mask;
   asked.details = details;
-  return interest_of(asked, *Predicates::of(std::move(predicates)));
+  return interest_of(asked, *Predicates::create(std::move(predicates)));
 }
 
 uint32_t mask_with(uint32_t mask, Predicate predicate) {

@@ -20,7 +20,7 @@ TEST(Predicate, ValuesOutOfBoundsAreRefusedBeforeTheyAreCompiled) {
        {wants(Key::kPid, 0), wants(Key::kPid, "1"), wants(Key::kUid, -1), wants(Key::kComm, ""),
         wants(codes(0, 256)), wants(static_cast<Key>(99), 1)}) {
     EXPECT_FALSE(check(wrong));
-    const auto compiled = Predicates::of({wants(Key::kComm, "a"), wrong});
+    const auto compiled = Predicates::create({wants(Key::kComm, "a"), wrong});
     ASSERT_FALSE(compiled);
     EXPECT_EQ(compiled.error().code, EINVAL);
     EXPECT_TRUE(compiled.error().sentence);
@@ -39,7 +39,7 @@ TEST(Predicate, NamesAreUnique) {
 TEST(Predicate, EqualSetsCompareEqualInAnyOrder) {
   const Predicate cron = wants(Key::kUnit, "cron"), one = wants(Key::kPid, 1),
                   seven = wants(Key::kPid, 7), no_seven = excludes(seven);
-  EXPECT_EQ(Predicates::of({no_seven, seven, cron, one, seven})->values(),
+  EXPECT_EQ(Predicates::create({no_seven, seven, cron, one, seven})->values(),
             (std::vector{one, seven, no_seven, cron}));
 }
 

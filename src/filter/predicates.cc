@@ -12,8 +12,8 @@
 // rule holds for it.
 //
 // Plain values are sorted and searched, so a thousand cost little more than a dozen; only globs are
-// tried one by one, and most_steps() tells their cost. values_ is sorted once; compile() keeps that
-// order.
+// tried one by one, and most_steps() tells their cost. values_ is sorted once; add_value() keeps
+// that order.
 namespace knell::filter {
 namespace {
 
@@ -143,7 +143,7 @@ std::vector<int32_t> pids_of(const std::vector<int64_t>& numbers) {
 
 }  // namespace
 
-Result<Predicates> Predicates::of(std::vector<Predicate> all) {
+Result<Predicates> Predicates::create(std::vector<Predicate> all) {
   for (const Predicate& one : all) KNELL_TRY(check(one));
   sort_once(all);
   size_t of_key = 0;
@@ -155,7 +155,7 @@ Result<Predicates> Predicates::of(std::vector<Predicate> all) {
   }
   Predicates made;
   for (const Predicate& one : all) {
-    made.compile(one);
+    made.add_value(one);
     made.texts_used_ |= std::holds_alternative<std::string>(one.value);
   }
   for (Texts* const side : {&made.cgroups_.wanted, &made.cgroups_.excluded})
@@ -170,11 +170,11 @@ Result<Predicates> Predicates::of(std::vector<Predicate> all) {
 Result<void> Predicates::add(std::span<const Predicate> more) {
   std::vector<Predicate> all = values_;
   all.insert(all.end(), more.begin(), more.end());
-  KNELL_ASSIGN(*this, of(std::move(all)));
+  KNELL_ASSIGN(*this, create(std::move(all)));
   return {};
 }
 
-void Predicates::compile(const Predicate& one) {
+void Predicates::add_value(const Predicate& one) {
   const auto number = [&one](Sides<Numbers>& sides) {
     sides.side(one.excluded).push_back(std::get<int64_t>(one.value));
   };

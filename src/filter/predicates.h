@@ -37,8 +37,8 @@ class Predicates {
  public:
   // Takes time linear in the bytes of `all`, and that of sorting. Errors: EINVAL, a whole sentence:
   // those of check(); more than kMaxAlternatives values of one key.
-  static Result<Predicates> of(std::vector<Predicate> all);
-  // Adds predicates. Errors: as of(); then nothing changes.
+  static Result<Predicates> create(std::vector<Predicate> all);
+  // Adds predicates. Errors: as create(); then nothing changes.
   Result<void> add(std::span<const Predicate> more);
   // All the predicates, as by sort_once().
   const std::vector<Predicate>& values() const { return values_; }
@@ -64,7 +64,7 @@ class Predicates {
     bool empty() const { return plain.empty() && globs.empty(); }
   };
 
-  void compile(const Predicate& one);
+  void add_value(const Predicate& one);
   bool numbers_match(const knell_event& event, const Ancestry& ancestry) const;
   bool texts_match(const knell_event& event) const;
   bool exit_matches(const knell_event& event) const;

@@ -82,12 +82,12 @@ size_t Filter::values_of(const Subscription& subscription) {
   return values;
 }
 
-Result<Filter> Filter::of(Subscription subscription, const Scope& scope) {
+Result<Filter> Filter::create(Subscription subscription, const Scope& scope) {
   Filter filter;
   filter.scope = scope;
   const size_t values = values_of(subscription);
   KNELL_ASSIGN(filter.predicates,
-               filter::Predicates::of(std::exchange(subscription.predicates, {})));
+               filter::Predicates::create(std::exchange(subscription.predicates, {})));
   filter.subscription = std::move(subscription);
   filter.interest = interest_within(scope, filter.subscription, filter.predicates);
   filter.claim = {.values = values,

@@ -29,7 +29,7 @@ using filter::Subscription;
 
 // A subscription, checked and compiled. Filters with equal keys are equal.
 struct Filter {
-  static Result<Filter> of(Subscription subscription, const Scope& scope);
+  static Result<Filter> create(Subscription subscription, const Scope& scope);
   // Claim::values, computed without compiling: a subscription above the quota is refused cheaply.
   static size_t values_of(const Subscription& subscription);
 

@@ -133,7 +133,7 @@ Result<void> Hub::may_subscribe(const Listener& listener, const Subscription& su
 Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
   // Too many values are refused before they are compiled.
   KNELL_TRY(may_subscribe(listener, subscription));
-  KNELL_ASSIGN(Filter filter, Filter::of(std::move(subscription), listener.identity_.scope));
+  KNELL_ASSIGN(Filter filter, Filter::create(std::move(subscription), listener.identity_.scope));
   KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, quotas_));
   return change_filter(listener, std::move(filter));
 }

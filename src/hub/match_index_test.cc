@@ -154,7 +154,7 @@ bool wants(const Known& known, const TestEvent& test_event) {
   }
   if (!filter::passes(known.asked->rule, known.asked->mask, event)) return false;
   if (known.asked->only_added && !known.added.contains(event.pid)) return false;
-  return filter::Predicates::of(known.asked->predicates)->matches(event, Strangers());
+  return filter::Predicates::create(known.asked->predicates)->matches(event, Strangers());
 }
 
 std::string describe(const Known& known, const TestEvent& test_event) {
@@ -265,7 +265,7 @@ TEST(MatchIndex, DeliversOnceExactlyTheEventsThatPassTheRule) {
 
 Node node_of(const Subscription& asked, const Scope& scope) {
   Node node;
-  node.filter = *Filter::of(asked, scope);
+  node.filter = *Filter::create(asked, scope);
   return node;
 }
 

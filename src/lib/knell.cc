@@ -41,7 +41,7 @@ int outcome(const Result<T>& result) {
 Result<void> match(knell_listener* k, const char* key, const char* value) {
   KNELL_ASSIGN(auto predicates, parse_predicate(key, value));
   if (k != nullptr) return k->match(predicates);
-  const auto checked = filter::Predicates::of(std::move(predicates));
+  const auto checked = filter::Predicates::create(std::move(predicates));
   return checked ? Result<void>() : std::unexpected(checked.error());
 }
 

@@ -53,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const Interest needs = predicates.needs();
   // Adding all predicates at once gives the same result as adding them one by one.
-  const auto at_once = Predicates::of(taken);
+  const auto at_once = Predicates::create(taken);
   KNELL_CHECK(at_once && at_once->needs() == needs && at_once->values() == predicates.values());
   KNELL_CHECK(text_of(predicates.values(), 256).size() < 256 + 2 * kMaxValueBytes);
   KNELL_CHECK(needs.possible != 0);

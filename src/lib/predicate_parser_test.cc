@@ -366,7 +366,7 @@ TEST(Predicates, AddingAllAtOnceEqualsOneByOne) {
     const auto parsed = parse_predicate(key, text);
     values.insert(values.begin(), parsed->begin(), parsed->end());
   }
-  const auto at_once = Predicates::of(values);
+  const auto at_once = Predicates::create(values);
   ASSERT_TRUE(at_once);
   EXPECT_EQ(at_once->values(), one_by_one.values());
   EXPECT_EQ(at_once->needs(), one_by_one.needs());

@@ -24,7 +24,7 @@ Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL,
   filter::Subscription asked;
   asked.mask = mask;
   asked.details = details;
-  return filter::interest_of(asked, *filter::Predicates::of(std::move(predicates)));
+  return filter::interest_of(asked, *filter::Predicates::create(std::move(predicates)));
 }
 
 TEST(Interest, FailuresFromTheConnectorWithFullDetailsNeedAllLifeEvents) {

@@ -43,7 +43,7 @@ struct Fixture {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     theirs = UniqueFd(ends[1]);
     client.fd = ends[1];
-    auto peer = Peer::of(ends[0], {}, system_clock());
+    auto peer = Peer::create(ends[0], {}, system_clock());
     EXPECT_TRUE(peer);
     auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, daemon, 1,
                                              requests_per_second);

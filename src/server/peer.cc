@@ -104,7 +104,7 @@ bool is_in(const std::string& pid, uint32_t ns) {
 
 }  // namespace
 
-Result<Peer> Peer::of(int socket, const Visibility& visibility, const Clock& clock) {
+Result<Peer> Peer::create(int socket, const Visibility& visibility, const Clock& clock) {
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)

@@ -32,7 +32,7 @@ class Peer {
  public:
   // Errors: ESRCH the client has exited; EACCES its identity is unknown, so it may see nothing;
   // EMFILE, ENFILE, ENOMEM temporary.
-  static Result<Peer> of(int socket, const Visibility& visibility, const Clock& clock);
+  static Result<Peer> create(int socket, const Visibility& visibility, const Clock& clock);
 
   pid_t pid() const { return pid_; }  // in our pid namespace
   uid_t uid() const { return uid_; }

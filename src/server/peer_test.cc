@@ -85,7 +85,7 @@ class Guest {
     EXPECT_EQ(status, 0);
   }
   Result<Peer> peer(const Visibility& visibility = {}) const {
-    return Peer::of(connection_.get(), visibility, system_clock());
+    return Peer::create(connection_.get(), visibility, system_clock());
   }
   pid_t pid() const { return pid_; }
 
@@ -102,14 +102,14 @@ bool become_user() {
          ::setresuid(kUser, kUser, kUser) == 0;
 }
 
-class PeerOf : public testing::Test {
+class PeerCreate : public testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can change its uid";
   }
 };
 
-TEST_F(PeerOf, RootSeesEverything) {
+TEST_F(PeerCreate, RootSeesEverything) {
   const Guest guest([] { return true; });
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
@@ -123,21 +123,21 @@ TEST_F(PeerOf, RootSeesEverything) {
             (std::map<int32_t, int32_t>{{77, 77}, {78, 78}}));
 }
 
-TEST_F(PeerOf, AUserSeesOnlyItsOwnProcesses) {
+TEST_F(PeerCreate, AUserSeesOnlyItsOwnProcesses) {
   const Guest guest(become_user);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
   EXPECT_EQ(peer->scope(), (hub::Scope{.every_user = false, .uid = kUser, .ns = 0}));
 }
 
-TEST_F(PeerOf, ConfiguredUsersAndGroupsSeeEverything) {
+TEST_F(PeerCreate, ConfiguredUsersAndGroupsSeeEverything) {
   const Guest guest(become_user);
   EXPECT_TRUE(guest.peer({.users = {kUser}, .groups = {}})->scope().every_user);
   EXPECT_TRUE(guest.peer({.users = {}, .groups = {kUser}})->scope().every_user);
   EXPECT_FALSE(guest.peer({.users = {kUser + 1}, .groups = {kUser + 1}})->scope().every_user);
 }
 
-TEST_F(PeerOf, SupplementaryGroupsCount) {
+TEST_F(PeerCreate, SupplementaryGroupsCount) {
   const Guest guest([] {
     std::array<gid_t, 100> groups{};
     for (size_t i = 0; i < groups.size(); ++i) groups[i] = 70'000 + static_cast<gid_t>(i);
@@ -147,11 +147,11 @@ TEST_F(PeerOf, SupplementaryGroupsCount) {
   EXPECT_FALSE(guest.peer({.users = {}, .groups = {70'100}})->scope().every_user);
 }
 
-TEST_F(PeerOf, CredentialsAreThoseOfTheConnect) {
+TEST_F(PeerCreate, CredentialsAreThoseOfTheConnect) {
   const Door door;
   UniqueFd connection = door.connect();
   const UniqueFd accepted = door.accept();
-  const auto peer = Peer::of(accepted.get(), {}, system_clock());
+  const auto peer = Peer::create(accepted.get(), {}, system_clock());
   ASSERT_TRUE(peer);
   EXPECT_EQ(peer->pid(), ::getpid());
 }
@@ -182,7 +182,7 @@ class GuestInside {
     ::waitpid(pid_, &status, 0);
     EXPECT_EQ(status, 0);
   }
-  Result<Peer> peer() const { return Peer::of(connection_.get(), {}, system_clock()); }
+  Result<Peer> peer() const { return Peer::create(connection_.get(), {}, system_clock()); }
 
  private:
   Door door_;
@@ -190,7 +190,7 @@ class GuestInside {
   UniqueFd connection_;
 };
 
-TEST_F(PeerOf, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
+TEST_F(PeerCreate, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
   const GuestInside guest(0);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
@@ -204,7 +204,7 @@ TEST_F(PeerOf, RootInAnotherPidNamespaceSeesOnlyThatNamespace) {
       << "as before Linux 6.11";
 }
 
-TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnProcessesThere) {
+TEST_F(PeerCreate, AUserInAnotherPidNamespaceSeesItsOwnProcessesThere) {
   const GuestInside guest(kUser);
   const auto peer = guest.peer();
   ASSERT_TRUE(peer) << peer.error().message();
@@ -213,7 +213,7 @@ TEST_F(PeerOf, AUserInAnotherPidNamespaceSeesItsOwnProcessesThere) {
   EXPECT_EQ(peer->scope().uid, kUser);
 }
 
-TEST_F(PeerOf, AnExitedClientIsAcceptedOrESRCH) {
+TEST_F(PeerCreate, AnExitedClientIsAcceptedOrESRCH) {
   std::optional<Door> door(std::in_place);
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(door->connect() ? 0 : 1);
@@ -221,7 +221,7 @@ TEST_F(PeerOf, AnExitedClientIsAcceptedOrESRCH) {
   int status = -1;
   ASSERT_EQ(::waitpid(pid, &status, 0), pid);
   EXPECT_EQ(status, 0);
-  const auto peer = Peer::of(connection.get(), {}, system_clock());
+  const auto peer = Peer::create(connection.get(), {}, system_clock());
   EXPECT_TRUE(peer || peer.error().code == ESRCH) << peer.error().message();
 }
 
@@ -242,15 +242,15 @@ TEST(Peer, RefusesAClientWhosePidfdCannotBeOpened) {
   rlimit none = before;
   none.rlim_cur = static_cast<rlim_t>(next);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto peer = Peer::of(ends[0], {}, system_clock());
+  const auto peer = Peer::create(ends[0], {}, system_clock());
   EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   ASSERT_FALSE(peer);
   EXPECT_EQ(peer.error().code, EMFILE) << peer.error().message();
 }
 
 TEST(Peer, ADescriptorThatIsNoSocketIsAnError) {
-  EXPECT_FALSE(Peer::of(0, {}, system_clock()));
-  EXPECT_FALSE(Peer::of(-1, {}, system_clock()));
+  EXPECT_FALSE(Peer::create(0, {}, system_clock()));
+  EXPECT_FALSE(Peer::create(-1, {}, system_clock()));
 }
 
 }  // namespace

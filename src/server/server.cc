@@ -224,7 +224,7 @@ void Server::refuse(int socket, const Error& error) {
   (void)!::send(socket, bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// Peer::of() takes longer than accept(), so it is done in the turn of the connection's user. A
+// Peer::create() takes longer than accept(), so it is done in the turn of the connection's user. A
 // connection of root is added at once, however many others wait.
 void Server::admit(UniqueFd socket) {
   ucred who{};
@@ -245,7 +245,7 @@ void Server::admit(UniqueFd socket) {
 }
 
 void Server::add_client(uint64_t id, UniqueFd socket) {
-  auto peer = Peer::of(socket.get(), options_.visibility, clock_);
+  auto peer = Peer::create(socket.get(), options_.visibility, clock_);
   if (!peer) return refuse(socket.get(), peer.error());
   auto made = Client::create(std::move(socket), *std::move(peer), hub_, daemon_, id,
                              options_.requests_per_second);

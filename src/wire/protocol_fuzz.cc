@@ -50,7 +50,7 @@ void try_server_hello(std::string_view bytes) {
 void try_predicates(const std::vector<knell::filter::Predicate>& all) {
   using namespace knell::filter;
   for (const Predicate& one : all) KNELL_CHECK(check(one));
-  const auto compiled = Predicates::of(all);
+  const auto compiled = Predicates::create(all);
   if (!compiled) return check_error(compiled.error());
   KNELL_CHECK(compiled->needs().possible != 0);
   KNELL_CHECK(compiled->empty() || !text_of(compiled->values(), 256).empty());

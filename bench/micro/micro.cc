@@ -130,7 +130,7 @@ void report(benchmark::State& state, size_t events, const char* counter = nullpt
 
 class NoAncestry : public filter::Ancestry {
  public:
-  bool inside(int32_t, const knell_event&) const override { return false; }
+  bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
 // --- decode: bytes of the kernel to an event ---

@@ -203,7 +203,7 @@ uint32_t Pipeline::mask() const {
 
 bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   for (size_t i = 0; i < roots_.size(); ++i)
-    if (ancestry.inside(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
+    if (ancestry.is_under(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
   if (task_ids_ == nullptr || slot.event.type == KNELL_EVENT_LOST) return true;
   if (by_level_ && !slot.levels_known) {
     const watch::Levels levels = watch::levels_of(slot.event, *task_ids_);

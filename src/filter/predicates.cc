@@ -246,7 +246,7 @@ bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestr
                }) &&
          holds(roots_, [&](const Numbers& roots) {
            return std::any_of(roots.begin(), roots.end(), [&](int64_t root) {
-             return ancestry.inside(static_cast<int32_t>(root), event);
+             return ancestry.is_under(static_cast<int32_t>(root), event);
            });
          });
 }

@@ -28,7 +28,7 @@ class Ancestry {
  public:
   virtual ~Ancestry() = default;
   // Whether the event's process is `root` or a descendant of it.
-  virtual bool inside(int32_t root, const knell_event& event) const = 0;
+  virtual bool is_under(int32_t root, const knell_event& event) const = 0;
 };
 
 // All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ways

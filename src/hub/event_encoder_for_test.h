@@ -52,9 +52,9 @@ class FakeEventEncoder final : public EventEncoder {
 };
 
 // No process descends from another.
-class Strangers final : public filter::Ancestry {
+class NoAncestry final : public filter::Ancestry {
  public:
-  bool inside(int32_t, const knell_event&) const override { return false; }
+  bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
 }  // namespace knell::hub

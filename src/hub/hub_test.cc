@@ -49,7 +49,7 @@ struct Fixture {
     published.uid = uid;
     published.levels = levels;
     published.event = &event;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
   void killed(int32_t pid, uint32_t uid, uint32_t killer_uid, uint32_t cause = KNELL_CAUSE_USER) {
     knell_event event{};
@@ -82,7 +82,7 @@ struct Fixture {
     published.uid_known = published.levels_known = true;
     published.uid = uid;
     published.event = &event;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
   void lose(uint64_t count, uint32_t types) {
     knell_event event{};
@@ -93,7 +93,7 @@ struct Fixture {
     published.type = event.type;
     published.stamp_ns = ++now_ns;
     published.event = &event;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
   void datagram(int32_t pid, std::vector<event::Level> levels = {}) {
     event::Raw raw;
@@ -107,7 +107,7 @@ struct Fixture {
     published.levels_known = true;
     published.levels = levels;
     published.raw = &raw;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
   // Empties the listener's queue; returns the items as the encoder's text, without the details.
   std::vector<std::string> read(Listener& listener) {
@@ -391,7 +391,7 @@ TEST(Hub, AUserReceivesOnlyItsOwnEventsAndUnknownUidsAreWithheld) {
   PublishedEvent published;
   published.type = event.type = KNELL_EVENT_EXEC;
   published.event = &event;
-  on.hub.publish(published, Strangers());
+  on.hub.publish(published, NoAncestry());
   EXPECT_THAT(on.read(user), IsEmpty());
   EXPECT_EQ(on.hub.counters().withheld_uid, 1u);
 }

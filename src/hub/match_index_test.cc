@@ -154,7 +154,7 @@ bool wants(const Known& known, const TestEvent& test_event) {
   }
   if (!filter::passes(known.asked->rule, known.asked->mask, event)) return false;
   if (known.asked->only_added && !known.added.contains(event.pid)) return false;
-  return filter::Predicates::create(known.asked->predicates)->matches(event, Strangers());
+  return filter::Predicates::create(known.asked->predicates)->matches(event, NoAncestry());
 }
 
 std::string describe(const Known& known, const TestEvent& test_event) {
@@ -224,7 +224,7 @@ class Simulation {
   void publish_one() {
     TestEvent test_event;
     make(dice_, test_event);
-    hub_.publish(test_event.published, Strangers());
+    hub_.publish(test_event.published, NoAncestry());
     for (Known& known : known_) {
       if (wants(known, test_event)) ++known.expected;
       ASSERT_EQ(known.listener->queue().delivered(), known.expected) << describe(known, test_event);

@@ -42,7 +42,7 @@ constexpr size_t kSlots = 512;  // about as many as fit in one packet; 200 KB
 // The library does not know the ancestors of processes when it uses the daemon.
 class UnknownAncestry final : public filter::Ancestry {
  public:
-  bool inside(int32_t, const knell_event&) const override { return false; }
+  bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 class EvenPids : public knell::filter::Ancestry {
  public:
-  bool inside(int32_t root, const knell_event& event) const override {
+  bool is_under(int32_t root, const knell_event& event) const override {
     return (root + event.pid) % 2 == 0;
   }
 };

@@ -32,7 +32,7 @@ knell_string bytes(string_view text) { return {text.data(), text.size()}; }
 class FakeAncestry : public Ancestry {
  public:
   std::set<std::pair<int32_t, int32_t>> pairs;  // root, pid
-  bool inside(int32_t root, const knell_event& event) const override {
+  bool is_under(int32_t root, const knell_event& event) const override {
     return pairs.contains({root, event.pid});
   }
 };

@@ -30,9 +30,9 @@ using Protocol = ConnectionFromClient::Protocol;
 
 constexpr uint64_t kForEver = ~uint64_t{0};
 
-class Strangers final : public filter::Ancestry {
+class NoAncestry final : public filter::Ancestry {
  public:
-  bool inside(int32_t, const knell_event&) const override { return false; }
+  bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
 // A client and its connection, in one thread; turn() does what the server does.
@@ -82,7 +82,7 @@ struct Fixture {
     published.pid = pid;
     published.stamp_ns = event.mono_ns;
     published.event = &event;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
   void datagram(int32_t pid, uint32_t what = KNELL_EVENT_EXEC) {
     event::Raw raw;
@@ -95,7 +95,7 @@ struct Fixture {
     published.zero = what == KNELL_EVENT_EXIT;
     published.stamp_ns = kForEver;
     published.raw = &raw;
-    hub.publish(published, Strangers());
+    hub.publish(published, NoAncestry());
   }
 
   WireEventEncoder encoder;

@@ -100,11 +100,11 @@ class Fixture {
   std::unique_ptr<Server> server;
 
  private:
-  class Strangers final : public filter::Ancestry {
+  class NoAncestry final : public filter::Ancestry {
    public:
-    bool inside(int32_t, const knell_event&) const override { return false; }
+    bool is_under(int32_t, const knell_event&) const override { return false; }
   };
-  Strangers ancestry_;
+  NoAncestry ancestry_;
   sockaddr_un address_{};
   socklen_t address_bytes_ = 0;
 };

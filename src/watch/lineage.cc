@@ -92,7 +92,7 @@ bool Lineage::scan_some(const ProcReader& proc, ScanBudget& budget) {
   return !scanning_;
 }
 
-bool Lineage::inside(int32_t root, const knell_event& event) const {
+bool Lineage::is_under(int32_t root, const knell_event& event) const {
   const uint64_t bits = roots_of(event.pid);
   if (bits == 0) return false;
   for (size_t i = 0; i < roots_.size(); ++i)

@@ -42,7 +42,7 @@ class Lineage : public filter::Ancestry {
 
   uint64_t roots_of(int32_t pid) const;
   // Uses what is recorded for event.pid, not /proc: the pid of a dead process may be in use again.
-  bool inside(int32_t root, const knell_event& event) const override;
+  bool is_under(int32_t root, const knell_event& event) const override;
 
   // Checks up to `count` entries and erases those that are gone for longer than GoneTimer::kGoneNs.
   template <class F>

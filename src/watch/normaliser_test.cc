@@ -502,7 +502,7 @@ TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
   knell_event event{};
   const auto inside = [&](int32_t pid) {
     event.pid = pid;
-    return n.lineage().inside(50, event);
+    return n.lineage().is_under(50, event);
   };
   EXPECT_TRUE(inside(50) && inside(52) && inside(53));
   EXPECT_FALSE(inside(51)) << "it has ended";

@@ -15,7 +15,7 @@ namespace knell::watch {
 class RootBits final : public filter::Ancestry {
  public:
   RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
-  bool inside(int32_t root, const knell_event&) const override {
+  bool is_under(int32_t root, const knell_event&) const override {
     const auto at = std::ranges::find(roots_, root);
     return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
   }

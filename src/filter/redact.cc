@@ -104,9 +104,9 @@ std::optional<std::string_view> Redactor::redact(std::string_view args) {
       continue;
     }
     const bool names_user = next == Next::kUserAndSecret;
-    next = judge(*token);
+    next = redact_token(*token);
     if (names_user) hide_value(Next::kUserAndSecret, *token, token->begin);
-    follow(*token);
+    update_program(*token);
   }
   if (!hidden_) return std::nullopt;
   out_.append(args_.substr(copied_));
@@ -123,9 +123,9 @@ std::optional<Redactor::Token> Redactor::next_token(size_t from) {
   return Token{from, end, begins_word && !std::exchange(script_follows_, false), 0};
 }
 
-// Sets the program whose flags are judged from here on, if the token names one, also inside a word.
-// The program that sshpass runs is the first word that is no flag.
-void Redactor::follow(Token token) {
+// If the token names a program, also inside a word, the flags after it are tested as flags of that
+// program. The program that sshpass runs is the first word that is no flag.
+void Redactor::update_program(Token token) {
   const std::string_view text = args_.substr(token.begin, token.end - token.begin);
   const std::string_view name = base_name(text);
   shell_ = shell_ || is_one_of(kShells, name);
@@ -162,30 +162,30 @@ Redactor::Next Redactor::known_flag(std::string_view flag) const {
   return takes && (user || auth) ? Next::kUserAndSecret : Next::kPlain;
 }
 
-Redactor::Next Redactor::judge(Token token) {
+Redactor::Next Redactor::redact_token(Token token) {
   std::string_view text = args_.substr(token.begin, token.end - token.begin);
   while (!text.empty() && is_quote(text.front())) {
     token.quote = text.front();
     text.remove_prefix(1);
     ++token.begin;
   }
-  if (judge_header(token, text)) return Next::kPlain;
+  if (redact_header(token, text)) return Next::kPlain;
   if (text.starts_with("pass:")) {
     hide_value(Next::kSecret, token, token.begin + 5);
     return Next::kPlain;
   }
-  if (judge_assignments(token, text)) return Next::kPlain;
+  if (redact_assignments(token, text)) return Next::kPlain;
   if (text.starts_with('-')) {
-    if (const Next next = judge_flag(token, text); next != Next::kPlain) return next;
+    if (const Next next = redact_flag(token, text); next != Next::kPlain) return next;
   } else if (is_one_of(kOraclePrograms, program_)) {
-    judge_logon(token, text);
+    redact_logon(token, text);
   }
-  judge_userinfo(token);
+  redact_userinfo(token);
   return Next::kPlain;
 }
 
 // Authorization: VALUE. Hides to the end of the word: the scheme and the credentials.
-bool Redactor::judge_header(Token token, std::string_view text) {
+bool Redactor::redact_header(Token token, std::string_view text) {
   std::string_view name = text.substr(0, text.find(':'));
   if (name.size() == text.size()) return false;
   const size_t from = token.begin + name.size() + 1;
@@ -203,7 +203,7 @@ bool Redactor::judge_header(Token token, std::string_view text) {
 }
 
 // Also after another equals sign: --set=db.password=X, ?a=1&token=X
-bool Redactor::judge_assignments(Token token, std::string_view text) {
+bool Redactor::redact_assignments(Token token, std::string_view text) {
   size_t begin = 0;
   for (size_t at = text.find('='); at != std::string_view::npos; at = text.find('=', begin)) {
     const std::string_view name = text.substr(begin, at - begin);
@@ -218,7 +218,7 @@ bool Redactor::judge_assignments(Token token, std::string_view text) {
   return false;
 }
 
-Redactor::Next Redactor::judge_flag(Token token, std::string_view text) {
+Redactor::Next Redactor::redact_flag(Token token, std::string_view text) {
   if (takes_value(text)) return Next::kSecret;
   const bool is_long = text.starts_with("--");
   const std::string_view flag = is_long ? text.substr(0, text.find('=')) : text.substr(0, 2);
@@ -231,7 +231,7 @@ Redactor::Next Redactor::judge_flag(Token token, std::string_view text) {
 }
 
 // user/password@database
-void Redactor::judge_logon(Token token, std::string_view text) {
+void Redactor::redact_logon(Token token, std::string_view text) {
   const size_t from = text.starts_with("userid=") ? 7 : 0;
   const size_t slash = text.find('/', from);
   if (slash == std::string_view::npos || slash == from || text.starts_with('@')) return;
@@ -260,7 +260,7 @@ void Redactor::hide_value(Next kind, Token token, size_t from) {
 }
 
 // user:password@host. In a part without slash or space: from the first colon to the last at sign.
-void Redactor::judge_userinfo(Token token) {
+void Redactor::redact_userinfo(Token token) {
   const std::string_view text = args_.substr(token.begin, token.end - token.begin);
   size_t from = 0;
   while (true) {

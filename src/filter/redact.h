@@ -43,13 +43,13 @@ class Redactor {
   enum class Next { kPlain, kSecret, kUserAndSecret };
 
   std::optional<Token> next_token(size_t from);
-  void follow(Token token);
-  Next judge(Token token);
-  Next judge_flag(Token token, std::string_view text);
-  bool judge_header(Token token, std::string_view text);
-  bool judge_assignments(Token token, std::string_view text);
-  void judge_userinfo(Token token);
-  void judge_logon(Token token, std::string_view text);
+  void update_program(Token token);
+  Next redact_token(Token token);
+  Next redact_flag(Token token, std::string_view text);
+  bool redact_header(Token token, std::string_view text);
+  bool redact_assignments(Token token, std::string_view text);
+  void redact_userinfo(Token token);
+  void redact_logon(Token token, std::string_view text);
   bool is_secret_flag(std::string_view name) const;
   bool takes_value(std::string_view flag) const;
   Next known_flag(std::string_view flag) const;

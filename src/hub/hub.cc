@@ -82,9 +82,9 @@ void Hub::count_scope(const Node& node, int by) {
   if (scope.ns != 0) counts.namespace_scopes += static_cast<uint32_t>(by);
 }
 
-Node* Hub::node_of(Filter filter) {
+Node* Hub::find_or_add_node(Filter filter) {
   // A node with added processes is never shared.
-  if (filter.subscription.only_added) filter.key += " " + std::to_string(++names_);
+  if (filter.subscription.only_added) filter.key += " " + std::to_string(++unshared_nodes_);
   auto [at, made] = nodes_.try_emplace(filter.key);
   if (made) {
     at->second = std::make_unique<Node>();
@@ -96,7 +96,7 @@ Node* Hub::node_of(Filter filter) {
   return at->second.get();
 }
 
-void Hub::leave(Listener& listener) {
+void Hub::leave_node(Listener& listener) {
   Node* const node = std::exchange(listener.node_, nullptr);
   if (node == nullptr) return;
   std::erase(node->listeners, &listener);
@@ -107,7 +107,7 @@ void Hub::leave(Listener& listener) {
 // remove_abandoned_added().
 void Hub::release_node(Listener& listener, Node* node) {
   if (!node->listeners.empty()) return;
-  users_.give_added(*listener.account_, node->added.size());
+  users_.release_added(*listener.account_, node->added.size());
   if (!MatchIndex::is_by_added(*node)) index(node->filter.subscription.stream).erase(node);
   count_scope(*node, -1);
   auto taken = nodes_.extract(std::string(node->filter.key));
@@ -116,7 +116,7 @@ void Hub::release_node(Listener& listener, Node* node) {
 
 void Hub::unsubscribe(Listener& listener) {
   users_.force_claim(*listener.account_, std::exchange(listener.claim_, {}), {});
-  leave(listener);
+  leave_node(listener);
 }
 
 Result<void> Hub::subscribe(Listener& listener, Subscription subscription) {
@@ -160,7 +160,7 @@ Result<Hub::Change> Hub::change_filter(Listener& listener, Filter filter) {
     swap_filter(*before, *change.filter);
     return change;
   }
-  Node* const node = node_of(std::move(filter));
+  Node* const node = find_or_add_node(std::move(filter));
   if (node == before) return change;
   node->listeners.push_back(&listener);
   if (before != nullptr) std::erase(before->listeners, &listener);
@@ -188,7 +188,7 @@ void Hub::undo_change(Listener& listener, Change change) {
   listener.stream_ = change.stream;
   if (change.filter != nullptr) return swap_filter(*change.before, *change.filter);
   if (change.before == listener.node_) return;
-  leave(listener);
+  leave_node(listener);
   listener.node_ = change.before;
   if (change.before != nullptr) change.before->listeners.push_back(&listener);
 }
@@ -196,12 +196,12 @@ void Hub::undo_change(Listener& listener, Change change) {
 // Moves the added processes from the old node to the new one, which is of another stream.
 void Hub::move_added(Node& before, Node& node) {
   if (!before.filter.subscription.only_added || !node.filter.subscription.only_added) return;
-  before.added.for_each([&](int32_t pid, uint64_t start) { put_added(node, pid, start); });
-  before.added.for_each([&](int32_t pid, uint64_t) { forget_added(before, pid); });
+  before.added.for_each([&](int32_t pid, uint64_t start) { insert_added(node, pid, start); });
+  before.added.for_each([&](int32_t pid, uint64_t) { unindex_added(before, pid); });
   before.added = {};
 }
 
-void Hub::put_added(Node& node, int32_t pid, uint64_t start) {
+void Hub::insert_added(Node& node, int32_t pid, uint64_t start) {
   *node.added.emplace(pid).first = start;
   adders_[adder_key(node.filter.scope.ns, pid)].push_back(&node);
   index(node.filter.subscription.stream).insert_pid(&node, pid);
@@ -214,12 +214,12 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
-  KNELL_TRY(users_.take_added(*listener.account_, quotas_));
-  put_added(*node, pid, start);
+  KNELL_TRY(users_.claim_added(*listener.account_, quotas_));
+  insert_added(*node, pid, start);
   return {};
 }
 
-void Hub::forget_added(Node& node, int32_t pid) {
+void Hub::unindex_added(Node& node, int32_t pid) {
   const auto found = adders_.find(adder_key(node.filter.scope.ns, pid));
   if (found != adders_.end()) {
     std::erase(found->second, &node);
@@ -232,8 +232,8 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
   Node* node = listener.node_;
   if (node == nullptr || !node->added.erase(pid))
     return say(ENOENT, "process " + std::to_string(pid) + " was not added");
-  users_.give_added(*listener.account_, 1);
-  forget_added(*node, pid);
+  users_.release_added(*listener.account_, 1);
+  unindex_added(*node, pid);
   return {};
 }
 
@@ -256,8 +256,8 @@ void Hub::remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start) 
     const uint64_t* since = node->added.find(pid);
     if (since == nullptr || (*since != 0 && start != 0 && *since != start)) continue;
     node->added.erase(pid);
-    if (!node->listeners.empty()) users_.give_added(*node->listeners.front()->account_, 1);
-    forget_added(*node, pid);
+    if (!node->listeners.empty()) users_.release_added(*node->listeners.front()->account_, 1);
+    unindex_added(*node, pid);
   }
 }
 
@@ -310,7 +310,7 @@ class Hub::EncodingCache {
   size_t used_ = 0;
 };
 
-bool Hub::judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
+bool Hub::passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
   const Filter& filter = node.filter;
   if (event == nullptr) return true;  // a datagram: the index has judged its type
   if (filter.subscription.only_added) {
@@ -330,7 +330,7 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
   EncodingCache encodings(*this, published);
   MatchIndex& in = index(published.stream);
   in.match(published, [&](Node* node, const event::Level* level) {
-    if (!judge(*node, encodings.event(level), ancestry)) return;
+    if (!passes(*node, encodings.event(level), ancestry)) return;
     const SharedBytes bytes =
         encodings.bytes(level, node->filter.subscription.details, node->filter.scope);
     if (bytes.empty()) {
@@ -403,13 +403,13 @@ void Hub::update_queue(Listener& listener, F change) {
   answers_ += queue.answers() - answers;
 }
 
-bool Hub::tight(const Listener& listener) const {
+bool Hub::is_memory_tight(const Listener& listener) const {
   return !listener.account_->is_root() && listener.account_->bytes > quotas_.user_bytes;
 }
 
 // Queues the LOST event of a hole that is due.
 void Hub::report_due_hole(Listener& listener) {
-  if (!listener.queue_.hole_due(tight(listener))) return;
+  if (!listener.queue_.hole_due(is_memory_tight(listener))) return;
   update_queue(listener,
                [&](Queue& queue) { queue.push_lost(lost_bytes(listener, queue.hole())); });
   mark_fresh(listener);
@@ -417,7 +417,7 @@ void Hub::report_due_hole(Listener& listener) {
 
 void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost) {
   report_due_hole(listener);
-  const bool is_tight = tight(listener);
+  const bool is_tight = is_memory_tight(listener);
   update_queue(listener, [&](Queue& queue) {
     if (queue.push_event(bytes, stamp_ns, is_tight, lost) == Queue::Push::kQueued) {
       ++counters_.delivered;

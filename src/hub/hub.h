@@ -54,7 +54,7 @@ class Hub {
       Node& node = *abandoned_nodes_.back();
       const size_t count = std::min(most, node.added.size());
       node.added.sweep(count, [&](int32_t pid, uint64_t) {
-        forget_added(node, pid);
+        unindex_added(node, pid);
         if (node.filter.scope.ns == 0 && !is_added(pid)) visit(pid);
         return true;
       });
@@ -159,18 +159,18 @@ class Hub {
   class EncodingCache;
 
   MatchIndex& index(Stream stream) { return indexes_[static_cast<size_t>(stream)]; }
-  Node* node_of(Filter filter);
+  Node* find_or_add_node(Filter filter);
   void count_scope(const Node& node, int by);
-  void leave(Listener& listener);
+  void leave_node(Listener& listener);
   void release_node(Listener& listener, Node* node);
   Result<Change> change_filter(Listener& listener, Filter filter);
   void swap_filter(Node& node, Filter& other);
   void publish_lost(const PublishedEvent& published);
-  static bool judge(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
+  static bool passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
   size_t answer_bytes() const { return answer_store_.bytes() + answers_ * sizeof(Queue::Item); }
-  bool tight(const Listener& listener) const;
+  bool is_memory_tight(const Listener& listener) const;
   void report_due_hole(Listener& listener);
   void shed();
   template <class F>
@@ -178,8 +178,8 @@ class Hub {
   SharedBytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
   void mark_fresh(Listener& listener);
   void move_added(Node& before, Node& node);
-  void put_added(Node& node, int32_t pid, uint64_t start);
-  void forget_added(Node& node, int32_t pid);
+  void insert_added(Node& node, int32_t pid, uint64_t start);
+  void unindex_added(Node& node, int32_t pid);
   void remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
   EventEncoder& encoder_;
@@ -196,7 +196,7 @@ class Hub {
   std::vector<Listener*> fresh_;
   Counters counters_;
   size_t items_ = 0, answers_ = 0;  // of all queues; items_ includes answers_
-  uint64_t names_ = 0;              // makes the keys of unshared nodes unique
+  uint64_t unshared_nodes_ = 0;     // added so far: makes their keys unique
   int64_t epoch_ns_ = 0;
 };
 

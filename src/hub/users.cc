@@ -109,7 +109,7 @@ void Users::force_claim(Account& account, Claim less, Claim more) {
   if (!account.is_root()) roots_of_users_ += more.roots - less.roots;
 }
 
-Result<void> Users::take_added(Account& account, const Quotas& quotas) {
+Result<void> Users::claim_added(Account& account, const Quotas& quotas) {
   if (!account.is_root() && account.added >= quotas.added_per_user)
     return too_much(EDQUOT, words_for(account), account.added + 1, "added processes",
                     quotas.added_per_user, "a user may add");
@@ -121,7 +121,7 @@ Result<void> Users::take_added(Account& account, const Quotas& quotas) {
   return {};
 }
 
-void Users::give_added(Account& account, size_t count) {
+void Users::release_added(Account& account, size_t count) {
   account.added -= count;
   added_ -= count;
 }

@@ -67,8 +67,8 @@ class Users {
   Result<void> claim(Account& account, Claim less, Claim more, const Quotas& quotas);
   // claim() without quotas: to return to a claim that was granted before.
   void force_claim(Account& account, Claim less, Claim more);
-  Result<void> take_added(Account& account, const Quotas& quotas);
-  void give_added(Account& account, size_t count);
+  Result<void> claim_added(Account& account, const Quotas& quotas);
+  void release_added(Account& account, size_t count);
   // Whether `bytes` more of answers may be queued. `waiting`: bytes of answers queued for all
   // users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
   static Result<void> may_queue_answer(const Account& account, size_t bytes, size_t waiting,

@@ -71,12 +71,12 @@ TEST(Users, LimitsHoldForAllUsersTogether) {
   ASSERT_TRUE(users.claim(one, {}, {.values = 10}, quotas));
   EXPECT_FALSE(users.claim(other, {}, {.values = 6}, quotas));
   EXPECT_TRUE(users.claim(other, {}, {.values = 5}, quotas));
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(users.take_added(one, quotas));
-  EXPECT_FALSE(users.take_added(one, quotas));
-  EXPECT_TRUE(users.take_added(other, quotas));
-  EXPECT_FALSE(users.take_added(other, quotas));
-  users.give_added(one, 2);
-  EXPECT_TRUE(users.take_added(other, quotas));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(users.claim_added(one, quotas));
+  EXPECT_FALSE(users.claim_added(one, quotas));
+  EXPECT_TRUE(users.claim_added(other, quotas));
+  EXPECT_FALSE(users.claim_added(other, quotas));
+  users.release_added(one, 2);
+  EXPECT_TRUE(users.claim_added(other, quotas));
 }
 
 TEST(Users, LimitsUnreadAnswersAndReservesHalfForRoot) {
@@ -126,7 +126,7 @@ TEST(Users, ReservesAShareForRoot) {
       last = *entered;
       ++listeners;
       if (users.claim(*last, {}, {.values = 1}, quotas)) ++values;
-      for (int j = 0; j < 4; ++j) added += users.take_added(*last, quotas) ? 1 : 0;
+      for (int j = 0; j < 4; ++j) added += users.claim_added(*last, quotas) ? 1 : 0;
     }
   EXPECT_EQ(listeners, 60u);
   EXPECT_EQ(added, 30u);

@@ -224,7 +224,7 @@ void Pipeline::over(int32_t pid, uint64_t start) {
   Ended ended{.pid = pid, .start = start, .levels = {}};
   // For listeners in other pid namespaces, which added the process by its pid there.
   if (by_level_ && task_ids_ != nullptr)
-    for (const event::Number& number : task_ids_->numbers_of(pid).of)
+    for (const event::NamespacePid& number : task_ids_->numbers_of(pid).of)
       ended.levels.push_back({.ns = number.ns, .pid = number.nr});
   ended_.push_back(std::move(ended));
 }
@@ -323,7 +323,7 @@ void Pipeline::publish(const event::Raw& original) {
 }
 
 // The pid namespaces of the event's subject, with its pids there.
-std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& known) {
+std::span<const event::NamespacePids> Pipeline::levels_of(const event::Raw& raw, bool& known) {
   levels_.clear();
   if (task_ids_ == nullptr) return {};
   auto numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
@@ -335,7 +335,7 @@ std::span<const event::Level> Pipeline::levels_of(const event::Raw& raw, bool& k
     numbers = task_ids_->numbers_of(raw.tid, raw.stamp_ns);
   }
   known = numbers.known;
-  for (const event::Number& number : numbers.of)
+  for (const event::NamespacePid& number : numbers.of)
     levels_.push_back({.ns = number.ns, .pid = number.nr});
   return levels_;
 }

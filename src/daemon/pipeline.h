@@ -99,7 +99,7 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   bool read_forks_before(uint64_t stamp_ns);
   Result<void> publish_batch(Result<void> outcome);
   uint32_t reported_types() const;
-  std::span<const event::Level> levels_of(const event::Raw& raw, bool& known);
+  std::span<const event::NamespacePids> levels_of(const event::Raw& raw, bool& known);
 
   // EventFilter
   uint32_t mask() const override;
@@ -134,11 +134,11 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   struct Ended {
     int32_t pid;
     uint64_t start;
-    std::vector<event::Level> levels;
+    std::vector<event::NamespacePids> levels;
   };
   std::vector<Ended> ended_;       // processes that ended in this read
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
-  std::vector<event::Level> levels_;
+  std::vector<event::NamespacePids> levels_;
   source::Counters past_;  // sum of the closed feeds
   uint64_t past_drains_ = 0;
 };

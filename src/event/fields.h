@@ -21,7 +21,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "event/level.h"
+#include "event/namespace_pids.h"
 
 namespace knell::event {
 
@@ -112,9 +112,9 @@ struct Field {
   About about = About::kAnother;
   Known known{};
   Format format = Format::kPlain;
-  uint32_t flag = 0;                    // a bit of `flags`, which is then the member
-  int32_t Level::* number = nullptr;    // for pids: the member with its number in a pid namespace
-  Section members = Section::kProcess;  // for groups: the section of their members
+  uint32_t flag = 0;                          // a bit of `flags`, which is then the member
+  int32_t NamespacePids::* number = nullptr;  // for pids: the member with its number in a namespace
+  Section members = Section::kProcess;        // for groups: the section of their members
 
   constexpr bool is(Member::Kind kind) const { return member.kind == kind; }
   constexpr bool is_text() const { return is(Member::Kind::kString) && wire.attribute != 0; }
@@ -141,11 +141,11 @@ inline constexpr auto kFields = [] {
       {kEvery, "", KNELL_MEMBER(has), {40, 16}, kAny, kEvent},
       {kEvery, "", KNELL_MEMBER(flags), {40, 36}, kAny, kEvent},
 
-      {kProcess, "id", KNELL_MEMBER(id), {40, 72}, kAny, kSubject, {}, kPlain, 0, &Level::pid},
-      {kProcess, "parent_id", KNELL_MEMBER(parent_id), {40, 96}, kAny, kParent, {}, kPlain, 0, &Level::ppid},
-      {kProcess, "pid", KNELL_MEMBER(pid), {40, 48}, kAny, kSubject, {}, kPlain, 0, &Level::pid},
-      {kProcess, "tid", KNELL_MEMBER(tid), {40, 52}, kAny, kSubject, {}, kPlain, 0, &Level::tid},
-      {kProcess, "ppid", KNELL_MEMBER(ppid), {40, 56}, kAny, kParent, {KNELL_HAS_PPID, KNELL_MEMBER(ppid)}, kPlain, 0, &Level::ppid},
+      {kProcess, "id", KNELL_MEMBER(id), {40, 72}, kAny, kSubject, {}, kPlain, 0, &NamespacePids::pid},
+      {kProcess, "parent_id", KNELL_MEMBER(parent_id), {40, 96}, kAny, kParent, {}, kPlain, 0, &NamespacePids::ppid},
+      {kProcess, "pid", KNELL_MEMBER(pid), {40, 48}, kAny, kSubject, {}, kPlain, 0, &NamespacePids::pid},
+      {kProcess, "tid", KNELL_MEMBER(tid), {40, 52}, kAny, kSubject, {}, kPlain, 0, &NamespacePids::tid},
+      {kProcess, "ppid", KNELL_MEMBER(ppid), {40, 56}, kAny, kParent, {KNELL_HAS_PPID, KNELL_MEMBER(ppid)}, kPlain, 0, &NamespacePids::ppid},
       {kProcess, "comm", KNELL_MEMBER(comm), {41}, kNames, kSubject},
       {kProcess, "parent_comm", KNELL_MEMBER(parent_comm), {42}, kNames, kParent},
       {kProcess, "exe", KNELL_MEMBER(exe), {43}, kFull, kSubject},
@@ -163,31 +163,31 @@ inline constexpr auto kFields = [] {
       {kExit, "wait_status", KNELL_MEMBER(wait_status), {40, 68}, kAny, kSubject, {.has = KNELL_HAS_STATUS}, kStatus},
       {kExit, "", KNELL_MEMBER(exit_signal), {40, 44}, kAny, kSubject},
       {kExit, "killed_by", KNELL_MEMBER(killed_by), {}, kNames, kSubject, kKilled, kPlain, 0, nullptr, kKilledBy},
-      {kKilledBy, "pid", KNELL_MEMBER(killed_by.pid), {52, 0}, kNames, kKiller, {KNELL_HAS_KILLER_PID, KNELL_MEMBER(killed_by.pid)}, kPlain, 0, &Level::other_pid},
+      {kKilledBy, "pid", KNELL_MEMBER(killed_by.pid), {52, 0}, kNames, kKiller, {KNELL_HAS_KILLER_PID, KNELL_MEMBER(killed_by.pid)}, kPlain, 0, &NamespacePids::other_pid},
       {kKilledBy, "comm", KNELL_MEMBER(killed_by.comm), {51}, kNames, kKiller},
       {kKilledBy, "uid", KNELL_MEMBER(killed_by.uid), {52, 4}, kNames, kKiller, {KNELL_HAS_KILLER_UID, KNELL_MEMBER(killed_by.pid)}},
       {kKilledBy, "cause", KNELL_MEMBER(killed_by.cause), {52, 8}, kNames, kSubject, {}, kCause},
-      {kKilledBy, "parent_pid", KNELL_MEMBER(killed_by.parent_pid), {52, 12, true}, kNames, kKillerParent, {KNELL_HAS_KILLER_PPID, KNELL_MEMBER(killed_by.parent_pid)}, kPlain, 0, &Level::other_ppid},
+      {kKilledBy, "parent_pid", KNELL_MEMBER(killed_by.parent_pid), {52, 12, true}, kNames, kKillerParent, {KNELL_HAS_KILLER_PPID, KNELL_MEMBER(killed_by.parent_pid)}, kPlain, 0, &NamespacePids::other_ppid},
       {kKilledBy, "parent_comm", KNELL_MEMBER(killed_by.parent_comm), {57}, kNames, kKillerParent},
       {kKilledBy, "unit", KNELL_MEMBER(killed_by.unit), {58}, kNames, kKiller},
       {kKilledBy, "memory_cgroup", KNELL_MEMBER(killed_by.memory_cgroup), {59}, kNames, kSubject},
       {kExit, "last_signal", KNELL_MEMBER(last_signal), {}, kNames, kSubject, kAsked, kPlain, 0, nullptr, kLastSignal},
       {kLastSignal, "signal", KNELL_MEMBER(last_signal.signal), {60, 8}, kNames, kSubject, {}, kSignal},
-      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_PID, KNELL_MEMBER(last_signal.pid)}, kPlain, 0, &Level::asker_pid},
+      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_PID, KNELL_MEMBER(last_signal.pid)}, kPlain, 0, &NamespacePids::asker_pid},
       {kLastSignal, "comm", KNELL_MEMBER(last_signal.comm), {61}, kNames, kAsker},
       {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_UID, KNELL_MEMBER(last_signal.pid)}},
       {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kAskerParent},
       {kLastSignal, "ago_ns", KNELL_MEMBER(last_signal.ago_ns), {60, 0}, kNames, kSubject},
       {kExit, "duration_ns", KNELL_MEMBER(duration_ns), {40, 24}, kAny, kSubject, {.has = KNELL_HAS_DURATION}},
 
-      {kFork, "child_id", KNELL_MEMBER(child_id), {53, 0}, kAny, kChild, {}, kPlain, 0, &Level::child_pid},
-      {kFork, "child_pid", KNELL_MEMBER(child_pid), {53, 24}, kAny, kChild, {}, kPlain, 0, &Level::child_pid},
-      {kFork, "child_tid", KNELL_MEMBER(child_tid), {53, 28}, kAny, kChild, {}, kPlain, 0, &Level::child_tid},
+      {kFork, "child_id", KNELL_MEMBER(child_id), {53, 0}, kAny, kChild, {}, kPlain, 0, &NamespacePids::child_pid},
+      {kFork, "child_pid", KNELL_MEMBER(child_pid), {53, 24}, kAny, kChild, {}, kPlain, 0, &NamespacePids::child_pid},
+      {kFork, "child_tid", KNELL_MEMBER(child_tid), {53, 28}, kAny, kChild, {}, kPlain, 0, &NamespacePids::child_tid},
       {kUid, "ruid", KNELL_MEMBER(ruid), {54, 0}, kAny, kSubject},
       {kUid, "euid", KNELL_MEMBER(euid), {54, 4}, kAny, kSubject},
       {kGid, "rgid", KNELL_MEMBER(rgid), {54, 0}, kAny, kSubject},
       {kGid, "egid", KNELL_MEMBER(egid), {54, 4}, kAny, kSubject},
-      {kPtrace, "tracer_pid", KNELL_MEMBER(tracer_pid), {55, 0}, kAny, kTracer, {}, kPlain, 0, &Level::other_pid},
+      {kPtrace, "tracer_pid", KNELL_MEMBER(tracer_pid), {55, 0}, kAny, kTracer, {}, kPlain, 0, &NamespacePids::other_pid},
       {kComm, "new_comm", KNELL_MEMBER(new_comm), {50}, kAny, kSubject},
 
       {kLost, "via", KNELL_MEMBER(via), {}, kAny, kEvent, {}, kVia},

@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-#include "event/level.h"
+#include "event/namespace_pids.h"
 
 namespace knell::event {
 
@@ -60,7 +60,7 @@ struct Full {
   // With Wanted::namespaces: the numbers of the processes named here in each pid namespace below
   // the initial one. Empty and levels_known: it is in none. Not levels_known: deeper than
   // kMostLevels, or only its death is known.
-  std::span<const Level> levels;
+  std::span<const NamespacePids> levels;
   bool levels_known = false;
   // FORK: no listener asked for this event. It is reported only for its levels.
   bool only_birth = false;

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "event/fields.h"
-#include "event/level.h"
+#include "event/namespace_pids.h"
 
 namespace knell::event {
 
@@ -47,7 +47,7 @@ void limit_details(knell_event& event, uint32_t details) {
 // of processes outside the namespace are unknown. Only for events whose subject (fork: the child)
 // is inside.
 template <const auto& Table = kFields>
-void translate_in_place(knell_event& event, const Level& level) {
+void translate_in_place(knell_event& event, const NamespacePids& level) {
   for_each_row<Table>([&](auto row) {
     constexpr const Field& kField = Table[row];
     if constexpr (kField.number != nullptr) {
@@ -69,7 +69,7 @@ void translate_in_place(knell_event& event, const Level& level) {
   if (level.asker_pid == 0 || level.asker_ppid == 0) blank_about<Table, kAskerParent>(event);
   blank_about<Table, kAnother>(event);
 }
-inline knell_event translate(const knell_event& from, const Level& level) {
+inline knell_event translate(const knell_event& from, const NamespacePids& level) {
   knell_event event = from;
   translate_in_place(event, level);
   return event;

@@ -185,7 +185,7 @@ TEST(Visibility, WithholdsANewFieldByDefault) {
 // The table alone decides what a listener may see: if the subject is alone in its namespace, fields
 // about other processes are removed, and those about the subject or the event itself stay.
 TEST(Visibility, RemovesFieldsAboutProcessesOutsideTheNamespace) {
-  const Level alone{.ns = 1, .pid = 1, .tid = 1, .child_pid = 2, .child_tid = 2};
+  const NamespacePids alone{.ns = 1, .pid = 1, .tid = 1, .child_pid = 2, .child_tid = 2};
   knell_event from = full_event();
   for_each_row<kFields>([&](auto row) {
     constexpr const Field& kField = kFields[row];

@@ -238,10 +238,10 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
 }
 
 void Hub::process_ended(Stream stream, int32_t pid, uint64_t start,
-                        std::span<const event::Level> levels) {
+                        std::span<const event::NamespacePids> levels) {
   if (adders_.empty()) return;
   remove_ended(stream, 0, pid, start);
-  for (const event::Level& level : levels) remove_ended(stream, level.ns, level.pid, start);
+  for (const event::NamespacePids& level : levels) remove_ended(stream, level.ns, level.pid, start);
 }
 
 bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
@@ -268,7 +268,7 @@ class Hub::EncodingCache {
   EncodingCache(Hub& hub, const PublishedEvent& published) : hub_(hub), published_(published) {}
 
   // The event with the pids of the namespace of `level`; nullptr: the initial one.
-  const knell_event* event(const event::Level* level) {
+  const knell_event* event(const event::NamespacePids* level) {
     if (published_.event == nullptr || level == nullptr) return published_.event;
     if (level != level_) translated_ = event::translate(*published_.event, *level);
     level_ = level;
@@ -276,7 +276,7 @@ class Hub::EncodingCache {
   }
 
   // Empty: the event cannot be translated to that namespace.
-  SharedBytes bytes(const event::Level* level, uint32_t details, const Scope& scope) {
+  SharedBytes bytes(const event::NamespacePids* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
     // Judged by the untranslated ids: translation may remove them.
     const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *published_.event);
@@ -297,14 +297,14 @@ class Hub::EncodingCache {
 
  private:
   struct Form {
-    const event::Level* level = nullptr;
+    const event::NamespacePids* level = nullptr;
     uint32_t details = 0;
     uint32_t hidden = 0;  // event::Hidden
     SharedBytes bytes;
   };
   Hub& hub_;
   const PublishedEvent& published_;
-  const event::Level* level_ = nullptr;
+  const event::NamespacePids* level_ = nullptr;
   knell_event translated_;
   std::array<Form, 8> forms_;
   size_t used_ = 0;
@@ -329,7 +329,7 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
   if (published.type == KNELL_EVENT_LOST) return publish_lost(published);
   EncodingCache encodings(*this, published);
   MatchIndex& in = index(published.stream);
-  in.match(published, [&](Node* node, const event::Level* level) {
+  in.match(published, [&](Node* node, const event::NamespacePids* level) {
     if (!passes(*node, encodings.event(level), ancestry)) return;
     const SharedBytes bytes =
         encodings.bytes(level, node->filter.subscription.details, node->filter.scope);
@@ -455,7 +455,7 @@ void Hub::shed() {
 
 void Hub::publish_ack(const PublishedEvent& published, const Listener& asker) {
   EncodingCache encodings(*this, published);
-  index(published.stream).match(published, [&](Node* node, const event::Level*) {
+  index(published.stream).match(published, [&](Node* node, const event::NamespacePids*) {
     for (Listener* listener : node->listeners)
       if (listener != &asker)
         deliver(*listener, encodings.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),

@@ -95,7 +95,7 @@ class Hub {
   // `levels`: its pid in the initial namespace and in those below. Call it after publishing the
   // exit.
   void process_ended(Stream stream, int32_t pid, uint64_t start,
-                     std::span<const event::Level> levels);
+                     std::span<const event::NamespacePids> levels);
 
   // Queues an ack for all listeners that receive everything, except `asker`, which gets it by
   // answer().

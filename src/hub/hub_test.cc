@@ -33,7 +33,7 @@ struct Fixture {
     EXPECT_TRUE(hub.subscribe(made, asked));
     return made;
   }
-  void exec(int32_t pid, uint32_t uid = 0, std::vector<event::Level> levels = {}) {
+  void exec(int32_t pid, uint32_t uid = 0, std::vector<event::NamespacePids> levels = {}) {
     knell_event event{};
     event.size = sizeof event;
     event.type = KNELL_EVENT_EXEC;
@@ -95,7 +95,7 @@ struct Fixture {
     published.event = &event;
     hub.publish(published, NoAncestry());
   }
-  void datagram(int32_t pid, std::vector<event::Level> levels = {}) {
+  void datagram(int32_t pid, std::vector<event::NamespacePids> levels = {}) {
     event::Raw raw;
     raw.what = KNELL_EVENT_EXEC;
     raw.pid = raw.tid = pid;
@@ -491,7 +491,7 @@ TEST(Hub, AddedPidsAreThoseOfTheListenersNamespace) {
   on.hub.process_ended(Stream::kProcesses, 5, 0, {});
   on.exec(1000, 0, {{.ns = 100, .pid = 5}});
   EXPECT_THAT(on.read(one), ElementsAre("pid 5"));
-  const std::vector<event::Level> levels{{.ns = 100, .pid = 5}};
+  const std::vector<event::NamespacePids> levels{{.ns = 100, .pid = 5}};
   on.hub.process_ended(Stream::kProcesses, 1000, 0, levels);
   on.exec(1000, 0, levels);
   EXPECT_THAT(on.read(one), IsEmpty());

@@ -94,7 +94,7 @@ void MatchIndex::match(const PublishedEvent& published, F visit) {
   }
   if (used(KeyKind::kLevel)) {
     if (!published.levels_known) unknown_.levels = true;
-    for (const event::Level& level : published.levels)
+    for (const event::NamespacePids& level : published.levels)
       visit_key(in, KeyKind::kLevel, key_of(KeyKind::kLevel, level.ns), [&](Node* node) {
         const Scope& scope = node->filter.scope;
         if (scope.every_user || (published.uid_known && scope.uid == published.uid))

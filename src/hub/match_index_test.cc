@@ -97,7 +97,7 @@ knell_string text(const char* words) {
 // An event with its levels and the PublishedEvent that refers to both.
 struct TestEvent {
   knell_event event{};
-  std::vector<event::Level> levels;
+  std::vector<event::NamespacePids> levels;
   PublishedEvent published;
 };
 
@@ -148,7 +148,8 @@ bool wants(const Known& known, const TestEvent& test_event) {
       (!test_event.published.uid_known || test_event.published.uid != known.scope.uid))
     return false;
   if (known.scope.ns != 0) {
-    const auto level = std::ranges::find(test_event.levels, known.scope.ns, &event::Level::ns);
+    const auto level =
+        std::ranges::find(test_event.levels, known.scope.ns, &event::NamespacePids::ns);
     if (level == test_event.levels.end()) return false;
     event = event::translate(event, *level);
   }
@@ -240,7 +241,7 @@ class Simulation {
       known.added.erase(test_event.event.pid);
       return;
     }
-    for (const event::Level& level : test_event.levels)
+    for (const event::NamespacePids& level : test_event.levels)
       if (level.ns == known.scope.ns) known.added.erase(level.pid);
   }
 
@@ -284,7 +285,7 @@ TEST(MatchIndex, VisitsOnlyNodesThatMayWantTheEvent) {
   published.pid = event.pid = 1042;
   published.event = &event;
   std::vector<Node*> met;
-  index.match(published, [&](Node* node, const event::Level*) { met.push_back(node); });
+  index.match(published, [&](Node* node, const event::NamespacePids*) { met.push_back(node); });
   EXPECT_EQ(met, std::vector<Node*>{&nodes[42]});
   for (Node& node : nodes) index.erase(&node);
   EXPECT_TRUE(index.empty());
@@ -300,7 +301,7 @@ TEST(MatchIndex, ReportsAnUnknownUidOrNamespace) {
   PublishedEvent published;
   published.type = event.type = KNELL_EVENT_EXIT;
   published.event = &event;
-  const auto fail = [](Node*, const event::Level*) { FAIL(); };
+  const auto fail = [](Node*, const event::NamespacePids*) { FAIL(); };
   index.match(published, fail);
   EXPECT_TRUE(index.unknown().uid);
   EXPECT_TRUE(index.unknown().levels);

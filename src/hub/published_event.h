@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "event/level.h"
+#include "event/namespace_pids.h"
 #include "event/raw.h"
 #include "filter/subscription.h"
 
@@ -27,7 +27,7 @@ struct PublishedEvent {
   bool uid_known = false;
   uint32_t uid = 0;
   bool levels_known = false;
-  std::span<const event::Level> levels;
+  std::span<const event::NamespacePids> levels;
   const knell_event* event = nullptr;  // kProcesses, kThreads
   const event::Raw* raw = nullptr;     // kDatagrams
 };

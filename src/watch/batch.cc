@@ -17,13 +17,14 @@ knell_string Batch::keep(std::string_view text, Ended ended) {
   return {copy, bytes};
 }
 
-std::span<const event::Level> Batch::keep(std::span<const event::Level> levels) {
+std::span<const event::NamespacePids> Batch::keep(std::span<const event::NamespacePids> levels) {
   if (levels.empty()) return {};
-  constexpr size_t kAlign = alignof(event::Level);
+  constexpr size_t kAlign = alignof(event::NamespacePids);
   text_used_ = (text_used_ + kAlign - 1) / kAlign * kAlign;
   char* copy = take(levels.size_bytes());
-  std::uninitialized_copy(levels.begin(), levels.end(), reinterpret_cast<event::Level*>(copy));
-  return {std::launder(reinterpret_cast<const event::Level*>(copy)), levels.size()};
+  std::uninitialized_copy(levels.begin(), levels.end(),
+                          reinterpret_cast<event::NamespacePids*>(copy));
+  return {std::launder(reinterpret_cast<const event::NamespacePids*>(copy)), levels.size()};
 }
 
 char* Batch::take(size_t bytes) {

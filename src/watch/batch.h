@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "event/level.h"
+#include "event/namespace_pids.h"
 #include "watch/process_table.h"
 
 namespace knell::watch {
@@ -29,7 +29,7 @@ struct Slot {
   std::shared_ptr<const std::string> user;
   // The event's pids in the pid namespaces below the initial one, as event::Full has them; stored
   // in the batch. Unknown for events of a source that does not report them.
-  std::span<const event::Level> levels;
+  std::span<const event::NamespacePids> levels;
   bool levels_known = false;
   uint64_t note = 0;   // free for use by the EventFilter
   bool ready = false;  // false: reserved for an exit that is not decided yet, or unused
@@ -79,7 +79,7 @@ class Batch {
   enum class Ended { kNo, kYes };
   knell_string keep(std::string_view text, Ended ended = Ended::kNo);
   // Copies `levels` into the batch.
-  std::span<const event::Level> keep(std::span<const event::Level> levels);
+  std::span<const event::NamespacePids> keep(std::span<const event::NamespacePids> levels);
   size_t size() const { return used_; }
   Slot& operator[](size_t i) { return slots_[i]; }
 

@@ -44,7 +44,7 @@ class EventFillerTest : public ::testing::Test {
 
 TEST_F(EventFillerTest, LevelsAreCopiedIntoTheBatch) {
   {
-    std::vector<event::Level> levels{{.ns = 7, .pid = 3}, {.ns = 8, .pid = 1}};
+    std::vector<event::NamespacePids> levels{{.ns = 7, .pid = 3}, {.ns = 8, .pid = 1}};
     full.args = "odd";  // text that precedes the levels in the batch
     full.has_args = true;
     full.levels = levels;
@@ -53,8 +53,8 @@ TEST_F(EventFillerTest, LevelsAreCopiedIntoTheBatch) {
   }
   EXPECT_TRUE(slot->levels_known);
   ASSERT_EQ(slot->levels.size(), 2u);
-  EXPECT_EQ(slot->levels[0], (event::Level{.ns = 7, .pid = 3}));
-  EXPECT_EQ(slot->levels[1], (event::Level{.ns = 8, .pid = 1}));
+  EXPECT_EQ(slot->levels[0], (event::NamespacePids{.ns = 7, .pid = 3}));
+  EXPECT_EQ(slot->levels[1], (event::NamespacePids{.ns = 8, .pid = 1}));
   full.levels = {};
   full.levels_known = false;
   filled_event();

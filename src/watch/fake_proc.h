@@ -29,7 +29,7 @@ struct FakeProcess {
   std::string exe = "/bin/test";
   int process = 0;  // a thread: the pid of its process; 0: this is a process
   // Its numbers in the pid namespaces below ours, from the outermost.
-  std::vector<event::Number> numbers = {};
+  std::vector<event::NamespacePid> numbers = {};
 };
 
 // PidNamespaces::From for a FakeProc, whose ns/pid are files of inode numbers.
@@ -70,7 +70,7 @@ class FakeProc {
     std::ofstream(dir / "cgroup") << p.cgroup;
     const std::string uid = std::to_string(p.uid);
     std::string inner, chain = "1";  // 1: our namespace
-    for (const event::Number& number : p.numbers) {
+    for (const event::NamespacePid& number : p.numbers) {
       inner += "\t" + std::to_string(number.nr);
       chain = std::to_string(number.ns) + " " + chain;
     }

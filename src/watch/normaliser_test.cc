@@ -580,7 +580,7 @@ TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
 
 TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
   options.whole = true;
-  const event::Level level{.ns = 70, .child_pid = 2};
+  const event::NamespacePids level{.ns = 70, .child_pid = 2};
   event::Full full;
   full.what = KNELL_EVENT_FORK;
   full.pid = full.tid = 10;

@@ -17,7 +17,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "event/full.h"
-#include "event/level.h"
+#include "event/namespace_pids.h"
 
 namespace knell::watch {
 

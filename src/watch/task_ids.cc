@@ -174,7 +174,7 @@ void TaskIds::on_birth(const event::Full& full) {
   task.exact = task.uid_known = true;
   task.levels_known = levels_wanted_ && full.levels_known;
   List list;
-  for (const event::Level& level : full.levels)
+  for (const event::NamespacePids& level : full.levels)
     list.at[list.count++] = {level.ns, child.tid == child.pid ? level.child_pid : level.child_tid};
   if (task.levels_known) set_numbers(task, std::span(list.at).first(list.count));
   ++born_;
@@ -200,16 +200,17 @@ std::optional<uint32_t> TaskIds::stated_uid(int32_t pid) const {
   return std::nullopt;
 }
 
-// The member of event::Level that has the number of `tid`; nullptr: the event does not have it.
-int32_t event::Level::* TaskIds::stated_field(int32_t tid) const {
+// The member of event::NamespacePids that has the number of `tid`; nullptr: the event does not have
+// it.
+int32_t event::NamespacePids::* TaskIds::stated_field(int32_t tid) const {
   const event::Full& full = stated_.full;
   if (!full.levels_known) return nullptr;
   const bool fork = full.what == KNELL_EVENT_FORK;
-  if (fork && tid == full.u.child.pid) return &event::Level::child_pid;
-  if (fork && tid == full.u.child.tid) return &event::Level::child_tid;
-  if (tid == full.pid) return &event::Level::pid;
-  if (tid == full.tid) return &event::Level::tid;
-  if (tid == full.ppid) return &event::Level::ppid;
+  if (fork && tid == full.u.child.pid) return &event::NamespacePids::child_pid;
+  if (fork && tid == full.u.child.tid) return &event::NamespacePids::child_tid;
+  if (tid == full.pid) return &event::NamespacePids::pid;
+  if (tid == full.tid) return &event::NamespacePids::tid;
+  if (tid == full.ppid) return &event::NamespacePids::ppid;
   return nullptr;
 }
 
@@ -227,7 +228,7 @@ TaskIds::Numbers TaskIds::numbers_of(int32_t tid, uint64_t stamp_ns) {
   if (stamp_ns == 0) stamp_ns = seen_ns_;
   if (const auto field = stamp_ns == stated_.stamp_ns ? stated_field(tid) : nullptr) {
     answer_.count = 0;
-    for (const event::Level& level : stated_.full.levels)
+    for (const event::NamespacePids& level : stated_.full.levels)
       if (level.*field != 0) answer_.at[answer_.count++] = {level.ns, level.*field};
     return {.of = std::span(answer_.at).first(answer_.count), .known = true};
   }
@@ -358,7 +359,7 @@ void TaskIds::forget(int32_t tid) {
   tasks_.erase(tid);
 }
 
-void TaskIds::set_numbers(Task& task, std::span<const event::Number> numbers) {
+void TaskIds::set_numbers(Task& task, std::span<const event::NamespacePid> numbers) {
   free_numbers(task);
   if (numbers.empty()) return;
   if (free_.empty()) {

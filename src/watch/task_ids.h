@@ -13,7 +13,7 @@
 #include "base/pid_map.h"
 #include "base/pid_scan.h"
 #include "event/full.h"
-#include "event/level.h"
+#include "event/namespace_pids.h"
 #include "event/raw.h"
 #include "watch/gone_timer.h"
 #include "watch/pid_namespaces.h"
@@ -73,8 +73,8 @@ class TaskIds {
   std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns = 0);
 
   struct Numbers {
-    std::span<const event::Number> of;  // from the outermost namespace below the initial one
-    bool known = false;                 // false: the numbers are unknown, and `of` is empty
+    std::span<const event::NamespacePid> of;  // from the outermost namespace below the initial one
+    bool known = false;                       // false: the numbers are unknown, and `of` is empty
   };
   // The numbers of a process or a thread. If the source of the event reported its levels: its
   // numbers in the namespaces of the event's subject. Valid until the next call.
@@ -124,7 +124,7 @@ class TaskIds {
     bool levels_tried = false;  // a second try is useless
   };
   struct List {
-    std::array<event::Number, event::kMostLevels> at;
+    std::array<event::NamespacePid, event::kMostLevels> at;
     uint32_t count = 0;
   };
   struct Ended {
@@ -135,7 +135,7 @@ class TaskIds {
   struct Stated {
     uint64_t stamp_ns = 0;
     event::Full full;  // its levels refer to `levels`; its text is not valid any more
-    std::array<event::Level, event::kMostLevels> levels;
+    std::array<event::NamespacePids, event::kMostLevels> levels;
   };
 
   void on_fork(const event::Raw& raw);
@@ -147,7 +147,7 @@ class TaskIds {
   uint32_t relied_on() const;
   void forget_all(uint64_t now_ns);
   std::optional<uint32_t> stated_uid(int32_t pid) const;
-  int32_t event::Level::* stated_field(int32_t tid) const;
+  int32_t event::NamespacePids::* stated_field(int32_t tid) const;
   void note_end(int32_t tid, uint64_t stamp_ns);
 
   enum class Need { kUid, kLevels };
@@ -161,7 +161,7 @@ class TaskIds {
   Task* keep(int32_t tid, const Task& task);
 
   void forget(int32_t tid);
-  void set_numbers(Task& task, std::span<const event::Number> numbers);
+  void set_numbers(Task& task, std::span<const event::NamespacePid> numbers);
   void free_numbers(Task& task);
 
   template <class F>

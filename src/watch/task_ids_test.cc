@@ -11,7 +11,7 @@
 namespace knell::watch {
 namespace {
 
-using Numbers = std::vector<event::Number>;
+using Numbers = std::vector<event::NamespacePid>;
 
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint32_t kAll = KNELL_EVENT_FORK | KNELL_EVENT_UID;
@@ -59,7 +59,8 @@ class TaskIdsTest : public ::testing::Test {
     raw.u.lost.types = types;
     identities.on_raw(raw);
   }
-  void birth(int32_t child, uint64_t stamp_ns, uint32_t uid, std::vector<event::Level> levels) {
+  void birth(int32_t child, uint64_t stamp_ns, uint32_t uid,
+             std::vector<event::NamespacePids> levels) {
     event::Full full;
     full.what = KNELL_EVENT_FORK;
     full.stamp_ns = stamp_ns;
@@ -75,7 +76,7 @@ class TaskIdsTest : public ::testing::Test {
     const auto found = identities.numbers_of(tid);
     if (!found.known) return "unknown";
     std::string text;
-    for (const event::Number& number : found.of)
+    for (const event::NamespacePid& number : found.of)
       text += std::to_string(number.ns) + ":" + std::to_string(number.nr) + " ";
     return text;
   }
@@ -333,8 +334,8 @@ TEST_F(TaskIdsTest, DoesNotSettleANumberReusedInsideANamespace) {
 // For a source that reports levels, no other event types are needed.
 TEST_F(TaskIdsTest, AnEventsOwnLevelsAnswerQueriesAboutIt) {
   begin(0);
-  const std::vector<event::Level> levels{{.ns = 70, .pid = 9, .tid = 10, .ppid = 1},
-                                         {.ns = 71, .pid = 2, .tid = 3, .ppid = 0}};
+  const std::vector<event::NamespacePids> levels{{.ns = 70, .pid = 9, .tid = 10, .ppid = 1},
+                                                 {.ns = 71, .pid = 2, .tid = 3, .ppid = 0}};
   event::Full full;
   full.what = KNELL_EVENT_EXIT;
   full.stamp_ns = 101 * kSecond;
@@ -470,7 +471,7 @@ TEST_F(TaskIdsTest, ReadsProcAtEachQueryBeyondTheLimit) {
   EXPECT_EQ(few.uid_of(11), 1001U);
   const auto numbers = few.numbers_of(11);
   ASSERT_EQ(numbers.of.size(), 1U);
-  EXPECT_EQ(numbers.of[0], (event::Number{70, 5}));
+  EXPECT_EQ(numbers.of[0], (event::NamespacePid{70, 5}));
   tree.remove(10);
   tree.remove(11);
   EXPECT_NE(few.uid_of(10).has_value(), few.uid_of(11).has_value());

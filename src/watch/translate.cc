@@ -9,10 +9,10 @@
 namespace knell::watch {
 namespace {
 
-using Field = int32_t event::Level::*;
+using Field = int32_t event::NamespacePids::*;
 
 int32_t number_in(const TaskIds::Numbers& numbers, uint32_t ns) {
-  const auto at = std::ranges::find(numbers.of, ns, &event::Number::ns);
+  const auto at = std::ranges::find(numbers.of, ns, &event::NamespacePid::ns);
   return at == numbers.of.end() ? 0 : at->nr;
 }
 
@@ -20,7 +20,7 @@ int32_t number_in(const TaskIds::Numbers& numbers, uint32_t ns) {
 void fill(Levels& levels, Field field, int32_t pid, const knell_event& event, TaskIds& identities) {
   if (pid <= 0) return;
   const TaskIds::Numbers numbers = identities.numbers_of(pid, event.mono_ns);
-  for (event::Level& level : std::span(levels.at).first(levels.count))
+  for (event::NamespacePids& level : std::span(levels.at).first(levels.count))
     level.*field = number_in(numbers, level.ns);
 }
 
@@ -28,7 +28,7 @@ void fill(Levels& levels, Field field, int32_t pid, const knell_event& event, Ta
 bool begin(Levels& levels, int32_t subject, const knell_event& event, TaskIds& identities) {
   const TaskIds::Numbers numbers = identities.numbers_of(subject, event.mono_ns);
   levels.known = numbers.known;
-  for (const event::Number& number : numbers.of) levels.at[levels.count++].ns = number.ns;
+  for (const event::NamespacePid& number : numbers.of) levels.at[levels.count++].ns = number.ns;
   return levels.count > 0;
 }
 

@@ -10,17 +10,17 @@
 #include <optional>
 #include <span>
 
-#include "event/level.h"
+#include "event/namespace_pids.h"
 #include "event/raw.h"
 #include "watch/task_ids.h"
 
 namespace knell::watch {
 
 struct Levels {
-  std::array<event::Level, event::kMostLevels> at;
+  std::array<event::NamespacePids, event::kMostLevels> at;
   size_t count = 0;
   bool known = false;
-  std::span<const event::Level> of() const { return std::span(at).first(count); }
+  std::span<const event::NamespacePids> of() const { return std::span(at).first(count); }
 };
 
 // The levels of an event whose source does not report them, made from the numbers of each process

@@ -43,8 +43,8 @@ TEST_F(TranslateTest, LevelsOfAnEvent) {
   const Levels levels = levels_of(event_of(KNELL_EVENT_EXEC, 30, 31, 20), identities);
   EXPECT_TRUE(levels.known);
   ASSERT_EQ(levels.count, 2U);
-  EXPECT_EQ(levels.at[0], (event::Level{.ns = 70, .pid = 5, .tid = 6, .ppid = 1}));
-  EXPECT_EQ(levels.at[1], (event::Level{.ns = 71, .pid = 1, .tid = 2, .ppid = 0}));
+  EXPECT_EQ(levels.at[0], (event::NamespacePids{.ns = 70, .pid = 5, .tid = 6, .ppid = 1}));
+  EXPECT_EQ(levels.at[1], (event::NamespacePids{.ns = 71, .pid = 1, .tid = 2, .ppid = 0}));
 }
 
 TEST_F(TranslateTest, LevelsOfAForkAreThoseOfTheChild) {
@@ -52,8 +52,8 @@ TEST_F(TranslateTest, LevelsOfAForkAreThoseOfTheChild) {
   fork.child_pid = fork.child_tid = 40;
   const Levels levels = levels_of(fork, identities);
   ASSERT_EQ(levels.count, 2U);
-  EXPECT_EQ(levels.at[0], (event::Level{.ns = 70, .child_pid = 7, .child_tid = 7}));
-  EXPECT_EQ(levels.at[1], (event::Level{.ns = 71, .child_pid = 3, .child_tid = 3}));
+  EXPECT_EQ(levels.at[0], (event::NamespacePids{.ns = 70, .child_pid = 7, .child_tid = 7}));
+  EXPECT_EQ(levels.at[1], (event::NamespacePids{.ns = 71, .child_pid = 3, .child_tid = 3}));
 }
 
 TEST_F(TranslateTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {

@@ -124,8 +124,8 @@ std::optional<int> Inside::wait(const Deadline& deadline) {
   return status;
 }
 
-std::vector<event::Number> numbers_in_proc(pid_t tid, const Nested& nested) {
-  std::vector<event::Number> numbers;
+std::vector<event::NamespacePid> numbers_in_proc(pid_t tid, const Nested& nested) {
+  std::vector<event::NamespacePid> numbers;
   for (const std::string& line : lines_of("/proc/" + std::to_string(tid) + "/status")) {
     if (!line.starts_with("NSpid:")) continue;
     std::istringstream words(line.substr(6));

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "event/level.h"
+#include "event/namespace_pids.h"
 #include "support/child.h"
 
 namespace knell::test {
@@ -58,7 +58,7 @@ class Inside {
 };
 
 // The pids of a living process or thread in each namespace below ours, as the kernel shows them.
-std::vector<event::Number> numbers_in_proc(pid_t tid, const Nested& nested);
+std::vector<event::NamespacePid> numbers_in_proc(pid_t tid, const Nested& nested);
 // The children of a process, by their pids in our namespace.
 std::vector<pid_t> children_of(pid_t pid);
 

@@ -30,11 +30,11 @@
 namespace knell::test {
 namespace {
 
-using Numbers = std::vector<event::Number>;
+using Numbers = std::vector<event::NamespacePid>;
 
 struct Told {
   event::Full full;
-  std::vector<event::Level> levels;
+  std::vector<event::NamespacePids> levels;
 };
 
 class Keeper : public Collector {
@@ -55,9 +55,10 @@ class Keeper : public Collector {
   std::vector<Told> told;
 };
 
-Numbers numbers_of(const std::vector<event::Level>& levels, int32_t event::Level::* field) {
+Numbers numbers_of(const std::vector<event::NamespacePids>& levels,
+                   int32_t event::NamespacePids::* field) {
   Numbers numbers;
-  for (const event::Level& level : levels) numbers.push_back({level.ns, level.*field});
+  for (const event::NamespacePids& level : levels) numbers.push_back({level.ns, level.*field});
   return numbers;
 }
 
@@ -153,17 +154,17 @@ TEST_F(Levels, ForkExecAndExitThreeDeep) {
     ASSERT_NE(told, nullptr);
     EXPECT_TRUE(told->full.levels_known);
     EXPECT_FALSE(told->full.only_birth);
-    EXPECT_EQ(numbers_of(told->levels, &event::Level::pid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::Level::tid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::Level::ppid), parents);
+    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::pid), its);
+    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::tid), its);
+    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::ppid), parents);
   }
   const Told* fork = await(KNELL_EVENT_FORK, child);
   ASSERT_NE(fork, nullptr);
   EXPECT_EQ(fork->full.pid, parent.pid());
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::child_pid), its);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::child_tid), its);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::pid), parents);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::ppid), only_in_the_first(parents, 0))
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), its);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_tid), its);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::pid), parents);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::ppid), only_in_the_first(parents, 0))
       << "its parent is outside";
 }
 
@@ -183,11 +184,11 @@ TEST_F(Levels, AParentOutsideHasNoNumber) {
   const Told* fork = await(KNELL_EVENT_FORK, inside.pid());
   const Told* exit = await(KNELL_EVENT_EXIT, inside.pid());
   ASSERT_TRUE(fork != nullptr && exit != nullptr);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::child_pid), its);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::pid), only_in_the_first(its, 0));
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::tid), only_in_the_first(its, 0));
-  EXPECT_EQ(numbers_of(exit->levels, &event::Level::pid), its);
-  EXPECT_EQ(numbers_of(exit->levels, &event::Level::ppid), only_in_the_first(its, 0));
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), its);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::pid), only_in_the_first(its, 0));
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::tid), only_in_the_first(its, 0));
+  EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
+  EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::ppid), only_in_the_first(its, 0));
 }
 
 // The first process of a namespace: its parent is only in the namespaces around it.
@@ -199,11 +200,11 @@ TEST_F(Levels, TheFirstOfEach) {
   const Numbers third = numbers_in_proc(nested.first(3), nested);
   const Told* fork = await(KNELL_EVENT_FORK, nested.first(3));
   ASSERT_NE(fork, nullptr);
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::child_pid), third);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), third);
   EXPECT_EQ(third[2].nr, 1);
   Numbers parents = second;
   parents.push_back({third[2].ns, 0});
-  EXPECT_EQ(numbers_of(fork->levels, &event::Level::pid), parents);
+  EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::pid), parents);
 }
 
 // ------------------------------------------------------------------------------------------------
@@ -247,8 +248,8 @@ class LevelsOfTheKiller : public Levels {
     ASSERT_TRUE(victim.wait());
     const Told* exit = await(KNELL_EVENT_EXIT, victim.pid());
     ASSERT_NE(exit, nullptr);
-    EXPECT_EQ(numbers_of(exit->levels, &event::Level::pid), its);
-    EXPECT_EQ(numbers_of(exit->levels, &event::Level::other_pid), killers);
+    EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
+    EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::other_pid), killers);
     EXPECT_EQ(exit->full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
   }
 };
@@ -301,10 +302,10 @@ TEST_F(Levels, AThreadHasANumberOfItsOwn) {
   const Told* exit = await(KNELL_EVENT_EXIT, tid);
   ASSERT_TRUE(born != nullptr && exit != nullptr);
   EXPECT_FALSE(born->full.only_birth);
-  EXPECT_EQ(numbers_of(born->levels, &event::Level::child_pid), its);
-  EXPECT_EQ(numbers_of(born->levels, &event::Level::child_tid), threads);
-  EXPECT_EQ(numbers_of(exit->levels, &event::Level::pid), its);
-  EXPECT_EQ(numbers_of(exit->levels, &event::Level::tid), threads);
+  EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_pid), its);
+  EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_tid), threads);
+  EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
+  EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::tid), threads);
 }
 
 TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
@@ -328,8 +329,8 @@ TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   const Told* thread = keeper_.find(KNELL_EVENT_FORK, tid);
   ASSERT_TRUE(process != nullptr && thread != nullptr);
   EXPECT_TRUE(process->full.only_birth && thread->full.only_birth);
-  EXPECT_EQ(numbers_of(process->levels, &event::Level::child_pid), its);
-  EXPECT_EQ(numbers_of(thread->levels, &event::Level::child_tid), threads);
+  EXPECT_EQ(numbers_of(process->levels, &event::NamespacePids::child_pid), its);
+  EXPECT_EQ(numbers_of(thread->levels, &event::NamespacePids::child_tid), threads);
   EXPECT_EQ(process->full.u.child.uid, 0U);
   EXPECT_EQ(thread->full.u.child.uid, 1000U) << "of who made it";
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.helper()), nullptr)
@@ -351,7 +352,7 @@ TEST_F(Levels, WithDetailsOfStatusToo) {
   const Told* exit = await(KNELL_EVENT_EXIT, inside.pid());
   ASSERT_NE(exit, nullptr);
   EXPECT_TRUE(exit->full.levels_known);
-  EXPECT_EQ(numbers_of(exit->levels, &event::Level::pid), its);
+  EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
 }
 
 TEST_F(Levels, EightAreKnownAndNineAreNot) {
@@ -544,7 +545,8 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
       const Told* told = keeper.find(what, pid);
       const auto at = follower.find(what, pid);
       ASSERT_TRUE(told != nullptr && at);
-      const auto field = what == KNELL_EVENT_FORK ? &event::Level::child_pid : &event::Level::pid;
+      const auto field =
+          what == KNELL_EVENT_FORK ? &event::NamespacePids::child_pid : &event::NamespacePids::pid;
       EXPECT_EQ(follower.its[*at], numbers_of(told->levels, field)) << pid << " " << what;
     }
   }

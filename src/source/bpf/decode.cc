@@ -12,7 +12,7 @@ namespace knell::source {
 namespace {
 
 // levels_ is filled by memcpy() from the record.
-static_assert(sizeof(event::Level) == sizeof(knell_numbers) &&
+static_assert(sizeof(event::NamespacePids) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
 constexpr std::string_view kDeleted = " (deleted)";  // as in the links of /proc

@@ -48,7 +48,7 @@ class RecordDecoder {
 
   event::Full full_;
   std::string exe_, cwd_, memory_cgroup_;
-  std::array<event::Level, event::kMostLevels> levels_;
+  std::array<event::NamespacePids, event::kMostLevels> levels_;
 };
 
 }  // namespace knell::source

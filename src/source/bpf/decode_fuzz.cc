@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (decoded->process != nullptr) {
     const knell::event::Full& full = decoder.event_of(*decoded);
     size_t sum = full.exe.size() + full.cwd.size();
-    for (const knell::event::Level& level : full.levels) sum += static_cast<uint32_t>(level.pid);
+    for (const knell::event::NamespacePids& level : full.levels)
+      sum += static_cast<uint32_t>(level.pid);
     for (const char byte : full.args) sum += static_cast<unsigned char>(byte);
     if (sum > SIZE_MAX / 2) return 1;
     knell_mark mark{};

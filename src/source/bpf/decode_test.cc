@@ -140,8 +140,8 @@ TEST(Decode, FindsLevelsAtTheEndOfTheTail) {
   EXPECT_TRUE(full.only_birth);
   EXPECT_EQ(full.u.child.uid, 1000U);
   ASSERT_EQ(full.levels.size(), 2U);
-  EXPECT_EQ(full.levels[0], (event::Level{.ns = 77, .pid = 1, .child_pid = 2}));
-  EXPECT_EQ(full.levels[1], (event::Level{.ns = 78, .child_pid = 1, .child_tid = 3}));
+  EXPECT_EQ(full.levels[0], (event::NamespacePids{.ns = 77, .pid = 1, .child_pid = 2}));
+  EXPECT_EQ(full.levels[1], (event::NamespacePids{.ns = 78, .child_pid = 1, .child_tid = 3}));
 }
 
 knell_sender sender_of(int32_t pid, uint32_t cause) {
@@ -190,7 +190,7 @@ TEST(Decode, FindsSendersBetweenThePathsAndTheLevels) {
   ASSERT_EQ(full.levels.size(), 1U);
   EXPECT_EQ(
       full.levels[0],
-      (event::Level{
+      (event::NamespacePids{
           .ns = 77, .pid = 1, .other_pid = 5, .other_ppid = 6, .asker_pid = 7, .asker_ppid = 8}));
 }
 

@@ -98,7 +98,7 @@ struct knell_sender {
 };
 
 // The pids, in one pid namespace, of the processes and threads that a record names. Same layout as
-// event::Level.
+// event::NamespacePids.
 struct knell_numbers {
   __u32 ns;
   __s32 pid, tid, ppid, child_pid, child_tid, other_pid, other_ppid, asker_pid, asker_ppid;

@@ -11,7 +11,7 @@ namespace knell::event {
 // list of levels goes from the outermost namespace to the innermost that the process itself is in
 // (FORK: the child). Other named processes, as a parent or a killer, need not be in the namespace:
 // then their numbers are 0.
-struct Level {
+struct NamespacePids {
   uint32_t ns = 0;                       // inode number of the namespace
   int32_t pid = 0, tid = 0, ppid = 0;    // the event's fields, as numbers in the namespace
   int32_t child_pid = 0, child_tid = 0;  // FORK
@@ -19,7 +19,7 @@ struct Level {
   int32_t other_ppid = 0;                // EXIT: the killer's parent
   int32_t asker_pid = 0;                 // EXIT: the sender of the last signal
   int32_t asker_ppid = 0;                // EXIT: its parent
-  bool operator==(const Level&) const = default;
+  bool operator==(const NamespacePids&) const = default;
 };
 
 // The maximum depth of pid namespaces below the initial one. The kernel allows 32; the numbers of a
@@ -27,10 +27,10 @@ struct Level {
 inline constexpr size_t kMostLevels = 8;
 
 // The number of one process or thread in one pid namespace.
-struct Number {
+struct NamespacePid {
   uint32_t ns = 0;  // inode number
   int32_t nr = 0;
-  bool operator==(const Number&) const = default;
+  bool operator==(const NamespacePid&) const = default;
 };
 
 }  // namespace knell::event

@@ -56,9 +56,9 @@ struct Full {
   ArgsEnd args_end = ArgsEnd::kUnknown;
   std::string_view args;      // each word with its NUL, as in /proc/PID/cmdline
   std::string_view exe, cwd;  // empty: unknown; as the links in /proc: "PATH (deleted)"
-  uint64_t roots = 0;         // a bit for each of Wanted::roots that it is under
-  // With Wanted::namespaces: the numbers of the processes named here in each pid namespace below
-  // the initial one. Empty and levels_known: it is in none. Not levels_known: deeper than
+  uint64_t roots = 0;         // a bit for each of SourceRequest::roots that it is under
+  // With SourceRequest::namespaces: the numbers of the processes named here in each pid namespace
+  // below the initial one. Empty and levels_known: it is in none. Not levels_known: deeper than
   // kMostLevels, or only its death is known.
   std::span<const NamespacePids> levels;
   bool levels_known = false;

@@ -31,7 +31,7 @@
 #include "event/fields.h"
 #include "filter/rule.h"
 #include "lib/synthetic_events.h"
-#include "live/interest.h"
+#include "live/source_request.h"
 
 namespace knell::lib {
 namespace {

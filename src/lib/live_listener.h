@@ -11,7 +11,7 @@
 #include "lib/handle.h"
 #include "lib/listener_filter.h"
 #include "live/feed.h"
-#include "live/interest.h"
+#include "live/source_request.h"
 
 namespace knell::lib {
 

@@ -152,7 +152,7 @@ Result<void> Feed::ask(const Interest& interest) {
 }
 
 Result<void> Feed::ask_whole(const Interest& interest) {
-  source::Wanted wanted = wanted_of_whole(interest);
+  source::SourceRequest wanted = request_for_full_events(interest);
   wanted.look_later = looks_later_;
   if (!interest.only_added)
     for (const int32_t pid : interest.pids) KNELL_TRY(source_->add_pid(pid));
@@ -164,7 +164,7 @@ Result<void> Feed::ask_whole(const Interest& interest) {
 }
 
 Result<void> Feed::ask_threads(const Interest& interest) {
-  const source::Wanted wanted = wanted_of_threads(interest);
+  const source::SourceRequest wanted = request_for_raw_events(interest);
   KNELL_TRY(source_->want(wanted));
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);

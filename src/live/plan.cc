@@ -31,8 +31,8 @@ void fit_into_memory(source::BpfOptions& bpf) {
   }
 }
 
-Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted, size_t buffer_bytes,
-                                                  int program = -1) {
+Result<std::unique_ptr<source::Source>> connector(const source::SourceRequest& wanted,
+                                                  size_t buffer_bytes, int program = -1) {
   source::ConnectorOptions options;
   options.program = program;
   options.wanted = wanted;
@@ -43,7 +43,7 @@ Result<std::unique_ptr<source::Source>> connector(const source::Wanted& wanted, 
 
 Result<Opened> open_connector(const SourceOptions& options, const Interest& interest) {
   Opened opened;
-  opened.wanted = wanted_of_threads(interest);
+  opened.wanted = request_for_raw_events(interest);
   KNELL_ASSIGN(opened.source, connector(opened.wanted, options.buffer_bytes));
   return opened;
 }
@@ -57,7 +57,7 @@ Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) 
                "outside the container");
   Opened opened;
   opened.whole = true;
-  opened.wanted = wanted_of_whole(interest);
+  opened.wanted = request_for_full_events(interest);
   source::BpfOptions bpf;
   bpf.wanted = opened.wanted;
   bpf.hierarchy_id = watch::systemd_hierarchy();
@@ -72,7 +72,8 @@ Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) 
   KNELL_ASSIGN(auto whole, source::Bpf::create(bpf));
   // With this program as the filter of its socket, the connector's events are reported by bpf, with
   // details, and no datagrams are queued.
-  const auto open_rest = [bytes, program = whole->connector_program()](const source::Wanted& rest) {
+  const auto open_rest = [bytes,
+                          program = whole->connector_program()](const source::SourceRequest& rest) {
     return connector(rest, bytes, program);
   };
   KNELL_ASSIGN(opened.source,

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "live/interest.h"
+#include "live/source_request.h"
 #include "source/pidfd/pidfd.h"
 #include "source/source.h"
 
@@ -26,7 +26,7 @@ struct Opened {
   std::unique_ptr<source::Source> source;
   source::PidfdSource* pidfds = nullptr;  // `source`, if it is a pidfd source
   bool whole = false;                     // it reports whole processes
-  source::Wanted wanted;                  // what was requested from it
+  source::SourceRequest wanted;           // what was requested from it
 };
 
 // Opens the best source that works here, or the one named by `options.via`. Errors: that of the

@@ -22,7 +22,8 @@ constexpr size_t kMostBuffered = 1024;  // picked: events of the rest are rare
 }  // namespace
 
 Result<std::unique_ptr<MergedSource>> MergedSource::create(std::unique_ptr<Source> whole,
-                                                           Open open_rest, const Wanted& wanted) {
+                                                           Open open_rest,
+                                                           const SourceRequest& wanted) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("make an epoll descriptor");
   std::unique_ptr<MergedSource> merged(
@@ -40,14 +41,14 @@ Result<void> MergedSource::poll(const Source& source) {
   return {};
 }
 
-Result<void> MergedSource::want(const Wanted& wanted) {
+Result<void> MergedSource::want(const SourceRequest& wanted) {
   KNELL_TRY(whole_->want(wanted));
   return want_rest(wanted);
 }
 
-Result<void> MergedSource::want_rest(const Wanted& wanted) {
+Result<void> MergedSource::want_rest(const SourceRequest& wanted) {
   const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
-  Wanted others;
+  SourceRequest others;
   others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
   if ((missing_.mask | unreported_) == 0) missing_since_ns_ = clock_.monotonic_ns();
   const uint32_t were_missing = std::exchange(missing_, {}).mask;

@@ -18,14 +18,14 @@ namespace knell::source {
 // that are reported) and each check_health() tries to open it again. Not thread-safe.
 class MergedSource : public Source, private Sink {
  public:
-  using Open = std::function<Result<std::unique_ptr<Source>>(const Wanted&)>;
+  using Open = std::function<Result<std::unique_ptr<Source>>(const SourceRequest&)>;
 
   // `wanted` is what `whole` was made with. Errors: those of `open_rest`, but only if `whole`
   // reports none of the wanted types.
   static Result<std::unique_ptr<MergedSource>> create(std::unique_ptr<Source> whole, Open open_rest,
-                                                      const Wanted& wanted);
+                                                      const SourceRequest& wanted);
 
-  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
   [[nodiscard]] Result<void> add_pid(int32_t pid) override { return whole_->add_pid(pid); }
   void remove_pid(int32_t pid) override { whole_->remove_pid(pid); }
   uint64_t roots_of(int32_t pid) const override { return whole_->roots_of(pid); }
@@ -42,7 +42,7 @@ class MergedSource : public Source, private Sink {
  private:
   MergedSource(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
       : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
-  Result<void> want_rest(const Wanted& wanted);
+  Result<void> want_rest(const SourceRequest& wanted);
   void try_rest_again();
   void report_hole();
   Result<void> poll(const Source& source);
@@ -60,7 +60,7 @@ class MergedSource : public Source, private Sink {
 
   std::unique_ptr<Source> whole_, rest_;
   Open open_rest_;
-  Wanted missing_;  // what is wanted of the rest while it cannot be opened; mask 0: nothing
+  SourceRequest missing_;  // what is wanted of the rest while it cannot be opened; mask 0: nothing
   uint32_t unreported_ = 0;  // types whose hole is to be reported: they were missing and come now
   uint64_t missing_since_ns_ = 0;
   UniqueFd epoll_;

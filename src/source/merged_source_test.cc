@@ -18,7 +18,7 @@ constexpr uint32_t kWhole =
 class Scripted : public Source {
  public:
   explicit Scripted(uint32_t types) : types_(types), fd_(::eventfd(0, EFD_CLOEXEC)) {}
-  Result<void> want(const Wanted& wanted) override {
+  Result<void> want(const SourceRequest& wanted) override {
     asked.push_back(wanted.mask);
     return {};
   }
@@ -78,7 +78,7 @@ struct Pair {
     whole = made.get();
     auto created = MergedSource::create(
         std::move(made),
-        [this](const Wanted& wanted) -> Result<std::unique_ptr<Source>> {
+        [this](const SourceRequest& wanted) -> Result<std::unique_ptr<Source>> {
           if (refuse) return say(EPERM, "no");
           auto opened = std::make_unique<Scripted>(KNELL_EVENT_UID);
           rest = opened.get();
@@ -86,7 +86,7 @@ struct Pair {
           ++opens;
           return std::unique_ptr<Source>(std::move(opened));
         },
-        Wanted{.mask = mask});
+        SourceRequest{.mask = mask});
     if (created) merged = *std::move(created);
   }
   std::unique_ptr<MergedSource> merged;

@@ -25,7 +25,7 @@ class Sink {
   // An event of a whole process. Only sources with Capabilities::whole call this. Such a source
   // calls on_raw() only for holes, and a MergedSource also for the events of its second source.
   virtual void on_full(const event::Full&) {}
-  // This many births were lost that are sent only because of Wanted::namespaces
+  // This many births were lost that are sent only because of SourceRequest::namespaces
   // (event::Full::only_birth).
   virtual void on_births_lost(uint64_t) {}
   virtual void on_cgroup(const event::CgroupChange&) {}
@@ -35,7 +35,7 @@ class Sink {
 };
 
 // What a source is asked to send: never more than the joined interest of all listeners.
-struct Wanted {
+struct SourceRequest {
   uint32_t mask =
       0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, but not less
   bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
@@ -55,7 +55,7 @@ struct Wanted {
   // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
   // a thread inside a pid namespace is sent, even if it is not wanted (event::Full::only_birth).
   bool namespaces = false;
-  bool operator==(const Wanted&) const = default;
+  bool operator==(const SourceRequest&) const = default;
 };
 
 // What a source can do on this kernel with these privileges. Used to plan, and shown to users.
@@ -85,11 +85,11 @@ class Source {
   virtual ~Source() = default;
   // Changes what the source sends while it runs. Events that are wanted both before and after the
   // call are not lost by it.
-  [[nodiscard]] virtual Result<void> want(const Wanted& wanted) = 0;
-  // Adds and removes a process whose events are wanted when Wanted::any_pid is false.
+  [[nodiscard]] virtual Result<void> want(const SourceRequest& wanted) = 0;
+  // Adds and removes a process whose events are wanted when SourceRequest::any_pid is false.
   [[nodiscard]] virtual Result<void> add_pid(int32_t) { return {}; }
   virtual void remove_pid(int32_t) {}
-  // Which of Wanted::roots a living process is under: bit i stands for roots[i].
+  // Which of SourceRequest::roots a living process is under: bit i stands for roots[i].
   virtual uint64_t roots_of(int32_t) const { return 0; }
   // After want() with look_later, call each of these until it returns true. scan_some() reads in
   // /proc what the source needs about processes that exist already; look_under_roots() finds the

@@ -30,11 +30,11 @@ constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_CO
 constexpr uint32_t kReported = kTypes | kOfConnector;
 
 // The record of details has the levels of an exit, so `namespaces` needs details too.
-bool needs_names(const Wanted& wanted) {
+bool needs_names(const SourceRequest& wanted) {
   return wanted.details != KNELL_DETAILS_STATUS || wanted.namespaces;
 }
 
-bool is_raw(const Wanted& wanted) { return wanted.level == KNELL_LEVEL_RAW; }
+bool is_raw(const SourceRequest& wanted) { return wanted.level == KNELL_LEVEL_RAW; }
 
 bool add_to_epoll(int epoll, int fd, uint64_t tag) {
   epoll_event event{};
@@ -98,7 +98,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
 Bpf::~Bpf() = default;
 
 // Attaches the programs that `wanted` needs; with `detach`, detaches all others.
-Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
+Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   using enum Programs::Program;
   const bool raw = is_raw(wanted);
   const bool exits = (wanted.mask & kAnyExit) != 0;
@@ -125,7 +125,7 @@ Result<void> Bpf::attach_for(const Wanted& wanted, bool detach) {
   return {};
 }
 
-Result<void> Bpf::want(const Wanted& wanted) {
+Result<void> Bpf::want(const SourceRequest& wanted) {
   volatile knell_settings& settings = programs_.settings();
   const bool full = wanted.details == KNELL_DETAILS_FULL;
   const bool had_births = births_kept_;

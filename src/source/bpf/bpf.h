@@ -30,7 +30,7 @@ inline constexpr uint32_t kOfConnector =
     KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
-  Wanted wanted;
+  SourceRequest wanted;
   // Sizes of the rings, powers of two. The pages of a ring are mapped twice, so those in use count
   // twice in the resident memory of this process.
   size_t exit_ring_bytes = 8U << 20;
@@ -52,7 +52,7 @@ class Bpf : public Source {
   static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options);
   ~Bpf() override;
 
-  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
@@ -96,7 +96,7 @@ class Bpf : public Source {
       UniqueFd timer);
 
   bool want_cgroups(const std::vector<std::string>& paths);
-  Result<void> attach_for(const Wanted& wanted, bool detach);
+  Result<void> attach_for(const SourceRequest& wanted, bool detach);
 
   Result<bool> pass(Sink& sink, size_t bound, size_t& reported);
   Result<uint64_t> collect();
@@ -128,7 +128,7 @@ class Bpf : public Source {
   UniqueFd epoll_, timer_;
   Clock& clock_;
   BpfOptions options_;
-  Wanted wanted_;
+  SourceRequest wanted_;
   Roots roots_;
   PidScan births_;  // of processes whose exec was before the programs ran; see births.h
   bool births_kept_ = false;

@@ -514,7 +514,7 @@ TEST_F(BpfTest, ReportsARenameButNotForAnExec) {
 TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
-  Wanted wanted = options(KNELL_EVENT_FORK).wanted;
+  SourceRequest wanted = options(KNELL_EVENT_FORK).wanted;
   ASSERT_TRUE(bpf_->want(wanted));
   const pid_t unwanted = fork_child([] {});
   reap(unwanted);
@@ -528,7 +528,7 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   ASSERT_NE(seen, nullptr);
   EXPECT_EQ(seen->full.roots & 2U, 2U);
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, unwanted), 0U);
-  wanted = Wanted{};
+  wanted = SourceRequest{};
   wanted.mask = KNELL_EVENT_EXIT;
   wanted.any_pid = false;
   ASSERT_TRUE(bpf_->want(wanted));
@@ -608,7 +608,7 @@ TEST(BpfPrivilege, NeedsTwoCapabilitiesAndOnlyAtCreation) {
                                    auto bpf = Bpf::create(options);
                                    if (!bpf) return 1;
                                    if (!keep_capabilities({})) return 2;
-                                   Wanted wanted;
+                                   SourceRequest wanted;
                                    wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXEC;
                                    if (!(*bpf)->want(wanted)) return 3;
                                    wanted.mask |= KNELL_EVENT_EXIT;

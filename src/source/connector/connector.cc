@@ -37,8 +37,8 @@
 namespace knell::source {
 namespace {
 
-uint32_t normalised(const Wanted& wanted) { return filter::normalise(wanted.mask); }
-filter::Forks forks_of(const Wanted& wanted) {
+uint32_t normalised(const SourceRequest& wanted) { return filter::normalise(wanted.mask); }
+filter::Forks forks_of(const SourceRequest& wanted) {
   return wanted.forks_of_threads_only ? filter::Forks::kOfThreads : filter::Forks::kAll;
 }
 
@@ -114,7 +114,7 @@ Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Fi
 
 // ------------------------------------------------------------------------------- subscription
 
-Result<void> Connector::want(const Wanted& wanted) {
+Result<void> Connector::want(const SourceRequest& wanted) {
   const uint32_t mask = normalised(wanted);
   if (mask == mask_ && forks_of(wanted) == forks_) return {};
   mask_ = mask;

@@ -29,7 +29,7 @@ enum class Filtering {
 };
 
 struct ConnectorOptions {
-  Wanted wanted;
+  SourceRequest wanted;
   size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
   Clock* clock = &system_clock();
   Filtering best = Filtering::kKernel;  // for tests: use nothing better, even if the kernel has it
@@ -48,7 +48,7 @@ class Connector : public Source {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
   int fd() const override { return fd_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;

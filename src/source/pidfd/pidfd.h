@@ -33,7 +33,7 @@ class PidfdSource : public Source {
   size_t size() const { return processes_.size(); }
 
   // want() and check_health() do nothing: the source reports exits only, and cannot fail silently.
-  [[nodiscard]] Result<void> want(const Wanted& wanted) override;
+  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;

@@ -21,10 +21,10 @@ uint32_t types_of(uint32_t mask);
 
 // What to request from a thread-level source: the events to report, and those that update the
 // stored process details.
-source::Wanted wanted_of_threads(const Interest& interest);
+source::SourceRequest request_for_raw_events(const Interest& interest);
 
 // The same for a source of whole processes with all details: types, users, cgroups, processes and
 // subtrees are tested in the kernel, everything else in user space.
-source::Wanted wanted_of_whole(const Interest& interest);
+source::SourceRequest request_for_full_events(const Interest& interest);
 
 }  // namespace knell::live

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "live/interest.h"
+#include "live/source_request.h"
 
 #include <gtest/gtest.h>
 
@@ -27,74 +27,75 @@ Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL,
   return filter::interest_of(asked, *filter::Predicates::create(std::move(predicates)));
 }
 
-TEST(Interest, FailuresFromTheConnectorWithFullDetailsNeedAllLifeEvents) {
-  const source::Wanted wanted = wanted_of_threads(interest(KNELL_EVENT_NONZERO_EXIT));
+TEST(SourceRequest, FailuresFromTheConnectorWithFullDetailsNeedAllLifeEvents) {
+  const source::SourceRequest wanted = request_for_raw_events(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK |
                              KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
                              KNELL_EVENT_GID | KNELL_EVENT_SID);
   EXPECT_FALSE(wanted.forks_of_threads_only);
 }
 
-TEST(Interest, FailuresFromBpfNeedNoOtherEvents) {
-  const source::Wanted wanted = wanted_of_whole(interest(KNELL_EVENT_NONZERO_EXIT));
+TEST(SourceRequest, FailuresFromBpfNeedNoOtherEvents) {
+  const source::SourceRequest wanted = request_for_full_events(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT);
   EXPECT_EQ(wanted.details, static_cast<uint32_t>(KNELL_DETAILS_FULL));
   EXPECT_TRUE(wanted.any_pid);
 }
 
-TEST(Interest, ExitsWithDetailsStatusNeedThreadCounts) {
-  const source::Wanted wanted = wanted_of_threads(interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS));
+TEST(SourceRequest, ExitsWithDetailsStatusNeedThreadCounts) {
+  const source::SourceRequest wanted =
+      request_for_raw_events(interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK);
   EXPECT_TRUE(wanted.forks_of_threads_only);
 }
 
-TEST(Interest, TheRawLevelAddsNoTypes) {
+TEST(SourceRequest, TheRawLevelAddsNoTypes) {
   Interest raw = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS);
   raw.level = KNELL_LEVEL_RAW;
-  EXPECT_EQ(wanted_of_threads(raw).mask, static_cast<uint32_t>(KNELL_EVENT_EXIT));
+  EXPECT_EQ(request_for_raw_events(raw).mask, static_cast<uint32_t>(KNELL_EVENT_EXIT));
 }
 
-TEST(Interest, AddedProcessesNeedAllExits) {
+TEST(SourceRequest, AddedProcessesNeedAllExits) {
   Interest added = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_STATUS);
   added.only_added = true;
-  EXPECT_NE(wanted_of_threads(added).mask & KNELL_EVENT_EXIT, 0u);
-  EXPECT_NE(wanted_of_whole(added).mask & KNELL_EVENT_EXIT, 0u);
-  EXPECT_FALSE(wanted_of_whole(added).any_pid);
+  EXPECT_NE(request_for_raw_events(added).mask & KNELL_EVENT_EXIT, 0u);
+  EXPECT_NE(request_for_full_events(added).mask & KNELL_EVENT_EXIT, 0u);
+  EXPECT_FALSE(request_for_full_events(added).any_pid);
 }
 
-TEST(Interest, PassesTestablePredicatesToTheKernel) {
+TEST(SourceRequest, PassesTestablePredicatesToTheKernel) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
-  const source::Wanted wanted = wanted_of_whole(made);
+  const source::SourceRequest wanted = request_for_full_events(made);
   EXPECT_EQ(wanted.uids, (std::vector<uint32_t>{0, 1000}));
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77});
   EXPECT_TRUE(wanted.only_under);
   EXPECT_EQ(wanted.mask, static_cast<uint32_t>(KNELL_EVENT_EXIT)) << "no forks for --under";
 }
 
-TEST(Interest, TestsExclusionsInUserSpace) {
+TEST(SourceRequest, TestsExclusionsInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {excludes(wants(Key::kUid, 0)), excludes(wants(Key::kUnder, 77))});
-  const source::Wanted wanted = wanted_of_whole(made);
+  const source::SourceRequest wanted = request_for_full_events(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "needed for the test in user space";
 }
 
-TEST(Interest, TestsMoreUsersThanTheKernelCanInUserSpace) {
+TEST(SourceRequest, TestsMoreUsersThanTheKernelCanInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT);
   for (uint32_t uid = 0; uid < 4096; ++uid) made.uids.push_back(uid);
-  EXPECT_EQ(wanted_of_whole(made).uids.size(), 4096u);
+  EXPECT_EQ(request_for_full_events(made).uids.size(), 4096u);
   made.uids.push_back(4096);
-  EXPECT_TRUE(wanted_of_whole(made).uids.empty());
+  EXPECT_TRUE(request_for_full_events(made).uids.empty());
 }
 
-TEST(Interest, OfNoListenersIsEmpty) {
+TEST(JoinedInterest, OfNoListenersIsEmpty) {
   EXPECT_TRUE(filter::empty(join({})));
   EXPECT_FALSE(filter::empty(join(std::array{interest(KNELL_EVENT_EXEC)})));
 }
 
-TEST(Interest, JoinIsTheUnion) {
+TEST(JoinedInterest, JoinIsTheUnion) {
   Interest one = interest(
       KNELL_EVENT_EXEC, KNELL_DETAILS_STATUS,
       {wants(Key::kUid, 7), wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10)});
@@ -113,7 +114,7 @@ TEST(Interest, JoinIsTheUnion) {
   EXPECT_FALSE(both.only_added);
 }
 
-TEST(Interest, JoinRequiresNoValueThatOneListenerDoesNotRequire) {
+TEST(JoinedInterest, JoinRequiresNoValueThatOneListenerDoesNotRequire) {
   Interest narrow = interest(KNELL_EVENT_EXEC, KNELL_DETAILS_FULL,
                              {wants(Key::kUid, 5), wants(Key::kPid, 3), wants(Key::kUnder, 10),
                               wants(Key::kCgroup, "/a")});
@@ -127,7 +128,7 @@ TEST(Interest, JoinRequiresNoValueThatOneListenerDoesNotRequire) {
   }
 }
 
-TEST(Interest, AddedProcessesDoNotWidenTheJoin) {
+TEST(JoinedInterest, AddedProcessesDoNotWidenTheJoin) {
   Interest added = interest(KNELL_EVENT_EXIT);
   added.only_added = true;
   Interest named = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL, {wants(Key::kPid, 3)});
@@ -138,7 +139,7 @@ TEST(Interest, AddedProcessesDoNotWidenTheJoin) {
   }
 }
 
-TEST(Interest, APredicateOnExitsLimitsTheMask) {
+TEST(JoinedInterest, APredicateOnExitsLimitsTheMask) {
   Interest failures = interest(KNELL_EVENT_ALL, KNELL_DETAILS_STATUS, {wants(codes(1, 255))});
   EXPECT_EQ(join(std::array{failures}).mask, KNELL_EVENT_NONZERO_EXIT);
 }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "live/interest.h"
+#include "live/source_request.h"
 
 #include <algorithm>
 #include <utility>
@@ -76,8 +76,8 @@ Interest join(std::span<const Interest> interests) {
   return all;
 }
 
-source::Wanted wanted_of_threads(const Interest& interest) {
-  source::Wanted wanted{filter::kernel_mask(interest)};
+source::SourceRequest request_for_raw_events(const Interest& interest) {
+  source::SourceRequest wanted{filter::kernel_mask(interest)};
   const bool process_level = interest.level == KNELL_LEVEL_PROCESS;
   // A COREDUMP event names the thread whose EXIT will have the core bit; see watch/exit_tracker.cc.
   // It is rare, so the cost is negligible.
@@ -94,8 +94,8 @@ source::Wanted wanted_of_threads(const Interest& interest) {
   return wanted;
 }
 
-source::Wanted wanted_of_whole(const Interest& interest) {
-  source::Wanted wanted;
+source::SourceRequest request_for_full_events(const Interest& interest) {
+  source::SourceRequest wanted;
   wanted.details = interest.details;
   // No details are stored, so only the events to report are requested.
   wanted.mask = with_deaths_of_added(shown_of(interest), interest);

@@ -86,7 +86,7 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event)
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   const live::SourceOptions options{.via = via_};
   auto opened =
-      live::Feed::open(options, latency_ns, interest, *this, this, live::UserNames::kUnknown);
+      live::Feed::open(options, latency_ns, interest, *this, this, live::UserNameLookup::kNo);
   if (!opened) {
     why_not_ = opened.error().message();
     return std::unexpected(std::move(opened).error());

@@ -76,14 +76,14 @@ Feed::~Feed() = default;
 
 Result<std::unique_ptr<Feed>> Feed::open(const SourceOptions& options, int64_t latency_ns,
                                          const Interest& interest, watch::EventFilter& event_filter,
-                                         SourceObserver* observer, UserNames names) {
+                                         SourceObserver* observer, UserNameLookup look_up_names) {
   std::unique_ptr<Feed> feed(new Feed(interest.level, latency_ns, observer));
-  KNELL_TRY(feed->start(options, interest, event_filter, names));
+  KNELL_TRY(feed->start(options, interest, event_filter, look_up_names));
   return feed;
 }
 
 Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
-                         watch::EventFilter& event_filter, UserNames names) {
+                         watch::EventFilter& event_filter, UserNameLookup look_up_names) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
@@ -102,7 +102,7 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
       KNELL_DETAILS_STATUS;  // ask() raises it and takes the snapshot, after the subscription
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
   normaliser.whole = whole_;
-  normaliser.user_names = names == UserNames::kAsked;
+  normaliser.user_names = look_up_names == UserNameLookup::kYes;
   normaliser.boot = boot_number();
   normaliser.most_watched = most_watched();
   normaliser_.emplace(normaliser, *proc_, clock_, *probe_, event_filter, batch_);

@@ -34,11 +34,11 @@ class SourceObserver {
 };
 
 // Whether user names are looked up, which may wait for a directory server.
-enum class UserNames { kAsked, kUnknown };
+enum class UserNameLookup { kNo, kYes };
 
 // A source of this machine's events with its normaliser, drained at the requested pace. Listeners
 // in-process and the daemon are built on it. See feed.cc. Not thread-safe. Does not block, except
-// in a user name look-up (UserNames::kAsked).
+// in a user name look-up (UserNameLookup::kYes).
 //
 //   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final : private source::Sink {
@@ -49,7 +49,7 @@ class Feed final : private source::Sink {
                                             const Interest& interest,
                                             watch::EventFilter& event_filter,
                                             SourceObserver* observer = nullptr,
-                                            UserNames names = UserNames::kAsked);
+                                            UserNameLookup look_up_names = UserNameLookup::kYes);
   ~Feed() override;
 
   // Replaces what is wanted, while events are received. Must be called once after open(), too.
@@ -103,7 +103,7 @@ class Feed final : private source::Sink {
 
   Feed(uint32_t level, int64_t latency_ns, SourceObserver* observer);
   Result<void> start(const SourceOptions& options, const Interest& interest,
-                     watch::EventFilter& event_filter, UserNames names);
+                     watch::EventFilter& event_filter, UserNameLookup look_up_names);
   Result<void> ask_whole(const Interest& interest);
   Result<void> ask_threads(const Interest& interest);
   int64_t budget_ns() const;

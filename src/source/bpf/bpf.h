@@ -19,7 +19,7 @@
 #include "source/bpf/programs.h"
 #include "source/bpf/ring.h"
 #include "source/bpf/roots.h"
-#include "source/bpf/waiting.h"
+#include "source/bpf/waiting_exits.h"
 #include "source/source.h"
 
 namespace knell::source {
@@ -114,13 +114,13 @@ class Bpf : public Source {
   bool report_last_losses(Sink& sink);
   void report_lost_births(Sink& sink);
 
-  bool has_ended(const Waiting::Entry& entry, UniqueFd& still) const;
+  bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
   bool look_at_overdue();
-  void check(Waiting::Entry& entry);
-  void watch(Waiting::Entry& entry, UniqueFd pidfd);
-  knell_mark mark_of_ended(const Waiting::Entry& entry);
-  void release(const Waiting::Entry& entry);
+  void check(WaitingExits::Entry& entry);
+  void watch(WaitingExits::Entry& entry, UniqueFd pidfd);
+  knell_mark mark_of_ended(const WaitingExits::Entry& entry);
+  void release(const WaitingExits::Entry& entry);
   void set_timer();
 
   Programs programs_;
@@ -138,8 +138,8 @@ class Bpf : public Source {
   std::vector<std::vector<uint64_t>> spare_;
   uint64_t held_until_ns_ = 0;  // the records with stamps up to this one are complete and sorted
 
-  Waiting waiting_;
-  Told reported_exits_;
+  WaitingExits waiting_;
+  ReportedExits reported_exits_;
   RecordDecoder decoder_;
   uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
   uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set

@@ -254,7 +254,8 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
     waiting_.recycle(*std::move(oldest));
     if (again) return true;
   }
-  Waiting::Entry& entry = waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
+  WaitingExits::Entry& entry =
+      waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
   entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
   if (!entry.no_mark) return false;
   // If it has ended already, report it here, which is its place in the stream.
@@ -317,7 +318,7 @@ bool Bpf::report_last_losses(Sink& sink) {
 // ------------------------------------------------------------ processes whose mark is overdue
 
 // Whether the process has ended. `still`: set to its pidfd if it has not, and if one can be opened.
-bool Bpf::has_ended(const Waiting::Entry& entry, UniqueFd& still) const {
+bool Bpf::has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const {
   auto pidfd = try_pidfd_open(entry.pid);
   if (!pidfd) return pidfd.error() == ESRCH;
   if (is_dead(pidfd->get())) return true;
@@ -339,7 +340,7 @@ void Bpf::take_wakeups() {
       if (tag == kRingTag || tag == kTimerTag) continue;
       more = true;
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd_of_tag(tag), nullptr);
-      Waiting::Entry* entry = waiting_.find(pid_of_tag(tag));
+      WaitingExits::Entry* entry = waiting_.find(pid_of_tag(tag));
       if (entry == nullptr || entry->pidfd.get() != pidfd_of_tag(tag)) continue;
       waiting_.set_pidfd(*entry, UniqueFd());
       if (entry->no_mark)
@@ -357,14 +358,14 @@ bool Bpf::look_at_overdue() {
   const uint64_t now = clock_.monotonic_ns();
   size_t checks = 0;
   for (; checks < kMostChecks; ++checks) {
-    Waiting::Entry* entry = waiting_.next_overdue(now - kPatienceNs);
+    WaitingExits::Entry* entry = waiting_.next_overdue(now - kPatienceNs);
     if (entry == nullptr) break;
     check(*entry);
   }
   if (now >= check_again_ns_) {
     check_again_ns_ = now + kCheckAgainNs;
     for (size_t left = std::min(kMostChecks, waiting_.unwatched()); left > 0; --left) {
-      Waiting::Entry* entry = waiting_.next_unwatched();
+      WaitingExits::Entry* entry = waiting_.next_unwatched();
       if (entry == nullptr) break;
       check(*entry);
     }
@@ -372,7 +373,7 @@ bool Bpf::look_at_overdue() {
   return held_.size() != held_before;
 }
 
-void Bpf::check(Waiting::Entry& entry) {
+void Bpf::check(WaitingExits::Entry& entry) {
   UniqueFd pidfd;
   if (has_ended(entry, pidfd)) {
     // Its mark was lost, so the reported loss counts it already.
@@ -386,7 +387,7 @@ void Bpf::check(Waiting::Entry& entry) {
 }
 
 // Watches a process by its pidfd. If that fails, the process is checked again later.
-void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
+void Bpf::watch(WaitingExits::Entry& entry, UniqueFd pidfd) {
   if (!pidfd || waiting_.watched() >= kMostWatched) return;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -396,7 +397,7 @@ void Bpf::watch(Waiting::Entry& entry, UniqueFd pidfd) {
 }
 
 // Makes a mark for a process that has ended, and removes the process from the map of roots.
-knell_mark Bpf::mark_of_ended(const Waiting::Entry& entry) {
+knell_mark Bpf::mark_of_ended(const WaitingExits::Entry& entry) {
   knell_mark mark = mark_of(*decode(entry.record));
   mark.head.flags = KNELL_RECORD_RELEASED;
   if (!wanted_.roots.empty()) roots_.gone(entry.pid, entry.start_ns / kTickNs);
@@ -404,7 +405,7 @@ knell_mark Bpf::mark_of_ended(const Waiting::Entry& entry) {
 }
 
 // Puts such a mark into the stream, for the next pass.
-void Bpf::release(const Waiting::Entry& entry) {
+void Bpf::release(const WaitingExits::Entry& entry) {
   const knell_mark mark = mark_of_ended(entry);
   hold(mark.head.stamp_ns, {reinterpret_cast<const char*>(&mark), sizeof mark});
 }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/bpf/waiting.h"
+#include "source/bpf/waiting_exits.h"
 
 #include <cstring>
 
@@ -11,17 +11,17 @@ constexpr size_t kMostSpare = 256;  // picked, never tuned
 
 }  // namespace
 
-bool Waiting::has_room(int32_t pid, size_t bytes) const {
+bool WaitingExits::has_room(int32_t pid, size_t bytes) const {
   return slots_of_.find(pid) == nullptr && slots_of_.size() < kMost && bytes_ + bytes <= kMostBytes;
 }
 
-Waiting::Entry* Waiting::find(const std::pair<int32_t, uint64_t>& process) {
+WaitingExits::Entry* WaitingExits::find(const std::pair<int32_t, uint64_t>& process) {
   const uint32_t* slot = slots_of_.find(process.first);
   if (slot == nullptr || slots_[*slot].start_ns != process.second) return nullptr;
   return &slots_[*slot];
 }
 
-void Waiting::drop_gone() {
+void WaitingExits::drop_gone() {
   while (!order_.empty()) {
     const Entry* entry = find(order_.front());
     if (entry != nullptr && !entry->overdue) return;
@@ -29,7 +29,7 @@ void Waiting::drop_gone() {
   }
 }
 
-std::optional<Waiting::Entry> Waiting::make_room(int32_t pid) {
+std::optional<WaitingExits::Entry> WaitingExits::make_room(int32_t pid) {
   if (slots_of_.find(pid) != nullptr) return remove(pid);
   for (Order* order : {&overdue_order_, &order_}) {
     while (!order->empty()) {
@@ -41,7 +41,7 @@ std::optional<Waiting::Entry> Waiting::make_room(int32_t pid) {
   return std::nullopt;
 }
 
-Waiting::Entry* Waiting::next_overdue(uint64_t until_ns) {
+WaitingExits::Entry* WaitingExits::next_overdue(uint64_t until_ns) {
   drop_gone();
   Entry* entry = order_.empty() ? nullptr : find(order_.front());
   if (entry == nullptr || entry->stamp_ns > until_ns) return nullptr;
@@ -49,7 +49,7 @@ Waiting::Entry* Waiting::next_overdue(uint64_t until_ns) {
   return entry;
 }
 
-void Waiting::set_overdue(Entry& entry) {
+void WaitingExits::set_overdue(Entry& entry) {
   if (std::exchange(entry.overdue, true)) return;
   // An entry that stays long at the front keeps removed ones behind it in the queue: erase them.
   if (overdue_order_.size() > 2 * overdue_ + 64)
@@ -58,12 +58,12 @@ void Waiting::set_overdue(Entry& entry) {
   ++overdue_;
 }
 
-uint64_t Waiting::next_stamp_ns() {
+uint64_t WaitingExits::next_stamp_ns() {
   drop_gone();
   return order_.empty() ? 0 : find(order_.front())->stamp_ns;
 }
 
-Waiting::Entry* Waiting::next_unwatched() {
+WaitingExits::Entry* WaitingExits::next_unwatched() {
   for (size_t left = overdue_order_.size(); left > 0 && unwatched() > 0; left--) {
     const auto process = overdue_order_.front();
     overdue_order_.pop_front();
@@ -75,14 +75,14 @@ Waiting::Entry* Waiting::next_unwatched() {
   return nullptr;
 }
 
-void Waiting::set_pidfd(Entry& entry, UniqueFd pidfd) {
+void WaitingExits::set_pidfd(Entry& entry, UniqueFd pidfd) {
   if (entry.pidfd) --watched_;
   if (pidfd) ++watched_;
   entry.pidfd = std::move(pidfd);
 }
 
-Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
-                             std::string_view record) {
+WaitingExits::Entry& WaitingExits::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
+                                       std::string_view record) {
   drop_gone();
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(slots_.size()));
@@ -103,7 +103,7 @@ Waiting::Entry& Waiting::add(int32_t pid, uint64_t start_ns, uint64_t stamp_ns,
   return entry;
 }
 
-void Waiting::keep() {
+void WaitingExits::keep() {
   for (const uint32_t slot : added_) {
     Entry& entry = slots_[slot];
     if (entry.record.empty() || !entry.storage.empty()) continue;  // removed, or copied already
@@ -118,17 +118,17 @@ void Waiting::keep() {
   added_.clear();
 }
 
-Waiting::Entry* Waiting::find(int32_t pid) {
+WaitingExits::Entry* WaitingExits::find(int32_t pid) {
   const uint32_t* slot = slots_of_.find(pid);
   return slot == nullptr ? nullptr : &slots_[*slot];
 }
 
-std::optional<Waiting::Entry> Waiting::take(int32_t pid, uint64_t start_ns) {
+std::optional<WaitingExits::Entry> WaitingExits::take(int32_t pid, uint64_t start_ns) {
   if (find({pid, start_ns}) == nullptr) return std::nullopt;
   return remove(pid);
 }
 
-Waiting::Entry Waiting::remove(int32_t pid) {
+WaitingExits::Entry WaitingExits::remove(int32_t pid) {
   const uint32_t slot = *slots_of_.find(pid);
   slots_of_.erase(pid);
   free_.push_back(slot);
@@ -139,12 +139,12 @@ Waiting::Entry Waiting::remove(int32_t pid) {
   return entry;
 }
 
-void Waiting::recycle(Entry&& entry) {
+void WaitingExits::recycle(Entry&& entry) {
   if (!entry.storage.empty() && spare_.size() < kMostSpare)
     spare_.push_back(std::move(entry.storage));
 }
 
-bool Told::note(int32_t pid, uint64_t start_ns) {
+bool ReportedExits::note(int32_t pid, uint64_t start_ns) {
   auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // consecutive pids: no collision
   if (cell == std::pair(pid, start_ns)) return false;
   cell = {pid, start_ns};

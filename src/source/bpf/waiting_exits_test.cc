@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/bpf/waiting.h"
+#include "source/bpf/waiting_exits.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,8 +10,8 @@
 namespace knell::source {
 namespace {
 
-TEST(Waiting, TakesOnlyTheSameProcess) {
-  Waiting waiting;
+TEST(WaitingExits, TakesOnlyTheSameProcess) {
+  WaitingExits waiting;
   waiting.add(7, 100, 1, "details of seven");
   EXPECT_FALSE(waiting.take(7, 101));
   EXPECT_FALSE(waiting.take(8, 100));
@@ -22,8 +22,8 @@ TEST(Waiting, TakesOnlyTheSameProcess) {
   EXPECT_FALSE(waiting.take(7, 100));
 }
 
-TEST(Waiting, EvictsTheEntryWithTheSamePid) {
-  Waiting waiting;
+TEST(WaitingExits, EvictsTheEntryWithTheSamePid) {
+  WaitingExits waiting;
   waiting.add(7, 100, 1, "old");
   EXPECT_FALSE(waiting.has_room(7, 3));
   EXPECT_TRUE(waiting.has_room(8, 3));
@@ -34,9 +34,9 @@ TEST(Waiting, EvictsTheEntryWithTheSamePid) {
   EXPECT_TRUE(waiting.has_room(7, 3));
 }
 
-TEST(Waiting, EvictsTheOldestWhenFull) {
-  Waiting waiting;
-  const std::string record(Waiting::kMostBytes / 4, 'x');
+TEST(WaitingExits, EvictsTheOldestWhenFull) {
+  WaitingExits waiting;
+  const std::string record(WaitingExits::kMostBytes / 4, 'x');
   for (int32_t pid = 1; pid <= 4; pid++) waiting.add(pid, 100, 1, record);
   EXPECT_FALSE(waiting.has_room(5, 1));
   waiting.recycle(*waiting.take(1, 100));
@@ -46,8 +46,8 @@ TEST(Waiting, EvictsTheOldestWhenFull) {
   EXPECT_EQ(waiting.make_room(5)->pid, 3);
 }
 
-TEST(Waiting, KeepCopiesRecordsThatAreStillThere) {
-  Waiting waiting;
+TEST(WaitingExits, KeepCopiesRecordsThatAreStillThere) {
+  WaitingExits waiting;
   std::string seven = "details of seven", eight = "details of eight";
   waiting.add(7, 100, 1, seven);
   waiting.add(8, 100, 1, eight);
@@ -63,8 +63,8 @@ TEST(Waiting, KeepCopiesRecordsThatAreStillThere) {
   EXPECT_EQ(waiting.take(9, 100)->record, "details of nine");
 }
 
-TEST(Waiting, DoesNotGrowWhenEntriesComeAndGo) {
-  Waiting waiting;
+TEST(WaitingExits, DoesNotGrowWhenEntriesComeAndGo) {
+  WaitingExits waiting;
   for (int32_t i = 0; i < 200000; i++) {
     waiting.add(i % 30000 + 1, static_cast<uint64_t>(i), 1, "some details");
     if (i % 3 == 0) waiting.keep();
@@ -74,8 +74,8 @@ TEST(Waiting, DoesNotGrowWhenEntriesComeAndGo) {
   EXPECT_TRUE(waiting.has_room(1, 1));
 }
 
-TEST(Waiting, BecomeOverdueInTheOrderOfTheirStamps) {
-  Waiting waiting;
+TEST(WaitingExits, BecomeOverdueInTheOrderOfTheirStamps) {
+  WaitingExits waiting;
   for (int32_t pid = 1; pid <= 4; pid++)
     waiting.add(pid, 100, static_cast<uint64_t>(pid) * 10, "details");
   waiting.recycle(*waiting.take(1, 100));
@@ -90,8 +90,8 @@ TEST(Waiting, BecomeOverdueInTheOrderOfTheirStamps) {
   EXPECT_EQ(waiting.unwatched(), 3U);
 }
 
-TEST(Waiting, ReturnsOverdueEntriesInTurnUntilWatched) {
-  Waiting waiting;
+TEST(WaitingExits, ReturnsOverdueEntriesInTurnUntilWatched) {
+  WaitingExits waiting;
   for (int32_t pid = 1; pid <= 3; pid++) waiting.set_overdue(waiting.add(pid, 100, 1, "details"));
   for (const int32_t pid : {1, 2, 3, 1, 2}) EXPECT_EQ(waiting.next_unwatched()->pid, pid);
   waiting.set_pidfd(*waiting.find(3), UniqueFd(::dup(STDIN_FILENO)));
@@ -106,12 +106,12 @@ TEST(Waiting, ReturnsOverdueEntriesInTurnUntilWatched) {
   EXPECT_EQ(waiting.unwatched(), 0U);
 }
 
-TEST(Told, RecognisesAProcessThatWasNoted) {
-  Told told;
-  EXPECT_TRUE(told.note(7, 100));
-  EXPECT_FALSE(told.note(7, 100));
-  EXPECT_TRUE(told.note(7, 200));
-  for (int32_t pid = 8; pid < 100000; pid++) EXPECT_TRUE(told.note(pid, 1));
+TEST(ReportedExits, RecognisesAProcessThatWasNoted) {
+  ReportedExits reported;
+  EXPECT_TRUE(reported.note(7, 100));
+  EXPECT_FALSE(reported.note(7, 100));
+  EXPECT_TRUE(reported.note(7, 200));
+  for (int32_t pid = 8; pid < 100000; pid++) EXPECT_TRUE(reported.note(pid, 1));
 }
 
 }  // namespace

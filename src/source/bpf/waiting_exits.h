@@ -23,7 +23,7 @@ namespace knell::source {
 //   add() -> take()                                   the mark came soon
 //        +-> next_overdue() -> take()                 the mark came late, or never
 //                          +-> next_unwatched()*      checked again until the process has ended
-class Waiting {
+class WaitingExits {
  public:
   static constexpr size_t kMost = 65536;           // picked, never tuned
   static constexpr size_t kMostBytes = 16U << 20;  // picked, never tuned
@@ -88,9 +88,9 @@ class Waiting {
 
 // The processes whose exits were reported lately, so that no exit is reported twice. A fixed table:
 // a new process evicts the one that has its cell.
-class Told {
+class ReportedExits {
  public:
-  Told() : cells_(kCells) {}
+  ReportedExits() : cells_(kCells) {}
   // Adds a process. Returns false if it is in the table already.
   bool note(int32_t pid, uint64_t start_ns);
 

@@ -3,7 +3,7 @@
 
 // One event of a process with all that its source knew of the process at that time: the form of a
 // source that sees whole processes and their details itself (bpf). event::Raw is the thread-level
-// event of other sources.
+// event of other sources. Such a source also reports changes of cgroups.
 #pragma once
 
 #include <knell/knell.h>
@@ -85,6 +85,14 @@ struct Full {
   Sender killer;  // EXIT by a signal
   Sender asker;   // EXIT: the sender of the last request to end that the process took
   std::string_view memory_cgroup;  // EXIT, out of memory: path; empty: unknown
+};
+
+// A cgroup was created, or it and all cgroups below it have another path from now on.
+struct CgroupChange {
+  uint64_t inode = 0;     // inode number of its directory
+  std::string_view path;  // from the root of its hierarchy
+  uint64_t parent = 0;    // not 0: `path` is only a name below the cgroup with this inode
+  bool renamed = false;
 };
 
 }  // namespace knell::event

@@ -9,7 +9,6 @@
 
 #include "base/pid_scan.h"
 #include "base/result.h"
-#include "event/cgroup.h"
 #include "event/full.h"
 #include "event/raw.h"
 

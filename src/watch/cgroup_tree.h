@@ -13,7 +13,7 @@
 
 #include "base/pid_scan.h"
 #include "base/unique_fd.h"
-#include "event/cgroup.h"
+#include "event/full.h"
 #include "watch/cgroup.h"
 
 namespace knell::watch {

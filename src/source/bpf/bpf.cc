@@ -14,7 +14,6 @@
 
 #include "base/pid_namespace.h"
 #include "source/bpf/births.h"
-#include "source/bpf/watch_tag.h"
 
 // Maps what is wanted to the programs and their settings. The stream of events is in stream.cc.
 //

@@ -74,6 +74,17 @@ class Bpf : public Source {
   static constexpr size_t kRings = 3;
   enum Class : uint8_t { kExits, kOthers, kClasses };
 
+  // The data of the descriptors in epoll_, as epoll_wait() returns them. A watched process has a
+  // greater tag than the ring and the timer, since no process has pid 0. The descriptor in the tag
+  // distinguishes a process from a later one with the same pid.
+  static constexpr uint64_t kRingTag = 0;
+  static constexpr uint64_t kTimerTag = 1;  // time to check the processes whose mark is overdue
+  static constexpr uint64_t watch_tag(int32_t pid, int pidfd) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(pid)) << 32 | static_cast<uint32_t>(pidfd);
+  }
+  static constexpr int32_t pid_of_tag(uint64_t tag) { return static_cast<int32_t>(tag >> 32); }
+  static constexpr int pidfd_of_tag(uint64_t tag) { return static_cast<int>(tag & 0xffffffffU); }
+
   // A record of the stream, in a ring or in held_.
   struct Item {
     uint64_t stamp_ns;

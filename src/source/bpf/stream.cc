@@ -13,7 +13,6 @@
 #include "base/proc_stat.h"
 #include "base/time_namespace.h"
 #include "source/bpf/bpf.h"
-#include "source/bpf/watch_tag.h"
 
 // Makes one stream of three rings.
 //

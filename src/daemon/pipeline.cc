@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "filter/rule.h"
-#include "watch/root_bits.h"
+#include "watch/lineage.h"
 #include "watch/translate.h"
 
 namespace knell::daemon {

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "watch/root_bits.h"
 #include "watch/string_views.h"
 
 namespace knell::watch {

@@ -156,7 +156,7 @@ Result<void> Feed::ask_whole(const Interest& interest) {
   wanted.look_later = looks_later_;
   if (!interest.only_added)
     for (const int32_t pid : interest.pids) KNELL_TRY(source_->add_pid(pid));
-  KNELL_TRY(source_->want(wanted));
+  KNELL_TRY(source_->set_request(wanted));
   kernel_mask_ = wanted.mask;
   normaliser_->set_roots(wanted.roots);
   normaliser_->set_details(wanted.details);
@@ -165,7 +165,7 @@ Result<void> Feed::ask_whole(const Interest& interest) {
 
 Result<void> Feed::ask_threads(const Interest& interest) {
   const source::SourceRequest wanted = request_for_raw_events(interest);
-  KNELL_TRY(source_->want(wanted));
+  KNELL_TRY(source_->set_request(wanted));
   kernel_mask_ = wanted.mask;
   normaliser_->set_heard(wanted.mask);
   normaliser_->set_details(interest.details);

@@ -29,7 +29,7 @@ Result<std::unique_ptr<MergedSource>> MergedSource::create(std::unique_ptr<Sourc
   std::unique_ptr<MergedSource> merged(
       new MergedSource(std::move(whole), std::move(open_rest), std::move(epoll)));
   KNELL_TRY(merged->poll(*merged->whole_));
-  KNELL_TRY(merged->want_rest(wanted));
+  KNELL_TRY(merged->request_from_rest(wanted));
   return merged;
 }
 
@@ -41,12 +41,12 @@ Result<void> MergedSource::poll(const Source& source) {
   return {};
 }
 
-Result<void> MergedSource::want(const SourceRequest& wanted) {
-  KNELL_TRY(whole_->want(wanted));
-  return want_rest(wanted);
+Result<void> MergedSource::set_request(const SourceRequest& wanted) {
+  KNELL_TRY(whole_->set_request(wanted));
+  return request_from_rest(wanted);
 }
 
-Result<void> MergedSource::want_rest(const SourceRequest& wanted) {
+Result<void> MergedSource::request_from_rest(const SourceRequest& wanted) {
   const uint32_t own = whole_->capabilities().types | KNELL_EVENT_NONZERO_EXIT;
   SourceRequest others;
   others.mask = (wanted.mask == 0 ? uint32_t{KNELL_EVENT_ALL} : wanted.mask) & ~own;
@@ -56,7 +56,7 @@ Result<void> MergedSource::want_rest(const SourceRequest& wanted) {
     rest_.reset();  // closes its descriptor, which removes it from the epoll set
     return {};
   }
-  if (rest_ != nullptr) return rest_->want(others);
+  if (rest_ != nullptr) return rest_->set_request(others);
   auto opened = open_rest_(others);
   if (!opened) {
     if (wanted.mask != 0 && (wanted.mask & own) == 0)

@@ -25,7 +25,7 @@ class MergedSource : public Source, private Sink {
   static Result<std::unique_ptr<MergedSource>> create(std::unique_ptr<Source> whole, Open open_rest,
                                                       const SourceRequest& wanted);
 
-  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
+  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   [[nodiscard]] Result<void> add_pid(int32_t pid) override { return whole_->add_pid(pid); }
   void remove_pid(int32_t pid) override { whole_->remove_pid(pid); }
   uint64_t roots_of(int32_t pid) const override { return whole_->roots_of(pid); }
@@ -42,7 +42,7 @@ class MergedSource : public Source, private Sink {
  private:
   MergedSource(std::unique_ptr<Source> whole, Open open_rest, UniqueFd epoll)
       : whole_(std::move(whole)), open_rest_(std::move(open_rest)), epoll_(std::move(epoll)) {}
-  Result<void> want_rest(const SourceRequest& wanted);
+  Result<void> request_from_rest(const SourceRequest& wanted);
   void try_rest_again();
   void report_hole();
   Result<void> poll(const Source& source);

@@ -18,7 +18,7 @@ constexpr uint32_t kWhole =
 class Scripted : public Source {
  public:
   explicit Scripted(uint32_t types) : types_(types), fd_(::eventfd(0, EFD_CLOEXEC)) {}
-  Result<void> want(const SourceRequest& wanted) override {
+  Result<void> set_request(const SourceRequest& wanted) override {
     asked.push_back(wanted.mask);
     return {};
   }
@@ -98,17 +98,17 @@ struct Pair {
 TEST(MergedSource, OpensTheRestOnlyForTypesThatTheWholeLacks) {
   Pair pair(KNELL_EVENT_EXIT);
   EXPECT_EQ(pair.opens, 0);
-  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
+  ASSERT_TRUE(pair.merged->set_request({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
   EXPECT_EQ(pair.opens, 1);
   EXPECT_EQ(pair.rest->asked, std::vector<uint32_t>{KNELL_EVENT_UID});
-  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_NONZERO_EXIT}));
+  ASSERT_TRUE(pair.merged->set_request({.mask = KNELL_EVENT_NONZERO_EXIT}));
   EXPECT_EQ(pair.merged->counters().received, 1u) << "the rest is closed";
 }
 
 TEST(MergedSource, TriesAgainToOpenTheRest) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
-  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
+  ASSERT_TRUE(pair.merged->set_request({.mask = KNELL_EVENT_EXIT | KNELL_EVENT_UID}));
   Written sink;
   ASSERT_TRUE(pair.merged->check_health(sink));
   EXPECT_EQ(pair.merged->capabilities().types, kWhole);
@@ -124,8 +124,8 @@ TEST(MergedSource, TriesAgainToOpenTheRest) {
 TEST(MergedSource, DoesNotOpenTheRestWhenItsTypesAreNoLongerWanted) {
   Pair pair(KNELL_EVENT_EXIT);
   pair.refuse = true;
-  ASSERT_TRUE(pair.merged->want({}));
-  ASSERT_TRUE(pair.merged->want({.mask = KNELL_EVENT_EXIT}));
+  ASSERT_TRUE(pair.merged->set_request({}));
+  ASSERT_TRUE(pair.merged->set_request({.mask = KNELL_EVENT_EXIT}));
   pair.refuse = false;
   Written sink;
   ASSERT_TRUE(pair.merged->check_health(sink));

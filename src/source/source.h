@@ -48,8 +48,8 @@ struct SourceRequest {
   std::vector<std::string> cgroups{};
   std::vector<int32_t> roots{};  // pids, in the order of the bits of event::Full::roots
   bool only_under = false;       // only processes under one of the roots
-  // want() does not scan the processes that exist already; the caller then calls scan_some() and
-  // look_under_roots().
+  // set_request() does not scan the processes that exist already; the caller then calls scan_some()
+  // and scan_under_roots().
   bool look_later = false;
   // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
   // a thread inside a pid namespace is sent, even if it is not wanted (event::Full::only_birth).
@@ -78,21 +78,21 @@ enum class Drained {
 };
 
 // One subscription to a kernel's process events. Not thread-safe. Lifecycle:
-//   create() -> want() any number of times -> { poll fd(); drain() }* -> destructor
+//   create() -> set_request() any number of times -> { poll fd(); drain() }* -> destructor
 class Source {
  public:
   virtual ~Source() = default;
   // Changes what the source sends while it runs. Events that are wanted both before and after the
   // call are not lost by it.
-  [[nodiscard]] virtual Result<void> want(const SourceRequest& wanted) = 0;
+  [[nodiscard]] virtual Result<void> set_request(const SourceRequest& wanted) = 0;
   // Adds and removes a process whose events are wanted when SourceRequest::any_pid is false.
   [[nodiscard]] virtual Result<void> add_pid(int32_t) { return {}; }
   virtual void remove_pid(int32_t) {}
   // Which of SourceRequest::roots a living process is under: bit i stands for roots[i].
   virtual uint64_t roots_of(int32_t) const { return 0; }
-  // After want() with look_later, call each of these until it returns true. scan_some() reads in
-  // /proc what the source needs about processes that exist already; look_under_roots() finds the
-  // processes under new roots. Errors: there are too many processes to follow them all.
+  // After set_request() with scan_later, call each of these until it returns true. scan_some()
+  // reads in /proc what the source needs about processes that exist already; scan_under_roots()
+  // finds the processes under new roots. Errors: there are too many processes to follow them all.
   virtual bool scan_some(ScanBudget&) { return true; }
   [[nodiscard]] virtual Result<bool> look_under_roots(ScanBudget&) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.

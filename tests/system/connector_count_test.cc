@@ -97,8 +97,8 @@ TEST_P(ConnectorCount, OneIgnoreForOneListener) {
 TEST_P(ConnectorCount, OneIgnoreAfterManyMasks) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
-  ASSERT_TRUE(connector->want({KNELL_EVENT_ALL}).has_value());
-  ASSERT_TRUE(connector->want({KNELL_EVENT_EXIT}).has_value());
+  ASSERT_TRUE(connector->set_request({KNELL_EVENT_ALL}).has_value());
+  ASSERT_TRUE(connector->set_request({KNELL_EVENT_EXIT}).has_value());
   connector.reset();
   EXPECT_TRUE(count_->is_zero());
 }
@@ -196,7 +196,7 @@ TEST_P(ConnectorCount, RepeatedDeafnessEndsKernelFiltering) {
   exited_child(0);
   EXPECT_TRUE(hears(*connector, collector));
   EXPECT_EQ(collector.raws.size(), 1U) << "filtered all the same";
-  ASSERT_TRUE(connector->want({KNELL_EVENT_EXIT}).has_value());
+  ASSERT_TRUE(connector->set_request({KNELL_EVENT_EXIT}).has_value());
   const pid_t well = exited_child(0);
   collector.drain(*connector);
   EXPECT_EQ(collector.exit_of(well), 0);

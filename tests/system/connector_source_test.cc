@@ -96,7 +96,7 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   uint32_t changes = 0;
   std::ptrdiff_t failures = 0;
   const auto heard_all = [&] {
-    EXPECT_TRUE(connector->want({masks[changes++ % std::size(masks)]}).has_value());
+    EXPECT_TRUE(connector->set_request({masks[changes++ % std::size(masks)]}).has_value());
     failures += std::ranges::count_if(collector.raws, [](const event::Raw& raw) {
       // A child that was reaped before its event was made has no parent in it, so the parent is not
       // checked.
@@ -115,7 +115,7 @@ TEST_P(ConnectorSource, EventsQueuedUnderAWiderMaskAreDropped) {
   const auto connector = open(asking(KNELL_EVENT_EXIT));
   ASSERT_TRUE(connector);
   const pid_t well = exited_child(0);
-  ASSERT_TRUE(connector->want({KNELL_EVENT_NONZERO_EXIT}).has_value());
+  ASSERT_TRUE(connector->set_request({KNELL_EVENT_NONZERO_EXIT}).has_value());
   const pid_t failed = exited_child(1);
   Collector collector;
   ASSERT_TRUE(collector.read_until(*connector, [&] { return collector.exit_of(failed) >= 0; }));
@@ -125,7 +125,7 @@ TEST_P(ConnectorSource, EventsQueuedUnderAWiderMaskAreDropped) {
 TEST_P(ConnectorSource, WiderMaskIsInForceAtOnce) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
   ASSERT_TRUE(connector);
-  ASSERT_TRUE(connector->want({KNELL_EVENT_EXIT | KNELL_EVENT_COMM}).has_value());
+  ASSERT_TRUE(connector->set_request({KNELL_EVENT_EXIT | KNELL_EVENT_COMM}).has_value());
   rename_self(1);
   const pid_t well = exited_child(0);
   Collector collector;

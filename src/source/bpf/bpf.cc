@@ -78,7 +78,7 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
                                    {std::move(exits), std::move(others), std::move(reserve)},
                                    std::move(epoll), std::move(timer)));
-  KNELL_TRY(bpf->want(options.wanted));
+  KNELL_TRY(bpf->set_request(options.wanted));
   return bpf;
 }
 
@@ -124,7 +124,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   return {};
 }
 
-Result<void> Bpf::want(const SourceRequest& wanted) {
+Result<void> Bpf::set_request(const SourceRequest& wanted) {
   volatile knell_settings& settings = programs_.settings();
   const bool full = wanted.details == KNELL_DETAILS_FULL;
   const bool had_births = births_kept_;

@@ -52,7 +52,7 @@ class Bpf : public Source {
   static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options);
   ~Bpf() override;
 
-  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
+  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   [[nodiscard]] Result<void> add_pid(int32_t pid) override;
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;

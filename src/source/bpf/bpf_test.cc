@@ -515,12 +515,12 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   open(options(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   SourceRequest wanted = options(KNELL_EVENT_FORK).wanted;
-  ASSERT_TRUE(bpf_->want(wanted));
+  ASSERT_TRUE(bpf_->set_request(wanted));
   const pid_t unwanted = fork_child([] {});
   reap(unwanted);
   wanted.mask = KNELL_EVENT_NONZERO_EXIT;
   wanted.roots = {1, ::getpid()};
-  ASSERT_TRUE(bpf_->want(wanted));
+  ASSERT_TRUE(bpf_->set_request(wanted));
   reap(fork_child([] {}));
   const pid_t reported = fork_child([] { ::_exit(1); });
   reap(reported);
@@ -531,7 +531,7 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   wanted = SourceRequest{};
   wanted.mask = KNELL_EVENT_EXIT;
   wanted.any_pid = false;
-  ASSERT_TRUE(bpf_->want(wanted));
+  ASSERT_TRUE(bpf_->set_request(wanted));
   const pid_t stranger = fork_child([] {});
   reap(stranger);
   const pid_t named = fork_child([] { ::pause(); });
@@ -542,7 +542,7 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, stranger), 0U);
   wanted.any_pid = true;
   wanted.uids = {::getuid() + 4711};
-  ASSERT_TRUE(bpf_->want(wanted));
+  ASSERT_TRUE(bpf_->set_request(wanted));
   const pid_t of_another_user = fork_child([] {});
   reap(of_another_user);
   drain();
@@ -610,11 +610,11 @@ TEST(BpfPrivilege, NeedsTwoCapabilitiesAndOnlyAtCreation) {
                                    if (!keep_capabilities({})) return 2;
                                    SourceRequest wanted;
                                    wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXEC;
-                                   if (!(*bpf)->want(wanted)) return 3;
+                                   if (!(*bpf)->set_request(wanted)) return 3;
                                    wanted.mask |= KNELL_EVENT_EXIT;
                                    wanted.roots = {::getpid()};
                                    wanted.uids = {0, 1};
-                                   if (!(*bpf)->want(wanted)) return 4;
+                                   if (!(*bpf)->set_request(wanted)) return 4;
                                    wanted.only_under = true;
                                    vfork_once(0);
                                    Collector sink;

@@ -114,7 +114,7 @@ Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Fi
 
 // ------------------------------------------------------------------------------- subscription
 
-Result<void> Connector::want(const SourceRequest& wanted) {
+Result<void> Connector::set_request(const SourceRequest& wanted) {
   const uint32_t mask = normalised(wanted);
   if (mask == mask_ && forks_of(wanted) == forks_) return {};
   mask_ = mask;

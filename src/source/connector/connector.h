@@ -48,7 +48,7 @@ class Connector : public Source {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
+  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   int fd() const override { return fd_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;

@@ -127,7 +127,7 @@ void PidfdSource::forget(int32_t pid) {
   processes_.erase(pid);
 }
 
-Result<void> PidfdSource::want(const SourceRequest&) { return {}; }
+Result<void> PidfdSource::set_request(const SourceRequest&) { return {}; }
 Result<void> PidfdSource::check_health(Sink&) { return {}; }
 
 Capabilities PidfdSource::capabilities() const {

@@ -32,8 +32,9 @@ class PidfdSource : public Source {
   [[nodiscard]] Result<void> remove(int32_t pid);
   size_t size() const { return processes_.size(); }
 
-  // want() and check_health() do nothing: the source reports exits only, and cannot fail silently.
-  [[nodiscard]] Result<void> want(const SourceRequest& wanted) override;
+  // set_request() and check_health() do nothing: the source reports exits only, and cannot fail
+  // silently.
+  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;

@@ -272,9 +272,9 @@ Result<bool> Daemon::scan_live_processes(Scan what) {
   ScanBudget piece{.left = 8};  // picked: about a tenth of a millisecond
   if (!processes_.scan_some(piece) || !threads_.scan_some(piece)) return false;
   if (what == Scan::kAllButRoots) return true;
-  KNELL_ASSIGN(const bool processes, processes_.look_under_roots(piece));
+  KNELL_ASSIGN(const bool processes, processes_.scan_under_roots(piece));
   if (!processes) return false;
-  return threads_.look_under_roots(piece);
+  return threads_.scan_under_roots(piece);
 }
 
 void Daemon::interest_shrunk() {

@@ -92,7 +92,7 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
     return std::unexpected(std::move(opened).error());
   }
   feed_ = *std::move(opened);
-  feed_->look_later();
+  feed_->scan_later();
   return {};
 }
 
@@ -381,9 +381,9 @@ bool Pipeline::scan_some(ScanBudget& budget) {
   return feed_->scan_some(budget) && (task_ids_ == nullptr || task_ids_->scan_some(budget));
 }
 
-Result<bool> Pipeline::look_under_roots(ScanBudget& budget) {
+Result<bool> Pipeline::scan_under_roots(ScanBudget& budget) {
   if (feed_ == nullptr) return true;
-  return feed_->look_under_roots(budget);
+  return feed_->scan_under_roots(budget);
 }
 
 Result<void> Pipeline::add_pid(int32_t pid, uint64_t start, const filter::Interest& interest) {

@@ -68,7 +68,7 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   // After set_interest() and follow_task_ids(), /proc must be scanned, and the processes under new
   // roots must be found. Each call does a part of that. Returns whether it is finished.
   bool scan_some(ScanBudget& budget);
-  Result<bool> look_under_roots(ScanBudget& budget);
+  Result<bool> scan_under_roots(ScanBudget& budget);
 
   Result<void> add_pid(int32_t pid, uint64_t start, const filter::Interest& interest);
   void remove_pid(int32_t pid);

@@ -153,7 +153,7 @@ Result<void> Feed::ask(const Interest& interest) {
 
 Result<void> Feed::ask_whole(const Interest& interest) {
   source::SourceRequest wanted = request_for_full_events(interest);
-  wanted.look_later = looks_later_;
+  wanted.scan_later = scans_later_;
   if (!interest.only_added)
     for (const int32_t pid : interest.pids) KNELL_TRY(source_->add_pid(pid));
   KNELL_TRY(source_->set_request(wanted));
@@ -173,14 +173,14 @@ Result<void> Feed::ask_threads(const Interest& interest) {
   return {};
 }
 
-void Feed::look_later() {
-  looks_later_ = true;
+void Feed::scan_later() {
+  scans_later_ = true;
   normaliser_->set_look(watch::Normaliser::Look::kLater);
 }
 
-Result<bool> Feed::look_under_roots(ScanBudget& budget) {
-  if (!whole_) return normaliser_->look_under_roots(budget);
-  return source_->look_under_roots(budget);
+Result<bool> Feed::scan_under_roots(ScanBudget& budget) {
+  if (!whole_) return normaliser_->scan_under_roots(budget);
+  return source_->scan_under_roots(budget);
 }
 
 void Feed::set_budget() {

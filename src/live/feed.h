@@ -55,13 +55,13 @@ class Feed final : private source::Sink {
   // Replaces what is wanted, while events are received. Must be called once after open(), too.
   Result<void> ask(const Interest& interest);
   // From now on, ask() leaves scans of many processes to scan_some(), and the search for processes
-  // under a new root to look_under_roots(): each does one piece, and returns true when it is
+  // under a new root to scan_under_roots(): each does one piece, and returns true when it is
   // finished.
-  void look_later();
+  void scan_later();
   bool scan_some(ScanBudget& budget) {
     return source_->scan_some(budget) && normaliser_->scan_some(budget);
   }
-  Result<bool> look_under_roots(ScanBudget& budget);
+  Result<bool> scan_under_roots(ScanBudget& budget);
   // How long an event may be delayed so that one wakeup serves several events, ns.
   void set_latency(int64_t latency_ns);
 
@@ -144,7 +144,7 @@ class Feed final : private source::Sink {
   uint32_t kernel_mask_ = 0;
   std::optional<Interest> asked_;  // the interest of the last successful ask()
   bool whole_ = false;             // the source reports whole processes
-  bool looks_later_ = false;
+  bool scans_later_ = false;
   bool source_watched_ = false;
   bool more_ = false;       // the source was not drained completely
   uint64_t health_ns_ = 0;  // time of the next health check; 0: never

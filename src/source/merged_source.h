@@ -30,8 +30,8 @@ class MergedSource : public Source, private Sink {
   void remove_pid(int32_t pid) override { whole_->remove_pid(pid); }
   uint64_t roots_of(int32_t pid) const override { return whole_->roots_of(pid); }
   bool scan_some(ScanBudget& budget) override { return whole_->scan_some(budget); }
-  [[nodiscard]] Result<bool> look_under_roots(ScanBudget& budget) override {
-    return whole_->look_under_roots(budget);
+  [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
+    return whole_->scan_under_roots(budget);
   }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;

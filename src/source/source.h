@@ -50,7 +50,7 @@ struct SourceRequest {
   bool only_under = false;       // only processes under one of the roots
   // set_request() does not scan the processes that exist already; the caller then calls scan_some()
   // and scan_under_roots().
-  bool look_later = false;
+  bool scan_later = false;
   // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
   // a thread inside a pid namespace is sent, even if it is not wanted (event::Full::only_birth).
   bool namespaces = false;
@@ -94,7 +94,7 @@ class Source {
   // reads in /proc what the source needs about processes that exist already; scan_under_roots()
   // finds the processes under new roots. Errors: there are too many processes to follow them all.
   virtual bool scan_some(ScanBudget&) { return true; }
-  [[nodiscard]] virtual Result<bool> look_under_roots(ScanBudget&) { return true; }
+  [[nodiscard]] virtual Result<bool> scan_under_roots(ScanBudget&) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
   // Reads up to `bound` events without blocking. Errors: the source is broken for good.

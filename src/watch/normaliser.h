@@ -69,12 +69,12 @@ class Normaliser {
   // still queued are merged as they are read.
   void snapshot();
   // When the /proc reads for set_details(), set_heard() and follow() happen. kNow: within the call.
-  // kLater: in pieces, by scan_some() and, for the processes under the roots, look_under_roots(),
+  // kLater: in pieces, by scan_some() and, for the processes under the roots, scan_under_roots(),
   // each called until it returns true.
   enum class Look { kNow, kLater };
   void set_look(Look look) { look_ = look; }
   bool scan_some(ScanBudget& budget);
-  bool look_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
+  bool scan_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
   // Raising the details takes a snapshot.
   void set_details(uint32_t details);
   // The event types that the source was asked for, KNELL_EVENT_*; FORK: at least of threads. Call

@@ -153,10 +153,10 @@ Result<void> Bpf::set_request(const SourceRequest& wanted) {
   KNELL_TRY(attach_for(wanted, false));
   if (births_kept_ && !had_births) births_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
-  if (!wanted.look_later) {
+  if (!wanted.scan_later) {
     ScanBudget all;
     (void)scan_some(all);
-    KNELL_TRY(roots_.look_under(all));
+    KNELL_TRY(roots_.scan_under(all));
   }
   const bool cgroups = want_cgroups(wanted.cgroups);
   settings.mask = settings.mask | (wanted.mask & kReported);

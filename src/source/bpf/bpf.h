@@ -57,8 +57,8 @@ class Bpf : public Source {
   void remove_pid(int32_t pid) override;
   uint64_t roots_of(int32_t pid) const override;
   bool scan_some(ScanBudget& budget) override;
-  [[nodiscard]] Result<bool> look_under_roots(ScanBudget& budget) override {
-    return roots_.look_under(budget);
+  [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
+    return roots_.scan_under(budget);
   }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;

@@ -60,8 +60,8 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
     any = true;
   }
   if (!any) return {};
-  looking_ = true;
-  found_ = true;  // so that look_under() begins a pass
+  scanning_ = true;
+  found_ = true;  // so that scan_under() begins a pass
   passes_ = 0;
   pass_.cancel();
   return {};
@@ -83,7 +83,7 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
   return {};
 }
 
-Result<bool> Roots::look_under(ScanBudget& budget) {
+Result<bool> Roots::scan_under(ScanBudget& budget) {
   Result<void> looked;
   const auto visit = [&](int32_t pid) {
     const auto found = check(pid);
@@ -93,17 +93,17 @@ Result<bool> Roots::look_under(ScanBudget& budget) {
     }
     looked = std::unexpected(found.error());
     pass_.cancel();
-    looking_ = false;
+    scanning_ = false;
   };
-  while (looking_ && budget.left > 0) {
+  while (scanning_ && budget.left > 0) {
     if (!pass_.running()) {
-      looking_ = std::exchange(found_, false) && passes_++ < kMostPasses;
-      if (looking_) pass_.begin();
+      scanning_ = std::exchange(found_, false) && passes_++ < kMostPasses;
+      if (scanning_) pass_.begin();
     }
     (void)pass_.advance(budget, 1, visit);
   }
   KNELL_TRY(looked);
-  return !looking_;
+  return !scanning_;
 }
 
 // Gives a process the bits of its parent. Returns whether it had not all of them.

@@ -20,12 +20,12 @@ class Roots {
  public:
   Roots(int map_fd, int departed_fd) : map_fd_(map_fd), departed_fd_(departed_fd) {}
 
-  // Adds the roots in `wanted` that are new; look_under() finds the processes under them. Before,
+  // Adds the roots in `wanted` that are new; scan_under() finds the processes under them. Before,
   // the programs must be attached, and knell_settings::roots set. Errors: EINVAL more than 64
   // roots, with an explanation.
   [[nodiscard]] Result<void> add(const std::vector<int32_t>& wanted);
   // Scans processes in /proc. Call it until it returns true: then all processes are found.
-  [[nodiscard]] Result<bool> look_under(ScanBudget& budget);
+  [[nodiscard]] Result<bool> scan_under(ScanBudget& budget);
   // Removes all roots that are not in `wanted`. From here on translate() uses this order.
   void keep(const std::vector<int32_t>& wanted);
   // Removes the bits of removed roots from the map, in pieces. Call it now and then.
@@ -46,7 +46,7 @@ class Roots {
 
   int map_fd_, departed_fd_;
   // The search under new roots: passes through /proc, until a pass finds no new process.
-  bool looking_ = false, found_ = false;
+  bool scanning_ = false, found_ = false;
   int passes_ = 0;
   PidScan pass_;
   std::array<int32_t, 64> roots_{};  // pids, by bit; 0: free, if the bit is not in forgetting_

@@ -249,7 +249,7 @@ class EveryEvent : public watch::EventFilter {
  public:
   uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
   bool wants(watch::Slot&, const filter::Ancestry&) override { return true; }
-  void over(int32_t, uint64_t) override {}
+  void on_process_ended(int32_t, uint64_t) override {}
 };
 
 // Drains `events` events that `feed` gives to a normaliser.

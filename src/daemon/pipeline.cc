@@ -219,7 +219,7 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   return true;
 }
 
-void Pipeline::over(int32_t pid, uint64_t start) {
+void Pipeline::on_process_ended(int32_t pid, uint64_t start) {
   feed_->forget_pid(pid);
   Ended ended{.pid = pid, .start = start, .levels = {}};
   // For listeners in other pid namespaces, which added the process by its pid there.
@@ -245,7 +245,7 @@ void Pipeline::publish(watch::Slot& slot) {
   published.levels_known = slot.levels_known;
   published.event = &event;
   hub_.publish(published, watch::RootBits(roots_, slot.note));
-  // The exit of a thread is not the end of its process, which over() reports.
+  // The exit of a thread is not the end of its process, which on_process_ended() reports.
   if (level_ != Level::kProcesses || event.type != KNELL_EVENT_EXIT || slot.levels.empty()) return;
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
   hub_.process_ended(stream(), event.pid, start, slot.levels);

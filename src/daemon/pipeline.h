@@ -104,7 +104,7 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   // EventFilter
   uint32_t mask() const override;
   bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
-  void over(int32_t pid, uint64_t start) override;
+  void on_process_ended(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
   // SourceObserver
   void on_raw(const event::Raw& raw) override;

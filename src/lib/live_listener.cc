@@ -87,7 +87,7 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   return filter_.wants(event, ancestry);
 }
 
-void LiveListener::over(int32_t pid, uint64_t start) {
+void LiveListener::on_process_ended(int32_t pid, uint64_t start) {
   if (filter_.remove_exited(pid, start)) feed_->forget_pid(pid);
 }
 

@@ -43,7 +43,7 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
   // EventFilter
   uint32_t mask() const override { return shown_; }
   bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
-  void over(int32_t pid, uint64_t start) override;
+  void on_process_ended(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
 
   ListenerFilter filter_;

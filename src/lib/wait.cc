@@ -23,7 +23,7 @@ class OneExit : public source::Sink {
   bool status_known = false;
   int32_t wait_status = 0;
   void on_raw(const event::Raw&) override {}
-  void on_over(int32_t, uint64_t stamp, bool known, int32_t status) override {
+  void on_process_ended(int32_t, uint64_t stamp, bool known, int32_t status) override {
     over = true;
     stamp_ns = stamp;
     status_known = known;

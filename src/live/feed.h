@@ -122,8 +122,9 @@ class Feed final : private source::Sink {
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override;
   void on_cgroup(const event::CgroupChange& change) override { normaliser_->on_cgroup(change); }
-  void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) override {
-    normaliser_->on_over(pid, stamp_ns, status_known, wait_status);
+  void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known,
+                        int32_t wait_status) override {
+    normaliser_->on_process_ended(pid, stamp_ns, status_known, wait_status);
   }
 
   uint32_t level_;

@@ -56,7 +56,7 @@ class MergedSource : public Source, private Sink {
   void on_full(const event::Full& full) override;
   void on_births_lost(uint64_t count) override { sink_->on_births_lost(count); }
   void on_cgroup(const event::CgroupChange& change) override { sink_->on_cgroup(change); }
-  void on_over(int32_t, uint64_t, bool, int32_t) override {}
+  void on_process_ended(int32_t, uint64_t, bool, int32_t) override {}
 
   std::unique_ptr<Source> whole_, rest_;
   Open open_rest_;

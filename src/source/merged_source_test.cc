@@ -67,7 +67,7 @@ class Written : public Sink {
   void on_full(const event::Full& full) override {
     text += "f" + std::to_string(full.stamp_ns) + " ";
   }
-  void on_over(int32_t, uint64_t, bool, int32_t) override {}
+  void on_process_ended(int32_t, uint64_t, bool, int32_t) override {}
   std::string text;
   std::vector<uint32_t> lost;
 };

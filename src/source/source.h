@@ -30,7 +30,8 @@ class Sink {
   virtual void on_cgroup(const event::CgroupChange&) {}
   // A process has ended. Only the pidfd source calls this. `wait_status` is valid only if
   // `status_known`.
-  virtual void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) = 0;
+  virtual void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known,
+                                int32_t wait_status) = 0;
 };
 
 // What a source is asked to send: never more than the joined interest of all listeners.

@@ -170,7 +170,7 @@ void Normaliser::on_full(const event::Full& full) {
     commit(slot, full.roots);
   }
   if (full.what == KNELL_EVENT_EXIT && process_level())
-    event_filter_.over(full.pid, full.start_boot_ns / Timebase::kTickNs);
+    event_filter_.on_process_ended(full.pid, full.start_boot_ns / Timebase::kTickNs);
 }
 
 void Normaliser::on_fork(const event::Raw& raw) {
@@ -303,7 +303,8 @@ void Normaliser::on_exit(const event::Raw& raw) {
   dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
 }
 
-void Normaliser::on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status) {
+void Normaliser::on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known,
+                                  int32_t wait_status) {
   const auto status = status_known ? std::optional(wait_status) : std::nullopt;
   end(End{pid, pid, stamp_ns, status, 0, 0}, wanted(kExits) ? batch_.reserve() : nullptr);
 }
@@ -342,7 +343,7 @@ void Normaliser::end(const End& end, Slot* slot) {
     slot->ready = event_filter_.wants(*slot, lineage_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
-  event_filter_.over(end.pid, start);
+  event_filter_.on_process_ended(end.pid, start);
   memory_.gone(end.pid, end.stamp_ns);
   lineage_.gone(end.pid);
   threads_.alone(end.pid);

@@ -32,14 +32,14 @@ class EventFilter {
   virtual uint64_t roots_of(int32_t) { return 0; }
   // A process has ended, whether or not its exit was wanted. `start`: clock ticks since boot, to
   // tell it from another process with the same pid; 0: unknown.
-  virtual void over(int32_t pid, uint64_t start) = 0;
+  virtual void on_process_ended(int32_t pid, uint64_t start) = 0;
 };
 
 struct NormaliserOptions {
   uint32_t level = KNELL_LEVEL_PROCESS;
   uint32_t details =
       KNELL_DETAILS_FULL;              // what to store; raised already where a predicate needs more
-  uint32_t via = KNELL_VIA_CONNECTOR;  // of the events from on_raw() and on_over()
+  uint32_t via = KNELL_VIA_CONNECTOR;  // of the events from on_raw() and on_process_ended()
   // The source reports whole processes (event::Full), so nothing is stored about them. Events that
   // still come to on_raw() are of living processes, which are read from /proc.
   bool whole = false;
@@ -96,7 +96,7 @@ class Normaliser {
   void on_full(const event::Full& full);
   void on_cgroup(const event::CgroupChange& change) { filler_.cgroups().change(change); }
   // The source reports that a process has ended.
-  void on_over(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
+  void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge();
   // All events sent to the source before `at_ns` have been read.
   void heard_until(uint64_t at_ns) { heard_ns_ = std::max(heard_ns_, at_ns); }

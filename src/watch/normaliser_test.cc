@@ -43,7 +43,7 @@ class FakeEventFilter : public EventFilter {
     knell_event& event = slot.event;
     return filter::passes(filter::Rule::kReleased, shown, event);
   }
-  void over(int32_t pid, uint64_t) override { overs.push_back(pid); }
+  void on_process_ended(int32_t pid, uint64_t) override { overs.push_back(pid); }
   std::vector<int32_t> overs;
 };
 

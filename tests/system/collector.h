@@ -45,7 +45,7 @@ class Collector : public source::Sink {
   };
 
   void on_raw(const event::Raw& raw) override { raws.push_back(raw); }
-  void on_over(int32_t pid, uint64_t stamp_ns, bool known, int32_t status) override {
+  void on_process_ended(int32_t pid, uint64_t stamp_ns, bool known, int32_t status) override {
     overs.push_back({pid, stamp_ns, known, status});
   }
 

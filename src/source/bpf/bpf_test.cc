@@ -90,7 +90,7 @@ class Collector : public Sink {
     if (full.what == KNELL_EVENT_COMM) one.new_comm = text(full.u.new_comm);
     seen.push_back(one);
   }
-  void on_over(int32_t, uint64_t, bool, int32_t) override {
+  void on_process_ended(int32_t, uint64_t, bool, int32_t) override {
     ADD_FAILURE() << "a bpf source does not call this";
   }
 

@@ -202,7 +202,7 @@ size_t PidfdSource::on_timer(Sink& sink, size_t bound) {
 void PidfdSource::report(Sink& sink, int32_t pid, std::optional<int32_t> status) {
   forget(pid);  // first: the sink may add the same pid again
   ++reported_;
-  sink.on_over(pid, clock_.monotonic_ns(), status.has_value(), status.value_or(0));
+  sink.on_process_ended(pid, clock_.monotonic_ns(), status.has_value(), status.value_or(0));
 }
 
 // Sets the timer for the first waiting process. A time that has passed expires at once.

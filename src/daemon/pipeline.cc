@@ -288,7 +288,7 @@ void Pipeline::on_full(const event::Full& full) {
   newest_ns_ = full.stamp_ns;
   if (task_ids_ != nullptr) task_ids_->on_full(full);
   if (on_full_) on_full_(full);
-  if (level_ != Level::kThreads || full.only_birth) return;
+  if (level_ != Level::kThreads || full.for_levels_only) return;
   if (const auto raw = raw_of(full)) publish(*raw);
 }
 

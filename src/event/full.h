@@ -63,7 +63,7 @@ struct Full {
   std::span<const NamespacePids> levels;
   bool levels_known = false;
   // FORK: no listener asked for this event. It is reported only for its levels.
-  bool only_birth = false;
+  bool for_levels_only = false;
   union {
     struct {
       int32_t pid, tid;

@@ -25,7 +25,7 @@ class Sink {
   // calls on_raw() only for holes, and a MergedSource also for the events of its second source.
   virtual void on_full(const event::Full&) {}
   // This many births were lost that are sent only because of SourceRequest::namespaces
-  // (event::Full::only_birth).
+  // (event::Full::for_levels_only).
   virtual void on_births_lost(uint64_t) {}
   virtual void on_cgroup(const event::CgroupChange&) {}
   // A process has ended. Only the pidfd source calls this. `wait_status` is valid only if
@@ -53,7 +53,8 @@ struct SourceRequest {
   // and scan_under_roots().
   bool scan_later = false;
   // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
-  // a thread inside a pid namespace is sent, even if it is not wanted (event::Full::only_birth).
+  // a thread inside a pid namespace is sent, even if it is not wanted
+  // (event::Full::for_levels_only).
   bool namespaces = false;
   bool operator==(const SourceRequest&) const = default;
 };

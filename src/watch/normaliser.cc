@@ -157,7 +157,7 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
 // Nothing has to be probed: the source sends an exit only once the process has ended.
 void Normaliser::on_full(const event::Full& full) {
   heard_until(full.stamp_ns);
-  if (full.only_birth) return;
+  if (full.for_levels_only) return;
   if (full.what == KNELL_EVENT_EXIT) exits_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
     // A listener named this process while it was dying: /proc may still have some of its details.

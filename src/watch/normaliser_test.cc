@@ -591,7 +591,7 @@ TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
   n.on_full(full);
   ASSERT_EQ(batch.size(), 1U);
   EXPECT_EQ(batch[0].levels.size(), 1U);
-  full.only_birth = true;
+  full.for_levels_only = true;
   n.on_full(full);
   EXPECT_EQ(batch.size(), 1U);
 }

@@ -153,7 +153,7 @@ TEST_F(Levels, ForkExecAndExitThreeDeep) {
     const Told* told = await(what, child);
     ASSERT_NE(told, nullptr);
     EXPECT_TRUE(told->full.levels_known);
-    EXPECT_FALSE(told->full.only_birth);
+    EXPECT_FALSE(told->full.for_levels_only);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::pid), its);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::tid), its);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::ppid), parents);
@@ -301,7 +301,7 @@ TEST_F(Levels, AThreadHasANumberOfItsOwn) {
   const Told* born = await(KNELL_EVENT_FORK, tid);
   const Told* exit = await(KNELL_EVENT_EXIT, tid);
   ASSERT_TRUE(born != nullptr && exit != nullptr);
-  EXPECT_FALSE(born->full.only_birth);
+  EXPECT_FALSE(born->full.for_levels_only);
   EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_tid), threads);
   EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
@@ -328,7 +328,7 @@ TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   const Told* process = keeper_.find(KNELL_EVENT_FORK, inside.pid());
   const Told* thread = keeper_.find(KNELL_EVENT_FORK, tid);
   ASSERT_TRUE(process != nullptr && thread != nullptr);
-  EXPECT_TRUE(process->full.only_birth && thread->full.only_birth);
+  EXPECT_TRUE(process->full.for_levels_only && thread->full.for_levels_only);
   EXPECT_EQ(numbers_of(process->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(thread->levels, &event::NamespacePids::child_tid), threads);
   EXPECT_EQ(process->full.u.child.uid, 0U);

@@ -147,7 +147,7 @@ void RecordDecoder::fill(const Decoded& record) {
   full_.uid = process.uid;
   full_.roots = process.roots;
   const uint32_t flags = record.head->flags;
-  full_.only_birth = (flags & KNELL_RECORD_BIRTH) != 0;
+  full_.for_levels_only = (flags & KNELL_RECORD_BIRTH) != 0;
   full_.levels_known = (flags & KNELL_RECORD_LEVELS) != 0;
   if (full_.levels_known && !record.levels.empty()) {
     std::memcpy(levels_.data(), record.levels.data(), record.levels.size());

@@ -137,7 +137,7 @@ TEST(Decode, FindsLevelsAtTheEndOfTheTail) {
   RecordDecoder decoder;
   const event::Full& full = decoder.event_of(*decoded);
   EXPECT_TRUE(full.levels_known);
-  EXPECT_TRUE(full.only_birth);
+  EXPECT_TRUE(full.for_levels_only);
   EXPECT_EQ(full.u.child.uid, 1000U);
   ASSERT_EQ(full.levels.size(), 2U);
   EXPECT_EQ(full.levels[0], (event::NamespacePids{.ns = 77, .pid = 1, .child_pid = 2}));

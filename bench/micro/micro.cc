@@ -307,7 +307,7 @@ void normalise_bpf(benchmark::State& state, uint32_t details) {
   watch::NormaliserOptions options;
   options.details = details;
   options.via = KNELL_VIA_BPF;
-  options.whole = true;
+  options.full_events = true;
   std::vector<event::Full> fulls;
   for (size_t i = 0; i < kSamples; i++) fulls.push_back(exit_of_process(i, details));
   normalise(state, options, kSamples, [&](watch::Normaliser& normaliser) {

@@ -100,7 +100,7 @@ Daemon::Daemon(const Config& config)
   encoder_.set_translate(
       [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
   threads_.set_read_forks([this] {
-    if (!processes_.feed()->whole()) return false;
+    if (!processes_.feed()->full_events()) return false;
     forks_read_ = processes_.read_now();
     return forks_read_.has_value() && processes_.interest().namespaces;
   });
@@ -164,7 +164,7 @@ void Daemon::add_identity(filter::Interest& interest, bool threads) const {
   };
   const bool follows =
       threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_task_ids()
-              : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->whole();
+              : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->full_events();
   if (follows && !filter::empty(interest)) {
     interest.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
     interest.uids.clear();
@@ -179,9 +179,9 @@ int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const 
   if (server_ == nullptr) return least;
   // Without bpf, the namespace pids of a child are read from /proc when its fork is read. This must
   // not be delayed, since the child may exit.
-  const bool whole = processes_.is_open() && processes_.feed()->whole();
+  const bool full_events = processes_.is_open() && processes_.feed()->full_events();
   const auto by_level = [&](filter::Stream stream) { return hub_.has_namespace_scopes(stream); };
-  if (!whole && std::ranges::any_of(streams, by_level)) return 0;
+  if (!full_events && std::ranges::any_of(streams, by_level)) return 0;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
     if (node == nullptr) return;
@@ -235,8 +235,8 @@ void Daemon::follow_task_ids(Shrink shrink) {
              (listened && threads_.follows_levels()));
   // bpf includes the uid in each event. For events that the connector adds to it, /proc has the
   // uid, but not the pids in other namespaces.
-  const bool whole = processes_.feed()->whole();
-  follow(processes_, !whole && hub_.has_user_scopes(kProcesses),
+  const bool full_events = processes_.feed()->full_events();
+  follow(processes_, !full_events && hub_.has_user_scopes(kProcesses),
          hub_.has_namespace_scopes(kProcesses));
 }
 

@@ -92,7 +92,7 @@ void Daemon::add_sources(Status& status) const {
     source.healed = pipeline->healed();
     status.sources.push_back(std::move(source));
   }
-  if (processes_.feed()->whole()) return;
+  if (processes_.feed()->full_events()) return;
   Status::Source bpf;
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector

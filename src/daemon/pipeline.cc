@@ -133,7 +133,7 @@ void Pipeline::close() {
 // and all events of processes that no listener asked for.
 uint32_t Pipeline::reported_types() const {
   if (feed_ == nullptr) return 0;
-  if (!feed_->whole()) return feed_->kernel_mask();
+  if (!feed_->full_events()) return feed_->kernel_mask();
   const bool of_all = !interest_.only_added && !interest_.only_under && interest_.pids.empty() &&
                       interest_.uids.empty() && interest_.cgroups.empty();
   return feed_->kernel_mask() & (KNELL_EVENT_UID | (of_all ? KNELL_EVENT_EXIT : 0));

@@ -77,7 +77,7 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   if (event.type == KNELL_EVENT_LOST) {
     // The kernel counts all events sent to the socket, so the count is exact only for a listener
     // that receives all of them.
-    const bool all = (feed_->whole() || filter_.level() == KNELL_LEVEL_RAW) &&
+    const bool all = (feed_->full_events() || filter_.level() == KNELL_LEVEL_RAW) &&
                      filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;

@@ -92,7 +92,7 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
   KNELL_ASSIGN(auto opened, open_source(options, interest));
   source_ = std::move(opened.source);
   pidfds_ = opened.pidfds;
-  whole_ = opened.whole;
+  full_events_ = opened.full_events;
   kernel_mask_ = opened.wanted.mask;
   watch_source(true);
 
@@ -101,7 +101,7 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
   normaliser.details =
       KNELL_DETAILS_STATUS;  // ask() raises it and takes the snapshot, after the subscription
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
-  normaliser.whole = whole_;
+  normaliser.full_events = full_events_;
   normaliser.user_names = look_up_names == UserNameLookup::kYes;
   normaliser.boot = boot_number();
   normaliser.most_watched = most_watched();
@@ -129,7 +129,8 @@ void Feed::on_full(const event::Full& full) {
 // arguments of a short-lived process are gone in 19 of 20 cases.
 int64_t Feed::budget_ns() const {
   const bool reads_programs = normaliser_->memory().details() == KNELL_DETAILS_FULL;
-  return reads_programs && !whole_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0 : latency_ns_;
+  return reads_programs && !full_events_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0
+                                                                                   : latency_ns_;
 }
 
 void Feed::set_latency(int64_t latency_ns) {
@@ -145,13 +146,13 @@ Result<void> Feed::ask(const Interest& interest) {
   if (interest.roots.size() > watch::Lineage::kMostRoots)
     return say(EINVAL, "under: at most 64 processes");
   asked_.reset();
-  KNELL_TRY(whole_ ? ask_whole(interest) : ask_threads(interest));
+  KNELL_TRY(full_events_ ? request_full_events(interest) : request_raw_events(interest));
   asked_ = interest;
   set_budget();
   return {};
 }
 
-Result<void> Feed::ask_whole(const Interest& interest) {
+Result<void> Feed::request_full_events(const Interest& interest) {
   source::SourceRequest wanted = request_for_full_events(interest);
   wanted.scan_later = scans_later_;
   if (!interest.only_added)
@@ -163,7 +164,7 @@ Result<void> Feed::ask_whole(const Interest& interest) {
   return {};
 }
 
-Result<void> Feed::ask_threads(const Interest& interest) {
+Result<void> Feed::request_raw_events(const Interest& interest) {
   const source::SourceRequest wanted = request_for_raw_events(interest);
   KNELL_TRY(source_->set_request(wanted));
   kernel_mask_ = wanted.mask;
@@ -179,7 +180,7 @@ void Feed::scan_later() {
 }
 
 Result<bool> Feed::scan_under_roots(ScanBudget& budget) {
-  if (!whole_) return normaliser_->scan_under_roots(budget);
+  if (!full_events_) return normaliser_->scan_under_roots(budget);
   return source_->scan_under_roots(budget);
 }
 
@@ -203,7 +204,7 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   // to exit; for a process that has begun already, it has at most the mark (see
   // source/bpf/stream.cc), without details.
   const auto begun = [&] {
-    const auto stat = whole_ ? read_proc_stat(pid) : std::nullopt;
+    const auto stat = full_events_ ? read_proc_stat(pid) : std::nullopt;
     return stat && stat->exiting;
   };
   if (pidfd && (dead || is_dead(pidfd.get()) || begun())) {
@@ -349,7 +350,7 @@ knell_stats Feed::stats() const {
 }
 
 uint32_t Feed::via() const {
-  return pidfds_ != nullptr ? KNELL_VIA_PIDFD : whole_ ? KNELL_VIA_BPF : KNELL_VIA_CONNECTOR;
+  return pidfds_ != nullptr ? KNELL_VIA_PIDFD : full_events_ ? KNELL_VIA_BPF : KNELL_VIA_CONNECTOR;
 }
 
 }  // namespace knell::live

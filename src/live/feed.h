@@ -88,7 +88,7 @@ class Feed final : private source::Sink {
   bool exists(int32_t pid) { return probe_->exists(pid); }
   uint64_t roots_of(int32_t pid) const { return source_->roots_of(pid); }
   // The source reports whole processes.
-  bool whole() const { return whole_; }
+  bool full_events() const { return full_events_; }
   uint32_t kernel_mask() const { return kernel_mask_; }
   uint32_t via() const;  // enum knell_via
   const source::Source& source() const { return *source_; }
@@ -104,8 +104,8 @@ class Feed final : private source::Sink {
   Feed(uint32_t level, int64_t latency_ns, SourceObserver* observer);
   Result<void> start(const SourceOptions& options, const Interest& interest,
                      watch::EventFilter& event_filter, UserNameLookup look_up_names);
-  Result<void> ask_whole(const Interest& interest);
-  Result<void> ask_threads(const Interest& interest);
+  Result<void> request_full_events(const Interest& interest);
+  Result<void> request_raw_events(const Interest& interest);
   int64_t budget_ns() const;
   void set_budget();
 
@@ -144,7 +144,7 @@ class Feed final : private source::Sink {
   int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
   uint32_t kernel_mask_ = 0;
   std::optional<Interest> asked_;  // the interest of the last successful ask()
-  bool whole_ = false;             // the source reports whole processes
+  bool full_events_ = false;       // the source reports whole processes
   bool scans_later_ = false;
   bool source_watched_ = false;
   bool more_ = false;       // the source was not drained completely

@@ -56,7 +56,7 @@ Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) 
                "bpf reports pids of the initial pid namespace, but this one is another: run it "
                "outside the container");
   Opened opened;
-  opened.whole = true;
+  opened.full_events = true;
   opened.wanted = request_for_full_events(interest);
   source::BpfOptions bpf;
   bpf.wanted = opened.wanted;

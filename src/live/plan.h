@@ -25,7 +25,7 @@ struct SourceOptions {
 struct Opened {
   std::unique_ptr<source::Source> source;
   source::PidfdSource* pidfds = nullptr;  // `source`, if it is a pidfd source
-  bool whole = false;                     // it reports whole processes
+  bool full_events = false;               // it reports whole processes
   source::SourceRequest wanted;           // what was requested from it
 };
 

@@ -45,7 +45,7 @@ class Scripted : public Source {
   }
   Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override {
-    return {.types = types_, .whole = types_ == kWhole};
+    return {.types = types_, .full_events = types_ == kWhole};
   }
   Counters counters() const override { return {1, 2, 3}; }
 

@@ -21,8 +21,9 @@ class Sink {
   virtual ~Sink() = default;
   // An event of one thread, or a hole (what == KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_raw(const event::Raw& raw) = 0;
-  // An event of a whole process. Only sources with Capabilities::whole call this. Such a source
-  // calls on_raw() only for holes, and a MergedSource also for the events of its second source.
+  // An event of a whole process. Only sources with Capabilities::full_events call this. Such a
+  // source calls on_raw() only for holes, and a MergedSource also for the events of its second
+  // source.
   virtual void on_full(const event::Full&) {}
   // This many births were lost that are sent only because of SourceRequest::namespaces
   // (event::Full::for_levels_only).
@@ -39,8 +40,8 @@ struct SourceRequest {
   uint32_t mask =
       0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, but not less
   bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
-  // The members below are for sources with Capabilities::whole; other sources ignore them and send
-  // everything.
+  // The members below are for sources with Capabilities::full_events; other sources ignore them and
+  // send everything.
   uint32_t level = 0;            // enum knell_level
   uint32_t details = 0;          // enum knell_details
   bool any_pid = true;           // false: only processes given to Source::add_pid()
@@ -62,7 +63,7 @@ struct SourceRequest {
 // What a source can do on this kernel with these privileges. Used to plan, and shown to users.
 struct Capabilities {
   uint32_t types = 0;          // the event types it can report
-  bool whole = false;          // sends event::Full instead of thread-level events
+  bool full_events = false;    // sends event::Full instead of thread-level events
   bool kernel_filter = false;  // the kernel drops events that are not wanted before it queues them
   uint64_t buffer_bytes = 0;   // size of the kernel's buffer, as the kernel counts it
 };

@@ -41,7 +41,7 @@ void Normaliser::snapshot() {
 
 void Normaliser::begin_snapshot() {
   time_.take(clock_);
-  if (options_.whole) return filler_.cgroups().begin_scan();
+  if (options_.full_events) return filler_.cgroups().begin_scan();
   memory_.begin_scan(clock_.monotonic_ns());
   count_threads();
 }
@@ -143,7 +143,7 @@ void Normaliser::fill(Slot& slot, uint32_t type, int32_t pid, int32_t tid, uint6
 }
 
 void Normaliser::commit(Slot* slot) {
-  if (options_.whole)
+  if (options_.full_events)
     commit(slot, event_filter_.roots_of(slot->event.pid));
   else if (slot->ready = event_filter_.wants(*slot, lineage_); !slot->ready)
     batch_.give_back(slot);
@@ -257,7 +257,7 @@ void Normaliser::on_change(const event::Raw& raw) {
     }
     commit(slot);
   }
-  if (raw.what == KNELL_EVENT_COREDUMP && !options_.whole) exits_.crashed(raw.pid, raw.tid);
+  if (raw.what == KNELL_EVENT_COREDUMP && !options_.full_events) exits_.crashed(raw.pid, raw.tid);
   if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
   // After the event, which has the old name.
@@ -339,7 +339,7 @@ void Normaliser::end(const End& end, Slot* slot) {
   if (slot != nullptr) {
     fill_exit(*slot, end);
     // A source of whole processes reports exits in full events; this exit was detected by a pidfd.
-    if (options_.whole) slot->event.via = KNELL_VIA_PIDFD;
+    if (options_.full_events) slot->event.via = KNELL_VIA_PIDFD;
     slot->ready = event_filter_.wants(*slot, lineage_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
@@ -362,14 +362,14 @@ void Normaliser::fill_exit(Slot& slot, const End& end) {
 }
 
 void Normaliser::on_lost(const event::Raw& raw) {
-  hole_ = !options_.whole;
+  hole_ = !options_.full_events;
   threads_.end();
   Slot* slot = batch_.reserve();
   fill(*slot, KNELL_EVENT_LOST, 0, 0, raw.stamp_ns);
   knell_event& event = slot->event;
   constexpr uint32_t kOfWhole =
       KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
-  if (options_.whole && (raw.u.lost.types & kOfWhole) != 0) event.via = KNELL_VIA_BPF;
+  if (options_.full_events && (raw.u.lost.types & kOfWhole) != 0) event.via = KNELL_VIA_BPF;
   if (raw.u.lost.counted) {
     event.has |= KNELL_HAS_COUNT;
     event.lost_count = raw.u.lost.count;

@@ -42,7 +42,7 @@ struct NormaliserOptions {
   uint32_t via = KNELL_VIA_CONNECTOR;  // of the events from on_raw() and on_process_ended()
   // The source reports whole processes (event::Full), so nothing is stored about them. Events that
   // still come to on_raw() are of living processes, which are read from /proc.
-  bool whole = false;
+  bool full_events = false;
   bool user_names = true;  // false: no look-up, which might wait for a directory server
   uint32_t boot = 0;       // the first 8 hex digits of the boot id
   size_t most_watched =

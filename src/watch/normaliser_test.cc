@@ -579,7 +579,7 @@ TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
 }
 
 TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
-  options.whole = true;
+  options.full_events = true;
   const event::NamespacePids level{.ns = 70, .child_pid = 2};
   event::Full full;
   full.what = KNELL_EVENT_FORK;

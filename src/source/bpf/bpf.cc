@@ -227,7 +227,7 @@ void Bpf::remove_pid(int32_t pid) { name_pid(pid, false); }
 
 Capabilities Bpf::capabilities() const {
   return {.types = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM,
-          .whole = true,
+          .full_events = true,
           .kernel_filter = true,
           .buffer_bytes =
               options_.exit_ring_bytes + options_.event_ring_bytes + options_.reserve_ring_bytes};

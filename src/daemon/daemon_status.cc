@@ -89,7 +89,7 @@ void Daemon::add_sources(Status& status) const {
     source.buffer_bytes = can.buffer_bytes;
     source.received = pipeline->received();
     source.lost = pipeline->lost();
-    source.healed = pipeline->healed();
+    source.repaired = pipeline->repaired();
     status.sources.push_back(std::move(source));
   }
   if (processes_.feed()->full_events()) return;

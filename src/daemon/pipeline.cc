@@ -120,7 +120,7 @@ void Pipeline::close() {
   const source::Counters counters = feed_->source().counters();
   past_.received += counters.received;
   past_.lost += counters.lost;
-  past_.healed += counters.healed;
+  past_.repaired += counters.repaired;
   past_drains_ += feed_->stats().drains;
   feed_.reset();
   interest_ = {};
@@ -401,8 +401,8 @@ uint64_t Pipeline::received() const {
 uint64_t Pipeline::lost() const {
   return past_.lost + (feed_ == nullptr ? 0 : feed_->source().counters().lost);
 }
-uint64_t Pipeline::healed() const {
-  return past_.healed + (feed_ == nullptr ? 0 : feed_->source().counters().healed);
+uint64_t Pipeline::repaired() const {
+  return past_.repaired + (feed_ == nullptr ? 0 : feed_->source().counters().repaired);
 }
 uint64_t Pipeline::drains() const {
   return past_drains_ + (feed_ == nullptr ? 0 : feed_->stats().drains);

@@ -84,7 +84,7 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   // The counters include feeds that were closed.
   uint64_t received() const;
   uint64_t lost() const;
-  uint64_t healed() const;
+  uint64_t repaired() const;
   uint64_t drains() const;
 
  private:

@@ -28,7 +28,7 @@ struct Status {
     uint64_t buffer_bytes = 0;         // the kernel's buffer for unread events
     uint64_t received = 0;             // events read from it
     std::optional<uint64_t> lost = 0;  // nullopt: some, the number is unknown
-    uint64_t healed = 0;               // times the connector stopped sending and was repaired
+    uint64_t repaired = 0;             // times the connector stopped sending and was repaired
   };
   struct Withheld {                  // requested events not sent to a listener, because
     uint64_t unknown_uid = 0;        // the uid of the process is unknown

@@ -339,7 +339,7 @@ knell_stats Feed::stats() const {
   all.lost = counters.lost;
   all.wakeups = wakeups_;
   all.drains = drains_;
-  all.healed = counters.healed;
+  all.healed = counters.repaired;
   all.processes = normaliser_->memory().table().size() + normaliser_->lineage().size();
   all.process_bytes = normaliser_->memory().table().bytes();
   all.forgotten = normaliser_->memory().table().forgotten();

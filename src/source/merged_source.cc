@@ -161,7 +161,7 @@ Counters MergedSource::counters() const {
   Counters all = whole_->counters();
   if (rest_ == nullptr) return all;
   const Counters rest = rest_->counters();
-  return {all.received + rest.received, all.lost + rest.lost, all.healed + rest.healed};
+  return {all.received + rest.received, all.lost + rest.lost, all.repaired + rest.repaired};
 }
 
 }  // namespace knell::source

@@ -71,7 +71,7 @@ struct Capabilities {
 struct Counters {
   uint64_t received = 0;  // events read
   uint64_t lost = 0;      // events lost, as the kernel counts them
-  uint64_t healed = 0;    // times that events had stopped and the source repaired it
+  uint64_t repaired = 0;  // times that events had stopped and the source repaired it
 };
 
 enum class Drained {

@@ -127,7 +127,7 @@ TEST_P(ConnectorCount, OpensOnADeafKernel) {
   count_->change(-5);
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
-  EXPECT_EQ(connector->counters().healed, 1U);
+  EXPECT_EQ(connector->counters().repaired, 1U);
   Collector collector;
   EXPECT_TRUE(hears(*connector, collector));
   connector.reset();
@@ -146,7 +146,7 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   count_->change(-4);
   EXPECT_FALSE(hears(*connector, collector));
   ASSERT_TRUE(connector->check_health(collector).has_value());
-  EXPECT_EQ(connector->counters().healed, 1U);
+  EXPECT_EQ(connector->counters().repaired, 1U);
   if (GetParam() == Filtering::kNone) {
     collector.drain(*connector);  // the acks of healing are queued before the hole
   }
@@ -190,7 +190,7 @@ TEST_P(ConnectorCount, RepeatedDeafnessEndsKernelFiltering) {
   }
   EXPECT_EQ(connector->filtering(), Filtering::kNone);
   EXPECT_FALSE(connector->capabilities().kernel_filter);
-  EXPECT_EQ(connector->counters().healed, 3U);
+  EXPECT_EQ(connector->counters().repaired, 3U);
   collector.drain(*connector);
   collector.raws.clear();
   exited_child(0);

@@ -120,7 +120,7 @@ TEST_F(ConnectorRefusal, SubscriptionOutlivesAChangeOfNamespace) {
     if (const auto health = connector.check_health(collector); !health) {
       return health.error().message();
     }
-    if (connector.counters().healed != 0) return "healed";
+    if (connector.counters().repaired != 0) return "repaired";
     const pid_t child = exited_child(3);
     collector.read_until(connector, [&] { return collector.exit_of(child) >= 0; });
     return std::to_string(collector.exit_of(child));

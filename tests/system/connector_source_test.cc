@@ -160,7 +160,7 @@ TEST_P(ConnectorSource, HealthyConnectorIsNotChanged) {
   Collector collector;
   EXPECT_TRUE(connector->check_health(collector).has_value());
   EXPECT_TRUE(collector.raws.empty());
-  EXPECT_EQ(connector->counters().healed, 0U);
+  EXPECT_EQ(connector->counters().repaired, 0U);
 }
 
 // ----------------------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ Counters Bpf::counters() const {
   return {.received = received_,
           .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
                   losses.births,
-          .healed = 0};
+          .repaired = 0};
 }
 
 }  // namespace knell::source

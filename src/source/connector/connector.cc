@@ -100,7 +100,7 @@ Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Fi
     if (!obstacle.deaf) return refuse(obstacle);
     answer = heal(fd_.get(), mask_, Speech::kUnknown, probe);
     if (!answer || !answer->acked) return refuse(obstacle);
-    ++healed_;
+    ++repaired_;
   }
   filtering_ = std::max(best, answer->kernel_filter ? Filtering::kKernel : Filtering::kClassic);
   healthy_ns_ = clock_.monotonic_ns();
@@ -273,7 +273,7 @@ Result<void> Connector::check_health(Sink& sink) {
   const uint32_t asked = filtering_ == Filtering::kKernel ? mask_ : KNELL_EVENT_ALL;
   answer = heal(fd_.get(), asked, speech, *probe);
   if (!answer || !answer->acked) return refuse(explain(Step::kAck, {}, look_around()));
-  ++healed_;
+  ++repaired_;
   if (deaf_history_.note(now)) KNELL_TRY(filter_nothing());
   const uint64_t from = deafness_ ? deafness_->from_ns : std::max(healthy_ns_, last_ns_);
   healthy_ns_ = clock_.monotonic_ns();
@@ -288,6 +288,6 @@ Capabilities Connector::capabilities() const {
           buffer_.bytes};
 }
 
-Counters Connector::counters() const { return {received_, loss_.total(), healed_}; }
+Counters Connector::counters() const { return {received_, loss_.total(), repaired_}; }
 
 }  // namespace knell::source

@@ -98,7 +98,7 @@ class Connector : public Source {
   uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is not reported yet; 0: none
   std::optional<Hole> deafness_;  // the hole of a time without events, not reported yet
   DeafHistory deaf_history_;
-  uint64_t received_ = 0, healed_ = 0;
+  uint64_t received_ = 0, repaired_ = 0;
 };
 
 }  // namespace knell::source

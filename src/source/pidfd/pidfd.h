@@ -39,7 +39,7 @@ class PidfdSource : public Source {
   [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
   [[nodiscard]] Result<void> check_health(Sink& sink) override;
   Capabilities capabilities() const override;
-  Counters counters() const override { return {.received = reported_, .lost = 0, .healed = 0}; }
+  Counters counters() const override { return {.received = reported_, .lost = 0, .repaired = 0}; }
 
  private:
   struct Process {

@@ -82,8 +82,8 @@ enum class About : uint8_t {
   kTracer,
   kKiller,
   kKillerParent,
-  kAsker,  // the sender of last_signal
-  kAskerParent
+  kLastSender,  // the sender of last_signal
+  kLastSenderParent
 };
 
 // How JSON shows a value.
@@ -173,10 +173,10 @@ inline constexpr auto kFields = [] {
       {kKilledBy, "memory_cgroup", KNELL_MEMBER(killed_by.memory_cgroup), {59}, kNames, kSubject},
       {kExit, "last_signal", KNELL_MEMBER(last_signal), {}, kNames, kSubject, kAsked, kPlain, 0, nullptr, kLastSignal},
       {kLastSignal, "signal", KNELL_MEMBER(last_signal.signal), {60, 8}, kNames, kSubject, {}, kSignal},
-      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_PID, KNELL_MEMBER(last_signal.pid)}, kPlain, 0, &NamespacePids::asker_pid},
-      {kLastSignal, "comm", KNELL_MEMBER(last_signal.comm), {61}, kNames, kAsker},
-      {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kAsker, {KNELL_HAS_LAST_SIGNAL_UID, KNELL_MEMBER(last_signal.pid)}},
-      {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kAskerParent},
+      {kLastSignal, "pid", KNELL_MEMBER(last_signal.pid), {60, 12}, kNames, kLastSender, {KNELL_HAS_LAST_SIGNAL_PID, KNELL_MEMBER(last_signal.pid)}, kPlain, 0, &NamespacePids::last_sender_pid},
+      {kLastSignal, "comm", KNELL_MEMBER(last_signal.comm), {61}, kNames, kLastSender},
+      {kLastSignal, "uid", KNELL_MEMBER(last_signal.uid), {60, 16}, kNames, kLastSender, {KNELL_HAS_LAST_SIGNAL_UID, KNELL_MEMBER(last_signal.pid)}},
+      {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kLastSenderParent},
       {kLastSignal, "ago_ns", KNELL_MEMBER(last_signal.ago_ns), {60, 0}, kNames, kSubject},
       {kExit, "duration_ns", KNELL_MEMBER(duration_ns), {40, 24}, kAny, kSubject, {.has = KNELL_HAS_DURATION}},
 

@@ -82,8 +82,8 @@ struct Full {
       int32_t tracer_tid, tracer_pid;  // 0: it detached
     } ptrace;                          // PTRACE
   } u{};
-  Sender killer;  // EXIT by a signal
-  Sender asker;   // EXIT: the sender of the last request to end that the process took
+  Sender killer;       // EXIT by a signal
+  Sender last_sender;  // EXIT: the sender of the last request to end that the process took
   std::string_view memory_cgroup;  // EXIT, out of memory: path; empty: unknown
 };
 

@@ -17,8 +17,8 @@ struct NamespacePids {
   int32_t child_pid = 0, child_tid = 0;  // FORK
   int32_t other_pid = 0;                 // EXIT: the killer; PTRACE: the tracer
   int32_t other_ppid = 0;                // EXIT: the killer's parent
-  int32_t asker_pid = 0;                 // EXIT: the sender of the last signal
-  int32_t asker_ppid = 0;                // EXIT: its parent
+  int32_t last_sender_pid = 0;           // EXIT: the sender of the last signal
+  int32_t last_sender_ppid = 0;          // EXIT: its parent
   bool operator==(const NamespacePids&) const = default;
 };
 

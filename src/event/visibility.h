@@ -65,8 +65,9 @@ void translate_in_place(knell_event& event, const NamespacePids& level) {
   if (level.child_pid == 0) blank_about<Table, kChild>(event);
   if (level.other_pid == 0) blank_about<Table, kKiller>(event), blank_about<Table, kTracer>(event);
   if (level.other_pid == 0 || level.other_ppid == 0) blank_about<Table, kKillerParent>(event);
-  if (level.asker_pid == 0) blank_about<Table, kAsker>(event);
-  if (level.asker_pid == 0 || level.asker_ppid == 0) blank_about<Table, kAskerParent>(event);
+  if (level.last_sender_pid == 0) blank_about<Table, kLastSender>(event);
+  if (level.last_sender_pid == 0 || level.last_sender_ppid == 0)
+    blank_about<Table, kLastSenderParent>(event);
   blank_about<Table, kAnother>(event);
 }
 inline knell_event translate(const knell_event& from, const NamespacePids& level) {
@@ -78,9 +79,9 @@ inline knell_event translate(const knell_event& from, const NamespacePids& level
 // What must be hidden in an event from a listener that may see only the processes of one user; the
 // subject of the event is a process of that user.
 enum Hidden : uint32_t {
-  kHiddenKiller = 1,  // the killer is a process of another user, or may be one
-  kHiddenAsker = 2,   // the last signal was sent by another user
-  kHiddenOthers = 4   // the table has fields about other processes
+  kHiddenKiller = 1,      // the killer is a process of another user, or may be one
+  kHiddenLastSignal = 2,  // the last signal was sent by another user
+  kHiddenOthers = 4       // the table has fields about other processes
 };
 template <const auto& Table = kFields>
 uint32_t hidden_from_user(const knell_event& event, uint32_t uid) {
@@ -93,7 +94,7 @@ uint32_t hidden_from_user(const knell_event& event, uint32_t uid) {
       (killer.cause == KNELL_CAUSE_USER || killer.pid != 0))
     hidden |= kHiddenKiller;
   if ((event.has & KNELL_HAS_LAST_SIGNAL) != 0 && event.last_signal.uid != uid)
-    hidden |= kHiddenAsker;
+    hidden |= kHiddenLastSignal;
   return hidden;
 }
 
@@ -107,7 +108,7 @@ void hide(knell_event& event, uint32_t hidden) {
   } else if ((hidden & kHiddenKiller) != 0) {
     blank<Table, [](const Field& field) { return field.members == Section::kKilledBy; }>(event);
   }
-  if ((hidden & kHiddenAsker) != 0)
+  if ((hidden & kHiddenLastSignal) != 0)
     blank<Table, [](const Field& field) { return field.members == Section::kLastSignal; }>(event);
   if ((hidden & kHiddenOthers) != 0) blank_about<Table, About::kAnother>(event);
 }

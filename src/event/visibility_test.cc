@@ -38,7 +38,7 @@ knell_event full_event() {
   event.last_signal = {.signal = 15,
                        .pid = 700,
                        .uid = 3,
-                       .comm = text("asker"),
+                       .comm = text("sender"),
                        .parent_comm = text("its parent"),
                        .ago_ns = 5};
   return event;
@@ -51,8 +51,8 @@ TEST(Translate, UsesTheNumbersOfTheNamespace) {
                                                      .ppid = 9,
                                                      .other_pid = 8,
                                                      .other_ppid = 6,
-                                                     .asker_pid = 7,
-                                                     .asker_ppid = 6});
+                                                     .last_sender_pid = 7,
+                                                     .last_sender_ppid = 6});
   EXPECT_EQ(event.pid, 10);
   EXPECT_EQ(event.id.pid, 10);
   EXPECT_EQ(event.id.start, 5u);
@@ -99,8 +99,9 @@ TEST(Translate, OfSendersOutsideOnlyTheCauseIsKnown) {
 }
 
 TEST(Translate, AParentOfASenderOutsideIsUnknown) {
-  const knell_event event = translate(
-      full_event(), {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8, .asker_pid = 7});
+  const knell_event event =
+      translate(full_event(),
+                {.ns = 1, .pid = 10, .tid = 11, .ppid = 9, .other_pid = 8, .last_sender_pid = 7});
   EXPECT_EQ(event.killed_by.pid, 8);
   EXPECT_NE(event.killed_by.comm.data, nullptr);
   EXPECT_EQ(event.killed_by.parent_pid, 0);
@@ -201,10 +202,10 @@ TEST(Visibility, RemovesFieldsAboutProcessesOutsideTheNamespace) {
   });
 }
 
-TEST(Visibility, HidesKillerAndAskerOfAnotherUser) {
+TEST(Visibility, HidesKillerAndLastSenderOfAnotherUser) {
   knell_event event = full_event();
   const uint32_t hidden = hidden_from_user(event, 7);
-  EXPECT_EQ(hidden, kHiddenKiller | kHiddenAsker);
+  EXPECT_EQ(hidden, kHiddenKiller | kHiddenLastSignal);
   EXPECT_EQ(hidden_from_user(event, 3), 0u);
   hide(event, hidden);
   EXPECT_EQ(event.has & (KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL), 0u);

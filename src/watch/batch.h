@@ -21,8 +21,8 @@ namespace knell::watch {
 // table entry is erased before.
 struct Slot {
   knell_event event{};
-  Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, asker_comm{},
-      asker_parent_comm{};
+  Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, last_sender_comm{},
+      last_sender_parent_comm{};
   std::array<char, 16> tty{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup, killer_cgroup;

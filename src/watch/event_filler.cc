@@ -102,7 +102,7 @@ void EventFiller::fill_exit(Batch& batch, Slot& slot, const event::Full& full) {
     event.duration_ns = over_ns - full.start_boot_ns;
   }
   if (full.killer.cause != 0) fill_killer(batch, slot, full);
-  if (full.asker.cause != 0) fill_last_signal(slot, full);
+  if (full.last_sender.cause != 0) fill_last_signal(slot, full);
 }
 
 void EventFiller::fill_killer(Batch& batch, Slot& slot, const event::Full& full) {
@@ -119,12 +119,13 @@ void EventFiller::fill_killer(Batch& batch, Slot& slot, const event::Full& full)
 }
 
 void EventFiller::fill_last_signal(Slot& slot, const event::Full& full) {
-  const event::Sender& sender = full.asker;
+  const event::Sender& sender = full.last_sender;
   slot.event.has |= KNELL_HAS_LAST_SIGNAL;
-  auto& asker = slot.event.last_signal;
-  asker.signal = static_cast<int32_t>(sender.signal);
-  if (sender.stamp_ns < full.stamp_ns) asker.ago_ns = full.stamp_ns - sender.stamp_ns;
-  if (sender.pid != 0) fill_sender(asker, slot.asker_comm, slot.asker_parent_comm, sender);
+  auto& last_signal = slot.event.last_signal;
+  last_signal.signal = static_cast<int32_t>(sender.signal);
+  if (sender.stamp_ns < full.stamp_ns) last_signal.ago_ns = full.stamp_ns - sender.stamp_ns;
+  if (sender.pid != 0)
+    fill_sender(last_signal, slot.last_sender_comm, slot.last_sender_parent_comm, sender);
 }
 
 knell_id EventFiller::id_of(int32_t pid, uint64_t start_boot_ns) const {

@@ -76,9 +76,9 @@ TEST_F(EventFillerTest, FillsAllFieldsOfAnExit) {
                  .comm = {"killer"},
                  .parent_pid = 59,
                  .parent_comm = {"its parent"}};
-  full.asker = full.killer;
-  full.asker.pid = 61;
-  full.asker.stamp_ns = full.stamp_ns - 1000;
+  full.last_sender = full.killer;
+  full.last_sender.pid = 61;
+  full.last_sender.stamp_ns = full.stamp_ns - 1000;
   full.memory_cgroup = "/limited";
   const knell_event& event = filled_event();
   EXPECT_EQ(event.id.start, 234u) << "ticks, as in /proc";
@@ -136,7 +136,7 @@ TEST_F(EventFillerTest, EmptyArgumentsAreNotNull) {
 
 TEST_F(EventFillerTest, AnEmptyNameIsNotNull) {
   full.killer = {.cause = KNELL_CAUSE_USER, .signal = SIGTERM, .pid = 60, .parent_pid = 59};
-  full.asker = full.killer;
+  full.last_sender = full.killer;
   const knell_event& event = filled_event();
   for (const knell_string& name : {event.killed_by.comm, event.killed_by.parent_comm,
                                    event.last_signal.comm, event.last_signal.parent_comm}) {

@@ -62,7 +62,7 @@ TEST_F(TranslateTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {
   exit.killed_by.pid = exit.killed_by.parent_pid = exit.last_signal.pid = 20;
   EXPECT_EQ(levels_of(exit, identities).at[0].other_pid, 1);
   EXPECT_EQ(levels_of(exit, identities).at[0].other_ppid, 1);
-  EXPECT_EQ(levels_of(exit, identities).at[0].asker_pid, 1);
+  EXPECT_EQ(levels_of(exit, identities).at[0].last_sender_pid, 1);
   EXPECT_EQ(levels_of(exit, identities).at[1].other_pid, 0);
   knell_event traced = event_of(KNELL_EVENT_PTRACE, 30, 30, 20);
   traced.tracer_pid = 31;

@@ -173,7 +173,7 @@ void RecordDecoder::fill(const Decoded& record) {
   full_.cwd = cwd_;
   std::string_view senders = record.senders;
   if ((flags & KNELL_RECORD_KILLER) != 0) full_.killer = take_sender(senders);
-  if ((flags & KNELL_RECORD_ASKER) != 0) full_.asker = take_sender(senders);
+  if ((flags & KNELL_RECORD_ASKER) != 0) full_.last_sender = take_sender(senders);
   if ((flags & KNELL_RECORD_OUT_OF_MEMORY) == 0) return;
   full_.killer.cause = KNELL_CAUSE_OOM;
   turn_path(record.memory_cgroup_names, memory_cgroup_);

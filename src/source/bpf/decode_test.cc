@@ -179,19 +179,21 @@ TEST(Decode, FindsSendersBetweenThePathsAndTheLevels) {
   const event::Full& full = decoder.event_of(*decoded);
   EXPECT_EQ(full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_OOM));
   EXPECT_EQ(full.memory_cgroup, "/abc/b");
-  EXPECT_EQ(full.asker.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
-  EXPECT_EQ(full.asker.pid, 61);
-  EXPECT_EQ(full.asker.parent_pid, 1);
-  EXPECT_EQ(full.asker.signal, 15U);
-  EXPECT_EQ(full.asker.cgroup, 77U);
-  EXPECT_EQ(full.asker.stamp_ns, 900U);
-  EXPECT_EQ(std::string_view(full.asker.comm.data()), "bash");
-  EXPECT_EQ(std::string_view(full.asker.parent_comm.data()), "cron");
+  EXPECT_EQ(full.last_sender.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
+  EXPECT_EQ(full.last_sender.pid, 61);
+  EXPECT_EQ(full.last_sender.parent_pid, 1);
+  EXPECT_EQ(full.last_sender.signal, 15U);
+  EXPECT_EQ(full.last_sender.cgroup, 77U);
+  EXPECT_EQ(full.last_sender.stamp_ns, 900U);
+  EXPECT_EQ(std::string_view(full.last_sender.comm.data()), "bash");
+  EXPECT_EQ(std::string_view(full.last_sender.parent_comm.data()), "cron");
   ASSERT_EQ(full.levels.size(), 1U);
-  EXPECT_EQ(
-      full.levels[0],
-      (event::NamespacePids{
-          .ns = 77, .pid = 1, .other_pid = 5, .other_ppid = 6, .asker_pid = 7, .asker_ppid = 8}));
+  EXPECT_EQ(full.levels[0], (event::NamespacePids{.ns = 77,
+                                                  .pid = 1,
+                                                  .other_pid = 5,
+                                                  .other_ppid = 6,
+                                                  .last_sender_pid = 7,
+                                                  .last_sender_ppid = 8}));
 }
 
 TEST(Decode, RefusesATailWithoutTheSendersOfTheFlags) {

@@ -265,7 +265,7 @@ void normalise(benchmark::State& state, watch::NormaliserOptions options, size_t
   EveryEvent event_filter;
   watch::Batch batch(kSamples);
   watch::Normaliser normaliser(options, reader, clock, probe, event_filter, batch);
-  normaliser.set_heard(KNELL_EVENT_ALL);
+  normaliser.set_reported_types(KNELL_EVENT_ALL);
   for (size_t i = 0; i < std::size(kPrograms); i++)
     normaliser.on_cgroup({.inode = cgroup_inode(i), .path = program_of(i).cgroup});
   size_t made = 0;

@@ -111,7 +111,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
   shown_ = live::types_of(interest.mask) | KNELL_EVENT_LOST;
-  if (task_ids_ != nullptr) task_ids_->set_heard(reported_types());
+  if (task_ids_ != nullptr) task_ids_->set_reported_types(reported_types());
   return {};
 }
 
@@ -155,7 +155,7 @@ void Pipeline::follow_task_ids(bool uids, bool levels) {
   if (fresh || levels != by_level_) {
     by_level_ = levels;
     task_ids_->want_levels(levels);
-    task_ids_->set_heard(reported_types());
+    task_ids_->set_reported_types(reported_types());
     task_ids_->begin_scan(clock_.monotonic_ns());
   }
 }

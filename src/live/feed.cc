@@ -168,7 +168,7 @@ Result<void> Feed::request_raw_events(const Interest& interest) {
   const source::SourceRequest wanted = request_for_raw_events(interest);
   KNELL_TRY(source_->set_request(wanted));
   kernel_mask_ = wanted.mask;
-  normaliser_->set_heard(wanted.mask);
+  normaliser_->set_reported_types(wanted.mask);
   normaliser_->set_details(interest.details);
   if (!normaliser_->follow(interest.roots)) return say(EINVAL, "under: at most 64 processes");
   return {};
@@ -288,7 +288,7 @@ Result<void> Feed::drain() {
 Result<source::Drained> Feed::drain_source(size_t most) {
   const uint64_t now = clock_.monotonic_ns();
   KNELL_ASSIGN(const source::Drained drained, source_->drain(*this, most));
-  if (drained != source::Drained::kMore) normaliser_->heard_until(now);
+  if (drained != source::Drained::kMore) normaliser_->set_read_until(now);
   return drained;
 }
 

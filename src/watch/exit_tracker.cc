@@ -120,9 +120,9 @@ void ExitTracker::crashed(int32_t pid, int32_t tid) {
 
 // Only the EXIT of the crashed thread says whether a core was written. It may be sent a moment
 // after the process has ended and was reaped. Its arrival wakes the reader.
-bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns) {
-  if (heard_ns < dying.dead_ns && may_have_executed(dying)) return true;
-  if (heard_ns >= dying.dead_ns + kLateNs) return false;
+bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t read_until_ns) {
+  if (read_until_ns < dying.dead_ns && may_have_executed(dying)) return true;
+  if (read_until_ns >= dying.dead_ns + kLateNs) return false;
   // It seems to have ended with 0 after a thread failed, and the kernel cannot be asked: a failing
   // EXIT may still come.
   if (dying.zero_after) return !probe_.status(pid, dying.pidfd);

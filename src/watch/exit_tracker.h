@@ -110,15 +110,15 @@ class ExitTracker {
   // Sets the time of death of the processes that the last judge() found dead.
   void date(uint64_t now_ns);
   // Passes each process found dead to `over(Over)`, while room() is true for those without a slot.
-  // All events sent before `heard_ns` have been noted. `over` must not call this object.
+  // All events sent before `read_until_ns` have been noted. `over` must not call this object.
   template <class Room, class F>
-  void finish(uint64_t heard_ns, Room room, F over) {
+  void finish(uint64_t read_until_ns, Room room, F over) {
     std::vector<int32_t> dead;
     dead.swap(dead_);
     for (const int32_t pid : dead) {
       Dying* dying = dying_.find(pid);
       if (dying == nullptr || !dying->dead) continue;
-      if (awaits_more_exits(pid, *dying, heard_ns)) {
+      if (awaits_more_exits(pid, *dying, read_until_ns)) {
         dying->slot = nullptr;
         dead_.push_back(pid);
         continue;
@@ -150,7 +150,7 @@ class ExitTracker {
   static bool threads_pending(const Dying& dying);
   bool threads_uncounted(const Dying& dying) const;
   static bool may_have_executed(const Dying& dying);
-  bool awaits_more_exits(int32_t pid, const Dying& dying, uint64_t heard_ns);
+  bool awaits_more_exits(int32_t pid, const Dying& dying, uint64_t read_until_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
   void move_to_late(int32_t pid, const Dying& dying);

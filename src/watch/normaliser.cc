@@ -58,15 +58,15 @@ bool Normaliser::scan_some(ScanBudget& budget) {
   return threads_.scan_some(proc_, budget) && filler_.cgroups().scan_some(budget);
 }
 
-void Normaliser::set_heard(uint32_t mask) {
-  const uint32_t before = std::exchange(heard_, mask);
+void Normaliser::set_reported_types(uint32_t mask) {
+  const uint32_t before = std::exchange(reported_types_, mask);
   exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
   if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
   if (look_ == Look::kNow) scan_rest();
 }
 
 void Normaliser::count_threads() {
-  if ((heard_ & KNELL_EVENT_FORK) != 0)
+  if ((reported_types_ & KNELL_EVENT_FORK) != 0)
     threads_.begin(proc_);
   else
     threads_.end();
@@ -105,7 +105,7 @@ size_t Normaliser::judge() {
 void Normaliser::on_raw(const event::Raw& raw) {
   // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
   // read.)
-  if (raw.what != KNELL_EVENT_LOST) heard_until(raw.stamp_ns);
+  if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
       return on_fork(raw);
@@ -156,7 +156,7 @@ void Normaliser::commit(Slot* slot, uint64_t roots) {
 
 // Nothing has to be probed: the source sends an exit only once the process has ended.
 void Normaliser::on_full(const event::Full& full) {
-  heard_until(full.stamp_ns);
+  set_read_until(full.stamp_ns);
   if (full.for_levels_only) return;
   if (full.what == KNELL_EVENT_EXIT) exits_.forget(full.pid);
   if (Slot* slot = begin(full.what, full.pid, full.tid, full.stamp_ns)) {
@@ -311,7 +311,7 @@ void Normaliser::on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_kn
 
 void Normaliser::finish() {
   const auto room = [&] { return !process_level() || !wanted(kExits) || batch_.room() > 0; };
-  exits_.finish(heard_ns_, room, [&](const ExitTracker::Over& over) {
+  exits_.finish(read_until_ns_, room, [&](const ExitTracker::Over& over) {
     end_of_one(over.pid, over.dying, over.status);
   });
   // Entries that changed during the hole would make later events wrong. Reading /proc again takes

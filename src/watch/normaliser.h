@@ -55,7 +55,7 @@ struct NormaliserOptions {
 //
 //   begin_drain() -> on_raw()* -> judge() -> [on_raw()* if judge() found dead ones] -> finish()
 //
-// with heard_until() whenever the source was left empty.
+// with set_read_until() whenever the source was left empty.
 //
 // Not thread-safe. Does not block, except in a user name look-up (NormaliserOptions::user_names).
 // Reads /proc for details above `status`, for --under, and to count threads while forks are
@@ -68,9 +68,9 @@ class Normaliser {
   // Reads the processes that are alive: at the start, after subscribing. Their events that are
   // still queued are merged as they are read.
   void snapshot();
-  // When the /proc reads for set_details(), set_heard() and follow() happen. kNow: within the call.
-  // kLater: in pieces, by scan_some() and, for the processes under the roots, scan_under_roots(),
-  // each called until it returns true.
+  // When the /proc reads for set_details(), set_reported_types() and follow() happen. kNow: within
+  // the call. kLater: in pieces, by scan_some() and, for the processes under the roots,
+  // scan_under_roots(), each called until it returns true.
   enum class Look { kNow, kLater };
   void set_look(Look look) { look_ = look; }
   bool scan_some(ScanBudget& budget);
@@ -79,7 +79,7 @@ class Normaliser {
   void set_details(uint32_t details);
   // The event types that the source was asked for, KNELL_EVENT_*; FORK: at least of threads. Call
   // it after the request to the source.
-  void set_heard(uint32_t mask);
+  void set_reported_types(uint32_t mask);
   // Follows the processes under each of `roots`, and stops following all others; false: too many
   // roots.
   bool follow(std::span<const int32_t> roots);
@@ -99,7 +99,7 @@ class Normaliser {
   void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
   size_t judge();
   // All events sent to the source before `at_ns` have been read.
-  void heard_until(uint64_t at_ns) { heard_ns_ = std::max(heard_ns_, at_ns); }
+  void set_read_until(uint64_t at_ns) { read_until_ns_ = std::max(read_until_ns_, at_ns); }
   void finish();
   // Checks a bounded number of entries, `at_least` or more, and erases those of processes that
   // ended without an event: with zero exits filtered out nothing else erases them. Call it after
@@ -158,10 +158,10 @@ class Normaliser {
   std::vector<int32_t> roots_;
   ExitTracker exits_;
   size_t born_ = 0;  // since the last sweep
-  uint32_t heard_ = 0;
+  uint32_t reported_types_ = 0;
   Look look_ = Look::kNow;
-  bool hole_ = false;      // events were lost and /proc was not read again yet
-  uint64_t heard_ns_ = 0;  // all events sent before this have been read
+  bool hole_ = false;           // events were lost and /proc was not read again yet
+  uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;
 };
 

@@ -91,7 +91,7 @@ class NormaliserTest : public ::testing::Test {
     for (const auto& raw : raws) n.on_raw(raw);
     if (n.judge() > 0)
       for (const auto& raw : last_words) n.on_raw(raw);
-    if (all) n.heard_until(clock.now_ns);
+    if (all) n.set_read_until(clock.now_ns);
     n.finish();
     std::vector<std::string> seen;
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -119,14 +119,14 @@ class NormaliserTest : public ::testing::Test {
       reader_ = tree.reader();
       normaliser_.emplace(options, *reader_, clock, probe, event_filter, batch);
       normaliser_->snapshot();
-      normaliser_->set_heard(heard);
+      normaliser_->set_reported_types(heard);
     }
     return *normaliser_;
   }
   void only_nonzero() {
     heard = KNELL_EVENT_NONZERO_EXIT;
     event_filter.shown = KNELL_EVENT_NONZERO_EXIT;
-    if (normaliser_) normaliser_->set_heard(heard);
+    if (normaliser_) normaliser_->set_reported_types(heard);
   }
 
   using Seen = std::vector<std::string>;
@@ -243,7 +243,7 @@ TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   heard = 0;
   normaliser().set_look(Normaliser::Look::kLater);
-  normaliser().set_heard(KNELL_EVENT_ALL);
+  normaliser().set_reported_types(KNELL_EVENT_ALL);
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
   ScanBudget all;
   EXPECT_TRUE(normaliser().scan_some(all));

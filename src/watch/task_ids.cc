@@ -46,9 +46,9 @@ void TaskIds::want_levels(bool wanted) {
   if (!wanted) namespaces_.forget();
 }
 
-void TaskIds::set_heard(uint32_t mask) {
-  const bool more = (mask & ~heard_ & (kBirths | kEnds | kUids)) != 0;
-  heard_ = mask;
+void TaskIds::set_reported_types(uint32_t mask) {
+  const bool more = (mask & ~reported_types_ & (kBirths | kEnds | kUids)) != 0;
+  reported_types_ = mask;
   if (more) distrust();
 }
 
@@ -249,20 +249,20 @@ void TaskIds::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
 
 // The event types whose loss invalidates the entries.
 uint32_t TaskIds::relied_on() const {
-  return kUids | kBirths | ((heard_ & kBirths) == 0 ? kEnds : 0);
+  return kUids | kBirths | ((reported_types_ & kBirths) == 0 ? kEnds : 0);
 }
 
 // Whether an event with this stamp and this pid is certainly of this task.
 bool TaskIds::is_followed(const Task& task, uint64_t stamp_ns) const {
-  if ((heard_ & kBirths) != 0) return true;
-  if ((heard_ & kEnds) == 0 || task.thread) return false;
+  if ((reported_types_ & kBirths) != 0) return true;
+  if ((reported_types_ & kEnds) == 0 || task.thread) return false;
   return task.ended == 0 || time_.ticks(stamp_ns) <= task.ended;
 }
 
 // Whether the entry can be used without reading /proc.
 bool TaskIds::is_good(const Task& task, uint64_t stamp_ns, Need need) const {
   if (!is_followed(task, stamp_ns)) return false;
-  if (need == Need::kUid) return task.uid_known && (heard_ & kUids) != 0;
+  if (need == Need::kUid) return task.uid_known && (reported_types_ & kUids) != 0;
   return task.levels_known || task.levels_tried;
 }
 
@@ -291,10 +291,10 @@ const TaskIds::Task* TaskIds::trusted(int32_t tid, uint64_t stamp_ns, Need need)
   // The task is gone, or its number is another's by now. The entry of a followed task is still the
   // right one, but nothing can be added to it.
   if (task != nullptr && !same && is_followed(*task, stamp_ns))
-    return need == Need::kUid && (heard_ & kUids) == 0 ? nullptr : task;
+    return need == Need::kUid && (reported_types_ & kUids) == 0 ? nullptr : task;
   if (!there) return nullptr;
   // A stored uid that is updated by events is the one at the event; the uid just read may be newer.
-  if (same && task->uid_known && (heard_ & kUids) != 0 && is_followed(*task, stamp_ns))
+  if (same && task->uid_known && (reported_types_ & kUids) != 0 && is_followed(*task, stamp_ns))
     passing_.uid = task->uid;
   if (same) passing_.ended = task->ended;
   forget(tid);

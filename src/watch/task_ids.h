@@ -27,7 +27,8 @@ namespace knell::watch {
 // do not report them, and to decide who may see those events: so an answer is either right, as far
 // as can be known (docs/limits.md), or "unknown". See task_ids.cc.
 //
-//   want_levels(), set_heard() -> read_all() -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
+//   want_levels(), set_reported_types() -> read_all() -> { on_raw() | on_full() -> uid_of(),
+//   numbers_of() }*
 //
 // A query is about an event, given by its stamp; 0: the event passed in last. The answer is as of
 // that time. Not thread-safe. Reads /proc, which must show the pid namespace whose pids the sources
@@ -53,7 +54,7 @@ class TaskIds {
   // incomplete, one process may be taken for another. With neither FORK nor EXIT, an entry is
   // checked against /proc at each query; without UID the uid is, too.
   // Adding a type discards all entries: events were missed until now.
-  void set_heard(uint32_t mask);
+  void set_reported_types(uint32_t mask);
   // Discards all entries and reads /proc: at the start, after subscribing. In pieces: begin_scan(),
   // then scan_some() until it returns true; a task that the scan has not reached is read when it is
   // queried. After a hole sweep() begins a scan.
@@ -192,7 +193,7 @@ class TaskIds {
   List answer_;   // for an answer from stated_
   Stated stated_;
   bool levels_wanted_ = false;
-  uint32_t heard_ = 0;
+  uint32_t reported_types_ = 0;
   uint64_t seen_ns_ = UINT64_MAX;  // stamp of the event passed in last
   uint64_t from_ns_ = 0;           // births with an older stamp are ignored
   PidScan scan_;

@@ -32,7 +32,7 @@ class TaskIdsTest : public ::testing::Test {
   // Starts are in ticks of 10 ms.
   void begin(uint32_t heard, bool levels = true) {
     identities.want_levels(levels);
-    identities.set_heard(heard);
+    identities.set_reported_types(heard);
     identities.read_all(clock.now_ns);
   }
   void fork(int32_t parent, int32_t child, uint64_t stamp_ns) {
@@ -371,7 +371,7 @@ TEST_F(TaskIdsTest, AddingEventTypesDropsAllEntries) {
   tree.add(10, {.start = 5, .uid = 1000});
   begin(0);
   tree.remove(10);
-  identities.set_heard(kAll);
+  identities.set_reported_types(kAll);
   something(10, 101 * kSecond);
   EXPECT_EQ(identities.uid_of(10), std::nullopt);
 }
@@ -391,7 +391,7 @@ TEST_F(TaskIdsTest, SweepReadsProcAgainAfterALoss) {
 
 TEST_F(TaskIdsTest, ScansInPieces) {
   for (int32_t pid = 10; pid < 15; ++pid) tree.add(pid, {.start = 5, .uid = 1000});
-  identities.set_heard(kAll);
+  identities.set_reported_types(kAll);
   identities.begin_scan(clock.now_ns);
   fork(1, 12, 100 * kSecond);  // an event during the scan is kept
   int pieces = 1;
@@ -463,7 +463,7 @@ TEST_F(TaskIdsTest, ReadsProcAtEachQueryBeyondTheLimit) {
   tree.add(10, {.start = 5, .uid = 1000, .numbers = {{70, 4}}});
   tree.add(11, {.start = 6, .uid = 1001, .numbers = {{70, 5}}});
   few.want_levels(true);
-  few.set_heard(kAll);
+  few.set_reported_types(kAll);
   few.read_all(clock.now_ns);
   EXPECT_EQ(few.size(), 1U);
   EXPECT_EQ(few.forgotten(), 1U);

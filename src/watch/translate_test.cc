@@ -16,7 +16,7 @@ class TranslateTest : public ::testing::Test {
   TranslateTest() {
     clock.now_ns = 1'000'000'000'000;
     identities.want_levels(true);
-    identities.set_heard(KNELL_EVENT_FORK | KNELL_EVENT_UID);
+    identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
     identities.read_all(clock.now_ns);
   }
   FakeProc tree{{{10, {.start = 1}},

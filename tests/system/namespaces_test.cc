@@ -441,7 +441,7 @@ TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
   const auto proc = watch::ProcReader::open();
   watch::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
-  identities.set_heard(mask);
+  identities.set_reported_types(mask);
   identities.read_all(system_clock().monotonic_ns());
   Follower follower(identities);
   follower.watched_ns = nested.inode(2);
@@ -516,7 +516,7 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
   const auto proc = watch::ProcReader::open();
   watch::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
-  identities.set_heard(KNELL_EVENT_FORK | KNELL_EVENT_UID);
+  identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
   identities.read_all(system_clock().monotonic_ns());
   Follower follower(identities);
   Keeper keeper;

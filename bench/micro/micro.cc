@@ -272,7 +272,7 @@ void normalise(benchmark::State& state, watch::NormaliserOptions options, size_t
   for (auto _ : state) {
     normaliser.begin_drain();
     feed(normaliser);
-    (void)normaliser.judge();
+    (void)normaliser.probe_exits();
     normaliser.finish();
     made += batch.size();
     batch.clear();

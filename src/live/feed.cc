@@ -208,7 +208,7 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
     return stat && stat->exiting;
   };
   if (pidfd && (dead || is_dead(pidfd.get()) || begun())) {
-    normaliser_->follow_death(pid, std::move(pidfd));
+    normaliser_->follow_exit(pid, std::move(pidfd));
     more_ = true;
     rearm(false);
   }
@@ -246,7 +246,7 @@ Feed::Due Feed::collect_due() {
     else if (events[i].data.u64 == kTimerTag)
       due.timer = true;
     else
-      normaliser_->woken(static_cast<int32_t>(events[i].data.u64)), due.deaths = true;
+      normaliser_->on_pidfd_readable(static_cast<int32_t>(events[i].data.u64)), due.deaths = true;
   }
   if (due.timer) alarm_.rang();
   return due;
@@ -294,8 +294,8 @@ Result<source::Drained> Feed::drain_source(size_t most) {
 
 // Decides which processes have ended, after reading their last EXITs; see watch/exit_tracker.cc.
 Result<void> Feed::settle() {
-  while (normaliser_->anything_noted()) {
-    const size_t dead = normaliser_->judge();
+  while (normaliser_->has_noted()) {
+    const size_t dead = normaliser_->probe_exits();
     const size_t most = bound();
     if (dead > 0 && most > 0 && pidfds_ == nullptr) {
       KNELL_ASSIGN(const source::Drained drained, drain_source(most));

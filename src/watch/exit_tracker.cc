@@ -10,15 +10,17 @@
 // NONZERO_EXIT) the exit of a leader that left early is not received at all. So an EXIT is only a
 // reason to probe the process:
 //
-//   note()    an EXIT was received. A slot is reserved at its place in the stream.
-//   judge()   at the end of the drain, each noted process is probed through a pidfd, which becomes
-//             readable when the last thread has exited. ESRCH: reaped, so it has ended. Readable:
-//             it has ended. Otherwise it is alive: the slot is given up, the pidfd is kept and
-//             watched, and the next EXIT, or the death of the process, causes another probe.
-//   finish()  between judge() and finish() the source is read once more: the connector sends a
-//             thread's EXIT a moment after the pidfd became readable, and the last EXIT of a crash
-//             may carry the core bit. The wait ends at a position in the stream, not at a point in
-//             time: a reader that was delayed must not give up events that it has not read yet.
+//   note()         an EXIT was received. A slot is reserved at its place in the stream.
+//   probe_exits()  at the end of the drain, each noted process is probed through a pidfd, which
+//                  becomes readable when the last thread has exited. ESRCH: reaped, so it has
+//                  ended. Readable: it has ended. Otherwise it is alive: the slot is given up, the
+//                  pidfd is kept and watched, and the next EXIT, or the death of the process,
+//                  causes another probe.
+//   finish()       between probe_exits() and finish() the source is read once more: the connector
+//                  sends a thread's EXIT a moment after the pidfd became readable, and the last
+//                  EXIT of a crash may carry the core bit. The wait ends at a position in the
+//                  stream, not at a point in time: a reader that was delayed must not give up
+//                  events that it has not read yet.
 //
 // The status. All threads killed by exit_group() or a signal have the same code, and only the
 // crashing thread has the core bit. Threads that exit one by one have codes of their own, and the
@@ -75,17 +77,18 @@ bool dies_with_core(uint32_t code) {
 
 }  // namespace
 
-ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dying** ret_dying) {
+ExitTracker::NoteResult ExitTracker::note(const event::Raw& exit, uint32_t others,
+                                          Dying** ret_dying) {
   const bool leader = exit.tid == exit.pid;
   if (const Late* late = late_.find(exit.pid)) {
-    if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return Note::kLate;
+    if (exit.stamp_ns <= late->until_ns && !(leader && late->leader)) return NoteResult::kLate;
     late_.erase(exit.pid);
   }
   // If zero exits are received, the leader's EXIT always comes, so a worker's EXIT alone can wait
   // for it, unless its code is not 0.
   Dying* known = dying_.find(exit.pid);
   if (known == nullptr && !leader && !zeros_filtered_ && exit.u.exit.code == 0)
-    return Note::kUnimportant;
+    return NoteResult::kNotYet;
   if (known == nullptr) known = dying_.emplace(exit.pid).first;
   Dying& dying = *known;
   if (dying.first_ns == 0)
@@ -100,7 +103,7 @@ ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dyi
   dying.core |= (exit.u.exit.code & kCore) != 0;
   dying.leader |= leader;
   dying.threads |= !leader;
-  dying.unheard = zeros_filtered_ ? 0 : others;
+  dying.exits_pending = zeros_filtered_ ? 0 : others;
   if (leader) {
     dying.signal = exit.u.exit.signal;
     dying.parent = exit.u.exit.parent_pid;
@@ -108,9 +111,9 @@ ExitTracker::Note ExitTracker::note(const event::Raw& exit, uint32_t others, Dyi
   const int32_t* crashing = crashing_.find(exit.pid);
   if (crashing != nullptr && *crashing == exit.tid) crashing_.erase(exit.pid);
   *ret_dying = &dying;
-  if (!dying.leader && !zeros_filtered_) return Note::kUnimportant;
+  if (!dying.leader && !zeros_filtered_) return NoteResult::kNotYet;
   note_again(exit.pid, dying);
-  return Note::kNew;
+  return NoteResult::kNew;
 }
 
 void ExitTracker::crashed(int32_t pid, int32_t tid) {
@@ -134,7 +137,7 @@ bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t re
 // exec and lived on: that EXEC and the EXIT of the process are still queued. (A leader that is
 // ended by an exec was not killed by a signal.)
 bool ExitTracker::may_have_executed(const Dying& dying) {
-  return dying.leader && dying.unheard != 0 && dying.unheard != Threads::kUnknown &&
+  return dying.leader && dying.exits_pending != 0 && dying.exits_pending != Threads::kUnknown &&
          (dying.code & kSignal) == 0;
 }
 
@@ -143,37 +146,37 @@ bool ExitTracker::may_have_executed(const Dying& dying) {
 // the threads were not counted, some may be missing at any time: then a failure is reported at
 // once, and only a success has to wait.
 bool ExitTracker::threads_pending(const Dying& dying) {
-  if (dying.unheard == 0 || dying.unheard == Threads::kUnknown) return false;
+  if (dying.exits_pending == 0 || dying.exits_pending == Threads::kUnknown) return false;
   if ((dying.code & kSignal) != 0) return false;
-  return dying.unheard != Threads::kUncounted || dying.code == 0;
+  return dying.exits_pending != Threads::kUncounted || dying.code == 0;
 }
 
 // Whether there may be a thread whose birth and EXIT were both not received. All threads killed by
 // a signal have the same code.
 bool ExitTracker::threads_uncounted(const Dying& dying) const {
   if ((dying.code & kSignal) != 0) return false;
-  return zeros_filtered_ || dying.unheard == Threads::kUnknown;
+  return zeros_filtered_ || dying.exits_pending == Threads::kUnknown;
 }
 
 void ExitTracker::note_again(int32_t pid, Dying& dying) {
-  if (dying.noted) return;
-  dying.noted = true;
+  if (dying.needs_probe) return;
+  dying.needs_probe = true;
   noted_.push_back(pid);
 }
 
-size_t ExitTracker::judge(size_t most, uint64_t now_ns) {
+size_t ExitTracker::probe_exits(size_t most, uint64_t now_ns) {
   size_t dead = 0;
   std::vector<int32_t> now;
   now.swap(noted_);
   for (const int32_t pid : now) {
     Dying* dying = dying_.find(pid);
-    if (dying == nullptr || !dying->noted || dying->dead) continue;
+    if (dying == nullptr || !dying->needs_probe || dying->dead) continue;
     if (dying->slot == nullptr && most == 0) {
       noted_.push_back(pid);
       continue;
     }
     if (dying->slot == nullptr) --most;
-    dying->noted = false;
+    dying->needs_probe = false;
     if (examine(pid, *dying, now_ns)) ++dead;
   }
   return dead;
@@ -217,7 +220,7 @@ void ExitTracker::drop(int32_t pid) {
   dying_.erase(pid);
 }
 
-int32_t ExitTracker::told_status(const Dying& dying) {
+int32_t ExitTracker::status_from_exits(const Dying& dying) {
   return static_cast<int32_t>(dying.code | (dying.core ? kCore : 0));
 }
 
@@ -234,11 +237,11 @@ std::optional<int32_t> ExitTracker::status_of(int32_t pid, const Dying& dying) {
   const bool core_unknown = !dying.core && dies_with_core(dying.code);
   if (agree && !core_unknown && !threads_pending(dying) && !threads_uncounted(dying) &&
       (dying.leader || !dying.pidfd))
-    return told_status(dying);
+    return status_from_exits(dying);
   if (const auto known = probe_.status(pid, dying.pidfd)) return with_core(*known, dying);
   if (dying.zero_after) return 0;
   if (dying.first_ns == 0) return std::nullopt;
-  return told_status(dying);
+  return status_from_exits(dying);
 }
 
 void ExitTracker::move_to_late(int32_t pid, const Dying& dying) {
@@ -260,7 +263,7 @@ void ExitTracker::move_to_late(int32_t pid, const Dying& dying) {
   drop(pid);
 }
 
-void ExitTracker::date(uint64_t now_ns) {
+void ExitTracker::set_death_time(uint64_t now_ns) {
   for (const int32_t pid : dead_) {
     Dying* dying = dying_.find(pid);
     if (dying != nullptr && dying->dead_ns == 0) dying->dead_ns = now_ns;
@@ -273,7 +276,7 @@ uint64_t ExitTracker::due_ns() const {
   return dying != nullptr ? dying->dead_ns + kLateNs : 1;
 }
 
-void ExitTracker::woken(int32_t pid) {
+void ExitTracker::on_pidfd_readable(int32_t pid) {
   if (Dying* dying = dying_.find(pid)) note_again(pid, *dying);
 }
 

@@ -30,7 +30,8 @@ class ProcessProbe {
   virtual Sign probe(int32_t pid, uint64_t before_ns, UniqueFd& pidfd) = 0;
   // The status that wait(2) reports, for a process found kGone or kDead; nullopt: unknown.
   virtual std::optional<int32_t> status(int32_t pid, const UniqueFd& pidfd) = 0;
-  // Arranges that ExitTracker::woken(pid) is called when the process dies. False: not possible.
+  // Arranges that ExitTracker::on_pidfd_readable(pid) is called when the process dies. False: not
+  // possible.
   virtual bool watch(int32_t pid, int pidfd) = 0;
   // Whether a process with this pid exists, dead or alive; a quick check of the pid alone.
   virtual bool exists(int32_t pid) = 0;
@@ -42,21 +43,21 @@ struct Dying {
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
   uint32_t code = 0;         // of its last EXIT
   uint32_t signal = 0;
-  uint32_t unheard = 0;  // number of its threads whose EXIT is still to come, or one of Threads::k*
-  int32_t parent = 0;    // from the leader's EXIT; 0: unknown
-  Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
-  UniqueFd pidfd;        // open while the process is still alive
-  bool noted = false;    // judge() has to probe it
-  bool dead = false;     // judge() found that the process has ended
-  bool leader = false;   // the leader's EXIT was received
-  bool threads = false;  // an EXIT of another thread was received
-  bool mixed = false;    // its EXITs have different codes
-  bool core = false;     // an EXIT of one of its threads had the core bit
-  bool outlived = false;   // a probe found it alive after an EXIT
-  bool watched = false;    // ExitTracker::woken() will be called
-  uint64_t dead_ns = 0;    // when it was first found dead
-  bool ended_now = false;  // it lived on after its last EXIT: its end time is unknown, so the
-                           // current time is used
+  uint32_t exits_pending = 0;  // of its threads that are still to come, or one of Threads::k*
+  int32_t parent = 0;          // from the leader's EXIT; 0: unknown
+  Slot* slot = nullptr;        // reserved at the place of its last EXIT in the stream
+  UniqueFd pidfd;              // open while the process is still alive
+  bool needs_probe = false;    // probe_exits() has to probe it
+  bool dead = false;           // probe_exits() found that the process has ended
+  bool leader = false;         // the leader's EXIT was received
+  bool threads = false;        // an EXIT of another thread was received
+  bool mixed = false;          // its EXITs have different codes
+  bool core = false;           // an EXIT of one of its threads had the core bit
+  bool outlived = false;       // a probe found it alive after an EXIT
+  bool watched = false;        // ExitTracker::on_pidfd_readable() will be called
+  uint64_t dead_ns = 0;        // when it was first found dead
+  bool ended_now = false;      // it lived on after its last EXIT: its end time is unknown, so the
+                               // current time is used
   bool zero_after =
       false;  // it ended without another EXIT; zero EXITs are filtered out, so its status is 0
 };
@@ -65,7 +66,7 @@ struct Dying {
 // exit_tracker.cc. Not thread-safe.
 class ExitTracker {
  public:
-  struct Over {
+  struct Ended {
     int32_t pid;
     Dying& dying;
     std::optional<int32_t> status;
@@ -77,15 +78,15 @@ class ExitTracker {
   // True: the source does not report EXITs with code 0.
   void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
 
-  enum class Note {
-    kNew,         // the caller reserves a slot for it: dying->slot
-    kLate,        // of a process whose end was already reported
-    kUnimportant  // a thread; the EXIT of its leader is still to come
+  enum class NoteResult {
+    kNew,    // the caller reserves a slot for it: dying->slot
+    kLate,   // of a process whose end was already reported
+    kNotYet  // a thread; the EXIT of its leader is still to come
   };
   // Handles an EXIT. The caller need not pass an EXIT of a leader whose process has no other
   // threads: it is the end of the process.
   // `others`: the number of threads beside the leader that have not exited yet, from Threads.
-  Note note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
+  NoteResult note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
 
   // Whether an EXIT of the process was noted, or may still come after its end was reported.
   bool knows(int32_t pid) const {
@@ -106,13 +107,14 @@ class ExitTracker {
   // Probes the noted processes, at most `most` of those without a slot; the others wait for the
   // next call. Returns the number found dead: read the source once more for their last EXITs, then
   // call finish().
-  size_t judge(size_t most, uint64_t now_ns);
-  // Sets the time of death of the processes that the last judge() found dead.
-  void date(uint64_t now_ns);
-  // Passes each process found dead to `over(Over)`, while room() is true for those without a slot.
-  // All events sent before `read_until_ns` have been noted. `over` must not call this object.
+  size_t probe_exits(size_t most, uint64_t now_ns);
+  // Sets the time of death of the processes that the last probe_exits() found dead.
+  void set_death_time(uint64_t now_ns);
+  // Passes each process found dead to `on_ended(Ended)`, while room() is true for those without a
+  // slot. All events sent before `read_until_ns` have been noted. `on_ended` must not call this
+  // object.
   template <class Room, class F>
-  void finish(uint64_t read_until_ns, Room room, F over) {
+  void finish(uint64_t read_until_ns, Room room, F on_ended) {
     std::vector<int32_t> dead;
     dead.swap(dead_);
     for (const int32_t pid : dead) {
@@ -127,18 +129,18 @@ class ExitTracker {
         dead_.push_back(pid);
         continue;
       }
-      over(Over{pid, *dying, status_of(pid, *dying)});
+      on_ended(Ended{pid, *dying, status_of(pid, *dying)});
       move_to_late(pid, *dying);
     }
   }
   // The status according to its EXITs alone.
-  static int32_t told_status(const Dying& dying);
+  static int32_t status_from_exits(const Dying& dying);
   // When finish() has to be called again for processes that wait for more EXITs; 0: none waits.
   uint64_t due_ns() const;
-  bool anything_noted() const { return !noted_.empty(); }
+  bool has_noted() const { return !noted_.empty(); }
 
   // A watched process has died.
-  void woken(int32_t pid);
+  void on_pidfd_readable(int32_t pid);
   // Tracks a process that a listener named by pid; it may be dead already.
   void follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns);
   // Notes again, among the next `count` entries, the processes that have no open pidfd: their probe

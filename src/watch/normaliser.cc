@@ -96,9 +96,9 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
 
 void Normaliser::begin_drain() { time_.take(clock_); }
 
-size_t Normaliser::judge() {
-  const size_t dead = exits_.judge(batch_.room(), clock_.monotonic_ns());
-  if (dead > 0) exits_.date(clock_.monotonic_ns());
+size_t Normaliser::probe_exits() {
+  const size_t dead = exits_.probe_exits(batch_.room(), clock_.monotonic_ns());
+  if (dead > 0) exits_.set_death_time(clock_.monotonic_ns());
   return dead;
 }
 
@@ -185,7 +185,7 @@ void Normaliser::on_fork(const event::Raw& raw) {
     // process while its fork event was still queued.
     const Dying* dying = exits_.find(raw.pid);
     if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
-      if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::told_status(*dying));
+      if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::status_from_exits(*dying));
       exits_.forget(raw.pid);
     }
     memory_.born(raw);
@@ -297,7 +297,7 @@ void Normaliser::on_exit(const event::Raw& raw) {
   if (leader && others == 0 && !exits_.knows(raw.pid))
     return end(thread_end, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
   Dying* dying = nullptr;
-  if (exits_.note(raw, others, &dying) != ExitTracker::Note::kNew) return;
+  if (exits_.note(raw, others, &dying) != ExitTracker::NoteResult::kNew) return;
   // The place of the exit event is that of the last EXIT. A slot reserved by an earlier EXIT stays
   // unfilled and is skipped.
   dying->slot = process_level() && wanted(kExits) ? batch_.reserve() : nullptr;
@@ -311,8 +311,8 @@ void Normaliser::on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_kn
 
 void Normaliser::finish() {
   const auto room = [&] { return !process_level() || !wanted(kExits) || batch_.room() > 0; };
-  exits_.finish(read_until_ns_, room, [&](const ExitTracker::Over& over) {
-    end_of_one(over.pid, over.dying, over.status);
+  exits_.finish(read_until_ns_, room, [&](const ExitTracker::Ended& ended) {
+    end_of_one(ended.pid, ended.dying, ended.status);
   });
   // Entries that changed during the hole would make later events wrong. Reading /proc again takes
   // time, so it is done at most once in kLookNs, however many holes there are.

@@ -53,7 +53,7 @@ struct NormaliserOptions {
 // Makes process-level events with details from the kernel's thread-level events, and puts those
 // that the EventFilter wants into the batch. For each drain of the source:
 //
-//   begin_drain() -> on_raw()* -> judge() -> [on_raw()* if judge() found dead ones] -> finish()
+//   begin_drain() -> on_raw()* -> probe_exits() -> [on_raw()* if it found dead ones] -> finish()
 //
 // with set_read_until() whenever the source was left empty.
 //
@@ -87,7 +87,7 @@ class Normaliser {
   void set_roots(std::vector<int32_t> roots) { roots_ = std::move(roots); }
   CgroupTree& cgroups() { return filler_.cgroups(); }
   // Reports the exit of this process, which may be dead already.
-  void follow_death(int32_t pid, UniqueFd pidfd) {
+  void follow_exit(int32_t pid, UniqueFd pidfd) {
     exits_.follow(pid, std::move(pidfd), clock_.monotonic_ns());
   }
 
@@ -97,7 +97,7 @@ class Normaliser {
   void on_cgroup(const event::CgroupChange& change) { filler_.cgroups().change(change); }
   // The source reports that a process has ended.
   void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known, int32_t wait_status);
-  size_t judge();
+  size_t probe_exits();
   // All events sent to the source before `at_ns` have been read.
   void set_read_until(uint64_t at_ns) { read_until_ns_ = std::max(read_until_ns_, at_ns); }
   void finish();
@@ -107,8 +107,8 @@ class Normaliser {
   void sweep(size_t at_least);
   // The latest time to call finish() again; 0: no call is needed.
   uint64_t due_ns() const { return exits_.due_ns(); }
-  bool anything_noted() const { return exits_.anything_noted(); }
-  void woken(int32_t pid) { exits_.woken(pid); }
+  bool has_noted() const { return exits_.has_noted(); }
+  void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
 
   const ProcessDetails& memory() const { return memory_; }
   const Lineage& lineage() const { return lineage_; }

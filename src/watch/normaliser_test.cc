@@ -89,7 +89,7 @@ class NormaliserTest : public ::testing::Test {
     Normaliser& n = normaliser();
     n.begin_drain();
     for (const auto& raw : raws) n.on_raw(raw);
-    if (n.judge() > 0)
+    if (n.probe_exits() > 0)
       for (const auto& raw : last_words) n.on_raw(raw);
     if (all) n.set_read_until(clock.now_ns);
     n.finish();
@@ -266,7 +266,7 @@ TEST_F(NormaliserTest, ReportsOnceAProcessFoundDeadBeforeItsExit) {
   clock.now_ns += 2'000'000'000;
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
-  normaliser().woken(50);
+  normaliser().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), (Seen{"50:1280"}));
   EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
 }
@@ -359,7 +359,7 @@ TEST_F(NormaliserTest, SuppressesASuccessAfterAFailingThread) {
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
   probe.signs.erase(50);
-  normaliser().woken(50);
+  normaliser().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may still come";
   clock.now_ns += 1'000'000'000;
@@ -373,7 +373,7 @@ TEST_F(NormaliserTest, ReportsAFailingExitReceivedAfterTheDeath) {
   EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
   probe.signs.erase(50);
-  normaliser().woken(50);
+  normaliser().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
 }
@@ -384,7 +384,7 @@ TEST_F(NormaliserTest, AShortlyLingeringThreadDoesNotHideAFailure) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10)}), Seen{});
   probe.signs.erase(50);
-  normaliser().woken(50);
+  normaliser().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), (Seen{"50:4096"}));
 }
 
@@ -409,10 +409,10 @@ TEST_F(NormaliserTest, FollowsAProcessWhoseForkIsStillQueued) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
   clock.now_ns = 1000;
-  normaliser().follow_death(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  normaliser().follow_exit(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
             (Seen{"fork:50", "exec:50", "50:1280"}));
-  normaliser().follow_death(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  normaliser().follow_exit(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   probe.statuses[60] = 0x300;
   probe.signs[60] = ProcessProbe::Sign::kDead;
   EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
@@ -548,7 +548,7 @@ TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   probe.signs.clear();
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.statuses[pid] = 0x500;
-    normaliser().woken(pid);
+    normaliser().on_pidfd_readable(pid);
   }
   std::vector<event::Raw> others;
   for (int32_t pid = 2000; pid < 2100; ++pid) others.push_back(exec_of(pid, 20));
@@ -572,7 +572,7 @@ TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
   Normaliser& n = normaliser();
   n.begin_drain();
   n.on_raw(exit_of(40, 0x100, clock.now_ns + 1));
-  (void)n.judge();
+  (void)n.probe_exits();
   n.finish();
   ASSERT_EQ(batch.size(), 1U);
   EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");

@@ -27,8 +27,8 @@ namespace knell::watch {
 // do not report them, and to decide who may see those events: so an answer is either right, as far
 // as can be known (docs/limits.md), or "unknown". See task_ids.cc.
 //
-//   want_levels(), set_reported_types() -> read_all() -> { on_raw() | on_full() -> uid_of(),
-//   numbers_of() }*
+//   want_levels(), set_reported_types() -> read_all()
+//        -> { on_raw() | on_full() -> uid_of(), numbers_of() }*
 //
 // A query is about an event, given by its stamp; 0: the event passed in last. The answer is as of
 // that time. Not thread-safe. Reads /proc, which must show the pid namespace whose pids the sources

@@ -33,8 +33,8 @@ struct Sender {
 // What the NULs at the end of args are, if there is more than one.
 enum class ArgsEnd : uint8_t {
   kUnknown,
-  kArguments,  // empty arguments
-  kPadding     // left over where a program wrote a shorter title over its arguments
+  kArguments,    // empty arguments
+  kTitlePadding  // left over where a program wrote a shorter title over its arguments
 };
 
 // The views are valid during the call that passes the event.

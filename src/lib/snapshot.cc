@@ -82,7 +82,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.mono_ns = now;
     event.time_ns = time.realtime_ns(now);
     event.pid = event.tid = process.pid;
-    details.describe(slot, process.pid, watch::ProcessDetails::Look::kNo);
+    details.describe(slot, process.pid, watch::ProcessDetails::ReadProc::kNo);
     if (!predicates.matches(event, lineage)) continue;
     event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;

@@ -128,7 +128,7 @@ void Feed::on_full(const event::Full& full) {
 // With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
 // arguments of a short-lived process are gone in 19 of 20 cases.
 int64_t Feed::budget_ns() const {
-  const bool reads_programs = normaliser_->memory().details() == KNELL_DETAILS_FULL;
+  const bool reads_programs = normaliser_->process_details().details() == KNELL_DETAILS_FULL;
   return reads_programs && !full_events_ && (kernel_mask_ & KNELL_EVENT_EXEC) != 0 ? 0
                                                                                    : latency_ns_;
 }
@@ -176,7 +176,7 @@ Result<void> Feed::request_raw_events(const Interest& interest) {
 
 void Feed::scan_later() {
   scans_later_ = true;
-  normaliser_->set_look(watch::Normaliser::Look::kLater);
+  normaliser_->set_scan_time(watch::Normaliser::ScanTime::kLater);
 }
 
 Result<bool> Feed::scan_under_roots(ScanBudget& budget) {
@@ -340,9 +340,9 @@ knell_stats Feed::stats() const {
   all.wakeups = wakeups_;
   all.drains = drains_;
   all.healed = counters.repaired;
-  all.processes = normaliser_->memory().table().size() + normaliser_->lineage().size();
-  all.process_bytes = normaliser_->memory().table().bytes();
-  all.forgotten = normaliser_->memory().table().forgotten();
+  all.processes = normaliser_->process_details().table().size() + normaliser_->lineage().size();
+  all.process_bytes = normaliser_->process_details().table().bytes();
+  all.forgotten = normaliser_->process_details().table().forgotten();
   all.kernel_mask = kernel_mask_;
   all.kernel_filter = capabilities.kernel_filter ? 1 : 0;
   all.via = via();

@@ -24,12 +24,12 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
       probe_(probe),
       event_filter_(event_filter),
       batch_(batch),
-      memory_(options.details, options.boot, proc, time_, options.limits),
+      process_details_(options.details, options.boot, proc, time_, options.limits),
       filler_(options.boot, time_),
       exits_(probe, options.most_watched) {
   time_.take(clock_);
   if (options.user_names) return;
-  memory_.users().ask_no_more();
+  process_details_.users().ask_no_more();
   filler_.users().ask_no_more();
 }
 
@@ -42,7 +42,7 @@ void Normaliser::snapshot() {
 void Normaliser::begin_snapshot() {
   time_.take(clock_);
   if (options_.full_events) return filler_.cgroups().begin_scan();
-  memory_.begin_scan(clock_.monotonic_ns());
+  process_details_.begin_scan(clock_.monotonic_ns());
   count_threads();
 }
 
@@ -53,7 +53,8 @@ void Normaliser::scan_rest() {
 
 bool Normaliser::scan_some(ScanBudget& budget) {
   const auto awaited = [&](int32_t pid) { return exits_.knows(pid); };
-  if (memory_.scanning() && !memory_.scan_some(budget, clock_.monotonic_ns(), awaited))
+  if (process_details_.scanning() &&
+      !process_details_.scan_some(budget, clock_.monotonic_ns(), awaited))
     return false;
   return threads_.scan_some(proc_, budget) && filler_.cgroups().scan_some(budget);
 }
@@ -62,7 +63,7 @@ void Normaliser::set_reported_types(uint32_t mask) {
   const uint32_t before = std::exchange(reported_types_, mask);
   exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
   if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
-  if (look_ == Look::kNow) scan_rest();
+  if (scan_time_ == ScanTime::kNow) scan_rest();
 }
 
 void Normaliser::count_threads() {
@@ -73,12 +74,12 @@ void Normaliser::count_threads() {
 }
 
 void Normaliser::set_details(uint32_t details) {
-  if (details == memory_.details()) return;
-  const bool more = details < memory_.details();  // enum knell_details counts down to more
-  memory_.set_details(details);
+  if (details == process_details_.details()) return;
+  const bool more = details < process_details_.details();  // enum knell_details counts down to more
+  process_details_.set_details(details);
   if (!more) return;
   begin_snapshot();
-  if (look_ == Look::kNow) scan_rest();
+  if (scan_time_ == ScanTime::kNow) scan_rest();
 }
 
 bool Normaliser::follow(std::span<const int32_t> roots) {
@@ -89,8 +90,8 @@ bool Normaliser::follow(std::span<const int32_t> roots) {
     room &= lineage_.follow(root, clock_.monotonic_ns());
     fresh = true;
   }
-  if (fresh && look_ == Look::kNow) lineage_.scan(proc_);
-  if (fresh && look_ == Look::kLater) lineage_.begin_scan();
+  if (fresh && scan_time_ == ScanTime::kNow) lineage_.scan(proc_);
+  if (fresh && scan_time_ == ScanTime::kLater) lineage_.begin_scan();
   return room;
 }
 
@@ -163,8 +164,9 @@ void Normaliser::on_full(const event::Full& full) {
     // A listener named this process while it was dying: /proc may still have some of its details.
     if (!full.has_details) {
       const bool over = full.what == KNELL_EVENT_EXIT;
-      memory_.describe(*slot, full.pid,
-                       over ? ProcessDetails::Look::kYes : ProcessDetails::Look::kIdentity);
+      process_details_.describe(
+          *slot, full.pid,
+          over ? ProcessDetails::ReadProc::kYes : ProcessDetails::ReadProc::kIdentity);
     }
     filler_.fill(batch_, *slot, full);
     commit(slot, full.roots);
@@ -188,17 +190,17 @@ void Normaliser::on_fork(const event::Raw& raw) {
       if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::status_from_exits(*dying));
       exits_.forget(raw.pid);
     }
-    memory_.born(raw);
+    process_details_.born(raw);
     lineage_.born(raw.pid, parent, raw.stamp_ns);
   }
   if (thread && process_level()) return;
   Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  memory_.describe(*slot, parent, ProcessDetails::Look::kNo);
+  process_details_.describe(*slot, parent, ProcessDetails::ReadProc::kNo);
   slot->event.child_pid = raw.pid;
   slot->event.child_tid = raw.tid;
-  slot->event.child_id =
-      memory_.on() ? memory_.id_of(raw.pid, raw.stamp_ns) : memory_.stamp_id(raw.pid, raw.stamp_ns);
+  slot->event.child_id = process_details_.on() ? process_details_.id_of(raw.pid, raw.stamp_ns)
+                                               : process_details_.stamp_id(raw.pid, raw.stamp_ns);
   commit(slot);
 }
 
@@ -211,13 +213,13 @@ void Normaliser::on_exec(const event::Raw& raw) {
   threads_.alone(raw.pid);
   // The details stored at its previous exec were read after this exec: they may be of either
   // program.
-  const Process* before = memory_.at(raw.pid, raw.stamp_ns);
+  const Process* before = process_details_.at(raw.pid, raw.stamp_ns);
   if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
-  memory_.execed(raw);
-  if (memory_.on()) memory_.looked(raw.pid, clock_.monotonic_ns());
+  process_details_.execed(raw);
+  if (process_details_.on()) process_details_.looked(raw.pid, clock_.monotonic_ns());
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  memory_.describe(*slot, raw.pid, ProcessDetails::Look::kNo);
+  process_details_.describe(*slot, raw.pid, ProcessDetails::ReadProc::kNo);
   commit(slot);
 }
 
@@ -235,7 +237,7 @@ void Normaliser::forget_program(const Process& process) {
 // Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Normaliser::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  if (raw.what == KNELL_EVENT_SID) memory_.left_terminal(raw.pid);
+  if (raw.what == KNELL_EVENT_SID) process_details_.left_terminal(raw.pid);
   // A crash concerns the process, whichever thread crashed. Other events concern the process only
   // when they are of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
@@ -243,7 +245,7 @@ void Normaliser::on_change(const event::Raw& raw) {
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
   if (slot != nullptr) {
     knell_event& event = slot->event;
-    memory_.describe(*slot, raw.pid, ProcessDetails::Look::kIdentity);
+    process_details_.describe(*slot, raw.pid, ProcessDetails::ReadProc::kIdentity);
     if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
       fill_ids(*slot, raw);
     } else if (raw.what == KNELL_EVENT_PTRACE) {
@@ -258,10 +260,10 @@ void Normaliser::on_change(const event::Raw& raw) {
     commit(slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP && !options_.full_events) exits_.crashed(raw.pid, raw.tid);
-  if (raw.what == KNELL_EVENT_UID && leader) memory_.changed_uid(raw.pid, raw.u.id.real);
-  if (raw.what == KNELL_EVENT_GID && leader) memory_.changed_gid(raw.pid, raw.u.id.real);
+  if (raw.what == KNELL_EVENT_UID && leader) process_details_.changed_uid(raw.pid, raw.u.id.real);
+  if (raw.what == KNELL_EVENT_GID && leader) process_details_.changed_gid(raw.pid, raw.u.id.real);
   // After the event, which has the old name.
-  if (raw.what == KNELL_EVENT_COMM && leader) memory_.renamed(raw);
+  if (raw.what == KNELL_EVENT_COMM && leader) process_details_.renamed(raw);
 }
 
 // Each thread has its own ids: those of the leader count as the ids of the process.
@@ -270,11 +272,11 @@ void Normaliser::fill_ids(Slot& slot, const event::Raw& raw) {
   const bool uid = raw.what == KNELL_EVENT_UID;
   (uid ? event.ruid : event.rgid) = raw.u.id.real;
   (uid ? event.euid : event.egid) = raw.u.id.effective;
-  if (!memory_.on()) return;
+  if (!process_details_.on()) return;
   if (uid) {
     event.has |= KNELL_HAS_UID;
     event.uid = raw.u.id.real;
-    slot.user = memory_.users().name(event.uid);
+    slot.user = process_details_.users().name(event.uid);
     event.user = slot.user != nullptr ? view_of(*slot.user) : knell_string{nullptr, 0};
   } else {
     event.has |= KNELL_HAS_GID;
@@ -344,7 +346,7 @@ void Normaliser::end(const End& end, Slot* slot) {
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
   event_filter_.on_process_ended(end.pid, start);
-  memory_.gone(end.pid, end.stamp_ns);
+  process_details_.gone(end.pid, end.stamp_ns);
   lineage_.gone(end.pid);
   threads_.alone(end.pid);
 }
@@ -357,7 +359,7 @@ void Normaliser::fill_exit(Slot& slot, const End& end) {
     event.wait_status = *end.status;
   }
   event.exit_signal = end.signal;
-  memory_.describe(slot, end.pid, ProcessDetails::Look::kYes);
+  process_details_.describe(slot, end.pid, ProcessDetails::ReadProc::kYes);
   if (event.ppid == 0) event.ppid = end.parent;
 }
 
@@ -391,7 +393,7 @@ void Normaliser::sweep(size_t at_least) {
   born_ = 0;
   const uint64_t now = clock_.monotonic_ns();
   const auto is_gone = [&](int32_t pid) { return !probe_.exists(pid); };
-  if (memory_.on()) memory_.sweep(count, now, is_gone);
+  if (process_details_.on()) process_details_.sweep(count, now, is_gone);
   lineage_.sweep(count, now, is_gone);
   threads_.sweep(count, now, is_gone);
   exits_.sweep(at_least);

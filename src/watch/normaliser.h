@@ -71,8 +71,8 @@ class Normaliser {
   // When the /proc reads for set_details(), set_reported_types() and follow() happen. kNow: within
   // the call. kLater: in pieces, by scan_some() and, for the processes under the roots,
   // scan_under_roots(), each called until it returns true.
-  enum class Look { kNow, kLater };
-  void set_look(Look look) { look_ = look; }
+  enum class ScanTime { kNow, kLater };
+  void set_scan_time(ScanTime when) { scan_time_ = when; }
   bool scan_some(ScanBudget& budget);
   bool scan_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
   // Raising the details takes a snapshot.
@@ -110,7 +110,7 @@ class Normaliser {
   bool has_noted() const { return exits_.has_noted(); }
   void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
 
-  const ProcessDetails& memory() const { return memory_; }
+  const ProcessDetails& process_details() const { return process_details_; }
   const Lineage& lineage() const { return lineage_; }
 
  private:
@@ -151,7 +151,7 @@ class Normaliser {
   EventFilter& event_filter_;
   Batch& batch_;
   Timebase time_;
-  ProcessDetails memory_;
+  ProcessDetails process_details_;
   Lineage lineage_;
   Threads threads_;
   EventFiller filler_;
@@ -159,7 +159,7 @@ class Normaliser {
   ExitTracker exits_;
   size_t born_ = 0;  // since the last sweep
   uint32_t reported_types_ = 0;
-  Look look_ = Look::kNow;
+  ScanTime scan_time_ = ScanTime::kNow;
   bool hole_ = false;           // events were lost and /proc was not read again yet
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;

@@ -242,7 +242,7 @@ TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
   tree.add(50, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   heard = 0;
-  normaliser().set_look(Normaliser::Look::kLater);
+  normaliser().set_scan_time(Normaliser::ScanTime::kLater);
   normaliser().set_reported_types(KNELL_EVENT_ALL);
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
   ScanBudget all;
@@ -474,7 +474,7 @@ TEST_F(NormaliserTest, StoresNoProcessesWithDetailsStatus) {
   options.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
   EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
-  EXPECT_EQ(normaliser().memory().table().size(), 0U);
+  EXPECT_EQ(normaliser().process_details().table().size(), 0U);
 }
 
 TEST_F(NormaliserTest, SweepsProcessesThatEndedWithoutAnEvent) {
@@ -482,13 +482,13 @@ TEST_F(NormaliserTest, SweepsProcessesThatEndedWithoutAnEvent) {
   Normaliser& n = normaliser();
   n.begin_drain();
   for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
-  EXPECT_EQ(n.memory().table().size(), 100U);
+  EXPECT_EQ(n.process_details().table().size(), 100U);
   probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.memory().table().size(), 100U) << "their events may still come";
+  EXPECT_EQ(n.process_details().table().size(), 100U) << "their events may still come";
   clock.now_ns += 2 * GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.memory().table().size(), 1U);
+  EXPECT_EQ(n.process_details().table().size(), 1U);
 }
 
 TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {

@@ -63,20 +63,20 @@ std::string_view without_title_padding(std::string_view args, event::ArgsEnd end
   if (end == event::ArgsEnd::kArguments) return args;
   const size_t last = args.find_last_not_of('\0');
   const size_t run = args.size() - (last == std::string::npos ? 0 : last + 1);
-  if (end == event::ArgsEnd::kPadding)
+  if (end == event::ArgsEnd::kTitlePadding)
     return run >= 2 ? args.substr(0, args.size() - run + 1) : args;
   const bool title = args.find('\0') == args.size() - run;  // one word
   return run >= 3 && title ? args.substr(0, args.size() - run + 1) : args;
 }
 
-event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                              std::span<const uint64_t> pointers) {
+event::ArgsEnd classify_args_end(std::string_view args, uint64_t arg_start, bool whole,
+                                 std::span<const uint64_t> pointers) {
   const auto leads_to = [&](uint64_t address) {
     return std::ranges::find(pointers, address) != pointers.end();
   };
   const bool same = leads_to(arg_start + args.find('\0') + 1) &&
                     (!whole || leads_to(arg_start + args.size() - 1));
-  return same ? event::ArgsEnd::kArguments : event::ArgsEnd::kPadding;
+  return same ? event::ArgsEnd::kArguments : event::ArgsEnd::kTitlePadding;
 }
 
 // At the start of the stack the kernel puts the number of arguments and a pointer to each; each has
@@ -103,7 +103,7 @@ event::ArgsEnd ProcFolder::args_end(std::string_view args, bool whole) const {
   const size_t size = std::clamp<size_t>(count, 1, pointers.size()) - 1;
   for (size_t i = 0; i < size; ++i)
     if (!word(i + 2, pointers[i])) return event::ArgsEnd::kUnknown;
-  return judge_args_end(args, stat->arg_start, whole, std::span(pointers).first(size));
+  return classify_args_end(args, stat->arg_start, whole, std::span(pointers).first(size));
 }
 
 std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t most) const {

@@ -103,7 +103,7 @@ std::string_view without_title_padding(std::string_view args, event::ArgsEnd end
 // after the first, as the kernel put them on the stack, in any order (getopt(3) changes it). If the
 // args are still as the kernel laid them out, there are pointers to the second word and to the
 // last.
-event::ArgsEnd judge_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                              std::span<const uint64_t> pointers);
+event::ArgsEnd classify_args_end(std::string_view args, uint64_t arg_start, bool whole,
+                                 std::span<const uint64_t> pointers);
 
 }  // namespace knell::watch

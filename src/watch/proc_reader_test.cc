@@ -102,9 +102,9 @@ TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {
 TEST(WithoutTitlePadding, UsesTheKnownArgsEnd) {
   const std::string args("prog\0\0\0", 7);
   EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kArguments), args);
-  EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kPadding), args.substr(0, 5));
+  EXPECT_EQ(without_title_padding(args, event::ArgsEnd::kTitlePadding), args.substr(0, 5));
   const std::string hidden("mysql\0-p\0\0\0", 11);  // a password that was overwritten with NULs
-  EXPECT_EQ(without_title_padding(hidden, event::ArgsEnd::kPadding), hidden.substr(0, 9));
+  EXPECT_EQ(without_title_padding(hidden, event::ArgsEnd::kTitlePadding), hidden.substr(0, 9));
 }
 
 // "prog", "", "" at 1000: the arguments begin at 1000, 1005 and 1006.
@@ -112,14 +112,14 @@ TEST(JudgeArgsEnd, UsesThePointersThatTheKernelPutOnTheStack) {
   using enum event::ArgsEnd;
   const std::string args("prog\0\0\0", 7);
   const auto judge = [&](bool whole, const std::vector<uint64_t>& pointers) {
-    return judge_args_end(args, 1000, whole, pointers);
+    return classify_args_end(args, 1000, whole, pointers);
   };
   EXPECT_EQ(judge(true, {1005, 1006}), kArguments);
   EXPECT_EQ(judge(true, {1006, 1005}), kArguments) << "options were put first";
-  EXPECT_EQ(judge(true, {}), kPadding);
-  EXPECT_EQ(judge(true, {1003}), kPadding) << "ran as `ab def`";
-  EXPECT_EQ(judge(true, {1005}), kPadding) << "ran as `abcd e`";
-  EXPECT_EQ(judge(true, {0}), kPadding) << "the program has changed them";
+  EXPECT_EQ(judge(true, {}), kTitlePadding);
+  EXPECT_EQ(judge(true, {1003}), kTitlePadding) << "ran as `ab def`";
+  EXPECT_EQ(judge(true, {1005}), kTitlePadding) << "ran as `abcd e`";
+  EXPECT_EQ(judge(true, {0}), kTitlePadding) << "the program has changed them";
   EXPECT_EQ(judge(false, {1005, 2000}), kArguments) << "cut here";
 }
 

@@ -265,17 +265,17 @@ knell_id ProcessDetails::id_of(int32_t pid, uint64_t stamp_ns) {
   return {boot_, pid, process->start, process->start_kind};
 }
 
-void ProcessDetails::describe(Slot& slot, int32_t pid, Look look) {
+void ProcessDetails::describe(Slot& slot, int32_t pid, ReadProc read_proc) {
   knell_event& event = slot.event;
   event.id = stamp_id(pid, event.mono_ns);
   if (!on()) return;
   if (const Process* process = at(pid, event.mono_ns)) {
     fill(slot, *process);
-  } else if (look != Look::kNo) {
+  } else if (read_proc != ReadProc::kNo) {
     Process now;
     now.pid = pid;
     if (!read(now, event.mono_ns)) return;
-    if (look == Look::kIdentity) now.forget_all_but_identity();
+    if (read_proc == ReadProc::kIdentity) now.forget_all_but_identity();
     fill(slot, now);
   }
 }

@@ -64,12 +64,12 @@ class ProcessDetails {
 
   // Fills in the details of process `pid` at event.mono_ns. `look`: what to read from /proc, which
   // shows the current state, for a process that is not stored:
-  enum class Look {
+  enum class ReadProc {
     kNo,        // nothing
     kIdentity,  // start and parent. The rest may have changed since: it may run another program
     kYes        // all: it has ended, and a zombie still shows its name, parent and cgroup
   };
-  void describe(Slot& slot, int32_t pid, Look look);
+  void describe(Slot& slot, int32_t pid, ReadProc read_proc);
   knell_id id_of(int32_t pid, uint64_t stamp_ns);
   knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const;
 

@@ -163,7 +163,7 @@ void RecordDecoder::fill(const Decoded& record) {
   full_.has_args = (flags & KNELL_RECORD_ARGS) != 0;
   full_.args_truncated = (flags & KNELL_RECORD_ARGS_CUT) != 0;
   if ((flags & KNELL_RECORD_ARGS_EXACT) != 0) full_.args_end = event::ArgsEnd::kArguments;
-  if ((flags & KNELL_RECORD_ARGS_PADDED) != 0) full_.args_end = event::ArgsEnd::kPadding;
+  if ((flags & KNELL_RECORD_ARGS_PADDED) != 0) full_.args_end = event::ArgsEnd::kTitlePadding;
   full_.args = record.args;
   turn_path(record.exe_names, exe_);
   turn_path(record.cwd_names, cwd_);

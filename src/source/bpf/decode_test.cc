@@ -92,7 +92,7 @@ TEST(Decode, MarksDeletedFilesAndTheEndOfArgs) {
   EXPECT_EQ(full.args_end, event::ArgsEnd::kArguments);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_PADDED;
   const Bytes padded(process, "sh\0"sv);
-  EXPECT_EQ(decoder.event_of(*decode(padded.view())).args_end, event::ArgsEnd::kPadding);
+  EXPECT_EQ(decoder.event_of(*decode(padded.view())).args_end, event::ArgsEnd::kTitlePadding);
 }
 
 TEST(Decode, DecodesEventsOfTheConnector) {

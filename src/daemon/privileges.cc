@@ -29,7 +29,7 @@ Result<void> become(const Account& account) {
 // The probe fails in a network namespace other than the initial one, and if the kernel has no
 // connector.
 bool connector_is_there() {
-  const auto probe = source::Probe::open();
+  const auto probe = source::ConnectorProbe::open();
   return probe && probe->ask().has_value();
 }
 

@@ -69,7 +69,7 @@ class Examination {
   void connector() {
     found_ = source::diagnose(0);
     if (!found_.acked) {
-      report(KNELL_FINDING_NO, "connector", found_.obstacle.sentence, found_.obstacle.mend);
+      report(KNELL_FINDING_NO, "connector", found_.obstacle.reason, found_.obstacle.advice);
       return;
     }
     report(KNELL_FINDING_OK, "connector",
@@ -132,7 +132,7 @@ class Examination {
           "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
       return;
     }
-    report(KNELL_FINDING_NO, "bpf", found.sentence, found.mend);
+    report(KNELL_FINDING_NO, "bpf", found.reason, found.advice);
     // The last lines of the loader's log say why it failed.
     constexpr size_t kMostLog = 4000;
     std::string_view log = found.log;

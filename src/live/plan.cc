@@ -51,7 +51,7 @@ Result<Opened> open_connector(const SourceOptions& options, const Interest& inte
 // Opens bpf for the event types that it reports itself; for the others the connector, with a BPF
 // program as its socket filter.
 Result<Opened> open_bpf(const SourceOptions& options, const Interest& interest) {
-  if (!source::look_around().initial_pid())
+  if (!source::read_environment().initial_pid())
     return say(ENOTSUP,
                "bpf reports pids of the initial pid namespace, but this one is another: run it "
                "outside the container");

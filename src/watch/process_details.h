@@ -62,8 +62,8 @@ class ProcessDetails {
     });
   }
 
-  // Fills in the details of process `pid` at event.mono_ns. `look`: what to read from /proc, which
-  // shows the current state, for a process that is not stored:
+  // Fills in the details of process `pid` at event.mono_ns. `read_proc`: what to read from /proc,
+  // which shows the current state, for a process that is not stored:
   enum class ReadProc {
     kNo,        // nothing
     kIdentity,  // start and parent. The rest may have changed since: it may run another program

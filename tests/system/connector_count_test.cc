@@ -25,7 +25,7 @@ class Count {
     auto fd = source::open_connector();
     KNELL_CHECK(fd.has_value());
     fd_ = *std::move(fd);
-    auto probe = source::Probe::open();
+    auto probe = source::ConnectorProbe::open();
     KNELL_CHECK(probe.has_value());
     probe_.emplace(*std::move(probe));
   }
@@ -54,7 +54,7 @@ class Count {
     source::send_request(fd_.get(), op, std::nullopt);
   }
   UniqueFd fd_;
-  std::optional<source::Probe> probe_;
+  std::optional<source::ConnectorProbe> probe_;
 };
 
 class ConnectorCount : public ::testing::TestWithParam<Filtering> {
@@ -108,7 +108,7 @@ TEST_P(ConnectorCount, DiagnosisDoesNotChangeIt) {
   EXPECT_TRUE(count_->is_zero());
   count_->change(-1);
   const source::Diagnosis found = source::diagnose(0);
-  EXPECT_TRUE(found.deaf && !found.acked && found.present);
+  EXPECT_TRUE(found.count_below_one && !found.acked && found.present);
   count_->change(1);
   EXPECT_TRUE(count_->is_zero());
 }

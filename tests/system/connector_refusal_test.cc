@@ -132,8 +132,8 @@ TEST_F(ConnectorRefusal, SubscriptionOutlivesAChangeOfNamespace) {
 TEST_F(ConnectorRefusal, DiagnosisHere) {
   const source::Diagnosis found = source::diagnose(1U << 20);
   EXPECT_TRUE(found.present);
-  EXPECT_TRUE(found.acked) << found.obstacle.sentence;
-  EXPECT_FALSE(found.deaf);
+  EXPECT_TRUE(found.acked) << found.obstacle.reason;
+  EXPECT_FALSE(found.count_below_one);
   EXPECT_EQ(found.kernel_filter, kernel_filters());
   EXPECT_EQ(found.initial_net, true);
   EXPECT_TRUE(found.initial_pid && found.initial_user);
@@ -147,8 +147,8 @@ TEST_F(ConnectorRefusal, DiagnosisElsewhere) {
   const std::string text = in_child([]() -> std::string {
     if (::unshare(CLONE_NEWNET) != 0) return "cannot unshare";
     const source::Diagnosis found = source::diagnose(0);
-    if (found.acked || found.deaf || found.initial_net != false) return "wrong";
-    return found.obstacle.sentence + "|" + found.obstacle.mend;
+    if (found.acked || found.count_below_one || found.initial_net != false) return "wrong";
+    return found.obstacle.reason + "|" + found.obstacle.advice;
   });
   if (text == "cannot unshare") GTEST_SKIP() << "no network namespaces here";
   EXPECT_NE(text.find("initial network namespace only"), std::string::npos) << text;

@@ -11,9 +11,9 @@ namespace knell::source {
 
 BpfDiagnosis diagnose_bpf() {
   BpfDiagnosis found;
-  if (!look_around().initial_pid()) {
-    found.sentence = "another pid namespace: bpf programs report the pids of the initial one";
-    found.mend = "run it outside the container";
+  if (!read_environment().initial_pid()) {
+    found.reason = "another pid namespace: bpf programs report the pids of the initial one";
+    found.advice = "run it outside the container";
     return found;
   }
   BpfOptions options;
@@ -23,10 +23,10 @@ BpfDiagnosis diagnose_bpf() {
   found.works = static_cast<bool>(bpf);
   if (found.works) return found;
   found.log = bpf_log();
-  found.sentence = bpf.error().message();
+  found.reason = bpf.error().message();
   if (bpf.error().code == EPERM) {
-    found.sentence = "needs CAP_BPF+CAP_PERFMON";
-    found.mend = "sudo";
+    found.reason = "needs CAP_BPF+CAP_PERFMON";
+    found.advice = "sudo";
   }
   return found;
 }

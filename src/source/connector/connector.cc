@@ -31,9 +31,9 @@
 // then it is the number of missing thread-level events of `types`. It is an upper bound if the mask
 // was changed since losses were last reported, or if nothing is filtered before the queue.
 //
-// check_health() finds out when the kernel has stopped sending events (heal.cc). Events from before
-// that are still in the queue then. So this hole, which has no count, is placed by the same rule:
-// before the first event that is stamped after the repair.
+// check_health() finds out when the kernel has stopped sending events (listener_count.cc). Events
+// from before that are still in the queue then. So this hole, which has no count, is placed by the
+// same rule: before the first event that is stamped after the repair.
 namespace knell::source {
 namespace {
 
@@ -64,42 +64,43 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
       losable_(mask_) {}
 
 Connector::~Connector() {
-  // Exactly one IGNORE, since the kernel counts this as one listener. What heal() added to the
-  // kernel's count stays.
+  // Exactly one IGNORE, since the kernel counts this as one listener. What restore_listener_count()
+  // added to the kernel's count stays.
   if (subscribed_ && ::getpid() == owner_) {
     send_request(fd_.get(), KNELL_MCAST_IGNORE, std::nullopt);
   }
 }
 
 Result<std::unique_ptr<Connector>> Connector::create(const ConnectorOptions& options) {
-  const Surroundings here = look_around();
+  const Environment here = read_environment();
   auto fd = open_connector();
-  if (!fd) return refuse(explain(Step::kOpen, fd.error(), here));
+  if (!fd) return obstacle_error(explain(Step::kOpen, fd.error(), here));
   const size_t bytes = options.buffer_bytes != 0 ? options.buffer_bytes : kDefaultBufferBytes;
   const Buffer buffer = size_buffer(fd->get(), bytes);
   const uint32_t mask = normalised(options.wanted);
   if (options.best != Filtering::kNone)
     KNELL_TRY(attach(fd->get(), options.program, mask, forks_of(options.wanted)));
   if (const auto joined = join_events(fd->get()); !joined) {
-    return refuse(explain(Step::kJoin, joined.error(), here));
+    return obstacle_error(explain(Step::kJoin, joined.error(), here));
   }
-  const auto probe = Probe::open();
-  if (!probe) return refuse(explain(Step::kOpen, probe.error(), here));
+  const auto probe = ConnectorProbe::open();
+  if (!probe) return obstacle_error(explain(Step::kOpen, probe.error(), here));
   std::unique_ptr<Connector> connector(new Connector(*std::move(fd), buffer, options));
   KNELL_TRY(connector->connect(here, *probe, options.best));
   return connector;
 }
 
-Result<void> Connector::connect(const Surroundings& here, const Probe& probe, Filtering best) {
+Result<void> Connector::connect(const Environment& here, const ConnectorProbe& probe,
+                                Filtering best) {
   auto answer = subscribe(fd_.get(), mask_, probe);
-  if (!answer) return refuse(explain(Step::kRequest, answer.error(), here));
+  if (!answer) return obstacle_error(explain(Step::kRequest, answer.error(), here));
   subscribed_ = true;
   home_ = here.namespaces;
   if (!answer->acked) {
     const Obstacle obstacle = explain(Step::kAck, {}, here);
-    if (!obstacle.deaf) return refuse(obstacle);
-    answer = heal(fd_.get(), mask_, Speech::kUnknown, probe);
-    if (!answer || !answer->acked) return refuse(obstacle);
+    if (!obstacle.count_below_one) return obstacle_error(obstacle);
+    answer = restore_listener_count(fd_.get(), mask_, RequestFormat::kUnknown, probe);
+    if (!answer || !answer->acked) return obstacle_error(obstacle);
     ++repaired_;
   }
   filtering_ = std::max(best, answer->kernel_filter ? Filtering::kKernel : Filtering::kClassic);
@@ -151,7 +152,7 @@ Result<void> Connector::filter_nothing() {
 
 Result<Drained> Connector::drain(Sink& sink, size_t bound) {
   bool any = false;
-  receiver_.take_dry();  // from an earlier drain, so it is out of date
+  receiver_.take_emptied();  // from an earlier drain, so it is out of date
   // Events that are dropped here count too: if many arrive, this must still return to the caller.
   for (size_t spent = 0; spent < bound;) {
     if (!look_ahead(spent)) {
@@ -196,7 +197,7 @@ bool Connector::look_ahead(size_t& skipped) {
 Result<bool> Connector::refill() {
   // After a batch that was not full the queue is empty, or an ENOBUFS is next. In the second case
   // the drop counter has changed.
-  if (receiver_.take_dry() && loss_.untaken() == 0) return false;
+  if (receiver_.take_emptied() && loss_.pending() == 0) return false;
   switch (receiver_.fill(fd_.get())) {
     case Receiver::Fill::kSome:
       return true;
@@ -205,7 +206,7 @@ Result<bool> Connector::refill() {
       return true;
     case Receiver::Fill::kEmpty:
       // Drops without an ENOBUFS, or drops counted after their hole was reported.
-      if (overflow_ns_ == 0 && loss_.untaken() != 0) overflow_ns_ = clock_.monotonic_ns();
+      if (overflow_ns_ == 0 && loss_.pending() != 0) overflow_ns_ = clock_.monotonic_ns();
       return false;
     case Receiver::Fill::kBroken:
       break;
@@ -259,22 +260,23 @@ void Connector::report_deafness(Sink& sink, const Hole& hole) {
 // ------------------------------------------------------------------------------------- health
 
 Result<void> Connector::check_health(Sink& sink) {
-  const auto probe = Probe::open();
+  const auto probe = ConnectorProbe::open();
   if (!probe) return {};  // for example, no descriptor is left: then nothing can be found out
   auto answer = probe->ask();
   const uint64_t now = clock_.monotonic_ns();
-  const bool deaf = answer && !answer->acked;
+  const bool silent = answer && !answer->acked;
   if (answer && answer->acked) healthy_ns_ = now;
   // A process that moved to other namespaces keeps its subscription, but the kernel does not answer
   // the probe there.
-  if (!deaf || look_around().namespaces != home_) return {};
+  if (!silent || read_environment().namespaces != home_) return {};
 
-  const Speech speech = filtering_ == Filtering::kKernel ? Speech::kMask : Speech::kUnknown;
+  const RequestFormat format =
+      filtering_ == Filtering::kKernel ? RequestFormat::kMask : RequestFormat::kUnknown;
   const uint32_t asked = filtering_ == Filtering::kKernel ? mask_ : KNELL_EVENT_ALL;
-  answer = heal(fd_.get(), asked, speech, *probe);
-  if (!answer || !answer->acked) return refuse(explain(Step::kAck, {}, look_around()));
+  answer = restore_listener_count(fd_.get(), asked, format, *probe);
+  if (!answer || !answer->acked) return obstacle_error(explain(Step::kAck, {}, read_environment()));
   ++repaired_;
-  if (deaf_history_.note(now)) KNELL_TRY(filter_nothing());
+  if (silence_detector_.note(now)) KNELL_TRY(filter_nothing());
   const uint64_t from = deafness_ ? deafness_->from_ns : std::max(healthy_ns_, last_ns_);
   healthy_ns_ = clock_.monotonic_ns();
   deafness_ = Hole{healthy_ns_, from};

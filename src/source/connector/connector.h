@@ -13,7 +13,7 @@
 #include "base/unique_fd.h"
 #include "filter/classic_bpf.h"
 #include "source/connector/diagnosis.h"
-#include "source/connector/heal.h"
+#include "source/connector/listener_count.h"
 #include "source/connector/loss.h"
 #include "source/connector/receiver.h"
 #include "source/connector/socket.h"
@@ -66,7 +66,7 @@ class Connector : public Source {
   };
 
   Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options);
-  Result<void> connect(const Surroundings& here, const Probe& probe, Filtering best);
+  Result<void> connect(const Environment& here, const ConnectorProbe& probe, Filtering best);
   Result<void> ask_kernel();
   Result<void> filter_nothing();
 
@@ -97,7 +97,7 @@ class Connector : public Source {
   bool mask_held_ = true;     // the mask has not changed since then
   uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is not reported yet; 0: none
   std::optional<Hole> deafness_;  // the hole of a time without events, not reported yet
-  DeafHistory deaf_history_;
+  SilenceDetector silence_detector_;
   uint64_t received_ = 0, repaired_ = 0;
 };
 

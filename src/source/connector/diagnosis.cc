@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "filter/classic_bpf.h"
-#include "source/connector/heal.h"
+#include "source/connector/listener_count.h"
 
 namespace knell::source {
 namespace {
@@ -36,7 +36,7 @@ std::optional<bool> listed_in_proc() {
   return std::string_view(text.data(), static_cast<size_t>(size)).contains("cn_proc");
 }
 
-std::optional<Obstacle> foreign_namespace(const Surroundings& here) {
+std::optional<Obstacle> foreign_namespace(const Environment& here) {
   const char* which = nullptr;
   if (!here.initial_user()) which = "user";
   if (!here.initial_pid()) which = "pid";
@@ -52,7 +52,7 @@ Obstacle not_built_in(const char* what) {
           "use a kernel with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y"};
 }
 
-Obstacle no_ack(const Surroundings& here) {
+Obstacle no_ack(const Environment& here) {
   if (const auto foreign = foreign_namespace(here)) return *foreign;
   if (here.listed == false) return not_built_in("process events (CONFIG_PROC_EVENTS)");
   return {EPROTONOSUPPORT,
@@ -65,19 +65,19 @@ Obstacle no_ack(const Surroundings& here) {
 
 }  // namespace
 
-bool Surroundings::initial_pid() const {
+bool Environment::initial_pid() const {
   return namespaces.pid == 0 || namespaces.pid == kInitialPid;
 }
-bool Surroundings::initial_user() const {
+bool Environment::initial_user() const {
   return namespaces.user == 0 || namespaces.user == kInitialUser;
 }
 
-Surroundings look_around() {
+Environment read_environment() {
   return {{inode("/proc/self/ns/net"), inode("/proc/self/ns/pid"), inode("/proc/self/ns/user")},
           listed_in_proc()};
 }
 
-Obstacle explain(Step step, const Error& error, const Surroundings& here) {
+Obstacle explain(Step step, const Error& error, const Environment& here) {
   if (step == Step::kOpen && (error.code == EPROTONOSUPPORT || error.code == EAFNOSUPPORT)) {
     return not_built_in("the connector (CONFIG_CONNECTOR)");
   }
@@ -98,19 +98,19 @@ Obstacle explain(Step step, const Error& error, const Surroundings& here) {
           error.code == EMFILE ? "raise the limit of open files (ulimit -n)" : ""};
 }
 
-std::unexpected<Error> refuse(const Obstacle& obstacle) {
-  if (obstacle.mend.empty()) return say(obstacle.code, obstacle.sentence);
-  return say(obstacle.code, obstacle.sentence + "; " + obstacle.mend);
+std::unexpected<Error> obstacle_error(const Obstacle& obstacle) {
+  if (obstacle.advice.empty()) return say(obstacle.code, obstacle.reason);
+  return say(obstacle.code, obstacle.reason + "; " + obstacle.advice);
 }
 
 Diagnosis diagnose(size_t buffer_bytes) {
-  const Surroundings here = look_around();
+  const Environment here = read_environment();
   Diagnosis found;
   found.initial_pid = here.initial_pid();
   found.initial_user = here.initial_user();
   const auto stuck = [&](Step step, const Error& error) {
     found.obstacle = explain(step, error, here);
-    found.deaf = found.obstacle.deaf;
+    found.count_below_one = found.obstacle.count_below_one;
     return found;
   };
   const auto fd = open_connector();
@@ -124,7 +124,7 @@ Diagnosis diagnose(size_t buffer_bytes) {
   }
   if (const auto joined = join_events(fd->get()); !joined)
     return stuck(Step::kJoin, joined.error());
-  const auto probe = Probe::open();
+  const auto probe = ConnectorProbe::open();
   if (!probe) return stuck(Step::kOpen, probe.error());
   const auto answer = subscribe(fd->get(), kRare, *probe);
   if (!answer) {

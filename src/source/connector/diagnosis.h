@@ -20,7 +20,7 @@ struct Namespaces {
 };
 
 // Facts that cannot be found out through a socket.
-struct Surroundings {
+struct Environment {
   Namespaces namespaces;
   // Whether /proc/net/connector lists process events; nullopt: the file could not be read.
   std::optional<bool> listed;
@@ -28,7 +28,7 @@ struct Surroundings {
   bool initial_pid() const;
   bool initial_user() const;
 };
-Surroundings look_around();
+Environment read_environment();
 
 enum class Step {
   kOpen,     // socket()
@@ -38,16 +38,17 @@ enum class Step {
 };
 
 struct Obstacle {
-  int code = 0;          // an errno; 0: there is no obstacle
-  std::string sentence;  // the reason
-  std::string mend;      // advice; may be empty
-  bool deaf = false;     // the only cause left is the kernel's count of listeners: heal() may help
+  int code = 0;  // an errno; 0: there is no obstacle
+  std::string reason;
+  std::string advice;  // may be empty
+  // The only cause left is the kernel's count of listeners: restore_listener_count() may help.
+  bool count_below_one = false;
 };
 
 // `error` is what `step` failed with; ignored for kAck.
-Obstacle explain(Step step, const Error& error, const Surroundings& here);
+Obstacle explain(Step step, const Error& error, const Environment& here);
 // The obstacle as an error whose message is one line.
-std::unexpected<Error> refuse(const Obstacle& obstacle);
+std::unexpected<Error> obstacle_error(const Obstacle& obstacle);
 
 // What can be found out about the connector here, for knell doctor. Subscribes for a moment to an
 // event type that is rare. Repairs nothing.
@@ -55,7 +56,7 @@ struct Diagnosis {
   bool present = false;  // the kernel has process events, and we may join their group
   bool acked = false;    // events arrive
   bool kernel_filter = false;
-  bool deaf = false;  // no events, because the kernel's count of listeners is below one
+  bool count_below_one = false;     // the kernel's count of listeners, so it sends no events
   std::optional<bool> initial_net;  // nullopt: unknown
   bool initial_pid = true, initial_user = true;
   Buffer buffer;

@@ -10,23 +10,23 @@ namespace knell::source {
 namespace {
 
 constexpr uint64_t kInitialPid = 4026531836, kInitialUser = 4026531837, kOther = 4026532201;
-const Surroundings kHome{{.net = 1, .pid = kInitialPid, .user = kInitialUser}, true};
-const Surroundings kOtherPid{{.net = 1, .pid = kOther, .user = kInitialUser}, true};
-const Surroundings kOtherUser{{.net = 1, .pid = kInitialPid, .user = kOther}, true};
-const Surroundings kUnlisted{{.net = 1, .pid = kInitialPid, .user = kInitialUser}, false};
-const Surroundings kBlind{};  // no /proc
+const Environment kHome{{.net = 1, .pid = kInitialPid, .user = kInitialUser}, true};
+const Environment kOtherPid{{.net = 1, .pid = kOther, .user = kInitialUser}, true};
+const Environment kOtherUser{{.net = 1, .pid = kInitialPid, .user = kOther}, true};
+const Environment kUnlisted{{.net = 1, .pid = kInitialPid, .user = kInitialUser}, false};
+const Environment kBlind{};  // no /proc
 
 Error failed(int code) { return {code, "do it", false}; }
 
 bool mentions(const Obstacle& obstacle, const char* words) {
-  return (obstacle.sentence + "|" + obstacle.mend).contains(words);
+  return (obstacle.reason + "|" + obstacle.advice).contains(words);
 }
 
 TEST(Diagnosis, ExplainsEachObstacle) {
   struct Case {
     Step step;
     int error;
-    Surroundings here;
+    Environment here;
     int code;
     const char* words;
   };
@@ -47,22 +47,22 @@ TEST(Diagnosis, ExplainsEachObstacle) {
   };
   for (const Case& c : cases) {
     const Obstacle obstacle = explain(c.step, failed(c.error), c.here);
-    EXPECT_EQ(obstacle.code, c.code) << obstacle.sentence;
-    EXPECT_TRUE(mentions(obstacle, c.words)) << c.words << " in: " << obstacle.sentence;
+    EXPECT_EQ(obstacle.code, c.code) << obstacle.reason;
+    EXPECT_TRUE(mentions(obstacle, c.words)) << c.words << " in: " << obstacle.reason;
   }
 }
 
 TEST(Diagnosis, BlamesTheListenerCountOnlyWithoutAnotherReason) {
-  EXPECT_TRUE(explain(Step::kAck, {}, kHome).deaf);
-  EXPECT_TRUE(explain(Step::kAck, {}, kBlind).deaf);
-  EXPECT_FALSE(explain(Step::kAck, {}, kOtherPid).deaf);
-  EXPECT_FALSE(explain(Step::kAck, {}, kUnlisted).deaf);
-  EXPECT_FALSE(explain(Step::kJoin, failed(EPERM), kHome).deaf);
+  EXPECT_TRUE(explain(Step::kAck, {}, kHome).count_below_one);
+  EXPECT_TRUE(explain(Step::kAck, {}, kBlind).count_below_one);
+  EXPECT_FALSE(explain(Step::kAck, {}, kOtherPid).count_below_one);
+  EXPECT_FALSE(explain(Step::kAck, {}, kUnlisted).count_below_one);
+  EXPECT_FALSE(explain(Step::kJoin, failed(EPERM), kHome).count_below_one);
 }
 
 TEST(Diagnosis, PutsReasonAndAdviceOnOneLine) {
-  EXPECT_EQ(refuse({EPERM, "why", "what helps"}).error().message(), "why; what helps");
-  EXPECT_EQ(refuse({EIO, "why", ""}).error().message(), "why");
+  EXPECT_EQ(obstacle_error({EPERM, "why", "what helps"}).error().message(), "why; what helps");
+  EXPECT_EQ(obstacle_error({EIO, "why", ""}).error().message(), "why");
 }
 
 }  // namespace

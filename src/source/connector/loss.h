@@ -12,7 +12,7 @@ class LossCounter {
   explicit LossCounter(int fd) : fd_(fd), taken_(read().drops) {}
 
   // How many datagrams were dropped since the last take().
-  uint64_t untaken() const { return static_cast<uint32_t>(read().drops - taken_); }
+  uint64_t pending() const { return static_cast<uint32_t>(read().drops - taken_); }
   // The same; these drops are taken then.
   uint64_t take();
   uint64_t total() const { return total_; }  // the sum of what take() returned

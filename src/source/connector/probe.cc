@@ -35,15 +35,15 @@ Result<bool> acked(int fd, std::optional<uint32_t> mask) {
 
 }  // namespace
 
-Result<Probe> Probe::open() {
+Result<ConnectorProbe> ConnectorProbe::open() {
   KNELL_ASSIGN(UniqueFd fd, open_connector());
   KNELL_TRY(attach_filter(fd.get(), filter::only_acks_filter()));
   KNELL_TRY(join_events(fd.get()));
-  return Probe(std::move(fd));
+  return ConnectorProbe(std::move(fd));
 }
 
-Result<ProbeAnswer> Probe::ask() const {
-  ProbeAnswer answer;
+Result<ConnectorProbeAnswer> ConnectorProbe::ask() const {
+  ConnectorProbeAnswer answer;
   KNELL_ASSIGN(answer.acked, acked(fd_.get(), std::nullopt));
   if (!answer.acked) return answer;
   KNELL_ASSIGN(answer.kernel_filter, acked(fd_.get(), KNELL_EVENT_ALL));

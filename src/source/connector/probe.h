@@ -10,7 +10,7 @@
 namespace knell::source {
 
 // How the kernel answers requests here.
-struct ProbeAnswer {
+struct ConnectorProbeAnswer {
   // The kernel has process events, obeys requests from here, and its count of listeners is not
   // below one.
   bool acked = false;
@@ -20,14 +20,14 @@ struct ProbeAnswer {
 // Sends requests with an invalid op on a socket of its own, so nothing on the machine is changed.
 // The kernel acks only while there is a listener: LISTEN first. Close it soon: as long as it is
 // open, the kernel runs its filter for every event too.
-class Probe {
+class ConnectorProbe {
  public:
-  static Result<Probe> open();
+  static Result<ConnectorProbe> open();
   // Errors: ECONNREFUSED outside the initial network namespace.
-  Result<ProbeAnswer> ask() const;
+  Result<ConnectorProbeAnswer> ask() const;
 
  private:
-  explicit Probe(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit ConnectorProbe(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
 };
 

@@ -24,7 +24,7 @@ Receiver::Fill Receiver::fill(int fd) {
   do {
     count = ::recvmmsg(fd, headers_.data(), kBatch, MSG_DONTWAIT, nullptr);
   } while (count < 0 && errno == EINTR);
-  ran_dry_ = count < static_cast<int>(kBatch);
+  emptied_ = count < static_cast<int>(kBatch);
   if (count > 0) {
     count_ = static_cast<size_t>(count);
     return Fill::kSome;

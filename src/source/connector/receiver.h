@@ -33,7 +33,7 @@ class Receiver {
   Fill fill(int fd);
   // True: the last fill() got less than a full batch, so the queue was empty then, or the next
   // fill() will return an error. Resets itself: returns true once for each such fill().
-  bool take_dry() { return std::exchange(ran_dry_, false); }
+  bool take_emptied() { return std::exchange(emptied_, false); }
 
   // The next event or ack in the batch. Skips datagrams that the kernel did not send. nullopt: the
   // batch is finished, call fill().
@@ -52,7 +52,7 @@ class Receiver {
   std::array<sockaddr_nl, kBatch> senders_{};
   std::array<std::array<std::byte, kRoom>, kBatch> bytes_{};
   size_t next_ = 0, count_ = 0;
-  bool ran_dry_ = false;
+  bool emptied_ = false;
 };
 
 }  // namespace knell::source

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/connector/heal.h"
+#include "source/connector/listener_count.h"
 
 #include <knell/cn_proc.h>
 
@@ -14,7 +14,8 @@
 // IGNORE too many; since 6.6: an invalid op followed by IGNORE). Any listener can raise it again.
 // Before 6.6 each LISTEN adds one. Since 6.6 a LISTEN adds one only if the last request on the same
 // socket was not a LISTEN; an invalid op before it has that effect and leaves the mask in force.
-// What heal() adds is never subtracted, because it replaces what other programs subtracted.
+// What restore_listener_count() adds is never subtracted, because it replaces what other programs
+// subtracted.
 namespace knell::source {
 namespace {
 
@@ -27,37 +28,38 @@ Result<void> request(int fd, uint32_t op, std::optional<uint32_t> mask) {
 
 }  // namespace
 
-Result<ProbeAnswer> subscribe(int fd, uint32_t mask, const Probe& probe) {
+Result<ConnectorProbeAnswer> subscribe(int fd, uint32_t mask, const ConnectorProbe& probe) {
   KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));
-  KNELL_ASSIGN(const ProbeAnswer first, probe.ask());
+  KNELL_ASSIGN(const ConnectorProbeAnswer first, probe.ask());
   if (first.kernel_filter) return first;
   // Either the kernel is older than 6.6 and ignored the 8-byte request, or its count of listeners
   // is below one and its version is unknown. A kernel that did accept the 8 bytes takes the next
   // request as a mask of ALL; until the mask is sent again, the attached program filters.
   KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, std::nullopt));
-  KNELL_ASSIGN(const ProbeAnswer second, probe.ask());
+  KNELL_ASSIGN(const ConnectorProbeAnswer second, probe.ask());
   if (second.kernel_filter) KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));
   return second;
 }
 
-Result<ProbeAnswer> heal(int fd, uint32_t mask, Speech speech, const Probe& probe, int rounds) {
-  ProbeAnswer answer;
+Result<ConnectorProbeAnswer> restore_listener_count(int fd, uint32_t mask, RequestFormat format,
+                                                    const ConnectorProbe& probe, int rounds) {
+  ConnectorProbeAnswer answer;
   while (rounds-- > 0 && !answer.acked) {
-    if (speech != Speech::kLegacy) KNELL_TRY(request(fd, kInvalidOp, mask));
-    if (speech == Speech::kMask) {
+    if (format != RequestFormat::kLegacy) KNELL_TRY(request(fd, kInvalidOp, mask));
+    if (format == RequestFormat::kMask) {
       KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));
     } else {
       KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, std::nullopt));
     }
     KNELL_ASSIGN(answer, probe.ask());
   }
-  if (answer.kernel_filter && speech == Speech::kUnknown) {
+  if (answer.kernel_filter && format == RequestFormat::kUnknown) {
     KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));
   }
   return answer;
 }
 
-bool DeafHistory::note(uint64_t now_ns) {
+bool SilenceDetector::note(uint64_t now_ns) {
   const bool repeated = before_[0] != 0 && now_ns - before_[0] <= kWithinNs;
   before_[0] = std::exchange(before_[1], now_ns);
   if (repeated) before_ = {};

@@ -346,7 +346,7 @@ Result<void> Daemon::serve() {
     const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
     processes |= tag == kProcessesTag;
     threads |= tag == kThreadsTag;
-    if (tag == kAlarmTag) alarm_.rang();
+    if (tag == kAlarmTag) alarm_.on_fired();
   }
   if (processes) KNELL_TRY(processes_.read());
   // Not fatal: the source of threads can be reopened without the dropped privileges, the source of

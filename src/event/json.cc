@@ -20,7 +20,7 @@
 // The table of fields has the keys and their order; this file has the form of each kind of value.
 //
 // Used for every event that is shown, so it is written for speed. The room is computed once, by
-// json_most(); after that no function checks how much is left. Each function takes the place to
+// json_bound(); after that no function checks how much is left. Each function takes the place to
 // write to and returns the end of what it wrote. Keys include the punctuation around them, as
 // constants that the compiler copies in whole registers. Code that many fields share is called, not
 // inlined: a listener that has slept finds none of its code in the caches, so less code is faster.
@@ -276,7 +276,7 @@ consteval size_t fixed_bytes() {
 
 }  // namespace
 
-size_t json_most(const knell_event& event) {
+size_t json_bound(const knell_event& event) {
   // An argument takes 3 bytes for its NUL, less than kMostEscape.
   size_t bytes = kSpareText;
   for_each_row<kFields>([&](auto row) {
@@ -305,7 +305,7 @@ char* write_json(char* out, const knell_event& event) {
 
 void append_json(std::string& out, const knell_event& event) {
   const size_t before = out.size();
-  out.resize_and_overwrite(before + json_most(event), [&](char* data, size_t) {
+  out.resize_and_overwrite(before + json_bound(event), [&](char* data, size_t) {
     return static_cast<size_t>(write_json(data + before, event) - data);
   });
 }

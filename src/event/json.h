@@ -16,10 +16,10 @@ namespace knell::event {
 // JSON's own \u escapes, so that well-formed text is unchanged after parsing.
 void append_json(std::string& out, const knell_event& event);
 
-// Writes the same to `out`, which must have room for json_most(event) bytes; returns the end. Bytes
-// after the end, within that room, may be overwritten. Allocates nothing.
+// Writes the same to `out`, which must have room for json_bound(event) bytes; returns the end.
+// Bytes after the end, within that room, may be overwritten. Allocates nothing.
 char* write_json(char* out, const knell_event& event);
 // An upper bound of the bytes that write_json() needs; usually several times as many.
-size_t json_most(const knell_event& event);
+size_t json_bound(const knell_event& event);
 
 }  // namespace knell::event

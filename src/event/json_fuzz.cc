@@ -85,9 +85,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace knell::event;
   Bytes bytes(data, size);
   const knell_event event = some_event(bytes);
-  const std::unique_ptr<char[]> room(new char[json_most(event)]);
+  const std::unique_ptr<char[]> room(new char[json_bound(event)]);
   const std::string line(room.get(), write_json(room.get(), event));
-  KNELL_CHECK(line.size() <= json_most(event));
+  KNELL_CHECK(line.size() <= json_bound(event));
   KNELL_CHECK(JsonReading::read(line) == JsonExpected::of(event));
   KNELL_CHECK(printable(line) == line);
   return 0;

@@ -332,7 +332,7 @@ TEST(Json, StaysWithinItsBound) {
       constexpr const Field& kField = kFields[row];
       if constexpr (kField.is(Member::Kind::kString)) value_of<kField.member>(event) = bytes(text);
     });
-    EXPECT_LE(json(event).size(), json_most(event));
+    EXPECT_LE(json(event).size(), json_bound(event));
   }
 }
 

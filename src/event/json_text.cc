@@ -97,7 +97,7 @@ char* escape(char* out, uint32_t code) {
   if (first == '"' || first == '\\') *out++ = '\\';
   if (first == '\n') return append(out, "\\n");
   if (first == '\t') return append(out, "\\t");
-  return steers_terminal(character) ? escape(out, code_point(character)) : append(out, character);
+  return controls_terminal(character) ? escape(out, code_point(character)) : append(out, character);
 }
 
 template <bool Words>

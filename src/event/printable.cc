@@ -44,7 +44,7 @@ size_t utf8_length(std::string_view bytes) {
   return !ill && continuation(bytes, 2) && continuation(bytes, 3) ? 4 : 0;
 }
 
-bool steers_terminal(std::string_view character) {
+bool controls_terminal(std::string_view character) {
   const uint8_t first = at(character, 0);
   if (character.size() == 1) return first < 0x20 || first == 0x7f;
   if (character.size() == 2) {
@@ -69,7 +69,7 @@ void append_printable(std::string& out, std::string_view bytes) {
     if (bytes.empty()) return;
     const size_t length = utf8_length(bytes);
     const std::string_view character = bytes.substr(0, length == 0 ? 1 : length);
-    if (length == 0 || steers_terminal(character)) {
+    if (length == 0 || controls_terminal(character)) {
       append_escaped(out, character);
     } else {
       out.append(character);

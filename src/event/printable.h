@@ -23,6 +23,6 @@ std::string printable(std::string_view bytes);
 size_t utf8_length(std::string_view bytes);
 
 // Whether a well-formed character controls a terminal or changes the direction of a line.
-bool steers_terminal(std::string_view character);
+bool controls_terminal(std::string_view character);
 
 }  // namespace knell::event

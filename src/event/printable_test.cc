@@ -50,7 +50,7 @@ TEST(Printable, EveryTwoBytesAreSafe) {
     for (string_view out = kept; !out.empty();) {
       const size_t length = utf8_length(out);
       ASSERT_NE(length, 0u) << i;
-      ASSERT_FALSE(steers_terminal(out.substr(0, length))) << i;
+      ASSERT_FALSE(controls_terminal(out.substr(0, length))) << i;
       out.remove_prefix(length);
     }
   }

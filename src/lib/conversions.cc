@@ -74,7 +74,7 @@ int knell_via_parse(const char* text, uint32_t* ret_via) {
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
   const knell::lib::ErrnoGuard keep_errno;
   return with_event(event, [&](const knell_event& today) {
-    if (buffer != nullptr && size > knell::event::json_most(today)) {
+    if (buffer != nullptr && size > knell::event::json_bound(today)) {
       char* const end = knell::event::write_json(buffer, today);
       *end = '\0';
       return end - buffer;

@@ -358,7 +358,7 @@ void DaemonListener::arm() {
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
-  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = live::kSoonest;
+  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = live::kAlarmNow;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 

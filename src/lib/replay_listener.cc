@@ -48,7 +48,7 @@ Result<void> ReplayListener::open() {
   watch_input(true);  // fails for regular files
   is_pipe_ = input_watched_;
   watch_input(false);
-  alarm_.set(live::kSoonest);
+  alarm_.set(live::kAlarmNow);
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
-  alarm_.set(live::kSoonest);
+  alarm_.set(live::kAlarmNow);
   watch_input(false);
   size_t n = 0;
   while (n < most && !end_) {

@@ -30,7 +30,7 @@ void Alarm::set(uint64_t at_ns) {
   (void)::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
-void Alarm::rang() {
+void Alarm::on_fired() {
   uint64_t expirations = 0;
   (void)!::read(timer_.get(), &expirations, sizeof expirations);
   at_ns_ = 0;

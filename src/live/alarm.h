@@ -9,7 +9,7 @@
 
 namespace knell::live {
 
-inline constexpr uint64_t kSoonest = 1;  // in the past: the alarm is on at once, and stays on
+inline constexpr uint64_t kAlarmNow = 1;  // in the past: the alarm is on at once, and stays on
 
 // A timer that makes a listener's epoll descriptor readable at a given time, CLOCK_MONOTONIC ns.
 // Not thread-safe.
@@ -21,7 +21,7 @@ class Alarm {
   Alarm() = default;
 
   void set(uint64_t at_ns);  // 0: off. No system call if the time is unchanged
-  void rang();               // to be called when the timer has fired: the alarm is off until set()
+  void on_fired();           // to be called when the timer has fired: the alarm is off until set()
 
  private:
   UniqueFd timer_;

@@ -248,7 +248,7 @@ Feed::Due Feed::collect_due() {
     else
       normaliser_->on_pidfd_readable(static_cast<int32_t>(events[i].data.u64)), due.deaths = true;
   }
-  if (due.timer) alarm_.rang();
+  if (due.timer) alarm_.on_fired();
   return due;
 }
 
@@ -324,7 +324,7 @@ void Feed::watch_source(bool watched) {
 
 // Sets the timer to the earliest time at which something is due.
 void Feed::rearm(bool left) {
-  uint64_t at = left || more_ ? kSoonest : pacer_.plan().timer_ns;
+  uint64_t at = left || more_ ? kAlarmNow : pacer_.plan().timer_ns;
   if (health_ns_ != 0 && (at == 0 || health_ns_ < at)) at = health_ns_;
   if (const uint64_t due = normaliser_->due_ns(); due != 0 && (at == 0 || due < at)) at = due;
   alarm_.set(at);

@@ -317,7 +317,7 @@ void Daemon::redact(watch::Batch& batch, watch::Slot& slot) {
   knell_event& event = slot.event;
   if (event.args.data == nullptr) return;
   const auto redacted = redactor_.redact({event.args.data, event.args.size});
-  if (redacted) event.args = batch.keep(*redacted);
+  if (redacted) event.args = batch.copy(*redacted);
 }
 
 void Daemon::on_event(watch::Batch& batch, watch::Slot& slot) {

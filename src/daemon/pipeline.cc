@@ -207,7 +207,7 @@ bool Pipeline::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   if (task_ids_ == nullptr || slot.event.type == KNELL_EVENT_LOST) return true;
   if (by_level_ && !slot.levels_known) {
     const watch::Levels levels = watch::levels_of(slot.event, *task_ids_);
-    slot.levels = feed_->batch().keep(levels.of());
+    slot.levels = feed_->batch().copy(levels.of());
     slot.levels_known = levels.known;
   }
   if ((slot.event.has & KNELL_HAS_UID) == 0) {

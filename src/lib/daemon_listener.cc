@@ -276,7 +276,7 @@ void DaemonListener::finish(size_t slot) {
     return;
   }
   if (!names_wanted_ || (event.has & KNELL_HAS_UID) == 0) return;
-  names_[slot] = users_.name(event.uid);
+  names_[slot] = users_.find(event.uid);
   if (const auto& name = names_[slot]) event.user = {name->data(), name->size()};
 }
 

@@ -8,23 +8,23 @@
 
 namespace knell::watch {
 
-knell_string Batch::keep(std::string_view text, Ended ended) {
+knell_string Batch::copy(std::string_view text, Ended ended) {
   const bool end = ended == Ended::kYes && !text.empty() && text.back() != '\0';
   const size_t bytes = text.size() + (end ? 1 : 0);
-  char* copy = take(bytes);
-  if (!text.empty()) std::memcpy(copy, text.data(), text.size());
-  if (end) copy[text.size()] = '\0';
-  return {copy, bytes};
+  char* place = take(bytes);
+  if (!text.empty()) std::memcpy(place, text.data(), text.size());
+  if (end) place[text.size()] = '\0';
+  return {place, bytes};
 }
 
-std::span<const event::NamespacePids> Batch::keep(std::span<const event::NamespacePids> levels) {
+std::span<const event::NamespacePids> Batch::copy(std::span<const event::NamespacePids> levels) {
   if (levels.empty()) return {};
   constexpr size_t kAlign = alignof(event::NamespacePids);
   text_used_ = (text_used_ + kAlign - 1) / kAlign * kAlign;
-  char* copy = take(levels.size_bytes());
+  char* place = take(levels.size_bytes());
   std::uninitialized_copy(levels.begin(), levels.end(),
-                          reinterpret_cast<event::NamespacePids*>(copy));
-  return {std::launder(reinterpret_cast<const event::NamespacePids*>(copy)), levels.size()};
+                          reinterpret_cast<event::NamespacePids*>(place));
+  return {std::launder(reinterpret_cast<const event::NamespacePids*>(place)), levels.size()};
 }
 
 char* Batch::take(size_t bytes) {

@@ -65,7 +65,7 @@ class Batch {
     return &slot;
   }
   // Releases the slot that was reserved last.
-  void give_back(const Slot* slot) {
+  void release_last(const Slot* slot) {
     KNELL_CHECK(used_ > 0 && slot == &slots_[used_ - 1]);
     slots_[--used_].release();
   }
@@ -77,9 +77,9 @@ class Batch {
   // Copies `text` into the batch. Ended::kYes: appends a NUL byte if the text does not end with
   // one.
   enum class Ended { kNo, kYes };
-  knell_string keep(std::string_view text, Ended ended = Ended::kNo);
+  knell_string copy(std::string_view text, Ended ended = Ended::kNo);
   // Copies `levels` into the batch.
-  std::span<const event::NamespacePids> keep(std::span<const event::NamespacePids> levels);
+  std::span<const event::NamespacePids> copy(std::span<const event::NamespacePids> levels);
   size_t size() const { return used_; }
   Slot& operator[](size_t i) { return slots_[i]; }
 

@@ -32,7 +32,7 @@ void EventFiller::fill(Batch& batch, Slot& slot, const event::Full& full) {
   event.id = id_of(full.pid, full.start_boot_ns);
   if (full.start_boot_ns == 0) event.id = {boot_, full.pid, full.stamp_ns, KNELL_ID_STAMP};
   if (full.ppid > 0) event.parent_id = id_of(full.ppid, full.parent_start_boot_ns);
-  slot.levels = batch.keep(full.levels);
+  slot.levels = batch.copy(full.levels);
   slot.levels_known = full.levels_known;
   if (full.has_details) fill_details(batch, slot, full);
   switch (full.what) {
@@ -73,15 +73,15 @@ void EventFiller::fill_details(Batch& batch, Slot& slot, const event::Full& full
   event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
   event.uid = full.uid;
   event.gid = full.gid;
-  slot.user = users_.name(full.uid);
+  slot.user = users_.find(full.uid);
   if (slot.user != nullptr) event.user = view_of(*slot.user);
   if (full.has_args) {
     const std::string_view args = without_title_padding(full.args, full.args_end);
-    event.args = batch.keep(args, Batch::Ended::kYes);
+    event.args = batch.copy(args, Batch::Ended::kYes);
   }
   if (full.args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
-  if (!full.exe.empty()) event.exe = batch.keep(full.exe);
-  if (!full.cwd.empty()) event.cwd = batch.keep(full.cwd);
+  if (!full.exe.empty()) event.exe = batch.copy(full.exe);
+  if (!full.cwd.empty()) event.cwd = batch.copy(full.cwd);
   slot.tty = event::tty_name(full.tty);
   event.tty = view_of(slot.tty);
   slot.cgroup = cgroups_.find(full.cgroup);
@@ -110,7 +110,7 @@ void EventFiller::fill_killer(Batch& batch, Slot& slot, const event::Full& full)
   slot.event.has |= KNELL_HAS_KILLER;
   auto& killer = slot.event.killed_by;
   killer.cause = sender.cause;
-  if (!full.memory_cgroup.empty()) killer.memory_cgroup = batch.keep(full.memory_cgroup);
+  if (!full.memory_cgroup.empty()) killer.memory_cgroup = batch.copy(full.memory_cgroup);
   if (sender.pid == 0) return;
   killer.parent_pid = sender.parent_pid;
   fill_sender(killer, slot.killer_comm, slot.killer_parent_comm, sender);

@@ -15,7 +15,7 @@ class GoneTimer {
 
   // Records the result of a check; true: the process has been gone for kGoneNs, so its entry may be
   // erased.
-  bool since_long(bool gone, uint64_t now_ns) {
+  bool gone_for_long(bool gone, uint64_t now_ns) {
     const auto now = static_cast<uint32_t>(now_ns >> kShift) | 1;
     if (!gone)
       since_ = 0;

@@ -49,7 +49,7 @@ class Lineage : public filter::Ancestry {
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     inside_.sweep(count, [&](int32_t pid, Place& place) {
-      return place.missing.since_long(is_gone(pid), now_ns);
+      return place.gone_timer.gone_for_long(is_gone(pid), now_ns);
     });
   }
   size_t size() const { return inside_.size(); }
@@ -58,7 +58,7 @@ class Lineage : public filter::Ancestry {
  private:
   struct Place {
     uint64_t roots = 0;  // one bit per root
-    GoneTimer missing;
+    GoneTimer gone_timer;
   };
   struct Root {
     int32_t pid = 0;  // 0: the bit is free

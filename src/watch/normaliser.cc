@@ -29,8 +29,8 @@ Normaliser::Normaliser(const NormaliserOptions& options, const ProcReader& proc,
       exits_(probe, options.most_watched) {
   time_.take(clock_);
   if (options.user_names) return;
-  process_details_.users().ask_no_more();
-  filler_.users().ask_no_more();
+  process_details_.users().disable();
+  filler_.users().disable();
 }
 
 void Normaliser::snapshot() {
@@ -147,12 +147,12 @@ void Normaliser::commit(Slot* slot) {
   if (options_.full_events)
     commit(slot, event_filter_.roots_of(slot->event.pid));
   else if (slot->ready = event_filter_.wants(*slot, lineage_); !slot->ready)
-    batch_.give_back(slot);
+    batch_.release_last(slot);
 }
 
 void Normaliser::commit(Slot* slot, uint64_t roots) {
   slot->ready = event_filter_.wants(*slot, RootBits(roots_, roots));
-  if (!slot->ready) batch_.give_back(slot);
+  if (!slot->ready) batch_.release_last(slot);
 }
 
 // Nothing has to be probed: the source sends an exit only once the process has ended.
@@ -276,7 +276,7 @@ void Normaliser::fill_ids(Slot& slot, const event::Raw& raw) {
   if (uid) {
     event.has |= KNELL_HAS_UID;
     event.uid = raw.u.id.real;
-    slot.user = process_details_.users().name(event.uid);
+    slot.user = process_details_.users().find(event.uid);
     event.user = slot.user != nullptr ? view_of(*slot.user) : knell_string{nullptr, 0};
   } else {
     event.has |= KNELL_HAS_GID;

@@ -46,15 +46,15 @@ bool status_number(std::string_view text, std::string_view name, uint32_t& value
   return line && number(*line, value);
 }
 
-// All numbers of the line; leaves who.count 0 if there are too many or one cannot be parsed.
-void nested_numbers(std::string_view line, Who& who) {
+// All numbers of the line; leaves status.count 0 if there are too many or one cannot be parsed.
+void nested_numbers(std::string_view line, TaskStatus& status) {
   size_t count = 0;
   while (!line.empty()) {
-    if (count == who.numbers.size() || !number(line, who.numbers[count])) return;
+    if (count == status.numbers.size() || !number(line, status.numbers[count])) return;
     ++count;
     line.remove_prefix(std::min(line.find('\t'), line.size() - 1) + 1);
   }
-  who.count = count;
+  status.count = count;
 }
 
 }  // namespace
@@ -138,14 +138,14 @@ std::optional<Ids> ProcFolder::ids() const {
   return ids;
 }
 
-std::optional<Who> ProcFolder::who() const {
+std::optional<TaskStatus> ProcFolder::task_status() const {
   std::string buffer;
   const std::string_view text = read("status", buffer, 4096);
-  Who who;
-  if (!status_number(text, "Uid:", who.uid) || !status_number(text, "Tgid:", who.process))
+  TaskStatus status;
+  if (!status_number(text, "Uid:", status.uid) || !status_number(text, "Tgid:", status.process))
     return std::nullopt;
-  if (const auto line = status_line(text, "NSpid:")) nested_numbers(*line, who);
-  return who;
+  if (const auto line = status_line(text, "NSpid:")) nested_numbers(*line, status);
+  return status;
 }
 
 UniqueFd ProcFolder::pid_namespace() const {
@@ -187,7 +187,7 @@ ProcReader::ProcReader(UniqueFd root) : root_(std::move(root)) {
   ours_ = read_link(root_.get(), "self/ns/pid", target);
 }
 
-bool ProcReader::is_in_ours(int32_t tid) const {
+bool ProcReader::is_in_own_pid_namespace(int32_t tid) const {
   char name[32], target[64];
   std::strcpy(std::to_chars(name, name + 16, tid).ptr, "/ns/pid");
   const std::string_view its = read_link(root_.get(), name, target);

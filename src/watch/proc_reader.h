@@ -40,7 +40,7 @@ struct Ids {
 };
 
 // The ids of a process or thread.
-struct Who {
+struct TaskStatus {
   uint32_t uid = 0;      // real
   uint32_t process = 0;  // its own pid, or that of the process it is a thread of
   // Its numbers in the pid namespaces, from ours to the innermost; none: unknown, or deeper than
@@ -59,7 +59,7 @@ class ProcFolder {
 
   std::optional<ProcStat> stat() const;
   std::optional<Ids> ids() const;
-  std::optional<Who> who() const;
+  std::optional<TaskStatus> task_status() const;
   // A descriptor of its pid namespace; empty: the process is gone, or access is denied (needs
   // CAP_SYS_PTRACE).
   UniqueFd pid_namespace() const;
@@ -82,8 +82,8 @@ class ProcReader {
   static Result<ProcReader> open(const char* root = "/proc");
   ProcFolder folder(int32_t pid) const;  // `pid`: of a process or a thread
   // Whether a process or thread is in the reader's own pid namespace. Reads one link: a tenth of
-  // the cost of who(). False also if the link cannot be read.
-  bool is_in_ours(int32_t tid) const;
+  // the cost of task_status(). False also if the link cannot be read.
+  bool is_in_own_pid_namespace(int32_t tid) const;
   PidList list() const;
   // The pids that exist now, unordered.
   std::vector<int32_t> pids() const;

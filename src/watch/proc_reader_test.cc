@@ -63,18 +63,18 @@ TEST(ProcReader, AFolderIsNotOfALaterProcess) {
 TEST(ProcReader, ReadsUidAndNamespaceNumbers) {
   FakeProc tree({{7, {.uid = 33, .numbers = {{70, 5}, {71, 1}}}}, {8, {.process = 7}}});
   const ProcReader proc = tree.reader();
-  const auto who = proc.folder(7).who();
-  ASSERT_TRUE(who);
-  EXPECT_EQ(who->uid, 33U);
-  EXPECT_EQ(who->process, 7U);
-  ASSERT_EQ(who->count, 3U);
-  EXPECT_EQ(who->numbers[0], 7);
-  EXPECT_EQ(who->numbers[1], 5);
-  EXPECT_EQ(who->numbers[2], 1);
-  EXPECT_EQ(proc.folder(8).who()->process, 7U);
-  EXPECT_FALSE(proc.is_in_ours(7));
-  EXPECT_TRUE(proc.is_in_ours(8));
-  EXPECT_FALSE(proc.is_in_ours(9)) << "there is no such process";
+  const auto status = proc.folder(7).task_status();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->uid, 33U);
+  EXPECT_EQ(status->process, 7U);
+  ASSERT_EQ(status->count, 3U);
+  EXPECT_EQ(status->numbers[0], 7);
+  EXPECT_EQ(status->numbers[1], 5);
+  EXPECT_EQ(status->numbers[2], 1);
+  EXPECT_EQ(proc.folder(8).task_status()->process, 7U);
+  EXPECT_FALSE(proc.is_in_own_pid_namespace(7));
+  EXPECT_TRUE(proc.is_in_own_pid_namespace(8));
+  EXPECT_FALSE(proc.is_in_own_pid_namespace(9)) << "there is no such process";
 }
 
 TEST(ProcReader, ReadsItself) {
@@ -82,9 +82,9 @@ TEST(ProcReader, ReadsItself) {
   ASSERT_TRUE(proc);
   EXPECT_EQ(proc->folder(::getpid()).stat()->ppid, ::getppid());
   EXPECT_TRUE(proc->folder(::getpid()).image().has_args);
-  EXPECT_TRUE(proc->is_in_ours(::getpid()));
-  EXPECT_EQ(proc->folder(::getpid()).who()->uid, ::getuid());
-  EXPECT_GE(proc->folder(::getpid()).who()->count, 1U);
+  EXPECT_TRUE(proc->is_in_own_pid_namespace(::getpid()));
+  EXPECT_EQ(proc->folder(::getpid()).task_status()->uid, ::getuid());
+  EXPECT_GE(proc->folder(::getpid()).task_status()->count, 1U);
 }
 
 TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {

@@ -275,7 +275,7 @@ void ProcessDetails::describe(Slot& slot, int32_t pid, ReadProc read_proc) {
     Process now;
     now.pid = pid;
     if (!read(now, event.mono_ns)) return;
-    if (read_proc == ReadProc::kIdentity) now.forget_all_but_identity();
+    if (read_proc == ReadProc::kIdentity) now.keep_identity_only();
     fill(slot, now);
   }
 }
@@ -293,7 +293,7 @@ void ProcessDetails::fill(Slot& slot, const Process& process) {
     event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
     event.uid = process.uid;
     event.gid = process.gid;
-    slot.user = users_.name(process.uid);
+    slot.user = users_.find(process.uid);
     if (slot.user != nullptr) event.user = view_of(*slot.user);
   }
   slot.tty = event::tty_name(process.tty);

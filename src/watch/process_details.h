@@ -58,7 +58,7 @@ class ProcessDetails {
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     table_.sweep(count, [&](Process& process) {
-      return process.missing.since_long(is_gone(process.pid), now_ns);
+      return process.gone_timer.gone_for_long(is_gone(process.pid), now_ns);
     });
   }
 

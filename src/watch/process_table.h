@@ -32,13 +32,13 @@ struct Process {
   bool has_ids = false;
   bool has_comm = false, has_parent_comm = false;  // a known name may be empty
   bool told = false;  // an event reported it: the next fork event of this pid is of another process
-  GoneTimer missing;
+  GoneTimer gone_timer;
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
 
   // Keeps the fields that do not change during the life of the process.
-  void forget_all_but_identity() {
+  void keep_identity_only() {
     has_ids = has_comm = false;
     tty = 0;
     image.reset();

@@ -140,7 +140,7 @@ void TaskIds::on_fork(const event::Raw& raw) {
 // already, this one is hidden from listeners in its namespace, but never shown to others.
 void TaskIds::read_levels_at_birth(int32_t tid, Task& task) {
   task.levels_tried = true;
-  task.levels_known = proc_.is_in_ours(tid);
+  task.levels_known = proc_.is_in_own_pid_namespace(tid);
   if (task.levels_known) return;
   Task now;
   if (read(tid, now) && still_has_it(task, now))
@@ -311,29 +311,30 @@ const TaskIds::Task* TaskIds::trusted(int32_t tid, uint64_t stamp_ns, Need need)
 bool TaskIds::read(int32_t tid, Task& task) {
   const ProcFolder folder = proc_.folder(tid);
   const auto stat = folder ? folder.stat() : std::nullopt;
-  const auto who = stat ? folder.who() : std::nullopt;
-  if (!who) return false;
+  const auto status = stat ? folder.task_status() : std::nullopt;
+  if (!status) return false;
   task.start = stat->start;
   task.exact = true;
-  task.uid = who->uid;
+  task.uid = status->uid;
   task.uid_known = true;
-  task.thread = who->process != static_cast<uint32_t>(tid);
-  if (levels_wanted_) read_levels(folder, *who, task);
+  task.thread = status->process != static_cast<uint32_t>(tid);
+  if (levels_wanted_) read_levels(folder, *status, task);
   return true;
 }
 
-void TaskIds::read_levels(const ProcFolder& folder, const Who& who, Task& task) {
+void TaskIds::read_levels(const ProcFolder& folder, const TaskStatus& status, Task& task) {
   task.levels_tried = true;
-  if (who.count == 0) return;
-  if (who.count == 1) {  // only ours: by far the most common case
+  if (status.count == 0) return;
+  if (status.count == 1) {  // only ours: by far the most common case
     task.levels_known = true;
     return;
   }
   const auto* around = namespaces_.around(folder.pid_namespace());
-  if (around == nullptr || around->size() != who.count) return;
+  if (around == nullptr || around->size() != status.count) return;
   List list;
-  for (; list.count < who.count - 1; ++list.count)
-    list.at[list.count] = {(*around)[around->size() - 2 - list.count], who.numbers[list.count + 1]};
+  for (; list.count < status.count - 1; ++list.count)
+    list.at[list.count] = {(*around)[around->size() - 2 - list.count],
+                           status.numbers[list.count + 1]};
   set_numbers(task, std::span(list.at).first(list.count));
   task.levels_known = true;
 }

@@ -98,7 +98,7 @@ class TaskIds {
     const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
     born_ = 0;
     tasks_.sweep(count, [&](int32_t tid, Task& task) {
-      if (!task.missing.since_long(is_gone(tid), now_ns)) return false;
+      if (!task.gone_timer.gone_for_long(is_gone(tid), now_ns)) return false;
       free_numbers(task);
       return true;
     });
@@ -118,7 +118,7 @@ class TaskIds {
     uint32_t uid = 0;
     uint32_t numbers = kNoNumbers;  // in numbers_; none: in the initial namespace, if known
     uint32_t ended = 0;             // ticks at its exit event; 0: none was received
-    GoneTimer missing{};
+    GoneTimer gone_timer{};
     bool thread = false;  // true: not the leader of its process
     bool exact = false;   // false: the start is the stamp of its fork event
     bool uid_known = false, levels_known = false;
@@ -158,7 +158,7 @@ class TaskIds {
   static bool is_same(const Task& birth, const Task& known);
   static bool still_has_it(const Task& task, const Task& now);
   bool read(int32_t tid, Task& task);
-  void read_levels(const ProcFolder& folder, const Who& who, Task& task);
+  void read_levels(const ProcFolder& folder, const TaskStatus& status, Task& task);
   Task* keep(int32_t tid, const Task& task);
 
   void forget(int32_t tid);

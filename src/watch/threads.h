@@ -42,14 +42,14 @@ class Threads {
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {
     others_.sweep(count, [&](int32_t pid, Others& others) {
-      return others.missing.since_long(is_gone(pid), now_ns);
+      return others.gone_timer.gone_for_long(is_gone(pid), now_ns);
     });
   }
 
  private:
   struct Others {
     uint32_t count = 0;
-    GoneTimer missing;
+    GoneTimer gone_timer;
   };
   bool counting_ = false;
   PidScan scan_;

@@ -8,20 +8,20 @@
 
 namespace knell::watch {
 
-const UserNames::Name& UserNames::name(uint32_t uid) {
+const UserNames::Name& UserNames::find(uint32_t uid) {
   if (last_ != nullptr && last_->first == uid) return last_->second;
   auto known = names_.find(uid);
   if (known == names_.end()) {
     last_ = nullptr;
     if (names_.size() >= kMost) names_.clear();
-    known = names_.emplace(uid, ask(uid)).first;
+    known = names_.emplace(uid, look_up(uid)).first;
   }
   last_ = &*known;
   return last_->second;
 }
 
-UserNames::Name UserNames::ask(uint32_t uid) const {
-  if (!asking_) return nullptr;
+UserNames::Name UserNames::look_up(uint32_t uid) const {
+  if (!enabled_) return nullptr;
   std::vector<char> buffer(16384);
   passwd entry{};
   passwd* found = nullptr;

@@ -18,14 +18,14 @@ class UserNames {
   static constexpr size_t kMost = 4096;  // picked, never tuned
   using Name = std::shared_ptr<const std::string>;
   // nullptr: no such user. Valid until the next call.
-  const Name& name(uint32_t uid);
+  const Name& find(uint32_t uid);
   // From now on no names are looked up. For callers that must not wait.
-  void ask_no_more() { asking_ = false; }
+  void disable() { enabled_ = false; }
 
  private:
-  Name ask(uint32_t uid) const;
+  Name look_up(uint32_t uid) const;
 
-  bool asking_ = true;
+  bool enabled_ = true;
   std::unordered_map<uint32_t, Name> names_;
   const std::pair<const uint32_t, Name>* last_ = nullptr;  // the last result; often needed again
 };

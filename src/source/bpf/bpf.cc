@@ -26,7 +26,7 @@ namespace {
 
 constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
-constexpr uint32_t kReported = kTypes | kOfConnector;
+constexpr uint32_t kReported = kTypes | kConnectorTypes;
 
 // The record of details has the levels of an exit, so `namespaces` needs details too.
 bool needs_names(const SourceRequest& wanted) {

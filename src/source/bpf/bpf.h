@@ -26,7 +26,7 @@ namespace knell::source {
 
 // The event types that no tracepoint reports. They come through a connector socket; see
 // Bpf::connector_program().
-inline constexpr uint32_t kOfConnector =
+inline constexpr uint32_t kConnectorTypes =
     KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
@@ -65,7 +65,7 @@ class Bpf : public Source {
   [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
   Capabilities capabilities() const override;
   Counters counters() const override;
-  // Descriptor of a filter program for the socket of a Connector that is asked for kOfConnector
+  // Descriptor of a filter program for the socket of a Connector that is asked for kConnectorTypes
   // only. With this filter the Bpf source reports these types, with all their details, and the
   // Connector receives no datagrams.
   int connector_program() const { return programs_.connector(); }
@@ -127,7 +127,7 @@ class Bpf : public Source {
 
   bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
-  bool look_at_overdue();
+  bool check_overdue();
   void check(WaitingExits::Entry& entry);
   void watch(WaitingExits::Entry& entry, UniqueFd pidfd);
   knell_mark mark_of_ended(const WaitingExits::Entry& entry);

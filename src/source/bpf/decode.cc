@@ -117,7 +117,7 @@ std::optional<Decoded> decode(std::string_view bytes) {
 
 // In the path a slash takes the place of each NUL, so it is as long as `names`. It is filled from
 // the end.
-void turn_path(std::string_view names, std::string& path) {
+void reverse_path(std::string_view names, std::string& path) {
   path.clear();
   if (names.empty() || names.back() != '\0') return;
   // If the string had to grow, libstdc++ 12 passes the new capacity in place of the size.
@@ -165,8 +165,8 @@ void RecordDecoder::fill(const Decoded& record) {
   if ((flags & KNELL_RECORD_ARGS_EXACT) != 0) full_.args_end = event::ArgsEnd::kArguments;
   if ((flags & KNELL_RECORD_ARGS_PADDED) != 0) full_.args_end = event::ArgsEnd::kTitlePadding;
   full_.args = record.args;
-  turn_path(record.exe_names, exe_);
-  turn_path(record.cwd_names, cwd_);
+  reverse_path(record.exe_names, exe_);
+  reverse_path(record.cwd_names, cwd_);
   if ((flags & KNELL_RECORD_EXE_DELETED) != 0 && !exe_.empty()) exe_ += kDeleted;
   if ((flags & KNELL_RECORD_CWD_DELETED) != 0 && !cwd_.empty()) cwd_ += kDeleted;
   full_.exe = exe_;
@@ -176,7 +176,7 @@ void RecordDecoder::fill(const Decoded& record) {
   if ((flags & KNELL_RECORD_ASKER) != 0) full_.last_sender = take_sender(senders);
   if ((flags & KNELL_RECORD_OUT_OF_MEMORY) == 0) return;
   full_.killer.cause = KNELL_CAUSE_OOM;
-  turn_path(record.memory_cgroup_names, memory_cgroup_);
+  reverse_path(record.memory_cgroup_names, memory_cgroup_);
   full_.memory_cgroup = memory_cgroup_;
 }
 

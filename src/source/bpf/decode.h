@@ -34,7 +34,7 @@ std::optional<Decoded> decode(std::string_view bytes);
 
 // Makes a path of names in the order from the last to the first, each with its NUL. Empty: `names`
 // is empty or does not end with a NUL.
-void turn_path(std::string_view names, std::string& path);
+void reverse_path(std::string_view names, std::string& path);
 
 // Makes events of records. An event is valid until the next call, and as long as its record.
 class RecordDecoder {

@@ -44,16 +44,16 @@ knell_process process_of(uint32_t kind) {
 
 TEST(Decode, ReversesPathNames) {
   std::string path = "before";
-  turn_path("sh\0bin\0usr\0"sv, path);
+  reverse_path("sh\0bin\0usr\0"sv, path);
   EXPECT_EQ(path, "/usr/bin/sh");
   std::string fresh;  // which has to grow
-  turn_path("program\0of\0some\0longer\0path\0"sv, fresh);
+  reverse_path("program\0of\0some\0longer\0path\0"sv, fresh);
   EXPECT_EQ(fresh, "/path/longer/some/of/program");
-  turn_path("\0"sv, path);
+  reverse_path("\0"sv, path);
   EXPECT_EQ(path, "/");
-  turn_path(""sv, path);
+  reverse_path(""sv, path);
   EXPECT_EQ(path, "");
-  turn_path("no end"sv, path);
+  reverse_path("no end"sv, path);
   EXPECT_EQ(path, "");
 }
 

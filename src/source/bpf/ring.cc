@@ -93,7 +93,7 @@ Ring::~Ring() {
   ::munmap(const_cast<uint64_t*>(producer_), page_bytes() + 2 * bytes_);
 }
 
-void Ring::look() { end_ = __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
+void Ring::begin_pass() { end_ = __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
 
 std::optional<std::string_view> Ring::next() {
   while (cursor_ != end_ && !broken_) {

@@ -11,7 +11,7 @@
 
 namespace knell::source {
 
-// The reading end of a BPF ring buffer, mapped into memory. One pass: look(), next() until it
+// The reading end of a BPF ring buffer, mapped into memory. One pass: begin_pass(), next() until it
 // returns nullopt, release(). Records are valid until release(). Not thread-safe.
 class Ring {
  public:
@@ -25,7 +25,7 @@ class Ring {
   ~Ring();
 
   // Begins a pass: it reads what is written by now.
-  void look();
+  void begin_pass();
   // The next record. nullopt: there is no more in this pass, or the next record is still being
   // written (see stuck()), or the ring is broken (see broken()).
   std::optional<std::string_view> next();

@@ -42,7 +42,7 @@ TEST(Ring, ReturnsRecordsWrittenBeforeLook) {
   EXPECT_TRUE(ring.empty());
   kernel.put("one");
   kernel.put("twelve bytes");
-  ring.look();
+  ring.begin_pass();
   kernel.put("later");
   EXPECT_EQ(ring.next(), "one");
   EXPECT_EQ(ring.next(), "twelve bytes");
@@ -52,7 +52,7 @@ TEST(Ring, ReturnsRecordsWrittenBeforeLook) {
   ring.release();
   EXPECT_EQ(kernel.consumer, 16U + 24U);
   EXPECT_FALSE(ring.empty());
-  ring.look();
+  ring.begin_pass();
   EXPECT_EQ(ring.next(), "later");
   ring.release();
   EXPECT_TRUE(ring.empty());
@@ -63,7 +63,7 @@ TEST(Ring, SkipsDiscardedRecords) {
   Ring ring = kernel.ring();
   kernel.put("gone", BPF_RINGBUF_DISCARD_BIT);
   kernel.put("here");
-  ring.look();
+  ring.begin_pass();
   EXPECT_EQ(ring.next(), "here");
 }
 
@@ -72,7 +72,7 @@ TEST(Ring, StopsAtARecordThatIsBeingWritten) {
   Ring ring = kernel.ring();
   kernel.put("done");
   kernel.put("busy", BPF_RINGBUF_BUSY_BIT);
-  ring.look();
+  ring.begin_pass();
   EXPECT_EQ(ring.next(), "done");
   EXPECT_EQ(ring.next(), std::nullopt);
   EXPECT_TRUE(ring.stuck());
@@ -89,7 +89,7 @@ TEST(Ring, WrapsAround) {
   for (int i = 0; i < 100; i++) {
     const std::string record = "record number " + std::to_string(i);
     kernel.put(record);
-    ring.look();
+    ring.begin_pass();
     ASSERT_EQ(ring.next(), record);
     ring.release();
   }
@@ -100,7 +100,7 @@ TEST(Ring, IsBrokenByAnImpossibleLength) {
   Ring ring = kernel.ring();
   kernel.put("short");
   kernel.header(0, 200);
-  ring.look();
+  ring.begin_pass();
   EXPECT_EQ(ring.next(), std::nullopt);
   EXPECT_TRUE(ring.broken());
 }

@@ -161,7 +161,7 @@ bool Roots::forget(int32_t pid) {
   return true;
 }
 
-void Roots::gone(int32_t pid, uint64_t start) {
+void Roots::remove_ended(int32_t pid, uint64_t start) {
   const auto bits = bits_at(map_fd_, pid);
   if (!bits) return;
   const auto stat = read_proc_stat(pid);

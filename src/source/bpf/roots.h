@@ -33,7 +33,7 @@ class Roots {
   uint64_t translate(uint64_t bits) const;
   // Removes a process that has ended; `start`: clock ticks since boot. For processes whose end the
   // programs do not see.
-  void gone(int32_t pid, uint64_t start);
+  void remove_ended(int32_t pid, uint64_t start);
   // The translated bits of a process that is alive, or died a moment ago.
   uint64_t of(int32_t pid) const;
 

@@ -79,7 +79,7 @@ Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
     if (reported >= bound) return Drained::kMore;
     if (!left) {
       if (!report_last_losses(sink)) {
-        if (look_at_overdue()) continue;
+        if (check_overdue()) continue;
         set_timer();
         return reported > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
       }
@@ -121,7 +121,7 @@ Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& reported) {
 // Reads the rings into items_. Returns a stamp: all records with stamps up to it are in items_.
 Result<uint64_t> Bpf::collect() {
   uint64_t until = clock_.monotonic_ns() - kLateNs;
-  for (Ring& ring : rings_) ring.look();
+  for (Ring& ring : rings_) ring.begin_pass();
   for (Ring& ring : rings_) {
     uint64_t last = 0;
     size_t taken = 0;
@@ -284,7 +284,7 @@ bool Bpf::report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.forks != reported_losses_.forks) raw.u.lost.types |= KNELL_EVENT_FORK;
     if (now.execs != reported_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
     if (now.comms != reported_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
-    if (now.changes != reported_losses_.changes) raw.u.lost.types |= wanted_.mask & kOfConnector;
+    if (now.changes != reported_losses_.changes) raw.u.lost.types |= wanted_.mask & kConnectorTypes;
     // Losses after this record are reported later, with their types. So the counters are remembered
     // only if all that they count is reported now.
     if (now.forks + now.execs + now.comms + now.changes == lost) {
@@ -351,7 +351,7 @@ void Bpf::take_wakeups() {
 }
 
 // Called when there is nothing left to read. Returns whether marks were put into the stream.
-bool Bpf::look_at_overdue() {
+bool Bpf::check_overdue() {
   if (waiting_.size() == 0) return false;
   const size_t held_before = held_.size();
   const uint64_t now = clock_.monotonic_ns();
@@ -399,7 +399,7 @@ void Bpf::watch(WaitingExits::Entry& entry, UniqueFd pidfd) {
 knell_mark Bpf::mark_of_ended(const WaitingExits::Entry& entry) {
   knell_mark mark = mark_of(*decode(entry.record));
   mark.head.flags = KNELL_RECORD_RELEASED;
-  if (!wanted_.roots.empty()) roots_.gone(entry.pid, entry.start_ns / kTickNs);
+  if (!wanted_.roots.empty()) roots_.remove_ended(entry.pid, entry.start_ns / kTickNs);
   return mark;
 }
 

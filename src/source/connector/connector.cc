@@ -223,14 +223,14 @@ bool Connector::hole_before(uint64_t stamp_ns) const {
 
 // Reports one hole whose place is here. False: there is none.
 bool Connector::report_hole(Sink& sink) {
-  if (overflow_ns_ != 0 && tell_overflow(sink)) return true;
+  if (overflow_ns_ != 0 && report_overflow(sink)) return true;
   if (!deafness_) return false;
   report_deafness(sink, *deafness_);
   deafness_.reset();
   return true;
 }
 
-bool Connector::tell_overflow(Sink& sink) {
+bool Connector::report_overflow(Sink& sink) {
   overflow_ns_ = 0;
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;

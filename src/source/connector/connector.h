@@ -74,7 +74,7 @@ class Connector : public Source {
   Result<bool> refill();
   bool hole_before(uint64_t stamp_ns) const;
   bool report_hole(Sink& sink);
-  bool tell_overflow(Sink& sink);
+  bool report_overflow(Sink& sink);
   void report_deafness(Sink& sink, const Hole& hole);
 
   UniqueFd fd_;

@@ -192,7 +192,7 @@ int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const 
   return least;
 }
 
-Result<void> Daemon::request(Pipeline& pipeline, const filter::Interest& interest,
+Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& interest,
                              int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
   if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
@@ -208,12 +208,12 @@ Result<void> Daemon::request(Pipeline& pipeline, const filter::Interest& interes
 Result<void> Daemon::request_exactly() {
   using enum filter::Stream;
   shrink_ns_ = 0;
-  KNELL_TRY(request(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
+  KNELL_TRY(set_interest(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
   const filter::Interest threads = wanted_of({kThreads, kDatagrams});
   if (filter::empty(threads)) {
     threads_.close();
   } else {
-    KNELL_TRY(request(threads_, threads, latency_of({kThreads, kDatagrams})));
+    KNELL_TRY(set_interest(threads_, threads, latency_of({kThreads, kDatagrams})));
   }
   follow_task_ids(Shrink::kYes);
   return {};
@@ -256,12 +256,12 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   if (wanted.roots.size() > watch::Lineage::kMostRoots ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return request_exactly();
-  KNELL_TRY(request(pipeline, wanted, latency_ns));
+  KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
   if (threads && filter.interest.namespaces) {
     // The other pipeline reports the forks inside namespaces.
     filter::Interest with_forks = processes_.interest();
     with_forks.namespaces = true;
-    KNELL_TRY(request(processes_, with_forks, processes_.latency_ns()));
+    KNELL_TRY(set_interest(processes_, with_forks, processes_.latency_ns()));
   }
   follow_task_ids(Shrink::kNo);
   arm();

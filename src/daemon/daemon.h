@@ -51,7 +51,7 @@ class Daemon final : private server::DaemonInterface {
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
   int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
-  Result<void> request(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
+  Result<void> set_interest(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
   Result<void> request_exactly();
   void add_identity(filter::Interest& interest, bool threads) const;
   enum class Shrink { kNo, kYes };

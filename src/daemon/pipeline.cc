@@ -103,7 +103,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
   const bool fresh = feed_ == nullptr;
   if (fresh) KNELL_TRY(open(interest, latency_ns));
   feed_->set_latency(latency_ns);
-  if (auto asked = feed_->ask(interest); !asked) {
+  if (auto asked = feed_->set_interest(interest); !asked) {
     if (fresh) close();
     return asked;
   }

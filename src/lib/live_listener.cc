@@ -33,7 +33,7 @@ Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
   shown_ = live::types_of(interest.mask) & live::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
-  return feed_->ask(interest);
+  return feed_->set_interest(interest);
 }
 
 Result<void> LiveListener::match(std::span<const filter::Predicate> more) {

@@ -98,8 +98,8 @@ Result<void> Feed::start(const SourceOptions& options, const Interest& interest,
 
   watch::NormaliserOptions normaliser;
   normaliser.level = level_;
-  normaliser.details =
-      KNELL_DETAILS_STATUS;  // ask() raises it and takes the snapshot, after the subscription
+  // set_interest() raises it and takes the snapshot, after the subscription.
+  normaliser.details = KNELL_DETAILS_STATUS;
   normaliser.via = pidfds_ != nullptr ? KNELL_VIA_PIDFD : KNELL_VIA_CONNECTOR;
   normaliser.full_events = full_events_;
   normaliser.user_names = look_up_names == UserNameLookup::kYes;
@@ -138,16 +138,16 @@ void Feed::set_latency(int64_t latency_ns) {
   set_budget();
 }
 
-Result<void> Feed::ask(const Interest& interest) {
+Result<void> Feed::set_interest(const Interest& interest) {
   if (pidfds_ != nullptr) {
     normaliser_->set_details(interest.details);
     return {};
   }
   if (interest.roots.size() > watch::Lineage::kMostRoots)
     return say(EINVAL, "under: at most 64 processes");
-  asked_.reset();
+  interest_.reset();
   KNELL_TRY(full_events_ ? request_full_events(interest) : request_raw_events(interest));
-  asked_ = interest;
+  interest_ = interest;
   set_budget();
   return {};
 }
@@ -198,7 +198,7 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   const bool dead = pidfd && is_dead(pidfd.get());
   KNELL_TRY(source_->add_pid(pid));
-  if (asked_ != interest) KNELL_TRY(ask(interest));
+  if (interest_ != interest) KNELL_TRY(set_interest(interest));
   // The process is checked only after its EXIT is subscribed to: if it died before, the check finds
   // it dead; if it dies later, its EXIT is received. bpf collects the details when a process begins
   // to exit; for a process that has begun already, it has at most the mark (see

@@ -40,7 +40,7 @@ enum class UserNameLookup { kNo, kYes };
 // in-process and the daemon are built on it. See feed.cc. Not thread-safe. Does not block, except
 // in a user name look-up (UserNameLookup::kYes).
 //
-//   open() -> { ask() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
+//   open() -> { set_interest() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final : private source::Sink {
  public:
   // The level is that of `interest` and never changes. `latency_ns`: see set_latency().
@@ -53,10 +53,10 @@ class Feed final : private source::Sink {
   ~Feed() override;
 
   // Replaces what is wanted, while events are received. Must be called once after open(), too.
-  Result<void> ask(const Interest& interest);
-  // From now on, ask() leaves scans of many processes to scan_some(), and the search for processes
-  // under a new root to scan_under_roots(): each does one piece, and returns true when it is
-  // finished.
+  Result<void> set_interest(const Interest& interest);
+  // From now on, set_interest() leaves scans of many processes to scan_some(), and the search for
+  // processes under a new root to scan_under_roots(): each does one piece, and returns true when it
+  // is finished.
   void scan_later();
   bool scan_some(ScanBudget& budget) {
     return source_->scan_some(budget) && normaliser_->scan_some(budget);
@@ -143,8 +143,8 @@ class Feed final : private source::Sink {
   source::Pacer pacer_{0};
   int64_t paced_by_ns_ = -1;  // the pacer's budget; -1: none set yet
   uint32_t kernel_mask_ = 0;
-  std::optional<Interest> asked_;  // the interest of the last successful ask()
-  bool full_events_ = false;       // the source reports whole processes
+  std::optional<Interest> interest_;  // the interest of the last successful set_interest()
+  bool full_events_ = false;          // the source reports whole processes
   bool scans_later_ = false;
   bool source_watched_ = false;
   bool more_ = false;       // the source was not drained completely

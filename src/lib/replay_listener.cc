@@ -82,14 +82,14 @@ Result<void> ReplayListener::set_events(uint32_t mask) {
 // Learns ancestors from an event: the child of a fork, or the parent of the event's process.
 void ReplayListener::learn_ancestors(const knell_event& event) {
   if (event.ppid > 0 && lineage_.roots_of(event.pid) == 0)
-    lineage_.born(event.pid, event.ppid, event.mono_ns);
+    lineage_.on_fork(event.pid, event.ppid, event.mono_ns);
   if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
-    lineage_.born(event.child_pid, event.pid, event.mono_ns);
+    lineage_.on_fork(event.child_pid, event.pid, event.mono_ns);
 }
 
 void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
-  lineage_.gone(event.pid);
+  lineage_.on_exit(event.pid);
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 

@@ -51,7 +51,7 @@ uint64_t Lineage::roots_of(int32_t pid) const {
   return place == nullptr ? 0 : place->roots;
 }
 
-void Lineage::born(int32_t pid, int32_t parent, uint64_t stamp_ns) {
+void Lineage::on_fork(int32_t pid, int32_t parent, uint64_t stamp_ns) {
   if (roots_.empty() || pid <= 0) return;
   const uint64_t bits = roots_of(parent) | own_bit(pid, stamp_ns);
   if (bits != 0)

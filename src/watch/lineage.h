@@ -32,10 +32,10 @@ class Lineage : public filter::Ancestry {
 
   // `stamp_ns`: that of the fork event. The root's own fork event may still be queued when the root
   // is followed.
-  void born(int32_t pid, int32_t parent, uint64_t stamp_ns);
-  void gone(int32_t pid) { inside_.erase(pid); }
+  void on_fork(int32_t pid, int32_t parent, uint64_t stamp_ns);
+  void on_exit(int32_t pid) { inside_.erase(pid); }
   // Reads /proc until a pass adds nothing, so that processes forked during a pass are found too.
-  // Fork events that are still queued reach born() later and change nothing that is known.
+  // Fork events that are still queued reach on_fork() later and change nothing that is known.
   void scan(const ProcReader& proc);
   // The same in pieces: begin_scan(), then scan_some() until it returns true.
   void begin_scan();

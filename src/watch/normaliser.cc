@@ -179,9 +179,9 @@ void Normaliser::on_fork(const event::Raw& raw) {
   const int32_t parent = raw.u.fork.parent_pid;
   const bool thread = raw.tid != raw.pid;
   if (thread) {
-    threads_.born(raw.pid);
+    threads_.on_fork(raw.pid);
   } else {
-    threads_.alone(raw.pid);
+    threads_.on_single_thread(raw.pid);
     ++born_;
     // An older process with this pid has certainly ended. Exception: a listener named this very
     // process while its fork event was still queued.
@@ -190,8 +190,8 @@ void Normaliser::on_fork(const event::Raw& raw) {
       if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::status_from_exits(*dying));
       exits_.forget(raw.pid);
     }
-    process_details_.born(raw);
-    lineage_.born(raw.pid, parent, raw.stamp_ns);
+    process_details_.on_fork(raw);
+    lineage_.on_fork(raw.pid, parent, raw.stamp_ns);
   }
   if (thread && process_level()) return;
   Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
@@ -210,13 +210,13 @@ void Normaliser::on_exec(const event::Raw& raw) {
   if (const Dying* dying = exits_.find(raw.pid);
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     exits_.forget(raw.pid);
-  threads_.alone(raw.pid);
+  threads_.on_single_thread(raw.pid);
   // The details stored at its previous exec were read after this exec: they may be of either
   // program.
   const Process* before = process_details_.at(raw.pid, raw.stamp_ns);
   if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
-  process_details_.execed(raw);
-  if (process_details_.on()) process_details_.looked(raw.pid, clock_.monotonic_ns());
+  process_details_.on_exec(raw);
+  if (process_details_.on()) process_details_.note_read(raw.pid, clock_.monotonic_ns());
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
   process_details_.describe(*slot, raw.pid, ProcessDetails::ReadProc::kNo);
@@ -263,7 +263,7 @@ void Normaliser::on_change(const event::Raw& raw) {
   if (raw.what == KNELL_EVENT_UID && leader) process_details_.changed_uid(raw.pid, raw.u.id.real);
   if (raw.what == KNELL_EVENT_GID && leader) process_details_.changed_gid(raw.pid, raw.u.id.real);
   // After the event, which has the old name.
-  if (raw.what == KNELL_EVENT_COMM && leader) process_details_.renamed(raw);
+  if (raw.what == KNELL_EVENT_COMM && leader) process_details_.on_comm(raw);
 }
 
 // Each thread has its own ids: those of the leader count as the ids of the process.
@@ -294,7 +294,7 @@ void Normaliser::on_exit(const event::Raw& raw) {
     fill_exit(*slot, thread_end);
     commit(slot);
   }
-  if (!leader) threads_.gone(raw.pid);
+  if (!leader) threads_.on_exit(raw.pid);
   const uint32_t others = threads_.others(raw.pid);
   if (leader && others == 0 && !exits_.knows(raw.pid))
     return end(thread_end, wanted(kExits) && process_level() ? batch_.reserve() : nullptr);
@@ -346,9 +346,9 @@ void Normaliser::end(const End& end, Slot* slot) {
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
   event_filter_.on_process_ended(end.pid, start);
-  process_details_.gone(end.pid, end.stamp_ns);
-  lineage_.gone(end.pid);
-  threads_.alone(end.pid);
+  process_details_.on_exit(end.pid, end.stamp_ns);
+  lineage_.on_exit(end.pid);
+  threads_.on_single_thread(end.pid);
 }
 
 void Normaliser::fill_exit(Slot& slot, const End& end) {

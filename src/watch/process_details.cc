@@ -66,7 +66,7 @@ void ProcessDetails::scan_one(int32_t pid, uint64_t now_ns) {
       return;
     }
   }
-  Process* process = table_.make(pid);
+  Process* process = table_.insert(pid);
   if (process == nullptr) return;
   process->read_ns = now_ns;
   if (!read(*process, now_ns)) table_.erase(pid);
@@ -82,10 +82,10 @@ void ProcessDetails::erase_unseen(const Awaited& awaited) {
   for (const int32_t pid : ended) table_.erase(pid);
 }
 
-void ProcessDetails::born(const event::Raw& fork) {
+void ProcessDetails::on_fork(const event::Raw& fork) {
   if (!on()) return;
   const Process* known = table_.find(fork.pid);
-  if (known != nullptr && !known->told && known->read_ns > fork.stamp_ns &&
+  if (known != nullptr && !known->seen_in_event && known->read_ns > fork.stamp_ns &&
       known->start_kind == KNELL_ID_START) {
     // Read from /proc while this fork was still queued: the same process, or a later one.
     const uint64_t start = time_.ticks(fork.stamp_ns);
@@ -93,9 +93,9 @@ void ProcessDetails::born(const event::Raw& fork) {
   }
   const Process* parent = table_.find(fork.u.fork.parent_pid);
   const bool parent_known = parent != nullptr && parent->born_ns <= fork.stamp_ns;
-  Process* child = table_.make(fork.pid);
+  Process* child = table_.insert(fork.pid);
   if (child == nullptr) return;
-  child->told = true;
+  child->seen_in_event = true;
   if (!parent_known && read(*child, fork.stamp_ns)) {
     child->ppid = fork.u.fork.parent_pid;
     child->born_ns = fork.stamp_ns;
@@ -185,18 +185,18 @@ void ProcessDetails::read_group(Process& process, const ProcFolder& folder) {
   process.cgroup = table_.cgroups().intern(path);
 }
 
-void ProcessDetails::execed(const event::Raw& exec) {
+void ProcessDetails::on_exec(const event::Raw& exec) {
   if (!on()) return;
   Process* process = at(exec.pid, exec.stamp_ns);
   if (process == nullptr) {
     if (table_.find(exec.pid) != nullptr) return;  // the entry is of a later process
-    process = table_.make(exec.pid);
+    process = table_.insert(exec.pid);
     if (process == nullptr) return;
-    process->told = true;
+    process->seen_in_event = true;
     if (!read(*process, exec.stamp_ns)) table_.erase(exec.pid);
     return;
   }
-  process->told = true;
+  process->seen_in_event = true;
   const ProcFolder folder = proc_.folder(exec.pid);
   process->image.reset();
   process->comm = Comm{};
@@ -221,11 +221,11 @@ void ProcessDetails::execed(const event::Raw& exec) {
   read_group(*process, folder);
 }
 
-void ProcessDetails::looked(int32_t pid, uint64_t now_ns) {
+void ProcessDetails::note_read(int32_t pid, uint64_t now_ns) {
   if (Process* process = table_.find(pid)) process->read_ns = now_ns;
 }
 
-void ProcessDetails::renamed(const event::Raw& comm) {
+void ProcessDetails::on_comm(const event::Raw& comm) {
   Process* process = at(comm.pid, comm.stamp_ns);
   if (process == nullptr) return;
   std::copy_n(comm.u.comm.name, process->comm.size() - 1, process->comm.begin());
@@ -249,7 +249,7 @@ Process* ProcessDetails::at(int32_t pid, uint64_t stamp_ns) {
   return process != nullptr && process->born_ns <= stamp_ns ? process : nullptr;
 }
 
-void ProcessDetails::gone(int32_t pid, uint64_t stamp_ns) {
+void ProcessDetails::on_exit(int32_t pid, uint64_t stamp_ns) {
   if (at(pid, stamp_ns) != nullptr) table_.erase(pid);
 }
 

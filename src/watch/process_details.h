@@ -40,11 +40,11 @@ class ProcessDetails {
   using Awaited = std::function<bool(int32_t)>;
   bool scan_some(ScanBudget& budget, uint64_t now_ns, const Awaited& awaited = {});
 
-  void born(const event::Raw& fork);
-  void execed(const event::Raw& exec);
+  void on_fork(const event::Raw& fork);
+  void on_exec(const event::Raw& exec);
   // Its details have just been read from /proc.
-  void looked(int32_t pid, uint64_t now_ns);
-  void renamed(const event::Raw& comm);
+  void note_read(int32_t pid, uint64_t now_ns);
+  void on_comm(const event::Raw& comm);
   void left_terminal(int32_t pid);  // by setsid(2)
   void changed_uid(int32_t pid, uint32_t uid);
   void changed_gid(int32_t pid, uint32_t gid);
@@ -53,7 +53,7 @@ class ProcessDetails {
   // now.
   Process* at(int32_t pid, uint64_t stamp_ns);
   // The process has ended. An entry of a later process with the same pid stays.
-  void gone(int32_t pid, uint64_t stamp_ns);
+  void on_exit(int32_t pid, uint64_t stamp_ns);
   // Checks up to `count` entries and erases those that are gone for longer than GoneTimer::kGoneNs.
   template <class F>
   void sweep(size_t count, uint64_t now_ns, F is_gone) {

@@ -26,14 +26,14 @@ class ProcessDetailsTest : public ::testing::Test {
     raw.stamp_ns = at;
     raw.pid = raw.tid = pid;
     raw.u.fork = {parent, parent};
-    process_details().born(raw);
+    process_details().on_fork(raw);
   }
   void exec(int32_t pid, uint64_t at) {
     event::Raw raw;
     raw.what = KNELL_EVENT_EXEC;
     raw.stamp_ns = at;
     raw.pid = raw.tid = pid;
-    process_details().execed(raw);
+    process_details().on_exec(raw);
   }
 
   FakeProc tree;
@@ -131,7 +131,7 @@ TEST_F(ProcessDetailsTest, AnExitQueuedBeforeThePidWasReusedIsNotTheNewProcess) 
   tree.add(50, {.start = 100, .comm = "new"});
   process_details().read_all(200 * kTick);
   EXPECT_EQ(process_details().at(50, 50 * kTick), nullptr);
-  process_details().gone(50, 50 * kTick);
+  process_details().on_exit(50, 50 * kTick);
   EXPECT_NE(process_details().at(50, 150 * kTick), nullptr);
   Slot slot;
   slot.event.mono_ns = 50 * kTick;

@@ -9,7 +9,7 @@ Process* ProcessTable::find(int32_t pid) {
   return slot == nullptr ? nullptr : &processes_[*slot];
 }
 
-Process* ProcessTable::make(int32_t pid) {
+Process* ProcessTable::insert(int32_t pid) {
   if (Process* old = find(pid)) {
     *old = Process();
     old->pid = pid;

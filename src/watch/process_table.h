@@ -31,7 +31,8 @@ struct Process {
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
   bool has_ids = false;
   bool has_comm = false, has_parent_comm = false;  // a known name may be empty
-  bool told = false;  // an event reported it: the next fork event of this pid is of another process
+  bool seen_in_event =
+      false;  // an event reported it: the next fork event of this pid is of another process
   GoneTimer gone_timer;
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
@@ -63,7 +64,7 @@ class ProcessTable {
   Process* find(int32_t pid);
   const Process* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
   // Adds an empty entry for `pid`, in place of any older one; nullptr at the limit.
-  Process* make(int32_t pid);
+  Process* insert(int32_t pid);
   void erase(int32_t pid);
   // Stores an image; nullptr at the limit.
   std::shared_ptr<const Image> keep(Image image);

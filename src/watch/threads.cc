@@ -26,14 +26,14 @@ void Threads::end() {
   others_.clear();
 }
 
-void Threads::born(int32_t pid) {
+void Threads::on_fork(int32_t pid) {
   if (!counting_) return;
   Others& others = *others_.emplace(pid).first;
   if (others.count != kUncounted) ++others.count;
   if (others_.size() > kMost) end();
 }
 
-void Threads::gone(int32_t pid) {
+void Threads::on_exit(int32_t pid) {
   Others* others = others_.find(pid);
   if (others == nullptr || others->count == kUncounted) return;
   if (--others->count == 0) others_.erase(pid);

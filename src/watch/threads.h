@@ -23,17 +23,17 @@ class Threads {
   static constexpr uint32_t kUnknown = UINT32_MAX - 1;  // births are not received
   static constexpr size_t kMost = 262'144;  // picked: 16 bytes each; beyond it counting stops
 
-  // From now on every fork event of a thread must be passed to born(). scan_some() finds the
+  // From now on every fork event of a thread must be passed to on_fork(). scan_some() finds the
   // processes that have other threads already; others() is kUnknown until it returns true.
   void begin(const ProcReader& proc);
   bool scan_some(const ProcReader& proc, ScanBudget& budget);
   // Births are not received any more, or some were lost: others() is kUnknown until begin().
   void end();
 
-  void born(int32_t pid);
-  void gone(int32_t pid);
+  void on_fork(int32_t pid);
+  void on_exit(int32_t pid);
   // The process called exec, has ended, or is new: it has one thread.
-  void alone(int32_t pid) { others_.erase(pid); }
+  void on_single_thread(int32_t pid) { others_.erase(pid); }
 
   // 0: none; else a number, kUncounted or kUnknown.
   uint32_t others(int32_t pid) const;

@@ -123,7 +123,7 @@ Result<void> Daemon::start(UniqueFd listening) {
   KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
-  KNELL_TRY(request_exactly());
+  KNELL_TRY(set_exact_interest());
   for (bool all = false; !all;) {
     KNELL_ASSIGN(all, scan_live_processes(Scan::kAllButRoots));
   }
@@ -193,7 +193,7 @@ int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const 
 }
 
 Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& interest,
-                             int64_t latency_ns) {
+                                  int64_t latency_ns) {
   const bool was_open = pipeline.is_open();
   if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
     KNELL_TRY(pipeline.set_interest(interest, latency_ns));
@@ -205,7 +205,7 @@ Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& in
 }
 
 // Requests what the listeners need now, without what earlier ones needed.
-Result<void> Daemon::request_exactly() {
+Result<void> Daemon::set_exact_interest() {
   using enum filter::Stream;
   shrink_ns_ = 0;
   KNELL_TRY(set_interest(processes_, wanted_of({kProcesses}), latency_of({kProcesses})));
@@ -255,7 +255,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   // changes its request: recompute it.
   if (wanted.roots.size() > watch::Lineage::kMostRoots ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
-    return request_exactly();
+    return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
   if (threads && filter.interest.namespaces) {
     // The other pipeline reports the forks inside namespaces.
@@ -364,7 +364,7 @@ Result<void> Daemon::serve() {
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {
-    if (const auto asked = request_exactly(); !asked) {
+    if (const auto asked = set_exact_interest(); !asked) {
       log_warning("cannot update the request to the sources: {}; trying again",
                   asked.error().message());
       interest_shrunk();
@@ -386,7 +386,7 @@ Result<void> Daemon::reload(const Config& config) {
   hub_.set_owners(read_owners());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
-  return request_exactly();
+  return set_exact_interest();
 }
 
 }  // namespace knell::daemon

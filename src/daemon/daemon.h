@@ -51,8 +51,9 @@ class Daemon final : private server::DaemonInterface {
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
   int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
-  Result<void> set_interest(Pipeline& pipeline, const filter::Interest& interest, int64_t latency_ns);
-  Result<void> request_exactly();
+  Result<void> set_interest(Pipeline& pipeline, const filter::Interest& interest,
+                            int64_t latency_ns);
+  Result<void> set_exact_interest();
   void add_identity(filter::Interest& interest, bool threads) const;
   enum class Shrink { kNo, kYes };
   void follow_task_ids(Shrink shrink);

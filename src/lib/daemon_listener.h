@@ -112,7 +112,7 @@ class DaemonListener final : public knell_listener {
   uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kDisconnected
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReconnecting: the request whose ack comes next
-  std::vector<wire::AddedProcess> to_add_;               // kReconnecting
+  std::vector<wire::AddedProcess> to_add_;      // kReconnecting
   size_t added_ = 0, adding_ = 0;               // how many of to_add_ were acked, and were sent
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;

@@ -151,8 +151,8 @@ int on_thread_exit(__u64* ctx) {
 // Called when the dying process sends its parent the signal of its exit. A dying process also sends
 // other signals, and the notices of its zombie children to their new parent; it is not a zombie
 // itself yet then, so on_signal() can distinguish them.
-static __always_inline void parent_told(struct task_struct* leader,
-                                        const struct signal_struct* signal) {
+static __always_inline void on_exit_signal(struct task_struct* leader,
+                                           const struct signal_struct* signal) {
   const int status = status_of(leader, signal);
   if (!settings.roots && (settings.raw || !wants_exit(status))) return;
   const __s32 tgid = leader->tgid;
@@ -186,7 +186,7 @@ int on_signal(__u64* ctx) {
     // A tracer gets SIGCHLD whatever the exit signal is, and so does a parent that has exec'ed.
     if ((signal == leader->exit_signal || signal == SIGCHLD_NUMBER) &&
         leader->exit_state == EXIT_ZOMBIE && task == leader->parent)
-      parent_told(leader, group);
+      on_exit_signal(leader, group);
   }
   if (signal == SIGCHLD_NUMBER || !settings.names) return 0;
   signal_generated(task, to, signal, ctx[1], ctx[3] != 0, (int)ctx[4]);
@@ -284,15 +284,15 @@ int on_exec(__u64* ctx) {
   const bool keep = !dying_readable && settings.full;
   struct knell_who who = find(task);
   const __u64 bits = roots_of(task->tgid);
-  const bool tell = (settings.mask & EVENT_EXEC) && wants_process(task, who.cred->uid.val, bits);
-  if (!keep && !tell) return 0;
+  const bool report = (settings.mask & EVENT_EXEC) && wants_process(task, who.cred->uid.val, bits);
+  if (!keep && !report) return 0;
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
   __u32 tail = add_tail(scratch, &who, true, true, true);
   tail = add_levels(scratch, &who, task, tail);
   if (keep) keep_birth(scratch, task);
-  if (tell && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
+  if (report && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
   return 0;
 }
 
@@ -318,8 +318,8 @@ int on_rename(__u64* ctx) {
   return 0;
 }
 
-static __always_inline void tell_cgroup(const struct cgroup* cgroup, const char* path,
-                                        __u32 flags) {
+static __always_inline void report_cgroup(const struct cgroup* cgroup, const char* path,
+                                          __u32 flags) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return;
   struct knell_cgroup* record = (struct knell_cgroup*)scratch;
@@ -360,7 +360,7 @@ static __always_inline void tell_cgroup(const struct cgroup* cgroup, const char*
 SEC("tp_btf/cgroup_mkdir")
 int on_mkdir(__u64* ctx) {
   const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
-  if (cgroup->root->hierarchy_id == hierarchy) tell_cgroup(cgroup, (const char*)ctx[1], 0);
+  if (cgroup->root->hierarchy_id == hierarchy) report_cgroup(cgroup, (const char*)ctx[1], 0);
   return 0;
 }
 
@@ -370,7 +370,7 @@ int on_rename_cgroup(__u64* ctx) {
   const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
   if (cgroup->root->hierarchy_id != hierarchy) return 0;
   settings.some_cgroups = 0;  // until they are set again, user space filters by cgroup
-  tell_cgroup(cgroup, (const char*)ctx[1], KNELL_RECORD_RENAMED);
+  report_cgroup(cgroup, (const char*)ctx[1], KNELL_RECORD_RENAMED);
   return 0;
 }
 
@@ -385,33 +385,33 @@ struct knell_datagram {
 };
 
 static __always_inline void send_change(struct knell_scratch* scratch,
-                                        const struct knell_datagram* told, __u32 tail) {
+                                        const struct knell_datagram* datagram, __u32 tail) {
   struct knell_process* process = &scratch->process;
-  process->tid = told->tid;
-  process->what = told->what;
-  process->change[0] = told->change[0];
-  process->change[1] = told->change[1];
+  process->tid = datagram->tid;
+  process->what = datagram->what;
+  process->change[0] = datagram->change[0];
+  process->change[1] = datagram->change[1];
   if (send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.changes, 1);
 }
 
 // Reports an event of the running process.
-static __always_inline void tell_change(const struct knell_datagram* told) {
+static __always_inline void report_change(const struct knell_datagram* datagram) {
   struct task_struct* current = bpf_get_current_task_btf();
   struct task_struct* leader = current->group_leader;
-  if (leader->tgid != told->pid) return;
+  if (leader->tgid != datagram->pid) return;
   struct knell_who who = find(leader);
   __u32 uid = who.cred->uid.val;
   FOUND(uid);
-  if (told->what == EVENT_UID) uid = told->change[0];  // at raw level that of the thread
-  const __u64 bits = roots_of(told->pid);
+  if (datagram->what == EVENT_UID) uid = datagram->change[0];  // at raw level that of the thread
+  const __u64 bits = roots_of(datagram->pid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, uid, bits)) return;
   begin_record(scratch, &who, KNELL_RECORD_CHANGE, bits);
   scratch->process.uid = uid;
-  if (told->what == EVENT_GID) scratch->process.gid = told->change[0];
+  if (datagram->what == EVENT_GID) scratch->process.gid = datagram->change[0];
   __u32 tail = add_tail(scratch, &who, true, true, false);
   tail = add_levels(scratch, &who, current, tail);
-  send_change(scratch, told, tail);
+  send_change(scratch, datagram, tail);
 }
 
 // The address of the task with this tid in the initial pid namespace; 0: not found. The namespace
@@ -440,18 +440,18 @@ static __always_inline __u64 task_with(__s32 tid) {
 
 // Reports a ptrace event: the running process is the tracer, not the traced process. So everything
 // is read by addresses, and the details that need the memory of the traced process are missing.
-static __always_inline void tell_traced(const struct knell_datagram* told) {
+static __always_inline void report_ptrace(const struct knell_datagram* datagram) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return;
-  const struct task_struct* task = (const void*)task_with(told->tid);
-  if (!task || BPF_CORE_READ(task, tgid) != told->pid) return;
+  const struct task_struct* task = (const void*)task_with(datagram->tid);
+  if (!task || BPF_CORE_READ(task, tgid) != datagram->pid) return;
   const struct task_struct* leader = BPF_CORE_READ(task, group_leader);
   const struct task_struct* parent = BPF_CORE_READ(leader, real_parent, group_leader);
   const struct cred* cred = BPF_CORE_READ(leader, real_cred);
   const __u32 uid = BPF_CORE_READ(cred, uid.val);
   const __u64 set = (__u64)BPF_CORE_READ(leader, cgroups);
-  const __u64 bits = roots_of(told->pid);
-  if (!wants_pid((__u32)told->pid, uid, bits)) return;
+  const __u64 bits = roots_of(datagram->pid);
+  if (!wants_pid((__u32)datagram->pid, uid, bits)) return;
   if (settings.some_cgroups && !in_wanted_cgroup(set)) return;
   struct knell_process* process = &scratch->process;
   __builtin_memset(process, 0, sizeof *process);
@@ -459,7 +459,7 @@ static __always_inline void tell_traced(const struct knell_datagram* told) {
   process->start_ns = BPF_CORE_READ(leader, start_boottime);
   process->parent_start_ns = BPF_CORE_READ(parent, start_boottime);
   process->roots = bits;
-  process->pid = told->pid;
+  process->pid = datagram->pid;
   process->ppid = BPF_CORE_READ(parent, tgid);
   process->uid = uid;
   if (settings.names) {
@@ -482,24 +482,24 @@ static __always_inline void tell_traced(const struct knell_datagram* told) {
     } else {
       __builtin_memset(&scratch->killer, 0, sizeof scratch->killer);
       __builtin_memset(&scratch->asker, 0, sizeof scratch->asker);
-      if (told->change[1])
+      if (datagram->change[1])
         fill_numbers(scratch->killer.pid, its, pid_of(bpf_get_current_task_btf()));
       tail = append_all_levels(scratch, 0);
     }
   }
-  send_change(scratch, told, tail);
+  send_change(scratch, datagram, tail);
 }
 
 SEC("socket")
 int on_connector(struct __sk_buff* skb) {
-  struct knell_datagram told;
-  if (bpf_skb_load_bytes(skb, 36, &told, sizeof told)) return 0;
-  if (!(settings.mask & told.what & EVENTS_OF_CONNECTOR)) return 0;
-  if (!settings.raw && told.what != EVENT_COREDUMP && told.tid != told.pid) return 0;
-  if (told.what == EVENT_PTRACE)
-    tell_traced(&told);
+  struct knell_datagram datagram;
+  if (bpf_skb_load_bytes(skb, 36, &datagram, sizeof datagram)) return 0;
+  if (!(settings.mask & datagram.what & EVENTS_OF_CONNECTOR)) return 0;
+  if (!settings.raw && datagram.what != EVENT_COREDUMP && datagram.tid != datagram.pid) return 0;
+  if (datagram.what == EVENT_PTRACE)
+    report_ptrace(&datagram);
   else
-    tell_change(&told);
+    report_change(&datagram);
   return 0;
 }
 

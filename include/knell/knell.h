@@ -316,7 +316,7 @@ struct knell_stats {
   uint64_t received, shown;  // events from the kernel or the daemon; events returned
   uint64_t lost;             // lost events, as far as their number is known
   uint64_t wakeups, drains;
-  uint64_t healed;                    // times the connector stopped sending events and was repaired
+  uint64_t repairs;                   // times the connector stopped sending events and was repaired
   uint64_t processes, process_bytes;  // processes in the table, and its memory
   uint64_t forgotten;                 // processes not in the table because it was full
   uint32_t kernel_mask;               // mask requested from the kernel

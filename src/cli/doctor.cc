@@ -105,7 +105,7 @@ void add_table(std::string& out, const std::vector<Finding>& findings, const Scr
 }
 
 void add_json(std::string& out, const Finding& f) {
-  out += fmt::format(R"({{"level":"{}","subject":{},"text":{},"mend":{}}})", level_word(f.level),
+  out += fmt::format(R"({{"level":"{}","subject":{},"text":{},"fix":{}}})", level_word(f.level),
                      json_string(f.subject), json_string(f.text),
                      f.fix.empty() ? "null" : json_string(f.fix));
   out += '\n';
@@ -123,7 +123,7 @@ class Doctor final : public Command {
            "\n"
            "Examples:\n"
            "  knell doctor\n"
-           "  knell doctor -o json | jq -r 'select(.level == \"no\") | .mend'\n";
+           "  knell doctor -o json | jq -r 'select(.level == \"no\") | .fix'\n";
   }
   void add_options(CommandLine& line) override {
     line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");

@@ -74,7 +74,8 @@ void append_sources(std::string& out, const JsonValue& status) {
       {"received", "knell_source_received_total", "counter", "Events taken from the kernel."},
       {"lost", "knell_source_lost_total", "counter",
        "Events that the kernel had no room for, where it counted them."},
-      {"healed", "knell_source_healed_total", "counter", "Times a deaf connector was mended."},
+      {"repairs", "knell_source_repairs_total", "counter",
+       "Times the connector had stopped sending events and was repaired."},
       {"buffer_bytes", "knell_source_buffer_bytes", "gauge", "Room for events not yet read."}};
   for (const Metrics& one : kMetrics) {
     std::map<std::string, uint64_t> sums;

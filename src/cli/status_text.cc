@@ -54,8 +54,8 @@ void append_source(std::string& out, const JsonValue& source) {
   out += fmt::format("via {} ({}): {}; {} received, {} lost", name, printable(source["why"].text()),
                      printable(source["types"].text()), source["received"].count(),
                      lost ? fmt::format("{}", *lost) : "some");
-  if (source["healed"].count() != 0)
-    out += fmt::format(", {} times healed", source["healed"].count());
+  if (source["repairs"].count() != 0)
+    out += fmt::format(", repaired {} times", source["repairs"].count());
   out += fmt::format("; buffer {}\n", bytes_text(source["buffer_bytes"].count()));
 }
 

@@ -20,11 +20,11 @@ constexpr const char* kStatus = R"({
   "version":"0.1.0","pid":812,"started":"2026-11-23T21:13:24Z","uptime_s":11520.5,
   "kernel":"Linux 6.18.1 x86_64","sources":[
     {"name":"connector","used":true,"why":"events of processes","types":"exit","buffer_bytes":1048576,
-     "received":186,"lost":null,"healed":1},
+     "received":186,"lost":null,"repairs":1},
     {"name":"connector","used":true,"why":"events of threads","types":"exit","buffer_bytes":1048576,
-     "received":14,"lost":2,"healed":0},
+     "received":14,"lost":2,"repairs":0},
     {"name":"bpf","used":false,"why":"no capability","types":"none","buffer_bytes":0,"received":0,
-     "lost":0,"healed":0}],
+     "lost":0,"repairs":0}],
   "drains":62,"wakeups":70,"events":200,"events_per_second":1.26,"delivered":124,"lost":3,
   "withheld":{"unknown_uid":4,"unknown_namespace":5},"clients":3,
   "listeners":[
@@ -63,7 +63,7 @@ TEST(StatusTable, ShowsTheDaemonAndItsSources) {
   const std::string out = table(kStatus);
   EXPECT_THAT(out, HasSubstr("knelld 0.1.0, up 3h12m, pid 812, Linux 6.18.1 x86_64\n"));
   EXPECT_THAT(out, HasSubstr("via connector (events of processes): exit; 186 received, some lost, "
-                             "1 times healed; buffer 1.0M\n"));
+                             "repaired 1 times; buffer 1.0M\n"));
   EXPECT_THAT(out, HasSubstr("not used: bpf: no capability\n"));
   EXPECT_THAT(out, HasSubstr("200 events, 1.3 a second; 124 delivered, 3 lost by slow listeners"));
   EXPECT_THAT(out, HasSubstr("withheld: 4 of unknown users, 5 of unknown pid namespaces"));

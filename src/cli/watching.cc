@@ -206,10 +206,10 @@ std::optional<knell_event> loss_at_end(const Listener& listener) {
 void Watching::print_summary() const {
   if (plan_.json || !plan_.print_messages) return;
   std::string line = summary_.text();
-  const uint64_t healed = listener_.stats().healed;
-  if (healed != 0)
-    line += fmt::format("; the connector was deaf and mended {}",
-                        healed == 1 ? "once" : fmt::format("{} times", healed));
+  const uint64_t repairs = listener_.stats().repairs;
+  if (repairs != 0)
+    line += fmt::format("; the connector had stopped sending events and was repaired {}",
+                        repairs == 1 ? "once" : fmt::format("{} times", repairs));
   if (hook_ != nullptr) line += "; " + hook_->summary();
   message("{}\n", line);
 }

@@ -109,7 +109,7 @@ void add_source(JsonText& json, const Status::Source& source) {
   json.add("buffer_bytes", source.buffer_bytes);
   json.add("received", source.received);
   json.add("lost", source.lost);
-  json.add("healed", source.repaired);
+  json.add("repairs", source.repaired);
   json.end('}');
 }
 

@@ -32,7 +32,7 @@ TEST(Status, UnknownValuesAreNull) {
   status.exits.push_back({"", "exit 2", "perl", "f00", 1});
   const std::string json = to_json(status);
   EXPECT_THAT(json, HasSubstr(R"({"name":"connector","used":false,"why":null,"types":"uid",)"));
-  EXPECT_THAT(json, HasSubstr(R"("lost":null,"healed":0})"));
+  EXPECT_THAT(json, HasSubstr(R"("lost":null,"repairs":0})"));
   EXPECT_THAT(json, HasSubstr(R"({"unit":null,"ended":"exit 1","count":3})"));
   EXPECT_THAT(
       json,

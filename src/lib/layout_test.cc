@@ -116,7 +116,7 @@ const Member kMembers[] = {
     MEMBER(knell_stats, lost, 32),
     MEMBER(knell_stats, wakeups, 40),
     MEMBER(knell_stats, drains, 48),
-    MEMBER(knell_stats, healed, 56),
+    MEMBER(knell_stats, repairs, 56),
     MEMBER(knell_stats, processes, 64),
     MEMBER(knell_stats, process_bytes, 72),
     MEMBER(knell_stats, forgotten, 80),

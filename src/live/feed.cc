@@ -339,7 +339,7 @@ knell_stats Feed::stats() const {
   all.lost = counters.lost;
   all.wakeups = wakeups_;
   all.drains = drains_;
-  all.healed = counters.repaired;
+  all.repairs = counters.repaired;
   all.processes = normaliser_->process_details().table().size() + normaliser_->lineage().size();
   all.process_bytes = normaliser_->process_details().table().bytes();
   all.forgotten = normaliser_->process_details().table().forgotten();

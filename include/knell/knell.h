@@ -289,12 +289,12 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // Never waits for events. With names or full details, the first event of a user may query the
 // system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
 // an error.
-// Errors: -EIO and others: the source failed, knell_explain() says why; events returned earlier are
-// valid. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or damaged here. Of the
-// daemon: if the daemon goes away, this is not an error: the library reconnects, and then reports
-// one lost event without a count, from the last event received to the new subscription; -EBADMSG
-// the daemon sent malformed data; any other: the daemon closed the connection for good, and
-// knell_explain() has its reason.
+// Errors: -EIO and others: the source failed, knell_explain() says why; the events returned before
+// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or damaged
+// here. Of the daemon: if the daemon goes away, this is not an error: the library reconnects, and
+// then reports one lost event without a count, from the last event received to the new
+// subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
+// connection for good, and knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 

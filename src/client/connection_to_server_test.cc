@@ -49,7 +49,7 @@ std::string ack(uint32_t request, int32_t error = 0, std::string text = {}) {
 
 void ignore(const wire::Frame&) {}
 
-TEST(ConnectionToServer, GreetExchangesHellos) {
+TEST(ConnectionToServer, ExchangesHellos) {
   Pair pair;
   wire::ServerHello hello;
   hello.origin.knell = "9.9";

@@ -131,7 +131,7 @@ TEST_P(ConnectorCount, OpensOnADeafKernel) {
   Collector collector;
   EXPECT_TRUE(hears(*connector, collector));
   connector.reset();
-  EXPECT_TRUE(count_->is_zero()) << "what healing added makes good what was taken";
+  EXPECT_TRUE(count_->is_zero()) << "what the repair added replaces what was subtracted";
 }
 
 TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
@@ -148,7 +148,7 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   ASSERT_TRUE(connector->check_health(collector).has_value());
   EXPECT_EQ(connector->counters().repaired, 1U);
   if (GetParam() == Filtering::kNone) {
-    collector.drain(*connector);  // the acks of healing are queued before the hole
+    collector.drain(*connector);  // the acks of the repair are queued before the hole
   }
   ASSERT_EQ(collector.raws.size(), 1U);
   const event::Raw& hole = collector.raws[0];

@@ -35,8 +35,8 @@ using Keys = std::map<Key, int>;                     // with the number of such 
 
 inline constexpr uint32_t kLives = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
 
-// A listener of a daemon that keeps the events as bytes: it reads only when told to. Failures fail
-// the test.
+// A client of a daemon that speaks the protocol without libknell, and keeps the events it received.
+// It reads only when a test calls it. Failures fail the test.
 class WireListener {
  public:
   // Connects as the current user of this process.

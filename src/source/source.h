@@ -62,10 +62,12 @@ struct SourceRequest {
 
 // What a source can do on this kernel with these privileges. Used to plan, and shown to users.
 struct Capabilities {
-  uint32_t types = 0;          // the event types it can report
-  bool full_events = false;    // sends event::Full instead of thread-level events
-  bool kernel_filter = false;  // the kernel drops events that are not wanted before it queues them
-  uint64_t buffer_bytes = 0;   // size of the kernel's buffer, as the kernel counts it
+  uint32_t types = 0;        // the event types it can report
+  bool full_events = false;  // sends event::Full instead of thread-level events
+  // Unwanted events are dropped before they are queued, by the connector's own filter (Linux 6.6)
+  // or by the bpf programs. False with a classic BPF filter on the socket.
+  bool kernel_filter = false;
+  uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
 };
 
 struct Counters {

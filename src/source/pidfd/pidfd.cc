@@ -22,7 +22,7 @@
 // descriptors are released, and the kernel has notified its parent. Its status comes from the first
 // of these that has it:
 //   - the pidfd, if the process is reaped: the kernel keeps the status there (Linux 6.15);
-//   - waitid() with WNOWAIT, if it is our own child; somebody else can still reap it;
+//   - waitid() with WNOWAIT, if it is our own child, which leaves it for the program to reap;
 //   - field 52 of /proc/PID/stat, if it is a zombie and we have ptrace access to it.
 // If none has it, and the kernel will have it after the reap, the end is reported when the process
 // is reaped, but at most one second after its death, because a parent may never reap it. After that

@@ -325,7 +325,7 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
   struct knell_cgroup* record = (struct knell_cgroup*)scratch;
   record->parent = 0;
   long bytes = bpf_probe_read_kernel_str(record + 1, KNELL_ARGS_MOST, path);
-  if (bytes > KNELL_TOLD_CGROUP) {
+  if (bytes > KNELL_REPORTED_CGROUP) {
     const __u64 above = (__u64)BPF_CORE_READ(cgroup, self.parent);
     if (!above) return;
     const struct cgroup* parent = (const void*)(above - bpf_core_field_offset(struct cgroup, self));

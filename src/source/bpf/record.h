@@ -49,8 +49,9 @@ enum {
   KNELL_ARGS_LOOKED_AT = 64,  // how many pointers to arguments are read
   KNELL_PATH_STEPS = 512,     // names and mounts in a path, beyond the first few; deeper: unknown
   KNELL_TAIL_MASK = 16383,
-  KNELL_CGROUP_MOST = 256,   // bytes of the path of a wanted cgroup, with its NUL
-  KNELL_TOLD_CGROUP = 1023,  // bytes of a cgroup's path with its NUL; the kernel cuts longer paths
+  KNELL_CGROUP_MOST = 256,  // bytes of the path of a wanted cgroup, with its NUL
+  // Bytes of the path of a cgroup event, with its NUL; the kernel cuts longer paths.
+  KNELL_REPORTED_CGROUP = 1023,
   KNELL_STORED_ARGS = 1024,  // kept per process if a dying process cannot be read; see births.h
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one

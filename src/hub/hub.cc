@@ -453,11 +453,11 @@ void Hub::shed() {
   }
 }
 
-void Hub::publish_ack(const PublishedEvent& published, const Listener& asker) {
+void Hub::publish_ack(const PublishedEvent& published, const Listener& requester) {
   EncodingCache encodings(*this, published);
   index(published.stream).match(published, [&](Node* node, const event::NamespacePids*) {
     for (Listener* listener : node->listeners)
-      if (listener != &asker)
+      if (listener != &requester)
         deliver(*listener, encodings.bytes(nullptr, KNELL_DETAILS_STATUS, node->filter.scope),
                 published.stamp_ns);
   });

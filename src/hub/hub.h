@@ -97,9 +97,9 @@ class Hub {
   void process_ended(Stream stream, int32_t pid, uint64_t start,
                      std::span<const event::NamespacePids> levels);
 
-  // Queues an ack for all listeners that receive everything, except `asker`, which gets it by
+  // Queues an ack for all listeners that receive everything, except `requester`, which gets it by
   // answer().
-  void publish_ack(const PublishedEvent& published, const Listener& asker);
+  void publish_ack(const PublishedEvent& published, const Listener& requester);
   // Queues an answer, never dropped. The caller bounds the answers that wait: for a long one it
   // calls may_answer() first.
   void answer(Listener& listener, std::string_view packet);

@@ -592,9 +592,9 @@ TEST(Hub, AnUnsubscribedListenerToDatagramsGetsNoLostEvent) {
   EXPECT_EQ(on.encoder.events, 0u);
 }
 
-TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheAsker) {
+TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheRequester) {
   Fixture on;
-  Listener& asker = on.listener(datagrams());
+  Listener& requester = on.listener(datagrams());
   Listener& everything = on.listener(datagrams());
   Listener& filtered = on.listener(datagrams(KNELL_EVENT_EXEC));
   Listener& user = on.listener(Scope{.every_user = false, .uid = 7}, 7);
@@ -603,9 +603,9 @@ TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheAsker) {
   PublishedEvent published;
   published.stream = Stream::kDatagrams;
   published.raw = &ack;
-  on.hub.publish_ack(published, asker);
+  on.hub.publish_ack(published, requester);
   EXPECT_THAT(on.read(everything), ElementsAre("datagram 0 in 0"));
-  for (Listener* one : {&asker, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
+  for (Listener* one : {&requester, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
 }
 
 TEST(Hub, LowerLimitsApplyToLaterCalls) {

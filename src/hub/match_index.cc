@@ -26,8 +26,9 @@ namespace {
 constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
-// A node with more alternatives than this has no keys and is visited for each event of its class:
-// judging it costs less than inserting its keys at each subscribe. Picked.
+// A condition with more alternatives than this gives no keys. If no other condition gives keys, the
+// node is visited for each event of its class: to judge it costs less than to insert so many keys
+// at each subscribe. Picked.
 constexpr size_t kMostKeys = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 

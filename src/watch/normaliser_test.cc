@@ -119,14 +119,14 @@ class NormaliserTest : public ::testing::Test {
       reader_ = tree.reader();
       normaliser_.emplace(options, *reader_, clock, probe, event_filter, batch);
       normaliser_->snapshot();
-      normaliser_->set_reported_types(heard);
+      normaliser_->set_reported_types(reported_types);
     }
     return *normaliser_;
   }
   void only_nonzero() {
-    heard = KNELL_EVENT_NONZERO_EXIT;
+    reported_types = KNELL_EVENT_NONZERO_EXIT;
     event_filter.shown = KNELL_EVENT_NONZERO_EXIT;
-    if (normaliser_) normaliser_->set_reported_types(heard);
+    if (normaliser_) normaliser_->set_reported_types(reported_types);
   }
 
   using Seen = std::vector<std::string>;
@@ -135,7 +135,7 @@ class NormaliserTest : public ::testing::Test {
   FakeProbe probe;
   FakeEventFilter event_filter;
   Batch batch{256};
-  uint32_t heard = KNELL_EVENT_ALL;
+  uint32_t reported_types = KNELL_EVENT_ALL;
   NormaliserOptions options;
   std::optional<ProcReader> reader_;
   std::optional<Normaliser> normaliser_;
@@ -241,7 +241,7 @@ TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
   options.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kAlive;
-  heard = 0;
+  reported_types = 0;
   normaliser().set_scan_time(Normaliser::ScanTime::kLater);
   normaliser().set_reported_types(KNELL_EVENT_ALL);
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
@@ -320,7 +320,7 @@ TEST_F(NormaliserTest, ManyKilledThreadsAreOneExit) {
   for (const bool zeros_filtered : {false, true}) {
     SCOPED_TRACE(zeros_filtered);
     normaliser_.reset();
-    heard = zeros_filtered ? KNELL_EVENT_ALL & ~KNELL_EVENT_EXIT : KNELL_EVENT_ALL;
+    reported_types = zeros_filtered ? KNELL_EVENT_ALL & ~KNELL_EVENT_EXIT : KNELL_EVENT_ALL;
     std::vector<event::Raw> raws;
     for (int32_t tid = 150; tid < 200; ++tid)
       raws.push_back(exit_of(150, 9, 10, tid == 170 ? 150 : tid));

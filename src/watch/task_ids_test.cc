@@ -30,9 +30,9 @@ class TaskIdsTest : public ::testing::Test {
   TaskIdsTest() { clock.now_ns = 100 * kSecond; }
 
   // Starts are in ticks of 10 ms.
-  void begin(uint32_t heard, bool levels = true) {
+  void begin(uint32_t reported_types, bool levels = true) {
     identities.want_levels(levels);
-    identities.set_reported_types(heard);
+    identities.set_reported_types(reported_types);
     identities.read_all(clock.now_ns);
   }
   void fork(int32_t parent, int32_t child, uint64_t stamp_ns) {

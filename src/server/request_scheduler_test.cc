@@ -81,7 +81,7 @@ TEST(RequestScheduler, RootNeverWaitsForCredit) {
   EXPECT_TRUE(scheduler.next(0));
 }
 
-// A user's debt outlives its clients, and however many other users there were.
+// A user without clients keeps its debt, however many idle users are removed.
 TEST(RequestScheduler, KeepsTheDebtOfAUserAmongManyIdleOnes) {
   RequestScheduler scheduler;
   scheduler.ready(kFlooder, 1, 0);

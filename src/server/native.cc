@@ -7,6 +7,7 @@
 
 #include <set>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -173,7 +174,7 @@ Result<void> ConnectionFromClient::add_one(const wire::AddedProcess& process) {
   if (!is_ours) return {};
   auto followed = daemon_.follow(process.pid, process.start);
   // remove() fails if Hub::process_ended() has removed it already.
-  if (!followed) (void)hub_.remove(*listener_, process.pid);
+  if (!followed) std::ignore = hub_.remove(*listener_, process.pid);
   return followed;
 }
 

@@ -11,10 +11,6 @@
 namespace knell::test {
 namespace {
 
-// The connector may send an EXIT after the process was reaped. A third of the shortest time in
-// which all pids were ever measured to be reused.
-constexpr uint64_t kLateNs = 100'000'000;
-
 struct Life {
   uint64_t from_ns, until_ns;
 };

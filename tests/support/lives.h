@@ -12,6 +12,9 @@ namespace knell::test {
 // second, so an event with the pid of a child may be of another process, which had the pid before
 // or after it. Times are CLOCK_MONOTONIC.
 uint64_t monotonic_now_ns();
+// The connector may send an EXIT after the process was reaped. A third of the shortest time in
+// which all pids were ever measured to be reused.
+inline constexpr uint64_t kLateNs = 100'000'000;
 void note_birth(pid_t pid, uint64_t from_ns);
 void note_reaped(pid_t pid, uint64_t until_ns);
 

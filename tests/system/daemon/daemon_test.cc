@@ -112,7 +112,7 @@ TEST_F(Knelld, TwentyListenersReceiveExactlyWhatEachAskedFor) {
   }
   const std::vector<Life> all = live_and_die(300);
   settle();
-  EXPECT_EQ(all_->keys_of(pids_of(all)), keys_of(all));
+  EXPECT_EQ(all_->keys_of(all), keys_of(all));
   for (size_t i = 0; i < wishes.size(); ++i) {
     Keys wanted;
     for (const auto& [key, count] : keys_of(all)) {
@@ -121,7 +121,7 @@ TEST_F(Knelld, TwentyListenersReceiveExactlyWhatEachAskedFor) {
       if (wishes[i].wants(*life, type)) wanted[key] = count;
     }
     ASSERT_TRUE(listeners[i]->take_all());
-    EXPECT_EQ(listeners[i]->keys_of(pids_of(all)), wanted) << "listener " << i;
+    EXPECT_EQ(listeners[i]->keys_of(all), wanted) << "listener " << i;
     EXPECT_EQ(listeners[i]->lost(), 0u);
   }
 }
@@ -137,7 +137,7 @@ TEST_F(Knelld, AChangedSubscriptionLosesNothingThatBothWant) {
   settle();
   ASSERT_TRUE(one.take_all());
   size_t exits = 0;
-  for (const auto& [key, count] : one.keys_of(pids_of(all)))
+  for (const auto& [key, count] : one.keys_of(all))
     if (std::get<1>(key) == KNELL_EVENT_EXIT) exits += static_cast<size_t>(count);
   EXPECT_EQ(exits, all.size());
 }
@@ -179,7 +179,7 @@ TEST_F(Knelld, UserReceivesItsOwnProcessesAndNoOthers) {
   const Family others = family_of(kNobody - 1, 20);
   settle();
   ASSERT_TRUE(user->take_all());
-  EXPECT_TRUE(user->keys_of(pids_of(roots)).empty());
+  EXPECT_TRUE(user->keys_of(roots).empty());
   EXPECT_TRUE(user->keys_of(others.children).empty());
   EXPECT_EQ(user->keys_of(own.children), all_->keys_of(own.children));
   EXPECT_EQ(user->keys_of(own.children).size(), 100u);
@@ -207,8 +207,8 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
   settle();
   ASSERT_TRUE(member->take_all());
   ASSERT_TRUE(stranger->take_all());
-  EXPECT_EQ(member->keys_of(pids_of(roots)), keys_of(roots));
-  EXPECT_TRUE(stranger->keys_of(pids_of(roots)).empty());
+  EXPECT_EQ(member->keys_of(roots), keys_of(roots));
+  EXPECT_TRUE(stranger->keys_of(roots).empty());
 }
 
 // In a pid namespace of its own: compares the events it receives with the processes it made. The
@@ -229,7 +229,7 @@ int listen_inside(const std::string& socket, int told, int go_on) {
   if (::read(go_on, &word, 1) != 1) return 11;
   const std::vector<Life> own = live_and_die(30);
   if (!inside.take_life(sentinel())) return 12;
-  if (inside.keys_of(pids_of(own)) != keys_of(own)) return 13;
+  if (inside.keys_of(own) != keys_of(own)) return 13;
   int from_outside = 0;
   for (const Heard& heard : inside.heard()) {
     if (heard.pid <= 1 || heard.pid > 1000) return 14;  // not a pid of this namespace
@@ -265,7 +265,7 @@ TEST_F(Knelld, PidNamespaceReceivesItsOwnProcessesByItsOwnPids) {
   ASSERT_EQ(::write(go_on.write.get(), "g", 1), 1);
   EXPECT_EQ(outside.wait(), 0);
   settle();
-  EXPECT_EQ(all_->keys_of(pids_of(foreign)), keys_of(foreign));
+  EXPECT_EQ(all_->keys_of(foreign), keys_of(foreign));
 }
 
 TEST_F(Knelld, NoByteOfASecretLeavesIt) {

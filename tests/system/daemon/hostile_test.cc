@@ -42,7 +42,7 @@ class Hostile : public testing::Test {
     if (good_ == nullptr) return;
     live();
     ASSERT_TRUE(good_->take_life(sentinel())) << (good_->over() ? good_->over()->message() : "");
-    EXPECT_EQ(good_->keys_of(pids_of(lived_)), knell::test::keys_of(lived_));
+    EXPECT_EQ(good_->keys_of(lived_), knell::test::keys_of(lived_));
     EXPECT_EQ(good_->lost(), 0u);
   }
   virtual std::string config() const { return ""; }
@@ -175,7 +175,7 @@ TEST_F(HostileToQueues, AReaderThatNeverReads) {
   WireListener deaf(socket(), lives());
   for (int i = 0; i < 60; ++i) live(60);
   // Now it reads: the received and the lost events add up to all events.
-  const pid_t last = sentinel();
+  const Life last = sentinel();
   ASSERT_TRUE(good_->take_life(last));
   size_t wanted = 3;  // the life of the sentinel
   for (const auto& [key, count] : knell::test::keys_of(lived_))

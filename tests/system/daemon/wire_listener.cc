@@ -5,7 +5,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "support/child.h"
+#include "support/lives.h"
 #include "support/stage.h"
 
 namespace knell::test {
@@ -16,6 +19,10 @@ client::ConnectionToServer connect(const std::string& socket) {
   if (made) return *std::move(made);
   ADD_FAILURE() << made.error().message();
   return client::ConnectionToServer(UniqueFd());
+}
+
+bool is_of(const Heard& heard, const Life& life) {
+  return heard.pid == life.pid && life.from_ns <= heard.stamp_ns && heard.stamp_ns <= life.until_ns;
 }
 
 }  // namespace
@@ -48,6 +55,7 @@ void WireListener::hear(const wire::Frame& frame) {
     }
     Heard heard;
     heard.type = event.type;
+    heard.stamp_ns = event.mono_ns;
     const bool fork = event.type == KNELL_EVENT_FORK;
     heard.pid = fork ? event.child_pid : event.pid;
     heard.ppid = fork ? event.pid : event.ppid;
@@ -91,12 +99,12 @@ bool WireListener::take_all() {
       .has_value();
 }
 
-bool WireListener::take_life(pid_t pid) {
+bool WireListener::take_life(const Life& life) {
   size_t seen = 0;
   uint32_t types = 0;
   return take_until([&] {
     for (; seen < heard_.size(); ++seen)
-      if (heard_[seen].pid == pid) types |= heard_[seen].type;
+      if (is_of(heard_[seen], life)) types |= heard_[seen].type;
     return (types & kLives) == kLives;
   });
 }
@@ -110,6 +118,18 @@ Keys WireListener::keys_of(const std::vector<pid_t>& pids) const {
   return keys;
 }
 
+Keys WireListener::keys_of(const std::vector<Life>& lives) const {
+  std::multimap<int32_t, const Life*> by_pid;
+  for (const Life& life : lives) by_pid.emplace(life.pid, &life);
+  Keys keys;
+  for (const Heard& heard : heard_) {
+    const auto [first, last] = by_pid.equal_range(heard.pid);
+    if (std::any_of(first, last, [&](const auto& one) { return is_of(heard, *one.second); }))
+      ++keys[{heard.pid, heard.type, heard.status}];
+  }
+  return keys;
+}
+
 filter::Subscription lives(uint32_t mask, uint32_t details) {
   filter::Subscription asked;
   asked.mask = mask;
@@ -118,17 +138,10 @@ filter::Subscription lives(uint32_t mask, uint32_t details) {
   return asked;
 }
 
-std::vector<pid_t> pids_of(const std::vector<Life>& all) {
-  std::vector<pid_t> pids;
-  for (const Life& life : all) pids.push_back(life.pid);
-  return pids;
-}
-
 std::vector<Life> live_and_die(int count) {
   std::vector<Life> all;
   for (int i = 0; i < count; ++i) {
-    Life life;
-    life.executed = i % 3 == 0;
+    Life life{.executed = i % 3 == 0, .from_ns = monotonic_now_ns()};
     life.pid = fork_running([i] {
       if (i % 3 != 0) return i % 5;
       const char* program = i % 2 == 0 ? "true" : "false";
@@ -136,6 +149,7 @@ std::vector<Life> live_and_die(int count) {
       return 127;
     });
     life.status = reap(life.pid);
+    life.until_ns = monotonic_now_ns() + kLateNs;
     all.push_back(life);
   }
   return all;
@@ -151,11 +165,13 @@ Keys keys_of(const std::vector<Life>& all) {
   return keys;
 }
 
-pid_t sentinel() {
+Life sentinel() {
+  const uint64_t from_ns = monotonic_now_ns();
   Child child = Child::spawn({"true"});
-  const pid_t pid = child.pid();
+  Life life{.pid = child.pid(), .executed = true, .from_ns = from_ns};
   EXPECT_TRUE(child.wait());
-  return pid;
+  life.until_ns = monotonic_now_ns() + kLateNs;
+  return life;
 }
 
 AsUser::AsUser(uid_t uid, gid_t gid) {

@@ -23,6 +23,7 @@ namespace knell::test {
 
 struct Heard {
   uint32_t type = 0;
+  uint64_t stamp_ns = 0;
   int32_t pid = 0;     // FORK: the child
   int32_t ppid = 0;    // FORK: the parent
   int32_t status = 0;  // EXIT
@@ -32,6 +33,15 @@ struct Heard {
 // The key by which events of own children are distinguished.
 using Key = std::tuple<int32_t, uint32_t, int32_t>;  // pid, type, status
 using Keys = std::map<Key, int>;                     // with the number of such events
+
+// A child that lived and died, and was reaped. On a busy machine all pids are in use again within
+// two seconds, also by other children of this process: the times say which events are of this one.
+struct Life {
+  pid_t pid = 0;
+  bool executed = false;
+  int status = 0;
+  uint64_t from_ns = 0, until_ns = 0;  // CLOCK_MONOTONIC
+};
 
 inline constexpr uint32_t kLives = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
 
@@ -55,9 +65,10 @@ class WireListener {
   // Reads until all events that were queued for it have come.
   bool take_all();
   // Reads until the whole life of an executed process has come.
-  bool take_life(pid_t pid);
+  bool take_life(const Life& life);
   // Of these processes only.
   Keys keys_of(const std::vector<pid_t>& pids) const;
+  Keys keys_of(const std::vector<Life>& lives) const;
 
   client::ConnectionToServer& connection() { return connection_; }
   const std::vector<Heard>& heard() const { return heard_; }
@@ -81,13 +92,6 @@ class WireListener {
 // The events of this process and its descendants: other processes come and go, and pids are reused.
 filter::Subscription lives(uint32_t mask = kLives, uint32_t details = KNELL_DETAILS_STATUS);
 
-// A child that lived and died, and was reaped.
-struct Life {
-  pid_t pid = 0;
-  bool executed = false;
-  int status = 0;
-};
-std::vector<pid_t> pids_of(const std::vector<Life>& all);
 // Some children that execute true or false, and some that do not execute, with statuses from 0 to
 // 4.
 std::vector<Life> live_and_die(int count);
@@ -95,7 +99,7 @@ std::vector<Life> live_and_die(int count);
 Keys keys_of(const std::vector<Life>& all);
 // A process that is executed after all that was before: a listener that received its whole life has
 // received all earlier events.
-pid_t sentinel();
+Life sentinel();
 
 // While this object exists this process has that uid and gid; root again afterwards.
 class AsUser {

@@ -289,7 +289,10 @@ SETUP cat > script <<'END'
  (while :; do sh -c 'exit 3'; sleep 0.05; done) &
  knell watch -e nonzero-exit --under $! -n 2 --exec sleep 1000 & k=$!
  until [ "$(pgrep -c -P $k)" = 2 ]; do sleep 0.02; done
- kill -INT $k; wait $k
+ # A signal that comes before knell waits for the commands only ends the watching; then the next
+ # one ends the waiting.
+ while kill -INT $k 2>/dev/null; do sleep 0.1; done
+ wait $k
  END
 RUN bash script
 EXPECT_ERR ; 2 runs of sleep, 0 failed, 2 still running$

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/proc_stat.h"
 #include "lib/abi.h"
 
 namespace {
@@ -151,7 +153,11 @@ TEST(Wait, RefusesAThread) {
 TEST(Wait, TakesTheLongestTimeout) {
   const pid_t pid = ::fork();
   if (pid == 0) {
-    ::usleep(200'000);  // a timeout that overflows ends before
+    // Ends only once knell_wait() sleeps. With a timeout that overflows it returns at once instead.
+    for (auto stat = knell::read_proc_stat(::getppid()); stat && stat->state != 'S';) {
+      ::sched_yield();
+      stat = knell::read_proc_stat(::getppid());
+    }
     ::_exit(7);
   }
   knell_event event{};

@@ -33,9 +33,9 @@ std::string text_of(const Fate& fate);
 // forks.
 using Scenario = std::function<void(std::vector<Fate>&)>;
 
-// A process that plays a scenario each time it is told to, and reports the fate of each process in
-// it. All of them are below it, so `under` with its pid sees them and nothing else. It is a
-// subreaper: orphans become its children, never init's.
+// A process that plays a scenario once per request, and reports the fate of each process in it. All
+// of them are below it, so `under` with its pid sees them and nothing else. It is a subreaper:
+// orphans become its children, never init's.
 //
 //   Stage stage(play);  Recorder recorder({.matches = {{"under", stage.name()}}});
 //   stage.play(recorder);  stage.close_curtain(recorder);  // then all events of the play are

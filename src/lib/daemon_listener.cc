@@ -50,8 +50,8 @@ class UnknownAncestry final : public filter::Ancestry {
 // ---------------------------------------------------------------------------------------- opening
 
 DaemonListener::DaemonListener(const knell_options& options, std::string path)
-    : path_(std::move(path)),
-      filter_(ListenerFilter::of(options)),
+    : knell_listener(ListenerFilter::of(options)),
+      path_(std::move(path)),
       slots_(kSlots),
       names_(kSlots) {}
 

@@ -16,7 +16,6 @@
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "lib/handle.h"
-#include "lib/listener_filter.h"
 #include "lib/packet_buffer.h"
 #include "lib/pending_exits.h"
 #include "live/alarm.h"
@@ -25,7 +24,8 @@
 
 namespace knell::lib {
 
-// A listener through knelld. See daemon_listener.cc, and daemon_reconnect.cc for how it reconnects.
+// A listener through knelld, which evaluates the predicates of filter_. See daemon_listener.cc, and
+// daemon_reconnect.cc for how it reconnects.
 class DaemonListener final : public knell_listener {
  public:
   // Waits for the daemon's answers for a few seconds at most. Errors: those of
@@ -37,11 +37,9 @@ class DaemonListener final : public knell_listener {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
-  bool only_added() const override { return filter_.subscription.only_added; }
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
-  const filter::Predicates& predicates() const override { return filter_.predicates; }
   wire::Origin origin() const override;
 
  private:
@@ -85,7 +83,6 @@ class DaemonListener final : public knell_listener {
   void check_for_exit(const wire::AddedProcess& pid);
 
   const std::string path_;
-  ListenerFilter filter_;  // the daemon evaluates its predicates
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;

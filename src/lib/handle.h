@@ -7,9 +7,10 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "base/result.h"
-#include "filter/predicates.h"
+#include "lib/listener_filter.h"
 #include "wire/recording.h"
 
 // The handle of the C ABI: base class of the listeners over the daemon, over sources in this
@@ -17,7 +18,7 @@
 // <knell/knell.h> with the same name.
 struct knell_listener {
  public:
-  knell_listener() = default;
+  explicit knell_listener(knell::lib::ListenerFilter filter) : filter_(std::move(filter)) {}
   knell_listener(const knell_listener&) = delete;
   knell_listener& operator=(const knell_listener&) = delete;
   virtual ~knell_listener() = default;
@@ -26,19 +27,23 @@ struct knell_listener {
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
-  virtual bool only_added() const = 0;  // false: add() must not be called
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
-  virtual const knell::filter::Predicates& predicates() const = 0;
   // The header of a recording of this listener.
   virtual knell::wire::Origin origin() const = 0;
   // The header of the recording that it reads; nullptr: it does not read a recording.
   virtual const knell::wire::Origin* recording() const { return nullptr; }
 
+  bool only_added() const { return filter_.subscription.only_added; }  // false: never call add()
+  const knell::filter::Predicates& predicates() const { return filter_.predicates; }
+
   // The process that opened it. A forked child must not use it: it shares the sockets and buffers,
   // so it would take events from its parent.
   pid_t owner() const { return owner_; }
+
+ protected:
+  knell::lib::ListenerFilter filter_;
 
  private:
   const pid_t owner_ = ::getpid();

@@ -14,7 +14,8 @@
 
 namespace knell::lib {
 
-LiveListener::LiveListener(const knell_options& options) : filter_(ListenerFilter::of(options)) {}
+LiveListener::LiveListener(const knell_options& options)
+    : knell_listener(ListenerFilter::of(options)) {}
 
 LiveListener::~LiveListener() = default;
 

@@ -9,7 +9,6 @@
 
 #include "base/result.h"
 #include "lib/handle.h"
-#include "lib/listener_filter.h"
 #include "live/feed.h"
 #include "live/source_request.h"
 
@@ -26,11 +25,9 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
-  bool only_added() const override { return filter_.subscription.only_added; }
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
-  const filter::Predicates& predicates() const override { return filter_.predicates; }
   wire::Origin origin() const override;
 
  private:
@@ -46,7 +43,6 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
   void on_process_ended(int32_t pid, uint64_t start) override;
   uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
 
-  ListenerFilter filter_;
   uint32_t shown_ = 0;
   std::unique_ptr<live::Feed> feed_;
   size_t next_ = 0;  // the first slot not yet returned

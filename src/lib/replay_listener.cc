@@ -36,7 +36,7 @@ Result<std::unique_ptr<ReplayListener>> ReplayListener::create(
 }
 
 ReplayListener::ReplayListener(const knell_replay_options& options, wire::RecordingReader reader)
-    : speed_(options.speed), reader_(std::move(reader)) {
+    : knell_listener(ListenerFilter{}), speed_(options.speed), reader_(std::move(reader)) {
   filter_.subscription.mask = filter::normalise(options.events);
   filter_.subscription.only_added = options.only_added != 0;
 }

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "lib/handle.h"
-#include "lib/listener_filter.h"
 #include "live/alarm.h"
 #include "watch/lineage.h"
 #include "wire/recording.h"
@@ -25,11 +24,9 @@ class ReplayListener final : public knell_listener {
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
-  bool only_added() const override { return filter_.subscription.only_added; }
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   knell_stats stats() const override;
-  const filter::Predicates& predicates() const override { return filter_.predicates; }
   wire::Origin origin() const override;
   const wire::Origin* recording() const override { return &reader_.origin(); }
 
@@ -45,7 +42,6 @@ class ReplayListener final : public knell_listener {
   void remove_if_exited(const knell_event& event);
   void watch_input(bool watched);
 
-  ListenerFilter filter_;
   double speed_;
   wire::RecordingReader reader_;
   Clock& clock_ = system_clock();

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/background_writer.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -16,11 +17,12 @@
 namespace knell::cli {
 
 struct BackgroundWriter::Shared {
-  Shared(int to, std::string name, UniqueFd done)
-      : out(to, std::move(name)), finished(std::move(done)) {}
+  Shared(UniqueFd fd, std::string name, UniqueFd done)
+      : to(std::move(fd)), out(to.get(), std::move(name)), finished(std::move(done)) {}
 
   void serve();
 
+  UniqueFd to;        // open as long as the thread may write to it
   Output out;         // used by the thread only, while `work` is set
   UniqueFd finished;  // an eventfd
   std::mutex mutex;
@@ -45,9 +47,11 @@ void BackgroundWriter::Shared::serve() {
 }
 
 Outcome<std::unique_ptr<BackgroundWriter>> BackgroundWriter::create(int fd, std::string name) {
+  UniqueFd to(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!to) return failed("cannot write {}: {}", name, std::strerror(errno));
   UniqueFd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!finished) return failed("cannot make an event descriptor: {}", std::strerror(errno));
-  auto shared = std::make_shared<Shared>(fd, std::move(name), std::move(finished));
+  auto shared = std::make_shared<Shared>(std::move(to), std::move(name), std::move(finished));
   try {
     std::thread([shared] { shared->serve(); }).detach();
   } catch (const std::system_error& error) {

@@ -18,6 +18,7 @@ namespace knell::cli {
 // Not thread-safe: one thread calls it.
 class BackgroundWriter {
  public:
+  // Writes to a duplicate of `fd`, which the caller may close at any time.
   static Outcome<std::unique_ptr<BackgroundWriter>> create(int fd, std::string name);
   BackgroundWriter(const BackgroundWriter&) = delete;
   BackgroundWriter& operator=(const BackgroundWriter&) = delete;

@@ -64,6 +64,16 @@ TEST_F(BackgroundWriterTest, DestructorDoesNotWaitForABlockedWrite) {
   read_.reset();   // ends the write, and so the thread
 }
 
+TEST_F(BackgroundWriterTest, KeepsItsDescriptorOpen) {
+  const auto writer = BackgroundWriter::create(write_.get(), "x").value();
+  write_.reset();
+  std::string text = "x";
+  writer->write(text);
+  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
+  char byte = 0;
+  EXPECT_EQ(::read(read_.get(), &byte, 1), 1);
+}
+
 TEST(BackgroundWriter, ReportsAWriteError) {
   const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   const auto writer = BackgroundWriter::create(full.get(), "the report").value();

@@ -21,10 +21,10 @@
 #include "lib/predicate_parser.h"
 #include "server/wire_event_encoder.h"
 #include "source/bpf/decode.h"
-#include "watch/batch.h"
-#include "watch/event_filler.h"
-#include "watch/fake_proc.h"
-#include "watch/normaliser.h"
+#include "event/batch.h"
+#include "source/bpf/event_filler.h"
+#include "process/fake_proc.h"
+#include "source/connector/assembler.h"
 
 namespace knell::bench {
 namespace {
@@ -94,7 +94,7 @@ class Samples {
       filler_.cgroups().learn(cgroup_inode(i), program_of(i).cgroup);
     for (size_t i = 0; i < kSamples; i++) {
       const event::Full full = exit_of_process(i, details);
-      watch::Slot* slot = batch_.reserve();
+      event::Slot* slot = batch_.reserve();
       knell_event& event = slot->event;
       event.size = sizeof event;
       event.type = full.what;
@@ -112,9 +112,9 @@ class Samples {
   std::vector<knell_event>& events() { return events_; }
 
  private:
-  watch::Timebase time_;
-  watch::EventFiller filler_;
-  watch::Batch batch_;
+  process::Timebase time_;
+  source::EventFiller filler_;
+  event::Batch batch_;
   std::vector<knell_event> events_;
 };
 
@@ -237,7 +237,7 @@ BENCHMARK(publish_to_all)->Name("hub/all want it, listeners")->Arg(1)->Arg(100)-
 
 // --- normalise: what a source sends to events of processes ---
 
-class NoProbe : public watch::ProcessProbe {
+class NoProbe : public source::ProcessProbe {
  public:
   Sign probe(int32_t, uint64_t, UniqueFd&) override { return Sign::kGone; }
   std::optional<int32_t> status(int32_t, const UniqueFd&) override { return std::nullopt; }
@@ -245,26 +245,26 @@ class NoProbe : public watch::ProcessProbe {
   bool exists(int32_t) override { return false; }
 };
 
-class EveryEvent : public watch::EventFilter {
+class EveryEvent : public source::EventFilter {
  public:
   uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
-  bool wants(watch::Slot&, const filter::Ancestry&) override { return true; }
+  bool wants(event::Slot&, const filter::Ancestry&) override { return true; }
   void on_process_ended(int32_t, uint64_t) override {}
 };
 
 // Drains `events` events that `feed` gives to a normaliser.
 template <class Feed>
-void normalise(benchmark::State& state, watch::NormaliserOptions options, size_t events,
+void normalise(benchmark::State& state, process::NormaliserOptions options, size_t events,
                Feed feed) {
   options.boot = 1;
-  watch::FakeProc tree;
-  watch::ProcReader reader(tree.reader());
+  process::FakeProc tree;
+  process::ProcReader reader(tree.reader());
   FakeClock clock;
   clock.now_ns = kFirstNs + 100'000;
   NoProbe probe;
   EveryEvent event_filter;
-  watch::Batch batch(kSamples);
-  watch::Normaliser normaliser(options, reader, clock, probe, event_filter, batch);
+  event::Batch batch(kSamples);
+  source::Normaliser normaliser(options, reader, clock, probe, event_filter, batch);
   normaliser.set_reported_types(KNELL_EVENT_ALL);
   for (size_t i = 0; i < std::size(kPrograms); i++)
     normaliser.on_cgroup({.inode = cgroup_inode(i), .path = program_of(i).cgroup});
@@ -283,10 +283,10 @@ void normalise(benchmark::State& state, watch::NormaliserOptions options, size_t
 // Thread-level events: fork and exit of each process.
 void normalise_connector(benchmark::State& state) {
   constexpr int kProcesses = 64;
-  watch::NormaliserOptions options;
+  process::NormaliserOptions options;
   options.details = KNELL_DETAILS_STATUS;
   uint64_t stamp = kFirstNs;
-  normalise(state, options, kProcesses, [&](watch::Normaliser& normaliser) {
+  normalise(state, options, kProcesses, [&](source::Normaliser& normaliser) {
     for (int i = 0; i < kProcesses; i++) {
       event::Raw raw;
       raw.pid = raw.tid = 10'000 + i;
@@ -304,13 +304,13 @@ void normalise_connector(benchmark::State& state) {
 BENCHMARK(normalise_connector)->Name("normalise/connector, fork and exit, status");
 
 void normalise_bpf(benchmark::State& state, uint32_t details) {
-  watch::NormaliserOptions options;
+  process::NormaliserOptions options;
   options.details = details;
   options.via = KNELL_VIA_BPF;
   options.full_events = true;
   std::vector<event::Full> fulls;
   for (size_t i = 0; i < kSamples; i++) fulls.push_back(exit_of_process(i, details));
-  normalise(state, options, kSamples, [&](watch::Normaliser& normaliser) {
+  normalise(state, options, kSamples, [&](source::Normaliser& normaliser) {
     for (const event::Full& full : fulls) normaliser.on_full(full);
   });
 }

@@ -3,6 +3,7 @@
 #include "base/named_process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,6 +32,8 @@ Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
                "process " + std::to_string(pid) + " has another start time: its pid was reused");
   return pidfd ? *std::move(pidfd) : UniqueFd();
 }
+
+bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
 std::optional<pid_t> process_of_thread(pid_t id) {
   const UniqueFd fd(

@@ -19,6 +19,9 @@ namespace knell {
 // process (any more), or the id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
 
+// Whether a process with this pid exists, dead or alive.
+bool process_exists(pid_t pid);
+
 // The process of the thread `id`; nullopt: `id` is a process, or no thread has it.
 std::optional<pid_t> process_of_thread(pid_t id);
 

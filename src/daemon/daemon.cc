@@ -20,12 +20,14 @@
 #include <set>
 #include <utility>
 
+#include "base/boot_id.h"
 #include "daemon/accounts.h"
 #include "daemon/log.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
-#include "live/plan.h"
+#include "process/lineage.h"
+#include "source/join.h"
 
 namespace knell::daemon {
 namespace {
@@ -90,22 +92,13 @@ Daemon::Daemon(const Config& config)
     : config_(config),
       hub_(encoder_, quotas_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
-                 [this](watch::Batch& batch, watch::Slot& slot) { on_event(batch, slot); }),
+                 [this](event::Batch& batch, event::Slot& slot) { on_event(batch, slot); }),
       threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
-               [this](watch::Batch& batch, watch::Slot& slot) { redact(batch, slot); }),
+               [this](event::Batch& batch, event::Slot& slot) { redact(batch, slot); }, &processes_),
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
   hub_.set_owners(read_owners());
-  encoder_.set_translate(
-      [this](const event::Raw& raw, uint32_t ns) { return threads_.translate(raw, ns); });
-  threads_.set_read_forks([this] {
-    if (!processes_.feed()->full_events()) return false;
-    forks_read_ = processes_.read_now();
-    return forks_read_.has_value() && processes_.interest().namespaces;
-  });
-  processes_.set_on_full([this](const event::Full& full) { threads_.on_fork(full); });
-  processes_.set_on_births_lost([this](uint64_t count) { threads_.on_births_lost(count); });
 }
 
 Daemon::~Daemon() = default;
@@ -119,7 +112,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd li
 Result<void> Daemon::start(UniqueFd listening) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), kAlarmTag));
+  KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
   KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
@@ -150,38 +143,34 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
     std::ranges::move(hub_.interests(stream), std::back_inserter(all));
   const bool threads = *streams.begin() != filter::Stream::kProcesses;
   if (!threads) all.push_back(base_interest());
-  filter::Interest joined = live::join(all);
-  add_identity(joined, threads);
+  filter::Interest joined = source::join(all);
+  add_owners(joined, threads);
   return joined;
 }
 
-// Adds the events needed to follow the uid and namespaces of each process from its fork, if the
-// source does not include them in each event.
-void Daemon::add_identity(filter::Interest& interest, bool threads) const {
+// Adds what decides which listeners may see an event.
+void Daemon::add_owners(filter::Interest& interest, bool threads) const {
   using enum filter::Stream;
-  const auto scoped = [&](filter::Stream stream) {
-    return hub_.has_user_scopes(stream) || hub_.has_namespace_scopes(stream);
-  };
-  const bool follows =
-      threads ? scoped(kThreads) || scoped(kDatagrams) || threads_.follows_task_ids()
-              : scoped(kProcesses) && processes_.is_open() && !processes_.feed()->full_events();
-  if (follows && !filter::empty(interest)) {
-    interest.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
-    interest.uids.clear();
+  if (filter::empty(interest)) return;
+  const bool namespaces_of_threads =
+      hub_.has_namespace_scopes(kThreads) || hub_.has_namespace_scopes(kDatagrams);
+  if (!threads) {
+    interest.owners |= hub_.has_user_scopes(kProcesses);
+    interest.namespaces |= hub_.has_namespace_scopes(kProcesses) ||
+                           (namespaces_of_threads && processes_.reports_births());
+    return;
   }
-  interest.namespaces = hub_.has_namespace_scopes(kProcesses) ||
-                        hub_.has_namespace_scopes(kThreads) ||
-                        hub_.has_namespace_scopes(kDatagrams);
+  // Starting to follow owners scans all of /proc. Keep following as long as there are listeners of
+  // threads, so that a client that connects again and again does not cause a scan each time.
+  const filter::Interest& now = threads_.interest();
+  interest.owners |=
+      hub_.has_user_scopes(kThreads) || hub_.has_user_scopes(kDatagrams) || now.owners;
+  interest.namespaces |= namespaces_of_threads || now.namespaces;
 }
 
 int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
   int64_t least = kOwnLatencyNs;
   if (server_ == nullptr) return least;
-  // Without bpf, the namespace pids of a child are read from /proc when its fork is read. This must
-  // not be delayed, since the child may exit.
-  const bool full_events = processes_.is_open() && processes_.feed()->full_events();
-  const auto by_level = [&](filter::Stream stream) { return hub_.has_namespace_scopes(stream); };
-  if (!full_events && std::ranges::any_of(streams, by_level)) return 0;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
     if (node == nullptr) return;
@@ -215,29 +204,12 @@ Result<void> Daemon::set_exact_interest() {
   } else {
     KNELL_TRY(set_interest(threads_, threads, latency_of({kThreads, kDatagrams})));
   }
-  follow_task_ids(Shrink::kYes);
+  keep_births();
   return {};
 }
 
-void Daemon::follow_task_ids(Shrink shrink) {
-  using enum filter::Stream;
-  const auto follow = [&](Pipeline& pipeline, bool uids, bool levels) {
-    if (shrink == Shrink::kNo) levels |= pipeline.follows_levels();
-    if (uids || levels || shrink == Shrink::kYes) pipeline.follow_task_ids(uids || levels, levels);
-  };
-  // Starting to follow scans all of /proc. Keep following as long as there are listeners of
-  // threads, so that a client that connects again and again does not cause a scan each time.
-  const bool listened = threads_.is_open();
-  follow(threads_,
-         hub_.has_user_scopes(kThreads) || hub_.has_user_scopes(kDatagrams) ||
-             (listened && threads_.follows_task_ids()),
-         hub_.has_namespace_scopes(kThreads) || hub_.has_namespace_scopes(kDatagrams) ||
-             (listened && threads_.follows_levels()));
-  // bpf includes the uid in each event. For events that the connector adds to it, /proc has the
-  // uid, but not the pids in other namespaces.
-  const bool full_events = processes_.feed()->full_events();
-  follow(processes_, !full_events && hub_.has_user_scopes(kProcesses),
-         hub_.has_namespace_scopes(kProcesses));
+void Daemon::keep_births() {
+  processes_.keep_births(threads_.is_open() && threads_.interest().namespaces);
 }
 
 Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {
@@ -247,23 +219,23 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   filter::Interest wanted = filter.interest;
   latency_ns = latency_for(filter.scope, latency_ns);
   if (pipeline.is_open()) {
-    wanted = live::join(std::array{pipeline.interest(), wanted});
+    wanted = source::join(std::array{pipeline.interest(), wanted});
     latency_ns = std::min(latency_ns, pipeline.latency_ns());
   }
-  add_identity(wanted, threads);
+  add_owners(wanted, threads);
   // The joined interest may be full because of listeners that have gone, or of one that often
   // changes its request: recompute it.
-  if (wanted.roots.size() > watch::Lineage::kMostRoots ||
+  if (wanted.roots.size() > process::Lineage::kMostRoots ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
-  if (threads && filter.interest.namespaces) {
-    // The other pipeline reports the forks inside namespaces.
-    filter::Interest with_forks = processes_.interest();
-    with_forks.namespaces = true;
-    KNELL_TRY(set_interest(processes_, with_forks, processes_.latency_ns()));
+  if (threads && threads_.interest().namespaces) {
+    // The other pipeline reports the births inside namespaces.
+    filter::Interest with_births = processes_.interest();
+    add_owners(with_births, false);
+    KNELL_TRY(set_interest(processes_, with_births, processes_.latency_ns()));
   }
-  follow_task_ids(Shrink::kNo);
+  keep_births();
   arm();
   return {};
 }
@@ -307,20 +279,20 @@ event::Raw Daemon::make_ack(uint32_t error, uint32_t ack) {
 }
 
 wire::Origin Daemon::origin() const {
-  wire::Origin origin = wire::origin_here(clock_, live::boot_id());
+  wire::Origin origin = wire::origin_here(clock_, boot_id());
   origin.subscription.via = processes_.feed()->via();
   return origin;
 }
 
 // Redacts secrets before the event is queued or counted.
-void Daemon::redact(watch::Batch& batch, watch::Slot& slot) {
+void Daemon::redact(event::Batch& batch, event::Slot& slot) {
   knell_event& event = slot.event;
   if (event.args.data == nullptr) return;
   const auto redacted = redactor_.redact({event.args.data, event.args.size});
   if (redacted) event.args = batch.copy(*redacted);
 }
 
-void Daemon::on_event(watch::Batch& batch, watch::Slot& slot) {
+void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
@@ -358,7 +330,6 @@ Result<void> Daemon::serve() {
       interest_shrunk();
     }
   }
-  KNELL_TRY(std::exchange(forks_read_, {}));
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
   server_->serve();

@@ -16,7 +16,7 @@
 #include "daemon/status.h"
 #include "filter/redact.h"
 #include "hub/hub.h"
-#include "live/alarm.h"
+#include "feed/alarm.h"
 #include "server/server.h"
 #include "server/wire_event_encoder.h"
 
@@ -54,12 +54,11 @@ class Daemon final : private server::DaemonInterface {
   Result<void> set_interest(Pipeline& pipeline, const filter::Interest& interest,
                             int64_t latency_ns);
   Result<void> set_exact_interest();
-  void add_identity(filter::Interest& interest, bool threads) const;
-  enum class Shrink { kNo, kYes };
-  void follow_task_ids(Shrink shrink);
+  void add_owners(filter::Interest& interest, bool threads) const;
+  void keep_births();
   filter::Interest base_interest() const;
-  void redact(watch::Batch& batch, watch::Slot& slot);
-  void on_event(watch::Batch& batch, watch::Slot& slot);
+  void redact(event::Batch& batch, event::Slot& slot);
+  void on_event(event::Batch& batch, event::Slot& slot);
   void arm();
   Status status_for(const server::Peer* peer) const;
   void add_sources(Status& status) const;
@@ -67,7 +66,7 @@ class Daemon final : private server::DaemonInterface {
   Config config_;
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
-  live::Alarm alarm_;
+  feed::Alarm alarm_;
   server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
@@ -75,8 +74,7 @@ class Daemon final : private server::DaemonInterface {
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
-  Result<void> forks_read_;  // the outcome of reading processes_ while threads_ is read
-  uint64_t shrink_ns_ = 0;   // when to reduce the request to the sources; 0: never
+  uint64_t shrink_ns_ = 0;  // when to reduce the request to the sources; 0: never
   uint64_t started_ns_;
   int64_t started_time_ns_;
   uint64_t wakeups_ = 0;

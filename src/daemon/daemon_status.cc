@@ -8,11 +8,11 @@
 
 #include "daemon/daemon.h"
 #include "event/mask.h"
+#include "event/via.h"
+#include "source/join.h"
 
 namespace knell::daemon {
 namespace {
-
-const char* name_of(uint32_t via) { return via == KNELL_VIA_BPF ? "bpf" : "connector"; }
 
 std::string scope_text(const hub::Scope& scope) {
   std::string text = scope.every_user ? "" : "uid " + std::to_string(scope.uid);
@@ -78,21 +78,21 @@ Status::Listener describe(const server::ConnectionFromClient& client, uint32_t n
 // One entry for each open pipeline, and one for bpf if it is not used.
 void Daemon::add_sources(Status& status) const {
   for (const Pipeline* pipeline : {&processes_, &threads_}) {
-    const live::Feed* feed = pipeline->feed();
+    const feed::Feed* feed = pipeline->feed();
     if (feed == nullptr) continue;
     const source::Capabilities can = feed->source().capabilities();
     Status::Source source;
-    source.name = name_of(feed->via());
+    source.name = event::via_name(feed->via());
     source.used = true;
     source.why = pipeline == &processes_ ? "events of processes" : "events of threads";
-    source.types = live::types_of(feed->kernel_mask()) & can.types;
+    source.types = source::types_of(feed->kernel_mask()) & can.types;
     source.buffer_bytes = can.buffer_bytes;
     source.received = pipeline->received();
     source.lost = pipeline->lost();
     source.repaired = pipeline->repaired();
     status.sources.push_back(std::move(source));
   }
-  if (processes_.feed()->full_events()) return;
+  if (processes_.feed()->via() == KNELL_VIA_BPF) return;
   Status::Source bpf;
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector
@@ -160,9 +160,9 @@ std::string Daemon::status_json(const server::Peer& peer) const {
 }
 
 std::string Daemon::summary() const {
-  std::string text = std::string("via ") + name_of(processes_.feed()->via());
+  std::string text = std::string("via ") + event::via_name(processes_.feed()->via());
   if (threads_.is_open() && threads_.feed()->via() != processes_.feed()->via())
-    text += std::string(" and ") + name_of(threads_.feed()->via());
+    text += std::string(" and ") + event::via_name(threads_.feed()->via());
   const size_t clients = server_->clients(), users = hub_.users().all().size();
   text += "; " + std::to_string(clients) + (clients == 1 ? " listener, " : " listeners, ");
   return text + std::to_string(users) + (users == 1 ? " user" : " users");

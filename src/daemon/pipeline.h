@@ -7,31 +7,28 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "feed/feed.h"
 #include "hub/hub.h"
-#include "live/feed.h"
-#include "watch/task_ids.h"
+#include "process/births.h"
 
 namespace knell::daemon {
 
-// One feed. Publishes its events to the hub, with the uid and namespace pids that decide which
-// listeners may see them; see pipeline.cc. The daemon has two pipelines: one of processes, one of
-// threads, for listeners of the kernel's thread-level events.
-class Pipeline final : private watch::EventFilter, private live::SourceObserver {
+// One feed. Publishes its events to the hub; see pipeline.cc. The daemon has two pipelines: one of
+// processes, one of threads, for listeners of the kernel's thread-level events.
+class Pipeline final : public process::Births, private source::Sink {
  public:
   enum class Level { kProcesses, kThreads };
   // Called with each event before it is published.
-  using OnEvent = std::function<void(watch::Batch&, watch::Slot&)>;
-  // Called with each full event of a source that has them.
-  using OnFull = std::function<void(const event::Full&)>;
+  using OnEvent = std::function<void(event::Batch&, event::Slot&)>;
 
-  // `via`: as knell_options.via.
-  Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event);
+  // `via`: as knell_options.via. `births`: of this pipeline the births in pid namespaces are read, if
+  // its source reports them; may be null.
+  Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births = nullptr);
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
   // provide them.
@@ -46,27 +43,17 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   // Reads new events and publishes them. Errors: the source failed, call close() or
   // close_after_failure().
   Result<void> read();
-  // Reads all events up to now, without waiting for the latency budget.
-  Result<void> read_now();
 
-  // Sets whether to follow the uids of all processes, and their pids in pid namespaces. Needed for
-  // listeners that may see only some processes.
-  void follow_task_ids(bool uids, bool levels);
-  bool follows_task_ids() const { return task_ids_ != nullptr; }
-  bool follows_levels() const { return by_level_; }
-  void set_on_full(OnFull on_full) { on_full_ = std::move(on_full); }
-  // Reads the forks that another source has reported, which are passed to on_fork(). Returns
-  // whether that source reports every fork inside a pid namespace.
-  using ReadForks = std::function<bool()>;
-  void set_read_forks(ReadForks read_forks) { read_forks_ = std::move(read_forks); }
-  // Forks reported by another source.
-  void on_fork(const event::Full& full);
-  void on_births_lost(uint64_t count) override;
-  // Called when forks were lost that would have been passed to on_full().
-  void set_on_births_lost(std::function<void(uint64_t)> f) { on_births_lost_ = std::move(f); }
+  // Whether the source reports births in pid namespaces with their numbers.
+  bool reports_births() const;
+  // From now on they are kept until the next read_births().
+  void keep_births(bool keep);
+  // Births: reads all events up to now, without waiting for the latency budget. The error of a
+  // failed read is that of the next read().
+  Read read_births(const PassBirth& pass) override;
 
-  // After set_interest() and follow_task_ids(), /proc must be scanned, and the processes under new
-  // roots must be found. Each call does a part of that. Returns whether it is finished.
+  // After set_interest(), /proc must be scanned, and the processes under new roots must be found.
+  // Each call does a part of that. Returns whether it is finished.
   bool scan_some(ScanBudget& budget);
   Result<bool> scan_under_roots(ScanBudget& budget);
 
@@ -75,12 +62,10 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
 
   // The next sequence number of this CPU, for an ack, which is a datagram but not an event.
   uint32_t next_number(uint32_t cpu);
-  std::optional<event::Raw> translate(const event::Raw& raw, uint32_t ns);
 
-  const live::Feed* feed() const { return feed_.get(); }
+  const feed::Feed* feed() const { return feed_.get(); }
   const filter::Interest& interest() const { return interest_; }
   int64_t latency_ns() const { return latency_ns_; }
-  const std::string& why_not() const { return why_not_; }  // the error of the last failed open
   // The counters include feeds that were closed.
   uint64_t received() const;
   uint64_t lost() const;
@@ -92,54 +77,48 @@ class Pipeline final : private watch::EventFilter, private live::SourceObserver 
   filter::Stream stream() const {
     return level_ == Level::kProcesses ? filter::Stream::kProcesses : filter::Stream::kThreads;
   }
-  void publish(watch::Slot& slot);
-  void publish(const event::Raw& raw);
-  void publish_lost(const event::Raw& raw);
-  void sweep();
-  bool read_forks_before(uint64_t stamp_ns);
+  Result<void> read_now();
   Result<void> publish_batch(Result<void> outcome);
-  uint32_t reported_types() const;
-  std::span<const event::NamespacePids> levels_of(const event::Raw& raw, bool& known);
+  void publish(event::Slot& slot);
+  void publish_lost(const event::Raw& raw);
 
-  // EventFilter
-  uint32_t mask() const override;
-  bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
-  void on_process_ended(int32_t pid, uint64_t start) override;
-  uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
-  // SourceObserver
-  void on_raw(const event::Raw& raw) override;
-  void on_full(const event::Full& full) override;
+  // Sink
+  uint32_t types() const override;
+  bool wants(event::Slot& slot, const filter::Ancestry& ancestry) override;
+  void on_process_ended(int32_t pid, uint64_t start,
+                        std::span<const event::NamespacePids> levels) override;
+  void on_thread_event(const event::Raw& raw, const source::Owner& owner) override;
+  void on_birth(const process::Birth& birth) override;
+  void on_births_lost(uint64_t) override { births_lost_ = true; }
 
   Level level_;
   uint32_t via_;
   hub::Hub& hub_;
   OnEvent on_event_;
-  OnFull on_full_;
-  std::function<void(uint64_t)> on_births_lost_;
-  ReadForks read_forks_;
-  uint64_t newest_ns_ = 0;      // the stamp of the last event read
-  uint64_t forks_read_ns_ = 0;  // all forks reported before this time were read
+  Pipeline* other_;
   Clock& clock_ = system_clock();
-  std::unique_ptr<live::Feed> feed_;
+  std::unique_ptr<feed::Feed> feed_;
   filter::Interest interest_;
   int64_t latency_ns_ = 0;
   uint32_t shown_ = 0;
-  std::vector<int32_t> roots_;  // root i is bit i of watch::Slot::note
-  std::string why_not_;
+  std::vector<int32_t> roots_;  // root i is bit i of event::Slot::note
 
-  std::optional<watch::ProcReader> proc_;
-  std::unique_ptr<watch::TaskIds> task_ids_;
-  bool by_level_ = false;
-  uint64_t swept_ns_ = 0;
   struct Ended {
     int32_t pid;
     uint64_t start;
     std::vector<event::NamespacePids> levels;
   };
-  std::vector<Ended> ended_;       // processes that ended in this read
+  std::vector<Ended> ended_;  // processes that ended in this read
+  struct KeptBirth {
+    process::Birth birth;
+    std::vector<event::NamespacePids> levels;
+  };
+  std::vector<KeptBirth> births_;  // since the last read_births()
+  bool keeps_births_ = false, births_lost_ = false;
+  uint64_t newest_ns_ = 0;         // the stamp of the last event read
+  Result<void> failed_;            // of a read by read_births()
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
-  std::vector<event::NamespacePids> levels_;
-  source::Counters past_;  // sum of the closed feeds
+  source::Counters past_;          // sum of the closed feeds
   uint64_t past_drains_ = 0;
 };
 

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "event/namespace_pids.h"
+
 namespace knell::event {
 
 // One event of the kernel, thread-level and decoded; or a loss of events. Plain data, no ownership:
@@ -48,5 +50,16 @@ struct Raw {
     } exit;
   } u{};
 };
+
+// The process and the thread that the union names, parent or tracer; null: it names none.
+struct OtherPids {
+  int32_t *pid = nullptr, *tid = nullptr;
+};
+OtherPids other_pids_of(Raw& raw);
+
+// The event as seen in the pid namespace of `level`: all pids are numbers there, 0 for a process
+// that has none. `level` has them as the event does: pid and tid; other_pid and other_ppid are the
+// numbers of other_pids_of().
+Raw translate(const Raw& raw, const NamespacePids& level);
 
 }  // namespace knell::event

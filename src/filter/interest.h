@@ -17,8 +17,9 @@ struct Interest {
   uint32_t level = KNELL_LEVEL_PROCESS;     // enum knell_level
   uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that is enough
   bool only_added = false;                  // only events of added processes (knell_add())
-  bool namespaces = false;                  // pids in pid namespaces are needed as well
-  bool forks = false;                       // forks must be followed (`under`)
+  // The real uid of the event's process is needed whatever `details` says; its pids in pid
+  // namespaces are needed.
+  bool owners = false, namespaces = false;
   bool only_under = false;                  // only processes under one of `roots` can pass
   std::vector<int32_t> pids;                // wanted by `pid`; empty: any
   std::vector<int32_t> roots;               // named by `under`, wanted or excluded
@@ -32,7 +33,7 @@ struct Interest {
 // Whether no listener is joined in it: the source need not report anything.
 inline bool empty(const Interest& joined) { return joined.mask == 0; }
 
-// The mask to request from the kernel's connector to serve the interest; never 0.
-uint32_t kernel_mask(const Interest& interest);
+// The types of the events that can pass, as a mask for the kernel; never 0.
+uint32_t shown_mask(const Interest& interest);
 
 }  // namespace knell::filter

@@ -276,7 +276,6 @@ Interest Predicates::needs() const {
                      containers_.used() || ttys_.used() || longer_.used() || shorter_.used();
   if (names) needs.details = KNELL_DETAILS_NAMES;
   if (exes_.used()) needs.details = KNELL_DETAILS_FULL;
-  needs.forks = roots_.used();
   if (exits_only()) {
     // Whether an exit with status 0 can pass, or one whose status will be unknown.
     const bool zero_wanted = ended_.wanted.empty() || ended_.wanted.has_code(0);

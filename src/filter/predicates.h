@@ -31,6 +31,12 @@ class Ancestry {
   virtual bool is_under(int32_t root, const knell_event& event) const = 0;
 };
 
+// No process is under any other.
+class NoAncestry final : public Ancestry {
+ public:
+  bool is_under(int32_t, const knell_event&) const override { return false; }
+};
+
 // All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ways
 // to end are a set of bits. Copyable; matches() is const and does not allocate.
 class Predicates {

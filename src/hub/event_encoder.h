@@ -18,9 +18,7 @@ class EventEncoder {
   virtual ~EventEncoder() = default;
   // Encodes an event with at most these details (enum knell_details).
   virtual std::string_view event(const knell_event& event, uint32_t details) = 0;
-  // Encodes a datagram with the pids of pid namespace `ns` (0: the initial one). Empty: the pid of
-  // the event's process in that namespace is not known.
-  virtual std::string_view datagram(const event::Raw& raw, uint32_t ns) = 0;
+  virtual std::string_view datagram(const event::Raw& raw) = 0;
   // Encodes the message that reports `count` lost events to a listener of datagrams.
   virtual std::string_view overrun(uint64_t count) = 0;
 };

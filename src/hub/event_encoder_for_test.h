@@ -31,10 +31,9 @@ class FakeEventEncoder final : public EventEncoder {
     }
     return out_;
   }
-  std::string_view datagram(const event::Raw& raw, uint32_t ns) override {
+  std::string_view datagram(const event::Raw& raw) override {
     ++datagrams;
-    out_ = "datagram " + std::to_string(raw.pid) + " in " + std::to_string(ns);
-    if (ns == untranslatable_ns) out_.clear();
+    out_ = "datagram " + std::to_string(raw.pid);
     return out_;
   }
   std::string_view overrun(uint64_t count) override {
@@ -44,17 +43,12 @@ class FakeEventEncoder final : public EventEncoder {
 
   size_t events = 0, datagrams = 0;
   size_t padding = 0;
-  uint32_t untranslatable_ns = 0xffff'ffff;  // the namespace for which datagram() returns nothing
   knell_event last_lost{}, last_event{};
 
  private:
   std::string out_;
 };
 
-// No process descends from another.
-class NoAncestry final : public filter::Ancestry {
- public:
-  bool is_under(int32_t, const knell_event&) const override { return false; }
-};
+using filter::NoAncestry;
 
 }  // namespace knell::hub

@@ -275,7 +275,7 @@ class Hub::EncodingCache {
     return &translated_;
   }
 
-  // Empty: the event cannot be translated to that namespace.
+  // Empty: a number of the event's process in that namespace is unknown.
   SharedBytes bytes(const event::NamespacePids* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
     // Judged by the untranslated ids: translation may remove them.
@@ -286,16 +286,21 @@ class Hub::EncodingCache {
         return form.bytes;
     }
     const std::string_view made =
-        published_.raw != nullptr
-            ? hub_.encoder_.datagram(*published_.raw, level == nullptr ? 0 : level->ns)
-        : hidden != 0 ? hub_.encoder_.event(without(hidden, *translated), details)
-                      : hub_.encoder_.event(*translated, details);
+        published_.raw != nullptr ? datagram(level)
+        : hidden != 0             ? hub_.encoder_.event(without(hidden, *translated), details)
+                                  : hub_.encoder_.event(*translated, details);
     SharedBytes bytes = made.empty() ? SharedBytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;
   }
 
  private:
+  std::string_view datagram(const event::NamespacePids* level) {
+    if (level == nullptr) return hub_.encoder_.datagram(*published_.raw);
+    if (level->pid == 0 || level->tid == 0) return {};
+    return hub_.encoder_.datagram(event::translate(*published_.raw, *level));
+  }
+
   struct Form {
     const event::NamespacePids* level = nullptr;
     uint32_t details = 0;

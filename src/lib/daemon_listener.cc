@@ -31,7 +31,7 @@
 #include "event/fields.h"
 #include "filter/rule.h"
 #include "lib/synthetic_events.h"
-#include "live/source_request.h"
+#include "source/join.h"
 
 namespace knell::lib {
 namespace {
@@ -65,7 +65,7 @@ Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_optio
 Result<void> DaemonListener::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), kAlarmTag));
+  KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
   KNELL_ASSIGN(hello_, connection.exchange_hellos());
   KNELL_TRY(attach(std::move(connection)));
@@ -271,7 +271,7 @@ void DaemonListener::finish(size_t slot) {
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= live::types_of(filter_.subscription.mask);
+    event.lost_types &= source::types_of(filter_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }
@@ -358,7 +358,7 @@ void DaemonListener::arm() {
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
-  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = live::kAlarmNow;
+  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = feed::kAlarmNow;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 

@@ -18,8 +18,8 @@
 #include "lib/handle.h"
 #include "lib/packet_buffer.h"
 #include "lib/pending_exits.h"
-#include "live/alarm.h"
-#include "watch/user_names.h"
+#include "feed/alarm.h"
+#include "process/user_names.h"
 #include "wire/protocol.h"
 
 namespace knell::lib {
@@ -86,7 +86,7 @@ class DaemonListener final : public knell_listener {
 
   const Clock& clock_ = system_clock();
   UniqueFd epoll_;
-  live::Alarm alarm_;
+  feed::Alarm alarm_;
   uint64_t alarm_ns_ = 0;
   State state_ = State::kDisconnected;
   std::optional<client::ConnectionToServer> connection_;  // kConnected, kReconnecting
@@ -97,8 +97,8 @@ class DaemonListener final : public knell_listener {
   PendingExits pending_exits_;
   std::deque<knell_event> synthetic_;  // returned before the events received next
   std::vector<knell_event> slots_;
-  std::vector<watch::UserNames::Name> names_;  // the user names in slots_
-  watch::UserNames users_;
+  std::vector<process::UserNames::Name> names_;  // the user names in slots_
+  process::UserNames users_;
   bool names_wanted_ = false;
   bool filter_aside_ = false;  // also apply the predicates to events that were put aside
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.

@@ -25,8 +25,8 @@
 #include "lib/abi.h"
 #include "source/bpf/diagnosis.h"
 #include "source/connector/diagnosis.h"
-#include "watch/cgroup.h"
-#include "watch/proc_reader.h"
+#include "process/cgroup.h"
+#include "process/proc_reader.h"
 
 namespace knell::lib {
 namespace {
@@ -145,7 +145,7 @@ class Examination {
   }
 
   void details() {
-    const auto proc = watch::ProcReader::open();
+    const auto proc = process::ProcReader::open();
     if (descriptors_ran_out()) return report_no_descriptors("details");
     if (!proc) return report(KNELL_FINDING_WARN, "details", proc.error().message(), "mount /proc");
     if (!is_proc("/proc"))
@@ -212,16 +212,16 @@ class Examination {
   }
 
   // The time to read the details of a process after its exec, measured with this process.
-  static uint64_t cost_of_an_exec_us(const watch::ProcReader& proc) {
+  static uint64_t cost_of_an_exec_us(const process::ProcReader& proc) {
     constexpr int kTimes = 32;
     std::string buffer;
     const uint64_t from = system_clock().monotonic_ns();
     for (int i = 0; i < kTimes; ++i) {
-      const watch::ProcFolder folder = proc.folder(::getpid());
+      const process::ProcFolder folder = proc.folder(::getpid());
       if (!folder) return 0;
       (void)folder.image();
       (void)folder.stat();
-      (void)watch::cgroup_path(folder.cgroup_text(buffer));
+      (void)process::cgroup_path(folder.cgroup_text(buffer));
     }
     return (system_clock().monotonic_ns() - from) / kTimes / 1000 + 1;
   }

@@ -9,7 +9,7 @@
 #include "lib/live_listener.h"
 #include "lib/replay_listener.h"
 #include "lib/structure_size.h"
-#include "watch/proc_reader.h"
+#include "process/proc_reader.h"
 
 namespace knell::lib {
 namespace {
@@ -33,8 +33,8 @@ Result<void> check(const knell_options& options) {
                "via KNELL_VIA_RECORDING: a recording is opened with knell_open_recording()");
   if (options.latency_ns < KNELL_LATENCY_NONE || options.latency_ns > INT64_C(60'000'000'000))
     return say(EINVAL, "the latency budget is at most 60 s, 0 for the default, KNELL_LATENCY_NONE");
-  if (options.args_bytes > watch::kArgsBytes)
-    return say(EINVAL, "args_bytes is at most " + std::to_string(watch::kArgsBytes));
+  if (options.args_bytes > process::kArgsBytes)
+    return say(EINVAL, "args_bytes is at most " + std::to_string(process::kArgsBytes));
   return check_only_added(options.only_added);
 }
 

@@ -6,11 +6,13 @@
 #include "lib/live_listener.h"
 
 #include <string>
+#include <tuple>
 #include <utility>
 
+#include "base/boot_id.h"
+#include "base/named_process.h"
 #include "event/fields.h"
 #include "filter/rule.h"
-#include "live/plan.h"
 
 namespace knell::lib {
 
@@ -21,18 +23,18 @@ LiveListener::~LiveListener() = default;
 
 Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& options) {
   std::unique_ptr<LiveListener> listener(new LiveListener(options));
-  const live::SourceOptions source{
+  const source::SourceOptions source{
       .via = options.via, .buffer_bytes = options.buffer_bytes, .args_bytes = options.args_bytes};
   KNELL_ASSIGN(listener->feed_,
-               live::Feed::open(source, options.latency_ns, listener->filter_.interest(),
-                                static_cast<EventFilter&>(*listener)));
+               feed::Feed::open(source, options.latency_ns, listener->filter_.interest(),
+                                static_cast<Sink&>(*listener)));
   KNELL_TRY(listener->apply());
   return listener;
 }
 
 Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
-  shown_ = live::types_of(interest.mask) & live::types_of(interest.possible);
+  shown_ = source::types_of(interest.mask) & source::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
   return feed_->set_interest(interest);
 }
@@ -41,7 +43,7 @@ Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
-    if (!feed_->exists(root))
+    if (!process_exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));
   std::swap(filter_.predicates, wider);
   if (auto applied = apply(); !applied) {
@@ -73,13 +75,12 @@ Result<void> LiveListener::remove(pid_t pid) {
   return feed_->remove_pid(pid);
 }
 
-bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
+bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
   knell_event& event = slot.event;
   if (event.type == KNELL_EVENT_LOST) {
-    // The kernel counts all events sent to the socket, so the count is exact only for a listener
+    // The source counts all events that it was asked for, so the count is exact only for a listener
     // that receives all of them.
-    const bool all = (feed_->full_events() || filter_.level() == KNELL_LEVEL_RAW) &&
-                     filter_.predicates.empty() && !filter_.subscription.only_added &&
+    const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
     event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
@@ -88,8 +89,9 @@ bool LiveListener::wants(watch::Slot& slot, const filter::Ancestry& ancestry) {
   return filter_.wants(event, ancestry);
 }
 
-void LiveListener::on_process_ended(int32_t pid, uint64_t start) {
-  if (filter_.remove_exited(pid, start)) feed_->forget_pid(pid);
+void LiveListener::on_process_ended(int32_t pid, uint64_t start,
+                                    std::span<const event::NamespacePids>) {
+  if (filter_.remove_exited(pid, start)) std::ignore = feed_->remove_pid(pid);
 }
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {
@@ -102,10 +104,10 @@ Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) 
 }
 
 size_t LiveListener::return_events(const knell_event** ret_events, size_t count) {
-  watch::Batch& batch = feed_->batch();
+  event::Batch& batch = feed_->batch();
   size_t n = 0;
   for (; next_ < batch.size() && n < count; ++next_) {
-    watch::Slot& slot = batch[next_];
+    event::Slot& slot = batch[next_];
     if (!slot.ready) continue;
     event::note_presence<event::kFields>(slot.event);
     slot.event.seq = ++seq_;
@@ -125,7 +127,7 @@ knell_stats LiveListener::stats() const {
 }
 
 wire::Origin LiveListener::origin() const {
-  wire::Origin origin = wire::origin_here(system_clock(), live::boot_id());
+  wire::Origin origin = wire::origin_here(system_clock(), boot_id());
   origin.subscription.mask = filter_.subscription.mask;
   origin.subscription.level = filter_.level();
   origin.subscription.details = filter_.subscription.details;

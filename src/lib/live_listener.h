@@ -9,14 +9,13 @@
 
 #include "base/result.h"
 #include "lib/handle.h"
-#include "live/feed.h"
-#include "live/source_request.h"
+#include "feed/feed.h"
 
 namespace knell::lib {
 
 // A listener with sources in this process: one subscription over a feed of its own. See
 // live_listener.cc.
-class LiveListener final : public knell_listener, private watch::EventFilter {
+class LiveListener final : public knell_listener, private source::Sink {
  public:
   static Result<std::unique_ptr<LiveListener>> create(const knell_options& options);
   ~LiveListener() override;
@@ -37,14 +36,14 @@ class LiveListener final : public knell_listener, private watch::EventFilter {
   Result<void> apply();
   size_t return_events(const knell_event** ret_events, size_t count);
 
-  // EventFilter
-  uint32_t mask() const override { return shown_; }
-  bool wants(watch::Slot& slot, const filter::Ancestry& ancestry) override;
-  void on_process_ended(int32_t pid, uint64_t start) override;
-  uint64_t roots_of(int32_t pid) override { return feed_->roots_of(pid); }
+  // Sink
+  uint32_t types() const override { return shown_; }
+  bool wants(event::Slot& slot, const filter::Ancestry& ancestry) override;
+  void on_process_ended(int32_t pid, uint64_t start,
+                        std::span<const event::NamespacePids> levels) override;
 
   uint32_t shown_ = 0;
-  std::unique_ptr<live::Feed> feed_;
+  std::unique_ptr<feed::Feed> feed_;
   size_t next_ = 0;  // the first slot not yet returned
   uint64_t seq_ = 0;
 };

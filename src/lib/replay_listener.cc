@@ -44,11 +44,11 @@ ReplayListener::ReplayListener(const knell_replay_options& options, wire::Record
 Result<void> ReplayListener::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
-  KNELL_ASSIGN(alarm_, live::Alarm::create(epoll_.get(), 0));
+  KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), 0));
   watch_input(true);  // fails for regular files
   is_pipe_ = input_watched_;
   watch_input(false);
-  alarm_.set(live::kAlarmNow);
+  alarm_.set(feed::kAlarmNow);
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
-  alarm_.set(live::kAlarmNow);
+  alarm_.set(feed::kAlarmNow);
   watch_input(false);
   size_t n = 0;
   while (n < most && !end_) {

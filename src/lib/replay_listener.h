@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "lib/handle.h"
-#include "live/alarm.h"
-#include "watch/lineage.h"
+#include "feed/alarm.h"
+#include "process/lineage.h"
 #include "wire/recording.h"
 
 namespace knell::lib {
@@ -46,7 +46,7 @@ class ReplayListener final : public knell_listener {
   wire::RecordingReader reader_;
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
-  live::Alarm alarm_;
+  feed::Alarm alarm_;
   bool is_pipe_ = false;        // the input can be polled
   bool input_watched_ = false;  // the input is in the epoll set
 
@@ -55,7 +55,7 @@ class ReplayListener final : public knell_listener {
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
   uint64_t first_ns_ = 0, begun_ns_ = 0;  // stamp of the first event, and when it was replayed
-  watch::Lineage lineage_;
+  process::Lineage lineage_;
   static constexpr size_t kSlots = 256;  // picked: as many as callers usually read at once
   std::array<knell_event, kSlots> slots_;
   uint64_t seq_ = 0, lost_ = 0, wakeups_ = 0;

@@ -7,14 +7,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/boot_id.h"
 #include "base/clock.h"
 #include "base/proc_stat.h"
 #include "event/fields.h"
-#include "live/feed.h"
-#include "watch/batch.h"
-#include "watch/lineage.h"
-#include "watch/proc_reader.h"
-#include "watch/process_details.h"
+#include "event/batch.h"
+#include "process/lineage.h"
+#include "process/proc_reader.h"
+#include "process/process_details.h"
 
 namespace knell::lib {
 namespace {
@@ -54,27 +54,27 @@ bool is_alive(const Living& process) {
 
 Result<int> snapshot(const filter::Predicates& predicates,
                      int (*visit)(const knell_event* event, void* context), void* context) {
-  KNELL_ASSIGN(const watch::ProcReader proc, watch::ProcReader::open());
+  KNELL_ASSIGN(const process::ProcReader proc, process::ProcReader::open());
   const Clock& clock = system_clock();
-  watch::Timebase time;
+  process::Timebase time;
   time.take(clock);
   const uint64_t now = clock.monotonic_ns();
-  watch::ProcessDetails details(KNELL_DETAILS_FULL, live::boot_number(), proc, time, {});
+  process::ProcessDetails details(KNELL_DETAILS_FULL, boot_number(), proc, time, {});
   details.read_all(now);
-  watch::Lineage lineage;
+  process::Lineage lineage;
   for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
   lineage.scan(proc);
 
   std::vector<Living> all;
   for (const int32_t pid : proc.pids()) {
-    if (const watch::Process* process = details.table().find(pid))
+    if (const process::Process* process = details.table().find(pid))
       all.push_back({pid, process->ppid, process->start});
   }
-  watch::Batch batch(1);
+  event::Batch batch(1);
   for (const Living& process : parents_first(std::move(all))) {
     if (!is_alive(process)) continue;
     batch.clear();
-    watch::Slot& slot = *batch.reserve();
+    event::Slot& slot = *batch.reserve();
     knell_event& event = slot.event;
     event.size = sizeof event;
     event.type = KNELL_EVENT_NONE;
@@ -82,7 +82,7 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.mono_ns = now;
     event.time_ns = time.realtime_ns(now);
     event.pid = event.tid = process.pid;
-    details.describe(slot, process.pid, watch::ProcessDetails::ReadProc::kNo);
+    details.describe(slot, process.pid, process::ProcessDetails::ReadProc::kNo);
     if (!predicates.matches(event, lineage)) continue;
     event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;

@@ -4,12 +4,12 @@
 
 #include <charconv>
 
-#include "watch/timebase.h"
+#include "process/timebase.h"
 
 namespace knell::lib {
 namespace {
 
-knell_event event_of_now(uint32_t type, uint64_t now, const watch::Timebase& time) {
+knell_event event_of_now(uint32_t type, uint64_t now, const process::Timebase& time) {
   knell_event event{};
   event.size = sizeof event;
   event.type = type;
@@ -18,8 +18,8 @@ knell_event event_of_now(uint32_t type, uint64_t now, const watch::Timebase& tim
   return event;
 }
 
-watch::Timebase timebase(const Clock& clock) {
-  watch::Timebase time;
+process::Timebase timebase(const Clock& clock) {
+  process::Timebase time;
   time.take(clock);
   return time;
 }
@@ -47,7 +47,7 @@ knell_event synthetic_exit(const Clock& clock, std::string_view boot_id, int32_t
 
 knell_event synthetic_lost(const Clock& clock, uint64_t from_ns, std::optional<uint64_t> count) {
   const uint64_t now = clock.monotonic_ns();
-  const watch::Timebase time = timebase(clock);
+  const process::Timebase time = timebase(clock);
   knell_event event = event_of_now(KNELL_EVENT_LOST, now, time);
   event.lost_types = KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT;
   event.lost_from_ns = from_ns;

@@ -16,21 +16,6 @@
 namespace knell::lib {
 namespace {
 
-class OneExit : public source::Sink {
- public:
-  bool over = false;
-  uint64_t stamp_ns = 0;
-  bool status_known = false;
-  int32_t wait_status = 0;
-  void on_raw(const event::Raw&) override {}
-  void on_process_ended(int32_t, uint64_t stamp, bool known, int32_t status) override {
-    over = true;
-    stamp_ns = stamp;
-    status_known = known;
-    wait_status = status;
-  }
-};
-
 // The time until the deadline for poll(2); -1: no deadline. Rounded up, to avoid a busy loop in the
 // last millisecond.
 int left_ms(const timespec* timeout, uint64_t deadline_ns) {
@@ -43,7 +28,8 @@ int left_ms(const timespec* timeout, uint64_t deadline_ns) {
 
 constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years; longer timeouts are cut to this
 
-Result<OneExit> wait_for(pid_t pid, const timespec* timeout) {
+// With details `status`: its event has no texts.
+Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
   uint64_t deadline = 0;
   if (timeout != nullptr) {
     if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1'000'000'000)
@@ -52,12 +38,13 @@ Result<OneExit> wait_for(pid_t pid, const timespec* timeout) {
                static_cast<uint64_t>(std::min(timeout->tv_sec, kMostSeconds)) * 1'000'000'000 +
                static_cast<uint64_t>(timeout->tv_nsec);
   }
-  KNELL_ASSIGN(const auto source, source::PidfdSource::create());
-  KNELL_TRY(source->add(pid, 0));
-  OneExit death;
+  source::OneExit exit;
+  KNELL_ASSIGN(const auto source, source::PidfdSource::create(exit.out()));
+  KNELL_TRY(source->add_pid(pid, 0));
   for (;;) {
-    KNELL_TRY(source->drain(death, 1));
-    if (death.over) return death;
+    exit.out().begin_drain();
+    KNELL_TRY(source->drain(1));
+    if (exit.event() != nullptr) return *exit.event();
     const int ms = left_ms(timeout, deadline);
     if (ms == 0) return say(ETIMEDOUT, "process " + std::to_string(pid) + " did not end in time");
     pollfd poll_fd{source->fd(), POLLIN, 0};
@@ -74,21 +61,9 @@ int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
     return knell::lib::store_error({EINVAL, "ret_event must not be NULL", true});
   if (const auto size = knell::lib::size_of(ret_event); !size)
     return knell::lib::store_error(size.error());
-  const auto death = knell::lib::wait_for(pid, timeout);
-  if (!death) return knell::lib::store_error(death.error());
-  knell_event event{};
-  event.type = KNELL_EVENT_EXIT;
-  event.via = KNELL_VIA_PIDFD;
-  event.pid = event.tid = pid;
-  event.seq = 1;
-  event.mono_ns = death->stamp_ns;
-  const knell::Clock& clock = knell::system_clock();
-  event.time_ns = static_cast<int64_t>(death->stamp_ns) + clock.realtime_ns() -
-                  static_cast<int64_t>(clock.monotonic_ns());
-  if (death->status_known) {
-    event.has |= KNELL_HAS_STATUS;
-    event.wait_status = death->wait_status;
-  }
-  const auto filled = knell::lib::fill(ret_event, event);
+  auto exit = knell::lib::wait_for(pid, timeout);
+  if (!exit) return knell::lib::store_error(exit.error());
+  exit->seq = 1;
+  const auto filled = knell::lib::fill(ret_event, *exit);
   return filled ? 0 : knell::lib::store_error(filled.error());
 }

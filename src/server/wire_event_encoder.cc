@@ -40,15 +40,10 @@ std::string_view WireEventEncoder::event(const knell_event& original, uint32_t d
   return out_.append(encoded);
 }
 
-std::string_view WireEventEncoder::datagram(const event::Raw& raw, uint32_t ns) {
-  const auto bytes = [&](const event::Raw& one) -> std::string_view {
-    const auto datagram = event::encode(one);
-    out_.assign(reinterpret_cast<const char*>(datagram.data()), datagram.size());
-    return out_;
-  };
-  if (ns == 0) return bytes(raw);
-  const auto translated = translate_ ? translate_(raw, ns) : std::nullopt;
-  return translated ? bytes(*translated) : std::string_view();
+std::string_view WireEventEncoder::datagram(const event::Raw& raw) {
+  const auto datagram = event::encode(raw);
+  out_.assign(reinterpret_cast<const char*>(datagram.data()), datagram.size());
+  return out_;
 }
 
 std::string_view WireEventEncoder::overrun(uint64_t count) {

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,16 +14,11 @@ namespace knell::server {
 // (CLOCK_REALTIME less CLOCK_MONOTONIC, ns) followed by the kEvent attribute.
 class WireEventEncoder final : public hub::EventEncoder {
  public:
-  // Translates a datagram to the pids of namespace `ns`; nullopt: they are not known there.
-  using Translate = std::function<std::optional<event::Raw>(const event::Raw&, uint32_t ns)>;
-
-  void set_translate(Translate translate) { translate_ = std::move(translate); }
   std::string_view event(const knell_event& event, uint32_t details) override;
-  std::string_view datagram(const event::Raw& raw, uint32_t ns) override;
+  std::string_view datagram(const event::Raw& raw) override;
   std::string_view overrun(uint64_t count) override;
 
  private:
-  Translate translate_;
   std::string buffer_, out_;
 };
 

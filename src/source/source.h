@@ -2,78 +2,94 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/pid_scan.h"
 #include "base/result.h"
-#include "event/full.h"
+#include "event/batch.h"
 #include "event/raw.h"
+#include "filter/predicates.h"
+#include "process/births.h"
 
 namespace knell::source {
 
-// Receives what a source reads. Called only from within Source::drain() and check_health().
-// References are valid only during the call.
+using event::Slot;
+
+// Who may see a thread event: the user of its process, and its numbers in pid namespaces.
+struct Owner {
+  std::optional<uint32_t> uid;
+  // As event::Raw has the pids: pid and tid; other_pid and other_ppid are the process and the thread
+  // that its union names. Valid during the call.
+  std::span<const event::NamespacePids> levels;
+  bool levels_known = false;
+};
+
+// The reader of a source: decides which events are wanted. Called only from within Source::drain()
+// and check_health(). References are valid only during the call.
 class Sink {
  public:
   virtual ~Sink() = default;
-  // An event of one thread, or a hole (what == KNELL_EVENT_LOST) at its place in the stream.
-  virtual void on_raw(const event::Raw& raw) = 0;
-  // An event of a whole process. Only sources with Capabilities::full_events call this. Such a
-  // source calls on_raw() only for holes, and a MergedSource also for the events of its second
-  // source.
-  virtual void on_full(const event::Full&) {}
-  // This many births were lost that are sent only because of SourceRequest::namespaces
-  // (event::Full::for_levels_only).
+  // The types of events that may be wanted; an event of another type is not built.
+  virtual uint32_t types() const = 0;
+  // Whether a finished event is wanted. `ancestry`: of its process, for `under`. The event may also
+  // be changed here.
+  virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;
+  // A process has ended, whether or not its exit was wanted. `start`: clock ticks since boot, to
+  // tell it from another process with the same pid; 0: unknown. `levels`: as in Slot.
+  virtual void on_process_ended(int32_t pid, uint64_t start,
+                                std::span<const event::NamespacePids> levels) = 0;
+  // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
+  virtual void on_thread_event(const event::Raw&, const Owner&) {}
+  // With SourceRequest::namespaces, of a source that reports births with their numbers: the birth of
+  // a process or a thread in a pid namespace; so many of them were lost.
+  virtual void on_birth(const process::Birth&) {}
   virtual void on_births_lost(uint64_t) {}
-  virtual void on_cgroup(const event::CgroupChange&) {}
-  // A process has ended. Only the pidfd source calls this. `wait_status` is valid only if
-  // `status_known`.
-  virtual void on_process_ended(int32_t pid, uint64_t stamp_ns, bool status_known,
-                                int32_t wait_status) = 0;
 };
 
-// What a source is asked to send: never more than the joined interest of all listeners.
+// What a source is asked to report: never more than the joined interest of all listeners. The
+// source may report more, but not less.
 struct SourceRequest {
-  uint32_t mask =
-      0;  // KNELL_EVENT_* as for the kernel, normalised; the source may send more, but not less
-  bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
-  // The members below are for sources with Capabilities::full_events; other sources ignore them and
-  // send everything.
-  uint32_t level = 0;            // enum knell_level
-  uint32_t details = 0;          // enum knell_details
-  bool any_pid = true;           // false: only processes given to Source::add_pid()
+  uint32_t mask = 0;     // KNELL_EVENT_* as for the kernel, normalised
+  uint32_t level = 0;    // enum knell_level; never changes
+  uint32_t details = 0;  // enum knell_details
+  bool any_pid = true;   // false: only processes given to Source::add_pid(), and `pids`
+  std::vector<int32_t> pids{};
   std::vector<uint32_t> uids{};  // only processes with these real uids; empty: all users
   // Only processes in these cgroups and below. Paths without a slash at the end. Empty: all.
   std::vector<std::string> cgroups{};
-  std::vector<int32_t> roots{};  // pids, in the order of the bits of event::Full::roots
+  std::vector<int32_t> roots{};  // pids that `under` names
   bool only_under = false;       // only processes under one of the roots
   // set_request() does not scan the processes that exist already; the caller then calls scan_some()
   // and scan_under_roots().
   bool scan_later = false;
-  // Events carry the pids of each pid namespace (event::Full::levels). Every birth of a process or
-  // a thread inside a pid namespace is sent, even if it is not wanted
-  // (event::Full::for_levels_only).
-  bool namespaces = false;
+  // Events have the real uid of their process, whatever `details` says; and its numbers in pid
+  // namespaces. With either, entries are kept also for processes that no listener asked for.
+  bool owners = false, namespaces = false;
   bool operator==(const SourceRequest&) const = default;
 };
 
 // What a source can do on this kernel with these privileges. Used to plan, and shown to users.
 struct Capabilities {
-  uint32_t types = 0;        // the event types it can report
-  bool full_events = false;  // sends event::Full instead of thread-level events
+  uint32_t types = 0;  // the event types it can report
   // Unwanted events are dropped before they are queued, by the connector's own filter (Linux 6.6)
   // or by the bpf programs. False with a classic BPF filter on the socket.
   bool kernel_filter = false;
   uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
+  bool births = false;        // with SourceRequest::namespaces it calls Sink::on_birth()
 };
 
 struct Counters {
   uint64_t received = 0;  // events read
   uint64_t lost = 0;      // events lost, as the kernel counts them
   uint64_t repaired = 0;  // times that events had stopped and the source repaired it
+  // What is stored about processes: entries, bytes, and how often something was not stored at the
+  // limit.
+  uint64_t processes = 0, process_bytes = 0, forgotten = 0;
 };
 
 enum class Drained {
@@ -82,7 +98,8 @@ enum class Drained {
   kMore    // stopped at the caller's bound: there may be more
 };
 
-// One subscription to a kernel's process events. Not thread-safe. Lifecycle:
+// One subscription to a kernel's process events. Puts finished events into the Output that it was
+// made with. Not thread-safe. Lifecycle:
 //   create() -> set_request() any number of times -> { poll fd(); drain() }* -> destructor
 class Source {
  public:
@@ -90,11 +107,13 @@ class Source {
   // Changes what the source sends while it runs. Events that are wanted both before and after the
   // call are not lost by it.
   [[nodiscard]] virtual Result<void> set_request(const SourceRequest& wanted) = 0;
-  // Adds and removes a process whose events are wanted when SourceRequest::any_pid is false.
-  [[nodiscard]] virtual Result<void> add_pid(int32_t) { return {}; }
-  virtual void remove_pid(int32_t) {}
-  // Which of SourceRequest::roots a living process is under: bit i stands for roots[i].
-  virtual uint64_t roots_of(int32_t) const { return 0; }
+  // The event types that the kernel was asked for.
+  virtual uint32_t kernel_mask() const = 0;
+  // Adds a process whose events are wanted, see SourceRequest::any_pid. `start`: clock ticks since
+  // boot, 0: any. Its exit is reported even if it dies before this call returns. Errors: ESRCH.
+  [[nodiscard]] virtual Result<void> add_pid(int32_t pid, uint64_t start) = 0;
+  // Errors: ENOENT it was not added.
+  [[nodiscard]] virtual Result<void> remove_pid(int32_t) { return {}; }
   // After set_request() with scan_later, call each of these until it returns true. scan_some()
   // reads in /proc what the source needs about processes that exist already; scan_under_roots()
   // finds the processes under new roots. Errors: there are too many processes to follow them all.
@@ -102,12 +121,19 @@ class Source {
   [[nodiscard]] virtual Result<bool> scan_under_roots(ScanBudget&) { return true; }
   // Readable when there is something to drain. Stays the same for the source's life.
   virtual int fd() const = 0;
-  // Reads up to `bound` events without blocking. Errors: the source is broken for good.
-  [[nodiscard]] virtual Result<Drained> drain(Sink& sink, size_t bound) = 0;
-  // Call it every few seconds. Checks whether events still arrive. If not, tries to repair the
-  // source and reports the hole to the sink (a lost event without a count). Errors: events do not
-  // arrive and the repair failed.
-  [[nodiscard]] virtual Result<void> check_health(Sink& sink) = 0;
+  // The latest time for the next drain, CLOCK_MONOTONIC; 0: when fd() is readable.
+  virtual uint64_t due_ns() const { return 0; }
+  // Events must be read at once, because the source then reads in /proc what they do not have.
+  virtual bool is_urgent() const { return false; }
+  // Reads up to `bound` events without blocking. Errors: the source is broken for good; the events
+  // in the batch are valid.
+  [[nodiscard]] virtual Result<Drained> drain(size_t bound) = 0;
+  // Whether check_health() has to be called.
+  virtual bool has_health_checks() const { return true; }
+  // Call it every few seconds, before a drain. Checks whether events still arrive. If not, tries to
+  // repair the source and reports the hole (a lost event without a count). Also checks many of the
+  // stored processes. Errors: events do not arrive and the repair failed.
+  [[nodiscard]] virtual Result<void> check_health() { return {}; }
   virtual Capabilities capabilities() const = 0;
   virtual Counters counters() const = 0;
 };

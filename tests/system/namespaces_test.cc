@@ -24,8 +24,8 @@
 #include "support/needs.h"
 #include "support/nested.h"
 #include "system/collector.h"
-#include "watch/task_ids.h"
-#include "watch/translate.h"
+#include "process/task_ids.h"
+#include "process/translate.h"
 
 namespace knell::test {
 namespace {
@@ -405,7 +405,7 @@ TEST_F(Levels, UnknownWhenNotRequested) {
 
 class Follower : public Collector {
  public:
-  explicit Follower(watch::TaskIds& identities) : identities_(identities) {}
+  explicit Follower(process::TaskIds& identities) : identities_(identities) {}
   void on_raw(const event::Raw& raw) override {
     identities_.on_raw(raw);
     raws.push_back(raw);
@@ -427,7 +427,7 @@ class Follower : public Collector {
   std::vector<std::optional<event::Raw>> seen;
 
  private:
-  watch::TaskIds& identities_;
+  process::TaskIds& identities_;
 };
 
 TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
@@ -438,8 +438,8 @@ TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
   const uint32_t mask = kForkExecExit | KNELL_EVENT_UID;
   auto connector = source::Connector::create({.wanted = {mask}});
   ASSERT_TRUE(connector) << connector.error().message();
-  const auto proc = watch::ProcReader::open();
-  watch::TaskIds identities(*proc, system_clock());
+  const auto proc = process::ProcReader::open();
+  process::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
   identities.set_reported_types(mask);
   identities.read_all(system_clock().monotonic_ns());
@@ -513,8 +513,8 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
   ASSERT_TRUE(bpf) << bpf.error().message();
   auto connector = source::Connector::create({.wanted = {kForkExecExit | KNELL_EVENT_UID}});
   ASSERT_TRUE(connector) << connector.error().message();
-  const auto proc = watch::ProcReader::open();
-  watch::TaskIds identities(*proc, system_clock());
+  const auto proc = process::ProcReader::open();
+  process::TaskIds identities(*proc, system_clock());
   identities.want_levels(true);
   identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
   identities.read_all(system_clock().monotonic_ns());

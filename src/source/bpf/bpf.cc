@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/pid_namespace.h"
+#include "base/named_process.h"
+#include "base/proc_stat.h"
 #include "source/bpf/births.h"
+#include "source/connector/diagnosis.h"
 
 // Maps what is wanted to the programs and their settings. The stream of events is in stream.cc.
 //
@@ -24,7 +26,6 @@
 namespace knell::source {
 namespace {
 
-constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
 constexpr uint32_t kReported = kTypes | kConnectorTypes;
 
@@ -42,27 +43,22 @@ bool add_to_epoll(int epoll, int fd, uint64_t tag) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// The programs report pids of the initial pid namespace.
-Result<void> check_namespace() {
-  struct stat ns{};
-  if (::stat("/proc/self/ns/pid", &ns) != 0 || ns.st_ino == kInitialPidNamespace) return {};
-  return say(ENOTSUP,
-             "tracing programs report the pids of the host, which mean nothing in this pid "
-             "namespace: run it in the host's");
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
-  KNELL_CHECK(options.clock != nullptr && options.args_bytes <= KNELL_ARGS_MOST);
+Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const SourceRequest& wanted,
+                                         Output& out) {
+  KNELL_CHECK(options.args_bytes <= KNELL_ARGS_MOST);
   KNELL_CHECK(std::has_single_bit(options.exit_ring_bytes) &&
               std::has_single_bit(options.event_ring_bytes) &&
               std::has_single_bit(options.reserve_ring_bytes));
-  KNELL_TRY(check_namespace());
+  if (!read_environment().initial_pid())
+    return say(ENOTSUP,
+               "bpf reports pids of the initial pid namespace, but this one is another: run it "
+               "outside the container");
   KNELL_ASSIGN(Programs programs,
                Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
-                               options.reserve_ring_bytes, options.hierarchy_id,
-                               is_raw(options.wanted), options.older_kernel_for_testing}));
+                               options.reserve_ring_bytes, process::systemd_hierarchy(),
+                               is_raw(wanted), options.older_kernel_for_testing}));
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
@@ -75,22 +71,27 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options) {
       !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
     return errno_error("watch the rings of events");
   }
+  KNELL_ASSIGN(auto proc, process::ProcReader::open());
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
                                    {std::move(exits), std::move(others), std::move(reserve)},
-                                   std::move(epoll), std::move(timer)));
-  KNELL_TRY(bpf->set_request(options.wanted));
+                                   std::move(epoll), std::move(timer), std::move(proc), out));
+  KNELL_TRY(bpf->set_request(wanted));
   return bpf;
 }
 
 Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings,
-         UniqueFd epoll, UniqueFd timer)
+         UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
     : programs_(std::move(programs)),
       rings_(std::move(rings)),
       epoll_(std::move(epoll)),
       timer_(std::move(timer)),
-      clock_(*options.clock),
+      proc_(std::move(proc)),
+      out_(out),
+      clock_(out.clock()),
       options_(options),
-      roots_(programs_.roots(), programs_.departed()) {
+      roots_(programs_.roots()),
+      details_(KNELL_DETAILS_STATUS, out.boot(), proc_, out.time(), {}),
+      builder_(out, details_) {
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 
@@ -103,8 +104,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   const bool exits = (wanted.mask & kAnyExit) != 0;
   const bool rooted = !wanted.roots.empty();
   const bool births = births_kept_;
-  const bool forks = wanted.namespaces || ((wanted.mask & KNELL_EVENT_FORK) != 0 &&
-                                           (raw || !wanted.forks_of_threads_only));
+  const bool forks = wanted.namespaces || (wanted.mask & KNELL_EVENT_FORK) != 0;
   const bool names = needs_names(wanted);
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
       {kFork, forks || rooted || births},
@@ -125,6 +125,21 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
 }
 
 Result<void> Bpf::set_request(const SourceRequest& wanted) {
+  const bool more = wanted.details < details_.details();  // enum knell_details counts down to more
+  details_.set_details(wanted.details);
+  for (const int32_t pid : wanted.pids) name_pid(pid, true);
+  KNELL_TRY(set_programs(wanted));
+  builder_.set_request(wanted);
+  if (more) builder_.cgroups().begin_scan();
+  if (!wanted.scan_later) {
+    ScanBudget all;
+    (void)scan_some(all);
+  }
+  if (dying_ != nullptr) KNELL_TRY(dying_->set_request(wanted));
+  return set_connector(wanted.mask);
+}
+
+Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   volatile knell_settings& settings = programs_.settings();
   const bool full = wanted.details == KNELL_DETAILS_FULL;
   const bool had_births = births_kept_;
@@ -134,7 +149,6 @@ Result<void> Bpf::set_request(const SourceRequest& wanted) {
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));
-  settings.births_of_processes = static_cast<uint32_t>(!wanted.forks_of_threads_only);
   if (!wanted.only_under) settings.only_under = 0;
   if (wanted.any_pid) settings.some_pids = 0;
   if (wanted.uids.empty()) settings.some_uids = 0;
@@ -172,7 +186,6 @@ Result<void> Bpf::set_request(const SourceRequest& wanted) {
   settings.only_under = static_cast<uint32_t>(wanted.only_under);
   roots_.keep(wanted.roots);
   settings.roots = static_cast<uint32_t>(!wanted.roots.empty());
-  settings.departed = static_cast<uint32_t>((wanted.mask & ~kTypes) != 0);
   wanted_ = wanted;
   return attach_for(wanted, true);
 }
@@ -181,14 +194,14 @@ bool Bpf::scan_some(ScanBudget& budget) {
   const auto visit = [&](int32_t pid) { seed_birth(programs_.births(), pid); };
   (void)births_.advance(budget, kFilesOfABirth, visit);
   roots_.forget_some(budget);
-  return !births_.running();
+  return builder_.cgroups().scan_some(budget) && !births_.running();
 }
 
 // Adds the cgroups to the programs' maps. False: the programs cannot filter by these cgroups. A
 // cgroup that is made later is recognised by its path, when it is made. Cgroups that are no longer
 // wanted stay in the maps; the layer above the source drops their events.
 bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
-  if (paths.empty() || !options_.inode_of_cgroup) return false;
+  if (paths.empty()) return false;
   const uint32_t one = 1;
   for (const std::string& path : paths) {
     std::array<char, KNELL_CGROUP_MOST> key{};
@@ -197,15 +210,43 @@ bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
     if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;
     // From here on the program notices when this cgroup is made. Only now look whether it exists.
     programs_.settings().some_cgroups_paths = 1;
-    const uint64_t inode = options_.inode_of_cgroup(path);
+    const uint64_t inode = builder_.cgroups().inode_of(path);
     if (inode != 0 && bpf_map_update_elem(programs_.cgroups(), &inode, &one, BPF_ANY) != 0)
       return false;
   }
   return true;
 }
 
-Result<void> Bpf::add_pid(int32_t pid) {
+Result<void> Bpf::add_pid(int32_t pid, uint64_t start) {
+  KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   name_pid(pid, true);
+  if (!pidfd) return {};
+  // The programs collect the details when a process begins to exit; for a process that has begun
+  // already, there is at most the mark, without details.
+  const auto begun = [&] {
+    const auto stat = read_proc_stat(pid);
+    return stat && stat->exiting;
+  };
+  if (!is_dead(pidfd.get()) && !begun()) return {};
+  auto watched = watch_dying(pid, std::move(pidfd));
+  if (!watched) name_pid(pid, false);
+  return watched;
+}
+
+Result<void> Bpf::watch_dying(int32_t pid, UniqueFd pidfd) {
+  if (dying_ == nullptr) {
+    KNELL_ASSIGN(auto dying, PidfdSource::create(out_));
+    KNELL_TRY(dying->set_request(wanted_));
+    if (!add_to_epoll(epoll_.get(), dying->fd(), kRingTag))
+      return errno_error("watch processes");
+    dying_ = std::move(dying);
+  }
+  return dying_->add(pid, std::move(pidfd));
+}
+
+Result<void> Bpf::remove_pid(int32_t pid) {
+  name_pid(pid, false);
+  if (dying_ != nullptr && dying_->has(pid)) return dying_->remove_pid(pid);
   return {};
 }
 
@@ -221,24 +262,86 @@ void Bpf::name_pid(int32_t pid, bool wanted) {
     word.fetch_and(~bit);
 }
 
-uint64_t Bpf::roots_of(int32_t pid) const { return roots_.of(pid); }
+// ------------------------------------------------------------------- the types of the connector
 
-void Bpf::remove_pid(int32_t pid) { name_pid(pid, false); }
+// Opens, asks or closes the connector. If it cannot be opened, its types are missing and each
+// check_health() tries again; an error only if the programs report none of the wanted types.
+Result<void> Bpf::set_connector(uint32_t mask) {
+  const uint32_t types = mask & kConnectorTypes;
+  if ((missing_ | unreported_) == 0) missing_since_ns_ = clock_.monotonic_ns();
+  const uint32_t were_missing = std::exchange(missing_, 0);
+  if (types == 0) {
+    connector_.reset();
+    return {};
+  }
+  if (connector_ != nullptr) return connector_->set_request({.mask = types});
+  auto opened = open_connector_for(types);
+  if (!opened) {
+    if ((mask & kTypes) == 0) return std::unexpected(std::move(opened).error());
+    missing_ = types;
+    return {};
+  }
+  connector_ = *std::move(opened);
+  unreported_ |= were_missing & types;
+  return {};
+}
+
+// The connector queues nothing: its filter program drops every datagram.
+Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) const {
+  constexpr size_t kSmallest = 4096;
+  ConnectorOptions options;
+  options.wanted = {.mask = types};
+  options.buffer_bytes = kSmallest;
+  options.program = programs_.connector();
+  return Connector::create(options);
+}
+
+Result<void> Bpf::check_health() {
+  if (missing_ != 0)
+    if (auto opened = open_connector_for(missing_)) {
+      connector_ = *std::move(opened);
+      unreported_ |= std::exchange(missing_, 0);
+    }
+  // Events that happened while the connector was missing are lost; their number is unknown.
+  if (unreported_ != 0) {
+    event::Raw hole;
+    hole.what = KNELL_EVENT_LOST;
+    hole.stamp_ns = clock_.monotonic_ns();
+    hole.u.lost.from_ns = missing_since_ns_;
+    hole.u.lost.types = std::exchange(unreported_, 0);
+    on_raw(hole);
+  }
+  if (connector_ == nullptr) return {};
+  KNELL_TRY(connector_->check_health());
+  constexpr size_t kHoles = 4;
+  KNELL_TRY(connector_->drain(*this, kHoles));
+  return {};
+}
+
+void Bpf::on_raw(const event::Raw& hole) {
+  if (hole.what != KNELL_EVENT_LOST) return;
+  if (is_raw(wanted_)) out_.sink().on_thread_event(hole, {});
+  out_.add_hole(hole, KNELL_VIA_CONNECTOR, true);
+}
 
 Capabilities Bpf::capabilities() const {
-  return {.types = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM,
-          .full_events = true,
+  const uint32_t own =
+      KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  return {.types = connector_ == nullptr ? own : own | kConnectorTypes,
           .kernel_filter = true,
           .buffer_bytes =
-              options_.exit_ring_bytes + options_.event_ring_bytes + options_.reserve_ring_bytes};
+              options_.exit_ring_bytes + options_.event_ring_bytes + options_.reserve_ring_bytes,
+          .births = true};
 }
 
 Counters Bpf::counters() const {
   const volatile knell_losses& losses = programs_.losses();
-  return {.received = received_,
-          .lost = losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
-                  losses.births,
-          .repaired = 0};
+  Counters all;
+  if (connector_ != nullptr) all = connector_->counters();
+  all.received += received_;
+  all.lost += losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
+              losses.births;
+  return all;
 }
 
 }  // namespace knell::source

@@ -7,7 +7,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,60 +14,57 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "process/process_details.h"
 #include "source/bpf/decode.h"
+#include "source/bpf/event_builder.h"
 #include "source/bpf/programs.h"
 #include "source/bpf/ring.h"
 #include "source/bpf/roots.h"
 #include "source/bpf/waiting_exits.h"
+#include "source/connector/connector.h"
+#include "source/output.h"
+#include "source/pidfd/pidfd.h"
 #include "source/source.h"
 
 namespace knell::source {
 
-// The event types that no tracepoint reports. They come through a connector socket; see
-// Bpf::connector_program().
+// The event types that no tracepoint reports. The programs see them in the kernel's connector.
 inline constexpr uint32_t kConnectorTypes =
     KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
-  SourceRequest wanted;
   // Sizes of the rings, powers of two. The pages of a ring are mapped twice, so those in use count
   // twice in the resident memory of this process.
   size_t exit_ring_bytes = 8U << 20;
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;
   size_t args_bytes = 1024;  // how much of a process's arguments is reported; at most 4096
-  // Returns the inode of a cgroup's directory, by its path; 0: there is no such cgroup now.
-  std::function<uint64_t(const std::string&)> inode_of_cgroup = nullptr;
-  int32_t hierarchy_id = 0;  // whose cgroups are reported, numbered as in /proc/PID/cgroup; 0: v2
-  Clock* clock = &system_clock();
   bool older_kernel_for_testing = false;
 };
 
 // Reports whole processes by tracing programs in the kernel; see bpf.cc. Not thread-safe.
-class Bpf : public Source {
+class Bpf final : public Source, private ThreadEvents {
  public:
-  // Errors, with an explanation: EPERM without CAP_BPF and CAP_PERFMON; ENOTSUP if this kernel
-  // cannot run the programs: see bpf_log(). Only create() needs the capabilities.
-  static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options);
+  // `out` must outlive it. Errors, with an explanation: EPERM without CAP_BPF and CAP_PERFMON;
+  // ENOTSUP if this kernel cannot run the programs: see bpf_log(); those of the connector, if only
+  // kConnectorTypes are wanted. Only create() needs the capabilities.
+  static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options, const SourceRequest& wanted,
+                                             Output& out);
   ~Bpf() override;
 
   [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
-  [[nodiscard]] Result<void> add_pid(int32_t pid) override;
-  void remove_pid(int32_t pid) override;
-  uint64_t roots_of(int32_t pid) const override;
+  uint32_t kernel_mask() const override { return wanted_.mask; }
+  [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
+  [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
   bool scan_some(ScanBudget& budget) override;
   [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
     return roots_.scan_under(budget);
   }
   int fd() const override { return epoll_.get(); }
-  [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
-  [[nodiscard]] Result<void> check_health(Sink&) override { return {}; }
+  [[nodiscard]] Result<Drained> drain(size_t bound) override;
+  [[nodiscard]] Result<void> check_health() override;
   Capabilities capabilities() const override;
   Counters counters() const override;
-  // Descriptor of a filter program for the socket of a Connector that is asked for kConnectorTypes
-  // only. With this filter the Bpf source reports these types, with all their details, and the
-  // Connector receives no datagrams.
-  int connector_program() const { return programs_.connector(); }
 
  private:
   static constexpr size_t kRings = 3;
@@ -102,28 +98,34 @@ class Bpf : public Source {
     }
   };
 
-  void name_pid(int32_t pid, bool wanted);
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
-      UniqueFd timer);
+      UniqueFd timer, process::ProcReader proc, Output& out);
 
+  void name_pid(int32_t pid, bool wanted);
   bool want_cgroups(const std::vector<std::string>& paths);
+  Result<void> set_programs(const SourceRequest& wanted);
   Result<void> attach_for(const SourceRequest& wanted, bool detach);
+  Result<void> set_connector(uint32_t mask);
+  Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types) const;
+  // Of the connector only holes come: its events are reported by the programs.
+  void on_raw(const event::Raw& hole) override;
+  Result<void> watch_dying(int32_t pid, UniqueFd pidfd);
 
-  Result<bool> pass(Sink& sink, size_t bound, size_t& reported);
+  Result<Drained> drain_dying(size_t bound, bool any);
+  Result<bool> pass(size_t bound, size_t& reported);
   Result<uint64_t> collect();
-  size_t emit(Sink& sink, uint64_t until_ns, size_t room);
   void hold_from(size_t first);
   void hold(uint64_t stamp_ns, std::string_view record);
   bool rings_empty() const;
 
-  bool deliver(Sink& sink, const Item& item, bool& again);
-  bool deliver_mark(Sink& sink, const knell_mark& mark);
-  bool await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again);
-  bool report_exit(Sink& sink, std::string_view details, const knell_mark& mark);
-  bool send(Sink& sink, event::Full& full);
-  bool report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns);
-  bool report_last_losses(Sink& sink);
-  void report_lost_births(Sink& sink);
+  bool deliver(const Item& item, bool& again);
+  bool deliver_mark(const knell_mark& mark);
+  bool await(const Decoded& decoded, std::string_view record, bool& again);
+  void report_exit(std::string_view details, const knell_mark& mark);
+  bool report_loss(Class of, uint64_t lost, uint64_t stamp_ns);
+  bool report_last_losses();
+  void report_lost_births();
+  void report_hole(const event::Raw& hole);
 
   bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
@@ -137,10 +139,23 @@ class Bpf : public Source {
   Programs programs_;
   std::array<Ring, kRings> rings_;
   UniqueFd epoll_, timer_;
-  Clock& clock_;
+  process::ProcReader proc_;
+  Output& out_;
+  const Clock& clock_;
   BpfOptions options_;
   SourceRequest wanted_;
   Roots roots_;
+  // Reads what a record lacks in /proc. Stores nothing.
+  process::ProcessDetails details_;
+  EventBuilder builder_;
+  // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
+  // program as filter that reports each event and drops its datagram.
+  std::unique_ptr<Connector> connector_;
+  uint32_t missing_ = 0;     // types that are wanted, but the connector could not be opened
+  uint32_t unreported_ = 0;  // types whose hole is to be reported: they were missing and come now
+  uint64_t missing_since_ns_ = 0;
+  // Added processes that were dying already: no mark may come for them.
+  std::unique_ptr<PidfdSource> dying_;
   PidScan births_;  // of processes whose exec was before the programs ran; see births.h
   bool births_kept_ = false;
 
@@ -151,7 +166,6 @@ class Bpf : public Source {
 
   WaitingExits waiting_;
   ReportedExits reported_exits_;
-  RecordDecoder decoder_;
   uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
   uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set
 

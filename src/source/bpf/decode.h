@@ -2,13 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <optional>
-#include <string>
 #include <string_view>
 
-#include "event/full.h"
 #include "source/bpf/record.h"
 
 namespace knell::source {
@@ -32,23 +29,8 @@ struct Decoded {
 // nullopt: `bytes` is no valid record, or does not begin on an 8-byte boundary as in a ring.
 std::optional<Decoded> decode(std::string_view bytes);
 
-// Makes a path of names in the order from the last to the first, each with its NUL. Empty: `names`
-// is empty or does not end with a NUL.
-void reverse_path(std::string_view names, std::string& path);
-
-// Makes events of records. An event is valid until the next call, and as long as its record.
-class RecordDecoder {
- public:
-  event::Full& event_of(const Decoded& record);
-  // Makes an exit of its mark and its details. `details` is null if they did not come.
-  event::Full& event_of_exit(const Decoded* details, const knell_mark& mark);
-
- private:
-  void fill(const Decoded& record);
-
-  event::Full full_;
-  std::string exe_, cwd_, memory_cgroup_;
-  std::array<event::NamespacePids, event::kMostLevels> levels_;
-};
+// Makes a path of names in the order from the last to the first, each with its NUL. The path is as
+// long as `names`, without a NUL. False: `names` does not end with a NUL.
+bool reverse_path(std::string_view names, char* path);
 
 }  // namespace knell::source

@@ -16,10 +16,9 @@ BpfDiagnosis diagnose_bpf() {
     found.advice = "run it outside the container";
     return found;
   }
-  BpfOptions options;
-  options.wanted.mask = KNELL_EVENT_NONZERO_EXIT;
-  options.wanted.details = KNELL_DETAILS_FULL;
-  const auto bpf = Bpf::create(options);
+  OneExit unread;
+  const auto bpf = Bpf::create(
+      {}, {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out());
   found.works = static_cast<bool>(bpf);
   if (found.works) return found;
   found.log = bpf_log();

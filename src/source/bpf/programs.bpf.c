@@ -222,7 +222,6 @@ int on_fork(__u64* ctx) {
   if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
-    if (settings.departed) bpf_map_delete_elem(&departed, &tgid);
     if (!bits)
       bpf_map_delete_elem(&roots, &tgid);  // of an earlier process with this pid
     else if (bpf_map_update_elem(&roots, &tgid, &bits, BPF_ANY) && settings.only_under)
@@ -231,7 +230,7 @@ int on_fork(__u64* ctx) {
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
   const bool wanted = (settings.mask & EVENT_FORK) &&
-                      (process ? settings.births_of_processes : settings.raw) &&
+                      (process || settings.raw) &&
                       wants_process(parent, who.cred->uid.val, bits);
   if (!wanted && !nested(child)) return 0;
   struct knell_scratch* scratch = scratch_here();

@@ -211,7 +211,6 @@ Programs::RingFds Programs::rings() const {
 }
 int Programs::uids() const { return bpf_map__fd(skeleton_->maps.uids); }
 int Programs::roots() const { return bpf_map__fd(skeleton_->maps.roots); }
-int Programs::departed() const { return bpf_map__fd(skeleton_->maps.departed); }
 int Programs::cgroups() const { return bpf_map__fd(skeleton_->maps.cgroups); }
 int Programs::cgroup_paths() const { return bpf_map__fd(skeleton_->maps.cgroup_paths); }
 int Programs::births() const { return bpf_map__fd(skeleton_->maps.births); }

@@ -67,11 +67,10 @@ class Programs {
   // Descriptors of the maps.
   int uids() const;
   int roots() const;
-  int departed() const;
   int cgroups() const;
   int cgroup_paths() const;
   int births() const;
-  int connector() const;  // descriptor of a program for a socket; see Bpf::connector_program()
+  int connector() const;  // descriptor of a program for a socket; see Bpf::set_connector()
   int32_t hierarchy() const;
 
  private:

@@ -124,12 +124,10 @@ struct knell_settings {
   __u32 names, full;          // which details to send
   __u64 names_since_ns;       // CLOCK_MONOTONIC; the senders of earlier signals are unknown
   __u32 raw;                  // the level
-  __u32 births_of_processes;  // FORK events of new processes are wanted, not only of new threads
   // Only the processes in the map of that name are wanted. With some_cgroups_paths, each new cgroup
   // is looked up in the map cgroup_paths.
   __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;
   __u32 namespaces;         // send the levels, and every birth in a pid namespace
-  __u32 departed;           // keep the roots of dead processes for a moment
   __u32 roots, only_under;  // maintain the map of roots; only the processes in it are wanted
   __u32 args_bytes;
 };

@@ -162,18 +162,10 @@ bool Roots::forget(int32_t pid) {
 }
 
 void Roots::remove_ended(int32_t pid, uint64_t start) {
-  const auto bits = bits_at(map_fd_, pid);
-  if (!bits) return;
+  if (!bits_at(map_fd_, pid)) return;
   const auto stat = read_proc_stat(pid);
   if (stat && stat->start != start) return;  // another process has its pid
   bpf_map_delete_elem(map_fd_, &pid);
-  const uint64_t known = *bits;
-  bpf_map_update_elem(departed_fd_, &pid, &known, BPF_ANY);
-}
-
-uint64_t Roots::of(int32_t pid) const {
-  const auto bits = bits_at(map_fd_, pid);
-  return translate(bits ? *bits : bits_at(departed_fd_, pid).value_or(0));
 }
 
 uint64_t Roots::translate(uint64_t bits) const {

@@ -18,7 +18,7 @@ namespace knell::source {
 // events, which follow the order of the roots in the last keep(). Not thread-safe.
 class Roots {
  public:
-  Roots(int map_fd, int departed_fd) : map_fd_(map_fd), departed_fd_(departed_fd) {}
+  explicit Roots(int map_fd) : map_fd_(map_fd) {}
 
   // Adds the roots in `wanted` that are new; scan_under() finds the processes under them. Before,
   // the programs must be attached, and knell_settings::roots set. Errors: EINVAL more than 64
@@ -34,8 +34,6 @@ class Roots {
   // Removes a process that has ended; `start`: clock ticks since boot. For processes whose end the
   // programs do not see.
   void remove_ended(int32_t pid, uint64_t start);
-  // The translated bits of a process that is alive, or died a moment ago.
-  uint64_t of(int32_t pid) const;
 
  private:
   int bit_of(int32_t root) const;
@@ -44,7 +42,7 @@ class Roots {
   Result<bool> check(int32_t pid);
   bool forget(int32_t pid);
 
-  int map_fd_, departed_fd_;
+  int map_fd_;
   // The search under new roots: passes through /proc, until a pass finds no new process.
   bool scanning_ = false, found_ = false;
   int passes_ = 0;

@@ -67,21 +67,22 @@ knell_mark mark_of(const Decoded& details) {
 
 // -------------------------------------------------------------------------------------- order
 
-Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
+Result<Drained> Bpf::drain(size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
   take_wakeups();
-  report_lost_births(sink);
+  report_lost_births();
   const uint64_t before = received_;
   size_t reported = 0;
   for (int idle = 0; idle < kIdlePasses;) {
     const size_t reported_before = reported;
-    KNELL_ASSIGN(const bool left, pass(sink, bound, reported));
+    KNELL_ASSIGN(const bool left, pass(bound, reported));
     if (reported >= bound) return Drained::kMore;
     if (!left) {
-      if (!report_last_losses(sink)) {
+      if (!report_last_losses()) {
         if (check_overdue()) continue;
         set_timer();
-        return reported > 0 || received_ != before ? Drained::kSome : Drained::kEmpty;
+        if (dying_ != nullptr) return drain_dying(bound - reported, received_ != before);
+        return received_ != before ? Drained::kSome : Drained::kEmpty;
       }
       if (++reported >= bound) return Drained::kMore;
     }
@@ -90,9 +91,15 @@ Result<Drained> Bpf::drain(Sink& sink, size_t bound) {
   return Drained::kMore;
 }
 
+// After the rings, which may have the mark of a process that is dead now.
+Result<Drained> Bpf::drain_dying(size_t bound, bool any) {
+  KNELL_ASSIGN(const Drained drained, dying_->drain(bound));
+  return drained == Drained::kEmpty && any ? Drained::kSome : drained;
+}
+
 // Makes one pass. Returns whether records are left. Adds the number of reported events to
 // `reported`.
-Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& reported) {
+Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   items_.clear();
   for (size_t i = 0; i < held_.size(); i++)
     items_.push_back(
@@ -109,7 +116,7 @@ Result<bool> Bpf::pass(Sink& sink, size_t bound, size_t& reported) {
   size_t next = 0;
   while (next < items_.size() && items_[next].stamp_ns <= held_until_ns_ && reported < bound) {
     bool again = false;
-    if (deliver(sink, items_[next], again)) ++reported;
+    if (deliver(items_[next], again)) ++reported;
     if (!again) ++next;
   }
   waiting_.keep();
@@ -184,16 +191,16 @@ bool Bpf::rings_empty() const {
 
 // ------------------------------------------------------------------------------------- events
 
-// Returns whether an event or a loss was reported to the sink. `again`: that was something that
+// Returns whether an event or a loss was added to the output. `again`: that was something that
 // comes before this item, so deliver the item again.
-bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
+bool Bpf::deliver(const Item& item, bool& again) {
   const auto decoded = decode(item.record);
   if (!decoded) return false;  // unknown; cannot be, since the programs are built with this reader
   const knell_record& head = *decoded->head;
   const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||
                     head.kind == KNELL_RECORD_THREAD_EXIT;
   const Class of = exit ? kExits : kOthers;
-  if (report_loss(sink, of, head.lost, head.stamp_ns)) {
+  if (report_loss(of, head.lost, head.stamp_ns)) {
     again = true;
     return true;
   }
@@ -201,43 +208,41 @@ bool Bpf::deliver(Sink& sink, const Item& item, bool& again) {
   if ((head.flags & KNELL_RECORD_RELEASED) == 0)
     last_ns_[of] = std::max<uint64_t>(last_ns_[of], head.stamp_ns);
   if (decoded->cgroup != nullptr) {
-    sink.on_cgroup({.inode = decoded->cgroup->inode,
-                    .path = decoded->path,
-                    .parent = decoded->cgroup->parent,
-                    .renamed = (head.flags & KNELL_RECORD_RENAMED) != 0});
+    builder_.cgroups().change({.inode = decoded->cgroup->inode,
+                               .path = decoded->path,
+                               .parent = decoded->cgroup->parent,
+                               .renamed = (head.flags & KNELL_RECORD_RENAMED) != 0});
     return false;
   }
   if (head.kind == KNELL_RECORD_DETAILS ||
       (decoded->mark != nullptr && (head.flags & KNELL_RECORD_NO_MARK) != 0)) {
-    return await(sink, *decoded, item.record, again);
+    return await(*decoded, item.record, again);
   }
-  if (decoded->mark != nullptr) return deliver_mark(sink, *decoded->mark);
-  return send(sink, decoder_.event_of(*decoded));
-}
-
-bool Bpf::send(Sink& sink, event::Full& full) {
-  full.roots = roots_.translate(full.roots);
-  sink.on_full(full);
+  if (decoded->mark != nullptr) return deliver_mark(*decoded->mark);
+  builder_.add(*decoded, roots_.translate(decoded->process->roots));
   return true;
 }
 
-bool Bpf::deliver_mark(Sink& sink, const knell_mark& mark) {
+bool Bpf::deliver_mark(const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
   if (ours && !details) return false;  // the mark from the kernel came before it
   const bool first = reported_exits_.note(mark.pid, mark.start_ns);
-  if (first) report_exit(sink, details ? details->record : std::string_view(), mark);
+  if (first) report_exit(details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
   return first;
 }
 
-bool Bpf::report_exit(Sink& sink, std::string_view details, const knell_mark& mark) {
+void Bpf::report_exit(std::string_view details, const knell_mark& mark) {
+  if (dying_ != nullptr && dying_->has(mark.pid)) std::ignore = dying_->remove_pid(mark.pid);
   const auto decoded = details.empty() ? std::nullopt : decode(details);
-  return send(sink, decoder_.event_of_exit(decoded ? &*decoded : nullptr, mark));
+  const bool described = decoded && decoded->process != nullptr;
+  builder_.add_exit(decoded ? &*decoded : nullptr, mark,
+                    roots_.translate(described ? decoded->process->roots : mark.roots));
 }
 
 // Handles the details of a process that has begun to exit.
-bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, bool& again) {
+bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   const int32_t pid = decoded.pid();
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
@@ -248,7 +253,8 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
     const bool report =
         oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (report && reported_exits_.note(oldest->pid, oldest->start_ns)) {
-      again = report_exit(sink, oldest->record, mark_of(*decode(oldest->record)));
+      report_exit(oldest->record, mark_of(*decode(oldest->record)));
+      again = true;
     }
     waiting_.recycle(*std::move(oldest));
     if (again) return true;
@@ -259,7 +265,7 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
   if (!entry.no_mark) return false;
   // If it has ended already, report it here, which is its place in the stream.
   UniqueFd pidfd;
-  if (has_ended(entry, pidfd)) return deliver_mark(sink, mark_of_ended(entry));
+  if (has_ended(entry, pidfd)) return deliver_mark(mark_of_ended(entry));
   waiting_.set_overdue(entry);
   watch(entry, std::move(pidfd));
   return false;
@@ -267,7 +273,7 @@ bool Bpf::await(Sink& sink, const Decoded& decoded, std::string_view record, boo
 
 // ------------------------------------------------------------------------------------- losses
 
-bool Bpf::report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
+bool Bpf::report_loss(Class of, uint64_t lost, uint64_t stamp_ns) {
   if (lost <= reported_lost_[of]) return false;
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
@@ -291,27 +297,34 @@ bool Bpf::report_loss(Sink& sink, Class of, uint64_t lost, uint64_t stamp_ns) {
       reported_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
     }
   }
-  sink.on_raw(raw);
+  report_hole(raw);
   return true;
+}
+
+void Bpf::report_hole(const event::Raw& hole) {
+  if (wanted_.namespaces && (hole.u.lost.types & KNELL_EVENT_FORK) != 0)
+    out_.sink().on_births_lost(hole.u.lost.count);
+  if (wanted_.level == KNELL_LEVEL_RAW) out_.sink().on_thread_event(hole, {});
+  out_.add_hole(hole, KNELL_VIA_BPF, true);
 }
 
 // Reports lost births, not at their place in the stream but earlier: the sink must not use an old
 // pid of a namespace for events after the hole.
-void Bpf::report_lost_births(Sink& sink) {
+void Bpf::report_lost_births() {
   const uint64_t births = programs_.losses().births;
   if (births == reported_births_) return;
-  sink.on_births_lost(births - std::exchange(reported_births_, births));
+  out_.sink().on_births_lost(births - std::exchange(reported_births_, births));
 }
 
 // Called when there is nothing more to read: reports what was lost since the last record.
-bool Bpf::report_last_losses(Sink& sink) {
+bool Bpf::report_last_losses() {
   const volatile knell_losses& losses = programs_.losses();
   const uint64_t exits = losses.exits;
   const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == reported_lost_[kExits] && others == reported_lost_[kOthers]) return false;
   if (!rings_empty()) return false;  // the new records show better where the losses are
   const uint64_t now = clock_.monotonic_ns();
-  return report_loss(sink, kExits, exits, now) || report_loss(sink, kOthers, others, now);
+  return report_loss(kExits, exits, now) || report_loss(kOthers, others, now);
 }
 
 // ------------------------------------------------------------ processes whose mark is overdue

@@ -37,8 +37,8 @@
 namespace knell::source {
 namespace {
 
-uint32_t normalised(const SourceRequest& wanted) { return filter::normalise(wanted.mask); }
-filter::Forks forks_of(const SourceRequest& wanted) {
+uint32_t normalised(const ThreadRequest& wanted) { return filter::normalise(wanted.mask); }
+filter::Forks forks_of(const ThreadRequest& wanted) {
   return wanted.forks_of_threads_only ? filter::Forks::kOfThreads : filter::Forks::kAll;
 }
 
@@ -115,7 +115,7 @@ Result<void> Connector::connect(const Environment& here, const ConnectorProbe& p
 
 // ------------------------------------------------------------------------------- subscription
 
-Result<void> Connector::set_request(const SourceRequest& wanted) {
+Result<void> Connector::set_request(const ThreadRequest& wanted) {
   const uint32_t mask = normalised(wanted);
   if (mask == mask_ && forks_of(wanted) == forks_) return {};
   mask_ = mask;
@@ -150,7 +150,7 @@ Result<void> Connector::filter_nothing() {
 
 // ------------------------------------------------------------------------------------ reading
 
-Result<Drained> Connector::drain(Sink& sink, size_t bound) {
+Result<Drained> Connector::drain(ThreadEvents& sink, size_t bound) {
   bool any = false;
   receiver_.take_emptied();  // from an earlier drain, so it is out of date
   // Events that are dropped here count too: if many arrive, this must still return to the caller.
@@ -218,19 +218,19 @@ Result<bool> Connector::refill() {
 
 bool Connector::hole_before(uint64_t stamp_ns) const {
   return (overflow_ns_ != 0 && stamp_ns > overflow_ns_) ||
-         (deafness_ && stamp_ns > deafness_->until_ns);
+         (silence_ && stamp_ns > silence_->until_ns);
 }
 
 // Reports one hole whose place is here. False: there is none.
-bool Connector::report_hole(Sink& sink) {
+bool Connector::report_hole(ThreadEvents& sink) {
   if (overflow_ns_ != 0 && report_overflow(sink)) return true;
-  if (!deafness_) return false;
-  report_deafness(sink, *deafness_);
-  deafness_.reset();
+  if (!silence_) return false;
+  report_silence(sink, *silence_);
+  silence_.reset();
   return true;
 }
 
-bool Connector::report_overflow(Sink& sink) {
+bool Connector::report_overflow(ThreadEvents& sink) {
   overflow_ns_ = 0;
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
@@ -248,7 +248,7 @@ bool Connector::report_overflow(Sink& sink) {
   return true;
 }
 
-void Connector::report_deafness(Sink& sink, const Hole& hole) {
+void Connector::report_silence(ThreadEvents& sink, const Hole& hole) const {
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
   raw.stamp_ns = hole.until_ns;
@@ -259,7 +259,7 @@ void Connector::report_deafness(Sink& sink, const Hole& hole) {
 
 // ------------------------------------------------------------------------------------- health
 
-Result<void> Connector::check_health(Sink& sink) {
+Result<void> Connector::check_health() {
   const auto probe = ConnectorProbe::open();
   if (!probe) return {};  // for example, no descriptor is left: then nothing can be found out
   auto answer = probe->ask();
@@ -277,19 +277,19 @@ Result<void> Connector::check_health(Sink& sink) {
   if (!answer || !answer->acked) return obstacle_error(explain(Step::kAck, {}, read_environment()));
   ++repaired_;
   if (silence_detector_.note(now)) KNELL_TRY(filter_nothing());
-  const uint64_t from = deafness_ ? deafness_->from_ns : std::max(healthy_ns_, last_ns_);
+  const uint64_t from = silence_ ? silence_->from_ns : std::max(healthy_ns_, last_ns_);
   healthy_ns_ = clock_.monotonic_ns();
-  deafness_ = Hole{healthy_ns_, from};
-  // If events are queued the descriptor is readable, and drain() reports the hole at its place.
-  if (!ahead_ && receiver_.empty() && loss_.queue_empty()) report_hole(sink);
+  silence_ = Hole{healthy_ns_, from};
   return {};
 }
 
 Capabilities Connector::capabilities() const {
-  return {KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT, false, filtering_ == Filtering::kKernel,
+  return {KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT, filtering_ == Filtering::kKernel,
           buffer_.bytes};
 }
 
-Counters Connector::counters() const { return {received_, loss_.total(), repaired_}; }
+Counters Connector::counters() const {
+  return {.received = received_, .lost = loss_.total(), .repaired = repaired_};
+}
 
 }  // namespace knell::source

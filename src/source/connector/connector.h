@@ -21,6 +21,20 @@
 
 namespace knell::source {
 
+// Receives the events of threads. Called only from within Connector::drain().
+class ThreadEvents {
+ public:
+  virtual ~ThreadEvents() = default;
+  // An event of one thread, or a hole (what == KNELL_EVENT_LOST) at its place in the stream.
+  virtual void on_raw(const event::Raw& raw) = 0;
+};
+
+struct ThreadRequest {
+  uint32_t mask = 0;  // KNELL_EVENT_* as for the kernel
+  bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
+  bool operator==(const ThreadRequest&) const = default;
+};
+
 // What drops events that are not wanted before they are queued.
 enum class Filtering {
   kKernel,   // the kernel's own filter, since Linux 6.6
@@ -29,7 +43,7 @@ enum class Filtering {
 };
 
 struct ConnectorOptions {
-  SourceRequest wanted;
+  ThreadRequest wanted;
   size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
   Clock* clock = &system_clock();
   Filtering best = Filtering::kKernel;  // for tests: use nothing better, even if the kernel has it
@@ -38,22 +52,25 @@ struct ConnectorOptions {
   int program = -1;
 };
 
-// The kernel's process events connector; see connector.cc. Not thread-safe.
-class Connector : public Source {
+// A subscription to the kernel's process events connector, whose events are of threads; see
+// connector.cc. Not thread-safe.
+class Connector {
  public:
   // Errors, with an explanation and advice: EPERM not allowed here; EPROTONOSUPPORT this kernel or
   // namespace has no process events; EMFILE.
   static Result<std::unique_ptr<Connector>> create(const ConnectorOptions& options);
-  ~Connector() override;
+  ~Connector();
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
-  int fd() const override { return fd_.get(); }
-  [[nodiscard]] Result<Drained> drain(Sink& sink, size_t bound) override;
-  [[nodiscard]] Result<void> check_health(Sink& sink) override;
-  Capabilities capabilities() const override;
-  Counters counters() const override;
+  // These are as in Source.
+  [[nodiscard]] Result<void> set_request(const ThreadRequest& wanted);
+  int fd() const { return fd_.get(); }
+  [[nodiscard]] Result<Drained> drain(ThreadEvents& sink, size_t bound);
+  // A hole that it finds is reported by the next drain().
+  [[nodiscard]] Result<void> check_health();
+  Capabilities capabilities() const;
+  Counters counters() const;
 
   Filtering filtering() const { return filtering_; }
   const Buffer& buffer() const { return buffer_; }
@@ -73,9 +90,9 @@ class Connector : public Source {
   bool look_ahead(size_t& skipped);
   Result<bool> refill();
   bool hole_before(uint64_t stamp_ns) const;
-  bool report_hole(Sink& sink);
-  bool report_overflow(Sink& sink);
-  void report_deafness(Sink& sink, const Hole& hole);
+  bool report_hole(ThreadEvents& sink);
+  bool report_overflow(ThreadEvents& sink);
+  void report_silence(ThreadEvents& sink, const Hole& hole) const;
 
   UniqueFd fd_;
   Buffer buffer_;
@@ -96,7 +113,7 @@ class Connector : public Source {
   uint32_t losable_;          // types that may have been dropped since losses were last reported
   bool mask_held_ = true;     // the mask has not changed since then
   uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is not reported yet; 0: none
-  std::optional<Hole> deafness_;  // the hole of a time without events, not reported yet
+  std::optional<Hole> silence_;  // the hole of a time without events, not reported yet
   SilenceDetector silence_detector_;
   uint64_t received_ = 0, repaired_ = 0;
 };

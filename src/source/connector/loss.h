@@ -9,21 +9,16 @@ namespace knell::source {
 // Reads how many datagrams the kernel dropped because a socket's queue was full. Does not own `fd`.
 class LossCounter {
  public:
-  explicit LossCounter(int fd) : fd_(fd), taken_(read().drops) {}
+  explicit LossCounter(int fd) : fd_(fd), taken_(drops()) {}
 
   // How many datagrams were dropped since the last take().
-  uint64_t pending() const { return static_cast<uint32_t>(read().drops - taken_); }
+  uint64_t pending() const { return static_cast<uint32_t>(drops() - taken_); }
   // The same; these drops are taken then.
   uint64_t take();
   uint64_t total() const { return total_; }  // the sum of what take() returned
 
-  bool queue_empty() const { return read().queued == 0; }
-
  private:
-  struct Reading {
-    uint32_t drops = 0, queued = 0;
-  };
-  Reading read() const;
+  uint32_t drops() const;
 
   int fd_;
   uint32_t taken_;

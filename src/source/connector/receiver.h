@@ -38,7 +38,6 @@ class Receiver {
   // The next event or ack in the batch. Skips datagrams that the kernel did not send. nullopt: the
   // batch is finished, call fill().
   std::optional<event::Raw> next();
-  bool empty() const { return next_ == count_; }
 
  private:
   // Measured: batches of 8, 32 and 64 cost the same, 2-4 % less than one recvfrom() for each event;

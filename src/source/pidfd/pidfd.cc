@@ -76,7 +76,15 @@ std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
 
 }  // namespace
 
-Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Clock& clock) {
+PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
+    : epoll_(std::move(epoll)),
+      timer_(std::move(timer)),
+      proc_(std::move(proc)),
+      out_(out),
+      details_(KNELL_DETAILS_STATUS, out.boot(), proc_, out.time(), {}),
+      ids_(proc_, out.clock()) {}
+
+Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
   if (!pidfd_features().open) {
     return say(EPROTONOSUPPORT,
                "this kernel has no descriptors for processes (pidfd_open, Linux 5.3)");
@@ -88,14 +96,25 @@ Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Clock& clock) {
   if (!watch(epoll.get(), EPOLL_CTL_ADD, timer.get(), EPOLLIN, kTimerKey)) {
     return errno_error("watch a timer");
   }
-  return std::unique_ptr<PidfdSource>(new PidfdSource(std::move(epoll), std::move(timer), clock));
+  KNELL_ASSIGN(auto proc, process::ProcReader::open());
+  return std::unique_ptr<PidfdSource>(
+      new PidfdSource(std::move(epoll), std::move(timer), std::move(proc), out));
 }
 
-Result<void> PidfdSource::add(int32_t pid, uint64_t start) {
+Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
+  const bool more = wanted.details < details_.details();  // enum knell_details counts down to more
+  details_.set_details(wanted.details);
+  const uint64_t now = out_.clock().monotonic_ns();
+  if (more)
+    processes_.for_each([&](int32_t pid, const Process&) { details_.read_one(pid, now); });
+  owners_ = wanted.owners;
+  namespaces_ = wanted.namespaces;
+  (void)ids_.want_levels(namespaces_);
+  return {};
+}
+
+Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
-  if (processes_.find(pid) != nullptr) {
-    return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
-  }
   auto pidfd = try_pidfd_open(pid);
   if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
   if (start != 0) {
@@ -106,14 +125,33 @@ Result<void> PidfdSource::add(int32_t pid, uint64_t start) {
       return say(ESRCH, "process " + std::to_string(pid) + " is gone");
     }
   }
-  if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd->get(), EPOLLIN, key_of(pid, pidfd->get()))) {
+  return add(pid, *std::move(pidfd));
+}
+
+Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
+  if (has(pid)) return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
+  if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
   }
-  processes_.emplace(pid).first->pidfd = *std::move(pidfd);
+  details_.read_one(pid, out_.clock().monotonic_ns());
+  Process& process = *processes_.emplace(pid).first;
+  process.pidfd = std::move(pidfd);
+  if (owners_ || namespaces_) read_owner(pid, process);
   return {};
 }
 
-Result<void> PidfdSource::remove(int32_t pid) {
+// Now, since nothing can be read any more once it was reaped.
+void PidfdSource::read_owner(int32_t pid, Process& process) {
+  const uint64_t now = out_.clock().monotonic_ns();
+  process.uid = ids_.uid_of(pid, now);
+  if (!namespaces_) return;
+  const process::TaskIds::Numbers numbers = ids_.numbers_of(pid, now);
+  process.levels_known = numbers.known;
+  for (const event::NamespacePid& number : numbers.of)
+    process.levels.push_back({.ns = number.ns, .pid = number.nr, .tid = number.nr});
+}
+
+Result<void> PidfdSource::remove_pid(int32_t pid) {
   if (processes_.find(pid) == nullptr) {
     return say(ENOENT, "process " + std::to_string(pid) + " is not watched");
   }
@@ -127,14 +165,18 @@ void PidfdSource::forget(int32_t pid) {
   processes_.erase(pid);
 }
 
-Result<void> PidfdSource::set_request(const SourceRequest&) { return {}; }
-Result<void> PidfdSource::check_health(Sink&) { return {}; }
-
 Capabilities PidfdSource::capabilities() const {
   return {.types = KNELL_EVENT_EXIT, .kernel_filter = false, .buffer_bytes = 0};
 }
 
-Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
+Counters PidfdSource::counters() const {
+  return {.received = reported_,
+          .processes = details_.table().size(),
+          .process_bytes = details_.table().bytes(),
+          .forgotten = details_.table().forgotten()};
+}
+
+Result<Drained> PidfdSource::drain(size_t bound) {
   size_t reported = 0;
   bool timer = false;
   for (;;) {
@@ -152,19 +194,19 @@ Result<Drained> PidfdSource::drain(Sink& sink, size_t bound) {
         continue;
       }
       ++processes;
-      if (on_ready(sink, pid_of(key), pidfd_of(key))) ++reported;
+      if (on_ready(pid_of(key), pidfd_of(key))) ++reported;
     }
     if (processes == 0) break;
   }
-  if (timer) reported += on_timer(sink, bound - reported);
+  if (timer) reported += on_timer(bound - reported);
   if (reported >= bound) return Drained::kMore;
   return reported > 0 ? Drained::kSome : Drained::kEmpty;
 }
 
 // The process of `pidfd` is dead. Returns whether its end was reported.
-bool PidfdSource::on_ready(Sink& sink, int32_t pid, int pidfd) {
+bool PidfdSource::on_ready(int32_t pid, int pidfd) {
   Process* process = processes_.find(pid);
-  if (process == nullptr || process->pidfd.get() != pidfd) return false;  // removed by the sink
+  if (process == nullptr || process->pidfd.get() != pidfd) return false;  // removed meanwhile
   std::optional<int32_t> status = exit_info(pidfd);
   if (!status) status = child_status(pidfd);
   if (!status) status = zombie_status(pid);
@@ -173,36 +215,57 @@ bool PidfdSource::on_ready(Sink& sink, int32_t pid, int pidfd) {
     wait_for_reap(pid, *process);
     return false;
   }
-  report(sink, pid, status);
+  report(pid, status);
   return true;
 }
 
 void PidfdSource::wait_for_reap(int32_t pid, Process& process) {
-  process.until_ns = clock_.monotonic_ns() + kReapPatienceNs;
+  process.until_ns = out_.clock().monotonic_ns() + kReapPatienceNs;
   waiting_.emplace_back(pid, process.until_ns);
   watch(epoll_.get(), EPOLL_CTL_MOD, process.pidfd.get(), 0, key_of(pid, process.pidfd.get()));
   if (waiting_.size() == 1) arm();
 }
 
-size_t PidfdSource::on_timer(Sink& sink, size_t bound) {
-  const uint64_t now = clock_.monotonic_ns();
+size_t PidfdSource::on_timer(size_t bound) {
+  const uint64_t now = out_.clock().monotonic_ns();
   size_t reported = 0;
   while (reported < bound && !waiting_.empty() && waiting_.front().second <= now) {
     const auto [pid, until_ns] = waiting_.front();
     waiting_.pop_front();
     const Process* process = processes_.find(pid);
     if (process == nullptr || process->until_ns != until_ns) continue;
-    report(sink, pid, exit_info(process->pidfd.get()));
+    report(pid, exit_info(process->pidfd.get()));
     ++reported;
   }
   arm();
   return reported;
 }
 
-void PidfdSource::report(Sink& sink, int32_t pid, std::optional<int32_t> status) {
-  forget(pid);  // first: the sink may add the same pid again
+void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
+  const Process process = std::move(*processes_.find(pid));
   ++reported_;
-  sink.on_process_ended(pid, clock_.monotonic_ns(), status.has_value(), status.value_or(0));
+  uint64_t start = 0;
+  const uint64_t now = out_.clock().monotonic_ns();
+  if (Slot* slot = out_.begin(KNELL_EVENT_EXIT, KNELL_VIA_PIDFD, pid, pid, now)) {
+    knell_event& event = slot->event;
+    if (status) {
+      event.has |= KNELL_HAS_STATUS;
+      event.wait_status = *status;
+    }
+    details_.describe(*slot, pid, process::ProcessDetails::ReadProc::kYes);
+    if (process.uid && (event.has & KNELL_HAS_UID) == 0) {
+      event.has |= KNELL_HAS_UID;
+      event.uid = *process.uid;
+    }
+    slot->levels = out_.batch().copy(process.levels);
+    slot->levels_known = process.levels_known;
+    if (event.id.kind == KNELL_ID_START) start = event.id.start;
+    out_.commit(*slot, filter::NoAncestry());
+  }
+  details_.on_exit(pid, now);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process.pidfd.get(), nullptr);
+  processes_.erase(pid);
+  out_.sink().on_process_ended(pid, start, process.levels);  // last: it may add the same pid again
 }
 
 // Sets the timer for the first waiting process. A time that has passed expires at once.

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// How a source is polled and drained.
+//
+// fd() is an epoll descriptor that contains the source (while the pacer wants to be woken by it) and
+// one timer for everything that is due at a certain time: pacing, what the source itself has to do
+// then, the health check, and "there is more" (a time in the past). So the caller that polls fd() is
+// woken only when read() has something to do.
+//
+// read() does what is due, without waiting, and drains. The batch is the only buffer, of a fixed
+// size: events that do not fit stay in the kernel.
+#include "feed/feed.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/boot_id.h"
+#include "process/lineage.h"
+
+namespace knell::feed {
+namespace {
+
+constexpr uint64_t kSourceTag = 1, kTimerTag = 2;  // data in the epoll set
+
+constexpr size_t kBatchSlots =
+    2048;  // about 1.6 MB; an event takes two slots at most, so a drain can read 1000
+constexpr uint64_t kHealthNs =
+    5'000'000'000;  // design: "within seconds"; one check costs about 50 us
+constexpr size_t kScannedADrain = 8;  // picked: about a tenth of a millisecond
+
+}  // namespace
+
+Feed::Feed(int64_t latency_ns, source::Sink& sink)
+    : latency_ns_(latency_ns), batch_(kBatchSlots), out_(batch_, sink, clock_, boot_number()) {}
+
+Result<std::unique_ptr<Feed>> Feed::open(const source::SourceOptions& options, int64_t latency_ns,
+                                         const Interest& interest, source::Sink& sink) {
+  std::unique_ptr<Feed> feed(new Feed(latency_ns, sink));
+  KNELL_TRY(feed->start(options, interest));
+  return feed;
+}
+
+Result<void> Feed::start(const source::SourceOptions& options, const Interest& interest) {
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno_error("make an epoll descriptor");
+  KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
+  KNELL_ASSIGN(auto opened, open_source(options, source::request_for(interest), out_));
+  source_ = std::move(opened.source);
+  via_ = opened.via;
+  watch_source(true);
+  if (source_->has_health_checks()) health_ns_ = clock_.monotonic_ns() + kHealthNs;
+  rearm(false);
+  return {};
+}
+
+Result<void> Feed::set_interest(const Interest& interest) {
+  if (interest.roots.size() > process::Lineage::kMostRoots)
+    return say(EINVAL, "under: at most 64 processes");
+  interest_.reset();
+  source::SourceRequest wanted = source::request_for(interest);
+  wanted.scan_later = scans_later_;
+  KNELL_TRY(source_->set_request(wanted));
+  interest_ = interest;
+  set_budget();
+  return {};
+}
+
+void Feed::set_latency(int64_t latency_ns) {
+  latency_ns_ = latency_ns;
+  set_budget();
+}
+
+void Feed::set_budget() {
+  const int64_t budget = source_->is_urgent() ? 0 : latency_ns_;
+  if (budget == paced_by_ns_) return;
+  paced_by_ns_ = budget;
+  pacer_ = source::Pacer(static_cast<uint64_t>(budget));
+  watch_source(pacer_.plan().watch_fd);
+}
+
+Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
+  if (interest_ != interest) KNELL_TRY(set_interest(interest));
+  KNELL_TRY(source_->add_pid(pid, start));
+  rearm(false);  // it may be dead already
+  return {};
+}
+
+Result<bool> Feed::read_now() {
+  out_.begin_drain();
+  KNELL_TRY(drain());
+  return !more_;
+}
+
+Result<void> Feed::read() {
+  std::array<epoll_event, 2> events;
+  const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+  if (n <= 0) return {};
+  ++wakeups_;
+  for (int i = 0; i < n; ++i)
+    if (events[static_cast<size_t>(i)].data.u64 == kTimerTag) alarm_.on_fired();
+  const uint64_t now = clock_.monotonic_ns();
+  out_.begin_drain();
+  if (health_ns_ != 0 && now >= health_ns_) {
+    health_ns_ = now + kHealthNs;
+    KNELL_TRY(source_->check_health());
+  }
+  return drain();
+}
+
+Result<void> Feed::drain() {
+  ++drains_;
+  KNELL_ASSIGN(const source::Drained drained, source_->drain(out_.bound()));
+  more_ = drained == source::Drained::kMore;
+  ScanBudget piece{.left = kScannedADrain};
+  (void)scan_some(piece);
+  watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
+  return {};
+}
+
+void Feed::watch_source(bool watched) {
+  if (watched == source_watched_) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kSourceTag;
+  // Removed rather than masked: an overrun is EPOLLERR, which cannot be masked.
+  (void)::epoll_ctl(epoll_.get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, source_->fd(), &event);
+  source_watched_ = watched;
+}
+
+// Sets the timer to the earliest time at which something is due.
+void Feed::rearm(bool left) {
+  uint64_t at = left || more_ ? kAlarmNow : 0;
+  for (const uint64_t due : {pacer_.plan().timer_ns, source_->due_ns(), health_ns_})
+    if (due != 0 && (at == 0 || due < at)) at = due;
+  alarm_.set(at);
+}
+
+knell_stats Feed::stats() const {
+  const source::Counters counters = source_->counters();
+  const source::Capabilities capabilities = source_->capabilities();
+  knell_stats all{};
+  all.buffer_bytes = capabilities.buffer_bytes;
+  all.received = counters.received;
+  all.lost = counters.lost;
+  all.wakeups = wakeups_;
+  all.drains = drains_;
+  all.repairs = counters.repaired;
+  all.processes = counters.processes;
+  all.process_bytes = counters.process_bytes;
+  all.forgotten = counters.forgotten;
+  all.kernel_mask = kernel_mask();
+  all.kernel_filter = capabilities.kernel_filter ? 1 : 0;
+  all.via = via_;
+  return all;
+}
+
+}  // namespace knell::feed

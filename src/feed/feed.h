@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "event/batch.h"
+#include "feed/alarm.h"
+#include "source/join.h"
+#include "source/output.h"
+#include "source/pacing.h"
+#include "source/registry.h"
+#include "source/source.h"
+
+namespace knell::feed {
+
+using source::Interest;
+
+// A source of this machine's events, drained at the requested pace. Listeners in-process and the
+// daemon are built on it. See feed.cc. Not thread-safe. Does not block, except in a look-up of user
+// names (process::UserNames).
+//
+//   open() -> { set_interest() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
+class Feed final {
+ public:
+  // The level is that of `interest` and never changes. `latency_ns`: see set_latency(). `sink` must
+  // outlive the feed. Errors: those of open_source().
+  static Result<std::unique_ptr<Feed>> open(const source::SourceOptions& options,
+                                            int64_t latency_ns, const Interest& interest,
+                                            source::Sink& sink);
+
+  // Replaces what is wanted, while events are received. Must be called once after open(), too.
+  Result<void> set_interest(const Interest& interest);
+  // From now on, set_interest() leaves scans of many processes to scan_some(), and the search for
+  // processes under a new root to scan_under_roots(): each does one piece, and returns true when it
+  // is finished.
+  void scan_later() { scans_later_ = true; }
+  bool scan_some(ScanBudget& budget) { return source_->scan_some(budget); }
+  Result<bool> scan_under_roots(ScanBudget& budget) { return source_->scan_under_roots(budget); }
+  // How long an event may be delayed so that one wakeup serves several events, ns.
+  void set_latency(int64_t latency_ns);
+
+  // Adds a process whose events are wanted; see Interest::only_added. Its exit is reported even if
+  // it dies before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
+  Result<void> add_pid(int32_t pid, uint64_t start, const Interest& interest);
+  // Its events are not wanted any more. Errors: those of Source::remove_pid().
+  Result<void> remove_pid(int32_t pid) { return source_->remove_pid(pid); }
+
+  // An epoll descriptor, readable when read() has something to do.
+  int fd() const { return epoll_.get(); }
+  // Does all that is due. The batch must be empty before; afterwards it has the new events. Errors:
+  // the source cannot be used any more; the events in the batch are valid.
+  Result<void> read();
+  // Drains the source, whether or not anything is due. False: the batch could not hold all events.
+  Result<bool> read_now();
+  event::Batch& batch() { return batch_; }
+  // Sets the timer for the next read(). `left`: events remain in the batch, so fd() stays readable.
+  void rearm(bool left);
+
+  uint32_t kernel_mask() const { return source_->kernel_mask(); }
+  uint32_t via() const { return via_; }  // enum knell_via
+  const source::Source& source() const { return *source_; }
+  // All fields but `shown`.
+  knell_stats stats() const;
+
+ private:
+  Feed(int64_t latency_ns, source::Sink& sink);
+  Result<void> start(const source::SourceOptions& options, const Interest& interest);
+  void set_budget();
+  Result<void> drain();
+  void watch_source(bool watched);
+
+  int64_t latency_ns_;
+  Clock& clock_ = system_clock();
+  UniqueFd epoll_;
+  Alarm alarm_;
+  event::Batch batch_;
+  source::Output out_;
+  std::unique_ptr<source::Source> source_;
+  uint32_t via_ = 0;
+  source::Pacer pacer_{0};
+  int64_t paced_by_ns_ = -1;          // the pacer's budget; -1: none set yet
+  std::optional<Interest> interest_;  // the interest of the last successful set_interest()
+  bool scans_later_ = false;
+  bool source_watched_ = false;
+  bool more_ = false;       // the source was not drained completely
+  uint64_t health_ns_ = 0;  // time of the next health check; 0: never
+  uint64_t wakeups_ = 0, drains_ = 0;
+};
+
+}  // namespace knell::feed

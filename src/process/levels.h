@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "event/namespace_pids.h"
+#include "event/raw.h"
+#include "process/task_ids.h"
+
+namespace knell::process {
+
+struct Levels {
+  std::array<event::NamespacePids, event::kMostLevels> at;
+  size_t count = 0;
+  bool known = false;
+  std::span<const event::NamespacePids> of() const { return std::span(at).first(count); }
+};
+
+// The levels of an event whose source does not report them, made from the numbers of each process
+// that it names. Unknown for a lost event.
+Levels levels_of(const knell_event& event, TaskIds& identities);
+
+// The levels of a thread-level event: see event::translate(). The subject is the thread `tid`.
+// None for a hole.
+Levels levels_of(const event::Raw& raw, TaskIds& identities);
+
+}  // namespace knell::process

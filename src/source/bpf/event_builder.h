@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "process/births.h"
+#include "process/cgroup_tree.h"
+#include "process/process_details.h"
+#include "source/bpf/decode.h"
+#include "source/output.h"
+#include "source/source.h"
+
+namespace knell::source {
+
+// Makes finished events of the records of the programs. Keeps no state of a process: all is in its
+// records. Not thread-safe.
+class EventBuilder {
+ public:
+  // The references must outlive it. `details`: reads what a record lacks in /proc.
+  EventBuilder(Output& out, process::ProcessDetails& details) : out_(out), details_(details) {}
+
+  // From here on events have these `level` and roots.
+  void set_request(const SourceRequest& wanted) {
+    raw_ = wanted.level == KNELL_LEVEL_RAW;
+    owners_ = wanted.owners;
+    namespaces_ = wanted.namespaces;
+    roots_ = wanted.roots;
+  }
+  process::CgroupTree& cgroups() { return cgroups_; }
+
+  // Adds the event of a record. `roots`: those that its process is under, a bit for each in the
+  // order of SourceRequest::roots.
+  void add(const Decoded& record, uint64_t roots);
+  // Adds the exit that a mark completes. `details` is null if they did not come.
+  void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots);
+
+ private:
+  // What an event is about, whichever record it comes from.
+  struct Subject {
+    uint32_t what;
+    int32_t pid, tid, ppid;
+    uint64_t stamp_ns, start_ns, parent_start_ns;
+    uint32_t uid;
+    uint64_t roots;
+    int32_t status, signal;   // EXIT
+    std::string_view levels;  // as in Decoded
+    bool levels_known;
+  };
+  static Subject subject_of(const Decoded& record);
+  void add(const Subject& subject, const Decoded* record);
+  void report_thread_event(const Subject& subject, const Decoded* record);
+  void report_birth(const Decoded& record);
+  std::span<event::NamespacePids> read_levels(std::string_view levels);
+  static void set_uid(Slot& slot, uint32_t uid);
+  void fill(Slot& slot, const Subject& subject) const;
+  void fill_details(Slot& slot, const Decoded& record);
+  void fill_type(Slot& slot, uint32_t what, const knell_process& process) const;
+  void fill_exit(Slot& slot, const Subject& subject) const;
+  void fill_senders(Slot& slot, const Subject& subject, const Decoded& record);
+  void fill_killer(Slot& slot, const knell_sender& sender);
+  static void fill_last_signal(Slot& slot, const knell_sender& sender, uint64_t stamp_ns);
+  knell_string copy_path(std::string_view names, bool deleted);
+  knell_id id_of(int32_t pid, uint64_t start_ns) const;
+
+  Output& out_;
+  process::ProcessDetails& details_;
+  process::CgroupTree cgroups_;
+  bool raw_ = false, owners_ = false, namespaces_ = false;
+  std::vector<int32_t> roots_;
+  std::array<event::NamespacePids, event::kMostLevels> levels_{};
+};
+
+}  // namespace knell::source

@@ -1,0 +1,422 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/connector/assembler.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/named_process.h"
+#include "event/string_views.h"
+#include "process/levels.h"
+
+namespace knell::source {
+namespace {
+
+constexpr uint64_t kLookNs = 1'000'000'000;      // picked, never tuned
+constexpr uint64_t kSweepIdsNs = 1'000'000'000;  // picked, never tuned
+constexpr size_t kSweepIdsAtLeast = 1024;        // picked, never tuned
+
+// Whether the subject of an event has run. Another source reports a birth before the child runs.
+bool has_run(const event::Raw& raw) {
+  if (raw.what != KNELL_EVENT_FORK && raw.what != KNELL_EVENT_PTRACE) return true;
+  return !process_exists(raw.tid);
+}
+
+}  // namespace
+
+Assembler::Assembler(const AssemblerOptions& options, Output& out, const process::ProcReader& proc,
+                     ProcessProbe& probe)
+    : options_(options),
+      out_(out),
+      proc_(proc),
+      probe_(probe),
+      process_details_(KNELL_DETAILS_STATUS, out.boot(), proc, out.time(), options.limits),
+      exits_(probe, options.most_watched) {}
+
+// -------------------------------------------------------------------------------- what is wanted
+
+Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) {
+  scan_later_ = wanted.scan_later;
+  const uint32_t before = std::exchange(reported_types_, mask);
+  exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
+  if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
+  set_details(wanted.details);
+  set_owners(wanted);
+  if (!scan_later_) scan_rest();
+  return follow(wanted.roots);
+}
+
+void Assembler::set_details(uint32_t details) {
+  if (details == process_details_.details()) return;
+  const bool more = details < process_details_.details();  // enum knell_details counts down to more
+  process_details_.set_details(details);
+  if (more) begin_snapshot();
+}
+
+// For listeners that may see only some processes, each event needs the uid and the namespace pids of
+// its process. They are followed from the birth on: when the event is read the pid may be in use
+// again.
+void Assembler::set_owners(const SourceRequest& wanted) {
+  namespaces_ = wanted.namespaces;
+  if (!wanted.owners && !wanted.namespaces) return ids_.reset();
+  const bool fresh = !ids_;
+  if (fresh) ids_.emplace(proc_, out_.clock());
+  const bool changed = ids_->want_levels(wanted.namespaces);
+  ids_->set_reported_types(reported_types_);
+  if (fresh || changed) ids_->begin_scan(out_.clock().monotonic_ns());
+}
+
+Result<void> Assembler::follow(std::span<const int32_t> roots) {
+  lineage_.keep_only(roots);
+  bool room = true, fresh = false;
+  for (const int32_t root : roots) {
+    if (lineage_.is_root(root)) continue;
+    room &= lineage_.follow(root, out_.clock().monotonic_ns());
+    fresh = true;
+  }
+  if (fresh && scan_later_) lineage_.begin_scan();
+  if (fresh && !scan_later_) lineage_.scan(proc_);
+  if (!room) return say(EINVAL, "under: at most 64 processes");
+  return {};
+}
+
+// With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
+// arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
+// namespaces are read at its birth, too, unless another source reports them.
+bool Assembler::is_urgent() const {
+  if (namespaces_ && options_.births == nullptr) return true;
+  return process_details_.details() == KNELL_DETAILS_FULL &&
+         (reported_types_ & KNELL_EVENT_EXEC) != 0;
+}
+
+// ------------------------------------------------------------------------------------------ scans
+
+void Assembler::begin_snapshot() {
+  process_details_.begin_scan(out_.clock().monotonic_ns());
+  count_threads();
+}
+
+void Assembler::scan_rest() {
+  ScanBudget all;
+  (void)scan_some(all);
+}
+
+bool Assembler::scan_some(ScanBudget& budget) {
+  const auto awaited = [&](int32_t pid) { return exits_.knows(pid); };
+  if (process_details_.scanning() &&
+      !process_details_.scan_some(budget, out_.clock().monotonic_ns(), awaited))
+    return false;
+  return threads_.scan_some(proc_, budget) && (!ids_ || ids_->scan_some(budget));
+}
+
+void Assembler::count_threads() {
+  if ((reported_types_ & KNELL_EVENT_FORK) != 0)
+    threads_.begin(proc_);
+  else
+    threads_.end();
+}
+
+// ----------------------------------------------------------------------------------------- owners
+
+// Adds what decides who may see the event.
+void Assembler::add_owner(Slot& slot) {
+  if (!ids_) return;
+  knell_event& event = slot.event;
+  if (namespaces_) {
+    const process::Levels levels = process::levels_of(event, *ids_);
+    slot.levels = out_.batch().copy(levels.of());
+    slot.levels_known = levels.known;
+  }
+  if ((event.has & KNELL_HAS_UID) != 0) return;
+  if (const auto uid = ids_->uid_of(event.pid, event.mono_ns)) {
+    event.has |= KNELL_HAS_UID;
+    event.uid = *uid;
+  }
+}
+
+void Assembler::commit(Slot& slot) {
+  add_owner(slot);
+  out_.commit(slot, lineage_);
+}
+
+// The connector reports a birth a moment before the other source, but only that one has the numbers
+// of the child in its namespaces. So read what it has reported until now. If the birth is not among
+// that, the numbers are read from /proc, and searched again at the child's next event. Returns
+// whether all births inside namespaces up to now are known.
+bool Assembler::read_births(uint64_t stamp_ns) {
+  if (!namespaces_ || options_.births == nullptr || stamp_ns < births_read_ns_) return false;
+  births_read_ns_ = out_.clock().monotonic_ns();
+  const auto read =
+      options_.births->read_births([&](const process::Birth& birth) { ids_->on_birth(birth); });
+  if (read.lost) ids_->on_births_lost();
+  return read.complete;
+}
+
+void Assembler::report_thread_event(const event::Raw& raw) {
+  if (process_level()) return;
+  Owner owner;
+  process::Levels levels;
+  if (ids_ && raw.what != KNELL_EVENT_LOST) {
+    owner.uid = ids_->uid_of(raw.pid, raw.stamp_ns);
+    if (namespaces_ && !ids_->numbers_of(raw.tid, raw.stamp_ns).known) {
+      births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
+      const bool ran = has_run(raw);  // before the births are read
+      if (read_births(raw.stamp_ns) && ran) ids_->settle_initial_namespace(raw.tid, raw.stamp_ns);
+    }
+    if (namespaces_) levels = process::levels_of(raw, *ids_);
+    owner.levels = levels.of();
+    owner.levels_known = levels.known;
+  }
+  out_.sink().on_thread_event(raw, owner);
+}
+
+// ----------------------------------------------------------------------------------------- events
+
+size_t Assembler::probe_exits() {
+  const uint64_t now = out_.clock().monotonic_ns();
+  const size_t dead = exits_.probe_exits(out_.batch().room(), now);
+  if (dead > 0) exits_.set_death_time(out_.clock().monotonic_ns());
+  return dead;
+}
+
+void Assembler::on_raw(const event::Raw& raw) {
+  // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
+  // read.)
+  if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
+  if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
+  if (ids_) {
+    if (raw.what == KNELL_EVENT_FORK) (void)read_births(raw.stamp_ns);
+    ids_->on_raw(raw);
+  }
+  report_thread_event(raw);
+  switch (raw.what) {
+    case KNELL_EVENT_FORK:
+      return on_fork(raw);
+    case KNELL_EVENT_EXEC:
+      return on_exec(raw);
+    case KNELL_EVENT_EXIT:
+      return on_exit(raw);
+    case KNELL_EVENT_LOST:
+      return on_lost(raw);
+    default:
+      return on_change(raw);
+  }
+}
+
+void Assembler::on_fork(const event::Raw& raw) {
+  const int32_t parent = raw.u.fork.parent_pid;
+  const bool thread = raw.tid != raw.pid;
+  if (thread) {
+    threads_.on_fork(raw.pid);
+  } else {
+    threads_.on_single_thread(raw.pid);
+    ++born_;
+    // An older process with this pid has certainly ended. Exception: a listener named this very
+    // process while its fork event was still queued.
+    const Dying* dying = exits_.find(raw.pid);
+    if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
+      if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::status_from_exits(*dying));
+      exits_.forget(raw.pid);
+    }
+    process_details_.on_fork(raw);
+    lineage_.on_fork(raw.pid, parent, raw.stamp_ns);
+  }
+  if (thread && process_level()) return;
+  Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
+  if (slot == nullptr) return;
+  process_details_.describe(*slot, parent, process::ProcessDetails::ReadProc::kNo);
+  slot->event.child_pid = raw.pid;
+  slot->event.child_tid = raw.tid;
+  slot->event.child_id = process_details_.on() ? process_details_.id_of(raw.pid, raw.stamp_ns)
+                                               : process_details_.stamp_id(raw.pid, raw.stamp_ns);
+  commit(*slot);
+}
+
+void Assembler::on_exec(const event::Raw& raw) {
+  // An exec by another thread kills the leader and takes its place: the EXIT of the leader was not
+  // the end of the process.
+  if (const Dying* dying = exits_.find(raw.pid);
+      dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
+    exits_.forget(raw.pid);
+  threads_.on_single_thread(raw.pid);
+  // The details stored at its previous exec were read after this exec: they may be of either
+  // program.
+  const process::Process* before = process_details_.at(raw.pid, raw.stamp_ns);
+  if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
+  process_details_.on_exec(raw);
+  if (process_details_.on()) process_details_.note_read(raw.pid, out_.clock().monotonic_ns());
+  Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
+  if (slot == nullptr) return;
+  process_details_.describe(*slot, raw.pid, process::ProcessDetails::ReadProc::kNo);
+  commit(*slot);
+}
+
+// Blanks the program's details in the events of this batch that have them.
+void Assembler::forget_program(const process::Process& process) {
+  for (size_t i = 0; i < out_.batch().size(); ++i) {
+    Slot& slot = out_.batch()[i];
+    if (slot.event.pid != process.pid || slot.image != process.image || slot.comm != process.comm)
+      continue;
+    slot.event.comm = slot.event.args = slot.event.exe = slot.event.cwd = {nullptr, 0};
+    slot.event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
+  }
+}
+
+// Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
+void Assembler::on_change(const event::Raw& raw) {
+  const bool leader = raw.tid == raw.pid;
+  if (raw.what == KNELL_EVENT_SID) process_details_.left_terminal(raw.pid);
+  // A crash concerns the process, whichever thread crashed. Other events concern the process only
+  // when they are of its leader.
+  const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
+  Slot* slot =
+      of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
+  if (slot != nullptr) {
+    knell_event& event = slot->event;
+    process_details_.describe(*slot, raw.pid, process::ProcessDetails::ReadProc::kIdentity);
+    if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
+      fill_ids(*slot, raw);
+    } else if (raw.what == KNELL_EVENT_PTRACE) {
+      event.tracer_pid = raw.u.ptrace.tracer_pid;
+    } else if (raw.what == KNELL_EVENT_COREDUMP && event.ppid == 0) {
+      event.ppid = raw.u.coredump.parent_pid;
+    } else if (raw.what == KNELL_EVENT_COMM) {
+      std::memcpy(slot->new_comm.data(), raw.u.comm.name, slot->new_comm.size());
+      event.new_comm = event::known_view_of(slot->new_comm);
+    }
+    commit(*slot);
+  }
+  if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
+  if (raw.what == KNELL_EVENT_UID && leader) process_details_.changed_uid(raw.pid, raw.u.id.real);
+  if (raw.what == KNELL_EVENT_GID && leader) process_details_.changed_gid(raw.pid, raw.u.id.real);
+  // After the event, which has the old name.
+  if (raw.what == KNELL_EVENT_COMM && leader) process_details_.on_comm(raw);
+}
+
+// Each thread has its own ids: those of the leader count as the ids of the process.
+void Assembler::fill_ids(Slot& slot, const event::Raw& raw) {
+  knell_event& event = slot.event;
+  const bool uid = raw.what == KNELL_EVENT_UID;
+  (uid ? event.ruid : event.rgid) = raw.u.id.real;
+  (uid ? event.euid : event.egid) = raw.u.id.effective;
+  if (!process_details_.on()) return;
+  if (uid) {
+    event.has |= KNELL_HAS_UID;
+    event.uid = raw.u.id.real;
+    const auto& user = process_details_.users().find(event.uid);
+    slot.user = user;
+    event.user = user != nullptr ? event::view_of(*user) : knell_string{nullptr, 0};
+  } else {
+    event.has |= KNELL_HAS_GID;
+    event.gid = raw.u.id.real;
+  }
+}
+
+void Assembler::on_exit(const event::Raw& raw) {
+  const bool leader = raw.tid == raw.pid;
+  const End thread_end{raw.pid,           raw.tid,
+                       raw.stamp_ns,      static_cast<int32_t>(raw.u.exit.code),
+                       raw.u.exit.signal, leader ? raw.u.exit.parent_pid : 0};
+  if (!process_level())
+    if (Slot* slot = out_.reserve_exit()) {
+      fill_exit(*slot, thread_end);
+      commit(*slot);
+    }
+  if (!leader) threads_.on_exit(raw.pid);
+  const uint32_t others = threads_.others(raw.pid);
+  if (leader && others == 0 && !exits_.knows(raw.pid))
+    return end(thread_end, process_level() ? out_.reserve_exit() : nullptr);
+  Dying* dying = nullptr;
+  if (exits_.note(raw, others, &dying) != ExitTracker::NoteResult::kNew) return;
+  // The place of the exit event is that of the last EXIT. A slot reserved by an earlier EXIT stays
+  // unfilled and is skipped.
+  dying->slot = process_level() ? out_.reserve_exit() : nullptr;
+}
+
+void Assembler::finish() {
+  const auto room = [&] {
+    return !process_level() || !out_.wants(kAnyExit) || out_.batch().room() > 0;
+  };
+  exits_.finish(read_until_ns_, room, [&](const ExitTracker::Ended& ended) {
+    end_of_one(ended.pid, ended.dying, ended.status);
+  });
+  // Entries that changed during the hole would make later events wrong. Reading /proc again takes
+  // time, so it is done at most once in kLookNs, however many holes there are.
+  const uint64_t now = hole_ ? out_.clock().monotonic_ns() : 0;
+  if (!hole_ || now < looked_ns_ + kLookNs) return;
+  hole_ = false;
+  looked_ns_ = now;
+  begin_snapshot();
+  scan_rest();
+  lineage_.scan(proc_);
+}
+
+void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status) {
+  Slot* slot = dying.slot;
+  if (slot == nullptr && process_level() && out_.batch().room() > 0) slot = out_.reserve_exit();
+  const bool now = dying.ended_now || dying.last_ns == 0;
+  end(End{pid, pid, now ? out_.clock().monotonic_ns() : dying.last_ns, status, dying.signal,
+          dying.parent},
+      slot);
+}
+
+// The process has ended. `slot`: the blank slot for its exit event; nullptr: not wanted.
+void Assembler::end(const End& end, Slot* slot) {
+  uint64_t start = 0;
+  if (slot != nullptr) {
+    fill_exit(*slot, end);
+    add_owner(*slot);
+    out_.commit_reserved(*slot, lineage_);
+    if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
+  }
+  // For listeners in other pid namespaces, which added the process by its pid there.
+  std::array<event::NamespacePids, event::kMostLevels> levels;
+  size_t count = 0;
+  if (namespaces_)
+    for (const event::NamespacePid& number : ids_->numbers_of(end.pid).of)
+      levels[count++] = {.ns = number.ns, .pid = number.nr};
+  out_.sink().on_process_ended(end.pid, start, std::span(levels).first(count));
+  process_details_.on_exit(end.pid, end.stamp_ns);
+  lineage_.on_exit(end.pid);
+  threads_.on_single_thread(end.pid);
+}
+
+void Assembler::fill_exit(Slot& slot, const End& end) {
+  out_.begin_exit(slot, KNELL_VIA_CONNECTOR, end.pid, end.tid, end.stamp_ns);
+  knell_event& event = slot.event;
+  if (end.status) {
+    event.has |= KNELL_HAS_STATUS;
+    event.wait_status = *end.status;
+  }
+  event.exit_signal = end.signal;
+  process_details_.describe(slot, end.pid, process::ProcessDetails::ReadProc::kYes);
+  if (event.ppid == 0) event.ppid = end.parent;
+}
+
+// The kernel counts thread-level events, so at process level the count is not exact.
+void Assembler::on_lost(const event::Raw& raw) {
+  hole_ = true;
+  threads_.end();
+  out_.add_hole(raw, KNELL_VIA_CONNECTOR, !process_level());
+}
+
+void Assembler::sweep(size_t at_least) {
+  // An entry of a dead process is marked at one visit and erased at a later one. With three visits
+  // for each birth, a round over n entries takes n/3 births, so the table stays near the size of
+  // what lives and what was born within the last second.
+  const size_t count = 3 * born_ + at_least;
+  born_ = 0;
+  const uint64_t now = out_.clock().monotonic_ns();
+  const auto is_gone = [&](int32_t pid) { return !probe_.exists(pid); };
+  if (process_details_.on()) process_details_.sweep(count, now, is_gone);
+  lineage_.sweep(count, now, is_gone);
+  threads_.sweep(count, now, is_gone);
+  exits_.sweep(at_least);
+  if (!ids_ || now < ids_swept_ns_ + kSweepIdsNs) return;
+  ids_swept_ns_ = now;
+  ids_->sweep(kSweepIdsAtLeast, now, is_gone);
+}
+
+}  // namespace knell::source

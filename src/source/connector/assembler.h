@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "event/raw.h"
+#include "process/births.h"
+#include "process/lineage.h"
+#include "process/proc_reader.h"
+#include "process/process_details.h"
+#include "process/task_ids.h"
+#include "process/threads.h"
+#include "source/connector/exit_tracker.h"
+#include "source/output.h"
+#include "source/source.h"
+
+namespace knell::source {
+
+struct AssemblerOptions {
+  uint32_t level = KNELL_LEVEL_PROCESS;
+  // Descriptors that may be held of processes of which some thread has exited.
+  size_t most_watched = 1024;
+  process::TableLimits limits;
+  process::Births* births = nullptr;  // for SourceRequest::namespaces; nullptr: only /proc
+};
+
+// Makes finished events, at process level with details, of the kernel's thread-level events. For
+// each drain of the connector:
+//
+//   on_raw()* -> probe_exits() -> [on_raw()* if it found dead ones] -> finish() -> sweep()
+//
+// with set_read_until() whenever the connector was left empty.
+//
+// Not thread-safe. Does not block, except in a look-up of user names (UserNames). Reads /proc for
+// details above `status`, for `under`, for owners, and to count threads while forks are received.
+class Assembler {
+ public:
+  Assembler(const AssemblerOptions& options, Output& out, const process::ProcReader& proc,
+            ProcessProbe& probe);
+
+  // Serves the request from now on. `mask`: the event types that the connector was asked for before,
+  // KNELL_EVENT_*; FORK: at least of threads. Errors: EINVAL too many roots.
+  Result<void> set_request(const SourceRequest& wanted, uint32_t mask);
+  // These continue the reads of /proc that the last set_request() began, see Source.
+  bool scan_some(ScanBudget& budget);
+  bool scan_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
+  // Reports the exit of this process, which may be dead already.
+  void follow_exit(int32_t pid, UniqueFd pidfd) {
+    exits_.follow(pid, std::move(pidfd), out_.clock().monotonic_ns());
+  }
+
+  void on_raw(const event::Raw& raw);
+  size_t probe_exits();
+  // All events sent to the connector before `at_ns` have been read.
+  void set_read_until(uint64_t at_ns) { read_until_ns_ = std::max(read_until_ns_, at_ns); }
+  void finish();
+  // Checks a bounded number of entries, `at_least` or more, and erases those of processes that
+  // ended without an event: with zero exits filtered out nothing else erases them. Call it after
+  // finish(), when the connector was left empty.
+  void sweep(size_t at_least);
+  // The latest time to call finish() again; 0: no call is needed.
+  uint64_t due_ns() const { return exits_.due_ns(); }
+  bool has_noted() const { return exits_.has_noted(); }
+  void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
+  // See Source::is_urgent().
+  bool is_urgent() const;
+
+  const process::ProcessDetails& process_details() const { return process_details_; }
+  const process::Lineage& lineage() const { return lineage_; }
+
+ private:
+  struct End {
+    int32_t pid;
+    int32_t tid;
+    uint64_t stamp_ns;
+    std::optional<int32_t> status;
+    uint32_t signal;
+    int32_t parent;  // 0: unknown
+  };
+
+  void set_details(uint32_t details);
+  void set_owners(const SourceRequest& wanted);
+  Result<void> follow(std::span<const int32_t> roots);
+  void begin_snapshot();
+  void count_threads();
+  void scan_rest();
+
+  void on_fork(const event::Raw& raw);
+  void on_exec(const event::Raw& raw);
+  void forget_program(const process::Process& process);
+  void on_change(const event::Raw& raw);
+  void fill_ids(Slot& slot, const event::Raw& raw);
+  void on_exit(const event::Raw& raw);
+  void on_lost(const event::Raw& raw);
+  void end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status);
+  void end(const End& end, Slot* slot);
+
+  void report_thread_event(const event::Raw& raw);
+  bool read_births(uint64_t stamp_ns);
+  void add_owner(Slot& slot);
+
+  bool process_level() const { return options_.level == KNELL_LEVEL_PROCESS; }
+  Slot* begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns) {
+    return out_.begin(type, KNELL_VIA_CONNECTOR, pid, tid, stamp_ns);
+  }
+  void fill_exit(Slot& slot, const End& end);
+  void commit(Slot& slot);
+
+  AssemblerOptions options_;
+  Output& out_;
+  const process::ProcReader& proc_;
+  ProcessProbe& probe_;
+  process::ProcessDetails process_details_;
+  process::Lineage lineage_;
+  process::Threads threads_;
+  std::optional<process::TaskIds> ids_;  // while owners or namespaces are wanted
+  bool namespaces_ = false;
+  uint64_t births_read_ns_ = 0;  // all births that options_.births reported before were read
+  ExitTracker exits_;
+  size_t born_ = 0;  // since the last sweep
+  uint32_t reported_types_ = 0;
+  bool scan_later_ = false;
+  bool hole_ = false;           // events were lost and /proc was not read again yet
+  uint64_t read_until_ns_ = 0;  // all events sent before this have been read
+  uint64_t looked_ns_ = 0;      // when /proc was read last because of a hole
+  uint64_t ids_swept_ns_ = 0;
+};
+
+}  // namespace knell::source

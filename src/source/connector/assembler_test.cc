@@ -1,0 +1,600 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/connector/assembler.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "filter/rule.h"
+#include "process/fake_proc.h"
+
+namespace knell::source {
+namespace {
+
+constexpr uint32_t kExitBit = KNELL_EVENT_EXIT;
+
+class FakeProbe : public ProcessProbe {
+ public:
+  std::map<int32_t, Sign> signs;  // absent: gone
+  std::map<int32_t, int32_t> statuses;
+  std::map<int32_t, int> probed;
+  Sign probe(int32_t pid, uint64_t, UniqueFd& pidfd) override {
+    ++probed[pid];
+    const auto sign = signs.find(pid);
+    if (sign == signs.end()) return Sign::kGone;
+    if (!pidfd) pidfd = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return sign->second;
+  }
+  std::optional<int32_t> status(int32_t pid, const UniqueFd&) override {
+    const auto known = statuses.find(pid);
+    return known == statuses.end() ? std::nullopt : std::optional(known->second);
+  }
+  bool watch(int32_t, int) override { return true; }
+  bool exists(int32_t pid) override { return signs.contains(pid); }
+};
+
+class FakeEventFilter : public EventFilter {
+ public:
+  uint32_t shown = KNELL_EVENT_ALL;
+  uint32_t mask() const override { return shown | KNELL_EVENT_LOST; }
+  bool wants(Slot& slot, const filter::Ancestry&) override {
+    knell_event& event = slot.event;
+    return filter::passes(filter::Rule::kReleased, shown, event);
+  }
+  void on_process_ended(int32_t pid, uint64_t) override { overs.push_back(pid); }
+  std::vector<int32_t> overs;
+};
+
+event::Raw fork_of(int32_t child, int32_t parent, uint64_t at, int32_t tid = 0) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_FORK;
+  raw.stamp_ns = at;
+  raw.pid = child;
+  raw.tid = tid == 0 ? child : tid;
+  raw.u.fork = {parent, parent};
+  return raw;
+}
+
+event::Raw exit_of(int32_t pid, uint32_t code, uint64_t at, int32_t tid = 0) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_EXIT;
+  raw.stamp_ns = at;
+  raw.pid = pid;
+  raw.tid = tid == 0 ? pid : tid;
+  raw.u.exit = {code, 17, 1, 1};
+  return raw;
+}
+
+event::Raw exec_of(int32_t pid, uint64_t at) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_EXEC;
+  raw.stamp_ns = at;
+  raw.pid = raw.tid = pid;
+  return raw;
+}
+
+class NormaliserTest : public ::testing::Test {
+ protected:
+  // Runs one drain. Returns "pid:status" for exits, "fork:child", "exec:pid", ...
+  std::vector<std::string> drain(const std::vector<event::Raw>& raws,
+                                 const std::vector<event::Raw>& last_words = {}) {
+    return drain_some(raws, last_words, true);
+  }
+  // `all`: the source was left empty.
+  std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
+                                      const std::vector<event::Raw>& last_words = {},
+                                      bool all = false) {
+    Normaliser& n = normaliser();
+    n.begin_drain();
+    for (const auto& raw : raws) n.on_raw(raw);
+    if (n.probe_exits() > 0)
+      for (const auto& raw : last_words) n.on_raw(raw);
+    if (all) n.set_read_until(clock.now_ns);
+    n.finish();
+    std::vector<std::string> seen;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const knell_event& e = batch[i].event;
+      if (!batch[i].ready) continue;
+      std::string text;
+      if (e.type == kExitBit) {
+        text = std::to_string(e.pid) + ":" +
+               ((e.has & KNELL_HAS_STATUS) != 0 ? std::to_string(e.wait_status) : std::string("?"));
+        if (e.args.data != nullptr) text += " " + std::string(e.args.data);
+      } else if (e.type == KNELL_EVENT_FORK) {
+        text = "fork:" + std::to_string(e.child_pid);
+      } else if (e.type == KNELL_EVENT_EXEC) {
+        text = "exec:" + std::to_string(e.pid);
+      } else {
+        text = "other";
+      }
+      seen.push_back(text);
+    }
+    batch.clear();
+    return seen;
+  }
+  Normaliser& normaliser() {
+    if (!normaliser_) {
+      reader_ = tree.reader();
+      normaliser_.emplace(options, *reader_, clock, probe, event_filter, batch);
+      normaliser_->snapshot();
+      normaliser_->set_reported_types(reported_types);
+    }
+    return *normaliser_;
+  }
+  void only_nonzero() {
+    reported_types = KNELL_EVENT_NONZERO_EXIT;
+    event_filter.shown = KNELL_EVENT_NONZERO_EXIT;
+    if (normaliser_) normaliser_->set_reported_types(reported_types);
+  }
+
+  using Seen = std::vector<std::string>;
+  FakeProc tree;
+  FakeClock clock;
+  FakeProbe probe;
+  FakeEventFilter event_filter;
+  Batch batch{256};
+  uint32_t reported_types = KNELL_EVENT_ALL;
+  NormaliserOptions options;
+  std::optional<ProcReader> reader_;
+  std::optional<Normaliser> normaliser_;
+};
+
+// `sh -c 'exec true'` read too late: the name and the arguments may be of either program.
+TEST_F(NormaliserTest, AnExecHasNotTheProgramOfTheNextExec) {
+  tree.add(50, {.comm = "true", .cmdline = std::string("true\0", 5)});
+  clock.now_ns = 1000;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (const auto& raw : {fork_of(50, 1, 10), exec_of(50, 11), exec_of(50, 12)}) n.on_raw(raw);
+  ASSERT_EQ(batch.size(), 3U);
+  const knell_event &first = batch[1].event, &second = batch[2].event;
+  EXPECT_EQ(first.comm.data, nullptr);
+  EXPECT_EQ(first.args.data, nullptr);
+  EXPECT_EQ(first.exe.data, nullptr);
+  ASSERT_NE(second.comm.data, nullptr);
+  EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
+}
+
+// The first process's program was read when the second had the pid already.
+TEST_F(NormaliserTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
+  constexpr uint64_t kTick = Timebase::kTickNs, kWithin = kTick / 2;
+  drain({});
+  tree.add(50, {.start = 7, .comm = "second"});
+  clock.now_ns = 8 * kTick;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (const auto& raw :
+       {fork_of(50, 1, 6 * kTick + kWithin), exec_of(50, 6 * kTick + kWithin + 1),
+        fork_of(50, 1, 7 * kTick + kWithin), exec_of(50, 7 * kTick + kWithin + 1)})
+    n.on_raw(raw);
+  ASSERT_EQ(batch.size(), 4U);
+  EXPECT_EQ(batch[1].event.id.start, 6U);
+  EXPECT_EQ(batch[2].event.child_id.start, 7U);
+  EXPECT_EQ(batch[3].event.id.start, 7U);
+}
+
+TEST_F(NormaliserTest, AUidEventHasTheNewUid) {
+  tree.add(50, {.uid = 0});
+  drain({});
+  event::Raw raw = exec_of(50, 20'000'000);
+  raw.what = KNELL_EVENT_UID;
+  raw.u.id = {33, 0};
+  normaliser().begin_drain();
+  normaliser().on_raw(raw);
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].event.uid, 33U);
+  EXPECT_EQ(batch[0].event.euid, 0U);
+}
+
+TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
+  EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
+            (Seen{"fork:50", "exec:50", "50:1792"}));
+  EXPECT_EQ(probe.probed[50], 0)
+      << "its birth was received, and it has one thread: no probe is needed";
+}
+
+TEST_F(NormaliserTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
+            (Seen{"fork:50"}));
+  probe.signs.erase(50);
+  EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, WaitsForTheExitOfEveryThread) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{})
+      << "it is reaped, but the EXIT of thread 51 is still to come";
+  EXPECT_NE(normaliser().due_ns(), 0u);
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
+  EXPECT_EQ(normaliser().due_ns(), 0u);
+}
+
+TEST_F(NormaliserTest, WaitsForTheExitOfAThreadForALimitedTime) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
+  clock.now_ns = normaliser().due_ns() - 1;
+  EXPECT_EQ(drain({}), Seen{});
+  clock.now_ns += 1;
+  EXPECT_EQ(drain({}), (Seen{"50:0"}));
+}
+
+TEST_F(NormaliserTest, WaitsForNoExitWhenTheKernelHasTheStatus) {
+  drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x700;
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, WaitsForExitsOfUncountedThreads) {
+  tree.add(50, {.threads = 2});
+  drain({});
+  // A thread's birth may have been queued before /proc was read, so this may not be the last EXIT.
+  EXPECT_EQ(drain({exit_of(50, 0, 11, 51), exit_of(50, 0, 12)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 52)}), (Seen{"50:1792"}));
+}
+
+// Until all of /proc was read, a leader may have threads that are not counted.
+TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
+  options.details = KNELL_DETAILS_STATUS;
+  tree.add(50, {.threads = 2});
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  reported_types = 0;
+  normaliser().set_scan_time(Normaliser::ScanTime::kLater);
+  normaliser().set_reported_types(KNELL_EVENT_ALL);
+  EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
+  ScanBudget all;
+  EXPECT_TRUE(normaliser().scan_some(all));
+  EXPECT_EQ(drain({exit_of(60, 0x100, 14)}), (Seen{"60:256"}));
+  EXPECT_EQ(probe.probed[60], 0) << "it certainly has no other threads";
+}
+
+TEST_F(NormaliserTest, CountsThreadsWithoutDetails) {
+  options.details = KNELL_DETAILS_STATUS;
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
+  EXPECT_EQ(drain({exit_of(60, 0, 14)}), (Seen{"60:0"}));
+  EXPECT_EQ(probe.probed[60], 0);
+}
+
+TEST_F(NormaliserTest, ReportsOnceAProcessFoundDeadBeforeItsExit) {
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  drain({fork_of(50, 1, 5), fork_of(50, 1, 6, 51)});
+  EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec; EXEC events are not received";
+  clock.now_ns += 2'000'000'000;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x500;
+  normaliser().on_pidfd_readable(50);
+  EXPECT_EQ(drain({}), (Seen{"50:1280"}));
+  EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
+}
+
+TEST_F(NormaliserTest, ReportsAFailingWorkerWhenTheLeadersExitIsFiltered) {
+  only_nonzero();
+  EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
+}
+
+TEST_F(NormaliserTest, ExecFromAWorkerIsNoExit) {
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(
+      drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12), exec_of(50, 13)}),
+      (Seen{"fork:50", "exec:50"}));
+  probe.signs.erase(50);
+  EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
+}
+
+// The process has ended before its events are read. They take several drains, and more time than
+// the tracker waits for last EXITs.
+TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoExit) {
+  for (const auto& [sign, status] :
+       {std::pair(ProcessProbe::Sign::kGone, 0), std::pair(ProcessProbe::Sign::kDead, 0x300)}) {
+    SCOPED_TRACE(status);
+    probe.signs[50] = sign;
+    if (status != 0) probe.statuses[50] = status;
+    const uint64_t then = clock.now_ns;
+    clock.now_ns += 1'000'000;
+    EXPECT_EQ(
+        drain_some({fork_of(50, 1, then), fork_of(50, 1, then + 1, 51), exit_of(50, 0, then + 2)}),
+        (Seen{"fork:50"}));
+    clock.now_ns += 1'000'000'000;
+    EXPECT_EQ(drain_some({exit_of(60, 0, then + 3)}), (Seen{"60:0"}));
+    EXPECT_EQ(drain_some({exec_of(50, then + 4)}), (Seen{"exec:50"}));
+    EXPECT_EQ(drain({exit_of(50, 0x300, then + 5)}), (Seen{"50:768"}));
+    clock.now_ns += 1'000'000'000;
+  }
+}
+
+// The same for a process that did not exec: an event that was sent after its death shows that.
+TEST_F(NormaliserTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x700;
+  EXPECT_EQ(drain_some({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
+            (Seen{"fork:50"}));
+  EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
+}
+
+TEST_F(NormaliserTest, ManyKilledThreadsAreOneExit) {
+  tree.add(150, {.threads = 50});
+  for (const bool zeros_filtered : {false, true}) {
+    SCOPED_TRACE(zeros_filtered);
+    normaliser_.reset();
+    reported_types = zeros_filtered ? KNELL_EVENT_ALL & ~KNELL_EVENT_EXIT : KNELL_EVENT_ALL;
+    std::vector<event::Raw> raws;
+    for (int32_t tid = 150; tid < 200; ++tid)
+      raws.push_back(exit_of(150, 9, 10, tid == 170 ? 150 : tid));
+    EXPECT_EQ(drain(raws), (Seen{"150:9"}));
+    EXPECT_EQ(drain({exit_of(150, 9, 1000, 201)}), Seen{}) << "a late EXIT";
+  }
+}
+
+TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
+  tree.add(50, {.threads = 2});
+  EXPECT_EQ(drain({exit_of(50, 0x0b, 10)}, {exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
+}
+
+TEST_F(NormaliserTest, AsksTheKernelWhenCodesDiffer) {
+  tree.add(50, {.threads = 2});
+  tree.add(60, {.threads = 2});
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x400;
+  EXPECT_EQ(drain({exit_of(50, 0x400, 10), exit_of(50, 0x300, 11, 51)}), (Seen{"50:1024"}));
+  EXPECT_EQ(drain({exit_of(60, 0x400, 10), exit_of(60, 0x300, 11, 61)}), (Seen{"60:768"}))
+      << "the kernel cannot be asked: the last code";
+}
+
+// Two threads exit together: the EXIT of the one whose code counts is sent last.
+TEST_F(NormaliserTest, AsksTheKernelWhenThreadsAreNotCounted) {
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x300;
+  only_nonzero();
+  EXPECT_EQ(drain({exit_of(50, 0x400, 10)}), (Seen{"50:768"}));
+  EXPECT_EQ(drain({exit_of(50, 0x300, 11, 51)}), (Seen{}));
+}
+
+TEST_F(NormaliserTest, SuppressesASuccessAfterAFailingThread) {
+  only_nonzero();
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
+  clock.now_ns += 2'000'000'000;
+  probe.signs.erase(50);
+  normaliser().on_pidfd_readable(50);
+  EXPECT_EQ(drain({}), Seen{});
+  EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may still come";
+  clock.now_ns += 1'000'000'000;
+  EXPECT_EQ(drain({}), Seen{}) << "it ended with 0, which is filtered out";
+  EXPECT_EQ(event_filter.overs, std::vector<int32_t>{50});
+}
+
+TEST_F(NormaliserTest, ReportsAFailingExitReceivedAfterTheDeath) {
+  only_nonzero();
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
+  clock.now_ns += 2'000'000'000;
+  probe.signs.erase(50);
+  normaliser().on_pidfd_readable(50);
+  EXPECT_EQ(drain({}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
+}
+
+TEST_F(NormaliserTest, AShortlyLingeringThreadDoesNotHideAFailure) {
+  only_nonzero();
+  clock.now_ns = 1000;
+  probe.signs[50] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(50, 0x1000, 10)}), Seen{});
+  probe.signs.erase(50);
+  normaliser().on_pidfd_readable(50);
+  EXPECT_EQ(drain({}), (Seen{"50:4096"}));
+}
+
+TEST_F(NormaliserTest, ReportsAFailureRatherThanALaterSuccess) {
+  tree.add(50, {.threads = 2});
+  EXPECT_EQ(drain({exit_of(50, 0x1000, 10), exit_of(50, 0, 11, 51)}), (Seen{"50:4096"}));
+}
+
+TEST_F(NormaliserTest, WaitsForTheExitOfTheCrashedThread) {
+  tree.add(50, {.threads = 2});
+  event::Raw crash;
+  crash.what = KNELL_EVENT_COREDUMP;
+  crash.stamp_ns = 5;
+  crash.pid = 50;
+  crash.tid = 51;
+  event_filter.shown = KNELL_EVENT_EXIT;
+  EXPECT_EQ(drain({crash, exit_of(50, 0x0b, 10)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
+}
+
+TEST_F(NormaliserTest, FollowsAProcessWhoseForkIsStillQueued) {
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x500;
+  clock.now_ns = 1000;
+  normaliser().follow_exit(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
+            (Seen{"fork:50", "exec:50", "50:1280"}));
+  normaliser().follow_exit(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  probe.statuses[60] = 0x300;
+  probe.signs[60] = ProcessProbe::Sign::kDead;
+  EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
+      << "its EXIT was before the subscription";
+}
+
+TEST_F(NormaliserTest, AReusedPidIsAnotherProcess) {
+  EXPECT_EQ(drain({exit_of(50, 0x100, 10)}), (Seen{"50:256"}));
+  EXPECT_EQ(drain({exit_of(50, 0x200, 20)}), (Seen{"50:512"}))
+      << "a second EXIT of a leader is another process's";
+  only_nonzero();
+  probe.signs[70] = ProcessProbe::Sign::kAlive;
+  EXPECT_EQ(drain({exit_of(70, 0x500, 10)}), Seen{});
+  EXPECT_EQ(drain({fork_of(70, 1, 30)}), (Seen{"70:1280"}))
+      << "a birth proves that the older process has ended";
+}
+
+TEST_F(NormaliserTest, ReportsThreadsAtRawLevelOnly) {
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), Seen{});
+  options.level = KNELL_LEVEL_RAW;
+  normaliser_.reset();
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), (Seen{"fork:50", "50:0"}));
+}
+
+TEST_F(NormaliserTest, AForkedChildHasTheDetailsOfItsParent) {
+  tree.add(
+      40,
+      {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7), .uid = 5});
+  drain({fork_of(50, 40, clock.now_ns)});
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(exit_of(50, 0x100, clock.now_ns + 5));
+  ASSERT_EQ(batch.size(), 1U);
+  const knell_event& e = batch[0].event;
+  EXPECT_STREQ(e.args.data, "server");
+  EXPECT_EQ(std::string(e.comm.data, e.comm.size), "server");
+  EXPECT_EQ(std::string(e.parent_comm.data, e.parent_comm.size), "server");
+  EXPECT_EQ(std::string(e.unit.data, e.unit.size), "test.service");
+  EXPECT_EQ(e.ppid, 40);
+  EXPECT_EQ(e.uid, 5U);
+  EXPECT_EQ(e.duration_ns, 5U);
+  EXPECT_EQ(e.parent_id.kind, static_cast<uint32_t>(KNELL_ID_START));
+}
+
+TEST_F(NormaliserTest, DetailsAreUnknownAfterAnExecThatWasNotRead) {
+  tree.add(40, {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7)});
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(fork_of(50, 40, clock.now_ns));
+  n.on_raw(exec_of(50, clock.now_ns + 1));
+  n.on_raw(exit_of(50, 0x100, clock.now_ns + 2));
+  const knell_event& e = batch[batch.size() - 1].event;
+  EXPECT_EQ(e.type, kExitBit);
+  EXPECT_EQ(e.args.data, nullptr) << "the inherited details are wrong after an exec";
+  EXPECT_EQ(e.comm.data, nullptr);
+}
+
+TEST_F(NormaliserTest, StoresNoProcessesWithDetailsStatus) {
+  options.details = KNELL_DETAILS_STATUS;
+  tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
+  EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
+  EXPECT_EQ(normaliser().process_details().table().size(), 0U);
+}
+
+TEST_F(NormaliserTest, SweepsProcessesThatEndedWithoutAnEvent) {
+  only_nonzero();
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
+  EXPECT_EQ(n.process_details().table().size(), 100U);
+  probe.signs[150] = ProcessProbe::Sign::kAlive;
+  for (int i = 0; i < 100; ++i) n.sweep(4);
+  EXPECT_EQ(n.process_details().table().size(), 100U) << "their events may still come";
+  clock.now_ns += 2 * GoneTimer::kGoneNs;
+  for (int i = 0; i < 100; ++i) n.sweep(4);
+  EXPECT_EQ(n.process_details().table().size(), 1U);
+}
+
+TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
+  Normaliser& n = normaliser();
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  n.begin_drain();
+  n.on_raw(fork_of(51, 50, 10));
+  n.on_raw(fork_of(52, 51, 11));
+  n.on_raw(exit_of(51, 0, 12));
+  n.on_raw(fork_of(53, 52, 13));
+  knell_event event{};
+  const auto inside = [&](int32_t pid) {
+    event.pid = pid;
+    return n.lineage().is_under(50, event);
+  };
+  EXPECT_TRUE(inside(50) && inside(52) && inside(53));
+  EXPECT_FALSE(inside(51)) << "it has ended";
+  n.on_raw(fork_of(53, 1, 14));
+  EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
+}
+
+TEST_F(NormaliserTest, ReadsProcOnlyForNewRoots) {
+  Normaliser& n = normaliser();
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  tree.add(51, {.ppid = 50});
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its fork event will be received";
+  EXPECT_TRUE(n.follow(std::vector{50, 60}));
+  EXPECT_EQ(n.lineage().roots_of(51), n.lineage().roots_of(50));
+}
+
+TEST_F(NormaliserTest, RemovesRootsThatAreNotFollowedAnyMore) {
+  Normaliser& n = normaliser();
+  std::vector<int32_t> roots;
+  for (int32_t i = 0; i < 64; ++i) roots.push_back(100 + i);
+  EXPECT_TRUE(n.follow(roots));
+  roots.push_back(200);
+  EXPECT_FALSE(n.follow(roots));
+  tree.add(51, {.ppid = 50});
+  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_NE(n.lineage().roots_of(51), 0U);
+  EXPECT_EQ(n.lineage().size(), 2U);
+  EXPECT_TRUE(n.follow(std::vector<int32_t>{}));
+  EXPECT_EQ(n.lineage().size(), 0U);
+}
+
+TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
+  constexpr int32_t kCount = 200;  // exits without a slot in the stream
+  std::vector<event::Raw> births, exits;
+  for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
+    probe.signs[pid] = ProcessProbe::Sign::kAlive;
+    births.push_back(fork_of(pid, 1, 5, pid + 5000));
+    exits.push_back(exit_of(pid, 0x500, 10));
+  }
+  drain(births);
+  EXPECT_EQ(drain(exits), Seen{}) << "each is alive after the exit of its leader";
+  probe.signs.clear();
+  for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
+    probe.statuses[pid] = 0x500;
+    normaliser().on_pidfd_readable(pid);
+  }
+  std::vector<event::Raw> others;
+  for (int32_t pid = 2000; pid < 2100; ++pid) others.push_back(exec_of(pid, 20));
+  const Seen first = drain({}, others);
+  EXPECT_EQ(first.size(), batch.room()) << "it is full";
+  const Seen second = drain({});
+  EXPECT_EQ(first.size() + second.size(), kCount + others.size());
+  EXPECT_EQ(second.back(), "1199:1280");
+}
+
+TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
+  tree.add(40, {.start = 1, .comm = "old"});
+  EXPECT_EQ(drain({}), Seen{});
+  clock.now_ns += 2'000'000'000;
+  tree.remove(40);
+  tree.add(40, {.start = 90, .comm = "new"});
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  EXPECT_EQ(drain({hole}), (Seen{"other"}));
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_raw(exit_of(40, 0x100, clock.now_ns + 1));
+  (void)n.probe_exits();
+  n.finish();
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
+}
+
+TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
+  options.full_events = true;
+  const event::NamespacePids level{.ns = 70, .child_pid = 2};
+  event::Full full;
+  full.what = KNELL_EVENT_FORK;
+  full.pid = full.tid = 10;
+  full.levels = {&level, 1};
+  full.levels_known = true;
+  Normaliser& n = normaliser();
+  n.begin_drain();
+  n.on_full(full);
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].levels.size(), 1U);
+  full.for_levels_only = true;
+  n.on_full(full);
+  EXPECT_EQ(batch.size(), 1U);
+}
+
+}  // namespace
+}  // namespace knell::source

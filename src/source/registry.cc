@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <utility>
+
+#include "base/memory_limit.h"
+#include "source/bpf/bpf.h"
+#include "source/connector/connector_source.h"
+#include "source/pidfd/pidfd.h"
+
+namespace knell::source {
+namespace {
+
+constexpr size_t kLeastRing = 4096;            // a page
+constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
+constexpr uint64_t kPartOfLimit = 32;          // picked: all rings take a twentieth of it at most
+
+using Made = Result<std::unique_ptr<Source>>;
+
+// The rings are charged to our memory cgroup, whose limit is shared by all processes in it.
+void fit_into_memory(BpfOptions& bpf) {
+  const auto limit = memory_limit();
+  if (!limit) return;
+  const size_t exits = std::bit_floor(std::max<uint64_t>(*limit / kPartOfLimit, kLeastRing));
+  for (; bpf.exit_ring_bytes > exits; bpf.exit_ring_bytes /= 2) {
+    bpf.event_ring_bytes = std::max(bpf.event_ring_bytes / 2, kLeastRing);
+    bpf.reserve_ring_bytes = std::max(bpf.reserve_ring_bytes / 2, kLeastRing);
+  }
+}
+
+Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
+  BpfOptions bpf;
+  if (options.buffer_bytes == 0)
+    fit_into_memory(bpf);
+  else
+    bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
+  if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
+  return Bpf::create(bpf, wanted, out);
+}
+
+Made open_connector(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
+  return ConnectorSource::create({.buffer_bytes = options.buffer_bytes, .births = options.births},
+                                 wanted, out);
+}
+
+Made open_pidfd(const SourceOptions&, const SourceRequest&, Output& out) {
+  return PidfdSource::create(out);
+}
+
+// At raw level events are exactly those of the connector, so it comes first there. pidfd reports
+// exits of added processes only, so it has to be asked for.
+constexpr std::array kKinds{
+    Kind{.via = KNELL_VIA_BPF, .for_processes = 1, .for_threads = 2, .open = open_bpf},
+    Kind{.via = KNELL_VIA_CONNECTOR, .for_processes = 2, .for_threads = 1, .open = open_connector},
+    Kind{.via = KNELL_VIA_PIDFD, .for_processes = 0, .for_threads = 0, .open = open_pidfd},
+};
+
+Result<Opened> open(const Kind& kind, const SourceOptions& options, const SourceRequest& wanted,
+                    Output& out) {
+  KNELL_ASSIGN(auto source, kind.open(options, wanted, out));
+  return Opened{.source = std::move(source), .via = kind.via};
+}
+
+}  // namespace
+
+std::span<const Kind> kinds() { return kKinds; }
+
+Result<Opened> open_source(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
+  const bool any = options.via == KNELL_VIA_AUTO;
+  const auto place = [&](const Kind& kind) {
+    if (!any) return kind.via == options.via ? 1 : 0;
+    return wanted.level == KNELL_LEVEL_RAW ? kind.for_threads : kind.for_processes;
+  };
+  auto order = kKinds;
+  std::ranges::sort(order, {}, place);
+  Result<Opened> opened = say(EINVAL, "there is no such source");
+  for (const Kind& kind : order) {
+    if (place(kind) == 0) continue;
+    auto tried = open(kind, options, wanted, out);
+    if (tried) return tried;
+    // The connector needs the least.
+    if (kind.via == KNELL_VIA_CONNECTOR || !any) opened = std::move(tried);
+  }
+  return opened;
+}
+
+}  // namespace knell::source

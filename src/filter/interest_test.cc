@@ -13,8 +13,6 @@ namespace knell::filter {
 namespace {
 
 constexpr uint32_t kExit = KNELL_EVENT_EXIT, kNonzero = KNELL_EVENT_NONZERO_EXIT;
-constexpr uint32_t kNames = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM |
-                            KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
 
 Interest want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS,
               std::vector<Predicate> predicates = {}) {
@@ -25,26 +23,26 @@ Interest want(uint32_t mask, uint32_t details = KNELL_DETAILS_STATUS,
 }
 
 uint32_t mask_with(uint32_t mask, Predicate predicate) {
-  return kernel_mask(want(mask, KNELL_DETAILS_STATUS, {std::move(predicate)}));
+  return shown_mask(want(mask, KNELL_DETAILS_STATUS, {std::move(predicate)}));
 }
 
 TEST(Interest, StatusAddsNothing) {
   for (const uint32_t mask : {kNonzero, kExit, kExit | 2, 0x40000000u, 1u}) {
-    EXPECT_EQ(kernel_mask(want(mask)), mask);
+    EXPECT_EQ(shown_mask(want(mask)), mask);
     Interest raw = want(mask);
     raw.level = KNELL_LEVEL_RAW;
-    EXPECT_EQ(kernel_mask(raw), mask);
+    EXPECT_EQ(shown_mask(raw), mask);
   }
 }
 
 TEST(Interest, MaskZeroMeansAll) {
-  EXPECT_EQ(kernel_mask(want(0)), KNELL_EVENT_ALL);
-  EXPECT_EQ(kernel_mask(want(0x400)), KNELL_EVENT_ALL);
+  EXPECT_EQ(shown_mask(want(0)), KNELL_EVENT_ALL);
+  EXPECT_EQ(shown_mask(want(0x400)), KNELL_EVENT_ALL);
 }
 
-TEST(Interest, NamesNeedForksAndChanges) {
-  EXPECT_EQ(kernel_mask(want(kNonzero, KNELL_DETAILS_NAMES)), kNonzero | kNames);
-  EXPECT_EQ(kernel_mask(want(kNonzero, KNELL_DETAILS_FULL)), kNonzero | kNames);
+TEST(Interest, DetailsAreNotShown) {
+  EXPECT_EQ(shown_mask(want(kNonzero, KNELL_DETAILS_NAMES)), kNonzero);
+  EXPECT_EQ(shown_mask(want(kNonzero, KNELL_DETAILS_FULL)), kNonzero);
 }
 
 TEST(Interest, APredicateRaisesTheDetails) {
@@ -53,7 +51,7 @@ TEST(Interest, APredicateRaisesTheDetails) {
   };
   const Interest named = with(KNELL_DETAILS_STATUS, wants(Key::kComm, "grep"));
   EXPECT_EQ(named.details, uint32_t{KNELL_DETAILS_NAMES});
-  EXPECT_EQ(kernel_mask(named), kNonzero | kNames);
+  EXPECT_EQ(shown_mask(named), kNonzero);
   EXPECT_EQ(with(KNELL_DETAILS_STATUS, wants(Key::kExe, "/bin/*")).details,
             uint32_t{KNELL_DETAILS_FULL});
   // Predicates never lower the requested details.
@@ -66,8 +64,8 @@ TEST(Interest, DatagramsNeedNoDetails) {
   EXPECT_EQ(interest_of(datagrams, {}).level, uint32_t{KNELL_LEVEL_RAW});
 }
 
-TEST(Interest, UnderFollowsForks) {
-  EXPECT_EQ(mask_with(kNonzero, wants(Key::kUnder, 1)), kNonzero | KNELL_EVENT_FORK);
+TEST(Interest, UnderShowsNoForks) {
+  EXPECT_EQ(mask_with(kNonzero, wants(Key::kUnder, 1)), kNonzero);
 }
 
 TEST(Interest, TypesThatNoPredicatePassesAreNotRequested) {
@@ -79,7 +77,7 @@ TEST(Interest, TypesThatNoPredicatePassesAreNotRequested) {
   EXPECT_EQ(mask_with(KNELL_EVENT_ALL, wants(any_signal())), kNonzero);
   // Never 0, which means all types to the kernel.
   EXPECT_EQ(mask_with(KNELL_EVENT_EXEC, wants(any_signal())), uint32_t{KNELL_EVENT_EXEC});
-  EXPECT_EQ(mask_with(kNonzero, wants(Key::kLonger, 1'000'000'000)), kNonzero | kNames);
+  EXPECT_EQ(mask_with(kNonzero, wants(Key::kLonger, 1'000'000'000)), kNonzero);
 }
 
 }  // namespace

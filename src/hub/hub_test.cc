@@ -84,12 +84,13 @@ struct Fixture {
     published.event = &event;
     hub.publish(published, NoAncestry());
   }
-  void lose(uint64_t count, uint32_t types) {
+  void lose(uint64_t count, uint32_t types, Stream stream = Stream::kProcesses) {
     knell_event event{};
     event.type = KNELL_EVENT_LOST;
     event.lost_count = count;
     event.lost_types = types;
     PublishedEvent published;
+    published.stream = stream;
     published.type = event.type;
     published.stamp_ns = ++now_ns;
     published.event = &event;
@@ -561,13 +562,16 @@ TEST(Hub, DatagramsAreTranslatedForNamespacesOrWithheld) {
   Listener& some = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
   ASSERT_TRUE(on.hub.subscribe(some, datagrams()));
   on.datagram(1);
-  on.datagram(2, {{.ns = 100, .pid = 2}});
-  EXPECT_THAT(on.read(all), ElementsAre("datagram 1 in 0", "datagram 2 in 0"));
-  EXPECT_THAT(on.read(some), ElementsAre("datagram 2 in 100"));
-  on.encoder.untranslatable_ns = 100;
-  on.datagram(3, {{.ns = 100, .pid = 3}});
-  EXPECT_THAT(on.read(some), IsEmpty());
-  EXPECT_EQ(on.hub.counters().withheld_level, 1u);
+  on.datagram(2, {{.ns = 100, .pid = 7, .tid = 7}});
+  EXPECT_THAT(on.read(all), ElementsAre("datagram 1", "datagram 2"));
+  EXPECT_THAT(on.read(some), ElementsAre("datagram 7"));
+  on.datagram(3, {{.ns = 100, .pid = 8}});
+  on.datagram(4, {{.ns = 100, .tid = 9}});
+  EXPECT_THAT(on.read(some), IsEmpty()) << "a number of its process or thread is unknown";
+  EXPECT_EQ(on.hub.counters().withheld_level, 2u);
+  some.set_overruns(true);
+  on.lose(5, KNELL_EVENT_EXEC, Stream::kDatagrams);
+  EXPECT_THAT(on.read(some), ElementsAre("overrun 5")) << "a loss concerns every namespace";
 }
 
 TEST(Hub, AListenerToDatagramsGetsOverrunsOnlyIfItAskedForThem) {
@@ -576,10 +580,10 @@ TEST(Hub, AListenerToDatagramsGetsOverrunsOnlyIfItAskedForThem) {
   notified.set_overruns(true);
   Listener& silent = on.listener(datagrams());
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
-  EXPECT_THAT(on.read(notified), ElementsAre("datagram 1 in 0", "overrun 3"));
-  EXPECT_THAT(on.read(silent), ElementsAre("datagram 1 in 0"));
+  EXPECT_THAT(on.read(notified), ElementsAre("datagram 1", "overrun 3"));
+  EXPECT_THAT(on.read(silent), ElementsAre("datagram 1"));
   on.datagram(5);
-  EXPECT_THAT(on.read(silent), ElementsAre("datagram 5 in 0"));
+  EXPECT_THAT(on.read(silent), ElementsAre("datagram 5"));
 }
 
 // A LOST event would be in the native protocol, which this client does not speak.
@@ -588,7 +592,7 @@ TEST(Hub, AnUnsubscribedListenerToDatagramsGetsNoLostEvent) {
   Listener& one = on.listener(datagrams());
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
   on.hub.unsubscribe(one);
-  EXPECT_THAT(on.read(one), ElementsAre("datagram 1 in 0"));
+  EXPECT_THAT(on.read(one), ElementsAre("datagram 1"));
   EXPECT_EQ(on.encoder.events, 0u);
 }
 
@@ -599,13 +603,16 @@ TEST(Hub, PublishesAcksToUnfilteredListenersExceptTheRequester) {
   Listener& filtered = on.listener(datagrams(KNELL_EVENT_EXEC));
   Listener& user = on.listener(Scope{.every_user = false, .uid = 7}, 7);
   ASSERT_TRUE(on.hub.subscribe(user, datagrams()));
+  Listener& nested = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});
+  ASSERT_TRUE(on.hub.subscribe(nested, datagrams()));
   event::Raw ack;
   PublishedEvent published;
   published.stream = Stream::kDatagrams;
   published.raw = &ack;
   on.hub.publish_ack(published, requester);
-  EXPECT_THAT(on.read(everything), ElementsAre("datagram 0 in 0"));
-  for (Listener* one : {&requester, &filtered, &user}) EXPECT_THAT(on.read(*one), IsEmpty());
+  EXPECT_THAT(on.read(everything), ElementsAre("datagram 0"));
+  for (Listener* one : {&requester, &filtered, &user, &nested})
+    EXPECT_THAT(on.read(*one), IsEmpty());
 }
 
 TEST(Hub, LowerLimitsApplyToLaterCalls) {

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "process/fake_proc.h"
 
 namespace knell::process {
@@ -11,9 +14,9 @@ namespace {
 
 // Namespace 71 is inside 70. 10 is outside both, 20 is the first of 70, 30 the first of 71; 40
 // entered 71 by setns() and its parent is 10; 50 is in 72.
-class TranslateTest : public ::testing::Test {
+class LevelsTest : public ::testing::Test {
  protected:
-  TranslateTest() {
+  LevelsTest() {
     clock.now_ns = 1'000'000'000'000;
     identities.want_levels(true);
     identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
@@ -39,7 +42,7 @@ knell_event event_of(uint32_t type, int32_t pid, int32_t tid, int32_t ppid) {
   return event;
 }
 
-TEST_F(TranslateTest, LevelsOfAnEvent) {
+TEST_F(LevelsTest, LevelsOfAnEvent) {
   const Levels levels = levels_of(event_of(KNELL_EVENT_EXEC, 30, 31, 20), identities);
   EXPECT_TRUE(levels.known);
   ASSERT_EQ(levels.count, 2U);
@@ -47,7 +50,7 @@ TEST_F(TranslateTest, LevelsOfAnEvent) {
   EXPECT_EQ(levels.at[1], (event::NamespacePids{.ns = 71, .pid = 1, .tid = 2, .ppid = 0}));
 }
 
-TEST_F(TranslateTest, LevelsOfAForkAreThoseOfTheChild) {
+TEST_F(LevelsTest, LevelsOfAForkAreThoseOfTheChild) {
   knell_event fork = event_of(KNELL_EVENT_FORK, 10, 10, 1);
   fork.child_pid = fork.child_tid = 40;
   const Levels levels = levels_of(fork, identities);
@@ -56,7 +59,7 @@ TEST_F(TranslateTest, LevelsOfAForkAreThoseOfTheChild) {
   EXPECT_EQ(levels.at[1], (event::NamespacePids{.ns = 71, .child_pid = 3, .child_tid = 3}));
 }
 
-TEST_F(TranslateTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {
+TEST_F(LevelsTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {
   knell_event exit = event_of(KNELL_EVENT_EXIT, 30, 30, 20);
   exit.has = KNELL_HAS_KILLER | KNELL_HAS_LAST_SIGNAL;
   exit.killed_by.pid = exit.killed_by.parent_pid = exit.last_signal.pid = 20;
@@ -69,12 +72,20 @@ TEST_F(TranslateTest, LevelsHaveTheNumbersOfOtherNamedProcesses) {
   EXPECT_EQ(levels_of(traced, identities).at[1].other_pid, 2);
 }
 
-TEST_F(TranslateTest, OutsideAllNamespacesIsNotUnknown) {
+TEST_F(LevelsTest, OutsideAllNamespacesIsNotUnknown) {
   const Levels none = levels_of(event_of(KNELL_EVENT_EXEC, 10, 10, 1), identities);
   EXPECT_TRUE(none.known);
   EXPECT_TRUE(none.of().empty());
   EXPECT_FALSE(levels_of(event_of(KNELL_EVENT_EXEC, 99, 99, 1), identities).known);
   EXPECT_FALSE(levels_of(event_of(KNELL_EVENT_LOST, 0, 0, 0), identities).known);
+}
+
+// The event as a listener in `ns` gets it; nullopt: it must not get it.
+std::optional<event::Raw> seen_in(uint32_t ns, const event::Raw& raw, TaskIds& identities) {
+  const Levels levels = levels_of(raw, identities);
+  const auto at = std::ranges::find(levels.of(), ns, &event::NamespacePids::ns);
+  if (at == levels.of().end() || at->pid == 0 || at->tid == 0) return std::nullopt;
+  return event::translate(raw, *at);
 }
 
 event::Raw exit_of(int32_t pid, int32_t parent) {
@@ -85,63 +96,65 @@ event::Raw exit_of(int32_t pid, int32_t parent) {
   return raw;
 }
 
-TEST_F(TranslateTest, ARawEventInANamespace) {
-  const auto seen = translate(exit_of(30, 20), 70, identities);
+TEST_F(LevelsTest, ARawEventInANamespace) {
+  const auto seen = seen_in(70, exit_of(30, 20), identities);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->pid, 5);
   EXPECT_EQ(seen->tid, 5);
   EXPECT_EQ(seen->u.exit.parent_pid, 1);
   EXPECT_EQ(seen->u.exit.parent_tid, 1);
   EXPECT_EQ(seen->u.exit.code, 0x100U);
-  const auto inner = translate(exit_of(30, 20), 71, identities);
+  const auto inner = seen_in(71, exit_of(30, 20), identities);
   ASSERT_TRUE(inner);
   EXPECT_EQ(inner->pid, 1);
   EXPECT_EQ(inner->u.exit.parent_pid, 0) << "a process outside has no number";
 }
 
-TEST_F(TranslateTest, HidesEventsOfProcessesOutside) {
-  EXPECT_FALSE(translate(exit_of(10, 1), 70, identities));
-  EXPECT_FALSE(translate(exit_of(50, 10), 70, identities));
-  EXPECT_FALSE(translate(exit_of(20, 10), 71, identities)) << "it is in the outer namespace only";
-  EXPECT_FALSE(translate(exit_of(99, 10), 70, identities)) << "it is unknown";
+TEST_F(LevelsTest, HidesEventsOfProcessesOutside) {
+  EXPECT_FALSE(seen_in(70, exit_of(10, 1), identities));
+  EXPECT_FALSE(seen_in(70, exit_of(50, 10), identities));
+  EXPECT_FALSE(seen_in(71, exit_of(20, 10), identities)) << "it is in the outer namespace only";
+  EXPECT_FALSE(seen_in(70, exit_of(99, 10), identities)) << "it is unknown";
 }
 
-TEST_F(TranslateTest, TheSubjectOfAForkIsTheChild) {
+TEST_F(LevelsTest, TheSubjectOfAForkIsTheChild) {
   event::Raw raw;
   raw.what = KNELL_EVENT_FORK;
   raw.pid = raw.tid = 40;
   raw.u.fork = {10, 10};
-  const auto seen = translate(raw, 71, identities);
+  const auto seen = seen_in(71, raw, identities);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->pid, 3);
   EXPECT_EQ(seen->u.fork.parent_pid, 0);
   raw.pid = raw.tid = 20;
-  EXPECT_FALSE(translate(raw, 71, identities));
+  EXPECT_FALSE(seen_in(71, raw, identities));
 }
 
-TEST_F(TranslateTest, TranslatesTracersAndParentsOfCoredumps) {
+TEST_F(LevelsTest, TranslatesTracersAndParentsOfCoredumps) {
   event::Raw raw;
   raw.what = KNELL_EVENT_PTRACE;
   raw.pid = raw.tid = 30;
   raw.u.ptrace = {31, 30};
-  auto seen = translate(raw, 71, identities);
+  auto seen = seen_in(71, raw, identities);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->u.ptrace.tracer_tid, 2);
   EXPECT_EQ(seen->u.ptrace.tracer_pid, 1);
   raw.what = KNELL_EVENT_COREDUMP;
   raw.u.coredump = {20, 20};
-  seen = translate(raw, 70, identities);
+  seen = seen_in(70, raw, identities);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->u.coredump.parent_pid, 1);
 }
 
-TEST_F(TranslateTest, PassesLossesAndDropsAcks) {
+TEST_F(LevelsTest, AHoleAndAnAckHaveNone) {
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
   raw.u.lost.count = 5;
-  EXPECT_EQ(translate(raw, 70, identities)->u.lost.count, 5U);
+  EXPECT_TRUE(levels_of(raw, identities).of().empty());
+  EXPECT_FALSE(levels_of(raw, identities).known);
+  raw = {};
   raw.what = KNELL_EVENT_NONE;
-  EXPECT_FALSE(translate(raw, 70, identities));
+  EXPECT_TRUE(levels_of(raw, identities).of().empty());
 }
 
 }  // namespace

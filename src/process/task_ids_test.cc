@@ -61,19 +61,17 @@ class TaskIdsTest : public ::testing::Test {
   }
   void birth(int32_t child, uint64_t stamp_ns, uint32_t uid,
              std::vector<event::NamespacePids> levels) {
-    event::Full full;
-    full.what = KNELL_EVENT_FORK;
-    full.stamp_ns = stamp_ns;
-    full.pid = 1;
-    full.uid = 0;
-    full.u.child = {child, child, stamp_ns, uid};
-    full.levels = levels;
-    full.levels_known = true;
-    identities.on_full(full);
+    identities.on_birth({.pid = child,
+                         .tid = child,
+                         .start = stamp_ns / Timebase::kTickNs,
+                         .uid = uid,
+                         .stamp_ns = stamp_ns,
+                         .levels = levels,
+                         .levels_known = true});
   }
   // As text, so that a failure is readable.
-  std::string numbers(int32_t tid) {
-    const auto found = identities.numbers_of(tid);
+  std::string numbers(int32_t tid, uint64_t stamp_ns = 0) {
+    const auto found = identities.numbers_of(tid, stamp_ns);
     if (!found.known) return "unknown";
     std::string text;
     for (const event::NamespacePid& number : found.of)
@@ -284,7 +282,7 @@ TEST_F(TaskIdsTest, KeepsTheLevelsThatASourceReported) {
   EXPECT_EQ(identities.uid_of(20), 1000U);
   EXPECT_EQ(numbers(20), "70:9 ");
   birth(20, 105 * kSecond, 33, {});
-  EXPECT_EQ(numbers(20), "");
+  EXPECT_EQ(numbers(20, 105 * kSecond), "");
 }
 
 // A source that reports every birth inside a namespace shows that the other births are outside.
@@ -328,30 +326,6 @@ TEST_F(TaskIdsTest, DoesNotSettleANumberReusedInsideANamespace) {
   fork(10, 20, 103 * kSecond + 1000);
   exit(20, 103 * kSecond + 2000);
   identities.settle_initial_namespace(20, 103 * kSecond + 2000);
-  EXPECT_EQ(numbers(20), "unknown");
-}
-
-// For a source that reports levels, no other event types are needed.
-TEST_F(TaskIdsTest, AnEventsOwnLevelsAnswerQueriesAboutIt) {
-  begin(0);
-  const std::vector<event::NamespacePids> levels{{.ns = 70, .pid = 9, .tid = 10, .ppid = 1},
-                                                 {.ns = 71, .pid = 2, .tid = 3, .ppid = 0}};
-  event::Full full;
-  full.what = KNELL_EVENT_EXIT;
-  full.stamp_ns = 101 * kSecond;
-  full.pid = 20;
-  full.tid = 21;
-  full.ppid = 19;
-  full.uid = 1000;
-  full.levels = levels;
-  full.levels_known = true;
-  identities.on_full(full);
-  EXPECT_EQ(identities.uid_of(20), 1000U);
-  EXPECT_EQ(numbers(20), "70:9 71:2 ");
-  EXPECT_EQ(numbers(21), "70:10 71:3 ");
-  EXPECT_EQ(numbers(19), "70:1 ");
-  something(1, 102 * kSecond);
-  EXPECT_EQ(identities.uid_of(20), std::nullopt) << "valid for that event only";
   EXPECT_EQ(numbers(20), "unknown");
 }
 
@@ -483,7 +457,7 @@ TEST_F(TaskIdsTest, ReusesListsOfNumbers) {
   for (int round = 0; round < 1000; ++round) {
     const uint64_t stamp = (101 + static_cast<uint64_t>(round)) * kSecond;
     birth(20, stamp, 0, {{.ns = 70, .child_pid = round + 1, .child_tid = round + 1}});
-    EXPECT_EQ(numbers(20), "70:" + std::to_string(round + 1) + " ");
+    EXPECT_EQ(numbers(20, stamp), "70:" + std::to_string(round + 1) + " ");
     if (round % 2 == 0) continue;
     identities.on_raw(raw_of(KNELL_EVENT_EXIT, 20, 20, stamp));
     identities.sweep(4, stamp + kSecond, [](int32_t) { return true; });

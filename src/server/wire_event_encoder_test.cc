@@ -118,24 +118,8 @@ event::Raw raw_exit() {
 TEST(WireEventEncoder, ADatagramEqualsTheKernels) {
   WireEventEncoder encoder;
   const auto kernels = event::encode(raw_exit());
-  EXPECT_EQ(encoder.datagram(raw_exit(), 0),
+  EXPECT_EQ(encoder.datagram(raw_exit()),
             std::string_view(reinterpret_cast<const char*>(kernels.data()), kernels.size()));
-}
-
-TEST(WireEventEncoder, ADatagramOfAnotherNamespaceIsTranslatedOrEmpty) {
-  WireEventEncoder encoder;
-  EXPECT_TRUE(encoder.datagram(raw_exit(), 9).empty()) << "no translation is set";
-  encoder.set_translate([](const event::Raw& raw, uint32_t ns) -> std::optional<event::Raw> {
-    if (ns != 9) return std::nullopt;
-    event::Raw translated = raw;
-    translated.pid = translated.tid = 1;
-    return translated;
-  });
-  EXPECT_TRUE(encoder.datagram(raw_exit(), 8).empty());
-  event::Raw inside = raw_exit();
-  inside.pid = inside.tid = 1;
-  const std::string translated(encoder.datagram(raw_exit(), 9));
-  EXPECT_EQ(translated, encoder.datagram(inside, 0));
 }
 
 TEST(WireEventEncoder, AnOverrunIsANetlinkMessageWithItsCount) {

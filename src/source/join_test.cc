@@ -27,46 +27,24 @@ Interest interest(uint32_t mask, uint32_t details = KNELL_DETAILS_FULL,
   return filter::interest_of(asked, *filter::Predicates::create(std::move(predicates)));
 }
 
-TEST(SourceRequest, FailuresFromTheConnectorWithFullDetailsNeedAllLifeEvents) {
-  const source::SourceRequest wanted = request_for_raw_events(interest(KNELL_EVENT_NONZERO_EXIT));
-  EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK |
-                             KNELL_EVENT_EXEC | KNELL_EVENT_COMM | KNELL_EVENT_UID |
-                             KNELL_EVENT_GID | KNELL_EVENT_SID);
-  EXPECT_FALSE(wanted.forks_of_threads_only);
-}
-
-TEST(SourceRequest, FailuresFromBpfNeedNoOtherEvents) {
-  const source::SourceRequest wanted = request_for_full_events(interest(KNELL_EVENT_NONZERO_EXIT));
+TEST(SourceRequest, FailuresNeedNoOtherEvents) {
+  const SourceRequest wanted = request_for(interest(KNELL_EVENT_NONZERO_EXIT));
   EXPECT_EQ(wanted.mask, KNELL_EVENT_NONZERO_EXIT);
   EXPECT_EQ(wanted.details, static_cast<uint32_t>(KNELL_DETAILS_FULL));
   EXPECT_TRUE(wanted.any_pid);
 }
 
-TEST(SourceRequest, ExitsWithDetailsStatusNeedThreadCounts) {
-  const source::SourceRequest wanted =
-      request_for_raw_events(interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS));
-  EXPECT_EQ(wanted.mask, KNELL_EVENT_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK);
-  EXPECT_TRUE(wanted.forks_of_threads_only);
-}
-
-TEST(SourceRequest, TheRawLevelAddsNoTypes) {
-  Interest raw = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_STATUS);
-  raw.level = KNELL_LEVEL_RAW;
-  EXPECT_EQ(request_for_raw_events(raw).mask, static_cast<uint32_t>(KNELL_EVENT_EXIT));
-}
-
 TEST(SourceRequest, AddedProcessesNeedAllExits) {
   Interest added = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_STATUS);
   added.only_added = true;
-  EXPECT_NE(request_for_raw_events(added).mask & KNELL_EVENT_EXIT, 0u);
-  EXPECT_NE(request_for_full_events(added).mask & KNELL_EVENT_EXIT, 0u);
-  EXPECT_FALSE(request_for_full_events(added).any_pid);
+  EXPECT_NE(request_for(added).mask & KNELL_EVENT_EXIT, 0u);
+  EXPECT_FALSE(request_for(added).any_pid);
 }
 
 TEST(SourceRequest, PassesTestablePredicatesToTheKernel) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
-  const source::SourceRequest wanted = request_for_full_events(made);
+  const SourceRequest wanted = request_for(made);
   EXPECT_EQ(wanted.uids, (std::vector<uint32_t>{0, 1000}));
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77});
   EXPECT_TRUE(wanted.only_under);
@@ -76,7 +54,7 @@ TEST(SourceRequest, PassesTestablePredicatesToTheKernel) {
 TEST(SourceRequest, TestsExclusionsInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT, KNELL_DETAILS_FULL,
                            {excludes(wants(Key::kUid, 0)), excludes(wants(Key::kUnder, 77))});
-  const source::SourceRequest wanted = request_for_full_events(made);
+  const SourceRequest wanted = request_for(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
   EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "needed for the test in user space";
@@ -85,9 +63,9 @@ TEST(SourceRequest, TestsExclusionsInUserSpace) {
 TEST(SourceRequest, TestsMoreUsersThanTheKernelCanInUserSpace) {
   Interest made = interest(KNELL_EVENT_EXIT);
   for (uint32_t uid = 0; uid < 4096; ++uid) made.uids.push_back(uid);
-  EXPECT_EQ(request_for_full_events(made).uids.size(), 4096u);
+  EXPECT_EQ(request_for(made).uids.size(), 4096u);
   made.uids.push_back(4096);
-  EXPECT_TRUE(request_for_full_events(made).uids.empty());
+  EXPECT_TRUE(request_for(made).uids.empty());
 }
 
 TEST(JoinedInterest, OfNoListenersIsEmpty) {
@@ -102,7 +80,7 @@ TEST(JoinedInterest, JoinIsTheUnion) {
   Interest other = interest(KNELL_EVENT_NONZERO_EXIT, KNELL_DETAILS_NAMES,
                             {wants(Key::kUid, 5), wants(Key::kUid, 6), wants(Key::kPid, 4),
                              wants(Key::kPid, 3), wants(Key::kUnder, 11), wants(Key::kUnder, 10)});
-  other.namespaces = true;
+  one.owners = other.namespaces = true;
   const Interest both = join(std::array{one, other});
   EXPECT_EQ(both.mask, KNELL_EVENT_EXEC | KNELL_EVENT_NONZERO_EXIT);
   EXPECT_EQ(both.details, static_cast<uint32_t>(KNELL_DETAILS_NAMES));
@@ -110,7 +88,7 @@ TEST(JoinedInterest, JoinIsTheUnion) {
   EXPECT_EQ(both.pids, (std::vector<int32_t>{3, 4}));
   EXPECT_EQ(both.roots, (std::vector<int32_t>{10, 11}));
   EXPECT_TRUE(both.only_under);
-  EXPECT_TRUE(both.namespaces);
+  EXPECT_TRUE(both.owners && both.namespaces);
   EXPECT_FALSE(both.only_added);
 }
 

@@ -14,4 +14,11 @@ void UniqueFd::reset(int fd) {
   errno = saved;
 }
 
+bool descriptors_ran_out() {
+  const auto open_one = [] { return UniqueFd(::open("/", O_PATH | O_CLOEXEC)); };
+  const UniqueFd first = open_one();
+  const UniqueFd second = first ? open_one() : UniqueFd();
+  return !second && (errno == EMFILE || errno == ENFILE);
+}
+
 }  // namespace knell

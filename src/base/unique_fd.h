@@ -31,4 +31,7 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// Whether fewer than two descriptors are free, so that checks which open files fail.
+bool descriptors_ran_out();
+
 }  // namespace knell

@@ -15,36 +15,23 @@
 
 #include "base/clock.h"
 #include "base/container.h"
-#include "base/pidfd.h"
 #include "base/privilege.h"
 #include "base/time_namespace.h"
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "event/mask.h"
 #include "event/printable.h"
+#include "event/via.h"
 #include "lib/abi.h"
-#include "source/bpf/diagnosis.h"
-#include "source/connector/diagnosis.h"
+#include "source/registry.h"
 #include "process/cgroup.h"
 #include "process/proc_reader.h"
 
 namespace knell::lib {
 namespace {
 
-constexpr uint64_t kAmpleRoom =
-    10'000;  // a burst of as many exits as a large database has processes
-
 bool has_capability(int capability) {
   return ((effective_capabilities().value_or(0) >> capability) & 1) != 0;
-}
-
-// Whether there are too few free descriptors, so that checks fail. The check of pidfds needs two
-// at a time, reading a folder of /proc one.
-bool descriptors_ran_out() {
-  const auto open_one = [] { return UniqueFd(::open("/", O_PATH | O_CLOEXEC)); };
-  const UniqueFd first = open_one();
-  const UniqueFd second = first ? open_one() : UniqueFd();
-  return !second && (errno == EMFILE || errno == ENFILE);
 }
 
 bool is_proc(const char* path) {
@@ -66,48 +53,21 @@ class Examination {
   Examination(int (*on_finding)(const knell_finding*, void*), void* context)
       : on_finding_(on_finding), context_(context) {}
 
-  void connector() {
-    found_ = source::diagnose(0);
-    if (!found_.acked) {
-      report(KNELL_FINDING_NO, "connector", found_.obstacle.reason, found_.obstacle.advice);
-      return;
+  void sources() {
+    for (const source::Kind& kind : source::kinds()) {
+      const std::vector<source::Finding> findings = kind.examine();
+      for (const source::Finding& finding : findings)
+        report(finding.level, finding.subject, finding.text, finding.fix);
+      if (!findings.front().works()) continue;
+      works_ = true;
+      connector_ |= kind.via == KNELL_VIA_CONNECTOR;
+      bpf_ |= kind.via == KNELL_VIA_BPF;
     }
-    report(KNELL_FINDING_OK, "connector",
-           found_.kernel_filter
-               ? "kernel filter; all types, every user's processes"
-               : "classic BPF filter (this kernel has none of its own); all types, "
-                 "every user's processes");
+    if (!connector_) return;
     report(KNELL_FINDING_OK, "types",
            bpf_ ? "fork,exec,exit,comm from bpf, the rest from the connector"
                 : "all of " + event::mask_text(KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT) +
                       " from the connector");
-  }
-
-  void buffer() {
-    if (!found_.acked) return;
-    const source::Buffer& buffer = found_.buffer;
-    const std::string text = "room for " + std::to_string(found_.room_events) +
-                             " exits in a burst (" + std::to_string(buffer.bytes >> 20) +
-                             " MiB as the kernel counts)";
-    if (found_.room_events >= kAmpleRoom) return report(KNELL_FINDING_OK, "buffer", text);
-    report(KNELL_FINDING_WARN, "buffer", text, "sysctl net.core.rmem_max=67108864");
-  }
-
-  void pidfd() {
-    const PidfdFeatures features = pidfd_features();
-    const bool no_descriptors = !features.exit_info && descriptors_ran_out();
-    pidfds_ = features.open && !no_descriptors;
-    if (no_descriptors) return report_no_descriptors("pidfd");
-    if (!features.open)
-      return report(KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later");
-    if (features.exit_info)
-      return report(KNELL_FINDING_OK, "pidfd",
-                    "status of a process held, even after it was reaped");
-    report(KNELL_FINDING_WARN, "pidfd",
-           features.info ? "the death of any process; the status of own children and zombies only"
-                         : "the death of any process; the status of own children and zombies only "
-                           "(no PIDFD_GET_INFO)",
-           "Linux 6.15 or later");
   }
 
   void clocks() {
@@ -121,27 +81,6 @@ class Examination {
           KNELL_FINDING_WARN, "clock",
           "in a time namespace shifted by part of a clock tick: ids read from /proc may be one off",
           "run knell outside, or connect to a knelld outside");
-  }
-
-  void bpf() {
-    const source::BpfDiagnosis found = source::diagnose_bpf();
-    bpf_ = found.works;
-    if (found.works) {
-      report(
-          KNELL_FINDING_OK, "bpf",
-          "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom");
-      return;
-    }
-    report(KNELL_FINDING_NO, "bpf", found.reason, found.advice);
-    // The last lines of the loader's log say why it failed.
-    constexpr size_t kMostLog = 4000;
-    std::string_view log = found.log;
-    if (log.size() > kMostLog) log.remove_prefix(log.find('\n', log.size() - kMostLog) + 1);
-    while (!log.empty()) {
-      const size_t end = std::min(log.find('\n'), log.size());
-      if (end > 0) report(KNELL_FINDING_NOTE, "bpf", std::string(log.substr(0, end)));
-      log.remove_prefix(std::min(end + 1, log.size()));
-    }
   }
 
   void details() {
@@ -180,14 +119,14 @@ class Examination {
     if (!hello)
       return report(KNELL_FINDING_NO, "knelld", hello.error().message(),
                     "systemctl restart knelld");
-    daemon_ = true;
+    works_ = true;
     report(KNELL_FINDING_OK, "knelld",
            "version " + event::printable(hello->origin.knell) + ", via " +
-               (hello->origin.subscription.via == KNELL_VIA_BPF ? "bpf" : "the connector") +
+               event::via_name(hello->origin.subscription.via) +
                "; shows you " + shown_by(hello->scope));
   }
 
-  bool works() const { return bpf_ || found_.acked || pidfds_ || daemon_; }
+  bool works() const { return works_; }
 
  private:
   void report(uint32_t level, const char* subject, const std::string& text,
@@ -229,8 +168,8 @@ class Examination {
   int (*on_finding_)(const knell_finding*, void*);
   void* context_;
   bool stopped_ = false;
-  bool pidfds_ = false, bpf_ = false, daemon_ = false;
-  source::Diagnosis found_;
+  bool bpf_ = false, connector_ = false;
+  bool works_ = false;  // a source or the daemon works
 };
 
 }  // namespace
@@ -241,10 +180,7 @@ int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) 
   if (on_finding == nullptr)
     return knell::lib::store_error({EINVAL, "on_finding must not be NULL", true});
   knell::lib::Examination examination(on_finding, context);
-  examination.bpf();
-  examination.connector();
-  examination.buffer();
-  examination.pidfd();
+  examination.sources();
   examination.details();
   examination.clocks();
   examination.daemon();

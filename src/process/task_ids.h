@@ -95,7 +95,7 @@ class TaskIds {
     time_.take(clock_);
     if (hole_ && !scan_.running() && now_ns >= looked_ns_ + kLookNs) return begin_scan(now_ns);
     erase_ended(now_ns, is_gone);
-    const size_t count = 3 * born_ + at_least;  // see Normaliser::sweep()
+    const size_t count = 3 * born_ + at_least;  // see Assembler::sweep()
     born_ = 0;
     tasks_.sweep(count, [&](int32_t tid, Task& task) {
       if (!task.gone_timer.gone_for_long(is_gone(tid), now_ns)) return false;

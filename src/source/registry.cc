@@ -9,7 +9,10 @@
 
 #include "base/memory_limit.h"
 #include "source/bpf/bpf.h"
+#include "source/bpf/diagnosis.h"
 #include "source/connector/connector_source.h"
+#include "source/connector/diagnosis.h"
+#include "source/pidfd/diagnosis.h"
 #include "source/pidfd/pidfd.h"
 
 namespace knell::source {
@@ -54,9 +57,21 @@ Made open_pidfd(const SourceOptions&, const SourceRequest&, Output& out) {
 // At raw level events are exactly those of the connector, so it comes first there. pidfd reports
 // exits of added processes only, so it has to be asked for.
 constexpr std::array kKinds{
-    Kind{.via = KNELL_VIA_BPF, .for_processes = 1, .for_threads = 2, .open = open_bpf},
-    Kind{.via = KNELL_VIA_CONNECTOR, .for_processes = 2, .for_threads = 1, .open = open_connector},
-    Kind{.via = KNELL_VIA_PIDFD, .for_processes = 0, .for_threads = 0, .open = open_pidfd},
+    Kind{.via = KNELL_VIA_BPF,
+         .for_processes = 1,
+         .for_threads = 2,
+         .open = open_bpf,
+         .examine = examine_bpf},
+    Kind{.via = KNELL_VIA_CONNECTOR,
+         .for_processes = 2,
+         .for_threads = 1,
+         .open = open_connector,
+         .examine = examine_connector},
+    Kind{.via = KNELL_VIA_PIDFD,
+         .for_processes = 0,
+         .for_threads = 0,
+         .open = open_pidfd,
+         .examine = examine_pidfd},
 };
 
 Result<Opened> open(const Kind& kind, const SourceOptions& options, const SourceRequest& wanted,

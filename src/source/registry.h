@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "process/births.h"
+#include "source/finding.h"
 #include "source/output.h"
 #include "source/source.h"
 
@@ -33,6 +35,8 @@ struct Kind {
   // Opens the source; the first set_request() is still to come. Errors: a sentence.
   Result<std::unique_ptr<Source>> (*open)(const SourceOptions& options, const SourceRequest& wanted,
                                           Output& out);
+  // Tries what works of it here; the first finding says whether it works at all.
+  std::vector<Finding> (*examine)();
 };
 std::span<const Kind> kinds();
 

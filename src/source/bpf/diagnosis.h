@@ -2,17 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
+#include <vector>
+
+#include "source/finding.h"
 
 namespace knell::source {
 
-// What can be found out about bpf here, for knell doctor. Loads the programs to find out.
-struct BpfDiagnosis {
-  bool works = false;
-  std::string reason;  // why it does not work
-  std::string advice;  // may be empty
-  std::string log;     // bpf_log(), many lines; may be empty
-};
-BpfDiagnosis diagnose_bpf();
+// What works of bpf here; the first finding says whether it works at all. Loads the programs to find
+// out.
+std::vector<Finding> examine_bpf();
 
 }  // namespace knell::source

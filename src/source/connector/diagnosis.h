@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "source/connector/socket.h"
+#include "source/finding.h"
 
 // Explains why the connector does not work here.
 namespace knell::source {
@@ -64,5 +66,7 @@ struct Diagnosis {
   Obstacle obstacle;
 };
 Diagnosis diagnose(size_t buffer_bytes);
+// The same as findings; the first says whether it works at all.
+std::vector<Finding> examine_connector();
 
 }  // namespace knell::source

@@ -47,18 +47,20 @@ pid_t clone_process(uint64_t flags, int exit_signal) {
 }
 
 // The births and ends in the stream of a bpf source.
-class Lives : public Collector {
+class Lives : public SourceCollector {
  public:
   struct Exit {
     uint64_t stamp_ns;
     int32_t status;
     int count = 0;
   };
-  void on_full(const event::Full& full) override {
-    if (full.what == KNELL_EVENT_FORK) born.insert(full.u.child.pid);
-    if (full.what != KNELL_EVENT_EXIT) return;
-    Exit& exit = exits[full.pid];
-    exit = {full.stamp_ns, full.u.exit.status, exit.count + 1};
+  bool wants(event::Slot& slot, const filter::Ancestry&) override {
+    const knell_event& event = slot.event;
+    if (event.type == KNELL_EVENT_FORK) born.insert(event.child_pid);
+    if (event.type != KNELL_EVENT_EXIT) return false;
+    Exit& exit = exits[event.pid];
+    exit = {event.mono_ns, event.wait_status, exit.count + 1};
+    return false;
   }
   bool all_over(size_t count) const { return born.size() == count && exits.size() >= count; }
 
@@ -70,12 +72,12 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
  protected:
   void SetUp() override {
     KNELL_NEEDS(lacks_bpf());
-    source::BpfOptions options;
-    options.wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
-    options.wanted.details = GetParam();
-    options.wanted.roots = {::getpid()};
-    options.wanted.only_under = true;
-    auto opened = source::Bpf::create(options);
+    source::SourceRequest wanted;
+    wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
+    wanted.details = GetParam();
+    wanted.roots = {::getpid()};
+    wanted.only_under = true;
+    auto opened = source::Bpf::create({}, wanted, lives_.out);
     ASSERT_TRUE(opened) << opened.error().message();
     bpf_ = *std::move(opened);
   }
@@ -93,8 +95,8 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
     }
   }
 
-  std::unique_ptr<source::Bpf> bpf_;
   Lives lives_;
+  std::unique_ptr<source::Bpf> bpf_;
 };
 
 // Each process is the first of a namespace inside its parent's; only the outermost is killed.

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "source/connector/connector.h"
+#include "source/output_for_test.h"
+#include "source/source.h"
 #include "support/child.h"
 #include "support/lives.h"
 #include "support/patience.h"
@@ -34,42 +36,57 @@ inline std::string filtering_name(const ::testing::TestParamInfo<source::Filteri
   return "NoFilter";
 }
 
-// Keeps everything that a source reports.
-class Collector : public source::Sink {
- public:
-  struct Over {
-    int32_t pid;
-    uint64_t stamp_ns;
-    bool status_known;
-    int32_t wait_status;
-  };
-
-  void on_raw(const event::Raw& raw) override { raws.push_back(raw); }
-  void on_process_ended(int32_t pid, uint64_t stamp_ns, bool known, int32_t status) override {
-    overs.push_back({pid, stamp_ns, known, status});
+// Calls `drain` until it returns something else than kMore. Returns why the source failed, or "".
+inline std::string drain_all(const std::function<Result<source::Drained>()>& drain) {
+  for (;;) {
+    const auto drained = drain();
+    if (!drained) return drained.error().message();
+    if (*drained != source::Drained::kMore) return {};
   }
+}
 
+// Calls `drain` whenever `fd` is readable, until `done` is true; false when it never was. `broken`:
+// set by `drain`.
+inline bool drain_until(int fd, const std::function<void()>& drain, const std::string& broken,
+                        const std::function<bool()>& done, const Deadline& deadline) {
+  for (;;) {
+    drain();
+    if (done()) return true;
+    if (!broken.empty() || deadline.passed()) return false;
+    pollfd readable{fd, POLLIN, 0};
+    ::poll(&readable, 1, deadline.left_ms());
+  }
+}
+
+// Keeps the finished events of a source.
+class SourceCollector : public source::KeptOutput {
+ public:
+  using KeptOutput::KeptOutput;
   // Drains the source once, without waiting.
   void drain(source::Source& source) {
-    for (;;) {
-      const auto drained = source.drain(*this, 256);
-      if (!drained) {
-        broken = drained.error().message();
-        return;
-      }
-      if (*drained != source::Drained::kMore) return;
-    }
+    broken = drain_all([&] { return drain_once(source); });
   }
   // Reads until `done` is true; false when it never was.
   bool read_until(source::Source& source, const std::function<bool()>& done,
                   const Deadline& deadline = Deadline()) {
-    for (;;) {
-      drain(source);
-      if (done()) return true;
-      if (!broken.empty() || deadline.passed()) return false;
-      pollfd readable{source.fd(), POLLIN, 0};
-      ::poll(&readable, 1, deadline.left_ms());
-    }
+    return drain_until(source.fd(), [&] { drain(source); }, broken, done, deadline);
+  }
+
+  std::string broken;  // why the source failed, if it did
+};
+
+// Keeps the events of threads that the connector reports.
+class Collector : public source::ThreadEvents {
+ public:
+  void on_raw(const event::Raw& raw) override { raws.push_back(raw); }
+
+  // These are as in SourceCollector.
+  void drain(source::Connector& connector) {
+    broken = drain_all([&] { return connector.drain(*this, 256); });
+  }
+  bool read_until(source::Connector& connector, const std::function<bool()>& done,
+                  const Deadline& deadline = Deadline()) {
+    return drain_until(connector.fd(), [&] { drain(connector); }, broken, done, deadline);
   }
   // The exit code of a single-threaded process whose end was reported; -1: it was not.
   int64_t exit_of(pid_t pid) const {
@@ -89,8 +106,7 @@ class Collector : public source::Sink {
   }
 
   std::vector<event::Raw> raws;
-  std::vector<Over> overs;
-  std::string broken;  // why the source failed, if it did
+  std::string broken;
 };
 
 // Forks a child that exits with `status`, waits for it, and returns its pid.

@@ -116,11 +116,9 @@ TEST_F(ConnectorRefusal, SubscriptionOutlivesAChangeOfNamespace) {
   Connector& connector = **opened;
   const std::string text = in_child([&]() -> std::string {
     if (::unshare(CLONE_NEWUSER) != 0) return "cannot unshare";
-    Collector collector;
-    if (const auto health = connector.check_health(collector); !health) {
-      return health.error().message();
-    }
+    if (const auto health = connector.check_health(); !health) return health.error().message();
     if (connector.counters().repaired != 0) return "repaired";
+    Collector collector;
     const pid_t child = exited_child(3);
     collector.read_until(connector, [&] { return collector.exit_of(child) >= 0; });
     return std::to_string(collector.exit_of(child));

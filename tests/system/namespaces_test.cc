@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -19,40 +20,35 @@
 #include <thread>
 #include <vector>
 
+#include "event/raw.h"
+#include "process/levels.h"
+#include "process/task_ids.h"
 #include "source/bpf/bpf.h"
 #include "source/connector/connector.h"
 #include "support/needs.h"
 #include "support/nested.h"
 #include "system/collector.h"
-#include "process/task_ids.h"
-#include "process/translate.h"
 
 namespace knell::test {
 namespace {
 
 using Numbers = std::vector<event::NamespacePid>;
 
-struct Told {
-  event::Full full;
-  std::vector<event::NamespacePids> levels;
-};
-
-class Keeper : public Collector {
+class Keeper : public SourceCollector {
  public:
-  void on_full(const event::Full& full) override {
-    Told one{full, {full.levels.begin(), full.levels.end()}};
-    one.full.levels = {};
-    told.push_back(one);
-  }
   // The event of that type about that thread; FORK: about that child.
-  const Told* find(uint32_t what, pid_t tid) const {
-    for (const Told& one : told) {
-      if (one.full.what != what) continue;
-      if ((what == KNELL_EVENT_FORK ? one.full.u.child.tid : one.full.tid) == tid) return &one;
+  const source::KeptEvent* find(uint32_t what, pid_t tid) const {
+    for (const source::KeptEvent& one : events) {
+      if (one.event.type != what) continue;
+      if ((what == KNELL_EVENT_FORK ? one.event.child_tid : one.event.tid) == tid) return &one;
     }
     return nullptr;
   }
-  std::vector<Told> told;
+  const Birth* birth_of(pid_t tid) const {
+    for (const Birth& one : births)
+      if (one.birth.tid == tid) return &one;
+    return nullptr;
+  }
 };
 
 Numbers numbers_of(const std::vector<event::NamespacePids>& levels,
@@ -97,18 +93,18 @@ class Levels : public ::testing::Test {
   }
   void open(uint32_t mask, uint32_t level = KNELL_LEVEL_PROCESS,
             uint32_t details = KNELL_DETAILS_FULL, bool namespaces = true) {
-    source::BpfOptions options;
-    options.wanted.mask = mask;
-    options.wanted.level = level;
-    options.wanted.details = details;
-    options.wanted.roots = {::getpid()};
-    options.wanted.only_under = true;
-    options.wanted.namespaces = namespaces;
-    auto created = source::Bpf::create(options);
+    source::SourceRequest wanted;
+    wanted.mask = mask;
+    wanted.level = level;
+    wanted.details = details;
+    wanted.roots = {::getpid()};
+    wanted.only_under = true;
+    wanted.namespaces = namespaces;
+    auto created = source::Bpf::create({}, wanted, keeper_.out);
     ASSERT_TRUE(created) << created.error().message() << "\n" << source::bpf_log();
     bpf_ = *std::move(created);
   }
-  const Told* await(uint32_t what, pid_t tid) {
+  const source::KeptEvent* await(uint32_t what, pid_t tid) {
     EXPECT_TRUE(keeper_.read_until(*bpf_, [&] { return keeper_.find(what, tid) != nullptr; }))
         << "no event " << what << " of " << tid;
     return keeper_.find(what, tid);
@@ -119,8 +115,8 @@ class Levels : public ::testing::Test {
     ASSERT_NE(await(KNELL_EVENT_EXIT, last), nullptr);
   }
 
-  std::unique_ptr<source::Bpf> bpf_;
   Keeper keeper_;
+  std::unique_ptr<source::Bpf> bpf_;
 };
 
 // ------------------------------------------------------------------------------------------------
@@ -150,17 +146,16 @@ TEST_F(Levels, ForkExecAndExitThreeDeep) {
   ASSERT_EQ(parent.wait(), 0);
 
   for (const uint32_t what : std::span(kEach).subspan(1)) {
-    const Told* told = await(what, child);
+    const source::KeptEvent* told = await(what, child);
     ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->full.levels_known);
-    EXPECT_FALSE(told->full.for_levels_only);
+    EXPECT_TRUE(told->levels_known);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::pid), its);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::tid), its);
     EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::ppid), parents);
   }
-  const Told* fork = await(KNELL_EVENT_FORK, child);
+  const source::KeptEvent* fork = await(KNELL_EVENT_FORK, child);
   ASSERT_NE(fork, nullptr);
-  EXPECT_EQ(fork->full.pid, parent.pid());
+  EXPECT_EQ(fork->event.pid, parent.pid());
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_tid), its);
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::pid), parents);
@@ -181,8 +176,8 @@ TEST_F(Levels, AParentOutsideHasNoNumber) {
   ASSERT_EQ(its.size(), 2U);
   go.open();
   ASSERT_TRUE(inside.wait());
-  const Told* fork = await(KNELL_EVENT_FORK, inside.pid());
-  const Told* exit = await(KNELL_EVENT_EXIT, inside.pid());
+  const source::KeptEvent* fork = await(KNELL_EVENT_FORK, inside.pid());
+  const source::KeptEvent* exit = await(KNELL_EVENT_EXIT, inside.pid());
   ASSERT_TRUE(fork != nullptr && exit != nullptr);
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::pid), only_in_the_first(its, 0));
@@ -198,7 +193,7 @@ TEST_F(Levels, TheFirstOfEach) {
   ASSERT_TRUE(nested.ok());
   const Numbers second = numbers_in_proc(nested.first(2), nested);
   const Numbers third = numbers_in_proc(nested.first(3), nested);
-  const Told* fork = await(KNELL_EVENT_FORK, nested.first(3));
+  const source::KeptEvent* fork = await(KNELL_EVENT_FORK, nested.first(3));
   ASSERT_NE(fork, nullptr);
   EXPECT_EQ(numbers_of(fork->levels, &event::NamespacePids::child_pid), third);
   EXPECT_EQ(third[2].nr, 1);
@@ -246,11 +241,11 @@ class LevelsOfTheKiller : public Levels {
     ASSERT_EQ(killers.size(), from);
     for (size_t i = from; i < 3; i++) killers.push_back({its[i].ns, 0});
     ASSERT_TRUE(victim.wait());
-    const Told* exit = await(KNELL_EVENT_EXIT, victim.pid());
+    const source::KeptEvent* exit = await(KNELL_EVENT_EXIT, victim.pid());
     ASSERT_NE(exit, nullptr);
     EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
     EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::other_pid), killers);
-    EXPECT_EQ(exit->full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
+    EXPECT_EQ(exit->event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
   }
 };
 
@@ -298,10 +293,9 @@ TEST_F(Levels, AThreadHasANumberOfItsOwn) {
   gates.go.open();
   gates.end.open();
   ASSERT_EQ(inside.wait(), 0);
-  const Told* born = await(KNELL_EVENT_FORK, tid);
-  const Told* exit = await(KNELL_EVENT_EXIT, tid);
+  const source::KeptEvent* born = await(KNELL_EVENT_FORK, tid);
+  const source::KeptEvent* exit = await(KNELL_EVENT_EXIT, tid);
   ASSERT_TRUE(born != nullptr && exit != nullptr);
-  EXPECT_FALSE(born->full.for_levels_only);
   EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(born->levels, &event::NamespacePids::child_tid), threads);
   EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
@@ -325,16 +319,18 @@ TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   gates.end.open();
   ASSERT_EQ(inside.wait(), 0);
   ASSERT_NO_FATAL_FAILURE(drain_all());
-  const Told* process = keeper_.find(KNELL_EVENT_FORK, inside.pid());
-  const Told* thread = keeper_.find(KNELL_EVENT_FORK, tid);
+  const Keeper::Birth* process = keeper_.birth_of(inside.pid());
+  const Keeper::Birth* thread = keeper_.birth_of(tid);
   ASSERT_TRUE(process != nullptr && thread != nullptr);
-  EXPECT_TRUE(process->full.for_levels_only && thread->full.for_levels_only);
+  EXPECT_TRUE(process->birth.levels_known && thread->birth.levels_known);
   EXPECT_EQ(numbers_of(process->levels, &event::NamespacePids::child_pid), its);
   EXPECT_EQ(numbers_of(thread->levels, &event::NamespacePids::child_tid), threads);
-  EXPECT_EQ(process->full.u.child.uid, 0U);
-  EXPECT_EQ(thread->full.u.child.uid, 1000U) << "of who made it";
-  EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.helper()), nullptr)
+  EXPECT_EQ(process->birth.uid, 0U);
+  EXPECT_EQ(thread->birth.uid, 1000U) << "of who made it";
+  EXPECT_EQ(keeper_.birth_of(inside.helper()), nullptr)
       << "of the initial namespace, and nobody asked";
+  EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.pid()), nullptr) << "it is no event";
+  EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, tid), nullptr);
 }
 
 TEST_F(Levels, WithDetailsOfStatusToo) {
@@ -349,9 +345,9 @@ TEST_F(Levels, WithDetailsOfStatusToo) {
   const Numbers its = numbers_in_proc(inside.pid(), nested);
   go.open();
   inside.wait();
-  const Told* exit = await(KNELL_EVENT_EXIT, inside.pid());
+  const source::KeptEvent* exit = await(KNELL_EVENT_EXIT, inside.pid());
   ASSERT_NE(exit, nullptr);
-  EXPECT_TRUE(exit->full.levels_known);
+  EXPECT_TRUE(exit->levels_known);
   EXPECT_EQ(numbers_of(exit->levels, &event::NamespacePids::pid), its);
 }
 
@@ -364,13 +360,13 @@ TEST_F(Levels, EightAreKnownAndNineAreNot) {
   eight.wait();
   nine.wait();
   for (const uint32_t what : kEach) {
-    const Told* known = await(what, eight.pid());
-    const Told* unknown = await(what, nine.pid());
+    const source::KeptEvent* known = await(what, eight.pid());
+    const source::KeptEvent* unknown = await(what, nine.pid());
     ASSERT_TRUE(known != nullptr && unknown != nullptr);
-    EXPECT_TRUE(known->full.levels_known);
+    EXPECT_TRUE(known->levels_known);
     EXPECT_EQ(known->levels.size(), event::kMostLevels);
     EXPECT_EQ(known->levels.back().ns, nested.inode(event::kMostLevels));
-    EXPECT_FALSE(unknown->full.levels_known);
+    EXPECT_FALSE(unknown->levels_known);
     EXPECT_TRUE(unknown->levels.empty());
   }
 }
@@ -381,9 +377,9 @@ TEST_F(Levels, TheInitialNamespaceHasNone) {
   const pid_t pid = child.pid();
   child.wait();
   for (const uint32_t what : kEach) {
-    const Told* told = await(what, pid);
+    const source::KeptEvent* told = await(what, pid);
     ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->full.levels_known);
+    EXPECT_TRUE(told->levels_known);
     EXPECT_TRUE(told->levels.empty());
   }
 }
@@ -394,10 +390,11 @@ TEST_F(Levels, UnknownWhenNotRequested) {
   ASSERT_NO_FATAL_FAILURE(open(KNELL_EVENT_EXIT, KNELL_LEVEL_PROCESS, KNELL_DETAILS_FULL, false));
   Inside inside(nested.first(1), [] { return 0; });
   inside.wait();
-  const Told* exit = await(KNELL_EVENT_EXIT, inside.pid());
+  const source::KeptEvent* exit = await(KNELL_EVENT_EXIT, inside.pid());
   ASSERT_NE(exit, nullptr);
-  EXPECT_FALSE(exit->full.levels_known);
+  EXPECT_FALSE(exit->levels_known);
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.pid()), nullptr);
+  EXPECT_TRUE(keeper_.births.empty());
 }
 
 // ------------------------------------------------------------------------------------------------
@@ -412,7 +409,7 @@ class Follower : public Collector {
     uids.push_back(identities_.uid_of(raw.pid));
     const auto numbers = identities_.numbers_of(raw.tid);
     its.emplace_back(numbers.of.begin(), numbers.of.end());
-    seen.push_back(translate(raw, watched_ns, identities_));
+    seen.push_back(seen_by_those_inside(raw));
   }
   // The place of the event about that thread; nullopt: it was not reported.
   std::optional<size_t> find(uint32_t what, pid_t tid) const {
@@ -427,6 +424,13 @@ class Follower : public Collector {
   std::vector<std::optional<event::Raw>> seen;
 
  private:
+  std::optional<event::Raw> seen_by_those_inside(const event::Raw& raw) {
+    const process::Levels levels = process::levels_of(raw, identities_);
+    const auto at = std::ranges::find(levels.of(), watched_ns, &event::NamespacePids::ns);
+    if (at == levels.of().end()) return std::nullopt;
+    return event::translate(raw, *at);
+  }
+
   process::TaskIds& identities_;
 };
 
@@ -504,12 +508,13 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_pid_namespaces());
   const Nested nested(3);
   ASSERT_TRUE(nested.ok());
-  source::BpfOptions options;
-  options.wanted.mask = kForkExecExit;
-  options.wanted.roots = {::getpid()};
-  options.wanted.only_under = true;
-  options.wanted.namespaces = true;
-  auto bpf = source::Bpf::create(options);
+  source::SourceRequest wanted;
+  wanted.mask = kForkExecExit;
+  wanted.roots = {::getpid()};
+  wanted.only_under = true;
+  wanted.namespaces = true;
+  Keeper keeper;
+  auto bpf = source::Bpf::create({}, wanted, keeper.out);
   ASSERT_TRUE(bpf) << bpf.error().message();
   auto connector = source::Connector::create({.wanted = {kForkExecExit | KNELL_EVENT_UID}});
   ASSERT_TRUE(connector) << connector.error().message();
@@ -519,7 +524,6 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
   identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
   identities.read_all(system_clock().monotonic_ns());
   Follower follower(identities);
-  Keeper keeper;
 
   std::vector<pid_t> pids;
   for (int i = 0; i < 20; i++) {
@@ -542,7 +546,7 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
     ASSERT_TRUE(
         keeper.read_until(**bpf, [&] { return keeper.find(KNELL_EVENT_EXIT, pid) != nullptr; }));
     for (const uint32_t what : kEach) {
-      const Told* told = keeper.find(what, pid);
+      const source::KeptEvent* told = keeper.find(what, pid);
       const auto at = follower.find(what, pid);
       ASSERT_TRUE(told != nullptr && at);
       const auto field =

@@ -20,22 +20,18 @@ namespace {
 
 using source::PidfdSource;
 
-std::unique_ptr<PidfdSource> open(Clock& clock = system_clock()) {
-  auto source = PidfdSource::create(clock);
+std::unique_ptr<PidfdSource> open(SourceCollector& collector) {
+  auto source = PidfdSource::create(collector.out);
   EXPECT_TRUE(source.has_value()) << source.error().message();
   return source ? *std::move(source) : nullptr;
 }
 
 // Waits until its end is reported: its status, or "unknown", or "nothing".
-std::string end_told(PidfdSource& source, Collector& collector, int32_t pid) {
-  const auto told = [&]() -> const Collector::Over* {
-    for (const Collector::Over& over : collector.overs) {
-      if (over.pid == pid) return &over;
-    }
-    return nullptr;
-  };
+std::string end_told(PidfdSource& source, SourceCollector& collector, int32_t pid) {
+  const auto told = [&] { return collector.find(KNELL_EVENT_EXIT, pid); };
   if (!collector.read_until(source, [&] { return told() != nullptr; })) return "nothing";
-  return told()->status_known ? std::to_string(told()->wait_status) : "unknown";
+  const knell_event& exit = told()->event;
+  return (exit.has & KNELL_HAS_STATUS) != 0 ? std::to_string(exit.wait_status) : "unknown";
 }
 
 // A process that is not our child: its parent reaps it or leaves it a zombie.
@@ -91,16 +87,17 @@ class Pidfd : public ::testing::Test {
 };
 
 TEST_F(Pidfd, OwnChildIsReportedAndNotReaped) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   Child child = Child::fork([] { return 7; });
-  ASSERT_TRUE(source->add(child.pid(), start_ticks(child.pid())).has_value());
-  Collector collector;
+  ASSERT_TRUE(source->add_pid(child.pid(), start_ticks(child.pid())).has_value());
   EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
   EXPECT_EQ(source->size(), 0U) << "it leaves by itself";
   EXPECT_EQ(child.wait(), 7 << 8);
   collector.drain(*source);
-  EXPECT_EQ(collector.overs.size(), 1U) << "told once";
+  EXPECT_EQ(collector.events.size(), 1U) << "told once";
+  EXPECT_EQ(collector.ended.size(), 1U);
 }
 
 // After setuid() the caller may not read the child's /proc, nor its zombie's; as its parent it
@@ -109,58 +106,82 @@ TEST_F(Pidfd, OwnChildIsReportedWithoutReadingItsZombie) {
   KNELL_NEEDS(lacks_root());
   const std::string told = in_child([]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";
-    const auto source = PidfdSource::create();
+    SourceCollector collector;
+    const auto source = PidfdSource::create(collector.out);
     if (!source) return source.error().message();
     Child child = Child::fork([] { return 7; });
-    if (!(*source)->add(child.pid(), 0)) return "cannot add";
-    Collector collector;
+    if (!(*source)->add_pid(child.pid(), 0)) return "cannot add";
     return end_told(**source, collector, child.pid());
   });
   EXPECT_EQ(told, std::to_string(7 << 8));
 }
 
 TEST_F(Pidfd, SignalAndCoreAreReportedAsByWait) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   no_core_files();
-  Collector collector;
   for (const int signal : {SIGKILL, SIGQUIT}) {
     Child child = Child::fork([] {
       for (;;) ::pause();
       return 0;
     });
-    ASSERT_TRUE(source->add(child.pid(), 0).has_value());
+    ASSERT_TRUE(source->add_pid(child.pid(), 0).has_value());
     collector.drain(*source);
-    EXPECT_TRUE(collector.overs.empty());
+    EXPECT_TRUE(collector.events.empty());
     child.kill(signal);
     EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(signal));
     EXPECT_EQ(child.wait(), signal);
-    collector.overs.clear();
+    collector.events.clear();
   }
 }
 
 TEST_F(Pidfd, StrangerReapedByItsParent) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   Stranger stranger(Stranger::Parent::kReaps, 7);
-  ASSERT_TRUE(source->add(stranger.pid(), 0).has_value());
+  ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
   stranger.end_and_wait(Stranger::Parent::kReaps);
-  Collector collector;
   const std::string told = end_told(*source, collector, stranger.pid());
   EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(7 << 8) : "unknown");
 }
 
 TEST_F(Pidfd, ZombieOfAStrangerIsReported) {
   KNELL_NEEDS(lacks_root());
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   for (const int status : {7, 0}) {
     Stranger stranger(Stranger::Parent::kNeverReaps, status);
     stranger.end_and_wait(Stranger::Parent::kNeverReaps);
-    ASSERT_TRUE(source->add(stranger.pid(), start_ticks(stranger.pid())).has_value())
+    ASSERT_TRUE(source->add_pid(stranger.pid(), start_ticks(stranger.pid())).has_value())
         << "a zombie still comes";
-    Collector collector;
     EXPECT_EQ(end_told(*source, collector, stranger.pid()), std::to_string(status << 8));
+  }
+}
+
+TEST_F(Pidfd, DetailsAndOwnerAreReadWhenAProcessIsAdded) {
+  for (const uint32_t details : {KNELL_DETAILS_FULL, KNELL_DETAILS_STATUS}) {
+    SourceCollector collector;
+    const auto source = open(collector);
+    ASSERT_TRUE(source);
+    ASSERT_TRUE(source->set_request(
+        {.mask = KNELL_EVENT_EXIT, .details = details, .owners = true, .namespaces = true}));
+    Stranger stranger(Stranger::Parent::kReaps, 7);
+    const uint64_t start = start_ticks(stranger.pid());
+    ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
+    stranger.end_and_wait(Stranger::Parent::kReaps);
+    ASSERT_NE(end_told(*source, collector, stranger.pid()), "nothing");
+    const source::KeptEvent& exit = *collector.find(KNELL_EVENT_EXIT, stranger.pid());
+    EXPECT_NE(exit.event.has & KNELL_HAS_UID, 0u);
+    EXPECT_EQ(exit.event.uid, ::getuid());
+    EXPECT_TRUE(exit.levels_known);
+    const bool full = details == KNELL_DETAILS_FULL;
+    EXPECT_EQ(source::text_of(exit.event.comm), full ? lines_of("/proc/self/comm")[0] : "");
+    EXPECT_EQ(exit.event.args.data != nullptr, full);
+    ASSERT_EQ(collector.ended.size(), 1U);
+    EXPECT_EQ(collector.ended[0].start, full ? start : 0);
   }
 }
 
@@ -169,13 +190,13 @@ TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
   Stranger stranger(Stranger::Parent::kReaps, 9);
   const std::string told = in_child([&]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";
-    const auto source = PidfdSource::create();
+    SourceCollector collector;
+    const auto source = PidfdSource::create(collector.out);
     if (!source) return source.error().message();
-    if (const auto added = (*source)->add(stranger.pid(), 0); !added) {
+    if (const auto added = (*source)->add_pid(stranger.pid(), 0); !added) {
       return added.error().message();
     }
     stranger.end();
-    Collector collector;
     return end_told(**source, collector, stranger.pid());
   });
   EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
@@ -192,12 +213,12 @@ TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
       if (!become_nobody()) return "cannot become nobody";
       FakeClock clock;
       clock.now_ns = 1;  // so that the timer, which uses the real clock, has expired when it is set
-      const auto source = PidfdSource::create(clock);
+      SourceCollector collector(64, clock);
+      const auto source = PidfdSource::create(collector.out);
       if (!source) return source.error().message();
-      if (!(*source)->add(stranger.pid(), 0)) return "cannot add";
-      Collector collector;
+      if (!(*source)->add_pid(stranger.pid(), 0)) return "cannot add";
       collector.drain(**source);
-      if (pidfd_features().exit_info && !collector.overs.empty()) return "did not wait";
+      if (pidfd_features().exit_info && !collector.events.empty()) return "did not wait";
       clock.now_ns += 1'000'000'000;
       return end_told(**source, collector, stranger.pid());
     });
@@ -206,7 +227,8 @@ TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
 }
 
 TEST_F(Pidfd, LeaderThatExitsFirstIsNotTheEnd) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   Pipe pipe = make_pipe();
   Child child = Child::fork([&] {
@@ -220,23 +242,23 @@ TEST_F(Pidfd, LeaderThatExitsFirstIsNotTheEnd) {
     ::syscall(SYS_exit, 0);
     return 1;
   });
-  ASSERT_TRUE(source->add(child.pid(), 0).has_value());
+  ASSERT_TRUE(source->add_pid(child.pid(), 0).has_value());
   for (const Deadline deadline; !deadline.passed();) {
     const auto stat = read_proc_stat(child.pid());
     ASSERT_TRUE(stat.has_value());
     if (stat->state == 'Z') break;
     std::this_thread::yield();
   }
-  Collector collector;
   collector.drain(*source);
-  EXPECT_TRUE(collector.overs.empty());
+  EXPECT_TRUE(collector.events.empty());
   pipe.write.reset();
   EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
   child.wait();
 }
 
 TEST_F(Pidfd, InvalidAddsAreRefused) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   const pid_t gone = exited_child(0);
   const Child child = Child::fork([] {
@@ -244,32 +266,33 @@ TEST_F(Pidfd, InvalidAddsAreRefused) {
     return 0;
   });
   const auto code = [](const Result<void>& result) { return result ? 0 : result.error().code; };
-  EXPECT_EQ(code(source->add(gone, 0)), ESRCH);
-  EXPECT_EQ(code(source->add(child.pid(), start_ticks(child.pid()) + 1)), ESRCH);
-  EXPECT_EQ(code(source->add(child.pid(), start_ticks(child.pid()))), 0);
-  EXPECT_EQ(code(source->add(child.pid(), 0)), EEXIST);
-  EXPECT_EQ(code(source->remove(gone)), ENOENT);
+  EXPECT_EQ(code(source->add_pid(gone, 0)), ESRCH);
+  EXPECT_EQ(code(source->add_pid(child.pid(), start_ticks(child.pid()) + 1)), ESRCH);
+  EXPECT_EQ(code(source->add_pid(child.pid(), start_ticks(child.pid()))), 0);
+  EXPECT_EQ(code(source->add_pid(child.pid(), 0)), EEXIST);
+  EXPECT_EQ(code(source->remove_pid(gone)), ENOENT);
   EXPECT_EQ(source->size(), 1U);
 }
 
 TEST_F(Pidfd, RemovedProcessIsNotReported) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   Child child = Child::fork([] {
     for (;;) ::pause();
     return 0;
   });
-  ASSERT_TRUE(source->add(child.pid(), 0).has_value());
-  ASSERT_TRUE(source->remove(child.pid()).has_value());
+  ASSERT_TRUE(source->add_pid(child.pid(), 0).has_value());
+  ASSERT_TRUE(source->remove_pid(child.pid()).has_value());
   child.kill();
   child.wait();
-  Collector collector;
   collector.drain(*source);
-  EXPECT_TRUE(collector.overs.empty());
+  EXPECT_TRUE(collector.events.empty());
 }
 
 TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
-  const auto source = open();
+  SourceCollector collector;
+  const auto source = open(collector);
   ASSERT_TRUE(source);
   Pipe go = make_pipe();
   std::vector<Child> children;
@@ -281,17 +304,16 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
       ::close(go.write.get());
       return ::read(go.read.get(), &byte, 1) == 0 ? i % 100 : 101;
     }));
-    ASSERT_TRUE(source->add(children.back().pid(), 0).has_value());
+    ASSERT_TRUE(source->add_pid(children.back().pid(), 0).has_value());
   }
   go.write.reset();
-  Collector collector;
   const Deadline deadline;
-  while (collector.overs.size() < children.size() && !deadline.passed()) {
-    const size_t before = collector.overs.size();
-    ASSERT_TRUE(source->drain(collector, 3).has_value());
-    ASSERT_LE(collector.overs.size(), before + 3);
+  while (collector.events.size() < children.size() && !deadline.passed()) {
+    const size_t before = collector.events.size();
+    ASSERT_TRUE(collector.drain_once(*source, 3).has_value());
+    ASSERT_LE(collector.events.size(), before + 3);
   }
-  ASSERT_EQ(collector.overs.size(), children.size());
+  ASSERT_EQ(collector.events.size(), children.size());
   for (size_t i = 0; i < children.size(); i++) {
     const std::string expected = std::to_string(static_cast<int>(i % 100) << 8);
     EXPECT_EQ(end_told(*source, collector, children[i].pid()), expected);
@@ -300,11 +322,12 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
 
 TEST_F(Pidfd, NoDescriptorLeftIsExplained) {
   const std::string text = in_child([]() -> std::string {
-    const auto source = PidfdSource::create();
+    SourceCollector collector;
+    const auto source = PidfdSource::create(collector.out);
     if (!source) return source.error().message();
     const rlimit few{3, 3};
     if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return "cannot limit";
-    const auto added = (*source)->add(::getpid(), 0);
+    const auto added = (*source)->add_pid(::getpid(), 0);
     return added ? "added" : std::to_string(added.error().code) + added.error().message();
   });
   EXPECT_TRUE(text.starts_with(std::to_string(EMFILE))) << text;

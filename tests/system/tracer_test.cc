@@ -249,8 +249,8 @@ void expect_lives(const Named& named, int times) {
   std::set<pid_t> known{stage.pid()};
   for (int i = 0; i < times && !testing::Test::HasFailure(); i++) {
     stage.begin();
-    ASSERT_TRUE(watch.read_until([&] { return stage.over(std::chrono::milliseconds(1)); }))
-        << watch.text();
+    for (const Deadline deadline; !stage.over(std::chrono::milliseconds(1)); watch.read())
+      ASSERT_FALSE(deadline.passed()) << watch.text();
     const std::vector<Fate> fates = stage.end();
     ASSERT_FALSE(fates.empty());
     for (const Fate& fate : fates) {

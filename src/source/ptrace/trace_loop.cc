@@ -59,7 +59,9 @@ void resume(pid_t tid, int signal) {
   (void)::ptrace(PTRACE_CONT, tid, nullptr, reinterpret_cast<void*>(static_cast<intptr_t>(signal)));
 }
 
-bool is_thread_of(pid_t pid, pid_t tid) { return ::syscall(SYS_tgkill, pid, tid, 0) == 0; }
+bool is_thread_of(pid_t pid, pid_t tid) {
+  return ::syscall(SYS_tgkill, pid, tid, 0) == 0 || errno == EPERM;
+}
 
 bool stops(int signal) {
   return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
@@ -168,8 +170,9 @@ void TraceLoop::on_birth(pid_t creator) {
   const pid_t pid = threads_[creator];
   if (is_thread_of(pid, child))
     add_thread(child, pid);
-  else
+  else if (is_thread_of(child, child))
     add_process(child, pid);
+  // Else it was a thread that stopped first (adopt()), and has ended by now.
 }
 
 void TraceLoop::add_thread(pid_t tid, pid_t pid) {

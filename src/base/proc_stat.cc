@@ -18,7 +18,7 @@ namespace {
 constexpr int kStateField = 3, kPpidField = 4, kTtyField = 7, kFlagsField = 9, kThreadsField = 20,
               kStartField = 22;
 constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
-constexpr int kExitCodeField = 52;
+constexpr int kExitSignalField = 38, kExitCodeField = 52;
 constexpr uint32_t kExiting = 0x4;   // PF_EXITING, linux/sched.h: the same since 2.6
 constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
 
@@ -59,6 +59,8 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       return parse(word, stat.arg_start);
     case kArgEndField:
       return parse(word, stat.arg_end);
+    case kExitSignalField:
+      return parse(word, stat.exit_signal);
     case kExitCodeField:
       return parse(word, stat.exit_code);
     default:

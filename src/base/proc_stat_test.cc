@@ -10,11 +10,12 @@
 namespace knell {
 namespace {
 
-// A line whose fields from 5 to 51 are 9, but for threads (20) and start (22).
+// A line whose fields from 5 to 51 are 9, but for threads (20), start (22) and the exit signal
+// (38).
 std::string line(const std::string& name, char state, const std::string& exit_code) {
   std::string text = "4242 (" + name + ") " + state + " 17";
   for (int field = 5; field <= 51; field++) {
-    text += field == 20 ? " 3" : field == 22 ? " 123456789012" : " 9";
+    text += field == 20 ? " 3" : field == 22 ? " 123456789012" : field == 38 ? " 17" : " 9";
   }
   return text + " " + exit_code + "\n";
 }
@@ -29,6 +30,7 @@ TEST(ProcStat, FieldsAreCountedFromTheLastBracket) {
     EXPECT_EQ(stat->tty, 9U);
     EXPECT_EQ(stat->threads, 3);
     EXPECT_EQ(stat->start, 123456789012U);
+    EXPECT_EQ(stat->exit_signal, 17);
     EXPECT_EQ(stat->exit_code, 1792);
   }
 }

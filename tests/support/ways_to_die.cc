@@ -600,7 +600,7 @@ Truth out_of_memory() {
 Truth killed_while_stopped() {
   return killed([](pid_t victim) {
     ::kill(victim, SIGSTOP);
-    wait_for_state(victim, "T");
+    wait_for_state(victim, "Tt");  // t: below a tracer
     ::kill(victim, SIGKILL);
   });
 }

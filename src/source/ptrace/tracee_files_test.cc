@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "source/ptrace/tracee_files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/unique_fd.h"
+#include "source/ptrace/dynamic_symbols.h"
+
+namespace knell::source {
+namespace {
+
+constexpr std::string_view kStatus =
+    "Name:\tsh\nTgid:\t42\nPid:\t43\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
+    "NStgid:\t42\t7\t1\nSigIgn:\t0000000000001000\nSigCgt:\t0000000180004002\n"
+    "CapPrm:\t0000000000000400\nCapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\n";
+
+TEST(TraceeStatus, FieldsAreFoundByTheirNames) {
+  const auto status = parse_tracee_status(kStatus);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->tgid, 42);
+  EXPECT_EQ(status->uid, 1U);
+  EXPECT_EQ(status->euid, 2U);
+  EXPECT_EQ(status->gid, 5U);
+  EXPECT_EQ(status->egid, 6U);
+  EXPECT_EQ(status->ignored, 0x1000U);
+  EXPECT_EQ(status->caught, 0x180004002U);
+  EXPECT_EQ(status->permitted, 0x400U);
+  EXPECT_EQ(status->bounding, 0x1ffffffffffU);
+  EXPECT_TRUE(status->no_new_privileges);
+  EXPECT_EQ(status->nested_pid, 1);
+}
+
+TEST(TraceeStatus, OfThisProcess) {
+  const auto status = read_tracee_status(::getpid());
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->tgid, ::getpid());
+  EXPECT_EQ(status->uid, ::getuid());
+  EXPECT_EQ(status->egid, ::getegid());
+  EXPECT_EQ(status->nested_pid, 0);
+  EXPECT_FALSE(read_tracee_status(0x7fffffff).has_value());
+  EXPECT_FALSE(parse_tracee_status("").has_value());
+  EXPECT_FALSE(parse_tracee_status("Tgid:\t1\n").has_value());
+}
+
+TEST(Privileges, AreWithheldWhenTheFileGrantsWhatTheProcessLacks) {
+  TraceeStatus user;
+  user.uid = user.euid = 1000;
+  user.gid = user.egid = 1000;
+  user.bounding = 0xff;
+  EXPECT_FALSE(privileges_withheld({.mode = 0755}, user));
+  EXPECT_TRUE(privileges_withheld({.mode = 04755}, user));
+  EXPECT_TRUE(privileges_withheld({.mode = 02755}, user));
+  EXPECT_FALSE(privileges_withheld({.mode = 02644}, user));  // mandatory locking
+  EXPECT_TRUE(privileges_withheld({.mode = 0755, .capabilities = 0x2}, user));
+  EXPECT_FALSE(privileges_withheld({.mode = 0755, .capabilities = 0x100}, user));
+  // For another reason than the tracer.
+  EXPECT_FALSE(privileges_withheld({.mode = 04755, .without_set_id = true}, user));
+  TraceeStatus sandboxed = user;
+  sandboxed.no_new_privileges = true;
+  EXPECT_FALSE(privileges_withheld({.mode = 04755}, sandboxed));
+  EXPECT_FALSE(privileges_withheld({.mode = 04755, .owner = 1000}, user));
+  EXPECT_FALSE(privileges_withheld({.mode = 04755, .owner = 65534}, user));  // unmapped
+  TraceeStatus root = user;
+  root.euid = 0;
+  root.permitted = 0x2;
+  EXPECT_FALSE(privileges_withheld({.mode = 04755, .capabilities = 0x2}, root));
+}
+
+TEST(DynamicSymbols, AreFoundByTheirWholeNames) {
+  (void)::ptrace(PTRACE_PEEKDATA, 0, nullptr, nullptr);  // this program uses it
+  const UniqueFd self(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  const auto has = [&](std::string_view name) {
+    return has_dynamic_symbol(self.get(), std::array{name});
+  };
+  EXPECT_TRUE(has("ptrace"));
+  EXPECT_FALSE(has("ptrac"));
+  EXPECT_FALSE(has("trace"));
+  EXPECT_FALSE(has("knell_no_such_function"));
+}
+
+TEST(DynamicSymbols, OfAFileThatIsNoProgram) {
+  for (const char* path : {"/proc/self/status", "/dev/null"}) {
+    const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+    EXPECT_FALSE(has_dynamic_symbol(file.get(), std::array{std::string_view("ptrace")})) << path;
+  }
+}
+
+TEST(ProgramCache, ReadsAProgramOnce) {
+  ProgramCache cache;
+  const Program* const program = cache.of(::getpid());
+  ASSERT_NE(program, nullptr);
+  EXPECT_TRUE(program->traces);
+  EXPECT_EQ(cache.of(::getpid()), program);
+  EXPECT_EQ(cache.size(), 1U);
+  EXPECT_EQ(cache.of(0x7fffffff), nullptr);
+}
+
+}  // namespace
+}  // namespace knell::source

@@ -6,25 +6,29 @@
 #include <benchmark/benchmark.h>
 
 #include <csignal>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "cli/table.h"
+#include "event/batch.h"
 #include "event/cn_message.h"
-#include "event/full.h"
 #include "event/json.h"
 #include "event/raw.h"
 #include "filter/predicates.h"
 #include "hub/hub.h"
 #include "lib/predicate_parser.h"
+#include "process/fake_proc.h"
 #include "server/wire_event_encoder.h"
 #include "source/bpf/decode.h"
-#include "event/batch.h"
-#include "source/bpf/event_filler.h"
-#include "process/fake_proc.h"
+#include "source/bpf/event_builder.h"
+#include "source/bpf/record_for_test.h"
 #include "source/connector/assembler.h"
+#include "source/output.h"
 
 namespace knell::bench {
 namespace {
@@ -36,75 +40,129 @@ constexpr size_t kSamples = 256;                   // about what one drain bring
 constexpr uint64_t kFirstNs = 90'000'000'000'000;  // a day after the boot
 
 struct SampleProgram {
-  std::string_view comm, args, exe;
+  std::string_view comm, args, exe;  // exe: as in a record, the names from the last to the first
   uint32_t uid;
   const char* cgroup;
 };
-// NOLINTBEGIN(bugprone-string-literal-with-embedded-nul): words of args end with one
+// NOLINTBEGIN(bugprone-string-literal-with-embedded-nul): words and names end with one
 constexpr SampleProgram kPrograms[] = {
-    {"grep", "grep\0-q\0nosuch\0/etc/passwd\0"sv, "/usr/bin/grep", 0, "/system.slice/cron.service"},
+    {"grep", "grep\0-q\0nosuch\0/etc/passwd\0"sv, "grep\0bin\0usr\0"sv, 0,
+     "/system.slice/cron.service"},
     {"postgres", "postgres: app orders 10.1.2.3(51234) UPDATE\0"sv,
-     "/usr/lib/postgresql/15/bin/postgres", 101, "/system.slice/postgresql@15-main.service"},
-    {"php-fpm8.2", "php-fpm: pool www\0"sv, "/usr/sbin/php-fpm8.2", 33,
+     "postgres\0bin\0"
+     "15\0postgresql\0lib\0usr\0"sv,
+     101, "/system.slice/postgresql@15-main.service"},
+    {"php-fpm8.2", "php-fpm: pool www\0"sv, "php-fpm8.2\0sbin\0usr\0"sv, 33,
      "/system.slice/php8.2-fpm.service"},
     {"cc1",
      "/usr/lib/gcc/x86_64-linux-gnu/12/cc1\0-quiet\0-imultiarch\0x86_64-linux-gnu\0parser.c\0"
      "-dumpbase\0parser.c\0-mtune=generic\0-march=x86-64\0-O2\0-Wall\0-Wextra\0-o\0"
      "/tmp/ccXmQ2Lb.s\0"sv,
-     "/usr/lib/gcc/x86_64-linux-gnu/12/cc1", 1000, "/user.slice/user-1000.slice/session-3.scope"},
+     "cc1\0"
+     "12\0x86_64-linux-gnu\0gcc\0lib\0usr\0"sv,
+     1000, "/user.slice/user-1000.slice/session-3.scope"},
 };
 // NOLINTEND(bugprone-string-literal-with-embedded-nul)
 
 const SampleProgram& program_of(size_t i) { return kPrograms[i % std::size(kPrograms)]; }
 uint64_t cgroup_inode(size_t i) { return 4711 + i % std::size(kPrograms); }
 
-// What a source reports of the i-th exit: one in ten fails, one in fifty is killed.
-event::Full exit_of_process(size_t i, uint32_t details) {
+// What the programs send of an exit.
+struct ExitRecord {
+  source::RecordBytes details;
+  knell_mark mark;
+};
+
+// The i-th exit: one in ten fails, one in fifty is killed.
+ExitRecord exit_of_process(size_t i, uint32_t details) {
   const SampleProgram& program = program_of(i);
   const bool is_killed = i % 50 == 49;
-  event::Full full;
-  full.what = KNELL_EVENT_EXIT;
-  full.stamp_ns = kFirstNs + i * 10'000;
-  full.pid = full.tid = static_cast<int32_t>(10'000 + i);
-  full.start_boot_ns = full.stamp_ns - 2'345'678;
-  full.ppid = 900;
-  full.parent_start_boot_ns = 1'000'000'000;
-  full.u.exit = {is_killed ? SIGKILL : i % 10 == 0 ? 1 << 8 : 0, SIGCHLD};
-  if (details == KNELL_DETAILS_STATUS) return full;
-  full.has_details = true;
-  program.comm.copy(full.comm.data(), full.comm.size() - 1);
-  full.parent_comm = {"bash"};
-  full.uid = full.gid = program.uid;
-  full.cgroup = cgroup_inode(i);
-  if (is_killed) full.killer = {.cause = KNELL_CAUSE_USER, .pid = 8103, .comm = {"bash"}};
-  if (details == KNELL_DETAILS_NAMES) return full;
-  full.has_args = true;
-  full.args = program.args;
-  full.exe = program.exe;
-  full.cwd = "/var/lib/somewhere";
-  return full;
+  knell_process process{};
+  process.head.kind = KNELL_RECORD_DETAILS;
+  process.pid = process.tid = static_cast<int32_t>(10'000 + i);
+  process.ppid = 900;
+  process.parent_start_ns = 1'000'000'000;
+  knell_mark mark{};
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.head.stamp_ns = kFirstNs + i * 10'000;
+  mark.pid = process.pid;
+  mark.ppid = process.ppid;
+  mark.start_ns = process.start_ns = mark.head.stamp_ns - 2'345'678;
+  mark.status = is_killed ? SIGKILL : i % 10 == 0 ? 1 << 8 : 0;
+  mark.signal = SIGCHLD;
+  std::string tail;
+  if (details == KNELL_DETAILS_STATUS) return {source::RecordBytes(process), mark};
+  process.head.flags |= KNELL_RECORD_NAMED;
+  program.comm.copy(process.comm, sizeof process.comm - 1);
+  std::string_view("bash").copy(process.parent_comm, sizeof process.parent_comm);
+  process.uid = process.gid = program.uid;
+  process.cgroup = cgroup_inode(i);
+  if (details == KNELL_DETAILS_FULL) {
+    constexpr std::string_view kCwd = "somewhere\0lib\0var\0"sv;
+    process.head.flags |= KNELL_RECORD_ARGS;
+    process.args_bytes = static_cast<uint32_t>(program.args.size());
+    process.exe_bytes = static_cast<uint32_t>(program.exe.size());
+    process.cwd_bytes = static_cast<uint32_t>(kCwd.size());
+    tail.append(program.args).append(program.exe).append(kCwd);
+  }
+  if (is_killed) {
+    process.head.flags |= KNELL_RECORD_KILLER;
+    knell_sender killer{};
+    killer.cause = KNELL_CAUSE_USER;
+    killer.pid = 8103;
+    std::string_view("bash").copy(killer.comm, sizeof killer.comm);
+    tail += source::bytes_of(killer);
+  }
+  return {source::RecordBytes(process, tail), mark};
 }
+
+class EveryEvent final : public source::Sink {
+ public:
+  uint32_t types() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
+  bool wants(event::Slot&, const filter::Ancestry&) override { return true; }
+  void on_process_ended(int32_t, uint64_t, std::span<const event::NamespacePids>) override {}
+};
+
+// An output for `capacity` events, all of which are wanted.
+struct Made {
+  explicit Made(size_t capacity) : batch(capacity), out(batch, sink, clock, /*boot=*/0x5eed) {
+    clock.now_ns = kFirstNs + 100'000;
+    clock.epoch_ns = 1'700'000'000'000'000'000;
+    out.begin_drain();
+  }
+  FakeClock clock;
+  EveryEvent sink;
+  event::Batch batch;
+  source::Output out;
+  process::FakeProc tree;
+  process::ProcReader proc = tree.reader();
+};
+
+// Exits as bpf reports them.
+struct MadeOfRecords : Made {
+  explicit MadeOfRecords(uint32_t level_of_details) : Made(kSamples) {
+    for (size_t i = 0; i < std::size(kPrograms); i++)
+      builder.cgroups().learn(cgroup_inode(i), program_of(i).cgroup);
+    for (size_t i = 0; i < kSamples; i++) records.push_back(exit_of_process(i, level_of_details));
+    for (const ExitRecord& one : records) decoded.push_back(*source::decode(one.details.view()));
+  }
+  void add_all() {
+    for (size_t i = 0; i < kSamples; i++) builder.add_exit(&decoded[i], records[i].mark, 0);
+  }
+  process::ProcessDetails details{KNELL_DETAILS_STATUS, 0x5eed, proc, out.time(), {}};
+  source::EventBuilder builder{out, details};
+  std::vector<ExitRecord> records;
+  std::vector<source::Decoded> decoded;
+};
 
 // kSamples events as a listener receives them. Owns all they point to.
 class Samples {
  public:
-  explicit Samples(uint32_t details) : filler_(/*boot=*/0x5eed, time_), batch_(kSamples) {
-    time_.epoch_ns = 1'700'000'000'000'000'000;
-    for (size_t i = 0; i < std::size(kPrograms); i++)
-      filler_.cgroups().learn(cgroup_inode(i), program_of(i).cgroup);
+  explicit Samples(uint32_t details) : made_(details) {
+    made_.add_all();
     for (size_t i = 0; i < kSamples; i++) {
-      const event::Full full = exit_of_process(i, details);
-      event::Slot* slot = batch_.reserve();
-      knell_event& event = slot->event;
-      event.size = sizeof event;
-      event.type = full.what;
-      event.via = KNELL_VIA_BPF;
-      event.seq = i + 1;
-      event.mono_ns = full.stamp_ns;
-      event.time_ns = time_.realtime_ns(full.stamp_ns);
-      event.pid = event.tid = full.pid;
-      filler_.fill(batch_, *slot, full);
-      events_.push_back(event);
+      made_.batch[i].event.seq = i + 1;
+      events_.push_back(made_.batch[i].event);
     }
   }
   Samples(const Samples&) = delete;
@@ -112,9 +170,7 @@ class Samples {
   std::vector<knell_event>& events() { return events_; }
 
  private:
-  process::Timebase time_;
-  source::EventFiller filler_;
-  event::Batch batch_;
+  MadeOfRecords made_;
   std::vector<knell_event> events_;
 };
 
@@ -128,10 +184,7 @@ void report(benchmark::State& state, size_t events, const char* counter = nullpt
   }
 }
 
-class NoAncestry : public filter::Ancestry {
- public:
-  bool is_under(int32_t, const knell_event&) const override { return false; }
-};
+using filter::NoAncestry;
 
 // --- decode: bytes of the kernel to an event ---
 
@@ -147,26 +200,11 @@ BENCHMARK(decode_connector)->Name("decode/connector datagram");
 
 // The details of a process, followed by the strings, and the mark that ends it.
 void decode_bpf(benchmark::State& state) {
-  const std::string_view args = kPrograms[0].args, exe = "grep\0bin\0usr\0"sv;
-  struct {
-    knell_process process{};
-    char tail[64]{};
-  } record;
-  record.process.head.kind = KNELL_RECORD_DETAILS;
-  record.process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_ARGS;
-  record.process.pid = record.process.tid = 1000;
-  record.process.args_bytes = static_cast<uint32_t>(args.copy(record.tail, args.size()));
-  record.process.exe_bytes = static_cast<uint32_t>(exe.copy(record.tail + args.size(), exe.size()));
-  knell_mark mark{};
-  mark.head.kind = KNELL_RECORD_MARK;
-  mark.pid = 1000;
-  const std::string_view bytes(reinterpret_cast<const char*>(&record), sizeof record);
-  const std::string_view mark_bytes(reinterpret_cast<const char*>(&mark), sizeof mark);
-  source::RecordDecoder decoder;
+  const ExitRecord record = exit_of_process(0, KNELL_DETAILS_FULL);
+  const source::RecordBytes mark(record.mark);
   for (auto _ : state) {
-    const auto details = source::decode(bytes);
-    const auto end = source::decode(mark_bytes);
-    benchmark::DoNotOptimize(decoder.event_of_exit(&*details, *end->mark));
+    benchmark::DoNotOptimize(source::decode(record.details.view()));
+    benchmark::DoNotOptimize(source::decode(mark.view()));
   }
   report(state, 1);
 }
@@ -235,7 +273,7 @@ BENCHMARK(publish_to_one)->Name("hub/one wants it, listeners")->Arg(1)->Arg(100)
 void publish_to_all(benchmark::State& state) { publish(state, false); }
 BENCHMARK(publish_to_all)->Name("hub/all want it, listeners")->Arg(1)->Arg(100)->Arg(1000);
 
-// --- normalise: what a source sends to events of processes ---
+// --- make: what the kernel reports to finished events ---
 
 class NoProbe : public source::ProcessProbe {
  public:
@@ -245,77 +283,51 @@ class NoProbe : public source::ProcessProbe {
   bool exists(int32_t) override { return false; }
 };
 
-class EveryEvent : public source::EventFilter {
- public:
-  uint32_t mask() const override { return KNELL_EVENT_ALL | KNELL_EVENT_LOST; }
-  bool wants(event::Slot&, const filter::Ancestry&) override { return true; }
-  void on_process_ended(int32_t, uint64_t) override {}
-};
-
-// Drains `events` events that `feed` gives to a normaliser.
-template <class Feed>
-void normalise(benchmark::State& state, process::NormaliserOptions options, size_t events,
-               Feed feed) {
-  options.boot = 1;
-  process::FakeProc tree;
-  process::ProcReader reader(tree.reader());
-  FakeClock clock;
-  clock.now_ns = kFirstNs + 100'000;
-  NoProbe probe;
-  EveryEvent event_filter;
-  event::Batch batch(kSamples);
-  source::Normaliser normaliser(options, reader, clock, probe, event_filter, batch);
-  normaliser.set_reported_types(KNELL_EVENT_ALL);
-  for (size_t i = 0; i < std::size(kPrograms); i++)
-    normaliser.on_cgroup({.inode = cgroup_inode(i), .path = program_of(i).cgroup});
-  size_t made = 0;
-  for (auto _ : state) {
-    normaliser.begin_drain();
-    feed(normaliser);
-    (void)normaliser.probe_exits();
-    normaliser.finish();
-    made += batch.size();
-    batch.clear();
-  }
-  report(state, events, "events", made);
-}
-
 // Thread-level events: fork and exit of each process.
-void normalise_connector(benchmark::State& state) {
+void make_of_connector(benchmark::State& state) {
   constexpr int kProcesses = 64;
-  process::NormaliserOptions options;
-  options.details = KNELL_DETAILS_STATUS;
+  Made made(kSamples);
+  NoProbe probe;
+  source::Assembler assembler({}, made.out, made.proc, probe);
+  KNELL_CHECK(assembler.set_request({.details = KNELL_DETAILS_STATUS}, KNELL_EVENT_ALL));
   uint64_t stamp = kFirstNs;
-  normalise(state, options, kProcesses, [&](source::Normaliser& normaliser) {
+  size_t events = 0;
+  for (auto _ : state) {
+    made.out.begin_drain();
     for (int i = 0; i < kProcesses; i++) {
       event::Raw raw;
       raw.pid = raw.tid = 10'000 + i;
       raw.what = KNELL_EVENT_FORK;
       raw.stamp_ns = ++stamp;
       raw.u.fork = {1, 1};
-      normaliser.on_raw(raw);
+      assembler.on_raw(raw);
       raw.what = KNELL_EVENT_EXIT;
       raw.stamp_ns = ++stamp;
       raw.u.exit = {1 << 8, 17, 1, 1};
-      normaliser.on_raw(raw);
+      assembler.on_raw(raw);
     }
-  });
+    (void)assembler.probe_exits();
+    assembler.finish();
+    events += made.batch.size();
+    made.batch.clear();
+  }
+  report(state, kProcesses, "events", events);
 }
-BENCHMARK(normalise_connector)->Name("normalise/connector, fork and exit, status");
+BENCHMARK(make_of_connector)->Name("make/connector, fork and exit, status");
 
-void normalise_bpf(benchmark::State& state, uint32_t details) {
-  process::NormaliserOptions options;
-  options.details = details;
-  options.via = KNELL_VIA_BPF;
-  options.full_events = true;
-  std::vector<event::Full> fulls;
-  for (size_t i = 0; i < kSamples; i++) fulls.push_back(exit_of_process(i, details));
-  normalise(state, options, kSamples, [&](source::Normaliser& normaliser) {
-    for (const event::Full& full : fulls) normaliser.on_full(full);
-  });
+void make_of_bpf(benchmark::State& state, uint32_t details) {
+  MadeOfRecords made(details);
+  size_t events = 0;
+  for (auto _ : state) {
+    made.out.begin_drain();
+    made.add_all();
+    events += made.batch.size();
+    made.batch.clear();
+  }
+  report(state, kSamples, "events", events);
 }
-BENCHMARK_CAPTURE(normalise_bpf, status, KNELL_DETAILS_STATUS)->Name("normalise/bpf, exit, status");
-BENCHMARK_CAPTURE(normalise_bpf, full, KNELL_DETAILS_FULL)->Name("normalise/bpf, exit, full");
+BENCHMARK_CAPTURE(make_of_bpf, status, KNELL_DETAILS_STATUS)->Name("make/bpf, exit, status");
+BENCHMARK_CAPTURE(make_of_bpf, full, KNELL_DETAILS_FULL)->Name("make/bpf, exit, full");
 
 // --- render: an event to a line of text ---
 

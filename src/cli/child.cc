@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@ void name_main_process(const char* variable, pid_t before) {
 
 [[noreturn]] void run_child(int go, int failure, char* const* words, pid_t parent,
                             const BlockedSignals& signals) {
+  // For KNELL_VIA_PTRACE, whose tracer is a child of `parent`; fails where Yama is not in use.
+  ::prctl(PR_SET_PTRACER, parent);
   char byte = 0;
   if (read_all(go, &byte, 1) != 1) ::_exit(kKnellFailed);
   for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"})

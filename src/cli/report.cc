@@ -123,7 +123,7 @@ void close_json(const RunResult& result, std::string& out) {
   out += fmt::format(
       R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"
       R"("duration_ns":{},"scope":{},"scope_uid":{},"processes":{},"failed":{},)"
-      R"("still_running":{},"lost":{},"lost_exact":{}}})",
+      R"("still_running":{},"lost":{},"lost_exact":{},"via":{}}})",
       json_string(result.name), result.wait_status,
       killed ? "null" : fmt::to_string(WEXITSTATUS(result.wait_status)),
       killed ? json_string(how.substr(0, how.find(' '))) : "null", result.exit.json,
@@ -131,7 +131,8 @@ void close_json(const RunResult& result, std::string& out) {
       scoped ? fmt::to_string(result.scope_uid) : "null", result.processes,
       none ? "null" : fmt::to_string(result.failed), result.still_running,
       result.losses.counted() ? fmt::to_string(result.losses.count()) : "null",
-      result.losses.exact() && result.losses.counted());
+      result.losses.exact() && result.losses.counted(),
+      result.via == KNELL_VIA_AUTO ? "null" : json_string(knell_via_name(result.via)));
   out += '\n';
 }
 
@@ -152,6 +153,14 @@ void close_text(const RunResult& result, std::string& out) {
 }
 
 }  // namespace
+
+void Report::begin(const RunResult& result, std::string& out) const {
+  if (json_ || result.via != KNELL_VIA_PTRACE) return;
+  out += fmt::format(
+      "knell: {} is traced with ptrace(2), since nothing better works here (see knell doctor): it is "
+      "slower, set-user-ID programs run without the privilege, and debuggers are not followed\n",
+      printable(result.name));
+}
 
 void Report::close(const RunResult& result, std::string& out) const {
   if (json_)

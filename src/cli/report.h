@@ -33,6 +33,7 @@ struct RunResult {
   Losses losses;
   uint32_t scope = KNELL_SCOPE_ALL;  // enum knell_scope: which processes could be seen
   uint32_t scope_uid = 0;
+  uint32_t via = KNELL_VIA_AUTO;  // enum knell_via: where the events come from
 
   // Whether `processes` and `failed` are complete, apart from the losses counted in `losses`.
   bool complete() const { return scope != KNELL_SCOPE_USER && losses.counted(); }
@@ -43,6 +44,8 @@ class Report {
  public:
   Report(bool json, const Screen& screen) : json_(json), screen_(screen) {}
 
+  // What has to be known before the first event.
+  void begin(const RunResult& result, std::string& out) const;
   void add(const knell_event& event, const Tree& tree, std::string& out) const;
   void close(const RunResult& result, std::string& out) const;
 

@@ -99,6 +99,8 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
   result_.name = std::move(name);
   result_.scope = stats.scope;
   result_.scope_uid = stats.scope_uid;
+  result_.via = stats.via;
+  report_.begin(result_, unwritten_);
 }
 
 bool Running::wanted(const knell_event& event) const {
@@ -261,6 +263,25 @@ pid_t root_of(pid_t command, pid_t probe) {
   return ::getpid();
 }
 
+// Opens a listener for CMD and the processes under it. Where no source can observe them, CMD is
+// traced: that needs nothing, but CMD is slower, and a few programs behave differently.
+Outcome<Listener> listen_to(pid_t command, pid_t probe, Options options) {
+  auto best = open_listener(options);
+  if (best) {
+    const pid_t root = root_of(command, probe);
+    if (best->match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
+    return best;
+  }
+  options.via = KNELL_VIA_PTRACE;
+  auto traced = open_listener(options);
+  if (best.error().status != kNothingHere || !traced) return best;
+  if (const auto error = traced->add(command)) {
+    message("knell: {}\n", best.error().line);
+    return fail(kNothingHere, fmt::format("{} cannot be traced either: {}", command, knell_explain()));
+  }
+  return traced;
+}
+
 class Run final : public Command {
  public:
   std::string_view name() const override { return "run"; }
@@ -334,9 +355,7 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   Options options;
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
-  KNELL_ASSIGN(Listener listener, open_listener(options));
-  const pid_t root = root_of(child.pid(), probe.pid());
-  if (listener.match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
+  KNELL_ASSIGN(Listener listener, listen_to(child.pid(), probe.pid(), options));
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));

@@ -109,7 +109,9 @@ constexpr Name kVias[] = {kNull,
                           Name(R"("bpf")"),
                           Name(R"("pidfd")"),
                           Name(R"("proc")"),
-                          Name(R"("recording")")};
+                          Name(R"("recording")"),
+                          kNull,
+                          Name(R"("ptrace")")};
 constexpr Name kCauses[] = {kNull, Name(R"("user")"), Name(R"("kernel")"), Name(R"("oom")")};
 template <size_t N>
 char* named(char* out, const Name (&names)[N], uint32_t number) {

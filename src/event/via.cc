@@ -15,8 +15,8 @@ namespace knell::event {
 namespace {
 
 // Indexed by enum knell_via.
-constexpr std::array<std::string_view, 7> kNames{"auto", "connector", "bpf",   "pidfd",
-                                                 "proc", "recording", "daemon"};
+constexpr std::array<std::string_view, 8> kNames{"auto", "connector", "bpf",    "pidfd",
+                                                 "proc", "recording", "daemon", "ptrace"};
 
 }  // namespace
 
@@ -27,7 +27,7 @@ Result<uint32_t> parse_via(std::string_view text) {
   if (found != kNames.end()) return static_cast<uint32_t>(found - kNames.begin());
   const std::string_view near = nearest(text, kNames);
   return say(EINVAL, "no source '" + printable(text) + "'; " +
-                         (near.empty() ? "there are auto, daemon, bpf, connector and pidfd"
+                         (near.empty() ? "there are auto, daemon, bpf, connector, pidfd and ptrace"
                                        : "did you mean " + std::string(near) + "?"));
 }
 

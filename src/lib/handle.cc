@@ -26,8 +26,8 @@ Result<void> check(const knell_options& options) {
     return say(EINVAL, "level is KNELL_LEVEL_PROCESS or KNELL_LEVEL_RAW");
   if (options.details > KNELL_DETAILS_STATUS)
     return say(EINVAL, "details is one of KNELL_DETAILS_*");
-  if (options.via > KNELL_VIA_DAEMON || options.via == KNELL_VIA_PROC)
-    return say(EINVAL, "via is KNELL_VIA_AUTO, _DAEMON, _BPF, _CONNECTOR or _PIDFD");
+  if (options.via > KNELL_VIA_PTRACE || options.via == KNELL_VIA_PROC)
+    return say(EINVAL, "via is KNELL_VIA_AUTO, _DAEMON, _BPF, _CONNECTOR, _PIDFD or _PTRACE");
   if (options.via == KNELL_VIA_RECORDING)
     return say(EINVAL,
                "via KNELL_VIA_RECORDING: a recording is opened with knell_open_recording()");

@@ -109,7 +109,7 @@ int knell_check_match(const char* key, const char* value) {
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   const ErrnoGuard keep_errno;
   if (const int error = error_of_handle(k); error != 0) return error;
-  if (!k->only_added())
+  if (!k->only_added() && k->stats().via != KNELL_VIA_PTRACE)
     return store_error({EINVAL,
                         "this listener reports all processes that match: to add some, open it with "
                         "only_added set to 1 in its options",

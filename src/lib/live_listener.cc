@@ -65,7 +65,7 @@ Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was added already");
   KNELL_TRY(feed_->add_pid(pid, start, filter_.interest()));
-  filter_.add(pid, start, cookie);
+  if (filter_.subscription.only_added) filter_.add(pid, start, cookie);
   return {};
 }
 

@@ -43,6 +43,7 @@ struct KeptEvent {
     });
     texts = std::move(kept);
   }
+  bool is(uint32_t type, int32_t pid) const { return event.type == type && event.pid == pid; }
 
   knell_event event;
   std::vector<event::NamespacePids> levels;
@@ -95,11 +96,13 @@ class KeptOutput : public Sink {
   }
   // The first event of this type and process; nullptr: none.
   const KeptEvent* find(uint32_t type, int32_t pid) const {
-    const auto at = std::ranges::find_if(events, is(type, pid));
+    const auto at =
+        std::ranges::find_if(events, [&](const KeptEvent& kept) { return kept.is(type, pid); });
     return at == events.end() ? nullptr : &*at;
   }
   size_t count(uint32_t type, int32_t pid) const {
-    return static_cast<size_t>(std::ranges::count_if(events, is(type, pid)));
+    return static_cast<size_t>(
+        std::ranges::count_if(events, [&](const KeptEvent& kept) { return kept.is(type, pid); }));
   }
 
   uint32_t types() const override { return shown; }
@@ -133,11 +136,6 @@ class KeptOutput : public Sink {
   std::vector<ThreadEvent> threads;
   std::vector<Birth> births;
   uint64_t births_lost = 0;
-
- private:
-  static auto is(uint32_t type, int32_t pid) {
-    return [=](const KeptEvent& kept) { return kept.event.type == type && kept.event.pid == pid; };
-  }
 };
 
 }  // namespace knell::source

@@ -14,6 +14,8 @@
 #include "source/connector/diagnosis.h"
 #include "source/pidfd/diagnosis.h"
 #include "source/pidfd/pidfd.h"
+#include "source/ptrace/diagnosis.h"
+#include "source/ptrace/ptrace_source.h"
 
 namespace knell::source {
 namespace {
@@ -54,8 +56,12 @@ Made open_pidfd(const SourceOptions&, const SourceRequest&, Output& out) {
   return PidfdSource::create(out);
 }
 
-// At raw level events are exactly those of the connector, so it comes first there. pidfd reports
-// exits of added processes only, so it has to be asked for.
+Made open_ptrace(const SourceOptions&, const SourceRequest& wanted, Output& out) {
+  return PtraceSource::create(wanted, out);
+}
+
+// At raw level events are exactly those of the connector, so it comes first there. pidfd and
+// ptrace report added processes only, so they have to be asked for.
 constexpr std::array kKinds{
     Kind{.via = KNELL_VIA_BPF,
          .for_processes = 1,
@@ -72,6 +78,11 @@ constexpr std::array kKinds{
          .for_threads = 0,
          .open = open_pidfd,
          .examine = examine_pidfd},
+    Kind{.via = KNELL_VIA_PTRACE,
+         .for_processes = 0,
+         .for_threads = 0,
+         .open = open_ptrace,
+         .examine = examine_ptrace},
 };
 
 Result<Opened> open(const Kind& kind, const SourceOptions& options, const SourceRequest& wanted,

@@ -80,6 +80,8 @@ struct Capabilities {
   // or by the bpf programs. False with a classic BPF filter on the socket.
   bool kernel_filter = false;
   uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
+  // add_pid() adds a process and all that it forks from then on.
+  bool adds_descendants = false;
   bool births = false;        // with SourceRequest::namespaces it calls Sink::on_birth()
 };
 

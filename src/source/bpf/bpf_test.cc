@@ -9,12 +9,14 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -24,6 +26,8 @@
 #include <vector>
 
 #include "base/privilege.h"
+#include "source/connector/connector.h"
+#include "source/output_for_test.h"
 
 // Runs on the live kernel if it permits. Subscribes only to processes under this test process.
 namespace knell::source {
@@ -54,59 +58,38 @@ std::string lacking() {
 
 using testing::HasSubstr;
 
-struct Seen {
-  uint32_t what = 0;
-  event::Full full;
-  std::string args, exe, cwd, comm, parent_comm, new_comm, killer_comm;
-  int status() const { return full.u.exit.status; }
-};
-
-class Collector : public Sink {
+// The finished events of a drain, as in KeptOutput, and what concerns all of them.
+class Collector : public KeptOutput {
  public:
-  std::vector<Seen> seen;
   uint64_t lost = 0, last_ns = 0, exits = 0;
   bool ordered = true, keep = true;
+  std::vector<uint32_t> holes;  // of the connector: the lost types
 
-  void on_raw(const event::Raw& raw) override {
-    EXPECT_EQ(raw.what, KNELL_EVENT_LOST);
-    EXPECT_TRUE(raw.u.lost.counted && raw.u.lost.exact);
-    lost += raw.u.lost.count;
+  bool wants(Slot& slot, const filter::Ancestry& ancestry) override {
+    const knell_event& event = slot.event;
+    if (event.type == KNELL_EVENT_LOST && event.via == KNELL_VIA_CONNECTOR) {
+      EXPECT_EQ(event.has & KNELL_HAS_COUNT, 0U);
+      holes.push_back(event.lost_types);
+      return false;
+    }
+    if (event.type == KNELL_EVENT_LOST) {
+      EXPECT_NE(event.has & KNELL_HAS_COUNT, 0U);
+      EXPECT_NE(event.flags & KNELL_FLAG_EXACT, 0U);
+      lost += event.lost_count;
+      return false;
+    }
+    ordered = ordered && event.mono_ns >= last_ns;
+    last_ns = event.mono_ns;
+    if (event.type == KNELL_EVENT_EXIT) ++exits;
+    return keep && KeptOutput::wants(slot, ancestry);
   }
-  void on_full(const event::Full& full) override {
-    ordered = ordered && full.stamp_ns >= last_ns;
-    last_ns = full.stamp_ns;
-    if (full.what == KNELL_EVENT_EXIT) ++exits;
-    if (!keep) return;
-    Seen one;
-    one.what = full.what;
-    one.full = full;
-    one.args = full.args;
-    std::ranges::replace(one.args, '\0', ' ');
-    one.exe = full.exe;
-    one.cwd = full.cwd;
-    one.comm = text(full.comm.data());
-    one.parent_comm = text(full.parent_comm.data());
-    one.killer_comm = text(full.killer.comm.data());
-    if (full.what == KNELL_EVENT_COMM) one.new_comm = text(full.u.new_comm);
-    seen.push_back(one);
-  }
-  void on_process_ended(int32_t, uint64_t, bool, int32_t) override {
-    ADD_FAILURE() << "a bpf source does not call this";
-  }
-
-  const Seen* find(uint32_t what, int32_t pid) const {
-    const auto at = std::ranges::find_if(
-        seen, [&](const Seen& one) { return one.what == what && one.full.pid == pid; });
-    return at == seen.end() ? nullptr : &*at;
-  }
-  size_t count(uint32_t what, int32_t pid) const {
-    return static_cast<size_t>(std::ranges::count_if(
-        seen, [&](const Seen& one) { return one.what == what && one.full.pid == pid; }));
-  }
-
- private:
-  static std::string text(const char* bytes) { return {bytes, ::strnlen(bytes, 16)}; }
 };
+
+std::string words_of(const knell_string& args) {
+  std::string words = text_of(args);
+  std::ranges::replace(words, '\0', ' ');
+  return words;
+}
 
 // With this a child reports that it is ready.
 class Readiness {
@@ -135,24 +118,25 @@ class Readiness {
 
 class BpfTest : public testing::Test {
  protected:
-  static BpfOptions options(uint32_t mask) {
-    BpfOptions options;
-    options.wanted.mask = mask;
-    options.wanted.roots = {::getpid()};
-    options.wanted.only_under = true;
-    return options;
+  static SourceRequest request(uint32_t mask) {
+    SourceRequest wanted;
+    wanted.mask = mask;
+    wanted.roots = {::getpid()};
+    wanted.only_under = true;
+    return wanted;
   }
 
-  void open(const BpfOptions& options) {
+  void open(const SourceRequest& wanted, const BpfOptions& options = {}) {
     if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
-    auto created = Bpf::create(options);
+    sink_.roots = wanted.roots;
+    auto created = Bpf::create(options, wanted, sink_.out);
     ASSERT_TRUE(created) << created.error().message() << "\n" << bpf_log();
     bpf_ = std::move(*created);
   }
 
   void drain(size_t bound = 100) {
     for (;;) {
-      const auto drained = bpf_->drain(sink_, bound);
+      const auto drained = sink_.drain_once(*bpf_, bound);
       ASSERT_TRUE(drained) << drained.error().message();
       if (*drained != Drained::kMore) return;
     }
@@ -166,7 +150,7 @@ class BpfTest : public testing::Test {
     }
     return done();
   }
-  const Seen* exit_of(pid_t pid) {
+  const KeptEvent* exit_of(pid_t pid) {
     EXPECT_TRUE(until([&] { return sink_.find(KNELL_EVENT_EXIT, pid) != nullptr; })) << pid;
     return sink_.find(KNELL_EVENT_EXIT, pid);
   }
@@ -187,73 +171,75 @@ class BpfTest : public testing::Test {
     return fork_child([&] { ::execl("/bin/sh", "sh", "-c", command, nullptr); });
   }
 
-  std::unique_ptr<Bpf> bpf_;
   Collector sink_;
+  std::unique_ptr<Bpf> bpf_;
 };
 
 TEST_F(BpfTest, ReportsAnExitWithItsDetails) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
     (void)!::chdir("/dev");
     ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
   });
   EXPECT_EQ(reap(pid), 7 << 8);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), 7 << 8);
-  EXPECT_EQ(seen->full.u.exit.signal, static_cast<uint32_t>(SIGCHLD));
-  EXPECT_EQ(seen->full.ppid, ::getpid());
-  EXPECT_EQ(seen->full.uid, ::getuid());
-  EXPECT_EQ(seen->full.gid, ::getgid());
-  EXPECT_EQ(seen->full.roots, 1U);
-  EXPECT_TRUE(seen->full.has_details);
-  EXPECT_TRUE(seen->full.has_args);
-  EXPECT_EQ(seen->args, "sh -c exit 7 ");
-  EXPECT_EQ(seen->comm, "sh");
-  EXPECT_EQ(seen->cwd, "/dev");
-  EXPECT_THAT(seen->exe, HasSubstr("/bin/"));
-  EXPECT_NE(seen->full.cgroup, 0U);
-  EXPECT_NE(seen->full.start_boot_ns, 0U);
-  EXPECT_EQ(seen->full.killer.cause, 0U);
+  EXPECT_EQ(seen->event.wait_status, 7 << 8);
+  EXPECT_EQ(seen->event.exit_signal, static_cast<uint32_t>(SIGCHLD));
+  EXPECT_EQ(seen->event.ppid, ::getpid());
+  EXPECT_EQ(seen->event.uid, ::getuid());
+  EXPECT_EQ(seen->event.gid, ::getgid());
+  EXPECT_EQ(seen->roots, 1U);
+  EXPECT_NE(seen->event.comm.data, nullptr);
+  EXPECT_NE(seen->event.args.data, nullptr);
+  EXPECT_EQ(words_of(seen->event.args), "sh -c exit 7 ");
+  EXPECT_EQ(text_of(seen->event.comm), "sh");
+  EXPECT_EQ(text_of(seen->event.cwd), "/dev");
+  EXPECT_THAT(text_of(seen->event.exe), HasSubstr("/bin/"));
+  EXPECT_NE(seen->event.cgroup.data, nullptr);
+  EXPECT_EQ(seen->event.id.kind, static_cast<uint32_t>(KNELL_ID_START));
+  EXPECT_EQ(seen->event.has & KNELL_HAS_KILLER, 0U);
+  EXPECT_EQ(seen->event.killed_by.cause, 0U);
+  const auto ended = std::ranges::find(sink_.ended, pid, &KeptOutput::Ended::pid);
+  ASSERT_NE(ended, sink_.ended.end());
+  EXPECT_EQ(ended->start, seen->event.id.start);
 }
 
 TEST_F(BpfTest, HasArgsOfTheExecOrTheParentOnAnOlderKernel) {
-  BpfOptions older = options(KNELL_EVENT_EXIT);
-  older.older_kernel_for_testing = true;
-  open(older);
+  open(request(KNELL_EVENT_EXIT), {.older_kernel_for_testing = true});
   if (!bpf_) return;
   const pid_t program = shell("exit 3");
   reap(program);
   const pid_t copy = fork_child([] { ::_exit(4); });  // its parent is older than the programs
   reap(copy);
-  const Seen* seen = exit_of(program);
+  const KeptEvent* seen = exit_of(program);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->args, "sh -c exit 3 ");
-  EXPECT_THAT(seen->exe, HasSubstr("/bin/"));
+  EXPECT_EQ(words_of(seen->event.args), "sh -c exit 3 ");
+  EXPECT_THAT(text_of(seen->event.exe), HasSubstr("/bin/"));
   seen = exit_of(copy);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), 4 << 8);
-  EXPECT_THAT(seen->args, HasSubstr("_test"));
-  EXPECT_THAT(seen->exe, HasSubstr("_test"));
+  EXPECT_EQ(seen->event.wait_status, 4 << 8);
+  EXPECT_THAT(words_of(seen->event.args), HasSubstr("_test"));
+  EXPECT_THAT(text_of(seen->event.exe), HasSubstr("_test"));
 }
 
 TEST_F(BpfTest, SendsOnlyMarksForStatusDetails) {
-  BpfOptions status = options(KNELL_EVENT_EXIT);
-  status.wanted.details = KNELL_DETAILS_STATUS;
+  SourceRequest status = request(KNELL_EVENT_EXIT);
+  status.details = KNELL_DETAILS_STATUS;
   open(status);
   if (!bpf_) return;
   const pid_t pid = fork_child([] { ::_exit(5); });
   reap(pid);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), 5 << 8);
-  EXPECT_EQ(seen->full.ppid, ::getpid());
-  EXPECT_FALSE(seen->full.has_details);
+  EXPECT_EQ(seen->event.wait_status, 5 << 8);
+  EXPECT_EQ(seen->event.ppid, ::getpid());
+  EXPECT_EQ(seen->event.comm.data, nullptr);
 }
 
 TEST_F(BpfTest, ReportsOnlyNonZeroExitsIfOnlyTheyAreWanted) {
-  open(options(KNELL_EVENT_NONZERO_EXIT));
+  open(request(KNELL_EVENT_NONZERO_EXIT));
   if (!bpf_) return;
   const pid_t zero = fork_child([] {});
   reap(zero);
@@ -264,29 +250,25 @@ TEST_F(BpfTest, ReportsOnlyNonZeroExitsIfOnlyTheyAreWanted) {
 }
 
 TEST_F(BpfTest, ReportsNoExitWhenAWorkerExecs) {
-  open(options(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
+  open(request(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
     std::thread([] { ::execl("/bin/sh", "sh", "-c", "exit 6", nullptr); }).detach();
     for (;;) ::pause();
   });
   EXPECT_EQ(reap(pid), 6 << 8);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), 6 << 8);
+  EXPECT_EQ(seen->event.wait_status, 6 << 8);
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXEC, pid), 1U);
 }
 
 TEST_F(BpfTest, ReportsTheExitOfTheLastThreadIfTheLeaderExitsFirst) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   for (const bool older : {false, true}) {
-    if (older) {
-      BpfOptions again = options(KNELL_EVENT_EXIT);
-      again.older_kernel_for_testing = true;
-      open(again);
-    }
+    if (older) open(request(KNELL_EVENT_EXIT), {.older_kernel_for_testing = true});
     const pid_t pid = fork_child([] {
       std::thread([] {
         ::usleep(20000);
@@ -295,16 +277,16 @@ TEST_F(BpfTest, ReportsTheExitOfTheLastThreadIfTheLeaderExitsFirst) {
       ::syscall(SYS_exit, 0);
     });
     EXPECT_EQ(reap(pid), 7 << 8);
-    const Seen* seen = exit_of(pid);
+    const KeptEvent* seen = exit_of(pid);
     ASSERT_NE(seen, nullptr);
-    EXPECT_EQ(seen->status(), 7 << 8);
-    EXPECT_TRUE(seen->full.has_details);
+    EXPECT_EQ(seen->event.wait_status, 7 << 8);
+    EXPECT_NE(seen->event.comm.data, nullptr);
     EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
   }
 }
 
 TEST_F(BpfTest, ReportsOneExitForFiftyKilledThreads) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   int ready[2];
   ASSERT_EQ(::pipe(ready), 0);
@@ -317,13 +299,13 @@ TEST_F(BpfTest, ReportsOneExitForFiftyKilledThreads) {
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   ::kill(pid, SIGKILL);
   EXPECT_EQ(reap(pid), SIGKILL);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), SIGKILL);
-  EXPECT_EQ(seen->full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
-  EXPECT_EQ(seen->full.killer.pid, ::getpid());
-  EXPECT_EQ(seen->full.killer.uid, ::getuid());
-  EXPECT_FALSE(seen->killer_comm.empty());
+  EXPECT_EQ(seen->event.wait_status, SIGKILL);
+  EXPECT_EQ(seen->event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_USER));
+  EXPECT_EQ(seen->event.killed_by.pid, ::getpid());
+  EXPECT_EQ(seen->event.killed_by.uid, ::getuid());
+  EXPECT_FALSE(text_of(seen->event.killed_by.comm).empty());
   drain();
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
   ::close(ready[0]);
@@ -331,7 +313,7 @@ TEST_F(BpfTest, ReportsOneExitForFiftyKilledThreads) {
 }
 
 TEST_F(BpfTest, NamesTheKernelAsTheCauseOfAFault) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
     ::prctl(PR_SET_DUMPABLE, 0);
@@ -340,14 +322,14 @@ TEST_F(BpfTest, NamesTheKernelAsTheCauseOfAFault) {
     *static_cast<volatile char*>(page) = 1;
   });
   EXPECT_EQ(reap(pid) & 0x7f, SIGSEGV);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->full.killer.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
-  EXPECT_EQ(seen->full.killer.pid, 0);
+  EXPECT_EQ(seen->event.killed_by.cause, static_cast<uint32_t>(KNELL_CAUSE_KERNEL));
+  EXPECT_EQ(seen->event.killed_by.pid, 0);
 }
 
 TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   std::vector<pid_t> children;
   int ends[2];
@@ -365,10 +347,10 @@ TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
   for (int i = 0; i < 20; i++) {
     pid_t child = 0;
     ASSERT_EQ(::read(ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
-    const Seen* seen = exit_of(child);
+    const KeptEvent* seen = exit_of(child);
     ASSERT_NE(seen, nullptr);
-    EXPECT_EQ(seen->status(), 9 << 8);
-    EXPECT_EQ(seen->full.ppid, parent);
+    EXPECT_EQ(seen->event.wait_status, 9 << 8);
+    EXPECT_EQ(seen->event.ppid, parent);
     EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, child), 1U);
   }
   // A child of clone() without an exit signal has ended when it is dead, reaped or not.
@@ -377,9 +359,9 @@ TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
     ::usleep(20000);
     ::_exit(8);
   }
-  const Seen* seen = exit_of(silent);
+  const KeptEvent* seen = exit_of(silent);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), 8 << 8);
+  EXPECT_EQ(seen->event.wait_status, 8 << 8);
   int status = 0;
   EXPECT_EQ(::waitpid(silent, &status, __WALL), silent);
   ::close(ends[0]);
@@ -387,7 +369,7 @@ TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
 }
 
 TEST_F(BpfTest, ReportsTheExitIfTheParentIgnoresSigchldAtTheLastMoment) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   Readiness ready;
   // With much memory it takes long to die: SIGCHLD is ignored between the details and the mark.
@@ -403,18 +385,18 @@ TEST_F(BpfTest, ReportsTheExitIfTheParentIgnoresSigchldAtTheLastMoment) {
   ::kill(pid, SIGKILL);
   ::usleep(500);
   const auto before = ::signal(SIGCHLD, SIG_IGN);
-  const Seen* seen = exit_of(pid);
+  const KeptEvent* seen = exit_of(pid);
   ::signal(SIGCHLD, before);
   ::waitpid(pid, nullptr, 0);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->status(), SIGKILL);
-  EXPECT_TRUE(seen->full.has_details);
+  EXPECT_EQ(seen->event.wait_status, SIGKILL);
+  EXPECT_NE(seen->event.comm.data, nullptr);
   drain();
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
 }
 
 TEST_F(BpfTest, ReportsEveryExitOfAStorm) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   sink_.keep = false;
   for (int i = 0; i < kStorm; i++) {
@@ -428,7 +410,7 @@ TEST_F(BpfTest, ReportsEveryExitOfAStorm) {
 }
 
 TEST_F(BpfTest, LosesNoWakeup) {
-  open(options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
+  open(request(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
   if (!bpf_) return;
   constexpr uint64_t kProcesses = kStorm / 4;
   const pid_t child = fork_child([] {
@@ -443,16 +425,16 @@ TEST_F(BpfTest, LosesNoWakeup) {
     ASSERT_EQ(::poll(&readable, 1, 40'000), 1) << sink_.exits;
     drain(7);
   }
-  EXPECT_EQ(sink_.seen.size(), 2 * (kProcesses + 1));
+  EXPECT_EQ(sink_.events.size(), 2 * (kProcesses + 1));
   EXPECT_TRUE(sink_.ordered);
   reap(child);
 }
 
 TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
-  BpfOptions tiny = options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
+  BpfOptions tiny;
   tiny.exit_ring_bytes = tiny.event_ring_bytes = 64U << 10;
   tiny.reserve_ring_bytes = 4096;
-  open(tiny);
+  open(request(KNELL_EVENT_EXIT | KNELL_EVENT_FORK), tiny);
   if (!bpf_) return;
   uint64_t expected = 0;
   for (int round = 0; round < 3; round++) {
@@ -461,7 +443,7 @@ TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
     }
     expected += 2 * 2000;
     drain(10);
-    EXPECT_EQ(sink_.seen.size() + sink_.lost, expected);
+    EXPECT_EQ(sink_.events.size() + sink_.lost, expected);
   }
   EXPECT_GT(sink_.lost, 0U);
   EXPECT_EQ(bpf_->counters().lost, sink_.lost);
@@ -469,37 +451,38 @@ TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
 }
 
 TEST_F(BpfTest, DrainsNotMoreThanItsBound) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   for (int i = 0; i < 20; i++) reap(fork_child([] {}));
   for (size_t drained = 0; drained < 20; drained++) {
-    ASSERT_EQ(sink_.seen.size(), drained);
-    ASSERT_TRUE(bpf_->drain(sink_, 1));
+    ASSERT_EQ(sink_.events.size(), drained);
+    ASSERT_TRUE(sink_.drain_once(*bpf_, 1));
   }
-  EXPECT_EQ(sink_.seen.size(), 20U);
+  EXPECT_EQ(sink_.events.size(), 20U);
   EXPECT_TRUE(sink_.ordered);
 }
 
 TEST_F(BpfTest, ReportsForkBeforeExit) {
-  open(options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
+  open(request(KNELL_EVENT_EXIT | KNELL_EVENT_FORK));
   if (!bpf_) return;
   for (int i = 0; i < 500; i++) {
     vfork_once(0);
   }
   drain();
   EXPECT_TRUE(sink_.ordered);
-  ASSERT_EQ(sink_.seen.size(), 1000U);
+  ASSERT_EQ(sink_.events.size(), 1000U);
   for (size_t i = 0; i < 1000; i += 2) {
-    EXPECT_EQ(sink_.seen[i].what, KNELL_EVENT_FORK);
-    EXPECT_EQ(sink_.seen[i].full.pid, ::getpid());
-    EXPECT_EQ(sink_.seen[i + 1].what, KNELL_EVENT_EXIT);
-    EXPECT_EQ(sink_.seen[i].full.u.child.pid, sink_.seen[i + 1].full.pid);
-    EXPECT_EQ(sink_.seen[i].full.u.child.start_boot_ns, sink_.seen[i + 1].full.start_boot_ns);
+    const knell_event &fork = sink_.events[i].event, &exit = sink_.events[i + 1].event;
+    EXPECT_EQ(fork.type, static_cast<uint32_t>(KNELL_EVENT_FORK));
+    EXPECT_EQ(fork.pid, ::getpid());
+    EXPECT_EQ(exit.type, static_cast<uint32_t>(KNELL_EVENT_EXIT));
+    EXPECT_EQ(fork.child_pid, exit.pid);
+    EXPECT_EQ(fork.child_id.start, exit.id.start);
   }
 }
 
 TEST_F(BpfTest, ReportsARenameButNotForAnExec) {
-  open(options(KNELL_EVENT_COMM | KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_COMM | KNELL_EVENT_EXIT));
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
     ::prctl(PR_SET_NAME, "renamed");
@@ -508,25 +491,25 @@ TEST_F(BpfTest, ReportsARenameButNotForAnExec) {
   reap(pid);
   ASSERT_NE(exit_of(pid), nullptr);
   ASSERT_EQ(sink_.count(KNELL_EVENT_COMM, pid), 1U);
-  EXPECT_EQ(sink_.find(KNELL_EVENT_COMM, pid)->new_comm, "renamed");
+  EXPECT_EQ(text_of(sink_.find(KNELL_EVENT_COMM, pid)->event.new_comm), "renamed");
 }
 
 TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
-  open(options(KNELL_EVENT_EXIT));
+  open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
-  SourceRequest wanted = options(KNELL_EVENT_FORK).wanted;
+  SourceRequest wanted = request(KNELL_EVENT_FORK);
   ASSERT_TRUE(bpf_->set_request(wanted));
   const pid_t unwanted = fork_child([] {});
   reap(unwanted);
   wanted.mask = KNELL_EVENT_NONZERO_EXIT;
-  wanted.roots = {1, ::getpid()};
+  wanted.roots = sink_.roots = {1, ::getpid()};
   ASSERT_TRUE(bpf_->set_request(wanted));
   reap(fork_child([] {}));
   const pid_t reported = fork_child([] { ::_exit(1); });
   reap(reported);
-  const Seen* seen = exit_of(reported);
+  const KeptEvent* seen = exit_of(reported);
   ASSERT_NE(seen, nullptr);
-  EXPECT_EQ(seen->full.roots & 2U, 2U);
+  EXPECT_EQ(seen->roots & 2U, 2U);
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, unwanted), 0U);
   wanted = SourceRequest{};
   wanted.mask = KNELL_EVENT_EXIT;
@@ -535,7 +518,7 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   const pid_t stranger = fork_child([] {});
   reap(stranger);
   const pid_t named = fork_child([] { ::pause(); });
-  ASSERT_TRUE(bpf_->add_pid(named));
+  ASSERT_TRUE(bpf_->add_pid(named, 0));
   ::kill(named, SIGTERM);
   reap(named);
   ASSERT_NE(exit_of(named), nullptr);
@@ -553,8 +536,8 @@ TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
 #ifdef KNELL_SANITIZER_THREADS
   GTEST_SKIP() << "the sanitizer has threads of its own";
 #endif
-  BpfOptions raw = options(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
-  raw.wanted.level = KNELL_LEVEL_RAW;
+  SourceRequest raw = request(KNELL_EVENT_EXIT | KNELL_EVENT_FORK);
+  raw.level = KNELL_LEVEL_RAW;
   open(raw);
   if (!bpf_) return;
   const pid_t pid = fork_child([] {
@@ -563,17 +546,100 @@ TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
   });
   reap(pid);
   EXPECT_TRUE(until([&] { return sink_.count(KNELL_EVENT_EXIT, pid) == 2; }));
-  for (const Seen& seen : sink_.seen) {
-    if (seen.what != KNELL_EVENT_EXIT || seen.full.pid != pid) continue;
-    EXPECT_EQ(seen.status(), seen.full.tid == pid ? 2 << 8 : 0);
+  for (const KeptEvent& seen : sink_.events) {
+    if (!seen.is(KNELL_EVENT_EXIT, pid)) continue;
+    EXPECT_EQ(seen.event.wait_status, seen.event.tid == pid ? 2 << 8 : 0);
   }
   size_t threads = 0;
-  for (const Seen& seen : sink_.seen) {
-    if (seen.what != KNELL_EVENT_FORK || seen.full.u.child.pid != pid) continue;
-    EXPECT_EQ(seen.full.pid, ::getpid());
-    if (seen.full.u.child.tid != pid) ++threads;
+  for (const KeptEvent& seen : sink_.events) {
+    if (seen.event.type != KNELL_EVENT_FORK || seen.event.child_pid != pid) continue;
+    if (seen.event.child_tid != pid) ++threads;
+    EXPECT_EQ(seen.event.pid, ::getpid());
   }
   EXPECT_EQ(threads, 1U);
+}
+
+// ------------------------------------------------------------------- the types of the connector
+
+// While it lives, no descriptor can be opened.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit none{0, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+class BpfConnectorTest : public BpfTest {
+ protected:
+  void SetUp() override {
+    if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
+    if (const auto made = Connector::create({.wanted = {.mask = KNELL_EVENT_UID}}); !made)
+      GTEST_SKIP() << made.error().message();
+    open(request(KNELL_EVENT_EXIT));
+    ASSERT_NE(bpf_, nullptr);
+  }
+  bool connected() const { return (bpf_->capabilities().types & KNELL_EVENT_UID) != 0; }
+  static constexpr uint32_t kBoth = KNELL_EVENT_EXIT | KNELL_EVENT_UID;
+};
+
+TEST_F(BpfConnectorTest, IsOpenOnlyWhileItsTypesAreWanted) {
+  EXPECT_FALSE(connected());
+  ASSERT_TRUE(bpf_->set_request(request(kBoth)));
+  EXPECT_TRUE(connected());
+  ASSERT_TRUE(bpf_->set_request(request(KNELL_EVENT_NONZERO_EXIT)));
+  EXPECT_FALSE(connected());
+  ASSERT_TRUE(sink_.check_health(*bpf_));
+  EXPECT_TRUE(sink_.holes.empty());
+}
+
+TEST_F(BpfConnectorTest, IsTriedAgainAtEachHealthCheckAndTheHoleIsReported) {
+  {
+    const NoDescriptors none;
+    ASSERT_TRUE(bpf_->set_request(request(kBoth)));
+    ASSERT_TRUE(sink_.check_health(*bpf_));
+    EXPECT_FALSE(connected());
+  }
+  EXPECT_TRUE(sink_.holes.empty()) << "it is reported when it ends";
+  for (int i = 0; i < 2; i++) {
+    ASSERT_TRUE(sink_.check_health(*bpf_));
+    EXPECT_TRUE(connected());
+    EXPECT_EQ(sink_.holes, std::vector<uint32_t>{KNELL_EVENT_UID});
+  }
+}
+
+TEST_F(BpfConnectorTest, ARequestThatOpensItReportsTheHoleToo) {
+  {
+    const NoDescriptors none;
+    ASSERT_TRUE(bpf_->set_request(request(kBoth)));
+  }
+  ASSERT_TRUE(bpf_->set_request(request(kBoth | KNELL_EVENT_GID)));
+  EXPECT_TRUE(connected());
+  ASSERT_TRUE(sink_.check_health(*bpf_));
+  EXPECT_EQ(sink_.holes, std::vector<uint32_t>{KNELL_EVENT_UID}) << "no other type was missing";
+}
+
+TEST_F(BpfConnectorTest, IsNotOpenedWhenItsTypesAreNoLongerWanted) {
+  {
+    const NoDescriptors none;
+    ASSERT_TRUE(bpf_->set_request(request(kBoth)));
+  }
+  ASSERT_TRUE(bpf_->set_request(request(KNELL_EVENT_EXIT)));
+  ASSERT_TRUE(sink_.check_health(*bpf_));
+  EXPECT_FALSE(connected());
+  EXPECT_TRUE(sink_.holes.empty());
+}
+
+TEST_F(BpfConnectorTest, ItsErrorIsReturnedWhenNothingElseIsWanted) {
+  const NoDescriptors none;
+  const auto refused = bpf_->set_request(request(KNELL_EVENT_UID));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EMFILE);
 }
 
 // Runs `body` in a child that has only these capabilities. Returns the child's exit status.
@@ -589,7 +655,8 @@ int status_of_child_with(std::initializer_list<int> capabilities,
 TEST(BpfPrivilege, ErrorNamesTheMissingCapabilities) {
   EXPECT_EQ(status_of_child_with({},
                                  [] {
-                                   const auto created = Bpf::create({});
+                                   KeptOutput kept;
+                                   const auto created = Bpf::create({}, {}, kept.out);
                                    if (created) return 1;
                                    if (created.error().code == ENOTSUP)
                                      return 0;  // for example, no BTF
@@ -603,9 +670,8 @@ TEST(BpfPrivilege, NeedsTwoCapabilitiesAndOnlyAtCreation) {
   if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
   EXPECT_EQ(status_of_child_with({CAP_BPF, CAP_PERFMON},
                                  [] {
-                                   BpfOptions options;
-                                   options.wanted.mask = KNELL_EVENT_EXIT;
-                                   auto bpf = Bpf::create(options);
+                                   Collector sink;
+                                   auto bpf = Bpf::create({}, {.mask = KNELL_EVENT_EXIT}, sink.out);
                                    if (!bpf) return 1;
                                    if (!keep_capabilities({})) return 2;
                                    SourceRequest wanted;
@@ -617,8 +683,7 @@ TEST(BpfPrivilege, NeedsTwoCapabilitiesAndOnlyAtCreation) {
                                    if (!(*bpf)->set_request(wanted)) return 4;
                                    wanted.only_under = true;
                                    vfork_once(0);
-                                   Collector sink;
-                                   if (!(*bpf)->drain(sink, 1000)) return 5;
+                                   if (!sink.drain_once(**bpf, 1000)) return 5;
                                    return sink.exits > 0 ? 0 : 6;
                                  }),
             0);

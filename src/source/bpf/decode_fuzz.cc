@@ -5,26 +5,49 @@
 #include <cstring>
 #include <vector>
 
+#include "process/fake_proc.h"
 #include "source/bpf/decode.h"
+#include "source/bpf/event_builder.h"
+#include "source/output_for_test.h"
 
-// Checks that decoding never reads outside the record, whatever its bytes are.
+namespace {
+
+struct Builder {
+  knell::process::FakeProc tree;  // without any process
+  knell::process::ProcReader proc = tree.reader();
+  knell::FakeClock clock;
+  knell::source::KeptOutput kept{4, clock, 1};
+  knell::process::ProcessDetails details{KNELL_DETAILS_FULL, 1, proc, kept.out.time(), {}};
+  knell::source::EventBuilder builder{kept.out, details};
+};
+
+// Makes an event as at this level, and reads all of its texts and numbers.
+void build(Builder& to, uint32_t level, const knell::source::Decoded& decoded) {
+  to.builder.set_request({.level = level, .roots = {1}, .owners = true, .namespaces = true});
+  if (decoded.process != nullptr) {
+    to.builder.add(decoded, decoded.process->roots);
+    to.builder.add_exit(&decoded, knell_mark{}, 0);
+  } else if (decoded.mark != nullptr) {
+    to.builder.add_exit(nullptr, *decoded.mark, decoded.mark->roots);
+  }
+  to.kept.take();
+  to.kept.events.clear();
+  to.kept.ended.clear();
+  to.kept.threads.clear();
+  to.kept.births.clear();
+}
+
+}  // namespace
+
+// Checks that decoding, and making an event, never reads outside the record, whatever its bytes
+// are.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static Builder builder;
   std::vector<uint64_t> storage((size + 7) / 8);
   if (size > 0) std::memcpy(storage.data(), data, size);
   const auto decoded = knell::source::decode({reinterpret_cast<const char*>(storage.data()), size});
   if (!decoded) return 0;
-  knell::source::RecordDecoder decoder;
-  if (decoded->process != nullptr) {
-    const knell::event::Full& full = decoder.event_of(*decoded);
-    size_t sum = full.exe.size() + full.cwd.size();
-    for (const knell::event::NamespacePids& level : full.levels)
-      sum += static_cast<uint32_t>(level.pid);
-    for (const char byte : full.args) sum += static_cast<unsigned char>(byte);
-    if (sum > SIZE_MAX / 2) return 1;
-    knell_mark mark{};
-    decoder.event_of_exit(&*decoded, mark);
-  } else if (decoded->mark != nullptr) {
-    decoder.event_of_exit(nullptr, *decoded->mark);
-  }
+  build(builder, KNELL_LEVEL_PROCESS, *decoded);
+  build(builder, KNELL_LEVEL_RAW, *decoded);
   return 0;
 }

@@ -6,9 +6,15 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "filter/rule.h"
 #include "process/fake_proc.h"
+#include "process/gone_timer.h"
+#include "source/output_for_test.h"
 
 namespace knell::source {
 namespace {
@@ -35,16 +41,18 @@ class FakeProbe : public ProcessProbe {
   bool exists(int32_t pid) override { return signs.contains(pid); }
 };
 
-class FakeEventFilter : public EventFilter {
+class FilteredOutput : public KeptOutput {
  public:
-  uint32_t shown = KNELL_EVENT_ALL;
-  uint32_t mask() const override { return shown | KNELL_EVENT_LOST; }
+  using KeptOutput::KeptOutput;
+  uint32_t types() const override { return shown | KNELL_EVENT_LOST; }
   bool wants(Slot& slot, const filter::Ancestry&) override {
-    knell_event& event = slot.event;
-    return filter::passes(filter::Rule::kReleased, shown, event);
+    return filter::passes(filter::Rule::kReleased, shown, slot.event);
   }
-  void on_process_ended(int32_t pid, uint64_t) override { overs.push_back(pid); }
-  std::vector<int32_t> overs;
+  std::vector<int32_t> overs() const {
+    std::vector<int32_t> pids;
+    for (const Ended& one : ended) pids.push_back(one.pid);
+    return pids;
+  }
 };
 
 event::Raw fork_of(int32_t child, int32_t parent, uint64_t at, int32_t tid = 0) {
@@ -75,7 +83,7 @@ event::Raw exec_of(int32_t pid, uint64_t at) {
   return raw;
 }
 
-class NormaliserTest : public ::testing::Test {
+class AssemblerTest : public ::testing::Test {
  protected:
   // Runs one drain. Returns "pid:status" for exits, "fork:child", "exec:pid", ...
   std::vector<std::string> drain(const std::vector<event::Raw>& raws,
@@ -86,8 +94,8 @@ class NormaliserTest : public ::testing::Test {
   std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
                                       const std::vector<event::Raw>& last_words = {},
                                       bool all = false) {
-    Normaliser& n = normaliser();
-    n.begin_drain();
+    Assembler& n = assembler();
+    output.out.begin_drain();
     for (const auto& raw : raws) n.on_raw(raw);
     if (n.probe_exits() > 0)
       for (const auto& raw : last_words) n.on_raw(raw);
@@ -114,39 +122,45 @@ class NormaliserTest : public ::testing::Test {
     batch.clear();
     return seen;
   }
-  Normaliser& normaliser() {
-    if (!normaliser_) {
+  Assembler& assembler() {
+    if (!assembler_) {
       reader_ = tree.reader();
-      normaliser_.emplace(options, *reader_, clock, probe, event_filter, batch);
-      normaliser_->snapshot();
-      normaliser_->set_reported_types(reported_types);
+      assembler_.emplace(options, output.out, *reader_, probe);
+      EXPECT_TRUE(assembler_->set_request(request, reported_types));
     }
-    return *normaliser_;
+    return *assembler_;
   }
   void only_nonzero() {
     reported_types = KNELL_EVENT_NONZERO_EXIT;
-    event_filter.shown = KNELL_EVENT_NONZERO_EXIT;
-    if (normaliser_) normaliser_->set_reported_types(reported_types);
+    output.shown = KNELL_EVENT_NONZERO_EXIT;
+    if (assembler_) EXPECT_TRUE(assembler_->set_request(request, reported_types));
+  }
+  // False: too many roots.
+  bool follow(std::vector<int32_t> roots) {
+    Assembler& n = assembler();
+    request.roots = std::move(roots);
+    return n.set_request(request, reported_types).has_value();
   }
 
   using Seen = std::vector<std::string>;
-  FakeProc tree;
+  process::FakeProc tree;
   FakeClock clock;
   FakeProbe probe;
-  FakeEventFilter event_filter;
-  Batch batch{256};
+  FilteredOutput output{256, clock, 0};
+  event::Batch& batch = output.batch;
+  SourceRequest request{.level = KNELL_LEVEL_PROCESS, .details = KNELL_DETAILS_FULL};
   uint32_t reported_types = KNELL_EVENT_ALL;
-  NormaliserOptions options;
-  std::optional<ProcReader> reader_;
-  std::optional<Normaliser> normaliser_;
+  AssemblerOptions options;
+  std::optional<process::ProcReader> reader_;
+  std::optional<Assembler> assembler_;
 };
 
 // `sh -c 'exec true'` read too late: the name and the arguments may be of either program.
-TEST_F(NormaliserTest, AnExecHasNotTheProgramOfTheNextExec) {
+TEST_F(AssemblerTest, AnExecHasNotTheProgramOfTheNextExec) {
   tree.add(50, {.comm = "true", .cmdline = std::string("true\0", 5)});
   clock.now_ns = 1000;
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   for (const auto& raw : {fork_of(50, 1, 10), exec_of(50, 11), exec_of(50, 12)}) n.on_raw(raw);
   ASSERT_EQ(batch.size(), 3U);
   const knell_event &first = batch[1].event, &second = batch[2].event;
@@ -158,13 +172,13 @@ TEST_F(NormaliserTest, AnExecHasNotTheProgramOfTheNextExec) {
 }
 
 // The first process's program was read when the second had the pid already.
-TEST_F(NormaliserTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
-  constexpr uint64_t kTick = Timebase::kTickNs, kWithin = kTick / 2;
+TEST_F(AssemblerTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
+  constexpr uint64_t kTick = process::Timebase::kTickNs, kWithin = kTick / 2;
   drain({});
   tree.add(50, {.start = 7, .comm = "second"});
   clock.now_ns = 8 * kTick;
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   for (const auto& raw :
        {fork_of(50, 1, 6 * kTick + kWithin), exec_of(50, 6 * kTick + kWithin + 1),
         fork_of(50, 1, 7 * kTick + kWithin), exec_of(50, 7 * kTick + kWithin + 1)})
@@ -175,27 +189,27 @@ TEST_F(NormaliserTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
   EXPECT_EQ(batch[3].event.id.start, 7U);
 }
 
-TEST_F(NormaliserTest, AUidEventHasTheNewUid) {
+TEST_F(AssemblerTest, AUidEventHasTheNewUid) {
   tree.add(50, {.uid = 0});
   drain({});
   event::Raw raw = exec_of(50, 20'000'000);
   raw.what = KNELL_EVENT_UID;
   raw.u.id = {33, 0};
-  normaliser().begin_drain();
-  normaliser().on_raw(raw);
+  output.out.begin_drain();
+  assembler().on_raw(raw);
   ASSERT_EQ(batch.size(), 1U);
   EXPECT_EQ(batch[0].event.uid, 33U);
   EXPECT_EQ(batch[0].event.euid, 0U);
 }
 
-TEST_F(NormaliserTest, ASimpleProcessEndsOnce) {
+TEST_F(AssemblerTest, ASimpleProcessEndsOnce) {
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x700, 12)}),
             (Seen{"fork:50", "exec:50", "50:1792"}));
   EXPECT_EQ(probe.probed[50], 0)
       << "its birth was received, and it has one thread: no probe is needed";
 }
 
-TEST_F(NormaliserTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
+TEST_F(AssemblerTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
             (Seen{"fork:50"}));
@@ -203,32 +217,32 @@ TEST_F(NormaliserTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, WaitsForTheExitOfEveryThread) {
+TEST_F(AssemblerTest, WaitsForTheExitOfEveryThread) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{})
       << "it is reaped, but the EXIT of thread 51 is still to come";
-  EXPECT_NE(normaliser().due_ns(), 0u);
+  EXPECT_NE(assembler().due_ns(), 0u);
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
-  EXPECT_EQ(normaliser().due_ns(), 0u);
+  EXPECT_EQ(assembler().due_ns(), 0u);
 }
 
-TEST_F(NormaliserTest, WaitsForTheExitOfAThreadForALimitedTime) {
+TEST_F(AssemblerTest, WaitsForTheExitOfAThreadForALimitedTime) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
-  clock.now_ns = normaliser().due_ns() - 1;
+  clock.now_ns = assembler().due_ns() - 1;
   EXPECT_EQ(drain({}), Seen{});
   clock.now_ns += 1;
   EXPECT_EQ(drain({}), (Seen{"50:0"}));
 }
 
-TEST_F(NormaliserTest, WaitsForNoExitWhenTheKernelHasTheStatus) {
+TEST_F(AssemblerTest, WaitsForNoExitWhenTheKernelHasTheStatus) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, WaitsForExitsOfUncountedThreads) {
+TEST_F(AssemblerTest, WaitsForExitsOfUncountedThreads) {
   tree.add(50, {.threads = 2});
   drain({});
   // A thread's birth may have been queued before /proc was read, so this may not be the last EXIT.
@@ -237,46 +251,47 @@ TEST_F(NormaliserTest, WaitsForExitsOfUncountedThreads) {
 }
 
 // Until all of /proc was read, a leader may have threads that are not counted.
-TEST_F(NormaliserTest, ProbesALeaderBeforeThreadsAreCounted) {
-  options.details = KNELL_DETAILS_STATUS;
+TEST_F(AssemblerTest, ProbesALeaderBeforeThreadsAreCounted) {
+  request.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   reported_types = 0;
-  normaliser().set_scan_time(Normaliser::ScanTime::kLater);
-  normaliser().set_reported_types(KNELL_EVENT_ALL);
+  (void)assembler();
+  request.scan_later = true;
+  ASSERT_TRUE(assembler().set_request(request, KNELL_EVENT_ALL));
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{});
   ScanBudget all;
-  EXPECT_TRUE(normaliser().scan_some(all));
+  EXPECT_TRUE(assembler().scan_some(all));
   EXPECT_EQ(drain({exit_of(60, 0x100, 14)}), (Seen{"60:256"}));
   EXPECT_EQ(probe.probed[60], 0) << "it certainly has no other threads";
 }
 
-TEST_F(NormaliserTest, CountsThreadsWithoutDetails) {
-  options.details = KNELL_DETAILS_STATUS;
+TEST_F(AssemblerTest, CountsThreadsWithoutDetails) {
+  request.details = KNELL_DETAILS_STATUS;
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 12)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
   EXPECT_EQ(drain({exit_of(60, 0, 14)}), (Seen{"60:0"}));
   EXPECT_EQ(probe.probed[60], 0);
 }
 
-TEST_F(NormaliserTest, ReportsOnceAProcessFoundDeadBeforeItsExit) {
+TEST_F(AssemblerTest, ReportsOnceAProcessFoundDeadBeforeItsExit) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   drain({fork_of(50, 1, 5), fork_of(50, 1, 6, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 10)}), Seen{}) << "a worker's exec; EXEC events are not received";
   clock.now_ns += 2'000'000'000;
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
-  normaliser().on_pidfd_readable(50);
+  assembler().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), (Seen{"50:1280"}));
   EXPECT_EQ(drain({exit_of(50, 0x500, clock.now_ns + 1000)}), Seen{});
 }
 
-TEST_F(NormaliserTest, ReportsAFailingWorkerWhenTheLeadersExitIsFiltered) {
+TEST_F(AssemblerTest, ReportsAFailingWorkerWhenTheLeadersExitIsFiltered) {
   only_nonzero();
   EXPECT_EQ(drain({exit_of(50, 0x700, 20, 51)}), (Seen{"50:1792"}));
 }
 
-TEST_F(NormaliserTest, ExecFromAWorkerIsNoExit) {
+TEST_F(AssemblerTest, ExecFromAWorkerIsNoExit) {
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(
       drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12), exec_of(50, 13)}),
@@ -287,7 +302,7 @@ TEST_F(NormaliserTest, ExecFromAWorkerIsNoExit) {
 
 // The process has ended before its events are read. They take several drains, and more time than
 // the tracker waits for last EXITs.
-TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoExit) {
+TEST_F(AssemblerTest, ExecFromAWorkerReadLateIsNoExit) {
   for (const auto& [sign, status] :
        {std::pair(ProcessProbe::Sign::kGone, 0), std::pair(ProcessProbe::Sign::kDead, 0x300)}) {
     SCOPED_TRACE(status);
@@ -307,7 +322,7 @@ TEST_F(NormaliserTest, ExecFromAWorkerReadLateIsNoExit) {
 }
 
 // The same for a process that did not exec: an event that was sent after its death shows that.
-TEST_F(NormaliserTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
+TEST_F(AssemblerTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;
   EXPECT_EQ(drain_some({fork_of(50, 1, 10), fork_of(50, 1, 11, 51), exit_of(50, 0, 12)}),
@@ -315,11 +330,11 @@ TEST_F(NormaliserTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
 }
 
-TEST_F(NormaliserTest, ManyKilledThreadsAreOneExit) {
+TEST_F(AssemblerTest, ManyKilledThreadsAreOneExit) {
   tree.add(150, {.threads = 50});
   for (const bool zeros_filtered : {false, true}) {
     SCOPED_TRACE(zeros_filtered);
-    normaliser_.reset();
+    assembler_.reset();
     reported_types = zeros_filtered ? KNELL_EVENT_ALL & ~KNELL_EVENT_EXIT : KNELL_EVENT_ALL;
     std::vector<event::Raw> raws;
     for (int32_t tid = 150; tid < 200; ++tid)
@@ -329,12 +344,12 @@ TEST_F(NormaliserTest, ManyKilledThreadsAreOneExit) {
   }
 }
 
-TEST_F(NormaliserTest, TheCoreBitOfAnyThreadCounts) {
+TEST_F(AssemblerTest, TheCoreBitOfAnyThreadCounts) {
   tree.add(50, {.threads = 2});
   EXPECT_EQ(drain({exit_of(50, 0x0b, 10)}, {exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
-TEST_F(NormaliserTest, AsksTheKernelWhenCodesDiffer) {
+TEST_F(AssemblerTest, AsksTheKernelWhenCodesDiffer) {
   tree.add(50, {.threads = 2});
   tree.add(60, {.threads = 2});
   probe.signs[50] = ProcessProbe::Sign::kDead;
@@ -345,7 +360,7 @@ TEST_F(NormaliserTest, AsksTheKernelWhenCodesDiffer) {
 }
 
 // Two threads exit together: the EXIT of the one whose code counts is sent last.
-TEST_F(NormaliserTest, AsksTheKernelWhenThreadsAreNotCounted) {
+TEST_F(AssemblerTest, AsksTheKernelWhenThreadsAreNotCounted) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x300;
   only_nonzero();
@@ -353,73 +368,73 @@ TEST_F(NormaliserTest, AsksTheKernelWhenThreadsAreNotCounted) {
   EXPECT_EQ(drain({exit_of(50, 0x300, 11, 51)}), (Seen{}));
 }
 
-TEST_F(NormaliserTest, SuppressesASuccessAfterAFailingThread) {
+TEST_F(AssemblerTest, SuppressesASuccessAfterAFailingThread) {
   only_nonzero();
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x500, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
   probe.signs.erase(50);
-  normaliser().on_pidfd_readable(50);
+  assembler().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), Seen{});
-  EXPECT_TRUE(event_filter.overs.empty()) << "a failing EXIT may still come";
+  EXPECT_TRUE(output.overs().empty()) << "a failing EXIT may still come";
   clock.now_ns += 1'000'000'000;
   EXPECT_EQ(drain({}), Seen{}) << "it ended with 0, which is filtered out";
-  EXPECT_EQ(event_filter.overs, std::vector<int32_t>{50});
+  EXPECT_EQ(output.overs(), std::vector<int32_t>{50});
 }
 
-TEST_F(NormaliserTest, ReportsAFailingExitReceivedAfterTheDeath) {
+TEST_F(AssemblerTest, ReportsAFailingExitReceivedAfterTheDeath) {
   only_nonzero();
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 9, 10, 51)}), Seen{});
   clock.now_ns += 2'000'000'000;
   probe.signs.erase(50);
-  normaliser().on_pidfd_readable(50);
+  assembler().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 9, 11)}), (Seen{"50:9"}));
 }
 
-TEST_F(NormaliserTest, AShortlyLingeringThreadDoesNotHideAFailure) {
+TEST_F(AssemblerTest, AShortlyLingeringThreadDoesNotHideAFailure) {
   only_nonzero();
   clock.now_ns = 1000;
   probe.signs[50] = ProcessProbe::Sign::kAlive;
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10)}), Seen{});
   probe.signs.erase(50);
-  normaliser().on_pidfd_readable(50);
+  assembler().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), (Seen{"50:4096"}));
 }
 
-TEST_F(NormaliserTest, ReportsAFailureRatherThanALaterSuccess) {
+TEST_F(AssemblerTest, ReportsAFailureRatherThanALaterSuccess) {
   tree.add(50, {.threads = 2});
   EXPECT_EQ(drain({exit_of(50, 0x1000, 10), exit_of(50, 0, 11, 51)}), (Seen{"50:4096"}));
 }
 
-TEST_F(NormaliserTest, WaitsForTheExitOfTheCrashedThread) {
+TEST_F(AssemblerTest, WaitsForTheExitOfTheCrashedThread) {
   tree.add(50, {.threads = 2});
   event::Raw crash;
   crash.what = KNELL_EVENT_COREDUMP;
   crash.stamp_ns = 5;
   crash.pid = 50;
   crash.tid = 51;
-  event_filter.shown = KNELL_EVENT_EXIT;
+  output.shown = KNELL_EVENT_EXIT;
   EXPECT_EQ(drain({crash, exit_of(50, 0x0b, 10)}), Seen{});
   EXPECT_EQ(drain({exit_of(50, 0x8b, 11, 51)}), (Seen{"50:139"}));
 }
 
-TEST_F(NormaliserTest, FollowsAProcessWhoseForkIsStillQueued) {
+TEST_F(AssemblerTest, FollowsAProcessWhoseForkIsStillQueued) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x500;
   clock.now_ns = 1000;
-  normaliser().follow_exit(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  assembler().follow_exit(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
             (Seen{"fork:50", "exec:50", "50:1280"}));
-  normaliser().follow_exit(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  assembler().follow_exit(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   probe.statuses[60] = 0x300;
   probe.signs[60] = ProcessProbe::Sign::kDead;
   EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
       << "its EXIT was before the subscription";
 }
 
-TEST_F(NormaliserTest, AReusedPidIsAnotherProcess) {
+TEST_F(AssemblerTest, AReusedPidIsAnotherProcess) {
   EXPECT_EQ(drain({exit_of(50, 0x100, 10)}), (Seen{"50:256"}));
   EXPECT_EQ(drain({exit_of(50, 0x200, 20)}), (Seen{"50:512"}))
       << "a second EXIT of a leader is another process's";
@@ -430,20 +445,20 @@ TEST_F(NormaliserTest, AReusedPidIsAnotherProcess) {
       << "a birth proves that the older process has ended";
 }
 
-TEST_F(NormaliserTest, ReportsThreadsAtRawLevelOnly) {
+TEST_F(AssemblerTest, ReportsThreadsAtRawLevelOnly) {
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), Seen{});
   options.level = KNELL_LEVEL_RAW;
-  normaliser_.reset();
+  assembler_.reset();
   EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11, 51)}), (Seen{"fork:50", "50:0"}));
 }
 
-TEST_F(NormaliserTest, AForkedChildHasTheDetailsOfItsParent) {
+TEST_F(AssemblerTest, AForkedChildHasTheDetailsOfItsParent) {
   tree.add(
       40,
       {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7), .uid = 5});
   drain({fork_of(50, 40, clock.now_ns)});
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   n.on_raw(exit_of(50, 0x100, clock.now_ns + 5));
   ASSERT_EQ(batch.size(), 1U);
   const knell_event& e = batch[0].event;
@@ -457,10 +472,10 @@ TEST_F(NormaliserTest, AForkedChildHasTheDetailsOfItsParent) {
   EXPECT_EQ(e.parent_id.kind, static_cast<uint32_t>(KNELL_ID_START));
 }
 
-TEST_F(NormaliserTest, DetailsAreUnknownAfterAnExecThatWasNotRead) {
+TEST_F(AssemblerTest, DetailsAreUnknownAfterAnExecThatWasNotRead) {
   tree.add(40, {.ppid = 1, .start = 1, .comm = "server", .cmdline = std::string("server\0", 7)});
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   n.on_raw(fork_of(50, 40, clock.now_ns));
   n.on_raw(exec_of(50, clock.now_ns + 1));
   n.on_raw(exit_of(50, 0x100, clock.now_ns + 2));
@@ -470,31 +485,31 @@ TEST_F(NormaliserTest, DetailsAreUnknownAfterAnExecThatWasNotRead) {
   EXPECT_EQ(e.comm.data, nullptr);
 }
 
-TEST_F(NormaliserTest, StoresNoProcessesWithDetailsStatus) {
-  options.details = KNELL_DETAILS_STATUS;
+TEST_F(AssemblerTest, StoresNoProcessesWithDetailsStatus) {
+  request.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
   EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
-  EXPECT_EQ(normaliser().process_details().table().size(), 0U);
+  EXPECT_EQ(assembler().process_details().table().size(), 0U);
 }
 
-TEST_F(NormaliserTest, SweepsProcessesThatEndedWithoutAnEvent) {
+TEST_F(AssemblerTest, SweepsProcessesThatEndedWithoutAnEvent) {
   only_nonzero();
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
   EXPECT_EQ(n.process_details().table().size(), 100U);
   probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.process_details().table().size(), 100U) << "their events may still come";
-  clock.now_ns += 2 * GoneTimer::kGoneNs;
+  clock.now_ns += 2 * process::GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.process_details().table().size(), 1U);
 }
 
-TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
-  Normaliser& n = normaliser();
-  EXPECT_TRUE(n.follow(std::vector{50}));
-  n.begin_drain();
+TEST_F(AssemblerTest, UnderFollowsBirthsAndReparenting) {
+  Assembler& n = assembler();
+  EXPECT_TRUE(follow(std::vector{50}));
+  output.out.begin_drain();
   n.on_raw(fork_of(51, 50, 10));
   n.on_raw(fork_of(52, 51, 11));
   n.on_raw(exit_of(51, 0, 12));
@@ -510,32 +525,32 @@ TEST_F(NormaliserTest, UnderFollowsBirthsAndReparenting) {
   EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
 }
 
-TEST_F(NormaliserTest, ReadsProcOnlyForNewRoots) {
-  Normaliser& n = normaliser();
-  EXPECT_TRUE(n.follow(std::vector{50}));
+TEST_F(AssemblerTest, ReadsProcOnlyForNewRoots) {
+  Assembler& n = assembler();
+  EXPECT_TRUE(follow(std::vector{50}));
   tree.add(51, {.ppid = 50});
-  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_TRUE(follow(std::vector{50}));
   EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its fork event will be received";
-  EXPECT_TRUE(n.follow(std::vector{50, 60}));
+  EXPECT_TRUE(follow(std::vector{50, 60}));
   EXPECT_EQ(n.lineage().roots_of(51), n.lineage().roots_of(50));
 }
 
-TEST_F(NormaliserTest, RemovesRootsThatAreNotFollowedAnyMore) {
-  Normaliser& n = normaliser();
+TEST_F(AssemblerTest, RemovesRootsThatAreNotFollowedAnyMore) {
+  Assembler& n = assembler();
   std::vector<int32_t> roots;
   for (int32_t i = 0; i < 64; ++i) roots.push_back(100 + i);
-  EXPECT_TRUE(n.follow(roots));
+  EXPECT_TRUE(follow(roots));
   roots.push_back(200);
-  EXPECT_FALSE(n.follow(roots));
+  EXPECT_FALSE(follow(roots));
   tree.add(51, {.ppid = 50});
-  EXPECT_TRUE(n.follow(std::vector{50}));
+  EXPECT_TRUE(follow(std::vector{50}));
   EXPECT_NE(n.lineage().roots_of(51), 0U);
   EXPECT_EQ(n.lineage().size(), 2U);
-  EXPECT_TRUE(n.follow(std::vector<int32_t>{}));
+  EXPECT_TRUE(follow(std::vector<int32_t>{}));
   EXPECT_EQ(n.lineage().size(), 0U);
 }
 
-TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
+TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   constexpr int32_t kCount = 200;  // exits without a slot in the stream
   std::vector<event::Raw> births, exits;
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
@@ -548,7 +563,7 @@ TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   probe.signs.clear();
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.statuses[pid] = 0x500;
-    normaliser().on_pidfd_readable(pid);
+    assembler().on_pidfd_readable(pid);
   }
   std::vector<event::Raw> others;
   for (int32_t pid = 2000; pid < 2100; ++pid) others.push_back(exec_of(pid, 20));
@@ -559,7 +574,7 @@ TEST_F(NormaliserTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   EXPECT_EQ(second.back(), "1199:1280");
 }
 
-TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
+TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
   tree.add(40, {.start = 1, .comm = "old"});
   EXPECT_EQ(drain({}), Seen{});
   clock.now_ns += 2'000'000'000;
@@ -569,8 +584,8 @@ TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
   hole.what = KNELL_EVENT_LOST;
   hole.stamp_ns = clock.now_ns;
   EXPECT_EQ(drain({hole}), (Seen{"other"}));
-  Normaliser& n = normaliser();
-  n.begin_drain();
+  Assembler& n = assembler();
+  output.out.begin_drain();
   n.on_raw(exit_of(40, 0x100, clock.now_ns + 1));
   (void)n.probe_exits();
   n.finish();
@@ -578,22 +593,154 @@ TEST_F(NormaliserTest, ReadsProcAgainAfterALoss) {
   EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
 }
 
-TEST_F(NormaliserTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
-  options.full_events = true;
-  const event::NamespacePids level{.ns = 70, .child_pid = 2};
-  event::Full full;
-  full.what = KNELL_EVENT_FORK;
-  full.pid = full.tid = 10;
-  full.levels = {&level, 1};
-  full.levels_known = true;
-  Normaliser& n = normaliser();
-  n.begin_drain();
-  n.on_full(full);
+// ----------------------------------------------------------------------------------------- owners
+
+TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
+  request.details = KNELL_DETAILS_STATUS;
+  tree.add(40, {.start = 1, .uid = 1000});
+  tree.add(41, {.start = 1, .uid = 33});
+  drain({});
+  tree.remove(40);
+  tree.remove(41);
+  output.out.begin_drain();
+  assembler().on_raw(exit_of(41, 0x100, clock.now_ns));
+  EXPECT_EQ(batch[0].event.has & KNELL_HAS_UID, 0U) << "nobody wants owners";
+  tree.add(40, {.start = 1, .uid = 1000});
+  request.owners = true;
+  ASSERT_TRUE(assembler().set_request(request, reported_types));
+  tree.remove(40);
+  assembler().on_raw(fork_of(50, 40, clock.now_ns + 1));
+  assembler().on_raw(exit_of(50, 0x100, clock.now_ns + 2));
+  assembler().on_raw(exit_of(40, 0x100, clock.now_ns + 3));
+  ASSERT_EQ(batch.size(), 4U);
+  for (const size_t i : {1, 2, 3}) {
+    EXPECT_NE(batch[i].event.has & KNELL_HAS_UID, 0U) << i;
+    EXPECT_EQ(batch[i].event.uid, 1000U) << i;
+    EXPECT_EQ(batch[i].event.comm.data, nullptr) << i;
+  }
+  EXPECT_FALSE(batch[3].levels_known) << "nobody wants namespaces";
+}
+
+class FakeBirths : public process::Births {
+ public:
+  Read read_births(const PassBirth& pass) override {
+    ++reads;
+    for (process::Birth birth : std::exchange(queued, {})) {
+      birth.levels = levels;
+      birth.levels_known = true;
+      pass(birth);
+    }
+    return {.complete = !lost, .lost = std::exchange(lost, false)};
+  }
+  std::vector<process::Birth> queued;
+  std::vector<event::NamespacePids> levels{{.ns = 70, .child_pid = 9, .child_tid = 9}};
+  bool lost = false;
+  int reads = 0;
+};
+
+class AssemblerWithBirths : public AssemblerTest {
+ protected:
+  AssemblerWithBirths() {
+    options.births = &births;
+    request.details = KNELL_DETAILS_STATUS;
+    request.owners = request.namespaces = true;
+  }
+  // The next read_births() passes it.
+  void queue_birth(int32_t pid, uint64_t stamp_ns) {
+    births.queued.push_back({.pid = pid,
+                             .tid = pid,
+                             .start = stamp_ns / process::Timebase::kTickNs,
+                             .uid = 1000,
+                             .stamp_ns = stamp_ns});
+  }
+  FakeBirths births;
+};
+
+TEST_F(AssemblerWithBirths, HaveTheNumbersThatTheOtherSourceReports) {
+  drain({});
+  const uint64_t at = clock.now_ns;
+  queue_birth(50, at);
+  output.out.begin_drain();
+  assembler().on_raw(fork_of(50, 1, at + 1));
+  assembler().on_raw(exit_of(50, 0x100, at + 2));
+  ASSERT_EQ(batch.size(), 2U);
+  ASSERT_EQ(batch[0].levels.size(), 1U);
+  EXPECT_EQ(batch[0].levels[0], (event::NamespacePids{.ns = 70, .child_pid = 9, .child_tid = 9}));
+  ASSERT_EQ(batch[1].levels.size(), 1U);
+  EXPECT_EQ(batch[1].levels[0], (event::NamespacePids{.ns = 70, .pid = 9, .tid = 9}));
+  EXPECT_EQ(batch[1].event.uid, 1000U);
+  ASSERT_EQ(output.ended.size(), 1U);
+  ASSERT_EQ(output.ended[0].levels.size(), 1U);
+  EXPECT_EQ(output.ended[0].levels[0].ns, 70U);
+  EXPECT_EQ(output.ended[0].levels[0].pid, 9);
+}
+
+TEST_F(AssemblerWithBirths, LostBirthsMakeLevelsUnknown) {
+  drain({});
+  const uint64_t at = clock.now_ns;
+  queue_birth(50, at);
+  drain({fork_of(50, 1, at + 1)});
+  clock.now_ns += 1000;
+  births.lost = true;
+  drain({fork_of(51, 1, clock.now_ns)});
+  output.out.begin_drain();
+  assembler().on_raw(exit_of(50, 0x100, clock.now_ns + 1));
   ASSERT_EQ(batch.size(), 1U);
-  EXPECT_EQ(batch[0].levels.size(), 1U);
-  full.for_levels_only = true;
-  n.on_full(full);
-  EXPECT_EQ(batch.size(), 1U);
+  EXPECT_FALSE(batch[0].levels_known);
+}
+
+TEST_F(AssemblerWithBirths, ReportThreadsWithTheirOwners) {
+  options.level = request.level = KNELL_LEVEL_RAW;
+  drain({});
+  const uint64_t at = clock.now_ns;
+  queue_birth(50, at);
+  output.out.begin_drain();
+  event::Raw ack;
+  ack.what = KNELL_EVENT_NONE;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = at + 3;
+  for (const auto& raw : {fork_of(50, 1, at + 1), exit_of(50, 0x100, at + 2), ack, hole})
+    assembler().on_raw(raw);
+  ASSERT_EQ(output.threads.size(), 3U) << "an ack is no event";
+  for (const size_t i : {0, 1}) {
+    EXPECT_EQ(output.threads[i].uid, 1000U);
+    EXPECT_TRUE(output.threads[i].levels_known);
+    ASSERT_EQ(output.threads[i].levels.size(), 1U);
+    EXPECT_EQ(output.threads[i].levels[0], (event::NamespacePids{.ns = 70, .pid = 9, .tid = 9}));
+  }
+  EXPECT_EQ(output.threads[2].raw.what, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_FALSE(output.threads[2].uid || output.threads[2].levels_known);
+}
+
+// A birth that the other source does not report is in the initial namespace.
+TEST_F(AssemblerWithBirths, ProcessesThatTheOtherSourceDoesNotReportAreOutside) {
+  options.level = request.level = KNELL_LEVEL_RAW;
+  drain({});
+  const uint64_t at = clock.now_ns;
+  clock.now_ns += 10;
+  drain({fork_of(50, 1, at + 1), exit_of(50, 0x100, at + 2)});
+  ASSERT_EQ(output.threads.size(), 2U);
+  EXPECT_TRUE(output.threads[1].levels_known);
+  EXPECT_TRUE(output.threads[1].levels.empty());
+}
+
+TEST_F(AssemblerTest, IsUrgentWhenProcMustBeReadAtOnce) {
+  request.details = KNELL_DETAILS_STATUS;
+  EXPECT_FALSE(assembler().is_urgent());
+  request.namespaces = true;
+  ASSERT_TRUE(assembler().set_request(request, reported_types));
+  EXPECT_TRUE(assembler().is_urgent()) << "the numbers of a child";
+  FakeBirths births;
+  options.births = &births;
+  assembler_.reset();
+  EXPECT_FALSE(assembler().is_urgent()) << "the other source reports them";
+  request.details = KNELL_DETAILS_FULL;
+  ASSERT_TRUE(assembler().set_request(request, reported_types));
+  EXPECT_TRUE(assembler().is_urgent()) << "the arguments of an exec";
+  ASSERT_TRUE(assembler().set_request(request, KNELL_EVENT_EXIT));
+  EXPECT_FALSE(assembler().is_urgent());
+  assembler_.reset();
 }
 
 }  // namespace

@@ -133,7 +133,8 @@ class AssemblerTest : public ::testing::Test {
   void only_nonzero() {
     reported_types = KNELL_EVENT_NONZERO_EXIT;
     output.shown = KNELL_EVENT_NONZERO_EXIT;
-    if (assembler_) EXPECT_TRUE(assembler_->set_request(request, reported_types));
+    if (!assembler_) return;
+    EXPECT_TRUE(assembler_->set_request(request, reported_types));
   }
   // False: too many roots.
   bool follow(std::vector<int32_t> roots) {
@@ -647,11 +648,12 @@ class AssemblerWithBirths : public AssemblerTest {
   }
   // The next read_births() passes it.
   void queue_birth(int32_t pid, uint64_t stamp_ns) {
-    births.queued.push_back({.pid = pid,
-                             .tid = pid,
-                             .start = stamp_ns / process::Timebase::kTickNs,
-                             .uid = 1000,
-                             .stamp_ns = stamp_ns});
+    process::Birth birth;
+    birth.pid = birth.tid = pid;
+    birth.start = stamp_ns / process::Timebase::kTickNs;
+    birth.uid = 1000;
+    birth.stamp_ns = stamp_ns;
+    births.queued.push_back(birth);
   }
   FakeBirths births;
 };

@@ -380,7 +380,6 @@ TEST_F(EventBuilderTest, LevelsAreCopiedIntoTheBatch) {
   cwd_names = "\0"s;  // so that they are not aligned in the record
   levels = {{77, 1, 2, 3, 0, 0, 5, 6, 7, 8}, {78, 9, 10, 0, 0, 0, 0, 0, 0, 0}};
   add_exit();
-  set_flag(KNELL_RECORD_LEVELS);
   levels.clear();
   process.head.flags &= ~static_cast<uint32_t>(KNELL_RECORD_LEVELS);
   add_exit();

@@ -13,6 +13,7 @@
 namespace {
 
 struct Builder {
+  Builder() { details.users().disable(); }
   knell::process::FakeProc tree;  // without any process
   knell::process::ProcReader proc = tree.reader();
   knell::FakeClock clock;

@@ -56,7 +56,6 @@ NAME on one core it says that the ratios mean nothing
 NEEDS root connector
 NEEDS tool:taskset
 RUN taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" knell-bench soak -r 1 -p 20 --via connector
-TIMEOUT 120
 EXPECT storm on core (\d+), listeners on \1, 1 rounds of 20$
 EXPECT ^storm and listeners shared one core: the ratios mean nothing$
 
@@ -79,7 +78,6 @@ EXPECT ^Exit status:
 NAME table: its five rows and all columns
 NEEDS root connector
 RUN knell-bench table -r 1 -p 50
-TIMEOUT 120
 EXPECT \Aknell-bench \d[^\n]* 1 rounds of 50$
 EXPECT ^ +null +naive client +naive client, filtered +knell connector
 EXPECT ^  50 exits +\d+ / - +\d+ / \d
@@ -94,14 +92,12 @@ REFUSE_ERR .
 NAME table: bpf has its columns
 NEEDS root connector bpf
 RUN knell-bench table -r 1 -p 50
-TIMEOUT 120
 EXPECT knell bpf +knell bpf, full
 EXPECT ^  knell bpf +\d+\.\d \[
 
 NAME storm: every kind, and nothing lost
 NEEDS root connector
 RUN knell-bench storm -r 1 -p 50 --rival none
-TIMEOUT 120
 EXPECT ^vfork storm$
 EXPECT ^fork storm$
 EXPECT ^exec storm$
@@ -113,20 +109,17 @@ REFUSE ^  knell .* [1-9]\d*$
 NAME storm: a rival takes part
 NEEDS root connector tool:forkstat
 RUN knell-bench storm --kind vfork -r 1 -p 50 --rival forkstat
-TIMEOUT 120
 EXPECT ^  forkstat -e exit +\d+\.\d\d \[
 REFUSE exitsnoop
 
 NAME storm: a rival that is not installed is reported as absent
 NEEDS root connector
 RUN PATH=${PATH%%:*} knell-bench storm --kind exec -r 1 -p 20 --rival extrace,forkstat | grep -c -E '^(absent: (extrace|forkstat): not installed|  (extrace|forkstat) -)'
-TIMEOUT 120
 EXPECT \A2\n\Z
 
 NAME fanout: every listener counts right
 NEEDS root connector
 RUN knell-bench fanout -r 1 -p 100 --listeners 1,6
-TIMEOUT 120
 EXPECT ^1 listener$
 EXPECT ^6 listeners$
 EXPECT ^  connector, a naive client each +\d.* 0 +0$
@@ -136,7 +129,6 @@ EXPECT ^absent: knell, through the daemon:
 NAME latency: a line for each listener and latency budget
 NEEDS root connector
 RUN knell-bench latency -r 1 -p 10 --load idle,1k
-TIMEOUT 120
 EXPECT ^idle: an exit every 20 ms$
 EXPECT ^1000 exits/s$
 EXPECT ^ +p50 us +p90 us +p99 us +max us +CPU ns/event +exits/s +started late +lost$
@@ -147,14 +139,12 @@ EXPECT ^  knell connector, budget 10 ms +\d
 NAME soak: nothing lost
 NEEDS root connector
 RUN knell-bench soak --via connector -r 4 -p 500
-TIMEOUT 120
 EXPECT ^2000 processes, 0 lost; RSS
 REFUSE FAILED
 
 NAME soak: memory above what is allowed
 NEEDS root connector
 RUN knell-bench soak --via connector -r 1 -p 100 --most 1
-TIMEOUT 120
 STATUS 1
 EXPECT ^FAILED: RSS is above 1 MiB$
 
@@ -172,7 +162,6 @@ SETUP cat > script <<'END'
  pgrep -f 'knell-benc[h] soak --via connector -r 1000 -p 21' || echo nobody
  END
 RUN bash script; cat out; cat err >&2
-TIMEOUT 120
 EXPECT ^status 130$
 EXPECT ^nobody$
 EXPECT ^interrupted: a partial result$

@@ -248,7 +248,8 @@ void overflow(uint32_t mask, Filtering best, int times) {
     EXPECT_GE(hole.u.lost.count, static_cast<uint64_t>(gone));
   }
   EXPECT_EQ(seen.lost, told);
-  if (exact) {
+  // Events of other processes may be dropped after the big socket was read.
+  if (alone) {
     EXPECT_EQ(told, seen.missing.size());
   }
   EXPECT_GE(told, seen.missing.size());

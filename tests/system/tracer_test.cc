@@ -374,10 +374,11 @@ void expect_all_deaths() {
     EXPECT_TRUE(killer.pid == 0 || killer.pid == truth.killer) << told << ", and is " << whole;
     EXPECT_TRUE(last.signal == 0 || (last.signal == request && last.pid == truth.asker))
         << told << ", and is " << whole;
-    if (tracer_knows_cause_only(way.name))
+    if (tracer_knows_cause_only(way.name)) {
       EXPECT_EQ(killer.cause, truth.cause) << told << ", and is " << whole;
-    else if (!tracer_cannot_know(way.name))
+    } else if (!tracer_cannot_know(way.name)) {
       EXPECT_EQ(told, whole);
+    }
   }
 }
 

@@ -4,12 +4,15 @@
 // knell-trace-cost [-r ROUNDS] CMD ARG...: how much longer CMD takes below the tracer of the ptrace
 // source and below strace than alone. In each round it runs once in each way, so that changes of
 // the machine's speed concern all of them; printed are medians, and ratios to the run alone of the
-// same round. For example:
+// same round; also of the CPU time of the command and its tracer, which other load does not change
+// much. For example:
 //
 //   knell-trace-cost make -s -j2 -C SOURCE clean all
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,11 +33,25 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Words = std::vector<std::string>;
 
+struct Cost {
+  double seconds = -1;  // negative: the command failed
+  double cpu = 0;       // seconds, of the command and of what traces it
+};
+
 struct Way {
   const char* name;
-  std::function<double()> run;  // seconds; negative: failed
-  std::vector<double> seconds, ratios{};
+  std::function<Cost()> run;
+  std::vector<double> seconds{}, ratios{}, cpu{}, cpu_ratios{};
 };
+
+double cpu_of_children() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
 // A child that executes the program when `go` gets a byte.
 pid_t start(const Words& words, int go) {
@@ -63,9 +81,10 @@ void read_all(source::Tracer& tracer) {
   }
 }
 
-double run(const Words& words, bool traced) {
+Cost run(const Words& words, bool traced) {
   int gate[2];
-  if (::pipe2(gate, O_CLOEXEC) != 0) return -1;
+  if (::pipe2(gate, O_CLOEXEC) != 0) return {};
+  const double cpu_before = cpu_of_children();
   const pid_t pid = start(words, gate[0]);
   std::unique_ptr<source::Tracer> tracer;
   const auto from = Clock::now();
@@ -75,7 +94,7 @@ double run(const Words& words, bool traced) {
       (void)std::fprintf(stderr, "knell-trace-cost: %s\n", made.error().message().c_str());
       ::close(gate[1]);
       ::waitpid(pid, nullptr, 0);
-      return -1;
+      return {};
     }
     tracer = *std::move(made);
   }
@@ -86,7 +105,9 @@ double run(const Words& words, bool traced) {
   const std::chrono::duration<double> time = Clock::now() - from;
   ::close(gate[0]);
   ::close(gate[1]);
-  return status == 0 ? time.count() : -1;
+  tracer.reset();
+  if (status != 0) return {};
+  return {.seconds = time.count(), .cpu = cpu_of_children() - cpu_before};
 }
 
 double median(std::vector<double> values) {
@@ -97,22 +118,25 @@ double median(std::vector<double> values) {
 int compare(const Words& words, int rounds) {
   Words strace{"strace", "-f", "-qq", "-e", "trace=none", "-e", "signal=none", "-o", "/dev/null"};
   strace.insert(strace.end(), words.begin(), words.end());
-  std::vector<Way> ways{{"alone", [&] { return run(words, false); }, {}},
-                        {"tracer", [&] { return run(words, true); }, {}},
-                        {"strace -f -e trace=none", [&] { return run(strace, false); }, {}}};
+  std::vector<Way> ways{{"alone", [&] { return run(words, false); }},
+                        {"tracer", [&] { return run(words, true); }},
+                        {"strace -f -e trace=none", [&] { return run(strace, false); }}};
   for (int round = 0; round < rounds; round++) {
     for (Way& way : ways) {
-      const double seconds = way.run();
-      if (seconds < 0) {
+      const Cost cost = way.run();
+      if (cost.seconds < 0) {
         (void)std::fprintf(stderr, "knell-trace-cost: %s: the command failed\n", way.name);
         return 1;
       }
-      way.seconds.push_back(seconds);
-      way.ratios.push_back(seconds / ways[0].seconds.back());
+      way.seconds.push_back(cost.seconds);
+      way.ratios.push_back(cost.seconds / ways[0].seconds.back());
+      way.cpu.push_back(cost.cpu);
+      way.cpu_ratios.push_back(cost.cpu / ways[0].cpu.back());
     }
   }
   for (const Way& way : ways)
-    fmt::print("{:<24} {:8.3f} s  x{:.2f}\n", way.name, median(way.seconds), median(way.ratios));
+    fmt::print("{:<24} {:8.3f} s  x{:<6.2f} CPU {:8.3f} s  x{:.2f}\n", way.name,
+               median(way.seconds), median(way.ratios), median(way.cpu), median(way.cpu_ratios));
   fmt::print("{} events of the tracer in {} rounds, {} reports of loss\n", events, rounds, lost);
   return 0;
 }

@@ -70,17 +70,14 @@ EventRing::~EventRing() {
 }
 
 bool EventRing::push(const TracedEvent& event) {
-  bool written = report_loss();
-  if (written) {
-    if (event.type == TracedFacts::Type::kExit) {
-      written = write(event, 0);
-      if (!written) {
-        TracedEvent small{event, {}, {}, {}, {}};
-        small.has_args = small.args_truncated = false;
-        written = write(small, 0);
-      }
-    } else {
-      written = write(event, bytes_ / 4);
+  const bool is_exit = event.type == TracedFacts::Type::kExit;
+  bool written = false;
+  if (report_loss(record_bytes(texts_of(event))) || is_exit) {
+    written = write(event, is_exit ? 0 : bytes_ / 4);
+    if (!written && is_exit) {
+      TracedEvent small{event, {}, {}, {}, {}};
+      small.has_args = small.args_truncated = false;
+      written = write(small, 0);
     }
   }
   if (!written) count_loss(event.type);
@@ -90,12 +87,13 @@ bool EventRing::push(const TracedEvent& event) {
          shared_->reader_sleeps.exchange(false, std::memory_order_relaxed);
 }
 
-// False: events were lost, and there is no room to report it. Then nothing else is written either,
-// so that the loss is reported at its place.
-bool EventRing::report_loss() {
+// False: events were lost, and the report does not fit together with the `following` bytes of the
+// next event. Reports do not take the room that is kept for exits: an exit may be written before
+// the report of a loss that came before it.
+bool EventRing::report_loss(size_t following) {
   const auto loss = take_loss();
   if (!loss) return true;
-  if (write(*loss, 0)) return true;
+  if (write(*loss, bytes_ / 4 + following)) return true;
   shared_->lost.forks += loss->lost_forks;
   shared_->lost.execs += loss->lost_execs;
   shared_->lost.exits += loss->lost_exits;

@@ -15,10 +15,11 @@ namespace knell::source {
 
 // A queue of events in memory that is shared over fork(2), with one writer and one reader. Its size
 // is fixed. Neither side ever waits for the other: an event that does not fit is dropped and
-// counted, and the count is written as an event of type kLost as soon as there is room.
+// counted, and the count is written as an event of type kLost before the next event for which
+// there is room.
 //
-// Exits come first: the last quarter of the ring takes exits only. An exit that does not fit drops
-// its args, exe, cwd and cgroup before it is dropped itself.
+// Exits come first: the last quarter of the ring takes nothing but exits. An exit that does not fit
+// drops its args, exe, cwd and cgroup before it is dropped itself.
 //
 //   writer:  push() --> [ read ... written ] --> pop()  :reader
 class EventRing {
@@ -64,7 +65,7 @@ class EventRing {
   EventRing(Shared* shared, std::byte* data, size_t bytes)
       : shared_(shared), data_(data), bytes_(bytes) {}
   bool write(const TracedEvent& event, size_t keep_free);
-  bool report_loss();
+  bool report_loss(size_t following);
   std::optional<TracedEvent> take_loss();
   void count_loss(TracedFacts::Type type);
 

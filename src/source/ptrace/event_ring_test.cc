@@ -61,8 +61,8 @@ TEST(EventRing, WakesAReaderThatSleepsAndNoOther) {
 }
 
 TEST(EventRing, KeepsExitsLongestAndCountsTheRest) {
-  EventRing ring = ring_of(8192);
-  const std::string args(1000, 'a');
+  EventRing ring = ring_of(16384);
+  const std::string args(3000, 'a');
   int forks = 0, exits = 0;
   for (int i = 0; i < 20; i++) ring.push(event_of(Type::kFork, i, args));
   for (int i = 0; i < 100; i++) ring.push(event_of(Type::kExit, i, args));
@@ -78,16 +78,17 @@ TEST(EventRing, KeepsExitsLongestAndCountsTheRest) {
     lost_exits += event.lost_exits;
   };
   while (const auto event = ring.pop()) take(*event);
-  EXPECT_GT(lost_forks, 0U);
-  EXPECT_EQ(static_cast<uint64_t>(forks) + lost_forks, 20U);
-  EXPECT_GT(exits, 0);
+  EXPECT_GT(forks, 0);
+  EXPECT_GT(exits, 4);
   EXPECT_TRUE(shrunk);
-  // What came after the ring was full is reported before the next event.
+  // What did not fit is reported before the next event.
   ring.push(event_of(Type::kFork, 7));
-  auto loss = ring.pop();
+  const auto loss = ring.pop();
   ASSERT_TRUE(loss.has_value());
   EXPECT_EQ(loss->type, Type::kLost);
   take(*loss);
+  EXPECT_GT(lost_forks, 0U);
+  EXPECT_EQ(static_cast<uint64_t>(forks) + lost_forks, 20U);
   EXPECT_EQ(static_cast<uint64_t>(exits) + lost_exits, 100U);
   EXPECT_EQ(lost_execs, 1U);
   EXPECT_EQ(ring.pop()->pid, 7);

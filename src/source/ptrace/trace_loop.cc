@@ -19,7 +19,7 @@
 // There are no stops at the end of threads (PTRACE_O_TRACEEXIT): a process killed by SIGKILL does
 // not make them, and a zombie still has its ids, its cgroup and its terminal in /proc.
 //
-// A stop is only looked at (WNOWAIT), never consumed, before the tracee continues: when a stop is
+// A stop is only looked at (WNOWAIT) and not consumed before the tracee continues: when a stop is
 // consumed, the kernel forgets the signal that is about to be delivered, and then it is lost if the
 // tracer is killed before the tracee continues. So this process may be killed at any time: the
 // kernel detaches the tracees, which go on as if nobody had traced them. For the same reason there
@@ -295,7 +295,11 @@ void TraceLoop::report_birth(pid_t pid, const Process& child) {
 // exec
 
 void TraceLoop::on_exec(pid_t tid) {
-  // An exec from another thread: it has the number of the leader now, and all others are gone.
+  // After an exec from a thread that was not the leader the kernel refuses everything until the
+  // stop was consumed. It delivers no signal, so none can be lost.
+  siginfo_t info{};
+  (void)::waitid(P_PID, static_cast<id_t>(tid), &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD);
+  // Then that thread has the number of the leader, and all others are gone.
   unsigned long message = 0;
   if (::ptrace(PTRACE_GETEVENTMSG, tid, nullptr, &message) == 0) {
     const auto old = static_cast<pid_t>(message);

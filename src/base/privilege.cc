@@ -28,7 +28,7 @@ Result<Sets> read_sets() {
   auto header = own_header();
   Sets sets;
   if (::syscall(SYS_capget, &header, sets.words.data()) != 0)
-    return errno_error("read our capabilities");
+    return errno_error("read the capabilities of this process");
   return sets;
 }
 
@@ -122,10 +122,10 @@ Result<void> keep_capabilities(std::initializer_list<int> kept) {
     after.words[i].permitted = word;
     after.words[i].effective = word;
   }
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("give up new privileges");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("set no_new_privs");
   auto header = own_header();
   if (::syscall(SYS_capset, &header, after.words.data()) != 0)
-    return errno_error("give up capabilities");
+    return errno_error("drop capabilities");
   return {};
 }
 

@@ -154,7 +154,7 @@ void Job::send_waiting() {
     const int error = send_to(pid_, waiting_.front());
     if (error == EAGAIN) return;
     if (error == EPERM)
-      message("knell: may not pass {} on to {} (pid {}), which runs as another user\n",
+      message("knell: not permitted to send {} to {} (pid {}), which runs as another user\n",
               signal_name(signal), printable(name_), pid_);
     waiting_.pop_front();
   }

@@ -77,7 +77,7 @@ Outcome<Output::Reader> Output::flush() {
     if (!wait_for_room(fd_, progress)) {
       const size_t rest = buffer_.size() - written;
       buffer_.clear();
-      return failed("gave up: {} bytes for {} were not read", rest, name_);
+      return failed("{} bytes to {} were dropped: its reader is not reading", rest, name_);
     }
   }
   buffer_.clear();

@@ -68,7 +68,8 @@ Outcome<Key> parse_key(std::string_view word) {
     names.push_back(k.name);
   }
   const std::string_view near = nearest(word, names);
-  if (!near.empty()) return usage("--by: no key '{}'; did you mean {}?", printable(word), near);
+  if (!near.empty())
+    return usage("--by: unknown key '{}'; did you mean {}?", printable(word), near);
   return usage(
       "--by takes type, ended, comm, exe, unit, user, uid, cgroup, container, parent and pid, not "
       "'{}'",

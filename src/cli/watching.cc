@@ -196,7 +196,7 @@ void Watching::finish_hook() {
 
 std::optional<knell_event> loss_at_end(const Listener& listener) {
   if (listener.stats().daemon != KNELL_DAEMON_AWAY) return std::nullopt;
-  message("knell: knelld is gone; what happened since then is not known\n");
+  message("knell: the connection to knelld was lost; later events are not shown\n");
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;

@@ -97,7 +97,7 @@ void Daemon::add_sources(Status& status) const {
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector
                 ? "the configuration says connector"
-                : "it does not work here; `knell doctor` tells why";
+                : "it does not work here; `knell doctor` shows why";
   status.sources.push_back(std::move(bpf));
 }
 

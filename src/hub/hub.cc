@@ -210,10 +210,10 @@ void Hub::insert_added(Node& node, int32_t pid, uint64_t start) {
 Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   Node* node = listener.node_;
   if (node == nullptr || !node->filter.subscription.only_added)
-    return say(EINVAL, "only a subscription to added processes takes them");
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+    return say(EINVAL, "a process can be added only to a subscription with only_added");
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   KNELL_TRY(users_.claim_added(*listener.account_, quotas_));
   insert_added(*node, pid, start);
   return {};
@@ -231,7 +231,7 @@ void Hub::unindex_added(Node& node, int32_t pid) {
 Result<void> Hub::remove(Listener& listener, int32_t pid) {
   Node* node = listener.node_;
   if (node == nullptr || !node->added.erase(pid))
-    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   users_.release_added(*listener.account_, 1);
   unindex_added(*node, pid);
   return {};

@@ -301,26 +301,26 @@ TEST(Predicates, LostEventsAlwaysMatch) {
 TEST(Predicates, Errors) {
   const std::vector<std::pair<std::pair<string_view, string_view>, string_view>> cases{
       {{"unti", "x"},
-       "'unti' is no predicate; did you mean 'unit'? (pid, under, comm, exe, uid, "
+       "'unti' is not a predicate; did you mean 'unit'? (pid, under, comm, exe, uid, "
        "user, unit, cgroup, container, tty, ended, exit-code, signal, longer, shorter)"},
-      {{"", "x"}, "'' is no predicate (pid,"},
+      {{"", "x"}, "'' is not a predicate (pid,"},
       {{"comm", ""}, "comm: a value is missing in ''"},
       {{"comm", "a,,b"}, "comm: a value is missing in 'a,,b'"},
       {{"comm", "a,"}, "comm: a value is missing in 'a,'"},
       {{"comm", "!"}, "comm: a value is missing in '!'"},
-      {{"pid", "0"}, "pid: '0' is no process id (a number from 1 on)"},
+      {{"pid", "0"}, "pid: '0' is not a process id (a number from 1 on)"},
       {{"pid", "-1"}, "pid: '-1' is no process id"},
       {{"pid", "12x"}, "pid: '12x' is no process id"},
       {{"under", "99999999999"}, "under: '99999999999' is no process id"},
-      {{"uid", "4294967295"}, "uid: '4294967295' is no user id (a number from 0 to 4294967294)"},
+      {{"uid", "4294967295"}, "uid: '4294967295' is not a user id (a number from 0 to 4294967294)"},
       {{"user", "no such user"}, "user: 'no such user' is no user on this machine (a name,"},
       {{"cgroup", "system.slice"}, "cgroup: 'system.slice' is no cgroup path"},
-      {{"ended", "256"}, "ended: exit codes are 0 to 255"},
-      {{"ended", "9-2"}, "ended: in '9-2' the first code is the larger"},
-      {{"ended", "SIGSEVG"}, "'SIGSEVG' is no signal; did you mean 'SIGSEGV'?"},
-      {{"ended", "segvv"}, "ended: 'segvv' is no way to end; did you mean 'SIGSEGV'?"},
-      {{"ended", "cord"}, "ended: 'cord' is no way to end; did you mean 'core'?"},
-      {{"signal", "200"}, "'200' is no signal"},
+      {{"ended", "256"}, "ended: an exit code must be from 0 to 255"},
+      {{"ended", "9-2"}, "ended: in '9-2' the first exit code must not be the larger"},
+      {{"ended", "SIGSEVG"}, "'SIGSEVG' is not a signal; did you mean 'SIGSEGV'?"},
+      {{"ended", "segvv"}, "ended: 'segvv' is not a way to end; did you mean 'SIGSEGV'?"},
+      {{"ended", "cord"}, "ended: 'cord' is not a way to end; did you mean 'core'?"},
+      {{"signal", "200"}, "'200' is not a signal"},
       {{"longer", "5x"}, "longer: '5x' is not a duration"},
   };
   for (const auto& [flag, sentence] : cases) {

@@ -92,8 +92,8 @@ ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
   rate_limiter_.spend();
   if (static_cast<size_t>(n) > buffer.size()) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
-    send_bye(EMSGSIZE, "a frame has at most " + std::to_string(buffer.size()) + " bytes, not " +
-                           std::to_string(n));
+    send_bye(EMSGSIZE, "a packet must have at most " + std::to_string(buffer.size()) +
+                           " bytes, not " + std::to_string(n));
     return Step::kClose;
   }
   return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kClose ? Step::kClose
@@ -119,7 +119,8 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
     if (connector) serve_compat(packet.substr(wire::kHeaderBytes, message.len), message.ack);
     return closing_ ? Life::kClose : Life::kOpen;
   }
-  send_bye(EBADMSG, "not a knell frame; see docs/protocol.md");
+  send_bye(EBADMSG,
+           "the packet is not one message of the protocol of knelld; see docs/protocol.md");
   return Life::kClose;
 }
 

@@ -48,7 +48,7 @@ Result<std::vector<gid_t>> groups_of(int socket) {
       return groups;
     }
     if (errno != ERANGE || groups.size() >= kMostGroups)
-      return errno_error("ask for a client's groups");
+      return errno_error("get the groups of a client");
     groups.resize(kMostGroups);
   }
 }
@@ -65,8 +65,8 @@ std::string read_comm(pid_t pid) {
 
 // `error` is that of SO_PEERPIDFD: for a reaped process kernels return ESRCH or EINVAL.
 std::unexpected<Error> refuse_peer(int error) {
-  if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client is gone");
-  return make_error(error, "ask for a client's pidfd");
+  if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client has exited");
+  return make_error(error, "get a pidfd of a client");
 }
 
 // Temporary errors, which do not depend on the client.
@@ -108,9 +108,9 @@ Result<Peer> Peer::create(int socket, const Visibility& visibility, const Clock&
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)
-    return errno_error("read a client's credentials");
+    return errno_error("read the credentials of a client");
   if (credentials.pid <= 0)
-    return say(EACCES, "the client is in a pid namespace that is not below the daemon's");
+    return say(EACCES, "the pid namespace of the client is not a descendant of the daemon's");
   Peer peer;
   peer.pid_ = credentials.pid;
   peer.uid_ = credentials.uid;
@@ -133,8 +133,8 @@ Result<void> Peer::find_namespace(int socket) {
   } else {
     errno = 0;
     const auto stat = read_proc_stat(pid_);
-    if (!stat && is_shortage(errno)) return errno_error("look at a client");
-    if (!stat) return say(ESRCH, "the client is gone");
+    if (!stat && is_shortage(errno)) return errno_error("read the state of a client");
+    if (!stat) return say(ESRCH, "the client has exited");
     KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
   }
   if (namespace_->is_own()) {

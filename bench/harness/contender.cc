@@ -17,7 +17,8 @@
 namespace knell::bench {
 namespace {
 
-constexpr uint64_t kPauseNs = 50 * kMillisecondNs;  // before each storm; picked, never tuned
+// The pause before each storm; chosen, not measured.
+constexpr uint64_t kPauseNs = 50 * kMillisecondNs;
 constexpr uint64_t kPatienceNs = 20 * kSecondNs;
 constexpr uint64_t kPromptNs = 300 * kMillisecondNs;
 constexpr uint64_t kQuietWindowNs = 100 * kMillisecondNs;
@@ -72,7 +73,7 @@ Result<void> Contender::fork_body(const Cores& cores, const std::function<void()
   if (pid_ < 0) return errno_error("create a process");
   if (pid_ != 0) return {};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it died before that
+  if (::getppid() != parent) ::_exit(1);  // the parent exited before prctl()
   ::setpgid(0, 0);                        // Ctrl-C does not reach it
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);

@@ -154,7 +154,7 @@ bool listen_with_library(ListenerProcess& self, const LibraryOptions& options) {
   }
   if (!watch_fd(epoll.get(), self.stop_fd(), masks.size()))
     return self.control().fail("epoll", std::strerror(errno));
-  for (size_t i = 0; i < masks.size(); ++i) {  // what came while the last were opened
+  for (size_t i = 0; i < masks.size(); ++i) {  // drop events that came while others were opened
     if (!read_all(self, i, handles[i].get())) return false;
   }
   self.control().ready = static_cast<uint32_t>(masks.size());

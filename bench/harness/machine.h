@@ -22,7 +22,7 @@ std::unexpected<Error> refuse(int code, fmt::format_string<Args...> format, Args
 constexpr uint64_t kMillisecondNs = 1'000'000;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
-uint64_t now_ns();                    // CLOCK_MONOTONIC, the clock of event time stamps
+uint64_t now_ns();                    // CLOCK_MONOTONIC, the clock of event timestamps
 void sleep_until(uint64_t until_ns);  // returns early only when interrupted()
 inline void sleep_ns(uint64_t ns) { sleep_until(now_ns() + ns); }
 

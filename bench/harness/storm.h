@@ -30,8 +30,8 @@ struct StormOptions {
   double jitter = 0;      // earlier or later by up to this share of a period
 };
 
-// The last process of every storm exits with this status: a listener that reported it has reported
-// all.
+// The last process of every storm (a burst of processes) exits with this status: a listener that
+// reported this process has reported all.
 constexpr int kMarkerStatus = 88;
 
 struct ExitedProcess {

@@ -290,7 +290,7 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
 // an error.
 // Errors: -EIO and others: the source failed, knell_explain() says why; the events returned before
-// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or damaged
+// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or corrupt
 // here. Of the daemon: if the daemon goes away, this is not an error: the library reconnects, and
 // then reports one lost event without a count, from the last event received to the new
 // subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
@@ -430,7 +430,7 @@ KNELL_API const char* knell_via_name(uint32_t via);  // "bpf", ...; "unknown"
 KNELL_API ssize_t knell_event_json(const struct knell_event* event, char* buffer, size_t size);
 // How a process ended: "exit 1", "SIGSEGV core", "SIGKILL oom", "unknown". Like snprintf.
 KNELL_API ssize_t knell_event_ended(const struct knell_event* event, char* buffer, size_t size);
-// An id as text, `boot-pid-start` or `boot-pid-x<stamp>`; "" for none. Like snprintf.
+// An id as text, `boot-pid-start` or `boot-pid-x<timestamp>`; "" for none. Like snprintf.
 KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t size);
 // Makes bytes safe for a terminal or JSON: valid UTF-8 is kept, invalid bytes and control
 // characters are written as \xff. Like snprintf.

@@ -95,7 +95,8 @@ std::string capabilities_text(uint64_t capabilities) {
   if (capabilities == 0) return "no capabilities";
   const uint64_t all = all_capabilities();
   if ((capabilities & all) == all) return "all capabilities";
-  constexpr int kFew = 8;  // picked: instead of a longer list, the missing ones are listed
+  // Chosen, not measured: instead of a longer list, the missing ones are listed.
+  constexpr int kFew = 8;
   const uint64_t missing = all & ~capabilities;
   const bool by_missing = std::popcount(capabilities) > kFew && std::popcount(missing) <= kFew;
   const uint64_t listed = by_missing ? missing : capabilities;

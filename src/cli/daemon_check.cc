@@ -63,7 +63,7 @@ int connect_to(int fd, const std::string& path) {
   return ::connect(fd, name, sizeof address) == 0 ? 0 : errno;
 }
 
-// The text of a bye.
+// The text of a BYE message.
 std::string text_of(std::string_view attributes) {
   nlattr header;
   while (attributes.size() >= sizeof header) {

@@ -15,10 +15,10 @@
 
 namespace knell::cli {
 
-// A helper process in our process group, beside CMD; see group_probe.cc. No other process knows its
-// pid, so a signal that it receives was sent to the whole group. It also continues us when another
-// process continues CMD alone, and when we are killed it passes SIGKILL on to CMD and reports the
-// processes that are left running.
+// A helper process in the process group of knell run and CMD; see group_probe.cc. No other process
+// knows its pid, so a signal that it receives was sent to the whole group. It also continues knell
+// run when another process continues CMD alone, and when knell run is killed it kills CMD and
+// reports the processes that still run.
 class GroupProbe {
  public:
   // `signals`: stay blocked in the probe, too. `name` of CMD is for the message that the probe
@@ -52,7 +52,7 @@ class GroupProbe {
   uint32_t requests_ = 0;
 };
 
-// Waits until a signal that is being sent to our process group has reached all its members.
+// Waits until a signal that is being sent to the process group has reached all its members.
 void wait_for_group_signals();
 
 }  // namespace knell::cli

@@ -283,7 +283,7 @@ std::string_view ListenFlags::given() const {
 Outcome<Options> ListenFlags::options(uint32_t mask) const {
   using namespace std::chrono_literals;
   constexpr int64_t kLatencyNs = 10'000'000;
-  constexpr auto kMostLatency = 60s;  // picked: a longer time is likely a wrong unit
+  constexpr auto kMostLatency = 60s;  // chosen, not measured: a longer time is likely a wrong unit
   constexpr uint64_t kLeastBuffer = 4096, kMostArgs = 4096;
   constexpr uint64_t kMostBuffer = 0x3fffffff;  // SO_RCVBUFFORCE doubles it in an int
   Options out;

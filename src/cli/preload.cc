@@ -91,7 +91,7 @@ bool has_note(std::string_view notes, size_t alignment, std::string_view name) {
 }
 
 bool is_go(int fd, const ElfW(Ehdr) & header) {
-  constexpr size_t kMostNotes = 65536;  // picked, change freely
+  constexpr size_t kMostNotes = 65536;  // chosen, not measured
   bool found = false;
   for_each_segment(fd, header, PT_NOTE, kMostNotes, [&](const std::string& notes, size_t align) {
     return found = has_note(notes, align == 8 ? 8 : 4, "Go");

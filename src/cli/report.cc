@@ -118,7 +118,7 @@ void close_json(const RunResult& result, std::string& out) {
   const bool killed = WIFSIGNALED(result.wait_status);
   const std::string how = ended(exit_with(result.wait_status));
   const bool scoped = result.scope == KNELL_SCOPE_USER;
-  // Where not all processes could be seen, a count of 0 failures is unknown.
+  // If knell could not see all processes, a count of 0 failed processes is shown as unknown (null).
   const bool none = result.failed == 0 && !result.complete();
   out += fmt::format(
       R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"

@@ -47,8 +47,10 @@ constexpr auto kLatency = 5ms;
 // way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
 // for it is limited.
 constexpr auto kLongestDrain = 2s;
-constexpr auto kOutputTimeout = 1s;  // picked: for a reader that takes nothing, once we are to end
-constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: beyond it, no events are read
+// Chosen, not measured: for a reader that takes nothing, once we are to end.
+constexpr auto kOutputTimeout = 1s;
+constexpr size_t kMostUnwritten = size_t{1}
+                                  << 20;  // chosen, not measured: beyond it, no events are read
 
 class Running {
  public:

@@ -19,7 +19,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kMostExits = 5;  // picked: they fit into a line
+constexpr size_t kMostExits = 5;  // chosen, not measured: they fit into a line
 
 std::string user_text(const JsonValue& of) {
   if (const std::string name = of["user"].text(); !name.empty()) return printable(name);

@@ -38,7 +38,7 @@ class Summary {
   std::string text() const;
 
  private:
-  static constexpr size_t kKinds = 4096;  // picked: kinds counted, to show three
+  static constexpr size_t kKinds = 4096;  // chosen, not measured: kinds counted, to show three
   struct Kind {
     uint64_t count = 0;
     bool killed = false;  // of equal counts, signals come first

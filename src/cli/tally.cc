@@ -186,7 +186,7 @@ namespace {
 
 // Shrinks the widest columns until all fit into `room`. The column ENDED keeps its width.
 void shrink(std::vector<size_t>& widths, const std::vector<Key>& keys, size_t room, size_t gap) {
-  constexpr size_t kLeast = 4;  // picked: few titles are shorter
+  constexpr size_t kLeast = 4;  // chosen, not measured: few titles are shorter
   size_t taken = (widths.size() - 1) * gap;
   for (const size_t width : widths) taken += width;
   while (taken > room) {

@@ -49,7 +49,7 @@ size_t width_of(char32_t code) {
   return width < 0 ? 1 : static_cast<size_t>(width);
 }
 
-// The stamps of a listener's events come in order, so caching the last second avoids nearly all
+// The timestamps of a listener's events come in order, so caching the last second avoids nearly all
 // calls of localtime_r(3).
 const std::tm& local_time(int64_t seconds) {
   static int64_t last = INT64_MIN;

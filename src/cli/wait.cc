@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell wait`: waits until processes, which need not be our children, have ended. It uses pidfds,
+// `knell wait`: waits until processes, which need not be its children, have ended. It uses pidfds,
 // so it needs no privilege; one descriptor for each process, so the limit of descriptors is raised
 // to its maximum.
 //

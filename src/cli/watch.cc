@@ -105,7 +105,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   using namespace std::chrono_literals;
   constexpr nanoseconds kInterval = 3s;  // as top does
-  constexpr nanoseconds kLeast = 10ms;   // picked: too fast to read
+  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: too fast to read
   plan.interval = kInterval;
   if (by_.empty()) {
     if (!interval_.empty()) return usage("--interval needs --by KEY,...");

@@ -25,7 +25,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kBatch = 256;  // picked: events taken from the library at a time
+constexpr size_t kBatch = 256;  // chosen, not measured: events taken from the library at a time
 // Picked: longer than it takes to read a full buffer.
 constexpr uint64_t kBacklogNs = 500'000'000;
 

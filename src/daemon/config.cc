@@ -33,7 +33,8 @@ namespace knell::daemon {
 namespace {
 
 constexpr std::string_view kGroup = "knell";
-constexpr size_t kMostFile = kMebibyte;  // picked: a thousand times the size of a usual file
+// Chosen, not measured: a thousand times the size of a usual file.
+constexpr size_t kMostFile = kMebibyte;
 
 template <class T>
 struct Word {

@@ -18,8 +18,8 @@
 namespace knell::daemon {
 namespace {
 
-constexpr int kBacklog =
-    1024;  // picked: connections between two turns of the loop; net.core.somaxconn limits it
+constexpr int kBacklog = 1024;  // chosen, not measured: connections between two turns of the loop;
+                                // net.core.somaxconn limits it
 
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');

@@ -206,7 +206,7 @@ void Process::send_summary() {
 }
 
 void Process::reload() {
-  // The stamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
+  // This timestamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
   const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
   const auto read = configuration(options_);

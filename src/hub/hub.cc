@@ -23,7 +23,8 @@
 namespace knell::hub {
 namespace {
 
-constexpr size_t kMostMoved = 1024;  // added processes moved to another stream at once; picked
+// Added processes moved to another stream at once; chosen, not measured.
+constexpr size_t kMostMoved = 1024;
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
@@ -407,7 +408,7 @@ bool Hub::is_memory_tight(const Listener& listener) const {
   return !listener.account_->is_root() && listener.account_->bytes > quotas_.user_bytes;
 }
 
-// Queues the LOST event of a hole that is due.
+// Queues the LOST event for lost events once there is room for it.
 void Hub::report_due_hole(Listener& listener) {
   if (!listener.queue_.hole_due(is_memory_tight(listener))) return;
   update_queue(listener,
@@ -424,7 +425,8 @@ void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_n
       mark_fresh(listener);
     } else {
       ++counters_.lost;
-      if (queue.hole_due(is_tight)) mark_fresh(listener);  // fresh() reports it, no pop() may come
+      // fresh() then reports the lost events, even if the client reads nothing more.
+      if (queue.hole_due(is_tight)) mark_fresh(listener);
     }
   });
   if (event_bytes() > quotas_.memory_bytes) shed();

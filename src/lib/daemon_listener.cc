@@ -126,8 +126,8 @@ Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   return client::as_result(*ack);
 }
 
-// Handles a failed connection: reconnects after ECONNRESET and ETIMEDOUT, else closes it for good.
-// Errors: those to be returned to the caller.
+// Handles a failed connection: after ECONNRESET and ETIMEDOUT the listener will reconnect, after
+// any other error it is closed for good. Errors: all but ECONNRESET, for the caller of the library.
 Result<void> DaemonListener::on_failure(Error error) {
   if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
     disconnect();
@@ -198,7 +198,8 @@ Result<void> DaemonListener::remove(pid_t pid) {
 
 // Until when to wait for the daemon to report the exit of a process that is already dead.
 uint64_t DaemonListener::grace_ns() const {
-  constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times the delivery time of an event
+  // Chosen, not measured: many times the delivery time of an event.
+  constexpr uint64_t kGraceNs = 500'000'000;
   return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(filter_.subscription.latency_ns);
 }
 

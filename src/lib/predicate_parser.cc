@@ -21,7 +21,7 @@ using filter::Ended;
 using filter::Key;
 using filter::Value;
 
-// Maximum number of values in one call, before duplicates are removed; picked, never tuned.
+// Maximum number of values in one call, before duplicates are removed; chosen, not measured.
 constexpr size_t kMostWritten = 2 * filter::kMaxAlternatives;
 
 struct KeyName {

@@ -93,7 +93,8 @@ void ReplayListener::remove_if_exited(const knell_event& event) {
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
-// The time to return an event. Events with a stamp before the first event's are returned at once.
+// The time to return an event. Events with a timestamp before the first event's are returned at
+// once.
 uint64_t ReplayListener::due_ns(uint64_t mono_ns) {
   if (speed_ == 0) return 0;
   if (begun_ns_ == 0) {

@@ -15,7 +15,7 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; picked, never tuned
+constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; chosen, not measured
 
 // nullopt: there is no such user.
 Result<std::optional<int64_t>> uid_of(const std::string& user) {

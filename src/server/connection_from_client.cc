@@ -28,11 +28,11 @@ namespace knell::server {
 namespace {
 
 constexpr size_t kMostReceived = wire::kMostFrame;
-constexpr size_t kDatagramsACall = 64;  // picked, never tuned
+constexpr size_t kDatagramsACall = 64;  // chosen, not measured
 // Picked: a turn of sending to one client takes at most some tenths of a millisecond.
 constexpr int kPacketsATurn = 8;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
-constexpr size_t kEnoughBytes = 32 * 1024;  // picked, never tuned
+constexpr size_t kEnoughBytes = 32 * 1024;  // chosen, not measured
 
 // Whether the client has closed its end: recv() returns 0 for an empty packet too.
 bool hung_up_now(int socket) {

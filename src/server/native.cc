@@ -34,7 +34,7 @@ constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-// Replaces the pid of each `under` by the process's pid in our namespace.
+// Replaces the pid of each `under` by the process's pid in the pid namespace of knelld.
 Result<void> translate_under(std::vector<filter::Predicate>& predicates,
                              const std::map<int32_t, int32_t>& ours) {
   for (filter::Predicate& one : predicates) {

@@ -3,13 +3,13 @@
 
 // What a client may see; the first rule applies together with one of the others:
 //
-//   1. A client in another pid namespace than ours sees the processes in that namespace, with their
-//      pids there. A descriptor of the namespace is held as long as the client is connected, since
-//      the kernel reuses the inode number of a namespace that is gone. Events stamped before it was
-//      held are not sent to this client.
+//   1. A client in another pid namespace than that of knelld sees the processes in its namespace,
+//      with their pids there. A descriptor of the namespace is open as long as the client is
+//      connected, since the kernel reuses the inode number of a namespace that has ended. Events
+//      with a timestamp before the descriptor was opened are not sent to this client.
 //   2. Root, and the configured users and groups, see the processes of every user. In another pid
-//      namespace so does the owner of its user namespace: whoever runs a container sees what is in
-//      it.
+//      namespace so does the owner of its user namespace: the user who runs a container sees all
+//      processes of the container.
 //   3. Any other client sees the processes of its own uid.
 //
 // The credentials are those of connect(2). A process that connects, drops its privileges and passes
@@ -72,7 +72,8 @@ std::unexpected<Error> refuse_peer(int error) {
 // Temporary errors, which do not depend on the client.
 bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
 
-// The pids in the line `NSpid:` of /proc/PID/status; the first is that in our namespace.
+// The pids in the line `NSpid:` of /proc/PID/status; the first is that in the pid namespace of
+// knelld.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
   char text[4096];

@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
 // The bounds of one call of serve(), after which the sources are read again: so clients cannot
 // delay events for longer. Serving ends with the request that exceeds kRequestsNs. That is CPU
-// time, so that requests are served on a busy machine too. All picked, never tuned.
+// time, so that requests are served on a busy machine too. All were chosen, not measured.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;

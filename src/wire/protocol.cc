@@ -27,7 +27,8 @@ struct UncheckedSubscription {
 static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(AddedProcess) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
-constexpr size_t kMostPiece = 32 * 1024;  // bytes of a piece of the status; picked: half a frame
+// Bytes of a piece of the status; chosen, not measured: half a frame.
+constexpr size_t kMostPiece = 32 * 1024;
 
 // -------------------------------------------------------------------------------------- decoding
 

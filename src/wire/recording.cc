@@ -18,7 +18,7 @@ namespace {
 static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
 static_assert(sizeof(Totals) == 8);
 
-constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
+constexpr size_t kChunk = size_t{1} << 20;  // chosen, not measured: larger reads gained nothing
 
 // Removes the last `written` bytes, if `fd` is a regular file that ends with them: half a frame at
 // the end of a recording would look like damage.

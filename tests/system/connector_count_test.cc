@@ -148,7 +148,7 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   ASSERT_TRUE(connector->check_health(collector).has_value());
   EXPECT_EQ(connector->counters().repaired, 1U);
   if (GetParam() == Filtering::kNone) {
-    collector.drain(*connector);  // the acks of the repair are queued before the hole
+    collector.drain(*connector);  // the acks of the repair are queued before the LOST event
   }
   ASSERT_EQ(collector.raws.size(), 1U);
   const event::Raw& hole = collector.raws[0];
@@ -162,7 +162,7 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   EXPECT_TRUE(count_->is_zero());
 }
 
-// Events that were queued before the connector went deaf come before the hole.
+// Events that were queued before the connector stopped come before the LOST event.
 TEST_P(ConnectorCount, HoleOfDeafnessFollowsQueuedEvents) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);

@@ -38,7 +38,7 @@ std::string end_told(PidfdSource& source, Collector& collector, int32_t pid) {
   return told()->status_known ? std::to_string(told()->wait_status) : "unknown";
 }
 
-// A process that is not our child: its parent reaps it or leaves it a zombie.
+// A process that is not a child of this process: its parent reaps it or leaves it a zombie.
 class Stranger {
  public:
   enum class Parent { kReaps, kNeverReaps };

@@ -380,7 +380,7 @@ struct knell_replay_options {
 
 // Opens a listener of a recording: a file, or a pipe such as /dev/stdin, where it waits for the
 // header. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
-// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or damaged; -ENOTSUP
+// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or corrupt; -ENOTSUP
 // a later format, or the byte order of another machine.
 KNELL_API int knell_open_recording(const char* path, const struct knell_replay_options* options,
                                    struct knell_listener** ret_knell);

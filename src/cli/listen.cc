@@ -146,8 +146,8 @@ void Selection::add_predicate_options(CommandLine& line, bool of_ends) {
   for (size_t i = 0; i < predicates_.size(); ++i) {
     const Flag& flag = flags[i];
     line.add_values(flag.names, predicates_[i].values, flag.type, flag.help,
-                    "Predicates (of several values of one flag any must match; !VALUE: must not "
-                    "match; different flags: all must match)");
+                    "Predicates (commas and repeats: any value must match; !VALUE: must not match; "
+                    "different flags: all must match)");
   }
 }
 

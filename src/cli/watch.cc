@@ -69,8 +69,8 @@ void Watch::add_options(CommandLine& line) {
   line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
   line.add_values("--by", by_, "KEY,...",
-                  "count events, not list them, by type ended comm exe unit user uid cgroup\n"
-                  "container parent pid");
+                  "count events, not list them, by type ended comm exe unit user\n"
+                  "uid cgroup container parent pid");
   line.add_value("--interval", interval_, "TIME",
                  "time between updates of the counts (default 3s)");
   line.add_flag(

@@ -82,7 +82,7 @@ TEST(Mask, RefusesEmptyNamesAndEmptyMasks) {
   for (const char* text : {"-all", "exec,-exec", "nonzero,-exit"}) {
     const auto result = parse_mask(text);
     ASSERT_FALSE(result) << text;
-    EXPECT_NE(result.error().context.find("leaves no event"), std::string::npos) << text;
+    EXPECT_NE(result.error().context.find("removes all events"), std::string::npos) << text;
   }
 }
 

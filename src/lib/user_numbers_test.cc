@@ -31,7 +31,7 @@ TEST(UserNumbers, Errors) {
 TEST(UserNumbers, AreResolvedWithoutAListener) {
   EXPECT_EQ(knell_check_match("user", "root,!33"), 0) << knell_explain();
   EXPECT_EQ(knell_check_match("user", "no such user"), -EINVAL);
-  EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is no user on this machine"));
+  EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is not a user of this machine"));
   EXPECT_EQ(knell_check_match("uid", "root,"), -EINVAL);
   EXPECT_THAT(knell_explain(), StartsWith("uid: a value is missing"));
 }

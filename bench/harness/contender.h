@@ -87,7 +87,7 @@ class Contender {
   Result<void> fork_body(const Cores& cores, const std::function<void()>& body);
   bool await_exit(uint64_t patience_ns);
   void kill_now();
-  // Waits until it uses next to no CPU; false: it is gone or never comes to rest.
+  // Waits until it uses nearly no CPU; false: it has exited, or continues to use CPU.
   bool await_quiet(uint64_t patience_ns) const;
 
  private:

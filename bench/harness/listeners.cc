@@ -181,7 +181,8 @@ pid_t pid_of_daemon() {
 
 bool EventLog::contains(pid_t wanted, uint32_t mask) const {
   if ((mask & kAnyExit) != 0) return marker.load(std::memory_order_acquire) == wanted;
-  if ((mask & KNELL_EVENT_FORK) == 0) return true;  // its mask leaves out the marker, a fork
+  // The mask does not have the type of the marker, a fork.
+  if ((mask & KNELL_EVENT_FORK) == 0) return true;
   const size_t end = size();
   const LoggedEvent* last = events + end - std::min<size_t>(end, 256);
   return std::find_if(last, events + end, [&](const LoggedEvent& e) { return e.pid == wanted; }) !=

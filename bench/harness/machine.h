@@ -40,7 +40,8 @@ struct Cores {
 Result<Cores> choose_cores();
 void pin(const std::vector<int>& cores, pid_t pid = 0);
 
-uint64_t cpu_ns(pid_t pid);   // of a process and the living children of its main thread; 0: gone
+// The CPU time of a process and the living children of its main thread; 0: it has exited.
+uint64_t cpu_ns(pid_t pid);
 bool is_runnable(pid_t pid);  // its main thread runs or waits for a core
 uint64_t resident_bytes(pid_t pid);
 

@@ -53,7 +53,7 @@
 // - Structures to be filled (ret_stats, ret_recording, ret_event): the library sets `size` to the
 //   number of bytes that it filled, and does not change members past it.
 // - Events returned by the library may be shorter than the structure in the program's header:
-//   KNELL_FILLED() tells whether a member is present. Events passed to the library may be shorter
+//   KNELL_FILLED() says whether a member is present. Events passed to the library may be shorter
 //   or longer than its own structure: missing members are unknown, additional members are ignored.
 #pragma once
 

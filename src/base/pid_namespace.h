@@ -22,8 +22,8 @@ class PidNamespace {
   // The namespace of the process of `pidfd`; `pid` is its pid in the pid namespace of this process.
   // Before Linux 6.11 the namespace is opened by that pid, and the pidfd then shows whether the
   // process still exists.
-  // Errors: ESRCH the process is gone; EACCES it may not be opened (the process of another user,
-  // without CAP_SYS_PTRACE).
+  // Errors: ESRCH the process has exited; EACCES no permission to open it (a process of another
+  // user, without CAP_SYS_PTRACE).
   static Result<PidNamespace> of_pidfd(int pidfd, pid_t pid);
   // The namespace of a process known only by its pid and start (clock ticks since boot). A start of
   // 0 accepts any process with the pid. Errors: as above; ESRCH also when another process has the

@@ -34,8 +34,8 @@ class GroupProbe {
 
   pid_t pid() const { return pid_; }
   // Appends the signals that the probe received since the last call, including all that were sent
-  // to the group before this call. False: the probe is gone, and signals to the group can no longer
-  // be told apart.
+  // to the group before this call. False: the probe has ended, and signals to the group can no
+  // longer be distinguished.
   bool take(std::vector<siginfo_t>& out);
   // stopping(): CMD has stopped and we are about to stop. continued(): we run again.
   void stopping();

@@ -87,7 +87,7 @@ CommandExit describe_exit(const knell_event& exit) {
   // Every exit has these members, so no check for a status is needed.
   static constexpr std::string_view kMembers[] = {"core_dumped", "killed_by", "last_signal"};
   CommandExit out{ended(exit), killer_text(exit), {}};
-  if (!out.cause.empty()) out.cause.erase(0, 1);  // one of the two blanks in front
+  if (!out.cause.empty()) out.cause.erase(0, 1);  // the text begins with two blanks; keep one
   std::string object;
   append_json_line(object, exit);
   for (const std::string_view key : kMembers) {

@@ -106,7 +106,7 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
 bool Running::wanted(const knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
   if (event.type != KNELL_EVENT_EXIT) return (event.type & wanted_) != 0;
-  if (event.pid == pid_) return false;  // in the closing line
+  if (event.pid == pid_) return false;  // CMD itself is reported in the last line
   const bool failed = (event.has & KNELL_HAS_STATUS) == 0 || event.wait_status != 0;
   return (wanted_ & KNELL_EVENT_EXIT) != 0 || (failed && (wanted_ & KNELL_EVENT_NONZERO_EXIT) != 0);
 }

@@ -39,7 +39,7 @@ Outcome<std::string> ask_daemon() {
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);
     const bool fits = length < json.size();
-    json.resize(fits ? length : length * 2);  // it may have grown by the next call
+    json.resize(fits ? length : length * 2);  // the status may be longer at the next call
     if (fits) return json;
   }
 }

@@ -84,7 +84,7 @@ bool holds(const Sides& sides, In in) {
   return (sides.wanted.empty() || in(sides.wanted)) && !in(sides.excluded);
 }
 
-// The same for a string. `in(side, text)`: whether `text` is in that side.
+// holds() for a string. `in(side, text)`: whether `text` is in that side.
 template <class Sides, class In>
 bool holds(const Sides& sides, const knell_string& value, In in) {
   return holds(sides, [&](const auto& side) {

@@ -60,7 +60,7 @@ class Predicates {
   using Numbers = std::vector<int64_t>;  // sorted, each once
   struct Texts {
     std::vector<std::string> plain;  // sorted, each once
-    std::vector<Glob> globs;         // likewise
+    std::vector<Glob> globs;         // sorted, each once
     bool empty() const { return plain.empty() && globs.empty(); }
   };
 

@@ -60,7 +60,7 @@ class Inside {
 // The pids of a living process or thread in each namespace below that of this process, as the
 // kernel shows them.
 std::vector<event::NamespacePid> numbers_in_proc(pid_t tid, const Nested& nested);
-// The children of a process, by their pids in the pid namespace of this process.
+// The pids of the children of a process, in the pid namespace of this process.
 std::vector<pid_t> children_of(pid_t pid);
 
 }  // namespace knell::test

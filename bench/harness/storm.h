@@ -39,7 +39,7 @@ struct ExitedProcess {
   int status;
 };
 
-// What happened, and so what a listener must have reported.
+// The processes of a storm: what a listener must have reported.
 struct StormResult {
   uint64_t begin_ns = 0, end_ns = 0;     // the marker comes after end_ns
   std::vector<ExitedProcess> processes;  // without the marker

@@ -32,10 +32,10 @@ Result<void> run_fanout(Run& run);
 Result<void> run_latency(Run& run);
 Result<void> run_soak(Run& run);
 
-// The row "exits by pidfd" of the table: a supervisor that holds children in batches, subscribes
-// to the exit of each pid, lets a batch exit at once and handles every exit with its status. Only
-// from there to the last exit is measured. It uses knell_add(); without a source pidfd_open, epoll
-// and waitid.
+// The row "exits by pidfd" of the table: a supervisor that creates children in batches, subscribes
+// to the exit of each pid, lets a batch exit at once and handles every exit with its status. The
+// time is measured from the moment when a batch may exit to its last exit. The supervisor uses
+// knell_add(), or, if the options have no source, pidfd_open, epoll and waitid.
 std::unique_ptr<Contender> make_supervisor(std::string name, LibraryOptions options);
 
 }  // namespace knell::bench

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `latency`: from the kernel's time stamp of an exit to the listener, by load and latency budget.
+// `latency`: from the kernel's timestamp of an exit to the listener, by load and latency budget.
 #include <knell/knell.h>
 
 #include <algorithm>

@@ -32,8 +32,9 @@ struct alignas(64) Stack {
   char bytes[16 << 10];
 };
 
-// A child that exits when `gate`, a pipe, has no writer any more. It shares our memory, like the
-// vfork children of the other rows, so that creating and ending it costs the same.
+// A child that exits when `gate`, a pipe, has no writer any more. It shares the memory of this
+// process, like the vfork children of the other rows, so that creating and ending it costs the
+// same.
 pid_t create_held(Stack& stack, std::array<int, 2>& gate) {
   const auto wait = [](void* at) {  // system calls only
     const auto& [reader, writer] = *static_cast<std::array<int, 2>*>(at);

@@ -17,7 +17,8 @@
 namespace knell::bench {
 namespace {
 
-constexpr uint64_t kPauseNs = 50 * kMillisecondNs;  // before each storm; picked, never tuned
+// The pause before each storm; chosen, not measured.
+constexpr uint64_t kPauseNs = 50 * kMillisecondNs;
 constexpr uint64_t kPatienceNs = 20 * kSecondNs;
 constexpr uint64_t kPromptNs = 300 * kMillisecondNs;
 constexpr uint64_t kQuietWindowNs = 100 * kMillisecondNs;
@@ -72,7 +73,7 @@ Result<void> Contender::fork_body(const Cores& cores, const std::function<void()
   if (pid_ < 0) return errno_error("create a process");
   if (pid_ != 0) return {};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it died before that
+  if (::getppid() != parent) ::_exit(1);  // the parent exited before prctl()
   ::setpgid(0, 0);                        // Ctrl-C does not reach it
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
@@ -86,7 +87,7 @@ bool Contender::await_exit(uint64_t patience_ns) {
     const pid_t reaped = ::waitpid(pid_, nullptr, WNOHANG);
     if (reaped != 0) pid_ = -1;
     if (reaped == 0 && now_ns() > end) return false;
-    if (reaped == 0) ::usleep(1000);  // also when interrupted: it must be gone
+    if (reaped == 0) ::usleep(1000);  // also when interrupted: it must have exited
   }
   return true;
 }

@@ -22,7 +22,7 @@ namespace knell::bench {
 struct LoggedEvent {
   uint32_t type;  // KNELL_EVENT_FORK (pid: the child), EXEC, EXIT, ...
   int32_t pid;
-  uint32_t delay_ns;  // from the kernel's time stamp to the listener; 0: not measured
+  uint32_t delay_ns;  // from the kernel's timestamp to the listener; 0: not measured
 };
 
 // What one listener reported in one turn.
@@ -49,7 +49,7 @@ struct Turn {
 struct Comparison {
   uint64_t lost = 0, unexpected = 0;
 };
-// What a listener with this mask should have reported of the storm beside what it did.
+// The events of the storm that a listener with this mask must report, compared with those it did.
 Comparison compare(const StormResult& storm, const Recording& recording);
 
 // Something that listens, in a process (and process group) of its own, on the listeners' cores. In
@@ -79,7 +79,7 @@ class Contender {
  protected:
   // When it handled the exit of `marker`; nullopt: not yet, or it prints only when stopped.
   virtual std::optional<uint64_t> handled(pid_t marker) = 0;
-  // What it reported since start_recording(): pids that were used before would look like ours.
+  // The events reported since start_recording(): earlier processes may have had the same pids.
   virtual void start_recording() = 0;
   virtual std::vector<Recording> recordings() = 0;  // empty: the null listener
 
@@ -87,7 +87,7 @@ class Contender {
   Result<void> fork_body(const Cores& cores, const std::function<void()>& body);
   bool await_exit(uint64_t patience_ns);
   void kill_now();
-  // Waits until it uses next to no CPU; false: it is gone or never comes to rest.
+  // Waits until it uses nearly no CPU; false: it has exited, or continues to use CPU.
   bool await_quiet(uint64_t patience_ns) const;
 
  private:
@@ -130,7 +130,7 @@ Result<void> take_rounds(size_t rounds, const Cores& cores, Report& report,
 // is measured.
 void show_progress(const std::string& text);
 
-// --- Listeners that are code of ours ---
+// --- Listeners that are part of knell-bench ---
 
 // How programs without knell use the process connector: epoll, one recv an event, 64 MiB of buffer.
 enum class Request {

@@ -56,7 +56,7 @@ struct EventLog {
   bool contains(pid_t wanted, uint32_t mask) const;  // the marker, among the last events
 };
 
-// What a listener's process and ours share beside the logs.
+// The data that a listener's process and this process share beside the logs.
 struct Control {
   std::atomic<uint32_t> ready;                      // listeners that listen
   std::atomic<uint64_t> elapsed_ns, cpu_ns, exits;  // of a supervisor

@@ -154,7 +154,7 @@ bool listen_with_library(ListenerProcess& self, const LibraryOptions& options) {
   }
   if (!watch_fd(epoll.get(), self.stop_fd(), masks.size()))
     return self.control().fail("epoll", std::strerror(errno));
-  for (size_t i = 0; i < masks.size(); ++i) {  // what came while the last were opened
+  for (size_t i = 0; i < masks.size(); ++i) {  // drop events that came while others were opened
     if (!read_all(self, i, handles[i].get())) return false;
   }
   self.control().ready = static_cast<uint32_t>(masks.size());
@@ -181,7 +181,8 @@ pid_t pid_of_daemon() {
 
 bool EventLog::contains(pid_t wanted, uint32_t mask) const {
   if ((mask & kAnyExit) != 0) return marker.load(std::memory_order_acquire) == wanted;
-  if ((mask & KNELL_EVENT_FORK) == 0) return true;  // its mask leaves out the marker, a fork
+  // The mask does not have the type of the marker, a fork.
+  if ((mask & KNELL_EVENT_FORK) == 0) return true;
   const size_t end = size();
   const LoggedEvent* last = events + end - std::min<size_t>(end, 256);
   return std::find_if(last, events + end, [&](const LoggedEvent& e) { return e.pid == wanted; }) !=

@@ -22,7 +22,7 @@ std::unexpected<Error> refuse(int code, fmt::format_string<Args...> format, Args
 constexpr uint64_t kMillisecondNs = 1'000'000;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
-uint64_t now_ns();                    // CLOCK_MONOTONIC, the clock of event time stamps
+uint64_t now_ns();                    // CLOCK_MONOTONIC, the clock of event timestamps
 void sleep_until(uint64_t until_ns);  // returns early only when interrupted()
 inline void sleep_ns(uint64_t ns) { sleep_until(now_ns() + ns); }
 
@@ -40,7 +40,8 @@ struct Cores {
 Result<Cores> choose_cores();
 void pin(const std::vector<int>& cores, pid_t pid = 0);
 
-uint64_t cpu_ns(pid_t pid);   // of a process and the living children of its main thread; 0: gone
+// The CPU time of a process and the living children of its main thread; 0: it has exited.
+uint64_t cpu_ns(pid_t pid);
 bool is_runnable(pid_t pid);  // its main thread runs or waits for a core
 uint64_t resident_bytes(pid_t pid);
 

@@ -28,17 +28,18 @@ struct Metric {
   enum class Shown { kMedian, kSum, kMaximum };
   std::string_view title;  // "CPU ns/process"
   int decimals = 0;
-  Shown shown = Shown::kMedian;  // of all rounds; only a median has an interval
+  // Computed over all rounds; only a median has a confidence interval.
+  Shown shown = Shown::kMedian;
 };
 
 // The results of a run. Tables, lines and columns are shown in the order they were first added.
 class Report {
  public:
   void add(const std::string& table, const std::string& line, const Metric& metric, double value);
-  void note(std::string text);  // below the tables; a repeated one is kept once
+  void note(std::string text);  // a line below the tables; a repeated note is shown once
   void absent(std::string name, const std::string& why) { note("absent: " + name + ": " + why); }
   void fail(std::string text);  // a failed check: the program exits with status 1
-  void set_heading(std::string text) { heading_ = std::move(text); }  // above the tables
+  void set_heading(std::string text) { heading_ = std::move(text); }  // a line above the tables
   void set_partial() { partial_ = true; }
 
   bool empty() const { return tables_.empty(); }

@@ -30,8 +30,8 @@ struct StormOptions {
   double jitter = 0;      // earlier or later by up to this share of a period
 };
 
-// The last process of every storm exits with this status: a listener that reported it has reported
-// all.
+// The last process of every storm (a burst of processes) exits with this status: a listener that
+// reported this process has reported all.
 constexpr int kMarkerStatus = 88;
 
 struct ExitedProcess {
@@ -39,7 +39,7 @@ struct ExitedProcess {
   int status;
 };
 
-// What happened, and so what a listener must have reported.
+// The processes of a storm: what a listener must have reported.
 struct StormResult {
   uint64_t begin_ns = 0, end_ns = 0;     // the marker comes after end_ns
   std::vector<ExitedProcess> processes;  // without the marker

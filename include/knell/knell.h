@@ -53,7 +53,7 @@
 // - Structures to be filled (ret_stats, ret_recording, ret_event): the library sets `size` to the
 //   number of bytes that it filled, and does not change members past it.
 // - Events returned by the library may be shorter than the structure in the program's header:
-//   KNELL_FILLED() tells whether a member is present. Events passed to the library may be shorter
+//   KNELL_FILLED() says whether a member is present. Events passed to the library may be shorter
 //   or longer than its own structure: missing members are unknown, additional members are ignored.
 #pragma once
 
@@ -292,7 +292,7 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
 // an error.
 // Errors: -EIO and others: the source failed, knell_explain() says why; the events returned before
-// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or damaged
+// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or corrupt
 // here. Of the daemon: if the daemon goes away, this is not an error: the library reconnects, and
 // then reports one lost event without a count, from the last event received to the new
 // subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
@@ -382,7 +382,7 @@ struct knell_replay_options {
 
 // Opens a listener of a recording: a file, or a pipe such as /dev/stdin, where it waits for the
 // header. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
-// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or damaged; -ENOTSUP
+// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or corrupt; -ENOTSUP
 // a later format, or the byte order of another machine.
 KNELL_API int knell_open_recording(const char* path, const struct knell_replay_options* options,
                                    struct knell_listener** ret_knell);
@@ -432,7 +432,7 @@ KNELL_API const char* knell_via_name(uint32_t via);  // "bpf", ...; "unknown"
 KNELL_API ssize_t knell_event_json(const struct knell_event* event, char* buffer, size_t size);
 // How a process ended: "exit 1", "SIGSEGV core", "SIGKILL oom", "unknown". Like snprintf.
 KNELL_API ssize_t knell_event_ended(const struct knell_event* event, char* buffer, size_t size);
-// An id as text, `boot-pid-start` or `boot-pid-x<stamp>`; "" for none. Like snprintf.
+// An id as text, `boot-pid-start` or `boot-pid-x<timestamp>`; "" for none. Like snprintf.
 KNELL_API ssize_t knell_id_text(const struct knell_id* id, char* buffer, size_t size);
 // Makes bytes safe for a terminal or JSON: valid UTF-8 is kept, invalid bytes and control
 // characters are written as \xff. Like snprintf.

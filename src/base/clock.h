@@ -10,7 +10,7 @@ namespace knell {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual uint64_t monotonic_ns() const = 0;  // the clock of event stamps
+  virtual uint64_t monotonic_ns() const = 0;  // the clock of event timestamps
   virtual uint64_t boottime_ns() const = 0;   // counts during suspend; the clock of start times
   virtual int64_t realtime_ns() const = 0;    // since the epoch
 };

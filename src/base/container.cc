@@ -22,7 +22,8 @@ bool in_container() {
 std::string start_daemon_hint(const std::string& path, bool container) {
   std::string start = "systemctl enable --now knelld.socket";
   if (!container || !path.starts_with('/')) return start;
-  // The folder: a mount of the socket alone would keep the old file when knelld makes a new one.
+  // Mount the directory: a mount of the socket alone would keep the old file when knelld creates a
+  // new one.
   const std::string folder = path.substr(0, path.rfind('/'));
   return "on the host: " + start + ", and mount its " + folder + " here (docker run -v " + folder +
          ":" + folder + ")";

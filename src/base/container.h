@@ -10,9 +10,9 @@ namespace knell {
 bool in_container();
 
 // A command that starts knelld, for when no knelld listens on the socket `path`. In a container it
-// also says to mount the folder of the host's socket.
+// also says to mount the directory of the host's socket.
 std::string start_daemon_hint(const std::string& path);
-// The same, where the caller says whether this is a container.
+// start_daemon_hint() where the caller says whether this is a container.
 std::string start_daemon_hint(const std::string& path, bool container);
 
 }  // namespace knell

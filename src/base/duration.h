@@ -18,7 +18,7 @@ std::string duration_text(std::chrono::nanoseconds duration);
 std::string seconds_text(std::chrono::nanoseconds duration);
 
 // "10ms", "5s", "1h30m", "1.5s", "2d"; a plain number is seconds. Units: ns us ms s m min h d w.
-// Errors: EINVAL with a whole sentence: empty, negative, an unknown unit, or more than 292 years.
+// Errors: EINVAL: empty, negative, an unknown unit, or more than 292 years.
 Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
 }  // namespace knell

@@ -13,8 +13,8 @@ namespace knell {
 // known.
 std::optional<uint64_t> memory_limit();
 
-// The same, from the texts of /proc/PID/cgroup and /proc/PID/mountinfo; `below` is put in front of
-// all mount points, for tests.
+// The limit of the cgroup in the texts of /proc/PID/cgroup and /proc/PID/mountinfo; `below` is put
+// in front of all mount points, for tests.
 std::optional<uint64_t> memory_limit_of(std::string_view cgroups, std::string_view mountinfo,
                                         const std::string& below);
 

@@ -18,11 +18,11 @@
 namespace knell {
 
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   auto pidfd = try_pidfd_open(pid);
   if (const auto process = !pidfd ? process_of_thread(pid) : std::nullopt)
     return say(ESRCH, std::to_string(pid) + " is a thread of process " + std::to_string(*process) +
-                          ", and no process itself");
+                          ", not a process");
   if (!pidfd && pidfd.error() == ESRCH)
     return say(ESRCH, "there is no process " + std::to_string(pid));
   // Read after the pidfd is open, so that the start is that of the process it refers to.

@@ -15,8 +15,8 @@ namespace knell {
 // Opens a pidfd of a process that a user named, to see later whether it has died. `start`: field 22
 // of its /proc/PID/stat, to detect a reused pid; 0: any process with this pid. The descriptor is
 // empty where none can be opened (no free descriptors, an old kernel). A zombie counts as a
-// process. Errors, each a whole sentence: EINVAL the pid is not above 0; ESRCH there is no such
-// process (any more), or the id is that of a thread.
+// process. Errors: EINVAL the pid is not above 0; ESRCH there is no such process (any more), or the
+// id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
 
 // Whether a process with this pid exists, dead or alive.

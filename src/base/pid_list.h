@@ -10,14 +10,14 @@
 
 namespace knell {
 
-// The pids in a folder like /proc, in no order. They are read from the kernel a few dozen at a
+// The pids in a directory like /proc, in no order. They are read from the kernel a few dozen at a
 // time, as next() is called: reading all at once takes long where there are many processes.
 class PidList {
  public:
   PidList();  // reads /proc
   explicit PidList(UniqueFd folder) : folder_(std::move(folder)) {}
 
-  // 0: there are no more, or the folder could not be read.
+  // Returns the next pid; 0: there are no more pids, or the directory could not be read.
   int32_t next();
   bool failed() const { return failed_; }
 
@@ -27,7 +27,7 @@ class PidList {
   UniqueFd folder_;
   bool failed_ = false;
   size_t at_ = 0, end_ = 0;
-  alignas(8) std::array<char, 1024> buffer_{};  // picked: about 40 entries
+  alignas(8) std::array<char, 1024> buffer_{};  // chosen, not measured: about 40 entries
 };
 
 }  // namespace knell

@@ -93,7 +93,7 @@ class PidMap {
     int32_t pid = 0;
     T value{};
   };
-  static constexpr size_t kSmallest = 64;  // picked, never tuned
+  static constexpr size_t kSmallest = 64;  // chosen, not measured
 
   size_t home(int32_t pid) const {
     // Fibonacci hashing: spreads consecutive pids over the array.

@@ -26,7 +26,7 @@ constexpr size_t kMostNested = 33;                        // MAX_PID_NS_LEVEL, a
 std::string whose(pid_t pid) { return "the pid namespace of process " + std::to_string(pid); }
 
 std::unexpected<Error> gone(pid_t pid) {
-  return say(ESRCH, whose(pid) + " cannot be had: the process is gone");
+  return say(ESRCH, whose(pid) + " cannot be opened: the process has exited");
 }
 
 // `error`: the errno of opening the namespace of `pid`.
@@ -34,7 +34,7 @@ std::unexpected<Error> refuse(int error, pid_t pid) {
   if (error == ENOENT || error == ESRCH) return gone(pid);
   if (error == EACCES || error == EPERM) {
     return say(EACCES,
-               whose(pid) + " may not be opened: it takes CAP_SYS_PTRACE, or the same user");
+               whose(pid) + " cannot be opened without CAP_SYS_PTRACE or the uid of that process");
   }
   return make_error(error, "open " + whose(pid));
 }
@@ -81,7 +81,7 @@ Result<PidNamespace> PidNamespace::of_process(pid_t pid, uint64_t start) {
 
 Result<PidNamespace> PidNamespace::of_self() {
   UniqueFd fd(::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
-  if (!fd) return errno_error("open our own pid namespace");
+  if (!fd) return errno_error("open the pid namespace of this process");
   return adopt(std::move(fd));
 }
 
@@ -97,10 +97,10 @@ Result<size_t> PidNamespace::level() const {
 
 Result<uint32_t> PidNamespace::owner_uid() const {
   const UniqueFd user(::ioctl(fd_.get(), kGetUserns, 0));
-  if (!user) return errno_error("find the user namespace of a pid namespace");
+  if (!user) return errno_error("find the user namespace that owns a pid namespace");
   uid_t uid = 0;
   if (::ioctl(user.get(), kGetOwnerUid, &uid) != 0)
-    return errno_error("find who owns a user namespace");
+    return errno_error("find the owner of a user namespace");
   return uid;
 }
 
@@ -113,10 +113,10 @@ Result<std::vector<uint32_t>> pid_namespaces_from(int ns_fd) {
     inodes.push_back(inode);
     if (inode == own.inode()) return inodes;
     UniqueFd next(::ioctl(fd, kGetParent, 0));
-    if (!next) return errno_error("find the pid namespace around another");
+    if (!next) return errno_error("find the parent of a pid namespace");
     above = std::move(next);
   }
-  return make_error(ELOOP, "find the pid namespaces around another");
+  return make_error(ELOOP, "find the ancestors of a pid namespace");
 }
 
 }  // namespace knell

@@ -122,7 +122,7 @@ TEST(PidNamespace, OfADeadProcessIsEsrch) {
   ASSERT_FALSE(dead);
   EXPECT_EQ(dead.error().code, ESRCH);
   EXPECT_EQ(dead.error().message(), "the pid namespace of process " + std::to_string(pid) +
-                                        " cannot be had: the process is gone");
+                                        " cannot be opened: the process has exited");
 }
 
 // Without a descriptor, the kernel reuses the inode number at once.

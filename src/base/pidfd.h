@@ -11,16 +11,16 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-// Thin wrappers of the kernel's pidfd calls. The definitions are our own, since the headers we
-// build with are older than the kernels we run on. Any user may call them for any process; none
-// blocks.
+// Thin wrappers of the kernel's pidfd calls. knell has its own definitions, since the
+// headers of Debian 12 are older than the kernels knell runs on. Any user may call them for any
+// process; none blocks.
 namespace knell {
 
 // A close-on-exec descriptor that refers to this process, even after its pid is reused. Errors:
 // ESRCH no such process (a zombie still counts), EMFILE, ENOSYS (before Linux 5.3).
 Result<UniqueFd> pidfd_open(pid_t pid, unsigned flags = 0);
 
-// The same for hot paths, where ESRCH is frequent: the error is just the errno.
+// As pidfd_open(), for hot paths, where ESRCH is frequent: the error is only the errno.
 std::expected<UniqueFd, int> try_pidfd_open(pid_t pid, unsigned flags = 0);
 
 // Whether the process is dead: no thread of it runs, whether it was reaped or not.
@@ -31,23 +31,23 @@ bool is_dead(int pidfd);
 std::optional<int32_t> exit_info(int pidfd);
 
 // The wait status of a child of this process that is dead; it is not reaped. nullopt: not dead, or
-// not our child.
+// not a child of this process.
 std::optional<int32_t> child_status(int pidfd);
 
-// The wait status of a zombie, from /proc. Call it only for a process known to be dead (is_dead()):
-// a leader is a zombie, too, while other threads run. nullopt: no zombie, or we lack the
-// permission, and field 52 reads 0.
+// The wait status of a zombie, from field 52 of /proc/PID/stat. Call it only for a process known to
+// be dead (is_dead()): a leader that has exited is a zombie, too, while other threads run. nullopt:
+// no zombie, or field 52 is 0 because this process lacks the permission to read it.
 std::optional<int32_t> zombie_status(pid_t pid);
 
 // What this kernel supports, found out by trying.
 struct PidfdFeatures {
-  bool open = false;       // 5.3
-  bool info = false;       // PIDFD_GET_INFO, 6.13
-  bool exit_info = false;  // the status survives the reap, 6.15
+  bool open = false;       // Linux 5.3
+  bool info = false;       // PIDFD_GET_INFO, Linux 6.13
+  bool exit_info = false;  // the status can be read after the reap, Linux 6.15
 };
 
-// The first call starts and reaps one child that shares our memory and sends no signal (a few
-// microseconds); later calls return the same result.
+// The first call starts and reaps one child that shares the memory of this process and sends no
+// signal (a few microseconds); later calls return the same result.
 PidfdFeatures pidfd_features();
 
 }  // namespace knell

@@ -28,7 +28,7 @@ Result<Sets> read_sets() {
   auto header = own_header();
   Sets sets;
   if (::syscall(SYS_capget, &header, sets.words.data()) != 0)
-    return errno_error("read our capabilities");
+    return errno_error("read the capabilities of this process");
   return sets;
 }
 
@@ -95,7 +95,8 @@ std::string capabilities_text(uint64_t capabilities) {
   if (capabilities == 0) return "no capabilities";
   const uint64_t all = all_capabilities();
   if ((capabilities & all) == all) return "all capabilities";
-  constexpr int kFew = 8;  // picked: instead of a longer list, the missing ones are listed
+  // Chosen, not measured: instead of a longer list, the missing ones are listed.
+  constexpr int kFew = 8;
   const uint64_t missing = all & ~capabilities;
   const bool by_missing = std::popcount(capabilities) > kFew && std::popcount(missing) <= kFew;
   const uint64_t listed = by_missing ? missing : capabilities;
@@ -122,10 +123,10 @@ Result<void> keep_capabilities(std::initializer_list<int> kept) {
     after.words[i].permitted = word;
     after.words[i].effective = word;
   }
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("give up new privileges");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("set no_new_privs");
   auto header = own_header();
   if (::syscall(SYS_capset, &header, after.words.data()) != 0)
-    return errno_error("give up capabilities");
+    return errno_error("drop capabilities");
   return {};
 }
 

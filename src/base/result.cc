@@ -11,7 +11,7 @@ namespace knell {
 std::string Error::message() const {
   if (sentence || code == 0) return context;
   char words[128];
-  return context + ": " + strerror_r(code, words, sizeof words);
+  return "cannot " + context + ": " + strerror_r(code, words, sizeof words);
 }
 
 std::unexpected<Error> errno_error(std::string_view context) {

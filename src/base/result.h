@@ -11,12 +11,12 @@
 namespace knell {
 
 // A failure of the environment: the errno and the operation that failed. Callers pass it up with
-// context, and main prints it as one line. Wrong input of a user is an Error too, with EINVAL and a
-// whole sentence.
+// context, and main prints it as one line, "cannot OPERATION: TEXT OF THE ERRNO". Wrong input of a
+// user is an Error too, with EINVAL and the whole message.
 struct Error {
   int code = 0;           // an errno, positive
-  std::string context;    // "open the process connector"
-  bool sentence = false;  // `context` is the whole message, without the text of the errno
+  std::string context;    // the operation as a verb phrase: "open the process connector"
+  bool sentence = false;  // `context` is the whole message
 
   std::string message() const;
 };
@@ -24,10 +24,10 @@ struct Error {
 template <class T>
 using Result = std::expected<T, Error>;
 
-// An Error of the current errno, which is read first; `context` says what failed.
+// An Error of the current errno, which is read first; `context` names the operation that failed.
 std::unexpected<Error> errno_error(std::string_view context);
 std::unexpected<Error> make_error(int code, std::string_view context);
-// An Error with a whole sentence: what is wrong and what would be right.
+// An Error with the whole message: what is wrong and what would be right.
 std::unexpected<Error> say(int code, std::string sentence);
 
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);

@@ -8,7 +8,7 @@
 #include <string_view>
 
 // In a time namespace the clocks that a process reads, its absolute timers and the start times in
-// its /proc are shifted; the stamps of events are not. system_clock(), read_proc_stat() and
+// its /proc are shifted; the timestamps of events are not. system_clock(), read_proc_stat() and
 // timer_time() correct the shift, so all other code uses the kernel's own times.
 namespace knell {
 

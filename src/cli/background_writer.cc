@@ -50,7 +50,7 @@ Outcome<std::unique_ptr<BackgroundWriter>> BackgroundWriter::create(int fd, std:
   UniqueFd to(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!to) return failed("cannot write {}: {}", name, std::strerror(errno));
   UniqueFd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!finished) return failed("cannot make an event descriptor: {}", std::strerror(errno));
+  if (!finished) return failed("cannot create an eventfd: {}", std::strerror(errno));
   auto shared = std::make_shared<Shared>(std::move(to), std::move(name), std::move(finished));
   try {
     std::thread([shared] { shared->serve(); }).detach();

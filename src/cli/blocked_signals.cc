@@ -35,7 +35,7 @@ Outcome<BlockedSignals> BlockedSignals::create() {
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, &child);
   UniqueFd fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return failed("cannot make a descriptor for signals: {}", std::strerror(errno));
+  if (!fd) return failed("cannot create a signalfd: {}", std::strerror(errno));
   return BlockedSignals(std::move(fd), before, child);
 }
 

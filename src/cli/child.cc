@@ -23,7 +23,7 @@ struct Pipe {
 Outcome<Pipe> make_pipe() {
   std::array<int, 2> fds{};
   if (::pipe2(fds.data(), O_CLOEXEC) != 0)
-    return failed("cannot make a pipe: {}", std::strerror(errno));
+    return failed("cannot create a pipe: {}", std::strerror(errno));
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 

@@ -36,7 +36,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
 
 std::string overview() {
   std::string out =
-      "knell tells when processes fork, exec, change and die, and only what you asked "
+      "knell reports when processes fork, exec, change and exit: only the events you ask "
       "for.\n\nUsage:\n";
   for (const auto& command : all_commands()) {
     out += fmt::format("  knell {:<7} {:<30} {}\n", command->name(), command->synopsis(),
@@ -104,34 +104,38 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   return command.execute(std::move(tail));
 }
 
+constexpr std::string_view kNoHistory =
+    "knell has no history: record with knell record FILE, show with knell watch --read FILE";
+
 // Commands that other tools or later versions have, and what to use here instead.
 constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
-    {"history", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
-    {"last", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
-    {"log", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
-    {"logs", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
-    {"journal", "knell keeps no history yet: knell record FILE, then knell watch --read FILE"},
+    {"history", kNoHistory},
+    {"last", kNoHistory},
+    {"log", kNoHistory},
+    {"logs", kNoHistory},
+    {"journal", kNoHistory},
     {"replay", "knell watch --read FILE shows a recording"},
     {"read", "knell watch --read FILE shows a recording"},
     {"top", "knell watch --by comm,unit counts what happens"},
     {"count", "knell watch --by comm,unit counts what happens"},
     {"exec", "knell run -- CMD ARG... runs a command"},
     {"trace", "knell run -- CMD ARG... runs a command"},
-    {"tail", "knell watch shows the live stream"},
-    {"listen", "knell watch shows the live stream"},
+    {"tail", "knell watch shows events as they happen"},
+    {"listen", "knell watch shows events as they happen"},
 };
 
 Outcome<int> unknown_command(const std::string& word,
                              const std::vector<std::unique_ptr<Command>>& commands) {
   for (const auto& [name, words] : kElsewhere) {
-    if (name == word) return usage("no command '{}': {}", word, words);
+    if (name == word) return usage("unknown command '{}': {}", word, words);
   }
   std::vector<std::string_view> names;
   names.reserve(commands.size());
   for (const auto& command : commands) names.push_back(command->name());
   const std::string_view near = nearest(word, names);
-  if (!near.empty()) return usage("no command '{}'; did you mean {}?", printable(word), near);
-  return usage("no command '{}'; there are {}", printable(word), fmt::join(names, ", "));
+  if (!near.empty()) return usage("unknown command '{}'; did you mean {}?", printable(word), near);
+  return usage("unknown command '{}'; the commands are {}", printable(word),
+               fmt::join(names, ", "));
 }
 
 // "knell -e exit": proposes the nearest global option, or says that the command comes first.
@@ -141,19 +145,19 @@ Outcome<int> option_before_command(const std::string& option, const Words& rest,
   for (const std::string& word : rest) {
     for (const auto& command : commands) {
       if (command->name() == word)
-        return usage("option {} before the command; a command comes first: knell {} {} ...", shown,
-                     word, shown);
+        return usage("option {} must come after the command: knell {} {} ...", shown, word, shown);
     }
   }
   static constexpr std::string_view kOwn[] = {"--help", "--version"};
   const std::string_view near = nearest(option, kOwn);
   if (!near.empty()) return usage("unknown option {}; did you mean {}?", shown, near);
-  return usage("unknown option {}; a command comes first: knell --help lists them", shown);
+  return usage("unknown option {}; the first word must be a command: see knell --help", shown);
 }
 
 Outcome<int> dispatch(Words words, bool& process_status) {
   if (words.empty())
-    return usage("missing command: knell watch, run, wait or doctor; knell --help lists all");
+    return usage(
+        "missing command, such as knell watch, run, wait or doctor; knell --help lists all");
   // "help watch" is "watch --help"; "help" and "help help" show the overview.
   if (words.front() == "help") {
     words.erase(words.begin());

@@ -27,7 +27,7 @@ class Compat final : public Command {
  public:
   std::string_view name() const override { return "compat"; }
   std::string_view synopsis() const override { return "[OPTIONS] -- CMD ARG..."; }
-  std::string_view summary() const override { return "runs a client of the connector unmodified"; }
+  std::string_view summary() const override { return "runs an unmodified client of the connector"; }
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterOptions; }
   void add_options(CommandLine& line) override;
@@ -41,15 +41,14 @@ class Compat final : public Command {
 };
 
 std::string_view Compat::notes() const {
-  return "CMD's socket of the process events connector becomes a connection to knelld: so it "
-         "works\n"
-         "in containers, with their own pids, and for users without privilege, with their own\n"
-         "processes. With --direct it stays the kernel's own, and filters of Linux 6.6 work on "
-         "older\n"
-         "kernels.\n"
+  return "CMD's socket of the process events connector becomes a connection to knelld: CMD works\n"
+         "in containers, with the pids of the container, and without privilege, with the\n"
+         "processes of its user. With --direct CMD keeps the socket of the kernel's connector,\n"
+         "and filters of Linux 6.6 work on older kernels.\n"
          "\n"
-         "Exit status: CMD's; 3 it cannot work here, and CMD was not run; 126 CMD cannot be run;\n"
-         "127 it cannot be found.\n"
+         "Exit status: CMD's; 3 knell compat cannot work here, and CMD was not run; 126 CMD "
+         "cannot\n"
+         "be run; 127 CMD is not found.\n"
          "\n"
          "Examples:\n"
          "  knell compat -- forkstat -e exit\n"
@@ -58,11 +57,11 @@ std::string_view Compat::notes() const {
 }
 
 void Compat::add_options(CommandLine& line) {
-  line.add_flag("--direct", direct_, "without knelld: on the kernel's own socket");
+  line.add_flag("--direct", direct_, "use the kernel's process connector, not knelld");
   line.add_value("--rule", rule_, "RULE",
-                 "released (default), or v6: NONZERO_EXIT wins over EXIT, as first posted");
+                 "released (default), or v6: in a mask NONZERO_EXIT overrides EXIT");
   line.add_flag("--as-root", as_root_, "getuid() and geteuid() of CMD return 0");
-  line.add_flag("--force", force_, "a Go program too, whose socket is opened by C code in it");
+  line.add_flag("--force", force_, "allow a Go program, if C code in it opens the socket");
 }
 
 bool set(const char* name, const std::string& value) {
@@ -103,8 +102,8 @@ Outcome<int> execute_program(const std::string& program, std::vector<std::string
 
 Outcome<int> Compat::execute(std::vector<std::string> tail) {
   if (rule_ != "released" && rule_ != "v6")
-    return usage("--rule {}: there are released and v6", printable(rule_));
-  if (tail.empty()) return usage("what to run? knell compat [OPTIONS] -- CMD ARG...");
+    return usage("--rule must be released or v6, not '{}'", printable(rule_));
+  if (tail.empty()) return usage("missing command; use knell compat [OPTIONS] -- CMD ARG...");
   const auto program = find_program(tail.front());
   if (!program)
     return fail(program.error().code == ENOENT ? kNotFound : kCannotRun, program.error().message());

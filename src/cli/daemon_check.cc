@@ -36,19 +36,19 @@ struct Hello {
 static_assert(sizeof(Hello) == 36);
 
 std::string how_to_start(const std::string& path) {
-  return in_container() ? start_daemon_hint(path) : "start it (systemctl start knelld.socket)";
+  return in_container() ? start_daemon_hint(path) : "start knelld (systemctl start knelld.socket)";
 }
 
 std::string why_not(int error, const std::string& path) {
   switch (error) {
     case ENOENT:
-      return "not there; " + how_to_start(path);
+      return "the socket does not exist; " + how_to_start(path);
     case ECONNREFUSED:
-      return "nobody listens there; " + how_to_start(path);
+      return "no process listens on the socket; " + how_to_start(path);
     case EACCES:
       return "permission denied";
     case EAGAIN:
-      return "it does not answer";
+      return "knelld does not answer";
     default:
       return std::strerror(error);
   }
@@ -63,7 +63,7 @@ int connect_to(int fd, const std::string& path) {
   return ::connect(fd, name, sizeof address) == 0 ? 0 : errno;
 }
 
-// The text of a bye.
+// The text of a BYE message.
 std::string text_of(std::string_view attributes) {
   nlattr header;
   while (attributes.size() >= sizeof header) {
@@ -74,7 +74,7 @@ std::string text_of(std::string_view attributes) {
       return printable(attributes.substr(sizeof header, header.nla_len - sizeof header));
     attributes.remove_prefix(whole);
   }
-  return "it refuses the connection";
+  return "knelld refused the connection";
 }
 
 // Returns the reason of a failure; empty: knelld answers.
@@ -89,7 +89,7 @@ std::string exchange_hellos(int fd, const std::string& path) {
   const ssize_t got = ::recv(fd, answer.data(), answer.size(), 0);
   if (got < 0) return why_not(errno, path);
   const std::string_view bytes(answer.data(), static_cast<size_t>(got));
-  if (bytes.size() < sizeof hello) return "it closed the connection";
+  if (bytes.size() < sizeof hello) return "knelld closed the connection";
   std::memcpy(&hello, bytes.data(), sizeof hello);
   if (hello.connector.val != kKnellVal) return "the server there is not knelld";
   if (hello.netlink.nlmsg_type == kBye) return text_of(bytes.substr(sizeof hello));
@@ -105,7 +105,9 @@ std::string daemon_socket() {
 
 Outcome<void> check_daemon(const std::string& path, const std::string& instead) {
   if (path.empty())
-    return fail(kNothingHere, fmt::format("KNELL_SOCKET is empty: no daemon is wanted{}", instead));
+    return fail(
+        kNothingHere,
+        fmt::format("KNELL_SOCKET is empty, which disables the daemon; unset it{}", instead));
   const UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return failed("cannot open a socket: {}", std::strerror(errno));
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);

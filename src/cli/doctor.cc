@@ -69,7 +69,7 @@ std::string last_line(const std::vector<Finding>& findings) {
   if (works("connector")) {
     return "watch will use the connector: args of short-lived processes may be missing";
   }
-  if (works("pidfd")) return "watch and run have no source here; wait works";
+  if (works("pidfd")) return "watch and run have no event source here; wait works";
   return "nothing can be observed here";
 }
 
@@ -115,7 +115,7 @@ class Doctor final : public Command {
  public:
   std::string_view name() const override { return "doctor"; }
   std::string_view synopsis() const override { return "[OPTIONS]"; }
-  std::string_view summary() const override { return "what works here and why not"; }
+  std::string_view summary() const override { return "shows which event sources work here"; }
   std::string_view notes() const override {
     return "One line for each check: ok, warn (works with a limit), no, note; and a fix.\n"
            "\n"
@@ -127,7 +127,7 @@ class Doctor final : public Command {
   }
   void add_options(CommandLine& line) override {
     line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
-    line.add_flag("--verbose", verbose_, "notes as well: facts that are neither good nor bad");
+    line.add_flag("--verbose", verbose_, "show notes as well: facts that are neither good nor bad");
   }
   Outcome<int> execute(std::vector<std::string> tail) override;
 

@@ -23,7 +23,7 @@ bool executable(const std::string& path) {
 
 Result<std::string> find_program(const std::string& name) {
   const std::string shown = printable(name);
-  if (name.empty()) return say(ENOENT, "the command is an empty word");
+  if (name.empty()) return say(ENOENT, "the command must not be empty");
   if (name.find('/') != std::string::npos) {
     if (executable(name)) return name;
     if (::access(name.c_str(), F_OK) != 0) return say(ENOENT, shown + ": no such file");

@@ -8,8 +8,8 @@
 
 namespace knell::cli {
 
-// The path of the file that execvp() would execute for `name`. Errors, each a whole sentence:
-// ENOENT not found, or an empty name; EACCES found, but not executable.
+// The path of the file that execvp() would execute for `name`. Errors: ENOENT not found, or an
+// empty name; EACCES found, but not executable.
 Result<std::string> find_program(const std::string& name);
 
 }  // namespace knell::cli

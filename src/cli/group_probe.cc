@@ -49,10 +49,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 50ms;        // picked: how often the probe checks a stopped CMD
-constexpr auto kAnswer = 100ms;     // picked: then the probe is sent SIGCONT, as it may be stopped
-constexpr auto kLongAnswer = 5s;    // picked: then the probe counts as gone
-constexpr size_t kNamesShown = 16;  // picked
+constexpr auto kLook = 50ms;  // chosen, not measured: how often the probe checks a stopped CMD
+// Chosen, not measured: then the probe is sent SIGCONT, as it may be stopped.
+constexpr auto kAnswer = 100ms;
+constexpr auto kLongAnswer = 5s;    // chosen, not measured: then the probe counts as ended
+constexpr size_t kNamesShown = 16;  // chosen, not measured
 
 enum : char { kTake = 't', kStopping = 's', kContinued = 'c', kEnd = 'e' };
 struct Request {
@@ -154,13 +155,13 @@ void Probe::on_parent_gone() const {
       ::syscall(SYS_pidfd_send_signal, command_fd.get(), SIGKILL, nullptr, 0);
     else
       ::kill(command, SIGKILL);
-    line = fmt::format("knell: killed; SIGKILL was passed on to {} (pid {})", name, command);
-  } else {
     line =
-        fmt::format("knell: ended by a fault of its own (wait status {:#x}); {} (pid {}) runs on",
-                    *status, name, command);
+        fmt::format("knell: knell run was killed; {} (pid {}) was killed as well", name, command);
+  } else {
+    line = fmt::format("knell: knell run crashed (wait status {:#x}); {} (pid {}) continues to run",
+                       *status, name, command);
   }
-  if (!under.empty()) line += fmt::format("; left running under it: {}", under);
+  if (!under.empty()) line += fmt::format("; its descendants still run: {}", under);
   message("{}\n", line);
 }
 
@@ -187,7 +188,7 @@ Outcome<GroupProbe> GroupProbe::create(const BlockedSignals& signals, pid_t comm
                                        const std::string& name) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
-    return failed("cannot make a socket pair: {}", std::strerror(errno));
+    return failed("cannot create a socket pair: {}", std::strerror(errno));
   UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
   const pid_t parent = ::getpid();

@@ -15,10 +15,10 @@
 
 namespace knell::cli {
 
-// A helper process in our process group, beside CMD; see group_probe.cc. No other process knows its
-// pid, so a signal that it receives was sent to the whole group. It also continues us when another
-// process continues CMD alone, and when we are killed it passes SIGKILL on to CMD and reports the
-// processes that are left running.
+// A helper process in the process group of knell run and CMD; see group_probe.cc. No other process
+// knows its pid, so a signal that it receives was sent to the whole group. It also continues knell
+// run when another process continues CMD alone, and when knell run is killed it kills CMD and
+// reports the processes that still run.
 class GroupProbe {
  public:
   // `signals`: stay blocked in the probe, too. `name` of CMD is for the message that the probe
@@ -34,8 +34,8 @@ class GroupProbe {
 
   pid_t pid() const { return pid_; }
   // Appends the signals that the probe received since the last call, including all that were sent
-  // to the group before this call. False: the probe is gone, and signals to the group can no longer
-  // be told apart.
+  // to the group before this call. False: the probe has ended, and signals to the group can no
+  // longer be distinguished.
   bool take(std::vector<siginfo_t>& out);
   // stopping(): CMD has stopped and we are about to stop. continued(): we run again.
   void stopping();
@@ -52,7 +52,7 @@ class GroupProbe {
   uint32_t requests_ = 0;
 };
 
-// Waits until a signal that is being sent to our process group has reached all its members.
+// Waits until a signal that is being sent to the process group has reached all its members.
 void wait_for_group_signals();
 
 }  // namespace knell::cli

@@ -101,8 +101,8 @@ TEST_F(GroupProbeTest, PassesSigkillOn) {
     return 0;
   });
   EXPECT_EQ(status, SIGKILL);
-  EXPECT_EQ(line_, "knell: killed; SIGKILL was passed on to sleep (pid " +
-                       std::to_string(command_) + ")\n");
+  EXPECT_EQ(line_, "knell: knell run was killed; sleep (pid " + std::to_string(command_) +
+                       ") was killed as well\n");
   pollfd dead{command_fd_.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&dead, 1, -1), 1);
   command_ = 0;
@@ -114,8 +114,8 @@ TEST_F(GroupProbeTest, ReportsTheRunningCommandWhenTheParentCrashes) {
     return 0;
   });
   EXPECT_EQ(status, SIGSEGV);
-  EXPECT_EQ(line_, "knell: ended by a fault of its own (wait status 0xb); sleep (pid " +
-                       std::to_string(command_) + ") runs on\n");
+  EXPECT_EQ(line_, "knell: knell run crashed (wait status 0xb); sleep (pid " +
+                       std::to_string(command_) + ") continues to run\n");
   EXPECT_FALSE(is_dead(command_fd_.get()));
 }
 

@@ -22,7 +22,7 @@ class Hook {
  public:
   // Picked: enough to hide a slow CMD, too few to flood the machine.
   static constexpr size_t kMostRunning = 16;
-  static constexpr size_t kQueue = 4096;  // picked: some 10 MB
+  static constexpr size_t kQueue = 4096;  // chosen, not measured: some 10 MB
 
   // Errors: kUsage: CMD cannot be found. `signals` must outlive the Hook.
   static Outcome<Hook> create(std::vector<std::string> command, const Signals& signals);

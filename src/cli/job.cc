@@ -1,16 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// CMD is our child and a member of our process group. A signal sent to the group (by the terminal,
-// job control, or killpg() of a supervisor) reaches CMD directly; a signal sent to us alone is
-// passed on, with its value. Stops go the other way: when CMD stops, we stop by the same signal, so
-// that the shell sees it. SIGCONT is passed on like any other signal.
+// CMD is a child of knell run and a member of its process group. A signal sent to the group (by the
+// terminal, job control, or killpg() of a supervisor) reaches CMD directly; a signal sent to knell
+// run alone is passed on, with its value. Stops go the other way: when CMD stops, knell run stops
+// by the same signal, so that the shell sees the stop. SIGCONT is passed on like any other signal.
 //
-// One thing differs for CMD: where we lead the process group (a shell started us as a job), CMD
-// would lead it without us. A CMD that then makes a group of its own (timeout, a shell) would have
-// stayed in its group, and kept the terminal. So a signal to our group is passed on to the group of
-// CMD. And CMD is given the terminal, if our group has it, when CMD starts a process, is continued,
-// or is stopped because it lacks the terminal.
+// One thing differs for CMD: if knell run leads the process group (a shell started it as a job),
+// CMD would lead the group without knell. A CMD that then creates a group of its own (timeout, a
+// shell) would have stayed in its group, and kept the terminal. So a signal to the group of knell
+// run is passed on to the group of CMD. And CMD is given the terminal, if the group of knell run
+// has it, when CMD starts a process, is continued, or is stopped because it lacks the terminal.
 #include "cli/job.h"
 
 #include <fcntl.h>
@@ -34,7 +34,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kRetry = 2ms;  // picked: while CMD's queue of real-time signals is full
+// Chosen, not measured: while CMD's queue of real-time signals is full.
+constexpr auto kRetry = 2ms;
 
 // Signals that the kernel sends because of what this process did: they are not for CMD.
 bool is_our_own(const siginfo_t& info) {
@@ -154,14 +155,14 @@ void Job::send_waiting() {
     const int error = send_to(pid_, waiting_.front());
     if (error == EAGAIN) return;
     if (error == EPERM)
-      message("knell: may not pass {} on to {} (pid {}), which runs as another user\n",
+      message("knell: not permitted to send {} to {} (pid {}), which runs as another user\n",
               signal_name(signal), printable(name_), pid_);
     waiting_.pop_front();
   }
 }
 
-// Reaps all children: a process that CMD makes with CLONE_PARENT is our child, and as the init
-// process of a container we inherit processes whose parent has ended.
+// Reaps all children: a process that CMD creates with CLONE_PARENT is a child of knell run, and as
+// the init process of a container knell run inherits processes whose parent has ended.
 void Job::reap() {
   int status = 0;
   int stopped_by = 0;

@@ -30,8 +30,8 @@ class Job {
   std::optional<Clock::time_point> next() const;
   void step();
 
-  // To be called when CMD has forked: it may have left our process group by then, and need the
-  // terminal.
+  // To be called when CMD has forked: CMD may have left the process group of knell run by then, and
+  // need the terminal.
   void on_fork() { (void)give_terminal(); }
 
   bool ended() const { return ended_; }
@@ -46,7 +46,7 @@ class Job {
 
  private:
   struct Sender {
-    pid_t pid;  // 0: the kernel, or a process outside our pid namespace
+    pid_t pid;  // 0: the kernel, or a process outside this pid namespace
     uid_t uid;
     bool kernel;
     std::string comm;  // empty: the sender had ended
@@ -69,7 +69,7 @@ class Job {
   GroupProbe& probe_;
   pid_t pid_;
   std::string name_;
-  bool leader_;  // of our process group, as CMD would be without us
+  bool leader_;  // knell run leads its process group, as CMD would without knell
   bool has_probe_ = true;
   bool gave_terminal_ = false;
   SignalSorter sorter_;

@@ -31,20 +31,20 @@ struct Flag {
 };
 constexpr Flag kFlags[] = {
     {"--pid", "pid", "PID", "these processes"},
-    {"--under", "under", "PID", "this process and all that it starts, and they start"},
+    {"--under", "under", "PID", "this process and its descendants"},
     {"-C,--comm", "comm", "GLOB", "the name of the process (comm, 15 bytes)"},
     {"--exe", "exe", "GLOB", "the path of its program"},
     {"--uid", "uid", "UID", "its real user id"},
     {"--user", "user", "NAME", "its user's name"},
     {"-u,--unit", "unit", "GLOB", "its systemd unit, with or without .service"},
     {"--cgroup", "cgroup", "PATH", "its cgroup, and those below"},
-    {"--container", "container", "ID", "its container's id, or the front of it"},
+    {"--container", "container", "ID", "its container's id, or the beginning of that id"},
     {"--tty", "tty", "GLOB", "its controlling terminal: pts/3, ttyS*"},
     {"--ended", "ended", "WHAT", "how it ended: 2-255, 0, SIGKILL, signal, core, oom, unknown"},
     {"--exit-code", "ended", "CODES", "numbers and ranges: 1, 2-255"},
     {"--signal", "ended", "SIGNAL", "the signal that killed it: SIGKILL, KILL, 9, any"},
-    {"--longer", "longer", "TIME", "lived longer than this"},
-    {"--shorter", "shorter", "TIME", "lived shorter than this"},
+    {"--longer", "longer", "TIME", "it ran longer than this"},
+    {"--shorter", "shorter", "TIME", "it ran shorter than this"},
 };
 
 bool is_of_ends(std::string_view key) {
@@ -89,7 +89,7 @@ Outcome<std::string> signal_word(std::string_view word) {
   const auto number = parse_number(word, INT64_MIN, INT64_MAX);
   if (!number) return std::string(word);
   if (*number < 1 || *number > SIGRTMAX) {
-    return usage("--signal: there is no signal {}; they go from 1 to {}", *number, SIGRTMAX);
+    return usage("--signal: no signal {}; a number must be from 1 to {}", *number, SIGRTMAX);
   }
   const int signal = static_cast<int>(*number);
   if (const char* name = ::sigabbrev_np(signal)) return fmt::format("SIG{}", name);
@@ -103,8 +103,7 @@ Outcome<std::string> process_word(const std::string& flag, std::string_view word
   if (!id) return std::string(word);  // the library reports what is wrong with it
   const auto pid = static_cast<pid_t>(*id);
   if (const auto process = process_of_thread(pid))
-    return failed("{} {}: {} is a thread of process {}, and no process itself", flag, word, word,
-                  *process);
+    return failed("{} {}: {} is a thread of process {}, not a process", flag, word, word, *process);
   if (const auto named = open_named_process(pid, 0); !named && named.error().code == ESRCH)
     return failed("{}: {}", flag, named.error().message());
   return std::string(word);
@@ -147,8 +146,8 @@ void Selection::add_predicate_options(CommandLine& line, bool of_ends) {
   for (size_t i = 0; i < predicates_.size(); ++i) {
     const Flag& flag = flags[i];
     line.add_values(flag.names, predicates_[i].values, flag.type, flag.help,
-                    "Which processes (commas and repeats: any of them; !VALUE: not this; different "
-                    "flags: all hold)");
+                    "Predicates (commas and repeats: any value must match; !VALUE: must not match; "
+                    "different flags: all must match)");
   }
 }
 
@@ -165,12 +164,12 @@ Outcome<void> Selection::check_exits(uint32_t mask) const {
     const bool of_exits = is_of_ends(p.key);
     if (!of_exits || p.values.empty()) continue;
     if ((mask & kExits) == 0) {
-      return usage("{} looks at exits, and -e {} has none: add exit or nonzero-exit", p.flag,
-                   events_text(mask));
+      return usage("{} matches exits only, but -e {} selects none: add exit or nonzero-exit",
+                   p.flag, events_text(mask));
     }
     const bool zero_only = p.key == "ended" && p.values == std::vector<std::string>{"0"};
     if (zero_only && (mask & kExits) == KNELL_EVENT_NONZERO_EXIT) {
-      return usage("{} 0 never comes with -e nonzero-exit: ask for -e exit", p.flag);
+      return usage("{} 0 matches no event of -e nonzero-exit: use -e exit", p.flag);
     }
   }
   return {};
@@ -231,13 +230,13 @@ void ListenFlags::add_options(CommandLine& line) {
   line.add_value("--via", via, "SOURCE", "the source: auto, daemon, bpf, connector");
   line.add_value("--details", details, "LEVEL",
                  "how much an event contains: status, names, full (default)");
-  line.add_flag("--threads", threads, "the kernel's thread-level events, as they come");
+  line.add_flag("--threads", threads, "report the kernel's events of threads, unchanged");
   line.add_value("--latency", latency, "TIME",
-                 "how long an event may wait while many come (default 10ms)");
+                 "maximum delay of an event in a burst (default 10ms)");
   line.add_value("--buffer", buffer, "SIZE",
-                 "room asked of the kernel for events not yet read (default 64M)");
+                 "size of the kernel's buffer for events not yet read (default 64M)");
   line.add_value("--args", args, "SIZE",
-                 "how much of an event's arguments is kept over bpf (default 1K)");
+                 "maximum size of an event's arguments with bpf (default 1K)");
 }
 
 namespace {
@@ -260,7 +259,8 @@ Outcome<uint32_t> source_of(const std::string& word) {
     return via;
   if (word == "pidfd") return usage("--via pidfd needs PIDs to wait for: use knell wait PID...");
   const std::string_view near = nearest(word, kNames);
-  if (!near.empty()) return usage("--via: no source '{}'; did you mean {}?", printable(word), near);
+  if (!near.empty())
+    return usage("--via: unknown source '{}'; did you mean {}?", printable(word), near);
   return usage("--via takes auto, daemon, bpf or connector, not '{}'", printable(word));
 }
 
@@ -283,7 +283,7 @@ std::string_view ListenFlags::given() const {
 Outcome<Options> ListenFlags::options(uint32_t mask) const {
   using namespace std::chrono_literals;
   constexpr int64_t kLatencyNs = 10'000'000;
-  constexpr auto kMostLatency = 60s;  // picked: a longer time is likely a wrong unit
+  constexpr auto kMostLatency = 60s;  // chosen, not measured: a longer time is likely a wrong unit
   constexpr uint64_t kLeastBuffer = 4096, kMostArgs = 4096;
   constexpr uint64_t kMostBuffer = 0x3fffffff;  // SO_RCVBUFFORCE doubles it in an int
   Options out;
@@ -295,7 +295,8 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
   if (!latency.empty()) {
     const auto time = parse_duration(latency);
     if (!time) return usage("--latency: {}", time.error().message());
-    if (*time > kMostLatency) return usage("--latency {}: at most 60s; 10ms is usual", latency);
+    if (*time > kMostLatency)
+      return usage("--latency must be at most 60s, not {}; 10ms is usual", latency);
     out.latency_ns = latency_ns(*time);
   }
   if (!buffer.empty()) {
@@ -304,14 +305,14 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
       return usage("--buffer: '{}' is not a size: write for example 256K, 64M or 1000000",
                    printable(buffer));
     if (*bytes < kLeastBuffer || *bytes > kMostBuffer) {
-      return usage("--buffer {}: from 4K to 1023M", buffer);
+      return usage("--buffer must be from 4K to 1023M, not {}", buffer);
     }
     out.buffer_bytes = static_cast<size_t>(*bytes);
   }
   if (!args.empty()) {
     const auto bytes = parse_size(args);
     if (!bytes || *bytes < 1 || *bytes > kMostArgs)
-      return usage("--args {}: from 1 to 4K bytes", printable(args));
+      return usage("--args must be from 1 to 4K bytes, not {}", printable(args));
     out.args_bytes = static_cast<uint32_t>(*bytes);
   }
   return out;
@@ -337,7 +338,7 @@ Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& o
     // Opening a recording that comes through a pipe blocks. A signal that interrupts it is no
     // reason to give up, unless this process is to end.
     if (error.value() != EINTR) return fail(kFailed, knell_explain());
-    if (Signals::ending()) return fail(kDone, "ended before the recording began");
+    if (Signals::ending()) return fail(kDone, "stopped before the recording began");
   }
 }
 

@@ -11,9 +11,9 @@
 
 namespace {
 
-// If one of the three is closed, the next descriptor that we open takes its number and receives our
-// output. Standard output is opened read-only on purpose: output to a closed standard output must
-// still be an error.
+// If a standard descriptor is closed, the next descriptor that knell opens takes its number and
+// receives the output. Standard output is opened read-only on purpose: output to a closed standard
+// output must still be an error.
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;

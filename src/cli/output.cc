@@ -17,7 +17,7 @@ namespace knell::cli {
 // The library writes the event in place if the buffer is larger than the event, so it is given the
 // whole capacity.
 void append_json_line(std::string& out, const knell_event& event) {
-  constexpr size_t kUsual = 4096;  // picked: nearly every event fits
+  constexpr size_t kUsual = 4096;  // chosen, not measured: nearly every event fits
   const size_t start = out.size();
   size_t needed = kUsual;
   for (bool fits = false; !fits;) {
@@ -77,7 +77,7 @@ Outcome<Output::Reader> Output::flush() {
     if (!wait_for_room(fd_, progress)) {
       const size_t rest = buffer_.size() - written;
       buffer_.clear();
-      return failed("gave up: {} bytes for {} were not read", rest, name_);
+      return failed("{} bytes to {} were dropped: its reader is not reading", rest, name_);
     }
   }
   buffer_.clear();

@@ -43,7 +43,8 @@ std::string unknown_option(const CommandLine& line, const std::string& word) {
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string_view near = nearest(bare, views);
   if (near.empty())
-    return fmt::format("unknown option {}; {} --help lists them", printable(bare), line.program());
+    return fmt::format("unknown option {}; {} --help lists the options", printable(bare),
+                       line.program());
   return fmt::format("unknown option {}; did you mean {}?", printable(bare), near);
 }
 
@@ -53,7 +54,7 @@ std::string stray_word(const CommandLine& line, const std::string& word) {
   uint32_t mask = 0;
   const char* option = nullptr;
   // The command takes words, and has all it takes already.
-  if (line.has_words()) return fmt::format("'{}' is one word too many", shown);
+  if (line.has_words()) return fmt::format("unexpected argument '{}'", shown);
   if (line.has("--pid") && word.find_first_not_of("0123456789") == std::string::npos) {
     option = "--pid";
   } else if (line.has("--events") && knell_events_parse(word.c_str(), &mask) == 0) {
@@ -64,8 +65,8 @@ std::string stray_word(const CommandLine& line, const std::string& word) {
     option = "--comm";
   }
   if (option == nullptr || word.empty())
-    return fmt::format("'{}' is no option; {} --help lists them", shown, line.program());
-  return fmt::format("'{}' is no option; did you mean {} {}?", shown, option, shown);
+    return fmt::format("'{}' is not an option; {} --help lists the options", shown, line.program());
+  return fmt::format("'{}' is not an option; did you mean {} {}?", shown, option, shown);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ bool has_note(std::string_view notes, size_t alignment, std::string_view name) {
 }
 
 bool is_go(int fd, const ElfW(Ehdr) & header) {
-  constexpr size_t kMostNotes = 65536;  // picked, change freely
+  constexpr size_t kMostNotes = 65536;  // chosen, not measured
   bool found = false;
   for_each_segment(fd, header, PT_NOTE, kMostNotes, [&](const std::string& notes, size_t align) {
     return found = has_note(notes, align == 8 ? 8 : 4, "Go");
@@ -121,20 +121,22 @@ Result<void> check_elf(const std::string& path, int fd, std::string_view front, 
                 ident[EI_DATA] != self.header.e_ident[EI_DATA] ||
                 program.header.e_machine != self.header.e_machine))
     return cannot(path,
-                  "made for another machine than knell, whose library cannot be loaded into "
-                  "it; a knell of its kind can");
+                  "built for another architecture than knell, so libknell-compat cannot be loaded "
+                  "into it; use a knell of the same architecture");
   if (go == Go::kRefuse && is_go(fd, program.header))
     return cannot(
         path,
-        "a Go program, which makes its system calls itself, so its sockets cannot be "
-        "intercepted; without knell compat it has the kernel's connector, and knelld's "
-        "socket is open to it (docs/compat.md); --force if the socket is opened by C code");
+        "a Go program, which makes its system calls itself, so libknell-compat cannot intercept "
+        "its sockets; run it without knell compat or let it connect to knelld's socket "
+        "(docs/compat.md), or use --force if C code in it opens the socket");
   program.loader = read_loader(fd, program.header);
   if (program.loader.empty())
-    return cannot(path, "statically linked, so nothing can be loaded into it; link it dynamically");
+    return cannot(
+        path,
+        "statically linked, so libknell-compat cannot be loaded into it; link it dynamically");
   if (!self.loader.empty() && file_name(program.loader) != file_name(self.loader))
-    return cannot(path, fmt::format("loaded by {}, and knell's library by {}; a knell for its C "
-                                    "library can",
+    return cannot(path, fmt::format("loaded by {}, but libknell-compat by {}; use a knell built "
+                                    "for the same C library",
                                     printable(program.loader), self.loader));
   return {};
 }
@@ -143,19 +145,21 @@ Result<void> check_elf(const std::string& path, int fd, std::string_view front, 
 Result<void> check_rights(const std::string& path, int fd) {
   struct stat info{};
   struct statvfs mount{};
-  if (::fstat(fd, &info) != 0) return errno_error(printable(path));
+  if (::fstat(fd, &info) != 0) return errno_error("stat " + printable(path));
   const bool ignored = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ||
                        (::fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_NOSUID) != 0);
   if (ignored) return {};
   constexpr mode_t kSetGid = S_ISGID | S_IXGRP;
   if ((info.st_mode & S_ISUID) != 0 && info.st_uid != ::getuid())
-    return cannot(path, "set-user-id, so nothing of ours is loaded into it; run it as its owner");
+    return cannot(path,
+                  "set-user-ID, so libknell-compat is not loaded into it; run it as its owner");
   if ((info.st_mode & kSetGid) == kSetGid && info.st_gid != ::getgid())
-    return cannot(path, "set-group-id, so nothing of ours is loaded into it; run it in its group");
+    return cannot(path,
+                  "set-group-ID, so libknell-compat is not loaded into it; run it in its group");
   if (::getuid() != 0 && ::fgetxattr(fd, "security.capability", nullptr, 0) > 0)
     return cannot(path,
-                  "has file capabilities, so nothing of ours is loaded into it; run it as "
-                  "root, or a copy without them");
+                  "has file capabilities, so libknell-compat is not loaded into it; run it as "
+                  "root, or run a copy without them");
   return {};
 }
 
@@ -175,10 +179,10 @@ Result<void> check_preloadable(const std::string& path, Go go) {
   for (int depth = 0; depth < kMostInterpreters; ++depth) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     // A program that may be executed but not read: the kernel does not let us look into it, either.
-    if (!fd) return errno_error(printable(file));
+    if (!fd) return errno_error("open " + printable(file));
     std::array<char, 512> buffer{};
     const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
-    if (got < 0) return errno_error(printable(file));
+    if (got < 0) return errno_error("read " + printable(file));
     const std::string_view front(buffer.data(), static_cast<size_t>(got));
     if (front.size() >= sizeof(ElfW(Ehdr)) && front.starts_with(ELFMAG)) {
       KNELL_TRY(check_elf(file, fd.get(), front, go));
@@ -187,7 +191,7 @@ Result<void> check_preloadable(const std::string& path, Go go) {
     // Without #!, execvp() runs the file by the shell.
     file = interpreter(front).value_or("/bin/sh");
   }
-  return cannot(path, "too many scripts that are run by scripts");
+  return cannot(path, "its interpreter is a script, whose interpreter is a script, too many times");
 }
 
 Result<std::string> compat_library() {
@@ -197,12 +201,12 @@ Result<std::string> compat_library() {
   std::array<char, PATH_MAX> real{};
   if (symbol == nullptr || ::dladdr(symbol, &info) == 0 ||
       ::realpath(info.dli_fname, real.data()) == nullptr)
-    return say(ENOENT, fmt::format("{}: its folder is unknown", kName));
+    return say(ENOENT, fmt::format("cannot find the directory of {}", kName));
   std::string path(real.data());
   path.resize(path.find_last_of('/') + 1);
   path += kName;
   if (::access(path.c_str(), R_OK) != 0)
-    return errno_error(fmt::format("{}, which belongs to knell", printable(path)));
+    return errno_error(fmt::format("read {}, a part of knell", printable(path)));
   if (path.find_first_of(" :") != std::string::npos)
     return say(EINVAL, fmt::format("{}: a library to preload cannot have spaces or colons in its "
                                    "path; install knell elsewhere",

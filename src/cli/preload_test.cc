@@ -52,13 +52,14 @@ TEST_F(Preload, TheInterpreterOfAScriptIsChecked) {
   EXPECT_EQ(refusal(write("plain", "echo hello\n")), "");  // run by /bin/sh
   EXPECT_NE(refusal(write("gone", "#!/no/such/interpreter\n")), "");
   const std::string loop = (folder_ / "loop").string();
-  EXPECT_NE(refusal(write("loop", "#!" + loop + "\n")).find("scripts"), std::string::npos);
+  EXPECT_NE(refusal(write("loop", "#!" + loop + "\n")).find("whose interpreter is a script"),
+            std::string::npos);
 }
 
 TEST_F(Preload, AProgramForAnotherMachineIsRefused) {
   std::string bytes = self();
   bytes[offsetof(Elf64_Ehdr, e_machine)] ^= 1;
-  EXPECT_NE(refusal(write("other", bytes)).find("another machine"), std::string::npos);
+  EXPECT_NE(refusal(write("other", bytes)).find("another architecture"), std::string::npos);
 }
 
 TEST_F(Preload, AStaticProgramIsRefused) {
@@ -120,9 +121,9 @@ TEST_F(Preload, AProgramThatGainsPrivilegesIsRefused) {
   const std::string program = write("program", self());
   ASSERT_EQ(::chown(program.c_str(), 12345, 54321), 0);
   ASSERT_EQ(::chmod(program.c_str(), 04755), 0);
-  EXPECT_NE(refusal(program).find("set-user-id"), std::string::npos);
+  EXPECT_NE(refusal(program).find("set-user-ID"), std::string::npos);
   ASSERT_EQ(::chmod(program.c_str(), 02755), 0);
-  EXPECT_NE(refusal(program).find("set-group-id"), std::string::npos);
+  EXPECT_NE(refusal(program).find("set-group-ID"), std::string::npos);
   ASSERT_EQ(::chmod(program.c_str(), 02745), 0);  // once mandatory locking, not set-group-id
   EXPECT_EQ(refusal(program), "");
   ASSERT_EQ(::chown(program.c_str(), 0, 0), 0);

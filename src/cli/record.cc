@@ -49,7 +49,8 @@ class RecordView final : public View {
     while (error == std::errc::interrupted || error == std::errc::resource_unavailable_try_again) {
       if (recorder_.bytes() != bytes) since = std::chrono::steady_clock::now();
       bytes = recorder_.bytes();
-      if (!wait_for_room(fd_, since)) return failed("gave up: it is not being read");
+      if (!wait_for_room(fd_, since))
+        return failed("its reader is not reading; the recording ends here");
       error = recorder_.write({});
     }
     progress_.reader_gone = error == std::errc::broken_pipe;
@@ -79,7 +80,7 @@ class Record final : public Command {
  public:
   std::string_view name() const override { return "record"; }
   std::string_view synopsis() const override { return "[OPTIONS] FILE"; }
-  std::string_view summary() const override { return "a stream to take home"; }
+  std::string_view summary() const override { return "writes events to a file"; }
   std::string_view notes() const override;
   void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
@@ -96,16 +97,16 @@ class Record final : public Command {
 };
 
 std::string_view Record::notes() const {
-  return "Read it with knell watch --read FILE, on any machine; predicates and -e narrow it there "
-         "too.\n"
-         "The file is readable by its owner only: arguments may hold secrets. FILE - is standard\n"
-         "output. What was written before a crash can be read.\n"
+  return "Show the recording with knell watch --read FILE, on any machine, with other predicates\n"
+         "and -e if needed. The file is readable by its owner only: arguments may contain "
+         "secrets.\n"
+         "FILE - is standard output. After a crash, the events written before can be read.\n"
          "\n"
          "Exit status: 0 after -n, -d, Ctrl-C, SIGTERM or a closed pipe; 1 failed; 2 wrong usage;\n"
-         "3 nothing can be observed here (knell doctor tells why).\n"
+         "3 nothing can be observed here (knell doctor shows why).\n"
          "\n"
          "Examples:\n"
-         "  knell record night.knell                   all there is, until Ctrl-C\n"
+         "  knell record night.knell                   all events, until Ctrl-C\n"
          "  knell record -e nonzero-exit -d 8h night.knell\n"
          "  knell record -u postgresql -d 1m - | zstd >pg.knell.zst\n"
          "  zstdcat pg.knell.zst | knell watch --read - -e exit\n";
@@ -114,18 +115,18 @@ std::string_view Record::notes() const {
 void Record::add_options(CommandLine& line) {
   selection_.add_events_option(line,
                                "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
-                               "comma-separated; -NAME takes one away (default all)");
-  line.add_value("-n,--count", count_, "COUNT", "end after so many events");
+                               "comma-separated; -NAME removes one (default all)");
+  line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
-  line.add_flag("-f,--force", force_, "write over FILE where there is one");
+  line.add_flag("-f,--force", force_, "overwrite FILE if it exists");
   listen_.add_options(line);
-  line.add_word("FILE", file_, "where to, - for standard output");
+  line.add_word("FILE", file_, "the file to write, - for standard output");
   selection_.add_predicate_options(line);
 }
 
 Outcome<WatchPlan> Record::plan() const {
   WatchPlan plan;
-  if (file_.empty()) return usage("record to where? knell record [OPTIONS] FILE");
+  if (file_.empty()) return usage("missing FILE; use knell record [OPTIONS] FILE");
   plan.selection = selection_;
   plan.print_messages = false;
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_ALL));
@@ -139,7 +140,7 @@ Outcome<WatchPlan> Record::plan() const {
 Outcome<UniqueFd> Record::create() const {
   if (file_ == "-") {
     if (::isatty(STDOUT_FILENO) == 1)
-      return usage("a recording is no text for a terminal: send it into a file or a pipe");
+      return usage("a recording is not text for a terminal: redirect it to a file or a pipe");
     return UniqueFd();
   }
   // A symbolic link could make it overwrite any file, so links are not followed.
@@ -155,15 +156,14 @@ Outcome<UniqueFd> Record::create() const {
                     std::strerror(errno));
     return fd;
   }
-  if (errno == EINTR) return fail(kDone, "ended before anybody read");
+  if (errno == EINTR) return fail(kDone, "stopped before a process opened FILE for reading");
   if (errno == ELOOP)
-    return failed("{} is a symbolic link: name the file itself", printable(file_));
+    return failed("{} is a symbolic link: give the path of its target", printable(file_));
   struct stat there{};
   if ((errno == EEXIST || errno == EISDIR) && ::stat(file_.c_str(), &there) == 0 &&
       S_ISDIR(there.st_mode))
-    return failed("{} is a directory: name a file in it", printable(file_));
-  if (errno == EEXIST)
-    return failed("{} is there already; --force writes over it", printable(file_));
+    return failed("{} is a directory: give the path of a file", printable(file_));
+  if (errno == EEXIST) return failed("{} exists already; --force overwrites it", printable(file_));
   return failed("{}: {}", printable(file_), std::strerror(errno));
 }
 
@@ -188,7 +188,7 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   // fsync(2) fails with one of these where there is nothing to write to a disk, as for a pipe.
   const bool kept = ::fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
   if (closed && !kept)
-    failure = fmt::format("cannot force it to the disk: {}", std::strerror(errno));
+    failure = fmt::format("cannot write the recording to the disk: {}", std::strerror(errno));
   message(" {} event{} recorded, {}, {}\n", progress.recorded, progress.recorded == 1 ? "" : "s",
           file_size_text(bytes), watching.summary().losses().text());
   if (!status)

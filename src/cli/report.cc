@@ -87,7 +87,7 @@ CommandExit describe_exit(const knell_event& exit) {
   // Every exit has these members, so no check for a status is needed.
   static constexpr std::string_view kMembers[] = {"core_dumped", "killed_by", "last_signal"};
   CommandExit out{ended(exit), killer_text(exit), {}};
-  if (!out.cause.empty()) out.cause.erase(0, 1);  // one of the two blanks in front
+  if (!out.cause.empty()) out.cause.erase(0, 1);  // the text begins with two blanks; keep one
   std::string object;
   append_json_line(object, exit);
   for (const std::string_view key : kMembers) {
@@ -118,7 +118,7 @@ void close_json(const RunResult& result, std::string& out) {
   const bool killed = WIFSIGNALED(result.wait_status);
   const std::string how = ended(exit_with(result.wait_status));
   const bool scoped = result.scope == KNELL_SCOPE_USER;
-  // Where not all processes could be seen, a count of 0 failures is unknown.
+  // If knell could not see all processes, a count of 0 failed processes is shown as unknown (null).
   const bool none = result.failed == 0 && !result.complete();
   out += fmt::format(
       R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"

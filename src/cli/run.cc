@@ -47,8 +47,10 @@ constexpr auto kLatency = 5ms;
 // way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
 // for it is limited.
 constexpr auto kLongestDrain = 2s;
-constexpr auto kOutputTimeout = 1s;  // picked: for a reader that takes nothing, once we are to end
-constexpr size_t kMostUnwritten = size_t{1} << 20;  // picked: beyond it, no events are read
+// Chosen, not measured: for a reader that takes nothing, once we are to end.
+constexpr auto kOutputTimeout = 1s;
+constexpr size_t kMostUnwritten = size_t{1}
+                                  << 20;  // chosen, not measured: beyond it, no events are read
 
 class Running {
  public:
@@ -106,7 +108,7 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
 bool Running::wanted(const knell_event& event) const {
   if (event.type == KNELL_EVENT_LOST) return true;
   if (event.type != KNELL_EVENT_EXIT) return (event.type & wanted_) != 0;
-  if (event.pid == pid_) return false;  // in the closing line
+  if (event.pid == pid_) return false;  // CMD itself is reported in the last line
   const bool failed = (event.has & KNELL_HAS_STATUS) == 0 || event.wait_status != 0;
   return (wanted_ & KNELL_EVENT_EXIT) != 0 || (failed && (wanted_ & KNELL_EVENT_NONZERO_EXIT) != 0);
 }
@@ -140,7 +142,7 @@ bool Running::read_events() {
   const auto events = listener_.read(space, error);
   for (const knell_event* event : events) take(*event);
   if (error) {
-    message("knell: {}; from here on nothing is seen of {}\n", knell_explain(), result_.name);
+    message("knell: {}; later events of {} are not reported\n", knell_explain(), result_.name);
     listener_failed_ = true;
     result_.losses.add({});  // an unknown number
     return false;
@@ -153,7 +155,7 @@ void Running::write() {
     const auto done = writer_.finish();
     if (!done) return;
     if (!*done)
-      message("knell: {}; {} goes on without a report\n", done->error().line, result_.name);
+      message("knell: {}; {} continues without a report\n", done->error().line, result_.name);
     report_closed_ = report_closed_ || !*done || **done == Output::Reader::kClosed;
   }
   if (report_closed_)
@@ -286,7 +288,7 @@ class Run final : public Command {
  public:
   std::string_view name() const override { return "run"; }
   std::string_view synopsis() const override { return "[OPTIONS] -- CMD ARG..."; }
-  std::string_view summary() const override { return "runs CMD, tells what failed under it"; }
+  std::string_view summary() const override { return "runs CMD, reports the failures under it"; }
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterOptions; }
   bool ends_with_process_status() const override { return true; }
@@ -304,17 +306,13 @@ class Run final : public Command {
 };
 
 std::string_view Run::notes() const {
-  return "CMD runs as it would without knell: it has standard input, output and the terminal, a "
-         "signal sent\n"
-         "to knell reaches CMD, and when CMD stops, knell stops. How CMD itself ended, and why, is "
-         "in the\n"
-         "closing line.\n"
+  return "CMD runs as it would without knell: it has standard input, output and the terminal,\n"
+         "knell sends CMD each signal that knell receives, and when CMD stops, knell stops. The\n"
+         "last line of the report says how CMD itself ended, and why.\n"
          "\n"
-         "Exit status: that of CMD; where a signal killed CMD, the same signal ends knell (a shell "
-         "shows\n"
-         "128 + signal). 125 knell failed, or nothing can be observed here (CMD is not run then); "
-         "126 CMD\n"
-         "cannot be run; 127 it cannot be found.\n"
+         "Exit status: that of CMD; if a signal killed CMD, knell kills itself by the same signal\n"
+         "(a shell shows 128 + signal). 125 knell failed, or nothing can be observed here (CMD is\n"
+         "not run then); 126 CMD cannot be run; 127 CMD is not found.\n"
          "\n"
          "Examples:\n"
          "  knell run -- make -j8 >build.log\n"
@@ -324,14 +322,14 @@ std::string_view Run::notes() const {
 
 void Run::add_options(CommandLine& line) {
   selection_.add_events_option(line, "what to report (default nonzero-exit)");
-  line.add_flag("--all", all_, "report every exit, also of those that did well");
+  line.add_flag("--all", all_, "report every exit, not only the non-zero ones");
   line.add_value("--report", report_, "FILE", "write the report to FILE, not to standard error");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
 }
 
 Outcome<uint32_t> Run::wanted() const {
   if (all_ && selection_.events_given())
-    return usage("--all is short for -e exit: give one of them");
+    return usage("--all is short for -e exit: give only one of them");
   if (all_) return KNELL_EVENT_EXIT;
   return selection_.events(KNELL_EVENT_NONZERO_EXIT);
 }
@@ -370,8 +368,8 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
 Outcome<int> Run::execute(std::vector<std::string> tail) {
   KNELL_ASSIGN(const uint32_t wanted, this->wanted());
   KNELL_ASSIGN(const bool json, wants_json(format_));
-  if (tail.empty()) return usage("what to run? knell run [OPTIONS] -- CMD ARG...");
-  if (tail.front().empty()) return usage("the command to run is an empty word");
+  if (tail.empty()) return usage("missing command; use knell run [OPTIONS] -- CMD ARG...");
+  if (tail.front().empty()) return usage("the command must not be empty");
   KNELL_ASSIGN(const BlockedSignals signals, BlockedSignals::create());
   KNELL_ASSIGN(const int status, run(tail, signals, wanted, json));
   if (WIFSIGNALED(status)) signals.die(WTERMSIG(status));

@@ -22,7 +22,7 @@ namespace knell::cli {
 class SignalSorter {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::milliseconds kSettle{20};  // picked
+  static constexpr std::chrono::milliseconds kSettle{20};  // chosen, not measured
 
   enum class Target { kProcess, kGroup };  // that the signal was sent to
   struct Sorted {

@@ -43,7 +43,7 @@ void on_signal(int signal) {
 Outcome<Signals> Signals::create(std::initializer_list<int> caught,
                                  std::initializer_list<int> ignored) {
   UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!fd) return failed("cannot make a descriptor for signals: {}", std::strerror(errno));
+  if (!fd) return failed("cannot create a signalfd: {}", std::strerror(errno));
   wake_fd.store(fd.get(), std::memory_order_relaxed);
   std::vector<Before> before;
   const auto change = [&](int signal, void (*handler)(int)) {

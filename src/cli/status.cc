@@ -39,7 +39,7 @@ Outcome<std::string> ask_daemon() {
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);
     const bool fits = length < json.size();
-    json.resize(fits ? length : length * 2);  // it may have grown by the next call
+    json.resize(fits ? length : length * 2);  // the status may be longer at the next call
     if (fits) return json;
   }
 }
@@ -48,7 +48,9 @@ class Status final : public Command {
  public:
   std::string_view name() const override { return "status"; }
   std::string_view synopsis() const override { return "[OPTIONS]"; }
-  std::string_view summary() const override { return "what knelld does, and for whom"; }
+  std::string_view summary() const override {
+    return "shows the state and the listeners of knelld";
+  }
   std::string_view notes() const override {
     return "Root and group knell see all listeners; others see their own, and the totals.\n"
            "\n"
@@ -75,7 +77,7 @@ class Status final : public Command {
 
 Outcome<int> Status::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const Format format, format_of(format_));
-  if (codes_ && format != Format::kPrometheus) return usage("--codes is for -o prometheus");
+  if (codes_ && format != Format::kPrometheus) return usage("--codes needs -o prometheus");
   KNELL_ASSIGN(const std::string json, ask_daemon());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("the status of knelld is not a JSON object");

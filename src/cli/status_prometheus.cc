@@ -73,10 +73,11 @@ void append_sources(std::string& out, const JsonValue& status) {
   constexpr Metrics kMetrics[] = {
       {"received", "knell_source_received_total", "counter", "Events taken from the kernel."},
       {"lost", "knell_source_lost_total", "counter",
-       "Events that the kernel had no room for, where it counted them."},
+       "Events that the kernel dropped because its buffer was full, where it counted them."},
       {"repairs", "knell_source_repairs_total", "counter",
        "Times the connector had stopped sending events and was repaired."},
-      {"buffer_bytes", "knell_source_buffer_bytes", "gauge", "Room for events not yet read."}};
+      {"buffer_bytes", "knell_source_buffer_bytes", "gauge",
+       "Size of the buffer for events not yet read."}};
   for (const Metrics& one : kMetrics) {
     std::map<std::string, uint64_t> sums;
     for (const JsonValue* source : status["sources"].items()) {
@@ -92,7 +93,7 @@ void append_listeners(std::string& out, const JsonValue& status) {
   for (const JsonValue* one : status["listeners"].items()) {
     if ((*one)["mask"].text() != "none") ++listeners[(*one)["protocol"].text()];
   }
-  Metric metric(out, "knell_listeners", "gauge", "Listeners that asked for events.");
+  Metric metric(out, "knell_listeners", "gauge", "Listeners with a subscription.");
   for (const char* protocol : {"compat", "native"})
     metric.add({{"protocol", protocol}}, listeners[protocol]);
 }
@@ -115,7 +116,8 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
           (*exits)["container"].text()}] += (*exits)["count"].count();
   }
   Metric metric(out, "knell_exits_total", "counter",
-                "Processes that ended, by systemd unit and by how; bounded, the rest is _other.");
+                "Processes that ended, by systemd unit and by how they ended; units over a limit "
+                "are _other.");
   for (const auto& [values, sum] : sums) {
     Labels labels{{"unit", values[0]}, {"ended", values[1]}};
     // Prometheus treats an empty label as absent.
@@ -130,28 +132,29 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   Metric(out, "knell_info", "gauge", "Always 1; the version and the kernel.")
       .add({{"version", status["version"].text()}, {"kernel", status["kernel"].text()}}, 1);
-  Metric(out, "knell_uptime_seconds", "gauge", "Since the daemon started.")
+  Metric(out, "knell_uptime_seconds", "gauge", "Seconds since the daemon started.")
       .add({}, fmt::format("{:.3f}", status["uptime_s"].real().value_or(0)));
   append_sources(out, status);
   counter(out, "knell_drains_total", "Times the sources were read.", status["drains"].count());
   counter(out, "knell_wakeups_total", "Times the daemon woke up.", status["wakeups"].count());
   counter(out, "knell_events_total", "Events taken from all sources.", status["events"].count());
-  counter(out, "knell_delivered_total", "Events given to listeners.", status["delivered"].count());
+  counter(out, "knell_delivered_total", "Events delivered to listeners.",
+          status["delivered"].count());
   counter(out, "knell_lost_total", "Events lost because a listener was slow.",
           status["lost"].count());
   Metric withheld(out, "knell_withheld_total", "counter",
-                  "Events not shown because it was not known whether they may be seen.");
+                  "Events not delivered because it was unknown whether the listener may see them.");
   for (const char* reason : {"unknown_uid", "unknown_namespace"})
     withheld.add({{"reason", reason}}, status["withheld"][reason].count());
   gauge(out, "knell_clients", "Connections.", status["clients"].count());
   append_listeners(out, status);
-  gauge(out, "knell_queue_bytes", "In the queues of all listeners.",
+  gauge(out, "knell_queue_bytes", "Bytes in the queues of all listeners.",
         status["memory"]["queue_bytes"].count());
-  gauge(out, "knell_queue_limit_bytes", "The most that may be in them.",
+  gauge(out, "knell_queue_limit_bytes", "The limit of knell_queue_bytes.",
         status["limits"]["memory_bytes"].count());
-  gauge(out, "knell_resident_bytes", "Resident memory of the daemon, rings included.",
+  gauge(out, "knell_resident_bytes", "Resident memory of the daemon, with its ring buffers.",
         status["memory"]["rss_bytes"].count());
-  counter(out, "knell_nonzero_exits_total", "Processes that did not end with 0.",
+  counter(out, "knell_nonzero_exits_total", "Processes that did not end with exit code 0.",
           status["nonzero_exits"].count());
   append_exits(out, status, codes);
 }

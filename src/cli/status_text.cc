@@ -19,7 +19,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kMostExits = 5;  // picked: they fit into a line
+constexpr size_t kMostExits = 5;  // chosen, not measured: they fit into a line
 
 std::string user_text(const JsonValue& of) {
   if (const std::string name = of["user"].text(); !name.empty()) return printable(name);
@@ -68,12 +68,13 @@ void append_counters(std::string& out, const JsonValue& status) {
   const uint64_t uid = status["withheld"]["unknown_uid"].count();
   const uint64_t ns = status["withheld"]["unknown_namespace"].count();
   if (uid + ns != 0) {
-    out += fmt::format("withheld: {} of unknown users, {} of unknown pid namespaces\n", uid, ns);
+    out += fmt::format("withheld: {} events of unknown users, {} of unknown pid namespaces\n", uid,
+                       ns);
   }
   const JsonValue& memory = status["memory"];
-  out += fmt::format("queues {} of {}; resident {}\n", bytes_text(memory["queue_bytes"].count()),
-                     size_text(status["limits"]["memory_bytes"].count()),
-                     bytes_text(memory["rss_bytes"].count()));
+  out += fmt::format(
+      "queues {} of {}; resident memory {}\n", bytes_text(memory["queue_bytes"].count()),
+      size_text(status["limits"]["memory_bytes"].count()), bytes_text(memory["rss_bytes"].count()));
 }
 
 void append_exits(std::string& out, const JsonValue& status) {

@@ -66,8 +66,8 @@ TEST(StatusTable, ShowsTheDaemonAndItsSources) {
                              "repaired 1 times; buffer 1.0M\n"));
   EXPECT_THAT(out, HasSubstr("not used: bpf: no capability\n"));
   EXPECT_THAT(out, HasSubstr("200 events, 1.3 a second; 124 delivered, 3 lost by slow listeners"));
-  EXPECT_THAT(out, HasSubstr("withheld: 4 of unknown users, 5 of unknown pid namespaces"));
-  EXPECT_THAT(out, HasSubstr("queues 2.0K of 256M; resident 35M"));
+  EXPECT_THAT(out, HasSubstr("withheld: 4 events of unknown users, 5 of unknown pid namespaces"));
+  EXPECT_THAT(out, HasSubstr("queues 2.0K of 256M; resident memory 35M"));
   EXPECT_THAT(out,
               HasSubstr("3 non-zero exits; most: SIGKILL oom a\"b\\c\\x0ad.service 2, exit 1 1"));
 }

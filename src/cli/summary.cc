@@ -25,7 +25,7 @@ void Losses::add(const knell_event& lost) {
 
 std::string Losses::text() const {
   if (!counted_)
-    return count_ == 0 ? "an unknown number lost" : fmt::format("{} and more lost", count_);
+    return count_ == 0 ? "an unknown number lost" : fmt::format("at least {} lost", count_);
   return fmt::format("{}{} lost", exact_ ? "" : "at most ", count_);
 }
 

@@ -15,7 +15,7 @@ class Losses {
  public:
   void add(const knell_event& lost);
   bool any() const { return count_ != 0 || !counted_; }
-  std::string text() const;  // "0 lost", "12 lost", "at most 12 lost", "12 and more lost", "an
+  std::string text() const;  // "0 lost", "12 lost", "at most 12 lost", "at least 12 lost", "an
                              // unknown number lost"
   uint64_t count() const { return count_; }
   bool counted() const { return counted_; }  // every loss had a count
@@ -38,7 +38,7 @@ class Summary {
   std::string text() const;
 
  private:
-  static constexpr size_t kKinds = 4096;  // picked: kinds counted, to show three
+  static constexpr size_t kKinds = 4096;  // chosen, not measured: kinds counted, to show three
   struct Kind {
     uint64_t count = 0;
     bool killed = false;  // of equal counts, signals come first

@@ -58,7 +58,7 @@ TEST(Losses, TextSaysHowExactTheCountIs) {
   EventForTest unknown;
   unknown.event.type = KNELL_EVENT_LOST;
   losses.add(unknown);
-  EXPECT_EQ(losses.text(), "15 and more lost");
+  EXPECT_EQ(losses.text(), "at least 15 lost");
   Losses nothing_known;
   nothing_known.add(unknown);
   EXPECT_TRUE(nothing_known.any());

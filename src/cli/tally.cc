@@ -68,7 +68,8 @@ Outcome<Key> parse_key(std::string_view word) {
     names.push_back(k.name);
   }
   const std::string_view near = nearest(word, names);
-  if (!near.empty()) return usage("--by: no key '{}'; did you mean {}?", printable(word), near);
+  if (!near.empty())
+    return usage("--by: unknown key '{}'; did you mean {}?", printable(word), near);
   return usage(
       "--by takes type, ended, comm, exe, unit, user, uid, cgroup, container, parent and pid, not "
       "'{}'",
@@ -185,7 +186,7 @@ namespace {
 
 // Shrinks the widest columns until all fit into `room`. The column ENDED keeps its width.
 void shrink(std::vector<size_t>& widths, const std::vector<Key>& keys, size_t room, size_t gap) {
-  constexpr size_t kLeast = 4;  // picked: few titles are shorter
+  constexpr size_t kLeast = 4;  // chosen, not measured: few titles are shorter
   size_t taken = (widths.size() - 1) * gap;
   for (const size_t width : widths) taken += width;
   while (taken > room) {

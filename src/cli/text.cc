@@ -49,7 +49,7 @@ size_t width_of(char32_t code) {
   return width < 0 ? 1 : static_cast<size_t>(width);
 }
 
-// The stamps of a listener's events come in order, so caching the last second avoids nearly all
+// The timestamps of a listener's events come in order, so caching the last second avoids nearly all
 // calls of localtime_r(3).
 const std::tm& local_time(int64_t seconds) {
   static int64_t last = INT64_MIN;
@@ -321,7 +321,7 @@ std::string killed_by_text(const knell_event& event) {
     }
     case KNELL_CAUSE_KERNEL:
       if (killer.pid == 0) return "  <- by the kernel";
-      return "  <- by the kernel, at the end of " + sender_text(event, killer);
+      return "  <- by the kernel when " + sender_text(event, killer) + " exited";
     default:
       return "  <- kill by " + sender_text(event, killer);
   }
@@ -363,7 +363,7 @@ std::string killer_text(const knell_event& event) {
   }
   if ((event.has & KNELL_HAS_LAST_SIGNAL) == 0) return text;
   const auto& last = event.last_signal;
-  return text + fmt::format("  <- asked by {} of {} {} before", request_name(last.signal),
+  return text + fmt::format("  <- {} from {} {} before", request_name(last.signal),
                             sender_text(event, last), ago_text(last.ago_ns));
 }
 

@@ -43,8 +43,8 @@ std::string event_text(const knell_event& event);
 // "lost 12 exits since 03:12:04.981 (buffer full)".
 std::string lost_text(const knell_event& event);
 // The cause of the exit; empty where it is unknown: "  <- kill by 8103 bash <- deploy.sh (root)", "
-// <- out of memory in /docker/1f2e", "  <- by the kernel, at the end of 4411 sh (root)", "  <-
-// asked by SIGINT of 8103 bash <- deploy.sh (postgres) 2.1s before".
+// <- out of memory in /docker/1f2e", "  <- by the kernel when 4411 sh (root) exited", "  <-
+// SIGINT from 8103 bash <- deploy.sh (postgres) 2.1s before".
 std::string killer_text(const knell_event& event);
 
 // The name of a source of enum knell_via: "bpf", "connector".

@@ -177,7 +177,7 @@ TEST(KillerText, NamesTheSenderOrTheCause) {
   killer.parent_comm = {"deploy.sh", 9};
   EXPECT_EQ(killer_text(event), "  <- kill by 8103 bash <- deploy.sh (root)");
   killer.cause = KNELL_CAUSE_KERNEL;
-  EXPECT_EQ(killer_text(event), "  <- by the kernel, at the end of 8103 bash <- deploy.sh (root)");
+  EXPECT_EQ(killer_text(event), "  <- by the kernel when 8103 bash <- deploy.sh (root) exited");
   killer.pid = 0;
   EXPECT_EQ(killer_text(event), "  <- by the kernel");
   killer.cause = KNELL_CAUSE_USER;
@@ -202,18 +202,16 @@ TEST(KillerText, NamesTheSenderOfTheLastSignal) {
   last.comm = {"bash", 4};
   last.parent_comm = {"deploy.sh", 9};
   last.ago_ns = 2'100'000'000;
-  EXPECT_EQ(killer_text(event),
-            "  <- asked by SIGINT of 8103 bash <- deploy.sh (postgres) 2.1s before");
+  EXPECT_EQ(killer_text(event), "  <- SIGINT from 8103 bash <- deploy.sh (postgres) 2.1s before");
   last.signal = SIGTERM;
   last.uid = 107;
-  EXPECT_EQ(killer_text(event),
-            "  <- asked by SIGTERM of 8103 bash <- deploy.sh (uid 107) 2.1s before");
+  EXPECT_EQ(killer_text(event), "  <- SIGTERM from 8103 bash <- deploy.sh (uid 107) 2.1s before");
   event.exit(SIGTERM);
   event.event.has |= KNELL_HAS_KILLER;
   event.event.killed_by.cause = KNELL_CAUSE_USER;
   event.event.killed_by.pid = 100;
   EXPECT_EQ(killer_text(event),
-            "  <- kill by 100 (root)  <- asked by SIGTERM of 8103 bash <- deploy.sh (uid 107) 2.1s "
+            "  <- kill by 100 (root)  <- SIGTERM from 8103 bash <- deploy.sh (uid 107) 2.1s "
             "before");
   event.event.killed_by.pid = 101;
   EXPECT_EQ(killer_text(event), "  <- kill by 101 (root)")

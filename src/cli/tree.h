@@ -15,15 +15,15 @@ namespace knell::cli {
 
 // The processes under a root, learned from fork and exec events: the parent and name of each. To
 // stay small, it removes the entry of a process that ended once no process is left under it. An
-// exit event can be lost, so when the tree exceeds its limit, a sweep removes processes that are no
-// longer alive.
+// exit event can be lost, so when the tree exceeds its limit, processes that are no longer alive
+// are removed.
 class Tree {
  public:
   // Whether the process with this pid and start (0: unknown) is alive.
   using Alive = std::function<bool(pid_t, uint64_t start)>;
 
   // A fork by `root_parent` counts as one by the root, which used CLONE_PARENT; 0: there is none.
-  // `limit`: entries, after which a sweep is made.
+  // `limit`: the number of entries above which processes are checked and removed.
   explicit Tree(pid_t root, pid_t root_parent = 0, size_t limit = 65536)
       : root_(root), root_parent_(root_parent), limit_(limit) {
     nodes_[root].name = "?";
@@ -42,7 +42,7 @@ class Tree {
   size_t size() const { return nodes_.size(); }
 
  private:
-  static constexpr size_t kDepth = 8;  // picked
+  static constexpr size_t kDepth = 8;  // chosen, not measured
   struct Node {
     pid_t parent = 0;
     uint64_t start = 0;

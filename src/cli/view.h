@@ -20,7 +20,8 @@ class View {
   virtual ~View() = default;
   virtual void begin(std::string& out) = 0;
   virtual void add(const knell_event& event, std::string& out) = 0;
-  // Called after each batch, while its events are still valid. False: the reader has gone.
+  // Called after each batch, while its events are still valid. False: the reader has closed the
+  // pipe.
   virtual Outcome<bool> commit() { return true; }
   virtual void tick(std::string&) {}    // every --interval
   virtual void finish(std::string&) {}  // after the last event

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell wait`: waits until processes, which need not be our children, have ended. It uses pidfds,
+// `knell wait`: waits until processes, which need not be its children, have ended. It uses pidfds,
 // so it needs no privilege; one descriptor for each process, so the limit of descriptors is raised
 // to its maximum.
 //
@@ -128,7 +128,8 @@ Outcome<void> Waiting::add(const Process& process) {
   if (error.value() == EMFILE || error.value() == ENFILE) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
-    return failed("too many processes for the limit of {} descriptors (ulimit -n)", limit.rlim_cur);
+    return failed("too many processes for the limit of {} open files; raise it with ulimit -n",
+                  limit.rlim_cur);
   }
   if (process.start != 0) return {};  // it ended after it matched the predicates
   ++asked_;
@@ -212,7 +213,7 @@ bool Waiting::read_causes() {
 }
 
 int Waiting::timed_out() const {
-  message("knell: {} of {} not over after {}\n", processes_.size(), asked_,
+  message("knell: {} of {} processes still running after {}\n", processes_.size(), asked_,
           duration_text(*timeout_));
   return kTimedOut;
 }
@@ -257,7 +258,7 @@ class Wait final : public Command {
  public:
   std::string_view name() const override { return "wait"; }
   std::string_view synopsis() const override { return "[OPTIONS] PID...|PREDICATES"; }
-  std::string_view summary() const override { return "waits for processes, its children or not"; }
+  std::string_view summary() const override { return "waits until processes have ended"; }
   std::string_view notes() const override;
   bool ends_with_process_status() const override { return true; }
   void add_options(CommandLine& line) override;
@@ -275,24 +276,16 @@ class Wait final : public Command {
 };
 
 std::string_view Wait::notes() const {
-  return "A line each on standard output, as they end: `4412 exit 1`, `4413 SIGKILL`, and why, "
-         "where "
-         "knelld or\n"
-         "bpf can tell. Needs no privilege; the status of a process that is not your child is "
-         "known "
-         "from\n"
-         "Linux 6.15 on or over knelld and bpf, else it is `unknown`. With predicates it waits for "
-         "the processes\n"
-         "that match when it begins, beside those of each PID; knell itself is none of them.\n"
+  return "Prints a line for each process that ends: `4412 exit 1`, `4413 SIGKILL`, and the cause\n"
+         "where knelld or bpf reports it. Needs no privilege; the status of a process that is not\n"
+         "your child is known since Linux 6.15, or with knelld or bpf, else it is `unknown`. With\n"
+         "predicates knell waits for each PID and for the processes that match when it starts,\n"
+         "except itself.\n"
          "\n"
-         "Exit status: that of the process that ended last (--any: first), 128 + signal where one "
-         "killed it;\n"
-         "123 no process matches; 124 the time-out passed; 125 knell failed, or that status is "
-         "unknown, or a\n"
-         "PID did not exist (the others are waited for all the same; with --any it matters only "
-         "when "
-         "none\n"
-         "existed).\n"
+         "Exit status: that of the process that ended last (--any: first), 128 + signal if a\n"
+         "signal killed it; 123 no process matches; 124 the time-out passed; 125 knell failed, or\n"
+         "that status is unknown, or there was no process PID (knell still waits for the others;\n"
+         "with --any: there was none of the processes).\n"
          "\n"
          "Examples:\n"
          "  knell wait 4412 && systemctl start next\n"
@@ -302,11 +295,11 @@ std::string_view Wait::notes() const {
 }
 
 void Wait::add_options(CommandLine& line) {
-  line.add_flag("--any", any_, "until one of them is over, not all");
-  line.add_value("--timeout", timeout_, "TIME", "give up after this time: 5s, 1m30s");
+  line.add_flag("--any", any_, "end when one of the processes has ended, not all");
+  line.add_value("--timeout", timeout_, "TIME", "wait no longer than this: 5s, 1m30s");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   selection_.add_live_predicate_options(line);
-  line.add_words("PID", pids_, "the processes");
+  line.add_words("PID", pids_, "the processes to wait for");
 }
 
 Outcome<std::vector<Process>> Wait::pids() const {
@@ -315,8 +308,11 @@ Outcome<std::vector<Process>> Wait::pids() const {
   std::unordered_set<pid_t> seen;
   for (const std::string& word : pids_) {
     const auto pid = parse_number(word, 1, kMostPid);
-    if (!pid) return usage("'{}' is not a PID: a number from 1 to {}", printable(word), kMostPid);
-    if (*pid == ::getpid()) return usage("{} is this knell itself: it would wait for ever", *pid);
+    if (!pid)
+      return usage("'{}' is not a PID, which must be a number from 1 to {}", printable(word),
+                   kMostPid);
+    if (*pid == ::getpid())
+      return usage("{} is the PID of this knell command, which cannot wait for itself", *pid);
     if (seen.insert(static_cast<pid_t>(*pid)).second) out.push_back({static_cast<pid_t>(*pid)});
   }
   return out;
@@ -350,7 +346,7 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const auto timeout, this->timeout());
   KNELL_ASSIGN(const std::vector<Process> pids, this->pids());
   if (pids.empty() && selection_.empty())
-    return usage("missing process; knell wait PID..., or predicates such as -C NAME");
+    return usage("missing process; use knell wait PID..., or predicates such as -C NAME");
   KNELL_TRY(selection_.check(KNELL_EVENT_EXEC));
   raise_descriptor_limit();
   Options options;

@@ -28,7 +28,7 @@ class Watch final : public Command {
  public:
   std::string_view name() const override { return "watch"; }
   std::string_view synopsis() const override { return "[OPTIONS]"; }
-  std::string_view summary() const override { return "the live stream of events"; }
+  std::string_view summary() const override { return "shows events as they happen"; }
   std::string_view notes() const override;
   Tail tail() const override { return Tail::kAfterExecOption; }
   void add_options(CommandLine& line) override;
@@ -49,7 +49,7 @@ class Watch final : public Command {
 
 std::string_view Watch::notes() const {
   return "Exit status: 0 after -n, -d, Ctrl-C, SIGTERM or a closed pipe; 1 failed; 2 wrong usage;\n"
-         "3 nothing can be observed here (knell doctor tells why).\n"
+         "3 nothing can be observed here (knell doctor shows why).\n"
          "\n"
          "Examples:\n"
          "  knell watch -e nonzero-exit               what keeps failing, and how\n"
@@ -64,29 +64,29 @@ std::string_view Watch::notes() const {
 void Watch::add_options(CommandLine& line) {
   selection_.add_events_option(line,
                                "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
-                               "comma-separated; -NAME takes one away (default exec,exit)");
+                               "comma-separated; -NAME removes one (default exec,exit)");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
-  line.add_value("-n,--count", count_, "COUNT", "end after so many events");
+  line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
   line.add_values("--by", by_, "KEY,...",
-                  "count, not list, by type ended comm exe unit user uid cgroup\n"
-                  "container parent pid");
-  line.add_value("--interval", interval_, "TIME", "show the counts so often (default 3s)");
+                  "count events, not list them, by type ended comm exe unit user\n"
+                  "uid cgroup container parent pid");
+  line.add_value("--interval", interval_, "TIME",
+                 "time between updates of the counts (default 3s)");
   line.add_flag(
       "--exec", exec_,
       "the rest of the line is a command to run for each event,\nwith its JSON on standard input "
-      "and "
-      "KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; shown is nothing then, unless by -o");
+      "and KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; events are shown only with -o");
   listen_.add_options(line);
   line.add_value("--read", read_, "FILE",
-                 "shows a recording (knell record), not what happens now; - for stdin");
+                 "show the events of a recording (knell record); - for stdin");
   line.add_value("--speed", speed_, "N|max",
-                 "of a recording: max (default), 1 as it happened, 10 ten\ntimes as fast");
+                 "how fast --read shows: max (default), 1 as it happened,\n10 ten times as fast");
   selection_.add_predicate_options(line);
 }
 
 Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
-  if (read_.empty()) return speed_.empty() ? Outcome<void>() : usage("--speed is for --read FILE");
+  if (read_.empty()) return speed_.empty() ? Outcome<void>() : usage("--speed needs --read FILE");
   if (const std::string_view flag = listen_.given(); !flag.empty())
     return usage("{} cannot be used with --read", flag);
   plan.read = read_ == "-" ? "/dev/stdin" : read_;
@@ -105,18 +105,19 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   using namespace std::chrono_literals;
   constexpr nanoseconds kInterval = 3s;  // as top does
-  constexpr nanoseconds kLeast = 10ms;   // picked: too fast to read
+  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: too fast to read
   plan.interval = kInterval;
   if (by_.empty()) {
-    if (!interval_.empty()) return usage("--interval is for --by KEY,...");
+    if (!interval_.empty()) return usage("--interval needs --by KEY,...");
     return {};
   }
-  if (exec) return usage("--by counts events and --exec runs a command for each: not both at once");
+  if (exec) return usage("--by and --exec cannot be used together");
   KNELL_ASSIGN(plan.by, parse_keys(by_));
   if (interval_.empty()) return {};
   const auto interval = parse_duration(interval_);
   if (!interval) return usage("--interval: {}", interval.error().message());
-  if (*interval < kLeast) return usage("--interval {}: at least 10ms", printable(interval_));
+  if (*interval < kLeast)
+    return usage("--interval must be at least 10ms, not {}", printable(interval_));
   plan.interval = *interval;
   return {};
 }
@@ -152,18 +153,19 @@ Outcome<void> Watch::limit_to_recording(WatchPlan& plan, Listener& listener) con
   // A request for exits is also served by a recording of non-zero exits.
   const uint32_t some = (mask & KNELL_EVENT_EXIT) != 0 ? mask | KNELL_EVENT_NONZERO_EXIT : mask;
   if ((knell_valid_event(some) & shows) == 0)
-    return usage("-e {}: {} has none, recorded were {}", events_text(mask), printable(plan.read),
-                 events_text(has));
+    return usage("-e {}: the recording {} has no such events; it has {}", events_text(mask),
+                 printable(plan.read), events_text(has));
   // -e all means all that the recording has, so nothing is missing.
   if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
-    message("knell watch: {} has no {}; recorded were {}\n", printable(plan.read),
+    message("knell watch: the recording {} has no {}; it has {}\n", printable(plan.read),
             events_text(missing), events_text(has));
   // The events that are left, for the headline, the table, and the check of the predicates.
   const uint32_t exits = (mask & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0;
   mask = (knell_valid_event(mask) | exits) & shows;
   KNELL_TRY(plan.selection.check(mask));
   if (plan.selection.has("under") && (has & KNELL_EVENT_FORK) == 0)
-    message("knell watch: {} has no forks, so --under may miss some\n", printable(plan.read));
+    message("knell watch: the recording {} has no forks, so --under may miss some processes\n",
+            printable(plan.read));
   plan.options.level = listener.recording()->level;
   if (listener.set_events(mask)) return fail(kFailed, knell_explain());
   return {};

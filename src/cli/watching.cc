@@ -25,7 +25,7 @@
 namespace knell::cli {
 namespace {
 
-constexpr size_t kBatch = 256;  // picked: events taken from the library at a time
+constexpr size_t kBatch = 256;  // chosen, not measured: events taken from the library at a time
 // Picked: longer than it takes to read a full buffer.
 constexpr uint64_t kBacklogNs = 500'000'000;
 
@@ -196,7 +196,7 @@ void Watching::finish_hook() {
 
 std::optional<knell_event> loss_at_end(const Listener& listener) {
   if (listener.stats().daemon != KNELL_DAEMON_AWAY) return std::nullopt;
-  message("knell: knelld is gone; what happened since then is not known\n");
+  message("knell: the connection to knelld was lost; later events are not shown\n");
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;

@@ -36,15 +36,15 @@ std::unexpected<Error> not_connected(int code, const std::string& path) {
     case ECONNREFUSED:
       return say(code, "knelld is not running: no process listens on " + path);
     case EAGAIN:
-      return say(code, "knelld does not answer on " + path + ": its queue of clients is full");
+      return say(code, "knelld does not answer on " + path + ": its queue of new clients is full");
     case EPROTOTYPE:
-      return say(code, path + " is not knelld's: it is a socket of another kind");
+      return say(code, path + " is not the socket of knelld: it has another type");
     default:
       return make_error(code, "connect to knelld on " + path);
   }
 }
 
-std::unexpected<Error> went_away() { return say(ECONNRESET, "knelld went away"); }
+std::unexpected<Error> went_away() { return say(ECONNRESET, "the connection to knelld was lost"); }
 
 }  // namespace
 
@@ -55,7 +55,7 @@ std::string socket_path() {
 
 Result<void> as_result(const wire::Ack& ack) {
   if (ack.error == 0) return {};
-  if (ack.text.empty()) return make_error(ack.error, "knelld refuses");
+  if (ack.text.empty()) return make_error(ack.error, "make knelld accept the request");
   return say(ack.error, ack.text);
 }
 
@@ -63,7 +63,7 @@ Result<ConnectionToServer> ConnectionToServer::connect(const std::string& path, 
   KNELL_ASSIGN(const sockaddr_un address, address_of(path));
   const int nonblocking = timeout.count() == 0 ? SOCK_NONBLOCK : 0;
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | nonblocking, 0));
-  if (!socket) return errno_error("make a socket");
+  if (!socket) return errno_error("create a socket");
   // Limits the wait for room in the backlog. No effect after connect(2), when the socket is
   // non-blocking.
   const timeval most{.tv_sec = timeout.count() / 1000,
@@ -97,13 +97,13 @@ Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> b
   if (got <= 0) return went_away();
   const auto bytes = static_cast<size_t>(got);
   if (bytes > buffer.size())
-    return say(EBADMSG, "knelld sent a packet that is longer than any frame");
+    return say(EBADMSG, "knelld sent a packet longer than the protocol allows");
   auto frame = wire::parse_packet({buffer.data(), bytes});
   if (!frame) return say(EBADMSG, "knelld: " + frame.error().message());
   if (frame->type != wire::Message::kBye) return *frame;
   KNELL_ASSIGN(const wire::Bye bye, wire::decode_bye(frame->payload));
   if (bye.error == 0) return went_away();
-  return say(bye.error, "knelld ends the connection: " + bye.text);
+  return say(bye.error, "knelld closed the connection: " + bye.text);
 }
 
 uint64_t ConnectionToServer::deadline_ns() const {
@@ -121,7 +121,7 @@ Result<void> ConnectionToServer::await(short events, uint64_t deadline_ns) {
     if (ready < 0 && errno != EINTR) return errno_error("wait for knelld");
     if (left_ms == 0)
       return say(ETIMEDOUT, "knelld does not answer (waited " + std::to_string(timeout_.count()) +
-                                " ms): its log may say why");
+                                " ms); its log may say why");
   }
 }
 
@@ -150,7 +150,7 @@ Result<wire::ServerHello> ConnectionToServer::exchange_hellos() {
   KNELL_TRY(send(wire::encode(hello, next_seq())));
   KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
   if (frame.type != wire::Message::kHello)
-    return say(EBADMSG, "knelld did not answer with a hello");
+    return say(EBADMSG, "knelld did not answer the HELLO message with its own");
   return wire::decode_server_hello(frame.payload);
 }
 

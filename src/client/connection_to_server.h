@@ -28,12 +28,12 @@ std::string socket_path();
 // Accepts only frames that parse; descriptors sent along with a packet are closed. Not thread-safe.
 //
 // Errors of all functions: ECONNRESET the daemon went away; EBADMSG it sent a malformed frame;
-// ETIMEDOUT it does not answer. A bye of the daemon is an error with the errno and text that it
-// carries, or ECONNRESET without an errno.
+// ETIMEDOUT it does not answer. A BYE message of the daemon is an error with the errno and text
+// that it carries, or ECONNRESET without an errno.
 class ConnectionToServer {
  public:
   using Timeout = std::chrono::milliseconds;
-  static constexpr Timeout kTimeout{5000};  // picked: a longer wait is of little use
+  static constexpr Timeout kTimeout{5000};  // chosen, not measured: a longer wait is of little use
 
   // Waits at most `timeout` for room in the daemon's backlog; 0: does not wait. Errors: EAGAIN the
   // backlog is full; ENOENT, ECONNREFUSED and others of connect(2); EINVAL the path is empty or too
@@ -49,7 +49,7 @@ class ConnectionToServer {
   enum class Sent { kYes, kNoRoom };
   Result<Sent> try_send(std::string_view packet);
   // Receives one frame into `buffer`, of at least kMostFrame bytes; the frame points into it.
-  // nullopt: no frame has arrived. A bye is an error.
+  // nullopt: no frame has arrived. A BYE message is an error.
   Result<std::optional<wire::Frame>> receive(std::span<char> buffer);
 
   // These functions wait. await_ack() passes each frame that is no ack to `on_other`; its payload

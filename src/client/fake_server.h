@@ -102,12 +102,12 @@ class FakeServer {
     const std::lock_guard lock(mutex_);
     before_[type].push_back(std::move(packet));
   }
-  // Sends a bye to the next client, as a daemon that has too many clients.
+  // Sends a BYE message to the next client, as a daemon that has too many clients.
   void refuse_next(int32_t error, std::string text) {
     const std::lock_guard lock(mutex_);
     bye_ = wire::encode(wire::Bye{.error = error, .text = std::move(text)}, 0);
   }
-  // Waits until that bye was sent.
+  // Waits until that BYE message was sent.
   void await_refusal() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return bye_.empty(); });

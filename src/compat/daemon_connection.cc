@@ -21,8 +21,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr int64_t kReconnectTimeoutMs = 60'000;  // a restart takes a second; picked, change freely
-constexpr int64_t kSettledMs = 1'000;            // a connection open for so long was not refused
+constexpr int64_t kReconnectTimeoutMs = 60'000;  // a restart takes a second; chosen, not measured
+constexpr int64_t kSettledMs = 1'000;  // a connection that stays open this long was not refused
 constexpr int kTryAgainMs = 100;
 
 int64_t now_ms() {

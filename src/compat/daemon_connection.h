@@ -55,10 +55,10 @@ Link reconnect(Socket& socket, int fd, uint32_t seen);
 // call; else sets errno: EAGAIN, EINTR, ECONNREFUSED kFailed, ENOTSOCK kOtherFile.
 bool await_daemon(Socket& socket, int fd, int flags, uint32_t seen, Link link);
 
-// How long a request waits for the daemon; picked, change freely.
+// How long a request waits for the daemon; chosen, not measured.
 inline constexpr int64_t kRequestTimeoutMs = 5'000;
-// The same for a request, which waits at most kRequestTimeoutMs. false: there is no daemon yet, or
-// the descriptor is not one of our sockets (errno is ENOTSOCK then).
+// For a request, which waits at most kRequestTimeoutMs. false: there is no daemon yet, or
+// the descriptor is not a connector socket (errno is ENOTSOCK then).
 bool await_daemon_for_request(Socket& socket, int fd, int flags, uint32_t seen);
 // Stores a request until the daemon is connected; only the last one is kept. false: it is connected
 // already.

@@ -27,8 +27,8 @@ Socket* served(int fd) {
   return socket != nullptr && socket->kind == Socket::Kind::kDaemon ? socket : nullptr;
 }
 
-// The same, but checks that the descriptor is still the socket. For calls that are rare and would
-// harm another file with the same descriptor.
+// As served(), but checks that the descriptor is still the socket. For calls that are rare and
+// would harm another file with the same descriptor.
 Socket* served_and_checked(int fd) {
   Socket* socket = served(fd);
   for (int tries = 0; socket != nullptr && tries < 1000; ++tries) {

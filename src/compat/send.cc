@@ -14,7 +14,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kAckTimeoutMs = 1000;  // picked: after that, send() returns before the ack
+// Chosen, not measured: after that, send() returns before the ack.
+constexpr int kAckTimeoutMs = 1000;
 
 // Stores the request that is repeated after a reconnect. As in the kernel, a request with an
 // invalid op still sets the mask.

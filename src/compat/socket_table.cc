@@ -22,7 +22,8 @@ namespace knell::compat {
 
 namespace {
 
-constexpr size_t kMostSockets = 512;  // picked; they take no memory until they are used
+// Chosen, not measured; they take no memory until they are used.
+constexpr size_t kMostSockets = 512;
 constinit std::array<Socket, kMostSockets> sockets{};
 
 constexpr size_t kMostFds = size_t{1} << 20;  // the default of fs.nr_open
@@ -162,8 +163,8 @@ Socket* find(int fd) {
   if (entry >= kFirst) return &sockets[entry - kFirst];
   const int error = errno;
   Socket* found = recognise(fd);
-  // Do not record a descriptor that is not open: a function that the shim does not intercept may
-  // later make it a socket of the shim.
+  // Do not store the number of a closed descriptor: a function that the library does not intercept
+  // (a dup by a direct system call) may later give that number to a connector socket.
   if (found == nullptr && libc().fcntl(fd, F_GETFD) >= 0) forget_descriptor(fd);
   errno = error;
   return found;

@@ -110,7 +110,7 @@ Socket* add(int fd, Socket::Kind kind);
 
 // Records that `fd` is not a socket of the shim: it was closed, or is another file now.
 void forget_descriptor(int fd);
-// The same for descriptors from `first` to `last`.
+// Records this for all descriptors from `first` to `last`.
 void forget_descriptor_range(unsigned first, unsigned last);
 // Records that `fd` is an epoll set with a socket of the shim: closing it drops its registrations.
 void watch_epoll(int fd);

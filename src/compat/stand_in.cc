@@ -12,7 +12,7 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kLowestStandIn = 256;  // lowest descriptor number; picked, change freely
+constexpr int kLowestStandIn = 256;  // lowest descriptor number; chosen, not measured
 constexpr size_t kMostFilter = 512;  // instructions; the kernel allows 4096, too large for a stack
 constexpr int kSoGetFilter = SO_ATTACH_FILTER;
 constexpr std::array kFlags{SO_PASSCRED,  SO_PASSSEC,   SO_TIMESTAMP, SO_TIMESTAMPNS,

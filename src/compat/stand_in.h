@@ -17,7 +17,7 @@
 
 namespace knell::compat {
 
-// Copies the options that a program may have set: buffer sizes, timeouts, credentials, time stamps,
+// Copies the options that a program may have set: buffer sizes, timeouts, credentials, timestamps,
 // a classic BPF filter of up to 512 instructions.
 void copy_options(int from, int to);
 

@@ -16,7 +16,7 @@
 namespace knell::daemon {
 namespace {
 
-constexpr size_t kRoom = 65536;  // picked: a group with some thousands of members
+constexpr size_t kRoom = 65536;  // chosen, not measured: a group with some thousands of members
 
 }  // namespace
 
@@ -68,7 +68,8 @@ std::vector<hub::Owners::Range> parse_subordinate_uids(
 }
 
 hub::Owners read_owners() {
-  constexpr size_t kMostBytes = size_t{1} << 20;  // picked: tens of thousands of lines
+  constexpr size_t kMostBytes = size_t{1}
+                                << 20;  // chosen, not measured: tens of thousands of lines
   const UniqueFd file(::open("/etc/subuid", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!file) return {};
   std::string text(kMostBytes, '\0');

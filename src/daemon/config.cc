@@ -33,7 +33,8 @@ namespace knell::daemon {
 namespace {
 
 constexpr std::string_view kGroup = "knell";
-constexpr size_t kMostFile = kMebibyte;  // picked: a thousand times the size of a usual file
+// Chosen, not measured: a thousand times the size of a usual file.
+constexpr size_t kMostFile = kMebibyte;
 
 template <class T>
 struct Word {
@@ -90,10 +91,12 @@ class ConfigReader {
   }
   template <class... Args>
   void wrong(const toml::node& at, fmt::format_string<Args...> format, Args&&... args) {
-    remark(errors_, at.source(), fmt::format(format, std::forward<Args>(args)...));
+    remark(errors_, at.source(), key_ + ": " + fmt::format(format, std::forward<Args>(args)...));
   }
 
   std::string file_;
+  std::string key_;  // the key whose value is being read
+
   std::vector<Remark> errors_, warnings_;
 };
 
@@ -114,13 +117,14 @@ std::string unknown_key(std::string_view key, std::string_view table,
   if (!table.empty()) out += fmt::format(" in [{}]", table);
   const std::string_view near = nearest(key, known);
   if (!near.empty()) return out + fmt::format("; did you mean {}?", near);
-  return out + fmt::format("; there are {}", fmt::join(known, ", "));
+  return out + fmt::format("; the keys are {}", fmt::join(known, ", "));
 }
 
 void ConfigReader::walk(const toml::table& table, std::string_view name, const Keys& keys) {
   for (const auto& [key, value] : table) {
     const auto at = std::ranges::find(keys, key.str(), &Key::name);
     if (at != keys.end()) {
+      key_ = key.str();
       at->read(value);
       continue;
     }
@@ -133,7 +137,7 @@ void ConfigReader::walk(const toml::table& table, std::string_view name, const K
 ConfigReader::Reader ConfigReader::table(std::string_view name, Keys keys) {
   return [this, name, keys = std::move(keys)](const toml::node& node) {
     const toml::table* const inner = node.as_table();
-    if (inner == nullptr) return wrong(node, "{} is a table; write [{}]", name, name);
+    if (inner == nullptr) return wrong(node, "must be a table; write [{}]", name);
     walk(*inner, name, keys);
   };
 }
@@ -142,7 +146,7 @@ ConfigReader::Reader ConfigReader::number(uint32_t& out, uint32_t low, uint32_t 
   return [this, &out, low, high](const toml::node& node) {
     const auto value = node.value_exact<int64_t>();
     if (!value || *value < low || *value > high)
-      return wrong(node, "not a whole number from {} to {}", low, high);
+      return wrong(node, "must be a whole number from {} to {}", low, high);
     out = static_cast<uint32_t>(*value);
   };
 }
@@ -154,7 +158,7 @@ ConfigReader::Reader ConfigReader::size(size_t& out, uint64_t low, uint64_t high
     if (const auto number = node.value_exact<int64_t>(); number && *number >= 0)
       bytes = static_cast<uint64_t>(*number);
     if (!bytes || *bytes < low || *bytes > high) {
-      return wrong(node, "not a size from {} to {}; write for example \"4M\"", size_text(low),
+      return wrong(node, "must be a size from {} to {}, for example \"4M\"", size_text(low),
                    size_text(high));
     }
     out = *bytes;
@@ -164,7 +168,7 @@ ConfigReader::Reader ConfigReader::size(size_t& out, uint64_t low, uint64_t high
 ConfigReader::Reader ConfigReader::flag(bool& out) {
   return [this, &out](const toml::node& node) {
     const auto value = node.value_exact<bool>();
-    if (!value) return wrong(node, "not a yes or no; write true or false");
+    if (!value) return wrong(node, "must be true or false");
     out = *value;
   };
 }
@@ -172,7 +176,7 @@ ConfigReader::Reader ConfigReader::flag(bool& out) {
 ConfigReader::Reader ConfigReader::text(std::string& out) {
   return [this, &out](const toml::node& node) {
     const auto value = node.value_exact<std::string_view>();
-    if (!value || value->empty()) return wrong(node, "not a text; write it in \"quotes\"");
+    if (!value || value->empty()) return wrong(node, "must be a text in \"quotes\"");
     out = *value;
   };
 }
@@ -182,9 +186,10 @@ ConfigReader::Reader ConfigReader::path(std::string& out) {
     constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
     const auto value = node.value_exact<std::string_view>();
     if (!value || !value->starts_with('/') || value->find('\0') != std::string_view::npos)
-      return wrong(node, "not an absolute path; write for example \"/run/knell/knell.sock\"");
+      return wrong(node, "must be an absolute path, for example \"/run/knell/knell.sock\"");
     if (value->size() > kMost)
-      return wrong(node, "too long for a socket: {} bytes, at most {}", value->size(), kMost);
+      return wrong(node, "the path of a socket must have at most {} bytes, not {}", kMost,
+                   value->size());
     out = *value;
   };
 }
@@ -196,7 +201,7 @@ ConfigReader::Reader ConfigReader::mode(mode_t& out) {
     const bool octal = text && text->size() >= 3 && text->size() <= 4 &&
                        text->find_first_not_of("01234567") == std::string_view::npos &&
                        (text->size() == 3 || text->front() == '0');
-    if (!octal) return wrong(node, "not a file mode; write for example \"0660\", in quotes");
+    if (!octal) return wrong(node, "must be a file mode in quotes, for example \"0660\"");
     out = 0;
     for (const char digit : *text) out = out * 8 + static_cast<mode_t>(digit - '0');
   };
@@ -205,7 +210,7 @@ ConfigReader::Reader ConfigReader::mode(mode_t& out) {
 ConfigReader::Reader ConfigReader::events(uint32_t& out) {
   return [this, &out](const toml::node& node) {
     const auto text = node.value_exact<std::string_view>();
-    if (!text) return wrong(node, "not a list of events; write for example \"nonzero-exit\"");
+    if (!text) return wrong(node, "must be a list of events, for example \"nonzero-exit\"");
     if (*text == "none") {
       out = 0;
       return;
@@ -230,15 +235,15 @@ ConfigReader::Reader ConfigReader::one_of(T& out, std::vector<Word<T>> words) {
     }
     const std::string_view near = text ? nearest(*text, known) : std::string_view();
     if (!near.empty())
-      return wrong(node, "no '{}' here; did you mean \"{}\"?", event::printable(*text), near);
-    wrong(node, "write one of \"{}\"", fmt::join(known, "\", \""));
+      return wrong(node, "must not be '{}'; did you mean \"{}\"?", event::printable(*text), near);
+    wrong(node, "must be one of \"{}\"", fmt::join(known, "\", \""));
   };
 }
 
 ConfigReader::Reader ConfigReader::words(std::vector<std::string>& out) {
   return [this, &out](const toml::node& node) {
     const toml::array* const list = node.as_array();
-    if (list == nullptr) return wrong(node, "not a list; write for example [\"--my-secret\"]");
+    if (list == nullptr) return wrong(node, "must be a list, for example [\"--my-secret\"]");
     out.clear();
     for (const toml::node& one : *list) {
       std::string word;
@@ -251,7 +256,7 @@ ConfigReader::Reader ConfigReader::words(std::vector<std::string>& out) {
 ConfigReader::Reader ConfigReader::count_by(Config::CountBy& out) {
   return [this, &out](const toml::node& node) {
     const toml::array* const list = node.as_array();
-    if (list == nullptr) return wrong(node, "not a list; write [], [\"comm\"] or [\"container\"]");
+    if (list == nullptr) return wrong(node, "must be a list: [], [\"comm\"] or [\"container\"]");
     out = {};
     for (const toml::node& one : *list) {
       bool ignored = false;
@@ -267,7 +272,8 @@ ConfigReader::Reader ConfigReader::ids(std::vector<Id>& out, std::string_view wh
                                        std::optional<Id> (*find)(const std::string&)) {
   return [this, &out, what, find](const toml::node& node) {
     const toml::array* const list = node.as_array();
-    if (list == nullptr) return wrong(node, "not a list of {0}s; write [\"name\"] or []", what);
+    if (list == nullptr)
+      return wrong(node, "must be a list of {0}s, such as [\"name\"] or []", what);
     out.clear();
     for (const toml::node& one : *list) {
       const auto number = one.value_exact<int64_t>();
@@ -275,7 +281,7 @@ ConfigReader::Reader ConfigReader::ids(std::vector<Id>& out, std::string_view wh
       if (number && *number >= 0 && *number < UINT32_MAX) {
         out.push_back(static_cast<Id>(*number));
       } else if (!name) {
-        wrong(one, "neither the name of a {0} nor its number", what);
+        wrong(one, "must be the name or the number of a {0}", what);
       } else if (const auto id = find(*name)) {
         out.push_back(*id);
       } else {

@@ -116,43 +116,45 @@ TEST(Config, ReportsMistakesInTheOrderOfTheirLines) {
 TEST(Config, ReportsAnUnknownKeyWithItsLineAndTheNearestKey) {
   EXPECT_EQ(error_of("\n[limits]\n  quue = 1\n"),
             "f.toml:3:3: unknown key 'quue' in [limits]; did you mean queue?");
-  EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("there are path, mode, group"));
+  EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("the keys are path, mode, group"));
   EXPECT_THAT(error_of("[limit]"), HasSubstr("did you mean limits?"));
 }
 
 TEST(Config, ReportsAllMistakesAtOnce) {
   const std::string error = error_of("sauce = 1\n[limits]\nclients = 0\nqueue = '4X'\n");
-  EXPECT_THAT(error, AllOf(HasSubstr("f.toml:1:1: unknown key 'sauce'"),
-                           HasSubstr("f.toml:3:11: not a whole number from 1 to 1000000"),
-                           HasSubstr("f.toml:4:9: not a size from 64K to 1T")));
+  EXPECT_THAT(error,
+              AllOf(HasSubstr("f.toml:1:1: unknown key 'sauce'"),
+                    HasSubstr("f.toml:3:11: clients: must be a whole number from 1 to 1000000"),
+                    HasSubstr("f.toml:4:9: queue: must be a size from 64K to 1T")));
 }
 
 TEST(Config, ReportsWrongValuesWithValidOnes) {
   const std::pair<const char*, const char*> cases[] = {
       {"source = 'bfp'", "did you mean \"bpf\"?"},
-      {"source = 7", "write one of \"auto\", \"bpf\", \"connector\""},
+      {"source = 7", "source: must be one of \"auto\", \"bpf\", \"connector\""},
       {"count = 'exti'", "exit"},
-      {"count = 1", "write for example \"nonzero-exit\""},
+      {"count = 1", "count: must be a list of events, for example \"nonzero-exit\""},
       {"log_level = 'trace'", "\"debug\""},
       {"limits = 1", "write [limits]"},
-      {"[socket]\npath = 'knell.sock'", "f.toml:2:8: not an absolute path"},
+      {"[socket]\npath = 'knell.sock'", "f.toml:2:8: path: must be an absolute path"},
       {"[socket]\nmode = 666", "\"0660\""},
       {"[socket]\nmode = '0888'", "\"0660\""},
       {"[socket]\nmode = '2666'", "\"0660\""},
-      {"[socket]\ngroup = ''", "not a text"},
-      {"[limits]\nclients = 1.5", "not a whole number"},
-      {"[limits]\nqueue = -1", "not a size"},
-      {"[limits]\nqueue = '1K'", "not a size from 64K"},
+      {"[socket]\ngroup = ''", "group: must be a text"},
+      {"[limits]\nclients = 1.5", "clients: must be a whole number"},
+      {"[limits]\nqueue = -1", "queue: must be a size"},
+      {"[limits]\nqueue = '1K'", "must be a size from 64K"},
       {"[limits]\nmemory = '32M'", "memory_per_user (64M) is more than memory (32M)"},
-      {"[redact]\nenabled = 'yes'", "write true or false"},
-      {"[redact]\nflags = '--a'", "not a list"},
-      {"[redact]\nflags = [1]", "f.toml:2:10: not a text"},
-      {"[visibility]\nsee_all_users = 'root'", "not a list of users"},
-      {"[visibility]\nsee_all_users = [-1]", "neither the name of a user nor its number"},
+      {"[redact]\nenabled = 'yes'", "enabled: must be true or false"},
+      {"[redact]\nflags = '--a'", "flags: must be a list"},
+      {"[redact]\nflags = [1]", "f.toml:2:10: flags: must be a text"},
+      {"[visibility]\nsee_all_users = 'root'", "must be a list of users"},
+      {"[visibility]\nsee_all_users = [-1]", "must be the name or the number of a user"},
   };
   for (const auto& [text, words] : cases) EXPECT_THAT(error_of(text), HasSubstr(words)) << text;
   const std::string longest = "[socket]\npath = '/" + std::string(107, 'x') + "'";
-  EXPECT_THAT(error_of(longest), HasSubstr("too long for a socket: 108 bytes, at most 107"));
+  EXPECT_THAT(error_of(longest),
+              HasSubstr("path: the path of a socket must have at most 107 bytes, not 108"));
 }
 
 TEST(Config, ReportsTheLineOfInvalidToml) {

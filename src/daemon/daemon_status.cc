@@ -97,7 +97,7 @@ void Daemon::add_sources(Status& status) const {
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector
                 ? "the configuration says connector"
-                : "it does not work here; `knell doctor` tells why";
+                : "it does not work here; `knell doctor` shows why";
   status.sources.push_back(std::move(bpf));
 }
 
@@ -129,7 +129,9 @@ Status Daemon::status_for(const server::Peer* peer) const {
   server_->for_each([&](const server::ConnectionFromClient& client) {
     if (!visible(client.peer())) return;
     status.listeners.push_back(describe(client, ns));
-    if (ns != 0) status.listeners.back().pid = 0;  // it is a pid of the daemon's namespace
+    if (ns != 0)
+      status.listeners.back().pid =
+          0;  // the pid is one of the daemon's namespace, unknown in the client's
   });
   for (const auto& [uid, account] : hub_.users().all()) {
     // In another pid namespace the same uid may be another user.

@@ -20,10 +20,11 @@ namespace knell::daemon {
 // later ones are counted as "_other". Not thread-safe.
 class ExitCounts {
  public:
-  // Rows with their own unit; picked: acceptable for a metrics collector. Beyond that there is one
-  // row for each way to end, of which there are less than 400.
+  // Rows with their own unit; chosen, not measured: acceptable for a metrics collector. Beyond that
+  // there is one row for each way to end, of which there are less than 400.
   static constexpr size_t kMost = 1000;
-  static constexpr size_t kMostNames = 100;  // different names, and containers; picked
+  // The number of different names, and of different containers; chosen, not measured.
+  static constexpr size_t kMostNames = 100;
 
   struct Exit {
     std::string_view unit;             // may be empty

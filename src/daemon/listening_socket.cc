@@ -18,8 +18,8 @@
 namespace knell::daemon {
 namespace {
 
-constexpr int kBacklog =
-    1024;  // picked: connections between two turns of the loop; net.core.somaxconn limits it
+constexpr int kBacklog = 1024;  // chosen, not measured: connections between two turns of the loop;
+                                // net.core.somaxconn limits it
 
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -30,7 +30,7 @@ Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return say(ENAMETOOLONG, fmt::format("a socket's path has 1 to {} bytes, not {}",
+    return say(ENAMETOOLONG, fmt::format("the path of a socket must have 1 to {} bytes, not {}",
                                          sizeof address.sun_path - 1, path.size()));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
@@ -39,7 +39,7 @@ Result<sockaddr_un> address_of(const std::string& path) {
 
 Result<UniqueFd> new_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return errno_error("make a socket");
+  if (!fd) return errno_error("create a socket");
   return fd;
 }
 
@@ -50,10 +50,10 @@ Result<void> remove_stale_socket(const sockaddr_un& address) {
   struct stat there{};
   if (::lstat(address.sun_path, &there) != 0) {
     if (errno == ENOENT) return {};
-    return errno_error("look at " + shown);
+    return errno_error("stat " + shown);
   }
   if (!S_ISSOCK(there.st_mode))
-    return say(EEXIST, shown + " exists and is no socket; remove it or choose another path");
+    return say(EEXIST, shown + " exists and is not a socket; remove it or choose another path");
   KNELL_ASSIGN(const UniqueFd probe, new_socket());
   const int done =
       ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -119,18 +119,20 @@ Result<void> SocketFile::chown_folder(uid_t uid, gid_t gid) const {
 
 Result<std::optional<ListeningSocket>> inherited_socket() {
   const int count = sd_listen_fds(/*unset_environment=*/1);
-  if (count < 0) return make_error(-count, "take the sockets of $LISTEN_FDS");
+  if (count < 0) return make_error(-count, "take over the sockets of $LISTEN_FDS");
   if (count == 0) return std::nullopt;
   if (count > 1) {
-    return say(EINVAL, fmt::format("{} sockets were handed over, not one; knelld.socket has one "
-                                   "ListenSequentialPacket=",
-                                   count));
+    return say(EINVAL,
+               fmt::format("systemd passed {} sockets, not one; knelld.socket must have one "
+                           "ListenSequentialPacket=",
+                           count));
   }
   UniqueFd fd(SD_LISTEN_FDS_START);
   if (!is_listening_seqpacket(fd.get())) {
     return say(EINVAL,
-               "what was handed over is no listening AF_UNIX socket of type SOCK_SEQPACKET; "
-               "knelld.socket says ListenSequentialPacket=/run/knell/knell.sock");
+               "systemd passed a descriptor that is not a listening AF_UNIX socket of type "
+               "SOCK_SEQPACKET; knelld.socket must have "
+               "ListenSequentialPacket=/run/knell/knell.sock");
   }
   const int flags = ::fcntl(fd.get(), F_GETFL);
   if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
@@ -144,7 +146,7 @@ Result<ListeningSocket> open_socket(const Config::Socket& wanted) {
   const std::string folder = folder_of(wanted.path);
   const bool made_folder = ::mkdir(folder.c_str(), 0755) == 0;
   if (!made_folder && errno != EEXIST)
-    return errno_error("make the folder " + event::printable(folder));
+    return errno_error("create the directory " + event::printable(folder));
   KNELL_TRY(remove_stale_socket(address));
   KNELL_ASSIGN(UniqueFd fd, new_socket());
   KNELL_TRY(bind_with_mode(fd.get(), address, wanted.mode));

@@ -27,7 +27,7 @@ class SocketFile {
   }
   ~SocketFile();
 
-  // If this process created the folder, changes its owner, so that the user can remove the file.
+  // If this process created the directory, changes its owner, so that the user can remove the file.
   Result<void> chown_folder(uid_t uid, gid_t gid) const;
 
  private:
@@ -52,11 +52,11 @@ struct ListeningSocket {
 };
 
 // The socket passed by systemd ($LISTEN_FDS, sd_listen_fds(3)); nullopt if there is none. Errors:
-// EINVAL, a sentence: more than one, or the wrong type of socket.
+// EINVAL: more than one socket, or the wrong type of socket.
 Result<std::optional<ListeningSocket>> inherited_socket();
 
-// Creates the socket, and its folder (0755) if it is missing. Replaces a socket file left by a
-// daemon that no longer runs. Errors: EADDRINUSE, a sentence: another daemon uses the socket.
+// Creates the socket, and its directory (0755) if it is missing. Replaces a socket file left by a
+// daemon that no longer runs. Errors: EADDRINUSE: another daemon uses the socket.
 Result<ListeningSocket> open_socket(const Config::Socket& wanted);
 
 }  // namespace knell::daemon

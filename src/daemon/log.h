@@ -13,7 +13,7 @@
 namespace knell::daemon {
 
 // Writes lines to standard error. If that is the journal, each line begins with its priority
-// ("<4>", sd-daemon(3)), which the journal removes; else with "knelld: ". There is no time stamp,
+// ("<4>", sd-daemon(3)), which the journal removes; else with "knelld: ". There is no timestamp,
 // since the journal adds one. Callers must pass text from outside the daemon through printable().
 class Log {
  public:

@@ -46,7 +46,7 @@ void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the limit of open files");
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the limit on open files");
 }
 
 // The OOM killer should kill the daemon last, because it reports the other victims. Under systemd
@@ -119,8 +119,8 @@ Result<void> Process::open(const Config& config) {
   }
   if (!become && ::geteuid() == 0)
     log_warning(
-        "there is no user knell to become, so knelld stays uid 0, with fewer capabilities; "
-        "systemd-sysusers or `useradd --system knell` makes one");
+        "there is no user knell, so knelld continues as uid 0 with fewer capabilities; create the "
+        "user with systemd-sysusers or `useradd --system knell`");
   KNELL_TRY(drop_privileges(become));
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};
@@ -132,7 +132,7 @@ Result<void> Process::add_to_loop() {
     return {};
   };
   sd_event* loop = nullptr;
-  KNELL_TRY(check(sd_event_new(&loop), "make the event loop"));
+  KNELL_TRY(check(sd_event_new(&loop), "create the event loop"));
   loop_.reset(loop);
   const auto on_ready = [](sd_event_source*, int, uint32_t, void* self) {
     static_cast<Process*>(self)->serve();
@@ -158,7 +158,7 @@ Result<void> Process::add_to_loop() {
   };
   sd_event_source* timer = nullptr;
   KNELL_TRY(check(sd_event_add_time_relative(loop, &timer, CLOCK_MONOTONIC, 0, 0, on_timer, this),
-                  "make a timer"));
+                  "create a timer"));
   summary_timer_.reset(timer);
   sd_event_source_set_enabled(timer, SD_EVENT_OFF);
   return check(sd_event_set_watchdog(loop, 1), "serve the watchdog");
@@ -206,16 +206,16 @@ void Process::send_summary() {
 }
 
 void Process::reload() {
-  // The stamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
+  // This timestamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
   const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
   const auto read = configuration(options_);
   if (!read) {
-    log_error("{}\nthe configuration stays as it was", read.error().message());
+    log_error("{}\nthe old configuration stays in use", read.error().message());
   } else {
     apply(*read);
     if (const auto done = daemon_->reload(read->config); !done) {
-      log_error("{}\nnot all of the configuration was applied", done.error().message());
+      log_error("{}\nthe new configuration was applied only in part", done.error().message());
     } else {
       log_info("the configuration was read again");
     }

@@ -18,17 +18,18 @@ namespace {
 constexpr std::string_view kHelp =
     "knelld [OPTIONS]\n"
     "\n"
-    "reads this machine's process events once, and tells each listener what it asked for\n"
+    "reads the process events of this machine once, and sends each listener those it requested\n"
     "\n"
     "Options:\n"
     "  -h,--help               this text\n"
     "  --version               prints the version\n"
-    "  --config FILE           instead of /etc/knell/knelld.toml, which may be missing\n"
+    "  --config FILE           the configuration (default /etc/knell/knelld.toml, may be missing)\n"
     "  --check-config [FILE]   prints ok, or what is wrong in the file and where\n"
     "  --socket PATH           where to listen, instead of /run/knell/knell.sock\n"
-    "  --foreground            the default: it never goes into the background\n"
+    "  --foreground            has no effect: knelld always stays in the foreground\n"
     "\n"
-    "SIGHUP reads the configuration again, and listeners stay; SIGTERM and SIGINT end it.\n"
+    "On SIGHUP knelld reads its configuration again and keeps all listeners; SIGTERM and SIGINT\n"
+    "end it.\n"
     "Under systemd: systemctl enable --now knelld.socket knelld.service\n"
     "\n"
     "Exit status: 0 success; 1 failed, or --check-config found mistakes; 2 wrong usage.\n"
@@ -78,7 +79,7 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   if (line.given("--socket") && out.socket_path.empty())
     return say(EINVAL, "--socket needs a path");
   if (out.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return say(EINVAL, fmt::format("--socket: too long, at most {} bytes",
+    return say(EINVAL, fmt::format("--socket must have at most {} bytes",
                                    sizeof(sockaddr_un::sun_path) - 1));
   }
   return out;

@@ -20,7 +20,7 @@ struct Options {
   std::string socket_path;                 // empty: as in the configuration
 };
 
-// Errors: EINVAL, a sentence.
+// Errors: EINVAL, with a message that says what is wrong.
 Result<Options> parse_options(const std::vector<std::string>& words);
 
 // Reads the configuration file. $KNELL_SOCKET overrides its socket path, --socket overrides both.

@@ -18,11 +18,11 @@ constexpr const char* kUser = "knell";  // created by packaging/knell.sysusers
 Result<void> become(const Account& account) {
   // Without this, changing from uid 0 would clear the capabilities. exec(2) resets it.
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return errno_error("keep capabilities");
-  if (::setgroups(1, &account.gid) != 0) return errno_error("give up our groups");
+  if (::setgroups(1, &account.gid) != 0) return errno_error("drop the supplementary groups");
   if (::setresgid(account.gid, account.gid, account.gid) != 0)
-    return errno_error("become the group of user knell");
+    return errno_error("switch to the group of user knell");
   if (::setresuid(account.uid, account.uid, account.uid) != 0)
-    return errno_error("become user knell");
+    return errno_error("switch to user knell");
   return {};
 }
 

@@ -19,7 +19,7 @@ namespace knell::daemon {
 // docs/status.md describes each field; the JSON has the same names. nullopt (unknown) is null in
 // JSON.
 struct Status {
-  static constexpr size_t kMostPredicatesText = 256;  // bytes shown; picked, never tuned
+  static constexpr size_t kMostPredicatesText = 256;  // bytes shown; chosen, not measured
   struct Source {
     std::string name;                  // "bpf", "connector"
     bool used = false;                 // events come from it now

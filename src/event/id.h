@@ -15,8 +15,8 @@ struct IdText {
   std::string_view view() const { return {data, size}; }
 };
 
-// `boot-pid-start`, or `boot-pid-x<stamp>` if the start is unknown. Empty for KNELL_ID_NONE, and if
-// the boot id is unknown (0).
+// `boot-pid-start`, or `boot-pid-x<timestamp>` if the start is unknown. Empty for KNELL_ID_NONE,
+// and if the boot id is unknown (0).
 IdText id_text(const knell_id& id);
 
 // Writes the same text to `out`, which must have room for KNELL_ID_TEXT_BYTES; returns the end.

@@ -7,7 +7,7 @@
 
 #include <knell/knell.h>
 
-// RapidJSON adds offsets to null pointers in comparisons: harmless, and not our bug.
+// RapidJSON adds offsets to null pointers in comparisons: harmless, and a bug of RapidJSON.
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
 #endif

@@ -56,7 +56,7 @@ bool same(std::string_view typed, std::string_view name) {
 std::unexpected<Error> unknown_name(std::string_view word) {
   std::array<std::string_view, kNames.size()> names;
   for (size_t i = 0; i < names.size(); i++) names[i] = kNames[i].name;
-  std::string sentence = "'" + std::string(word) + "' is no event";
+  std::string sentence = "'" + std::string(word) + "' is not an event";
   if (const auto near = nearest(word, names); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";
   }
@@ -90,7 +90,7 @@ Result<uint32_t> parse_mask(std::string_view text) {
     mask = remove ? mask & ~bits : mask | bits;
   }
   // The kernel takes 0 as all events, the opposite of the request.
-  if (mask == 0) return say(EINVAL, "'" + std::string(text) + "' leaves no event to watch");
+  if (mask == 0) return say(EINVAL, "'" + std::string(text) + "' removes all events");
   return mask;
 }
 

@@ -12,8 +12,8 @@ namespace knell::event {
 
 // Parses names to a mask: "exec,exit", "all", "nonzero". A list that starts with `-name`, as
 // "-comm", starts from all. `-exit` removes nonzero-exit, too. Spaces around names and upper case
-// do not matter. Errors: EINVAL, with a whole sentence: the unknown word, the nearest name, and all
-// names; or that nothing is left.
+// do not matter. Errors: EINVAL: an unknown word, with a message that has the most similar name and
+// all names; or no event is left.
 Result<uint32_t> parse_mask(std::string_view text);
 
 // The names in a mask, comma-separated, in the kernel's order; "all" for all of them, "none" for

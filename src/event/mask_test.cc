@@ -63,11 +63,12 @@ TEST(Mask, RefusesWithTheNearestName) {
   const auto wrong = parse_mask("exec,exot");
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, EINVAL);
-  EXPECT_EQ(wrong.error().context,
-            "'exot' is no event; did you mean 'exit'? (fork, exec, uid, gid, sid, ptrace, comm, "
-            "nonzero-exit, coredump, exit, all)");
+  EXPECT_EQ(
+      wrong.error().context,
+      "'exot' is not an event; did you mean 'exit'? (fork, exec, uid, gid, sid, ptrace, comm, "
+      "nonzero-exit, coredump, exit, all)");
   EXPECT_EQ(parse_mask("banana").error().context,
-            "'banana' is no event (fork, exec, uid, gid, sid, ptrace, comm, nonzero-exit, "
+            "'banana' is not an event (fork, exec, uid, gid, sid, ptrace, comm, nonzero-exit, "
             "coredump, exit, all)");
   EXPECT_NE(parse_mask("non-zero").error().context.find("'nonzero'"), std::string::npos);
 }
@@ -81,7 +82,7 @@ TEST(Mask, RefusesEmptyNamesAndEmptyMasks) {
   for (const char* text : {"-all", "exec,-exec", "nonzero,-exit"}) {
     const auto result = parse_mask(text);
     ASSERT_FALSE(result) << text;
-    EXPECT_NE(result.error().context.find("leaves no event"), std::string::npos) << text;
+    EXPECT_NE(result.error().context.find("removes all events"), std::string::npos) << text;
   }
 }
 

@@ -115,7 +115,7 @@ Result<int> parse_signal(std::string_view text) {
   const std::string_view word = stem(text, buffer);
   if (const int number = number_of(word); number >= 1) return number;
   if (const int number = find(word); number != 0) return number;
-  std::string sentence = "'" + std::string(text) + "' is no signal";
+  std::string sentence = "'" + std::string(text) + "' is not a signal";
   std::array<std::string_view, kNamed.size()> names;
   for (size_t i = 0; i < names.size(); i++) names[i] = kNamed[i].name.substr(3);
   if (const auto near = nearest(word, names); !near.empty()) {

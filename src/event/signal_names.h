@@ -13,7 +13,7 @@ namespace knell::event {
 const char* signal_name(int number);
 
 // Accepts "SIGSEGV", "segv", "11", "RTMIN+3", "SIGRTMAX-1".
-// Errors: EINVAL, with a whole sentence: the nearest name, if there is one.
+// Errors: EINVAL, with a message that has the most similar name, if there is one.
 Result<int> parse_signal(std::string_view text);
 
 // Whether `text` is meant as a signal: SIG..., or a signal's name without it.

@@ -40,8 +40,8 @@ TEST(SignalNames, ParsesOtherSpellings) {
 
 TEST(SignalNames, RefusesWithTheNearestName) {
   EXPECT_EQ(parse_signal("SIGSEVG").error().context,
-            "'SIGSEVG' is no signal; did you mean 'SIGSEGV'?");
-  EXPECT_EQ(parse_signal("trm").error().context, "'trm' is no signal; did you mean 'SIGTERM'?");
+            "'SIGSEVG' is not a signal; did you mean 'SIGSEGV'?");
+  EXPECT_EQ(parse_signal("trm").error().context, "'trm' is not a signal; did you mean 'SIGTERM'?");
   for (const char* text : {"", "0", "128", "-9", "SIG", "SIG0", "RTMIN+31", "RTMIN-1", "RTMAX-31",
                            "RTMIN+", "9x", "SIGRTMIN+99999999999", "averyverylongnameindeed"}) {
     EXPECT_FALSE(parse_signal(text)) << text;

@@ -32,8 +32,8 @@ TEST(Via, JsonHasTheSameNames) {
 
 TEST(Via, RefusesWithTheNearestNameOrAll) {
   EXPECT_EQ(parse_via("conector").error().message(),
-            "no source 'conector'; did you mean connector?");
-  EXPECT_THAT(parse_via("audit").error().message(), HasSubstr("there are auto, daemon, bpf"));
+            "unknown source 'conector'; did you mean connector?");
+  EXPECT_THAT(parse_via("audit").error().message(), HasSubstr("the sources are auto, daemon, bpf"));
 }
 
 }  // namespace

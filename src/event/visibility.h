@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Removes from an event what a listener may not see or did not ask for, before the event is encoded
-// for it. Only the table of fields decides what is removed.
+// Removes from an event the fields that a listener may not see or did not request, before the event
+// is encoded for it. Only the table of fields decides what is removed.
 #pragma once
 
 #include <knell/knell.h>

@@ -19,7 +19,7 @@ namespace knell::filter {
 namespace {
 
 constexpr size_t kNone = std::string_view::npos;
-constexpr size_t kShort = 4;  // tokens that are tried at each place; picked, never tuned
+constexpr size_t kShort = 4;  // tokens that are tried at each place; chosen, not measured
 constexpr size_t kBytes = 256;
 constexpr size_t kWordBits = 64;
 

@@ -119,12 +119,14 @@ std::string_view name_of(Key key) {
 Result<void> check(const Predicate& predicate) {
   const KeyRow* const row = row_of(predicate.key);
   if (row == nullptr)
-    return say(EINVAL, std::to_string(static_cast<uint32_t>(predicate.key)) +
-                           " is not the number of a predicate");
+    return say(EINVAL,
+               std::to_string(static_cast<uint32_t>(predicate.key)) +
+                   " is not the number of a predicate; update the older of knelld and libknell");
   const bool valid =
       predicate.value.index() == row->kind &&
       std::visit([row](const auto& value) { return is_valid(*row, value); }, predicate.value);
-  if (!valid) return say(EINVAL, std::string(row->name) + ": a value is out of bounds");
+  if (!valid)
+    return say(EINVAL, std::string(row->name) + ": a value has the wrong type or is out of range");
   return {};
 }
 

@@ -52,15 +52,14 @@ struct Predicate {
   auto operator<=>(const Predicate&) const = default;
 };
 
-inline constexpr size_t kMaxAlternatives = 1024;          // of one key; picked, never tuned
+inline constexpr size_t kMaxAlternatives = 1024;          // of one key; chosen, not measured
 inline constexpr size_t kMaxValueBytes = 4096;            // PATH_MAX: nothing longer can match
 inline constexpr size_t kMaxCommBytes = 15;               // TASK_COMM_LEN less its NUL
 inline constexpr int64_t kMaxUid = UINT32_C(0xfffffffe);  // the one above means "no user"
 
 // "unit" for kUnit; empty for a number that is no Key.
 std::string_view name_of(Key key);
-// Checks the value's kind, which its key determines, and its bounds. Errors: EINVAL, a whole
-// sentence.
+// Checks the value's kind, which its key determines, and its bounds. Errors: EINVAL.
 Result<void> check(const Predicate& predicate);
 // Sorts by key, wanted before excluded values, and removes duplicates: so equal sets compare equal.
 void sort_once(std::vector<Predicate>& predicates);

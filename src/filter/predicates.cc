@@ -22,9 +22,9 @@ constexpr size_t kUnitBytes = 255;      // NAME_MAX: the name of a directory in 
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
 constexpr size_t kContainerBytes = 64;  // the SHA-256 in hexadecimal of all known runtimes
 constexpr size_t kTtyBytes = 15;        // of event::tty_name()
-constexpr size_t kComparedAtOnce = 16;  // bytes; picked
-constexpr size_t kFew = 8;              // up to this many a linear search is faster; picked
-constexpr size_t kStepsOfRoot = 64;     // a lookup among the roots of all listeners
+constexpr size_t kComparedAtOnce = 16;  // bytes; chosen, not measured
+constexpr size_t kFew = 8;  // up to this many a linear search is faster; chosen, not measured
+constexpr size_t kStepsOfRoot = 64;  // a lookup among the roots of all listeners
 
 bool contains(const std::vector<int64_t>& numbers, int64_t number) {
   return std::binary_search(numbers.begin(), numbers.end(), number);
@@ -84,7 +84,7 @@ bool holds(const Sides& sides, In in) {
   return (sides.wanted.empty() || in(sides.wanted)) && !in(sides.excluded);
 }
 
-// The same for a string. `in(side, text)`: whether `text` is in that side.
+// holds() for a string. `in(side, text)`: whether `text` is in that side.
 template <class Sides, class In>
 bool holds(const Sides& sides, const knell_string& value, In in) {
   return holds(sides, [&](const auto& side) {

@@ -41,8 +41,8 @@ class NoAncestry final : public Ancestry {
 // to end are a set of bits. Copyable; matches() is const and does not allocate.
 class Predicates {
  public:
-  // Takes time linear in the bytes of `all`, and that of sorting. Errors: EINVAL, a whole sentence:
-  // those of check(); more than kMaxAlternatives values of one key.
+  // Takes time linear in the bytes of `all`, and that of sorting. Errors: EINVAL: as check(),
+  // or more than kMaxAlternatives values of one key.
   static Result<Predicates> create(std::vector<Predicate> all);
   // Adds predicates. Errors: as create(); then nothing changes.
   Result<void> add(std::span<const Predicate> more);
@@ -66,7 +66,7 @@ class Predicates {
   using Numbers = std::vector<int64_t>;  // sorted, each once
   struct Texts {
     std::vector<std::string> plain;  // sorted, each once
-    std::vector<Glob> globs;         // likewise
+    std::vector<Glob> globs;         // sorted, each once
     bool empty() const { return plain.empty() && globs.empty(); }
   };
 

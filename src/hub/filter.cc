@@ -12,7 +12,7 @@ namespace knell::hub {
 namespace {
 
 // A long value counts as several, so the limit on values bounds their bytes too.
-constexpr size_t kValueBytes = 64;  // picked, never tuned
+constexpr size_t kValueBytes = 64;  // chosen, not measured
 
 template <class T>
 void append_bytes(std::string& key, const T& value) {

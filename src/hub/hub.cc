@@ -23,7 +23,8 @@
 namespace knell::hub {
 namespace {
 
-constexpr size_t kMostMoved = 1024;  // added processes moved to another stream at once; picked
+// Added processes moved to another stream at once; chosen, not measured.
+constexpr size_t kMostMoved = 1024;
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
@@ -210,10 +211,10 @@ void Hub::insert_added(Node& node, int32_t pid, uint64_t start) {
 Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   Node* node = listener.node_;
   if (node == nullptr || !node->filter.subscription.only_added)
-    return say(EINVAL, "only a subscription to added processes takes them");
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+    return say(EINVAL, "a process can be added only to a subscription with only_added");
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   if (node->added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   KNELL_TRY(users_.claim_added(*listener.account_, quotas_));
   insert_added(*node, pid, start);
   return {};
@@ -231,7 +232,7 @@ void Hub::unindex_added(Node& node, int32_t pid) {
 Result<void> Hub::remove(Listener& listener, int32_t pid) {
   Node* node = listener.node_;
   if (node == nullptr || !node->added.erase(pid))
-    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   users_.release_added(*listener.account_, 1);
   unindex_added(*node, pid);
   return {};
@@ -412,7 +413,7 @@ bool Hub::is_memory_tight(const Listener& listener) const {
   return !listener.account_->is_root() && listener.account_->bytes > quotas_.user_bytes;
 }
 
-// Queues the LOST event of a hole that is due.
+// Queues the LOST event for lost events once there is room for it.
 void Hub::report_due_hole(Listener& listener) {
   if (!listener.queue_.hole_due(is_memory_tight(listener))) return;
   update_queue(listener,
@@ -429,7 +430,8 @@ void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_n
       mark_fresh(listener);
     } else {
       ++counters_.lost;
-      if (queue.hole_due(is_tight)) mark_fresh(listener);  // fresh() reports it, no pop() may come
+      // fresh() then reports the lost events, even if the client reads nothing more.
+      if (queue.hole_due(is_tight)) mark_fresh(listener);
     }
   });
   if (event_bytes() > quotas_.memory_bytes) shed();

@@ -114,7 +114,7 @@ class Hub {
     std::vector<Listener*> now;
     now.swap(fresh_);
     for (Listener* listener : now) {
-      report_due_hole(*listener);  // reports a hole even if no further event comes after shed()
+      report_due_hole(*listener);  // so that lost events are reported even without a further event
       listener->fresh_ = false;
       visit(*listener);
     }

@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A slow listener loses only its own events. The first event that does not fit opens a hole. Every
-// later event is dropped into that hole until half of the queue has been read. So holes are few and
-// wide; each is reported by one LOST event at its place in the order, with a count that is exact
-// unless a LOST event of the source fell into it. Listeners share the bytes of an event, but each
-// is charged for all of them: so what one listener can keep alive is bounded.
+// A slow listener loses only its own events. The first event that does not fit opens a hole, a run
+// of lost events. Every later event is dropped and counted in that hole until half of the queue has
+// been read. So there are few holes, each with many events; one LOST event reports each hole at its
+// place in the order, with a count that is exact unless the hole has a LOST event of the source.
+// Listeners share the bytes of an event, but each is charged for all of them: so the memory that
+// one listener can keep in use is bounded.
 #include "hub/queue.h"
 
 #include <algorithm>
@@ -76,7 +77,8 @@ size_t Queue::shed() {
     }
     add_to_hole(item, oldest_ns_, newest_ns_);
     bytes_ -= item.bytes.size() + kItemBytes;
-    if (!item.hole) ++gone;  // the events of an earlier hole were counted when they were dropped
+    if (!item.hole)
+      ++gone;  // the lost events of an earlier hole were counted when they were dropped
   }
   items_.swap(kept);
   delivered_ -= gone;

@@ -19,7 +19,7 @@ class Queue {
     SharedBytes bytes;
     uint32_t lost = 0;   // of a LOST event: its count; else 0
     bool exact = true;   // `lost` is exact, not an upper bound
-    bool hole = false;   // a LOST event for this queue's own hole
+    bool hole = false;   // a LOST event of this queue, not of the source
     bool event = false;  // false: an answer, which is a packet of its own
   };
   struct Hole {
@@ -31,11 +31,12 @@ class Queue {
   explicit Queue(size_t bound_bytes) : bound_(bound_bytes) {}
 
   // `tight`: its user is above the memory limit, so only a short queue may grow. `lost`: the event
-  // is a LOST of the source with this upper bound; if it does not fit, the hole counts them.
+  // is a LOST event of the source with this upper bound; if it does not fit, the hole counts them.
   Push push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost = 0);
   // Answers are never dropped; the caller bounds them.
   void push_answer(SharedBytes bytes);
-  // There is a hole, and room behind it: call push_lost() before anything else is queued.
+  // There are lost events (a hole), and there is room after them: call push_lost() before anything
+  // else is queued.
   bool hole_due(bool tight) const { return hole_.count != 0 && bytes_ <= bound(tight) / 2; }
   const Hole& hole() const { return hole_; }
   // Closes the hole and queues its LOST event. Empty bytes: closes it without one.
@@ -60,7 +61,7 @@ class Queue {
   static constexpr size_t kItemBytes = sizeof(Item);
 
  private:
-  static constexpr size_t kShort = 64 * 1024;  // picked, never tuned
+  static constexpr size_t kShort = 64 * 1024;  // chosen, not measured
 
   size_t bound(bool tight) const { return tight && bound_ > kShort ? kShort : bound_; }
   void add_to_hole(const Item& item, uint64_t from_ns, uint64_t until_ns);
@@ -68,7 +69,7 @@ class Queue {
   size_t bound_;
   std::deque<Item> items_;
   size_t bytes_ = 0, answer_bytes_ = 0, answers_ = 0;
-  uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // bounds of the stamps of all queued events
+  uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // bounds of the timestamps of all queued events
   Hole hole_;
   uint64_t delivered_ = 0, lost_ = 0;
 };

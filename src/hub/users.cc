@@ -21,11 +21,11 @@ std::string words_for(const Users::Account& account) {
   return "uid " + std::to_string(account.owner);
 }
 
-// "WHO would have COUNT WHAT, and MOST are the most LIMIT".
+// "WHO would have COUNT WHAT; the limit is MOST" and then `of`, such as " for each user".
 std::unexpected<Error> too_much(int error, const std::string& who, size_t count, const char* what,
-                                size_t most, const char* limit) {
-  return say(error, who + " would have " + std::to_string(count) + ' ' + what + ", and " +
-                        std::to_string(most) + " are the most " + limit);
+                                size_t most, const char* of) {
+  return say(error, who + " would have " + std::to_string(count) + ' ' + what + "; the limit is " +
+                        std::to_string(most) + of);
 }
 
 }  // namespace
@@ -38,10 +38,10 @@ Result<void> Users::may_enter(uint32_t uid, const Quotas& quotas,
   const size_t all = listeners_ + pending.of_all, its = account.listeners + pending.of_user;
   if (all >= share_of(account, quotas.listeners))
     return say(EUSERS, "the daemon has " + std::to_string(all) +
-                           " clients, the most it may have (limits.clients)");
+                           " clients, which is its limit (limits.clients)");
   if (!account.is_root() && its >= quotas.listeners_per_user)
     return say(EUSERS, words_for(account) + " has " + std::to_string(its) +
-                           " clients, the most a user may have (limits.clients_per_user)");
+                           " clients, which is the limit of a user (limits.clients_per_user)");
   return {};
 }
 
@@ -68,30 +68,30 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
   const size_t values = account.values - less.values + more.values;
   if (bounded && more.values > less.values && values > quotas.values_per_user)
     return too_much(EDQUOT, who, values, "filter values", quotas.values_per_user,
-                    "a user may have (limits.filters_per_user)");
+                    " for each user (limits.filters_per_user)");
   const size_t steps = account.steps - less.steps + more.steps;
   if (bounded && more.steps > less.steps && steps > quotas.steps_per_user)
-    return too_much(EDQUOT, who, steps, "steps to judge an event by", quotas.steps_per_user,
-                    "a user may have (limits.filter_steps_per_user); patterns cost most, those of "
-                    "exe with a * before the end above all");
+    return too_much(EDQUOT, who, steps, "steps to match an event", quotas.steps_per_user,
+                    " for each user (limits.filter_steps_per_user); patterns take the most steps, "
+                    "above all those of exe with a * before the end");
   const size_t all_values = values_ - less.values + more.values;
   if (more.values > less.values && all_values > share_of(account, quotas.values))
     return too_much(EDQUOT, "the daemon", all_values, "filter values",
-                    share_of(account, quotas.values), "it may have");
+                    share_of(account, quotas.values), "");
   // Roots are counted for each listener here. The source follows each root once, however many
   // listeners name it, and limits the number of different roots.
   if (!bounded || more.roots <= less.roots) return {};
   const size_t roots = account.roots - less.roots + more.roots;
   if (roots > quotas.roots_per_user)
     return too_much(EDQUOT, who, roots, "processes that `under` names", quotas.roots_per_user,
-                    "a user may have");
+                    " for each user");
   const size_t of_users = quotas.roots - quotas.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
   const size_t left = of_users > others ? of_users - others : 0;  // for this user and later ones
   const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
   if (roots > most)
     return too_much(ENOSPC, who, roots, "processes that `under` names", most,
-                    "a user may have now: the rest is for other users");
+                    " for this user now: the rest is for other users");
   return {};
 }
 
@@ -112,10 +112,10 @@ void Users::force_claim(Account& account, Claim less, Claim more) {
 Result<void> Users::claim_added(Account& account, const Quotas& quotas) {
   if (!account.is_root() && account.added >= quotas.added_per_user)
     return too_much(EDQUOT, words_for(account), account.added + 1, "added processes",
-                    quotas.added_per_user, "a user may add");
+                    quotas.added_per_user, " for each user");
   const size_t most = share_of(account, quotas.added);
   if (added_ >= most)
-    return too_much(EDQUOT, "the daemon", added_ + 1, "added processes", most, "it may have");
+    return too_much(EDQUOT, "the daemon", added_ + 1, "added processes", most, "");
   ++account.added;
   ++added_;
   return {};
@@ -129,8 +129,9 @@ void Users::release_added(Account& account, size_t count) {
 Result<void> Users::may_queue_answer(const Account& account, size_t bytes, size_t waiting,
                                      const Quotas& quotas) {
   const auto words = [&](const std::string& who, size_t most) {
-    return who + " would leave " + std::to_string(bytes) + " bytes more of answers unread, and " +
-           std::to_string(most) + " are the most: read them first";
+    return who + " would have " + std::to_string(bytes) +
+           " more bytes of unread answers; the limit is " + std::to_string(most) +
+           ": read the answers first";
   };
   if (!account.is_root() && account.answer_bytes + bytes > quotas.answer_bytes_per_user)
     return say(EDQUOT, words(words_for(account), quotas.answer_bytes_per_user));

@@ -21,7 +21,7 @@ struct Quotas {
   size_t memory_bytes = size_t{256} << 20;  // of all queues
   size_t user_bytes = size_t{64} << 20;     // of the queues of one user
   size_t values_per_user = 4096;            // of predicates
-  size_t values = 65536;                    // of all
+  size_t values = 65536;                    // of predicates, of all users
   size_t steps_per_user = size_t{1} << 17;  // to judge one event; filter::Predicates::most_steps()
   size_t roots_per_user = 16;               // of `under`
   size_t roots = 64;                        // each is a bit in the records of the sources

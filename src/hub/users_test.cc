@@ -52,7 +52,7 @@ TEST(Users, ARefusedFilterIsNotCharged) {
   const auto values = users.claim(account, {}, {.values = 3}, quotas);
   ASSERT_FALSE(values);
   EXPECT_EQ(values.error().code, EDQUOT);
-  EXPECT_THAT(values.error().message(), HasSubstr("11 filter values, and 10 are the most"));
+  EXPECT_THAT(values.error().message(), HasSubstr("11 filter values; the limit is 10"));
   EXPECT_EQ(account.values, 8u);
   const auto roots = users.claim(account, {}, {.values = 1, .roots = 3}, quotas);
   ASSERT_FALSE(roots);

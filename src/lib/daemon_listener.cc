@@ -64,7 +64,7 @@ Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_optio
 
 Result<void> DaemonListener::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll_) return errno_error("make an epoll descriptor");
+  if (!epoll_) return errno_error("create an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
   KNELL_ASSIGN(hello_, connection.exchange_hellos());
@@ -72,7 +72,7 @@ Result<void> DaemonListener::open() {
   state_ = State::kConnected;
   KNELL_TRY(subscribe());
   // The daemon went away before the ack. While opening, this is an error, and no reason to wait.
-  if (state_ != State::kConnected) return say(ECONNRESET, "knelld went away");
+  if (state_ != State::kConnected) return say(ECONNRESET, "the connection to knelld was lost");
   last_event_ns_ = clock_.monotonic_ns();
   return {};
 }
@@ -126,8 +126,8 @@ Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   return client::as_result(*ack);
 }
 
-// Handles a failed connection: reconnects after ECONNRESET and ETIMEDOUT, else closes it for good.
-// Errors: those to be returned to the caller.
+// Handles a failed connection: after ECONNRESET and ETIMEDOUT the listener will reconnect, after
+// any other error it is closed for good. Errors: all but ECONNRESET, for the caller of the library.
 Result<void> DaemonListener::on_failure(Error error) {
   if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
     disconnect();
@@ -169,7 +169,7 @@ Result<void> DaemonListener::set_events(uint32_t mask) {
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   if (state_ != State::kConnected && filter_.added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = start};
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
@@ -186,7 +186,7 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
 
 Result<void> DaemonListener::remove(pid_t pid) {
   if (!filter_.added.erase(pid))
-    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   pending_exits_.remove(pid);
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = 0};
@@ -198,7 +198,8 @@ Result<void> DaemonListener::remove(pid_t pid) {
 
 // Until when to wait for the daemon to report the exit of a process that is already dead.
 uint64_t DaemonListener::grace_ns() const {
-  constexpr uint64_t kGraceNs = 500'000'000;  // picked: many times the delivery time of an event
+  // Chosen, not measured: many times the delivery time of an event.
+  constexpr uint64_t kGraceNs = 500'000'000;
   return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(filter_.subscription.latency_ns);
 }
 
@@ -288,7 +289,7 @@ void DaemonListener::remove_if_exited(const knell_event& event) {
 
 Result<DaemonListener::Got> DaemonListener::receive() {
   if (packets_.malformed()) {
-    KNELL_TRY(on_failure({EBADMSG, "knelld sends events that are malformed", true}));
+    KNELL_TRY(on_failure({EBADMSG, "knelld sent a malformed event", true}));
   }
   if (!connection_) return Got::kNothing;
   const auto room = packets_.room();

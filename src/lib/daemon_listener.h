@@ -104,7 +104,7 @@ class DaemonListener final : public knell_listener {
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
   uint64_t drop_before_ns_ = 0;
 
-  uint64_t last_event_ns_ = 0;  // the stamp of the last event, or the start of the subscription
+  uint64_t last_event_ns_ = 0;  // the timestamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;
   uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kDisconnected
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack

@@ -236,7 +236,7 @@ TEST_F(DaemonListenerTest, ReportsAndDropsARefusedPredicate) {
 // A daemon of an older version does not know predicates as values.
 TEST_F(DaemonListenerTest, NamesBothVersionsIfTheDaemonIsTooOld) {
   open();
-  server_.answer_next(Message::kSubscribe, EOPNOTSUPP, "attribute 91 is not known");
+  server_.answer_next(Message::kSubscribe, EOPNOTSUPP, "attribute 91 is unknown");
   const auto refused = match("comm", "a");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EOPNOTSUPP);

@@ -17,24 +17,24 @@ namespace {
 constexpr double kMostSpeed = 1e9;
 
 Result<void> check_only_added(uint32_t only_added) {
-  if (only_added > 1) return say(EINVAL, "only_added is 0 or 1");
+  if (only_added > 1) return say(EINVAL, "only_added must be 0 or 1");
   return {};
 }
 
 Result<void> check(const knell_options& options) {
   if (options.level > KNELL_LEVEL_RAW)
-    return say(EINVAL, "level is KNELL_LEVEL_PROCESS or KNELL_LEVEL_RAW");
+    return say(EINVAL, "level must be KNELL_LEVEL_PROCESS or KNELL_LEVEL_RAW");
   if (options.details > KNELL_DETAILS_STATUS)
-    return say(EINVAL, "details is one of KNELL_DETAILS_*");
+    return say(EINVAL, "details must be one of KNELL_DETAILS_*");
   if (options.via > KNELL_VIA_PTRACE || options.via == KNELL_VIA_PROC)
-    return say(EINVAL, "via is KNELL_VIA_AUTO, _DAEMON, _BPF, _CONNECTOR, _PIDFD or _PTRACE");
+    return say(EINVAL, "via must be KNELL_VIA_AUTO, _DAEMON, _BPF, _CONNECTOR, _PIDFD or _PTRACE");
   if (options.via == KNELL_VIA_RECORDING)
     return say(EINVAL,
-               "via KNELL_VIA_RECORDING: a recording is opened with knell_open_recording()");
+               "via must not be KNELL_VIA_RECORDING: open a recording with knell_open_recording()");
   if (options.latency_ns < KNELL_LATENCY_NONE || options.latency_ns > INT64_C(60'000'000'000))
-    return say(EINVAL, "the latency budget is at most 60 s, 0 for the default, KNELL_LATENCY_NONE");
+    return say(EINVAL, "latency_ns must be from 0 (the default) to 60 s, or KNELL_LATENCY_NONE");
   if (options.args_bytes > process::kArgsBytes)
-    return say(EINVAL, "args_bytes is at most " + std::to_string(process::kArgsBytes));
+    return say(EINVAL, "args_bytes must be at most " + std::to_string(process::kArgsBytes));
   return check_only_added(options.only_added);
 }
 
@@ -72,7 +72,7 @@ Result<std::unique_ptr<knell_listener>> open_recording(const char* path,
                                                        const knell_replay_options* given) {
   KNELL_ASSIGN(const knell_replay_options options, copy_request(given));
   if (!(options.speed >= 0) || options.speed > kMostSpeed)
-    return say(EINVAL, "speed is 0, for as fast as it can be read, or above it and at most 1e9");
+    return say(EINVAL, "speed must be from 0 (as fast as possible) to 1e9");
   KNELL_TRY(check_only_added(options.only_added));
   return ReplayListener::create(path, options);
 }

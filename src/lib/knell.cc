@@ -64,7 +64,7 @@ int error_of_handle(const knell_listener* k) {
   if (k->owner() == ::getpid()) return 0;
   return store_error(Error{EINVAL,
                            "this listener belongs to process " + std::to_string(k->owner()) +
-                               ": a forked child opens one of its own",
+                               ": a forked child must open its own",
                            true});
 }
 
@@ -111,8 +111,8 @@ int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   if (const int error = error_of_handle(k); error != 0) return error;
   if (!k->only_added() && k->stats().via != KNELL_VIA_PTRACE)
     return store_error({EINVAL,
-                        "this listener reports all processes that match: to add some, open it with "
-                        "only_added set to 1 in its options",
+                        "this listener reports all processes that match; to add processes, open it "
+                        "with only_added set to 1 in its options",
                         true});
   return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
 }
@@ -122,7 +122,8 @@ int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), v
   if (visit == nullptr) return missing("visit");
   if (const int error = error_of_handle(k); error != 0) return error;
   if (k->recording() != nullptr)
-    return store_error({EINVAL, "a recording has no processes that are alive now", true});
+    return store_error(
+        {EINVAL, "a listener of a recording has no snapshot of live processes", true});
   const auto result = snapshot(k->predicates(), visit, context);
   return result ? *result : store_error(result.error());
 }

@@ -146,7 +146,7 @@ TEST(Wait, RefusesAThread) {
   std::thread([&] {
     EXPECT_EQ(knell_wait(::gettid(), &kNow, &event), -ESRCH);
     EXPECT_EQ(knell_explain(), std::to_string(::gettid()) + " is a thread of process " +
-                                   std::to_string(::getpid()) + ", and no process itself");
+                                   std::to_string(::getpid()) + ", not a process");
   }).join();
 }
 

@@ -24,8 +24,9 @@ namespace knell::lib {
 // and counted.
 class PacketBuffer {
  public:
-  static constexpr size_t kPackets = 4;                   // that fit between two begin(), at least
-  static constexpr size_t kMostAside = size_t{16} << 20;  // picked: seconds of a very high load
+  static constexpr size_t kPackets = 4;  // that fit between two begin(), at least
+  static constexpr size_t kMostAside = size_t{16}
+                                       << 20;  // chosen, not measured: seconds of a very high load
 
   PacketBuffer() : buffer_(kPackets * wire::kMostFrame) {}
 

@@ -10,7 +10,8 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostHeld = 256;  // descriptors; picked: leaves the rest to the program
+// Descriptors; chosen, not measured: leaves the rest to the program.
+constexpr size_t kMostHeld = 256;
 
 std::optional<int32_t> status_of(int32_t pid, const UniqueFd& pidfd) {
   if (pidfd)

@@ -21,7 +21,7 @@ using filter::Ended;
 using filter::Key;
 using filter::Value;
 
-// Maximum number of values in one call, before duplicates are removed; picked, never tuned.
+// Maximum number of values in one call, before duplicates are removed; chosen, not measured.
 constexpr size_t kMostWritten = 2 * filter::kMaxAlternatives;
 
 struct KeyName {
@@ -66,7 +66,7 @@ Result<Key> parse_key(std::string_view name) {
     names[i] = kKeys[i].name;
     list += (i == 0 ? "" : ", ") + std::string(names[i]);
   }
-  std::string sentence = "'" + std::string(name) + "' is no predicate";
+  std::string sentence = "'" + std::string(name) + "' is not a predicate";
   if (const auto near = nearest(name, names); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";
   }
@@ -80,7 +80,7 @@ Result<Value> parse_pid(std::string_view key, std::string_view word) {
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
   if (error != std::errc() || end != word.data() + word.size() || pid < 1)
     return say(EINVAL, std::string(key) + ": '" + std::string(word) +
-                           "' is no process id (a number from 1 on)");
+                           "' is not a process id (a number from 1 on)");
   return Value(int64_t{pid});
 }
 
@@ -93,8 +93,9 @@ Result<Value> parse_nanoseconds(std::string_view key, std::string_view word) {
 // Removes slashes at the end.
 Result<Value> parse_cgroup(std::string_view key, std::string_view word) {
   if (!word.starts_with('/')) {
-    return say(EINVAL, std::string(key) + ": '" + std::string(word) +
-                           "' is no cgroup path (they begin with a slash, as in /system.slice)");
+    return say(EINVAL,
+               std::string(key) + ": '" + std::string(word) +
+                   "' is not a cgroup path, which must begin with a slash, as in /system.slice");
   }
   while (word.ends_with('/')) word.remove_suffix(1);
   return Value(std::string(word));
@@ -114,16 +115,16 @@ std::optional<uint16_t> code_of(std::string_view digits) {
 
 Result<Value> parse_codes(std::string_view low, std::string_view high) {
   const auto first = code_of(low), last = code_of(high);
-  if (!first || !last) return say(EINVAL, "ended: exit codes are 0 to 255");
+  if (!first || !last) return say(EINVAL, "ended: an exit code must be from 0 to 255");
   if (*first > *last) {
     return say(EINVAL, "ended: in '" + std::string(low) + "-" + std::string(high) +
-                           "' the first code is the larger");
+                           "' the first exit code must not be the larger");
   }
   return Value(Ended{.kind = Ended::Kind::kCodes, .first = *first, .last = *last});
 }
 
 std::unexpected<Error> no_way_to_end(std::string_view word) {
-  std::string sentence = "ended: '" + std::string(word) + "' is no way to end";
+  std::string sentence = "ended: '" + std::string(word) + "' is not a way to end";
   // For signals, the error of parse_signal() has the nearest name.
   if (const auto near = nearest(word, kWaysToEnd); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";

@@ -37,7 +37,7 @@
 
 namespace knell::lib {
 
-// Errors: EINVAL, a sentence that says what would be valid.
+// Errors: EINVAL, with a message that says what would be valid.
 Result<std::vector<filter::Predicate>> parse_predicate(std::string_view key,
                                                        std::string_view values);
 

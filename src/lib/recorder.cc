@@ -75,7 +75,7 @@ int knell_get_recording(const knell_listener* k, knell_recording* ret_recording)
   if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
   const knell::wire::Origin* recording = k->recording();
   if (recording == nullptr)
-    return knell::lib::store_error({ENODATA, "this listener reads no recording", true});
+    return knell::lib::store_error({ENODATA, "this listener does not read a recording", true});
   const knell::wire::Origin& origin = *recording;
   const auto& subscription = origin.subscription;
   knell_recording all{};

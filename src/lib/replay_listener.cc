@@ -43,7 +43,7 @@ ReplayListener::ReplayListener(const knell_replay_options& options, wire::Record
 
 Result<void> ReplayListener::open() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll_) return errno_error("make an epoll descriptor");
+  if (!epoll_) return errno_error("create an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), 0));
   watch_input(true);  // fails for regular files
   is_pipe_ = input_watched_;
@@ -56,22 +56,22 @@ Result<void> ReplayListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
-    if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: at most 64 processes");
+    if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: more than 64 processes");
   std::swap(filter_.predicates, wider);
   return {};
 }
 
 Result<void> ReplayListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   if (filter_.added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   filter_.add(pid, start, cookie);
   return {};
 }
 
 Result<void> ReplayListener::remove(pid_t pid) {
   if (filter_.added.erase(pid)) return {};
-  return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+  return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
 }
 
 Result<void> ReplayListener::set_events(uint32_t mask) {
@@ -93,7 +93,8 @@ void ReplayListener::remove_if_exited(const knell_event& event) {
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
-// The time to return an event. Events with a stamp before the first event's are returned at once.
+// The time to return an event. Events with a timestamp before the first event's are returned at
+// once.
 uint64_t ReplayListener::due_ns(uint64_t mono_ns) {
   if (speed_ == 0) return 0;
   if (begun_ns_ == 0) {
@@ -118,7 +119,7 @@ Result<ReplayListener::Step> ReplayListener::step() {
     KNELL_ASSIGN(const auto next, reader_.next(next_));
     if (next == wire::RecordingReader::Next::kEvent) return Step::kEvent;
     if (next == wire::RecordingReader::Next::kEnd)
-      return say(ENODATA, "the recording " + reader_.name() + " has ended");
+      return say(ENODATA, "the recording " + reader_.name() + " has no more events");
     if (refilled_) return Step::kWait;
     if (!refillable()) {
       alarm_.set(0);

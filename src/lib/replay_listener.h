@@ -54,9 +54,10 @@ class ReplayListener final : public knell_listener {
   bool has_next_ = false;
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
-  uint64_t first_ns_ = 0, begun_ns_ = 0;  // stamp of the first event, and when it was replayed
+  uint64_t first_ns_ = 0, begun_ns_ = 0;  // timestamp of the first event, and when it was replayed
   process::Lineage lineage_;
-  static constexpr size_t kSlots = 256;  // picked: as many as callers usually read at once
+  // Chosen, not measured: as many as callers usually read at once.
+  static constexpr size_t kSlots = 256;
   std::array<knell_event, kSlots> slots_;
   uint64_t seq_ = 0, lost_ = 0, wakeups_ = 0;
 };

@@ -151,7 +151,7 @@ TEST(ReplayListener, ReturnsAllEventsAndThenTheEnd) {
   for (int i = 0; i < 2; i++) {
     EXPECT_TRUE(reading.readable());  // so that the caller reads the end
     EXPECT_EQ(reading.read(), -ENODATA);
-    EXPECT_THAT(knell_explain(), HasSubstr("has ended"));
+    EXPECT_THAT(knell_explain(), HasSubstr("has no more events"));
   }
   knell_recording about{};
   about.size = sizeof about;
@@ -308,7 +308,7 @@ TEST(ReplayListener, ReportsATruncatedFile) {
   for (int i = 0; i < 2; i++) {
     EXPECT_TRUE(reading.readable());
     EXPECT_EQ(reading.read(), -EBADMSG);
-    EXPECT_THAT(knell_explain(), HasSubstr("breaks off after 1 events"));
+    EXPECT_THAT(knell_explain(), HasSubstr("ends early, after 1 events"));
   }
 }
 

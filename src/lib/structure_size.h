@@ -24,7 +24,7 @@ namespace knell::lib {
 // The smallest accepted size of each structure, and its last member at that size. Frozen: these
 // numbers do not change when members are appended. The first header of this soname has at least
 // these sizes: they are from before the soname was raised, so that tests/abi can build a program
-// with structures smaller than today's.
+// with structures smaller than those of this version.
 template <class T>
 struct StructureSize;
 template <>

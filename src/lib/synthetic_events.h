@@ -12,8 +12,8 @@
 
 namespace knell::lib {
 
-// Events that a listener creates itself because the daemon cannot report them. Their stamp is the
-// current time, and their `seq` is not set.
+// Events that a listener creates itself because the daemon cannot report them. Their timestamp is
+// the current time, and their `seq` is not set.
 
 // The exit of a process of which only the end is known. `start`: 0 if unknown.
 knell_event synthetic_exit(const Clock& clock, std::string_view boot_id, int32_t pid,

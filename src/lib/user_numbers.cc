@@ -15,7 +15,7 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; picked, never tuned
+constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; chosen, not measured
 
 // nullopt: there is no such user.
 Result<std::optional<int64_t>> uid_of(const std::string& user) {
@@ -42,7 +42,7 @@ Result<int64_t> parse_uid(std::string_view key, std::string_view word) {
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
   if (error != std::errc() || end != word.data() + word.size() || number > filter::kMaxUid)
     return say(EINVAL, std::string(key) + ": '" + std::string(word) +
-                           "' is no user id (a number from 0 to 4294967294)");
+                           "' is not a user id (a number from 0 to 4294967294)");
   return number;
 }
 
@@ -56,7 +56,7 @@ Result<int64_t> user_number(std::string_view key, std::string_view word) {
   }
   if (is_number(word)) return parse_uid(key, word);
   return say(EINVAL, std::string(key) + ": '" + std::string(word) +
-                         "' is no user on this machine (a name, or a number)");
+                         "' is not a user of this machine (a name or a number)");
 }
 
 }  // namespace knell::lib

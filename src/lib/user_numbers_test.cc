@@ -20,9 +20,9 @@ TEST(UserNumbers, NamesBecomeNumbers) {
 
 TEST(UserNumbers, Errors) {
   EXPECT_EQ(user_number("user", "no such user").error().message(),
-            "user: 'no such user' is no user on this machine (a name, or a number)");
+            "user: 'no such user' is not a user of this machine (a name or a number)");
   EXPECT_EQ(user_number("uid", "4294967295").error().message(),
-            "uid: '4294967295' is no user id (a number from 0 to 4294967294)");
+            "uid: '4294967295' is not a user id (a number from 0 to 4294967294)");
   EXPECT_EQ(user_number("uid", "-1").error().code, EINVAL);
   EXPECT_EQ(user_number("uid", std::string_view("ro\0ot", 5)).error().code, EINVAL);
 }
@@ -31,7 +31,7 @@ TEST(UserNumbers, Errors) {
 TEST(UserNumbers, AreResolvedWithoutAListener) {
   EXPECT_EQ(knell_check_match("user", "root,!33"), 0) << knell_explain();
   EXPECT_EQ(knell_check_match("user", "no such user"), -EINVAL);
-  EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is no user on this machine"));
+  EXPECT_THAT(knell_explain(), StartsWith("user: 'no such user' is not a user of this machine"));
   EXPECT_EQ(knell_check_match("uid", "root,"), -EINVAL);
   EXPECT_THAT(knell_explain(), StartsWith("uid: a value is missing"));
 }

@@ -33,7 +33,8 @@ Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
   uint64_t deadline = 0;
   if (timeout != nullptr) {
     if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1'000'000'000)
-      return say(EINVAL, "a timeout has seconds from 0 and nanoseconds below 1e9");
+      return say(EINVAL,
+                 "a timeout must have seconds from 0 on and nanoseconds from 0 to 999999999");
     deadline = system_clock().monotonic_ns() +
                static_cast<uint64_t>(std::min(timeout->tv_sec, kMostSeconds)) * 1'000'000'000 +
                static_cast<uint64_t>(timeout->tv_nsec);
@@ -46,7 +47,8 @@ Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
     KNELL_TRY(source->drain(1));
     if (exit.event() != nullptr) return *exit.event();
     const int ms = left_ms(timeout, deadline);
-    if (ms == 0) return say(ETIMEDOUT, "process " + std::to_string(pid) + " did not end in time");
+    if (ms == 0)
+      return say(ETIMEDOUT, "process " + std::to_string(pid) + " did not end before the timeout");
     pollfd poll_fd{source->fd(), POLLIN, 0};
     if (::poll(&poll_fd, 1, ms) < 0 && errno != EINTR) return errno_error("wait for a process");
   }

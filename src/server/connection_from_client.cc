@@ -28,11 +28,11 @@ namespace knell::server {
 namespace {
 
 constexpr size_t kMostReceived = wire::kMostFrame;
-constexpr size_t kDatagramsACall = 64;  // picked, never tuned
+constexpr size_t kDatagramsACall = 64;  // chosen, not measured
 // Picked: a turn of sending to one client takes at most some tenths of a millisecond.
 constexpr int kPacketsATurn = 8;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
-constexpr size_t kEnoughBytes = 32 * 1024;  // picked, never tuned
+constexpr size_t kEnoughBytes = 32 * 1024;  // chosen, not measured
 
 // Whether the client has closed its end: recv() returns 0 for an empty packet too.
 bool hung_up_now(int socket) {
@@ -92,8 +92,8 @@ ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
   rate_limiter_.spend();
   if (static_cast<size_t>(n) > buffer.size()) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
-    send_bye(EMSGSIZE, "a frame has at most " + std::to_string(buffer.size()) + " bytes, not " +
-                           std::to_string(n));
+    send_bye(EMSGSIZE, "a packet must have at most " + std::to_string(buffer.size()) +
+                           " bytes, not " + std::to_string(n));
     return Step::kClose;
   }
   return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kClose ? Step::kClose
@@ -119,7 +119,8 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
     if (connector) serve_compat(packet.substr(wire::kHeaderBytes, message.len), message.ack);
     return closing_ ? Life::kClose : Life::kOpen;
   }
-  send_bye(EBADMSG, "not a knell frame; see docs/protocol.md");
+  send_bye(EBADMSG,
+           "the packet is not one message of the protocol of knelld; see docs/protocol.md");
   return Life::kClose;
 }
 

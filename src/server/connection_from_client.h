@@ -80,7 +80,7 @@ class ConnectionFromClient {
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon,
                        uint64_t id, uint32_t requests_per_second);
 
-  // Unread, beyond which no request is read; picked, never tuned.
+  // Unread, beyond which no request is read; chosen, not measured.
   static constexpr size_t kMostAnswerBytes = 16 * 1024;
 
   // A requested subscription, until the processes that its `under` predicates name are found.
@@ -139,11 +139,12 @@ class ConnectionFromClient {
   const int64_t started_ns_;
   RateLimiter rate_limiter_;
   Protocol protocol_ = Protocol::kNone;
-  filter::Rule rule_ = filter::Rule::kReleased;  // of compat
+  filter::Rule rule_ = filter::Rule::kReleased;  // for the connector's protocol
   int64_t latency_ns_ = 0;
   uint64_t sent_ns_ = 0;
-  uint32_t frames_ = 0;               // sent
-  SequenceNumbers sequence_numbers_;  // of datagrams, unless it sees_all()
+  uint32_t frames_ = 0;  // sent
+  SequenceNumbers
+      sequence_numbers_;  // of the datagrams sent to a client that may not see all events
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before all was sent

@@ -28,7 +28,8 @@ class DaemonInterface {
   virtual Result<bool> scan_live_processes(Scan what) = 0;
   // An interest has shrunk, or a listener has disconnected: the sources may report less, soon.
   virtual void interest_shrunk() = 0;
-  // A listener with pids of our namespace added or removed this process. Errors: ESRCH.
+  // A listener in the pid namespace of knelld added the process to its subscription, or removed it.
+  // Errors: ESRCH.
   virtual Result<void> follow(int32_t pid, uint64_t start) = 0;
   virtual void unfollow(int32_t pid) = 0;
   // The origin of the events, for the HELLO. Of `subscription` only via and started_ns are set.

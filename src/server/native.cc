@@ -34,7 +34,7 @@ constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-// Replaces the pid of each `under` by the process's pid in our namespace.
+// Replaces the pid of each `under` by the process's pid in the pid namespace of knelld.
 Result<void> translate_under(std::vector<filter::Predicate>& predicates,
                              const std::map<int32_t, int32_t>& ours) {
   for (filter::Predicate& one : predicates) {
@@ -53,7 +53,7 @@ Result<void> translate_under(std::vector<filter::Predicate>& predicates,
 Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
   if (frame.type == wire::Message::kHello) return on_hello(frame);
   if (protocol_ != Protocol::kNative) {
-    send_bye(EPROTO, "a native client says hello first (docs/protocol.md)");
+    send_bye(EPROTO, "the first message of a client must be HELLO; see docs/protocol.md");
     return Life::kClose;
   }
   rate_limiter_.spend(static_cast<uint32_t>(frame.payload.size() / kShortBytes));
@@ -72,7 +72,7 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
       break;
     default:
       acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
-                                      " is unknown to this knelld"),
+                                      " is unknown to this version of knelld"),
                   frame.seq);
       break;
   }
@@ -86,7 +86,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
     return Life::kClose;
   }
   if (protocol_ != Protocol::kNone || listener_->node() != nullptr) {
-    send_bye(EPROTO, "HELLO must be the first message, and is sent once");
+    send_bye(EPROTO, "HELLO must be the first message, and must be sent once");
     return Life::kClose;
   }
   if (hello->quiet) {
@@ -130,7 +130,7 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
     if (one.key != filter::Key::kUnder) continue;
     rate_limiter_.spend();  // the search for each costs as much as a request
     if (++unders > kMostUnder)
-      return say(ENOSPC, "under: " + std::to_string(kMostUnder) + " processes are the most");
+      return say(ENOSPC, "under: more than " + std::to_string(kMostUnder) + " processes");
     pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));
   }
   return Subscribing{.subscription = std::move(subscription),

@@ -3,13 +3,13 @@
 
 // What a client may see; the first rule applies together with one of the others:
 //
-//   1. A client in another pid namespace than ours sees the processes in that namespace, with their
-//      pids there. A descriptor of the namespace is held as long as the client is connected, since
-//      the kernel reuses the inode number of a namespace that is gone. Events stamped before it was
-//      held are not sent to this client.
+//   1. A client in another pid namespace than that of knelld sees the processes in its namespace,
+//      with their pids there. A descriptor of the namespace is open as long as the client is
+//      connected, since the kernel reuses the inode number of a namespace that has ended. Events
+//      with a timestamp before the descriptor was opened are not sent to this client.
 //   2. Root, and the configured users and groups, see the processes of every user. In another pid
-//      namespace so does the owner of its user namespace: whoever runs a container sees what is in
-//      it.
+//      namespace so does the owner of its user namespace: the user who runs a container sees all
+//      processes of the container.
 //   3. Any other client sees the processes of its own uid.
 //
 // The credentials are those of connect(2). A process that connects, drops its privileges and passes
@@ -48,7 +48,7 @@ Result<std::vector<gid_t>> groups_of(int socket) {
       return groups;
     }
     if (errno != ERANGE || groups.size() >= kMostGroups)
-      return errno_error("ask for a client's groups");
+      return errno_error("get the groups of a client");
     groups.resize(kMostGroups);
   }
 }
@@ -65,14 +65,15 @@ std::string read_comm(pid_t pid) {
 
 // `error` is that of SO_PEERPIDFD: for a reaped process kernels return ESRCH or EINVAL.
 std::unexpected<Error> refuse_peer(int error) {
-  if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client is gone");
-  return make_error(error, "ask for a client's pidfd");
+  if (error == ESRCH || error == EINVAL) return say(ESRCH, "the client has exited");
+  return make_error(error, "get a pidfd of a client");
 }
 
 // Temporary errors, which do not depend on the client.
 bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
 
-// The pids in the line `NSpid:` of /proc/PID/status; the first is that in our namespace.
+// The pids in the line `NSpid:` of /proc/PID/status; the first is that in the pid namespace of
+// knelld.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
   char text[4096];
@@ -108,9 +109,9 @@ Result<Peer> Peer::create(int socket, const Visibility& visibility, const Clock&
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)
-    return errno_error("read a client's credentials");
+    return errno_error("read the credentials of a client");
   if (credentials.pid <= 0)
-    return say(EACCES, "the client is in a pid namespace that is not below the daemon's");
+    return say(EACCES, "the pid namespace of the client is not a descendant of the daemon's");
   Peer peer;
   peer.pid_ = credentials.pid;
   peer.uid_ = credentials.uid;
@@ -133,8 +134,8 @@ Result<void> Peer::find_namespace(int socket) {
   } else {
     errno = 0;
     const auto stat = read_proc_stat(pid_);
-    if (!stat && is_shortage(errno)) return errno_error("look at a client");
-    if (!stat) return say(ESRCH, "the client is gone");
+    if (!stat && is_shortage(errno)) return errno_error("read the state of a client");
+    if (!stat) return say(ESRCH, "the client has exited");
     KNELL_ASSIGN(namespace_, PidNamespace::of_process(pid_, stat->start));
   }
   if (namespace_->is_own()) {

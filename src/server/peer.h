@@ -34,14 +34,15 @@ class Peer {
   // EMFILE, ENFILE, ENOMEM temporary.
   static Result<Peer> create(int socket, const Visibility& visibility, const Clock& clock);
 
-  pid_t pid() const { return pid_; }  // in our pid namespace
+  pid_t pid() const { return pid_; }  // in the pid namespace of knelld
   uid_t uid() const { return uid_; }
   const std::string& comm() const { return comm_; }
   const hub::Scope& scope() const { return scope_; }
-  size_t namespace_depth() const { return namespace_depth_; }  // namespaces below ours
+  size_t namespace_depth() const { return namespace_depth_; }  // levels below that of knelld
   // CLOCK_MONOTONIC: since when its namespace is held open.
   uint64_t since_ns() const { return since_ns_; }
-  // Translates pids of the client's namespace to ours: `found` gets each process that exists.
+  // Translates pids of the client's namespace to pids of knelld's: `found` gets each process that
+  // exists.
   // Before Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then
   // continue_search() until true.
   struct Search {

@@ -33,7 +33,7 @@ class RateLimiter {
   void set_rate(uint32_t per_second) { rate_ = std::max<uint32_t>(per_second, 1); }
 
  private:
-  static constexpr uint64_t kPauseNs = 100'000'000;  // picked, never tuned
+  static constexpr uint64_t kPauseNs = 100'000'000;  // chosen, not measured
 
   void refill(uint64_t now_ns) {
     const double seconds = static_cast<double>(now_ns - std::min(now_ns, now_ns_)) / 1e9;

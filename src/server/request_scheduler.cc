@@ -8,7 +8,8 @@
 namespace knell::server {
 namespace {
 
-constexpr size_t kManyQueues = 1024;  // when to look for idle ones to forget; picked
+// Above this number, idle queues are removed; chosen, not measured.
+constexpr size_t kManyQueues = 1024;
 
 }  // namespace
 

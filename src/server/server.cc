@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
 // The bounds of one call of serve(), after which the sources are read again: so clients cannot
 // delay events for longer. Serving ends with the request that exceeds kRequestsNs. That is CPU
-// time, so that requests are served on a busy machine too. All picked, never tuned.
+// time, so that requests are served on a busy machine too. All were chosen, not measured.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
@@ -59,7 +59,7 @@ Server::~Server() {
 Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerOptions& options,
                                                hub::Hub& hub, DaemonInterface& daemon) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) return errno_error("make an epoll descriptor");
+  if (!epoll) return errno_error("create an epoll descriptor");
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kListeningTag;
@@ -205,8 +205,8 @@ void Server::refuse_one() {
     const UniqueFd socket(
         ::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
-      const std::string bye =
-          wire::encode(wire::Bye{.error = EMFILE, .text = "knelld has no descriptors left"}, 0);
+      const std::string bye = wire::encode(
+          wire::Bye{.error = EMFILE, .text = "knelld has no file descriptors left"}, 0);
       (void)!::send(socket.get(), bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       ++refused_;
     } else {
@@ -238,7 +238,7 @@ void Server::admit(UniqueFd socket) {
     return refuse(socket.get(), may.error());
   if (owner == 0) return add_client(next_id_++, std::move(socket));
   if (is_among_the_last(socket.get()))
-    return refuse(socket.get(), {EMFILE, "knelld has few descriptors left", true});
+    return refuse(socket.get(), {EMFILE, "knelld has too few file descriptors left", true});
   ++pending_of_[owner];
   pending_.emplace(next_id_, PendingConnection{.socket = std::move(socket), .owner = owner});
   scheduler_.ready(owner, next_id_++, clock_.monotonic_ns());

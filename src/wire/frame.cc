@@ -46,7 +46,7 @@ Result<std::optional<Frame>> parse_frame(std::string_view bytes) {
   if (header.nlmsg_len < kHeaderBytes || header.nlmsg_len > kMostFrame ||
       header.nlmsg_len != kHeaderBytes + message.len || message.len % 4 != 0 ||
       message.idx != KNELL_CN_IDX_PROC || message.val != kVal)
-    return say(EBADMSG, "not a knell frame");
+    return say(EBADMSG, "not a message of the protocol of knell");
   if (bytes.size() < header.nlmsg_len) return std::nullopt;
   return Frame{.type = static_cast<Message>(header.nlmsg_type),
                .seq = message.seq,
@@ -56,8 +56,8 @@ Result<std::optional<Frame>> parse_frame(std::string_view bytes) {
 
 Result<Frame> parse_packet(std::string_view bytes) {
   KNELL_ASSIGN(const auto frame, parse_frame(bytes));
-  if (!frame) return say(EBADMSG, "a packet has less than one whole knell frame");
-  if (frame->bytes != bytes.size()) return say(EBADMSG, "a packet has more than one knell frame");
+  if (!frame) return say(EBADMSG, "a packet is shorter than its message");
+  if (frame->bytes != bytes.size()) return say(EBADMSG, "a packet is longer than its message");
   return *frame;
 }
 

@@ -34,7 +34,8 @@ struct Origin {
 // The origin of events on this machine from now on. Of `subscription` only started_ns is set.
 Origin origin_here(const Clock& clock, std::string boot_id);
 
-inline constexpr size_t kMostText = 1023;  // bytes of a text, also of a received one; picked
+// Bytes of a text, also of a received one; chosen, not measured.
+inline constexpr size_t kMostText = 1023;
 
 // Texts longer than kMostText are cut.
 void put_origin(FrameWriter& frame, const Origin& origin);

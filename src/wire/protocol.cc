@@ -27,7 +27,8 @@ struct UncheckedSubscription {
 static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(AddedProcess) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
-constexpr size_t kMostPiece = 32 * 1024;  // bytes of a piece of the status; picked: half a frame
+// Bytes of a piece of the status; chosen, not measured: half a frame.
+constexpr size_t kMostPiece = 32 * 1024;
 
 // -------------------------------------------------------------------------------------- decoding
 
@@ -38,7 +39,7 @@ std::unexpected<Error> malformed(std::string_view message, uint16_t attribute) {
 
 std::unexpected<Error> not_known(std::string_view message, uint16_t attribute) {
   return say(EOPNOTSUPP, std::string(message) + ": attribute " + std::to_string(attribute) +
-                             " is marked mandatory, and this knell does not know it");
+                             " is mandatory, but unknown to this version of knell");
 }
 
 // Calls `read` with each attribute.
@@ -107,8 +108,9 @@ Result<void> read_values(AttributeReader& attributes, const Predicate& key,
   for (size_t i = before; i < all.size(); ++i) {
     const Ended* ended = std::get_if<Ended>(&all[i].value);
     if (ended != nullptr && ended->kind > Ended::Kind::kUnknown)
-      return say(EOPNOTSUPP, "subscribe: this knelld does not know way " +
-                                 std::to_string(static_cast<unsigned>(ended->kind)) + " to end");
+      return say(EOPNOTSUPP, "subscribe: kind " +
+                                 std::to_string(static_cast<unsigned>(ended->kind)) +
+                                 " of `ended` is unknown to this version of knelld");
     KNELL_TRY(filter::check(all[i]));
   }
   return {};
@@ -118,8 +120,8 @@ Result<void> read_predicate(const AttributeView& nest, std::vector<Predicate>& a
   if (nest.type == kPredicateText)
     return say(
         EOPNOTSUPP,
-        "subscribe: attribute 85 is a predicate as text, of an older knell: this knelld takes "
-        "values; update the libknell of the client");
+        "subscribe: attribute 85, a predicate as text, is of an older version of knell; update "
+        "the libknell of the client");
   AttributeReader attributes(nest.bytes);
   const auto first = attributes.next();
   PredicateKey head{};
@@ -132,7 +134,8 @@ Result<void> read_predicate(const AttributeView& nest, std::vector<Predicate>& a
   // Must not be ignored: more events would pass than the client asked for.
   if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
     return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
-                               std::to_string(head.flags) + " is not known to this knelld");
+                               std::to_string(head.flags) +
+                               " is unknown to this version of knelld");
   return read_values(attributes, key, all);
 }
 
@@ -163,13 +166,13 @@ Result<void> check(const UncheckedSubscription& asked) {
   const auto wrong = [](std::string_view what) {
     return say(EINVAL, "subscribe: " + std::string(what));
   };
-  if (asked.level > KNELL_LEVEL_RAW) return wrong("the level is 0 (process) or 1 (raw)");
+  if (asked.level > KNELL_LEVEL_RAW) return wrong("the level must be 0 (process) or 1 (raw)");
   if (subscribe.details > KNELL_DETAILS_STATUS)
-    return wrong("details are 0 (full), 1 (names) or 2 (status)");
+    return wrong("details must be 0 (full), 1 (names) or 2 (status)");
   constexpr int64_t kMostLatency = 60'000'000'000;
   if (subscribe.latency_ns < 0 || subscribe.latency_ns > kMostLatency)
-    return wrong("the latency budget is between 0 and 60 s");
-  if (asked.rule > kRuleV6) return wrong("the rule is 0 (released) or 1 (v6)");
+    return wrong("the latency must be from 0 to 60 s");
+  if (asked.rule > kRuleV6) return wrong("the rule must be 0 (released) or 1 (v6)");
   return {};
 }
 
@@ -223,7 +226,7 @@ size_t predicate_bytes(std::span<const Predicate> some) {
 Result<void> put_predicate(FrameWriter& frame, std::span<const Predicate> some) {
   const size_t bytes = predicate_bytes(some);
   if (bytes > frame.room())
-    return say(EINVAL, "the predicates of a subscription take at most 64 KiB");
+    return say(EINVAL, "the predicates of a subscription must not exceed 64 KiB");
   const nlattr nest{.nla_len = static_cast<uint16_t>(bytes), .nla_type = kPredicate | kMandatory};
   frame.out().append(reinterpret_cast<const char*>(&nest), sizeof nest);
   const PredicateKey key{.key = static_cast<uint32_t>(some.front().key),
@@ -332,7 +335,7 @@ Result<ClientHello> decode_client_hello(std::string_view payload) {
     }
   }));
   if (hello.rule && *hello.rule > kRuleV6)
-    return say(EINVAL, "hello: the rule is 0 (released) or 1 (v6)");
+    return say(EINVAL, "hello: the rule must be 0 (released) or 1 (v6)");
   return hello;
 }
 
@@ -376,7 +379,7 @@ Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {
     pids.push_back(pid);
     return AttributeResult::kKnown;
   }));
-  if (pids.empty()) return say(EBADMSG, "add or remove: no process is named");
+  if (pids.empty()) return say(EBADMSG, "add or remove: no process is given");
   return pids;
 }
 

@@ -18,7 +18,7 @@ namespace {
 static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
 static_assert(sizeof(Totals) == 8);
 
-constexpr size_t kChunk = size_t{1} << 20;  // picked: larger reads gained nothing
+constexpr size_t kChunk = size_t{1} << 20;  // chosen, not measured: larger reads gained nothing
 
 // Removes the last `written` bytes, if `fd` is a regular file that ends with them: half a frame at
 // the end of a recording would look like damage.
@@ -82,7 +82,7 @@ Result<void> RecordingWriter::flush() {
 }
 
 Result<void> RecordingWriter::write(std::span<const knell_event* const> events) {
-  if (failed_) return say(EIO, "the recording could not be written before");
+  if (failed_) return say(EIO, "an earlier write to the recording failed");
   KNELL_TRY(flush());
   for (const knell_event* event : events) {
     if (event->type == 0) return say(EINVAL, "an event without a type cannot be recorded");
@@ -104,7 +104,7 @@ Result<void> RecordingWriter::write(std::span<const knell_event* const> events) 
 }
 
 Result<void> RecordingWriter::finish() {
-  if (failed_) return say(EIO, "the recording could not be written before");
+  if (failed_) return say(EIO, "an earlier write to the recording failed");
   KNELL_TRY(flush());
   const size_t start = out_.size();
   out_.append(sizeof(Checksum), '\0');
@@ -125,15 +125,14 @@ Result<RecordingReader> RecordingReader::open(UniqueFd fd, std::string name) {
 }
 
 std::unexpected<Error> RecordingReader::cut() const {
-  return say(EBADMSG, name_ + " breaks off after " + std::to_string(events_) + " events, at byte " +
-                          std::to_string(offset_) +
-                          ": the recorder was interrupted, or the file was cut");
+  return say(EBADMSG, name_ + " ends early, after " + std::to_string(events_) +
+                          " events, at byte " + std::to_string(offset_) +
+                          ": the recorder was interrupted, or the file was truncated");
 }
 
 std::unexpected<Error> RecordingReader::corrupt() const {
-  return say(EBADMSG, name_ + " is damaged at byte " + std::to_string(frame_offset_) + ", after " +
-                          std::to_string(events_) +
-                          " good events: what follows cannot be trusted and is not shown");
+  return say(EBADMSG, name_ + " is corrupt at byte " + std::to_string(frame_offset_) + ", after " +
+                          std::to_string(events_) + " good events: the rest is not shown");
 }
 
 Result<void> RecordingReader::refill() {
@@ -166,16 +165,16 @@ Result<void> RecordingReader::read_header() {
   FileHeader header{};
   std::memcpy(&header, left().data(), std::min(sizeof header, left().size()));
   const size_t magic = std::min(left().size(), kMagic.size());
-  if (left().empty()) return say(EBADMSG, name_ + " is empty, and no recording of knell");
+  if (left().empty()) return say(EBADMSG, name_ + " is empty, not a recording of knell");
   if (!std::equal(kMagic.begin(), kMagic.begin() + static_cast<ptrdiff_t>(magic),
                   header.magic.begin()))
-    return say(EBADMSG, name_ + " is no recording of knell: make one with knell record");
+    return say(EBADMSG, name_ + " is not a recording of knell: create one with knell record");
   if (left().size() < sizeof header) return cut();
   if (header.byte_order != kByteOrder)
     return say(ENOTSUP, name_ + " was recorded on a machine with another byte order");
   if (header.major != kMajor)
     return say(ENOTSUP, name_ + " has format " + std::to_string(header.major) +
-                            ", and this knell reads format " + std::to_string(kMajor));
+                            ", but this version of knell reads format " + std::to_string(kMajor));
   used_ += sizeof header;
   offset_ += sizeof header;
   return {};
@@ -257,8 +256,8 @@ Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
     }
   }
   if (!left().empty())
-    return say(EBADMSG, name_ + " goes on after the end of the recording, at byte " +
-                            std::to_string(offset_) + ": what follows is not shown");
+    return say(EBADMSG, name_ + " has more data after the end of the recording, at byte " +
+                            std::to_string(offset_) + ": that data is not shown");
   return end_of_file_ ? Next::kEnd : Next::kRefill;
 }
 

@@ -142,7 +142,7 @@ TEST(Recording, ATruncatedFileReturnsItsWholeFramesThenAnError) {
   for (size_t size = 1; size < bytes.size(); size += step(size)) {
     const Read read = read_all(std::string_view(bytes).substr(0, size), events);
     EXPECT_FALSE(read.ended) << size;
-    EXPECT_NE(read.error.find(size < kMagic.size() ? "breaks off" : "file breaks off after"),
+    EXPECT_NE(read.error.find(size < kMagic.size() ? "ends early" : "file ends early, after"),
               std::string::npos)
         << size << read.error;
     EXPECT_EQ(read.events % 10, 0U) << size;
@@ -156,7 +156,7 @@ TEST(Recording, AMissingEndMarkIsAnError) {
   const auto events = some(10);
   const Read read = read_all(recorded(events, false), events);
   EXPECT_EQ(read.events, 10U);
-  EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
+  EXPECT_NE(read.error.find("ends early, after 10 events"), std::string::npos) << read.error;
 }
 
 TEST(Recording, DetectsAnyFlippedBit) {
@@ -192,13 +192,13 @@ TEST(Recording, DetectsMissingAndMovedFrames) {
     for (const int i : order) moved += parts[static_cast<size_t>(i)];
     const Read read = read_all(moved, events);
     EXPECT_FALSE(read.ended);
-    EXPECT_NE(read.error.find("damaged"), std::string::npos) << read.error;
+    EXPECT_NE(read.error.find("corrupt"), std::string::npos) << read.error;
   }
 }
 
 TEST(Recording, RefusesFilesThatAreNoRecordings) {
-  EXPECT_EQ(read_all("", {}).error, "file is empty, and no recording of knell");
-  const std::string no = "file is no recording of knell: make one with knell record";
+  EXPECT_EQ(read_all("", {}).error, "file is empty, not a recording of knell");
+  const std::string no = "file is not a recording of knell: create one with knell record";
   EXPECT_EQ(read_all("x", {}).error, no);
   EXPECT_EQ(read_all("{\"type\":\"exit\",\"seq\":1}\n", {}).error, no);
   EXPECT_EQ(read_all(std::string(5000, '\0'), {}).error, no);
@@ -207,7 +207,8 @@ TEST(Recording, RefusesFilesThatAreNoRecordings) {
   EXPECT_EQ(read_all(other, {}).error, "file was recorded on a machine with another byte order");
   std::string later = recorded({});
   later[12] = 2;
-  EXPECT_EQ(read_all(later, {}).error, "file has format 2, and this knell reads format 1");
+  EXPECT_EQ(read_all(later, {}).error,
+            "file has format 2, but this version of knell reads format 1");
 }
 
 TEST(Recording, AFullDiskLeavesWholeFrames) {
@@ -235,7 +236,7 @@ TEST(Recording, AFullDiskLeavesWholeFrames) {
   EXPECT_FALSE(writer->write(std::span(all).first(1)));
   const Read read = read_all(content(fd.get()), events);
   EXPECT_EQ(read.events, 10U);
-  EXPECT_NE(read.error.find("breaks off after 10 events"), std::string::npos) << read.error;
+  EXPECT_NE(read.error.find("ends early, after 10 events"), std::string::npos) << read.error;
 }
 
 TEST(Recording, BytesAfterTheEndAreAnError) {
@@ -245,7 +246,7 @@ TEST(Recording, BytesAfterTheEndAreAnError) {
     const Read read = read_all(one + more, events);
     EXPECT_EQ(read.events, 10U);
     EXPECT_FALSE(read.ended);
-    EXPECT_NE(read.error.find("goes on after the end of the recording, at byte " +
+    EXPECT_NE(read.error.find("has more data after the end of the recording, at byte " +
                               std::to_string(one.size())),
               std::string::npos)
         << read.error;

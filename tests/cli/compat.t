@@ -4,7 +4,7 @@
 NAME without a daemon it says so and does not run the command
 RUN KNELL_SOCKET=$PWD/none knell compat -- touch ran; s=$?; ls; exit $s
 STATUS 3
-EXPECT_ERR \Aknell: knelld: \S+/none: not there; start it \(systemctl start knelld\.socket\), or use --direct\n\Z
+EXPECT_ERR \Aknell: knelld: \S+/none: the socket does not exist; start knelld \(systemctl start knelld\.socket\), or use --direct\n\Z
 REFUSE .
 
 NAME with a socket without a server
@@ -12,18 +12,18 @@ NEEDS tool:python3
 SETUP python3 -c 'import socket; socket.socket(1, 5).bind("dead")'
 RUN KNELL_SOCKET=dead knell compat -- true
 STATUS 3
-EXPECT_ERR ^knell: knelld: dead: nobody listens there; start it
+EXPECT_ERR ^knell: knelld: dead: no process listens on the socket; start knelld
 
 NAME with an empty KNELL_SOCKET
 RUN KNELL_SOCKET= knell compat -- true
 STATUS 3
-EXPECT_ERR no daemon is wanted, or use --direct$
+EXPECT_ERR disables the daemon; unset it, or use --direct$
 
 NAME a static program
 NEEDS tool:ldconfig
 RUN knell compat --direct -- ldconfig --version
 STATUS 3
-EXPECT_ERR \Aknell: \S+/ldconfig: statically linked, so nothing can be loaded into it; link it dynamically\n\Z
+EXPECT_ERR \Aknell: \S+/ldconfig: statically linked, so libknell-compat cannot be loaded into it; link it dynamically\n\Z
 REFUSE .
 
 NAME a static program behind a script
@@ -39,7 +39,7 @@ NEEDS tool:setpriv
 SETUP cp $(type -P true) mine && chmod 4755 mine && chmod 755 . ..
 RUN knell compat --direct -- ./mine && setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v knell)" compat --direct -- ./mine
 STATUS 3
-EXPECT_ERR \Aknell: \./mine: set-user-id, so nothing of ours is loaded into it; run it as its owner\n\Z
+EXPECT_ERR \Aknell: \./mine: set-user-ID, so libknell-compat is not loaded into it; run it as its owner\n\Z
 
 NAME the command has its own status, arguments and environment
 RUN LD_PRELOAD= knell compat --direct --rule v6 -- sh -c 'echo "$@"; echo $LD_PRELOAD $KNELL_COMPAT_DIRECT $KNELL_COMPAT_RULE; exit 9' sh --direct -x
@@ -74,12 +74,12 @@ EXPECT_ERR \Aknell: nosuchcommand: not found in PATH\n\Z
 NAME an unknown rule
 RUN knell compat --rule v7 -- true
 STATUS 2
-EXPECT_ERR \Aknell: --rule v7: there are released and v6\n\Z
+EXPECT_ERR \Aknell: --rule must be released or v6, not 'v7'\n\Z
 
 NAME without a command
 RUN knell compat --direct
 STATUS 2
-EXPECT_ERR \Aknell: what to run\?
+EXPECT_ERR \Aknell: missing command;
 
 NAME help has examples and exit statuses
 RUN knell compat --help | grep -c -E '^(Examples|Exit status):?'; cmp <(knell help compat) <(knell compat --help)

@@ -22,7 +22,7 @@ NEEDS tool:unshare
 RUN export KNELL_SOCKET=; unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
 EXPECT ^no    connector .*network namespace
 EXPECT ^ok    pidfd
-EXPECT ^watch and run have no source here; wait works$
+EXPECT ^watch and run have no event source here; wait works$
 
 NAME without the capabilities for bpf it names them, and what watch will use instead
 NEEDS connector

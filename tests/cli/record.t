@@ -66,14 +66,14 @@ NEEDS connector
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit -n 1 r.knell
 RUN knell watch --read r.knell -e exit,fork -o json | jq -r .type; knell watch --read r.knell -e fork; echo $?
 EXPECT ^exit\n2$
-EXPECT_ERR ^knell watch: r\.knell has no fork,exit; recorded were nonzero-exit$
-EXPECT_ERR ^knell: -e fork: r\.knell has none, recorded were nonzero-exit$
+EXPECT_ERR ^knell watch: the recording r\.knell has no fork,exit; it has nonzero-exit$
+EXPECT_ERR ^knell: -e fork: the recording r\.knell has no such events; it has nonzero-exit$
 
 NAME a file is not overwritten
 SETUP echo precious >r.knell
 RUN knell record r.knell
 STATUS 1
-EXPECT_ERR \Aknell: r\.knell is there already; --force writes over it\n\Z
+EXPECT_ERR \Aknell: r\.knell exists already; --force overwrites it\n\Z
 
 NAME a file is overwritten with -f
 NEEDS connector
@@ -89,13 +89,13 @@ EXPECT_ERR \Aknell: /nonexistent/r\.knell: No such file or directory\n\Z
 NAME record without a file
 RUN knell record
 STATUS 2
-EXPECT_ERR \Aknell: record to where\? knell record \[OPTIONS\] FILE\n\Z
+EXPECT_ERR \Aknell: missing FILE; use knell record \[OPTIONS\] FILE\n\Z
 
 NAME a full disk gives one line, and a status
 NEEDS connector
 RUN (while :; do /bin/true; done) & knell record --force /dev/full
 STATUS 1
-EXPECT_ERR ^knell: /dev/full: write the recording: No space left on device$
+EXPECT_ERR ^knell: /dev/full: cannot write the recording: No space left on device$
 
 NAME the reader of a recording closes the pipe
 NEEDS connector
@@ -105,19 +105,19 @@ EXPECT ^0$
 NAME a recording that does not exist
 RUN knell watch --read /nonexistent
 STATUS 1
-EXPECT_ERR \Aknell: open the recording /nonexistent: No such file or directory\n\Z
+EXPECT_ERR \Aknell: cannot open the recording /nonexistent: No such file or directory\n\Z
 
 NAME a folder is no recording
 RUN knell watch --read /
 STATUS 1
-EXPECT_ERR \Aknell: read /: Is a directory\n\Z
+EXPECT_ERR \Aknell: cannot read /: Is a directory\n\Z
 
 NAME a file that is not a recording
 SETUP echo hello >text; : >empty
 RUN knell watch --read text; echo $?; knell watch --read empty -o json; echo $?
 EXPECT \A1\n1\n\Z
-EXPECT_ERR ^knell: text is no recording of knell: make one with knell record$
-EXPECT_ERR ^knell: empty is empty, and no recording of knell$
+EXPECT_ERR ^knell: text is not a recording of knell: create one with knell record$
+EXPECT_ERR ^knell: empty is empty, not a recording of knell$
 
 NAME events written before a crash are read
 NEEDS connector
@@ -131,7 +131,7 @@ SETUP cat > script <<'END'
 RUN bash script; knell watch --read r.knell -o json | jq -r .exit_code; knell watch --read r.knell -o json >/dev/null; echo $?
 EXPECT ^3$
 EXPECT ^1$
-EXPECT_ERR ^knell: r\.knell breaks off after 1 events, at byte \d+: the recorder was interrupted, or the file was cut$
+EXPECT_ERR ^knell: r\.knell ends early, after 1 events, at byte \d+: the recorder was interrupted, or the file was truncated$
 
 NAME damage is detected, events before it are shown
 NEEDS connector
@@ -139,13 +139,13 @@ SETUP knell record -e nonzero-exit --exit-code 3 --under $$ -n 3 r.knell 2>err &
 RUN knell watch --read r.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
 STATUS 1
 EXPECT \A3\n3\n\Z
-EXPECT_ERR ^knell: r\.knell is damaged at byte \d+, after 2 good events: what follows cannot be trusted and is not shown$
+EXPECT_ERR ^knell: r\.knell is corrupt at byte \d+, after 2 good events: the rest is not shown$
 
 NAME options that cannot be used with a recording
 RUN for flag in '--via bpf' '--latency 1ms' --threads '--args 4K' '--buffer 1M' '--details names'; do knell watch --read r.knell $flag; done; knell watch --speed 2; for speed in 0 -1 fast 1x nan 1e9; do knell watch --read r.knell --speed=$speed; done; echo $?
 EXPECT ^2$
 EXPECT_ERR ^knell: --via cannot be used with --read$
-EXPECT_ERR ^knell: --speed is for --read FILE$
+EXPECT_ERR ^knell: --speed needs --read FILE$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not 'nan'$
 EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e9'$
 
@@ -159,7 +159,7 @@ RUN exec 9<>p; fill() { for n in 4k 1; do dd if=/dev/zero of=p bs=$n oflag=nonbl
     dd bs=4k count=1 <&9 status=none >/dev/null
     knell record -d 1h - >p 2>err & k=$!; until_listens err; fill; kill -TERM $k; wait $k; echo $?; cat err >&2
 EXPECT \A1\n1\n\Z
-EXPECT_ERR ^knell: standard output: gave up: it is not being read$
+EXPECT_ERR ^knell: standard output: its reader is not reading; the recording ends here$
 
 NAME a recording that does not begin
 SETUP mkfifo open p
@@ -172,22 +172,22 @@ SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-c
 RUN knell watch --read two.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
 STATUS 1
 EXPECT \A3\n3\n\Z
-EXPECT_ERR ^knell: two\.knell goes on after the end of the recording, at byte \d+: what follows is not shown$
+EXPECT_ERR ^knell: two\.knell has more data after the end of the recording, at byte \d+: that data is not shown$
 
 NAME when overwritten it is readable by its owner only, and a link is not followed
 NEEDS connector
 SETUP echo precious >other; ln -s other link; touch r.knell; chmod 644 r.knell
 RUN (while :; do sh -c 'exit 3'; done) & knell record -f -n 1 -e nonzero-exit r.knell; stat -c %a r.knell; knell record -f -n 1 link; echo $?; cat other
 EXPECT \A600\n1\nprecious\n\Z
-EXPECT_ERR ^knell: link is a symbolic link: name the file itself$
+EXPECT_ERR ^knell: link is a symbolic link: give the path of its target$
 
 NAME predicates that can never hold, and ancestors that are not in it
 NEEDS connector
 SETUP knell record -e exec --under $$ -n 3 r.knell & k=$!; while kill -0 $k 2>/dev/null; do /bin/true; done; wait $k
 RUN knell watch --read r.knell --longer 1ms; echo $?; knell watch --read r.knell --under 1 -o json >/dev/null; echo $?
 EXPECT \A2\n0\n\Z
-EXPECT_ERR ^knell: --longer looks at exits, and -e exec has none: add exit or nonzero-exit$
-EXPECT_ERR ^knell watch: r\.knell has no forks, so --under may miss some$
+EXPECT_ERR ^knell: --longer matches exits only, but -e exec selects none: add exit or nonzero-exit$
+EXPECT_ERR ^knell watch: the recording r\.knell has no forks, so --under may miss some processes$
 
 NAME from standard input at its offset, also another user's file
 NEEDS connector root

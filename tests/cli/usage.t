@@ -19,7 +19,7 @@ REFUSE .
 NAME a command of a later version
 RUN knell kill 3
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*no command 'kill'[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*unknown command 'kill'[^\n]*\n\Z
 REFUSE .
 
 NAME an unknown command unlike any name
@@ -31,7 +31,7 @@ REFUSE .
 NAME a command that shows the past names the alternative
 RUN for c in history last log; do knell $c; done
 STATUS 2
-EXPECT_ERR \A(knell: no command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
+EXPECT_ERR \A(knell: unknown command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
 REFUSE .
 
 NAME help of an unknown command
@@ -49,7 +49,7 @@ REFUSE .
 NAME an option before the command
 RUN knell --quiet watch
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*--quiet.*a command comes first[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*--quiet must come after the command[^\n]*\n\Z
 REFUSE .
 
 NAME an unknown option is refused with the nearest right one
@@ -80,7 +80,7 @@ REFUSE .
 NAME an argument that is no option
 RUN knell watch exit
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*'exit' is no option[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*'exit' is not an option[^\n]*\n\Z
 REFUSE .
 
 NAME an argument that may be the value of an option
@@ -128,7 +128,7 @@ REFUSE .
 NAME no event left
 RUN knell watch -e exit,-exit
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*no event[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*removes all events[^\n]*\n\Z
 REFUSE .
 
 NAME an unknown output
@@ -224,7 +224,7 @@ REFUSE .
 NAME --interval without --by
 RUN knell watch --interval 1s
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*for --by[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*needs --by[^\n]*\n\Z
 REFUSE .
 
 NAME --interval too short
@@ -236,7 +236,7 @@ REFUSE .
 NAME --speed without --read
 RUN knell watch --speed 2
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*for --read[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*needs --read[^\n]*\n\Z
 REFUSE .
 
 NAME --via a daemon that is not there
@@ -272,7 +272,7 @@ REFUSE .
 NAME --ended with events that are no exits
 RUN knell watch -e fork,exec --ended 1
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*--ended looks at exits[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*--ended matches exits only[^\n]*\n\Z
 REFUSE .
 
 NAME --longer that is no time
@@ -284,7 +284,7 @@ REFUSE .
 NAME --exit-code 0 of non-zero exits
 RUN knell watch -e nonzero-exit --exit-code 0
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*never comes[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*use -e exit[^\n]*\n\Z
 REFUSE .
 
 NAME --exit-code that is a signal
@@ -362,7 +362,7 @@ REFUSE .
 NAME --exec with --by
 RUN knell watch --by comm --exec true
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*not both[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*--by and --exec cannot be used together[^\n]*\n\Z
 REFUSE .
 
 NAME an em dash instead of two hyphens
@@ -374,13 +374,13 @@ REFUSE .
 NAME record into a folder
 RUN knell record . ; knell record -f .
 STATUS 1
-EXPECT_ERR \A(knell: \. is a directory: name a file in it\n){2}\Z
+EXPECT_ERR \A(knell: \. is a directory: give the path of a file\n){2}\Z
 NEEDS connector
 
 NAME record into two files
 RUN knell record a b
 STATUS 2
-EXPECT_ERR \Aknell: 'b' is one word too many\n\Z
+EXPECT_ERR \Aknell: unexpected argument 'b'\n\Z
 
 NAME run with an option whose value is missing
 RUN knell run --report -- true; s=$?; ls; exit $s
@@ -391,7 +391,7 @@ REFUSE .
 NAME run without a command
 RUN knell run --
 STATUS 125
-EXPECT_ERR \Aknell: [^\n]*what to run\?[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*missing command[^\n]*\n\Z
 REFUSE .
 
 NAME run with an unknown option
@@ -439,7 +439,7 @@ REFUSE .
 NAME doctor with an argument
 RUN knell doctor connector
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*'connector' is no option[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*'connector' is not an option[^\n]*\n\Z
 REFUSE .
 
 NAME a full standard error changes no status

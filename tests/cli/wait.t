@@ -33,7 +33,7 @@ NAME the time-out
 RUN sleep 1000 & knell wait --timeout 100ms $!
 STATUS 124
 REFUSE .
-EXPECT_ERR \Aknell: 1 of 1 not over after 100ms\n\Z
+EXPECT_ERR \Aknell: 1 of 1 processes still running after 100ms\n\Z
 
 NAME a PID that does not exist
 RUN knell wait 4194304
@@ -62,7 +62,7 @@ EXPECT ^60$
 NAME more processes than descriptors can be had
 RUN ulimit -n 12; for i in $(seq 20); do sleep 1000 & done; knell wait $(jobs -p)
 STATUS 125
-EXPECT_ERR \Aknell: too many processes for the limit of 12 descriptors \(ulimit -n\)\n\Z
+EXPECT_ERR \Aknell: too many processes for the limit of 12 open files; raise it with ulimit -n\n\Z
 
 NAME a closed pipe does not end the waiting
 RUN (until_awaited; exit 9) & knell wait $! | true; echo ${PIPESTATUS[0]}
@@ -81,7 +81,7 @@ NEEDS tool:python3
 SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(1000,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell wait $(cat tid); s=$?; kill $!; exit $s
 STATUS 125
-EXPECT_ERR \Aknell: \d+ is a thread of process \d+, and no process itself\n
+EXPECT_ERR \Aknell: \d+ is a thread of process \d+, not a process\n
 
 NAME the cause of a death, where a source knows it
 NEEDS bpf

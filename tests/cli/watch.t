@@ -85,7 +85,7 @@ SETUP cat > script <<'END'
  END
 RUN bash script; cat err >&2
 EXPECT ^status 1$
-EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
+EXPECT_ERR \Aknell: \d+ bytes to standard output were dropped: its reader is not reading\n\Z
 
 NAME counts by key
 RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit --under $! -n 3 --by ended,comm
@@ -260,8 +260,8 @@ NEEDS tool:python3
 SETUP printf 'import threading, time\nt = threading.Thread(target=time.sleep, args=(1000,))\nt.start()\nopen("tid", "w").write(str(t.native_id) + "\\n")\n' >threads
 RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell watch -d 10ms --pid "!$(cat tid)"; echo $?; knell watch -d 10ms --under 1,$(cat tid); echo $?; kill $!
 EXPECT \A1\n1\n\Z
-EXPECT_ERR ^knell: --pid \d+: \d+ is a thread of process \d+, and no process itself$
-EXPECT_ERR ^knell: --under \d+: \d+ is a thread of process \d+, and no process itself$
+EXPECT_ERR ^knell: --pid \d+: \d+ is a thread of process \d+, not a process$
+EXPECT_ERR ^knell: --under \d+: \d+ is a thread of process \d+, not a process$
 
 NAME a full standard error changes no status
 RUN knell watch --pid 1 -d 100ms 2>/dev/full
@@ -281,7 +281,7 @@ SETUP cat > script <<'END'
  END
 RUN bash script
 EXPECT ^status 1$
-EXPECT_ERR \Aknell: gave up: \d+ bytes for standard output were not read\n\Z
+EXPECT_ERR \Aknell: \d+ bytes to standard output were dropped: its reader is not reading\n\Z
 
 NAME commands that still run are not reported as done
 NEEDS tool:pgrep

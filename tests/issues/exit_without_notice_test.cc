@@ -46,7 +46,7 @@ pid_t clone_process(uint64_t flags, int exit_signal) {
   return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
 }
 
-// The births and ends in the stream of a bpf source.
+// The forks and ends in the stream of a bpf source.
 class Lives : public SourceCollector {
  public:
   struct Exit {
@@ -82,7 +82,7 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
     bpf_ = *std::move(opened);
   }
 
-  // Each process that was born has one exit, stamped while it was dying.
+  // Each process that was forked has one exit, with a timestamp while it was exiting.
   void expect_exits(size_t count, uint64_t from_ns, uint64_t until_ns) {
     EXPECT_TRUE(lives_.read_until(*bpf_, [&] { return lives_.all_over(count); }))
         << lives_.exits.size() << " exits of " << lives_.born.size() << " births, of " << count;

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// In a time namespace the clocks and the starts in /proc are shifted, the kernel's stamps are not:
-// times were wrong by the shift, ids differed, and over the connector nothing about a process was
-// known.
+// In a time namespace the clocks and the starts in /proc are shifted, the kernel's timestamps are
+// not: times were wrong by the shift, ids differed, and over the connector nothing about a process
+// was known.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

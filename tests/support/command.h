@@ -15,8 +15,8 @@ namespace knell::test {
 // object.
 class Command {
  public:
-  // `words` without the command's own name. The standard error of the command is ours. `before`: a
-  // program that runs the command, and its arguments.
+  // `words` without the command's own name. The standard error of the command is that of this
+  // process. `before`: a program that runs the command, and its arguments.
   explicit Command(const std::vector<std::string>& words, std::vector<std::string> before = {});
   pid_t pid() const { return child_.pid(); }
   Child& child() { return child_; }

@@ -24,7 +24,7 @@ enum class Owner {
   kLater     // a process that had the pid after a child
 };
 // Whose event it is, by its pid and stamp. An event with a pid that was never noted, or without a
-// stamp, counts as a child's.
+// timestamp, counts as a child's.
 Owner owner_of(pid_t pid, uint64_t stamp_ns);
 
 }  // namespace knell::test

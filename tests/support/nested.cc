@@ -38,7 +38,7 @@ pid_t fork_first() {
   for (;;) ::pause();
 }
 
-// The process that sent a byte, by its pid in our namespace.
+// The process that sent a byte, by its pid in the pid namespace of this process.
 pid_t sender(int socket) {
   char byte = 0;
   iovec part{&byte, 1};
@@ -130,7 +130,7 @@ std::vector<event::NamespacePid> numbers_in_proc(pid_t tid, const Nested& nested
     if (!line.starts_with("NSpid:")) continue;
     std::istringstream words(line.substr(6));
     int32_t number = 0;
-    words >> number;  // the pid in our namespace
+    words >> number;  // the pid in the pid namespace of this process
     while (words >> number) numbers.push_back({nested.inode(numbers.size() + 1), number});
   }
   return numbers;

@@ -29,8 +29,8 @@ class Nested {
   Nested& operator=(const Nested&) = delete;
 
   bool ok() const { return firsts_.size() == depth_; }
-  // Of the namespace `level` levels below ours, from 1: its first process, by its pid in our
-  // namespace; its inode.
+  // The first process of the namespace `level` levels below that of this process, from 1, by its
+  // pid in the namespace of this process; and the inode of that namespace.
   pid_t first(size_t level) const { return firsts_[level - 1]; }
   uint32_t inode(size_t level) const;
 
@@ -40,12 +40,12 @@ class Nested {
 };
 
 // A process in the namespace of another process, which it enters by setns(): its parent, a child of
-// ours, is outside. It runs `body`, whose result is its exit status. It does not outlive this
-// process.
+// this process, is outside. It runs `body`, whose result is its exit status. It does not outlive
+// this process.
 class Inside {
  public:
   Inside(pid_t in_namespace_of, const std::function<int()>& body);
-  pid_t pid() const { return pid_; }  // in our namespace
+  pid_t pid() const { return pid_; }  // in the pid namespace of this process
   pid_t helper() const { return helper_pid_; }
   // The wait status; nullopt when it has not ended by the deadline. Reaps both.
   std::optional<int> wait(const Deadline& deadline = Deadline());
@@ -57,9 +57,10 @@ class Inside {
   pid_t pid_ = -1;
 };
 
-// The pids of a living process or thread in each namespace below ours, as the kernel shows them.
+// The pids of a living process or thread in each namespace below that of this process, as the
+// kernel shows them.
 std::vector<event::NamespacePid> numbers_in_proc(pid_t tid, const Nested& nested);
-// The children of a process, by their pids in our namespace.
+// The pids of the children of a process, in the pid namespace of this process.
 std::vector<pid_t> children_of(pid_t pid);
 
 }  // namespace knell::test

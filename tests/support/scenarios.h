@@ -7,7 +7,7 @@
 
 #include "support/stage.h"
 
-// Ways in which processes are born and die that can mislead a reader of the kernel's thread-level
+// Ways in which processes are forked and die that can mislead a reader of the kernel's thread-level
 // events. Each is a Scenario (stage.h), or makes one. Where the name states an order, the order is
 // certain: see settled().
 namespace knell::test::scenario {

@@ -25,7 +25,7 @@ Fate waited_for(pid_t pid, int options = 0) {
   return {.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid, options)};
 }
 
-// fork with flags of our own, which glibc's fork() does not take.
+// fork with flags, which glibc's fork() does not take.
 pid_t raw_clone(unsigned long flags) {
 #if defined(__s390__) || defined(__CRIS__)
   return static_cast<pid_t>(::syscall(SYS_clone, 0, flags, 0, 0, 0));

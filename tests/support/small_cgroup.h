@@ -11,7 +11,7 @@
 
 namespace knell::test {
 
-// A memory cgroup of our own with a limit, of either version; not ok() where none can be made. It
+// A new memory cgroup with a limit, of either version; not ok() where none can be made. It
 // must be empty when the object is destroyed.
 class SmallCgroup {
  public:

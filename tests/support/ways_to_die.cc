@@ -59,7 +59,7 @@ pid_t start(const Body& body) {
 int status_of(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, __WALL) != pid) {
-    // Not our child yet: its parent is about to die.
+    // Not yet a child of this process: its parent is about to exit.
     KNELL_CHECK(errno == EINTR || errno == ECHILD);
     ::sched_yield();
   }

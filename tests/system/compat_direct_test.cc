@@ -52,7 +52,7 @@ class Client {
     EXPECT_EQ(source::send_request(fd_.get(), op, mask, nonce), 0);
   }
 
-  // Reads until the exit of a process that was born and died after all earlier events.
+  // Reads until the exit of a process that was forked and died after all earlier events.
   void read_all() {
     ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, 1);
     const pid_t last = run(0);

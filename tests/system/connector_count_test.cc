@@ -160,7 +160,7 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   EXPECT_TRUE(count_->is_zero());
 }
 
-// Events that were queued before the connector went deaf come before the hole.
+// Events that were queued before the connector stopped come before the LOST event.
 TEST_P(ConnectorCount, HoleOfDeafnessFollowsQueuedEvents) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);

@@ -205,8 +205,8 @@ struct Overflow {
   uint64_t lost = 0;
 };
 
-// On each CPU, events before a hole are older than all events missing in it, and events after it
-// are younger. Between CPUs neither stamps nor the queue have a strict order.
+// On each CPU, events before a LOST event are older than all events that it reports as lost, and
+// events after it are newer. Between CPUs neither timestamps nor the queue have a strict order.
 void expect_in_place(const Overflow& seen) {
   for (const event::Raw& hole : seen.holes) {
     bool passed = false;
@@ -283,7 +283,7 @@ TEST_P(ConnectorSource, HoleIsReportedWithinTheBound) {
 
 constexpr int32_t kForgedPid = 0x7e577e57;  // above every pid_max
 
-// An exit as the kernel would send it, but sent from a socket of ours to the whole group.
+// An exit as the kernel would send it, but sent from a socket of this process to the whole group.
 bool forge(uint32_t seq) {
   event::Raw raw;
   raw.what = KNELL_EVENT_EXIT;

@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Who killed a process, and who asked it to end: every way to die in support/ways_to_die.h, as
-// reported over bpf and by the daemon, against the facts. Prints a table.
+// The reported sender of the signal that killed a process, and of the last signal before, for each
+// case in support/ways_to_die.h, with bpf and through the daemon: compared with the process that
+// sent the signal in the test. Prints a table.
 //
-// A wrong sender is a failure. A missing sender where one is known is a failure as well, except in
-// one of four rounds: the kernel does not run the programs for every signal (an interrupt may come
-// while one of them runs, a kernel may skip some processes), and then no sender is reported.
+// A wrong sender is a failure. A missing sender is a failure as well if it is missing in more than
+// a quarter of the rounds: the kernel does not run the BPF programs for every signal (an interrupt
+// may come while one of them runs, a kernel may skip some processes), and then no sender is
+// reported.
 //
 // KNELL_TEST_ROUNDS: how often each way is tested (1). KNELL_TEST_WAY: only the ways with this in
 // their names.

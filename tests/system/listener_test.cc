@@ -69,7 +69,7 @@ TEST(Listener, MaskOfZeroIsAllEvents) {
   const pid_t pid = child.pid();
   ASSERT_TRUE(child.wait());
   ASSERT_TRUE(recorder.read_until_exit_of(pid));
-  EXPECT_EQ(recorder.of(pid).size(), 2u) << text_of(recorder.of(pid));  // its birth too
+  EXPECT_EQ(recorder.of(pid).size(), 2u) << text_of(recorder.of(pid));  // its fork too
 }
 
 TEST(Listener, WorksAfterAForkedChildClosedIt) {
@@ -283,7 +283,7 @@ TEST(Listener, ForgetsProcessesWhoseExitsAreFilteredOut) {
   ASSERT_TRUE(stage.sentinel(recorder));
   const uint64_t before = recorder.listener().stats().processes;
   ASSERT_FALSE(stage.play(recorder).empty());
-  // The sweep continues with each drain: cause some. The connector reports the births of all
+  // The sweep continues with each drain: cause some. The connector reports the forks of all
   // processes, so on a busy machine some thousands that just died are in the table at any time.
   const auto few = before + static_cast<uint64_t>(children) / 2;
   for (const Deadline deadline;

@@ -532,7 +532,7 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
       go.wait();
       return run_true();
     });
-    // Alive until its birth was read: a process that is dead by then is not known over the
+    // Alive until its fork was read: a process that is dead by then is not known over the
     // connector.
     ASSERT_TRUE(follower.read_until(
         **connector, [&] { return follower.find(KNELL_EVENT_FORK, inside.pid()).has_value(); }));

@@ -34,7 +34,7 @@ std::string end_told(PidfdSource& source, SourceCollector& collector, int32_t pi
   return (exit.has & KNELL_HAS_STATUS) != 0 ? std::to_string(exit.wait_status) : "unknown";
 }
 
-// A process that is not our child: its parent reaps it or leaves it a zombie.
+// A process that is not a child of this process: its parent reaps it or leaves it a zombie.
 class Stranger {
  public:
   enum class Parent { kReaps, kNeverReaps };

@@ -75,7 +75,7 @@ std::pair<size_t, size_t> exits_owed(const Listening& kind, const Fate& fate) {
   return {0, fate.also > 0 ? 1 : 0};
 }
 
-// A listener that remembers processes knows the parent at birth. To others the kernel reports the
+// A listener that stores processes knows the parent at the fork. To others the kernel reports the
 // parent at death, perhaps a reaper, and 0 for a thread and for a process that was reaped before
 // its exit was sent.
 bool parent_is_right(const Listening& kind, const Fate& fate, pid_t ppid) {
@@ -298,9 +298,9 @@ TEST(Traps, CoreOfASingleThread) {
                       kFew);
 }
 
-// While the kernel can be asked, since the parent delays the reaping, the result does not depend on
-// the order of events: the status is the one that waitpid will report, whatever the threads did
-// before.
+// If the parent reaps the process late, knell can read the status from the kernel. Then the
+// reported status does not depend on the order of events: it is the one that waitpid will report,
+// whatever the threads did before.
 TEST(Traps, StatusIsExactUntilItIsReaped) {
   KNELL_NEEDS(lacks_connector());
   const Scenario scenarios[] = {scenario::leader_leaves_first,

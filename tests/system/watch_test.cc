@@ -311,8 +311,8 @@ pid_t first_life(int code) {
   return pid;
 }
 
-// The child of ours that had `pid` and ended with `status`: other processes may have had the pid,
-// too.
+// The child of this process that had `pid` and ended with `status`: other processes may have had
+// the pid, too.
 std::optional<Seen> life_of(Recorder& recorder, pid_t pid, int status) {
   (void)recorder.read_until_exit_of(pid, status);
   for (const Seen& exit : recorder.of(pid, KNELL_EVENT_EXIT)) {
@@ -365,7 +365,7 @@ TEST(PidReuse, SecondProcessDoesNotInheritFromAFilteredOne) {
   const auto exit = life_of(recorder, pid, 0x500);
   ASSERT_TRUE(exit) << text_of(recorder.of(pid));
   expect_second_life(*exit);
-  // Over the connector the start follows from the stamp of the fork. In a guest on a busy host
+  // Over the connector the start follows from the timestamp of the fork. In a guest on a busy host
   // there may be a delay between the two, across the end of a tick.
   EXPECT_GE(exit->raw.id.start, start);
   EXPECT_LE(exit->raw.id.start, start + (in_vm() ? 1 : 0));

@@ -147,7 +147,7 @@ class Crowd : public testing::Test {
     for (int i = 1; i <= 150; ++i) come(exits({ours, ended(i, i + 1)}), 2 * kBoth);
     for (int i = 0; i < 50; ++i) come(exits({wants(Key::kUid, kUser), ended(7)}), kUsers);
     for (int i = 0; i < 50; ++i)
-      // Only ours: once it is over, its pid may be reused by another process.
+      // Only processes of this test: once one has ended, another process may reuse its pid.
       come(exits({ours, wants(Key::kPid, i % 2 == 0 ? root : user)}), 0, 1);
     const AsUser is_user(kUser);
     for (int i = 1; i <= 50; ++i) come(exits({ended(i)}), kUsers);

@@ -22,6 +22,7 @@
 
 #include "daemon/accounts.h"
 #include "daemon/log.h"
+#include "daemon/snapshot.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -275,6 +276,10 @@ Result<bool> Daemon::scan_live_processes(Scan what) {
   KNELL_ASSIGN(const bool processes, processes_.scan_under_roots(piece));
   if (!processes) return false;
   return threads_.scan_under_roots(piece);
+}
+
+Result<std::unique_ptr<server::Snapshot>> Daemon::begin_snapshot(const hub::Listener& listener) {
+  return LiveSnapshot::create(listener, redactor_, clock_);
 }
 
 void Daemon::interest_shrunk() {

@@ -73,7 +73,7 @@ REFUSE .
 NAME tree: a process that does not exist
 RUN knell tree --under 4194304
 STATUS 1
-EXPECT_ERR \Aknell: --under: no process 4194304\n\Z
+EXPECT_ERR \Aknell: --under: [^\n]*no process 4194304\n\Z
 REFUSE .
 
 NAME help of an unknown command

@@ -40,11 +40,13 @@ LiveSnapshot::LiveSnapshot(const hub::Listener& listener, watch::ProcReader proc
       roots_(listener.node()->filter.interest.roots),
       proc_(std::move(proc)),
       redactor_(redactor) {
-  watch::LivingProcesses::Options options{
-      .details = std::min(details_, predicates_.needs().details),
-      .boot = live::boot_number(),
-      .roots = roots_,
-      .look_up_names = false};
+  const filter::Interest needs = predicates_.needs();
+  watch::LivingProcesses::Options options{.details = std::min(details_, needs.details),
+                                          .boot = live::boot_number(),
+                                          .roots = roots_,
+                                          .only_under = needs.only_under,
+                                          .look_up_names = false};
+  if (scope_.ns == 0) options.pids = needs.pids;  // else they are of its own namespace
   if (!scope_.every_user || scope_.ns != 0)
     options.may_list = [this](const watch::ProcFolder& folder) { return may_list(folder); };
   if (scope_.ns != 0) {

@@ -20,9 +20,12 @@ Result<int> snapshot_of_proc(const ListenerFilter& filter, const Visitor& visito
                              std::optional<uint32_t> uid) {
   KNELL_ASSIGN(const watch::ProcReader proc, watch::ProcReader::open());
   const filter::Interest needs = filter.interest();
-  watch::LivingProcesses living(
-      proc, system_clock(),
-      {.details = needs.details, .boot = live::boot_number(), .roots = needs.roots});
+  watch::LivingProcesses living(proc, system_clock(),
+                                {.details = needs.details,
+                                 .boot = live::boot_number(),
+                                 .roots = needs.roots,
+                                 .only_under = needs.only_under,
+                                 .pids = needs.pids});
   ScanBudget all;
   KNELL_TRY(living.list_some(all));
   watch::Batch batch(1);

@@ -100,11 +100,18 @@ LivingProcesses::Next LivingProcesses::next(ScanBudget& budget, Batch& batch) {
     for (size_t i = 0; i < options_.roots.size(); ++i)
       if (options_.roots[i] == entry.pid) entry.roots |= uint64_t{1} << i;
     entry.placed = true;
-    if (!entry.listed) continue;
+    if (!entry.listed || !is_wanted(entry)) continue;
     budget.spend(kFilesDescribed);
     if (describe(entry, batch)) return Next::kProcess;
   }
   return Next::kMore;
+}
+
+// To read the details takes most of the time, so processes that cannot match are left out before.
+bool LivingProcesses::is_wanted(const Entry& entry) const {
+  if (options_.only_under && entry.roots == 0) return false;
+  return options_.pids.empty() ||
+         std::ranges::find(options_.pids, entry.pid) != options_.pids.end();
 }
 
 // False: the process has ended.

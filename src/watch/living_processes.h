@@ -35,6 +35,8 @@ class LivingProcesses {
     uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
     uint32_t boot = 0;                      // for ids
     std::vector<int32_t> roots = {};        // of `under`: at most Lineage::kMostRoots
+    bool only_under = false;                // leave out what is under none of the roots
+    std::vector<int32_t> pids = {};         // if not empty: leave out all others
     bool look_up_names = true;              // of users, which may wait for a directory server
     MayList may_list = {};                  // none: all processes
   };
@@ -63,6 +65,7 @@ class LivingProcesses {
   void list_one(int32_t pid);
   Entry* parent_of(const Entry& entry);
   bool push_parent();
+  bool is_wanted(const Entry& entry) const;
   bool describe(const Entry& entry, Batch& batch);
   void fill_parent(knell_event& event, Slot& slot) const;
 

@@ -332,10 +332,15 @@ KNELL_API int knell_get_stats(const struct knell_listener* k, struct knell_stats
 
 // Calls `visit` for each process that is alive now and matches the predicates of the listener,
 // parents before their children, until `visit` returns non-zero, which is then the result. `event`
-// has type 0, via KNELL_VIA_PROC and the details in /proc; it is valid during the call. Reads all
-// of /proc, thus the pid namespace of this process. With a predicate about the exit (ended, longer,
-// shorter) no process matches. Ignores which processes were added by knell_add(). Errors: -EINVAL
-// the listener reads a recording; those of open(2).
+// has type 0, via KNELL_VIA_PROC and the details in /proc, up to those of the listener; `mono_ns`
+// is the time at which it was read. It is valid during the call. With a predicate about the exit
+// (ended, longer, shorter) no process matches. `under` goes by the parents that are alive. Ignores
+// which processes were added by knell_add(). Reads all of /proc, thus the pid namespace of this
+// process. Through the daemon, the daemon reads it, and the processes are those whose events it
+// reports (knell_stats.scope); events that arrive meanwhile are returned by knell_read(). If the
+// daemon is away, or older and does not know the request, /proc is read in this process, with the
+// same scope. Errors: -EINVAL the listener reads a recording; those of open(2); of the daemon:
+// -EDQUOT, -ENOBUFS, -ETIMEDOUT, -EBADMSG.
 KNELL_API int knell_snapshot(struct knell_listener* k,
                              int (*visit)(const struct knell_event* event, void* context),
                              void* context);

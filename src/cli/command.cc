@@ -26,6 +26,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_run());
   all.push_back(make_record());
   all.push_back(make_wait());
+  all.push_back(make_tree());
   all.push_back(make_status());
   all.push_back(make_doctor());
 #ifdef KNELL_COMPAT
@@ -120,6 +121,9 @@ constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
     {"count", "knell watch --by comm,unit counts what happens"},
     {"exec", "knell run -- CMD ARG... runs a command"},
     {"trace", "knell run -- CMD ARG... runs a command"},
+    {"ps", "knell tree shows the live processes"},
+    {"pstree", "knell tree shows the live processes"},
+    {"snapshot", "knell tree shows the live processes"},
     {"tail", "knell watch shows events as they happen"},
     {"listen", "knell watch shows events as they happen"},
 };

@@ -34,14 +34,16 @@ std::string parent_text(const knell_event& event) {
   return (event.has & KNELL_HAS_PPID) != 0 ? fmt::format("{}", event.ppid) : "-";
 }
 
-std::string user_text(const knell_event& event) {
-  if (event.user.data != nullptr) return printable(event.user);
-  return (event.has & KNELL_HAS_UID) != 0 ? fmt::format("{}", event.uid) : "-";
-}
-
 std::string age_text(const knell_event& event) {
   if ((event.has & KNELL_HAS_DURATION) == 0) return "-";
   return duration_text(std::chrono::nanoseconds(static_cast<int64_t>(event.duration_ns)));
+}
+
+}  // namespace
+
+std::string user_text(const knell_event& event) {
+  if (event.user.data != nullptr) return printable(event.user);
+  return (event.has & KNELL_HAS_UID) != 0 ? fmt::format("{}", event.uid) : "-";
 }
 
 Colour colour_of(const knell_event& event) {
@@ -49,8 +51,6 @@ Colour colour_of(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) == 0 || event.wait_status == 0) return Colour::kNone;
   return WIFSIGNALED(event.wait_status) ? Colour::kRed : Colour::kYellow;
 }
-
-}  // namespace
 
 void JsonView::add(const knell_event& event, std::string& out) { append_json_line(out, event); }
 

@@ -11,6 +11,11 @@
 
 namespace knell::cli {
 
+// The name of the event's user, else the uid; "-": neither is known.
+std::string user_text(const knell_event& event);
+// The colour of how it ended; kCyan: an event that is no exit.
+Colour colour_of(const knell_event& event);
+
 // The table for people, one event a line:
 //
 //   TIME          PID   USER      UNIT           ENDED        COMMAND

@@ -27,6 +27,7 @@
 #include "base/duration.h"
 #include "base/numbers.h"
 #include "cli/command.h"
+#include "cli/descriptor_limit.h"
 #include "cli/listen.h"
 #include "cli/message.h"
 #include "cli/output.h"
@@ -39,13 +40,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // if this fails, knell_add() reports the lack
-}
 
 // How much later than the pidfd the cause may come: the daemon's latency, and a busy machine.
 constexpr auto kCauseWait = 200ms;

@@ -184,4 +184,30 @@ Result<std::string> ConnectionToServer::status() {
   return json;
 }
 
+Result<ConnectionToServer::Snapshot> ConnectionToServer::snapshot(const OnFrame& on_other) {
+  const uint32_t request = next_seq();
+  KNELL_TRY(send(wire::encode_snapshot_request(request)));
+  Snapshot answer;
+  size_t bytes = 0;
+  for (uint64_t deadline = deadline_ns();;) {
+    KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
+    if (frame.type == wire::Message::kProcesses) {
+      deadline = deadline_ns();
+      bytes += frame.payload.size();
+      if (bytes <= kMostSnapshot) answer.payloads.emplace_back(frame.payload);
+    } else if (frame.type == wire::Message::kAck) {
+      KNELL_ASSIGN(answer.ack, wire::decode_ack(frame.payload));
+      if (answer.ack.request == request) break;
+    } else {
+      on_other(frame);
+    }
+  }
+  if (bytes > kMostSnapshot && answer.ack.error == 0) {
+    answer.ack.error = EMSGSIZE;
+    answer.ack.text =
+        "knelld's list of processes is longer than " + std::to_string(kMostSnapshot >> 20) + " MiB";
+  }
+  return answer;
+}
+
 }  // namespace knell::client

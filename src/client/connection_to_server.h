@@ -60,6 +60,15 @@ class ConnectionToServer {
   // Returns the ack of the request with this number, an acceptance or a refusal. Drops other acks.
   Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
+  // The living processes that match the subscription: the payloads of kProcesses, for
+  // wire::EventReader. Waits as long as such frames come. The ack has EMSGSIZE if the answer is
+  // longer than kMostSnapshot; a daemon that cannot list processes answers EOPNOTSUPP.
+  struct Snapshot {
+    wire::Ack ack;
+    std::vector<std::string> payloads;
+  };
+  static constexpr size_t kMostSnapshot = size_t{256} << 20;  // picked: half a million processes
+  Result<Snapshot> snapshot(const OnFrame& on_other);
 
  private:
   Result<wire::Frame> await_frame(uint64_t deadline_ns);

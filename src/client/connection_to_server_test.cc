@@ -216,5 +216,41 @@ TEST(ConnectionToServer, ConnectReportsAnAbsentOrBusyServer) {
   ::rmdir(folder);
 }
 
+std::string processes() {
+  std::string out;
+  wire::FrameWriter frame(out, Message::kProcesses, 0);
+  frame.attribute(wire::kEpoch, int64_t{5});
+  frame.finish();
+  return out;
+}
+
+TEST(ConnectionToServer, ASnapshotIsAllFramesUpToItsAck) {
+  Pair pair;
+  std::string events;
+  wire::FrameWriter(events, Message::kEvents, 0).finish();
+  pair.answer(processes());
+  pair.answer(events);
+  pair.answer(ack(99));
+  pair.answer(processes());
+  pair.answer(ack(0));
+  pair.answer(processes());  // of the next snapshot
+  size_t others = 0;
+  const auto answer = pair.client->snapshot(
+      [&](const wire::Frame& frame) { others += frame.type == Message::kEvents; });
+  ASSERT_TRUE(answer) << answer.error().message();
+  EXPECT_EQ(answer->payloads.size(), 2u);
+  EXPECT_EQ(answer->ack.error, 0);
+  EXPECT_EQ(others, 1u);
+}
+
+TEST(ConnectionToServer, ASnapshotWaitsOnlyWhileFramesCome) {
+  Pair pair;
+  pair.client->set_timeout_for_testing(ConnectionToServer::Timeout(1));
+  pair.answer(processes());
+  const auto answer = pair.client->snapshot(ignore);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ETIMEDOUT);
+}
+
 }  // namespace
 }  // namespace knell::client

@@ -23,6 +23,7 @@
 #include "base/boot_id.h"
 #include "daemon/accounts.h"
 #include "daemon/log.h"
+#include "daemon/snapshot.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -247,6 +248,10 @@ Result<bool> Daemon::scan_live_processes(Scan what) {
   KNELL_ASSIGN(const bool processes, processes_.scan_under_roots(piece));
   if (!processes) return false;
   return threads_.scan_under_roots(piece);
+}
+
+Result<std::unique_ptr<server::Snapshot>> Daemon::begin_snapshot(const hub::Listener& listener) {
+  return LiveSnapshot::create(listener, redactor_, clock_);
 }
 
 void Daemon::interest_shrunk() {

@@ -43,6 +43,7 @@ class Daemon final : private server::DaemonInterface {
   Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
   Result<bool> scan_live_processes(Scan what) override;
   void interest_shrunk() override;
+  Result<std::unique_ptr<server::Snapshot>> begin_snapshot(const hub::Listener& listener) override;
   Result<void> follow(int32_t pid, uint64_t start) override;
   void unfollow(int32_t pid) override;
   wire::Origin origin() const override;

@@ -43,6 +43,14 @@ void limit_details(knell_event& event, uint32_t details) {
   blank<Table, [](const Field& field) { return field.details < KNELL_DETAILS_STATUS; }>(event);
 }
 
+// Whether the event has the fields of the section. KNELL_EVENT_NONE is a process of a snapshot: it
+// has those of every event of a process.
+constexpr bool has_section(const knell_event& event, Section section) {
+  using enum Section;
+  if (event.type != KNELL_EVENT_NONE) return (event.type & types_of(section)) != 0;
+  return section == kEvery || section == kProcess || section == kEnd;
+}
+
 // The event as it is reported inside a pid namespace: its pids are those of `level`, and the fields
 // of processes outside the namespace are unknown. Only for events whose subject (fork: the child)
 // is inside.
@@ -51,7 +59,7 @@ void translate_in_place(knell_event& event, const NamespacePids& level) {
   for_each_row<Table>([&](auto row) {
     constexpr const Field& kField = Table[row];
     if constexpr (kField.number != nullptr) {
-      if ((event.type & types_of(kField.section)) == 0) return;
+      if (!has_section(event, kField.section)) return;
       auto& value = value_of<kField.member>(event);
       if constexpr (kField.is(Member::Kind::kId))
         value.pid = level.*kField.number;

@@ -69,6 +69,22 @@ TEST(Translate, UsesTheNumbersOfTheNamespace) {
   EXPECT_EQ(event.uid, 7u);
 }
 
+// A process of a snapshot has no type.
+TEST(Translate, TranslatesAProcessOfASnapshot) {
+  knell_event process = full_event();
+  process.type = KNELL_EVENT_NONE;
+  const knell_event event = translate(process, {.ns = 1, .pid = 10, .tid = 10, .ppid = 9});
+  EXPECT_EQ(event.pid, 10);
+  EXPECT_EQ(event.tid, 10);
+  EXPECT_EQ(event.id.pid, 10);
+  EXPECT_EQ(event.ppid, 9);
+  EXPECT_EQ(event.parent_id.pid, 9);
+  const knell_event alone = translate(process, {.ns = 1, .pid = 10, .tid = 10});
+  EXPECT_EQ(alone.ppid, 0);
+  EXPECT_EQ(alone.parent_id.pid, 0);
+  EXPECT_EQ(alone.parent_comm.data, nullptr);
+}
+
 TEST(Translate, AParentOutsideIsUnknown) {
   const knell_event event = translate(full_event(), {.ns = 1, .pid = 1, .tid = 1, .other_pid = 8});
   EXPECT_EQ(event.ppid, 0);

@@ -65,6 +65,7 @@ void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
   update_queue(*listener, [](Queue& queue) { queue.clear(); });
+  (void)prepare_answer(*listener, 0);
   users_.leave(*listener->account_);
   listeners_.erase(listener);
 }
@@ -477,6 +478,20 @@ void Hub::answer(Listener& listener, std::string_view packet) {
 
 Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
   return Users::may_queue_answer(*listener.account_, bytes, answer_bytes(), quotas_);
+}
+
+Result<void> Hub::prepare_answer(Listener& listener, size_t bytes) {
+  // A decrease wraps around, which unsigned addition makes right.
+  const auto charge = [&](size_t more) {
+    listener.preparing_bytes_ += more;
+    listener.account_->answer_bytes += more;
+    preparing_bytes_ += more;
+  };
+  charge(0 - listener.preparing_bytes_);
+  if (bytes == 0) return {};
+  KNELL_TRY(may_answer(listener, bytes));
+  charge(bytes);
+  return {};
 }
 
 void Hub::popped(Listener& listener, size_t count) {

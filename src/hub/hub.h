@@ -105,6 +105,9 @@ class Hub {
   void answer(Listener& listener, std::string_view packet);
   // Errors: too many bytes of answers wait, EDQUOT of its user, ENOBUFS of all users.
   Result<void> may_answer(const Listener& listener, size_t bytes) const;
+  // An answer of the listener that is being prepared takes `bytes` of memory now; 0: it is done.
+  // Charged as an unread answer. Errors: as may_answer(); then nothing is charged.
+  Result<void> prepare_answer(Listener& listener, size_t bytes);
   // Removes the first `count` items of the queue, which were sent.
   void popped(Listener& listener, size_t count);
   // Calls visit(listener) for each listener that something was queued for since the last call.
@@ -169,7 +172,9 @@ class Hub {
   static bool passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
-  size_t answer_bytes() const { return answer_store_.bytes() + answers_ * sizeof(Queue::Item); }
+  size_t answer_bytes() const {
+    return answer_store_.bytes() + answers_ * sizeof(Queue::Item) + preparing_bytes_;
+  }
   bool is_memory_tight(const Listener& listener) const;
   void report_due_hole(Listener& listener);
   void shed();
@@ -196,6 +201,7 @@ class Hub {
   std::vector<Listener*> fresh_;
   Counters counters_;
   size_t items_ = 0, answers_ = 0;  // of all queues; items_ includes answers_
+  size_t preparing_bytes_ = 0;      // of all listeners; see prepare_answer()
   uint64_t unshared_nodes_ = 0;     // added so far: makes their keys unique
   int64_t epoch_ns_ = 0;
 };

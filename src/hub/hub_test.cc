@@ -313,6 +313,25 @@ TEST(Hub, RefusesALongAnswerAboveTheUsersLimit) {
   EXPECT_TRUE(on.hub.may_answer(same, 900));
 }
 
+TEST(Hub, ChargesAnAnswerThatIsBeingPrepared) {
+  Fixture on({.answer_bytes_per_user = 1000});
+  Listener& one = on.listener(kAll, 1000);
+  Listener& same = on.listener(kAll, 1000);
+  ASSERT_TRUE(on.hub.prepare_answer(one, 400));
+  ASSERT_TRUE(on.hub.prepare_answer(one, 900));
+  EXPECT_EQ(on.hub.users().all().at(1000).answer_bytes, 900u);
+  EXPECT_EQ(on.hub.prepare_answer(same, 200).error().code, EDQUOT);
+  EXPECT_EQ(on.hub.prepare_answer(one, 1100).error().code, EDQUOT);
+  EXPECT_EQ(on.hub.users().all().at(1000).answer_bytes, 0u) << "nothing is charged on an error";
+  ASSERT_TRUE(on.hub.prepare_answer(one, 900));
+  ASSERT_TRUE(on.hub.prepare_answer(one, 0));
+  ASSERT_TRUE(on.hub.prepare_answer(same, 900));
+  on.hub.disconnect(&same);
+  EXPECT_EQ(on.hub.users().all().at(1000).answer_bytes, 0u);
+  on.hub.disconnect(&one);
+  EXPECT_EQ(on.hub.bytes(), 0u);
+}
+
 // The publisher still holds a reference to the bytes that are shed, so the memory stays above the
 // limit: this must not empty a short queue.
 TEST(Hub, NeverShedsAShortQueue) {

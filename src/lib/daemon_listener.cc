@@ -196,6 +196,49 @@ Result<void> DaemonListener::remove(pid_t pid) {
   return removed;
 }
 
+// --------------------------------------------------------------------------------------- snapshot
+
+// The uid whose processes the daemon reports; nullopt: every uid.
+std::optional<uint32_t> DaemonListener::visible_uid() const {
+  if ((hello_.scope.flags & wire::Scope::kOwnUid) == 0) return std::nullopt;
+  return hello_.scope.uid;
+}
+
+// The processes, as ConnectionToServer::snapshot() has them; nullopt: there is no daemon now that
+// can list them.
+Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot() {
+  if (state_ == State::kClosed) return std::unexpected(*error_);
+  if (state_ != State::kConnected) return std::nullopt;
+  auto answer = connection_->snapshot([this](const wire::Frame& frame) {
+    if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
+  });
+  if (!answer) {
+    KNELL_TRY(on_failure(std::move(answer).error()));
+    return std::nullopt;
+  }
+  arm();
+  if (answer->ack.error == EOPNOTSUPP) return std::nullopt;  // an older daemon
+  KNELL_TRY(client::as_result(answer->ack));
+  return std::move(answer->payloads);
+}
+
+Result<int> DaemonListener::snapshot(const Visitor& visitor) {
+  KNELL_ASSIGN(const auto payloads, request_snapshot());
+  if (!payloads) return snapshot_of_proc(filter_, visitor, visible_uid());
+  for (const std::string& payload : *payloads) {
+    wire::EventReader reader(payload, wire::Message::kProcesses);
+    knell_event event;
+    while (reader.next(event)) {
+      process::UserNames::Name name;
+      set_user(event, name);
+      event::note_presence<event::kFields>(event);
+      if (const int result = visitor(event); result != 0) return result;
+    }
+    if (reader.malformed()) return say(EBADMSG, "knelld's list of processes is malformed");
+  }
+  return 0;
+}
+
 // Until when to wait for the daemon to report the exit of a process that is already dead.
 uint64_t DaemonListener::grace_ns() const {
   // Chosen, not measured: many times the delivery time of an event.
@@ -276,9 +319,14 @@ void DaemonListener::finish(size_t slot) {
     lost_ += event.lost_count;
     return;
   }
+  set_user(event, names_[slot]);
+}
+
+// `name` holds the text.
+void DaemonListener::set_user(knell_event& event, process::UserNames::Name& name) {
   if (!names_wanted_ || (event.has & KNELL_HAS_UID) == 0) return;
-  names_[slot] = users_.find(event.uid);
-  if (const auto& name = names_[slot]) event.user = {name->data(), name->size()};
+  name = users_.find(event.uid);
+  if (name != nullptr) event.user = {name->data(), name->size()};
 }
 
 void DaemonListener::remove_if_exited(const knell_event& event) {

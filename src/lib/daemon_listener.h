@@ -39,6 +39,7 @@ class DaemonListener final : public knell_listener {
   Result<void> set_events(uint32_t mask) override;
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
+  Result<int> snapshot(const Visitor& visitor) override;
   knell_stats stats() const override;
   wire::Origin origin() const override;
 
@@ -60,6 +61,9 @@ class DaemonListener final : public knell_listener {
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> on_failure(Error error);
   uint64_t grace_ns() const;
+  Result<std::optional<std::vector<std::string>>> request_snapshot();
+  std::optional<uint32_t> visible_uid() const;
+  void set_user(knell_event& event, process::UserNames::Name& name);
 
   // Events from the daemon.
   Result<Got> receive();

@@ -496,6 +496,117 @@ TEST_F(DaemonListenerTest, ReportsMalformedFramesAsAnError) {
   }
 }
 
+// A frame of a snapshot, of these processes of a user.
+std::string processes_of(std::initializer_list<int32_t> pids, uint32_t uid = 0) {
+  std::string out;
+  wire::EventFrame frame(out, 0, Message::kProcesses);
+  for (const int32_t pid : pids) {
+    knell_event process = event(KNELL_EVENT_NONE, pid);
+    process.via = KNELL_VIA_PROC;
+    process.uid = uid;
+    process.ppid = 1;
+    KNELL_CHECK(frame.add(process));
+  }
+  frame.finish();
+  return out;
+}
+
+class DaemonSnapshotTest : public DaemonListenerTest {
+ protected:
+  Result<int> snapshot(int stop_at = 0) {
+    seen_.clear();
+    stop_at_ = stop_at;
+    const auto visit = [](const knell_event* event, void* context) {
+      auto& test = *static_cast<DaemonSnapshotTest*>(context);
+      const auto text = [](const knell_string& s) {
+        return std::string(s.data == nullptr ? "" : s.data, s.size);
+      };
+      test.seen_.push_back({*event, text(event->comm), text(event->user)});
+      return event->pid == test.stop_at_ ? 7 : 0;
+    };
+    return listener_->snapshot({.visit = visit, .context = this});
+  }
+  std::vector<int32_t> pids() const {
+    std::vector<int32_t> all;
+    for (const Seen& seen : seen_) all.push_back(seen.event.pid);
+    return all;
+  }
+  std::vector<Seen> seen_;
+  int stop_at_ = 0;
+};
+
+TEST_F(DaemonSnapshotTest, VisitsWhatTheDaemonLists) {
+  open();
+  server_.send_before_ack(Message::kSnapshot, processes_of({}));  // it is still working
+  server_.send_before_ack(Message::kSnapshot, processes_of({1, 5}));
+  server_.send_before_ack(Message::kSnapshot, FakeServer::frame_of({event(KNELL_EVENT_EXEC, 9)}));
+  server_.send_before_ack(Message::kSnapshot, processes_of({7}));
+  ASSERT_EQ(snapshot().value_or(-1), 0);
+  EXPECT_EQ(pids(), (std::vector<int32_t>{1, 5, 7}));
+  EXPECT_EQ(seen_[0].comm, "sh");
+  EXPECT_EQ(seen_[0].user, "root");
+  EXPECT_NE(seen_[0].event.has & KNELL_HAS_PPID, 0u);
+  EXPECT_EQ(seen_[0].event.via, uint32_t{KNELL_VIA_PROC});
+  const auto events = read(1);
+  ASSERT_EQ(events.size(), 1u) << "the event that came meanwhile";
+  EXPECT_EQ(events[0].event.pid, 9);
+}
+
+TEST_F(DaemonSnapshotTest, TheVisitorMayEndIt) {
+  open();
+  for (int i = 0; i < 2; ++i) {
+    server_.send_before_ack(Message::kSnapshot, processes_of({1, 5, 7}));
+    EXPECT_EQ(snapshot(5).value_or(-1), 7);
+    EXPECT_EQ(pids(), (std::vector<int32_t>{1, 5}));
+  }
+}
+
+TEST_F(DaemonSnapshotTest, ARefusalIsAnError) {
+  open();
+  server_.answer_next(Message::kSnapshot, EDQUOT, "the user's share is used up");
+  const auto refused = snapshot();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EDQUOT);
+  EXPECT_EQ(snapshot().value_or(-1), 0) << "the connection is as good as before";
+}
+
+TEST_F(DaemonSnapshotTest, MalformedProcessesAreAnError) {
+  open();
+  const std::string events = FakeServer::frame_of({event(KNELL_EVENT_EXEC, 9)});
+  std::string out;
+  wire::FrameWriter writer(out, Message::kProcesses, 0);
+  writer.out().append(events.substr(wire::kHeaderBytes));
+  writer.finish();
+  server_.send_before_ack(Message::kSnapshot, out);
+  const auto broken = snapshot();
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, EBADMSG);
+}
+
+// An older daemon, and one that is away: /proc shows the same processes.
+TEST_F(DaemonSnapshotTest, ReadsProcWithoutADaemonThatKnowsSnapshots) {
+  open();
+  ASSERT_TRUE(match("pid", std::to_string(::getpid()).c_str()));
+  server_.answer_next(Message::kSnapshot, EOPNOTSUPP, "message 26 is unknown to this knelld");
+  ASSERT_EQ(snapshot().value_or(-1), 0);
+  EXPECT_EQ(pids(), std::vector<int32_t>{::getpid()});
+  server_.stop();
+  ASSERT_EQ(snapshot().value_or(-1), 0);
+  EXPECT_EQ(pids(), std::vector<int32_t>{::getpid()});
+  ASSERT_EQ(snapshot().value_or(-1), 0) << "while it is away";
+  EXPECT_EQ(pids(), std::vector<int32_t>{::getpid()});
+}
+
+TEST_F(DaemonSnapshotTest, ReadsFromProcOnlyWhatItMaySee) {
+  server_.hello.scope = {
+      .flags = wire::Scope::kOwnUid, .uid = ::getuid() + 1, .namespace_depth = 0, .reserved = 0};
+  open();
+  ASSERT_TRUE(match("pid", std::to_string(::getpid()).c_str()));
+  server_.answer_next(Message::kSnapshot, EOPNOTSUPP, "");
+  ASSERT_EQ(snapshot().value_or(-1), 0);
+  EXPECT_TRUE(pids().empty());
+}
+
 TEST_F(DaemonListenerTest, ReportsItsScope) {
   server_.hello.scope = {
       .flags = wire::Scope::kOwnUid, .uid = 65534, .namespace_depth = 0, .reserved = 0};

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "lib/listener_filter.h"
+#include "lib/snapshot.h"
 #include "wire/recording.h"
 
 // The handle of the C ABI: base class of the listeners over the daemon, over sources in this
@@ -29,6 +30,7 @@ struct knell_listener {
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
+  virtual knell::Result<int> snapshot(const knell::lib::Visitor& visitor) = 0;
   virtual knell_stats stats() const = 0;  // without `size`
   // The header of a recording of this listener.
   virtual knell::wire::Origin origin() const = 0;
@@ -36,7 +38,6 @@ struct knell_listener {
   virtual const knell::wire::Origin* recording() const { return nullptr; }
 
   bool only_added() const { return filter_.subscription.only_added; }  // false: never call add()
-  const knell::filter::Predicates& predicates() const { return filter_.predicates; }
 
   // The process that opened it. A forked child must not use it: it shares the sockets and buffers,
   // so it would take events from its parent.

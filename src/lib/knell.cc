@@ -15,7 +15,6 @@
 #include "lib/abi.h"
 #include "lib/handle.h"
 #include "lib/predicate_parser.h"
-#include "lib/snapshot.h"
 #include "lib/structure_size.h"
 
 namespace knell::lib {
@@ -121,10 +120,7 @@ int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), v
   const ErrnoGuard keep_errno;
   if (visit == nullptr) return missing("visit");
   if (const int error = error_of_handle(k); error != 0) return error;
-  if (k->recording() != nullptr)
-    return store_error(
-        {EINVAL, "a listener of a recording has no snapshot of live processes", true});
-  const auto result = snapshot(k->predicates(), visit, context);
+  const auto result = k->snapshot({.visit = visit, .context = context});
   return result ? *result : store_error(result.error());
 }
 

@@ -26,6 +26,9 @@ class LiveListener final : public knell_listener, private source::Sink {
   Result<void> set_events(uint32_t mask) override;
   int fd() const override { return feed_->fd(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
+  Result<int> snapshot(const Visitor& visitor) override {
+    return snapshot_of_proc(filter_, visitor);
+  }
   knell_stats stats() const override;
   wire::Origin origin() const override;
 

@@ -26,6 +26,9 @@ class ReplayListener final : public knell_listener {
   Result<void> set_events(uint32_t mask) override;
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
+  Result<int> snapshot(const Visitor&) override {
+    return say(EINVAL, "a recording has no processes that are alive now");
+  }
   knell_stats stats() const override;
   wire::Origin origin() const override;
   const wire::Origin* recording() const override { return &reader_.origin(); }

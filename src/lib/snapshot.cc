@@ -1,91 +1,41 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell_snapshot(): the living processes in /proc that match the predicates of a listener.
+// knell_snapshot() without the daemon: the living processes in /proc that match the predicates of a
+// listener.
 #include "lib/snapshot.h"
 
-#include <algorithm>
-#include <vector>
-
-#include "base/boot_id.h"
 #include "base/clock.h"
-#include "base/proc_stat.h"
 #include "event/fields.h"
+#include "event/visibility.h"
+#include "base/boot_id.h"
 #include "event/batch.h"
 #include "process/lineage.h"
+#include "process/living_processes.h"
 #include "process/proc_reader.h"
-#include "process/process_details.h"
 
 namespace knell::lib {
-namespace {
 
-struct Living {
-  int32_t pid, ppid;
-  uint64_t start;
-};
-
-// Sorts parents before their children. A parent started before its child or in the same clock tick;
-// within a tick the ppid decides.
-std::vector<Living> parents_first(std::vector<Living> all) {
-  std::ranges::sort(all, {}, [](const Living& one) { return std::pair(one.start, one.pid); });
-  for (size_t first = 0, last = 0; first < all.size(); first = last) {
-    while (last < all.size() && all[last].start == all[first].start) ++last;
-    for (size_t done = first; done < last;) {
-      const auto is_parent = [&](const Living& one) { return one.pid == all[done].ppid; };
-      const auto from = all.begin() + static_cast<ptrdiff_t>(done);
-      const auto parent =
-          std::find_if(from + 1, all.begin() + static_cast<ptrdiff_t>(last), is_parent);
-      if (parent == all.begin() + static_cast<ptrdiff_t>(last))
-        ++done;
-      else
-        std::iter_swap(from, parent);
-    }
-  }
-  return all;
-}
-
-bool is_alive(const Living& process) {
-  const auto stat = read_proc_stat(process.pid);
-  if (!stat || stat->start != process.start) return false;
-  return stat->state != 'X' && (stat->state != 'Z' || stat->threads > 1);
-}
-
-}  // namespace
-
-Result<int> snapshot(const filter::Predicates& predicates,
-                     int (*visit)(const knell_event* event, void* context), void* context) {
+Result<int> snapshot_of_proc(const ListenerFilter& filter, const Visitor& visitor,
+                             std::optional<uint32_t> uid) {
   KNELL_ASSIGN(const process::ProcReader proc, process::ProcReader::open());
-  const Clock& clock = system_clock();
-  process::Timebase time;
-  time.take(clock);
-  const uint64_t now = clock.monotonic_ns();
-  process::ProcessDetails details(KNELL_DETAILS_FULL, boot_number(), proc, time, {});
-  details.read_all(now);
-  process::Lineage lineage;
-  for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
-  lineage.scan(proc);
-
-  std::vector<Living> all;
-  for (const int32_t pid : proc.pids()) {
-    if (const process::Process* process = details.table().find(pid))
-      all.push_back({pid, process->ppid, process->start});
-  }
+  const filter::Interest needs = filter.interest();
+  process::LivingProcesses living(proc, system_clock(),
+                                {.details = needs.details,
+                                 .boot = boot_number(),
+                                 .roots = needs.roots,
+                                 .only_under = needs.only_under,
+                                 .pids = needs.pids});
+  ScanBudget all;
+  KNELL_TRY(living.list_some(all));
   event::Batch batch(1);
-  for (const Living& process : parents_first(std::move(all))) {
-    if (!is_alive(process)) continue;
-    batch.clear();
-    event::Slot& slot = *batch.reserve();
-    knell_event& event = slot.event;
-    event.size = sizeof event;
-    event.type = KNELL_EVENT_NONE;
-    event.via = KNELL_VIA_PROC;
-    event.mono_ns = now;
-    event.time_ns = time.realtime_ns(now);
-    event.pid = event.tid = process.pid;
-    details.describe(slot, process.pid, process::ProcessDetails::ReadProc::kNo);
-    if (!predicates.matches(event, lineage)) continue;
+  while (living.next(all, batch) == process::LivingProcesses::Next::kProcess) {
+    knell_event& event = batch[0].event;
+    if (uid && ((event.has & KNELL_HAS_UID) == 0 || event.uid != *uid)) continue;
+    if (!filter.predicates.matches(event, process::RootBits(needs.roots, batch[0].note))) continue;
+    event::limit_details(event, filter.subscription.details);
     event::note_presence<event::kFields>(event);
-    if (const int result = visit(&event, context); result != 0) return result;
+    if (const int result = visitor(event); result != 0) return result;
   }
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,9 +15,37 @@
 
 #include "event/cn_message.h"
 #include "server/daemon_interface.h"
+#include "server/wire_event_encoder.h"
+#include "wire/event.h"
 #include "wire/protocol.h"
 
 namespace knell::server {
+
+// Lists the processes 1, 2, ...
+class FakeSnapshot final : public Snapshot {
+ public:
+  FakeSnapshot(int32_t processes, int32_t fails_at) : left_(processes), fails_at_(fails_at) {}
+  Result<Step> step() override {
+    if (left_ == 0) return Step::kEnd;
+    if (++pid_ == fails_at_) return say(EIO, "/proc cannot be read");
+    --left_;
+    knell_event event{};
+    event.pid = pid_;
+    event.args = {args_.data(), args_.size()};
+    process_ = encoder_.event(event, KNELL_DETAILS_FULL);
+    return Step::kProcess;
+  }
+  std::string_view process() const override { return process_; }
+  size_t bytes() const override { return kBytes; }
+
+  static constexpr size_t kBytes = 1000;
+
+ private:
+  WireEventEncoder encoder_;
+  std::string_view process_;
+  const std::string args_ = std::string(100, 'x') + '\0';
+  int32_t pid_ = 0, left_, fails_at_;
+};
 
 // Grants every request, unless a member below says otherwise.
 class FakeDaemon final : public DaemonInterface {
@@ -46,6 +75,10 @@ class FakeDaemon final : public DaemonInterface {
     return origin;
   }
   std::string status_json(const Peer&) const override { return json; }
+  Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener&) override {
+    if (refuses) return say(EMFILE, "no descriptors are left");
+    return std::make_unique<FakeSnapshot>(alive, snapshot_fails_at);
+  }
   event::Raw make_ack(uint32_t error, uint32_t ack) override {
     event::Raw raw;
     raw.what = KNELL_EVENT_NONE;
@@ -58,6 +91,7 @@ class FakeDaemon final : public DaemonInterface {
   bool refuses = false, scan_fails = false;
   int unscanned = 0, unscanned_roots = 0;  // pieces of work left, for all and for `under`
   int32_t missing_pid = 0;
+  int32_t alive = 0, snapshot_fails_at = 0;  // of a snapshot
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;
   std::string json = "{}";
@@ -108,6 +142,29 @@ struct ClientEnd {
         .value_or(wire::Bye{.error = -1, .text = {}});
   }
 };
+
+// The pids in the frames of a snapshot, up to its ack; the test fails at any other frame.
+inline std::vector<int32_t> pids_in_snapshot(const std::vector<std::string>& packets,
+                                             std::optional<wire::Ack>* ack = nullptr) {
+  std::vector<int32_t> pids;
+  for (const std::string& packet : packets) {
+    const auto frame = wire::parse_packet(packet);
+    EXPECT_TRUE(frame);
+    if (!frame) break;
+    if (frame->type == wire::Message::kAck) {
+      const auto decoded = wire::decode_ack(frame->payload);
+      EXPECT_TRUE(decoded);
+      if (ack != nullptr && decoded) *ack = *decoded;
+      break;
+    }
+    EXPECT_EQ(static_cast<int>(frame->type), static_cast<int>(wire::Message::kProcesses));
+    wire::EventReader reader(frame->payload, wire::Message::kProcesses);
+    knell_event event;
+    while (reader.next(event)) pids.push_back(event.pid);
+    EXPECT_FALSE(reader.malformed());
+  }
+  return pids;
+}
 
 // A packet of a client of the connector, with `words` of 4 bytes as its request.
 inline std::string connector_request(const std::vector<uint32_t>& words, uint32_t nonce = 41) {

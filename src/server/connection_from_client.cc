@@ -22,7 +22,7 @@
 #include <utility>
 
 #include "event/cn_message.h"
-#include "wire/event.h"
+#include "server/wire_event_encoder.h"
 
 namespace knell::server {
 namespace {
@@ -81,6 +81,7 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
 ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
   static thread_local std::array<char, kMostReceived> buffer;
   if (pending_) {
+    if (is_paused()) return Step::kNothing;
     serve_pending();
     return Step::kMore;
   }
@@ -202,12 +203,9 @@ size_t ConnectionFromClient::assemble(std::string& packet) {
     taken = 1;
   } else {
     wire::EventFrame frame(packet);
-    for (; taken < queue.size() && queue[taken].event; ++taken) {
-      std::string_view bytes = queue[taken].bytes.view();
-      int64_t epoch_ns = 0;  // precedes the event; see server/wire_event_encoder.h
-      std::memcpy(&epoch_ns, bytes.data(), sizeof epoch_ns);
-      if (!frame.add(epoch_ns, bytes.substr(sizeof epoch_ns))) break;
-    }
+    while (taken < queue.size() && queue[taken].event &&
+           add_encoded(frame, queue[taken].bytes.view()))
+      ++taken;
     frame.finish();
   }
   std::memcpy(packet.data() + kSeqOffset, &frames_, sizeof frames_);

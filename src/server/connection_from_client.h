@@ -49,6 +49,8 @@ class ConnectionFromClient {
   // When its next request may be read, CLOCK_MONOTONIC; 0: now.
   uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
+  // A request is being served in pieces, and step() can do the next one.
+  bool has_work() const { return pending_.has_value() && !is_paused(); }
   // Too many answers are unread: no request is read until the client reads them.
   bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
   // Its socket has no room: call send() when it has.
@@ -88,14 +90,22 @@ class ConnectionFromClient {
     filter::Subscription subscription;  // `under` has the client's pids
     Peer::Search search;
   };
+  // A snapshot, whose processes are gathered for a frame.
+  struct Listing {
+    std::unique_ptr<Snapshot> snapshot;
+    std::vector<std::string> processes = {};
+    size_t bytes = 0;          // of `processes`
+    uint64_t answered_ns = 0;  // when the last frame was queued
+  };
   // A request that is served in pieces, with requests of other clients between them: a
-  // subscription, or one to add or remove processes.
+  // subscription, one to add or remove processes, or a snapshot.
   struct Pending {
     wire::Message what{};
     uint32_t request = 0;  // `seq` of the request; of a compat client cn_msg.ack
     std::optional<Subscribing> subscribing = {};
     std::vector<wire::AddedProcess> pids = {};
-    size_t at = 0;            // the next of `pids`
+    size_t at = 0;  // the next of `pids`
+    std::optional<Listing> listing = {};
     Result<void> first = {};  // the first error
   };
 
@@ -116,6 +126,13 @@ class ConnectionFromClient {
   bool continue_scan(Pending& now);
   Result<void> add_one(const wire::AddedProcess& process);
   Result<void> remove_one(const wire::AddedProcess& process);
+  void on_snapshot(const wire::Frame& frame);
+  Result<Listing> begin_listing(std::string_view payload);
+  bool continue_snapshot(Pending& now);
+  Result<bool> list_some(Listing& listing);
+  Result<void> answer_processes(Listing& listing);
+  // The answers to the pending request wait until the client reads.
+  bool is_paused() const { return pending_->listing && has_too_many_answers(); }
   Result<void> on_status(std::string_view payload);
   Result<Subscribing> search_for(filter::Subscription subscription);
   Result<void> change(filter::Subscription subscription);

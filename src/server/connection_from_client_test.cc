@@ -652,6 +652,86 @@ TEST(NativeClient, ReadsNoRequestsWhileAnswersAreUnread) {
   EXPECT_FALSE(on.connection->has_too_many_answers());
 }
 
+TEST(NativeClient, ASnapshotIsAnsweredByProcessesAndAnAck) {
+  Fixture on;
+  on.greet();
+  on.daemon.alive = 100;
+  on.ask(wire::encode_snapshot_request(1));
+  EXPECT_EQ(on.client.ack().error, EINVAL) << "it has not subscribed";
+  on.ask(wire::encode(all_execs(), 2));
+  ASSERT_EQ(on.client.ack().error, 0);
+  on.ask(wire::encode_snapshot_request(3));
+  const auto packets = on.client.receive_all();
+  EXPECT_LT(packets.size(), 10u) << "many processes are in one frame";
+  std::optional<wire::Ack> ack;
+  const auto pids = pids_in_snapshot(packets, &ack);
+  EXPECT_EQ(ack, (wire::Ack{.error = 0, .request = 3, .text = {}}));
+  EXPECT_EQ(pids.size(), 100u);
+  EXPECT_TRUE(std::ranges::is_sorted(pids));
+  EXPECT_EQ(on.connection->listener().account().answer_bytes, 0u);
+  on.daemon.alive = 0;
+  on.ask(wire::encode_snapshot_request(4));
+  EXPECT_EQ(on.client.ack().error, 0) << "nothing matches";
+}
+
+TEST(NativeClient, ASnapshotThatFailsEndsWithTheReason) {
+  Fixture on;
+  on.greet();
+  on.ask(wire::encode(all_execs(), 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  on.daemon.alive = 50;
+  on.daemon.snapshot_fails_at = 40;
+  on.ask(wire::encode_snapshot_request(2));
+  std::optional<wire::Ack> ack;
+  EXPECT_LT(pids_in_snapshot(on.client.receive_all(), &ack).size(), 40u);
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->error, EIO);
+  EXPECT_THAT(ack->text, HasSubstr("/proc"));
+  EXPECT_EQ(on.connection->listener().account().answer_bytes, 0u);
+  on.daemon.refuses = true;
+  on.ask(wire::encode_snapshot_request(3));
+  EXPECT_EQ(on.client.ack().error, EMFILE);
+}
+
+TEST(NativeClient, ASnapshotIsChargedForItsMemory) {
+  hub::Quotas quotas;
+  quotas.answer_bytes = FakeSnapshot::kBytes;  // for root as well
+  Fixture on(quotas);
+  on.greet();
+  on.ask(wire::encode(all_execs(), 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  on.daemon.alive = 1;
+  on.ask(wire::encode_snapshot_request(2));
+  EXPECT_EQ(on.client.ack().error, ENOBUFS);
+}
+
+// A client that does not read stops its own snapshot, and costs what is queued for it.
+TEST(NativeClient, ASnapshotWaitsUntilTheClientReads) {
+  Fixture on;
+  on.greet();
+  on.ask(wire::encode(all_execs(), 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  on.daemon.alive = 20'000;
+  ASSERT_TRUE(on.client.send(wire::encode_snapshot_request(2)));
+  size_t most = 0, turns = 0;
+  while (on.turn() == Life::kOpen && !on.connection->blocked()) {
+    most = std::max(most, on.connection->listener().account().answer_bytes);
+    ASSERT_LT(++turns, 10'000u);
+  }
+  for (int i = 0; i < 10; ++i) on.turn();
+  EXPECT_FALSE(on.connection->has_work());
+  EXPECT_LT(most, 64u * 1024);
+  std::vector<int32_t> pids;
+  for (turns = 0; pids.size() < 20'000 && turns < 10'000; ++turns) {
+    const auto some = pids_in_snapshot(on.client.receive_all());
+    pids.insert(pids.end(), some.begin(), some.end());
+    on.connection->unblock();
+    on.connection->send(on.now_ns, ConnectionFromClient::Due::kNow);
+    on.turn();
+  }
+  EXPECT_EQ(pids.size(), 20'000u);
+}
+
 TEST(NativeClient, EndsWhenTheClientHangsUp) {
   Fixture on;
   on.greet();

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "event/raw.h"
@@ -12,6 +15,19 @@
 #include "wire/origin.h"
 
 namespace knell::server {
+
+// A list of living processes that is being made in pieces; of one client.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  // Does a piece of the work, a few tenths of a millisecond at most. Errors: it cannot be made.
+  enum class Step : uint8_t { kMore, kProcess, kEnd };
+  virtual Result<Step> step() = 0;
+  // After kProcess, until the next step(): the process as the listener may see it, encoded as
+  // WireEventEncoder::event() does.
+  virtual std::string_view process() const = 0;
+  virtual size_t bytes() const = 0;  // the memory it takes
+};
 
 // What the server needs of the rest of the daemon. Called from the server's thread.
 class DaemonInterface {
@@ -36,6 +52,10 @@ class DaemonInterface {
   virtual wire::Origin origin() const = 0;
   // The status as JSON, limited to what the client may see.
   virtual std::string status_json(const Peer& peer) const = 0;
+  // Begins to list the processes that are alive, match the predicates of the listener's
+  // subscription and may be seen by it, parents before their children. Errors: /proc cannot be
+  // read.
+  virtual Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener& listener) = 0;
   // Makes an ack as the connector does: stamped, with the next sequence number of its CPU.
   virtual event::Raw make_ack(uint32_t error, uint32_t ack) = 0;
 };

@@ -11,16 +11,25 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/proc_stat.h"
 #include "server/connection_from_client.h"
+#include "server/wire_event_encoder.h"
 
 namespace knell::server {
 namespace {
 
 using Life = ConnectionFromClient::Life;
 
-constexpr uint32_t kStatusWorth = 20;  // a STATUS costs 20 requests more: it lists every client
-constexpr size_t kMostUnder = 64;      // `under` predicates of one SUBSCRIBE
+constexpr uint32_t kStatusWorth = 20;    // a STATUS costs 20 requests more: it lists every client
+constexpr uint32_t kSnapshotWorth = 20;  // beside the CPU time, which is charged to the user
+// Processes are gathered into frames of about this size; picked: half of the answers that may be
+// unread before a snapshot pauses.
+constexpr size_t kFrameBytes = 8 * 1024;
+// How often an empty frame says that a snapshot is still being made; picked: a client that waits
+// gives up after several seconds.
+constexpr uint64_t kAliveNs = 1'000'000'000;
+constexpr size_t kMostUnder = 64;  // `under` predicates of one SUBSCRIBE
 // Long requests cost more: one request for each 256 bytes of processes or values. Picked: 12 added
 // processes.
 constexpr size_t kShortBytes = 256;
@@ -69,6 +78,10 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
     case wire::Message::kStatus:
       rate_limiter_.spend(kStatusWorth);
       acknowledge(on_status(frame.payload), frame.seq);
+      break;
+    case wire::Message::kSnapshot:
+      rate_limiter_.spend(kSnapshotWorth);
+      on_snapshot(frame);
       break;
     default:
       acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
@@ -193,8 +206,9 @@ void ConnectionFromClient::on_pids(const wire::Frame& frame) {
 
 void ConnectionFromClient::serve_pending() {
   Pending& now = *pending_;
-  const bool done =
-      now.what == wire::Message::kSubscribe ? continue_subscribing(now) : continue_with_pids(now);
+  const bool done = now.what == wire::Message::kSubscribe  ? continue_subscribing(now)
+                    : now.what == wire::Message::kSnapshot ? continue_snapshot(now)
+                                                           : continue_with_pids(now);
   if (!done) return;
   if (protocol_ == Protocol::kCompat)
     ack_compat(now.first ? 0 : EAGAIN, now.request);
@@ -232,6 +246,63 @@ bool ConnectionFromClient::continue_with_pids(Pending& now) {
     if (!done && now.first) now.first = std::move(done);
   }
   return now.at == now.pids.size();
+}
+
+Result<ConnectionFromClient::Listing> ConnectionFromClient::begin_listing(
+    std::string_view payload) {
+  KNELL_TRY(wire::decode_snapshot_request(payload));
+  if (listener_->node() == nullptr)
+    return say(EINVAL,
+               "snapshot: subscribe first; the snapshot has the predicates of the "
+               "subscription");
+  KNELL_ASSIGN(auto snapshot, daemon_.begin_snapshot(*listener_));
+  return Listing{.snapshot = std::move(snapshot), .answered_ns = system_clock().monotonic_ns()};
+}
+
+void ConnectionFromClient::on_snapshot(const wire::Frame& frame) {
+  auto listing = begin_listing(frame.payload);
+  if (!listing) return acknowledge(std::unexpected(std::move(listing).error()), frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .listing = *std::move(listing)};
+  serve_pending();
+}
+
+bool ConnectionFromClient::continue_snapshot(Pending& now) {
+  const auto done = list_some(*now.listing);
+  if (done && !*done) return false;
+  if (!done) now.first = std::unexpected(done.error());
+  (void)hub_.prepare_answer(*listener_, 0);
+  return true;
+}
+
+// Does one piece; true: the snapshot is complete.
+Result<bool> ConnectionFromClient::list_some(Listing& listing) {
+  KNELL_ASSIGN(const Snapshot::Step step, listing.snapshot->step());
+  KNELL_TRY(hub_.prepare_answer(*listener_, listing.snapshot->bytes()));
+  if (step == Snapshot::Step::kProcess) {
+    listing.processes.emplace_back(listing.snapshot->process());
+    listing.bytes += listing.processes.back().size();
+  }
+  const bool end = step == Snapshot::Step::kEnd;
+  const bool due = system_clock().monotonic_ns() - listing.answered_ns >= kAliveNs;
+  if (listing.bytes >= kFrameBytes || due || (end && !listing.processes.empty()))
+    KNELL_TRY(answer_processes(listing));
+  return end;
+}
+
+Result<void> ConnectionFromClient::answer_processes(Listing& listing) {
+  KNELL_TRY(hub_.may_answer(*listener_, listing.bytes));
+  size_t sent = 0;
+  do {
+    std::string packet;
+    wire::EventFrame frame(packet, 0, wire::Message::kProcesses);
+    while (sent < listing.processes.size() && add_encoded(frame, listing.processes[sent])) ++sent;
+    frame.finish();
+    answer(packet);
+  } while (sent < listing.processes.size());
+  listing.processes.clear();
+  listing.bytes = 0;
+  listing.answered_ns = system_clock().monotonic_ns();
+  return {};
 }
 
 Result<void> ConnectionFromClient::on_status(std::string_view payload) {

@@ -129,10 +129,7 @@ void Server::on_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   } else if (over) {
     return update_client(client, Life::kClose);
   }
-  if ((happened & EPOLLIN) != 0 && !client.waits) {
-    client.waits = true;
-    scheduler_.ready(client.listener().account().owner, id, now_ns);
-  }
+  if ((happened & EPOLLIN) != 0 && !client.waits) make_ready(client, now_ns);
   if ((happened & EPOLLOUT) != 0) {
     client.unblock();
     return update_client(client, client.send(now_ns, Client::Due::kNow));
@@ -274,8 +271,15 @@ void Server::update_client(Client& client, Life life) {
     gone_.push_back(client.id());
     return;
   }
+  // A request that waited until the client reads its answers goes on.
+  if (client.has_work() && !client.waits) make_ready(client, clock_.monotonic_ns());
   update_epoll(client);
   schedule(client);
+}
+
+void Server::make_ready(Client& client, uint64_t now_ns) {
+  client.waits = true;
+  scheduler_.ready(client.listener().account().owner, client.id(), now_ns);
 }
 
 void Server::update_epoll(Client& client) {

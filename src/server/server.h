@@ -82,6 +82,7 @@ class Server {
   void on_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
   void serve_requests();
   void serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns);
+  void make_ready(Client& client, uint64_t now_ns);
   void update_client(Client& client, Life life);
   void send(Client& client, uint64_t now_ns, Client::Due due);
   void update_epoll(Client& client);

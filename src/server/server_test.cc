@@ -189,6 +189,37 @@ TEST(Server, AClientThatDoesNotReadDelaysNoOther) {
   EXPECT_GT(packets, 3u) << "queued packets are sent when there is room";
 }
 
+// A snapshot that waited for the client goes on when the client reads, although it sends nothing.
+TEST(Server, ASnapshotGoesOnWhenTheClientReads) {
+  Fixture on;
+  on.daemon.alive = 20'000;
+  const UniqueFd fd = on.listener();
+  const ClientEnd slow{fd.get()};
+  ASSERT_TRUE(slow.send(wire::encode_snapshot_request(2)));
+  EXPECT_LT(on.serve_all(), 10'000) << "it spins";
+  const UniqueFd other = on.listener();  // is served beside it
+  size_t seen = 0;
+  std::optional<wire::Ack> ack;
+  for (int i = 0; !ack && i < 10'000; ++i) {
+    seen += pids_in_snapshot(slow.receive_all(), &ack).size();
+    on.serve_all();
+  }
+  EXPECT_EQ(seen, 20'000u);
+  EXPECT_EQ(ack, (wire::Ack{.error = 0, .request = 2, .text = {}}));
+}
+
+TEST(Server, AClientMayLeaveDuringItsSnapshot) {
+  Fixture on;
+  on.daemon.alive = 20'000;
+  UniqueFd fd = on.listener();
+  ASSERT_TRUE(ClientEnd{fd.get()}.send(wire::encode_snapshot_request(2)));
+  on.serve_all();
+  fd.reset();
+  EXPECT_LT(on.serve_all(), 10'000);
+  EXPECT_EQ(on.hub.bytes(), 0u);
+  EXPECT_EQ(on.hub.users().listeners(), 0u);
+}
+
 TEST(Server, RefusesConnectionsWithEmfileWithoutDescriptors) {
   if (kSanitized) GTEST_SKIP() << "the sanitizers' own checks need descriptors";
   Fixture on;

@@ -28,6 +28,12 @@ void shorten(knell_event& event) {
 
 }  // namespace
 
+bool add_encoded(wire::EventFrame& frame, std::string_view encoded) {
+  int64_t epoch_ns = 0;
+  std::memcpy(&epoch_ns, encoded.data(), sizeof epoch_ns);
+  return frame.add(epoch_ns, encoded.substr(sizeof epoch_ns));
+}
+
 std::string_view WireEventEncoder::event(const knell_event& original, uint32_t details) {
   knell_event event = original;
   event.seq = event.cookie = 0;  // set by each reader

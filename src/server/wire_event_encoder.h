@@ -7,8 +7,12 @@
 #include <string_view>
 
 #include "hub/event_encoder.h"
+#include "wire/event.h"
 
 namespace knell::server {
+
+// Adds an event that WireEventEncoder::event() encoded. False: no room.
+bool add_encoded(wire::EventFrame& frame, std::string_view encoded);
 
 // Encodes events for both protocols. A native event is not a whole frame: it is 8 bytes of epoch
 // (CLOCK_REALTIME less CLOCK_MONOTONIC, ns) followed by the kEvent attribute.

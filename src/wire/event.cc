@@ -341,7 +341,7 @@ bool EventReader::read(std::string_view bytes, knell_event& event) {
   while (const auto attribute = attributes.next())
     if (!set(*attribute, event)) return false;
   event.time_ns = static_cast<int64_t>(event.mono_ns + static_cast<uint64_t>(epoch_ns_));
-  return event.type != 0 && !attributes.malformed();
+  return (event.type == KNELL_EVENT_NONE) == snapshot_ && !attributes.malformed();
 }
 
 bool EventReader::next(knell_event& event) {

@@ -34,8 +34,8 @@ std::string_view encode_event(std::string& buffer, const knell_event& event);
 class EventFrame {
  public:
   // Appends to `out`, which nothing else may change until finish().
-  explicit EventFrame(std::string& out, uint32_t number = 0)
-      : frame_(out, Message::kEvents, number) {}
+  explicit EventFrame(std::string& out, uint32_t number = 0, Message type = Message::kEvents)
+      : frame_(out, type, number) {}
   // False: no room, nothing was added. A new frame has room for any event up to kMostEvent.
   bool add(const knell_event& event);
   // Adds an event that encode_event() encoded. `epoch_ns`: its epoch_of().
@@ -54,7 +54,9 @@ class EventFrame {
 // event points into the payload; an id of an unknown kind becomes "unknown".
 class EventReader {
  public:
-  explicit EventReader(std::string_view payload) : attributes_(payload) {}
+  // `type`: of the frame, kEvents or kProcesses. A process of a snapshot has no type of event.
+  explicit EventReader(std::string_view payload, Message type = Message::kEvents)
+      : attributes_(payload), snapshot_(type == Message::kProcesses) {}
   // False: no more events, or the next one is malformed; see malformed().
   bool next(knell_event& event);
   bool malformed() const { return malformed_ || attributes_.malformed(); }
@@ -63,6 +65,7 @@ class EventReader {
   bool read(std::string_view bytes, knell_event& event);
 
   AttributeReader attributes_;
+  bool snapshot_;
   int64_t epoch_ns_ = 0;
   bool malformed_ = false;
 };

@@ -40,6 +40,31 @@ TEST(WireEvent, EveryTypeSurvivesEncodingAndDecoding) {
   }
 }
 
+// An event without a type is a process of a snapshot, and nothing else is.
+TEST(WireEvent, ASnapshotHasProcessesOnly) {
+  knell_event process = full_event(KNELL_EVENT_EXEC);
+  process.type = KNELL_EVENT_NONE;
+  for (const Message type : {Message::kEvents, Message::kProcesses}) {
+    std::string out;
+    EventFrame frame(out, 0, type);
+    ASSERT_TRUE(frame.add(process));
+    frame.finish();
+    EXPECT_EQ((*parse_frame(out))->type, type);
+    EventReader reader(payload(out), type);
+    knell_event again{};
+    EXPECT_EQ(reader.next(again), type == Message::kProcesses);
+    EXPECT_EQ(reader.malformed(), type == Message::kEvents);
+    if (type == Message::kProcesses) {
+      EXPECT_TRUE(same(process, again));
+    }
+  }
+  const std::string exits = frame_of({full_event(KNELL_EVENT_EXIT)});
+  EventReader reader(payload(exits), Message::kProcesses);
+  knell_event event;
+  EXPECT_FALSE(reader.next(event));
+  EXPECT_TRUE(reader.malformed());
+}
+
 TEST(WireEvent, KeepsAClockStepBetweenEvents) {
   knell_event first = full_event(KNELL_EVENT_EXIT), second = first;
   second.time_ns += 3'600'000'000'000;

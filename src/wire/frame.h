@@ -38,6 +38,8 @@ enum class Message : uint16_t {
   kStatus = 0x17,
   kStatusText = 0x18,
   kBye = 0x19,
+  kSnapshot = 0x1a,
+  kProcesses = 0x1b,
 };
 
 // nlattr.nla_type. A reader ignores an attribute that it does not know, unless it has kMandatory.

@@ -296,6 +296,10 @@ std::string encode_status_request(uint32_t seq) {
   return framed(Message::kStatus, seq, [](FrameWriter&) {});
 }
 
+std::string encode_snapshot_request(uint32_t seq) {
+  return framed(Message::kSnapshot, seq, [](FrameWriter&) {});
+}
+
 std::string encode_status_text(std::string_view& json, uint32_t seq) {
   const std::string_view piece = json.substr(0, kMostPiece);
   json.remove_prefix(piece.size());
@@ -385,6 +389,10 @@ Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {
 
 Result<void> decode_status_request(std::string_view payload) {
   return each("status", payload, [](const AttributeView&) { return AttributeResult::kUnknown; });
+}
+
+Result<void> decode_snapshot_request(std::string_view payload) {
+  return each("snapshot", payload, [](const AttributeView&) { return AttributeResult::kUnknown; });
 }
 
 Result<std::string_view> decode_status_text(std::string_view payload) {

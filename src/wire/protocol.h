@@ -74,7 +74,7 @@ struct AddedProcess {
 inline constexpr size_t kMostPids =
     kMostPayload / attribute_bytes(sizeof(AddedProcess));  // of a frame
 
-// Server to client, one for each SUBSCRIBE, ADD, REMOVE and STATUS, in their order.
+// Server to client, one for each SUBSCRIBE, ADD, REMOVE, STATUS and SNAPSHOT, in their order.
 struct Ack {
   int32_t error = 0;     // 0, or a positive errno
   uint32_t request = 0;  // the `seq` of the request's frame
@@ -99,6 +99,9 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
 // kAdd or kRemove; from 1 to kMostPids processes.
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
+// The answer is any number of kProcesses, written by EventFrame and read by EventReader, and an
+// ack.
+std::string encode_snapshot_request(uint32_t seq);
 // Encodes a first piece of `json`, and removes it from `json`.
 std::string encode_status_text(std::string_view& json, uint32_t seq);
 std::string encode(const Ack& ack, uint32_t seq);
@@ -111,6 +114,7 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload);
 // The result is not empty.
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload);
 Result<void> decode_status_request(std::string_view payload);
+Result<void> decode_snapshot_request(std::string_view payload);
 // The result points into the payload.
 Result<std::string_view> decode_status_text(std::string_view payload);
 Result<Ack> decode_ack(std::string_view payload);

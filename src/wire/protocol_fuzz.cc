@@ -57,16 +57,16 @@ void try_predicates(const std::vector<knell::filter::Predicate>& all) {
 }
 
 // Encodes each event by itself and decodes it again.
-void try_events(std::string_view bytes) {
-  EventReader reader(bytes);
+void try_events(std::string_view bytes, Message type) {
+  EventReader reader(bytes, type);
   knell_event event;
   while (reader.next(event)) {
     if (event_bytes(event) > kMostEvent) continue;
     std::string buffer, out;
-    EventFrame frame(out);
+    EventFrame frame(out, 0, type);
     KNELL_CHECK(frame.add(epoch_of(event), encode_event(buffer, event)));
     frame.finish();
-    EventReader again(payload(out));
+    EventReader again(payload(out), type);
     knell_event copy;
     KNELL_CHECK(again.next(copy) && copy.type == event.type && copy.time_ns == event.time_ns);
     KNELL_CHECK(!again.next(copy) && !again.malformed());
@@ -89,7 +89,10 @@ void try_payload(std::string_view bytes) {
   try_one(bytes, decode_bye, [](const Bye& bye) { return encode(bye, 0); });
   if (const auto status = decode_status_request(bytes); !status) check_error(status.error());
   if (const auto json = decode_status_text(bytes); !json) check_error(json.error());
-  try_events(bytes);
+  if (const auto snapshot = decode_snapshot_request(bytes); !snapshot)
+    check_error(snapshot.error());
+  try_events(bytes, Message::kEvents);
+  try_events(bytes, Message::kProcesses);
 }
 
 }  // namespace

@@ -211,9 +211,15 @@ TEST(Protocol, RefusesUnknownMandatoryAttributesByNumber) {
   EXPECT_EQ(decode_server_hello(later).error().code, EOPNOTSUPP);
   EXPECT_EQ(decode_pids(later).error().code, EOPNOTSUPP);
   EXPECT_EQ(decode_status_request(later).error().code, EOPNOTSUPP);
+  EXPECT_EQ(decode_snapshot_request(later).error().code, EOPNOTSUPP);
   EXPECT_EQ(decode_ack(later).error().code, EOPNOTSUPP);
   EXPECT_EQ(decode_bye(later).error().code, EOPNOTSUPP);
   EXPECT_NE(decode_ack(later).error().message().find("900"), std::string::npos);
+}
+
+TEST(Protocol, ASnapshotRequestHasNoAttributes) {
+  EXPECT_TRUE(decode_snapshot_request(payload(encode_snapshot_request(7), Message::kSnapshot, 7)));
+  EXPECT_TRUE(decode_snapshot_request(attributes({{900, "news"}})));
 }
 
 TEST(Protocol, IgnoresUnknownAttributesAndLongerStructures) {

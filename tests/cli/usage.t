@@ -25,13 +25,55 @@ REFUSE .
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, status, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, tree, status, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative
 RUN for c in history last log; do knell $c; done
 STATUS 2
 EXPECT_ERR \A(knell: unknown command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
+REFUSE .
+
+NAME tree: --interval and --keep are for -w
+RUN knell tree --interval 1s; knell tree --keep 1s
+STATUS 2
+EXPECT_ERR \Aknell: --interval is for -w\nknell: --keep is for -w\n\Z
+REFUSE .
+
+NAME tree: -w and JSON
+RUN knell tree -w -o json
+STATUS 2
+EXPECT_ERR \Aknell: -w shows a table: [^\n]*knell watch -o json\n\Z
+REFUSE .
+
+NAME tree: -w that would end at once
+RUN knell tree -w -d 0
+STATUS 2
+EXPECT_ERR \Aknell: -d 0 would end at once; leave out -w\n\Z
+REFUSE .
+
+NAME tree: an interval that is too short
+RUN knell tree -w --interval 1ms
+STATUS 2
+EXPECT_ERR \Aknell: --interval 1ms: at least 100ms\n\Z
+REFUSE .
+
+NAME tree: a source without listening
+RUN knell tree -d 0 --via bpf
+STATUS 2
+EXPECT_ERR \Aknell: --via names the source of ends, and -d 0 listens to none\n\Z
+REFUSE .
+
+NAME tree: predicates about an end
+RUN knell tree --ended 0
+STATUS 2
+EXPECT_ERR \Aknell: unknown option --ended[^\n]*\n\Z
+REFUSE .
+
+NAME tree: a process that does not exist
+RUN knell tree --under 4194304
+STATUS 1
+EXPECT_ERR \Aknell: --under: [^\n]*no process 4194304\n\Z
 REFUSE .
 
 NAME help of an unknown command

@@ -10,10 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "support/daemon.h"
 #include "support/json.h"
@@ -238,6 +241,110 @@ TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
   ASSERT_TRUE(stranger.wait());
   tell(go.write);
   EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+}
+
+// The processes of a snapshot, by pid; without their strings, which are valid in the call only.
+std::map<pid_t, knell_event> snapshot_of(Listener& listener) {
+  std::map<pid_t, knell_event> all;
+  const auto error = listener.snapshot([&](const knell_event& event) { all[event.pid] = event; });
+  EXPECT_FALSE(error) << knell_explain();
+  return all;
+}
+
+TEST_F(ThroughKnelld, ASnapshotHasTheProcessesThatMatch) {
+  Recorder::Wish only = wish(KNELL_EVENT_EXIT);
+  only.matches = {{"under", std::to_string(::getpid())}};
+  Recorder recorder(only);
+  // It stops itself, once it has executed.
+  Child child = Child::spawn({"/bin/sh", "-c", "kill -STOP $$", "sh", "--password=hunter2"});
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);
+  Child zombie = Child::fork([] { return 3; });
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zombie.pid()), &info, WEXITED | WNOWAIT), 0);
+  std::map<pid_t, std::string> args;
+  std::vector<pid_t> order;
+  const auto error = recorder.listener().snapshot([&](const knell_event& event) {
+    order.push_back(event.pid);
+    args[event.pid] = std::string(view(event.args));
+    EXPECT_EQ(event.type, uint32_t{KNELL_EVENT_NONE});
+    EXPECT_EQ(event.via, uint32_t{KNELL_VIA_PROC});
+    EXPECT_EQ(view(event.user), "root");
+    EXPECT_EQ(event.id.start, start_ticks(event.pid));
+  });
+  ASSERT_FALSE(error) << knell_explain();
+  const auto at = [&](pid_t pid) { return std::ranges::find(order, pid); };
+  EXPECT_LT(at(::getpid()), at(child.pid())) << "the parent first";
+  EXPECT_NE(at(child.pid()), order.end());
+  EXPECT_EQ(at(zombie.pid()), order.end()) << "it is dead";
+  EXPECT_EQ(at(1), order.end()) << "it does not match";
+  EXPECT_EQ(args[child.pid()].find("hunter2"), std::string::npos)
+      << "secrets are blanked out: " << args[child.pid()];
+}
+
+TEST_F(ThroughKnelld, ASnapshotShowsAnOrdinaryUserItsOwnProcessesOnly) {
+  Child nobody = Child::fork([&] {
+    if (!become_nobody()) return 2;
+    Recorder recorder(wish(KNELL_EVENT_EXIT));
+    if (!recorder.ok()) return 3;
+    Child own = Child::fork([] { return ::pause(); });
+    const auto all = snapshot_of(recorder.listener());
+    EXPECT_TRUE(all.contains(::getpid()));
+    EXPECT_TRUE(all.contains(own.pid()));
+    EXPECT_FALSE(all.contains(::getppid()));
+    for (const auto& [pid, event] : all) EXPECT_EQ(event.uid, 65534u) << pid;
+    if (all.contains(::getpid())) {
+      EXPECT_EQ(all.at(::getpid()).ppid, ::getppid()) << "the number of a parent is shown";
+    }
+    return testing::Test::HasFailure() ? 1 : 0;
+  });
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+}
+
+TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere) {
+  Child outside = Child::fork([&] {
+    if (::unshare(CLONE_NEWPID) != 0) return 2;
+    const pid_t first = ::fork();
+    if (first != 0) {
+      int status = 0;
+      return ::waitpid(first, &status, 0) == first && status == 0 ? 0 : 3;
+    }
+    Recorder recorder(wish(KNELL_EVENT_EXIT));
+    if (!recorder.ok()) ::_exit(4);
+    Child own = Child::fork([] { return ::pause(); });
+    const auto all = snapshot_of(recorder.listener());
+    std::vector<pid_t> pids;
+    for (const auto& [pid, event] : all) pids.push_back(pid);
+    EXPECT_EQ(pids, (std::vector<pid_t>{1, own.pid()}));
+    if (all.contains(1)) {
+      EXPECT_EQ(all.at(1).has & KNELL_HAS_PPID, 0u) << "its parent is outside";
+      EXPECT_EQ(all.at(1).parent_id.pid, 0);
+      EXPECT_EQ(all.at(1).parent_comm.data, nullptr);
+      EXPECT_EQ(all.at(1).id.pid, 1);
+    }
+    if (all.contains(own.pid())) {
+      EXPECT_EQ(all.at(own.pid()).ppid, 1);
+      EXPECT_EQ(all.at(own.pid()).parent_id.pid, 1);
+    }
+    ::_exit(testing::Test::HasFailure() ? 1 : 0);
+  });
+  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+}
+
+TEST_F(ThroughKnelld, ASnapshotHasNoMoreDetailsThanTheListener) {
+  Recorder::Wish little = wish(KNELL_EVENT_EXIT);
+  little.details = KNELL_DETAILS_STATUS;
+  little.matches = {{"pid", std::to_string(::getpid())}};
+  Recorder recorder(little);
+  size_t seen = 0;
+  const auto error = recorder.listener().snapshot([&](const knell_event& event) {
+    ++seen;
+    EXPECT_EQ(event.pid, ::getpid());
+    EXPECT_EQ(event.ppid, ::getppid());
+    EXPECT_EQ(event.args.data, nullptr);
+    EXPECT_EQ(event.comm.data, nullptr);
+  });
+  EXPECT_FALSE(error) << knell_explain();
+  EXPECT_EQ(seen, 1u);
 }
 
 TEST_F(ThroughKnelld, StatusIsReturned) {

@@ -107,6 +107,21 @@ TEST_F(Hostile, APacketThatIsLargerThanAnyFrame) {
   EXPECT_EQ(end_of(one).code, EMSGSIZE);
 }
 
+TEST_F(Hostile, SnapshotsThatAreNotRead) {
+  std::vector<std::unique_ptr<WireListener>> all;
+  {
+    const AsUser nobody(kNobody);
+    for (int i = 0; i < 20; ++i) {
+      all.push_back(std::make_unique<WireListener>(socket(), lives()));
+      client::ConnectionToServer& connection = all.back()->connection();
+      for (uint32_t request = 0; request < 100; ++request)
+        ASSERT_TRUE(connection.try_send(wire::encode_snapshot_request(request)));
+    }
+  }
+  live(60);
+  EXPECT_TRUE(good_->take_life(sentinel())) << "while they wait for their answers";
+}
+
 TEST_F(Hostile, AMillionFilters) {
   filter::Subscription many = lives();
   many.predicates.clear();

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "cli/event_copy.h"
+
+namespace knell::cli {
+
+// The processes of one picture: those of a snapshot, and those that ended a moment ago. A process
+// is below its parent if both are in the picture; children are in the order of their births. A
+// picture does not change: another one is made from another snapshot. Not thread-safe.
+//
+//   { add() }* -> { add_ended() }* -> walk()
+class ProcessTree {
+ public:
+  struct Node {
+    explicit Node(const knell_event& event) : copy(event) {}
+    const knell_event& event() const { return copy.event(); }
+    bool alive() const { return copy.event().type != KNELL_EVENT_EXIT; }
+
+    EventCopy copy;
+    std::vector<uint32_t> children;  // indexes
+    bool visited = false;
+  };
+
+  // A process of a snapshot.
+  void add(const knell_event& event);
+  // An exit, in place of the process of the snapshot if it was alive then.
+  void add_ended(const knell_event& event);
+
+  size_t alive() const;
+  size_t size() const { return nodes_.size(); }
+  const Node& operator[](uint32_t index) const { return nodes_[index]; }
+
+  // Where a node is: `more` says for each level, from that below the top on, whether there is a
+  // further sibling below the line of that level.
+  struct Place {
+    size_t depth = 0;
+    const std::vector<bool>& more;
+  };
+  enum class Descend : uint8_t { kYes, kNo };
+  // Calls visit(node, place) for each node, which returns whether to go on with its children.
+  // Takes no stack, whatever the depth. Can be called once.
+  template <class F>
+  void walk(F visit) {
+    link();
+    for (const uint32_t top : tops_) walk_from(top, visit);
+    // What is left is in a cycle of parents: pids that were reused within one clock tick.
+    for (uint32_t i = 0; i < nodes_.size(); ++i)
+      if (!nodes_[i].visited) walk_from(i, visit);
+  }
+
+ private:
+  struct Frame {
+    uint32_t node;
+    size_t next;  // of its children
+  };
+  void link();
+  void push(const knell_event& event);
+  uint32_t parent_of(uint32_t child) const;
+
+  template <class F>
+  void walk_from(uint32_t top, F& visit) {
+    std::vector<Frame> path;
+    std::vector<bool> more;
+    const auto enter = [&](uint32_t index) {
+      Node& node = nodes_[index];
+      node.visited = true;
+      const Place place{.depth = path.size(), .more = more};
+      const bool descend = visit(std::as_const(node), place) == Descend::kYes;
+      path.push_back({index, descend ? 0 : node.children.size()});
+    };
+    enter(top);
+    while (!path.empty()) {
+      Frame& frame = path.back();
+      const std::vector<uint32_t>& children = nodes_[frame.node].children;
+      more.resize(path.size() - 1);
+      if (frame.next == children.size()) {
+        path.pop_back();
+        continue;
+      }
+      const uint32_t child = children[frame.next++];
+      more.push_back(frame.next < children.size());
+      if (!nodes_[child].visited) enter(child);
+    }
+  }
+
+  static constexpr uint32_t kNone = UINT32_MAX;
+  std::deque<Node> nodes_;
+  std::unordered_multimap<pid_t, uint32_t> by_pid_;
+  std::vector<uint32_t> tops_;
+};
+
+// An exit that has no more than a status, with the details of the process when it was alive. The
+// strings are those of `living`.
+knell_event with_details_of(const knell_event& exit, const knell_event& living);
+
+}  // namespace knell::cli

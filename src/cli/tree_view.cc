@@ -1,0 +1,218 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/tree_view.h"
+
+#include <fmt/format.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <knell/knell.hpp>
+#include <utility>
+
+#include "base/duration.h"
+#include "cli/command_column.h"
+#include "cli/summary.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// From this width on, USER and UNIT are wide.
+constexpr size_t kWideScreen = 116;
+constexpr size_t kLevelColumns = 2;
+// Of the room for the commands, the lines of the tree leave this; picked: as the table does.
+constexpr size_t kCommandColumns = 26;
+constexpr size_t kMostLevels = 40;  // where lines are not cut; picked
+
+struct Branches {
+  std::string_view child, last, through, past;
+};
+constexpr Branches kUtf8{.child = "├─", .last = "└─", .through = "│ ", .past = "  "};
+constexpr Branches kAscii{.child = "|-", .last = "`-", .through = "| ", .past = "  "};
+
+// The process that makes all kernel threads, and such a thread: without a program, so without
+// arguments.
+bool is_kthreadd(const knell_event& event) {
+  return event.pid == 2 && event.ppid == 0 && event.args.data == nullptr &&
+         view(event.comm) == "kthreadd";
+}
+
+bool is_kernel_thread(const knell_event& event) {
+  return event.ppid == 2 && event.args.data == nullptr && view(event.parent_comm) == "kthreadd";
+}
+
+std::string ended_text(const knell_event& event, uint64_t now_ns) {
+  const auto ago =
+      nanoseconds(now_ns > event.mono_ns ? static_cast<int64_t>(now_ns - event.mono_ns) : 0);
+  return fmt::format("{}, {} ago", event_text(event), duration_text(ago));
+}
+
+}  // namespace
+
+bool is_utf8_locale() {
+  const locale_t locale = ::newlocale(LC_CTYPE_MASK, "", nullptr);
+  if (locale == nullptr) return false;
+  const bool utf8 = std::string_view(::nl_langinfo_l(CODESET, locale)) == "UTF-8";
+  ::freelocale(locale);
+  return utf8;
+}
+
+void TreeView::lay_out(const ProcessTree& tree) {
+  const bool wide = options_.screen.columns == 0 || options_.screen.columns >= kWideScreen;
+  columns_ = {{Field::kPid, "PID", 7},
+              {Field::kUser, "USER", wide ? size_t{10} : 8},
+              {Field::kUnit, "UNIT", wide ? size_t{16} : 10},
+              {Field::kAge, "AGE", 6}};
+  const auto drop = [&](Field field) {
+    std::erase_if(columns_, [&](const Column& column) { return column.field == field; });
+  };
+  bool units = false;
+  for (uint32_t i = 0; i < tree.size() && !units; ++i) units = !short_unit(tree[i].event()).empty();
+  if (!units) drop(Field::kUnit);
+  const auto measure = [&] {
+    command_at_ = 0;
+    for (const Column& column : columns_) command_at_ += column.width + kColumnGap;
+    return command_at_;
+  };
+  for (const Field field : {Field::kUnit, Field::kUser, Field::kAge}) {
+    if (measure() + kCommandColumns <= limit()) break;
+    drop(field);
+  }
+  measure();
+  const size_t taken = command_at_ + kCommandColumns;
+  most_levels_ = limit() > taken ? (limit() - taken) / kLevelColumns : 1;
+  most_levels_ = std::clamp<size_t>(most_levels_, 1, kMostLevels);
+}
+
+void TreeView::add_header(std::string& out) const {
+  std::string line;
+  for (const Column& column : columns_)
+    append_padded(line, column.title, column.width + kColumnGap);
+  line += "COMMAND";
+  if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
+  paint(out, line, Colour::kBold, options_.screen);
+  out += '\n';
+}
+
+int64_t TreeView::age_ns(const knell_event& event) const {
+  if ((event.has & KNELL_HAS_DURATION) != 0)
+    return static_cast<int64_t>(event.duration_ns & INT64_MAX);
+  if (event.id.kind != KNELL_ID_START) return -1;
+  static const auto ticks_per_second = static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  const uint64_t born_ns = event.id.start * (1'000'000'000 / ticks_per_second);
+  const uint64_t then_ns = event.mono_ns + options_.boot_ahead_ns;
+  return then_ns > born_ns ? static_cast<int64_t>(then_ns - born_ns) : 0;
+}
+
+std::string TreeView::value(const Column& column, const knell_event& event) const {
+  switch (column.field) {
+    case Field::kPid:
+      return fmt::format("{}", event.pid);
+    case Field::kUser:
+      return user_text(event);
+    case Field::kUnit: {
+      const std::string unit = short_unit(event);
+      return unit.empty() ? "-" : unit;
+    }
+    case Field::kAge: {
+      const int64_t age = age_ns(event);
+      return age < 0 ? "-" : duration_text(nanoseconds(age));
+    }
+  }
+  return {};
+}
+
+std::string TreeView::branches(const ProcessTree::Place& place) const {
+  const Branches& lines = options_.utf8 ? kUtf8 : kAscii;
+  std::string text;
+  if (place.depth == 0) return text;
+  if (place.depth > most_levels_)
+    return fmt::format("+{}{}", place.depth, place.more.back() ? lines.child : lines.last);
+  for (size_t level = 0; level + 1 < place.depth; ++level)
+    text += place.more[level] ? lines.through : lines.past;
+  return text += place.more.back() ? lines.child : lines.last;
+}
+
+void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place& place,
+                        std::string_view note, std::string& out) const {
+  const Screen& screen = options_.screen;
+  const knell_event& event = node.event();
+  size_t used = 0;
+  for (const Column& column : columns_) {
+    std::string text = value(column, event);
+    if (screen.columns != 0) text = cut(text, column.width);
+    const size_t before = out.size();
+    append_padded(out, text, column.width + kColumnGap);
+    used += display_width(std::string_view(out).substr(before));
+  }
+  const std::string tree = branches(place);
+  paint(out, tree, Colour::kDim, screen);
+  used += display_width(tree);
+  std::string command = command_text(event);
+  command += note;
+  if (node.alive()) {
+    const size_t room = limit() > used ? limit() - used : 0;
+    out += screen.columns != 0 ? cut(command, room) : command;
+  } else {
+    const Colour colour = colour_of(event);
+    const std::string how = ended_text(event, options_.now_ns);
+    paint(out, how, colour, screen);
+    used += display_width(how);
+    append_command_column(out, used, used + kColumnGap, event, command, colour, screen);
+  }
+  out += '\n';
+}
+
+void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
+  lay_out(tree);
+  add_header(out);
+  size_t lines = 1, left_out = 0;
+  tree.walk([&](const ProcessTree::Node& node, const ProcessTree::Place& place) {
+    const knell_event& event = node.event();
+    if (!options_.kernel_threads && is_kernel_thread(event)) return ProcessTree::Descend::kNo;
+    std::string note;
+    if (!options_.kernel_threads && is_kthreadd(event)) {
+      const auto hidden = std::ranges::count_if(
+          node.children, [&](uint32_t child) { return is_kernel_thread(tree[child].event()); });
+      if (hidden != 0) note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
+    }
+    const size_t before = out.size();
+    add_line(node, place, note, out);
+    const auto more =
+        static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
+    // The last line is kept for the number of those left out.
+    if (most_lines != 0 && (left_out != 0 || lines + more >= most_lines)) {
+      out.resize(before);
+      ++left_out;
+    } else {
+      lines += more;
+    }
+    return ProcessTree::Descend::kYes;
+  });
+  if (left_out == 0) return;
+  std::string line = fmt::format("{} more below; predicates or --under show fewer", left_out);
+  if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
+  paint(out, line, Colour::kDim, options_.screen);
+  out += '\n';
+}
+
+void TreeView::show_json(ProcessTree& tree, std::string& out) const {
+  tree.walk([&](const ProcessTree::Node& node, const ProcessTree::Place& place) {
+    const int64_t age = age_ns(node.event());
+    out += fmt::format("{{\"alive\":{},\"depth\":{},\"age_ns\":{},", node.alive(), place.depth,
+                       age < 0 ? "null" : std::to_string(age));
+    const std::string json = knell::json(node.event());
+    // Behind `type` and `seq`, which say nothing here.
+    out += std::string_view(json).substr(json.find("\"time\":"));
+    out += '\n';
+    return ProcessTree::Descend::kYes;
+  });
+}
+
+}  // namespace knell::cli

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/unique_fd.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 
 namespace knell {

@@ -96,7 +96,7 @@ TEST(ReportClose, HasStatusDurationAndCounts) {
       R"({"type":"summary","command":"make","wait_status":512,"exit_code":2,"signal":null,)"
       R"("core_dumped":false,"killed_by":null,"last_signal":null,"duration_ns":12480000000,"scope":"all",)"
       R"("scope_uid":null,"processes":3412,"failed":2,"still_running":2,"lost":0,)"
-      "\"lost_exact\":true}\n");
+      "\"lost_exact\":true,\"via\":null}\n");
 }
 
 TEST(ReportClose, HasTheCauseOfTheExit) {

@@ -26,7 +26,7 @@
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
-#include "process/lineage.h"
+#include "process/root_set.h"
 #include "source/join.h"
 
 namespace knell::daemon {
@@ -225,7 +225,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   add_owners(wanted, threads);
   // The joined interest may be full because of listeners that have gone, or of one that often
   // changes its request: recompute it.
-  if (wanted.roots.size() > process::Lineage::kMostRoots ||
+  if (wanted.roots.size() > process::RootSet::kMost ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));

@@ -18,7 +18,7 @@
 #include <array>
 
 #include "base/boot_id.h"
-#include "process/lineage.h"
+#include "process/root_set.h"
 
 namespace knell::feed {
 namespace {
@@ -57,7 +57,7 @@ Result<void> Feed::start(const source::SourceOptions& options, const Interest& i
 }
 
 Result<void> Feed::set_interest(const Interest& interest) {
-  if (interest.roots.size() > process::Lineage::kMostRoots)
+  if (interest.roots.size() > process::RootSet::kMost)
     return say(EINVAL, "under: at most 64 processes");
   interest_.reset();
   source::SourceRequest wanted = source::request_for(interest);

@@ -12,9 +12,8 @@
 #include "base/proc_stat.h"
 #include "event/fields.h"
 #include "event/batch.h"
-#include "process/lineage.h"
 #include "process/proc_reader.h"
-#include "process/process_details.h"
+#include "process/table.h"
 
 namespace knell::lib {
 namespace {
@@ -59,17 +58,16 @@ Result<int> snapshot(const filter::Predicates& predicates,
   process::Timebase time;
   time.take(clock);
   const uint64_t now = clock.monotonic_ns();
-  process::ProcessDetails details(KNELL_DETAILS_FULL, boot_number(), proc, time, {});
-  details.read_all(now);
-  process::Lineage lineage;
-  for (const int32_t root : predicates.needs().roots) (void)lineage.follow(root, now);
-  lineage.scan(proc);
+  process::Table table(proc, clock, time, boot_number());
+  ScanBudget no_bound;
+  if (table.keep({.details = KNELL_DETAILS_FULL})) table.begin_scan();
+  (void)table.scan_some(no_bound);
+  (void)table.follow(predicates.needs().roots);
+  (void)table.scan_under_roots(no_bound);
 
   std::vector<Living> all;
-  for (const int32_t pid : proc.pids()) {
-    if (const process::Process* process = details.table().find(pid))
-      all.push_back({pid, process->ppid, process->start});
-  }
+  table.for_each(
+      [&](const process::Task& task) { all.push_back({task.pid, task.ppid, task.start}); });
   event::Batch batch(1);
   for (const Living& process : parents_first(std::move(all))) {
     if (!is_alive(process)) continue;
@@ -82,8 +80,8 @@ Result<int> snapshot(const filter::Predicates& predicates,
     event.mono_ns = now;
     event.time_ns = time.realtime_ns(now);
     event.pid = event.tid = process.pid;
-    details.describe(slot, process.pid, process::ProcessDetails::ReadProc::kNo);
-    if (!predicates.matches(event, lineage)) continue;
+    table.describe(slot, process.pid, process::Table::ReadProc::kNo);
+    if (!predicates.matches(event, table)) continue;
     event::note_presence<event::kFields>(event);
     if (const int result = visit(&event, context); result != 0) return result;
   }

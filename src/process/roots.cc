@@ -4,43 +4,29 @@
 // For each root that a listener names, the processes under it: those whose chain of parents at birth
 // leads to the root. A process stays under its root when it is reparented. A process whose link to
 // the root died before knell started is not found.
-#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "process/table.h"
 
 namespace knell::process {
 
 bool Table::follow(std::span<const int32_t> roots) {
-  keep_only(roots);
+  drop_roots(roots_.keep_only(roots));
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
-    if (is_root(root)) continue;
-    room &= add_root(root);
+    if (roots_.bit_of(root) != 0) continue;
+    // The process that has the pid now is the root.
+    const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
+    room &= bit != 0;
+    if (bit != 0) add_roots(root, bit);
     fresh = true;
   }
   if (fresh) {
-    searching_ = true;
-    found_ = true;  // so that the first pass runs
+    searching_ = found_ = true;  // so that the first pass runs
     root_pass_.cancel();
   }
   return room;
-}
-
-bool Table::is_root(int32_t pid) const {
-  return std::ranges::find(roots_, pid, &Root::pid) != roots_.end();
-}
-
-// The process that has the pid now is the root.
-bool Table::add_root(int32_t root) {
-  auto at = std::ranges::find(roots_, 0, &Root::pid);
-  if (at == roots_.end()) {
-    if (roots_.size() >= kMostRoots) return false;
-    at = roots_.emplace(roots_.end());
-  }
-  *at = {root, clock_.monotonic_ns()};
-  add_roots(root, uint64_t{1} << (at - roots_.begin()));
-  return true;
 }
 
 void Table::add_roots(int32_t pid, uint64_t bits) {
@@ -53,31 +39,17 @@ void Table::add_roots(int32_t pid, uint64_t bits) {
   task->roots |= bits;
 }
 
-void Table::keep_only(std::span<const int32_t> roots) {
-  uint64_t dropped = 0;
-  for (size_t i = 0; i < roots_.size(); ++i) {
-    if (roots_[i].pid == 0 || std::ranges::find(roots, roots_[i].pid) != roots.end()) continue;
-    dropped |= uint64_t{1} << i;
-    roots_[i] = {};
-  }
-  if (dropped == 0) return;
-  std::vector<int32_t> empty;
+void Table::drop_roots(uint64_t bits) {
+  if (bits == 0) return;
+  std::vector<int32_t> under;
   for_each([&](const Task& task) {
-    if ((task.roots & dropped) != 0) empty.push_back(task.pid);
+    if ((task.roots & bits) != 0) under.push_back(task.pid);
   });
-  for (const int32_t pid : empty) {
+  for (const int32_t pid : under) {
     Task& task = *find(pid);
-    task.roots &= ~dropped;
+    task.roots &= ~bits;
     drop_if_empty(task);
   }
-}
-
-// The bit of root `pid` if `stamp_ns` is the root's own birth: its fork event may still be queued
-// when it is followed.
-uint64_t Table::own_bit(int32_t pid, uint64_t stamp_ns) const {
-  for (size_t i = 0; i < roots_.size(); ++i)
-    if (roots_[i].pid == pid && stamp_ns <= roots_[i].since_ns) return uint64_t{1} << i;
-  return 0;
 }
 
 uint64_t Table::roots_of(int32_t pid) const {
@@ -108,10 +80,7 @@ bool Table::scan_under_roots(ScanBudget& budget) {
 
 bool Table::is_under(int32_t root, const knell_event& event) const {
   const uint64_t bits = roots_of(event.pid);
-  if (bits == 0) return false;
-  for (size_t i = 0; i < roots_.size(); ++i)
-    if (roots_[i].pid == root) return (bits >> i & 1) != 0;
-  return false;
+  return bits != 0 && (bits & roots_.bit_of(root)) != 0;
 }
 
 }  // namespace knell::process

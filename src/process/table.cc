@@ -126,9 +126,9 @@ bool Table::is_of_birth(const Task& known, const event::Raw& fork) const {
 
 // ------------------------------------------------------------------------------------------- scans
 
-void Table::keep(const Kept& kept) {
+bool Table::keep(const Kept& kept) {
   const Kept before = std::exchange(kept_, kept);
-  if (kept == before) return;
+  if (kept == before) return false;
   if (!kept.namespaces && before.namespaces) {
     index_.for_each([&](int32_t, uint32_t slot) {
       free_numbers(tasks_[slot]);
@@ -140,12 +140,10 @@ void Table::keep(const Kept& kept) {
   // enum knell_details counts down to more.
   const bool more = kept.details < before.details || (kept.threads && !before.threads) ||
                     (kept.owners && !before.owners) || (kept.namespaces && !before.namespaces);
-  if (!more) return;
   if ((kept.owners && !before.owners) || (kept.namespaces && !before.namespaces)) distrust();
-  begin_scan();
+  return more;
 }
 
-// Also after a hole.
 void Table::begin_scan() {
   scan_began_ns_ = clock_.monotonic_ns();
   counting_ = kept_.threads;
@@ -154,6 +152,12 @@ void Table::begin_scan() {
   namespaces_.forget();
   scan_.cancel();
   if (keeps_all() || kept_.threads) scan_.begin(proc_.list());
+}
+
+void Table::read_again() {
+  begin_scan();
+  searching_ = found_ = !roots_.empty();
+  root_pass_.cancel();
 }
 
 bool Table::scan_some(ScanBudget& budget, const Awaited& awaited) {
@@ -211,7 +215,7 @@ void Table::on_fork(const event::Raw& fork) {
   ++born_;
   const uint64_t roots =
       roots_.empty() ? 0
-                     : roots_of(fork.u.fork.parent_pid) | own_bit(fork.pid, fork.stamp_ns);
+                     : roots_of(fork.u.fork.parent_pid) | roots_.own_bit(fork.pid, fork.stamp_ns);
   Task* task = find(fork.pid);
   if (task != nullptr && is_of_birth(*task, fork)) {
     task->roots |= roots;

@@ -27,6 +27,7 @@
 #include "process/gone_timer.h"
 #include "process/pid_namespaces.h"
 #include "process/proc_reader.h"
+#include "process/root_set.h"
 #include "process/timebase.h"
 #include "process/user_names.h"
 
@@ -95,7 +96,6 @@ struct Kept {
 //                    -> { on_fork() ... on_exit() -> describe(), uid_of() ...; sweep() }*
 class Table final : public filter::Ancestry {
  public:
-  static constexpr size_t kMostRoots = 64;  // one bit each
   // Values of other_threads(): it had other threads when counting began, and their number is
   // unknown, since some of the threads in /proc are in queued events, too; births are not received.
   static constexpr uint32_t kUncounted = UINT32_MAX, kUnknown = UINT32_MAX - 1;
@@ -104,13 +104,16 @@ class Table final : public filter::Ancestry {
   Table(const ProcReader& proc, const Clock& clock, const Timebase& time, uint32_t boot,
         const TableLimits& limits = {}, PidNamespaces::From from = pid_namespaces_from);
 
-  // Keeps this from now on. More than before: begins a scan of /proc.
-  void keep(const Kept& kept);
+  // Keeps this from now on. True: more than before, so call begin_scan().
+  bool keep(const Kept& kept);
   const Kept& kept() const { return kept_; }
   // Follows the processes under each of `roots`, and stops following all others. False: more than
-  // kMostRoots. New roots: begins a search under them.
+  // RootSet::kMost. New roots: begins a search under them.
   bool follow(std::span<const int32_t> roots);
-  bool is_root(int32_t pid) const;
+  // Begins a scan of all processes.
+  void begin_scan();
+  // After a hole: begins a scan and a search.
+  void read_again();
   // Continue the scan and the search; true: finished. What the scan has not reached is read when it
   // is needed. `awaited(pid)`: its exit is expected, so it stays although the process is gone.
   using Awaited = std::function<bool(int32_t)>;
@@ -183,10 +186,6 @@ class Table final : public filter::Ancestry {
   uint64_t forgotten() const { return forgotten_; }
 
  private:
-  struct Root {
-    int32_t pid = 0;  // 0: the bit is free
-    uint64_t since_ns = 0;
-  };
   struct List {
     std::array<event::NamespacePid, event::kMostLevels> at;
     uint32_t count = 0;
@@ -213,7 +212,6 @@ class Table final : public filter::Ancestry {
   bool is_of_birth(const Task& known, const event::Raw& fork) const;
 
   // Scans.
-  void begin_scan();
   void scan_one(int32_t pid);
   void erase_unseen(const Awaited& awaited);
   template <class F>
@@ -231,10 +229,8 @@ class Table final : public filter::Ancestry {
   void fill_parent(Slot& slot, const Task& task);
 
   // Descent: roots.cc.
-  void keep_only(std::span<const int32_t> roots);
-  bool add_root(int32_t root);
-  uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const;
   void add_roots(int32_t pid, uint64_t bits);
+  void drop_roots(uint64_t bits);
 
   // Owners: owners.cc.
   void distrust();
@@ -269,7 +265,7 @@ class Table final : public filter::Ancestry {
   bool counting_ = false;       // threads are counted since the scan that runs or the last one
   bool count_scanned_ = false;  // that scan has finished
 
-  std::vector<Root> roots_;
+  RootSet roots_;
   PidScan root_pass_;
   bool searching_ = false, found_ = false;  // found_: this pass found a process under a root
 

@@ -28,7 +28,7 @@ class TableTest : public ::testing::Test {
     return *table_;
   }
   void keep(const Kept& kept) {
-    table().keep(kept);
+    if (table().keep(kept)) table().begin_scan();
     scan();
   }
   void keep_details(uint32_t details = KNELL_DETAILS_FULL) { keep({.details = details}); }
@@ -115,7 +115,7 @@ TEST_F(TableTest, ScansInPieces) {
   keep_details();
   tree.remove(52);  // no event reports it
   clock.now_ns += kSecond;
-  table().keep({.details = KNELL_DETAILS_FULL, .threads = true});
+  if (table().keep({.details = KNELL_DETAILS_FULL, .threads = true})) table().begin_scan();
   fork(50, 60, clock.now_ns + kTick / 2);
   int pieces = 1;
   for (;; ++pieces) {
@@ -416,7 +416,7 @@ TEST_F(TableTest, AStoredUidIsPreferredToANewerOneInProc) {
   tree.add(10, {.start = 5, .uid = 0});
   keep_owners(false);
   tree.add(10, {.start = 5, .uid = 1000});  // its UID event is still queued
-  table().keep({.owners = true, .namespaces = false});
+  EXPECT_FALSE(table().keep({.owners = true, .namespaces = false}));
   EXPECT_EQ(table().uid_of(10, 101 * kSecond), 0U);
 }
 

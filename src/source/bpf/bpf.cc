@@ -90,8 +90,8 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
       clock_(out.clock()),
       options_(options),
       roots_(programs_.roots()),
-      details_(KNELL_DETAILS_STATUS, out.boot(), proc_, out.time(), {}),
-      builder_(out, details_) {
+      table_(proc_, out.clock(), out.time(), out.boot()),
+      builder_(out, table_) {
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 
@@ -125,8 +125,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
 }
 
 Result<void> Bpf::set_request(const SourceRequest& wanted) {
-  const bool more = wanted.details < details_.details();  // enum knell_details counts down to more
-  details_.set_details(wanted.details);
+  const bool more = table_.keep({.details = wanted.details});
   for (const int32_t pid : wanted.pids) name_pid(pid, true);
   KNELL_TRY(set_programs(wanted));
   builder_.set_request(wanted);

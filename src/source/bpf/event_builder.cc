@@ -10,7 +10,6 @@
 
 #include "event/string_views.h"
 #include "event/tty.h"
-#include "process/lineage.h"
 #include "process/proc_reader.h"
 
 namespace knell::source {
@@ -121,9 +120,9 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
         record != nullptr && (record->head->flags & KNELL_RECORD_NAMED) != 0;
     // A listener named this process while it was dying: /proc may still have some of its details.
     if (!described)
-      details_.describe(*slot, subject.pid,
-                        over ? process::ProcessDetails::ReadProc::kYes
-                             : process::ProcessDetails::ReadProc::kIdentity);
+      table_.describe(*slot, subject.pid,
+                        over ? process::Table::ReadProc::kYes
+                             : process::Table::ReadProc::kIdentity);
     fill(*slot, subject);
     slot->levels = out_.batch().copy(levels);
     slot->levels_known = subject.levels_known;
@@ -132,7 +131,7 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
     if (over) fill_exit(*slot, subject);
     if (over && described) fill_senders(*slot, subject, *record);
     if (!over) fill_type(*slot, subject.what, *record->process);
-    out_.commit(*slot, process::RootBits(roots_, subject.roots));
+    out_.commit(*slot, filter::RootBits(roots_, subject.roots));
   }
   if (over && !raw_)
     out_.sink().on_process_ended(subject.pid, subject.start_ns / Timebase::kTickNs, levels);
@@ -240,7 +239,7 @@ void EventBuilder::fill_details(Slot& slot, const Decoded& record) {
   event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
   event.uid = process.uid;
   event.gid = process.gid;
-  const process::UserNames::Name& user = details_.users().find(process.uid);
+  const process::UserNames::Name& user = table_.users().find(process.uid);
   slot.user = user;
   if (user != nullptr) event.user = event::view_of(*user);
   if ((flags & KNELL_RECORD_ARGS) != 0) {

@@ -169,8 +169,8 @@ Result<void> ConnectorSource::check_health() {
 
 Counters ConnectorSource::counters() const {
   Counters all = connector_->counters();
-  const process::ProcessTable& table = assembler_->process_details().table();
-  all.processes = table.size() + assembler_->lineage().size();
+  const process::Table& table = assembler_->table();
+  all.processes = table.size();
   all.process_bytes = table.bytes();
   all.forgotten = table.forgotten();
   return all;

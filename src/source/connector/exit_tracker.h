@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "event/raw.h"
 #include "event/batch.h"
-#include "process/threads.h"
+#include "process/table.h"
 
 namespace knell::source {
 
@@ -43,7 +43,7 @@ struct Dying {
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
   uint32_t code = 0;         // of its last EXIT
   uint32_t signal = 0;
-  uint32_t exits_pending = 0;  // of its threads that are still to come, or one of Threads::k*
+  uint32_t exits_pending = 0;  // of its threads that are still to come, or one of Table::k*
   int32_t parent = 0;          // from the leader's EXIT; 0: unknown
   event::Slot* slot = nullptr;        // reserved at the place of its last EXIT in the stream
   UniqueFd pidfd;              // open while the process is still alive
@@ -85,7 +85,7 @@ class ExitTracker {
   };
   // Handles an EXIT. The caller need not pass an EXIT of a leader whose process has no other
   // threads: it is the end of the process.
-  // `others`: the number of threads beside the leader that have not exited yet, from Threads.
+  // `others`: the number of threads beside the leader that have not exited yet, from Table.
   NoteResult note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
 
   // Whether an EXIT of the process was noted, or may still come after its end was reported.

@@ -149,8 +149,8 @@ struct MadeOfRecords : Made {
   void add_all() {
     for (size_t i = 0; i < kSamples; i++) builder.add_exit(&decoded[i], records[i].mark, 0);
   }
-  process::ProcessDetails details{KNELL_DETAILS_STATUS, 0x5eed, proc, out.time(), {}};
-  source::EventBuilder builder{out, details};
+  process::ProcessTable table{proc, clock, out.time(), 0x5eed};
+  source::EventBuilder builder{out, table};
   std::vector<ExitRecord> records;
   std::vector<source::Decoded> decoded;
 };

@@ -102,8 +102,8 @@ enum knell_via {
   KNELL_VIA_PROC = 4,       // events: of knell_snapshot()
   KNELL_VIA_RECORDING = 5,  // events: of knell_open_recording()
   KNELL_VIA_DAEMON = 6,     // options: knelld; `via` of its events is the daemon's source
-  KNELL_VIA_PTRACE = 7      // options: ptrace(2) of one added process and all that it forks from then
-                            // on; without privileges, slower
+  KNELL_VIA_PTRACE = 7  // options: ptrace(2) of one added process and all that it forks from then
+                        // on; without privileges, slower
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms

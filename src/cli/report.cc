@@ -157,7 +157,8 @@ void close_text(const RunResult& result, std::string& out) {
 void Report::begin(const RunResult& result, std::string& out) const {
   if (json_ || result.via != KNELL_VIA_PTRACE) return;
   out += fmt::format(
-      "knell: {} is traced with ptrace(2), since nothing better works here (see knell doctor): it is "
+      "knell: {} is traced with ptrace(2), since nothing better works here (see knell doctor): it "
+      "is "
       "slower, set-user-ID programs run without the privilege, and debuggers are not followed\n",
       printable(result.name));
 }

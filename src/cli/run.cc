@@ -279,7 +279,8 @@ Outcome<Listener> listen_to(pid_t command, pid_t probe, Options options) {
   if (best.error().status != kNothingHere || !traced) return best;
   if (const auto error = traced->add(command)) {
     message("knell: {}\n", best.error().line);
-    return fail(kNothingHere, fmt::format("{} cannot be traced either: {}", command, knell_explain()));
+    return fail(kNothingHere,
+                fmt::format("{} cannot be traced either: {}", command, knell_explain()));
   }
   return traced;
 }

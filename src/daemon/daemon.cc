@@ -27,7 +27,7 @@
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
-#include "process/lineage.h"
+#include "process/root_set.h"
 #include "source/join.h"
 
 namespace knell::daemon {
@@ -94,8 +94,9 @@ Daemon::Daemon(const Config& config)
       hub_(encoder_, quotas_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
                  [this](event::Batch& batch, event::Slot& slot) { on_event(batch, slot); }),
-      threads_(Pipeline::Level::kThreads, via_of(config.source), hub_,
-               [this](event::Batch& batch, event::Slot& slot) { redact(batch, slot); }, &processes_),
+      threads_(
+          Pipeline::Level::kThreads, via_of(config.source), hub_,
+          [this](event::Batch& batch, event::Slot& slot) { redact(batch, slot); }, &processes_),
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
@@ -226,7 +227,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   add_owners(wanted, threads);
   // The joined interest may be full because of listeners that have gone, or of one that often
   // changes its request: recompute it.
-  if (wanted.roots.size() > process::Lineage::kMostRoots ||
+  if (wanted.roots.size() > process::RootSet::kMost ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));

@@ -14,9 +14,9 @@
 #include "daemon/pipeline.h"
 #include "daemon/rate.h"
 #include "daemon/status.h"
+#include "feed/alarm.h"
 #include "filter/redact.h"
 #include "hub/hub.h"
-#include "feed/alarm.h"
 #include "server/server.h"
 #include "server/wire_event_encoder.h"
 

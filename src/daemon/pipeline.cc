@@ -6,8 +6,8 @@
 // the source adds the uid and the namespace pids of each event's process (Interest::owners and
 // namespaces).
 //
-// The connector does not report the pids of a child in its namespaces, and the child may be gone when
-// they are read in /proc. bpf reports them. So the pipeline of threads, if its source is the
+// The connector does not report the pids of a child in its namespaces, and the child may be gone
+// when they are read in /proc. bpf reports them. So the pipeline of threads, if its source is the
 // connector, reads the births of the pipeline of processes.
 #include "daemon/pipeline.h"
 
@@ -15,7 +15,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "process/lineage.h"
+#include "process/root_set.h"
 
 namespace knell::daemon {
 namespace {
@@ -37,7 +37,7 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
 }
 
 Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
-  if (interest.roots.size() > process::Lineage::kMostRoots)
+  if (interest.roots.size() > process::RootSet::kMost)
     return say(ENOSPC,
                "under: the daemon's listeners follow 64 processes all together, the most they can");
   const bool fresh = feed_ == nullptr;
@@ -129,7 +129,7 @@ void Pipeline::publish(event::Slot& slot) {
   published.levels = slot.levels;
   published.levels_known = slot.levels_known;
   published.event = &event;
-  hub_.publish(published, process::RootBits(roots_, slot.note));
+  hub_.publish(published, filter::RootBits(roots_, slot.note));
 }
 
 uint32_t Pipeline::next_number(uint32_t cpu) {
@@ -156,7 +156,7 @@ void Pipeline::on_thread_event(const event::Raw& original, const source::Owner& 
   published.levels = owner.levels;
   published.levels_known = owner.levels_known;
   published.raw = &raw;
-  hub_.publish(published, process::RootBits(roots_, 0));
+  hub_.publish(published, filter::RootBits(roots_, 0));
 }
 
 // Lost events use up sequence numbers, so that clients that check the numbers notice the loss.
@@ -173,7 +173,7 @@ void Pipeline::publish_lost(const event::Raw& raw) {
   published.type = KNELL_EVENT_LOST;
   published.stamp_ns = raw.stamp_ns;
   published.event = &lost;
-  hub_.publish(published, process::RootBits(roots_, 0));
+  hub_.publish(published, filter::RootBits(roots_, 0));
 }
 
 void Pipeline::close_after_failure() {
@@ -189,9 +189,9 @@ void Pipeline::close_after_failure() {
   published.event = &lost;
   for (uint32_t& number : numbers_) ++number;
   published.stream = stream();
-  hub_.publish(published, process::RootBits(roots_, 0));
+  hub_.publish(published, filter::RootBits(roots_, 0));
   published.stream = filter::Stream::kDatagrams;
-  if (level_ == Level::kThreads) hub_.publish(published, process::RootBits(roots_, 0));
+  if (level_ == Level::kThreads) hub_.publish(published, filter::RootBits(roots_, 0));
   close();
 }
 

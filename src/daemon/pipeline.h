@@ -26,8 +26,8 @@ class Pipeline final : public process::Births, private source::Sink {
   // Called with each event before it is published.
   using OnEvent = std::function<void(event::Batch&, event::Slot&)>;
 
-  // `via`: as knell_options.via. `births`: of this pipeline the births in pid namespaces are read, if
-  // its source reports them; may be null.
+  // `via`: as knell_options.via. `births`: of this pipeline the births in pid namespaces are read,
+  // if its source reports them; may be null.
   Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births = nullptr);
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot

@@ -12,9 +12,8 @@
 #include <string>
 #include <utility>
 
-#include "event/visibility.h"
 #include "base/boot_id.h"
-#include "process/lineage.h"
+#include "event/visibility.h"
 #include "process/levels.h"
 
 namespace knell::daemon {
@@ -42,17 +41,18 @@ LiveSnapshot::LiveSnapshot(const hub::Listener& listener, process::ProcReader pr
       redactor_(redactor) {
   const filter::Interest needs = predicates_.needs();
   process::LivingProcesses::Options options{.details = std::min(details_, needs.details),
-                                          .boot = boot_number(),
-                                          .roots = roots_,
-                                          .only_under = needs.only_under,
-                                          .look_up_names = false};
+                                            .boot = boot_number(),
+                                            .roots = roots_,
+                                            .only_under = needs.only_under,
+                                            .look_up_names = false};
   if (scope_.ns == 0) options.pids = needs.pids;  // else they are of its own namespace
   if (!scope_.every_user || scope_.ns != 0)
     options.may_list = [this](const process::ProcFolder& folder) { return may_list(folder); };
   if (scope_.ns != 0) {
+    time_.take(clock);
     // Stores nothing: each answer is read from /proc.
-    task_ids_.emplace(proc_, clock, 0);
-    task_ids_->want_levels(true);
+    owners_.emplace(proc_, clock, time_, boot_number(), process::TableLimits{.tasks = 0});
+    (void)owners_->keep({.owners = true, .namespaces = true});
   }
   living_.emplace(proc_, clock, std::move(options));
 }
@@ -90,7 +90,7 @@ Result<server::Snapshot::Step> LiveSnapshot::step() {
 
 bool LiveSnapshot::wants(event::Slot& slot) {
   return limit_to_scope(slot.event) &&
-         predicates_.matches(slot.event, process::RootBits(roots_, slot.note));
+         predicates_.matches(slot.event, filter::RootBits(roots_, slot.note));
 }
 
 // Removes what the client may not see; false: the whole process.
@@ -100,7 +100,7 @@ bool LiveSnapshot::limit_to_scope(knell_event& event) {
     event::hide(event, event::hidden_from_user(event, scope_.uid));
   }
   if (scope_.ns == 0) return true;
-  const process::Levels levels = process::levels_of(event, *task_ids_);
+  const process::Levels levels = process::levels_of(event, *owners_);
   const auto own = std::ranges::find(levels.of(), scope_.ns, &event::NamespacePids::ns);
   if (!levels.known || own == levels.of().end()) return false;
   event::translate_in_place(event, *own);

@@ -7,15 +7,16 @@
 #include <optional>
 #include <string_view>
 
+#include "event/batch.h"
 #include "filter/predicates.h"
 #include "filter/redact.h"
 #include "hub/listener.h"
-#include "server/daemon_interface.h"
-#include "server/wire_event_encoder.h"
-#include "event/batch.h"
 #include "process/living_processes.h"
 #include "process/proc_reader.h"
-#include "process/task_ids.h"
+#include "process/process_table.h"
+#include "process/timebase.h"
+#include "server/daemon_interface.h"
+#include "server/wire_event_encoder.h"
 
 namespace knell::daemon {
 
@@ -32,8 +33,8 @@ class LiveSnapshot final : public server::Snapshot {
   size_t bytes() const override { return sizeof *this + living_->bytes(); }
 
  private:
-  LiveSnapshot(const hub::Listener& listener, process::ProcReader proc,
-               filter::Redactor& redactor, const Clock& clock);
+  LiveSnapshot(const hub::Listener& listener, process::ProcReader proc, filter::Redactor& redactor,
+               const Clock& clock);
   bool may_list(const process::ProcFolder& folder) const;
   bool limit_to_scope(knell_event& event);
   bool wants(event::Slot& slot);
@@ -46,7 +47,8 @@ class LiveSnapshot final : public server::Snapshot {
 
   const process::ProcReader proc_;
   filter::Redactor& redactor_;
-  std::optional<process::TaskIds> task_ids_;  // of a listener in another pid namespace
+  process::Timebase time_;
+  std::optional<process::ProcessTable> owners_;  // of a listener in another pid namespace
   std::optional<process::LivingProcesses> living_;
   event::Batch batch_{1};
   server::WireEventEncoder encoder_;

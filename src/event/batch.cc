@@ -22,8 +22,7 @@ std::span<const NamespacePids> Batch::copy(std::span<const NamespacePids> levels
   constexpr size_t kAlign = alignof(NamespacePids);
   text_used_ = (text_used_ + kAlign - 1) / kAlign * kAlign;
   char* place = allocate(levels.size_bytes());
-  std::uninitialized_copy(levels.begin(), levels.end(),
-                          reinterpret_cast<NamespacePids*>(place));
+  std::uninitialized_copy(levels.begin(), levels.end(), reinterpret_cast<NamespacePids*>(place));
   return {std::launder(reinterpret_cast<const NamespacePids*>(place)), levels.size()};
 }
 

@@ -26,9 +26,10 @@ Result<uint32_t> parse_via(std::string_view text) {
   const auto found = std::ranges::find(kNames, text);
   if (found != kNames.end()) return static_cast<uint32_t>(found - kNames.begin());
   const std::string_view near = nearest(text, kNames);
-  return say(EINVAL, "unknown source '" + printable(text) + "'; " +
-                         (near.empty() ? "the sources are auto, daemon, bpf, connector, pidfd and ptrace"
-                                       : "did you mean " + std::string(near) + "?"));
+  return say(EINVAL,
+             "unknown source '" + printable(text) + "'; " +
+                 (near.empty() ? "the sources are auto, daemon, bpf, connector, pidfd and ptrace"
+                               : "did you mean " + std::string(near) + "?"));
 }
 
 }  // namespace knell::event

@@ -3,10 +3,10 @@
 
 // How a source is polled and drained.
 //
-// fd() is an epoll descriptor that contains the source (while the pacer wants to be woken by it) and
-// one timer for everything that is due at a certain time: pacing, what the source itself has to do
-// then, the health check, and "there is more" (a time in the past). So the caller that polls fd() is
-// woken only when read() has something to do.
+// fd() is an epoll descriptor that contains the source (while the pacer wants to be woken by it)
+// and one timer for everything that is due at a certain time: pacing, what the source itself has to
+// do then, the health check, and "there is more" (a time in the past). So the caller that polls
+// fd() is woken only when read() has something to do.
 //
 // read() does what is due, without waiting, and drains. The batch is the only buffer, of a fixed
 // size: events that do not fit stay in the kernel.
@@ -18,7 +18,7 @@
 #include <array>
 
 #include "base/boot_id.h"
-#include "process/lineage.h"
+#include "process/root_set.h"
 
 namespace knell::feed {
 namespace {
@@ -28,7 +28,7 @@ constexpr uint64_t kSourceTag = 1, kTimerTag = 2;  // data in the epoll set
 constexpr size_t kBatchSlots =
     2048;  // about 1.6 MB; an event takes two slots at most, so a drain can read 1000
 constexpr uint64_t kHealthNs =
-    5'000'000'000;  // design: "within seconds"; one check costs about 50 us
+    5'000'000'000;                    // design: "within seconds"; one check costs about 50 us
 constexpr size_t kScannedADrain = 8;  // picked: about a tenth of a millisecond
 
 }  // namespace
@@ -57,7 +57,7 @@ Result<void> Feed::start(const source::SourceOptions& options, const Interest& i
 }
 
 Result<void> Feed::set_interest(const Interest& interest) {
-  if (interest.roots.size() > process::Lineage::kMostRoots)
+  if (interest.roots.size() > process::RootSet::kMost)
     return say(EINVAL, "under: at most 64 processes");
   interest_.reset();
   source::SourceRequest wanted = source::request_for(interest);

@@ -20,11 +20,11 @@ struct Interest {
   // The real uid of the event's process is needed whatever `details` says; its pids in pid
   // namespaces are needed.
   bool owners = false, namespaces = false;
-  bool only_under = false;                  // only processes under one of `roots` can pass
-  std::vector<int32_t> pids;                // wanted by `pid`; empty: any
-  std::vector<int32_t> roots;               // named by `under`, wanted or excluded
-  std::vector<uint32_t> uids;               // wanted by `uid`; empty: any
-  std::vector<std::string> cgroups;         // wanted by `cgroup`; empty: any
+  bool only_under = false;           // only processes under one of `roots` can pass
+  std::vector<int32_t> pids;         // wanted by `pid`; empty: any
+  std::vector<int32_t> roots;        // named by `under`, wanted or excluded
+  std::vector<uint32_t> uids;        // wanted by `uid`; empty: any
+  std::vector<std::string> cgroups;  // wanted by `cgroup`; empty: any
   // Wanted by `unit` and `comm`; empty: any, or one of the wanted values is a pattern.
   std::vector<std::string> units, comms;
   bool operator==(const Interest&) const = default;

@@ -9,6 +9,7 @@
 
 #include <knell/knell.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,21 @@ class Ancestry {
   virtual ~Ancestry() = default;
   // Whether the event's process is `root` or a descendant of it.
   virtual bool is_under(int32_t root, const knell_event& event) const = 0;
+};
+
+// The roots that the subject of one event is under, as recorded for that event: a bit for each of
+// `roots`, in their order. `roots` must outlive it.
+class RootBits final : public Ancestry {
+ public:
+  RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
+  bool is_under(int32_t root, const knell_event&) const override {
+    const auto at = std::ranges::find(roots_, root);
+    return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
+  }
+
+ private:
+  const std::vector<int32_t>& roots_;
+  uint64_t bits_;
 };
 
 // No process is under any other.

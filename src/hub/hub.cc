@@ -287,10 +287,10 @@ class Hub::EncodingCache {
       if (form.level == level && form.details == details && form.hidden == hidden)
         return form.bytes;
     }
-    const std::string_view made =
-        published_.raw != nullptr ? datagram(level)
-        : hidden != 0             ? hub_.encoder_.event(without(hidden, *translated), details)
-                                  : hub_.encoder_.event(*translated, details);
+    const std::string_view made = published_.raw != nullptr ? datagram(level)
+                                  : hidden != 0
+                                      ? hub_.encoder_.event(without(hidden, *translated), details)
+                                      : hub_.encoder_.event(*translated, details);
     SharedBytes bytes = made.empty() ? SharedBytes() : hub_.store_.copy(made);
     if (used_ < forms_.size()) forms_[used_++] = {level, details, hidden, bytes};
     return bytes;

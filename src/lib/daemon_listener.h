@@ -15,10 +15,10 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
+#include "feed/alarm.h"
 #include "lib/handle.h"
 #include "lib/packet_buffer.h"
 #include "lib/pending_exits.h"
-#include "feed/alarm.h"
 #include "process/user_names.h"
 #include "wire/protocol.h"
 

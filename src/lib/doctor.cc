@@ -23,9 +23,9 @@
 #include "event/printable.h"
 #include "event/via.h"
 #include "lib/abi.h"
-#include "source/registry.h"
 #include "process/cgroup.h"
 #include "process/proc_reader.h"
+#include "source/registry.h"
 
 namespace knell::lib {
 namespace {
@@ -122,8 +122,8 @@ class Examination {
     works_ = true;
     report(KNELL_FINDING_OK, "knelld",
            "version " + event::printable(hello->origin.knell) + ", via " +
-               event::via_name(hello->origin.subscription.via) +
-               "; shows you " + shown_by(hello->scope));
+               event::via_name(hello->origin.subscription.via) + "; shows you " +
+               shown_by(hello->scope));
   }
 
   bool works() const { return works_; }

@@ -8,8 +8,8 @@
 #include <memory>
 
 #include "base/result.h"
-#include "lib/handle.h"
 #include "feed/feed.h"
+#include "lib/handle.h"
 
 namespace knell::lib {
 

@@ -56,7 +56,7 @@ Result<void> ReplayListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
   for (const int32_t root : wider.needs().roots)
-    if (!lineage_.follow(root, UINT64_MAX)) return say(EINVAL, "under: more than 64 processes");
+    if (!descent_.follow(root)) return say(EINVAL, "under: more than 64 processes");
   std::swap(filter_.predicates, wider);
   return {};
 }
@@ -81,15 +81,15 @@ Result<void> ReplayListener::set_events(uint32_t mask) {
 
 // Learns ancestors from an event: the child of a fork, or the parent of the event's process.
 void ReplayListener::learn_ancestors(const knell_event& event) {
-  if (event.ppid > 0 && lineage_.roots_of(event.pid) == 0)
-    lineage_.on_fork(event.pid, event.ppid, event.mono_ns);
+  if (event.ppid > 0 && descent_.roots_of(event.pid) == 0)
+    descent_.on_fork(event.pid, event.ppid, event.mono_ns);
   if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
-    lineage_.on_fork(event.child_pid, event.pid, event.mono_ns);
+    descent_.on_fork(event.child_pid, event.pid, event.mono_ns);
 }
 
 void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
-  lineage_.on_exit(event.pid);
+  descent_.on_exit(event.pid);
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
@@ -155,7 +155,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
     }
     has_next_ = false;
     learn_ancestors(next_);
-    if (filter_.wants(next_, lineage_)) {
+    if (filter_.wants(next_, descent_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);
       event.seq = ++seq_;

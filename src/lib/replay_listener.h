@@ -6,13 +6,46 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/pid_map.h"
 #include "base/unique_fd.h"
-#include "lib/handle.h"
 #include "feed/alarm.h"
-#include "process/lineage.h"
+#include "lib/handle.h"
+#include "process/root_set.h"
 #include "wire/recording.h"
 
 namespace knell::lib {
+
+// The descent from the roots that `under` names, as the events of a recording show it.
+class RecordedDescent final : public filter::Ancestry {
+ public:
+  // False: there are RootSet::kMost.
+  bool follow(int32_t root) {
+    const uint64_t known = roots_.bit_of(root);
+    const uint64_t bit = known != 0 ? known : roots_.add(root, UINT64_MAX);
+    if (bit != 0) *under_.emplace(root).first |= bit;
+    return bit != 0;
+  }
+  void on_fork(int32_t pid, int32_t parent, uint64_t stamp_ns) {
+    if (roots_.empty() || pid <= 0) return;
+    const uint64_t bits = roots_of(parent) | roots_.own_bit(pid, stamp_ns);
+    if (bits != 0)
+      *under_.emplace(pid).first = bits;
+    else
+      under_.erase(pid);
+  }
+  void on_exit(int32_t pid) { under_.erase(pid); }
+  uint64_t roots_of(int32_t pid) const {
+    const uint64_t* bits = under_.find(pid);
+    return bits == nullptr ? 0 : *bits;
+  }
+  bool is_under(int32_t root, const knell_event& event) const override {
+    return (roots_of(event.pid) & roots_.bit_of(root)) != 0;
+  }
+
+ private:
+  process::RootSet roots_;
+  PidMap<uint64_t> under_;
+};
 
 // A listener of a recording. Its events are complete: they only need filtering and pacing.
 class ReplayListener final : public knell_listener {
@@ -58,7 +91,7 @@ class ReplayListener final : public knell_listener {
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
   uint64_t first_ns_ = 0, begun_ns_ = 0;  // timestamp of the first event, and when it was replayed
-  process::Lineage lineage_;
+  RecordedDescent descent_;
   // Chosen, not measured: as many as callers usually read at once.
   static constexpr size_t kSlots = 256;
   std::array<knell_event, kSlots> slots_;

@@ -18,7 +18,8 @@ struct Cgroup {
   std::string container_id;  // empty: none
 };
 
-// Sets the event's strings to those of the cgroup, which must outlive it; nullptr: they stay unknown.
+// Sets the event's strings to those of the cgroup, which must outlive it; nullptr: they stay
+// unknown.
 void fill_cgroup(knell_event& event, const Cgroup* cgroup);
 
 // The cgroup path of a process, from the text of /proc/PID/cgroup: that of the systemd hierarchy on

@@ -11,22 +11,22 @@ namespace {
 
 using Field = int32_t event::NamespacePids::*;
 
-int32_t number_in(const TaskIds::Numbers& numbers, uint32_t ns) {
+int32_t number_in(const ProcessTable::Numbers& numbers, uint32_t ns) {
   const auto at = std::ranges::find(numbers.of, ns, &event::NamespacePid::ns);
   return at == numbers.of.end() ? 0 : at->nr;
 }
 
 // Fills in the number of `pid` at each level.
-void fill(Levels& levels, Field field, int32_t pid, uint64_t stamp_ns, TaskIds& identities) {
+void fill(Levels& levels, Field field, int32_t pid, uint64_t stamp_ns, ProcessTable& table) {
   if (pid <= 0) return;
-  const TaskIds::Numbers numbers = identities.numbers_of(pid, stamp_ns);
+  const ProcessTable::Numbers numbers = table.numbers_of(pid, stamp_ns);
   for (event::NamespacePids& level : std::span(levels.at).first(levels.count))
     level.*field = number_in(numbers, level.ns);
 }
 
 // Adds a level for each namespace of `subject`; false: it has none, or they are unknown.
-bool begin(Levels& levels, int32_t subject, uint64_t stamp_ns, TaskIds& identities) {
-  const TaskIds::Numbers numbers = identities.numbers_of(subject, stamp_ns);
+bool begin(Levels& levels, int32_t subject, uint64_t stamp_ns, ProcessTable& table) {
+  const ProcessTable::Numbers numbers = table.numbers_of(subject, stamp_ns);
   levels.known = numbers.known;
   for (const event::NamespacePid& number : numbers.of) levels.at[levels.count++].ns = number.ns;
   return levels.count > 0;
@@ -34,30 +34,29 @@ bool begin(Levels& levels, int32_t subject, uint64_t stamp_ns, TaskIds& identiti
 
 }  // namespace
 
-Levels levels_of(const knell_event& event, TaskIds& identities) {
+Levels levels_of(const knell_event& event, ProcessTable& table) {
   Levels levels;
   if (event.type == KNELL_EVENT_LOST) return levels;
   const bool fork = event.type == KNELL_EVENT_FORK;
-  if (!begin(levels, fork ? event.child_pid : event.pid, event.mono_ns, identities)) return levels;
+  if (!begin(levels, fork ? event.child_pid : event.pid, event.mono_ns, table)) return levels;
   event::for_each_row<event::kFields>([&](auto row) {
     constexpr const event::Field& kField = event::kFields[row];
     if constexpr (kField.number != nullptr && kField.is(event::Member::Kind::kSigned))
-      fill(levels, kField.number, event::value_of<kField.member>(event), event.mono_ns, identities);
+      fill(levels, kField.number, event::value_of<kField.member>(event), event.mono_ns, table);
   });
   return levels;
 }
 
-Levels levels_of(const event::Raw& raw, TaskIds& identities) {
+Levels levels_of(const event::Raw& raw, ProcessTable& table) {
   Levels levels;
-  if (raw.what == KNELL_EVENT_LOST || !begin(levels, raw.tid, raw.stamp_ns, identities))
-    return levels;
+  if (raw.what == KNELL_EVENT_LOST || !begin(levels, raw.tid, raw.stamp_ns, table)) return levels;
   event::Raw names = raw;
   const event::OtherPids other = event::other_pids_of(names);
-  fill(levels, &event::NamespacePids::pid, raw.pid, raw.stamp_ns, identities);
-  fill(levels, &event::NamespacePids::tid, raw.tid, raw.stamp_ns, identities);
+  fill(levels, &event::NamespacePids::pid, raw.pid, raw.stamp_ns, table);
+  fill(levels, &event::NamespacePids::tid, raw.tid, raw.stamp_ns, table);
   if (other.pid == nullptr) return levels;
-  fill(levels, &event::NamespacePids::other_pid, *other.pid, raw.stamp_ns, identities);
-  fill(levels, &event::NamespacePids::other_ppid, *other.tid, raw.stamp_ns, identities);
+  fill(levels, &event::NamespacePids::other_pid, *other.pid, raw.stamp_ns, table);
+  fill(levels, &event::NamespacePids::other_ppid, *other.tid, raw.stamp_ns, table);
   return levels;
 }
 

@@ -11,7 +11,7 @@
 
 #include "event/namespace_pids.h"
 #include "event/raw.h"
-#include "process/task_ids.h"
+#include "process/process_table.h"
 
 namespace knell::process {
 
@@ -24,10 +24,10 @@ struct Levels {
 
 // The levels of an event whose source does not report them, made from the numbers of each process
 // that it names. Unknown for a lost event.
-Levels levels_of(const knell_event& event, TaskIds& identities);
+Levels levels_of(const knell_event& event, ProcessTable& table);
 
 // The levels of a thread-level event: see event::translate(). The subject is the thread `tid`.
 // None for a hole.
-Levels levels_of(const event::Raw& raw, TaskIds& identities);
+Levels levels_of(const event::Raw& raw, ProcessTable& table);
 
 }  // namespace knell::process

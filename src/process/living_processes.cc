@@ -20,7 +20,7 @@ namespace knell::process {
 namespace {
 
 constexpr size_t kFilesListed = 1;     // stat
-constexpr size_t kFilesDescribed = 8;  // as ProcessDetails reads, stat again, stat of the parent
+constexpr size_t kFilesDescribed = 8;  // as ProcessTable reads, stat again, stat of the parent
 
 bool is_alive(const ProcStat& stat) {
   return stat.state != 'X' && (stat.state != 'Z' || stat.threads > 1);
@@ -32,10 +32,10 @@ LivingProcesses::LivingProcesses(const ProcReader& proc, const Clock& clock, Opt
     : proc_(proc),
       clock_(clock),
       options_(std::move(options)),
-      details_(std::min<uint32_t>(options_.details, KNELL_DETAILS_NAMES), options_.boot, proc,
-               time_, {}) {
+      table_(proc, clock, time_, options_.boot) {
+  (void)table_.keep({.details = std::min<uint32_t>(options_.details, KNELL_DETAILS_NAMES)});
   time_.take(clock);
-  if (!options_.look_up_names) details_.users().disable();
+  if (!options_.look_up_names) table_.users().disable();
   scan_.begin(proc.list());
 }
 
@@ -83,7 +83,7 @@ bool LivingProcesses::push_parent() {
   return true;
 }
 
-LivingProcesses::Next LivingProcesses::next(ScanBudget& budget, Batch& batch) {
+LivingProcesses::Next LivingProcesses::next(ScanBudget& budget, event::Batch& batch) {
   while (budget.left > 0) {
     if (path_.empty()) {
       if (at_ == entries_.size()) return Next::kEnd;
@@ -115,7 +115,7 @@ bool LivingProcesses::is_wanted(const Entry& entry) const {
 }
 
 // False: the process has ended.
-bool LivingProcesses::describe(const Entry& entry, Batch& batch) {
+bool LivingProcesses::describe(const Entry& entry, event::Batch& batch) {
   batch.clear();
   Slot& slot = *batch.reserve();
   knell_event& event = slot.event;
@@ -125,7 +125,7 @@ bool LivingProcesses::describe(const Entry& entry, Batch& batch) {
   event.mono_ns = clock_.monotonic_ns();
   event.time_ns = time_.realtime_ns(event.mono_ns);
   event.pid = event.tid = entry.pid;
-  details_.describe(slot, entry.pid, ProcessDetails::ReadProc::kYes);
+  table_.describe(slot, entry.pid, ProcessTable::ReadProc::kYes);
   if (event.id.kind != KNELL_ID_START || event.id.start != entry.start) return false;
   const ProcFolder folder = proc_.folder(entry.pid);
   const auto stat = folder ? folder.stat() : std::nullopt;

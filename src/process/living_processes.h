@@ -14,7 +14,7 @@
 #include "base/result.h"
 #include "event/batch.h"
 #include "process/proc_reader.h"
-#include "process/process_details.h"
+#include "process/process_table.h"
 #include "process/timebase.h"
 
 namespace knell::process {
@@ -34,7 +34,7 @@ class LivingProcesses {
   struct Options {
     uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
     uint32_t boot = 0;                      // for ids
-    std::vector<int32_t> roots = {};        // of `under`: at most Lineage::kMostRoots
+    std::vector<int32_t> roots = {};        // of `under`: at most RootSet::kMost
     bool only_under = false;                // leave out what is under none of the roots
     std::vector<int32_t> pids = {};         // if not empty: leave out all others
     bool look_up_names = true;              // of users, which may wait for a directory server
@@ -48,7 +48,7 @@ class LivingProcesses {
   // KNELL_EVENT_NONE, with all but note_presence(). Slot::note has a bit for each of the roots that
   // the process is under, as far as the parents that are alive say. kMore: the budget is used up.
   enum class Next : uint8_t { kProcess, kMore, kEnd };
-  Next next(ScanBudget& budget, Batch& batch);
+  Next next(ScanBudget& budget, event::Batch& batch);
 
   size_t bytes() const;  // the memory it uses, without details
 
@@ -66,14 +66,14 @@ class LivingProcesses {
   Entry* parent_of(const Entry& entry);
   bool push_parent();
   bool is_wanted(const Entry& entry) const;
-  bool describe(const Entry& entry, Batch& batch);
+  bool describe(const Entry& entry, event::Batch& batch);
   void fill_parent(knell_event& event, Slot& slot) const;
 
   const ProcReader& proc_;
   const Clock& clock_;
   const Options options_;
   Timebase time_;
-  ProcessDetails details_;
+  ProcessTable table_;
   PidScan scan_;
   std::deque<Entry> entries_;
   PidMap<uint32_t> by_pid_;     // indexes of entries_

@@ -63,14 +63,13 @@ std::string_view without_title_padding(std::string_view args, ArgsEnd end) {
   if (end == ArgsEnd::kArguments) return args;
   const size_t last = args.find_last_not_of('\0');
   const size_t run = args.size() - (last == std::string::npos ? 0 : last + 1);
-  if (end == ArgsEnd::kTitlePadding)
-    return run >= 2 ? args.substr(0, args.size() - run + 1) : args;
+  if (end == ArgsEnd::kTitlePadding) return run >= 2 ? args.substr(0, args.size() - run + 1) : args;
   const bool title = args.find('\0') == args.size() - run;  // one word
   return run >= 3 && title ? args.substr(0, args.size() - run + 1) : args;
 }
 
 ArgsEnd classify_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                                 std::span<const uint64_t> pointers) {
+                          std::span<const uint64_t> pointers) {
   const auto leads_to = [&](uint64_t address) {
     return std::ranges::find(pointers, address) != pointers.end();
   };

@@ -110,6 +110,6 @@ std::string_view without_title_padding(std::string_view args, ArgsEnd end);
 // args are still as the kernel laid them out, there are pointers to the second word and to the
 // last.
 ArgsEnd classify_args_end(std::string_view args, uint64_t arg_start, bool whole,
-                                 std::span<const uint64_t> pointers);
+                          std::span<const uint64_t> pointers);
 
 }  // namespace knell::process

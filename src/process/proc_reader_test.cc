@@ -89,8 +89,7 @@ TEST(ProcReader, ReadsItself) {
 
 TEST(WithoutTitlePadding, KeepsEmptyArgumentsDropsPadding) {
   std::string padded("postgres: app\0\0\0\0\0", 18);
-  EXPECT_EQ(without_title_padding(padded, ArgsEnd::kUnknown),
-            std::string("postgres: app\0", 14));
+  EXPECT_EQ(without_title_padding(padded, ArgsEnd::kUnknown), std::string("postgres: app\0", 14));
   std::string empty_arg("sh\0-c\0\0", 7);
   EXPECT_EQ(without_title_padding(empty_arg, ArgsEnd::kUnknown).size(), 7U);
   const std::string_view words("sh\0-c\0true\0x\0\0\0", 15);

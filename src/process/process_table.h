@@ -7,103 +7,310 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/pid_map.h"
+#include "base/pid_scan.h"
 #include "event/batch.h"
+#include "event/namespace_pids.h"
+#include "event/raw.h"
+#include "filter/predicates.h"
+#include "process/births.h"
 #include "process/cgroup.h"
 #include "process/gone_timer.h"
+#include "process/pid_namespaces.h"
 #include "process/proc_reader.h"
+#include "process/root_set.h"
+#include "process/timebase.h"
+#include "process/user_names.h"
 
 namespace knell::process {
 
 using event::Comm;
+using event::Slot;
 
-// The stored details of one living process, so that its exit event can have them.
-struct Process {
-  uint64_t start = 0;    // as start_kind says
-  uint64_t born_ns = 0;  // CLOCK_MONOTONIC; 0: unknown
-  uint64_t read_ns = 0;  // when it was read from /proc; 0: never, only its fork event was received
+// What is known of one process that is alive, or of one thread where threads are kept. Which
+// members are used depends on Kept.
+struct Task {
+  int32_t pid = 0;  // of a thread: its thread id
+  int32_t ppid = 0;
+  uint64_t start = 0;  // as start_kind says
   uint64_t parent_start = 0;
-  int32_t pid = 0, ppid = 0;
-  uint32_t uid = 0, gid = 0;
-  uint32_t tty = 0;  // its controlling terminal, see event/tty.h; 0: none
+  uint64_t born_ns = 0;  // CLOCK_MONOTONIC; 0: unknown
+  uint64_t read_ns = 0;  // when its details were read in /proc; 0: never
   uint8_t start_kind = KNELL_ID_NONE, parent_start_kind = KNELL_ID_NONE;
-  bool has_ids = false;
+  bool thread = false;
+  // The start was read in /proc, or another source reported it. Else it comes from the stamp of the
+  // fork event, and may be a tick earlier, or more if the kernel was preempted there.
+  bool exact = false;
+  bool seen_in_event = false;  // the next fork event of this pid is of another process
+
+  // Details.
+  bool has_uid = false, has_gid = false;           // of the ids below
   bool has_comm = false, has_parent_comm = false;  // a known name may be empty
-  bool seen_in_event =
-      false;  // an event reported it: the next fork event of this pid is of another process
-  GoneTimer gone_timer;
+  uint32_t uid = 0, gid = 0;                       // real
+  uint32_t tty = 0;                                // controlling terminal, see event/tty.h; 0: none
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
 
-  // Keeps the fields that do not change during the life of the process.
-  void keep_identity_only() {
-    has_ids = has_comm = false;
-    tty = 0;
-    image.reset();
-    cgroup.reset();
-  }
+  uint64_t roots = 0;             // descent: a bit for each root that it is under
+  uint32_t other_threads = 0;     // beside the leader; or kUncounted
+  uint32_t numbers = UINT32_MAX;  // index of its numbers in pid namespaces; none: see levels_known
+  bool levels_known = false;      // without numbers: it is in the initial namespace only
+  bool levels_tried = false;      // a second try is useless
+  bool owner_current = false;     // uid and levels were followed without a gap
+  GoneTimer gone_timer{};
 };
 
-// The limits of a table. At `processes`, new processes are not stored: their exit events have what
-// /proc still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those
-// fields are null. Both cases are counted.
+// The limits of a table. At `tasks`, new ones are not stored: their exit events have what /proc
+// still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those fields
+// are null. Both cases are counted.
 struct TableLimits {
-  size_t processes = 262'144;            // 144 bytes each and 8 to 16 of index: 40 MiB when full
+  size_t tasks = 262'144;                // 192 bytes each and 8 to 16 of index: 53 MiB when full
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 
-// The processes alive now, by pid. An entry's address is stable until it is erased. Not
-// thread-safe.
-class ProcessTable {
+// What a table keeps.
+struct Kept {
+  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details; STATUS: none
+  bool threads = false;  // the number of threads: every birth of a thread is passed to on_fork()
+  // Who may see a process: its uid; its numbers in pid namespaces, then also of threads. All
+  // births, changes of uid and exits are passed in.
+  bool owners = false, namespaces = false;
+  bool operator==(const Kept&) const = default;
+};
+
+// The tasks that are alive, as far as they have to be known: details for their events, descent from
+// the roots that `under` names, how many threads a process has, and who may see it. See
+// process_table.cc. Not thread-safe. Reads /proc, never blocks except in a look-up of user names
+// (UserNames).
+//
+//   keep(), follow() -> { scan_some(), scan_under_roots() }*
+//                    -> { on_fork() ... on_exit() -> describe(), uid_of() ...; sweep() }*
+class ProcessTable final : public filter::Ancestry {
  public:
-  explicit ProcessTable(const TableLimits& limits) : limits_(limits) {}
+  // Values of other_threads(): it had other threads when counting began, and their number is
+  // unknown, since some of the threads in /proc are in queued events, too; births are not received.
+  static constexpr uint32_t kUncounted = UINT32_MAX, kUnknown = UINT32_MAX - 1;
 
-  Process* find(int32_t pid);
-  const Process* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
-  // Adds an empty entry for `pid`, in place of any older one; nullptr at the limit.
-  Process* insert(int32_t pid);
-  void erase(int32_t pid);
-  // Stores an image; nullptr at the limit.
-  std::shared_ptr<const Image> keep(Image image);
-  Cgroups& cgroups() { return cgroups_; }
+  // The references must outlive it. `boot`: the first 8 hex digits of the boot id.
+  ProcessTable(const ProcReader& proc, const Clock& clock, const Timebase& time, uint32_t boot,
+               const TableLimits& limits = {}, PidNamespaces::From from = pid_namespaces_from);
 
-  // Visits up to `count` entries and continues there at the next call; `gone(process)` says whether
-  // to erase the entry.
-  template <class F>
-  void sweep(size_t count, F gone) {
-    index_.sweep(count, [&](int32_t, uint32_t slot) {
-      if (!gone(processes_[slot])) return false;
-      release(slot);
-      return true;
-    });
+  // Keeps this from now on. True: more than before, so call begin_scan().
+  bool keep(const Kept& kept);
+  const Kept& kept() const { return kept_; }
+  // Follows the processes under each of `roots`, and stops following all others. False: more than
+  // RootSet::kMost. New roots: begins a search under them.
+  bool follow(std::span<const int32_t> roots);
+  // Begins a scan of all processes.
+  void begin_scan();
+  // After a hole: begins a scan and a search.
+  void read_again();
+  // Continue the scan and the search; true: finished. What the scan has not reached is read when it
+  // is needed. `awaited(pid)`: its exit is expected, so it stays although the process is gone.
+  using Awaited = std::function<bool(int32_t)>;
+  bool scan_some(ScanBudget& budget, const Awaited& awaited = {});
+  bool scan_under_roots(ScanBudget& budget);
+  // Reads the process that has this pid now.
+  void read_one(int32_t pid);
+
+  // Thread events, in the order of the stream.
+  void on_fork(const event::Raw& fork);
+  void on_exec(const event::Raw& exec);
+  void on_change(
+      const event::Raw& change);  // UID, GID, SID and COMM; after the event was described
+  void on_thread_exit(const event::Raw& exit);   // not of the leader
+  void on_single_thread(int32_t pid);            // it called exec
+  void on_exit(int32_t pid, uint64_t stamp_ns);  // the process has ended
+  // Events of these types were lost (0: of any): what depended on them is unknown until it was read
+  // again.
+  void on_lost(uint32_t types);
+  // A birth that another source reports, with the numbers of the child; some were lost.
+  void on_birth(const Birth& birth);
+  void on_births_lost() { distrust(); }
+
+  // Fills in the details of process `pid` at event.mono_ns. `read_proc`: what to read in /proc,
+  // which shows the current state, for a process that is not stored.
+  enum class ReadProc {
+    kNo,        // nothing
+    kIdentity,  // start and parent. The rest may have changed since: it may run another program
+    kYes        // all: it has ended, and a zombie still shows its name, parent and cgroup
+  };
+  void describe(Slot& slot, int32_t pid, ReadProc read_proc);
+  knell_id id_of(int32_t pid, uint64_t stamp_ns);
+  knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const {
+    return {boot_, pid, stamp_ns, KNELL_ID_STAMP};
   }
-  template <class F>
-  void for_each(F visit) {
-    index_.for_each([&](int32_t, uint32_t slot) { visit(processes_[slot]); });
-  }
+  // The task that had this pid at that time; nullptr: not stored, or another one has the pid now.
+  const Task* at(int32_t pid, uint64_t stamp_ns) const;
+  // 0: none; else a number, kUncounted or kUnknown.
+  uint32_t other_threads(int32_t pid) const;
+  uint64_t roots_of(int32_t pid) const;
+  // Uses what is stored for event.pid, not /proc: the pid of a dead process may be in use again.
+  bool is_under(int32_t root, const knell_event& event) const override;
 
+  // With Kept::owners. The real uid of a process at that time; nullopt: unknown.
+  std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns);
+  // With Kept::namespaces. The numbers of a process or a thread, from the outermost namespace below
+  // the initial one. Valid until the next call.
+  struct Numbers {
+    std::span<const event::NamespacePid> of;
+    bool known = false;  // false: the numbers are unknown, and `of` is empty
+  };
+  Numbers numbers_of(int32_t tid, uint64_t stamp_ns);
+  // For another source that reports every birth inside a pid namespace, by on_birth(), and no other
+  // birth: it has reported all that happened until now. So a task whose fork event was received,
+  // and not this report, is in the initial namespace. Call it once the task has run, or has ended:
+  // before that its birth may not have been reported yet.
+  void settle_initial_namespace(int32_t tid, uint64_t stamp_ns);
+
+  // Checks some entries, `at_least` or more, and erases those that are gone for longer than
+  // GoneTimer::kGoneNs. Call it when the source was left empty.
+  template <class F>
+  void sweep(size_t at_least, F is_gone);
+
+  // The processes that are known to be alive, in no order.
+  template <class F>
+  void for_each(F visit) const;
+
+  UserNames& users() { return users_; }
   size_t size() const { return index_.size(); }
-  size_t cells() const { return index_.cells(); }
-  size_t bytes() const {
-    return processes_.size() * sizeof(Process) + index_.bytes() + *text_bytes_;
-  }
+  size_t bytes() const;
   uint64_t forgotten() const { return forgotten_; }
 
  private:
-  void release(uint32_t slot);
+  struct List {
+    std::array<event::NamespacePid, event::kMostLevels> at;
+    uint32_t count = 0;
+  };
+  struct Ended {
+    uint64_t stamp_ns, start;
+    int32_t tid;
+  };
+  enum class Need { kUid, kNumbers };
 
+  // Storage.
+  Task* find(int32_t pid);
+  const Task* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
+  Task* insert(int32_t pid);
+  void erase(int32_t pid);
+  void release(uint32_t slot);
+  void drop_if_empty(const Task& task);
+  std::shared_ptr<const Image> store(Image image);
+  bool keeps_owners() const { return kept_.owners || kept_.namespaces; }
+  bool keeps_all() const { return has_details() || keeps_owners(); }
+  bool has_details() const { return kept_.details != KNELL_DETAILS_STATUS; }
+  uint64_t ticks_of(const Task& task) const;
+  bool still_has_it(const Task& task, uint64_t start_now) const;
+  bool is_of_birth(const Task& known, const event::Raw& fork) const;
+
+  // Scans.
+  void scan_one(int32_t pid);
+  void erase_unseen(const Awaited& awaited);
+  template <class F>
+  void erase_ended(uint64_t now_ns, F is_gone);
+
+  // Births, details: details.cc.
+  void on_thread_fork(const event::Raw& fork);
+  void begin_life(Task& child, const event::Raw& fork);
+  void inherit(Task& child, const event::Raw& fork);
+  void set_start(Task& child, uint64_t fork_ns);
+  bool read(Task& task, uint64_t not_after_ns);
+  void read_program(Task& task, const ProcFolder& folder);
+  void read_group(Task& task, const ProcFolder& folder);
+  void fill(Slot& slot, const Task& task);
+  void fill_parent(Slot& slot, const Task& task);
+
+  // Descent: roots.cc.
+  void add_roots(int32_t pid, uint64_t bits);
+  void drop_roots(uint64_t bits);
+
+  // Owners: owners.cc.
+  void distrust();
+  const Task* owner_at(int32_t tid, uint64_t stamp_ns, Need need);
+  bool read_owner(Task& task);
+  void read_numbers(Task& task, const ProcFolder& folder, const TaskStatus& status);
+  void read_numbers_at_birth(Task& task);
+  void set_numbers(Task& task, std::span<const event::NamespacePid> numbers);
+  void free_numbers(Task& task);
+  void note_end(const Task& task, uint64_t stamp_ns);
+
+  const ProcReader& proc_;
+  const Clock& clock_;
+  const Timebase& time_;
+  uint32_t boot_;
   TableLimits limits_;
+  Kept kept_;
+
   PidMap<uint32_t> index_;
-  std::deque<Process> processes_;
+  std::deque<Task> tasks_;  // addresses are stable
   std::vector<uint32_t> free_;
-  Cgroups cgroups_;
   // Shared with the deleter of each image: events in a batch may outlive the table's entry.
   std::shared_ptr<size_t> text_bytes_ = std::make_shared<size_t>(0);
+  Cgroups cgroups_;
+  UserNames users_;
+  std::string buffer_;
   uint64_t forgotten_ = 0;
+  size_t born_ = 0;  // since the last sweep
+
+  PidScan scan_;
+  uint64_t scan_began_ns_ = 0;
+  bool counting_ = false;       // threads are counted since the scan that runs or the last one
+  bool count_scanned_ = false;  // that scan has finished
+
+  RootSet roots_;
+  PidScan root_pass_;
+  bool searching_ = false, found_ = false;  // found_: this pass found a process under a root
+
+  PidNamespaces namespaces_;
+  std::deque<List> numbers_;
+  std::vector<uint32_t> free_numbers_;
+  std::deque<Ended>
+      ended_;     // with owners, ended tasks stay for a moment: events of theirs may come
+  Task passing_;  // for an answer about a task that is not stored
+  uint64_t followed_from_ns_ = 0;  // owners of tasks with an older fork event are not followed
 };
+
+template <class F>
+void ProcessTable::sweep(size_t at_least, F is_gone) {
+  // An entry of a dead process is marked at one visit and erased at a later one. With three visits
+  // for each birth, a round over n entries takes n/3 births, so the table stays near the size of
+  // what lives and what was born within the last second.
+  const size_t count = 3 * std::exchange(born_, 0) + at_least;
+  const uint64_t now = clock_.monotonic_ns();
+  erase_ended(now, is_gone);
+  index_.sweep(count, [&](int32_t pid, uint32_t slot) {
+    if (!tasks_[slot].gone_timer.gone_for_long(is_gone(pid), now)) return false;
+    release(slot);
+    return true;
+  });
+}
+
+template <class F>
+void ProcessTable::erase_ended(uint64_t now_ns, F is_gone) {
+  for (; !ended_.empty() && ended_.front().stamp_ns + GoneTimer::kGoneNs <= now_ns;
+       ended_.pop_front()) {
+    const Ended& first = ended_.front();
+    const Task* task = find(first.tid);
+    // A leader may exit before its process ends.
+    if (task != nullptr && ticks_of(*task) == first.start && is_gone(first.tid)) erase(first.tid);
+  }
+}
+
+template <class F>
+void ProcessTable::for_each(F visit) const {
+  index_.for_each([&](int32_t, uint32_t slot) {
+    if (!tasks_[slot].thread) visit(tasks_[slot]);
+  });
+}
 
 }  // namespace knell::process

@@ -23,8 +23,8 @@ using event::Slot;
 // Who may see a thread event: the user of its process, and its numbers in pid namespaces.
 struct Owner {
   std::optional<uint32_t> uid;
-  // As event::Raw has the pids: pid and tid; other_pid and other_ppid are the process and the thread
-  // that its union names. Valid during the call.
+  // As event::Raw has the pids: pid and tid; other_pid and other_ppid are the process and the
+  // thread that its union names. Valid during the call.
   std::span<const event::NamespacePids> levels;
   bool levels_known = false;
 };
@@ -45,8 +45,8 @@ class Sink {
                                 std::span<const event::NamespacePids> levels) = 0;
   // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_thread_event(const event::Raw&, const Owner&) {}
-  // With SourceRequest::namespaces, of a source that reports births with their numbers: the birth of
-  // a process or a thread in a pid namespace; so many of them were lost.
+  // With SourceRequest::namespaces, of a source that reports births with their numbers: the birth
+  // of a process or a thread in a pid namespace; so many of them were lost.
   virtual void on_birth(const process::Birth&) {}
   virtual void on_births_lost(uint64_t) {}
 };
@@ -82,7 +82,7 @@ struct Capabilities {
   uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
   // add_pid() adds a process and all that it forks from then on.
   bool adds_descendants = false;
-  bool births = false;        // with SourceRequest::namespaces it calls Sink::on_birth()
+  bool births = false;  // with SourceRequest::namespaces it calls Sink::on_birth()
 };
 
 struct Counters {

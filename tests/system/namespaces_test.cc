@@ -22,7 +22,8 @@
 
 #include "event/raw.h"
 #include "process/levels.h"
-#include "process/task_ids.h"
+#include "process/process_table.h"
+#include "process/timebase.h"
 #include "source/bpf/bpf.h"
 #include "source/connector/connector.h"
 #include "support/needs.h"
@@ -402,12 +403,18 @@ TEST_F(Levels, UnknownWhenNotRequested) {
 
 class Follower : public Collector {
  public:
-  explicit Follower(process::TaskIds& identities) : identities_(identities) {}
+  Follower() {
+    time_.take(system_clock());
+    (void)table_.keep({.owners = true, .namespaces = true});
+    table_.begin_scan();
+    ScanBudget all;
+    EXPECT_TRUE(table_.scan_some(all));
+  }
   void on_raw(const event::Raw& raw) override {
-    identities_.on_raw(raw);
+    follow(raw);
     raws.push_back(raw);
-    uids.push_back(identities_.uid_of(raw.pid));
-    const auto numbers = identities_.numbers_of(raw.tid);
+    uids.push_back(table_.uid_of(raw.pid, raw.stamp_ns));
+    const auto numbers = table_.numbers_of(raw.tid, raw.stamp_ns);
     its.emplace_back(numbers.of.begin(), numbers.of.end());
     seen.push_back(seen_by_those_inside(raw));
   }
@@ -424,17 +431,26 @@ class Follower : public Collector {
   std::vector<std::optional<event::Raw>> seen;
 
  private:
+  void follow(const event::Raw& raw) {
+    if (raw.what == KNELL_EVENT_FORK) return table_.on_fork(raw);
+    if (raw.what == KNELL_EVENT_UID) return table_.on_change(raw);
+    if (raw.what != KNELL_EVENT_EXIT) return;
+    if (raw.tid == raw.pid) return table_.on_exit(raw.pid, raw.stamp_ns);
+    table_.on_thread_exit(raw);
+  }
   std::optional<event::Raw> seen_by_those_inside(const event::Raw& raw) {
-    const process::Levels levels = process::levels_of(raw, identities_);
+    const process::Levels levels = process::levels_of(raw, table_);
     const auto at = std::ranges::find(levels.of(), watched_ns, &event::NamespacePids::ns);
     if (at == levels.of().end()) return std::nullopt;
     return event::translate(raw, *at);
   }
 
-  process::TaskIds& identities_;
+  process::ProcReader proc_ = *process::ProcReader::open();
+  process::Timebase time_;
+  process::ProcessTable table_{proc_, system_clock(), time_, /*boot=*/0};
 };
 
-TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
+TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_pid_namespaces());
   const Nested nested(2);
@@ -442,12 +458,7 @@ TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
   const uint32_t mask = kForkExecExit | KNELL_EVENT_UID;
   auto connector = source::Connector::create({.wanted = {mask}});
   ASSERT_TRUE(connector) << connector.error().message();
-  const auto proc = process::ProcReader::open();
-  process::TaskIds identities(*proc, system_clock());
-  identities.want_levels(true);
-  identities.set_reported_types(mask);
-  identities.read_all(system_clock().monotonic_ns());
-  Follower follower(identities);
+  Follower follower;
   follower.watched_ns = nested.inode(2);
   const auto until = [&](uint32_t what, pid_t tid) {
     return follower.read_until(**connector, [&] { return follower.find(what, tid).has_value(); });
@@ -502,7 +513,7 @@ TEST(TaskIds, TrackedOverTheConnectorAreThoseOfProc) {
 }
 
 // The same processes, reported by a source that sees the numbers and by one that does not.
-TEST(TaskIds, OverTheConnectorAsOverBpf) {
+TEST(ProcessTable, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
   KNELL_NEEDS(lacks_pid_namespaces());
@@ -518,12 +529,7 @@ TEST(TaskIds, OverTheConnectorAsOverBpf) {
   ASSERT_TRUE(bpf) << bpf.error().message();
   auto connector = source::Connector::create({.wanted = {kForkExecExit | KNELL_EVENT_UID}});
   ASSERT_TRUE(connector) << connector.error().message();
-  const auto proc = process::ProcReader::open();
-  process::TaskIds identities(*proc, system_clock());
-  identities.want_levels(true);
-  identities.set_reported_types(KNELL_EVENT_FORK | KNELL_EVENT_UID);
-  identities.read_all(system_clock().monotonic_ns());
-  Follower follower(identities);
+  Follower follower;
 
   std::vector<pid_t> pids;
   for (int i = 0; i < 20; i++) {

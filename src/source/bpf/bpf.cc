@@ -90,8 +90,8 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
       clock_(out.clock()),
       options_(options),
       roots_(programs_.roots()),
-      details_(KNELL_DETAILS_STATUS, out.boot(), proc_, out.time(), {}),
-      builder_(out, details_) {
+      table_(proc_, out.clock(), out.time(), out.boot()),
+      builder_(out, table_) {
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 
@@ -125,8 +125,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
 }
 
 Result<void> Bpf::set_request(const SourceRequest& wanted) {
-  const bool more = wanted.details < details_.details();  // enum knell_details counts down to more
-  details_.set_details(wanted.details);
+  const bool more = table_.keep({.details = wanted.details});
   for (const int32_t pid : wanted.pids) name_pid(pid, true);
   KNELL_TRY(set_programs(wanted));
   builder_.set_request(wanted);
@@ -237,8 +236,7 @@ Result<void> Bpf::watch_dying(int32_t pid, UniqueFd pidfd) {
   if (dying_ == nullptr) {
     KNELL_ASSIGN(auto dying, PidfdSource::create(out_));
     KNELL_TRY(dying->set_request(wanted_));
-    if (!add_to_epoll(epoll_.get(), dying->fd(), kRingTag))
-      return errno_error("watch processes");
+    if (!add_to_epoll(epoll_.get(), dying->fd(), kRingTag)) return errno_error("watch processes");
     dying_ = std::move(dying);
   }
   return dying_->add(pid, std::move(pidfd));
@@ -325,8 +323,7 @@ void Bpf::on_raw(const event::Raw& hole) {
 }
 
 Capabilities Bpf::capabilities() const {
-  const uint32_t own =
-      KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  const uint32_t own = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
   return {.types = connector_ == nullptr ? own : own | kConnectorTypes,
           .kernel_filter = true,
           .buffer_bytes =
@@ -339,8 +336,8 @@ Counters Bpf::counters() const {
   Counters all;
   if (connector_ != nullptr) all = connector_->counters();
   all.received += received_;
-  all.lost += losses.exits + losses.forks + losses.execs + losses.comms + losses.changes +
-              losses.births;
+  all.lost +=
+      losses.exits + losses.forks + losses.execs + losses.comms + losses.changes + losses.births;
   return all;
 }
 

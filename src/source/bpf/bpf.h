@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
-#include "process/process_details.h"
+#include "process/process_table.h"
 #include "source/bpf/decode.h"
 #include "source/bpf/event_builder.h"
 #include "source/bpf/programs.h"
@@ -145,8 +145,7 @@ class Bpf final : public Source, private ThreadEvents {
   BpfOptions options_;
   SourceRequest wanted_;
   Roots roots_;
-  // Reads what a record lacks in /proc. Stores nothing.
-  process::ProcessDetails details_;
+  process::ProcessTable table_;  // empty: reads what a record lacks in /proc
   EventBuilder builder_;
   // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
   // program as filter that reports each event and drops its datagram.

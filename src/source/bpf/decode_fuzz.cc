@@ -13,13 +13,16 @@
 namespace {
 
 struct Builder {
-  Builder() { details.users().disable(); }
+  Builder() {
+    (void)table.keep({.details = KNELL_DETAILS_FULL});
+    table.users().disable();
+  }
   knell::process::FakeProc tree;  // without any process
   knell::process::ProcReader proc = tree.reader();
   knell::FakeClock clock;
   knell::source::KeptOutput kept{4, clock, 1};
-  knell::process::ProcessDetails details{KNELL_DETAILS_FULL, 1, proc, kept.out.time(), {}};
-  knell::source::EventBuilder builder{kept.out, details};
+  knell::process::ProcessTable table{proc, clock, kept.out.time(), 1};
+  knell::source::EventBuilder builder{kept.out, table};
 };
 
 // Makes an event as at this level, and reads all of its texts and numbers.

@@ -8,8 +8,8 @@
 
 namespace knell::source {
 
-// What works of bpf here; the first finding says whether it works at all. Loads the programs to find
-// out.
+// What works of bpf here; the first finding says whether it works at all. Loads the programs to
+// find out.
 std::vector<Finding> examine_bpf();
 
 }  // namespace knell::source

@@ -10,7 +10,6 @@
 
 #include "event/string_views.h"
 #include "event/tty.h"
-#include "process/lineage.h"
 #include "process/proc_reader.h"
 
 namespace knell::source {
@@ -115,15 +114,14 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
   if (raw_) report_thread_event(subject, record);
   const std::span<const event::NamespacePids> levels = read_levels(subject.levels);
   const bool over = subject.what == KNELL_EVENT_EXIT;
-  if (Slot* slot = out_.begin(subject.what, KNELL_VIA_BPF, subject.pid, subject.tid,
-                              subject.stamp_ns)) {
-    const bool described =
-        record != nullptr && (record->head->flags & KNELL_RECORD_NAMED) != 0;
+  if (Slot* slot =
+          out_.begin(subject.what, KNELL_VIA_BPF, subject.pid, subject.tid, subject.stamp_ns)) {
+    const bool described = record != nullptr && (record->head->flags & KNELL_RECORD_NAMED) != 0;
     // A listener named this process while it was dying: /proc may still have some of its details.
     if (!described)
-      details_.describe(*slot, subject.pid,
-                        over ? process::ProcessDetails::ReadProc::kYes
-                             : process::ProcessDetails::ReadProc::kIdentity);
+      table_.describe(*slot, subject.pid,
+                      over ? process::ProcessTable::ReadProc::kYes
+                           : process::ProcessTable::ReadProc::kIdentity);
     fill(*slot, subject);
     slot->levels = out_.batch().copy(levels);
     slot->levels_known = subject.levels_known;
@@ -132,7 +130,7 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
     if (over) fill_exit(*slot, subject);
     if (over && described) fill_senders(*slot, subject, *record);
     if (!over) fill_type(*slot, subject.what, *record->process);
-    out_.commit(*slot, process::RootBits(roots_, subject.roots));
+    out_.commit(*slot, filter::RootBits(roots_, subject.roots));
   }
   if (over && !raw_)
     out_.sink().on_process_ended(subject.pid, subject.start_ns / Timebase::kTickNs, levels);
@@ -223,7 +221,8 @@ void EventBuilder::fill(Slot& slot, const Subject& subject) const {
   knell_event& event = slot.event;
   event.via = KNELL_VIA_BPF;
   event.id = id_of(subject.pid, subject.start_ns);
-  if (subject.start_ns == 0) event.id = {out_.boot(), subject.pid, subject.stamp_ns, KNELL_ID_STAMP};
+  if (subject.start_ns == 0)
+    event.id = {out_.boot(), subject.pid, subject.stamp_ns, KNELL_ID_STAMP};
   if (subject.ppid <= 0) return;
   event.ppid = subject.ppid;
   event.parent_id = id_of(subject.ppid, subject.parent_start_ns);
@@ -240,7 +239,7 @@ void EventBuilder::fill_details(Slot& slot, const Decoded& record) {
   event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
   event.uid = process.uid;
   event.gid = process.gid;
-  const process::UserNames::Name& user = details_.users().find(process.uid);
+  const process::UserNames::Name& user = table_.users().find(process.uid);
   slot.user = user;
   if (user != nullptr) event.user = event::view_of(*user);
   if ((flags & KNELL_RECORD_ARGS) != 0) {

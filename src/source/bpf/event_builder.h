@@ -10,7 +10,7 @@
 
 #include "process/births.h"
 #include "process/cgroup_tree.h"
-#include "process/process_details.h"
+#include "process/process_table.h"
 #include "source/bpf/decode.h"
 #include "source/output.h"
 #include "source/source.h"
@@ -21,8 +21,8 @@ namespace knell::source {
 // records. Not thread-safe.
 class EventBuilder {
  public:
-  // The references must outlive it. `details`: reads what a record lacks in /proc.
-  EventBuilder(Output& out, process::ProcessDetails& details) : out_(out), details_(details) {}
+  // The references must outlive it. `table`: reads what a record lacks in /proc.
+  EventBuilder(Output& out, process::ProcessTable& table) : out_(out), table_(table) {}
 
   // From here on events have these `level` and roots.
   void set_request(const SourceRequest& wanted) {
@@ -68,7 +68,7 @@ class EventBuilder {
   knell_id id_of(int32_t pid, uint64_t start_ns) const;
 
   Output& out_;
-  process::ProcessDetails& details_;
+  process::ProcessTable& table_;
   process::CgroupTree cgroups_;
   bool raw_ = false, owners_ = false, namespaces_ = false;
   std::vector<int32_t> roots_;

@@ -41,6 +41,7 @@ knell_sender sender_of(int32_t pid, uint32_t cause) {
 class EventBuilderTest : public ::testing::Test {
  protected:
   EventBuilderTest() {
+    (void)table.keep({.details = KNELL_DETAILS_FULL});
     process.head.kind = KNELL_RECORD_DETAILS;
     process.head.flags = KNELL_RECORD_NAMED;
     process.head.stamp_ns = 4'000'000'000;
@@ -127,8 +128,8 @@ class EventBuilderTest : public ::testing::Test {
   process::ProcReader proc = tree.reader();
   FakeClock clock;
   KeptOutput kept{1024, clock, 0xabcd};
-  process::ProcessDetails details{KNELL_DETAILS_FULL, 0xabcd, proc, kept.out.time(), {}};
-  EventBuilder builder{kept.out, details};
+  process::ProcessTable table{proc, clock, kept.out.time(), 0xabcd};
+  EventBuilder builder{kept.out, table};
 
   knell_process process{};
   knell_mark mark{};
@@ -444,7 +445,7 @@ TEST_F(EventBuilderTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
 }
 
 TEST_F(EventBuilderTest, OwnersAreReportedWithoutDetails) {
-  details.set_details(KNELL_DETAILS_STATUS);
+  (void)table.keep({.details = KNELL_DETAILS_STATUS});
   process.head.flags = 0;
   process.uid = mark.uid = 1000;
   EXPECT_EQ(exit_event().has & KNELL_HAS_UID, 0u);

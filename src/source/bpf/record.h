@@ -120,10 +120,10 @@ struct knell_birth {
 
 // The settings of the programs. The reader changes them while the programs run.
 struct knell_settings {
-  __u32 mask;                 // the wanted KNELL_EVENT_*
-  __u32 names, full;          // which details to send
-  __u64 names_since_ns;       // CLOCK_MONOTONIC; the senders of earlier signals are unknown
-  __u32 raw;                  // the level
+  __u32 mask;            // the wanted KNELL_EVENT_*
+  __u32 names, full;     // which details to send
+  __u64 names_since_ns;  // CLOCK_MONOTONIC; the senders of earlier signals are unknown
+  __u32 raw;             // the level
   // Only the processes in the map of that name are wanted. With some_cgroups_paths, each new cgroup
   // is looked up in the map cgroup_paths.
   __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;

@@ -14,9 +14,7 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLookNs = 1'000'000'000;      // picked, never tuned
-constexpr uint64_t kSweepIdsNs = 1'000'000'000;  // picked, never tuned
-constexpr size_t kSweepIdsAtLeast = 1024;        // picked, never tuned
+constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
 
 // Whether the subject of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
@@ -30,55 +28,22 @@ Assembler::Assembler(const AssemblerOptions& options, Output& out, const process
                      ProcessProbe& probe)
     : options_(options),
       out_(out),
-      proc_(proc),
       probe_(probe),
-      process_details_(KNELL_DETAILS_STATUS, out.boot(), proc, out.time(), options.limits),
+      table_(proc, out.clock(), out.time(), out.boot(), options.limits),
       exits_(probe, options.most_watched) {}
 
 // -------------------------------------------------------------------------------- what is wanted
 
 Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) {
-  scan_later_ = wanted.scan_later;
-  const uint32_t before = std::exchange(reported_types_, mask);
+  reported_types_ = mask;
   exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
-  if (((before ^ mask) & KNELL_EVENT_FORK) != 0) count_threads();
-  set_details(wanted.details);
-  set_owners(wanted);
-  if (!scan_later_) scan_rest();
-  return follow(wanted.roots);
-}
-
-void Assembler::set_details(uint32_t details) {
-  if (details == process_details_.details()) return;
-  const bool more = details < process_details_.details();  // enum knell_details counts down to more
-  process_details_.set_details(details);
-  if (more) begin_snapshot();
-}
-
-// For listeners that may see only some processes, each event needs the uid and the namespace pids of
-// its process. They are followed from the birth on: when the event is read the pid may be in use
-// again.
-void Assembler::set_owners(const SourceRequest& wanted) {
-  namespaces_ = wanted.namespaces;
-  if (!wanted.owners && !wanted.namespaces) return ids_.reset();
-  const bool fresh = !ids_;
-  if (fresh) ids_.emplace(proc_, out_.clock());
-  const bool changed = ids_->want_levels(wanted.namespaces);
-  ids_->set_reported_types(reported_types_);
-  if (fresh || changed) ids_->begin_scan(out_.clock().monotonic_ns());
-}
-
-Result<void> Assembler::follow(std::span<const int32_t> roots) {
-  lineage_.keep_only(roots);
-  bool room = true, fresh = false;
-  for (const int32_t root : roots) {
-    if (lineage_.is_root(root)) continue;
-    room &= lineage_.follow(root, out_.clock().monotonic_ns());
-    fresh = true;
-  }
-  if (fresh && scan_later_) lineage_.begin_scan();
-  if (fresh && !scan_later_) lineage_.scan(proc_);
-  if (!room) return say(EINVAL, "under: at most 64 processes");
+  const bool more = table_.keep({.details = wanted.details,
+                                 .threads = (mask & KNELL_EVENT_FORK) != 0,
+                                 .owners = wanted.owners || wanted.namespaces,
+                                 .namespaces = wanted.namespaces});
+  if (more) table_.begin_scan();
+  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes");
+  if (!wanted.scan_later) scan_all();
   return {};
 }
 
@@ -86,51 +51,33 @@ Result<void> Assembler::follow(std::span<const int32_t> roots) {
 // arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
 // namespaces are read at its birth, too, unless another source reports them.
 bool Assembler::is_urgent() const {
-  if (namespaces_ && options_.births == nullptr) return true;
-  return process_details_.details() == KNELL_DETAILS_FULL &&
-         (reported_types_ & KNELL_EVENT_EXEC) != 0;
+  if (table_.kept().namespaces && options_.births == nullptr) return true;
+  return table_.kept().details == KNELL_DETAILS_FULL && (reported_types_ & KNELL_EVENT_EXEC) != 0;
 }
 
-// ------------------------------------------------------------------------------------------ scans
-
-void Assembler::begin_snapshot() {
-  process_details_.begin_scan(out_.clock().monotonic_ns());
-  count_threads();
-}
-
-void Assembler::scan_rest() {
+void Assembler::scan_all() {
   ScanBudget all;
   (void)scan_some(all);
+  (void)scan_under_roots(all);
 }
 
 bool Assembler::scan_some(ScanBudget& budget) {
-  const auto awaited = [&](int32_t pid) { return exits_.knows(pid); };
-  if (process_details_.scanning() &&
-      !process_details_.scan_some(budget, out_.clock().monotonic_ns(), awaited))
-    return false;
-  return threads_.scan_some(proc_, budget) && (!ids_ || ids_->scan_some(budget));
-}
-
-void Assembler::count_threads() {
-  if ((reported_types_ & KNELL_EVENT_FORK) != 0)
-    threads_.begin(proc_);
-  else
-    threads_.end();
+  return table_.scan_some(budget, [&](int32_t pid) { return exits_.knows(pid); });
 }
 
 // ----------------------------------------------------------------------------------------- owners
 
 // Adds what decides who may see the event.
 void Assembler::add_owner(Slot& slot) {
-  if (!ids_) return;
+  if (!table_.kept().owners) return;
   knell_event& event = slot.event;
-  if (namespaces_) {
-    const process::Levels levels = process::levels_of(event, *ids_);
+  if (table_.kept().namespaces) {
+    const process::Levels levels = process::levels_of(event, table_);
     slot.levels = out_.batch().copy(levels.of());
     slot.levels_known = levels.known;
   }
   if ((event.has & KNELL_HAS_UID) != 0) return;
-  if (const auto uid = ids_->uid_of(event.pid, event.mono_ns)) {
+  if (const auto uid = table_.uid_of(event.pid, event.mono_ns)) {
     event.has |= KNELL_HAS_UID;
     event.uid = *uid;
   }
@@ -138,7 +85,7 @@ void Assembler::add_owner(Slot& slot) {
 
 void Assembler::commit(Slot& slot) {
   add_owner(slot);
-  out_.commit(slot, lineage_);
+  out_.commit(slot, table_);
 }
 
 // The connector reports a birth a moment before the other source, but only that one has the numbers
@@ -146,11 +93,12 @@ void Assembler::commit(Slot& slot) {
 // that, the numbers are read from /proc, and searched again at the child's next event. Returns
 // whether all births inside namespaces up to now are known.
 bool Assembler::read_births(uint64_t stamp_ns) {
-  if (!namespaces_ || options_.births == nullptr || stamp_ns < births_read_ns_) return false;
+  if (!table_.kept().namespaces || options_.births == nullptr || stamp_ns < births_read_ns_)
+    return false;
   births_read_ns_ = out_.clock().monotonic_ns();
   const auto read =
-      options_.births->read_births([&](const process::Birth& birth) { ids_->on_birth(birth); });
-  if (read.lost) ids_->on_births_lost();
+      options_.births->read_births([&](const process::Birth& birth) { table_.on_birth(birth); });
+  if (read.lost) table_.on_births_lost();
   return read.complete;
 }
 
@@ -158,14 +106,15 @@ void Assembler::report_thread_event(const event::Raw& raw) {
   if (process_level()) return;
   Owner owner;
   process::Levels levels;
-  if (ids_ && raw.what != KNELL_EVENT_LOST) {
-    owner.uid = ids_->uid_of(raw.pid, raw.stamp_ns);
-    if (namespaces_ && !ids_->numbers_of(raw.tid, raw.stamp_ns).known) {
+  const bool namespaces = table_.kept().namespaces;
+  if (table_.kept().owners && raw.what != KNELL_EVENT_LOST) {
+    owner.uid = table_.uid_of(raw.pid, raw.stamp_ns);
+    if (namespaces && !table_.numbers_of(raw.tid, raw.stamp_ns).known) {
       births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
       const bool ran = has_run(raw);  // before the births are read
-      if (read_births(raw.stamp_ns) && ran) ids_->settle_initial_namespace(raw.tid, raw.stamp_ns);
+      if (read_births(raw.stamp_ns) && ran) table_.settle_initial_namespace(raw.tid, raw.stamp_ns);
     }
-    if (namespaces_) levels = process::levels_of(raw, *ids_);
+    if (namespaces) levels = process::levels_of(raw, table_);
     owner.levels = levels.of();
     owner.levels_known = levels.known;
   }
@@ -186,10 +135,12 @@ void Assembler::on_raw(const event::Raw& raw) {
   // read.)
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
-  if (ids_) {
-    if (raw.what == KNELL_EVENT_FORK) (void)read_births(raw.stamp_ns);
-    ids_->on_raw(raw);
+  if (raw.what == KNELL_EVENT_FORK) {
+    (void)read_births(raw.stamp_ns);
+    begin_process(raw);
+    table_.on_fork(raw);
   }
+  if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
   report_thread_event(raw);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
@@ -205,32 +156,27 @@ void Assembler::on_raw(const event::Raw& raw) {
   }
 }
 
+// An older process with this pid has certainly ended. Exception: a listener named this very process
+// while its fork event was still queued.
+void Assembler::begin_process(const event::Raw& fork) {
+  if (fork.tid != fork.pid) return;
+  const Dying* dying = exits_.find(fork.pid);
+  if (dying != nullptr && dying->followed_ns >= fork.stamp_ns) return;
+  if (dying != nullptr) end_of_one(fork.pid, *dying, ExitTracker::status_from_exits(*dying));
+  exits_.forget(fork.pid);
+}
+
 void Assembler::on_fork(const event::Raw& raw) {
   const int32_t parent = raw.u.fork.parent_pid;
   const bool thread = raw.tid != raw.pid;
-  if (thread) {
-    threads_.on_fork(raw.pid);
-  } else {
-    threads_.on_single_thread(raw.pid);
-    ++born_;
-    // An older process with this pid has certainly ended. Exception: a listener named this very
-    // process while its fork event was still queued.
-    const Dying* dying = exits_.find(raw.pid);
-    if (dying == nullptr || dying->followed_ns < raw.stamp_ns) {
-      if (dying != nullptr) end_of_one(raw.pid, *dying, ExitTracker::status_from_exits(*dying));
-      exits_.forget(raw.pid);
-    }
-    process_details_.on_fork(raw);
-    lineage_.on_fork(raw.pid, parent, raw.stamp_ns);
-  }
   if (thread && process_level()) return;
   Slot* slot = begin(KNELL_EVENT_FORK, parent, raw.u.fork.parent_tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  process_details_.describe(*slot, parent, process::ProcessDetails::ReadProc::kNo);
+  table_.describe(*slot, parent, process::ProcessTable::ReadProc::kNo);
   slot->event.child_pid = raw.pid;
   slot->event.child_tid = raw.tid;
-  slot->event.child_id = process_details_.on() ? process_details_.id_of(raw.pid, raw.stamp_ns)
-                                               : process_details_.stamp_id(raw.pid, raw.stamp_ns);
+  slot->event.child_id =
+      has_details() ? table_.id_of(raw.pid, raw.stamp_ns) : table_.stamp_id(raw.pid, raw.stamp_ns);
   commit(*slot);
 }
 
@@ -240,25 +186,23 @@ void Assembler::on_exec(const event::Raw& raw) {
   if (const Dying* dying = exits_.find(raw.pid);
       dying != nullptr && dying->last_ns <= raw.stamp_ns && dying->followed_ns <= raw.stamp_ns)
     exits_.forget(raw.pid);
-  threads_.on_single_thread(raw.pid);
+  table_.on_single_thread(raw.pid);
   // The details stored at its previous exec were read after this exec: they may be of either
   // program.
-  const process::Process* before = process_details_.at(raw.pid, raw.stamp_ns);
+  const process::Task* before = table_.at(raw.pid, raw.stamp_ns);
   if (before != nullptr && before->read_ns > raw.stamp_ns) forget_program(*before);
-  process_details_.on_exec(raw);
-  if (process_details_.on()) process_details_.note_read(raw.pid, out_.clock().monotonic_ns());
+  table_.on_exec(raw);
   Slot* slot = begin(KNELL_EVENT_EXEC, raw.pid, raw.tid, raw.stamp_ns);
   if (slot == nullptr) return;
-  process_details_.describe(*slot, raw.pid, process::ProcessDetails::ReadProc::kNo);
+  table_.describe(*slot, raw.pid, process::ProcessTable::ReadProc::kNo);
   commit(*slot);
 }
 
 // Blanks the program's details in the events of this batch that have them.
-void Assembler::forget_program(const process::Process& process) {
+void Assembler::forget_program(const process::Task& task) {
   for (size_t i = 0; i < out_.batch().size(); ++i) {
     Slot& slot = out_.batch()[i];
-    if (slot.event.pid != process.pid || slot.image != process.image || slot.comm != process.comm)
-      continue;
+    if (slot.event.pid != task.pid || slot.image != task.image || slot.comm != task.comm) continue;
     slot.event.comm = slot.event.args = slot.event.exe = slot.event.cwd = {nullptr, 0};
     slot.event.flags &= ~KNELL_FLAG_ARGS_TRUNCATED;
   }
@@ -267,7 +211,7 @@ void Assembler::forget_program(const process::Process& process) {
 // Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Assembler::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  if (raw.what == KNELL_EVENT_SID) process_details_.left_terminal(raw.pid);
+  if (raw.what == KNELL_EVENT_SID) table_.on_change(raw);
   // A crash concerns the process, whichever thread crashed. Other events concern the process only
   // when they are of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
@@ -275,7 +219,7 @@ void Assembler::on_change(const event::Raw& raw) {
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
   if (slot != nullptr) {
     knell_event& event = slot->event;
-    process_details_.describe(*slot, raw.pid, process::ProcessDetails::ReadProc::kIdentity);
+    table_.describe(*slot, raw.pid, process::ProcessTable::ReadProc::kIdentity);
     if (raw.what == KNELL_EVENT_UID || raw.what == KNELL_EVENT_GID) {
       fill_ids(*slot, raw);
     } else if (raw.what == KNELL_EVENT_PTRACE) {
@@ -289,10 +233,8 @@ void Assembler::on_change(const event::Raw& raw) {
     commit(*slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
-  if (raw.what == KNELL_EVENT_UID && leader) process_details_.changed_uid(raw.pid, raw.u.id.real);
-  if (raw.what == KNELL_EVENT_GID && leader) process_details_.changed_gid(raw.pid, raw.u.id.real);
   // After the event, which has the old name.
-  if (raw.what == KNELL_EVENT_COMM && leader) process_details_.on_comm(raw);
+  if (raw.what != KNELL_EVENT_SID) table_.on_change(raw);
 }
 
 // Each thread has its own ids: those of the leader count as the ids of the process.
@@ -301,11 +243,11 @@ void Assembler::fill_ids(Slot& slot, const event::Raw& raw) {
   const bool uid = raw.what == KNELL_EVENT_UID;
   (uid ? event.ruid : event.rgid) = raw.u.id.real;
   (uid ? event.euid : event.egid) = raw.u.id.effective;
-  if (!process_details_.on()) return;
+  if (!has_details()) return;
   if (uid) {
     event.has |= KNELL_HAS_UID;
     event.uid = raw.u.id.real;
-    const auto& user = process_details_.users().find(event.uid);
+    const auto& user = table_.users().find(event.uid);
     slot.user = user;
     event.user = user != nullptr ? event::view_of(*user) : knell_string{nullptr, 0};
   } else {
@@ -324,8 +266,8 @@ void Assembler::on_exit(const event::Raw& raw) {
       fill_exit(*slot, thread_end);
       commit(*slot);
     }
-  if (!leader) threads_.on_exit(raw.pid);
-  const uint32_t others = threads_.others(raw.pid);
+  if (!leader) table_.on_thread_exit(raw);
+  const uint32_t others = table_.other_threads(raw.pid);
   if (leader && others == 0 && !exits_.knows(raw.pid))
     return end(thread_end, process_level() ? out_.reserve_exit() : nullptr);
   Dying* dying = nullptr;
@@ -348,9 +290,8 @@ void Assembler::finish() {
   if (!hole_ || now < looked_ns_ + kLookNs) return;
   hole_ = false;
   looked_ns_ = now;
-  begin_snapshot();
-  scan_rest();
-  lineage_.scan(proc_);
+  table_.read_again();
+  scan_all();
 }
 
 void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status) {
@@ -368,19 +309,17 @@ void Assembler::end(const End& end, Slot* slot) {
   if (slot != nullptr) {
     fill_exit(*slot, end);
     add_owner(*slot);
-    out_.commit_reserved(*slot, lineage_);
+    out_.commit_reserved(*slot, table_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
   // For listeners in other pid namespaces, which added the process by its pid there.
   std::array<event::NamespacePids, event::kMostLevels> levels;
   size_t count = 0;
-  if (namespaces_)
-    for (const event::NamespacePid& number : ids_->numbers_of(end.pid).of)
+  if (table_.kept().namespaces)
+    for (const event::NamespacePid& number : table_.numbers_of(end.pid, end.stamp_ns).of)
       levels[count++] = {.ns = number.ns, .pid = number.nr};
   out_.sink().on_process_ended(end.pid, start, std::span(levels).first(count));
-  process_details_.on_exit(end.pid, end.stamp_ns);
-  lineage_.on_exit(end.pid);
-  threads_.on_single_thread(end.pid);
+  table_.on_exit(end.pid, end.stamp_ns);
 }
 
 void Assembler::fill_exit(Slot& slot, const End& end) {
@@ -391,32 +330,19 @@ void Assembler::fill_exit(Slot& slot, const End& end) {
     event.wait_status = *end.status;
   }
   event.exit_signal = end.signal;
-  process_details_.describe(slot, end.pid, process::ProcessDetails::ReadProc::kYes);
+  table_.describe(slot, end.pid, process::ProcessTable::ReadProc::kYes);
   if (event.ppid == 0) event.ppid = end.parent;
 }
 
 // The kernel counts thread-level events, so at process level the count is not exact.
 void Assembler::on_lost(const event::Raw& raw) {
   hole_ = true;
-  threads_.end();
   out_.add_hole(raw, KNELL_VIA_CONNECTOR, !process_level());
 }
 
 void Assembler::sweep(size_t at_least) {
-  // An entry of a dead process is marked at one visit and erased at a later one. With three visits
-  // for each birth, a round over n entries takes n/3 births, so the table stays near the size of
-  // what lives and what was born within the last second.
-  const size_t count = 3 * born_ + at_least;
-  born_ = 0;
-  const uint64_t now = out_.clock().monotonic_ns();
-  const auto is_gone = [&](int32_t pid) { return !probe_.exists(pid); };
-  if (process_details_.on()) process_details_.sweep(count, now, is_gone);
-  lineage_.sweep(count, now, is_gone);
-  threads_.sweep(count, now, is_gone);
+  table_.sweep(at_least, [&](int32_t pid) { return !probe_.exists(pid); });
   exits_.sweep(at_least);
-  if (!ids_ || now < ids_swept_ns_ + kSweepIdsNs) return;
-  ids_swept_ns_ = now;
-  ids_->sweep(kSweepIdsAtLeast, now, is_gone);
 }
 
 }  // namespace knell::source

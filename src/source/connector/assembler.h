@@ -11,11 +11,8 @@
 
 #include "event/raw.h"
 #include "process/births.h"
-#include "process/lineage.h"
 #include "process/proc_reader.h"
-#include "process/process_details.h"
-#include "process/task_ids.h"
-#include "process/threads.h"
+#include "process/process_table.h"
 #include "source/connector/exit_tracker.h"
 #include "source/output.h"
 #include "source/source.h"
@@ -44,12 +41,12 @@ class Assembler {
   Assembler(const AssemblerOptions& options, Output& out, const process::ProcReader& proc,
             ProcessProbe& probe);
 
-  // Serves the request from now on. `mask`: the event types that the connector was asked for before,
-  // KNELL_EVENT_*; FORK: at least of threads. Errors: EINVAL too many roots.
+  // Serves the request from now on. `mask`: the event types that the connector was asked for
+  // before, KNELL_EVENT_*; FORK: at least of threads. Errors: EINVAL too many roots.
   Result<void> set_request(const SourceRequest& wanted, uint32_t mask);
   // These continue the reads of /proc that the last set_request() began, see Source.
   bool scan_some(ScanBudget& budget);
-  bool scan_under_roots(ScanBudget& budget) { return lineage_.scan_some(proc_, budget); }
+  bool scan_under_roots(ScanBudget& budget) { return table_.scan_under_roots(budget); }
   // Reports the exit of this process, which may be dead already.
   void follow_exit(int32_t pid, UniqueFd pidfd) {
     exits_.follow(pid, std::move(pidfd), out_.clock().monotonic_ns());
@@ -71,8 +68,7 @@ class Assembler {
   // See Source::is_urgent().
   bool is_urgent() const;
 
-  const process::ProcessDetails& process_details() const { return process_details_; }
-  const process::Lineage& lineage() const { return lineage_; }
+  const process::ProcessTable& table() const { return table_; }
 
  private:
   struct End {
@@ -84,16 +80,12 @@ class Assembler {
     int32_t parent;  // 0: unknown
   };
 
-  void set_details(uint32_t details);
-  void set_owners(const SourceRequest& wanted);
-  Result<void> follow(std::span<const int32_t> roots);
-  void begin_snapshot();
-  void count_threads();
-  void scan_rest();
+  void scan_all();
 
+  void begin_process(const event::Raw& fork);
   void on_fork(const event::Raw& raw);
   void on_exec(const event::Raw& raw);
-  void forget_program(const process::Process& process);
+  void forget_program(const process::Task& task);
   void on_change(const event::Raw& raw);
   void fill_ids(Slot& slot, const event::Raw& raw);
   void on_exit(const event::Raw& raw);
@@ -105,6 +97,7 @@ class Assembler {
   bool read_births(uint64_t stamp_ns);
   void add_owner(Slot& slot);
 
+  bool has_details() const { return table_.kept().details != KNELL_DETAILS_STATUS; }
   bool process_level() const { return options_.level == KNELL_LEVEL_PROCESS; }
   Slot* begin(uint32_t type, int32_t pid, int32_t tid, uint64_t stamp_ns) {
     return out_.begin(type, KNELL_VIA_CONNECTOR, pid, tid, stamp_ns);
@@ -114,22 +107,14 @@ class Assembler {
 
   AssemblerOptions options_;
   Output& out_;
-  const process::ProcReader& proc_;
   ProcessProbe& probe_;
-  process::ProcessDetails process_details_;
-  process::Lineage lineage_;
-  process::Threads threads_;
-  std::optional<process::TaskIds> ids_;  // while owners or namespaces are wanted
-  bool namespaces_ = false;
+  process::ProcessTable table_;
   uint64_t births_read_ns_ = 0;  // all births that options_.births reported before were read
   ExitTracker exits_;
-  size_t born_ = 0;  // since the last sweep
   uint32_t reported_types_ = 0;
-  bool scan_later_ = false;
   bool hole_ = false;           // events were lost and /proc was not read again yet
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;      // when /proc was read last because of a hole
-  uint64_t ids_swept_ns_ = 0;
 };
 
 }  // namespace knell::source

@@ -490,7 +490,7 @@ TEST_F(AssemblerTest, StoresNoProcessesWithDetailsStatus) {
   request.details = KNELL_DETAILS_STATUS;
   tree.add(50, {.start = 1, .cmdline = std::string("x\0", 2)});
   EXPECT_EQ(drain({exit_of(50, 0x100, clock.now_ns)}), (Seen{"50:256"}));
-  EXPECT_EQ(assembler().process_details().table().size(), 0U);
+  EXPECT_EQ(assembler().table().size(), 0U);
 }
 
 TEST_F(AssemblerTest, SweepsProcessesThatEndedWithoutAnEvent) {
@@ -498,13 +498,13 @@ TEST_F(AssemblerTest, SweepsProcessesThatEndedWithoutAnEvent) {
   Assembler& n = assembler();
   output.out.begin_drain();
   for (int32_t pid = 100; pid < 200; ++pid) n.on_raw(fork_of(pid, 1, 10));
-  EXPECT_EQ(n.process_details().table().size(), 100U);
+  EXPECT_EQ(n.table().size(), 100U);
   probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.process_details().table().size(), 100U) << "their events may still come";
+  EXPECT_EQ(n.table().size(), 100U) << "their events may still come";
   clock.now_ns += 2 * process::GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.process_details().table().size(), 1U);
+  EXPECT_EQ(n.table().size(), 1U);
 }
 
 TEST_F(AssemblerTest, UnderFollowsBirthsAndReparenting) {
@@ -518,7 +518,7 @@ TEST_F(AssemblerTest, UnderFollowsBirthsAndReparenting) {
   knell_event event{};
   const auto inside = [&](int32_t pid) {
     event.pid = pid;
-    return n.lineage().is_under(50, event);
+    return n.table().is_under(50, event);
   };
   EXPECT_TRUE(inside(50) && inside(52) && inside(53));
   EXPECT_FALSE(inside(51)) << "it has ended";
@@ -531,9 +531,9 @@ TEST_F(AssemblerTest, ReadsProcOnlyForNewRoots) {
   EXPECT_TRUE(follow(std::vector{50}));
   tree.add(51, {.ppid = 50});
   EXPECT_TRUE(follow(std::vector{50}));
-  EXPECT_EQ(n.lineage().roots_of(51), 0U) << "its fork event will be received";
+  EXPECT_EQ(n.table().roots_of(51), 0U) << "its fork event will be received";
   EXPECT_TRUE(follow(std::vector{50, 60}));
-  EXPECT_EQ(n.lineage().roots_of(51), n.lineage().roots_of(50));
+  EXPECT_EQ(n.table().roots_of(51), n.table().roots_of(50));
 }
 
 TEST_F(AssemblerTest, RemovesRootsThatAreNotFollowedAnyMore) {
@@ -545,10 +545,9 @@ TEST_F(AssemblerTest, RemovesRootsThatAreNotFollowedAnyMore) {
   EXPECT_FALSE(follow(roots));
   tree.add(51, {.ppid = 50});
   EXPECT_TRUE(follow(std::vector{50}));
-  EXPECT_NE(n.lineage().roots_of(51), 0U);
-  EXPECT_EQ(n.lineage().size(), 2U);
+  EXPECT_NE(n.table().roots_of(51), 0U);
   EXPECT_TRUE(follow(std::vector<int32_t>{}));
-  EXPECT_EQ(n.lineage().size(), 0U);
+  EXPECT_EQ(n.table().roots_of(51), 0U);
 }
 
 TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {

@@ -30,7 +30,7 @@ class ThreadEvents {
 };
 
 struct ThreadRequest {
-  uint32_t mask = 0;  // KNELL_EVENT_* as for the kernel
+  uint32_t mask = 0;                   // KNELL_EVENT_* as for the kernel
   bool forks_of_threads_only = false;  // FORK events of new threads only, not of new processes
   bool operator==(const ThreadRequest&) const = default;
 };
@@ -110,9 +110,9 @@ class Connector {
   uint64_t last_ns_;                 // stamp of the last event before the next hole
   uint64_t healthy_ns_;              // when events were last known to arrive
   LossCounter loss_;
-  uint32_t losable_;          // types that may have been dropped since losses were last reported
-  bool mask_held_ = true;     // the mask has not changed since then
-  uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is not reported yet; 0: none
+  uint32_t losable_;             // types that may have been dropped since losses were last reported
+  bool mask_held_ = true;        // the mask has not changed since then
+  uint64_t overflow_ns_ = 0;     // time of an overflow whose hole is not reported yet; 0: none
   std::optional<Hole> silence_;  // the hole of a time without events, not reported yet
   SilenceDetector silence_detector_;
   uint64_t received_ = 0, repaired_ = 0;

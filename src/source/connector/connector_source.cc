@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Reads the socket of the connector and passes the events of threads to the assembler, which puts
-// finished events into the output. After each read the assembler decides which processes have ended,
-// for which the socket may have to be read once more; see exit_tracker.cc.
+// finished events into the output. After each read the assembler decides which processes have
+// ended, for which the socket may have to be read once more; see exit_tracker.cc.
 #include "source/connector/connector_source.h"
 
 #include <sys/epoll.h>
@@ -20,7 +20,7 @@ namespace knell::source {
 namespace {
 
 constexpr uint64_t kSocketTag = uint64_t{1} << 32;  // in the epoll set; other data are pids
-constexpr size_t kSweepADrain = 1;     // beside those that births cause: a drain may be for one event
+constexpr size_t kSweepADrain = 1;  // beside those that births cause: a drain may be for one event
 constexpr size_t kSweepACheck = 4096;  // with the health check; about 1 ms
 
 // Half of the descriptors that this process may open, less a few: the rest is for the program
@@ -119,8 +119,7 @@ uint64_t ConnectorSource::due_ns() const { return follows_dead_ ? 1 : assembler_
 
 void ConnectorSource::take_wakeups() {
   std::array<epoll_event, 32> ready;
-  const int count =
-      ::epoll_wait(epoll_.get(), ready.data(), static_cast<int>(ready.size()), 0);
+  const int count = ::epoll_wait(epoll_.get(), ready.data(), static_cast<int>(ready.size()), 0);
   for (int i = 0; i < count; ++i) {
     const uint64_t data = ready[static_cast<size_t>(i)].data.u64;
     if (data != kSocketTag) assembler_->on_pidfd_readable(static_cast<int32_t>(data));
@@ -169,8 +168,8 @@ Result<void> ConnectorSource::check_health() {
 
 Counters ConnectorSource::counters() const {
   Counters all = connector_->counters();
-  const process::ProcessTable& table = assembler_->process_details().table();
-  all.processes = table.size() + assembler_->lineage().size();
+  const process::ProcessTable& table = assembler_->table();
+  all.processes = table.size();
   all.process_bytes = table.bytes();
   all.forgotten = table.forgotten();
   return all;

@@ -17,7 +17,7 @@
 namespace knell::source {
 
 struct ConnectorSourceOptions {
-  size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
+  size_t buffer_bytes = 0;            // 0: kDefaultBufferBytes
   process::Births* births = nullptr;  // see AssemblerOptions
 };
 

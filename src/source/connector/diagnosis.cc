@@ -143,15 +143,15 @@ std::vector<Finding> examine_connector() {
   const Diagnosis found = diagnose(0);
   if (!found.acked)
     return {{KNELL_FINDING_NO, "connector", found.obstacle.reason, found.obstacle.advice}};
-  const std::string filter =
-      found.kernel_filter ? "kernel filter" : "classic BPF filter (this kernel has none of its own)";
+  const std::string filter = found.kernel_filter
+                                 ? "kernel filter"
+                                 : "classic BPF filter (this kernel has none of its own)";
   std::vector<Finding> findings{
       {KNELL_FINDING_OK, "connector", filter + "; all types, every user's processes"}};
   // A burst of as many exits as a large database has processes.
   constexpr uint64_t kAmpleRoom = 10'000;
-  const std::string room = "room for " + std::to_string(found.room_events) +
-                           " exits in a burst (" + std::to_string(found.buffer.bytes >> 20) +
-                           " MiB as the kernel counts)";
+  const std::string room = "room for " + std::to_string(found.room_events) + " exits in a burst (" +
+                           std::to_string(found.buffer.bytes >> 20) + " MiB as the kernel counts)";
   if (found.room_events >= kAmpleRoom)
     findings.push_back({KNELL_FINDING_OK, "buffer", room});
   else

@@ -28,13 +28,13 @@
 // alive after an EXIT, the kernel is asked: PIDFD_GET_INFO after the process was reaped,
 // /proc/PID/stat field 52 before. If it cannot be asked any more, the last code that is not 0 is
 // reported, with the core bit if any thread had it: it is better to report one failure too many
-// than to miss one. A thread that was born (threads.h) and whose EXIT has not been received is
-// waited for, up to kLateNs, since its code may be the one that counts. If threads are not counted
-// (their births or their zero exits are not received), another thread's EXIT may still come after
-// any EXIT, so the kernel is asked whenever possible. With zero exits filtered out, a process that
-// lived on for kLingerNs after its last EXIT ended with 0. One case cannot be detected: zero exits
-// filtered out, a raw SYS_exit(5) of one thread and then exit_group(0) of another, both before the
-// probe.
+// than to miss one. A thread that was born (Table::other_threads()) and whose EXIT has not been
+// received is waited for, up to kLateNs, since its code may be the one that counts. If threads are
+// not counted (their births or their zero exits are not received), another thread's EXIT may still
+// come after any EXIT, so the kernel is asked whenever possible. With zero exits filtered out, a
+// process that lived on for kLingerNs after its last EXIT ended with 0. One case cannot be
+// detected: zero exits filtered out, a raw SYS_exit(5) of one thread and then exit_group(0) of
+// another, both before the probe.
 //
 // An EXIT may still arrive after the end of its process was reported. It is recognised by its
 // stamp: within kLateNs of the end, and not a second EXIT of the leader, which only another process
@@ -137,8 +137,8 @@ bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t re
 // exec and lived on: that EXEC and the EXIT of the process are still queued. (A leader that is
 // ended by an exec was not killed by a signal.)
 bool ExitTracker::may_have_executed(const Dying& dying) {
-  return dying.leader && dying.exits_pending != 0 && dying.exits_pending != process::Threads::kUnknown &&
-         (dying.code & kSignal) == 0;
+  return dying.leader && dying.exits_pending != 0 &&
+         dying.exits_pending != process::ProcessTable::kUnknown && (dying.code & kSignal) == 0;
 }
 
 // The process has ended, but the EXIT of one of its threads has not been received: the thread may
@@ -146,16 +146,17 @@ bool ExitTracker::may_have_executed(const Dying& dying) {
 // the threads were not counted, some may be missing at any time: then a failure is reported at
 // once, and only a success has to wait.
 bool ExitTracker::threads_pending(const Dying& dying) {
-  if (dying.exits_pending == 0 || dying.exits_pending == process::Threads::kUnknown) return false;
+  if (dying.exits_pending == 0 || dying.exits_pending == process::ProcessTable::kUnknown)
+    return false;
   if ((dying.code & kSignal) != 0) return false;
-  return dying.exits_pending != process::Threads::kUncounted || dying.code == 0;
+  return dying.exits_pending != process::ProcessTable::kUncounted || dying.code == 0;
 }
 
 // Whether there may be a thread whose birth and EXIT were both not received. All threads killed by
 // a signal have the same code.
 bool ExitTracker::threads_uncounted(const Dying& dying) const {
   if ((dying.code & kSignal) != 0) return false;
-  return zeros_filtered_ || dying.exits_pending == process::Threads::kUnknown;
+  return zeros_filtered_ || dying.exits_pending == process::ProcessTable::kUnknown;
 }
 
 void ExitTracker::note_again(int32_t pid, Dying& dying) {

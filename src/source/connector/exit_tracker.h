@@ -9,9 +9,9 @@
 
 #include "base/pid_map.h"
 #include "base/unique_fd.h"
-#include "event/raw.h"
 #include "event/batch.h"
-#include "process/threads.h"
+#include "event/raw.h"
+#include "process/process_table.h"
 
 namespace knell::source {
 
@@ -43,21 +43,21 @@ struct Dying {
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
   uint32_t code = 0;         // of its last EXIT
   uint32_t signal = 0;
-  uint32_t exits_pending = 0;  // of its threads that are still to come, or one of Threads::k*
-  int32_t parent = 0;          // from the leader's EXIT; 0: unknown
-  event::Slot* slot = nullptr;        // reserved at the place of its last EXIT in the stream
-  UniqueFd pidfd;              // open while the process is still alive
-  bool needs_probe = false;    // probe_exits() has to probe it
-  bool dead = false;           // probe_exits() found that the process has ended
-  bool leader = false;         // the leader's EXIT was received
-  bool threads = false;        // an EXIT of another thread was received
-  bool mixed = false;          // its EXITs have different codes
-  bool core = false;           // an EXIT of one of its threads had the core bit
-  bool outlived = false;       // a probe found it alive after an EXIT
-  bool watched = false;        // ExitTracker::on_pidfd_readable() will be called
-  uint64_t dead_ns = 0;        // when it was first found dead
-  bool ended_now = false;      // it lived on after its last EXIT: its end time is unknown, so the
-                               // current time is used
+  uint32_t exits_pending = 0;   // of its threads that are still to come, or one of Table::k*
+  int32_t parent = 0;           // from the leader's EXIT; 0: unknown
+  event::Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
+  UniqueFd pidfd;               // open while the process is still alive
+  bool needs_probe = false;     // probe_exits() has to probe it
+  bool dead = false;            // probe_exits() found that the process has ended
+  bool leader = false;          // the leader's EXIT was received
+  bool threads = false;         // an EXIT of another thread was received
+  bool mixed = false;           // its EXITs have different codes
+  bool core = false;            // an EXIT of one of its threads had the core bit
+  bool outlived = false;        // a probe found it alive after an EXIT
+  bool watched = false;         // ExitTracker::on_pidfd_readable() will be called
+  uint64_t dead_ns = 0;         // when it was first found dead
+  bool ended_now = false;       // it lived on after its last EXIT: its end time is unknown, so the
+                                // current time is used
   bool zero_after =
       false;  // it ended without another EXIT; zero EXITs are filtered out, so its status is 0
 };
@@ -85,7 +85,7 @@ class ExitTracker {
   };
   // Handles an EXIT. The caller need not pass an EXIT of a leader whose process has no other
   // threads: it is the end of the process.
-  // `others`: the number of threads beside the leader that have not exited yet, from Threads.
+  // `others`: the number of threads beside the leader that have not exited yet, from Table.
   NoteResult note(const event::Raw& exit, uint32_t others, Dying** ret_dying);
 
   // Whether an EXIT of the process was noted, or may still come after its end was reported.

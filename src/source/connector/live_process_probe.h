@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "source/connector/exit_tracker.h"
 #include "process/timebase.h"
+#include "source/connector/exit_tracker.h"
 
 namespace knell::source {
 

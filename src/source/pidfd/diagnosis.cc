@@ -18,8 +18,8 @@ std::vector<Finding> examine_pidfd() {
   if (!features.open)
     return {{KNELL_FINDING_NO, "pidfd", "this kernel has none", "Linux 5.3 or later"}};
   const std::string text = "the death of any process; the status of own children and zombies only";
-  return {{KNELL_FINDING_WARN, "pidfd",
-           features.info ? text : text + " (no PIDFD_GET_INFO)", "Linux 6.15 or later"}};
+  return {{KNELL_FINDING_WARN, "pidfd", features.info ? text : text + " (no PIDFD_GET_INFO)",
+           "Linux 6.15 or later"}};
 }
 
 }  // namespace knell::source

@@ -81,8 +81,7 @@ PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader pro
       timer_(std::move(timer)),
       proc_(std::move(proc)),
       out_(out),
-      details_(KNELL_DETAILS_STATUS, out.boot(), proc_, out.time(), {}),
-      ids_(proc_, out.clock()) {}
+      table_(proc_, out.clock(), out.time(), out.boot()) {}
 
 Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
   if (!pidfd_features().open) {
@@ -101,15 +100,12 @@ Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
       new PidfdSource(std::move(epoll), std::move(timer), std::move(proc), out));
 }
 
+// The table is not scanned: a process is read when it is added.
 Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
-  const bool more = wanted.details < details_.details();  // enum knell_details counts down to more
-  details_.set_details(wanted.details);
-  const uint64_t now = out_.clock().monotonic_ns();
-  if (more)
-    processes_.for_each([&](int32_t pid, const Process&) { details_.read_one(pid, now); });
-  owners_ = wanted.owners;
-  namespaces_ = wanted.namespaces;
-  (void)ids_.want_levels(namespaces_);
+  const bool more = table_.keep({.details = wanted.details,
+                                 .owners = wanted.owners || wanted.namespaces,
+                                 .namespaces = wanted.namespaces});
+  if (more) processes_.for_each([&](int32_t pid, const Process&) { table_.read_one(pid); });
   return {};
 }
 
@@ -133,19 +129,19 @@ Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
   if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
   }
-  details_.read_one(pid, out_.clock().monotonic_ns());
+  table_.read_one(pid);
   Process& process = *processes_.emplace(pid).first;
   process.pidfd = std::move(pidfd);
-  if (owners_ || namespaces_) read_owner(pid, process);
+  if (table_.kept().owners) read_owner(pid, process);
   return {};
 }
 
 // Now, since nothing can be read any more once it was reaped.
 void PidfdSource::read_owner(int32_t pid, Process& process) {
   const uint64_t now = out_.clock().monotonic_ns();
-  process.uid = ids_.uid_of(pid, now);
-  if (!namespaces_) return;
-  const process::TaskIds::Numbers numbers = ids_.numbers_of(pid, now);
+  process.uid = table_.uid_of(pid, now);
+  if (!table_.kept().namespaces) return;
+  const process::ProcessTable::Numbers numbers = table_.numbers_of(pid, now);
   process.levels_known = numbers.known;
   for (const event::NamespacePid& number : numbers.of)
     process.levels.push_back({.ns = number.ns, .pid = number.nr, .tid = number.nr});
@@ -171,9 +167,9 @@ Capabilities PidfdSource::capabilities() const {
 
 Counters PidfdSource::counters() const {
   return {.received = reported_,
-          .processes = details_.table().size(),
-          .process_bytes = details_.table().bytes(),
-          .forgotten = details_.table().forgotten()};
+          .processes = table_.size(),
+          .process_bytes = table_.bytes(),
+          .forgotten = table_.forgotten()};
 }
 
 Result<Drained> PidfdSource::drain(size_t bound) {
@@ -252,7 +248,7 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
       event.has |= KNELL_HAS_STATUS;
       event.wait_status = *status;
     }
-    details_.describe(*slot, pid, process::ProcessDetails::ReadProc::kYes);
+    table_.describe(*slot, pid, process::ProcessTable::ReadProc::kYes);
     if (process.uid && (event.has & KNELL_HAS_UID) == 0) {
       event.has |= KNELL_HAS_UID;
       event.uid = *process.uid;
@@ -262,7 +258,7 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
     if (event.id.kind == KNELL_ID_START) start = event.id.start;
     out_.commit(*slot, filter::NoAncestry());
   }
-  details_.on_exit(pid, now);
+  table_.on_exit(pid, now);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process.pidfd.get(), nullptr);
   processes_.erase(pid);
   out_.sink().on_process_ended(pid, start, process.levels);  // last: it may add the same pid again

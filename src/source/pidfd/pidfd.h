@@ -11,8 +11,7 @@
 
 #include "base/pid_map.h"
 #include "base/pidfd.h"
-#include "process/process_details.h"
-#include "process/task_ids.h"
+#include "process/process_table.h"
 #include "source/output.h"
 #include "source/source.h"
 
@@ -71,9 +70,7 @@ class PidfdSource final : public Source {
   UniqueFd epoll_, timer_;
   process::ProcReader proc_;
   Output& out_;
-  process::ProcessDetails details_;
-  process::TaskIds ids_;
-  bool owners_ = false, namespaces_ = false;
+  process::ProcessTable table_;
   PidMap<Process> processes_;
   // Pid and until_ns of the processes that wait to be reaped, in the order of until_ns.
   std::deque<std::pair<int32_t, uint64_t>> waiting_;

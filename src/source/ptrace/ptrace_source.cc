@@ -62,9 +62,7 @@ Result<void> PtraceSource::add_pid(int32_t pid, uint64_t start) {
 }
 
 Capabilities PtraceSource::capabilities() const {
-  return {.types = kTypes,
-          .buffer_bytes = Tracer::Options().queue_bytes,
-          .adds_descendants = true};
+  return {.types = kTypes, .buffer_bytes = Tracer::Options().queue_bytes, .adds_descendants = true};
 }
 
 Result<Drained> PtraceSource::drain(size_t bound) {
@@ -132,8 +130,7 @@ void PtraceSource::add(const TracedEvent& traced) {
     if (traced.type == Type::kExit) fill_exit(*slot, traced);
     out_.commit(*slot, filter::NoAncestry());
   }
-  if (traced.type == Type::kExit)
-    out_.sink().on_process_ended(traced.pid, traced.start_ticks, {});
+  if (traced.type == Type::kExit) out_.sink().on_process_ended(traced.pid, traced.start_ticks, {});
 }
 
 void PtraceSource::fill(Slot& slot, const TracedEvent& traced) {

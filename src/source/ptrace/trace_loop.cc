@@ -372,7 +372,7 @@ void TraceLoop::note_signal(pid_t tid, Process& process, const TraceeStatus& sta
 }
 
 Sender TraceLoop::sender_of(pid_t tid, Process& process, const TraceeStatus& status,
-                                   const siginfo_t& info) const {
+                            const siginfo_t& info) const {
   Sender sender;
   sender.signal = static_cast<uint32_t>(info.si_signo);
   sender.stamp_ns = clock_.monotonic_ns();

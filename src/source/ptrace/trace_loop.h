@@ -76,7 +76,7 @@ class TraceLoop {
 
   void note_signal(pid_t tid, Process& process, const TraceeStatus& status, const siginfo_t& info);
   Sender sender_of(pid_t tid, Process& process, const TraceeStatus& status,
-                          const siginfo_t& info) const;
+                   const siginfo_t& info) const;
   void refresh(pid_t pid, Process& process, const ProcStat* stat) const;
   void refresh_parent_comm(Process& process, const ProcStat* stat) const;
   std::shared_ptr<const Image> read_image(pid_t pid) const;

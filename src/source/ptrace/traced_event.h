@@ -61,11 +61,11 @@ struct TracedFacts {
   bool has_child_uid = false;
   uint32_t child_uid = 0;
 
-  int32_t wait_status = 0;    // EXIT: as wait(2) reports it to the parent
-  uint32_t exit_signal = 0;   // EXIT: the signal that its parent got; 0: none, or not known
-  Sender killer;       // EXIT by a signal; cause 0: not known
-  Sender last_sender;  // EXIT: the last request to end that the process handled; signal 0:
-                              // none known
+  int32_t wait_status = 0;   // EXIT: as wait(2) reports it to the parent
+  uint32_t exit_signal = 0;  // EXIT: the signal that its parent got; 0: none, or not known
+  Sender killer;             // EXIT by a signal; cause 0: not known
+  Sender last_sender;        // EXIT: the last request to end that the process handled; signal 0:
+                             // none known
 
   uint64_t lost_forks = 0, lost_execs = 0, lost_exits = 0, lost_releases = 0;  // LOST
 };

@@ -66,7 +66,7 @@ std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   if (error == EINVAL || error == ENOENT) {
     if (const auto process = process_of_thread(pid)) {
       return say(ESRCH, name + " is a thread of process " + std::to_string(*process) +
-                            ", and no process itself");
+                            ", not a process");
     }
     return say(ESRCH, "no process " + name);
   }

@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <set>
 
 #include "support/needs.h"
@@ -45,6 +47,7 @@ struct Listening {
   bool wants_zero_exits() const { return (mask & KNELL_EVENT_EXIT) != 0; }
 };
 
+// KNELL_TEST_VIA: only those of this source.
 std::vector<Listening> every_kind() {
   std::vector<Listening> kinds;
   for (const uint32_t mask : {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, KNELL_EVENT_ALL}) {
@@ -68,6 +71,10 @@ std::vector<Listening> every_kind() {
       }
     }
   }
+  if (const char* only = std::getenv("KNELL_TEST_VIA"); only != nullptr)
+    std::erase_if(kinds, [&](const Listening& kind) {
+      return std::strcmp(knell_via_name(kind.via), only) != 0;
+    });
   return kinds;
 }
 

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "event/mask.h"
 #include "process/root_set.h"
 
 namespace knell::daemon {
@@ -50,7 +51,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
   interest_ = interest;
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
-  shown_ = source::types_of(interest.mask) | KNELL_EVENT_LOST;
+  shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "base/boot_id.h"
 #include "base/named_process.h"
 #include "event/fields.h"
+#include "event/mask.h"
 #include "filter/rule.h"
 
 namespace knell::lib {
@@ -34,7 +35,7 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
 
 Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
-  shown_ = source::types_of(interest.mask) & source::types_of(interest.possible);
+  shown_ = event::types_of(interest.mask) & event::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
   return feed_->set_interest(interest);
 }

@@ -139,7 +139,7 @@ TEST(RunTraced, ReportsForAnOrdinaryUserWithoutTheConnector) {
   KNELL_NEEDS(lacks_root());
   const Finished done = run_knell(unprivileged_without_connector, run_words(failing_shell()));
   expect_report(done);
-  EXPECT_THAT(done.report()[0], HasSubstr("network namespace"));
+  EXPECT_THAT(done.report()[0], HasSubstr("process events"));
 }
 
 void expect_report_in(const Words& namespaces) {
@@ -276,7 +276,7 @@ TEST(RunTraced, SaysSoInJson) {
   ASSERT_TRUE(first) << lines[0];
   EXPECT_EQ((*first)["type"].text, "traced");
   EXPECT_EQ((*first)["command"].text, "/bin/sh");
-  EXPECT_THAT((*first)["reason"].text, HasSubstr("network namespace"));
+  EXPECT_THAT((*first)["reason"].text, HasSubstr("process events"));
   auto failed = parse_json(lines[1]);
   ASSERT_TRUE(failed) << lines[1];
   EXPECT_EQ((*failed)["via"].text, "ptrace");

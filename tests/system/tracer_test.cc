@@ -657,7 +657,8 @@ TEST(Tracer, SaysThatAProgramWithFileCapabilitiesRunsWithoutThem) {
 // loss
 
 TEST(Tracer, CountsWhatDoesNotFitAndKeepsExits) {
-  constexpr int kChildren = 200;
+  constexpr int kChildren = 80;
+  constexpr size_t kQueue = 16384;
   Held held([] {
     for (int i = 0; i < kChildren; i++) {
       const pid_t pid = ::fork();
@@ -666,7 +667,7 @@ TEST(Tracer, CountsWhatDoesNotFitAndKeepsExits) {
     }
     return 0;
   });
-  Watch watch(held.pid(), {.queue_bytes = 65536});
+  Watch watch(held.pid(), {.queue_bytes = kQueue});
   ASSERT_TRUE(watch.ok());
   held.go();
   EXPECT_EQ(held.wait(), 0);  // nothing is read until it is over

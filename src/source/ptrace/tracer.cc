@@ -168,15 +168,11 @@ Result<std::unique_ptr<Tracer>> Tracer::create(pid_t pid, const Options& options
     reap(tracer);
     return refused(error, pid);
   }
-  if (!add_to(poll.get(), alive.get())) {
-    const auto failure = errno_error("watch the tracer");
-    ::kill(tracer, SIGKILL);
-    reap(tracer);
-    return failure;
-  }
-  return std::unique_ptr<Tracer>(new Tracer(std::move(ring), std::move(wake), std::move(alive),
-                                            std::move(poll),
-                                            process ? *std::move(process) : UniqueFd(), tracer));
+  std::unique_ptr<Tracer> made(new Tracer(std::move(ring), std::move(wake), std::move(alive),
+                                          std::move(poll),
+                                          process ? *std::move(process) : UniqueFd(), tracer));
+  if (!add_to(made->poll_.get(), made->end_fd())) return errno_error("watch the tracer");
+  return made;
 }
 
 Tracer::~Tracer() {
@@ -193,8 +189,8 @@ void Tracer::signal_tracer(int signal) const {
 }
 
 bool Tracer::gone() const {
-  pollfd pipe{.fd = alive_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&pipe, 1, 0) > 0;
+  pollfd end{.fd = end_fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&end, 1, 0) > 0;
 }
 
 std::optional<TracedEvent> Tracer::next() {
@@ -213,7 +209,7 @@ std::optional<TracedEvent> Tracer::next() {
   end_ = !ring_.finished()           ? End::kKilled
          : ring_.release_requested() ? End::kReleased
                                      : End::kAllEnded;
-  (void)::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, alive_.get(), nullptr);
+  (void)::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, end_fd(), nullptr);
   return std::nullopt;
 }
 
@@ -223,8 +219,8 @@ void Tracer::release() {
   // The tracer may be just before the wait that the signal is to interrupt: again, then.
   while (!gone() && std::chrono::steady_clock::now() < until) {
     signal_tracer(SIGUSR1);
-    pollfd pipe{.fd = alive_.get(), .events = POLLIN, .revents = 0};
-    (void)::poll(&pipe, 1, static_cast<int>(kReleaseRetry.count()));
+    pollfd end{.fd = end_fd(), .events = POLLIN, .revents = 0};
+    (void)::poll(&end, 1, static_cast<int>(kReleaseRetry.count()));
   }
   if (!gone()) signal_tracer(SIGKILL);
 }

@@ -20,6 +20,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -342,6 +343,20 @@ TEST(RunTraced, LeavesGdbAlone) {
   expect_not_followed(
       "/usr/bin/gdb",
       "/usr/bin/gdb -nx -batch -return-child-result -ex run --args " + victim("exit_with") + " 3");
+}
+
+// LeakSanitizer stops the threads of its process by tracing them.
+TEST(RunTraced, LeavesAProgramWithLeakSanitizerAlone) {
+  KNELL_NEEDS(not_in_vm());
+  const TemporaryDirectory directory;
+  std::filesystem::permissions(directory.path(), std::filesystem::perms(0755));
+  const std::string source = directory.path() + "/leak.c", program = directory.path() + "/leak";
+  std::ofstream(source) << "#include <stdlib.h>\n"
+                           "int main(void) { return *(volatile char *)malloc(1) != 0 ? 1 : 0; }\n";
+  const auto stay = [] { return true; };
+  if (run_program(stay, {"cc", "-fsanitize=leak", "-o", program, source}).status != 0)
+    GTEST_SKIP() << "no compiler with LeakSanitizer";
+  expect_not_followed(program, "env LSAN_OPTIONS=exitcode=3 " + program);
 }
 
 // ------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ std::vector<Listening> every_kind() {
           if (lacks_bpf().empty() && taken)
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_BPF});
           // It reports what it traces, as with `under`. No mask and no level changes what it sees.
-          if (under && at_once && full)
+          if (under && at_once && full && (!in_vm() || mask == KNELL_EVENT_ALL))
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_PTRACE});
         }
       }

@@ -22,8 +22,8 @@ struct BackgroundWriter::Shared {
 
   void serve();
 
-  UniqueFd to;        // open as long as the thread may write to it
-  Output out;         // used by the thread only, while `work` is set
+  UniqueFd to;        // closed when the thread no longer writes to it
+  Output out;         // only the thread uses it while `work` is set
   UniqueFd finished;  // an eventfd
   std::mutex mutex;
   std::condition_variable changed;

@@ -63,7 +63,7 @@ struct Request {
 struct Answer {
   static constexpr uint32_t kMost = 16;
   uint32_t number;
-  uint32_t count;  // kMost: another answer follows
+  uint32_t count;  // number of signals in this answer; kMost: another answer follows
   std::array<siginfo_t, kMost> signals;
 };
 
@@ -78,7 +78,7 @@ struct Probe {
   const BlockedSignals& signals;
   int socket;
   pid_t parent, command;
-  UniqueFd parent_fd, command_fd;  // empty before Linux 5.3
+  UniqueFd parent_fd, command_fd;  // pidfds; empty before Linux 5.3
   std::string name;
   bool stopped = false;
 

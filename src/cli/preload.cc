@@ -32,7 +32,8 @@
 namespace knell::cli {
 namespace {
 
-constexpr int kMostInterpreters = 5;  // the kernel's limit of scripts run by scripts
+// how many scripts may interpret one another, as in the kernel
+constexpr int kMostInterpreters = 5;
 
 std::unexpected<Error> cannot(const std::string& path, std::string_view why) {
   return say(ENOEXEC, fmt::format("{}: {}", printable(path), why));

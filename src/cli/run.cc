@@ -43,11 +43,11 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kLatency = 5ms;
-// After the child was reaped, its exit event and the last events under it may still be on their
-// way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
-// for it is limited.
+// How long to wait for events after the child was reaped: its exit event and the last events of its
+// descendants may not have been read yet. The child's exit event comes last, usually within
+// milliseconds, but it may be lost.
 constexpr auto kLongestDrain = 2s;
-// Chosen, not measured: for a reader that takes nothing, once we are to end.
+// Chosen, not measured: how long a reader that does not read may delay the end of this process.
 constexpr auto kOutputTimeout = 1s;
 constexpr size_t kMostUnwritten = size_t{1}
                                   << 20;  // chosen, not measured: beyond it, no events are read
@@ -252,11 +252,11 @@ void close_inherited() {
   }
 }
 
-// Returns the process whose descendants are to be watched: those of CMD, and the children that CMD
-// makes with CLONE_PARENT. For the kernel the latter are children of this process, and the
-// connector reports only that. From here on this process makes no children itself, so it can be the
-// root; only where it was started with children does CMD have to be the root, which leaves out
-// CLONE_PARENT.
+// Returns the process whose descendants are watched: they must include the descendants of CMD, and
+// the children that CMD creates with CLONE_PARENT. The latter are children of this process for the
+// kernel, and the connector reports no more than that. This process creates no other children from
+// here on, so it can be that process. If it was started with children, CMD is used instead, and
+// children created with CLONE_PARENT are missed.
 pid_t root_of(pid_t command, pid_t probe) {
   std::ifstream children("/proc/thread-self/children");
   if (!children) return command;

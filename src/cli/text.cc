@@ -290,7 +290,7 @@ std::string lost_text(const knell_event& event) {
     out += fmt::format("{} {}{}", event.lost_count, what, event.lost_count == 1 ? "" : "s");
   }
   if (event.lost_from_time_ns != 0) out += " since " + clock_text(event.lost_from_time_ns);
-  if (counted) out += " (buffer full)";  // nothing else leaves a count
+  if (counted) out += " (buffer full)";  // only a full buffer causes losses with a count
   return out;
 }
 

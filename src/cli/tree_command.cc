@@ -3,9 +3,10 @@
 
 // `knell tree`: the processes that are alive, from a snapshot, and those that ended a moment ago,
 // from the exits of a listener that was opened before. So a process that ends between the two is
-// not missed. Each picture has a snapshot of its own: births and changes need not be followed.
+// not missed. A new snapshot is taken each time the tree is shown, so forks and other changes need
+// not be tracked.
 //
-// Where no source works here, the exits come from pidfds of the processes of a first snapshot.
+// Where no other source works, the exits come from pidfds of the processes in a first snapshot.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -43,18 +44,19 @@ using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kDuration = 2s;  // of listening before one picture; picked: short enough to wait for
-constexpr auto kInterval = 2s;  // between pictures
-constexpr auto kKeep = 10s;     // how long an exit stays in later pictures
+constexpr auto kDuration = 2s;  // how long to listen before the tree is shown; chosen, not measured
+constexpr auto kInterval = 2s;  // between two updates of the tree
+constexpr auto kKeep = 10s;     // how long a process that ended stays in the tree
 constexpr auto kLeastInterval = 100ms;
 constexpr int64_t kLatencyNs = 10'000'000;
-constexpr size_t kMostEnded = 4096;  // exits kept; picked: more than anybody reads
+constexpr size_t kMostEnded = 4096;  // exits kept; chosen, not measured: more than a person reads
 
 struct TreePlan {
   Options options;
   Selection selection;
   bool json = false, watch = false, kernel_threads = false;
-  std::optional<nanoseconds> duration;  // of listening; none with --watch: until Ctrl-C
+  // how long to listen; with --watch not set by default: until Ctrl-C
+  std::optional<nanoseconds> duration;
   nanoseconds interval = kInterval, keep = kKeep;
 
   bool listens() const { return !duration || duration->count() > 0; }
@@ -62,8 +64,9 @@ struct TreePlan {
 
 class TreeLoop {
  public:
-  // `listener`: of the snapshots, with the predicates. `exits`: reports exits; the same, or over
-  // pidfds another one, since an exit reported by a pidfd has nothing that predicates could test.
+  // `listener` takes the snapshots and has the predicates. `exits` reports the exits: the same
+  // listener, or over pidfds another one without predicates, since the exit of a pidfd has no
+  // details that predicates could test.
   TreeLoop(const TreePlan& plan, Listener& listener, Listener& exits, Signals& signals)
       : plan_(plan),
         listener_(listener),
@@ -95,8 +98,10 @@ class TreeLoop {
   const bool terminal_;
   const bool utf8_ = is_utf8_locale();
   std::deque<EventCopy> ended_;
-  std::unordered_map<pid_t, EventCopy> added_;  // over pidfds: what was alive, with its details
-  size_t dropped_ = 0;                          // of ended_, because there were too many
+  // over pidfds: the processes whose exit is awaited, with their details
+  std::unordered_map<pid_t, EventCopy> added_;
+  // number of exits removed from ended_ because there were too many
+  size_t dropped_ = 0;
   size_t ended_count_ = 0, alive_ = 0;
   size_t lines_on_screen_ = 0;
   Losses losses_;
@@ -113,7 +118,7 @@ void TreeLoop::print_headline() const {
           duration_text(*plan_.duration), source);
 }
 
-// Over pidfds only the exits of added processes are reported.
+// With pidfds, only the exits of added processes are reported: adds all processes.
 Outcome<void> TreeLoop::add_processes() {
   if (!is_pidfd() || !plan_.listens()) return {};
   std::vector<EventCopy> all;
@@ -125,7 +130,8 @@ Outcome<void> TreeLoop::add_processes() {
     const pid_t pid = process.event().pid;
     const int added = exits_.add(pid, process.event().id.start).value();
     if (added == 0) added_.insert_or_assign(pid, std::move(process));
-    if (added != EMFILE && added != ENFILE) continue;  // else it has ended, or was added before
+    // any other error: it has ended, or was added before
+    if (added != EMFILE && added != ENFILE) continue;
     if (!std::exchange(descriptors_short_, true))
       message("knell tree: too few descriptors (ulimit -n) to notice the end of every process\n");
     break;
@@ -133,7 +139,7 @@ Outcome<void> TreeLoop::add_processes() {
   return {};
 }
 
-// The exit that a pidfd reports has a status and nothing else.
+// An exit reported by a pidfd has a status and no other details.
 void TreeLoop::add_ended(const knell_event& exit) {
   ++ended_count_;
   const auto known = added_.find(exit.pid);
@@ -160,7 +166,7 @@ Outcome<bool> TreeLoop::read_events() {
   return events.size() == space.size();
 }
 
-// Reads exits until then, until a signal, or until the reader of standard output has gone.
+// Reads exits until this time, until a signal, or until the reader of standard output closes it.
 Outcome<TreeLoop::Loop> TreeLoop::listen_until(Clock::time_point until) {
   while (!Signals::stopped()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
@@ -186,11 +192,13 @@ Outcome<ProcessTree> TreeLoop::take_picture() {
   const auto error = listener_.snapshot([&](const knell_event& event) { tree.add(event); });
   if (error) return fail(kFailed, knell_explain());
   if (plan_.listens()) {
-    // The exits from before the snapshot may be held back by the pacing, over the daemon twice.
+    // The pacing may delay exits that happened before the snapshot; over the daemon it applies
+    // twice.
     const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
     const int timeout_ms =
         static_cast<int>(kLatencyNs / 1'000'000) * (by_daemon ? 2 : 1) + (by_daemon ? 20 : 2);
-    const auto until = Clock::now() + 200ms;  // picked: exits may come all the time
+    // chosen, not measured: a limit, since further exits may keep coming
+    const auto until = Clock::now() + 200ms;
     pollfd fd{exits_.fd(), POLLIN, 0};
     while (Clock::now() < until && ::poll(&fd, 1, timeout_ms) > 0) KNELL_TRY(read_events());
   }
@@ -363,7 +371,8 @@ Outcome<TreePlan> TreeCommand::plan() const {
   return plan;
 }
 
-// Without a source the exits of the processes that are alive now come from pidfds.
+// Opens the listener of exits. If no source works here, the exits of the living processes come from
+// pidfds.
 Outcome<Listener> TreeCommand::open(TreePlan& plan) const {
   if (plan.listens()) {
     auto opened = open_listener(plan.options);

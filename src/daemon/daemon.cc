@@ -34,9 +34,10 @@ namespace knell::daemon {
 namespace {
 
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
-constexpr uint64_t kShrinkNs = 1'000'000'000;  // picked, never tuned
-constexpr int64_t kOwnLatencyNs = 10'000'000;  // for events that are only counted
-constexpr size_t kMostValues = 4096;           // in a joined interest, before it is recomputed
+constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
+constexpr int64_t kOwnLatencyNs = 10'000'000;  // latency of events that only the daemon counts
+// values in a joined interest; above this it is recomputed
+constexpr size_t kMostValues = 4096;
 // Without delay, the daemon wakes up for every event of the machine, which slows down every process
 // that exits. A client that may see only some processes cannot request less than this.
 constexpr int64_t kLeastOfUsersNs = 1'000'000;
@@ -126,8 +127,8 @@ Result<void> Daemon::start(UniqueFd listening) {
   return {};
 }
 
-// What the daemon itself needs, without listeners. With count = "none" this is an interest that
-// matches nothing, because the feed of processes must always have an interest.
+// What the daemon itself needs if there are no listeners. With count = "none" this is an interest
+// that matches nothing, since the feed of processes must always have one.
 filter::Interest Daemon::base_interest() const {
   filter::Interest own;
   own.mask = KNELL_EVENT_NONZERO_EXIT;
@@ -232,7 +233,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
     return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
   if (threads && threads_.interest().namespaces) {
-    // The other pipeline reports the births inside namespaces.
+    // The pipeline of processes must report births inside pid namespaces.
     filter::Interest with_births = processes_.interest();
     add_owners(with_births, false);
     KNELL_TRY(set_interest(processes_, with_births, processes_.latency_ns()));
@@ -243,7 +244,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
 }
 
 Result<bool> Daemon::scan_live_processes(Scan what) {
-  ScanBudget piece{.left = 8};  // picked: about a tenth of a millisecond
+  ScanBudget piece{.left = 8};  // chosen, not measured: about a tenth of a millisecond
   if (!processes_.scan_some(piece) || !threads_.scan_some(piece)) return false;
   if (what == Scan::kAllButRoots) return true;
   KNELL_ASSIGN(const bool processes, processes_.scan_under_roots(piece));

@@ -20,8 +20,9 @@
 namespace knell::daemon {
 namespace {
 
-constexpr uint32_t kMostCpus = 1U << 16;  // limits memory: the number comes from a datagram
-constexpr size_t kMostBirths = 65'536;    // picked: more are reported as lost
+// limits memory, since the CPU number is read from a datagram
+constexpr uint32_t kMostCpus = 1U << 16;
+constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are reported as lost
 
 }  // namespace
 

@@ -332,8 +332,8 @@ TEST(Hub, ChargesAnAnswerThatIsBeingPrepared) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-// The publisher still holds a reference to the bytes that are shed, so the memory stays above the
-// limit: this must not empty a short queue.
+// The publisher still holds a reference to the events that the hub drops, so dropping them frees no
+// memory and the total stays above the limit: this must not empty a short queue.
 TEST(Hub, NeverShedsAShortQueue) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
   Listener& modest = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}});
@@ -682,7 +682,7 @@ TEST(Hub, DropsAQueueInPieces) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-// Between the two steps interests() has both subscriptions.
+// Between begin_change() and commit_change() interests() has both subscriptions.
 TEST(Hub, AChangeCanBeUndone) {
   Fixture on;
   Listener& one = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}}, 1000);

@@ -18,7 +18,7 @@ class Owners {
 
   Owners() = default;
   // If two ranges have the same uid, the first range wins. Ranges of root are ignored: root has no
-  // quotas of its own, and a process with such a uid must have some.
+  // quotas, so a subordinate uid of root would have none either.
   explicit Owners(const std::vector<Range>& ranges);
 
   // The user that is charged for `uid`: its owner, else `uid` itself.

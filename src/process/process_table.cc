@@ -1,15 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One entry for each task, by its number. Three things are done once for all that an entry has:
+// A table with one entry for each task, found by its pid or tid. It handles three problems in one
+// place, for all data of an entry:
 //
 // Pids are reused. An entry is used for an event only if the task was born before the event. A fork
 // event begins a new entry, except where the entry was made while the fork event was still queued
 // (read in /proc, or reported by another source): then its start is not before the fork.
 //
 // Holes. After lost events everything may have changed. Details and descent are read again in /proc
-// by the next scan; threads are not counted until then. Who may see a process is unknown at once:
-// it is read again before it is used (owner_current).
+// by the next scan; threads are not counted until then. The owners of processes are unknown from
+// then on: an owner is read again before it is used (owner_current).
 //
 // Sweeping. Most entries are erased when their process ends. Where exits are filtered out nothing
 // reports the end, so after each drain some entries are checked, and those are erased whose task
@@ -21,8 +22,10 @@
 namespace knell::process {
 namespace {
 
-constexpr size_t kFilesRead = 6;       // of a process: stat, status, cgroup, cmdline, exe, cwd
-constexpr size_t kMostEnded = 65'536;  // picked, never tuned: the others are left to the sweep
+// files of a process: stat, status, cgroup, cmdline, exe, cwd
+constexpr size_t kFilesRead = 6;
+// chosen, not measured: beyond it, the sweep erases the entries
+constexpr size_t kMostEnded = 65'536;
 
 }  // namespace
 
@@ -42,7 +45,7 @@ const Task* ProcessTable::at(int32_t pid, uint64_t stamp_ns) const {
   return task != nullptr && task->born_ns <= stamp_ns ? task : nullptr;
 }
 
-// Adds an empty entry in place of any older one; nullptr at the limit.
+// Adds an empty entry, which replaces any older one of the pid; nullptr: the table is full.
 Task* ProcessTable::insert(int32_t pid) {
   if (Task* old = find(pid)) {
     free_numbers(*old);
@@ -79,7 +82,7 @@ void ProcessTable::release(uint32_t slot) {
   free_.push_back(slot);
 }
 
-// Where only few tasks are kept, those without a reason are not.
+// Erases an entry without data, if the table does not store all tasks.
 void ProcessTable::drop_if_empty(const Task& task) {
   if (!keeps_all() && task.roots == 0 && task.other_threads == 0) erase(task.pid);
 }
@@ -108,13 +111,13 @@ uint64_t ProcessTable::ticks_of(const Task& task) const {
   return task.start_kind == KNELL_ID_STAMP ? time_.ticks(task.start) : task.start;
 }
 
-// Whether the task that has the number now, with this start, is the stored one.
+// Whether the stored task still has the pid; `start_now` is the start of the task that has it now.
 bool ProcessTable::still_has_it(const Task& task, uint64_t start_now) const {
   return task.exact ? task.start == start_now : start_now <= ticks_of(task) + 1;
 }
 
-// Whether the entry was made while this fork event was still queued: it is of the same task, or of
-// a later one with the same pid.
+// Whether the entry was made while this fork event was still queued: then it is of the same task,
+// or of a later one with the same pid.
 bool ProcessTable::is_of_birth(const Task& known, const event::Raw& fork) const {
   return !known.seen_in_event && known.exact && known.start + 1 >= time_.ticks(fork.stamp_ns);
 }
@@ -132,7 +135,7 @@ bool ProcessTable::keep(const Kept& kept) {
     namespaces_.forget();
   }
   if (!kept.threads) counting_ = false;
-  // enum knell_details counts down to more.
+  // In enum knell_details a lower value means more details.
   const bool more = kept.details < before.details || (kept.threads && !before.threads) ||
                     (kept.owners && !before.owners) || (kept.namespaces && !before.namespaces);
   if ((kept.owners && !before.owners) || (kept.namespaces && !before.namespaces)) distrust();
@@ -231,7 +234,7 @@ void ProcessTable::on_thread_fork(const event::Raw& fork) {
     Task* process = find(fork.pid);
     if (process == nullptr) process = insert(fork.pid);
     if (process == nullptr)
-      counting_ = false;  // there is no room: a number would be wrong from now on
+      counting_ = false;  // the table is full: from now on thread counts would be wrong
     else if (process->other_threads != kUncounted)
       ++process->other_threads;
   }

@@ -71,7 +71,7 @@ class ProcessTableTest : public ::testing::Test {
                       .levels = levels,
                       .levels_known = true});
   }
-  // What an event of this process at this time has.
+  // The fields that describe() fills in for an event of this process at this time.
   const knell_event& described(int32_t pid, uint64_t at,
                                ProcessTable::ReadProc read = ProcessTable::ReadProc::kNo) {
     slot = Slot();
@@ -84,7 +84,7 @@ class ProcessTableTest : public ::testing::Test {
   static std::string text(const knell_string& string) {
     return string.data == nullptr ? "unknown" : std::string(string.data, string.size);
   }
-  // As text, so that a failure is readable.
+  // The pids in namespaces, as text for readable failures.
   std::string numbers(int32_t tid, uint64_t at) {
     const auto found = table().numbers_of(tid, at);
     if (!found.known) return "unknown";
@@ -497,7 +497,7 @@ TEST_F(ProcessTableTest, DoesNotSettleATaskBornBeforeALoss) {
   EXPECT_EQ(numbers(20, 104 * kSecond), "unknown");
 }
 
-// One source is ahead of the other: the number was given to another process in between.
+// One source is ahead of the other: another process got the pid in between.
 TEST_F(ProcessTableTest, ABirthThatIsAheadAnswersForItsOwnProcessOnly) {
   keep_owners();
   birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});

@@ -16,14 +16,14 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
     if (roots_.bit_of(root) != 0) continue;
-    // The process that has the pid now is the root.
+    // The root is the process that has the pid now.
     const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
     room &= bit != 0;
     if (bit != 0) add_roots(root, bit);
     fresh = true;
   }
   if (fresh) {
-    searching_ = found_ = true;  // so that the first pass runs
+    searching_ = found_ = true;  // found_ is set, so that the first pass is made
     root_pass_.cancel();
   }
   return room;

@@ -35,7 +35,7 @@ constexpr bool kSanitized = false;
 class Fixture {
  public:
   Fixture() {
-    address_.sun_family = AF_UNIX;  // autobind: an abstract name of its own
+    address_.sun_family = AF_UNIX;  // autobind: the kernel chooses an abstract address
     UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     EXPECT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address_), sizeof(sa_family_t)),
               0);
@@ -251,7 +251,7 @@ TEST(Server, RefusesWithEmfileIfThePeerCannotBeExamined) {
   EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "a temporary error";
 }
 
-// Otherwise a client that reads as fast as the server sends would keep all others waiting.
+// Without this limit, a client that reads as fast as the server sends would make all others wait.
 TEST(Server, SendsABoundedNumberOfPacketsATurn) {
   Fixture on;
   const UniqueFd one = on.listener();

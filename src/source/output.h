@@ -68,7 +68,7 @@ class Output {
   process::Timebase time_;
 };
 
-// For one who waits for a single exit, without a listener.
+// An Output for a caller that waits for a single exit, without a listener.
 class OneExit final : private Sink {
  public:
   OneExit();

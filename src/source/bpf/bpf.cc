@@ -17,19 +17,19 @@
 #include "source/bpf/births.h"
 #include "source/connector/diagnosis.h"
 
-// Maps what is wanted to the programs and their settings. The stream of events is in stream.cc.
+// Passes the request to the bpf programs and their settings. The stream of events is in stream.cc.
 //
-// A program is attached only while events that it sends are wanted. A change of what is wanted
-// first lets more events through (attaches programs, adds to the sets, clears the tests), then
-// fewer. So an event that is wanted both before and after is let through at each moment between. A
-// change uses only descriptors and mapped memory, which need no capability.
+// A program is attached only while events that it sends are wanted. A change of the request first
+// lets more events pass (attaches programs, adds to the sets, clears the tests), then fewer. So an
+// event that is wanted both before and after passes at each moment between. A change uses only
+// descriptors and mapped memory, which need no capability.
 namespace knell::source {
 namespace {
 
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
 constexpr uint32_t kReported = kTypes | kConnectorTypes;
 
-// The record of details has the levels of an exit, so `namespaces` needs details too.
+// The mark of an exit has no levels, so `namespaces` needs the record of details too.
 bool needs_names(const SourceRequest& wanted) {
   return wanted.details != KNELL_DETAILS_STATUS || wanted.namespaces;
 }
@@ -204,10 +204,12 @@ bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
   const uint32_t one = 1;
   for (const std::string& path : paths) {
     std::array<char, KNELL_CGROUP_MOST> key{};
-    if (path.empty() || path.size() >= key.size()) return false;  // the root cgroup, or too long
+    // the root cgroup, or a path that is too long
+    if (path.empty() || path.size() >= key.size()) return false;
     std::ranges::copy(path, key.begin());
     if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;
-    // From here on the program notices when this cgroup is made. Only now look whether it exists.
+    // From here on the program adds this cgroup when it is created. Only then check whether it
+    // exists already.
     programs_.settings().some_cgroups_paths = 1;
     const uint64_t inode = builder_.cgroups().inode_of(path);
     if (inode != 0 && bpf_map_update_elem(programs_.cgroups(), &inode, &one, BPF_ANY) != 0)

@@ -17,11 +17,11 @@ namespace {
 
 using process::Timebase;
 
-// levels are filled by memcpy() from the record.
+// memcpy() copies the levels from the record.
 static_assert(sizeof(event::NamespacePids) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
-constexpr std::string_view kDeleted = " (deleted)";  // as in the links of /proc
+constexpr std::string_view kDeleted = " (deleted)";  // the suffix that the links in /proc have
 
 event::Comm comm_of(const char (&comm)[KNELL_COMM_BYTES]) {
   event::Comm copy;

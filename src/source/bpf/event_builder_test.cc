@@ -115,7 +115,7 @@ class EventBuilderTest : public ::testing::Test {
     builder.add_exit(nullptr, mark, 0);
     return taken().event;
   }
-  // The event of a thread that was reported, as a listener in the first of its levels gets it.
+  // The reported event of a thread, translated for a listener in the first of its levels.
   event::Raw thread_event_inside() {
     EXPECT_EQ(kept.threads.size(), 1U);
     const KeptOutput::ThreadEvent one = kept.threads.at(0);

@@ -229,8 +229,7 @@ int on_fork(__u64* ctx) {
   }
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
-  const bool wanted = (settings.mask & EVENT_FORK) &&
-                      (process || settings.raw) &&
+  const bool wanted = (settings.mask & EVENT_FORK) && (process || settings.raw) &&
                       wants_process(parent, who.cred->uid.val, bits);
   if (!wanted && !nested(child)) return 0;
   struct knell_scratch* scratch = scratch_here();

@@ -23,13 +23,15 @@ enum knell_record_kind {
 enum knell_record_flag {
   KNELL_RECORD_ARGS = 1,       // the args are known
   KNELL_RECORD_ARGS_CUT = 2,   // the args were longer than the record has them
-  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: usually none will come
+  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: probably none will come
   KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
   KNELL_RECORD_RELEASED = 16,  // a knell_mark that the reader made, since it found the process dead
   KNELL_RECORD_LEVELS = 32,    // the levels are known; there may be none
   KNELL_RECORD_BIRTH = 64,     // a fork that is sent only because its child is in a pid namespace
-  KNELL_RECORD_KILLER = 128,   // an exit with a knell_sender: of the signal that ended the process
-  KNELL_RECORD_ASKER = 256,    // the same, of the last TERM, INT, HUP or QUIT signal it took
+  // an exit record with a knell_sender: the sender of the signal that ended the process
+  KNELL_RECORD_KILLER = 128,
+  // the same: the sender of the last TERM, INT, HUP or QUIT that the process received
+  KNELL_RECORD_ASKER = 256,
   KNELL_RECORD_OUT_OF_MEMORY = 512,  // the kernel killed the process because memory ran out
   // The NULs at the end of the args are empty arguments (EXACT) or padding (PADDED). Neither flag:
   // unknown.
@@ -86,7 +88,7 @@ struct knell_process {
   // the first, each with its NUL), a knell_sender for KILLER and one for ASKER if the flags say so,
   // and `levels` times a knell_numbers.
   __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels;
-  __u32 what, change[2];  // CHANGE: a KNELL_EVENT_*, and the two numbers that this type has
+  __u32 what, change[2];  // CHANGE: a KNELL_EVENT_*, and the two values of this type
 };
 
 // The sender of a signal, as it was when the signal was sent.

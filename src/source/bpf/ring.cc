@@ -23,9 +23,9 @@ namespace knell::source {
 namespace {
 
 constexpr size_t kHeaderBytes = BPF_RINGBUF_HDR_SZ;
-constexpr size_t kLineBytes = 64;     // of a cache line, on most CPUs
-constexpr size_t kAheadBytes = 1024;  // picked: two records of a usual exit
-constexpr int kSpins = 2000;  // picked, never tuned: a writer takes less than a microsecond...
+constexpr size_t kLineBytes = 64;     // size of a cache line on most CPUs
+constexpr size_t kAheadBytes = 1024;  // chosen, not measured: two records of a usual exit
+constexpr int kSpins = 2000;  // chosen, not measured: a writer takes less than a microsecond...
 constexpr int kYields = 20;   // ...unless it is preempted
 
 size_t page_bytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }

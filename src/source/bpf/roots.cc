@@ -11,15 +11,16 @@
 #include "base/proc_stat.h"
 
 // The program on_fork() gives each child the bits of its parent in the map. So a root is put into
-// the map while the program is attached. Processes that were born under it before are found in
-// /proc, by the bits of their parents, until a pass finds no new process. A child that is born
-// during a pass gets its bits from the program, or is found by the next pass.
+// the map while the program is attached. Descendants that exist already are found in /proc: each
+// pass gives a process the bits of its parent, until a pass finds no new process. A child that is
+// born during a pass gets its bits from the program, or is found by the next pass.
 namespace knell::source {
 namespace {
 
-constexpr int kMostPasses = 64;               // picked, never tuned: one pass finds all descendants
-                                              // whose pids are greater than that of their parent
-constexpr size_t kMostForgotten = 1'000'000;  // picked: several times more than the map can have
+constexpr int kMostPasses = 64;  // chosen, not measured: one pass finds all descendants
+                                 // whose pids are greater than that of their parent
+constexpr size_t kMostForgotten =
+    1'000'000;  // chosen, not measured: several times more than the map can have
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -48,7 +49,7 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
-    if (bit < 0) {  // all bits are in use, some of them for roots that are no longer wanted
+    if (bit < 0) {  // all bits are in use, some of them by roots that were removed
       keep(wanted);
       ScanBudget enough{.left = kMostForgotten};
       forget_some(enough);
@@ -61,7 +62,7 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   }
   if (!any) return {};
   scanning_ = true;
-  found_ = true;  // so that scan_under() begins a pass
+  found_ = true;  // so that scan_under() makes a pass
   passes_ = 0;
   pass_.cancel();
   return {};

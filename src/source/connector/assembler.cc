@@ -14,9 +14,9 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
+constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
 
-// Whether the subject of an event has run. Another source reports a birth before the child runs.
+// Whether the task of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
   if (raw.what != KNELL_EVENT_FORK && raw.what != KNELL_EVENT_PTRACE) return true;
   return !process_exists(raw.tid);
@@ -131,8 +131,8 @@ size_t Assembler::probe_exits() {
 }
 
 void Assembler::on_raw(const event::Raw& raw) {
-  // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
-  // read.)
+  // (The stamp of a hole is the time at which the reader found it; earlier events may still be
+  // unread.)
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
   if (raw.what == KNELL_EVENT_FORK) {

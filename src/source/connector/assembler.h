@@ -112,9 +112,9 @@ class Assembler {
   uint64_t births_read_ns_ = 0;  // all births that options_.births reported before were read
   ExitTracker exits_;
   uint32_t reported_types_ = 0;
-  bool hole_ = false;           // events were lost and /proc was not read again yet
+  bool hole_ = false;           // events were lost, and /proc was not read since
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
-  uint64_t looked_ns_ = 0;      // when /proc was read last because of a hole
+  uint64_t looked_ns_ = 0;      // when /proc was last read because of a hole
 };
 
 }  // namespace knell::source

@@ -90,7 +90,7 @@ class AssemblerTest : public ::testing::Test {
                                  const std::vector<event::Raw>& last_words = {}) {
     return drain_some(raws, last_words, true);
   }
-  // `all`: the source was left empty.
+  // `all`: the drain left the source empty.
   std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
                                       const std::vector<event::Raw>& last_words = {},
                                       bool all = false) {
@@ -172,7 +172,7 @@ TEST_F(AssemblerTest, AnExecHasNotTheProgramOfTheNextExec) {
   EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
 }
 
-// The first process's program was read when the second had the pid already.
+// The program of the first process is read when the second process has the pid already.
 TEST_F(AssemblerTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
   constexpr uint64_t kTick = process::Timebase::kTickNs, kWithin = kTick / 2;
   drain({});
@@ -551,7 +551,7 @@ TEST_F(AssemblerTest, RemovesRootsThatAreNotFollowedAnyMore) {
 }
 
 TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {
-  constexpr int32_t kCount = 200;  // exits without a slot in the stream
+  constexpr int32_t kCount = 200;  // exits that have no reserved slot in the stream
   std::vector<event::Raw> births, exits;
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.signs[pid] = ProcessProbe::Sign::kAlive;
@@ -645,7 +645,7 @@ class AssemblerWithBirths : public AssemblerTest {
     request.details = KNELL_DETAILS_STATUS;
     request.owners = request.namespaces = true;
   }
-  // The next read_births() passes it.
+  // The next read_births() reports this birth.
   void queue_birth(int32_t pid, uint64_t stamp_ns) {
     process::Birth birth;
     birth.pid = birth.tid = pid;

@@ -36,7 +36,7 @@ namespace {
 
 constexpr uint64_t kReapPatienceNs = 1'000'000'000;
 constexpr uint64_t kTimerKey = 0;  // no process has pid 0
-constexpr int kBatch = 64;         // picked, never tuned
+constexpr int kBatch = 64;         // chosen, not measured
 
 // The pidfd in the key distinguishes a process from a later one with the same pid.
 uint64_t key_of(int32_t pid, int pidfd) {

@@ -45,7 +45,7 @@ class PidfdSource final : public Source {
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
-  bool has_health_checks() const override { return false; }  // it cannot fail silently
+  bool has_health_checks() const override { return false; }  // pidfds report every failure at once
 
  private:
   struct Process {

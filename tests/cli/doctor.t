@@ -56,7 +56,7 @@ REFUSE hidepid
 NAME a /proc that is not a proc file system
 NEEDS root
 NEEDS tool:unshare
-# The loader uses /proc to find a library beside the program.
+# Without /proc the loader finds no library beside the program, so the path is given.
 RUN export LD_LIBRARY_PATH=$(dirname $(ldd $(command -v knell) | awk '/libknell/ {print $3}')); unshare -m sh -c 'mount -t tmpfs none /proc; knell doctor'
 EXPECT ^warn  details .*not a proc file system +mount /proc$
 REFUSE hidepid

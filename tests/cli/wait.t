@@ -85,7 +85,7 @@ EXPECT_ERR \Aknell: \d+ is a thread of process \d+, not a process\n
 
 NAME the cause of a death, where a source knows it
 NEEDS bpf
-# The kernel does not run the programs for every signal.
+# Repeats the test, since the kernel does not run the bpf programs for every signal.
 RUN for try in 1 2 3 4 5 6 7 8; do sleep 1000 & p=$!; knell wait $p >out & w=$!; until_awaited $p; until_traced $w; kill -KILL $p; wait $w; s=$?; grep -q 'kill by' out && break; done; cat out; exit $s
 STATUS 137
 EXPECT ^\d+ SIGKILL  <- kill by \d+ \S+.*$

@@ -33,7 +33,7 @@ long difference(const JsonObject& one, const JsonObject& other, const char* fiel
   return std::abs(one.at(field).number().value_or(0) - other.at(field).number().value_or(0));
 }
 
-// Of an event's `time`, to the second.
+// The `time` of an event, in whole seconds.
 time_t seconds(const std::string& time) {
   tm parts{};
   EXPECT_NE(::strptime(time.c_str(), "%Y-%m-%dT%H:%M:%S", &parts), nullptr) << time;
@@ -79,7 +79,8 @@ TEST_P(TimeNamespaceShifted, ReportsWhatIsReportedOutside) {
     Pipe input = make_pipe();
     Child child = Child::spawn({victim("exit_with"), "7", "after-eof"}, {.in = input.read.get()});
     const pid_t pid = child.pid();
-    // It lives until both have reported its exec: over the connector its name is read from /proc.
+    // The child lives until both listeners have reported its exec, since over the connector its
+    // name is read from /proc.
     ASSERT_FALSE(told_by(outside, "exec", pid).empty());
     ASSERT_FALSE(told_by(inside, "exec", pid).empty());
     input.write.reset();
@@ -91,7 +92,7 @@ TEST_P(TimeNamespaceShifted, ReportsWhatIsReportedOutside) {
       EXPECT_EQ(told.at(field).text, expected.at(field).text) << field;
     }
     EXPECT_EQ(told.at("comm").text, "exit_with");
-    // Two bpf sources have two stamps.
+    // Two bpf sources stamp the same event separately.
     constexpr long kSecondNs = 1'000'000'000;
     EXPECT_LT(difference(told, expected, "mono_ns"), kSecondNs);
     EXPECT_LT(difference(told, expected, "duration_ns"), kSecondNs);

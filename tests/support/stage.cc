@@ -51,8 +51,8 @@ void play_sentinel(std::vector<Fate>& fates) {
   fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
 }
 
-// A report is the begin and the end of the play, a count and that many fates. It is written when
-// the play is over, so the reader never waits in the middle of a report.
+// A report has the begin and the end of the run, a count, and that many fates. It is written when
+// the run has ended, so the reader never waits in the middle of a report.
 int serve(int commands, int reports, const Scenario& scenario) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   char command;

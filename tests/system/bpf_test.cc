@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Features that only the bpf source has, and that it reports what the connector reports. The tests
-// of traps_test.cc run over bpf as well.
+// Features that only the bpf source has; and a comparison of its events with those of the
+// connector. The tests of traps_test.cc run over bpf as well.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,8 +37,8 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
-// Without the scenario in which two threads exit together: the connector cannot always know the
-// status there.
+// All scenarios but the one in which two threads exit together: there the connector cannot always
+// know the status.
 void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
@@ -62,8 +62,8 @@ void everything(const std::string& directory, std::vector<Fate>& fates) {
   for (const Scenario& one : all) one(fates);
 }
 
-// The life of each process as text, by its pid and the number of earlier processes with that pid.
-// (Not by its id: the connector does not always know the start.)
+// The events of each process as text, by its pid and the number of earlier processes with that pid.
+// (Not by its id, since the connector does not always know the start.)
 using Lives = std::map<std::pair<pid_t, int>, std::vector<std::string>>;
 
 Lives lives_of(const Recorder& recorder) {
@@ -102,7 +102,7 @@ TEST(Bpf, ReportsWhatTheConnectorReports) {
   ASSERT_TRUE(bpf.ok() && connector.ok());
   stage.begin();
   while (!stage.over(std::chrono::milliseconds(1))) {
-    // In turns: during a storm, draining only one source would let the other overflow.
+    // Drains both in turn: during a storm, the buffer of the other source would overflow otherwise.
     bpf.drain(1000);
     connector.drain(1000);
   }
@@ -153,7 +153,7 @@ bool port_is_free(uint16_t port) {
   return ::bind(sock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-// Takes all of them, writes its pid and port to `ready`, and waits to be killed.
+// Takes all these resources, writes its pid and port to `ready`, and waits to be killed.
 [[noreturn]] void hold(const Holding& holding, int ready) {
   const int lock = ::open(holding.lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0) ::_exit(125);
@@ -419,8 +419,8 @@ TEST(BpfDetails, TitleThatWasRewritten) {
 // ------------------------------------------------------------------------------------------------
 // waking up
 
-// One exit at a time, at any moment while the reader falls asleep: each must wake the reader, since
-// no later event will.
+// Single exits, each at another moment while the reader falls asleep: each must wake the reader,
+// since no later event will.
 TEST(BpfWakeUps, NoneIsMissed) {
   KNELL_NEEDS(lacks_bpf());
   for (const int64_t latency_ns : {0, 1'000'000, 10'000'000}) {
@@ -441,8 +441,8 @@ TEST(BpfWakeUps, NoneIsMissed) {
     for (int i = 0; i < times; ++i) {
       const std::vector<Fate> fates = stage.play_unread();
       ASSERT_EQ(fates.size(), 1u);
-      // The next exit comes sometimes while the pacing is still active, sometimes after the reader
-      // fell asleep.
+      // Sometimes the next exit comes while the pacing is still active, sometimes when the reader
+      // is asleep.
       if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
       ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid)) << "exit " << i << " woke nobody";
       recorder.forget();
@@ -452,8 +452,8 @@ TEST(BpfWakeUps, NoneIsMissed) {
 
 TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
   KNELL_NEEDS(lacks_bpf());
-  // No process is under this one, so other processes on this machine do not matter; with `status`
-  // the listener does not get new cgroups either, which other tests make.
+  // This process has no descendants, so events of other processes do not matter; with details
+  // `status` the listener does not receive new cgroups either, which other tests create.
   Child idle = Child::fork([] {
     for (;;) ::pause();
     return 0;
@@ -510,8 +510,8 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   ASSERT_TRUE(recorder.ok());
   const uint64_t before = recorder.listener().stats().received;
   std::vector<pid_t> inside;
-  // Made after the listener asked for it, removed and made again: another inode under the same
-  // path.
+  // The cgroup is created after the listener asked for it, then removed and created again: another
+  // inode under the same path.
   for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     inside.push_back(die_in(path));
@@ -524,7 +524,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   }
   for (const pid_t pid : inside) EXPECT_TRUE(recorder.read_until_exit_of(pid));
   EXPECT_EQ(recorder.seen().size(), inside.size());
-  // Details, mark and the two cgroups made, and no event of processes outside.
+  // Counts details, marks and the two new cgroups, but no event of a process outside.
   EXPECT_LE(recorder.listener().stats().received - before, 2 * inside.size() + 6);
 }
 
@@ -533,7 +533,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
 
 namespace {
 
-// More than the buffer and the reserve hold.
+// More events than fit into the buffer and the reserve.
 int overload_size() { return in_vm() ? 25'000 : 200'000; }
 
 void blow(std::vector<Fate>& fates) {
@@ -543,7 +543,7 @@ void blow(std::vector<Fate>& fates) {
 
 }  // namespace
 
-// Nobody reads: the reported and the lost events add up.
+// The listener does not read during the storm: its reported and lost events must add up to all.
 TEST(BpfLoss, IsCountedExactly) {
   KNELL_NEEDS(lacks_bpf());
   Stage stage(blow);

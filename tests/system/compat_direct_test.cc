@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The behaviour of Linux 6.6 for requests with a mask, as seen by a program under `knell compat
-// --direct`: there every kernel must behave like that. tests/vm and tests/compat run it so.
+// How a program under `knell compat --direct` sees requests with a mask: on every kernel as on
+// Linux 6.6. Run by tests/vm and tests/compat.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
@@ -89,10 +89,10 @@ class Client {
 // more.
 TEST(CompatDirect, TheKernelCountsAListenerOnce) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
+  KNELL_NEEDS(only_in_vm());  // on other machines other processes may send requests, too
   const Client client;
   const auto heard = [] {
-    Client prober;  // asks as a program for old kernels does, so the library passes the request on
+    Client prober;  // sends requests as a program for old kernels does, so the shim passes them on
     prober.ask(source::kInvalidOp, std::nullopt, 500);
     prober.drain();
     return prober.acks().contains(501);
@@ -159,7 +159,7 @@ TEST(CompatDirect, AnInvalidRequestSetsTheMask) {
   client.read_all();
   EXPECT_FALSE(client.heard_exit(zero));
   EXPECT_TRUE(client.heard_exit(seven));
-  // A kernel with the filter keeps the ack from a filtered listener.
+  // A kernel with the filter does not send the ack to a filtered listener.
   const auto ack = client.acks().find(41);
   if (ack != client.acks().end()) {
     EXPECT_EQ(ack->second, std::vector<uint32_t>{EINVAL});

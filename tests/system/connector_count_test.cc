@@ -34,7 +34,7 @@ class Count {
     for (; by < 0; by++) request(KNELL_MCAST_IGNORE);
   }
   bool deaf() const { return !probe_->ask()->acked; }
-  // Sets the count to 0, whatever it is.
+  // Lowers or raises the count to 0.
   void zero() {
     for (int i = 0; deaf() && i < 100; i++) change(1);
     for (int i = 0; !deaf() && i < 100; i++) change(-1);

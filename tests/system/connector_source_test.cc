@@ -76,7 +76,7 @@ TEST_P(ConnectorSource, ReportsFailuresAndNothingElse) {
   }
 }
 
-constexpr uint32_t kRareStatus = 0x5b;  // of no other process
+constexpr uint32_t kRareStatus = 0x5b;  // an exit status that no other process has
 
 TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
@@ -103,7 +103,7 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
       return raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == kRareStatus << 8;
     });
     collector.raws.clear();
-    return failures >= count;  // the last child's event may come after its parent's
+    return failures >= count;  // a parent's event may come before that of its last child
   };
   EXPECT_TRUE(collector.read_until(*connector, heard_all)) << failures << " of " << count;
   EXPECT_EQ(failures, count);
@@ -174,7 +174,7 @@ bool inside(const event::Raw& hole, const event::Raw& raw) {
   return raw.stamp_ns >= hole.u.lost.from_ns && raw.stamp_ns <= hole.stamp_ns;
 }
 
-// Lets a small socket overflow `times` while a big one beside it receives everything.
+// Makes a small socket overflow `times` times while a large one beside it receives everything.
 struct Overflow {
   Overflow(uint32_t mask, Filtering best, int times) {
     const auto small = open({.wanted = {mask}, .buffer_bytes = 32U << 10, .best = best});
@@ -225,7 +225,7 @@ void expect_in_place(const Overflow& seen) {
 
 void overflow(uint32_t mask, Filtering best, int times) {
   const Overflow seen(mask, best, times);
-  // Other processes on the machine may cause more events, where they are not filtered out.
+  // Other processes of the machine may cause more events, unless they are filtered out.
   const bool alone = best != Filtering::kNone && mask == KNELL_EVENT_COMM;
   ASSERT_GE(seen.holes.size(), static_cast<size_t>(times));
   if (alone) {

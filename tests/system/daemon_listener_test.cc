@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell through a real knelld: what a program sees that did not ask for a daemon, what it may
-// see, and what happens when the daemon is killed.
+// libknell through a real knelld: which events a program gets that did not ask for a daemon, what
+// it may see, and what happens when the daemon is killed.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -63,14 +63,14 @@ class ThroughKnelld : public testing::Test {
   std::optional<Daemon> daemon_;
 };
 
-// Waits for one byte from another process, which says that it is ready.
+// Signals another process that this one is ready; await() waits for the signal.
 void tell(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
 bool await(const UniqueFd& from) {
   char byte = 0;
   return ::read(from.get(), &byte, 1) == 1;
 }
 
-// Exits at once, and is not reaped.
+// Forks a child that exits at once and is not reaped.
 pid_t fork_dying(int code) {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(code);
@@ -149,7 +149,7 @@ TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
     EXPECT_TRUE(exits[0].status());
     EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   }
-  // No further events of them follow.
+  // They have ended, so no further events of them follow.
   const pid_t last = fork_dying(3);
   ASSERT_FALSE(recorder.listener().add(last, 0, 1));
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(last).empty(); }));

@@ -54,7 +54,7 @@ Key key_of(const event::Raw& raw) {
 // A socket made here: the test chooses its filter.
 class Listener {
  public:
-  // Without a mask in the request it is a legacy listener, whose events only the program filters.
+  // A listener whose request has no mask is a legacy listener: only `program` filters its events.
   Listener(std::optional<uint32_t> request, const filter::ClassicBpf& program) {
     auto fd = source::open_connector();
     KNELL_CHECK(fd.has_value());
@@ -128,7 +128,7 @@ int dump_core() {
 }
 
 int exec_something() {
-  // This same program, with no test to run.
+  // Executes this program itself, with no test to run.
   ::execl("/proc/self/exe", "differential", "--gtest_filter=-*", "--gtest_brief=1", nullptr);
   return 1;
 }

@@ -36,7 +36,7 @@
 namespace knell::test {
 namespace {
 
-constexpr int kMore = 15;  // rounds, where the first reported no sender
+constexpr int kMore = 15;  // rounds of a test in which no sender was reported at first
 
 int rounds() {
   const char* given = std::getenv("KNELL_TEST_ROUNDS");
@@ -63,7 +63,7 @@ Truth go(const WayToDie& way) {
   return truth;
 }
 
-// As text that is the same in each round.
+// The facts as text, without pids, so that it is the same in each round.
 std::string text_of(uint32_t cause, pid_t killer, int request, pid_t asker, const Truth& truth) {
   const auto name = [&](pid_t pid) -> std::string {
     if (pid == truth.pid) return " itself";
@@ -99,7 +99,7 @@ std::string text_of(const Told& told) {
   return text;
 }
 
-// What is reported when nothing is known.
+// The text of a report in which everything is unknown.
 std::string nothing(const Truth& truth) { return text_of(0, 0, 0, 0, truth); }
 
 void hear(Recorder& recorder, const Truth& truth, Told& told) {
@@ -123,7 +123,7 @@ Recorder::Wish exits_under_us(const char* via) {
           .via = via};
 }
 
-// Checks that it was reported often enough; else a failure.
+// Whether the sender was reported in at least three quarters of the rounds.
 bool known(const Told& told, const Truth& truth) {
   int all = 0;
   for (const auto& [words, count] : told) all += count;
@@ -157,7 +157,7 @@ TEST(Killer, OfEveryWayToDie) {
       if (truth.pid == 0) break;
       hear(bpf, truth, of_bpf);
       if (via_daemon) hear(*via_daemon, truth, of_daemon);
-      // One unknown result is no failure yet.
+      // If a sender was unknown, run more rounds before the test fails.
       if (round == most - 1 && most < kMore && !(known(of_bpf, truth) && known(of_daemon, truth)))
         most = kMore;
     }

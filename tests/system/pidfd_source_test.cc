@@ -26,7 +26,8 @@ std::unique_ptr<PidfdSource> open(SourceCollector& collector) {
   return source ? *std::move(source) : nullptr;
 }
 
-// Waits until its end is reported: its status, or "unknown", or "nothing".
+// Waits until the end of the process is reported. Returns its status, or "unknown"; "nothing": it
+// was not reported.
 std::string end_told(PidfdSource& source, SourceCollector& collector, int32_t pid) {
   const auto told = [&] { return collector.find(KNELL_EVENT_EXIT, pid); };
   if (!collector.read_until(source, [&] { return told() != nullptr; })) return "nothing";
@@ -34,7 +35,7 @@ std::string end_told(PidfdSource& source, SourceCollector& collector, int32_t pi
   return (exit.has & KNELL_HAS_STATUS) != 0 ? std::to_string(exit.wait_status) : "unknown";
 }
 
-// A process that is not a child of this process: its parent reaps it or leaves it a zombie.
+// A process that is not a child of this process; its parent reaps it or leaves it a zombie.
 class Stranger {
  public:
   enum class Parent { kReaps, kNeverReaps };
@@ -58,7 +59,8 @@ class Stranger {
   }
   pid_t pid() const { return pid_; }
   void end() { KNELL_CHECK(::write(commands_.write.get(), "!", 1) == 1); }
-  // Ends it and waits until it is dead; with a parent that reaps, until it is reaped.
+  // Makes the process exit, and waits until it is dead or, if its parent reaps, until it was
+  // reaped.
   void end_and_wait(Parent parent) {
     end();
     if (parent == Parent::kReaps) {
@@ -300,7 +302,7 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
   for (int i = 0; i < count; i++) {
     children.push_back(Child::fork([&, i] {
       char byte;
-      // Readable when the last writer is gone.
+      // The read returns when the last writer has closed the pipe.
       ::close(go.write.get());
       return ::read(go.read.get(), &byte, 1) == 0 ? i % 100 : 101;
     }));
@@ -348,7 +350,8 @@ TEST_F(Pidfd, ZombieStatusDistinguishesZeroFromHidden) {
     EXPECT_EQ(secret, "unknown");
     const std::string own = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
-      ::prctl(PR_SET_DUMPABLE, 1);  // as an ordinary program of that user would be
+      // makes this process dumpable again, as an ordinary program of that user is
+      ::prctl(PR_SET_DUMPABLE, 1);
       Stranger mine(Stranger::Parent::kNeverReaps, status);
       mine.end_and_wait(Stranger::Parent::kNeverReaps);
       return std::to_string(zombie_status(mine.pid()).value_or(-1));

@@ -19,7 +19,7 @@ namespace {
 
 using Matches = std::vector<std::pair<std::string, std::string>>;
 
-// One child: its name, and how it ends.
+// One child of the test: its name, and how it ends.
 struct Part {
   std::string comm;
   int exit_code = 0;
@@ -35,8 +35,8 @@ int play_part(const Part& part) {
   return part.exit_code;
 }
 
-// The names of the reported children, in the order they died. The last of `parts` must be one of
-// them: no further event can come after it.
+// The names of the reported children, in the order of their deaths. The last child in `parts` must
+// be reported: no further event comes after it.
 std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& parts,
                                uint32_t details = KNELL_DETAILS_FULL) {
   Recorder recorder({.events = KNELL_EVENT_EXIT, .details = details, .matches = matches});
@@ -190,7 +190,7 @@ TEST(Predicates, Pid) {
   EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
 }
 
-// --longer with a shorter time than the life and with a longer one.
+// --longer with a time shorter than the lifetime, and with a longer one.
 TEST(Predicates, LongerAndShorter) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
@@ -214,8 +214,7 @@ TEST(Predicates, LongerAndShorter) {
   EXPECT_TRUE(never.of(pid).empty());
 }
 
-// A predicate also narrows events that are already in the queue: it applies from the moment it was
-// given.
+// A predicate also applies to events that are already in the queue when it is added.
 TEST(Predicates, ApplyToQueuedEvents) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT});

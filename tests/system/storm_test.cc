@@ -26,7 +26,7 @@ int processes() { return in_vm() ? 5'000 : 80'000; }
 
 void blow(std::vector<Fate>& fates) {
   storm(processes(), kOneIn, kFailure);
-  fates.push_back({});  // a report must not be empty
+  fates.push_back({});  // the report of a scenario must have an element
 }
 
 void expect_every_failure(uint32_t details) {
@@ -77,7 +77,7 @@ TEST(Storm, EveryFailureWithStatusOnly) {
   expect_every_failure(KNELL_DETAILS_STATUS);
 }
 
-// The same through the command, up to its last line.
+// The same test through the command, up to its last line.
 TEST(Storm, EveryFailureIsALineOfTheCommand) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_knell_command());
@@ -96,7 +96,7 @@ TEST(Storm, EveryFailureIsALineOfTheCommand) {
         << text;
     return line;
   };
-  // Its output is read during the storm, as by a reader behind a pipe.
+  // Reads the command's output during the storm, as a program behind a pipe does.
   while (!stage.over(std::chrono::milliseconds(0))) {
     while (const auto text = knell.line(Deadline(std::chrono::milliseconds(10))))
       ASSERT_TRUE(count(*text));

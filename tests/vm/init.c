@@ -76,7 +76,7 @@ static void read_environment(void) {
   free(line);
 }
 
-// Waits for `child` and reaps every orphan meanwhile; false when the time is over.
+// Waits for `child`, and reaps orphans in the meantime; false: `limit` seconds have passed.
 static int wait_for(pid_t child, double limit, int* status) {
   sigset_t chld;
   sigemptyset(&chld);

@@ -42,7 +42,7 @@ class Knelld : public testing::Test {
     return source == nullptr ? "" : "source = \"" + std::string(source) + "\"\n";
   }
   const std::string& socket() const { return daemon_->socket(); }
-  // Waits until all events so far are in the queues of the listeners that want them.
+  // Waits until all events up to now are in the queues of the listeners that want them.
   void settle() { ASSERT_TRUE(all_->take_life(sentinel())); }
 
   std::unique_ptr<Daemon> daemon_;
@@ -86,7 +86,7 @@ std::vector<Wish> twenty_wishes() {
                          life.status == code << 8;
                 }};
   };
-  // Over the connector the names of processes that live this short are mostly not known.
+  // Over the connector the names of such short-lived processes are mostly unknown.
   if (std::getenv("KNELL_TEST_SOURCE") == nullptr) {
     all.push_back(program("true", 0, kExec));
     all.push_back(program("false", 1, kExec | kExit | kFork));
@@ -142,7 +142,7 @@ TEST_F(Knelld, AChangedSubscriptionLosesNothingThatBothWant) {
   EXPECT_EQ(exits, all.size());
 }
 
-// A process of that user, with children of its own; it sends their pids through a pipe.
+// A process of the user `uid`, with children; it sends their pids through a pipe.
 struct Family {
   pid_t parent = 0;
   std::vector<pid_t> children;
@@ -211,14 +211,14 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
   EXPECT_TRUE(stranger->keys_of(roots).empty());
 }
 
-// In a pid namespace of its own: compares the events it receives with the processes it made. The
-// result is an exit status that says which check failed.
+// Runs in a pid namespace of its own: compares the events it receives with the processes it made.
+// The result is an exit status that says which check failed.
 int listen_inside(const std::string& socket, int told, int go_on) {
   filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
   {
-    WireListener under(socket, lives());  // the daemon knows this root by another pid
+    WireListener under(socket, lives());  // the pid of the root differs in the daemon's namespace
     const auto status = under.connection().status();
     if (!status || status->find("\"predicates\":") == std::string::npos) return 17;
     if (status->find("under=") != std::string::npos) return 18;
@@ -253,14 +253,14 @@ TEST_F(Knelld, PidNamespaceReceivesItsOwnProcessesByItsOwnPids) {
     if (::write(number.write.get(), &first, sizeof first) != sizeof first) return 21;
     return reap(first) >> 8;
   });
-  told.write.reset();  // so that a failure inside ends the reads here
+  told.write.reset();  // so that a failure inside the namespace ends the reads here
   number.write.reset();
   ASSERT_EQ(::read(number.read.get(), &first, sizeof first), static_cast<ssize_t>(sizeof first));
   char word = 0;
   if (::read(told.read.get(), &word, 1) != 1) FAIL() << "inside: " << outside.wait().value_or(-1);
-  // Outside the namespace: its listener must receive none of these.
+  // Processes outside the namespace: its listener must receive none of their events.
   const std::vector<Life> foreign = live_and_die(30);
-  Inside guest(first, [] { return 3; });  // the parent of this one is outside
+  Inside guest(first, [] { return 3; });  // its parent is outside the namespace
   EXPECT_EQ(guest.wait(), 3 << 8);
   ASSERT_EQ(::write(go_on.write.get(), "g", 1), 1);
   EXPECT_EQ(outside.wait(), 0);
@@ -282,7 +282,7 @@ TEST_F(Knelld, NoByteOfASecretLeavesIt) {
           one.heard(), [&](const Heard& event) { return event.pid == pid && event.type == type; });
     });
   };
-  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // its arguments could be read: it is alive
+  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // the child is alive, so its arguments could be read
   child.kill();
   ASSERT_TRUE(child.wait());
   ASSERT_TRUE(heard(KNELL_EVENT_EXIT));

@@ -38,7 +38,7 @@ std::string repeated(std::string_view part, size_t count) {
   return all;
 }
 
-// The i-th value of a key.
+// A predicate of this key with its i-th value.
 Predicate counted(Key key, int i) {
   switch (key) {
     case Key::kPid:
@@ -86,7 +86,7 @@ std::vector<std::string> requests() {
     subscribe(many, [](filter::Subscription& asked) { asked.only_added = true; });
     subscribe(most);
     subscribe(Predicates(16'000, most.front()));
-    // Each value in an attribute of its own, every second one excluded.
+    // Every second value excluded, so that each value is in an attribute of its own.
     for (size_t i = 0; i < many.size(); ++i)
       mixed.push_back(i % 2 == 0 ? many[i] : excludes(many[i]));
     subscribe(mixed);
@@ -119,7 +119,7 @@ std::vector<std::string> requests() {
         asked.details = bit % 3;
         asked.latency_ns = bit % 2 == 0 ? 0 : 60'000'000'000;
       });
-  // Adds, with and without a start.
+  // Requests that add processes, with and without a start.
   subscribe({}, [](filter::Subscription& asked) { asked.only_added = true; });
   for (const uint64_t start : {0, 1}) {
     std::vector<wire::AddedProcess> pids;
@@ -137,8 +137,8 @@ std::vector<std::string> requests() {
   return all;
 }
 
-// Sends all of that on some connections, as that user, until it is killed. Waits for answers only
-// to make room in the socket.
+// Sends all these requests on some connections, as user `uid`, until it is killed. Reads answers
+// only to make room in the socket.
 void flood(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   const std::vector<std::string> all = requests();
@@ -159,7 +159,7 @@ void flood(const std::string& socket, uid_t uid) {
   }
 }
 
-// Connections without a subscription, which close at once.
+// Connects and disconnects again and again, without a subscription.
 void come_and_go(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   for (;;) {

@@ -37,7 +37,7 @@ class Hostile : public testing::Test {
     ASSERT_TRUE(daemon_->start());
     good_ = std::make_unique<WireListener>(daemon_->socket(), lives());
   }
-  // The well-behaved listener receives everything that happened meanwhile.
+  // Checks that the well-behaved listener received everything that happened during the attack.
   void TearDown() override {
     if (good_ == nullptr) return;
     live();
@@ -153,7 +153,7 @@ TEST_F(Hostile, AllTheProcessesThatUnderCanFollow) {
   {
     const AsUser nobody(kNobody);
     WireListener one(socket());
-    (void)one.subscribe(asked);  // refused, or there were fewer processes
+    (void)one.subscribe(asked);  // the daemon refused it, or there were fewer processes
   }
   WireListener other(socket());
   EXPECT_TRUE(other.subscribe(lives()));
@@ -189,10 +189,10 @@ class HostileToQueues : public Hostile {
 TEST_F(HostileToQueues, AReaderThatNeverReads) {
   WireListener deaf(socket(), lives());
   for (int i = 0; i < 60; ++i) live(60);
-  // Now it reads: the received and the lost events add up to all events.
+  // Only now the slow listener reads: its received and lost events must add up to all events.
   const Life last = sentinel();
   ASSERT_TRUE(good_->take_life(last));
-  size_t wanted = 3;  // the life of the sentinel
+  size_t wanted = 3;  // the three events of the sentinel
   for (const auto& [key, count] : knell::test::keys_of(lived_))
     wanted += static_cast<size_t>(count);
   EXPECT_TRUE(deaf.take_until([&] { return deaf.heard().size() + deaf.lost() >= wanted; }));
@@ -255,7 +255,7 @@ TEST_F(Hostile, NoDescriptorsLeft) {
   EXPECT_FALSE(bye->text.empty());
   live();
   all.clear();
-  // There is room again, once the daemon has noticed that they disconnected.
+  // New clients are accepted again, once the daemon has noticed that the others disconnected.
   bool heard = false;
   for (const Deadline deadline; !heard && !deadline.passed();) {
     auto next = client::ConnectionToServer::connect(socket());
@@ -297,7 +297,8 @@ TEST_F(Hostile, DescriptorsSentToTheDaemon) {
     ASSERT_TRUE(one.take());
   }
   ASSERT_TRUE(one.take_all());
-  // It opens files of /proc for a moment, whenever a process on the machine causes an event.
+  // The daemon opens files of /proc for a moment, whenever a process on the machine causes an
+  // event.
   size_t now = descriptors_of_daemon();
   for (const Deadline deadline; now > before + 1 && !deadline.passed();)
     now = descriptors_of_daemon();

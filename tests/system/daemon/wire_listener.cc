@@ -89,7 +89,7 @@ bool WireListener::take_until(const std::function<bool()>& done) {
   return true;
 }
 
-// The answer comes after the events that were queued before it.
+// The answer to this request comes after the events that were queued before it.
 bool WireListener::take_all() {
   const uint32_t request = connection_.next_seq();
   const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};

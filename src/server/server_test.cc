@@ -162,9 +162,9 @@ TEST(Server, NeverSpinsAfterMisbehavingClients) {
     if (i % 11 == 0) ::shutdown(one.get(), SHUT_RD);
     if (i % 4 != 0) all.push_back(std::move(one));
   }
-  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  EXPECT_LT(on.serve_all(), 1000) << "the loop spins";
   all.clear();
-  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  EXPECT_LT(on.serve_all(), 1000) << "the loop spins";
   EXPECT_EQ(on.server->clients(), 1u);
   on.exec(7);
   ClientEnd{good.get()}.payload(wire::Message::kEvents);
@@ -196,7 +196,7 @@ TEST(Server, ASnapshotGoesOnWhenTheClientReads) {
   const UniqueFd fd = on.listener();
   const ClientEnd slow{fd.get()};
   ASSERT_TRUE(slow.send(wire::encode_snapshot_request(2)));
-  EXPECT_LT(on.serve_all(), 10'000) << "it spins";
+  EXPECT_LT(on.serve_all(), 10'000) << "the loop spins";
   const UniqueFd other = on.listener();  // is served beside it
   size_t seen = 0;
   std::optional<wire::Ack> ack;

@@ -67,9 +67,9 @@ class DetailsOfTheEvent : public testing::TestWithParam<const char*> {
   // Over bpf every value must be known; over other sources a value may be unknown, if it was not
   // read in time.
   template <class T>
-  static void expect(const std::optional<T>& told, const T& right) {
-    if (told || !over_connector()) {
-      EXPECT_EQ(told, right);
+  static void expect(const std::optional<T>& reported, const T& right) {
+    if (reported || !over_connector()) {
+      EXPECT_EQ(reported, right);
     }
   }
   static void expect_ourselves(const Seen& event) {

@@ -176,8 +176,8 @@ TEST_P(ExitWithoutNotice, ExitSignalReplacedAfterAnExecOfTheParent) {
   }
   ASSERT_TRUE(wait_for_exec(parent, std::filesystem::canonical("/bin/cat")));
   ASSERT_EQ(::write(to_child.write.get(), "x", 1), 1);
-  const auto told = [&] { return lives_.exits.size() == 1; };
-  EXPECT_TRUE(lives_.read_until(*bpf_, told));
+  const auto reported = [&] { return lives_.exits.size() == 1; };
+  EXPECT_TRUE(lives_.read_until(*bpf_, reported));
   to_parent.write.reset();
   ASSERT_EQ(::waitpid(parent, nullptr, 0), parent);
   expect_exits(2, from, system_clock().monotonic_ns());
@@ -260,7 +260,7 @@ TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
   }
   if (!added) {
     ::sigaction(SIGCHLD, &before, nullptr);
-    GTEST_SKIP() << "no process was met while it was dying";
+    GTEST_SKIP() << "no process was found while it was dying";
   }
   const knell_event* exit = nullptr;
   for (const Deadline deadline; added && exit == nullptr && !deadline.passed();) {

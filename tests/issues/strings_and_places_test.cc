@@ -53,9 +53,9 @@ class StringsAndPlaces : public testing::TestWithParam<const char*> {
   // Over bpf every value must be known; over other sources a value may be unknown, if it was not
   // read in time.
   template <class T>
-  static void expect(const std::optional<T>& told, const T& right) {
-    if (told || !over_connector()) {
-      EXPECT_EQ(told, right);
+  static void expect(const std::optional<T>& reported, const T& right) {
+    if (reported || !over_connector()) {
+      EXPECT_EQ(reported, right);
     }
   }
   // The exec of a child that runs `body` and then /bin/true.

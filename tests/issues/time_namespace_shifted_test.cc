@@ -21,7 +21,7 @@ namespace knell::test {
 namespace {
 
 // The next event of that type about that process; empty when it does not come.
-JsonObject told_by(Command& knell, const std::string& type, pid_t pid) {
+JsonObject reported_by(Command& knell, const std::string& type, pid_t pid) {
   while (const auto line = knell.line()) {
     const auto event = parse_json(*line);
     if (event && event->at("type").text == type && event->at("pid").number() == pid) return *event;
@@ -81,22 +81,23 @@ TEST_P(TimeNamespaceShifted, ReportsWhatIsReportedOutside) {
     const pid_t pid = child.pid();
     // The child lives until both listeners have reported its exec, since over the connector its
     // name is read from /proc.
-    ASSERT_FALSE(told_by(outside, "exec", pid).empty());
-    ASSERT_FALSE(told_by(inside, "exec", pid).empty());
+    ASSERT_FALSE(reported_by(outside, "exec", pid).empty());
+    ASSERT_FALSE(reported_by(inside, "exec", pid).empty());
     input.write.reset();
-    const JsonObject expected = told_by(outside, "exit", pid), told = told_by(inside, "exit", pid);
+    const JsonObject expected = reported_by(outside, "exit", pid),
+                     reported = reported_by(inside, "exit", pid);
     ASSERT_FALSE(expected.empty());
-    ASSERT_FALSE(told.empty());
+    ASSERT_FALSE(reported.empty());
     for (const char* field :
          {"id", "parent_id", "comm", "parent_comm", "exe", "uid", "cgroup", "exit_code"}) {
-      EXPECT_EQ(told.at(field).text, expected.at(field).text) << field;
+      EXPECT_EQ(reported.at(field).text, expected.at(field).text) << field;
     }
-    EXPECT_EQ(told.at("comm").text, "exit_with");
+    EXPECT_EQ(reported.at("comm").text, "exit_with");
     // Two bpf sources stamp the same event separately.
     constexpr long kSecondNs = 1'000'000'000;
-    EXPECT_LT(difference(told, expected, "mono_ns"), kSecondNs);
-    EXPECT_LT(difference(told, expected, "duration_ns"), kSecondNs);
-    EXPECT_LE(std::abs(seconds(told.at("time").text) - seconds(expected.at("time").text)), 1);
+    EXPECT_LT(difference(reported, expected, "mono_ns"), kSecondNs);
+    EXPECT_LT(difference(reported, expected, "duration_ns"), kSecondNs);
+    EXPECT_LE(std::abs(seconds(reported.at("time").text) - seconds(expected.at("time").text)), 1);
   }
 }
 

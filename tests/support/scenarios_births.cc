@@ -174,7 +174,7 @@ void reaped_by_the_kernel_with_nocldwait(std::vector<Fate>& fates) {
 }
 
 void orphans(std::vector<Fate>& fates) {
-  Pipe told = make_pipe();
+  Pipe pids = make_pipe();
   const pid_t middle = fork_running([&] {
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
@@ -183,10 +183,10 @@ void orphans(std::vector<Fate>& fates) {
       while (::getppid() == parent) ::sched_yield();
       return 8;
     }
-    return ::write(told.write.get(), &pid, sizeof pid) == sizeof pid ? 0 : 1;
+    return ::write(pids.write.get(), &pid, sizeof pid) == sizeof pid ? 0 : 1;
   });
   pid_t orphan = 0;
-  KNELL_CHECK(::read(told.read.get(), &orphan, sizeof orphan) == sizeof orphan);
+  KNELL_CHECK(::read(pids.read.get(), &orphan, sizeof orphan) == sizeof orphan);
   fates.push_back(waited_for(middle));
   fates.push_back(waited_for(orphan));
   fates.back().born_of = middle;

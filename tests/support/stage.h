@@ -58,7 +58,7 @@ class Stage {
   // play() in steps: begin(), over() until it returns true, end().
   void begin();
   bool over(std::chrono::milliseconds wait);
-  std::vector<Fate> end() { return hear(); }
+  std::vector<Fate> end() { return read_report(); }
   // Makes a child exit with 77 and reads until that exit was received. If it is not received, fails
   // the test and returns false.
   bool sentinel(Recorder& recorder);
@@ -66,8 +66,8 @@ class Stage {
   const std::vector<pid_t>& sentinels() const { return sentinels_; }
 
  private:
-  bool tell(char command);
-  std::vector<Fate> hear();
+  bool send(char command);
+  std::vector<Fate> read_report();
 
   Pipe commands_, reports_;
   Child child_;

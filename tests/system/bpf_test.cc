@@ -205,7 +205,7 @@ void expect_all_given_back(Parent parent) {
   const UniqueFd lock(::open(holding.lock_path.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0) << "its lock is held";
   EXPECT_TRUE(port_is_free(port)) << "its port is bound";
-  EXPECT_EQ(resident_bytes(victim), 0u) << "its memory is not back";
+  EXPECT_EQ(resident_bytes(victim), 0u) << "its memory was not released";
   const Seen exit = recorder.of(victim).back();
   EXPECT_EQ(exit.status(), std::optional<int>(SIGKILL));
   EXPECT_EQ(exit.args.value_or(std::vector<std::string>{}).empty(), false) << exit.text();
@@ -444,7 +444,8 @@ TEST(BpfWakeUps, NoneIsMissed) {
       // Sometimes the next exit comes while the pacing is still active, sometimes when the reader
       // is asleep.
       if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
-      ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid)) << "exit " << i << " woke nobody";
+      ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid))
+          << "exit " << i << " did not wake the reader";
       recorder.forget();
     }
   }
@@ -557,18 +558,18 @@ TEST(BpfLoss, IsCountedExactly) {
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of_type(KNELL_EVENT_LOST).empty(); }));
   recorder.drain();
   ASSERT_TRUE(stage.sentinel(recorder));
-  uint64_t told = 0, lost = 0;
+  uint64_t reported = 0, lost = 0;
   for (const Seen& event : recorder.seen()) {
     if (event.type() != KNELL_EVENT_LOST) {
-      ++told;
+      ++reported;
       continue;
     }
     EXPECT_TRUE((event.raw.has & KNELL_HAS_COUNT) != 0);
     EXPECT_EQ(event.raw.lost_types & KNELL_EVENT_EXIT, KNELL_EVENT_EXIT);
     lost += event.raw.lost_count;
   }
-  EXPECT_GT(lost, 0u) << "nothing was lost: this test tests nothing";
-  EXPECT_EQ(told + lost, static_cast<uint64_t>(overload_size()) + 1) << "and the sentinel";
+  EXPECT_GT(lost, 0u) << "nothing was lost: the test is void";
+  EXPECT_EQ(reported + lost, static_cast<uint64_t>(overload_size()) + 1) << "and the sentinel";
 }
 
 }  // namespace knell::test

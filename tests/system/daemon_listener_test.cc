@@ -64,7 +64,7 @@ class ThroughKnelld : public testing::Test {
 };
 
 // Signals another process that this one is ready; await() waits for the signal.
-void tell(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
+void notify(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
 bool await(const UniqueFd& from) {
   char byte = 0;
   return ::read(from.get(), &byte, 1) == 1;
@@ -176,7 +176,7 @@ TEST_F(ThroughKnelld, ReconnectsAfterTheDaemonWasKilled) {
   EXPECT_EQ(recorder.listener().stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
   Child after = Child::fork([] { return 5; });
   ASSERT_TRUE(recorder.read_until_exit_of(after.pid()));
-  EXPECT_TRUE(recorder.of(missed_pid).empty()) << "which nobody heard";
+  EXPECT_TRUE(recorder.of(missed_pid).empty()) << "a lost event replaces it";
 }
 
 TEST_F(ThroughKnelld, AddedProcessThatDiedMeanwhileIsRecovered) {
@@ -202,7 +202,7 @@ TEST_F(ThroughKnelld, OrdinaryUserReceivesItsOwnProcessesOnly) {
     const knell_stats stats = recorder.listener().stats();
     EXPECT_EQ(stats.scope, static_cast<uint32_t>(KNELL_SCOPE_USER));
     EXPECT_EQ(stats.scope_uid, 65534u);
-    tell(ready.write);
+    notify(ready.write);
     if (!await(go.read)) return 4;
     Child own = Child::fork([] { return 6; });
     EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
@@ -212,8 +212,9 @@ TEST_F(ThroughKnelld, OrdinaryUserReceivesItsOwnProcessesOnly) {
   ASSERT_TRUE(await(ready.read));
   Child roots = Child::fork([] { return 5; });
   ASSERT_TRUE(roots.wait());
-  tell(go.write);
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  notify(go.write);
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
@@ -228,7 +229,7 @@ TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
     Recorder recorder(wish(KNELL_EVENT_EXIT));
     if (!recorder.ok()) ::_exit(4);
     EXPECT_EQ(recorder.listener().stats().scope, static_cast<uint32_t>(KNELL_SCOPE_NAMESPACE));
-    tell(ready.write);
+    notify(ready.write);
     if (!await(go.read)) ::_exit(5);
     Child own = Child::fork([] { return 6; });
     EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
@@ -239,8 +240,9 @@ TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
   ASSERT_TRUE(await(ready.read));
   Child stranger = Child::fork([] { return 5; });
   ASSERT_TRUE(stranger.wait());
-  tell(go.write);
-  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  notify(go.write);
+  EXPECT_EQ(outside.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 // The processes of a snapshot, by pid; without their strings, which are valid in the call only.
@@ -297,7 +299,8 @@ TEST_F(ThroughKnelld, ASnapshotShowsAnOrdinaryUserItsOwnProcessesOnly) {
     }
     return testing::Test::HasFailure() ? 1 : 0;
   });
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere) {
@@ -327,7 +330,8 @@ TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere)
     }
     ::_exit(testing::Test::HasFailure() ? 1 : 0);
   });
-  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(outside.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, ASnapshotHasNoMoreDetailsThanTheListener) {

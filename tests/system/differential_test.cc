@@ -183,7 +183,7 @@ Keys passing(const std::vector<event::Raw>& events, uint32_t mask) {
 
 std::string difference(const Keys& wanted, const Keys& got) {
   std::string text;
-  const auto tell = [&](const char* what, const Keys& from, const Keys& other) {
+  const auto report = [&](const char* what, const Keys& from, const Keys& other) {
     std::map<std::string, int> kinds;
     for (const Key& key : from) {
       if (!other.contains(key)) ++kinds[event::type_name(std::get<2>(key))];
@@ -192,8 +192,8 @@ std::string difference(const Keys& wanted, const Keys& got) {
       text += std::string(" ") + what + " " + std::to_string(count) + " " + name;
     }
   };
-  tell("misses", wanted, got);
-  tell("has too many", got, wanted);
+  report("misses", wanted, got);
+  report("has too many", got, wanted);
   return text;
 }
 

@@ -242,14 +242,14 @@ TEST(Listener, CountsWhatItLost) {
       EXPECT_EQ(hole.raw.lost_types & KNELL_EVENT_EXIT, KNELL_EVENT_EXIT);
     }
     ASSERT_TRUE(roomy.read_until_exit_of(stage.sentinels().back()));
-    const auto [told, lost] = exits_and_lost(tiny);
+    const auto [reported, lost] = exits_and_lost(tiny);
     // Other processes exit as well. All that the tiny listener lost came before this sentinel, so
     // the roomy one has received it now.
     ASSERT_TRUE(stage.sentinel(roomy));
     const auto [all, none] = exits_and_lost(roomy);
     EXPECT_GT(lost, 0u);
     EXPECT_EQ(none, 0u);
-    EXPECT_GE(told + lost, static_cast<uint64_t>(kChildren) + 1);
+    EXPECT_GE(reported + lost, static_cast<uint64_t>(kChildren) + 1);
     // The roomy listener was opened before the tiny one and read after it. At process level the
     // socket of the tiny one also gets core dumps and forks of threads, of which the storm has
     // none.
@@ -257,7 +257,7 @@ TEST(Listener, CountsWhatItLost) {
       return seen.type() == KNELL_EVENT_COREDUMP ||
              (seen.type() == KNELL_EVENT_FORK && seen.raw.child_tid != seen.raw.child_pid);
     });
-    EXPECT_LE(told + lost, all + static_cast<uint64_t>(others));
+    EXPECT_LE(reported + lost, all + static_cast<uint64_t>(others));
     EXPECT_EQ(tiny.listener().stats().lost, lost);
   }
 }
@@ -342,7 +342,8 @@ TEST(Listener, WorksForUserNobody) {
     }
     return testing::Test::HasFailure() ? 1 : 0;
   });
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 }  // namespace knell::test

@@ -142,17 +142,17 @@ TEST_F(Levels, ForkExecAndExitThreeDeep) {
   const Numbers its = numbers_in_proc(child, nested);
   const Numbers parents = numbers_in_proc(parent.pid(), nested);
   ASSERT_EQ(its.size(), 3U);
-  ASSERT_NE(its[0].nr, its[2].nr) << "or nothing is shown by this test";
+  ASSERT_NE(its[0].nr, its[2].nr) << "otherwise the test is void";
   go.open();
   ASSERT_EQ(parent.wait(), 0);
 
   for (const uint32_t what : std::span(kEach).subspan(1)) {
-    const source::KeptEvent* told = await(what, child);
-    ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->levels_known);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::pid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::tid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::ppid), parents);
+    const source::KeptEvent* reported = await(what, child);
+    ASSERT_NE(reported, nullptr);
+    EXPECT_TRUE(reported->levels_known);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::pid), its);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::tid), its);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::ppid), parents);
   }
   const source::KeptEvent* fork = await(KNELL_EVENT_FORK, child);
   ASSERT_NE(fork, nullptr);
@@ -330,7 +330,7 @@ TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   EXPECT_EQ(process->birth.uid, 0U);
   EXPECT_EQ(thread->birth.uid, 1000U) << "of who made it";
   EXPECT_EQ(keeper_.birth_of(inside.helper()), nullptr)
-      << "of the initial namespace, and nobody asked";
+      << "it is in the initial namespace, and was not requested";
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.pid()), nullptr) << "it is no event";
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, tid), nullptr);
 }
@@ -379,10 +379,10 @@ TEST_F(Levels, TheInitialNamespaceHasNone) {
   const pid_t pid = child.pid();
   child.wait();
   for (const uint32_t what : kEach) {
-    const source::KeptEvent* told = await(what, pid);
-    ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->levels_known);
-    EXPECT_TRUE(told->levels.empty());
+    const source::KeptEvent* reported = await(what, pid);
+    ASSERT_NE(reported, nullptr);
+    EXPECT_TRUE(reported->levels_known);
+    EXPECT_TRUE(reported->levels.empty());
   }
 }
 
@@ -509,7 +509,7 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   EXPECT_EQ(follower.seen[thread]->tid, threads[1].nr);
   EXPECT_EQ(follower.seen[thread]->pid, its[1].nr);
   const size_t helper = *follower.find(KNELL_EVENT_EXIT, inside.helper());
-  EXPECT_FALSE(follower.seen[helper]) << "a stranger to those inside";
+  EXPECT_FALSE(follower.seen[helper]) << "a process outside has no pid inside";
   EXPECT_TRUE(follower.its[helper].empty());
 }
 
@@ -553,12 +553,12 @@ TEST(ProcessTable, OverTheConnectorAsOverBpf) {
     ASSERT_TRUE(
         keeper.read_until(**bpf, [&] { return keeper.find(KNELL_EVENT_EXIT, pid) != nullptr; }));
     for (const uint32_t what : kEach) {
-      const source::KeptEvent* told = keeper.find(what, pid);
+      const source::KeptEvent* reported = keeper.find(what, pid);
       const auto at = follower.find(what, pid);
-      ASSERT_TRUE(told != nullptr && at);
+      ASSERT_TRUE(reported != nullptr && at);
       const auto field =
           what == KNELL_EVENT_FORK ? &event::NamespacePids::child_pid : &event::NamespacePids::pid;
-      EXPECT_EQ(follower.its[*at], numbers_of(told->levels, field)) << pid << " " << what;
+      EXPECT_EQ(follower.its[*at], numbers_of(reported->levels, field)) << pid << " " << what;
     }
   }
 }

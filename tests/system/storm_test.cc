@@ -109,13 +109,13 @@ TEST(Storm, EveryFailureIsALineOfTheCommand) {
   const pid_t last = stage.sentinels().back();
   for (;;) {
     const auto text = knell.line();
-    ASSERT_TRUE(text) << "the last line never came; " << failures << " failures were told";
+    ASSERT_TRUE(text) << "the last line was not printed; " << failures << " failures were reported";
     const auto line = count(*text);
     ASSERT_TRUE(line);
     if (line->pid == last && line->exit_code == Stage::kSentinelStatus >> 8) break;
   }
   knell.child().kill(SIGINT);
-  while (const auto text = knell.line()) ADD_FAILURE() << "a line too many: " << *text;
+  while (const auto text = knell.line()) ADD_FAILURE() << "an additional line: " << *text;
   EXPECT_FALSE(knell.timed_out());
   EXPECT_EQ(knell.child().wait(), std::optional<int>(0));
   EXPECT_EQ(failures, processes() / kOneIn);

@@ -128,7 +128,7 @@ void expect_nobody_else(const Stage& stage, const std::vector<Fate>& fates,
   known.insert(stage.sentinels().begin(), stage.sentinels().end());
   for (const Seen& event : recorder.seen()) {
     const pid_t pid = event.type() == KNELL_EVENT_FORK ? event.raw.child_pid : event.pid();
-    EXPECT_TRUE(known.contains(pid)) << "nobody has that pid: " << event.text();
+    EXPECT_TRUE(known.contains(pid)) << "no process of the scenario has this pid: " << event.text();
   }
 }
 

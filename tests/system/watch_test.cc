@@ -52,7 +52,8 @@ std::string own_comm() {
 // Reads until the exit of this child was received; fails the test if it is not.
 std::optional<Seen> exit_of(Recorder& recorder, pid_t pid) {
   if (!recorder.read_until_exit_of(pid)) {
-    ADD_FAILURE() << "the exit of " << pid << " never came; seen:\n" << text_of(recorder.seen());
+    ADD_FAILURE() << "the exit of " << pid << " was not received; received:\n"
+                  << text_of(recorder.seen());
     return std::nullopt;
   }
   return recorder.of(pid, KNELL_EVENT_EXIT).front();
@@ -322,7 +323,7 @@ std::optional<Seen> life_of(Recorder& recorder, pid_t pid, int status) {
 
 void expect_second_life(const Seen& exit) {
   EXPECT_EQ(exit.args, words_of(::getpid()))
-      << "the words of the pid's former owner: " << exit.text();
+      << "the arguments of an earlier process with this pid: " << exit.text();
   EXPECT_EQ(exit.comm, own_comm());
 }
 
@@ -336,7 +337,7 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
   const pid_t pid = first_life(4);
   Pipe gate = make_pipe();
   std::optional<Child> again = child_with_pid(pid, 5, gate);
-  if (!again) GTEST_SKIP() << "the pid could not be had again";
+  if (!again) GTEST_SKIP() << "the kernel did not assign this pid again";
   // Nothing was read until now: /proc only shows the second process, alive.
   recorder.drain();
   gate.write.reset();
@@ -358,7 +359,7 @@ TEST(PidReuse, SecondProcessDoesNotInheritFromAFilteredOne) {
   const pid_t pid = first_life(0);
   Pipe gate = make_pipe();
   std::optional<Child> again = child_with_pid(pid, 5, gate);
-  if (!again) GTEST_SKIP() << "the pid could not be had again";
+  if (!again) GTEST_SKIP() << "the kernel did not assign this pid again";
   const uint64_t start = start_ticks(pid);
   gate.write.reset();
   const auto exit = life_of(recorder, pid, 0x500);

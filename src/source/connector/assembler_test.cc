@@ -604,7 +604,7 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
   tree.remove(41);
   output.out.begin_drain();
   assembler().on_raw(exit_of(41, 0x100, clock.now_ns));
-  EXPECT_EQ(batch[0].event.has & KNELL_HAS_UID, 0U) << "nobody wants owners";
+  EXPECT_EQ(batch[0].event.has & KNELL_HAS_UID, 0U) << "owners are not requested";
   tree.add(40, {.start = 1, .uid = 1000});
   request.owners = true;
   ASSERT_TRUE(assembler().set_request(request, reported_types));
@@ -618,7 +618,7 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
     EXPECT_EQ(batch[i].event.uid, 1000U) << i;
     EXPECT_EQ(batch[i].event.comm.data, nullptr) << i;
   }
-  EXPECT_FALSE(batch[3].levels_known) << "nobody wants namespaces";
+  EXPECT_FALSE(batch[3].levels_known) << "namespaces are not requested";
 }
 
 class FakeBirths : public process::Births {

@@ -85,7 +85,7 @@ filter::Subscription exits(std::vector<filter::Predicate> predicates) {
 
 // The hostile clients; runs until it is killed.
 int torment(const std::string& socket) {
-  std::vector<std::unique_ptr<WireListener>> deaf, floods;
+  std::vector<std::unique_ptr<WireListener>> silent, floods;
   const auto come = [&](int count, auto& all) {
     for (int i = 0; i < count; ++i) {
       filter::Subscription everything = exits({});
@@ -94,10 +94,10 @@ int torment(const std::string& socket) {
       all.push_back(std::make_unique<WireListener>(socket, everything));
     }
   };
-  come(40, deaf);
+  come(40, silent);
   come(20, floods);
   const AsUser user(kUser);
-  come(20, deaf);
+  come(20, silent);
   come(10, floods);
   const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};
   for (uint32_t turn = 0;; ++turn) {
@@ -156,8 +156,8 @@ class Crowd : public testing::Test {
     for (int i = 1; i <= 50; ++i) come(exits({ended(i)}), kUsers);
   }
   // Reads until all listeners together have received `wanted` events.
-  bool hear(size_t wanted) {
-    for (const Deadline deadline; heard() < wanted;) {
+  bool read_until(size_t wanted) {
+    for (const Deadline deadline; received() < wanted;) {
       epoll_event events[64];
       const int n = ::epoll_wait(epoll_.get(), events, 64, deadline.left_ms());
       if (n <= 0) return false;
@@ -167,9 +167,9 @@ class Crowd : public testing::Test {
     }
     return true;
   }
-  size_t heard() const {
+  size_t received() const {
     size_t count = 0;
-    for (const Good& good : all_) count += good.listener->heard().size();
+    for (const Good& good : all_) count += good.listener->received().size();
     return count;
   }
 
@@ -189,15 +189,15 @@ TEST_F(Crowd, NineHundredListenersAreExactBesideAHundredHostileOnes) {
   for (size_t round = 1; round <= kRounds; ++round) {
     root.go();
     user.go();
-    ASSERT_TRUE(hear(round * a_round)) << "round " << round << ": " << heard();
+    ASSERT_TRUE(read_until(round * a_round)) << "round " << round << ": " << received();
   }
   root.end();
   user.end();
-  ASSERT_TRUE(hear(kRounds * a_round + at_the_end)) << heard();
+  ASSERT_TRUE(read_until(kRounds * a_round + at_the_end)) << received();
   (void)sentinel();
   for (const Good& good : all_) {
     EXPECT_TRUE(good.listener->take_all());
-    ASSERT_EQ(good.listener->heard().size(), kRounds * good.a_round + good.at_the_end);
+    ASSERT_EQ(good.listener->received().size(), kRounds * good.a_round + good.at_the_end);
     EXPECT_EQ(good.listener->lost(), 0u);
   }
   const size_t memory = most_memory(daemon_.pid());

@@ -168,7 +168,7 @@ TEST_F(Hostile, RootsThatDie) {
     all.push_back(std::make_unique<WireListener>(socket(), asked));
     child.kill();
     ASSERT_TRUE(child.wait());
-    EXPECT_TRUE(all.back()->take_until([&] { return !all.back()->heard().empty(); }));
+    EXPECT_TRUE(all.back()->take_until([&] { return !all.back()->received().empty(); }));
   }
   // A new subscription is granted although these roots are part of the joined interest; so is the
   // whole interest when a reload requests it anew.
@@ -187,7 +187,7 @@ class HostileToQueues : public Hostile {
 };
 
 TEST_F(HostileToQueues, AReaderThatNeverReads) {
-  WireListener deaf(socket(), lives());
+  WireListener slow(socket(), lives());
   for (int i = 0; i < 60; ++i) live(60);
   // Only now the slow listener reads: its received and lost events must add up to all events.
   const Life last = sentinel();
@@ -195,10 +195,10 @@ TEST_F(HostileToQueues, AReaderThatNeverReads) {
   size_t wanted = 3;  // the three events of the sentinel
   for (const auto& [key, count] : knell::test::keys_of(lived_))
     wanted += static_cast<size_t>(count);
-  EXPECT_TRUE(deaf.take_until([&] { return deaf.heard().size() + deaf.lost() >= wanted; }));
-  ASSERT_TRUE(deaf.take_all());
-  EXPECT_GT(deaf.lost(), 0u) << "or this tests nothing";
-  EXPECT_EQ(deaf.heard().size() + deaf.lost(), wanted);
+  EXPECT_TRUE(slow.take_until([&] { return slow.received().size() + slow.lost() >= wanted; }));
+  ASSERT_TRUE(slow.take_all());
+  EXPECT_GT(slow.lost(), 0u) << "otherwise the test is void";
+  EXPECT_EQ(slow.received().size() + slow.lost(), wanted);
 }
 
 TEST_F(Hostile, ClientsThatDisconnectAtOnce) {
@@ -256,12 +256,12 @@ TEST_F(Hostile, NoDescriptorsLeft) {
   live();
   all.clear();
   // New clients are accepted again, once the daemon has noticed that the others disconnected.
-  bool heard = false;
-  for (const Deadline deadline; !heard && !deadline.passed();) {
+  bool accepted = false;
+  for (const Deadline deadline; !accepted && !deadline.passed();) {
     auto next = client::ConnectionToServer::connect(socket());
-    heard = next && next->exchange_hellos();
+    accepted = next && next->exchange_hellos();
   }
-  EXPECT_TRUE(heard);
+  EXPECT_TRUE(accepted);
 }
 
 TEST_F(Hostile, AFloodOfRequestsWithoutReadingTheAnswers) {

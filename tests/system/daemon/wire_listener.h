@@ -21,7 +21,7 @@
 
 namespace knell::test {
 
-struct Heard {
+struct ReceivedEvent {
   uint32_t type = 0;
   uint64_t stamp_ns = 0;
   int32_t pid = 0;     // FORK: the child
@@ -72,18 +72,18 @@ class WireListener {
   Keys keys_of(const std::vector<Life>& lives) const;
 
   client::ConnectionToServer& connection() { return connection_; }
-  const std::vector<Heard>& heard() const { return heard_; }
+  const std::vector<ReceivedEvent>& received() const { return received_; }
   uint64_t lost() const { return lost_; }
   const std::string& bytes() const { return bytes_; }  // all received bytes, with keep_bytes()
   void keep_bytes() { keeps_bytes_ = true; }
   const std::optional<Error>& over() const { return over_; }
 
  private:
-  void hear(const wire::Frame& frame);
+  void receive(const wire::Frame& frame);
 
   client::ConnectionToServer connection_;
   std::vector<char> buffer_;
-  std::vector<Heard> heard_;
+  std::vector<ReceivedEvent> received_;
   uint64_t lost_ = 0;
   bool keeps_bytes_ = false;
   std::string bytes_;

@@ -14,7 +14,7 @@
 
 #include "base/named_process.h"
 #include "base/proc_stat.h"
-#include "source/bpf/births.h"
+#include "source/bpf/stored_execs.h"
 #include "source/connector/diagnosis.h"
 
 // Passes the request to the bpf programs and their settings. The stream of events is in stream.cc.
@@ -69,7 +69,7 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
       !add_to_epoll(epoll.get(), fds.exits, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.others, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
-    return errno_error("watch the rings of events");
+    return errno_error("watch the ring buffers of events");
   }
   KNELL_ASSIGN(auto proc, process::ProcReader::open());
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
@@ -103,12 +103,12 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   const bool raw = is_raw(wanted);
   const bool exits = (wanted.mask & kAnyExit) != 0;
   const bool rooted = !wanted.roots.empty();
-  const bool births = births_kept_;
+  const bool stores = stores_execs_;
   const bool forks = wanted.namespaces || (wanted.mask & KNELL_EVENT_FORK) != 0;
   const bool names = needs_names(wanted);
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
-      {kFork, forks || rooted || births},
-      {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kFork, forks || rooted || stores},
+      {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || stores},
       {kDelivery, exits && names},
       {kSignal, exits || rooted},  // attached before kExit, so that no mark is missed
       {kExit, (exits && !raw) || rooted},
@@ -141,8 +141,8 @@ Result<void> Bpf::set_request(const SourceRequest& wanted) {
 Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   volatile knell_settings& settings = programs_.settings();
   const bool full = wanted.details == KNELL_DETAILS_FULL;
-  const bool had_births = births_kept_;
-  births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
+  const bool stored_execs_before = stores_execs_;
+  stores_execs_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
   if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
   settings.names = static_cast<uint32_t>(needs_names(wanted));
@@ -164,7 +164,7 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   if (!wanted.roots.empty()) settings.roots = 1;
   settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
   KNELL_TRY(attach_for(wanted, false));
-  if (births_kept_ && !had_births) births_.begin();
+  if (stores_execs_ && !stored_execs_before) exec_scan_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
   if (!wanted.scan_later) {
     ScanBudget all;
@@ -190,10 +190,10 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
 }
 
 bool Bpf::scan_some(ScanBudget& budget) {
-  const auto visit = [&](int32_t pid) { seed_birth(programs_.births(), pid); };
-  (void)births_.advance(budget, kFilesOfABirth, visit);
+  const auto visit = [&](int32_t pid) { store_exec(programs_.stored_execs(), pid); };
+  (void)exec_scan_.advance(budget, kFilesOfAnExec, visit);
   roots_.forget_some(budget);
-  return builder_.cgroups().scan_some(budget) && !births_.running();
+  return builder_.cgroups().scan_some(budget) && !exec_scan_.running();
 }
 
 // Adds the cgroups to the programs' maps. False: the programs cannot filter by these cgroups. A

@@ -19,7 +19,7 @@
 #include "source/bpf/event_builder.h"
 #include "source/bpf/programs.h"
 #include "source/bpf/ring.h"
-#include "source/bpf/roots.h"
+#include "source/bpf/root_map.h"
 #include "source/bpf/waiting_exits.h"
 #include "source/connector/connector.h"
 #include "source/output.h"
@@ -144,7 +144,7 @@ class Bpf final : public Source, private ThreadEvents {
   const Clock& clock_;
   BpfOptions options_;
   SourceRequest wanted_;
-  Roots roots_;
+  RootMap roots_;
   process::ProcessTable table_;  // stores nothing: reads from /proc what a record does not contain
   EventBuilder builder_;
   // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
@@ -157,8 +157,9 @@ class Bpf final : public Source, private ThreadEvents {
   uint64_t missing_since_ns_ = 0;
   // Added processes that were dying already: no mark may come for them.
   std::unique_ptr<PidfdSource> dying_;
-  PidScan births_;  // scan of the processes that executed before the programs ran; see births.h
-  bool births_kept_ = false;
+  PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
+                       // stored_execs.h
+  bool stores_execs_ = false;
 
   std::vector<Item> items_;
   std::vector<Held> held_;

@@ -313,7 +313,7 @@ void EventBuilder::fill_senders(Slot& slot, const Subject& subject, const Decode
   std::string_view senders = record.senders;
   knell_sender killer{}, last{};
   if ((flags & KNELL_RECORD_KILLER) != 0) killer = take_sender(senders);
-  if ((flags & KNELL_RECORD_ASKER) != 0) last = take_sender(senders);
+  if ((flags & KNELL_RECORD_LAST_SENDER) != 0) last = take_sender(senders);
   const bool out_of_memory = (flags & KNELL_RECORD_OUT_OF_MEMORY) != 0;
   if (out_of_memory) killer.cause = KNELL_CAUSE_OOM;
   if (killer.cause != 0) {

@@ -69,7 +69,7 @@ class Programs {
   int roots() const;
   int cgroups() const;
   int cgroup_paths() const;
-  int births() const;
+  int stored_execs() const;
   int connector() const;  // descriptor of a program for a socket; see Bpf::set_connector()
   int32_t hierarchy() const;
 

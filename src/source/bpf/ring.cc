@@ -49,11 +49,11 @@ uint32_t wait_for_header(const char* at) {
 Result<Ring> Ring::map(int map_fd, size_t bytes) {
   const size_t page = page_bytes();
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-  if (consumer == MAP_FAILED) return errno_error("map a ring of events");
+  if (consumer == MAP_FAILED) return errno_error("map a ring buffer of events");
   void* producer =
       ::mmap(nullptr, page + 2 * bytes, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) {
-    auto error = errno_error("map a ring of events");
+    auto error = errno_error("map a ring buffer of events");
     ::munmap(consumer, page);
     return error;
   }

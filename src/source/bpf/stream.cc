@@ -139,11 +139,12 @@ Result<uint64_t> Bpf::collect() {
       const auto record = ring.next();
       if (!record) break;
       ++taken;
-      if (record->size() < sizeof(knell_record)) return say(EPROTO, "a ring of events is damaged");
+      if (record->size() < sizeof(knell_record))
+        return say(EPROTO, "a ring buffer of events is corrupt");
       last = reinterpret_cast<const knell_record*>(record->data())->stamp_ns;
       items_.push_back({last, *record, -1, static_cast<uint32_t>(items_.size())});
     }
-    if (ring.broken()) return say(EPROTO, "a ring of events is damaged");
+    if (ring.broken()) return say(EPROTO, "a ring buffer of events is corrupt");
     received_ += taken;
     // If the first record is still being written, nothing was taken and `last` is 0: then no record
     // may be delivered.

@@ -16,9 +16,9 @@ namespace knell::source {
 // The processes under each root, in the map of the programs from pids to bits. Each root has a bit
 // of its own in the map as long as it is wanted. translate() converts these bits to those of
 // events, which follow the order of the roots in the last keep(). Not thread-safe.
-class Roots {
+class RootMap {
  public:
-  explicit Roots(int map_fd) : map_fd_(map_fd) {}
+  explicit RootMap(int map_fd) : map_fd_(map_fd) {}
 
   // Adds the roots in `wanted` that are new; scan_under() finds the processes under them. Before,
   // the programs must be attached, and knell_settings::roots set. Errors: EINVAL more than 64

@@ -16,7 +16,7 @@
 
 #include "cli/find_program.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/text.h"
 
 namespace knell::cli {

@@ -9,7 +9,7 @@
 
 #include "base/duration.h"
 #include "cli/command_column.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/text.h"
 
 namespace knell::cli {

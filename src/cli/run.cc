@@ -156,7 +156,7 @@ void Running::write() {
     if (!done) return;
     if (!*done)
       message("knell: {}; {} continues without a report\n", done->error().line, result_.name);
-    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kClosed;
+    report_closed_ = report_closed_ || !*done || **done == OutputBuffer::Reader::kClosed;
   }
   if (report_closed_)
     unwritten_.clear();

@@ -29,7 +29,7 @@
 #include "cli/descriptor_limit.h"
 #include "cli/listen.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/process_tree.h"
 #include "cli/signals.h"
 #include "cli/summary.h"
@@ -94,7 +94,7 @@ class TreeLoop {
   Listener& listener_;
   Listener& exits_;
   Signals& signals_;
-  Output out_{STDOUT_FILENO, "standard output"};
+  OutputBuffer out_{STDOUT_FILENO, "standard output"};
   const bool terminal_;
   const bool utf8_ = is_utf8_locale();
   std::deque<EventCopy> ended_;
@@ -233,7 +233,7 @@ Outcome<TreeLoop::Loop> TreeLoop::show(ProcessTree& tree) {
     out += '\n';
   }
   KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == Output::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
+  return reader == OutputBuffer::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
 }
 
 Outcome<TreeLoop::Loop> TreeLoop::run_once() {

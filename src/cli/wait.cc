@@ -30,7 +30,7 @@
 #include "cli/descriptor_limit.h"
 #include "cli/listen.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/report.h"
 #include "cli/text.h"
 
@@ -104,7 +104,7 @@ class Waiting {
   bool json_;
   std::optional<nanoseconds> timeout_;
   Clock::time_point started_ = Clock::now();
-  Output out_{STDOUT_FILENO, "standard output"};
+  OutputBuffer out_{STDOUT_FILENO, "standard output"};
   bool reader_gone_ = false;
   bool missing_ = false;  // one of the named processes did not exist
   size_t asked_ = 0;
@@ -184,7 +184,7 @@ Outcome<void> Waiting::write() {
   if (reader_gone_) out_.buffer().clear();
   KNELL_ASSIGN(const auto reader, out_.flush());
   // Waiting goes on after the output was closed, for the exit status.
-  reader_gone_ = reader_gone_ || reader == Output::Reader::kClosed;
+  reader_gone_ = reader_gone_ || reader == OutputBuffer::Reader::kClosed;
   return {};
 }
 

@@ -112,7 +112,7 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
 Outcome<Watching::Loop> Watching::write() {
   if (out_.buffer().empty()) return Loop::kContinue;
   KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == Output::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
+  return reader == OutputBuffer::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
 }
 
 Outcome<Watching::Loop> Watching::turn() {

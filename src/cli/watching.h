@@ -16,7 +16,7 @@
 #include "cli/failure.h"
 #include "cli/hook.h"
 #include "cli/listen.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/signals.h"
 #include "cli/summary.h"
 #include "cli/tally.h"
@@ -83,7 +83,7 @@ class Watching {
   Listener& listener_;
   Signals& signals_;
   Hook* hook_;
-  Output out_;
+  OutputBuffer out_;
   std::optional<Failure> read_failure_;  // why reading the listener failed
   bool at_end_ = false;                  // the end of the recording was reached
   bool reader_gone_ = false;

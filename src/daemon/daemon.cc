@@ -21,9 +21,9 @@
 #include <utility>
 
 #include "base/boot_id.h"
-#include "daemon/accounts.h"
+#include "daemon/live_snapshot.h"
 #include "daemon/log.h"
-#include "daemon/snapshot.h"
+#include "daemon/user_database.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -101,7 +101,7 @@ Daemon::Daemon(const Config& config)
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
-  hub_.set_owners(read_owners());
+  hub_.set_subordinate_uids(read_subordinate_uids());
 }
 
 Daemon::~Daemon() = default;
@@ -361,7 +361,7 @@ void Daemon::arm() {
 Result<void> Daemon::reload(const Config& config) {
   config_ = config;
   hub_.set_quotas(quotas_of(config));
-  hub_.set_owners(read_owners());
+  hub_.set_subordinate_uids(read_subordinate_uids());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
   return set_exact_interest();

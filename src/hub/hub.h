@@ -143,7 +143,7 @@ class Hub {
   }
 
   void set_quotas(const Quotas& quotas);
-  void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
+  void set_subordinate_uids(SubordinateUids uids) { users_.set_subordinate_uids(std::move(uids)); }
   const Quotas& quotas() const { return quotas_; }
   const Users& users() const { return users_; }
   // Memory of all queues; bytes that several queues share are counted once.

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "hub/owners.h"
+#include "hub/subordinate_uids.h"
 
 namespace knell::hub {
 
@@ -54,8 +54,8 @@ class Users {
   };
 
   // Affects later calls only: connected listeners keep their account.
-  void set_owners(Owners owners) { owners_ = std::move(owners); }
-  uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
+  void set_subordinate_uids(SubordinateUids uids) { subordinate_uids_ = std::move(uids); }
+  uint32_t owner_of(uint32_t uid) const { return subordinate_uids_.owner_of(uid); }
 
   // Whether enter() would succeed. Errors: EUSERS, with a message for the user.
   Result<void> may_enter(uint32_t uid, const Quotas& quotas, PendingConnections pending = {}) const;
@@ -79,7 +79,7 @@ class Users {
   size_t listeners() const { return listeners_; }
 
  private:
-  Owners owners_;
+  SubordinateUids subordinate_uids_;
   std::map<uint32_t, Account> accounts_;  // a map: Account pointers stay valid
   size_t listeners_ = 0, values_ = 0, added_ = 0;
   size_t roots_of_users_ = 0;  // those of uid 0 are not counted

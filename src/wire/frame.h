@@ -50,7 +50,7 @@ enum Attribute : uint16_t {
   kKnell = 1,         // string: the writer's version of knell
   kKernel = 2,        // string: release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
-  kClock = 4,         // struct ClockOffsets
+  kClock = 4,         // struct OriginClocks
   kSubscription = 5,  // struct OriginSubscription
   kSelection = 6,     // string: the selected processes, for display
   // hello, over a socket only

@@ -6,7 +6,7 @@
 // far as one read of /proc tells, so that a client is charged for its own processes only. After the
 // details of a process have been read, its real uid and its pids in pid namespaces are checked
 // again, since they decide who may see it. A process whose uid or pids cannot be read is not shown.
-#include "daemon/snapshot.h"
+#include "daemon/live_snapshot.h"
 
 #include <algorithm>
 #include <string>

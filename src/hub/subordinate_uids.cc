@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/owners.h"
+#include "hub/subordinate_uids.h"
 
 #include <algorithm>
 #include <limits>
 
 namespace knell::hub {
 
-Owners::Owners(const std::vector<Range>& ranges) {
+SubordinateUids::SubordinateUids(const std::vector<Range>& ranges) {
   constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
   for (const Range& range : ranges) {
     if (range.owner == 0 || range.count == 0) continue;
@@ -29,7 +29,7 @@ Owners::Owners(const std::vector<Range>& ranges) {
   }
 }
 
-uint32_t Owners::owner_of(uint32_t uid) const {
+uint32_t SubordinateUids::owner_of(uint32_t uid) const {
   const auto after = std::ranges::upper_bound(pieces_, uid, {}, &Piece::first);
   if (after == pieces_.begin()) return uid;
   const Piece& piece = *std::prev(after);

@@ -20,7 +20,7 @@
 
 namespace knell::daemon {
 
-// The living processes for one client of the daemon. See snapshot.cc.
+// The living processes for one client of the daemon. See live_snapshot.cc.
 class LiveSnapshot final : public server::Snapshot {
  public:
   // `listener` has a subscription. `redactor` must outlive it. Errors: /proc cannot be read.

@@ -112,9 +112,10 @@ void TreeLoop::print_headline() const {
   const knell_stats stats = listener_.stats();
   const std::string what = plan_.selection.describe_processes(scope_text(stats));
   if (!plan_.listens()) return message("{}, from /proc\n", what);
-  const std::string source = is_pidfd() ? "pidfds, so of those alive now" : source_text(stats);
-  if (plan_.watch) return message("{}, exits via {}; Ctrl-C ends\n", what, source);
-  message("{}, and what ends within {}, via {}; Ctrl-C shows them now\n", what,
+  const std::string source =
+      is_pidfd() ? "pidfds (only of processes that are alive now)" : source_text(stats);
+  if (plan_.watch) return message("{}, exits via {}; Ctrl-C ends with a summary\n", what, source);
+  message("{}, and those that end within {}, via {}; Ctrl-C shows them now\n", what,
           duration_text(*plan_.duration), source);
 }
 
@@ -133,7 +134,9 @@ Outcome<void> TreeLoop::add_processes() {
     // any other error: it has ended, or was added before
     if (added != EMFILE && added != ENFILE) continue;
     if (!std::exchange(descriptors_short_, true))
-      message("knell tree: too few descriptors (ulimit -n) to notice the end of every process\n");
+      message(
+          "knell tree: too few descriptors to notice the exit of every process; raise the limit "
+          "(ulimit -n)\n");
     break;
   }
   return {};
@@ -270,7 +273,7 @@ void TreeLoop::print_summary() const {
     return message("knell: there are no {}\n", plan_.selection.describe_processes());
   std::string line = fmt::format("{} process{}", alive_, alive_ == 1 ? "" : "es");
   if (plan_.listens()) line += fmt::format(", {} ended, {}", ended_count_, losses_.text());
-  if (dropped_ != 0) line += fmt::format("; the last {} that ended are shown", kMostEnded);
+  if (dropped_ != 0) line += fmt::format("; only the last {} that ended are shown", kMostEnded);
   message("{}\n", line);
 }
 
@@ -288,7 +291,9 @@ class TreeCommand final : public Command {
  public:
   std::string_view name() const override { return "tree"; }
   std::string_view synopsis() const override { return "[OPTIONS]"; }
-  std::string_view summary() const override { return "the processes, and what ended a moment ago"; }
+  std::string_view summary() const override {
+    return "shows the processes as a tree, and those that just ended";
+  }
   std::string_view notes() const override;
   void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
@@ -305,32 +310,33 @@ class TreeCommand final : public Command {
 };
 
 std::string_view TreeCommand::notes() const {
-  return "A process is below its parent where both match. One that ended is at its place, with "
-         "how\n"
-         "it ended, and why where that is known. Needs no privilege: an ordinary user sees over\n"
-         "knelld its own processes, else what /proc shows.\n"
+  return "A process is shown below its parent if both match. A process that ended stays at its "
+         "place,\n"
+         "with how it ended and, if known, why. Needs no privilege: knelld shows an ordinary user\n"
+         "its own processes; without knelld the processes are those that /proc shows.\n"
          "\n"
-         "Exit status: 0 done, also when no process matches; 1 failed; 2 wrong usage; 3 nothing "
-         "can\n"
-         "be observed by --via.\n"
+         "Exit status: 0 done, even if no process matches; 1 failed; 2 wrong usage; 3 the source\n"
+         "in --via cannot be used here (knell doctor shows why).\n"
          "\n"
          "Examples:\n"
-         "  knell tree                     all processes, and what ends within 2s\n"
+         "  knell tree                     all processes, and those that end within 2s\n"
          "  knell tree -u nginx -w         a service, until Ctrl-C\n"
          "  knell tree --under $$ -d 0     this shell and all below it, at once\n"
          "  knell tree -d 1m -o json | jq 'select(.alive | not) | {pid, comm, exit_code}'\n";
 }
 
 void TreeCommand::add_options(CommandLine& line) {
-  line.add_value("-d,--duration", duration_, "TIME",
-                 "listen for ends so long (default 2s; 0: not at all;\nwith -w: until Ctrl-C)");
+  line.add_value(
+      "-d,--duration", duration_, "TIME",
+      "how long to listen for exits (default 2s; 0: not at all;\nwith -w: until Ctrl-C)");
   line.add_flag("-w,--watch", watch_, "show the tree again and again");
-  line.add_value("--interval", interval_, "TIME", "with -w: so often (default 2s)");
-  line.add_value("--keep", keep_, "TIME", "with -w: how long what ended stays (default 10s)");
+  line.add_value("--interval", interval_, "TIME", "with -w: time between updates (default 2s)");
+  line.add_value("--keep", keep_, "TIME",
+                 "with -w: how long a process that ended is shown\n(default 10s)");
   line.add_flag("-a,--all", all_, "show kernel threads, too");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   line.add_value("--via", listen_.via, "SOURCE",
-                 "the source of ends: auto, daemon, bpf, connector");
+                 "the source of exits: auto, daemon, bpf, connector");
   selection_.add_live_predicate_options(line);
 }
 
@@ -349,24 +355,25 @@ Outcome<TreePlan> TreeCommand::plan() const {
   KNELL_ASSIGN(plan.json, wants_json(format_));
   if (watch_ && plan.json)
     return usage("-w shows a table: for JSON use knell tree -o json, or knell watch -o json");
-  if (!watch_ && !interval_.empty()) return usage("--interval is for -w");
-  if (!watch_ && !keep_.empty()) return usage("--keep is for -w");
+  if (!watch_ && !interval_.empty()) return usage("--interval needs -w");
+  if (!watch_ && !keep_.empty()) return usage("--keep needs -w");
   if (!watch_) plan.duration = kDuration;
   if (!duration_.empty()) {
     KNELL_ASSIGN(plan.duration, time("-d", duration_));
   }
-  if (watch_ && !plan.listens()) return usage("-d 0 would end at once; leave out -w");
+  if (watch_ && !plan.listens())
+    return usage("-d 0 would end -w at once; give a time such as 10s, or leave out -w");
   if (!interval_.empty()) {
     KNELL_ASSIGN(plan.interval, time("--interval", interval_));
     if (plan.interval < kLeastInterval)
-      return usage("--interval {}: at least 100ms", printable(interval_));
+      return usage("--interval must be at least 100ms, not {}", printable(interval_));
   }
   if (!keep_.empty()) {
     KNELL_ASSIGN(plan.keep, time("--keep", keep_));
   }
   KNELL_ASSIGN(plan.options, listen_.options(KNELL_EVENT_EXIT));
   if (!plan.listens() && plan.options.via != KNELL_VIA_AUTO)
-    return usage("--via names the source of ends, and -d 0 listens to none");
+    return usage("--via sets the source of exits, but -d 0 reads no exits; use only one of them");
   KNELL_TRY(plan.selection.check(KNELL_EVENT_EXIT));
   return plan;
 }

@@ -197,7 +197,8 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     return ProcessTree::Descend::kYes;
   });
   if (left_out == 0) return;
-  std::string line = fmt::format("{} more below; predicates or --under show fewer", left_out);
+  std::string line =
+      fmt::format("{} more below; use predicates or --under to show fewer", left_out);
   if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
   paint(out, line, Colour::kDim, options_.screen);
   out += '\n';

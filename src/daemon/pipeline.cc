@@ -39,8 +39,10 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
 
 Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(ENOSPC,
-               "under: the daemon's listeners follow 64 processes all together, the most they can");
+    return say(
+        ENOSPC,
+        "under: all listeners of the daemon together can name at most 64 processes, and name "
+        "them now; try again later");
   const bool fresh = feed_ == nullptr;
   if (fresh) KNELL_TRY(open(interest, latency_ns));
   feed_->set_latency(latency_ns);

@@ -59,7 +59,7 @@ Result<void> Feed::start(const source::SourceOptions& options, const Interest& i
 
 Result<void> Feed::set_interest(const Interest& interest) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(EINVAL, "under: at most 64 processes");
+    return say(EINVAL, "under: at most 64 processes can be named");
   interest_.reset();
   source::SourceRequest wanted = source::request_for(interest);
   wanted.scan_later = scans_later_;

@@ -175,7 +175,7 @@ TEST(Wait, RefusesInvalidPids) {
     EXPECT_THAT(knell_explain(), HasSubstr("above 0, not " + std::to_string(pid)));
   }
   EXPECT_EQ(knell_wait(kNoProcess, &kNow, &event), -ESRCH);
-  EXPECT_THAT(knell_explain(), StartsWith("no process "));
+  EXPECT_THAT(knell_explain(), StartsWith("there is no process "));
 }
 
 TEST(Add, RefusesAThreadOverPidfds) {

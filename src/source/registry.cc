@@ -104,7 +104,8 @@ Result<Opened> open_source(const SourceOptions& options, const SourceRequest& wa
   };
   auto order = kKinds;
   std::ranges::sort(order, {}, place);
-  Result<Opened> opened = say(EINVAL, "there is no such source");
+  Result<Opened> opened = say(EINVAL, "a program cannot open source " +
+                                          std::to_string(options.via) + "; see knell_options.via");
   for (const Kind& kind : order) {
     if (place(kind) == 0) continue;
     auto tried = open(kind, options, wanted, out);

@@ -64,8 +64,8 @@ REFUSE hidepid
 NAME without descriptors it does not blame the kernel
 RUN export KNELL_SOCKET=; ulimit -n 4; knell doctor
 STATUS 3
-EXPECT ^no    pidfd +not looked at: no descriptors left +raise the limit
-EXPECT ^no    details +not looked at: no descriptors left +raise the limit
+EXPECT ^no    pidfd +not checked: no descriptors left +raise the limit
+EXPECT ^no    details +not checked: no descriptors left +raise the limit
 EXPECT ^nothing can be observed here$
 REFUSE Linux 6.15 or later|hidepid
 

@@ -38,13 +38,13 @@ EXPECT_ERR \Aknell: 1 of 1 processes still running after 100ms\n\Z
 NAME a PID that does not exist
 RUN knell wait 4194304
 STATUS 125
-EXPECT_ERR \Aknell: no process 4194304\n\Z
+EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
 NAME one that does not exist among others
 RUN (until_awaited; exit 0) & knell wait 4194304 $!
 STATUS 125
 EXPECT ^\d+ exit 0$
-EXPECT_ERR \Aknell: no process 4194304\n\Z
+EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
 NAME --any ignores one that does not exist
 RUN (until_awaited; exit 6) & knell wait --any 4194304 $!

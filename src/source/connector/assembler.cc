@@ -42,7 +42,7 @@ Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) 
                                  .owners = wanted.owners || wanted.namespaces,
                                  .namespaces = wanted.namespaces});
   if (more) table_.begin_scan();
-  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes");
+  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes can be named");
   if (!wanted.scan_later) scan_all();
   return {};
 }

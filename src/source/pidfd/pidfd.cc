@@ -65,12 +65,12 @@ std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   if (error == EMFILE) return no_descriptor(pid, watched);
   if (error == EINVAL || error == ENOENT) {
     if (const auto process = process_of_thread(pid)) {
-      return say(ESRCH, name + " is a thread of process " + std::to_string(*process) +
-                            ", and no process itself");
+      return say(ESRCH,
+                 name + " is a thread of process " + std::to_string(*process) + ", not a process");
     }
-    return say(ESRCH, "no process " + name);
+    return say(ESRCH, "there is no process " + name);
   }
-  if (error == ESRCH) return say(ESRCH, "no process " + name);
+  if (error == ESRCH) return say(ESRCH, "there is no process " + name);
   return make_error(error, "watch process " + name);
 }
 
@@ -110,7 +110,7 @@ Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
 }
 
 Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   auto pidfd = try_pidfd_open(pid);
   if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
   if (start != 0) {

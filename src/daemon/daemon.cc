@@ -151,7 +151,7 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
   return joined;
 }
 
-// Adds what decides which listeners may see an event.
+// Adds owners and namespaces to the interest if some listeners may not see all processes.
 void Daemon::add_owners(filter::Interest& interest, bool threads) const {
   using enum filter::Stream;
   if (filter::empty(interest)) return;

@@ -96,7 +96,7 @@ void Daemon::add_sources(Status& status) const {
   Status::Source bpf;
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector
-                ? "the configuration says connector"
+                ? "the configuration allows only the connector"
                 : "it does not work here; `knell doctor` shows why";
   status.sources.push_back(std::move(bpf));
 }

@@ -45,7 +45,7 @@ class Pipeline final : public process::Births, private source::Sink {
   // close_after_failure().
   Result<void> read();
 
-  // Whether the source reports births in pid namespaces with their numbers.
+  // Whether the source reports births in pid namespaces with the pids there.
   bool reports_births() const;
   // Whether births are kept until the next read_births(), from now on.
   void keep_births(bool keep);

@@ -130,8 +130,9 @@ struct Field {
   Known known{};
   Format format = Format::kPlain;
   uint32_t flag = 0;                          // a bit of `flags`, which is then the member
-  int32_t NamespacePids::* number = nullptr;  // for pids: the member with its number in a namespace
-  Section members = Section::kProcess;        // for groups: the section of their members
+  int32_t NamespacePids::* number = nullptr;  // for pids: the member with the pid in a namespace
+  Section members =
+      Section::kProcess;  // for an object (kKilledBy, kLastSignal): the section of its members
 
   constexpr bool is(Member::Kind kind) const { return member.kind == kind; }
   constexpr bool is_text() const { return is(Member::Kind::kString) && wire.attribute != 0; }

@@ -23,11 +23,11 @@ struct NamespacePids {
   bool operator==(const NamespacePids&) const = default;
 };
 
-// The maximum depth of pid namespaces below the initial one. The kernel allows 32; the numbers of a
+// The maximum depth of pid namespaces below the initial one. The kernel allows 32; the pids of a
 // process in a deeper one are unknown.
 inline constexpr size_t kMostLevels = 8;
 
-// The number of one process or thread in one pid namespace.
+// The pid of one process or thread in one pid namespace.
 struct NamespacePid {
   uint32_t ns = 0;  // inode number
   int32_t nr = 0;

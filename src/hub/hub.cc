@@ -278,7 +278,7 @@ class Hub::EncodingCache {
     return &translated_;
   }
 
-  // Empty: a number of the event's process in that namespace is unknown.
+  // Empty: the pid of the event's process in that namespace is unknown.
   SharedBytes bytes(const event::NamespacePids* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
     // Tested with the untranslated ids, since the translation may remove them.

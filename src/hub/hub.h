@@ -202,7 +202,8 @@ class Hub {
   Counters counters_;
   size_t items_ = 0, answers_ = 0;  // in all queues; items_ includes answers_
   size_t preparing_bytes_ = 0;      // total of prepare_answer() for all listeners
-  uint64_t unshared_nodes_ = 0;     // number of such nodes so far; makes their keys unique
+  uint64_t unshared_nodes_ =
+      0;  // number of nodes with added processes so far; makes their keys unique
   int64_t epoch_ns_ = 0;
 };
 

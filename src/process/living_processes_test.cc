@@ -135,7 +135,7 @@ TEST_F(LivingProcessesTest, ADeepTreeTakesNoStack) {
   std::map<int, FakeProcess> tree;
   // The deepest has the smallest pid.
   for (int i = 0; i < kDepth; ++i) tree[1000 + i] = {.ppid = 1001 + i};
-  // A seam of its own, since a process of FakeProc takes many files.
+  // A smaller fake of /proc, since a process of FakeProc takes many files.
   class Chain final {
    public:
     static std::string stat(int pid, int ppid) {

@@ -170,7 +170,7 @@ class ProcessTable final : public filter::Ancestry {
   // below the initial one. Valid until the next call.
   struct Numbers {
     std::span<const event::NamespacePid> of;
-    bool known = false;  // false: the numbers are unknown, and `of` is empty
+    bool known = false;  // false: the pids are unknown, and `of` is empty
   };
   Numbers numbers_of(int32_t tid, uint64_t stamp_ns);
   // Call this if another source reports all births inside pid namespaces, and no others, by

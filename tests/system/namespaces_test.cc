@@ -513,7 +513,8 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   EXPECT_TRUE(follower.its[helper].empty());
 }
 
-// The same processes, reported by a source that sees the numbers and by one that does not.
+// The same processes, reported by a source that sees the pids in namespaces and by one that does
+// not.
 TEST(ProcessTable, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());

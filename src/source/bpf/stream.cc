@@ -252,9 +252,9 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
-    // Report the exit of the evicted process now if no mark comes, or if the process has ended
-    // since another one has its pid, unless a reported hole counts it. Otherwise its mark will
-    // report it.
+    // The exit of the evicted process is reported now in two cases: no mark will come; or another
+    // process has its pid, so it has ended, and no reported hole counts its exit. In any other
+    // case its mark will report it.
     const bool report =
         oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (report && reported_exits_.note(oldest->pid, oldest->start_ns)) {

@@ -48,7 +48,7 @@ Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) 
 }
 
 // With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
-// arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
+// arguments of a short-lived process are gone in 19 of 20 cases. The pids of a child in its
 // namespaces are read at its birth, too, unless another source reports them.
 bool Assembler::is_urgent() const {
   if (table_.kept().namespaces && options_.births == nullptr) return true;
@@ -88,10 +88,10 @@ void Assembler::commit(Slot& slot) {
   out_.commit(slot, table_);
 }
 
-// The connector reports a birth a moment before the other source, but only that one has the numbers
-// of the child in its namespaces. So read what it has reported until now. If the birth is not among
-// that, the numbers are read from /proc, and searched again at the child's next event. Returns
-// whether all births inside namespaces up to now are known.
+// The connector reports a birth a moment before the other source, but only the other source reports
+// the child's pids in its namespaces. So reads what that source has reported until now. If the
+// birth is not among that, the pids are read from /proc, and searched again at the child's next
+// event. Returns whether all births inside namespaces up to now are known.
 bool Assembler::read_births(uint64_t stamp_ns) {
   if (!table_.kept().namespaces || options_.births == nullptr || stamp_ns < births_read_ns_)
     return false;

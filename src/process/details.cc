@@ -107,8 +107,28 @@ bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
     if (kept_.namespaces) read_numbers(task, folder, *status);
   }
   if (!has_details()) return true;
-  task.tty = stat->tty;
-  task.comm = stat->comm;
+  read_changing(task, folder, *stat);
+  if (const Task* parent = find(task.ppid)) {
+    task.parent_start = parent->start;
+    task.parent_start_kind = parent->start_kind;
+    task.parent_comm = parent->comm;
+    task.has_parent_comm = parent->has_comm;
+    return true;
+  }
+  const ProcFolder folder_of_parent = task.ppid > 0 ? proc_.folder(task.ppid) : ProcFolder();
+  const auto parent = folder_of_parent ? folder_of_parent.stat() : std::nullopt;
+  if (!parent || parent->start > stat->start) return true;  // another process has the pid by now
+  task.parent_start = parent->start;
+  task.parent_start_kind = KNELL_ID_START;
+  task.parent_comm = parent->comm;
+  task.has_parent_comm = true;
+  return true;
+}
+
+// Reads the details that change while it runs, apart from the program.
+void ProcessTable::read_changing(Task& task, const ProcFolder& folder, const ProcStat& stat) {
+  task.tty = stat.tty;
+  task.comm = stat.comm;
   task.has_comm = true;
   if (const auto ids = folder.ids()) {
     task.uid = ids->uid;
@@ -116,13 +136,34 @@ bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
     task.has_uid = task.has_gid = true;
   }
   read_group(task, folder);
-  if (const Task* parent = find(task.ppid)) {
-    task.parent_start = parent->start;
-    task.parent_start_kind = parent->start_kind;
-    task.parent_comm = parent->comm;
-    task.has_parent_comm = parent->has_comm;
-  }
-  return true;
+}
+
+bool ProcessTable::is_described(const Task& task) const {
+  if (!has_details()) return true;
+  return task.has_comm && (kept_.details != KNELL_DETAILS_FULL || task.image != nullptr);
+}
+
+// For an entry from a time when fewer details were kept. What it has from its birth stays.
+void ProcessTable::describe_again(Task& task, const ProcFolder& folder) {
+  read_program(task, folder);
+  const auto stat = folder.stat();
+  if (stat && still_has_it(task, stat->start)) return read_changing(task, folder, *stat);
+  task.image.reset();
+}
+
+// Removes the details that are not kept up to date from now on.
+void ProcessTable::drop_details() {
+  std::vector<int32_t> pids;
+  index_.for_each([&](int32_t pid, uint32_t slot) {
+    Task& task = tasks_[slot];
+    if (kept_.details != KNELL_DETAILS_FULL) task.image.reset();
+    if (has_details()) return;
+    task.cgroup.reset();
+    task.has_comm = task.has_parent_comm = task.has_gid = false;
+    if (!keeps_owners()) task.has_uid = false;
+    pids.push_back(pid);
+  });
+  for (const int32_t pid : pids) drop_if_empty(*find(pid));
 }
 
 void ProcessTable::read_program(Task& task, const ProcFolder& folder) {

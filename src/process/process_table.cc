@@ -134,6 +134,7 @@ bool ProcessTable::keep(const Kept& kept) {
     });
     namespaces_.forget();
   }
+  if (kept.details != before.details) drop_details();
   if (!kept.threads) counting_ = false;
   // In enum knell_details a lower value means more details.
   const bool more = kept.details < before.details || (kept.threads && !before.threads) ||
@@ -181,15 +182,19 @@ void ProcessTable::scan_one(int32_t pid) {
   const bool known =
       task != nullptr && task->start_kind != KNELL_ID_NONE && still_has_it(*task, stat->start);
   const bool has_threads = counting_ && stat->threads > 1;
-  if (!known) {
-    if (!keeps_all() && !has_threads) return;
+  if (!keeps_all()) {
+    // An entry has its roots and its number of threads only.
+    if (task == nullptr && has_threads) task = insert(pid);
+    if (task == nullptr) return;
+  } else if (!known) {
     const uint64_t roots = task == nullptr ? 0 : task->roots;
     task = insert(pid);
     if (task == nullptr) return;
     if (!read(*task, now)) return erase(pid);
     task->roots = roots;
-  } else if (keeps_owners()) {
-    (void)owner_at(pid, now, Need::kUid);
+  } else {
+    if (!is_described(*task)) describe_again(*task, folder);
+    if (keeps_owners()) (void)owner_at(pid, now, Need::kUid);
     if (kept_.namespaces) (void)owner_at(pid, now, Need::kNumbers);
   }
   if (has_threads) task->other_threads = kUncounted;

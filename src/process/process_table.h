@@ -233,6 +233,10 @@ class ProcessTable final : public filter::Ancestry {
   bool read(Task& task, uint64_t not_after_ns);
   void read_program(Task& task, const ProcFolder& folder);
   void read_group(Task& task, const ProcFolder& folder);
+  void read_changing(Task& task, const ProcFolder& folder, const ProcStat& stat);
+  bool is_described(const Task& task) const;
+  void describe_again(Task& task, const ProcFolder& folder);
+  void drop_details();
   void fill(Slot& slot, const Task& task);
   void fill_parent(Slot& slot, const Task& task);
 

@@ -253,6 +253,23 @@ TEST_F(ProcessTableTest, LimitsTextAndReleasesIt) {
   EXPECT_NE(table().at(42, clock.now_ns)->image, nullptr);
 }
 
+// While fewer details were kept, the process called exec.
+TEST_F(ProcessTableTest, ReadsAgainWhatWasNotKeptForAWhile) {
+  tree.add(40, {.start = 1, .comm = "old", .cmdline = std::string("old\0", 4)});
+  keep_details();
+  fork(40, 50, 100 * kSecond);
+  for (const uint32_t less : {KNELL_DETAILS_NAMES, KNELL_DETAILS_STATUS}) {
+    keep_details(less);
+    tree.remove(50);
+    tree.add(50, {.ppid = 40, .start = 10'000, .comm = "new", .cmdline = std::string("new\0", 4)});
+    exec(50, 100 * kSecond + 1);
+    keep_details();
+    const knell_event& event = described(50, 101 * kSecond);
+    EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+    EXPECT_EQ(std::string(event.comm.data, event.comm.size), "new");
+  }
+}
+
 // ----------------------------------------------------------------------------------------- threads
 
 TEST_F(ProcessTableTest, CountsThreadsFromTheirBirth) {
@@ -566,6 +583,20 @@ TEST_F(ProcessTableTest, SweepsTasksWhoseEndIsNotReported) {
   clock.now_ns = 103 * kSecond;
   table().sweep(10, gone);
   EXPECT_EQ(table().size(), 0U);
+}
+
+// The entry of a process under a root has no start that a scan could compare.
+TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
+  tree.add(40, {.start = 1});
+  keep({});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  fork(40, 50, 100 * kSecond);
+  tree.add(50, {.ppid = 40, .start = 10'000});
+  clock.now_ns += kSecond;
+  keep({.threads = true});
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(50), 0U);
 }
 
 // A thread that ended needs no sweep, which would visit all entries.

@@ -97,6 +97,8 @@ struct Counters {
   uint64_t processes = 0, process_bytes = 0, forgotten = 0;
 };
 
+inline constexpr uint64_t kDueNow = 1;  // Source::due_ns() that has passed
+
 enum class Drained {
   kEmpty,  // there was nothing to read
   kSome,   // something was read, and the source is empty now

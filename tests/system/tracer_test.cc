@@ -363,7 +363,7 @@ void expect_all_deaths() {
     ASSERT_EQ(exits.size(), 1U) << watch->text();
     const Traced& exit = exits[0];
     EXPECT_EQ(exit.wait_status, truth.status);
-    const event::Sender &killer = exit.killer, &last = exit.last_sender;
+    const source::Sender &killer = exit.killer, &last = exit.last_sender;
     const auto request = static_cast<uint32_t>(truth.request);
     const std::string told = text_of(killer.cause, killer.pid, last.signal, last.pid);
     const std::string whole = text_of(truth.cause, truth.killer, request, truth.asker);

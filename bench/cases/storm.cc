@@ -26,7 +26,7 @@ constexpr uint32_t kForkExecExit = KNELL_EVENT_FORK | kExec | kExit;
 // How to run a program in exec storms, or in the other storms.
 struct Usage {
   bool execs;
-  // for knell: the name of the row; for a rival: its program and Debian package
+  // For knell: the name of the row; for a rival: its program and Debian package
   const char *name, *package;
   std::vector<std::string> arguments;
   uint32_t mask;

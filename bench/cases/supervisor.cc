@@ -26,7 +26,7 @@ namespace knell::bench {
 namespace {
 
 constexpr size_t kBatch = 1000;
-// to wait for the next exit; exits that have not come by then count as lost
+// Time to wait for the next exit; exits that have not come by then count as lost
 constexpr int kPatienceMs = 5000;
 
 struct alignas(64) Stack {

@@ -86,7 +86,7 @@ std::string summary(const Report& report, const std::vector<Part>& parts) {
 
 Result<void> run_table(Run& run) {
   std::vector<Part> parts = make_parts(run);
-  // of the naive client in this part and round, or of the filtered one if it runs
+  // CPU time of the naive client in this part and round, or of the filtered one if it runs
   double naive_ms = 0;
   const auto done =
       take_rounds(run.options.rounds, run.cores, run.report, parts, [&](const TurnOf& of) {

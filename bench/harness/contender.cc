@@ -87,7 +87,7 @@ bool Contender::await_exit(uint64_t patience_ns) {
     const pid_t reaped = ::waitpid(pid_, nullptr, WNOHANG);
     if (reaped != 0) pid_ = -1;
     if (reaped == 0 && now_ns() > end) return false;
-    // poll also after an interrupt, since the child must be reaped
+    // Poll also after an interrupt, since the child must be reaped
     if (reaped == 0) ::usleep(1000);
   }
   return true;

@@ -53,7 +53,7 @@ struct EventLog {
     marker.store(pid, std::memory_order_release);
   }
   size_t size() const { return std::min<size_t>(count.load(std::memory_order_acquire), kCapacity); }
-  // whether one of the last events is that of the marker
+  // Whether one of the last events is that of the marker
   bool contains(pid_t wanted, uint32_t mask) const;
 };
 

@@ -154,7 +154,7 @@ bool listen_with_library(ListenerProcess& self, const LibraryOptions& options) {
   }
   if (!watch_fd(epoll.get(), self.stop_fd(), masks.size()))
     return self.control().fail("epoll", std::strerror(errno));
-  // drop the events that came while the other listeners were opened
+  // Drop the events that came while the other listeners were opened
   for (size_t i = 0; i < masks.size(); ++i) {
     if (!read_all(self, i, handles[i].get())) return false;
   }

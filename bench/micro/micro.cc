@@ -36,9 +36,9 @@ namespace {
 using benchmark::Counter;
 using namespace std::string_view_literals;
 
-// about as many events as one drain reads under load
+// About as many events as one drain reads under load
 constexpr size_t kSamples = 256;
-// timestamp of the first event: a day after the boot
+// Timestamp of the first event: a day after the boot
 constexpr uint64_t kFirstNs = 90'000'000'000'000;
 
 struct SampleProgram {

@@ -52,7 +52,8 @@ using namespace std::chrono_literals;
 constexpr auto kLook = 50ms;  // chosen, not measured: how often the probe checks a stopped CMD
 // Chosen, not measured: then the probe is sent SIGCONT, as it may be stopped.
 constexpr auto kAnswer = 100ms;
-constexpr auto kLongAnswer = 5s;    // chosen, not measured: then the probe counts as ended
+// Chosen, not measured: a probe that has not answered by then counts as ended
+constexpr auto kLongAnswer = 5s;
 constexpr size_t kNamesShown = 16;  // chosen, not measured
 
 enum : char { kTake = 't', kStopping = 's', kContinued = 'c', kEnd = 'e' };

@@ -32,7 +32,7 @@
 namespace knell::cli {
 namespace {
 
-// how many scripts may interpret one another, as in the kernel
+// How many scripts may interpret one another, as in the kernel
 constexpr int kMostInterpreters = 5;
 
 std::unexpected<Error> cannot(const std::string& path, std::string_view why) {

@@ -124,7 +124,7 @@ TEST_F(Preload, AProgramThatGainsPrivilegesIsRefused) {
   EXPECT_NE(refusal(program).find("set-user-ID"), std::string::npos);
   ASSERT_EQ(::chmod(program.c_str(), 02755), 0);
   EXPECT_NE(refusal(program).find("set-group-ID"), std::string::npos);
-  // without group execute permission this bit is not set-group-ID
+  // Without group execute permission this bit is not set-group-ID
   ASSERT_EQ(::chmod(program.c_str(), 02745), 0);
   EXPECT_EQ(refusal(program), "");
   ASSERT_EQ(::chown(program.c_str(), 0, 0), 0);

@@ -17,7 +17,7 @@ bool is_exit_of(const knell_event& exit, const knell_event& living) {
   return exit.mono_ns >= living.mono_ns;
 }
 
-// The order of births; unknown ones come last.
+// The sort key of the start order; processes with an unknown start come last.
 std::tuple<bool, uint64_t, pid_t> birth(const knell_event& event) {
   return {!has_start(event.id), event.id.start, event.pid};
 }

@@ -131,7 +131,8 @@ void Running::take(const knell_event& taken) {
     else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
       ++result_.failed;
   }
-  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree removes it
+  // Report the exit first: add() may remove the process from the tree
+  if (wanted(event)) report_.add(event, tree_, unwritten_);
   tree_.add(event, alive_in_proc);
 }
 

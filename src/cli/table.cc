@@ -17,7 +17,7 @@
 namespace knell::cli {
 namespace {
 
-// From this width on, wide columns leave kReservedCommandColumns.
+// At this width or above, columns may be wide, as long as kReservedCommandColumns are left.
 constexpr size_t kWideScreen = 116;
 // Room for "<- kill by 8103 bash (root)" beside a SIGKILL.
 constexpr size_t kReservedCommandColumns = 26;

@@ -55,7 +55,7 @@ struct TreePlan {
   Options options;
   Selection selection;
   bool json = false, watch = false, kernel_threads = false;
-  // how long to listen; with --watch not set by default: until Ctrl-C
+  // How long to listen; with --watch not set by default: until Ctrl-C
   std::optional<nanoseconds> duration;
   nanoseconds interval = kInterval, keep = kKeep;
 
@@ -98,9 +98,9 @@ class TreeLoop {
   const bool terminal_;
   const bool utf8_ = is_utf8_locale();
   std::deque<EventCopy> ended_;
-  // over pidfds: the processes whose exit is awaited, with their details
+  // Over pidfds: the processes whose exit is awaited, with their details
   std::unordered_map<pid_t, EventCopy> added_;
-  // number of exits removed from ended_ because there were too many
+  // Number of exits removed from ended_ because there were too many
   size_t dropped_ = 0;
   size_t ended_count_ = 0, alive_ = 0;
   size_t lines_on_screen_ = 0;
@@ -131,7 +131,7 @@ Outcome<void> TreeLoop::add_processes() {
     const pid_t pid = process.event().pid;
     const int added = exits_.add(pid, process.event().id.start).value();
     if (added == 0) added_.insert_or_assign(pid, std::move(process));
-    // any other error: it has ended, or was added before
+    // Any other error: it has ended, or was added before
     if (added != EMFILE && added != ENFILE) continue;
     if (!std::exchange(descriptors_short_, true))
       message(
@@ -200,7 +200,7 @@ Outcome<ProcessTree> TreeLoop::take_picture() {
     const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
     const int timeout_ms =
         static_cast<int>(kLatencyNs / 1'000'000) * (by_daemon ? 2 : 1) + (by_daemon ? 20 : 2);
-    // chosen, not measured: a limit, since further exits may keep coming
+    // Chosen, not measured: a limit, since further exits may keep coming
     const auto until = Clock::now() + 200ms;
     pollfd fd{exits_.fd(), POLLIN, 0};
     while (Clock::now() < until && ::poll(&fd, 1, timeout_ms) > 0) KNELL_TRY(read_events());

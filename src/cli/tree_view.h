@@ -33,7 +33,7 @@ class TreeView {
  public:
   struct Options {
     Screen screen;
-    // the locale has UTF-8; else the tree is drawn with ASCII characters
+    // The locale has UTF-8; else the tree is drawn with ASCII characters
     bool utf8 = true;
     bool kernel_threads = false;  // show kernel threads; else only their number
     uint64_t now_ns = 0;          // CLOCK_MONOTONIC

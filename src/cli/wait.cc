@@ -121,7 +121,7 @@ Outcome<void> Waiting::add(const Process& process) {
     processes_[process.pid].start = process.start;
     return {};
   }
-  // it was named by its pid, and also matched the predicates
+  // It was named by its pid, and also matched the predicates
   if (error.value() == EEXIST) return {};
   if (error.value() == EMFILE || error.value() == ENFILE) {
     rlimit limit{};

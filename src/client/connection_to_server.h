@@ -39,7 +39,7 @@ class ConnectionToServer {
   // backlog is full; ENOENT, ECONNREFUSED and others of connect(2); EINVAL the path is empty or too
   // long.
   static Result<ConnectionToServer> connect(const std::string& path, Timeout timeout = kTimeout);
-  // Takes a socket that is connected.
+  // Takes ownership of a connected socket.
   explicit ConnectionToServer(UniqueFd socket) : socket_(std::move(socket)) {}
 
   int fd() const { return socket_.get(); }  // POLLIN: receive(); POLLOUT: room for try_send()

@@ -15,7 +15,7 @@
 namespace knell::compat {
 namespace {
 
-// the kernel acks it with EINVAL and does not change its count of listeners
+// The kernel acks it with EINVAL and does not change its count of listeners
 constexpr uint32_t kInvalidOp = 0x6b6e6c6c;
 constexpr size_t kAckAt = Head::kAckAt;
 

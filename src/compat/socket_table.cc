@@ -26,7 +26,8 @@ namespace {
 constexpr size_t kMostSockets = 512;
 constinit std::array<Socket, kMostSockets> sockets{};
 
-constexpr size_t kMostFds = size_t{1} << 20;  // the default of fs.nr_open
+// The default limit of descriptors in a process, fs.nr_open
+constexpr size_t kMostFds = size_t{1} << 20;
 // 0: unknown. 1: not a socket of the shim. 2: an epoll set with a socket of the shim. 3 and above:
 // sockets[entry - 3].
 constexpr uint16_t kForeign = 1, kEpollSet = 2, kFirst = 3;

@@ -12,9 +12,9 @@
 namespace knell::compat {
 namespace {
 
-// lowest descriptor number that a stand-in gets; chosen, not measured
+// Lowest descriptor number that a stand-in gets; chosen, not measured
 constexpr int kLowestStandIn = 256;
-// longest filter in instructions; the kernel allows 4096, too many for the stack
+// Longest filter in instructions; the kernel allows 4096, too many for the stack
 constexpr size_t kMostFilter = 512;
 constexpr int kSoGetFilter = SO_ATTACH_FILTER;
 constexpr std::array kFlags{SO_PASSCRED,  SO_PASSSEC,   SO_TIMESTAMP, SO_TIMESTAMPNS,

@@ -45,7 +45,7 @@ LiveSnapshot::LiveSnapshot(const hub::Listener& listener, process::ProcReader pr
                                             .roots = roots_,
                                             .only_under = needs.only_under,
                                             .look_up_names = false};
-  // in another pid namespace the wanted pids are those of that namespace
+  // In another pid namespace the wanted pids are those of that namespace
   if (scope_.ns == 0) options.pids = needs.pids;
   if (!scope_.every_user || scope_.ns != 0)
     options.may_list = [this](const process::ProcFolder& folder) { return may_list(folder); };

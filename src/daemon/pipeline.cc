@@ -20,7 +20,7 @@
 namespace knell::daemon {
 namespace {
 
-// limits memory, since the CPU number is read from a datagram
+// Limits memory, since the CPU number is read from a datagram
 constexpr uint32_t kMostCpus = 1U << 16;
 constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are reported as lost
 

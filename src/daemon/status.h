@@ -31,7 +31,7 @@ struct Status {
     std::optional<uint64_t> lost = 0;  // nullopt: some, the number is unknown
     uint64_t repaired = 0;             // times the connector stopped sending and was repaired
   };
-  // requested events that were not sent to a listener, by the reason
+  // Requested events that were not sent to a listener, by the reason
   struct Withheld {
     uint64_t unknown_uid = 0;        // the uid of the process is unknown
     uint64_t unknown_namespace = 0;  // its pid in the listener's namespace is unknown
@@ -92,7 +92,7 @@ struct Status {
   std::optional<double> events_per_second;  // rate of events over the last minute
   // events delivered to all listeners, including disconnected ones
   uint64_t delivered = 0;
-  // events lost because a queue was full, for all these listeners
+  // Events lost because a queue was full, for all these listeners
   uint64_t lost = 0;
   Withheld withheld;
   uint32_t clients = 0;  // connections, including those without a subscription

@@ -108,7 +108,7 @@ TEST(CnMessage, DecodesPtrace) {
 TEST(CnMessage, DecodesComm) {
   Datagram datagram(KNELL_EVENT_COMM);
   datagram.data({21, 20});
-  // without a NUL, as a forged datagram may have it
+  // Without a NUL, as a forged datagram may have it
   std::memcpy(&datagram.bytes()[60], "0123456789abcdef", 16);
   const auto raw = datagram.decoded();
   ASSERT_TRUE(raw);

@@ -129,7 +129,8 @@ struct Field {
   About about = About::kAnother;
   Known known{};
   Format format = Format::kPlain;
-  uint32_t flag = 0;                          // a bit of `flags`, which is then the member
+  // Not 0: the field is this bit of `flags`, and has no member
+  uint32_t flag = 0;
   int32_t NamespacePids::* number = nullptr;  // for pids: the member with the pid in a namespace
   Section members =
       Section::kProcess;  // for an object (kKilledBy, kLastSignal): the section of its members

@@ -28,7 +28,7 @@ constexpr uint64_t kSourceTag = 1, kTimerTag = 2;  // data in the epoll set
 constexpr size_t kBatchSlots =
     2048;  // about 1.6 MB; an event takes two slots at most, so a drain can read 1000
 constexpr uint64_t kHealthNs =
-    // how soon a source that stopped is noticed; one check costs about 50 us
+    // How soon a source that stopped is noticed; one check costs about 50 us
     5'000'000'000;
 constexpr size_t kScannedADrain = 8;  // chosen, not measured: about a tenth of a millisecond
 

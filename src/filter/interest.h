@@ -16,7 +16,7 @@ struct Interest {
   uint32_t mask = 0;
   uint32_t possible = KNELL_EVENT_ALL;      // mask of the types that can pass the predicates
   uint32_t level = KNELL_LEVEL_PROCESS;     // enum knell_level
-  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that is enough
+  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the lowest level that is enough
   bool only_added = false;                  // only events of added processes (knell_add())
   // owners: the real uid of each event's process is needed, whatever `details` says. namespaces:
   // the pids of each event's processes in pid namespaces are needed.

@@ -22,7 +22,7 @@ constexpr size_t kUnitBytes = 255;      // NAME_MAX: the name of a directory in 
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
 constexpr size_t kContainerBytes = 64;  // the SHA-256 in hexadecimal of all known runtimes
 constexpr size_t kTtyBytes = 15;        // of event::tty_name()
-constexpr size_t kComparedAtOnce = 16;  // bytes; chosen, not measured
+constexpr size_t kComparedAtOnce = 16;  // bytes that are compared in one step; chosen, not measured
 constexpr size_t kFew = 8;  // up to this many a linear search is faster; chosen, not measured
 constexpr size_t kStepsOfRoot = 64;  // cost of a lookup among the roots of all listeners
 
@@ -229,7 +229,8 @@ bool Predicates::exit_matches(const knell_event& event) const {
 
   const bool known = (event.has & KNELL_HAS_DURATION) != 0;
   const uint64_t lived = event.duration_ns;
-  // Several limits are alternatives, so the weakest one decides.
+  // The values of `longer` are alternatives, so the smallest limit decides; for `shorter` the
+  // largest.
   return holds(longer_,
                [&](const Numbers& limits) {
                  return known && !limits.empty() && lived >= static_cast<uint64_t>(limits.front());

@@ -63,7 +63,7 @@ class Predicates {
   static Result<Predicates> create(std::vector<Predicate> all);
   // Adds predicates. Errors: as create(); then nothing changes.
   Result<void> add(std::span<const Predicate> more);
-  // All the predicates, as by sort_once().
+  // All the predicates, sorted and without duplicates as by sort_once().
   const std::vector<Predicate>& values() const { return values_; }
   bool matches(const knell_event& event, const Ancestry& ancestry) const;
   // The most that matches() can cost for any event, in steps of a few instructions each, as

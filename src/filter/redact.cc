@@ -139,7 +139,7 @@ void Redactor::update_program(Token token) {
 bool Redactor::is_secret_flag(std::string_view name) const {
   if (is_one_of(except_, name)) return false;
   if (is_one_of(flags_, name)) return true;
-  // in ffmpeg, -pass N is the number of the encoding pass
+  // In ffmpeg, -pass N is the number of the encoding pass
   if (name == "-pass" && program_ == "ffmpeg") return false;
   if (!name.starts_with('-')) return is_secret_name(name);
   return name.size() > 2 && is_secret_name(name.substr(name[1] == '-' ? 2 : 1));

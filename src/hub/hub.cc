@@ -320,7 +320,7 @@ class Hub::EncodingCache {
 
 bool Hub::passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
   const Filter& filter = node.filter;
-  // a datagram: match() of the index has tested its type already
+  // A datagram: match() of the index has tested its type already
   if (event == nullptr) return true;
   if (filter.subscription.only_added) {
     const uint64_t* since = node.added.find(event->pid);

@@ -195,7 +195,7 @@ class Hub {
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
   std::array<MatchIndex, kStreams> indexes_;
   std::array<ScopeCounts, kStreams> scope_counts_;
-  // Without listeners, but with added processes; see remove_abandoned_added().
+  // Nodes without listeners that still have added processes; see remove_abandoned_added().
   std::vector<std::unique_ptr<Node>> abandoned_nodes_;
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;

@@ -38,7 +38,7 @@ class Listener {
   Queue queue_;
   Users::Account* account_ = nullptr;
   void* owner_;
-  // the stream of its last subscription, and so of its queued events
+  // The stream of its last subscription, and so of its queued events
   Stream stream_ = Stream::kProcesses;
   Users::Claim claim_;          // of its subscription
   size_t preparing_bytes_ = 0;  // see Hub::prepare_answer()

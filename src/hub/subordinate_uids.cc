@@ -14,7 +14,7 @@ SubordinateUids::SubordinateUids(const std::vector<Range>& ranges) {
     // uid 0 always belongs to root.
     uint64_t first = std::max<uint64_t>(range.first, 1);
     const uint64_t end = std::min<uint64_t>(uint64_t{range.first} + range.count, kMost);
-    // Earlier ranges split this one.
+    // Leaves out the uids that earlier ranges have; this may split the range.
     std::vector<Piece> more;
     for (const Piece& taken : pieces_) {
       if (taken.last < first || taken.first >= end) continue;

@@ -87,7 +87,7 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
                     " for each user");
   const size_t of_users = quotas.roots - quotas.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
-  // what is left for this user and for users that come later
+  // What is left for this user and for users that come later
   const size_t left = of_users > others ? of_users - others : 0;
   const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
   if (roots > most)

@@ -48,7 +48,7 @@ class Users {
     bool is_root() const { return owner == 0; }
     bool operator==(const Account&) const = default;
   };
-  // What a filter uses.
+  // The share of the quotas that a filter takes.
   struct Claim {
     size_t values = 0, steps = 0, roots = 0;
   };

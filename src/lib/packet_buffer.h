@@ -24,7 +24,7 @@ namespace knell::lib {
 // and counted.
 class PacketBuffer {
  public:
-  // number of packets that fit at least, between two calls of begin()
+  // Number of packets that fit at least, between two calls of begin()
   static constexpr size_t kPackets = 4;
   static constexpr size_t kMostAside = size_t{16}
                                        << 20;  // chosen, not measured: seconds of a very high load
@@ -60,7 +60,7 @@ class PacketBuffer {
   std::optional<wire::EventReader> reader_;
   std::deque<std::string> aside_;
   size_t aside_bytes_ = 0;
-  // packets from aside_ that next() has decoded; its events point into them
+  // Packets from aside_ that next() has decoded; its events point into them
   std::deque<std::string> held_;
   uint64_t dropped_ = 0;
   bool from_aside_ = false, malformed_ = false;

@@ -15,7 +15,7 @@
 namespace knell::lib {
 namespace {
 
-// the longest entry of the user database that is read; chosen, not measured
+// The longest entry of the user database that is read; chosen, not measured
 constexpr size_t kMostPasswdBytes = size_t{1} << 20;
 
 // nullopt: there is no such user.

@@ -22,9 +22,9 @@
 namespace knell::process {
 namespace {
 
-// files of a process: stat, status, cgroup, cmdline, exe, cwd
+// Files of a process: stat, status, cgroup, cmdline, exe, cwd
 constexpr size_t kFilesRead = 6;
-// chosen, not measured: beyond it, the sweep erases the entries
+// Chosen, not measured: beyond it, the sweep erases the entries
 constexpr size_t kMostEnded = 65'536;
 
 }  // namespace

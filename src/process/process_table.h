@@ -80,7 +80,7 @@ struct TableLimits {
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 
-// What a table keeps.
+// Which data a table stores.
 struct Kept {
   uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details; STATUS: stores no details
   bool threads = false;  // count threads: the caller passes every birth of a thread to on_fork()

@@ -113,7 +113,7 @@ class ProcessTableTest : public ::testing::Test {
 TEST_F(ProcessTableTest, ScansInPieces) {
   for (int pid = 50; pid < 55; ++pid) tree.add(pid, {.start = 1});
   keep_details();
-  tree.remove(52);  // no event reports it
+  tree.remove(52);  // the process ends without an exit event
   clock.now_ns += kSecond;
   if (table().keep({.details = KNELL_DETAILS_FULL, .threads = true})) table().begin_scan();
   fork(50, 60, clock.now_ns + kTick / 2);
@@ -302,7 +302,8 @@ TEST_F(ProcessTableTest, DoesNotCountBeyondItsLimit) {
 
 TEST_F(ProcessTableTest, FindsWhatIsUnderARootAlready) {
   tree.add(40, {.ppid = 1, .start = 1});
-  tree.add(30, {.ppid = 40, .start = 2});  // its pid is smaller: a second pass is needed
+  // The pid is smaller than that of its parent, so a second pass is needed
+  tree.add(30, {.ppid = 40, .start = 2});
   tree.add(20, {.ppid = 30, .start = 3});
   tree.add(50, {.ppid = 1, .start = 4});
   const std::vector<int32_t> roots{40};
@@ -368,7 +369,7 @@ TEST_F(ProcessTableTest, AChildInheritsTheUidUntilItChanges) {
   fork(10, 20, 101 * kSecond);
   fork(20, 30, 102 * kSecond);
   change_uid(20, 20, 7, 103 * kSecond);
-  change_uid(30, 31, 8, 103 * kSecond);  // of one thread only
+  change_uid(30, 31, 8, 103 * kSecond);  // the uid of one thread only
   fork(20, 40, 104 * kSecond);
   EXPECT_EQ(table().uid_of(20, 105 * kSecond), 7U);
   EXPECT_EQ(table().uid_of(30, 105 * kSecond), 1000U);

@@ -27,7 +27,7 @@ class UserNames {
 
   bool enabled_ = true;
   std::unordered_map<uint32_t, Name> names_;
-  // the result of the last call, which the next call often needs again
+  // The result of the last call, which the next call often needs again
   const std::pair<const uint32_t, Name>* last_ = nullptr;
 };
 

@@ -90,7 +90,7 @@ class ConnectionFromClient {
     filter::Subscription subscription;  // the pids in `under` are those of the client's namespace
     Peer::Search search;
   };
-  // A snapshot, whose processes are gathered for a frame.
+  // The state of a snapshot request: processes are collected until they fill a frame.
   struct Listing {
     std::unique_ptr<Snapshot> snapshot;
     std::vector<std::string> processes = {};
@@ -101,7 +101,8 @@ class ConnectionFromClient {
   // subscription, one to add or remove processes, or a snapshot.
   struct Pending {
     wire::Message what{};
-    uint32_t request = 0;  // `seq` of the request; of a compat client cn_msg.ack
+    // The number in its ack: `seq` of the request, or cn_msg.ack of a compat client
+    uint32_t request = 0;
     std::optional<Subscribing> subscribing = {};
     std::vector<wire::AddedProcess> pids = {};
     size_t at = 0;  // index in `pids` of the next one

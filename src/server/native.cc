@@ -21,9 +21,9 @@ namespace {
 
 using Life = ConnectionFromClient::Life;
 
-// a STATUS costs as much as 20 more requests: it lists every client
+// A STATUS costs as much as 20 more requests: it lists every client
 constexpr uint32_t kStatusWorth = 20;
-// in addition to the CPU time, which is charged to the user
+// In addition to the CPU time, which is charged to the user
 constexpr uint32_t kSnapshotWorth = 20;
 // The size of a frame of processes. Chosen, not measured: half of the unread answers at which a
 // snapshot pauses.

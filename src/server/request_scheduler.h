@@ -54,7 +54,7 @@ class RequestScheduler {
 
   std::unordered_map<uint32_t, UserQueue> queues_;
   std::deque<uint32_t> order_;
-  // end of the wait, and the owner (user) that waits
+  // End of the wait, and the owner (user) that waits
   std::set<std::pair<uint64_t, uint32_t>> held_;
 };
 

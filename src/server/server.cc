@@ -24,7 +24,7 @@ constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kAbandonedATurn = 2048;
-// pause after a connection could be neither accepted nor refused
+// Pause after a connection could be neither accepted nor refused
 constexpr uint64_t kPauseNs = 100'000'000;
 
 uint64_t thread_cpu_ns() {
@@ -267,7 +267,7 @@ void Server::update_client(Client& client, Life life) {
   if (client.gone) return;
   if (life == Life::kClose) {
     client.gone = true;
-    // no further events of this client
+    // No further events of this client
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
     unschedule(client.id());
     gone_.push_back(client.id());

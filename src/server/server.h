@@ -109,7 +109,7 @@ class Server {
   bool has_abandoned_nodes_ = false;  // Hub::remove_abandoned_added() has more to do
   Longest longest_;
   uint64_t next_id_ = 1, refused_ = 0;
-  // no descriptors are left: accept no connection until this time; 0: accept
+  // No descriptors are left: accept no connection until this time; 0: accept
   uint64_t accept_again_ns_ = 0;
 };
 

@@ -197,7 +197,7 @@ TEST(Server, ASnapshotGoesOnWhenTheClientReads) {
   const ClientEnd slow{fd.get()};
   ASSERT_TRUE(slow.send(wire::encode_snapshot_request(2)));
   EXPECT_LT(on.serve_all(), 10'000) << "the loop spins";
-  const UniqueFd other = on.listener();  // is served beside it
+  const UniqueFd other = on.listener();  // this listener must be served in the meantime
   size_t seen = 0;
   std::optional<wire::Ack> ack;
   for (int i = 0; !ack && i < 10'000; ++i) {

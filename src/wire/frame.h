@@ -89,7 +89,8 @@ enum Attribute : uint16_t {
 };
 
 inline constexpr size_t kHeaderBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
-inline constexpr size_t kMostPayload = 0xfffc;  // cn_msg.len has 16 bits; whole words
+// cn_msg.len has 16 bits, and attributes are whole words
+inline constexpr size_t kMostPayload = 0xfffc;
 inline constexpr size_t kMostFrame = kHeaderBytes + kMostPayload;
 
 constexpr size_t padded(size_t bytes) { return (bytes + 3) & ~size_t{3}; }

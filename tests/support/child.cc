@@ -115,7 +115,7 @@ uint64_t start_ticks(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
   std::getline(file, text);
-  // the name may contain any characters, parentheses too
+  // The name may contain any characters, parentheses too
   const size_t end_of_name = text.rfind(')');
   if (end_of_name == std::string::npos) return 0;
   std::istringstream fields(text.substr(end_of_name + 1));

@@ -32,7 +32,7 @@ class Fields : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Fields> {
   }
   bool StartObject() { return open(Kind::kObject); }
   bool EndObject(rapidjson::SizeType) { return --depth_ >= 0; }
-  // the outermost value must be an object
+  // The outermost value must be an object
   bool StartArray() { return depth_ > 0 && open(Kind::kArray); }
   bool EndArray(rapidjson::SizeType) { return --depth_ >= 0; }
 

@@ -26,20 +26,22 @@ void cloned_as_sibling(std::vector<Fate>&);    // CLONE_PARENT
 void init_of_a_pid_namespace(std::vector<Fate>&);
 void reaped_by_the_kernel(std::vector<Fate>&);                 // SIGCHLD ignored
 void reaped_by_the_kernel_with_nocldwait(std::vector<Fate>&);  // SA_NOCLDWAIT
-void orphans(std::vector<Fate>&);                              // the double fork of daemons
+void orphans(std::vector<Fate>&);                              // a double fork, as daemons do
 
 // ---- threads (scenarios_threads.cc)
 void threads_come_and_go(std::vector<Fate>&);
-// a worker calls exit(7) while the leader waits
+// A worker calls exit(7) while the leader waits
 void worker_exits_process(std::vector<Fate>&);
 void main_exits_with_workers_alive(std::vector<Fate>&);  // exit(5)
 // then a worker exits with 7, by the system call
 void leader_leaves_first(std::vector<Fate>&);
 void leader_leaves_first_by_pthread_exit(std::vector<Fate>&);
-void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker exit(0)
+void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker calls exit(0)
 void leader_leaves_with_four_worker_exits_nine(std::vector<Fate>&);
-void both_leave_leader_first(std::vector<Fate>&);  // SYS_exit 4, then 3
-void both_leave_worker_first(std::vector<Fate>&);  // SYS_exit 3, then 4
+// The leader exits with 4, then the worker with 3
+void both_leave_leader_first(std::vector<Fate>&);
+// The worker exits with 3, then the leader with 4
+void both_leave_worker_first(std::vector<Fate>&);
 void both_leave_together(std::vector<Fate>&);
 void worker_leaves_with_five_process_exits_zero(std::vector<Fate>&);
 void leader_leaves_with_five_worker_exits_zero(std::vector<Fate>&);

@@ -131,7 +131,7 @@ Scenario script(const std::string& directory) {
 
 Scenario cloned_with_exit_signal(int signal) {
   return [=](std::vector<Fate>& fates) {
-    // the default action would kill the process of the stage
+    // The default action would kill the process of the stage
     if (signal != 0) ::signal(signal, [](int) {});
     const pid_t pid = raw_clone(static_cast<unsigned long>(signal));
     KNELL_CHECK(pid >= 0);
@@ -179,7 +179,7 @@ void orphans(std::vector<Fate>& fates) {
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid == 0) {
-      // the process is an orphan now; the stage's process is its new parent
+      // The process is an orphan now; the stage's process is its new parent
       while (::getppid() == parent) ::sched_yield();
       return 8;
     }

@@ -23,7 +23,7 @@ struct Fate {
   // the result of waitpid(); if it was not called, the result that it would have had
   int status = 0;
   int execs = 0;  // that succeeded
-  int cores = 0;  // signals of the core kind that killed it
+  int cores = 0;  // number of signals that killed it and write a core
   // The exit code of a thread that exited with another code than its process: a reader may report
   // this code for a process that was reaped before the kernel could be asked. -1: there is no such
   // thread.

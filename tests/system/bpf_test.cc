@@ -130,7 +130,7 @@ TEST(Bpf, ReportsWhatTheConnectorReports) {
 
 namespace {
 
-// Resources of a process that other processes wait for.
+// Resources of a process that become free when it has ended.
 struct Holding {
   std::string lock_path;
   uint16_t port = 0;
@@ -554,7 +554,7 @@ TEST(BpfLoss, IsCountedExactly) {
                      .via = "bpf"});
   ASSERT_TRUE(recorder.ok());
   ASSERT_FALSE(stage.play_unread().empty());
-  // Only now is there room again for the sentinel.
+  // Reading makes room again for the sentinel.
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of_type(KNELL_EVENT_LOST).empty(); }));
   recorder.drain();
   ASSERT_TRUE(stage.sentinel(recorder));

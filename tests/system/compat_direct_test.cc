@@ -169,7 +169,7 @@ TEST(CompatDirect, AnInvalidRequestSetsTheMask) {
 
 TEST(CompatDirect, EveryListenIsAckedOnceAndNothingElseIs) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
+  KNELL_NEEDS(only_in_vm());  // on other machines other processes may send requests, too
   Client client;
   for (const uint32_t nonce : {100U, 200U, 300U}) {
     client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, nonce);

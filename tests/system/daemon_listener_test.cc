@@ -257,7 +257,7 @@ TEST_F(ThroughKnelld, ASnapshotHasTheProcessesThatMatch) {
   Recorder::Wish only = wish(KNELL_EVENT_EXIT);
   only.matches = {{"under", std::to_string(::getpid())}};
   Recorder recorder(only);
-  // It stops itself, once it has executed.
+  // The shell stops itself once it has been executed.
   Child child = Child::spawn({"/bin/sh", "-c", "kill -STOP $$", "sh", "--password=hunter2"});
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);

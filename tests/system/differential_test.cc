@@ -35,11 +35,11 @@ namespace {
 
 using source::Receiver;
 
-// cpu, seq, what, data
+// What identifies an event: cpu, seq, what, data.
 using Key = std::tuple<uint32_t, uint32_t, uint32_t, std::array<std::byte, 24>>;
 using Keys = std::set<Key>;
 
-constexpr size_t kDataOffset = 52;  // of event_data in a datagram
+constexpr size_t kDataOffset = 52;  // offset of event_data in a datagram
 constexpr std::array<uint32_t, 9> kTypes = {
     KNELL_EVENT_FORK,   KNELL_EVENT_EXEC, KNELL_EVENT_UID,      KNELL_EVENT_GID, KNELL_EVENT_SID,
     KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP, KNELL_EVENT_EXIT};
@@ -51,7 +51,7 @@ Key key_of(const event::Raw& raw) {
   return key;
 }
 
-// A socket made here: the test chooses its filter.
+// A socket of this test, with a filter that the test chooses.
 class Listener {
  public:
   // A listener whose request has no mask is a legacy listener: only `program` filters its events.
@@ -108,7 +108,7 @@ void trace_a_child() {
 int change_much() {
   ::setsid();
   ::prctl(PR_SET_NAME, "differential");
-  // Not through libc, which would change all threads.
+  // Uses the system calls directly, since libc would change the ids of all threads.
   ::syscall(SYS_setgid, 65534);
   ::syscall(SYS_setuid, 65534);
   return 3;

@@ -350,7 +350,7 @@ TEST_F(Pidfd, ZombieStatusDistinguishesZeroFromHidden) {
     EXPECT_EQ(secret, "unknown");
     const std::string own = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
-      // makes this process dumpable again, as an ordinary program of that user is
+      // Makes this process dumpable again, as an ordinary program of that user is
       ::prctl(PR_SET_DUMPABLE, 1);
       Stranger mine(Stranger::Parent::kNeverReaps, status);
       mine.end_and_wait(Stranger::Parent::kNeverReaps);

@@ -158,7 +158,7 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   for (const Fate& fate : fates) {
     expect_exit(kind, fate, recorder);
     if (kind.mask == KNELL_EVENT_ALL) expect_life(fate, recorder);
-    if (testing::Test::HasFailure()) return;  // one failure is enough
+    if (testing::Test::HasFailure()) return;  // the first failure ends the test
   }
   if (kind.under) expect_nobody_else(stage, fates, recorder);
 }
@@ -173,8 +173,8 @@ void watch_by_every_kind(const Scenario& scenario, int times) {
   }
 }
 
-constexpr int kFew = 4;    // one order of events
-constexpr int kMany = 30;  // more than one
+constexpr int kFew = 4;    // for scenarios with only one possible order of events
+constexpr int kMany = 30;  // for scenarios with several possible orders
 
 std::vector<Fate> watched_once(Stage& stage, Recorder& recorder) {
   std::vector<Fate> fates = stage.play(recorder);
@@ -336,7 +336,7 @@ TEST(Traps, StatusIsExactUntilItIsReaped) {
     for (const Fate& fate : fates) {
       const std::vector<Seen> exits = recorder.of(fate.pid, KNELL_EVENT_EXIT);
       const bool owed = fate.status != 0 || kind.wants_zero_exits();
-      if (!owed && fate.also > 0) continue;  // documented: its zero exit cannot be received
+      if (!owed && fate.also > 0) continue;  // docs/limits.md: its zero exit cannot be received
       EXPECT_EQ(exits.size(), owed ? 1u : 0u) << text_of(fate) << ", seen:\n" << text_of(exits);
       for (const Seen& exit : exits)
         EXPECT_EQ(exit.status(), fate.status) << text_of(fate) << exit.text();

@@ -111,7 +111,7 @@ static int run(const char* command, double limit) {
   }
   const int over = wait_for(child, limit, &status);
   if (!over) {
-    kill(-1, SIGKILL);  // all processes but this one
+    kill(-1, SIGKILL);  // kills all processes but this one
     (void)wait_for(child, 5, &status);
   }
   char how[64];

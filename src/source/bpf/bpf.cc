@@ -204,7 +204,7 @@ bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
   const uint32_t one = 1;
   for (const std::string& path : paths) {
     std::array<char, KNELL_CGROUP_MOST> key{};
-    // the root cgroup, or a path that is too long
+    // The root cgroup, or a path that is too long
     if (path.empty() || path.size() >= key.size()) return false;
     std::ranges::copy(path, key.begin());
     if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;

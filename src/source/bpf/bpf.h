@@ -153,14 +153,14 @@ class Bpf final : public Source, private ThreadEvents {
   // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
   // program as filter that reports each event and drops its datagram.
   std::unique_ptr<Connector> connector_;
-  // requested types that do not come, because the connector could not be opened
+  // Requested types that do not come, because the connector could not be opened
   uint32_t missing_ = 0;
-  // types that were missing and come again, whose hole is still to be reported
+  // Types that were missing and come again, whose hole is still to be reported
   uint32_t unreported_ = 0;
   uint64_t missing_since_ns_ = 0, missing_until_ns_ = 0;
   // Added processes that were dying already: no mark may come for them.
   std::unique_ptr<PidfdSource> dying_;
-  // pid and start (clock ticks) of the processes in dying_
+  // Pid and start (clock ticks) of the processes in dying_
   std::vector<std::pair<int32_t, uint64_t>> dying_starts_;
   PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
                        // stored_execs.h
@@ -176,7 +176,7 @@ class Bpf final : public Source, private ThreadEvents {
   uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
   uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set
 
-  // lost records that were already reported, by class
+  // Lost records that were already reported, by class
   std::array<uint64_t, kClasses> reported_lost_{};
   std::array<uint64_t, kClasses> last_ns_{};  // stamp of the last record, by class
   knell_losses reported_losses_{};

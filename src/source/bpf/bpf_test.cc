@@ -91,7 +91,7 @@ std::string words_of(const knell_string& args) {
   return words;
 }
 
-// With this a child reports that it is ready.
+// A pipe by which a child reports that it is ready.
 class Readiness {
  public:
   Readiness() { EXPECT_EQ(::pipe(ends_), 0); }

@@ -95,7 +95,7 @@ class EventBuilderTest : public ::testing::Test {
     ASSERT_TRUE(decoded);
     builder.add_exit(&*decoded, mark, roots);
   }
-  // The event that was added.
+  // Takes the only event out of the batch.
   const KeptEvent& taken() {
     kept.events.clear();
     kept.take();

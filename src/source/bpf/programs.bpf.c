@@ -224,9 +224,9 @@ int on_fork(__u64* ctx) {
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
     if (!bits)
-      bpf_map_delete_elem(&roots, &tgid);  // of an earlier process with this pid
+      bpf_map_delete_elem(&roots, &tgid);  // removes the entry of an earlier process with this pid
     else if (bpf_map_update_elem(&roots, &tgid, &bits, BPF_ANY) && settings.only_under)
-      __sync_fetch_and_add(&losses.exits, 1);  // no event of it will be sent
+      __sync_fetch_and_add(&losses.exits, 1);  // the map is full: events of this process are lost
   }
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
@@ -401,7 +401,7 @@ static __always_inline void report_change(const struct knell_datagram* datagram)
   struct knell_who who = find(leader);
   __u32 uid = who.cred->uid.val;
   FOUND(uid);
-  if (datagram->what == EVENT_UID) uid = datagram->change[0];  // at raw level that of the thread
+  if (datagram->what == EVENT_UID) uid = datagram->change[0];  // at raw level the uid of the thread
   const __u64 bits = roots_of(datagram->pid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, uid, bits)) return;

@@ -30,7 +30,7 @@ enum knell_record_flag {
   KNELL_RECORD_BIRTH = 64,     // a fork that is sent only because its child is in a pid namespace
   // an exit record with a knell_sender: the sender of the signal that ended the process
   KNELL_RECORD_KILLER = 128,
-  // the same: the sender of the last TERM, INT, HUP or QUIT that the process received
+  // The same: the sender of the last TERM, INT, HUP or QUIT that the process received
   KNELL_RECORD_LAST_SENDER = 256,
   KNELL_RECORD_OUT_OF_MEMORY = 512,  // the kernel killed the process because memory ran out
   // The NULs at the end of the args are empty arguments (EXACT) or padding (PADDED). Neither flag:
@@ -58,7 +58,7 @@ enum {
       1024,  // kept per process if a dying process cannot be read; see stored_execs.h
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
-  KNELL_MOST_PROCESSES = 262144,  // under the roots: 4 MB of buckets
+  KNELL_MOST_PROCESSES = 262144,  // processes under the roots; the buckets take 4 MB
   KNELL_PID_WORDS = 4194304 / 64  // 64 pids a word, up to the kernel's limit of pids: 512 KiB
 };
 

@@ -47,7 +47,7 @@ class RootMap {
   bool scanning_ = false, found_ = false;
   int passes_ = 0;
   PidScan pass_;
-  // pid of the root of each bit; 0: unused, and free if not in forgetting_
+  // Pid of the root of each bit; 0: unused, and free if not in forgetting_
   std::array<int32_t, 64> roots_{};
   uint64_t forgetting_ = 0;      // bits of removed roots, which processes may still have
   std::optional<int32_t> next_;  // next key of the map to visit; nullopt: the first

@@ -39,7 +39,7 @@
 namespace knell::source {
 namespace {
 
-// a program reserves the room of a record within this time after its stamp
+// A program reserves the room of a record within this time after its stamp
 constexpr uint64_t kLateNs = 2000;
 constexpr size_t kBatch = 512;        // records taken from a ring in one pass; chosen, not measured
 constexpr int kIdlePasses = 8;        // chosen, not measured: a pass takes about a microsecond
@@ -217,7 +217,7 @@ bool Bpf::rings_empty() const {
 // this item, so the item must be delivered again.
 bool Bpf::deliver(const Item& item, bool& again) {
   const auto decoded = decode(item.record);
-  // malformed; does not happen, since the programs and this reader are built together
+  // Malformed; does not happen, since the programs and this reader are built together
   if (!decoded) return false;
   const knell_record& head = *decoded->head;
   const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||

@@ -67,7 +67,7 @@ bool Assembler::scan_some(ScanBudget& budget) {
 
 // ----------------------------------------------------------------------------------------- owners
 
-// Adds what decides who may see the event.
+// Adds the owner of the event's process, which decides who may see the event.
 void Assembler::add_owner(Slot& slot) {
   if (!table_.kept().owners) return;
   knell_event& event = slot.event;
@@ -111,7 +111,7 @@ void Assembler::report_thread_event(const event::Raw& raw) {
     owner.uid = table_.uid_of(raw.pid, raw.stamp_ns);
     if (namespaces && !table_.numbers_of(raw.tid, raw.stamp_ns).known) {
       births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
-      const bool ran = has_run(raw);  // before the births are read
+      const bool ran = has_run(raw);  // computed before read_births()
       if (read_births(raw.stamp_ns) && ran) table_.settle_initial_namespace(raw.tid, raw.stamp_ns);
     }
     if (namespaces) levels = process::levels_of(raw, table_);
@@ -233,7 +233,7 @@ void Assembler::on_change(const event::Raw& raw) {
     commit(*slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
-  // After the event, which has the old name.
+  // Called after the event was made, which has the old name.
   if (raw.what != KNELL_EVENT_SID) table_.on_change(raw);
 }
 

@@ -24,7 +24,8 @@ struct AssemblerOptions {
   // Descriptors that may be held of processes of which some thread has exited.
   size_t most_watched = 1024;
   process::TableLimits limits;
-  process::Births* births = nullptr;  // for SourceRequest::namespaces; nullptr: only /proc
+  // Another source of births, for SourceRequest::namespaces; nullptr: only /proc
+  process::Births* births = nullptr;
 };
 
 // Makes finished events, at process level with details, of the kernel's thread-level events. For

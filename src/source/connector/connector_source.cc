@@ -19,9 +19,9 @@
 namespace knell::source {
 namespace {
 
-// data of the socket in the epoll set; all other data are pids
+// Data of the socket in the epoll set; all other data are pids
 constexpr uint64_t kSocketTag = uint64_t{1} << 32;
-// entries to check in a drain, besides those for births: a drain may read only one event
+// Entries to check in a drain, besides those for births: a drain may read only one event
 constexpr size_t kSweepADrain = 1;
 constexpr size_t kSweepACheck = 4096;  // entries to check with each health check; takes about 1 ms
 

@@ -58,7 +58,7 @@ struct Diagnosis {
   bool present = false;  // the kernel has process events, and we may join their group
   bool acked = false;    // events arrive
   bool kernel_filter = false;
-  // the kernel's count of listeners is below one, so it sends no events
+  // The kernel's count of listeners is below one, so it sends no events
   bool count_below_one = false;
   std::optional<bool> initial_net;  // nullopt: unknown
   bool initial_pid = true, initial_user = true;

@@ -48,7 +48,7 @@
 namespace knell::source {
 namespace {
 
-// a third of the shortest time in which all pids are reused, see above
+// A third of the shortest time in which all pids are reused, see above
 constexpr uint64_t kLateNs = 100'000'000;
 constexpr size_t kMostCrashing =
     4096;  // chosen, not measured: bounds the crashes whose EXIT was lost

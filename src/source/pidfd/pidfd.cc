@@ -261,7 +261,8 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
   table_.on_exit(pid, now);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process.pidfd.get(), nullptr);
   processes_.erase(pid);
-  out_.sink().on_process_ended(pid, start, process.levels);  // last: it may add the same pid again
+  // Must be last, since it may add the same pid again
+  out_.sink().on_process_ended(pid, start, process.levels);
 }
 
 // Sets the timer for the first waiting process. A time that has passed expires at once.

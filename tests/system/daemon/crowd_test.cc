@@ -66,7 +66,7 @@ class Storm {
 // One of the 900 well-behaved listeners.
 struct Good {
   std::unique_ptr<WireListener> listener;
-  // the number of events that it must receive in a round, and at the end
+  // The number of events that it must receive in a round, and at the end
   size_t a_round = 0, at_the_end = 0;
 };
 
@@ -83,7 +83,7 @@ filter::Subscription exits(std::vector<filter::Predicate> predicates) {
   return asked;
 }
 
-// The hostile clients; runs until it is killed.
+// Runs the hostile clients until this process is killed.
 int torment(const std::string& socket) {
   std::vector<std::unique_ptr<WireListener>> silent, floods;
   const auto come = [&](int count, auto& all) {

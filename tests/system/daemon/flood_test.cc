@@ -56,7 +56,7 @@ Predicate counted(Key key, int i) {
   }
 }
 
-// As many values as fit into a frame.
+// Encodes a subscription with as many of its values as fit into a frame.
 std::string encoded(filter::Subscription asked, uint32_t seq) {
   while (!wire::encode(asked, seq)) asked.predicates.resize(asked.predicates.size() / 2);
   return *wire::encode(asked, seq);
@@ -97,7 +97,7 @@ std::vector<std::string> requests() {
     subscribe({wants(key, 0), wants(key, -1), wants(key, INT64_MAX)});
     subscribe({{.key = key, .excluded = false, .value = Ended{}}});
   }
-  // Patterns, most of them with unclosed brackets.
+  // Subscribes with patterns, most of them with unclosed brackets.
   for (const Key key : {Key::kComm, Key::kExe, Key::kUnit, Key::kTty}) {
     for (const std::string& pattern :
          {"*" + repeated("[", 1000), repeated("*[", 1000), repeated("*a", 1000) + "b",
@@ -110,7 +110,7 @@ std::vector<std::string> requests() {
     subscribe(ends);
     subscribe(sets);
   }
-  // Every mask, level, details and latency.
+  // Subscribes with every mask, level, details and latency.
   for (uint32_t bit = 0; bit < 32; ++bit)
     for (const auto stream : {filter::Stream::kProcesses, filter::Stream::kThreads})
       subscribe({}, [&](filter::Subscription& asked) {
@@ -197,7 +197,7 @@ class Flood : public testing::Test {
   std::vector<Child> attackers_;
 };
 
-// What other clients notice during the flood.
+// Measures what other clients notice during the flood.
 class Flooded {
  public:
   explicit Flooded(const std::string& socket) : socket_(socket), good_(socket, lives()) {}

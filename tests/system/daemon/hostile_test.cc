@@ -71,7 +71,7 @@ class Hostile : public testing::Test {
   std::vector<Life> lived_;
 };
 
-// A connection that sends no hello.
+// Opens a connection that sends no HELLO.
 UniqueFd connect_raw(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

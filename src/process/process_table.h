@@ -66,7 +66,8 @@ struct Task {
   uint32_t other_threads = 0;  // number of threads beside the leader, or kUncounted
   // index of its pids in pid namespaces; UINT32_MAX: see levels_known
   uint32_t numbers = UINT32_MAX;
-  bool levels_known = false;   // if it has no such index: it is in the initial namespace only
+  bool levels_known =
+      false;  // the pids are known; without `numbers`: in the initial namespace only
   bool levels_tried = false;   // reading its pids failed; do not try again
   bool owner_current = false;  // owner and pids were tracked without a gap
   GoneTimer gone_timer{};

@@ -581,7 +581,7 @@ TEST(NativeClient, RequestsAboveTheRateAreServedLater) {
   on.greet();
   for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), i)));
   on.turn();
-  EXPECT_EQ(on.client.receive_all().size(), 4u);  // with the HELLO five requests, the limit
+  EXPECT_EQ(on.client.receive_all().size(), 4u);  // the HELLO and four requests reach the limit
   const uint64_t until = on.connection->held_until_ns();
   EXPECT_GT(until, on.now_ns);
   on.now_ns += 1'100'000'000;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell through a real knelld: which events a program gets that did not ask for a daemon, what
+// libknell through a real knelld: the events of a program that did not ask for a daemon, what
 // it may see, and what happens when the daemon is killed.
 #include <grp.h>
 #include <gtest/gtest.h>

@@ -513,8 +513,8 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   EXPECT_TRUE(follower.its[helper].empty());
 }
 
-// The same processes, reported by a source that sees the pids in namespaces and by one that does
-// not.
+// Compares a source that sees the pids in namespaces with one that does not, for the same
+// processes.
 TEST(ProcessTable, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());

@@ -77,7 +77,7 @@ TEST(Storm, EveryFailureWithStatusOnly) {
   expect_every_failure(KNELL_DETAILS_STATUS);
 }
 
-// The same test through the command, up to its last line.
+// Runs the storm with the command, and reads its output up to the last line.
 TEST(Storm, EveryFailureIsALineOfTheCommand) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_knell_command());

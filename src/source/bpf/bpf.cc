@@ -52,9 +52,10 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
               std::has_single_bit(options.event_ring_bytes) &&
               std::has_single_bit(options.reserve_ring_bytes));
   if (!read_environment().initial_pid())
-    return say(ENOTSUP,
-               "bpf reports pids of the initial pid namespace, but this one is another: run it "
-               "outside the container");
+    return say(
+        ENOTSUP,
+        "bpf reports pids of the initial pid namespace, but this process is in another one: run it "
+        "outside the container");
   KNELL_ASSIGN(Programs programs,
                Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
                                options.reserve_ring_bytes, process::systemd_hierarchy(),

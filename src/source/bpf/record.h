@@ -30,7 +30,7 @@ enum knell_record_flag {
   KNELL_RECORD_BIRTH = 64,     // a fork that is sent only because its child is in a pid namespace
   // an exit record with a knell_sender: the sender of the signal that ended the process
   KNELL_RECORD_KILLER = 128,
-  // The same: the sender of the last TERM, INT, HUP or QUIT that the process received
+  // an exit record with the sender of the last TERM, INT, HUP or QUIT that the process received
   KNELL_RECORD_LAST_SENDER = 256,
   KNELL_RECORD_OUT_OF_MEMORY = 512,  // the kernel killed the process because memory ran out
   // The NULs at the end of the args are empty arguments (EXACT) or padding (PADDED). Neither flag:

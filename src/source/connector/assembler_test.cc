@@ -322,7 +322,8 @@ TEST_F(AssemblerTest, ExecFromAWorkerReadLateIsNoExit) {
   }
 }
 
-// The same for a process that did not exec: an event that was sent after its death shows that.
+// The leader may also exit before a worker calls exec. An event that was sent after the death of
+// the process shows that no exec followed.
 TEST_F(AssemblerTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;

@@ -67,7 +67,7 @@ struct Diagnosis {
   Obstacle obstacle;
 };
 Diagnosis diagnose(size_t buffer_bytes);
-// The same as findings; the first says whether it works at all.
+// The diagnosis as findings; the first one says whether the connector works at all.
 std::vector<Finding> examine_connector();
 
 }  // namespace knell::source

@@ -49,7 +49,7 @@ Result<ExitedProcess> run_one(StormKind kind, const std::string& program, int st
 }
 
 // harness/tiny.c as a file in memory, so that the measurement does not depend on a disk. A file
-// that is open for writing cannot be executed, hence the second descriptor.
+// that is open for writing cannot be executed, so a second descriptor is opened.
 Result<std::string> tiny_program() {
 #ifdef KNELL_BENCH_TINY
   static UniqueFd image;

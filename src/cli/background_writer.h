@@ -22,7 +22,7 @@ class BackgroundWriter {
   static Outcome<std::unique_ptr<BackgroundWriter>> create(int fd, std::string name);
   BackgroundWriter(const BackgroundWriter&) = delete;
   BackgroundWriter& operator=(const BackgroundWriter&) = delete;
-  // Does not wait: a write that is blocked goes on in its thread, and its result is dropped.
+  // Does not wait: a write that is blocked continues in its thread, and its result is dropped.
   ~BackgroundWriter();
 
   bool busy() const { return busy_; }

@@ -16,8 +16,8 @@
 // too; a process that then continues CMD alone (a debugger, `kill -CONT` of its pid) does not
 // continue us. So while we are stopped, and only then, the probe checks the state of CMD every
 // kLook. And when we die before CMD, only the probe can react: a supervisor that kills us with
-// SIGKILL after its time-out means CMD, which otherwise would go on unnoticed, and beside its
-// successor.
+// SIGKILL after its time-out wants to end CMD. Without the probe CMD would continue to run, beside
+// the new process that the supervisor starts.
 #include "cli/group_probe.h"
 
 #include <fmt/format.h>

@@ -184,7 +184,7 @@ void Waiting::print_overdue() {
 Outcome<void> Waiting::write() {
   if (reader_gone_) out_.buffer().clear();
   KNELL_ASSIGN(const auto reader, out_.flush());
-  // Waiting goes on after the output was closed, for the exit status.
+  // Continues to wait after the output was closed, for the exit status.
   reader_gone_ = reader_gone_ || reader == OutputBuffer::Reader::kClosed;
   return {};
 }
@@ -199,7 +199,7 @@ Outcome<bool> Waiting::read_events() {
   return !events.empty();
 }
 
-// If reading the causes fails, waiting goes on without them.
+// If reading the causes fails, continues to wait without them.
 bool Waiting::read_causes() {
   if (!causes_) return false;
   std::array<const knell_event*, 256> space;

@@ -273,7 +273,7 @@ void Server::update_client(Client& client, Life life) {
     gone_.push_back(client.id());
     return;
   }
-  // A request that waited until the client reads its answers goes on.
+  // A request that waited until the client read its answers continues.
   if (client.has_work() && !client.waits) make_ready(client, clock_.monotonic_ns());
   update_epoll(client);
   schedule(client);

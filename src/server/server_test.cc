@@ -189,7 +189,7 @@ TEST(Server, AClientThatDoesNotReadDelaysNoOther) {
   EXPECT_GT(packets, 3u) << "queued packets are sent when there is room";
 }
 
-// A snapshot that waited for the client goes on when the client reads, although it sends nothing.
+// A snapshot that waited for the client continues when the client reads, although it sends nothing.
 TEST(Server, ASnapshotGoesOnWhenTheClientReads) {
   Fixture on;
   on.daemon.alive = 20'000;

@@ -47,7 +47,7 @@ class Sink {
   // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_thread_event(const event::Raw&, const Owner&) {}
   // Called if SourceRequest::namespaces is set and Capabilities::births: a process or thread was
-  // born in a pid namespace; so many births were lost.
+  // born in a pid namespace. on_births_lost(): the number of lost births.
   virtual void on_birth(const process::Birth&) {}
   virtual void on_births_lost(uint64_t) {}
 };

@@ -86,8 +86,8 @@ class WaitingExits {
   size_t overdue_ = 0, watched_ = 0;  // number of overdue entries, and of those with a pidfd
 };
 
-// The processes whose exits were reported lately, so that no exit is reported twice. A fixed table:
-// a new process evicts the one that has its cell. `start`: clock ticks since boot.
+// The processes whose exits were reported recently, so that no exit is reported twice. A fixed
+// table: a new process evicts the one that has its cell. `start`: clock ticks since boot.
 class ReportedExits {
  public:
   ReportedExits() : cells_(kCells) {}

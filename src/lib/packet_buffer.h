@@ -26,8 +26,9 @@ class PacketBuffer {
  public:
   // Number of packets that fit at least, between two calls of begin()
   static constexpr size_t kPackets = 4;
-  static constexpr size_t kMostAside = size_t{16}
-                                       << 20;  // chosen, not measured: seconds of a very high load
+  static constexpr size_t kMostAside =
+      size_t{16}
+      << 20;  // chosen, not measured: holds several seconds of events at a very high load
 
   PacketBuffer() : buffer_(kPackets * wire::kMostFrame) {}
 

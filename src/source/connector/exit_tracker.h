@@ -45,7 +45,7 @@ struct Dying {
   uint32_t signal = 0;
   // Number of threads whose EXIT is still to come, or one of Table::k*
   uint32_t exits_pending = 0;
-  int32_t parent = 0;           // from the leader's EXIT; 0: unknown
+  int32_t parent = 0;           // pid of the parent, as in the leader's EXIT; 0: unknown
   event::Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
   UniqueFd pidfd;               // open while the process is still alive
   bool needs_probe = false;     // probe_exits() has to probe it

@@ -31,7 +31,7 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, P
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   source::SourceOptions options{.via = via_};
-  if (other_ != nullptr && other_->reports_births()) options.births = other_;
+  options.births = other_;
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
   feed_->scan_later();
   return {};
@@ -69,6 +69,9 @@ void Pipeline::close() {
   interest_.mask = 0;
   shown_ = 0;
   roots_.clear();
+  failed_ = {};
+  births_.clear();
+  births_lost_ = false;
 }
 
 Result<void> Pipeline::read() {
@@ -105,7 +108,8 @@ uint32_t Pipeline::types() const {
 }
 
 bool Pipeline::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
-  newest_ns_ = slot.event.mono_ns;
+  // The stamp of a pidfd's exit is the time of its detection.
+  if (slot.event.via != KNELL_VIA_PIDFD) newest_ns_ = slot.event.mono_ns;
   for (size_t i = 0; i < roots_.size(); ++i)
     if (ancestry.is_under(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
   return true;

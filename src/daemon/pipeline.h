@@ -46,7 +46,7 @@ class Pipeline final : public process::Births, private source::Sink {
   Result<void> read();
 
   // Whether the source reports births in pid namespaces with the pids there.
-  bool reports_births() const;
+  bool reports_births() const override;
   // Whether births are kept until the next read_births(), from now on.
   void keep_births(bool keep);
   // Implements Births: reads all events up to now, without waiting for the latency budget. If that
@@ -86,6 +86,7 @@ class Pipeline final : public process::Births, private source::Sink {
 
   // Sink
   uint32_t types() const override;
+  bool wants_user_names() const override { return false; }
   bool wants(event::Slot& slot, const filter::Ancestry& ancestry) override;
   void on_process_ended(int32_t pid, uint64_t start,
                         std::span<const event::NamespacePids> levels) override;

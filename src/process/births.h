@@ -27,6 +27,8 @@ struct Birth {
 class Births {
  public:
   virtual ~Births() = default;
+  // Whether the other source reports births now.
+  virtual bool reports_births() const = 0;
   struct Read {
     bool complete = false;  // all births inside pid namespaces up to now were passed
     bool lost = false;      // some births since the last call were lost

@@ -37,6 +37,8 @@ class Sink {
   virtual ~Sink() = default;
   // The types of events that may be wanted; an event of another type is not built.
   virtual uint32_t types() const = 0;
+  // Whether events need the names of users, whose look-up may wait for a directory server.
+  virtual bool wants_user_names() const { return true; }
   // Whether a finished event is wanted. `ancestry`: of its process, for `under`. The event may also
   // be changed here.
   virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;

@@ -87,10 +87,11 @@ EXPECT_ERR cannot write /dev/full: No space left on device
 NAME where nothing can be observed, nothing is run
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell run -- echo ran
+# Without a fork after unshare -p, the tracer would be in another pid namespace.
+RUN unshare -n -p setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell run -- echo ran
 STATUS 125
 REFUSE .
-EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*cannot trace: [^\n]*new pid namespace[^\n]*\n\Z
 
 NAME a full standard error loses the report, not the command's status
 RUN knell run -- sh -c 'exit 5' 2>/dev/full

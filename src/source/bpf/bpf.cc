@@ -93,6 +93,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
       roots_(programs_.roots()),
       table_(proc_, out.clock(), out.time(), out.boot()),
       builder_(out, table_) {
+  if (!out.sink().wants_user_names()) table_.users().disable();
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 

@@ -43,7 +43,7 @@ struct Dying {
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
   uint32_t code = 0;         // exit code of its last EXIT
   uint32_t signal = 0;
-  // Number of threads whose EXIT is still to come, or one of Table::k*
+  // Number of threads whose EXIT is still to come, or one of ProcessTable::k*
   uint32_t exits_pending = 0;
   int32_t parent = 0;           // pid of the parent, as in the leader's EXIT; 0: unknown
   event::Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream

@@ -40,6 +40,7 @@
 #include <string>
 
 #include "base/pidfd.h"
+#include "source/ptrace/refusal.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436  // the same on all architectures
@@ -53,20 +54,6 @@ namespace {
 
 constexpr auto kReleaseTimeout = std::chrono::seconds(1);
 constexpr auto kReleaseRetry = std::chrono::milliseconds(2);
-
-std::string link_of(const char* path) {
-  char target[64];
-  const ssize_t size = ::readlink(path, target, sizeof target);
-  return {target, static_cast<size_t>(std::max<ssize_t>(size, 0))};
-}
-
-// After unshare(CLONE_NEWPID) the first child is the init of a new pid namespace. The tracer would
-// be in it, too, and be killed as soon as that first child ends.
-bool children_share_pid_namespace() {
-  const std::string own = link_of("/proc/self/ns/pid");
-  const std::string children = link_of("/proc/self/ns/pid_for_children");
-  return own.empty() || children.empty() || own == children;
-}
 
 void close_all_but(std::array<int, 2> keep) {
   std::ranges::sort(keep);
@@ -125,11 +112,10 @@ void prepare_signals() {
 }
 
 std::unexpected<Error> refused(int error, pid_t pid) {
-  if (error == EPERM)
-    return say(EPERM, "cannot trace process " + std::to_string(pid) +
-                          ": it is traced already, or it belongs to another user, or "
-                          "kernel.yama.ptrace_scope or a seccomp filter forbids ptrace");
-  return make_error(error, "trace process " + std::to_string(pid));
+  const std::string process = std::to_string(pid);
+  if (error == ESRCH) return make_error(error, "trace process " + process);
+  return say(error == ECHILD ? EPERM : error,
+             "cannot trace process " + process + ": " + why_refused(error).text);
 }
 
 bool add_to(int epoll, int fd) {
@@ -155,10 +141,7 @@ void reap(pid_t tracer) {
 }  // namespace
 
 Result<std::unique_ptr<Tracer>> Tracer::create(pid_t pid, const Options& options) {
-  if (!children_share_pid_namespace())
-    return say(ENOTSUP,
-               "cannot trace: children of this process are born in a new pid namespace; start it "
-               "with unshare --fork");
+  KNELL_TRY(check_namespace());
   KNELL_ASSIGN(EventRing ring, EventRing::create(options.queue_bytes));
   UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   int ends[2];

@@ -43,8 +43,9 @@ class Tracer {
   };
 
   // Returns when `pid` is traced. Errors: EPERM it is traced already, belongs to another user, or
-  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ESRCH no such process;
-  // ENOTSUP the caller's children are born in another pid namespace than its own.
+  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ENOSYS a seccomp filter
+  // hides ptrace(2); ESRCH no such process; ENOTSUP the caller's children are born in another pid
+  // namespace than its own, or /proc is that of another pid namespace.
   static Result<std::unique_ptr<Tracer>> create(pid_t pid, const Options& options);
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;

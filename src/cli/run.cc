@@ -123,8 +123,8 @@ void Running::take_command_exit(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
-// Returns whether the exec is reported although it is not wanted: the first one of a program that
-// being traced changes.
+// Whether to report an exec that the user did not request: the first one of a program that behaves
+// differently because it is traced.
 bool Running::take_exec(const knell_event& event) {
   const bool withheld = (event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0;
   const bool left = (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0;

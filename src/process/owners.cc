@@ -31,7 +31,7 @@ void ProcessTable::on_birth(const Birth& birth) {
   const bool thread = birth.tid != birth.pid;
   if (thread && !kept_.namespaces) return;
   Task* task = find(birth.tid);
-  // The fork event may come first, and then a change of the uid.
+  // The fork event may come before the birth, and a change of the uid between the two.
   const bool known = task != nullptr && !is_bare(*task) && ticks_of(*task) <= birth.start + 1 &&
                      birth.start <= ticks_of(*task) + 1;
   if (!known) {

@@ -73,7 +73,8 @@ Task* ProcessTable::insert(int32_t pid) {
   return &tasks_[slot];
 }
 
-// Adds an entry of another task, or of the same one if only its roots and threads were known.
+// Replaces the entry of the pid. If the old entry has only roots and a number of threads, it may be
+// of the same task, and the new entry keeps them.
 Task* ProcessTable::replace(int32_t pid) {
   const Task* old = find(pid);
   const bool bare = old != nullptr && is_bare(*old);
@@ -211,7 +212,7 @@ void ProcessTable::scan_one(int32_t pid) {
     if (task == nullptr) return;
     if (!read(*task, folder, now)) return erase(pid);
   } else {
-    // An exec may be lost: another name shows it.
+    // If the name has changed, an exec event was lost.
     if (!is_described(*task) || (has_details() && task->comm != stat->comm))
       describe_again(*task, folder);
     if (keeps_owners()) (void)owner_at(pid, now, Need::kUid);
@@ -241,10 +242,11 @@ void ProcessTable::on_fork(const event::Raw& fork) {
                      : roots_of(fork.u.fork.parent_pid) | roots_.own_bit(fork.pid, fork.stamp_ns);
   Task* task = find(fork.pid);
   if (task != nullptr && is_of_birth(*task, fork)) {
-    if (task->start <= time_.ticks(fork.stamp_ns) + 1) {  // else it is of a later process
+    // otherwise the entry is of a later process
+    if (task->start <= time_.ticks(fork.stamp_ns) + 1) {
       task->seen_in_event = true;
       task->roots |= roots;
-      task->other_threads = 0;  // its threads are in later events
+      task->other_threads = 0;  // its threads will come as events
     }
     // Reported by another source, which has no details.
     if (has_details() && task->read_ns == 0 && task->ppid == 0) inherit(*task, fork);
@@ -286,7 +288,7 @@ void ProcessTable::on_change(const event::Raw& change) {
   if (change.tid != change.pid && change.what != KNELL_EVENT_SID) return;
   Task* task = find(change.pid);
   if (task == nullptr) return;
-  // The pid is in use again.
+  // The entry is of a later process, which has the pid now.
   if (!is_bare(*task) && ticks_of(*task) > time_.ticks(change.stamp_ns) + 1) return;
   switch (change.what) {
     case KNELL_EVENT_UID:

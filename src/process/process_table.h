@@ -116,7 +116,7 @@ class ProcessTable final : public filter::Ancestry {
   bool follow(std::span<const int32_t> roots);
   // Begins a scan of all processes.
   void begin_scan();
-  // After a hole: begins a scan and a search, and erases what the scan does not find.
+  // After a hole: begins a scan and a search, and erases the entries that the scan does not find.
   void read_again();
   // Continue the scan and the search; true: finished. A process that the scan has not reached is
   // read when it is needed. `awaited(pid)`: an exit of this process is expected, so its entry is
@@ -135,7 +135,8 @@ class ProcessTable final : public filter::Ancestry {
   void on_thread_exit(const event::Raw& exit);   // not of the leader
   void on_single_thread(int32_t pid);            // it called exec
   void on_exit(int32_t pid, uint64_t stamp_ns);  // the process has ended
-  void forget(int32_t pid) { erase(pid); }       // no event of this process will be described
+  // call it if no event of this process will be described
+  void forget(int32_t pid) { erase(pid); }
   // Events of these types were lost (0: of any type): the data that depended on them are unknown
   // until they were read again.
   void on_lost(uint32_t types);
@@ -185,7 +186,7 @@ class ProcessTable final : public filter::Ancestry {
   // GoneTimer::kGoneNs. Call it when the source was left empty.
   template <class F>
   void sweep(size_t at_least, F is_gone);
-  // The part of it that may be done when the source has more to read.
+  // A shorter sweep, for when the source has more events to read.
   template <class F>
   void sweep_ended(F is_gone) {
     erase_ended(clock_.monotonic_ns(), is_gone);
@@ -288,7 +289,7 @@ class ProcessTable final : public filter::Ancestry {
   uint64_t scan_began_ns_ = 0;
   bool counting_ = false;       // threads are counted since the current or the last scan
   bool count_scanned_ = false;  // that scan has finished
-  bool after_loss_ = false;     // what the scan that runs does not find has ended
+  bool after_loss_ = false;     // after the current scan, entries that it did not find are erased
 
   RootSet roots_;
   PidScan root_pass_;

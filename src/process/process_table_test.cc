@@ -600,7 +600,7 @@ TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
   EXPECT_NE(table().roots_of(50), 0U);
 }
 
-// Lost events may have changed its user.
+// A lost event may have changed the user of the process.
 TEST_F(ProcessTableTest, DescribesNoOldUserAfterALoss) {
   tree.add(40, {.start = 1, .uid = 1000});
   keep({.details = KNELL_DETAILS_FULL, .owners = true});
@@ -641,7 +641,7 @@ TEST_F(ProcessTableTest, TheSearchEndsWhenThereIsNoRoom) {
   EXPECT_GT(table().forgotten(), 0U);
 }
 
-// Details, and who may see a process, are wanted after its threads were counted.
+// First only threads are counted; later details and owners are requested too.
 TEST_F(ProcessTableTest, KeepsTheThreadsOfAProcessThatIsDescribedLater) {
   tree.add(40, {.start = 1, .comm = "server", .threads = 3});
   keep({.threads = true});

@@ -29,7 +29,7 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
   return room;
 }
 
-// False: there is no room.
+// Adds roots to a process. False: the table is full.
 bool ProcessTable::add_roots(int32_t pid, uint64_t bits) {
   Task* task = find(pid);
   if (task == nullptr) {

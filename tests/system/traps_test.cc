@@ -47,7 +47,7 @@ struct Listening {
   bool wants_zero_exits() const { return (mask & KNELL_EVENT_EXIT) != 0; }
 };
 
-// KNELL_TEST_VIA: only those of this source.
+// The kinds of listeners to test. KNELL_TEST_VIA: only those of this source.
 std::vector<Listening> every_kind() {
   std::vector<Listening> kinds;
   for (const uint32_t mask : {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, KNELL_EVENT_ALL}) {
@@ -65,7 +65,8 @@ std::vector<Listening> every_kind() {
           const bool taken = in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
           if (lacks_bpf().empty() && taken)
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_BPF});
-          // It reports what it traces, as with `under`. No mask and no level changes what it sees.
+          // The tracer reports only the processes that it traces, as with `under`; masks and levels
+          // do not change that.
           if (under && at_once && full)
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_PTRACE});
         }
@@ -150,7 +151,7 @@ bool all_there(const Listening& kind, const std::vector<Fate>& fates, const Reco
   });
 }
 
-// Begins to trace the stage, where it has to be.
+// Begins to trace the stage if this kind of listener needs it.
 void begin(const Listening& kind, const Stage& stage, Recorder& recorder) {
   ASSERT_TRUE(recorder.ok());
   if (!kind.traced()) return;
@@ -337,7 +338,8 @@ TEST(Traps, StatusIsExactUntilItIsReaped) {
                                 scenario::sigkill_of_fifty_threads,
                                 scenario::exec_from_a_worker(5)};
   for (const Listening& kind : every_kind()) {
-    if (kind.traced()) continue;  // they are children of this process, which cannot trace itself
+    // these processes are children of this process, which cannot trace itself
+    if (kind.traced()) continue;
     SCOPED_TRACE(kind.text());
     Recorder::Wish wish{.events = kind.mask,
                         .details = kind.details,

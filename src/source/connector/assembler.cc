@@ -146,7 +146,7 @@ void Assembler::on_raw(const event::Raw& raw) {
     table_.on_fork(raw);
   }
   if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
-  // The event is its new user's; a new session has no terminal.
+  // These changes apply to their own event: it has the new user, and no terminal after setsid(2).
   constexpr uint32_t kBefore = KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
   if ((raw.what & kBefore) != 0) table_.on_change(raw);
   report_thread_event(raw);

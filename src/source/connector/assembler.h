@@ -62,7 +62,8 @@ class Assembler {
   // ended without an event: with zero exits filtered out nothing else erases them. Call it after
   // finish(), when the connector was left empty.
   void sweep(size_t at_least);
-  // Erases processes whose exit was read. Call it instead when the connector was not left empty.
+  // Erases only processes whose exit was read. Call it instead of sweep() if the connector was not
+  // left empty.
   void sweep_ended() {
     table_.sweep_ended([&](int32_t pid) { return !probe_.exists(pid); });
   }

@@ -71,9 +71,10 @@ class Glob {
   std::vector<Token> tokens_;
   std::string bytes_;  // the byte of each token (Token::byte); 0 for kAny and kSet
   std::vector<Set> sets_;
-  std::vector<Segment> segments_;  // the first and the last may be empty; only one: no star
-  std::vector<uint8_t> classes_;   // 256 for each masked segment: the class of each byte
-  std::vector<uint64_t> masks_;    // for each masked segment: one for `?`, then one for each class
+  std::vector<Segment>
+      segments_;  // in order; the first and the last may be empty; a pattern without a star has one
+  std::vector<uint8_t> classes_;  // 256 for each masked segment: the class of each byte
+  std::vector<uint64_t> masks_;   // for each masked segment: one for `?`, then one for each class
 };
 
 // Whether the pattern has a special character: `*`, `?`, `[` or `\`.

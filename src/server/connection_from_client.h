@@ -51,6 +51,8 @@ class ConnectionFromClient {
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
   // Whether a request is being served in pieces, and step() can serve the next piece.
   bool has_work() const { return pending_.has_value() && !is_paused(); }
+  // Whether that request is a snapshot.
+  bool is_listing() const { return pending_ && pending_->listing; }
   // Whether so many answers are unread that no further request is read until the client reads them.
   bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
   // Whether its socket is full: call send() when it is writable.
@@ -75,7 +77,8 @@ class ConnectionFromClient {
   // State of the server:
   uint32_t polled = 0;   // the events that epoll watches
   bool waits = false;    // in the RequestScheduler
-  bool hung_up = false;  // the client closed its end: remove it when its requests are served
+  bool hung_up = false;  // the client closed its end: remove it when its requests are served, or
+                         // when only a snapshot is left to do
   bool gone = false;     // closed, not yet removed
 
  private:
@@ -133,7 +136,7 @@ class ConnectionFromClient {
   Result<bool> list_some(Listing& listing);
   Result<void> answer_processes(Listing& listing);
   // The answers to the pending request wait until the client reads.
-  bool is_paused() const { return pending_->listing && has_too_many_answers(); }
+  bool is_paused() const { return is_listing() && has_too_many_answers(); }
   Result<void> on_status(std::string_view payload);
   Result<Subscribing> search_for(filter::Subscription subscription);
   Result<void> change(filter::Subscription subscription);

@@ -123,8 +123,8 @@ void Server::on_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   if (found == clients_.end() || found->second->gone) return;
   Client& client = *found->second;
   const bool over = (happened & (EPOLLHUP | EPOLLERR)) != 0;
-  // The requests that the client sent before it hung up are still served.
-  if (over && (client.waits || (happened & EPOLLIN) != 0)) {
+  // The requests that the client sent before it hung up are still served, but for a snapshot.
+  if (over && !client.is_listing() && (client.waits || (happened & EPOLLIN) != 0)) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
   } else if (over) {
@@ -163,7 +163,7 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
   const Client::Step step = client.step(now_ns);
   const uint64_t cost = thread_cpu_ns() - began;
   if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
-  client.waits = step == Client::Step::kMore;
+  client.waits = step == Client::Step::kMore && !(client.hung_up && client.is_listing());
   scheduler_.done(pick, cost,
                   client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
                   now_ns);

@@ -220,6 +220,28 @@ TEST(Server, AClientMayLeaveDuringItsSnapshot) {
   EXPECT_EQ(on.hub.users().listeners(), 0u);
 }
 
+TEST(Server, ASnapshotEndsWhenTheClientLeaves) {
+  Fixture on;
+  on.daemon.unmatched = 100'000'000;  // so it has nothing to send
+  const std::string request = wire::encode_snapshot_request(2);
+  UniqueFd fd = on.listener();
+  ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
+  on.server->serve();
+  on.server->serve();
+  const int steps = on.daemon.snapshot_steps;
+  ASSERT_GT(steps, 0);
+  fd.reset();
+  EXPECT_LT(on.serve_all(), 10);
+  EXPECT_EQ(on.daemon.snapshot_steps, steps);
+  EXPECT_EQ(on.server->clients(), 0u);
+  fd = on.listener();  // one that leaves before the request is served
+  ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
+  fd.reset();
+  EXPECT_LT(on.serve_all(), 10);
+  EXPECT_LE(on.daemon.snapshot_steps, steps + 1);
+  EXPECT_EQ(on.server->clients(), 0u);
+}
+
 TEST(Server, RefusesConnectionsWithEmfileWithoutDescriptors) {
   if (kSanitized) GTEST_SKIP() << "the sanitizers' own checks need descriptors";
   Fixture on;

@@ -290,7 +290,8 @@ bool DaemonListener::next(knell_event& event) {
 }
 
 bool DaemonListener::wants(knell_event& event) const {
-  if (event.type == KNELL_EVENT_LOST) return true;
+  if (event.type == KNELL_EVENT_LOST)
+    return ListenerFilter::limit_lost(event, event::types_of(filter_.subscription.mask));
   if (filter_.subscription.only_added) {
     const ListenerFilter::Added* one = filter_.added.find(event.pid);
     if (one == nullptr) return false;
@@ -317,7 +318,6 @@ void DaemonListener::finish(size_t slot) {
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= event::types_of(filter_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }

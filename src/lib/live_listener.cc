@@ -84,10 +84,7 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
     const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    // 0: of any type.
-    const uint32_t shown = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-    event.lost_types = event.lost_types == 0 ? shown : event.lost_types & shown;
-    return event.lost_types != 0;
+    return ListenerFilter::limit_lost(event, shown_ & ~uint32_t{KNELL_EVENT_LOST});
   }
   return filter_.wants(event, ancestry);
 }

@@ -83,12 +83,21 @@ uint32_t ProcessTree::parent_of(uint32_t child) const {
   return found;
 }
 
+uint32_t ProcessTree::shown_parent_of(uint32_t child) const {
+  uint32_t parent = parent_of(child);
+  // Counts, since hidden parents may be in a cycle.
+  for (size_t i = 0; parent != kNone && nodes_[parent].hidden; ++i)
+    parent = i < nodes_.size() ? parent_of(parent) : kNone;
+  return parent;
+}
+
 void ProcessTree::link() {
   std::vector<uint32_t> order(nodes_.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, {}, [this](uint32_t i) { return birth(nodes_[i].event()); });
   for (const uint32_t i : order) {
-    const uint32_t parent = parent_of(i);
+    if (nodes_[i].hidden) continue;
+    const uint32_t parent = shown_parent_of(i);
     (parent != kNone ? nodes_[parent].children : tops_).push_back(i);
   }
 }

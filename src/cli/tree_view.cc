@@ -171,18 +171,16 @@ void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place&
 }
 
 void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
+  const size_t hidden = tree.hide([&](const knell_event& event) {
+    return !options_.kernel_threads && is_kernel_thread(event);
+  });
   lay_out(tree);
   add_header(out);
   size_t lines = 1, left_out = 0;
   tree.walk([&](const ProcessTree::Node& node, const ProcessTree::Place& place) {
-    const knell_event& event = node.event();
-    if (!options_.kernel_threads && is_kernel_thread(event)) return ProcessTree::Descend::kNo;
     std::string note;
-    if (!options_.kernel_threads && is_kthreadd(event)) {
-      const auto hidden = std::ranges::count_if(
-          node.children, [&](uint32_t child) { return is_kernel_thread(tree[child].event()); });
-      if (hidden != 0) note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
-    }
+    if (hidden != 0 && is_kthreadd(node.event()))
+      note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
     const size_t before = out.size();
     add_line(node, place, note, out);
     const auto more =
@@ -194,7 +192,7 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     } else {
       lines += more;
     }
-    return ProcessTree::Descend::kYes;
+    return ProcessTree::Next::kGoOn;
   });
   if (left_out == 0) return;
   std::string line =
@@ -213,7 +211,7 @@ void TreeView::show_json(ProcessTree& tree, std::string& out) const {
     // Leaves out the members before `time`: `type` and `seq` have no meaning here.
     out += std::string_view(json).substr(json.find("\"time\":"));
     out += '\n';
-    return ProcessTree::Descend::kYes;
+    return ProcessTree::Next::kGoOn;
   });
 }
 

@@ -205,6 +205,22 @@ TEST_F(TreeViewTest, CountsKernelThreadsUnlessAskedForThem) {
   EXPECT_THAT(all[1], HasSubstr("[kthreadd]  (1 kernel threads: --all shows them)"));
 }
 
+// A helper program of the kernel, such as modprobe.
+TEST_F(TreeViewTest, WhatAHiddenKernelThreadStartedStaysBelowItsParent) {
+  EventForTest kthreadd, worker;
+  kthreadd.process(2, 0).comm("kthreadd");
+  worker.process(9, 2).comm("kworker/0:1").parent_comm("kthreadd");
+  kthreadd.event.type = worker.event.type = KNELL_EVENT_NONE;
+  tree_.add(worker);
+  tree_.add(kthreadd);
+  tree_.add(living(50, 9, 100, "modprobe nosuch"));
+  tree_.add(living(60, 0, 200, "job"));
+  std::vector<std::string> commands;
+  for (const std::string& line : lines()) commands.push_back(line.substr(29));
+  EXPECT_THAT(commands,
+              ElementsAre("COMMAND", "job", HasSubstr("[kthreadd]"), "└─modprobe nosuch"));
+}
+
 TEST_F(TreeViewTest, KernelThreadsAreShownWhenAskedFor) {
   EventForTest kthreadd, worker;
   kthreadd.process(2, 0).comm("kthreadd");

@@ -145,26 +145,26 @@ void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place&
   const Screen& screen = options_.screen;
   const knell_event& event = node.event();
   size_t used = 0;
+  const auto add = [&](std::string_view text, Colour colour) {
+    const std::string fits = screen.columns != 0 ? cut(text, limit() - used) : std::string(text);
+    paint(out, fits, colour, screen);
+    used += display_width(fits);
+  };
   for (const Column& column : columns_) {
-    std::string text = value(column, event);
-    if (screen.columns != 0) text = cut(text, column.width);
-    const size_t before = out.size();
-    append_padded(out, text, column.width + kColumnGap);
-    used += display_width(std::string_view(out).substr(before));
+    const size_t end = std::min(used + column.width + kColumnGap, limit());
+    const std::string text = value(column, event);
+    add(screen.columns != 0 ? cut(text, column.width) : text, Colour::kNone);
+    if (used < end) out.append(end - used, ' ');
+    used = std::max(used, end);
   }
-  const std::string tree = branches(place);
-  paint(out, tree, Colour::kDim, screen);
-  used += display_width(tree);
+  add(branches(place), Colour::kDim);
   std::string command = command_text(event);
   command += note;
   if (node.alive()) {
-    const size_t room = limit() > used ? limit() - used : 0;
-    out += screen.columns != 0 ? cut(command, room) : command;
+    add(command, Colour::kNone);
   } else {
     const Colour colour = colour_of(event);
-    const std::string how = ended_text(event, options_.now_ns);
-    paint(out, how, colour, screen);
-    used += display_width(how);
+    add(ended_text(event, options_.now_ns), colour);
     append_command_column(out, used, used + kColumnGap, event, command, colour, screen);
   }
   out += '\n';
@@ -174,29 +174,28 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
   const size_t hidden = tree.hide([&](const knell_event& event) {
     return !options_.kernel_threads && is_kernel_thread(event);
   });
+  const size_t all = tree.size() - hidden;
   lay_out(tree);
   add_header(out);
-  size_t lines = 1, left_out = 0;
+  size_t lines = 1, shown = 0;
   tree.walk([&](const ProcessTree::Node& node, const ProcessTree::Place& place) {
     std::string note;
     if (hidden != 0 && is_kthreadd(node.event()))
       note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
     const size_t before = out.size();
     add_line(node, place, note, out);
-    const auto more =
-        static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
+    lines += static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
     // The last line is reserved for the number of processes that are not shown.
-    if (most_lines != 0 && (left_out != 0 || lines + more >= most_lines)) {
+    if (most_lines != 0 && lines >= most_lines) {
       out.resize(before);
-      ++left_out;
-    } else {
-      lines += more;
+      return ProcessTree::Next::kStop;
     }
+    ++shown;
     return ProcessTree::Next::kGoOn;
   });
-  if (left_out == 0) return;
+  if (shown == all) return;
   std::string line =
-      fmt::format("{} more below; use predicates or --under to show fewer", left_out);
+      fmt::format("{} more below; use predicates or --under to show fewer", all - shown);
   if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
   paint(out, line, Colour::kDim, options_.screen);
   out += '\n';

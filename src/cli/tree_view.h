@@ -26,9 +26,8 @@ bool is_utf8_locale();
 //
 // AGE is the time since the birth of a process; of one that has ended how long it lived. On a
 // terminal no line is wider than the window: UNIT, USER and AGE are left out where it is narrow,
-// and the command ends with `…`. How a process ended, and the cause, are never cut (see
-// command_column.h). Where the lines of the tree would take too much room, the depth is given as a
-// number: `+57`.
+// and the command ends with `…`. The cause of an end is never cut (see command_column.h). Where the
+// lines of the tree would take too much room, the depth is given as a number: `+57`.
 class TreeView {
  public:
   struct Options {
@@ -41,7 +40,8 @@ class TreeView {
   };
   explicit TreeView(const Options& options) : options_(options) {}
 
-  // Appends the tree with a header, as text of at most `most_lines` lines; 0: no limit.
+  // Appends the tree with a header, as text of at most `most_lines` lines; 0: no limit. What does
+  // not fit is counted, not formatted.
   void show(ProcessTree& tree, std::string& out, size_t most_lines = 0);
   // Appends each process as one JSON object on a line: the members of its event, without `type` and
   // `seq`, and `alive`, `depth` and `age_ns` before them.

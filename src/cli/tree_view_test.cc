@@ -128,6 +128,24 @@ TEST_F(TreeViewTest, LeavesColumnsOutOfANarrowWindow) {
   EXPECT_EQ(lines()[0], "PID      COMMAND");
 }
 
+// A wider line would take two rows of the window, and the next picture would miss one of them.
+TEST_F(TreeViewTest, NoWindowIsTooNarrow) {
+  const auto without_blanks = [](std::string text) {
+    std::erase(text, ' ');
+    std::erase(text, '\n');
+    return text;
+  };
+  for (size_t columns = 1; columns < 100; ++columns) {
+    terminal(columns);
+    tree_ = ProcessTree();
+    small_tree();
+    tree_.add_ended(dead(952, 951, 600, "sh job", 9).killed_by(8103, 0, "bash"));
+    std::string text;
+    for (const std::string& line : lines()) text += line;
+    EXPECT_THAT(without_blanks(text), HasSubstr("<-killby8103bash(root)")) << columns;
+  }
+}
+
 TEST_F(TreeViewTest, HostileNamesCannotMoveTheCursor) {
   terminal(80);
   tree_.add(living(1, 0, 100, "/sbin/init"));
@@ -237,8 +255,11 @@ TEST_F(TreeViewTest, SaysWhatDoesNotFitTheWindow) {
   tree_.add(living(1, 0, 100, "/sbin/init"));
   for (pid_t pid = 10; pid < 60; ++pid) tree_.add(living(pid, 1, 200, "sh"));
   const auto all = lines(10);
-  EXPECT_LE(all.size(), 10u);
-  EXPECT_THAT(all.back(), HasSubstr("more below"));
+  EXPECT_EQ(all.size(), 10u);
+  EXPECT_THAT(all.back(), testing::StartsWith("43 more below"));
+  size_t visited = 0;
+  for (uint32_t i = 0; i < tree_.size(); ++i) visited += tree_[i].visited ? 1 : 0;
+  EXPECT_EQ(visited, 9u) << "what is beyond the window is not even looked at";
 }
 
 TEST_F(TreeViewTest, ColoursOnlyTheScreenThatHasThem) {

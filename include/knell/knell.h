@@ -278,7 +278,7 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 // clock ticks since boot, to detect pid reuse, or 0; `cookie` is returned in its events. O(1);
 // through the daemon one request and its answer. Errors: -EINVAL the listener was opened without
 // only_added, or pid is below 1; -ESRCH the process no longer exists, no event will follow (a
-// zombie can be added); -EEXIST; -EMFILE (via pidfd).
+// zombie can be added); -EEXIST; via pidfd also -EMFILE, and -EPROTONOSUPPORT before Linux 5.3.
 // Via ptrace, where only_added is not needed, begins to trace the process, which must not have
 // ended. The library forks the process that traces, so a wait for any child, as waitpid(-1),
 // reports its end; it ends when this thread ends. Errors: also -EBUSY a process was added before;

@@ -131,6 +131,7 @@ Outcome<void> TreeLoop::add_processes() {
     const pid_t pid = process.event().pid;
     const int added = exits_.add(pid, process.event().id.start).value();
     if (added == 0) added_.insert_or_assign(pid, std::move(process));
+    if (added == EPROTONOSUPPORT) return fail(kNothingHere, knell_explain());
     // Any other error: it has ended, or was added before
     if (added != EMFILE && added != ENFILE) continue;
     if (!std::exchange(descriptors_short_, true))

@@ -129,6 +129,7 @@ Outcome<void> Waiting::add(const Process& process) {
     return failed("too many processes for the limit of {} open files; raise it with ulimit -n",
                   limit.rlim_cur);
   }
+  if (error.value() == EPROTONOSUPPORT) return fail(kKnellFailed, knell_explain());
   if (process.start != 0) return {};  // it ended after it matched the predicates
   ++asked_;
   missing_ = true;

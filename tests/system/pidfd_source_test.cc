@@ -4,14 +4,18 @@
 // The pidfd source and the code behind it, against the live kernel: children, other processes,
 // zombies, and what an unprivileged user may learn about root's processes.
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <cstddef>
 #include <thread>
 
 #include "base/proc_stat.h"
 #include "source/pidfd/pidfd.h"
+#include "support/command.h"
 #include "support/needs.h"
 #include "system/collector.h"
 
@@ -79,6 +83,17 @@ class Stranger {
   Child parent_;
   pid_t pid_ = 0;
 };
+
+// From here on this process has no pidfds, as before Linux 5.3.
+bool deny_pidfds() {
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{.len = std::size(filter), .filter = filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
 
 class Pidfd : public ::testing::Test {
  protected:
@@ -320,6 +335,30 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
     const std::string expected = std::to_string(static_cast<int>(i % 100) << 8);
     EXPECT_EQ(reported_end(*source, collector, children[i].pid()), expected);
   }
+}
+
+TEST_F(Pidfd, AddIsRefusedWhereThereAreNone) {
+  const std::string text = in_child([]() -> std::string {
+    if (!deny_pidfds()) return "cannot deny";
+    SourceCollector collector;
+    const auto source = PidfdSource::create(collector.out);
+    if (!source) return source.error().message();
+    const auto added = (*source)->add_pid(::getpid(), 0);
+    return added ? "added" : std::to_string(added.error().code) + added.error().message();
+  });
+  EXPECT_TRUE(text.starts_with(std::to_string(EPROTONOSUPPORT))) << text;
+  EXPECT_NE(text.find("Linux 5.3"), std::string::npos) << text;
+}
+
+TEST_F(Pidfd, AListOfProcessesNeedsNone) {
+  KNELL_NEEDS(lacks_knell_command());
+  const std::string self = std::to_string(::getpid());
+  Child tree = Child::fork([&] {
+    if (!deny_pidfds()) return 99;
+    return ::execl(knell_binary().c_str(), "knell", "tree", "-d", "0", "--pid", self.c_str(),
+                   nullptr);
+  });
+  EXPECT_EQ(tree.wait(), 0);
 }
 
 TEST_F(Pidfd, NoDescriptorLeftIsExplained) {

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "base/named_process.h"
 #include "base/proc_stat.h"
@@ -63,6 +64,11 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
 std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   const std::string name = std::to_string(pid);
   if (error == EMFILE) return no_descriptor(pid, watched);
+  if (error == ENOSYS || error == EPERM) {
+    return say(EPROTONOSUPPORT,
+               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3), or a seccomp "
+               "filter denies them");
+  }
   if (error == EINVAL || error == ENOENT) {
     if (const auto process = process_of_thread(pid)) {
       return say(ESRCH,
@@ -86,10 +92,6 @@ PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader pro
 }
 
 Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
-  if (!pidfd_features().open) {
-    return say(EPROTONOSUPPORT,
-               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3)");
-  }
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("watch processes");
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -128,6 +130,8 @@ Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
 
 Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
   if (has(pid)) return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
+  // Finds out what this kernel supports while there are descriptors left to try it.
+  std::ignore = pidfd_features();
   if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
   }

@@ -486,9 +486,10 @@ struct knell_finding {
   const char* text;
   const char* fix;  // how to fix it; NULL: nothing is wrong, or there is no fix
 };
-// Checks what works on this machine for this user, and calls `on_finding` for each finding, in
-// reading order; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns
-// 0 if any events can be observed here, even if only through pidfds, else -ENOTSUP.
+// Checks what works on this machine for this user, and calls `on_finding` for each finding, in the
+// order in which they should be read; stops when it returns non-zero. Opens and closes sockets,
+// changes nothing. Returns 0 if any events can be observed here, even if only through pidfds, else
+// -ENOTSUP.
 KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
 
 // The status of knelld: one JSON object (docs: the status), no newline. Like snprintf: returns the

@@ -16,9 +16,9 @@
 
 namespace knell::cli {
 
-// The processes of one picture: those of a snapshot, and those that ended a moment ago. A process
-// is below its parent if both are in the picture; children are in the order of their births. A
-// picture does not change: another one is made from another snapshot. Not thread-safe.
+// The processes that `knell tree` shows at one time: those of a snapshot, and those that ended a
+// moment ago. A process is below its parent if both are in the tree; children are in the order of
+// their start. A new snapshot makes a new tree. Not thread-safe.
 //
 //   { add() }* -> { add_ended() }* -> walk()
 class ProcessTree {
@@ -33,29 +33,29 @@ class ProcessTree {
     bool visited = false;
   };
 
-  // A process of a snapshot.
+  // Adds a process of a snapshot.
   void add(const knell_event& event);
-  // An exit, in place of the process of the snapshot if it was alive then.
+  // Adds an exit; it replaces the process of the snapshot if that is the same process.
   void add_ended(const knell_event& event);
 
   size_t alive() const;
   size_t size() const { return nodes_.size(); }
   const Node& operator[](uint32_t index) const { return nodes_[index]; }
 
-  // Where a node is: `more` says for each level, from that below the top on, whether there is a
-  // further sibling below the line of that level.
+  // The place of a node: `more` says for each level, from that below the top on, whether a further
+  // sibling follows, so that a vertical line must be drawn.
   struct Place {
     size_t depth = 0;
     const std::vector<bool>& more;
   };
   enum class Descend : uint8_t { kYes, kNo };
-  // Calls visit(node, place) for each node, which returns whether to go on with its children.
-  // Takes no stack, whatever the depth. Can be called once.
+  // Calls visit(node, place) for each node; visit() returns whether to visit its children. Is not
+  // recursive, so any depth is possible. Can be called once.
   template <class F>
   void walk(F visit) {
     link();
     for (const uint32_t top : tops_) walk_from(top, visit);
-    // What is left is in a cycle of parents: pids that were reused within one clock tick.
+    // The remaining nodes are in a cycle of parents: pids that were reused within one clock tick.
     for (uint32_t i = 0; i < nodes_.size(); ++i)
       if (!nodes_[i].visited) walk_from(i, visit);
   }
@@ -101,8 +101,8 @@ class ProcessTree {
   std::vector<uint32_t> tops_;
 };
 
-// An exit that has no more than a status, with the details of the process when it was alive. The
-// strings are those of `living`.
+// The exit of a process, of which only the status is known, completed with the details that the
+// process had when it was alive. The strings are those of `living`.
 knell_event with_details_of(const knell_event& exit, const knell_event& living);
 
 }  // namespace knell::cli

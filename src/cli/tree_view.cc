@@ -23,12 +23,13 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// From this width on, USER and UNIT are wide.
+// On a terminal at least this wide, USER and UNIT are wide.
 constexpr size_t kWideScreen = 116;
 constexpr size_t kLevelColumns = 2;
-// Of the room for the commands, the lines of the tree leave this; picked: as the table does.
+// Columns reserved for the command, beside the lines of the tree; chosen, not measured, as in the
+// table.
 constexpr size_t kCommandColumns = 26;
-constexpr size_t kMostLevels = 40;  // where lines are not cut; picked
+constexpr size_t kMostLevels = 40;  // limit of the depth if lines are not cut; chosen, not measured
 
 struct Branches {
   std::string_view child, last, through, past;
@@ -36,7 +37,7 @@ struct Branches {
 constexpr Branches kUtf8{.child = "├─", .last = "└─", .through = "│ ", .past = "  "};
 constexpr Branches kAscii{.child = "|-", .last = "`-", .through = "| ", .past = "  "};
 
-// The process that makes all kernel threads, and such a thread: without a program, so without
+// kthreadd, the parent of all kernel threads, and a kernel thread: they have no program, so no
 // arguments.
 bool is_kthreadd(const knell_event& event) {
   return event.pid == 2 && event.ppid == 0 && event.args.data == nullptr &&
@@ -186,7 +187,7 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     add_line(node, place, note, out);
     const auto more =
         static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
-    // The last line is kept for the number of those left out.
+    // The last line is reserved for the number of processes that are not shown.
     if (most_lines != 0 && (left_out != 0 || lines + more >= most_lines)) {
       out.resize(before);
       ++left_out;
@@ -196,7 +197,8 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     return ProcessTree::Descend::kYes;
   });
   if (left_out == 0) return;
-  std::string line = fmt::format("{} more below; predicates or --under show fewer", left_out);
+  std::string line =
+      fmt::format("{} more below; use predicates or --under to show fewer", left_out);
   if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
   paint(out, line, Colour::kDim, options_.screen);
   out += '\n';
@@ -208,7 +210,7 @@ void TreeView::show_json(ProcessTree& tree, std::string& out) const {
     out += fmt::format("{{\"alive\":{},\"depth\":{},\"age_ns\":{},", node.alive(), place.depth,
                        age < 0 ? "null" : std::to_string(age));
     const std::string json = knell::json(node.event());
-    // Behind `type` and `seq`, which say nothing here.
+    // Leaves out the members before `time`: `type` and `seq` have no meaning here.
     out += std::string_view(json).substr(json.find("\"time\":"));
     out += '\n';
     return ProcessTree::Descend::kYes;

@@ -33,14 +33,15 @@ class TreeView {
  public:
   struct Options {
     Screen screen;
-    bool utf8 = true;             // the locale has UTF-8; else the lines of the tree are ASCII
-    bool kernel_threads = false;  // false: they are counted
+    // The locale has UTF-8; else the tree is drawn with ASCII characters
+    bool utf8 = true;
+    bool kernel_threads = false;  // show kernel threads; else only their number
     uint64_t now_ns = 0;          // CLOCK_MONOTONIC
     uint64_t boot_ahead_ns = 0;   // CLOCK_BOOTTIME less CLOCK_MONOTONIC
   };
   explicit TreeView(const Options& options) : options_(options) {}
 
-  // Appends the picture, with a header. `most_lines`: of the picture; 0: no limit.
+  // Appends the tree with a header, as text of at most `most_lines` lines; 0: no limit.
   void show(ProcessTree& tree, std::string& out, size_t most_lines = 0);
   // Appends each process as one JSON object on a line: the members of its event, without `type` and
   // `seq`, and `alive`, `depth` and `age_ns` before them.
@@ -59,7 +60,7 @@ class TreeView {
                 std::string_view note, std::string& out) const;
   std::string value(const Column& column, const knell_event& event) const;
   std::string branches(const ProcessTree::Place& place) const;
-  // Up to the time of the event; below 0: unknown.
+  // The age of the process at the time of the event; below 0: unknown.
   int64_t age_ns(const knell_event& event) const;
   size_t limit() const { return options_.screen.columns != 0 ? options_.screen.columns : SIZE_MAX; }
 

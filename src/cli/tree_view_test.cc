@@ -160,12 +160,12 @@ TEST_F(TreeViewTest, AProcessWithoutAKnownParentIsAtTheTop) {
 TEST_F(TreeViewTest, AReusedPidIsAnotherProcess) {
   tree_.add(living(1, 0, 100, "/sbin/init"));
   tree_.add(living(50, 1, 900, "new"));
-  // The child of an earlier process 50, and that process: both have ended.
+  // A child of an earlier process 50, and that process: both have ended.
   EventForTest old_child = dead(60, 50, 500, "child", 0);
   old_child.event.parent_id = {.boot = 1, .pid = 50, .start = 400, .kind = KNELL_ID_START};
   tree_.add_ended(old_child);
   tree_.add_ended(dead(50, 1, 400, "old", 0x200));
-  // A child that is too old for the process that has the pid of its parent now.
+  // A child that is older than the process that now has the pid of its parent.
   tree_.add(living(70, 50, 600, "stray"));
   std::vector<std::string> commands;
   for (const std::string& line : lines()) commands.push_back(line.substr(29));
@@ -175,7 +175,7 @@ TEST_F(TreeViewTest, AReusedPidIsAnotherProcess) {
 
 TEST_F(TreeViewTest, AnExitReplacesTheProcessThatWasAlive) {
   tree_.add(living(50, 1, 400, "job now"));
-  EventForTest exit;  // of a pidfd: it has a status only
+  EventForTest exit;  // as a pidfd reports it: with a status only
   exit.process(50, 0).exit(0x100);
   exit.event.mono_ns = kNow - kSecond / 2;
   tree_.add_ended(exit);
@@ -262,7 +262,7 @@ TEST(EventCopy, OwnsItsStrings) {
   for (int i = 0; i < 3; ++i) {
     EventForTest event;
     event.comm("a" + std::to_string(i)).args(std::string(100, static_cast<char>('0' + i)));
-    all.emplace_back(event);  // moves the earlier ones
+    all.emplace_back(event);  // this may move the earlier elements
   }
   for (int i = 0; i < 3; ++i) {
     const knell_event& event = all[static_cast<size_t>(i)].event();

@@ -537,7 +537,8 @@ class DaemonSnapshotTest : public DaemonListenerTest {
 
 TEST_F(DaemonSnapshotTest, VisitsWhatTheDaemonLists) {
   open();
-  server_.send_before_ack(Message::kSnapshot, processes_of({}));  // it is still working
+  // An empty frame: the daemon is still working
+  server_.send_before_ack(Message::kSnapshot, processes_of({}));
   server_.send_before_ack(Message::kSnapshot, processes_of({1, 5}));
   server_.send_before_ack(Message::kSnapshot, FakeServer::frame_of({event(KNELL_EVENT_EXEC, 9)}));
   server_.send_before_ack(Message::kSnapshot, processes_of({7}));

@@ -21,7 +21,7 @@
 
 namespace knell::server {
 
-// Lists the processes 1, 2, ...
+// A snapshot of processes with the pids 1, 2, ...
 class FakeSnapshot final : public Snapshot {
  public:
   FakeSnapshot(int32_t processes, int32_t fails_at) : left_(processes), fails_at_(fails_at) {}
@@ -47,7 +47,7 @@ class FakeSnapshot final : public Snapshot {
   int32_t pid_ = 0, left_, fails_at_;
 };
 
-// Grants every request, unless a member below says otherwise.
+// Accepts every request, unless a member below changes that.
 class FakeDaemon final : public DaemonInterface {
  public:
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
@@ -89,7 +89,8 @@ class FakeDaemon final : public DaemonInterface {
 
   int changes = 0;
   bool refuses = false, scan_fails = false;
-  int unscanned = 0, unscanned_roots = 0;  // pieces of work left, for all and for `under`
+  // Pieces of the scan that are left: for the living processes, for the processes under roots
+  int unscanned = 0, unscanned_roots = 0;
   int32_t missing_pid = 0;
   int32_t alive = 0, snapshot_fails_at = 0;  // of a snapshot
   uint32_t next_seq = 0;

@@ -24,7 +24,8 @@ constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kAbandonedATurn = 2048;
-constexpr uint64_t kPauseNs = 100'000'000;  // when a connection could not even be refused
+// Pause after a connection could be neither accepted nor refused
+constexpr uint64_t kPauseNs = 100'000'000;
 
 uint64_t thread_cpu_ns() {
   timespec now{};
@@ -266,12 +267,13 @@ void Server::update_client(Client& client, Life life) {
   if (client.gone) return;
   if (life == Life::kClose) {
     client.gone = true;
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // no more events of it
+    // No further events of this client
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
     unschedule(client.id());
     gone_.push_back(client.id());
     return;
   }
-  // A request that waited until the client reads its answers goes on.
+  // A request that waited until the client read its answers continues.
   if (client.has_work() && !client.waits) make_ready(client, clock_.monotonic_ns());
   update_epoll(client);
   schedule(client);

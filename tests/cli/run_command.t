@@ -48,7 +48,7 @@ NAME a report in a file, as JSON
 RUN knell run --report report -o json -- sh -c 'sh -c "sleep 0.05; exit 3"; exit 4'; s=$?; cat report; exit $s
 STATUS 4
 EXPECT ^\{"type":"exit",.*"exit_code":3,.*"ancestry":"sh <- sh"\}$
-EXPECT ^\{"type":"summary","command":"sh","wait_status":1024,"exit_code":4,"signal":null,.*"processes":3,"failed":1,"still_running":0,"lost":0,"lost_exact":true,"via":"[a-z]+"\}$
+EXPECT ^\{"type":"summary","command":"sh","wait_status":1024,"exit_code":4,"signal":null,.*"processes":3,"failed":1,"still_running":0,"lost":0,"lost_exact":true,"via":"[a-z]+","privileges_withheld":null,"not_followed":null\}$
 REFUSE_ERR .
 
 NAME processes that still run are reported

@@ -35,7 +35,7 @@ class PidfdSource final : public Source {
   // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE, with an
   // explanation.
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
-  // The same, of a process that `pidfd` refers to. Errors: EEXIST.
+  // Watches the process that `pidfd` refers to. Errors: EEXIST.
   [[nodiscard]] Result<void> add(int32_t pid, UniqueFd pidfd);
   // A process is removed automatically when its end is reported.
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
@@ -45,7 +45,7 @@ class PidfdSource final : public Source {
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
-  bool has_health_checks() const override { return false; }  // it cannot fail silently
+  bool has_health_checks() const override { return false; }  // pidfds report every failure at once
 
  private:
   struct Process {

@@ -381,11 +381,16 @@ TEST(Tracer, ReportsEveryShortProcessWithItsArgumentsAsNobody) { as_nobody(expec
 // transparency
 
 TEST(Tracer, TheParentSeesStopsContinuesAndTheEndOnce) {
-  Held held([] {
+  Pipe next = make_pipe();
+  Held held([&] {
     ::setpgid(0, 0);
     ::signal(SIGTSTP, SIG_DFL);
-    ::raise(SIGSTOP);
-    ::raise(SIGTSTP);
+    for (const int signal : {SIGSTOP, SIGTSTP}) {
+      char byte;
+      ::raise(signal);
+      // Until the parent saw the continue: a later change would take its place.
+      if (::read(next.read.get(), &byte, 1) != 1) return 1;
+    }
     return 5;
   });
   Watch watch(held.pid());
@@ -401,7 +406,8 @@ TEST(Tracer, TheParentSeesStopsContinuesAndTheEndOnce) {
     ASSERT_TRUE(wait_until([&] { return std::strchr("Tt", state_of(held.pid())) != nullptr; }));
     held.child().kill(SIGCONT);
     ASSERT_EQ(::waitpid(held.pid(), &status, WUNTRACED | WCONTINUED), held.pid());
-    EXPECT_TRUE(WIFCONTINUED(status)) << status;
+    ASSERT_TRUE(WIFCONTINUED(status)) << status;
+    ASSERT_EQ(::write(next.write.get(), "", 1), 1);
   }
   EXPECT_EQ(held.wait(), 5 << 8);
   EXPECT_TRUE(watch.read_until_exit_of(held.pid()));

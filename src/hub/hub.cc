@@ -355,7 +355,8 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
 void Hub::publish_lost(const PublishedEvent& published) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
-    const uint32_t types = event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
+    const uint32_t types =
+        event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
     if (filter.subscription.stream != published.stream) continue;
     if (published.event == nullptr || (types & event::types_of(published.event->lost_types)) == 0)
       continue;

@@ -585,6 +585,7 @@ class BpfConnectorTest : public BpfTest {
     ASSERT_NE(bpf_, nullptr);
     // UBSan needs a descriptor to check the type of an object that it has not seen before.
     ASSERT_TRUE(sink_.check_health(*bpf_));
+    ASSERT_FALSE(connected());
   }
   bool connected() const { return (bpf_->capabilities().types & KNELL_EVENT_UID) != 0; }
   static constexpr uint32_t kBoth = KNELL_EVENT_EXIT | KNELL_EVENT_UID;

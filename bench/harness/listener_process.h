@@ -18,8 +18,8 @@
 
 namespace knell::bench {
 
-// A T that forked processes share: they write, we read. Zeroes, and address space only, until it is
-// written to. T: plain data and atomics.
+// A T in memory that is shared with forked processes: they write it, and this process reads it. It
+// is zero at first, and takes no memory until it is written. T: plain data and atomics.
 template <class T>
 std::shared_ptr<T> map_shared() {
   void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE,

@@ -85,7 +85,7 @@ uint32_t ProcessTree::parent_of(uint32_t child) const {
 
 uint32_t ProcessTree::shown_parent_of(uint32_t child) const {
   uint32_t parent = parent_of(child);
-  // Counts, since hidden parents may be in a cycle.
+  // Bounded by the number of nodes, since hidden parents may be in a cycle.
   for (size_t i = 0; parent != kNone && nodes_[parent].hidden; ++i)
     parent = i < nodes_.size() ? parent_of(parent) : kNone;
   return parent;

@@ -329,7 +329,8 @@ class Run final : public Command {
 std::string_view Run::notes() const {
   return "CMD runs as it would without knell: it has standard input, output and the terminal,\n"
          "knell sends CMD each signal that knell receives, and when CMD stops, knell stops. The\n"
-         "last line of the report says how CMD itself ended, and why.\n"
+         "last line of the report says how CMD itself ended, and why. Where no source works here,\n"
+         "CMD is traced (ptrace), which slows it down; then the first line of the report says so.\n"
          "\n"
          "Exit status: that of CMD; if a signal killed CMD, knell kills itself by the same signal\n"
          "(a shell shows 128 + signal). 125 knell failed, or nothing can be observed here (CMD is\n"

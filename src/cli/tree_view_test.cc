@@ -128,7 +128,8 @@ TEST_F(TreeViewTest, LeavesColumnsOutOfANarrowWindow) {
   EXPECT_EQ(lines()[0], "PID      COMMAND");
 }
 
-// A wider line would take two rows of the window, and the next picture would miss one of them.
+// A wider line would take two rows of the window, and the next update would not overwrite one of
+// them.
 TEST_F(TreeViewTest, NoWindowIsTooNarrow) {
   const auto without_blanks = [](std::string text) {
     std::erase(text, ' ');

@@ -16,6 +16,7 @@
 #include "hub/hub.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "event/mask.h"
@@ -62,7 +63,7 @@ void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
   update_queue(*listener, [](Queue& queue) { queue.clear(); });
-  (void)prepare_answer(*listener, 0);
+  std::ignore = prepare_answer(*listener, 0);
   users_.leave(*listener->account_);
   listeners_.erase(listener);
 }
@@ -355,7 +356,8 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
 void Hub::publish_lost(const PublishedEvent& published) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
-    const uint32_t types = event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
+    const uint32_t types =
+        event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
     if (filter.subscription.stream != published.stream) continue;
     if (published.event == nullptr || (types & event::types_of(published.event->lost_types)) == 0)
       continue;

@@ -77,7 +77,7 @@ struct Task {
 // still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those fields
 // are null. Both cases are counted.
 struct TableLimits {
-  size_t tasks = 262'144;                // 192 bytes each and 8 to 16 of index: 53 MiB when full
+  size_t tasks = 262'144;                // 152 bytes each and 11 to 21 of index: 42 MiB when full
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 

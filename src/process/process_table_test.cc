@@ -664,6 +664,21 @@ TEST_F(ProcessTableTest, NoticesALostExecByTheName) {
   EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
 }
 
+// The scan has passed its place in /proc.
+TEST_F(ProcessTableTest, KeepsARootThatIsAddedDuringAScan) {
+  for (int pid = 40; pid < 50; ++pid) tree.add(pid, {.start = 1});
+  keep({.threads = true});
+  table().on_lost(0);
+  clock.now_ns += kSecond;
+  table().read_again();
+  ScanBudget some{.left = 10};
+  (void)table().scan_some(some);
+  ASSERT_TRUE(table().follow(std::vector{40, 49}));
+  scan();
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(49), 0U);
+}
+
 // A leader may exit long before the last of its threads.
 TEST_F(ProcessTableTest, KeepsALeaderWhoseProcessLives) {
   tree.add(10, {.start = 5, .uid = 1000});

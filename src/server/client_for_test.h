@@ -99,7 +99,7 @@ class FakeDaemon final : public DaemonInterface {
   int unscanned = 0, unscanned_roots = 0;
   int32_t missing_pid = 0;
   int32_t alive = 0, snapshot_fails_at = 0;  // of a snapshot
-  int unmatched = 0;                         // processes that its predicates exclude
+  int unmatched = 0;                         // number of processes that the predicates exclude
   int snapshot_steps = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;

@@ -222,7 +222,7 @@ TEST(Server, AClientMayLeaveDuringItsSnapshot) {
 
 TEST(Server, ASnapshotEndsWhenTheClientLeaves) {
   Fixture on;
-  on.daemon.unmatched = 100'000'000;  // so it has nothing to send
+  on.daemon.unmatched = 100'000'000;  // so this client has nothing to send
   const std::string request = wire::encode_snapshot_request(2);
   UniqueFd fd = on.listener();
   ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
@@ -234,7 +234,7 @@ TEST(Server, ASnapshotEndsWhenTheClientLeaves) {
   EXPECT_LT(on.serve_all(), 10);
   EXPECT_EQ(on.daemon.snapshot_steps, steps);
   EXPECT_EQ(on.server->clients(), 0u);
-  fd = on.listener();  // one that leaves before the request is served
+  fd = on.listener();  // a client that disconnects before its request is served
   ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
   fd.reset();
   EXPECT_LT(on.serve_all(), 10);

@@ -33,7 +33,7 @@ void threads_come_and_go(std::vector<Fate>&);
 // A worker calls exit(7) while the leader waits
 void worker_exits_process(std::vector<Fate>&);
 void main_exits_with_workers_alive(std::vector<Fate>&);  // exit(5)
-// then a worker exits with 7, by the system call
+// the leader exits; then a worker calls SYS_exit with 7
 void leader_leaves_first(std::vector<Fate>&);
 void leader_leaves_first_by_pthread_exit(std::vector<Fate>&);
 void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker calls exit(0)

@@ -31,12 +31,7 @@ std::string not_under_compat() {
   return std::getenv("KNELL_COMPAT_DIRECT") != nullptr ? "" : "runs under knell compat --direct";
 }
 
-pid_t run(int status) {
-  Child child = Child::fork([status] { return status; });
-  const pid_t pid = child.pid();
-  EXPECT_TRUE(child.wait().has_value());
-  return pid;
-}
+pid_t run(int status);
 
 class Client {
  public:
@@ -55,13 +50,15 @@ class Client {
   // Reads until the exit of a process that was forked and died after all earlier events.
   void read_all() {
     ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, 1);
-    const pid_t last = run(0);
-    for (const Deadline deadline; !exits_.contains(last) && !deadline.passed();) {
+    read_until_exit_of(run(0));
+  }
+  void read_until_exit_of(pid_t pid) {
+    for (const Deadline deadline; !exits_.contains(pid) && !deadline.passed();) {
       pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
       ::poll(&ready, 1, 100);
       drain();
     }
-    EXPECT_TRUE(exits_.contains(last));
+    EXPECT_TRUE(exits_.contains(pid));
   }
   void drain() {
     source::Receiver receiver;
@@ -84,6 +81,19 @@ class Client {
   std::vector<pid_t> forks_;
   std::map<uint32_t, std::vector<uint32_t>> acks_;
 };
+
+// Runs a process to its end. Returns when another client has received its exit: the kernel may send
+// that after the process was reaped, and then a later request of the test would apply to it.
+pid_t run(int status) {
+  Client other;
+  other.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT);
+  Child child = Child::fork([status] { return status; });
+  const pid_t pid = child.pid();
+  EXPECT_TRUE(child.wait().has_value());
+  other.read_until_exit_of(pid);
+  other.ask(KNELL_MCAST_IGNORE, std::nullopt);
+  return pid;
+}
 
 // The first test, since a kernel with the filter counts a LISTEN after an invalid request once
 // more.

@@ -346,6 +346,10 @@ TEST(RunTraced, LeavesGdbAlone) {
       "/usr/bin/gdb -nx -batch -return-child-result -ex run --args " + victim("exit_with") + " 3");
 }
 
+TEST(RunTraced, LeavesAnInnerKnellRunAlone) {
+  expect_not_followed(knell_binary(), knell_binary() + " run -- /bin/sh -c 'exit 3'");
+}
+
 // LeakSanitizer stops the threads of its process by tracing them.
 TEST(RunTraced, LeavesAProgramWithLeakSanitizerAlone) {
   KNELL_NEEDS(not_in_vm());

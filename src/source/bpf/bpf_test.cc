@@ -583,6 +583,9 @@ class BpfConnectorTest : public BpfTest {
       GTEST_SKIP() << made.error().message();
     open(request(KNELL_EVENT_EXIT));
     ASSERT_NE(bpf_, nullptr);
+    // UBSan needs a descriptor to check the type of an object that it has not seen before.
+    ASSERT_TRUE(sink_.check_health(*bpf_));
+    ASSERT_FALSE(connected());
   }
   bool connected() const { return (bpf_->capabilities().types & KNELL_EVENT_UID) != 0; }
   static constexpr uint32_t kBoth = KNELL_EVENT_EXIT | KNELL_EVENT_UID;

@@ -643,7 +643,7 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
   assembler().on_raw(exit_of(50, 0x100, clock.now_ns + 2));
   assembler().on_raw(exit_of(40, 0x100, clock.now_ns + 3));
   ASSERT_EQ(batch.size(), 4U);
-  for (const size_t i : {1, 2, 3}) {
+  for (const size_t i : {1U, 2U, 3U}) {
     EXPECT_NE(batch[i].event.has & KNELL_HAS_UID, 0U) << i;
     EXPECT_EQ(batch[i].event.uid, 1000U) << i;
     EXPECT_EQ(batch[i].event.comm.data, nullptr) << i;
@@ -735,7 +735,7 @@ TEST_F(AssemblerWithBirths, ReportThreadsWithTheirOwners) {
   for (const auto& raw : {fork_of(50, 1, at + 1), exit_of(50, 0x100, at + 2), ack, hole})
     assembler().on_raw(raw);
   ASSERT_EQ(output.threads.size(), 3U) << "an ack is no event";
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     EXPECT_EQ(output.threads[i].uid, 1000U);
     EXPECT_TRUE(output.threads[i].levels_known);
     ASSERT_EQ(output.threads[i].levels.size(), 1U);

@@ -199,6 +199,9 @@ void ProcessHistory::break_cycles() {
 }
 
 void ProcessHistory::finish(uint64_t mono_ns) {
+  uint64_t first = UINT64_MAX;
+  for (const PastProcess& process : processes_) first = std::min(first, process.start_ns);
+  if (!processes_.empty()) begin_ns_ = std::max(first, begin_ns());
   end_ns_ = std::max({end_ns_, mono_ns, begin_ns()});
   for (PastProcess& process : processes_) {
     if (process.end == End::kRunning) process.end_ns = end_ns_;

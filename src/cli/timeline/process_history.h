@@ -59,7 +59,8 @@ class ProcessHistory {
   void add(const knell_event& event);
   // Adds a process that has just been started and for which no fork will be reported.
   void start(pid_t pid, uint64_t mono_ns);
-  // Sets the time from which on events were received; else it is the time of the first event.
+  // Sets the time from which on events were received; by default that of the first event. The
+  // history begins with the first process that started after it.
   void set_begin(uint64_t mono_ns) { begin_ns_ = mono_ns; }
   // The stream has ended; processes without an exit were running at `mono_ns`, or at the last
   // event if that is later.

@@ -89,6 +89,13 @@ TEST(ProcessHistory, ProcessesThatRanBeforeBeginAtTheBeginning) {
   EXPECT_EQ(parent.end_ns, 1600U);
 }
 
+TEST(ProcessHistory, BeginsWithTheFirstProcess) {
+  HistoryForTest test;
+  test.history.set_begin(1000);
+  test.exit_after(10, 5000, 900).exit_after(11, 5100, 2000);
+  EXPECT_EQ(test.finish().begin_ns(), 3100U);
+}
+
 TEST(ProcessHistory, AnExitWithoutStatusIsUnknownAndNoFailure) {
   HistoryForTest test;
   test.start(10, 100).exit_unknown(10, 200);

@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/timeline/timeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/duration.h"
+#include "cli/text.h"
+
+namespace knell::cli {
+namespace {
+
+using End = PastProcess::End;
+
+std::chrono::nanoseconds nanoseconds(uint64_t ns) {
+  return std::chrono::nanoseconds(static_cast<int64_t>(ns & INT64_MAX));
+}
+
+}  // namespace
+
+Timeline::Timeline(const ProcessHistory& history, std::string title, std::string origin)
+    : history_(history),
+      title_(std::move(title)),
+      origin_(std::move(origin)),
+      children_(history),
+      chain_(critical_chain(history, children_)) {}
+
+std::string Timeline::name(uint32_t process) const {
+  const PastProcess& p = (*this)[process];
+  return p.name == 0 ? "?" : name_text(history_.text(p.name));
+}
+
+std::string Timeline::ended(uint32_t process) const {
+  const PastProcess& p = (*this)[process];
+  return p.end == End::kRunning ? "still running" : std::string(history_.text(p.ended));
+}
+
+std::string Timeline::ancestry(uint32_t process) const {
+  constexpr size_t kDepth = 8;  // chosen, not measured
+  std::string out = name(process);
+  uint32_t at = process;
+  for (size_t depth = 1; (*this)[at].parent != kNoProcess; ++depth) {
+    if (depth == kDepth) return out + " <- …";
+    at = (*this)[at].parent;
+    out += " <- " + name(at);
+  }
+  if ((*this)[at].parent_name != 0)
+    out += " <- " + name_text(history_.text((*this)[at].parent_name));
+  return out;
+}
+
+std::optional<uint64_t> Timeline::life_ns(uint32_t process) const {
+  const PastProcess& p = (*this)[process];
+  if (!p.start_known || p.end == End::kRunning) return std::nullopt;
+  return p.end_ns - p.start_ns;
+}
+
+std::string Timeline::life_text(uint32_t process) const {
+  const PastProcess& p = (*this)[process];
+  const std::string text = seconds_text(nanoseconds(p.end_ns - p.start_ns));
+  return life_ns(process) ? text : "more than " + text;
+}
+
+std::vector<uint32_t> Timeline::failures() const {
+  std::vector<uint32_t> out;
+  for (uint32_t i = 0; i < history_.processes().size(); ++i)
+    if ((*this)[i].failed()) out.push_back(i);
+  std::ranges::stable_sort(out, {}, [&](uint32_t i) { return (*this)[i].end_ns; });
+  return out;
+}
+
+std::vector<ChainStep> Timeline::longest_steps(size_t most) const {
+  std::vector<ChainStep> out(chain_);
+  std::ranges::stable_sort(out, std::ranges::greater{}, &ChainStep::own_ns);
+  if (out.size() > most) out.resize(most);
+  return out;
+}
+
+std::string Timeline::facts(const Picture* picture) const {
+  const auto processes = history_.processes();
+  const auto failed = std::ranges::count_if(processes, &PastProcess::failed);
+  std::string out = fmt::format("{}, {} process{}, {} failed, {}",
+                                seconds_text(nanoseconds(history_.end_ns() - history_.begin_ns())),
+                                processes.size(), processes.size() == 1 ? "" : "es", failed,
+                                history_.losses().text());
+  if (history_.left_out() != 0)
+    out += fmt::format("; the processes after the first {} are not shown", processes.size());
+  if (picture != nullptr && picture->merged != 0)
+    out += fmt::format("; {} short processes are merged", picture->merged);
+  return out;
+}
+
+Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars,
+                             Sink& sink) {
+  constexpr size_t kMostHtml = 100'000;  // chosen: a page of some 30 MB
+  constexpr size_t kMostSvg = 2'000;     // chosen: what can be read on paper
+  switch (format) {
+    case TimelineFormat::kSvg:
+      return write_svg(timeline, bars == 0 ? kMostSvg : bars, sink);
+    case TimelineFormat::kPerfetto:
+      return write_perfetto(timeline, sink);
+    default:
+      return write_html(timeline, bars == 0 ? kMostHtml : bars, sink);
+  }
+}
+
+}  // namespace knell::cli

@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <csignal>
 #include <string>
 #include <string_view>
 

@@ -50,7 +50,7 @@
     for (let at = i; at >= 0 && names.length < 9; at = parent[at]) {
       names.push(names.length < 8 ? title(at) : '…');
     }
-    return names.join(' ← ');
+    return names.join(' <- ');
   }
   function life(i) {
     const us = data.bars.life[i];
@@ -72,37 +72,39 @@
     ];
   }
 
-  // ---- the bars of each lane, by time: they do not overlap
+  // ---- bars by lane and time: those of one lane do not overlap
 
-  const firstOf = new Uint32Array(data.lanes + 1), inLanes = new Uint32Array(bars);
-  for (let i = 0; i < bars; i++) firstOf[lane[i] + 1]++;
-  for (let l = 0; l < data.lanes; l++) firstOf[l + 1] += firstOf[l];
-  {
-    const next = firstOf.slice();
-    const order = Uint32Array.from({length: bars}, (_, i) => i);
-    order.sort((a, b) => start[a] - start[b] || end[a] - end[b]);
-    for (const i of order) inLanes[next[lane[i]]++] = i;
+  const byTime = Uint32Array.from({length: bars}, (_, i) => i);
+  byTime.sort((a, b) => start[a] - start[b] || end[a] - end[b]);
+  // The bars that are wanted, one lane after the other; those of lane l begin at first[l].
+  function inLanes(wanted) {
+    const first = new Uint32Array(data.lanes + 1);
+    for (let i = 0; i < bars; i++) if (wanted(i)) first[lane[i] + 1]++;
+    for (let l = 0; l < data.lanes; l++) first[l + 1] += first[l];
+    const next = first.slice(), items = new Uint32Array(first[data.lanes]);
+    for (const i of byTime) if (wanted(i)) items[next[lane[i]]++] = i;
+    return {first, items};
   }
-  // The first place in the lane whose bar ends at `time` or later.
-  function search(l, time) {
-    let low = firstOf[l], high = firstOf[l + 1];
+  // The first place from `low` to `high` whose bar ends at `time` or later.
+  function search({items}, low, high, time) {
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (end[inLanes[middle]] < time) low = middle + 1; else high = middle;
+      if (end[items[middle]] < time) low = middle + 1; else high = middle;
     }
     return low;
   }
+  const all = inLanes(() => true), failures = inLanes((i) => failed(i) > 0);
 
   // ---- drawing
 
   const chart = $('chart'), canvas = $('canvas'), context = canvas.getContext('2d');
   let from = 0, to = span, selected = -1, hovered = -1, waiting = false;
-  let matches = null, match = -1;
+  let matches = null;  // of the search: a flag for each bar, how many, and inLanes() of them
   let colours = {};
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);
-    for (const key of [...KINDS, 'page', 'text', 'dim', 'edge', 'mark', 'match', 'accent']) {
+    for (const key of [...KINDS, 'page', 'text', 'dim', 'edge', 'mark', 'accent']) {
       colours[key] = style.getPropertyValue('--' + key).trim();
     }
   }
@@ -127,11 +129,10 @@
     context.fillStyle = colours.edge;
     context.fillRect(0, SCALE - 1, width, 1);
   }
-  // `small`: how many bars are too narrow to be drawn on their own.
-  function drawBar(i, left, width, y, small) {
-    const faded = matches && !matches.has(i);
-    context.globalAlpha = faded ? 0.25 : 1;
-    context.fillStyle = colours[KINDS[small > 1 && !failed(i) ? MERGED : kind[i]]];
+  // `many`: others are too narrow to be drawn and are in this one.
+  function drawBar(i, left, width, y, many) {
+    context.globalAlpha = matches && !matches.flags[i] ? 0.25 : 1;
+    context.fillStyle = colours[KINDS[many && !failed(i) ? MERGED : kind[i]]];
     context.fillRect(left, y, width, BAR);
     context.fillStyle = colours.mark;
     if (onChain(i)) context.fillRect(left, y + BAR - 2, width, 2);
@@ -149,7 +150,7 @@
         if (data.bars.before[i]) context.fillRect(left, at, 2, 2);
       }
     }
-    if (width > 24 && small === 1) {
+    if (width > 24 && !many) {
       context.fillStyle = colours.text;
       const room = Math.floor((width - 10) / 6.4);
       const words = label(i);
@@ -157,46 +158,39 @@
                        left + 8, y + 12);
     }
     context.globalAlpha = 1;
-    if (i === selected || i === hovered || i === match) {
+    if (i === selected || i === hovered) {
       context.strokeStyle = i === hovered ? colours.text : colours.accent;
       context.lineWidth = 2;
       context.strokeRect(left, y, width, BAR);
     }
   }
-  function drawLane(l, y, width) {
-    const last = firstOf[l + 1], marked = [];
-    let drawn = 0, right = -1, runStart = 0, runFirst = -1, run = 0;
+  // Draws the bars of a lane that are in `list`. Of those that end within one pixel, one is drawn, so
+  // the time this takes depends on the width and not on the number of bars.
+  function drawLane(list, l, y, width, least) {
+    const last = list.first[l + 1];
+    let drawn = 0, run = null;  // adjacent narrow bars
     const flush = () => {
-      if (run > 0) { drawBar(runFirst, runStart, Math.max(1, right - runStart), y, run); drawn++; }
-      run = 0;
+      if (run) { drawBar(run.i, run.left, run.right - run.left, y, run.many); drawn++; }
+      run = null;
     };
-    for (let at = search(l, from); at < last && start[inLanes[at]] <= to; at++) {
-      const i = inLanes[at];
-      const a = Math.max(-4, x(start[i])), b = Math.min(width + 4, x(end[i]));
-      if (failed(i) || i === selected || i === match || (matches && matches.has(i))) {
-        marked.push([i, a, Math.max(failed(i) ? 4 : 2, b - a)]);
+    for (let at = search(list, list.first[l], last, from); at < last; ) {
+      const i = list.items[at];
+      if (start[i] > to) break;
+      const left = Math.max(-4, x(start[i])), right = Math.min(width + 4, x(end[i]));
+      if (right - left >= least) {
+        flush();
+        drawBar(i, left, right - left - 0.5, y, false);
+        drawn++;
+        at++;
         continue;
       }
-      if (b - a < 2) {  // too narrow: part of a run of such bars
-        if (run > 0 && a - right > 1) flush();
-        if (run === 0) { runStart = a; runFirst = i; }
-        run++;
-        right = Math.max(right, b, a + 1);
-        continue;
-      }
-      flush();
-      drawBar(i, a, b - a - 0.5, y, 1);
-      right = b;
-      drawn++;
+      const next = Math.max(at + 1, search(list, at, last, time(left + 1)));
+      if (run && left - run.right > 1) flush();
+      if (run) run.many = true; else run = {i, left, right: left, many: next - at > 1};
+      run.right = Math.max(run.right, right, left + (least > 2 ? least : 1));
+      at = next;
     }
     flush();
-    let before = -10;  // of many marks at one place one is drawn
-    for (const [i, a, w] of marked) {
-      if (a + w - before < 1 && i !== selected && i !== match) continue;
-      drawBar(i, a, w, y, 1);
-      before = a + w;
-      drawn++;
-    }
     return drawn;
   }
   function draw() {
@@ -217,7 +211,15 @@
     const lastLane = Math.min(data.lanes, Math.ceil((top + height - SCALE) / LANE));
     let drawn = 0;
     for (let l = firstLane; l < lastLane; l++) {
-      drawn += drawLane(l, SCALE + l * LANE - top + 2, width);
+      const y = SCALE + l * LANE - top + 2;
+      drawn += drawLane(all, l, y, width, 2);
+      drawLane(failures, l, y, width, 4);
+      if (matches) drawLane(matches.lanes, l, y, width, 3);
+    }
+    if (selected >= 0) {
+      const left = Math.max(-4, x(start[selected])), right = Math.min(width + 4, x(end[selected]));
+      const y = SCALE + lane[selected] * LANE - top + 2;
+      if (right >= 0 && left <= width) drawBar(selected, left, Math.max(3, right - left), y, false);
     }
     drawScale(width);
     Object.assign(chart.dataset, {drawn, from: Math.round(from), to: Math.round(to), selected});
@@ -273,8 +275,9 @@
     const l = Math.floor((py - SCALE + chart.scrollTop) / LANE);
     if (py < SCALE || l < 0 || l >= data.lanes) return -1;
     let best = -1, distance = 4;  // pixels: a narrow bar can be hit
-    for (let at = search(l, time(px - 4)); at < firstOf[l + 1]; at++) {
-      const i = inLanes[at];
+    const last = all.first[l + 1];
+    for (let at = search(all, all.first[l], last, time(px - 4)); at < last; at++) {
+      const i = all.items[at];
       if (start[i] > time(px + 4)) break;
       const away = Math.max(x(start[i]) - px, px - x(end[i]), 0) - (failed(i) ? 0.5 : 0);
       if (away < distance) { distance = away; best = i; }
@@ -335,33 +338,36 @@
 
   // ---- searching
 
+  let lower = null;  // the texts in lower case
   function find() {
     const words = $('search').value.toLowerCase();
     matches = null;
-    match = -1;
     if (words !== '') {
-      const hits = data.texts.map((one) => one.toLowerCase().includes(words));
-      matches = new Set();
+      lower = lower || data.texts.map((one) => one.toLowerCase());
+      const hits = lower.map((one) => one.includes(words));
+      const flags = new Uint8Array(bars);
+      let count = 0;
       for (let i = 0; i < bars; i++) {
-        const hit = kind[i] !== MERGED &&
-          (hits[name[i]] || hits[data.bars.command[i]] || hits[data.bars.ended[i]] ||
-           String(pid[i]) === words);
-        if (hit) matches.add(i);
+        if (kind[i] === MERGED) continue;
+        const hit = hits[name[i]] || hits[data.bars.command[i]] || hits[data.bars.ended[i]] ||
+          String(pid[i]) === words;
+        if (hit) { flags[i] = 1; count++; }
       }
+      matches = {flags, count, lanes: inLanes((i) => flags[i] === 1)};
     }
-    $('found').textContent = matches ? matches.size + ' of ' + bars + ' bars' : '';
+    $('found').textContent = matches ? matches.count + ' of ' + bars + ' bars' : '';
     redraw();
   }
-  function next(all, back) {  // the bar after the selected one, in the order of their starts
-    if (all.length === 0) return;
-    all.sort((a, b) => start[a] - start[b] || a - b);
-    const at = all.indexOf(selected);
-    match = all[at < 0 ? (back ? all.length - 1 : 0)
-                       : (at + (back ? all.length - 1 : 1)) % all.length];
-    go(match);
+  // Goes to the next wanted bar after the selected one, in the order of their starts.
+  function next(wanted, back) {
+    const at = selected < 0 ? (back ? 0 : -1) : byTime.indexOf(selected);
+    for (let step = 1; step <= bars; step++) {
+      const i = byTime[(at + (back ? -step : step) + bars) % bars];
+      if (wanted(i)) return go(i);
+    }
   }
-  const nextMatch = (back) => matches && next([...matches], back);
-  const nextFailure = (back) => next(data.failures.map((one) => one.bar).filter((i) => i >= 0), back);
+  const nextMatch = (back) => matches && next((i) => matches.flags[i] === 1, back);
+  const nextFailure = (back) => next((i) => failed(i) > 0, back);
 
   $('search').addEventListener('input', find);
   $('search').addEventListener('keydown', (event) => {

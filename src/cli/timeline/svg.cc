@@ -34,9 +34,9 @@ rect{stroke:#fff;stroke-width:.5}a:hover text{text-decoration:underline}
 .running{fill:#d6dbe0;stroke:#57606a;stroke-dasharray:3 2}.unknown{fill:#c4cad0;stroke:#57606a}
 .merged{fill:#e3ded2;stroke:#a39a85}
 .mark,.chain{fill:#1b1f24;stroke:none}.grid{stroke:#d0d7de;stroke-width:1}
-.page{fill:#fff;stroke:none}
+.page{fill:#fff;stroke:none}.open{stroke:#1b1f24;stroke-width:2;stroke-dasharray:2 2}
 @media screen and (prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#9aa4ae}
-.page{fill:#14181d}rect{stroke:#14181d}.grid{stroke:#30363d}.mark,.chain{fill:#e6edf3}
+.page{fill:#14181d}rect{stroke:#14181d}.open{stroke:#e6edf3}.grid{stroke:#30363d}.mark,.chain{fill:#e6edf3}
 .ok{fill:#2f5f80}.failure{fill:#93570f}.signal{fill:#9a3327}.oom{fill:#6f3f92}
 .running{fill:#30363d;stroke:#9aa4ae}.unknown{fill:#40474f;stroke:#9aa4ae}
 .merged{fill:#39352b;stroke:#7d745f}}
@@ -234,6 +234,11 @@ class SvgWriter {
     return out;
   }
 
+  // The edge of a bar whose process started before it, or went on after it.
+  void write_open_edge(double x, double y) {
+    out_ += fmt::format("<path class=\"open\" d=\"M{:.1f} {:.0f}v{}\"/>\n", x, y, kBar);
+  }
+
   void write_bar(uint32_t index) {
     const Bar& bar = picture_.bars[index];
     const double x = x_of(bar.start_ns), y = top_ + kLane * bar.lane;
@@ -248,6 +253,9 @@ class SvgWriter {
       out_ += fmt::format(
           "<rect class=\"chain\" x=\"{:.1f}\" y=\"{:.0f}\" width=\"{:.1f}\" height=\"2.5\"/>\n", x,
           y + kBar - 2.5, width);
+    if (!bar.merged() && timeline_.history().started_before(timeline_[bar.process]))
+      write_open_edge(x, y);
+    if (!bar.merged() && timeline_[bar.process].end == End::kRunning) write_open_edge(x + width, y);
     if (bar.failed != 0)
       out_ += fmt::format("<path class=\"mark\" d=\"M{:.1f} {:.0f}h6l-6 6z\"/>\n", x, y);
     const auto room = static_cast<size_t>(std::max(0.0, width - 10) / kCharacter);

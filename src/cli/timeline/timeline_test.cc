@@ -188,6 +188,13 @@ TEST(TimelineSvg, NothingThatAProcessSaysIsMarkup) {
   EXPECT_EQ(count(svg, "</svg"), 1U);
 }
 
+TEST(TimelineSvg, EdgesThatAreNotKnownAreDotted) {
+  HistoryForTest test;
+  test.start(1, 100).fork(1, 2, 200).exit(2, 300, 0).fork(9, 3, 400).finish();
+  const std::string svg = write(Timeline(test.history, "", ""), TimelineFormat::kSvg);
+  EXPECT_EQ(count(svg, "class=\"open\""), 4U);  // the ends of 1, 9 and 3, the start of 9
+}
+
 TEST(TimelineSvg, OfNothingIsAPicture) {
   HistoryForTest test;
   test.finish();

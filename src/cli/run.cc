@@ -23,6 +23,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/scheduling.h"
 #include "cli/background_writer.h"
 #include "cli/blocked_signals.h"
@@ -33,6 +34,8 @@
 #include "cli/listen.h"
 #include "cli/message.h"
 #include "cli/report.h"
+#include "cli/text.h"
+#include "cli/timeline_output.h"
 #include "cli/tree.h"
 #include "cli/watching.h"
 
@@ -54,9 +57,10 @@ constexpr size_t kMostUnwritten = size_t{1}
 
 class Running {
  public:
-  // `probe`: the pid of the GroupProbe, which is not under CMD.
+  // `probe`: the pid of the GroupProbe, which is not under CMD. `timeline` may be nullptr.
   Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-          std::string name, Report report, BackgroundWriter& writer);
+          std::vector<std::string> command, Report report, BackgroundWriter& writer,
+          TimelineFile* timeline);
 
   // Returns when CMD has ended and the report is written: CMD's wait status. Errors: kCannotRun,
   // kNotFound.
@@ -66,6 +70,8 @@ class Running {
   bool read_events();
   void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
+  void add_to_timeline(knell_event event);
+  void write_timeline();
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
   void drain();
@@ -79,7 +85,10 @@ class Running {
   pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
-  std::string unwritten_;  // the part of the report that is not written yet
+  const std::vector<std::string> command_;
+  TimelineFile* timeline_;
+  int64_t started_ns_ = 0;  // CLOCK_REALTIME
+  std::string unwritten_;   // the part of the report that is not written yet
   Tree tree_;
   RunResult result_;
   bool listener_failed_ = false;  // reading the listener failed
@@ -88,7 +97,8 @@ class Running {
 };
 
 Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-                 std::string name, Report report, BackgroundWriter& writer)
+                 std::vector<std::string> command, Report report, BackgroundWriter& writer,
+                 TimelineFile* timeline)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
@@ -96,9 +106,11 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
       probe_(probe),
       report_(report),
       writer_(writer),
+      command_(std::move(command)),
+      timeline_(timeline),
       tree_(child.pid(), ::getpid()) {
   const knell_stats stats = listener.stats();
-  result_.name = std::move(name);
+  result_.name = command_.front();
   result_.scope = stats.scope;
   result_.scope_uid = stats.scope_uid;
   result_.via = stats.via;
@@ -118,6 +130,38 @@ void Running::take_command_exit(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
+// A child that was made with CLONE_PARENT is under CMD, as in the tree.
+void Running::add_to_timeline(knell_event event) {
+  if (event.pid == ::getpid() && event.type == KNELL_EVENT_FORK) {
+    if (exit_seen_) return;
+    event.pid = event.tid = pid_;
+    event.id = {};
+    event.comm = event.args = {};
+  }
+  timeline_->history().add(event);
+}
+
+void Running::write_timeline() {
+  if (timeline_ == nullptr) return;
+  const uint64_t now = system_clock().monotonic_ns();
+  if (!exit_seen_) {  // its exit event was lost, but it was reaped here
+    knell_event exit = exit_with(result_.wait_status);
+    exit.pid = exit.tid = pid_;
+    exit.mono_ns = now;
+    timeline_->history().add(exit);
+  }
+  timeline_->history().finish(result_.still_running == 0 ? 0 : now);
+  std::string words;
+  for (const std::string& word : command_) words.append(word).push_back('\0');
+  knell_event typed{};
+  typed.args = {words.data(), words.size()};
+  const auto written =
+      timeline_->write(command_text(typed),
+                       fmt::format("{}Z, knell {}, via {}", rfc3339_text(started_ns_).substr(0, 19),
+                                   knell_version(), source_text(listener_.stats())));
+  if (!written) message("knell: {}; there is no timeline\n", written.error().line);
+}
+
 void Running::take(const knell_event& taken) {
   knell_event event = taken;
   job_.replace_sender(event);
@@ -131,6 +175,7 @@ void Running::take(const knell_event& taken) {
     else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
       ++result_.failed;
   }
+  if (timeline_ != nullptr) add_to_timeline(event);
   if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree removes it
   tree_.add(event, alive_in_proc);
 }
@@ -203,6 +248,8 @@ void Running::finish_writing() {
 
 Outcome<int> Running::run(const Child& child) {
   const auto started = Clock::now();
+  started_ns_ = system_clock().realtime_ns();
+  if (timeline_ != nullptr) timeline_->history().start(pid_, system_clock().monotonic_ns());
   for (;;) {
     job_.step();
     while (read_events()) write();
@@ -220,6 +267,7 @@ Outcome<int> Running::run(const Child& child) {
   if (const auto missed = loss_at_end(listener_)) take(*missed);
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
+  write_timeline();
   report_.close(result_, unwritten_);
   finish_writing();
   return result_.wait_status;
@@ -302,7 +350,7 @@ class Run final : public Command {
                    uint32_t wanted, bool json) const;
 
   Selection selection_;
-  std::string format_, report_;
+  std::string format_, report_, timeline_;
   bool all_ = false;
 };
 
@@ -318,7 +366,8 @@ std::string_view Run::notes() const {
          "Examples:\n"
          "  knell run -- make -j8 >build.log\n"
          "  knell run --report failed.json -o json -- ./nightly.sh\n"
-         "  knell run -e nonzero-exit,exec -- ./configure\n";
+         "  knell run -e nonzero-exit,exec -- ./configure\n"
+         "  knell run --timeline build.html -- make -j8  which step takes the time\n";
 }
 
 void Run::add_options(CommandLine& line) {
@@ -326,6 +375,9 @@ void Run::add_options(CommandLine& line) {
   line.add_flag("--all", all_, "report every exit, not only the non-zero ones");
   line.add_value("--report", report_, "FILE", "write the report to FILE, not to standard error");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("--timeline", timeline_, "FILE",
+                 "draw when each process ran, and how it ended, in FILE.html,\n"
+                 "FILE.svg or FILE.pftrace (for Perfetto)");
 }
 
 Outcome<uint32_t> Run::wanted() const {
@@ -341,6 +393,10 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   if (!report_.empty()) {
     file.reset(::open(report_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file) return failed("--report {}: {}", printable(report_), std::strerror(errno));
+  }
+  std::optional<TimelineFile> timeline;
+  if (!timeline_.empty()) {
+    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_));
   }
   const int fd = file ? file.get() : STDERR_FILENO;
   const Report report(json, Screen::of(fd));
@@ -361,7 +417,8 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
   lower_oom_score();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
+  Running running(wanted, listener, job, child, probe.pid(), command, report, *writer,
+                  timeline ? &*timeline : nullptr);
   child.go();
   return running.run(child);
 }

@@ -29,6 +29,13 @@ STATUS 4
 EXPECT_ERR ^knell: cannot write t\.svg: No space left on device; there is no timeline$
 EXPECT_ERR ^knell: sh: exit 4 after
 
+NAME a recording is drawn in each format
+NEEDS connector
+SETUP knell record --under $$ r.knell 2>err & k=$!; until_listens err; sh -c 'sh -c "exit 3"; exit 5'; until_recorded r.knell '"exit_code":5'; kill -INT $k; wait $k
+RUN for f in html svg perfetto; do knell timeline r.knell -o $f >t.$f; done; grep -c '✗ sh exit 5' t.svg; grep -o 'sha256-[^;]*' t.html | wc -l; knell timeline - -o svg --exit-code 3 <r.knell | grep -c 'class="mark"'
+EXPECT \A1\n2\n1\n\Z
+EXPECT_ERR ^\d+\.\d+s, \d+ processes, \d failed, 0 lost$
+
 NAME the page allows its script and style by their hashes
 NEEDS connector
 SETUP knell run --timeline t.html -- true
@@ -66,3 +73,28 @@ RUN protoc --decode=Trace -I"${BASH_ENV%/*}" perfetto.proto <t.pftrace >text; gr
 EXPECT \A0\n3\n3\n3\n2\n1\n6\n
 EXPECT name: "sh: exit 3"
 EXPECT ^distinct$
+
+NAME a recording without what is needed
+NEEDS connector
+SETUP (while :; do sh -c 'exit 3'; done) & knell record -e exec -n 1 a.knell; knell record -e nonzero-exit -n 1 --exit-code 3 --under $! b.knell; knell record --threads -n 1 c.knell
+RUN for f in a b c; do knell timeline -o svg $f.knell | wc -l; echo ${PIPESTATUS[0]}; done; exit 0
+EXPECT \A0\n1\n\d\d+\n0\n0\n1\n\Z
+EXPECT_ERR ^knell: the recording a\.knell has no exits, which a timeline needs; it has exec$
+EXPECT_ERR ^knell timeline: the recording b\.knell has no forks, so some parents are unknown$
+EXPECT_ERR ^knell: c\.knell was recorded with --threads: a timeline needs events of processes$
+
+NAME a damaged recording is drawn as far as it can be read
+NEEDS connector
+SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 3 r.knell; truncate -s -60 r.knell
+RUN knell timeline -o svg r.knell | grep -c 'class="mark"'; exit ${PIPESTATUS[0]}
+STATUS 1
+EXPECT ^[12]$
+EXPECT_ERR ^knell: r\.knell ends early
+
+NAME wrong usage
+RUN knell timeline; echo $?; knell timeline -o png x | cat; knell timeline --bars 0 x | cat; knell timeline x --comm '' | cat; knell timeline /nonexistent | cat; knell timeline x -o svg >/dev/full; echo $?
+EXPECT ^2$
+EXPECT_ERR ^knell: missing FILE; use knell timeline \[OPTIONS\] FILE$
+EXPECT_ERR ^knell: -o takes html, svg or perfetto, not 'png'$
+EXPECT_ERR ^knell: --bars takes a number from 1 to 10000000, not '0'$
+EXPECT_ERR ^knell: cannot open the recording /nonexistent: No such file or directory$

@@ -100,6 +100,42 @@ TEST(Picture, LanesOfRandomTreesDoNotOverlap) {
   }
 }
 
+// Events as a damaged or forged recording may have them.
+TEST(Picture, AnyEventsMakeAPicture) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 50; ++round) {
+    HistoryForTest test;
+    const auto pid = [&] { return static_cast<pid_t>(random() % 9); };
+    for (int i = 0; i < 200; ++i) {
+      const uint64_t at = random() % 1000;
+      switch (random() % 7) {
+        case 0:
+          test.exit(pid(), at, static_cast<int>(random() % 3), random() % 3);
+          break;
+        case 1:
+          test.exit_with_parent_id(pid(), pid(), at);
+          break;
+        case 2:
+          test.exit_after(pid(), at, random() % 3000);
+          break;
+        case 3:
+          test.exec(pid(), at, "x", std::string("x"));
+          break;
+        default:
+          test.with_start(random() % 3).fork(pid(), pid(), at);
+          break;
+      }
+    }
+    for (const size_t most : {1, 10, 1000}) {
+      const Picture picture = picture_of(test, {.most = most});
+      check_lanes(picture);
+      size_t count = 0;
+      for (const Bar& bar : picture.bars) count += bar.count;
+      EXPECT_EQ(count, test.history.processes().size());
+    }
+  }
+}
+
 TEST(Picture, ShortProcessesAreMergedAndCounted) {
   HistoryForTest test;
   test.start(1, 0).fork(1, 2, 1000).exit(2, 900'000, 0);

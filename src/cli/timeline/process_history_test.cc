@@ -66,6 +66,14 @@ TEST(ProcessHistory, ReusedPidsAreKeptApartByIdAfterALostExit) {
   EXPECT_EQ(history.processes()[2].end, End::kSuccess);
 }
 
+TEST(ProcessHistory, AnEventWithAnotherIdIsAboutAnotherProcess) {
+  HistoryForTest test;
+  test.start(10, 100).with_start(20).fork(10, 11, 200).exit(11, 500, 0, 40);
+  const ProcessHistory& history = test.finish();
+  ASSERT_EQ(history.processes().size(), 3U);
+  EXPECT_EQ(history.processes()[1].end, End::kRunning);
+}
+
 TEST(ProcessHistory, ThreadsAreNoProcesses) {
   HistoryForTest test;
   test.start(10, 100).thread(10, 17, 200);

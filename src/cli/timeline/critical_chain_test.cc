@@ -57,6 +57,12 @@ TEST(CriticalChain, LeavesOutDaemonsAndWhatStillRuns) {
   EXPECT_EQ(chain_of(test), (Chain{{1, 20}, {2, 40}}));
 }
 
+TEST(CriticalChain, OfAProcessThatStillRunsHasWhatEndedUnderIt) {
+  HistoryForTest test;
+  test.start(1, 0).fork(1, 2, 10).fork(1, 3, 20).exit(3, 50, 0);
+  EXPECT_EQ(chain_of(test, 60), (Chain{{1, 30}, {3, 30}}));
+}
+
 TEST(CriticalChain, BeginsWithTheProcessThatHasTheMostBelowIt) {
   HistoryForTest test;
   test.start(1, 0).start(2, 0).fork(2, 3, 10).fork(3, 4, 10).fork(1, 5, 5);

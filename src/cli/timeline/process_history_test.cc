@@ -74,6 +74,21 @@ TEST(ProcessHistory, AnEventWithAnotherIdIsAboutAnotherProcess) {
   EXPECT_EQ(history.processes()[1].end, End::kRunning);
 }
 
+TEST(ProcessHistory, WithoutIdsAnEventAfterTheExitIsAboutTheNextProcess) {
+  HistoryForTest test;
+  test.start(10, 100).fork(10, 11, 200).exit(11, 300, 0).exit(11, 500, 256);
+  const ProcessHistory& history = test.finish();
+  ASSERT_EQ(history.processes().size(), 3U);
+  EXPECT_EQ(history.processes()[1].end, End::kSuccess);
+  EXPECT_EQ(history.processes()[2].end, End::kFailure);
+}
+
+TEST(ProcessHistory, AForkThatIsReportedTwiceIsOneProcess) {
+  HistoryForTest test;
+  test.start(10, 100).with_start(20).fork(10, 11, 200).with_start(20).fork(10, 11, 210);
+  EXPECT_EQ(test.finish().processes().size(), 2U);
+}
+
 TEST(ProcessHistory, ThreadsAreNoProcesses) {
   HistoryForTest test;
   test.start(10, 100).thread(10, 17, 200);

@@ -170,7 +170,7 @@ TEST(TimelineSvg, HasFailuresLinkedToTheirBars) {
   HistoryForTest test;
   const std::string svg =
       write(Timeline(build(test).history, "make", "via bpf"), TimelineFormat::kSvg);
-  EXPECT_THAT(svg, HasSubstr("<a href=\"#b2\">"));
+  EXPECT_EQ(count(svg, "<a href=\"#b2\">"), 2U);  // a failure, and on the chain
   EXPECT_THAT(svg, HasSubstr("✗ exit 1 · 0.02s · cc1 &lt;- gcc &lt;- make · cc1 a.c"));
   EXPECT_THAT(svg, HasSubstr("id=\"b2\" class=\"failure\""));
   EXPECT_THAT(svg, HasSubstr("✗ SIGKILL oom, out of memory"));

@@ -87,8 +87,8 @@ class Running {
   BackgroundWriter& writer_;
   const std::vector<std::string> command_;
   TimelineFile* timeline_;
-  int64_t started_ns_ = 0;  // CLOCK_REALTIME
-  std::string unwritten_;   // the part of the report that is not written yet
+  const int64_t started_ns_ = system_clock().realtime_ns();
+  std::string unwritten_;  // the part of the report that is not written yet
   Tree tree_;
   RunResult result_;
   bool listener_failed_ = false;  // reading the listener failed
@@ -115,6 +115,8 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
   result_.scope_uid = stats.scope_uid;
   result_.via = stats.via;
   report_.begin(result_, unwritten_);
+  // CMD executes soon, and its forks must come later than its start.
+  if (timeline_ != nullptr) timeline_->history().start(pid_, system_clock().monotonic_ns());
 }
 
 bool Running::wanted(const knell_event& event) const {
@@ -248,8 +250,6 @@ void Running::finish_writing() {
 
 Outcome<int> Running::run(const Child& child) {
   const auto started = Clock::now();
-  started_ns_ = system_clock().realtime_ns();
-  if (timeline_ != nullptr) timeline_->history().start(pid_, system_clock().monotonic_ns());
   for (;;) {
     job_.step();
     while (read_events()) write();

@@ -106,8 +106,17 @@ uint32_t ProcessHistory::find_or_add(const knell_event& event) {
 
 void ProcessHistory::add_fork(const knell_event& event) {
   if (event.child_tid != 0 && event.child_tid != event.child_pid) return;  // a thread
-  if (known(event.child_id) && by_id_.contains(event.child_id)) return;    // recovered, and known
   const uint32_t parent = find_or_add(event);
+  // The child may be known already, from its exec or its exit.
+  const auto seen = known(event.child_id) ? by_id_.find(event.child_id) : by_id_.end();
+  if (seen != by_id_.end()) {
+    PastProcess& child = processes_[seen->second];
+    if (child.start_known) return;
+    child.start_ns = event.mono_ns;
+    child.start_known = true;
+    if (parent != seen->second) child.parent = parent;
+    return;
+  }
   PastProcess child;
   child.id = event.child_id;
   child.pid = event.child_pid;

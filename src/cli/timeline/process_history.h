@@ -84,7 +84,7 @@ class ProcessHistory {
   uint64_t left_out() const { return left_out_; }  // forks of processes beyond `most`
 
  private:
-  // Chosen, not measured: a process takes about 120 bytes, and its arguments.
+  // Chosen: a process takes some 250 bytes, and its arguments.
   static constexpr size_t kMost = size_t{1} << 21;
 
   uint32_t find(pid_t pid, const knell_id& id) const;

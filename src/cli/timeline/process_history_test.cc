@@ -89,6 +89,16 @@ TEST(ProcessHistory, AForkThatIsReportedTwiceIsOneProcess) {
   EXPECT_EQ(test.finish().processes().size(), 2U);
 }
 
+TEST(ProcessHistory, AForkMayComeAfterTheExecOfTheChild) {
+  HistoryForTest test;
+  test.start(10, 100).exit_with_parent_id(11, 1, 300).with_start(1).fork(10, 11, 200);
+  const ProcessHistory& history = test.finish();
+  ASSERT_EQ(history.processes().size(), 2U);
+  EXPECT_EQ(history.processes()[1].start_ns, 200U);
+  EXPECT_EQ(history.processes()[1].parent, 0U);
+  EXPECT_FALSE(history.started_before(history.processes()[1]));
+}
+
 TEST(ProcessHistory, ThreadsAreNoProcesses) {
   HistoryForTest test;
   test.start(10, 100).thread(10, 17, 200);

@@ -88,7 +88,8 @@ class Running {
   const std::vector<std::string> command_;
   TimelineFile* timeline_;
   const int64_t started_ns_ = system_clock().realtime_ns();
-  std::string unwritten_;  // the part of the report that is not written yet
+  uint64_t reaped_ns_ = 0;  // CLOCK_MONOTONIC
+  std::string unwritten_;   // the part of the report that is not written yet
   Tree tree_;
   RunResult result_;
   bool listener_failed_ = false;  // reading the listener failed
@@ -145,14 +146,13 @@ void Running::add_to_timeline(knell_event event) {
 
 void Running::write_timeline() {
   if (timeline_ == nullptr) return;
-  const uint64_t now = system_clock().monotonic_ns();
   if (!exit_seen_) {  // its exit event was lost, but it was reaped here
     knell_event exit = exit_with(result_.wait_status);
     exit.pid = exit.tid = pid_;
-    exit.mono_ns = now;
+    exit.mono_ns = reaped_ns_;
     timeline_->history().add(exit);
   }
-  timeline_->history().finish(result_.still_running == 0 ? 0 : now);
+  timeline_->history().finish();
   std::string words;
   for (const std::string& word : command_) words.append(word).push_back('\0');
   knell_event typed{};
@@ -261,6 +261,7 @@ Outcome<int> Running::run(const Child& child) {
     return fail(error == ENOENT ? kNotFound : kCannotRun,
                 fmt::format("cannot run {}: {}", printable(result_.name), std::strerror(error)));
   result_.took = Clock::now() - started;
+  reaped_ns_ = system_clock().monotonic_ns();
   result_.wait_status = job_.wait_status();
   drain();
   if (result_.exit.ended.empty()) result_.exit = describe_exit(exit_with(result_.wait_status));

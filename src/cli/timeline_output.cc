@@ -38,14 +38,14 @@ Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, si
                              std::string name) {
   Output out(fd, std::move(name));
   bool closed = false;
-  Sink sink([&](std::string_view bytes) -> Outcome<void> {
+  BufferedWriter writer([&](std::string_view bytes) -> Outcome<void> {
     if (closed) return {};
     out.buffer() += bytes;
     KNELL_ASSIGN(const auto reader, out.flush());
     closed = reader == Output::Reader::kClosed;
     return {};
   });
-  return write_timeline(timeline, format, bars, sink);
+  return write_timeline(timeline, format, bars, writer);
 }
 
 Outcome<TimelineFile> TimelineFile::create(const std::string& path) {

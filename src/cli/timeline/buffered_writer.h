@@ -12,10 +12,10 @@
 namespace knell::cli {
 
 // Gathers the bytes of a large file and writes them in large pieces.
-class Sink {
+class BufferedWriter {
  public:
   using Write = std::function<Outcome<void>(std::string_view)>;
-  explicit Sink(Write write) : write_(std::move(write)) {}
+  explicit BufferedWriter(Write write) : write_(std::move(write)) {}
 
   std::string& buffer() { return buffer_; }
   // To be called often: writes once much is gathered.

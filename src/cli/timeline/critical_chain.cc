@@ -3,6 +3,7 @@
 #include "cli/timeline/critical_chain.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace knell::cli {
 namespace {
@@ -49,8 +50,9 @@ std::vector<ChainStep> critical_chain(const ProcessHistory& history, const Child
     }
     steps[at].own_ns = own + (until - start);
   }
-  std::ranges::stable_sort(steps, {},
-                           [&](const ChainStep& step) { return processes[step.process].start_ns; });
+  std::ranges::sort(steps, {}, [&](const ChainStep& step) {
+    return std::pair(processes[step.process].start_ns, step.process);
+  });
   return steps;
 }
 

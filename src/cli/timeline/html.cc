@@ -43,11 +43,11 @@ std::string base64_of_hex(std::string_view hex) {
 
 class HtmlWriter {
  public:
-  HtmlWriter(const Timeline& timeline, Picture picture, Sink& sink)
+  HtmlWriter(const Timeline& timeline, Picture picture, BufferedWriter& writer)
       : timeline_(timeline),
         picture_(std::move(picture)),
-        sink_(sink),
-        out_(sink.buffer()),
+        writer_(writer),
+        out_(writer.buffer()),
         bar_of_(timeline.history().processes().size(), kNoBar) {
     for (uint32_t i = 0; i < picture_.bars.size(); ++i)
       if (!picture_.bars[i].merged()) bar_of_[picture_.bars[i].process] = i;
@@ -64,7 +64,7 @@ class HtmlWriter {
     out_ += "<script type=\"application/json\" id=\"data\">";
     KNELL_TRY(write_data());
     out_ += fmt::format("</script>\n<script>{}</script>\n</body>\n</html>\n", kPageScript);
-    return sink_.finish();
+    return writer_.finish();
   }
 
  private:
@@ -86,7 +86,7 @@ class HtmlWriter {
     for (size_t i = 0; i < picture_.bars.size(); ++i) {
       if (i != 0) out_ += ',';
       fmt::format_to(std::back_inserter(out_), "{}", value(picture_.bars[i]));
-      KNELL_TRY(sink_.spill());
+      KNELL_TRY(writer_.spill());
     }
     out_ += "],\n";
     return {};
@@ -160,7 +160,7 @@ class HtmlWriter {
                           bar_number(i), number_of(timeline_.ended(i)),
                           number_of(timeline_.history().text(timeline_[i].cause)), line_of(i));
       comma = ",\n";
-      KNELL_TRY(sink_.spill());
+      KNELL_TRY(writer_.spill());
     }
     out_ += "],\n\"chain\":[";
     comma = "";
@@ -173,7 +173,7 @@ class HtmlWriter {
     for (uint32_t i = 0; i < texts_.size(); ++i) {
       if (i != 0) out_ += ",\n";
       append_text(texts_[i]);
-      KNELL_TRY(sink_.spill());
+      KNELL_TRY(writer_.spill());
     }
     out_ += "]}";
     return {};
@@ -182,7 +182,7 @@ class HtmlWriter {
   static constexpr size_t kSteps = 1000;  // chosen: the page shows the first of them
   const Timeline& timeline_;
   const Picture picture_;
-  Sink& sink_;
+  BufferedWriter& writer_;
   std::string& out_;
   std::vector<uint32_t> bar_of_;  // by process
   StringTable texts_;
@@ -190,8 +190,8 @@ class HtmlWriter {
 
 }  // namespace
 
-Outcome<void> write_html(const Timeline& timeline, size_t most, Sink& sink) {
-  return HtmlWriter(timeline, timeline.picture({.most = most}), sink).write();
+Outcome<void> write_html(const Timeline& timeline, size_t most, BufferedWriter& writer) {
+  return HtmlWriter(timeline, timeline.picture({.most = most}), writer).write();
 }
 
 }  // namespace knell::cli

@@ -55,21 +55,22 @@ ProtobufWriter text_annotation(std::string_view name, std::string_view value) {
 
 class PerfettoWriter {
  public:
-  PerfettoWriter(const Timeline& timeline, Sink& sink) : timeline_(timeline), sink_(sink) {}
+  PerfettoWriter(const Timeline& timeline, BufferedWriter& writer)
+      : timeline_(timeline), writer_(writer) {}
 
   Outcome<void> write() {
     write_clocks();
     for (uint32_t i = 0; i < timeline_.history().processes().size(); ++i) {
       write_process(i);
-      KNELL_TRY(sink_.spill());
+      KNELL_TRY(writer_.spill());
     }
-    return sink_.finish();
+    return writer_.finish();
   }
 
  private:
   void add(ProtobufWriter& one) {
     one.number(packet::kSequenceId, kSequence);
-    sink_.buffer() += ProtobufWriter().message(trace::kPacket, one).bytes();
+    writer_.buffer() += ProtobufWriter().message(trace::kPacket, one).bytes();
   }
 
   void write_clocks() {
@@ -137,13 +138,13 @@ class PerfettoWriter {
   }
 
   const Timeline& timeline_;
-  Sink& sink_;
+  BufferedWriter& writer_;
 };
 
 }  // namespace
 
-Outcome<void> write_perfetto(const Timeline& timeline, Sink& sink) {
-  return PerfettoWriter(timeline, sink).write();
+Outcome<void> write_perfetto(const Timeline& timeline, BufferedWriter& writer) {
+  return PerfettoWriter(timeline, writer).write();
 }
 
 }  // namespace knell::cli

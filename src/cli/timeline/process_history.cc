@@ -153,7 +153,7 @@ void ProcessHistory::add(const knell_event& event) {
     return;
   }
   if (!begin_ns_) begin_ns_ = event.mono_ns;
-  if (real_minus_mono_ns_ == 0)
+  if (real_minus_mono_ns_ == 0 && event.time_ns != 0)
     real_minus_mono_ns_ = event.time_ns - static_cast<int64_t>(event.mono_ns);
   end_ns_ = std::max(end_ns_, event.mono_ns);
   if (event.type == KNELL_EVENT_FORK) return add_fork(event);
@@ -243,7 +243,7 @@ ChildIndex::ChildIndex(const ProcessHistory& history)
   const auto processes = history.processes();
   std::vector<uint32_t> order(processes.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(order, {}, [&](uint32_t i) { return processes[i].start_ns; });
+  std::ranges::sort(order, {}, [&](uint32_t i) { return std::pair(processes[i].start_ns, i); });
   for (const PastProcess& process : processes)
     if (process.parent != kNoProcess) ++first_[process.parent + 1];
   for (size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];

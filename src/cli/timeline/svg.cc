@@ -86,8 +86,8 @@ uint64_t round_step(uint64_t least) {
 
 class SvgWriter {
  public:
-  SvgWriter(const Timeline& timeline, Picture picture, Sink& sink)
-      : timeline_(timeline), picture_(std::move(picture)), sink_(sink), out_(sink.buffer()) {
+  SvgWriter(const Timeline& timeline, Picture picture, BufferedWriter& writer)
+      : timeline_(timeline), picture_(std::move(picture)), writer_(writer), out_(writer.buffer()) {
     for (uint32_t i = 0; i < picture_.bars.size(); ++i)
       if (!picture_.bars[i].merged()) bar_of_[picture_.bars[i].process] = i;
   }
@@ -100,10 +100,10 @@ class SvgWriter {
     write_scale();
     for (uint32_t i = 0; i < picture_.bars.size(); ++i) {
       write_bar(i);
-      KNELL_TRY(sink_.spill());
+      KNELL_TRY(writer_.spill());
     }
     out_ += "</svg>\n";
-    return sink_.finish();
+    return writer_.finish();
   }
 
  private:
@@ -273,7 +273,7 @@ class SvgWriter {
   static constexpr double kGap = 6;
   const Timeline& timeline_;
   const Picture picture_;
-  Sink& sink_;
+  BufferedWriter& writer_;
   std::string& out_;
   std::unordered_map<uint32_t, uint32_t> bar_of_;  // process to bar
   double y_ = 0, top_ = 0;                         // the line being written; the first lane
@@ -281,11 +281,11 @@ class SvgWriter {
 
 }  // namespace
 
-Outcome<void> write_svg(const Timeline& timeline, size_t most, Sink& sink) {
+Outcome<void> write_svg(const Timeline& timeline, size_t most, BufferedWriter& writer) {
   // A bar of less than a pixel cannot be seen.
   const uint64_t span = timeline.history().end_ns() - timeline.history().begin_ns();
   const MergeRule rule{.most = most, .shortest_ns = span / static_cast<uint64_t>(kChart)};
-  return SvgWriter(timeline, timeline.picture(rule), sink).write();
+  return SvgWriter(timeline, timeline.picture(rule), writer).write();
 }
 
 }  // namespace knell::cli

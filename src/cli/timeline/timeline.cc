@@ -69,13 +69,15 @@ std::vector<uint32_t> Timeline::failures() const {
   std::vector<uint32_t> out;
   for (uint32_t i = 0; i < history_.processes().size(); ++i)
     if ((*this)[i].failed()) out.push_back(i);
-  std::ranges::stable_sort(out, {}, [&](uint32_t i) { return (*this)[i].end_ns; });
+  std::ranges::sort(out, {}, [&](uint32_t i) { return std::pair((*this)[i].end_ns, i); });
   return out;
 }
 
 std::vector<ChainStep> Timeline::longest_steps(size_t most) const {
   std::vector<ChainStep> out(chain_);
-  std::ranges::stable_sort(out, std::ranges::greater{}, &ChainStep::own_ns);
+  std::ranges::sort(out, [](const ChainStep& a, const ChainStep& b) {
+    return std::pair(b.own_ns, a.process) < std::pair(a.own_ns, b.process);
+  });
   if (out.size() > most) out.resize(most);
   return out;
 }
@@ -95,16 +97,16 @@ std::string Timeline::facts(const Picture* picture) const {
 }
 
 Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars,
-                             Sink& sink) {
+                             BufferedWriter& writer) {
   constexpr size_t kMostHtml = 100'000;  // chosen: a page of some 30 MB
   constexpr size_t kMostSvg = 2'000;     // chosen: what can be read on paper
   switch (format) {
     case TimelineFormat::kSvg:
-      return write_svg(timeline, bars == 0 ? kMostSvg : bars, sink);
+      return write_svg(timeline, bars == 0 ? kMostSvg : bars, writer);
     case TimelineFormat::kPerfetto:
-      return write_perfetto(timeline, sink);
+      return write_perfetto(timeline, writer);
     default:
-      return write_html(timeline, bars == 0 ? kMostHtml : bars, sink);
+      return write_html(timeline, bars == 0 ? kMostHtml : bars, writer);
   }
 }
 

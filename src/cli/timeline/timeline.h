@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/timeline/buffered_writer.h"
 #include "cli/timeline/critical_chain.h"
 #include "cli/timeline/picture.h"
 #include "cli/timeline/process_history.h"
-#include "cli/timeline/sink.h"
 
 namespace knell::cli {
 
@@ -56,12 +56,12 @@ class Timeline {
 };
 
 // The writers. `most` is MergeRule::most; perfetto merges nothing.
-Outcome<void> write_html(const Timeline& timeline, size_t most, Sink& sink);
-Outcome<void> write_svg(const Timeline& timeline, size_t most, Sink& sink);
-Outcome<void> write_perfetto(const Timeline& timeline, Sink& sink);
+Outcome<void> write_html(const Timeline& timeline, size_t most, BufferedWriter& writer);
+Outcome<void> write_svg(const Timeline& timeline, size_t most, BufferedWriter& writer);
+Outcome<void> write_perfetto(const Timeline& timeline, BufferedWriter& writer);
 
 // `bars`: the number of bars asked for; 0: the default of the format.
 Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars,
-                             Sink& sink);
+                             BufferedWriter& writer);
 
 }  // namespace knell::cli

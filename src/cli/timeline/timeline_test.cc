@@ -66,11 +66,11 @@ HistoryForTest& hostile(HistoryForTest& test) {
 
 std::string write(const Timeline& timeline, TimelineFormat format, size_t bars = 0) {
   std::string out;
-  Sink sink([&](std::string_view bytes) -> Outcome<void> {
+  BufferedWriter writer([&](std::string_view bytes) -> Outcome<void> {
     out += bytes;
     return {};
   });
-  EXPECT_TRUE(write_timeline(timeline, format, bars, sink));
+  EXPECT_TRUE(write_timeline(timeline, format, bars, writer));
   return out;
 }
 

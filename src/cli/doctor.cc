@@ -12,7 +12,7 @@
 #include "base/privilege.h"
 #include "cli/command.h"
 #include "cli/listen.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/screen.h"
 #include "cli/text.h"
 
@@ -69,7 +69,10 @@ std::string last_line(const std::vector<Finding>& findings) {
   if (works("connector")) {
     return "watch will use the connector: args of short-lived processes may be missing";
   }
-  if (works("pidfd")) return "watch and run have no event source here; wait works";
+  const std::string_view wait = works("pidfd") ? "; wait works" : "";
+  if (works("ptrace"))
+    return fmt::format("watch has no event source here; run traces its command{}", wait);
+  if (!wait.empty()) return "watch and run have no event source here; wait works";
   return "nothing can be observed here";
 }
 
@@ -149,7 +152,7 @@ Outcome<int> Doctor::execute(std::vector<std::string>) {
   if (!verbose_ && !json)
     std::erase_if(findings, [](const Finding& f) { return f.level == KNELL_FINDING_NOTE; });
   const std::string last = last_line(findings);
-  Output out(STDOUT_FILENO, "standard output");
+  OutputBuffer out(STDOUT_FILENO, "standard output");
   if (json) {
     add_json(out.buffer(), {KNELL_FINDING_NOTE, "knell", head_line(), ""});
     for (const Finding& finding : findings) add_json(out.buffer(), finding);

@@ -21,6 +21,8 @@
 #include <fstream>
 #include <knell/knell.hpp>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -46,21 +48,21 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kLatency = 5ms;
-// After the child was reaped, its exit event and the last events under it may still be on their
-// way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
-// for it is limited.
+// How long to wait for events after the child was reaped: its exit event and the last events of its
+// descendants may not have been read yet. The child's exit event comes last, usually within
+// milliseconds, but it may be lost.
 constexpr auto kLongestDrain = 2s;
-// Chosen, not measured: for a reader that takes nothing, once we are to end.
+// Chosen, not measured: how long a reader that does not read may delay the end of this process.
 constexpr auto kOutputTimeout = 1s;
 constexpr size_t kMostUnwritten = size_t{1}
                                   << 20;  // chosen, not measured: beyond it, no events are read
 
 class Running {
  public:
-  // `probe`: the pid of the GroupProbe, which is not under CMD. `timeline` may be nullptr.
+  // `probe`: the pid of the GroupProbe, which is not under CMD. `known`: what is known before CMD
+  // runs. `timeline` may be nullptr.
   Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-          std::vector<std::string> command, Report report, BackgroundWriter& writer,
-          TimelineFile* timeline);
+          RunResult known, Report report, BackgroundWriter& writer, TimelineFile* timeline);
 
   // Returns when CMD has ended and the report is written: CMD's wait status. Errors: kCannotRun,
   // kNotFound.
@@ -70,6 +72,7 @@ class Running {
   bool read_events();
   void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
+  bool take_exec(const knell_event& event);
   void add_to_timeline(knell_event event);
   void write_timeline();
   bool wanted(const knell_event& event) const;
@@ -85,7 +88,6 @@ class Running {
   pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
-  const std::vector<std::string> command_;
   TimelineFile* timeline_;
   const int64_t started_ns_ = system_clock().realtime_ns();
   uint64_t reaped_ns_ = 0;  // CLOCK_MONOTONIC
@@ -95,11 +97,12 @@ class Running {
   bool listener_failed_ = false;  // reading the listener failed
   bool report_closed_ = false;    // the report can no longer be written
   bool exit_seen_ = false;        // the exit event of the child has come
+  bool exit_expected_ = true;     // it can still come
+  std::set<std::string> flagged_programs_;
 };
 
 Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-                 std::vector<std::string> command, Report report, BackgroundWriter& writer,
-                 TimelineFile* timeline)
+                 RunResult known, Report report, BackgroundWriter& writer, TimelineFile* timeline)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
@@ -107,11 +110,10 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
       probe_(probe),
       report_(report),
       writer_(writer),
-      command_(std::move(command)),
       timeline_(timeline),
-      tree_(child.pid(), ::getpid()) {
+      tree_(child.pid(), ::getpid()),
+      result_(std::move(known)) {
   const knell_stats stats = listener.stats();
-  result_.name = command_.front();
   result_.scope = stats.scope;
   result_.scope_uid = stats.scope_uid;
   result_.via = stats.via;
@@ -130,7 +132,19 @@ bool Running::wanted(const knell_event& event) const {
 
 void Running::take_command_exit(const knell_event& event) {
   exit_seen_ = true;
+  exit_expected_ = false;
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
+}
+
+// Whether to report an exec that the user did not request: the first one of a program that behaves
+// differently because it is traced.
+bool Running::take_exec(const knell_event& event) {
+  const bool withheld = (event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0;
+  const bool left = (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0;
+  if (withheld) ++result_.privileges_withheld;
+  if (left) ++result_.not_followed;
+  if (left && event.pid == pid_) exit_expected_ = false;
+  return (withheld || left) && flagged_programs_.emplace(view(event.exe)).second;
 }
 
 // A child that was made with CLONE_PARENT is under CMD, as in the tree.
@@ -146,20 +160,15 @@ void Running::add_to_timeline(knell_event event) {
 
 void Running::write_timeline() {
   if (timeline_ == nullptr) return;
-  if (!exit_seen_) {  // its exit event was lost, but it was reaped here
+  if (!exit_seen_) {  // no event reported its exit, but it was reaped here
     knell_event exit = exit_with(result_.wait_status);
     exit.pid = exit.tid = pid_;
     exit.mono_ns = reaped_ns_;
     timeline_->history().add(exit);
   }
   timeline_->history().finish();
-  std::string words;
-  for (const std::string& word : command_) words.append(word).push_back('\0');
-  knell_event typed{};
-  typed.args = {words.data(), words.size()};
   const auto written =
-      timeline_->write(command_text(typed),
-                       fmt::format("{}Z, knell {}, via {}", rfc3339_text(started_ns_).substr(0, 19),
+      timeline_->write(fmt::format("{}Z, knell {}, via {}", rfc3339_text(started_ns_).substr(0, 19),
                                    knell_version(), source_text(listener_.stats())));
   if (!written) message("knell: {}; there is no timeline\n", written.error().line);
 }
@@ -177,8 +186,10 @@ void Running::take(const knell_event& taken) {
     else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
       ++result_.failed;
   }
+  const bool flagged = event.type == KNELL_EVENT_EXEC && take_exec(event);
   if (timeline_ != nullptr) add_to_timeline(event);
-  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree removes it
+  // Report the exit first: add() may remove the process from the tree
+  if (wanted(event) || flagged) report_.add(event, tree_, unwritten_);
   tree_.add(event, alive_in_proc);
 }
 
@@ -203,7 +214,7 @@ void Running::write() {
     if (!done) return;
     if (!*done)
       message("knell: {}; {} continues without a report\n", done->error().line, result_.name);
-    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kClosed;
+    report_closed_ = report_closed_ || !*done || **done == OutputBuffer::Reader::kClosed;
   }
   if (report_closed_)
     unwritten_.clear();
@@ -228,7 +239,7 @@ void Running::wait(std::optional<Clock::time_point> until) {
 
 void Running::drain() {
   const auto until = Clock::now() + kLongestDrain;
-  while (!exit_seen_ && !listener_failed_ && Clock::now() < until) {
+  while (exit_expected_ && !listener_failed_ && Clock::now() < until) {
     wait(until);
     job_.step();
     while (read_events()) {
@@ -301,11 +312,11 @@ void close_inherited() {
   }
 }
 
-// Returns the process whose descendants are to be watched: those of CMD, and the children that CMD
-// makes with CLONE_PARENT. For the kernel the latter are children of this process, and the
-// connector reports only that. From here on this process makes no children itself, so it can be the
-// root; only where it was started with children does CMD have to be the root, which leaves out
-// CLONE_PARENT.
+// Returns the process whose descendants are watched: they must include the descendants of CMD, and
+// the children that CMD creates with CLONE_PARENT. The latter are children of this process for the
+// kernel, and the connector reports no more than that. This process creates no other children from
+// here on, so it can be that process. If it was started with children, CMD is used instead, and
+// children created with CLONE_PARENT are missed.
 pid_t root_of(pid_t command, pid_t probe) {
   std::ifstream children("/proc/thread-self/children");
   if (!children) return command;
@@ -315,22 +326,24 @@ pid_t root_of(pid_t command, pid_t probe) {
 }
 
 // Opens a listener for CMD and the processes under it. Where no source can observe them, CMD is
-// traced: that needs nothing, but CMD is slower, and a few programs behave differently.
-Outcome<Listener> listen_to(pid_t command, pid_t probe, Options options) {
+// traced, and `reason` says why: tracing needs nothing, but CMD is slower, and a few programs
+// behave differently.
+Outcome<Listener> listen_to(const Child& command, pid_t probe, Options options,
+                            std::string& reason) {
   auto best = open_listener(options);
   if (best) {
-    const pid_t root = root_of(command, probe);
+    const pid_t root = root_of(command.pid(), probe);
     if (best->match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
     return best;
   }
   options.via = KNELL_VIA_PTRACE;
   auto traced = open_listener(options);
   if (best.error().status != kNothingHere || !traced) return best;
-  if (const auto error = traced->add(command)) {
-    message("knell: {}\n", best.error().line);
+  reason = best.error().line;
+  command.wait_until_traceable();
+  if (traced->add(command.pid()))
     return fail(kNothingHere,
-                fmt::format("{} cannot be traced either: {}", command, knell_explain()));
-  }
+                fmt::format("{}; and without another source: {}", reason, knell_explain()));
   return traced;
 }
 
@@ -358,7 +371,8 @@ class Run final : public Command {
 std::string_view Run::notes() const {
   return "CMD runs as it would without knell: it has standard input, output and the terminal,\n"
          "knell sends CMD each signal that knell receives, and when CMD stops, knell stops. The\n"
-         "last line of the report says how CMD itself ended, and why.\n"
+         "last line of the report says how CMD itself ended, and why. Where no source works here,\n"
+         "CMD is traced (ptrace), which slows it down; then the first line of the report says so.\n"
          "\n"
          "Exit status: that of CMD; if a signal killed CMD, knell kills itself by the same signal\n"
          "(a shell shows 128 + signal). 125 knell failed, or nothing can be observed here (CMD is\n"
@@ -397,7 +411,7 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   }
   std::optional<TimelineFile> timeline;
   if (!timeline_.empty()) {
-    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_));
+    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_, command));
   }
   const int fd = file ? file.get() : STDERR_FILENO;
   const Report report(json, Screen::of(fd));
@@ -411,14 +425,16 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   Options options;
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
-  KNELL_ASSIGN(Listener listener, listen_to(child.pid(), probe.pid(), options));
+  RunResult known;
+  known.name = command.front();
+  KNELL_ASSIGN(Listener listener, listen_to(child, probe.pid(), options, known.traced_because));
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
   lower_oom_score();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, probe.pid(), command, report, *writer,
+  Running running(wanted, listener, job, child, probe.pid(), std::move(known), report, *writer,
                   timeline ? &*timeline : nullptr);
   child.go();
   return running.run(child);

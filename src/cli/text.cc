@@ -217,7 +217,7 @@ std::string_view json_member(std::string_view object, std::string_view key) {
     if (c == '"') in_string = true;
     if (depth == 1 && (c == ',' || c == '}')) {
       const std::string_view member = object.substr(start, at - start);
-      const size_t value = key.size() + 3;  // two quotes and the colon
+      const size_t value = key.size() + 3;  // size of the key with its two quotes and the colon
       if (member.size() > value && member[0] == '"' && member.substr(1).starts_with(key) &&
           member.substr(key.size() + 1).starts_with("\":"))
         return member.substr(value);
@@ -260,6 +260,13 @@ std::string event_text(const knell_event& event) {
       return thread ? fmt::format("fork -> {}/{}", event.child_pid, event.child_tid)
                     : fmt::format("fork -> {}", event.child_pid);
     }
+    case KNELL_EVENT_EXEC: {
+      std::string out = "exec";
+      if ((event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0)
+        out += " without its privileges (traced)";
+      if ((event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0) out += ", not followed (it traces)";
+      return out;
+    }
     case KNELL_EVENT_UID:
       return ids_text("uid", event.ruid, event.euid);
     case KNELL_EVENT_GID:
@@ -290,7 +297,7 @@ std::string lost_text(const knell_event& event) {
     out += fmt::format("{} {}{}", event.lost_count, what, event.lost_count == 1 ? "" : "s");
   }
   if (event.lost_from_time_ns != 0) out += " since " + clock_text(event.lost_from_time_ns);
-  if (counted) out += " (buffer full)";  // nothing else leaves a count
+  if (counted) out += " (buffer full)";  // only a full buffer causes losses with a count
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/text.h"
 
 namespace knell::cli {
@@ -36,27 +36,32 @@ Outcome<TimelineFormat> timeline_format_of(const std::string& path) {
 
 Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars, int fd,
                              std::string name) {
-  Output out(fd, std::move(name));
+  OutputBuffer out(fd, std::move(name));
   bool closed = false;
   BufferedWriter writer([&](std::string_view bytes) -> Outcome<void> {
     if (closed) return {};
     out.buffer() += bytes;
     KNELL_ASSIGN(const auto reader, out.flush());
-    closed = reader == Output::Reader::kClosed;
+    closed = reader == OutputBuffer::Reader::kClosed;
     return {};
   });
   return write_timeline(timeline, format, bars, writer);
 }
 
-Outcome<TimelineFile> TimelineFile::create(const std::string& path) {
+Outcome<TimelineFile> TimelineFile::create(const std::string& path,
+                                           const std::vector<std::string>& command) {
   KNELL_ASSIGN(const TimelineFormat format, timeline_format_of(path));
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
   if (!fd) return failed("--timeline {}: {}", printable(path), std::strerror(errno));
-  return TimelineFile(path, format, std::move(fd));
+  std::string words;
+  for (const std::string& word : command) words.append(word).push_back('\0');
+  knell_event typed{};
+  typed.args = {words.data(), words.size()};
+  return TimelineFile(path, command_text(typed), format, std::move(fd));
 }
 
-Outcome<void> TimelineFile::write(std::string title, std::string origin) {
-  const Timeline timeline(history_, std::move(title), std::move(origin));
+Outcome<void> TimelineFile::write(std::string origin) {
+  const Timeline timeline(history_, title_, std::move(origin));
   return write_timeline(timeline, format_, 0, fd_.get(), printable(path_));
 }
 

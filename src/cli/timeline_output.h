@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "cli/failure.h"
@@ -22,18 +23,19 @@ Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, si
 // The file of `knell run --timeline`, and the processes that will be in it.
 class TimelineFile {
  public:
-  // Creates or truncates the file, so that an error is reported before anything is run.
-  static Outcome<TimelineFile> create(const std::string& path);
+  // Creates or truncates the file, so that an error is reported before `command` is run.
+  static Outcome<TimelineFile> create(const std::string& path,
+                                      const std::vector<std::string>& command);
 
   ProcessHistory& history() { return history_; }
   // To be called once, with a finished history.
-  Outcome<void> write(std::string title, std::string origin);
+  Outcome<void> write(std::string origin);
 
  private:
-  TimelineFile(std::string path, TimelineFormat format, UniqueFd fd)
-      : path_(std::move(path)), format_(format), fd_(std::move(fd)) {}
+  TimelineFile(std::string path, std::string title, TimelineFormat format, UniqueFd fd)
+      : path_(std::move(path)), title_(std::move(title)), format_(format), fd_(std::move(fd)) {}
 
-  std::string path_;
+  std::string path_, title_;
   TimelineFormat format_;
   UniqueFd fd_;
   ProcessHistory history_;

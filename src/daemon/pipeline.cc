@@ -15,13 +15,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "event/mask.h"
 #include "process/root_set.h"
 
 namespace knell::daemon {
 namespace {
 
-constexpr uint32_t kMostCpus = 1U << 16;  // limits memory: the number comes from a datagram
-constexpr size_t kMostBirths = 65'536;    // picked: more are reported as lost
+// Limits memory, since the CPU number is read from a datagram
+constexpr uint32_t kMostCpus = 1U << 16;
+constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are reported as lost
 
 }  // namespace
 
@@ -30,7 +32,7 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, P
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   source::SourceOptions options{.via = via_};
-  if (other_ != nullptr && other_->reports_births()) options.births = other_;
+  options.births = other_;
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
   feed_->scan_later();
   return {};
@@ -38,8 +40,10 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
 
 Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(ENOSPC,
-               "under: the daemon's listeners follow 64 processes all together, the most they can");
+    return say(
+        ENOSPC,
+        "under: all listeners of the daemon together can name at most 64 processes, and name "
+        "them now; try again later");
   const bool fresh = feed_ == nullptr;
   if (fresh) KNELL_TRY(open(interest, latency_ns));
   feed_->set_latency(latency_ns);
@@ -50,7 +54,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
   interest_ = interest;
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
-  shown_ = source::types_of(interest.mask) | KNELL_EVENT_LOST;
+  shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;
   return {};
 }
 
@@ -66,6 +70,9 @@ void Pipeline::close() {
   interest_.mask = 0;
   shown_ = 0;
   roots_.clear();
+  failed_ = {};
+  births_.clear();
+  births_lost_ = false;
 }
 
 Result<void> Pipeline::read() {
@@ -102,7 +109,8 @@ uint32_t Pipeline::types() const {
 }
 
 bool Pipeline::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
-  newest_ns_ = slot.event.mono_ns;
+  // The stamp of a pidfd's exit is the time of its detection.
+  if (slot.event.via != KNELL_VIA_PIDFD) newest_ns_ = slot.event.mono_ns;
   for (size_t i = 0; i < roots_.size(); ++i)
     if (ancestry.is_under(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
   return true;

@@ -71,7 +71,7 @@ class ProcessTableTest : public ::testing::Test {
                       .levels = levels,
                       .levels_known = true});
   }
-  // What an event of this process at this time has.
+  // The fields that describe() fills in for an event of this process at this time.
   const knell_event& described(int32_t pid, uint64_t at,
                                ProcessTable::ReadProc read = ProcessTable::ReadProc::kNo) {
     slot = Slot();
@@ -84,7 +84,7 @@ class ProcessTableTest : public ::testing::Test {
   static std::string text(const knell_string& string) {
     return string.data == nullptr ? "unknown" : std::string(string.data, string.size);
   }
-  // As text, so that a failure is readable.
+  // The pids in namespaces, as text for readable failures.
   std::string numbers(int32_t tid, uint64_t at) {
     const auto found = table().numbers_of(tid, at);
     if (!found.known) return "unknown";
@@ -113,9 +113,9 @@ class ProcessTableTest : public ::testing::Test {
 TEST_F(ProcessTableTest, ScansInPieces) {
   for (int pid = 50; pid < 55; ++pid) tree.add(pid, {.start = 1});
   keep_details();
-  tree.remove(52);  // no event reports it
+  tree.remove(52);  // the process ends without an exit event
   clock.now_ns += kSecond;
-  if (table().keep({.details = KNELL_DETAILS_FULL, .threads = true})) table().begin_scan();
+  table().read_again();
   fork(50, 60, clock.now_ns + kTick / 2);
   int pieces = 1;
   for (;; ++pieces) {
@@ -253,6 +253,23 @@ TEST_F(ProcessTableTest, LimitsTextAndReleasesIt) {
   EXPECT_NE(table().at(42, clock.now_ns)->image, nullptr);
 }
 
+// While fewer details were kept, the process called exec.
+TEST_F(ProcessTableTest, ReadsAgainWhatWasNotKeptForAWhile) {
+  tree.add(40, {.start = 1, .comm = "old", .cmdline = std::string("old\0", 4)});
+  keep_details();
+  fork(40, 50, 100 * kSecond);
+  for (const uint32_t less : {KNELL_DETAILS_NAMES, KNELL_DETAILS_STATUS}) {
+    keep_details(less);
+    tree.remove(50);
+    tree.add(50, {.ppid = 40, .start = 10'000, .comm = "new", .cmdline = std::string("new\0", 4)});
+    exec(50, 100 * kSecond + 1);
+    keep_details();
+    const knell_event& event = described(50, 101 * kSecond);
+    EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+    EXPECT_EQ(std::string(event.comm.data, event.comm.size), "new");
+  }
+}
+
 // ----------------------------------------------------------------------------------------- threads
 
 TEST_F(ProcessTableTest, CountsThreadsFromTheirBirth) {
@@ -285,7 +302,8 @@ TEST_F(ProcessTableTest, DoesNotCountBeyondItsLimit) {
 
 TEST_F(ProcessTableTest, FindsWhatIsUnderARootAlready) {
   tree.add(40, {.ppid = 1, .start = 1});
-  tree.add(30, {.ppid = 40, .start = 2});  // its pid is smaller: a second pass is needed
+  // The pid is smaller than that of its parent, so a second pass is needed
+  tree.add(30, {.ppid = 40, .start = 2});
   tree.add(20, {.ppid = 30, .start = 3});
   tree.add(50, {.ppid = 1, .start = 4});
   const std::vector<int32_t> roots{40};
@@ -351,7 +369,7 @@ TEST_F(ProcessTableTest, AChildInheritsTheUidUntilItChanges) {
   fork(10, 20, 101 * kSecond);
   fork(20, 30, 102 * kSecond);
   change_uid(20, 20, 7, 103 * kSecond);
-  change_uid(30, 31, 8, 103 * kSecond);  // of one thread only
+  change_uid(30, 31, 8, 103 * kSecond);  // the uid of one thread only
   fork(20, 40, 104 * kSecond);
   EXPECT_EQ(table().uid_of(20, 105 * kSecond), 7U);
   EXPECT_EQ(table().uid_of(30, 105 * kSecond), 1000U);
@@ -497,7 +515,7 @@ TEST_F(ProcessTableTest, DoesNotSettleATaskBornBeforeALoss) {
   EXPECT_EQ(numbers(20, 104 * kSecond), "unknown");
 }
 
-// One source is ahead of the other: the number was given to another process in between.
+// One source is ahead of the other: another process got the pid in between.
 TEST_F(ProcessTableTest, ABirthThatIsAheadAnswersForItsOwnProcessOnly) {
   keep_owners();
   birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
@@ -566,6 +584,109 @@ TEST_F(ProcessTableTest, SweepsTasksWhoseEndIsNotReported) {
   clock.now_ns = 103 * kSecond;
   table().sweep(10, gone);
   EXPECT_EQ(table().size(), 0U);
+}
+
+// The entry of a process under a root has no start that a scan could compare.
+TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
+  tree.add(40, {.start = 1});
+  keep({});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  fork(40, 50, 100 * kSecond);
+  tree.add(50, {.ppid = 40, .start = 10'000});
+  clock.now_ns += kSecond;
+  keep({.threads = true});
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(50), 0U);
+}
+
+// A lost event may have changed the user of the process.
+TEST_F(ProcessTableTest, DescribesNoOldUserAfterALoss) {
+  tree.add(40, {.start = 1, .uid = 1000});
+  keep({.details = KNELL_DETAILS_FULL, .owners = true});
+  EXPECT_NE(described(40, 101 * kSecond).has & KNELL_HAS_UID, 0U);
+  tree.remove(40);
+  table().on_lost(0);
+  EXPECT_EQ(described(40, 102 * kSecond).has & KNELL_HAS_UID, 0U);
+}
+
+// The report of another source may be read after the fork event, and after a change of the uid.
+TEST_F(ProcessTableTest, ABirthKeepsWhatIsKnownOfTheProcess) {
+  tree.add(40, {.start = 1, .uid = 1000});
+  keep({.details = KNELL_DETAILS_FULL, .owners = true, .namespaces = true});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  fork(40, 50, 101 * kSecond);
+  change_uid(50, 50, 7, 101 * kSecond + 1);
+  birth(50, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 3, .child_tid = 3}});
+  EXPECT_NE(table().roots_of(50), 0U);
+  EXPECT_EQ(table().uid_of(50, 102 * kSecond), 7U);
+  EXPECT_EQ(numbers(50, 102 * kSecond), "70:3 ");
+  EXPECT_EQ(table().at(50, 100 * kSecond), nullptr) << "an older process had the pid then";
+}
+
+TEST_F(ProcessTableTest, AChangeOfAnOlderProcessChangesNothing) {
+  tree.add(50, {.start = 200 * kSecond / kTick, .uid = 1000});
+  keep_owners();
+  change_uid(50, 50, 0, 150 * kSecond);
+  EXPECT_EQ(table().uid_of(50, 201 * kSecond), 1000U);
+}
+
+TEST_F(ProcessTableTest, TheSearchEndsWhenThereIsNoRoom) {
+  limits.tasks = 2;
+  for (int pid = 50; pid < 60; ++pid) tree.add(pid, {.ppid = 40});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  EXPECT_EQ(table().size(), 2U);
+  EXPECT_GT(table().forgotten(), 0U);
+}
+
+// First only threads are counted; later details and owners are requested too.
+TEST_F(ProcessTableTest, KeepsTheThreadsOfAProcessThatIsDescribedLater) {
+  tree.add(40, {.start = 1, .comm = "server", .threads = 3});
+  keep({.threads = true});
+  EXPECT_EQ(table().other_threads(40), ProcessTable::kUncounted);
+  keep({.details = KNELL_DETAILS_FULL, .threads = true, .owners = true});
+  EXPECT_EQ(table().other_threads(40), ProcessTable::kUncounted);
+  const knell_event& event = described(40, 101 * kSecond);
+  EXPECT_EQ(std::string(event.comm.data, event.comm.size), "server");
+}
+
+TEST_F(ProcessTableTest, NoticesALostExecByTheName) {
+  tree.add(40, {.start = 1, .comm = "old", .cmdline = std::string("old\0", 4)});
+  keep_details();
+  tree.remove(40);
+  tree.add(40, {.start = 1, .comm = "new", .cmdline = std::string("new\0", 4)});
+  table().on_lost(KNELL_EVENT_EXEC);
+  table().read_again();
+  scan();
+  const knell_event& event = described(40, 101 * kSecond);
+  EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+}
+
+// The scan has passed its place in /proc.
+TEST_F(ProcessTableTest, KeepsARootThatIsAddedDuringAScan) {
+  for (int pid = 40; pid < 50; ++pid) tree.add(pid, {.start = 1});
+  keep({.threads = true});
+  table().on_lost(0);
+  clock.now_ns += kSecond;
+  table().read_again();
+  ScanBudget some{.left = 10};
+  (void)table().scan_some(some);
+  ASSERT_TRUE(table().follow(std::vector{40, 49}));
+  scan();
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(49), 0U);
+}
+
+// A leader may exit long before the last of its threads.
+TEST_F(ProcessTableTest, KeepsALeaderWhoseProcessLives) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  keep_owners();
+  table().on_exit(10, 101 * kSecond);
+  clock.now_ns = 104 * kSecond;
+  table().sweep_ended([](int32_t) { return false; });
+  EXPECT_EQ(table().size(), 1U);
 }
 
 // A thread that ended needs no sweep, which would visit all entries.

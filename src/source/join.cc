@@ -6,12 +6,9 @@
 #include <utility>
 #include <vector>
 
-namespace knell::source {
+#include "event/mask.h"
 
-uint32_t types_of(uint32_t mask) {
-  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
-  return mask & ~KNELL_EVENT_NONZERO_EXIT;
-}
+namespace knell::source {
 
 namespace {
 

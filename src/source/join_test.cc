@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "event/mask.h"
 #include "filter/predicate_for_test.h"
 #include "filter/subscription.h"
 

@@ -14,9 +14,9 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
+constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
 
-// Whether the subject of an event has run. Another source reports a birth before the child runs.
+// Whether the task of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
   if (raw.what != KNELL_EVENT_FORK && raw.what != KNELL_EVENT_PTRACE) return true;
   return !process_exists(raw.tid);
@@ -30,7 +30,9 @@ Assembler::Assembler(const AssemblerOptions& options, Output& out, const process
       out_(out),
       probe_(probe),
       table_(proc, out.clock(), out.time(), out.boot(), options.limits),
-      exits_(probe, options.most_watched) {}
+      exits_(probe, options.most_watched) {
+  if (!out.sink().wants_user_names()) table_.users().disable();
+}
 
 // -------------------------------------------------------------------------------- what is wanted
 
@@ -42,16 +44,17 @@ Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) 
                                  .owners = wanted.owners || wanted.namespaces,
                                  .namespaces = wanted.namespaces});
   if (more) table_.begin_scan();
-  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes");
+  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes can be named");
   if (!wanted.scan_later) scan_all();
   return {};
 }
 
 // With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
-// arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
+// arguments of a short-lived process are gone in 19 of 20 cases. The pids of a child in its
 // namespaces are read at its birth, too, unless another source reports them.
 bool Assembler::is_urgent() const {
-  if (table_.kept().namespaces && options_.births == nullptr) return true;
+  const bool births = options_.births != nullptr && options_.births->reports_births();
+  if (table_.kept().namespaces && !births) return true;
   return table_.kept().details == KNELL_DETAILS_FULL && (reported_types_ & KNELL_EVENT_EXEC) != 0;
 }
 
@@ -67,7 +70,7 @@ bool Assembler::scan_some(ScanBudget& budget) {
 
 // ----------------------------------------------------------------------------------------- owners
 
-// Adds what decides who may see the event.
+// Adds the owner of the event's process, which decides who may see the event.
 void Assembler::add_owner(Slot& slot) {
   if (!table_.kept().owners) return;
   knell_event& event = slot.event;
@@ -88,10 +91,10 @@ void Assembler::commit(Slot& slot) {
   out_.commit(slot, table_);
 }
 
-// The connector reports a birth a moment before the other source, but only that one has the numbers
-// of the child in its namespaces. So read what it has reported until now. If the birth is not among
-// that, the numbers are read from /proc, and searched again at the child's next event. Returns
-// whether all births inside namespaces up to now are known.
+// The connector reports a birth a moment before the other source, but only the other source reports
+// the child's pids in its namespaces. So reads what that source has reported until now. If the
+// birth is not among that, the pids are read from /proc, and searched again at the child's next
+// event. Returns whether all births inside namespaces up to now are known.
 bool Assembler::read_births(uint64_t stamp_ns) {
   if (!table_.kept().namespaces || options_.births == nullptr || stamp_ns < births_read_ns_)
     return false;
@@ -105,18 +108,20 @@ bool Assembler::read_births(uint64_t stamp_ns) {
 void Assembler::report_thread_event(const event::Raw& raw) {
   if (process_level()) return;
   Owner owner;
-  process::Levels levels;
+  std::optional<process::Levels> levels;
   const bool namespaces = table_.kept().namespaces;
   if (table_.kept().owners && raw.what != KNELL_EVENT_LOST) {
     owner.uid = table_.uid_of(raw.pid, raw.stamp_ns);
     if (namespaces && !table_.numbers_of(raw.tid, raw.stamp_ns).known) {
       births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
-      const bool ran = has_run(raw);  // before the births are read
+      const bool ran = has_run(raw);  // computed before read_births()
       if (read_births(raw.stamp_ns) && ran) table_.settle_initial_namespace(raw.tid, raw.stamp_ns);
     }
-    if (namespaces) levels = process::levels_of(raw, table_);
-    owner.levels = levels.of();
-    owner.levels_known = levels.known;
+    if (namespaces) {
+      levels = process::levels_of(raw, table_);
+      owner.levels = levels->of();
+      owner.levels_known = levels->known;
+    }
   }
   out_.sink().on_thread_event(raw, owner);
 }
@@ -131,16 +136,19 @@ size_t Assembler::probe_exits() {
 }
 
 void Assembler::on_raw(const event::Raw& raw) {
-  // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
-  // read.)
+  // (The stamp of a hole is the time at which the reader found it; earlier events may still be
+  // unread.)
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
   if (raw.what == KNELL_EVENT_FORK) {
-    (void)read_births(raw.stamp_ns);
     begin_process(raw);
+    (void)read_births(raw.stamp_ns);
     table_.on_fork(raw);
   }
   if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
+  // These changes apply to their own event: it has the new user, and no terminal after setsid(2).
+  constexpr uint32_t kBefore = KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
+  if ((raw.what & kBefore) != 0) table_.on_change(raw);
   report_thread_event(raw);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
@@ -211,7 +219,6 @@ void Assembler::forget_program(const process::Task& task) {
 // Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Assembler::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  if (raw.what == KNELL_EVENT_SID) table_.on_change(raw);
   // A crash concerns the process, whichever thread crashed. Other events concern the process only
   // when they are of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
@@ -233,8 +240,8 @@ void Assembler::on_change(const event::Raw& raw) {
     commit(*slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
-  // After the event, which has the old name.
-  if (raw.what != KNELL_EVENT_SID) table_.on_change(raw);
+  // Called after the event was made, which has the old name.
+  if (raw.what == KNELL_EVENT_COMM) table_.on_change(raw);
 }
 
 // Each thread has its own ids: those of the leader count as the ids of the process.

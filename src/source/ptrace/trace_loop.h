@@ -53,8 +53,11 @@ class TraceLoop {
     uint32_t uid = 0, gid = 0, tty = 0;
     bool had_threads = false;
     std::shared_ptr<const Image> image;
-    Sender deadly;   // the last signal that it neither caught nor ignored
-    Sender request;  // the last request to end that it caught
+    // The first of each signal that it neither caught nor ignored: several may be delivered at
+    // once, to several threads.
+    std::vector<Sender> deadly;
+    bool unread_signal = false;  // a signal whose sender could not be read
+    Sender request;              // the last request to end that it caught
   };
   using Processes = std::unordered_map<pid_t, Process>;
 
@@ -71,7 +74,7 @@ class TraceLoop {
   pid_t parent_at_birth(const ProcStat& stat, pid_t creator) const;
   pid_t find_creator(pid_t child, pid_t parent) const;
   bool has_zombies() const;
-  void release(pid_t pid, Released reason);
+  void push_release(pid_t pid, const Process& process, Released reason);
   void release_all();
 
   void note_signal(pid_t tid, Process& process, const TraceeStatus& status, const siginfo_t& info);

@@ -31,7 +31,7 @@ class Tracer {
  public:
   struct Options {
     TraceLoop::Options details{};
-    size_t queue_bytes = size_t{1} << 20;  // picked: several thousand events
+    size_t queue_bytes = size_t{1} << 20;  // chosen, not measured: several thousand events
   };
 
   // How the tracing ended.
@@ -43,14 +43,16 @@ class Tracer {
   };
 
   // Returns when `pid` is traced. Errors: EPERM it is traced already, belongs to another user, or
-  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ESRCH no such process;
-  // ENOTSUP the caller's children are born in another pid namespace than its own.
+  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ENOSYS a seccomp filter
+  // hides ptrace(2); ESRCH no such process; ENOTSUP the caller's children are born in another pid
+  // namespace than its own, or /proc is that of another pid namespace.
   static Result<std::unique_ptr<Tracer>> create(pid_t pid, const Options& options);
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
   ~Tracer();
 
-  // Readable when next() has something to return or ended() changes; may be readable in vain.
+  // Readable when next() has something to return or ended() changes. It may also be readable when
+  // neither is so.
   int fd() const { return poll_.get(); }
   // The next event; its views are valid until the next call. nullopt: none now. Never blocks.
   std::optional<TracedEvent> next();
@@ -74,13 +76,16 @@ class Tracer {
         poll_(std::move(poll)),
         process_(std::move(process)),
         tracer_(tracer) {}
+  // Readable when the tracer is gone. Its pidfd is so when the kernel has detached its tracees, the
+  // pipe a little earlier.
+  int end_fd() const { return process_ ? process_.get() : alive_.get(); }
   bool gone() const;
   void signal_tracer(int signal) const;
 
   EventRing ring_;
   UniqueFd wake_;     // an eventfd
   UniqueFd alive_;    // the read end of a pipe that only the tracer can write to
-  UniqueFd poll_;     // an epoll of the two
+  UniqueFd poll_;     // an epoll of `wake_` and end_fd()
   UniqueFd process_;  // a pidfd of the tracer; none on kernels before 5.3
   pid_t tracer_;
   End end_ = End::kNot;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// many_processes COUNT [BARS]: writes the page of a build of COUNT processes, eight at a time, to standard
-// output, as `knell timeline` would.
+// many_processes COUNT [BARS]: writes the page of a build of COUNT processes, eight at a time, to
+// standard output, as `knell timeline` would.
 #include <unistd.h>
 
 #include <algorithm>

@@ -5,10 +5,10 @@
 
 NAME a run is drawn, its failures first
 NEEDS connector
-RUN knell run --timeline t.svg -- sh -c 'sh -c "sleep 0.05; exit 3"; sh -c "kill -KILL \$\$"; exit 4'; echo $?; grep -c 'class="mark"' t.svg; grep -c 'class="open"' t.svg; grep -o 'exit 3 · .* · sh &lt;- sh · sh -c .sleep 0.05; exit 3' t.svg; grep -o '✗ SIGKILL, kill by [0-9]* sh' t.svg; grep -o '✗ sh exit 4' t.svg
+RUN knell run --timeline t.svg -- sh -c 'sh -c "sleep 0.05; exit 3"; sh -c "kill -KILL \$\$"; exit 4'; echo $?; grep -c 'class="mark"' t.svg; grep -c 'class="open"' t.svg; grep -o 'exit 3 · .*s · sh sleep 0.05; exit 3 &lt;- sh · sh -c .sleep 0.05; exit 3' t.svg; grep -o '✗ SIGKILL, kill by [0-9]* sh' t.svg; grep -o '✗ sh .* · exit 4' t.svg
 EXPECT \A4\n3\n0\nexit 3 · \d
 EXPECT ^✗ SIGKILL, kill by \d+ sh$
-EXPECT ^✗ sh exit 4$
+EXPECT ^✗ sh sh -c .* · exit 4$
 EXPECT_ERR ^knell: sh: exit 4 after .*, 2 failed under it, 0 lost$
 
 NAME the formats follow the name of the file

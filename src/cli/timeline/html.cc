@@ -46,6 +46,7 @@ class HtmlWriter {
   HtmlWriter(const Timeline& timeline, Picture picture, BufferedWriter& writer)
       : timeline_(timeline),
         picture_(std::move(picture)),
+        labels_(timeline.labels(picture_)),
         writer_(writer),
         out_(writer.buffer()),
         bar_of_(timeline.history().processes().size(), kNoBar) {
@@ -125,6 +126,7 @@ class HtmlWriter {
         "before", [&](uint32_t i) { return history.started_before(timeline_[i]) ? 1 : 0; }));
     KNELL_TRY(process_column("pid", [&](uint32_t i) { return timeline_[i].pid; }));
     KNELL_TRY(process_column("name", [&](uint32_t i) { return number_of(timeline_.name(i)); }));
+    KNELL_TRY(process_column("label", [&](uint32_t i) { return number_of(labels_.label(i)); }));
     KNELL_TRY(process_column("ended", [&](uint32_t i) { return number_of(timeline_.ended(i)); }));
     KNELL_TRY(process_column(
         "cause", [&](uint32_t i) { return number_of(history.text(timeline_[i].cause)); }));
@@ -136,8 +138,7 @@ class HtmlWriter {
 
   // The line of a process in the lists at the top of the page.
   uint32_t line_of(uint32_t process) {
-    return number_of(fmt::format("{} · {}", timeline_.ancestry(process),
-                                 timeline_.history().command(timeline_[process])));
+    return number_of(labels_.label(process) + timeline_.ancestors(process));
   }
   int64_t bar_number(uint32_t process) const {
     return bar_of_[process] == kNoBar ? int64_t{-1} : int64_t{bar_of_[process]};
@@ -156,8 +157,9 @@ class HtmlWriter {
     out_ += "},\n\"failures\":[";
     std::string_view comma;
     for (const uint32_t i : timeline_.failures()) {
-      out_ += fmt::format("{}{{\"bar\":{},\"ended\":{},\"cause\":{},\"words\":{}}}", comma,
-                          bar_number(i), number_of(timeline_.ended(i)),
+      out_ += fmt::format("{}{{\"bar\":{},\"ended\":{},\"life\":{},\"cause\":{},\"words\":{}}}",
+                          comma, bar_number(i), number_of(timeline_.ended(i)),
+                          number_of(timeline_.life_text(i)),
                           number_of(timeline_.history().text(timeline_[i].cause)), line_of(i));
       comma = ",\n";
       KNELL_TRY(writer_.spill());
@@ -182,6 +184,7 @@ class HtmlWriter {
   static constexpr size_t kSteps = 1000;  // chosen: the page shows the first of them
   const Timeline& timeline_;
   const Picture picture_;
+  const CommandLabels labels_;
   BufferedWriter& writer_;
   std::string& out_;
   std::vector<uint32_t> bar_of_;  // by process

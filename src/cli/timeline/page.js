@@ -41,9 +41,9 @@
     return text(name[i]);
   }
   function label(i) {
-    const words = title(i);
-    if (!failed(i)) return words;
-    return '✗ ' + words + (kind[i] === MERGED ? '' : ' ' + text(data.bars.ended[i]));
+    if (kind[i] === MERGED) return (failed(i) ? '✗ ' : '') + title(i);
+    const words = text(data.bars.label[i]);
+    return failed(i) ? '✗ ' + words + ' · ' + text(data.bars.ended[i]) : words;
   }
   function ancestry(i) {
     const names = [];
@@ -412,6 +412,7 @@
       button.type = 'button';
       button.append(how, ' · ' + rest);  // a string is added as text
       button.disabled = one.bar < 0;
+      if (one.bar >= 0) button.title = text(data.bars.command[one.bar]);
       button.addEventListener('click', () => go(one.bar));
       item.append(button);
       list.append(item);
@@ -432,7 +433,7 @@
   $('chain').hidden = data.chain.length === 0;
   fill($('failure-list'), data.failures, (one) => {
     const cause = text(one.cause);
-    return ['✗ ' + text(one.ended) + (cause === '' ? '' : ', ' + cause), text(one.words)];
+    return ['✗ ' + text(one.ended) + (cause === '' ? '' : ', ' + cause), text(one.life) + ' · ' + text(one.words)];
   }, LISTED);
   fill($('chain-list'), data.chain, (one) => [duration(one.own), text(one.words)], LISTED);
   const tall = $('tall');

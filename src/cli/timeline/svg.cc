@@ -7,11 +7,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <unordered_map>
 #include <utility>
 
-#include "base/duration.h"
 #include "cli/text.h"
 #include "cli/timeline/timeline.h"
 
@@ -73,10 +71,6 @@ std::string_view class_of(End end) {
   return kNames[static_cast<size_t>(end)];
 }
 
-std::string seconds(uint64_t ns) {
-  return seconds_text(std::chrono::nanoseconds(static_cast<int64_t>(ns)));
-}
-
 // 1, 2 or 5 times a power of ten, at least `least`.
 uint64_t round_step(uint64_t least) {
   for (uint64_t step = 1;; step *= 10)
@@ -87,7 +81,11 @@ uint64_t round_step(uint64_t least) {
 class SvgWriter {
  public:
   SvgWriter(const Timeline& timeline, Picture picture, BufferedWriter& writer)
-      : timeline_(timeline), picture_(std::move(picture)), writer_(writer), out_(writer.buffer()) {
+      : timeline_(timeline),
+        picture_(std::move(picture)),
+        labels_(timeline.labels(picture_)),
+        writer_(writer),
+        out_(writer.buffer()) {
     for (uint32_t i = 0; i < picture_.bars.size(); ++i)
       if (!picture_.bars[i].merged()) bar_of_[picture_.bars[i].process] = i;
   }
@@ -158,9 +156,12 @@ class SvgWriter {
     for (size_t at = 0; at < listed_failures(); ++at) {
       const uint32_t i = failures[at];
       const std::string_view cause = timeline_.history().text(timeline_[i].cause);
-      linked_line(i, fmt::format("✗ {}{}{} · {} · {} · {}", timeline_.ended(i),
-                                 cause.empty() ? "" : ", ", cause, timeline_.life_text(i),
-                                 timeline_.ancestry(i), timeline_.history().command(timeline_[i])));
+      const std::string label = labels_.label(i),
+                        command = timeline_.history().command(timeline_[i]);
+      linked_line(
+          i, fmt::format("✗ {}{}{} · {} · {}{}{}{}", timeline_.ended(i), cause.empty() ? "" : ", ",
+                         cause, timeline_.life_text(i), label, timeline_.ancestors(i),
+                         command == label ? "" : " · ", command == label ? "" : command));
     }
     if (failures.size() > kMostListed)
       line("dim", fmt::format("and {} more", failures.size() - kMostListed));
@@ -170,11 +171,12 @@ class SvgWriter {
     const auto steps = timeline_.longest_steps(kSteps);
     if (steps.empty()) return;
     y_ += kGap;
-    line("head", "Critical chain: its longest steps, each without the time of those below it");
+    line("head",
+         "Critical chain: the longest steps, each without the time of its children on the chain");
     for (const ChainStep& step : steps)
-      linked_line(step.process, fmt::format("{} · {} · {}", seconds(step.own_ns),
-                                            timeline_.ancestry(step.process),
-                                            timeline_.history().command(timeline_[step.process])));
+      linked_line(step.process,
+                  fmt::format("{} · {}{}", length_text(step.own_ns), labels_.label(step.process),
+                              timeline_.ancestors(step.process)));
   }
 
   void write_legend() {
@@ -223,7 +225,7 @@ class SvgWriter {
   std::string hover(const Bar& bar) const {
     if (bar.merged()) {
       std::string out = fmt::format("{} short processes within {}", bar.count,
-                                    seconds(bar.end_ns - bar.start_ns));
+                                    length_text(bar.end_ns - bar.start_ns));
       return bar.failed == 0 ? out : out + fmt::format(", {} of them failed", bar.failed);
     }
     const PastProcess& process = timeline_[bar.process];
@@ -261,10 +263,10 @@ class SvgWriter {
     const auto room = static_cast<size_t>(std::max(0.0, width - 10) / kCharacter);
     if (room < 3) return;
     std::string label =
-        bar.merged() ? fmt::format("{} short", bar.count) : timeline_.name(bar.process);
+        bar.merged() ? fmt::format("{} short", bar.count) : labels_.label(bar.process);
     if (bar.failed != 0)
       label = bar.merged() ? fmt::format("✗ {}, {} failed", label, bar.failed)
-                           : fmt::format("✗ {} {}", label, timeline_.ended(bar.process));
+                           : fmt::format("✗ {} · {}", label, timeline_.ended(bar.process));
     out_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.0f}\">{}</text>\n", x + 7, y + 11,
                         xml_text(cut(label, room)));
   }
@@ -273,6 +275,7 @@ class SvgWriter {
   static constexpr double kGap = 6;
   const Timeline& timeline_;
   const Picture picture_;
+  const CommandLabels labels_;
   BufferedWriter& writer_;
   std::string& out_;
   std::unordered_map<uint32_t, uint32_t> bar_of_;  // process to bar

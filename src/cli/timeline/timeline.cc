@@ -16,11 +16,13 @@ namespace {
 
 using End = PastProcess::End;
 
-std::chrono::nanoseconds nanoseconds(uint64_t ns) {
-  return std::chrono::nanoseconds(static_cast<int64_t>(ns & INT64_MAX));
-}
-
 }  // namespace
+
+std::string length_text(uint64_t ns) {
+  const auto length = std::chrono::nanoseconds(static_cast<int64_t>(ns & INT64_MAX));
+  constexpr std::chrono::milliseconds kShort(10);  // seconds_text() shows "0.00s"
+  return length < kShort ? duration_text(length) : seconds_text(length);
+}
 
 Timeline::Timeline(const ProcessHistory& history, std::string title, std::string origin)
     : history_(history),
@@ -39,9 +41,9 @@ std::string Timeline::ended(uint32_t process) const {
   return p.end == End::kRunning ? "still running" : std::string(history_.text(p.ended));
 }
 
-std::string Timeline::ancestry(uint32_t process) const {
+std::string Timeline::ancestors(uint32_t process) const {
   constexpr size_t kDepth = 8;  // chosen, not measured
-  std::string out = name(process);
+  std::string out;
   uint32_t at = process;
   for (size_t depth = 1; (*this)[at].parent != kNoProcess; ++depth) {
     if (depth == kDepth) return out + " <- …";
@@ -53,6 +55,15 @@ std::string Timeline::ancestry(uint32_t process) const {
   return out;
 }
 
+CommandLabels Timeline::labels(const Picture& picture) const {
+  CommandLabels labels(history_);
+  for (const Bar& bar : picture.bars)
+    if (!bar.merged()) labels.add(bar.process);
+  for (const uint32_t process : failures()) labels.add(process);
+  for (const ChainStep& step : chain_) labels.add(step.process);
+  return labels;
+}
+
 std::optional<uint64_t> Timeline::life_ns(uint32_t process) const {
   const PastProcess& p = (*this)[process];
   if (!p.start_known || p.end == End::kRunning) return std::nullopt;
@@ -61,7 +72,7 @@ std::optional<uint64_t> Timeline::life_ns(uint32_t process) const {
 
 std::string Timeline::life_text(uint32_t process) const {
   const PastProcess& p = (*this)[process];
-  const std::string text = seconds_text(nanoseconds(p.end_ns - p.start_ns));
+  const std::string text = length_text(p.end_ns - p.start_ns);
   return life_ns(process) ? text : "more than " + text;
 }
 
@@ -85,10 +96,9 @@ std::vector<ChainStep> Timeline::longest_steps(size_t most) const {
 std::string Timeline::facts(const Picture* picture) const {
   const auto processes = history_.processes();
   const auto failed = std::ranges::count_if(processes, &PastProcess::failed);
-  std::string out = fmt::format("{}, {} process{}, {} failed, {}",
-                                seconds_text(nanoseconds(history_.end_ns() - history_.begin_ns())),
-                                processes.size(), processes.size() == 1 ? "" : "es", failed,
-                                history_.losses().text());
+  std::string out = fmt::format(
+      "{}, {} process{}, {} failed, {}", length_text(history_.end_ns() - history_.begin_ns()),
+      processes.size(), processes.size() == 1 ? "" : "es", failed, history_.losses().text());
   if (history_.left_out() != 0)
     out += fmt::format("; the processes after the first {} are not shown", processes.size());
   if (picture != nullptr && picture->merged != 0)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/timeline/buffered_writer.h"
+#include "cli/timeline/command_labels.h"
 #include "cli/timeline/critical_chain.h"
 #include "cli/timeline/picture.h"
 #include "cli/timeline/process_history.h"
@@ -16,6 +17,9 @@
 namespace knell::cli {
 
 enum class TimelineFormat : uint8_t { kHtml, kSvg, kPerfetto };
+
+// "0.31s", "12.4s", "2h5m"; short ones "2ms", "350us".
+std::string length_text(uint64_t ns);
 
 // What the writers of all formats need: a finished history, and the texts about it. All texts are
 // valid UTF-8 without control characters, but may contain markup: a process chooses its arguments.
@@ -35,11 +39,13 @@ class Timeline {
     return make_picture(history_, children_, chain_, rule);
   }
   std::string name(uint32_t process) const;
-  std::string ended(uint32_t process) const;     // "exit 1", "still running"
-  std::string ancestry(uint32_t process) const;  // "cc1 <- gcc <- make"
+  std::string ended(uint32_t process) const;      // "exit 1", "still running"
+  std::string ancestors(uint32_t process) const;  // " <- gcc <- make"
+  // The labels of the processes of the picture and of the lists at its top.
+  CommandLabels labels(const Picture& picture) const;
   // How long the process lived; nullopt: its start or its end is unknown.
   std::optional<uint64_t> life_ns(uint32_t process) const;
-  // "0.31s"; "more than 0.31s" where the start or the end is unknown.
+  // length_text(); "more than 0.31s" where the start or the end is unknown.
   std::string life_text(uint32_t process) const;
   // In the order of their ends.
   std::vector<uint32_t> failures() const;

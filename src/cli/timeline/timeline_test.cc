@@ -93,7 +93,7 @@ rapidjson::Document data_of(const std::string& page) {
 TEST(Timeline, SaysWhatEndedHow) {
   HistoryForTest test;
   const Timeline timeline(build(test).history, "make", "");
-  EXPECT_EQ(timeline.ancestry(2), "cc1 <- gcc <- make");
+  EXPECT_EQ(timeline.ancestors(2), " <- gcc <- make");
   EXPECT_EQ(timeline.ended(2), "exit 1");
   EXPECT_EQ(timeline.life_text(2), "0.02s");
   EXPECT_THAT(timeline.failures(), ElementsAre(2, 1, 3, 0));
@@ -127,6 +127,7 @@ TEST(TimelineHtml, HasTheBarsAsJson) {
   EXPECT_EQ(json["failures"].Size(), 4U);
   EXPECT_EQ(json["failures"][0]["bar"].GetInt(), 2);
   EXPECT_STREQ(json["texts"][bars["command"][2].GetUint()].GetString(), "cc1 a.c");
+  EXPECT_STREQ(json["texts"][bars["label"][1].GetUint()].GetString(), "gcc -c a.c");
 }
 
 TEST(TimelineHtml, NothingThatAProcessSaysIsMarkup) {
@@ -171,7 +172,7 @@ TEST(TimelineSvg, HasFailuresLinkedToTheirBars) {
   const std::string svg =
       write(Timeline(build(test).history, "make", "via bpf"), TimelineFormat::kSvg);
   EXPECT_EQ(count(svg, "<a href=\"#b2\">"), 2U);  // a failure, and on the chain
-  EXPECT_THAT(svg, HasSubstr("✗ exit 1 · 0.02s · cc1 &lt;- gcc &lt;- make · cc1 a.c"));
+  EXPECT_THAT(svg, HasSubstr("✗ exit 1 · 0.02s · cc1 a.c &lt;- gcc &lt;- make</text>"));
   EXPECT_THAT(svg, HasSubstr("id=\"b2\" class=\"failure\""));
   EXPECT_THAT(svg, HasSubstr("✗ SIGKILL oom, out of memory"));
   EXPECT_EQ(count(svg, "class=\"mark\""), 4U);

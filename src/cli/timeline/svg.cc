@@ -172,7 +172,7 @@ class SvgWriter {
     if (steps.empty()) return;
     y_ += kGap;
     line("head",
-         "Critical chain: the longest steps, each without the time of its children on the chain");
+         "Critical chain: the longest steps, without the time of their children");
     for (const ChainStep& step : steps)
       linked_line(step.process,
                   fmt::format("{} · {}{}", length_text(step.own_ns), labels_.label(step.process),

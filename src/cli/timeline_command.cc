@@ -92,7 +92,7 @@ Outcome<void> TimelineCommand::check_recording(const knell_recording& recording)
 }
 
 std::string TimelineCommand::title() const {
-  const std::string file = file_ == "-" ? "standard input" : printable(file_);
+  std::string file = file_ == "-" ? "standard input" : printable(file_);
   if (selection_.empty()) return file;
   return fmt::format("{}: {}", file, selection_.describe_processes());
 }

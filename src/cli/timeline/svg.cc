@@ -74,7 +74,7 @@ std::string_view class_of(End end) {
 // 1, 2 or 5 times a power of ten, at least `least`.
 uint64_t round_step(uint64_t least) {
   for (uint64_t step = 1;; step *= 10)
-    for (const uint64_t factor : {1, 2, 5})
+    for (const uint64_t factor : {1U, 2U, 5U})
       if (step * factor >= least) return step * factor;
 }
 

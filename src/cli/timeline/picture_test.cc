@@ -126,7 +126,7 @@ TEST(Picture, AnyEventsMakeAPicture) {
           break;
       }
     }
-    for (const size_t most : {1, 10, 1000}) {
+    for (const size_t most : {1U, 10U, 1000U}) {
       const Picture picture = picture_of(test, {.most = most});
       check_lanes(picture);
       size_t count = 0;

@@ -32,8 +32,9 @@ std::vector<Finding> examine_bpf() {
              "run it outside the container"}};
   }
   OneExit unread;
-  const auto bpf = Bpf::create(
-      {}, {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out());
+  const auto bpf =
+      Bpf::create({.load_all = true},
+                  {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out());
   if (bpf) {
     return {
         {KNELL_FINDING_OK, "bpf",

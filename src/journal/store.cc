@@ -1,0 +1,347 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The writer of the journal; docs/design/journal.md describes the file.
+//
+// Within a transaction the newest block is written when it is full, and once more at the commit if
+// it is not: a block that was stored by an earlier commit is replaced by a longer one. After a
+// failure the newest block is ended and the strings begin anew, because they may refer to what was
+// rolled back; the next append() begins a block.
+//
+// A file is moved aside in the order WAL, index, database. If that is interrupted after the first
+// step, the database is opened without its WAL, and is moved aside the next time; a WAL is never
+// left beside a database that it does not belong to, since SQLite would apply it.
+#include "journal/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+namespace knell::journal {
+namespace {
+
+constexpr int64_t kPageBytes = 4096;
+constexpr mode_t kMode = 0640;
+// Bounds the time of one transaction after the limits were lowered; the next ones delete the rest.
+constexpr int kMostDeletedBlocks = 4096;
+
+Result<UniqueFd> lock_journal(const std::string& path) {
+  const std::string name = path + "-lock";
+  UniqueFd lock(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode));
+  if (!lock) return errno_error("open " + name);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno == EWOULDBLOCK) return say(EBUSY, path + ": another knelld writes to this journal");
+  return errno_error("lock " + name);
+}
+
+// "2026-11-23T06.00.00Z"
+std::string time_suffix(int64_t now_ns) {
+  const auto seconds = static_cast<time_t>(now_ns / 1'000'000'000);
+  tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  (void)std::strftime(text.data(), text.size(), "%Y-%m-%dT%H.%M.%SZ", &parts);
+  return text.data();
+}
+
+}  // namespace
+
+// --------------------------------------------------------------------------------------- opening
+
+Result<Store> Store::open(const StoreOptions& options, Clock& clock) {
+  KNELL_ASSIGN(UniqueFd lock, lock_journal(options.path));
+  Store store(options, clock, std::move(lock));
+  auto opened = store.open_file();
+  // The file may be too damaged to see that before it is used.
+  for (int tries = 0; !opened && opened.error().code == EBADMSG && tries < 2; ++tries) {
+    KNELL_TRY(store.set_aside(opened.error().message(), "damaged"));
+    opened = store.open_file();
+  }
+  KNELL_TRY(opened);
+  return store;
+}
+
+Result<void> Store::open_file() {
+  KNELL_TRY(create_file());
+  KNELL_ASSIGN(database_, Database::open(options_.path, Database::Mode::kWrite));
+  KNELL_ASSIGN(const FileKind kind, kind_of(database_));
+  if (kind == FileKind::kForeign)
+    return say(EEXIST, options_.path + ": is the database of another program");
+  if (kind == FileKind::kNewer) {
+    KNELL_TRY(set_aside("it was written by a later version of knelld", "newer"));
+    return open_file();
+  }
+  if (kind == FileKind::kEmpty)
+    KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
+  KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
+  KNELL_TRY(database_.keep_wal());
+  KNELL_TRY(database_.execute(std::string("PRAGMA wal_autocheckpoint=0;PRAGMA trusted_schema=0;"
+                                          "PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
+                              (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
+  KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" + std::to_string(4 * kCheckpointBytes)));
+  if (kind == FileKind::kEmpty || kind == FileKind::kOlder) KNELL_TRY(migrate(database_));
+  KNELL_ASSIGN(const int64_t named, database_.number("SELECT count(*) FROM journal"));
+  if (named == 0) KNELL_TRY(create_identity(database_, clock_->realtime_ns()));
+  return prepare();
+}
+
+// SQLite would create the file with the umask of the process, and without a group. It gives the WAL
+// and its index the mode of the file.
+Result<void> Store::create_file() {
+  const UniqueFd file(
+      ::open(options_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
+  if (!file) {
+    if (errno == EEXIST) return {};
+    return errno_error("create the journal " + options_.path);
+  }
+  struct stat folder{};
+  const std::filesystem::path parent = std::filesystem::path(options_.path).parent_path();
+  if (::stat(parent.empty() ? "." : parent.c_str(), &folder) == 0)
+    (void)!::fchown(file.get(), static_cast<uid_t>(-1), folder.st_gid);  // may not be allowed
+  if (::fchmod(file.get(), kMode) != 0) return errno_error("set the mode of " + options_.path);
+  return {};
+}
+
+Result<void> Store::set_aside(std::string_view why, std::string_view suffix) {
+  sql_ = Statements();
+  database_ = Database();
+  block_.end();
+  in_transaction_ = false;
+  const std::string stem =
+      options_.path + "." + std::string(suffix) + "-" + time_suffix(clock_->realtime_ns());
+  std::string moved_to = stem;
+  for (int i = 2; ::access(moved_to.c_str(), F_OK) == 0; ++i)
+    moved_to = stem + "." + std::to_string(i);
+  for (const char* part : {"-wal", "-shm", ""}) {
+    if (::rename((options_.path + part).c_str(), (moved_to + part).c_str()) != 0 && errno != ENOENT)
+      return errno_error("rename " + options_.path + part);
+  }
+  replaced_ = {.moved_to = moved_to, .why = std::string(why)};
+  return {};
+}
+
+Result<void> Store::prepare() {
+  KNELL_ASSIGN(identity_, read_identity(database_));
+  const auto statement = [&](Statement& out, std::string_view text) -> Result<void> {
+    KNELL_ASSIGN(out, database_.prepare(text));
+    return {};
+  };
+  KNELL_TRY(statement(sql_.begin, "BEGIN IMMEDIATE"));
+  KNELL_TRY(statement(sql_.commit, "COMMIT"));
+  KNELL_TRY(statement(sql_.insert_block, "INSERT INTO block VALUES (?,?,?,?,?,?,?)"));
+  KNELL_TRY(statement(sql_.update_block,
+                      "UPDATE block SET count=?2, checksum=?6, records=?7 WHERE first_seq=?1"));
+  KNELL_TRY(statement(sql_.insert_string, "INSERT INTO string VALUES (?,?,?)"));
+  KNELL_TRY(statement(sql_.delete_block, "DELETE FROM block WHERE first_seq=?"));
+  KNELL_TRY(statement(sql_.delete_strings, "DELETE FROM string WHERE id<?"));
+  KNELL_TRY(statement(sql_.used_pages,
+                      "SELECT (SELECT page_count FROM pragma_page_count) -"
+                      " (SELECT freelist_count FROM pragma_freelist_count)"));
+  KNELL_TRY(
+      statement(sql_.select_oldest,
+                "SELECT first_seq, first_ns, text_base FROM block ORDER BY first_seq LIMIT 1"));
+
+  KNELL_ASSIGN(Statement newest, database_.prepare("SELECT first_seq, count, first_ns, text_base,"
+                                                   " layout, checksum, records FROM block"
+                                                   " ORDER BY first_seq DESC LIMIT 1"));
+  KNELL_ASSIGN(const bool any, newest.step());
+  next_seq_ = 1;
+  int64_t text_base = 0;
+  if (any) {
+    const BlockHead head{.first_seq = newest.number(0),
+                         .count = newest.number(1),
+                         .first_ns = newest.number(2),
+                         .text_base = newest.number(3),
+                         .layout = newest.number(4)};
+    if (checksum_of(head, newest.bytes(6)) != static_cast<uint64_t>(newest.number(5)))
+      return say(EBADMSG, options_.path + ": the newest events are damaged");
+    next_seq_ = head.first_seq + head.count;
+    text_base = head.text_base;
+  }
+  newest.reset();
+  KNELL_ASSIGN(const int64_t newest_text, database_.number("SELECT max(id) FROM string"));
+  strings_.restart(std::max(text_base, newest_text) + 1);
+  committed_seq_ = next_seq_;
+
+  KNELL_ASSIGN(Statement layout,
+               database_.prepare("SELECT id FROM layout WHERE fields=? AND checksum=?"));
+  layout.bind(1, own_layout());
+  layout.bind(2, checksum_of_text(0, own_layout()));
+  KNELL_ASSIGN(const bool known, layout.step());
+  if (known) {
+    layout_ = layout.number(0);
+  } else {
+    KNELL_ASSIGN(const int64_t last, database_.number("SELECT max(id) FROM layout"));
+    layout_ = last + 1;
+    KNELL_ASSIGN(Statement insert, database_.prepare("INSERT INTO layout VALUES (?,?,?)"));
+    insert.bind(1, layout_);
+    insert.bind(2, own_layout());
+    insert.bind(3, checksum_of_text(0, own_layout()));
+    KNELL_TRY(insert.run());
+  }
+  layout.reset();
+  KNELL_TRY(find_oldest());
+  return measure();
+}
+
+// -------------------------------------------------------------------------------------- appending
+
+Result<void> Store::begin() {
+  if (in_transaction_) return {};
+  KNELL_TRY(bound_wal(kMostWalBytes, 0));
+  KNELL_TRY(sql_.begin.run());
+  in_transaction_ = true;
+  return {};
+}
+
+Result<void> Store::append(const knell_event& event) {
+  auto appended = [&]() -> Result<void> {
+    KNELL_TRY(begin());
+    if (block_.is_open() && !block_.add(event, strings_)) {
+      KNELL_TRY(write_block());
+      block_.end();
+    } else if (block_.is_open()) {
+      return {};
+    }
+    if (strings_.is_full()) {
+      KNELL_TRY(write_strings());
+      strings_.restart();
+    }
+    block_.begin(next_seq_, strings_.base(), layout_);
+    block_stored_ = false;
+    block_.add(event, strings_);
+    return {};
+  }();
+  if (appended) {
+    ++next_seq_;
+  } else {
+    roll_back();
+  }
+  return appended;
+}
+
+Result<void> Store::write_strings() {
+  Result<void> all;
+  strings_.for_each_new([&](int64_t id, std::string_view text) {
+    if (!all) return;
+    sql_.insert_string.bind(1, id);
+    sql_.insert_string.bind(2, text);
+    sql_.insert_string.bind(3, checksum_of_text(id, text));
+    all = sql_.insert_string.run();
+  });
+  if (all) strings_.stored();
+  return all;
+}
+
+Result<void> Store::write_block() {
+  KNELL_TRY(write_strings());
+  const BlockHead& head = block_.head();
+  Statement& write = block_stored_ ? sql_.update_block : sql_.insert_block;
+  write.bind(1, head.first_seq);
+  write.bind(2, head.count);
+  if (!block_stored_) {
+    write.bind(3, head.first_ns);
+    write.bind(4, head.text_base);
+    write.bind(5, head.layout);
+  }
+  write.bind(6, static_cast<int64_t>(checksum_of(head, block_.bytes())));
+  write.bind(7, block_.bytes());
+  KNELL_TRY(write.run());
+  block_stored_ = true;
+  return {};
+}
+
+Result<void> Store::write_all() {
+  if (block_.is_open()) KNELL_TRY(write_block());
+  if (!oldest_.is_block) KNELL_TRY(find_oldest());
+  KNELL_TRY(trim());
+  return sql_.commit.run();
+}
+
+Result<void> Store::commit() {
+  if (!in_transaction_) return {};
+  if (auto written = write_all(); !written) {
+    roll_back();
+    return written;
+  }
+  in_transaction_ = false;
+  committed_seq_ = next_seq_;
+  return bound_wal(kCheckpointBytes, 0);
+}
+
+void Store::roll_back() {
+  block_.end();
+  strings_.restart();
+  next_seq_ = committed_seq_;
+  if (std::exchange(in_transaction_, false)) (void)database_.execute("ROLLBACK");
+  (void)find_oldest();
+}
+
+// A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
+// when no reader uses it. If the WAL became large because of that, wait for a moment.
+Result<void> Store::bound_wal(uint64_t most_bytes, int wait_ms) {
+  const auto bytes = [&] {
+    return static_cast<uint64_t>(database_.wal_frames()) * static_cast<uint64_t>(kPageBytes);
+  };
+  if (bytes() < most_bytes) return {};
+  const bool large = bytes() >= 4 * kCheckpointBytes;
+  KNELL_ASSIGN(const bool copied, database_.checkpoint(large ? std::max(wait_ms, 20) : wait_ms));
+  if (copied || bytes() < kMostWalBytes) return {};
+  return say(EBUSY, options_.path + "-wal: has " + std::to_string(bytes() >> 20) +
+                        " MiB, because a program keeps reading an old state of the journal");
+}
+
+// -------------------------------------------------------------------------------------- retention
+
+Result<void> Store::find_oldest() {
+  KNELL_ASSIGN(const bool any, sql_.select_oldest.step());
+  oldest_ = any ? Oldest{.seq = sql_.select_oldest.number(0),
+                         .first_ns = sql_.select_oldest.number(1),
+                         .text_base = sql_.select_oldest.number(2),
+                         .is_block = true}
+                : Oldest{.seq = next_seq_};
+  sql_.select_oldest.reset();
+  return {};
+}
+
+Result<void> Store::measure() {
+  KNELL_ASSIGN(const bool row, sql_.used_pages.step());
+  bytes_ = row ? static_cast<uint64_t>(sql_.used_pages.number(0) * kPageBytes) : 0;
+  sql_.used_pages.reset();
+  return {};
+}
+
+Result<bool> Store::is_too_old_or_large() {
+  if (options_.most_bytes != 0 && bytes_ > options_.most_bytes) return true;
+  return options_.most_age_ns != 0 &&
+         oldest_.first_ns + BlockWriter::kMostNs < clock_->realtime_ns() - options_.most_age_ns;
+}
+
+// Deletes the oldest blocks, but never the newest one: it is open, and has the last seq.
+Result<void> Store::trim() {
+  KNELL_TRY(measure());
+  const int64_t text_base = oldest_.text_base;
+  const int64_t keep = block_.head().first_seq;
+  for (int i = 0; i < kMostDeletedBlocks && oldest_.is_block && oldest_.seq < keep; ++i) {
+    KNELL_ASSIGN(const bool too_much, is_too_old_or_large());
+    if (!too_much) break;
+    sql_.delete_block.bind(1, oldest_.seq);
+    KNELL_TRY(sql_.delete_block.run());
+    KNELL_TRY(find_oldest());
+    KNELL_TRY(measure());
+  }
+  if (oldest_.text_base != text_base && oldest_.is_block) {
+    sql_.delete_strings.bind(1, oldest_.text_base);
+    KNELL_TRY(sql_.delete_strings.run());
+  }
+  return {};
+}
+
+}  // namespace knell::journal

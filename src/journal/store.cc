@@ -27,7 +27,7 @@
 namespace knell::journal {
 namespace {
 
-constexpr int64_t kPageBytes = 4096;
+constexpr uint64_t kPageBytes = 4096;
 constexpr mode_t kMode = 0640;
 // Bounds the time of one transaction after the limits were lowered; the next ones delete the rest.
 constexpr int kMostDeletedBlocks = 4096;
@@ -85,7 +85,8 @@ Result<void> Store::open_file() {
   KNELL_TRY(database_.execute(std::string("PRAGMA wal_autocheckpoint=0;PRAGMA trusted_schema=0;"
                                           "PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
                               (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
-  KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" + std::to_string(4 * kCheckpointBytes)));
+  KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" +
+                              std::to_string(4 * options_.checkpoint_bytes)));
   if (kind == FileKind::kEmpty || kind == FileKind::kOlder) KNELL_TRY(migrate(database_));
   KNELL_ASSIGN(const int64_t named, database_.number("SELECT count(*) FROM journal"));
   if (named == 0) KNELL_TRY(create_identity(database_, clock_->realtime_ns()));
@@ -195,7 +196,7 @@ Result<void> Store::prepare() {
 
 Result<void> Store::begin() {
   if (in_transaction_) return {};
-  KNELL_TRY(bound_wal(kMostWalBytes, 0));
+  KNELL_TRY(bound_wal(options_.most_wal_bytes));
   KNELL_TRY(sql_.begin.run());
   in_transaction_ = true;
   return {};
@@ -273,7 +274,10 @@ Result<void> Store::commit() {
   }
   in_transaction_ = false;
   committed_seq_ = next_seq_;
-  return bound_wal(kCheckpointBytes, 0);
+  // The events are in the WAL. If it cannot be copied now, begin() reports that once it is too
+  // large.
+  (void)bound_wal(options_.checkpoint_bytes);
+  return {};
 }
 
 void Store::roll_back() {
@@ -285,16 +289,15 @@ void Store::roll_back() {
 }
 
 // A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
-// when no reader uses it. If the WAL became large because of that, wait for a moment.
-Result<void> Store::bound_wal(uint64_t most_bytes, int wait_ms) {
-  const auto bytes = [&] {
-    return static_cast<uint64_t>(database_.wal_frames()) * static_cast<uint64_t>(kPageBytes);
-  };
-  if (bytes() < most_bytes) return {};
-  const bool large = bytes() >= 4 * kCheckpointBytes;
-  KNELL_ASSIGN(const bool copied, database_.checkpoint(large ? std::max(wait_ms, 20) : wait_ms));
-  if (copied || bytes() < kMostWalBytes) return {};
-  return say(EBUSY, options_.path + "-wal: has " + std::to_string(bytes() >> 20) +
+// when no reader uses it. If the WAL became large because of that, wait for them for a moment.
+Result<void> Store::bound_wal(uint64_t most_bytes) {
+  constexpr int kWaitMs = 20;  // picked: readers of knell need a few milliseconds
+  const uint64_t bytes = static_cast<uint64_t>(database_.wal_frames()) * kPageBytes;
+  if (bytes < most_bytes) return {};
+  const bool large = bytes >= 4 * options_.checkpoint_bytes;
+  KNELL_ASSIGN(const bool copied, database_.checkpoint(large ? kWaitMs : 0));
+  if (copied || bytes < options_.most_wal_bytes) return {};
+  return say(EBUSY, options_.path + "-wal: has " + std::to_string(bytes >> 20) +
                         " MiB, because a program keeps reading an old state of the journal");
 }
 
@@ -313,7 +316,7 @@ Result<void> Store::find_oldest() {
 
 Result<void> Store::measure() {
   KNELL_ASSIGN(const bool row, sql_.used_pages.step());
-  bytes_ = row ? static_cast<uint64_t>(sql_.used_pages.number(0) * kPageBytes) : 0;
+  bytes_ = row ? static_cast<uint64_t>(sql_.used_pages.number(0)) * kPageBytes : 0;
   sql_.used_pages.reset();
   return {};
 }

@@ -29,6 +29,9 @@ struct StoreOptions {
   // Retention: the oldest events are deleted beyond these; 0: no limit.
   uint64_t most_bytes = uint64_t{1} << 30;
   int64_t most_age_ns = 0;
+  // The WAL is copied into the file from the first size on, and does not grow above the second.
+  uint64_t checkpoint_bytes = uint64_t{4} << 20;  // picked
+  uint64_t most_wal_bytes = uint64_t{64} << 20;   // picked
   bool operator==(const StoreOptions&) const = default;
 };
 
@@ -40,10 +43,6 @@ struct StoreOptions {
 // append() begins anew. See store.cc.
 class Store {
  public:
-  // The WAL is copied into the file from this size on, and must not grow above the second.
-  static constexpr uint64_t kCheckpointBytes = uint64_t{4} << 20;  // picked
-  static constexpr uint64_t kMostWalBytes = uint64_t{64} << 20;    // picked
-
   // Creates the file, or migrates it. A damaged or later one is moved aside first. Errors: EBUSY
   // another process writes to this journal; EEXIST the file is not a journal; those of open(2) and
   // write(2).
@@ -87,7 +86,7 @@ class Store {
   Result<void> trim();
   Result<bool> is_too_old_or_large();
   Result<void> measure();
-  Result<void> bound_wal(uint64_t most_bytes, int wait_ms);
+  Result<void> bound_wal(uint64_t most_bytes);
   void roll_back();
 
   StoreOptions options_;

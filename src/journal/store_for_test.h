@@ -20,8 +20,9 @@ namespace knell::journal {
 // A new folder, removed at the end with all that is in it.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "knell-journal-XXXXXX").string();
+  explicit TemporaryFolder(
+      const std::filesystem::path& below = std::filesystem::temp_directory_path()) {
+    std::string name = (below / "knell-journal-XXXXXX").string();
     KNELL_CHECK(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }

@@ -4,14 +4,20 @@
 // Store and Reader together: what one writes, the other reads.
 #include "journal/store.h"
 
+#include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "filter/rule.h"
 #include "journal/event_for_test.h"
 #include "journal/store_for_test.h"
@@ -371,6 +377,81 @@ TEST_F(StoreTest, TellsADamagedText) {
   EXPECT_EQ(all[0].comm, "grep");  // in the record
   EXPECT_EQ(all[1].type, KNELL_EVENT_LOST);
   EXPECT_EQ(all[1].lost, 1U);
+}
+
+// ---------------------------------------------------------------------------------------- readers
+
+// Reads as a user that may only read the file: uid 65534 in its group.
+class GroupReaderTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+    ASSERT_EQ(::chown(folder_.path().c_str(), 0, kGroup), 0);
+    ASSERT_EQ(::chmod(folder_.path().c_str(), 0750), 0);
+  }
+  // The number of events that the reader gets; -1: it fails.
+  int read_as_member() { return read_as(kGroup); }
+  int read_as(gid_t group) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return -1;
+    const UniqueFd from(ends[0]), to(ends[1]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::setgroups(0, nullptr) != 0 || ::setgid(group) != 0 || ::setuid(65534) != 0) ::_exit(2);
+      auto reader = Reader::open(options().path);
+      const auto all = reader ? read_all(*reader, every_)
+                              : Result<std::vector<Seen>>(std::unexpected(reader.error()));
+      const int count = all ? static_cast<int>(all->size()) : -all.error().code;
+      ::_exit(::write(to.get(), &count, sizeof count) == sizeof count ? 0 : 1);
+    }
+    int status = 0, count = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(::read(from.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+    return count;
+  }
+  static constexpr gid_t kGroup = 54321;
+};
+
+TEST_F(GroupReaderTest, ReadsWhileTheWriterRuns) {
+  Store store = open();
+  write(store, 1, 50);
+  EXPECT_EQ(read_as_member(), 50);
+  EXPECT_EQ(read_as(65534), -EACCES);
+}
+
+TEST_F(GroupReaderTest, ReadsAfterTheWriterHasClosed) {
+  {
+    Store store = open();
+    write(store, 1, 50);
+  }
+  EXPECT_EQ(read_as_member(), 50);
+}
+
+TEST_F(GroupReaderTest, ReadsAfterTheWriterWasKilled) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Store store = open();
+    write(store, 1, 50);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(read_as_member(), 50);
+}
+
+TEST_F(GroupReaderTest, ReadsWithoutAnIndexOfTheWal) {
+  {
+    Store store = open();
+    write(store, 1, 50);
+  }
+  const std::string index = options().path + "-shm";
+  const auto size = fs::file_size(index);
+  fs::resize_file(index, 0);
+  EXPECT_EQ(read_as_member(), 50);
+  fs::resize_file(index, size);  // all zeros
+  EXPECT_EQ(read_as_member(), 50);
 }
 
 }  // namespace

@@ -68,10 +68,4 @@ bool BlockReader::open(const BlockHead& head, std::string_view bytes, uint64_t c
   return true;
 }
 
-bool BlockReader::next(Record& record) {
-  if (rest_.empty() || !take_record(rest_, base_, record)) return false;
-  ++seq_;
-  return true;
-}
-
 }  // namespace knell::journal

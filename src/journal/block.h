@@ -61,7 +61,12 @@ class BlockReader {
   // `bytes` must outlive the reader and the records. False: the checksum does not match.
   bool open(const BlockHead& head, std::string_view bytes, uint64_t checksum);
   // False: there are no more.
-  bool next(Record& record);
+  bool next(Record& record) {
+    if (rest_.empty() || !take_record(rest_, record)) return false;
+    ++seq_;
+    return true;
+  }
+  bool read_times(Record& record) const { return journal::read_times(record, base_); }
   int64_t seq() const { return seq_; }  // of the record that next() returned
   const BlockHead& head() const { return head_; }
 

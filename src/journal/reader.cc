@@ -29,31 +29,12 @@ BlockHead head_of(const Statement& row) {
           .layout = row.number(4)};
 }
 
-std::string why_not(FileKind kind) {
-  switch (kind) {
-    case FileKind::kNewer:
-      return "was written by a later version of knell";
-    case FileKind::kForeign:
-      return "is the database of another program";
-    case FileKind::kEmpty:
-      return "is empty: no events were written yet";
-    case FileKind::kCurrent:
-    case FileKind::kOlder:
-      break;
-  }
-  return {};
-}
-
 }  // namespace
 
 // --------------------------------------------------------------------------------------- opening
 
 Result<Reader> Reader::open(const std::string& path) {
-  KNELL_ASSIGN(Database database, Database::open(path, Database::Mode::kRead));
-  KNELL_ASSIGN(const FileKind kind, kind_of(database));
-  if (kind == FileKind::kNewer) return say(ENOTSUP, path + ": " + why_not(kind));
-  if (kind == FileKind::kForeign) return say(EEXIST, path + ": " + why_not(kind));
-  if (kind == FileKind::kEmpty) return say(ENODATA, path + ": " + why_not(kind));
+  KNELL_ASSIGN(Database database, open_for_reading(path));
   Reader reader(std::move(database));
   KNELL_TRY(reader.prepare());
   return reader;
@@ -243,9 +224,12 @@ Result<Reader::Block> Reader::load_block(std::optional<knell_event>& lost) {
   }
 }
 
-Result<bool> Reader::decode(const Record& record, EventFilter& filter, knell_event& event) {
-  if (!is_in_window(record) || (record.type != KNELL_EVENT_LOST && !filter.may_want(record)))
-    return false;
+Result<bool> Reader::decode(Record& record, EventFilter& filter, knell_event& event) {
+  if (record.type != KNELL_EVENT_LOST && !filter.may_want(record)) return false;
+  if (!block_.read_times(record)) return make_error(EBADMSG, "read a record of the journal");
+  if (record.time_ns < since_ns_ || record.time_ns > until_ns_) return false;
+  last_time_ns_ = record.time_ns;
+  last_mono_ns_ = record.mono_ns;
   KNELL_TRY(decode_record(record, *layout_, *this, event));
   event.seq = static_cast<uint64_t>(block_.seq());
   return record.type == KNELL_EVENT_LOST || filter.wants(event);
@@ -282,8 +266,6 @@ Result<Reader::Read> Reader::read(std::span<knell_event> events, EventFilter& fi
       }
       if (block_.seq() < next_seq_) continue;
       next_seq_ = block_.seq() + 1;
-      last_time_ns_ = record.time_ns;
-      last_mono_ns_ = record.mono_ns;
       const auto wanted = decode(record, filter, events[result.count]);
       if (!wanted) {
         // Its texts are damaged, or were deleted by the retention since the block was read.

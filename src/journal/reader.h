@@ -24,7 +24,7 @@ namespace knell::journal {
 class EventFilter {
  public:
   virtual ~EventFilter() = default;
-  // Whether the event may be wanted, by what is known before it is decoded.
+  // Whether the event may be wanted, by its type and `nonzero`.
   virtual bool may_want(const Record& record) = 0;
   // Whether the event is wanted; may fill members of it. Not called for lost events, which are
   // always returned.
@@ -35,8 +35,7 @@ class EventFilter {
 // it holds no transaction. See reader.cc.
 class Reader final : private Texts {
  public:
-  // Errors: ENOENT there is no file; EACCES; ENODATA it has no tables yet; ENOTSUP it was written
-  // by a later version; EEXIST, EBADMSG it is no journal, or damaged.
+  // Errors: as open_for_reading().
   static Result<Reader> open(const std::string& path);
 
   const std::string& id() const { return identity_.id; }
@@ -69,10 +68,7 @@ class Reader final : private Texts {
   Result<Block> load_block(std::optional<knell_event>& lost);
   const Layout* layout_of(int64_t id);
   bool open_block(const BlockHead& head, uint64_t checksum);
-  bool is_in_window(const Record& record) const {
-    return record.time_ns >= since_ns_ && record.time_ns <= until_ns_;
-  }
-  Result<bool> decode(const Record& record, EventFilter& filter, knell_event& event);
+  Result<bool> decode(Record& record, EventFilter& filter, knell_event& event);
   knell_event lost_event(std::optional<int64_t> count) const;
   Result<std::string_view> text(uint64_t number) override;
 
@@ -92,7 +88,7 @@ class Reader final : private Texts {
   const Layout* layout_ = nullptr;
   bool damaged_ = false;          // a damaged block was skipped
   bool damage_reported_ = false;  // and a lost event without a count was returned for it
-  int64_t last_time_ns_ = 0;      // of the last record that was read
+  int64_t last_time_ns_ = 0;      // of the last event that was decoded, for lost events
   uint64_t last_mono_ns_ = 0;
 
   int64_t text_base_ = -1;  // of texts_by_number_

@@ -3,8 +3,8 @@
 
 // A record is: the bytes that follow, a byte for the type, mono_ns and epoch relative to the block,
 // the bits of the fields, the values of the fields whose bit is set. The type is its bit number;
-// kNonzero marks an exit whose status is not 0 or unknown. A text is 2 * its length and its bytes,
-// or 2 * its number + 1. An id is its kind, boot, pid and start.
+// kNonzeroRecord marks an exit whose status is not 0 or unknown. A text is 2 * its length and its
+// bytes, or 2 * its number + 1. An id is its kind, boot, pid and start.
 #include "journal/record.h"
 
 #include <algorithm>
@@ -21,8 +21,6 @@ namespace {
 using event::Field;
 using event::kFields;
 using event::Member;
-
-constexpr uint8_t kTypeBits = 0x1f, kNonzero = 0x80;
 
 // The order of the bits: fields that most events have come first, since the bits are a number of
 // variable length.
@@ -148,7 +146,7 @@ char* encode_record(char* const begin, const knell_event& event, const TimeBase&
   const int64_t epoch = event.time_ns - static_cast<int64_t>(event.mono_ns);
   char* const body = begin + 1;
   char* out = body;
-  *out++ = static_cast<char>(std::countr_zero(event.type) | (nonzero ? kNonzero : 0));
+  *out++ = static_cast<char>(std::countr_zero(event.type) | (nonzero ? kNonzeroRecord : 0));
   out = put_varint(out, zigzag(static_cast<int64_t>(event.mono_ns - base.mono_ns)));
   out = put_varint(out, zigzag(epoch - base.epoch_ns));
   uint64_t fields = 0;
@@ -201,21 +199,12 @@ Result<Layout> Layout::parse(std::string_view bytes) {
   return layout;
 }
 
-bool take_record(std::string_view& bytes, const TimeBase& base, Record& record) {
-  uint64_t size = 0, mono = 0, epoch = 0;
-  if (!take_varint(bytes, size) || size == 0 || size > bytes.size()) return false;
-  std::string_view body = bytes.substr(0, size);
-  bytes.remove_prefix(size);
-  const auto head = static_cast<uint8_t>(body[0]);
-  body.remove_prefix(1);
-  if (!take_varint(body, mono) || !take_varint(body, epoch) || !take_varint(body, record.fields))
-    return false;
-  record.type = uint32_t{1} << (head & kTypeBits);
-  record.nonzero = (head & kNonzero) != 0;
+bool read_times(Record& record, const TimeBase& base) {
+  uint64_t mono = 0, epoch = 0;
+  if (!take_varint(record.rest, mono) || !take_varint(record.rest, epoch)) return false;
   record.mono_ns = base.mono_ns + static_cast<uint64_t>(unzigzag(mono));
   record.time_ns = static_cast<int64_t>(record.mono_ns + static_cast<uint64_t>(base.epoch_ns) +
                                         static_cast<uint64_t>(unzigzag(epoch)));
-  record.values = body;
   return true;
 }
 
@@ -227,8 +216,10 @@ Result<void> decode_record(const Record& record, const Layout& layout, Texts& te
   event.type = record.type;
   event.mono_ns = record.mono_ns;
   event.time_ns = record.time_ns;
-  std::string_view rest = record.values;
-  for (uint64_t left = record.fields; left != 0; left &= left - 1) {
+  std::string_view rest = record.rest;
+  uint64_t fields = 0;
+  if (!take_varint(rest, fields)) return malformed();
+  for (uint64_t left = fields; left != 0; left &= left - 1) {
     const auto bit = static_cast<size_t>(std::countr_zero(left));
     if (bit >= layout.fields_.size()) return malformed();
     const Layout::Field& field = layout.fields_[bit];

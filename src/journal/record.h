@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "journal/varint.h"
 
 namespace knell::journal {
 
@@ -38,6 +39,9 @@ struct TimeBase {
   uint64_t mono_ns = 0;
   int64_t epoch_ns = 0;  // CLOCK_REALTIME less CLOCK_MONOTONIC
 };
+
+// In the first byte of a record, beside the number of the type's bit.
+inline constexpr uint8_t kNonzeroRecord = 0x80;
 
 // The most bytes that encode_record() writes.
 size_t record_bound(const knell_event& event);
@@ -65,18 +69,30 @@ class Layout {
   std::vector<Field> fields_;
 };
 
-// A record whose beginning was read: enough to decide whether its event is wanted.
+// A record that is read in steps, so that unwanted ones cost little.
 struct Record {
+  // After take_record().
   uint32_t type = 0;     // one KNELL_EVENT_*
   bool nonzero = false;  // an exit that passes KNELL_EVENT_NONZERO_EXIT
+  std::string_view rest;
+  // After read_times().
   uint64_t mono_ns = 0;
   int64_t time_ns = 0;
-  uint64_t fields = 0;  // a bit for each field
-  std::string_view values;
 };
 
 // Removes a record from the front of `bytes`. False: it is malformed.
-bool take_record(std::string_view& bytes, const TimeBase& base, Record& record);
+inline bool take_record(std::string_view& bytes, Record& record) {
+  constexpr uint8_t kTypeBits = 0x1f;
+  uint64_t size = 0;
+  if (!take_varint(bytes, size) || size == 0 || size > bytes.size()) return false;
+  const auto head = static_cast<uint8_t>(bytes[0]);
+  record.type = uint32_t{1} << (head & kTypeBits);
+  record.nonzero = (head & kNonzeroRecord) != 0;
+  record.rest = bytes.substr(1, size - 1);
+  bytes.remove_prefix(size);
+  return true;
+}
+bool read_times(Record& record, const TimeBase& base);
 // Fills the event, except seq and cookie. Its texts point into the record and into `texts`. Errors:
 // EBADMSG.
 Result<void> decode_record(const Record& record, const Layout& layout, Texts& texts,

@@ -45,7 +45,7 @@ std::string encoded(const knell_event& event, TextNumbers& texts) {
 Result<knell_event> decoded(std::string_view bytes, Texts& texts,
                             std::string_view layout = own_layout()) {
   Record record;
-  if (!take_record(bytes, kBase, record) || !bytes.empty())
+  if (!take_record(bytes, record) || !bytes.empty() || !read_times(record, kBase))
     return make_error(EBADMSG, "take the record");
   KNELL_ASSIGN(const Layout fields, Layout::parse(layout));
   knell_event event;
@@ -124,9 +124,10 @@ TEST(Record, SaysWhetherAnExitIsNonzeroWithoutDecoding) {
     const std::string bytes = encoded(event, none);
     std::string_view rest = bytes;
     Record record;
-    ASSERT_TRUE(take_record(rest, kBase, record));
+    ASSERT_TRUE(take_record(rest, record));
     EXPECT_EQ(record.type, KNELL_EVENT_EXIT);
     EXPECT_EQ(record.nonzero, nonzero);
+    ASSERT_TRUE(read_times(record, kBase));
     EXPECT_EQ(record.time_ns, event.time_ns);
   }
 }

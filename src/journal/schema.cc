@@ -55,6 +55,23 @@ Result<FileKind> kind_of(Database& database) {
   return version == kSchemaVersion ? FileKind::kCurrent : FileKind::kOlder;
 }
 
+Result<Database> open_for_reading(const std::string& path) {
+  KNELL_ASSIGN(Database database, Database::open(path, Database::Mode::kRead));
+  KNELL_ASSIGN(const FileKind kind, kind_of(database));
+  switch (kind) {
+    case FileKind::kNewer:
+      return say(ENOTSUP, path + ": was written by a later version of knell");
+    case FileKind::kForeign:
+      return say(EEXIST, path + ": is the database of another program");
+    case FileKind::kEmpty:
+      return say(ENODATA, path + ": is empty: no events were written yet");
+    case FileKind::kCurrent:
+    case FileKind::kOlder:
+      break;
+  }
+  return database;
+}
+
 Result<void> migrate(Database& database) {
   KNELL_ASSIGN(const int64_t version, database.number("PRAGMA user_version"));
   std::string all = "BEGIN IMMEDIATE;";

@@ -24,6 +24,10 @@ enum class FileKind {
 };
 Result<FileKind> kind_of(Database& database);
 
+// Opens the file to read it. Errors: ENOENT there is no file; EACCES; ENODATA it has no tables yet;
+// ENOTSUP it was written by a later version; EEXIST, EBADMSG it is no journal, or damaged.
+Result<Database> open_for_reading(const std::string& path);
+
 // Creates or migrates the tables, in one transaction. kEmpty and kOlder only.
 Result<void> migrate(Database& database);
 

@@ -5,6 +5,7 @@
 #include "journal/store.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "filter/rule.h"
 #include "journal/event_for_test.h"
 #include "journal/store_for_test.h"
+#include "journal/verify.h"
 
 namespace knell::journal {
 namespace {
@@ -377,6 +379,36 @@ TEST_F(StoreTest, TellsADamagedText) {
   EXPECT_EQ(all[0].comm, "grep");  // in the record
   EXPECT_EQ(all[1].type, KNELL_EVENT_LOST);
   EXPECT_EQ(all[1].lost, 1U);
+}
+
+TEST_F(StoreTest, VerifyFindsWhatIsDamaged) {
+  Store store = open();
+  write(store, 1, 500);
+  const auto intact = verify(options().path);
+  ASSERT_TRUE(intact);
+  EXPECT_TRUE(intact->problems.empty());
+  EXPECT_EQ(intact->events, 500);
+  EXPECT_EQ(intact->oldest_seq, 1);
+  EXPECT_EQ(intact->newest_seq, 500);
+  EXPECT_EQ(intact->id, store.id());
+
+  execute("UPDATE block SET count=count+1 WHERE first_seq=1");
+  const auto damaged = verify(options().path);
+  ASSERT_TRUE(damaged);
+  ASSERT_EQ(damaged->problems.size(), 1U);
+  EXPECT_EQ(damaged->problems[0], "the block at seq 1 is damaged");
+
+  execute("DELETE FROM block WHERE first_seq=(SELECT first_seq FROM block LIMIT 1 OFFSET 2)");
+  const auto missing = verify(options().path);
+  ASSERT_TRUE(missing);
+  ASSERT_EQ(missing->problems.size(), 2U);
+  EXPECT_THAT(missing->problems[1], ::testing::HasSubstr("are missing"));
+
+  execute("DELETE FROM string WHERE text=CAST('grep' AS BLOB)");
+  const auto without_text = verify(options().path);
+  ASSERT_TRUE(without_text);
+  EXPECT_THAT(without_text->problems[1], ::testing::StartsWith("the event with seq "));
+  EXPECT_EQ(without_text->problems.size(), Verification::kMostProblems);
 }
 
 // ---------------------------------------------------------------------------------------- readers

@@ -111,6 +111,9 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
                                      access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   opened.database_.reset(database);
   if (result != SQLITE_OK) return error_of(database, result, path);
+  // The file may have been changed on purpose.
+  sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   // Readers and the writer never wait for each other, but both wait for whoever recovers the WAL
   // after a crash.
   sqlite3_busy_timeout(database, 1000);

@@ -82,7 +82,7 @@ Result<void> Store::open_file() {
     KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
   KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
   KNELL_TRY(database_.keep_wal());
-  KNELL_TRY(database_.execute(std::string("PRAGMA wal_autocheckpoint=0;PRAGMA trusted_schema=0;"
+  KNELL_TRY(database_.execute(std::string("PRAGMA wal_autocheckpoint=0;"
                                           "PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
                               (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
   KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" +

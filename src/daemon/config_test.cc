@@ -46,10 +46,30 @@ TEST(Config, ThePackagedFileListsAllDefaults) {
   const std::string shown =
       std::regex_replace(packaged_file(), std::regex("(^|\n)#(?=[a-z\\[])"), "$1");
   EXPECT_EQ(config_of(shown), default_config());
-  for (const char* key :
-       {"source", "count", "log_level", "path", "mode", "group", "clients", "clients_per_user",
-        "queue", "memory", "memory_per_user", "filters_per_user", "filter_steps_per_user",
-        "requests_per_second", "see_all_users", "see_all_groups", "enabled", "flags", "except"})
+  for (const char* key : {"source",
+                          "count",
+                          "log_level",
+                          "path",
+                          "mode",
+                          "group",
+                          "clients",
+                          "clients_per_user",
+                          "queue",
+                          "memory",
+                          "memory_per_user",
+                          "filters_per_user",
+                          "filter_steps_per_user",
+                          "requests_per_second",
+                          "events",
+                          "details",
+                          "sync",
+                          "size",
+                          "age",
+                          "see_all_users",
+                          "see_all_groups",
+                          "enabled",
+                          "flags",
+                          "except"})
     EXPECT_THAT(shown, HasSubstr(std::string("\n") + key + " = "));
 }
 

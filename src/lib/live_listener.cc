@@ -12,6 +12,7 @@
 #include "base/boot_id.h"
 #include "base/named_process.h"
 #include "event/fields.h"
+#include "event/mask.h"
 #include "filter/rule.h"
 
 namespace knell::lib {
@@ -34,7 +35,7 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
 
 Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
-  shown_ = source::types_of(interest.mask) & source::types_of(interest.possible);
+  shown_ = event::types_of(interest.mask) & event::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
   return feed_->set_interest(interest);
 }
@@ -83,8 +84,10 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
     const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-    return true;
+    // 0: of any type.
+    const uint32_t shown = shown_ & ~uint32_t{KNELL_EVENT_LOST};
+    event.lost_types = event.lost_types == 0 ? shown : event.lost_types & shown;
+    return event.lost_types != 0;
   }
   return filter_.wants(event, ancestry);
 }

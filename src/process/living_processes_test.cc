@@ -45,7 +45,7 @@ class LivingProcessesTest : public testing::Test {
   }
   std::vector<Seen> rest(size_t piece = SIZE_MAX) {
     std::vector<Seen> all;
-    Batch batch(1);
+    event::Batch batch(1);
     for (;;) {
       ScanBudget budget{.left = piece};
       const auto next = living_->next(budget, batch);

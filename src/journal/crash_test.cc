@@ -3,6 +3,7 @@
 
 // Kills a writer of a journal at its first, second, third, ... system call that changes a file,
 // until it gets to the end; after each kill the journal must have every event that was committed.
+// The same for a loss of power: then the files have what they had at their last fsync(2).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ptrace.h>
@@ -11,14 +12,19 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
+#include <map>
 
 #include "base/unique_fd.h"
 #include "journal/store_for_test.h"
 
 namespace knell::journal {
 namespace {
+
+namespace fs = std::filesystem;
 
 bool changes_files(const __ptrace_syscall_info& call) {
   switch (call.entry.nr) {
@@ -42,10 +48,32 @@ bool changes_files(const __ptrace_syscall_info& call) {
   }
 }
 
+// The files as the disk has them: the content at the last sync of each.
+class Disk {
+ public:
+  void on_sync(const fs::path& file) {
+    std::ifstream content(file, std::ios::binary);
+    synced_[file] = std::string(std::istreambuf_iterator<char>(content), {});
+  }
+  // What is not synced is lost, and so is the index of the WAL, which is rebuilt.
+  void lose_power(const fs::path& folder) const {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const auto synced = synced_.find(entry.path());
+      if (synced == synced_.end())
+        fs::resize_file(entry.path(), 0);
+      else
+        std::ofstream(entry.path(), std::ios::binary) << synced->second;
+    }
+  }
+
+ private:
+  std::map<fs::path, std::string> synced_;
+};
+
 enum class Outcome { kFinished, kKilled, kCannotTrace };
 
 // Runs `work` in a child that is killed at the start of its n-th call that changes a file.
-Outcome run_until(int n, const std::function<void()>& work) {
+Outcome run_until(int n, Disk& disk, const std::function<void()>& work) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
@@ -57,6 +85,7 @@ Outcome run_until(int n, const std::function<void()>& work) {
   ::waitpid(child, &status, 0);
   if (WIFEXITED(status)) return Outcome::kCannotTrace;
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  fs::path synced;  // the file of the call that the child is in
   for (;;) {
     ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
     ::waitpid(child, &status, 0);
@@ -68,7 +97,16 @@ Outcome run_until(int n, const std::function<void()>& work) {
     if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
     __ptrace_syscall_info info{};
     ::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof info, &info);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_files(info) || --n > 0) continue;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT && !synced.empty()) disk.on_sync(synced);
+    synced.clear();
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
+    if (info.entry.nr == SYS_fsync || info.entry.nr == SYS_fdatasync) {
+      std::error_code ignored;
+      synced = fs::read_symlink(
+          "/proc/" + std::to_string(child) + "/fd/" + std::to_string(info.entry.args[0]), ignored);
+      if (fs::is_directory(synced, ignored)) synced.clear();
+    }
+    if (!changes_files(info) || --n > 0) continue;
     ::kill(child, SIGKILL);
     ::waitpid(child, &status, 0);
     return Outcome::kKilled;
@@ -79,6 +117,7 @@ class CrashTest : public ::testing::Test {
  protected:
   StoreOptions options() {
     return {.path = folder_->file("journal.db"),
+            .sync = sync_,
             .most_bytes = 96 << 10,
             .checkpoint_bytes = 48 << 10,
             .most_wal_bytes = 1 << 20};
@@ -127,11 +166,13 @@ class CrashTest : public ::testing::Test {
       int ends[2];
       ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
       const UniqueFd read_end(ends[0]), write_end(ends[1]);
-      const Outcome outcome = run_until(n, [&] { write_events(options(), write_end.get()); });
+      Disk disk;
+      const Outcome outcome = run_until(n, disk, [&] { write_events(options(), write_end.get()); });
       if (outcome == Outcome::kCannotTrace) GTEST_SKIP() << "ptrace(2) is not allowed here";
       int committed = 0;
       for (int pid = 0; ::read(read_end.get(), &pid, sizeof pid) == sizeof pid;) committed = pid;
-      check(committed);
+      if (power_fails_) disk.lose_power(folder_->path());
+      check(sync_ == Sync::kAlways || !power_fails_ ? committed : 0);
       if (HasFatalFailure()) return;
       if (outcome == Outcome::kFinished) {
         EXPECT_EQ(committed, 600);
@@ -143,10 +184,24 @@ class CrashTest : public ::testing::Test {
 
   std::unique_ptr<TemporaryFolder> folder_;
   EveryEvent every_;
+  Sync sync_ = Sync::kProcess;
+  bool power_fails_ = false;
   bool damaged_before_ = false;  // the file, when the writer found it
 };
 
 TEST_F(CrashTest, KeepsEveryCommitFromTheFirstCallOn) {
+  kill_everywhere([] {});
+}
+
+TEST_F(CrashTest, WithSyncAlwaysKeepsEveryCommitWhenPowerFails) {
+  sync_ = Sync::kAlways;
+  power_fails_ = true;
+  kill_everywhere([] {});
+}
+
+// The last commits may be lost, but none before one that is kept.
+TEST_F(CrashTest, WithSyncProcessKeepsThePastWhenPowerFails) {
+  power_fails_ = true;
   kill_everywhere([] {});
 }
 

@@ -290,7 +290,60 @@ TEST_F(StoreTest, FindsTheLastEventsThatAreWanted) {
   EXPECT_EQ(read_all(*reader, failures)->size(), 202U);
 }
 
+// ------------------------------------------------------------------------------------------- WAL
+
+TEST_F(StoreTest, AReaderThatPausesDoesNotKeepTheWal) {
+  StoreOptions small = options();
+  small.checkpoint_bytes = 64 << 10;
+  Store store = open(small);
+  write(store, 1, 100);
+  auto reader = Reader::open(small.path);
+  ASSERT_TRUE(reader);
+  std::vector<knell_event> some(10);
+  ASSERT_TRUE(reader->read(some, every_));  // in the middle of a block
+  for (int i = 1; i < 300; ++i) write(store, i * 100 + 1, i * 100 + 100);
+  EXPECT_LT(fs::file_size(small.path + "-wal"), 8 * small.checkpoint_bytes);
+  EXPECT_EQ(read_all(*reader, every_)->size(), 29'990U);
+}
+
+// A program that keeps a transaction open makes the WAL grow, up to the limit.
+TEST_F(StoreTest, TheWalIsBoundedWhateverReadersDo) {
+  StoreOptions small = options();
+  small.checkpoint_bytes = 64 << 10;
+  small.most_wal_bytes = 512 << 10;
+  Store store = open(small);
+  write(store, 1, 100);
+  auto database = Database::open(small.path, Database::Mode::kRead);
+  ASSERT_TRUE(database);
+  auto held = database->prepare("SELECT first_seq FROM block");
+  ASSERT_TRUE(*held->step());
+  Result<void> written;
+  int pid = 100;
+  while (written && pid < 100'000) {
+    for (int i = 0; i < 100 && written; ++i) written = store.append(exit_event(++pid));
+    if (written) written = store.commit();
+  }
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, EBUSY);
+  EXPECT_LT(fs::file_size(small.path + "-wal"), small.most_wal_bytes + (64 << 10));
+  held->reset();
+  write(store, pid, pid + 10);
+  EXPECT_EQ(read().back().pid, pid + 10);
+}
+
 // ---------------------------------------------------------------------------------------- states
+
+// The same steps as for later versions: version 0 has no tables.
+TEST_F(StoreTest, MigratesAnOlderVersion) {
+  std::ofstream(options().path).close();
+  execute("PRAGMA application_id=" + std::to_string(kApplicationId));
+  execute("CREATE TABLE earlier (x)");
+  Store store = open();
+  EXPECT_TRUE(store.replaced().moved_to.empty());
+  write(store, 1, 3);
+  EXPECT_EQ(read().size(), 3U);
+  execute("SELECT x FROM earlier");
+}
 
 TEST_F(StoreTest, AReaderSaysWhatIsWrong) {
   const auto code = [&] {

@@ -23,7 +23,9 @@ constexpr std::array<std::string_view, kSchemaVersion> kSteps = {
     "CREATE TABLE block (first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL,"
     " first_ns INTEGER NOT NULL, text_base INTEGER NOT NULL, layout INTEGER NOT NULL,"
     " checksum INTEGER NOT NULL, records BLOB NOT NULL);"
-    "CREATE INDEX block_first_ns ON block (first_ns);",
+    "CREATE INDEX block_first_ns ON block (first_ns);"
+    "CREATE TABLE durable (owner INTEGER NOT NULL, name BLOB NOT NULL, state BLOB NOT NULL,"
+    " checksum INTEGER NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID;",
 };
 
 // A UUID of version 4, by RFC 9562.

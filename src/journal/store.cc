@@ -51,6 +51,29 @@ std::string time_suffix(int64_t now_ns) {
   return text.data();
 }
 
+// The texts that the records of a block refer to. Each is valid as long as the object.
+class StoredTexts final : public Texts {
+ public:
+  StoredTexts(Statement& select, int64_t base) : select_(select), base_(base) {}
+  Result<std::string_view> text(uint64_t number) override {
+    const int64_t id = base_ + static_cast<int64_t>(number);
+    if (const auto known = texts_.find(id); known != texts_.end())
+      return std::string_view(known->second);
+    select_.bind(1, id);
+    KNELL_ASSIGN(const bool row, select_.step());
+    const bool intact = row && checksum_of_text(id, select_.bytes(0)) == select_.number(1);
+    std::string text(intact ? select_.bytes(0) : std::string_view());
+    select_.reset();
+    if (!intact) return make_error(EBADMSG, "find a text of the journal");
+    return std::string_view(texts_.emplace(id, std::move(text)).first->second);
+  }
+
+ private:
+  Statement& select_;
+  int64_t base_;
+  std::unordered_map<int64_t, std::string> texts_;
+};
+
 }  // namespace
 
 // --------------------------------------------------------------------------------------- opening
@@ -145,9 +168,14 @@ Result<void> Store::prepare() {
   KNELL_TRY(statement(sql_.used_pages,
                       "SELECT (SELECT page_count FROM pragma_page_count) -"
                       " (SELECT freelist_count FROM pragma_freelist_count)"));
-  KNELL_TRY(
-      statement(sql_.select_oldest,
-                "SELECT first_seq, first_ns, text_base FROM block ORDER BY first_seq LIMIT 1"));
+  KNELL_TRY(statement(sql_.select_oldest,
+                      "SELECT first_seq, first_ns, text_base, count FROM block"
+                      " ORDER BY first_seq LIMIT 1"));
+  KNELL_TRY(statement(sql_.select_block,
+                      "SELECT first_seq, count, first_ns, text_base, layout, checksum, records"
+                      " FROM block WHERE first_seq=?"));
+  KNELL_TRY(statement(sql_.select_text, "SELECT text, checksum FROM string WHERE id=?"));
+  KNELL_TRY(names_.load(database_));
 
   KNELL_ASSIGN(Statement newest, database_.prepare("SELECT first_seq, count, first_ns, text_base,"
                                                    " layout, checksum, records FROM block"
@@ -286,6 +314,7 @@ void Store::roll_back() {
   next_seq_ = committed_seq_;
   if (std::exchange(in_transaction_, false)) (void)database_.execute("ROLLBACK");
   (void)find_oldest();
+  (void)names_.load(database_);
 }
 
 // A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
@@ -301,6 +330,23 @@ Result<void> Store::bound_wal(uint64_t most_bytes) {
                         " MiB, because a program keeps reading an old state of the journal");
 }
 
+// ------------------------------------------------------------------------------- durable listeners
+
+Result<void> Store::put(DurableName name) {
+  KNELL_TRY(begin());
+  return names_.put(std::move(name));
+}
+
+Result<void> Store::remove(uint32_t owner, std::string_view name) {
+  KNELL_TRY(begin());
+  return names_.remove(owner, name);
+}
+
+Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq) {
+  KNELL_TRY(begin());
+  return names_.acknowledge(owner, name, seq, clock_->realtime_ns());
+}
+
 // -------------------------------------------------------------------------------------- retention
 
 Result<void> Store::find_oldest() {
@@ -308,6 +354,7 @@ Result<void> Store::find_oldest() {
   oldest_ = any ? Oldest{.seq = sql_.select_oldest.number(0),
                          .first_ns = sql_.select_oldest.number(1),
                          .text_base = sql_.select_oldest.number(2),
+                         .count = sql_.select_oldest.number(3),
                          .is_block = true}
                 : Oldest{.seq = next_seq_};
   sql_.select_oldest.reset();
@@ -327,6 +374,47 @@ Result<bool> Store::is_too_old_or_large() {
          oldest_.first_ns + BlockWriter::kMostNs < clock_->realtime_ns() - options_.most_age_ns;
 }
 
+Result<const Layout*> Store::layout_of(int64_t id) {
+  if (const auto known = layouts_.find(id); known != layouts_.end()) return &known->second;
+  KNELL_ASSIGN(Statement select, database_.prepare("SELECT fields FROM layout WHERE id=?"));
+  select.bind(1, id);
+  KNELL_ASSIGN(const bool row, select.step());
+  if (!row) return make_error(EBADMSG, "find a layout of the journal");
+  KNELL_ASSIGN(Layout layout, Layout::parse(select.bytes(0)));
+  return &layouts_.emplace(id, std::move(layout)).first->second;
+}
+
+// Lets the durable listeners that have not acknowledged the oldest block count what they lose.
+Result<void> Store::count_for_names() {
+  const int64_t last = oldest_.seq + oldest_.count - 1;
+  if (!names_.is_pending(last)) return {};
+  sql_.select_block.bind(1, oldest_.seq);
+  KNELL_ASSIGN(const bool row, sql_.select_block.step());
+  const BlockHead head{.first_seq = sql_.select_block.number(0),
+                       .count = sql_.select_block.number(1),
+                       .first_ns = sql_.select_block.number(2),
+                       .text_base = sql_.select_block.number(3),
+                       .layout = sql_.select_block.number(4)};
+  const std::string bytes(sql_.select_block.bytes(6));
+  const auto checksum = static_cast<uint64_t>(sql_.select_block.number(5));
+  sql_.select_block.reset();
+  BlockReader block;
+  const auto layout = layout_of(head.layout);
+  if (!row || !layout || !block.open(head, bytes, checksum)) return names_.on_delete_damaged(last);
+  StoredTexts texts(sql_.select_text, head.text_base);
+  return names_.on_delete(block, [&](const Record& record, knell_event& event) {
+    Record timed = record;
+    return block.read_times(timed) && decode_record(timed, **layout, texts, event).has_value();
+  });
+}
+
+Result<void> Store::delete_oldest() {
+  KNELL_TRY(count_for_names());
+  sql_.delete_block.bind(1, oldest_.seq);
+  KNELL_TRY(sql_.delete_block.run());
+  return find_oldest();
+}
+
 // Deletes the oldest blocks, but never the newest one: it is open, and has the last seq.
 Result<void> Store::trim() {
   KNELL_TRY(measure());
@@ -335,9 +423,7 @@ Result<void> Store::trim() {
   for (int i = 0; i < kMostDeletedBlocks && oldest_.is_block && oldest_.seq < keep; ++i) {
     KNELL_ASSIGN(const bool too_much, is_too_old_or_large());
     if (!too_much) break;
-    sql_.delete_block.bind(1, oldest_.seq);
-    KNELL_TRY(sql_.delete_block.run());
-    KNELL_TRY(find_oldest());
+    KNELL_TRY(delete_oldest());
     KNELL_TRY(measure());
   }
   if (oldest_.text_base != text_base && oldest_.is_block) {

@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "journal/block.h"
 #include "journal/database.h"
+#include "journal/durable_names.h"
 #include "journal/schema.h"
 #include "journal/shared_strings.h"
 
@@ -60,6 +63,12 @@ class Store {
   Result<void> append(const knell_event& event);
   Result<void> commit();
 
+  // Durable listeners. Changes are committed with the events.
+  const DurableNames& names() const { return names_; }
+  Result<void> put(DurableName name);
+  Result<void> remove(uint32_t owner, std::string_view name);
+  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq);
+
   const std::string& id() const { return identity_.id; }
   int64_t next_seq() const { return next_seq_; }          // of the next append()
   int64_t oldest_seq() const { return oldest_.seq; }      // of the oldest event; next_seq(): none
@@ -68,7 +77,7 @@ class Store {
 
  private:
   struct Oldest {
-    int64_t seq = 0, first_ns = 0, text_base = 0;
+    int64_t seq = 0, first_ns = 0, text_base = 0, count = 0;
     bool is_block = false;  // false: there are no blocks
   };
 
@@ -86,6 +95,9 @@ class Store {
   Result<void> trim();
   Result<bool> is_too_old_or_large();
   Result<void> measure();
+  Result<void> delete_oldest();
+  Result<void> count_for_names();
+  Result<const Layout*> layout_of(int64_t id);
   Result<void> bound_wal(uint64_t most_bytes);
   void roll_back();
 
@@ -98,7 +110,7 @@ class Store {
   int64_t layout_ = 0;
   struct Statements {
     Statement begin, commit, insert_block, update_block, insert_string, delete_block,
-        delete_strings, select_oldest, used_pages;
+        delete_strings, select_oldest, used_pages, select_block, select_text;
   };
   Statements sql_;
   bool in_transaction_ = false;
@@ -108,6 +120,8 @@ class Store {
   int64_t next_seq_ = 1;
   int64_t committed_seq_ = 1;  // next_seq_ after the last commit
   Oldest oldest_;
+  DurableNames names_;
+  std::unordered_map<int64_t, Layout> layouts_;  // of older blocks
   uint64_t bytes_ = 0;
 };
 

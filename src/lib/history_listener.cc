@@ -4,9 +4,9 @@
 // Reads the journal in steps, one transaction for each call, so that a caller that does not read on
 // does not keep the journal's WAL from being reused.
 //
-// With `follow`, inotify(7) reports writes to the WAL. A commit ends a moment after its last write,
-// so the journal is read a few milliseconds after the change. If the file was moved aside, the one
-// in its place is opened.
+// With `follow`, inotify(7) reports writes to the WAL. A commit is complete a moment after its last
+// write, so the journal is read once more a few milliseconds later. If the file was moved aside,
+// the one in its place is opened.
 #include "lib/history_listener.h"
 
 #include <sys/epoll.h>
@@ -156,10 +156,9 @@ bool HistoryListener::wants(knell_event& event) {
 Result<size_t> HistoryListener::read(const knell_event** ret_events, size_t count) {
   ++wakeups_;
   KNELL_TRY(start());
-  if (changes_) {
-    std::array<char, 4096> ignored;
-    while (::read(changes_.get(), ignored.data(), ignored.size()) > 0) continue;
-  }
+  bool changed = false;
+  std::array<char, 4096> ignored;
+  while (changes_ && ::read(changes_.get(), ignored.data(), ignored.size()) > 0) changed = true;
   const std::span<knell_event> slots(slots_.data(), std::min(count, kSlots));
   KNELL_ASSIGN(const auto read, reader_.read(slots, *this));
   size_t n = 0;
@@ -172,15 +171,17 @@ Result<size_t> HistoryListener::read(const knell_event** ret_events, size_t coun
   if (!read.end) {
     alarm_.set(feed::kAlarmNow);
   } else if (options_.follow != 0) {
-    KNELL_ASSIGN(const bool replaced, reopen_if_replaced());
-    alarm_.set(replaced ? feed::kAlarmNow : clock_.monotonic_ns() + kPollNs);
+    // The events that are returned point into the reader.
+    const bool replaced = n == 0 && reopen_if_replaced();
+    const uint64_t later = clock_.monotonic_ns() + (changed ? kSettleNs : kPollNs);
+    alarm_.set(replaced ? feed::kAlarmNow : later);
   } else if (n == 0) {
     return say(ENODATA, reader_.path() + ": there are no more events");
   }
   return n;
 }
 
-Result<bool> HistoryListener::reopen_if_replaced() {
+bool HistoryListener::reopen_if_replaced() {
   const ino_t inode = inode_of(reader_.path());
   if (inode == 0 || inode == inode_) return false;
   auto reader = journal::Reader::open(reader_.path());

@@ -45,7 +45,7 @@ class HistoryListener final : public knell_listener, private journal::EventFilte
   Result<void> open();
   Result<void> start();
   void watch_changes();
-  Result<bool> reopen_if_replaced();
+  bool reopen_if_replaced();
   void finish(knell_event& event);
 
   // EventFilter

@@ -6,10 +6,12 @@
 #include <linux/capability.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <knell/knell.hpp>
-#include <optional>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/numbers.h"

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,7 +69,9 @@ struct Config {
     bool enabled = true;
     std::string path{kDefaultJournal};
     uint32_t mask = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP;
-    uint32_t details = KNELL_DETAILS_FULL;
+    // enum knell_details; nullopt: full over bpf, else names, because over the connector full
+    // details cost a wakeup for each fork and exec.
+    std::optional<uint32_t> details;
     journal::Sync sync = journal::Sync::kProcess;
     size_t size_bytes = 1024 * kMebibyte;  // the oldest events are deleted beyond it
     int64_t age_ns = int64_t{30} * 86'400 * 1'000'000'000;  // and beyond this age

@@ -120,6 +120,7 @@ Result<void> Daemon::start(UniqueFd listening) {
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
   KNELL_TRY(set_exact_interest());
+  KNELL_TRY(set_exact_interest());  // with what depends on the source that was opened
   for (bool all = false; !all;) {
     KNELL_ASSIGN(all, scan_live_processes(Scan::kAllButRoots));
   }
@@ -140,10 +141,15 @@ filter::Interest Daemon::base_interest() const {
   return own;
 }
 
+uint32_t Daemon::journal_details() const {
+  const bool bpf = processes_.is_open() && processes_.feed()->via() == KNELL_VIA_BPF;
+  return config_.journal.details.value_or(bpf ? KNELL_DETAILS_FULL : KNELL_DETAILS_NAMES);
+}
+
 filter::Interest Daemon::journal_interest() const {
   filter::Interest own;
   own.mask = config_.journal.mask;
-  own.details = config_.journal.details;
+  own.details = journal_details();
   return own;
 }
 
@@ -315,7 +321,7 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   if (recorder_ != nullptr && journal.mask != 0 &&
       filter::passes(filter::Rule::kReleased, journal.mask, event)) {
     knell_event stored = event;
-    event::limit_details(stored, journal.details);
+    event::limit_details(stored, journal_details());
     recorder_->add(stored);
   }
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||

@@ -63,6 +63,7 @@ class Daemon final : private server::DaemonInterface {
   void keep_births();
   filter::Interest base_interest() const;
   filter::Interest journal_interest() const;
+  uint32_t journal_details() const;
   void redact(event::Batch& batch, event::Slot& slot);
   void on_event(event::Batch& batch, event::Slot& slot);
   void arm();

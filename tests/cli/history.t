@@ -104,3 +104,30 @@ RUN knell history -S soon; knell history -S 1h -U 2h; knell history -f -U now; k
 STATUS 2
 EXPECT_ERR \Aknell: -S: 'soon' is not a time: [^\n]*\nknell: -U 2h is before -S 1h\nknell: -f cannot be used with -U\nknell: -n takes a number from 1 on, not '0'\n\Z
 REFUSE .
+
+NAME history has what knelld stored, while it runs, after it was killed, and after a restart
+NEEDS root tool:jq
+SETUP printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_history
+RUN export KNELL_SOCKET=$PWD/k.sock
+  start() { knelld --config config 2>log & pid=$!; until_says log 'listens on'; }
+  shown() { knell history --journal j.db -C sh_of_history -o json | jq -c '[.seq > 0, .exit_code, .args[2]]'; }
+  until_shown() { until [[ $(shown 2>/dev/null) == *"$1"* ]]; do sleep 0.02; done; }
+  start; ./sh_of_history -c 'exit 7'; ./sh_of_history -c 'exit 0'; until_shown 7
+  knell status | grep -c '^journal .*j\.db: [1-9][0-9]* events since'
+  kill -9 $pid; wait $pid; shown
+  rm k.sock; start; ./sh_of_history -c 'exit 8'; until_shown 8; kill $pid; wait $pid; shown
+  knell history --journal j.db --verify | grep -c 'seq 1 to'
+EXPECT \A1\n\[true,7,"exit 7"\]\n\[true,7,"exit 7"\]\n\[true,8,"exit 8"\]\n1\n\Z
+
+NAME knelld goes on when its journal cannot be written, and says so
+NEEDS root
+SETUP printf '[journal]\npath = "%s/none/j.db"\n' "$PWD" >config
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & pid=$!; until_says log 'events are lost until'
+  knell status; knell status -o prometheus; kill $pid
+EXPECT ^journal .*none/j\.db: failing: .*No such file or directory; 0 events
+EXPECT ^knell_journal_working 0$
+
+NAME a knelld with a socket of its own leaves the default journal alone
+NEEDS root
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log & pid=$!; until_says log 'listens on'; knell status -o json; kill $pid
+EXPECT "journal":null

@@ -194,17 +194,19 @@ Result<void> DurableNames::remove(uint32_t owner, std::string_view name) {
   return {};
 }
 
-// What was dropped is told before any later event, so an acknowledgement covers it, too.
+// A lost event with what was dropped comes before all events that are left, so an acknowledgement
+// of one of these covers it. An event that was deleted after it was delivered can be acknowledged,
+// too: then nobody knows how many of those that were dropped came after it.
 Result<void> DurableNames::acknowledge(uint32_t owner, std::string_view name, int64_t seq,
-                                       int64_t now_ns) {
+                                       int64_t oldest, int64_t now_ns) {
   const size_t index = index_of(owner, name);
   if (index == names_.size()) return no_such_name(name);
   DurableName next = names_[index];
   next.used_ns = now_ns;
   if (seq > next.acked) {
     next.acked = seq;
-    next.dropped = next.dropped_types = 0;
-    next.dropped_exact = true;
+    if (seq + 1 >= oldest) next.dropped = next.dropped_types = 0;
+    next.dropped_exact = seq + 1 >= oldest || (next.dropped_exact && next.dropped == 0);
   }
   KNELL_TRY(store(next));
   names_[index] = std::move(next);

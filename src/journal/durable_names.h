@@ -47,8 +47,10 @@ class DurableNames {
   Result<void> put(DurableName name);
   // Errors: ENOENT.
   Result<void> remove(uint32_t owner, std::string_view name);
-  // Everything up to `seq` is done. A lower seq than before changes nothing. Errors: ENOENT.
-  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq, int64_t now_ns);
+  // Everything up to `seq` is done. A lower seq than before changes nothing. `oldest`: seq of the
+  // oldest event that is left. Errors: ENOENT.
+  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq, int64_t oldest,
+                           int64_t now_ns);
 
   // Whether any name has not acknowledged this event.
   bool is_pending(int64_t seq) const;

@@ -122,6 +122,19 @@ TEST_F(DurableNamesTest, CountWhatRetentionDeletes) {
   EXPECT_EQ(name().dropped, 0U);
 }
 
+TEST_F(DurableNamesTest, AnAcknowledgementOfADeletedEventMakesTheCountAnUpperBound) {
+  put(cleanup());
+  write_many(1);
+  const uint64_t dropped = name().dropped;
+  ASSERT_GT(dropped, 0U);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 6));
+  EXPECT_EQ(name().dropped, dropped);
+  EXPECT_FALSE(name().dropped_exact);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", store_->oldest_seq()));
+  EXPECT_EQ(name().dropped, 0U);
+  EXPECT_TRUE(name().dropped_exact);
+}
+
 TEST_F(DurableNamesTest, TheCountIsAnUpperBoundWhereDescentDecides) {
   for (const bool excluded : {false, true}) {
     DurableName under = cleanup();

@@ -344,7 +344,7 @@ Result<void> Store::remove(uint32_t owner, std::string_view name) {
 
 Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq) {
   KNELL_TRY(begin());
-  return names_.acknowledge(owner, name, seq, clock_->realtime_ns());
+  return names_.acknowledge(owner, name, seq, oldest_.seq, clock_->realtime_ns());
 }
 
 // -------------------------------------------------------------------------------------- retention

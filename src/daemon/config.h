@@ -72,7 +72,7 @@ struct Config {
     // enum knell_details; nullopt: full over bpf, else names, because over the connector full
     // details cost a wakeup for each fork and exec.
     std::optional<uint32_t> details;
-    journal::Sync sync = journal::Sync::kProcess;
+    knell::journal::Sync sync = knell::journal::Sync::kProcess;
     size_t size_bytes = 1024 * kMebibyte;  // the oldest events are deleted beyond it
     int64_t age_ns = int64_t{30} * 86'400 * 1'000'000'000;  // and beyond this age
     bool operator==(const Journal&) const = default;

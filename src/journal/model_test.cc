@@ -64,10 +64,11 @@ class History {
     uint64_t missed = 0;
     for (int64_t seq = acked_ + 1; seq < store_->oldest_seq(); ++seq)
       missed += status_of(seq) != 0 ? 1 : 0;
-    if (name->dropped_exact)
+    if (name->dropped_exact) {
       EXPECT_EQ(name->dropped, missed);
-    else if (!damaged_)
+    } else if (!damaged_) {
       EXPECT_GE(name->dropped, missed);
+    }
     EXPECT_TRUE(name->dropped_exact || damaged_ || early_);
   }
 

@@ -105,8 +105,9 @@ Result<void> Store::open_file() {
     KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
   KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
   KNELL_TRY(database_.keep_wal());
-  KNELL_TRY(database_.execute(std::string("PRAGMA wal_autocheckpoint=0;"
-                                          "PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
+  // The hook of Database that counts frames also turns off the checkpoints that SQLite makes
+  // itself.
+  KNELL_TRY(database_.execute(std::string("PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
                               (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
   KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" +
                               std::to_string(4 * options_.checkpoint_bytes)));

@@ -35,7 +35,7 @@ class LiveListener final : public knell_listener, private source::Sink {
  private:
   explicit LiveListener(const knell_options& options);
 
-  // Requests from the feed what the subscription and its predicates need, after they changed.
+  // Passes the interest of the changed subscription and predicates to the feed.
   Result<void> apply();
   size_t return_events(const knell_event** ret_events, size_t count);
 

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -52,11 +53,15 @@ constexpr size_t kCgroupBytes = 16384;  // all hierarchies of a hybrid system
 // Picked: a creator that is not killed stops within some microseconds, or when it is scheduled.
 constexpr int kCreatorRounds = 100;
 constexpr useconds_t kCreatorPause = 50;
-constexpr size_t kMostEarly = 1024;  // picked: of those that remain, only the start is compared
+constexpr size_t kMostEarly =
+    1024;  // chosen, not measured: of those that remain, only the start is compared
+
+// The last argument of ptrace(2) where it is a number.
+void* as_data(uintptr_t number) { return std::bit_cast<void*>(number); }
 
 // Fails with ESRCH when SIGKILL ended the stop; then the end of the tracee is reported next.
 void resume(pid_t tid, int signal) {
-  (void)::ptrace(PTRACE_CONT, tid, nullptr, reinterpret_cast<void*>(static_cast<intptr_t>(signal)));
+  (void)::ptrace(PTRACE_CONT, tid, nullptr, as_data(static_cast<uintptr_t>(signal)));
 }
 
 bool is_thread_of(pid_t pid, pid_t tid) {
@@ -85,7 +90,7 @@ int TraceLoop::seize(pid_t pid) {
   Process process;
   const auto seize_thread = [&](pid_t tid) {
     if (threads_.contains(tid)) return 0;
-    if (::ptrace(PTRACE_SEIZE, tid, nullptr, reinterpret_cast<void*>(kOptions)) != 0) return errno;
+    if (::ptrace(PTRACE_SEIZE, tid, nullptr, as_data(kOptions)) != 0) return errno;
     threads_[tid] = pid;
     return 0;
   };
@@ -243,6 +248,8 @@ void TraceLoop::add_process(pid_t pid, pid_t creator) {
     process.ppid = parent_at_birth(*stat, creator);
   }
   refresh(pid, process, stat ? &*stat : nullptr);
+  if (const auto parent = processes_.find(process.ppid); parent != processes_.end())
+    process.parent_start = parent->second.start;
   if (const auto known = processes_.find(creator); known != processes_.end()) {
     Process& its = known->second;
     process.image = its.image;
@@ -351,10 +358,14 @@ void TraceLoop::release_all() {
 void TraceLoop::on_signal(pid_t tid, int signal) {
   if (!may_be_deadly(signal)) return;
   const auto process = processes_.find(threads_[tid]);
+  if (process == processes_.end()) return;
   siginfo_t info{};
-  if (process == processes_.end() || ::ptrace(PTRACE_GETSIGINFO, tid, nullptr, &info) != 0) return;
-  const auto status = read_tracee_status(tid);
-  if (status) note_signal(tid, process->second, *status, info);
+  const bool read = ::ptrace(PTRACE_GETSIGINFO, tid, nullptr, &info) == 0;
+  const auto status = read ? read_tracee_status(tid) : std::nullopt;
+  if (status)
+    note_signal(tid, process->second, *status, info);
+  else
+    process->second.unread_signal = true;
 }
 
 void TraceLoop::note_signal(pid_t tid, Process& process, const TraceeStatus& status,
@@ -363,10 +374,12 @@ void TraceLoop::note_signal(pid_t tid, Process& process, const TraceeStatus& sta
   const bool caught = has(status.caught, info.si_signo);
   if (caught && !asks_to_end(info.si_signo)) return;
   const Sender sender = sender_of(tid, process, status, info);
-  if (!caught)
-    process.deadly = sender;
-  else if (sender.cause == KNELL_CAUSE_USER && sender.pid != status.tgid)
+  if (!caught) {
+    if (std::ranges::find(process.deadly, sender.signal, &Sender::signal) == process.deadly.end())
+      process.deadly.push_back(sender);
+  } else if (sender.cause == KNELL_CAUSE_USER && sender.pid != status.tgid) {
     process.request = sender;
+  }
 }
 
 Sender TraceLoop::sender_of(pid_t tid, Process& process, const TraceeStatus& status,
@@ -398,6 +411,13 @@ Sender TraceLoop::sender_of(pid_t tid, Process& process, const TraceeStatus& sta
     sender.parent_comm = known->second.parent_comm;
   }
   sender.uid = static_cast<uint32_t>(info.si_uid);
+  // si_uid is of the receiver's user namespace.
+  if (!in_own_user_namespace(tid)) {
+    const auto its_status = read_tracee_status(sender.pid);
+    if (!its_status)
+      return {.cause = sender.cause, .signal = sender.signal, .stamp_ns = sender.stamp_ns};
+    sender.uid = its_status->uid;
+  }
   const auto its = sender.pid == info.si_pid ? stat : read_proc_stat(sender.pid);
   if (its) {
     sender.comm = its->comm;
@@ -443,9 +463,10 @@ void TraceLoop::on_end(pid_t tid) {
     event.killer.signal = signal;
     // All but SIGKILL, which has no stop, and the signals that the kernel forces on a process
     // without a stop, as seccomp's SIGSYS.
-    if (process.deadly.signal == signal)
-      event.killer = process.deadly;
-    else if (signal != SIGKILL)
+    const auto noted = std::ranges::find(process.deadly, signal, &Sender::signal);
+    if (noted != process.deadly.end())
+      event.killer = *noted;
+    else if (signal != SIGKILL && !process.unread_signal)
       event.killer.cause = KNELL_CAUSE_KERNEL;
   }
   if (reaped) push(event);

@@ -32,6 +32,9 @@ struct TraceeStatus {
 std::optional<TraceeStatus> parse_tracee_status(std::string_view text);
 std::optional<TraceeStatus> read_tracee_status(pid_t tid);
 
+// Whether the thread is in the user namespace of the caller. False: also if that cannot be read.
+bool in_own_user_namespace(pid_t tid);
+
 // The number of the system call that the stopped thread is in; -1: in none, as after a fault.
 std::optional<long> read_tracee_system_call(pid_t tid);
 
@@ -62,7 +65,7 @@ class ProgramCache {
   size_t size() const { return programs_.size(); }
 
  private:
-  static constexpr size_t kMost = 1024;                    // picked: about 64 KiB
+  static constexpr size_t kMost = 1024;                    // chosen, not measured: about 64 KiB
   using Key = std::tuple<dev_t, ino_t, int64_t, int64_t>;  // device, inode, time of change
   std::map<Key, Program> programs_;
 };

@@ -18,6 +18,7 @@
 #include "base/time_point.h"
 #include "cli/command.h"
 #include "cli/message.h"
+#include "cli/output_buffer.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/watching.h"
@@ -160,7 +161,7 @@ Outcome<int> History::verify() const {
   std::error_code error;
   const auto findings = verify_journal(path(), error);
   const std::string why = error ? knell_explain() : "";
-  Output out(STDOUT_FILENO, "standard output");
+  OutputBuffer out(STDOUT_FILENO, "standard output");
   for (const Finding& finding : findings) out.buffer() += printable(finding.text) + "\n";
   KNELL_TRY(out.flush());
   if (!error) return kDone;

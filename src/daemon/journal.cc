@@ -14,7 +14,7 @@
 namespace knell::daemon {
 
 Result<void> make_journal_folder(const Config::Journal& journal,
-                                 const std::optional<Account>& become) {
+                                 const std::optional<UserIds>& become) {
   if (!journal.enabled || journal.path != kDefaultJournal) return {};
   const std::string folder = std::filesystem::path(journal.path).parent_path();
   if (::mkdir(folder.c_str(), 0750) != 0) {

@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "base/result.h"
-#include "daemon/accounts.h"
 #include "daemon/config.h"
 #include "daemon/status.h"
+#include "daemon/user_database.h"
 #include "journal/recorder.h"
 
 namespace knell::daemon {
@@ -16,7 +16,7 @@ namespace knell::daemon {
 // Creates the folder of the default journal, if it is missing, for the user that knelld becomes.
 // Needs privileges. Errors: those of mkdir(2) and chown(2).
 Result<void> make_journal_folder(const Config::Journal& journal,
-                                 const std::optional<Account>& become);
+                                 const std::optional<UserIds>& become);
 
 // Starts to write; nullptr: the configuration says not to. To be called without privileges, which
 // the thread would keep.

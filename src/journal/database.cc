@@ -67,9 +67,7 @@ Result<bool> Statement::step() {
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
-  sqlite3* const database = sqlite3_db_handle(statement_.get());
-  const char* const path = sqlite3_db_filename(database, "main");
-  auto error = error_of(database, result, path == nullptr ? "" : path);
+  auto error = error_of(sqlite3_db_handle(statement_.get()), result, *path_);
   reset();
   return error;
 }
@@ -104,7 +102,7 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
   if (::stat(path.c_str(), &about) != 0) return errno_error("open the journal " + path);
   if (!S_ISREG(about.st_mode)) return say(EBADMSG, path + ": not a regular file");
   Database opened;
-  opened.path_ = path;
+  opened.shared_->path = path;
   sqlite3* database = nullptr;
   const int access = mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   const int result = sqlite3_open_v2(path.c_str(), &database,
@@ -117,13 +115,13 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
   // Readers and the writer never wait for each other, but both wait for whoever recovers the WAL
   // after a crash.
   sqlite3_busy_timeout(database, 1000);
-  sqlite3_wal_hook(database, note_frames, opened.wal_frames_.get());
+  sqlite3_wal_hook(database, note_frames, &opened.shared_->wal_frames);
   return opened;
 }
 
 Result<void> Database::execute(const std::string& statements) {
   const int result = sqlite3_exec(database_.get(), statements.c_str(), nullptr, nullptr, nullptr);
-  if (result != SQLITE_OK) return error_of(database_.get(), result, path_);
+  if (result != SQLITE_OK) return error_of(database_.get(), result, path());
   return {};
 }
 
@@ -132,8 +130,8 @@ Result<Statement> Database::prepare(std::string_view statement) {
   const int result =
       sqlite3_prepare_v3(database_.get(), statement.data(), static_cast<int>(statement.size()),
                          SQLITE_PREPARE_PERSISTENT, &prepared, nullptr);
-  if (result != SQLITE_OK) return error_of(database_.get(), result, path_);
-  return Statement(prepared);
+  if (result != SQLITE_OK) return error_of(database_.get(), result, path());
+  return Statement(prepared, path());
 }
 
 Result<int64_t> Database::number(std::string_view statement) {
@@ -145,7 +143,7 @@ Result<int64_t> Database::number(std::string_view statement) {
 Result<void> Database::keep_wal() {
   int on = 1;
   const int result = sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_PERSIST_WAL, &on);
-  if (result != SQLITE_OK) return error_of(database_.get(), result, path_);
+  if (result != SQLITE_OK) return error_of(database_.get(), result, path());
   return {};
 }
 
@@ -157,8 +155,8 @@ Result<bool> Database::checkpoint(int wait_ms) {
       &frames, &copied);
   sqlite3_busy_timeout(database_.get(), 1000);
   if ((result & 0xff) == SQLITE_BUSY) return false;
-  if (result != SQLITE_OK) return error_of(database_.get(), result, path_);
-  if (copied >= frames) *wal_frames_ = 0;
+  if (result != SQLITE_OK) return error_of(database_.get(), result, path());
+  if (copied >= frames) shared_->wal_frames = 0;
   return copied >= frames;
 }
 

@@ -21,7 +21,8 @@ namespace knell::journal {
 class Statement {
  public:
   Statement() = default;
-  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  Statement(sqlite3_stmt* statement, const std::string& path)
+      : statement_(statement), path_(&path) {}
 
   // Parameters count from 1. Texts are not copied: they must live until the statement is reset.
   void bind(int parameter, int64_t value);
@@ -41,6 +42,7 @@ class Statement {
     void operator()(sqlite3_stmt* statement) const;
   };
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  const std::string* path_ = nullptr;  // of the database
 };
 
 class Database {
@@ -51,7 +53,7 @@ class Database {
   Database() = default;
 
   bool is_open() const { return database_ != nullptr; }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return shared_->path; }
   Result<void> execute(const std::string& statements);
   Result<Statement> prepare(std::string_view statement);
   // The first column of the first row; 0 without a row.
@@ -63,14 +65,18 @@ class Database {
   // as possible now. Returns whether nothing is left in the WAL.
   Result<bool> checkpoint(int wait_ms);
   // Frames (pages) of the WAL after the last commit.
-  int wal_frames() const { return *wal_frames_; }
+  int wal_frames() const { return shared_->wal_frames; }
 
  private:
   struct Close {
     void operator()(sqlite3* database) const;
   };
-  std::string path_;
-  std::unique_ptr<int> wal_frames_ = std::make_unique<int>(0);
+  // With an address that does not change.
+  struct Shared {
+    std::string path;
+    int wal_frames = 0;
+  };
+  std::unique_ptr<Shared> shared_ = std::make_unique<Shared>();
   std::unique_ptr<sqlite3, Close> database_;
 };
 

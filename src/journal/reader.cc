@@ -15,8 +15,9 @@
 namespace knell::journal {
 namespace {
 
-constexpr size_t kMostBlocks = 1024;   // in one read(): some milliseconds
-constexpr size_t kMostTexts = 65'536;  // kept; of one writer's base there are at most 16,384
+constexpr size_t kMostBlocks = 1024;  // in one read(): some milliseconds
+// Kept, and the highest number of a text. Of one writer's base there are at most 16,384.
+constexpr size_t kMostTexts = 65'536;
 
 constexpr std::string_view kColumns =
     "SELECT first_seq, count, first_ns, text_base, layout, checksum, records FROM block ";
@@ -86,6 +87,13 @@ Result<std::string_view> Reader::text(uint64_t number) {
   return std::string_view(texts_.back());
 }
 
+// Bounds the memory. No event may point to the texts any more.
+void Reader::forget_texts() {
+  if (texts_.size() <= kMostTexts) return;
+  texts_by_number_.clear();
+  texts_.clear();
+}
+
 // ------------------------------------------------------------------------------------- positions
 
 void Reader::seek(int64_t seq) {
@@ -130,6 +138,7 @@ Result<void> Reader::seek_last(uint64_t count, EventFilter& filter) {
     for (;;) {
       KNELL_ASSIGN(const bool row, blocks_back_.step());
       if (!row) return next_seq_;
+      forget_texts();
       const BlockHead head = head_of(blocks_back_);
       bytes_.emplace_back(blocks_back_.bytes(6));
       wanted.clear();
@@ -237,17 +246,14 @@ Result<bool> Reader::decode(Record& record, EventFilter& filter, knell_event& ev
 
 Result<Reader::Read> Reader::read(std::span<knell_event> events, EventFilter& filter) {
   while (bytes_.size() > (in_block_ ? 1U : 0U)) bytes_.pop_front();
-  if (texts_.size() > kMostTexts) {
-    texts_by_number_.clear();
-    texts_.clear();
-  }
+  forget_texts();
   Read result;
   KNELL_TRY(begin_.run());
   const auto outcome = [&]() -> Result<void> {
     for (size_t blocks = 0; result.count < events.size();) {
       if (!in_block_) {
         if (blocks == 0) KNELL_TRY(position());
-        if (++blocks > kMostBlocks) return {};
+        if (++blocks > kMostBlocks || texts_.size() > kMostTexts) return {};
         std::optional<knell_event> lost;
         KNELL_ASSIGN(const Block loaded, load_block(lost));
         if (lost) events[result.count++] = *lost;

@@ -71,6 +71,7 @@ class Reader final : private Texts {
   Result<bool> decode(Record& record, EventFilter& filter, knell_event& event);
   knell_event lost_event(std::optional<int64_t> count) const;
   Result<std::string_view> text(uint64_t number) override;
+  void forget_texts();
 
   Database database_;
   Identity identity_;

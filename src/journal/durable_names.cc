@@ -128,15 +128,15 @@ Result<DurableNames::Compiled> DurableNames::compile(const DurableName& name) {
 }
 
 Result<void> DurableNames::load(Database& database) {
-  names_.clear();
-  compiled_.clear();
+  std::vector<DurableName> names;
+  std::vector<Compiled> all_compiled;
   KNELL_ASSIGN(insert_, database.prepare("INSERT OR REPLACE INTO durable VALUES (?,?,?,?)"));
   KNELL_ASSIGN(delete_, database.prepare("DELETE FROM durable WHERE owner=? AND name=?"));
   KNELL_ASSIGN(Statement select, database.prepare("SELECT owner, name, state, checksum FROM durable"
                                                   " ORDER BY owner, name"));
   for (;;) {
     KNELL_ASSIGN(const bool row, select.step());
-    if (!row) return {};
+    if (!row) break;
     DurableName name;
     name.owner = static_cast<uint32_t>(select.number(0));
     name.name = select.bytes(1);
@@ -144,9 +144,12 @@ Result<void> DurableNames::load(Database& database) {
         !decode(select.bytes(2), name))
       return say(EBADMSG, database.path() + ": a durable listener is damaged");
     KNELL_ASSIGN(Compiled compiled, compile(name));
-    names_.push_back(std::move(name));
-    compiled_.push_back(std::move(compiled));
+    names.push_back(std::move(name));
+    all_compiled.push_back(std::move(compiled));
   }
+  names_ = std::move(names);
+  compiled_ = std::move(all_compiled);
+  return {};
 }
 
 size_t DurableNames::index_of(uint32_t owner, std::string_view name) const {

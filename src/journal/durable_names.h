@@ -38,7 +38,7 @@ struct DurableName {
 // database is in; after it was rolled back, load() again.
 class DurableNames {
  public:
-  // Errors: EBADMSG a row is damaged.
+  // Errors: EBADMSG a row is damaged; those of SQLite. Then nothing is changed.
   Result<void> load(Database& database);
 
   const std::vector<DurableName>& all() const { return names_; }

@@ -6,10 +6,15 @@
 // transaction. What cannot be written is counted; a lost event with the count is the first thing
 // that is written when writing works again. After a failure the journal is opened anew at most once
 // a second, and the events of that time are counted.
+//
+// A transaction that failed may be in the file all the same, for example if only its fsync(2)
+// failed. Whether it is can be seen when the file has been opened again, by the number of its
+// events. Until then its events are neither written nor lost.
 #include "journal/recorder.h"
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -18,7 +23,8 @@
 namespace knell::journal {
 namespace {
 
-constexpr uint64_t kRetryNs = 1'000'000'000;  // picked
+constexpr uint64_t kRetryNs = 1'000'000'000;                // picked
+constexpr uint64_t kMostDamageDelayNs = 3'600'000'000'000;  // picked
 
 // Signals are for the main thread.
 std::thread start_thread(std::function<void()> run) {
@@ -112,7 +118,8 @@ Result<void> Recorder::open() {
   const uint64_t now = clock_.monotonic_ns();
   if (now < next_try_ns_) return make_error(EAGAIN, "open the journal");
   next_try_ns_ = now + kRetryNs;
-  KNELL_ASSIGN(store_, Store::open(options_.store, clock_));
+  KNELL_ASSIGN(store_, Store::open(options_.store, clock_, damage_));
+  damage_.clear();
   const Store::Replaced& replaced = store_->replaced();
   if (!replaced.moved_to.empty()) {
     say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was begun");
@@ -122,22 +129,44 @@ Result<void> Recorder::open() {
                        .until_time_ns = clock_.realtime_ns()};
     unwritten_.add(unknown);
   }
+  resolve_doubt();
   publish(State::kWorking);
   return {};
+}
+
+void Recorder::resolve_doubt() {
+  if (!in_doubt_) return;
+  const bool written = in_doubt_->id == store_->id() && in_doubt_->next_seq == store_->next_seq();
+  if (!written) unwritten_.add(in_doubt_->events);
+  const std::lock_guard lock(mutex_);
+  if (written)
+    status_.written += in_doubt_->written;
+  else
+    status_.lost_disk += in_doubt_->lost;
+  in_doubt_.reset();
+}
+
+// The events that a transaction for `events` has.
+uint64_t Recorder::records(const EventQueue& events) const {
+  uint64_t count = unwritten_.empty() ? 0 : 1;
+  events.for_each([&](const knell_event&) {
+    ++count;
+    return true;
+  });
+  return count;
 }
 
 Result<void> Recorder::try_write(EventQueue& events) {
   KNELL_TRY(open());
   Result<void> appended;
   if (!unwritten_.empty()) appended = store_->append(unwritten_.event());
-  uint64_t count = unwritten_.empty() ? 0 : 1;
   events.for_each([&](const knell_event& event) {
     if (appended) appended = store_->append(event);
-    ++count;
     return appended.has_value();
   });
   if (appended) appended = store_->commit();
   KNELL_TRY(appended);
+  const uint64_t count = records(events);
   unwritten_ = {};
   if (std::exchange(reported_failure_, false)) say_("writes to the journal work again");
   {
@@ -150,26 +179,48 @@ Result<void> Recorder::try_write(EventQueue& events) {
 }
 
 void Recorder::on_failure(const Error& error, EventQueue& events) {
-  const uint64_t before = unwritten_.count;
+  Hole lost;
   events.for_each([&](const knell_event& event) {
-    unwritten_.add(event);
+    lost.add(event);
     return true;
   });
-  // A damaged file is moved aside by the next open(), at once.
-  if (error.code == EBADMSG) {
-    store_.reset();
-    next_try_ns_ = 0;
-  } else if (error.code != ENOSPC && error.code != EBUSY && error.code != EAGAIN) {
-    store_.reset();
+  uint64_t count = lost.count - events.hole().count;  // those of the hole are in lost_queue
+  const bool goes_on = error.code == ENOSPC || error.code == EBUSY;
+  if (store_ && !goes_on) {
+    const uint64_t written = records(events);
+    lost.add(std::exchange(unwritten_, {}));
+    in_doubt_ = {.id = store_->id(),
+                 .next_seq = store_->next_seq() + static_cast<int64_t>(written),
+                 .written = written,
+                 .lost = std::exchange(count, 0),
+                 .events = lost};
+  } else {
+    unwritten_.add(lost);
   }
+  if (error.code == EBADMSG)
+    on_damage(error);
+  else if (!goes_on)
+    store_.reset();
   {
     const std::lock_guard lock(mutex_);
-    status_.lost_disk += unwritten_.count - before;
+    status_.lost_disk += count;
     status_.state = State::kFailing;
     if (error.code != EAGAIN) status_.problem = error.message();
   }
   if (error.code != EAGAIN && !std::exchange(reported_failure_, true))
     say_(error.message() + "; events are lost until this is repaired");
+}
+
+// The next open() moves the file aside: the first time at once. If files are damaged again and
+// again, it waits ever longer, so that the disk is not filled with them.
+void Recorder::on_damage(const Error& error) {
+  const uint64_t now = clock_.monotonic_ns();
+  if (store_) damage_ = error.message();
+  store_.reset();
+  if (now - damaged_ns_ > kMostDamageDelayNs) damage_delay_ns_ = 0;
+  damaged_ns_ = now;
+  next_try_ns_ = now + damage_delay_ns_;
+  damage_delay_ns_ = std::clamp(2 * damage_delay_ns_, kRetryNs, kMostDamageDelayNs);
 }
 
 void Recorder::publish(State state) {

@@ -69,8 +69,11 @@ class Recorder {
   void run();
   void write(EventQueue& events);
   Result<void> try_write(EventQueue& events);
+  uint64_t records(const EventQueue& events) const;
   Result<void> open();
+  void resolve_doubt();
   void on_failure(const Error& error, EventQueue& events);
+  void on_damage(const Error& error);
   void publish(State state);
 
   const RecorderOptions options_;
@@ -88,7 +91,18 @@ class Recorder {
   // Of the thread.
   std::optional<Store> store_;
   uint64_t next_try_ns_ = 0;  // CLOCK_MONOTONIC: when to open the store again
-  Hole unwritten_;            // events that could not be written
+  std::string damage_;        // why the next open() moves the file aside; empty: it need not
+  uint64_t damaged_ns_ = 0;   // CLOCK_MONOTONIC: when a damaged file was last found
+  uint64_t damage_delay_ns_ = 0;
+  Hole unwritten_;  // events that could not be written, for the next lost event
+  // Of the last transaction that failed, if the store was closed then.
+  struct InDoubt {
+    std::string id;                  // of the journal
+    int64_t next_seq = 0;            // of the journal, if the transaction is in the file after all
+    uint64_t written = 0, lost = 0;  // for the status, if it is and if it is not
+    Hole events;
+  };
+  std::optional<InDoubt> in_doubt_;
   bool reported_failure_ = false;
   std::thread thread_;
 };

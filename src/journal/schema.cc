@@ -52,7 +52,13 @@ Result<FileKind> kind_of(Database& database) {
   KNELL_ASSIGN(const int64_t version, database.number("PRAGMA user_version"));
   KNELL_ASSIGN(const int64_t objects, database.number("SELECT count(*) FROM sqlite_schema"));
   if (application == 0 && version == 0 && objects == 0) return FileKind::kEmpty;
-  if (application != kApplicationId) return FileKind::kForeign;
+  if (application != kApplicationId) {
+    KNELL_ASSIGN(const int64_t own,
+                 database.number("SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN"
+                                 " ('journal','layout','string','block','durable')"));
+    if (own == 5) return say(EBADMSG, database.path() + ": is a journal with a damaged header");
+    return FileKind::kForeign;
+  }
   if (version > kSchemaVersion) return FileKind::kNewer;
   return version == kSchemaVersion ? FileKind::kCurrent : FileKind::kOlder;
 }

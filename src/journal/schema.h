@@ -22,6 +22,7 @@ enum class FileKind {
   kNewer,    // of a later version
   kForeign,  // the database of another program
 };
+// Errors: EBADMSG: it is damaged; those of SQLite.
 Result<FileKind> kind_of(Database& database);
 
 // Opens the file to read it. Errors: ENOENT there is no file; EACCES; ENODATA it has no tables yet;

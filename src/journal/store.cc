@@ -78,11 +78,11 @@ class StoredTexts final : public Texts {
 
 // --------------------------------------------------------------------------------------- opening
 
-Result<Store> Store::open(const StoreOptions& options, Clock& clock) {
+Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string_view damage) {
   KNELL_ASSIGN(UniqueFd lock, lock_journal(options.path));
   Store store(options, clock, std::move(lock));
+  if (!damage.empty()) KNELL_TRY(store.set_aside(damage, "damaged"));
   auto opened = store.open_file();
-  // The file may be too damaged to see that before it is used.
   for (int tries = 0; !opened && opened.error().code == EBADMSG && tries < 2; ++tries) {
     KNELL_TRY(store.set_aside(opened.error().message(), "damaged"));
     opened = store.open_file();
@@ -160,6 +160,7 @@ Result<void> Store::prepare() {
   };
   KNELL_TRY(statement(sql_.begin, "BEGIN IMMEDIATE"));
   KNELL_TRY(statement(sql_.commit, "COMMIT"));
+  KNELL_TRY(statement(sql_.roll_back, "ROLLBACK"));
   KNELL_TRY(statement(sql_.insert_block, "INSERT INTO block VALUES (?,?,?,?,?,?,?)"));
   KNELL_TRY(statement(sql_.update_block,
                       "UPDATE block SET count=?2, checksum=?6, records=?7 WHERE first_seq=?1"));
@@ -225,6 +226,7 @@ Result<void> Store::prepare() {
 
 Result<void> Store::begin() {
   if (in_transaction_) return {};
+  KNELL_TRY(reload());
   KNELL_TRY(bound_wal(options_.most_wal_bytes));
   KNELL_TRY(sql_.begin.run());
   in_transaction_ = true;
@@ -313,9 +315,19 @@ void Store::roll_back() {
   block_.end();
   strings_.restart();
   next_seq_ = committed_seq_;
-  if (std::exchange(in_transaction_, false)) (void)database_.execute("ROLLBACK");
-  (void)find_oldest();
-  (void)names_.load(database_);
+  // Fails if SQLite has ended the transaction itself.
+  if (std::exchange(in_transaction_, false)) (void)sql_.roll_back.run();
+  stale_ = true;
+  (void)reload();  // else begin() tries it again
+}
+
+// Reads from the file what is also kept in memory.
+Result<void> Store::reload() {
+  if (!stale_) return {};
+  KNELL_TRY(find_oldest());
+  KNELL_TRY(names_.load(database_));
+  stale_ = false;
+  return {};
 }
 
 // A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
@@ -333,19 +345,27 @@ Result<void> Store::bound_wal(uint64_t most_bytes) {
 
 // ------------------------------------------------------------------------------- durable listeners
 
+// A change that is refused leaves the transaction as it is. After any other error it is unknown
+// whether SQLite has ended the transaction.
+Result<void> Store::roll_back_unless_refused(Result<void> changed) {
+  if (!changed && changed.error().code != EINVAL && changed.error().code != ENOENT) roll_back();
+  return changed;
+}
+
 Result<void> Store::put(DurableName name) {
   KNELL_TRY(begin());
-  return names_.put(std::move(name));
+  return roll_back_unless_refused(names_.put(std::move(name)));
 }
 
 Result<void> Store::remove(uint32_t owner, std::string_view name) {
   KNELL_TRY(begin());
-  return names_.remove(owner, name);
+  return roll_back_unless_refused(names_.remove(owner, name));
 }
 
 Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq) {
   KNELL_TRY(begin());
-  return names_.acknowledge(owner, name, seq, oldest_.seq, clock_->realtime_ns());
+  return roll_back_unless_refused(
+      names_.acknowledge(owner, name, seq, oldest_.seq, clock_->realtime_ns()));
 }
 
 // -------------------------------------------------------------------------------------- retention
@@ -418,6 +438,7 @@ Result<void> Store::delete_oldest() {
 
 // Deletes the oldest blocks, but never the newest one: it is open, and has the last seq.
 Result<void> Store::trim() {
+  if (!block_.is_open()) return {};
   KNELL_TRY(measure());
   const int64_t text_base = oldest_.text_base;
   const int64_t keep = block_.head().first_seq;

@@ -49,7 +49,10 @@ class Store {
   // Creates the file, or migrates it. A damaged or later one is moved aside first. Errors: EBUSY
   // another process writes to this journal; EEXIST the file is not a journal; those of open(2) and
   // write(2).
-  static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock());
+  // `damage`: why a file that was in use must be moved aside, whatever open() finds; empty: it need
+  // not.
+  static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock(),
+                            std::string_view damage = {});
 
   // What was found at open(): the file that was moved aside, and why; empty: none was.
   struct Replaced {
@@ -58,12 +61,13 @@ class Store {
   };
   const Replaced& replaced() const { return replaced_; }
 
-  // Errors: ENOSPC and others; EBADMSG: the file is damaged: open() again; EBUSY: the WAL is too
-  // large because a reader holds a transaction open.
+  // Errors: ENOSPC and others; EBADMSG: the file is damaged: open() again, with the message as
+  // `damage`; EBUSY: the WAL is too large because a reader holds a transaction open.
   Result<void> append(const knell_event& event);
   Result<void> commit();
 
-  // Durable listeners. Changes are committed with the events.
+  // Durable listeners. Changes are committed with the events. Errors: EINVAL and ENOENT, after
+  // which the transaction goes on; others as append().
   const DurableNames& names() const { return names_; }
   Result<void> put(DurableName name);
   Result<void> remove(uint32_t owner, std::string_view name);
@@ -99,7 +103,9 @@ class Store {
   Result<void> count_for_names();
   Result<const Layout*> layout_of(int64_t id);
   Result<void> bound_wal(uint64_t most_bytes);
+  Result<void> roll_back_unless_refused(Result<void> changed);
   void roll_back();
+  Result<void> reload();
 
   StoreOptions options_;
   Clock* clock_;
@@ -109,11 +115,12 @@ class Store {
   Identity identity_;
   int64_t layout_ = 0;
   struct Statements {
-    Statement begin, commit, insert_block, update_block, insert_string, delete_block,
+    Statement begin, commit, roll_back, insert_block, update_block, insert_string, delete_block,
         delete_strings, select_oldest, used_pages, select_block, select_text;
   };
   Statements sql_;
   bool in_transaction_ = false;
+  bool stale_ = false;  // oldest_ and names_ may differ from the file: reload()
   SharedStrings strings_{1};
   BlockWriter block_;
   bool block_stored_ = false;  // the row of block_ exists

@@ -364,6 +364,10 @@ TEST_F(StoreTest, AReaderSaysWhatIsWrong) {
   execute("PRAGMA user_version=99");
   EXPECT_EQ(code(), ENOTSUP);
   execute("PRAGMA application_id=1");
+  EXPECT_EQ(code(), EBADMSG);
+  fs::remove(options().path);
+  std::ofstream(options().path).close();
+  execute("CREATE TABLE bookmarks (url TEXT)");
   EXPECT_EQ(code(), EEXIST);
 }
 
@@ -404,6 +408,19 @@ TEST_F(StoreTest, MovesADamagedFileAside) {
   EXPECT_NE(store.id(), id);
   write(store, 7, 9);
   EXPECT_EQ(read().size(), 3U);
+}
+
+// Damage that was found when the file was used, and that open() may not see.
+TEST_F(StoreTest, MovesAsideWhatItIsTold) {
+  {
+    Store store = open();
+    write(store, 1, 3);
+  }
+  auto store = Store::open(options(), clock_, "it is damaged");
+  ASSERT_TRUE(store);
+  EXPECT_NE(store->replaced().moved_to.find(".damaged-"), std::string::npos);
+  EXPECT_EQ(store->replaced().why, "it is damaged");
+  EXPECT_EQ(store->next_seq(), 1);
 }
 
 TEST_F(StoreTest, TellsADamagedBlock) {

@@ -165,7 +165,7 @@ char* encode_record(char* const begin, const knell_event& event, const TimeBase&
 }
 
 const std::string& own_layout() {
-  static const std::string kBytes = [] {
+  static const std::string all_fields = [] {
     std::string out;
     for (const Field& field : kStored) {
       const FieldName name = name_of(field);
@@ -176,7 +176,7 @@ const std::string& own_layout() {
     }
     return out;
   }();
-  return kBytes;
+  return all_fields;
 }
 
 Result<Layout> Layout::parse(std::string_view bytes) {
@@ -235,8 +235,9 @@ Result<void> decode_record(const Record& record, const Layout& layout, Texts& te
           text = {shared.data(), shared.size()};
         } else {
           if (value >> 1 > rest.size()) return malformed();
-          text = {rest.data(), static_cast<size_t>(value >> 1)};
-          rest.remove_prefix(text.size);
+          const std::string_view own = rest.substr(0, value >> 1);
+          text = {own.data(), own.size()};
+          rest.remove_prefix(own.size());
         }
         if (field.size == sizeof text) std::memcpy(member, &text, sizeof text);
         break;

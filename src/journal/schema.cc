@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <string_view>
+#include <tuple>
 
 #include "journal/block.h"
 
@@ -87,7 +88,7 @@ Result<void> migrate(Database& database) {
   all += "PRAGMA application_id=" + std::to_string(kApplicationId) + ";";
   all += "PRAGMA user_version=" + std::to_string(kSchemaVersion) + ";COMMIT;";
   auto done = database.execute(all);
-  if (!done) (void)database.execute("ROLLBACK");
+  if (!done) std::ignore = database.execute("ROLLBACK");
   return done;
 }
 

@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <tuple>
 #include <utility>
 
 namespace knell::journal {
@@ -307,7 +308,7 @@ Result<void> Store::commit() {
   committed_seq_ = next_seq_;
   // The events are in the WAL. If it cannot be copied now, begin() reports that once it is too
   // large.
-  (void)bound_wal(options_.checkpoint_bytes);
+  std::ignore = bound_wal(options_.checkpoint_bytes);
   return {};
 }
 
@@ -316,9 +317,9 @@ void Store::roll_back() {
   strings_.restart();
   next_seq_ = committed_seq_;
   // Fails if SQLite has ended the transaction itself.
-  if (std::exchange(in_transaction_, false)) (void)sql_.roll_back.run();
+  if (std::exchange(in_transaction_, false)) std::ignore = sql_.roll_back.run();
   stale_ = true;
-  (void)reload();  // else begin() tries it again
+  std::ignore = reload();  // else begin() tries it again
 }
 
 // Reads from the file what is also kept in memory.

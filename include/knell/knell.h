@@ -102,8 +102,9 @@ enum knell_via {
   KNELL_VIA_PROC = 4,       // events: of knell_snapshot()
   KNELL_VIA_RECORDING = 5,  // events: of knell_open_recording()
   KNELL_VIA_DAEMON = 6,     // options: knelld; `via` of its events is the daemon's source
-  KNELL_VIA_PTRACE = 7  // options: ptrace(2) of one added process and all that it forks from then
-                        // on; without privileges, slower
+  KNELL_VIA_PTRACE = 7,  // options: ptrace(2) of one added process and all that it forks from then
+                         // on; without privileges, slower
+  KNELL_VIA_JOURNAL = 8  // statistics: of knell_open_history(); its events keep their source
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms
@@ -417,6 +418,46 @@ struct knell_recording {
 // Errors: -ENODATA `k` does not read a recording.
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
+
+// -------------------------------------------------------------------------------------------------
+// the journal: events of the past, which knelld has stored
+
+#define KNELL_JOURNAL_PATH "/var/lib/knell/journal.db"
+
+// Members that are 0 have their defaults; `size` must be set.
+struct knell_history_options {
+  size_t size;         // sizeof(struct knell_history_options)
+  uint32_t events;     // as in knell_options
+  uint32_t follow;     // 1: after the last event wait for more, which are returned as they are
+                       // stored; 0: then -ENODATA
+  int64_t since_ns;    // CLOCK_REALTIME, ns since the epoch; 0: from the oldest event on
+  int64_t until_ns;    // up to and including this time; 0: no limit
+  uint64_t last;       // only the last that many events that match; 0: all
+  uint32_t this_boot;  // 1: only events since this machine was booted
+  uint32_t reserved;   // must be 0
+};
+#define KNELL_HISTORY_OPTIONS_INIT {sizeof(struct knell_history_options), 0, 0, 0, 0, 0, 0, 0}
+
+// Opens a listener of the journal at `path` (NULL: KNELL_JOURNAL_PATH), with or without a running
+// knelld. Its events are those that knelld's configuration says; `seq` is their number in the
+// journal, and `user` is looked up here. Mask, predicates and knell_fd() work as for live events;
+// add predicates before the first knell_read(). `under` uses the forks and the parents of the
+// events that are read. Events that are missing because the journal is damaged, or because they
+// were deleted while it was read, are reported as lost. `options` may be NULL. Errors: -EINVAL,
+// -E2BIG as knell_open(); -ENOENT there is no journal; -EACCES only root and the group of the file
+// may read it; -ENODATA it is empty; -ENOTSUP it was written by a later version; -EEXIST it is
+// another program's database; -EBADMSG it is no journal, or damaged. knell_read() also: -ENODATA
+// there are no more events.
+KNELL_API int knell_open_history(const char* path, const struct knell_history_options* options,
+                                 struct knell_listener** ret_knell);
+
+struct knell_finding;
+// Checks every page, record and text of the journal at `path` (NULL: KNELL_JOURNAL_PATH), and calls
+// `on_finding` for each problem and for a summary; stops when it returns non-zero. Changes nothing.
+// Returns 0 if the journal is intact. Errors: as knell_open_history(); -EBADMSG it is damaged.
+KNELL_API int knell_verify_journal(const char* path,
+                                   int (*on_finding)(const struct knell_finding*, void*),
+                                   void* context);
 
 // Waits until the process `pid` has exited; it need not be a child. `timeout` NULL: no limit. The
 // caller sets `size` of *ret_event, which is filled with the exit; its strings are NULL. The status

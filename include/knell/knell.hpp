@@ -107,16 +107,25 @@ struct Finding {
   std::string subject, text;
   std::optional<std::string> fix;  // nullopt: nothing is wrong, or there is no fix
 };
+namespace internal {
+inline int add_finding(const knell_finding* found, void* to) {
+  static_cast<std::vector<Finding>*>(to)->push_back(
+      {static_cast<knell_finding_level>(found->level), found->subject, found->text,
+       found->fix != nullptr ? std::optional<std::string>(found->fix) : std::nullopt});
+  return 0;
+}
+}  // namespace internal
 // What works on this machine for this user; `error` is set if no events can be observed.
 inline std::vector<Finding> doctor(std::error_code& error) {
   std::vector<Finding> all;
-  const auto add = [](const knell_finding* found, void* to) {
-    static_cast<std::vector<Finding>*>(to)->push_back(
-        {static_cast<knell_finding_level>(found->level), found->subject, found->text,
-         found->fix != nullptr ? std::optional<std::string>(found->fix) : std::nullopt});
-    return 0;
-  };
-  error = internal::code(knell_doctor(add, &all));
+  error = internal::code(knell_doctor(internal::add_finding, &all));
+  return all;
+}
+
+// What a check of the journal at `path` found; `error` is set if it is damaged or cannot be read.
+inline std::vector<Finding> verify_journal(const std::string& path, std::error_code& error) {
+  std::vector<Finding> all;
+  error = internal::code(knell_verify_journal(path.c_str(), internal::add_finding, &all));
   return all;
 }
 
@@ -125,6 +134,9 @@ struct Options : knell_options {
 };
 struct ReplayOptions : knell_replay_options {
   ReplayOptions() : knell_replay_options KNELL_REPLAY_OPTIONS_INIT {}
+};
+struct HistoryOptions : knell_history_options {
+  HistoryOptions() : knell_history_options KNELL_HISTORY_OPTIONS_INIT {}
 };
 
 // One listener. Move-only.
@@ -141,6 +153,12 @@ class Listener {
                                  std::error_code& error) {
     knell_listener* handle = nullptr;
     error = internal::code(knell_open_recording(path.c_str(), &options, &handle));
+    return Listener(handle);
+  }
+  static Listener open_history(const std::string& path, const knell_history_options& options,
+                               std::error_code& error) {
+    knell_listener* handle = nullptr;
+    error = internal::code(knell_open_history(path.c_str(), &options, &handle));
     return Listener(handle);
   }
   explicit operator bool() const { return handle_ != nullptr; }

@@ -23,6 +23,7 @@ using Words = std::vector<std::string>;
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> all;
   all.push_back(make_watch());
+  all.push_back(make_history());
   all.push_back(make_run());
   all.push_back(make_record());
   all.push_back(make_wait());
@@ -106,16 +107,14 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   return command.execute(std::move(tail));
 }
 
-constexpr std::string_view kNoHistory =
-    "knell has no history: record with knell record FILE, show with knell watch --read FILE";
+constexpr std::string_view kHistory = "knell history shows past events";
 
 // Commands that other tools or later versions have, and what to use here instead.
 constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
-    {"history", kNoHistory},
-    {"last", kNoHistory},
-    {"log", kNoHistory},
-    {"logs", kNoHistory},
-    {"journal", kNoHistory},
+    {"last", kHistory},
+    {"log", kHistory},
+    {"logs", kHistory},
+    {"journal", kHistory},
     {"replay", "knell watch --read FILE shows a recording"},
     {"read", "knell watch --read FILE shows a recording"},
     {"top", "knell watch --by comm,unit counts what happens"},

@@ -39,6 +39,7 @@ class Command {
 
 std::unique_ptr<Command> make_watch();
 std::unique_ptr<Command> make_record();
+std::unique_ptr<Command> make_history();
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
 std::unique_ptr<Command> make_tree();

@@ -58,6 +58,7 @@ void Watching::print_headline() const {
                                        plan_.selection.describe_processes(scope_text(stats)));
   if (const auto recording = listener_.recording())
     return message("{}, from {}: {}\n", what, printable(plan_.read), origin_text(*recording));
+  if (!plan_.read.empty()) return message("{}, from {}\n", what, printable(plan_.read));
   message("{}, via {}; Ctrl-C ends with a summary\n", what, source_text(stats));
 }
 

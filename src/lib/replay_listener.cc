@@ -79,14 +79,6 @@ Result<void> ReplayListener::set_events(uint32_t mask) {
   return {};
 }
 
-// Learns ancestors from an event: the child of a fork, or the parent of the event's process.
-void ReplayListener::learn_ancestors(const knell_event& event) {
-  if (event.ppid > 0 && descent_.roots_of(event.pid) == 0)
-    descent_.on_fork(event.pid, event.ppid, event.mono_ns);
-  if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
-    descent_.on_fork(event.child_pid, event.pid, event.mono_ns);
-}
-
 void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   descent_.on_exit(event.pid);
@@ -154,7 +146,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
       break;
     }
     has_next_ = false;
-    learn_ancestors(next_);
+    descent_.learn(next_);
     if (filter_.wants(next_, descent_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);

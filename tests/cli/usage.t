@@ -25,13 +25,13 @@ REFUSE .
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, run, record, wait, tree, timeline, status, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, tree, timeline, status, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative
-RUN for c in history last log; do knell $c; done
+RUN for c in journal last log; do knell $c; done
 STATUS 2
-EXPECT_ERR \A(knell: unknown command '\w+': [^\n]*knell record FILE[^\n]*knell watch --read FILE[^\n]*\n){3}\Z
+EXPECT_ERR \A(knell: unknown command '\w+': [^\n]*knell history[^\n]*\n){3}\Z
 REFUSE .
 
 NAME tree: --interval and --keep are for -w

@@ -30,8 +30,14 @@ install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd
 install(TARGETS libknell EXPORT knell)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
 install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package})
-file(WRITE ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
-     "include(\${CMAKE_CURRENT_LIST_DIR}/knellTargets.cmake)\n")
+if(TARGET libknell-static)
+  list(APPEND programs libknell-static)
+  get_target_property(archive libknell-static ARCHIVE)
+  install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/knellConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/package/knellConfig.cmake INSTALL_DESTINATION ${package}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake

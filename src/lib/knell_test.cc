@@ -56,15 +56,12 @@ TEST(Errno, IsNotChanged) {
   keeps("knell_close", [&] { knell_close(k); });
 }
 
-TEST(Abi, LetsNoExceptionOut) {
-  const auto throws = [] {
-    try {
-      const knell::lib::ErrnoGuard guard;
-      throw std::bad_alloc();
-    } catch (...) {
-    }
-  };
-  EXPECT_DEATH(throws(), "terminate called");
+TEST(Abi, OutOfMemoryIsAnError) {
+  errno = EINTR;
+  const auto fails = [] { return knell::lib::guarded([]() -> int { throw std::bad_alloc(); }); };
+  EXPECT_EQ(fails(), -ENOMEM);
+  EXPECT_STREQ(knell_explain(), "out of memory");
+  EXPECT_EQ(errno, EINTR);
 }
 
 TEST(Match, NeedsAListenerAndCheckMatchNone) {

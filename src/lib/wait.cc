@@ -58,14 +58,14 @@ Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
 }  // namespace knell::lib
 
 int knell_wait(pid_t pid, const timespec* timeout, knell_event* ret_event) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (ret_event == nullptr)
-    return knell::lib::store_error({EINVAL, "ret_event must not be NULL", true});
-  if (const auto size = knell::lib::size_of(ret_event); !size)
-    return knell::lib::store_error(size.error());
-  auto exit = knell::lib::wait_for(pid, timeout);
-  if (!exit) return knell::lib::store_error(exit.error());
-  exit->seq = 1;
-  const auto filled = knell::lib::fill(ret_event, *exit);
-  return filled ? 0 : knell::lib::store_error(filled.error());
+  return knell::lib::guarded([&]() -> int {
+    if (ret_event == nullptr)
+      return knell::lib::store_error({EINVAL, "ret_event must not be NULL", true});
+    if (const auto size = knell::lib::size_of(ret_event); !size)
+      return knell::lib::store_error(size.error());
+    auto exit = knell::lib::wait_for(pid, timeout);
+    if (!exit) return knell::lib::store_error(exit.error());
+    exit->seq = 1;
+    return knell::lib::outcome(knell::lib::fill(ret_event, *exit));
+  });
 }

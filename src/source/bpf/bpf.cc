@@ -46,7 +46,7 @@ bool add_to_epoll(int epoll, int fd, uint64_t tag) {
 }  // namespace
 
 Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const SourceRequest& wanted,
-                                         Output& out) {
+                                         Output& out, std::string* log) {
   KNELL_CHECK(options.args_bytes <= KNELL_ARGS_MOST);
   KNELL_CHECK(std::has_single_bit(options.exit_ring_bytes) &&
               std::has_single_bit(options.event_ring_bytes) &&
@@ -55,10 +55,12 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
     return say(ENOTSUP,
                "bpf reports pids of the initial pid namespace, but this one is another: run it "
                "outside the container");
+  std::string unread;
   KNELL_ASSIGN(Programs programs,
-               Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
-                               options.reserve_ring_bytes, process::systemd_hierarchy(),
-                               is_raw(wanted), options.older_kernel_for_testing}));
+               Programs::load(
+                   {options.exit_ring_bytes, options.event_ring_bytes, options.reserve_ring_bytes,
+                    process::systemd_hierarchy(), is_raw(wanted), options.older_kernel_for_testing},
+                   log != nullptr ? *log : unread));
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));

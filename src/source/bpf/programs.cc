@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/privilege.h"
@@ -26,19 +27,37 @@ namespace {
 constexpr char kTypes[] = "/sys/kernel/btf/vmlinux";
 constexpr size_t kMostLog = 256 * 1024;
 
-thread_local std::string log_of_thread;
+// Where the calling thread keeps messages of libbpf; nullptr: it drops them.
+thread_local constinit std::string* log_of_thread = nullptr;
 
-int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || log_of_thread.size() > kMostLog) return 0;
+// Keeps the messages of this thread while it exists.
+class KeepLog {
+ public:
+  explicit KeepLog(std::string& log) { log_of_thread = &log; }
+  KeepLog(const KeepLog&) = delete;
+  KeepLog& operator=(const KeepLog&) = delete;
+  ~KeepLog() { log_of_thread = nullptr; }
+};
+
+void append_log(std::string& log, const char* format, va_list arguments) {
   std::va_list again;
   va_copy(again, arguments);
   const int size = std::vsnprintf(nullptr, 0, format, again);
   va_end(again);
-  if (size <= 0) return 0;
-  const size_t before = log_of_thread.size();
-  log_of_thread.resize(before + static_cast<size_t>(size) + 1);
-  (void)std::vsnprintf(&log_of_thread[before], static_cast<size_t>(size) + 1, format, arguments);
-  log_of_thread.pop_back();  // its NUL
+  if (size <= 0) return;
+  const size_t before = log.size();
+  log.resize(before + static_cast<size_t>(size) + 1);
+  (void)std::vsnprintf(&log[before], static_cast<size_t>(size) + 1, format, arguments);
+  log.pop_back();  // its NUL
+}
+
+int keep_log(libbpf_print_level level, const char* format, va_list arguments) noexcept {
+  std::string* log = log_of_thread;
+  if (log == nullptr || level == LIBBPF_DEBUG || log->size() > kMostLog) return 0;
+  try {
+    append_log(*log, format, arguments);
+  } catch (const std::bad_alloc&) {  // the message is dropped: libbpf is C and cannot handle it
+  }
   return 0;
 }
 
@@ -57,10 +76,10 @@ Result<void> check_privilege() {
   return say(EPERM, "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two");
 }
 
-std::unexpected<Error> explain(int error) {
+std::unexpected<Error> explain(int error, std::string_view log) {
   const std::string why = std::strerror(error);
   if (error == EPERM || error == EACCES) {
-    if (log_of_thread.find("PROG LOAD LOG") == std::string::npos) {
+    if (log.find("PROG LOAD LOG") == std::string_view::npos) {
       return say(ENOTSUP, "this kernel refuses tracing programs (" + why +
                               "): it is locked down, or the container forbids them");
     }
@@ -117,8 +136,6 @@ knell_programs* open_skeleton(bool cast) {
 
 }  // namespace
 
-const std::string& bpf_log() { return log_of_thread; }
-
 Programs::Programs(knell_programs* skeleton) : skeleton_(skeleton) {}
 
 Programs::Programs(Programs&& other) noexcept
@@ -132,9 +149,9 @@ Programs::~Programs() {
   knell_programs::destroy(skeleton_);                     // may be null
 }
 
-Result<Programs> Programs::load(const Options& options) {
+Result<Programs> Programs::load(const Options& options, std::string& log) {
   quieten_libbpf();
-  log_of_thread.clear();
+  const KeepLog keep(log);
   if (::access(kTypes, R_OK) != 0) {
     return say(ENOTSUP, std::string("this kernel does not describe its types (") + kTypes +
                             "): it is built without CONFIG_DEBUG_INFO_BTF");
@@ -142,7 +159,7 @@ Result<Programs> Programs::load(const Options& options) {
   KNELL_TRY(check_privilege());
   const Kernel kernel = look_at_kernel();
   knell_programs* skeleton = open_skeleton(kernel.can_cast);
-  if (skeleton == nullptr) return explain(errno);
+  if (skeleton == nullptr) return explain(errno, log);
   Programs programs(skeleton);
   skeleton->rodata->dying_readable =
       static_cast<__u32>(kernel.dying_readable && !options.older_kernel_for_testing);
@@ -154,7 +171,7 @@ Result<Programs> Programs::load(const Options& options) {
   bpf_map__set_max_entries(skeleton->maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
-  if (const int error = knell_programs::load(skeleton); error != 0) return explain(-error);
+  if (const int error = knell_programs::load(skeleton); error != 0) return explain(-error, log);
   void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                       bpf_map__fd(skeleton->maps.pids), 0);
   if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");

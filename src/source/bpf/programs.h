@@ -44,8 +44,9 @@ class Programs {
   };
 
   // Errors, with an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run
-  // the programs; EMFILE; ENOMEM.
-  static Result<Programs> load(const Options& options);
+  // the programs; EMFILE; ENOMEM. The messages of libbpf and the kernel's verifier are appended to
+  // `log`.
+  static Result<Programs> load(const Options& options, std::string& log);
   Programs(Programs&& other) noexcept;
   Programs& operator=(Programs&&) = delete;
   ~Programs();
@@ -81,8 +82,5 @@ class Programs {
   std::array<bpf_link*, kPrograms> links_{};
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
-
-// The messages of libbpf and the kernel's verifier of the last load() on this thread.
-const std::string& bpf_log();
 
 }  // namespace knell::source

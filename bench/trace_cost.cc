@@ -1,16 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell-trace-cost [-r ROUNDS] CMD ARG...: how much longer CMD takes below the tracer of the ptrace
-// source and below strace than alone. In each round it runs once in each way, so that changes of
-// the machine's speed concern all of them; printed are medians, and ratios to the run alone of the
-// same round; also of the CPU time of the command and its tracer, which other load does not change
-// much. For example:
+// knell-trace-cost [-r ROUNDS] CMD ARG...: how much longer CMD takes under `knell run` with each of
+// its sources, and under strace, than alone. In each round it runs once in each way, so that
+// changes of the machine's speed concern all of them; printed are medians, and ratios to the run
+// alone of the same round; also of the CPU time of the command and what watches it, which other
+// load does not change much. As root, for bpf. For example:
 //
 //   knell-trace-cost make -s -j2 -C SOURCE clean all
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
+#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -19,13 +19,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <memory>
+#include <filesystem>
 #include <string>
 #include <vector>
-
-#include "source/ptrace/tracer.h"
 
 namespace knell::bench {
 namespace {
@@ -35,12 +31,12 @@ using Words = std::vector<std::string>;
 
 struct Cost {
   double seconds = -1;  // negative: the command failed
-  double cpu = 0;       // seconds, of the command and of what traces it
+  double cpu = 0;       // seconds, of the command and of what watches it
 };
 
 struct Way {
   const char* name;
-  std::function<Cost()> run;
+  Words words;
   std::vector<double> seconds{}, ratios{}, cpu{}, cpu_ratios{};
 };
 
@@ -53,59 +49,21 @@ double cpu_of_children() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// A child that executes the program when `go` gets a byte.
-pid_t start(const Words& words, int go) {
+Cost run(const Words& words) {
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid != 0) return pid;
-  char byte;
-  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  ::dup2(null, STDOUT_FILENO);
-  if (::read(go, &byte, 1) == 1) ::execvp(argv[0], argv.data());
-  ::_exit(127);
-}
-
-uint64_t events = 0, lost = 0;
-
-// Reads events as they come, as `knell run` does, until the tracer has ended.
-void read_all(source::Tracer& tracer) {
-  while (tracer.ended() == source::Tracer::End::kNot) {
-    pollfd waiting{.fd = tracer.fd(), .events = POLLIN, .revents = 0};
-    (void)::poll(&waiting, 1, -1);
-    while (const auto event = tracer.next()) {
-      events++;
-      if (event->type == source::TracedFacts::Type::kLost) lost++;
-    }
-  }
-}
-
-Cost run(const Words& words, bool traced) {
-  int gate[2];
-  if (::pipe2(gate, O_CLOEXEC) != 0) return {};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   const double cpu_before = cpu_of_children();
-  const pid_t pid = start(words, gate[0]);
-  std::unique_ptr<source::Tracer> tracer;
   const auto from = Clock::now();
-  if (traced) {
-    auto made = source::Tracer::create(pid, {});
-    if (!made) {
-      (void)std::fprintf(stderr, "knell-trace-cost: %s\n", made.error().message().c_str());
-      ::close(gate[1]);
-      ::waitpid(pid, nullptr, 0);
-      return {};
-    }
-    tracer = *std::move(made);
-  }
-  (void)!::write(gate[1], "", 1);
-  if (tracer) read_all(*tracer);
-  int status = 0;
-  ::waitpid(pid, &status, 0);
+  pid_t pid = 0;
+  int status = 1;
+  if (::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0)
+    ::waitpid(pid, &status, 0);
+  ::posix_spawn_file_actions_destroy(&actions);
   const std::chrono::duration<double> time = Clock::now() - from;
-  ::close(gate[0]);
-  ::close(gate[1]);
-  tracer.reset();
   if (status != 0) return {};
   return {.seconds = time.count(), .cpu = cpu_of_children() - cpu_before};
 }
@@ -115,15 +73,28 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+std::vector<Way> ways_of(const Words& command) {
+  const auto below = [&](Words words) {
+    words.insert(words.end(), command.begin(), command.end());
+    return words;
+  };
+  const std::string knell =
+      (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "knell").string();
+  return {{"alone", command},
+          {"knell run", below({knell, "run", "--report", "/dev/null", "--"})},
+          // There is no connector in another network namespace.
+          {"knell run, traced",
+           below({"unshare", "-n", "setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", knell,
+                  "run", "--report", "/dev/null", "--"})},
+          {"strace -f -e trace=none", below({"strace", "-f", "-qq", "-e", "trace=none", "-e",
+                                             "signal=none", "-o", "/dev/null"})}};
+}
+
 int compare(const Words& words, int rounds) {
-  Words strace{"strace", "-f", "-qq", "-e", "trace=none", "-e", "signal=none", "-o", "/dev/null"};
-  strace.insert(strace.end(), words.begin(), words.end());
-  std::vector<Way> ways{{"alone", [&] { return run(words, false); }},
-                        {"tracer", [&] { return run(words, true); }},
-                        {"strace -f -e trace=none", [&] { return run(strace, false); }}};
+  std::vector<Way> ways = ways_of(words);
   for (int round = 0; round < rounds; round++) {
     for (Way& way : ways) {
-      const Cost cost = way.run();
+      const Cost cost = run(way.words);
       if (cost.seconds < 0) {
         (void)std::fprintf(stderr, "knell-trace-cost: %s: the command failed\n", way.name);
         return 1;
@@ -137,7 +108,6 @@ int compare(const Words& words, int rounds) {
   for (const Way& way : ways)
     fmt::print("{:<24} {:8.3f} s  x{:<6.2f} CPU {:8.3f} s  x{:.2f}\n", way.name,
                median(way.seconds), median(way.ratios), median(way.cpu), median(way.cpu_ratios));
-  fmt::print("{} events of the tracer in {} rounds, {} reports of loss\n", events, rounds, lost);
   return 0;
 }
 

@@ -118,7 +118,7 @@ struct knell_options {
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
-  uint32_t via;      // enum knell_via: AUTO, DAEMON, BPF, CONNECTOR or PIDFD
+  uint32_t via;      // enum knell_via: AUTO, DAEMON, BPF, CONNECTOR, PIDFD or PTRACE
   int64_t latency_ns;   // how long events may be delayed to deliver several at once, up to 60 s. A
                         // single event is never delayed. 0: KNELL_LATENCY_DEFAULT_NS;
                         // KNELL_LATENCY_NONE: no delay
@@ -182,6 +182,12 @@ enum knell_cause {
   (UINT32_C(1) << 0)  // not received live; created later, when knell found it missing
 #define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)  // args were cut
 #define KNELL_FLAG_EXACT (UINT32_C(1) << 2)           // lost_count is exact, not an upper bound
+#define KNELL_FLAG_PRIVILEGES_WITHHELD \
+  (UINT32_C(1) << 3)  // exec, via ptrace: the program is set-user-ID or set-group-ID or has file
+                      // capabilities, and runs without them because it is traced
+#define KNELL_FLAG_NOT_FOLLOWED \
+  (UINT32_C(1) << 4)  // exec, via ptrace: the program uses ptrace(2) itself, so no events of this
+                      // process and of those that it forks follow; a lost event comes next
 
 // One event. Fields that do not belong to its type are 0. docs and JSON use the same names.
 struct knell_event {
@@ -275,6 +281,10 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 // through the daemon one request and its answer. Errors: -EINVAL the listener was opened without
 // only_added, or pid is below 1; -ESRCH the process no longer exists, no event will follow (a
 // zombie can be added); -EEXIST; -EMFILE (via pidfd).
+// Via ptrace, where only_added is not needed, begins to trace the process, which must not have
+// ended. The library forks the process that traces, so a wait for any child, as waitpid(-1),
+// reports its end; it ends when this thread ends. Errors: also -EBUSY a process was added before;
+// -EPERM it is traced already, or this system forbids it; -ENOTSUP not in this pid namespace.
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
 // Removes an added process. A process that has exited is removed automatically. Errors: -ENOENT it
 // was not added.

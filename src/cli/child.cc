@@ -43,10 +43,11 @@ void name_main_process(const char* variable, pid_t before) {
     ::setenv(variable, fmt::to_string(::getpid()).c_str(), 1);
 }
 
-[[noreturn]] void run_child(int go, int failure, char* const* words, pid_t parent,
+[[noreturn]] void run_child(int go, int failure, int traceable, char* const* words, pid_t parent,
                             const BlockedSignals& signals) {
   // For KNELL_VIA_PTRACE, whose tracer is a child of `parent`; fails where Yama is not in use.
   ::prctl(PR_SET_PTRACER, parent);
+  (void)!::write(traceable, "", 1);
   char byte = 0;
   if (read_all(go, &byte, 1) != 1) ::_exit(kKnellFailed);
   for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
@@ -64,6 +65,7 @@ Outcome<Child> Child::create(const std::vector<std::string>& command,
                              const BlockedSignals& signals) {
   KNELL_ASSIGN(Pipe go, make_pipe());
   KNELL_ASSIGN(Pipe failure, make_pipe());
+  KNELL_ASSIGN(Pipe traceable, make_pipe());
   std::vector<char*> words;
   words.reserve(command.size() + 1);
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
@@ -73,9 +75,15 @@ Outcome<Child> Child::create(const std::vector<std::string>& command,
   if (pid < 0) return failed("cannot fork: {}", std::strerror(errno));
   if (pid == 0) {
     go.write.reset();  // else read() would not return when the parent closes its end
-    run_child(go.read.get(), failure.write.get(), words.data(), parent, signals);
+    run_child(go.read.get(), failure.write.get(), traceable.write.get(), words.data(), parent,
+              signals);
   }
-  return Child(pid, std::move(go.write), std::move(failure.read));
+  return Child(pid, std::move(go.write), std::move(failure.read), std::move(traceable.read));
+}
+
+void Child::wait_until_traceable() const {
+  char byte;
+  (void)read_all(traceable_.get(), &byte, 1);
 }
 
 Child::~Child() {

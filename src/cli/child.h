@@ -27,22 +27,30 @@ class Child {
   Child(Child&& other) noexcept
       : pid_(std::exchange(other.pid_, -1)),
         go_(std::move(other.go_)),
-        failure_(std::move(other.failure_)) {}
+        failure_(std::move(other.failure_)),
+        traceable_(std::move(other.traceable_)) {}
   Child& operator=(Child&&) = delete;
   ~Child();
 
   pid_t pid() const { return pid_; }
+  // Returns when the child has permitted that a child of this process traces it, which it has to
+  // where kernel.yama.ptrace_scope is 1.
+  void wait_until_traceable() const;
   void go();
   // To be called after the child has ended: the errno of a failed exec, or 0.
   int exec_error() const;
 
  private:
-  Child(pid_t pid, UniqueFd go, UniqueFd failure)
-      : pid_(pid), go_(std::move(go)), failure_(std::move(failure)) {}
+  Child(pid_t pid, UniqueFd go, UniqueFd failure, UniqueFd traceable)
+      : pid_(pid),
+        go_(std::move(go)),
+        failure_(std::move(failure)),
+        traceable_(std::move(traceable)) {}
 
   pid_t pid_;
-  UniqueFd go_;       // if closed without a byte, the child exits without executing
-  UniqueFd failure_;  // carries the errno of exec; a successful exec closes it
+  UniqueFd go_;         // if closed without a byte, the child exits without executing
+  UniqueFd failure_;    // carries the errno of exec; a successful exec closes it
+  UniqueFd traceable_;  // carries a byte, see wait_until_traceable()
 };
 
 }  // namespace knell::cli

@@ -69,7 +69,10 @@ std::string last_line(const std::vector<Finding>& findings) {
   if (works("connector")) {
     return "watch will use the connector: args of short-lived processes may be missing";
   }
-  if (works("pidfd")) return "watch and run have no event source here; wait works";
+  const std::string_view wait = works("pidfd") ? "; wait works" : "";
+  if (works("ptrace"))
+    return fmt::format("watch has no event source here; run traces its command{}", wait);
+  if (!wait.empty()) return "watch and run have no event source here; wait works";
   return "nothing can be observed here";
 }
 

@@ -161,8 +161,9 @@ void Job::send_waiting() {
   }
 }
 
-// Reaps all children: a process that CMD creates with CLONE_PARENT is a child of knell run, and as
-// the init process of a container knell run inherits processes whose parent has ended.
+// Reaps all children: a process that CMD creates with CLONE_PARENT is a child of knell run, as is
+// the tracer of KNELL_VIA_PTRACE, and as the init process of a container knell run inherits
+// processes whose parent has ended.
 void Job::reap() {
   int status = 0;
   int stopped_by = 0;
@@ -191,11 +192,20 @@ void Job::follow_stop(int signal) {
   // If the whole group is being continued, we may run before CMD does: wait, then check that CMD is
   // still stopped.
   wait_for_group_signals();
-  const auto stat = read_proc_stat(pid_);
-  if (!stat || stat->state != 'T') return;
+  if (!is_stopped()) return;
   probe_.stopping();
   signals_.stop(signal);
   probe_.continued();
+}
+
+// Whether CMD is still stopped by job control. The state of a stopped process that is traced is t,
+// but that is also its state for a moment at each stop for its tracer.
+bool Job::is_stopped() const {
+  const auto stat = read_proc_stat(pid_);
+  if (!stat || (stat->state != 'T' && stat->state != 't')) return false;
+  siginfo_t continued{};
+  constexpr int kWhat = WCONTINUED | WNOHANG | WNOWAIT;
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &continued, kWhat) != 0 || continued.si_pid == 0;
 }
 
 // CMD has a process group of its own, and would have the terminal without us. SIGCONT, since

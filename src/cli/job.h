@@ -61,6 +61,7 @@ class Job {
   void send_waiting();
   void reap();
   void follow_stop(int signal);
+  bool is_stopped() const;
   bool give_terminal();
   void take_terminal_back();
   bool leads_group_of_its_own() const;

@@ -74,13 +74,17 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
   out += '\n';
 }
 
-// The event's JSON object with the member `ancestry` added.
+// The event's JSON object with the member `ancestry` added, and for an exec via ptrace two more.
 void Report::add_json(const knell_event& event, const Tree& tree, std::string& out) const {
   append_json_line(out, event);
   if (event.type == KNELL_EVENT_LOST) return;
   out.resize(out.size() - 2);  // "}\n"
-  out +=
-      fmt::format(",\"ancestry\":{}}}\n", json_string(tree.ancestry(event, Tree::Spelling::kRaw)));
+  out += fmt::format(",\"ancestry\":{}", json_string(tree.ancestry(event, Tree::Spelling::kRaw)));
+  if (event.type == KNELL_EVENT_EXEC && event.via == KNELL_VIA_PTRACE)
+    out += fmt::format(R"(,"privileges_withheld":{},"not_followed":{})",
+                       (event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0,
+                       (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0);
+  out += "}\n";
 }
 
 CommandExit describe_exit(const knell_event& exit) {
@@ -118,12 +122,14 @@ void close_json(const RunResult& result, std::string& out) {
   const bool killed = WIFSIGNALED(result.wait_status);
   const std::string how = ended(exit_with(result.wait_status));
   const bool scoped = result.scope == KNELL_SCOPE_USER;
+  const bool traced = result.via == KNELL_VIA_PTRACE;
   // If knell could not see all processes, a count of 0 failed processes is shown as unknown (null).
   const bool none = result.failed == 0 && !result.complete();
   out += fmt::format(
       R"({{"type":"summary","command":{},"wait_status":{},"exit_code":{},"signal":{},{},)"
       R"("duration_ns":{},"scope":{},"scope_uid":{},"processes":{},"failed":{},)"
-      R"("still_running":{},"lost":{},"lost_exact":{},"via":{}}})",
+      R"("still_running":{},"lost":{},"lost_exact":{},"via":{},"privileges_withheld":{},)"
+      R"("not_followed":{}}})",
       json_string(result.name), result.wait_status,
       killed ? "null" : fmt::to_string(WEXITSTATUS(result.wait_status)),
       killed ? json_string(how.substr(0, how.find(' '))) : "null", result.exit.json,
@@ -132,7 +138,9 @@ void close_json(const RunResult& result, std::string& out) {
       none ? "null" : fmt::to_string(result.failed), result.still_running,
       result.losses.counted() ? fmt::to_string(result.losses.count()) : "null",
       result.losses.exact() && result.losses.counted(),
-      result.via == KNELL_VIA_AUTO ? "null" : json_string(knell_via_name(result.via)));
+      result.via == KNELL_VIA_AUTO ? "null" : json_string(knell_via_name(result.via)),
+      traced ? fmt::to_string(result.privileges_withheld) : "null",
+      traced ? fmt::to_string(result.not_followed) : "null");
   out += '\n';
 }
 
@@ -155,12 +163,15 @@ void close_text(const RunResult& result, std::string& out) {
 }  // namespace
 
 void Report::begin(const RunResult& result, std::string& out) const {
-  if (json_ || result.via != KNELL_VIA_PTRACE) return;
-  out += fmt::format(
-      "knell: {} is traced with ptrace(2), since nothing better works here (see knell doctor): it "
-      "is "
-      "slower, set-user-ID programs run without the privilege, and debuggers are not followed\n",
-      printable(result.name));
+  if (result.via != KNELL_VIA_PTRACE) return;
+  if (json_)
+    out += fmt::format(R"({{"type":"traced","command":{},"via":"ptrace","reason":{}}})"
+                       "\n",
+                       json_string(result.name), json_string(result.traced_because));
+  else
+    out += fmt::format(
+        "knell: {} is traced (ptrace), which slows it down: no other source works here: {}\n",
+        printable(result.name), result.traced_because);
 }
 
 void Report::close(const RunResult& result, std::string& out) const {

@@ -34,6 +34,9 @@ struct RunResult {
   uint32_t scope = KNELL_SCOPE_ALL;  // enum knell_scope: which processes could be seen
   uint32_t scope_uid = 0;
   uint32_t via = KNELL_VIA_AUTO;  // enum knell_via: where the events come from
+  std::string traced_because;     // KNELL_VIA_PTRACE: why no other source is used
+  // KNELL_VIA_PTRACE: execs with KNELL_FLAG_PRIVILEGES_WITHHELD, KNELL_FLAG_NOT_FOLLOWED
+  uint64_t privileges_withheld = 0, not_followed = 0;
 
   // Whether `processes` and `failed` are complete, apart from the losses counted in `losses`.
   bool complete() const { return scope != KNELL_SCOPE_USER && losses.counted(); }
@@ -44,7 +47,7 @@ class Report {
  public:
   Report(bool json, const Screen& screen) : json_(json), screen_(screen) {}
 
-  // What has to be known before the first event.
+  // The first line, if CMD is traced: that it is, and why.
   void begin(const RunResult& result, std::string& out) const;
   void add(const knell_event& event, const Tree& tree, std::string& out) const;
   void close(const RunResult& result, std::string& out) const;

@@ -96,7 +96,7 @@ TEST(ReportClose, HasStatusDurationAndCounts) {
       R"({"type":"summary","command":"make","wait_status":512,"exit_code":2,"signal":null,)"
       R"("core_dumped":false,"killed_by":null,"last_signal":null,"duration_ns":12480000000,"scope":"all",)"
       R"("scope_uid":null,"processes":3412,"failed":2,"still_running":2,"lost":0,)"
-      "\"lost_exact\":true,\"via\":null}\n");
+      "\"lost_exact\":true,\"via\":null,\"privileges_withheld\":null,\"not_followed\":null}\n");
 }
 
 TEST(ReportClose, HasTheCauseOfTheExit) {
@@ -135,6 +135,52 @@ TEST(ReportClose, NoFailuresIsUnknownWhenProcessesAreHidden) {
             std::string::npos);
   result.failed = 1;
   EXPECT_NE(close(result, true).find("\"failed\":1,"), std::string::npos);
+}
+
+RunResult a_traced_result() {
+  RunResult result = a_result();
+  result.via = KNELL_VIA_PTRACE;
+  result.traced_because = "the kernel has none";
+  result.privileges_withheld = 3;
+  result.not_followed = 1;
+  return result;
+}
+
+TEST(ReportBegin, SaysThatCmdIsTracedAndWhy) {
+  std::string text, json, other;
+  Report(false, {}).begin(a_traced_result(), text);
+  EXPECT_EQ(text,
+            "knell: make is traced (ptrace), which slows it down: no other source works here: the "
+            "kernel has none\n");
+  Report(true, {}).begin(a_traced_result(), json);
+  EXPECT_EQ(json,
+            R"({"type":"traced","command":"make","via":"ptrace","reason":"the kernel has none"})"
+            "\n");
+  Report(false, {}).begin(a_result(), other);
+  EXPECT_EQ(other, "");
+}
+
+TEST(ReportClose, CountsTheProgramsThatTracingChanged) {
+  const std::string json = close(a_traced_result(), true);
+  EXPECT_TRUE(json.ends_with(R"("via":"ptrace","privileges_withheld":3,"not_followed":1})"
+                             "\n"))
+      << json;
+}
+
+TEST_F(ReportTest, SaysWhatTracingChangesForAProgram) {
+  cc1_.event.type = KNELL_EVENT_EXEC;
+  cc1_.event.via = KNELL_VIA_PTRACE;
+  cc1_.event.flags = KNELL_FLAG_PRIVILEGES_WITHHELD;
+  EXPECT_TRUE(line(Report(false, {})).starts_with("knell: exec without its privileges (traced)  "))
+      << line(Report(false, {}));
+  EXPECT_TRUE(line(Report(true, {}))
+                  .ends_with(R"("ancestry":"cc1 <- make","privileges_withheld":true,)"
+                             "\"not_followed\":false}\n"))
+      << line(Report(true, {}));
+  cc1_.event.flags = KNELL_FLAG_NOT_FOLLOWED;
+  EXPECT_TRUE(line(Report(false, {})).starts_with("knell: exec, not followed (it traces)  "));
+  cc1_.event.via = KNELL_VIA_BPF;
+  EXPECT_EQ(line(Report(true, {})).find("not_followed"), std::string::npos);
 }
 
 TEST(ReportClose, NoFailuresIsUnknownAfterAnUncountedLoss) {

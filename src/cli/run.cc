@@ -21,6 +21,8 @@
 #include <fstream>
 #include <knell/knell.hpp>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/scheduling.h"
@@ -54,9 +56,10 @@ constexpr size_t kMostUnwritten = size_t{1}
 
 class Running {
  public:
-  // `probe`: the pid of the GroupProbe, which is not under CMD.
+  // `probe`: the pid of the GroupProbe, which is not under CMD. `known`: what is known before CMD
+  // runs.
   Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-          std::string name, Report report, BackgroundWriter& writer);
+          RunResult known, Report report, BackgroundWriter& writer);
 
   // Returns when CMD has ended and the report is written: CMD's wait status. Errors: kCannotRun,
   // kNotFound.
@@ -66,6 +69,7 @@ class Running {
   bool read_events();
   void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
+  bool take_exec(const knell_event& event);
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
   void drain();
@@ -84,11 +88,12 @@ class Running {
   RunResult result_;
   bool listener_failed_ = false;  // reading the listener failed
   bool report_closed_ = false;    // the report can no longer be written
-  bool exit_seen_ = false;        // the exit event of the child has come
+  bool exit_seen_ = false;        // the exit event of the child has come, or none will
+  std::set<std::string> flagged_programs_;
 };
 
 Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-                 std::string name, Report report, BackgroundWriter& writer)
+                 RunResult known, Report report, BackgroundWriter& writer)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
@@ -96,9 +101,9 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
       probe_(probe),
       report_(report),
       writer_(writer),
-      tree_(child.pid(), ::getpid()) {
+      tree_(child.pid(), ::getpid()),
+      result_(std::move(known)) {
   const knell_stats stats = listener.stats();
-  result_.name = std::move(name);
   result_.scope = stats.scope;
   result_.scope_uid = stats.scope_uid;
   result_.via = stats.via;
@@ -118,6 +123,17 @@ void Running::take_command_exit(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
+// Returns whether the exec is reported although it is not wanted: the first one of a program that
+// being traced changes.
+bool Running::take_exec(const knell_event& event) {
+  const bool withheld = (event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0;
+  const bool left = (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0;
+  if (withheld) ++result_.privileges_withheld;
+  if (left) ++result_.not_followed;
+  if (left && event.pid == pid_) exit_seen_ = true;
+  return (withheld || left) && flagged_programs_.emplace(view(event.exe)).second;
+}
+
 void Running::take(const knell_event& taken) {
   knell_event event = taken;
   job_.replace_sender(event);
@@ -131,7 +147,9 @@ void Running::take(const knell_event& taken) {
     else if ((event.has & KNELL_HAS_STATUS) != 0 && event.wait_status != 0)
       ++result_.failed;
   }
-  if (wanted(event)) report_.add(event, tree_, unwritten_);  // before the tree removes it
+  const bool flagged = event.type == KNELL_EVENT_EXEC && take_exec(event);
+  if (wanted(event) || flagged)
+    report_.add(event, tree_, unwritten_);  // before the tree removes it
   tree_.add(event, alive_in_proc);
 }
 
@@ -266,22 +284,24 @@ pid_t root_of(pid_t command, pid_t probe) {
 }
 
 // Opens a listener for CMD and the processes under it. Where no source can observe them, CMD is
-// traced: that needs nothing, but CMD is slower, and a few programs behave differently.
-Outcome<Listener> listen_to(pid_t command, pid_t probe, Options options) {
+// traced, and `reason` says why: tracing needs nothing, but CMD is slower, and a few programs
+// behave differently.
+Outcome<Listener> listen_to(const Child& command, pid_t probe, Options options,
+                            std::string& reason) {
   auto best = open_listener(options);
   if (best) {
-    const pid_t root = root_of(command, probe);
+    const pid_t root = root_of(command.pid(), probe);
     if (best->match("under", fmt::to_string(root))) return fail(kFailed, knell_explain());
     return best;
   }
   options.via = KNELL_VIA_PTRACE;
   auto traced = open_listener(options);
   if (best.error().status != kNothingHere || !traced) return best;
-  if (const auto error = traced->add(command)) {
-    message("knell: {}\n", best.error().line);
+  reason = best.error().line;
+  command.wait_until_traceable();
+  if (traced->add(command.pid()))
     return fail(kNothingHere,
-                fmt::format("{} cannot be traced either: {}", command, knell_explain()));
-  }
+                fmt::format("{}; and without another source: {}", reason, knell_explain()));
   return traced;
 }
 
@@ -354,14 +374,16 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   Options options;
   options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | wanted;
   options.latency_ns = std::chrono::nanoseconds(kLatency).count();
-  KNELL_ASSIGN(Listener listener, listen_to(child.pid(), probe.pid(), options));
+  RunResult known;
+  known.name = command.front();
+  KNELL_ASSIGN(Listener listener, listen_to(child, probe.pid(), options, known.traced_because));
   KNELL_ASSIGN(
       const auto writer,
       BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
   prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
   lower_oom_score();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, probe.pid(), command.front(), report, *writer);
+  Running running(wanted, listener, job, child, probe.pid(), std::move(known), report, *writer);
   child.go();
   return running.run(child);
 }

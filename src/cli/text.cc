@@ -260,6 +260,13 @@ std::string event_text(const knell_event& event) {
       return thread ? fmt::format("fork -> {}/{}", event.child_pid, event.child_tid)
                     : fmt::format("fork -> {}", event.child_pid);
     }
+    case KNELL_EVENT_EXEC: {
+      std::string out = "exec";
+      if ((event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0)
+        out += " without its privileges (traced)";
+      if ((event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0) out += ", not followed (it traces)";
+      return out;
+    }
     case KNELL_EVENT_UID:
       return ids_text("uid", event.ruid, event.euid);
     case KNELL_EVENT_GID:

@@ -28,6 +28,7 @@
 #include "base/numbers.h"
 #include "cli/command.h"
 #include "cli/descriptor_limit.h"
+#include "cli/event_copy.h"
 #include "cli/listen.h"
 #include "cli/message.h"
 #include "cli/output.h"
@@ -81,8 +82,8 @@ class Waiting {
  private:
   struct Awaited {
     uint64_t start = 0;
-    bool cause = false;               // the cause listener reports its exit
-    std::optional<knell_event> held;  // of the pidfd; until the cause comes or `until`
+    bool cause = false;             // the cause listener reports its exit
+    std::optional<EventCopy> held;  // of the pidfd; until the cause comes or `until`
     Clock::time_point until;
   };
 
@@ -145,7 +146,7 @@ void Waiting::take(const knell_event& event) {
   Awaited& awaited = found->second;
   if (awaited.cause && event.via == KNELL_VIA_PIDFD) {
     if (awaited.held) return;
-    awaited.held = event;  // an event of a pidfd has no pointers, so a copy is valid
+    awaited.held.emplace(event);
     awaited.until = Clock::now() + kCauseWait;
     ++held_;
     return;
@@ -167,14 +168,14 @@ void Waiting::print(const knell_event& event) {
 
 void Waiting::print_overdue() {
   if (held_ == 0) return;
-  std::vector<knell_event> overdue;
+  std::vector<EventCopy> overdue;
   for (const auto& [pid, awaited] : processes_) {
     if (awaited.held && (!causes_ || Clock::now() >= awaited.until))
-      overdue.push_back(*awaited.held);
+      overdue.emplace_back(awaited.held->event());
   }
-  std::ranges::sort(overdue, {}, &knell_event::mono_ns);
-  for (const knell_event& event : overdue)
-    if (!done()) print(event);
+  std::ranges::sort(overdue, {}, [](const EventCopy& one) { return one.event().mono_ns; });
+  for (const EventCopy& one : overdue)
+    if (!done()) print(one.event());
 }
 
 Outcome<void> Waiting::write() {

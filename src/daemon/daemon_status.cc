@@ -85,7 +85,7 @@ void Daemon::add_sources(Status& status) const {
     source.name = event::via_name(feed->via());
     source.used = true;
     source.why = pipeline == &processes_ ? "events of processes" : "events of threads";
-    source.types = source::types_of(feed->kernel_mask()) & can.types;
+    source.types = event::types_of(feed->kernel_mask()) & can.types;
     source.buffer_bytes = can.buffer_bytes;
     source.received = pipeline->received();
     source.lost = pipeline->lost();

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "event/mask.h"
 #include "process/root_set.h"
 
 namespace knell::daemon {
@@ -30,7 +31,7 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, P
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   source::SourceOptions options{.via = via_};
-  if (other_ != nullptr && other_->reports_births()) options.births = other_;
+  options.births = other_;
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
   feed_->scan_later();
   return {};
@@ -50,7 +51,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
   interest_ = interest;
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
-  shown_ = source::types_of(interest.mask) | KNELL_EVENT_LOST;
+  shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;
   return {};
 }
 
@@ -66,6 +67,9 @@ void Pipeline::close() {
   interest_.mask = 0;
   shown_ = 0;
   roots_.clear();
+  failed_ = {};
+  births_.clear();
+  births_lost_ = false;
 }
 
 Result<void> Pipeline::read() {
@@ -102,7 +106,8 @@ uint32_t Pipeline::types() const {
 }
 
 bool Pipeline::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
-  newest_ns_ = slot.event.mono_ns;
+  // The stamp of a pidfd's exit is the time of its detection.
+  if (slot.event.via != KNELL_VIA_PIDFD) newest_ns_ = slot.event.mono_ns;
   for (size_t i = 0; i < roots_.size(); ++i)
     if (ancestry.is_under(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
   return true;

@@ -45,7 +45,7 @@ class Pipeline final : public process::Births, private source::Sink {
   Result<void> read();
 
   // Whether the source reports births in pid namespaces with their numbers.
-  bool reports_births() const;
+  bool reports_births() const override;
   // From now on they are kept until the next read_births().
   void keep_births(bool keep);
   // Births: reads all events up to now, without waiting for the latency budget. The error of a
@@ -84,6 +84,7 @@ class Pipeline final : public process::Births, private source::Sink {
 
   // Sink
   uint32_t types() const override;
+  bool wants_user_names() const override { return false; }
   bool wants(event::Slot& slot, const filter::Ancestry& ancestry) override;
   void on_process_ended(int32_t pid, uint64_t start,
                         std::span<const event::NamespacePids> levels) override;

@@ -200,6 +200,8 @@ inline constexpr auto kFields = [] {
       {kLost, "", KNELL_MEMBER(lost_until_ns), {56, 16}, kAny, kEvent},
 
       {kEnd, "recovered", KNELL_MEMBER(flags), {}, kAny, kEvent, {}, kFlag, KNELL_FLAG_RECOVERED},
+      {kEnd, "", KNELL_MEMBER(flags), {}, kAny, kSubject, {}, kFlag, KNELL_FLAG_PRIVILEGES_WITHHELD},
+      {kEnd, "", KNELL_MEMBER(flags), {}, kAny, kSubject, {}, kFlag, KNELL_FLAG_NOT_FOLLOWED},
       {kEnd, "via", KNELL_MEMBER(via), {40, 40}, kAny, kEvent, {}, kVia},
       // clang-format on
   });

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/knell.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,6 +11,12 @@
 #include "base/result.h"
 
 namespace knell::event {
+
+// The types of the events that a mask lets pass: a non-zero exit is an exit.
+constexpr uint32_t types_of(uint32_t mask) {
+  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
+  return mask & ~KNELL_EVENT_NONZERO_EXIT;
+}
 
 // Parses names to a mask: "exec,exit", "all", "nonzero". A list that starts with `-name`, as
 // "-comm", starts from all. `-exit` removes nonzero-exit, too. Spaces around names and upper case

@@ -75,7 +75,7 @@ Result<void> Feed::replace_source(const Interest& interest, uint64_t from_ns) {
   hole.what = KNELL_EVENT_LOST;
   hole.stamp_ns = clock_.monotonic_ns();
   hole.u.lost.from_ns = from_ns;
-  hole.u.lost.types = source::types_of(interest.mask);
+  hole.u.lost.types = interest.mask;
   out_.add_hole(hole, via_, false);
   return {};
 }
@@ -89,6 +89,7 @@ Result<void> Feed::set_interest(const Interest& interest) {
   KNELL_TRY(source_->set_request(wanted));
   interest_ = interest;
   set_budget();
+  set_timer();  // something may be due at once
   return {};
 }
 
@@ -108,7 +109,7 @@ void Feed::set_budget() {
 Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
   if (interest_ != interest) KNELL_TRY(set_interest(interest));
   KNELL_TRY(source_->add_pid(pid, start));
-  rearm(false);  // it may be dead already
+  set_timer();  // it may be dead already
   return {};
 }
 
@@ -155,8 +156,8 @@ void Feed::watch_source(bool watched) {
 }
 
 // Sets the timer to the earliest time at which something is due.
-void Feed::rearm(bool left) {
-  uint64_t at = left || more_ ? kAlarmNow : 0;
+void Feed::set_timer() {
+  uint64_t at = left_ || more_ ? kAlarmNow : 0;
   for (const uint64_t due : {pacer_.plan().timer_ns, source_->due_ns(), health_ns_})
     if (due != 0 && (at == 0 || due < at)) at = due;
   alarm_.set(at);

@@ -70,7 +70,10 @@ class Feed final {
   Result<bool> read_now();
   event::Batch& batch() { return batch_; }
   // Sets the timer for the next read(). `left`: events remain in the batch, so fd() stays readable.
-  void rearm(bool left);
+  void rearm(bool left) {
+    left_ = left;
+    set_timer();
+  }
 
   uint32_t kernel_mask() const { return source_->kernel_mask(); }
   uint32_t via() const { return via_; }  // enum knell_via
@@ -83,6 +86,7 @@ class Feed final {
   Result<void> start(const Interest& interest);
   Result<void> open_source(const Interest& interest);
   void set_budget();
+  void set_timer();
   Result<void> drain();
   void watch_source(bool watched);
 
@@ -101,6 +105,7 @@ class Feed final {
   bool scans_later_ = false;
   bool source_watched_ = false;
   bool more_ = false;       // the source was not drained completely
+  bool left_ = false;       // events remain in the batch
   uint64_t health_ns_ = 0;  // time of the next health check; 0: never
   uint64_t wakeups_ = 0, drains_ = 0;
 };

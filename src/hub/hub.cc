@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "event/mask.h"
 #include "event/visibility.h"
 
 namespace knell::hub {
@@ -28,11 +29,6 @@ constexpr size_t kMostMoved = 1024;
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
   return static_cast<uint64_t>(ns) << 32 | static_cast<uint32_t>(pid);
-}
-
-uint32_t types_of(uint32_t mask) {
-  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
-  return mask & ~KNELL_EVENT_NONZERO_EXIT;
 }
 
 // The parts of the event that this listener may not see: bits of event::Hidden.
@@ -357,9 +353,9 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
 void Hub::publish_lost(const PublishedEvent& published) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
-    const uint32_t types = types_of(filter.subscription.mask) & types_of(filter.interest.possible);
+    const uint32_t types = event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
     if (filter.subscription.stream != published.stream) continue;
-    if (published.event == nullptr || (types & types_of(published.event->lost_types)) == 0)
+    if (published.event == nullptr || (types & event::types_of(published.event->lost_types)) == 0)
       continue;
     knell_event event = *published.event;
     event.lost_types = types;
@@ -388,7 +384,7 @@ SharedBytes Hub::lost_bytes(const Listener& listener, const Queue::Hole& hole) {
   lost.time_ns = static_cast<int64_t>(hole.until_ns) + epoch_ns_;
   lost.lost_count = hole.count;
   lost.lost_types =
-      listener.node_ == nullptr ? 0 : types_of(listener.node_->filter.subscription.mask);
+      listener.node_ == nullptr ? 0 : event::types_of(listener.node_->filter.subscription.mask);
   lost.lost_from_ns = hole.from_ns;
   lost.lost_until_ns = hole.until_ns;
   lost.lost_from_time_ns = static_cast<int64_t>(hole.from_ns) + epoch_ns_;

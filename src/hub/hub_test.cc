@@ -594,7 +594,7 @@ TEST(Hub, DatagramsAreTranslatedForNamespacesOrWithheld) {
 }
 
 TEST(Hub, AListenerToDatagramsGetsOverrunsOnlyIfItAskedForThem) {
-  Fixture on({.queue_bytes = 60});
+  Fixture on({.queue_bytes = 40});
   Listener& notified = on.listener(datagrams());
   notified.set_overruns(true);
   Listener& silent = on.listener(datagrams());
@@ -607,7 +607,7 @@ TEST(Hub, AListenerToDatagramsGetsOverrunsOnlyIfItAskedForThem) {
 
 // A LOST event would be in the native protocol, which this client does not speak.
 TEST(Hub, AnUnsubscribedListenerToDatagramsGetsNoLostEvent) {
-  Fixture on({.queue_bytes = 60});
+  Fixture on({.queue_bytes = 40});
   Listener& one = on.listener(datagrams());
   for (int32_t pid = 1; pid <= 4; ++pid) on.datagram(pid);
   on.hub.unsubscribe(one);

@@ -34,6 +34,7 @@
 #include "base/pidfd.h"
 #include "base/rollback.h"
 #include "event/fields.h"
+#include "event/mask.h"
 #include "filter/rule.h"
 #include "lib/synthetic_events.h"
 #include "source/join.h"
@@ -354,7 +355,7 @@ void DaemonListener::finish(size_t slot) {
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= source::types_of(filter_.subscription.mask);
+    event.lost_types &= event::types_of(filter_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }

@@ -19,6 +19,7 @@
 #include "base/named_process.h"
 #include "base/rollback.h"
 #include "event/fields.h"
+#include "event/mask.h"
 #include "filter/rule.h"
 
 namespace knell::lib {
@@ -79,7 +80,7 @@ Result<void> LiveListener::replace_source() {
 Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
   KNELL_TRY(with_source([&] { return feed_->set_interest(interest); }));
-  shown_ = source::types_of(interest.mask) & source::types_of(interest.possible);
+  shown_ = event::types_of(interest.mask) & event::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
   return {};
 }
@@ -136,8 +137,10 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
     const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    event.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-    return true;
+    // 0: of any type.
+    const uint32_t shown = shown_ & ~uint32_t{KNELL_EVENT_LOST};
+    event.lost_types = event.lost_types == 0 ? shown : event.lost_types & shown;
+    return event.lost_types != 0;
   }
   return filter_.wants(event, ancestry);
 }

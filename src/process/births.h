@@ -26,6 +26,8 @@ struct Birth {
 class Births {
  public:
   virtual ~Births() = default;
+  // Whether the other source reports births now.
+  virtual bool reports_births() const = 0;
   struct Read {
     bool complete = false;  // every birth inside a pid namespace until now was passed
     bool lost = false;      // some births since the last call were lost

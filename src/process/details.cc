@@ -32,7 +32,7 @@ constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
 // ------------------------------------------------------------------------------------------ births
 
 void ProcessTable::begin_life(Task& child, const event::Raw& fork) {
-  const Task* parent = at(fork.u.fork.parent_pid, fork.stamp_ns);
+  const Task* parent = described_at(fork.u.fork.parent_pid, fork.stamp_ns);
   if (has_details() && parent == nullptr && read(child, fork.stamp_ns)) {
     child.ppid = fork.u.fork.parent_pid;
     child.born_ns = fork.stamp_ns;
@@ -46,13 +46,13 @@ void ProcessTable::inherit(Task& child, const event::Raw& fork) {
   child.born_ns = fork.stamp_ns;
   // After a hole, the number of the parent may have been another's when this event was queued.
   const bool followed = keeps_owners() && fork.stamp_ns >= followed_from_ns_;
-  const Task* parent =
-      followed ? owner_at(child.ppid, fork.stamp_ns, Need::kUid) : at(child.ppid, fork.stamp_ns);
-  const bool knows_uid = parent != nullptr && (followed || !keeps_owners());
-  if (knows_uid && !child.has_uid) {
-    child.uid = parent->uid;
-    child.has_uid = parent->has_uid;
+  const Task* owner = followed ? owner_at(child.ppid, fork.stamp_ns, Need::kUid) : nullptr;
+  if (!keeps_owners()) owner = at(child.ppid, fork.stamp_ns);
+  if (owner != nullptr && !child.has_uid) {
+    child.uid = owner->uid;
+    child.has_uid = owner->has_uid;
   }
+  const Task* parent = described_at(child.ppid, fork.stamp_ns);
   child.owner_current |= followed;
   if (has_details() && parent != nullptr) {
     child.parent_start = parent->start;
@@ -89,7 +89,10 @@ void ProcessTable::set_start(Task& child, uint64_t fork_ns) {
 // Reads an unknown task. False: it does not exist, or it began after `not_after_ns`.
 bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
   const ProcFolder folder = proc_.folder(task.pid);
-  if (!folder) return false;
+  return folder && read(task, folder, not_after_ns);
+}
+
+bool ProcessTable::read(Task& task, const ProcFolder& folder, uint64_t not_after_ns) {
   if (has_details()) read_program(task, folder);
   const auto stat = folder.stat();
   if (!stat || stat->start > time_.ticks(not_after_ns)) return false;
@@ -107,8 +110,28 @@ bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
     if (kept_.namespaces) read_numbers(task, folder, *status);
   }
   if (!has_details()) return true;
-  task.tty = stat->tty;
-  task.comm = stat->comm;
+  read_changing(task, folder, *stat);
+  if (const Task* parent = find(task.ppid)) {
+    task.parent_start = parent->start;
+    task.parent_start_kind = parent->start_kind;
+    task.parent_comm = parent->comm;
+    task.has_parent_comm = parent->has_comm;
+    return true;
+  }
+  const ProcFolder folder_of_parent = task.ppid > 0 ? proc_.folder(task.ppid) : ProcFolder();
+  const auto parent = folder_of_parent ? folder_of_parent.stat() : std::nullopt;
+  if (!parent || parent->start > stat->start) return true;  // another process has the pid by now
+  task.parent_start = parent->start;
+  task.parent_start_kind = KNELL_ID_START;
+  task.parent_comm = parent->comm;
+  task.has_parent_comm = true;
+  return true;
+}
+
+// Reads the details that change while it runs, apart from the program.
+void ProcessTable::read_changing(Task& task, const ProcFolder& folder, const ProcStat& stat) {
+  task.tty = stat.tty;
+  task.comm = stat.comm;
   task.has_comm = true;
   if (const auto ids = folder.ids()) {
     task.uid = ids->uid;
@@ -116,13 +139,34 @@ bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
     task.has_uid = task.has_gid = true;
   }
   read_group(task, folder);
-  if (const Task* parent = find(task.ppid)) {
-    task.parent_start = parent->start;
-    task.parent_start_kind = parent->start_kind;
-    task.parent_comm = parent->comm;
-    task.has_parent_comm = parent->has_comm;
-  }
-  return true;
+}
+
+bool ProcessTable::is_described(const Task& task) const {
+  if (!has_details()) return true;
+  return task.has_comm && (kept_.details != KNELL_DETAILS_FULL || task.image != nullptr);
+}
+
+// For an entry from a time when fewer details were kept. What it has from its birth stays.
+void ProcessTable::describe_again(Task& task, const ProcFolder& folder) {
+  read_program(task, folder);
+  const auto stat = folder.stat();
+  if (stat && still_has_it(task, stat->start)) return read_changing(task, folder, *stat);
+  task.image.reset();
+}
+
+// Removes the details that are not kept up to date from now on.
+void ProcessTable::drop_details() {
+  std::vector<int32_t> pids;
+  index_.for_each([&](int32_t pid, uint32_t slot) {
+    Task& task = tasks_[slot];
+    if (kept_.details != KNELL_DETAILS_FULL) task.image.reset();
+    if (has_details()) return;
+    task.cgroup.reset();
+    task.has_comm = task.has_parent_comm = task.has_gid = false;
+    if (!keeps_owners()) task.has_uid = false;
+    pids.push_back(pid);
+  });
+  for (const int32_t pid : pids) drop_if_empty(*find(pid));
 }
 
 void ProcessTable::read_program(Task& task, const ProcFolder& folder) {
@@ -147,8 +191,8 @@ void ProcessTable::read_group(Task& task, const ProcFolder& folder) {
 void ProcessTable::on_exec(const event::Raw& exec) {
   if (!has_details()) return;
   Task* task = find(exec.pid);
-  if (task == nullptr) {
-    task = insert(exec.pid);
+  if (task == nullptr || is_bare(*task)) {
+    task = replace(exec.pid);
     if (task == nullptr) return;
     task->seen_in_event = true;
     task->read_ns = clock_.monotonic_ns();
@@ -193,7 +237,7 @@ void ProcessTable::describe(Slot& slot, int32_t pid, ReadProc read_proc) {
   knell_event& event = slot.event;
   event.id = stamp_id(pid, event.mono_ns);
   if (!has_details()) return;
-  if (const Task* task = at(pid, event.mono_ns)) return fill(slot, *task);
+  if (const Task* task = described_at(pid, event.mono_ns)) return fill(slot, *task);
   if (read_proc == ReadProc::kNo) return;
   Task now;
   now.pid = pid;
@@ -217,7 +261,7 @@ void ProcessTable::fill(Slot& slot, const Task& task) {
     event.comm = event::known_view_of(slot.comm);
   }
   fill_parent(slot, task);
-  if (task.has_uid) {
+  if (task.has_uid && (task.owner_current || !keeps_owners())) {
     event.has |= KNELL_HAS_UID;
     event.uid = task.uid;
     const UserNames::Name& user = users_.find(task.uid);

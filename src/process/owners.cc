@@ -30,15 +30,24 @@ void ProcessTable::distrust() {
 void ProcessTable::on_birth(const Birth& birth) {
   const bool thread = birth.tid != birth.pid;
   if (thread && !kept_.namespaces) return;
-  Task* task = insert(birth.tid);
-  if (task == nullptr) return;
-  ++born_;
+  Task* task = find(birth.tid);
+  // The fork event may come first, and then a change of the uid.
+  const bool known = task != nullptr && !is_bare(*task) && ticks_of(*task) <= birth.start + 1 &&
+                     birth.start <= ticks_of(*task) + 1;
+  if (!known) {
+    task = insert(birth.tid);
+    if (task == nullptr) return;
+    ++born_;
+  }
   task->thread = thread;
   task->start = birth.start;
   task->start_kind = KNELL_ID_START;
+  if (task->born_ns == 0) task->born_ns = birth.stamp_ns;
+  if (!task->has_uid || !task->owner_current) {
+    task->uid = birth.uid;
+    task->has_uid = true;
+  }
   task->exact = task->owner_current = true;
-  task->uid = birth.uid;
-  task->has_uid = true;
   task->levels_known = kept_.namespaces && birth.levels_known;
   if (!task->levels_known) return;
   std::array<event::NamespacePid, event::kMostLevels> numbers;
@@ -95,11 +104,15 @@ const Task* ProcessTable::owner_at(int32_t tid, uint64_t stamp_ns, Need need) {
   if (!there) return nullptr;
   if (!same) {
     // Not stored, or another task has the number since events were lost.
-    if (task != nullptr) erase(tid);
-    task = insert(tid);
+    const bool bare = task != nullptr && is_bare(*task);
+    task = bare ? task : insert(tid);
     if (task == nullptr) return &passing_;
+    const uint64_t roots = task->roots;
+    const uint32_t other_threads = task->other_threads;
     if (has_details() && !passing_.thread && read(*task, stamp_ns)) return task;
     *task = passing_;
+    task->roots = roots;
+    task->other_threads = other_threads;
     passing_.numbers = UINT32_MAX;
     return task;
   }

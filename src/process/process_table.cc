@@ -42,6 +42,11 @@ const Task* ProcessTable::at(int32_t pid, uint64_t stamp_ns) const {
   return task != nullptr && task->born_ns <= stamp_ns ? task : nullptr;
 }
 
+const Task* ProcessTable::described_at(int32_t pid, uint64_t stamp_ns) const {
+  const Task* task = at(pid, stamp_ns);
+  return task != nullptr && !is_bare(*task) ? task : nullptr;
+}
+
 // Adds an empty entry in place of any older one; nullptr at the limit.
 Task* ProcessTable::insert(int32_t pid) {
   if (Task* old = find(pid)) {
@@ -63,6 +68,19 @@ Task* ProcessTable::insert(int32_t pid) {
   *index_.emplace(pid).first = slot;
   tasks_[slot].pid = pid;
   return &tasks_[slot];
+}
+
+// Adds an entry of another task, or of the same one if only its roots and threads were known.
+Task* ProcessTable::replace(int32_t pid) {
+  const Task* old = find(pid);
+  const bool bare = old != nullptr && is_bare(*old);
+  const uint64_t roots = bare ? old->roots : 0;
+  const uint32_t other_threads = bare ? old->other_threads : 0;
+  Task* task = insert(pid);
+  if (task == nullptr) return nullptr;
+  task->roots = roots;
+  task->other_threads = other_threads;
+  return task;
 }
 
 void ProcessTable::erase(int32_t pid) {
@@ -131,6 +149,7 @@ bool ProcessTable::keep(const Kept& kept) {
     });
     namespaces_.forget();
   }
+  if (kept.details != before.details) drop_details();
   if (!kept.threads) counting_ = false;
   // enum knell_details counts down to more.
   const bool more = kept.details < before.details || (kept.threads && !before.threads) ||
@@ -141,9 +160,11 @@ bool ProcessTable::keep(const Kept& kept) {
 
 void ProcessTable::begin_scan() {
   scan_began_ns_ = clock_.monotonic_ns();
-  counting_ = kept_.threads;
-  count_scanned_ = false;
-  index_.for_each([&](int32_t, uint32_t slot) { tasks_[slot].other_threads = 0; });
+  if (kept_.threads && !counting_) {
+    counting_ = true;
+    count_scanned_ = false;
+    index_.for_each([&](int32_t, uint32_t slot) { tasks_[slot].other_threads = 0; });
+  }
   namespaces_.forget();
   scan_.cancel();
   if (keeps_all() || kept_.threads) scan_.begin(proc_.list());
@@ -151,6 +172,7 @@ void ProcessTable::begin_scan() {
 
 void ProcessTable::read_again() {
   begin_scan();
+  after_loss_ = true;
   searching_ = found_ = !roots_.empty();
   root_pass_.cancel();
 }
@@ -158,7 +180,7 @@ void ProcessTable::read_again() {
 bool ProcessTable::scan_some(ScanBudget& budget, const Awaited& awaited) {
   const bool was_running = scan_.running();
   if (scan_.advance(budget, has_details() ? kFilesRead : 2, [&](int32_t pid) { scan_one(pid); })) {
-    erase_unseen(awaited);
+    if (std::exchange(after_loss_, false)) erase_unseen(awaited);
     count_scanned_ = true;
   }
   if (was_running && scan_.failed()) counting_ = false;
@@ -175,18 +197,21 @@ void ProcessTable::scan_one(int32_t pid) {
   const auto stat = folder ? folder.stat() : std::nullopt;
   if (!stat) return;
   Task* task = find(pid);
-  const bool known =
-      task != nullptr && task->start_kind != KNELL_ID_NONE && still_has_it(*task, stat->start);
-  const bool has_threads = counting_ && stat->threads > 1;
-  if (!known) {
-    if (!keeps_all() && !has_threads) return;
-    const uint64_t roots = task == nullptr ? 0 : task->roots;
-    task = insert(pid);
+  const bool known = task != nullptr && !is_bare(*task) && still_has_it(*task, stat->start);
+  const bool has_threads = counting_ && !count_scanned_ && stat->threads > 1;
+  if (!keeps_all()) {
+    // An entry has its roots and its number of threads only.
+    if (task == nullptr && has_threads) task = insert(pid);
     if (task == nullptr) return;
-    if (!read(*task, now)) return erase(pid);
-    task->roots = roots;
-  } else if (keeps_owners()) {
-    (void)owner_at(pid, now, Need::kUid);
+  } else if (!known) {
+    task = replace(pid);
+    if (task == nullptr) return;
+    if (!read(*task, folder, now)) return erase(pid);
+  } else {
+    // An exec may be lost: another name shows it.
+    if (!is_described(*task) || (has_details() && task->comm != stat->comm))
+      describe_again(*task, folder);
+    if (keeps_owners()) (void)owner_at(pid, now, Need::kUid);
     if (kept_.namespaces) (void)owner_at(pid, now, Need::kNumbers);
   }
   if (has_threads) task->other_threads = kUncounted;
@@ -213,9 +238,13 @@ void ProcessTable::on_fork(const event::Raw& fork) {
                      : roots_of(fork.u.fork.parent_pid) | roots_.own_bit(fork.pid, fork.stamp_ns);
   Task* task = find(fork.pid);
   if (task != nullptr && is_of_birth(*task, fork)) {
-    task->roots |= roots;
+    if (task->start <= time_.ticks(fork.stamp_ns) + 1) {  // else it is of a later process
+      task->seen_in_event = true;
+      task->roots |= roots;
+      task->other_threads = 0;  // its threads are in later events
+    }
     // Reported by another source, which has no details.
-    if (has_details() && task->read_ns == 0 && task->born_ns == 0) inherit(*task, fork);
+    if (has_details() && task->read_ns == 0 && task->ppid == 0) inherit(*task, fork);
     return;
   }
   if (!keeps_all() && roots == 0) return erase(fork.pid);  // the pid is in use again
@@ -254,6 +283,8 @@ void ProcessTable::on_change(const event::Raw& change) {
   if (change.tid != change.pid && change.what != KNELL_EVENT_SID) return;
   Task* task = find(change.pid);
   if (task == nullptr) return;
+  // The pid is in use again.
+  if (!is_bare(*task) && ticks_of(*task) > time_.ticks(change.stamp_ns) + 1) return;
   switch (change.what) {
     case KNELL_EVENT_UID:
       task->uid = change.u.id.real;

@@ -113,7 +113,7 @@ class ProcessTable final : public filter::Ancestry {
   bool follow(std::span<const int32_t> roots);
   // Begins a scan of all processes.
   void begin_scan();
-  // After a hole: begins a scan and a search.
+  // After a hole: begins a scan and a search, and erases what the scan does not find.
   void read_again();
   // Continue the scan and the search; true: finished. What the scan has not reached is read when it
   // is needed. `awaited(pid)`: its exit is expected, so it stays although the process is gone.
@@ -131,6 +131,7 @@ class ProcessTable final : public filter::Ancestry {
   void on_thread_exit(const event::Raw& exit);   // not of the leader
   void on_single_thread(int32_t pid);            // it called exec
   void on_exit(int32_t pid, uint64_t stamp_ns);  // the process has ended
+  void forget(int32_t pid) { erase(pid); }       // no event of this process will be described
   // Events of these types were lost (0: of any): what depended on them is unknown until it was read
   // again.
   void on_lost(uint32_t types);
@@ -177,6 +178,11 @@ class ProcessTable final : public filter::Ancestry {
   // GoneTimer::kGoneNs. Call it when the source was left empty.
   template <class F>
   void sweep(size_t at_least, F is_gone);
+  // The part of it that may be done when the source has more to read.
+  template <class F>
+  void sweep_ended(F is_gone) {
+    erase_ended(clock_.monotonic_ns(), is_gone);
+  }
 
   // The processes that are known to be alive, in no order.
   template <class F>
@@ -202,12 +208,15 @@ class ProcessTable final : public filter::Ancestry {
   Task* find(int32_t pid);
   const Task* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
   Task* insert(int32_t pid);
+  Task* replace(int32_t pid);
   void erase(int32_t pid);
   void release(uint32_t slot);
   void drop_if_empty(const Task& task);
   std::shared_ptr<const Image> store(Image image);
   bool keeps_owners() const { return kept_.owners || kept_.namespaces; }
   bool keeps_all() const { return has_details() || keeps_owners(); }
+  static bool is_bare(const Task& task) { return task.start_kind == KNELL_ID_NONE; }
+  const Task* described_at(int32_t pid, uint64_t stamp_ns) const;
   bool has_details() const { return kept_.details != KNELL_DETAILS_STATUS; }
   uint64_t ticks_of(const Task& task) const;
   bool still_has_it(const Task& task, uint64_t start_now) const;
@@ -225,13 +234,18 @@ class ProcessTable final : public filter::Ancestry {
   void inherit(Task& child, const event::Raw& fork);
   void set_start(Task& child, uint64_t fork_ns);
   bool read(Task& task, uint64_t not_after_ns);
+  bool read(Task& task, const ProcFolder& folder, uint64_t not_after_ns);
   void read_program(Task& task, const ProcFolder& folder);
   void read_group(Task& task, const ProcFolder& folder);
+  void read_changing(Task& task, const ProcFolder& folder, const ProcStat& stat);
+  bool is_described(const Task& task) const;
+  void describe_again(Task& task, const ProcFolder& folder);
+  void drop_details();
   void fill(Slot& slot, const Task& task);
   void fill_parent(Slot& slot, const Task& task);
 
   // Descent: roots.cc.
-  void add_roots(int32_t pid, uint64_t bits);
+  bool add_roots(int32_t pid, uint64_t bits);
   void drop_roots(uint64_t bits);
 
   // Owners: owners.cc.
@@ -266,6 +280,7 @@ class ProcessTable final : public filter::Ancestry {
   uint64_t scan_began_ns_ = 0;
   bool counting_ = false;       // threads are counted since the scan that runs or the last one
   bool count_scanned_ = false;  // that scan has finished
+  bool after_loss_ = false;     // what the scan that runs does not find has ended
 
   RootSet roots_;
   PidScan root_pass_;

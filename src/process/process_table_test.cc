@@ -115,7 +115,7 @@ TEST_F(ProcessTableTest, ScansInPieces) {
   keep_details();
   tree.remove(52);  // no event reports it
   clock.now_ns += kSecond;
-  if (table().keep({.details = KNELL_DETAILS_FULL, .threads = true})) table().begin_scan();
+  table().read_again();
   fork(50, 60, clock.now_ns + kTick / 2);
   int pieces = 1;
   for (;; ++pieces) {
@@ -251,6 +251,23 @@ TEST_F(ProcessTableTest, LimitsTextAndReleasesIt) {
   for (const int32_t pid : {40, 41, 42}) table().on_exit(pid, 101 * kSecond);
   table().read_one(42);
   EXPECT_NE(table().at(42, clock.now_ns)->image, nullptr);
+}
+
+// While fewer details were kept, the process called exec.
+TEST_F(ProcessTableTest, ReadsAgainWhatWasNotKeptForAWhile) {
+  tree.add(40, {.start = 1, .comm = "old", .cmdline = std::string("old\0", 4)});
+  keep_details();
+  fork(40, 50, 100 * kSecond);
+  for (const uint32_t less : {KNELL_DETAILS_NAMES, KNELL_DETAILS_STATUS}) {
+    keep_details(less);
+    tree.remove(50);
+    tree.add(50, {.ppid = 40, .start = 10'000, .comm = "new", .cmdline = std::string("new\0", 4)});
+    exec(50, 100 * kSecond + 1);
+    keep_details();
+    const knell_event& event = described(50, 101 * kSecond);
+    EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+    EXPECT_EQ(std::string(event.comm.data, event.comm.size), "new");
+  }
 }
 
 // ----------------------------------------------------------------------------------------- threads
@@ -566,6 +583,94 @@ TEST_F(ProcessTableTest, SweepsTasksWhoseEndIsNotReported) {
   clock.now_ns = 103 * kSecond;
   table().sweep(10, gone);
   EXPECT_EQ(table().size(), 0U);
+}
+
+// The entry of a process under a root has no start that a scan could compare.
+TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
+  tree.add(40, {.start = 1});
+  keep({});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  fork(40, 50, 100 * kSecond);
+  tree.add(50, {.ppid = 40, .start = 10'000});
+  clock.now_ns += kSecond;
+  keep({.threads = true});
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(50), 0U);
+}
+
+// Lost events may have changed its user.
+TEST_F(ProcessTableTest, DescribesNoOldUserAfterALoss) {
+  tree.add(40, {.start = 1, .uid = 1000});
+  keep({.details = KNELL_DETAILS_FULL, .owners = true});
+  EXPECT_NE(described(40, 101 * kSecond).has & KNELL_HAS_UID, 0U);
+  tree.remove(40);
+  table().on_lost(0);
+  EXPECT_EQ(described(40, 102 * kSecond).has & KNELL_HAS_UID, 0U);
+}
+
+// The report of another source may be read after the fork event, and after a change of the uid.
+TEST_F(ProcessTableTest, ABirthKeepsWhatIsKnownOfTheProcess) {
+  tree.add(40, {.start = 1, .uid = 1000});
+  keep({.details = KNELL_DETAILS_FULL, .owners = true, .namespaces = true});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  fork(40, 50, 101 * kSecond);
+  change_uid(50, 50, 7, 101 * kSecond + 1);
+  birth(50, 101 * kSecond, 1000, {{.ns = 70, .child_pid = 3, .child_tid = 3}});
+  EXPECT_NE(table().roots_of(50), 0U);
+  EXPECT_EQ(table().uid_of(50, 102 * kSecond), 7U);
+  EXPECT_EQ(numbers(50, 102 * kSecond), "70:3 ");
+  EXPECT_EQ(table().at(50, 100 * kSecond), nullptr) << "an older process had the pid then";
+}
+
+TEST_F(ProcessTableTest, AChangeOfAnOlderProcessChangesNothing) {
+  tree.add(50, {.start = 200 * kSecond / kTick, .uid = 1000});
+  keep_owners();
+  change_uid(50, 50, 0, 150 * kSecond);
+  EXPECT_EQ(table().uid_of(50, 201 * kSecond), 1000U);
+}
+
+TEST_F(ProcessTableTest, TheSearchEndsWhenThereIsNoRoom) {
+  limits.tasks = 2;
+  for (int pid = 50; pid < 60; ++pid) tree.add(pid, {.ppid = 40});
+  ASSERT_TRUE(table().follow(std::vector{40}));
+  search();
+  EXPECT_EQ(table().size(), 2U);
+  EXPECT_GT(table().forgotten(), 0U);
+}
+
+// Details, and who may see a process, are wanted after its threads were counted.
+TEST_F(ProcessTableTest, KeepsTheThreadsOfAProcessThatIsDescribedLater) {
+  tree.add(40, {.start = 1, .comm = "server", .threads = 3});
+  keep({.threads = true});
+  EXPECT_EQ(table().other_threads(40), ProcessTable::kUncounted);
+  keep({.details = KNELL_DETAILS_FULL, .threads = true, .owners = true});
+  EXPECT_EQ(table().other_threads(40), ProcessTable::kUncounted);
+  const knell_event& event = described(40, 101 * kSecond);
+  EXPECT_EQ(std::string(event.comm.data, event.comm.size), "server");
+}
+
+TEST_F(ProcessTableTest, NoticesALostExecByTheName) {
+  tree.add(40, {.start = 1, .comm = "old", .cmdline = std::string("old\0", 4)});
+  keep_details();
+  tree.remove(40);
+  tree.add(40, {.start = 1, .comm = "new", .cmdline = std::string("new\0", 4)});
+  table().on_lost(KNELL_EVENT_EXEC);
+  table().read_again();
+  scan();
+  const knell_event& event = described(40, 101 * kSecond);
+  EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+}
+
+// A leader may exit long before the last of its threads.
+TEST_F(ProcessTableTest, KeepsALeaderWhoseProcessLives) {
+  tree.add(10, {.start = 5, .uid = 1000});
+  keep_owners();
+  table().on_exit(10, 101 * kSecond);
+  clock.now_ns = 104 * kSecond;
+  table().sweep_ended([](int32_t) { return false; });
+  EXPECT_EQ(table().size(), 1U);
 }
 
 // A thread that ended needs no sweep, which would visit all entries.

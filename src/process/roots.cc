@@ -19,7 +19,7 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
     // The process that has the pid now is the root.
     const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
     room &= bit != 0;
-    if (bit != 0) add_roots(root, bit);
+    if (bit != 0) (void)add_roots(root, bit);
     fresh = true;
   }
   if (fresh) {
@@ -29,14 +29,18 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
   return room;
 }
 
-void ProcessTable::add_roots(int32_t pid, uint64_t bits) {
+// False: there is no room.
+bool ProcessTable::add_roots(int32_t pid, uint64_t bits) {
   Task* task = find(pid);
   if (task == nullptr) {
     task = insert(pid);
-    if (task == nullptr) return;
-    if (keeps_all() && !read(*task, clock_.monotonic_ns())) task->start_kind = KNELL_ID_NONE;
+    if (task == nullptr) return false;
+    const uint64_t now = clock_.monotonic_ns();
+    if (keeps_all() && !read(*task, now)) task->start_kind = KNELL_ID_NONE;
+    task->read_ns = now;
   }
   task->roots |= bits;
+  return true;
 }
 
 void ProcessTable::drop_roots(uint64_t bits) {
@@ -65,8 +69,7 @@ bool ProcessTable::scan_under_roots(ScanBudget& budget) {
     const auto stat = folder ? folder.stat() : std::nullopt;
     const uint64_t bits = stat ? roots_of(stat->ppid) : 0;
     if ((bits & ~roots_of(pid)) == 0) return;
-    add_roots(pid, bits);
-    found_ = true;
+    found_ |= add_roots(pid, bits);
   };
   while (searching_ && budget.left > 0) {
     if (!root_pass_.running()) {

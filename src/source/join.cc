@@ -1,17 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 #include "source/join.h"
+#include "event/mask.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 namespace knell::source {
-
-uint32_t types_of(uint32_t mask) {
-  if ((mask & KNELL_EVENT_NONZERO_EXIT) != 0) mask |= KNELL_EVENT_EXIT;
-  return mask & ~KNELL_EVENT_NONZERO_EXIT;
-}
 
 namespace {
 

@@ -16,9 +16,6 @@ using filter::Interest;
 // no listeners: see filter::empty().
 Interest join(std::span<const Interest> interests);
 
-// NONZERO_EXIT is a bit of the filter, never the type of an event: the events are of type EXIT.
-uint32_t types_of(uint32_t mask);
-
 // What to request from a source to serve the interest: types, users, cgroups, processes and
 // subtrees are tested by the source if it can, everything else by its reader.
 SourceRequest request_for(const Interest& interest);

@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
+#include "event/mask.h"
 #include "source/join.h"
 
 #include <gtest/gtest.h>

@@ -3,6 +3,7 @@
 #include "source/output.h"
 
 #include "base/boot_id.h"
+#include "event/mask.h"
 
 namespace knell::source {
 void Output::begin(Slot& slot, uint32_t type, uint32_t via, int32_t pid, int32_t tid,
@@ -42,7 +43,7 @@ void Output::add_hole(const event::Raw& hole, uint32_t via, bool exact) {
     event.lost_count = hole.u.lost.count;
   }
   if (hole.u.lost.exact && exact) event.flags |= KNELL_FLAG_EXACT;
-  event.lost_types = hole.u.lost.types;
+  event.lost_types = event::types_of(hole.u.lost.types);
   event.lost_from_ns = hole.u.lost.from_ns;
   event.lost_until_ns = hole.stamp_ns;
   event.lost_from_time_ns = time_.realtime_ns(hole.u.lost.from_ns);

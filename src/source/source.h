@@ -36,6 +36,8 @@ class Sink {
   virtual ~Sink() = default;
   // The types of events that may be wanted; an event of another type is not built.
   virtual uint32_t types() const = 0;
+  // Whether events need the names of users, whose look-up may wait for a directory server.
+  virtual bool wants_user_names() const { return true; }
   // Whether a finished event is wanted. `ancestry`: of its process, for `under`. The event may also
   // be changed here.
   virtual bool wants(Slot& slot, const filter::Ancestry& ancestry) = 0;
@@ -93,6 +95,8 @@ struct Counters {
   // limit.
   uint64_t processes = 0, process_bytes = 0, forgotten = 0;
 };
+
+inline constexpr uint64_t kDueNow = 1;  // Source::due_ns() that has passed
 
 enum class Drained {
   kEmpty,  // there was nothing to read

@@ -22,7 +22,15 @@ NEEDS tool:unshare
 RUN export KNELL_SOCKET=; unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
 EXPECT ^no    connector .*network namespace
 EXPECT ^ok    pidfd
-EXPECT ^watch and run have no event source here; wait works$
+EXPECT ^ok    ptrace +for knell run where no other source works; slower$
+EXPECT ^watch has no event source here; run traces its command; wait works$
+
+NAME where tracing is not possible either
+NEEDS root
+NEEDS tool:unshare
+RUN export KNELL_SOCKET=; unshare -n -p setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell doctor
+EXPECT ^no    ptrace +cannot trace: .*new pid namespace
+EXPECT ^watch and run have no event source here
 
 NAME without the capabilities for bpf it names them, and what watch will use instead
 NEEDS connector

@@ -48,7 +48,7 @@ NAME a report in a file, as JSON
 RUN knell run --report report -o json -- sh -c 'sh -c "sleep 0.05; exit 3"; exit 4'; s=$?; cat report; exit $s
 STATUS 4
 EXPECT ^\{"type":"exit",.*"exit_code":3,.*"ancestry":"sh <- sh"\}$
-EXPECT ^\{"type":"summary","command":"sh","wait_status":1024,"exit_code":4,"signal":null,.*"processes":3,"failed":1,"still_running":0,"lost":0,"lost_exact":true,"via":"[a-z]+"\}$
+EXPECT ^\{"type":"summary","command":"sh","wait_status":1024,"exit_code":4,"signal":null,.*"processes":3,"failed":1,"still_running":0,"lost":0,"lost_exact":true,"via":"[a-z]+","privileges_withheld":null,"not_followed":null\}$
 REFUSE_ERR .
 
 NAME processes that still run are reported
@@ -87,10 +87,11 @@ EXPECT_ERR cannot write /dev/full: No space left on device
 NAME where nothing can be observed, nothing is run
 NEEDS root
 NEEDS tool:unshare
-RUN unshare -n setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell run -- echo ran
+# Without a fork after unshare -p, the tracer would be in another pid namespace.
+RUN unshare -n -p setpriv --bounding-set=-bpf,-perfmon,-sys_admin knell run -- echo ran
 STATUS 125
 REFUSE .
-EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*network namespace[^\n]*cannot trace: [^\n]*new pid namespace[^\n]*\n\Z
 
 NAME a full standard error loses the report, not the command's status
 RUN knell run -- sh -c 'exit 5' 2>/dev/full

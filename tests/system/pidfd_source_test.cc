@@ -213,7 +213,7 @@ TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
       if (!become_nobody()) return "cannot become nobody";
       FakeClock clock;
       clock.now_ns = 1;  // so that the timer, which uses the real clock, has expired when it is set
-      SourceCollector collector(64, clock);
+      SourceCollector collector(256, clock);
       const auto source = PidfdSource::create(collector.out);
       if (!source) return source.error().message();
       if (!(*source)->add_pid(stranger.pid(), 0)) return "cannot add";

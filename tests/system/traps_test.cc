@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <set>
 
 #include "support/needs.h"
@@ -28,24 +30,24 @@ struct Listening {
   uint32_t details;
   int64_t latency_ns;
   bool under;  // with --under, else distinguished by pid
-  bool bpf = false;
+  uint32_t via = KNELL_VIA_CONNECTOR;
 
   std::string text() const {
     return events_text(mask) + ", details " + (details == KNELL_DETAILS_FULL ? "full" : "status") +
            ", latency " + std::to_string(latency_ns / 1'000'000) + " ms" +
-           (under ? ", under" : "") + (bpf ? ", via bpf" : "");
+           (under ? ", under" : "") + ", via " + knell_via_name(via);
   }
+  bool traced() const { return via == KNELL_VIA_PTRACE; }
   Recorder::Wish wish(const Stage& stage) const {
-    Recorder::Wish wish{.events = mask,
-                        .details = details,
-                        .latency_ns = latency_ns,
-                        .via = bpf ? "bpf" : "connector"};
-    if (under) wish.matches = {{"under", stage.name()}};
+    Recorder::Wish wish{
+        .events = mask, .details = details, .latency_ns = latency_ns, .via = knell_via_name(via)};
+    if (under && !traced()) wish.matches = {{"under", stage.name()}};
     return wish;
   }
   bool wants_zero_exits() const { return (mask & KNELL_EVENT_EXIT) != 0; }
 };
 
+// KNELL_TEST_VIA: only those of this source.
 std::vector<Listening> every_kind() {
   std::vector<Listening> kinds;
   for (const uint32_t mask : {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, KNELL_EVENT_ALL}) {
@@ -61,11 +63,18 @@ std::vector<Listening> every_kind() {
           const bool once = at_once == under && at_once == (full != (mask == KNELL_EVENT_ALL));
           const bool taken = in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
           if (lacks_bpf().empty() && taken)
-            kinds.push_back({mask, details, latency_ns, under, true});
+            kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_BPF});
+          // It reports what it traces, as with `under`. No mask and no level changes what it sees.
+          if (under && at_once && full && (!in_vm() || mask == KNELL_EVENT_ALL))
+            kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_PTRACE});
         }
       }
     }
   }
+  if (const char* only = std::getenv("KNELL_TEST_VIA"); only != nullptr)
+    std::erase_if(kinds, [&](const Listening& kind) {
+      return std::strcmp(knell_via_name(kind.via), only) != 0;
+    });
   return kinds;
 }
 
@@ -79,7 +88,8 @@ std::pair<size_t, size_t> exits_owed(const Listening& kind, const Fate& fate) {
 // parent at death, perhaps a reaper, and 0 for a thread and for a process that was reaped before
 // its exit was sent.
 bool parent_is_right(const Listening& kind, const Fate& fate, pid_t ppid) {
-  if (kind.bpf) return ppid == fate.parent;  // its parent when it dies
+  if (kind.via == KNELL_VIA_BPF) return ppid == fate.parent;  // its parent when it dies
+  if (kind.traced()) return ppid == fate.born_of;
   return kind.details == KNELL_DETAILS_STATUS ? ppid == fate.parent || ppid == 0
                                               : ppid == fate.born_of;
 }
@@ -95,21 +105,22 @@ void expect_exit(const Listening& kind, const Fate& fate, const Recorder& record
         << exit.text();
     EXPECT_TRUE(parent_is_right(kind, fate, exit.raw.ppid)) << text_of(fate) << ", seen:\n"
                                                             << exit.text();
-    EXPECT_EQ(exit.raw.via, static_cast<uint32_t>(kind.bpf ? KNELL_VIA_BPF : KNELL_VIA_CONNECTOR));
+    EXPECT_EQ(exit.raw.via, kind.via);
     EXPECT_NE(exit.raw.mono_ns, 0u);
   }
 }
 
 // With ALL the whole life is reported, in order: one fork, the execs, the core dump, the exit.
-void expect_life(const Fate& fate, const Recorder& recorder) {
+void expect_life(const Listening& kind, const Fate& fate, const Recorder& recorder) {
   const std::vector<Seen> events = recorder.of(fate.pid);
   const auto count = [&](uint32_t type) {
     return std::ranges::count_if(events, [&](const Seen& e) { return e.type() == type; });
   };
   EXPECT_EQ(count(KNELL_EVENT_FORK), 1) << text_of(fate) << ", seen:\n" << text_of(events);
   EXPECT_EQ(count(KNELL_EVENT_EXEC), fate.execs) << text_of(fate) << ", seen:\n" << text_of(events);
-  EXPECT_EQ(count(KNELL_EVENT_COREDUMP), fate.cores) << text_of(fate) << ", seen:\n"
-                                                     << text_of(events);
+  EXPECT_EQ(count(KNELL_EVENT_COREDUMP), kind.traced() ? 0 : fate.cores)
+      << text_of(fate) << ", seen:\n"
+      << text_of(events);
   if (events.empty()) return;
   EXPECT_EQ(events.front().type(), KNELL_EVENT_FORK) << text_of(events);
   EXPECT_EQ(events.front().raw.pid, fate.born_of) << text_of(fate) << ", seen:\n"
@@ -137,11 +148,19 @@ bool all_there(const Listening& kind, const std::vector<Fate>& fates, const Reco
   });
 }
 
+// Begins to trace the stage, where it has to be.
+void begin(const Listening& kind, const Stage& stage, Recorder& recorder) {
+  ASSERT_TRUE(recorder.ok());
+  if (!kind.traced()) return;
+  const std::error_code refused = recorder.listener().add(stage.pid());
+  ASSERT_FALSE(refused) << knell_explain();
+}
+
 void watch(const Listening& kind, const Scenario& scenario, int times) {
   SCOPED_TRACE(kind.text());
   Stage stage(scenario);
   Recorder recorder(kind.wish(stage));
-  ASSERT_TRUE(recorder.ok());
+  ASSERT_NO_FATAL_FAILURE(begin(kind, stage, recorder));
   std::vector<Fate> fates;
   for (int i = 0; i < times; i++) {
     // Every other time nothing is read until the scenario is over, as by a delayed reader.
@@ -155,7 +174,7 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   EXPECT_TRUE(recorder.of_type(KNELL_EVENT_LOST).empty());
   for (const Fate& fate : fates) {
     expect_exit(kind, fate, recorder);
-    if (kind.mask == KNELL_EVENT_ALL) expect_life(fate, recorder);
+    if (kind.mask == KNELL_EVENT_ALL) expect_life(kind, fate, recorder);
     if (testing::Test::HasFailure()) return;  // one failure is enough
   }
   if (kind.under) expect_nobody_else(stage, fates, recorder);
@@ -316,11 +335,12 @@ TEST(Traps, StatusIsExactUntilItIsReaped) {
                                 scenario::sigkill_of_fifty_threads,
                                 scenario::exec_from_a_worker(5)};
   for (const Listening& kind : every_kind()) {
+    if (kind.traced()) continue;  // they are children of this process, which cannot trace itself
     SCOPED_TRACE(kind.text());
     Recorder::Wish wish{.events = kind.mask,
                         .details = kind.details,
                         .latency_ns = kind.latency_ns,
-                        .via = kind.bpf ? "bpf" : "connector"};
+                        .via = knell_via_name(kind.via)};
     if (kind.under) wish.matches = {{"under", std::to_string(::getpid())}};
     Recorder recorder(wish);
     ASSERT_TRUE(recorder.ok());
@@ -352,7 +372,7 @@ TEST(Traps, BothLeaveTogether) {
     SCOPED_TRACE(kind.text());
     Stage stage(scenario::both_leave_together);
     Recorder recorder(kind.wish(stage));
-    ASSERT_TRUE(recorder.ok());
+    ASSERT_NO_FATAL_FAILURE(begin(kind, stage, recorder));
     std::vector<Fate> fates;
     for (int i = 0; i < repetitions(kMany); i++) fates.push_back(stage.play(recorder).at(0));
     ASSERT_TRUE(stage.sentinel(recorder));

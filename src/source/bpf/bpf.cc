@@ -94,6 +94,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
       roots_(programs_.roots()),
       table_(proc_, out.clock(), out.time(), out.boot()),
       builder_(out, table_) {
+  if (!out.sink().wants_user_names()) table_.users().disable();
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 
@@ -224,29 +225,37 @@ Result<void> Bpf::add_pid(int32_t pid, uint64_t start) {
   if (!pidfd) return {};
   // The programs collect the details when a process begins to exit; for a process that has begun
   // already, there is at most the mark, without details.
-  const auto begun = [&] {
-    const auto stat = read_proc_stat(pid);
-    return stat && stat->exiting;
-  };
-  if (!is_dead(pidfd.get()) && !begun()) return {};
-  auto watched = watch_dying(pid, std::move(pidfd));
+  const auto stat = read_proc_stat(pid);
+  if (!is_dead(pidfd.get()) && !(stat && stat->exiting)) return {};
+  auto watched = watch_dying(pid, std::move(pidfd), stat ? stat->start : start);
   if (!watched) name_pid(pid, false);
   return watched;
 }
 
-Result<void> Bpf::watch_dying(int32_t pid, UniqueFd pidfd) {
+// `start`: clock ticks since boot, 0: unknown.
+Result<void> Bpf::watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start) {
+  if (dying_ != nullptr && dying_->has(pid)) return {};
   if (dying_ == nullptr) {
     KNELL_ASSIGN(auto dying, PidfdSource::create(out_));
     KNELL_TRY(dying->set_request(wanted_));
     if (!add_to_epoll(epoll_.get(), dying->fd(), kRingTag)) return errno_error("watch processes");
     dying_ = std::move(dying);
   }
-  return dying_->add(pid, std::move(pidfd));
+  KNELL_TRY(dying_->add(pid, std::move(pidfd)));
+  dying_starts_.emplace_back(pid, start);
+  return {};
+}
+
+bool Bpf::forget_dying(int32_t pid) {
+  if (dying_ == nullptr || !dying_->has(pid)) return false;
+  std::ignore = dying_->remove_pid(pid);
+  std::erase_if(dying_starts_, [&](const auto& one) { return one.first == pid; });
+  return true;
 }
 
 Result<void> Bpf::remove_pid(int32_t pid) {
   name_pid(pid, false);
-  if (dying_ != nullptr && dying_->has(pid)) return dying_->remove_pid(pid);
+  forget_dying(pid);
   return {};
 }
 
@@ -268,6 +277,7 @@ void Bpf::name_pid(int32_t pid, bool wanted) {
 // check_health() tries again; an error only if the programs report none of the wanted types.
 Result<void> Bpf::set_connector(uint32_t mask) {
   const uint32_t types = mask & kConnectorTypes;
+  unreported_ &= types;
   if ((missing_ | unreported_) == 0) missing_since_ns_ = clock_.monotonic_ns();
   const uint32_t were_missing = std::exchange(missing_, 0);
   if (types == 0) {
@@ -283,6 +293,7 @@ Result<void> Bpf::set_connector(uint32_t mask) {
   }
   connector_ = *std::move(opened);
   unreported_ |= were_missing & types;
+  missing_until_ns_ = clock_.monotonic_ns();
   return {};
 }
 
@@ -301,21 +312,25 @@ Result<void> Bpf::check_health() {
     if (auto opened = open_connector_for(missing_)) {
       connector_ = *std::move(opened);
       unreported_ |= std::exchange(missing_, 0);
+      missing_until_ns_ = clock_.monotonic_ns();
     }
-  // Events that happened while the connector was missing are lost; their number is unknown.
-  if (unreported_ != 0) {
-    event::Raw hole;
-    hole.what = KNELL_EVENT_LOST;
-    hole.stamp_ns = clock_.monotonic_ns();
-    hole.u.lost.from_ns = missing_since_ns_;
-    hole.u.lost.types = std::exchange(unreported_, 0);
-    on_raw(hole);
-  }
+  report_missing();
   if (connector_ == nullptr) return {};
   KNELL_TRY(connector_->check_health());
   constexpr size_t kHoles = 4;
   KNELL_TRY(connector_->drain(*this, kHoles));
   return {};
+}
+
+// Events that happened while the connector was missing are lost; their number is unknown.
+void Bpf::report_missing() {
+  if (unreported_ == 0) return;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = missing_until_ns_;
+  hole.u.lost.from_ns = missing_since_ns_;
+  hole.u.lost.types = std::exchange(unreported_, 0);
+  on_raw(hole);
 }
 
 void Bpf::on_raw(const event::Raw& hole) {

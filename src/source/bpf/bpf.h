@@ -61,6 +61,7 @@ class Bpf final : public Source, private ThreadEvents {
   [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
     return roots_.scan_under(budget);
   }
+  uint64_t due_ns() const override { return unreported_ == 0 ? 0 : kDueNow; }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
@@ -110,7 +111,8 @@ class Bpf final : public Source, private ThreadEvents {
   Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types) const;
   // Of the connector only holes come: its events are reported by the programs.
   void on_raw(const event::Raw& hole) override;
-  Result<void> watch_dying(int32_t pid, UniqueFd pidfd);
+  Result<void> watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start);
+  bool forget_dying(int32_t pid);
 
   Result<Drained> drain_dying(size_t bound, bool any);
   Result<bool> pass(size_t bound, size_t& reported);
@@ -126,6 +128,7 @@ class Bpf final : public Source, private ThreadEvents {
   bool report_loss(Class of, uint64_t lost, uint64_t stamp_ns);
   bool report_last_losses();
   void report_lost_births();
+  void report_missing();
   void report_hole(const event::Raw& hole);
 
   bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
@@ -153,9 +156,10 @@ class Bpf final : public Source, private ThreadEvents {
   std::unique_ptr<Connector> connector_;
   uint32_t missing_ = 0;     // types that are wanted, but the connector could not be opened
   uint32_t unreported_ = 0;  // types whose hole is to be reported: they were missing and come now
-  uint64_t missing_since_ns_ = 0;
+  uint64_t missing_since_ns_ = 0, missing_until_ns_ = 0;
   // Added processes that were dying already: no mark may come for them.
   std::unique_ptr<PidfdSource> dying_;
+  std::vector<std::pair<int32_t, uint64_t>> dying_starts_;  // of its processes: pid, clock ticks
   PidScan births_;  // of processes whose exec was before the programs ran; see births.h
   bool births_kept_ = false;
 

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 #include <knell/knell.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -63,6 +64,11 @@ knell_mark mark_of(const Decoded& details) {
   return mark;
 }
 
+bool is_readable(int fd) {
+  pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&one, 1, 0) > 0;
+}
+
 }  // namespace
 
 // -------------------------------------------------------------------------------------- order
@@ -71,8 +77,10 @@ Result<Drained> Bpf::drain(size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
   take_wakeups();
   report_lost_births();
+  report_missing();
   const uint64_t before = received_;
   size_t reported = 0;
+  bool passed_since_death = false;
   for (int idle = 0; idle < kIdlePasses;) {
     const size_t reported_before = reported;
     KNELL_ASSIGN(const bool left, pass(bound, reported));
@@ -80,6 +88,11 @@ Result<Drained> Bpf::drain(size_t bound) {
     if (!left) {
       if (!report_last_losses()) {
         if (check_overdue()) continue;
+        // A process that is dead now may have put its mark into a ring since the last pass.
+        if (dying_ != nullptr && !passed_since_death && is_readable(dying_->fd())) {
+          passed_since_death = true;
+          continue;
+        }
         set_timer();
         if (dying_ != nullptr) return drain_dying(bound - reported, received_ != before);
         return received_ != before ? Drained::kSome : Drained::kEmpty;
@@ -91,9 +104,14 @@ Result<Drained> Bpf::drain(size_t bound) {
   return Drained::kMore;
 }
 
-// After the rings, which may have the mark of a process that is dead now.
+// After the rings. A mark that comes later is not reported again.
 Result<Drained> Bpf::drain_dying(size_t bound, bool any) {
   KNELL_ASSIGN(const Drained drained, dying_->drain(bound));
+  std::erase_if(dying_starts_, [&](const auto& one) {
+    if (dying_->has(one.first)) return false;
+    reported_exits_.note(one.first, one.second);
+    return true;
+  });
   return drained == Drained::kEmpty && any ? Drained::kSome : drained;
 }
 
@@ -227,14 +245,14 @@ bool Bpf::deliver_mark(const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
   if (ours && !details) return false;  // the mark from the kernel came before it
-  const bool first = reported_exits_.note(mark.pid, mark.start_ns);
+  const bool first = reported_exits_.note(mark.pid, mark.start_ns / kTickNs);
   if (first) report_exit(details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
   return first;
 }
 
 void Bpf::report_exit(std::string_view details, const knell_mark& mark) {
-  if (dying_ != nullptr && dying_->has(mark.pid)) std::ignore = dying_->remove_pid(mark.pid);
+  forget_dying(mark.pid);
   const auto decoded = details.empty() ? std::nullopt : decode(details);
   const bool described = decoded && decoded->process != nullptr;
   builder_.add_exit(decoded ? &*decoded : nullptr, mark,
@@ -252,7 +270,7 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
     // report it.
     const bool report =
         oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
-    if (report && reported_exits_.note(oldest->pid, oldest->start_ns)) {
+    if (report && reported_exits_.note(oldest->pid, oldest->start_ns / kTickNs)) {
       report_exit(oldest->record, mark_of(*decode(oldest->record)));
       again = true;
     }

@@ -144,10 +144,10 @@ void WaitingExits::recycle(Entry&& entry) {
     spare_.push_back(std::move(entry.storage));
 }
 
-bool ReportedExits::note(int32_t pid, uint64_t start_ns) {
+bool ReportedExits::note(int32_t pid, uint64_t start) {
   auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // consecutive pids: no collision
-  if (cell == std::pair(pid, start_ns)) return false;
-  cell = {pid, start_ns};
+  if (cell == std::pair(pid, start)) return false;
+  cell = {pid, start};
   return true;
 }
 

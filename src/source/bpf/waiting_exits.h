@@ -87,12 +87,12 @@ class WaitingExits {
 };
 
 // The processes whose exits were reported lately, so that no exit is reported twice. A fixed table:
-// a new process evicts the one that has its cell.
+// a new process evicts the one that has its cell. `start`: clock ticks since boot.
 class ReportedExits {
  public:
   ReportedExits() : cells_(kCells) {}
   // Adds a process. Returns false if it is in the table already.
-  bool note(int32_t pid, uint64_t start_ns);
+  bool note(int32_t pid, uint64_t start);
 
  private:
   static constexpr size_t kCells = 4096;

@@ -30,7 +30,9 @@ Assembler::Assembler(const AssemblerOptions& options, Output& out, const process
       out_(out),
       probe_(probe),
       table_(proc, out.clock(), out.time(), out.boot(), options.limits),
-      exits_(probe, options.most_watched) {}
+      exits_(probe, options.most_watched) {
+  if (!out.sink().wants_user_names()) table_.users().disable();
+}
 
 // -------------------------------------------------------------------------------- what is wanted
 
@@ -51,7 +53,8 @@ Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) 
 // arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
 // namespaces are read at its birth, too, unless another source reports them.
 bool Assembler::is_urgent() const {
-  if (table_.kept().namespaces && options_.births == nullptr) return true;
+  const bool births = options_.births != nullptr && options_.births->reports_births();
+  if (table_.kept().namespaces && !births) return true;
   return table_.kept().details == KNELL_DETAILS_FULL && (reported_types_ & KNELL_EVENT_EXEC) != 0;
 }
 
@@ -105,7 +108,7 @@ bool Assembler::read_births(uint64_t stamp_ns) {
 void Assembler::report_thread_event(const event::Raw& raw) {
   if (process_level()) return;
   Owner owner;
-  process::Levels levels;
+  std::optional<process::Levels> levels;
   const bool namespaces = table_.kept().namespaces;
   if (table_.kept().owners && raw.what != KNELL_EVENT_LOST) {
     owner.uid = table_.uid_of(raw.pid, raw.stamp_ns);
@@ -114,9 +117,11 @@ void Assembler::report_thread_event(const event::Raw& raw) {
       const bool ran = has_run(raw);  // before the births are read
       if (read_births(raw.stamp_ns) && ran) table_.settle_initial_namespace(raw.tid, raw.stamp_ns);
     }
-    if (namespaces) levels = process::levels_of(raw, table_);
-    owner.levels = levels.of();
-    owner.levels_known = levels.known;
+    if (namespaces) {
+      levels = process::levels_of(raw, table_);
+      owner.levels = levels->of();
+      owner.levels_known = levels->known;
+    }
   }
   out_.sink().on_thread_event(raw, owner);
 }
@@ -136,11 +141,14 @@ void Assembler::on_raw(const event::Raw& raw) {
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
   if (raw.what == KNELL_EVENT_FORK) {
-    (void)read_births(raw.stamp_ns);
     begin_process(raw);
+    (void)read_births(raw.stamp_ns);
     table_.on_fork(raw);
   }
   if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
+  // The event is its new user's; a new session has no terminal.
+  constexpr uint32_t kBefore = KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
+  if ((raw.what & kBefore) != 0) table_.on_change(raw);
   report_thread_event(raw);
   switch (raw.what) {
     case KNELL_EVENT_FORK:
@@ -211,7 +219,6 @@ void Assembler::forget_program(const process::Task& task) {
 // Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Assembler::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  if (raw.what == KNELL_EVENT_SID) table_.on_change(raw);
   // A crash concerns the process, whichever thread crashed. Other events concern the process only
   // when they are of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
@@ -234,7 +241,7 @@ void Assembler::on_change(const event::Raw& raw) {
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
   // After the event, which has the old name.
-  if (raw.what != KNELL_EVENT_SID) table_.on_change(raw);
+  if (raw.what == KNELL_EVENT_COMM) table_.on_change(raw);
 }
 
 // Each thread has its own ids: those of the leader count as the ids of the process.

@@ -61,6 +61,10 @@ class Assembler {
   // ended without an event: with zero exits filtered out nothing else erases them. Call it after
   // finish(), when the connector was left empty.
   void sweep(size_t at_least);
+  // Erases processes whose exit was read. Call it instead when the connector was not left empty.
+  void sweep_ended() {
+    table_.sweep_ended([&](int32_t pid) { return !probe_.exists(pid); });
+  }
   // The latest time to call finish() again; 0: no call is needed.
   uint64_t due_ns() const { return exits_.due_ns(); }
   bool has_noted() const { return exits_.has_noted(); }

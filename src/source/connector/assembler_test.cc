@@ -595,6 +595,35 @@ TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
 
 // ----------------------------------------------------------------------------------------- owners
 
+// User 1000 must not receive the event of a process that became root.
+TEST_F(AssemblerTest, AUidEventIsOfTheNewUser) {
+  request.details = KNELL_DETAILS_STATUS;
+  request.owners = true;
+  tree.add(40, {.start = 1, .uid = 1000});
+  drain({});
+  event::Raw raw = exec_of(40, clock.now_ns);
+  raw.what = KNELL_EVENT_UID;
+  raw.u.id = {0, 0};
+  output.out.begin_drain();
+  assembler().on_raw(raw);
+  EXPECT_NE(batch[0].event.has & KNELL_HAS_UID, 0U);
+  EXPECT_EQ(batch[0].event.uid, 0U);
+}
+
+TEST_F(AssemblerTest, FollowsRootsWithoutDetailsAfterALoss) {
+  request.details = KNELL_DETAILS_STATUS;
+  tree.add(50, {.start = 1});
+  tree.add(51, {.ppid = 50, .start = 2});
+  EXPECT_TRUE(follow(std::vector{50}));
+  clock.now_ns += 2'000'000'000;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  EXPECT_EQ(drain({hole}), (Seen{"other"}));
+  EXPECT_NE(assembler().table().roots_of(50), 0U);
+  EXPECT_EQ(assembler().table().roots_of(51), assembler().table().roots_of(50));
+}
+
 TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
   request.details = KNELL_DETAILS_STATUS;
   tree.add(40, {.start = 1, .uid = 1000});
@@ -623,6 +652,7 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
 
 class FakeBirths : public process::Births {
  public:
+  bool reports_births() const override { return true; }
   Read read_births(const PassBirth& pass) override {
     ++reads;
     for (process::Birth birth : std::exchange(queued, {})) {

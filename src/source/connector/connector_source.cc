@@ -132,7 +132,10 @@ Result<Drained> ConnectorSource::drain(size_t bound) {
   KNELL_ASSIGN(Drained drained, read(bound));
   KNELL_ASSIGN(const bool more, settle());
   if (more) drained = Drained::kMore;
-  if (drained != Drained::kMore) assembler_->sweep(std::exchange(sweep_, kSweepADrain));
+  if (drained == Drained::kMore)
+    assembler_->sweep_ended();
+  else
+    assembler_->sweep(std::exchange(sweep_, kSweepADrain));
   return drained;
 }
 

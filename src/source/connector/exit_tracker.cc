@@ -28,11 +28,11 @@
 // alive after an EXIT, the kernel is asked: PIDFD_GET_INFO after the process was reaped,
 // /proc/PID/stat field 52 before. If it cannot be asked any more, the last code that is not 0 is
 // reported, with the core bit if any thread had it: it is better to report one failure too many
-// than to miss one. A thread that was born (Table::other_threads()) and whose EXIT has not been
-// received is waited for, up to kLateNs, since its code may be the one that counts. If threads are
-// not counted (their births or their zero exits are not received), another thread's EXIT may still
-// come after any EXIT, so the kernel is asked whenever possible. With zero exits filtered out, a
-// process that lived on for kLingerNs after its last EXIT ended with 0. One case cannot be
+// than to miss one. A thread that was born (ProcessTable::other_threads()) and whose EXIT has not
+// been received is waited for, up to kLateNs, since its code may be the one that counts. If threads
+// are not counted (their births or their zero exits are not received), another thread's EXIT may
+// still come after any EXIT, so the kernel is asked whenever possible. With zero exits filtered
+// out, a process that lived on for kLingerNs after its last EXIT ended with 0. One case cannot be
 // detected: zero exits filtered out, a raw SYS_exit(5) of one thread and then exit_group(0) of
 // another, both before the probe.
 //

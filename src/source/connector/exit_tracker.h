@@ -43,7 +43,7 @@ struct Dying {
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
   uint32_t code = 0;         // of its last EXIT
   uint32_t signal = 0;
-  uint32_t exits_pending = 0;   // of its threads that are still to come, or one of Table::k*
+  uint32_t exits_pending = 0;   // of its threads that are still to come, or one of ProcessTable::k*
   int32_t parent = 0;           // from the leader's EXIT; 0: unknown
   event::Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
   UniqueFd pidfd;               // open while the process is still alive

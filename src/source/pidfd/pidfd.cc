@@ -66,7 +66,7 @@ std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   if (error == EINVAL || error == ENOENT) {
     if (const auto process = process_of_thread(pid)) {
       return say(ESRCH, name + " is a thread of process " + std::to_string(*process) +
-                            ", and no process itself");
+                            ", not a process");
     }
     return say(ESRCH, "no process " + name);
   }
@@ -81,7 +81,9 @@ PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader pro
       timer_(std::move(timer)),
       proc_(std::move(proc)),
       out_(out),
-      table_(proc_, out.clock(), out.time(), out.boot()) {}
+      table_(proc_, out.clock(), out.time(), out.boot()) {
+  if (!out.sink().wants_user_names()) table_.users().disable();
+}
 
 Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
   if (!pidfd_features().open) {
@@ -159,6 +161,7 @@ void PidfdSource::forget(int32_t pid) {
   // Closing is not enough: a forked copy of the descriptor would keep it in the epoll set.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, processes_.find(pid)->pidfd.get(), nullptr);
   processes_.erase(pid);
+  table_.forget(pid);
 }
 
 Capabilities PidfdSource::capabilities() const {
@@ -258,7 +261,7 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
     if (event.id.kind == KNELL_ID_START) start = event.id.start;
     out_.commit(*slot, filter::NoAncestry());
   }
-  table_.on_exit(pid, now);
+  table_.forget(pid);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process.pidfd.get(), nullptr);
   processes_.erase(pid);
   out_.sink().on_process_ended(pid, start, process.levels);  // last: it may add the same pid again

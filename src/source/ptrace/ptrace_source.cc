@@ -105,12 +105,14 @@ void PtraceSource::add_hole(const TracedEvent& traced) {
   hole.stamp_ns = traced.stamp_ns;
   hole.u.lost.from_ns = last_ns_;
   hole.u.lost.count = traced.lost_forks + traced.lost_execs + traced.lost_exits;
-  hole.u.lost.counted = hole.u.lost.exact = true;
+  // Of the processes that were released no number of events is known.
+  hole.u.lost.counted = hole.u.lost.exact = traced.lost_releases == 0;
+  if (traced.lost_releases != 0) hole.u.lost.types = kTypes;
   if (traced.lost_forks != 0) hole.u.lost.types |= KNELL_EVENT_FORK;
   if (traced.lost_execs != 0) hole.u.lost.types |= KNELL_EVENT_EXEC;
   if (traced.lost_exits != 0) hole.u.lost.types |= KNELL_EVENT_EXIT;
   lost_ += hole.u.lost.count;
-  if (hole.u.lost.count != 0) out_.add_hole(hole, KNELL_VIA_PTRACE, true);
+  out_.add_hole(hole, KNELL_VIA_PTRACE, true);
 }
 
 // The process lives on, and its events and those of what it forks are not seen any more.
@@ -166,6 +168,8 @@ void PtraceSource::fill(Slot& slot, const TracedEvent& traced) {
   }
   if (traced.has_args) event.args = out_.batch().copy(traced.args, event::Batch::Ended::kYes);
   if (traced.args_truncated) event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
+  if (traced.privileges_withheld) event.flags |= KNELL_FLAG_PRIVILEGES_WITHHELD;
+  if (traced.released != Released::kNo) event.flags |= KNELL_FLAG_NOT_FOLLOWED;
   if (!traced.exe.empty()) event.exe = out_.batch().copy(traced.exe);
   if (!traced.cwd.empty()) event.cwd = out_.batch().copy(traced.cwd);
   const std::string_view path = process::cgroup_path(traced.cgroup);

@@ -322,29 +322,27 @@ void TraceLoop::on_exec(pid_t tid) {
     const auto status = read_tracee_status(tid);
     event.privileges_withheld = status && privileges_withheld(*program, *status);
   }
+  // It has one thread and is in a stop. The detach fails when it was killed: its end comes next.
+  const bool released =
+      program != nullptr && program->traces && ::ptrace(PTRACE_DETACH, tid, nullptr, nullptr) == 0;
+  if (released) event.released = Released::kTracesItself;
   push(event);
-  if (program != nullptr && program->traces) return release(tid, Released::kTracesItself);
-  resume(tid, 0);
+  if (!released) return resume(tid, 0);
+  push_release(tid, process, Released::kTracesItself);
+  processes_.erase(tid);
+  threads_.erase(tid);
+  ring_.set_live(processes_.size());
 }
 
-// The process is in a stop and has one thread.
-void TraceLoop::release(pid_t pid, Released reason) {
-  TracedEvent event = event_of(TracedFacts::Type::kReleased, pid, processes_[pid]);
+void TraceLoop::push_release(pid_t pid, const Process& process, Released reason) {
+  TracedEvent event = event_of(TracedFacts::Type::kReleased, pid, process);
   event.released = reason;
-  if (::ptrace(PTRACE_DETACH, pid, nullptr, nullptr) != 0) return;  // killed: its end comes next
   push(event);
-  processes_.erase(pid);
-  threads_.erase(pid);
-  ring_.set_live(processes_.size());
 }
 
 // The kernel detaches the tracees when this process ends.
 void TraceLoop::release_all() {
-  for (const auto& [pid, process] : processes_) {
-    TracedEvent event = event_of(TracedFacts::Type::kReleased, pid, process);
-    event.released = Released::kTracerEnded;
-    push(event);
-  }
+  for (const auto& [pid, process] : processes_) push_release(pid, process, Released::kTracerEnded);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -431,9 +429,11 @@ void TraceLoop::on_end(pid_t tid) {
   const std::string cgroup =
       options_.names ? read_tracee_file(tid, "cgroup", kCgroupBytes) : std::string();
   int status = 0;
+  const uint64_t ended_ns = clock_.monotonic_ns();
   // From here on its parent can wait for it.
   const bool reaped = ::waitpid(tid, &status, __WALL | __WNOTHREAD) == tid;
   TracedEvent event = event_of(TracedFacts::Type::kExit, tid, process);
+  event.stamp_ns = ended_ns;
   event.cgroup = cgroup;
   event.wait_status = status;
   if (stat) event.exit_signal = static_cast<uint32_t>(std::max(stat->exit_signal, 0));

@@ -71,7 +71,7 @@ class TraceLoop {
   pid_t parent_at_birth(const ProcStat& stat, pid_t creator) const;
   pid_t find_creator(pid_t child, pid_t parent) const;
   bool has_zombies() const;
-  void release(pid_t pid, Released reason);
+  void push_release(pid_t pid, const Process& process, Released reason);
   void release_all();
 
   void note_signal(pid_t tid, Process& process, const TraceeStatus& status, const siginfo_t& info);

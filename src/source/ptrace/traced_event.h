@@ -38,6 +38,7 @@ struct TracedFacts {
     kLost       // events were dropped here because the queue was full
   };
   Type type = Type::kLost;
+  // kReleased: why. An exec after which the process is released has it, too.
   Released released = Released::kNo;
 
   uint64_t stamp_ns = 0;     // CLOCK_MONOTONIC, when the tracer saw it

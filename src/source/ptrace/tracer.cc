@@ -40,6 +40,7 @@
 #include <string>
 
 #include "base/pidfd.h"
+#include "source/ptrace/refusal.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436  // the same on all architectures
@@ -53,20 +54,6 @@ namespace {
 
 constexpr auto kReleaseTimeout = std::chrono::seconds(1);
 constexpr auto kReleaseRetry = std::chrono::milliseconds(2);
-
-std::string link_of(const char* path) {
-  char target[64];
-  const ssize_t size = ::readlink(path, target, sizeof target);
-  return {target, static_cast<size_t>(std::max<ssize_t>(size, 0))};
-}
-
-// After unshare(CLONE_NEWPID) the first child is the init of a new pid namespace. The tracer would
-// be in it, too, and be killed as soon as that first child ends.
-bool children_share_pid_namespace() {
-  const std::string own = link_of("/proc/self/ns/pid");
-  const std::string children = link_of("/proc/self/ns/pid_for_children");
-  return own.empty() || children.empty() || own == children;
-}
 
 void close_all_but(std::array<int, 2> keep) {
   std::ranges::sort(keep);
@@ -125,11 +112,10 @@ void prepare_signals() {
 }
 
 std::unexpected<Error> refused(int error, pid_t pid) {
-  if (error == EPERM)
-    return say(EPERM, "cannot trace process " + std::to_string(pid) +
-                          ": it is traced already, or it belongs to another user, or "
-                          "kernel.yama.ptrace_scope or a seccomp filter forbids ptrace");
-  return make_error(error, "trace process " + std::to_string(pid));
+  const std::string process = std::to_string(pid);
+  if (error == ESRCH) return make_error(error, "trace process " + process);
+  return say(error == ECHILD ? EPERM : error,
+             "cannot trace process " + process + ": " + why_refused(error).text);
 }
 
 bool add_to(int epoll, int fd) {
@@ -155,10 +141,7 @@ void reap(pid_t tracer) {
 }  // namespace
 
 Result<std::unique_ptr<Tracer>> Tracer::create(pid_t pid, const Options& options) {
-  if (!children_share_pid_namespace())
-    return say(ENOTSUP,
-               "cannot trace: children of this process are born in a new pid namespace; start it "
-               "with unshare --fork");
+  KNELL_TRY(check_namespace());
   KNELL_ASSIGN(EventRing ring, EventRing::create(options.queue_bytes));
   UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   int ends[2];
@@ -185,15 +168,11 @@ Result<std::unique_ptr<Tracer>> Tracer::create(pid_t pid, const Options& options
     reap(tracer);
     return refused(error, pid);
   }
-  if (!add_to(poll.get(), alive.get())) {
-    const auto failure = errno_error("watch the tracer");
-    ::kill(tracer, SIGKILL);
-    reap(tracer);
-    return failure;
-  }
-  return std::unique_ptr<Tracer>(new Tracer(std::move(ring), std::move(wake), std::move(alive),
-                                            std::move(poll),
-                                            process ? *std::move(process) : UniqueFd(), tracer));
+  std::unique_ptr<Tracer> made(new Tracer(std::move(ring), std::move(wake), std::move(alive),
+                                          std::move(poll),
+                                          process ? *std::move(process) : UniqueFd(), tracer));
+  if (!add_to(made->poll_.get(), made->end_fd())) return errno_error("watch the tracer");
+  return made;
 }
 
 Tracer::~Tracer() {
@@ -210,8 +189,8 @@ void Tracer::signal_tracer(int signal) const {
 }
 
 bool Tracer::gone() const {
-  pollfd pipe{.fd = alive_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&pipe, 1, 0) > 0;
+  pollfd end{.fd = end_fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&end, 1, 0) > 0;
 }
 
 std::optional<TracedEvent> Tracer::next() {
@@ -230,7 +209,7 @@ std::optional<TracedEvent> Tracer::next() {
   end_ = !ring_.finished()           ? End::kKilled
          : ring_.release_requested() ? End::kReleased
                                      : End::kAllEnded;
-  (void)::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, alive_.get(), nullptr);
+  (void)::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, end_fd(), nullptr);
   return std::nullopt;
 }
 
@@ -240,8 +219,8 @@ void Tracer::release() {
   // The tracer may be just before the wait that the signal is to interrupt: again, then.
   while (!gone() && std::chrono::steady_clock::now() < until) {
     signal_tracer(SIGUSR1);
-    pollfd pipe{.fd = alive_.get(), .events = POLLIN, .revents = 0};
-    (void)::poll(&pipe, 1, static_cast<int>(kReleaseRetry.count()));
+    pollfd end{.fd = end_fd(), .events = POLLIN, .revents = 0};
+    (void)::poll(&end, 1, static_cast<int>(kReleaseRetry.count()));
   }
   if (!gone()) signal_tracer(SIGKILL);
 }

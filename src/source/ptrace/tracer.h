@@ -43,8 +43,9 @@ class Tracer {
   };
 
   // Returns when `pid` is traced. Errors: EPERM it is traced already, belongs to another user, or
-  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ESRCH no such process;
-  // ENOTSUP the caller's children are born in another pid namespace than its own.
+  // this system forbids it (kernel.yama.ptrace_scope, a seccomp filter); ENOSYS a seccomp filter
+  // hides ptrace(2); ESRCH no such process; ENOTSUP the caller's children are born in another pid
+  // namespace than its own, or /proc is that of another pid namespace.
   static Result<std::unique_ptr<Tracer>> create(pid_t pid, const Options& options);
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
@@ -74,13 +75,16 @@ class Tracer {
         poll_(std::move(poll)),
         process_(std::move(process)),
         tracer_(tracer) {}
+  // Readable when the tracer is gone. Its pidfd is so when the kernel has detached its tracees, the
+  // pipe a little earlier.
+  int end_fd() const { return process_ ? process_.get() : alive_.get(); }
   bool gone() const;
   void signal_tracer(int signal) const;
 
   EventRing ring_;
   UniqueFd wake_;     // an eventfd
   UniqueFd alive_;    // the read end of a pipe that only the tracer can write to
-  UniqueFd poll_;     // an epoll of the two
+  UniqueFd poll_;     // an epoll of `wake_` and end_fd()
   UniqueFd process_;  // a pidfd of the tracer; none on kernels before 5.3
   pid_t tracer_;
   End end_ = End::kNot;

@@ -386,7 +386,8 @@ class Listener {
   // with read(). The event is valid until the next call.
   const knell_event* next(std::optional<std::chrono::nanoseconds> timeout, std::error_code& error) {
     using Clock = std::chrono::steady_clock;
-    const auto until = timeout ? std::optional(Clock::now() + *timeout) : std::nullopt;
+    constexpr std::chrono::nanoseconds kNow{0}, kMost = std::chrono::hours(24 * 365);
+    const auto until = Clock::now() + std::min(timeout.value_or(kNow), kMost);
     error.clear();
     for (;;) {
       if (next_ < filled_) return buffer_[next_++];
@@ -396,8 +397,8 @@ class Listener {
       if (error) return nullptr;
       if (filled_ > 0) continue;
       int left_ms = -1;
-      if (until) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - Clock::now());
+      if (timeout) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
         if (left.count() <= 0) return nullptr;
         left_ms = static_cast<int>(std::min<int64_t>(left.count(), INT32_MAX));
       }

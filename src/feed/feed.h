@@ -41,8 +41,11 @@ class Feed final {
   // be empty. Added processes must be added again. Errors: those of open(), then the source is as
   // before, and those of set_interest().
   Result<void> replace_source(const Interest& interest, uint64_t from_ns);
-  // fd() becomes readable at that time, or when there is something to read.
-  void wake_at(uint64_t at_ns) { alarm_.set(at_ns); }
+  // Until then: the source is not watched, and fd() becomes readable at `until_ns`.
+  void suspend(uint64_t until_ns) {
+    watch_source(false);
+    alarm_.set(until_ns);
+  }
 
   // Replaces what is wanted, while events are received. Must be called once after open(), too.
   Result<void> set_interest(const Interest& interest);

@@ -55,7 +55,7 @@ Result<void> LiveListener::with_source(F call) {
     return call();
   } catch (const std::bad_alloc&) {
     unusable_ = true;
-    feed_->wake_at(system_clock().monotonic_ns() + kRetryNs);
+    feed_->suspend(system_clock().monotonic_ns() + kRetryNs);
     throw;
   }
 }
@@ -155,10 +155,13 @@ Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) 
   if (const size_t n = return_events(ret_events, count); n > 0) return n;
   feed_->batch().clear();
   next_ = 0;
-  if (unusable_)
+  if (unusable_) {
+    Rollback again([this] { feed_->suspend(system_clock().monotonic_ns() + kRetryNs); });
     KNELL_TRY(replace_source());
-  else
+    again.keep();
+  } else {
     KNELL_TRY(with_source([&] { return feed_->read(); }));
+  }
   return return_events(ret_events, count);
 }
 
@@ -177,7 +180,7 @@ size_t LiveListener::return_events(const knell_event** ret_events, size_t count)
   bool left = false;
   for (size_t i = next_; !left && i < batch.size(); ++i) left = batch[i].ready;
   if (unusable_)
-    feed_->wake_at(left ? feed::kAlarmNow : system_clock().monotonic_ns() + kRetryNs);
+    feed_->suspend(left ? feed::kAlarmNow : system_clock().monotonic_ns() + kRetryNs);
   else
     feed_->rearm(left);
   return n;

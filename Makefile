@@ -9,10 +9,11 @@ BUILD ?= build
 TIMES ?= 5
 JOBS ?= $(shell nproc)
 
-.PHONY: help build install watch bench test stress check format clean
+.PHONY: help build install deb watch bench test stress check format clean
 help:
 	@echo 'make build    the programs, into build/bin/'
 	@echo 'make install  build, then install below PREFIX (/usr/local); DESTDIR=DIR is put in front of it'
+	@echo 'make deb      the Debian packages, into build/deb/packages/'
 	@echo 'make watch    build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
 	@echo 'make bench    build, install rivals, run knell-bench table and storm; ARGS="CASE ..." for another case'
 	@echo 'make test     build and run every test'
@@ -28,6 +29,10 @@ build:
 
 install: build
 	@DESTDIR='$(DESTDIR)' cmake --install $(BUILD) $(if $(PREFIX),--prefix '$(PREFIX)')
+
+deb:
+	@tools/install-deps build deb
+	@tools/make-deb
 
 watch: build
 	@build/bin/knell watch $(ARGS)
@@ -52,7 +57,7 @@ stress:
 	@tools/stress $(TIMES) -- $(ARGS)
 
 check:
-	@tools/install-deps build test check
+	@tools/install-deps build test deb check
 	@tools/check
 
 format:

@@ -84,6 +84,9 @@ class Text(unittest.TestCase):
         known = {renamed.get(name, name) for name in (*knell.Event._names, *knell.Event.__slots__)}
         of_python = {"ended", "cookie", "ancestry"}
         self.assertEqual(known - fields, of_python)
+        nested = {*knell.KilledBy._names, *knell.LastSignal._names}
+        types = {"fork", "exec", "sid", "ptrace", "coredump"}
+        self.assertEqual(fields - known - nested - types, set())
 
     def test_version(self):
         self.assertEqual(knell.__version__, knell.version())

@@ -60,7 +60,7 @@ Setter number(size_t& to, size_t low, size_t high) {
   };
 }
 
-// Words separated by commas, each of `known` where there are some.
+// Parses names separated by commas; if `known` is not empty, each name must be in it.
 Setter words(Words& to, const Names& known = {}) {
   return [&to, known](const std::string& name, const std::string& value) -> Result<void> {
     to.clear();
@@ -75,7 +75,8 @@ Setter words(Words& to, const Names& known = {}) {
 }
 
 struct Option {
-  std::string_view name, only, value, help;  // only: the case that has it; empty: all
+  // only: the case that has this option; empty: all cases
+  std::string_view name, only, value, help;
   Setter set;
 };
 
@@ -132,7 +133,7 @@ Result<void> parse(const Case& a_case, const Words& typed, Options& options) {
   return {};
 }
 
-// The programs that are named, or the knell beside this one.
+// The programs named in the options; otherwise knell in the directory of this program.
 Result<void> find_programs(Options& options) {
   char self[4096] = {};
   (void)!::readlink("/proc/self/exe", self, sizeof self - 1);

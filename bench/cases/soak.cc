@@ -23,7 +23,8 @@ double mib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 Result<void> run_soak(Run& run) {
   std::string via = run.options.via.empty() ? "" : run.options.via[0];
-  for (const Source& source : usable_sources(run.report)) {  // bpf, where it works, is the last
+  // bpf, if it works here, is the last source
+  for (const Source& source : usable_sources(run.report)) {
     if (run.options.via.empty()) via = source.via;
   }
   const auto contender =
@@ -34,7 +35,7 @@ Result<void> run_soak(Run& run) {
   KNELL_TRY(listener.start(run.cores));
 
   const size_t storms = run.options.rounds;
-  double first_mib = 0;  // after the warm-up, the first tenth
+  double first_mib = 0;  // of the first tenth of the storms, after the warm-up
   double last_mib = 0;
   uint64_t processes = 0;
   uint64_t lost = 0;

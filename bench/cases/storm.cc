@@ -23,10 +23,11 @@ constexpr uint32_t kExit = KNELL_EVENT_EXIT;
 constexpr uint32_t kExec = KNELL_EVENT_EXEC;
 constexpr uint32_t kForkExecExit = KNELL_EVENT_FORK | kExec | kExit;
 
-// A way to start a program, for exec storms or for the others.
+// How to run a program in exec storms, or in the other storms.
 struct Usage {
   bool execs;
-  const char *name, *package;  // knell: what the line is called; a rival: program, Debian package
+  // For knell: the name of the row; for a rival: its program and Debian package
+  const char *name, *package;
   std::vector<std::string> arguments;
   uint32_t mask;
 };

@@ -26,7 +26,8 @@ namespace knell::bench {
 namespace {
 
 constexpr size_t kBatch = 1000;
-constexpr int kPatienceMs = 5000;  // without any exit: the rest is lost
+// Time to wait for the next exit; exits that have not come by then count as lost
+constexpr int kPatienceMs = 5000;
 
 struct alignas(64) Stack {
   char bytes[16 << 10];
@@ -74,7 +75,7 @@ class Supervisor final : public ListenerProcess {
  private:
   bool uses_pidfds() const { return options_.source.via.empty(); }
 
-  // In the process of the supervisor.
+  // Runs in the process of the supervisor.
   bool supervise() {
     const rlimit files{.rlim_cur = 1 << 16, .rlim_max = 1 << 16};
     (void)::setrlimit(RLIMIT_NOFILE, &files);
@@ -109,7 +110,7 @@ class Supervisor final : public ListenerProcess {
     control().elapsed_ns += now_ns() - begin_ns;
     control().cpu_ns += cpu_ns(0) - cpu_before;
     control().exits += exits;
-    while (::waitpid(-1, nullptr, 0) > 0) {  // before their stacks go
+    while (::waitpid(-1, nullptr, 0) > 0) {  // reap all children before their stacks are freed
     }
     return done;
   }
@@ -125,7 +126,7 @@ class Supervisor final : public ListenerProcess {
            control().fail("epoll", std::strerror(errno));
   }
 
-  // How many exited, their status known; 0: no more come.
+  // Waits for exits. Returns the number of those with a known status; 0: the wait timed out.
   size_t wait_for_exits() {
     if (uses_pidfds()) {
       epoll_event ready{};
@@ -138,7 +139,7 @@ class Supervisor final : public ListenerProcess {
     }
     pollfd wait{.fd = knell_fd(listener_.get()), .events = POLLIN, .revents = 0};
     size_t exits = 0;
-    // It may wake up without an event, by the timer of the latency budget.
+    // The listener may become readable without an event, when its latency timer expires.
     while (exits == 0 && ::poll(&wait, 1, kPatienceMs) == 1) {
       std::array<const knell_event*, 64> events{};
       ssize_t count = 0;

@@ -51,7 +51,7 @@ std::vector<Part> make_parts(Run& run) {
       LibraryOptions options{
           .source = source, .details = KNELL_DETAILS_STATUS, .latency_ns = latency_ns};
       part.contenders.push_back(make_library(source.name(), options, {{row.mask}}));
-      // Over the connector full details are read from /proc: measured by `storm`.
+      // Over the connector full details are read from /proc; the case `storm` measures that.
       options.details = KNELL_DETAILS_FULL;
       if (source.via == "bpf")
         part.contenders.push_back(make_library("knell bpf, full", options, {{row.mask}}));
@@ -86,7 +86,8 @@ std::string summary(const Report& report, const std::vector<Part>& parts) {
 
 Result<void> run_table(Run& run) {
   std::vector<Part> parts = make_parts(run);
-  double naive_ms = 0;  // of this part and round; a filtered naive client replaces the first one
+  // CPU time of the naive client in this part and round, or of the filtered one if it runs
+  double naive_ms = 0;
   const auto done =
       take_rounds(run.options.rounds, run.cores, run.report, parts, [&](const TurnOf& of) {
         if (of.turn.handled_ns) of.add(kTime, static_cast<double>(*of.turn.handled_ns) / 1e6);

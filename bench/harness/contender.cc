@@ -22,7 +22,7 @@ constexpr uint64_t kPauseNs = 50 * kMillisecondNs;
 constexpr uint64_t kPatienceNs = 20 * kSecondNs;
 constexpr uint64_t kPromptNs = 300 * kMillisecondNs;
 constexpr uint64_t kQuietWindowNs = 100 * kMillisecondNs;
-constexpr uint64_t kQuietCpuNs = kMillisecondNs;  // more than polling with a timeout uses
+constexpr uint64_t kQuietCpuNs = kMillisecondNs;  // a process that polls with a timeout uses less
 
 using Pids = std::vector<int32_t>;
 
@@ -74,7 +74,7 @@ Result<void> Contender::fork_body(const Cores& cores, const std::function<void()
   if (pid_ != 0) return {};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // the parent exited before prctl()
-  ::setpgid(0, 0);                        // Ctrl-C does not reach it
+  ::setpgid(0, 0);                        // in a group of its own, so Ctrl-C is not sent to it
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   pin(cores.listeners);
@@ -87,7 +87,8 @@ bool Contender::await_exit(uint64_t patience_ns) {
     const pid_t reaped = ::waitpid(pid_, nullptr, WNOHANG);
     if (reaped != 0) pid_ = -1;
     if (reaped == 0 && now_ns() > end) return false;
-    if (reaped == 0) ::usleep(1000);  // also when interrupted: it must have exited
+    // Poll also after an interrupt, since the child must be reaped
+    if (reaped == 0) ::usleep(1000);
   }
   return true;
 }
@@ -110,7 +111,8 @@ bool Contender::await_quiet(uint64_t patience_ns) const {
   return false;
 }
 
-// The marker itself may be lost, or printed only later: then until no more CPU is used.
+// Waits until the contender has handled the marker. If the marker was lost, or is printed only
+// later, waits until the contender uses no more CPU.
 std::optional<uint64_t> Contender::await_handled(pid_t marker) {
   const uint64_t begin = now_ns();
   while (now_ns() - begin < kPatienceNs && !interrupted()) {
@@ -128,7 +130,7 @@ Result<Turn> Contender::measure(const StormOptions& options) {
   const uint64_t before = cpu_ns(pid_);
   KNELL_ASSIGN(StormResult storm, run_storm(options));
   const auto when = await_handled(storm.marker);
-  // The CPU clock of another process lacks what a running thread used since its last switch.
+  // The CPU clock of another process does not count the time since its last context switch.
   for (int i = 0; i < 100 && is_runnable(pid_); ++i) sleep_ns(kMillisecondNs);
   const uint64_t after = cpu_ns(pid_);
   const uint64_t daemon_after = daemon_ != 0 ? cpu_ns(daemon_) : 0;
@@ -178,7 +180,7 @@ Result<Turn> Contender::take_turn(const Cores& cores, const StormOptions& option
 
 void show_progress(const std::string& text) {
   static const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
-  const std::string line = "\r\033[K" + text;  // clears the line before
+  const std::string line = "\r\033[K" + text;  // first erases the previous text in the line
   if (is_terminal) (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
@@ -208,7 +210,7 @@ Result<void> take_rounds(size_t rounds, const Cores& cores, Report& report,
       skipped.insert(&contender);
       report.absent(fmt::format("{} ({})", contender.name(), part.name), turn.error().message());
     }
-    if (interrupted()) break;  // half a round is no result
+    if (interrupted()) break;  // do not report an incomplete round
     for (size_t i = 0; i < turns.size(); ++i) {
       if (turns[i] && turns[0]) on_turn({report, part, *part.contenders[i], *turns[i], *turns[0]});
     }

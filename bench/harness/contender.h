@@ -34,13 +34,15 @@ struct Recording {
 // The result of one turn of a contender.
 struct Turn {
   StormResult storm;
-  uint64_t cpu_ns = 0;         // of the contender, from before the storm until all was reported
-  uint64_t daemon_cpu_ns = 0;  // of the daemon it listens through, in the same time
+  // CPU time of the contender, from before the storm until all was reported
+  uint64_t cpu_ns = 0;
+  uint64_t daemon_cpu_ns = 0;  // CPU time of the daemon that the contender uses, in the same time
   std::optional<uint64_t> handled_ns;  // from the begin of the storm until the last event
   uint64_t reported = 0;               // events, of other processes as well
   uint64_t lost = 0;                   // events of the storm that were not reported
-  uint64_t wrong_listeners = 0;        // those with an event missing, twice or not subscribed to
-  std::vector<double> delays_us{};     // of the exits of the storm, where it was measured
+  // listeners that missed an event, or got one twice or unrequested
+  uint64_t wrong_listeners = 0;
+  std::vector<double> delays_us{};  // of the exits of the storm, if delays were measured
 
   double storm_ns() const { return static_cast<double>(storm.end_ns - storm.begin_ns); }
   double count() const { return static_cast<double>(storm.processes.size()); }
@@ -49,7 +51,7 @@ struct Turn {
 struct Comparison {
   uint64_t lost = 0, unexpected = 0;
 };
-// The events of the storm that a listener with this mask must report, compared with those it did.
+// Compares the events that a listener with this mask must report with the events that it reported.
 Comparison compare(const StormResult& storm, const Recording& recording);
 
 // Something that listens, in a process (and process group) of its own, on the listeners' cores. In
@@ -63,23 +65,25 @@ class Contender {
 
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
-  // The knelld that it listens through: kept on the listeners' cores, its CPU counted apart.
+  // The daemon that this contender uses: it runs on the listeners' cores, and its CPU time is
+  // counted separately.
   void set_daemon(pid_t pid) { daemon_ = pid; }
 
   // One turn from start() to stop().
   virtual Result<Turn> take_turn(const Cores& cores, const StormOptions& options);
-  // The part of it between start() and stop(); without what evaluate() adds.
+  // Measures the part of a turn between start() and stop(); evaluate() adds the rest.
   Result<Turn> measure(const StormOptions& options);
   void evaluate(Turn& turn);
 
-  // Returns when it listens. The line of a failure says why it cannot.
+  // Returns once the contender listens. On an error, the message says why it cannot listen.
   virtual Result<void> start(const Cores& cores) = 0;
   virtual void stop() { kill_now(); }
 
  protected:
-  // When it handled the exit of `marker`; nullopt: not yet, or it prints only when stopped.
+  // The time at which the contender handled the exit of `marker`; nullopt: not yet, or it prints
+  // only when it is stopped.
   virtual std::optional<uint64_t> handled(pid_t marker) = 0;
-  // The events reported since start_recording(): earlier processes may have had the same pids.
+  // The events reported since start_recording(). Earlier processes may have had the same pids.
   virtual void start_recording() = 0;
   virtual std::vector<Recording> recordings() = 0;  // empty: the null listener
 
@@ -87,7 +91,8 @@ class Contender {
   Result<void> fork_body(const Cores& cores, const std::function<void()>& body);
   bool await_exit(uint64_t patience_ns);
   void kill_now();
-  // Waits until it uses nearly no CPU; false: it has exited, or continues to use CPU.
+  // Waits until the contender uses nearly no CPU time; false: it has exited, or still uses CPU
+  // time.
   bool await_quiet(uint64_t patience_ns) const;
 
  private:
@@ -97,8 +102,8 @@ class Contender {
   pid_t pid_ = -1, daemon_ = 0;
 };
 
-// One storm and the contenders that are compared under it. The ratios of a turn are against the
-// turn of the first contender in the same round.
+// One kind of storm, and the contenders that are compared under it. The ratios of a turn compare it
+// with the turn of the first contender in the same round.
 struct Part {
   std::string name;
   StormOptions storm;
@@ -110,7 +115,7 @@ struct TurnOf {
   const Part& part;
   const Contender& contender;
   const Turn& turn;
-  const Turn& first;  // of the same part and round
+  const Turn& first;  // the turn of the first contender in the same part and round
 
   bool is_first() const { return &turn == &first; }
   void add(const Metric& metric, double value) const {
@@ -121,13 +126,14 @@ struct TurnOf {
 // Measures every contender of every part once a round, in an order that is shuffled in each, so
 // that the drift of the machine cancels. `on_turn` is called after each part, in the order of its
 // contenders. A contender that cannot be measured is reported as absent and skipped from then on; a
-// part without its first one has no result. When interrupted(), the report is marked as partial.
+// part without its first contender has no result. When interrupted(), the report is marked as
+// partial.
 Result<void> take_rounds(size_t rounds, const Cores& cores, Report& report,
                          std::vector<Part>& parts,
                          const std::function<void(const TurnOf&)>& on_turn);
 
-// A line on standard error, on a terminal only, that replaces the one before. Never while something
-// is measured.
+// Replaces the progress line on standard error, if that is a terminal. Not called during a
+// measurement.
 void show_progress(const std::string& text);
 
 // --- Listeners that are part of knell-bench ---
@@ -146,7 +152,8 @@ struct Source {
 
   std::string name() const { return daemon != 0 ? "knell, through the daemon" : "knell " + via; }
 };
-// Those that work here; the others are reported as absent.
+// The sources of libknell that work here; sources that do not work are noted in the report as
+// absent.
 std::vector<Source> usable_sources(Report& report, bool with_daemon = false);
 
 struct LibraryOptions {

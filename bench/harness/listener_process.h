@@ -18,8 +18,8 @@
 
 namespace knell::bench {
 
-// A T that forked processes share: they write, we read. Zeroes, and address space only, until it is
-// written to. T: plain data and atomics.
+// A T in memory that is shared with forked processes: they write it, and this process reads it. It
+// is zero at first, and takes no memory until it is written. T: plain data and atomics.
 template <class T>
 std::shared_ptr<T> map_shared() {
   void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE,
@@ -35,7 +35,7 @@ using LibraryHandle = std::unique_ptr<knell_listener, LibraryCloser>;
 // Empty, and knell_explain() says why: it cannot be opened.
 LibraryHandle open_library(const LibraryOptions& options, uint32_t mask);
 
-// What one listener reported. Only its process writes.
+// The events that one listener reported. Only the listener's process writes it.
 struct EventLog {
   static constexpr size_t kCapacity = size_t{1} << 22;  // later events are only counted
   std::atomic<int32_t> marker;
@@ -53,10 +53,11 @@ struct EventLog {
     marker.store(pid, std::memory_order_release);
   }
   size_t size() const { return std::min<size_t>(count.load(std::memory_order_acquire), kCapacity); }
-  bool contains(pid_t wanted, uint32_t mask) const;  // the marker, among the last events
+  // Whether one of the last events is that of the marker
+  bool contains(pid_t wanted, uint32_t mask) const;
 };
 
-// The data that a listener's process and this process share beside the logs.
+// Data shared by a listener's process and this process, besides the logs.
 struct Control {
   std::atomic<uint32_t> ready;                      // listeners that listen
   std::atomic<uint64_t> elapsed_ns, cpu_ns, exits;  // of a supervisor
@@ -65,9 +66,10 @@ struct Control {
   bool fail(const char* what, const char* why);  // returns false
 };
 
-// A contender whose process runs `body`. It increments control.ready for each mask once it listens
-// and returns true when stop_fd is readable, with its source closed: a connector socket that is
-// closed without IGNORE leaves the kernel's count of listeners too high. Or it returns false.
+// A contender whose process runs `body`. `body` increments control.ready for each mask once it
+// listens. When stop_fd is readable it closes its source and returns true: a connector socket that
+// is closed without IGNORE leaves the kernel's count of listeners too high. On a failure it returns
+// false.
 class ListenerProcess : public Contender {
  public:
   using Body = std::function<bool(ListenerProcess& self)>;
@@ -97,7 +99,7 @@ class ListenerProcess : public Contender {
   pid_t storm_pid_ = ::getpid();  // the parent of the processes of a storm
   std::shared_ptr<Control> control_ = map_shared<Control>();
   std::vector<std::shared_ptr<EventLog>> logs_;
-  std::vector<size_t> first_;  // of the recording, in each log
+  std::vector<size_t> first_;  // the index of the first event of the recording, in each log
   UniqueFd stop_;
 };
 

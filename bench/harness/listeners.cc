@@ -63,8 +63,8 @@ UniqueFd open_connector() {
   return sock;
 }
 
-// Records one event if it is of a process, not of a thread, and in the mask: a legacy client gets
-// every event there is.
+// Records one event if it is of a process (not of a thread) and in the mask. A legacy client, which
+// sends no mask, receives every event.
 void receive_one(ListenerProcess& self, size_t listener, int sock, uint32_t mask) {
   unsigned char bytes[4096];
   if (::recv(sock, bytes, sizeof bytes, 0) != KNELL_CN_DATAGRAM_BYTES) return;
@@ -73,7 +73,7 @@ void receive_one(ListenerProcess& self, size_t listener, int sock, uint32_t mask
   uint64_t stamp_ns = 0;
   std::memcpy(&stamp_ns, &event.timestamp_ns, sizeof stamp_ns);
   bool is_wanted = (event.what & mask) != 0;
-  int32_t pid = event.data.exec.process_tgid;  // at the same place in every event but a fork
+  int32_t pid = event.data.exec.process_tgid;  // every event but a fork has the pid at this offset
   int32_t ppid = 0;
   int32_t wait_status = 0;
   if (event.what == KNELL_EVENT_FORK) {
@@ -112,7 +112,7 @@ bool listen_naively(ListenerProcess& self, size_t listener, Request request) {
   return send_request(sock.get(), request, KNELL_MCAST_IGNORE, mask);
 }
 
-// The first listener in this process, each other one in a child.
+// The first listener runs in this process, each other one in a child.
 bool listen_naively_each(ListenerProcess& self, Request request) {
   for (size_t i = 1; i < self.listeners().masks.size(); ++i) {
     const pid_t pid = ::fork();
@@ -154,7 +154,8 @@ bool listen_with_library(ListenerProcess& self, const LibraryOptions& options) {
   }
   if (!watch_fd(epoll.get(), self.stop_fd(), masks.size()))
     return self.control().fail("epoll", std::strerror(errno));
-  for (size_t i = 0; i < masks.size(); ++i) {  // drop events that came while others were opened
+  // Drop the events that came while the other listeners were opened
+  for (size_t i = 0; i < masks.size(); ++i) {
     if (!read_all(self, i, handles[i].get())) return false;
   }
   self.control().ready = static_cast<uint32_t>(masks.size());
@@ -169,7 +170,7 @@ bool listen_with_library(ListenerProcess& self, const LibraryOptions& options) {
   }
 }
 
-// As the daemon reports it: the peer of the socket may be systemd, which made it.
+// The pid that the daemon reports. The peer of the socket may be systemd, which created it.
 pid_t pid_of_daemon() {
   std::string status(1 << 20, '\0');
   if (knell_status(status.data(), status.size()) <= 0) return 0;
@@ -181,7 +182,7 @@ pid_t pid_of_daemon() {
 
 bool EventLog::contains(pid_t wanted, uint32_t mask) const {
   if ((mask & kAnyExit) != 0) return marker.load(std::memory_order_acquire) == wanted;
-  // The mask does not have the type of the marker, a fork.
+  // The marker is a fork or an exit: a mask without either never reports it.
   if ((mask & KNELL_EVENT_FORK) == 0) return true;
   const size_t end = size();
   const LoggedEvent* last = events + end - std::min<size_t>(end, 256);

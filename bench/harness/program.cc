@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A program that prints a line for each event. Its output goes into a file in memory, which costs
-// it about what a pipe would. A program that is not prompt listens when it uses no more CPU, and
-// prints the rest when SIGINT makes it flush.
+// A program that prints a line for each event. Its output goes into a memory file, which costs the
+// program about as much as a pipe. A program that buffers its output is considered to listen once
+// it uses no more CPU time, and prints the rest when SIGINT makes it flush.
 #include <knell/cn_proc.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,7 +48,7 @@ constexpr LinePattern kPatterns[] = {
     {"knell", "{\"type\":\"fork\"", "\"child_pid\":", "\"child_pid\":%d%n", KNELL_EVENT_FORK},
 };
 
-// What was written from `from` on, without a last line that is not complete.
+// The output from byte `from` on, without an incomplete last line.
 std::string lines_of(int fd, size_t from) {
   std::ifstream file(fmt::format("/proc/self/fd/{}", fd));
   std::ostringstream text;
@@ -133,7 +133,8 @@ class Program final : public Contender {
   }
 
   bool await_listening() {
-    // Other processes of the machine may keep it busy for ever; by then it listens.
+    // Other processes of the machine may keep the program busy for ever; when the wait ends it
+    // listens.
     if (!is_prompt_) return await_quiet(kQuietPatienceNs) || !(await_exit(0) || interrupted());
     for (const uint64_t end = now_ns() + kStartPatienceNs; lines_of(output_.get(), 0).empty();) {
       if (!run_storm({.count = 0}) || await_exit(0) || interrupted() || now_ns() > end)
@@ -146,10 +147,10 @@ class Program final : public Contender {
   std::vector<std::string> command_;
   uint32_t mask_;
   std::string format_;
-  bool is_prompt_ = false;  // prints before its buffer is full
+  bool is_prompt_ = false;  // it prints each event at once, not when its buffer is full
   UniqueFd output_, errors_;
-  size_t first_ = 0;    // of the recording, in the output
-  size_t read_to_ = 0;  // by handled()
+  size_t first_ = 0;    // offset in the output at which the recording begins
+  size_t read_to_ = 0;  // offset in the output up to which handled() has read
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kCannotExecute = 127;
 
-// Out of line: a vfork child must not clobber registers that the caller still needs.
+// A function of its own: a vfork child must not overwrite registers that the caller still needs.
 [[gnu::noinline]] pid_t create(StormKind kind, const char* program, char* const* words,
                                int status) {
   const pid_t pid = kind == StormKind::kFork ? ::fork() : ::vfork();  // NOLINT: it is measured
@@ -48,8 +48,8 @@ Result<ExitedProcess> run_one(StormKind kind, const std::string& program, int st
   return ExitedProcess{pid, WEXITSTATUS(wait_status)};
 }
 
-// harness/tiny.c as a file in memory, so that no disk and no folder takes part. A file that is open
-// for writing cannot be executed, hence the second descriptor.
+// harness/tiny.c as a file in memory, so that the measurement does not depend on a disk. A file
+// that is open for writing cannot be executed, so a second descriptor is opened.
 Result<std::string> tiny_program() {
 #ifdef KNELL_BENCH_TINY
   static UniqueFd image;
@@ -76,7 +76,7 @@ class Schedule {
     (void)::prctl(PR_SET_TIMERSLACK, 1UL);
   }
 
-  // Waits for the time of the next process. Returns whether it is late.
+  // Waits until the next process is due. Returns whether it is late.
   bool wait() {
     if (period_ns_ == 0) return false;
     due_ns_ += period_ns_;

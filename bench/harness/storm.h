@@ -25,9 +25,10 @@ struct StormOptions {
   size_t count = 0;
   size_t failing_one_in = 10;  // these exit with status 1, the others with 0; 0: all with 0
   std::string program{};       // kExec: what to execute; empty: harness/tiny.c
-  // Pace: open loop, at times that are set before; a slow listener does not slow the schedule.
-  double per_second = 0;  // 0: as fast as possible
-  double jitter = 0;      // earlier or later by up to this share of a period
+  // Open loop: the start times are fixed in advance, so a slow listener does not delay the
+  // schedule.
+  double per_second = 0;  // rate of processes; 0: as fast as possible
+  double jitter = 0;      // each start time is earlier or later by up to this share of a period
 };
 
 // The last process of every storm (a burst of processes) exits with this status: a listener that
@@ -39,7 +40,7 @@ struct ExitedProcess {
   int status;
 };
 
-// The processes of a storm: what a listener must have reported.
+// The processes of a storm, with which the reports of a listener are compared.
 struct StormResult {
   uint64_t begin_ns = 0, end_ns = 0;     // the marker comes after end_ns
   std::vector<ExitedProcess> processes;  // without the marker

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The smallest program: the execs of a storm are to cost what an exec costs, not what a C library
-// does at its start. Ends with the number of its arguments behind the first two as its status.
+// The smallest possible program, so that the execs of a storm measure exec and not the start of a C
+// library. Its exit status is argc - 2, or 0.
 __attribute__((noreturn, used)) static void end(const long* stack) {
   const long status = stack[0] > 2 ? stack[0] - 2 : 0;  // stack[0] is argc
 #if defined(__x86_64__)

@@ -36,8 +36,10 @@ namespace {
 using benchmark::Counter;
 using namespace std::string_view_literals;
 
-constexpr size_t kSamples = 256;                   // about what one drain brings under load
-constexpr uint64_t kFirstNs = 90'000'000'000'000;  // a day after the boot
+// About as many events as one drain reads under load
+constexpr size_t kSamples = 256;
+// Timestamp of the first event: a day after the boot
+constexpr uint64_t kFirstNs = 90'000'000'000'000;
 
 struct SampleProgram {
   std::string_view comm, args, exe;  // exe: as in a record, the names from the last to the first
@@ -67,7 +69,7 @@ constexpr SampleProgram kPrograms[] = {
 const SampleProgram& program_of(size_t i) { return kPrograms[i % std::size(kPrograms)]; }
 uint64_t cgroup_inode(size_t i) { return 4711 + i % std::size(kPrograms); }
 
-// What the programs send of an exit.
+// The two records that the bpf programs send for an exit.
 struct ExitRecord {
   source::RecordBytes details;
   knell_mark mark;
@@ -244,7 +246,7 @@ void publish(benchmark::State& state, bool one_wants_it) {
     filter::Subscription asked;
     asked.mask = KNELL_EVENT_EXIT;
     asked.details = KNELL_DETAILS_NAMES;
-    // The others want a process that does not exit here.
+    // The other listeners want a process that does not exit here.
     if (one_wants_it && i > 0)
       asked.predicates = *lib::parse_predicate("pid", std::to_string(3'000'000 + i));
     const auto listener =

@@ -280,7 +280,7 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 // clock ticks since boot, to detect pid reuse, or 0; `cookie` is returned in its events. O(1);
 // through the daemon one request and its answer. Errors: -EINVAL the listener was opened without
 // only_added, or pid is below 1; -ESRCH the process no longer exists, no event will follow (a
-// zombie can be added); -EEXIST; -EMFILE (via pidfd).
+// zombie can be added); -EEXIST; via pidfd also -EMFILE, and -EPROTONOSUPPORT before Linux 5.3.
 // Via ptrace, where only_added is not needed, begins to trace the process, which must not have
 // ended. The library forks the process that traces, so a wait for any child, as waitpid(-1),
 // reports its end; it ends when this thread ends. Errors: also -EBUSY a process was added before;
@@ -489,9 +489,10 @@ struct knell_finding {
   const char* text;
   const char* fix;  // how to fix it; NULL: nothing is wrong, or there is no fix
 };
-// Checks what works on this machine for this user, and calls `on_finding` for each finding, in
-// reading order; stops when it returns non-zero. Opens and closes sockets, changes nothing. Returns
-// 0 if any events can be observed here, even if only through pidfds, else -ENOTSUP.
+// Checks what works on this machine for this user, and calls `on_finding` for each finding, in the
+// order in which they should be read; stops when it returns non-zero. Opens and closes sockets,
+// changes nothing. Returns 0 if any events can be observed here, even if only through pidfds, else
+// -ENOTSUP.
 KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*), void* context);
 
 // The status of knelld: one JSON object (docs: the status), no newline. Like snprintf: returns the

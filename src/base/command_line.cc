@@ -23,8 +23,8 @@ CommandLine::Error error_of(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string> rest = app.remaining();
     return {Kind::kUnexpectedWord, rest.empty() ? "" : rest.front(), text};
   }
-  // The library has no error type for these two. Its messages: "--output: 1 required FORMAT
-  // missing", "any was given a disallowed flag override".
+  // CLI11 has no error type for a missing value and for an unwanted value. The messages are
+  // "--output: 1 required FORMAT missing" and "any was given a disallowed flag override".
   const size_t colon = text.find(": ");
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && colon != std::string::npos &&
       text.find("required") != std::string::npos)
@@ -90,7 +90,7 @@ void CommandLine::add_words(const std::string& name, std::vector<std::string>& v
 
 std::expected<CommandLine::Parsed, CommandLine::Error> CommandLine::parse(
     std::vector<std::string> words) {
-  std::ranges::reverse(words);  // the library takes them in reverse order
+  std::ranges::reverse(words);  // CLI11 takes the words in reverse order
   try {
     parser_->app.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {

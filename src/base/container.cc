@@ -22,8 +22,8 @@ bool in_container() {
 std::string start_daemon_hint(const std::string& path, bool container) {
   std::string start = "systemctl enable --now knelld.socket";
   if (!container || !path.starts_with('/')) return start;
-  // Mount the directory: a mount of the socket alone would keep the old file when knelld creates a
-  // new one.
+  // Mount the directory, not the socket file: after a restart of knelld the mount of a file would
+  // still refer to the old socket.
   const std::string folder = path.substr(0, path.rfind('/'));
   return "on the host: " + start + ", and mount its " + folder + " here (docker run -v " + folder +
          ":" + folder + ")";

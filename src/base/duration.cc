@@ -10,8 +10,8 @@
 namespace knell {
 namespace {
 
-// Wide enough for any 64-bit number of a unit, in billionths, so that a sum can be checked after it
-// is made.
+// Wide enough for any 64-bit number of a unit, in billionths, so that a sum can be computed first
+// and checked for overflow afterwards.
 __extension__ typedef __int128 Wide;
 
 struct Unit {

@@ -21,7 +21,8 @@ constexpr unsigned long kGetUserns = _IO(0xb7, 0x1);      // NS_GET_USERNS
 constexpr unsigned long kGetParent = _IO(0xb7, 0x2);      // NS_GET_PARENT
 constexpr unsigned long kGetOwnerUid = _IO(0xb7, 0x4);    // NS_GET_OWNER_UID
 constexpr unsigned long kGetPidNamespace = _IO(0xFF, 5);  // PIDFD_GET_PID_NAMESPACE
-constexpr size_t kMostNested = 33;                        // MAX_PID_NS_LEVEL, and the initial
+// MAX_PID_NS_LEVEL namespaces, and the initial one
+constexpr size_t kMostNested = 33;
 
 std::string whose(pid_t pid) { return "the pid namespace of process " + std::to_string(pid); }
 
@@ -29,7 +30,7 @@ std::unexpected<Error> gone(pid_t pid) {
   return say(ESRCH, whose(pid) + " cannot be opened: the process has exited");
 }
 
-// `error`: the errno of opening the namespace of `pid`.
+// The error of opening the pid namespace of `pid`, which failed with errno `error`.
 std::unexpected<Error> refuse(int error, pid_t pid) {
   if (error == ENOENT || error == ESRCH) return gone(pid);
   if (error == EACCES || error == EPERM) {
@@ -42,7 +43,7 @@ std::unexpected<Error> refuse(int error, pid_t pid) {
 Result<uint32_t> inode_of(int fd) {
   struct stat ns{};
   if (::fstat(fd, &ns) != 0) return errno_error("stat a pid namespace");
-  return static_cast<uint32_t>(ns.st_ino);  // the kernel's are of 32 bits
+  return static_cast<uint32_t>(ns.st_ino);  // the kernel's inode numbers of namespaces have 32 bits
 }
 
 Result<UniqueFd> open_by_number(pid_t pid) {

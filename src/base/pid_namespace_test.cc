@@ -93,7 +93,8 @@ TEST(PidNamespace, AReusedPidIsRefused) {
   EXPECT_EQ(other.error().code, ESRCH);
 }
 
-// The error that a child of the user nobody gets; it is the exit status of the child.
+// Runs the call in a child process as user nobody, and returns its errno, which the child passes as
+// its exit status.
 int error_for_nobody(pid_t asked) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -12,7 +12,8 @@
 
 namespace knell {
 
-// A bound on work. One unit is about the cost of reading one file of /proc, some 10 us.
+// A limit on the work of one call. One unit is about the cost of reading one file of /proc, some 10
+// us.
 struct ScanBudget {
   size_t left = std::numeric_limits<size_t>::max();
 

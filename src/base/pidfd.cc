@@ -49,8 +49,9 @@ int32_t wait_status(const siginfo_t& info) {
   }
 }
 
-// The kernel guards field 52 and this link by the same check, and the link shows its result: a
-// zombie has no program, so a reader with permission gets ENOENT, any other EACCES.
+// The kernel makes the same permission check for field 52 and for the link /proc/PID/exe, and the
+// link shows the result: a zombie has no program, so a reader with permission gets ENOENT, any
+// other reader EACCES.
 bool may_know_status(pid_t pid) {
   char path[32], target[1];
   std::snprintf(path, sizeof path, "/proc/%d/exe", static_cast<int>(pid));
@@ -129,7 +130,7 @@ std::optional<int32_t> zombie_status(pid_t pid) {
   if (!stat || (stat->state != 'Z' && stat->state != 'X')) return std::nullopt;
   if (stat->exit_code != 0) return stat->exit_code;
   if (!may_know_status(pid)) return std::nullopt;
-  // Read again: the link is missing also if the zombie was reaped in between.
+  // Read the file again: the link is also missing if the zombie was reaped in between.
   const auto again = read_proc_stat(pid);
   if (!again || again->start != stat->start || again->state != stat->state) return std::nullopt;
   return again->exit_code;

@@ -77,7 +77,7 @@ constexpr std::string_view kNames[] = {
     "CHECKPOINT_RESTORE",
 };
 
-// The capabilities that this kernel knows: prctl(2) fails for others.
+// The capabilities that this kernel has: prctl(2) fails for any other number.
 uint64_t all_capabilities() {
   uint64_t all = 0;
   for (int i = 0; i < 64 && ::prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; ++i) all |= uint64_t{1} << i;
@@ -95,7 +95,8 @@ std::string capabilities_text(uint64_t capabilities) {
   if (capabilities == 0) return "no capabilities";
   const uint64_t all = all_capabilities();
   if ((capabilities & all) == all) return "all capabilities";
-  // Chosen, not measured: instead of a longer list, the missing ones are listed.
+  // Chosen, not measured: if more than kFew are held and at most kFew are missing, the missing ones
+  // are listed.
   constexpr int kFew = 8;
   const uint64_t missing = all & ~capabilities;
   const bool by_missing = std::popcount(capabilities) > kFew && std::popcount(missing) <= kFew;

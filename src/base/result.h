@@ -54,6 +54,6 @@ std::unexpected<Error> say(int code, std::string sentence);
   declaration = *std::move(name)
 // NOLINTEND(bugprone-macro-parentheses)
 
-// For a bug, not a failure of the environment: prints the place and aborts.
+// Checks a condition that is false only if the program has a bug; then prints the place and aborts.
 #define KNELL_CHECK(condition) \
   ((condition) ? static_cast<void>(0) : ::knell::check_failed(#condition, __FILE__, __LINE__))

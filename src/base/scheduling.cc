@@ -22,7 +22,8 @@ struct SchedAttr {
   uint64_t deadline = 0, period = 0;
 };
 
-// On a busy machine of two cores 100 of 100 readings were in time with it, 75 to 98 without.
+// Measured on a busy machine of two cores: with this value 100 of 100 processes were read in time,
+// without it 75 to 98.
 constexpr int kNice = -10;
 
 }  // namespace

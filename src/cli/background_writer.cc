@@ -22,13 +22,13 @@ struct BackgroundWriter::Shared {
 
   void serve();
 
-  UniqueFd to;        // open as long as the thread may write to it
-  Output out;         // used by the thread only, while `work` is set
+  UniqueFd to;        // closed when the thread no longer writes to it
+  OutputBuffer out;   // only the thread uses it while `work` is set
   UniqueFd finished;  // an eventfd
   std::mutex mutex;
   std::condition_variable changed;
   bool work = false, end = false;
-  Outcome<Output::Reader> result = Output::Reader::kOpen;
+  Outcome<OutputBuffer::Reader> result = OutputBuffer::Reader::kOpen;
 };
 
 void BackgroundWriter::Shared::serve() {
@@ -76,13 +76,13 @@ void BackgroundWriter::write(std::string& text) {
   shared_->changed.notify_one();
 }
 
-std::optional<Outcome<Output::Reader>> BackgroundWriter::finish() {
+std::optional<Outcome<OutputBuffer::Reader>> BackgroundWriter::finish() {
   const std::lock_guard lock(shared_->mutex);
   if (!busy_ || shared_->work) return std::nullopt;
   uint64_t drained = 0;
   (void)!::read(shared_->finished.get(), &drained, sizeof drained);
   busy_ = false;
-  return std::exchange(shared_->result, Output::Reader::kOpen);
+  return std::exchange(shared_->result, OutputBuffer::Reader::kOpen);
 }
 
 }  // namespace knell::cli

@@ -9,20 +9,20 @@
 
 #include "base/unique_fd.h"
 #include "cli/failure.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 
 namespace knell::cli {
 
-// Writes an Output in a thread of its own, so that a slow reader of the output delays nothing else.
-// One batch at a time: the caller gathers the next batch while this one is being written.
-// Not thread-safe: one thread calls it.
+// Writes an OutputBuffer in a thread of its own, so that a slow reader of the output delays nothing
+// else. One batch at a time: the caller gathers the next batch while this one is being written. Not
+// thread-safe: one thread calls it.
 class BackgroundWriter {
  public:
   // Writes to a duplicate of `fd`, which the caller may close at any time.
   static Outcome<std::unique_ptr<BackgroundWriter>> create(int fd, std::string name);
   BackgroundWriter(const BackgroundWriter&) = delete;
   BackgroundWriter& operator=(const BackgroundWriter&) = delete;
-  // Does not wait: a write that is blocked goes on in its thread, and its result is dropped.
+  // Does not wait: a write that is blocked continues in its thread, and its result is dropped.
   ~BackgroundWriter();
 
   bool busy() const { return busy_; }
@@ -31,7 +31,7 @@ class BackgroundWriter {
   // POLLIN: finish() returns a result.
   int fd() const;
   // The result of the last write(); nullopt: it is not finished.
-  std::optional<Outcome<Output::Reader>> finish();
+  std::optional<Outcome<OutputBuffer::Reader>> finish();
 
  private:
   struct Shared;

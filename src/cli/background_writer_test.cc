@@ -37,12 +37,12 @@ TEST_F(BackgroundWriterTest, WritesWhatItWasGiven) {
   writer->write(text);
   EXPECT_TRUE(writer->busy());
   EXPECT_EQ(text, "");
-  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
+  EXPECT_EQ(finish(*writer), OutputBuffer::Reader::kOpen);
   EXPECT_FALSE(writer->busy());
   EXPECT_FALSE(writer->finish().has_value());
   text = "second\n";
   writer->write(text);
-  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
+  EXPECT_EQ(finish(*writer), OutputBuffer::Reader::kOpen);
   std::array<char, 100> bytes{};
   EXPECT_EQ(::read(read_.get(), bytes.data(), bytes.size()), 13);
 }
@@ -53,7 +53,7 @@ TEST_F(BackgroundWriterTest, DoesNotBlockOnAFullPipe) {
   writer->write(text);
   EXPECT_FALSE(writer->finish().has_value());
   read_.reset();
-  EXPECT_EQ(finish(*writer), Output::Reader::kClosed);
+  EXPECT_EQ(finish(*writer), OutputBuffer::Reader::kClosed);
 }
 
 TEST_F(BackgroundWriterTest, DestructorDoesNotWaitForABlockedWrite) {
@@ -69,7 +69,7 @@ TEST_F(BackgroundWriterTest, KeepsItsDescriptorOpen) {
   write_.reset();
   std::string text = "x";
   writer->write(text);
-  EXPECT_EQ(finish(*writer), Output::Reader::kOpen);
+  EXPECT_EQ(finish(*writer), OutputBuffer::Reader::kOpen);
   char byte = 0;
   EXPECT_EQ(::read(read_.get(), &byte, 1), 1);
 }

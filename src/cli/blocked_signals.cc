@@ -30,7 +30,7 @@ Outcome<BlockedSignals> BlockedSignals::create() {
   const sigset_t all = every_signal();
   sigset_t before;
   ::sigprocmask(SIG_SETMASK, &all, &before);
-  // While SIGCHLD is ignored, the kernel reaps children and their wait status is lost.
+  // If SIGCHLD were ignored, the kernel would reap children and their wait status would be lost.
   struct sigaction action{}, child{};
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, &child);
@@ -47,8 +47,8 @@ sigset_t BlockedSignals::pending() const {
 
 std::optional<siginfo_t> BlockedSignals::take() const { return take(every_signal()); }
 
-// The system call itself, since glibc's wrapper turns SI_TKILL into SI_USER. Reading the signalfd
-// would not do: its records cannot be passed on as a siginfo_t.
+// Uses the system call rt_sigtimedwait() directly, since glibc's wrapper changes SI_TKILL to
+// SI_USER. Reading the signalfd is not enough: its records cannot be passed on as a siginfo_t.
 std::optional<siginfo_t> BlockedSignals::take(const sigset_t& these) const {
   siginfo_t info{};
   const timespec at_once{};

@@ -21,7 +21,7 @@ class BlockedSignals {
 
   int fd() const { return fd_.get(); }  // POLLIN: a signal is pending
   sigset_t pending() const;
-  // One pending signal of `these`, or of all; nullopt: none is pending.
+  // Takes one pending signal of `these`, or any pending signal; nullopt: none is pending.
   std::optional<siginfo_t> take(const sigset_t& these) const;
   std::optional<siginfo_t> take() const;
 

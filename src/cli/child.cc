@@ -50,6 +50,8 @@ void name_main_process(const char* variable, pid_t before) {
   (void)!::write(traceable, "", 1);
   char byte = 0;
   if (read_all(go, &byte, 1) != 1) ::_exit(kKnellFailed);
+  // by now it is traced or will never be; the permission would outlive execve(2)
+  ::prctl(PR_SET_PTRACER, 0);
   for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
     name_main_process(variable, parent);
   signals.restore();

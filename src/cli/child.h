@@ -33,8 +33,8 @@ class Child {
   ~Child();
 
   pid_t pid() const { return pid_; }
-  // Returns when the child has permitted that a child of this process traces it, which it has to
-  // where kernel.yama.ptrace_scope is 1.
+  // Waits until the child has permitted its siblings to trace it, which is necessary where
+  // kernel.yama.ptrace_scope is 1.
   void wait_until_traceable() const;
   void go();
   // To be called after the child has ended: the errno of a failed exec, or 0.
@@ -50,7 +50,7 @@ class Child {
   pid_t pid_;
   UniqueFd go_;         // if closed without a byte, the child exits without executing
   UniqueFd failure_;    // carries the errno of exec; a successful exec closes it
-  UniqueFd traceable_;  // carries a byte, see wait_until_traceable()
+  UniqueFd traceable_;  // a byte means that the child can be traced, see wait_until_traceable()
 };
 
 }  // namespace knell::cli

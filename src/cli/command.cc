@@ -11,7 +11,7 @@
 
 #include "base/nearest.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/parse_error.h"
 #include "cli/signals.h"
 
@@ -81,7 +81,7 @@ Words take_tail(Words& words, const CommandLine& line, Command::Tail tail) {
 }
 
 Outcome<int> print_text(std::string text) {
-  Output out(STDOUT_FILENO, "standard output");
+  OutputBuffer out(STDOUT_FILENO, "standard output");
   out.buffer() = std::move(text);
   KNELL_TRY(out.flush());
   return kDone;

@@ -15,7 +15,7 @@ std::string cause_of(const knell_event& event) {
   return text.erase(0, text.find_first_not_of(' '));
 }
 
-// Picked: with fewer columns a command is hard to recognize.
+// Chosen, not measured: with fewer columns a command is hard to recognize.
 constexpr size_t kLeastCommandColumns = 12;
 
 void begin_line(std::string& out, const Screen& screen, size_t& used) {
@@ -48,7 +48,7 @@ void append_command_column(std::string& out, size_t used, size_t start, const kn
     if (used + kColumnGap + width > limit) {
       append_wrapped(out, cause, colour, screen, used);
     } else {
-      // Moves the cause out of its column where that leaves room for the command beside it.
+      // Moves the cause to the left of its column if the command then fits beside it.
       if (used + gap + width + least > limit) gap = kColumnGap;
       out.append(gap, ' ');
       paint(out, cause, colour, screen);

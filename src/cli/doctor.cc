@@ -12,7 +12,7 @@
 #include "base/privilege.h"
 #include "cli/command.h"
 #include "cli/listen.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/screen.h"
 #include "cli/text.h"
 
@@ -152,7 +152,7 @@ Outcome<int> Doctor::execute(std::vector<std::string>) {
   if (!verbose_ && !json)
     std::erase_if(findings, [](const Finding& f) { return f.level == KNELL_FINDING_NOTE; });
   const std::string last = last_line(findings);
-  Output out(STDOUT_FILENO, "standard output");
+  OutputBuffer out(STDOUT_FILENO, "standard output");
   if (json) {
     add_json(out.buffer(), {KNELL_FINDING_NOTE, "knell", head_line(), ""});
     for (const Finding& finding : findings) add_json(out.buffer(), finding);

@@ -14,7 +14,7 @@ class EventCopy {
   explicit EventCopy(const knell_event& event) : event_(event) {
     size_t bytes = 0;
     for_each_string([&](knell_string& text) { bytes += text.size; });
-    bytes_.reserve(bytes);  // so that it does not move
+    bytes_.reserve(bytes);  // so that appending does not move the bytes
     for_each_string([&](knell_string& text) {
       if (text.data == nullptr) return;
       const size_t at = bytes_.size();
@@ -35,7 +35,7 @@ class EventCopy {
   const knell_event& event() const { return event_; }
 
  private:
-  // A short std::string moves its bytes.
+  // A short std::string stores its bytes in itself, so moving it moves the bytes.
   void take(EventCopy& other) {
     const char* const before = other.bytes_.data();
     bytes_ = std::move(other.bytes_);

@@ -16,8 +16,8 @@
 // too; a process that then continues CMD alone (a debugger, `kill -CONT` of its pid) does not
 // continue us. So while we are stopped, and only then, the probe checks the state of CMD every
 // kLook. And when we die before CMD, only the probe can react: a supervisor that kills us with
-// SIGKILL after its time-out means CMD, which otherwise would go on unnoticed, and beside its
-// successor.
+// SIGKILL after its time-out wants to end CMD. Without the probe CMD would continue to run, beside
+// the new process that the supervisor starts.
 #include "cli/group_probe.h"
 
 #include <fmt/format.h>
@@ -52,7 +52,8 @@ using namespace std::chrono_literals;
 constexpr auto kLook = 50ms;  // chosen, not measured: how often the probe checks a stopped CMD
 // Chosen, not measured: then the probe is sent SIGCONT, as it may be stopped.
 constexpr auto kAnswer = 100ms;
-constexpr auto kLongAnswer = 5s;    // chosen, not measured: then the probe counts as ended
+// Chosen, not measured: a probe that has not answered by then counts as ended
+constexpr auto kLongAnswer = 5s;
 constexpr size_t kNamesShown = 16;  // chosen, not measured
 
 enum : char { kTake = 't', kStopping = 's', kContinued = 'c', kEnd = 'e' };
@@ -63,7 +64,7 @@ struct Request {
 struct Answer {
   static constexpr uint32_t kMost = 16;
   uint32_t number;
-  uint32_t count;  // kMost: another answer follows
+  uint32_t count;  // number of signals in this answer; kMost: another answer follows
   std::array<siginfo_t, kMost> signals;
 };
 
@@ -78,7 +79,7 @@ struct Probe {
   const BlockedSignals& signals;
   int socket;
   pid_t parent, command;
-  UniqueFd parent_fd, command_fd;  // empty before Linux 5.3
+  UniqueFd parent_fd, command_fd;  // pidfds; empty before Linux 5.3
   std::string name;
   bool stopped = false;
 

@@ -16,7 +16,7 @@
 
 #include "cli/find_program.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/text.h"
 
 namespace knell::cli {
@@ -33,7 +33,7 @@ std::string killer_words(const knell_event& event) {
   if ((event.has & KNELL_HAS_KILLER) == 0) return {};
   std::string text = killer_text(event);
   text.erase(0, text.find_first_not_of(" <-"));
-  return text.substr(0, text.find("  <- "));  // only the first of several causes
+  return text.substr(0, text.find("  <- "));  // of several causes only the first
 }
 
 // The main fields that are known; the JSON has all of them.

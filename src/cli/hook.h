@@ -20,7 +20,7 @@ namespace knell::cli {
 // they wait in the source's buffer, where a loss is counted and reported.
 class Hook {
  public:
-  // Picked: enough to hide a slow CMD, too few to flood the machine.
+  // Chosen, not measured: enough to hide a slow CMD, too few to flood the machine.
   static constexpr size_t kMostRunning = 16;
   static constexpr size_t kQueue = 4096;  // chosen, not measured: some 10 MB
 

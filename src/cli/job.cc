@@ -114,7 +114,7 @@ void Job::sort_signals() {
     end_requested_ = end_requested_ || (ended_ && asks_to_end(info->si_signo));
     if (has_probe_)
       sorter_.add_own(*info, now);
-    else if (info->si_code != SI_KERNEL)  // a guess: SI_KERNEL is a signal to the group
+    else if (info->si_code != SI_KERNEL)  // SI_KERNEL: assumed to be sent to the group
       forward_signal({*info, SignalSorter::Target::kProcess});
   }
   for (const auto& signal : sorter_.take(now)) forward_signal(signal);
@@ -208,8 +208,9 @@ bool Job::is_stopped() const {
   return ::waitid(P_PID, static_cast<id_t>(pid_), &continued, kWhat) != 0 || continued.si_pid == 0;
 }
 
-// CMD has a process group of its own, and would have the terminal without us. SIGCONT, since
-// members that have already read from the terminal were stopped for it.
+// Makes CMD's group the foreground group of the terminal, if CMD has created a process group of its
+// own: without knell it would be. Then sends SIGCONT, since members of the group that read from the
+// terminal before were stopped.
 bool Job::give_terminal() {
   if (!leads_group_of_its_own()) return false;
   const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));

@@ -25,7 +25,7 @@ class Job {
 
   Job(const BlockedSignals& signals, GroupProbe& probe, const Child& child, std::string name);
 
-  // Call step() on POLLIN, and at the time next() in any case.
+  // Call step() when fd() is readable, and at the time next() in any case.
   int fd() const { return signals_.fd(); }
   std::optional<Clock::time_point> next() const;
   void step();
@@ -40,8 +40,8 @@ class Job {
   // process.
   bool end_requested() const { return end_requested_; }
 
-  // Replaces the sender of a signal that this process passed on, which an event reports as this
-  // process, by its original sender. The strings it sets are valid until the next step().
+  // An event reports this process as the sender of a signal that it passed on: replaces it by the
+  // original sender. The strings that this sets are valid until the next step().
   void replace_sender(knell_event& exit) const;
 
  private:

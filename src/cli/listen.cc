@@ -178,7 +178,8 @@ Outcome<void> Selection::check_exits(uint32_t mask) const {
 Outcome<void> Selection::check(uint32_t mask) const {
   for (const Predicate& p : predicates_) {
     for (const std::string& value : p.values) {
-      // Not in apply(): by then the process may have died, and its exit is an event to report.
+      // Checked here and not in apply(): by then the process may have died, and its exit must be
+      // reported.
       if (live_ && (p.key == "pid" || p.key == "under"))
         KNELL_TRY(map_words(value, [&](std::string_view w) { return process_word(p.flag, w); }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));

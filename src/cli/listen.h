@@ -20,7 +20,7 @@ class Selection {
  public:
   void add_events_option(CommandLine& line, const std::string& help);
   void add_predicate_options(CommandLine& line);
-  // Only the predicates that can match a process that is alive.
+  // Adds only the predicates that can match a living process.
   void add_live_predicate_options(CommandLine& line);
 
   // The mask of -e, or `unless_given` where -e was not typed.
@@ -40,7 +40,7 @@ class Selection {
  private:
   struct Predicate {
     std::string flag;  // as typed: "--exit-code"
-    std::string key;   // as knell_match() knows it: "ended"
+    std::string key;   // the key of knell_match(): "ended"
     std::vector<std::string> values;
   };
   void add_predicate_options(CommandLine& line, bool of_ends);
@@ -72,7 +72,7 @@ Outcome<Listener> open_listener(const Options& options);
 // the recording has begun.
 Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
 
-// Parses the value of -o, table or json; true: json.
+// Parses the value of -o: "table" or "json". Returns whether it is json.
 Outcome<bool> wants_json(const std::string& word);
 
 }  // namespace knell::cli

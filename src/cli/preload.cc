@@ -32,7 +32,8 @@
 namespace knell::cli {
 namespace {
 
-constexpr int kMostInterpreters = 5;  // the kernel's limit of scripts run by scripts
+// How many scripts may interpret one another, as in the kernel
+constexpr int kMostInterpreters = 5;
 
 std::unexpected<Error> cannot(const std::string& path, std::string_view why) {
   return say(ENOEXEC, fmt::format("{}: {}", printable(path), why));
@@ -206,7 +207,7 @@ Result<std::string> compat_library() {
   path.resize(path.find_last_of('/') + 1);
   path += kName;
   if (::access(path.c_str(), R_OK) != 0)
-    return errno_error(fmt::format("read {}, a part of knell", printable(path)));
+    return errno_error(fmt::format("read {}, which is installed with knell", printable(path)));
   if (path.find_first_of(" :") != std::string::npos)
     return say(EINVAL, fmt::format("{}: a library to preload cannot have spaces or colons in its "
                                    "path; install knell elsewhere",

@@ -124,10 +124,11 @@ TEST_F(Preload, AProgramThatGainsPrivilegesIsRefused) {
   EXPECT_NE(refusal(program).find("set-user-ID"), std::string::npos);
   ASSERT_EQ(::chmod(program.c_str(), 02755), 0);
   EXPECT_NE(refusal(program).find("set-group-ID"), std::string::npos);
-  ASSERT_EQ(::chmod(program.c_str(), 02745), 0);  // once mandatory locking, not set-group-id
+  // Without group execute permission this bit is not set-group-ID
+  ASSERT_EQ(::chmod(program.c_str(), 02745), 0);
   EXPECT_EQ(refusal(program), "");
   ASSERT_EQ(::chown(program.c_str(), 0, 0), 0);
-  ASSERT_EQ(::chmod(program.c_str(), 06755), 0);  // gains nothing, as we are root
+  ASSERT_EQ(::chmod(program.c_str(), 06755), 0);  // changes no ids, since the test runs as root
   EXPECT_EQ(refusal(program), "");
 }
 

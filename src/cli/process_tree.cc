@@ -10,14 +10,14 @@ namespace {
 
 bool has_start(const knell_id& id) { return id.kind == KNELL_ID_START; }
 
-// Whether the exit is that of the living process: it has the same start, or, where the start is not
-// known, it came after the process was seen alive.
+// Whether `exit` is the exit of the process `living`: both have the same start, or a start is
+// unknown and the exit is later than the time at which the process was seen alive.
 bool is_exit_of(const knell_event& exit, const knell_event& living) {
   if (has_start(exit.id) && has_start(living.id)) return exit.id.start == living.id.start;
   return exit.mono_ns >= living.mono_ns;
 }
 
-// The order of births; unknown ones come last.
+// The sort key of the start order; processes with an unknown start come last.
 std::tuple<bool, uint64_t, pid_t> birth(const knell_event& event) {
   return {!has_start(event.id), event.id.start, event.pid};
 }
@@ -62,8 +62,8 @@ size_t ProcessTree::alive() const {
       std::ranges::count_if(nodes_, [](const Node& node) { return node.alive(); }));
 }
 
-// The node of its parent; kNone: it is not in the picture. The pid of a parent that has ended may
-// be that of a younger process by now.
+// The node of the parent of `child`; kNone: the parent is not in the tree. If the parent has ended,
+// a younger process may have its pid by now.
 uint32_t ProcessTree::parent_of(uint32_t child) const {
   const knell_event& event = nodes_[child].event();
   uint32_t found = kNone;
@@ -76,11 +76,19 @@ uint32_t ProcessTree::parent_of(uint32_t child) const {
       continue;
     }
     if (has_start(event.id) && has_start(id) && id.start > event.id.start) continue;
-    // Of several the youngest, or the one that is alive.
+    // Of several processes that had this pid, takes the youngest, or the one that is alive.
     if (found == kNone || birth(nodes_[found].event()) < birth(nodes_[at->second].event()))
       found = at->second;
   }
   return found;
+}
+
+uint32_t ProcessTree::shown_parent_of(uint32_t child) const {
+  uint32_t parent = parent_of(child);
+  // Bounded by the number of nodes, since hidden parents may be in a cycle.
+  for (size_t i = 0; parent != kNone && nodes_[parent].hidden; ++i)
+    parent = i < nodes_.size() ? parent_of(parent) : kNone;
+  return parent;
 }
 
 void ProcessTree::link() {
@@ -88,7 +96,8 @@ void ProcessTree::link() {
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, {}, [this](uint32_t i) { return birth(nodes_[i].event()); });
   for (const uint32_t i : order) {
-    const uint32_t parent = parent_of(i);
+    if (nodes_[i].hidden) continue;
+    const uint32_t parent = shown_parent_of(i);
     (parent != kNone ? nodes_[parent].children : tops_).push_back(i);
   }
 }

@@ -16,11 +16,11 @@
 
 namespace knell::cli {
 
-// The processes of one picture: those of a snapshot, and those that ended a moment ago. A process
-// is below its parent if both are in the picture; children are in the order of their births. A
-// picture does not change: another one is made from another snapshot. Not thread-safe.
+// The processes that `knell tree` shows at one time: those of a snapshot, and those that ended a
+// moment ago. A process is below its parent if both are in the tree; children are in the order of
+// their start. A new snapshot makes a new tree. Not thread-safe.
 //
-//   { add() }* -> { add_ended() }* -> walk()
+//   { add() }* -> { add_ended() }* -> hide() -> walk()
 class ProcessTree {
  public:
   struct Node {
@@ -30,34 +30,44 @@ class ProcessTree {
 
     EventCopy copy;
     std::vector<uint32_t> children;  // indexes
-    bool visited = false;
+    bool hidden = false, visited = false;
   };
 
-  // A process of a snapshot.
+  // Adds a process of a snapshot.
   void add(const knell_event& event);
-  // An exit, in place of the process of the snapshot if it was alive then.
+  // Adds an exit; it replaces the process of the snapshot if that is the same process.
   void add_ended(const knell_event& event);
 
   size_t alive() const;
   size_t size() const { return nodes_.size(); }
   const Node& operator[](uint32_t index) const { return nodes_[index]; }
 
-  // Where a node is: `more` says for each level, from that below the top on, whether there is a
-  // further sibling below the line of that level.
+  // Leaves out the processes for which is_hidden(event) is true. What is below one of them is shown
+  // one level higher. Returns their number.
+  template <class F>
+  size_t hide(F is_hidden) {
+    size_t count = 0;
+    for (Node& node : nodes_) count += (node.hidden = is_hidden(node.event())) ? 1 : 0;
+    return count;
+  }
+
+  // The place of a node: `more` says for each level, from that below the top on, whether a further
+  // sibling follows, so that a vertical line must be drawn.
   struct Place {
     size_t depth = 0;
     const std::vector<bool>& more;
   };
-  enum class Descend : uint8_t { kYes, kNo };
-  // Calls visit(node, place) for each node, which returns whether to go on with its children.
-  // Takes no stack, whatever the depth. Can be called once.
+  enum class Next : uint8_t { kGoOn, kStop };
+  // Calls visit(node, place) for each node that is not hidden, until it returns kStop. Is not
+  // recursive, so any depth is possible. Can be called once.
   template <class F>
   void walk(F visit) {
     link();
-    for (const uint32_t top : tops_) walk_from(top, visit);
-    // What is left is in a cycle of parents: pids that were reused within one clock tick.
+    for (const uint32_t top : tops_)
+      if (walk_from(top, visit) == Next::kStop) return;
+    // The remaining nodes are in a cycle of parents: pids that were reused within one clock tick.
     for (uint32_t i = 0; i < nodes_.size(); ++i)
-      if (!nodes_[i].visited) walk_from(i, visit);
+      if (!nodes_[i].visited && !nodes_[i].hidden && walk_from(i, visit) == Next::kStop) return;
   }
 
  private:
@@ -68,20 +78,21 @@ class ProcessTree {
   void link();
   void push(const knell_event& event);
   uint32_t parent_of(uint32_t child) const;
+  uint32_t shown_parent_of(uint32_t child) const;
 
   template <class F>
-  void walk_from(uint32_t top, F& visit) {
+  Next walk_from(uint32_t top, F& visit) {
     std::vector<Frame> path;
     std::vector<bool> more;
     const auto enter = [&](uint32_t index) {
       Node& node = nodes_[index];
       node.visited = true;
       const Place place{.depth = path.size(), .more = more};
-      const bool descend = visit(std::as_const(node), place) == Descend::kYes;
-      path.push_back({index, descend ? 0 : node.children.size()});
+      path.push_back({index, 0});
+      return visit(std::as_const(node), place);
     };
-    enter(top);
-    while (!path.empty()) {
+    Next next = enter(top);
+    while (next == Next::kGoOn && !path.empty()) {
       Frame& frame = path.back();
       const std::vector<uint32_t>& children = nodes_[frame.node].children;
       more.resize(path.size() - 1);
@@ -91,8 +102,9 @@ class ProcessTree {
       }
       const uint32_t child = children[frame.next++];
       more.push_back(frame.next < children.size());
-      if (!nodes_[child].visited) enter(child);
+      if (!nodes_[child].visited) next = enter(child);
     }
+    return next;
   }
 
   static constexpr uint32_t kNone = UINT32_MAX;
@@ -101,8 +113,8 @@ class ProcessTree {
   std::vector<uint32_t> tops_;
 };
 
-// An exit that has no more than a status, with the details of the process when it was alive. The
-// strings are those of `living`.
+// The exit of a process, of which only the status is known, completed with the details that the
+// process had when it was alive. The strings are those of `living`.
 knell_event with_details_of(const knell_event& exit, const knell_event& living);
 
 }  // namespace knell::cli

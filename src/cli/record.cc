@@ -185,7 +185,7 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   error = recorder.close();
   const bool closed = !error || error == std::errc::broken_pipe || progress.reader_gone;
   std::string failure = closed ? "" : knell_explain();
-  // fsync(2) fails with one of these where there is nothing to write to a disk, as for a pipe.
+  // fsync(2) fails with one of these errors for a pipe and other files that are not on a disk.
   const bool kept = ::fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
   if (closed && !kept)
     failure = fmt::format("cannot write the recording to the disk: {}", std::strerror(errno));

@@ -9,7 +9,7 @@
 
 #include "base/duration.h"
 #include "cli/command_column.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/text.h"
 
 namespace knell::cli {
@@ -45,7 +45,7 @@ void Report::add_text(const knell_event& event, const Tree& tree, std::string& o
     out += '\n';
     return;
   }
-  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // widths that line up most lines
+  constexpr size_t kEnded = 7, kTook = 5, kAncestry = 19;  // column widths that suit most lines
   const std::string ended = event_text(event);
   const bool killed = (event.has & KNELL_HAS_STATUS) != 0 && WIFSIGNALED(event.wait_status);
   const Colour colour = event.type != KNELL_EVENT_EXIT ? Colour::kCyan
@@ -88,7 +88,7 @@ void Report::add_json(const knell_event& event, const Tree& tree, std::string& o
 }
 
 CommandExit describe_exit(const knell_event& exit) {
-  // Every exit has these members, so no check for a status is needed.
+  // Every exit has these members, whether or not its status is known.
   static constexpr std::string_view kMembers[] = {"core_dumped", "killed_by", "last_signal"};
   CommandExit out{ended(exit), killer_text(exit), {}};
   if (!out.cause.empty()) out.cause.erase(0, 1);  // the text begins with two blanks; keep one

@@ -45,11 +45,11 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kLatency = 5ms;
-// After the child was reaped, its exit event and the last events under it may still be on their
-// way. The child's exit event comes last, usually within milliseconds. It may be lost, so the wait
-// for it is limited.
+// How long to wait for events after the child was reaped: its exit event and the last events of its
+// descendants may not have been read yet. The child's exit event comes last, usually within
+// milliseconds, but it may be lost.
 constexpr auto kLongestDrain = 2s;
-// Chosen, not measured: for a reader that takes nothing, once we are to end.
+// Chosen, not measured: how long a reader that does not read may delay the end of this process.
 constexpr auto kOutputTimeout = 1s;
 constexpr size_t kMostUnwritten = size_t{1}
                                   << 20;  // chosen, not measured: beyond it, no events are read
@@ -123,8 +123,8 @@ void Running::take_command_exit(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
-// Returns whether the exec is reported although it is not wanted: the first one of a program that
-// being traced changes.
+// Whether to report an exec that the user did not request: the first one of a program that behaves
+// differently because it is traced.
 bool Running::take_exec(const knell_event& event) {
   const bool withheld = (event.flags & KNELL_FLAG_PRIVILEGES_WITHHELD) != 0;
   const bool left = (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0;
@@ -148,8 +148,8 @@ void Running::take(const knell_event& taken) {
       ++result_.failed;
   }
   const bool flagged = event.type == KNELL_EVENT_EXEC && take_exec(event);
-  if (wanted(event) || flagged)
-    report_.add(event, tree_, unwritten_);  // before the tree removes it
+  // Report the exit first: add() may remove the process from the tree
+  if (wanted(event) || flagged) report_.add(event, tree_, unwritten_);
   tree_.add(event, alive_in_proc);
 }
 
@@ -174,7 +174,7 @@ void Running::write() {
     if (!done) return;
     if (!*done)
       message("knell: {}; {} continues without a report\n", done->error().line, result_.name);
-    report_closed_ = report_closed_ || !*done || **done == Output::Reader::kClosed;
+    report_closed_ = report_closed_ || !*done || **done == OutputBuffer::Reader::kClosed;
   }
   if (report_closed_)
     unwritten_.clear();
@@ -270,11 +270,11 @@ void close_inherited() {
   }
 }
 
-// Returns the process whose descendants are to be watched: those of CMD, and the children that CMD
-// makes with CLONE_PARENT. For the kernel the latter are children of this process, and the
-// connector reports only that. From here on this process makes no children itself, so it can be the
-// root; only where it was started with children does CMD have to be the root, which leaves out
-// CLONE_PARENT.
+// Returns the process whose descendants are watched: they must include the descendants of CMD, and
+// the children that CMD creates with CLONE_PARENT. The latter are children of this process for the
+// kernel, and the connector reports no more than that. This process creates no other children from
+// here on, so it can be that process. If it was started with children, CMD is used instead, and
+// children created with CLONE_PARENT are missed.
 pid_t root_of(pid_t command, pid_t probe) {
   std::ifstream children("/proc/thread-self/children");
   if (!children) return command;
@@ -329,7 +329,8 @@ class Run final : public Command {
 std::string_view Run::notes() const {
   return "CMD runs as it would without knell: it has standard input, output and the terminal,\n"
          "knell sends CMD each signal that knell receives, and when CMD stops, knell stops. The\n"
-         "last line of the report says how CMD itself ended, and why.\n"
+         "last line of the report says how CMD itself ended, and why. Where no source works here,\n"
+         "CMD is traced (ptrace), which slows it down; then the first line of the report says so.\n"
          "\n"
          "Exit status: that of CMD; if a signal killed CMD, knell kills itself by the same signal\n"
          "(a shell shows 128 + signal). 125 knell failed, or nothing can be observed here (CMD is\n"

@@ -24,7 +24,7 @@ class SignalSorter {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::milliseconds kSettle{20};  // chosen, not measured
 
-  enum class Target { kProcess, kGroup };  // that the signal was sent to
+  enum class Target { kProcess, kGroup };  // where the signal was sent
   struct Sorted {
     siginfo_t info;
     Target target;

@@ -11,7 +11,7 @@
 #include "base/container.h"
 #include "cli/command.h"
 #include "cli/daemon_check.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/status_text.h"
 
 namespace knell::cli {
@@ -81,7 +81,7 @@ Outcome<int> Status::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const std::string json, ask_daemon());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("the status of knelld is not a JSON object");
-  Output out(STDOUT_FILENO, "standard output");
+  OutputBuffer out(STDOUT_FILENO, "standard output");
   switch (format) {
     case Format::kTable:
       append_status_table(out.buffer(), *parsed, Screen::of(STDOUT_FILENO));

@@ -130,7 +130,8 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
 }  // namespace
 
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
-  Metric(out, "knell_info", "gauge", "Always 1; the version and the kernel.")
+  Metric(out, "knell_info", "gauge",
+         "Always 1; the labels are the versions of knelld and of the kernel.")
       .add({{"version", status["version"].text()}, {"kernel", status["kernel"].text()}}, 1);
   Metric(out, "knell_uptime_seconds", "gauge", "Seconds since the daemon started.")
       .add({}, fmt::format("{:.3f}", status["uptime_s"].real().value_or(0)));

@@ -38,7 +38,8 @@ class Summary {
   std::string text() const;
 
  private:
-  static constexpr size_t kKinds = 4096;  // chosen, not measured: kinds counted, to show three
+  // Number of kinds that are counted, to show the three most frequent; chosen, not measured
+  static constexpr size_t kKinds = 4096;
   struct Kind {
     uint64_t count = 0;
     bool killed = false;  // of equal counts, signals come first

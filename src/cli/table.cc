@@ -10,14 +10,14 @@
 
 #include "base/duration.h"
 #include "cli/command_column.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/summary.h"
 #include "cli/text.h"
 
 namespace knell::cli {
 namespace {
 
-// From this width on, wide columns leave kReservedCommandColumns.
+// At this width or above, columns may be wide, as long as kReservedCommandColumns are left.
 constexpr size_t kWideScreen = 116;
 // Room for "<- kill by 8103 bash (root)" beside a SIGKILL.
 constexpr size_t kReservedCommandColumns = 26;

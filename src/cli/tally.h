@@ -35,7 +35,7 @@ Outcome<std::vector<Key>> parse_keys(const std::vector<std::string>& lists);
 // kRows kinds; events of further kinds are counted together, as "(other)".
 class Tally final : public View {
  public:
-  static constexpr size_t kRows = 10'000;  // some 2 MB with usual names
+  static constexpr size_t kRows = 10'000;  // take about 2 MB with usual names
 
   Tally(std::vector<Key> keys, bool json, const Screen& screen, size_t rows = kRows)
       : keys_(std::move(keys)), json_(json), screen_(screen), limit_(rows) {}
@@ -70,7 +70,7 @@ class Tally final : public View {
   Count other_;
   Losses losses_;
   std::string kind_;            // reused
-  size_t lines_on_screen_ = 0;  // of the last table, which the next one overwrites
+  size_t lines_on_screen_ = 0;  // lines of the last table, which the next table overwrites
 };
 
 }  // namespace knell::cli

@@ -217,7 +217,7 @@ std::string_view json_member(std::string_view object, std::string_view key) {
     if (c == '"') in_string = true;
     if (depth == 1 && (c == ',' || c == '}')) {
       const std::string_view member = object.substr(start, at - start);
-      const size_t value = key.size() + 3;  // two quotes and the colon
+      const size_t value = key.size() + 3;  // size of the key with its two quotes and the colon
       if (member.size() > value && member[0] == '"' && member.substr(1).starts_with(key) &&
           member.substr(key.size() + 1).starts_with("\":"))
         return member.substr(value);
@@ -297,7 +297,7 @@ std::string lost_text(const knell_event& event) {
     out += fmt::format("{} {}{}", event.lost_count, what, event.lost_count == 1 ? "" : "s");
   }
   if (event.lost_from_time_ns != 0) out += " since " + clock_text(event.lost_from_time_ns);
-  if (counted) out += " (buffer full)";  // nothing else leaves a count
+  if (counted) out += " (buffer full)";  // only a full buffer causes losses with a count
   return out;
 }
 

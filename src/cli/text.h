@@ -51,8 +51,8 @@ std::string killer_text(const knell_event& event);
 std::string_view via_text(uint32_t via);
 // The source of a listener's events: "bpf", or "knelld (bpf)".
 std::string source_text(const knell_stats& stats);
-// Which processes a listener may receive events of, to follow the word "processes": " of uid
-// 65534", " of this pid namespace"; empty: all.
+// Which processes the listener may see, as text that follows the word "processes": " of uid 65534",
+// " of this pid namespace"; empty: all processes.
 std::string scope_text(const knell_stats& stats);
 // "recorded 2026-11-23 16:50:01 via bpf, Linux 6.18.1 x86_64", local time, and the selection.
 std::string origin_text(const knell_recording& recording);

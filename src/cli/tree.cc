@@ -73,7 +73,7 @@ void Tree::sweep(const Alive& alive) {
     if (pid != root_ && !node.ended && !alive(pid, node.start)) gone.push_back(pid);
   }
   for (const pid_t pid : gone) end(pid);
-  // Else a large tree of living processes would be swept at each fork.
+  // Raise the limit, otherwise a large tree of living processes would be swept at each fork.
   limit_ = std::max(limit_, 2 * nodes_.size());
 }
 

@@ -3,9 +3,10 @@
 
 // `knell tree`: the processes that are alive, from a snapshot, and those that ended a moment ago,
 // from the exits of a listener that was opened before. So a process that ends between the two is
-// not missed. Each picture has a snapshot of its own: births and changes need not be followed.
+// not missed. A new snapshot is taken each time the tree is shown, so forks and other changes need
+// not be tracked.
 //
-// Where no source works here, the exits come from pidfds of the processes of a first snapshot.
+// Where no other source works, the exits come from pidfds of the processes in a first snapshot.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -28,7 +29,7 @@
 #include "cli/descriptor_limit.h"
 #include "cli/listen.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/process_tree.h"
 #include "cli/signals.h"
 #include "cli/summary.h"
@@ -43,18 +44,19 @@ using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kDuration = 2s;  // of listening before one picture; picked: short enough to wait for
-constexpr auto kInterval = 2s;  // between pictures
-constexpr auto kKeep = 10s;     // how long an exit stays in later pictures
+constexpr auto kDuration = 2s;  // how long to listen before the tree is shown; chosen, not measured
+constexpr auto kInterval = 2s;  // between two updates of the tree
+constexpr auto kKeep = 10s;     // how long a process that ended stays in the tree
 constexpr auto kLeastInterval = 100ms;
 constexpr int64_t kLatencyNs = 10'000'000;
-constexpr size_t kMostEnded = 4096;  // exits kept; picked: more than anybody reads
+constexpr size_t kMostEnded = 4096;  // exits kept; chosen, not measured: more than a person reads
 
 struct TreePlan {
   Options options;
   Selection selection;
   bool json = false, watch = false, kernel_threads = false;
-  std::optional<nanoseconds> duration;  // of listening; none with --watch: until Ctrl-C
+  // How long to listen; with --watch not set by default: until Ctrl-C
+  std::optional<nanoseconds> duration;
   nanoseconds interval = kInterval, keep = kKeep;
 
   bool listens() const { return !duration || duration->count() > 0; }
@@ -62,8 +64,9 @@ struct TreePlan {
 
 class TreeLoop {
  public:
-  // `listener`: of the snapshots, with the predicates. `exits`: reports exits; the same, or over
-  // pidfds another one, since an exit reported by a pidfd has nothing that predicates could test.
+  // `listener` takes the snapshots and has the predicates. `exits` reports the exits: the same
+  // listener, or over pidfds another one without predicates, since the exit of a pidfd has no
+  // details that predicates could test.
   TreeLoop(const TreePlan& plan, Listener& listener, Listener& exits, Signals& signals)
       : plan_(plan),
         listener_(listener),
@@ -91,12 +94,14 @@ class TreeLoop {
   Listener& listener_;
   Listener& exits_;
   Signals& signals_;
-  Output out_{STDOUT_FILENO, "standard output"};
+  OutputBuffer out_{STDOUT_FILENO, "standard output"};
   const bool terminal_;
   const bool utf8_ = is_utf8_locale();
   std::deque<EventCopy> ended_;
-  std::unordered_map<pid_t, EventCopy> added_;  // over pidfds: what was alive, with its details
-  size_t dropped_ = 0;                          // of ended_, because there were too many
+  // Over pidfds: the processes whose exit is awaited, with their details
+  std::unordered_map<pid_t, EventCopy> added_;
+  // Number of exits removed from ended_ because there were too many
+  size_t dropped_ = 0;
   size_t ended_count_ = 0, alive_ = 0;
   size_t lines_on_screen_ = 0;
   Losses losses_;
@@ -107,13 +112,14 @@ void TreeLoop::print_headline() const {
   const knell_stats stats = listener_.stats();
   const std::string what = plan_.selection.describe_processes(scope_text(stats));
   if (!plan_.listens()) return message("{}, from /proc\n", what);
-  const std::string source = is_pidfd() ? "pidfds, so of those alive now" : source_text(stats);
-  if (plan_.watch) return message("{}, exits via {}; Ctrl-C ends\n", what, source);
-  message("{}, and what ends within {}, via {}; Ctrl-C shows them now\n", what,
+  const std::string source =
+      is_pidfd() ? "pidfds (only of processes that are alive now)" : source_text(stats);
+  if (plan_.watch) return message("{}, exits via {}; Ctrl-C ends with a summary\n", what, source);
+  message("{}, and those that end within {}, via {}; Ctrl-C shows them now\n", what,
           duration_text(*plan_.duration), source);
 }
 
-// Over pidfds only the exits of added processes are reported.
+// With pidfds, only the exits of added processes are reported: adds all processes.
 Outcome<void> TreeLoop::add_processes() {
   if (!is_pidfd() || !plan_.listens()) return {};
   std::vector<EventCopy> all;
@@ -125,15 +131,19 @@ Outcome<void> TreeLoop::add_processes() {
     const pid_t pid = process.event().pid;
     const int added = exits_.add(pid, process.event().id.start).value();
     if (added == 0) added_.insert_or_assign(pid, std::move(process));
-    if (added != EMFILE && added != ENFILE) continue;  // else it has ended, or was added before
+    if (added == EPROTONOSUPPORT) return fail(kNothingHere, knell_explain());
+    // Any other error: it has ended, or was added before
+    if (added != EMFILE && added != ENFILE) continue;
     if (!std::exchange(descriptors_short_, true))
-      message("knell tree: too few descriptors (ulimit -n) to notice the end of every process\n");
+      message(
+          "knell tree: too few descriptors to notice the exit of every process; raise the limit "
+          "(ulimit -n)\n");
     break;
   }
   return {};
 }
 
-// The exit that a pidfd reports has a status and nothing else.
+// An exit reported by a pidfd has a status and no other details.
 void TreeLoop::add_ended(const knell_event& exit) {
   ++ended_count_;
   const auto known = added_.find(exit.pid);
@@ -160,7 +170,7 @@ Outcome<bool> TreeLoop::read_events() {
   return events.size() == space.size();
 }
 
-// Reads exits until then, until a signal, or until the reader of standard output has gone.
+// Reads exits until this time, until a signal, or until the reader of standard output closes it.
 Outcome<TreeLoop::Loop> TreeLoop::listen_until(Clock::time_point until) {
   while (!Signals::stopped()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
@@ -186,11 +196,13 @@ Outcome<ProcessTree> TreeLoop::take_picture() {
   const auto error = listener_.snapshot([&](const knell_event& event) { tree.add(event); });
   if (error) return fail(kFailed, knell_explain());
   if (plan_.listens()) {
-    // The exits from before the snapshot may be held back by the pacing, over the daemon twice.
+    // The pacing may delay exits that happened before the snapshot; over the daemon it applies
+    // twice.
     const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
     const int timeout_ms =
         static_cast<int>(kLatencyNs / 1'000'000) * (by_daemon ? 2 : 1) + (by_daemon ? 20 : 2);
-    const auto until = Clock::now() + 200ms;  // picked: exits may come all the time
+    // Chosen, not measured: a limit, since further exits may keep coming
+    const auto until = Clock::now() + 200ms;
     pollfd fd{exits_.fd(), POLLIN, 0};
     while (Clock::now() < until && ::poll(&fd, 1, timeout_ms) > 0) KNELL_TRY(read_events());
   }
@@ -225,7 +237,7 @@ Outcome<TreeLoop::Loop> TreeLoop::show(ProcessTree& tree) {
     out += '\n';
   }
   KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == Output::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
+  return reader == OutputBuffer::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
 }
 
 Outcome<TreeLoop::Loop> TreeLoop::run_once() {
@@ -262,7 +274,7 @@ void TreeLoop::print_summary() const {
     return message("knell: there are no {}\n", plan_.selection.describe_processes());
   std::string line = fmt::format("{} process{}", alive_, alive_ == 1 ? "" : "es");
   if (plan_.listens()) line += fmt::format(", {} ended, {}", ended_count_, losses_.text());
-  if (dropped_ != 0) line += fmt::format("; the last {} that ended are shown", kMostEnded);
+  if (dropped_ != 0) line += fmt::format("; only the last {} that ended are shown", kMostEnded);
   message("{}\n", line);
 }
 
@@ -280,7 +292,9 @@ class TreeCommand final : public Command {
  public:
   std::string_view name() const override { return "tree"; }
   std::string_view synopsis() const override { return "[OPTIONS]"; }
-  std::string_view summary() const override { return "the processes, and what ended a moment ago"; }
+  std::string_view summary() const override {
+    return "shows the processes as a tree, and those that just ended";
+  }
   std::string_view notes() const override;
   void add_options(CommandLine& line) override;
   Outcome<int> execute(std::vector<std::string> tail) override;
@@ -297,32 +311,33 @@ class TreeCommand final : public Command {
 };
 
 std::string_view TreeCommand::notes() const {
-  return "A process is below its parent where both match. One that ended is at its place, with "
-         "how\n"
-         "it ended, and why where that is known. Needs no privilege: an ordinary user sees over\n"
-         "knelld its own processes, else what /proc shows.\n"
+  return "A process is shown below its parent if both match. A process that ended stays at its "
+         "place,\n"
+         "with how it ended and, if known, why. Needs no privilege: knelld shows an ordinary user\n"
+         "its own processes; without knelld the processes are those that /proc shows.\n"
          "\n"
-         "Exit status: 0 done, also when no process matches; 1 failed; 2 wrong usage; 3 nothing "
-         "can\n"
-         "be observed by --via.\n"
+         "Exit status: 0 done, even if no process matches; 1 failed; 2 wrong usage; 3 the source\n"
+         "in --via cannot be used here (knell doctor shows why).\n"
          "\n"
          "Examples:\n"
-         "  knell tree                     all processes, and what ends within 2s\n"
+         "  knell tree                     all processes, and those that end within 2s\n"
          "  knell tree -u nginx -w         a service, until Ctrl-C\n"
          "  knell tree --under $$ -d 0     this shell and all below it, at once\n"
          "  knell tree -d 1m -o json | jq 'select(.alive | not) | {pid, comm, exit_code}'\n";
 }
 
 void TreeCommand::add_options(CommandLine& line) {
-  line.add_value("-d,--duration", duration_, "TIME",
-                 "listen for ends so long (default 2s; 0: not at all;\nwith -w: until Ctrl-C)");
+  line.add_value(
+      "-d,--duration", duration_, "TIME",
+      "how long to listen for exits (default 2s; 0: not at all;\nwith -w: until Ctrl-C)");
   line.add_flag("-w,--watch", watch_, "show the tree again and again");
-  line.add_value("--interval", interval_, "TIME", "with -w: so often (default 2s)");
-  line.add_value("--keep", keep_, "TIME", "with -w: how long what ended stays (default 10s)");
+  line.add_value("--interval", interval_, "TIME", "with -w: time between updates (default 2s)");
+  line.add_value("--keep", keep_, "TIME",
+                 "with -w: how long a process that ended is shown\n(default 10s)");
   line.add_flag("-a,--all", all_, "show kernel threads, too");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   line.add_value("--via", listen_.via, "SOURCE",
-                 "the source of ends: auto, daemon, bpf, connector");
+                 "the source of exits: auto, daemon, bpf, connector");
   selection_.add_live_predicate_options(line);
 }
 
@@ -341,29 +356,31 @@ Outcome<TreePlan> TreeCommand::plan() const {
   KNELL_ASSIGN(plan.json, wants_json(format_));
   if (watch_ && plan.json)
     return usage("-w shows a table: for JSON use knell tree -o json, or knell watch -o json");
-  if (!watch_ && !interval_.empty()) return usage("--interval is for -w");
-  if (!watch_ && !keep_.empty()) return usage("--keep is for -w");
+  if (!watch_ && !interval_.empty()) return usage("--interval needs -w");
+  if (!watch_ && !keep_.empty()) return usage("--keep needs -w");
   if (!watch_) plan.duration = kDuration;
   if (!duration_.empty()) {
     KNELL_ASSIGN(plan.duration, time("-d", duration_));
   }
-  if (watch_ && !plan.listens()) return usage("-d 0 would end at once; leave out -w");
+  if (watch_ && !plan.listens())
+    return usage("-d 0 would end -w at once; give a time such as 10s, or leave out -w");
   if (!interval_.empty()) {
     KNELL_ASSIGN(plan.interval, time("--interval", interval_));
     if (plan.interval < kLeastInterval)
-      return usage("--interval {}: at least 100ms", printable(interval_));
+      return usage("--interval must be at least 100ms, not {}", printable(interval_));
   }
   if (!keep_.empty()) {
     KNELL_ASSIGN(plan.keep, time("--keep", keep_));
   }
   KNELL_ASSIGN(plan.options, listen_.options(KNELL_EVENT_EXIT));
   if (!plan.listens() && plan.options.via != KNELL_VIA_AUTO)
-    return usage("--via names the source of ends, and -d 0 listens to none");
+    return usage("--via sets the source of exits, but -d 0 reads no exits; use only one of them");
   KNELL_TRY(plan.selection.check(KNELL_EVENT_EXIT));
   return plan;
 }
 
-// Without a source the exits of the processes that are alive now come from pidfds.
+// Opens the listener of exits. If no source works here, the exits of the living processes come from
+// pidfds.
 Outcome<Listener> TreeCommand::open(TreePlan& plan) const {
   if (plan.listens()) {
     auto opened = open_listener(plan.options);

@@ -23,12 +23,13 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// From this width on, USER and UNIT are wide.
+// On a terminal at least this wide, USER and UNIT are wide.
 constexpr size_t kWideScreen = 116;
 constexpr size_t kLevelColumns = 2;
-// Of the room for the commands, the lines of the tree leave this; picked: as the table does.
+// Columns reserved for the command, beside the lines of the tree; chosen, not measured, as in the
+// table.
 constexpr size_t kCommandColumns = 26;
-constexpr size_t kMostLevels = 40;  // where lines are not cut; picked
+constexpr size_t kMostLevels = 40;  // limit of the depth if lines are not cut; chosen, not measured
 
 struct Branches {
   std::string_view child, last, through, past;
@@ -36,7 +37,7 @@ struct Branches {
 constexpr Branches kUtf8{.child = "├─", .last = "└─", .through = "│ ", .past = "  "};
 constexpr Branches kAscii{.child = "|-", .last = "`-", .through = "| ", .past = "  "};
 
-// The process that makes all kernel threads, and such a thread: without a program, so without
+// kthreadd, the parent of all kernel threads, and a kernel thread: they have no program, so no
 // arguments.
 bool is_kthreadd(const knell_event& event) {
   return event.pid == 2 && event.ppid == 0 && event.args.data == nullptr &&
@@ -144,59 +145,57 @@ void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place&
   const Screen& screen = options_.screen;
   const knell_event& event = node.event();
   size_t used = 0;
+  const auto add = [&](std::string_view text, Colour colour) {
+    const std::string fits = screen.columns != 0 ? cut(text, limit() - used) : std::string(text);
+    paint(out, fits, colour, screen);
+    used += display_width(fits);
+  };
   for (const Column& column : columns_) {
-    std::string text = value(column, event);
-    if (screen.columns != 0) text = cut(text, column.width);
-    const size_t before = out.size();
-    append_padded(out, text, column.width + kColumnGap);
-    used += display_width(std::string_view(out).substr(before));
+    const size_t end = std::min(used + column.width + kColumnGap, limit());
+    const std::string text = value(column, event);
+    add(screen.columns != 0 ? cut(text, column.width) : text, Colour::kNone);
+    if (used < end) out.append(end - used, ' ');
+    used = std::max(used, end);
   }
-  const std::string tree = branches(place);
-  paint(out, tree, Colour::kDim, screen);
-  used += display_width(tree);
+  add(branches(place), Colour::kDim);
   std::string command = command_text(event);
   command += note;
   if (node.alive()) {
-    const size_t room = limit() > used ? limit() - used : 0;
-    out += screen.columns != 0 ? cut(command, room) : command;
+    add(command, Colour::kNone);
   } else {
     const Colour colour = colour_of(event);
-    const std::string how = ended_text(event, options_.now_ns);
-    paint(out, how, colour, screen);
-    used += display_width(how);
+    add(ended_text(event, options_.now_ns), colour);
     append_command_column(out, used, used + kColumnGap, event, command, colour, screen);
   }
   out += '\n';
 }
 
 void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
+  const size_t hidden = tree.hide([&](const knell_event& event) {
+    return !options_.kernel_threads && is_kernel_thread(event);
+  });
+  const size_t all = tree.size() - hidden;
   lay_out(tree);
   add_header(out);
-  size_t lines = 1, left_out = 0;
+  size_t lines = 1, shown = 0;
   tree.walk([&](const ProcessTree::Node& node, const ProcessTree::Place& place) {
-    const knell_event& event = node.event();
-    if (!options_.kernel_threads && is_kernel_thread(event)) return ProcessTree::Descend::kNo;
     std::string note;
-    if (!options_.kernel_threads && is_kthreadd(event)) {
-      const auto hidden = std::ranges::count_if(
-          node.children, [&](uint32_t child) { return is_kernel_thread(tree[child].event()); });
-      if (hidden != 0) note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
-    }
+    if (hidden != 0 && is_kthreadd(node.event()))
+      note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
     const size_t before = out.size();
     add_line(node, place, note, out);
-    const auto more =
-        static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
-    // The last line is kept for the number of those left out.
-    if (most_lines != 0 && (left_out != 0 || lines + more >= most_lines)) {
+    lines += static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
+    // The last line is reserved for the number of processes that are not shown.
+    if (most_lines != 0 && lines >= most_lines) {
       out.resize(before);
-      ++left_out;
-    } else {
-      lines += more;
+      return ProcessTree::Next::kStop;
     }
-    return ProcessTree::Descend::kYes;
+    ++shown;
+    return ProcessTree::Next::kGoOn;
   });
-  if (left_out == 0) return;
-  std::string line = fmt::format("{} more below; predicates or --under show fewer", left_out);
+  if (shown == all) return;
+  std::string line =
+      fmt::format("{} more below; use predicates or --under to show fewer", all - shown);
   if (options_.screen.columns != 0) line = cut(line, options_.screen.columns);
   paint(out, line, Colour::kDim, options_.screen);
   out += '\n';
@@ -208,10 +207,10 @@ void TreeView::show_json(ProcessTree& tree, std::string& out) const {
     out += fmt::format("{{\"alive\":{},\"depth\":{},\"age_ns\":{},", node.alive(), place.depth,
                        age < 0 ? "null" : std::to_string(age));
     const std::string json = knell::json(node.event());
-    // Behind `type` and `seq`, which say nothing here.
+    // Leaves out the members before `time`: `type` and `seq` have no meaning here.
     out += std::string_view(json).substr(json.find("\"time\":"));
     out += '\n';
-    return ProcessTree::Descend::kYes;
+    return ProcessTree::Next::kGoOn;
   });
 }
 

@@ -26,21 +26,22 @@ bool is_utf8_locale();
 //
 // AGE is the time since the birth of a process; of one that has ended how long it lived. On a
 // terminal no line is wider than the window: UNIT, USER and AGE are left out where it is narrow,
-// and the command ends with `…`. How a process ended, and the cause, are never cut (see
-// command_column.h). Where the lines of the tree would take too much room, the depth is given as a
-// number: `+57`.
+// and the command ends with `…`. The cause of an end is never cut (see command_column.h). Where the
+// lines of the tree would take too much room, the depth is given as a number: `+57`.
 class TreeView {
  public:
   struct Options {
     Screen screen;
-    bool utf8 = true;             // the locale has UTF-8; else the lines of the tree are ASCII
-    bool kernel_threads = false;  // false: they are counted
+    // The locale has UTF-8; else the tree is drawn with ASCII characters
+    bool utf8 = true;
+    bool kernel_threads = false;  // show kernel threads; else only their number
     uint64_t now_ns = 0;          // CLOCK_MONOTONIC
     uint64_t boot_ahead_ns = 0;   // CLOCK_BOOTTIME less CLOCK_MONOTONIC
   };
   explicit TreeView(const Options& options) : options_(options) {}
 
-  // Appends the picture, with a header. `most_lines`: of the picture; 0: no limit.
+  // Appends the tree with a header, as text of at most `most_lines` lines; 0: no limit. What does
+  // not fit is counted, not formatted.
   void show(ProcessTree& tree, std::string& out, size_t most_lines = 0);
   // Appends each process as one JSON object on a line: the members of its event, without `type` and
   // `seq`, and `alive`, `depth` and `age_ns` before them.
@@ -59,7 +60,7 @@ class TreeView {
                 std::string_view note, std::string& out) const;
   std::string value(const Column& column, const knell_event& event) const;
   std::string branches(const ProcessTree::Place& place) const;
-  // Up to the time of the event; below 0: unknown.
+  // The age of the process at the time of the event; below 0: unknown.
   int64_t age_ns(const knell_event& event) const;
   size_t limit() const { return options_.screen.columns != 0 ? options_.screen.columns : SIZE_MAX; }
 

@@ -128,6 +128,25 @@ TEST_F(TreeViewTest, LeavesColumnsOutOfANarrowWindow) {
   EXPECT_EQ(lines()[0], "PID      COMMAND");
 }
 
+// A wider line would take two rows of the window, and the next update would not overwrite one of
+// them.
+TEST_F(TreeViewTest, NoWindowIsTooNarrow) {
+  const auto without_blanks = [](std::string text) {
+    std::erase(text, ' ');
+    std::erase(text, '\n');
+    return text;
+  };
+  for (size_t columns = 1; columns < 100; ++columns) {
+    terminal(columns);
+    tree_ = ProcessTree();
+    small_tree();
+    tree_.add_ended(dead(952, 951, 600, "sh job", 9).killed_by(8103, 0, "bash"));
+    std::string text;
+    for (const std::string& line : lines()) text += line;
+    EXPECT_THAT(without_blanks(text), HasSubstr("<-killby8103bash(root)")) << columns;
+  }
+}
+
 TEST_F(TreeViewTest, HostileNamesCannotMoveTheCursor) {
   terminal(80);
   tree_.add(living(1, 0, 100, "/sbin/init"));
@@ -160,12 +179,12 @@ TEST_F(TreeViewTest, AProcessWithoutAKnownParentIsAtTheTop) {
 TEST_F(TreeViewTest, AReusedPidIsAnotherProcess) {
   tree_.add(living(1, 0, 100, "/sbin/init"));
   tree_.add(living(50, 1, 900, "new"));
-  // The child of an earlier process 50, and that process: both have ended.
+  // A child of an earlier process 50, and that process: both have ended.
   EventForTest old_child = dead(60, 50, 500, "child", 0);
   old_child.event.parent_id = {.boot = 1, .pid = 50, .start = 400, .kind = KNELL_ID_START};
   tree_.add_ended(old_child);
   tree_.add_ended(dead(50, 1, 400, "old", 0x200));
-  // A child that is too old for the process that has the pid of its parent now.
+  // A child that is older than the process that now has the pid of its parent.
   tree_.add(living(70, 50, 600, "stray"));
   std::vector<std::string> commands;
   for (const std::string& line : lines()) commands.push_back(line.substr(29));
@@ -175,7 +194,7 @@ TEST_F(TreeViewTest, AReusedPidIsAnotherProcess) {
 
 TEST_F(TreeViewTest, AnExitReplacesTheProcessThatWasAlive) {
   tree_.add(living(50, 1, 400, "job now"));
-  EventForTest exit;  // of a pidfd: it has a status only
+  EventForTest exit;  // as a pidfd reports it: with a status only
   exit.process(50, 0).exit(0x100);
   exit.event.mono_ns = kNow - kSecond / 2;
   tree_.add_ended(exit);
@@ -205,6 +224,22 @@ TEST_F(TreeViewTest, CountsKernelThreadsUnlessAskedForThem) {
   EXPECT_THAT(all[1], HasSubstr("[kthreadd]  (1 kernel threads: --all shows them)"));
 }
 
+// A helper program of the kernel, such as modprobe.
+TEST_F(TreeViewTest, WhatAHiddenKernelThreadStartedStaysBelowItsParent) {
+  EventForTest kthreadd, worker;
+  kthreadd.process(2, 0).comm("kthreadd");
+  worker.process(9, 2).comm("kworker/0:1").parent_comm("kthreadd");
+  kthreadd.event.type = worker.event.type = KNELL_EVENT_NONE;
+  tree_.add(worker);
+  tree_.add(kthreadd);
+  tree_.add(living(50, 9, 100, "modprobe nosuch"));
+  tree_.add(living(60, 0, 200, "job"));
+  std::vector<std::string> commands;
+  for (const std::string& line : lines()) commands.push_back(line.substr(29));
+  EXPECT_THAT(commands,
+              ElementsAre("COMMAND", "job", HasSubstr("[kthreadd]"), "└─modprobe nosuch"));
+}
+
 TEST_F(TreeViewTest, KernelThreadsAreShownWhenAskedFor) {
   EventForTest kthreadd, worker;
   kthreadd.process(2, 0).comm("kthreadd");
@@ -221,8 +256,11 @@ TEST_F(TreeViewTest, SaysWhatDoesNotFitTheWindow) {
   tree_.add(living(1, 0, 100, "/sbin/init"));
   for (pid_t pid = 10; pid < 60; ++pid) tree_.add(living(pid, 1, 200, "sh"));
   const auto all = lines(10);
-  EXPECT_LE(all.size(), 10u);
-  EXPECT_THAT(all.back(), HasSubstr("more below"));
+  EXPECT_EQ(all.size(), 10u);
+  EXPECT_THAT(all.back(), testing::StartsWith("43 more below"));
+  size_t visited = 0;
+  for (uint32_t i = 0; i < tree_.size(); ++i) visited += tree_[i].visited ? 1 : 0;
+  EXPECT_EQ(visited, 9u) << "what is beyond the window is not even looked at";
 }
 
 TEST_F(TreeViewTest, ColoursOnlyTheScreenThatHasThem) {
@@ -262,7 +300,7 @@ TEST(EventCopy, OwnsItsStrings) {
   for (int i = 0; i < 3; ++i) {
     EventForTest event;
     event.comm("a" + std::to_string(i)).args(std::string(100, static_cast<char>('0' + i)));
-    all.emplace_back(event);  // moves the earlier ones
+    all.emplace_back(event);  // this may move the earlier elements
   }
   for (int i = 0; i < 3; ++i) {
     const knell_event& event = all[static_cast<size_t>(i)].event();

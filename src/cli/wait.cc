@@ -31,7 +31,7 @@
 #include "cli/event_copy.h"
 #include "cli/listen.h"
 #include "cli/message.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/report.h"
 #include "cli/text.h"
 
@@ -42,7 +42,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-// How much later than the pidfd the cause may come: the daemon's latency, and a busy machine.
+// How long to wait for the cause after the pidfd reported the exit: the latency of the daemon, and
+// a reserve for a busy machine.
 constexpr auto kCauseWait = 200ms;
 // With a shorter time-out bpf is not used, as loading it would take too long.
 constexpr auto kLeastForBpf = 1s;
@@ -51,7 +52,7 @@ constexpr int kNoneMatches = 123;
 
 struct Process {
   pid_t pid;
-  uint64_t start = 0;  // 0: the process that has the pid now
+  uint64_t start = 0;  // 0: any process that has this pid now
 };
 
 // Opens a listener on a source that has the cause of an exit; empty where there is none.
@@ -73,7 +74,7 @@ class Waiting {
   Waiting(Listener& listener, bool any, bool json, std::optional<nanoseconds> timeout)
       : listener_(listener), any_(any), json_(json), timeout_(timeout) {}
 
-  // A process without a start that no longer exists is reported, and counts as failed.
+  // A process named without a start that no longer exists is reported, and counts as failed.
   Outcome<void> add(const Process& process);
   void set_cause_listener(Listener listener);
   size_t left() const { return processes_.size(); }
@@ -82,8 +83,9 @@ class Waiting {
  private:
   struct Awaited {
     uint64_t start = 0;
-    bool cause = false;             // the cause listener reports its exit
-    std::optional<EventCopy> held;  // of the pidfd; until the cause comes or `until`
+    bool cause = false;  // the cause listener will report its exit
+    // the exit reported by the pidfd, held until the cause comes or until `until`
+    std::optional<EventCopy> held;
     Clock::time_point until;
   };
 
@@ -103,13 +105,13 @@ class Waiting {
   bool json_;
   std::optional<nanoseconds> timeout_;
   Clock::time_point started_ = Clock::now();
-  Output out_{STDOUT_FILENO, "standard output"};
+  OutputBuffer out_{STDOUT_FILENO, "standard output"};
   bool reader_gone_ = false;
-  bool missing_ = false;  // a process did not exist from the start
+  bool missing_ = false;  // one of the named processes did not exist
   size_t asked_ = 0;
   std::unordered_map<pid_t, Awaited> processes_;
-  size_t held_ = 0;            // how many of them have `held`
-  std::optional<int> status_;  // of the process that ended last
+  size_t held_ = 0;            // number of processes with `held`
+  std::optional<int> status_;  // status of the process that ended last
 };
 
 Outcome<void> Waiting::add(const Process& process) {
@@ -119,13 +121,15 @@ Outcome<void> Waiting::add(const Process& process) {
     processes_[process.pid].start = process.start;
     return {};
   }
-  if (error.value() == EEXIST) return {};  // named by its pid and matched by a predicate
+  // It was named by its pid, and also matched the predicates
+  if (error.value() == EEXIST) return {};
   if (error.value() == EMFILE || error.value() == ENFILE) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     return failed("too many processes for the limit of {} open files; raise it with ulimit -n",
                   limit.rlim_cur);
   }
+  if (error.value() == EPROTONOSUPPORT) return fail(kKnellFailed, knell_explain());
   if (process.start != 0) return {};  // it ended after it matched the predicates
   ++asked_;
   missing_ = true;
@@ -181,8 +185,8 @@ void Waiting::print_overdue() {
 Outcome<void> Waiting::write() {
   if (reader_gone_) out_.buffer().clear();
   KNELL_ASSIGN(const auto reader, out_.flush());
-  // Waiting goes on after the output was closed, for the exit status.
-  reader_gone_ = reader_gone_ || reader == Output::Reader::kClosed;
+  // Continues to wait after the output was closed, for the exit status.
+  reader_gone_ = reader_gone_ || reader == OutputBuffer::Reader::kClosed;
   return {};
 }
 
@@ -196,7 +200,7 @@ Outcome<bool> Waiting::read_events() {
   return !events.empty();
 }
 
-// If reading the causes fails, waiting goes on without them.
+// If reading the causes fails, continues to wait without them.
 bool Waiting::read_causes() {
   if (!causes_) return false;
   std::array<const knell_event*, 256> space;

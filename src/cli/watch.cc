@@ -105,7 +105,7 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   using namespace std::chrono_literals;
   constexpr nanoseconds kInterval = 3s;  // as top does
-  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: too fast to read
+  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: more often is too fast to read
   plan.interval = kInterval;
   if (by_.empty()) {
     if (!interval_.empty()) return usage("--interval needs --by KEY,...");
@@ -159,7 +159,7 @@ Outcome<void> Watch::limit_to_recording(WatchPlan& plan, Listener& listener) con
   if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
     message("knell watch: the recording {} has no {}; it has {}\n", printable(plan.read),
             events_text(missing), events_text(has));
-  // The events that are left, for the headline, the table, and the check of the predicates.
+  // The types that remain, for the headline, the table, and the check of the predicates.
   const uint32_t exits = (mask & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0;
   mask = (knell_valid_event(mask) | exits) & shows;
   KNELL_TRY(plan.selection.check(mask));
@@ -202,7 +202,7 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
     if (listener.match("under", fmt::format("!{}", ::getpid())))
       return fail(kFailed, knell_explain());
   } else {
-    // These are needed to read other users' /proc and to repair the connector.
+    // These capabilities are needed to read other users' /proc and to repair the connector.
     KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   }
   return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();

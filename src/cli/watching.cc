@@ -26,7 +26,7 @@ namespace knell::cli {
 namespace {
 
 constexpr size_t kBatch = 256;  // chosen, not measured: events taken from the library at a time
-// Picked: longer than it takes to read a full buffer.
+// Chosen, not measured: longer than it takes to read a full buffer.
 constexpr uint64_t kBacklogNs = 500'000'000;
 
 std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
@@ -112,7 +112,7 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
 Outcome<Watching::Loop> Watching::write() {
   if (out_.buffer().empty()) return Loop::kContinue;
   KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == Output::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
+  return reader == OutputBuffer::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
 }
 
 Outcome<Watching::Loop> Watching::turn() {
@@ -146,14 +146,14 @@ Outcome<Watching::Loop> Watching::turn() {
   return loop != Loop::kContinue ? loop : ended() ? Loop::kEnd : Loop::kContinue;
 }
 
-// Shows the events from before the end that are still in the source's buffer, or held back by the
-// pacing: the listener has one more latency budget to become readable. A second signal cuts this
-// short. On a busy machine the listener may stay readable because of events that do not match; then
-// this ends after kBacklogNs without an event to show.
+// Shows the events from before the end that are still in the source's buffer or delayed by the
+// pacing: waits one more latency budget for the listener to become readable. A second signal cuts
+// this short. On a busy machine the listener may stay readable because of events that do not match;
+// then this ends after kBacklogNs without an event to show.
 Outcome<Watching::Loop> Watching::finish() {
   const uint64_t until = system_clock().monotonic_ns();
   const int signals = signals_so_far();
-  // Over the daemon, events are held back twice, and have to be sent.
+  // Over the daemon the pacing delays events twice, and they have to be sent.
   const bool by_daemon = listener_.stats().daemon != KNELL_DAEMON_NONE;
   const int64_t budget_ms = std::min<int64_t>(plan_.options.latency_ns / 1'000'000, 1000);
   const int timeout_ms = static_cast<int>(by_daemon ? 2 * budget_ms + 20 : budget_ms + 2);

@@ -16,7 +16,7 @@
 #include "cli/failure.h"
 #include "cli/hook.h"
 #include "cli/listen.h"
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 #include "cli/signals.h"
 #include "cli/summary.h"
 #include "cli/tally.h"
@@ -30,7 +30,7 @@ struct WatchPlan {
   Selection selection;
   bool json = false;
   bool show = true;            // false with --exec, unless -o was typed
-  bool print_messages = true;  // a headline and a summary on standard error
+  bool print_messages = true;  // print a headline and a summary on standard error
   int out = STDOUT_FILENO;     // where the output goes; its reader may go away
   std::string read;            // the recording to read; empty: live events
   double speed = 0;            // of the recording; 0: as fast as possible
@@ -83,7 +83,7 @@ class Watching {
   Listener& listener_;
   Signals& signals_;
   Hook* hook_;
-  Output out_;
+  OutputBuffer out_;
   std::optional<Failure> read_failure_;  // why reading the listener failed
   bool at_end_ = false;                  // the end of the recording was reached
   bool reader_gone_ = false;

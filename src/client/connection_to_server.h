@@ -39,7 +39,7 @@ class ConnectionToServer {
   // backlog is full; ENOENT, ECONNREFUSED and others of connect(2); EINVAL the path is empty or too
   // long.
   static Result<ConnectionToServer> connect(const std::string& path, Timeout timeout = kTimeout);
-  // Takes a socket that is connected.
+  // Takes ownership of a connected socket.
   explicit ConnectionToServer(UniqueFd socket) : socket_(std::move(socket)) {}
 
   int fd() const { return socket_.get(); }  // POLLIN: receive(); POLLOUT: room for try_send()
@@ -52,22 +52,24 @@ class ConnectionToServer {
   // nullopt: no frame has arrived. A BYE message is an error.
   Result<std::optional<wire::Frame>> receive(std::span<char> buffer);
 
-  // These functions wait. await_ack() passes each frame that is no ack to `on_other`; its payload
-  // is valid during that call.
+  // These functions wait for the daemon. await_ack() passes each frame that is not an ack to
+  // `on_other`; the frame's payload is valid during that call.
   using OnFrame = std::function<void(const wire::Frame&)>;
   Result<void> send(std::string_view packet);
   Result<wire::ServerHello> exchange_hellos();
-  // Returns the ack of the request with this number, an acceptance or a refusal. Drops other acks.
+  // Returns the ack of the request with this number, whether it accepts or refuses the request.
+  // Drops acks of other requests.
   Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
   // The living processes that match the subscription: the payloads of kProcesses, for
-  // wire::EventReader. Waits as long as such frames come. The ack has EMSGSIZE if the answer is
-  // longer than kMostSnapshot; a daemon that cannot list processes answers EOPNOTSUPP.
+  // wire::EventReader. Waits as long as kProcesses frames arrive. The ack has EMSGSIZE if the
+  // answer is longer than kMostSnapshot; a daemon that cannot list processes answers EOPNOTSUPP.
   struct Snapshot {
     wire::Ack ack;
     std::vector<std::string> payloads;
   };
-  static constexpr size_t kMostSnapshot = size_t{256} << 20;  // picked: half a million processes
+  static constexpr size_t kMostSnapshot = size_t{256}
+                                          << 20;  // chosen, not measured: half a million processes
   Result<Snapshot> snapshot(const OnFrame& on_other);
 
  private:
@@ -77,7 +79,7 @@ class ConnectionToServer {
 
   UniqueFd socket_;
   Timeout timeout_ = kTimeout;
-  std::vector<char> buffer_;  // for the functions that wait
+  std::vector<char> buffer_;  // receive buffer of the functions that wait
   uint32_t seq_ = 0;
 };
 

@@ -20,8 +20,8 @@ namespace {
 
 using wire::Message;
 
-// Both ends of a connection in one thread: a test sends the answer of the server before the client
-// asks.
+// Both ends of a connection in one thread: a test sends the server's answer before the client sends
+// its request.
 struct Pair {
   Pair() {
     int ends[2] = {-1, -1};
@@ -233,7 +233,7 @@ TEST(ConnectionToServer, ASnapshotIsAllFramesUpToItsAck) {
   pair.answer(ack(99));
   pair.answer(processes());
   pair.answer(ack(0));
-  pair.answer(processes());  // of the next snapshot
+  pair.answer(processes());  // the processes of the next snapshot
   size_t others = 0;
   const auto answer = pair.client->snapshot(
       [&](const wire::Frame& frame) { others += frame.type == Message::kEvents; });

@@ -21,7 +21,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr int64_t kReconnectTimeoutMs = 60'000;  // a restart takes a second; chosen, not measured
+// Longer than any restart takes; chosen, not measured
+constexpr int64_t kReconnectTimeoutMs = 60'000;
 constexpr int64_t kSettledMs = 1'000;  // a connection that stays open this long was not refused
 constexpr int kTryAgainMs = 100;
 
@@ -161,7 +162,7 @@ void rearm(const Socket& socket, int fd) {
 // poll() returns at once until the daemon is back.
 void replace_with_timer(Socket& socket, int fd) {
   if (!make_stand_in(socket, fd)) return;
-  drop_reused_descriptors(socket);  // before the socket's identity changes
+  drop_reused_descriptors(socket);  // must be called before the identity of the socket changes
   const int timer = make_timer(socket, TFD_CLOEXEC | (status_flags(fd) != 0 ? TFD_NONBLOCK : 0));
   if (timer < 0) return drop_stand_in(socket);
   replace(socket, timer);
@@ -192,7 +193,8 @@ bool connect_again(Socket& socket, int fd) {
   const int fresh = connect_to_daemon(SOCK_CLOEXEC);
   if (fresh < 0) return false;
   const int options = socket.timer_ns == 0 ? fd : stand_in_of(socket);
-  if (options >= 0) copy_options(options, fresh);  // before LISTEN: the filter sees all events
+  // Copied before LISTEN, so that the socket's filter sees all events
+  if (options >= 0) copy_options(options, fresh);
   if (!repeat_requests(socket, fresh)) {
     libc().close(fresh);
     return false;
@@ -259,7 +261,7 @@ int open_served(int flags) {
   int fd = connect_to_daemon(flags);
   const bool connected = fd >= 0;
   if (!connected && (settings().daemon_bytes == 0 || !is_away(errno))) {
-    errno = EPROTONOSUPPORT;  // as from a kernel without the connector
+    errno = EPROTONOSUPPORT;  // the error of a kernel without the connector
     return -1;
   }
   // Reserves the descriptor for add().

@@ -15,7 +15,8 @@
 namespace knell::compat {
 namespace {
 
-constexpr uint32_t kInvalidOp = 0x6b6e6c6c;  // acked with EINVAL, does not change the count
+// The kernel acks it with EINVAL and does not change its count of listeners
+constexpr uint32_t kInvalidOp = 0x6b6e6c6c;
 constexpr size_t kAckAt = Head::kAckAt;
 
 bool attach(int fd, const filter::ClassicBpf& program) {

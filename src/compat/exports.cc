@@ -21,7 +21,8 @@ namespace {
 
 using namespace knell::compat;
 
-// The socket if the daemon serves it. For other sockets the kernel does everything except sending.
+// The socket of `fd` if it is connected to the daemon. For other connector sockets the shim
+// intercepts only sends.
 Socket* served(int fd) {
   Socket* socket = find(fd);
   return socket != nullptr && socket->kind == Socket::Kind::kDaemon ? socket : nullptr;
@@ -350,7 +351,7 @@ int close_range(unsigned first, unsigned last, int flags) noexcept {
     errno = ENOSYS;
     return -1;
   }
-  constexpr int kCloexecOnly = 4;  // CLOSE_RANGE_CLOEXEC: nothing is closed yet
+  constexpr int kCloexecOnly = 4;  // CLOSE_RANGE_CLOEXEC: closes nothing before an exec
   if ((flags & kCloexecOnly) == 0) forget_descriptor_range(first, last);
   return libc().close_range(first, last, flags);
 }

@@ -20,7 +20,7 @@ enum class Received {
   kEvent,
   kAck,
   kOverrun,
-  kResumed,  // the ack of a request of the shim
+  kResumed,  // the ack of a request that the shim sent
   kNothing
 };
 
@@ -28,7 +28,8 @@ enum class Received {
 Received classify(const Socket& socket, const Head& head) {
   if (head.total < kHeadersBytes) return Received::kEvent;
   if (head.netlink().nlmsg_type == NLMSG_OVERRUN) return Received::kOverrun;
-  if (head.connector().val == wire::kVal) return Received::kNothing;  // from the daemon to the shim
+  // A message from the daemon to the shim, not to the program
+  if (head.connector().val == wire::kVal) return Received::kNothing;
   const uint32_t ack = head.word(Head::kAckAt);
   if (ack != 0 && ack == socket.shim_ack) return Received::kResumed;
   return head.word(Head::kWhatAt) == 0 ? Received::kAck : Received::kEvent;
@@ -125,7 +126,8 @@ ssize_t receive(Socket& socket, int fd, msghdr& message, int flags) {
     const ssize_t received = receive_once(fd, message, flags);
     if (ended(message, received)) {
       const Link link = reconnect(socket, fd, seen);
-      if (link == Link::kDown && take_overrun(socket)) return -1;  // report the loss at once
+      // First report the loss to the program
+      if (link == Link::kDown && take_overrun(socket)) return -1;
       if (await_daemon(socket, fd, flags, seen, link)) continue;
       return -1;
     }

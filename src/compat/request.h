@@ -36,11 +36,12 @@ struct Request {
   nlmsghdr netlink{};
   knell_cn_msg connector{};
   uint32_t op = 0;
-  std::optional<uint32_t> mask;  // if the payload has 8 bytes
+  std::optional<uint32_t> mask;  // set if the payload has 8 bytes
 };
 std::optional<Request> parse_request(const Head& head);
 
-// A request as bytes: 8 bytes of payload with `mask`, else 4. The headers are copied from `like`.
+// Encodes a request: 8 bytes of payload if `mask` is set, else 4. The headers are copied from
+// `like`.
 struct RequestBytes {
   std::array<std::byte, kHeadersBytes + sizeof(knell_proc_input)> bytes{};
   size_t size = 0;

@@ -90,7 +90,8 @@ ssize_t to_daemon(Socket& socket, int fd, const msghdr& message, int flags, cons
     const int wait = waits_for_daemon(socket, request) ? flags : flags | MSG_DONTWAIT;
     if (await_daemon_for_request(socket, fd, wait, seen)) continue;
     if (errno == ENOTSOCK || !socket.known) {
-      if (errno != ENOTSOCK) errno = ECONNREFUSED;  // inherited: its subscription is unknown
+      // The socket was inherited through exec, so its subscription cannot be repeated
+      if (errno != ENOTSOCK) errno = ECONNREFUSED;
       return -1;
     }
     if (request && !keep_request(socket, *request)) continue;

@@ -26,13 +26,14 @@ namespace {
 constexpr size_t kMostSockets = 512;
 constinit std::array<Socket, kMostSockets> sockets{};
 
-constexpr size_t kMostFds = size_t{1} << 20;  // the default of fs.nr_open
+// The default limit of descriptors in a process, fs.nr_open
+constexpr size_t kMostFds = size_t{1} << 20;
 // 0: unknown. 1: not a socket of the shim. 2: an epoll set with a socket of the shim. 3 and above:
 // sockets[entry - 3].
 constexpr uint16_t kForeign = 1, kEpollSet = 2, kFirst = 3;
 std::array<uint16_t, kMostFds> entries;  // zero-initialized before any code runs
 
-std::atomic<pid_t> owner = 0;  // the process that owns this memory
+std::atomic<pid_t> owner = 0;  // the process that owns the table; a vfork child only borrows it
 
 [[gnu::constructor]] void remember_owner() {
   owner.store(::getpid(), std::memory_order_relaxed);
@@ -148,7 +149,7 @@ bool Socket::is(int fd) const {
   struct stat now{};
   if (libc().fstat(fd, &now) != 0 || now.st_dev != device || now.st_ino != inode) return false;
   if (S_ISSOCK(now.st_mode)) return true;
-  itimerspec timer{};  // all timers have the same inode
+  itimerspec timer{};  // timers cannot be distinguished by their inode, which is the same for all
   return ::timerfd_gettime(fd, &timer) == 0 && timer.it_interval.tv_nsec == timer_ns;
 }
 

@@ -25,7 +25,8 @@ namespace knell::compat {
 struct Socket {
   enum class Kind : uint8_t { kDaemon, kDirect };
   static constexpr size_t kMostDescriptors = 8;  // further copies by dup() are not tracked
-  static constexpr size_t kMostEpolls = 4;       // further registrations are lost by a reconnect
+  // registrations in further epoll sets are lost by a reconnect
+  static constexpr size_t kMostEpolls = 4;
 
   std::atomic<bool> taken = false;
   std::atomic<Kind> kind = Kind::kDaemon;
@@ -78,7 +79,7 @@ struct Socket {
 
   void drop_epolls(int epoll, int descriptor);  // -1: any
   void take_identity(int fd);
-  bool is(int fd) const;  // whether `fd` still is this socket
+  bool is(int fd) const;  // whether `fd` still refers to this socket
 };
 
 // Tries to lock `busy` of a socket. False if another thread holds it.

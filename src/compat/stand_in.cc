@@ -12,8 +12,10 @@
 namespace knell::compat {
 namespace {
 
-constexpr int kLowestStandIn = 256;  // lowest descriptor number; chosen, not measured
-constexpr size_t kMostFilter = 512;  // instructions; the kernel allows 4096, too large for a stack
+// Lowest descriptor number that a stand-in gets; chosen, not measured
+constexpr int kLowestStandIn = 256;
+// Longest filter in instructions; the kernel allows 4096, too many for the stack
+constexpr size_t kMostFilter = 512;
 constexpr int kSoGetFilter = SO_ATTACH_FILTER;
 constexpr std::array kFlags{SO_PASSCRED,  SO_PASSSEC,   SO_TIMESTAMP, SO_TIMESTAMPNS,
                             SO_RXQ_OVFL,  SO_RCVLOWAT,  SO_PRIORITY,  SO_MARK,

@@ -22,7 +22,7 @@
 #include "base/nearest.h"
 #include "base/numbers.h"
 #include "base/unique_fd.h"
-#include "daemon/accounts.h"
+#include "daemon/user_database.h"
 #include "event/mask.h"
 #include "event/printable.h"
 

@@ -85,7 +85,7 @@ Config default_config();
 
 struct ReadConfig {
   Config config;
-  std::vector<std::string> warnings;  // "FILE:LINE:COLUMN: ...", about harmless mistakes
+  std::vector<std::string> warnings;  // one for each harmless mistake: "FILE:LINE:COLUMN: ..."
 };
 
 // `name` is used in messages only. Errors: EINVAL, with all mistakes at once, one line for each:

@@ -21,9 +21,9 @@
 #include <utility>
 
 #include "base/boot_id.h"
-#include "daemon/accounts.h"
+#include "daemon/live_snapshot.h"
 #include "daemon/log.h"
-#include "daemon/snapshot.h"
+#include "daemon/user_database.h"
 #include "event/ended.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -34,9 +34,10 @@ namespace knell::daemon {
 namespace {
 
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
-constexpr uint64_t kShrinkNs = 1'000'000'000;  // picked, never tuned
-constexpr int64_t kOwnLatencyNs = 10'000'000;  // for events that are only counted
-constexpr size_t kMostValues = 4096;           // in a joined interest, before it is recomputed
+constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
+constexpr int64_t kOwnLatencyNs = 10'000'000;  // latency of events that only the daemon counts
+// values in a joined interest; above this it is recomputed
+constexpr size_t kMostValues = 4096;
 // Without delay, the daemon wakes up for every event of the machine, which slows down every process
 // that exits. A client that may see only some processes cannot request less than this.
 constexpr int64_t kLeastOfUsersNs = 1'000'000;
@@ -100,7 +101,7 @@ Daemon::Daemon(const Config& config)
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
       started_time_ns_(clock_.realtime_ns()) {
-  hub_.set_owners(read_owners());
+  hub_.set_subordinate_uids(read_subordinate_uids());
 }
 
 Daemon::~Daemon() = default;
@@ -126,8 +127,8 @@ Result<void> Daemon::start(UniqueFd listening) {
   return {};
 }
 
-// What the daemon itself needs, without listeners. With count = "none" this is an interest that
-// matches nothing, because the feed of processes must always have an interest.
+// What the daemon itself needs if there are no listeners. With count = "none" this is an interest
+// that matches nothing, since the feed of processes must always have one.
 filter::Interest Daemon::base_interest() const {
   filter::Interest own;
   own.mask = KNELL_EVENT_NONZERO_EXIT;
@@ -150,7 +151,7 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
   return joined;
 }
 
-// Adds what decides which listeners may see an event.
+// Adds owners and namespaces to the interest if some listeners may not see all processes.
 void Daemon::add_owners(filter::Interest& interest, bool threads) const {
   using enum filter::Stream;
   if (filter::empty(interest)) return;
@@ -232,7 +233,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
     return set_exact_interest();
   KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
   if (threads && threads_.interest().namespaces) {
-    // The other pipeline reports the births inside namespaces.
+    // The pipeline of processes must report births inside pid namespaces.
     filter::Interest with_births = processes_.interest();
     add_owners(with_births, false);
     KNELL_TRY(set_interest(processes_, with_births, processes_.latency_ns()));
@@ -243,7 +244,7 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
 }
 
 Result<bool> Daemon::scan_live_processes(Scan what) {
-  ScanBudget piece{.left = 8};  // picked: about a tenth of a millisecond
+  ScanBudget piece{.left = 8};  // chosen, not measured: about a tenth of a millisecond
   if (!processes_.scan_some(piece) || !threads_.scan_some(piece)) return false;
   if (what == Scan::kAllButRoots) return true;
   KNELL_ASSIGN(const bool processes, processes_.scan_under_roots(piece));
@@ -360,7 +361,7 @@ void Daemon::arm() {
 Result<void> Daemon::reload(const Config& config) {
   config_ = config;
   hub_.set_quotas(quotas_of(config));
-  hub_.set_owners(read_owners());
+  hub_.set_subordinate_uids(read_subordinate_uids());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
   return set_exact_interest();

@@ -30,7 +30,7 @@ class Daemon final : private server::DaemonInterface {
   ~Daemon() override;
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
-  Result<void> serve();                       // errors: fatal, the daemon must exit
+  Result<void> serve();                       // an error is fatal: the daemon must exit
   Result<void> reload(const Config& config);  // keeps all connections
   std::string status_json() const;            // one object
   std::string summary() const;                // "via bpf and the connector; 12 listeners, 3 users"

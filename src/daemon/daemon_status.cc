@@ -96,7 +96,7 @@ void Daemon::add_sources(Status& status) const {
   Status::Source bpf;
   bpf.name = "bpf";
   bpf.why = config_.source == SourceChoice::kConnector
-                ? "the configuration says connector"
+                ? "the configuration allows only the connector"
                 : "it does not work here; `knell doctor` shows why";
   status.sources.push_back(std::move(bpf));
 }
@@ -131,7 +131,7 @@ Status Daemon::status_for(const server::Peer* peer) const {
     status.listeners.push_back(describe(client, ns));
     if (ns != 0)
       status.listeners.back().pid =
-          0;  // the pid is one of the daemon's namespace, unknown in the client's
+          0;  // the daemon's pid of a client has no meaning in another pid namespace
   });
   for (const auto& [uid, account] : hub_.users().all()) {
     // In another pid namespace the same uid may be another user.

@@ -29,7 +29,7 @@ class ExitCounts {
   struct Exit {
     std::string_view unit;             // may be empty
     std::string_view ended;            // as text, see event::ended_text()
-    std::string_view comm, container;  // empty: not counted by
+    std::string_view comm, container;  // empty if exits are not counted by this value
   };
   void add(Exit exit);
   uint64_t nonzero() const { return nonzero_; }

@@ -12,7 +12,7 @@
 
 #include <cstring>
 
-#include "daemon/accounts.h"
+#include "daemon/user_database.h"
 #include "event/printable.h"
 
 namespace knell::daemon {

@@ -100,7 +100,7 @@ class Process {
   Loop loop_{nullptr, sd_event_unref};
   Timer summary_timer_{nullptr, sd_event_source_unref};
   bool summary_is_due_ = false;
-  std::string summary_;  // as last sent to systemd
+  std::string summary_;  // the status line that was last sent to systemd
   std::optional<Error> error_;
 };
 

@@ -15,8 +15,8 @@ namespace knell::daemon {
 struct Options {
   enum class Action { kServe, kCheckConfig, kPrint };
   Action action = Action::kServe;
-  std::string text;                        // kPrint: the help, the version
-  std::optional<std::string> config_file;  // nullopt: the default one, which may be missing
+  std::string text;                        // kPrint: the text to print, help or version
+  std::optional<std::string> config_file;  // nullopt: the default file, which may be missing
   std::string socket_path;                 // empty: as in the configuration
 };
 

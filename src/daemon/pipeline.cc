@@ -21,8 +21,9 @@
 namespace knell::daemon {
 namespace {
 
-constexpr uint32_t kMostCpus = 1U << 16;  // limits memory: the number comes from a datagram
-constexpr size_t kMostBirths = 65'536;    // picked: more are reported as lost
+// Limits memory, since the CPU number is read from a datagram
+constexpr uint32_t kMostCpus = 1U << 16;
+constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are reported as lost
 
 }  // namespace
 
@@ -39,8 +40,10 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
 
 Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(ENOSPC,
-               "under: the daemon's listeners follow 64 processes all together, the most they can");
+    return say(
+        ENOSPC,
+        "under: all listeners of the daemon together can name at most 64 processes, and name "
+        "them now; try again later");
   const bool fresh = feed_ == nullptr;
   if (fresh) KNELL_TRY(open(interest, latency_ns));
   feed_->set_latency(latency_ns);

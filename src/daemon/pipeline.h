@@ -18,15 +18,16 @@
 
 namespace knell::daemon {
 
-// One feed. Publishes its events to the hub; see pipeline.cc. The daemon has two pipelines: one of
-// processes, one of threads, for listeners of the kernel's thread-level events.
+// One feed, whose events it publishes to the hub; see pipeline.cc. The daemon has two: the pipeline
+// of processes, and the pipeline of threads for listeners that want the kernel's thread-level
+// events.
 class Pipeline final : public process::Births, private source::Sink {
  public:
   enum class Level { kProcesses, kThreads };
   // Called with each event before it is published.
   using OnEvent = std::function<void(event::Batch&, event::Slot&)>;
 
-  // `via`: as knell_options.via. `births`: of this pipeline the births in pid namespaces are read,
+  // `via`: see knell_options.via. `births`: the pipeline whose births in pid namespaces are used,
   // if its source reports them; may be null.
   Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births = nullptr);
 
@@ -38,18 +39,18 @@ class Pipeline final : public process::Births, private source::Sink {
   // Closes a feed that failed, and publishes a lost event to its listeners.
   void close_after_failure();
   bool is_open() const { return feed_ != nullptr; }
-  // Changes with each open().
+  // The descriptor to poll. Another one after each open().
   int fd() const { return feed_->fd(); }
   // Reads new events and publishes them. Errors: the source failed, call close() or
   // close_after_failure().
   Result<void> read();
 
-  // Whether the source reports births in pid namespaces with their numbers.
+  // Whether the source reports births in pid namespaces with the pids there.
   bool reports_births() const override;
-  // From now on they are kept until the next read_births().
+  // Whether births are kept until the next read_births(), from now on.
   void keep_births(bool keep);
-  // Births: reads all events up to now, without waiting for the latency budget. The error of a
-  // failed read is that of the next read().
+  // Implements Births: reads all events up to now, without waiting for the latency budget. If that
+  // read fails, the next read() returns its error.
   Read read_births(const PassBirth& pass) override;
 
   // After set_interest(), /proc must be scanned, and the processes under new roots must be found.
@@ -60,13 +61,14 @@ class Pipeline final : public process::Births, private source::Sink {
   Result<void> add_pid(int32_t pid, uint64_t start, const filter::Interest& interest);
   void remove_pid(int32_t pid);
 
-  // The next sequence number of this CPU, for an ack, which is a datagram but not an event.
+  // The next datagram sequence number of this CPU, for an ack: an ack is a datagram but not an
+  // event.
   uint32_t next_number(uint32_t cpu);
 
   const feed::Feed* feed() const { return feed_.get(); }
   const filter::Interest& interest() const { return interest_; }
   int64_t latency_ns() const { return latency_ns_; }
-  // The counters include feeds that were closed.
+  // These counters include feeds that were closed.
   uint64_t received() const;
   uint64_t lost() const;
   uint64_t repaired() const;
@@ -109,17 +111,17 @@ class Pipeline final : public process::Births, private source::Sink {
     uint64_t start;
     std::vector<event::NamespacePids> levels;
   };
-  std::vector<Ended> ended_;  // processes that ended in this read
+  std::vector<Ended> ended_;  // processes that ended, as reported during this read
   struct KeptBirth {
     process::Birth birth;
     std::vector<event::NamespacePids> levels;
   };
-  std::vector<KeptBirth> births_;  // since the last read_births()
+  std::vector<KeptBirth> births_;  // births since the last read_births()
   bool keeps_births_ = false, births_lost_ = false;
   uint64_t newest_ns_ = 0;         // the stamp of the last event read
-  Result<void> failed_;            // of a read by read_births()
+  Result<void> failed_;            // the result of a read that read_births() made
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
-  source::Counters past_;          // sum of the closed feeds
+  source::Counters past_;          // sum of the counters of closed feeds
   uint64_t past_drains_ = 0;
 };
 

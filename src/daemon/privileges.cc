@@ -15,14 +15,13 @@ namespace {
 
 constexpr const char* kUser = "knell";  // created by packaging/knell.sysusers
 
-Result<void> become(const Account& account) {
+Result<void> become(const UserIds& user) {
   // Without this, changing from uid 0 would clear the capabilities. exec(2) resets it.
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return errno_error("keep capabilities");
-  if (::setgroups(1, &account.gid) != 0) return errno_error("drop the supplementary groups");
-  if (::setresgid(account.gid, account.gid, account.gid) != 0)
+  if (::setgroups(1, &user.gid) != 0) return errno_error("drop the supplementary groups");
+  if (::setresgid(user.gid, user.gid, user.gid) != 0)
     return errno_error("switch to the group of user knell");
-  if (::setresuid(account.uid, account.uid, account.uid) != 0)
-    return errno_error("switch to user knell");
+  if (::setresuid(user.uid, user.uid, user.uid) != 0) return errno_error("switch to user knell");
   return {};
 }
 
@@ -35,16 +34,16 @@ bool connector_is_there() {
 
 }  // namespace
 
-std::optional<Account> user_to_become() {
+std::optional<UserIds> user_to_become() {
   if (::geteuid() != 0) return std::nullopt;
-  const auto account = find_user(kUser);
-  return account && account->uid != 0 ? account : std::nullopt;
+  const auto user = find_user(kUser);
+  return user && user->uid != 0 ? user : std::nullopt;
 }
 
-Result<void> drop_privileges(const std::optional<Account>& account) {
+Result<void> drop_privileges(const std::optional<UserIds>& user) {
   const bool connector =
       connector_is_there();  // before become(), which clears the effective capabilities
-  if (account) KNELL_TRY(become(*account));
+  if (user) KNELL_TRY(become(*user));
   if (connector) return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN});
   return keep_capabilities({CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON});
 }

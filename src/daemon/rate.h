@@ -20,7 +20,8 @@ class Rate {
   // Increase per second. nullopt: not known yet.
   std::optional<double> per_second(uint64_t count, uint64_t now_ns) const {
     const uint64_t second = now_ns / kSecondNs;
-    const Mark* last = nullptr;  // the oldest within a minute, else the newest older one
+    // The oldest sample within the last minute, else the newest older one
+    const Mark* last = nullptr;
     for (size_t back = samples_ < kMarks ? samples_ : kMarks; back > 0; --back) {
       const Mark& mark = marks_[(samples_ - back) % kMarks];
       if (mark.second == second) continue;

@@ -21,16 +21,18 @@ namespace knell::daemon {
 struct Status {
   static constexpr size_t kMostPredicatesText = 256;  // bytes shown; chosen, not measured
   struct Source {
-    std::string name;                  // "bpf", "connector"
-    bool used = false;                 // events come from it now
-    std::string why;                   // its use: "events of processes"; or why it is not used
-    uint32_t types = 0;                // mask of the types that come from it now
+    std::string name;   // "bpf", "connector"
+    bool used = false;  // some events come from this source now
+    // what it is used for: "events of processes"; or why it is not used
+    std::string why;
+    uint32_t types = 0;                // mask of the event types that come from it now
     uint64_t buffer_bytes = 0;         // the kernel's buffer for unread events
     uint64_t received = 0;             // events read from it
     std::optional<uint64_t> lost = 0;  // nullopt: some, the number is unknown
     uint64_t repaired = 0;             // times the connector stopped sending and was repaired
   };
-  struct Withheld {                  // requested events not sent to a listener, because
+  // Requested events that were not sent to a listener, by the reason
+  struct Withheld {
     uint64_t unknown_uid = 0;        // the uid of the process is unknown
     uint64_t unknown_namespace = 0;  // its pid in the listener's namespace is unknown
   };
@@ -43,7 +45,7 @@ struct Status {
     std::string comm;  // any bytes
     Protocol protocol = Protocol::kNative;
     std::string scope;       // "everything", "uid 1000", "pid namespace"
-    uint32_t mask = 0;       // 0: it has not subscribed
+    uint32_t mask = 0;       // the mask it subscribed to; 0: none
     std::string predicates;  // "unit=cron.service ended=1-255"; empty: none
     std::string level;       // "process", "raw"
     std::string details;     // "status", "names", "full"
@@ -63,9 +65,9 @@ struct Status {
     uint64_t filter_steps = 0;
     uint32_t roots = 0;  // processes in its `under` predicates
   };
-  struct Longest {           // since the start, in CPU time
-    int64_t request_ns = 0;  // of one request, except those of root
-    int64_t turn_ns = 0;     // of all clients between two reads of the sources
+  struct Longest {           // maxima of CPU time since the start
+    int64_t request_ns = 0;  // of one request by a user other than root
+    int64_t turn_ns = 0;     // of serving all clients between two reads of the sources
   };
   struct Memory {
     uint64_t queue_bytes = 0;  // of all listeners
@@ -86,10 +88,12 @@ struct Status {
   std::vector<Source> sources;
   uint64_t drains = 0;                      // times the sources were read
   uint64_t wakeups = 0;                     // times the daemon woke up
-  uint64_t events = 0;                      // read from all sources
-  std::optional<double> events_per_second;  // over the last minute
-  uint64_t delivered = 0;                   // to all listeners, including disconnected ones
-  uint64_t lost = 0;                        // because of full queues, of all listeners as above
+  uint64_t events = 0;                      // events read from all sources
+  std::optional<double> events_per_second;  // rate of events over the last minute
+  // events delivered to all listeners, including disconnected ones
+  uint64_t delivered = 0;
+  // Events lost because a queue was full, for all these listeners
+  uint64_t lost = 0;
   Withheld withheld;
   uint32_t clients = 0;  // connections, including those without a subscription
   uint64_t refused = 0;  // refused connections
@@ -98,8 +102,8 @@ struct Status {
   std::vector<User> users;
   Config::Limits limits;
   Memory memory;
-  std::vector<Exits> exits;    // of the events counted (`count` in the configuration)
-  uint64_t nonzero_exits = 0;  // their sum, without exits with status 0
+  std::vector<Exits> exits;    // counts of the events in `count` of the configuration
+  uint64_t nonzero_exits = 0;  // the sum of `exits` without those with status 0
 };
 
 // Fills version, pid, kernel and rss of the running process.

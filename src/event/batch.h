@@ -19,22 +19,22 @@ namespace knell::event {
 
 using Comm = std::array<char, 16>;  // kernel TASK_COMM_LEN, NUL-padded
 
-// One finished event and the data it points to. Valid until the batch is cleared, even if what is
-// stored about the process is erased before.
+// One finished event and the data it points to. Valid until the batch is cleared, even if the entry
+// of the process in the table is erased before.
 struct Slot {
   knell_event event{};
   Comm comm{}, parent_comm{}, new_comm{}, killer_comm{}, killer_parent_comm{}, last_sender_comm{},
       last_sender_parent_comm{};
   std::array<char, 16> tty{};
-  // They own texts that the event points to, and are shared with what is stored about processes.
+  // Owners of texts that the event points to; shared with the entries of processes.
   std::shared_ptr<const void> image, cgroup, killer_cgroup, user;
-  // The event's pids in the pid namespaces below the initial one; stored in the batch. Known and
-  // empty: the subject (FORK: the child) is in the initial one only. Known only if the source was
-  // asked for them.
+  // The event's pids in the pid namespaces below the initial one; the memory belongs to the batch.
+  // Known and empty: the subject (FORK: the child) is in the initial namespace only. Known only if
+  // the source was asked for them.
   std::span<const NamespacePids> levels;
   bool levels_known = false;
   uint64_t note = 0;   // free for use by the reader of the batch
-  bool ready = false;  // false: reserved for an exit that is not decided yet, or unused
+  bool ready = false;  // false: unused, or reserved for an exit that is not decided yet
 
   // Drops references to shared data. Batch::reserve() resets the event.
   void release() {

@@ -108,7 +108,8 @@ TEST(CnMessage, DecodesPtrace) {
 TEST(CnMessage, DecodesComm) {
   Datagram datagram(KNELL_EVENT_COMM);
   datagram.data({21, 20});
-  std::memcpy(&datagram.bytes()[60], "0123456789abcdef", 16);  // no NUL: a hostile sender
+  // Without a NUL, as a forged datagram may have it
+  std::memcpy(&datagram.bytes()[60], "0123456789abcdef", 16);
   const auto raw = datagram.decoded();
   ASSERT_TRUE(raw);
   EXPECT_EQ(raw->pid, 20);

@@ -45,19 +45,29 @@ consteval Member member_at(size_t offset) {
 #define KNELL_MEMBER(name) \
   ::knell::event::member_at<decltype(knell_event::name)>(offsetof(knell_event, name))
 
-// Which events have the field, and its position in their JSON, which has the sections kEvery,
-// kProcess, that of the type, kEnd; for a lost event kEvery and kLost. kProcess and kEnd: all types
-// but lost. kKilledBy, kLastSignal: inside that object.
-// clang-format off
+// The section of an event's JSON in which the field is, and so the events that have it. The
+// sections of an event are kEvery, kProcess, the one of its type, and kEnd; a lost event has kEvery
+// and kLost only. kKilledBy and kLastSignal: inside that object.
 enum class Section : uint8_t {
-  kEvery, kProcess, kExit, kKilledBy, kLastSignal, kFork, kUid, kGid, kPtrace, kComm, kLost, kEnd
+  kEvery,
+  kProcess,
+  kExit,
+  kKilledBy,
+  kLastSignal,
+  kFork,
+  kUid,
+  kGid,
+  kPtrace,
+  kComm,
+  kLost,
+  kEnd
 };
 constexpr uint32_t types_of(Section section) {
   constexpr uint32_t kNotLost = ~uint32_t{KNELL_EVENT_LOST};
-  constexpr uint32_t kTypes[] = {
-      UINT32_MAX, kNotLost, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT, KNELL_EVENT_EXIT,
-      KNELL_EVENT_FORK, KNELL_EVENT_UID, KNELL_EVENT_GID, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM,
-      KNELL_EVENT_LOST, kNotLost};
+  constexpr uint32_t kTypes[] = {UINT32_MAX,       kNotLost,         KNELL_EVENT_EXIT,
+                                 KNELL_EVENT_EXIT, KNELL_EVENT_EXIT, KNELL_EVENT_FORK,
+                                 KNELL_EVENT_UID,  KNELL_EVENT_GID,  KNELL_EVENT_PTRACE,
+                                 KNELL_EVENT_COMM, KNELL_EVENT_LOST, kNotLost};
   return kTypes[static_cast<size_t>(section)];
 }
 // clang-format on
@@ -71,8 +81,8 @@ struct Wire {
   bool later = false;  // added to the attribute later: old writers send the attribute without it
 };
 
-// The process that the field is about: a listener that may see the event's own process may not be
-// allowed to see all others.
+// The process that the field is about: a listener that may see the event's process may not be
+// allowed to see other processes.
 enum class About : uint8_t {
   kAnother,  // a process not listed below: only for listeners that may see every process
   kEvent,    // no process
@@ -86,10 +96,17 @@ enum class About : uint8_t {
   kLastSenderParent
 };
 
-// How JSON shows a value.
-// clang-format off
+// How a value is written in JSON.
 enum class Format : uint8_t {
-  kPlain, kType, kTime, kVia, kCause, kSignal, kArgs, kFlag, kTypes,
+  kPlain,
+  kType,
+  kTime,
+  kVia,
+  kCause,
+  kSignal,
+  kArgs,
+  kFlag,
+  kTypes,
   kStatus  // with exit_code, signal and core_dumped after it
 };
 // clang-format on
@@ -112,9 +129,11 @@ struct Field {
   About about = About::kAnother;
   Known known{};
   Format format = Format::kPlain;
-  uint32_t flag = 0;                          // a bit of `flags`, which is then the member
-  int32_t NamespacePids::* number = nullptr;  // for pids: the member with its number in a namespace
-  Section members = Section::kProcess;        // for groups: the section of their members
+  // Not 0: the field is this bit of `flags`, and has no member
+  uint32_t flag = 0;
+  int32_t NamespacePids::* number = nullptr;  // for pids: the member with the pid in a namespace
+  Section members =
+      Section::kProcess;  // for an object (kKilledBy, kLastSignal): the section of its members
 
   constexpr bool is(Member::Kind kind) const { return member.kind == kind; }
   constexpr bool is_text() const { return is(Member::Kind::kString) && wire.attribute != 0; }

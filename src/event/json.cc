@@ -19,11 +19,12 @@
 
 // The table of fields has the keys and their order; this file has the form of each kind of value.
 //
-// Used for every event that is shown, so it is written for speed. The room is computed once, by
-// json_bound(); after that no function checks how much is left. Each function takes the place to
-// write to and returns the end of what it wrote. Keys include the punctuation around them, as
-// constants that the compiler copies in whole registers. Code that many fields share is called, not
-// inlined: a listener that has slept finds none of its code in the caches, so less code is faster.
+// Used for every event that is shown, so it is written for speed. json_bound() computes once how
+// much memory is enough; after that no function checks for the end of the memory. Each function
+// takes the place to write to and returns the end of what it wrote. Keys include the punctuation
+// around them, as constants that the compiler copies in whole registers. Code that many fields
+// share is called, not inlined: after a listener has slept its code is no longer in the caches, so
+// less code is faster.
 namespace knell::event {
 namespace {
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// For tests and fuzzing: the values in a JSON line, as RapidJSON reads it, and the values expected
-// for an event, made without any code of the writer.
+// For tests and fuzzing: the values in a JSON line, parsed by RapidJSON, and the values expected
+// for an event, formatted without any code of the writer.
 
 #include <knell/knell.h>
 

@@ -286,7 +286,8 @@ TEST(Json, EscapesAnyByteAtAnyPlaceInStrings) {
   for (const size_t size : std::vector<size_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
     for (size_t at = 0; at < size; at++) {
       for (unsigned byte = 0; byte < 256; byte++) {
-        const std::unique_ptr<char[]> text(new char[size]);  // exactly as long as the text
+        // Memory of exactly this size, so that a sanitizer detects reads past the end
+        const std::unique_ptr<char[]> text(new char[size]);
         std::fill_n(text.get(), size, 'a');
         text[at] = static_cast<char>(byte);
         knell_event event = bare(KNELL_EVENT_EXEC);

@@ -55,7 +55,8 @@ TEST(Mask, RemovesNames) {
   EXPECT_EQ(parse_mask("-nonzero").value(), kAll & ~kNonzero);
   EXPECT_EQ(parse_mask("all,-fork").value(), kAll & ~1u);
   EXPECT_EQ(parse_mask("exec,exit,-exec").value(), kExit);
-  EXPECT_EQ(parse_mask("exec,-fork").value(), 2u);  // starts with a name, so from an empty mask
+  // A list that starts with a plain name starts from the empty mask
+  EXPECT_EQ(parse_mask("exec,-fork").value(), 2u);
   EXPECT_EQ(parse_mask("- comm").value(), kAll & ~0x200u);
 }
 

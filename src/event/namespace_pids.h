@@ -7,13 +7,14 @@
 
 namespace knell::event {
 
-// The numbers of the processes that an event names, in one pid namespace below the initial one. A
-// list of levels goes from the outermost namespace to the innermost that the process itself is in
-// (FORK: the child). Other named processes, as a parent or a killer, need not be in the namespace:
-// then their numbers are 0.
+// The pids of the processes that an event names, in one pid namespace below the initial one (a
+// level). A list of levels goes from the outermost namespace to the innermost one of the event's
+// process (FORK: of the child). Other named processes, such as a parent or a killer, may be outside
+// the namespace: then their pids are 0.
 struct NamespacePids {
-  uint32_t ns = 0;                       // inode number of the namespace
-  int32_t pid = 0, tid = 0, ppid = 0;    // the event's fields, as numbers in the namespace
+  uint32_t ns = 0;  // inode number of the namespace
+  // the event's fields of these names, as pids of the namespace
+  int32_t pid = 0, tid = 0, ppid = 0;
   int32_t child_pid = 0, child_tid = 0;  // FORK
   int32_t other_pid = 0;                 // EXIT: the killer; PTRACE: the tracer
   int32_t other_ppid = 0;                // EXIT: the killer's parent
@@ -22,11 +23,11 @@ struct NamespacePids {
   bool operator==(const NamespacePids&) const = default;
 };
 
-// The maximum depth of pid namespaces below the initial one. The kernel allows 32; the numbers of a
+// The maximum depth of pid namespaces below the initial one. The kernel allows 32; the pids of a
 // process in a deeper one are unknown.
 inline constexpr size_t kMostLevels = 8;
 
-// The number of one process or thread in one pid namespace.
+// The pid of one process or thread in one pid namespace.
 struct NamespacePid {
   uint32_t ns = 0;  // inode number
   int32_t nr = 0;

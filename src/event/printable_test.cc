@@ -21,7 +21,7 @@ TEST(Printable, KeepsText) {
 TEST(Printable, EscapesOtherBytes) {
   EXPECT_EQ(printable("a\xff"), "a\\xff");
   EXPECT_EQ(printable("\xc3"), "\\xc3");    // cut short
-  EXPECT_EQ(printable("\xc3("), "\\xc3(");  // the next byte is kept
+  EXPECT_EQ(printable("\xc3("), "\\xc3(");  // only the first byte is escaped
   EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82");
   EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf");  // overlong
   EXPECT_EQ(printable("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");
@@ -36,11 +36,12 @@ TEST(Printable, EscapesTerminalControls) {
   EXPECT_EQ(printable("a\nb\tc\x7f"), "a\\x0ab\\x09c\\x7f");
   EXPECT_EQ(printable("\xc2\x9b"
                       "2J"),
-            "\\xc2\\x9b2J");                                             // C1 CSI
-  EXPECT_EQ(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae");               // right-to-left override
-  EXPECT_EQ(printable("\xe2\x81\xa6"), "\\xe2\\x81\\xa6");               // isolate
-  EXPECT_EQ(printable("\xe2\x80\xa8"), "\\xe2\\x80\\xa8");               // line separator
-  EXPECT_EQ(printable("\xc2\xa0\xe2\x80\x93"), "\xc2\xa0\xe2\x80\x93");  // a blank, a dash
+            "\\xc2\\x9b2J");                                // C1 CSI
+  EXPECT_EQ(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae");  // right-to-left override
+  EXPECT_EQ(printable("\xe2\x81\xa6"), "\\xe2\\x81\\xa6");  // isolate
+  EXPECT_EQ(printable("\xe2\x80\xa8"), "\\xe2\\x80\\xa8");  // line separator
+  // a no-break space, a dash: both unchanged
+  EXPECT_EQ(printable("\xc2\xa0\xe2\x80\x93"), "\xc2\xa0\xe2\x80\x93");
 }
 
 TEST(Printable, EveryTwoBytesAreSafe) {

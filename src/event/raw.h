@@ -51,15 +51,15 @@ struct Raw {
   } u{};
 };
 
-// The process and the thread that the union names, parent or tracer; null: it names none.
+// The process and the thread in the event's union, a parent or a tracer; null: the union has none.
 struct OtherPids {
   int32_t *pid = nullptr, *tid = nullptr;
 };
 OtherPids other_pids_of(Raw& raw);
 
-// The event as seen in the pid namespace of `level`: all pids are numbers there, 0 for a process
-// that has none. `level` has them as the event does: pid and tid; other_pid and other_ppid are the
-// numbers of other_pids_of().
+// The event as seen in the pid namespace of `level`: all pids become those of the namespace, 0 for
+// a process outside. In `level`, pid and tid are those of the event; other_pid and other_ppid
+// belong to the result of other_pids_of().
 Raw translate(const Raw& raw, const NamespacePids& level);
 
 }  // namespace knell::event

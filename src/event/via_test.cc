@@ -21,7 +21,8 @@ TEST(Via, ParsesEachName) {
 
 TEST(Via, JsonHasTheSameNames) {
   for (uint32_t via = KNELL_VIA_CONNECTOR; via <= KNELL_VIA_PTRACE; via++) {
-    if (via == KNELL_VIA_DAEMON) continue;  // events have the daemon's source
+    if (via == KNELL_VIA_DAEMON)
+      continue;  // no event has this value: it has the source of the daemon
     knell_event event{};
     event.type = KNELL_EVENT_EXIT;
     event.via = via;

@@ -84,8 +84,8 @@ inline knell_event translate(const knell_event& from, const NamespacePids& level
   return event;
 }
 
-// What must be hidden in an event from a listener that may see only the processes of one user; the
-// subject of the event is a process of that user.
+// What must be hidden from a listener that may see only the processes of one user, in an event of
+// such a process.
 enum Hidden : uint32_t {
   kHiddenKiller = 1,      // the killer is a process of another user, or may be one
   kHiddenLastSignal = 2,  // the last signal was sent by another user

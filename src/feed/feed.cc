@@ -28,8 +28,9 @@ constexpr uint64_t kSourceTag = 1, kTimerTag = 2;  // data in the epoll set
 constexpr size_t kBatchSlots =
     2048;  // about 1.6 MB; an event takes two slots at most, so a drain can read 1000
 constexpr uint64_t kHealthNs =
-    5'000'000'000;                    // design: "within seconds"; one check costs about 50 us
-constexpr size_t kScannedADrain = 8;  // picked: about a tenth of a millisecond
+    // How soon a source that stopped is noticed; one check costs about 50 us
+    5'000'000'000;
+constexpr size_t kScannedADrain = 8;  // chosen, not measured: about a tenth of a millisecond
 
 }  // namespace
 
@@ -82,7 +83,7 @@ Result<void> Feed::replace_source(const Interest& interest, uint64_t from_ns) {
 
 Result<void> Feed::set_interest(const Interest& interest) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(EINVAL, "under: at most 64 processes");
+    return say(EINVAL, "under: at most 64 processes can be named");
   interest_.reset();
   source::SourceRequest wanted = source::request_for(interest);
   wanted.scan_later = scans_later_;
@@ -109,7 +110,7 @@ void Feed::set_budget() {
 Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
   if (interest_ != interest) KNELL_TRY(set_interest(interest));
   KNELL_TRY(source_->add_pid(pid, start));
-  set_timer();  // it may be dead already
+  set_timer();  // for the case that it is dead already
   return {};
 }
 

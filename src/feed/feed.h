@@ -23,9 +23,9 @@ namespace knell::feed {
 
 using source::Interest;
 
-// A source of this machine's events, drained at the requested pace. Listeners in-process and the
-// daemon are built on it. See feed.cc. Not thread-safe. Does not block, except in a look-up of user
-// names (process::UserNames).
+// One source of this machine's events, drained at the pace that its listeners request. Used by
+// listeners in a program and by the daemon. See feed.cc. Not thread-safe. Does not block, except in
+// a look-up of user names (process::UserNames).
 //
 //   open() -> { set_interest() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final {
@@ -66,10 +66,11 @@ class Feed final {
 
   // An epoll descriptor, readable when read() has something to do.
   int fd() const { return epoll_.get(); }
-  // Does all that is due. The batch must be empty before; afterwards it has the new events. Errors:
-  // the source cannot be used any more; the events in the batch are valid.
+  // Handles everything whose time has come: draining, health check, scans. The batch must be empty
+  // before; afterwards it has the new events. Errors: the source cannot be used any more; the
+  // events in the batch are valid.
   Result<void> read();
-  // Drains the source, whether or not anything is due. False: the batch could not hold all events.
+  // Drains the source, whether or not it is time to. False: the batch could not hold all events.
   Result<bool> read_now();
   event::Batch& batch() { return batch_; }
   // Sets the timer for the next read(). `left`: events remain in the batch, so fd() stays readable.
@@ -81,7 +82,7 @@ class Feed final {
   uint32_t kernel_mask() const { return source_->kernel_mask(); }
   uint32_t via() const { return via_; }  // enum knell_via
   const source::Source& source() const { return *source_; }
-  // All fields but `shown`.
+  // All members of the statistics but `shown`.
   knell_stats stats() const;
 
  private:

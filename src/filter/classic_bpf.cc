@@ -47,7 +47,7 @@ ClassicBpf connector_filter(uint32_t mask, bool acks, Forks forks) {
     program.push_back(done(kAccept));
   }
   if (mask == KNELL_EVENT_ALL) {
-    program.push_back(done(kAccept));  // also types that later kernels add
+    program.push_back(done(kAccept));  // also passes types that later kernels add
     return program;
   }
   const bool nonzero_only =

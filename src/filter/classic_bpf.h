@@ -30,11 +30,11 @@ class ClassicBpf {
   size_t size_ = 0;
 };
 
-// The released rule as a classic BPF program for SO_ATTACH_FILTER on a connector socket, for
-// kernels without the filter. Attach it before bind(2), so that nothing unfiltered is queued;
-// attaching again replaces it at once. `acks`: whether acks pass; the kernel multicasts those of
-// all clients. kOfThreads: forks of processes are dropped, those of threads pass. Empty: everything
-// passes, attach nothing.
+// A classic BPF program that applies the released rule to a connector socket (SO_ATTACH_FILTER),
+// for kernels without the filter. Attach it before bind(2), so that no unfiltered event is queued;
+// attaching another program replaces it at once. `acks`: whether acks pass; the kernel sends the
+// acks of every client to all. kOfThreads: only forks of threads pass, not those of processes.
+// Empty: all pass, attach nothing.
 enum class Forks { kAll, kOfThreads };
 ClassicBpf connector_filter(uint32_t mask, bool acks, Forks forks = Forks::kAll);
 

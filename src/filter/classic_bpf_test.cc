@@ -56,7 +56,8 @@ int64_t run(const ClassicBpf& program, std::span<const std::byte> packet) {
 bool accepts(const ClassicBpf& program, const Raw& raw) {
   if (program.empty()) return true;
   const int64_t verdict = run(program, event::encode(raw));
-  EXPECT_TRUE(verdict == 0 || verdict == UINT32_MAX) << verdict;  // the whole datagram or nothing
+  // The program must pass a datagram as a whole or drop it
+  EXPECT_TRUE(verdict == 0 || verdict == UINT32_MAX) << verdict;
   return verdict != 0;
 }
 

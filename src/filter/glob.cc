@@ -99,7 +99,7 @@ void Glob::parse(std::string_view pattern) {
   end_segment(true);
 }
 
-// Parses the set whose members begin at `at`; returns the position after its `]`, 0: there is none.
+// Parses the set whose members begin at `at`. Returns the position after its `]`; 0: it has no `]`.
 size_t Glob::parse_set(std::string_view pattern, size_t at) {
   const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
   const size_t first = at + (negated ? 1 : 0);
@@ -140,7 +140,7 @@ void Glob::add_masks(Segment& segment) {
     for (size_t byte = 0; byte < kBytes; byte++) classes[byte] = static_cast<uint8_t>(byte);
     count = kBytes;
   } else {
-    // If all 256 bytes are named, the last one has class 0 for itself.
+    // If all 256 bytes are named by tokens, the last one uses class 0.
     for (auto token = begin; token != end; ++token)
       if (token->kind == Token::Kind::kByte && classes[token->byte] == 0 && count < kBytes)
         classes[token->byte] = static_cast<uint8_t>(count++);
@@ -189,7 +189,7 @@ size_t Glob::search(const Segment& segment, std::string_view text, size_t at, Co
   return kNone;
 }
 
-// As search(). `to_end`: the match must reach the end of the text.
+// As search(), for a segment with masks. `to_end`: the match must end at the end of the text.
 template <class Count>
 size_t Glob::search_masked(const Segment& segment, std::string_view text, size_t at, bool to_end,
                            Count count) const {
@@ -252,7 +252,7 @@ size_t Glob::steps_for_testing(std::string_view text) const {
 }
 
 size_t Glob::most_steps(size_t text_bytes) const {
-  size_t a_byte = 0;  // steps for each byte of the text, by the most expensive segment
+  size_t a_byte = 0;  // steps for each byte of the text, in the most expensive segment
   for (size_t i = 1; i < segments_.size(); i++) {
     const Segment& segment = segments_[i];
     if (segment.masked)
@@ -260,7 +260,8 @@ size_t Glob::most_steps(size_t text_bytes) const {
     else if (i + 1 < segments_.size())
       a_byte = std::max(a_byte, segment.plain ? 1 : segment.size());
   }
-  // The first and the last segment, and the other bytes of characters that `?` matches.
+  // Adds the steps for the first and the last segment, and for the further bytes of characters that
+  // `?` matches.
   const size_t fixed = std::min(text_bytes, tokens_.size()) + 2;
   const bool any = std::ranges::any_of(segments_, &Segment::any);
   return fixed + (any ? text_bytes : 0) + a_byte * text_bytes;

@@ -48,7 +48,7 @@ class Glob {
     bool any = false;               // has a `?`: the number of bytes it matches varies
     bool masked = false;            // searched for with masks
     size_t words = 0;               // of a mask
-    size_t classes = 0, masks = 0;  // where those of this segment begin in classes_ and masks_
+    size_t classes = 0, masks = 0;  // index of this segment's first entry in classes_ and masks_
     size_t size() const { return end - first; }
   };
   using Set = std::bitset<256>;
@@ -69,11 +69,12 @@ class Glob {
 
   std::string pattern_;
   std::vector<Token> tokens_;
-  std::string bytes_;  // Token::byte of each token; 0 for kAny and kSet
+  std::string bytes_;  // the byte of each token (Token::byte); 0 for kAny and kSet
   std::vector<Set> sets_;
-  std::vector<Segment> segments_;  // the first and the last may be empty; only one: no star
-  std::vector<uint8_t> classes_;   // 256 for each masked segment: the class of each byte
-  std::vector<uint64_t> masks_;    // for each masked segment: one for `?`, then one for each class
+  std::vector<Segment>
+      segments_;  // in order; the first and the last may be empty; a pattern without a star has one
+  std::vector<uint8_t> classes_;  // 256 for each masked segment: the class of each byte
+  std::vector<uint64_t> masks_;   // for each masked segment: one for `?`, then one for each class
 };
 
 // Whether the pattern has a special character: `*`, `?`, `[` or `\`.

@@ -45,7 +45,7 @@ TEST(Glob, Cases) {
            {"[]]", "]", true},
            {"[!]]", "]", false},
            {"[\\]]", "]", true},
-           {"[ab", "[ab", true},  // no `]`: plain bytes
+           {"[ab", "[ab", true},  // a `[` without `]` is a plain byte
            {"\\*", "*", true},
            {"\\*", "a", false},
            {"\\", "\\", true},
@@ -85,7 +85,7 @@ std::string repeated(std::string_view part, size_t count) {
 // Counts steps, which do not depend on the machine's load.
 TEST(Glob, StepsAreLinearInTheText) {
   const std::vector<std::string> patterns{
-      "*" + repeated("[", 999),            // no `[` has a `]`
+      "*" + repeated("[", 999),            // 999 brackets without a `]`
       "*" + repeated("[", 999) + "*x",     //
       repeated("*a", 500) + "b",           //
       "*" + repeated("a", 1000) + "b*",    // a match may begin at each place of the text

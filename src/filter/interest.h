@@ -12,17 +12,18 @@ namespace knell::filter {
 
 // What a source must report to serve the subscription of one listener, or those of several.
 struct Interest {
-  uint32_t mask = 0;  // of one listener, 0: all types; of several joined, 0: there is no listener
-  uint32_t possible = KNELL_EVENT_ALL;      // a mask: the types that the predicates can pass
+  // of one listener: 0 means all types; of several joined: 0 means there is no listener
+  uint32_t mask = 0;
+  uint32_t possible = KNELL_EVENT_ALL;      // mask of the types that can pass the predicates
   uint32_t level = KNELL_LEVEL_PROCESS;     // enum knell_level
-  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the least that is enough
+  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details: the lowest level that is enough
   bool only_added = false;                  // only events of added processes (knell_add())
-  // The real uid of the event's process is needed whatever `details` says; its pids in pid
-  // namespaces are needed.
+  // owners: the real uid of each event's process is needed, whatever `details` says. namespaces:
+  // the pids of each event's processes in pid namespaces are needed.
   bool owners = false, namespaces = false;
   bool only_under = false;           // only processes under one of `roots` can pass
-  std::vector<int32_t> pids;         // wanted by `pid`; empty: any
-  std::vector<int32_t> roots;        // named by `under`, wanted or excluded
+  std::vector<int32_t> pids;         // the wanted values of `pid`; empty: any
+  std::vector<int32_t> roots;        // the values of `under`, wanted or excluded
   std::vector<uint32_t> uids;        // wanted by `uid`; empty: any
   std::vector<std::string> cgroups;  // wanted by `cgroup`; empty: any
   // Wanted by `unit` and `comm`; empty: any, or one of the wanted values is a pattern.

@@ -79,7 +79,8 @@ inline bool match_element(std::string_view pattern, size_t& p, std::string_view 
 
 inline bool glob_matches(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0;
-  size_t star = std::string_view::npos, taken = 0;  // the last `*`, and the end of what it matches
+  // The last `*` in the pattern, and the end of the text that it matches so far
+  size_t star = std::string_view::npos, taken = 0;
   while (true) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;

@@ -106,7 +106,7 @@ std::string text_of_value(const Predicate& predicate, size_t most_bytes) {
                                                        : std::to_string(*number);
   if (const auto* ended = std::get_if<Ended>(&predicate.value)) return text_of(*ended);
   const std::string text = std::get<std::string>(predicate.value).substr(0, most_bytes);
-  return text.empty() ? "/" : text;  // a cgroup: the root
+  return text.empty() ? "/" : text;  // the empty path is the root cgroup
 }
 
 }  // namespace

@@ -52,10 +52,11 @@ struct Predicate {
   auto operator<=>(const Predicate&) const = default;
 };
 
-inline constexpr size_t kMaxAlternatives = 1024;          // of one key; chosen, not measured
-inline constexpr size_t kMaxValueBytes = 4096;            // PATH_MAX: nothing longer can match
-inline constexpr size_t kMaxCommBytes = 15;               // TASK_COMM_LEN less its NUL
-inline constexpr int64_t kMaxUid = UINT32_C(0xfffffffe);  // the one above means "no user"
+inline constexpr size_t kMaxAlternatives = 1024;  // of one key; chosen, not measured
+inline constexpr size_t kMaxValueBytes = 4096;    // PATH_MAX: nothing longer can match
+inline constexpr size_t kMaxCommBytes = 15;       // TASK_COMM_LEN less its NUL
+// the largest uid; (uid_t)-1 means "no user"
+inline constexpr int64_t kMaxUid = UINT32_C(0xfffffffe);
 
 // "unit" for kUnit; empty for a number that is no Key.
 std::string_view name_of(Key key);
@@ -63,8 +64,8 @@ std::string_view name_of(Key key);
 Result<void> check(const Predicate& predicate);
 // Sorts by key, wanted before excluded values, and removes duplicates: so equal sets compare equal.
 void sort_once(std::vector<Predicate>& predicates);
-// For display: "pid=7,!9 unit=cron". `predicates` must be sorted. The text ends with the value that
-// takes it beyond `most_bytes`.
+// For display: "pid=7,!9 unit=cron". `predicates` must be sorted. Stops after the value with which
+// the text exceeds `most_bytes`.
 std::string text_of(std::span<const Predicate> predicates, size_t most_bytes);
 
 }  // namespace knell::filter

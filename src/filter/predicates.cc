@@ -7,24 +7,24 @@
 #include <bit>
 #include <utility>
 
-// Each key has wanted values and excluded values. An event passes a key if its value is wanted, or
-// no value is, and it is not excluded. An unknown value is neither wanted nor excluded, so the same
-// rule holds for it.
+// Each key has wanted values and excluded values. An event passes a key if its value is one of the
+// wanted values (or there are no wanted values) and is not one of the excluded values. An unknown
+// value is neither wanted nor excluded, so the same rule holds for it.
 //
 // Plain values are sorted and searched, so a thousand cost little more than a dozen; only globs are
-// tried one by one, and most_steps() tells their cost. values_ is sorted once; add_value() keeps
+// tried one by one, and most_steps() returns their cost. values_ is sorted once; add_value() keeps
 // that order.
 namespace knell::filter {
 namespace {
 
-// The longest value that a field of an event can have.
+// The length of the longest value that a field of an event can have.
 constexpr size_t kUnitBytes = 255;      // NAME_MAX: the name of a directory in cgroupfs
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
 constexpr size_t kContainerBytes = 64;  // the SHA-256 in hexadecimal of all known runtimes
 constexpr size_t kTtyBytes = 15;        // of event::tty_name()
-constexpr size_t kComparedAtOnce = 16;  // bytes; chosen, not measured
+constexpr size_t kComparedAtOnce = 16;  // bytes that are compared in one step; chosen, not measured
 constexpr size_t kFew = 8;  // up to this many a linear search is faster; chosen, not measured
-constexpr size_t kStepsOfRoot = 64;  // a lookup among the roots of all listeners
+constexpr size_t kStepsOfRoot = 64;  // cost of a lookup among the roots of all listeners
 
 bool contains(const std::vector<int64_t>& numbers, int64_t number) {
   return std::binary_search(numbers.begin(), numbers.end(), number);
@@ -46,16 +46,16 @@ bool path_before(std::string_view a, std::string_view b) {
 
 bool text_before(std::string_view a, std::string_view b) { return a < b; }
 
-// Whether `cgroup` is `path` or below it: "/a" holds /a and /a/b, not /ab. The root is empty and
-// holds all.
+// Whether `cgroup` is `path` or below it: "/a" contains /a and /a/b, but not /ab. The root cgroup
+// is the empty path and contains all.
 bool path_holds(std::string_view path, std::string_view cgroup) {
   return cgroup.starts_with(path) && (cgroup.size() == path.size() || cgroup[path.size()] == '/');
 }
 
 bool text_holds(std::string_view front, std::string_view id) { return id.starts_with(front); }
 
-// Sorts the prefixes in `all`, and removes each that another one holds. Of the rest at most one
-// holds a given text, and that is the last one not after the text.
+// Sorts the prefixes in `all`, and removes each that is covered by another one. At most one of the
+// remaining prefixes covers a given text: the last one that does not sort after the text.
 template <class Before, class Holds>
 void keep_outermost(std::vector<std::string>& all, Before before, Holds holds) {
   std::ranges::sort(all, before);
@@ -77,14 +77,15 @@ bool held_by_one(const std::vector<std::string>& outermost, std::string_view tex
   return after != outermost.begin() && holds(*std::prev(after), text);
 }
 
-// Whether the event passes a key. `in(side)`: whether its value is in that side; false if unknown.
+// Whether the event passes a key. `in(side)`: whether the event's value is among the values of that
+// side (wanted or excluded); false if the value is unknown.
 template <class Sides, class In>
 bool holds(const Sides& sides, In in) {
   if (!sides.used()) return true;
   return (sides.wanted.empty() || in(sides.wanted)) && !in(sides.excluded);
 }
 
-// holds() for a string. `in(side, text)`: whether `text` is in that side.
+// holds() for a text. `in(side, text)`: whether `text` is among the values of that side.
 template <class Sides, class In>
 bool holds(const Sides& sides, const knell_string& value, In in) {
   return holds(sides, [&](const auto& side) {
@@ -121,7 +122,7 @@ size_t steps_of_search(const std::vector<T>& sorted, size_t bytes_of_each) {
   return tried * (1 + bytes_of_each / kComparedAtOnce);
 }
 
-// The most steps to judge a text of up to `most_bytes`.
+// The maximum number of steps to match a text of up to `most_bytes`.
 template <class Sides>
 size_t steps_of_texts(const Sides& sides, size_t most_bytes) {
   size_t steps = 0;
@@ -228,7 +229,8 @@ bool Predicates::exit_matches(const knell_event& event) const {
 
   const bool known = (event.has & KNELL_HAS_DURATION) != 0;
   const uint64_t lived = event.duration_ns;
-  // Several limits are alternatives, so the weakest one decides.
+  // The values of `longer` are alternatives, so the smallest limit decides; for `shorter` the
+  // largest.
   return holds(longer_,
                [&](const Numbers& limits) {
                  return known && !limits.empty() && lived >= static_cast<uint64_t>(limits.front());
@@ -264,7 +266,7 @@ size_t Predicates::most_steps() const {
   size_t steps = 1 + (roots_.wanted.size() + roots_.excluded.size()) * kStepsOfRoot;
   for (const Sides<Numbers>* const sides : {&pids_, &uids_, &longer_, &shorter_})
     steps += steps_of_search(sides->wanted, 0) + steps_of_search(sides->excluded, 0);
-  // Twice for a unit: with and without its `.service`.
+  // Units count twice: they are matched with and without `.service`.
   return steps + steps_of_texts(comms_, kMaxCommBytes) + steps_of_texts(exes_, kPathBytes) +
          2 * steps_of_texts(units_, kUnitBytes) + steps_of_texts(cgroups_, kPathBytes) +
          steps_of_texts(containers_, kContainerBytes) + steps_of_texts(ttys_, kTtyBytes);

@@ -24,7 +24,8 @@
 
 namespace knell::filter {
 
-// Tells whether a process is under another. One whose ancestors are not known is under no root.
+// Says whether a process is under another one. A process whose ancestors are unknown is under no
+// root.
 class Ancestry {
  public:
   virtual ~Ancestry() = default;
@@ -32,8 +33,8 @@ class Ancestry {
   virtual bool is_under(int32_t root, const knell_event& event) const = 0;
 };
 
-// The roots that the subject of one event is under, as recorded for that event: a bit for each of
-// `roots`, in their order. `roots` must outlive it.
+// The roots of `under` that the process of one event is under: a bit for each of `roots`, in their
+// order. `roots` must outlive it.
 class RootBits final : public Ancestry {
  public:
   RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
@@ -47,7 +48,7 @@ class RootBits final : public Ancestry {
   uint64_t bits_;
 };
 
-// No process is under any other.
+// For events without ancestry: no process is under any other.
 class NoAncestry final : public Ancestry {
  public:
   bool is_under(int32_t, const knell_event&) const override { return false; }
@@ -62,13 +63,14 @@ class Predicates {
   static Result<Predicates> create(std::vector<Predicate> all);
   // Adds predicates. Errors: as create(); then nothing changes.
   Result<void> add(std::span<const Predicate> more);
-  // All the predicates, as by sort_once().
+  // All the predicates, sorted and without duplicates as by sort_once().
   const std::vector<Predicate>& values() const { return values_; }
   bool matches(const knell_event& event, const Ancestry& ancestry) const;
   // The most that matches() can cost for any event, in steps of a few instructions each, as
   // Glob::most_steps() counts them.
   size_t most_steps() const;
-  // What a source must report to judge events, and which types can pass. `mask` is not set.
+  // What a source must report so that the predicates can be evaluated, and which types can pass.
+  // `mask` is not set.
   Interest needs() const;
   bool empty() const { return !used_; }
 
@@ -93,11 +95,11 @@ class Predicates {
   bool exits_only() const { return ended_.used() || longer_.used() || shorter_.used(); }
 
   bool used_ = false;
-  bool texts_used_ = false;  // else texts_match() has nothing to judge
+  bool texts_used_ = false;  // false: texts_match() has nothing to test
   std::vector<Predicate> values_;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;
-  // Values that another value of the same side covers are left out.
+  // Without values that another value of the same side covers.
   Sides<Texts> cgroups_, containers_;
   Sides<EndedSet> ended_;
 };

@@ -23,7 +23,8 @@ constexpr std::string_view kHidden = "***";
 constexpr std::array kSecretEnds{"password"sv,   "passwd"sv,     "passphrase"sv, "pwd"sv,
                                  "secret"sv,     "token"sv,      "api-key"sv,    "apikey"sv,
                                  "access-key"sv, "secret-key"sv, "pass"sv};
-// Ends of names without a secret: a number of tokens, a flag to prompt for a password.
+// Names that end like a secret's name but have no secret: a number of tokens, or a flag that makes
+// the program prompt for a password.
 constexpr std::array kHarmless{"bypass"sv,   "max-token"sv,    "compass"sv,     "askpass"sv,
                                "ask-pass"sv, "become-pass"sv,  "no-password"sv, "nopass"sv,
                                "no-pass"sv,  "ask-password"sv, "no-token"sv};
@@ -43,7 +44,7 @@ constexpr std::array kOraclePrograms{"sqlplus"sv, "sqlldr"sv, "expdp"sv, "impdp"
 constexpr std::array kShells{"sh"sv, "bash"sv, "dash"sv, "zsh"sv, "ksh"sv, "ash"sv, "su"sv};
 // Programs with rules of their own for -p and -pass.
 constexpr std::array kOthers{"sshpass"sv, "ffmpeg"sv, "openssl"sv};
-// Values of openssl that say where the secret is, and are none themselves.
+// Values of openssl that name the place of a secret and contain no secret.
 constexpr std::array kElsewhere{"env:"sv, "file:"sv, "fd:"sv, "stdin"sv};
 
 bool is_space(char c) { return c == '\0' || c == ' ' || c == '\t' || c == '\n'; }
@@ -138,7 +139,8 @@ void Redactor::update_program(Token token) {
 bool Redactor::is_secret_flag(std::string_view name) const {
   if (is_one_of(except_, name)) return false;
   if (is_one_of(flags_, name)) return true;
-  if (name == "-pass" && program_ == "ffmpeg") return false;  // the number of a pass
+  // In ffmpeg, -pass N is the number of the encoding pass
+  if (name == "-pass" && program_ == "ffmpeg") return false;
   if (!name.starts_with('-')) return is_secret_name(name);
   return name.size() > 2 && is_secret_name(name.substr(name[1] == '-' ? 2 : 1));
 }
@@ -150,7 +152,7 @@ bool Redactor::takes_value(std::string_view flag) const {
   return !defines && flag.find_first_of("=/") == std::string_view::npos && is_secret_flag(flag);
 }
 
-// What the value of this flag of the current program is, or else the next word.
+// The kind of value that this flag of the current program has, in the same word or in the next one.
 Redactor::Next Redactor::known_flag(std::string_view flag) const {
   if (program_ == "sshpass" || is_one_of(kPasswordPrograms, program_))
     return flag == "-p" ? Next::kSecret : Next::kPlain;
@@ -242,7 +244,7 @@ void Redactor::redact_logon(Token token, std::string_view text) {
   hide(token.begin + slash + 1, has_database ? token.begin + at : end_of_value(token, token.end));
 }
 
-// Hides the value that begins at `from`; of kUserAndSecret only the secret.
+// Hides the value that begins at `from`. kUserAndSecret: hides only the part after the colon.
 void Redactor::hide_value(Next kind, Token token, size_t from) {
   if (kind == Next::kUserAndSecret) {
     const char mark = is_one_of(kPercentPrograms, program_) ? '%' : ':';

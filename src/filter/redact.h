@@ -37,8 +37,8 @@ class Redactor {
  private:
   struct Token {
     size_t begin, end;
-    bool whole = false;  // begins a word that is not a script
-    char quote = 0;      // the quote before it
+    bool whole = false;  // the token begins a word, which is not a script
+    char quote = 0;      // the quote character before the token
   };
   enum class Next { kPlain, kSecret, kUserAndSecret };
 

@@ -27,8 +27,8 @@ struct Subscription {
   Rule rule = Rule::kReleased;
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
-  uint32_t args_bytes = 0;  // the most bytes of an event's args; 0: the setting of the source
-  // Empty where they are kept in compiled form next to the subscription.
+  uint32_t args_bytes = 0;  // the maximum size of an event's args; 0: the source's setting
+  // Empty if the compiled predicates are stored beside the subscription.
   std::vector<Predicate> predicates = {};
   bool only_added = false;  // only events of added processes
   bool operator==(const Subscription&) const = default;

@@ -11,7 +11,7 @@
 namespace knell::hub {
 namespace {
 
-// A long value counts as several, so the limit on values bounds their bytes too.
+// A long value counts as several values, so that the limit on values also bounds their bytes.
 constexpr size_t kValueBytes = 64;  // chosen, not measured
 
 template <class T>
@@ -49,8 +49,8 @@ std::string key_of(const Filter& filter) {
   return key;
 }
 
-// The weight of a value, before it is compiled: a pattern weighs its length, any other value 1;
-// long text weighs more.
+// The weight of a value against the quota, known before it is compiled: the length of a pattern, 1
+// for any other value, more for long text.
 size_t weight_of(const filter::Value& value) {
   const auto* text = std::get_if<std::string>(&value);
   if (text == nullptr) return 1;
@@ -61,7 +61,7 @@ filter::Interest interest_within(const Scope& scope, const Subscription& subscri
                                  const filter::Predicates& predicates) {
   filter::Interest interest = filter::interest_of(subscription, predicates);
   if (scope.ns != 0) {
-    // The listener's pids are of its own namespace; the sources know those of the initial one.
+    // In another pid namespace the listener's pids have no meaning for the sources.
     interest.pids.clear();
     interest.only_added = false;
     interest.namespaces = true;

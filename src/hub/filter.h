@@ -30,10 +30,11 @@ using filter::Subscription;
 // A subscription, checked and compiled. Filters with equal keys are equal.
 struct Filter {
   static Result<Filter> create(Subscription subscription, const Scope& scope);
-  // Claim::values, computed without compiling: a subscription above the quota is refused cheaply.
+  // Claim::values of a subscription, without compiling it: so refusing a subscription above the
+  // quota is cheap.
   static size_t values_of(const Subscription& subscription);
 
-  // Whether an event of this type can pass. `zero`: of an EXIT, its status is 0.
+  // Whether an event of this type can pass. `zero`: it is an EXIT with status 0.
   bool wants_type(uint32_t type, bool zero) const;
 
   Subscription subscription;  // without its predicates
@@ -41,7 +42,7 @@ struct Filter {
   filter::Predicates predicates;  // with pids as the listener knows them; `under` with those of the
                                   // initial namespace
   filter::Interest interest;      // what the sources must report for it
-  Users::Claim claim;             // what it uses of its user's quotas
+  Users::Claim claim;             // the share of its user's quotas that it takes
   std::string key;
 };
 

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // An event is looked up in the index of its stream, which returns the nodes that may want it. A
-// node is a filter with all the listeners that have it, and judges the event once for all of them.
+// node is a filter with all the listeners that have it, which tests the event once for all of them.
 // The event is encoded when the first listener wants it in some form (pids, details, hidden
 // fields), and the encoding is kept for the others; the queues hold references to these bytes. So a
-// hundred listeners with equal filters cost one judgement, one encoding and a hundred references,
-// and a thousand listeners that want other events cost nothing. A LOST event is the exception: it
-// is compared with every node.
+// hundred listeners with equal filters cost one test, one encoding and a hundred references, and a
+// thousand listeners that want other events cost nothing. A LOST event is the exception: it is
+// compared with every node.
 //
 // Nothing blocks. A listener whose queue is full loses events, and gets a LOST for these only.
 // When all queues together exceed `memory_bytes`, the longest queues are emptied, each into one
@@ -24,7 +24,8 @@
 namespace knell::hub {
 namespace {
 
-// Added processes moved to another stream at once; chosen, not measured.
+// The maximum number of added processes with which a listener may change its stream; chosen, not
+// measured.
 constexpr size_t kMostMoved = 1024;
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
@@ -273,10 +274,10 @@ class Hub::EncodingCache {
     return &translated_;
   }
 
-  // Empty: a number of the event's process in that namespace is unknown.
+  // Empty: the pid of the event's process in that namespace is unknown.
   SharedBytes bytes(const event::NamespacePids* level, uint32_t details, const Scope& scope) {
     const knell_event* translated = event(level);
-    // Judged by the untranslated ids: translation may remove them.
+    // Tested with the untranslated ids, since the translation may remove them.
     const uint32_t hidden = translated == nullptr ? 0 : hidden_from(scope, *published_.event);
     for (size_t i = 0; i < used_; ++i) {
       const Form& form = forms_[i];
@@ -315,7 +316,8 @@ class Hub::EncodingCache {
 
 bool Hub::passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
   const Filter& filter = node.filter;
-  if (event == nullptr) return true;  // a datagram: the index has judged its type
+  // A datagram: match() of the index has tested its type already
+  if (event == nullptr) return true;
   if (filter.subscription.only_added) {
     const uint64_t* since = node.added.find(event->pid);
     if (since == nullptr) return false;
@@ -353,7 +355,8 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
 void Hub::publish_lost(const PublishedEvent& published) {
   for (auto& [key, node] : nodes_) {
     const Filter& filter = node->filter;
-    const uint32_t types = event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
+    const uint32_t types =
+        event::types_of(filter.subscription.mask) & event::types_of(filter.interest.possible);
     if (filter.subscription.stream != published.stream) continue;
     if (published.event == nullptr || (types & event::types_of(published.event->lost_types)) == 0)
       continue;

@@ -73,7 +73,7 @@ class Hub {
   struct Change {
     Node* before = nullptr;
     std::unique_ptr<Filter> filter;  // the old filter of `before`, if that node got a new filter
-    Users::Claim claim;              // the old one, as is `stream`
+    Users::Claim claim;              // the old claim, as `stream` is the old stream
     Stream stream = Stream::kProcesses;
   };
   // Whether the number of predicate values alone is within the quotas. Errors: EDQUOT.
@@ -117,7 +117,7 @@ class Hub {
     std::vector<Listener*> now;
     now.swap(fresh_);
     for (Listener* listener : now) {
-      report_due_hole(*listener);  // so that lost events are reported even without a further event
+      report_due_hole(*listener);  // reports losses even if no further event comes
       listener->fresh_ = false;
       visit(*listener);
     }
@@ -134,7 +134,7 @@ class Hub {
   bool has_listeners(Stream stream) const {
     return scope_counts_[static_cast<size_t>(stream)].nodes != 0;
   }
-  // Whether the scope of any listener to this stream is one user only, or one pid namespace only.
+  // Whether some listener to this stream may see only one user, or only one pid namespace.
   bool has_user_scopes(Stream stream) const {
     return scope_counts_[static_cast<size_t>(stream)].user_scopes != 0;
   }
@@ -143,7 +143,7 @@ class Hub {
   }
 
   void set_quotas(const Quotas& quotas);
-  void set_owners(Owners owners) { users_.set_owners(std::move(owners)); }
+  void set_subordinate_uids(SubordinateUids uids) { users_.set_subordinate_uids(std::move(uids)); }
   const Quotas& quotas() const { return quotas_; }
   const Users& users() const { return users_; }
   // Memory of all queues; bytes that several queues share are counted once.
@@ -153,7 +153,7 @@ class Hub {
     uint64_t published = 0, delivered = 0, lost = 0, withheld_uid = 0, withheld_level = 0;
   };
   const Counters& counters() const { return counters_; }
-  bool is_empty_for_testing() const;  // no state is left of any subscription
+  bool is_empty_for_testing() const;  // whether no data of any subscription is left
 
  private:
   struct ScopeCounts {
@@ -195,14 +195,15 @@ class Hub {
   std::unordered_map<const Listener*, std::unique_ptr<Listener>> listeners_;
   std::array<MatchIndex, kStreams> indexes_;
   std::array<ScopeCounts, kStreams> scope_counts_;
-  // Without listeners, but with added processes; see remove_abandoned_added().
+  // Nodes without listeners that still have added processes; see remove_abandoned_added().
   std::vector<std::unique_ptr<Node>> abandoned_nodes_;
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
   std::vector<Listener*> fresh_;
   Counters counters_;
-  size_t items_ = 0, answers_ = 0;  // of all queues; items_ includes answers_
-  size_t preparing_bytes_ = 0;      // of all listeners; see prepare_answer()
-  uint64_t unshared_nodes_ = 0;     // added so far: makes their keys unique
+  size_t items_ = 0, answers_ = 0;  // in all queues; items_ includes answers_
+  size_t preparing_bytes_ = 0;      // total of prepare_answer() for all listeners
+  uint64_t unshared_nodes_ =
+      0;  // number of nodes with added processes so far; makes their keys unique
   int64_t epoch_ns_ = 0;
 };
 

@@ -155,7 +155,7 @@ TEST(Hub, EqualFiltersShareANode) {
   EXPECT_EQ(on.hub.nodes(), 2u);
 }
 
-// Otherwise different filters could share a node.
+// Two filters with equal keys would share a node, so keys must escape special bytes.
 TEST(Hub, ValuesWithSpecialBytesMakeDifferentKeys) {
   Fixture on;
   using namespace std::string_literals;
@@ -166,7 +166,7 @@ TEST(Hub, ValuesWithSpecialBytesMakeDifferentKeys) {
 }
 
 TEST(Hub, LostIsQueuedInOrderWithItsExactCount) {
-  // Room for four events.
+  // The queue has room for four events
   Fixture on({.queue_bytes = 4 * (100 + Queue::kItemBytes)});
   on.encoder.padding = 100;
   Listener& slow = on.listener(Subscription{});
@@ -332,8 +332,8 @@ TEST(Hub, ChargesAnAnswerThatIsBeingPrepared) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-// The publisher still holds a reference to the bytes that are shed, so the memory stays above the
-// limit: this must not empty a short queue.
+// The publisher still holds a reference to the events that the hub drops, so dropping them frees no
+// memory and the total stays above the limit: this must not empty a short queue.
 TEST(Hub, NeverShedsAShortQueue) {
   Fixture on({.queue_bytes = 1 << 20, .memory_bytes = 20'000});
   Listener& modest = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}});
@@ -566,7 +566,7 @@ TEST(Hub, FreshVisitsEachListenerOnceAndKeepsThoseMarkedDuringTheVisit) {
   EXPECT_THAT(on.fresh(), IsEmpty());
   on.exec(3);
   on.hub.fresh([&](Listener&) { FAIL() << "a dropped event is nothing to send"; });
-  on.hub.popped(one, 1);  // makes room for the LOST event
+  on.hub.popped(one, 1);  // after this the queue has room for the LOST event
   on.hub.fresh([&](Listener& listener) { on.hub.answer(listener, "while it is visited"); });
   EXPECT_THAT(on.fresh(), ElementsAre(&one));
 }
@@ -682,7 +682,7 @@ TEST(Hub, DropsAQueueInPieces) {
   EXPECT_EQ(on.hub.bytes(), 0u);
 }
 
-// Between the two steps interests() has both subscriptions.
+// Between begin_change() and commit_change() interests() has both subscriptions.
 TEST(Hub, AChangeCanBeUndone) {
   Fixture on;
   Listener& one = on.listener(Subscription{.predicates = {wants(Key::kPid, 1)}}, 1000);

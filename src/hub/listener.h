@@ -38,9 +38,10 @@ class Listener {
   Queue queue_;
   Users::Account* account_ = nullptr;
   void* owner_;
-  Stream stream_ = Stream::kProcesses;  // of its last subscription, and so of its queued events
-  Users::Claim claim_;                  // of its subscription
-  size_t preparing_bytes_ = 0;          // see Hub::prepare_answer()
+  // The stream of its last subscription, and so of its queued events
+  Stream stream_ = Stream::kProcesses;
+  Users::Claim claim_;          // of its subscription
+  size_t preparing_bytes_ = 0;  // see Hub::prepare_answer()
   bool overruns_ = false;
   bool fresh_ = false;  // in Hub::fresh_
 };

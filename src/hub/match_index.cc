@@ -27,12 +27,12 @@ constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
 // A condition with more alternatives than this gives no keys. If no other condition gives keys, the
-// node is visited for each event of its class: to judge it costs less than to insert so many keys
-// at each subscribe. Picked.
+// node is visited for each event of its class: testing the event costs less than inserting so many
+// keys at each subscribe. Chosen, not measured.
 constexpr size_t kMostKeys = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
-// "cron" and "cron.service" get the same key; the node's predicates tell them apart.
+// "cron" and "cron.service" get the same key; the node's predicates distinguish them.
 std::string_view bare(std::string_view unit) {
   constexpr std::string_view kService = ".service";
   while (unit.ends_with(kService)) unit.remove_suffix(kService.size());

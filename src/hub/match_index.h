@@ -28,7 +28,7 @@ class MatchIndex {
 
   // Calls visit(node, level) once for each candidate. `level`: the event's pid in the namespace of
   // the node's scope; nullptr: the scope has none. The node's scope allows the event; the caller
-  // judges whether its filter matches.
+  // tests whether its filter matches.
   template <class F>
   void match(const PublishedEvent& published, F visit);
   // The last event was withheld from nodes with a scope, because its uid or its pid namespaces were
@@ -43,12 +43,12 @@ class MatchIndex {
   enum class KeyKind : uint8_t { kAnything, kUser, kLevel, kPid, kUid, kUnit, kComm };
   static constexpr size_t kKeyKinds = 7;
   static constexpr size_t kClasses = 12;     // see class_of()
-  static constexpr size_t kAddedClass = 11;  // of any type, by kPid
+  static constexpr size_t kAddedClass = 11;  // added processes, of any event type, found by kPid
   using Nodes = std::vector<Node*>;
   struct Class {
     Nodes anything;
     std::unordered_map<uint64_t, Nodes> by_key;
-    std::array<uint32_t, kKeyKinds> used{};  // entries of `by_key`, of each kind
+    std::array<uint32_t, kKeyKinds> used{};  // number of entries in `by_key`, for each kind of key
   };
 
   static size_t class_of(uint32_t type, bool zero);

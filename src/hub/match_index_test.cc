@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Compares the hub with a model that judges every event for every listener by the rule itself.
+// Compares the hub with a model that tests every event for every listener by the rule itself.
 // Thousands of random filters are added, changed and removed between random events.
 #include "hub/match_index.h"
 
@@ -132,7 +132,7 @@ void make(Dice& dice, TestEvent& made) {
   published.event = &event;
 }
 
-// A listener, and the state from which the model judges its events.
+// A listener, and the state from which the model computes which events it must receive.
 struct Known {
   Listener* listener = nullptr;
   Scope scope;

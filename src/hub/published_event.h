@@ -21,7 +21,7 @@ inline constexpr size_t kStreams = 3;
 struct PublishedEvent {
   Stream stream = Stream::kProcesses;
   uint32_t type = 0;      // one KNELL_EVENT_*; NONE: an ack
-  bool zero = false;      // EXIT: the status is known, and is 0
+  bool zero = false;      // an EXIT whose status is known to be 0
   uint64_t stamp_ns = 0;  // CLOCK_MONOTONIC
   int32_t pid = 0;        // of the event's process, in the initial pid namespace
   bool uid_known = false;

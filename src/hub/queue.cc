@@ -56,7 +56,7 @@ void Queue::push_answer(SharedBytes bytes) {
 
 void Queue::push_lost(const SharedBytes& bytes) {
   const Hole hole = std::exchange(hole_, {});
-  if (bytes.empty()) return;  // this listener did not ask for reports of loss
+  if (bytes.empty()) return;  // this listener did not ask for reports of losses
   if (bytes_ == answer_bytes_) oldest_ns_ = hole.from_ns;
   newest_ns_ = hole.until_ns;
   items_.push_back({.bytes = bytes,

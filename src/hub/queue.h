@@ -17,7 +17,7 @@ class Queue {
  public:
   struct Item {
     SharedBytes bytes;
-    uint32_t lost = 0;   // of a LOST event: its count; else 0
+    uint32_t lost = 0;   // the count of a LOST event; else 0
     bool exact = true;   // `lost` is exact, not an upper bound
     bool hole = false;   // a LOST event of this queue, not of the source
     bool event = false;  // false: an answer, which is a packet of its own
@@ -30,8 +30,9 @@ class Queue {
 
   explicit Queue(size_t bound_bytes) : bound_(bound_bytes) {}
 
-  // `tight`: its user is above the memory limit, so only a short queue may grow. `lost`: the event
-  // is a LOST event of the source with this upper bound; if it does not fit, the hole counts them.
+  // `tight`: the user of the listener is above its memory limit, so only a short queue may grow.
+  // `lost`: not 0 for a LOST event of the source, with this upper bound; if that does not fit, the
+  // hole includes its count.
   Push push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool tight, uint64_t lost = 0);
   // Answers are never dropped; the caller bounds them.
   void push_answer(SharedBytes bytes);

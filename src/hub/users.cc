@@ -83,15 +83,16 @@ Result<void> Users::may_claim(const Account& account, Claim less, Claim more,
   if (!bounded || more.roots <= less.roots) return {};
   const size_t roots = account.roots - less.roots + more.roots;
   if (roots > quotas.roots_per_user)
-    return too_much(EDQUOT, who, roots, "processes that `under` names", quotas.roots_per_user,
+    return too_much(EDQUOT, who, roots, "processes named by `under`", quotas.roots_per_user,
                     " for each user");
   const size_t of_users = quotas.roots - quotas.roots / 4;
   const size_t others = roots_of_users_ - account.roots;
-  const size_t left = of_users > others ? of_users - others : 0;  // for this user and later ones
+  // What is left for this user and for users that come later
+  const size_t left = of_users > others ? of_users - others : 0;
   const size_t most = std::max(left / 3, std::min<size_t>(left, 1));
   if (roots > most)
-    return too_much(ENOSPC, who, roots, "processes that `under` names", most,
-                    " for this user now: the rest is for other users");
+    return too_much(ENOSPC, who, roots, "processes named by `under`", most,
+                    " for this user now, since the rest is reserved for other users");
   return {};
 }
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "hub/owners.h"
+#include "hub/subordinate_uids.h"
 
 namespace knell::hub {
 
@@ -22,7 +22,8 @@ struct Quotas {
   size_t user_bytes = size_t{64} << 20;     // of the queues of one user
   size_t values_per_user = 4096;            // of predicates
   size_t values = 65536;                    // of predicates, of all users
-  size_t steps_per_user = size_t{1} << 17;  // to judge one event; filter::Predicates::most_steps()
+  // to test one event; see filter::Predicates::most_steps()
+  size_t steps_per_user = size_t{1} << 17;
   size_t roots_per_user = 16;               // of `under`
   size_t roots = 64;                        // each is a bit in the records of the sources
   size_t added_per_user = size_t{1} << 16;  // processes added one by one
@@ -47,14 +48,14 @@ class Users {
     bool is_root() const { return owner == 0; }
     bool operator==(const Account&) const = default;
   };
-  // What a filter uses.
+  // The share of the quotas that a filter takes.
   struct Claim {
     size_t values = 0, steps = 0, roots = 0;
   };
 
   // Affects later calls only: connected listeners keep their account.
-  void set_owners(Owners owners) { owners_ = std::move(owners); }
-  uint32_t owner_of(uint32_t uid) const { return owners_.owner_of(uid); }
+  void set_subordinate_uids(SubordinateUids uids) { subordinate_uids_ = std::move(uids); }
+  uint32_t owner_of(uint32_t uid) const { return subordinate_uids_.owner_of(uid); }
 
   // Whether enter() would succeed. Errors: EUSERS, with a message for the user.
   Result<void> may_enter(uint32_t uid, const Quotas& quotas, PendingConnections pending = {}) const;
@@ -69,8 +70,8 @@ class Users {
   void force_claim(Account& account, Claim less, Claim more);
   Result<void> claim_added(Account& account, const Quotas& quotas);
   void release_added(Account& account, size_t count);
-  // Whether `bytes` more of answers may be queued. `waiting`: bytes of answers queued for all
-  // users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
+  // Whether `bytes` more of answers may be queued for a listener of this account. `waiting`: bytes
+  // of answers queued for all users. Reserves nothing. Errors: EDQUOT, ENOBUFS.
   static Result<void> may_queue_answer(const Account& account, size_t bytes, size_t waiting,
                                        const Quotas& quotas);
 
@@ -78,10 +79,10 @@ class Users {
   size_t listeners() const { return listeners_; }
 
  private:
-  Owners owners_;
+  SubordinateUids subordinate_uids_;
   std::map<uint32_t, Account> accounts_;  // a map: Account pointers stay valid
   size_t listeners_ = 0, values_ = 0, added_ = 0;
-  size_t roots_of_users_ = 0;  // without those of uid 0
+  size_t roots_of_users_ = 0;  // those of uid 0 are not counted
 };
 
 }  // namespace knell::hub

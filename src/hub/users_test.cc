@@ -141,7 +141,8 @@ TEST(Users, ReservesAShareForRoot) {
 
 TEST(Users, ChargesSubordinateUidsToTheirOwner) {
   Users users;
-  users.set_owners(Owners({{.first = 100'000, .count = 65'536, .owner = kUser}}));
+  users.set_subordinate_uids(
+      SubordinateUids({{.first = 100'000, .count = 65'536, .owner = kUser}}));
   const Quotas quotas{.listeners_per_user = 3, .steps_per_user = 10};
   Users::Account* const one = *users.enter(100'000, quotas);
   EXPECT_EQ(one, *users.enter(165'535, quotas));
@@ -151,7 +152,7 @@ TEST(Users, ChargesSubordinateUidsToTheirOwner) {
   EXPECT_THAT(fourth.error().message(), HasSubstr("uid 1000 has 3 clients"));
   EXPECT_TRUE(users.enter(165'536, quotas));
   // After the owners changed, a listener still leaves the account that it entered.
-  users.set_owners({});
+  users.set_subordinate_uids({});
   EXPECT_NE(one, *users.enter(100'000, quotas));
   for (int i = 0; i < 3; ++i) users.leave(*one);
   EXPECT_EQ(users.all().count(kUser), 0u);

@@ -98,7 +98,8 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 filter::Subscription DaemonListener::subscription() const {
   filter::Subscription asked = filter_.subscription;
   asked.predicates = filter_.predicates.values();
-  // Added processes are removed when they exit with any status, so every exit is needed.
+  // An added process is removed when its exit is received, with any status, so every exit is
+  // requested.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
   return asked;
 }
@@ -125,7 +126,7 @@ void DaemonListener::on_out_of_memory() noexcept {
 // sends the whole subscription and all added processes.
 Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   if (state_ == State::kClosed) return std::unexpected(*error_);
-  if (state_ == State::kReconnecting) disconnect();  // reconnects with the changed subscription
+  if (state_ == State::kReconnecting) disconnect();  // reconnecting sends the changed subscription
   if (state_ == State::kDisconnected) return {};
   Rollback if_thrown([this] { on_out_of_memory(); });
   auto answered = exchange(packet, number);
@@ -328,7 +329,8 @@ bool DaemonListener::next(knell_event& event) {
 }
 
 bool DaemonListener::wants(knell_event& event) const {
-  if (event.type == KNELL_EVENT_LOST) return true;
+  if (event.type == KNELL_EVENT_LOST)
+    return ListenerFilter::limit_lost(event, event::types_of(filter_.subscription.mask));
   if (filter_.subscription.only_added) {
     const ListenerFilter::Added* one = filter_.added.find(event.pid);
     if (one == nullptr) return false;
@@ -355,7 +357,6 @@ void DaemonListener::finish(size_t slot) {
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
   if (event.type == KNELL_EVENT_LOST) {
-    event.lost_types &= event::types_of(filter_.subscription.mask);
     lost_ += event.lost_count;
     return;
   }

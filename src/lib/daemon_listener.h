@@ -103,7 +103,7 @@ class DaemonListener final : public knell_listener {
 
   PacketBuffer packets_;
   PendingExits pending_exits_;
-  std::deque<knell_event> synthetic_;  // returned before the events received next
+  std::deque<knell_event> synthetic_;  // synthetic events; returned before the next event received
   std::vector<knell_event> slots_;
   std::vector<process::UserNames::Name> names_;  // the user names in slots_
   process::UserNames users_;
@@ -118,7 +118,8 @@ class DaemonListener final : public knell_listener {
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReconnecting: the request whose ack comes next
   std::vector<wire::AddedProcess> to_add_;      // kReconnecting
-  size_t added_ = 0, adding_ = 0;               // how many of to_add_ were acked, and were sent
+  // how many of to_add_ were acked, and how many were sent
+  size_t added_ = 0, adding_ = 0;
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
 };

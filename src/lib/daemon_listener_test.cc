@@ -390,6 +390,28 @@ TEST_F(DaemonListenerTest, ReconnectsAndReportsTheLoss) {
   EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
 }
 
+// A loss that the daemon reported before it knew the present mask.
+TEST_F(DaemonListenerTest, LossesOfOtherTypesAreNotReturned) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
+  open(options);
+  const auto lost = [](uint32_t types) {
+    knell_event e = event(KNELL_EVENT_LOST, 0);
+    e.has = KNELL_HAS_COUNT;
+    e.lost_count = 3;
+    e.lost_types = types;
+    return e;
+  };
+  constexpr uint32_t kShown = KNELL_EVENT_EXIT | KNELL_EVENT_EXEC;
+  server_.send({lost(KNELL_EVENT_FORK), lost(KNELL_EVENT_FORK | KNELL_EVENT_EXEC), lost(0)});
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.lost_types, static_cast<uint32_t>(KNELL_EVENT_EXEC));
+  EXPECT_EQ(seen[0].event.seq, 1u);
+  EXPECT_EQ(seen[1].event.lost_types, kShown) << "0 is any type";
+  EXPECT_EQ(listener_->stats().lost, 6u);
+}
+
 TEST_F(DaemonListenerTest, RecoversExitsWhileTheDaemonWasAway) {
   open_for_added();
   Child dead, alive;
@@ -537,7 +559,8 @@ class DaemonSnapshotTest : public DaemonListenerTest {
 
 TEST_F(DaemonSnapshotTest, VisitsWhatTheDaemonLists) {
   open();
-  server_.send_before_ack(Message::kSnapshot, processes_of({}));  // it is still working
+  // An empty frame: the daemon is still working
+  server_.send_before_ack(Message::kSnapshot, processes_of({}));
   server_.send_before_ack(Message::kSnapshot, processes_of({1, 5}));
   server_.send_before_ack(Message::kSnapshot, FakeServer::frame_of({event(KNELL_EVENT_EXEC, 9)}));
   server_.send_before_ack(Message::kSnapshot, processes_of({7}));

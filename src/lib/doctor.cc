@@ -106,7 +106,7 @@ class Examination {
   void daemon() {
     const std::string path = client::socket_path();
     if (path.empty())
-      return report(KNELL_FINDING_NOTE, "knelld", "not asked: KNELL_SOCKET is empty");
+      return report(KNELL_FINDING_NOTE, "knelld", "not checked: KNELL_SOCKET is empty");
     auto connection = client::ConnectionToServer::connect(path);
     if (!connection) {
       const int error = connection.error().code;
@@ -138,7 +138,7 @@ class Examination {
   }
 
   void report_no_descriptors(const char* subject) {
-    report(KNELL_FINDING_NO, subject, "not looked at: no descriptors left",
+    report(KNELL_FINDING_NO, subject, "not checked: no descriptors left",
            "raise the limit of open files (ulimit -n)");
   }
 

@@ -37,7 +37,7 @@ TEST(Errno, IsNotChanged) {
   options.via = KNELL_VIA_PIDFD;
   std::array<const knell_event*, 4> events{};
   const auto keeps = [](const char* what, const std::function<void()>& call) {
-    errno = EXDEV;  // no call below sets this value
+    errno = EXDEV;  // a value that no call below sets
     call();
     EXPECT_EQ(errno, EXDEV) << what;
   };
@@ -172,7 +172,7 @@ TEST(Wait, RefusesInvalidPids) {
     EXPECT_THAT(knell_explain(), HasSubstr("above 0, not " + std::to_string(pid)));
   }
   EXPECT_EQ(knell_wait(kNoProcess, &kNow, &event), -ESRCH);
-  EXPECT_THAT(knell_explain(), StartsWith("no process "));
+  EXPECT_THAT(knell_explain(), StartsWith("there is no process "));
 }
 
 TEST(Add, RefusesAThreadOverPidfds) {

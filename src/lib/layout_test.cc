@@ -157,7 +157,7 @@ TEST(Layout, NoStructureThatGrowsEndsInPadding) {
     end = std::max(end, member.end);
     size = member.size_of_structure;
   }
-  ends.erase("knell_id");  // a member of other structures, so it never grows
+  ends.erase("knell_id");  // knell_id is a member of other structures, so it never grows
   for (const auto& [structure, end] : ends)
     EXPECT_EQ(end.first, end.second)
         << structure << ": it has a member without a row here, or padding";

@@ -46,6 +46,12 @@ struct ListenerFilter {
     return added.erase(pid);
   }
 
+  // Limits the types of a lost event (0: any) to those in `shown`. False: none is left.
+  static bool limit_lost(knell_event& event, uint32_t shown) {
+    event.lost_types = event.lost_types == 0 ? shown : event.lost_types & shown;
+    return event.lost_types != 0;
+  }
+
   // Whether to return the event to the caller. Sets its cookie.
   bool wants(knell_event& event, const filter::Ancestry& ancestry) const {
     if (event.type == KNELL_EVENT_LOST) return true;

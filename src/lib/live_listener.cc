@@ -107,9 +107,9 @@ Result<void> LiveListener::set_events(uint32_t mask) {
 }
 
 Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   if (filter_.added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was added already");
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   const bool only_added = filter_.subscription.only_added;
   if (unusable_) KNELL_TRY(open_named_process(pid, start));
   if (only_added) filter_.add(pid, start, cookie);
@@ -123,7 +123,7 @@ Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
 
 Result<void> LiveListener::remove(pid_t pid) {
   if (filter_.added.find(pid) == nullptr)
-    return say(ENOENT, "process " + std::to_string(pid) + " was not added");
+    return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   auto removed = with_source([&] { return feed_->remove_pid(pid); });
   filter_.added.erase(pid);
   return removed;
@@ -137,10 +137,7 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
     const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;
-    // 0: of any type.
-    const uint32_t shown = shown_ & ~uint32_t{KNELL_EVENT_LOST};
-    event.lost_types = event.lost_types == 0 ? shown : event.lost_types & shown;
-    return event.lost_types != 0;
+    return ListenerFilter::limit_lost(event, shown_ & ~uint32_t{KNELL_EVENT_LOST});
   }
   return filter_.wants(event, ancestry);
 }

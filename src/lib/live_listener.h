@@ -40,7 +40,7 @@ class LiveListener final : public knell_listener, private source::Sink {
   template <class F>
   Result<void> with_source(F call);
   Result<void> replace_source();
-  // Requests from the feed what the subscription and its predicates need, after they changed.
+  // Passes the interest of the changed subscription and predicates to the feed.
   Result<void> apply();
   size_t return_events(const knell_event** ret_events, size_t count);
 

@@ -9,7 +9,7 @@
 namespace knell::lib {
 
 void PacketBuffer::begin() {
-  if (reader_) return;  // it still points into buffer_ or held_
+  if (reader_) return;  // the reader still points into buffer_ or held_
   used_ = 0;
   held_.clear();
 }

@@ -24,9 +24,11 @@ namespace knell::lib {
 // and counted.
 class PacketBuffer {
  public:
-  static constexpr size_t kPackets = 4;  // that fit between two begin(), at least
-  static constexpr size_t kMostAside = size_t{16}
-                                       << 20;  // chosen, not measured: seconds of a very high load
+  // Number of packets that fit at least, between two calls of begin()
+  static constexpr size_t kPackets = 4;
+  static constexpr size_t kMostAside =
+      size_t{16}
+      << 20;  // chosen, not measured: holds several seconds of events at a very high load
 
   PacketBuffer() : buffer_(kPackets * wire::kMostFrame) {}
 
@@ -59,7 +61,8 @@ class PacketBuffer {
   std::optional<wire::EventReader> reader_;
   std::deque<std::string> aside_;
   size_t aside_bytes_ = 0;
-  std::deque<std::string> held_;  // packets from aside_ whose events were returned by next()
+  // Packets from aside_ that next() has decoded; its events point into them
+  std::deque<std::string> held_;
   uint64_t dropped_ = 0;
   bool from_aside_ = false, malformed_ = false;
 };

@@ -25,7 +25,7 @@ class PendingExits {
     std::optional<int32_t> wait_status;
   };
 
-  // `pidfd` may be empty.
+  // `pidfd` may be empty (no descriptor).
   void expect(int32_t pid, UniqueFd pidfd, When when, uint64_t until_ns);
   // The exit was reported, or is no longer wanted: forgets the process.
   void remove(int32_t pid);
@@ -37,7 +37,7 @@ class PendingExits {
 
  private:
   struct Expected {
-    Exit exit;  // with the status in the pidfd or /proc when expect() was called
+    Exit exit;  // has the status that the pidfd or /proc showed when expect() was called
     UniqueFd pidfd;
     uint64_t until_ns;
   };

@@ -18,7 +18,7 @@ namespace knell::lib {
 // The descent from the roots that `under` names, as the events of a recording show it.
 class RecordedDescent final : public filter::Ancestry {
  public:
-  // False: there are RootSet::kMost.
+  // False: there are RootSet::kMost roots already.
   bool follow(int32_t root) {
     const uint64_t known = roots_.bit_of(root);
     const uint64_t bit = known != 0 ? known : roots_.add(root, UINT64_MAX);
@@ -84,7 +84,7 @@ class ReplayListener final : public knell_listener {
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   feed::Alarm alarm_;
-  bool is_pipe_ = false;        // the input can be polled
+  bool is_pipe_ = false;        // the input is a pipe, which can be polled
   bool input_watched_ = false;  // the input is in the epoll set
 
   knell_event next_{};  // read from the recording, not yet returned
@@ -93,7 +93,7 @@ class ReplayListener final : public knell_listener {
   std::optional<Error> end_;
   uint64_t first_ns_ = 0, begun_ns_ = 0;  // timestamp of the first event, and when it was replayed
   RecordedDescent descent_;
-  // Chosen, not measured: as many as callers usually read at once.
+  // Chosen, not measured: as many events as callers usually read at once.
   static constexpr size_t kSlots = 256;
   std::array<knell_event, kSlots> slots_;
   uint64_t seq_ = 0, lost_ = 0, wakeups_ = 0;

@@ -149,7 +149,8 @@ TEST(ReplayListener, ReturnsAllEventsAndThenTheEnd) {
   EXPECT_EQ(reading[1].via, static_cast<uint32_t>(KNELL_VIA_RECORDING));
   EXPECT_EQ(reading[1].time_ns, 1'790'000'000'000'000'006);
   for (int i = 0; i < 2; i++) {
-    EXPECT_TRUE(reading.readable());  // so that the caller reads the end
+    // Stays readable, so that the caller calls read() and gets the end
+    EXPECT_TRUE(reading.readable());
     EXPECT_EQ(reading.read(), -ENODATA);
     EXPECT_THAT(knell_explain(), HasSubstr("has no more events"));
   }
@@ -216,7 +217,7 @@ TEST(ReplayListener, MaskPredicatesAndAddedProcessesFilterEvents) {
   EXPECT_EQ(knell_remove(added.get(), 12), -ENOENT);
   ASSERT_EQ(added.read(), 1);
   EXPECT_EQ(added[0].cookie, 99U);
-  EXPECT_EQ(knell_remove(added.get(), 11), -ENOENT);  // removed by its exit
+  EXPECT_EQ(knell_remove(added.get(), 11), -ENOENT);  // its exit has removed the process
   Reading changed(recording.path(), 0, KNELL_EVENT_FORK);
   ASSERT_EQ(knell_set_events(changed.get(), KNELL_EVENT_EXEC), 0);
   EXPECT_EQ(changed.pids(), (std::vector{10}));

@@ -15,7 +15,8 @@
 namespace knell::lib {
 namespace {
 
-constexpr size_t kMostPasswdBytes = size_t{1} << 20;  // of one entry; chosen, not measured
+// The longest entry of the user database that is read; chosen, not measured
+constexpr size_t kMostPasswdBytes = size_t{1} << 20;
 
 // nullopt: there is no such user.
 Result<std::optional<int64_t>> uid_of(const std::string& user) {
@@ -25,7 +26,7 @@ Result<std::optional<int64_t>> uid_of(const std::string& user) {
     passwd* found = nullptr;
     const int code = ::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
     if (found != nullptr) return std::optional<int64_t>(found->pw_uid);
-    // Known codes of systems for "no such user", besides 0.
+    // The error codes of known systems for "no such user", besides 0.
     if (code == 0 || code == ENOENT || code == ESRCH || code == EBADF || code == EPERM)
       return std::nullopt;
     if (code != ERANGE && code != EINTR) return make_error(code, "look up the user '" + user + "'");

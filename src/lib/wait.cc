@@ -26,9 +26,9 @@ int left_ms(const timespec* timeout, uint64_t deadline_ns) {
                                   (deadline_ns - now + 999'999) / 1'000'000, INT32_MAX));
 }
 
-constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years; longer timeouts are cut to this
+constexpr time_t kMostSeconds = 1'000'000'000;  // 31 years; a longer timeout is shortened to this
 
-// With details `status`: its event has no texts.
+// Uses details `status`, so the event has no texts.
 Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
   uint64_t deadline = 0;
   if (timeout != nullptr) {

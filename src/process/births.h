@@ -10,14 +10,15 @@
 
 namespace knell::process {
 
-// A birth as a source reports it that sees the numbers of the child in every pid namespace.
+// The creation of a process or thread (a fork event), reported by a source that knows the child's
+// pids in every pid namespace.
 struct Birth {
   int32_t pid = 0, tid = 0;  // of the child
   uint64_t start = 0;        // clock ticks since boot
   uint32_t uid = 0;          // real
   uint64_t stamp_ns = 0;     // CLOCK_MONOTONIC
-  // Of the child: child_pid and child_tid. Valid during the call. Known and empty: it is in the
-  // initial namespace only.
+  // child_pid and child_tid of each level are those of the child. Valid during the call. Known and
+  // empty: the child is in the initial namespace only.
   std::span<const event::NamespacePids> levels;
   bool levels_known = false;
 };
@@ -29,7 +30,7 @@ class Births {
   // Whether the other source reports births now.
   virtual bool reports_births() const = 0;
   struct Read {
-    bool complete = false;  // every birth inside a pid namespace until now was passed
+    bool complete = false;  // all births inside pid namespaces up to now were passed
     bool lost = false;      // some births since the last call were lost
   };
   using PassBirth = std::function<void(const Birth&)>;

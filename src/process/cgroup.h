@@ -46,7 +46,7 @@ class Cgroups {
  private:
   void forget_unused();
   std::unordered_map<std::string, std::weak_ptr<const Cgroup>> known_;
-  size_t look_again_at_ = 1024;  // picked, never tuned
+  size_t look_again_at_ = 1024;  // chosen, not measured
 };
 
 }  // namespace knell::process

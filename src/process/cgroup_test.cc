@@ -56,7 +56,7 @@ const std::vector<ContainerCase> kContainers{
     {"/docker/" + kId.substr(1), ""},
     {"/docker/" + kId + "a", ""},
     {"/system.slice/var-lib-docker-containers-" + kId + "-mounts-shm.mount", ""},
-    // docker build, with both drivers; buildkitd
+    // Containers of docker build, with the cgroupfs and systemd drivers, and of buildkitd.
     {"/docker/buildkit/" + kBuild, kBuild},
     {"/system.slice/docker-" + kBuild + ".scope", kBuild},
     {"/buildkit/" + kBuild, kBuild},
@@ -78,7 +78,7 @@ const std::vector<ContainerCase> kContainers{
     {"/system.slice/containerd.service/kubepods-burstable-" + kPod + ".slice:cri-containerd:" + kId,
      kId},
     {"/kubepods-besteffort.slice:cri-containerd:" + kId, kId},
-    // kind: a kubelet in a container
+    // kind runs a kubelet in a container.
     {"/docker/" + kId + "/kubelet/kubepods/besteffort/pod1/" + kOther, kOther},
     {"/system.slice/docker-" + kId + ".scope/kubelet.slice/kubelet-kubepods.slice/" +
          "kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-" + kPod +
@@ -120,14 +120,14 @@ const std::vector<ContainerCase> kContainers{
     {"/machine.slice/systemd-nspawn@my-box.service/supervisor", ""},
     {"/machine.slice/machine-web.scope/payload/system.slice/docker-" + kId + ".scope", kId},
     {"/docker/" + kId + "/machine.slice/machine-web.scope/supervisor", kId},
-    // libvirt: virtual machines, and its containers
+    // libvirt: virtual machines, which are no containers, and its LXC containers.
     {R"(/machine.slice/machine-qemu\x2d1\x2dwin10.scope)", ""},
     {R"(/machine.slice/machine-qemu\x2d1\x2dwin10.scope/libvirt/emulator)", ""},
     {R"(/machine.slice/machine-qemu\x2d12\x2dmy\x2dvm.scope/libvirt/vcpu0)", ""},
     {"/machine/qemu-1-win10.libvirt-qemu/emulator", ""},
     {R"(/machine.slice/machine-lxc\x2d2481\x2dbox.scope/libvirt)", "lxc-2481-box"},
     {"/machine/lxc-2481-box.libvirt-lxc", "lxc-2481-box"},
-    // LXC, LXD, Incus; Proxmox
+    // Containers of LXC, LXD, Incus and Proxmox.
     {"/lxc.payload.c1", "c1"},
     {"/lxc.payload.c1/system.slice/ssh.service", "c1"},
     {"/lxc.payload.prod_my-box/init.scope", "prod_my-box"},
@@ -140,7 +140,7 @@ const std::vector<ContainerCase> kContainers{
     {"/lxc.payload.c1/docker/" + kId, kId},
     {"/system.slice/lxc.service", ""},
     {"/system.slice/incus.service", ""},
-    // garden, ECS, Fargate, kata
+    // Containers of garden, ECS, Fargate and kata.
     {"/garden/6f265890-5165-7fab-6b52-18d1", "6f265890-5165-7fab-6b52-18d1"},
     {"/system.slice/garden.service/garden/good/6f265890-5165-7fab-6b52-18d1",
      "6f265890-5165-7fab-6b52-18d1"},

@@ -20,7 +20,7 @@
 namespace knell::process {
 namespace {
 
-constexpr size_t kDeepest = 32;      // picked: deeper than cgroups are nested in practice
+constexpr size_t kDeepest = 32;  // chosen, not measured: deeper than cgroups are nested in practice
 constexpr int kKernfsHandle = 0xfe;  // kernel FILEID_KERNFS, linux/exportfs.h
 constexpr const char* kNamed = "name=systemd";
 
@@ -128,8 +128,8 @@ void CgroupTree::rename(uint64_t inode, std::string_view path) {
     begin_scan();  // the scan may be inside this cgroup, where all paths have changed
   const auto found = known_.find(inode);
   const auto before = found == known_.end() ? nullptr : found->second;
-  // Without the old and the new path it is not known which other paths changed: drop all entries;
-  // find() looks them up again.
+  // If the old or the new path is unknown, the affected paths cannot be determined: drop all
+  // entries; find() looks them up again.
   if (path.empty() || before == nullptr) {
     known_.clear();
     if (!path.empty()) know(inode, path);

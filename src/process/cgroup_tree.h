@@ -33,7 +33,8 @@ struct CgroupChange {
 // hierarchy of systemd_hierarchy(). Not thread-safe.
 class CgroupTree {
  public:
-  static constexpr size_t kMost = 65'536;  // picked: then the table is cleared and filled again
+  static constexpr size_t kMost =
+      65'536;  // chosen, not measured: then the table is cleared and filled again
 
   // Finds the mount point of the hierarchy. Without a mount only cgroups given to learn() are
   // known.

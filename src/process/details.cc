@@ -22,8 +22,8 @@
 namespace knell::process {
 namespace {
 
-// Far more than the kernel needs between the start time and the fork event, unless it is preempted
-// there for this long.
+// A fork event is usually stamped microseconds after the kernel took the start time of the child.
+// This is longer than that delay, unless the kernel is preempted there.
 constexpr uint64_t kStartMarginNs = 2'000'000;
 constexpr std::string_view kSystemdHierarchy = ":name=systemd:";
 
@@ -44,7 +44,7 @@ void ProcessTable::begin_life(Task& child, const event::Raw& fork) {
 void ProcessTable::inherit(Task& child, const event::Raw& fork) {
   child.ppid = fork.u.fork.parent_pid;
   child.born_ns = fork.stamp_ns;
-  // After a hole, the number of the parent may have been another's when this event was queued.
+  // After a hole, another process may have had the parent's pid when this event was queued.
   const bool followed = keeps_owners() && fork.stamp_ns >= followed_from_ns_;
   const Task* owner = followed ? owner_at(child.ppid, fork.stamp_ns, Need::kUid) : nullptr;
   if (!keeps_owners()) owner = at(child.ppid, fork.stamp_ns);
@@ -86,7 +86,7 @@ void ProcessTable::set_start(Task& child, uint64_t fork_ns) {
 
 // ----------------------------------------------------------------------------------------- reading
 
-// Reads an unknown task. False: it does not exist, or it began after `not_after_ns`.
+// Reads a task that is not stored. False: it does not exist, or it began after `not_after_ns`.
 bool ProcessTable::read(Task& task, uint64_t not_after_ns) {
   const ProcFolder folder = proc_.folder(task.pid);
   return folder && read(task, folder, not_after_ns);
@@ -289,7 +289,8 @@ void ProcessTable::fill(Slot& slot, const Task& task) {
   }
 }
 
-// Uses the parent at birth if known: the process that adopted an orphan says nothing about it.
+// Uses the parent at birth if it is known. The process that adopted an orphan says nothing about
+// the orphan's origin.
 void ProcessTable::fill_parent(Slot& slot, const Task& task) {
   knell_event& event = slot.event;
   if (task.ppid <= 0) return;

@@ -28,7 +28,7 @@ struct FakeProcess {
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
   int process = 0;  // a thread: the pid of its process; 0: this is a process
-  // Its numbers in the pid namespaces below ours, from the outermost.
+  // Its pids in the pid namespaces below ours, from the outermost.
   std::vector<event::NamespacePid> numbers = {};
 };
 

@@ -11,7 +11,8 @@ namespace knell::process {
 // there. Its EXIT is not expected later than kGoneNs after that.
 class GoneTimer {
  public:
-  static constexpr uint64_t kGoneNs = 500'000'000;  // picked: many times any delay seen
+  static constexpr uint64_t kGoneNs =
+      500'000'000;  // chosen, not measured: many times any delay seen
 
   // Records the result of a check; true: the process has been gone for kGoneNs, so its entry may be
   // erased.

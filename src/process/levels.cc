@@ -16,7 +16,7 @@ int32_t number_in(const ProcessTable::Numbers& numbers, uint32_t ns) {
   return at == numbers.of.end() ? 0 : at->nr;
 }
 
-// Fills in the number of `pid` at each level.
+// Fills in, at each level, the pid that process `pid` has in that namespace.
 void fill(Levels& levels, Field field, int32_t pid, uint64_t stamp_ns, ProcessTable& table) {
   if (pid <= 0) return;
   const ProcessTable::Numbers numbers = table.numbers_of(pid, stamp_ns);
@@ -24,7 +24,8 @@ void fill(Levels& levels, Field field, int32_t pid, uint64_t stamp_ns, ProcessTa
     level.*field = number_in(numbers, level.ns);
 }
 
-// Adds a level for each namespace of `subject`; false: it has none, or they are unknown.
+// Adds a level for each namespace of `subject`; false: `subject` is in no such namespace, or its
+// namespaces are unknown.
 bool begin(Levels& levels, int32_t subject, uint64_t stamp_ns, ProcessTable& table) {
   const ProcessTable::Numbers numbers = table.numbers_of(subject, stamp_ns);
   levels.known = numbers.known;

@@ -22,12 +22,12 @@ struct Levels {
   std::span<const event::NamespacePids> of() const { return std::span(at).first(count); }
 };
 
-// The levels of an event whose source does not report them, made from the numbers of each process
-// that it names. Unknown for a lost event.
+// The levels of an event whose source does not report levels, made from the pids of each process
+// that the event names. Unknown for a lost event.
 Levels levels_of(const knell_event& event, ProcessTable& table);
 
-// The levels of a thread-level event: see event::translate(). The subject is the thread `tid`.
-// None for a hole.
+// The levels of a thread-level event, for event::translate(). The subject is the thread `tid`. A
+// hole has none.
 Levels levels_of(const event::Raw& raw, ProcessTable& table);
 
 }  // namespace knell::process

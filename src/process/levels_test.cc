@@ -82,7 +82,7 @@ TEST_F(LevelsTest, OutsideAllNamespacesIsNotUnknown) {
   EXPECT_FALSE(levels_of(event_of(KNELL_EVENT_LOST, 0, 0, 0), table).known);
 }
 
-// The event as a listener in `ns` gets it; nullopt: it must not get it.
+// The event as translated for a listener in `ns`; nullopt: the listener must not receive it.
 std::optional<event::Raw> seen_in(uint32_t ns, const event::Raw& raw, ProcessTable& table) {
   const Levels levels = levels_of(raw, table);
   const auto at = std::ranges::find(levels.of(), ns, &event::NamespacePids::ns);

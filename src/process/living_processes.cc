@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Parents first: the entries are visited in the order in which /proc has them, and before an entry
-// its ancestors that were not visited yet. Each entry is pushed to the path once, so the work is
-// linear, whatever the shape of the tree.
+// Parents are returned before their children: the entries are visited in the order of /proc, and
+// before each entry those of its ancestors that were not visited yet. Each entry is pushed to the
+// path once, so the work is linear, whatever the shape of the tree.
 //
 // Pids are reused between the two passes, and while each of them runs. A process is returned only
-// if its start is that of the first pass. A parent began before its child or in the same clock
-// tick, else the pid of the parent is of another process by now.
+// if its start is that of the first pass. The start of a parent must not be later than that of its
+// child; if it is, another process has the parent's pid now.
 #include "process/living_processes.h"
 
 #include <algorithm>
@@ -19,8 +19,9 @@
 namespace knell::process {
 namespace {
 
-constexpr size_t kFilesListed = 1;     // stat
-constexpr size_t kFilesDescribed = 8;  // as ProcessTable reads, stat again, stat of the parent
+constexpr size_t kFilesListed = 1;  // stat
+// files read by ProcessTable, stat once more, stat of the parent
+constexpr size_t kFilesDescribed = 8;
 
 bool is_alive(const ProcStat& stat) {
   return stat.state != 'X' && (stat.state != 'Z' || stat.threads > 1);
@@ -50,12 +51,12 @@ void LivingProcesses::list_one(int32_t pid) {
   const ProcFolder folder = proc_.folder(pid);
   if (!folder) return;
   const bool listed = !options_.may_list || options_.may_list(folder);
-  // Descent may lead through processes that are not listed.
+  // Keep it as a link: a listed process may be its descendant.
   if (!listed && options_.roots.empty()) return;
   const auto stat = folder.stat();
   if (!stat || !is_alive(*stat)) return;
   const auto [index, made] = by_pid_.emplace(pid);
-  // A pid that comes twice is of two processes: the first has ended.
+  // A pid that occurs twice: the first process has ended, the second one got its pid.
   if (made) {
     *index = static_cast<uint32_t>(entries_.size());
     entries_.emplace_back();
@@ -107,7 +108,7 @@ LivingProcesses::Next LivingProcesses::next(ScanBudget& budget, event::Batch& ba
   return Next::kMore;
 }
 
-// To read the details takes most of the time, so processes that cannot match are left out before.
+// Reading the details takes most of the time, so processes that cannot match are skipped before.
 bool LivingProcesses::is_wanted(const Entry& entry) const {
   if (options_.only_under && entry.roots == 0) return false;
   return options_.pids.empty() ||

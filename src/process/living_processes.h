@@ -28,17 +28,18 @@ namespace knell::process {
 //   { list_some() }* until true -> { next() }* until kEnd
 class LivingProcesses {
  public:
-  // Asked for each process in the first pass, where it is cheap to leave a process out; it costs
-  // one unit of the budget. The folder is open.
+  // Called for each process in the first pass; false skips the process, which is cheap here. A call
+  // costs one unit of the budget. The folder is open.
   using MayList = std::function<bool(const ProcFolder&)>;
   struct Options {
     uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
     uint32_t boot = 0;                      // for ids
-    std::vector<int32_t> roots = {};        // of `under`: at most RootSet::kMost
-    bool only_under = false;                // leave out what is under none of the roots
-    std::vector<int32_t> pids = {};         // if not empty: leave out all others
-    bool look_up_names = true;              // of users, which may wait for a directory server
-    MayList may_list = {};                  // none: all processes
+    std::vector<int32_t> roots = {};        // values of `under`, at most RootSet::kMost
+    bool only_under = false;                // skip processes that are under none of the roots
+    std::vector<int32_t> pids = {};         // if not empty: skip all other processes
+    // look up user names, which may wait for a directory server
+    bool look_up_names = true;
+    MayList may_list = {};  // none: all processes
   };
   LivingProcesses(const ProcReader& proc, const Clock& clock, Options options);
 
@@ -55,10 +56,10 @@ class LivingProcesses {
  private:
   struct Entry {
     uint64_t start = 0;  // clock ticks since boot
-    uint64_t roots = 0;  // set when it is placed
+    uint64_t roots = 0;  // computed when the entry is placed
     int32_t pid = 0, ppid = 0;
-    bool listed = false;   // false: kept for `under` only
-    bool on_path = false;  // in path_, or was
+    bool listed = false;   // false: only a link of the chain to a root
+    bool on_path = false;  // is or was in path_
     bool placed = false;
   };
 
@@ -77,8 +78,8 @@ class LivingProcesses {
   PidScan scan_;
   std::deque<Entry> entries_;
   PidMap<uint32_t> by_pid_;     // indexes of entries_
-  size_t at_ = 0;               // the first entry that may not be placed
-  std::vector<uint32_t> path_;  // an entry, its parent, and so on; the last is placed next
+  size_t at_ = 0;               // index of the first entry that may not be placed yet
+  std::vector<uint32_t> path_;  // an entry, its parent, and so on; the last one is placed next
 };
 
 }  // namespace knell::process

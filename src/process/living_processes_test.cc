@@ -84,7 +84,7 @@ bool parents_first(const std::vector<int32_t>& all, const std::map<int, FakeProc
 }
 
 TEST_F(LivingProcessesTest, ReturnsParentsBeforeTheirChildren) {
-  // All began in one clock tick, and the pids have wrapped around.
+  // All have the same start, and some children have smaller pids than their parents.
   const std::map<int, FakeProcess> tree{{10, {.ppid = 30}}, {20, {.ppid = 10}}, {30, {.ppid = 50}},
                                         {40, {.ppid = 20}}, {50, {.ppid = 0}},  {60, {.ppid = 50}}};
   for (const auto& [pid, process] : tree) tree_.add(pid, process);
@@ -135,7 +135,7 @@ TEST_F(LivingProcessesTest, ADeepTreeTakesNoStack) {
   std::map<int, FakeProcess> tree;
   // The deepest has the smallest pid.
   for (int i = 0; i < kDepth; ++i) tree[1000 + i] = {.ppid = 1001 + i};
-  // Written here, since a process of FakeProc takes many files.
+  // A smaller fake of /proc, since a process of FakeProc takes many files.
   class Chain final {
    public:
     static std::string stat(int pid, int ppid) {

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Who may see a task: its uid, and its numbers in pid namespaces. An answer is either right, as far
-// as can be known (docs/limits.md), or "unknown".
+// The owner of a task decides who may see its events: its uid, and its pids in pid namespaces. An
+// answer is either right, as far as can be known (docs/limits.md), or "unknown".
 //
-// The uid is inherited at birth and changes when the leader's uid changes. Numbers cannot be
-// inherited: CLONE_NEWPID can put a child of any parent into a new namespace, and a fork event of
-// the connector does not have them. So /proc is read at once, while the child lives, except where
-// another source reports the birth with its numbers. A task that began after the event is not its
-// subject; a process that is dead when it is queried, and was not stored, stays unknown.
+// The uid is inherited at birth and changes when the leader's uid changes. Pids in namespaces
+// cannot be inherited: CLONE_NEWPID can put a child of any parent into a new namespace, and a fork
+// event of the connector does not have them. So /proc is read at once, while the child lives,
+// except where another source reports the birth with these pids. A task that began after the event
+// is not its subject; a process that is dead when it is queried, and was not stored, stays unknown.
 #include <algorithm>
 #include <utility>
 
@@ -31,7 +31,7 @@ void ProcessTable::on_birth(const Birth& birth) {
   const bool thread = birth.tid != birth.pid;
   if (thread && !kept_.namespaces) return;
   Task* task = find(birth.tid);
-  // The fork event may come first, and then a change of the uid.
+  // The fork event may come before the birth, and a change of the uid between the two.
   const bool known = task != nullptr && !is_bare(*task) && ticks_of(*task) <= birth.start + 1 &&
                      birth.start <= ticks_of(*task) + 1;
   if (!known) {
@@ -76,13 +76,13 @@ ProcessTable::Numbers ProcessTable::numbers_of(int32_t tid, uint64_t stamp_ns) {
 
 void ProcessTable::settle_initial_namespace(int32_t tid, uint64_t stamp_ns) {
   Task* task = kept_.namespaces ? find(tid) : nullptr;
-  // exact: its numbers come from on_birth() or /proc.
+  // exact: the entry comes from on_birth() or /proc.
   if (task == nullptr || task->levels_known || task->exact || !task->owner_current) return;
   if (ticks_of(*task) <= time_.ticks(stamp_ns) + 1) task->levels_known = true;
 }
 
-// The task, if it is certainly the one that an event with this stamp is of, with what is needed as
-// far as it can be read; else nullptr.
+// Returns the task, with what is needed of its owner as far as that can be read. nullptr: an event
+// with this timestamp may be of another task.
 const Task* ProcessTable::owner_at(int32_t tid, uint64_t stamp_ns, Need need) {
   if (tid <= 0) return nullptr;
   const uint64_t latest = time_.ticks(stamp_ns) + 1;
@@ -98,12 +98,12 @@ const Task* ProcessTable::owner_at(int32_t tid, uint64_t stamp_ns, Need need) {
   passing_.pid = tid;
   const bool there = read_owner(passing_) && passing_.start <= latest;
   const bool same = there && task != nullptr && still_has_it(*task, passing_.start);
-  // The task is gone, or its number is another's by now. What is stored is right, but nothing can
-  // be added to it.
+  // The task is gone, or another task has its pid now. The stored values are right, but nothing can
+  // be added to them.
   if (task != nullptr && !same && task->owner_current) return task;
   if (!there) return nullptr;
   if (!same) {
-    // Not stored, or another task has the number since events were lost.
+    // The task is not stored, or another task got its pid since events were lost.
     const bool bare = task != nullptr && is_bare(*task);
     task = bare ? task : insert(tid);
     if (task == nullptr) return &passing_;
@@ -132,7 +132,7 @@ const Task* ProcessTable::owner_at(int32_t tid, uint64_t stamp_ns, Need need) {
 
 // ----------------------------------------------------------------------------------------- reading
 
-// Reads the owner of the task that has the number now; false: there is none.
+// Reads the owner of the task that has this pid now; false: there is none.
 bool ProcessTable::read_owner(Task& task) {
   const ProcFolder folder = proc_.folder(task.pid);
   const auto stat = folder ? folder.stat() : std::nullopt;
@@ -153,7 +153,7 @@ bool ProcessTable::read_owner(Task& task) {
 void ProcessTable::read_numbers(Task& task, const ProcFolder& folder, const TaskStatus& status) {
   task.levels_tried = true;
   if (status.count == 0) return;
-  if (status.count == 1) {  // only ours: by far the most common case
+  if (status.count == 1) {  // only our namespace: by far the most common case
     task.levels_known = true;
     return;
   }
@@ -167,8 +167,8 @@ void ProcessTable::read_numbers(Task& task, const ProcFolder& folder, const Task
   task.levels_known = true;
 }
 
-// Most tasks are in no namespace below ours, which one link shows. If another task has the number
-// already, this one is hidden from listeners in its namespace, but never shown to others.
+// Most tasks are in no namespace below ours; reading one link shows that. If another task has the
+// pid already, this task's events are withheld in its namespace, but never sent to another one.
 void ProcessTable::read_numbers_at_birth(Task& task) {
   task.levels_tried = true;
   task.levels_known = proc_.is_in_own_pid_namespace(task.pid);

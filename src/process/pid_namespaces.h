@@ -16,14 +16,14 @@ namespace knell::process {
 // namespace, since otherwise its inode number could soon be used for another. Not thread-safe.
 class PidNamespaces {
  public:
-  static constexpr size_t kMost = 128;  // descriptors held; picked, never tuned
+  static constexpr size_t kMost = 128;  // descriptors held; chosen, not measured
 
   // The inode numbers of a namespace and of those around it, the innermost first, our own last.
   using From = Result<std::vector<uint32_t>> (*)(int ns_fd);
   explicit PidNamespaces(From from = pid_namespaces_from) : from_(from) {}
 
-  // The namespace `ns` and those around it, as From returns them; nullptr: unknown. Valid until the
-  // next call.
+  // The inode numbers of the namespace `ns` and of its ancestors, as From returns them; nullptr:
+  // unknown. Valid until the next call.
   const std::vector<uint32_t>* around(UniqueFd ns);
   void forget() { known_.clear(); }
 

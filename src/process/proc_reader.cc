@@ -15,7 +15,8 @@
 namespace knell::process {
 namespace {
 
-constexpr size_t kPointersLookedAt = 64;  // picked: the same number as in the bpf programs
+constexpr size_t kPointersLookedAt =
+    64;  // chosen, not measured: the same number as in the bpf programs
 
 template <class T>
 bool number(std::string_view text, T& value) {

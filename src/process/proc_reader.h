@@ -20,7 +20,7 @@
 
 namespace knell::process {
 
-// What the NULs at the end of args are, if there is more than one.
+// The meaning of the NULs at the end of args, if there are several.
 enum class ArgsEnd : uint8_t {
   kUnknown,
   kArguments,    // empty arguments
@@ -38,7 +38,8 @@ struct Image {
 };
 
 // The maximum bytes of args stored for one image; longer args are cut and marked as truncated.
-// Picked: enough for nearly all java command lines, small enough for a fork bomb with long args.
+// Chosen, not measured: enough for nearly all java command lines, small enough for a fork bomb with
+// long args.
 constexpr size_t kArgsBytes = 4096;
 
 struct Ids {
@@ -48,9 +49,9 @@ struct Ids {
 // The ids of a process or thread.
 struct TaskStatus {
   uint32_t uid = 0;      // real
-  uint32_t process = 0;  // its own pid, or that of the process it is a thread of
-  // Its numbers in the pid namespaces, from ours to the innermost; none: unknown, or deeper than
-  // event::kMostLevels.
+  uint32_t process = 0;  // the pid of its process
+  // Its pids in the pid namespaces, from ours to the innermost; count 0: unknown, or nested deeper
+  // than event::kMostLevels.
   std::array<int32_t, event::kMostLevels + 1> numbers{};
   size_t count = 0;
 };

@@ -41,7 +41,7 @@ TEST(ProcReader, MarksTruncatedArgs) {
                  {8, {.cmdline = std::string(kArgsBytes - 1, 'x') + '\0'}}});
   const Image cut = tree.reader().folder(7).image();
   EXPECT_TRUE(cut.args_truncated);
-  EXPECT_EQ(cut.args.size(), kArgsBytes + 1);  // and the NUL at the end
+  EXPECT_EQ(cut.args.size(), kArgsBytes + 1);  // the NUL at the end counts too
   EXPECT_FALSE(tree.reader().folder(8).image().args_truncated);
 }
 

@@ -1,15 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One entry for each task, by its number. Three things are done once for all that an entry has:
+// A table with one entry for each task, found by its pid or tid. It handles three problems in one
+// place, for all data of an entry:
 //
 // Pids are reused. An entry is used for an event only if the task was born before the event. A fork
 // event begins a new entry, except where the entry was made while the fork event was still queued
 // (read in /proc, or reported by another source): then its start is not before the fork.
 //
 // Holes. After lost events everything may have changed. Details and descent are read again in /proc
-// by the next scan; threads are not counted until then. Who may see a process is unknown at once:
-// it is read again before it is used (owner_current).
+// by the next scan; threads are not counted until then. The owners of processes are unknown from
+// then on: an owner is read again before it is used (owner_current).
 //
 // Sweeping. Most entries are erased when their process ends. Where exits are filtered out nothing
 // reports the end, so after each drain some entries are checked, and those are erased whose task
@@ -21,8 +22,10 @@
 namespace knell::process {
 namespace {
 
-constexpr size_t kFilesRead = 6;       // of a process: stat, status, cgroup, cmdline, exe, cwd
-constexpr size_t kMostEnded = 65'536;  // picked, never tuned: the others are left to the sweep
+// Files of a process: stat, status, cgroup, cmdline, exe, cwd
+constexpr size_t kFilesRead = 6;
+// Chosen, not measured: beyond it, the sweep erases the entries
+constexpr size_t kMostEnded = 65'536;
 
 }  // namespace
 
@@ -47,7 +50,7 @@ const Task* ProcessTable::described_at(int32_t pid, uint64_t stamp_ns) const {
   return task != nullptr && !is_bare(*task) ? task : nullptr;
 }
 
-// Adds an empty entry in place of any older one; nullptr at the limit.
+// Adds an empty entry, which replaces any older one of the pid; nullptr: the table is full.
 Task* ProcessTable::insert(int32_t pid) {
   if (Task* old = find(pid)) {
     free_numbers(*old);
@@ -70,7 +73,8 @@ Task* ProcessTable::insert(int32_t pid) {
   return &tasks_[slot];
 }
 
-// Adds an entry of another task, or of the same one if only its roots and threads were known.
+// Replaces the entry of the pid. If the old entry has only roots and a number of threads, it may be
+// of the same task, and the new entry keeps them.
 Task* ProcessTable::replace(int32_t pid) {
   const Task* old = find(pid);
   const bool bare = old != nullptr && is_bare(*old);
@@ -97,7 +101,7 @@ void ProcessTable::release(uint32_t slot) {
   free_.push_back(slot);
 }
 
-// Where only few tasks are kept, those without a reason are not.
+// Erases an entry without data, if the table does not store all tasks.
 void ProcessTable::drop_if_empty(const Task& task) {
   if (!keeps_all() && task.roots == 0 && task.other_threads == 0) erase(task.pid);
 }
@@ -126,13 +130,13 @@ uint64_t ProcessTable::ticks_of(const Task& task) const {
   return task.start_kind == KNELL_ID_STAMP ? time_.ticks(task.start) : task.start;
 }
 
-// Whether the task that has the number now, with this start, is the stored one.
+// Whether the stored task still has the pid; `start_now` is the start of the task that has it now.
 bool ProcessTable::still_has_it(const Task& task, uint64_t start_now) const {
   return task.exact ? task.start == start_now : start_now <= ticks_of(task) + 1;
 }
 
-// Whether the entry was made while this fork event was still queued: it is of the same task, or of
-// a later one with the same pid.
+// Whether the entry was made while this fork event was still queued: then it is of the same task,
+// or of a later one with the same pid.
 bool ProcessTable::is_of_birth(const Task& known, const event::Raw& fork) const {
   return !known.seen_in_event && known.exact && known.start + 1 >= time_.ticks(fork.stamp_ns);
 }
@@ -151,7 +155,7 @@ bool ProcessTable::keep(const Kept& kept) {
   }
   if (kept.details != before.details) drop_details();
   if (!kept.threads) counting_ = false;
-  // enum knell_details counts down to more.
+  // In enum knell_details a lower value means more details.
   const bool more = kept.details < before.details || (kept.threads && !before.threads) ||
                     (kept.owners && !before.owners) || (kept.namespaces && !before.namespaces);
   if ((kept.owners && !before.owners) || (kept.namespaces && !before.namespaces)) distrust();
@@ -208,7 +212,7 @@ void ProcessTable::scan_one(int32_t pid) {
     if (task == nullptr) return;
     if (!read(*task, folder, now)) return erase(pid);
   } else {
-    // An exec may be lost: another name shows it.
+    // If the name has changed, an exec event was lost.
     if (!is_described(*task) || (has_details() && task->comm != stat->comm))
       describe_again(*task, folder);
     if (keeps_owners()) (void)owner_at(pid, now, Need::kUid);
@@ -238,10 +242,11 @@ void ProcessTable::on_fork(const event::Raw& fork) {
                      : roots_of(fork.u.fork.parent_pid) | roots_.own_bit(fork.pid, fork.stamp_ns);
   Task* task = find(fork.pid);
   if (task != nullptr && is_of_birth(*task, fork)) {
-    if (task->start <= time_.ticks(fork.stamp_ns) + 1) {  // else it is of a later process
+    // otherwise the entry is of a later process
+    if (task->start <= time_.ticks(fork.stamp_ns) + 1) {
       task->seen_in_event = true;
       task->roots |= roots;
-      task->other_threads = 0;  // its threads are in later events
+      task->other_threads = 0;  // its threads will come as events
     }
     // Reported by another source, which has no details.
     if (has_details() && task->read_ns == 0 && task->ppid == 0) inherit(*task, fork);
@@ -260,7 +265,7 @@ void ProcessTable::on_thread_fork(const event::Raw& fork) {
     Task* process = find(fork.pid);
     if (process == nullptr) process = insert(fork.pid);
     if (process == nullptr)
-      counting_ = false;  // there is no room: a number would be wrong from now on
+      counting_ = false;  // the table is full: from now on thread counts would be wrong
     else if (process->other_threads != kUncounted)
       ++process->other_threads;
   }
@@ -283,7 +288,7 @@ void ProcessTable::on_change(const event::Raw& change) {
   if (change.tid != change.pid && change.what != KNELL_EVENT_SID) return;
   Task* task = find(change.pid);
   if (task == nullptr) return;
-  // The pid is in use again.
+  // The entry is of a later process, which has the pid now.
   if (!is_bare(*task) && ticks_of(*task) > time_.ticks(change.stamp_ns) + 1) return;
   switch (change.what) {
     case KNELL_EVENT_UID:

@@ -36,10 +36,10 @@ namespace knell::process {
 using event::Comm;
 using event::Slot;
 
-// What is known of one process that is alive, or of one thread where threads are kept. Which
-// members are used depends on Kept.
+// What is stored about one living process, or about one thread if threads are stored. Kept decides
+// which members are used.
 struct Task {
-  int32_t pid = 0;  // of a thread: its thread id
+  int32_t pid = 0;  // of a thread: the tid
   int32_t ppid = 0;
   uint64_t start = 0;  // as start_kind says
   uint64_t parent_start = 0;
@@ -50,23 +50,26 @@ struct Task {
   // The start was read in /proc, or another source reported it. Else it comes from the stamp of the
   // fork event, and may be a tick earlier, or more if the kernel was preempted there.
   bool exact = false;
-  bool seen_in_event = false;  // the next fork event of this pid is of another process
+  bool seen_in_event = false;  // another fork event of this pid is of another process
 
   // Details.
-  bool has_uid = false, has_gid = false;           // of the ids below
-  bool has_comm = false, has_parent_comm = false;  // a known name may be empty
-  uint32_t uid = 0, gid = 0;                       // real
-  uint32_t tty = 0;                                // controlling terminal, see event/tty.h; 0: none
+  bool has_uid = false, has_gid = false;  // whether the ids below are known
+  // whether the names are known; a known name may be empty
+  bool has_comm = false, has_parent_comm = false;
+  uint32_t uid = 0, gid = 0;  // real
+  uint32_t tty = 0;           // controlling terminal, see event/tty.h; 0: none
   Comm comm{}, parent_comm{};
   std::shared_ptr<const Image> image;
   std::shared_ptr<const Cgroup> cgroup;
 
-  uint64_t roots = 0;             // descent: a bit for each root that it is under
-  uint32_t other_threads = 0;     // beside the leader; or kUncounted
-  uint32_t numbers = UINT32_MAX;  // index of its numbers in pid namespaces; none: see levels_known
-  bool levels_known = false;      // without numbers: it is in the initial namespace only
-  bool levels_tried = false;      // a second try is useless
-  bool owner_current = false;     // uid and levels were followed without a gap
+  uint64_t roots = 0;          // `under`: a bit for each root of which it is a descendant
+  uint32_t other_threads = 0;  // number of threads beside the leader, or kUncounted
+  // index of its pids in pid namespaces; UINT32_MAX: see levels_known
+  uint32_t numbers = UINT32_MAX;
+  bool levels_known =
+      false;  // the pids are known; without `numbers`: in the initial namespace only
+  bool levels_tried = false;   // reading its pids failed; do not try again
+  bool owner_current = false;  // owner and pids were tracked without a gap
   GoneTimer gone_timer{};
 };
 
@@ -74,49 +77,50 @@ struct Task {
 // still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those fields
 // are null. Both cases are counted.
 struct TableLimits {
-  size_t tasks = 262'144;                // 192 bytes each and 8 to 16 of index: 53 MiB when full
+  size_t tasks = 262'144;                // 152 bytes each and 11 to 21 of index: 42 MiB when full
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 
-// What a table keeps.
+// Which data a table stores.
 struct Kept {
-  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details; STATUS: none
-  bool threads = false;  // the number of threads: every birth of a thread is passed to on_fork()
-  // Who may see a process: its uid; its numbers in pid namespaces, then also of threads. All
-  // births, changes of uid and exits are passed in.
+  uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details; STATUS: stores no details
+  bool threads = false;  // count threads: the caller passes every birth of a thread to on_fork()
+  // Store the owners: the uid; the pids in pid namespaces, then also of threads. The caller passes
+  // all births, changes of uid and exits.
   bool owners = false, namespaces = false;
   bool operator==(const Kept&) const = default;
 };
 
-// The tasks that are alive, as far as they have to be known: details for their events, descent from
-// the roots that `under` names, how many threads a process has, and who may see it. See
-// process_table.cc. Not thread-safe. Reads /proc, never blocks except in a look-up of user names
-// (UserNames).
+// The tasks that are alive, with the data that Kept asks for: details for their events, descent
+// from the roots that `under` names, thread counts, and owners. See process_table.cc. Not
+// thread-safe. Reads /proc, never blocks except in a look-up of user names (UserNames).
 //
 //   keep(), follow() -> { scan_some(), scan_under_roots() }*
 //                    -> { on_fork() ... on_exit() -> describe(), uid_of() ...; sweep() }*
 class ProcessTable final : public filter::Ancestry {
  public:
-  // Values of other_threads(): it had other threads when counting began, and their number is
-  // unknown, since some of the threads in /proc are in queued events, too; births are not received.
+  // Special values of other_threads(). kUncounted: the process had other threads when counting
+  // began; their number is unknown, since a thread in /proc may also have a queued event. kUnknown:
+  // births of threads are not received.
   static constexpr uint32_t kUncounted = UINT32_MAX, kUnknown = UINT32_MAX - 1;
 
   // The references must outlive it. `boot`: the first 8 hex digits of the boot id.
   ProcessTable(const ProcReader& proc, const Clock& clock, const Timebase& time, uint32_t boot,
                const TableLimits& limits = {}, PidNamespaces::From from = pid_namespaces_from);
 
-  // Keeps this from now on. True: more than before, so call begin_scan().
+  // Sets what to store. True: more than before, so call begin_scan().
   bool keep(const Kept& kept);
   const Kept& kept() const { return kept_; }
-  // Follows the processes under each of `roots`, and stops following all others. False: more than
+  // Follows the processes under each of `roots`, and no others. False: there are more than
   // RootSet::kMost. New roots: begins a search under them.
   bool follow(std::span<const int32_t> roots);
   // Begins a scan of all processes.
   void begin_scan();
-  // After a hole: begins a scan and a search, and erases what the scan does not find.
+  // After a hole: begins a scan and a search, and erases the entries that the scan does not find.
   void read_again();
-  // Continue the scan and the search; true: finished. What the scan has not reached is read when it
-  // is needed. `awaited(pid)`: its exit is expected, so it stays although the process is gone.
+  // Continue the scan and the search; true: finished. A process that the scan has not reached is
+  // read when it is needed. `awaited(pid)`: an exit of this process is expected, so its entry is
+  // kept although the process is gone.
   using Awaited = std::function<bool(int32_t)>;
   bool scan_some(ScanBudget& budget, const Awaited& awaited = {});
   bool scan_under_roots(ScanBudget& budget);
@@ -131,19 +135,21 @@ class ProcessTable final : public filter::Ancestry {
   void on_thread_exit(const event::Raw& exit);   // not of the leader
   void on_single_thread(int32_t pid);            // it called exec
   void on_exit(int32_t pid, uint64_t stamp_ns);  // the process has ended
-  void forget(int32_t pid) { erase(pid); }       // no event of this process will be described
-  // Events of these types were lost (0: of any): what depended on them is unknown until it was read
-  // again.
+  // call it if no event of this process will be described
+  void forget(int32_t pid) { erase(pid); }
+  // Events of these types were lost (0: of any type): the data that depended on them are unknown
+  // until they were read again.
   void on_lost(uint32_t types);
-  // A birth that another source reports, with the numbers of the child; some were lost.
+  // A birth that another source reports, with the child's pids in namespaces; on_births_lost():
+  // some were lost.
   void on_birth(const Birth& birth);
   void on_births_lost() { distrust(); }
 
-  // Fills in the details of process `pid` at event.mono_ns. `read_proc`: what to read in /proc,
-  // which shows the current state, for a process that is not stored.
+  // Fills in the details of process `pid` at event.mono_ns. `read_proc`: what to read in /proc if
+  // the process is not stored; /proc shows the current values.
   enum class ReadProc {
     kNo,        // nothing
-    kIdentity,  // start and parent. The rest may have changed since: it may run another program
+    kIdentity,  // start and parent only: the other values may have changed since the event
     kYes        // all: it has ended, and a zombie still shows its name, parent and cgroup
   };
   void describe(Slot& slot, int32_t pid, ReadProc read_proc);
@@ -151,34 +157,36 @@ class ProcessTable final : public filter::Ancestry {
   knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const {
     return {boot_, pid, stamp_ns, KNELL_ID_STAMP};
   }
-  // The task that had this pid at that time; nullptr: not stored, or another one has the pid now.
+  // The task that had this pid at that time; nullptr: it is not stored, or another task has the pid
+  // now.
   const Task* at(int32_t pid, uint64_t stamp_ns) const;
-  // 0: none; else a number, kUncounted or kUnknown.
+  // The number of threads beside the leader, kUncounted or kUnknown.
   uint32_t other_threads(int32_t pid) const;
   uint64_t roots_of(int32_t pid) const;
-  // Uses what is stored for event.pid, not /proc: the pid of a dead process may be in use again.
+  // Uses the stored descent of event.pid and not /proc, since the pid of a dead process may be
+  // reused.
   bool is_under(int32_t root, const knell_event& event) const override;
 
-  // With Kept::owners. The real uid of a process at that time; nullopt: unknown.
+  // Requires Kept::owners. The real uid of a process at that time; nullopt: unknown.
   std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns);
-  // With Kept::namespaces. The numbers of a process or a thread, from the outermost namespace below
-  // the initial one. Valid until the next call.
+  // Requires Kept::namespaces. The pids of a process or a thread, from the outermost namespace
+  // below the initial one. Valid until the next call.
   struct Numbers {
     std::span<const event::NamespacePid> of;
-    bool known = false;  // false: the numbers are unknown, and `of` is empty
+    bool known = false;  // false: the pids are unknown, and `of` is empty
   };
   Numbers numbers_of(int32_t tid, uint64_t stamp_ns);
-  // For another source that reports every birth inside a pid namespace, by on_birth(), and no other
-  // birth: it has reported all that happened until now. So a task whose fork event was received,
-  // and not this report, is in the initial namespace. Call it once the task has run, or has ended:
-  // before that its birth may not have been reported yet.
+  // Call this if another source reports all births inside pid namespaces, and no others, by
+  // on_birth(), and has reported all of them up to now. A task that on_fork() received and
+  // on_birth() did not is then known to be in the initial namespace. Call it when the task has run
+  // or ended; before that, its birth may not have been reported yet.
   void settle_initial_namespace(int32_t tid, uint64_t stamp_ns);
 
   // Checks some entries, `at_least` or more, and erases those that are gone for longer than
   // GoneTimer::kGoneNs. Call it when the source was left empty.
   template <class F>
   void sweep(size_t at_least, F is_gone);
-  // The part of it that may be done when the source has more to read.
+  // A shorter sweep, for when the source has more events to read.
   template <class F>
   void sweep_ended(F is_gone) {
     erase_ended(clock_.monotonic_ns(), is_gone);
@@ -268,7 +276,8 @@ class ProcessTable final : public filter::Ancestry {
   PidMap<uint32_t> index_;
   std::deque<Task> tasks_;  // addresses are stable
   std::vector<uint32_t> free_;
-  // Shared with the deleter of each image: events in a batch may outlive the table's entry.
+  // Bytes of all images. Shared with the deleter of each image, since an event in a batch may
+  // outlive the entry.
   std::shared_ptr<size_t> text_bytes_ = std::make_shared<size_t>(0);
   Cgroups cgroups_;
   UserNames users_;
@@ -278,28 +287,28 @@ class ProcessTable final : public filter::Ancestry {
 
   PidScan scan_;
   uint64_t scan_began_ns_ = 0;
-  bool counting_ = false;       // threads are counted since the scan that runs or the last one
+  bool counting_ = false;       // threads are counted since the current or the last scan
   bool count_scanned_ = false;  // that scan has finished
-  bool after_loss_ = false;     // what the scan that runs does not find has ended
+  bool after_loss_ = false;     // after the current scan, entries that it did not find are erased
 
   RootSet roots_;
   PidScan root_pass_;
-  bool searching_ = false, found_ = false;  // found_: this pass found a process under a root
+  bool searching_ = false, found_ = false;  // found_: this pass found a new process under a root
 
   PidNamespaces namespaces_;
   std::deque<List> numbers_;
   std::vector<uint32_t> free_numbers_;
   std::deque<Ended>
       ended_;     // with owners, ended tasks stay for a moment: events of theirs may come
-  Task passing_;  // for an answer about a task that is not stored
-  uint64_t followed_from_ns_ = 0;  // owners of tasks with an older fork event are not followed
+  Task passing_;  // the result for a task that is not stored
+  uint64_t followed_from_ns_ = 0;  // owners of tasks with an older fork event are not tracked
 };
 
 template <class F>
 void ProcessTable::sweep(size_t at_least, F is_gone) {
   // An entry of a dead process is marked at one visit and erased at a later one. With three visits
-  // for each birth, a round over n entries takes n/3 births, so the table stays near the size of
-  // what lives and what was born within the last second.
+  // for each birth, all n entries are visited once in n/3 births, so the table has little more than
+  // the living tasks and those born within the last second.
   const size_t count = 3 * std::exchange(born_, 0) + at_least;
   const uint64_t now = clock_.monotonic_ns();
   erase_ended(now, is_gone);

@@ -71,7 +71,7 @@ class ProcessTableTest : public ::testing::Test {
                       .levels = levels,
                       .levels_known = true});
   }
-  // What an event of this process at this time has.
+  // The fields that describe() fills in for an event of this process at this time.
   const knell_event& described(int32_t pid, uint64_t at,
                                ProcessTable::ReadProc read = ProcessTable::ReadProc::kNo) {
     slot = Slot();
@@ -84,7 +84,7 @@ class ProcessTableTest : public ::testing::Test {
   static std::string text(const knell_string& string) {
     return string.data == nullptr ? "unknown" : std::string(string.data, string.size);
   }
-  // As text, so that a failure is readable.
+  // The pids in namespaces, as text for readable failures.
   std::string numbers(int32_t tid, uint64_t at) {
     const auto found = table().numbers_of(tid, at);
     if (!found.known) return "unknown";
@@ -113,7 +113,7 @@ class ProcessTableTest : public ::testing::Test {
 TEST_F(ProcessTableTest, ScansInPieces) {
   for (int pid = 50; pid < 55; ++pid) tree.add(pid, {.start = 1});
   keep_details();
-  tree.remove(52);  // no event reports it
+  tree.remove(52);  // the process ends without an exit event
   clock.now_ns += kSecond;
   table().read_again();
   fork(50, 60, clock.now_ns + kTick / 2);
@@ -302,7 +302,8 @@ TEST_F(ProcessTableTest, DoesNotCountBeyondItsLimit) {
 
 TEST_F(ProcessTableTest, FindsWhatIsUnderARootAlready) {
   tree.add(40, {.ppid = 1, .start = 1});
-  tree.add(30, {.ppid = 40, .start = 2});  // its pid is smaller: a second pass is needed
+  // The pid is smaller than that of its parent, so a second pass is needed
+  tree.add(30, {.ppid = 40, .start = 2});
   tree.add(20, {.ppid = 30, .start = 3});
   tree.add(50, {.ppid = 1, .start = 4});
   const std::vector<int32_t> roots{40};
@@ -368,7 +369,7 @@ TEST_F(ProcessTableTest, AChildInheritsTheUidUntilItChanges) {
   fork(10, 20, 101 * kSecond);
   fork(20, 30, 102 * kSecond);
   change_uid(20, 20, 7, 103 * kSecond);
-  change_uid(30, 31, 8, 103 * kSecond);  // of one thread only
+  change_uid(30, 31, 8, 103 * kSecond);  // the uid of one thread only
   fork(20, 40, 104 * kSecond);
   EXPECT_EQ(table().uid_of(20, 105 * kSecond), 7U);
   EXPECT_EQ(table().uid_of(30, 105 * kSecond), 1000U);
@@ -514,7 +515,7 @@ TEST_F(ProcessTableTest, DoesNotSettleATaskBornBeforeALoss) {
   EXPECT_EQ(numbers(20, 104 * kSecond), "unknown");
 }
 
-// One source is ahead of the other: the number was given to another process in between.
+// One source is ahead of the other: another process got the pid in between.
 TEST_F(ProcessTableTest, ABirthThatIsAheadAnswersForItsOwnProcessOnly) {
   keep_owners();
   birth(20, 103 * kSecond, 33, {{.ns = 70, .child_pid = 9, .child_tid = 9}});
@@ -599,7 +600,7 @@ TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
   EXPECT_NE(table().roots_of(50), 0U);
 }
 
-// Lost events may have changed its user.
+// A lost event may have changed the user of the process.
 TEST_F(ProcessTableTest, DescribesNoOldUserAfterALoss) {
   tree.add(40, {.start = 1, .uid = 1000});
   keep({.details = KNELL_DETAILS_FULL, .owners = true});
@@ -640,7 +641,7 @@ TEST_F(ProcessTableTest, TheSearchEndsWhenThereIsNoRoom) {
   EXPECT_GT(table().forgotten(), 0U);
 }
 
-// Details, and who may see a process, are wanted after its threads were counted.
+// First only threads are counted; later details and owners are requested too.
 TEST_F(ProcessTableTest, KeepsTheThreadsOfAProcessThatIsDescribedLater) {
   tree.add(40, {.start = 1, .comm = "server", .threads = 3});
   keep({.threads = true});
@@ -661,6 +662,21 @@ TEST_F(ProcessTableTest, NoticesALostExecByTheName) {
   scan();
   const knell_event& event = described(40, 101 * kSecond);
   EXPECT_EQ(std::string(event.args.data, event.args.size), std::string("new\0", 4));
+}
+
+// The scan has passed its place in /proc.
+TEST_F(ProcessTableTest, KeepsARootThatIsAddedDuringAScan) {
+  for (int pid = 40; pid < 50; ++pid) tree.add(pid, {.start = 1});
+  keep({.threads = true});
+  table().on_lost(0);
+  clock.now_ns += kSecond;
+  table().read_again();
+  ScanBudget some{.left = 10};
+  (void)table().scan_some(some);
+  ASSERT_TRUE(table().follow(std::vector{40, 49}));
+  scan();
+  EXPECT_NE(table().roots_of(40), 0U);
+  EXPECT_NE(table().roots_of(49), 0U);
 }
 
 // A leader may exit long before the last of its threads.

@@ -15,7 +15,8 @@ class RootSet {
  public:
   static constexpr size_t kMost = 64;
 
-  // Adds the process that has the pid `root` at `now_ns`, and returns its bit; 0: there are kMost.
+  // Adds the process that has the pid `root` at `now_ns`, and returns its bit; 0: there are kMost
+  // roots already.
   uint64_t add(int32_t root, uint64_t now_ns) {
     auto at = std::ranges::find(roots_, 0, &Root::pid);
     if (at == roots_.end()) {
@@ -35,13 +36,13 @@ class RootSet {
     }
     return dropped;
   }
-  // 0: it is no root.
+  // The bit of a root; 0: it is no root.
   uint64_t bit_of(int32_t root) const {
     const auto at = std::ranges::find(roots_, root, &Root::pid);
     return root <= 0 || at == roots_.end() ? 0 : uint64_t{1} << (at - roots_.begin());
   }
-  // The bit of root `pid` if `stamp_ns` is its own birth: its fork event may still be queued when
-  // it is added.
+  // The bit of root `pid` if the fork event with this stamp created it: that event may still be
+  // queued when the root is added.
   uint64_t own_bit(int32_t pid, uint64_t stamp_ns) const {
     const auto at = std::ranges::find(roots_, pid, &Root::pid);
     const bool own = pid > 0 && at != roots_.end() && stamp_ns <= at->since_ns;

@@ -16,20 +16,20 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
   bool room = true, fresh = false;
   for (const int32_t root : roots) {
     if (roots_.bit_of(root) != 0) continue;
-    // The process that has the pid now is the root.
+    // The root is the process that has the pid now.
     const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
     room &= bit != 0;
     if (bit != 0) (void)add_roots(root, bit);
     fresh = true;
   }
   if (fresh) {
-    searching_ = found_ = true;  // so that the first pass runs
+    searching_ = found_ = true;  // found_ is set, so that the first pass is made
     root_pass_.cancel();
   }
   return room;
 }
 
-// False: there is no room.
+// Adds roots to a process. False: the table is full.
 bool ProcessTable::add_roots(int32_t pid, uint64_t bits) {
   Task* task = find(pid);
   if (task == nullptr) {

@@ -8,8 +8,8 @@
 
 namespace knell::process {
 
-// The offsets of the other clocks from the kernel's stamps (CLOCK_MONOTONIC). Taken again for every
-// drain: a suspend or an adjusted clock changes them.
+// The offsets of the other clocks from CLOCK_MONOTONIC, the clock of the events' stamps. Measured
+// again for every drain: a suspend or an adjusted clock changes them.
 struct Timebase {
   int64_t boot_ahead_ns = 0;  // boottime minus monotonic: time suspended
   int64_t epoch_ns = 0;       // realtime minus monotonic
@@ -20,7 +20,8 @@ struct Timebase {
   // The clocks are read one after the other. If the thread is preempted between them, they are read
   // again; the quickest try counts.
   void take(const Clock& clock) {
-    constexpr int64_t kAtOnceNs = 20'000;  // picked: a few times the duration without preemption
+    constexpr int64_t kAtOnceNs =
+        20'000;  // chosen, not measured: a few times the duration without preemption
     constexpr int kMostTries = 5;
     int64_t least = INT64_MAX;
     auto before = static_cast<int64_t>(clock.monotonic_ns());

@@ -15,9 +15,9 @@ namespace knell::process {
 // for ever. Not thread-safe.
 class UserNames {
  public:
-  static constexpr size_t kMost = 4096;  // picked, never tuned
+  static constexpr size_t kMost = 4096;  // chosen, not measured
   using Name = std::shared_ptr<const std::string>;
-  // nullptr: no such user. Valid until the next call.
+  // The name of the user; nullptr: there is no such user. Valid until the next call.
   const Name& find(uint32_t uid);
   // From now on no names are looked up. For callers that must not wait.
   void disable() { enabled_ = false; }
@@ -27,7 +27,8 @@ class UserNames {
 
   bool enabled_ = true;
   std::unordered_map<uint32_t, Name> names_;
-  const std::pair<const uint32_t, Name>* last_ = nullptr;  // the last result; often needed again
+  // The result of the last call, which the next call often needs again
+  const std::pair<const uint32_t, Name>* last_ = nullptr;
 };
 
 }  // namespace knell::process

@@ -21,11 +21,15 @@
 
 namespace knell::server {
 
-// Lists the processes 1, 2, ...
+// A snapshot of processes with the pids 1, 2, ..., after `unmatched` that are not listed. Counts
+// its steps in `steps`.
 class FakeSnapshot final : public Snapshot {
  public:
-  FakeSnapshot(int32_t processes, int32_t fails_at) : left_(processes), fails_at_(fails_at) {}
+  FakeSnapshot(int32_t processes, int32_t fails_at, int unmatched, int& steps)
+      : left_(processes), fails_at_(fails_at), unmatched_(unmatched), steps_(steps) {}
   Result<Step> step() override {
+    ++steps_;
+    if (unmatched_ > 0 && unmatched_-- > 0) return Step::kMore;
     if (left_ == 0) return Step::kEnd;
     if (++pid_ == fails_at_) return say(EIO, "/proc cannot be read");
     --left_;
@@ -45,9 +49,11 @@ class FakeSnapshot final : public Snapshot {
   std::string_view process_;
   const std::string args_ = std::string(100, 'x') + '\0';
   int32_t pid_ = 0, left_, fails_at_;
+  int unmatched_;
+  int& steps_;
 };
 
-// Grants every request, unless a member below says otherwise.
+// Accepts every request, unless a member below changes that.
 class FakeDaemon final : public DaemonInterface {
  public:
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
@@ -77,7 +83,7 @@ class FakeDaemon final : public DaemonInterface {
   std::string status_json(const Peer&) const override { return json; }
   Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener&) override {
     if (refuses) return say(EMFILE, "no descriptors are left");
-    return std::make_unique<FakeSnapshot>(alive, snapshot_fails_at);
+    return std::make_unique<FakeSnapshot>(alive, snapshot_fails_at, unmatched, snapshot_steps);
   }
   event::Raw make_ack(uint32_t error, uint32_t ack) override {
     event::Raw raw;
@@ -89,9 +95,12 @@ class FakeDaemon final : public DaemonInterface {
 
   int changes = 0;
   bool refuses = false, scan_fails = false;
-  int unscanned = 0, unscanned_roots = 0;  // pieces of work left, for all and for `under`
+  // Pieces of the scan that are left: for the living processes, for the processes under roots
+  int unscanned = 0, unscanned_roots = 0;
   int32_t missing_pid = 0;
   int32_t alive = 0, snapshot_fails_at = 0;  // of a snapshot
+  int unmatched = 0;                         // number of processes that the predicates exclude
+  int snapshot_steps = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;
   std::string json = "{}";

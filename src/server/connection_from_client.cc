@@ -29,7 +29,7 @@ namespace {
 
 constexpr size_t kMostReceived = wire::kMostFrame;
 constexpr size_t kDatagramsACall = 64;  // chosen, not measured
-// Picked: a turn of sending to one client takes at most some tenths of a millisecond.
+// Chosen, not measured: a turn of sending to one client takes at most some tenths of a millisecond.
 constexpr int kPacketsATurn = 8;
 constexpr size_t kSeqOffset = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
 constexpr size_t kEnoughBytes = 32 * 1024;  // chosen, not measured
@@ -127,7 +127,8 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
 
 uint64_t ConnectionFromClient::due_ns() const {
   if (blocked_ || listener_->queue().empty()) return 0;
-  // Already due: a time in the past, so that the client that was sent to longest ago comes first.
+  // Due already: returns a time in the past, so that the client that waited longest is served
+  // first.
   if (more_ || is_enough()) return std::max<uint64_t>(sent_ns_, 1);
   return std::max<uint64_t>(sent_ns_ + static_cast<uint64_t>(latency_ns_), 1);
 }

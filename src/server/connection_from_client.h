@@ -44,16 +44,18 @@ class ConnectionFromClient {
   // Sends queued packets as far as the socket has room. kIfDue: only if they are due; kNow: all.
   enum class Due : uint8_t { kIfDue, kNow };
   Life send(uint64_t now_ns, Due due);
-  // When to call send() again if nothing new is queued, CLOCK_MONOTONIC; 0: no need to.
+  // When to call send() although no further events come, CLOCK_MONOTONIC; 0: never.
   uint64_t due_ns() const;
   // When its next request may be read, CLOCK_MONOTONIC; 0: now.
   uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
-  // A request is being served in pieces, and step() can do the next one.
+  // Whether a request is being served in pieces, and step() can serve the next piece.
   bool has_work() const { return pending_.has_value() && !is_paused(); }
-  // Too many answers are unread: no request is read until the client reads them.
+  // Whether that request is a snapshot.
+  bool is_listing() const { return pending_ && pending_->listing; }
+  // Whether so many answers are unread that no further request is read until the client reads them.
   bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
-  // Its socket has no room: call send() when it has.
+  // Whether its socket is full: call send() when it is writable.
   bool blocked() const { return blocked_; }
   void unblock() { blocked_ = false; }
   // Sends the reason (not to a client of the connector's protocol); the caller then closes the
@@ -75,22 +77,23 @@ class ConnectionFromClient {
   // State of the server:
   uint32_t polled = 0;   // the events that epoll watches
   bool waits = false;    // in the RequestScheduler
-  bool hung_up = false;  // the client closed its end: remove it when its requests are served
+  bool hung_up = false;  // the client closed its end: remove it when its requests are served, or
+                         // when only a snapshot is left to do
   bool gone = false;     // closed, not yet removed
 
  private:
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon,
                        uint64_t id, uint32_t requests_per_second);
 
-  // Unread, beyond which no request is read; chosen, not measured.
+  // Bytes of unread answers above which no request is read; chosen, not measured.
   static constexpr size_t kMostAnswerBytes = 16 * 1024;
 
   // A requested subscription, until the processes that its `under` predicates name are found.
   struct Subscribing {
-    filter::Subscription subscription;  // `under` has the client's pids
+    filter::Subscription subscription;  // the pids in `under` are those of the client's namespace
     Peer::Search search;
   };
-  // A snapshot, whose processes are gathered for a frame.
+  // The state of a snapshot request: processes are collected until they fill a frame.
   struct Listing {
     std::unique_ptr<Snapshot> snapshot;
     std::vector<std::string> processes = {};
@@ -101,10 +104,11 @@ class ConnectionFromClient {
   // subscription, one to add or remove processes, or a snapshot.
   struct Pending {
     wire::Message what{};
-    uint32_t request = 0;  // `seq` of the request; of a compat client cn_msg.ack
+    // The number in its ack: `seq` of the request, or cn_msg.ack of a compat client
+    uint32_t request = 0;
     std::optional<Subscribing> subscribing = {};
     std::vector<wire::AddedProcess> pids = {};
-    size_t at = 0;  // the next of `pids`
+    size_t at = 0;  // index in `pids` of the next one
     std::optional<Listing> listing = {};
     Result<void> first = {};  // the first error
   };
@@ -132,7 +136,7 @@ class ConnectionFromClient {
   Result<bool> list_some(Listing& listing);
   Result<void> answer_processes(Listing& listing);
   // The answers to the pending request wait until the client reads.
-  bool is_paused() const { return pending_->listing && has_too_many_answers(); }
+  bool is_paused() const { return is_listing() && has_too_many_answers(); }
   Result<void> on_status(std::string_view payload);
   Result<Subscribing> search_for(filter::Subscription subscription);
   Result<void> change(filter::Subscription subscription);
@@ -156,12 +160,12 @@ class ConnectionFromClient {
   const int64_t started_ns_;
   RateLimiter rate_limiter_;
   Protocol protocol_ = Protocol::kNone;
-  filter::Rule rule_ = filter::Rule::kReleased;  // for the connector's protocol
+  filter::Rule rule_ = filter::Rule::kReleased;  // used by the connector's protocol
   int64_t latency_ns_ = 0;
   uint64_t sent_ns_ = 0;
   uint32_t frames_ = 0;  // sent
   SequenceNumbers
-      sequence_numbers_;  // of the datagrams sent to a client that may not see all events
+      sequence_numbers_;  // for the datagrams sent to a client that may not see all events
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before all was sent

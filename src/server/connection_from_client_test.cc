@@ -237,7 +237,7 @@ TEST(CompatClient, HelloChoosesTheRuleAndOverruns) {
   ASSERT_EQ(on.ask(wire::encode(hello, 0)), Life::kOpen);
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT}, 0);
-  on.datagram(1, KNELL_EVENT_EXIT);  // with status 0, which that rule drops
+  on.datagram(1, KNELL_EVENT_EXIT);  // an exit with status 0, which rule v6 drops
   on.turn();
   EXPECT_THAT(on.client.receive_all(), IsEmpty());
   expect_ack(on, {KNELL_MCAST_LISTEN, KNELL_EVENT_EXEC}, 0);
@@ -581,7 +581,7 @@ TEST(NativeClient, RequestsAboveTheRateAreServedLater) {
   on.greet();
   for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(on.client.send(*wire::encode(all_execs(), i)));
   on.turn();
-  EXPECT_EQ(on.client.receive_all().size(), 4u);  // the HELLO was the fifth request
+  EXPECT_EQ(on.client.receive_all().size(), 4u);  // the HELLO and four requests reach the limit
   const uint64_t until = on.connection->held_until_ns();
   EXPECT_GT(until, on.now_ns);
   on.now_ns += 1'100'000'000;
@@ -695,7 +695,7 @@ TEST(NativeClient, ASnapshotThatFailsEndsWithTheReason) {
 
 TEST(NativeClient, ASnapshotIsChargedForItsMemory) {
   hub::Quotas quotas;
-  quotas.answer_bytes = FakeSnapshot::kBytes;  // for root as well
+  quotas.answer_bytes = FakeSnapshot::kBytes;  // this limit applies to root too
   Fixture on(quotas);
   on.greet();
   on.ask(wire::encode(all_execs(), 1));

@@ -23,13 +23,13 @@ class Snapshot {
   // Does a piece of the work, a few tenths of a millisecond at most. Errors: it cannot be made.
   enum class Step : uint8_t { kMore, kProcess, kEnd };
   virtual Result<Step> step() = 0;
-  // After kProcess, until the next step(): the process as the listener may see it, encoded as
-  // WireEventEncoder::event() does.
+  // The process that the last step() returned (kProcess), valid until the next step(): limited to
+  // what the listener may see, encoded as by WireEventEncoder::event().
   virtual std::string_view process() const = 0;
-  virtual size_t bytes() const = 0;  // the memory it takes
+  virtual size_t bytes() const = 0;  // the memory that the snapshot takes
 };
 
-// What the server needs of the rest of the daemon. Called from the server's thread.
+// The functions of the daemon that the server uses. Called from the server's thread.
 class DaemonInterface {
  public:
   virtual ~DaemonInterface() = default;

@@ -21,24 +21,26 @@ namespace {
 
 using Life = ConnectionFromClient::Life;
 
-constexpr uint32_t kStatusWorth = 20;    // a STATUS costs 20 requests more: it lists every client
-constexpr uint32_t kSnapshotWorth = 20;  // beside the CPU time, which is charged to the user
-// Processes are gathered into frames of about this size; picked: half of the answers that may be
-// unread before a snapshot pauses.
+// A STATUS costs as much as 20 more requests: it lists every client
+constexpr uint32_t kStatusWorth = 20;
+// In addition to the CPU time, which is charged to the user
+constexpr uint32_t kSnapshotWorth = 20;
+// The size of a frame of processes. Chosen, not measured: half of the unread answers at which a
+// snapshot pauses.
 constexpr size_t kFrameBytes = 8 * 1024;
-// How often an empty frame says that a snapshot is still being made; picked: a client that waits
-// gives up after several seconds.
+// How often an empty frame is sent while a snapshot is being made. Chosen, not measured: a client
+// waits several seconds for a frame.
 constexpr uint64_t kAliveNs = 1'000'000'000;
 constexpr size_t kMostUnder = 64;  // `under` predicates of one SUBSCRIBE
-// Long requests cost more: one request for each 256 bytes of processes or values. Picked: 12 added
-// processes.
+// A long request costs one request for each 256 bytes of processes or values. Chosen, not measured:
+// 12 added processes.
 constexpr size_t kShortBytes = 256;
 
-// Each process is looked up in /proc, which takes about 10 us. Picked.
+// Processes looked up in one step; each look-up in /proc takes about 10 us. Chosen, not measured.
 constexpr size_t kPidsAStep = 8;
 
-// The part of a request that ADD and REMOVE do not cost: clients add thousands of processes, one by
-// one, for a twentieth of a request each.
+// The refund for an ADD or a REMOVE: it costs a twentieth of a request, since clients add thousands
+// of processes one by one.
 constexpr double kCheap = 0.95;
 
 bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
@@ -141,7 +143,7 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
   std::set<int32_t> pids;
   for (const filter::Predicate& one : subscription.predicates) {
     if (one.key != filter::Key::kUnder) continue;
-    rate_limiter_.spend();  // the search for each costs as much as a request
+    rate_limiter_.spend();  // each search costs as much as a request
     if (++unders > kMostUnder)
       return say(ENOSPC, "under: more than " + std::to_string(kMostUnder) + " processes");
     pids.insert(static_cast<int32_t>(std::get<int64_t>(one.value)));
@@ -274,7 +276,7 @@ bool ConnectionFromClient::continue_snapshot(Pending& now) {
   return true;
 }
 
-// Does one piece; true: the snapshot is complete.
+// Serves one piece of a snapshot; true: the snapshot is complete.
 Result<bool> ConnectionFromClient::list_some(Listing& listing) {
   KNELL_ASSIGN(const Snapshot::Step step, listing.snapshot->step());
   KNELL_TRY(hub_.prepare_answer(*listener_, listing.snapshot->bytes()));

@@ -33,7 +33,7 @@
 namespace knell::server {
 namespace {
 
-// Newer than Debian 12's headers.
+// These constants are missing in Debian 12's headers.
 constexpr int kSoPeerPidfd = 77;                        // SO_PEERPIDFD, Linux 6.5
 constexpr unsigned long kGetPidFromPidns = 0x8004b706;  // NS_GET_PID_FROM_PIDNS, Linux 6.11
 
@@ -127,7 +127,8 @@ Result<void> Peer::find_namespace(int socket) {
   int raw = -1;
   socklen_t bytes = sizeof raw;
   const bool got = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &raw, &bytes) == 0;
-  // Only without this option we rely on the pid, which another process may have by now.
+  // Uses the pid only where this option does not exist, since another process may have the pid by
+  // now.
   if (!got && errno != ENOPROTOOPT) return refuse_peer(errno);
   if (const UniqueFd pidfd(got ? raw : -1); pidfd) {
     KNELL_ASSIGN(namespace_, PidNamespace::of_pidfd(pidfd.get(), pid_));
@@ -182,7 +183,7 @@ Peer::Search Peer::begin_scan_for_testing(std::set<int32_t> pids) const {
   return search;
 }
 
-// Of the processes with a wanted pid at that depth, takes those in the client's namespace.
+// Each process in the client's namespace that has a wanted pid there is found.
 bool Peer::continue_search(Search& search, ScanBudget& budget) const {
   (void)search.scan.advance(budget, 1, [&](int32_t pid) {
     const std::string name = std::to_string(pid);

@@ -39,7 +39,7 @@ class Peer {
   const std::string& comm() const { return comm_; }
   const hub::Scope& scope() const { return scope_; }
   size_t namespace_depth() const { return namespace_depth_; }  // levels below that of knelld
-  // CLOCK_MONOTONIC: since when its namespace is held open.
+  // Since when a descriptor of its namespace is open, CLOCK_MONOTONIC.
   uint64_t since_ns() const { return since_ns_; }
   // Translates pids of the client's namespace to pids of knelld's: `found` gets each process that
   // exists.

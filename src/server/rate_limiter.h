@@ -7,8 +7,8 @@
 
 namespace knell::server {
 
-// Limits the requests of one client to a rate, with bursts of up to one second's worth (a token
-// bucket). A client above its rate is held: its requests stay unread in its socket.
+// Limits the requests of one client to a rate, with bursts of up to as many as in one second (a
+// token bucket). A client above its rate is held: its requests stay unread in its socket.
 class RateLimiter {
  public:
   RateLimiter(uint32_t per_second, uint64_t now_ns) : now_ns_(now_ns) {
@@ -22,7 +22,7 @@ class RateLimiter {
     held_until_ns_ = left_ < 1 ? now_ns + kPauseNs : 0;
     return held_until_ns_ == 0;
   }
-  // Charges for a request that costs `worth` requests.
+  // Charges a request that costs as much as `worth` requests.
   void spend(uint32_t worth = 1) { left_ -= worth; }
   // Refunds a part of a request.
   void give_back(double part) { left_ += part; }

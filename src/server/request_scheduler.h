@@ -26,8 +26,8 @@ class RequestScheduler {
   };
   enum class Again : uint8_t { kNo, kYes };
 
-  // A user's share of the time (1/kShareOf), and the most credit it can save. Picked: a quarter
-  // leaves most of a CPU to the events of others; 20 ms are some hundreds of requests.
+  // A user's share of the time (1/kShareOf), and the most credit it can save. Chosen, not measured:
+  // a quarter leaves most of a CPU for publishing events; 20 ms are some hundreds of requests.
   static constexpr uint64_t kShareOf = 4;
   static constexpr int64_t kMostCreditNs = 20'000'000;
 
@@ -54,7 +54,8 @@ class RequestScheduler {
 
   std::unordered_map<uint32_t, UserQueue> queues_;
   std::deque<uint32_t> order_;
-  std::set<std::pair<uint64_t, uint32_t>> held_;  // until when, and the owner
+  // End of the wait, and the owner (user) that waits
+  std::set<std::pair<uint64_t, uint32_t>> held_;
 };
 
 }  // namespace knell::server

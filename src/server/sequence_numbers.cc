@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kConnectorSeq = sizeof(nlmsghdr) + offsetof(knell_cn_msg, seq);
 constexpr size_t kCpu = sizeof(nlmsghdr) + sizeof(knell_cn_msg) + offsetof(knell_proc_event, cpu);
 constexpr uint32_t kMostCpus =
-    1U << 16;  // no kernel has more, and the numbers come from knelld's encoder
+    1U << 16;  // more than any kernel has; the CPU numbers come from knelld's own encoder
 
 }  // namespace
 

@@ -24,7 +24,8 @@ constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kAbandonedATurn = 2048;
-constexpr uint64_t kPauseNs = 100'000'000;  // when a connection could not even be refused
+// Pause after a connection could be neither accepted nor refused
+constexpr uint64_t kPauseNs = 100'000'000;
 
 uint64_t thread_cpu_ns() {
   timespec now{};
@@ -122,8 +123,8 @@ void Server::on_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   if (found == clients_.end() || found->second->gone) return;
   Client& client = *found->second;
   const bool over = (happened & (EPOLLHUP | EPOLLERR)) != 0;
-  // The requests that the client sent before it hung up are still served.
-  if (over && (client.waits || (happened & EPOLLIN) != 0)) {
+  // The requests that the client sent before it hung up are still served, but for a snapshot.
+  if (over && !client.is_listing() && (client.waits || (happened & EPOLLIN) != 0)) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
   } else if (over) {
@@ -162,7 +163,7 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
   const Client::Step step = client.step(now_ns);
   const uint64_t cost = thread_cpu_ns() - began;
   if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
-  client.waits = step == Client::Step::kMore;
+  client.waits = step == Client::Step::kMore && !(client.hung_up && client.is_listing());
   scheduler_.done(pick, cost,
                   client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
                   now_ns);
@@ -266,12 +267,13 @@ void Server::update_client(Client& client, Life life) {
   if (client.gone) return;
   if (life == Life::kClose) {
     client.gone = true;
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);  // no more events of it
+    // No further events of this client
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
     unschedule(client.id());
     gone_.push_back(client.id());
     return;
   }
-  // A request that waited until the client reads its answers goes on.
+  // A request that waited until the client read its answers continues.
   if (client.has_work() && !client.waits) make_ready(client, clock_.monotonic_ns());
   update_epoll(client);
   schedule(client);

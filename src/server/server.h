@@ -42,7 +42,7 @@ class Server {
   void serve();
   // Sends the events and answers that are new and due.
   void flush();
-  // When to call serve() although fd() is not readable; CLOCK_MONOTONIC, 0: never.
+  // When to call serve() even if fd() is not readable; CLOCK_MONOTONIC, 0: never.
   uint64_t due_ns() const;
 
   // Connected clients get the new rate of requests, but keep their scope.
@@ -54,8 +54,9 @@ class Server {
   }
   size_t clients() const { return clients_.size() - gone_.size(); }
   uint64_t refused() const { return refused_; }
-  // The longest in CPU time of this thread, which does not depend on the machine's load: a step()
-  // of a client of any user but root, and a call of serve(), during which no source is read.
+  // Maxima of this thread's CPU time, which does not depend on the load of the machine: of one
+  // step() for a client of a user other than root, and of one call of serve(), during which no
+  // source is read.
   struct Longest {
     uint64_t request_ns = 0, turn_ns = 0;
   };
@@ -108,7 +109,8 @@ class Server {
   bool has_abandoned_nodes_ = false;  // Hub::remove_abandoned_added() has more to do
   Longest longest_;
   uint64_t next_id_ = 1, refused_ = 0;
-  uint64_t accept_again_ns_ = 0;  // no descriptors: accept nothing until then; 0: accept
+  // No descriptors are left: accept no connection until this time; 0: accept
+  uint64_t accept_again_ns_ = 0;
 };
 
 }  // namespace knell::server

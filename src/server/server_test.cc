@@ -35,7 +35,7 @@ constexpr bool kSanitized = false;
 class Fixture {
  public:
   Fixture() {
-    address_.sun_family = AF_UNIX;  // autobind: an abstract name of its own
+    address_.sun_family = AF_UNIX;  // autobind: the kernel chooses an abstract address
     UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     EXPECT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address_), sizeof(sa_family_t)),
               0);
@@ -162,9 +162,9 @@ TEST(Server, NeverSpinsAfterMisbehavingClients) {
     if (i % 11 == 0) ::shutdown(one.get(), SHUT_RD);
     if (i % 4 != 0) all.push_back(std::move(one));
   }
-  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  EXPECT_LT(on.serve_all(), 1000) << "the loop spins";
   all.clear();
-  EXPECT_LT(on.serve_all(), 1000) << "it spins";
+  EXPECT_LT(on.serve_all(), 1000) << "the loop spins";
   EXPECT_EQ(on.server->clients(), 1u);
   on.exec(7);
   ClientEnd{good.get()}.payload(wire::Message::kEvents);
@@ -189,15 +189,15 @@ TEST(Server, AClientThatDoesNotReadDelaysNoOther) {
   EXPECT_GT(packets, 3u) << "queued packets are sent when there is room";
 }
 
-// A snapshot that waited for the client goes on when the client reads, although it sends nothing.
+// A snapshot that waited for the client continues when the client reads, although it sends nothing.
 TEST(Server, ASnapshotGoesOnWhenTheClientReads) {
   Fixture on;
   on.daemon.alive = 20'000;
   const UniqueFd fd = on.listener();
   const ClientEnd slow{fd.get()};
   ASSERT_TRUE(slow.send(wire::encode_snapshot_request(2)));
-  EXPECT_LT(on.serve_all(), 10'000) << "it spins";
-  const UniqueFd other = on.listener();  // is served beside it
+  EXPECT_LT(on.serve_all(), 10'000) << "the loop spins";
+  const UniqueFd other = on.listener();  // this listener must be served in the meantime
   size_t seen = 0;
   std::optional<wire::Ack> ack;
   for (int i = 0; !ack && i < 10'000; ++i) {
@@ -218,6 +218,28 @@ TEST(Server, AClientMayLeaveDuringItsSnapshot) {
   EXPECT_LT(on.serve_all(), 10'000);
   EXPECT_EQ(on.hub.bytes(), 0u);
   EXPECT_EQ(on.hub.users().listeners(), 0u);
+}
+
+TEST(Server, ASnapshotEndsWhenTheClientLeaves) {
+  Fixture on;
+  on.daemon.unmatched = 100'000'000;  // so this client has nothing to send
+  const std::string request = wire::encode_snapshot_request(2);
+  UniqueFd fd = on.listener();
+  ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
+  on.server->serve();
+  on.server->serve();
+  const int steps = on.daemon.snapshot_steps;
+  ASSERT_GT(steps, 0);
+  fd.reset();
+  EXPECT_LT(on.serve_all(), 10);
+  EXPECT_EQ(on.daemon.snapshot_steps, steps);
+  EXPECT_EQ(on.server->clients(), 0u);
+  fd = on.listener();  // a client that disconnects before its request is served
+  ASSERT_TRUE(ClientEnd{fd.get()}.send(request));
+  fd.reset();
+  EXPECT_LT(on.serve_all(), 10);
+  EXPECT_LE(on.daemon.snapshot_steps, steps + 1);
+  EXPECT_EQ(on.server->clients(), 0u);
 }
 
 TEST(Server, RefusesConnectionsWithEmfileWithoutDescriptors) {
@@ -251,7 +273,7 @@ TEST(Server, RefusesWithEmfileIfThePeerCannotBeExamined) {
   EXPECT_EQ(ClientEnd{one.get()}.bye().error, EMFILE) << "a temporary error";
 }
 
-// Otherwise a client that reads as fast as the server sends would keep all others waiting.
+// Without this limit, a client that reads as fast as the server sends would make all others wait.
 TEST(Server, SendsABoundedNumberOfPacketsATurn) {
   Fixture on;
   const UniqueFd one = on.listener();

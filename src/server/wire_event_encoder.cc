@@ -37,7 +37,7 @@ bool add_encoded(wire::EventFrame& frame, std::string_view encoded) {
 std::string_view WireEventEncoder::event(const knell_event& original, uint32_t details) {
   knell_event event = original;
   event.seq = event.cookie = 0;  // set by each reader
-  event.user = {};  // the reader looks the name up: a user database may block, and we must not
+  event.user = {};  // the reader looks up the name: a look-up may block, which the daemon must not
   event::limit_details(event, details);
   if (wire::event_bytes(event) > wire::kMostEvent) shorten(event);
   const int64_t epoch_ns = wire::epoch_of(event);

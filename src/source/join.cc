@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 #include "source/join.h"
-#include "event/mask.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include "event/mask.h"
 
 namespace knell::source {
 

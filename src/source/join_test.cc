@@ -1,6 +1,5 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "event/mask.h"
 #include "source/join.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "event/mask.h"
 #include "filter/predicate_for_test.h"
 #include "filter/subscription.h"
 

@@ -48,7 +48,8 @@ class Output {
   void commit_reserved(Slot& slot, const filter::Ancestry& ancestry) {
     slot.ready = sink_.wants(slot, ancestry);
   }
-  // Adds a lost event for a hole. `exact`: the hole's count is of events as the listener gets them.
+  // Adds a lost event for a hole. `exact`: the hole's count is the number of lost events of the
+  // listener's level.
   void add_hole(const event::Raw& hole, uint32_t via, bool exact);
 
   event::Batch& batch() { return batch_; }
@@ -68,7 +69,7 @@ class Output {
   process::Timebase time_;
 };
 
-// For one who waits for a single exit, without a listener.
+// An Output for a caller that waits for a single exit, without a listener.
 class OneExit final : private Sink {
  public:
   OneExit();

@@ -48,7 +48,7 @@ struct KeptEvent {
   knell_event event;
   std::vector<event::NamespacePids> levels;
   bool levels_known;
-  uint64_t roots;  // those of KeptOutput::roots that its process is under, a bit for each
+  uint64_t roots;  // a bit for each root in KeptOutput::roots that its process is under
   std::shared_ptr<const std::deque<std::string>> texts;
 };
 

@@ -92,7 +92,7 @@ TEST_F(OutputTest, AHoleIsALostEvent) {
   EXPECT_EQ(uncounted.lost_until_ns, 200U);
   EXPECT_EQ(uncounted.lost_from_time_ns, 5'000'000'100);
   EXPECT_EQ(uncounted.lost_until_time_ns, 5'000'000'200);
-  for (const size_t i : {1, 2}) {
+  for (const size_t i : {1U, 2U}) {
     EXPECT_NE(kept.events[i].event.has & KNELL_HAS_COUNT, 0U);
     EXPECT_EQ(kept.events[i].event.lost_count, 7U);
   }

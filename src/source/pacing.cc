@@ -58,7 +58,7 @@ Pacer::Plan Pacer::paced(Drained result, uint64_t now_ns) {
   seen_since_ = seen_since_ || result != Drained::kEmpty;
   if (now_ns < due_ns_) return plan();
   if (!seen_since_) {
-    state_ = State::kAsleep;  // last_ns_ is older than the budget by now
+    state_ = State::kAsleep;  // the last event is older than the budget
     return plan();
   }
   due_ns_ = now_ns + budget_ns_;

@@ -43,7 +43,7 @@ class Pacer {
 
   uint64_t budget_ns_;
   State state_ = State::kAsleep;
-  bool seen_any_ = false;    // asleep: last_ns_ is set
+  bool seen_any_ = false;    // asleep: whether last_ns_ is set
   uint64_t last_ns_ = 0;     // asleep: when events were read last
   uint64_t due_ns_ = 0;      // paced: when the timer expires
   bool seen_since_ = false;  // paced: events were read since the timer was set

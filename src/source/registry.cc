@@ -22,7 +22,8 @@ namespace {
 
 constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
-constexpr uint64_t kPartOfLimit = 32;          // picked: all rings take a twentieth of it at most
+// 1/32 for the ring of exits; chosen, not measured: all rings together take at most a twentieth
+constexpr uint64_t kPartOfLimit = 32;
 
 using Made = Result<std::unique_ptr<Source>>;
 
@@ -103,12 +104,13 @@ Result<Opened> open_source(const SourceOptions& options, const SourceRequest& wa
   };
   auto order = kKinds;
   std::ranges::sort(order, {}, place);
-  Result<Opened> opened = say(EINVAL, "there is no such source");
+  Result<Opened> opened = say(EINVAL, "a program cannot open source " +
+                                          std::to_string(options.via) + "; see knell_options.via");
   for (const Kind& kind : order) {
     if (place(kind) == 0) continue;
     auto tried = open(kind, options, wanted, out);
     if (tried) return tried;
-    // The connector needs the least.
+    // Report the error of the connector, which has the fewest requirements.
     if (kind.via == KNELL_VIA_CONNECTOR || !any) opened = std::move(tried);
   }
   return opened;

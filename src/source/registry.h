@@ -21,7 +21,7 @@ namespace knell::source {
 // Which source to use, and its settings.
 struct SourceOptions {
   uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
-  size_t buffer_bytes = 0;        // 0: the source's default; the same for args_bytes
+  size_t buffer_bytes = 0;        // 0: the source's default, as for args_bytes
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
 };

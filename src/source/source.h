@@ -20,11 +20,12 @@ namespace knell::source {
 
 using event::Slot;
 
-// Who may see a thread event: the user of its process, and its numbers in pid namespaces.
+// The owner of a thread event, which decides who may see the event: the user of its process, and
+// its pids in pid namespaces.
 struct Owner {
   std::optional<uint32_t> uid;
-  // As event::Raw has the pids: pid and tid; other_pid and other_ppid are the process and the
-  // thread that its union names. Valid during the call.
+  // pid and tid are those of the event; other_pid and other_ppid are those of the process and
+  // thread in the event's union (see event::Raw). Valid during the call.
   std::span<const event::NamespacePids> levels;
   bool levels_known = false;
 };
@@ -47,8 +48,8 @@ class Sink {
                                 std::span<const event::NamespacePids> levels) = 0;
   // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_thread_event(const event::Raw&, const Owner&) {}
-  // With SourceRequest::namespaces, of a source that reports births with their numbers: the birth
-  // of a process or a thread in a pid namespace; so many of them were lost.
+  // Called if SourceRequest::namespaces is set and Capabilities::births: a process or thread was
+  // born in a pid namespace. on_births_lost(): the number of lost births.
   virtual void on_birth(const process::Birth&) {}
   virtual void on_births_lost(uint64_t) {}
 };
@@ -69,22 +70,24 @@ struct SourceRequest {
   // set_request() does not scan the processes that exist already; the caller then calls scan_some()
   // and scan_under_roots().
   bool scan_later = false;
-  // Events have the real uid of their process, whatever `details` says; and its numbers in pid
-  // namespaces. With either, entries are kept also for processes that no listener asked for.
+  // owners: events must have the real uid of their process, whatever `details` says. namespaces:
+  // events must have the pids in pid namespaces. With either, the source also stores processes that
+  // no listener asked for.
   bool owners = false, namespaces = false;
   bool operator==(const SourceRequest&) const = default;
 };
 
-// What a source can do on this kernel with these privileges. Used to plan, and shown to users.
+// What a source can report on this kernel with these privileges. Used to choose a source, and shown
+// to users.
 struct Capabilities {
   uint32_t types = 0;  // the event types it can report
   // Unwanted events are dropped before they are queued, by the connector's own filter (Linux 6.6)
   // or by the bpf programs. False with a classic BPF filter on the socket.
   bool kernel_filter = false;
   uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
-  // add_pid() adds a process and all that it forks from then on.
+  // add_pid() also adds all processes that this process forks later.
   bool adds_descendants = false;
-  bool births = false;  // with SourceRequest::namespaces it calls Sink::on_birth()
+  bool births = false;  // it calls Sink::on_birth() if SourceRequest::namespaces is set
 };
 
 struct Counters {
@@ -115,8 +118,9 @@ class Source {
   [[nodiscard]] virtual Result<void> set_request(const SourceRequest& wanted) = 0;
   // The event types that the kernel was asked for.
   virtual uint32_t kernel_mask() const = 0;
-  // Adds a process whose events are wanted, see SourceRequest::any_pid. `start`: clock ticks since
-  // boot, 0: any. Its exit is reported even if it dies before this call returns. Errors: ESRCH.
+  // Adds a process whose events are wanted; see SourceRequest::any_pid. `start`: clock ticks since
+  // boot; 0: any process with this pid. Its exit is reported even if it dies before this call
+  // returns. Errors: ESRCH there is no such process.
   [[nodiscard]] virtual Result<void> add_pid(int32_t pid, uint64_t start) = 0;
   // Errors: ENOENT it was not added.
   [[nodiscard]] virtual Result<void> remove_pid(int32_t) { return {}; }

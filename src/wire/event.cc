@@ -120,7 +120,8 @@ class UncheckedWriter {
   char* at() const { return at_; }
   void text(uint16_t type, const char* data, size_t size) {
     put(nlattr{.nla_len = static_cast<uint16_t>(sizeof(nlattr) + size), .nla_type = type});
-    std::memset(at_ + (size & ~size_t{3}), 0, 4);  // the padding; the text overwrites its part
+    // Clears the padding; memcpy() then overwrites the rest of this word
+    std::memset(at_ + (size & ~size_t{3}), 0, 4);
     if (size != 0) std::memcpy(at_, data, size);
     at_ += padded(size);
   }

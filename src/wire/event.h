@@ -21,7 +21,7 @@ size_t event_bytes(const knell_event& event);
 // A larger event cannot be put into a frame. Those of libknell take less than half of it.
 inline constexpr size_t kMostEvent = kMostPayload;
 
-// CLOCK_REALTIME less CLOCK_MONOTONIC, ns, when the event was stamped.
+// CLOCK_REALTIME minus CLOCK_MONOTONIC at the time of the event, in ns.
 int64_t epoch_of(const knell_event& event);
 
 // Encodes an event once, for the frames of any number of listeners: returns the bytes of its kEvent

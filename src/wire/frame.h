@@ -50,18 +50,18 @@ enum Attribute : uint16_t {
   kKnell = 1,         // string: the writer's version of knell
   kKernel = 2,        // string: release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
-  kClock = 4,         // struct ClockOffsets
+  kClock = 4,         // struct OriginClocks
   kSubscription = 5,  // struct OriginSubscription
   kSelection = 6,     // string: the selected processes, for display
   // hello, over a socket only
   kScope = 7,     // struct Scope
   kLimits = 8,    // struct ServerLimits
-  kQuiet = 9,     // u32, 1: no HELLO in answer
+  kQuiet = 9,     // u32, 1: the server must not answer with HELLO
   kRule = 10,     // u32: 0 released, 1 v6; in a subscribe as well
   kOverrun = 11,  // u32, 1: losses are reported by NLMSG_OVERRUN
   // events
   kEvent = 32,  // nested
-  kEpoch = 33,  // s64: CLOCK_REALTIME less CLOCK_MONOTONIC, ns, for the events that follow
+  kEpoch = 33,  // s64: CLOCK_REALTIME minus CLOCK_MONOTONIC, ns, for the events that follow
   // in an event, 40 to 63: see event/fields.h
   // end
   kTotals = 64,  // struct Totals
@@ -70,9 +70,9 @@ enum Attribute : uint16_t {
   kLevel = 81,          // u32: enum knell_level
   kDetails = 82,        // u32: enum knell_details
   kLatency = 83,        // s64, ns
-  kOnlyAdded = 84,      // u32, 1: only events of added processes
+  kOnlyAdded = 84,      // u32, 1: report only events of added processes
   kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (with 86 and 87); refused
-  kArgsBytes = 88,      // u32: the most bytes of an event's args; 0: the daemon's setting
+  kArgsBytes = 88,      // u32: the maximum size of an event's args; 0: the daemon's setting
   kPredicate = 91,      // nested: kKey, then its values, of the kind that the key takes
   kKey = 92,            // struct PredicateKey
   kNumbers = 93,        // s64, any number of them
@@ -89,7 +89,8 @@ enum Attribute : uint16_t {
 };
 
 inline constexpr size_t kHeaderBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);
-inline constexpr size_t kMostPayload = 0xfffc;  // cn_msg.len has 16 bits; whole words
+// cn_msg.len has 16 bits, and attributes are whole words
+inline constexpr size_t kMostPayload = 0xfffc;
 inline constexpr size_t kMostFrame = kHeaderBytes + kMostPayload;
 
 constexpr size_t padded(size_t bytes) { return (bytes + 3) & ~size_t{3}; }

@@ -8,7 +8,7 @@
 
 namespace knell::wire {
 
-static_assert(sizeof(ClockOffsets) == 16 && sizeof(OriginSubscription) == 24);
+static_assert(sizeof(OriginClocks) == 16 && sizeof(OriginSubscription) == 24);
 
 Origin origin_here(const Clock& clock, std::string boot_id) {
   utsname about{};

@@ -12,7 +12,7 @@
 
 namespace knell::wire {
 
-struct ClockOffsets {
+struct OriginClocks {
   int64_t epoch_ns;       // CLOCK_REALTIME less CLOCK_MONOTONIC
   int64_t boot_ahead_ns;  // CLOCK_BOOTTIME less CLOCK_MONOTONIC
 };
@@ -26,7 +26,7 @@ struct OriginSubscription {  // the subscription of a stream of events, and its 
 
 struct Origin {
   std::string knell, kernel, boot_id;
-  ClockOffsets clock{};
+  OriginClocks clock{};
   OriginSubscription subscription{};
   std::string selection;  // the selected processes, for display
 };

@@ -17,7 +17,7 @@ struct PredicateKey {
   uint32_t flags;
 };
 
-// A subscription with the numbers that are not checked yet.
+// A subscription, with numbers that are not yet checked.
 struct UncheckedSubscription {
   filter::Subscription subscription;
   uint32_t level = KNELL_LEVEL_PROCESS;

@@ -33,7 +33,8 @@ struct ClientHello {
   std::string knell;             // the client's version
   std::optional<uint32_t> rule;  // of a compatibility listener: kRuleReleased, kRuleV6
   bool overrun = false;          // of a compatibility listener: report losses by NLMSG_OVERRUN
-  bool quiet = false;            // no HELLO in answer: the connector's protocol follows
+  // the server must not answer with HELLO; frames of the connector's protocol follow
+  bool quiet = false;
   bool operator==(const ClientHello&) const = default;
 };
 
@@ -41,15 +42,16 @@ struct ClientHello {
 struct Scope {
   static constexpr uint32_t kEverything = 1, kOwnUid = 2, kOnePidNamespace = 4;
   uint32_t flags;
-  uint32_t uid;              // of the client; kOwnUid: only processes with this uid
-  uint32_t namespace_depth;  // kOnePidNamespace: how far it is below the daemon's pid namespace
+  uint32_t uid;  // uid of the client; kOwnUid: it sees only processes of this uid
+  // kOnePidNamespace: how many levels it is below the daemon's pid namespace
+  uint32_t namespace_depth;
   uint32_t reserved;
   bool operator==(const Scope&) const = default;
 };
 
 struct ServerLimits {
   uint32_t most_frame, most_predicates;
-  uint64_t queue_bytes;  // of one listener; 0: unknown
+  uint64_t queue_bytes;  // size of one listener's queue; 0: unknown
   bool operator==(const ServerLimits&) const = default;
 };
 inline constexpr ServerLimits kOurLimits{
@@ -91,7 +93,7 @@ struct Bye {
   bool operator==(const Bye&) const = default;
 };
 
-// `seq` counts the frames of each direction; an ack has that of its request.
+// `seq` is the number of the frame in its direction; for an ack the number of the request.
 std::string encode(const ClientHello& hello, uint32_t seq);
 std::string encode(const ServerHello& hello, uint32_t seq);
 // A later subscription replaces an earlier one. Errors: EINVAL the predicates do not fit one frame.

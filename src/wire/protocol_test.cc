@@ -356,7 +356,7 @@ TEST(EventFrame, TakesEncodedEvents) {
   std::array<std::string, 3> buffers;
   const knell_event first = full_event(KNELL_EVENT_EXIT), second = full_event(KNELL_EVENT_FORK);
   knell_event third = first;
-  third.time_ns += 1000;  // the clock was set
+  third.time_ns += 1000;  // as if the clock was set between the two events
   std::string out;
   EventFrame frame(out);
   EXPECT_TRUE(frame.empty());

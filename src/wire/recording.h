@@ -68,7 +68,7 @@ class RecordingWriter {
   int fd_;
   std::string out_;
   size_t written_ = 0;   // of out_
-  uint64_t offset_ = 0;  // in the recording, of the start of out_
+  uint64_t offset_ = 0;  // offset in the recording of the first byte of out_
   uint64_t events_ = 0;
   uint32_t frames_ = 0;
   bool failed_ = false;
@@ -113,7 +113,7 @@ class RecordingReader {
   Origin origin_;
   std::string buffer_;
   size_t used_ = 0, filled_ = 0;
-  uint64_t offset_ = 0;  // in the recording, of buffer_[used_]
+  uint64_t offset_ = 0;  // offset in the recording of buffer_[used_]
   bool end_of_file_ = false;
   std::optional<EventReader> frame_;
   uint64_t frame_offset_ = 0;

@@ -177,7 +177,7 @@ TEST(Recording, DetectsAnyFlippedBit) {
 TEST(Recording, DetectsMissingAndMovedFrames) {
   const auto events = some(20);
   const std::string bytes = recorded(events);
-  // Each frame with its checksum.
+  // Splits the recording into frames, each with its checksum.
   std::vector<std::string> parts;
   for (size_t at = sizeof(FileHeader); at < bytes.size();) {
     const auto frame = parse_frame(std::string_view(bytes).substr(at + sizeof(Checksum)));
@@ -318,7 +318,8 @@ TEST(Recording, RefusesATooLargeEventAndGoesOn) {
   auto writer = RecordingWriter::create(fd.get(), origin());
   ASSERT_TRUE(writer);
   const auto all = pointers(events);
-  for (const size_t count : std::initializer_list<size_t>{1, 2}) {  // alone, and after a good one
+  // Once alone, once after a valid event
+  for (const size_t count : std::initializer_list<size_t>{1, 2}) {
     const auto result = writer->write(std::span(all).last(count));
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, EMSGSIZE);

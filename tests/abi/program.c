@@ -33,7 +33,7 @@
 
 #define CANARY 0x5a  // in the member that a later header has
 
-// Zeroed, with its size in front.
+// Memory for a structure: zeroed, with `size` set.
 static void* place(size_t size) {
 #ifdef WITH_ASAN
   static void* kept[16];  // kept until the end, so it is no leak
@@ -137,7 +137,7 @@ int main(void) {
   const pid_t pid = child();
   CHECK(knell_add(k, pid, 0, 0) == 0);
   PLACE(knell_stats);
-  for (int i = 0; i < 2; i++) {  // `size` still is the room
+  for (int i = 0; i < 2; i++) {  // `size` still is the size of the memory
     CHECK(knell_get_stats(k, knell_stats) == 0);
     CHECK_FILLED(knell_stats);
     CHECK(knell_stats->via == KNELL_VIA_PIDFD);
@@ -153,13 +153,14 @@ int main(void) {
   pid_t seen = 0;
   CHECK(knell_snapshot(k, visit, &seen) == 1 && seen > 0);
 
-  // As made by a later library: with members and bits that are not known here.
+  // An event as a later library would return it, with members and bits that this version does not
+  // know.
   knell_event->size = sizeof *knell_event;
 #ifndef KNELL_TODAY
   knell_event->has |= UINT64_C(1) << 63;
 #endif
 #ifdef KNELL_OLDER
-  knell_event->has |= KNELL_HAS_LAST_SIGNAL;  // for which it has no room
+  knell_event->has |= KNELL_HAS_LAST_SIGNAL;  // a member that the event has no room for
 #endif
   check_json(knell_event);
   check_recording(k, knell_event);

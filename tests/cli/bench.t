@@ -151,7 +151,7 @@ EXPECT ^FAILED: RSS is above 1 MiB$
 NAME Ctrl-C prints the results so far, says so, and leaves no process behind
 NEEDS root connector
 SETUP cat > script <<'END'
- # How long a round takes is not known: a longer wait, until one was complete.
+ # The duration of a round is not known: waits longer each time, until one round was complete.
  for wait in 1 2 4 8 16; do
  knell-bench soak --via connector -r 1000 -p 21 >out 2>err & k=$!
  sleep $wait

@@ -64,7 +64,7 @@ REFUSE hidepid
 NAME a /proc that is not a proc file system
 NEEDS root
 NEEDS tool:unshare
-# The loader uses /proc to find a library beside the program.
+# Without /proc the loader finds no library beside the program, so the path is given.
 RUN export LD_LIBRARY_PATH=$(dirname $(ldd $(command -v knell) | awk '/libknell/ {print $3}')); unshare -m sh -c 'mount -t tmpfs none /proc; knell doctor'
 EXPECT ^warn  details .*not a proc file system +mount /proc$
 REFUSE hidepid
@@ -72,8 +72,8 @@ REFUSE hidepid
 NAME without descriptors it does not blame the kernel
 RUN export KNELL_SOCKET=; ulimit -n 4; knell doctor
 STATUS 3
-EXPECT ^no    pidfd +not looked at: no descriptors left +raise the limit
-EXPECT ^no    details +not looked at: no descriptors left +raise the limit
+EXPECT ^no    pidfd +not checked: no descriptors left +raise the limit
+EXPECT ^no    details +not checked: no descriptors left +raise the limit
 EXPECT ^nothing can be observed here$
 REFUSE Linux 6.15 or later|hidepid
 

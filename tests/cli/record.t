@@ -10,7 +10,7 @@ SETUP cat > script <<'END'
  knell record --under $$ r.knell 2>err & k=$!
  until_listens err
  /bin/true; sh -c 'exit 7'; sh -c 'kill -SEGV $$' 2>/dev/null
- # The exit that is recorded last: when it can be read, so can all before it.
+ # The last exit: once it can be read from the recording, all earlier events can be.
  sh -c 'exit 99'
  until_recorded r.knell '"exit_code":99'
  kill -INT $k; wait $k; echo status $?
@@ -152,7 +152,7 @@ EXPECT_ERR ^knell: --speed takes max, or a number such as 1, 10 or 0\.5, not '1e
 NAME a pipe that is not read does not delay the end past its time
 NEEDS connector
 SETUP mkfifo p
-# The first time the pipe is full already; the second time it has room for the beginning.
+# In the first run the pipe is full from the start; in the second it has room for the header.
 RUN exec 9<>p; fill() { for n in 4k 1; do dd if=/dev/zero of=p bs=$n oflag=nonblock status=none 2>/dev/null; done; }; fill
     (while :; do /bin/true; done) &
     knell record -d 1s - >p 9<&-; echo $?

@@ -37,7 +37,7 @@ def until(what, condition):
         if found:
             return found
         time.sleep(0.01)
-    raise Wrong(f"waited in vain for {what}")
+    raise Wrong(f"timed out waiting for {what}")
 
 
 def children(pid):

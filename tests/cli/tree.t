@@ -47,7 +47,7 @@ RUN mkfifo go; chmod 777 . go; cat >script <<'END'
     END
     unshare -n setpriv --reuid 65534 --regid 65534 --clear-groups bash script
 EXPECT_ERR \A\Z
-EXPECT via pidfds, so of those alive now
+EXPECT via pidfds \(only of processes that are alive now\)
 EXPECT └─exit 7, \S+ ago  sh -c '.*' inner
 
 NAME no process matches

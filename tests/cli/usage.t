@@ -37,7 +37,7 @@ REFUSE .
 NAME tree: --interval and --keep are for -w
 RUN knell tree --interval 1s; knell tree --keep 1s
 STATUS 2
-EXPECT_ERR \Aknell: --interval is for -w\nknell: --keep is for -w\n\Z
+EXPECT_ERR \Aknell: --interval needs -w\nknell: --keep needs -w\n\Z
 REFUSE .
 
 NAME tree: -w and JSON
@@ -49,19 +49,19 @@ REFUSE .
 NAME tree: -w that would end at once
 RUN knell tree -w -d 0
 STATUS 2
-EXPECT_ERR \Aknell: -d 0 would end at once; leave out -w\n\Z
+EXPECT_ERR \Aknell: -d 0 would end -w at once; give a time such as 10s, or leave out -w\n\Z
 REFUSE .
 
 NAME tree: an interval that is too short
 RUN knell tree -w --interval 1ms
 STATUS 2
-EXPECT_ERR \Aknell: --interval 1ms: at least 100ms\n\Z
+EXPECT_ERR \Aknell: --interval must be at least 100ms, not 1ms\n\Z
 REFUSE .
 
 NAME tree: a source without listening
 RUN knell tree -d 0 --via bpf
 STATUS 2
-EXPECT_ERR \Aknell: --via names the source of ends, and -d 0 listens to none\n\Z
+EXPECT_ERR \Aknell: --via sets the source of exits, but -d 0 reads no exits; use only one of them\n\Z
 REFUSE .
 
 NAME tree: predicates about an end

@@ -38,13 +38,13 @@ EXPECT_ERR \Aknell: 1 of 1 processes still running after 100ms\n\Z
 NAME a PID that does not exist
 RUN knell wait 4194304
 STATUS 125
-EXPECT_ERR \Aknell: no process 4194304\n\Z
+EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
 NAME one that does not exist among others
 RUN (until_awaited; exit 0) & knell wait 4194304 $!
 STATUS 125
 EXPECT ^\d+ exit 0$
-EXPECT_ERR \Aknell: no process 4194304\n\Z
+EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
 NAME --any ignores one that does not exist
 RUN (until_awaited; exit 6) & knell wait --any 4194304 $!
@@ -85,7 +85,7 @@ EXPECT_ERR \Aknell: \d+ is a thread of process \d+, not a process\n
 
 NAME the cause of a death, where a source knows it
 NEEDS bpf
-# The kernel does not run the programs for every signal.
+# Repeats the test, since the kernel does not run the bpf programs for every signal.
 RUN for try in 1 2 3 4 5 6 7 8; do sleep 1000 & p=$!; knell wait $p >out & w=$!; until_awaited $p; until_traced $w; kill -KILL $p; wait $w; s=$?; grep -q 'kill by' out && break; done; cat out; exit $s
 STATUS 137
 EXPECT ^\d+ SIGKILL  <- kill by \d+ \S+.*$

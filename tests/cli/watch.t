@@ -128,7 +128,8 @@ SETUP chmod +x hook
 SETUP cat > script <<'END'
  knell watch -e nonzero-exit --under $$ --exec ./hook >out 2>err & k=$!
  until_listens err
- # Each run of the hook is over before the next event, the last of which is told after all others.
+ # Each run of the hook has ended before the next event is caused; that event is the last one
+ # reported.
  for n in 1 2 3; do
  (exit 3); until (( $(wc -l <out) >= n )); do sleep 0.02; done
  until_gone $(tail -1 out)
@@ -274,7 +275,7 @@ EXPECT ^1$
 NAME -d ends it although the output is not read
 SETUP cat > script <<'END'
  mkfifo pipe; exec 3<>pipe
- # It is full already, so that one event is enough.
+ # The pipe is full already, so a single event blocks the writer.
  dd if=/dev/zero of=pipe bs=4k oflag=nonblock status=none 2>/dev/null
  (while :; do /bin/true; done) & storm=$!
  timeout 170 knell watch -o json -d 2 -e exec,exit >pipe; echo status $?
@@ -289,8 +290,8 @@ SETUP cat > script <<'END'
  (while :; do sh -c 'exit 3'; sleep 0.05; done) &
  knell watch -e nonzero-exit --under $! -n 2 --exec sleep 1000 & k=$!
  until [ "$(pgrep -c -P $k)" = 2 ]; do sleep 0.02; done
- # A signal that comes before knell waits for the commands only ends the watching; then the next
- # one ends the waiting.
+ # If the first signal comes before knell waits for the commands, it only ends the watching; a
+ # further signal ends the waiting.
  while kill -INT $k 2>/dev/null; do sleep 0.1; done
  wait $k
  END

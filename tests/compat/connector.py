@@ -81,7 +81,8 @@ def through(path, hello=b""):
 class Knelld:
     """A knelld of the test's own, with its output in a file."""
 
-    # As much room as the kernel's sockets of the tests have: what is compared may be read late.
+    # Queues as large as the buffers of the kernel's sockets in the tests, since events may be read
+    # late.
     CONFIG = '[limits]\nqueue = "64M"\nmemory = "2G"\n'
 
     def __init__(self, binary, prefix=()):

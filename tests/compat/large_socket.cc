@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// To be preloaded into a client that runs natively, for comparison: gives its connector sockets a
-// receive buffer so large that they lose nothing on a busy machine. Needs CAP_NET_ADMIN.
+// A library to preload into a client that runs natively, for comparison: gives its connector
+// sockets a receive buffer so large that they lose nothing on a busy machine. Needs CAP_NET_ADMIN.
 #include <dlfcn.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>

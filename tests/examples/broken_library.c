@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Loaded before libknell: a listener with one exit and one loss, and then an error at every read.
+// A library that is loaded before libknell: its listener returns one exit and one loss, and then an
+// error at every read.
 #include <errno.h>
 #include <knell/knell.h>
 #include <string.h>

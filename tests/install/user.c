@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A stranger's C11 program: what needs no privilege, from what was installed.
+// A C11 program of a user of the library: uses functions that need no privilege, with the installed
+// files.
 #define _POSIX_C_SOURCE 200809L
 #include <knell/knell.h>
 #include <stdio.h>

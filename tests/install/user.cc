@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A stranger's C++20 program, from what was installed.
+// A C++20 program of a user of the library, with the installed files.
 #include <sys/wait.h>
 #include <unistd.h>
 

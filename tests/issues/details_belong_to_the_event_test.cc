@@ -64,11 +64,12 @@ class DetailsOfTheEvent : public testing::TestWithParam<const char*> {
     more.emplace_back("under", std::to_string(::getpid()));
     return {.events = events, .matches = std::move(more), .via = via()};
   }
-  // Over bpf every value is known; over other sources it is known in time or not at all.
+  // Over bpf every value must be known; over other sources a value may be unknown, if it was not
+  // read in time.
   template <class T>
-  static void expect(const std::optional<T>& told, const T& right) {
-    if (told || !over_connector()) {
-      EXPECT_EQ(told, right);
+  static void expect(const std::optional<T>& reported, const T& right) {
+    if (reported || !over_connector()) {
+      EXPECT_EQ(reported, right);
     }
   }
   static void expect_ourselves(const Seen& event) {
@@ -81,7 +82,7 @@ class DetailsOfTheEvent : public testing::TestWithParam<const char*> {
   std::optional<Daemon> daemon_;
 };
 
-// Changes something, and executes another program at once.
+// Changes something, and then executes another program at once.
 template <class Change>
 pid_t change_then_exec(const Change& change) {
   const pid_t pid = ::fork();
@@ -216,7 +217,7 @@ TEST_P(DetailsOfTheEvent, OfAnExecThatChangesIdsAreOfOneProgram) {
   if (events.empty()) GTEST_SKIP() << "set-user-ID has no effect in " << directory.path();
   EXPECT_EQ(events[0].raw.ruid, 0U);
   EXPECT_EQ(events[0].raw.euid, kNobody);
-  if (over_connector()) return expect_ourselves(events[0]);  // the values it had before
+  if (over_connector()) return expect_ourselves(events[0]);  // the values before the change
   EXPECT_EQ(events[0].comm, "other-user");
   EXPECT_EQ(events[0].exe, program);
   EXPECT_EQ(events[0].args, std::nullopt);

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Over bpf an exit waits for the signal with which the process notifies its parent that it is over.
-// When no signal was sent, the exit came up to 7.6 s late, with the time of its detection; with
-// status details it did not come at all. No test here runs the health check, so an exit that waits
-// for it never comes.
+// Over bpf an exit waits for the signal with which a process notifies its parent of its exit. When
+// no signal was sent, the exit was reported up to 7.6 s late, with the time of its detection; with
+// status details it was not reported at all. These tests run no health check, so an exit that
+// depends on it is never reported.
 #include <gtest/gtest.h>
 #include <linux/sched.h>
 #include <sys/mman.h>
@@ -38,7 +38,7 @@ namespace {
 // From linux/sched.h since 7.1; this build has older headers.
 constexpr uint64_t kAutoreap = uint64_t{1} << 34;
 
-// Two clone arguments matter here; the rest is 0.
+// Only these two arguments of clone matter here; the others are 0.
 pid_t clone_process(uint64_t flags, int exit_signal) {
   clone_args args{};
   args.flags = flags;
@@ -46,7 +46,7 @@ pid_t clone_process(uint64_t flags, int exit_signal) {
   return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
 }
 
-// The forks and ends in the stream of a bpf source.
+// Counts the forks and exits in the stream of a bpf source.
 class Lives : public SourceCollector {
  public:
   struct Exit {
@@ -82,7 +82,7 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
     bpf_ = *std::move(opened);
   }
 
-  // Each process that was forked has one exit, with a timestamp while it was exiting.
+  // Each forked process must have one exit, with a timestamp of the time when it was exiting.
   void expect_exits(size_t count, uint64_t from_ns, uint64_t until_ns) {
     EXPECT_TRUE(lives_.read_until(*bpf_, [&] { return lives_.all_over(count); }))
         << lives_.exits.size() << " exits of " << lives_.born.size() << " births, of " << count;
@@ -99,7 +99,8 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
   std::unique_ptr<source::Bpf> bpf_;
 };
 
-// Each process is the first of a namespace inside its parent's; only the outermost is killed.
+// Nested pid namespaces: each process is the first one of a namespace inside that of its parent;
+// only the outermost is killed.
 TEST_P(ExitWithoutNotice, NestedPidNamespacesEndTogether) {
   for (int round = 0; round < repetitions(30); round++) {
     for (const int depth : {3, 5}) {
@@ -119,7 +120,7 @@ TEST_P(ExitWithoutNotice, NestedPidNamespacesEndTogether) {
         ASSERT_EQ(::read(ready.read.get(), &byte, 1), 1);
       }
       ::kill(outermost, SIGKILL);
-      // The first process of a namespace is over after all others in it.
+      // The first process of a namespace ends after all others in it.
       ASSERT_EQ(::waitpid(outermost, nullptr, 0), outermost);
       lives_.born.clear();
       lives_.exits.clear();
@@ -137,13 +138,13 @@ TEST_P(ExitWithoutNotice, SigchldIgnored) {
   ::sigaction(SIGCHLD, &ignore, &before);
   const pid_t child = ::fork();
   if (child == 0) ::_exit(3);
-  EXPECT_EQ(::waitpid(child, nullptr, 0), -1);  // returns when it is over
+  EXPECT_EQ(::waitpid(child, nullptr, 0), -1);  // returns when the child has ended
   ::sigaction(SIGCHLD, &before, nullptr);
   expect_exits(1, from, system_clock().monotonic_ns());
   EXPECT_EQ(lives_.exits[child].status, 3 << 8);
 }
 
-// Without an exit signal, and not reaped.
+// A process that has no exit signal and is not reaped.
 TEST_P(ExitWithoutNotice, NoExitSignal) {
   const uint64_t from = system_clock().monotonic_ns();
   const pid_t child = clone_process(0, 0);
@@ -175,8 +176,8 @@ TEST_P(ExitWithoutNotice, ExitSignalReplacedAfterAnExecOfTheParent) {
   }
   ASSERT_TRUE(wait_for_exec(parent, std::filesystem::canonical("/bin/cat")));
   ASSERT_EQ(::write(to_child.write.get(), "x", 1), 1);
-  const auto told = [&] { return lives_.exits.size() == 1; };
-  EXPECT_TRUE(lives_.read_until(*bpf_, told));
+  const auto reported = [&] { return lives_.exits.size() == 1; };
+  EXPECT_TRUE(lives_.read_until(*bpf_, reported));
   to_parent.write.reset();
   ASSERT_EQ(::waitpid(parent, nullptr, 0), parent);
   expect_exits(2, from, system_clock().monotonic_ns());
@@ -206,7 +207,7 @@ TEST_P(ExitWithoutNotice, LastThreadReapedByItsTracer) {
   expect_exits(1, from, system_clock().monotonic_ns());
 }
 
-// Linux 7.1: the process reaps itself.
+// Linux 7.1: the kernel reaps the process automatically.
 TEST_P(ExitWithoutNotice, Autoreap) {
   const uint64_t from = system_clock().monotonic_ns();
   Pipe pipe = make_pipe();
@@ -219,7 +220,7 @@ TEST_P(ExitWithoutNotice, Autoreap) {
   EXPECT_EQ(lives_.exits[child].status, 3 << 8);
 }
 
-// Added while it dies: bpf has already read its details, and no mark will come.
+// The process is added while it is dying: bpf has read its details already, and no mark will come.
 TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
   KNELL_NEEDS(lacks_bpf());
   Options options;
@@ -250,7 +251,7 @@ TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
     const auto pidfd = pidfd_open(pid);
     ASSERT_TRUE(pidfd);
     ::kill(pid, SIGKILL);
-    // bpf has read its details when the process frees its memory, which takes a while.
+    // bpf has read its details by the time the process frees its memory, which takes a while.
     const std::string statm = "/proc/" + std::to_string(pid) + "/statm";
     std::vector<std::string> lines;
     while (!(lines = lines_of(statm)).empty() && !lines[0].starts_with("0 ")) continue;
@@ -259,7 +260,7 @@ TEST(ExitWithoutNoticeAdded, WhileItIsDying) {
   }
   if (!added) {
     ::sigaction(SIGCHLD, &before, nullptr);
-    GTEST_SKIP() << "no process was met while it was dying";
+    GTEST_SKIP() << "no process was found while it was dying";
   }
   const knell_event* exit = nullptr;
   for (const Deadline deadline; added && exit == nullptr && !deadline.passed();) {

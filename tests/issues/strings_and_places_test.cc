@@ -50,11 +50,12 @@ class StringsAndPlaces : public testing::TestWithParam<const char*> {
   static Recorder::Wish wish(uint32_t events) {
     return {.events = events, .matches = {{"under", std::to_string(::getpid())}}, .via = via()};
   }
-  // Over bpf every value is known; over other sources it is known in time or not at all.
+  // Over bpf every value must be known; over other sources a value may be unknown, if it was not
+  // read in time.
   template <class T>
-  static void expect(const std::optional<T>& told, const T& right) {
-    if (told || !over_connector()) {
-      EXPECT_EQ(told, right);
+  static void expect(const std::optional<T>& reported, const T& right) {
+    if (reported || !over_connector()) {
+      EXPECT_EQ(reported, right);
     }
   }
   // The exec of a child that runs `body` and then /bin/true.
@@ -94,8 +95,8 @@ TEST_P(StringsAndPlaces, EmptyArguments) {
   for (const Seen& event : none) expect(event.args, std::vector<std::string>{""});
 }
 
-// As programs do that show their state in their title: they overwrite the arguments, and the rest
-// with NULs.
+// Like a program that shows its state in its title: it overwrites the arguments, and the rest with
+// NULs.
 TEST_P(StringsAndPlaces, ATitleHasNoEmptyArguments) {
   if (over_connector()) GTEST_SKIP() << "the connector has the arguments of the exec";
   if (in_vm()) GTEST_SKIP() << "this kernel has the arguments of the exec";
@@ -174,7 +175,7 @@ TEST_P(StringsAndPlaces, ADirectoryThatLiesDeep) {
   const TemporaryDirectory directory;
   Recorder recorder(wish(kExecAndExit));
   ASSERT_TRUE(recorder.ok());
-  // Descends by `name` until the path is about this many bytes long.
+  // Enters a directory of this name again and again, until the path is about this many bytes long.
   const auto go_down = [&](const std::string& name, size_t most) {
     (void)!::chdir(directory.path().c_str());
     for (size_t size = directory.path().size(); size + name.size() + 1 <= most;
@@ -195,7 +196,7 @@ TEST_P(StringsAndPlaces, ADirectoryThatLiesDeep) {
     ASSERT_EQ(events.size(), 2U);
     for (const Seen& event : events) expect(event.cwd, right);
   }
-  // A path that the kernel itself cannot give is null, and never another path.
+  // A path that the kernel cannot report is null; no other path is reported instead.
   for (const auto& [name, most] :
        {std::pair(std::string(255, 'd'), 4700), {std::string("e"), 1600}}) {
     const auto events = run(recorder, [&] {
@@ -234,7 +235,7 @@ TEST_P(StringsAndPlaces, ADirectoryBelowManyMounts) {
 
 namespace {
 
-// Where the cgroups that knell reports are mounted: the hierarchy of systemd where there is one.
+// The mount point of the cgroups that knell reports: systemd's hierarchy if there is one.
 std::string cgroup_root(bool& renames) {
   std::ifstream mounts("/proc/self/mounts");
   std::string unified;

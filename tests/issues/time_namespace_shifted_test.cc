@@ -21,7 +21,7 @@ namespace knell::test {
 namespace {
 
 // The next event of that type about that process; empty when it does not come.
-JsonObject told_by(Command& knell, const std::string& type, pid_t pid) {
+JsonObject reported_by(Command& knell, const std::string& type, pid_t pid) {
   while (const auto line = knell.line()) {
     const auto event = parse_json(*line);
     if (event && event->at("type").text == type && event->at("pid").number() == pid) return *event;
@@ -33,7 +33,7 @@ long difference(const JsonObject& one, const JsonObject& other, const char* fiel
   return std::abs(one.at(field).number().value_or(0) - other.at(field).number().value_or(0));
 }
 
-// Of an event's `time`, to the second.
+// The `time` of an event, in whole seconds.
 time_t seconds(const std::string& time) {
   tm parts{};
   EXPECT_NE(::strptime(time.c_str(), "%Y-%m-%dT%H:%M:%S", &parts), nullptr) << time;
@@ -79,23 +79,25 @@ TEST_P(TimeNamespaceShifted, ReportsWhatIsReportedOutside) {
     Pipe input = make_pipe();
     Child child = Child::spawn({victim("exit_with"), "7", "after-eof"}, {.in = input.read.get()});
     const pid_t pid = child.pid();
-    // It lives until both have reported its exec: over the connector its name is read from /proc.
-    ASSERT_FALSE(told_by(outside, "exec", pid).empty());
-    ASSERT_FALSE(told_by(inside, "exec", pid).empty());
+    // The child lives until both listeners have reported its exec, since over the connector its
+    // name is read from /proc.
+    ASSERT_FALSE(reported_by(outside, "exec", pid).empty());
+    ASSERT_FALSE(reported_by(inside, "exec", pid).empty());
     input.write.reset();
-    const JsonObject expected = told_by(outside, "exit", pid), told = told_by(inside, "exit", pid);
+    const JsonObject expected = reported_by(outside, "exit", pid),
+                     reported = reported_by(inside, "exit", pid);
     ASSERT_FALSE(expected.empty());
-    ASSERT_FALSE(told.empty());
+    ASSERT_FALSE(reported.empty());
     for (const char* field :
          {"id", "parent_id", "comm", "parent_comm", "exe", "uid", "cgroup", "exit_code"}) {
-      EXPECT_EQ(told.at(field).text, expected.at(field).text) << field;
+      EXPECT_EQ(reported.at(field).text, expected.at(field).text) << field;
     }
-    EXPECT_EQ(told.at("comm").text, "exit_with");
-    // Two bpf sources have two stamps.
+    EXPECT_EQ(reported.at("comm").text, "exit_with");
+    // Two bpf sources stamp the same event separately.
     constexpr long kSecondNs = 1'000'000'000;
-    EXPECT_LT(difference(told, expected, "mono_ns"), kSecondNs);
-    EXPECT_LT(difference(told, expected, "duration_ns"), kSecondNs);
-    EXPECT_LE(std::abs(seconds(told.at("time").text) - seconds(expected.at("time").text)), 1);
+    EXPECT_LT(difference(reported, expected, "mono_ns"), kSecondNs);
+    EXPECT_LT(difference(reported, expected, "duration_ns"), kSecondNs);
+    EXPECT_LE(std::abs(seconds(reported.at("time").text) - seconds(expected.at("time").text)), 1);
   }
 }
 

@@ -55,7 +55,7 @@ Child Child::fork(const std::function<int()>& body) {
   KNELL_CHECK(pid >= 0);
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(126);  // died before the line above
+    if (::getppid() != parent) ::_exit(126);  // the parent died before prctl() was called
     ::_exit(body());
   }
   note_birth(pid, from_ns);
@@ -115,7 +115,8 @@ uint64_t start_ticks(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
   std::getline(file, text);
-  const size_t end_of_name = text.rfind(')');  // a name may hold anything, parentheses too
+  // The name may contain any characters, parentheses too
+  const size_t end_of_name = text.rfind(')');
   if (end_of_name == std::string::npos) return 0;
   std::istringstream fields(text.substr(end_of_name + 1));
   std::string field;
@@ -132,7 +133,8 @@ bool wait_for_exec(pid_t pid, const std::string& path) {
   std::error_code error;
   const std::string program = std::filesystem::canonical(path, error).string();
   for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
-    // The link changes in the middle of an exec. A sleeping process is running its own code.
+    // The link changes in the middle of an exec. If the process sleeps, it has begun to run the
+    // program.
     if (link_of("/proc/" + std::to_string(pid) + "/exe") != program) continue;
     if (const auto stat = read_proc_stat(pid); stat && stat->state == 'S') return true;
   }

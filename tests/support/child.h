@@ -24,7 +24,7 @@ struct Pipe {
 };
 Pipe make_pipe();
 
-// The descriptors of a spawned program. They stay the caller's: the child gets copies.
+// The descriptors of a spawned program. The caller still owns them; the child gets copies.
 struct Stdio {
   int in = -1, out = -1, err = -1;  // -1: this process' own
 };
@@ -45,7 +45,7 @@ class Child {
 
   pid_t pid() const { return pid_; }
   void kill(int signal = SIGKILL) const;
-  // The raw wait status, reaping it; nullopt when it is not over by the deadline.
+  // Reaps the child and returns its wait status; nullopt: it has not ended by the deadline.
   std::optional<int> wait(const Deadline& deadline = Deadline());
 
  private:
@@ -63,7 +63,8 @@ std::string knell_binary();
 uint64_t start_ticks(pid_t pid);
 // The target of a symbolic link, as stored in it; empty when there is none.
 std::string link_of(const std::string& path);
-// Waits until a spawned child has executed the program at `path`; false when it does not.
+// Waits until a spawned child has executed the program at `path`; false: it has not by the
+// deadline.
 bool wait_for_exec(pid_t pid, const std::string& path);
 // The lines of the file; none if it cannot be read.
 std::vector<std::string> lines_of(const std::string& path);

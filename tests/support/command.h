@@ -11,8 +11,8 @@
 
 namespace knell::test {
 
-// A run of the `knell` command whose output is read line by line. The command ends with this
-// object.
+// A running `knell` command, whose output is read line by line. It is killed when this object is
+// destroyed.
 class Command {
  public:
   // `words` without the command's own name. The standard error of the command is that of this
@@ -21,13 +21,14 @@ class Command {
   pid_t pid() const { return child_.pid(); }
   Child& child() { return child_; }
 
-  // The next line, without its newline; nullopt at the end of its output, or when the deadline
-  // passes (timed_out()).
+  // The next line, without its newline; nullopt: at the end of the output, or when the deadline has
+  // passed (timed_out()).
   std::optional<std::string> line(const Deadline& deadline = Deadline());
   bool timed_out() const { return timed_out_; }
 
-  // Calls `knock`, which causes an event that the command must report, until the command prints a
-  // line: then it listens. False when it never does. Lines about earlier knocks may still follow.
+  // Calls `knock`, which causes an event that the command must report, again and again until the
+  // command prints a line: then it listens. False: it never printed one. Further lines about these
+  // events may follow.
   bool wait_until_listening(const std::function<void()>& knock);
 
  private:
@@ -40,7 +41,7 @@ class Command {
   bool timed_out_ = false;
 };
 
-// Why there is no command to run here; nothing when there is.
+// The reason why the command cannot be run here; empty: it can.
 std::string lacks_knell_command();
 
 }  // namespace knell::test

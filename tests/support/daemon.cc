@@ -28,7 +28,7 @@ std::string lacks_knelld() {
 }
 
 Daemon::Daemon() : socket_(folder_.path() + "/knell.sock") {
-  (void)::chmod(folder_.path().c_str(), 0755);  // other users may enter
+  (void)::chmod(folder_.path().c_str(), 0755);  // so that other users can enter the directory
   std::ofstream(folder_.path() + "/knelld.toml");
   ::setenv("KNELL_SOCKET", socket_.c_str(), 1);
 }

@@ -18,7 +18,7 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // The content of its knelld.toml when it starts.
+  // Sets the text of its knelld.toml. Call it before the daemon starts.
   void configure(const std::string& text);
   // Waits until it listens; returns false and fails the test when it does not.
   bool start();
@@ -35,6 +35,6 @@ class Daemon {
 
 // $KNELLD_BIN, else `knelld` beside the command under test.
 std::string knelld_binary();
-std::string lacks_knelld();  // why no daemon can run here; empty when one can
+std::string lacks_knelld();  // the reason why no daemon can run here; empty: one can
 
 }  // namespace knell::test

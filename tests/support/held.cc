@@ -41,7 +41,7 @@ void Held::go() { ASSERT_EQ(::write(go_.write.get(), "", 1), 1); }
 bool become_nobody() {
   return ::setgroups(0, nullptr) == 0 && ::setresgid(kNobody, kNobody, kNobody) == 0 &&
          ::setresuid(kNobody, kNobody, kNobody) == 0 &&
-         // As after an exec as that user; else nobody else of that user may trace it.
+         // As exec does: otherwise other processes of that user could not trace this one.
          ::prctl(PR_SET_DUMPABLE, 1) == 0;
 }
 
@@ -53,7 +53,7 @@ void as_nobody(const std::function<void()>& body) {
     body();
     return testing::Test::HasFailure() ? 1 : 0;
   });
-  // Not for one event but for a whole test.
+  // Longer than for a single event, since this is a whole test.
   EXPECT_EQ(child.wait(Deadline(5 * kPatience)), 0) << "failed as user nobody";
 }
 

@@ -16,7 +16,7 @@ class Held {
  public:
   explicit Held(const std::function<int()>& body);
   explicit Held(const std::vector<std::string>& words) : Held([&] { return execute(words); }) {}
-  // Returns only when the program cannot be executed: 127.
+  // Returns only if the program cannot be executed; then 127.
   static int execute(const std::vector<std::string>& words);
   pid_t pid() const { return pid_; }  // also after wait()
   void go();
@@ -30,7 +30,7 @@ class Held {
 };
 
 constexpr uid_t kNobody = 65534;
-// Makes this process one of an ordinary user; false when it cannot.
+// Changes this process to an ordinary user; false: not permitted.
 bool become_nobody();
 // Runs `body` as an ordinary user, in a process of its own; the test fails if it fails there, and
 // is skipped without root.
@@ -38,18 +38,20 @@ void as_nobody(const std::function<void()>& body);
 
 // The process that traces `pid`; 0: none, -1: no such process.
 pid_t tracer_of(pid_t pid);
-// Whether it becomes true before the deadline.
+// Waits until `happened` returns true; false: not before the deadline.
 bool wait_until(const std::function<bool()>& happened);
-// Of /proc/PID/stat; '\0': no such process.
+// The state letter in /proc/PID/stat; '\0': no such process.
 char state_of(pid_t pid);
 
-// A copy of the program exit_with whose file grants more than its user has.
+// A copy of the program exit_with that gains privileges by exec: set-user-ID, set-group-ID or file
+// capabilities.
 class PrivilegedProgram {
  public:
   enum class Kind { kSetUserId, kSetGroupId, kCapabilities };
   explicit PrivilegedProgram(Kind kind);
   std::string path() const { return directory_.path() + "/program"; }
-  std::string lacking() const;  // why its privileges do not count here
+  // the reason why its privileges have no effect here; empty: they have
+  std::string lacking() const;
 
  private:
   TemporaryDirectory directory_;

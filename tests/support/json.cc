@@ -28,11 +28,12 @@ class Fields : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Fields> {
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
     if (depth_ == 1) key_.assign(text, size);
-    return depth_ > 1 || !fields.contains(key_);  // a name twice is a fault
+    return depth_ > 1 || !fields.contains(key_);  // a name that occurs twice is an error
   }
   bool StartObject() { return open(Kind::kObject); }
   bool EndObject(rapidjson::SizeType) { return --depth_ >= 0; }
-  bool StartArray() { return depth_ > 0 && open(Kind::kArray); }  // the whole must be an object
+  // The outermost value must be an object
+  bool StartArray() { return depth_ > 0 && open(Kind::kArray); }
   bool EndArray(rapidjson::SizeType) { return --depth_ >= 0; }
 
  private:

@@ -14,9 +14,9 @@ struct JsonValue {
   enum class Kind { kNull, kBool, kNumber, kString, kArray, kObject };
   Kind kind = Kind::kNull;
   std::string text;                // a string's content; a number or bool as it was written
-  std::vector<std::string> words;  // of an array of strings
+  std::vector<std::string> words;  // the strings of an array
 
-  // The number, when it is a whole one.
+  // The value as a number; nullopt: it is not a whole number.
   std::optional<long> number() const;
 };
 

@@ -96,7 +96,7 @@ std::string lacks_connector() {
   text << list.rdbuf();
   if (text.str().find("cn_proc") == std::string::npos)
     return "this kernel was built without CONFIG_PROC_EVENTS";
-  // The numbers of the first pid and user namespace are fixed: linux/proc_ns.h.
+  // The inode numbers of the initial pid and user namespaces are fixed: linux/proc_ns.h.
   if (link_target("/proc/self/ns/pid") != "pid:[4026531836]")
     return "not in the initial pid namespace";
   if (link_target("/proc/self/ns/user") != "user:[4026531837]")

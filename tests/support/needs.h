@@ -17,13 +17,13 @@ std::string lacks_kernel_filter();  // Linux 6.6: by behaviour, an ack to an eig
 std::string lacks_bpf();            // root, and a kernel with BTF
 std::string lacks_root();
 std::string lacks_shell();                        // /bin/sh
-std::string lacks_file(const std::string& path);  // a program or a file of /proc
+std::string lacks_file(const std::string& path);  // `path`: a program, or a file of /proc
 std::string lacks_core_files();  // kernel.core_pattern writes into the working directory
-std::string only_in_vm();        // tests that would disturb a machine in use
-std::string not_in_vm();         // tests that need more memory or programs than the small guest has
+std::string only_in_vm();        // for tests that would disturb other users of the machine
+std::string not_in_vm();         // for tests that need more memory or programs than the guest has
 
-// KNELL_IN_VM=1: in a guest of tests/vm, which has one emulated processor and little more than
-// busybox.
+// Whether this is a guest of tests/vm (KNELL_IN_VM=1), which has one emulated processor and little
+// more than busybox.
 bool in_vm();
 // How often to repeat a test whose result depends on chance: `count`, fewer in a guest.
 int repetitions(int count);

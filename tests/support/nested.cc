@@ -29,7 +29,7 @@ pid_t fork_first() {
       ::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
 }
 
-// Each process reports that it exists, and makes the next one in the next round of the loop.
+// Each process reports that it exists, and creates the next one in the next round of the loop.
 [[noreturn]] void be_firsts(size_t count, int socket) {
   do {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -38,7 +38,7 @@ pid_t fork_first() {
   for (;;) ::pause();
 }
 
-// The process that sent a byte, by its pid in the pid namespace of this process.
+// Reads a byte from the socket, and returns the sender's pid in the pid namespace of this process.
 pid_t sender(int socket) {
   char byte = 0;
   iovec part{&byte, 1};

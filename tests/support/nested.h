@@ -47,7 +47,8 @@ class Inside {
   Inside(pid_t in_namespace_of, const std::function<int()>& body);
   pid_t pid() const { return pid_; }  // in the pid namespace of this process
   pid_t helper() const { return helper_pid_; }
-  // The wait status; nullopt when it has not ended by the deadline. Reaps both.
+  // The wait status of the process; nullopt: it has not ended by the deadline. Reaps it and its
+  // parent.
   std::optional<int> wait(const Deadline& deadline = Deadline());
 
  private:

@@ -7,8 +7,8 @@
 
 namespace knell::test {
 
-// How long a test waits for something that should happen at once: so long that only a fault exceeds
-// it, also on a machine emulated in software. No test measures this time.
+// How long a test waits for something that should happen at once: only a bug exceeds it, even on a
+// machine emulated in software. No test measures this time.
 constexpr std::chrono::seconds kPatience{120};
 
 // The time at which a test stops waiting.

@@ -21,7 +21,7 @@ std::optional<std::string> copy(const knell_string& s) {
                            : std::nullopt;
 }
 
-// For a fork, tests look up the child.
+// The process by which a test finds the event; for a fork the child.
 pid_t subject(const Seen& event) {
   return event.type() == KNELL_EVENT_FORK ? event.raw.child_pid : event.pid();
 }
@@ -158,7 +158,7 @@ std::vector<Seen> Recorder::of(pid_t pid) const {
     if (subject(event) != pid) continue;
     const Owner owner = owner_of(pid, event.raw.mono_ns);
     if (owner == Owner::kEarlier) continue;
-    // An exit that was detected, not received, is stamped when it was detected.
+    // The stamp of an exit that was detected, and not received, is the time of the detection.
     const bool exit = event.type() == KNELL_EVENT_EXIT;
     if (owner == Owner::kLater && (over || !exit)) continue;
     over = over || exit;

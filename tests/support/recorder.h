@@ -14,15 +14,15 @@
 
 namespace knell::test {
 
-// An event that outlives its listener's next read: knell_event with its strings copied out.
+// A copy of an event that stays valid after the listener's next read.
 struct Seen {
-  knell_event raw;  // pointers in it are dead: use the strings below
+  knell_event raw;  // its pointers are invalid: use the strings below
   std::optional<std::string> comm, parent_comm, exe, cwd, user, cgroup, unit, container_id, tty,
       new_comm;
   std::optional<std::string> killer_comm, killer_parent_comm, killer_unit, killer_memory_cgroup,
       asker_comm, asker_parent_comm;
   std::optional<std::vector<std::string>> args;
-  std::string json;  // only when asked for: Recorder::keep_json
+  std::string json;  // set if Recorder::keep_json() was called
 
   uint32_t type() const { return raw.type; }
   pid_t pid() const { return raw.pid; }
@@ -30,7 +30,7 @@ struct Seen {
   std::optional<int> status() const {
     return (raw.has & KNELL_HAS_STATUS) != 0 ? std::optional<int>(raw.wait_status) : std::nullopt;
   }
-  std::string text() const;  // one line for a failed test
+  std::string text() const;  // one line, for the message of a failed test
 };
 std::string text_of(const std::vector<Seen>& events);
 
@@ -41,7 +41,7 @@ class Recorder {
   struct Wish {
     uint32_t events = KNELL_EVENT_ALL;
     uint32_t details = KNELL_DETAILS_FULL;
-    int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;  // 0: every event at once
+    int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;  // 0: no event is delayed
     uint32_t level = KNELL_LEVEL_PROCESS;
     size_t buffer_bytes = 0;
     std::vector<std::pair<std::string, std::string>> matches = {};
@@ -66,8 +66,8 @@ class Recorder {
   // until an exit with that status came: another process may have had the pid before.
   bool read_until_exit_of(pid_t pid, std::optional<int> status = {});
 
-  // The events of the child with `pid`, not of other processes that had the pid before or after
-  // (lives.h); for a fork, those where it is the child.
+  // The events of the child that had `pid`, without those of other processes that had the pid
+  // before or after it (lives.h). A fork belongs to the child that it created.
   std::vector<Seen> of(pid_t pid) const;
   std::vector<Seen> of(pid_t pid, uint32_t type) const;
   std::vector<Seen> of_type(uint32_t type) const;

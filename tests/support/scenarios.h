@@ -7,8 +7,8 @@
 
 #include "support/stage.h"
 
-// Ways in which processes are forked and die that can mislead a reader of the kernel's thread-level
-// events. Each is a Scenario (stage.h), or makes one. Where the name states an order, the order is
+// Ways to fork and to die that can mislead a reader of the kernel's thread-level events. Each
+// function is a Scenario (stage.h) or returns one. Where a name states an order, the order is
 // certain: see settled().
 namespace knell::test::scenario {
 
@@ -19,25 +19,29 @@ void forked_with_vfork(std::vector<Fate>&);
 Scenario vfork_then_exec(int exit_code);
 Scenario posix_spawned(int exit_code);
 void failed_exec(std::vector<Fate>&);
-// A `#!` file in `directory`.
+// Executes a `#!` file in `directory`.
 Scenario script(const std::string& directory);
 Scenario cloned_with_exit_signal(int signal);  // 0: none
 void cloned_as_sibling(std::vector<Fate>&);    // CLONE_PARENT
 void init_of_a_pid_namespace(std::vector<Fate>&);
 void reaped_by_the_kernel(std::vector<Fate>&);                 // SIGCHLD ignored
 void reaped_by_the_kernel_with_nocldwait(std::vector<Fate>&);  // SA_NOCLDWAIT
-void orphans(std::vector<Fate>&);                              // the double fork of daemons
+void orphans(std::vector<Fate>&);                              // a double fork, as daemons do
 
 // ---- threads (scenarios_threads.cc)
 void threads_come_and_go(std::vector<Fate>&);
-void worker_exits_process(std::vector<Fate>&);           // exit(7) in a worker, the leader waiting
+// A worker calls exit(7) while the leader waits
+void worker_exits_process(std::vector<Fate>&);
 void main_exits_with_workers_alive(std::vector<Fate>&);  // exit(5)
-void leader_leaves_first(std::vector<Fate>&);            // then a worker exit(7): by SYS_exit
+// the leader exits; then a worker calls SYS_exit with 7
+void leader_leaves_first(std::vector<Fate>&);
 void leader_leaves_first_by_pthread_exit(std::vector<Fate>&);
-void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker exit(0)
+void leader_leaves_first_then_all_is_well(std::vector<Fate>&);  // then a worker calls exit(0)
 void leader_leaves_with_four_worker_exits_nine(std::vector<Fate>&);
-void both_leave_leader_first(std::vector<Fate>&);  // SYS_exit 4, then 3
-void both_leave_worker_first(std::vector<Fate>&);  // SYS_exit 3, then 4
+// The leader exits with 4, then the worker with 3
+void both_leave_leader_first(std::vector<Fate>&);
+// The worker exits with 3, then the leader with 4
+void both_leave_worker_first(std::vector<Fate>&);
 void both_leave_together(std::vector<Fate>&);
 void worker_leaves_with_five_process_exits_zero(std::vector<Fate>&);
 void leader_leaves_with_five_worker_exits_zero(std::vector<Fate>&);

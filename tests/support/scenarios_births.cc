@@ -25,7 +25,7 @@ Fate waited_for(pid_t pid, int options = 0) {
   return {.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid, options)};
 }
 
-// fork with flags, which glibc's fork() does not take.
+// fork with these flags, which glibc's fork() does not accept.
 pid_t raw_clone(unsigned long flags) {
 #if defined(__s390__) || defined(__CRIS__)
   return static_cast<pid_t>(::syscall(SYS_clone, 0, flags, 0, 0, 0));
@@ -41,7 +41,7 @@ struct ExitWith {
   char* argv[3] = {path.data(), number.data(), nullptr};
 };
 
-// waitpid of a child that reaps itself waits for its end and then fails with ECHILD.
+// The child reaps itself: waitpid() waits for its end and then fails with ECHILD.
 void wait_for_self_reaping(pid_t pid) {
   while (::waitpid(pid, nullptr, 0) >= 0 || errno != ECHILD) KNELL_CHECK(errno == EINTR);
 }
@@ -131,7 +131,8 @@ Scenario script(const std::string& directory) {
 
 Scenario cloned_with_exit_signal(int signal) {
   return [=](std::vector<Fate>& fates) {
-    if (signal != 0) ::signal(signal, [](int) {});  // the default action would end the stage
+    // The default action would kill the process of the stage
+    if (signal != 0) ::signal(signal, [](int) {});
     const pid_t pid = raw_clone(static_cast<unsigned long>(signal));
     KNELL_CHECK(pid >= 0);
     if (pid == 0) ::_exit(12);
@@ -173,18 +174,19 @@ void reaped_by_the_kernel_with_nocldwait(std::vector<Fate>& fates) {
 }
 
 void orphans(std::vector<Fate>& fates) {
-  Pipe told = make_pipe();
+  Pipe pids = make_pipe();
   const pid_t middle = fork_running([&] {
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid == 0) {
-      while (::getppid() == parent) ::sched_yield();  // an orphan now, taken by the stage
+      // The process is an orphan now; the stage's process is its new parent
+      while (::getppid() == parent) ::sched_yield();
       return 8;
     }
-    return ::write(told.write.get(), &pid, sizeof pid) == sizeof pid ? 0 : 1;
+    return ::write(pids.write.get(), &pid, sizeof pid) == sizeof pid ? 0 : 1;
   });
   pid_t orphan = 0;
-  KNELL_CHECK(::read(told.read.get(), &orphan, sizeof orphan) == sizeof orphan);
+  KNELL_CHECK(::read(pids.read.get(), &orphan, sizeof orphan) == sizeof orphan);
   fates.push_back(waited_for(middle));
   fates.push_back(waited_for(orphan));
   fates.back().born_of = middle;

@@ -37,9 +37,9 @@ void start(Body body) {
   for (;;) ::pause();
 }
 
-// One processor for this process and its threads. On a kernel without preemption (and on one with a
-// single processor) a thread that another thread can see dead has then sent all its events, so the
-// order is certain.
+// Runs this process and its threads on one processor. On a kernel without preemption (and on one
+// with a single processor) a thread that another thread sees as dead has then sent all its events,
+// so the order is certain.
 void settle_on_one_processor() {
   cpu_set_t one;
   CPU_ZERO(&one);
@@ -60,7 +60,7 @@ char state_of(pid_t tid) {
   return end_of_name + 2 < text.size() ? text[end_of_name + 2] : '\0';
 }
 
-// A leader stays a zombie until the process is over; other threads vanish.
+// The leader stays a zombie until the process has ended; another thread disappears.
 void wait_for_end_of(pid_t tid) {
   for (;;) {
     const char state = state_of(tid);

@@ -51,8 +51,8 @@ void play_sentinel(std::vector<Fate>& fates) {
   fates.push_back({.pid = pid, .parent = ::getpid(), .born_of = ::getpid(), .status = reap(pid)});
 }
 
-// A report is the begin and the end of the play, a count and that many fates. It is written when
-// the play is over, so the reader never waits in the middle of a report.
+// A report has the begin and the end of the run, a count, and that many fates. It is written when
+// the run has ended, so the reader never waits in the middle of a report.
 int serve(int commands, int reports, const Scenario& scenario) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   char command;
@@ -143,19 +143,19 @@ Stage::Stage(const Scenario& scenario)
   reports_.write.reset();
 }
 
-bool Stage::tell(char command) { return ::write(commands_.write.get(), &command, 1) == 1; }
+bool Stage::send(char command) { return ::write(commands_.write.get(), &command, 1) == 1; }
 
-std::vector<Fate> Stage::hear() {
+std::vector<Fate> Stage::read_report() {
   size_t count = 0;
   uint64_t times[2];
   if (!read_all(reports_.read.get(), times, sizeof times) ||
       !read_all(reports_.read.get(), &count, sizeof count)) {
-    ADD_FAILURE() << "the stage broke";
+    ADD_FAILURE() << "the process of the stage failed";
     return {};
   }
   std::vector<Fate> fates(count);
   if (!read_all(reports_.read.get(), fates.data(), count * sizeof(Fate)))
-    ADD_FAILURE() << "the stage broke";
+    ADD_FAILURE() << "the process of the stage failed";
   for (const Fate& fate : fates) {
     note_birth(fate.pid, times[0]);
     note_reaped(fate.pid, times[1]);
@@ -164,11 +164,11 @@ std::vector<Fate> Stage::hear() {
 }
 
 std::vector<Fate> Stage::play(Recorder& recorder) {
-  if (!tell(kPlay) || !recorder.read_while_waiting_for(reports_.read.get())) {
-    ADD_FAILURE() << "the play was not over in time";
+  if (!send(kPlay) || !recorder.read_while_waiting_for(reports_.read.get())) {
+    ADD_FAILURE() << "the scenario did not end in time";
     return {};
   }
-  return hear();
+  return read_report();
 }
 
 std::vector<Fate> Stage::play_unread() {
@@ -177,7 +177,7 @@ std::vector<Fate> Stage::play_unread() {
 }
 
 void Stage::begin() {
-  if (!tell(kPlay)) ADD_FAILURE() << "the stage broke";
+  if (!send(kPlay)) ADD_FAILURE() << "the process of the stage failed";
 }
 
 bool Stage::over(std::chrono::milliseconds wait) {
@@ -186,17 +186,18 @@ bool Stage::over(std::chrono::milliseconds wait) {
 }
 
 bool Stage::sentinel(Recorder& recorder) {
-  if (!tell(kSentinel) || !recorder.read_while_waiting_for(reports_.read.get())) {
-    ADD_FAILURE() << "the sentinel was not over in time";
+  if (!send(kSentinel) || !recorder.read_while_waiting_for(reports_.read.get())) {
+    ADD_FAILURE() << "the sentinel did not end in time";
     return false;
   }
-  const std::vector<Fate> fates = hear();
+  const std::vector<Fate> fates = read_report();
   if (fates.size() != 1) return false;
   sentinels_.push_back(fates[0].pid);
-  const bool heard = recorder.read_until_exit_of(fates[0].pid, kSentinelStatus);
-  EXPECT_TRUE(heard) << "the exit of the sentinel " << fates[0].pid << " never came; seen:\n"
-                     << text_of(recorder.seen());
-  return heard;
+  const bool received = recorder.read_until_exit_of(fates[0].pid, kSentinelStatus);
+  EXPECT_TRUE(received) << "the exit of the sentinel " << fates[0].pid
+                        << " was not received; received:\n"
+                        << text_of(recorder.seen());
+  return received;
 }
 
 }  // namespace knell::test

@@ -48,7 +48,7 @@ pid_t start(const Body& body) {
   KNELL_CHECK(pid >= 0);
   if (pid == 0) {
     ::alarm(120);
-    // The caller of the tests may have ignored some.
+    // The caller of the tests may ignore some signals.
     for (int signal = 1; signal < 32; signal++) ::signal(signal, SIG_DFL);
     body();
     ::_exit(0);
@@ -59,7 +59,7 @@ pid_t start(const Body& body) {
 int status_of(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, __WALL) != pid) {
-    // Not yet a child of this process: its parent is about to exit.
+    // It is not a child of this process yet: its parent is about to exit.
     KNELL_CHECK(errno == EINTR || errno == ECHILD);
     ::sched_yield();
   }
@@ -90,7 +90,7 @@ void pause_for_ever() {
   for (;;) ::pause();
 }
 
-// Until its state in /proc is one of `states`.
+// Waits until the state of the process in /proc is one of `states`.
 void wait_for_state(pid_t pid, const char* states) {
   for (;;) {
     const std::string path = "/proc/" + std::to_string(pid) + "/stat";
@@ -151,7 +151,7 @@ template <int Code>
 Truth forged() {
   return killed([](pid_t victim) { send_forged(victim, SIGTERM, Code); });
 }
-// The kernel sends these codes as well: the sender is not known.
+// The kernel also sends these codes, so the sender is unknown.
 template <int Code>
 Truth forged_as_of_the_kernel() {
   Truth truth = forged<Code>();
@@ -273,7 +273,7 @@ Truth forbidden_system_call() {
     ::getppid();
   });
 }
-// It dies by a SIGKILL that no process sends.
+// The victim dies by a SIGKILL that no process sends.
 Truth strict_seccomp() {
   const pid_t victim = start([] {
     ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
@@ -344,7 +344,7 @@ Truth posix_timer() {
     pause_for_ever();
   });
 }
-// Another process writes to the pipe or socket; the victim itself asked for the signal that kills
+// Another process writes to the pipe or socket; the victim itself requested the signal that kills
 // it.
 template <int Signal>
 Truth asynchronous_input() {
@@ -421,7 +421,7 @@ Truth end_of_a_pid_namespace() {
     leave.wait();
   });
   ready.wait();
-  // Its parent reaps it as it dies.
+  // The parent of the process reaps it as soon as it dies.
   const Truth truth{
       .pid = only_child_of(init), .status = SIGKILL, .cause = KNELL_CAUSE_KERNEL, .killer = init};
   leave.open();
@@ -600,11 +600,11 @@ Truth out_of_memory() {
 Truth killed_while_stopped() {
   return killed([](pid_t victim) {
     ::kill(victim, SIGSTOP);
-    wait_for_state(victim, "Tt");  // t: below a tracer
+    wait_for_state(victim, "Tt");  // t: stopped by a tracer
     ::kill(victim, SIGKILL);
   });
 }
-// Two processes: the one that sends the signal is gone when the other continues the victim.
+// One process sends the signal and exits; then another process continues the victim.
 Truth terminated_while_stopped() {
   const pid_t victim = start(pause_for_ever);
   ::kill(victim, SIGSTOP);
@@ -744,7 +744,7 @@ Truth hangup_after_a_reload() {
   truth.asker = reloader;
   return truth;
 }
-// sigwait() takes a signal; then the victim's own timer sends the same signal.
+// The victim accepts a signal by sigwait(); then its own timer sends the same signal.
 Truth timer_after_a_signal() {
   const Gate ready, says;
   const pid_t victim = start([&] {
@@ -768,7 +768,7 @@ Truth timer_after_a_signal() {
   status_of(sender);
   return truth;
 }
-// SIGKILL without a sender after a signal that was taken.
+// A SIGKILL without a sender, after a signal that the victim has received.
 Truth seccomp_after_a_signal() {
   const Gate ready;
   const pid_t victim = start([&] {
@@ -866,7 +866,7 @@ Truth raises_what_it_was_asked() {
   truth.killer = truth.pid;
   return truth;
 }
-// The second request comes while the first one is handled, and is never taken.
+// The second request arrives while the first one is handled, and is never received.
 Truth asked_again_too_late() {
   const Gate ready, handling, go;
   static const Gate *says = nullptr, *waits = nullptr;

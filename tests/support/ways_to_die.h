@@ -10,7 +10,7 @@
 
 namespace knell::test {
 
-// The facts about one death, as known by the processes that arranged it. Plain data: it is sent
+// The facts about one death, as known by the processes that caused it. Plain data: it is sent
 // through a pipe.
 struct Truth {
   pid_t pid = 0;          // the victim
@@ -20,12 +20,12 @@ struct Truth {
   pid_t killer = 0;       // killed_by.pid
   int request = 0;        // last_signal.signal; 0: last_signal is null
   pid_t asker = 0;        // last_signal.pid
-  char lacking[64] = "";  // why this way cannot be tested here
+  char lacking[64] = "";  // the reason why this way to die cannot be tested here
 };
 
 struct WayToDie {
   const char* name;
-  // Runs in a process of its own, which is a subreaper and writes no cores, and returns when the
+  // Runs in a process of its own, which is a subreaper and writes no core files. Returns when the
   // victim was reaped.
   Truth (*go)();
   bool slow = false;  // takes a second

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Features that only the bpf source has, and that it reports what the connector reports. The tests
-// of traps_test.cc run over bpf as well.
+// Features that only the bpf source has; and a comparison of its events with those of the
+// connector. The tests of traps_test.cc run over bpf as well.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,8 +37,8 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
-// Without the scenario in which two threads exit together: the connector cannot always know the
-// status there.
+// All scenarios but the one in which two threads exit together: there the connector cannot always
+// know the status.
 void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
@@ -62,8 +62,8 @@ void everything(const std::string& directory, std::vector<Fate>& fates) {
   for (const Scenario& one : all) one(fates);
 }
 
-// The life of each process as text, by its pid and the number of earlier processes with that pid.
-// (Not by its id: the connector does not always know the start.)
+// The events of each process as text, by its pid and the number of earlier processes with that pid.
+// (Not by its id, since the connector does not always know the start.)
 using Lives = std::map<std::pair<pid_t, int>, std::vector<std::string>>;
 
 Lives lives_of(const Recorder& recorder) {
@@ -102,7 +102,7 @@ TEST(Bpf, ReportsWhatTheConnectorReports) {
   ASSERT_TRUE(bpf.ok() && connector.ok());
   stage.begin();
   while (!stage.over(std::chrono::milliseconds(1))) {
-    // In turns: during a storm, draining only one source would let the other overflow.
+    // Drains both in turn: during a storm, the buffer of the other source would overflow otherwise.
     bpf.drain(1000);
     connector.drain(1000);
   }
@@ -130,7 +130,7 @@ TEST(Bpf, ReportsWhatTheConnectorReports) {
 
 namespace {
 
-// Resources of a process that other processes wait for.
+// Resources of a process that become free when it has ended.
 struct Holding {
   std::string lock_path;
   uint16_t port = 0;
@@ -153,7 +153,7 @@ bool port_is_free(uint16_t port) {
   return ::bind(sock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-// Takes all of them, writes its pid and port to `ready`, and waits to be killed.
+// Takes all these resources, writes its pid and port to `ready`, and waits to be killed.
 [[noreturn]] void hold(const Holding& holding, int ready) {
   const int lock = ::open(holding.lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0) ::_exit(125);
@@ -205,7 +205,7 @@ void expect_all_given_back(Parent parent) {
   const UniqueFd lock(::open(holding.lock_path.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0) << "its lock is held";
   EXPECT_TRUE(port_is_free(port)) << "its port is bound";
-  EXPECT_EQ(resident_bytes(victim), 0u) << "its memory is not back";
+  EXPECT_EQ(resident_bytes(victim), 0u) << "its memory was not released";
   const Seen exit = recorder.of(victim).back();
   EXPECT_EQ(exit.status(), std::optional<int>(SIGKILL));
   EXPECT_EQ(exit.args.value_or(std::vector<std::string>{}).empty(), false) << exit.text();
@@ -419,8 +419,8 @@ TEST(BpfDetails, TitleThatWasRewritten) {
 // ------------------------------------------------------------------------------------------------
 // waking up
 
-// One exit at a time, at any moment while the reader falls asleep: each must wake the reader, since
-// no later event will.
+// Single exits, each at another moment while the reader falls asleep: each must wake the reader,
+// since no later event will.
 TEST(BpfWakeUps, NoneIsMissed) {
   KNELL_NEEDS(lacks_bpf());
   for (const int64_t latency_ns : {0, 1'000'000, 10'000'000}) {
@@ -441,10 +441,11 @@ TEST(BpfWakeUps, NoneIsMissed) {
     for (int i = 0; i < times; ++i) {
       const std::vector<Fate> fates = stage.play_unread();
       ASSERT_EQ(fates.size(), 1u);
-      // The next exit comes sometimes while the pacing is still active, sometimes after the reader
-      // fell asleep.
+      // Sometimes the next exit comes while the pacing is still active, sometimes when the reader
+      // is asleep.
       if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
-      ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid)) << "exit " << i << " woke nobody";
+      ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid))
+          << "exit " << i << " did not wake the reader";
       recorder.forget();
     }
   }
@@ -452,8 +453,8 @@ TEST(BpfWakeUps, NoneIsMissed) {
 
 TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
   KNELL_NEEDS(lacks_bpf());
-  // No process is under this one, so other processes on this machine do not matter; with `status`
-  // the listener does not get new cgroups either, which other tests make.
+  // This process has no descendants, so events of other processes do not matter; with details
+  // `status` the listener does not receive new cgroups either, which other tests create.
   Child idle = Child::fork([] {
     for (;;) ::pause();
     return 0;
@@ -510,8 +511,8 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   ASSERT_TRUE(recorder.ok());
   const uint64_t before = recorder.listener().stats().received;
   std::vector<pid_t> inside;
-  // Made after the listener asked for it, removed and made again: another inode under the same
-  // path.
+  // The cgroup is created after the listener asked for it, then removed and created again: another
+  // inode under the same path.
   for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     inside.push_back(die_in(path));
@@ -524,7 +525,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   }
   for (const pid_t pid : inside) EXPECT_TRUE(recorder.read_until_exit_of(pid));
   EXPECT_EQ(recorder.seen().size(), inside.size());
-  // Details, mark and the two cgroups made, and no event of processes outside.
+  // Counts details, marks and the two new cgroups, but no event of a process outside.
   EXPECT_LE(recorder.listener().stats().received - before, 2 * inside.size() + 6);
 }
 
@@ -533,7 +534,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
 
 namespace {
 
-// More than the buffer and the reserve hold.
+// More events than fit into the buffer and the reserve.
 int overload_size() { return in_vm() ? 25'000 : 200'000; }
 
 void blow(std::vector<Fate>& fates) {
@@ -543,7 +544,7 @@ void blow(std::vector<Fate>& fates) {
 
 }  // namespace
 
-// Nobody reads: the reported and the lost events add up.
+// The listener does not read during the storm: its reported and lost events must add up to all.
 TEST(BpfLoss, IsCountedExactly) {
   KNELL_NEEDS(lacks_bpf());
   Stage stage(blow);
@@ -553,22 +554,22 @@ TEST(BpfLoss, IsCountedExactly) {
                      .via = "bpf"});
   ASSERT_TRUE(recorder.ok());
   ASSERT_FALSE(stage.play_unread().empty());
-  // Only now is there room again for the sentinel.
+  // Reading makes room again for the sentinel.
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of_type(KNELL_EVENT_LOST).empty(); }));
   recorder.drain();
   ASSERT_TRUE(stage.sentinel(recorder));
-  uint64_t told = 0, lost = 0;
+  uint64_t reported = 0, lost = 0;
   for (const Seen& event : recorder.seen()) {
     if (event.type() != KNELL_EVENT_LOST) {
-      ++told;
+      ++reported;
       continue;
     }
     EXPECT_TRUE((event.raw.has & KNELL_HAS_COUNT) != 0);
     EXPECT_EQ(event.raw.lost_types & KNELL_EVENT_EXIT, KNELL_EVENT_EXIT);
     lost += event.raw.lost_count;
   }
-  EXPECT_GT(lost, 0u) << "nothing was lost: this test tests nothing";
-  EXPECT_EQ(told + lost, static_cast<uint64_t>(overload_size()) + 1) << "and the sentinel";
+  EXPECT_GT(lost, 0u) << "nothing was lost: the test is void";
+  EXPECT_EQ(reported + lost, static_cast<uint64_t>(overload_size()) + 1) << "and the sentinel";
 }
 
 }  // namespace knell::test

@@ -21,7 +21,7 @@
 
 namespace knell::test {
 
-// For tests that run once with each.
+// For tests that run once with each way of filtering.
 inline const auto kFilterings = ::testing::Values(
     source::Filtering::kKernel, source::Filtering::kClassic, source::Filtering::kNone);
 inline std::string filtering_name(const ::testing::TestParamInfo<source::Filtering>& tested) {
@@ -45,8 +45,8 @@ inline std::string drain_all(const std::function<Result<source::Drained>()>& dra
   }
 }
 
-// Calls `drain` whenever `fd` is readable, until `done` is true; false when it never was. `broken`:
-// set by `drain`.
+// Calls `drain` whenever `fd` is readable, until `done` returns true. False: the deadline passed.
+// `broken`: an error text that `drain` sets.
 inline bool drain_until(int fd, const std::function<void()>& drain, const std::string& broken,
                         const std::function<bool()>& done, const Deadline& deadline) {
   for (;;) {
@@ -88,7 +88,7 @@ class Collector : public source::ThreadEvents {
                   const Deadline& deadline = Deadline()) {
     return drain_until(connector.fd(), [&] { drain(connector); }, broken, done, deadline);
   }
-  // The exit code of a single-threaded process whose end was reported; -1: it was not.
+  // The exit code of a single-threaded process, if its end was reported; else -1.
   int64_t exit_of(pid_t pid) const {
     for (const event::Raw& raw : raws) {
       if (raw.what == KNELL_EVENT_EXIT && raw.pid == pid &&

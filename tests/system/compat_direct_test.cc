@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The behaviour of Linux 6.6 for requests with a mask, as seen by a program under `knell compat
-// --direct`: there every kernel must behave like that. tests/vm and tests/compat run it so.
+// How a program under `knell compat --direct` sees requests with a mask: on every kernel as on
+// Linux 6.6. Run by tests/vm and tests/compat.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
@@ -31,12 +31,7 @@ std::string not_under_compat() {
   return std::getenv("KNELL_COMPAT_DIRECT") != nullptr ? "" : "runs under knell compat --direct";
 }
 
-pid_t run(int status) {
-  Child child = Child::fork([status] { return status; });
-  const pid_t pid = child.pid();
-  EXPECT_TRUE(child.wait().has_value());
-  return pid;
-}
+pid_t run(int status);
 
 class Client {
  public:
@@ -55,13 +50,15 @@ class Client {
   // Reads until the exit of a process that was forked and died after all earlier events.
   void read_all() {
     ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, 1);
-    const pid_t last = run(0);
-    for (const Deadline deadline; !exits_.contains(last) && !deadline.passed();) {
+    read_until_exit_of(run(0));
+  }
+  void read_until_exit_of(pid_t pid) {
+    for (const Deadline deadline; !exits_.contains(pid) && !deadline.passed();) {
       pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
       ::poll(&ready, 1, 100);
       drain();
     }
-    EXPECT_TRUE(exits_.contains(last));
+    EXPECT_TRUE(exits_.contains(pid));
   }
   void drain() {
     source::Receiver receiver;
@@ -74,8 +71,8 @@ class Client {
     }
   }
 
-  bool heard_exit(pid_t pid) const { return exits_.contains(pid); }
-  bool heard_fork(pid_t pid) const { return std::ranges::count(forks_, pid) != 0; }
+  bool received_exit(pid_t pid) const { return exits_.contains(pid); }
+  bool received_fork(pid_t pid) const { return std::ranges::count(forks_, pid) != 0; }
   const std::map<uint32_t, std::vector<uint32_t>>& acks() const { return acks_; }
 
  private:
@@ -85,26 +82,39 @@ class Client {
   std::map<uint32_t, std::vector<uint32_t>> acks_;
 };
 
+// Runs a process to its end. Returns when another client has received its exit: the kernel may send
+// that after the process was reaped, and then a later request of the test would apply to it.
+pid_t run(int status) {
+  Client other;
+  other.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT);
+  Child child = Child::fork([status] { return status; });
+  const pid_t pid = child.pid();
+  EXPECT_TRUE(child.wait().has_value());
+  other.read_until_exit_of(pid);
+  other.ask(KNELL_MCAST_IGNORE, std::nullopt);
+  return pid;
+}
+
 // The first test, since a kernel with the filter counts a LISTEN after an invalid request once
 // more.
 TEST(CompatDirect, TheKernelCountsAListenerOnce) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
+  KNELL_NEEDS(only_in_vm());  // on other machines other processes may send requests, too
   const Client client;
-  const auto heard = [] {
-    Client prober;  // asks as a program for old kernels does, so the library passes the request on
+  const auto is_counted = [] {
+    Client prober;  // sends requests as a program for old kernels does, so the shim passes them on
     prober.ask(source::kInvalidOp, std::nullopt, 500);
     prober.drain();
     return prober.acks().contains(501);
   };
-  if (heard()) GTEST_SKIP() << "somebody listens already, and for good";
+  if (is_counted()) GTEST_SKIP() << "another listener has raised the count for good";
   for (int i = 0; i < 3; ++i) client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT);
-  EXPECT_TRUE(heard());
+  EXPECT_TRUE(is_counted());
   client.ask(KNELL_MCAST_IGNORE, KNELL_EVENT_EXIT);
-  EXPECT_FALSE(heard()) << "counted more than once";
+  EXPECT_FALSE(is_counted()) << "counted more than once";
   for (int i = 0; i < 2; ++i) client.ask(KNELL_MCAST_IGNORE, KNELL_EVENT_EXIT);
   client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_EXIT);
-  EXPECT_TRUE(heard()) << "an IGNORE too many was counted";
+  EXPECT_TRUE(is_counted()) << "an IGNORE too many was counted";
   client.ask(KNELL_MCAST_IGNORE, std::nullopt);
 }
 
@@ -114,9 +124,9 @@ TEST(CompatDirect, AMaskIsAFilter) {
   client.ask(KNELL_MCAST_LISTEN, kNonzero);
   const pid_t zero = run(0), seven = run(7);
   client.read_all();
-  EXPECT_FALSE(client.heard_exit(zero));
-  EXPECT_FALSE(client.heard_fork(seven));
-  EXPECT_TRUE(client.heard_exit(seven));
+  EXPECT_FALSE(client.received_exit(zero));
+  EXPECT_FALSE(client.received_fork(seven));
+  EXPECT_TRUE(client.received_exit(seven));
   client.ask(KNELL_MCAST_IGNORE, std::nullopt);
 }
 
@@ -129,10 +139,10 @@ TEST(CompatDirect, AnotherMaskReplacesIt) {
   client.ask(KNELL_MCAST_LISTEN, std::nullopt);
   const pid_t all = run(0);
   client.read_all();
-  EXPECT_TRUE(client.heard_fork(born));
-  EXPECT_FALSE(client.heard_exit(born));
-  EXPECT_TRUE(client.heard_fork(all));
-  EXPECT_TRUE(client.heard_exit(all));
+  EXPECT_TRUE(client.received_fork(born));
+  EXPECT_FALSE(client.received_exit(born));
+  EXPECT_TRUE(client.received_fork(all));
+  EXPECT_TRUE(client.received_exit(all));
   client.ask(KNELL_MCAST_IGNORE, std::nullopt);
 }
 
@@ -145,7 +155,7 @@ TEST(CompatDirect, IgnoreStopsEvents) {
   client.ask(KNELL_MCAST_IGNORE, KNELL_EVENT_EXIT);
   const pid_t seven = run(7);
   client.read_all();
-  EXPECT_FALSE(client.heard_exit(seven));
+  EXPECT_FALSE(client.received_exit(seven));
   client.ask(KNELL_MCAST_IGNORE, std::nullopt);
   other.ask(KNELL_MCAST_IGNORE, std::nullopt);
 }
@@ -157,9 +167,9 @@ TEST(CompatDirect, AnInvalidRequestSetsTheMask) {
   client.ask(source::kInvalidOp, kNonzero, 40);
   const pid_t zero = run(0), seven = run(7);
   client.read_all();
-  EXPECT_FALSE(client.heard_exit(zero));
-  EXPECT_TRUE(client.heard_exit(seven));
-  // A kernel with the filter keeps the ack from a filtered listener.
+  EXPECT_FALSE(client.received_exit(zero));
+  EXPECT_TRUE(client.received_exit(seven));
+  // A kernel with the filter does not send the ack to a filtered listener.
   const auto ack = client.acks().find(41);
   if (ack != client.acks().end()) {
     EXPECT_EQ(ack->second, std::vector<uint32_t>{EINVAL});
@@ -169,7 +179,7 @@ TEST(CompatDirect, AnInvalidRequestSetsTheMask) {
 
 TEST(CompatDirect, EveryListenIsAckedOnceAndNothingElseIs) {
   KNELL_NEEDS(not_under_compat());
-  KNELL_NEEDS(only_in_vm());  // elsewhere other processes send requests, too
+  KNELL_NEEDS(only_in_vm());  // on other machines other processes may send requests, too
   Client client;
   for (const uint32_t nonce : {100U, 200U, 300U}) {
     client.ask(KNELL_MCAST_LISTEN, KNELL_EVENT_ALL, nonce);

@@ -33,17 +33,17 @@ class Count {
     for (; by > 0; by--) request(KNELL_MCAST_LISTEN);
     for (; by < 0; by++) request(KNELL_MCAST_IGNORE);
   }
-  bool deaf() const { return !probe_->ask()->acked; }
-  // Sets the count to 0, whatever it is.
+  bool is_silent() const { return !probe_->ask()->acked; }
+  // Lowers or raises the count to 0.
   void zero() {
-    for (int i = 0; deaf() && i < 100; i++) change(1);
-    for (int i = 0; !deaf() && i < 100; i++) change(-1);
-    KNELL_CHECK(deaf());
+    for (int i = 0; is_silent() && i < 100; i++) change(1);
+    for (int i = 0; !is_silent() && i < 100; i++) change(-1);
+    KNELL_CHECK(is_silent());
   }
   bool is_zero() {
-    if (!deaf()) return false;
+    if (!is_silent()) return false;
     change(1);
-    const bool one = !deaf();
+    const bool one = !is_silent();
     change(-1);
     return one;
   }
@@ -74,7 +74,7 @@ class ConnectorCount : public ::testing::TestWithParam<Filtering> {
     EXPECT_TRUE(connector.has_value()) << connector.error().message();
     return connector ? *std::move(connector) : nullptr;
   }
-  static bool hears(Connector& connector, Collector& collector) {
+  static bool receives(Connector& connector, Collector& collector) {
     const pid_t child = exited_child(7);
     collector.drain(connector);
     return collector.exit_of(child) == 7 << 8;
@@ -89,7 +89,7 @@ TEST_P(ConnectorCount, OneIgnoreForOneListener) {
   ASSERT_TRUE(count_->is_zero());
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
-  EXPECT_FALSE(count_->deaf());
+  EXPECT_FALSE(count_->is_silent());
   connector.reset();
   EXPECT_TRUE(count_->is_zero());
 }
@@ -120,31 +120,31 @@ TEST_P(ConnectorCount, ForkedChildSendsNoIgnore) {
     connector.reset();
     return std::string();
   });
-  EXPECT_FALSE(count_->deaf());
+  EXPECT_FALSE(count_->is_silent());
 }
 
-TEST_P(ConnectorCount, OpensOnADeafKernel) {
+TEST_P(ConnectorCount, OpensWhenTheKernelSendsNothing) {
   count_->change(-5);
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   EXPECT_EQ(connector->counters().repaired, 1U);
   Collector collector;
-  EXPECT_TRUE(hears(*connector, collector));
+  EXPECT_TRUE(receives(*connector, collector));
   connector.reset();
   EXPECT_TRUE(count_->is_zero()) << "what the repair added replaces what was subtracted";
 }
 
-TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
+TEST_P(ConnectorCount, SilenceIsRepairedAndReported) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   Collector collector;
-  ASSERT_TRUE(hears(*connector, collector));
+  ASSERT_TRUE(receives(*connector, collector));
   ASSERT_TRUE(connector->check_health().has_value());
   const uint64_t healthy = system_clock().monotonic_ns();
   collector.raws.clear();
 
   count_->change(-4);
-  EXPECT_FALSE(hears(*connector, collector));
+  EXPECT_FALSE(receives(*connector, collector));
   ASSERT_TRUE(connector->check_health().has_value());
   EXPECT_EQ(connector->counters().repaired, 1U);
   collector.drain(*connector);
@@ -155,13 +155,13 @@ TEST_P(ConnectorCount, DeafnessIsRepairedAndReported) {
   EXPECT_EQ(hole.u.lost.types, KNELL_EVENT_NONZERO_EXIT);
   EXPECT_LE(hole.u.lost.from_ns, healthy);
   EXPECT_GE(hole.stamp_ns, healthy);
-  EXPECT_TRUE(hears(*connector, collector));
+  EXPECT_TRUE(receives(*connector, collector));
   connector.reset();
   EXPECT_TRUE(count_->is_zero());
 }
 
 // Events that were queued before the connector stopped come before the LOST event.
-TEST_P(ConnectorCount, HoleOfDeafnessFollowsQueuedEvents) {
+TEST_P(ConnectorCount, HoleOfSilenceFollowsQueuedEvents) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   exited_child(1);
@@ -177,7 +177,7 @@ TEST_P(ConnectorCount, HoleOfDeafnessFollowsQueuedEvents) {
   EXPECT_EQ(collector.raws[2].u.exit.code, 3U << 8);
 }
 
-TEST_P(ConnectorCount, RepeatedDeafnessEndsKernelFiltering) {
+TEST_P(ConnectorCount, RepeatedSilenceEndsKernelFiltering) {
   auto connector = open(KNELL_EVENT_NONZERO_EXIT);
   ASSERT_TRUE(connector);
   Collector collector;
@@ -191,7 +191,7 @@ TEST_P(ConnectorCount, RepeatedDeafnessEndsKernelFiltering) {
   collector.drain(*connector);
   collector.raws.clear();
   exited_child(0);
-  EXPECT_TRUE(hears(*connector, collector));
+  EXPECT_TRUE(receives(*connector, collector));
   EXPECT_EQ(collector.raws.size(), 1U) << "filtered all the same";
   ASSERT_TRUE(connector->set_request({KNELL_EVENT_EXIT}).has_value());
   const pid_t well = exited_child(0);

@@ -17,14 +17,14 @@ namespace {
 using source::Connector;
 using ::testing::Test;
 
-// "CODE sentence" of the refusal; "fine" when the connector opened.
+// The refusal as text, "CODE sentence"; "fine" if the connector could be opened.
 std::string attempt() {
   const auto connector = Connector::create({.wanted = {KNELL_EVENT_NONZERO_EXIT}});
   if (connector) return "fine";
   return std::to_string(connector.error().code) + " " + connector.error().message();
 }
 
-// Whether the kernel filters; determined while there is a listener.
+// Whether the kernel has the filter, as found out while there is a listener.
 bool kernel_filters() {
   const auto listening = Connector::create({.wanted = {KNELL_EVENT_COREDUMP}});
   return listening && (*listening)->filtering() == source::Filtering::kKernel;
@@ -107,9 +107,9 @@ TEST_F(ConnectorRefusal, UserNobodyMayListenFrom66On) {
   EXPECT_EQ(text, std::to_string(9 << 8));
 }
 
-// A listener that enters another namespace continues to receive events; a probe from there must not
-// decide about its health. It is opened here, so that it is unsubscribed from here: the kernel
-// would ignore a request from there.
+// A listener that enters another namespace continues to receive events, so the probe, which fails
+// there, must not count as a failure. The listener is opened in this namespace, and destroyed here
+// too: from the other namespace the kernel would ignore the request to unsubscribe.
 TEST_F(ConnectorRefusal, SubscriptionOutlivesAChangeOfNamespace) {
   const auto opened = Connector::create({.wanted = {KNELL_EVENT_NONZERO_EXIT}});
   ASSERT_TRUE(opened.has_value()) << opened.error().message();

@@ -76,7 +76,7 @@ TEST_P(ConnectorSource, ReportsFailuresAndNothingElse) {
   }
 }
 
-constexpr uint32_t kRareStatus = 0x5b;  // of no other process
+constexpr uint32_t kRareStatus = 0x5b;  // an exit status that no other process has
 
 TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
@@ -95,7 +95,7 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
                             KNELL_EVENT_EXIT | KNELL_EVENT_COMM};
   uint32_t changes = 0;
   std::ptrdiff_t failures = 0;
-  const auto heard_all = [&] {
+  const auto received_all = [&] {
     EXPECT_TRUE(connector->set_request({masks[changes++ % std::size(masks)]}).has_value());
     failures += std::ranges::count_if(collector.raws, [](const event::Raw& raw) {
       // A child that was reaped before its event was made has no parent in it, so the parent is not
@@ -103,9 +103,9 @@ TEST_P(ConnectorSource, MaskChangedLiveLosesNothing) {
       return raw.what == KNELL_EVENT_EXIT && raw.u.exit.code == kRareStatus << 8;
     });
     collector.raws.clear();
-    return failures >= count;  // the last child's event may come after its parent's
+    return failures >= count;  // a parent's event may come before that of its last child
   };
-  EXPECT_TRUE(collector.read_until(*connector, heard_all)) << failures << " of " << count;
+  EXPECT_TRUE(collector.read_until(*connector, received_all)) << failures << " of " << count;
   EXPECT_EQ(failures, count);
   EXPECT_GT(changes, 5U);
   EXPECT_EQ(connector->counters().lost, 0U);
@@ -138,9 +138,9 @@ TEST_P(ConnectorSource, StopsAtTheBound) {
   ASSERT_TRUE(connector);
   rename_self(99);
   Collector collector;
-  for (size_t told = 0; told < 100; told = collector.raws.size()) {
+  for (size_t reported = 0; reported < 100; reported = collector.raws.size()) {
     ASSERT_EQ(connector->drain(collector, 1), source::Drained::kMore);
-    ASSERT_LE(collector.raws.size(), told + 1);
+    ASSERT_LE(collector.raws.size(), reported + 1);
   }
 }
 
@@ -174,7 +174,7 @@ bool inside(const event::Raw& hole, const event::Raw& raw) {
   return raw.stamp_ns >= hole.u.lost.from_ns && raw.stamp_ns <= hole.stamp_ns;
 }
 
-// Lets a small socket overflow `times` while a big one beside it receives everything.
+// Makes a small socket overflow `times` times while a large one beside it receives everything.
 struct Overflow {
   Overflow(uint32_t mask, Filtering best, int times) {
     const auto small = open({.wanted = {mask}, .buffer_bytes = 32U << 10, .best = best});
@@ -192,12 +192,12 @@ struct Overflow {
     EXPECT_EQ(all.of_type(KNELL_EVENT_LOST).size(), 0U);
     holes = few.of_type(KNELL_EVENT_LOST);
     lost = small->counters().lost;
-    std::set<Place> heard;
+    std::set<Place> received;
     for (const event::Raw& raw : few.raws) {
-      if (raw.what != KNELL_EVENT_LOST) heard.insert(place(raw));
+      if (raw.what != KNELL_EVENT_LOST) received.insert(place(raw));
     }
     for (const event::Raw& raw : all.raws) {
-      if (!heard.contains(place(raw))) missing.push_back(raw);
+      if (!received.contains(place(raw))) missing.push_back(raw);
     }
   }
   Collector few;
@@ -225,7 +225,7 @@ void expect_in_place(const Overflow& seen) {
 
 void overflow(uint32_t mask, Filtering best, int times) {
   const Overflow seen(mask, best, times);
-  // Other processes on the machine may cause more events, where they are not filtered out.
+  // Other processes of the machine may cause more events, unless they are filtered out.
   const bool alone = best != Filtering::kNone && mask == KNELL_EVENT_COMM;
   ASSERT_GE(seen.holes.size(), static_cast<size_t>(times));
   if (alone) {
@@ -233,9 +233,9 @@ void overflow(uint32_t mask, Filtering best, int times) {
   }
   EXPECT_GT(seen.missing.size(), static_cast<size_t>(times) * 100);
   const bool exact = best != Filtering::kNone;
-  uint64_t told = 0;
+  uint64_t reported = 0;
   for (const event::Raw& hole : seen.holes) {
-    told += hole.u.lost.count;
+    reported += hole.u.lost.count;
     EXPECT_TRUE(hole.u.lost.counted);
     EXPECT_EQ(hole.u.lost.exact, exact);
     EXPECT_EQ(hole.u.lost.types, mask);
@@ -247,12 +247,12 @@ void overflow(uint32_t mask, Filtering best, int times) {
     }
     EXPECT_GE(hole.u.lost.count, static_cast<uint64_t>(gone));
   }
-  EXPECT_EQ(seen.lost, told);
+  EXPECT_EQ(seen.lost, reported);
   // Events of other processes may be dropped after the big socket was read.
   if (alone) {
-    EXPECT_EQ(told, seen.missing.size());
+    EXPECT_EQ(reported, seen.missing.size());
   }
-  EXPECT_GE(told, seen.missing.size());
+  EXPECT_GE(reported, seen.missing.size());
   expect_in_place(seen);
 }
 
@@ -270,9 +270,9 @@ TEST_P(ConnectorSource, HoleIsReportedWithinTheBound) {
   ASSERT_TRUE(connector);
   rename_self(300);
   Collector collector;
-  size_t told = 0;
+  size_t reported = 0;
   while (connector->drain(collector, 1) == source::Drained::kMore) {
-    ASSERT_LE(collector.raws.size(), ++told);
+    ASSERT_LE(collector.raws.size(), ++reported);
   }
   ASSERT_EQ(collector.of_type(KNELL_EVENT_LOST).size(), 1U);
   EXPECT_EQ(collector.raws.back().what, KNELL_EVENT_LOST);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell through a real knelld: what a program sees that did not ask for a daemon, what it may
-// see, and what happens when the daemon is killed.
+// libknell through a real knelld: the events of a program that did not ask for a daemon, what
+// it may see, and what happens when the daemon is killed.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -63,14 +63,14 @@ class ThroughKnelld : public testing::Test {
   std::optional<Daemon> daemon_;
 };
 
-// Waits for one byte from another process, which says that it is ready.
-void tell(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
+// Signals another process that this one is ready; await() waits for the signal.
+void notify(const UniqueFd& to) { EXPECT_EQ(::write(to.get(), "x", 1), 1); }
 bool await(const UniqueFd& from) {
   char byte = 0;
   return ::read(from.get(), &byte, 1) == 1;
 }
 
-// Exits at once, and is not reaped.
+// Forks a child that exits at once and is not reaped.
 pid_t fork_dying(int code) {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(code);
@@ -149,7 +149,7 @@ TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
     EXPECT_TRUE(exits[0].status());
     EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   }
-  // No further events of them follow.
+  // They have ended, so no further events of them follow.
   const pid_t last = fork_dying(3);
   ASSERT_FALSE(recorder.listener().add(last, 0, 1));
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(last).empty(); }));
@@ -176,7 +176,7 @@ TEST_F(ThroughKnelld, ReconnectsAfterTheDaemonWasKilled) {
   EXPECT_EQ(recorder.listener().stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
   Child after = Child::fork([] { return 5; });
   ASSERT_TRUE(recorder.read_until_exit_of(after.pid()));
-  EXPECT_TRUE(recorder.of(missed_pid).empty()) << "which nobody heard";
+  EXPECT_TRUE(recorder.of(missed_pid).empty()) << "a lost event replaces it";
 }
 
 TEST_F(ThroughKnelld, AddedProcessThatDiedMeanwhileIsRecovered) {
@@ -202,7 +202,7 @@ TEST_F(ThroughKnelld, OrdinaryUserReceivesItsOwnProcessesOnly) {
     const knell_stats stats = recorder.listener().stats();
     EXPECT_EQ(stats.scope, static_cast<uint32_t>(KNELL_SCOPE_USER));
     EXPECT_EQ(stats.scope_uid, 65534u);
-    tell(ready.write);
+    notify(ready.write);
     if (!await(go.read)) return 4;
     Child own = Child::fork([] { return 6; });
     EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
@@ -212,8 +212,9 @@ TEST_F(ThroughKnelld, OrdinaryUserReceivesItsOwnProcessesOnly) {
   ASSERT_TRUE(await(ready.read));
   Child roots = Child::fork([] { return 5; });
   ASSERT_TRUE(roots.wait());
-  tell(go.write);
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  notify(go.write);
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
@@ -228,7 +229,7 @@ TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
     Recorder recorder(wish(KNELL_EVENT_EXIT));
     if (!recorder.ok()) ::_exit(4);
     EXPECT_EQ(recorder.listener().stats().scope, static_cast<uint32_t>(KNELL_SCOPE_NAMESPACE));
-    tell(ready.write);
+    notify(ready.write);
     if (!await(go.read)) ::_exit(5);
     Child own = Child::fork([] { return 6; });
     EXPECT_TRUE(recorder.read_until_exit_of(own.pid()));
@@ -239,8 +240,9 @@ TEST_F(ThroughKnelld, PidNamespaceReceivesItsOwnProcessesWithItsOwnPids) {
   ASSERT_TRUE(await(ready.read));
   Child stranger = Child::fork([] { return 5; });
   ASSERT_TRUE(stranger.wait());
-  tell(go.write);
-  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  notify(go.write);
+  EXPECT_EQ(outside.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 // The processes of a snapshot, by pid; without their strings, which are valid in the call only.
@@ -255,7 +257,7 @@ TEST_F(ThroughKnelld, ASnapshotHasTheProcessesThatMatch) {
   Recorder::Wish only = wish(KNELL_EVENT_EXIT);
   only.matches = {{"under", std::to_string(::getpid())}};
   Recorder recorder(only);
-  // It stops itself, once it has executed.
+  // The shell stops itself once it has been executed.
   Child child = Child::spawn({"/bin/sh", "-c", "kill -STOP $$", "sh", "--password=hunter2"});
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);
@@ -297,7 +299,8 @@ TEST_F(ThroughKnelld, ASnapshotShowsAnOrdinaryUserItsOwnProcessesOnly) {
     }
     return testing::Test::HasFailure() ? 1 : 0;
   });
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere) {
@@ -327,7 +330,8 @@ TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere)
     }
     ::_exit(testing::Test::HasFailure() ? 1 : 0);
   });
-  EXPECT_EQ(outside.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(outside.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 TEST_F(ThroughKnelld, ASnapshotHasNoMoreDetailsThanTheListener) {

@@ -35,11 +35,11 @@ namespace {
 
 using source::Receiver;
 
-// cpu, seq, what, data
+// What identifies an event: cpu, seq, what, data.
 using Key = std::tuple<uint32_t, uint32_t, uint32_t, std::array<std::byte, 24>>;
 using Keys = std::set<Key>;
 
-constexpr size_t kDataOffset = 52;  // of event_data in a datagram
+constexpr size_t kDataOffset = 52;  // offset of event_data in a datagram
 constexpr std::array<uint32_t, 9> kTypes = {
     KNELL_EVENT_FORK,   KNELL_EVENT_EXEC, KNELL_EVENT_UID,      KNELL_EVENT_GID, KNELL_EVENT_SID,
     KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP, KNELL_EVENT_EXIT};
@@ -51,10 +51,10 @@ Key key_of(const event::Raw& raw) {
   return key;
 }
 
-// A socket made here: the test chooses its filter.
+// A socket of this test, with a filter that the test chooses.
 class Listener {
  public:
-  // Without a mask in the request it is a legacy listener, whose events only the program filters.
+  // A listener whose request has no mask is a legacy listener: only `program` filters its events.
   Listener(std::optional<uint32_t> request, const filter::ClassicBpf& program) {
     auto fd = source::open_connector();
     KNELL_CHECK(fd.has_value());
@@ -108,7 +108,7 @@ void trace_a_child() {
 int change_much() {
   ::setsid();
   ::prctl(PR_SET_NAME, "differential");
-  // Not through libc, which would change all threads.
+  // Uses the system calls directly, since libc would change the ids of all threads.
   ::syscall(SYS_setgid, 65534);
   ::syscall(SYS_setuid, 65534);
   return 3;
@@ -128,7 +128,7 @@ int dump_core() {
 }
 
 int exec_something() {
-  // This same program, with no test to run.
+  // Executes this program itself, with no test to run.
   ::execl("/proc/self/exe", "differential", "--gtest_filter=-*", "--gtest_brief=1", nullptr);
   return 1;
 }
@@ -183,7 +183,7 @@ Keys passing(const std::vector<event::Raw>& events, uint32_t mask) {
 
 std::string difference(const Keys& wanted, const Keys& got) {
   std::string text;
-  const auto tell = [&](const char* what, const Keys& from, const Keys& other) {
+  const auto report = [&](const char* what, const Keys& from, const Keys& other) {
     std::map<std::string, int> kinds;
     for (const Key& key : from) {
       if (!other.contains(key)) ++kinds[event::type_name(std::get<2>(key))];
@@ -192,8 +192,8 @@ std::string difference(const Keys& wanted, const Keys& got) {
       text += std::string(" ") + what + " " + std::to_string(count) + " " + name;
     }
   };
-  tell("misses", wanted, got);
-  tell("has too many", got, wanted);
+  report("misses", wanted, got);
+  report("has too many", got, wanted);
   return text;
 }
 

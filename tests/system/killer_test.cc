@@ -36,7 +36,7 @@
 namespace knell::test {
 namespace {
 
-constexpr int kMore = 15;  // rounds, where the first reported no sender
+constexpr int kMore = 15;  // rounds of a test in which no sender was reported at first
 
 int rounds() {
   const char* given = std::getenv("KNELL_TEST_ROUNDS");
@@ -57,13 +57,13 @@ Truth go(const WayToDie& way) {
   Truth truth;
   const auto status = stage.wait();
   if (status != 0 || ::read(says.read.get(), &truth, sizeof truth) != sizeof truth) {
-    ADD_FAILURE() << way.name << ": the stage broke: " << status.value_or(-1);
+    ADD_FAILURE() << way.name << ": the process of the stage failed: " << status.value_or(-1);
     truth.pid = 0;
   }
   return truth;
 }
 
-// As text that is the same in each round.
+// The facts as text, without pids, so that it is the same in each round.
 std::string text_of(uint32_t cause, pid_t killer, int request, pid_t asker, const Truth& truth) {
   const auto name = [&](pid_t pid) -> std::string {
     if (pid == truth.pid) return " itself";
@@ -88,21 +88,21 @@ std::string text_of(const Seen& exit, const Truth& truth) {
 }
 
 // What a listener reported for one way, and how often.
-using Told = std::map<std::string, int>;
-std::string text_of(const Told& told) {
+using Reports = std::map<std::string, int>;
+std::string text_of(const Reports& reported) {
   std::string text;
-  for (const auto& [words, count] : told) {
+  for (const auto& [words, count] : reported) {
     if (!text.empty()) text += "; ";
-    if (told.size() > 1) text += std::to_string(count) + " ";
+    if (reported.size() > 1) text += std::to_string(count) + " ";
     text += words;
   }
   return text;
 }
 
-// What is reported when nothing is known.
+// The text of a report in which everything is unknown.
 std::string nothing(const Truth& truth) { return text_of(0, 0, 0, 0, truth); }
 
-void hear(Recorder& recorder, const Truth& truth, Told& told) {
+void count_report(Recorder& recorder, const Truth& truth, Reports& reported) {
   const bool came = recorder.read_until_exit_of(truth.pid, truth.status);
   EXPECT_TRUE(came) << "no exit of " << truth.pid;
   if (!came) return;
@@ -111,7 +111,7 @@ void hear(Recorder& recorder, const Truth& truth, Told& told) {
   if (words != nothing(truth)) {
     EXPECT_EQ(words, text_of(truth)) << exits.back().text();
   }
-  ++told[words];
+  ++reported[words];
   recorder.forget();
 }
 
@@ -123,12 +123,13 @@ Recorder::Wish exits_under_us(const char* via) {
           .via = via};
 }
 
-// Checks that it was reported often enough; else a failure.
-bool known(const Told& told, const Truth& truth) {
+// Whether the sender was reported in at least three quarters of the rounds.
+bool known(const Reports& reported, const Truth& truth) {
   int all = 0;
-  for (const auto& [words, count] : told) all += count;
-  const auto unknown = told.find(nothing(truth));
-  return nothing(truth) == text_of(truth) || unknown == told.end() || unknown->second * 4 <= all;
+  for (const auto& [words, count] : reported) all += count;
+  const auto unknown = reported.find(nothing(truth));
+  return nothing(truth) == text_of(truth) || unknown == reported.end() ||
+         unknown->second * 4 <= all;
 }
 
 TEST(Killer, OfEveryWayToDie) {
@@ -149,15 +150,15 @@ TEST(Killer, OfEveryWayToDie) {
   for (const WayToDie& way : ways_to_die()) {
     if (only != nullptr && std::strstr(way.name, only) == nullptr) continue;
     SCOPED_TRACE(way.name);
-    Told of_bpf, of_daemon;
+    Reports of_bpf, of_daemon;
     Truth truth;
     int most = way.slow ? std::min(rounds(), 3) : rounds();
     for (int round = 0; round < most; round++) {
       truth = go(way);
       if (truth.pid == 0) break;
-      hear(bpf, truth, of_bpf);
-      if (via_daemon) hear(*via_daemon, truth, of_daemon);
-      // One unknown result is no failure yet.
+      count_report(bpf, truth, of_bpf);
+      if (via_daemon) count_report(*via_daemon, truth, of_daemon);
+      // If a sender was unknown, run more rounds before the test fails.
       if (round == most - 1 && most < kMore && !(known(of_bpf, truth) && known(of_daemon, truth)))
         most = kMore;
     }
@@ -173,7 +174,7 @@ TEST(Killer, OfEveryWayToDie) {
 // Runs in a pid namespace of its own: makes children that are killed from outside it until an event
 // names a killer (see above), and checks killed_by of that event. The result is an exit status that
 // says which check failed.
-int be_told_of_a_killer_outside(int victims) {
+int report_a_killer_outside(int victims) {
   Recorder inside({.events = KNELL_EVENT_EXIT,
                    .details = KNELL_DETAILS_NAMES,
                    .latency_ns = 0,
@@ -207,8 +208,7 @@ TEST(Killer, OutsideTheListenersPidNamespaceHasNoNumber) {
   const Nested nested(1);
   ASSERT_TRUE(nested.ok());
   Pipe victims = make_pipe();
-  Inside listener(nested.first(1),
-                  [&] { return be_told_of_a_killer_outside(victims.write.get()); });
+  Inside listener(nested.first(1), [&] { return report_a_killer_outside(victims.write.get()); });
   victims.write.reset();
   char word = 0;
   while (::read(victims.read.get(), &word, 1) == 1)

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A listener's life: its mask and its pids change while events come, it loses events and reports
-// it, removes processes that are over, and works for an ordinary user.
+// A listener over its lifetime: its mask and its pids change while events come, it loses events and
+// reports that, it removes processes that have ended, and it works for an ordinary user.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -18,7 +18,7 @@
 namespace knell::test {
 namespace {
 
-// A storm whose processes are not recorded.
+// A storm whose processes are not in the report of the scenario.
 Scenario storming(int count, int nth) {
   return [=](std::vector<Fate>& fates) {
     storm(count, nth, 1);
@@ -135,7 +135,7 @@ TEST(Listener, ReceivesAddedProcessesOnly) {
   EXPECT_EQ(recorder.of(pids[0])[0].raw.cookie, 0xfeedfacecafeu);
   EXPECT_EQ(recorder.of(pids[2])[0].raw.cookie, 17u);
   EXPECT_TRUE(recorder.of(pids[1]).empty());
-  // It was removed automatically when it died.
+  // The process was removed automatically when it died.
   EXPECT_EQ(listener.remove(pids[0]), std::errc::no_such_file_or_directory);
 }
 
@@ -169,7 +169,8 @@ TEST(Listener, AddFailsForAProcessThatIsGone) {
             std::errc::no_such_process);
 }
 
-// Its exit event passed before it was added: it is reported nevertheless.
+// The process exits before it is added, so its exit event is not received; the exit is reported
+// nevertheless.
 TEST(Listener, AddOfAZombieReportsItsExit) {
   KNELL_NEEDS(lacks_connector());
   Child child = Child::fork([] { return 6; });
@@ -184,7 +185,7 @@ TEST(Listener, AddOfAZombieReportsItsExit) {
   EXPECT_EQ(exit.raw.cookie, 5u);
 }
 
-// Born and dead while the listener was open and not read.
+// The process begins and ends while the listener is open but not read.
 TEST(Listener, AddOfAZombieWhoseBirthIsStillQueued) {
   KNELL_NEEDS(lacks_connector());
   for (const uint32_t mask :
@@ -209,8 +210,8 @@ TEST(Listener, AddOfAZombieWhoseBirthIsStillQueued) {
 // ----------------------------------------------------------------------------------------------------------
 // loss
 
-// A listener with room for a few events that is not read during a storm. It reports how many it
-// lost; a listener with plenty of room beside it knows how many there were.
+// A listener with room for a few events is not read during a storm, and must report how many it
+// lost. A second listener with enough room receives all of them.
 TEST(Listener, CountsWhatItLost) {
   KNELL_NEEDS(lacks_connector());
   constexpr int kChildren = 3000;
@@ -241,20 +242,22 @@ TEST(Listener, CountsWhatItLost) {
       EXPECT_EQ(hole.raw.lost_types & KNELL_EVENT_EXIT, KNELL_EVENT_EXIT);
     }
     ASSERT_TRUE(roomy.read_until_exit_of(stage.sentinels().back()));
-    const auto [told, lost] = exits_and_lost(tiny);
-    // Other processes end as well: what tiny lost was before this.
+    const auto [reported, lost] = exits_and_lost(tiny);
+    // Other processes exit as well. All that the tiny listener lost came before this sentinel, so
+    // the roomy one has received it now.
     ASSERT_TRUE(stage.sentinel(roomy));
     const auto [all, none] = exits_and_lost(roomy);
     EXPECT_GT(lost, 0u);
     EXPECT_EQ(none, 0u);
-    EXPECT_GE(told + lost, static_cast<uint64_t>(kChildren) + 1);
-    // The roomy one was opened before and read after. At process level the socket of the tiny one
-    // also gets core dumps and the forks of threads, which the storm has none of.
+    EXPECT_GE(reported + lost, static_cast<uint64_t>(kChildren) + 1);
+    // The roomy listener was opened before the tiny one and read after it. At process level the
+    // socket of the tiny one also gets core dumps and forks of threads, of which the storm has
+    // none.
     const auto others = std::ranges::count_if(roomy.seen(), [](const Seen& seen) {
       return seen.type() == KNELL_EVENT_COREDUMP ||
              (seen.type() == KNELL_EVENT_FORK && seen.raw.child_tid != seen.raw.child_pid);
     });
-    EXPECT_LE(told + lost, all + static_cast<uint64_t>(others));
+    EXPECT_LE(reported + lost, all + static_cast<uint64_t>(others));
     EXPECT_EQ(tiny.listener().stats().lost, lost);
   }
 }
@@ -273,8 +276,7 @@ TEST(Listener, LossPassesEveryPredicate) {
 // --------------------------------------------------------------------------------------------------------
 // memory
 
-// With zero exits filtered out no event says that a process is over; it is removed nevertheless, in
-// sweeps.
+// If zero exits are filtered out, no event says that a process has ended: the sweep removes it.
 TEST(Listener, ForgetsProcessesWhoseExitsAreFilteredOut) {
   KNELL_NEEDS(lacks_connector());
   const int children = in_vm() ? 2000 : 20'000;
@@ -340,7 +342,8 @@ TEST(Listener, WorksForUserNobody) {
     }
     return testing::Test::HasFailure() ? 1 : 0;
   });
-  EXPECT_EQ(nobody.wait(), std::optional<int>(0)) << "see the failures above, told by the child";
+  EXPECT_EQ(nobody.wait(), std::optional<int>(0))
+      << "see the failures above, reported by the child";
 }
 
 }  // namespace knell::test

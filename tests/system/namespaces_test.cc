@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The pids of processes in pid namespaces: as the programs in the kernel report them, and as knell
-// tracks them over the connector. /proc shows the right values while the processes live.
+// The pids of processes in pid namespaces, as the programs in the kernel report them and as knell
+// tracks them over the connector, compared with /proc while the processes live.
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <pthread.h>
@@ -37,7 +37,7 @@ using Numbers = std::vector<event::NamespacePid>;
 
 class Keeper : public SourceCollector {
  public:
-  // The event of that type about that thread; FORK: about that child.
+  // The event of this type about this thread; FORK: about this child.
   const source::KeptEvent* find(uint32_t what, pid_t tid) const {
     for (const source::KeptEvent& one : events) {
       if (one.event.type != what) continue;
@@ -59,13 +59,13 @@ Numbers numbers_of(const std::vector<event::NamespacePids>& levels,
   return numbers;
 }
 
-// The number at each of the first levels; 0 in the rest.
+// The pid at each of the first levels; 0 at the others.
 Numbers only_in_the_first(Numbers numbers, size_t levels) {
   for (size_t i = levels; i < numbers.size(); i++) numbers[i].nr = 0;
   return numbers;
 }
 
-// One byte each: a process has reached a point, and may continue.
+// A pipe for one byte, by which one process tells another one to continue.
 class Gate {
  public:
   void open() { KNELL_CHECK(::write(pipe_.write.get(), "x", 1) == 1); }
@@ -111,7 +111,7 @@ class Levels : public ::testing::Test {
         << "no event " << what << " of " << tid;
     return keeper_.find(what, tid);
   }
-  // All events sent before this one have been read.
+  // Reads all events that were sent up to now.
   void drain_all() {
     const pid_t last = exited_child(0);
     ASSERT_NE(await(KNELL_EVENT_EXIT, last), nullptr);
@@ -143,17 +143,17 @@ TEST_F(Levels, ForkExecAndExitThreeDeep) {
   const Numbers its = numbers_in_proc(child, nested);
   const Numbers parents = numbers_in_proc(parent.pid(), nested);
   ASSERT_EQ(its.size(), 3U);
-  ASSERT_NE(its[0].nr, its[2].nr) << "or nothing is shown by this test";
+  ASSERT_NE(its[0].nr, its[2].nr) << "otherwise the test is void";
   go.open();
   ASSERT_EQ(parent.wait(), 0);
 
   for (const uint32_t what : std::span(kEach).subspan(1)) {
-    const source::KeptEvent* told = await(what, child);
-    ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->levels_known);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::pid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::tid), its);
-    EXPECT_EQ(numbers_of(told->levels, &event::NamespacePids::ppid), parents);
+    const source::KeptEvent* reported = await(what, child);
+    ASSERT_NE(reported, nullptr);
+    EXPECT_TRUE(reported->levels_known);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::pid), its);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::tid), its);
+    EXPECT_EQ(numbers_of(reported->levels, &event::NamespacePids::ppid), parents);
   }
   const source::KeptEvent* fork = await(KNELL_EVENT_FORK, child);
   ASSERT_NE(fork, nullptr);
@@ -209,7 +209,8 @@ TEST_F(Levels, TheFirstOfEach) {
 
 class LevelsOfTheKiller : public Levels {
  protected:
-  // A victim three deep, killed by a process `from` namespaces deep; its levels at its exit.
+  // A victim that is three namespaces deep is killed by a process that is `from` namespaces deep;
+  // checks the levels of its exit.
   void kill_from(size_t from) {
     const Nested nested(3);
     ASSERT_TRUE(nested.ok());
@@ -330,7 +331,7 @@ TEST_F(Levels, BirthsInsideAreSentWithoutASubscription) {
   EXPECT_EQ(process->birth.uid, 0U);
   EXPECT_EQ(thread->birth.uid, 1000U) << "of who made it";
   EXPECT_EQ(keeper_.birth_of(inside.helper()), nullptr)
-      << "of the initial namespace, and nobody asked";
+      << "it is in the initial namespace, and was not requested";
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, inside.pid()), nullptr) << "it is no event";
   EXPECT_EQ(keeper_.find(KNELL_EVENT_FORK, tid), nullptr);
 }
@@ -379,10 +380,10 @@ TEST_F(Levels, TheInitialNamespaceHasNone) {
   const pid_t pid = child.pid();
   child.wait();
   for (const uint32_t what : kEach) {
-    const source::KeptEvent* told = await(what, pid);
-    ASSERT_NE(told, nullptr);
-    EXPECT_TRUE(told->levels_known);
-    EXPECT_TRUE(told->levels.empty());
+    const source::KeptEvent* reported = await(what, pid);
+    ASSERT_NE(reported, nullptr);
+    EXPECT_TRUE(reported->levels_known);
+    EXPECT_TRUE(reported->levels.empty());
   }
 }
 
@@ -419,7 +420,7 @@ class Follower : public Collector {
     its.emplace_back(numbers.of.begin(), numbers.of.end());
     seen.push_back(seen_by_those_inside(raw));
   }
-  // The place of the event about that thread; nullopt: it was not reported.
+  // The index of the event of this type about this thread; nullopt: it was not reported.
   std::optional<size_t> find(uint32_t what, pid_t tid) const {
     for (size_t i = 0; i < raws.size(); i++)
       if (raws[i].what == what && raws[i].tid == tid) return i;
@@ -489,7 +490,7 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   became.wait();
   ASSERT_TRUE(until(KNELL_EVENT_UID, inside.pid()));
   gates.end.open();
-  ASSERT_EQ(inside.wait(), 0);  // it is gone when its exit is tested
+  ASSERT_EQ(inside.wait(), 0);  // the process is gone by the time its exit is checked
   ASSERT_TRUE(until(KNELL_EVENT_EXIT, inside.pid()));
   ASSERT_TRUE(until(KNELL_EVENT_EXIT, inside.helper()));
 
@@ -509,11 +510,12 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   EXPECT_EQ(follower.seen[thread]->tid, threads[1].nr);
   EXPECT_EQ(follower.seen[thread]->pid, its[1].nr);
   const size_t helper = *follower.find(KNELL_EVENT_EXIT, inside.helper());
-  EXPECT_FALSE(follower.seen[helper]) << "a stranger to those inside";
+  EXPECT_FALSE(follower.seen[helper]) << "a process outside has no pid inside";
   EXPECT_TRUE(follower.its[helper].empty());
 }
 
-// The same processes, reported by a source that sees the numbers and by one that does not.
+// Compares a source that sees the pids in namespaces with one that does not, for the same
+// processes.
 TEST(ProcessTable, OverTheConnectorAsOverBpf) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_bpf());
@@ -539,7 +541,7 @@ TEST(ProcessTable, OverTheConnectorAsOverBpf) {
       go.wait();
       return run_true();
     });
-    // Alive until its fork was read: a process that is dead by then is not known over the
+    // The process lives until its fork event was read: one that is dead by then is unknown over the
     // connector.
     ASSERT_TRUE(follower.read_until(
         **connector, [&] { return follower.find(KNELL_EVENT_FORK, inside.pid()).has_value(); }));
@@ -553,12 +555,12 @@ TEST(ProcessTable, OverTheConnectorAsOverBpf) {
     ASSERT_TRUE(
         keeper.read_until(**bpf, [&] { return keeper.find(KNELL_EVENT_EXIT, pid) != nullptr; }));
     for (const uint32_t what : kEach) {
-      const source::KeptEvent* told = keeper.find(what, pid);
+      const source::KeptEvent* reported = keeper.find(what, pid);
       const auto at = follower.find(what, pid);
-      ASSERT_TRUE(told != nullptr && at);
+      ASSERT_TRUE(reported != nullptr && at);
       const auto field =
           what == KNELL_EVENT_FORK ? &event::NamespacePids::child_pid : &event::NamespacePids::pid;
-      EXPECT_EQ(follower.its[*at], numbers_of(told->levels, field)) << pid << " " << what;
+      EXPECT_EQ(follower.its[*at], numbers_of(reported->levels, field)) << pid << " " << what;
     }
   }
 }

@@ -4,14 +4,18 @@
 // The pidfd source and the code behind it, against the live kernel: children, other processes,
 // zombies, and what an unprivileged user may learn about root's processes.
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <cstddef>
 #include <thread>
 
 #include "base/proc_stat.h"
 #include "source/pidfd/pidfd.h"
+#include "support/command.h"
 #include "support/needs.h"
 #include "system/collector.h"
 
@@ -26,15 +30,16 @@ std::unique_ptr<PidfdSource> open(SourceCollector& collector) {
   return source ? *std::move(source) : nullptr;
 }
 
-// Waits until its end is reported: its status, or "unknown", or "nothing".
-std::string end_told(PidfdSource& source, SourceCollector& collector, int32_t pid) {
-  const auto told = [&] { return collector.find(KNELL_EVENT_EXIT, pid); };
-  if (!collector.read_until(source, [&] { return told() != nullptr; })) return "nothing";
-  const knell_event& exit = told()->event;
+// Waits until the end of the process is reported. Returns its status, or "unknown"; "nothing": it
+// was not reported.
+std::string reported_end(PidfdSource& source, SourceCollector& collector, int32_t pid) {
+  const auto reported = [&] { return collector.find(KNELL_EVENT_EXIT, pid); };
+  if (!collector.read_until(source, [&] { return reported() != nullptr; })) return "nothing";
+  const knell_event& exit = reported()->event;
   return (exit.has & KNELL_HAS_STATUS) != 0 ? std::to_string(exit.wait_status) : "unknown";
 }
 
-// A process that is not a child of this process: its parent reaps it or leaves it a zombie.
+// A process that is not a child of this process; its parent reaps it or leaves it a zombie.
 class Stranger {
  public:
   enum class Parent { kReaps, kNeverReaps };
@@ -58,7 +63,8 @@ class Stranger {
   }
   pid_t pid() const { return pid_; }
   void end() { KNELL_CHECK(::write(commands_.write.get(), "!", 1) == 1); }
-  // Ends it and waits until it is dead; with a parent that reaps, until it is reaped.
+  // Makes the process exit, and waits until it is dead or, if its parent reaps, until it was
+  // reaped.
   void end_and_wait(Parent parent) {
     end();
     if (parent == Parent::kReaps) {
@@ -78,6 +84,17 @@ class Stranger {
   pid_t pid_ = 0;
 };
 
+// From here on this process has no pidfds, as before Linux 5.3.
+bool deny_pidfds() {
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{.len = std::size(filter), .filter = filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 class Pidfd : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -92,11 +109,11 @@ TEST_F(Pidfd, OwnChildIsReportedAndNotReaped) {
   ASSERT_TRUE(source);
   Child child = Child::fork([] { return 7; });
   ASSERT_TRUE(source->add_pid(child.pid(), start_ticks(child.pid())).has_value());
-  EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
-  EXPECT_EQ(source->size(), 0U) << "it leaves by itself";
+  EXPECT_EQ(reported_end(*source, collector, child.pid()), std::to_string(7 << 8));
+  EXPECT_EQ(source->size(), 0U) << "an ended process is removed automatically";
   EXPECT_EQ(child.wait(), 7 << 8);
   collector.drain(*source);
-  EXPECT_EQ(collector.events.size(), 1U) << "told once";
+  EXPECT_EQ(collector.events.size(), 1U) << "reported once";
   EXPECT_EQ(collector.ended.size(), 1U);
 }
 
@@ -104,16 +121,16 @@ TEST_F(Pidfd, OwnChildIsReportedAndNotReaped) {
 // still gets the status.
 TEST_F(Pidfd, OwnChildIsReportedWithoutReadingItsZombie) {
   KNELL_NEEDS(lacks_root());
-  const std::string told = in_child([]() -> std::string {
+  const std::string reported = in_child([]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";
     SourceCollector collector;
     const auto source = PidfdSource::create(collector.out);
     if (!source) return source.error().message();
     Child child = Child::fork([] { return 7; });
     if (!(*source)->add_pid(child.pid(), 0)) return "cannot add";
-    return end_told(**source, collector, child.pid());
+    return reported_end(**source, collector, child.pid());
   });
-  EXPECT_EQ(told, std::to_string(7 << 8));
+  EXPECT_EQ(reported, std::to_string(7 << 8));
 }
 
 TEST_F(Pidfd, SignalAndCoreAreReportedAsByWait) {
@@ -130,7 +147,7 @@ TEST_F(Pidfd, SignalAndCoreAreReportedAsByWait) {
     collector.drain(*source);
     EXPECT_TRUE(collector.events.empty());
     child.kill(signal);
-    EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(signal));
+    EXPECT_EQ(reported_end(*source, collector, child.pid()), std::to_string(signal));
     EXPECT_EQ(child.wait(), signal);
     collector.events.clear();
   }
@@ -143,8 +160,8 @@ TEST_F(Pidfd, StrangerReapedByItsParent) {
   Stranger stranger(Stranger::Parent::kReaps, 7);
   ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
   stranger.end_and_wait(Stranger::Parent::kReaps);
-  const std::string told = end_told(*source, collector, stranger.pid());
-  EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(7 << 8) : "unknown");
+  const std::string reported = reported_end(*source, collector, stranger.pid());
+  EXPECT_EQ(reported, pidfd_features().exit_info ? std::to_string(7 << 8) : "unknown");
 }
 
 TEST_F(Pidfd, ZombieOfAStrangerIsReported) {
@@ -156,8 +173,8 @@ TEST_F(Pidfd, ZombieOfAStrangerIsReported) {
     Stranger stranger(Stranger::Parent::kNeverReaps, status);
     stranger.end_and_wait(Stranger::Parent::kNeverReaps);
     ASSERT_TRUE(source->add_pid(stranger.pid(), start_ticks(stranger.pid())).has_value())
-        << "a zombie still comes";
-    EXPECT_EQ(end_told(*source, collector, stranger.pid()), std::to_string(status << 8));
+        << "a zombie can still be added";
+    EXPECT_EQ(reported_end(*source, collector, stranger.pid()), std::to_string(status << 8));
   }
 }
 
@@ -172,7 +189,7 @@ TEST_F(Pidfd, DetailsAndOwnerAreReadWhenAProcessIsAdded) {
     const uint64_t start = start_ticks(stranger.pid());
     ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
     stranger.end_and_wait(Stranger::Parent::kReaps);
-    ASSERT_NE(end_told(*source, collector, stranger.pid()), "nothing");
+    ASSERT_NE(reported_end(*source, collector, stranger.pid()), "nothing");
     const source::KeptEvent& exit = *collector.find(KNELL_EVENT_EXIT, stranger.pid());
     EXPECT_NE(exit.event.has & KNELL_HAS_UID, 0u);
     EXPECT_EQ(exit.event.uid, ::getuid());
@@ -188,7 +205,7 @@ TEST_F(Pidfd, DetailsAndOwnerAreReadWhenAProcessIsAdded) {
 TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
   KNELL_NEEDS(lacks_root());
   Stranger stranger(Stranger::Parent::kReaps, 9);
-  const std::string told = in_child([&]() -> std::string {
+  const std::string reported = in_child([&]() -> std::string {
     if (!become_nobody()) return "cannot become nobody";
     SourceCollector collector;
     const auto source = PidfdSource::create(collector.out);
@@ -197,9 +214,9 @@ TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
       return added.error().message();
     }
     stranger.end();
-    return end_told(**source, collector, stranger.pid());
+    return reported_end(**source, collector, stranger.pid());
   });
-  EXPECT_EQ(told, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
+  EXPECT_EQ(reported, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
 }
 
 // The caller may not know the status of the zombie. The 0 that /proc shows must not be taken for
@@ -209,7 +226,7 @@ TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
   for (const int status : {9, 0}) {
     Stranger stranger(Stranger::Parent::kNeverReaps, status);
     stranger.end_and_wait(Stranger::Parent::kNeverReaps);
-    const std::string told = in_child([&]() -> std::string {
+    const std::string reported = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
       FakeClock clock;
       clock.now_ns = 1;  // so that the timer, which uses the real clock, has expired when it is set
@@ -220,9 +237,9 @@ TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
       collector.drain(**source);
       if (pidfd_features().exit_info && !collector.events.empty()) return "did not wait";
       clock.now_ns += 1'000'000'000;
-      return end_told(**source, collector, stranger.pid());
+      return reported_end(**source, collector, stranger.pid());
     });
-    EXPECT_EQ(told, "unknown");
+    EXPECT_EQ(reported, "unknown");
   }
 }
 
@@ -252,7 +269,7 @@ TEST_F(Pidfd, LeaderThatExitsFirstIsNotTheEnd) {
   collector.drain(*source);
   EXPECT_TRUE(collector.events.empty());
   pipe.write.reset();
-  EXPECT_EQ(end_told(*source, collector, child.pid()), std::to_string(7 << 8));
+  EXPECT_EQ(reported_end(*source, collector, child.pid()), std::to_string(7 << 8));
   child.wait();
 }
 
@@ -300,7 +317,7 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
   for (int i = 0; i < count; i++) {
     children.push_back(Child::fork([&, i] {
       char byte;
-      // Readable when the last writer is gone.
+      // The read returns when the last writer has closed the pipe.
       ::close(go.write.get());
       return ::read(go.read.get(), &byte, 1) == 0 ? i % 100 : 101;
     }));
@@ -316,8 +333,32 @@ TEST_F(Pidfd, ManyAreReportedWithinTheBound) {
   ASSERT_EQ(collector.events.size(), children.size());
   for (size_t i = 0; i < children.size(); i++) {
     const std::string expected = std::to_string(static_cast<int>(i % 100) << 8);
-    EXPECT_EQ(end_told(*source, collector, children[i].pid()), expected);
+    EXPECT_EQ(reported_end(*source, collector, children[i].pid()), expected);
   }
+}
+
+TEST_F(Pidfd, AddIsRefusedWhereThereAreNone) {
+  const std::string text = in_child([]() -> std::string {
+    if (!deny_pidfds()) return "cannot deny";
+    SourceCollector collector;
+    const auto source = PidfdSource::create(collector.out);
+    if (!source) return source.error().message();
+    const auto added = (*source)->add_pid(::getpid(), 0);
+    return added ? "added" : std::to_string(added.error().code) + added.error().message();
+  });
+  EXPECT_TRUE(text.starts_with(std::to_string(EPROTONOSUPPORT))) << text;
+  EXPECT_NE(text.find("Linux 5.3"), std::string::npos) << text;
+}
+
+TEST_F(Pidfd, AListOfProcessesNeedsNone) {
+  KNELL_NEEDS(lacks_knell_command());
+  const std::string self = std::to_string(::getpid());
+  Child tree = Child::fork([&] {
+    if (!deny_pidfds()) return 99;
+    return ::execl(knell_binary().c_str(), "knell", "tree", "-d", "0", "--pid", self.c_str(),
+                   nullptr);
+  });
+  EXPECT_EQ(tree.wait(), 0);
 }
 
 TEST_F(Pidfd, NoDescriptorLeftIsExplained) {
@@ -348,7 +389,8 @@ TEST_F(Pidfd, ZombieStatusDistinguishesZeroFromHidden) {
     EXPECT_EQ(secret, "unknown");
     const std::string own = in_child([&]() -> std::string {
       if (!become_nobody()) return "cannot become nobody";
-      ::prctl(PR_SET_DUMPABLE, 1);  // as an ordinary program of that user would be
+      // Makes this process dumpable again, as an ordinary program of that user is
+      ::prctl(PR_SET_DUMPABLE, 1);
       Stranger mine(Stranger::Parent::kNeverReaps, status);
       mine.end_and_wait(Stranger::Parent::kNeverReaps);
       return std::to_string(zombie_status(mine.pid()).value_or(-1));

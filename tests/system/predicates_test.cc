@@ -19,7 +19,7 @@ namespace {
 
 using Matches = std::vector<std::pair<std::string, std::string>>;
 
-// One child: its name, and how it ends.
+// One child of the test: its name, and how it ends.
 struct Part {
   std::string comm;
   int exit_code = 0;
@@ -35,10 +35,10 @@ int play_part(const Part& part) {
   return part.exit_code;
 }
 
-// The names of the reported children, in the order they died. The last of `parts` must be one of
-// them: no further event can come after it.
-std::vector<std::string> heard(const Matches& matches, const std::vector<Part>& parts,
-                               uint32_t details = KNELL_DETAILS_FULL) {
+// The names of the reported children, in the order of their deaths. The last child in `parts` must
+// be reported: no further event comes after it.
+std::vector<std::string> reported(const Matches& matches, const std::vector<Part>& parts,
+                                  uint32_t details = KNELL_DETAILS_FULL) {
   Recorder recorder({.events = KNELL_EVENT_EXIT, .details = details, .matches = matches});
   std::vector<pid_t> pids;
   for (const Part& part : parts) {
@@ -72,8 +72,8 @@ Child shell_at(int gate, const char* terminal) {
 TEST(Predicates, CommGlob) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Part> parts{{"other", 1}, {"knell_b", 0}, {"knell_a", 1}};
-  EXPECT_EQ(heard({{"comm", "knell_*"}}, parts), (Names{"knell_b", "knell_a"}));
-  EXPECT_EQ(heard({{"comm", "knell_[a]"}}, parts), (Names{"knell_a"}));
+  EXPECT_EQ(reported({{"comm", "knell_*"}}, parts), (Names{"knell_b", "knell_a"}));
+  EXPECT_EQ(reported({{"comm", "knell_[a]"}}, parts), (Names{"knell_a"}));
 }
 
 TEST(Predicates, Tty) {
@@ -101,45 +101,45 @@ TEST(Predicates, Tty) {
 
 TEST(Predicates, CommExcluded) {
   KNELL_NEEDS(lacks_connector());
-  EXPECT_EQ(heard({{"comm", "!knell_b"}}, {{"other", 1}, {"knell_b", 1}, {"knell_a", 1}}),
+  EXPECT_EQ(reported({{"comm", "!knell_b"}}, {{"other", 1}, {"knell_b", 1}, {"knell_a", 1}}),
             (Names{"other", "knell_a"}));
 }
 
 TEST(Predicates, AlternativesByCommaAndByRepeating) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Part> parts{{"knell_a", 1}, {"knell_b", 1}, {"knell_c", 1}};
-  EXPECT_EQ(heard({{"comm", "knell_a,knell_c"}}, parts), (Names{"knell_a", "knell_c"}));
-  EXPECT_EQ(heard({{"comm", "knell_a"}, {"comm", "knell_c"}}, parts),
+  EXPECT_EQ(reported({{"comm", "knell_a,knell_c"}}, parts), (Names{"knell_a", "knell_c"}));
+  EXPECT_EQ(reported({{"comm", "knell_a"}, {"comm", "knell_c"}}, parts),
             (Names{"knell_a", "knell_c"}));
 }
 
 TEST(Predicates, DifferentKeysMustAllHold) {
   KNELL_NEEDS(lacks_connector());
-  EXPECT_EQ(
-      heard({{"comm", "knell_*"}, {"ended", "3"}}, {{"knell_a", 1}, {"other", 3}, {"knell_b", 3}}),
-      (Names{"knell_b"}));
+  EXPECT_EQ(reported({{"comm", "knell_*"}, {"ended", "3"}},
+                     {{"knell_a", 1}, {"other", 3}, {"knell_b", 3}}),
+            (Names{"knell_b"}));
 }
 
 TEST(Predicates, EndedByCode) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Part> parts{
       {"zero", 0}, {"one", 1}, {"term", 0, SIGTERM}, {"two", 2}, {"255", 255}};
-  EXPECT_EQ(heard({{"ended", "2-255"}}, parts), (Names{"two", "255"}));
-  EXPECT_EQ(heard({{"ended", "0,255"}}, parts), (Names{"zero", "255"}));
+  EXPECT_EQ(reported({{"ended", "2-255"}}, parts), (Names{"two", "255"}));
+  EXPECT_EQ(reported({{"ended", "0,255"}}, parts), (Names{"zero", "255"}));
 }
 
 TEST(Predicates, EndedBySignal) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Part> parts{{"nine", 9}, {"term", 0, SIGTERM}, {"kill", 0, SIGKILL}};
-  EXPECT_EQ(heard({{"ended", "signal"}}, parts), (Names{"term", "kill"}));
-  EXPECT_EQ(heard({{"ended", "SIGKILL"}}, parts), (Names{"kill"}));
-  EXPECT_EQ(heard({{"ended", "!SIGTERM"}}, parts), (Names{"nine", "kill"}));
+  EXPECT_EQ(reported({{"ended", "signal"}}, parts), (Names{"term", "kill"}));
+  EXPECT_EQ(reported({{"ended", "SIGKILL"}}, parts), (Names{"kill"}));
+  EXPECT_EQ(reported({{"ended", "!SIGTERM"}}, parts), (Names{"nine", "kill"}));
 }
 
 TEST(Predicates, WithTheLeastDetailsToo) {
   KNELL_NEEDS(lacks_connector());
-  EXPECT_EQ(heard({{"ended", "7"}}, {{"a", 6}, {"b", 7}}, KNELL_DETAILS_STATUS), (Names{"b"}));
-  EXPECT_EQ(heard({{"comm", "knell_b"}}, {{"a", 6}, {"knell_b", 7}}, KNELL_DETAILS_STATUS),
+  EXPECT_EQ(reported({{"ended", "7"}}, {{"a", 6}, {"b", 7}}, KNELL_DETAILS_STATUS), (Names{"b"}));
+  EXPECT_EQ(reported({{"comm", "knell_b"}}, {{"a", 6}, {"knell_b", 7}}, KNELL_DETAILS_STATUS),
             (Names{"knell_b"}));
 }
 
@@ -175,12 +175,12 @@ TEST(Predicates, Uid) {
 TEST(Predicates, Pid) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
-  const auto when_told = [&] {
+  const auto when_sent = [&] {
     gate.write.reset();
     char byte;
     return ::read(gate.read.get(), &byte, 1) == 0 ? 3 : 1;
   };
-  Child one = Child::fork(when_told), two = Child::fork(when_told);
+  Child one = Child::fork(when_sent), two = Child::fork(when_sent);
   Recorder recorder({.events = KNELL_EVENT_EXIT, .matches = {{"pid", std::to_string(two.pid())}}});
   const pid_t pid = two.pid();
   one.kill();
@@ -190,7 +190,7 @@ TEST(Predicates, Pid) {
   EXPECT_EQ(recorder.seen().size(), 1u) << text_of(recorder.seen());
 }
 
-// --longer with a shorter time than the life and with a longer one.
+// --longer with a time shorter than the lifetime, and with a longer one.
 TEST(Predicates, LongerAndShorter) {
   KNELL_NEEDS(lacks_connector());
   Pipe gate = make_pipe();
@@ -214,8 +214,7 @@ TEST(Predicates, LongerAndShorter) {
   EXPECT_TRUE(never.of(pid).empty());
 }
 
-// A predicate also narrows events that are already in the queue: it applies from the moment it was
-// given.
+// A predicate also applies to events that are already in the queue when it is added.
 TEST(Predicates, ApplyToQueuedEvents) {
   KNELL_NEEDS(lacks_connector());
   Recorder recorder({.events = KNELL_EVENT_EXIT});

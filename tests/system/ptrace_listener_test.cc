@@ -26,7 +26,7 @@ int wait_for_signals() {
   return 0;
 }
 
-// The exit of a process that is over when this returns.
+// The exit of a process that has ended when this returns.
 std::optional<Seen> exit_of(Recorder& recorder, pid_t pid) {
   if (!recorder.read_until_exit_of(pid)) return std::nullopt;
   return recorder.of(pid, KNELL_EVENT_EXIT).front();

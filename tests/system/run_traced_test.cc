@@ -50,7 +50,7 @@ struct Finished {
   }
 };
 
-// Reads both until their writers are gone.
+// Reads standard output and standard error until both are closed.
 void read_to_end(int out, int err, Finished& done) {
   pollfd fds[] = {{out, POLLIN, 0}, {err, POLLIN, 0}};
   std::string* const texts[] = {&done.out, &done.err};
@@ -97,7 +97,7 @@ Finished run_knell(const std::function<bool()>& prepare, const Words& words,
 // The connector is in the initial network namespace only, and bpf takes capabilities.
 bool unprivileged_without_connector() { return ::unshare(CLONE_NEWNET) == 0 && become_nobody(); }
 
-// A shell with two failing children, which fails itself.
+// A shell that runs two failing children and fails itself.
 Words failing_shell() {
   return {"/bin/sh", "-c",
           "/bin/sh -c 'exit 3'; " + victim("exit_with") + " 4 some words; echo output; exit 5"};
@@ -155,7 +155,7 @@ void expect_report_in(const Words& namespaces) {
 TEST(RunTraced, ReportsInUserPidAndNetworkNamespaces) {
   expect_report_in({"unshare", "-U", "-r", "-n", "-p", "-f", "--mount-proc"});
 }
-// Its user has no number inside.
+// A user namespace in which the user has no uid.
 TEST(RunTraced, ReportsInAUserNamespaceWithoutMappings) {
   expect_report_in({"unshare", "-U", "-n"});
 }
@@ -167,7 +167,7 @@ TEST(RunTraced, ReportsAsInitOfANestedPidNamespace) {
 // ------------------------------------------------------------------------------------------------
 // where it is refused
 
-// CMD is not run, and one line says why.
+// Expects that CMD was not run, and that one line says why.
 void expect_refusal(const Finished& done, const std::string& why) {
   EXPECT_EQ(done.status, 125 << 8);
   EXPECT_EQ(done.out, "");
@@ -258,7 +258,7 @@ TEST(RunTraced, DoctorSaysThatRunTraces) {
 // ------------------------------------------------------------------------------------------------
 // what it changes
 
-// The last object of a JSON report.
+// The summary, which is the last object of a JSON report.
 JsonObject summary_of(const Finished& done) {
   const Words lines = done.report();
   const auto summary = lines.empty() ? std::nullopt : parse_json(lines.back());
@@ -297,7 +297,8 @@ TEST(RunTraced, SaysThatAProgramRunsWithoutItsPrivileges) {
     const Words command{"/bin/sh", "-c", program.path() + " 0; " + program.path() + " 0; exit 0"};
     const Finished text = run_knell(unprivileged_without_connector, run_words(command));
     const Words lines = text.report();
-    ASSERT_EQ(lines.size(), 3U) << text.err;  // one line for the program, not for each exec
+    // one line for each such program, not for each of its execs
+    ASSERT_EQ(lines.size(), 3U) << text.err;
     EXPECT_THAT(lines[1], ContainsRegex("^knell: exec without its privileges \\(traced\\) .* "
                                         "program <- sh .*/program 0$"));
     const Finished json =
@@ -345,6 +346,10 @@ TEST(RunTraced, LeavesGdbAlone) {
       "/usr/bin/gdb -nx -batch -return-child-result -ex run --args " + victim("exit_with") + " 3");
 }
 
+TEST(RunTraced, LeavesAnInnerKnellRunAlone) {
+  expect_not_followed(knell_binary(), knell_binary() + " run -- /bin/sh -c 'exit 3'");
+}
+
 // LeakSanitizer stops the threads of its process by tracing them.
 TEST(RunTraced, LeavesAProgramWithLeakSanitizerAlone) {
   KNELL_NEEDS(not_in_vm());
@@ -370,7 +375,7 @@ class Subreaper {
 
 TEST(RunTraced, LeavesNoProcess) {
   KNELL_NEEDS(lacks_root());
-  while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // orphans of other tests
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // reaps orphans of earlier tests
   }
   const Subreaper subreaper;
   expect_report(run_knell(unprivileged_without_connector, run_words(failing_shell())));
@@ -378,7 +383,7 @@ TEST(RunTraced, LeavesNoProcess) {
   EXPECT_EQ(errno, ECHILD);
 }
 
-// A daemon that CMD started goes on untraced when knell has ended.
+// A daemon that CMD started continues untraced after knell has ended.
 TEST(RunTraced, ADaemonOutlivesIt) {
   KNELL_NEEDS(lacks_root());
   const Subreaper subreaper;
@@ -395,7 +400,7 @@ TEST(RunTraced, ADaemonOutlivesIt) {
   EXPECT_EQ(::waitpid(daemon, nullptr, 0), daemon);
 }
 
-// The tracer dies: CMD goes on, and the report says that events are missing.
+// If the tracer dies, CMD continues, and the report says that events are missing.
 TEST(RunTraced, SaysThatEventsAreMissingWhenTheTracerIsKilled) {
   KNELL_NEEDS(lacks_root());
   const std::string kill_tracer =

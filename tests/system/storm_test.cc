@@ -26,7 +26,7 @@ int processes() { return in_vm() ? 5'000 : 80'000; }
 
 void blow(std::vector<Fate>& fates) {
   storm(processes(), kOneIn, kFailure);
-  fates.push_back({});  // a report must not be empty
+  fates.push_back({});  // the report of a scenario must have an element
 }
 
 void expect_every_failure(uint32_t details) {
@@ -77,7 +77,7 @@ TEST(Storm, EveryFailureWithStatusOnly) {
   expect_every_failure(KNELL_DETAILS_STATUS);
 }
 
-// The same through the command, up to its last line.
+// Runs the storm with the command, and reads its output up to the last line.
 TEST(Storm, EveryFailureIsALineOfTheCommand) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_knell_command());
@@ -96,7 +96,7 @@ TEST(Storm, EveryFailureIsALineOfTheCommand) {
         << text;
     return line;
   };
-  // Its output is read during the storm, as by a reader behind a pipe.
+  // Reads the command's output during the storm, as a program behind a pipe does.
   while (!stage.over(std::chrono::milliseconds(0))) {
     while (const auto text = knell.line(Deadline(std::chrono::milliseconds(10))))
       ASSERT_TRUE(count(*text));
@@ -109,13 +109,13 @@ TEST(Storm, EveryFailureIsALineOfTheCommand) {
   const pid_t last = stage.sentinels().back();
   for (;;) {
     const auto text = knell.line();
-    ASSERT_TRUE(text) << "the last line never came; " << failures << " failures were told";
+    ASSERT_TRUE(text) << "the last line was not printed; " << failures << " failures were reported";
     const auto line = count(*text);
     ASSERT_TRUE(line);
     if (line->pid == last && line->exit_code == Stage::kSentinelStatus >> 8) break;
   }
   knell.child().kill(SIGINT);
-  while (const auto text = knell.line()) ADD_FAILURE() << "a line too many: " << *text;
+  while (const auto text = knell.line()) ADD_FAILURE() << "an additional line: " << *text;
   EXPECT_FALSE(knell.timed_out());
   EXPECT_EQ(knell.child().wait(), std::optional<int>(0));
   EXPECT_EQ(failures, processes() / kOneIn);

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -381,11 +382,16 @@ TEST(Tracer, ReportsEveryShortProcessWithItsArgumentsAsNobody) { as_nobody(expec
 // transparency
 
 TEST(Tracer, TheParentSeesStopsContinuesAndTheEndOnce) {
-  Held held([] {
+  Pipe next = make_pipe();
+  Held held([&] {
     ::setpgid(0, 0);
     ::signal(SIGTSTP, SIG_DFL);
-    ::raise(SIGSTOP);
-    ::raise(SIGTSTP);
+    for (const int signal : {SIGSTOP, SIGTSTP}) {
+      char byte;
+      ::raise(signal);
+      // Until the parent saw the continue: a later change would take its place.
+      if (::read(next.read.get(), &byte, 1) != 1) return 1;
+    }
     return 5;
   });
   Watch watch(held.pid());
@@ -401,7 +407,8 @@ TEST(Tracer, TheParentSeesStopsContinuesAndTheEndOnce) {
     ASSERT_TRUE(wait_until([&] { return std::strchr("Tt", state_of(held.pid())) != nullptr; }));
     held.child().kill(SIGCONT);
     ASSERT_EQ(::waitpid(held.pid(), &status, WUNTRACED | WCONTINUED), held.pid());
-    EXPECT_TRUE(WIFCONTINUED(status)) << status;
+    ASSERT_TRUE(WIFCONTINUED(status)) << status;
+    ASSERT_EQ(::write(next.write.get(), "", 1), 1);
   }
   EXPECT_EQ(held.wait(), 5 << 8);
   EXPECT_TRUE(watch.read_until_exit_of(held.pid()));
@@ -468,6 +475,56 @@ TEST(Tracer, ASignalIsNotLostWhenTheTracerIsKilled) {
   EXPECT_TRUE(status == 9 << 8 || status == SIGUSR1) << *status;
   ASSERT_TRUE(watch.read_until_end());
   EXPECT_EQ(watch.tracer().ended(), Tracer::End::kKilled);
+}
+
+// They stop several threads; only the one that goes on first ends the process.
+TEST(Tracer, NamesTheSenderOfOneOfSeveralSignals) {
+  for (int round = 0; round < 20; round++) {
+    Pipe ready = make_pipe();
+    Held held([&] {
+      std::vector<std::thread> threads;
+      for (int i = 0; i < 6; i++)
+        threads.emplace_back([] {
+          for (;;) ::pause();
+        });
+      (void)!::write(ready.write.get(), "", 1);
+      for (;;) ::pause();
+      return 0;
+    });
+    Watch watch(held.pid());
+    ASSERT_TRUE(watch.ok());
+    held.go();
+    char byte;
+    ASSERT_EQ(::read(ready.read.get(), &byte, 1), 1);
+    for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP}) ::kill(held.pid(), signal);
+    ASSERT_TRUE(watch.read_until_exit_of(held.pid()));
+    const Traced exit = watch.of(Type::kExit, held.pid()).at(0);
+    EXPECT_EQ(exit.killer.cause, uint32_t{KNELL_CAUSE_USER});
+    EXPECT_EQ(exit.killer.pid, ::getpid());
+  }
+}
+
+// The kernel translates the uid in a siginfo for the receiver.
+TEST(Tracer, TheUserOfASenderIsNotThatOfTheReceiversNamespace) {
+  KNELL_NEEDS(lacks_root());
+  Pipe ready = make_pipe();
+  Held held([&] {
+    if (::unshare(CLONE_NEWUSER) != 0) return 77;
+    (void)!::write(ready.write.get(), "", 1);
+    for (;;) ::pause();
+    return 0;
+  });
+  Watch watch(held.pid());
+  ASSERT_TRUE(watch.ok());
+  held.go();
+  ready.write.reset();
+  char byte;
+  if (::read(ready.read.get(), &byte, 1) != 1) GTEST_SKIP() << "no user namespaces here";
+  ::kill(held.pid(), SIGTERM);
+  ASSERT_TRUE(watch.read_until_exit_of(held.pid()));
+  const Traced exit = watch.of(Type::kExit, held.pid()).at(0);
+  EXPECT_EQ(exit.killer.pid, ::getpid());
+  EXPECT_EQ(exit.killer.uid, 0U);
 }
 
 // The owner of the tracer is killed: the process goes on untraced, and the tracer is gone.

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel reports threads; a process-level listener must receive processes. Each test plays one
-// of the scenarios in which threads mislead about processes, many times, before listeners of every
-// kind: with each mask that changes what the normaliser gets to see, each level of details that
-// changes what it may read, drained at once and late, with and without a predicate that needs
-// lineage. Expected is what the parent's waitpid returned.
+// The kernel reports threads; a process-level listener must receive processes. Each test runs one
+// of the scenarios in which events of threads mislead about processes, many times, with listeners
+// of every kind: with each mask and each level of details that changes what the assembler receives
+// and reads, drained at once and late, with and without `under`. The expected status is the result
+// of the parent's waitpid().
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -29,7 +29,7 @@ struct Listening {
   uint32_t mask;
   uint32_t details;
   int64_t latency_ns;
-  bool under;  // with --under, else distinguished by pid
+  bool under;  // the listener has --under; else the test selects events by pid
   uint32_t via = KNELL_VIA_CONNECTOR;
 
   std::string text() const {
@@ -47,7 +47,7 @@ struct Listening {
   bool wants_zero_exits() const { return (mask & KNELL_EVENT_EXIT) != 0; }
 };
 
-// KNELL_TEST_VIA: only those of this source.
+// The kinds of listeners to test. KNELL_TEST_VIA: only those of this source.
 std::vector<Listening> every_kind() {
   std::vector<Listening> kinds;
   for (const uint32_t mask : {KNELL_EVENT_EXIT, KNELL_EVENT_NONZERO_EXIT, KNELL_EVENT_ALL}) {
@@ -55,16 +55,18 @@ std::vector<Listening> every_kind() {
       for (const int64_t latency_ns : {0, 10'000'000}) {
         for (const bool under : {false, true}) {
           const bool full = details == KNELL_DETAILS_FULL, at_once = latency_ns == 0;
-          // A guest tests the kernel, which does not depend on either.
+          // In a guest only the kernel is tested, which does not depend on the latency or on
+          // `under`.
           if (in_vm() && at_once != under) continue;
           kinds.push_back({mask, details, latency_ns, under});
-          // Loading the programs takes long, under emulation most of all: each mask with each level
-          // of details once, and as often at once as late.
+          // Loading the programs takes long, most of all under emulation: only one latency for each
+          // mask and level of details, in total as often at once as late.
           const bool once = at_once == under && at_once == (full != (mask == KNELL_EVENT_ALL));
           const bool taken = in_vm() ? mask != KNELL_EVENT_EXIT && at_once && under && full : once;
           if (lacks_bpf().empty() && taken)
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_BPF});
-          // It reports what it traces, as with `under`. No mask and no level changes what it sees.
+          // The tracer reports only the processes that it traces, as with `under`; masks and levels
+          // do not change that.
           if (under && at_once && full && (!in_vm() || mask == KNELL_EVENT_ALL))
             kinds.push_back({mask, details, latency_ns, under, KNELL_VIA_PTRACE});
         }
@@ -78,17 +80,17 @@ std::vector<Listening> every_kind() {
   return kinds;
 }
 
-// The least and the most exits that `kind` must receive.
+// The minimum and the maximum number of exits that `kind` must receive.
 std::pair<size_t, size_t> exits_owed(const Listening& kind, const Fate& fate) {
   if (fate.status != 0 || kind.wants_zero_exits()) return {1, 1};
   return {0, fate.also > 0 ? 1 : 0};
 }
 
-// A listener that stores processes knows the parent at the fork. To others the kernel reports the
-// parent at death, perhaps a reaper, and 0 for a thread and for a process that was reaped before
-// its exit was sent.
+// A listener that stores processes knows the parent at the fork. Other listeners get the parent
+// that the kernel reports at the exit: perhaps a reaper, and 0 for a thread and for a process that
+// was reaped before its exit was sent.
 bool parent_is_right(const Listening& kind, const Fate& fate, pid_t ppid) {
-  if (kind.via == KNELL_VIA_BPF) return ppid == fate.parent;  // its parent when it dies
+  if (kind.via == KNELL_VIA_BPF) return ppid == fate.parent;  // the parent at the time of its death
   if (kind.traced()) return ppid == fate.born_of;
   return kind.details == KNELL_DETAILS_STATUS ? ppid == fate.parent || ppid == 0
                                               : ppid == fate.born_of;
@@ -129,7 +131,8 @@ void expect_life(const Listening& kind, const Fate& fate, const Recorder& record
                                                     << text_of(events);
 }
 
-// Every event must be of a known process: a thread reported as a process is found here.
+// Every event must be of a process of the scenario: this finds threads that are reported as
+// processes.
 void expect_nobody_else(const Stage& stage, const std::vector<Fate>& fates,
                         const Recorder& recorder) {
   std::set<pid_t> known{stage.pid()};
@@ -137,18 +140,18 @@ void expect_nobody_else(const Stage& stage, const std::vector<Fate>& fates,
   known.insert(stage.sentinels().begin(), stage.sentinels().end());
   for (const Seen& event : recorder.seen()) {
     const pid_t pid = event.type() == KNELL_EVENT_FORK ? event.raw.child_pid : event.pid();
-    EXPECT_TRUE(known.contains(pid)) << "nobody has that pid: " << event.text();
+    EXPECT_TRUE(known.contains(pid)) << "no process of the scenario has this pid: " << event.text();
   }
 }
 
-// Whether all expected exits have come. (Duplicates are found later, after one more sentinel.)
+// Whether all expected exits were received. (Duplicates are found after one more sentinel.)
 bool all_there(const Listening& kind, const std::vector<Fate>& fates, const Recorder& recorder) {
   return std::ranges::all_of(fates, [&](const Fate& fate) {
     return recorder.of(fate.pid, KNELL_EVENT_EXIT).size() >= exits_owed(kind, fate).first;
   });
 }
 
-// Begins to trace the stage, where it has to be.
+// Begins to trace the stage if this kind of listener needs it.
 void begin(const Listening& kind, const Stage& stage, Recorder& recorder) {
   ASSERT_TRUE(recorder.ok());
   if (!kind.traced()) return;
@@ -163,7 +166,7 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   ASSERT_NO_FATAL_FAILURE(begin(kind, stage, recorder));
   std::vector<Fate> fates;
   for (int i = 0; i < times; i++) {
-    // Every other time nothing is read until the scenario is over, as by a delayed reader.
+    // Every second time nothing is read until the scenario has ended, as by a reader that is late.
     const std::vector<Fate> some = i % 2 == 0 ? stage.play(recorder) : stage.play_unread();
     ASSERT_FALSE(some.empty());
     fates.insert(fates.end(), some.begin(), some.end());
@@ -175,13 +178,13 @@ void watch(const Listening& kind, const Scenario& scenario, int times) {
   for (const Fate& fate : fates) {
     expect_exit(kind, fate, recorder);
     if (kind.mask == KNELL_EVENT_ALL) expect_life(kind, fate, recorder);
-    if (testing::Test::HasFailure()) return;  // one failure is enough
+    if (testing::Test::HasFailure()) return;  // the first failure ends the test
   }
   if (kind.under) expect_nobody_else(stage, fates, recorder);
 }
 
-// `times` before each kind of listener; stops at the first kind that fails, after printing its
-// events.
+// Runs the scenario `times` times for each kind of listener. At the first kind that fails, prints
+// its events and stops.
 void watch_by_every_kind(const Scenario& scenario, int times) {
   KNELL_NEEDS(lacks_connector());
   for (const Listening& kind : every_kind()) {
@@ -190,8 +193,8 @@ void watch_by_every_kind(const Scenario& scenario, int times) {
   }
 }
 
-constexpr int kFew = 4;    // one order of events
-constexpr int kMany = 30;  // more than one
+constexpr int kFew = 4;    // for scenarios with only one possible order of events
+constexpr int kMany = 30;  // for scenarios with several possible orders
 
 std::vector<Fate> watched_once(Stage& stage, Recorder& recorder) {
   std::vector<Fate> fates = stage.play(recorder);
@@ -232,9 +235,9 @@ TEST(Traps, AutoReapedByNocldwait) {
   watch_by_every_kind(scenario::reaped_by_the_kernel_with_nocldwait, kMany);
 }
 TEST(Traps, DoubleFork) { watch_by_every_kind(scenario::orphans, kMany); }
-// An orphan's parent is the process that made it, where that was remembered, not its reaper. A
-// listener that remembers nothing gets the kernel's value, the reaper, except when the orphan was
-// reaped before its exit was sent.
+// An orphan's parent is the process that created it, if the listener stored that, and not its
+// reaper. A listener that stores nothing gets the parent that the kernel reports: the reaper,
+// unless the orphan was reaped before its exit was sent.
 TEST(Traps, ParentOfAnOrphan) {
   KNELL_NEEDS(lacks_connector());
   for (const uint32_t details : {KNELL_DETAILS_STATUS, KNELL_DETAILS_FULL}) {
@@ -335,7 +338,8 @@ TEST(Traps, StatusIsExactUntilItIsReaped) {
                                 scenario::sigkill_of_fifty_threads,
                                 scenario::exec_from_a_worker(5)};
   for (const Listening& kind : every_kind()) {
-    if (kind.traced()) continue;  // they are children of this process, which cannot trace itself
+    // these processes are children of this process, which cannot trace itself
+    if (kind.traced()) continue;
     SCOPED_TRACE(kind.text());
     Recorder::Wish wish{.events = kind.mask,
                         .details = kind.details,
@@ -354,7 +358,7 @@ TEST(Traps, StatusIsExactUntilItIsReaped) {
     for (const Fate& fate : fates) {
       const std::vector<Seen> exits = recorder.of(fate.pid, KNELL_EVENT_EXIT);
       const bool owed = fate.status != 0 || kind.wants_zero_exits();
-      if (!owed && fate.also > 0) continue;  // documented: its zero exit cannot be received
+      if (!owed && fate.also > 0) continue;  // docs/limits.md: its zero exit cannot be received
       EXPECT_EQ(exits.size(), owed ? 1u : 0u) << text_of(fate) << ", seen:\n" << text_of(exits);
       for (const Seen& exit : exits)
         EXPECT_EQ(exit.status(), fate.status) << text_of(fate) << exit.text();
@@ -393,7 +397,7 @@ TEST(Traps, BothLeaveTogether) {
 
 namespace {
 
-// One play before a listener for all events; returns the events of its only process.
+// Runs the scenario once with a listener for all events; returns the events of its only process.
 std::vector<Seen> life_of(const Scenario& scenario, pid_t* ret_stage = nullptr) {
   Stage stage(scenario);
   Recorder recorder({.matches = {{"under", stage.name()}}});
@@ -414,7 +418,7 @@ std::vector<Seen> only(std::vector<Seen> events, uint32_t type) {
   return events;
 }
 
-// A process that is seized and released by a tracer; it ends by itself.
+// A process that a tracer seizes and releases; it then exits.
 void traced_for_a_while(std::vector<Fate>& fates) {
   Pipe go = make_pipe();
   const pid_t pid = fork_running([&] {
@@ -475,8 +479,7 @@ TEST(Traps, ExecIsNoRename) {
   KNELL_NEEDS(lacks_connector());
   const std::vector<Seen> life = life_of(scenario::posix_spawned(4));
   EXPECT_TRUE(only(life, KNELL_EVENT_COMM).empty()) << text_of(life);
-  const std::optional<std::string> comm =
-      life.back().comm;  // what could not be read in time is not known
+  const std::optional<std::string> comm = life.back().comm;  // unknown if it was not read in time
   EXPECT_TRUE(!comm || *comm == "exit_with") << text_of(life);
 }
 

@@ -49,16 +49,17 @@ std::string own_comm() {
   return name;
 }
 
-// The exit of a child of this process, which is over when this returns; fails the test without it.
+// Reads until the exit of this child was received; fails the test if it is not.
 std::optional<Seen> exit_of(Recorder& recorder, pid_t pid) {
   if (!recorder.read_until_exit_of(pid)) {
-    ADD_FAILURE() << "the exit of " << pid << " never came; seen:\n" << text_of(recorder.seen());
+    ADD_FAILURE() << "the exit of " << pid << " was not received; received:\n"
+                  << text_of(recorder.seen());
     return std::nullopt;
   }
   return recorder.of(pid, KNELL_EVENT_EXIT).front();
 }
 
-// A listener for failures, with all details: the main use of the library.
+// The options of a listener for failures with all details: the main use of the library.
 Recorder::Wish failures() { return {.events = KNELL_EVENT_NONZERO_EXIT}; }
 
 // A program that runs until its standard input ends.
@@ -105,9 +106,9 @@ TEST(ExitDetails, AreThoseOfProcWhileItLived) {
   const std::vector<std::string> cgroups = lines_of(folder_of(pid) + "/cgroup");
   const std::string cwd = link_of(folder_of(pid) + "/cwd"), exe = link_of(folder_of(pid) + "/exe");
   const uint64_t own_start = start_ticks(::getpid());
-  // It sleeps, waiting for its input: so the kernel has sent the exec.
+  // The program sleeps when it waits for its input: by then the kernel has sent the exec event.
   while (read_proc_stat(pid).value_or(ProcStat{}).state != 'S') ::sched_yield();
-  recorder.drain();  // reads the exec while the process lives
+  recorder.drain();  // the exec event is read while the process lives
   input.write.reset();
   ASSERT_EQ(child.wait(), std::optional<int>(0x900));
   const uint64_t after = monotonic_ns();
@@ -133,8 +134,7 @@ TEST(ExitDetails, AreThoseOfProcWhileItLived) {
       return line == "0::" + *exit->cgroup || line.ends_with(":name=systemd:" + *exit->cgroup);
     })) << *exit->cgroup;
   }
-  // Its life began after it was requested and ended before it was reaped; its start is known to a
-  // tick.
+  // The lifetime is within the limits that this test measured, to a tick.
   ASSERT_TRUE((exit->raw.has & KNELL_HAS_DURATION) != 0);
   EXPECT_LE(exit->raw.duration_ns, after - before + ns_per_tick());
   EXPECT_GE(exit->raw.duration_ns + ns_per_tick() + (born - before), exit->raw.mono_ns - born);
@@ -142,15 +142,15 @@ TEST(ExitDetails, AreThoseOfProcWhileItLived) {
   EXPECT_LE(exit->raw.mono_ns, monotonic_ns());
 }
 
-// A shell that is gone in a millisecond. What could not be read in time is null, never the values
-// of another process: between fork and exec a process has its parent's arguments, which must not be
-// reported after the exec.
+// A shell that exits within a millisecond. A value that could not be read in time is null, and
+// never that of another process: between fork and exec a process has its parent's arguments, which
+// must not be reported after the exec.
 TEST(ExitDetails, ShellThatIsGoneAtOnce) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_shell());
   constexpr int kTimes = 100, kEnough = 95, kAlways = 50;
   const Words words{"sh", "-c", "exit 7"};
-  constexpr int kRounds = 10;  // a busy machine is late, but not every time
+  constexpr int kRounds = 10;  // on a busy machine some rounds are too late, but not all
   int best = 0;
   for (int round = 0; round < kRounds && best < kEnough; round++) {
     Recorder recorder(failures());
@@ -164,7 +164,7 @@ TEST(ExitDetails, ShellThatIsGoneAtOnce) {
       if (exit->args == words) known++;
     }
     best = std::max(best, known);
-    if (in_vm()) return;  // one processor: the reader runs when the shell is done
+    if (in_vm()) return;  // with one processor, the reader runs only after the shell has ended
   }
   EXPECT_GE(best, kAlways);
   double load = 0;
@@ -301,8 +301,8 @@ void wait_for_next_tick() {
   for (const uint64_t before = tick(); tick() == before;) ::sched_yield();
 }
 
-// The first of two processes with one pid: a program with arguments of its own that exits with
-// `code`.
+// Creates the first of two processes with one pid: a program with arguments of its own that exits
+// with `code`.
 pid_t first_life(int code) {
   Child child = Child::spawn({victim("exit_with"), std::to_string(code), "first"});
   const pid_t pid = child.pid();
@@ -311,8 +311,8 @@ pid_t first_life(int code) {
   return pid;
 }
 
-// The child of this process that had `pid` and ended with `status`: other processes may have had
-// the pid, too.
+// The exit of the child that had `pid` and ended with `status`; other processes may have had the
+// pid, too.
 std::optional<Seen> life_of(Recorder& recorder, pid_t pid, int status) {
   (void)recorder.read_until_exit_of(pid, status);
   for (const Seen& exit : recorder.of(pid, KNELL_EVENT_EXIT)) {
@@ -323,7 +323,7 @@ std::optional<Seen> life_of(Recorder& recorder, pid_t pid, int status) {
 
 void expect_second_life(const Seen& exit) {
   EXPECT_EQ(exit.args, words_of(::getpid()))
-      << "the words of the pid's former owner: " << exit.text();
+      << "the arguments of an earlier process with this pid: " << exit.text();
   EXPECT_EQ(exit.comm, own_comm());
 }
 
@@ -337,7 +337,7 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
   const pid_t pid = first_life(4);
   Pipe gate = make_pipe();
   std::optional<Child> again = child_with_pid(pid, 5, gate);
-  if (!again) GTEST_SKIP() << "the pid could not be had again";
+  if (!again) GTEST_SKIP() << "the kernel did not assign this pid again";
   // Nothing was read until now: /proc only shows the second process, alive.
   recorder.drain();
   gate.write.reset();
@@ -349,8 +349,8 @@ TEST(PidReuse, TwoFailuresOfOnePidAreTwoProcesses) {
   EXPECT_NE(knell::text(first->raw.id), knell::text(second->raw.id));
 }
 
-// The end of the first process is filtered out by the kernel: only the second fork shows that it is
-// over.
+// The kernel filters out the exit of the first process: only the second fork shows that it has
+// ended.
 TEST(PidReuse, SecondProcessDoesNotInheritFromAFilteredOne) {
   KNELL_NEEDS(lacks_connector());
   KNELL_NEEDS(lacks_root());
@@ -359,7 +359,7 @@ TEST(PidReuse, SecondProcessDoesNotInheritFromAFilteredOne) {
   const pid_t pid = first_life(0);
   Pipe gate = make_pipe();
   std::optional<Child> again = child_with_pid(pid, 5, gate);
-  if (!again) GTEST_SKIP() << "the pid could not be had again";
+  if (!again) GTEST_SKIP() << "the kernel did not assign this pid again";
   const uint64_t start = start_ticks(pid);
   gate.write.reset();
   const auto exit = life_of(recorder, pid, 0x500);

@@ -76,7 +76,7 @@ static void read_environment(void) {
   free(line);
 }
 
-// Waits for `child` and reaps every orphan meanwhile; false when the time is over.
+// Waits for `child`, and reaps orphans in the meantime; false: `limit` seconds have passed.
 static int wait_for(pid_t child, double limit, int* status) {
   sigset_t chld;
   sigemptyset(&chld);
@@ -111,7 +111,7 @@ static int run(const char* command, double limit) {
   }
   const int over = wait_for(child, limit, &status);
   if (!over) {
-    kill(-1, SIGKILL);  // all processes but this one
+    kill(-1, SIGKILL);  // kills all processes but this one
     (void)wait_for(child, 5, &status);
   }
   char how[64];

@@ -14,22 +14,22 @@
 
 #include "base/named_process.h"
 #include "base/proc_stat.h"
-#include "source/bpf/births.h"
+#include "source/bpf/stored_execs.h"
 #include "source/connector/diagnosis.h"
 
-// Maps what is wanted to the programs and their settings. The stream of events is in stream.cc.
+// Passes the request to the bpf programs and their settings. The stream of events is in stream.cc.
 //
-// A program is attached only while events that it sends are wanted. A change of what is wanted
-// first lets more events through (attaches programs, adds to the sets, clears the tests), then
-// fewer. So an event that is wanted both before and after is let through at each moment between. A
-// change uses only descriptors and mapped memory, which need no capability.
+// A program is attached only while events that it sends are wanted. A change of the request first
+// lets more events pass (attaches programs, adds to the sets, clears the tests), then fewer. So an
+// event that is wanted both before and after passes at each moment between. A change uses only
+// descriptors and mapped memory, which need no capability.
 namespace knell::source {
 namespace {
 
 constexpr uint32_t kTypes = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_COMM | kAnyExit;
 constexpr uint32_t kReported = kTypes | kConnectorTypes;
 
-// The record of details has the levels of an exit, so `namespaces` needs details too.
+// The mark of an exit has no levels, so `namespaces` needs the record of details too.
 bool needs_names(const SourceRequest& wanted) {
   return wanted.details != KNELL_DETAILS_STATUS || wanted.namespaces;
 }
@@ -52,9 +52,10 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
               std::has_single_bit(options.event_ring_bytes) &&
               std::has_single_bit(options.reserve_ring_bytes));
   if (!read_environment().initial_pid())
-    return say(ENOTSUP,
-               "bpf reports pids of the initial pid namespace, but this one is another: run it "
-               "outside the container");
+    return say(
+        ENOTSUP,
+        "bpf reports pids of the initial pid namespace, but this process is in another one: run it "
+        "outside the container");
   std::string unread;
   KNELL_ASSIGN(Programs programs,
                Programs::load(
@@ -71,7 +72,7 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
       !add_to_epoll(epoll.get(), fds.exits, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.others, kRingTag) ||
       !add_to_epoll(epoll.get(), fds.reserve, kRingTag)) {
-    return errno_error("watch the rings of events");
+    return errno_error("watch the ring buffers of events");
   }
   KNELL_ASSIGN(auto proc, process::ProcReader::open());
   std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
@@ -106,12 +107,12 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   const bool raw = is_raw(wanted);
   const bool exits = (wanted.mask & kAnyExit) != 0;
   const bool rooted = !wanted.roots.empty();
-  const bool births = births_kept_;
+  const bool stores = stores_execs_;
   const bool forks = wanted.namespaces || (wanted.mask & KNELL_EVENT_FORK) != 0;
   const bool names = needs_names(wanted);
   const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
-      {kFork, forks || rooted || births},
-      {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || births},
+      {kFork, forks || rooted || stores},
+      {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || stores},
       {kDelivery, exits && names},
       {kSignal, exits || rooted},  // attached before kExit, so that no mark is missed
       {kExit, (exits && !raw) || rooted},
@@ -144,8 +145,8 @@ Result<void> Bpf::set_request(const SourceRequest& wanted) {
 Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   volatile knell_settings& settings = programs_.settings();
   const bool full = wanted.details == KNELL_DETAILS_FULL;
-  const bool had_births = births_kept_;
-  births_kept_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
+  const bool stored_execs_before = stores_execs_;
+  stores_execs_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
   if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
   settings.names = static_cast<uint32_t>(needs_names(wanted));
@@ -167,7 +168,7 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   if (!wanted.roots.empty()) settings.roots = 1;
   settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
   KNELL_TRY(attach_for(wanted, false));
-  if (births_kept_ && !had_births) births_.begin();
+  if (stores_execs_ && !stored_execs_before) exec_scan_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
   if (!wanted.scan_later) {
     ScanBudget all;
@@ -193,10 +194,10 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
 }
 
 bool Bpf::scan_some(ScanBudget& budget) {
-  const auto visit = [&](int32_t pid) { seed_birth(programs_.births(), pid); };
-  (void)births_.advance(budget, kFilesOfABirth, visit);
+  const auto visit = [&](int32_t pid) { store_exec(programs_.stored_execs(), pid); };
+  (void)exec_scan_.advance(budget, kFilesOfAnExec, visit);
   roots_.forget_some(budget);
-  return builder_.cgroups().scan_some(budget) && !births_.running();
+  return builder_.cgroups().scan_some(budget) && !exec_scan_.running();
 }
 
 // Adds the cgroups to the programs' maps. False: the programs cannot filter by these cgroups. A
@@ -207,10 +208,12 @@ bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
   const uint32_t one = 1;
   for (const std::string& path : paths) {
     std::array<char, KNELL_CGROUP_MOST> key{};
-    if (path.empty() || path.size() >= key.size()) return false;  // the root cgroup, or too long
+    // The root cgroup, or a path that is too long
+    if (path.empty() || path.size() >= key.size()) return false;
     std::ranges::copy(path, key.begin());
     if (bpf_map_update_elem(programs_.cgroup_paths(), key.data(), &one, BPF_ANY) != 0) return false;
-    // From here on the program notices when this cgroup is made. Only now look whether it exists.
+    // From here on the program adds this cgroup when it is created. Only then check whether it
+    // exists already.
     programs_.settings().some_cgroups_paths = 1;
     const uint64_t inode = builder_.cgroups().inode_of(path);
     if (inode != 0 && bpf_map_update_elem(programs_.cgroups(), &inode, &one, BPF_ANY) != 0)

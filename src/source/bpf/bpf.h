@@ -19,7 +19,7 @@
 #include "source/bpf/event_builder.h"
 #include "source/bpf/programs.h"
 #include "source/bpf/ring.h"
-#include "source/bpf/roots.h"
+#include "source/bpf/root_map.h"
 #include "source/bpf/waiting_exits.h"
 #include "source/connector/connector.h"
 #include "source/output.h"
@@ -76,19 +76,19 @@ class Bpf final : public Source, private ThreadEvents {
   // greater tag than the ring and the timer, since no process has pid 0. The descriptor in the tag
   // distinguishes a process from a later one with the same pid.
   static constexpr uint64_t kRingTag = 0;
-  static constexpr uint64_t kTimerTag = 1;  // time to check the processes whose mark is overdue
+  static constexpr uint64_t kTimerTag = 1;  // the timer: check the processes whose mark is overdue
   static constexpr uint64_t watch_tag(int32_t pid, int pidfd) {
     return static_cast<uint64_t>(static_cast<uint32_t>(pid)) << 32 | static_cast<uint32_t>(pidfd);
   }
   static constexpr int32_t pid_of_tag(uint64_t tag) { return static_cast<int32_t>(tag >> 32); }
   static constexpr int pidfd_of_tag(uint64_t tag) { return static_cast<int>(tag & 0xffffffffU); }
 
-  // A record of the stream, in a ring or in held_.
+  // A record of the stream; its bytes are in a ring or in held_.
   struct Item {
     uint64_t stamp_ns;
     std::string_view record;
     int32_t held;    // index into held_; -1: in a ring
-    uint32_t place;  // the order in which the records were found
+    uint32_t place;  // the order in which this pass found the records
   };
   // A copy of a record that is delivered in a later pass.
   struct Held {
@@ -109,7 +109,7 @@ class Bpf final : public Source, private ThreadEvents {
   Result<void> attach_for(const SourceRequest& wanted, bool detach);
   Result<void> set_connector(uint32_t mask);
   Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types) const;
-  // Of the connector only holes come: its events are reported by the programs.
+  // The connector reports only holes here: its events are reported by the programs.
   void on_raw(const event::Raw& hole) override;
   Result<void> watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start);
   bool forget_dying(int32_t pid);
@@ -148,36 +148,41 @@ class Bpf final : public Source, private ThreadEvents {
   const Clock& clock_;
   BpfOptions options_;
   SourceRequest wanted_;
-  Roots roots_;
-  process::ProcessTable table_;  // empty: reads what a record lacks in /proc
+  RootMap roots_;
+  process::ProcessTable table_;  // stores nothing: reads from /proc what a record does not contain
   EventBuilder builder_;
   // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
   // program as filter that reports each event and drops its datagram.
   std::unique_ptr<Connector> connector_;
-  uint32_t missing_ = 0;     // types that are wanted, but the connector could not be opened
-  uint32_t unreported_ = 0;  // types whose hole is to be reported: they were missing and come now
+  // Requested types that do not come, because the connector could not be opened
+  uint32_t missing_ = 0;
+  // Types that were missing and come again, whose hole is still to be reported
+  uint32_t unreported_ = 0;
   uint64_t missing_since_ns_ = 0, missing_until_ns_ = 0;
   // Added processes that were dying already: no mark may come for them.
   std::unique_ptr<PidfdSource> dying_;
-  std::vector<std::pair<int32_t, uint64_t>> dying_starts_;  // of its processes: pid, clock ticks
-  PidScan births_;  // of processes whose exec was before the programs ran; see births.h
-  bool births_kept_ = false;
+  // Pid and start (clock ticks) of the processes in dying_
+  std::vector<std::pair<int32_t, uint64_t>> dying_starts_;
+  PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
+                       // stored_execs.h
+  bool stores_execs_ = false;
 
   std::vector<Item> items_;
   std::vector<Held> held_;
   std::vector<std::vector<uint64_t>> spare_;
-  uint64_t held_until_ns_ = 0;  // the records with stamps up to this one are complete and sorted
+  uint64_t held_until_ns_ = 0;  // records with stamps up to this are complete and sorted
 
   WaitingExits waiting_;
   ReportedExits reported_exits_;
   uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
   uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set
 
-  std::array<uint64_t, kClasses> reported_lost_{};  // lost records that were reported
-  std::array<uint64_t, kClasses> last_ns_{};        // stamp of the last record
+  // Lost records that were already reported, by class
+  std::array<uint64_t, kClasses> reported_lost_{};
+  std::array<uint64_t, kClasses> last_ns_{};  // stamp of the last record, by class
   knell_losses reported_losses_{};
-  uint64_t reported_births_ = 0;  // lost births that were reported
-  uint64_t hole_until_ns_ = 0;    // the end of the last hole of exits
+  uint64_t reported_births_ = 0;  // lost births that were already reported
+  uint64_t hole_until_ns_ = 0;    // end of the last reported hole of exits
   uint64_t received_ = 0;
 };
 

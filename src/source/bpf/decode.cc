@@ -18,7 +18,7 @@ const T* as(std::string_view bytes) {
 
 uint64_t senders_of(const knell_record& head) {
   return static_cast<uint64_t>((head.flags & KNELL_RECORD_KILLER) != 0) +
-         static_cast<uint64_t>((head.flags & KNELL_RECORD_ASKER) != 0);
+         static_cast<uint64_t>((head.flags & KNELL_RECORD_LAST_SENDER) != 0);
 }
 
 bool decode_process(std::string_view bytes, Decoded& decoded) {

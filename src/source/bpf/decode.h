@@ -10,15 +10,15 @@
 
 namespace knell::source {
 
-// A decoded record of a ring: pointers and views into the record.
+// A decoded record of a ring. Pointers and views refer to the bytes of the record.
 struct Decoded {
   const knell_record* head = nullptr;
   const knell_process* process = nullptr;  // one of these three is set
   const knell_mark* mark = nullptr;
   const knell_cgroup* cgroup = nullptr;
   std::string_view args, exe_names, cwd_names, memory_cgroup_names;  // of a process
-  std::string_view senders;  // of a process: knell_sender each, unaligned
-  std::string_view levels;   // of a process: knell_numbers each, unaligned
+  std::string_view senders;  // array of knell_sender, unaligned
+  std::string_view levels;   // array of knell_numbers, unaligned
   std::string_view path;     // of a cgroup
 
   int32_t pid() const { return process != nullptr ? process->pid : mark->pid; }

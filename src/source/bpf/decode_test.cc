@@ -87,7 +87,7 @@ TEST(Decode, FindsLevelsAtTheEndOfTheTail) {
 TEST(Decode, FindsSendersBetweenThePathsAndTheLevels) {
   knell_process process = process_of(KNELL_RECORD_DETAILS);
   process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_LEVELS | KNELL_RECORD_KILLER |
-                       KNELL_RECORD_ASKER | KNELL_RECORD_OUT_OF_MEMORY;
+                       KNELL_RECORD_LAST_SENDER | KNELL_RECORD_OUT_OF_MEMORY;
   process.cwd_bytes = 1;
   process.memory_cgroup_bytes = 6;
   process.levels = 1;
@@ -106,7 +106,7 @@ TEST(Decode, FindsSendersBetweenThePathsAndTheLevels) {
 
 TEST(Decode, RefusesATailWithoutTheSendersOfTheFlags) {
   knell_process process = process_of(KNELL_RECORD_DETAILS);
-  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_KILLER | KNELL_RECORD_ASKER;
+  process.head.flags = KNELL_RECORD_NAMED | KNELL_RECORD_KILLER | KNELL_RECORD_LAST_SENDER;
   EXPECT_FALSE(decode(Bytes(process, bytes_of(knell_sender{})).view()));
   process.head.flags = KNELL_RECORD_NAMED;
   process.memory_cgroup_bytes = 0xffffffff;

@@ -17,11 +17,11 @@ namespace {
 
 using process::Timebase;
 
-// levels are filled by memcpy() from the record.
+// memcpy() copies the levels from the record.
 static_assert(sizeof(event::NamespacePids) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
-constexpr std::string_view kDeleted = " (deleted)";  // as in the links of /proc
+constexpr std::string_view kDeleted = " (deleted)";  // the suffix that the links in /proc have
 
 event::Comm comm_of(const char (&comm)[KNELL_COMM_BYTES]) {
   event::Comm copy;
@@ -313,7 +313,7 @@ void EventBuilder::fill_senders(Slot& slot, const Subject& subject, const Decode
   std::string_view senders = record.senders;
   knell_sender killer{}, last{};
   if ((flags & KNELL_RECORD_KILLER) != 0) killer = take_sender(senders);
-  if ((flags & KNELL_RECORD_ASKER) != 0) last = take_sender(senders);
+  if ((flags & KNELL_RECORD_LAST_SENDER) != 0) last = take_sender(senders);
   const bool out_of_memory = (flags & KNELL_RECORD_OUT_OF_MEMORY) != 0;
   if (out_of_memory) killer.cause = KNELL_CAUSE_OOM;
   if (killer.cause != 0) {

@@ -21,7 +21,8 @@ namespace knell::source {
 // records. Not thread-safe.
 class EventBuilder {
  public:
-  // The references must outlive it. `table`: reads what a record lacks in /proc.
+  // The references must outlive the object. `table` reads from /proc what a record does not
+  // contain.
   EventBuilder(Output& out, process::ProcessTable& table) : out_(out), table_(table) {}
 
   // From here on events have these `level` and roots.
@@ -33,10 +34,10 @@ class EventBuilder {
   }
   process::CgroupTree& cgroups() { return cgroups_; }
 
-  // Adds the event of a record. `roots`: those that its process is under, a bit for each in the
+  // Adds the event of a record. `roots`: a bit for each root that its process is under, in the
   // order of SourceRequest::roots.
   void add(const Decoded& record, uint64_t roots);
-  // Adds the exit that a mark completes. `details` is null if they did not come.
+  // Adds the exit that a mark reports. `details` is null if no details came.
   void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots);
 
  private:

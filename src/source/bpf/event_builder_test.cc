@@ -70,7 +70,7 @@ class EventBuilderTest : public ::testing::Test {
     senders.insert(senders.begin(), sender);
   }
   void set_last_sender(const knell_sender& sender) {
-    set_flag(KNELL_RECORD_ASKER);
+    set_flag(KNELL_RECORD_LAST_SENDER);
     senders.push_back(sender);
   }
   RecordBytes record() {
@@ -95,7 +95,7 @@ class EventBuilderTest : public ::testing::Test {
     ASSERT_TRUE(decoded);
     builder.add_exit(&*decoded, mark, roots);
   }
-  // The event that was added.
+  // Takes the only event out of the batch.
   const KeptEvent& taken() {
     kept.events.clear();
     kept.take();
@@ -115,7 +115,7 @@ class EventBuilderTest : public ::testing::Test {
     builder.add_exit(nullptr, mark, 0);
     return taken().event;
   }
-  // The event of a thread that was reported, as a listener in the first of its levels gets it.
+  // The reported event of a thread, translated for a listener in the first of its levels.
   event::Raw thread_event_inside() {
     EXPECT_EQ(kept.threads.size(), 1U);
     const KeptOutput::ThreadEvent one = kept.threads.at(0);
@@ -422,7 +422,7 @@ TEST_F(EventBuilderTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
   process.child_uid = 1000;
   levels = {{77, 1, 0, 0, 2, 0, 0, 0, 0, 0}, {78, 0, 0, 0, 1, 3, 0, 0, 0, 0}};
   EXPECT_EQ(event_of(KNELL_RECORD_FORK).child_pid, 51);
-  EXPECT_TRUE(kept.births.empty()) << "nobody wants namespaces";
+  EXPECT_TRUE(kept.births.empty()) << "namespaces are not requested";
   builder.set_request({.namespaces = true});
   (void)event_of(KNELL_RECORD_FORK);
   EXPECT_EQ(kept.births.size(), 1U);

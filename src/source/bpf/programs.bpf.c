@@ -203,10 +203,11 @@ int on_delivery(__u64* ctx) {
 
 // A child has the args and the path of its parent until it execs.
 static __always_inline void inherit(struct task_struct* parent, struct task_struct* child) {
-  const struct knell_birth* from = bpf_task_storage_get(&births, parent->group_leader, NULL, 0);
+  const struct knell_stored_exec* from =
+      bpf_task_storage_get(&stored_execs, parent->group_leader, NULL, 0);
   if (!from) return;
-  struct knell_birth* to =
-      bpf_task_storage_get(&births, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  struct knell_stored_exec* to =
+      bpf_task_storage_get(&stored_execs, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (to) bpf_probe_read_kernel(to, sizeof *to, from);
 }
 
@@ -223,14 +224,13 @@ int on_fork(__u64* ctx) {
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
     if (!bits)
-      bpf_map_delete_elem(&roots, &tgid);  // of an earlier process with this pid
+      bpf_map_delete_elem(&roots, &tgid);  // removes the entry of an earlier process with this pid
     else if (bpf_map_update_elem(&roots, &tgid, &bits, BPF_ANY) && settings.only_under)
-      __sync_fetch_and_add(&losses.exits, 1);  // no event of it will be sent
+      __sync_fetch_and_add(&losses.exits, 1);  // the map is full: events of this process are lost
   }
   if (process && !dying_readable && settings.full) inherit(creator, child);
 
-  const bool wanted = (settings.mask & EVENT_FORK) &&
-                      (process || settings.raw) &&
+  const bool wanted = (settings.mask & EVENT_FORK) && (process || settings.raw) &&
                       wants_process(parent, who.cred->uid.val, bits);
   if (!wanted && !nested(child)) return 0;
   struct knell_scratch* scratch = scratch_here();
@@ -252,29 +252,29 @@ int on_fork(__u64* ctx) {
   return 0;
 }
 
-static __always_inline void keep_birth(struct knell_scratch* scratch, struct task_struct* leader) {
+static __always_inline void store_exec(struct knell_scratch* scratch, struct task_struct* leader) {
   const struct knell_process* process = &scratch->process;
-  struct knell_birth* birth =
-      bpf_task_storage_get(&births, leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!birth) return;
+  struct knell_stored_exec* exec =
+      bpf_task_storage_get(&stored_execs, leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!exec) return;
   __u32 args = process->args_bytes, exe = process->exe_bytes;
-  birth->flags = process->head.flags & (KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_CUT |
-                                        KNELL_RECORD_ARGS_EXACT | KNELL_RECORD_EXE_DELETED);
-  birth->args_bytes = birth->exe_bytes = 0;
+  exec->flags = process->head.flags & (KNELL_RECORD_ARGS | KNELL_RECORD_ARGS_CUT |
+                                       KNELL_RECORD_ARGS_EXACT | KNELL_RECORD_EXE_DELETED);
+  exec->args_bytes = exec->exe_bytes = 0;
   __u32 kept = args;
   if (kept > KNELL_STORED_ARGS) {
     kept = KNELL_STORED_ARGS;
-    birth->flags |= KNELL_RECORD_ARGS_CUT;
+    exec->flags |= KNELL_RECORD_ARGS_CUT;
   }
   asm volatile("%0 &= 2047" : "+r"(kept));
   if (kept > KNELL_STORED_ARGS) return;
-  bpf_probe_read_kernel(birth->args, kept, scratch->tail);
-  birth->args_bytes = kept;
+  bpf_probe_read_kernel(exec->args, kept, scratch->tail);
+  exec->args_bytes = kept;
   asm volatile("%0 &= 8191" : "+r"(args));
   asm volatile("%0 &= 1023" : "+r"(exe));
   if (exe > KNELL_STORED_PATH) return;
-  bpf_probe_read_kernel(birth->exe, exe, &scratch->tail[args]);
-  birth->exe_bytes = process->exe_bytes <= KNELL_STORED_PATH ? exe : 0;
+  bpf_probe_read_kernel(exec->exe, exe, &scratch->tail[args]);
+  exec->exe_bytes = process->exe_bytes <= KNELL_STORED_PATH ? exe : 0;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -290,7 +290,7 @@ int on_exec(__u64* ctx) {
   begin_record(scratch, &who, KNELL_RECORD_EXEC, bits);
   __u32 tail = add_tail(scratch, &who, true, true, true);
   tail = add_levels(scratch, &who, task, tail);
-  if (keep) keep_birth(scratch, task);
+  if (keep) store_exec(scratch, task);
   if (report && send(&others, scratch, tail, lost_others())) __sync_fetch_and_add(&losses.execs, 1);
   return 0;
 }
@@ -401,7 +401,7 @@ static __always_inline void report_change(const struct knell_datagram* datagram)
   struct knell_who who = find(leader);
   __u32 uid = who.cred->uid.val;
   FOUND(uid);
-  if (datagram->what == EVENT_UID) uid = datagram->change[0];  // at raw level that of the thread
+  if (datagram->what == EVENT_UID) uid = datagram->change[0];  // at raw level the uid of the thread
   const __u64 bits = roots_of(datagram->pid);
   struct knell_scratch* scratch = scratch_here();
   if (!scratch || !wants_process(leader, uid, bits)) return;
@@ -480,7 +480,7 @@ static __always_inline void report_ptrace(const struct knell_datagram* datagram)
       process->head.flags |= KNELL_RECORD_LEVELS;
     } else {
       __builtin_memset(&scratch->killer, 0, sizeof scratch->killer);
-      __builtin_memset(&scratch->asker, 0, sizeof scratch->asker);
+      __builtin_memset(&scratch->last_sender, 0, sizeof scratch->last_sender);
       if (datagram->change[1])
         fill_numbers(scratch->killer.pid, its, pid_of(bpf_get_current_task_btf()));
       tail = append_all_levels(scratch, 0);

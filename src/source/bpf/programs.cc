@@ -73,7 +73,8 @@ Result<void> check_privilege() {
   if (!capabilities) return {};  // unknown: the kernel returns EPERM if they are missing
   const auto has = [&](int capability) { return ((*capabilities >> capability) & 1) != 0; };
   if (has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))) return {};
-  return say(EPERM, "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two");
+  return say(EPERM,
+             "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two capabilities");
 }
 
 std::unexpected<Error> explain(int error, std::string_view log) {
@@ -230,7 +231,7 @@ int Programs::uids() const { return bpf_map__fd(skeleton_->maps.uids); }
 int Programs::roots() const { return bpf_map__fd(skeleton_->maps.roots); }
 int Programs::cgroups() const { return bpf_map__fd(skeleton_->maps.cgroups); }
 int Programs::cgroup_paths() const { return bpf_map__fd(skeleton_->maps.cgroup_paths); }
-int Programs::births() const { return bpf_map__fd(skeleton_->maps.births); }
+int Programs::stored_execs() const { return bpf_map__fd(skeleton_->maps.stored_execs); }
 
 int Programs::connector() const { return bpf_program__fd(skeleton_->progs.on_connector); }
 int32_t Programs::hierarchy() const { return skeleton_->rodata->hierarchy; }

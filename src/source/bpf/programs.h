@@ -38,7 +38,8 @@ class Programs {
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
-    int32_t hierarchy = 0;                  // of cgroups; 0: v2
+    // The hierarchy whose cgroups are reported; 0: version 2
+    int32_t hierarchy = 0;
     bool raw = false;                       // the level; cannot be changed later
     bool older_kernel_for_testing = false;  // act as if dying processes could not be read
   };
@@ -65,12 +66,12 @@ class Programs {
   RingFds rings() const;
   // The processes that are wanted by their pid: one bit a pid, KNELL_PID_WORDS words.
   std::atomic<uint64_t>* pids() const { return pids_; }
-  // Descriptors of the maps.
+  // Descriptors of the maps of this name.
   int uids() const;
   int roots() const;
   int cgroups() const;
   int cgroup_paths() const;
-  int births() const;
+  int stored_execs() const;
   int connector() const;  // descriptor of a program for a socket; see Bpf::set_connector()
   int32_t hierarchy() const;
 

@@ -23,13 +23,15 @@ enum knell_record_kind {
 enum knell_record_flag {
   KNELL_RECORD_ARGS = 1,       // the args are known
   KNELL_RECORD_ARGS_CUT = 2,   // the args were longer than the record has them
-  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: usually none will come
+  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: probably none will come
   KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
   KNELL_RECORD_RELEASED = 16,  // a knell_mark that the reader made, since it found the process dead
   KNELL_RECORD_LEVELS = 32,    // the levels are known; there may be none
   KNELL_RECORD_BIRTH = 64,     // a fork that is sent only because its child is in a pid namespace
-  KNELL_RECORD_KILLER = 128,   // an exit with a knell_sender: of the signal that ended the process
-  KNELL_RECORD_ASKER = 256,    // the same, of the last TERM, INT, HUP or QUIT signal it took
+  // an exit record with a knell_sender: the sender of the signal that ended the process
+  KNELL_RECORD_KILLER = 128,
+  // an exit record with the sender of the last TERM, INT, HUP or QUIT that the process received
+  KNELL_RECORD_LAST_SENDER = 256,
   KNELL_RECORD_OUT_OF_MEMORY = 512,  // the kernel killed the process because memory ran out
   // The NULs at the end of the args are empty arguments (EXACT) or padding (PADDED). Neither flag:
   // unknown.
@@ -52,10 +54,11 @@ enum {
   KNELL_CGROUP_MOST = 256,  // bytes of the path of a wanted cgroup, with its NUL
   // Bytes of the path of a cgroup event, with its NUL; the kernel cuts longer paths.
   KNELL_REPORTED_CGROUP = 1023,
-  KNELL_STORED_ARGS = 1024,  // kept per process if a dying process cannot be read; see births.h
+  KNELL_STORED_ARGS =
+      1024,  // kept per process if a dying process cannot be read; see stored_execs.h
   KNELL_STORED_PATH = 512,
   KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
-  KNELL_MOST_PROCESSES = 262144,  // under the roots: 4 MB of buckets
+  KNELL_MOST_PROCESSES = 262144,  // processes under the roots; the buckets take 4 MB
   KNELL_PID_WORDS = 4194304 / 64  // 64 pids a word, up to the kernel's limit of pids: 512 KiB
 };
 
@@ -83,10 +86,10 @@ struct knell_process {
   __u32 tty, pad;  // tty: as tty_nr of /proc/PID/stat
   char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES];
   // Behind this struct follow, in this order: the args, the three paths (the names from the last to
-  // the first, each with its NUL), a knell_sender for KILLER and one for ASKER if the flags say so,
-  // and `levels` times a knell_numbers.
+  // the first, each with its NUL), a knell_sender for KILLER and one for LAST_SENDER if the flags
+  // say so, and `levels` times a knell_numbers.
   __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels;
-  __u32 what, change[2];  // CHANGE: a KNELL_EVENT_*, and the two numbers that this type has
+  __u32 what, change[2];  // CHANGE: a KNELL_EVENT_*, and the two values of this type
 };
 
 // The sender of a signal, as it was when the signal was sent.
@@ -102,7 +105,8 @@ struct knell_sender {
 // event::NamespacePids.
 struct knell_numbers {
   __u32 ns;
-  __s32 pid, tid, ppid, child_pid, child_tid, other_pid, other_ppid, asker_pid, asker_ppid;
+  __s32 pid, tid, ppid, child_pid, child_tid, other_pid, other_ppid;
+  __s32 last_sender_pid, last_sender_ppid;
 };
 
 struct knell_cgroup {
@@ -112,7 +116,7 @@ struct knell_cgroup {
 };
 
 // The args and the path of a process, stored in its task storage at its exec.
-struct knell_birth {
+struct knell_stored_exec {
   __u32 flags, args_bytes, exe_bytes, pad;
   char args[KNELL_STORED_ARGS];
   char exe[KNELL_STORED_PATH];

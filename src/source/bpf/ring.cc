@@ -23,9 +23,9 @@ namespace knell::source {
 namespace {
 
 constexpr size_t kHeaderBytes = BPF_RINGBUF_HDR_SZ;
-constexpr size_t kLineBytes = 64;     // of a cache line, on most CPUs
-constexpr size_t kAheadBytes = 1024;  // picked: two records of a usual exit
-constexpr int kSpins = 2000;  // picked, never tuned: a writer takes less than a microsecond...
+constexpr size_t kLineBytes = 64;     // size of a cache line on most CPUs
+constexpr size_t kAheadBytes = 1024;  // chosen, not measured: two records of a usual exit
+constexpr int kSpins = 2000;  // chosen, not measured: a writer takes less than a microsecond...
 constexpr int kYields = 20;   // ...unless it is preempted
 
 size_t page_bytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
@@ -49,11 +49,11 @@ uint32_t wait_for_header(const char* at) {
 Result<Ring> Ring::map(int map_fd, size_t bytes) {
   const size_t page = page_bytes();
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-  if (consumer == MAP_FAILED) return errno_error("map a ring of events");
+  if (consumer == MAP_FAILED) return errno_error("map a ring buffer of events");
   void* producer =
       ::mmap(nullptr, page + 2 * bytes, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) {
-    auto error = errno_error("map a ring of events");
+    auto error = errno_error("map a ring buffer of events");
     ::munmap(consumer, page);
     return error;
   }

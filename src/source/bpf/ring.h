@@ -16,7 +16,7 @@ namespace knell::source {
 class Ring {
  public:
   Ring() = default;
-  // `bytes`: the size that the map was made with, a power of two. Errors: those of mmap(2).
+  // `bytes`: the size of the map, a power of two. Errors: those of mmap(2).
   static Result<Ring> map(int map_fd, size_t bytes);
   // For tests, over their memory. `data` must hold the ring twice in a row, as the kernel maps it.
   static Ring over(uint64_t* consumer, const uint64_t* producer, const char* data, size_t bytes);
@@ -44,7 +44,7 @@ class Ring {
   const uint64_t* producer_ = nullptr;
   const char* data_ = nullptr;
   size_t bytes_ = 0;
-  void* mapped_consumer_ = nullptr;  // null: memory of a test
+  void* mapped_consumer_ = nullptr;  // null: the ring is memory of a test
   uint64_t cursor_ = 0, end_ = 0;
   bool broken_ = false;
 };

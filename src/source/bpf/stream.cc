@@ -39,16 +39,19 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLateNs = 2000;    // a record has its room within this time after its stamp
-constexpr size_t kBatch = 512;        // records of a ring in a pass; picked, never tuned
-constexpr int kIdlePasses = 8;        // picked, never tuned: a pass takes about a microsecond
-constexpr size_t kMostSpare = 256;    // picked, never tuned
-constexpr size_t kMostWatched = 256;  // a process usually may have 1024 descriptors
+// A program reserves the room of a record within this time after its stamp
+constexpr uint64_t kLateNs = 2000;
+constexpr size_t kBatch = 512;        // records taken from a ring in one pass; chosen, not measured
+constexpr int kIdlePasses = 8;        // chosen, not measured: a pass takes about a microsecond
+constexpr size_t kMostSpare = 256;    // chosen, not measured
+constexpr size_t kMostWatched = 256;  // leaves descriptors for the program: the usual limit is 1024
 // How long after its details a process is checked: most marks come sooner.
 constexpr uint64_t kPatienceNs = 2'000'000;
-constexpr uint64_t kCheckAgainNs = 20'000'000;  // between checks of unwatched processes; picked
-constexpr size_t kMostChecks = 256;             // checks in one go; picked: takes about 1 ms
-constexpr uint64_t kTickNs = 10'000'000;        // the unit of start times in /proc
+constexpr uint64_t kCheckAgainNs =
+    20'000'000;  // between checks of unwatched processes; chosen, not measured
+// checks in one call; chosen, not measured: takes about 1 ms
+constexpr size_t kMostChecks = 256;
+constexpr uint64_t kTickNs = 10'000'000;  // the unit of start times in /proc
 
 // Makes the mark that should have followed these details, with their stamp.
 knell_mark mark_of(const Decoded& details) {
@@ -122,8 +125,8 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   for (size_t i = 0; i < held_.size(); i++)
     items_.push_back(
         {held_[i].stamp_ns, held_[i].record(), static_cast<int32_t>(i), static_cast<uint32_t>(i)});
-  // Records that an earlier pass sorted but did not deliver because of `bound` are delivered first;
-  // nothing else is read in this pass.
+  // First deliver the records that an earlier pass sorted but did not deliver because of `bound`;
+  // this pass then reads nothing else.
   const bool rest =
       std::ranges::any_of(held_, [&](const Held& held) { return held.stamp_ns <= held_until_ns_; });
   if (!rest) {
@@ -143,7 +146,7 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   return !held_.empty() || !rings_empty();
 }
 
-// Reads the rings into items_. Returns a stamp: all records with stamps up to it are in items_.
+// Reads the rings into items_. Returns a stamp: items_ has all records with stamps up to it.
 Result<uint64_t> Bpf::collect() {
   uint64_t until = clock_.monotonic_ns() - kLateNs;
   for (Ring& ring : rings_) ring.begin_pass();
@@ -154,11 +157,12 @@ Result<uint64_t> Bpf::collect() {
       const auto record = ring.next();
       if (!record) break;
       ++taken;
-      if (record->size() < sizeof(knell_record)) return say(EPROTO, "a ring of events is damaged");
+      if (record->size() < sizeof(knell_record))
+        return say(EPROTO, "a ring buffer of events is corrupt");
       last = reinterpret_cast<const knell_record*>(record->data())->stamp_ns;
       items_.push_back({last, *record, -1, static_cast<uint32_t>(items_.size())});
     }
-    if (ring.broken()) return say(EPROTO, "a ring of events is damaged");
+    if (ring.broken()) return say(EPROTO, "a ring buffer of events is corrupt");
     received_ += taken;
     // If the first record is still being written, nothing was taken and `last` is 0: then no record
     // may be delivered.
@@ -209,11 +213,12 @@ bool Bpf::rings_empty() const {
 
 // ------------------------------------------------------------------------------------- events
 
-// Returns whether an event or a loss was added to the output. `again`: that was something that
-// comes before this item, so deliver the item again.
+// Returns whether an event or a loss was added to the output. `again`: what was added comes before
+// this item, so the item must be delivered again.
 bool Bpf::deliver(const Item& item, bool& again) {
   const auto decoded = decode(item.record);
-  if (!decoded) return false;  // unknown; cannot be, since the programs are built with this reader
+  // Malformed; does not happen, since the programs and this reader are built together
+  if (!decoded) return false;
   const knell_record& head = *decoded->head;
   const bool exit = head.kind == KNELL_RECORD_DETAILS || head.kind == KNELL_RECORD_MARK ||
                     head.kind == KNELL_RECORD_THREAD_EXIT;
@@ -244,7 +249,7 @@ bool Bpf::deliver(const Item& item, bool& again) {
 bool Bpf::deliver_mark(const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
-  if (ours && !details) return false;  // the mark from the kernel came before it
+  if (ours && !details) return false;  // the kernel's mark came first and the exit was reported
   const bool first = reported_exits_.note(mark.pid, mark.start_ns / kTickNs);
   if (first) report_exit(details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
@@ -265,9 +270,9 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
-    // Report the exit of the evicted process now if no mark comes, or if the process has ended
-    // since another one has its pid, unless a reported hole counts it. Otherwise its mark will
-    // report it.
+    // The exit of the evicted process is reported now in two cases: no mark will come; or another
+    // process has its pid, so it has ended, and no reported hole counts its exit. In any other
+    // case its mark will report it.
     const bool report =
         oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (report && reported_exits_.note(oldest->pid, oldest->start_ns / kTickNs)) {
@@ -340,7 +345,7 @@ bool Bpf::report_last_losses() {
   const uint64_t exits = losses.exits;
   const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == reported_lost_[kExits] && others == reported_lost_[kOthers]) return false;
-  if (!rings_empty()) return false;  // the new records show better where the losses are
+  if (!rings_empty()) return false;  // the new records show more exactly where events were lost
   const uint64_t now = clock_.monotonic_ns();
   return report_loss(kExits, exits, now) || report_loss(kOthers, others, now);
 }

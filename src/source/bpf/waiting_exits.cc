@@ -7,7 +7,7 @@
 namespace knell::source {
 namespace {
 
-constexpr size_t kMostSpare = 256;  // picked, never tuned
+constexpr size_t kMostSpare = 256;  // chosen, not measured
 
 }  // namespace
 

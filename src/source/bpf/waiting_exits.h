@@ -25,16 +25,16 @@ namespace knell::source {
 //                          +-> next_unwatched()*      checked again until the process has ended
 class WaitingExits {
  public:
-  static constexpr size_t kMost = 65536;           // picked, never tuned
-  static constexpr size_t kMostBytes = 16U << 20;  // picked, never tuned
+  static constexpr size_t kMost = 65536;           // chosen, not measured
+  static constexpr size_t kMostBytes = 16U << 20;  // chosen, not measured
 
   struct Entry {
     uint64_t start_ns = 0, stamp_ns = 0;
     int32_t pid = 0;
     bool no_mark = false;     // no mark will come
     bool overdue = false;     // the reader checks it until the process has ended
-    UniqueFd pidfd;           // watched for the end of the process; see set_pidfd()
-    std::string_view record;  // in `storage`, or where the argument of add() was
+    UniqueFd pidfd;           // pidfd by which the end of the process is noticed; see set_pidfd()
+    std::string_view record;  // points into `storage`, or to the argument of add()
     std::vector<uint64_t> storage;
   };
 
@@ -78,16 +78,16 @@ class WaitingExits {
 
   PidMap<uint32_t> slots_of_;
   std::vector<Entry> slots_;
-  std::vector<uint32_t> free_, added_;  // slots; some in added_ are free again
+  std::vector<uint32_t> free_, added_;  // indexes of slots_; some in added_ are free again
   std::vector<std::vector<uint64_t>> spare_;
-  Order order_;          // entries that are not overdue, as they were added
+  Order order_;          // entries that are not overdue, in the order of add()
   Order overdue_order_;  // overdue entries
   size_t bytes_ = 0;
-  size_t overdue_ = 0, watched_ = 0;  // how many entries are overdue, and have a pidfd
+  size_t overdue_ = 0, watched_ = 0;  // number of overdue entries, and of those with a pidfd
 };
 
-// The processes whose exits were reported lately, so that no exit is reported twice. A fixed table:
-// a new process evicts the one that has its cell. `start`: clock ticks since boot.
+// The processes whose exits were reported recently, so that no exit is reported twice. A fixed
+// table: a new process evicts the one that has its cell. `start`: clock ticks since boot.
 class ReportedExits {
  public:
   ReportedExits() : cells_(kCells) {}

@@ -14,9 +14,9 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLookNs = 1'000'000'000;  // picked, never tuned
+constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
 
-// Whether the subject of an event has run. Another source reports a birth before the child runs.
+// Whether the task of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
   if (raw.what != KNELL_EVENT_FORK && raw.what != KNELL_EVENT_PTRACE) return true;
   return !process_exists(raw.tid);
@@ -44,13 +44,13 @@ Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) 
                                  .owners = wanted.owners || wanted.namespaces,
                                  .namespaces = wanted.namespaces});
   if (more) table_.begin_scan();
-  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes");
+  if (!table_.follow(wanted.roots)) return say(EINVAL, "under: at most 64 processes can be named");
   if (!wanted.scan_later) scan_all();
   return {};
 }
 
 // With full details an exec event needs an immediate read of /proc: with a pacing of 10 ms the
-// arguments of a short-lived process are gone in 19 of 20 cases. The numbers of a child in its pid
+// arguments of a short-lived process are gone in 19 of 20 cases. The pids of a child in its
 // namespaces are read at its birth, too, unless another source reports them.
 bool Assembler::is_urgent() const {
   const bool births = options_.births != nullptr && options_.births->reports_births();
@@ -70,7 +70,7 @@ bool Assembler::scan_some(ScanBudget& budget) {
 
 // ----------------------------------------------------------------------------------------- owners
 
-// Adds what decides who may see the event.
+// Adds the owner of the event's process, which decides who may see the event.
 void Assembler::add_owner(Slot& slot) {
   if (!table_.kept().owners) return;
   knell_event& event = slot.event;
@@ -91,10 +91,10 @@ void Assembler::commit(Slot& slot) {
   out_.commit(slot, table_);
 }
 
-// The connector reports a birth a moment before the other source, but only that one has the numbers
-// of the child in its namespaces. So read what it has reported until now. If the birth is not among
-// that, the numbers are read from /proc, and searched again at the child's next event. Returns
-// whether all births inside namespaces up to now are known.
+// The connector reports a birth a moment before the other source, but only the other source reports
+// the child's pids in its namespaces. So reads what that source has reported until now. If the
+// birth is not among that, the pids are read from /proc, and searched again at the child's next
+// event. Returns whether all births inside namespaces up to now are known.
 bool Assembler::read_births(uint64_t stamp_ns) {
   if (!table_.kept().namespaces || options_.births == nullptr || stamp_ns < births_read_ns_)
     return false;
@@ -114,7 +114,7 @@ void Assembler::report_thread_event(const event::Raw& raw) {
     owner.uid = table_.uid_of(raw.pid, raw.stamp_ns);
     if (namespaces && !table_.numbers_of(raw.tid, raw.stamp_ns).known) {
       births_read_ns_ = std::min(births_read_ns_, raw.stamp_ns);
-      const bool ran = has_run(raw);  // before the births are read
+      const bool ran = has_run(raw);  // computed before read_births()
       if (read_births(raw.stamp_ns) && ran) table_.settle_initial_namespace(raw.tid, raw.stamp_ns);
     }
     if (namespaces) {
@@ -136,8 +136,8 @@ size_t Assembler::probe_exits() {
 }
 
 void Assembler::on_raw(const event::Raw& raw) {
-  // (The stamp of a hole is the time at which the reader found it, not a time up to which all is
-  // read.)
+  // (The stamp of a hole is the time at which the reader found it; earlier events may still be
+  // unread.)
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
   if (raw.what == KNELL_EVENT_FORK) {
@@ -146,7 +146,7 @@ void Assembler::on_raw(const event::Raw& raw) {
     table_.on_fork(raw);
   }
   if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
-  // The event is its new user's; a new session has no terminal.
+  // These changes apply to their own event: it has the new user, and no terminal after setsid(2).
   constexpr uint32_t kBefore = KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
   if ((raw.what & kBefore) != 0) table_.on_change(raw);
   report_thread_event(raw);
@@ -240,7 +240,7 @@ void Assembler::on_change(const event::Raw& raw) {
     commit(*slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
-  // After the event, which has the old name.
+  // Called after the event was made, which has the old name.
   if (raw.what == KNELL_EVENT_COMM) table_.on_change(raw);
 }
 

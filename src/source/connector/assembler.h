@@ -24,7 +24,8 @@ struct AssemblerOptions {
   // Descriptors that may be held of processes of which some thread has exited.
   size_t most_watched = 1024;
   process::TableLimits limits;
-  process::Births* births = nullptr;  // for SourceRequest::namespaces; nullptr: only /proc
+  // Another source of births, for SourceRequest::namespaces; nullptr: only /proc
+  process::Births* births = nullptr;
 };
 
 // Makes finished events, at process level with details, of the kernel's thread-level events. For
@@ -61,7 +62,8 @@ class Assembler {
   // ended without an event: with zero exits filtered out nothing else erases them. Call it after
   // finish(), when the connector was left empty.
   void sweep(size_t at_least);
-  // Erases processes whose exit was read. Call it instead when the connector was not left empty.
+  // Erases only processes whose exit was read. Call it instead of sweep() if the connector was not
+  // left empty.
   void sweep_ended() {
     table_.sweep_ended([&](int32_t pid) { return !probe_.exists(pid); });
   }
@@ -116,9 +118,9 @@ class Assembler {
   uint64_t births_read_ns_ = 0;  // all births that options_.births reported before were read
   ExitTracker exits_;
   uint32_t reported_types_ = 0;
-  bool hole_ = false;           // events were lost and /proc was not read again yet
+  bool hole_ = false;           // events were lost, and /proc was not read since
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
-  uint64_t looked_ns_ = 0;      // when /proc was read last because of a hole
+  uint64_t looked_ns_ = 0;      // when /proc was last read because of a hole
 };
 
 }  // namespace knell::source

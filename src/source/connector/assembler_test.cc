@@ -90,7 +90,7 @@ class AssemblerTest : public ::testing::Test {
                                  const std::vector<event::Raw>& last_words = {}) {
     return drain_some(raws, last_words, true);
   }
-  // `all`: the source was left empty.
+  // `all`: the drain left the source empty.
   std::vector<std::string> drain_some(const std::vector<event::Raw>& raws,
                                       const std::vector<event::Raw>& last_words = {},
                                       bool all = false) {
@@ -172,7 +172,7 @@ TEST_F(AssemblerTest, AnExecHasNotTheProgramOfTheNextExec) {
   EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
 }
 
-// The first process's program was read when the second had the pid already.
+// The program of the first process is read when the second process has the pid already.
 TEST_F(AssemblerTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
   constexpr uint64_t kTick = process::Timebase::kTickNs, kWithin = kTick / 2;
   drain({});
@@ -322,7 +322,8 @@ TEST_F(AssemblerTest, ExecFromAWorkerReadLateIsNoExit) {
   }
 }
 
-// The same for a process that did not exec: an event that was sent after its death shows that.
+// The leader may also exit before a worker calls exec. An event that was sent after the death of
+// the process shows that no exec followed.
 TEST_F(AssemblerTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   probe.signs[50] = ProcessProbe::Sign::kDead;
   probe.statuses[50] = 0x700;
@@ -551,7 +552,7 @@ TEST_F(AssemblerTest, RemovesRootsThatAreNotFollowedAnyMore) {
 }
 
 TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {
-  constexpr int32_t kCount = 200;  // exits without a slot in the stream
+  constexpr int32_t kCount = 200;  // exits that have no reserved slot in the stream
   std::vector<event::Raw> births, exits;
   for (int32_t pid = 1000; pid < 1000 + kCount; ++pid) {
     probe.signs[pid] = ProcessProbe::Sign::kAlive;
@@ -633,7 +634,7 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
   tree.remove(41);
   output.out.begin_drain();
   assembler().on_raw(exit_of(41, 0x100, clock.now_ns));
-  EXPECT_EQ(batch[0].event.has & KNELL_HAS_UID, 0U) << "nobody wants owners";
+  EXPECT_EQ(batch[0].event.has & KNELL_HAS_UID, 0U) << "owners are not requested";
   tree.add(40, {.start = 1, .uid = 1000});
   request.owners = true;
   ASSERT_TRUE(assembler().set_request(request, reported_types));
@@ -642,12 +643,12 @@ TEST_F(AssemblerTest, OwnersAreKnownAfterTheProcessIsGone) {
   assembler().on_raw(exit_of(50, 0x100, clock.now_ns + 2));
   assembler().on_raw(exit_of(40, 0x100, clock.now_ns + 3));
   ASSERT_EQ(batch.size(), 4U);
-  for (const size_t i : {1, 2, 3}) {
+  for (const size_t i : {1U, 2U, 3U}) {
     EXPECT_NE(batch[i].event.has & KNELL_HAS_UID, 0U) << i;
     EXPECT_EQ(batch[i].event.uid, 1000U) << i;
     EXPECT_EQ(batch[i].event.comm.data, nullptr) << i;
   }
-  EXPECT_FALSE(batch[3].levels_known) << "nobody wants namespaces";
+  EXPECT_FALSE(batch[3].levels_known) << "namespaces are not requested";
 }
 
 class FakeBirths : public process::Births {
@@ -675,7 +676,7 @@ class AssemblerWithBirths : public AssemblerTest {
     request.details = KNELL_DETAILS_STATUS;
     request.owners = request.namespaces = true;
   }
-  // The next read_births() passes it.
+  // The next read_births() reports this birth.
   void queue_birth(int32_t pid, uint64_t stamp_ns) {
     process::Birth birth;
     birth.pid = birth.tid = pid;
@@ -734,7 +735,7 @@ TEST_F(AssemblerWithBirths, ReportThreadsWithTheirOwners) {
   for (const auto& raw : {fork_of(50, 1, at + 1), exit_of(50, 0x100, at + 2), ack, hole})
     assembler().on_raw(raw);
   ASSERT_EQ(output.threads.size(), 3U) << "an ack is no event";
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     EXPECT_EQ(output.threads[i].uid, 1000U);
     EXPECT_TRUE(output.threads[i].levels_known);
     ASSERT_EQ(output.threads[i].levels.size(), 1U);

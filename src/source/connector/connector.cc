@@ -106,7 +106,8 @@ Result<void> Connector::connect(const Environment& here, const ConnectorProbe& p
   filtering_ = std::max(best, answer->kernel_filter ? Filtering::kKernel : Filtering::kClassic);
   healthy_ns_ = clock_.monotonic_ns();
   if (filtering_ == Filtering::kKernel || !answer->kernel_filter) return {};
-  // A test uses less than this kernel can do: ask for all events, without a mask.
+  // In tests the kernel's filter may be unused although it exists: request all events, without a
+  // mask.
   if (const int error = send_request(fd_.get(), KNELL_MCAST_LISTEN, std::nullopt); error != 0) {
     return make_error(error, "send a request to the process connector");
   }
@@ -152,8 +153,9 @@ Result<void> Connector::filter_nothing() {
 
 Result<Drained> Connector::drain(ThreadEvents& sink, size_t bound) {
   bool any = false;
-  receiver_.take_emptied();  // from an earlier drain, so it is out of date
-  // Events that are dropped here count too: if many arrive, this must still return to the caller.
+  receiver_.take_emptied();  // reset the flag of an earlier drain
+  // `bound` also counts events that are dropped here: otherwise a flood of them could keep this
+  // loop running.
   for (size_t spent = 0; spent < bound;) {
     if (!look_ahead(spent)) {
       any = any || spent > 0;
@@ -221,7 +223,7 @@ bool Connector::hole_before(uint64_t stamp_ns) const {
          (silence_ && stamp_ns > silence_->until_ns);
 }
 
-// Reports one hole whose place is here. False: there is none.
+// Reports a hole that belongs at this place of the stream. False: there is none.
 bool Connector::report_hole(ThreadEvents& sink) {
   if (overflow_ns_ != 0 && report_overflow(sink)) return true;
   if (!silence_) return false;

@@ -76,7 +76,7 @@ class Connector {
   const Buffer& buffer() const { return buffer_; }
 
  private:
-  // A hole in the stream that is still to be reported, at its place.
+  // A hole that is still to be reported at its place in the stream.
   struct Hole {
     uint64_t until_ns = 0;  // events with later stamps come after it
     uint64_t from_ns = 0;
@@ -106,14 +106,15 @@ class Connector {
   bool subscribed_ = false;
 
   Receiver receiver_;
-  std::optional<event::Raw> ahead_;  // read, not passed on yet
+  std::optional<event::Raw> ahead_;  // the next event: read from the socket, not passed on yet
   uint64_t last_ns_;                 // stamp of the last event before the next hole
-  uint64_t healthy_ns_;              // when events were last known to arrive
+  uint64_t healthy_ns_;              // the last time at which events were known to arrive
   LossCounter loss_;
-  uint32_t losable_;             // types that may have been dropped since losses were last reported
-  bool mask_held_ = true;        // the mask has not changed since then
-  uint64_t overflow_ns_ = 0;     // time of an overflow whose hole is not reported yet; 0: none
-  std::optional<Hole> silence_;  // the hole of a time without events, not reported yet
+  uint32_t losable_;          // types that may be among the losses not reported yet
+  bool mask_held_ = true;     // the mask is the same since losses were last reported
+  uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is still to be reported; 0: none
+  // the hole of a time in which the connector sent nothing, still to be reported
+  std::optional<Hole> silence_;
   SilenceDetector silence_detector_;
   uint64_t received_ = 0, repaired_ = 0;
 };

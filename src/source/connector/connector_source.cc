@@ -19,9 +19,11 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kSocketTag = uint64_t{1} << 32;  // in the epoll set; other data are pids
-constexpr size_t kSweepADrain = 1;  // beside those that births cause: a drain may be for one event
-constexpr size_t kSweepACheck = 4096;  // with the health check; about 1 ms
+// Data of the socket in the epoll set; all other data are pids
+constexpr uint64_t kSocketTag = uint64_t{1} << 32;
+// Entries to check in a drain, besides those for births: a drain may read only one event
+constexpr size_t kSweepADrain = 1;
+constexpr size_t kSweepACheck = 4096;  // entries to check with each health check; takes about 1 ms
 
 // Half of the descriptors that this process may open, less a few: the rest is for the program
 // itself.

@@ -43,7 +43,7 @@ std::optional<Obstacle> foreign_namespace(const Environment& here) {
   if (which == nullptr) return std::nullopt;
   return Obstacle{EPROTONOSUPPORT,
                   std::string("the kernel sends process events to the initial ") + which +
-                      " namespace only, and this is another",
+                      " namespace only, and this process is in another one",
                   kFromTheHost};
 }
 
@@ -57,7 +57,7 @@ Obstacle no_ack(const Environment& here) {
   if (here.listed == false) return not_built_in("process events (CONFIG_PROC_EVENTS)");
   return {EPROTONOSUPPORT,
           "the connector does not answer: other programs brought its count of listeners below one, "
-          "where it sends nothing to anybody",
+          "so it sends no events",
           "end programs that use the connector and start knell watch, which raises it again; else "
           "reboot",
           true};
@@ -89,8 +89,8 @@ Obstacle explain(Step step, const Error& error, const Environment& here) {
   }
   if (step == Step::kRequest && error.code == ECONNREFUSED) {
     return {EPROTONOSUPPORT,
-            "the kernel sends process events to the initial network namespace only, and this is "
-            "another",
+            "the kernel sends process events to the initial network namespace only, and this "
+            "process is in another one",
             kFromTheHost};
   }
   if (step == Step::kAck) return no_ack(here);

@@ -58,7 +58,8 @@ struct Diagnosis {
   bool present = false;  // the kernel has process events, and we may join their group
   bool acked = false;    // events arrive
   bool kernel_filter = false;
-  bool count_below_one = false;     // the kernel's count of listeners, so it sends no events
+  // The kernel's count of listeners is below one, so it sends no events
+  bool count_below_one = false;
   std::optional<bool> initial_net;  // nullopt: unknown
   bool initial_pid = true, initial_user = true;
   Buffer buffer;
@@ -66,7 +67,7 @@ struct Diagnosis {
   Obstacle obstacle;
 };
 Diagnosis diagnose(size_t buffer_bytes);
-// The same as findings; the first says whether it works at all.
+// The diagnosis as findings; the first one says whether the connector works at all.
 std::vector<Finding> examine_connector();
 
 }  // namespace knell::source

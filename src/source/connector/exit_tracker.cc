@@ -48,13 +48,16 @@
 namespace knell::source {
 namespace {
 
-constexpr uint64_t kLateNs = 100'000'000;  // see above: a third of the fastest round of pids
-constexpr size_t kMostCrashing = 4096;     // picked: bounds the crashes whose EXIT was lost
-// A thread that had begun to exit by itself may exist this long after exit_group() of another
-// thread: a process counts as alive after an EXIT only if it was alive for longer.
-constexpr uint64_t kLingerNs = 1'000'000'000;  // picked: many times the longest delay seen
-constexpr uint32_t kCore = 0x80;               // WCOREFLAG
-constexpr uint32_t kSignal = 0x7f;             // WTERMSIG
+// A third of the shortest time in which all pids are reused, see above
+constexpr uint64_t kLateNs = 100'000'000;
+constexpr size_t kMostCrashing =
+    4096;  // chosen, not measured: bounds the crashes whose EXIT was lost
+// How long a thread that exits by itself can still exist after exit_group() of another thread. So a
+// process counts as alive after an EXIT only if it lived longer than this.
+constexpr uint64_t kLingerNs =
+    1'000'000'000;                  // chosen, not measured: many times the longest delay seen
+constexpr uint32_t kCore = 0x80;    // WCOREFLAG
+constexpr uint32_t kSignal = 0x7f;  // WTERMSIG
 
 // Whether `code` is a death by a signal that writes a core where that is allowed.
 bool dies_with_core(uint32_t code) {

@@ -41,10 +41,11 @@ class ProcessProbe {
 struct Dying {
   uint64_t first_ns = 0, last_ns = 0;  // stamps of its first and last EXIT
   uint64_t followed_ns = 0;  // when a listener named it by its pid (follow()); 0: none did
-  uint32_t code = 0;         // of its last EXIT
+  uint32_t code = 0;         // exit code of its last EXIT
   uint32_t signal = 0;
-  uint32_t exits_pending = 0;   // of its threads that are still to come, or one of ProcessTable::k*
-  int32_t parent = 0;           // from the leader's EXIT; 0: unknown
+  // Number of threads whose EXIT is still to come, or one of ProcessTable::k*
+  uint32_t exits_pending = 0;
+  int32_t parent = 0;           // pid of the parent, as in the leader's EXIT; 0: unknown
   event::Slot* slot = nullptr;  // reserved at the place of its last EXIT in the stream
   UniqueFd pidfd;               // open while the process is still alive
   bool needs_probe = false;     // probe_exits() has to probe it
@@ -80,7 +81,7 @@ class ExitTracker {
 
   enum class NoteResult {
     kNew,    // the caller reserves a slot for it: dying->slot
-    kLate,   // of a process whose end was already reported
+    kLate,   // an EXIT of a process whose end was already reported
     kNotYet  // a thread; the EXIT of its leader is still to come
   };
   // Handles an EXIT. The caller need not pass an EXIT of a leader whose process has no other
@@ -143,8 +144,8 @@ class ExitTracker {
   void on_pidfd_readable(int32_t pid);
   // Tracks a process that a listener named by pid; it may be dead already.
   void follow(int32_t pid, UniqueFd pidfd, uint64_t now_ns);
-  // Notes again, among the next `count` entries, the processes that have no open pidfd: their probe
-  // failed, or they are not watched.
+  // Probes again those of the next `count` processes that have no open pidfd: their probe failed,
+  // or they are not watched.
   void sweep(size_t count);
   size_t size() const { return dying_.size(); }
 
@@ -163,7 +164,7 @@ class ExitTracker {
 
   struct Late {
     uint64_t until_ns = 0;
-    bool leader = false;  // the leader's EXIT was received: a second one is of another process
+    bool leader = false;  // the leader's EXIT was received; another one would be of another process
   };
 
   ProcessProbe& probe_;

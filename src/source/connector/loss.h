@@ -11,11 +11,11 @@ class LossCounter {
  public:
   explicit LossCounter(int fd) : fd_(fd), taken_(drops()) {}
 
-  // How many datagrams were dropped since the last take().
+  // Number of datagrams dropped since the last take().
   uint64_t pending() const { return static_cast<uint32_t>(drops() - taken_); }
-  // The same; these drops are taken then.
+  // As pending(), and counts these drops as taken.
   uint64_t take();
-  uint64_t total() const { return total_; }  // the sum of what take() returned
+  uint64_t total() const { return total_; }  // sum of all results of take()
 
  private:
   uint32_t drops() const;

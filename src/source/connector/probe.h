@@ -11,8 +11,8 @@ namespace knell::source {
 
 // How the kernel answers requests here.
 struct ConnectorProbeAnswer {
-  // The kernel has process events, obeys requests from here, and its count of listeners is not
-  // below one.
+  // The kernel has process events and obeys requests from here, and its count of listeners is at
+  // least one.
   bool acked = false;
   bool kernel_filter = false;  // it accepts a mask: Linux 6.6, or an older kernel with the filter
 };

@@ -33,7 +33,7 @@ Buffer size_buffer(int fd, size_t wanted_bytes);
 // Replaces the socket's filter atomically; an empty program removes it.
 Result<void> attach_filter(int fd, std::span<const sock_filter> program);
 
-// The same with a loaded (extended) BPF program, by its descriptor.
+// Replaces the filter with a loaded (extended) BPF program, by its descriptor.
 Result<void> attach_program(int fd, int program);
 
 // Joins the group of process events. From here on events arrive, filtered only by the attached

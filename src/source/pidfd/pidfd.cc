@@ -13,6 +13,7 @@
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "base/named_process.h"
 #include "base/proc_stat.h"
@@ -36,7 +37,7 @@ namespace {
 
 constexpr uint64_t kReapPatienceNs = 1'000'000'000;
 constexpr uint64_t kTimerKey = 0;  // no process has pid 0
-constexpr int kBatch = 64;         // picked, never tuned
+constexpr int kBatch = 64;         // chosen, not measured
 
 // The pidfd in the key distinguishes a process from a later one with the same pid.
 uint64_t key_of(int32_t pid, int pidfd) {
@@ -63,14 +64,19 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
 std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   const std::string name = std::to_string(pid);
   if (error == EMFILE) return no_descriptor(pid, watched);
+  if (error == ENOSYS || error == EPERM) {
+    return say(EPROTONOSUPPORT,
+               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3), or a seccomp "
+               "filter denies them");
+  }
   if (error == EINVAL || error == ENOENT) {
     if (const auto process = process_of_thread(pid)) {
-      return say(ESRCH, name + " is a thread of process " + std::to_string(*process) +
-                            ", not a process");
+      return say(ESRCH,
+                 name + " is a thread of process " + std::to_string(*process) + ", not a process");
     }
-    return say(ESRCH, "no process " + name);
+    return say(ESRCH, "there is no process " + name);
   }
-  if (error == ESRCH) return say(ESRCH, "no process " + name);
+  if (error == ESRCH) return say(ESRCH, "there is no process " + name);
   return make_error(error, "watch process " + name);
 }
 
@@ -86,10 +92,6 @@ PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader pro
 }
 
 Result<std::unique_ptr<PidfdSource>> PidfdSource::create(Output& out) {
-  if (!pidfd_features().open) {
-    return say(EPROTONOSUPPORT,
-               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3)");
-  }
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error("watch processes");
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -112,7 +114,7 @@ Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
 }
 
 Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
-  if (pid <= 0) return say(EINVAL, "a process id is above 0, not " + std::to_string(pid));
+  if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   auto pidfd = try_pidfd_open(pid);
   if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
   if (start != 0) {
@@ -128,6 +130,8 @@ Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
 
 Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
   if (has(pid)) return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
+  // Finds out what this kernel supports while there are descriptors left to try it.
+  std::ignore = pidfd_features();
   if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
   }
@@ -264,7 +268,8 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
   table_.forget(pid);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, process.pidfd.get(), nullptr);
   processes_.erase(pid);
-  out_.sink().on_process_ended(pid, start, process.levels);  // last: it may add the same pid again
+  // Must be last, since it may add the same pid again
+  out_.sink().on_process_ended(pid, start, process.levels);
 }
 
 // Sets the timer for the first waiting process. A time that has passed expires at once.

@@ -21,7 +21,7 @@ namespace knell::source {
 // no privilege. Uses one descriptor a process.
 class PidfdSource final : public Source {
  public:
-  // `out` must outlive it. Errors: EPROTONOSUPPORT before Linux 5.3, with an explanation; EMFILE.
+  // `out` must outlive it. Needs no pidfds yet. Errors: EMFILE.
   static Result<std::unique_ptr<PidfdSource>> create(Output& out);
 
   // Of the request only `details`, `owners` and `namespaces` matter: they are read in /proc when a
@@ -32,10 +32,10 @@ class PidfdSource final : public Source {
   // `start` is field 22 of its /proc/PID/stat, in clock ticks since boot: it detects that the pid
   // was reused. 0: accepts any process that has the pid now.
   // Errors: ESRCH the process is gone (or another one has its pid now), or `pid` is a thread that
-  // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE, with an
-  // explanation.
+  // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE and
+  // EPROTONOSUPPORT (before Linux 5.3), with an explanation.
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
-  // The same, of a process that `pidfd` refers to. Errors: EEXIST.
+  // Watches the process that `pidfd` refers to. Errors: EEXIST.
   [[nodiscard]] Result<void> add(int32_t pid, UniqueFd pidfd);
   // A process is removed automatically when its end is reported.
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
@@ -45,7 +45,7 @@ class PidfdSource final : public Source {
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
-  bool has_health_checks() const override { return false; }  // it cannot fail silently
+  bool has_health_checks() const override { return false; }  // pidfds report every failure at once
 
  private:
   struct Process {

@@ -243,6 +243,8 @@ void TraceLoop::add_process(pid_t pid, pid_t creator) {
     process.ppid = parent_at_birth(*stat, creator);
   }
   refresh(pid, process, stat ? &*stat : nullptr);
+  if (const auto parent = processes_.find(process.ppid); parent != processes_.end())
+    process.parent_start = parent->second.start;
   if (const auto known = processes_.find(creator); known != processes_.end()) {
     Process& its = known->second;
     process.image = its.image;
@@ -351,10 +353,14 @@ void TraceLoop::release_all() {
 void TraceLoop::on_signal(pid_t tid, int signal) {
   if (!may_be_deadly(signal)) return;
   const auto process = processes_.find(threads_[tid]);
+  if (process == processes_.end()) return;
   siginfo_t info{};
-  if (process == processes_.end() || ::ptrace(PTRACE_GETSIGINFO, tid, nullptr, &info) != 0) return;
-  const auto status = read_tracee_status(tid);
-  if (status) note_signal(tid, process->second, *status, info);
+  const bool read = ::ptrace(PTRACE_GETSIGINFO, tid, nullptr, &info) == 0;
+  const auto status = read ? read_tracee_status(tid) : std::nullopt;
+  if (status)
+    note_signal(tid, process->second, *status, info);
+  else
+    process->second.unread_signal = true;
 }
 
 void TraceLoop::note_signal(pid_t tid, Process& process, const TraceeStatus& status,
@@ -363,10 +369,12 @@ void TraceLoop::note_signal(pid_t tid, Process& process, const TraceeStatus& sta
   const bool caught = has(status.caught, info.si_signo);
   if (caught && !asks_to_end(info.si_signo)) return;
   const Sender sender = sender_of(tid, process, status, info);
-  if (!caught)
-    process.deadly = sender;
-  else if (sender.cause == KNELL_CAUSE_USER && sender.pid != status.tgid)
+  if (!caught) {
+    if (std::ranges::find(process.deadly, sender.signal, &Sender::signal) == process.deadly.end())
+      process.deadly.push_back(sender);
+  } else if (sender.cause == KNELL_CAUSE_USER && sender.pid != status.tgid) {
     process.request = sender;
+  }
 }
 
 Sender TraceLoop::sender_of(pid_t tid, Process& process, const TraceeStatus& status,
@@ -398,6 +406,13 @@ Sender TraceLoop::sender_of(pid_t tid, Process& process, const TraceeStatus& sta
     sender.parent_comm = known->second.parent_comm;
   }
   sender.uid = static_cast<uint32_t>(info.si_uid);
+  // si_uid is of the receiver's user namespace.
+  if (!in_own_user_namespace(tid)) {
+    const auto its_status = read_tracee_status(sender.pid);
+    if (!its_status)
+      return {.cause = sender.cause, .signal = sender.signal, .stamp_ns = sender.stamp_ns};
+    sender.uid = its_status->uid;
+  }
   const auto its = sender.pid == info.si_pid ? stat : read_proc_stat(sender.pid);
   if (its) {
     sender.comm = its->comm;
@@ -443,9 +458,10 @@ void TraceLoop::on_end(pid_t tid) {
     event.killer.signal = signal;
     // All but SIGKILL, which has no stop, and the signals that the kernel forces on a process
     // without a stop, as seccomp's SIGSYS.
-    if (process.deadly.signal == signal)
-      event.killer = process.deadly;
-    else if (signal != SIGKILL)
+    const auto noted = std::ranges::find(process.deadly, signal, &Sender::signal);
+    if (noted != process.deadly.end())
+      event.killer = *noted;
+    else if (signal != SIGKILL && !process.unread_signal)
       event.killer.cause = KNELL_CAUSE_KERNEL;
   }
   if (reaped) push(event);

@@ -53,8 +53,11 @@ class TraceLoop {
     uint32_t uid = 0, gid = 0, tty = 0;
     bool had_threads = false;
     std::shared_ptr<const Image> image;
-    Sender deadly;   // the last signal that it neither caught nor ignored
-    Sender request;  // the last request to end that it caught
+    // The first of each signal that it neither caught nor ignored: several may be delivered at
+    // once, to several threads.
+    std::vector<Sender> deadly;
+    bool unread_signal = false;  // a signal whose sender could not be read
+    Sender request;              // the last request to end that it caught
   };
   using Processes = std::unordered_map<pid_t, Process>;
 

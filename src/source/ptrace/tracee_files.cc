@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/limits.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -21,7 +22,9 @@ namespace {
 
 // Programs with one of these names use ptrace(2): debuggers and strace; and those built with
 // AddressSanitizer or LeakSanitizer, which look for leaks from a process that traces their threads.
-constexpr std::array<std::string_view, 3> kTracing{"ptrace", "__asan_init", "__lsan_init"};
+// So does knell run, which needs its own command untraced.
+constexpr std::array<std::string_view, 4> kTracing{"ptrace", "__asan_init", "__lsan_init",
+                                                   "knell_open"};
 
 constexpr uint32_t kOverflowId =
     65534;  // of a file whose owner has no number in the user namespace
@@ -120,6 +123,12 @@ std::optional<TraceeStatus> parse_tracee_status(std::string_view text) {
 std::optional<TraceeStatus> read_tracee_status(pid_t tid) {
   char buffer[4096];
   return parse_tracee_status(read_into(tid, "status", buffer, sizeof buffer));
+}
+
+bool in_own_user_namespace(pid_t tid) {
+  struct stat own{}, its{};
+  return ::stat("/proc/self/ns/user", &own) == 0 && ::stat(Path(tid, "ns/user").text, &its) == 0 &&
+         own.st_ino == its.st_ino && own.st_dev == its.st_dev;
 }
 
 std::optional<long> read_tracee_system_call(pid_t tid) {

@@ -32,6 +32,9 @@ struct TraceeStatus {
 std::optional<TraceeStatus> parse_tracee_status(std::string_view text);
 std::optional<TraceeStatus> read_tracee_status(pid_t tid);
 
+// Whether the thread is in the user namespace of the caller. False: also if that cannot be read.
+bool in_own_user_namespace(pid_t tid);
+
 // The number of the system call that the stopped thread is in; -1: in none, as after a fault.
 std::optional<long> read_tracee_system_call(pid_t tid);
 

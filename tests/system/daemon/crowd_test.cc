@@ -25,8 +25,8 @@ namespace {
 using filter::Key;
 using filter::wants;
 
-constexpr uid_t kUser = 64321;  // no other process has it
-constexpr int kCodes = 200;     // exit codes from 1, each as often as any other
+constexpr uid_t kUser = 64321;  // a uid that no other process has
+constexpr int kCodes = 200;     // exit codes are 1 to kCodes, each equally frequent
 constexpr int kRounds = 25, kOfRoot = 6000, kOfUser = 2000;  // processes a round
 static_assert(kRounds * (kOfRoot + kOfUser) == 200'000);
 constexpr size_t kMostMemory = size_t{320} << 20;  // docs/memory.md
@@ -66,7 +66,8 @@ class Storm {
 // One of the 900 well-behaved listeners.
 struct Good {
   std::unique_ptr<WireListener> listener;
-  size_t a_round = 0, at_the_end = 0;  // the number of events it must receive
+  // The number of events that it must receive in a round, and at the end
+  size_t a_round = 0, at_the_end = 0;
 };
 
 filter::Predicate ended(int first, int last = 0) {
@@ -82,9 +83,9 @@ filter::Subscription exits(std::vector<filter::Predicate> predicates) {
   return asked;
 }
 
-// The hostile clients; runs until it is killed.
+// Runs the hostile clients until this process is killed.
 int torment(const std::string& socket) {
-  std::vector<std::unique_ptr<WireListener>> deaf, floods;
+  std::vector<std::unique_ptr<WireListener>> silent, floods;
   const auto come = [&](int count, auto& all) {
     for (int i = 0; i < count; ++i) {
       filter::Subscription everything = exits({});
@@ -93,10 +94,10 @@ int torment(const std::string& socket) {
       all.push_back(std::make_unique<WireListener>(socket, everything));
     }
   };
-  come(40, deaf);
+  come(40, silent);
   come(20, floods);
   const AsUser user(kUser);
-  come(20, deaf);
+  come(20, silent);
   come(10, floods);
   const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};
   for (uint32_t turn = 0;; ++turn) {
@@ -104,7 +105,7 @@ int torment(const std::string& socket) {
     const std::string packets[] = {*wire::encode(other, turn), wire::encode_status_request(turn),
                                    wire::encode(wire::Message::kAdd, std::span(&nobody, 1), turn)};
     for (auto& one : floods) (void)one->connection().try_send(packets[turn % 3]);
-    // Ten more connect, send nonsense or ask for all events, and disconnect.
+    // Ten more clients connect, send nonsense or ask for all events, and disconnect.
     for (int i = 0; i < 10; ++i) {
       auto one = client::ConnectionToServer::connect(socket, std::chrono::milliseconds(0));
       if (!one) continue;
@@ -139,7 +140,8 @@ class Crowd : public testing::Test {
               0);
     all_.push_back(std::move(good));
   }
-  // Connects the 900. Of each exit code there are kOfRoot / kCodes and kOfUser / kCodes a round.
+  // Connects the 900 listeners. A round has kOfRoot / kCodes exits of root and kOfUser / kCodes of
+  // the user with each exit code.
   void all_come(pid_t root, pid_t user) {
     constexpr size_t kBoth = (kOfRoot + kOfUser) / kCodes, kUsers = kOfUser / kCodes;
     const filter::Predicate ours = wants(Key::kUnder, ::getpid());
@@ -147,14 +149,15 @@ class Crowd : public testing::Test {
     for (int i = 1; i <= 150; ++i) come(exits({ours, ended(i, i + 1)}), 2 * kBoth);
     for (int i = 0; i < 50; ++i) come(exits({wants(Key::kUid, kUser), ended(7)}), kUsers);
     for (int i = 0; i < 50; ++i)
-      // Only processes of this test: once one has ended, another process may reuse its pid.
+      // These match processes of this test only: after one has ended, another process may reuse its
+      // pid.
       come(exits({ours, wants(Key::kPid, i % 2 == 0 ? root : user)}), 0, 1);
     const AsUser is_user(kUser);
     for (int i = 1; i <= 50; ++i) come(exits({ended(i)}), kUsers);
   }
-  // Reads until all together have received that many events.
-  bool hear(size_t wanted) {
-    for (const Deadline deadline; heard() < wanted;) {
+  // Reads until all listeners together have received `wanted` events.
+  bool read_until(size_t wanted) {
+    for (const Deadline deadline; received() < wanted;) {
       epoll_event events[64];
       const int n = ::epoll_wait(epoll_.get(), events, 64, deadline.left_ms());
       if (n <= 0) return false;
@@ -164,9 +167,9 @@ class Crowd : public testing::Test {
     }
     return true;
   }
-  size_t heard() const {
+  size_t received() const {
     size_t count = 0;
-    for (const Good& good : all_) count += good.listener->heard().size();
+    for (const Good& good : all_) count += good.listener->received().size();
     return count;
   }
 
@@ -186,15 +189,15 @@ TEST_F(Crowd, NineHundredListenersAreExactBesideAHundredHostileOnes) {
   for (size_t round = 1; round <= kRounds; ++round) {
     root.go();
     user.go();
-    ASSERT_TRUE(hear(round * a_round)) << "round " << round << ": " << heard();
+    ASSERT_TRUE(read_until(round * a_round)) << "round " << round << ": " << received();
   }
   root.end();
   user.end();
-  ASSERT_TRUE(hear(kRounds * a_round + at_the_end)) << heard();
+  ASSERT_TRUE(read_until(kRounds * a_round + at_the_end)) << received();
   (void)sentinel();
   for (const Good& good : all_) {
     EXPECT_TRUE(good.listener->take_all());
-    ASSERT_EQ(good.listener->heard().size(), kRounds * good.a_round + good.at_the_end);
+    ASSERT_EQ(good.listener->received().size(), kRounds * good.a_round + good.at_the_end);
     EXPECT_EQ(good.listener->lost(), 0u);
   }
   const size_t memory = most_memory(daemon_.pid());

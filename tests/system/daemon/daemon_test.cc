@@ -42,7 +42,7 @@ class Knelld : public testing::Test {
     return source == nullptr ? "" : "source = \"" + std::string(source) + "\"\n";
   }
   const std::string& socket() const { return daemon_->socket(); }
-  // Waits until all events so far are in the queues of the listeners that want them.
+  // Waits until all events up to now are in the queues of the listeners that want them.
   void settle() { ASSERT_TRUE(all_->take_life(sentinel())); }
 
   std::unique_ptr<Daemon> daemon_;
@@ -86,7 +86,7 @@ std::vector<Wish> twenty_wishes() {
                          life.status == code << 8;
                 }};
   };
-  // Over the connector the names of processes that live this short are mostly not known.
+  // Over the connector the names of such short-lived processes are mostly unknown.
   if (std::getenv("KNELL_TEST_SOURCE") == nullptr) {
     all.push_back(program("true", 0, kExec));
     all.push_back(program("false", 1, kExec | kExit | kFork));
@@ -142,19 +142,19 @@ TEST_F(Knelld, AChangedSubscriptionLosesNothingThatBothWant) {
   EXPECT_EQ(exits, all.size());
 }
 
-// A process of that user, with children of its own; it sends their pids through a pipe.
+// A process of the user `uid`, with children; it sends their pids through a pipe.
 struct Family {
   pid_t parent = 0;
   std::vector<pid_t> children;
 };
 Family family_of(uid_t uid, int count) {
-  const Pipe told = make_pipe();
+  const Pipe pids = make_pipe();
   Child parent = Child::fork([&] {
     if (::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0) return 1;
     for (int i = 0; i < count; ++i) {
       const pid_t pid = fork_running([i] { return i % 5; });
       reap(pid);
-      if (::write(told.write.get(), &pid, sizeof pid) != sizeof pid) return 2;
+      if (::write(pids.write.get(), &pid, sizeof pid) != sizeof pid) return 2;
     }
     return 0;
   });
@@ -162,7 +162,7 @@ Family family_of(uid_t uid, int count) {
   EXPECT_EQ(parent.wait(), 0);
   for (int i = 0; i < count; ++i) {
     pid_t pid = 0;
-    EXPECT_EQ(::read(told.read.get(), &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+    EXPECT_EQ(::read(pids.read.get(), &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
     made.children.push_back(pid);
   }
   return made;
@@ -183,7 +183,8 @@ TEST_F(Knelld, UserReceivesItsOwnProcessesAndNoOthers) {
   EXPECT_TRUE(user->keys_of(others.children).empty());
   EXPECT_EQ(user->keys_of(own.children), all_->keys_of(own.children));
   EXPECT_EQ(user->keys_of(own.children).size(), 100u);
-  for (const Heard& heard : user->heard()) EXPECT_EQ(heard.uid, kNobody) << heard.pid;
+  for (const ReceivedEvent& received : user->received())
+    EXPECT_EQ(received.uid, kNobody) << received.pid;
 }
 
 class KnelldWithAGroup : public Knelld {
@@ -211,56 +212,56 @@ TEST_F(KnelldWithAGroup, ItsMembersSeeEverything) {
   EXPECT_TRUE(stranger->keys_of(roots).empty());
 }
 
-// In a pid namespace of its own: compares the events it receives with the processes it made. The
-// result is an exit status that says which check failed.
-int listen_inside(const std::string& socket, int told, int go_on) {
+// Runs in a pid namespace of its own: compares the events it receives with the processes it made.
+// The result is an exit status that says which check failed.
+int listen_inside(const std::string& socket, int ready_fd, int go_on) {
   filter::Subscription asked = lives();
   asked.predicates.clear();
   WireListener inside(socket, asked);
   {
-    WireListener under(socket, lives());  // the daemon knows this root by another pid
+    WireListener under(socket, lives());  // the pid of the root differs in the daemon's namespace
     const auto status = under.connection().status();
     if (!status || status->find("\"predicates\":") == std::string::npos) return 17;
     if (status->find("under=") != std::string::npos) return 18;
   }
   const char ready = 'r';
-  if (::write(told, &ready, 1) != 1) return 10;
+  if (::write(ready_fd, &ready, 1) != 1) return 10;
   char word = 0;
   if (::read(go_on, &word, 1) != 1) return 11;
   const std::vector<Life> own = live_and_die(30);
   if (!inside.take_life(sentinel())) return 12;
   if (inside.keys_of(own) != keys_of(own)) return 13;
   int from_outside = 0;
-  for (const Heard& heard : inside.heard()) {
-    if (heard.pid <= 1 || heard.pid > 1000) return 14;  // not a pid of this namespace
-    if (heard.ppid != 0 && heard.ppid != ::getpid()) return 15;
-    if (heard.type == KNELL_EVENT_EXIT && heard.ppid == 0) ++from_outside;
+  for (const ReceivedEvent& received : inside.received()) {
+    if (received.pid <= 1 || received.pid > 1000) return 14;  // not a pid of this namespace
+    if (received.ppid != 0 && received.ppid != ::getpid()) return 15;
+    if (received.type == KNELL_EVENT_EXIT && received.ppid == 0) ++from_outside;
   }
   return from_outside == 1 ? 0 : 16;
 }
 
 TEST_F(Knelld, PidNamespaceReceivesItsOwnProcessesByItsOwnPids) {
   KNELL_NEEDS(lacks_pid_namespaces());
-  Pipe told = make_pipe(), number = make_pipe();
+  Pipe ready = make_pipe(), number = make_pipe();
   const Pipe go_on = make_pipe();
   pid_t first = 0;
   Child outside = Child::fork([&] {
     if (::unshare(CLONE_NEWPID) != 0) return 20;
     first = fork_running([&] {
-      return listen_inside(socket(), told.write.get(), go_on.read.get()) +
+      return listen_inside(socket(), ready.write.get(), go_on.read.get()) +
              (testing::Test::HasFailure() ? 100 : 0);
     });
     if (::write(number.write.get(), &first, sizeof first) != sizeof first) return 21;
     return reap(first) >> 8;
   });
-  told.write.reset();  // so that a failure inside ends the reads here
+  ready.write.reset();  // so that a failure inside the namespace ends the reads here
   number.write.reset();
   ASSERT_EQ(::read(number.read.get(), &first, sizeof first), static_cast<ssize_t>(sizeof first));
   char word = 0;
-  if (::read(told.read.get(), &word, 1) != 1) FAIL() << "inside: " << outside.wait().value_or(-1);
-  // Outside the namespace: its listener must receive none of these.
+  if (::read(ready.read.get(), &word, 1) != 1) FAIL() << "inside: " << outside.wait().value_or(-1);
+  // Processes outside the namespace: its listener must receive none of their events.
   const std::vector<Life> foreign = live_and_die(30);
-  Inside guest(first, [] { return 3; });  // the parent of this one is outside
+  Inside guest(first, [] { return 3; });  // its parent is outside the namespace
   EXPECT_EQ(guest.wait(), 3 << 8);
   ASSERT_EQ(::write(go_on.write.get(), "g", 1), 1);
   EXPECT_EQ(outside.wait(), 0);
@@ -276,19 +277,21 @@ TEST_F(Knelld, NoByteOfASecretLeavesIt) {
                               "postgres://a:hunter2@h", "--password", "hunter2", "--verbose"},
                              {.in = never.read.get(), .out = -1, .err = -1});
   const pid_t pid = child.pid();
-  const auto heard = [&](uint32_t type) {
+  const auto has_received = [&](uint32_t type) {
     return one.take_until([&] {
-      return std::ranges::any_of(
-          one.heard(), [&](const Heard& event) { return event.pid == pid && event.type == type; });
+      return std::ranges::any_of(one.received(), [&](const ReceivedEvent& event) {
+        return event.pid == pid && event.type == type;
+      });
     });
   };
-  ASSERT_TRUE(heard(KNELL_EVENT_EXEC));  // its arguments could be read: it is alive
+  ASSERT_TRUE(
+      has_received(KNELL_EVENT_EXEC));  // the child is alive, so its arguments could be read
   child.kill();
   ASSERT_TRUE(child.wait());
-  ASSERT_TRUE(heard(KNELL_EVENT_EXIT));
+  ASSERT_TRUE(has_received(KNELL_EVENT_EXIT));
   const auto status = one.connection().status();
   ASSERT_TRUE(status);
-  EXPECT_NE(one.bytes().find("--password="), std::string::npos) << "the arguments did come";
+  EXPECT_NE(one.bytes().find("--password="), std::string::npos) << "the arguments were not sent";
   EXPECT_NE(one.bytes().find("--verbose"), std::string::npos);
   EXPECT_EQ(one.bytes().find("hunter2"), std::string::npos);
   EXPECT_EQ(status->find("hunter2"), std::string::npos);

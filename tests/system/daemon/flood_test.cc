@@ -38,7 +38,7 @@ std::string repeated(std::string_view part, size_t count) {
   return all;
 }
 
-// The i-th value of a key.
+// A predicate of this key with its i-th value.
 Predicate counted(Key key, int i) {
   switch (key) {
     case Key::kPid:
@@ -56,7 +56,7 @@ Predicate counted(Key key, int i) {
   }
 }
 
-// As many values as fit into a frame.
+// Encodes a subscription with as many of its values as fit into a frame.
 std::string encoded(filter::Subscription asked, uint32_t seq) {
   while (!wire::encode(asked, seq)) asked.predicates.resize(asked.predicates.size() / 2);
   return *wire::encode(asked, seq);
@@ -86,7 +86,7 @@ std::vector<std::string> requests() {
     subscribe(many, [](filter::Subscription& asked) { asked.only_added = true; });
     subscribe(most);
     subscribe(Predicates(16'000, most.front()));
-    // Each value in an attribute of its own, every second one excluded.
+    // Every second value excluded, so that each value is in an attribute of its own.
     for (size_t i = 0; i < many.size(); ++i)
       mixed.push_back(i % 2 == 0 ? many[i] : excludes(many[i]));
     subscribe(mixed);
@@ -97,7 +97,7 @@ std::vector<std::string> requests() {
     subscribe({wants(key, 0), wants(key, -1), wants(key, INT64_MAX)});
     subscribe({{.key = key, .excluded = false, .value = Ended{}}});
   }
-  // Patterns, most of them with unclosed brackets.
+  // Subscribes with patterns, most of them with unclosed brackets.
   for (const Key key : {Key::kComm, Key::kExe, Key::kUnit, Key::kTty}) {
     for (const std::string& pattern :
          {"*" + repeated("[", 1000), repeated("*[", 1000), repeated("*a", 1000) + "b",
@@ -110,7 +110,7 @@ std::vector<std::string> requests() {
     subscribe(ends);
     subscribe(sets);
   }
-  // Every mask, level, details and latency.
+  // Subscribes with every mask, level, details and latency.
   for (uint32_t bit = 0; bit < 32; ++bit)
     for (const auto stream : {filter::Stream::kProcesses, filter::Stream::kThreads})
       subscribe({}, [&](filter::Subscription& asked) {
@@ -119,7 +119,7 @@ std::vector<std::string> requests() {
         asked.details = bit % 3;
         asked.latency_ns = bit % 2 == 0 ? 0 : 60'000'000'000;
       });
-  // Adds, with and without a start.
+  // Requests that add processes, with and without a start.
   subscribe({}, [](filter::Subscription& asked) { asked.only_added = true; });
   for (const uint64_t start : {0, 1}) {
     std::vector<wire::AddedProcess> pids;
@@ -137,8 +137,8 @@ std::vector<std::string> requests() {
   return all;
 }
 
-// Sends all of that on some connections, as that user, until it is killed. Waits for answers only
-// to make room in the socket.
+// Sends all these requests on some connections, as user `uid`, until it is killed. Reads answers
+// only to make room in the socket.
 void flood(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   const std::vector<std::string> all = requests();
@@ -159,7 +159,7 @@ void flood(const std::string& socket, uid_t uid) {
   }
 }
 
-// Connections without a subscription, which close at once.
+// Connects and disconnects again and again, without a subscription.
 void come_and_go(const std::string& socket, uid_t uid) {
   const AsUser user(uid);
   for (;;) {
@@ -197,7 +197,7 @@ class Flood : public testing::Test {
   std::vector<Child> attackers_;
 };
 
-// What other clients notice during the flood.
+// Measures what other clients notice during the flood.
 class Flooded {
  public:
   explicit Flooded(const std::string& socket) : socket_(socket), good_(socket, lives()) {}

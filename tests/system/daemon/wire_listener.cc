@@ -21,8 +21,9 @@ client::ConnectionToServer connect(const std::string& socket) {
   return client::ConnectionToServer(UniqueFd());
 }
 
-bool is_of(const Heard& heard, const Life& life) {
-  return heard.pid == life.pid && life.from_ns <= heard.stamp_ns && heard.stamp_ns <= life.until_ns;
+bool is_of(const ReceivedEvent& received, const Life& life) {
+  return received.pid == life.pid && life.from_ns <= received.stamp_ns &&
+         received.stamp_ns <= life.until_ns;
 }
 
 }  // namespace
@@ -38,12 +39,13 @@ Result<void> WireListener::subscribe(const filter::Subscription& asked) {
   const uint32_t request = connection_.next_seq();
   KNELL_ASSIGN(const std::string packet, wire::encode(asked, request));
   KNELL_TRY(connection_.send(packet));
-  KNELL_ASSIGN(const wire::Ack ack,
-               connection_.await_ack(request, [this](const wire::Frame& frame) { hear(frame); }));
+  KNELL_ASSIGN(
+      const wire::Ack ack,
+      connection_.await_ack(request, [this](const wire::Frame& frame) { receive(frame); }));
   return client::as_result(ack);
 }
 
-void WireListener::hear(const wire::Frame& frame) {
+void WireListener::receive(const wire::Frame& frame) {
   if (keeps_bytes_) bytes_.append(frame.payload);
   if (frame.type != wire::Message::kEvents) return;
   wire::EventReader reader(frame.payload);
@@ -53,16 +55,16 @@ void WireListener::hear(const wire::Frame& frame) {
       lost_ += event.lost_count;
       continue;
     }
-    Heard heard;
-    heard.type = event.type;
-    heard.stamp_ns = event.mono_ns;
+    ReceivedEvent received;
+    received.type = event.type;
+    received.stamp_ns = event.mono_ns;
     const bool fork = event.type == KNELL_EVENT_FORK;
-    heard.pid = fork ? event.child_pid : event.pid;
-    heard.ppid = fork ? event.pid : event.ppid;
-    heard.status = event.wait_status;
-    if ((event.has & KNELL_HAS_UID) != 0) heard.uid = event.uid;
-    heard.args.assign(event.args.data == nullptr ? "" : event.args.data, event.args.size);
-    heard_.push_back(std::move(heard));
+    received.pid = fork ? event.child_pid : event.pid;
+    received.ppid = fork ? event.pid : event.ppid;
+    received.status = event.wait_status;
+    if ((event.has & KNELL_HAS_UID) != 0) received.uid = event.uid;
+    received.args.assign(event.args.data == nullptr ? "" : event.args.data, event.args.size);
+    received_.push_back(std::move(received));
   }
   EXPECT_FALSE(reader.malformed());
 }
@@ -75,7 +77,7 @@ bool WireListener::take() {
     else if (!*frame)
       return true;
     else
-      hear(**frame);
+      receive(**frame);
   }
   return false;
 }
@@ -89,13 +91,13 @@ bool WireListener::take_until(const std::function<bool()>& done) {
   return true;
 }
 
-// The answer comes after the events that were queued before it.
+// The answer to this request comes after the events that were queued before it.
 bool WireListener::take_all() {
   const uint32_t request = connection_.next_seq();
   const wire::AddedProcess nobody{.pid = 1, .reserved = 0, .start = 0};
   if (!connection_.send(wire::encode(wire::Message::kRemove, std::span(&nobody, 1), request)))
     return false;
-  return connection_.await_ack(request, [this](const wire::Frame& frame) { hear(frame); })
+  return connection_.await_ack(request, [this](const wire::Frame& frame) { receive(frame); })
       .has_value();
 }
 
@@ -103,8 +105,8 @@ bool WireListener::take_life(const Life& life) {
   size_t seen = 0;
   uint32_t types = 0;
   return take_until([&] {
-    for (; seen < heard_.size(); ++seen)
-      if (is_of(heard_[seen], life)) types |= heard_[seen].type;
+    for (; seen < received_.size(); ++seen)
+      if (is_of(received_[seen], life)) types |= received_[seen].type;
     return (types & kLives) == kLives;
   });
 }
@@ -113,8 +115,8 @@ Keys WireListener::keys_of(const std::vector<pid_t>& pids) const {
   std::map<int32_t, bool> mine;
   for (const pid_t pid : pids) mine[pid] = true;
   Keys keys;
-  for (const Heard& heard : heard_)
-    if (mine.contains(heard.pid)) ++keys[{heard.pid, heard.type, heard.status}];
+  for (const ReceivedEvent& received : received_)
+    if (mine.contains(received.pid)) ++keys[{received.pid, received.type, received.status}];
   return keys;
 }
 
@@ -122,10 +124,10 @@ Keys WireListener::keys_of(const std::vector<Life>& lives) const {
   std::multimap<int32_t, const Life*> by_pid;
   for (const Life& life : lives) by_pid.emplace(life.pid, &life);
   Keys keys;
-  for (const Heard& heard : heard_) {
-    const auto [first, last] = by_pid.equal_range(heard.pid);
-    if (std::any_of(first, last, [&](const auto& one) { return is_of(heard, *one.second); }))
-      ++keys[{heard.pid, heard.type, heard.status}];
+  for (const ReceivedEvent& received : received_) {
+    const auto [first, last] = by_pid.equal_range(received.pid);
+    if (std::any_of(first, last, [&](const auto& one) { return is_of(received, *one.second); }))
+      ++keys[{received.pid, received.type, received.status}];
   }
   return keys;
 }

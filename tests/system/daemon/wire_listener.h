@@ -21,7 +21,7 @@
 
 namespace knell::test {
 
-struct Heard {
+struct ReceivedEvent {
   uint32_t type = 0;
   uint64_t stamp_ns = 0;
   int32_t pid = 0;     // FORK: the child
@@ -30,12 +30,13 @@ struct Heard {
   std::optional<uint32_t> uid;
   std::string args;
 };
-// The key by which events of own children are distinguished.
+// The key by which the events of a test's children are counted.
 using Key = std::tuple<int32_t, uint32_t, int32_t>;  // pid, type, status
-using Keys = std::map<Key, int>;                     // with the number of such events
+using Keys = std::map<Key, int>;                     // the number of events with each key
 
-// A child that lived and died, and was reaped. On a busy machine all pids are in use again within
-// two seconds, also by other children of this process: the times say which events are of this one.
+// A child that was created, has ended and was reaped. On a busy machine all pids are reused within
+// two seconds, also by other children of this process: the times say which events are of this
+// child.
 struct Life {
   pid_t pid = 0;
   bool executed = false;
@@ -62,42 +63,42 @@ class WireListener {
   bool take();
   // Reads until `done` is true; false when the deadline passes or the connection ends first.
   bool take_until(const std::function<bool()>& done);
-  // Reads until all events that were queued for it have come.
+  // Reads until all events that were queued for it have arrived.
   bool take_all();
-  // Reads until the whole life of an executed process has come.
+  // Reads until all events of this process, which executed a program, have arrived.
   bool take_life(const Life& life);
-  // Of these processes only.
+  // The events of these processes only.
   Keys keys_of(const std::vector<pid_t>& pids) const;
   Keys keys_of(const std::vector<Life>& lives) const;
 
   client::ConnectionToServer& connection() { return connection_; }
-  const std::vector<Heard>& heard() const { return heard_; }
+  const std::vector<ReceivedEvent>& received() const { return received_; }
   uint64_t lost() const { return lost_; }
   const std::string& bytes() const { return bytes_; }  // all received bytes, with keep_bytes()
   void keep_bytes() { keeps_bytes_ = true; }
   const std::optional<Error>& over() const { return over_; }
 
  private:
-  void hear(const wire::Frame& frame);
+  void receive(const wire::Frame& frame);
 
   client::ConnectionToServer connection_;
   std::vector<char> buffer_;
-  std::vector<Heard> heard_;
+  std::vector<ReceivedEvent> received_;
   uint64_t lost_ = 0;
   bool keeps_bytes_ = false;
   std::string bytes_;
   std::optional<Error> over_;
 };
 
-// The events of this process and its descendants: other processes come and go, and pids are reused.
+// Subscribes to the events of this process and its descendants only, since other processes come and
+// go and pids are reused.
 filter::Subscription lives(uint32_t mask = kLives, uint32_t details = KNELL_DETAILS_STATUS);
 
-// Some children that execute true or false, and some that do not execute, with statuses from 0 to
-// 4.
+// Creates children, some of which execute true or false, and exit with statuses from 0 to 4.
 std::vector<Life> live_and_die(int count);
-// The events that a listener for all lives receives of them.
+// The events of these processes that a subscription of lives() receives.
 Keys keys_of(const std::vector<Life>& all);
-// A process that is executed after all that was before: a listener that received its whole life has
+// A process that is created after everything before: a listener that received all its events has
 // received all earlier events.
 Life sentinel();
 

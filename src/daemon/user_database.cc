@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/accounts.h"
+#include "daemon/user_database.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -20,13 +20,13 @@ constexpr size_t kRoom = 65536;  // chosen, not measured: a group with some thou
 
 }  // namespace
 
-std::optional<Account> find_user(const std::string& name) {
+std::optional<UserIds> find_user(const std::string& name) {
   std::string room(kRoom, '\0');
   passwd entry{};
   passwd* found = nullptr;
   if (::getpwnam_r(name.c_str(), &entry, room.data(), room.size(), &found) != 0 || found == nullptr)
     return std::nullopt;
-  return Account{entry.pw_uid, entry.pw_gid};
+  return UserIds{entry.pw_uid, entry.pw_gid};
 }
 
 std::optional<gid_t> find_group(const std::string& name) {
@@ -38,9 +38,9 @@ std::optional<gid_t> find_group(const std::string& name) {
   return entry.gr_gid;
 }
 
-std::vector<hub::Owners::Range> parse_subordinate_uids(
+std::vector<hub::SubordinateUids::Range> parse_subordinate_uids(
     std::string_view text, const std::function<std::optional<uid_t>(const std::string&)>& find) {
-  std::vector<hub::Owners::Range> ranges;
+  std::vector<hub::SubordinateUids::Range> ranges;
   const auto number = [](std::string_view word) -> std::optional<uint32_t> {
     uint32_t value = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
@@ -67,7 +67,7 @@ std::vector<hub::Owners::Range> parse_subordinate_uids(
   return ranges;
 }
 
-hub::Owners read_owners() {
+hub::SubordinateUids read_subordinate_uids() {
   constexpr size_t kMostBytes = size_t{1}
                                 << 20;  // chosen, not measured: tens of thousands of lines
   const UniqueFd file(::open("/etc/subuid", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
@@ -75,9 +75,9 @@ hub::Owners read_owners() {
   std::string text(kMostBytes, '\0');
   const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
   text.resize(size > 0 ? static_cast<size_t>(size) : 0);
-  return hub::Owners(parse_subordinate_uids(text, [](const std::string& name) {
-    const auto account = find_user(name);
-    return account ? std::optional<uid_t>(account->uid) : std::nullopt;
+  return hub::SubordinateUids(parse_subordinate_uids(text, [](const std::string& name) {
+    const auto user = find_user(name);
+    return user ? std::optional<uid_t>(user->uid) : std::nullopt;
   }));
 }
 

@@ -15,12 +15,12 @@ namespace knell::cli {
 void append_json_line(std::string& out, const knell_event& event);
 
 // Lines for a descriptor: gathered, and written with one write(2) a batch.
-class Output {
+class OutputBuffer {
  public:
   enum class Reader { kOpen, kClosed };  // kClosed: the pipe was closed; no error
 
   // `name` is for messages: "standard output".
-  Output(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+  OutputBuffer(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd() const { return fd_; }
   std::string& buffer() { return buffer_; }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -53,7 +53,7 @@ bool wait_for_room(int fd, Clock::time_point since) {
   }
 }
 
-Outcome<Output::Reader> Output::flush() {
+Outcome<OutputBuffer::Reader> OutputBuffer::flush() {
   size_t written = 0;
   auto progress = Clock::now();
   while (written < buffer_.size()) {

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/bpf/births.h"
+#include "source/bpf/stored_execs.h"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -20,23 +20,23 @@ namespace knell::source {
 namespace {
 
 // False: there are no args (a kernel thread), or we may not read them.
-bool read_args(int32_t pid, knell_birth& birth) {
+bool read_args(int32_t pid, knell_stored_exec& exec) {
   const std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return false;
   std::array<char, KNELL_STORED_ARGS + 1> bytes;
   const ssize_t size = ::read(file.get(), bytes.data(), bytes.size());
   if (size <= 0) return false;
-  const size_t kept = std::min(static_cast<size_t>(size), sizeof birth.args);
-  std::memcpy(birth.args, bytes.data(), kept);
-  birth.args_bytes = static_cast<uint32_t>(kept);
-  birth.flags = KNELL_RECORD_ARGS;
-  if (static_cast<size_t>(size) > kept) birth.flags |= KNELL_RECORD_ARGS_CUT;
+  const size_t kept = std::min(static_cast<size_t>(size), sizeof exec.args);
+  std::memcpy(exec.args, bytes.data(), kept);
+  exec.args_bytes = static_cast<uint32_t>(kept);
+  exec.flags = KNELL_RECORD_ARGS;
+  if (static_cast<size_t>(size) > kept) exec.flags |= KNELL_RECORD_ARGS_CUT;
   return true;
 }
 
 // Writes the path as the programs do: the names from the last to the first, each with its NUL.
-void read_exe(int32_t pid, knell_birth& birth) {
+void read_exe(int32_t pid, knell_stored_exec& exec) {
   const std::string link = "/proc/" + std::to_string(pid) + "/exe";
   std::array<char, KNELL_STORED_PATH> bytes;
   const ssize_t size = ::readlink(link.c_str(), bytes.data(), bytes.size());
@@ -46,24 +46,24 @@ void read_exe(int32_t pid, knell_birth& birth) {
   while (!path.empty()) {
     const size_t slash = path.rfind('/');
     const std::string_view name = path.substr(slash + 1);
-    std::memcpy(birth.exe + end, name.data(), name.size());
+    std::memcpy(exec.exe + end, name.data(), name.size());
     end += static_cast<uint32_t>(name.size());
-    birth.exe[end++] = '\0';
+    exec.exe[end++] = '\0';
     path = path.substr(0, slash);
   }
-  birth.exe_bytes = end;
+  exec.exe_bytes = end;
 }
 
 }  // namespace
 
-void seed_birth(int map_fd, int32_t pid) {
+void store_exec(int map_fd, int32_t pid) {
   const auto pidfd = try_pidfd_open(pid);
   if (!pidfd) return;
-  knell_birth birth{};
-  if (!read_args(pid, birth)) return;
-  read_exe(pid, birth);
+  knell_stored_exec exec{};
+  if (!read_args(pid, exec)) return;
+  read_exe(pid, exec);
   const int key = pidfd->get();
-  bpf_map_update_elem(map_fd, &key, &birth, BPF_NOEXIST);
+  bpf_map_update_elem(map_fd, &key, &exec, BPF_NOEXIST);
 }
 
 }  // namespace knell::source

@@ -16,9 +16,9 @@ namespace knell::source {
 // The processes under each root, in the map of the programs from pids to bits. Each root has a bit
 // of its own in the map as long as it is wanted. translate() converts these bits to those of
 // events, which follow the order of the roots in the last keep(). Not thread-safe.
-class Roots {
+class RootMap {
  public:
-  explicit Roots(int map_fd) : map_fd_(map_fd) {}
+  explicit RootMap(int map_fd) : map_fd_(map_fd) {}
 
   // Adds the roots in `wanted` that are new; scan_under() finds the processes under them. Before,
   // the programs must be attached, and knell_settings::roots set. Errors: EINVAL more than 64
@@ -28,11 +28,11 @@ class Roots {
   [[nodiscard]] Result<bool> scan_under(ScanBudget& budget);
   // Removes all roots that are not in `wanted`. From here on translate() uses this order.
   void keep(const std::vector<int32_t>& wanted);
-  // Removes the bits of removed roots from the map, in pieces. Call it now and then.
+  // Removes the bits of removed roots from the map, in pieces. Call it from time to time.
   void forget_some(ScanBudget& budget);
   uint64_t translate(uint64_t bits) const;
-  // Removes a process that has ended; `start`: clock ticks since boot. For processes whose end the
-  // programs do not see.
+  // Removes a process that has ended, if the programs do not see its end. `start`: clock ticks
+  // since boot.
   void remove_ended(int32_t pid, uint64_t start);
 
  private:
@@ -47,12 +47,13 @@ class Roots {
   bool scanning_ = false, found_ = false;
   int passes_ = 0;
   PidScan pass_;
-  std::array<int32_t, 64> roots_{};  // pids, by bit; 0: free, if the bit is not in forgetting_
-  uint64_t forgetting_ = 0;          // bits of removed roots, which processes may still have
-  std::optional<int32_t> next_;      // next key of the map to visit; nullopt: the first
-  bool some_had_ = false;            // this pass through the map found such a process
+  // Pid of the root of each bit; 0: unused, and free if not in forgetting_
+  std::array<int32_t, 64> roots_{};
+  uint64_t forgetting_ = 0;      // bits of removed roots, which processes may still have
+  std::optional<int32_t> next_;  // next key of the map to visit; nullopt: the first
+  bool some_had_ = false;        // this pass found a process that still had such a bit
   std::vector<int32_t> order_;
-  std::array<int, 64> position_{};  // by bit: the index in order_; -1: none
+  std::array<int, 64> position_{};  // for each bit its index in order_; -1: none
 };
 
 }  // namespace knell::source

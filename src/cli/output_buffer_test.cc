@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/output.h"
+#include "cli/output_buffer.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -29,7 +29,7 @@ struct Pipe {
   UniqueFd read, write;
 };
 
-TEST(Output, WritesAllToASlowReaderOfANonblockingPipe) {
+TEST(OutputBuffer, WritesAllToASlowReaderOfANonblockingPipe) {
   Pipe pipe(O_NONBLOCK);
   const std::string sent(1 << 20, 'x');
   std::string got;
@@ -40,30 +40,30 @@ TEST(Output, WritesAllToASlowReaderOfANonblockingPipe) {
       if (n > 0) got.append(part.data(), static_cast<size_t>(n));
     }
   });
-  Output out(pipe.write.get(), "the pipe");
+  OutputBuffer out(pipe.write.get(), "the pipe");
   out.buffer() = sent;
   const auto done = out.flush();
   reader.join();
   ASSERT_TRUE(done);
-  EXPECT_EQ(*done, Output::Reader::kOpen);
+  EXPECT_EQ(*done, OutputBuffer::Reader::kOpen);
   EXPECT_EQ(got.size(), sent.size());
   EXPECT_TRUE(out.buffer().empty());
 }
 
-TEST(Output, ClosedPipeIsNoError) {
+TEST(OutputBuffer, ClosedPipeIsNoError) {
   ::signal(SIGPIPE, SIG_IGN);
   Pipe pipe;
   pipe.read.reset();
-  Output out(pipe.write.get(), "the pipe");
+  OutputBuffer out(pipe.write.get(), "the pipe");
   out.buffer() = "x";
   const auto done = out.flush();
   ASSERT_TRUE(done);
-  EXPECT_EQ(*done, Output::Reader::kClosed);
+  EXPECT_EQ(*done, OutputBuffer::Reader::kClosed);
 }
 
-TEST(Output, FullDiskIsAnError) {
+TEST(OutputBuffer, FullDiskIsAnError) {
   UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
-  Output out(full.get(), "the report");
+  OutputBuffer out(full.get(), "the report");
   out.buffer() = "x";
   const auto done = out.flush();
   ASSERT_FALSE(done);

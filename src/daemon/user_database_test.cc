@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/accounts.h"
+#include "daemon/user_database.h"
 
 #include <gtest/gtest.h>
 

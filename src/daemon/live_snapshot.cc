@@ -3,10 +3,10 @@
 
 // A snapshot is limited like the events that its client receives: src/server/peer.cc has the rules.
 // While the processes are listed, those of other users and of other pid namespaces are left out as
-// far as one read of /proc tells, so that a client is charged for its own processes only. What
-// decides is checked again when a process has been described: its real uid then, and its pids in
-// the namespaces. A process whose uid or pids cannot be read is not shown.
-#include "daemon/snapshot.h"
+// far as one read of /proc tells, so that a client is charged for its own processes only. After the
+// details of a process have been read, its real uid and its pids in pid namespaces are checked
+// again, since they decide who may see it. A process whose uid or pids cannot be read is not shown.
+#include "daemon/live_snapshot.h"
 
 #include <algorithm>
 #include <string>
@@ -19,7 +19,7 @@
 namespace knell::daemon {
 namespace {
 
-constexpr size_t kPiece = 8;  // picked: about a tenth of a millisecond
+constexpr size_t kPiece = 8;  // chosen, not measured: about a tenth of a millisecond
 
 }  // namespace
 
@@ -45,12 +45,13 @@ LiveSnapshot::LiveSnapshot(const hub::Listener& listener, process::ProcReader pr
                                             .roots = roots_,
                                             .only_under = needs.only_under,
                                             .look_up_names = false};
-  if (scope_.ns == 0) options.pids = needs.pids;  // else they are of its own namespace
+  // In another pid namespace the wanted pids are those of that namespace
+  if (scope_.ns == 0) options.pids = needs.pids;
   if (!scope_.every_user || scope_.ns != 0)
     options.may_list = [this](const process::ProcFolder& folder) { return may_list(folder); };
   if (scope_.ns != 0) {
     time_.take(clock);
-    // Stores nothing: each answer is read from /proc.
+    // A table that stores nothing: each answer is read from /proc.
     owners_.emplace(proc_, clock, time_, boot_number(), process::TableLimits{.tasks = 0});
     (void)owners_->keep({.owners = true, .namespaces = true});
   }
@@ -93,7 +94,7 @@ bool LiveSnapshot::wants(event::Slot& slot) {
          predicates_.matches(slot.event, filter::RootBits(roots_, slot.note));
 }
 
-// Removes what the client may not see; false: the whole process.
+// Removes the fields that the client may not see; false: it may not see the process at all.
 bool LiveSnapshot::limit_to_scope(knell_event& event) {
   if (!scope_.every_user) {
     if ((event.has & KNELL_HAS_UID) == 0 || event.uid != scope_.uid) return false;

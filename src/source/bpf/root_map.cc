@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "source/bpf/roots.h"
+#include "source/bpf/root_map.h"
 
 #include <bpf/bpf.h>
 
@@ -11,15 +11,16 @@
 #include "base/proc_stat.h"
 
 // The program on_fork() gives each child the bits of its parent in the map. So a root is put into
-// the map while the program is attached. Processes that were born under it before are found in
-// /proc, by the bits of their parents, until a pass finds no new process. A child that is born
-// during a pass gets its bits from the program, or is found by the next pass.
+// the map while the program is attached. Descendants that exist already are found in /proc: each
+// pass gives a process the bits of its parent, until a pass finds no new process. A child that is
+// born during a pass gets its bits from the program, or is found by the next pass.
 namespace knell::source {
 namespace {
 
-constexpr int kMostPasses = 64;               // picked, never tuned: one pass finds all descendants
-                                              // whose pids are greater than that of their parent
-constexpr size_t kMostForgotten = 1'000'000;  // picked: several times more than the map can have
+constexpr int kMostPasses = 64;  // chosen, not measured: one pass finds all descendants
+                                 // whose pids are greater than that of their parent
+constexpr size_t kMostForgotten =
+    1'000'000;  // chosen, not measured: several times more than the map can have
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -29,18 +30,18 @@ std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
 
 }  // namespace
 
-int Roots::bit_of(int32_t root) const {
+int RootMap::bit_of(int32_t root) const {
   const auto at = std::ranges::find(roots_, root);
   return at == roots_.end() ? -1 : static_cast<int>(at - roots_.begin());
 }
 
-int Roots::free_bit() const {
+int RootMap::free_bit() const {
   for (size_t bit = 0; bit < roots_.size(); bit++)
     if (roots_[bit] == 0 && (forgetting_ >> bit & 1) == 0) return static_cast<int>(bit);
   return -1;
 }
 
-Result<void> Roots::add(const std::vector<int32_t>& wanted) {
+Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
   if (wanted.size() > roots_.size()) {
     return say(EINVAL, "at most 64 processes can be followed with their descendants");
   }
@@ -48,7 +49,7 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
-    if (bit < 0) {  // all bits are in use, some of them for roots that are no longer wanted
+    if (bit < 0) {  // all bits are in use, some of them by roots that were removed
       keep(wanted);
       ScanBudget enough{.left = kMostForgotten};
       forget_some(enough);
@@ -61,14 +62,14 @@ Result<void> Roots::add(const std::vector<int32_t>& wanted) {
   }
   if (!any) return {};
   scanning_ = true;
-  found_ = true;  // so that scan_under() begins a pass
+  found_ = true;  // so that scan_under() makes a pass
   passes_ = 0;
   pass_.cancel();
   return {};
 }
 
 // Adds bits to a process. The program may add the same process to the map at the same time.
-Result<void> Roots::insert(int32_t pid, uint64_t bits) {
+Result<void> RootMap::insert(int32_t pid, uint64_t bits) {
   for (int attempt = 0; attempt < 4; attempt++) {
     const auto before = bits_at(map_fd_, pid);
     const uint64_t after = before.value_or(0) | bits;
@@ -83,7 +84,7 @@ Result<void> Roots::insert(int32_t pid, uint64_t bits) {
   return {};
 }
 
-Result<bool> Roots::scan_under(ScanBudget& budget) {
+Result<bool> RootMap::scan_under(ScanBudget& budget) {
   Result<void> looked;
   const auto visit = [&](int32_t pid) {
     const auto found = check(pid);
@@ -107,7 +108,7 @@ Result<bool> Roots::scan_under(ScanBudget& budget) {
 }
 
 // Gives a process the bits of its parent. Returns whether it had not all of them.
-Result<bool> Roots::check(int32_t pid) {
+Result<bool> RootMap::check(int32_t pid) {
   const auto stat = read_proc_stat(pid);
   const auto parent_bits = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
   if (!parent_bits) return false;
@@ -116,7 +117,7 @@ Result<bool> Roots::check(int32_t pid) {
   return true;
 }
 
-void Roots::keep(const std::vector<int32_t>& wanted) {
+void RootMap::keep(const std::vector<int32_t>& wanted) {
   for (size_t bit = 0; bit < roots_.size(); bit++) {
     if (roots_[bit] == 0 || std::ranges::find(wanted, roots_[bit]) != wanted.end()) continue;
     forgetting_ |= uint64_t{1} << bit;
@@ -134,7 +135,7 @@ void Roots::keep(const std::vector<int32_t>& wanted) {
 // New children get the bits of their parent even while these are being removed. So this goes
 // through the map until a whole pass finds no process with such bits. If the process at next_ was
 // removed in the meantime, the kernel continues with the first key of the map.
-void Roots::forget_some(ScanBudget& budget) {
+void RootMap::forget_some(ScanBudget& budget) {
   for (; forgetting_ != 0 && budget.left > 0; budget.spend(1)) {
     int32_t pid = 0, next = 0;
     if (!next_) {
@@ -151,7 +152,7 @@ void Roots::forget_some(ScanBudget& budget) {
 }
 
 // Removes these bits from a process. Returns whether it had any of them.
-bool Roots::forget(int32_t pid) {
+bool RootMap::forget(int32_t pid) {
   const uint64_t before = bits_at(map_fd_, pid).value_or(0), after = before & ~forgetting_;
   if (after == before) return false;
   if (after == 0)
@@ -161,14 +162,14 @@ bool Roots::forget(int32_t pid) {
   return true;
 }
 
-void Roots::remove_ended(int32_t pid, uint64_t start) {
+void RootMap::remove_ended(int32_t pid, uint64_t start) {
   if (!bits_at(map_fd_, pid)) return;
   const auto stat = read_proc_stat(pid);
   if (stat && stat->start != start) return;  // another process has its pid
   bpf_map_delete_elem(map_fd_, &pid);
 }
 
-uint64_t Roots::translate(uint64_t bits) const {
+uint64_t RootMap::translate(uint64_t bits) const {
   uint64_t translated = 0;
   for (; bits != 0; bits &= bits - 1) {
     const int position = position_[static_cast<size_t>(__builtin_ctzll(bits))];

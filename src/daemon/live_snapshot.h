@@ -20,7 +20,7 @@
 
 namespace knell::daemon {
 
-// The living processes for one client of the daemon. See snapshot.cc.
+// The living processes for one client of the daemon. See live_snapshot.cc.
 class LiveSnapshot final : public server::Snapshot {
  public:
   // `listener` has a subscription. `redactor` must outlive it. Errors: /proc cannot be read.
@@ -39,7 +39,7 @@ class LiveSnapshot final : public server::Snapshot {
   bool limit_to_scope(knell_event& event);
   bool wants(event::Slot& slot);
 
-  // Of the listener, as they were when the snapshot began.
+  // The listener's scope and details at the time when the snapshot began.
   const hub::Scope scope_;
   const uint32_t details_;
   const filter::Predicates predicates_;
@@ -48,7 +48,7 @@ class LiveSnapshot final : public server::Snapshot {
   const process::ProcReader proc_;
   filter::Redactor& redactor_;
   process::Timebase time_;
-  std::optional<process::ProcessTable> owners_;  // of a listener in another pid namespace
+  std::optional<process::ProcessTable> owners_;  // set for a listener in another pid namespace
   std::optional<process::LivingProcesses> living_;
   event::Batch batch_{1};
   server::WireEventEncoder encoder_;

@@ -16,6 +16,7 @@
 #include "hub/hub.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "event/mask.h"
@@ -62,7 +63,7 @@ void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
   update_queue(*listener, [](Queue& queue) { queue.clear(); });
-  (void)prepare_answer(*listener, 0);
+  std::ignore = prepare_answer(*listener, 0);
   users_.leave(*listener->account_);
   listeners_.erase(listener);
 }

@@ -272,7 +272,7 @@ bool ConnectionFromClient::continue_snapshot(Pending& now) {
   const auto done = list_some(*now.listing);
   if (done && !*done) return false;
   if (!done) now.first = std::unexpected(done.error());
-  (void)hub_.prepare_answer(*listener_, 0);
+  std::ignore = hub_.prepare_answer(*listener_, 0);
   return true;
 }
 

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -54,9 +55,12 @@ constexpr int kCreatorRounds = 100;
 constexpr useconds_t kCreatorPause = 50;
 constexpr size_t kMostEarly = 1024;  // picked: of those that remain, only the start is compared
 
+// The last argument of ptrace(2) where it is a number.
+void* as_data(uintptr_t number) { return std::bit_cast<void*>(number); }
+
 // Fails with ESRCH when SIGKILL ended the stop; then the end of the tracee is reported next.
 void resume(pid_t tid, int signal) {
-  (void)::ptrace(PTRACE_CONT, tid, nullptr, reinterpret_cast<void*>(static_cast<intptr_t>(signal)));
+  (void)::ptrace(PTRACE_CONT, tid, nullptr, as_data(static_cast<uintptr_t>(signal)));
 }
 
 bool is_thread_of(pid_t pid, pid_t tid) {
@@ -85,7 +89,7 @@ int TraceLoop::seize(pid_t pid) {
   Process process;
   const auto seize_thread = [&](pid_t tid) {
     if (threads_.contains(tid)) return 0;
-    if (::ptrace(PTRACE_SEIZE, tid, nullptr, reinterpret_cast<void*>(kOptions)) != 0) return errno;
+    if (::ptrace(PTRACE_SEIZE, tid, nullptr, as_data(kOptions)) != 0) return errno;
     threads_[tid] = pid;
     return 0;
   };

@@ -123,7 +123,7 @@ class JsonExpected {
  private:
   static std::string boolean(bool yes) { return yes ? "true" : "false"; }
   static std::string named(uint32_t number, const std::vector<std::string>& names) {
-    return number == 0 || number >= names.size() ? "null" : "=" + names[number];
+    return number >= names.size() || names[number].empty() ? "null" : "=" + names[number];
   }
   // Bytes that are not valid UTF-8 are shown as \xff; the rest is unchanged.
   static std::string visible(std::string_view bytes) {
@@ -198,7 +198,7 @@ class JsonExpected {
     } else if constexpr (F.format == kTime) {
       return time(value);
     } else if constexpr (F.format == kVia) {
-      return named(value, {"", "connector", "bpf", "pidfd", "proc", "recording"});
+      return named(value, {"", "connector", "bpf", "pidfd", "proc", "recording", "", "ptrace"});
     } else if constexpr (F.format == kCause) {
       return named(value, {"", "user", "kernel", "oom"});
     } else if constexpr (F.format == kSignal) {

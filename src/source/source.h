@@ -85,9 +85,7 @@ struct Capabilities {
   // or by the bpf programs. False with a classic BPF filter on the socket.
   bool kernel_filter = false;
   uint64_t buffer_bytes = 0;  // size of the kernel's buffer, as the kernel counts it
-  // add_pid() also adds all processes that this process forks later.
-  bool adds_descendants = false;
-  bool births = false;  // it calls Sink::on_birth() if SourceRequest::namespaces is set
+  bool births = false;        // it calls Sink::on_birth() if SourceRequest::namespaces is set
 };
 
 struct Counters {

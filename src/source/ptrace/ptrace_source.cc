@@ -62,7 +62,7 @@ Result<void> PtraceSource::add_pid(int32_t pid, uint64_t start) {
 }
 
 Capabilities PtraceSource::capabilities() const {
-  return {.types = kTypes, .buffer_bytes = Tracer::Options().queue_bytes, .adds_descendants = true};
+  return {.types = kTypes, .buffer_bytes = Tracer::Options().queue_bytes};
 }
 
 Result<Drained> PtraceSource::drain(size_t bound) {

@@ -53,7 +53,8 @@ constexpr size_t kCgroupBytes = 16384;  // all hierarchies of a hybrid system
 // Picked: a creator that is not killed stops within some microseconds, or when it is scheduled.
 constexpr int kCreatorRounds = 100;
 constexpr useconds_t kCreatorPause = 50;
-constexpr size_t kMostEarly = 1024;  // picked: of those that remain, only the start is compared
+constexpr size_t kMostEarly =
+    1024;  // chosen, not measured: of those that remain, only the start is compared
 
 // The last argument of ptrace(2) where it is a number.
 void* as_data(uintptr_t number) { return std::bit_cast<void*>(number); }

@@ -65,7 +65,7 @@ class ProgramCache {
   size_t size() const { return programs_.size(); }
 
  private:
-  static constexpr size_t kMost = 1024;                    // picked: about 64 KiB
+  static constexpr size_t kMost = 1024;                    // chosen, not measured: about 64 KiB
   using Key = std::tuple<dev_t, ino_t, int64_t, int64_t>;  // device, inode, time of change
   std::map<Key, Program> programs_;
 };

@@ -5,9 +5,9 @@
 // process that is traced, and waits for it. If a thread of the parent traces, the kernel makes no
 // difference between the two (ptrace_reparented() is false): every wait of the parent, with any
 // flags and from any thread, also takes the stops that are meant for the tracer, which then never
-// continues the tracee; the parent is not told when its child stops by job control; and the stops
-// and ends of all other tracees are seen by waitpid(-1). With a tracer in a process of its own the
-// parent sees exactly what it would see without one: stops, continues and the end, once.
+// continues the tracee; the parent is not notified when its child stops by job control; and the
+// stops and ends of all other tracees are seen by waitpid(-1). With a tracer in a process of its
+// own the parent sees exactly what it would see without one: stops, continues and the end, once.
 //
 // The tracer is the only process that the library starts (and it starts no thread). It
 // - is a forked child, which shares two mappings with the caller (event_ring.h) and keeps no

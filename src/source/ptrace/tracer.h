@@ -31,7 +31,7 @@ class Tracer {
  public:
   struct Options {
     TraceLoop::Options details{};
-    size_t queue_bytes = size_t{1} << 20;  // picked: several thousand events
+    size_t queue_bytes = size_t{1} << 20;  // chosen, not measured: several thousand events
   };
 
   // How the tracing ended.
@@ -51,7 +51,8 @@ class Tracer {
   Tracer& operator=(const Tracer&) = delete;
   ~Tracer();
 
-  // Readable when next() has something to return or ended() changes; may be readable in vain.
+  // Readable when next() has something to return or ended() changes. It may also be readable when
+  // neither is so.
   int fd() const { return poll_.get(); }
   // The next event; its views are valid until the next call. nullopt: none now. Never blocks.
   std::optional<TracedEvent> next();

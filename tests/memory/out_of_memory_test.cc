@@ -63,7 +63,8 @@ void for_each_failure(
 class Failing {
  public:
   Failing()
-      : go_(make_pipe()), child_(Child::fork([this] {
+      : go_(make_pipe()),
+        child_(Child::fork([this] {
           go_.write.reset();
           char byte = 0;
           (void)!::read(go_.read.get(), &byte, 1);

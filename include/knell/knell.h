@@ -427,6 +427,16 @@ KNELL_API int knell_get_recording(const struct knell_listener* k,
 // -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
 
+// Sends `signal` to the process `pid`, and waits until the process has exited and its memory is
+// free, as knell_wait() does. With SIGKILL the kernel frees the memory at once
+// (process_mrelease(2), Linux 5.15), even if the process is blocked. Allocates nothing unless it
+// fails. The signal is sent to the process that is then waited for, never to a later one with its
+// pid. If the status of a process that is not a child is not known at its death, it is reported
+// without. Errors: those of knell_wait(), -ETIMEDOUT: the signal was sent, but the process did not
+// end in time; -EPERM the caller may not send it; -EINVAL no such signal, or `pid` is the caller.
+KNELL_API int knell_kill(pid_t pid, int signal, const struct timespec* timeout,
+                         struct knell_event* ret_event);
+
 // --------------------------------------------------------------------------------------------------
 // text
 

@@ -205,9 +205,11 @@ inline std::string_view version() { return knell_version(); }
 
 // ----------------------------------------------------------------------------- without a listener
 
-// Waits for the exit of any process; nullopt with `error` set on failure or after `timeout`.
-inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nanoseconds> timeout,
-                                       std::error_code& error) {
+namespace internal {
+// Calls `get(limit, event)`, which waits for an exit.
+template <class F>
+std::optional<knell_event> exit_within(std::optional<std::chrono::nanoseconds> timeout,
+                                       std::error_code& error, F get) {
   timespec limit{};
   if (timeout) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(*timeout);
@@ -216,8 +218,26 @@ inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nan
   }
   knell_event event{};
   event.size = sizeof event;
-  error = internal::code(knell_wait(pid, timeout ? &limit : nullptr, &event));
+  error = code(get(timeout ? &limit : nullptr, &event));
   return error ? std::nullopt : std::optional(event);
+}
+}  // namespace internal
+
+// Waits for the exit of any process; nullopt with `error` set on failure or after `timeout`.
+inline std::optional<knell_event> wait(pid_t pid, std::optional<std::chrono::nanoseconds> timeout,
+                                       std::error_code& error) {
+  return internal::exit_within(timeout, error, [&](const timespec* limit, knell_event* event) {
+    return knell_wait(pid, limit, event);
+  });
+}
+
+// Sends a signal, and waits until the process has exited and its memory is free.
+inline std::optional<knell_event> kill(pid_t pid, int signal,
+                                       std::optional<std::chrono::nanoseconds> timeout,
+                                       std::error_code& error) {
+  return internal::exit_within(timeout, error, [&](const timespec* limit, knell_event* event) {
+    return knell_kill(pid, signal, limit, event);
+  });
 }
 
 // The status of knelld as a JSON object; empty with `error` set on failure.

@@ -4,6 +4,7 @@
 
 import asyncio
 import errno
+import signal
 
 from ._event import Event
 from ._knell import ffi, lib
@@ -90,6 +91,13 @@ class Process:
         status is not known."""
         return wait_for_exit(self.pid, timeout).returncode
 
+    def kill_and_wait(self, sig=signal.SIGKILL, timeout=None):
+        """Sends a signal, and returns as wait() does when the process has ended and its memory is
+        free. TimeoutExpired: the signal was sent, but it did not end."""
+        if not self.is_running():
+            raise NoSuchProcess(errno.ESRCH, f"process {self.pid} has ended")
+        return kill_and_wait(self.pid, sig, timeout).returncode
+
     def __repr__(self):
         return f"Process(pid={self.pid}, name={self.name()!r})"
 
@@ -113,8 +121,8 @@ def process_iter(**predicates):
             yield Process._of(event)
 
 
-def wait_for_exit(pid, timeout=None):
-    """Waits for the end of any process, and returns its exit event without texts."""
+def _exit_within(timeout, function, *arguments):
+    """Calls a function that waits for an exit; returns the event, which has no texts."""
     limit = ffi.NULL
     if timeout is not None:
         limit = ffi.new("struct timespec *")
@@ -122,5 +130,15 @@ def wait_for_exit(pid, timeout=None):
         limit.tv_sec, limit.tv_nsec = divmod(ns, 10**9)
     event = ffi.new("struct knell_event *")
     event.size = ffi.sizeof("struct knell_event")
-    check(lib.knell_wait(pid, limit, event))
+    check(function(*arguments, limit, event))
     return Event._of(event)
+
+
+def wait_for_exit(pid, timeout=None):
+    """Waits for the end of any process."""
+    return _exit_within(timeout, lib.knell_wait, pid)
+
+
+def kill_and_wait(pid, sig, timeout=None):
+    """Sends a signal, and waits until the process has ended and its memory is free."""
+    return _exit_within(timeout, lib.knell_kill, pid, sig)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A C++20 program of a user of the library, with the installed files.
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +149,11 @@ int main() {
   check_event(*event, pid);
   ::waitpid(pid, nullptr, 0);
   CHECK(!knell::wait(::getpid(), std::chrono::nanoseconds(0), error) && error);
+  const pid_t victim = ::fork();
+  if (victim == 0) ::pause();
+  const auto killed = knell::kill(victim, SIGKILL, std::nullopt, error);
+  CHECK(killed && !error && knell::signal(*killed) == SIGKILL);
+  ::waitpid(victim, nullptr, 0);
 
   ::setenv("KNELL_SOCKET", "", 1);
   CHECK(knell::status(error).empty() && error == std::errc::no_such_file_or_directory);

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -357,6 +358,22 @@ TEST(OutOfMemoryOfWait, IsAnError) {
   const Child child = Child::fork([] { return 7; });
   ASSERT_EQ(knell_wait(child.pid(), nullptr, &event), 0) << knell_explain();
   for_each_failure("knell_wait", [&] { return knell_wait(child.pid(), nullptr, &event); });
+}
+
+// It must work when there is no memory at all.
+TEST(OutOfMemoryOfKill, AllocatesNothing) {
+  called.insert("knell_kill");
+  knell_event event{};
+  event.size = sizeof event;
+  const Child child = Child::fork([] {
+    for (;;) ::pause();
+    return 0;
+  });
+  FailingMalloc malloc(1, Fails::kAllFrom);
+  const int result = knell_kill(child.pid(), SIGKILL, nullptr, &event);
+  EXPECT_FALSE(malloc.stop());
+  EXPECT_EQ(result, 0) << knell_explain();
+  EXPECT_EQ(event.wait_status, SIGKILL);
 }
 
 TEST(OutOfMemoryOfDoctor, IsAnError) {

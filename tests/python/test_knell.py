@@ -135,6 +135,14 @@ class OneProcess(unittest.TestCase):
             process.wait()
             self.assertFalse(waited.is_running())
 
+    def test_kill_and_wait(self):
+        with child("sleep", "1000") as process:
+            killed = knell.Process(process.pid)
+            self.assertEqual(killed.kill_and_wait(signal.SIGTERM), -signal.SIGTERM)
+            process.wait()
+            with self.assertRaises(knell.NoSuchProcess):
+                killed.kill_and_wait()
+
     def test_process_iter_shows_parents_first(self):
         with child("sleep", "1000") as process:
             pids = [p.pid for p in knell.process_iter(pid=[process.pid, os.getpid()])]

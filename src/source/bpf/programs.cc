@@ -56,7 +56,8 @@ int keep_log(libbpf_print_level level, const char* format, va_list arguments) no
   if (log == nullptr || level == LIBBPF_DEBUG || log->size() > kMostLog) return 0;
   try {
     append_log(*log, format, arguments);
-  } catch (const std::bad_alloc&) {  // the message is dropped: libbpf is C and cannot handle it
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;  // the message is dropped; libbpf is C and cannot handle an exception
   }
   return 0;
 }

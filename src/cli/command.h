@@ -41,6 +41,7 @@ std::unique_ptr<Command> make_watch();
 std::unique_ptr<Command> make_record();
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
+std::unique_ptr<Command> make_kill();
 std::unique_ptr<Command> make_tree();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();

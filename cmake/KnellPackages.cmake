@@ -6,6 +6,7 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME knell)
 set(CPACK_PACKAGE_VENDOR "The knell authors")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")  # each component has one
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_SET_DESTDIR ON)  # files that have their prefix in them are written at installation
 set(CPACK_INSTALL_PREFIX /usr)
@@ -27,13 +28,14 @@ set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${KNELL_MAINTAINER})
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # Where dpkg-shlibdeps finds libknell for the others.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_LIBRARY_OUTPUT_DIRECTORY})
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/packaging/debian/finish.cmake)
 
 set(version ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
 set(scripts ${PROJECT_SOURCE_DIR}/packaging/debian)
+# Of packages with libraries. CPack would add scripts that call ldconfig, which Debian's policy has
+# a trigger for. It adds none where scripts of these names are listed, and skips files that do not exist.
+set(trigger "${scripts}/triggers;${scripts}/none/postinst;${scripts}/none/postrm")
 
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "filtered process events: the command and the daemon
  knell reports when processes fork, exec, change and exit: who died, with what
@@ -53,6 +55,9 @@ set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "filtered process events: the library
  requested: by itself where the kernel allows it, or through the daemon knelld.")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libknell1)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+get_target_property(SOVERSION libknell SOVERSION)
+configure_file(${scripts}/shlibs.in ${CMAKE_BINARY_DIR}/package/shlibs @ONLY)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${trigger};${CMAKE_BINARY_DIR}/package/shlibs")
 
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "filtered process events: development files
  The headers for C and C++, the static library, the files for pkg-config and
@@ -70,6 +75,7 @@ set(CPACK_COMPONENT_COMPAT_DESCRIPTION "filtered process events: for unmodified 
 set(CPACK_DEBIAN_COMPAT_PACKAGE_NAME knell-compat)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_DEPENDS "knell (= ${version})")
+set(CPACK_DEBIAN_COMPAT_PACKAGE_CONTROL_EXTRA "${trigger}")
 
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "filtered process events: the package for Python 3
  libknell for Python: listeners that are iterated with for and async for,

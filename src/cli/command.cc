@@ -27,6 +27,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_run());
   all.push_back(make_record());
   all.push_back(make_wait());
+  all.push_back(make_kill());
   all.push_back(make_tree());
   all.push_back(make_timeline());
   all.push_back(make_status());

@@ -58,7 +58,7 @@ Programs::Set programs_for(const SourceRequest& wanted, int32_t hierarchy, bool 
 }  // namespace
 
 Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const SourceRequest& wanted,
-                                         Output& out) {
+                                         Output& out, std::string* log) {
   KNELL_CHECK(options.args_bytes <= KNELL_ARGS_MOST);
   KNELL_CHECK(std::has_single_bit(options.exit_ring_bytes) &&
               std::has_single_bit(options.event_ring_bytes) &&
@@ -68,6 +68,7 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
         ENOTSUP,
         "bpf reports pids of the initial pid namespace, but this process is in another one: run it "
         "outside the container");
+  std::string unread;
   const int32_t hierarchy = process::systemd_hierarchy();
   KNELL_ASSIGN(
       Programs programs,
@@ -75,7 +76,8 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
                       hierarchy, options.older_kernel_for_testing},
                      programs_for(wanted, hierarchy, options.load_all),
                      wanted.details == KNELL_DETAILS_FULL ? Programs::Set{Programs::Program::kExec}
-                                                          : Programs::Set{}));
+                                                          : Programs::Set{},
+                     log != nullptr ? *log : unread));
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));

@@ -49,10 +49,11 @@ struct BpfOptions {
 class Bpf final : public Source, private ThreadEvents {
  public:
   // `out` must outlive it. Errors, with an explanation: EPERM without CAP_BPF and CAP_PERFMON;
-  // ENOTSUP if this kernel cannot run the programs: see bpf_log(); those of the connector, if only
-  // kConnectorTypes are wanted. With load_all only create() needs the capabilities.
+  // ENOTSUP if this kernel cannot run the programs; those of the connector, if only kConnectorTypes
+  // are wanted. `log`: gets the messages of libbpf and the kernel's verifier. With load_all
+  // only create() needs the capabilities.
   static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options, const SourceRequest& wanted,
-                                             Output& out);
+                                             Output& out, std::string* log = nullptr);
   ~Bpf() override;
 
   [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;

@@ -132,8 +132,9 @@ class BpfTest : public testing::Test {
   void open(const SourceRequest& wanted, const BpfOptions& options = {}) {
     if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
     sink_.roots = wanted.roots;
-    auto created = Bpf::create(options, wanted, sink_.out);
-    ASSERT_TRUE(created) << created.error().message() << "\n" << bpf_log();
+    std::string log;
+    auto created = Bpf::create(options, wanted, sink_.out, &log);
+    ASSERT_TRUE(created) << created.error().message() << "\n" << log;
     bpf_ = std::move(*created);
   }
 

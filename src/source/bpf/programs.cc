@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/privilege.h"
@@ -26,19 +27,38 @@ namespace {
 constexpr char kTypes[] = "/sys/kernel/btf/vmlinux";
 constexpr size_t kMostLog = 256 * 1024;
 
-thread_local std::string log_of_thread;
+// Where the calling thread keeps messages of libbpf; nullptr: it drops them.
+thread_local constinit std::string* log_of_thread = nullptr;
 
-int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || log_of_thread.size() > kMostLog) return 0;
+// Keeps the messages of this thread while it exists.
+class KeepLog {
+ public:
+  explicit KeepLog(std::string& log) { log_of_thread = &log; }
+  KeepLog(const KeepLog&) = delete;
+  KeepLog& operator=(const KeepLog&) = delete;
+  ~KeepLog() { log_of_thread = nullptr; }
+};
+
+void append_log(std::string& log, const char* format, va_list arguments) {
   std::va_list again;
   va_copy(again, arguments);
   const int size = std::vsnprintf(nullptr, 0, format, again);
   va_end(again);
-  if (size <= 0) return 0;
-  const size_t before = log_of_thread.size();
-  log_of_thread.resize(before + static_cast<size_t>(size) + 1);
-  (void)std::vsnprintf(&log_of_thread[before], static_cast<size_t>(size) + 1, format, arguments);
-  log_of_thread.pop_back();  // its NUL
+  if (size <= 0) return;
+  const size_t before = log.size();
+  log.resize(before + static_cast<size_t>(size) + 1);
+  (void)std::vsnprintf(&log[before], static_cast<size_t>(size) + 1, format, arguments);
+  log.pop_back();  // its NUL
+}
+
+int keep_log(libbpf_print_level level, const char* format, va_list arguments) noexcept {
+  std::string* log = log_of_thread;
+  if (log == nullptr || level == LIBBPF_DEBUG || log->size() > kMostLog) return 0;
+  try {
+    append_log(*log, format, arguments);
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;  // the message is dropped; libbpf is C and cannot handle an exception
+  }
   return 0;
 }
 
@@ -58,10 +78,10 @@ Result<void> check_privilege() {
              "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two capabilities");
 }
 
-std::unexpected<Error> explain(int error) {
+std::unexpected<Error> explain(int error, std::string_view log) {
   const std::string why = std::strerror(error);
   if (error == EPERM || error == EACCES) {
-    if (log_of_thread.find("PROG LOAD LOG") == std::string::npos) {
+    if (log.find("PROG LOAD LOG") == std::string_view::npos) {
       return say(ENOTSUP, "this kernel refuses tracing programs (" + why +
                               "): it is locked down, or the container forbids them");
     }
@@ -145,7 +165,6 @@ bpf_program* program_of(const knell_programs& skeleton, Programs::Program progra
 
 }  // namespace
 
-const std::string& bpf_log() { return log_of_thread; }
 
 Programs::Programs(Programs&& other) noexcept
     : objects_(std::move(other.objects_)),
@@ -160,9 +179,9 @@ Programs::~Programs() {
   for (const Object& object : objects_) knell_programs::destroy(object.skeleton);
 }
 
-Result<Programs> Programs::load(const Options& options, Set first, Set older) {
+Result<Programs> Programs::load(const Options& options, Set first, Set older, std::string& log) {
   quieten_libbpf();
-  log_of_thread.clear();
+  const KeepLog keep(log);
   if (::access(kTypes, R_OK) != 0) {
     return say(ENOTSUP, std::string("this kernel does not describe its types (") + kTypes +
                             "): it is built without CONFIG_DEBUG_INFO_BTF");
@@ -172,14 +191,14 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older) {
   const bool readable = kernel.dying_readable && !options.older_kernel_for_testing;
   Programs programs;
   programs.cast_ = kernel.can_cast;
-  KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older)));
+  KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older), log));
   knell_programs& maps = *object->skeleton;
   maps.rodata->dying_readable = static_cast<__u32>(readable);
   maps.rodata->hierarchy = options.hierarchy;
   bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
-  KNELL_TRY(programs.load_object(*object));
+  KNELL_TRY(programs.load_object(*object, log));
   void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                       bpf_map__fd(maps.maps.pids), 0);
   if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");
@@ -190,9 +209,10 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older) {
 Result<void> Programs::load_more(Set programs) {
   const Set missing = programs.without(loaded_);
   if (missing.empty()) return {};
-  log_of_thread.clear();
+  std::string log;
+  const KeepLog keep(log);
   KNELL_TRY(check_privilege());
-  KNELL_ASSIGN(Object * object, open_object(missing));
+  KNELL_ASSIGN(Object * object, open_object(missing, log));
   const bpf_object* first = objects_.front().skeleton->obj;
   bpf_map *of = nullptr, *map = nullptr;
   while ((map = bpf_object__next_map(object->skeleton->obj, map)) != nullptr) {
@@ -200,7 +220,7 @@ Result<void> Programs::load_more(Set programs) {
     if (of == nullptr || bpf_map__reuse_fd(map, bpf_map__fd(of)) != 0)
       return errno_error("share the maps of the tracing programs");
   }
-  auto loaded = load_object(*object);
+  auto loaded = load_object(*object, log);
   if (!loaded) {
     knell_programs::destroy(object->skeleton);
     objects_.pop_back();
@@ -209,9 +229,9 @@ Result<void> Programs::load_more(Set programs) {
 }
 
 // Opens another object, of which only `programs` will be loaded.
-Result<Programs::Object*> Programs::open_object(Set programs) {
+Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
   knell_programs* skeleton = open_skeleton(cast_);
-  if (skeleton == nullptr) return explain(errno);
+  if (skeleton == nullptr) return explain(errno, log);
   objects_.push_back({skeleton, programs});
   for (size_t i = 0; i < kPrograms; i++) {
     const auto program = static_cast<Program>(i);
@@ -220,8 +240,9 @@ Result<Programs::Object*> Programs::open_object(Set programs) {
   return &objects_.back();
 }
 
-Result<void> Programs::load_object(Object& object) {
-  if (const int error = knell_programs::load(object.skeleton); error != 0) return explain(-error);
+Result<void> Programs::load_object(Object& object, const std::string& log) {
+  if (const int error = knell_programs::load(object.skeleton); error != 0)
+    return explain(-error, log);
   loaded_ = loaded_.with(object.programs);
   return {};
 }

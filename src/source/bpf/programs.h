@@ -65,8 +65,8 @@ class Programs {
 
   // Creates the maps and loads `first`, and `older` if dying processes cannot be read. Errors, with
   // an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run the programs;
-  // EMFILE; ENOMEM.
-  static Result<Programs> load(const Options& options, Set first, Set older);
+  // EMFILE; ENOMEM. The messages of libbpf and the kernel's verifier are appended to `log`.
+  static Result<Programs> load(const Options& options, Set first, Set older, std::string& log);
   // Loads more programs; does nothing about those that are loaded already. Errors: as load().
   [[nodiscard]] Result<void> load_more(Set programs);
   Programs(Programs&& other) noexcept;
@@ -107,8 +107,8 @@ class Programs {
   };
 
   Programs() = default;
-  Result<Object*> open_object(Set programs);
-  Result<void> load_object(Object& object);
+  Result<Object*> open_object(Set programs, const std::string& log);
+  Result<void> load_object(Object& object, const std::string& log);
   bpf_program* find(Program program) const;
   knell_programs& maps() const { return *objects_.front().skeleton; }
 
@@ -118,8 +118,5 @@ class Programs {
   std::array<bpf_link*, kPrograms> links_{};
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
-
-// The messages of libbpf and the kernel's verifier of the last load() on this thread.
-const std::string& bpf_log();
 
 }  // namespace knell::source

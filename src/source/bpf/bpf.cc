@@ -57,9 +57,13 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
         "bpf reports pids of the initial pid namespace, but this process is in another one: run it "
         "outside the container");
   KNELL_ASSIGN(Programs programs,
-               Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
-                               options.reserve_ring_bytes, process::systemd_hierarchy(),
-                               is_raw(wanted), options.older_kernel_for_testing}));
+               Programs::load({.exit_ring_bytes = options.exit_ring_bytes,
+                               .event_ring_bytes = options.event_ring_bytes,
+                               .reserve_ring_bytes = options.reserve_ring_bytes,
+                               .hierarchy = process::systemd_hierarchy(),
+                               .unsent_exits = options.unsent_exits,
+                               .raw = is_raw(wanted),
+                               .older_kernel_for_testing = options.older_kernel_for_testing}));
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
@@ -84,6 +88,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
          UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
     : programs_(std::move(programs)),
       rings_(std::move(rings)),
+      unsent_(programs_.unsent()),
       epoll_(std::move(epoll)),
       timer_(std::move(timer)),
       proc_(std::move(proc)),

@@ -155,6 +155,7 @@ Result<Programs> Programs::load(const Options& options) {
   bpf_map__set_max_entries(skeleton->maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(skeleton->maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
+  bpf_map__set_max_entries(skeleton->maps.unsent, static_cast<__u32>(options.unsent_exits));
   if (const int error = knell_programs::load(skeleton); error != 0) return explain(-error);
   void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                       bpf_map__fd(skeleton->maps.pids), 0);
@@ -215,6 +216,7 @@ int Programs::roots() const { return bpf_map__fd(skeleton_->maps.roots); }
 int Programs::cgroups() const { return bpf_map__fd(skeleton_->maps.cgroups); }
 int Programs::cgroup_paths() const { return bpf_map__fd(skeleton_->maps.cgroup_paths); }
 int Programs::stored_execs() const { return bpf_map__fd(skeleton_->maps.stored_execs); }
+int Programs::unsent() const { return bpf_map__fd(skeleton_->maps.unsent); }
 
 int Programs::connector() const { return bpf_program__fd(skeleton_->progs.on_connector); }
 int32_t Programs::hierarchy() const { return skeleton_->rodata->hierarchy; }

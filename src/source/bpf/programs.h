@@ -40,8 +40,9 @@ class Programs {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
     // The hierarchy whose cgroups are reported; 0: version 2
     int32_t hierarchy = 0;
-    bool raw = false;                       // the level; cannot be changed later
-    bool older_kernel_for_testing = false;  // act as if dying processes could not be read
+    size_t unsent_exits = KNELL_MOST_UNSENT;  // size of the map `unsent`
+    bool raw = false;                         // the level; cannot be changed later
+    bool older_kernel_for_testing = false;    // act as if dying processes could not be read
   };
 
   // Errors, with an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run
@@ -71,6 +72,7 @@ class Programs {
   int cgroups() const;
   int cgroup_paths() const;
   int stored_execs() const;
+  int unsent() const;
   int connector() const;  // descriptor of a program for a socket; see Bpf::set_connector()
   int32_t hierarchy() const;
 

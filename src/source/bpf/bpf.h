@@ -55,7 +55,7 @@ class Bpf final : public Source, private ThreadEvents {
                                              Output& out);
   ~Bpf() override;
 
-  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
+  [[nodiscard]] Result<void> set_request(const SourceRequest& request) override;
   uint32_t kernel_mask() const override { return wanted_.mask; }
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
@@ -67,6 +67,8 @@ class Bpf final : public Source, private ThreadEvents {
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
+  process::Tracked recoverable(const SourceRequest& wanted) const override;
+  void report_missed(const Missed& missed) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
 
@@ -144,9 +146,9 @@ class Bpf final : public Source, private ThreadEvents {
 
   Programs programs_;
   std::array<Ring, kRings> rings_;
+  UnsentExits unsent_;
   UniqueFd epoll_, timer_;
   process::ProcReader proc_;
-  UnsentExits unsent_;
   Output& out_;
   const Clock& clock_;
   BpfOptions options_;

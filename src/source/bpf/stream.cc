@@ -345,6 +345,21 @@ void Bpf::report_hole(const event::Raw& hole) {
   out_.add_hole(hole, KNELL_VIA_BPF, true);
 }
 
+void Bpf::report_missed(const Missed& missed) {
+  if (missed.type != KNELL_EVENT_EXIT) {
+    const int32_t pid = missed.pid;
+    return builder_.add_missed(missed, roots_.translate(roots_.bits_of(pid).value_or(0)));
+  }
+  if (!reported_exits_.note(missed.pid, missed.start)) return;
+  // Its details have come, and only its mark is missing.
+  const WaitingExits::Entry* entry = waiting_.find(missed.pid);
+  if (entry == nullptr || entry->start_ns / kTickNs != missed.start)
+    return builder_.add_missed(missed, 0);
+  auto details = waiting_.take(missed.pid, entry->start_ns);
+  report_exit(details->record, mark_of(*decode(details->record)));
+  waiting_.recycle(*std::move(details));
+}
+
 // Reports lost births, not at their place in the stream but earlier: the sink must not use an old
 // pid of a namespace for events after the hole.
 void Bpf::report_lost_births() {

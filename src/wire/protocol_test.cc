@@ -59,6 +59,22 @@ filter::Subscription full_subscribe() {
           .only_added = true};
 }
 
+TEST(Protocol, RecoveryIsOfProcessesAndIsNotIgnored) {
+  filter::Subscription asked{.recover = true};
+  const auto packet = encode(asked, 1);
+  ASSERT_TRUE(packet);
+  const auto again = decode_subscribe(payload(*packet, Message::kSubscribe, 1));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_TRUE(again->recover);
+  // A server that does not know the attribute refuses it.
+  const uint16_t mandatory = kRecover | kMandatory;
+  EXPECT_NE(packet->find(bytes_of(mandatory)), std::string::npos);
+  asked.stream = filter::Stream::kThreads;
+  const auto refused = decode_subscribe(payload(*encode(asked, 1), Message::kSubscribe, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+}
+
 TEST(Protocol, AClientHelloSurvivesEncodingAndDecoding) {
   for (const ClientHello& hello :
        {ClientHello{},

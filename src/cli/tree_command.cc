@@ -143,12 +143,13 @@ Outcome<void> TreeLoop::add_processes() {
   return {};
 }
 
-// An exit reported by a pidfd has a status and no other details.
+// An exit reported by a pidfd may have a status and no name.
 void TreeLoop::add_ended(const knell_event& exit) {
   ++ended_count_;
   const auto known = added_.find(exit.pid);
   if (known != added_.end()) {
-    ended_.emplace_back(with_details_of(exit, known->second.event()));
+    ended_.emplace_back(exit.comm.data == nullptr ? with_details_of(exit, known->second.event())
+                                                  : exit);
     added_.erase(known);
   } else {
     ended_.emplace_back(exit);

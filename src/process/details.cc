@@ -233,15 +233,18 @@ knell_id ProcessTable::id_of(int32_t pid, uint64_t stamp_ns) {
   return {boot_, pid, task->start, task->start_kind};
 }
 
-void ProcessTable::describe(Slot& slot, int32_t pid, ReadProc read_proc) {
+void ProcessTable::describe(Slot& slot, int32_t pid, ReadProc read_proc, uint64_t start) {
   knell_event& event = slot.event;
   event.id = stamp_id(pid, event.mono_ns);
   if (!has_details()) return;
-  if (const Task* task = described_at(pid, event.mono_ns)) return fill(slot, *task);
+  if (const Task* task = described_at(pid, event.mono_ns)) {
+    if (start == 0 || still_has_it(*task, start)) fill(slot, *task);
+    return;
+  }
   if (read_proc == ReadProc::kNo) return;
   Task now;
   now.pid = pid;
-  if (read(now, event.mono_ns)) {
+  if (read(now, event.mono_ns) && (start == 0 || now.start == start)) {
     if (read_proc == ReadProc::kIdentity) {
       now.has_uid = now.has_gid = now.has_comm = false;
       now.tty = 0;

@@ -152,7 +152,9 @@ class ProcessTable final : public filter::Ancestry {
     kIdentity,  // start and parent only: the other values may have changed since the event
     kYes        // all: it has ended, and a zombie still shows its name, parent and cgroup
   };
-  void describe(Slot& slot, int32_t pid, ReadProc read_proc);
+  // `start`: of the process, in clock ticks since boot, where the caller knows it; 0: unknown. With
+  // it, another process that has the pid by now is not used.
+  void describe(Slot& slot, int32_t pid, ReadProc read_proc, uint64_t start = 0);
   knell_id id_of(int32_t pid, uint64_t stamp_ns);
   knell_id stamp_id(int32_t pid, uint64_t stamp_ns) const {
     return {boot_, pid, stamp_ns, KNELL_ID_STAMP};

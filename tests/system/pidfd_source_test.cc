@@ -178,28 +178,72 @@ TEST_F(Pidfd, ZombieOfAStrangerIsReported) {
   }
 }
 
+// Its program is certain only while a zombie shows the same name.
 TEST_F(Pidfd, DetailsAndOwnerAreReadWhenAProcessIsAdded) {
-  for (const uint32_t details : {KNELL_DETAILS_FULL, KNELL_DETAILS_STATUS}) {
-    SourceCollector collector;
-    const auto source = open(collector);
-    ASSERT_TRUE(source);
-    ASSERT_TRUE(source->set_request(
-        {.mask = KNELL_EVENT_EXIT, .details = details, .owners = true, .namespaces = true}));
-    Stranger stranger(Stranger::Parent::kReaps, 7);
-    const uint64_t start = start_ticks(stranger.pid());
-    ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
-    stranger.end_and_wait(Stranger::Parent::kReaps);
-    ASSERT_NE(reported_end(*source, collector, stranger.pid()), "nothing");
-    const source::KeptEvent& exit = *collector.find(KNELL_EVENT_EXIT, stranger.pid());
-    EXPECT_NE(exit.event.has & KNELL_HAS_UID, 0u);
-    EXPECT_EQ(exit.event.uid, ::getuid());
-    EXPECT_TRUE(exit.levels_known);
-    const bool full = details == KNELL_DETAILS_FULL;
-    EXPECT_EQ(source::text_of(exit.event.comm), full ? lines_of("/proc/self/comm")[0] : "");
-    EXPECT_EQ(exit.event.args.data != nullptr, full);
-    ASSERT_EQ(collector.ended.size(), 1U);
-    EXPECT_EQ(collector.ended[0].start, full ? start : 0);
-  }
+  for (const auto parent : {Stranger::Parent::kReaps, Stranger::Parent::kNeverReaps})
+    for (const uint32_t details : {KNELL_DETAILS_FULL, KNELL_DETAILS_STATUS}) {
+      SourceCollector collector;
+      const auto source = open(collector);
+      ASSERT_TRUE(source);
+      ASSERT_TRUE(source->set_request(
+          {.mask = KNELL_EVENT_EXIT, .details = details, .owners = true, .namespaces = true}));
+      Stranger stranger(parent, 7);
+      const uint64_t start = start_ticks(stranger.pid());
+      ASSERT_TRUE(source->add_pid(stranger.pid(), 0).has_value());
+      stranger.end_and_wait(parent);
+      ASSERT_NE(reported_end(*source, collector, stranger.pid()), "nothing");
+      const source::KeptEvent& exit = *collector.find(KNELL_EVENT_EXIT, stranger.pid());
+      EXPECT_NE(exit.event.has & KNELL_HAS_UID, 0u);
+      EXPECT_EQ(exit.event.uid, ::getuid());
+      EXPECT_TRUE(exit.levels_known);
+      const bool full = details == KNELL_DETAILS_FULL;
+      const bool certain = full && parent == Stranger::Parent::kNeverReaps;
+      EXPECT_EQ(source::text_of(exit.event.comm), certain ? lines_of("/proc/self/comm")[0] : "");
+      EXPECT_EQ(exit.event.args.data != nullptr, certain);
+      EXPECT_EQ(exit.event.exe.data != nullptr, certain);
+      ASSERT_EQ(collector.ended.size(), 1U);
+      EXPECT_EQ(collector.ended[0].start, full ? start : 0);
+    }
+}
+
+TEST_F(Pidfd, AProgramFromBeforeAnExecIsNotShown) {
+  KNELL_NEEDS(lacks_shell());
+  SourceCollector collector;
+  const auto source = open(collector);
+  ASSERT_TRUE(source);
+  ASSERT_TRUE(source->set_request({.mask = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_FULL}));
+  Pipe go = make_pipe();
+  Child child = Child::fork([&] {
+    go.write.reset();
+    char byte;
+    (void)!::read(go.read.get(), &byte, 1);
+    return ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
+  });
+  ASSERT_TRUE(source->add_pid(child.pid(), 0).has_value());
+  go.write.reset();
+  ASSERT_EQ(reported_end(*source, collector, child.pid()), std::to_string(7 << 8));
+  const source::KeptEvent& exit = *collector.find(KNELL_EVENT_EXIT, child.pid());
+  EXPECT_EQ(source::text_of(exit.event.comm), "sh");
+  EXPECT_EQ(exit.event.args.data, nullptr);
+  EXPECT_EQ(exit.event.exe.data, nullptr);
+  EXPECT_EQ(exit.event.cwd.data, nullptr);
+  EXPECT_EQ(exit.event.ppid, ::getpid());
+}
+
+TEST_F(Pidfd, DetailsOfAZombieAreCertain) {
+  SourceCollector collector;
+  const auto source = open(collector);
+  ASSERT_TRUE(source);
+  ASSERT_TRUE(source->set_request({.mask = KNELL_EVENT_EXIT, .details = KNELL_DETAILS_FULL}));
+  Child child = Child::fork([] { return 7; });
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT), 0);
+  ASSERT_TRUE(source->add_pid(child.pid(), 0).has_value());
+  const pid_t pid = child.pid();
+  EXPECT_EQ(child.wait(), 7 << 8);  // before the source is read
+  ASSERT_NE(reported_end(*source, collector, pid), "nothing");
+  EXPECT_EQ(source::text_of(collector.find(KNELL_EVENT_EXIT, pid)->event.comm),
+            lines_of("/proc/self/comm")[0]);
 }
 
 TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {

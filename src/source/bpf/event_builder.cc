@@ -146,9 +146,10 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
     const bool described = record != nullptr && (record->head->flags & KNELL_RECORD_NAMED) != 0;
     // A listener named this process while it was dying: /proc may still have some of its details.
     if (!described)
-      table_.describe(*slot, subject.pid,
-                      over ? process::ProcessTable::ReadProc::kYes
-                           : process::ProcessTable::ReadProc::kIdentity);
+      table_.describe(
+          *slot, subject.pid,
+          over ? process::ProcessTable::ReadProc::kYes : process::ProcessTable::ReadProc::kIdentity,
+          subject.start_ns / Timebase::kTickNs);
     fill(*slot, subject);
     slot->levels = out_.batch().copy(levels);
     slot->levels_known = subject.levels_known;
@@ -251,6 +252,8 @@ void EventBuilder::fill(Slot& slot, const Subject& subject) const {
   if (subject.start_ns == 0)
     event.id = {out_.boot(), subject.pid, subject.stamp_ns, KNELL_ID_STAMP};
   if (subject.ppid <= 0) return;
+  if (event.ppid == subject.ppid && subject.parent_start_ns == 0) return;  // /proc shows more
+  if (event.ppid != subject.ppid) event.parent_comm = {};  // of the process that adopted it since
   event.ppid = subject.ppid;
   event.parent_id = id_of(subject.ppid, subject.parent_start_ns);
 }

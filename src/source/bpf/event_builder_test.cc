@@ -363,6 +363,36 @@ TEST_F(EventBuilderTest, ReadsInProcWhatTheRecordLacks) {
   EXPECT_EQ(event.id.start, 234U);
 }
 
+TEST_F(EventBuilderTest, ReadsNothingOfALaterProcessWithThePid) {
+  tree.add(40, {.start = 100, .comm = "bash"});
+  tree.add(50, {.ppid = 40, .start = 400, .comm = "later", .cmdline = "later\0"s, .uid = 1000});
+  const knell_event& event = exit_of_mark_alone();
+  EXPECT_EQ(event.id.start, 234U);
+  EXPECT_EQ(event.ppid, 40);
+  for (const knell_string& text : {event.comm, event.args, event.exe, event.cgroup})
+    EXPECT_EQ(text.data, nullptr);
+  EXPECT_EQ(event.parent_comm.data, nullptr);
+  EXPECT_EQ(event.has & KNELL_HAS_UID, 0U);
+  process.head.flags = 0;  // neither does an event with a record, but without details
+  const knell_event& exec = event_of(KNELL_RECORD_EXEC);
+  EXPECT_EQ(exec.parent_comm.data, nullptr);
+  EXPECT_EQ(exec.id.start, 234U);
+}
+
+TEST_F(EventBuilderTest, TheParentInProcIsUsedIfItIsThatOfTheMark) {
+  tree.add(1, {.ppid = 0, .start = 1, .comm = "init"});
+  tree.add(40, {.start = 100, .comm = "bash"});
+  tree.add(50, {.ppid = 40, .start = 234});
+  const knell_event& known = exit_of_mark_alone();
+  EXPECT_EQ(known.parent_id.start, 100U);
+  EXPECT_EQ(text_of(known.parent_comm), "bash");
+  tree.add(50, {.ppid = 1, .start = 234});
+  const knell_event& adopted = exit_of_mark_alone();
+  EXPECT_EQ(adopted.ppid, 40);
+  EXPECT_EQ(adopted.parent_id.kind, static_cast<uint32_t>(KNELL_ID_NONE));
+  EXPECT_EQ(adopted.parent_comm.data, nullptr);
+}
+
 TEST_F(EventBuilderTest, EventsHaveTheRootsOfTheirProcess) {
   builder.set_request({.roots = {7, 8, 9}});
   kept.roots = {7, 8, 9};

@@ -18,6 +18,7 @@
 #include "base/named_process.h"
 #include "base/proc_stat.h"
 #include "base/time_namespace.h"
+#include "event/string_views.h"
 
 // A process has ended when its pidfd becomes readable: all its threads are dead, its memory and
 // descriptors are released, and the kernel has notified its parent. Its status comes from the first
@@ -28,6 +29,11 @@
 // If none has it, and the kernel will have it after the reap, the end is reported when the process
 // is reaped, but at most one second after its death, because a parent may never reap it. After that
 // second, and on older kernels at once, the end is reported with an unknown status.
+//
+// Its details were read when it was added. Since then it may have called exec, which a pidfd does
+// not report. So its name is read again when it is dead: if it is another one, or if the process
+// was reaped before, the program that was read is left out. An exec of a program with the same name
+// is not noticed.
 //
 // All pidfds are in one epoll set, whose descriptor fd() returns. The pidfd of a process that waits
 // to be reaped is watched for EPOLLHUP only. A timer in the same set ends the waiting. The time-out
@@ -80,6 +86,16 @@ std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
   return make_error(error, "watch process " + name);
 }
 
+// `last_comm`: the name of the process when it was dead, if that is known.
+void limit_to_certain(Slot& slot, const std::optional<event::Comm>& last_comm) {
+  knell_event& event = slot.event;
+  if (event.comm.data == nullptr || last_comm == slot.comm) return;
+  slot.comm = last_comm.value_or(event::Comm{});
+  event.comm = last_comm ? event::known_view_of(slot.comm) : knell_string{};
+  event.args = event.exe = event.cwd = {};
+  event.flags &= ~uint32_t{KNELL_FLAG_ARGS_TRUNCATED};
+}
+
 }  // namespace
 
 PidfdSource::PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
@@ -109,7 +125,7 @@ Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
   const bool more = table_.keep({.details = wanted.details,
                                  .owners = wanted.owners || wanted.namespaces,
                                  .namespaces = wanted.namespaces});
-  if (more) processes_.for_each([&](int32_t pid, const Process&) { table_.read_one(pid); });
+  if (more) processes_.for_each([&](int32_t pid, Process& process) { read(pid, process); });
   return {};
 }
 
@@ -135,20 +151,32 @@ Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
   if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
   }
-  table_.read_one(pid);
   Process& process = *processes_.emplace(pid).first;
   process.pidfd = std::move(pidfd);
-  if (table_.kept().owners) read_owner(pid, process);
+  read(pid, process);
   return {};
 }
 
-// Now, since nothing can be read any more once it was reaped.
+// Reads what its exit will show, since nothing can be read any more once it was reaped.
+void PidfdSource::read(int32_t pid, Process& process) {
+  const uint64_t now = out_.clock().monotonic_ns();
+  const bool dead = is_dead(process.pidfd.get());
+  table_.read_one(pid);
+  const process::Task* task = table_.at(pid, now);
+  if (task == nullptr || task->read_ns < now) return;  // it was reaped before
+  if (process.start == 0) process.start = task->start;
+  if (process.start != task->start) return;  // so it was, and its pid is in use again
+  process.read_dead = dead;
+  if (table_.kept().owners) read_owner(pid, process);
+}
+
 void PidfdSource::read_owner(int32_t pid, Process& process) {
   const uint64_t now = out_.clock().monotonic_ns();
   process.uid = table_.uid_of(pid, now);
   if (!table_.kept().namespaces) return;
   const process::ProcessTable::Numbers numbers = table_.numbers_of(pid, now);
   process.levels_known = numbers.known;
+  process.levels.clear();
   for (const event::NamespacePid& number : numbers.of)
     process.levels.push_back({.ns = number.ns, .pid = number.nr, .tid = number.nr});
 }
@@ -210,6 +238,7 @@ Result<Drained> PidfdSource::drain(size_t bound) {
 bool PidfdSource::on_ready(int32_t pid, int pidfd) {
   Process* process = processes_.find(pid);
   if (process == nullptr || process->pidfd.get() != pidfd) return false;  // removed meanwhile
+  read_last_comm(pid, *process);
   std::optional<int32_t> status = exit_info(pidfd);
   if (!status) status = child_status(pidfd);
   if (!status) status = zombie_status(pid);
@@ -220,6 +249,17 @@ bool PidfdSource::on_ready(int32_t pid, int pidfd) {
   }
   report(pid, status);
   return true;
+}
+
+// Reads the name of a dead process before it is reaped.
+void PidfdSource::read_last_comm(int32_t pid, Process& process) {
+  if (process.read_dead || process.last_comm) return;
+  const process::Task* task = table_.at(pid, out_.clock().monotonic_ns());
+  const process::ProcFolder folder = task != nullptr ? proc_.folder(pid) : process::ProcFolder();
+  const auto stat = folder ? folder.stat() : std::nullopt;
+  if (!stat || stat->start != process.start) return;
+  process.last_comm = stat->comm;
+  if (stat->comm != task->comm) table_.read_one(pid);  // reads the ids again
 }
 
 void PidfdSource::wait_for_reap(int32_t pid, Process& process) {
@@ -255,7 +295,8 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
       event.has |= KNELL_HAS_STATUS;
       event.wait_status = *status;
     }
-    table_.describe(*slot, pid, process::ProcessTable::ReadProc::kYes);
+    table_.describe(*slot, pid, process::ProcessTable::ReadProc::kNo, process.start);
+    if (!process.read_dead) limit_to_certain(*slot, process.last_comm);
     if (process.uid && (event.has & KNELL_HAS_UID) == 0) {
       event.has |= KNELL_HAS_UID;
       event.uid = *process.uid;

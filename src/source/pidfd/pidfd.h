@@ -25,7 +25,7 @@ class PidfdSource final : public Source {
   static Result<std::unique_ptr<PidfdSource>> create(Output& out);
 
   // Of the request only `details`, `owners` and `namespaces` matter: they are read in /proc when a
-  // process is added.
+  // process is added. At its exit its program is left out unless it is certain; see pidfd.cc.
   [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   uint32_t kernel_mask() const override { return KNELL_EVENT_EXIT; }
   // Watches `pid`: its end is reported once. If it is a zombie already, the next drain reports it.
@@ -52,6 +52,9 @@ class PidfdSource final : public Source {
     UniqueFd pidfd;
     // Not 0: it is dead; its end is reported when it is reaped, at this time at the latest.
     uint64_t until_ns = 0;
+    uint64_t start = 0;                    // clock ticks since boot; 0: not read
+    bool read_dead = false;                // its details were read when it was dead
+    std::optional<event::Comm> last_comm;  // of its zombie
     std::optional<uint32_t> uid;
     std::vector<event::NamespacePids> levels;
     bool levels_known = false;
@@ -59,7 +62,9 @@ class PidfdSource final : public Source {
 
   PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out);
 
+  void read(int32_t pid, Process& process);
   void read_owner(int32_t pid, Process& process);
+  void read_last_comm(int32_t pid, Process& process);
   bool on_ready(int32_t pid, int pidfd);
   size_t on_timer(size_t bound);
   void wait_for_reap(int32_t pid, Process& process);

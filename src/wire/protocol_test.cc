@@ -217,10 +217,10 @@ TEST(Protocol, RefusesPredicatesAsText) {
 
 TEST(Protocol, RefusesUnknownMandatoryAttributesByNumber) {
   const auto refused =
-      decode_subscribe(attributes({{89 | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
+      decode_subscribe(attributes({{90 | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EOPNOTSUPP);
-  EXPECT_NE(refused.error().message().find("attribute 89"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("attribute 90"), std::string::npos);
 
   const std::string later = attributes({{900 | kMandatory, "news"}});
   EXPECT_EQ(decode_client_hello(later).error().code, EOPNOTSUPP);

@@ -15,6 +15,9 @@ namespace knell::source {
 namespace {
 
 constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
+// How much is read again in a call of finish(), so that the socket is drained in between. Chosen,
+// not measured: some milliseconds.
+constexpr size_t kReadAgain = 512;
 
 // Whether the task of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
@@ -298,11 +301,15 @@ void Assembler::finish() {
   // Entries that changed during the hole would make later events wrong. Reading /proc again takes
   // time, so it is done at most once in kLookNs, however many holes there are.
   const uint64_t now = hole_ ? out_.clock().monotonic_ns() : 0;
-  if (!hole_ || now < looked_ns_ + kLookNs) return;
-  hole_ = false;
-  looked_ns_ = now;
-  table_.read_again();
-  scan_all();
+  if (hole_ && now >= looked_ns_ + kLookNs) {
+    hole_ = false;
+    looked_ns_ = now;
+    table_.read_again();
+    reading_again_ = true;
+  }
+  if (!reading_again_) return;
+  ScanBudget piece{.left = kReadAgain};
+  reading_again_ = !scan_some(piece) || !scan_under_roots(piece);
 }
 
 void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status) {

@@ -70,7 +70,7 @@ class Assembler {
     table_.sweep_ended([&](int32_t pid) { return is_gone(pid); });
   }
   // The latest time to call finish() again; 0: no call is needed.
-  uint64_t due_ns() const { return exits_.due_ns(); }
+  uint64_t due_ns() const { return reading_again_ ? kDueNow : exits_.due_ns(); }
   bool has_noted() const { return exits_.has_noted(); }
   void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
   // See Source::is_urgent().
@@ -126,6 +126,7 @@ class Assembler {
   uint32_t reported_types_ = 0;
   bool lifetimes_ = false;      // see SourceRequest
   bool hole_ = false;           // events were lost, and /proc was not read since
+  bool reading_again_ = false;  // it is being read, a piece in each finish()
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;      // when /proc was last read because of a hole
 };

@@ -601,6 +601,24 @@ TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
 
 // --------------------------------------------------------------------------------------- recovery
 
+TEST_F(AssemblerTest, ReadsProcInPiecesAfterALoss) {
+  constexpr int kProcesses = 300;
+  for (int pid = 1; pid <= kProcesses; ++pid) tree.add(pid, {.start = 1});
+  drain({});
+  for (int pid = 1; pid <= kProcesses; pid += 2) tree.remove(pid);
+  clock.now_ns += 2'000'000'000;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  drain({hole});
+  EXPECT_EQ(assembler().due_ns(), kDueNow);
+  int drains = 0;
+  for (; drains < 100 && assembler().due_ns() != 0; ++drains) drain({});
+  EXPECT_GT(drains, 1);
+  EXPECT_EQ(assembler().due_ns(), 0U);
+  EXPECT_EQ(assembler().table().size(), kProcesses / 2U);
+}
+
 TEST_F(AssemblerTest, AMissedExitHasWhatIsStored) {
   tree.add(40, {.start = 1, .comm = "db", .cmdline = std::string("db\0", 3)});
   drain({});

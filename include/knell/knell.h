@@ -37,7 +37,9 @@
 //
 // Errors: functions return 0 or a count on success, a negative errno on failure; errno itself does
 // not change. knell_explain() describes the last error of the calling thread. The library throws no
-// exceptions: it terminates the program if it cannot allocate memory.
+// exceptions. Any function that returns errors may return -ENOMEM; the handle stays valid, and
+// events that could not be stored are reported as lost by a later knell_read(). Callbacks must not
+// throw.
 //
 // fork(2): a handle belongs to the process that opened it. A forked child may close the handle,
 // which has no effect on the parent; every other call fails with -EINVAL.
@@ -102,8 +104,9 @@ enum knell_via {
   KNELL_VIA_PROC = 4,       // events: of knell_snapshot()
   KNELL_VIA_RECORDING = 5,  // events: of knell_open_recording()
   KNELL_VIA_DAEMON = 6,     // options: knelld; `via` of its events is the daemon's source
-  KNELL_VIA_PTRACE = 7  // options: ptrace(2) of one added process and all that it forks from then
-                        // on; without privileges, slower
+  KNELL_VIA_PTRACE = 7,  // options: ptrace(2) of one added process and all that it forks from then
+                         // on; without privileges, slower
+  KNELL_VIA_JOURNAL = 8  // statistics: of knell_open_history(); its events keep their source
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms
@@ -295,7 +298,8 @@ KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uin
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
 // Changes the mask of an open listener. As with options.events, unknown bits are cleared, then 0
-// means all. Events that are in both masks are not lost by the change.
+// means all. Events that are in both masks are not lost by the change. Errors: via bpf -EPERM: types
+// that were not asked for before need the capabilities that knell_open() needed.
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 
 // The descriptor to poll for POLLIN; it never changes and is owned by the handle. When it is
@@ -307,11 +311,12 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // Never waits for events. With names or full details, the first event of a user may query the
 // system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
 // an error.
-// Errors: -EIO and others: the source failed, knell_explain() says why; the events returned before
-// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or corrupt
-// here. Of the daemon: if the daemon goes away, this is not an error: the library reconnects, and
-// then reports one lost event without a count, from the last event received to the new
-// subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
+// Errors: -ENOMEM out of memory: call again; a lost event without a count follows if events could
+// not be stored. -EIO and others: the source failed, knell_explain() says why; the events returned
+// before it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or
+// corrupt here. Of the daemon: if the daemon goes away, this is not an error: the library
+// reconnects, and then reports one lost event without a count, from the last event received to the
+// new subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
 // connection for good, and knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
@@ -423,12 +428,62 @@ struct knell_recording {
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
+// -------------------------------------------------------------------------------------------------
+// the journal: events of the past, which knelld has stored
+
+#define KNELL_JOURNAL_PATH "/var/lib/knell/journal.db"
+
+// Members that are 0 have their defaults; `size` must be set.
+struct knell_history_options {
+  size_t size;         // sizeof(struct knell_history_options)
+  uint32_t events;     // as in knell_options
+  uint32_t follow;     // 1: after the last event wait for more, which are returned as they are
+                       // stored; 0: then -ENODATA
+  int64_t since_ns;    // CLOCK_REALTIME, ns since the epoch; 0: from the oldest event on
+  int64_t until_ns;    // up to and including this time; 0: no limit
+  uint64_t last;       // only the last that many events that match; 0: all
+  uint32_t this_boot;  // 1: only events since this machine was booted
+  uint32_t reserved;   // must be 0
+};
+#define KNELL_HISTORY_OPTIONS_INIT {sizeof(struct knell_history_options), 0, 0, 0, 0, 0, 0, 0}
+
+// Opens a listener of the journal at `path` (NULL: KNELL_JOURNAL_PATH), with or without a running
+// knelld. Its events are those that knelld's configuration says; `seq` is their number in the
+// journal, and `user` is looked up here. Mask, predicates and knell_fd() work as for live events;
+// add predicates before the first knell_read(). `under` uses the forks and the parents of the
+// events that are read. Events that are missing because the journal is damaged, or because they
+// were deleted while it was read, are reported as lost. `options` may be NULL. Errors: -EINVAL,
+// -E2BIG as knell_open(); -ENOENT there is no journal; -EACCES only root and the group of the file
+// may read it; -ENODATA it is empty; -ENOTSUP it was written by a later version; -EEXIST it is
+// another program's database; -EBADMSG it is no journal, or damaged. knell_read() also: -ENODATA
+// there are no more events.
+KNELL_API int knell_open_history(const char* path, const struct knell_history_options* options,
+                                 struct knell_listener** ret_knell);
+
+struct knell_finding;
+// Checks every page, record and text of the journal at `path` (NULL: KNELL_JOURNAL_PATH), and calls
+// `on_finding` for each problem and for a summary; stops when it returns non-zero. Changes nothing.
+// Returns 0 if the journal is intact. Errors: as knell_open_history(); -EBADMSG it is damaged.
+KNELL_API int knell_verify_journal(const char* path,
+                                   int (*on_finding)(const struct knell_finding*, void*),
+                                   void* context);
+
 // Waits until the process `pid` has exited; it need not be a child. `timeout` NULL: no limit. The
 // caller sets `size` of *ret_event, which is filled with the exit; its strings are NULL. The status
 // is known for children of the caller, and from Linux 6.15 on for all processes (also after they
 // were reaped); if it is unknown, KNELL_HAS_STATUS is not set. Does not reap a child. Errors:
 // -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
+
+// Sends `signal` to the process `pid`, and waits until the process has exited and its memory is
+// free, as knell_wait() does. With SIGKILL the kernel frees the memory at once
+// (process_mrelease(2), Linux 5.15), even if the process is blocked. Allocates nothing unless it
+// fails. The signal is sent to the process that is then waited for, never to a later one with its
+// pid. If the status of a process that is not a child is not known at its death, it is reported
+// without. Errors: those of knell_wait(), -ETIMEDOUT: the signal was sent, but the process did not
+// end in time; -EPERM the caller may not send it; -EINVAL no such signal, or `pid` is the caller.
+KNELL_API int knell_kill(pid_t pid, int signal, const struct timespec* timeout,
+                         struct knell_event* ret_event);
 
 // --------------------------------------------------------------------------------------------------
 // text

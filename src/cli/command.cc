@@ -23,10 +23,13 @@ using Words = std::vector<std::string>;
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> all;
   all.push_back(make_watch());
+  all.push_back(make_history());
   all.push_back(make_run());
   all.push_back(make_record());
   all.push_back(make_wait());
+  all.push_back(make_kill());
   all.push_back(make_tree());
+  all.push_back(make_timeline());
   all.push_back(make_status());
   all.push_back(make_doctor());
 #ifdef KNELL_COMPAT
@@ -40,7 +43,7 @@ std::string overview() {
       "knell reports when processes fork, exec, change and exit: only the events you ask "
       "for.\n\nUsage:\n";
   for (const auto& command : all_commands()) {
-    out += fmt::format("  knell {:<7} {:<30} {}\n", command->name(), command->synopsis(),
+    out += fmt::format("  knell {:<8} {:<30} {}\n", command->name(), command->synopsis(),
                        command->summary());
   }
   out +=
@@ -105,16 +108,14 @@ Outcome<int> parse_and_execute(Command& command, Words words) {
   return command.execute(std::move(tail));
 }
 
-constexpr std::string_view kNoHistory =
-    "knell has no history: record with knell record FILE, show with knell watch --read FILE";
+constexpr std::string_view kHistory = "knell history shows past events";
 
 // Commands that other tools or later versions have, and what to use here instead.
 constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
-    {"history", kNoHistory},
-    {"last", kNoHistory},
-    {"log", kNoHistory},
-    {"logs", kNoHistory},
-    {"journal", kNoHistory},
+    {"last", kHistory},
+    {"log", kHistory},
+    {"logs", kHistory},
+    {"journal", kHistory},
     {"replay", "knell watch --read FILE shows a recording"},
     {"read", "knell watch --read FILE shows a recording"},
     {"top", "knell watch --by comm,unit counts what happens"},

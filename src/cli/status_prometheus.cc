@@ -153,6 +153,20 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
   }
 }
 
+void append_journal(std::string& out, const JsonValue& status) {
+  const JsonValue& journal = status["journal"];
+  if (journal["path"].text().empty()) return;
+  gauge(out, "knell_journal_working", "1: the last attempt to write the journal succeeded.",
+        journal["state"].text() == "working" ? 1 : 0);
+  counter(out, "knell_journal_written_total", "Events written to the journal.",
+          journal["written"].count());
+  Metric lost(out, "knell_journal_lost_total", "counter",
+              "Events not written to the journal: the queue was full, or the disk failed.");
+  lost.add({{"reason", "queue"}}, journal["lost_queue"].count());
+  lost.add({{"reason", "disk"}}, journal["lost_disk"].count());
+  gauge(out, "knell_journal_bytes", "Size of the journal.", journal["bytes"].count());
+}
+
 }  // namespace
 
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
@@ -186,6 +200,7 @@ void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   counter(out, "knell_nonzero_exits_total", "Processes that did not end with exit code 0.",
           status["nonzero_exits"].count());
   append_exits(out, status, codes);
+  append_journal(out, status);
 }
 
 }  // namespace knell::cli

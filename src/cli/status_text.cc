@@ -99,6 +99,22 @@ void append_exits(std::string& out, const JsonValue& status) {
   out += fmt::format("{} non-zero exits; most: {}\n", all, fmt::join(most, ", "));
 }
 
+void append_journal(std::string& out, const JsonValue& status) {
+  const JsonValue& journal = status["journal"];
+  const std::string path = journal["path"].text();
+  if (path.empty()) return;
+  out += fmt::format("journal {}: ", printable(path));
+  if (const std::string problem = journal["problem"].text(); !problem.empty())
+    out += fmt::format("failing: {}; ", printable(problem));
+  const uint64_t next = journal["next_seq"].count(), oldest = journal["oldest_seq"].count();
+  out += fmt::format("{} events", next > oldest ? next - oldest : 0);
+  if (const std::string since = journal["oldest"].text(); !since.empty())
+    out += fmt::format(" since {}", printable(since));
+  out += fmt::format(", {}; {} lost by a full queue, {} by the disk\n",
+                     bytes_text(journal["bytes"].count()), journal["lost_queue"].count(),
+                     journal["lost_disk"].count());
+}
+
 constexpr size_t kColumns = 11;
 using Row = std::array<std::string, kColumns>;
 const Row kTitles{"ID",        "PID",  "USER",   "COMMAND", "PROTOCOL", "EVENTS",
@@ -165,6 +181,7 @@ void append_status_table(std::string& out, const JsonValue& status, const Screen
   for (const JsonValue* source : status["sources"].items()) append_source(out, *source);
   append_counters(out, status);
   append_exits(out, status);
+  append_journal(out, status);
   append_listeners(out, status, screen);
 }
 

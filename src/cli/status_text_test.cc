@@ -42,6 +42,9 @@ constexpr const char* kStatus = R"({
   "memory":{"queue_bytes":2048,"rss_bytes":36814848},
   "exits":[{"unit":"a\"b\\c\nd.service","ended":"SIGKILL oom","count":2},
            {"unit":null,"ended":"exit 1","count":1}],
+  "journal":{"path":"/var/lib/knell/journal.db","state":"failing","problem":"disk is full",
+   "id":"x","mask":"nonzero-exit","written":20,"lost_queue":4,"lost_disk":5,"commits":2,
+   "bytes":2097152,"queued_bytes":0,"oldest_seq":11,"next_seq":31,"oldest":"2026-11-01T00:00:00Z"},
   "nonzero_exits":3})";
 
 std::string table(const std::string& json, const Screen& screen = Screen()) {
@@ -72,6 +75,14 @@ TEST(StatusTable, ShowsTheDaemonAndItsSources) {
   EXPECT_THAT(out, HasSubstr("queues 2.0K of 256M; resident memory 35M"));
   EXPECT_THAT(out,
               HasSubstr("3 non-zero exits; most: SIGKILL oom a\"b\\c\\x0ad.service 2, exit 1 1"));
+}
+
+TEST(StatusTable, ShowsTheJournal) {
+  EXPECT_THAT(
+      table(kStatus),
+      HasSubstr("\njournal /var/lib/knell/journal.db: failing: disk is full; 20 events since "
+                "2026-11-01T00:00:00Z, 2.0M; 4 lost by a full queue, 5 by the disk\n"));
+  EXPECT_THAT(table("{\"journal\":null}"), Not(HasSubstr("journal")));
 }
 
 TEST(StatusTable, ListenersWithMostDeliveredEventsComeFirst) {
@@ -130,6 +141,15 @@ TEST(Prometheus, HasTheCounts) {
   EXPECT_THAT(out, HasSubstr("\nknell_listeners{protocol=\"native\"} 1\n"));
   EXPECT_THAT(out, HasSubstr("\nknell_withheld_total{reason=\"unknown_uid\"} 4\n"));
   EXPECT_THAT(out, HasSubstr("\nknell_exits_total{unit=\"\",ended=\"exit nonzero\"} 1\n"));
+}
+
+TEST(Prometheus, HasTheJournal) {
+  EXPECT_THAT(prometheus(kStatus),
+              AllOf(HasSubstr("\nknell_journal_working 0\n"),
+                    HasSubstr("\nknell_journal_written_total 20\n"),
+                    HasSubstr("\nknell_journal_lost_total{reason=\"disk\"} 5\n"),
+                    HasSubstr("\nknell_journal_bytes 2097152\n")));
+  EXPECT_THAT(prometheus("{\"journal\":null}"), Not(HasSubstr("knell_journal")));
 }
 
 TEST(Prometheus, LabelsAreEscaped) {

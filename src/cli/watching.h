@@ -32,7 +32,7 @@ struct WatchPlan {
   bool show = true;            // false with --exec, unless -o was typed
   bool print_messages = true;  // print a headline and a summary on standard error
   int out = STDOUT_FILENO;     // where the output goes; its reader may go away
-  std::string read;            // the recording to read; empty: live events
+  std::string read;            // the recording or journal to read; empty: live events
   double speed = 0;            // of the recording; 0: as fast as possible
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;

@@ -19,6 +19,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/nearest.h"
 #include "base/numbers.h"
 #include "base/unique_fd.h"
@@ -69,6 +70,8 @@ class ConfigReader {
   Reader path(std::string& out);
   Reader mode(mode_t& out);
   Reader events(uint32_t& out);
+  Reader file(std::string& out);
+  Reader duration(int64_t& out);
   template <class T>
   Reader one_of(T& out, std::vector<Word<T>> words);
   Reader words(std::vector<std::string>& out);
@@ -191,6 +194,28 @@ ConfigReader::Reader ConfigReader::path(std::string& out) {
       return wrong(node, "the path of a socket must have at most {} bytes, not {}", kMost,
                    value->size());
     out = *value;
+  };
+}
+
+ConfigReader::Reader ConfigReader::file(std::string& out) {
+  return [this, &out](const toml::node& node) {
+    const auto value = node.value_exact<std::string_view>();
+    if (!value || !value->starts_with('/') || value->ends_with('/') ||
+        value->find('\0') != std::string_view::npos)
+      return wrong(node, "must be the absolute path of a file, for example \"{}\"",
+                   kDefaultJournal);
+    out = *value;
+  };
+}
+
+ConfigReader::Reader ConfigReader::duration(int64_t& out) {
+  return [this, &out](const toml::node& node) {
+    const auto text = node.value_exact<std::string_view>();
+    if (!text) return wrong(node, "must be a time in quotes, for example \"30d\"");
+    const auto time = parse_duration(*text);
+    if (!time) return wrong(node, "{}", time.error().message());
+    if (time->count() < 60'000'000'000) return wrong(node, "must be at least \"1m\"");
+    out = time->count();
   };
 }
 
@@ -345,6 +370,21 @@ void ConfigReader::read(const toml::table& root, Config& config) {
                 {"requests_per_second", number(limits.requests_per_second, 1, kMany)}})},
         {"visibility", table("visibility", {{"see_all_users", users(config.visibility.users)},
                                             {"see_all_groups", groups(config.visibility.groups)}})},
+        {"journal",
+         table("journal",
+               {{"enabled", flag(config.journal.enabled)},
+                {"path", file(config.journal.path)},
+                {"events", events(config.journal.mask)},
+                {"details", one_of<std::optional<uint32_t>>(config.journal.details,
+                                                            {{"auto", std::nullopt},
+                                                             {"full", KNELL_DETAILS_FULL},
+                                                             {"names", KNELL_DETAILS_NAMES},
+                                                             {"status", KNELL_DETAILS_STATUS}})},
+                {"sync",
+                 one_of<journal::Sync>(config.journal.sync, {{"process", journal::Sync::kProcess},
+                                                             {"always", journal::Sync::kAlways}})},
+                {"size", size(config.journal.size_bytes, kMebibyte, kMostMemory)},
+                {"age", duration(config.journal.age_ns)}})},
         {"redact", table("redact", {{"enabled", flag(config.redact.enabled)},
                                     {"flags", words(config.redact.flags)},
                                     {"except", words(config.redact.except)}})}});

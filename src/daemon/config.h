@@ -7,15 +7,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "journal/store.h"
 
 namespace knell::daemon {
 
 constexpr std::string_view kDefaultConfigFile = "/etc/knell/knelld.toml";
+constexpr std::string_view kDefaultJournal = KNELL_JOURNAL_PATH;
 constexpr size_t kMebibyte = size_t{1} << 20;
 
 enum class SourceChoice { kAuto, kBpf, kConnector };
@@ -61,6 +64,20 @@ struct Config {
     bool operator==(const Redact&) const = default;
   };
 
+  // The events that are stored for `knell history`.
+  struct Journal {
+    bool enabled = true;
+    std::string path{kDefaultJournal};
+    uint32_t mask = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_COREDUMP;
+    // enum knell_details; nullopt: full over bpf, else names, because over the connector full
+    // details cost a wakeup for each fork and exec.
+    std::optional<uint32_t> details;
+    knell::journal::Sync sync = knell::journal::Sync::kProcess;
+    size_t size_bytes = 1024 * kMebibyte;  // the oldest events are deleted beyond it
+    int64_t age_ns = int64_t{30} * 86'400 * 1'000'000'000;  // and beyond this age
+    bool operator==(const Journal&) const = default;
+  };
+
   // Additional labels of the exit counters, besides unit and how the process ended.
   struct CountBy {
     bool comm = false;
@@ -76,6 +93,7 @@ struct Config {
   // The events that are counted for `knell status`, even without any listener; 0: none.
   uint32_t count_mask = KNELL_EVENT_NONZERO_EXIT;
   CountBy count_by;
+  Journal journal;
   LogLevel log_level = LogLevel::kInfo;
   bool operator==(const Config&) const = default;
 };

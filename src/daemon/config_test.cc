@@ -46,10 +46,30 @@ TEST(Config, ThePackagedFileListsAllDefaults) {
   const std::string shown =
       std::regex_replace(packaged_file(), std::regex("(^|\n)#(?=[a-z\\[])"), "$1");
   EXPECT_EQ(config_of(shown), default_config());
-  for (const char* key :
-       {"source", "count", "log_level", "path", "mode", "group", "clients", "clients_per_user",
-        "queue", "memory", "memory_per_user", "filters_per_user", "filter_steps_per_user",
-        "requests_per_second", "see_all_users", "see_all_groups", "enabled", "flags", "except"})
+  for (const char* key : {"source",
+                          "count",
+                          "log_level",
+                          "path",
+                          "mode",
+                          "group",
+                          "clients",
+                          "clients_per_user",
+                          "queue",
+                          "memory",
+                          "memory_per_user",
+                          "filters_per_user",
+                          "filter_steps_per_user",
+                          "requests_per_second",
+                          "events",
+                          "details",
+                          "sync",
+                          "size",
+                          "age",
+                          "see_all_users",
+                          "see_all_groups",
+                          "enabled",
+                          "flags",
+                          "except"})
     EXPECT_THAT(shown, HasSubstr(std::string("\n") + key + " = "));
 }
 
@@ -98,6 +118,31 @@ TEST(Config, CountsByNameAndContainerOnRequest) {
   EXPECT_EQ(config_of("count_by = ['comm', 'container']").count_by, (Config::CountBy{true, true}));
   EXPECT_FALSE(parse_config("count_by = ['pid']", "f"));
   EXPECT_FALSE(parse_config("count_by = 'comm'", "f"));
+}
+
+TEST(Config, TheJournal) {
+  const Config::Journal journal = config_of(R"(
+    [journal]
+    enabled = false
+    path = "/srv/j.db"
+    events = "exit,exec"
+    details = "names"
+    sync = "always"
+    size = "64M"
+    age = "12h"
+  )")
+                                      .journal;
+  EXPECT_EQ(journal, (Config::Journal{.enabled = false,
+                                      .path = "/srv/j.db",
+                                      .mask = KNELL_EVENT_EXIT | KNELL_EVENT_EXEC,
+                                      .details = KNELL_DETAILS_NAMES,
+                                      .sync = journal::Sync::kAlways,
+                                      .size_bytes = 64 * kMebibyte,
+                                      .age_ns = int64_t{12} * 3600 * 1'000'000'000}));
+  for (const char* wrong :
+       {"path = 'j.db'", "path = '/srv/'", "sync = 'never'", "size = '1K'", "age = 30",
+        "age = '1s'", "age = 'old'", "details = 'some'", "events = 'exti'"})
+    EXPECT_THAT(error_of(std::string("[journal]\n") + wrong), HasSubstr("f.toml:2:")) << wrong;
 }
 
 TEST(Config, CountNoneCountsNothing) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }

@@ -26,6 +26,7 @@
 #include "daemon/user_database.h"
 #include "event/ended.h"
 #include "event/mask.h"
+#include "event/visibility.h"
 #include "filter/rule.h"
 #include "process/root_set.h"
 #include "source/join.h"
@@ -120,6 +121,7 @@ Result<void> Daemon::start(UniqueFd listening) {
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
   KNELL_TRY(set_exact_interest());
+  KNELL_TRY(set_exact_interest());  // with what depends on the source that was opened
   for (bool all = false; !all;) {
     KNELL_ASSIGN(all, scan_live_processes(Scan::kAllButRoots));
   }
@@ -140,12 +142,26 @@ filter::Interest Daemon::base_interest() const {
   return own;
 }
 
+uint32_t Daemon::journal_details() const {
+  const bool bpf = processes_.is_open() && processes_.feed()->via() == KNELL_VIA_BPF;
+  return config_.journal.details.value_or(bpf ? KNELL_DETAILS_FULL : KNELL_DETAILS_NAMES);
+}
+
+filter::Interest Daemon::journal_interest() const {
+  filter::Interest own;
+  own.mask = config_.journal.mask;
+  own.details = journal_details();
+  return own;
+}
+
 filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams) const {
   std::vector<filter::Interest> all;
   for (const filter::Stream stream : streams)
     std::ranges::move(hub_.interests(stream), std::back_inserter(all));
   const bool threads = *streams.begin() != filter::Stream::kProcesses;
   if (!threads) all.push_back(base_interest());
+  if (!threads && config_.journal.enabled && config_.journal.mask != 0)
+    all.push_back(journal_interest());
   filter::Interest joined = source::join(all);
   add_owners(joined, threads);
   return joined;
@@ -302,6 +318,13 @@ void Daemon::redact(event::Batch& batch, event::Slot& slot) {
 void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
+  const Config::Journal& journal = config_.journal;
+  if (recorder_ != nullptr && journal.mask != 0 &&
+      filter::passes(filter::Rule::kReleased, journal.mask, event)) {
+    knell_event stored = event;
+    event::limit_details(stored, journal_details());
+    recorder_->add(stored);
+  }
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
@@ -358,8 +381,13 @@ void Daemon::arm() {
   alarm_.set(at);
 }
 
+void Daemon::start_journal() { recorder_ = start_recorder(config_.journal); }
+
+// The writer of the journal goes on with its file.
 Result<void> Daemon::reload(const Config& config) {
-  config_ = config;
+  const Config::Journal journal = std::exchange(config_, config).journal;
+  config_.journal.enabled = journal.enabled;
+  config_.journal.path = journal.path;
   hub_.set_quotas(quotas_of(config));
   hub_.set_subordinate_uids(read_subordinate_uids());
   server_->set_options(server_options_of(config));

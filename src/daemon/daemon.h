@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "daemon/config.h"
 #include "daemon/exit_counts.h"
+#include "daemon/journal.h"
 #include "daemon/pipeline.h"
 #include "daemon/rate.h"
 #include "daemon/status.h"
@@ -28,6 +29,9 @@ class Daemon final : private server::DaemonInterface {
   // Opens the sources, which needs privileges; the caller may drop them afterwards.
   static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening);
   ~Daemon() override;
+
+  // Starts to write the journal, with the privileges that are left.
+  void start_journal();
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
   Result<void> serve();                       // an error is fatal: the daemon must exit
@@ -58,6 +62,8 @@ class Daemon final : private server::DaemonInterface {
   void add_owners(filter::Interest& interest, bool threads) const;
   void keep_births();
   filter::Interest base_interest() const;
+  filter::Interest journal_interest() const;
+  uint32_t journal_details() const;
   void redact(event::Batch& batch, event::Slot& slot);
   void on_event(event::Batch& batch, event::Slot& slot);
   void arm();
@@ -75,6 +81,7 @@ class Daemon final : private server::DaemonInterface {
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
+  std::unique_ptr<journal::Recorder> recorder_;
   uint64_t shrink_ns_ = 0;  // when to reduce the request to the sources; 0: never
   uint64_t started_ns_;
   int64_t started_time_ns_;

@@ -24,6 +24,7 @@
 #include "base/privilege.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/journal.h"
 #include "daemon/listening_socket.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
@@ -121,7 +122,10 @@ Result<void> Process::open(const Config& config) {
     log_warning(
         "there is no user knell, so knelld continues as uid 0 with fewer capabilities; create the "
         "user with systemd-sysusers or `useradd --system knell`");
+  if (const auto made = make_journal_folder(config.journal, become); !made)
+    log_warning("journal: {}", made.error().message());
   KNELL_TRY(drop_privileges(become));
+  daemon_->start_journal();
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};
 }

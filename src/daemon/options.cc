@@ -94,7 +94,11 @@ Result<ReadConfig> configuration(const Options& options) {
     read.config.socket.path = options.socket_path;
   } else if (environment != nullptr && *environment != '\0') {
     read.config.socket.path = environment;
+  } else {
+    return read;
   }
+  // A second daemon, for a test or in a container: the default journal belongs to the first one.
+  if (read.config.journal.path == kDefaultJournal) read.config.journal.enabled = false;
   return read;
 }
 

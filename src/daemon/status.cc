@@ -179,6 +179,25 @@ void add_exits(JsonText& json, const Status::Exits& exits) {
   json.end('}');
 }
 
+void add_journal(JsonText& json, const Status::Journal& journal) {
+  json.begin('{', "journal");
+  json.add("path", journal.path);
+  json.add("state", journal.state);
+  json.add_or_null("problem", journal.problem);
+  json.add_or_null("id", journal.id);
+  json.add("mask", event::mask_text(journal.mask));
+  json.add("written", journal.written);
+  json.add("lost_queue", journal.lost_queue);
+  json.add("lost_disk", journal.lost_disk);
+  json.add("commits", journal.commits);
+  json.add("bytes", journal.bytes);
+  json.add("queued_bytes", journal.queued_bytes);
+  json.add("oldest_seq", journal.oldest_seq);
+  json.add("next_seq", journal.next_seq);
+  json.add_or_null("oldest", journal.oldest_ns ? rfc3339(*journal.oldest_ns) : std::string());
+  json.end('}');
+}
+
 template <class T>
 void add_array(JsonText& json, std::string_view key, const std::vector<T>& values,
                void (*add)(JsonText&, const T&)) {
@@ -239,6 +258,10 @@ std::string to_json(const Status& status) {
   json.add("queue_bytes", status.memory.queue_bytes);
   json.add("rss_bytes", status.memory.rss_bytes);
   json.end('}');
+  if (status.journal)
+    add_journal(json, *status.journal);
+  else
+    json.add_or_null("journal", {});
   add_array(json, "exits", status.exits, add_exits);
   json.add("nonzero_exits", status.nonzero_exits);
   json.end('}');

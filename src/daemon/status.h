@@ -84,6 +84,22 @@ struct Status {
     uint64_t count = 0;
   };
 
+  struct Journal {
+    std::string path;
+    std::string state;    // "opening", "working", "failing"
+    std::string problem;  // why it is failing; empty: it is not
+    std::string id;       // of the journal; empty: not open yet
+    uint32_t mask = 0;    // of the events that are written
+    uint64_t written = 0;
+    uint64_t lost_queue = 0;  // events dropped because the writer was slow
+    uint64_t lost_disk = 0;   // events dropped because they could not be written
+    uint64_t commits = 0;
+    uint64_t bytes = 0;  // of the file's pages in use
+    uint64_t queued_bytes = 0;
+    int64_t oldest_seq = 0, next_seq = 0;
+    std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME, about; nullopt: there are no events
+  };
+
   std::string version;
   pid_t pid = 0;
   int64_t started_ns = 0;  // CLOCK_REALTIME
@@ -106,8 +122,9 @@ struct Status {
   std::vector<User> users;
   Config::Limits limits;
   Memory memory;
-  std::vector<Exits> exits;    // counts of the events in `count` of the configuration
-  uint64_t nonzero_exits = 0;  // the sum of `exits` without those with status 0
+  std::optional<Journal> journal;  // nullopt: nothing is written
+  std::vector<Exits> exits;        // counts of the events in `count` of the configuration
+  uint64_t nonzero_exits = 0;      // the sum of `exits` without those with status 0
 };
 
 // Fills version, pid, kernel and rss of the running process.

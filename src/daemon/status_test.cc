@@ -66,6 +66,31 @@ TEST(Status, AListenerHasAllFields) {
           R"("since":"1970-01-01T00:00:01Z"}],"users":[])"));
 }
 
+TEST(Status, TheJournalHasAllFieldsOrIsNull) {
+  Status status;
+  EXPECT_THAT(to_json(status), HasSubstr(R"("journal":null,)"));
+  status.journal = Status::Journal{.path = "/j.db",
+                                   .state = "failing",
+                                   .problem = "full",
+                                   .id = "",
+                                   .mask = KNELL_EVENT_NONZERO_EXIT,
+                                   .written = 5,
+                                   .lost_queue = 6,
+                                   .lost_disk = 7,
+                                   .commits = 2,
+                                   .bytes = 4096,
+                                   .queued_bytes = 9,
+                                   .oldest_seq = 1,
+                                   .next_seq = 6,
+                                   .oldest_ns = 1'000'000'000};
+  EXPECT_THAT(
+      to_json(status),
+      HasSubstr(
+          R"("journal":{"path":"/j.db","state":"failing","problem":"full","id":null,"mask":"nonzero-exit",)"
+          R"("written":5,"lost_queue":6,"lost_disk":7,"commits":2,"bytes":4096,"queued_bytes":9,)"
+          R"("oldest_seq":1,"next_seq":6,"oldest":"1970-01-01T00:00:01Z"})"));
+}
+
 TEST(Status, LongPredicatesAreCut) {
   Status status;
   Status::Listener listener;

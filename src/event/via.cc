@@ -15,8 +15,8 @@ namespace knell::event {
 namespace {
 
 // Indexed by enum knell_via.
-constexpr std::array<std::string_view, 8> kNames{"auto", "connector", "bpf",    "pidfd",
-                                                 "proc", "recording", "daemon", "ptrace"};
+constexpr std::array<std::string_view, 9> kNames{
+    "auto", "connector", "bpf", "pidfd", "proc", "recording", "daemon", "ptrace", "journal"};
 
 }  // namespace
 

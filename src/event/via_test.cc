@@ -14,9 +14,9 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Via, ParsesEachName) {
-  for (uint32_t via = KNELL_VIA_AUTO; via <= KNELL_VIA_PTRACE; via++)
+  for (uint32_t via = KNELL_VIA_AUTO; via <= KNELL_VIA_JOURNAL; via++)
     EXPECT_EQ(*parse_via(via_name(via)), via);
-  EXPECT_STREQ(via_name(KNELL_VIA_PTRACE + 1), "unknown");
+  EXPECT_STREQ(via_name(KNELL_VIA_JOURNAL + 1), "unknown");
 }
 
 TEST(Via, JsonHasTheSameNames) {

@@ -45,6 +45,14 @@ const Member kMembers[] = {
     MEMBER(knell_replay_options, events, 8),
     MEMBER(knell_replay_options, only_added, 12),
     MEMBER(knell_replay_options, speed, 16),
+    MEMBER(knell_history_options, size, 0),
+    MEMBER(knell_history_options, events, 8),
+    MEMBER(knell_history_options, follow, 12),
+    MEMBER(knell_history_options, since_ns, 16),
+    MEMBER(knell_history_options, until_ns, 24),
+    MEMBER(knell_history_options, last, 32),
+    MEMBER(knell_history_options, this_boot, 40),
+    MEMBER(knell_history_options, reserved, 44),
     MEMBER(knell_string, data, 0),
     MEMBER(knell_string, size, 8),
     MEMBER(knell_id, boot, 0),
@@ -176,6 +184,7 @@ void expect_first_size_at_a_member() {
 TEST(Layout, FirstSizesEndWithAMember) {
   expect_first_size_at_a_member<knell_options>();
   expect_first_size_at_a_member<knell_replay_options>();
+  expect_first_size_at_a_member<knell_history_options>();
   expect_first_size_at_a_member<knell_event>();
   expect_first_size_at_a_member<knell_stats>();
   expect_first_size_at_a_member<knell_recording>();

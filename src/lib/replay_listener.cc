@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -79,14 +80,6 @@ Result<void> ReplayListener::set_events(uint32_t mask) {
   return {};
 }
 
-// Learns ancestors from an event: the child of a fork, or the parent of the event's process.
-void ReplayListener::learn_ancestors(const knell_event& event) {
-  if (event.ppid > 0 && descent_.roots_of(event.pid) == 0)
-    descent_.on_fork(event.pid, event.ppid, event.mono_ns);
-  if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
-    descent_.on_fork(event.child_pid, event.pid, event.mono_ns);
-}
-
 void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   descent_.on_exit(event.pid);
@@ -132,13 +125,24 @@ Result<ReplayListener::Step> ReplayListener::step() {
 }
 
 Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count) {
+  size_t n = 0;
+  try {
+    KNELL_TRY(read(ret_events, count, n));
+  } catch (const std::bad_alloc&) {
+    if (n == 0) throw;  // else return the events that are complete; the next call goes on
+  }
+  return n;
+}
+
+// Adds events to ret_events and counts them in `n`. If memory runs out, the event in work stays in
+// next_.
+Result<void> ReplayListener::read(const knell_event** ret_events, size_t count, size_t& n) {
   ++wakeups_;
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
   alarm_.set(feed::kAlarmNow);
   watch_input(false);
-  size_t n = 0;
   while (n < most && !end_) {
     if (!has_next_) {
       // The strings of returned events are in the reader's buffer, so do not refill it in this
@@ -153,8 +157,8 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
       alarm_.set(due);
       break;
     }
+    descent_.learn(next_);
     has_next_ = false;
-    learn_ancestors(next_);
     if (filter_.wants(next_, descent_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);
@@ -165,7 +169,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
     remove_if_exited(next_);
   }
   if (n == 0 && end_) return std::unexpected(*end_);
-  return n;
+  return {};
 }
 
 // The mask of a recording of this listener: events that are both in the input and in its own mask.

@@ -33,6 +33,12 @@ class RecordedDescent final : public filter::Ancestry {
     else
       under_.erase(pid);
   }
+  // Learns ancestors from an event: the child of a fork, or the parent of the event's process.
+  void learn(const knell_event& event) {
+    if (event.ppid > 0 && roots_of(event.pid) == 0) on_fork(event.pid, event.ppid, event.mono_ns);
+    if (event.type == KNELL_EVENT_FORK && event.child_pid != event.pid)
+      on_fork(event.child_pid, event.pid, event.mono_ns);
+  }
   void on_exit(int32_t pid) { under_.erase(pid); }
   uint64_t roots_of(int32_t pid) const {
     const uint64_t* bits = under_.find(pid);
@@ -71,10 +77,10 @@ class ReplayListener final : public knell_listener {
 
   ReplayListener(const knell_replay_options& options, wire::RecordingReader reader);
   Result<void> open();
+  Result<void> read(const knell_event** ret_events, size_t count, size_t& n);
   Result<Step> step();
   bool refillable() const;
   uint64_t due_ns(uint64_t mono_ns);
-  void learn_ancestors(const knell_event& event);
   void remove_if_exited(const knell_event& event);
   void watch_input(bool watched);
 

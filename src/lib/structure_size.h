@@ -38,6 +38,11 @@ struct StructureSize<knell_replay_options> {
   static constexpr size_t kFirstSize = 24;  // speed
 };
 template <>
+struct StructureSize<knell_history_options> {
+  static constexpr std::string_view kName = "knell_history_options";
+  static constexpr size_t kFirstSize = 48;  // reserved
+};
+template <>
 struct StructureSize<knell_event> {
   static constexpr std::string_view kName = "knell_event";
   static constexpr size_t kFirstSize = 488;  // lost_until_time_ns

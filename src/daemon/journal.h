@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/result.h"
+#include "daemon/config.h"
+#include "daemon/status.h"
+#include "daemon/user_database.h"
+#include "journal/recorder.h"
+
+namespace knell::daemon {
+
+// Creates the folder of the default journal, if it is missing, for the user that knelld becomes.
+// Needs privileges. Errors: those of mkdir(2) and chown(2).
+Result<void> make_journal_folder(const Config::Journal& journal,
+                                 const std::optional<UserIds>& become);
+
+// Starts to write; nullptr: the configuration says not to. To be called without privileges, which
+// the thread would keep.
+std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal);
+
+Status::Journal describe(const Config::Journal& journal, const journal::Recorder& recorder);
+
+}  // namespace knell::daemon

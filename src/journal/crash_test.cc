@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Kills a writer of a journal at its first, second, third, ... system call that changes a file,
+// until it gets to the end; after each kill the journal must have every event that was committed.
+// The same for a loss of power: then the files have what they had at their last fsync(2).
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+
+#include "base/unique_fd.h"
+#include "journal/store_for_test.h"
+
+namespace knell::journal {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool changes_files(const __ptrace_syscall_info& call) {
+  switch (call.entry.nr) {
+    case SYS_pwrite64:
+    case SYS_ftruncate:
+    case SYS_fallocate:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_renameat:
+    case SYS_renameat2:
+    case SYS_unlinkat:
+#ifdef SYS_rename
+    case SYS_rename:
+    case SYS_unlink:
+#endif
+      return true;
+    case SYS_openat:
+      return (call.entry.args[2] & O_CREAT) != 0;
+    default:
+      return false;
+  }
+}
+
+// The files as the disk has them: the content at the last sync of each.
+class Disk {
+ public:
+  void on_sync(const fs::path& file) {
+    std::ifstream content(file, std::ios::binary);
+    synced_[file] = std::string(std::istreambuf_iterator<char>(content), {});
+  }
+  // What is not synced is lost, and so is the index of the WAL, which is rebuilt.
+  void lose_power(const fs::path& folder) const {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const auto synced = synced_.find(entry.path());
+      if (synced == synced_.end())
+        fs::resize_file(entry.path(), 0);
+      else
+        std::ofstream(entry.path(), std::ios::binary) << synced->second;
+    }
+  }
+
+ private:
+  std::map<fs::path, std::string> synced_;
+};
+
+enum class Outcome { kFinished, kKilled, kCannotTrace };
+
+// Runs `work` in a child that is killed at the start of its n-th call that changes a file.
+Outcome run_until(int n, Disk& disk, const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
+    ::raise(SIGSTOP);
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status)) return Outcome::kCannotTrace;
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  fs::path synced;  // the file of the call that the child is in
+  for (;;) {
+    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+      return Outcome::kFinished;
+    }
+    if (!WIFSTOPPED(status)) return Outcome::kKilled;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    __ptrace_syscall_info info{};
+    ::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof info, &info);
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT && !synced.empty()) disk.on_sync(synced);
+    synced.clear();
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
+    if (info.entry.nr == SYS_fsync || info.entry.nr == SYS_fdatasync) {
+      std::error_code ignored;
+      synced = fs::read_symlink(
+          "/proc/" + std::to_string(child) + "/fd/" + std::to_string(info.entry.args[0]), ignored);
+      if (fs::is_directory(synced, ignored)) synced.clear();
+    }
+    if (!changes_files(info) || --n > 0) continue;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return Outcome::kKilled;
+  }
+}
+
+class CrashTest : public ::testing::Test {
+ protected:
+  StoreOptions options() {
+    return {.path = folder_->file("journal.db"),
+            .sync = sync_,
+            .most_bytes = 96 << 10,
+            .checkpoint_bytes = 48 << 10,
+            .most_wal_bytes = 1 << 20};
+  }
+  // Writes until event 600, and reports each commit by writing its last pid to `commits`.
+  static void write_events(const StoreOptions& options, int commits) {
+    auto store = Store::open(options);
+    if (!store) ::_exit(1);
+    for (int pid = 1; pid <= 600; ++pid) {
+      if (!store->append(exit_event(pid))) ::_exit(2);
+      if (pid % 60 != 0) continue;
+      if (!store->commit()) ::_exit(3);
+      if (::write(commits, &pid, sizeof pid) != sizeof pid) ::_exit(4);
+    }
+  }
+  // The events in the journal must be consecutive, right, and up to `committed` at least.
+  void check(int committed) {
+    auto store = Store::open(options());
+    ASSERT_TRUE(store) << store.error().message();
+    EXPECT_TRUE(damaged_before_ || store->replaced().moved_to.empty());
+    auto reader = Reader::open(options().path);
+    ASSERT_TRUE(reader) << reader.error().message();
+    const auto all = read_all(*reader, every_);
+    ASSERT_TRUE(all) << all.error().message();
+    const int64_t last = all->empty() ? 0 : all->back().seq;
+    EXPECT_GE(last, committed);
+    EXPECT_EQ(last % 60, 0) << "a part of a transaction";
+    for (size_t i = 0; i < all->size(); ++i) {
+      const Seen& one = (*all)[i];
+      ASSERT_EQ(one.type, KNELL_EVENT_EXIT);
+      EXPECT_EQ(one.seq, one.pid);
+      EXPECT_EQ(one.comm, "grep");
+      EXPECT_EQ(one.seq, all->front().seq + static_cast<int64_t>(i));
+    }
+    // It goes on where it was.
+    EXPECT_EQ(store->next_seq(), last + 1);
+    ASSERT_TRUE(store->append(exit_event(static_cast<int32_t>(last) + 1)));
+    ASSERT_TRUE(store->commit());
+  }
+  // Kills at every call; `prepare` makes the folder as the writer finds it.
+  void kill_everywhere(const std::function<void()>& prepare) {
+    for (int n = 1;; ++n) {
+      SCOPED_TRACE("call " + std::to_string(n));
+      folder_ = std::make_unique<TemporaryFolder>();
+      prepare();
+      int ends[2];
+      ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+      const UniqueFd read_end(ends[0]), write_end(ends[1]);
+      Disk disk;
+      const Outcome outcome = run_until(n, disk, [&] { write_events(options(), write_end.get()); });
+      if (outcome == Outcome::kCannotTrace) GTEST_SKIP() << "ptrace(2) is not allowed here";
+      int committed = 0;
+      for (int pid = 0; ::read(read_end.get(), &pid, sizeof pid) == sizeof pid;) committed = pid;
+      if (power_fails_) disk.lose_power(folder_->path());
+      check(sync_ == Sync::kAlways || !power_fails_ ? committed : 0);
+      if (HasFatalFailure()) return;
+      if (outcome == Outcome::kFinished) {
+        EXPECT_EQ(committed, 600);
+        EXPECT_GT(n, 60) << "few calls were seen";
+        return;
+      }
+    }
+  }
+
+  std::unique_ptr<TemporaryFolder> folder_;
+  EveryEvent every_;
+  Sync sync_ = Sync::kProcess;
+  bool power_fails_ = false;
+  bool damaged_before_ = false;  // the file, when the writer found it
+};
+
+TEST_F(CrashTest, KeepsEveryCommitFromTheFirstCallOn) {
+  kill_everywhere([] {});
+}
+
+TEST_F(CrashTest, WithSyncAlwaysKeepsEveryCommitWhenPowerFails) {
+  sync_ = Sync::kAlways;
+  power_fails_ = true;
+  kill_everywhere([] {});
+}
+
+// The last commits may be lost, but none before one that is kept.
+TEST_F(CrashTest, WithSyncProcessKeepsThePastWhenPowerFails) {
+  power_fails_ = true;
+  kill_everywhere([] {});
+}
+
+// A file in which nothing can be saved is moved aside, whatever step that is interrupted at.
+TEST_F(CrashTest, MovesADamagedFileAsideAtAnyCall) {
+  damaged_before_ = true;
+  kill_everywhere([&] {
+    {
+      auto store = Store::open(options());
+      ASSERT_TRUE(store);
+      ASSERT_TRUE(store->append(exit_event(5)));
+      ASSERT_TRUE(store->commit());
+    }
+    std::ofstream(options().path) << std::string(20'000, 'x');
+  });
+}
+
+}  // namespace
+}  // namespace knell::journal

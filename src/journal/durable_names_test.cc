@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The durable listeners of a journal, by way of its Store.
+#include "journal/durable_names.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "journal/store_for_test.h"
+
+namespace knell::journal {
+namespace {
+
+class DurableNamesTest : public ::testing::Test {
+ protected:
+  DurableNamesTest() { open(); }
+  void open() {
+    store_.reset();
+    auto store = Store::open({.path = folder_.file("journal.db"), .most_bytes = 128 << 10}, clock_);
+    ASSERT_TRUE(store) << store.error().message();
+    store_.emplace(*std::move(store));
+  }
+  // One exit in three fails; one in two is of grep, the others of sh.
+  static knell_event event_of(int pid) {
+    knell_event event = exit_event(pid, pid % 3 == 0 ? 0x100 : 0);
+    if (pid % 2 != 0) event.comm = bytes("sh");
+    return event;
+  }
+  void write(int first, int last) {
+    for (int pid = first; pid <= last; ++pid) ASSERT_TRUE(store_->append(event_of(pid)));
+    ASSERT_TRUE(store_->commit());
+  }
+  // So many that the retention deletes the first ones.
+  void write_many(int first) {
+    for (int i = 0; i < 60; ++i) write(first + i * 100, first + i * 100 + 99);
+  }
+  void put(const DurableName& name) {
+    ASSERT_TRUE(store_->put(name));
+    ASSERT_TRUE(store_->commit());
+  }
+  const DurableName& name() const {
+    const DurableName* found = store_->names().find(1000, "cleanup");
+    KNELL_CHECK(found != nullptr);
+    return *found;
+  }
+  static DurableName cleanup() {
+    return {.name = "cleanup",
+            .owner = 1000,
+            .mask = KNELL_EVENT_NONZERO_EXIT,
+            .predicates = {{filter::Key::kComm, false, std::string("grep")}}};
+  }
+
+  TemporaryFolder folder_;
+  FakeClock clock_;
+  std::optional<Store> store_;
+};
+
+TEST_F(DurableNamesTest, AreThereAfterARestart) {
+  DurableName first = cleanup();
+  first.predicates = {
+      {filter::Key::kComm, true, std::string("g*")},
+      {filter::Key::kUid, false, int64_t{33}},
+      {filter::Key::kEnded, false,
+       filter::Ended{.kind = filter::Ended::Kind::kCodes, .first = 2, .last = 255}}};
+  first.created_ns = 17;
+  DurableName second = cleanup();
+  second.owner = 0;
+  put(first);
+  put(second);
+  open();
+  EXPECT_EQ(store_->names().all(), (std::vector{second, first}));
+  ASSERT_TRUE(store_->remove(1000, "cleanup"));
+  ASSERT_TRUE(store_->commit());
+  open();
+  EXPECT_EQ(store_->names().all(), (std::vector{second}));
+  EXPECT_EQ(store_->remove(1000, "cleanup").error().code, ENOENT);
+}
+
+TEST_F(DurableNamesTest, AnAcknowledgementOnlyRises) {
+  put(cleanup());
+  write(1, 10);
+  clock_.now_ns = 123;
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 7));
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 5));
+  ASSERT_TRUE(store_->commit());
+  open();
+  EXPECT_EQ(name().acked, 7);
+  EXPECT_EQ(name().used_ns, 123);
+  EXPECT_EQ(store_->acknowledge(1000, "other", 5).error().code, ENOENT);
+}
+
+TEST_F(DurableNamesTest, AreForgottenUnlessCommitted) {
+  put(cleanup());
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 7));
+  open();
+  EXPECT_EQ(name().acked, 0);
+}
+
+TEST_F(DurableNamesTest, CountWhatRetentionDeletes) {
+  DurableName name_ = cleanup();
+  name_.acked = 50;
+  put(name_);
+  DurableName done = cleanup();
+  done.name = "done";
+  done.acked = 1'000'000;
+  put(done);
+  write_many(1);
+  const int64_t oldest = store_->oldest_seq();
+  ASSERT_GT(oldest, 100);
+  uint64_t expected = 0;
+  for (int64_t seq = 51; seq < oldest; ++seq) expected += seq % 6 == 0 ? 1 : 0;
+  open();
+  EXPECT_EQ(name().dropped, expected);
+  EXPECT_TRUE(name().dropped_exact);
+  EXPECT_EQ(name().dropped_types, KNELL_EVENT_EXIT);
+  EXPECT_EQ(store_->names().find(1000, "done")->dropped, 0U);
+  // The next acknowledgement covers the lost event that reports them.
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", oldest));
+  EXPECT_EQ(name().dropped, 0U);
+}
+
+TEST_F(DurableNamesTest, AnAcknowledgementOfADeletedEventMakesTheCountAnUpperBound) {
+  put(cleanup());
+  write_many(1);
+  const uint64_t dropped = name().dropped;
+  ASSERT_GT(dropped, 0U);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 6));
+  EXPECT_EQ(name().dropped, dropped);
+  EXPECT_FALSE(name().dropped_exact);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", store_->oldest_seq()));
+  EXPECT_EQ(name().dropped, 0U);
+  EXPECT_TRUE(name().dropped_exact);
+}
+
+TEST_F(DurableNamesTest, TheCountIsAnUpperBoundWhereDescentDecides) {
+  for (const bool excluded : {false, true}) {
+    DurableName under = cleanup();
+    under.predicates = {{filter::Key::kUnder, excluded, int64_t{7}}};
+    under.acked = store_->next_seq() - 1;
+    put(under);
+    write_many(static_cast<int>(store_->next_seq()));
+    EXPECT_GT(name().dropped, 100U);
+    EXPECT_FALSE(name().dropped_exact);
+  }
+}
+
+TEST_F(DurableNamesTest, ADamagedRowIsNotUsed) {
+  put(cleanup());
+  store_.reset();
+  const std::string path = folder_.file("journal.db");
+  auto database = Database::open(path, Database::Mode::kWrite);
+  ASSERT_TRUE(database->execute("UPDATE durable SET owner=owner+1"));
+  *database = Database();
+  open();
+  EXPECT_NE(store_->replaced().moved_to, "");
+  EXPECT_TRUE(store_->names().all().empty());
+}
+
+}  // namespace
+}  // namespace knell::journal

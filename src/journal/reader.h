@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "journal/block.h"
+#include "journal/database.h"
+#include "journal/schema.h"
+
+namespace knell::journal {
+
+// Which events Reader::read() returns.
+class EventFilter {
+ public:
+  virtual ~EventFilter() = default;
+  // Whether the event may be wanted, by its type and `nonzero`.
+  virtual bool may_want(const Record& record) = 0;
+  // Whether the event is wanted; may fill members of it. Not called for lost events, which are
+  // always returned.
+  virtual bool wants(knell_event& event) = 0;
+};
+
+// Read-only access to a journal, while its writer runs or not. Not thread-safe. Between two calls
+// it holds no transaction. See reader.cc.
+class Reader final : private Texts {
+ public:
+  // Errors: as open_for_reading().
+  static Result<Reader> open(const std::string& path);
+
+  const std::string& id() const { return identity_.id; }
+  const std::string& path() const { return database_.path(); }
+
+  // The next read() returns events from `seq` on. If the oldest event is later, a lost event
+  // with their number comes first. 0: from the oldest event on.
+  void seek(int64_t seq);
+  // Only events in this time (CLOCK_REALTIME, both included) are returned. Moves to its beginning.
+  Result<void> set_window(int64_t since_ns, int64_t until_ns);
+  // Moves forward so that only the last `count` events (1 or more) that the filter wants are
+  // returned.
+  Result<void> seek_last(uint64_t count, EventFilter& filter);
+
+  struct Read {
+    size_t count = 0;
+    bool end = false;  // there are no more now
+  };
+  // Fills up to events.size() events, oldest first. Their texts are valid until the next call. May
+  // return none before the end, to bound the time of one call. `seq` of an event is that of the
+  // journal; of a lost event, that of the first event that is missing. Errors: EBADMSG the file is
+  // damaged; EIO.
+  Result<Read> read(std::span<knell_event> events, EventFilter& filter);
+
+ private:
+  explicit Reader(Database database) : database_(std::move(database)) {}
+  Result<void> prepare();
+  Result<void> position();
+  enum class Block { kLoaded, kEnd };
+  Result<Block> load_block(std::optional<knell_event>& lost);
+  const Layout* layout_of(int64_t id);
+  bool open_block(const BlockHead& head, uint64_t checksum);
+  Result<bool> decode(Record& record, EventFilter& filter, knell_event& event);
+  knell_event lost_event(std::optional<int64_t> count) const;
+  Result<std::string_view> text(uint64_t number) override;
+  void forget_texts();
+
+  Database database_;
+  Identity identity_;
+  Statement begin_, end_, blocks_, blocks_back_, start_, text_;
+  std::unordered_map<int64_t, Layout> layouts_;
+
+  int64_t next_seq_ = 0;          // of the next event; 0: the oldest
+  int64_t last_key_ = INT64_MAX;  // first_seq of the last block of the window
+  int64_t since_ns_ = INT64_MIN, until_ns_ = INT64_MAX;
+  // The block being read. The earlier blocks are those that returned events point into.
+  std::deque<std::string> bytes_;
+  BlockReader block_;
+  bool in_block_ = false;
+  bool returned_of_block_ = false;
+  const Layout* layout_ = nullptr;
+  bool damaged_ = false;          // a damaged block was skipped
+  bool damage_reported_ = false;  // and a lost event without a count was returned for it
+  int64_t last_time_ns_ = 0;      // of the last event that was decoded, for lost events
+  uint64_t last_mono_ns_ = 0;
+
+  int64_t text_base_ = -1;  // of texts_by_number_
+  std::vector<const std::string*> texts_by_number_;
+  std::deque<std::string> texts_;
+};
+
+}  // namespace knell::journal

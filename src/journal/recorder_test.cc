@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "journal/recorder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "journal/event_queue.h"
+#include "journal/store_for_test.h"
+
+namespace knell::journal {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(EventQueue, CopiesEventsWithTheirTexts) {
+  EventQueue queue(1 << 20);
+  for (int pid = 1; pid <= 100; ++pid) queue.push(exit_event(pid));
+  int pid = 0;
+  queue.for_each([&](const knell_event& event) {
+    EXPECT_TRUE(same(event, exit_event(++pid)));
+    EXPECT_NE(event.args.data, exit_event(pid).args.data);
+    return true;
+  });
+  EXPECT_EQ(pid, 100);
+}
+
+TEST(EventQueue, CountsWhatDoesNotFitUntilItIsCleared) {
+  EventQueue queue(4096);
+  for (int pid = 1; pid <= 100; ++pid) queue.push(exit_event(pid));
+  knell_event small{};
+  small.type = KNELL_EVENT_EXEC;
+  queue.push(small);  // would fit
+  std::vector<knell_event> events;
+  queue.for_each([&](const knell_event& event) {
+    events.push_back(event);
+    return true;
+  });
+  ASSERT_EQ(events.back().type, KNELL_EVENT_LOST);
+  EXPECT_EQ(events.back().lost_count + events.size() - 1, 101U);
+  EXPECT_EQ(events.back().lost_types,
+            KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC);
+  EXPECT_EQ(events.back().flags, KNELL_FLAG_EXACT);
+  queue.clear();
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(EventQueue, ALossWithoutACountMakesTheHoleUncounted) {
+  EventQueue queue(1);
+  knell_event lost{};
+  lost.type = KNELL_EVENT_LOST;
+  queue.push(lost);
+  queue.push(exit_event(1));
+  EXPECT_EQ(queue.hole().event().has & KNELL_HAS_COUNT, 0U);
+}
+
+class RecorderTest : public ::testing::Test {
+ protected:
+  void start(const RecorderOptions& options) {
+    recorder_ = std::make_unique<Recorder>(
+        options, [this](const std::string& line) { said_ += line + "\n"; }, clock_);
+  }
+  RecorderOptions options() {
+    RecorderOptions options;
+    options.store.path = folder_.file("sub/journal.db");
+    options.latency_ns = 1'000'000;
+    return options;
+  }
+  void make_folder() { std::filesystem::create_directory(folder_.file("sub")); }
+  void add(int first, int last) {
+    for (int pid = first; pid <= last; ++pid) recorder_->add(exit_event(pid));
+  }
+  std::vector<Seen> read() {
+    auto reader = Reader::open(options().store.path);
+    EveryEvent every;
+    if (!reader) return {};
+    return read_all(*reader, every).value_or(std::vector<Seen>());
+  }
+  // The events that were read and the counts of the lost ones.
+  static uint64_t total(const std::vector<Seen>& all) {
+    return std::accumulate(all.begin(), all.end(), uint64_t{0}, [](uint64_t sum, const Seen& one) {
+      return sum + (one.type == KNELL_EVENT_LOST ? one.lost.value_or(0) : 1);
+    });
+  }
+
+  TemporaryFolder folder_;
+  FakeClock clock_;
+  std::string said_;  // by the thread: read it after flush()
+  std::unique_ptr<Recorder> recorder_;
+};
+
+TEST_F(RecorderTest, WritesWhatIsAdded) {
+  make_folder();
+  start(options());
+  add(1, 1000);
+  recorder_->flush();
+  EXPECT_EQ(read().size(), 1000U);
+  const Recorder::Status status = recorder_->status();
+  EXPECT_EQ(status.state, Recorder::State::kWorking);
+  EXPECT_EQ(status.written, 1000U);
+  EXPECT_EQ(status.next_seq, 1001);
+  EXPECT_EQ(said_, "");
+}
+
+TEST_F(RecorderTest, WritesTheRestAtTheEnd) {
+  make_folder();
+  start(options());
+  add(1, 10);
+  recorder_.reset();
+  EXPECT_EQ(read().size(), 10U);
+}
+
+TEST_F(RecorderTest, CountsWhatAFullQueueDrops) {
+  make_folder();
+  RecorderOptions small = options();
+  small.queue_bytes = 64 << 10;
+  start(small);
+  add(1, 5000);
+  recorder_->flush();
+  const auto all = read();
+  EXPECT_EQ(total(all), 5000U);
+  const Recorder::Status status = recorder_->status();
+  EXPECT_GT(status.lost_queue, 0U);
+  EXPECT_EQ(status.written - 1, 5000 - status.lost_queue + (total(all) - 5000));
+}
+
+TEST_F(RecorderTest, CountsUntilTheJournalCanBeOpened) {
+  start(options());
+  add(1, 10);
+  recorder_->flush();
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
+  EXPECT_EQ(recorder_->status().lost_disk, 10U);
+  EXPECT_THAT(recorder_->status().problem, HasSubstr("No such file"));
+  make_folder();
+  clock_.now_ns += 2'000'000'000;
+  add(11, 12);
+  recorder_->flush();
+  const auto all = read();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
+  EXPECT_EQ(all[0].lost, 10U);
+  EXPECT_EQ(all[1].pid, 11);
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_THAT(said_, HasSubstr("work again"));
+}
+
+TEST_F(RecorderTest, BeginsANewJournalWhenTheFileIsDamaged) {
+  make_folder();
+  start(options());
+  add(1, 10);
+  recorder_->flush();
+  const std::string id = recorder_->status().id;
+  auto database = Database::open(options().store.path, Database::Mode::kWrite);
+  ASSERT_TRUE(database->execute("DROP TABLE block"));
+  add(11, 20);
+  recorder_->flush();
+  add(21, 30);
+  recorder_->flush();
+  EXPECT_NE(recorder_->status().id, id);
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_THAT(said_, HasSubstr(".damaged-"));
+  const auto all = read();
+  ASSERT_EQ(all.size(), 11U);
+  EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
+  EXPECT_FALSE(all[0].lost);
+  EXPECT_EQ(all[1].pid, 21);
+}
+
+// Without room for the files to grow, as on a full disk.
+TEST_F(RecorderTest, GoesOnWhenThereIsRoomAgain) {
+  make_folder();
+  start(options());
+  add(1, 10);
+  recorder_->flush();
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{}, none{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  none = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  add(11, 500);
+  recorder_->flush();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
+  clock_.now_ns += 2'000'000'000;
+  add(501, 510);
+  recorder_->flush();
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_EQ(recorder_->status().lost_disk, 490U);
+  const auto all = read();
+  ASSERT_EQ(all.size(), 21U);
+  EXPECT_EQ(all[10].lost, 490U);
+  EXPECT_EQ(total(all), 510U);
+}
+
+}  // namespace
+}  // namespace knell::journal

@@ -1,0 +1,459 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The writer of the journal; docs/design/journal.md describes the file.
+//
+// Within a transaction the newest block is written when it is full, and once more at the commit if
+// it is not: a block that was stored by an earlier commit is replaced by a longer one. After a
+// failure the newest block is ended and the strings begin anew, because they may refer to what was
+// rolled back; the next append() begins a block.
+//
+// A file is moved aside in the order WAL, index, database. If that is interrupted after the first
+// step, the database is opened without its WAL, and is moved aside the next time; a WAL is never
+// left beside a database that it does not belong to, since SQLite would apply it.
+#include "journal/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <tuple>
+#include <utility>
+
+namespace knell::journal {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+constexpr mode_t kMode = 0640;
+// Bounds the time of one transaction after the limits were lowered; the next ones delete the rest.
+constexpr int kMostDeletedBlocks = 4096;
+
+Result<UniqueFd> lock_journal(const std::string& path) {
+  const std::string name = path + "-lock";
+  UniqueFd lock(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode));
+  if (!lock) return errno_error("open " + name);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno == EWOULDBLOCK) return say(EBUSY, path + ": another knelld writes to this journal");
+  return errno_error("lock " + name);
+}
+
+// "2026-11-23T06.00.00Z"
+std::string time_suffix(int64_t now_ns) {
+  const auto seconds = static_cast<time_t>(now_ns / 1'000'000'000);
+  tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  (void)std::strftime(text.data(), text.size(), "%Y-%m-%dT%H.%M.%SZ", &parts);
+  return text.data();
+}
+
+// The texts that the records of a block refer to. Each is valid as long as the object.
+class StoredTexts final : public Texts {
+ public:
+  StoredTexts(Statement& select, int64_t base) : select_(select), base_(base) {}
+  Result<std::string_view> text(uint64_t number) override {
+    const int64_t id = base_ + static_cast<int64_t>(number);
+    if (const auto known = texts_.find(id); known != texts_.end())
+      return std::string_view(known->second);
+    select_.bind(1, id);
+    KNELL_ASSIGN(const bool row, select_.step());
+    const bool intact = row && checksum_of_text(id, select_.bytes(0)) == select_.number(1);
+    std::string text(intact ? select_.bytes(0) : std::string_view());
+    select_.reset();
+    if (!intact) return make_error(EBADMSG, "find a text of the journal");
+    return std::string_view(texts_.emplace(id, std::move(text)).first->second);
+  }
+
+ private:
+  Statement& select_;
+  int64_t base_;
+  std::unordered_map<int64_t, std::string> texts_;
+};
+
+}  // namespace
+
+// --------------------------------------------------------------------------------------- opening
+
+Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string_view damage) {
+  KNELL_ASSIGN(UniqueFd lock, lock_journal(options.path));
+  Store store(options, clock, std::move(lock));
+  if (!damage.empty()) KNELL_TRY(store.set_aside(damage, "damaged"));
+  auto opened = store.open_file();
+  for (int tries = 0; !opened && opened.error().code == EBADMSG && tries < 2; ++tries) {
+    KNELL_TRY(store.set_aside(opened.error().message(), "damaged"));
+    opened = store.open_file();
+  }
+  KNELL_TRY(opened);
+  return store;
+}
+
+Result<void> Store::open_file() {
+  KNELL_TRY(create_file());
+  KNELL_ASSIGN(database_, Database::open(options_.path, Database::Mode::kWrite));
+  KNELL_ASSIGN(const FileKind kind, kind_of(database_));
+  if (kind == FileKind::kForeign)
+    return say(EEXIST, options_.path + ": is the database of another program");
+  if (kind == FileKind::kNewer) {
+    KNELL_TRY(set_aside("it was written by a later version of knelld", "newer"));
+    return open_file();
+  }
+  if (kind == FileKind::kEmpty)
+    KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
+  KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
+  KNELL_TRY(database_.keep_wal());
+  // The hook of Database that counts frames also turns off the checkpoints that SQLite makes
+  // itself.
+  KNELL_TRY(database_.execute(std::string("PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
+                              (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
+  KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" +
+                              std::to_string(4 * options_.checkpoint_bytes)));
+  if (kind == FileKind::kEmpty || kind == FileKind::kOlder) KNELL_TRY(migrate(database_));
+  KNELL_ASSIGN(const int64_t named, database_.number("SELECT count(*) FROM journal"));
+  if (named == 0) KNELL_TRY(create_identity(database_, clock_->realtime_ns()));
+  return prepare();
+}
+
+// SQLite would create the file with the umask of the process, and without a group. It gives the WAL
+// and its index the mode of the file.
+Result<void> Store::create_file() {
+  const UniqueFd file(
+      ::open(options_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
+  if (!file) {
+    if (errno == EEXIST) return {};
+    return errno_error("create the journal " + options_.path);
+  }
+  struct stat folder{};
+  const std::filesystem::path parent = std::filesystem::path(options_.path).parent_path();
+  if (::stat(parent.empty() ? "." : parent.c_str(), &folder) == 0)
+    (void)!::fchown(file.get(), static_cast<uid_t>(-1), folder.st_gid);  // may not be allowed
+  if (::fchmod(file.get(), kMode) != 0) return errno_error("set the mode of " + options_.path);
+  return {};
+}
+
+Result<void> Store::set_aside(std::string_view why, std::string_view suffix) {
+  sql_ = Statements();
+  database_ = Database();
+  block_.end();
+  in_transaction_ = false;
+  const std::string stem =
+      options_.path + "." + std::string(suffix) + "-" + time_suffix(clock_->realtime_ns());
+  std::string moved_to = stem;
+  for (int i = 2; ::access(moved_to.c_str(), F_OK) == 0; ++i)
+    moved_to = stem + "." + std::to_string(i);
+  for (const char* part : {"-wal", "-shm", ""}) {
+    if (::rename((options_.path + part).c_str(), (moved_to + part).c_str()) != 0 && errno != ENOENT)
+      return errno_error("rename " + options_.path + part);
+  }
+  replaced_ = {.moved_to = moved_to, .why = std::string(why)};
+  return {};
+}
+
+Result<void> Store::prepare() {
+  KNELL_ASSIGN(identity_, read_identity(database_));
+  const auto statement = [&](Statement& out, std::string_view text) -> Result<void> {
+    KNELL_ASSIGN(out, database_.prepare(text));
+    return {};
+  };
+  KNELL_TRY(statement(sql_.begin, "BEGIN IMMEDIATE"));
+  KNELL_TRY(statement(sql_.commit, "COMMIT"));
+  KNELL_TRY(statement(sql_.roll_back, "ROLLBACK"));
+  KNELL_TRY(statement(sql_.insert_block, "INSERT INTO block VALUES (?,?,?,?,?,?,?)"));
+  KNELL_TRY(statement(sql_.update_block,
+                      "UPDATE block SET count=?2, checksum=?6, records=?7 WHERE first_seq=?1"));
+  KNELL_TRY(statement(sql_.insert_string, "INSERT INTO string VALUES (?,?,?)"));
+  KNELL_TRY(statement(sql_.delete_block, "DELETE FROM block WHERE first_seq=?"));
+  KNELL_TRY(statement(sql_.delete_strings, "DELETE FROM string WHERE id<?"));
+  KNELL_TRY(statement(sql_.used_pages,
+                      "SELECT (SELECT page_count FROM pragma_page_count) -"
+                      " (SELECT freelist_count FROM pragma_freelist_count)"));
+  KNELL_TRY(statement(sql_.select_oldest,
+                      "SELECT first_seq, first_ns, text_base, count FROM block"
+                      " ORDER BY first_seq LIMIT 1"));
+  KNELL_TRY(statement(sql_.select_block,
+                      "SELECT first_seq, count, first_ns, text_base, layout, checksum, records"
+                      " FROM block WHERE first_seq=?"));
+  KNELL_TRY(statement(sql_.select_text, "SELECT text, checksum FROM string WHERE id=?"));
+  KNELL_TRY(names_.load(database_));
+
+  KNELL_ASSIGN(Statement newest, database_.prepare("SELECT first_seq, count, first_ns, text_base,"
+                                                   " layout, checksum, records FROM block"
+                                                   " ORDER BY first_seq DESC LIMIT 1"));
+  KNELL_ASSIGN(const bool any, newest.step());
+  next_seq_ = 1;
+  int64_t text_base = 0;
+  if (any) {
+    const BlockHead head{.first_seq = newest.number(0),
+                         .count = newest.number(1),
+                         .first_ns = newest.number(2),
+                         .text_base = newest.number(3),
+                         .layout = newest.number(4)};
+    if (checksum_of(head, newest.bytes(6)) != static_cast<uint64_t>(newest.number(5)))
+      return say(EBADMSG, options_.path + ": the newest events are damaged");
+    next_seq_ = head.first_seq + head.count;
+    text_base = head.text_base;
+  }
+  newest.reset();
+  KNELL_ASSIGN(const int64_t newest_text, database_.number("SELECT max(id) FROM string"));
+  strings_.restart(std::max(text_base, newest_text) + 1);
+  committed_seq_ = next_seq_;
+
+  KNELL_ASSIGN(Statement layout,
+               database_.prepare("SELECT id FROM layout WHERE fields=? AND checksum=?"));
+  layout.bind(1, own_layout());
+  layout.bind(2, checksum_of_text(0, own_layout()));
+  KNELL_ASSIGN(const bool known, layout.step());
+  if (known) {
+    layout_ = layout.number(0);
+  } else {
+    KNELL_ASSIGN(const int64_t last, database_.number("SELECT max(id) FROM layout"));
+    layout_ = last + 1;
+    KNELL_ASSIGN(Statement insert, database_.prepare("INSERT INTO layout VALUES (?,?,?)"));
+    insert.bind(1, layout_);
+    insert.bind(2, own_layout());
+    insert.bind(3, checksum_of_text(0, own_layout()));
+    KNELL_TRY(insert.run());
+  }
+  layout.reset();
+  KNELL_TRY(find_oldest());
+  return measure();
+}
+
+// -------------------------------------------------------------------------------------- appending
+
+Result<void> Store::begin() {
+  if (in_transaction_) return {};
+  KNELL_TRY(reload());
+  KNELL_TRY(bound_wal(options_.most_wal_bytes));
+  KNELL_TRY(sql_.begin.run());
+  in_transaction_ = true;
+  return {};
+}
+
+Result<void> Store::append(const knell_event& event) {
+  auto appended = [&]() -> Result<void> {
+    KNELL_TRY(begin());
+    if (block_.is_open() && !block_.add(event, strings_)) {
+      KNELL_TRY(write_block());
+      block_.end();
+    } else if (block_.is_open()) {
+      return {};
+    }
+    if (strings_.is_full()) {
+      KNELL_TRY(write_strings());
+      strings_.restart();
+    }
+    block_.begin(next_seq_, strings_.base(), layout_);
+    block_stored_ = false;
+    block_.add(event, strings_);
+    return {};
+  }();
+  if (appended) {
+    ++next_seq_;
+  } else {
+    roll_back();
+  }
+  return appended;
+}
+
+Result<void> Store::write_strings() {
+  Result<void> all;
+  strings_.for_each_new([&](int64_t id, std::string_view text) {
+    if (!all) return;
+    sql_.insert_string.bind(1, id);
+    sql_.insert_string.bind(2, text);
+    sql_.insert_string.bind(3, checksum_of_text(id, text));
+    all = sql_.insert_string.run();
+  });
+  if (all) strings_.stored();
+  return all;
+}
+
+Result<void> Store::write_block() {
+  KNELL_TRY(write_strings());
+  const BlockHead& head = block_.head();
+  Statement& write = block_stored_ ? sql_.update_block : sql_.insert_block;
+  write.bind(1, head.first_seq);
+  write.bind(2, head.count);
+  if (!block_stored_) {
+    write.bind(3, head.first_ns);
+    write.bind(4, head.text_base);
+    write.bind(5, head.layout);
+  }
+  write.bind(6, static_cast<int64_t>(checksum_of(head, block_.bytes())));
+  write.bind(7, block_.bytes());
+  KNELL_TRY(write.run());
+  block_stored_ = true;
+  return {};
+}
+
+Result<void> Store::write_all() {
+  if (block_.is_open()) KNELL_TRY(write_block());
+  if (!oldest_.is_block) KNELL_TRY(find_oldest());
+  KNELL_TRY(trim());
+  return sql_.commit.run();
+}
+
+Result<void> Store::commit() {
+  if (!in_transaction_) return {};
+  if (auto written = write_all(); !written) {
+    roll_back();
+    return written;
+  }
+  in_transaction_ = false;
+  committed_seq_ = next_seq_;
+  // The events are in the WAL. If it cannot be copied now, begin() reports that once it is too
+  // large.
+  std::ignore = bound_wal(options_.checkpoint_bytes);
+  return {};
+}
+
+void Store::roll_back() {
+  block_.end();
+  strings_.restart();
+  next_seq_ = committed_seq_;
+  // Fails if SQLite has ended the transaction itself.
+  if (std::exchange(in_transaction_, false)) std::ignore = sql_.roll_back.run();
+  stale_ = true;
+  std::ignore = reload();  // else begin() tries it again
+}
+
+// Reads from the file what is also kept in memory.
+Result<void> Store::reload() {
+  if (!stale_) return {};
+  KNELL_TRY(find_oldest());
+  KNELL_TRY(names_.load(database_));
+  stale_ = false;
+  return {};
+}
+
+// A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
+// when no reader uses it. If the WAL became large because of that, wait for them for a moment.
+Result<void> Store::bound_wal(uint64_t most_bytes) {
+  constexpr int kWaitMs = 20;  // picked: readers of knell need a few milliseconds
+  const uint64_t bytes = static_cast<uint64_t>(database_.wal_frames()) * kPageBytes;
+  if (bytes < most_bytes) return {};
+  const bool large = bytes >= 4 * options_.checkpoint_bytes;
+  KNELL_ASSIGN(const bool copied, database_.checkpoint(large ? kWaitMs : 0));
+  if (copied || bytes < options_.most_wal_bytes) return {};
+  return say(EBUSY, options_.path + "-wal: has " + std::to_string(bytes >> 20) +
+                        " MiB, because a program keeps reading an old state of the journal");
+}
+
+// ------------------------------------------------------------------------------- durable listeners
+
+// A change that is refused leaves the transaction as it is. After any other error it is unknown
+// whether SQLite has ended the transaction.
+Result<void> Store::roll_back_unless_refused(Result<void> changed) {
+  if (!changed && changed.error().code != EINVAL && changed.error().code != ENOENT) roll_back();
+  return changed;
+}
+
+Result<void> Store::put(DurableName name) {
+  KNELL_TRY(begin());
+  return roll_back_unless_refused(names_.put(std::move(name)));
+}
+
+Result<void> Store::remove(uint32_t owner, std::string_view name) {
+  KNELL_TRY(begin());
+  return roll_back_unless_refused(names_.remove(owner, name));
+}
+
+Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq) {
+  KNELL_TRY(begin());
+  return roll_back_unless_refused(
+      names_.acknowledge(owner, name, seq, oldest_.seq, clock_->realtime_ns()));
+}
+
+// -------------------------------------------------------------------------------------- retention
+
+Result<void> Store::find_oldest() {
+  KNELL_ASSIGN(const bool any, sql_.select_oldest.step());
+  oldest_ = any ? Oldest{.seq = sql_.select_oldest.number(0),
+                         .first_ns = sql_.select_oldest.number(1),
+                         .text_base = sql_.select_oldest.number(2),
+                         .count = sql_.select_oldest.number(3),
+                         .is_block = true}
+                : Oldest{.seq = next_seq_};
+  sql_.select_oldest.reset();
+  return {};
+}
+
+Result<void> Store::measure() {
+  KNELL_ASSIGN(const bool row, sql_.used_pages.step());
+  bytes_ = row ? static_cast<uint64_t>(sql_.used_pages.number(0)) * kPageBytes : 0;
+  sql_.used_pages.reset();
+  return {};
+}
+
+Result<bool> Store::is_too_old_or_large() {
+  if (options_.most_bytes != 0 && bytes_ > options_.most_bytes) return true;
+  return options_.most_age_ns != 0 &&
+         oldest_.first_ns + BlockWriter::kMostNs < clock_->realtime_ns() - options_.most_age_ns;
+}
+
+Result<const Layout*> Store::layout_of(int64_t id) {
+  if (const auto known = layouts_.find(id); known != layouts_.end()) return &known->second;
+  KNELL_ASSIGN(Statement select, database_.prepare("SELECT fields FROM layout WHERE id=?"));
+  select.bind(1, id);
+  KNELL_ASSIGN(const bool row, select.step());
+  if (!row) return make_error(EBADMSG, "find a layout of the journal");
+  KNELL_ASSIGN(Layout layout, Layout::parse(select.bytes(0)));
+  return &layouts_.emplace(id, std::move(layout)).first->second;
+}
+
+// Lets the durable listeners that have not acknowledged the oldest block count what they lose.
+Result<void> Store::count_for_names() {
+  const int64_t last = oldest_.seq + oldest_.count - 1;
+  if (!names_.is_pending(last)) return {};
+  sql_.select_block.bind(1, oldest_.seq);
+  KNELL_ASSIGN(const bool row, sql_.select_block.step());
+  const BlockHead head{.first_seq = sql_.select_block.number(0),
+                       .count = sql_.select_block.number(1),
+                       .first_ns = sql_.select_block.number(2),
+                       .text_base = sql_.select_block.number(3),
+                       .layout = sql_.select_block.number(4)};
+  const std::string bytes(sql_.select_block.bytes(6));
+  const auto checksum = static_cast<uint64_t>(sql_.select_block.number(5));
+  sql_.select_block.reset();
+  BlockReader block;
+  const auto layout = layout_of(head.layout);
+  if (!row || !layout || !block.open(head, bytes, checksum)) return names_.on_delete_damaged(last);
+  StoredTexts texts(sql_.select_text, head.text_base);
+  return names_.on_delete(block, [&](const Record& record, knell_event& event) {
+    Record timed = record;
+    return block.read_times(timed) && decode_record(timed, **layout, texts, event).has_value();
+  });
+}
+
+Result<void> Store::delete_oldest() {
+  KNELL_TRY(count_for_names());
+  sql_.delete_block.bind(1, oldest_.seq);
+  KNELL_TRY(sql_.delete_block.run());
+  return find_oldest();
+}
+
+// Deletes the oldest blocks, but never the newest one: it is open, and has the last seq.
+Result<void> Store::trim() {
+  if (!block_.is_open()) return {};
+  KNELL_TRY(measure());
+  const int64_t text_base = oldest_.text_base;
+  const int64_t keep = block_.head().first_seq;
+  for (int i = 0; i < kMostDeletedBlocks && oldest_.is_block && oldest_.seq < keep; ++i) {
+    KNELL_ASSIGN(const bool too_much, is_too_old_or_large());
+    if (!too_much) break;
+    KNELL_TRY(delete_oldest());
+    KNELL_TRY(measure());
+  }
+  if (oldest_.text_base != text_base && oldest_.is_block) {
+    sql_.delete_strings.bind(1, oldest_.text_base);
+    KNELL_TRY(sql_.delete_strings.run());
+  }
+  return {};
+}
+
+}  // namespace knell::journal

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "journal/block.h"
+#include "journal/database.h"
+#include "journal/durable_names.h"
+#include "journal/schema.h"
+#include "journal/shared_strings.h"
+
+namespace knell::journal {
+
+enum class Sync {
+  kProcess,  // a commit survives the end of the process
+  kAlways    // a commit survives a loss of power
+};
+
+struct StoreOptions {
+  std::string path;
+  Sync sync = Sync::kProcess;
+  // Retention: the oldest events are deleted beyond these; 0: no limit.
+  uint64_t most_bytes = uint64_t{1} << 30;
+  int64_t most_age_ns = 0;
+  // The WAL is copied into the file from the first size on, and does not grow above the second.
+  uint64_t checkpoint_bytes = uint64_t{4} << 20;  // picked
+  uint64_t most_wal_bytes = uint64_t{64} << 20;   // picked
+  bool operator==(const StoreOptions&) const = default;
+};
+
+// The one writer of a journal. Belongs to one thread; a call may wait for the disk.
+//
+//   open() -> { append()... -> commit() }*
+//
+// append() and commit() can fail: then nothing since the last commit was written, and the next
+// append() begins anew. See store.cc.
+class Store {
+ public:
+  // Creates the file, or migrates it. A damaged or later one is moved aside first. Errors: EBUSY
+  // another process writes to this journal; EEXIST the file is not a journal; those of open(2) and
+  // write(2).
+  // `damage`: why a file that was in use must be moved aside, whatever open() finds; empty: it need
+  // not.
+  static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock(),
+                            std::string_view damage = {});
+
+  // What was found at open(): the file that was moved aside, and why; empty: none was.
+  struct Replaced {
+    std::string moved_to;
+    std::string why;
+  };
+  const Replaced& replaced() const { return replaced_; }
+
+  // Errors: ENOSPC and others; EBADMSG: the file is damaged: open() again, with the message as
+  // `damage`; EBUSY: the WAL is too large because a reader holds a transaction open.
+  Result<void> append(const knell_event& event);
+  Result<void> commit();
+
+  // Durable listeners. Changes are committed with the events. Errors: EINVAL and ENOENT, after
+  // which the transaction goes on; others as append().
+  const DurableNames& names() const { return names_; }
+  Result<void> put(DurableName name);
+  Result<void> remove(uint32_t owner, std::string_view name);
+  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq);
+
+  const std::string& id() const { return identity_.id; }
+  int64_t next_seq() const { return next_seq_; }          // of the next append()
+  int64_t oldest_seq() const { return oldest_.seq; }      // of the oldest event; next_seq(): none
+  int64_t oldest_ns() const { return oldest_.first_ns; }  // about; CLOCK_REALTIME
+  uint64_t bytes() const { return bytes_; }  // of the pages in use, after the last commit
+
+ private:
+  struct Oldest {
+    int64_t seq = 0, first_ns = 0, text_base = 0, count = 0;
+    bool is_block = false;  // false: there are no blocks
+  };
+
+  Store(StoreOptions options, Clock& clock, UniqueFd lock)
+      : options_(std::move(options)), clock_(&clock), lock_(std::move(lock)) {}
+  Result<void> open_file();
+  Result<void> create_file();
+  Result<void> set_aside(std::string_view why, std::string_view suffix);
+  Result<void> prepare();
+  Result<void> begin();
+  Result<void> write_block();
+  Result<void> write_strings();
+  Result<void> write_all();
+  Result<void> find_oldest();
+  Result<void> trim();
+  Result<bool> is_too_old_or_large();
+  Result<void> measure();
+  Result<void> delete_oldest();
+  Result<void> count_for_names();
+  Result<const Layout*> layout_of(int64_t id);
+  Result<void> bound_wal(uint64_t most_bytes);
+  Result<void> roll_back_unless_refused(Result<void> changed);
+  void roll_back();
+  Result<void> reload();
+
+  StoreOptions options_;
+  Clock* clock_;
+  UniqueFd lock_;
+  Replaced replaced_;
+  Database database_;
+  Identity identity_;
+  int64_t layout_ = 0;
+  struct Statements {
+    Statement begin, commit, roll_back, insert_block, update_block, insert_string, delete_block,
+        delete_strings, select_oldest, used_pages, select_block, select_text;
+  };
+  Statements sql_;
+  bool in_transaction_ = false;
+  bool stale_ = false;  // oldest_ and names_ may differ from the file: reload()
+  SharedStrings strings_{1};
+  BlockWriter block_;
+  bool block_stored_ = false;  // the row of block_ exists
+  int64_t next_seq_ = 1;
+  int64_t committed_seq_ = 1;  // next_seq_ after the last commit
+  Oldest oldest_;
+  DurableNames names_;
+  std::unordered_map<int64_t, Layout> layouts_;  // of older blocks
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace knell::journal

@@ -130,8 +130,13 @@ struct knell_options {
   size_t buffer_bytes;  // size of the kernel's buffer of unread events; 0: 64 MiB over the
                         // connector, 8 MiB for exits over bpf, less in a memory cgroup whose limit
                         // is below 256 MiB. The actual size is in knell_stats
+  uint32_t recover;   // 1: after lost events the known processes are compared with the machine, and
+                      // the exits, forks and execs that are missing are reported with
+                      // KNELL_FLAG_RECOVERED. Over the connector this requests forks and all
+                      // exits from the kernel, unless only_added is 1. Level process only
+  uint32_t reserved;  // must be 0
 };
-#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0}
+#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 // -----------------------------------------------------------------------------------------------------
 // events
@@ -180,7 +185,8 @@ enum knell_cause {
 #define KNELL_HAS_LAST_SIGNAL_UID (UINT64_C(1) << 12)  // last_signal.uid
 
 #define KNELL_FLAG_RECOVERED \
-  (UINT32_C(1) << 0)  // not received live; created later, when knell found it missing
+  (UINT32_C(1) << 0)  // not received live; created later, when knell found it missing: mono_ns is
+                      // that time. An event that a lost event counted before
 #define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)  // args were cut
 #define KNELL_FLAG_EXACT (UINT32_C(1) << 2)           // lost_count is exact, not an upper bound
 #define KNELL_FLAG_PRIVILEGES_WITHHELD \

@@ -19,8 +19,9 @@ constexpr int kStateField = 3, kPpidField = 4, kTtyField = 7, kFlagsField = 9, k
               kStartField = 22;
 constexpr int kStartStackField = 28, kArgStartField = 48, kArgEndField = 49;
 constexpr int kExitSignalField = 38, kExitCodeField = 52;
-constexpr uint32_t kExiting = 0x4;   // PF_EXITING, linux/sched.h: the same since 2.6
-constexpr size_t kLineBytes = 2048;  // 52 fields of at most 21 characters and a name of 64
+constexpr uint32_t kExiting = 0x4;      // PF_EXITING, linux/sched.h: the same since 2.6
+constexpr uint32_t kForkNoExec = 0x40;  // PF_FORKNOEXEC
+constexpr size_t kLineBytes = 2048;     // 52 fields of at most 21 characters and a name of 64
 
 template <class Number>
 bool parse(std::string_view word, Number& number) {
@@ -45,6 +46,7 @@ bool take(int field, std::string_view word, ProcStat& stat) {
       uint32_t flags = 0;
       if (!parse(word, flags)) return false;
       stat.exiting = (flags & kExiting) != 0;
+      stat.executed = (flags & kForkNoExec) == 0;
       return true;
     }
     case kThreadsField:

@@ -18,6 +18,7 @@ struct ProcStat {
   int32_t ppid = 0;         // field 4
   uint32_t tty = 0;         // field 7: the device number of its controlling terminal; 0: none
   bool exiting = false;     // field 9, PF_EXITING: the leader has begun to exit
+  bool executed = false;    // field 9, PF_FORKNOEXEC is not set: it has called exec since its fork
   int32_t threads = 0;      // field 20
   uint64_t start = 0;       // field 22: clock ticks since boot, in the initial time namespace
   int32_t exit_signal = 0;  // field 38: what its parent gets when it ends; 0: none

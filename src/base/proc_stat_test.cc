@@ -60,6 +60,7 @@ TEST(ProcStat, ReadsOurOwnProcess) {
   ASSERT_TRUE(stat.has_value());
   EXPECT_EQ(stat->ppid, ::getppid());
   EXPECT_EQ(stat->state, 'R');
+  EXPECT_TRUE(stat->executed);
   EXPECT_FALSE(read_proc_stat(0x7fffffff).has_value());
 }
 

@@ -232,6 +232,7 @@ void ListenFlags::add_options(CommandLine& line) {
   line.add_value("--details", details, "LEVEL",
                  "how much an event contains: status, names, full (default)");
   line.add_flag("--threads", threads, "report the kernel's events of threads, unchanged");
+  line.add_flag("--recover", recover, "after lost events find out what is missing, and report it");
   line.add_value("--latency", latency, "TIME",
                  "maximum delay of an event in a burst (default 10ms)");
   line.add_value("--buffer", buffer, "SIZE",
@@ -276,6 +277,7 @@ std::string_view ListenFlags::given() const {
   if (via != "auto") return "--via";
   if (!details.empty()) return "--details";
   if (threads) return "--threads";
+  if (recover) return "--recover";
   if (!latency.empty()) return "--latency";
   if (!buffer.empty()) return "--buffer";
   return args.empty() ? "" : "--args";
@@ -290,6 +292,8 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
   Options out;
   out.events = mask;
   out.level = threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS;
+  if (threads && recover) return usage("--recover cannot be used with --threads");
+  out.recover = recover ? 1 : 0;
   out.latency_ns = kLatencyNs;
   KNELL_ASSIGN(out.details, details_level(details));
   KNELL_ASSIGN(out.via, source_of(via));

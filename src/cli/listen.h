@@ -58,7 +58,7 @@ struct ListenFlags {
   std::string details;
   std::string latency;
   std::string buffer, args;
-  bool threads = false;
+  bool threads = false, recover = false;
 
   void add_options(CommandLine& line);
   Outcome<Options> options(uint32_t mask) const;

@@ -74,6 +74,8 @@ void append_sources(std::string& out, const JsonValue& status) {
       {"received", "knell_source_received_total", "counter", "Events taken from the kernel."},
       {"lost", "knell_source_lost_total", "counter",
        "Events that the kernel dropped because its buffer was full, where it counted them."},
+      {"recovered", "knell_source_recovered_total", "counter",
+       "Events that were lost and found out afterwards."},
       {"repairs", "knell_source_repairs_total", "counter",
        "Times the connector had stopped sending events and was repaired."},
       {"buffer_bytes", "knell_source_buffer_bytes", "gauge",
@@ -85,6 +87,30 @@ void append_sources(std::string& out, const JsonValue& status) {
     }
     Metric metric(out, one.name, one.type, one.help);
     for (const auto& [source, sum] : sums) metric.add({{"source", source}}, sum);
+  }
+}
+
+// Which of several types a lost event had may be unknown: then the label has all of them.
+void append_losses(std::string& out, const JsonValue& status) {
+  std::map<std::pair<std::string, std::string>, uint64_t> sums;
+  for (const JsonValue* source : status["sources"].items()) {
+    for (const JsonValue* one : (*source)["lost_by_types"].items())
+      sums[{(*source)["name"].text(), (*one)["types"].text()}] += (*one)["lost"].count();
+  }
+  Metric metric(out, "knell_source_lost_by_types_total", "counter",
+                "Events that the kernel dropped, by the types that they may have had.");
+  for (const auto& [labels, sum] : sums)
+    metric.add({{"source", labels.first}, {"types", labels.second}}, sum);
+}
+
+// A series for each connection that is open now. The ids are not used again.
+void append_losses_of_listeners(std::string& out, const JsonValue& status) {
+  Metric metric(out, "knell_listener_lost_total", "counter",
+                "Events that one listener lost because it was slow.");
+  for (const JsonValue* one : status["listeners"].items()) {
+    if ((*one)["mask"].text() == "none") continue;
+    const std::string id = fmt::format("{}", (*one)["id"].count());
+    metric.add({{"id", id}, {"comm", (*one)["comm"].text()}}, (*one)["lost"].count());
   }
 }
 
@@ -150,6 +176,7 @@ void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   Metric(out, "knell_uptime_seconds", "gauge", "Seconds since the daemon started.")
       .add({}, fmt::format("{:.3f}", status["uptime_s"].real().value_or(0)));
   append_sources(out, status);
+  append_losses(out, status);
   counter(out, "knell_drains_total", "Times the sources were read.", status["drains"].count());
   counter(out, "knell_wakeups_total", "Times the daemon woke up.", status["wakeups"].count());
   counter(out, "knell_events_total", "Events taken from all sources.", status["events"].count());
@@ -163,6 +190,7 @@ void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
     withheld.add({{"reason", reason}}, status["withheld"][reason].count());
   gauge(out, "knell_clients", "Connections.", status["clients"].count());
   append_listeners(out, status);
+  append_losses_of_listeners(out, status);
   gauge(out, "knell_queue_bytes", "Bytes in the queues of all listeners.",
         status["memory"]["queue_bytes"].count());
   gauge(out, "knell_queue_limit_bytes", "The limit of knell_queue_bytes.",

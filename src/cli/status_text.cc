@@ -54,6 +54,14 @@ void append_source(std::string& out, const JsonValue& source) {
   out += fmt::format("via {} ({}): {}; {} received, {} lost", name, printable(source["why"].text()),
                      printable(source["types"].text()), source["received"].count(),
                      lost ? fmt::format("{}", *lost) : "some");
+  std::string by_types;
+  for (const JsonValue* one : source["lost_by_types"].items()) {
+    by_types += fmt::format("{}{} {}", by_types.empty() ? "" : "; ",
+                            printable((*one)["types"].text()), (*one)["lost"].count());
+  }
+  if (!by_types.empty()) out += fmt::format(" ({})", by_types);
+  if (source["recovered"].count() != 0)
+    out += fmt::format(", {} recovered", source["recovered"].count());
   if (source["repairs"].count() != 0)
     out += fmt::format(", repaired {} times", source["repairs"].count());
   out += fmt::format("; buffer {}\n", bytes_text(source["buffer_bytes"].count()));

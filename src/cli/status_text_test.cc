@@ -22,7 +22,8 @@ constexpr const char* kStatus = R"({
     {"name":"connector","used":true,"why":"events of processes","types":"exit","buffer_bytes":1048576,
      "received":186,"lost":null,"repairs":1},
     {"name":"connector","used":true,"why":"events of threads","types":"exit","buffer_bytes":1048576,
-     "received":14,"lost":2,"repairs":0},
+     "received":14,"lost":5,"lost_by_types":[{"types":"fork","lost":2},{"types":"exit","lost":3}],
+     "recovered":1,"repairs":0},
     {"name":"bpf","used":false,"why":"no capability","types":"none","buffer_bytes":0,"received":0,
      "lost":0,"repairs":0}],
   "drains":62,"wakeups":70,"events":200,"events_per_second":1.26,"delivered":124,"lost":3,
@@ -67,6 +68,7 @@ TEST(StatusTable, ShowsTheDaemonAndItsSources) {
   EXPECT_THAT(out, HasSubstr("knelld 0.1.0, up 3h12m, pid 812, Linux 6.18.1 x86_64\n"));
   EXPECT_THAT(out, HasSubstr("via connector (events of processes): exit; 186 received, some lost, "
                              "repaired 1 times; buffer 1.0M\n"));
+  EXPECT_THAT(out, HasSubstr("14 received, 5 lost (fork 2; exit 3), 1 recovered; buffer 1.0M\n"));
   EXPECT_THAT(out, HasSubstr("not used: bpf: no capability\n"));
   EXPECT_THAT(out, HasSubstr("200 events, 1.3 a second; 124 delivered, 3 lost by slow listeners"));
   EXPECT_THAT(out, HasSubstr("withheld: 4 events of unknown users, 5 of unknown pid namespaces"));

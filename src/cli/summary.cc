@@ -45,6 +45,7 @@ void Summary::count(const knell_event& event) {
     losses_.add(event);
   else
     ++shown_;
+  if ((event.flags & KNELL_FLAG_RECOVERED) != 0) ++recovered_;
 }
 
 void Summary::add(const knell_event& event) {
@@ -64,6 +65,7 @@ void Summary::add(const knell_event& event) {
 std::string Summary::text() const {
   constexpr size_t kShown = 3;
   std::string out = fmt::format(" {} shown, {}", shown_, losses_.text());
+  if (recovered_ != 0) out += fmt::format(" and {} of these recovered", recovered_);
   if (kinds_.empty()) return out;
   std::vector<std::pair<std::string_view, Kind>> sorted(kinds_.begin(), kinds_.end());
   const size_t shown = std::min(kShown, sorted.size());

@@ -35,6 +35,7 @@ class Summary {
   void count(const knell_event& event);
   uint64_t shown() const { return shown_; }
   const Losses& losses() const { return losses_; }
+  uint64_t recovered() const { return recovered_; }  // of shown()
   std::string text() const;
 
  private:
@@ -45,7 +46,7 @@ class Summary {
     bool killed = false;  // of equal counts, signals come first
   };
   std::unordered_map<std::string, Kind> kinds_;
-  uint64_t shown_ = 0;
+  uint64_t shown_ = 0, recovered_ = 0;
   Losses losses_;
 };
 

@@ -37,6 +37,16 @@ TEST(Summary, ShowsTheMostFrequentFirstAndSignalsBeforeExits) {
             " 4 shown, 0 lost; most: exit 1 grep 2, SIGKILL orders 1, SIGSEGV php 1");
 }
 
+TEST(Summary, CountsRecoveredEvents) {
+  Summary summary;
+  EventForTest exit;
+  exit.exit(0x100).comm("grep");
+  exit.event.flags = KNELL_FLAG_RECOVERED;
+  summary.add(exit);
+  summary.add(lost(12, KNELL_FLAG_EXACT));
+  EXPECT_EQ(summary.text(), " 1 shown, 12 lost and 1 of these recovered; most: exit 1 grep 1");
+}
+
 TEST(Summary, IsBounded) {
   Summary summary;
   EventForTest event;

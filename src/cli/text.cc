@@ -248,13 +248,12 @@ std::string command_text(const knell_event& event) {
   return out;
 }
 
-std::string event_text(const knell_event& event) {
+namespace {
+
+std::string text_of_type(const knell_event& event) {
   switch (event.type) {
-    case KNELL_EVENT_EXIT: {
-      std::string out = ended(event);
-      if ((event.flags & KNELL_FLAG_RECOVERED) != 0) out += " (recovered)";
-      return out;
-    }
+    case KNELL_EVENT_EXIT:
+      return ended(event);
     case KNELL_EVENT_FORK: {
       const bool thread = event.child_tid != event.child_pid && event.child_tid != 0;
       return thread ? fmt::format("fork -> {}/{}", event.child_pid, event.child_tid)
@@ -282,6 +281,14 @@ std::string event_text(const knell_event& event) {
     default:
       return knell_type_name(event.type);
   }
+}
+
+}  // namespace
+
+std::string event_text(const knell_event& event) {
+  std::string out = text_of_type(event);
+  if ((event.flags & KNELL_FLAG_RECOVERED) != 0) out += " (recovered)";
+  return out;
 }
 
 std::string lost_text(const knell_event& event) {

@@ -89,6 +89,9 @@ void Daemon::add_sources(Status& status) const {
     source.buffer_bytes = can.buffer_bytes;
     source.received = pipeline->received();
     source.lost = pipeline->lost();
+    for (const auto& [types, lost] : pipeline->lost_by_types())
+      if (lost != 0) source.lost_by_types.emplace_back(types, lost);
+    source.recovered = pipeline->recovered();
     source.repaired = pipeline->repaired();
     status.sources.push_back(std::move(source));
   }

@@ -65,7 +65,9 @@ void Pipeline::close() {
   past_.received += counters.received;
   past_.lost += counters.lost;
   past_.repaired += counters.repaired;
+  past_.lost_by_types = lost_by_types();
   past_drains_ += feed_->stats().drains;
+  past_recovered_ += feed_->recovery().recovered();
   feed_.reset();
   interest_ = {};
   interest_.mask = 0;
@@ -265,6 +267,15 @@ uint64_t Pipeline::lost() const {
 }
 uint64_t Pipeline::repaired() const {
   return past_.repaired + (feed_ == nullptr ? 0 : feed_->source().counters().repaired);
+}
+std::map<uint32_t, uint64_t> Pipeline::lost_by_types() const {
+  std::map<uint32_t, uint64_t> all = past_.lost_by_types;
+  if (feed_ == nullptr) return all;
+  for (const auto& [types, lost] : feed_->source().counters().lost_by_types) all[types] += lost;
+  return all;
+}
+uint64_t Pipeline::recovered() const {
+  return past_recovered_ + (feed_ == nullptr ? 0 : feed_->recovery().recovered());
 }
 uint64_t Pipeline::drains() const {
   return past_drains_ + (feed_ == nullptr ? 0 : feed_->stats().drains);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -72,6 +73,8 @@ class Pipeline final : public process::Births, private source::Sink {
   uint64_t received() const;
   uint64_t lost() const;
   uint64_t repaired() const;
+  std::map<uint32_t, uint64_t> lost_by_types() const;  // see source::Counters
+  uint64_t recovered() const;
   uint64_t drains() const;
 
  private:
@@ -122,7 +125,7 @@ class Pipeline final : public process::Births, private source::Sink {
   Result<void> failed_;            // the result of a read that read_births() made
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
   source::Counters past_;          // sum of the counters of closed feeds
-  uint64_t past_drains_ = 0;
+  uint64_t past_drains_ = 0, past_recovered_ = 0;
 };
 
 }  // namespace knell::daemon

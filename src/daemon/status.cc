@@ -109,6 +109,15 @@ void add_source(JsonText& json, const Status::Source& source) {
   json.add("buffer_bytes", source.buffer_bytes);
   json.add("received", source.received);
   json.add("lost", source.lost);
+  json.begin('[', "lost_by_types");
+  for (const auto& [types, lost] : source.lost_by_types) {
+    json.begin('{');
+    json.add("types", event::mask_text(types));
+    json.add("lost", lost);
+    json.end('}');
+  }
+  json.end(']');
+  json.add("recovered", source.recovered);
   json.add("repairs", source.repaired);
   json.end('}');
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/config.h"
@@ -29,7 +30,10 @@ struct Status {
     uint64_t buffer_bytes = 0;         // the kernel's buffer for unread events
     uint64_t received = 0;             // events read from it
     std::optional<uint64_t> lost = 0;  // nullopt: some, the number is unknown
-    uint64_t repaired = 0;             // times the connector stopped sending and was repaired
+    // `lost` by the mask of the types that the events may be of
+    std::vector<std::pair<uint32_t, uint64_t>> lost_by_types;
+    uint64_t recovered = 0;  // events that were lost and recovered
+    uint64_t repaired = 0;   // times the connector stopped sending and was repaired
   };
   // Requested events that were not sent to a listener, by the reason
   struct Withheld {

@@ -27,12 +27,15 @@ TEST(Status, UnknownValuesAreNull) {
   source.name = "connector";
   source.types = KNELL_EVENT_UID;
   source.lost = std::nullopt;
+  source.lost_by_types = {{KNELL_EVENT_FORK | KNELL_EVENT_EXEC, 3}};
+  source.recovered = 2;
   status.sources.push_back(source);
   status.exits.push_back({"", "exit 1", "", "", 3});
   status.exits.push_back({"", "exit 2", "perl", "f00", 1});
   const std::string json = to_json(status);
   EXPECT_THAT(json, HasSubstr(R"({"name":"connector","used":false,"why":null,"types":"uid",)"));
-  EXPECT_THAT(json, HasSubstr(R"("lost":null,"repairs":0})"));
+  EXPECT_THAT(json, HasSubstr(R"("lost":null,"lost_by_types":[{"types":"fork,exec","lost":3}],)"
+                              R"("recovered":2,"repairs":0})"));
   EXPECT_THAT(json, HasSubstr(R"({"unit":null,"ended":"exit 1","count":3})"));
   EXPECT_THAT(
       json,

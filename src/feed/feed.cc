@@ -31,6 +31,8 @@ constexpr uint64_t kHealthNs =
     // How soon a source that stopped is noticed; one check costs about 50 us
     5'000'000'000;
 constexpr size_t kScannedADrain = 8;  // chosen, not measured: about a tenth of a millisecond
+// Processes of a comparison after a hole; see process::LiveSet. About half a millisecond.
+constexpr size_t kComparedADrain = 64;
 
 }  // namespace
 
@@ -38,7 +40,8 @@ Feed::Feed(const source::SourceOptions& options, int64_t latency_ns, source::Sin
     : options_(options),
       latency_ns_(latency_ns),
       batch_(kBatchSlots),
-      out_(batch_, sink, clock_, boot_number()) {}
+      recovery_(sink, kernel_, clock_),
+      out_(batch_, recovery_, clock_, boot_number()) {}
 
 Result<std::unique_ptr<Feed>> Feed::open(const source::SourceOptions& options, int64_t latency_ns,
                                          const Interest& interest, source::Sink& sink) {
@@ -61,6 +64,7 @@ Result<void> Feed::open_source(const Interest& interest) {
   if (source_ != nullptr) watch_source(false);
   source_ = std::move(opened.source);
   via_ = opened.via;
+  recovery_.set_source(*source_, out_);
   watch_source(true);
   if (source_->has_health_checks()) health_ns_ = clock_.monotonic_ns() + kHealthNs;
   return {};
@@ -87,7 +91,15 @@ Result<void> Feed::set_interest(const Interest& interest) {
   interest_.reset();
   source::SourceRequest wanted = source::request_for(interest);
   wanted.scan_later = scans_later_;
+  const process::Tracked tracked =
+      interest.recover ? source_->recoverable(wanted) : process::Tracked::kNone;
+  wanted.lifetimes = tracked == process::Tracked::kAll;
   KNELL_TRY(source_->set_request(wanted));
+  recovery_.track(tracked, (wanted.mask & KNELL_EVENT_EXEC) != 0);
+  if (!scans_later_) {
+    ScanBudget all;
+    (void)recovery_.scan_some(all);
+  }
   interest_ = interest;
   set_budget();
   set_timer();  // something may be due at once
@@ -110,8 +122,18 @@ void Feed::set_budget() {
 Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest) {
   if (interest_ != interest) KNELL_TRY(set_interest(interest));
   KNELL_TRY(source_->add_pid(pid, start));
+  recovery_.follow(pid, start);
   set_timer();  // for the case that it is dead already
   return {};
+}
+
+Result<void> Feed::remove_pid(int32_t pid) {
+  recovery_.unfollow(pid);
+  return source_->remove_pid(pid);
+}
+
+bool Feed::scan_some(ScanBudget& budget) {
+  return source_->scan_some(budget) && recovery_.scan_some(budget);
 }
 
 Result<bool> Feed::read_now() {
@@ -138,10 +160,16 @@ Result<void> Feed::read() {
 
 Result<void> Feed::drain() {
   ++drains_;
+  const uint64_t began = recovery_.due_ns() != 0 ? clock_.monotonic_ns() : 0;
   KNELL_ASSIGN(const source::Drained drained, source_->drain(out_.bound()));
   more_ = drained == source::Drained::kMore;
+  if (!more_) read_until_ns_ = std::max(read_until_ns_, began);
   ScanBudget piece{.left = kScannedADrain};
   (void)scan_some(piece);
+  if (recovery_.due_ns() != 0) {
+    ScanBudget compared{.left = kComparedADrain};
+    recovery_.advance(compared, read_until_ns_);
+  }
   watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
   return {};
 }
@@ -159,7 +187,8 @@ void Feed::watch_source(bool watched) {
 // Sets the timer to the earliest time at which something is due.
 void Feed::set_timer() {
   uint64_t at = left_ || more_ ? kAlarmNow : 0;
-  for (const uint64_t due : {pacer_.plan().timer_ns, source_->due_ns(), health_ns_})
+  for (const uint64_t due :
+       {pacer_.plan().timer_ns, source_->due_ns(), recovery_.due_ns(), health_ns_})
     if (due != 0 && (at == 0 || due < at)) at = due;
   alarm_.set(at);
 }

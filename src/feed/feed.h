@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "event/batch.h"
 #include "feed/alarm.h"
+#include "feed/recovery.h"
 #include "source/join.h"
 #include "source/output.h"
 #include "source/pacing.h"
@@ -53,7 +54,7 @@ class Feed final {
   // processes under a new root to scan_under_roots(): each does one piece, and returns true when it
   // is finished.
   void scan_later() { scans_later_ = true; }
-  bool scan_some(ScanBudget& budget) { return source_->scan_some(budget); }
+  bool scan_some(ScanBudget& budget);
   Result<bool> scan_under_roots(ScanBudget& budget) { return source_->scan_under_roots(budget); }
   // How long an event may be delayed so that one wakeup serves several events, ns.
   void set_latency(int64_t latency_ns);
@@ -62,7 +63,7 @@ class Feed final {
   // it dies before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
   Result<void> add_pid(int32_t pid, uint64_t start, const Interest& interest);
   // Its events are not wanted any more. Errors: those of Source::remove_pid().
-  Result<void> remove_pid(int32_t pid) { return source_->remove_pid(pid); }
+  Result<void> remove_pid(int32_t pid);
 
   // An epoll descriptor, readable when read() has something to do.
   int fd() const { return epoll_.get(); }
@@ -82,6 +83,7 @@ class Feed final {
   uint32_t kernel_mask() const { return source_->kernel_mask(); }
   uint32_t via() const { return via_; }  // enum knell_via
   const source::Source& source() const { return *source_; }
+  const Recovery& recovery() const { return recovery_; }
   // All members of the statistics but `shown`.
   knell_stats stats() const;
 
@@ -100,6 +102,8 @@ class Feed final {
   UniqueFd epoll_;
   Alarm alarm_;
   event::Batch batch_;
+  process::LiveKernelProcesses kernel_;
+  Recovery recovery_;  // the sink of the source; passes the events on
   source::Output out_;
   std::unique_ptr<source::Source> source_;
   uint32_t via_ = 0;
@@ -107,6 +111,7 @@ class Feed final {
   int64_t paced_by_ns_ = -1;          // the pacer's budget; -1: none set yet
   std::optional<Interest> interest_;  // the interest of the last successful set_interest()
   bool scans_later_ = false;
+  uint64_t read_until_ns_ = 0;  // all events before this time have been read
   bool source_watched_ = false;
   bool more_ = false;       // the source was not drained completely
   bool left_ = false;       // events remain in the batch

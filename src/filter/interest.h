@@ -21,6 +21,7 @@ struct Interest {
   // owners: the real uid of each event's process is needed, whatever `details` says. namespaces:
   // the pids of each event's processes in pid namespaces are needed.
   bool owners = false, namespaces = false;
+  bool recover = false;              // events that were lost are to be recovered
   bool only_under = false;           // only processes under one of `roots` can pass
   std::vector<int32_t> pids;         // the wanted values of `pid`; empty: any
   std::vector<int32_t> roots;        // the values of `under`, wanted or excluded

@@ -13,6 +13,7 @@ Interest interest_of(const Subscription& subscription, const Predicates& predica
   Interest interest = predicates.needs();
   interest.mask = subscription.mask;
   interest.only_added = subscription.only_added;
+  interest.recover = subscription.recover;
   if (subscription.stream != Stream::kProcesses) interest.level = KNELL_LEVEL_RAW;
   interest.details = subscription.stream == Stream::kDatagrams
                          ? uint32_t{KNELL_DETAILS_STATUS}

@@ -31,6 +31,7 @@ struct Subscription {
   // Empty if the compiled predicates are stored beside the subscription.
   std::vector<Predicate> predicates = {};
   bool only_added = false;  // only events of added processes
+  bool recover = false;     // also events that were lost and recovered, see feed/recovery.cc
   bool operator==(const Subscription&) const = default;
 };
 

@@ -38,8 +38,8 @@ std::string key_of(const Filter& filter) {
   std::string key;
   for (const uint64_t part : std::initializer_list<uint64_t>{
            static_cast<uint64_t>(asked.stream), asked.mask, static_cast<uint64_t>(asked.rule),
-           asked.details, asked.only_added, scope.every_user, scope.every_user ? 0 : scope.uid,
-           scope.ns})
+           asked.details, asked.only_added, asked.recover, scope.every_user,
+           scope.every_user ? 0 : scope.uid, scope.ns})
     key += std::to_string(part) + ' ';
   for (const filter::Predicate& one : filter.predicates.values()) {
     append_bytes(key, one.key);

@@ -319,6 +319,7 @@ bool Hub::passes(const Node& node, const knell_event* event, const filter::Ances
   const Filter& filter = node.filter;
   // A datagram: match() of the index has tested its type already
   if (event == nullptr) return true;
+  if ((event->flags & KNELL_FLAG_RECOVERED) != 0 && !filter.subscription.recover) return false;
   if (filter.subscription.only_added) {
     const uint64_t* since = node.added.find(event->pid);
     if (since == nullptr) return false;

@@ -131,6 +131,22 @@ struct Fixture {
   uint64_t now_ns = 1000;
 };
 
+TEST(Hub, RecoveredEventsGoToListenersThatAskForThem) {
+  Fixture on;
+  Listener& plain = on.listener(Subscription{});
+  Listener& recovers = on.listener(Subscription{.recover = true});
+  EXPECT_EQ(on.hub.nodes(), 2u);
+  knell_event event{};
+  event.type = KNELL_EVENT_EXIT;
+  event.pid = 5;
+  event.flags = KNELL_FLAG_RECOVERED;
+  on.publish(event, 0);
+  EXPECT_TRUE(on.read(plain).empty());
+  EXPECT_EQ(on.read(recovers).size(), 1u);
+  const auto interests = on.hub.interests(Stream::kProcesses);
+  EXPECT_EQ(std::ranges::count_if(interests, &filter::Interest::recover), 1);
+}
+
 TEST(Hub, EncodesAnEventOnceForEachForm) {
   Fixture on;
   std::vector<Listener*> same;

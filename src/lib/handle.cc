@@ -35,6 +35,10 @@ Result<void> check(const knell_options& options) {
     return say(EINVAL, "latency_ns must be from 0 (the default) to 60 s, or KNELL_LATENCY_NONE");
   if (options.args_bytes > process::kArgsBytes)
     return say(EINVAL, "args_bytes must be at most " + std::to_string(process::kArgsBytes));
+  if (options.recover > 1) return say(EINVAL, "recover must be 0 or 1");
+  if (options.recover != 0 && options.level == KNELL_LEVEL_RAW)
+    return say(EINVAL, "recover needs KNELL_LEVEL_PROCESS: events of threads cannot be recovered");
+  if (options.reserved != 0) return say(EINVAL, "reserved must be 0");
   return check_only_added(options.only_added);
 }
 

@@ -86,6 +86,8 @@ TEST(Options, InvalidOnesAreRefusedWithAReason) {
   refused(&knell_options::via, KNELL_VIA_PTRACE + 1, "KNELL_VIA_AUTO");
   refused(&knell_options::latency_ns, -2, "KNELL_LATENCY_NONE");
   refused(&knell_options::only_added, 2, "0 or 1");
+  refused(&knell_options::recover, 2, "0 or 1");
+  refused(&knell_options::reserved, 1, "must be 0");
   refused(&knell_options::args_bytes, 4097, "at most 4096");
 }
 

@@ -39,6 +39,8 @@ const Member kMembers[] = {
     MEMBER(knell_options, only_added, 32),
     MEMBER(knell_options, args_bytes, 36),
     MEMBER(knell_options, buffer_bytes, 40),
+    MEMBER(knell_options, recover, 48),
+    MEMBER(knell_options, reserved, 52),
     MEMBER(knell_replay_options, size, 0),
     MEMBER(knell_replay_options, events, 8),
     MEMBER(knell_replay_options, only_added, 12),

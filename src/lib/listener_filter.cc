@@ -13,6 +13,7 @@ ListenerFilter ListenerFilter::of(const knell_options& options) {
   subscription.latency_ns = options.latency_ns;
   subscription.only_added = options.only_added != 0;
   subscription.args_bytes = options.args_bytes;
+  subscription.recover = options.recover != 0;
   return made;
 }
 

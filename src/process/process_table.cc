@@ -135,6 +135,13 @@ bool ProcessTable::still_has_it(const Task& task, uint64_t start_now) const {
   return task.exact ? task.start == start_now : start_now <= ticks_of(task) + 1;
 }
 
+bool ProcessTable::has(int32_t pid, uint64_t start) const {
+  const Task* task = find(pid);
+  if (task == nullptr || is_bare(*task)) return false;
+  const uint64_t ticks = ticks_of(*task);
+  return start <= ticks + 1 && ticks <= start + 1;
+}
+
 // Whether the entry was made while this fork event was still queued: then it is of the same task,
 // or of a later one with the same pid.
 bool ProcessTable::is_of_birth(const Task& known, const event::Raw& fork) const {

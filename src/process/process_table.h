@@ -162,6 +162,8 @@ class ProcessTable final : public filter::Ancestry {
   // The task that had this pid at that time; nullptr: it is not stored, or another task has the pid
   // now.
   const Task* at(int32_t pid, uint64_t stamp_ns) const;
+  // Whether this process, whose start may be wrong by a tick, is stored.
+  bool has(int32_t pid, uint64_t start) const;
   // The number of threads beside the leader, kUncounted or kUnknown.
   uint32_t other_threads(int32_t pid) const;
   uint64_t roots_of(int32_t pid) const;

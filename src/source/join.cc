@@ -56,6 +56,7 @@ Interest join(std::span<const Interest> interests) {
     for (const int32_t root : one.roots)
       if (std::ranges::find(all.roots, root) == all.roots.end()) all.roots.push_back(root);
     all.only_under &= one.only_under;
+    all.recover |= one.recover;
     all.owners |= one.owners;
     all.namespaces |= one.namespaces;
     first = false;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "event/raw.h"
 #include "filter/predicates.h"
 #include "process/births.h"
+#include "process/live_set.h"
 
 namespace knell::source {
 
@@ -46,6 +48,13 @@ class Sink {
   // tell it from another process with the same pid; 0: unknown. `levels`: as in Slot.
   virtual void on_process_ended(int32_t pid, uint64_t start,
                                 std::span<const event::NamespacePids> levels) = 0;
+  // Called if SourceRequest::lifetimes is set: a process has begun. `start`: clock ticks since
+  // boot; `exact`: else it may be a tick too late. Called before the source forgets an earlier
+  // process with the same pid.
+  virtual void on_process_begun(int32_t, uint64_t, bool) {}
+  // Whether the exit of this process is reported even if its event was lost: the source keeps what
+  // it knows of the process until on_process_ended().
+  virtual bool is_awaited(int32_t) const { return false; }
   // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_thread_event(const event::Raw&, const Owner&) {}
   // Called if SourceRequest::namespaces is set and Capabilities::births: a process or thread was
@@ -74,7 +83,20 @@ struct SourceRequest {
   // events must have the pids in pid namespaces. With either, the source also stores processes that
   // no listener asked for.
   bool owners = false, namespaces = false;
+  // Report the beginning and the end of every process to the sink, whatever `mask` says.
+  bool lifetimes = false;
   bool operator==(const SourceRequest&) const = default;
+};
+
+// An event that did not come, although it happened.
+struct Missed {
+  uint32_t type = 0;              // KNELL_EVENT_EXIT, FORK or EXEC
+  int32_t pid = 0;                // FORK: of the child
+  int32_t ppid = 0;               // FORK and EXEC
+  uint64_t start = 0;             // clock ticks since boot
+  bool exact = true;              // false: `start` may be a tick too late
+  std::optional<int32_t> status;  // EXIT
+  uint64_t found_ns = 0;          // CLOCK_MONOTONIC
 };
 
 // What a source can report on this kernel with these privileges. Used to choose a source, and shown
@@ -91,6 +113,8 @@ struct Capabilities {
 struct Counters {
   uint64_t received = 0;  // events read
   uint64_t lost = 0;      // events lost, as the kernel counts them
+  // The same, by the mask of the types that they may be of.
+  std::map<uint32_t, uint64_t> lost_by_types{};
   uint64_t repaired = 0;  // times that events had stopped and the source repaired it
   // What is stored about processes: entries, bytes, and how often something was not stored at the
   // limit.
@@ -142,6 +166,14 @@ class Source {
   // repair the source and reports the hole (a lost event without a count). Also checks many of the
   // stored processes. Errors: events do not arrive and the repair failed.
   [[nodiscard]] virtual Result<void> check_health() { return {}; }
+  // Of which processes lost exits can be found out, if this is requested: see process::Tracked.
+  // kAll: the source can serve the request with `lifetimes`.
+  virtual process::Tracked recoverable(const SourceRequest&) const {
+    return process::Tracked::kNone;
+  }
+  // Puts this event into the output, with what the source knows of the process. An exit: and tells
+  // the sink that the process has ended, unless the source has reported that before.
+  virtual void report_missed(const Missed&) {}
   virtual Capabilities capabilities() const = 0;
   virtual Counters counters() const = 0;
 };

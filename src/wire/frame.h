@@ -73,6 +73,7 @@ enum Attribute : uint16_t {
   kOnlyAdded = 84,      // u32, 1: report only events of added processes
   kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (with 86 and 87); refused
   kArgsBytes = 88,      // u32: the maximum size of an event's args; 0: the daemon's setting
+  kRecover = 89,        // u32, 1: report lost events that were recovered, too
   kPredicate = 91,      // nested: kKey, then its values, of the kind that the key takes
   kKey = 92,            // struct PredicateKey
   kNumbers = 93,        // s64, any number of them

@@ -156,6 +156,8 @@ AttributeResult read_of_subscribe(const AttributeView& attribute, UncheckedSubsc
       return read_flag(attribute, subscribe.only_added);
     case kArgsBytes:
       return read_value(attribute, subscribe.args_bytes);
+    case kRecover:
+      return read_flag(attribute, subscribe.recover);
     default:
       return AttributeResult::kUnknown;
   }
@@ -172,6 +174,8 @@ Result<void> check(const UncheckedSubscription& asked) {
   constexpr int64_t kMostLatency = 60'000'000'000;
   if (subscribe.latency_ns < 0 || subscribe.latency_ns > kMostLatency)
     return wrong("the latency must be from 0 to 60 s");
+  if (subscribe.recover && asked.level == KNELL_LEVEL_RAW)
+    return wrong("lost events of threads (level raw) cannot be recovered");
   if (asked.rule > kRuleV6) return wrong("the rule must be 0 (released) or 1 (v6)");
   return {};
 }
@@ -279,6 +283,7 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
   frame.attribute(kLatency, subscription.latency_ns);
   if (subscription.rule == filter::Rule::kV6) frame.attribute(kRule, kRuleV6);
   put_flag(frame, kOnlyAdded, subscription.only_added);
+  put_flag(frame, kRecover | kMandatory, subscription.recover);
   if (subscription.args_bytes != 0) frame.attribute(kArgsBytes, subscription.args_bytes);
   KNELL_TRY(put_predicates(frame, subscription.predicates));
   frame.finish();

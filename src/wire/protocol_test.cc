@@ -59,6 +59,22 @@ filter::Subscription full_subscribe() {
           .only_added = true};
 }
 
+TEST(Protocol, RecoveryIsOfProcessesAndIsNotIgnored) {
+  filter::Subscription asked{.recover = true};
+  const auto packet = encode(asked, 1);
+  ASSERT_TRUE(packet);
+  const auto again = decode_subscribe(payload(*packet, Message::kSubscribe, 1));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_TRUE(again->recover);
+  // A server that does not know the attribute refuses it.
+  const uint16_t mandatory = kRecover | kMandatory;
+  EXPECT_NE(packet->find(bytes_of(mandatory)), std::string::npos);
+  asked.stream = filter::Stream::kThreads;
+  const auto refused = decode_subscribe(payload(*encode(asked, 1), Message::kSubscribe, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+}
+
 TEST(Protocol, AClientHelloSurvivesEncodingAndDecoding) {
   for (const ClientHello& hello :
        {ClientHello{},
@@ -201,10 +217,10 @@ TEST(Protocol, RefusesPredicatesAsText) {
 
 TEST(Protocol, RefusesUnknownMandatoryAttributesByNumber) {
   const auto refused =
-      decode_subscribe(attributes({{89 | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
+      decode_subscribe(attributes({{90 | kMandatory, "backup"}, {kMask, bytes_of(1)}}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EOPNOTSUPP);
-  EXPECT_NE(refused.error().message().find("attribute 89"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("attribute 90"), std::string::npos);
 
   const std::string later = attributes({{900 | kMandatory, "news"}});
   EXPECT_EQ(decode_client_hello(later).error().code, EOPNOTSUPP);

@@ -149,6 +149,12 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*needs a value[^\n]*\n\Z
 REFUSE .
 
+NAME lost events of threads cannot be recovered
+RUN knell watch --threads --recover
+STATUS 2
+EXPECT_ERR \Aknell: --recover cannot be used with --threads\n
+REFUSE .
+
 NAME a flag with a value
 RUN knell watch --threads=5
 STATUS 2

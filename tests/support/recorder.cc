@@ -60,6 +60,7 @@ Recorder::Recorder(const Wish& wish) {
   options.level = wish.level;
   options.latency_ns = wish.latency_ns == 0 ? KNELL_LATENCY_NONE : wish.latency_ns;
   options.only_added = wish.only_added ? 1 : 0;
+  options.recover = wish.recover ? 1 : 0;
   options.buffer_bytes = wish.buffer_bytes;
   const char* other = std::getenv("KNELL_TEST_VIA");
   const std::string via = !wish.via.empty() ? wish.via : other != nullptr ? other : "connector";

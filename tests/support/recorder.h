@@ -45,7 +45,7 @@ class Recorder {
     uint32_t level = KNELL_LEVEL_PROCESS;
     size_t buffer_bytes = 0;
     std::vector<std::pair<std::string, std::string>> matches = {};
-    bool only_added = false;
+    bool only_added = false, recover = false;
     std::string via = "";  // empty: as $KNELL_TEST_VIA says, else the connector
   };
   explicit Recorder(const Wish& wish);

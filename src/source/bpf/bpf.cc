@@ -72,8 +72,12 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
   const int32_t hierarchy = process::systemd_hierarchy();
   KNELL_ASSIGN(
       Programs programs,
-      Programs::load({options.exit_ring_bytes, options.event_ring_bytes, options.reserve_ring_bytes,
-                      hierarchy, options.older_kernel_for_testing},
+      Programs::load({.exit_ring_bytes = options.exit_ring_bytes,
+                      .event_ring_bytes = options.event_ring_bytes,
+                      .reserve_ring_bytes = options.reserve_ring_bytes,
+                      .unsent_exits = options.unsent_exits,
+                      .hierarchy = hierarchy,
+                      .older_kernel_for_testing = options.older_kernel_for_testing},
                      programs_for(wanted, hierarchy, options.load_all),
                      wanted.details == KNELL_DETAILS_FULL ? Programs::Set{Programs::Program::kExec}
                                                           : Programs::Set{},
@@ -102,6 +106,7 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
          UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
     : programs_(std::move(programs)),
       rings_(std::move(rings)),
+      unsent_(programs_.unsent()),
       epoll_(std::move(epoll)),
       timer_(std::move(timer)),
       proc_(std::move(proc)),
@@ -144,7 +149,9 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   return {};
 }
 
-Result<void> Bpf::set_request(const SourceRequest& wanted) {
+Result<void> Bpf::set_request(const SourceRequest& request) {
+  SourceRequest wanted = request;
+  if (wanted.lifetimes) wanted.mask |= KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
   const bool more = table_.keep({.details = wanted.details});
   for (const int32_t pid : wanted.pids) name_pid(pid, true);
   KNELL_TRY(set_programs(wanted));
@@ -359,6 +366,16 @@ void Bpf::on_raw(const event::Raw& hole) {
   out_.add_hole(hole, KNELL_VIA_CONNECTOR, true);
 }
 
+// Exits are kept in the kernel while there is room in the map `unsent`, so to know every process
+// for their sake is not worth its cost. Where forks or execs are wanted, births come anyway.
+process::Tracked Bpf::recoverable(const SourceRequest& wanted) const {
+  if (is_raw(wanted)) return process::Tracked::kNone;
+  const bool births = (wanted.mask & (KNELL_EVENT_FORK | KNELL_EVENT_EXEC)) != 0;
+  const bool every_process =
+      wanted.any_pid && wanted.uids.empty() && wanted.cgroups.empty() && !wanted.only_under;
+  return births && every_process ? process::Tracked::kAll : process::Tracked::kNamed;
+}
+
 Capabilities Bpf::capabilities() const {
   const uint32_t own = KNELL_EVENT_FORK | KNELL_EVENT_EXEC | KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
   return {.types = connector_ == nullptr ? own : own | kConnectorTypes,
@@ -373,8 +390,16 @@ Counters Bpf::counters() const {
   Counters all;
   if (connector_ != nullptr) all = connector_->counters();
   all.received += received_;
-  all.lost +=
-      losses.exits + losses.forks + losses.execs + losses.comms + losses.changes + losses.births;
+  const std::pair<uint32_t, uint64_t> by_types[] = {
+      {KNELL_EVENT_EXIT, losses.exits},
+      {KNELL_EVENT_FORK, losses.forks + losses.births},
+      {KNELL_EVENT_EXEC, losses.execs},
+      {KNELL_EVENT_COMM, losses.comms},
+      {kConnectorTypes, losses.changes}};
+  for (const auto& [types, lost] : by_types) {
+    all.lost += lost;
+    all.lost_by_types[types] += lost;
+  }
   return all;
 }
 

@@ -20,6 +20,7 @@
 #include "source/bpf/programs.h"
 #include "source/bpf/ring.h"
 #include "source/bpf/root_map.h"
+#include "source/bpf/unsent_exits.h"
 #include "source/bpf/waiting_exits.h"
 #include "source/connector/connector.h"
 #include "source/output.h"
@@ -38,6 +39,8 @@ struct BpfOptions {
   size_t exit_ring_bytes = 8U << 20;
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;
+  // How many exits are kept, 128 bytes each, while all rings are full
+  size_t unsent_exits = KNELL_MOST_UNSENT;
   size_t args_bytes = 1024;  // how much of a process's arguments is reported; at most 4096
   // Loads all programs at once. Without it, those for types that the first request does not have
   // are loaded when they are asked for, which needs the capabilities of create() again.
@@ -56,7 +59,7 @@ class Bpf final : public Source, private ThreadEvents {
                                              Output& out, std::string* log = nullptr);
   ~Bpf() override;
 
-  [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
+  [[nodiscard]] Result<void> set_request(const SourceRequest& request) override;
   uint32_t kernel_mask() const override { return wanted_.mask; }
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
@@ -68,6 +71,8 @@ class Bpf final : public Source, private ThreadEvents {
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
+  process::Tracked recoverable(const SourceRequest& wanted) const override;
+  void report_missed(const Missed& missed) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
 
@@ -86,11 +91,11 @@ class Bpf final : public Source, private ThreadEvents {
   static constexpr int32_t pid_of_tag(uint64_t tag) { return static_cast<int32_t>(tag >> 32); }
   static constexpr int pidfd_of_tag(uint64_t tag) { return static_cast<int>(tag & 0xffffffffU); }
 
-  // A record of the stream; its bytes are in a ring or in held_.
+  // A record of the stream; its bytes are in a ring, in unsent_ or in held_.
   struct Item {
     uint64_t stamp_ns;
     std::string_view record;
-    int32_t held;    // index into held_; -1: in a ring
+    int32_t held;    // index into held_; -1: it is not there
     uint32_t place;  // the order in which this pass found the records
   };
   // A copy of a record that is delivered in a later pass.
@@ -145,6 +150,7 @@ class Bpf final : public Source, private ThreadEvents {
 
   Programs programs_;
   std::array<Ring, kRings> rings_;
+  UnsentExits unsent_;
   UniqueFd epoll_, timer_;
   process::ProcReader proc_;
   Output& out_;

@@ -440,6 +440,7 @@ TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
   BpfOptions tiny;
   tiny.exit_ring_bytes = tiny.event_ring_bytes = 64U << 10;
   tiny.reserve_ring_bytes = 4096;
+  tiny.unsent_exits = 16;
   open(request(KNELL_EVENT_EXIT | KNELL_EVENT_FORK), tiny);
   if (!bpf_) return;
   uint64_t expected = 0;
@@ -454,6 +455,45 @@ TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
   EXPECT_GT(sink_.lost, 0U);
   EXPECT_EQ(bpf_->counters().lost, sink_.lost);
   EXPECT_TRUE(sink_.ordered);
+}
+
+// The rings have room for some 100 exits: all others wait in the map, with their status.
+TEST_F(BpfTest, KeepsExitsWhileAllRingsAreFull) {
+  BpfOptions tiny;
+  tiny.exit_ring_bytes = tiny.event_ring_bytes = tiny.reserve_ring_bytes = 4096;
+  open(request(KNELL_EVENT_NONZERO_EXIT), tiny);
+  if (!bpf_) return;
+  constexpr int kExits = 2000;
+  for (int round = 0; round < 2; round++) {
+    sink_.events.clear();
+    for (int i = 0; i < kExits; i++) vfork_once(i % 10 == 0 ? 1 + i % 100 : 0);
+    drain(7);
+    EXPECT_EQ(sink_.lost, 0U);
+    ASSERT_EQ(sink_.events.size(), kExits / 10U);
+    for (size_t i = 0; i < sink_.events.size(); i++)
+      EXPECT_EQ(sink_.events[i].event.wait_status, (1 + static_cast<int>(i) * 10 % 100) << 8);
+  }
+  EXPECT_TRUE(sink_.ordered);
+  EXPECT_EQ(bpf_->counters().lost, 0U);
+}
+
+// Exits of parents that ignore SIGCHLD come without a mark, and wait in the map all the same.
+TEST_F(BpfTest, KeepsExitsWithoutAMarkWhileAllRingsAreFull) {
+  BpfOptions tiny;
+  tiny.exit_ring_bytes = tiny.event_ring_bytes = tiny.reserve_ring_bytes = 4096;
+  open(request(KNELL_EVENT_EXIT), tiny);
+  if (!bpf_) return;
+  constexpr int kExits = 300;
+  const pid_t parent = fork_child([] {
+    ::signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < kExits; i++) vfork_once(3);
+  });
+  reap(parent);
+  EXPECT_NE(exit_of(parent), nullptr);
+  EXPECT_TRUE(until([&] { return sink_.exits == kExits + 1; })) << sink_.exits;
+  EXPECT_EQ(sink_.lost, 0U);
+  for (const KeptEvent& seen : sink_.events)
+    EXPECT_EQ(seen.event.wait_status, seen.event.pid == parent ? 0 : 3 << 8);
 }
 
 TEST_F(BpfTest, DrainsNotMoreThanItsBound) {

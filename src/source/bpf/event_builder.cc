@@ -85,6 +85,12 @@ EventBuilder::Subject EventBuilder::subject_of(const Decoded& record) {
 
 void EventBuilder::add(const Decoded& record, uint64_t roots) {
   if (record.head->kind == KNELL_RECORD_FORK && namespaces_) report_birth(record);
+  if (record.head->kind == KNELL_RECORD_FORK && lifetimes_) {
+    const knell_process& process = *record.process;
+    if (process.child_tid == process.child_pid)
+      out_.sink().on_process_begun(process.child_pid, process.child_start_ns / Timebase::kTickNs,
+                                   /*exact=*/true);
+  }
   if ((record.head->flags & KNELL_RECORD_BIRTH) != 0) return;  // no listener asked for the event
   Subject subject = subject_of(record);
   subject.roots = roots;
@@ -108,6 +114,27 @@ void EventBuilder::add_exit(const Decoded* details, const knell_mark& mark, uint
   subject.signal = mark.signal;
   subject.roots = roots;
   add(subject, described ? details : nullptr);
+}
+
+void EventBuilder::add_missed(const Missed& missed, uint64_t roots) {
+  const bool fork = missed.type == KNELL_EVENT_FORK, over = missed.type == KNELL_EVENT_EXIT;
+  const int32_t subject = fork ? missed.ppid : missed.pid;
+  const knell_id id{out_.boot(), missed.pid, missed.start, KNELL_ID_START};
+  if (Slot* slot = out_.begin(missed.type, KNELL_VIA_BPF, subject, subject, missed.found_ns)) {
+    knell_event& event = slot->event;
+    if (!over) table_.describe(*slot, subject, process::ProcessTable::ReadProc::kYes);
+    if (!fork) event.id = id;
+    if (fork) {
+      event.child_pid = event.child_tid = missed.pid;
+      event.child_id = id;
+    }
+    if (missed.status) {
+      event.has |= KNELL_HAS_STATUS;
+      event.wait_status = *missed.status;
+    }
+    out_.commit(*slot, filter::RootBits(roots_, roots));
+  }
+  if (over) out_.sink().on_process_ended(missed.pid, missed.start, {});
 }
 
 void EventBuilder::add(const Subject& subject, const Decoded* record) {

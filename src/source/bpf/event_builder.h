@@ -30,6 +30,7 @@ class EventBuilder {
     raw_ = wanted.level == KNELL_LEVEL_RAW;
     owners_ = wanted.owners;
     namespaces_ = wanted.namespaces;
+    lifetimes_ = wanted.lifetimes;
     roots_ = wanted.roots;
   }
   process::CgroupTree& cgroups() { return cgroups_; }
@@ -39,6 +40,8 @@ class EventBuilder {
   void add(const Decoded& record, uint64_t roots);
   // Adds the exit that a mark reports. `details` is null if no details came.
   void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots);
+  // Adds an event that did not come. Of a living process, with what /proc shows now.
+  void add_missed(const Missed& missed, uint64_t roots);
 
  private:
   // What an event is about, whichever record it comes from.
@@ -71,7 +74,7 @@ class EventBuilder {
   Output& out_;
   process::ProcessTable& table_;
   process::CgroupTree cgroups_;
-  bool raw_ = false, owners_ = false, namespaces_ = false;
+  bool raw_ = false, owners_ = false, namespaces_ = false, lifetimes_ = false;
   std::vector<int32_t> roots_;
   std::array<event::NamespacePids, event::kMostLevels> levels_{};
 };

@@ -59,6 +59,17 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
+// For a mark that does not fit into the ring of exits: uses the reserve, else the map `unsent`, else
+// counts the exit as lost.
+static __always_inline void reserve_mark(struct knell_mark* mark) {
+  mark->head.stamp_ns = bpf_ktime_get_ns();
+  if (bpf_ringbuf_output(&reserve, mark, sizeof *mark, 0) == 0) return;
+  struct knell_life life = {.pid = mark->pid, .start_ns = mark->start_ns};
+  mark->head.stamp_ns = bpf_ktime_get_ns();
+  const bool kept = bpf_map_update_elem(&unsent, &life, mark, BPF_ANY) == 0;
+  __sync_fetch_and_add(kept ? &losses.unsent : &losses.exits, 1);
+}
+
 // Whether the signal on which the mark is sent may never come, although the parent does not ignore
 // it now: the exit signal is not SIGCHLD; or the process is in a pid namespace, whose first process
 // ignores SIGCHLD at its end; or a tracer reaps a thread; or the parent dies too, and the next
@@ -121,7 +132,7 @@ int on_exit(__u64* ctx) {
   struct knell_mark mark;
   fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
   mark.head.flags = KNELL_RECORD_NO_MARK;
-  if (bpf_ringbuf_output(&reserve, &mark, sizeof mark, 0)) __sync_fetch_and_add(&losses.exits, 1);
+  reserve_mark(&mark);
   return 0;
 }
 
@@ -166,9 +177,7 @@ static __always_inline void on_exit_signal(struct task_struct* leader,
   if (settings.raw || !wants_exit(status) || !wants_process(leader, uid, bits)) return;
   struct knell_mark mark;
   fill_mark(&mark, leader, parent, uid, status, bits);
-  if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0) == 0) return;
-  mark.head.stamp_ns = bpf_ktime_get_ns();
-  if (bpf_ringbuf_output(&reserve, &mark, sizeof mark, 0)) __sync_fetch_and_add(&losses.exits, 1);
+  if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0)) reserve_mark(&mark);
 }
 
 SEC("tp_btf/signal_generate")

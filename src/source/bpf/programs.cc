@@ -197,6 +197,7 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
   bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
+  bpf_map__set_max_entries(maps.maps.unsent, static_cast<__u32>(options.unsent_exits));
   KNELL_TRY(programs.load_object(*object, log));
   void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                       bpf_map__fd(maps.maps.pids), 0);
@@ -281,6 +282,7 @@ int Programs::roots() const { return bpf_map__fd(maps().maps.roots); }
 int Programs::cgroups() const { return bpf_map__fd(maps().maps.cgroups); }
 int Programs::cgroup_paths() const { return bpf_map__fd(maps().maps.cgroup_paths); }
 int Programs::stored_execs() const { return bpf_map__fd(maps().maps.stored_execs); }
+int Programs::unsent() const { return bpf_map__fd(maps().maps.unsent); }
 
 int Programs::connector() const { return bpf_program__fd(find(Program::kConnector)); }
 int32_t Programs::hierarchy() const { return maps().rodata->hierarchy; }

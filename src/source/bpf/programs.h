@@ -58,6 +58,7 @@ class Programs {
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
+    size_t unsent_exits = KNELL_MOST_UNSENT;  // size of the map `unsent`
     // The hierarchy whose cgroups are reported; 0: version 2
     int32_t hierarchy = 0;
     bool older_kernel_for_testing = false;  // act as if dying processes could not be read
@@ -94,6 +95,7 @@ class Programs {
   int cgroups() const;
   int cgroup_paths() const;
   int stored_execs() const;
+  int unsent() const;
   // Descriptor of the program of that name, which must be loaded; see Bpf::set_connector().
   int connector() const;
   int32_t hierarchy() const;

@@ -57,9 +57,10 @@ enum {
   KNELL_STORED_ARGS =
       1024,  // kept per process if a dying process cannot be read; see stored_execs.h
   KNELL_STORED_PATH = 512,
-  KNELL_MOST_LEVELS = 8,          // pid namespaces below the initial one
-  KNELL_MOST_PROCESSES = 262144,  // processes under the roots; the buckets take 4 MB
-  KNELL_PID_WORDS = 4194304 / 64  // 64 pids a word, up to the kernel's limit of pids: 512 KiB
+  KNELL_MOST_LEVELS = 8,           // pid namespaces below the initial one
+  KNELL_MOST_PROCESSES = 262144,   // processes under the roots; the buckets take 4 MB
+  KNELL_PID_WORDS = 4194304 / 64,  // 64 pids a word, up to the kernel's limit of pids: 512 KiB
+  KNELL_MOST_UNSENT = 65536        // exits in the map `unsent`; its buckets take 1 MiB
 };
 
 struct knell_record {
@@ -74,6 +75,13 @@ struct knell_mark {
   __u64 start_ns, roots;
   __s32 pid, status, signal, ppid;
   __u32 uid, pad;
+};
+
+// Names a process for ever.
+struct knell_life {
+  __s32 pid;
+  __u32 pad;
+  __u64 start_ns;
 };
 
 struct knell_process {
@@ -140,4 +148,5 @@ struct knell_settings {
 struct knell_losses {
   __u64 exits, forks, execs, comms, changes;
   __u64 births;  // forks with KNELL_RECORD_BIRTH
+  __u64 unsent;  // no loss: how many exits were put into the map `unsent`, rising
 };

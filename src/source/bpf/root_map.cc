@@ -169,6 +169,10 @@ void RootMap::remove_ended(int32_t pid, uint64_t start) {
   bpf_map_delete_elem(map_fd_, &pid);
 }
 
+std::optional<uint64_t> RootMap::bits_of(int32_t pid) const {
+  return order_.empty() ? std::nullopt : bits_at(map_fd_, pid);
+}
+
 uint64_t RootMap::translate(uint64_t bits) const {
   uint64_t translated = 0;
   for (; bits != 0; bits &= bits - 1) {

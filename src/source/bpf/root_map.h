@@ -31,6 +31,8 @@ class RootMap {
   // Removes the bits of removed roots from the map, in pieces. Call it from time to time.
   void forget_some(ScanBudget& budget);
   uint64_t translate(uint64_t bits) const;
+  // The bits of a process, to be translated; nullopt: it is under no root.
+  std::optional<uint64_t> bits_of(int32_t pid) const;
   // Removes a process that has ended, if the programs do not see its end. `start`: clock ticks
   // since boot.
   void remove_ended(int32_t pid, uint64_t start);

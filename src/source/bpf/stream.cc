@@ -22,7 +22,8 @@
 // the room of a record less than kLateNs after its stamp. It delivers these in the order of their
 // stamps. Later records are held for another pass, which follows at once. If a ring has more
 // records than a pass takes, the pass delivers only records up to the last one that it took from
-// this ring.
+// this ring. The exits of the map `unsent` are sorted and then read like a ring; they are moved out
+// of the map after the clock was read.
 //
 // Exits. The details of an exit wait until its mark comes; see programs.bpf.c. The mark may never
 // come: the parent ignores SIGCHLD, or the exit signal is 0, or the first process of a pid
@@ -143,12 +144,15 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   waiting_.keep();
   hold_from(next);
   for (Ring& ring : rings_) ring.release();
+  unsent_.release();
   return !held_.empty() || !rings_empty();
 }
 
-// Reads the rings into items_. Returns a stamp: items_ has all records with stamps up to it.
+// Reads the rings and unsent_ into items_. Returns a stamp: items_ has all records with stamps up
+// to it.
 Result<uint64_t> Bpf::collect() {
   uint64_t until = clock_.monotonic_ns() - kLateNs;
+  unsent_.take_all(programs_.losses().unsent);
   for (Ring& ring : rings_) ring.begin_pass();
   for (Ring& ring : rings_) {
     uint64_t last = 0;
@@ -168,7 +172,16 @@ Result<uint64_t> Bpf::collect() {
     // may be delivered.
     if (ring.stuck()) until = std::min(until, last < kLateNs ? 0 : last - kLateNs);
   }
-  return until;
+  size_t taken = 0;
+  uint64_t last = 0;
+  for (; taken < kBatch; ++taken) {
+    const auto record = unsent_.next(until);
+    if (!record) break;
+    last = reinterpret_cast<const knell_record*>(record->data())->stamp_ns;
+    items_.push_back({last, *record, -1, static_cast<uint32_t>(items_.size())});
+  }
+  received_ += taken;
+  return unsent_.has_until(until) ? last : until;
 }
 
 // Moves the undelivered items into held_; those that are in rings are copied.
@@ -208,7 +221,8 @@ void Bpf::hold(uint64_t stamp_ns, std::string_view record) {
 }
 
 bool Bpf::rings_empty() const {
-  return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); });
+  return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); }) &&
+         unsent_.empty(programs_.losses().unsent);
 }
 
 // ------------------------------------------------------------------------------------- events
@@ -317,7 +331,7 @@ bool Bpf::report_loss(Class of, uint64_t lost, uint64_t stamp_ns) {
     // Losses after this record are reported later, with their types. So the counters are remembered
     // only if all that they count is reported now.
     if (now.forks + now.execs + now.comms + now.changes == lost) {
-      reported_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births};
+      reported_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births, 0};
     }
   }
   report_hole(raw);
@@ -329,6 +343,21 @@ void Bpf::report_hole(const event::Raw& hole) {
     out_.sink().on_births_lost(hole.u.lost.count);
   if (wanted_.level == KNELL_LEVEL_RAW) out_.sink().on_thread_event(hole, {});
   out_.add_hole(hole, KNELL_VIA_BPF, true);
+}
+
+void Bpf::report_missed(const Missed& missed) {
+  if (missed.type != KNELL_EVENT_EXIT) {
+    const int32_t pid = missed.pid;
+    return builder_.add_missed(missed, roots_.translate(roots_.bits_of(pid).value_or(0)));
+  }
+  if (!reported_exits_.note(missed.pid, missed.start)) return;
+  // Its details have come, and only its mark is missing.
+  const WaitingExits::Entry* entry = waiting_.find(missed.pid);
+  if (entry == nullptr || entry->start_ns / kTickNs != missed.start)
+    return builder_.add_missed(missed, 0);
+  auto details = waiting_.take(missed.pid, entry->start_ns);
+  report_exit(details->record, mark_of(*decode(details->record)));
+  waiting_.recycle(*std::move(details));
 }
 
 // Reports lost births, not at their place in the stream but earlier: the sink must not use an old

@@ -15,6 +15,9 @@ namespace knell::source {
 namespace {
 
 constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
+// How much is read again in a call of finish(), so that the socket is drained in between. Chosen,
+// not measured: some milliseconds.
+constexpr size_t kReadAgain = 512;
 
 // Whether the task of an event has run. Another source reports a birth before the child runs.
 bool has_run(const event::Raw& raw) {
@@ -38,6 +41,7 @@ Assembler::Assembler(const AssemblerOptions& options, Output& out, const process
 
 Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) {
   reported_types_ = mask;
+  lifetimes_ = wanted.lifetimes;
   exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
   const bool more = table_.keep({.details = wanted.details,
                                  .threads = (mask & KNELL_EVENT_FORK) != 0,
@@ -65,7 +69,8 @@ void Assembler::scan_all() {
 }
 
 bool Assembler::scan_some(ScanBudget& budget) {
-  return table_.scan_some(budget, [&](int32_t pid) { return exits_.knows(pid); });
+  return table_.scan_some(
+      budget, [&](int32_t pid) { return exits_.knows(pid) || out_.sink().is_awaited(pid); });
 }
 
 // ----------------------------------------------------------------------------------------- owners
@@ -172,6 +177,8 @@ void Assembler::begin_process(const event::Raw& fork) {
   if (dying != nullptr && dying->followed_ns >= fork.stamp_ns) return;
   if (dying != nullptr) end_of_one(fork.pid, *dying, ExitTracker::status_from_exits(*dying));
   exits_.forget(fork.pid);
+  if (lifetimes_)
+    out_.sink().on_process_begun(fork.pid, out_.time().ticks(fork.stamp_ns), /*exact=*/false);
 }
 
 void Assembler::on_fork(const event::Raw& raw) {
@@ -294,11 +301,15 @@ void Assembler::finish() {
   // Entries that changed during the hole would make later events wrong. Reading /proc again takes
   // time, so it is done at most once in kLookNs, however many holes there are.
   const uint64_t now = hole_ ? out_.clock().monotonic_ns() : 0;
-  if (!hole_ || now < looked_ns_ + kLookNs) return;
-  hole_ = false;
-  looked_ns_ = now;
-  table_.read_again();
-  scan_all();
+  if (hole_ && now >= looked_ns_ + kLookNs) {
+    hole_ = false;
+    looked_ns_ = now;
+    table_.read_again();
+    reading_again_ = true;
+  }
+  if (!reading_again_) return;
+  ScanBudget piece{.left = kReadAgain};
+  reading_again_ = !scan_some(piece) || !scan_under_roots(piece);
 }
 
 void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_t> status) {
@@ -319,6 +330,8 @@ void Assembler::end(const End& end, Slot* slot) {
     out_.commit_reserved(*slot, table_);
     if (slot->event.id.kind == KNELL_ID_START) start = slot->event.id.start;
   }
+  if (end.missed != nullptr && !table_.has(end.pid, end.missed->start))
+    return out_.sink().on_process_ended(end.pid, end.missed->start, {});
   // For listeners in other pid namespaces, which added the process by its pid there.
   std::array<event::NamespacePids, event::kMostLevels> levels;
   size_t count = 0;
@@ -337,8 +350,55 @@ void Assembler::fill_exit(Slot& slot, const End& end) {
     event.wait_status = *end.status;
   }
   event.exit_signal = end.signal;
+  if (end.missed != nullptr) return fill_missed(slot, *end.missed);
   table_.describe(slot, end.pid, process::ProcessTable::ReadProc::kYes);
   if (event.ppid == 0) event.ppid = end.parent;
+}
+
+// ---------------------------------------------------------------------------------------- recovery
+
+void Assembler::report_missed(const Missed& missed) {
+  if (missed.type == KNELL_EVENT_EXIT) {
+    exits_.forget(missed.pid);
+    return end(End{.pid = missed.pid,
+                   .tid = missed.pid,
+                   .stamp_ns = missed.found_ns,
+                   .status = missed.status,
+                   .signal = 0,
+                   .parent = 0,
+                   .missed = &missed},
+               out_.reserve_exit());
+  }
+  const bool fork = missed.type == KNELL_EVENT_FORK;
+  const int32_t subject = fork ? missed.ppid : missed.pid;
+  if (fork) {
+    table_.read_one(missed.pid);
+  } else {
+    event::Raw exec;
+    exec.what = KNELL_EVENT_EXEC;
+    exec.stamp_ns = missed.found_ns;
+    exec.pid = exec.tid = missed.pid;
+    table_.on_exec(exec);
+  }
+  Slot* slot = begin(missed.type, subject, subject, missed.found_ns);
+  if (slot == nullptr) return;
+  table_.describe(*slot, subject, process::ProcessTable::ReadProc::kYes);
+  if (fork) {
+    slot->event.child_pid = slot->event.child_tid = missed.pid;
+    slot->event.child_id = {out_.boot(), missed.pid, missed.start, KNELL_ID_START};
+  }
+  commit(*slot);
+}
+
+// An exit that did not come. The time of the end is unknown, and so is the duration.
+void Assembler::fill_missed(Slot& slot, const Missed& missed) {
+  knell_event& event = slot.event;
+  event.id = table_.stamp_id(missed.pid, missed.found_ns);
+  if (table_.has(missed.pid, missed.start))
+    table_.describe(slot, missed.pid, process::ProcessTable::ReadProc::kNo);
+  if (missed.exact) event.id = {out_.boot(), missed.pid, missed.start, KNELL_ID_START};
+  event.has &= ~uint64_t{KNELL_HAS_DURATION};
+  event.duration_ns = 0;
 }
 
 // The kernel counts thread-level events, so at process level the count is not exact.
@@ -348,7 +408,7 @@ void Assembler::on_lost(const event::Raw& raw) {
 }
 
 void Assembler::sweep(size_t at_least) {
-  table_.sweep(at_least, [&](int32_t pid) { return !probe_.exists(pid); });
+  table_.sweep(at_least, [&](int32_t pid) { return is_gone(pid); });
   exits_.sweep(at_least);
 }
 

@@ -58,6 +58,8 @@ class Assembler {
   // All events sent to the connector before `at_ns` have been read.
   void set_read_until(uint64_t at_ns) { read_until_ns_ = std::max(read_until_ns_, at_ns); }
   void finish();
+  // See Source::report_missed().
+  void report_missed(const Missed& missed);
   // Checks a bounded number of entries, `at_least` or more, and erases those of processes that
   // ended without an event: with zero exits filtered out nothing else erases them. Call it after
   // finish(), when the connector was left empty.
@@ -65,10 +67,10 @@ class Assembler {
   // Erases only processes whose exit was read. Call it instead of sweep() if the connector was not
   // left empty.
   void sweep_ended() {
-    table_.sweep_ended([&](int32_t pid) { return !probe_.exists(pid); });
+    table_.sweep_ended([&](int32_t pid) { return is_gone(pid); });
   }
   // The latest time to call finish() again; 0: no call is needed.
-  uint64_t due_ns() const { return exits_.due_ns(); }
+  uint64_t due_ns() const { return reading_again_ ? kDueNow : exits_.due_ns(); }
   bool has_noted() const { return exits_.has_noted(); }
   void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
   // See Source::is_urgent().
@@ -83,10 +85,13 @@ class Assembler {
     uint64_t stamp_ns;
     std::optional<int32_t> status;
     uint32_t signal;
-    int32_t parent;  // 0: unknown
+    int32_t parent;                  // 0: unknown
+    const Missed* missed = nullptr;  // the exit did not come: it is recovered
   };
 
   void scan_all();
+  // Whether the entry of this process is not needed any more.
+  bool is_gone(int32_t pid) const { return !probe_.exists(pid) && !out_.sink().is_awaited(pid); }
 
   void begin_process(const event::Raw& fork);
   void on_fork(const event::Raw& raw);
@@ -109,6 +114,7 @@ class Assembler {
     return out_.begin(type, KNELL_VIA_CONNECTOR, pid, tid, stamp_ns);
   }
   void fill_exit(Slot& slot, const End& end);
+  void fill_missed(Slot& slot, const Missed& missed);
   void commit(Slot& slot);
 
   AssemblerOptions options_;
@@ -118,7 +124,9 @@ class Assembler {
   uint64_t births_read_ns_ = 0;  // all births that options_.births reported before were read
   ExitTracker exits_;
   uint32_t reported_types_ = 0;
+  bool lifetimes_ = false;      // see SourceRequest
   bool hole_ = false;           // events were lost, and /proc was not read since
+  bool reading_again_ = false;  // it is being read, a piece in each finish()
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;      // when /proc was last read because of a hole
 };

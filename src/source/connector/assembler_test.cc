@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,10 @@ class FilteredOutput : public KeptOutput {
   bool wants(Slot& slot, const filter::Ancestry&) override {
     return filter::passes(filter::Rule::kReleased, shown, slot.event);
   }
+  bool is_awaited(int32_t pid) const override { return awaited.contains(pid); }
+  void on_process_begun(int32_t pid, uint64_t, bool) override { begun.push_back(pid); }
+  std::set<int32_t> awaited;
+  std::vector<int32_t> begun;
   std::vector<int32_t> overs() const {
     std::vector<int32_t> pids;
     for (const Ended& one : ended) pids.push_back(one.pid);
@@ -592,6 +597,104 @@ TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
   n.finish();
   ASSERT_EQ(batch.size(), 1U);
   EXPECT_EQ(std::string(batch[0].event.comm.data, batch[0].event.comm.size), "new");
+}
+
+// --------------------------------------------------------------------------------------- recovery
+
+TEST_F(AssemblerTest, ReadsProcInPiecesAfterALoss) {
+  constexpr int kProcesses = 300;
+  for (int pid = 1; pid <= kProcesses; ++pid) tree.add(pid, {.start = 1});
+  drain({});
+  for (int pid = 1; pid <= kProcesses; pid += 2) tree.remove(pid);
+  clock.now_ns += 2'000'000'000;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  drain({hole});
+  EXPECT_EQ(assembler().due_ns(), kDueNow);
+  int drains = 0;
+  for (; drains < 100 && assembler().due_ns() != 0; ++drains) drain({});
+  EXPECT_GT(drains, 1);
+  EXPECT_EQ(assembler().due_ns(), 0U);
+  EXPECT_EQ(assembler().table().size(), kProcesses / 2U);
+}
+
+TEST_F(AssemblerTest, AMissedExitHasWhatIsStored) {
+  tree.add(40, {.start = 1, .comm = "db", .cmdline = std::string("db\0", 3)});
+  drain({});
+  output.awaited = {40};
+  tree.remove(40);
+  clock.now_ns += 2'000'000'000;
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock.now_ns;
+  EXPECT_EQ(drain({hole}), (Seen{"other"}));  // reads /proc again: 40 is awaited, so it stays
+  output.out.begin_drain();
+  assembler().report_missed(
+      {.type = KNELL_EVENT_EXIT, .pid = 40, .start = 1, .status = 0x700, .found_ns = clock.now_ns});
+  ASSERT_EQ(batch.size(), 1U);
+  const knell_event& seen = batch[0].event;
+  EXPECT_EQ(std::string(seen.comm.data, seen.comm.size), "db");
+  EXPECT_NE(seen.args.data, nullptr);
+  EXPECT_EQ(seen.wait_status, 0x700);
+  EXPECT_EQ(seen.id.start, 1U);
+  EXPECT_EQ(seen.has & KNELL_HAS_DURATION, 0U);
+  EXPECT_EQ(output.overs(), (std::vector<int32_t>{40}));
+  EXPECT_EQ(assembler().table().size(), 0U);
+}
+
+// Another process has the pid: its details are not those of the one that ended.
+TEST_F(AssemblerTest, AMissedExitHasNoDetailsOfALaterProcess) {
+  tree.add(40, {.start = 50, .comm = "later"});
+  clock.now_ns = 2'000'000'000;
+  drain({});
+  output.out.begin_drain();
+  assembler().report_missed(
+      {.type = KNELL_EVENT_EXIT, .pid = 40, .start = 1, .status = {}, .found_ns = clock.now_ns});
+  ASSERT_EQ(batch.size(), 1U);
+  EXPECT_EQ(batch[0].event.comm.data, nullptr);
+  EXPECT_EQ(batch[0].event.id.start, 1U);
+  EXPECT_EQ(batch[0].event.has & KNELL_HAS_STATUS, 0U);
+  EXPECT_EQ(output.overs(), (std::vector<int32_t>{40}));
+  EXPECT_EQ(assembler().table().size(), 1U);
+}
+
+TEST_F(AssemblerTest, AMissedForkAndExecHaveWhatProcShows) {
+  tree.add(30, {.start = 1, .comm = "parent"});
+  clock.now_ns = 2'000'000'000;
+  drain({});
+  tree.add(40, {.ppid = 30, .start = 50, .comm = "child", .cmdline = std::string("child\0", 6)});
+  output.out.begin_drain();
+  assembler().report_missed({.type = KNELL_EVENT_FORK,
+                             .pid = 40,
+                             .ppid = 30,
+                             .start = 50,
+                             .status = {},
+                             .found_ns = clock.now_ns});
+  assembler().report_missed({.type = KNELL_EVENT_EXEC,
+                             .pid = 40,
+                             .ppid = 30,
+                             .start = 50,
+                             .status = {},
+                             .found_ns = clock.now_ns});
+  ASSERT_EQ(batch.size(), 2U);
+  const knell_event &fork = batch[0].event, &exec = batch[1].event;
+  EXPECT_EQ(fork.pid, 30);
+  EXPECT_EQ(fork.child_pid, 40);
+  EXPECT_EQ(fork.child_id.start, 50U);
+  EXPECT_EQ(std::string(fork.comm.data, fork.comm.size), "parent");
+  EXPECT_EQ(exec.pid, 40);
+  EXPECT_EQ(std::string(exec.comm.data, exec.comm.size), "child");
+  EXPECT_NE(exec.args.data, nullptr);
+}
+
+TEST_F(AssemblerTest, ReportsTheBeginningOfProcessesForLifetimes) {
+  drain({fork_of(50, 1, 10)});
+  EXPECT_TRUE(output.begun.empty());
+  request.lifetimes = true;
+  EXPECT_TRUE(assembler().set_request(request, reported_types));
+  drain({fork_of(51, 1, 20), fork_of(51, 51, 21, 52)});
+  EXPECT_EQ(output.begun, (std::vector<int32_t>{51}));
 }
 
 // ----------------------------------------------------------------------------------------- owners

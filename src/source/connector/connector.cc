@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "event/mask.h"
 #include "filter/classic_bpf.h"
 #include "filter/rule.h"
 
@@ -242,6 +243,7 @@ bool Connector::report_overflow(ThreadEvents& sink) {
   raw.u.lost.types = losable_;
   raw.u.lost.counted = true;
   raw.u.lost.exact = mask_held_ && filtering_ != Filtering::kNone;
+  lost_by_types_[event::types_of(losable_)] += raw.u.lost.count;
   losable_ = mask_;
   mask_held_ = true;
   // The kernel sets ENOBUFS shortly before it counts the drop; then the count is reported later.
@@ -291,7 +293,10 @@ Capabilities Connector::capabilities() const {
 }
 
 Counters Connector::counters() const {
-  return {.received = received_, .lost = loss_.total(), .repaired = repaired_};
+  return {.received = received_,
+          .lost = loss_.total(),
+          .lost_by_types = lost_by_types_,
+          .repaired = repaired_};
 }
 
 }  // namespace knell::source

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -110,6 +111,7 @@ class Connector {
   uint64_t last_ns_;                 // stamp of the last event before the next hole
   uint64_t healthy_ns_;              // the last time at which events were known to arrive
   LossCounter loss_;
+  std::map<uint32_t, uint64_t> lost_by_types_;  // see Counters
   uint32_t losable_;          // types that may be among the losses not reported yet
   bool mask_held_ = true;     // the mask is the same since losses were last reported
   uint64_t overflow_ns_ = 0;  // time of an overflow whose hole is still to be reported; 0: none

@@ -45,6 +45,7 @@ ThreadRequest thread_request(const SourceRequest& wanted) {
                   KNELL_EVENT_GID | KNELL_EVENT_SID;
   }
   if (!wanted.roots.empty()) asked.mask |= KNELL_EVENT_FORK;
+  if (wanted.lifetimes) asked.mask |= KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
   // A process's uid and namespaces are followed from its fork.
   if (wanted.owners || wanted.namespaces)
     asked.mask |= KNELL_EVENT_FORK | KNELL_EVENT_UID | KNELL_EVENT_EXIT;
@@ -169,6 +170,11 @@ Result<bool> ConnectorSource::settle() {
 Result<void> ConnectorSource::check_health() {
   sweep_ = kSweepACheck;
   return connector_->check_health();
+}
+
+process::Tracked ConnectorSource::recoverable(const SourceRequest& wanted) const {
+  if (wanted.level != KNELL_LEVEL_PROCESS) return process::Tracked::kNone;
+  return wanted.any_pid || !wanted.pids.empty() ? process::Tracked::kAll : process::Tracked::kNamed;
 }
 
 Counters ConnectorSource::counters() const {

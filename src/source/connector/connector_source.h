@@ -43,6 +43,8 @@ class ConnectorSource final : public Source, private ThreadEvents {
   bool is_urgent() const override { return assembler_->is_urgent(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
+  process::Tracked recoverable(const SourceRequest& wanted) const override;
+  void report_missed(const Missed& missed) override { assembler_->report_missed(missed); }
   Capabilities capabilities() const override { return connector_->capabilities(); }
   Counters counters() const override;
 

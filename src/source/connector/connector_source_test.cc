@@ -44,6 +44,15 @@ TEST(ThreadRequest, OwnersNeedBirthsChangesAndEnds) {
   }
 }
 
+TEST(ThreadRequest, LifetimesNeedAllForksAndExits) {
+  SourceRequest wanted = request(kNonzero);
+  wanted.lifetimes = true;
+  const ThreadRequest asked = thread_request(wanted);
+  EXPECT_EQ(asked.mask & (KNELL_EVENT_FORK | KNELL_EVENT_EXIT),
+            KNELL_EVENT_FORK | KNELL_EVENT_EXIT);
+  EXPECT_FALSE(asked.forks_of_threads_only);
+}
+
 TEST(ThreadRequest, ExitsWithDetailsStatusNeedThreadCounts) {
   const ThreadRequest asked = thread_request(request(KNELL_EVENT_EXIT));
   EXPECT_EQ(asked.mask, KNELL_EVENT_EXIT | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK);

@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The comparison of the set with the kernel's processes. Events of the same processes are still
+// queued while it reads /proc, so nothing is decided by what it read alone:
+//
+//   kListing   reads all processes, a piece at a time. What differs from the set becomes a
+//              candidate: a known process that is gone or a zombie, or whose pid another process
+//              has; a process that is not known.
+//   kSettling  waits until all events from before the end of the list were read, and for kSettleNs
+//              more, since a process may be gone before the kernel sends its exit.
+//   kDeciding  A process that is still in the set, although it was gone then, has lost its exit. A
+//              process that is alive and still not in the set has lost its fork. If its event came
+//              in the meantime, the set has changed, and the candidate is dropped.
+//
+// So each event that was lost is reported once, also if further events are lost meanwhile: another
+// comparison follows then. A process that began and ended between two comparisons is unknown. A pid
+// that is in use again shows in the start time, or in the fork event of the later process.
+//
+// Only a process that began after track() can have lost its fork; those from before were read by
+// scan_some(), or ended before they were read.
+#include "process/live_set.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace knell::process {
+
+void LiveSet::track(Tracked tracked, bool execs, uint64_t now_ticks) {
+  const bool more_execs = execs && !std::exchange(execs_, execs);
+  const Tracked before = std::exchange(tracked_, tracked);
+  if (before == tracked) {
+    if (!more_execs || tracked != Tracked::kAll) return;
+    cancel();
+    unread_ = true;  // which processes have called exec
+    return;
+  }
+  cancel();
+  if (tracked == Tracked::kAll) {
+    since_ticks_ = now_ticks;
+    unread_ = true;
+    return;
+  }
+  unread_ = false;
+  std::vector<int32_t> others;
+  known_.for_each([&](int32_t pid, const Known& known) {
+    if (tracked == Tracked::kNone || !known.named) others.push_back(pid);
+  });
+  for (const int32_t pid : others) erase(pid);
+  if (tracked == Tracked::kNone) lost_ = false;
+}
+
+// The comparison that runs is given up, and begun again later.
+void LiveSet::cancel() {
+  lost_ |= phase_ == Phase::kListing || phase_ == Phase::kSettling || phase_ == Phase::kDeciding;
+  phase_ = Phase::kIdle;
+  candidates_ = {};
+}
+
+size_t LiveSet::bytes() const {
+  return known_.bytes() + candidates_.capacity() * sizeof(Candidate) +
+         named_.capacity() * sizeof(int32_t);
+}
+
+LiveSet::Known* LiveSet::add(int32_t pid, uint64_t start, bool exact) {
+  Known& known = *known_.emplace(pid).first;
+  if (known.pidfd) --open_;
+  known = Known();
+  known.start = start;
+  known.exact = exact;
+  known.round = round_;
+  return &known;
+}
+
+void LiveSet::erase(int32_t pid) {
+  const Known* known = known_.find(pid);
+  if (known == nullptr) return;
+  if (known->pidfd) --open_;
+  known_.erase(pid);
+}
+
+// ------------------------------------------------------------------------------------------ events
+
+void LiveSet::follow(int32_t pid, uint64_t start) {
+  if (tracked_ == Tracked::kNone) return;
+  UniqueFd pidfd = open_ < most_open_ ? kernel_.open(pid) : UniqueFd();
+  // After the descriptor was opened, so that it is of the process with this start.
+  const auto state = kernel_.state_of(pid);
+  if (!state || (start != 0 && state->start != start)) return;
+  Known* known = known_.find(pid);
+  if (known == nullptr || !is_same(*known, state->start)) known = add(pid, state->start, true);
+  known->named = true;
+  known->executed = state->executed;
+  if (known->pidfd || !pidfd) return;
+  known->pidfd = std::move(pidfd);
+  ++open_;
+}
+
+void LiveSet::unfollow(int32_t pid) {
+  Known* known = known_.find(pid);
+  if (known == nullptr) return;
+  if (tracked_ != Tracked::kAll) return erase(pid);
+  known->named = false;
+  if (known->pidfd) --open_;
+  known->pidfd.reset();
+}
+
+std::optional<LiveSet::Difference> LiveSet::begin(int32_t pid, uint64_t start, bool exact) {
+  Known* known = known_.find(pid);
+  std::optional<Difference> before;
+  if (known != nullptr) {
+    // It was read in /proc, or named, while its fork event was still queued.
+    if (known->exact && known->start + 1 >= start) return std::nullopt;
+    before = take_ended(pid, *known);
+  }
+  if (tracked_ == Tracked::kAll) add(pid, start, exact);
+  return before;
+}
+
+void LiveSet::executed(int32_t pid) {
+  if (Known* known = known_.find(pid)) known->executed = true;
+}
+
+std::optional<LiveSet::Difference> LiveSet::end(int32_t pid, uint64_t start) {
+  const Known* known = known_.find(pid);
+  if (known == nullptr) return std::nullopt;
+  if (start != 0 && start + 1 < known->start) return std::nullopt;  // of a later process
+  if (start > known->start + 1) return take_ended(pid, *known);
+  erase(pid);
+  return std::nullopt;
+}
+
+LiveSet::Difference LiveSet::take_ended(int32_t pid, const Known& known) {
+  const Difference difference{.pid = pid,
+                              .start = known.start,
+                              .exact = known.exact,
+                              .status = kernel_.status_of(pid, known.pidfd)};
+  erase(pid);
+  return difference;
+}
+
+// ------------------------------------------------------------------------------------------- scans
+
+bool LiveSet::scan_some(ScanBudget& budget) {
+  if (std::exchange(unread_, false)) {
+    phase_ = Phase::kReading;
+    kernel_.begin_list();
+  }
+  while (phase_ == Phase::kReading && budget.left > 0) {
+    const int32_t pid = kernel_.next_pid();
+    if (pid == 0)
+      phase_ = Phase::kIdle;
+    else
+      read_one(pid);
+    budget.spend(1);
+  }
+  return phase_ != Phase::kReading;
+}
+
+// The exit of a zombie may have been sent before events were received, so zombies are not added.
+// The fork of a process that began later is still queued, or a comparison finds that it was lost.
+void LiveSet::read_one(int32_t pid) {
+  const auto state = kernel_.state_of(pid);
+  if (!state || state->ended) return;
+  Known* known = known_.find(pid);
+  if (known == nullptr && state->start <= since_ticks_) known = add(pid, state->start, true);
+  if (known != nullptr && is_same(*known, state->start)) known->executed |= state->executed;
+}
+
+// -------------------------------------------------------------------------------------- comparison
+
+uint64_t LiveSet::due_ns() const {
+  switch (phase_) {
+    case Phase::kIdle:
+      if (!lost_) return 0;
+      return unread_ ? 1 : std::max<uint64_t>(began_ns_ + kEveryNs, 1);
+    case Phase::kSettling:
+      return listed_ns_ + kSettleNs;
+    case Phase::kReading:
+      return lost_ ? 1 : 0;
+    case Phase::kListing:
+    case Phase::kDeciding:
+      break;
+  }
+  return 1;
+}
+
+void LiveSet::advance(ScanBudget& budget, uint64_t read_until_ns, Report& report) {
+  if (tracked_ == Tracked::kNone) return;
+  if (lost_ && (unread_ || phase_ == Phase::kReading) && !scan_some(budget)) return;
+  if (phase_ == Phase::kIdle && lost_ && clock_.monotonic_ns() >= began_ns_ + kEveryNs)
+    begin_comparison();
+  while (phase_ == Phase::kListing && budget.left > 0) {
+    const int32_t pid = tracked_ == Tracked::kAll ? kernel_.next_pid()
+                        : named_.empty()          ? 0
+                                                  : named_.back();
+    if (pid == 0) {
+      end_listing();
+      break;
+    }
+    if (tracked_ != Tracked::kAll) named_.pop_back();
+    compare_one(pid);
+    budget.spend(1);
+  }
+  if (phase_ == Phase::kSettling && read_until_ns >= listed_ns_ + kSettleNs)
+    phase_ = Phase::kDeciding;
+  while (phase_ == Phase::kDeciding && budget.left > 0) {
+    if (candidates_.empty()) {
+      candidates_ = {};
+      phase_ = Phase::kIdle;
+      return;
+    }
+    if (!report.has_room()) return;
+    Candidate candidate = std::move(candidates_.back());
+    candidates_.pop_back();
+    decide(candidate, report);
+    budget.spend(1);
+  }
+}
+
+void LiveSet::begin_comparison() {
+  lost_ = false;
+  began_ns_ = clock_.monotonic_ns();
+  ++round_;
+  phase_ = Phase::kListing;
+  if (tracked_ == Tracked::kAll) return kernel_.begin_list();
+  named_.clear();
+  known_.for_each([&](int32_t pid, const Known&) { named_.push_back(pid); });
+}
+
+void LiveSet::compare_one(int32_t pid) {
+  const auto state = kernel_.state_of(pid);
+  Known* known = known_.find(pid);
+  const bool same = known != nullptr && state && is_same(*known, state->start);
+  if (same && !state->ended) {
+    known->round = round_;
+    if (execs_ && state->executed && !known->executed)
+      candidates_.push_back({Difference::Kind::kExecuted, pid, state->start});
+    return;
+  }
+  // A descriptor that is opened before the process is reaped has its status afterwards.
+  if (same && !known->pidfd && open_ < most_open_) {
+    known->pidfd = kernel_.open(pid);
+    if (known->pidfd) ++open_;
+  }
+  if (!same && state && !state->ended && tracked_ == Tracked::kAll)
+    candidates_.push_back({Difference::Kind::kBegun, pid, state->start});
+}
+
+void LiveSet::end_listing() {
+  listed_ns_ = clock_.monotonic_ns();
+  if (tracked_ == Tracked::kAll && kernel_.list_failed()) {
+    cancel();
+    return;
+  }
+  std::ranges::reverse(candidates_);  // they are decided from the end: parents first
+  // The ended ones before all others: one may have had the pid of a new one.
+  known_.for_each([&](int32_t pid, const Known& known) {
+    if (known.round != round_) candidates_.push_back({Difference::Kind::kEnded, pid, known.start});
+  });
+  phase_ = candidates_.empty() ? Phase::kIdle : Phase::kSettling;
+}
+
+void LiveSet::decide(Candidate& candidate, Report& report) {
+  const int32_t pid = candidate.pid;
+  Known* known = known_.find(pid);
+  const auto state = kernel_.state_of(pid);
+  Difference found{.kind = candidate.kind, .pid = pid, .start = candidate.start};
+  if (candidate.kind == Difference::Kind::kEnded) {
+    if (known == nullptr || known->start != candidate.start) return;
+    // It was not in the list, but it is alive after all.
+    if (state && is_same(*known, state->start) && !state->ended) return;
+    return report.on_difference(take_ended(pid, *known));
+  }
+  if (!state || state->start != candidate.start || state->ended) return;
+  found.ppid = state->ppid;
+  if (candidate.kind == Difference::Kind::kBegun) {
+    if (known != nullptr) return;
+    known = add(pid, state->start, true);
+    if (state->start > since_ticks_) report.on_difference(found);
+  } else if (known == nullptr || !is_same(*known, state->start)) {
+    return;
+  }
+  if (!execs_ || !state->executed || std::exchange(known->executed, true)) return;
+  if (state->start <= since_ticks_ && candidate.kind == Difference::Kind::kBegun) return;
+  found.kind = Difference::Kind::kExecuted;
+  report.on_difference(found);
+}
+
+}  // namespace knell::process

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "source/bpf/record.h"
+
+namespace knell::source {
+
+// The reader of the map `unsent`: the exits for which no ring had room, with their status and
+// stamp. take_all() empties the map; next() returns its marks in the order of their stamps, in one
+// pass or in several, as Ring does. Not thread-safe.
+class UnsentExits {
+ public:
+  explicit UnsentExits(int map_fd) : map_fd_(map_fd) {}
+
+  // Moves all marks out of the map. `count`: knell_losses::unsent; the map is read only if that has
+  // changed. Takes about 10 ms for a full map.
+  void take_all(uint64_t count);
+  // The next mark with a stamp up to `until_ns`; nullopt: there is none. The record stays valid
+  // until release().
+  std::optional<std::string_view> next(uint64_t until_ns);
+  // Whether next() stopped at a mark that is within `until_ns`, because the caller did.
+  bool has_until(uint64_t until_ns) const {
+    return at_ < marks_.size() && marks_[at_].head.stamp_ns <= until_ns;
+  }
+  void release();
+  bool empty(uint64_t count) const { return at_ == marks_.size() && count == count_; }
+
+ private:
+  int map_fd_;
+  uint64_t count_ = 0;             // knell_losses::unsent before the last take_all()
+  std::vector<knell_mark> marks_;  // sorted by their stamps
+  size_t at_ = 0;                  // index of the mark that next() returns next
+};
+
+}  // namespace knell::source

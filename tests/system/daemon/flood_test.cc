@@ -241,7 +241,7 @@ class Flooded {
 
 // Many processes are alive, since the daemon may have to read each of them for a request.
 TEST_F(Flood, NoRequestTakesLongAndOtherClientsAreServed) {
-  constexpr int kIdle = 1000;
+  constexpr int kIdle = 3000;
   const std::string socket = daemon_->socket();
   for (int i = 0; i < kIdle; ++i) start([] { ::pause(); });
   Flooded others(socket);
@@ -252,10 +252,10 @@ TEST_F(Flood, NoRequestTakesLongAndOtherClientsAreServed) {
   const double request_us = longest("request_us"), turn_us = longest("turn_us");
   std::printf("longest request %.0f us, turn %.0f us of CPU\n", request_us, turn_us);
   EXPECT_GT(request_us, 0);
-  // A request should take at most a millisecond; the rest is for slow machines and unoptimised
-  // builds.
-  EXPECT_LT(request_us, 10'000);
-  EXPECT_LT(turn_us, 20'000);
+  // A request should take at most a millisecond; the rest is for busy machines and unoptimised
+  // builds. To read each of the processes takes longer.
+  EXPECT_LT(request_us, 25'000);
+  EXPECT_LT(turn_us, 50'000);
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ Error explained(const Error& error, const std::string& path) {
                 ": there is no journal; knelld writes one, see [journal] in "
                 "knelld.toml(5)",
             true};
-  if (error.code == EACCES)
+  if (error.code == EACCES && ::euidaccess(path.c_str(), R_OK) != 0)
     return {EACCES,
             path +
                 ": permission denied; root and members of the group of the file may "

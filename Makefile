@@ -5,24 +5,34 @@
 # (as root; else it prints the command); with everything there that costs nothing.
 
 ARGS ?=
+BUILD ?= build
 TIMES ?= 5
 JOBS ?= $(shell nproc)
 
-.PHONY: help build watch bench test stress check format clean
+.PHONY: help build install deb watch bench test stress check format clean
 help:
-	@echo 'make build   the programs, into build/bin/'
-	@echo 'make watch   build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
-	@echo 'make bench   build, install rivals, run knell-bench table and storm; ARGS="CASE ..." for another case'
-	@echo 'make test    build and run every test'
-	@echo 'make stress  make test TIMES (5) times beside stress-ng; ARGS="-R REGEX" for some of them'
-	@echo 'make check   what takes longer: clang, sanitizers, clang-tidy, fuzzers, formatting'
-	@echo 'make format  clang-format over the sources'
-	@echo 'make clean   remove build/'
+	@echo 'make build    the programs, into build/bin/'
+	@echo 'make install  build, then install below PREFIX (/usr/local); DESTDIR=DIR is put in front of it'
+	@echo 'make deb      the Debian packages, into build/deb/packages/'
+	@echo 'make watch    build, then run knell watch; for example: make watch ARGS="-e nonzero-exit"'
+	@echo 'make bench    build, install rivals, run knell-bench table and storm; ARGS="CASE ..." for another case'
+	@echo 'make test     build and run every test'
+	@echo 'make stress   make test TIMES (5) times beside stress-ng; ARGS="-R REGEX" for some of them'
+	@echo 'make check    what takes longer: clang, sanitizers, clang-tidy, fuzzers, formatting'
+	@echo 'make format   clang-format over the sources'
+	@echo 'make clean    remove build/'
 
 build:
 	@tools/install-deps build
 	@cmake --preset default
 	@cmake --build build --target programs
+
+install: build
+	@DESTDIR='$(DESTDIR)' cmake --install $(BUILD) $(if $(PREFIX),--prefix '$(PREFIX)')
+
+deb:
+	@tools/install-deps build deb
+	@tools/make-deb
 
 watch: build
 	@build/bin/knell watch $(ARGS)
@@ -47,7 +57,7 @@ stress:
 	@tools/stress $(TIMES) -- $(ARGS)
 
 check:
-	@tools/install-deps build test check
+	@tools/install-deps build test deb check
 	@tools/check
 
 format:

@@ -2,40 +2,56 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the headers, the library with its pkg-config file and CMake package, the programs, the
-# files of systemd and the man pages.
+# files of systemd, the man pages and the completions. The components are the Debian packages: see
+# KnellPackages.cmake.
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/knell DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        COMPONENT development
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 set(programs knell knelld libknell)
-install(TARGETS knell)
+install(TARGETS knell COMPONENT programs)
 if(KNELL_COMPAT)
   list(APPEND programs libknell-compat)
-  install(TARGETS libknell-compat)
+  install(TARGETS libknell-compat COMPONENT compat)
 endif()
-install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT programs)
 # systemd finds these files below /usr and /usr/local. knelld needs no configuration file, so
 # knelld.toml, which lists the defaults, is installed as an example.
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
-        DESTINATION lib/systemd/system)
+        DESTINATION lib/systemd/system COMPONENT programs)
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
-        RENAME knell.conf)
-install(FILES ${PROJECT_SOURCE_DIR}/packaging/knelld.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
+        RENAME knell.conf COMPONENT programs)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.tmpfiles DESTINATION lib/tmpfiles.d
+        RENAME knell.conf COMPONENT programs)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/knelld.toml
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT programs)
 install(CODE "
   set(KNELLD \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}/knelld)
   configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.service.in
-                 ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)")
-install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system)
-install(TARGETS libknell EXPORT knell)
+                 ${CMAKE_BINARY_DIR}/package/knelld.service @ONLY)"
+        COMPONENT programs)
+install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system
+        COMPONENT programs)
+install(TARGETS libknell EXPORT knell
+        LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
-install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package})
-file(WRITE ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
-     "include(\${CMAKE_CURRENT_LIST_DIR}/knellTargets.cmake)\n")
+install(EXPORT knell NAMESPACE knell:: FILE knellTargets.cmake DESTINATION ${package}
+        COMPONENT development)
+if(TARGET libknell-static)
+  list(APPEND programs libknell-static)
+  get_target_property(archive libknell-static ARCHIVE)
+  install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+endif()
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/knellConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/package/knellConfig.cmake INSTALL_DESTINATION ${package}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/package/knellConfig.cmake
-              ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package})
+              ${CMAKE_BINARY_DIR}/package/knellConfigVersion.cmake DESTINATION ${package}
+        COMPONENT development)
 # Written at install time, because `cmake --install --prefix` may change the prefix.
 install(CODE "
   set(prefix \${CMAKE_INSTALL_PREFIX})
@@ -43,9 +59,10 @@ install(CODE "
   set(includedir ${CMAKE_INSTALL_INCLUDEDIR})
   set(version ${PROJECT_VERSION})
   set(description \"${PROJECT_DESCRIPTION}\")
-  configure_file(${PROJECT_SOURCE_DIR}/cmake/knell.pc.in ${CMAKE_BINARY_DIR}/package/knell.pc @ONLY)")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/knell.pc.in ${CMAKE_BINARY_DIR}/package/knell.pc @ONLY)"
+        COMPONENT development)
 install(FILES ${CMAKE_BINARY_DIR}/package/knell.pc
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 
 # Man pages: docs/man/NAME.SECTION.scd -> build/share/man/manSECTION/NAME.SECTION
 find_program(KNELL_SCDOC scdoc)
@@ -62,13 +79,44 @@ if(KNELL_SCDOC)
     add_custom_command(OUTPUT ${out} DEPENDS ${page} VERBATIM
       COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/share/man/man${section}
       COMMAND sh -c "${KNELL_SCDOC} < '${page}' > '${out}.new' && mv '${out}.new' '${out}'")
-    install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+    set(component programs)
+    if(section EQUAL 3)
+      set(component development)
+    elseif(name STREQUAL "knell-compat.1")
+      set(component compat)
+    endif()
+    install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
+            COMPONENT ${component})
     list(APPEND made ${out})
   endforeach()
 elseif(pages)
   message(STATUS "knell: no scdoc, so no man pages")
 endif()
 add_custom_target(man ALL DEPENDS ${made})
+
+# Completions for bash and zsh, from the --help of the programs.
+find_program(KNELL_PYTHON_FOR_TOOLS python3)
+if(KNELL_PYTHON_FOR_TOOLS)
+  set(out ${CMAKE_BINARY_DIR}/share/completions)
+  set(tool ${PROJECT_SOURCE_DIR}/tools/make-completions)
+  add_custom_command(OUTPUT ${out}/bash/knell ${out}/zsh/_knell VERBATIM
+    COMMAND ${KNELL_PYTHON_FOR_TOOLS} ${tool} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${out}
+    DEPENDS knell knelld ${tool})
+  add_custom_target(completions ALL DEPENDS ${out}/bash/knell ${out}/zsh/_knell)
+  list(APPEND programs completions)
+  set(folder ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${out}/bash/knell DESTINATION ${folder} COMPONENT programs)
+  install(FILES ${out}/bash/knell DESTINATION ${folder} RENAME knelld COMPONENT programs)
+  # Debian's zsh has a folder of its own for files of packages.
+  set(folder site-functions)
+  if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+    set(folder vendor-completions)
+  endif()
+  install(FILES ${out}/zsh/_knell DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${folder}
+          COMPONENT programs)
+else()
+  message(STATUS "knell: no python3, so no completions for bash and zsh")
+endif()
 
 # The targets of `make build` and `make watch`: everything except tests and benchmarks.
 add_custom_target(programs DEPENDS ${programs} man)

@@ -117,7 +117,25 @@ static inline uint32_t knell_valid_event(uint32_t mask) {
 #endif
 
 #ifdef KNELL_CN_PROC_KERNEL_NAMES
+#ifdef __cplusplus
+// valid_event() of Linux 6.6 to 6.9 is not valid C++: it assigns an integer to an enum. The macro
+// gives its parameter a type that accepts the assignment.
+template <class Enum>
+struct knell_kernel_mask {
+  Enum value;
+  knell_kernel_mask(Enum mask) : value(mask) {}  // NOLINT(google-explicit-constructor)
+  operator Enum() const { return value; }        // NOLINT(google-explicit-constructor)
+  knell_kernel_mask& operator&=(uint32_t bits) {
+    value = static_cast<Enum>(static_cast<uint32_t>(value) & bits);
+    return *this;
+  }
+};
+#define valid_event(parameter) valid_event(knell_kernel_mask<enum proc_cn_event> ev_type)
+#endif
 #include <linux/cn_proc.h>
+#ifdef __cplusplus
+#undef valid_event
+#endif
 #ifndef PROC_EVENT_ALL
 #define PROC_EVENT_NONZERO_EXIT KNELL_EVENT_NONZERO_EXIT
 #define PROC_EVENT_ALL KNELL_EVENT_ALL

@@ -37,7 +37,9 @@
 //
 // Errors: functions return 0 or a count on success, a negative errno on failure; errno itself does
 // not change. knell_explain() describes the last error of the calling thread. The library throws no
-// exceptions: it terminates the program if it cannot allocate memory.
+// exceptions. Any function that returns errors may return -ENOMEM; the handle stays valid, and
+// events that could not be stored are reported as lost by a later knell_read(). Callbacks must not
+// throw.
 //
 // fork(2): a handle belongs to the process that opened it. A forked child may close the handle,
 // which has no effect on the parent; every other call fails with -EINVAL.
@@ -290,7 +292,8 @@ KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uin
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
 // Changes the mask of an open listener. As with options.events, unknown bits are cleared, then 0
-// means all. Events that are in both masks are not lost by the change.
+// means all. Events that are in both masks are not lost by the change. Errors: via bpf -EPERM: types
+// that were not asked for before need the capabilities that knell_open() needed.
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 
 // The descriptor to poll for POLLIN; it never changes and is owned by the handle. When it is
@@ -302,11 +305,12 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // Never waits for events. With names or full details, the first event of a user may query the
 // system's user database (NSS). Lost events are reported as an event (KNELL_EVENT_LOST), never as
 // an error.
-// Errors: -EIO and others: the source failed, knell_explain() says why; the events returned before
-// it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or corrupt
-// here. Of the daemon: if the daemon goes away, this is not an error: the library reconnects, and
-// then reports one lost event without a count, from the last event received to the new
-// subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
+// Errors: -ENOMEM out of memory: call again; a lost event without a count follows if events could
+// not be stored. -EIO and others: the source failed, knell_explain() says why; the events returned
+// before it failed are correct. Of a recording: -ENODATA it has ended; -EBADMSG it is truncated or
+// corrupt here. Of the daemon: if the daemon goes away, this is not an error: the library
+// reconnects, and then reports one lost event without a count, from the last event received to the
+// new subscription; -EBADMSG the daemon sent malformed data; any other: the daemon closed the
 // connection for good, and knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
@@ -464,6 +468,16 @@ KNELL_API int knell_verify_journal(const char* path,
 // were reaped); if it is unknown, KNELL_HAS_STATUS is not set. Does not reap a child. Errors:
 // -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
+
+// Sends `signal` to the process `pid`, and waits until the process has exited and its memory is
+// free, as knell_wait() does. With SIGKILL the kernel frees the memory at once
+// (process_mrelease(2), Linux 5.15), even if the process is blocked. Allocates nothing unless it
+// fails. The signal is sent to the process that is then waited for, never to a later one with its
+// pid. If the status of a process that is not a child is not known at its death, it is reported
+// without. Errors: those of knell_wait(), -ETIMEDOUT: the signal was sent, but the process did not
+// end in time; -EPERM the caller may not send it; -EINVAL no such signal, or `pid` is the caller.
+KNELL_API int knell_kill(pid_t pid, int signal, const struct timespec* timeout,
+                         struct knell_event* ret_event);
 
 // --------------------------------------------------------------------------------------------------
 // text

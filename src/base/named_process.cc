@@ -16,21 +16,42 @@
 #include "base/proc_stat.h"
 
 namespace knell {
+namespace {
+
+std::unexpected<Error> is_thread(pid_t id, pid_t process) {
+  return say(ESRCH, std::to_string(id) + " is a thread of process " + std::to_string(process) +
+                        ", not a process");
+}
+
+}  // namespace
 
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   auto pidfd = try_pidfd_open(pid);
   if (const auto process = !pidfd ? process_of_thread(pid) : std::nullopt)
-    return say(ESRCH, std::to_string(pid) + " is a thread of process " + std::to_string(*process) +
-                          ", not a process");
-  if (!pidfd && pidfd.error() == ESRCH)
-    return say(ESRCH, "there is no process " + std::to_string(pid));
+    return is_thread(pid, *process);
+  if (!pidfd && pidfd.error() == ESRCH) return no_pidfd(pid, ESRCH);
   // Read after the pidfd is open, so that the start is that of the process it refers to.
   const auto stat = start != 0 ? read_proc_stat(pid) : std::nullopt;
   if (stat && stat->start != start)
     return say(ESRCH,
                "process " + std::to_string(pid) + " has another start time: its pid was reused");
   return pidfd ? *std::move(pidfd) : UniqueFd();
+}
+
+// For a thread that is not the leader of its process the kernel returns EINVAL, and from 6.16 on
+// ENOENT.
+std::unexpected<Error> no_pidfd(pid_t pid, int error) {
+  if (error == ENOSYS || error == EPERM)
+    return say(EPROTONOSUPPORT,
+               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3), or a seccomp "
+               "filter denies them");
+  if (error == EINVAL || error == ENOENT) {
+    if (const auto process = process_of_thread(pid)) return is_thread(pid, *process);
+    error = ESRCH;
+  }
+  if (error == ESRCH) return say(ESRCH, "there is no process " + std::to_string(pid));
+  return make_error(error, "watch process " + std::to_string(pid));
 }
 
 bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <expected>
 #include <optional>
 
 #include "base/result.h"
@@ -18,6 +19,9 @@ namespace knell {
 // process. Errors: EINVAL the pid is not above 0; ESRCH there is no such process (any more), or the
 // id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
+
+// Explains why pidfd_open() failed with `error`.
+std::unexpected<Error> no_pidfd(pid_t pid, int error);
 
 // Whether a process with this pid exists, dead or alive.
 bool process_exists(pid_t pid);

@@ -107,6 +107,15 @@ Result<UniqueFd> pidfd_open(pid_t pid, unsigned flags) {
   return *std::move(fd);
 }
 
+int send_signal(int pidfd, int signal) {
+  return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? 0 : errno;
+}
+
+void release_memory(int pidfd) {
+  constexpr long kProcessMrelease = 448;  // the same number on all architectures
+  (void)::syscall(kProcessMrelease, pidfd, 0);
+}
+
 bool is_dead(int pidfd) { return (poll_now(pidfd) & (POLLIN | POLLHUP)) != 0; }
 
 std::optional<int32_t> exit_info(int pidfd) {

@@ -23,6 +23,14 @@ Result<UniqueFd> pidfd_open(pid_t pid, unsigned flags = 0);
 // As pidfd_open(), for hot paths, where ESRCH is frequent: the error is only the errno.
 std::expected<UniqueFd, int> try_pidfd_open(pid_t pid, unsigned flags = 0);
 
+// Sends a signal to the process. Returns the errno of a failure, or 0: ESRCH it was reaped, EPERM.
+int send_signal(int pidfd, int signal);
+
+// Frees the memory of a process that has got SIGKILL now, on the time of the caller, although the
+// process may be blocked and cannot do so itself. Does nothing where the kernel cannot (before
+// Linux 5.15, another process with the same memory, no permission).
+void release_memory(int pidfd);
+
 // Whether the process is dead: no thread of it runs, whether it was reaped or not.
 bool is_dead(int pidfd);
 

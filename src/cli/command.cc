@@ -27,7 +27,9 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_run());
   all.push_back(make_record());
   all.push_back(make_wait());
+  all.push_back(make_kill());
   all.push_back(make_tree());
+  all.push_back(make_timeline());
   all.push_back(make_status());
   all.push_back(make_doctor());
 #ifdef KNELL_COMPAT
@@ -41,7 +43,7 @@ std::string overview() {
       "knell reports when processes fork, exec, change and exit: only the events you ask "
       "for.\n\nUsage:\n";
   for (const auto& command : all_commands()) {
-    out += fmt::format("  knell {:<7} {:<30} {}\n", command->name(), command->synopsis(),
+    out += fmt::format("  knell {:<8} {:<30} {}\n", command->name(), command->synopsis(),
                        command->summary());
   }
   out +=

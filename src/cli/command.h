@@ -42,7 +42,9 @@ std::unique_ptr<Command> make_record();
 std::unique_ptr<Command> make_history();
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
+std::unique_ptr<Command> make_kill();
 std::unique_ptr<Command> make_tree();
+std::unique_ptr<Command> make_timeline();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_compat();  // not built with -D KNELL_COMPAT=OFF

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <knell/knell.hpp>
+#include <utility>
 
 #include "cli/find_program.h"
 #include "cli/message.h"
@@ -84,13 +85,38 @@ Outcome<Hook> Hook::create(std::vector<std::string> command, const Signals& sign
 }
 
 void Hook::add(const knell_event& event) {
+  if (limit_ != 0) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= minute_ends_) {
+      end_minute();
+      minute_ends_ = now + std::chrono::minutes(1);
+    }
+    if (in_minute_ == limit_) {
+      ++skipped_;
+      return;
+    }
+    ++in_minute_;
+  }
   Run run;
   append_json_line(run.json, event);
   run.variables = variables_of(event, run.json);
   waiting_.push_back(std::move(run));
 }
 
+void Hook::end_minute() {
+  in_minute_ = 0;
+  const uint64_t skipped = std::exchange(skipped_, 0);
+  if (skipped == 0) return;
+  waiting_.push_back({fmt::format("{{\"type\":\"summary\",\"skipped\":{}}}\n", skipped),
+                      {"KNELL_TYPE=summary", fmt::format("KNELL_SKIPPED={}", skipped)}});
+}
+
+std::optional<std::chrono::steady_clock::time_point> Hook::minute_ends() const {
+  return skipped_ == 0 ? std::nullopt : std::optional(minute_ends_);
+}
+
 void Hook::reap_and_start() {
+  if (skipped_ != 0 && std::chrono::steady_clock::now() >= minute_ends_) end_minute();
   reap();
   while (running_.size() < kMostRunning && !waiting_.empty()) {
     start(waiting_.front());

@@ -5,7 +5,10 @@
 #include <knell/knell.h>
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -26,6 +29,9 @@ class Hook {
 
   // Errors: kUsage: CMD cannot be found. `signals` must outlive the Hook.
   static Outcome<Hook> create(std::vector<std::string> command, const Signals& signals);
+  // At most so many events a minute are passed to CMD; at the end of a minute with more, CMD runs
+  // once with their number. 0: no limit.
+  void set_limit(size_t events_a_minute) { limit_ = events_a_minute; }
 
   void add(const knell_event& event);
   bool full() const { return waiting_.size() >= kQueue; }
@@ -33,6 +39,10 @@ class Hook {
   // Reaps the runs that ended and starts the next ones.
   void reap_and_start();
   size_t drop_waiting();
+  // No event follows: the minute ends now.
+  void end_minute();
+  // When reap_and_start() must be called for the end of the minute; nullopt: not for that.
+  std::optional<std::chrono::steady_clock::time_point> minute_ends() const;
   std::string summary() const;  // "12 runs of mail, 1 failed, 2 still running"
 
  private:
@@ -49,6 +59,10 @@ class Hook {
   std::vector<std::string> command_;
   std::string path_;
   const Signals* signals_;
+  size_t limit_ = 0;
+  std::chrono::steady_clock::time_point minute_ends_;
+  size_t in_minute_ = 0;  // events passed to CMD
+  uint64_t skipped_ = 0;  // further events of this minute
   std::deque<Run> waiting_;
   std::unordered_set<pid_t> running_;
   uint64_t runs_ = 0;

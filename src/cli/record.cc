@@ -10,11 +10,14 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <functional>
 #include <knell/knell.hpp>
 #include <utility>
 
 #include "base/duration.h"
+#include "base/numbers.h"
 #include "base/scheduling.h"
 #include "base/unique_fd.h"
 #include "cli/command.h"
@@ -27,14 +30,28 @@ namespace {
 
 struct Progress {
   uint64_t recorded = 0;
+  uint64_t bytes = 0;  // of the recordings that were closed
   bool reader_gone = false;
+};
+
+// What replaces FILE when it is large; `bytes` 0: nothing.
+struct Rotation {
+  uint64_t bytes = 0;
+  size_t keep = 5;  // earlier recordings, FILE.1 being the newest
 };
 
 // Writes each batch to the recording; shows no text.
 class RecordView final : public View {
  public:
-  RecordView(Recorder& recorder, int fd, Progress& progress)
-      : recorder_(recorder), fd_(fd), progress_(progress) {}
+  // `next`: closes the recording, and opens the next one with the same descriptor; nullptr: the
+  // recording does not end before the command.
+  RecordView(Recorder& recorder, int fd, Progress& progress, uint64_t most_bytes,
+             std::function<Outcome<void>()> next)
+      : recorder_(recorder),
+        fd_(fd),
+        progress_(progress),
+        most_bytes_(most_bytes),
+        next_(std::move(next)) {}
   void begin(std::string&) override {}
   void add(const knell_event& event, std::string&) override {
     batch_.push_back(&event);
@@ -57,6 +74,7 @@ class RecordView final : public View {
     if (progress_.reader_gone) return false;
     if (error) return fail(kFailed, knell_explain());
     progress_.recorded += std::exchange(of_batch_, 0);
+    if (next_ && recorder_.bytes() >= most_bytes_) KNELL_TRY(next_());
     return true;
   }
 
@@ -64,6 +82,8 @@ class RecordView final : public View {
   Recorder& recorder_;
   int fd_;
   Progress& progress_;
+  uint64_t most_bytes_;
+  std::function<Outcome<void>()> next_;
   uint64_t of_batch_ = 0;
   std::vector<const knell_event*> batch_;
 };
@@ -86,13 +106,17 @@ class Record final : public Command {
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
+  Outcome<Rotation> rotation() const;
   Outcome<WatchPlan> plan() const;
   Outcome<UniqueFd> create() const;
+  Outcome<void> move_aside() const;
+  Outcome<void> close(Recorder& recorder, int fd, Progress& progress) const;
   Outcome<int> record(const WatchPlan& plan, Listener& listener, Signals& signals, int fd) const;
 
   Selection selection_;
   ListenFlags listen_;
-  std::string file_, count_, duration_;
+  std::string file_, count_, duration_, rotate_, keep_;
+  Rotation rotation_;
   bool force_ = false;
 };
 
@@ -119,9 +143,32 @@ void Record::add_options(CommandLine& line) {
   line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
   line.add_flag("-f,--force", force_, "overwrite FILE if it exists");
+  line.add_value(
+      "--rotate", rotate_, "SIZE",
+      "begin a new FILE when it has this size; the earlier ones\nare FILE.1, FILE.2, ...");
+  line.add_value("--keep", keep_, "N", "how many earlier ones are kept (default 5)");
   listen_.add_options(line);
   line.add_word("FILE", file_, "the file to write, - for standard output");
   selection_.add_predicate_options(line);
+}
+
+Outcome<Rotation> Record::rotation() const {
+  constexpr uint64_t kLeast = 4096;
+  constexpr int64_t kMostKept = 1000;
+  Rotation rotation;
+  if (rotate_.empty())
+    return keep_.empty() ? Outcome<Rotation>(rotation) : usage("--keep needs --rotate SIZE");
+  const auto bytes = parse_size(rotate_);
+  if (!bytes || *bytes < kLeast)
+    return usage("--rotate takes a size from 4K on, such as 64M, not '{}'", printable(rotate_));
+  rotation.bytes = *bytes;
+  if (file_ == "-") return usage("--rotate needs a file");
+  if (keep_.empty()) return rotation;
+  const auto keep = parse_number(keep_, 1, kMostKept);
+  if (!keep)
+    return usage("--keep takes a number from 1 to {}, not '{}'", kMostKept, printable(keep_));
+  rotation.keep = static_cast<size_t>(*keep);
+  return rotation;
 }
 
 Outcome<WatchPlan> Record::plan() const {
@@ -167,6 +214,27 @@ Outcome<UniqueFd> Record::create() const {
   return failed("{}: {}", printable(file_), std::strerror(errno));
 }
 
+// FILE becomes FILE.1, that becomes FILE.2, and so on; the last one that is kept is replaced.
+Outcome<void> Record::move_aside() const {
+  for (size_t n = rotation_.keep; n > 0; --n) {
+    const std::string from = n == 1 ? file_ : fmt::format("{}.{}", file_, n - 1);
+    if (::rename(from.c_str(), fmt::format("{}.{}", file_, n).c_str()) != 0 && errno != ENOENT)
+      return failed("cannot rename {}: {}", printable(from), std::strerror(errno));
+  }
+  return {};
+}
+
+Outcome<void> Record::close(Recorder& recorder, int fd, Progress& progress) const {
+  progress.bytes += recorder.bytes();
+  const std::error_code error = recorder.close();
+  if (error && error != std::errc::broken_pipe && !progress.reader_gone)
+    return fail(kFailed, knell_explain());
+  // fsync(2) fails with one of these errors for a pipe and other files that are not on a disk.
+  if (!error && ::fsync(fd) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+    return failed("cannot write the recording to the disk: {}", std::strerror(errno));
+  return {};
+}
+
 Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& signals,
                             int fd) const {
   std::error_code error;
@@ -178,31 +246,40 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
           processes, name, source_text(stats));
   Progress progress;
-  Watching watching(plan, listener, signals, nullptr,
-                    std::make_unique<RecordView>(recorder, fd, progress));
+  const auto next = [&]() -> Outcome<void> {
+    KNELL_TRY(close(recorder, fd, progress));
+    KNELL_TRY(move_aside());
+    KNELL_ASSIGN(const UniqueFd file, create());
+    // The descriptor keeps its number, which others know.
+    if (::dup3(file.get(), fd, O_CLOEXEC) < 0)
+      return failed("cannot begin the next recording: {}", std::strerror(errno));
+    recorder = Recorder::open(fd, listener, processes, error);
+    if (error) return fail(kFailed, knell_explain());
+    return {};
+  };
+  const bool rotates = rotation_.bytes != 0;
+  Watching watching(
+      plan, listener, signals, nullptr,
+      std::make_unique<RecordView>(recorder, fd, progress, rotation_.bytes,
+                                   rotates ? next : std::function<Outcome<void>()>()));
   const auto status = watching.run();
-  const uint64_t bytes = recorder.bytes();
-  error = recorder.close();
-  const bool closed = !error || error == std::errc::broken_pipe || progress.reader_gone;
-  std::string failure = closed ? "" : knell_explain();
-  // fsync(2) fails with one of these errors for a pipe and other files that are not on a disk.
-  const bool kept = ::fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
-  if (closed && !kept)
-    failure = fmt::format("cannot write the recording to the disk: {}", std::strerror(errno));
+  const auto closed = recorder ? close(recorder, fd, progress) : Outcome<void>();
   message(" {} event{} recorded, {}, {}\n", progress.recorded, progress.recorded == 1 ? "" : "s",
-          file_size_text(bytes), watching.summary().losses().text());
+          file_size_text(progress.bytes), watching.summary().losses().text());
   if (!status)
     return std::unexpected(Failure{status.error().status, name + ": " + status.error().line});
-  if (!failure.empty()) return failed("{}: {}", name, failure);
+  if (!closed) return failed("{}: {}", name, closed.error().line);
   return *status;
 }
 
 Outcome<int> Record::execute(std::vector<std::string>) {
   KNELL_ASSIGN(WatchPlan plan, this->plan());
+  KNELL_ASSIGN(rotation_, rotation());
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
   KNELL_ASSIGN(Listener listener, open_listener(plan.options));
   KNELL_TRY(plan.selection.apply(listener));
   if (plan.duration) Signals::end_after(*plan.duration);
+  if (rotation_.bytes != 0) KNELL_TRY(move_aside());
   const auto file = create();
   if (!file && file.error().status == kDone) return kDone;
   if (!file) return std::unexpected(file.error());

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/scheduling.h"
 #include "cli/background_writer.h"
 #include "cli/blocked_signals.h"
@@ -35,6 +36,8 @@
 #include "cli/listen.h"
 #include "cli/message.h"
 #include "cli/report.h"
+#include "cli/text.h"
+#include "cli/timeline_output.h"
 #include "cli/tree.h"
 #include "cli/watching.h"
 
@@ -57,9 +60,9 @@ constexpr size_t kMostUnwritten = size_t{1}
 class Running {
  public:
   // `probe`: the pid of the GroupProbe, which is not under CMD. `known`: what is known before CMD
-  // runs.
+  // runs. `timeline` may be nullptr.
   Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-          RunResult known, Report report, BackgroundWriter& writer);
+          RunResult known, Report report, BackgroundWriter& writer, TimelineFile* timeline);
 
   // Returns when CMD has ended and the report is written: CMD's wait status. Errors: kCannotRun,
   // kNotFound.
@@ -70,6 +73,8 @@ class Running {
   void take(const knell_event& taken);
   void take_command_exit(const knell_event& event);
   bool take_exec(const knell_event& event);
+  void add_to_timeline(knell_event event);
+  void write_timeline();
   bool wanted(const knell_event& event) const;
   void wait(std::optional<Clock::time_point> until);
   void drain();
@@ -83,17 +88,21 @@ class Running {
   pid_t pid_, probe_;
   Report report_;
   BackgroundWriter& writer_;
-  std::string unwritten_;  // the part of the report that is not written yet
+  TimelineFile* timeline_;
+  const int64_t started_ns_ = system_clock().realtime_ns();
+  uint64_t reaped_ns_ = 0;  // CLOCK_MONOTONIC
+  std::string unwritten_;   // the part of the report that is not written yet
   Tree tree_;
   RunResult result_;
   bool listener_failed_ = false;  // reading the listener failed
   bool report_closed_ = false;    // the report can no longer be written
-  bool exit_seen_ = false;        // the exit event of the child has come, or none will
+  bool exit_seen_ = false;        // the exit event of the child has come
+  bool exit_expected_ = true;     // it can still come
   std::set<std::string> flagged_programs_;
 };
 
 Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& child, pid_t probe,
-                 RunResult known, Report report, BackgroundWriter& writer)
+                 RunResult known, Report report, BackgroundWriter& writer, TimelineFile* timeline)
     : wanted_(wanted),
       listener_(listener),
       job_(job),
@@ -101,6 +110,7 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
       probe_(probe),
       report_(report),
       writer_(writer),
+      timeline_(timeline),
       tree_(child.pid(), ::getpid()),
       result_(std::move(known)) {
   const knell_stats stats = listener.stats();
@@ -108,6 +118,8 @@ Running::Running(uint32_t wanted, Listener& listener, Job& job, const Child& chi
   result_.scope_uid = stats.scope_uid;
   result_.via = stats.via;
   report_.begin(result_, unwritten_);
+  // CMD executes soon, and its forks must come later than its start.
+  if (timeline_ != nullptr) timeline_->history().start(pid_, system_clock().monotonic_ns());
 }
 
 bool Running::wanted(const knell_event& event) const {
@@ -120,6 +132,7 @@ bool Running::wanted(const knell_event& event) const {
 
 void Running::take_command_exit(const knell_event& event) {
   exit_seen_ = true;
+  exit_expected_ = false;
   if ((event.has & KNELL_HAS_STATUS) != 0) result_.exit = describe_exit(event);
 }
 
@@ -130,8 +143,34 @@ bool Running::take_exec(const knell_event& event) {
   const bool left = (event.flags & KNELL_FLAG_NOT_FOLLOWED) != 0;
   if (withheld) ++result_.privileges_withheld;
   if (left) ++result_.not_followed;
-  if (left && event.pid == pid_) exit_seen_ = true;
+  if (left && event.pid == pid_) exit_expected_ = false;
   return (withheld || left) && flagged_programs_.emplace(view(event.exe)).second;
+}
+
+// A child that was made with CLONE_PARENT is under CMD, as in the tree.
+void Running::add_to_timeline(knell_event event) {
+  if (event.pid == ::getpid() && event.type == KNELL_EVENT_FORK) {
+    if (exit_seen_) return;
+    event.pid = event.tid = pid_;
+    event.id = {};
+    event.comm = event.args = {};
+  }
+  timeline_->history().add(event);
+}
+
+void Running::write_timeline() {
+  if (timeline_ == nullptr) return;
+  if (!exit_seen_) {  // no event reported its exit, but it was reaped here
+    knell_event exit = exit_with(result_.wait_status);
+    exit.pid = exit.tid = pid_;
+    exit.mono_ns = reaped_ns_;
+    timeline_->history().add(exit);
+  }
+  timeline_->history().finish();
+  const auto written =
+      timeline_->write(fmt::format("{}Z, knell {}, via {}", rfc3339_text(started_ns_).substr(0, 19),
+                                   knell_version(), source_text(listener_.stats())));
+  if (!written) message("knell: {}; there is no timeline\n", written.error().line);
 }
 
 void Running::take(const knell_event& taken) {
@@ -148,6 +187,7 @@ void Running::take(const knell_event& taken) {
       ++result_.failed;
   }
   const bool flagged = event.type == KNELL_EVENT_EXEC && take_exec(event);
+  if (timeline_ != nullptr) add_to_timeline(event);
   // Report the exit first: add() may remove the process from the tree
   if (wanted(event) || flagged) report_.add(event, tree_, unwritten_);
   tree_.add(event, alive_in_proc);
@@ -199,7 +239,7 @@ void Running::wait(std::optional<Clock::time_point> until) {
 
 void Running::drain() {
   const auto until = Clock::now() + kLongestDrain;
-  while (!exit_seen_ && !listener_failed_ && Clock::now() < until) {
+  while (exit_expected_ && !listener_failed_ && Clock::now() < until) {
     wait(until);
     job_.step();
     while (read_events()) {
@@ -232,12 +272,14 @@ Outcome<int> Running::run(const Child& child) {
     return fail(error == ENOENT ? kNotFound : kCannotRun,
                 fmt::format("cannot run {}: {}", printable(result_.name), std::strerror(error)));
   result_.took = Clock::now() - started;
+  reaped_ns_ = system_clock().monotonic_ns();
   result_.wait_status = job_.wait_status();
   drain();
   if (result_.exit.ended.empty()) result_.exit = describe_exit(exit_with(result_.wait_status));
   if (const auto missed = loss_at_end(listener_)) take(*missed);
   result_.processes = tree_.processes();
   result_.still_running = tree_.count_alive(alive_in_proc);
+  write_timeline();
   report_.close(result_, unwritten_);
   finish_writing();
   return result_.wait_status;
@@ -322,7 +364,7 @@ class Run final : public Command {
                    uint32_t wanted, bool json) const;
 
   Selection selection_;
-  std::string format_, report_;
+  std::string format_, report_, timeline_;
   bool all_ = false;
 };
 
@@ -339,7 +381,8 @@ std::string_view Run::notes() const {
          "Examples:\n"
          "  knell run -- make -j8 >build.log\n"
          "  knell run --report failed.json -o json -- ./nightly.sh\n"
-         "  knell run -e nonzero-exit,exec -- ./configure\n";
+         "  knell run -e nonzero-exit,exec -- ./configure\n"
+         "  knell run --timeline build.html -- make -j8  which step takes the time\n";
 }
 
 void Run::add_options(CommandLine& line) {
@@ -347,6 +390,9 @@ void Run::add_options(CommandLine& line) {
   line.add_flag("--all", all_, "report every exit, not only the non-zero ones");
   line.add_value("--report", report_, "FILE", "write the report to FILE, not to standard error");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("--timeline", timeline_, "FILE",
+                 "draw when each process ran, and how it ended, in FILE.html,\n"
+                 "FILE.svg or FILE.pftrace (for Perfetto)");
 }
 
 Outcome<uint32_t> Run::wanted() const {
@@ -362,6 +408,10 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   if (!report_.empty()) {
     file.reset(::open(report_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file) return failed("--report {}: {}", printable(report_), std::strerror(errno));
+  }
+  std::optional<TimelineFile> timeline;
+  if (!timeline_.empty()) {
+    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_, command));
   }
   const int fd = file ? file.get() : STDERR_FILENO;
   const Report report(json, Screen::of(fd));
@@ -384,7 +434,8 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
   lower_oom_score();
   Job job(signals, probe, child, command.front());
-  Running running(wanted, listener, job, child, probe.pid(), std::move(known), report, *writer);
+  Running running(wanted, listener, job, child, probe.pid(), std::move(known), report, *writer,
+                  timeline ? &*timeline : nullptr);
   child.go();
   return running.run(child);
 }

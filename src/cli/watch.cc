@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/duration.h"
+#include "base/numbers.h"
 #include "base/privilege.h"
 #include "base/scheduling.h"
 #include "cli/command.h"
@@ -42,7 +43,7 @@ class Watch final : public Command {
 
   Selection selection_;
   ListenFlags listen_;
-  std::string format_, count_, duration_, interval_, read_, speed_;
+  std::string format_, count_, duration_, interval_, read_, speed_, exec_limit_;
   std::vector<std::string> by_;
   bool exec_ = false;  // for --help only: take_tail() removes --exec before the words are parsed
 };
@@ -77,6 +78,9 @@ void Watch::add_options(CommandLine& line) {
       "--exec", exec_,
       "the rest of the line is a command to run for each event,\nwith its JSON on standard input "
       "and KNELL_PID, KNELL_COMM,\nKNELL_EXIT_CODE, ... set; events are shown only with -o");
+  line.add_value("--exec-limit", exec_limit_, "N",
+                 "at most N runs of --exec a minute, then one with\nKNELL_SKIPPED, the number of "
+                 "further events");
   listen_.add_options(line);
   line.add_value("--read", read_, "FILE",
                  "show the events of a recording (knell record); - for stdin");
@@ -176,10 +180,18 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) tail.erase(tail.begin());  // "--exec"
   if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
   KNELL_ASSIGN(WatchPlan plan, this->plan(exec));
+  constexpr int64_t kMostRuns = 1'000'000;
+  if (!exec && !exec_limit_.empty()) return usage("--exec-limit needs --exec CMD ARG...");
+  const auto limit =
+      exec_limit_.empty() ? std::optional<int64_t>(0) : parse_number(exec_limit_, 1, kMostRuns);
+  if (!limit)
+    return usage("--exec-limit takes a number from 1 to {}, not '{}'", kMostRuns,
+                 printable(exec_limit_));
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {}));
   std::optional<Hook> hook;
   if (exec) {
     KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
+    hook->set_limit(static_cast<size_t>(*limit));
   }
   if (!plan.read.empty() && plan.duration) Signals::end_after(*plan.duration);
   ReplayOptions replay;

@@ -72,6 +72,9 @@ int Watching::wait_ms() const {
   std::optional<Clock::time_point> next;
   if (plan_.duration) next = started_ + *plan_.duration;
   if (!plan_.by.empty() && (!next || next_tick_ < *next)) next = next_tick_;
+  if (const auto end = hook_ != nullptr ? hook_->minute_ends() : std::nullopt;
+      end && (!next || *end < *next))
+    next = end;
   if (!next) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
@@ -182,6 +185,7 @@ void Watching::finish_hook() {
   if (hook_ == nullptr) return;
   const int signals = signals_so_far();
   size_t dropped = signals == 0 ? 0 : hook_->drop_waiting();
+  hook_->end_minute();
   while (hook_->busy() && signals == signals_so_far()) {
     hook_->reap_and_start();
     if (!hook_->busy()) break;

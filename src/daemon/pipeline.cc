@@ -33,6 +33,7 @@ Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, P
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
   source::SourceOptions options{.via = via_};
   options.births = other_;
+  options.load_all = true;  // the daemon drops the capabilities that loading needs
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
   feed_->scan_later();
   return {};

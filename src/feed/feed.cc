@@ -34,26 +34,50 @@ constexpr size_t kScannedADrain = 8;  // chosen, not measured: about a tenth of 
 
 }  // namespace
 
-Feed::Feed(int64_t latency_ns, source::Sink& sink)
-    : latency_ns_(latency_ns), batch_(kBatchSlots), out_(batch_, sink, clock_, boot_number()) {}
+Feed::Feed(const source::SourceOptions& options, int64_t latency_ns, source::Sink& sink)
+    : options_(options),
+      latency_ns_(latency_ns),
+      batch_(kBatchSlots),
+      out_(batch_, sink, clock_, boot_number()) {}
 
 Result<std::unique_ptr<Feed>> Feed::open(const source::SourceOptions& options, int64_t latency_ns,
                                          const Interest& interest, source::Sink& sink) {
-  std::unique_ptr<Feed> feed(new Feed(latency_ns, sink));
-  KNELL_TRY(feed->start(options, interest));
+  std::unique_ptr<Feed> feed(new Feed(options, latency_ns, sink));
+  KNELL_TRY(feed->start(interest));
   return feed;
 }
 
-Result<void> Feed::start(const source::SourceOptions& options, const Interest& interest) {
+Result<void> Feed::start(const Interest& interest) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, Alarm::create(epoll_.get(), kTimerTag));
-  KNELL_ASSIGN(auto opened, open_source(options, source::request_for(interest), out_));
+  KNELL_TRY(open_source(interest));
+  rearm(false);
+  return {};
+}
+
+Result<void> Feed::open_source(const Interest& interest) {
+  KNELL_ASSIGN(auto opened, source::open_source(options_, source::request_for(interest), out_));
+  if (source_ != nullptr) watch_source(false);
   source_ = std::move(opened.source);
   via_ = opened.via;
   watch_source(true);
   if (source_->has_health_checks()) health_ns_ = clock_.monotonic_ns() + kHealthNs;
-  rearm(false);
+  return {};
+}
+
+Result<void> Feed::replace_source(const Interest& interest, uint64_t from_ns) {
+  KNELL_TRY(open_source(interest));
+  paced_by_ns_ = -1;
+  more_ = false;
+  KNELL_TRY(set_interest(interest));
+  out_.begin_drain();
+  event::Raw hole;
+  hole.what = KNELL_EVENT_LOST;
+  hole.stamp_ns = clock_.monotonic_ns();
+  hole.u.lost.from_ns = from_ns;
+  hole.u.lost.types = interest.mask;
+  out_.add_hole(hole, via_, false);
   return {};
 }
 

@@ -36,6 +36,17 @@ class Feed final {
                                             int64_t latency_ns, const Interest& interest,
                                             source::Sink& sink);
 
+  // Replaces the source by a new one, after a call that ran out of memory and left the source in an
+  // unknown state. Puts a lost event without a count, from `from_ns` on, into the batch, which must
+  // be empty. Added processes must be added again. Errors: those of open(), then the source is as
+  // before, and those of set_interest().
+  Result<void> replace_source(const Interest& interest, uint64_t from_ns);
+  // Until then: the source is not watched, and fd() becomes readable at `until_ns`.
+  void suspend(uint64_t until_ns) {
+    watch_source(false);
+    alarm_.set(until_ns);
+  }
+
   // Replaces what is wanted, while events are received. Must be called once after open(), too.
   Result<void> set_interest(const Interest& interest);
   // From now on, set_interest() leaves scans of many processes to scan_some(), and the search for
@@ -75,13 +86,15 @@ class Feed final {
   knell_stats stats() const;
 
  private:
-  Feed(int64_t latency_ns, source::Sink& sink);
-  Result<void> start(const source::SourceOptions& options, const Interest& interest);
+  Feed(const source::SourceOptions& options, int64_t latency_ns, source::Sink& sink);
+  Result<void> start(const Interest& interest);
+  Result<void> open_source(const Interest& interest);
   void set_budget();
   void set_timer();
   Result<void> drain();
   void watch_source(bool watched);
 
+  const source::SourceOptions options_;
   int64_t latency_ns_;
   Clock& clock_ = system_clock();
   UniqueFd epoll_;

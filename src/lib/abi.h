@@ -1,14 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What every function of the C ABI needs: how it returns errors and text.
+// What every function of the C ABI needs: how it returns errors and text, and what it does without
+// memory.
 #pragma once
 
 #include <sys/types.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -16,29 +17,43 @@
 
 namespace knell::lib {
 
-// Guards a function of the C ABI. Its destructor restores errno, which the ABI must not change:
-// functions return their errors. It also terminates the program if an exception would leave the
-// function, because C callers cannot handle it. The only possible one is std::bad_alloc.
-class ErrnoGuard {
- public:
-  ErrnoGuard() = default;
-  ErrnoGuard(const ErrnoGuard&) = delete;
-  ErrnoGuard& operator=(const ErrnoGuard&) = delete;
-  ~ErrnoGuard() {
-    if (std::uncaught_exceptions() != exceptions_) std::terminate();
-    errno = saved_;
-  }
-
- private:
-  const int saved_ = errno;
-  const int exceptions_ = std::uncaught_exceptions();
+// The texts of the calling thread: of its last error, and one that functions may use. nullptr:
+// there is no memory for them.
+struct ThreadTexts {
+  std::string error = "no error", scratch;
 };
+ThreadTexts* thread_texts() noexcept;
 
-// The text of the calling thread's last error; knell_explain() returns it.
-std::string& last_error();
+// A text that is empty, and keeps its capacity between calls, so that formatting a stream of events
+// does not allocate.
+std::string& scratch();
 
-// Stores the text of the error in last_error(), and returns the negative errno for the C ABI.
+// Stores the text of the error, which knell_explain() returns, and returns the negative errno.
 int store_error(const Error& error);
+// Does so for ENOMEM, and allocates nothing.
+int store_out_of_memory() noexcept;
+
+// The negative errno of a failure, or 0.
+template <class T>
+int outcome(const Result<T>& result) {
+  return result ? 0 : store_error(result.error());
+}
+
+// Runs `body`, the whole of a function of the C ABI, which returns 0, a count or a negative errno.
+// errno does not change, since functions return their errors. If memory runs out, the function
+// returns -ENOMEM: that is the only exception in the library, and C callers cannot handle it.
+template <class F>
+auto guarded(F body) noexcept -> decltype(body()) {
+  struct KeepErrno {
+    int saved = errno;
+    ~KeepErrno() { errno = saved; }
+  } keep_errno;
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return store_out_of_memory();
+  }
+}
 
 // Like snprintf: copies as much of `text` as fits, adds a NUL, and returns the full length.
 inline ssize_t copy_to_buffer(std::string_view text, char* buffer, size_t size) {

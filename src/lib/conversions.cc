@@ -22,13 +22,6 @@ using knell::lib::copy_to_buffer;
 
 namespace {
 
-// Keeps its capacity between calls, so that formatting a stream of events does not allocate.
-std::string& scratch() {
-  thread_local std::string text;
-  text.clear();
-  return text;
-}
-
 // Calls `put` with the event, converted to the library's structure if its size differs.
 template <class F>
 ssize_t with_event(const knell_event* given, F put) {
@@ -43,18 +36,19 @@ ssize_t with_event(const knell_event* given, F put) {
 }  // namespace
 
 int knell_events_parse(const char* text, uint32_t* ret_mask) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (text == nullptr || ret_mask == nullptr)
-    return knell::lib::store_error({EINVAL, "text and ret_mask must not be NULL", true});
-  const auto mask = knell::event::parse_mask(text);
-  if (!mask) return knell::lib::store_error(mask.error());
-  *ret_mask = *mask;
-  return 0;
+  return knell::lib::guarded([&]() -> int {
+    if (text == nullptr || ret_mask == nullptr)
+      return knell::lib::store_error({EINVAL, "text and ret_mask must not be NULL", true});
+    const auto mask = knell::event::parse_mask(text);
+    if (!mask) return knell::lib::store_error(mask.error());
+    *ret_mask = *mask;
+    return 0;
+  });
 }
 
 ssize_t knell_events_text(uint32_t mask, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  return copy_to_buffer(knell::event::mask_text(mask), buffer, size);
+  return knell::lib::guarded(
+      [&]() -> ssize_t { return copy_to_buffer(knell::event::mask_text(mask), buffer, size); });
 }
 
 const char* knell_type_name(uint32_t type) { return knell::event::type_name(type); }
@@ -62,56 +56,62 @@ const char* knell_type_name(uint32_t type) { return knell::event::type_name(type
 const char* knell_via_name(uint32_t via) { return knell::event::via_name(via); }
 
 int knell_via_parse(const char* text, uint32_t* ret_via) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (text == nullptr || ret_via == nullptr)
-    return knell::lib::store_error({EINVAL, "text and ret_via must not be NULL", true});
-  const auto via = knell::event::parse_via(text);
-  if (!via) return knell::lib::store_error(via.error());
-  *ret_via = *via;
-  return 0;
+  return knell::lib::guarded([&]() -> int {
+    if (text == nullptr || ret_via == nullptr)
+      return knell::lib::store_error({EINVAL, "text and ret_via must not be NULL", true});
+    const auto via = knell::event::parse_via(text);
+    if (!via) return knell::lib::store_error(via.error());
+    *ret_via = *via;
+    return 0;
+  });
 }
 
 ssize_t knell_event_json(const knell_event* event, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  return with_event(event, [&](const knell_event& today) {
-    if (buffer != nullptr && size > knell::event::json_bound(today)) {
-      char* const end = knell::event::write_json(buffer, today);
-      *end = '\0';
-      return end - buffer;
-    }
-    std::string& text = scratch();
-    knell::event::append_json(text, today);
-    return copy_to_buffer(text, buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    return with_event(event, [&](const knell_event& today) {
+      if (buffer != nullptr && size > knell::event::json_bound(today)) {
+        char* const end = knell::event::write_json(buffer, today);
+        *end = '\0';
+        return end - buffer;
+      }
+      std::string& text = knell::lib::scratch();
+      knell::event::append_json(text, today);
+      return copy_to_buffer(text, buffer, size);
+    });
   });
 }
 
 ssize_t knell_event_ended(const knell_event* event, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  return with_event(event, [&](const knell_event& today) {
-    std::string& text = scratch();
-    knell::event::append_ended(text, today);
-    return copy_to_buffer(text, buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    return with_event(event, [&](const knell_event& today) {
+      std::string& text = knell::lib::scratch();
+      knell::event::append_ended(text, today);
+      return copy_to_buffer(text, buffer, size);
+    });
   });
 }
 
 ssize_t knell_id_text(const knell_id* id, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (id == nullptr) return -EINVAL;
-  return copy_to_buffer(knell::event::id_text(*id).view(), buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    if (id == nullptr) return -EINVAL;
+    return copy_to_buffer(knell::event::id_text(*id).view(), buffer, size);
+  });
 }
 
 ssize_t knell_printable(const char* bytes, size_t count, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (bytes == nullptr) return count == 0 ? copy_to_buffer({}, buffer, size) : -EINVAL;
-  std::string& text = scratch();
-  knell::event::append_printable(text, {bytes, count});
-  return copy_to_buffer(text, buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    if (bytes == nullptr) return count == 0 ? copy_to_buffer({}, buffer, size) : -EINVAL;
+    std::string& text = knell::lib::scratch();
+    knell::event::append_printable(text, {bytes, count});
+    return copy_to_buffer(text, buffer, size);
+  });
 }
 
 ssize_t knell_json_string(const char* bytes, size_t count, char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (bytes == nullptr && count != 0) return -EINVAL;
-  std::string& text = scratch();
-  knell::event::append_json_string(text, {bytes, count});
-  return copy_to_buffer(text, buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    if (bytes == nullptr && count != 0) return -EINVAL;
+    std::string& text = knell::lib::scratch();
+    knell::event::append_json_string(text, {bytes, count});
+    return copy_to_buffer(text, buffer, size);
+  });
 }

@@ -18,6 +18,9 @@
 // request and checked after the ack. The daemon may or may not report that exit; after a grace
 // period it is synthesized here. The first exit reported removes the process from the added ones,
 // so there is only one.
+//
+// If memory runs out, what is known of the connection may be wrong: an answer may have been read
+// and not noted. So the listener closes it and connects again, which reports the gap.
 #include "lib/daemon_listener.h"
 
 #include <signal.h>
@@ -25,9 +28,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "base/rollback.h"
 #include "event/fields.h"
 #include "event/mask.h"
 #include "filter/rule.h"
@@ -111,12 +116,25 @@ Result<void> DaemonListener::subscribe() {
   return done;
 }
 
+// Memory ran out during a request or a read.
+void DaemonListener::on_out_of_memory() noexcept {
+  if (state_ != State::kClosed) disconnect();
+  arm();
+}
+
 // Sends a request and waits for its ack. While the daemon is away nothing is sent: reconnecting
 // sends the whole subscription and all added processes.
 Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   if (state_ == State::kClosed) return std::unexpected(*error_);
   if (state_ == State::kReconnecting) disconnect();  // reconnecting sends the changed subscription
   if (state_ == State::kDisconnected) return {};
+  Rollback if_thrown([this] { on_out_of_memory(); });
+  auto answered = exchange(packet, number);
+  if_thrown.keep();
+  return answered;
+}
+
+Result<void> DaemonListener::exchange(std::string_view packet, uint32_t number) {
   auto sent = connection_->send(packet);
   // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
   if (!sent && sent.error().code != ECONNRESET) return on_failure(std::move(sent).error());
@@ -151,10 +169,9 @@ Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
     if (::kill(root, 0) != 0 && errno == ESRCH)
       return say(ESRCH, "under: there is no process " + std::to_string(root));
   std::swap(filter_.predicates, wider);
-  if (auto subscribed = subscribe(); !subscribed) {
-    std::swap(filter_.predicates, wider);
-    return subscribed;
-  }
+  Rollback undo([&] { std::swap(filter_.predicates, wider); });
+  KNELL_TRY(subscribe());
+  undo.keep();
   const filter::Interest needs = filter_.predicates.needs();
   filter_aside_ = needs.roots.empty();
   if (needs.only_under && !wider.needs().only_under) drop_before_ns_ = clock_.monotonic_ns();
@@ -163,9 +180,10 @@ Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
 
 Result<void> DaemonListener::set_events(uint32_t mask) {
   const uint32_t before = std::exchange(filter_.subscription.mask, filter::normalise(mask));
-  auto subscribed = subscribe();
-  if (!subscribed) filter_.subscription.mask = before;
-  return subscribed;
+  Rollback undo([&] { filter_.subscription.mask = before; });
+  KNELL_TRY(subscribe());
+  undo.keep();
+  return {};
 }
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
@@ -174,12 +192,20 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
     return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = start};
+  const ListenerFilter::Added* before = filter_.added.find(pid);
+  Rollback undo([this, pid, was = before != nullptr ? std::optional(*before) : std::nullopt] {
+    if (was)
+      *filter_.added.find(pid) = *was;
+    else
+      filter_.added.erase(pid);
+  });
+  filter_.add(pid, start, cookie);
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
   const bool dead = pidfd && is_dead(pidfd.get());
   // The process existed when its pidfd was opened, so its exit must be reported, although the
   // daemon did not find it.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
-  filter_.add(pid, start, cookie);
+  undo.keep();
   if (dead && state_ == State::kConnected)
     pending_exits_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
   arm();
@@ -187,12 +213,13 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
 }
 
 Result<void> DaemonListener::remove(pid_t pid) {
-  if (!filter_.added.erase(pid))
+  if (filter_.added.find(pid) == nullptr)
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
-  pending_exits_.remove(pid);
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
+  filter_.added.erase(pid);
+  pending_exits_.remove(pid);
   // The process has exited. Its exit event may still arrive, and is then dropped.
   if (!removed && removed.error().code == ENOENT) return {};
   return removed;
@@ -211,9 +238,11 @@ std::optional<uint32_t> DaemonListener::visible_uid() const {
 Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot() {
   if (state_ == State::kClosed) return std::unexpected(*error_);
   if (state_ != State::kConnected) return std::nullopt;
+  Rollback if_thrown([this] { on_out_of_memory(); });
   auto answer = connection_->snapshot([this](const wire::Frame& frame) {
     if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
   });
+  if_thrown.keep();
   if (!answer) {
     KNELL_TRY(on_failure(std::move(answer).error()));
     return std::nullopt;
@@ -254,9 +283,21 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
   ++wakeups_;
   const size_t most = std::min(count, kSlots);
   if (most == 0) return 0;
+  size_t n = 0;
+  try {
+    read(ret_events, most, n);
+  } catch (const std::bad_alloc&) {
+    on_out_of_memory();
+    if (n == 0) throw;  // else return the events that are complete; the gap follows
+  }
+  if (n == 0 && state_ == State::kClosed) return std::unexpected(*error_);
+  return n;
+}
+
+// Adds events to ret_events and counts them in `n`.
+void DaemonListener::read(const knell_event** ret_events, size_t most, size_t& n) {
   packets_.begin();
   run_timers();
-  size_t n = 0;
   while (n < most) {
     knell_event& event = slots_[n];
     if (next(event)) {
@@ -270,8 +311,6 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
     if (!got || *got == Got::kNothing) break;
   }
   arm();
-  if (n == 0 && state_ == State::kClosed) return std::unexpected(*error_);
-  return n;
 }
 
 // The next event that was already received or synthesized; does not read the connection.

@@ -55,10 +55,13 @@ class DaemonListener final : public knell_listener {
   Result<void> open();
   Result<void> attach(client::ConnectionToServer connection);
 
+  void on_out_of_memory() noexcept;
+
   // Requests to the daemon.
   filter::Subscription subscription() const;
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
+  Result<void> exchange(std::string_view packet, uint32_t number);
   Result<void> on_failure(Error error);
   uint64_t grace_ns() const;
   Result<std::optional<std::vector<std::string>>> request_snapshot();
@@ -70,6 +73,7 @@ class DaemonListener final : public knell_listener {
   Result<void> on_frame(const wire::Frame& frame);
   bool wants(knell_event& event) const;
   bool excluded_by_new_predicates(const knell_event& event) const;
+  void read(const knell_event** ret_events, size_t most, size_t& n);
   bool next(knell_event& event);
   void finish(size_t slot);
   void remove_if_exited(const knell_event& event);

@@ -176,15 +176,16 @@ class Examination {
 }  // namespace knell::lib
 
 int knell_doctor(int (*on_finding)(const knell_finding*, void*), void* context) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (on_finding == nullptr)
-    return knell::lib::store_error({EINVAL, "on_finding must not be NULL", true});
-  knell::lib::Examination examination(on_finding, context);
-  examination.sources();
-  examination.details();
-  examination.clocks();
-  examination.daemon();
-  if (examination.works()) return 0;
-  return knell::lib::store_error(
-      {ENOTSUP, "process events cannot be observed here: see knell doctor", true});
+  return knell::lib::guarded([&]() -> int {
+    if (on_finding == nullptr)
+      return knell::lib::store_error({EINVAL, "on_finding must not be NULL", true});
+    knell::lib::Examination examination(on_finding, context);
+    examination.sources();
+    examination.details();
+    examination.clocks();
+    examination.daemon();
+    if (examination.works()) return 0;
+    return knell::lib::store_error(
+        {ENOTSUP, "process events cannot be observed here: see knell doctor", true});
+  });
 }

@@ -19,22 +19,7 @@
 
 namespace knell::lib {
 
-std::string& last_error() {
-  thread_local std::string text = "no error";
-  return text;
-}
-
-int store_error(const Error& error) {
-  last_error() = error.message();
-  return error.code > 0 ? -error.code : -EIO;
-}
-
 namespace {
-
-template <class T>
-int outcome(const Result<T>& result) {
-  return result ? 0 : store_error(result.error());
-}
 
 // Parses the text of a predicate and adds it to the listener; without a listener only checks it.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
@@ -72,96 +57,108 @@ int error_of_handle(const knell_listener* k) {
 using namespace knell::lib;
 
 int knell_open(const knell_options* options, knell_listener** ret_knell) {
-  const ErrnoGuard keep_errno;
-  if (ret_knell == nullptr) return missing("ret_knell");
-  const knell_options defaults = KNELL_OPTIONS_INIT;
-  auto listener = open_listener(options == nullptr ? &defaults : options);
-  if (!listener) return store_error(listener.error());
-  *ret_knell = listener->release();
-  return 0;
+  return guarded([&]() -> int {
+    if (ret_knell == nullptr) return missing("ret_knell");
+    const knell_options defaults = KNELL_OPTIONS_INIT;
+    auto listener = open_listener(options == nullptr ? &defaults : options);
+    if (!listener) return store_error(listener.error());
+    *ret_knell = listener->release();
+    return 0;
+  });
 }
 
 int knell_open_recording(const char* path, const knell_replay_options* options,
                          knell_listener** ret_knell) {
-  const ErrnoGuard keep_errno;
-  if (path == nullptr || ret_knell == nullptr) return missing("path and ret_knell");
-  const knell_replay_options defaults = KNELL_REPLAY_OPTIONS_INIT;
-  auto listener = open_recording(path, options == nullptr ? &defaults : options);
-  if (!listener) return store_error(listener.error());
-  *ret_knell = listener->release();
-  return 0;
+  return guarded([&]() -> int {
+    if (path == nullptr || ret_knell == nullptr) return missing("path and ret_knell");
+    const knell_replay_options defaults = KNELL_REPLAY_OPTIONS_INIT;
+    auto listener = open_recording(path, options == nullptr ? &defaults : options);
+    if (!listener) return store_error(listener.error());
+    *ret_knell = listener->release();
+    return 0;
+  });
 }
 
 int knell_match(knell_listener* k, const char* key, const char* value) {
-  const ErrnoGuard keep_errno;
-  if (key == nullptr || value == nullptr) return missing("key and value");
-  if (const int error = error_of_handle(k); error != 0) return error;
-  return outcome(match(k, key, value));
+  return guarded([&]() -> int {
+    if (key == nullptr || value == nullptr) return missing("key and value");
+    if (const int error = error_of_handle(k); error != 0) return error;
+    return outcome(match(k, key, value));
+  });
 }
 
 int knell_check_match(const char* key, const char* value) {
-  const ErrnoGuard keep_errno;
-  if (key == nullptr || value == nullptr) return missing("key and value");
-  return outcome(match(nullptr, key, value));
+  return guarded([&]() -> int {
+    if (key == nullptr || value == nullptr) return missing("key and value");
+    return outcome(match(nullptr, key, value));
+  });
 }
 
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
-  const ErrnoGuard keep_errno;
-  if (const int error = error_of_handle(k); error != 0) return error;
-  if (!k->only_added() && k->stats().via != KNELL_VIA_PTRACE)
-    return store_error({EINVAL,
-                        "this listener reports all processes that match; to add processes, open it "
-                        "with only_added set to 1 in its options",
-                        true});
-  return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+  return guarded([&]() -> int {
+    if (const int error = error_of_handle(k); error != 0) return error;
+    if (!k->only_added() && k->stats().via != KNELL_VIA_PTRACE)
+      return store_error(
+          {EINVAL,
+           "this listener reports all processes that match; to add processes, open it "
+           "with only_added set to 1 in its options",
+           true});
+    return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+  });
 }
 
 int knell_snapshot(knell_listener* k, int (*visit)(const knell_event*, void*), void* context) {
-  const ErrnoGuard keep_errno;
-  if (visit == nullptr) return missing("visit");
-  if (const int error = error_of_handle(k); error != 0) return error;
-  const auto result = k->snapshot({.visit = visit, .context = context});
-  return result ? *result : store_error(result.error());
+  return guarded([&]() -> int {
+    if (visit == nullptr) return missing("visit");
+    if (const int error = error_of_handle(k); error != 0) return error;
+    const auto result = k->snapshot({.visit = visit, .context = context});
+    return result ? *result : store_error(result.error());
+  });
 }
 
 int knell_remove(knell_listener* k, pid_t pid) {
-  const ErrnoGuard keep_errno;
-  const int error = error_of_handle(k);
-  return error != 0 ? error : outcome(k->remove(pid));
+  return guarded([&]() -> int {
+    const int error = error_of_handle(k);
+    return error != 0 ? error : outcome(k->remove(pid));
+  });
 }
 
 int knell_set_events(knell_listener* k, uint32_t mask) {
-  const ErrnoGuard keep_errno;
-  const int error = error_of_handle(k);
-  return error != 0 ? error : outcome(k->set_events(mask));
+  return guarded([&]() -> int {
+    const int error = error_of_handle(k);
+    return error != 0 ? error : outcome(k->set_events(mask));
+  });
 }
 
 int knell_fd(const knell_listener* k) {
-  const ErrnoGuard keep_errno;
-  const int error = error_of_handle(k);
-  return error != 0 ? error : k->fd();
+  return guarded([&]() -> int {
+    const int error = error_of_handle(k);
+    return error != 0 ? error : k->fd();
+  });
 }
 
 ssize_t knell_read(knell_listener* k, const knell_event** ret_events, size_t count) {
-  const ErrnoGuard keep_errno;
-  if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
-  if (const int error = error_of_handle(k); error != 0) return error;
-  const auto n = k->read(ret_events, count);
-  return n ? static_cast<ssize_t>(*n) : store_error(n.error());
+  return guarded([&]() -> ssize_t {
+    if (k == nullptr || ret_events == nullptr) return missing("the listener and ret_events");
+    if (const int error = error_of_handle(k); error != 0) return error;
+    const auto n = k->read(ret_events, count);
+    return n ? static_cast<ssize_t>(*n) : store_error(n.error());
+  });
 }
 
 int knell_get_stats(const knell_listener* k, knell_stats* ret_stats) {
-  const ErrnoGuard keep_errno;
-  if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
-  if (const int error = error_of_handle(k); error != 0) return error;
-  return outcome(fill(ret_stats, k->stats()));
+  return guarded([&]() -> int {
+    if (k == nullptr || ret_stats == nullptr) return missing("the listener and ret_stats");
+    if (const int error = error_of_handle(k); error != 0) return error;
+    return outcome(fill(ret_stats, k->stats()));
+  });
 }
 
 void knell_close(knell_listener* k) {
-  const ErrnoGuard keep_errno;
-  delete k;
+  (void)guarded([&] {
+    delete k;
+    return 0;
+  });
 }
-
-const char* knell_explain() { return last_error().c_str(); }
 
 const char* knell_version() { return KNELL_VERSION; }

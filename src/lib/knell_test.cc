@@ -43,6 +43,7 @@ TEST(Errno, IsNotChanged) {
   };
   keeps("knell_wait", [&] { knell_wait(kNoProcess, &kNow, &event); });
   keeps("knell_wait", [&] { knell_wait(::getpid(), &kNow, &event); });
+  keeps("knell_kill", [&] { knell_kill(kNoProcess, SIGTERM, &kNow, &event); });
   keeps("knell_match", [] { knell_check_match("under", "none"); });
   keeps("knell_events_parse", [] {
     uint32_t mask = 0;
@@ -56,15 +57,12 @@ TEST(Errno, IsNotChanged) {
   keeps("knell_close", [&] { knell_close(k); });
 }
 
-TEST(Abi, LetsNoExceptionOut) {
-  const auto throws = [] {
-    try {
-      const knell::lib::ErrnoGuard guard;
-      throw std::bad_alloc();
-    } catch (...) {
-    }
-  };
-  EXPECT_DEATH(throws(), "terminate called");
+TEST(Abi, OutOfMemoryIsAnError) {
+  errno = EINTR;
+  const auto fails = [] { return knell::lib::guarded([]() -> int { throw std::bad_alloc(); }); };
+  EXPECT_EQ(fails(), -ENOMEM);
+  EXPECT_STREQ(knell_explain(), "out of memory");
+  EXPECT_EQ(errno, EINTR);
 }
 
 TEST(Match, NeedsAListenerAndCheckMatchNone) {
@@ -176,6 +174,67 @@ TEST(Wait, RefusesInvalidPids) {
   }
   EXPECT_EQ(knell_wait(kNoProcess, &kNow, &event), -ESRCH);
   EXPECT_THAT(knell_explain(), StartsWith("there is no process "));
+}
+
+// A child that ends by the signal only.
+pid_t sleeper() {
+  const pid_t pid = ::fork();
+  if (pid == 0)
+    for (;;) ::pause();
+  return pid;
+}
+
+TEST(Kill, ReturnsWhenTheProcessIsDead) {
+  const pid_t pid = sleeper();
+  knell_event event{};
+  event.size = sizeof event;
+  ASSERT_EQ(knell_kill(pid, SIGKILL, nullptr, &event), 0) << knell_explain();
+  EXPECT_EQ(event.type, uint32_t{KNELL_EVENT_EXIT});
+  EXPECT_EQ(event.pid, pid);
+  EXPECT_NE(event.has & KNELL_HAS_STATUS, 0U);
+  EXPECT_EQ(event.wait_status, SIGKILL);
+  const auto stat = knell::read_proc_stat(pid);
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->state, 'Z') << "the child is left to its parent";
+  // It is a zombie: the signal does nothing, and its end is returned again.
+  EXPECT_EQ(knell_kill(pid, SIGTERM, &kNow, &event), 0) << knell_explain();
+  EXPECT_EQ(event.wait_status, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_EQ(knell_kill(pid, SIGKILL, &kNow, &event), -ESRCH);
+}
+
+TEST(Kill, TimesOutIfTheSignalIsIgnored) {
+  ::signal(SIGUSR1, SIG_IGN);  // inherited
+  const pid_t pid = sleeper();
+  ::signal(SIGUSR1, SIG_DFL);
+  knell_event event{};
+  event.size = sizeof event;
+  EXPECT_EQ(knell_kill(pid, SIGUSR1, &kNow, &event), -ETIMEDOUT);
+  EXPECT_THAT(knell_explain(), HasSubstr("has got the signal"));
+  EXPECT_EQ(knell_kill(pid, SIGTERM, nullptr, &event), 0) << knell_explain();
+  EXPECT_EQ(event.wait_status, SIGTERM);
+  ::waitpid(pid, nullptr, 0);
+}
+
+TEST(Kill, RefusesWhatItCannotSignal) {
+  knell_event event{};
+  event.size = sizeof event;
+  for (const pid_t pid : {0, -1, ::getpid()})
+    EXPECT_EQ(knell_kill(pid, SIGURG, &kNow, &event), -EINVAL) << pid;
+  EXPECT_EQ(knell_kill(kNoProcess, SIGURG, &kNow, &event), -ESRCH);
+  const pid_t pid = sleeper();
+  for (const int signal : {0, -1, 65}) {
+    EXPECT_EQ(knell_kill(pid, signal, &kNow, &event), -EINVAL) << signal;
+    EXPECT_THAT(knell_explain(), HasSubstr("no signal " + std::to_string(signal)));
+  }
+  EXPECT_EQ(knell_kill(pid, SIGKILL, nullptr, nullptr), -EINVAL);
+  std::thread([&] { EXPECT_EQ(knell_kill(::gettid(), SIGURG, &kNow, &event), -ESRCH); }).join();
+  if (::getuid() == 0) {
+    EXPECT_TRUE(holds_in_child(
+        [&] { return ::setuid(65534) == 0 && knell_kill(pid, SIGKILL, &kNow, &event) == -EPERM; }));
+  }
+  EXPECT_EQ(knell_kill(pid, SIGKILL, nullptr, &event), 0) << knell_explain();
+  ::waitpid(pid, nullptr, 0);
 }
 
 TEST(Add, RefusesAThreadOverPidfds) {

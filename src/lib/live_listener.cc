@@ -3,19 +3,33 @@
 
 // knell_read() first returns the events that the last read of the feed left in its batch. It reads
 // the feed again only when there are none.
+//
+// Sources do not restore their state when memory runs out halfway: what was read from the kernel
+// may be gone, and an entry of a table half made. So the source is thrown away and a new one
+// opened, and a lost event says since when events may be missing. Events that were complete are
+// returned before.
 #include "lib/live_listener.h"
 
+#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
 
 #include "base/boot_id.h"
 #include "base/named_process.h"
+#include "base/rollback.h"
 #include "event/fields.h"
 #include "event/mask.h"
 #include "filter/rule.h"
 
 namespace knell::lib {
+namespace {
+
+// After memory ran out, fd() is readable so much later: picked, so that a poll loop uses little CPU
+// while memory is short.
+constexpr uint64_t kRetryNs = 10'000'000;
+
+}  // namespace
 
 LiveListener::LiveListener(const knell_options& options)
     : knell_listener(ListenerFilter::of(options)) {}
@@ -30,14 +44,45 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
                feed::Feed::open(source, options.latency_ns, listener->filter_.interest(),
                                 static_cast<Sink&>(*listener)));
   KNELL_TRY(listener->apply());
+  listener->last_ns_ = system_clock().monotonic_ns();
   return listener;
+}
+
+template <class F>
+Result<void> LiveListener::with_source(F call) {
+  if (unusable_) return {};
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    unusable_ = true;
+    feed_->suspend(system_clock().monotonic_ns() + kRetryNs);
+    throw;
+  }
+}
+
+Result<void> LiveListener::replace_source() {
+  const filter::Interest interest = filter_.interest();
+  KNELL_TRY(feed_->replace_source(interest, last_ns_));
+  std::vector<int32_t> gone;
+  Result<void> added;
+  filter_.added.for_each([&](int32_t pid, const ListenerFilter::Added& one) {
+    if (added) added = feed_->add_pid(pid, one.start, interest);
+    if (added || added.error().code != ESRCH) return;
+    added = {};
+    gone.push_back(pid);
+  });
+  KNELL_TRY(added);
+  for (const int32_t pid : gone) filter_.added.erase(pid);
+  unusable_ = false;
+  return {};
 }
 
 Result<void> LiveListener::apply() {
   const filter::Interest interest = filter_.interest();
+  KNELL_TRY(with_source([&] { return feed_->set_interest(interest); }));
   shown_ = event::types_of(interest.mask) & event::types_of(interest.possible);
   shown_ |= KNELL_EVENT_LOST;
-  return feed_->set_interest(interest);
+  return {};
 }
 
 Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
@@ -47,33 +92,41 @@ Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
     if (!process_exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));
   std::swap(filter_.predicates, wider);
-  if (auto applied = apply(); !applied) {
-    std::swap(filter_.predicates, wider);
-    return applied;
-  }
+  Rollback undo([&] { std::swap(filter_.predicates, wider); });
+  KNELL_TRY(apply());
+  undo.keep();
   return {};
 }
 
 Result<void> LiveListener::set_events(uint32_t mask) {
   const uint32_t before = std::exchange(filter_.subscription.mask, filter::normalise(mask));
-  auto applied = apply();
-  if (!applied) filter_.subscription.mask = before;
-  return applied;
+  Rollback undo([&] { filter_.subscription.mask = before; });
+  KNELL_TRY(apply());
+  undo.keep();
+  return {};
 }
 
 Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   if (filter_.added.find(pid) != nullptr)
     return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
-  KNELL_TRY(feed_->add_pid(pid, start, filter_.interest()));
-  if (filter_.subscription.only_added) filter_.add(pid, start, cookie);
+  const bool only_added = filter_.subscription.only_added;
+  if (unusable_) KNELL_TRY(open_named_process(pid, start));
+  if (only_added) filter_.add(pid, start, cookie);
+  Rollback undo([&] {
+    if (only_added) filter_.added.erase(pid);
+  });
+  KNELL_TRY(with_source([&] { return feed_->add_pid(pid, start, filter_.interest()); }));
+  undo.keep();
   return {};
 }
 
 Result<void> LiveListener::remove(pid_t pid) {
-  if (!filter_.added.erase(pid))
+  if (filter_.added.find(pid) == nullptr)
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
-  return feed_->remove_pid(pid);
+  auto removed = with_source([&] { return feed_->remove_pid(pid); });
+  filter_.added.erase(pid);
+  return removed;
 }
 
 bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
@@ -99,7 +152,13 @@ Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) 
   if (const size_t n = return_events(ret_events, count); n > 0) return n;
   feed_->batch().clear();
   next_ = 0;
-  KNELL_TRY(feed_->read());
+  if (unusable_) {
+    Rollback again([this] { feed_->suspend(system_clock().monotonic_ns() + kRetryNs); });
+    KNELL_TRY(replace_source());
+    again.keep();
+  } else {
+    KNELL_TRY(with_source([&] { return feed_->read(); }));
+  }
   return return_events(ret_events, count);
 }
 
@@ -111,12 +170,16 @@ size_t LiveListener::return_events(const knell_event** ret_events, size_t count)
     if (!slot.ready) continue;
     event::note_presence<event::kFields>(slot.event);
     slot.event.seq = ++seq_;
+    last_ns_ = std::max(last_ns_, slot.event.mono_ns);
     ret_events[n++] = &slot.event;
   }
   // The descriptor must be readable while events are left, and not readable afterwards.
   bool left = false;
   for (size_t i = next_; !left && i < batch.size(); ++i) left = batch[i].ready;
-  feed_->rearm(left);
+  if (unusable_)
+    feed_->suspend(left ? feed::kAlarmNow : system_clock().monotonic_ns() + kRetryNs);
+  else
+    feed_->rearm(left);
   return n;
 }
 

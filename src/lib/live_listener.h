@@ -35,6 +35,11 @@ class LiveListener final : public knell_listener, private source::Sink {
  private:
   explicit LiveListener(const knell_options& options);
 
+  // Calls a function of the feed. If memory runs out in it, the source may be in any state: then it
+  // is not called any more, and the next read() replaces it.
+  template <class F>
+  Result<void> with_source(F call);
+  Result<void> replace_source();
   // Passes the interest of the changed subscription and predicates to the feed.
   Result<void> apply();
   size_t return_events(const knell_event** ret_events, size_t count);
@@ -47,7 +52,9 @@ class LiveListener final : public knell_listener, private source::Sink {
 
   uint32_t shown_ = 0;
   std::unique_ptr<feed::Feed> feed_;
-  size_t next_ = 0;  // the first slot not yet returned
+  bool unusable_ = false;  // the source; see with_source()
+  uint64_t last_ns_ = 0;   // the timestamp of the last event returned, or the time of opening
+  size_t next_ = 0;        // the first slot not yet returned
   uint64_t seq_ = 0;
 };
 

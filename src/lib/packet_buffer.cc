@@ -34,14 +34,14 @@ void PacketBuffer::put_aside(std::string_view payload) {
     while (reader.next(event)) ++dropped_;
     return;
   }
-  aside_bytes_ += payload.size();
   aside_.emplace_back(payload);
+  aside_bytes_ += payload.size();
 }
 
 bool PacketBuffer::open_next() {
   if (aside_.empty()) return false;
-  aside_bytes_ -= aside_.front().size();
   held_.push_back(std::move(aside_.front()));
+  aside_bytes_ -= held_.back().size();
   aside_.pop_front();
   reader_.emplace(held_.back());
   from_aside_ = true;

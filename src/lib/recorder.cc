@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,8 +16,10 @@
 #include "lib/structure_size.h"
 #include "wire/recording.h"
 
+using knell::lib::outcome;
+
 struct knell_recorder {
-  knell::wire::RecordingWriter writer;
+  std::optional<knell::wire::RecordingWriter> writer;
 };
 
 namespace {
@@ -36,58 +40,60 @@ int missing(const char* what) {
 
 int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
                         knell_recorder** ret_recorder) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
-  if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
-  knell::wire::Origin origin = k->origin();
-  if (selection != nullptr) origin.selection = selection;
-  auto writer = knell::wire::RecordingWriter::create(fd, origin);
-  if (!writer) return knell::lib::store_error(writer.error());
-  *ret_recorder = new knell_recorder{*std::move(writer)};
-  return 0;
+  return knell::lib::guarded([&]() -> int {
+    if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
+    if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
+    knell::wire::Origin origin = k->origin();
+    if (selection != nullptr) origin.selection = selection;
+    auto recorder = std::make_unique<knell_recorder>();  // before anything is written
+    auto writer = knell::wire::RecordingWriter::create(fd, origin);
+    if (!writer) return knell::lib::store_error(writer.error());
+    recorder->writer = *std::move(writer);
+    *ret_recorder = recorder.release();
+    return 0;
+  });
 }
 
 int knell_recorder_write(knell_recorder* recorder, const knell_event* const* events, size_t count) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (recorder == nullptr || (events == nullptr && count != 0))
-    return missing("the recorder and events");
-  const auto given = knell::lib::CallerEvents::create(std::span(events, count));
-  if (!given) return knell::lib::store_error(given.error());
-  const auto written = recorder->writer.write(given->get());
-  return written ? 0 : knell::lib::store_error(written.error());
+  return knell::lib::guarded([&]() -> int {
+    if (recorder == nullptr || (events == nullptr && count != 0))
+      return missing("the recorder and events");
+    const auto given = knell::lib::CallerEvents::create(std::span(events, count));
+    if (!given) return knell::lib::store_error(given.error());
+    return outcome(recorder->writer->write(given->get()));
+  });
 }
 
 uint64_t knell_recorder_bytes(const knell_recorder* recorder) {
-  return recorder == nullptr ? 0 : recorder->writer.bytes();
+  return recorder == nullptr ? 0 : recorder->writer->bytes();
 }
 
 int knell_recorder_close(knell_recorder* recorder) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (recorder == nullptr) return 0;
-  const auto finished = recorder->writer.finish();
-  delete recorder;
-  return finished ? 0 : knell::lib::store_error(finished.error());
+  return knell::lib::guarded([&]() -> int {
+    const std::unique_ptr<knell_recorder> freed(recorder);
+    return freed == nullptr ? 0 : outcome(freed->writer->finish());
+  });
 }
 
 int knell_get_recording(const knell_listener* k, knell_recording* ret_recording) {
-  const knell::lib::ErrnoGuard keep_errno;
-  if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
-  if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
-  const knell::wire::Origin* recording = k->recording();
-  if (recording == nullptr)
-    return knell::lib::store_error({ENODATA, "this listener does not read a recording", true});
-  const knell::wire::Origin& origin = *recording;
-  const auto& subscription = origin.subscription;
-  knell_recording all{};
-  all.events = subscription.mask;
-  all.level = subscription.level;
-  all.details = subscription.details;
-  all.via = subscription.via;
-  all.started_ns = subscription.started_ns;
-  copy(all.knell, origin.knell);
-  copy(all.kernel, origin.kernel);
-  copy(all.boot_id, origin.boot_id);
-  copy(all.selection, origin.selection);
-  const auto filled = knell::lib::fill(ret_recording, all);
-  return filled ? 0 : knell::lib::store_error(filled.error());
+  return knell::lib::guarded([&]() -> int {
+    if (k == nullptr || ret_recording == nullptr) return missing("the listener and ret_recording");
+    if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
+    const knell::wire::Origin* recording = k->recording();
+    if (recording == nullptr)
+      return knell::lib::store_error({ENODATA, "this listener does not read a recording", true});
+    const knell::wire::Origin& origin = *recording;
+    const auto& subscription = origin.subscription;
+    knell_recording all{};
+    all.events = subscription.mask;
+    all.level = subscription.level;
+    all.details = subscription.details;
+    all.via = subscription.via;
+    all.started_ns = subscription.started_ns;
+    copy(all.knell, origin.knell);
+    copy(all.kernel, origin.kernel);
+    copy(all.boot_id, origin.boot_id);
+    copy(all.selection, origin.selection);
+    return outcome(knell::lib::fill(ret_recording, all));
+  });
 }

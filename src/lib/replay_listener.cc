@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -124,13 +125,24 @@ Result<ReplayListener::Step> ReplayListener::step() {
 }
 
 Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count) {
+  size_t n = 0;
+  try {
+    KNELL_TRY(read(ret_events, count, n));
+  } catch (const std::bad_alloc&) {
+    if (n == 0) throw;  // else return the events that are complete; the next call goes on
+  }
+  return n;
+}
+
+// Adds events to ret_events and counts them in `n`. If memory runs out, the event in work stays in
+// next_.
+Result<void> ReplayListener::read(const knell_event** ret_events, size_t count, size_t& n) {
   ++wakeups_;
   refilled_ = false;
   const uint64_t now = speed_ == 0 ? 0 : clock_.monotonic_ns();
   const size_t most = std::min(count, kSlots);
   alarm_.set(feed::kAlarmNow);
   watch_input(false);
-  size_t n = 0;
   while (n < most && !end_) {
     if (!has_next_) {
       // The strings of returned events are in the reader's buffer, so do not refill it in this
@@ -145,8 +157,8 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
       alarm_.set(due);
       break;
     }
-    has_next_ = false;
     descent_.learn(next_);
+    has_next_ = false;
     if (filter_.wants(next_, descent_)) {
       knell_event& event = slots_[n] = next_;
       event::note_presence<event::kFields>(event);
@@ -157,7 +169,7 @@ Result<size_t> ReplayListener::read(const knell_event** ret_events, size_t count
     remove_if_exited(next_);
   }
   if (n == 0 && end_) return std::unexpected(*end_);
-  return n;
+  return {};
 }
 
 // The mask of a recording of this listener: events that are both in the input and in its own mask.

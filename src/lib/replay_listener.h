@@ -77,6 +77,7 @@ class ReplayListener final : public knell_listener {
 
   ReplayListener(const knell_replay_options& options, wire::RecordingReader reader);
   Result<void> open();
+  Result<void> read(const knell_event** ret_events, size_t count, size_t& n);
   Result<Step> step();
   bool refillable() const;
   uint64_t due_ns(uint64_t mono_ns);

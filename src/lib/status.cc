@@ -24,8 +24,9 @@ Result<std::string> ask_for_status() {
 }  // namespace knell::lib
 
 ssize_t knell_status(char* buffer, size_t size) {
-  const knell::lib::ErrnoGuard keep_errno;
-  const auto json = knell::lib::ask_for_status();
-  if (!json) return knell::lib::store_error(json.error());
-  return knell::lib::copy_to_buffer(*json, buffer, size);
+  return knell::lib::guarded([&]() -> ssize_t {
+    const auto json = knell::lib::ask_for_status();
+    if (!json) return knell::lib::store_error(json.error());
+    return knell::lib::copy_to_buffer(*json, buffer, size);
+  });
 }

@@ -24,6 +24,7 @@ struct SourceOptions {
   size_t buffer_bytes = 0;        // 0: the source's default, as for args_bytes
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
+  bool load_all = false;              // see BpfOptions
 };
 
 // A kind of source. Adding one is a row in registry.cc; its name is event::via_name().

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/rollback.h"
+
 namespace knell::wire {
 namespace {
 
@@ -89,6 +91,12 @@ Result<void> RecordingWriter::write(std::span<const knell_event* const> events) 
     if (event_bytes(*event) > kMostEvent)
       return say(EMSGSIZE, "an event of more than 64 KiB cannot be recorded");
   }
+  const auto restore = [this, frames = frames_, count = events_] {
+    out_.clear();
+    frames_ = frames;
+    events_ = count;
+  };
+  Rollback undo(restore);  // if memory runs out
   for (size_t at = 0; at < events.size();) {
     const size_t start = out_.size();
     out_.append(sizeof(Checksum), '\0');
@@ -100,6 +108,7 @@ Result<void> RecordingWriter::write(std::span<const knell_event* const> events) 
     frame.finish();
     seal(start);
   }
+  undo.keep();
   return flush();
 }
 

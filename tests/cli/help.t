@@ -13,11 +13,11 @@ EXPECT knell doctor
 REFUSE_ERR .
 
 NAME each command has help with examples and exit statuses
-RUN for c in watch history run wait tree doctor; do knell $c --help | grep -c -E '^(Examples|Exit status):?' ; done
-EXPECT \A2\n2\n2\n2\n2\n2\n\Z
+RUN for c in watch history run wait kill tree timeline doctor; do knell $c --help | grep -c -E '^(Examples|Exit status):?' ; done
+EXPECT \A2\n2\n2\n2\n2\n2\n2\n2\n\Z
 
 NAME help of a command by name is the help of that command
-RUN for c in watch history run record wait tree status doctor; do
+RUN for c in watch history run record wait kill tree timeline status doctor; do
   cmp <(knell help $c) <(knell $c --help) && cmp <(knell help) <(knell --help) || echo $c; done
 REFUSE .
 REFUSE_ERR .

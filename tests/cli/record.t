@@ -69,6 +69,28 @@ EXPECT ^exit\n2$
 EXPECT_ERR ^knell watch: the recording r\.knell has no fork,exit; it has nonzero-exit$
 EXPECT_ERR ^knell: -e fork: the recording r\.knell has no such events; it has nonzero-exit$
 
+NAME --rotate begins new files, and no event is lost in between
+NEEDS connector
+SETUP cat > script <<'END'
+ echo earlier >r.knell
+ knell record -e exit --under $$ --rotate 4K --keep 2 r.knell 2>err & k=$!
+ until_listens err
+ # Until there were three more files.
+ for ((n = 1; ; n++)); do
+ [[ $(head -c 7 r.knell.2 2>/dev/null) == earlier ]] && seen=1
+ [[ -e r.knell.2 && -n $seen && $(head -c 7 r.knell.2) != earlier ]] && break
+ sh -c 'exit 3'
+ done
+ kill -INT $k; wait $k; echo status $?
+ END
+RUN bash script; ls r.knell*; cat r.knell.1 >/dev/null; for f in r.knell.2 r.knell.1 r.knell; do knell watch --read $f -e exit -o json >>all || echo failed $f; done; stat -c %a r.knell.1; awk -F'"mono_ns":' '{split($2, n, ","); if (n[1] < last) print "out of order"; last = n[1]}' all
+EXPECT \Astatus 0\nr\.knell\nr\.knell\.1\nr\.knell\.2\n600\n\Z
+
+NAME --rotate and --keep with invalid values
+RUN knell record --rotate 1K r.knell; knell record --rotate 8K -; knell record --keep 3 r.knell; knell record --rotate 8K --keep 0 r.knell
+STATUS 2
+EXPECT_ERR \Aknell: --rotate takes a size[^\n]*'1K'\nknell: --rotate needs a file\nknell: --keep needs --rotate SIZE\nknell: --keep takes a number from 1 to 1000, not '0'\n\Z
+
 NAME a file is not overwritten
 SETUP echo precious >r.knell
 RUN knell record r.knell

@@ -17,15 +17,15 @@ EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
 REFUSE .
 
 NAME a command of a later version
-RUN knell kill 3
+RUN knell export 3
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*unknown command 'kill'[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*unknown command 'export'[^\n]*\n\Z
 REFUSE .
 
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, tree, status, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, timeline, status, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative
@@ -475,6 +475,28 @@ REFUSE .
 NAME wait with an invalid time-out
 RUN knell wait --timeout soon 1
 STATUS 125
+EXPECT_ERR \Aknell: [^\n]*--timeout: 'soon'[^\n]*\n\Z
+REFUSE .
+
+NAME kill without arguments
+RUN knell kill
+STATUS 2
+EXPECT_ERR \Aknell: missing process; use knell kill PID...\n\Z
+REFUSE .
+
+NAME kill of a text, of 0 and of a process group
+RUN for p in init 0 -1; do knell kill -- $p; echo $?; done
+EXPECT \A2\n2\n2\n\Z
+EXPECT_ERR \Aknell: 'init' is not a PID[^\n]*\nknell: '0' is not a PID[^\n]*\nknell: '-1' is not a PID[^\n]*\n\Z
+
+NAME kill with a signal that does not exist
+RUN for s in 0 65 TREM SIG; do knell kill -s $s 4194304; echo $?; done
+EXPECT \A2\n2\n2\n2\n\Z
+EXPECT_ERR \A(knell: --signal: there is no signal '\w+'\n){4}\Z
+
+NAME kill with an invalid time-out
+RUN knell kill --timeout soon 1
+STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--timeout: 'soon'[^\n]*\n\Z
 REFUSE .
 

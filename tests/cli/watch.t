@@ -103,6 +103,18 @@ RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit 
 EXPECT \A(exit sh 3 two words \{"type":"exit"\n){2}\Z
 EXPECT_ERR 2 shown, 0 lost;.*2 runs of ./hook, 2 failed
 
+NAME --exec-limit: further events of the minute are counted
+SETUP printf '#!/bin/sh\nread json; echo "$KNELL_TYPE $KNELL_COMM$KNELL_SKIPPED $json"\n' >hook
+SETUP chmod +x hook
+RUN (while :; do sh -c 'exit 3'; sleep 0.02; done) & knell watch -e nonzero-exit -C sh --under $! -n 5 --exec-limit 2 --exec ./hook | sed 's/{"type":"exit".*/JSON/' | sort
+EXPECT \A(exit sh JSON\n){2}summary 3 \{"type":"summary","skipped":3\}\n\Z
+EXPECT_ERR 5 shown, 0 lost;.*3 runs of ./hook, 0 failed
+
+NAME --exec-limit without --exec, or without a number
+RUN knell watch --exec-limit 5; knell watch --exec-limit 0 --exec true
+STATUS 2
+EXPECT_ERR \Aknell: --exec-limit needs --exec CMD ARG...\nknell: --exec-limit takes a number from 1 to 1000000, not '0'\n\Z
+
 NAME the command gets the end, the killer, the directory and the arguments
 NEEDS bpf
 SETUP printf '#!/bin/sh\nenv | grep ^KNELL_\n' >hook

@@ -101,8 +101,9 @@ class Levels : public ::testing::Test {
     wanted.roots = {::getpid()};
     wanted.only_under = true;
     wanted.namespaces = namespaces;
-    auto created = source::Bpf::create({}, wanted, keeper_.out);
-    ASSERT_TRUE(created) << created.error().message() << "\n" << source::bpf_log();
+    std::string log;
+    auto created = source::Bpf::create({}, wanted, keeper_.out, &log);
+    ASSERT_TRUE(created) << created.error().message() << "\n" << log;
     bpf_ = *std::move(created);
   }
   const source::KeptEvent* await(uint32_t what, pid_t tid) {

@@ -43,10 +43,22 @@ bool add_to_epoll(int epoll, int fd, uint64_t tag) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+// The programs to load at first. Those that every predicate may need are always among them.
+Programs::Set programs_for(const SourceRequest& wanted, int32_t hierarchy, bool all) {
+  using enum Programs::Program;
+  Programs::Set set{kFork, kSignal, kDelivery, kExit, kMkdir};
+  if (hierarchy != 0) set.add(kRenameCgroup);
+  if (is_raw(wanted)) set.add(kThreadExit);
+  if (all || (wanted.mask & KNELL_EVENT_EXEC) != 0) set.add(kExec);
+  if (all || (wanted.mask & KNELL_EVENT_COMM) != 0) set.add(kRename);
+  if (all || (wanted.mask & kConnectorTypes) != 0) set.add(kConnector);
+  return set;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const SourceRequest& wanted,
-                                         Output& out) {
+                                         Output& out, std::string* log) {
   KNELL_CHECK(options.args_bytes <= KNELL_ARGS_MOST);
   KNELL_CHECK(std::has_single_bit(options.exit_ring_bytes) &&
               std::has_single_bit(options.event_ring_bytes) &&
@@ -56,10 +68,16 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
         ENOTSUP,
         "bpf reports pids of the initial pid namespace, but this process is in another one: run it "
         "outside the container");
-  KNELL_ASSIGN(Programs programs,
-               Programs::load({options.exit_ring_bytes, options.event_ring_bytes,
-                               options.reserve_ring_bytes, process::systemd_hierarchy(),
-                               is_raw(wanted), options.older_kernel_for_testing}));
+  std::string unread;
+  const int32_t hierarchy = process::systemd_hierarchy();
+  KNELL_ASSIGN(
+      Programs programs,
+      Programs::load({options.exit_ring_bytes, options.event_ring_bytes, options.reserve_ring_bytes,
+                      hierarchy, options.older_kernel_for_testing},
+                     programs_for(wanted, hierarchy, options.load_all),
+                     wanted.details == KNELL_DETAILS_FULL ? Programs::Set{Programs::Program::kExec}
+                                                          : Programs::Set{},
+                     log != nullptr ? *log : unread));
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
@@ -108,7 +126,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
   const bool stores = stores_execs_;
   const bool forks = wanted.namespaces || (wanted.mask & KNELL_EVENT_FORK) != 0;
   const bool names = needs_names(wanted);
-  const std::array<std::pair<Programs::Program, bool>, Programs::kPrograms> plan{{
+  const auto plan = std::to_array<std::pair<Programs::Program, bool>>({
       {kFork, forks || rooted || stores},
       {kExec, (wanted.mask & KNELL_EVENT_EXEC) != 0 || stores},
       {kDelivery, exits && names},
@@ -118,7 +136,7 @@ Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
       {kRename, (wanted.mask & KNELL_EVENT_COMM) != 0},
       {kMkdir, names || !wanted.cgroups.empty()},
       {kRenameCgroup, programs_.hierarchy() != 0 && (names || !wanted.cgroups.empty())},
-  }};
+  });
   for (const auto& [program, needed] : plan) {
     if (needed) KNELL_TRY(programs_.attach(program, true));
     if (!needed && detach) KNELL_TRY(programs_.attach(program, false));
@@ -299,7 +317,8 @@ Result<void> Bpf::set_connector(uint32_t mask) {
 }
 
 // The connector queues nothing: its filter program drops every datagram.
-Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) const {
+Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) {
+  KNELL_TRY(programs_.load_more({Programs::Program::kConnector}));
   constexpr size_t kSmallest = 4096;
   ConnectorOptions options;
   options.wanted = {.mask = types};

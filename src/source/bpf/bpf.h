@@ -39,6 +39,9 @@ struct BpfOptions {
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;
   size_t args_bytes = 1024;  // how much of a process's arguments is reported; at most 4096
+  // Loads all programs at once. Without it, those for types that the first request does not have
+  // are loaded when they are asked for, which needs the capabilities of create() again.
+  bool load_all = false;
   bool older_kernel_for_testing = false;
 };
 
@@ -46,10 +49,11 @@ struct BpfOptions {
 class Bpf final : public Source, private ThreadEvents {
  public:
   // `out` must outlive it. Errors, with an explanation: EPERM without CAP_BPF and CAP_PERFMON;
-  // ENOTSUP if this kernel cannot run the programs: see bpf_log(); those of the connector, if only
-  // kConnectorTypes are wanted. Only create() needs the capabilities.
+  // ENOTSUP if this kernel cannot run the programs; those of the connector, if only kConnectorTypes
+  // are wanted. `log`: gets the messages of libbpf and the kernel's verifier. With load_all
+  // only create() needs the capabilities.
   static Result<std::unique_ptr<Bpf>> create(const BpfOptions& options, const SourceRequest& wanted,
-                                             Output& out);
+                                             Output& out, std::string* log = nullptr);
   ~Bpf() override;
 
   [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
@@ -107,7 +111,7 @@ class Bpf final : public Source, private ThreadEvents {
   Result<void> set_programs(const SourceRequest& wanted);
   Result<void> attach_for(const SourceRequest& wanted, bool detach);
   Result<void> set_connector(uint32_t mask);
-  Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types) const;
+  Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types);
   // The connector reports only holes here: its events are reported by the programs.
   void on_raw(const event::Raw& hole) override;
   Result<void> watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <string_view>
 
 #include "source/bpf/bpf.h"
@@ -32,8 +33,9 @@ std::vector<Finding> examine_bpf() {
              "run it outside the container"}};
   }
   OneExit unread;
+  std::string log;
   const auto bpf = Bpf::create(
-      {}, {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out());
+      {.load_all = true}, {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out(), &log);
   if (bpf) {
     return {
         {KNELL_FINDING_OK, "bpf",
@@ -44,7 +46,7 @@ std::vector<Finding> examine_bpf() {
     findings.push_back({KNELL_FINDING_NO, "bpf", "needs CAP_BPF+CAP_PERFMON", "sudo"});
   else
     findings.push_back({KNELL_FINDING_NO, "bpf", bpf.error().message()});
-  add_log(findings, bpf_log());
+  add_log(findings, log);
   return findings;
 }
 

@@ -213,8 +213,8 @@ static __always_inline void inherit(struct task_struct* parent, struct task_stru
 
 SEC("tp_btf/sched_process_fork")
 int on_fork(__u64* ctx) {
-  struct task_struct* creator = (struct task_struct*)ctx[0];
-  struct task_struct* child = (struct task_struct*)ctx[1];
+  struct task_struct* creator = usually_plainly((struct task_struct*)ctx[0]);
+  struct task_struct* child = usually_plainly((struct task_struct*)ctx[1]);
   const bool process = child->pid == child->tgid;
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent);
@@ -297,8 +297,8 @@ int on_exec(__u64* ctx) {
 
 SEC("tp_btf/task_rename")
 int on_rename(__u64* ctx) {
-  struct task_struct* task = (struct task_struct*)ctx[0];
-  struct task_struct* current = bpf_get_current_task_btf();
+  struct task_struct* task = usually_plainly((struct task_struct*)ctx[0]);
+  struct task_struct* current = usually_plainly(bpf_get_current_task_btf());
   // An exec renames the process too, and is reported as an exec.
   if (task == current && BPF_CORE_READ_BITFIELD_PROBED(current, in_execve)) return 0;
   if (!(settings.mask & EVENT_COMM)) return 0;
@@ -358,7 +358,7 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
 
 SEC("tp_btf/cgroup_mkdir")
 int on_mkdir(__u64* ctx) {
-  const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
+  const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id == hierarchy) report_cgroup(cgroup, (const char*)ctx[1], 0);
   return 0;
 }
@@ -366,7 +366,7 @@ int on_mkdir(__u64* ctx) {
 // Only cgroups of version 1 can be renamed. This changes the paths of all cgroups below, too.
 SEC("tp_btf/cgroup_rename")
 int on_rename_cgroup(__u64* ctx) {
-  const struct cgroup* cgroup = (const struct cgroup*)ctx[0];
+  const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id != hierarchy) return 0;
   settings.some_cgroups = 0;  // until they are set again, user space filters by cgroup
   report_cgroup(cgroup, (const char*)ctx[1], KNELL_RECORD_RENAMED);
@@ -395,7 +395,7 @@ static __always_inline void send_change(struct knell_scratch* scratch,
 
 // Reports an event of the running process.
 static __always_inline void report_change(const struct knell_datagram* datagram) {
-  struct task_struct* current = bpf_get_current_task_btf();
+  struct task_struct* current = usually_plainly(bpf_get_current_task_btf());
   struct task_struct* leader = current->group_leader;
   if (leader->tgid != datagram->pid) return;
   struct knell_who who = find(leader);
@@ -464,7 +464,7 @@ static __always_inline void report_ptrace(const struct knell_datagram* datagram)
   if (settings.names) {
     process->head.flags = KNELL_RECORD_NAMED;
     process->gid = BPF_CORE_READ(cred, gid.val);
-    process->cgroup = BPF_CORE_READ(cgroup_at(set), kn, id);
+    process->cgroup = inode_of(cgroup_at(set));
     BPF_CORE_READ_STR_INTO(&process->comm, leader, comm);
     BPF_CORE_READ_STR_INTO(&process->parent_comm, parent, comm);
   }

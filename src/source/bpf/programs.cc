@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/privilege.h"
@@ -26,19 +27,38 @@ namespace {
 constexpr char kTypes[] = "/sys/kernel/btf/vmlinux";
 constexpr size_t kMostLog = 256 * 1024;
 
-thread_local std::string log_of_thread;
+// Where the calling thread keeps messages of libbpf; nullptr: it drops them.
+thread_local constinit std::string* log_of_thread = nullptr;
 
-int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || log_of_thread.size() > kMostLog) return 0;
+// Keeps the messages of this thread while it exists.
+class KeepLog {
+ public:
+  explicit KeepLog(std::string& log) { log_of_thread = &log; }
+  KeepLog(const KeepLog&) = delete;
+  KeepLog& operator=(const KeepLog&) = delete;
+  ~KeepLog() { log_of_thread = nullptr; }
+};
+
+void append_log(std::string& log, const char* format, va_list arguments) {
   std::va_list again;
   va_copy(again, arguments);
   const int size = std::vsnprintf(nullptr, 0, format, again);
   va_end(again);
-  if (size <= 0) return 0;
-  const size_t before = log_of_thread.size();
-  log_of_thread.resize(before + static_cast<size_t>(size) + 1);
-  (void)std::vsnprintf(&log_of_thread[before], static_cast<size_t>(size) + 1, format, arguments);
-  log_of_thread.pop_back();  // its NUL
+  if (size <= 0) return;
+  const size_t before = log.size();
+  log.resize(before + static_cast<size_t>(size) + 1);
+  (void)std::vsnprintf(&log[before], static_cast<size_t>(size) + 1, format, arguments);
+  log.pop_back();  // its NUL
+}
+
+int keep_log(libbpf_print_level level, const char* format, va_list arguments) noexcept {
+  std::string* log = log_of_thread;
+  if (log == nullptr || level == LIBBPF_DEBUG || log->size() > kMostLog) return 0;
+  try {
+    append_log(*log, format, arguments);
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;  // the message is dropped; libbpf is C and cannot handle an exception
+  }
   return 0;
 }
 
@@ -58,10 +78,10 @@ Result<void> check_privilege() {
              "needs CAP_BPF and CAP_PERFMON: run it as root, or give it these two capabilities");
 }
 
-std::unexpected<Error> explain(int error) {
+std::unexpected<Error> explain(int error, std::string_view log) {
   const std::string why = std::strerror(error);
   if (error == EPERM || error == EACCES) {
-    if (log_of_thread.find("PROG LOAD LOG") == std::string::npos) {
+    if (log.find("PROG LOAD LOG") == std::string_view::npos) {
       return say(ENOTSUP, "this kernel refuses tracing programs (" + why +
                               "): it is locked down, or the container forbids them");
     }
@@ -116,74 +136,120 @@ knell_programs* open_skeleton(bool cast) {
   return nullptr;
 }
 
+bpf_program* program_of(const knell_programs& skeleton, Programs::Program program) {
+  using Program = Programs::Program;
+  switch (program) {
+    case Program::kFork:
+      return skeleton.progs.on_fork;
+    case Program::kExec:
+      return skeleton.progs.on_exec;
+    case Program::kExit:
+      return skeleton.progs.on_exit;
+    case Program::kThreadExit:
+      return skeleton.progs.on_thread_exit;
+    case Program::kRename:
+      return skeleton.progs.on_rename;
+    case Program::kSignal:
+      return skeleton.progs.on_signal;
+    case Program::kDelivery:
+      return skeleton.progs.on_delivery;
+    case Program::kMkdir:
+      return skeleton.progs.on_mkdir;
+    case Program::kRenameCgroup:
+      return skeleton.progs.on_rename_cgroup;
+    case Program::kConnector:
+      return skeleton.progs.on_connector;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-const std::string& bpf_log() { return log_of_thread; }
-
-Programs::Programs(knell_programs* skeleton) : skeleton_(skeleton) {}
 
 Programs::Programs(Programs&& other) noexcept
-    : skeleton_(std::exchange(other.skeleton_, nullptr)),
+    : objects_(std::move(other.objects_)),
+      loaded_(other.loaded_),
+      cast_(other.cast_),
       links_(std::exchange(other.links_, {})),
       pids_(std::exchange(other.pids_, nullptr)) {}
 
 Programs::~Programs() {
   if (pids_ != nullptr) ::munmap(pids_, kPidBytes);
   for (bpf_link* link : links_) bpf_link__destroy(link);  // may be null
-  knell_programs::destroy(skeleton_);                     // may be null
+  for (const Object& object : objects_) knell_programs::destroy(object.skeleton);
 }
 
-Result<Programs> Programs::load(const Options& options) {
+Result<Programs> Programs::load(const Options& options, Set first, Set older, std::string& log) {
   quieten_libbpf();
-  log_of_thread.clear();
+  const KeepLog keep(log);
   if (::access(kTypes, R_OK) != 0) {
     return say(ENOTSUP, std::string("this kernel does not describe its types (") + kTypes +
                             "): it is built without CONFIG_DEBUG_INFO_BTF");
   }
   KNELL_TRY(check_privilege());
   const Kernel kernel = look_at_kernel();
-  knell_programs* skeleton = open_skeleton(kernel.can_cast);
-  if (skeleton == nullptr) return explain(errno);
-  Programs programs(skeleton);
-  skeleton->rodata->dying_readable =
-      static_cast<__u32>(kernel.dying_readable && !options.older_kernel_for_testing);
-  skeleton->rodata->hierarchy = options.hierarchy;
-  // The level never changes. Do not load programs that are not needed, since the verifier takes
-  // time for each.
-  if (!options.raw) bpf_program__set_autoload(skeleton->progs.on_thread_exit, false);
-  if (options.hierarchy == 0) bpf_program__set_autoload(skeleton->progs.on_rename_cgroup, false);
-  bpf_map__set_max_entries(skeleton->maps.exits, static_cast<__u32>(options.exit_ring_bytes));
-  bpf_map__set_max_entries(skeleton->maps.others, static_cast<__u32>(options.event_ring_bytes));
-  bpf_map__set_max_entries(skeleton->maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
-  if (const int error = knell_programs::load(skeleton); error != 0) return explain(-error);
+  const bool readable = kernel.dying_readable && !options.older_kernel_for_testing;
+  Programs programs;
+  programs.cast_ = kernel.can_cast;
+  KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older), log));
+  knell_programs& maps = *object->skeleton;
+  maps.rodata->dying_readable = static_cast<__u32>(readable);
+  maps.rodata->hierarchy = options.hierarchy;
+  bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
+  bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
+  bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
+  KNELL_TRY(programs.load_object(*object, log));
   void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      bpf_map__fd(skeleton->maps.pids), 0);
+                      bpf_map__fd(maps.maps.pids), 0);
   if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");
   programs.pids_ = static_cast<std::atomic<uint64_t>*>(pids);
   return programs;
 }
 
-bpf_program* Programs::find(Program program) const {
-  switch (program) {
-    case Program::kFork:
-      return skeleton_->progs.on_fork;
-    case Program::kExec:
-      return skeleton_->progs.on_exec;
-    case Program::kExit:
-      return skeleton_->progs.on_exit;
-    case Program::kThreadExit:
-      return skeleton_->progs.on_thread_exit;
-    case Program::kRename:
-      return skeleton_->progs.on_rename;
-    case Program::kSignal:
-      return skeleton_->progs.on_signal;
-    case Program::kDelivery:
-      return skeleton_->progs.on_delivery;
-    case Program::kMkdir:
-      return skeleton_->progs.on_mkdir;
-    case Program::kRenameCgroup:
-      return skeleton_->progs.on_rename_cgroup;
+Result<void> Programs::load_more(Set programs) {
+  const Set missing = programs.without(loaded_);
+  if (missing.empty()) return {};
+  std::string log;
+  const KeepLog keep(log);
+  KNELL_TRY(check_privilege());
+  KNELL_ASSIGN(Object * object, open_object(missing, log));
+  const bpf_object* first = objects_.front().skeleton->obj;
+  bpf_map *of = nullptr, *map = nullptr;
+  while ((map = bpf_object__next_map(object->skeleton->obj, map)) != nullptr) {
+    of = bpf_object__next_map(first, of);
+    if (of == nullptr || bpf_map__reuse_fd(map, bpf_map__fd(of)) != 0)
+      return errno_error("share the maps of the tracing programs");
   }
+  auto loaded = load_object(*object, log);
+  if (!loaded) {
+    knell_programs::destroy(object->skeleton);
+    objects_.pop_back();
+  }
+  return loaded;
+}
+
+// Opens another object, of which only `programs` will be loaded.
+Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
+  knell_programs* skeleton = open_skeleton(cast_);
+  if (skeleton == nullptr) return explain(errno, log);
+  objects_.push_back({skeleton, programs});
+  for (size_t i = 0; i < kPrograms; i++) {
+    const auto program = static_cast<Program>(i);
+    bpf_program__set_autoload(program_of(*skeleton, program), programs.has(program));
+  }
+  return &objects_.back();
+}
+
+Result<void> Programs::load_object(Object& object, const std::string& log) {
+  if (const int error = knell_programs::load(object.skeleton); error != 0)
+    return explain(-error, log);
+  loaded_ = loaded_.with(object.programs);
+  return {};
+}
+
+bpf_program* Programs::find(Program program) const {
+  for (const Object& object : objects_)
+    if (object.programs.has(program)) return program_of(*object.skeleton, program);
   return nullptr;
 }
 
@@ -194,29 +260,30 @@ Result<void> Programs::attach(Program program, bool on) {
     bpf_link__destroy(std::exchange(link, nullptr));
     return {};
   }
+  KNELL_TRY(load_more({program}));
   link = bpf_program__attach_trace(find(program));
   if (link == nullptr) return errno_error("attach a tracing program");
   return {};
 }
 
-bool Programs::dying_readable() const { return skeleton_->rodata->dying_readable != 0; }
+bool Programs::dying_readable() const { return maps().rodata->dying_readable != 0; }
 volatile knell_settings& Programs::settings() {
-  return reinterpret_cast<volatile knell_settings&>(skeleton_->bss->settings);
+  return reinterpret_cast<volatile knell_settings&>(maps().bss->settings);
 }
 const volatile knell_losses& Programs::losses() const {
-  return reinterpret_cast<const volatile knell_losses&>(skeleton_->bss->losses);
+  return reinterpret_cast<const volatile knell_losses&>(maps().bss->losses);
 }
 Programs::RingFds Programs::rings() const {
-  return {bpf_map__fd(skeleton_->maps.exits), bpf_map__fd(skeleton_->maps.others),
-          bpf_map__fd(skeleton_->maps.reserve)};
+  return {bpf_map__fd(maps().maps.exits), bpf_map__fd(maps().maps.others),
+          bpf_map__fd(maps().maps.reserve)};
 }
-int Programs::uids() const { return bpf_map__fd(skeleton_->maps.uids); }
-int Programs::roots() const { return bpf_map__fd(skeleton_->maps.roots); }
-int Programs::cgroups() const { return bpf_map__fd(skeleton_->maps.cgroups); }
-int Programs::cgroup_paths() const { return bpf_map__fd(skeleton_->maps.cgroup_paths); }
-int Programs::stored_execs() const { return bpf_map__fd(skeleton_->maps.stored_execs); }
+int Programs::uids() const { return bpf_map__fd(maps().maps.uids); }
+int Programs::roots() const { return bpf_map__fd(maps().maps.roots); }
+int Programs::cgroups() const { return bpf_map__fd(maps().maps.cgroups); }
+int Programs::cgroup_paths() const { return bpf_map__fd(maps().maps.cgroup_paths); }
+int Programs::stored_execs() const { return bpf_map__fd(maps().maps.stored_execs); }
 
-int Programs::connector() const { return bpf_program__fd(skeleton_->progs.on_connector); }
-int32_t Programs::hierarchy() const { return skeleton_->rodata->hierarchy; }
+int Programs::connector() const { return bpf_program__fd(find(Program::kConnector)); }
+int32_t Programs::hierarchy() const { return maps().rodata->hierarchy; }
 
 }  // namespace knell::source

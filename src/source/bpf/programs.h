@@ -6,8 +6,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "source/bpf/record.h"
@@ -20,7 +22,8 @@ struct bpf_program;
 namespace knell::source {
 
 // The programs and maps in the kernel. They stay loaded as long as this object lives; each program
-// is attached on demand. Not thread-safe.
+// is loaded and attached on demand, since the verifier takes milliseconds for each. Not
+// thread-safe.
 class Programs {
  public:
   enum class Program {
@@ -32,26 +35,46 @@ class Programs {
     kSignal,
     kDelivery,
     kMkdir,
-    kRenameCgroup
+    kRenameCgroup,
+    kConnector  // the filter program of a socket: loaded, never attached
   };
-  static constexpr size_t kPrograms = 9;
+  static constexpr size_t kPrograms = 10;
+  class Set {
+   public:
+    constexpr Set(std::initializer_list<Program> programs = {}) {
+      for (const Program program : programs) add(program);
+    }
+    constexpr void add(Program program) { bits_ |= bit(program); }
+    constexpr bool has(Program program) const { return (bits_ & bit(program)) != 0; }
+    constexpr Set without(Set other) const { return Set(bits_ & ~other.bits_); }
+    constexpr Set with(Set other) const { return Set(bits_ | other.bits_); }
+    constexpr bool empty() const { return bits_ == 0; }
+
+   private:
+    constexpr explicit Set(uint32_t bits) : bits_(bits) {}
+    static constexpr uint32_t bit(Program program) { return 1U << static_cast<uint32_t>(program); }
+    uint32_t bits_ = 0;
+  };
 
   struct Options {
     size_t exit_ring_bytes, event_ring_bytes, reserve_ring_bytes;
     // The hierarchy whose cgroups are reported; 0: version 2
     int32_t hierarchy = 0;
-    bool raw = false;                       // the level; cannot be changed later
     bool older_kernel_for_testing = false;  // act as if dying processes could not be read
   };
 
-  // Errors, with an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run
-  // the programs; EMFILE; ENOMEM.
-  static Result<Programs> load(const Options& options);
+  // Creates the maps and loads `first`, and `older` if dying processes cannot be read. Errors, with
+  // an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run the programs;
+  // EMFILE; ENOMEM. The messages of libbpf and the kernel's verifier are appended to `log`.
+  static Result<Programs> load(const Options& options, Set first, Set older, std::string& log);
+  // Loads more programs; does nothing about those that are loaded already. Errors: as load().
+  [[nodiscard]] Result<void> load_more(Set programs);
   Programs(Programs&& other) noexcept;
   Programs& operator=(Programs&&) = delete;
   ~Programs();
 
-  // Attaches (on) or detaches a program; does nothing if it is so already.
+  // Attaches (on) or detaches a program; does nothing if it is so already. Loads it first if it is
+  // not loaded.
   [[nodiscard]] Result<void> attach(Program program, bool on);
 
   // Whether the memory of a process can be read as it dies (Linux 6.17 or so).
@@ -71,19 +94,29 @@ class Programs {
   int cgroups() const;
   int cgroup_paths() const;
   int stored_execs() const;
-  int connector() const;  // descriptor of a program for a socket; see Bpf::set_connector()
+  // Descriptor of the program of that name, which must be loaded; see Bpf::set_connector().
+  int connector() const;
   int32_t hierarchy() const;
 
  private:
-  explicit Programs(knell_programs* skeleton);
-  bpf_program* find(Program program) const;
+  // The object that libbpf loads. Programs that are loaded later are in an object of their own,
+  // which has the maps of the first one.
+  struct Object {
+    knell_programs* skeleton;
+    Set programs;
+  };
 
-  knell_programs* skeleton_;
+  Programs() = default;
+  Result<Object*> open_object(Set programs, const std::string& log);
+  Result<void> load_object(Object& object, const std::string& log);
+  bpf_program* find(Program program) const;
+  knell_programs& maps() const { return *objects_.front().skeleton; }
+
+  std::vector<Object> objects_;
+  Set loaded_;
+  bool cast_ = false;
   std::array<bpf_link*, kPrograms> links_{};
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
-
-// The messages of libbpf and the kernel's verifier of the last load() on this thread.
-const std::string& bpf_log();
 
 }  // namespace knell::source

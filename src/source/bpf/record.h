@@ -49,7 +49,7 @@ enum {
   KNELL_PATH_MOST = 4096,  // bytes of one path, as in /proc; longer paths are unknown
   KNELL_MEMORY_CGROUP_MOST = 2048,
   KNELL_ARGS_LOOKED_AT = 64,  // how many pointers to arguments are read
-  KNELL_PATH_STEPS = 512,     // names and mounts in a path, beyond the first few; deeper: unknown
+  KNELL_PATH_STEPS = 512,     // names and mounts in a path; deeper: unknown
   KNELL_TAIL_MASK = 16383,
   KNELL_CGROUP_MOST = 256,  // bytes of the path of a wanted cgroup, with its NUL
   // Bytes of the path of a cgroup event, with its NUL; the kernel cuts longer paths.

@@ -65,27 +65,6 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
                          " watched already: raise the limit of open files (ulimit -n)");
 }
 
-// Explains why pidfd_open() failed. For a thread that is not the leader of its process the kernel
-// returns EINVAL, and from 6.16 on ENOENT.
-std::unexpected<Error> no_pidfd(int32_t pid, int error, size_t watched) {
-  const std::string name = std::to_string(pid);
-  if (error == EMFILE) return no_descriptor(pid, watched);
-  if (error == ENOSYS || error == EPERM) {
-    return say(EPROTONOSUPPORT,
-               "this kernel has no descriptors for processes (pidfd_open, Linux 5.3), or a seccomp "
-               "filter denies them");
-  }
-  if (error == EINVAL || error == ENOENT) {
-    if (const auto process = process_of_thread(pid)) {
-      return say(ESRCH,
-                 name + " is a thread of process " + std::to_string(*process) + ", not a process");
-    }
-    return say(ESRCH, "there is no process " + name);
-  }
-  if (error == ESRCH) return say(ESRCH, "there is no process " + name);
-  return make_error(error, "watch process " + name);
-}
-
 // `last_comm`: the name of the process when it was dead, if that is known.
 void limit_to_certain(Slot& slot, const std::optional<event::Comm>& last_comm) {
   knell_event& event = slot.event;
@@ -132,7 +111,8 @@ Result<void> PidfdSource::set_request(const SourceRequest& wanted) {
 Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
   auto pidfd = try_pidfd_open(pid);
-  if (!pidfd) return no_pidfd(pid, pidfd.error(), size());
+  if (!pidfd && pidfd.error() == EMFILE) return no_descriptor(pid, size());
+  if (!pidfd) return no_pidfd(pid, pidfd.error());
   if (start != 0) {
     // Read after pidfd_open(): if the start matches now, the pidfd is of this process too.
     const auto stat = read_proc_stat(pid);

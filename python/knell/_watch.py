@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: The knell authors
+# SPDX-License-Identifier: Apache-2.0
+"""Listeners."""
+
+import asyncio
+import collections
+import errno
+import os
+import select
+import time
+
+from ._event import Event
+from ._knell import ffi, lib
+from ._library import TimeoutExpired, Visitor, check, mask_of, via_of
+
+_DETAILS = {"full": lib.KNELL_DETAILS_FULL, "names": lib.KNELL_DETAILS_NAMES,
+            "status": lib.KNELL_DETAILS_STATUS}
+_MEMBERS = [name for name, _ in ffi.typeof("struct knell_stats").fields if name != "size"]
+Stats = collections.namedtuple("Stats", _MEMBERS)
+
+
+class Watch:
+    """A listener; see watch() and replay(). Iterating over it waits for each event."""
+
+    _BATCH = 64
+
+    def __init__(self, handle):
+        self._handle = ffi.gc(handle, lib.knell_close)
+        self._buffer = ffi.new("const struct knell_event *[]", self._BATCH)
+        self._read = collections.deque()
+
+    # -------------------------------------------------------------------------- life
+
+    def close(self):
+        """Closes the listener. Events that were read already can still be iterated."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+    @property
+    def closed(self):
+        return self._handle is None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        self.close()
+
+    def _open(self):
+        if self._handle is None:
+            raise ValueError("this Watch is closed")
+        return self._handle
+
+    # ----------------------------------------------------------- what it listens to
+
+    def match(self, **predicates):
+        """Adds predicates, named as the flags of `knell watch`: unit="ssh*", comm=["a", "b"],
+        exit_code="2-255", under=os.getpid()."""
+        for key, values in predicates.items():
+            many = values if isinstance(values, (list, tuple, set, frozenset)) else [values]
+            value = ",".join(os.fspath(one) if isinstance(one, os.PathLike) else str(one)
+                             for one in many)
+            check(lib.knell_match(self._open(), key.replace("_", "-").encode(), os.fsencode(value)))
+
+    def set_events(self, events):
+        """Changes the types of events, while it runs."""
+        check(lib.knell_set_events(self._open(), mask_of(events)))
+
+    def add(self, pid, start=0, cookie=0):
+        """Adds a process, with only_added=True. `start`: clock ticks since boot, to detect that the
+        pid was used again. `cookie` is returned in its events."""
+        check(lib.knell_add(self._open(), pid, start, cookie))
+
+    def remove(self, pid):
+        check(lib.knell_remove(self._open(), pid))
+
+    # -------------------------------------------------------------------- reading
+
+    def fileno(self):
+        """For an event loop: when it is readable, call read()."""
+        return check(lib.knell_fd(self._open()))
+
+    def read(self):
+        """The events that are there now: a list, which may be empty. Never waits. EOFError: the
+        recording has ended."""
+        events = list(self._read)
+        self._read.clear()
+        try:
+            self._take()
+        except (OSError, EOFError):
+            if not events:
+                raise
+        events.extend(self._read)
+        self._read.clear()
+        return events
+
+    def next(self, timeout=None):
+        """Waits for an event, at most `timeout` seconds. TimeoutExpired: none came."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        poll = None
+        while not self._read:
+            self._take()
+            if self._read:
+                break
+            if poll is None:
+                poll = select.poll()
+                poll.register(self.fileno(), select.POLLIN)
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            if not poll.poll(None if left is None else left * 1000) and left == 0:
+                raise TimeoutExpired(errno.ETIMEDOUT, "no event before the timeout")
+        return self._read.popleft()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return self.next()
+        except EOFError:
+            raise StopIteration from None
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            while not self._read:
+                self._take()
+                if not self._read:
+                    await self._readable()
+        except EOFError:
+            raise StopAsyncIteration from None
+        return self._read.popleft()
+
+    def _take(self):
+        count = lib.knell_read(self._open(), self._buffer, self._BATCH)
+        if count == -errno.ENODATA:
+            raise EOFError("the recording has ended")
+        self._read.extend(Event._of(self._buffer[i]) for i in range(check(count)))
+
+    async def _readable(self):
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        fd = self.fileno()
+        loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(fd)
+
+    # ---------------------------------------------------------------- more of it
+
+    def snapshot(self):
+        """The processes that are alive now and match the predicates: a list of events of type None,
+        parents before their children."""
+        alive = []
+        visitor = Visitor(lambda event: alive.append(Event._of(event)))
+        result = lib.knell_snapshot(self._open(), lib.knell_python_on_event, visitor.handle)
+        visitor.finish()
+        check(result)
+        return alive
+
+    def stats(self):
+        """Counters, with the names of struct knell_stats."""
+        stats = ffi.new("struct knell_stats *")
+        stats.size = ffi.sizeof("struct knell_stats")
+        check(lib.knell_get_stats(self._open(), stats))
+        return Stats(*(getattr(stats, name) for name in _MEMBERS))
+
+
+def _opened(function, *arguments):
+    handle = ffi.new("struct knell_listener **")
+    check(function(*arguments, handle))
+    return Watch(handle[0])
+
+
+def watch(events="exec,exit", *, only_added=False, threads=False, details="full", via="auto",
+          latency=0.001, args_bytes=0, buffer_bytes=0, **predicates):
+    """Listens to events of processes from now on.
+
+    events: names as for `knell watch -e`. only_added: only of processes given to add(). threads: the
+    kernel's events of threads. details: "full", "names" or "status". via: "auto", "daemon", "bpf",
+    "connector" or "pidfd". latency: how long events may be delayed so that several are read at once,
+    in seconds. Predicates: see Watch.match().
+    """
+    options = ffi.new("struct knell_options *")
+    options.size = ffi.sizeof("struct knell_options")
+    options.events = mask_of(events)
+    options.level = lib.KNELL_LEVEL_RAW if threads else lib.KNELL_LEVEL_PROCESS
+    options.details = _DETAILS[details]
+    options.via = via_of(via)
+    options.latency_ns = round(latency * 1e9) or lib.KNELL_LATENCY_NONE
+    options.only_added = only_added
+    options.args_bytes = args_bytes
+    options.buffer_bytes = buffer_bytes
+    return _with_predicates(_opened(lib.knell_open, options), predicates)
+
+
+def replay(path, events="all", *, only_added=False, speed=0, **predicates):
+    """Listens to a recording of `knell record`. speed: 1 is the original one, 0 as fast as possible.
+    Iterating ends at the end of the recording."""
+    options = ffi.new("struct knell_replay_options *")
+    options.size = ffi.sizeof("struct knell_replay_options")
+    options.events = mask_of(events)
+    options.only_added = only_added
+    options.speed = speed
+    return _with_predicates(_opened(lib.knell_open_recording, os.fsencode(path), options), predicates)
+
+
+def _with_predicates(opened, predicates):
+    try:
+        opened.match(**predicates)
+    except BaseException:
+        opened.close()
+        raise
+    return opened

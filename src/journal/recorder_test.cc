@@ -220,7 +220,7 @@ TEST_F(RecorderTest, MovesFilesAsideMoreAndMoreSlowly) {
   EXPECT_EQ(write(), Recorder::State::kWorking);
   damage();
   EXPECT_EQ(write(), Recorder::State::kWorking);
-  for (const uint64_t seconds : {1, 2, 4}) {
+  for (const uint64_t seconds : {1U, 2U, 4U}) {
     damage();
     clock_.now_ns += seconds * 1'000'000'000 - 1;
     EXPECT_EQ(write(), Recorder::State::kFailing);

@@ -24,9 +24,10 @@ def declarations(header):
 
 
 def constants(header):
-    """A declaration of each macro that is a number."""
-    names = re.findall(r"^#define (KNELL_\w+)[ \\]", header, flags=re.M)
-    return "".join(f"#define {name} ...\n" for name in names
+    """A declaration of each macro that is a number or a string."""
+    macros = re.findall(r"^#define (KNELL_\w+)[ \\](.?)", header, flags=re.M)
+    return "".join(f'static char *const {name};\n' if first == '"' else f"#define {name} ...\n"
+                   for name, first in macros
                    if name != "KNELL_API" and not name.endswith("_INIT"))
 
 

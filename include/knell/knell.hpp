@@ -430,9 +430,9 @@ class Listener {
   // or `error` is set: of knell_read(), or EINTR if a signal was caught. Do not use it together
   // with read(). The event is valid until the next call.
   const knell_event* next(std::optional<std::chrono::nanoseconds> timeout, std::error_code& error) {
-    using Clock = std::chrono::steady_clock;
+    using Steady = std::chrono::steady_clock;
     constexpr std::chrono::nanoseconds kNow{0}, kMost = std::chrono::hours(24 * 365);
-    const auto until = Clock::now() + std::min(timeout.value_or(kNow), kMost);
+    const auto until = Steady::now() + std::min(timeout.value_or(kNow), kMost);
     error.clear();
     for (;;) {
       if (next_ < filled_) return buffer_[next_++];
@@ -443,7 +443,7 @@ class Listener {
       if (filled_ > 0) continue;
       int left_ms = -1;
       if (timeout) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Steady::now());
         if (left.count() <= 0) return nullptr;
         left_ms = static_cast<int>(std::min<int64_t>(left.count(), INT32_MAX));
       }

@@ -55,23 +55,25 @@ using namespace knell::lib;
 
 int knell_open_history(const char* path, const knell_history_options* options,
                        knell_listener** ret_knell) {
-  const ErrnoGuard keep_errno;
-  if (ret_knell == nullptr)
-    return store_error(knell::Error{EINVAL, "ret_knell must not be NULL", true});
-  const knell_history_options defaults = KNELL_HISTORY_OPTIONS_INIT;
-  auto listener = open_history(path, options == nullptr ? &defaults : options);
-  if (!listener) return store_error(listener.error());
-  *ret_knell = listener->release();
-  return 0;
+  return guarded([&]() -> int {
+    if (ret_knell == nullptr)
+      return store_error(knell::Error{EINVAL, "ret_knell must not be NULL", true});
+    const knell_history_options defaults = KNELL_HISTORY_OPTIONS_INIT;
+    auto listener = open_history(path, options == nullptr ? &defaults : options);
+    if (!listener) return store_error(listener.error());
+    *ret_knell = listener->release();
+    return 0;
+  });
 }
 
 int knell_verify_journal(const char* path, int (*on_finding)(const knell_finding*, void*),
                          void* context) {
-  const ErrnoGuard keep_errno;
-  const std::string name = path_or_default(path);
-  const auto found = knell::journal::verify(name);
-  if (!found) return store_error(explained(found.error(), name));
-  report(*found, name, on_finding, context);
-  if (found->problems.empty()) return 0;
-  return store_error(knell::Error{EBADMSG, name + ": is damaged", true});
+  return guarded([&]() -> int {
+    const std::string name = path_or_default(path);
+    const auto found = knell::journal::verify(name);
+    if (!found) return store_error(explained(found.error(), name));
+    report(*found, name, on_finding, context);
+    if (found->problems.empty()) return 0;
+    return store_error(knell::Error{EBADMSG, name + ": is damaged", true});
+  });
 }

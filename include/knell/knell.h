@@ -292,8 +292,8 @@ KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uin
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
 // Changes the mask of an open listener. As with options.events, unknown bits are cleared, then 0
-// means all. Events that are in both masks are not lost by the change. Errors: via bpf -EPERM: types
-// that were not asked for before need the capabilities that knell_open() needed.
+// means all. Events that are in both masks are not lost by the change. Errors: via bpf -EPERM:
+// types that were not asked for before need the capabilities that knell_open() needed.
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
 
 // The descriptor to poll for POLLIN; it never changes and is owned by the handle. When it is

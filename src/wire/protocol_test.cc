@@ -344,11 +344,11 @@ TEST(Protocol, TheDocsShowTheEncodedBytes) {
                                        .details = KNELL_DETAILS_STATUS,
                                        .predicates = {wants(Key::kUnit, "postgresql@*")}};
   std::string buffer, events;
-  EventFrame frame(events);
+  EventFrame frame(events, 2);
   frame.add(epoch_of(event_of_the_docs()), encode_event(buffer, event_of_the_docs()));
   frame.finish();
   for (const std::string& packet :
-       {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 0), events})
+       {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 1), events})
     EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "it would be\n" << hex(packet);
 }
 

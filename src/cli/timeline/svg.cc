@@ -171,8 +171,7 @@ class SvgWriter {
     const auto steps = timeline_.longest_steps(kSteps);
     if (steps.empty()) return;
     y_ += kGap;
-    line("head",
-         "Critical chain: the longest steps, without the time of their children");
+    line("head", "Critical chain: the longest steps, without the time of their children");
     for (const ChainStep& step : steps)
       linked_line(step.process,
                   fmt::format("{} · {}{}", length_text(step.own_ns), labels_.label(step.process),

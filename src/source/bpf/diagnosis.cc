@@ -34,8 +34,9 @@ std::vector<Finding> examine_bpf() {
   }
   OneExit unread;
   std::string log;
-  const auto bpf = Bpf::create(
-      {.load_all = true}, {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL}, unread.out(), &log);
+  const auto bpf = Bpf::create({.load_all = true},
+                               {.mask = KNELL_EVENT_NONZERO_EXIT, .details = KNELL_DETAILS_FULL},
+                               unread.out(), &log);
   if (bpf) {
     return {
         {KNELL_FINDING_OK, "bpf",

@@ -165,7 +165,6 @@ bpf_program* program_of(const knell_programs& skeleton, Programs::Program progra
 
 }  // namespace
 
-
 Programs::Programs(Programs&& other) noexcept
     : objects_(std::move(other.objects_)),
       loaded_(other.loaded_),

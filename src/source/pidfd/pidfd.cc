@@ -31,9 +31,9 @@
 // second, and on older kernels at once, the end is reported with an unknown status.
 //
 // Its details were read when it was added. Since then it may have called exec, which a pidfd does
-// not report. So its name is read again when it is dead: if it is another one, or if the process
-// was reaped before, the program that was read is left out. An exec of a program with the same name
-// is not noticed.
+// not report. So its name is read again when it is dead: if it is another one, the program that was
+// read is left out. An exec of a program with the same name is not noticed, and none if the process
+// was reaped before its name could be read.
 //
 // All pidfds are in one epoll set, whose descriptor fd() returns. The pidfd of a process that waits
 // to be reaped is watched for EPOLLHUP only. A timer in the same set ends the waiting. The time-out
@@ -65,12 +65,13 @@ std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
                          " watched already: raise the limit of open files (ulimit -n)");
 }
 
-// `last_comm`: the name of the process when it was dead, if that is known.
-void limit_to_certain(Slot& slot, const std::optional<event::Comm>& last_comm) {
+// `last_comm`: the name of the process when it was dead; another one than when it was added shows
+// that it has called exec.
+void take_last_comm(Slot& slot, const event::Comm& last_comm) {
   knell_event& event = slot.event;
   if (event.comm.data == nullptr || last_comm == slot.comm) return;
-  slot.comm = last_comm.value_or(event::Comm{});
-  event.comm = last_comm ? event::known_view_of(slot.comm) : knell_string{};
+  slot.comm = last_comm;
+  event.comm = event::known_view_of(slot.comm);
   event.args = event.exe = event.cwd = {};
   event.flags &= ~uint32_t{KNELL_FLAG_ARGS_TRUNCATED};
 }
@@ -276,7 +277,7 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
       event.wait_status = *status;
     }
     table_.describe(*slot, pid, process::ProcessTable::ReadProc::kNo, process.start);
-    if (!process.read_dead) limit_to_certain(*slot, process.last_comm);
+    if (process.last_comm) take_last_comm(*slot, *process.last_comm);
     if (process.uid && (event.has & KNELL_HAS_UID) == 0) {
       event.has |= KNELL_HAS_UID;
       event.uid = *process.uid;

@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell-journal-cost FILE [EVENTS [CMD ARG...]]: what the journal costs. Writes EVENTS (a million)
-// exits of an imaginary machine into the new journal FILE: with Store alone, in transactions of
-// 1000, and prints events a second, CPU time and bytes an event. Then reads the failures of the
-// last hour: with Reader alone, and, where CMD is given, by running CMD five times, best time. The
-// events are spread over the last 59 minutes. For example:
+// knell-journal-cost FILE [EVENTS [HOURS [CMD ARG...]]]: what the journal costs. Writes EVENTS (a
+// million) exits of the last HOURS (24) of an imaginary machine into the new journal FILE: with
+// Store alone, in transactions of 1000, and prints events a second, CPU time and bytes an event.
+// Then reads the failures of the last hour: with Reader alone, and, where CMD is given, by running
+// CMD five times, best time. For example:
 //
-//   knell-journal-cost /tmp/j.db 1000000 build/bin/knell history --journal /tmp/j.db --since 1h
+//   knell-journal-cost /tmp/j.db 1000000 24 build/bin/knell history --journal /tmp/j.db --since 1h
 //     -e nonzero-exit --by comm
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -38,7 +38,7 @@ namespace {
 using namespace std::string_view_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kSpanNs = int64_t{59} * 60 * 1'000'000'000;
+constexpr int64_t kHourNs = int64_t{3600} * 1'000'000'000;
 
 struct Program {
   std::string_view comm, exe, args, cgroup, unit;
@@ -65,9 +65,10 @@ knell_string bytes(std::string_view text) { return {text.data(), text.size()}; }
 // Exits in the order of their times, one in ten with a status other than 0.
 class Machine {
  public:
-  explicit Machine(int64_t count)
-      : step_ns_(kSpanNs / count),
-        mono_ns_(system_clock().monotonic_ns()),
+  Machine(int64_t count, int64_t span_ns)
+      : span_ns_(span_ns),
+        step_ns_(span_ns / count),
+        mono_ns_(static_cast<uint64_t>(span_ns + kHourNs)),  // as long ago was the boot
         epoch_ns_(system_clock().realtime_ns() - static_cast<int64_t>(mono_ns_)) {}
 
   const knell_event& next() {
@@ -79,7 +80,7 @@ class Machine {
     event_.has =
         KNELL_HAS_STATUS | KNELL_HAS_UID | KNELL_HAS_GID | KNELL_HAS_PPID | KNELL_HAS_DURATION;
     event_.via = KNELL_VIA_BPF;
-    event_.time_ns = epoch_ns_ + static_cast<int64_t>(mono_ns_) - kSpanNs +
+    event_.time_ns = epoch_ns_ + static_cast<int64_t>(mono_ns_) - span_ns_ +
                      static_cast<int64_t>(i) * step_ns_ + static_cast<int64_t>(random_() % 1000);
     event_.mono_ns = static_cast<uint64_t>(event_.time_ns - epoch_ns_);
     event_.pid = event_.tid = static_cast<int32_t>(1000 + i % 4'000'000);
@@ -106,7 +107,7 @@ class Machine {
   }
 
  private:
-  int64_t at_ = 0, step_ns_;
+  int64_t at_ = 0, span_ns_, step_ns_;
   uint64_t mono_ns_;
   int64_t epoch_ns_;
   std::mt19937_64 random_{7};
@@ -130,14 +131,14 @@ class Stopwatch {
   double cpu_ = cpu_seconds();
 };
 
-Result<void> write_journal(const std::string& path, int64_t count) {
-  Machine machine(count);
+Result<void> write_journal(const std::string& path, int64_t count, int64_t span_ns) {
+  Machine machine(count, span_ns);
   {
     const Stopwatch making;
     for (int64_t i = 0; i < count; ++i) (void)machine.next();
     fmt::print("making {} events: CPU {:.2f} s, part of what follows\n", count, making.cpu());
   }
-  machine = Machine(count);
+  machine = Machine(count, span_ns);
   KNELL_ASSIGN(auto store, journal::Store::open({.path = path, .most_bytes = 0}));
   const Stopwatch writing;
   for (int64_t i = 1; i <= count; ++i) {
@@ -163,8 +164,7 @@ class Failures final : public journal::EventFilter {
 Result<void> read_journal(const std::string& path) {
   const Stopwatch reading;
   KNELL_ASSIGN(auto reader, journal::Reader::open(path));
-  KNELL_TRY(
-      reader.set_window(system_clock().realtime_ns() - int64_t{3600} * 1'000'000'000, INT64_MAX));
+  KNELL_TRY(reader.set_window(system_clock().realtime_ns() - kHourNs, INT64_MAX));
   Failures failures;
   std::vector<knell_event> events(256);
   size_t count = 0;
@@ -206,15 +206,17 @@ int main(int argc, char** argv) {
   using namespace knell::bench;
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.empty() || words[0].starts_with("-")) {
-    (void)std::fprintf(stderr, "usage: knell-journal-cost FILE [EVENTS [CMD ARG...]]\n");
+    (void)std::fprintf(stderr, "usage: knell-journal-cost FILE [EVENTS [HOURS [CMD ARG...]]]\n");
     return 2;
   }
   const int64_t count = words.size() > 1 ? std::atoll(words[1].c_str()) : 1'000'000;
-  auto done = write_journal(words[0], std::max<int64_t>(count, 1));
+  const int64_t hours = words.size() > 2 ? std::atoll(words[2].c_str()) : 24;
+  auto done =
+      write_journal(words[0], std::max<int64_t>(count, 1), std::max<int64_t>(hours, 1) * kHourNs);
   if (done) done = read_journal(words[0]);
   if (!done) {
     (void)std::fprintf(stderr, "knell-journal-cost: %s\n", done.error().message().c_str());
     return 1;
   }
-  return words.size() > 2 ? run_command({words.begin() + 2, words.end()}) : 0;
+  return words.size() > 3 ? run_command({words.begin() + 3, words.end()}) : 0;
 }

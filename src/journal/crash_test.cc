@@ -125,11 +125,11 @@ class CrashTest : public ::testing::Test {
   // Writes until event 600, and reports each commit by writing its last pid to `commits`.
   static void write_events(const StoreOptions& options, int commits) {
     auto store = Store::open(options);
-    if (!store) ::_exit(1);
+    if (!store || !store->put({.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT})) ::_exit(1);
     for (int pid = 1; pid <= 600; ++pid) {
       if (!store->append(exit_event(pid))) ::_exit(2);
       if (pid % 60 != 0) continue;
-      if (!store->commit()) ::_exit(3);
+      if (!store->acknowledge(1, "n", pid - 30) || !store->commit()) ::_exit(3);
       if (::write(commits, &pid, sizeof pid) != sizeof pid) ::_exit(4);
     }
   }
@@ -151,6 +151,12 @@ class CrashTest : public ::testing::Test {
       EXPECT_EQ(one.seq, one.pid);
       EXPECT_EQ(one.comm, "grep");
       EXPECT_EQ(one.seq, all->front().seq + static_cast<int64_t>(i));
+    }
+    // The acknowledgement is that of the same commit.
+    const DurableName* name = store->names().find(1, "n");
+    EXPECT_EQ(name == nullptr, last == 0);
+    if (name != nullptr) {
+      EXPECT_EQ(name->acked, last - 30);
     }
     // It goes on where it was.
     EXPECT_EQ(store->next_seq(), last + 1);

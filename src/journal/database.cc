@@ -12,6 +12,7 @@ namespace knell::journal {
 namespace {
 
 int code_of(sqlite3* database, int result) {
+  if (result == SQLITE_IOERR_NOMEM) return ENOMEM;
   switch (result & 0xff) {
     case SQLITE_FULL:
       return ENOSPC;
@@ -42,6 +43,7 @@ int code_of(sqlite3* database, int result) {
 std::unexpected<Error> error_of(sqlite3* database, int result, std::string_view path) {
   const int code = code_of(database, result);
   const char* why = database == nullptr ? sqlite3_errstr(result) : sqlite3_errmsg(database);
+  if (code == ENOMEM) why = "out of memory";
   return say(code, std::string(path) + ": " + why);
 }
 

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Random histories of a journal: events, commits, crashes, acknowledgements, damage, restarts, with
-// a small limit of bytes. After each step, what a reader gets and what it is told to be lost is all
-// that happened, and a durable listener's count is that of the events that it did not get.
+// Random histories of a journal: events, commits, crashes, acknowledgements, damage, restarts, a
+// clock that is set forward and back, with a small limit of bytes. After each step, what a reader
+// gets and what it is told to be lost is all that happened, and a durable listener's count is that
+// of the events that it did not get.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -31,8 +32,10 @@ class History {
       append(1 + below(150), false), open();  // a crash before the commit
     else if (kind < 85)
       acknowledge();
-    else if (kind < 93)
+    else if (kind < 91)
       open();
+    else if (kind < 93)
+      clock_error_ns_ = (below(2000) - 1000) * int64_t{1'000'000'000};
     else
       damage();
   }
@@ -86,7 +89,9 @@ class History {
   void append(int count, bool commit) {
     for (int i = 1; i <= count; ++i) {
       const auto seq = static_cast<int32_t>(newest_ + i);
-      KNELL_CHECK(store_->append(exit_event(seq, status_of(seq))));
+      knell_event event = exit_event(seq, status_of(seq));
+      event.time_ns += clock_error_ns_;
+      KNELL_CHECK(store_->append(event));
     }
     if (!commit) return;
     KNELL_CHECK(store_->commit());
@@ -112,7 +117,7 @@ class History {
   TemporaryFolder folder_;
   std::string path_ = folder_.file("journal.db");
   std::optional<Store> store_;
-  int64_t newest_ = 0, acked_ = 0;
+  int64_t newest_ = 0, acked_ = 0, clock_error_ns_ = 0;
   bool damaged_ = false;
   bool early_ = false;  // a deleted event was acknowledged, before one that was not
 };

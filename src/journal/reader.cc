@@ -10,7 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <tuple>
 #include <utility>
+
+#include "base/rollback.h"
 
 namespace knell::journal {
 namespace {
@@ -59,14 +62,14 @@ Result<void> Reader::prepare() {
 }
 
 // nullptr: there is no such layout, or it is damaged.
-const Layout* Reader::layout_of(int64_t id) {
+Result<const Layout*> Reader::layout_of(int64_t id) {
   if (const auto known = layouts_.find(id); known != layouts_.end()) return &known->second;
-  auto select = database_.prepare("SELECT fields, checksum FROM layout WHERE id=?");
-  if (!select) return nullptr;
-  select->bind(1, id);
-  const auto row = select->step();
-  if (!row || !*row || checksum_of_text(0, select->bytes(0)) != select->number(1)) return nullptr;
-  auto layout = Layout::parse(select->bytes(0));
+  KNELL_ASSIGN(Statement select,
+               database_.prepare("SELECT fields, checksum FROM layout WHERE id=?"));
+  select.bind(1, id);
+  KNELL_ASSIGN(const bool row, select.step());
+  if (!row || checksum_of_text(0, select.bytes(0)) != select.number(1)) return nullptr;
+  auto layout = Layout::parse(select.bytes(0));
   if (!layout) return nullptr;
   return &layouts_.emplace(id, *std::move(layout)).first->second;
 }
@@ -128,38 +131,44 @@ Result<void> Reader::set_window(int64_t since_ns, int64_t until_ns) {
   return {};
 }
 
+void Reader::end_transaction() {
+  blocks_.reset();
+  blocks_back_.reset();
+  std::ignore = end_.run();
+}
+
 Result<void> Reader::seek_last(uint64_t count, EventFilter& filter) {
   KNELL_TRY(begin_.run());
-  const auto found = [&]() -> Result<int64_t> {
-    blocks_back_.bind(1, next_seq_);
-    blocks_back_.bind(2, last_key_);
-    std::vector<int64_t> wanted;
-    uint64_t after = 0;
-    for (;;) {
-      KNELL_ASSIGN(const bool row, blocks_back_.step());
-      if (!row) return next_seq_;
-      forget_texts();
-      const BlockHead head = head_of(blocks_back_);
-      bytes_.emplace_back(blocks_back_.bytes(6));
-      wanted.clear();
-      if (open_block(head, static_cast<uint64_t>(blocks_back_.number(5)))) {
-        Record record;
-        knell_event event;
-        while (block_.next(record)) {
-          const auto decoded = decode(record, filter, event);
-          if (decoded && *decoded) wanted.push_back(block_.seq());
-        }
-      }
-      bytes_.pop_back();
-      if (after + wanted.size() >= count) return wanted[wanted.size() - (count - after)];
-      after += wanted.size();
-    }
-  }();
-  blocks_back_.reset();
-  KNELL_TRY(end_.run());
-  KNELL_TRY(found);
-  seek(*found);
+  const Rollback commit([&] { end_transaction(); });
+  KNELL_ASSIGN(const int64_t found, find_last(count, filter));
+  seek(found);
   return {};
+}
+
+Result<int64_t> Reader::find_last(uint64_t count, EventFilter& filter) {
+  blocks_back_.bind(1, next_seq_);
+  blocks_back_.bind(2, last_key_);
+  std::vector<int64_t> wanted;
+  uint64_t after = 0;
+  for (;;) {
+    KNELL_ASSIGN(const bool row, blocks_back_.step());
+    if (!row) return next_seq_;
+    forget_texts();
+    const BlockHead head = head_of(blocks_back_);
+    bytes_.assign(1, std::string(blocks_back_.bytes(6)));
+    wanted.clear();
+    KNELL_ASSIGN(const bool intact,
+                 open_block(head, static_cast<uint64_t>(blocks_back_.number(5))));
+    Record record;
+    knell_event event;
+    while (intact && block_.next(record)) {
+      const auto decoded = decode(record, filter, event);
+      if (!decoded && decoded.error().code != EBADMSG) return std::unexpected(decoded.error());
+      if (decoded && *decoded) wanted.push_back(block_.seq());
+    }
+    if (after + wanted.size() >= count) return wanted[wanted.size() - (count - after)];
+    after += wanted.size();
+  }
 }
 
 // --------------------------------------------------------------------------------------- reading
@@ -193,8 +202,8 @@ knell_event Reader::lost_event(std::optional<int64_t> count) const {
 }
 
 // Opens bytes_.back(). False: the block is damaged.
-bool Reader::open_block(const BlockHead& head, uint64_t checksum) {
-  layout_ = layout_of(head.layout);
+Result<bool> Reader::open_block(const BlockHead& head, uint64_t checksum) {
+  KNELL_ASSIGN(layout_, layout_of(head.layout));
   if (layout_ == nullptr || !block_.open(head, bytes_.back(), checksum)) return false;
   if (text_base_ != head.text_base) {
     text_base_ = head.text_base;
@@ -215,7 +224,8 @@ Result<Reader::Block> Reader::load_block(std::optional<knell_event>& lost) {
     const BlockHead head = head_of(blocks_);
     if (next_seq_ != 0 && head.first_seq + head.count <= next_seq_) continue;
     bytes_.emplace_back(blocks_.bytes(6));
-    if (!open_block(head, static_cast<uint64_t>(blocks_.number(5)))) {
+    KNELL_ASSIGN(const bool intact, open_block(head, static_cast<uint64_t>(blocks_.number(5))));
+    if (!intact) {
       bytes_.pop_back();
       damaged_ = true;
       continue;
@@ -247,47 +257,54 @@ Result<bool> Reader::decode(Record& record, EventFilter& filter, knell_event& ev
 Result<Reader::Read> Reader::read(std::span<knell_event> events, EventFilter& filter) {
   while (bytes_.size() > (in_block_ ? 1U : 0U)) bytes_.pop_front();
   forget_texts();
-  Read result;
   KNELL_TRY(begin_.run());
-  const auto outcome = [&]() -> Result<void> {
-    for (size_t blocks = 0; result.count < events.size();) {
-      if (!in_block_) {
-        if (blocks == 0) KNELL_TRY(position());
-        if (++blocks > kMostBlocks || texts_.size() > kMostTexts) return {};
-        std::optional<knell_event> lost;
-        KNELL_ASSIGN(const Block loaded, load_block(lost));
-        if (lost) events[result.count++] = *lost;
-        if (loaded == Block::kEnd) {
-          result.end = true;
-          return {};
-        }
-        continue;
+  const Rollback commit([&] { end_transaction(); });
+  Rollback again([&, seq = next_seq_, damaged = damaged_, reported = damage_reported_] {
+    seek(seq);
+    damaged_ = damaged;
+    damage_reported_ = reported;
+  });
+  KNELL_ASSIGN(const Read result, read_on(events, filter));
+  again.keep();
+  return result;
+}
+
+Result<Reader::Read> Reader::read_on(std::span<knell_event> events, EventFilter& filter) {
+  Read result;
+  for (size_t blocks = 0; result.count < events.size();) {
+    if (!in_block_) {
+      if (blocks == 0) KNELL_TRY(position());
+      if (++blocks > kMostBlocks || texts_.size() > kMostTexts) return result;
+      std::optional<knell_event> lost;
+      KNELL_ASSIGN(const Block loaded, load_block(lost));
+      if (lost) events[result.count++] = *lost;
+      if (loaded == Block::kEnd) {
+        result.end = true;
+        return result;
       }
-      Record record;
-      if (!block_.next(record)) {
-        in_block_ = false;
-        next_seq_ = block_.head().first_seq + block_.head().count;
-        if (!returned_of_block_) bytes_.pop_back();
-        continue;
-      }
-      if (block_.seq() < next_seq_) continue;
-      next_seq_ = block_.seq() + 1;
-      const auto wanted = decode(record, filter, events[result.count]);
-      if (!wanted) {
-        // Its texts are damaged, or were deleted by the retention since the block was read.
-        --next_seq_;
-        events[result.count++] = lost_event(1);
-        ++next_seq_;
-      } else if (*wanted) {
-        ++result.count;
-        returned_of_block_ = true;
-      }
+      continue;
     }
-    return {};
-  }();
-  blocks_.reset();
-  KNELL_TRY(end_.run());
-  KNELL_TRY(outcome);
+    Record record;
+    if (!block_.next(record)) {
+      in_block_ = false;
+      next_seq_ = block_.head().first_seq + block_.head().count;
+      if (!returned_of_block_) bytes_.pop_back();
+      continue;
+    }
+    if (block_.seq() < next_seq_) continue;
+    const auto wanted = decode(record, filter, events[result.count]);
+    if (!wanted && wanted.error().code != EBADMSG) return std::unexpected(wanted.error());
+    next_seq_ = block_.seq();
+    // Its texts are damaged, or were deleted by the retention since the block was read.
+    if (!wanted) events[result.count] = lost_event(1);
+    next_seq_ = block_.seq() + 1;
+    if (!wanted) {
+      ++result.count;
+    } else if (*wanted) {
+      ++result.count;
+      returned_of_block_ = true;
+    }
+  }
   return result;
 }
 

@@ -44,6 +44,7 @@ class Reader final : private Texts {
   // The next read() returns events from `seq` on. If the oldest event is later, a lost event
   // with their number comes first. 0: from the oldest event on.
   void seek(int64_t seq);
+  int64_t next_seq() const { return next_seq_; }  // where the next read() begins; 0: the oldest
   // Only events in this time (CLOCK_REALTIME, both included) are returned. Moves to its beginning.
   Result<void> set_window(int64_t since_ns, int64_t until_ns);
   // Moves forward so that only the last `count` events (1 or more) that the filter wants are
@@ -57,7 +58,7 @@ class Reader final : private Texts {
   // Fills up to events.size() events, oldest first. Their texts are valid until the next call. May
   // return none before the end, to bound the time of one call. `seq` of an event is that of the
   // journal; of a lost event, that of the first event that is missing. Errors: EBADMSG the file is
-  // damaged; EIO.
+  // damaged; EIO; ENOMEM. After an error, also an exception, the next call returns the same events.
   Result<Read> read(std::span<knell_event> events, EventFilter& filter);
 
  private:
@@ -66,12 +67,15 @@ class Reader final : private Texts {
   Result<void> position();
   enum class Block { kLoaded, kEnd };
   Result<Block> load_block(std::optional<knell_event>& lost);
-  const Layout* layout_of(int64_t id);
-  bool open_block(const BlockHead& head, uint64_t checksum);
+  Result<const Layout*> layout_of(int64_t id);
+  Result<bool> open_block(const BlockHead& head, uint64_t checksum);
+  Result<Read> read_on(std::span<knell_event> events, EventFilter& filter);
+  Result<int64_t> find_last(uint64_t count, EventFilter& filter);
   Result<bool> decode(Record& record, EventFilter& filter, knell_event& event);
   knell_event lost_event(std::optional<int64_t> count) const;
   Result<std::string_view> text(uint64_t number) override;
   void forget_texts();
+  void end_transaction();
 
   Database database_;
   Identity identity_;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -171,6 +172,64 @@ TEST_F(RecorderTest, BeginsANewJournalWhenTheFileIsDamaged) {
   EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
   EXPECT_FALSE(all[0].lost);
   EXPECT_EQ(all[1].pid, 21);
+}
+
+// Only an insertion reads the index of times.
+TEST_F(RecorderTest, BeginsANewJournalWhenOnlyWritesFindTheDamage) {
+  make_folder();
+  start(options());
+  add(1, 10);
+  recorder_.reset();
+  const std::string path = options().store.path;
+  auto database = Database::open(path, Database::Mode::kWrite);
+  ASSERT_TRUE(database && database->keep_wal() &&
+              database->execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+  const int64_t page =
+      *database->number("SELECT rootpage FROM sqlite_schema WHERE name='block_first_ns'");
+  *database = Database();
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp((page - 1) * 4096);
+  file << std::string(4096, 'x') << std::flush;
+
+  start(options());
+  add(11, 20);
+  recorder_->flush();
+  add(21, 30);
+  recorder_->flush();
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_THAT(said_, HasSubstr(".damaged-"));
+  const auto all = read();
+  ASSERT_EQ(all.size(), 11U);
+  EXPECT_FALSE(all[0].lost);
+  EXPECT_EQ(all[1].pid, 21);
+}
+
+TEST_F(RecorderTest, MovesFilesAsideMoreAndMoreSlowly) {
+  make_folder();
+  start(options());
+  const auto write = [&] {
+    add(1, 1);
+    recorder_->flush();
+    return recorder_->status().state;
+  };
+  const auto damage = [&] {
+    auto database = Database::open(options().store.path, Database::Mode::kWrite);
+    ASSERT_TRUE(database->execute("DROP TABLE block"));
+    EXPECT_EQ(write(), Recorder::State::kFailing);
+  };
+  EXPECT_EQ(write(), Recorder::State::kWorking);
+  damage();
+  EXPECT_EQ(write(), Recorder::State::kWorking);
+  for (const uint64_t seconds : {1U, 2U, 4U}) {
+    damage();
+    clock_.now_ns += seconds * 1'000'000'000 - 1;
+    EXPECT_EQ(write(), Recorder::State::kFailing);
+    clock_.now_ns += 1;
+    EXPECT_EQ(write(), Recorder::State::kWorking);
+  }
+  clock_.now_ns += uint64_t{2} * 3600 * 1'000'000'000;
+  damage();
+  EXPECT_EQ(write(), Recorder::State::kWorking);
 }
 
 // Without room for the files to grow, as on a full disk.

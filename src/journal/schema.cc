@@ -3,8 +3,10 @@
 #include "journal/schema.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <string_view>
 #include <tuple>
@@ -64,10 +66,18 @@ Result<FileKind> kind_of(Database& database) {
   return version == kSchemaVersion ? FileKind::kCurrent : FileKind::kOlder;
 }
 
+// SQLite creates the WAL and its index if they are missing, which a reader may not be allowed to.
 Result<Database> open_for_reading(const std::string& path) {
   KNELL_ASSIGN(Database database, Database::open(path, Database::Mode::kRead));
-  KNELL_ASSIGN(const FileKind kind, kind_of(database));
-  switch (kind) {
+  const auto kind = kind_of(database);
+  if (!kind && kind.error().code != EBADMSG)
+    for (const char* part : {"-wal", "-shm"})
+      if (::access((path + part).c_str(), F_OK) != 0)
+        return say(EACCES, path + part +
+                               ": is missing and cannot be created by this user; root can read the "
+                               "journal, and knelld creates the file");
+  KNELL_TRY(kind);
+  switch (*kind) {
     case FileKind::kNewer:
       return say(ENOTSUP, path + ": was written by a later version of knell");
     case FileKind::kForeign:

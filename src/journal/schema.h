@@ -25,8 +25,9 @@ enum class FileKind {
 // Errors: EBADMSG: it is damaged; those of SQLite.
 Result<FileKind> kind_of(Database& database);
 
-// Opens the file to read it. Errors: ENOENT there is no file; EACCES; ENODATA it has no tables yet;
-// ENOTSUP it was written by a later version; EEXIST, EBADMSG it is no journal, or damaged.
+// Opens the file to read it. Errors: ENOENT there is no file; EACCES, also where the WAL or its
+// index is missing and cannot be created; ENODATA it has no tables yet; ENOTSUP it was written by a
+// later version; EEXIST, EBADMSG it is no journal, or damaged.
 Result<Database> open_for_reading(const std::string& path);
 
 // Creates or migrates the tables, in one transaction. kEmpty and kOlder only.

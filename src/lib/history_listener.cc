@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "base/boot_id.h"
+#include "base/rollback.h"
 #include "event/fields.h"
 #include "wire/origin.h"
 
@@ -53,7 +54,7 @@ Error explained(const Error& error, const std::string& path) {
                 ": there is no journal; knelld writes one, see [journal] in "
                 "knelld.toml(5)",
             true};
-  if (error.code == EACCES)
+  if (error.code == EACCES && ::euidaccess(path.c_str(), R_OK) != 0)
     return {EACCES,
             path +
                 ": permission denied; root and members of the group of the file may "
@@ -130,11 +131,12 @@ Result<void> HistoryListener::set_events(uint32_t mask) {
 
 // Finds the first event to return, now that the predicates are known.
 Result<void> HistoryListener::start() {
-  if (std::exchange(started_, true)) return {};
+  if (started_) return {};
   const int64_t until = options_.until_ns == 0 ? INT64_MAX : options_.until_ns;
   if (options_.since_ns != 0 || until != INT64_MAX)
     KNELL_TRY(reader_.set_window(options_.since_ns, until));
   if (options_.last != 0) KNELL_TRY(reader_.seek_last(options_.last, *this));
+  started_ = true;
   return {};
 }
 
@@ -160,7 +162,10 @@ Result<size_t> HistoryListener::read(const knell_event** ret_events, size_t coun
   std::array<char, 4096> ignored;
   while (changes_ && ::read(changes_.get(), ignored.data(), ignored.size()) > 0) changed = true;
   const std::span<knell_event> slots(slots_.data(), std::min(count, kSlots));
+  const int64_t seq = reader_.next_seq();
   KNELL_ASSIGN(const auto read, reader_.read(slots, *this));
+  // If memory runs out, the next call returns these events.
+  Rollback again([&] { reader_.seek(seq); });
   size_t n = 0;
   for (size_t i = 0; i < read.count; ++i) {
     knell_event& event = slots_[i];
@@ -168,6 +173,7 @@ Result<size_t> HistoryListener::read(const knell_event** ret_events, size_t coun
     finish(event);
     ret_events[n++] = &event;
   }
+  again.keep();
   if (!read.end) {
     alarm_.set(feed::kAlarmNow);
   } else if (options_.follow != 0) {

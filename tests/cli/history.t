@@ -76,10 +76,10 @@ REFUSE .
 
 NAME history of a journal that may not be read
 NEEDS root
-SETUP make_journal j.db; chmod 755 .; chmod 600 j.db*
+SETUP make_journal j.db; chmod 755 . ..; chmod 600 j.db*
 RUN setpriv --reuid 65534 --clear-groups knell history --journal j.db
 STATUS 3
-EXPECT_ERR \Aknell: j\.db: permission denied; [^\n]*\n\Z
+EXPECT_ERR \Aknell: j\.db: permission denied; root and members of the group [^\n]*\n\Z
 
 NAME history of an empty file
 SETUP : >j.db
@@ -119,6 +119,42 @@ RUN export KNELL_SOCKET=$PWD/k.sock
   rm k.sock; start; ./sh_of_history -c 'exit 8'; until_shown 8; kill $pid; wait $pid; shown
   knell history --journal j.db --verify | grep -c 'seq 1 to'
 EXPECT \A1\n\[true,7,"exit 7"\]\n\[true,7,"exit 7"\]\n\[true,8,"exit 8"\]\n1\n\Z
+
+NAME a member of the group reads the journal whatever became of knelld and the index of the WAL
+NEEDS root tool:jq tool:sqlite3 tool:setpriv
+SETUP printf '[journal]\npath = "%s/d/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_history
+SETUP mkdir d; chgrp 54321 d; chmod 2750 d; chmod 755 . ..
+RUN export KNELL_SOCKET=$PWD/k.sock
+  start() { rm -f log k.sock; knelld --config config 2>log & pid=$!; until_says log 'listens on'; }
+  member() { setpriv --reuid 65534 --regid 54321 --clear-groups knell history --journal d/j.db -C sh_of_history -o json; }
+  codes() { member | jq -c .exit_code | paste -sd' '; }
+  until_stored() { until [[ $(codes 2>/dev/null) == *$1 ]]; do sleep 0.02; done; }
+  start; ./sh_of_history -c 'exit 7'; until_stored 7; echo "alive $(codes)"
+  kill -9 $pid; wait $pid; echo "killed $(codes)"
+  start; ./sh_of_history -c 'exit 8'; until_stored 8; kill $pid; wait $pid; echo "stopped $(codes)"
+  truncate -s 0 d/j.db-shm; echo "empty $(codes)"; truncate -s 32768 d/j.db-shm; echo "zeros $(codes)"
+  rm d/j.db-shm; member; echo "gone $?"; knell history --journal d/j.db -C sh_of_history -o json | jq -c .exit_code; echo "back $(codes)"
+  sqlite3 d/j.db 'PRAGMA user_version=99'; knell history --journal d/j.db; echo "later $?"
+  start; ./sh_of_history -c 'exit 9'; until_stored 9; echo "new $(codes)"; kill $pid; ls d/*.newer-*Z
+EXPECT \Aalive 7\nkilled 7\nstopped 7 8\nempty 7 8\nzeros 7 8\ngone 3\n7\n8\nback 7 8\nlater 1\nnew null 9\nd/j\.db\.newer-\S+\n\Z
+EXPECT_ERR ^knell: d/j\.db-shm: is missing and cannot be created by this user; [^\n]*\nknell: d/j\.db: was written by a later version of knell\n\Z
+
+# The disk is one of 1 MB, in a mount namespace that ends with knelld.
+NAME knelld goes on when the disk is full, and stores events again when there is room
+NEEDS root tool:jq tool:nsenter
+SETUP printf '[journal]\npath = "%s/d/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_full_disk; mkdir d
+RUN export KNELL_SOCKET=$PWD/k.sock
+  unshare --mount sh -c 'mount -t tmpfs -o size=1M none d && exec knelld --config config' 2>log & pid=$!
+  until_says log 'listens on'
+  inside() { nsenter --mount --target $pid "$@"; }
+  stored() { inside "$(command -v knell)" history --journal "$PWD/d/j.db" -C sh_of_full_disk -o json; }
+  until_stored() { until [[ $(stored 2>/dev/null) == *"$1"* ]]; do sleep 0.02; done; }
+  until_works() { until [[ $(knell status -o prometheus) == *"journal_working $1"* ]]; do ./sh_of_full_disk -c "exit $2"; done; }
+  ./sh_of_full_disk -c 'exit 7'; until_stored '"exit_code":7'
+  inside dd if=/dev/zero of="$PWD/d/fill" status=none; until_works 0 8; knell status | grep -o 'failing: [^;]*full'
+  inside rm "$PWD/d/fill"; until_works 1 8; ./sh_of_full_disk -c 'exit 9'; until_stored '"exit_code":9'
+  stored | jq -c 'if .type == "lost" then [.count > 0, .exact] else .exit_code end' | uniq | sed '/^8$/d'; kill $pid
+EXPECT \Afailing: .*database or disk is full\n7\n\[true,true\]\n9\n\Z
 
 NAME knelld goes on when its journal cannot be written, and says so
 NEEDS root

@@ -301,6 +301,49 @@ TEST_F(OutOfMemory, OfARecording) {
   end();
 }
 
+TEST(OutOfMemoryOfHistory, LosesNoEvent) {
+  char folder[] = "/tmp/knell-memory-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/journal.db";
+  const std::string programs = knell_binary().substr(0, knell_binary().rfind('/') + 1);
+  ASSERT_EQ(::system((programs + "make_journal " + path).c_str()), 0);
+
+  knell_listener* history = nullptr;
+  const auto end = [&] { knell_close(std::exchange(history, nullptr)); };
+  for_each_failure(
+      "knell_open_history", [&] { return knell_open_history(path.c_str(), nullptr, &history); },
+      end);
+  for_each_failure("knell_verify_journal",
+                   [&] { return knell_verify_journal(path.c_str(), nullptr, nullptr); });
+  // No event is missing or comes twice, whichever allocation failed.
+  knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
+  options.since_ns = 1;
+  options.last = 5;
+  bool failed = true;
+  for (size_t nth = 1; failed; ++nth) {
+    SCOPED_TRACE(nth);
+    end();
+    ASSERT_EQ(knell_open_history(path.c_str(), &options, &history), 0);
+    std::string pids;
+    pids.reserve(64);
+    FailingMalloc malloc(nth, Fails::kOne);
+    failed = false;
+    const knell_event* event = nullptr;
+    for (;;) {
+      const ssize_t n = knell_read(history, &event, 1);
+      if (n == -ENODATA) break;
+      if (n < 0) failed = malloc.stop();
+      ASSERT_TRUE(n >= 0 || (n == -ENOMEM && failed)) << n << knell_explain();
+      if (n == 1)
+        pids += event->type == KNELL_EVENT_LOST ? "lost " : std::to_string(event->pid) + " ";
+    }
+    failed = malloc.stop() || failed;
+    EXPECT_EQ(pids, "12 13 14 15 16 ");
+  }
+  end();
+  EXPECT_EQ(::system(("rm -r " + std::string(folder)).c_str()), 0);
+}
+
 TEST(OutOfMemoryOfText, IsAnError) {
   knell_event event{};
   event.size = sizeof event;

@@ -37,7 +37,7 @@ class LiveSet {
     } kind = Kind::kEnded;
     int32_t pid = 0, ppid = 0;  // ppid: unless it ended
     uint64_t start = 0;
-    bool exact = true;              // false: `start` may be a tick too late
+    bool exact = true;                // false: `start` may be a tick too late
     std::optional<int32_t> status{};  // kEnded
   };
   class Report {

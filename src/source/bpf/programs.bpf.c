@@ -59,8 +59,8 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
-// For a mark that does not fit into the ring of exits: uses the reserve, else the map `unsent`, else
-// counts the exit as lost.
+// For a mark that does not fit into the ring of exits: uses the reserve, else the map `unsent`,
+// else counts the exit as lost.
 static __always_inline void reserve_mark(struct knell_mark* mark) {
   mark->head.stamp_ns = bpf_ktime_get_ns();
   if (bpf_ringbuf_output(&reserve, mark, sizeof *mark, 0) == 0) return;

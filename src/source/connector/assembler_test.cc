@@ -602,7 +602,7 @@ TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
 // --------------------------------------------------------------------------------------- recovery
 
 TEST_F(AssemblerTest, ReadsProcInPiecesAfterALoss) {
-  constexpr int kProcesses = 300;
+  constexpr int kProcesses = 1500;
   for (int pid = 1; pid <= kProcesses; ++pid) tree.add(pid, {.start = 1});
   drain({});
   for (int pid = 1; pid <= kProcesses; pid += 2) tree.remove(pid);

@@ -145,7 +145,7 @@ class Listener : public LiveSet::Report {
           break;
         }
         case Machine::What::kExec:
-          live.executed(event.pid);
+          live.executed(event.pid, event.start);
           ++execs[{event.pid, event.start}];
           break;
         case Machine::What::kExit: {
@@ -246,6 +246,18 @@ TEST_F(LiveSetTest, FindsAForkAndAnExecThatWereLost) {
   listener_.live.on_lost();
   listener_.finish();
   EXPECT_EQ(listener_.differences.size(), 4U);  // each once
+}
+
+TEST_F(LiveSetTest, AnExecThatComesAfterTheHoleIsNotReportedAgain) {
+  track();
+  machine_.in_hole = true;
+  machine_.fork(1);
+  machine_.end_hole();
+  machine_.exec(1);
+  listener_.read();
+  listener_.finish();
+  ASSERT_EQ(listener_.differences.size(), 1U);
+  EXPECT_EQ(listener_.differences[0].kind, Kind::kBegun);
 }
 
 TEST_F(LiveSetTest, AForkThatIsLostBeforeTheFirstScanIsFound) {

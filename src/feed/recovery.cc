@@ -66,8 +66,8 @@ bool Recovery::wants(source::Slot& slot, const filter::Ancestry& ancestry) {
   }
   if (live_.tracked() == process::Tracked::kNone) return reader_.wants(slot, ancestry);
   if (event.type == KNELL_EVENT_LOST && may_change_set(event.lost_types)) live_.on_lost();
-  if (event.type == KNELL_EVENT_EXEC) live_.executed(event.pid);
   const uint64_t start = event.id.kind == KNELL_ID_START ? event.id.start : 0;
+  if (event.type == KNELL_EVENT_EXEC) live_.executed(event.pid, start);
   if (event.type == KNELL_EVENT_EXIT && was_recovered(event.pid, start, event.mono_ns))
     return false;
   return reader_.wants(slot, ancestry);

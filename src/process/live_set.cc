@@ -108,6 +108,7 @@ void LiveSet::unfollow(int32_t pid) {
 std::optional<LiveSet::Difference> LiveSet::begin(int32_t pid, uint64_t start, bool exact) {
   Known* known = known_.find(pid);
   std::optional<Difference> before;
+  executed_unknown_.erase(pid);
   if (known != nullptr) {
     // It was read in /proc, or named, while its fork event was still queued.
     if (known->exact && known->start + 1 >= start) return std::nullopt;
@@ -117,11 +118,16 @@ std::optional<LiveSet::Difference> LiveSet::begin(int32_t pid, uint64_t start, b
   return before;
 }
 
-void LiveSet::executed(int32_t pid) {
-  if (Known* known = known_.find(pid)) known->executed = true;
+void LiveSet::executed(int32_t pid, uint64_t start) {
+  Known* known = known_.find(pid);
+  if (known != nullptr && start <= known->start + 1)
+    known->executed = true;
+  else if (execs_ && tracked_ == Tracked::kAll && due_ns() != 0)
+    *executed_unknown_.emplace(pid).first = start;
 }
 
 std::optional<LiveSet::Difference> LiveSet::end(int32_t pid, uint64_t start) {
+  executed_unknown_.erase(pid);
   const Known* known = known_.find(pid);
   if (known == nullptr) return std::nullopt;
   if (start != 0 && start + 1 < known->start) return std::nullopt;  // of a later process
@@ -208,6 +214,7 @@ void LiveSet::advance(ScanBudget& budget, uint64_t read_until_ns, Report& report
     if (candidates_.empty()) {
       candidates_ = {};
       phase_ = Phase::kIdle;
+      if (!lost_) executed_unknown_.clear();
       return;
     }
     if (!report.has_room()) return;
@@ -235,7 +242,7 @@ void LiveSet::compare_one(int32_t pid) {
   if (same && !state->ended) {
     known->round = round_;
     if (execs_ && state->executed && !known->executed)
-      candidates_.push_back({Difference::Kind::kExecuted, pid, state->start});
+      candidates_.push_back({Difference::Kind::kExecuted, pid, state->start, true});
     return;
   }
   // A descriptor that is opened before the process is reaped has its status afterwards.
@@ -244,7 +251,7 @@ void LiveSet::compare_one(int32_t pid) {
     if (known->pidfd) ++open_;
   }
   if (!same && state && !state->ended && tracked_ == Tracked::kAll)
-    candidates_.push_back({Difference::Kind::kBegun, pid, state->start});
+    candidates_.push_back({Difference::Kind::kBegun, pid, state->start, state->executed});
 }
 
 void LiveSet::end_listing() {
@@ -259,6 +266,7 @@ void LiveSet::end_listing() {
     if (known.round != round_) candidates_.push_back({Difference::Kind::kEnded, pid, known.start});
   });
   phase_ = candidates_.empty() ? Phase::kIdle : Phase::kSettling;
+  if (candidates_.empty() && !lost_) executed_unknown_.clear();
 }
 
 void LiveSet::decide(Candidate& candidate, Report& report) {
@@ -277,11 +285,14 @@ void LiveSet::decide(Candidate& candidate, Report& report) {
   if (candidate.kind == Difference::Kind::kBegun) {
     if (known != nullptr) return;
     known = add(pid, state->start, true);
+    const uint64_t* of = executed_unknown_.find(pid);
+    known->executed = of != nullptr && (*of == 0 || *of + 1 >= state->start);
+    executed_unknown_.erase(pid);
     if (state->start > since_ticks_) report.on_difference(found);
   } else if (known == nullptr || !is_same(*known, state->start)) {
     return;
   }
-  if (!execs_ || !state->executed || std::exchange(known->executed, true)) return;
+  if (!execs_ || !candidate.executed || std::exchange(known->executed, true)) return;
   if (state->start <= since_ticks_ && candidate.kind == Difference::Kind::kBegun) return;
   found.kind = Difference::Kind::kExecuted;
   report.on_difference(found);

@@ -66,8 +66,8 @@ class LiveSet {
   // Events, in the order of the stream. begin() and end() return an earlier process that had this
   // pid, and so must have ended without an event. `exact`: see Difference.
   std::optional<Difference> begin(int32_t pid, uint64_t start, bool exact);
-  void executed(int32_t pid);
-  std::optional<Difference> end(int32_t pid, uint64_t start);  // start 0: unknown
+  void executed(int32_t pid, uint64_t start);  // start 0: unknown, as in end()
+  std::optional<Difference> end(int32_t pid, uint64_t start);
   // Events were lost, which may have changed the set: compares it with the kernel's processes.
   void on_lost() { lost_ = tracked_ != Tracked::kNone; }
 
@@ -97,6 +97,7 @@ class LiveSet {
     Difference::Kind kind;
     int32_t pid;
     uint64_t start;
+    bool executed = false;  // when it was listed: its exec has come by now, or was lost
   };
   enum class Phase : uint8_t { kIdle, kReading, kListing, kSettling, kDeciding };
 
@@ -128,6 +129,9 @@ class LiveSet {
   uint64_t began_ns_ = 0, listed_ns_ = 0;
   std::vector<int32_t> named_;  // with kNamed: the list of this comparison
   std::vector<Candidate> candidates_;
+  // Processes that are not known, since their fork was lost, but whose exec came after the hole:
+  // their start, 0: unknown.
+  PidMap<uint64_t> executed_unknown_;
 };
 
 }  // namespace knell::process

@@ -33,6 +33,7 @@ class Machine : public KernelProcesses {
     int32_t pid = 0;
     uint64_t start = 0;
     bool exact = true;
+    size_t count = 0;  // kLost
   };
   struct Process {
     uint64_t start = 0;
@@ -45,6 +46,7 @@ class Machine : public KernelProcesses {
   std::deque<Event> queue;
   std::multimap<uint64_t, Event> delayed;  // by the time at which they are sent
   bool in_hole = false;
+  size_t happened = 0, dropped = 0;
   int opened = 0;
 
   uint64_t ticks() const { return clock.now_ns / kTickNs; }
@@ -56,10 +58,14 @@ class Machine : public KernelProcesses {
     }
   }
   void send(const Event& event) {
-    if (!in_hole) queue.push_back(event);
+    ++happened;
+    if (in_hole)
+      ++dropped;
+    else
+      queue.push_back(event);
   }
   void end_hole() {
-    if (std::exchange(in_hole, false)) queue.push_back({});
+    if (std::exchange(in_hole, false)) queue.push_back({.count = std::exchange(dropped, 0)});
   }
   void fork(int32_t pid, bool exact = true) {
     // A pid is not reused so soon that the exit of the earlier process is still to be sent.
@@ -128,6 +134,8 @@ class Listener : public LiveSet::Report {
     for (; most > 0 && !machine_.queue.empty(); --most) {
       const Machine::Event event = machine_.queue.front();
       machine_.queue.pop_front();
+      ++(event.what == Machine::What::kLost ? holes : came);
+      lost += event.count;
       switch (event.what) {
         case Machine::What::kFork: {
           const auto before = live.begin(event.pid, event.start, event.exact);
@@ -137,7 +145,7 @@ class Listener : public LiveSet::Report {
           break;
         }
         case Machine::What::kExec:
-          live.executed(event.pid);
+          live.executed(event.pid, event.start);
           ++execs[{event.pid, event.start}];
           break;
         case Machine::What::kExit: {
@@ -184,6 +192,7 @@ class Listener : public LiveSet::Report {
   std::map<Life, int> forks, execs, exits;
   std::vector<LiveSet::Difference> differences;
   int recovered_exits = 0;
+  size_t came = 0, holes = 0, lost = 0;
 };
 
 class LiveSetTest : public testing::Test {
@@ -237,6 +246,18 @@ TEST_F(LiveSetTest, FindsAForkAndAnExecThatWereLost) {
   listener_.live.on_lost();
   listener_.finish();
   EXPECT_EQ(listener_.differences.size(), 4U);  // each once
+}
+
+TEST_F(LiveSetTest, AnExecThatComesAfterTheHoleIsNotReportedAgain) {
+  track();
+  machine_.in_hole = true;
+  machine_.fork(1);
+  machine_.end_hole();
+  machine_.exec(1);
+  listener_.read();
+  listener_.finish();
+  ASSERT_EQ(listener_.differences.size(), 1U);
+  EXPECT_EQ(listener_.differences[0].kind, Kind::kBegun);
 }
 
 TEST_F(LiveSetTest, AForkThatIsLostBeforeTheFirstScanIsFound) {
@@ -357,6 +378,7 @@ TEST_F(LiveSetTest, ProcessesThatAreNotTrackedAreForgotten) {
 
 // Whatever happens, and whatever is lost: no process has two forks or exits. A process that is
 // known (from a fork, or since it existed before) has one exit if it ended, and none if it did not.
+// And the counts are right.
 RC_GTEST_PROP(LiveSetHistories, EachKnownProcessHasOneExit, ()) {
   Machine machine;
   Listener listener(machine);
@@ -370,6 +392,7 @@ RC_GTEST_PROP(LiveSetHistories, EachKnownProcessHasOneExit, ()) {
   note(1, true);
   note(2, true);
   machine.queue.clear();
+  machine.happened = 0;
   listener.live.track(Tracked::kAll, true, machine.ticks());
   ScanBudget all;
   RC_ASSERT(listener.live.scan_some(all));
@@ -427,6 +450,9 @@ RC_GTEST_PROP(LiveSetHistories, EachKnownProcessHasOneExit, ()) {
     if (!ended && !existed) RC_ASSERT(listener.forks[life] == 1);
     if (!ended && alive->second.executed) RC_ASSERT(listener.execs[life] >= 1);
   }
+  // What happened is what came and what the holes count; recovered events are among the latter.
+  RC_ASSERT(listener.came + listener.lost == machine.happened);
+  RC_ASSERT(listener.differences.size() <= listener.lost);
   for (const auto& [life, count] : listener.exits) RC_ASSERT(count == 0 || lives.contains(life));
 }
 

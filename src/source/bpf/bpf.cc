@@ -391,7 +391,7 @@ Counters Bpf::counters() const {
   if (connector_ != nullptr) all = connector_->counters();
   all.received += received_;
   const std::pair<uint32_t, uint64_t> by_types[] = {
-      {KNELL_EVENT_EXIT, losses.exits},
+      {KNELL_EVENT_EXIT, losses.exits + unread_},
       {KNELL_EVENT_FORK, losses.forks + losses.births},
       {KNELL_EVENT_EXEC, losses.execs},
       {KNELL_EVENT_COMM, losses.comms},

@@ -138,6 +138,7 @@ class Bpf final : public Source, private ThreadEvents {
   void report_lost_births();
   void report_missing();
   void report_hole(const event::Raw& hole);
+  void report_unread(uint64_t lost, uint64_t stamp_ns);
 
   bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
@@ -190,9 +191,9 @@ class Bpf final : public Source, private ThreadEvents {
   std::array<uint64_t, kClasses> reported_lost_{};
   std::array<uint64_t, kClasses> last_ns_{};  // stamp of the last record, by class
   knell_losses reported_losses_{};
-  uint64_t reported_births_ = 0;  // lost births that were already reported
-  uint64_t hole_until_ns_ = 0;    // end of the last reported hole of exits
-  uint64_t received_ = 0;
+  uint64_t reported_births_ = 0;        // lost births that were already reported
+  uint64_t hole_until_ns_ = 0;          // end of the last reported hole of exits
+  uint64_t received_ = 0, unread_ = 0;  // unread_: see report_unread()
 };
 
 }  // namespace knell::source

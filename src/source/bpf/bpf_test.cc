@@ -701,6 +701,14 @@ int status_of_child_with(std::initializer_list<int> capabilities,
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+TEST(UnsentExits, CountsWhatItCannotRead) {
+  UnsentExits exits(-1);
+  EXPECT_EQ(exits.take_all(5), 5U);
+  EXPECT_EQ(exits.take_all(5), 0U);
+  EXPECT_EQ(exits.take_all(7), 2U);
+  EXPECT_TRUE(exits.empty(7));
+}
+
 TEST(BpfPrivilege, ErrorNamesTheMissingCapabilities) {
   EXPECT_EQ(status_of_child_with({},
                                  [] {

@@ -152,7 +152,7 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
 // to it.
 Result<uint64_t> Bpf::collect() {
   uint64_t until = clock_.monotonic_ns() - kLateNs;
-  unsent_.take_all(programs_.losses().unsent);
+  if (const uint64_t lost = unsent_.take_all(programs_.losses().unsent)) report_unread(lost, until);
   for (Ring& ring : rings_) ring.begin_pass();
   for (Ring& ring : rings_) {
     uint64_t last = 0;
@@ -343,6 +343,19 @@ void Bpf::report_hole(const event::Raw& hole) {
     out_.sink().on_births_lost(hole.u.lost.count);
   if (wanted_.level == KNELL_LEVEL_RAW) out_.sink().on_thread_event(hole, {});
   out_.add_hole(hole, KNELL_VIA_BPF, true);
+}
+
+// Reports exits that the programs have kept and that cannot be read.
+void Bpf::report_unread(uint64_t lost, uint64_t stamp_ns) {
+  event::Raw raw;
+  raw.what = KNELL_EVENT_LOST;
+  raw.stamp_ns = stamp_ns;
+  raw.u.lost.count = lost;
+  raw.u.lost.counted = raw.u.lost.exact = true;
+  raw.u.lost.from_ns = last_ns_[kExits];
+  raw.u.lost.types = KNELL_EVENT_EXIT;
+  unread_ += lost;
+  report_hole(raw);
 }
 
 void Bpf::report_missed(const Missed& missed) {

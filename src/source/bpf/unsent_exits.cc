@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace knell::source {
 namespace {
@@ -16,9 +17,9 @@ constexpr size_t kChunk = 256;
 
 }  // namespace
 
-void UnsentExits::take_all(uint64_t count) {
-  if (count == count_) return;
-  count_ = count;
+uint64_t UnsentExits::take_all(uint64_t count) {
+  if (count == count_) return 0;
+  uint64_t left = count - std::exchange(count_, count);
   std::array<knell_life, kChunk> lives;
   std::array<knell_mark, kChunk> marks;
   uint32_t position = 0;
@@ -27,11 +28,14 @@ void UnsentExits::take_all(uint64_t count) {
     more = bpf_map_lookup_and_delete_batch(map_fd_, first ? nullptr : &position, &position,
                                            lives.data(), marks.data(), &taken, nullptr) == 0;
     // At the end of the map the call fails with ENOENT, and returns the last ones all the same.
-    if (!more && errno != ENOENT) return;
+    if (!more && errno != ENOENT) break;
     marks_.insert(marks_.end(), marks.begin(), marks.begin() + taken);
+    left -= std::min<uint64_t>(left, taken);
+    if (!more) left = 0;
   }
   std::ranges::sort(marks_.begin() + static_cast<ptrdiff_t>(at_), marks_.end(), {},
                     [](const knell_mark& mark) { return mark.head.stamp_ns; });
+  return left;
 }
 
 std::optional<std::string_view> UnsentExits::next(uint64_t until_ns) {

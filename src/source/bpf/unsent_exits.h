@@ -20,8 +20,9 @@ class UnsentExits {
   explicit UnsentExits(int map_fd) : map_fd_(map_fd) {}
 
   // Moves all marks out of the map. `count`: knell_losses::unsent; the map is read only if that has
-  // changed. Takes about 10 ms for a full map.
-  void take_all(uint64_t count);
+  // changed. Takes about 10 ms for a full map. Returns how many could not be read: the kernel
+  // refuses it, as before Linux 5.19 to a process without capabilities.
+  uint64_t take_all(uint64_t count);
   // The next mark with a stamp up to `until_ns`; nullopt: there is none. The record stays valid
   // until release().
   std::optional<std::string_view> next(uint64_t until_ns);

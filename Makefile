@@ -57,7 +57,7 @@ stress:
 	@tools/stress $(TIMES) -- $(ARGS)
 
 check:
-	@tools/install-deps build test deb check
+	@tools/install-deps build test check
 	@tools/check
 
 format:

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <knell/knell.hpp>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 
 #include "base/duration.h"
@@ -128,7 +129,7 @@ void Kill::send_to(pid_t pid, int signal) {
   const int error = pidfd ? send_signal(pidfd->get(), signal) : pidfd.error();
   // ESRCH: it has ended, and its parent has reaped it.
   if (error != 0 && error != ESRCH) {
-    (void)listener_.remove(pid);
+    std::ignore = listener_.remove(pid);
     return refuse(fmt::format("cannot signal process {}: {}", pid, std::strerror(error)));
   }
   if (error == 0 && signal == SIGKILL) release_memory(pidfd->get());

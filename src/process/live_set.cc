@@ -218,7 +218,7 @@ void LiveSet::advance(ScanBudget& budget, uint64_t read_until_ns, Report& report
       return;
     }
     if (!report.has_room()) return;
-    Candidate candidate = std::move(candidates_.back());
+    Candidate candidate = candidates_.back();
     candidates_.pop_back();
     decide(candidate, report);
     budget.spend(1);

@@ -230,22 +230,23 @@ TEST(RecoveryOverBpf, FindsForksAndExecsThatDidNotFit) {
     if (pid == 0) ::_exit(0);
     ::waitpid(pid, nullptr, 0);
   }
-  int go[2];
+  int go[2], back[2];
   ASSERT_EQ(::pipe(go), 0);
+  ASSERT_EQ(::pipe(back), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::dup2(go[0], 0);
+    ::dup2(back[1], 1);
     ::close(go[1]);
     ::execl("/bin/cat", "cat", nullptr);
     ::_exit(1);
   }
   ::close(go[0]);
-  while (true) {  // until it has executed
-    const auto state = kernel.state_of(child);
-    ASSERT_TRUE(state);
-    if (state->executed) break;
-    ::usleep(1000);
-  }
+  ::close(back[1]);
+  char byte =
+      'x';  // returned when the program runs, so that its exec is over before the first read
+  ASSERT_EQ(::write(go[1], &byte, 1), 1);
+  ASSERT_EQ(::read(back[0], &byte, 1), 1);
   const auto read = [&](const auto& done) {
     for (int i = 0; i < 100'000 && !done(); i++) {
       out.begin_drain();
@@ -268,6 +269,7 @@ TEST(RecoveryOverBpf, FindsForksAndExecsThatDidNotFit) {
   });
   EXPECT_EQ(forks, 1);
   ::close(go[1]);
+  ::close(back[0]);
   ::waitpid(child, nullptr, 0);
   read([&] { return reader.count(KNELL_EVENT_EXIT, child) > 0; });
   EXPECT_EQ(reader.count(KNELL_EVENT_EXIT, child), 1U);

@@ -3,8 +3,8 @@
 
 // Random histories of a journal: events, commits, crashes, acknowledgements, damage, restarts, a
 // clock that is set forward and back, with a small limit of bytes. After each step, what a reader
-// gets and what it is told to be lost is all that happened, and a durable listener's count is that
-// of the events that it did not get.
+// gets and the counts of its lost events are all that happened, and a durable listener's count is
+// that of the events that it did not get.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -62,9 +62,9 @@ Result<void> Feed::start(const Interest& interest) {
 Result<void> Feed::open_source(const Interest& interest) {
   KNELL_ASSIGN(auto opened, source::open_source(options_, source::request_for(interest), out_));
   if (source_ != nullptr) watch_source(false);
+  recovery_.set_source(*opened.source, out_);
   source_ = std::move(opened.source);
   via_ = opened.via;
-  recovery_.set_source(*source_, out_);
   watch_source(true);
   if (source_->has_health_checks()) health_ns_ = clock_.monotonic_ns() + kHealthNs;
   return {};

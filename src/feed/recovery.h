@@ -25,10 +25,12 @@ class Recovery final : public source::Sink, private process::LiveSet::Report {
   // The references must outlive it.
   Recovery(source::Sink& reader, process::KernelProcesses& kernel, const Clock& clock);
 
-  // Called once the source is open. `out`: the source's.
+  // Called when a source was opened, while the source that it replaces still exists. `out`: the
+  // source's.
   void set_source(source::Source& source, source::Output& out) {
     source_ = &source;
     out_ = &out;
+    live_.use(source.table());
   }
   // As in process::LiveSet.
   void track(process::Tracked tracked, bool execs);
@@ -51,7 +53,6 @@ class Recovery final : public source::Sink, private process::LiveSet::Report {
   void on_process_ended(int32_t pid, uint64_t start,
                         std::span<const event::NamespacePids> levels) override;
   void on_process_begun(int32_t pid, uint64_t start, bool exact) override;
-  bool is_awaited(int32_t pid) const override { return live_.has(pid); }
   void on_thread_event(const event::Raw& raw, const source::Owner& owner) override {
     reader_.on_thread_event(raw, owner);
   }

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "process/fake_proc.h"
 #include "source/bpf/bpf.h"
 #include "source/output_for_test.h"
 
@@ -73,6 +74,7 @@ class FakeSource : public source::Source {
   Result<Drained> drain(size_t) override { return Drained::kEmpty; }
   source::Capabilities capabilities() const override { return {}; }
   source::Counters counters() const override { return {}; }
+  process::ProcessTable* table() override { return &table_; }
 
  private:
   void put(uint32_t type, int32_t pid, uint64_t start, std::optional<int32_t> status) {
@@ -86,6 +88,9 @@ class FakeSource : public source::Source {
     out_.commit(*slot, filter::NoAncestry());
   }
   source::Output& out_;
+  process::FakeProc tree_;
+  process::ProcReader proc_ = tree_.reader();
+  process::ProcessTable table_{proc_, out_.clock(), out_.time(), 1};
 };
 
 class RecoveryTest : public testing::Test {

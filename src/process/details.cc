@@ -111,7 +111,7 @@ bool ProcessTable::read(Task& task, const ProcFolder& folder, uint64_t not_after
   }
   if (!has_details()) return true;
   read_changing(task, folder, *stat);
-  if (const Task* parent = find(task.ppid)) {
+  if (const Task* parent = find(task.ppid); parent != nullptr && !is_bare(*parent)) {
     task.parent_start = parent->start;
     task.parent_start_kind = parent->start_kind;
     task.parent_comm = parent->comm;
@@ -302,7 +302,7 @@ void ProcessTable::fill_parent(Slot& slot, const Task& task) {
   slot.parent_comm = task.parent_comm;
   bool known = task.has_parent_comm;
   const Task* parent = find(task.ppid);
-  if (parent != nullptr && parent->born_ns <= task.born_ns) {
+  if (parent != nullptr && !is_bare(*parent) && parent->born_ns <= task.born_ns) {
     slot.parent_comm = parent->comm;
     known = parent->has_comm;
     event.parent_id.start = parent->start;

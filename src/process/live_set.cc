@@ -43,9 +43,10 @@ void LiveSet::track(Tracked tracked, bool execs, uint64_t now_ticks) {
   }
   unread_ = false;
   std::vector<int32_t> others;
-  known_.for_each([&](int32_t pid, const Known& known) {
-    if (tracked == Tracked::kNone || !known.named) others.push_back(pid);
-  });
+  if (table_ != nullptr)
+    table_->for_each_live([&](int32_t pid, const Life& known) {
+      if (tracked == Tracked::kNone || !known.named) others.push_back(pid);
+    });
   for (const int32_t pid : others) erase(pid);
   if (tracked == Tracked::kNone) lost_ = false;
 }
@@ -58,55 +59,62 @@ void LiveSet::cancel() {
 }
 
 size_t LiveSet::bytes() const {
-  return known_.bytes() + candidates_.capacity() * sizeof(Candidate) +
+  return pidfds_.bytes() + candidates_.capacity() * sizeof(Candidate) +
          named_.capacity() * sizeof(int32_t);
 }
 
-LiveSet::Known* LiveSet::add(int32_t pid, uint64_t start, bool exact) {
-  Known& known = *known_.emplace(pid).first;
-  if (known.pidfd) --open_;
-  known = Known();
-  known.start = start;
-  known.exact = exact;
-  known.round = round_;
-  return &known;
+void LiveSet::use(ProcessTable* table) {
+  if (table_ != nullptr && table != nullptr) table->move_live_from(*table_);
+  table_ = table;
+}
+
+// nullptr: the table is full, so a lost exit of this process will not be found.
+Life* LiveSet::add(int32_t pid, uint64_t start, bool exact) {
+  pidfds_.erase(pid);
+  Life* known = table_->add_live(pid);
+  if (known == nullptr) return nullptr;
+  known->start = start;
+  known->exact = exact;
+  known->round = round_;
+  return known;
 }
 
 void LiveSet::erase(int32_t pid) {
-  const Known* known = known_.find(pid);
-  if (known == nullptr) return;
-  if (known->pidfd) --open_;
-  known_.erase(pid);
+  pidfds_.erase(pid);
+  table_->remove_live(pid);
+}
+
+void LiveSet::open(int32_t pid) {
+  if (pidfds_.size() >= most_open_ || pidfds_.find(pid) != nullptr) return;
+  if (UniqueFd pidfd = kernel_.open(pid)) *pidfds_.emplace(pid).first = std::move(pidfd);
 }
 
 // ------------------------------------------------------------------------------------------ events
 
 void LiveSet::follow(int32_t pid, uint64_t start) {
   if (tracked_ == Tracked::kNone) return;
-  UniqueFd pidfd = open_ < most_open_ ? kernel_.open(pid) : UniqueFd();
+  UniqueFd pidfd = pidfds_.size() < most_open_ ? kernel_.open(pid) : UniqueFd();
   // After the descriptor was opened, so that it is of the process with this start.
   const auto state = kernel_.state_of(pid);
   if (!state || (start != 0 && state->start != start)) return;
-  Known* known = known_.find(pid);
+  Life* known = table_->find_live(pid);
   if (known == nullptr || !is_same(*known, state->start)) known = add(pid, state->start, true);
+  if (known == nullptr) return;
   known->named = true;
   known->executed = state->executed;
-  if (known->pidfd || !pidfd) return;
-  known->pidfd = std::move(pidfd);
-  ++open_;
+  if (pidfd && pidfds_.find(pid) == nullptr) *pidfds_.emplace(pid).first = std::move(pidfd);
 }
 
 void LiveSet::unfollow(int32_t pid) {
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   if (known == nullptr) return;
   if (tracked_ != Tracked::kAll) return erase(pid);
   known->named = false;
-  if (known->pidfd) --open_;
-  known->pidfd.reset();
+  pidfds_.erase(pid);
 }
 
 std::optional<LiveSet::Difference> LiveSet::begin(int32_t pid, uint64_t start, bool exact) {
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   std::optional<Difference> before;
   executed_unknown_.erase(pid);
   if (known != nullptr) {
@@ -119,7 +127,7 @@ std::optional<LiveSet::Difference> LiveSet::begin(int32_t pid, uint64_t start, b
 }
 
 void LiveSet::executed(int32_t pid, uint64_t start) {
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   if (known != nullptr && start <= known->start + 1)
     known->executed = true;
   else if (execs_ && tracked_ == Tracked::kAll && due_ns() != 0)
@@ -128,7 +136,7 @@ void LiveSet::executed(int32_t pid, uint64_t start) {
 
 std::optional<LiveSet::Difference> LiveSet::end(int32_t pid, uint64_t start) {
   executed_unknown_.erase(pid);
-  const Known* known = known_.find(pid);
+  const Life* known = find(pid);
   if (known == nullptr) return std::nullopt;
   if (start != 0 && start + 1 < known->start) return std::nullopt;  // of a later process
   if (start > known->start + 1) return take_ended(pid, *known);
@@ -136,11 +144,13 @@ std::optional<LiveSet::Difference> LiveSet::end(int32_t pid, uint64_t start) {
   return std::nullopt;
 }
 
-LiveSet::Difference LiveSet::take_ended(int32_t pid, const Known& known) {
+LiveSet::Difference LiveSet::take_ended(int32_t pid, const Life& known) {
+  const UniqueFd none;
+  const UniqueFd* pidfd = pidfds_.find(pid);
   const Difference difference{.pid = pid,
                               .start = known.start,
                               .exact = known.exact,
-                              .status = kernel_.status_of(pid, known.pidfd)};
+                              .status = kernel_.status_of(pid, pidfd == nullptr ? none : *pidfd)};
   erase(pid);
   return difference;
 }
@@ -168,7 +178,7 @@ bool LiveSet::scan_some(ScanBudget& budget) {
 void LiveSet::read_one(int32_t pid) {
   const auto state = kernel_.state_of(pid);
   if (!state || state->ended) return;
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   if (known == nullptr && state->start <= since_ticks_) known = add(pid, state->start, true);
   if (known != nullptr && is_same(*known, state->start)) known->executed |= state->executed;
 }
@@ -232,12 +242,12 @@ void LiveSet::begin_comparison() {
   phase_ = Phase::kListing;
   if (tracked_ == Tracked::kAll) return kernel_.begin_list();
   named_.clear();
-  known_.for_each([&](int32_t pid, const Known&) { named_.push_back(pid); });
+  table_->for_each_live([&](int32_t pid, const Life&) { named_.push_back(pid); });
 }
 
 void LiveSet::compare_one(int32_t pid) {
   const auto state = kernel_.state_of(pid);
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   const bool same = known != nullptr && state && is_same(*known, state->start);
   if (same && !state->ended) {
     known->round = round_;
@@ -246,10 +256,7 @@ void LiveSet::compare_one(int32_t pid) {
     return;
   }
   // A descriptor that is opened before the process is reaped has its status afterwards.
-  if (same && !known->pidfd && open_ < most_open_) {
-    known->pidfd = kernel_.open(pid);
-    if (known->pidfd) ++open_;
-  }
+  if (same) open(pid);
   if (!same && state && !state->ended && tracked_ == Tracked::kAll)
     candidates_.push_back({Difference::Kind::kBegun, pid, state->start, state->executed});
 }
@@ -262,7 +269,7 @@ void LiveSet::end_listing() {
   }
   std::ranges::reverse(candidates_);  // they are decided from the end: parents first
   // The ended ones before all others: one may have had the pid of a new one.
-  known_.for_each([&](int32_t pid, const Known& known) {
+  table_->for_each_live([&](int32_t pid, const Life& known) {
     if (known.round != round_) candidates_.push_back({Difference::Kind::kEnded, pid, known.start});
   });
   phase_ = candidates_.empty() ? Phase::kIdle : Phase::kSettling;
@@ -271,7 +278,7 @@ void LiveSet::end_listing() {
 
 void LiveSet::decide(Candidate& candidate, Report& report) {
   const int32_t pid = candidate.pid;
-  Known* known = known_.find(pid);
+  Life* known = find(pid);
   const auto state = kernel_.state_of(pid);
   Difference found{.kind = candidate.kind, .pid = pid, .start = candidate.start};
   if (candidate.kind == Difference::Kind::kEnded) {
@@ -285,6 +292,7 @@ void LiveSet::decide(Candidate& candidate, Report& report) {
   if (candidate.kind == Difference::Kind::kBegun) {
     if (known != nullptr) return;
     known = add(pid, state->start, true);
+    if (known == nullptr) return;
     const uint64_t* of = executed_unknown_.find(pid);
     known->executed = of != nullptr && (*of == 0 || *of + 1 >= state->start);
     executed_unknown_.erase(pid);

@@ -12,6 +12,7 @@
 #include "base/pid_scan.h"
 #include "base/unique_fd.h"
 #include "process/kernel_processes.h"
+#include "process/process_table.h"
 
 namespace knell::process {
 
@@ -23,9 +24,11 @@ enum class Tracked : uint8_t {
 };
 
 // The processes that are alive, as far as the events say, and the comparison of this set with the
-// kernel's processes after events were lost. See live_set.cc. Not thread-safe.
+// kernel's processes after events were lost. The set is a view of a source's table of processes:
+// the entries with Life::alive. See live_set.cc. Not thread-safe.
 //
-//   track() -> { follow(), begin(), executed(), end(), on_lost() }*, and advance() while due_ns()
+//   use() -> track() -> { follow(), begin(), executed(), end(), on_lost() }*, and advance() while
+//   due_ns()
 class LiveSet {
  public:
   // What the comparison found: an event that was lost. `start`: clock ticks since boot.
@@ -53,6 +56,10 @@ class LiveSet {
   LiveSet(KernelProcesses& kernel, const Clock& clock, size_t most_open)
       : kernel_(kernel), clock_(clock), most_open_(most_open) {}
 
+  // The table that holds the set from now on, which takes over what the former table had of it.
+  // Both must exist during the call. nullptr: no table, so track(kNone) only.
+  void use(ProcessTable* table);
+
   // Sets which processes to track. `now_ticks`: clock ticks since boot. With more than before, the
   // existing processes must be read: call scan_some() until it returns true.
   void track(Tracked tracked, bool execs, uint64_t now_ticks);
@@ -71,8 +78,8 @@ class LiveSet {
   // Events were lost, which may have changed the set: compares it with the kernel's processes.
   void on_lost() { lost_ = tracked_ != Tracked::kNone; }
 
-  bool has(int32_t pid) const { return known_.find(pid) != nullptr; }
-  size_t size() const { return known_.size(); }
+  bool has(int32_t pid) const { return table_ != nullptr && table_->find_live(pid) != nullptr; }
+  size_t size() const { return table_ == nullptr ? 0 : table_->live_count(); }
   size_t bytes() const;
 
   // Does a piece of the comparison. `read_until_ns`: all events before this time were passed to
@@ -87,12 +94,6 @@ class LiveSet {
   static constexpr uint64_t kEveryNs = 1'000'000'000;  // between the beginnings of two comparisons
 
  private:
-  struct Known {
-    uint64_t start = 0;
-    uint32_t round = 0;  // the comparison that saw it last, or during which it was added
-    UniqueFd pidfd;
-    bool exact = false, executed = false, named = false;
-  };
   struct Candidate {
     Difference::Kind kind;
     int32_t pid;
@@ -101,26 +102,29 @@ class LiveSet {
   };
   enum class Phase : uint8_t { kIdle, kReading, kListing, kSettling, kDeciding };
 
-  static bool is_same(const Known& known, uint64_t start) {
+  static bool is_same(const Life& known, uint64_t start) {
     return known.exact ? known.start == start : start <= known.start + 1;
   }
   void cancel();
   void begin_comparison();
-  Known* add(int32_t pid, uint64_t start, bool exact);
+  Life* add(int32_t pid, uint64_t start, bool exact);
+  Life* find(int32_t pid) { return table_ == nullptr ? nullptr : table_->find_live(pid); }
   void erase(int32_t pid);
   void read_one(int32_t pid);
   void compare_one(int32_t pid);
   void end_listing();
   void decide(Candidate& candidate, Report& report);
-  Difference take_ended(int32_t pid, const Known& known);
+  void open(int32_t pid);
+  Difference take_ended(int32_t pid, const Life& known);
 
   KernelProcesses& kernel_;
   const Clock& clock_;
-  size_t most_open_, open_ = 0;
+  size_t most_open_;
   Tracked tracked_ = Tracked::kNone;
   bool execs_ = false;
   uint64_t since_ticks_ = 0;  // processes that began later must have sent a fork
-  PidMap<Known> known_;
+  ProcessTable* table_ = nullptr;
+  PidMap<UniqueFd> pidfds_;  // of processes in the set; at most most_open_
 
   Phase phase_ = Phase::kIdle;
   bool lost_ = false;    // a comparison must be begun

@@ -14,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "process/fake_proc.h"
+
 namespace knell::process {
 namespace {
 
 using Kind = LiveSet::Difference::Kind;
-using Life = std::pair<int32_t, uint64_t>;  // pid and start
+using Lifetime = std::pair<int32_t, uint64_t>;  // pid and start
 
 constexpr uint64_t kTickNs = 10'000'000;
 constexpr uint64_t kLongestDelayNs =
@@ -128,7 +130,11 @@ class Machine : public KernelProcesses {
 class Listener : public LiveSet::Report {
  public:
   explicit Listener(Machine& machine, size_t most_open = 1000)
-      : machine_(machine), live(machine, machine.clock, most_open) {}
+      : machine_(machine),
+        table(proc_, machine.clock, time_, 1),
+        live(machine, machine.clock, most_open) {
+    live.use(&table);
+  }
 
   void read(size_t most = SIZE_MAX) {
     for (; most > 0 && !machine_.queue.empty(); --most) {
@@ -177,7 +183,7 @@ class Listener : public LiveSet::Report {
   bool has_room() override { return true; }
   void on_difference(const LiveSet::Difference& found) override {
     const uint64_t start = found.exact ? found.start : found.start - 1;
-    const Life life{found.pid, start};
+    const Lifetime life{found.pid, start};
     differences.push_back(found);
     ++(found.kind == Kind::kEnded ? exits : found.kind == Kind::kBegun ? forks : execs)[life];
     if (found.kind == Kind::kEnded) ++recovered_exits;
@@ -186,10 +192,14 @@ class Listener : public LiveSet::Report {
  private:
   Machine& machine_;
   uint64_t read_until_ = 0;
+  FakeProc tree_;
+  ProcReader proc_ = tree_.reader();
+  Timebase time_;
 
  public:
+  ProcessTable table;
   LiveSet live;
-  std::map<Life, int> forks, execs, exits;
+  std::map<Lifetime, int> forks, execs, exits;
   std::vector<LiveSet::Difference> differences;
   int recovered_exits = 0;
   size_t came = 0, holes = 0, lost = 0;
@@ -382,7 +392,7 @@ TEST_F(LiveSetTest, ProcessesThatAreNotTrackedAreForgotten) {
 RC_GTEST_PROP(LiveSetHistories, EachKnownProcessHasOneExit, ()) {
   Machine machine;
   Listener listener(machine);
-  std::map<Life, bool> lives;  // true: it existed before
+  std::map<Lifetime, bool> lives;  // true: it existed before
   const auto note = [&](int32_t pid, bool before) {
     const auto at = machine.now.find(pid);
     if (at != machine.now.end()) lives.try_emplace({pid, at->second.start}, before);

@@ -109,10 +109,12 @@ const Task* ProcessTable::owner_at(int32_t tid, uint64_t stamp_ns, Need need) {
     if (task == nullptr) return &passing_;
     const uint64_t roots = task->roots;
     const uint32_t other_threads = task->other_threads;
+    const Life life = task->life;
     if (has_details() && !passing_.thread && read(*task, stamp_ns)) return task;
     *task = passing_;
     task->roots = roots;
     task->other_threads = other_threads;
+    task->life = life;
     passing_.numbers = UINT32_MAX;
     return task;
   }

@@ -53,9 +53,7 @@ const Task* ProcessTable::described_at(int32_t pid, uint64_t stamp_ns) const {
 // Adds an empty entry, which replaces any older one of the pid; nullptr: the table is full.
 Task* ProcessTable::insert(int32_t pid) {
   if (Task* old = find(pid)) {
-    free_numbers(*old);
-    *old = Task();
-    old->pid = pid;
+    clear(*old);
     return old;
   }
   if (index_.size() >= limits_.tasks) {
@@ -87,10 +85,21 @@ Task* ProcessTable::replace(int32_t pid) {
   return task;
 }
 
+// Removes the data of the entry, but not from the live set.
+void ProcessTable::clear(Task& task) {
+  free_numbers(task);
+  const int32_t pid = task.pid;
+  const Life life = task.life;
+  task = Task();
+  task.pid = pid;
+  task.life = life;
+}
+
 void ProcessTable::erase(int32_t pid) {
   const uint32_t* found = index_.find(pid);
   if (found == nullptr) return;
   const uint32_t slot = *found;
+  if (tasks_[slot].life.alive) return clear(tasks_[slot]);
   index_.erase(pid);
   release(slot);
 }
@@ -104,6 +113,40 @@ void ProcessTable::release(uint32_t slot) {
 // Erases an entry without data, if the table does not store all tasks.
 void ProcessTable::drop_if_empty(const Task& task) {
   if (!keeps_all() && task.roots == 0 && task.other_threads == 0) erase(task.pid);
+}
+
+// ---------------------------------------------------------------------------------------- live set
+
+Life* ProcessTable::find_live(int32_t pid) {
+  Task* task = find(pid);
+  return task != nullptr && task->life.alive ? &task->life : nullptr;
+}
+
+Life* ProcessTable::add_live(int32_t pid) {
+  Task* task = find(pid);
+  if (task == nullptr) task = insert(pid);
+  if (task == nullptr) return nullptr;
+  if (!task->life.alive) ++live_;
+  task->life = {.alive = true};
+  return &task->life;
+}
+
+// An entry without other data is erased.
+void ProcessTable::remove_live(int32_t pid) {
+  Task* task = find(pid);
+  if (task == nullptr || !task->life.alive) return;
+  --live_;
+  task->life = {};
+  if (is_bare(*task) && task->roots == 0 && task->other_threads == 0) erase(pid);
+}
+
+void ProcessTable::move_live_from(ProcessTable& other) {
+  std::vector<int32_t> pids;
+  other.for_each_live([&](int32_t pid, const Life& life) {
+    if (Life* mine = add_live(pid)) *mine = life;
+    pids.push_back(pid);
+  });
+  for (const int32_t pid : pids) other.remove_live(pid);
 }
 
 std::shared_ptr<const Image> ProcessTable::store(Image image) {
@@ -234,7 +277,7 @@ void ProcessTable::erase_unseen(const Awaited& awaited) {
   std::vector<int32_t> ended;
   for_each([&](const Task& task) {
     const bool seen = task.read_ns >= scan_began_ns_ || task.born_ns >= scan_began_ns_;
-    if (!seen && !(awaited && awaited(task.pid))) ended.push_back(task.pid);
+    if (!seen && !task.life.alive && !(awaited && awaited(task.pid))) ended.push_back(task.pid);
   });
   for (const int32_t pid : ended) erase(pid);
 }

@@ -36,6 +36,17 @@ namespace knell::process {
 using event::Comm;
 using event::Slot;
 
+// An entry of the live set, see LiveSet, which is the view of the table that uses it. It changes
+// with the events that were handed out, so it can be of an older process than the rest of its task.
+struct Life {
+  uint64_t start = 0;  // clock ticks since boot
+  uint32_t round = 0;  // the comparison that saw it last, or during which it was added
+  bool alive = false;  // it is in the live set
+  bool exact = false;  // false: `start` may be a tick too late
+  bool executed = false;
+  bool named = false;  // its exit is wanted by its pid
+};
+
 // What is stored about one living process, or about one thread if threads are stored. Kept decides
 // which members are used.
 struct Task {
@@ -71,13 +82,14 @@ struct Task {
   bool levels_tried = false;   // reading its pids failed; do not try again
   bool owner_current = false;  // owner and pids were tracked without a gap
   GoneTimer gone_timer{};
+  Life life;  // the entry stays while life.alive
 };
 
 // The limits of a table. At `tasks`, new ones are not stored: their exit events have what /proc
 // still shows, else null. At `text_bytes`, new images (args, exe, cwd) are not stored: those fields
 // are null. Both cases are counted.
 struct TableLimits {
-  size_t tasks = 262'144;                // 152 bytes each and 11 to 21 of index: 42 MiB when full
+  size_t tasks = 262'144;                // 168 bytes each and 11 to 21 of index: 47 MiB when full
   size_t text_bytes = 24 * 1024 * 1024;  // args, exe and cwd, shared among forked children
 };
 
@@ -120,7 +132,7 @@ class ProcessTable final : public filter::Ancestry {
   void read_again();
   // Continue the scan and the search; true: finished. A process that the scan has not reached is
   // read when it is needed. `awaited(pid)`: an exit of this process is expected, so its entry is
-  // kept although the process is gone.
+  // kept although the process is gone, as is one of the live set.
   using Awaited = std::function<bool(int32_t)>;
   bool scan_some(ScanBudget& budget, const Awaited& awaited = {});
   bool scan_under_roots(ScanBudget& budget);
@@ -196,9 +208,16 @@ class ProcessTable final : public filter::Ancestry {
     erase_ended(clock_.monotonic_ns(), is_gone);
   }
 
-  // The processes that are known to be alive, in no order.
+  // The live set. Pointers are valid until the table changes. add_live() replaces an older process
+  // of the pid; nullptr: the table is full.
+  Life* find_live(int32_t pid);
+  Life* add_live(int32_t pid);
+  void remove_live(int32_t pid);
+  size_t live_count() const { return live_; }
   template <class F>
-  void for_each(F visit) const;
+  void for_each_live(F visit) const;
+  // Takes over the live set of another table.
+  void move_live_from(ProcessTable& other);
 
   UserNames& users() { return users_; }
   size_t size() const { return index_.size(); }
@@ -216,11 +235,16 @@ class ProcessTable final : public filter::Ancestry {
   };
   enum class Need { kUid, kNumbers };
 
+  // The processes that are stored, in no order.
+  template <class F>
+  void for_each(F visit) const;
+
   // Storage.
   Task* find(int32_t pid);
   const Task* find(int32_t pid) const { return const_cast<ProcessTable*>(this)->find(pid); }
   Task* insert(int32_t pid);
   Task* replace(int32_t pid);
+  void clear(Task& task);
   void erase(int32_t pid);
   void release(uint32_t slot);
   void drop_if_empty(const Task& task);
@@ -287,6 +311,7 @@ class ProcessTable final : public filter::Ancestry {
   UserNames users_;
   std::string buffer_;
   uint64_t forgotten_ = 0;
+  size_t live_ = 0;
   size_t born_ = 0;  // since the last sweep
 
   PidScan scan_;
@@ -317,7 +342,8 @@ void ProcessTable::sweep(size_t at_least, F is_gone) {
   const uint64_t now = clock_.monotonic_ns();
   erase_ended(now, is_gone);
   index_.sweep(count, [&](int32_t pid, uint32_t slot) {
-    if (!tasks_[slot].gone_timer.gone_for_long(is_gone(pid), now)) return false;
+    const Task& task = tasks_[slot];
+    if (!tasks_[slot].gone_timer.gone_for_long(!task.life.alive && is_gone(pid), now)) return false;
     release(slot);
     return true;
   });
@@ -338,6 +364,13 @@ template <class F>
 void ProcessTable::for_each(F visit) const {
   index_.for_each([&](int32_t, uint32_t slot) {
     if (!tasks_[slot].thread) visit(tasks_[slot]);
+  });
+}
+
+template <class F>
+void ProcessTable::for_each_live(F visit) const {
+  index_.for_each([&](int32_t pid, uint32_t slot) {
+    if (tasks_[slot].life.alive) visit(pid, tasks_[slot].life);
   });
 }
 

@@ -108,6 +108,73 @@ class ProcessTableTest : public ::testing::Test {
   std::optional<ProcessTable> table_;
 };
 
+// ---------------------------------------------------------------------------------------- live set
+
+TEST_F(ProcessTableTest, TheLiveSetOutlivesTheDataOfAnEntry) {
+  tree.add(50, {.start = 1});
+  keep_details();
+  table().add_live(50)->start = 1;
+  table().forget(50);
+  EXPECT_EQ(table().id_of(50, clock.now_ns).kind, static_cast<uint32_t>(KNELL_ID_NONE));
+  fork(40, 50, clock.now_ns + kTick / 2);  // another process has the pid
+  ASSERT_NE(table().find_live(50), nullptr);
+  EXPECT_EQ(table().find_live(50)->start, 1U);
+  EXPECT_EQ(table().live_count(), 1U);
+  table().remove_live(50);
+  EXPECT_EQ(table().find_live(50), nullptr);
+  EXPECT_EQ(table().live_count(), 0U);
+  EXPECT_NE(table().at(50, UINT64_MAX), nullptr) << "the data stay";
+}
+
+TEST_F(ProcessTableTest, AnEntryOfTheLiveSetOnlyHidesNothing) {
+  tree.add(40, {.start = 1, .comm = "parent"});
+  tree.add(50, {.ppid = 40, .start = 2, .comm = "child"});
+  clock.now_ns = 100 * kSecond;
+  (void)table().keep({.details = KNELL_DETAILS_FULL});
+  for (const int32_t pid : {40, 50}) table().add_live(pid)->start = 1;
+  slot.event.mono_ns = clock.now_ns;
+  table().describe(slot, 50, ProcessTable::ReadProc::kYes);
+  EXPECT_EQ(std::string(slot.event.comm.data, slot.event.comm.size), "child");
+  EXPECT_EQ(std::string(slot.event.parent_comm.data, slot.event.parent_comm.size), "parent");
+  EXPECT_EQ(slot.event.parent_id.kind, static_cast<uint32_t>(KNELL_ID_START));
+}
+
+TEST_F(ProcessTableTest, ProcessesOfTheLiveSetAreNeitherSweptNorErasedByAScan) {
+  for (int pid = 50; pid < 54; ++pid) tree.add(pid, {.start = 1});
+  keep_details();
+  for (const int32_t pid : {50, 51}) table().add_live(pid)->start = 1;
+  for (int pid = 50; pid < 54; ++pid) tree.remove(pid);
+  const auto gone = [](int32_t) { return true; };
+  for (int i = 0; i < 2; ++i) {
+    clock.now_ns += 2 * GoneTimer::kGoneNs;
+    table().sweep(100, gone);
+  }
+  EXPECT_EQ(table().size(), 2U);
+  table().read_again();
+  ScanBudget all;
+  (void)table().scan_some(all);
+  EXPECT_EQ(table().size(), 2U);
+  EXPECT_NE(table().at(50, UINT64_MAX)->image, nullptr) << "its exit may still be reported";
+}
+
+TEST_F(ProcessTableTest, TheLiveSetMovesToAnotherTable) {
+  ProcessTable other(*reader_, clock, time, 1);
+  *other.add_live(50) = {.start = 7, .round = 3, .alive = true, .executed = true};
+  table().move_live_from(other);
+  EXPECT_EQ(other.live_count(), 0U);
+  EXPECT_EQ(other.size(), 0U);
+  ASSERT_NE(table().find_live(50), nullptr);
+  EXPECT_EQ(table().find_live(50)->start, 7U);
+  EXPECT_TRUE(table().find_live(50)->executed);
+}
+
+TEST_F(ProcessTableTest, AFullTableIsNoErrorForTheLiveSet) {
+  limits.tasks = 1;
+  EXPECT_NE(table().add_live(50), nullptr);
+  EXPECT_EQ(table().add_live(51), nullptr);
+  EXPECT_EQ(table().forgotten(), 1U);
+}
+
 // ----------------------------------------------------------------------------------------- details
 
 TEST_F(ProcessTableTest, ScansInPieces) {

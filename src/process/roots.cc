@@ -32,9 +32,9 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
 // Adds roots to a process. False: the table is full.
 bool ProcessTable::add_roots(int32_t pid, uint64_t bits) {
   Task* task = find(pid);
-  if (task == nullptr) {
-    task = insert(pid);
-    if (task == nullptr) return false;
+  if (task == nullptr) task = insert(pid);
+  if (task == nullptr) return false;
+  if (is_bare(*task) && task->read_ns == 0) {
     const uint64_t now = clock_.monotonic_ns();
     if (keeps_all() && !read(*task, now)) task->start_kind = KNELL_ID_NONE;
     task->read_ns = now;

@@ -52,9 +52,6 @@ class Sink {
   // boot; `exact`: else it may be a tick too late. Called before the source forgets an earlier
   // process with the same pid.
   virtual void on_process_begun(int32_t, uint64_t, bool) {}
-  // Whether the exit of this process is reported even if its event was lost: the source keeps what
-  // it knows of the process until on_process_ended().
-  virtual bool is_awaited(int32_t) const { return false; }
   // At raw level: an event of a thread, or a hole (KNELL_EVENT_LOST) at its place in the stream.
   virtual void on_thread_event(const event::Raw&, const Owner&) {}
   // Called if SourceRequest::namespaces is set and Capabilities::births: a process or thread was
@@ -174,6 +171,9 @@ class Source {
   // Puts this event into the output, with what the source knows of the process. An exit: and tells
   // the sink that the process has ended, unless the source has reported that before.
   virtual void report_missed(const Missed&) {}
+  // Its table of processes, which also holds the live set (process::LiveSet); nullptr: it has none,
+  // and nothing is recoverable.
+  virtual process::ProcessTable* table() { return nullptr; }
   virtual Capabilities capabilities() const = 0;
   virtual Counters counters() const = 0;
 };

@@ -73,6 +73,7 @@ class Bpf final : public Source, private ThreadEvents {
   [[nodiscard]] Result<void> check_health() override;
   process::Tracked recoverable(const SourceRequest& wanted) const override;
   void report_missed(const Missed& missed) override;
+  process::ProcessTable* table() override { return &table_; }
   Capabilities capabilities() const override;
   Counters counters() const override;
 
@@ -159,7 +160,8 @@ class Bpf final : public Source, private ThreadEvents {
   BpfOptions options_;
   SourceRequest wanted_;
   RootMap roots_;
-  process::ProcessTable table_;  // stores nothing: reads from /proc what a record does not contain
+  // Stores the live set only: reads from /proc what a record does not contain.
+  process::ProcessTable table_;
   EventBuilder builder_;
   // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
   // program as filter that reports each event and drops its datagram.

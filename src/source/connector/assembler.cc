@@ -69,8 +69,7 @@ void Assembler::scan_all() {
 }
 
 bool Assembler::scan_some(ScanBudget& budget) {
-  return table_.scan_some(
-      budget, [&](int32_t pid) { return exits_.knows(pid) || out_.sink().is_awaited(pid); });
+  return table_.scan_some(budget, [&](int32_t pid) { return exits_.knows(pid); });
 }
 
 // ----------------------------------------------------------------------------------------- owners

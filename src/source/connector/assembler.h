@@ -76,6 +76,7 @@ class Assembler {
   // See Source::is_urgent().
   bool is_urgent() const;
 
+  process::ProcessTable& table() { return table_; }
   const process::ProcessTable& table() const { return table_; }
 
  private:
@@ -91,7 +92,7 @@ class Assembler {
 
   void scan_all();
   // Whether the entry of this process is not needed any more.
-  bool is_gone(int32_t pid) const { return !probe_.exists(pid) && !out_.sink().is_awaited(pid); }
+  bool is_gone(int32_t pid) const { return !probe_.exists(pid); }
 
   void begin_process(const event::Raw& fork);
   void on_fork(const event::Raw& raw);

@@ -7,7 +7,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,9 +48,7 @@ class FilteredOutput : public KeptOutput {
   bool wants(Slot& slot, const filter::Ancestry&) override {
     return filter::passes(filter::Rule::kReleased, shown, slot.event);
   }
-  bool is_awaited(int32_t pid) const override { return awaited.contains(pid); }
   void on_process_begun(int32_t pid, uint64_t, bool) override { begun.push_back(pid); }
-  std::set<int32_t> awaited;
   std::vector<int32_t> begun;
   std::vector<int32_t> overs() const {
     std::vector<int32_t> pids;
@@ -622,13 +619,14 @@ TEST_F(AssemblerTest, ReadsProcInPiecesAfterALoss) {
 TEST_F(AssemblerTest, AMissedExitHasWhatIsStored) {
   tree.add(40, {.start = 1, .comm = "db", .cmdline = std::string("db\0", 3)});
   drain({});
-  output.awaited = {40};
+  assembler().table().add_live(40)->start = 1;
   tree.remove(40);
   clock.now_ns += 2'000'000'000;
   event::Raw hole;
   hole.what = KNELL_EVENT_LOST;
   hole.stamp_ns = clock.now_ns;
-  EXPECT_EQ(drain({hole}), (Seen{"other"}));  // reads /proc again: 40 is awaited, so it stays
+  EXPECT_EQ(drain({hole}),
+            (Seen{"other"}));  // reads /proc again: 40 is in the live set, so it stays
   output.out.begin_drain();
   assembler().report_missed(
       {.type = KNELL_EVENT_EXIT, .pid = 40, .start = 1, .status = 0x700, .found_ns = clock.now_ns});
@@ -640,6 +638,7 @@ TEST_F(AssemblerTest, AMissedExitHasWhatIsStored) {
   EXPECT_EQ(seen.id.start, 1U);
   EXPECT_EQ(seen.has & KNELL_HAS_DURATION, 0U);
   EXPECT_EQ(output.overs(), (std::vector<int32_t>{40}));
+  assembler().table().remove_live(40);  // as the reader of on_process_ended() does
   EXPECT_EQ(assembler().table().size(), 0U);
 }
 

@@ -45,6 +45,7 @@ class ConnectorSource final : public Source, private ThreadEvents {
   [[nodiscard]] Result<void> check_health() override;
   process::Tracked recoverable(const SourceRequest& wanted) const override;
   void report_missed(const Missed& missed) override { assembler_->report_missed(missed); }
+  process::ProcessTable* table() override { return &assembler_->table(); }
   Capabilities capabilities() const override { return connector_->capabilities(); }
   Counters counters() const override;
 

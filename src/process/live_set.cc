@@ -130,8 +130,8 @@ void LiveSet::executed(int32_t pid, uint64_t start) {
   Life* known = find(pid);
   if (known != nullptr && start <= known->start + 1)
     known->executed = true;
-  else if (execs_ && tracked_ == Tracked::kAll && due_ns() != 0)
-    *executed_unknown_.emplace(pid).first = start;
+  else if (execs_ && tracked_ == Tracked::kAll && (due_ns() != 0 || start > since_ticks_))
+    *executed_unknown_.emplace(pid).first = {.start = start, .round = round_};
 }
 
 std::optional<LiveSet::Difference> LiveSet::end(int32_t pid, uint64_t start) {
@@ -222,10 +222,7 @@ void LiveSet::advance(ScanBudget& budget, uint64_t read_until_ns, Report& report
     phase_ = Phase::kDeciding;
   while (phase_ == Phase::kDeciding && budget.left > 0) {
     if (candidates_.empty()) {
-      candidates_ = {};
-      phase_ = Phase::kIdle;
-      if (!lost_) executed_unknown_.clear();
-      return;
+      return end_comparison();
     }
     if (!report.has_room()) return;
     Candidate candidate = candidates_.back();
@@ -272,8 +269,17 @@ void LiveSet::end_listing() {
   table_->for_each_live([&](int32_t pid, const Life& known) {
     if (known.round != round_) candidates_.push_back({Difference::Kind::kEnded, pid, known.start});
   });
-  phase_ = candidates_.empty() ? Phase::kIdle : Phase::kSettling;
-  if (candidates_.empty() && !lost_) executed_unknown_.clear();
+  if (candidates_.empty()) return end_comparison();
+  phase_ = Phase::kSettling;
+}
+
+// An exec that came before this comparison began is of a process that it has found, or that ended.
+void LiveSet::end_comparison() {
+  phase_ = Phase::kIdle;
+  candidates_ = {};
+  executed_unknown_.sweep(executed_unknown_.size(), [&](int32_t, const Executed& executed) {
+    return executed.round != round_;
+  });
 }
 
 void LiveSet::decide(Candidate& candidate, Report& report) {
@@ -293,8 +299,8 @@ void LiveSet::decide(Candidate& candidate, Report& report) {
     if (known != nullptr) return;
     known = add(pid, state->start, true);
     if (known == nullptr) return;
-    const uint64_t* of = executed_unknown_.find(pid);
-    known->executed = of != nullptr && (*of == 0 || *of + 1 >= state->start);
+    const Executed* of = executed_unknown_.find(pid);
+    known->executed = of != nullptr && (of->start == 0 || of->start + 1 >= state->start);
     executed_unknown_.erase(pid);
     if (state->start > since_ticks_) report.on_difference(found);
   } else if (known == nullptr || !is_same(*known, state->start)) {

@@ -100,6 +100,10 @@ class LiveSet {
     uint64_t start;
     bool executed = false;  // when it was listed: its exec has come by now, or was lost
   };
+  struct Executed {
+    uint64_t start = 0;  // 0: unknown
+    uint32_t round = 0;  // the last comparison that had begun
+  };
   enum class Phase : uint8_t { kIdle, kReading, kListing, kSettling, kDeciding };
 
   static bool is_same(const Life& known, uint64_t start) {
@@ -113,6 +117,7 @@ class LiveSet {
   void read_one(int32_t pid);
   void compare_one(int32_t pid);
   void end_listing();
+  void end_comparison();
   void decide(Candidate& candidate, Report& report);
   void open(int32_t pid);
   Difference take_ended(int32_t pid, const Life& known);
@@ -133,9 +138,9 @@ class LiveSet {
   uint64_t began_ns_ = 0, listed_ns_ = 0;
   std::vector<int32_t> named_;  // with kNamed: the list of this comparison
   std::vector<Candidate> candidates_;
-  // Processes that are not known, since their fork was lost, but whose exec came after the hole:
-  // their start, 0: unknown.
-  PidMap<uint64_t> executed_unknown_;
+  // Processes that are not known, since their fork was lost, but whose exec came. The loss itself
+  // may be reported after that.
+  PidMap<Executed> executed_unknown_;
 };
 
 }  // namespace knell::process

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/bpf/programs.h"
 
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <knell_programs.skel.h>
 #include <knell_programs_cast.skel.h>
@@ -20,6 +19,7 @@
 #include <utility>
 
 #include "base/privilege.h"
+#include "source/bpf/kernel_types.h"
 
 namespace knell::source {
 namespace {
@@ -94,41 +94,45 @@ std::unexpected<Error> explain(int error, std::string_view log) {
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 constexpr size_t kPidBytes = size_t{KNELL_PID_WORDS} * sizeof(uint64_t);
 
-struct Kernel {
-  // The memory of a dying process can be read at sched_process_exit. The kernel change that moved
-  // the tracepoint to before exit_mm() also gave it the argument `group_dead`, whose presence shows
-  // it.
-  bool dying_readable = false;
-  bool can_cast = false;  // see plainly() in details.bpf.inc
-};
+// The memory of a dying process can be read at sched_process_exit. The kernel change that moved the
+// tracepoint to before exit_mm() also gave it the argument `group_dead`, whose presence shows it.
+constexpr std::string_view kExitTracepoint = "btf_trace_sched_process_exit";
+constexpr size_t kWithGroupDead = 3;                   // parameters
+constexpr std::string_view kCast = "bpf_rdonly_cast";  // see plainly() in details.bpf.inc
 
-Kernel look_at_kernel() {
-  Kernel kernel;
-  btf* types = btf__load_vmlinux_btf();
-  if (types == nullptr) return kernel;
-  const int name = btf__find_by_name_kind(types, "btf_trace_sched_process_exit", BTF_KIND_TYPEDEF);
-  if (name > 0) {
-    const btf_type* type = btf__type_by_id(types, static_cast<__u32>(name));
-    const btf_type* pointer = btf__type_by_id(types, type->type);
-    const btf_type* function = pointer == nullptr ? nullptr : btf__type_by_id(types, pointer->type);
-    kernel.dying_readable =
-        function != nullptr && btf_is_func_proto(function) && btf_vlen(function) >= 3;
-  }
-  kernel.can_cast = btf__find_by_name_kind(types, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
-  btf__free(types);
-  return kernel;
+std::string_view object_file(bool cast) {
+  size_t size = 0;
+  const void* bytes =
+      cast ? knell_programs_cast__elf_bytes(&size) : knell_programs::elf_bytes(&size);
+  return {static_cast<const char*>(bytes), size};
+}
+
+Result<KernelTypes> read_kernel_types() {
+  std::vector<std::string_view> names{kExitTracepoint, kCast};
+  for (const bool cast : {false, true})
+    for (const std::string_view name : KernelTypes::names_in(object_file(cast)))
+      names.push_back(name);
+  return KernelTypes::read(kTypes, names);
+}
+
+// A file in memory.
+Result<UniqueFd> file_of(std::string_view bytes) {
+  UniqueFd fd(::memfd_create("knell-types", MFD_CLOEXEC));
+  if (!fd || ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return errno_error("make a file in memory");
+  return fd;
 }
 
 // The two objects are compiled from the same source and have the same programs and maps, so one
 // skeleton fits both.
-knell_programs* open_skeleton(bool cast) {
-  if (!cast) return knell_programs::open(nullptr);
+knell_programs* open_skeleton(bool cast, const bpf_object_open_opts& options) {
+  if (!cast) return knell_programs::open(&options);
   auto* skeleton = static_cast<knell_programs*>(std::calloc(1, sizeof(knell_programs)));
   if (skeleton == nullptr) return nullptr;
   int error = knell_programs__create_skeleton(skeleton);
   if (error == 0) {
     skeleton->skeleton->data = knell_programs_cast__elf_bytes(&skeleton->skeleton->data_sz);
-    error = bpf_object__open_skeleton(skeleton->skeleton, nullptr);
+    error = bpf_object__open_skeleton(skeleton->skeleton, &options);
   }
   if (error == 0) return skeleton;
   knell_programs::destroy(skeleton);
@@ -169,6 +173,7 @@ Programs::Programs(Programs&& other) noexcept
     : objects_(std::move(other.objects_)),
       loaded_(other.loaded_),
       cast_(other.cast_),
+      types_(std::move(other.types_)),
       links_(std::exchange(other.links_, {})),
       pids_(std::exchange(other.pids_, nullptr)) {}
 
@@ -186,14 +191,19 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
                             "): it is built without CONFIG_DEBUG_INFO_BTF");
   }
   KNELL_TRY(check_privilege());
-  const Kernel kernel = look_at_kernel();
-  const bool readable = kernel.dying_readable && !options.older_kernel_for_testing;
+  KNELL_ASSIGN(const KernelTypes kernel, read_kernel_types());
+  const bool readable = kernel.parameters_of(kExitTracepoint).value_or(0) >= kWithGroupDead &&
+                        !options.older_kernel_for_testing;
   Programs programs;
-  programs.cast_ = kernel.can_cast;
+  programs.cast_ = kernel.has_function(kCast);
+  KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older), log));
   knell_programs& maps = *object->skeleton;
   maps.rodata->dying_readable = static_cast<__u32>(readable);
   maps.rodata->hierarchy = options.hierarchy;
+#define KNELL_SET_TYPE_ID(type) maps.rodata->type_ids.type = kernel.id_of_structure(#type);
+  KNELL_TYPE_IDS(KNELL_SET_TYPE_ID)
+#undef KNELL_SET_TYPE_ID
   bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
   bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
@@ -230,7 +240,9 @@ Result<void> Programs::load_more(Set programs) {
 
 // Opens another object, of which only `programs` will be loaded.
 Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
-  knell_programs* skeleton = open_skeleton(cast_);
+  const std::string types = "/proc/self/fd/" + std::to_string(types_.get());
+  LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = types.c_str());
+  knell_programs* skeleton = open_skeleton(cast_, options);
   if (skeleton == nullptr) return explain(errno, log);
   objects_.push_back({skeleton, programs});
   for (size_t i = 0; i < kPrograms; i++) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "source/bpf/record.h"
 
 struct knell_programs;  // of the skeleton
@@ -117,6 +118,7 @@ class Programs {
   std::vector<Object> objects_;
   Set loaded_;
   bool cast_ = false;
+  UniqueFd types_;  // a file with the types that the programs use, for libbpf
   std::array<bpf_link*, kPrograms> links_{};
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };

@@ -131,6 +131,13 @@ struct knell_stored_exec {
 };
 
 // The settings of the programs. The reader changes them while the programs run.
+// The numbers of types in the BTF of the kernel that runs. KNELL_TYPE_IDS(X): X(member) for each.
+#define KNELL_TYPE_IDS(X) X(task_struct) X(cgroup) X(dentry) X(mount) X(vfsmount)
+#define KNELL_TYPE_ID(type) __u32 type;
+struct knell_type_ids {
+  KNELL_TYPE_IDS(KNELL_TYPE_ID)
+};
+
 struct knell_settings {
   __u32 mask;            // the wanted KNELL_EVENT_*
   __u32 names, full;     // which details to send

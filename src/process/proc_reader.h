@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/children.h"
 #include "base/pid_list.h"
 #include "base/proc_stat.h"
 #include "base/result.h"
@@ -91,6 +92,7 @@ class ProcReader {
   // Whether a process or thread is in the reader's own pid namespace. Reads one link: a tenth of
   // the cost of task_status(). False also if the link cannot be read.
   bool is_in_own_pid_namespace(int32_t tid) const;
+  bool may_have_children(int32_t pid) const { return knell::may_have_children(root_.get(), pid); }
   PidList list() const;
   // The pids that exist now, unordered.
   std::vector<int32_t> pids() const;

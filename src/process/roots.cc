@@ -20,7 +20,7 @@ bool ProcessTable::follow(std::span<const int32_t> roots) {
     const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
     room &= bit != 0;
     if (bit != 0) (void)add_roots(root, bit);
-    fresh = true;
+    fresh |= proc_.may_have_children(root);
   }
   if (fresh) {
     searching_ = found_ = true;  // found_ is set, so that the first pass is made

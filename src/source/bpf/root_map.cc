@@ -3,17 +3,21 @@
 #include "source/bpf/root_map.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <optional>
 
+#include "base/children.h"
 #include "base/proc_stat.h"
+#include "base/unique_fd.h"
 
 // The program on_fork() gives each child the bits of its parent in the map. So a root is put into
 // the map while the program is attached. Descendants that exist already are found in /proc: each
 // pass gives a process the bits of its parent, until a pass finds no new process. A child that is
-// born during a pass gets its bits from the program, or is found by the next pass.
+// born during a pass gets its bits from the program, or is found by the next pass. A root without
+// children, as that of `knell run`, needs no pass.
 namespace knell::source {
 namespace {
 
@@ -46,6 +50,7 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
     return say(EINVAL, "at most 64 processes can be followed with their descendants");
   }
   bool any = false;
+  const UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
@@ -58,7 +63,7 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
     if (bit < 0) return say(EINVAL, "all 64 places for processes to follow are still in use");
     roots_[static_cast<size_t>(bit)] = root;
     KNELL_TRY(insert(root, uint64_t{1} << bit));
-    any = true;
+    any |= may_have_children(proc.get(), root);
   }
   if (!any) return {};
   scanning_ = true;

@@ -29,6 +29,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_wait());
   all.push_back(make_kill());
   all.push_back(make_tree());
+  all.push_back(make_top());
   all.push_back(make_timeline());
   all.push_back(make_status());
   all.push_back(make_doctor());
@@ -118,7 +119,6 @@ constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
     {"journal", kHistory},
     {"replay", "knell watch --read FILE shows a recording"},
     {"read", "knell watch --read FILE shows a recording"},
-    {"top", "knell watch --by comm,unit counts what happens"},
     {"count", "knell watch --by comm,unit counts what happens"},
     {"exec", "knell run -- CMD ARG... runs a command"},
     {"trace", "knell run -- CMD ARG... runs a command"},

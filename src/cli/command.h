@@ -44,6 +44,7 @@ std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_wait();
 std::unique_ptr<Command> make_kill();
 std::unique_ptr<Command> make_tree();
+std::unique_ptr<Command> make_top();
 std::unique_ptr<Command> make_timeline();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_doctor();

@@ -8,10 +8,15 @@
 
 namespace knell::cli {
 
-// An event that stays valid: with copies of its strings. Move-only.
+// An event that stays valid: with copies of its strings.
 class EventCopy {
  public:
-  explicit EventCopy(const knell_event& event) : event_(event) {
+  EventCopy() : event_{} {}
+  explicit EventCopy(const knell_event& event) { assign(event); }
+  // Replaces the copy, and reuses its memory. `event` must not be that of this copy.
+  void assign(const knell_event& event) {
+    event_ = event;
+    bytes_.clear();
     size_t bytes = 0;
     for_each_string([&](knell_string& text) { bytes += text.size; });
     bytes_.reserve(bytes);  // so that appending does not move the bytes
@@ -28,8 +33,11 @@ class EventCopy {
     take(other);
     return *this;
   }
-  EventCopy(const EventCopy&) = delete;
-  EventCopy& operator=(const EventCopy&) = delete;
+  EventCopy(const EventCopy& other) : EventCopy(other.event_) {}
+  EventCopy& operator=(const EventCopy& other) {
+    if (this != &other) assign(other.event_);
+    return *this;
+  }
   ~EventCopy() = default;
 
   const knell_event& event() const { return event_; }

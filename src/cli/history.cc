@@ -6,17 +6,15 @@
 #include <linux/capability.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <knell/knell.hpp>
 #include <memory>
 
-#include "base/clock.h"
 #include "base/numbers.h"
-#include "base/time_point.h"
 #include "cli/command.h"
+#include "cli/journal_flags.h"
 #include "cli/message.h"
 #include "cli/output_buffer.h"
 #include "cli/table.h"
@@ -69,12 +67,12 @@ class History final : public Command {
   Outcome<WatchPlan> plan() const;
   Outcome<HistoryOptions> history_options(uint32_t mask) const;
   Outcome<int> verify() const;
-  std::string path() const { return journal_.empty() ? KNELL_JOURNAL_PATH : journal_; }
 
   Selection selection_;
-  std::string journal_, format_, since_, until_, count_;
+  JournalFlags journal_;
+  std::string format_, count_;
   std::vector<std::string> by_;
-  bool boot_ = false, follow_ = false, verify_ = false;
+  bool follow_ = false, verify_ = false;
 };
 
 std::string_view History::notes() const {
@@ -93,9 +91,7 @@ std::string_view History::notes() const {
 }
 
 void History::add_options(CommandLine& line) {
-  line.add_value("-S,--since", since_, "TIME", "events from this time on");
-  line.add_value("-U,--until", until_, "TIME", "events up to this time");
-  line.add_flag("-b,--boot", boot_, "events since the machine was booted");
+  journal_.add_time_options(line);
   line.add_value("-n,--count", count_, "COUNT", "the last COUNT events");
   line.add_flag(
       "-f,--follow", follow_,
@@ -107,35 +103,21 @@ void History::add_options(CommandLine& line) {
   line.add_values("--by", by_, "KEY,...",
                   "count events, not list them, by type ended comm exe unit user\n"
                   "uid cgroup container parent pid");
-  line.add_value("--journal", journal_, "FILE",
-                 "read this journal (default " KNELL_JOURNAL_PATH ")");
+  journal_.add_file_option(line);
   line.add_flag("--verify", verify_, "check the whole journal, and show no events");
   selection_.add_predicate_options(line);
 }
 
 Outcome<HistoryOptions> History::history_options(uint32_t mask) const {
   constexpr uint64_t kLastOfFollow = 10;  // as tail -f and journalctl -f
-  const int64_t now = system_clock().realtime_ns();
-  const auto time = [&](std::string_view flag, const std::string& text) -> Outcome<int64_t> {
-    if (text.empty()) return 0;
-    const auto ns = parse_time(text, now);
-    if (!ns) return usage("{}: {}", flag, ns.error().message());
-    return std::max<int64_t>(*ns, 1);
-  };
-  HistoryOptions options;
-  options.events = mask;
+  KNELL_ASSIGN(HistoryOptions options, journal_.options(mask));
   options.follow = follow_ ? 1 : 0;
-  options.this_boot = boot_ ? 1 : 0;
-  KNELL_ASSIGN(options.since_ns, time("-S", since_));
-  KNELL_ASSIGN(options.until_ns, time("-U", until_));
-  if (options.until_ns != 0 && options.until_ns < options.since_ns)
-    return usage("-U {} is before -S {}", printable(until_), printable(since_));
   if (follow_ && options.until_ns != 0) return usage("-f cannot be used with -U");
   if (!count_.empty()) {
     const auto count = parse_number(count_, 1, INT64_MAX);
     if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_));
     options.last = static_cast<uint64_t>(*count);
-  } else if (follow_ && since_.empty() && !boot_ && by_.empty()) {
+  } else if (follow_ && journal_.since.empty() && !journal_.boot && by_.empty()) {
     options.last = kLastOfFollow;
   }
   return options;
@@ -146,7 +128,7 @@ Outcome<WatchPlan> History::plan() const {
   WatchPlan plan;
   plan.selection = selection_;
   plan.selection.set_recorded();
-  plan.read = path();
+  plan.read = journal_.path();
   plan.interval = 3s;
   KNELL_ASSIGN(plan.options.events, selection_.events(KNELL_EVENT_ALL));
   KNELL_ASSIGN(plan.json, wants_json(format_));
@@ -159,7 +141,7 @@ Outcome<WatchPlan> History::plan() const {
 
 Outcome<int> History::verify() const {
   std::error_code error;
-  const auto findings = verify_journal(path(), error);
+  const auto findings = verify_journal(journal_.path(), error);
   const std::string why = error ? knell_explain() : "";
   OutputBuffer out(STDOUT_FILENO, "standard output");
   for (const Finding& finding : findings) out.buffer() += printable(finding.text) + "\n";
@@ -174,15 +156,12 @@ Outcome<int> History::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const WatchPlan plan, this->plan());
   KNELL_ASSIGN(const HistoryOptions options, history_options(plan.options.events));
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
-  std::error_code error;
-  Listener listener = Listener::open_history(plan.read, options, error);
-  if (error.value() == ENODATA) {
-    message("knell history: {}\n", knell_explain());
+  auto opened = open_journal(plan.read, options);
+  if (!opened && opened.error().status == kDone) {
+    message("knell history: {}\n", opened.error().line);
     return kDone;
   }
-  if (error.value() == ENOENT || error.value() == EACCES)
-    return fail(kNothingHere, knell_explain());
-  if (error) return fail(kFailed, knell_explain());
+  KNELL_ASSIGN(Listener listener, std::move(opened));
   KNELL_TRY(plan.selection.apply(listener));
   KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // for a journal that takes the place of this
   std::unique_ptr<View> view;

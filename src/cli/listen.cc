@@ -11,11 +11,13 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/duration.h"
 #include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/numbers.h"
+#include "cli/parse_error.h"
 #include "cli/signals.h"
 
 namespace knell::cli {
@@ -214,6 +216,64 @@ bool Selection::empty() const {
     if (!p.values.empty()) return false;
   }
   return true;
+}
+
+namespace {
+
+// Splits into words as a shell does; no word is expanded.
+Outcome<std::vector<std::string>> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  bool inside = false;
+  char quote = '\0';
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote == '\0' && c == ' ') {
+      inside = false;
+      continue;
+    }
+    if (!std::exchange(inside, true)) words.emplace_back();
+    if (c == quote) {
+      quote = '\0';
+    } else if (quote == '\0' && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == '\\' && quote != '\'' && i + 1 < text.size()) {
+      words.back() += text[++i];
+    } else {
+      words.back() += c;
+    }
+  }
+  if (quote != '\0') return usage("a quote {} is not closed", quote);
+  return words;
+}
+
+std::string shell_word(const std::string& value) {
+  if (value.find_first_of(" '\"\\") == std::string::npos && !value.empty()) return value;
+  std::string out = "'";
+  for (const char c : value) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+std::string Selection::text() const {
+  std::string out;
+  for (const Predicate& p : predicates_) {
+    for (const std::string& value : p.values)
+      out += fmt::format("{}{} {}", out.empty() ? "" : " ", p.flag, shell_word(value));
+  }
+  return out;
+}
+
+Outcome<Selection> Selection::parse(std::string_view text) {
+  KNELL_ASSIGN(std::vector<std::string> words, split_words(text));
+  Selection selection;
+  CommandLine line("knell watch");
+  selection.add_predicate_options(line);
+  const auto parsed = line.parse(std::move(words));
+  if (!parsed) return usage("{}", describe_error(line, parsed.error()));
+  if (const std::string empty = line.option_with_empty_value(); !empty.empty())
+    return usage("{} needs a value", empty);
+  return selection;
 }
 
 std::string Selection::describe_processes(std::string_view scope) const {

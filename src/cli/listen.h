@@ -33,6 +33,10 @@ class Selection {
   // word "processes".
   std::string describe_processes(std::string_view scope = {}) const;
   bool empty() const;
+  // The predicates as words of a command line: "--unit cron --uid 0".
+  std::string text() const;
+  // Parses predicates that were typed as on a command line; quotes and \ as in a shell.
+  static Outcome<Selection> parse(std::string_view text);
   bool has(std::string_view key) const;
   // The events come from a recording, so check() looks up no processes on this machine.
   void set_recorded() { live_ = false; }

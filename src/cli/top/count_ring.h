@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace knell::cli {
+
+struct ProcessCounts {
+  uint64_t born = 0, died = 0, failed = 0;
+
+  ProcessCounts& operator+=(const ProcessCounts& other) {
+    born += other.born;
+    died += other.died;
+    failed += other.failed;
+    return *this;
+  }
+};
+
+// Counts for the last kSlots slots of time. A slot is a number that rises with the time.
+template <size_t kSlots>
+class CountRing {
+ public:
+  static constexpr size_t kSize = kSlots;
+
+  // The counts of this slot; nullptr: it is older than the ring.
+  ProcessCounts* slot(int64_t number) {
+    if (last_ == kNone || number > last_) advance(number);
+    return number > last_ - static_cast<int64_t>(kSlots) ? &slots_[place(number)] : nullptr;
+  }
+  // Zero for a slot that is not in the ring.
+  ProcessCounts at(int64_t number) const {
+    const bool inside =
+        last_ != kNone && number <= last_ && number > last_ - static_cast<int64_t>(kSlots);
+    return inside ? slots_[place(number)] : ProcessCounts();
+  }
+
+ private:
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
+
+  static size_t place(int64_t number) { return static_cast<uint64_t>(number) % kSlots; }
+  void advance(int64_t number) {
+    const int64_t first =
+        last_ == kNone ? number : std::max(last_ + 1, number - static_cast<int64_t>(kSlots) + 1);
+    for (int64_t each = first; each <= number; ++each) slots_[place(each)] = {};
+    last_ = number;
+  }
+
+  std::array<ProcessCounts, kSlots> slots_{};
+  int64_t last_ = kNone;
+};
+
+}  // namespace knell::cli

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cli/event_copy.h"
+#include "cli/summary.h"
+#include "cli/top/count_ring.h"
+#include "cli/top/lives.h"
+
+namespace knell::cli {
+
+enum class GroupKey : uint8_t { kUnit, kName, kUser, kContainer };
+constexpr size_t kGroupKeys = 4;
+// "unit", "name", "user", "container".
+std::string_view name_of(GroupKey key);
+
+enum class GroupOrder : uint8_t { kRate, kTotal, kFailures };
+constexpr size_t kGroupOrders = 3;
+std::string_view name_of(GroupOrder order);
+
+// An exit, or a loss, in the order of the stream.
+struct Death {
+  uint64_t number = 0;  // rises by one
+  EventCopy copy;
+
+  const knell_event& event() const { return copy.event(); }
+  bool is_loss() const { return event().type == KNELL_EVENT_LOST; }
+};
+
+// The last deaths; the memory of a death that is dropped is used again.
+class DeathRing {
+ public:
+  explicit DeathRing(size_t most) : most_(most) {}
+  void add(uint64_t number, const knell_event& event);
+  size_t size() const { return deaths_.size(); }
+  bool full() const { return deaths_.size() == most_; }
+  // 0 is the newest.
+  const Death& newest(size_t i) const {
+    return deaths_[(next_ + deaths_.size() - 1 - i) % deaths_.size()];
+  }
+  // The position of the death with this number, as newest() takes it; size(): it is not here.
+  size_t position_of(uint64_t number) const;
+
+ private:
+  size_t most_;
+  size_t next_ = 0;  // the place of the next one once the ring is full
+  std::vector<Death> deaths_;
+};
+
+// What `knell top` knows of the processes of one stream: counts for each slot of time, counts and
+// lives for each group, and the last deaths. All of it is bounded: further groups replace those
+// that had no event for longest. The caller passes the time. Copyable, which is how a pause keeps
+// what is shown. Not thread-safe.
+class TopModel {
+ public:
+  static constexpr int64_t kSecondNs = 1'000'000'000;
+  static constexpr size_t kGraphSlots = 256;
+
+  struct Options {
+    int64_t slot_ns = kSecondNs;  // the time of a column of the graph
+    size_t most_deaths = 4096;    // of all, and as many failures again; chosen: about 10 MB
+    size_t most_groups = 512;     // of each key; chosen: about 4 MB
+  };
+  struct Group {
+    ProcessCounts total;
+    CountRing<8> seconds;
+    Lives lives;
+    int64_t last_ns = 0;
+  };
+  // `name` is empty for processes that have no unit or container, or whose name is unknown.
+  struct Row {
+    std::string_view name;
+    const Group* group;
+    bool other = false;  // the groups that were replaced
+  };
+
+  TopModel() : TopModel(Options{}) {}
+  explicit TopModel(const Options& options);
+
+  void add(const knell_event& event);
+
+  const ProcessCounts& total() const { return total_; }
+  const CountRing<kGraphSlots>& graph() const { return graph_; }
+  int64_t slot_ns() const { return options_.slot_ns; }
+  // The groups, first that with the most; at most `most`. `now_ns`: CLOCK_REALTIME.
+  std::vector<Row> rows(GroupKey key, GroupOrder order, int64_t now_ns, size_t most) const;
+  size_t groups(GroupKey key) const { return tables_[static_cast<size_t>(key)].groups.size(); }
+  // The sum of the last kRateSeconds full seconds.
+  static constexpr int64_t kRateSeconds = 5;
+  static ProcessCounts recent(const Group& group, int64_t now_ns);
+
+  const DeathRing& deaths() const { return deaths_; }
+  const DeathRing& failures() const { return failures_; }  // and losses
+  const Losses& losses() const { return losses_; }
+  // The exit of the process with this id; nullptr: it is not among the last deaths.
+  const Death* find(const knell_id& id) const;
+  // The other deaths of children of the same parent within a second before and after this one,
+  // oldest first.
+  std::vector<const Death*> siblings(const knell_event& exit) const;
+  // Whether the deaths reach back to this time.
+  bool reaches_back_to(int64_t time_ns) const;
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  using Groups = std::unordered_map<std::string, Group, Hash, std::equal_to<>>;
+  struct Table {
+    Groups groups;
+    Group other;
+    bool any_other = false;
+  };
+  Group& group_of(GroupKey key, std::string_view name);
+  void evict(Table& table) const;
+
+  Options options_;
+  ProcessCounts total_;
+  CountRing<kGraphSlots> graph_;
+  std::array<Table, kGroupKeys> tables_;
+  DeathRing deaths_, failures_;
+  uint64_t last_number_ = 0;
+  Losses losses_;
+};
+
+// Whether it ended otherwise than by exit 0; an unknown status is no failure.
+bool is_failure(const knell_event& exit);
+
+}  // namespace knell::cli

@@ -58,7 +58,6 @@ class Kill final : public Command {
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
-  Outcome<std::vector<pid_t>> pids() const;
   Outcome<void> wait_for_all();
   void send_to(pid_t pid, int signal);
   void refuse(std::string_view why);
@@ -98,23 +97,6 @@ void Kill::add_options(CommandLine& line) {
   line.add_value("--timeout", timeout_, "TIME", "wait no longer than this: 5s, 1m30s");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   line.add_words("PID", words_, "the processes");
-}
-
-Outcome<std::vector<pid_t>> Kill::pids() const {
-  constexpr int64_t kMostPid = 4'194'304;  // PID_MAX_LIMIT, linux/threads.h
-  std::vector<pid_t> all;
-  for (const std::string& word : words_) {
-    const auto pid = parse_number(word, 1, kMostPid);
-    if (!pid)
-      return usage("'{}' is not a PID, which must be a number from 1 to {}", printable(word),
-                   kMostPid);
-    if (*pid == ::getpid())
-      return usage("{} is the PID of this knell command, which cannot wait for itself", *pid);
-    if (std::ranges::find(all, static_cast<pid_t>(*pid)) == all.end())
-      all.push_back(static_cast<pid_t>(*pid));
-  }
-  if (all.empty()) return usage("missing process; use knell kill PID...");
-  return all;
 }
 
 void Kill::refuse(std::string_view why) {
@@ -182,7 +164,8 @@ Outcome<int> Kill::execute(std::vector<std::string>) {
     if (!time) return usage("--timeout: {}", time.error().message());
     limit_ = *time;
   }
-  KNELL_ASSIGN(const std::vector<pid_t> pids, this->pids());
+  KNELL_ASSIGN(const std::vector<pid_t> pids, parse_pids(words_));
+  if (pids.empty()) return usage("missing process; use knell kill PID...");
   raise_descriptor_limit();
   Options options;
   options.events = KNELL_EVENT_EXIT;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/duration.h"
@@ -381,6 +383,22 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
     out.args_bytes = static_cast<uint32_t>(*bytes);
   }
   return out;
+}
+
+Outcome<std::vector<pid_t>> parse_pids(const std::vector<std::string>& words) {
+  constexpr int64_t kMostPid = 4'194'304;  // PID_MAX_LIMIT, linux/threads.h
+  std::vector<pid_t> pids;
+  std::unordered_set<pid_t> seen;
+  for (const std::string& word : words) {
+    const auto pid = parse_number(word, 1, kMostPid);
+    if (!pid)
+      return usage("'{}' is not a PID, which must be a number from 1 to {}", printable(word),
+                   kMostPid);
+    if (*pid == ::getpid())
+      return usage("{} is the PID of this knell command, which cannot wait for itself", *pid);
+    if (seen.insert(static_cast<pid_t>(*pid)).second) pids.push_back(static_cast<pid_t>(*pid));
+  }
+  return pids;
 }
 
 Outcome<Listener> open_listener(const Options& options) {

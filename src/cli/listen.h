@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <knell/knell.hpp>
 #include <string>
@@ -69,6 +71,9 @@ struct ListenFlags {
   // The first of these flags that was typed, or "".
   std::string_view given() const;
 };
+
+// The pids that were typed, without repeats.
+Outcome<std::vector<pid_t>> parse_pids(const std::vector<std::string>& words);
 
 // Opens a listener. Errors: kNothingHere when nothing can be observed here; kUsage; kFailed.
 Outcome<Listener> open_listener(const Options& options);

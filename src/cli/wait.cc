@@ -264,7 +264,6 @@ class Wait final : public Command {
   Outcome<int> execute(std::vector<std::string> tail) override;
 
  private:
-  Outcome<std::vector<Process>> pids() const;
   Outcome<std::vector<Process>> matching() const;
   Outcome<std::optional<nanoseconds>> timeout() const;
 
@@ -301,22 +300,6 @@ void Wait::add_options(CommandLine& line) {
   line.add_words("PID", pids_, "the processes to wait for");
 }
 
-Outcome<std::vector<Process>> Wait::pids() const {
-  constexpr int64_t kMostPid = 4'194'304;  // PID_MAX_LIMIT, linux/threads.h
-  std::vector<Process> out;
-  std::unordered_set<pid_t> seen;
-  for (const std::string& word : pids_) {
-    const auto pid = parse_number(word, 1, kMostPid);
-    if (!pid)
-      return usage("'{}' is not a PID, which must be a number from 1 to {}", printable(word),
-                   kMostPid);
-    if (*pid == ::getpid())
-      return usage("{} is the PID of this knell command, which cannot wait for itself", *pid);
-    if (seen.insert(static_cast<pid_t>(*pid)).second) out.push_back({static_cast<pid_t>(*pid)});
-  }
-  return out;
-}
-
 // The processes that match now, without this one.
 Outcome<std::vector<Process>> Wait::matching() const {
   std::vector<Process> out;
@@ -343,7 +326,7 @@ Outcome<std::optional<nanoseconds>> Wait::timeout() const {
 Outcome<int> Wait::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const bool json, wants_json(format_));
   KNELL_ASSIGN(const auto timeout, this->timeout());
-  KNELL_ASSIGN(const std::vector<Process> pids, this->pids());
+  KNELL_ASSIGN(const std::vector<pid_t> pids, parse_pids(pids_));
   if (pids.empty() && selection_.empty())
     return usage("missing process; use knell wait PID..., or predicates such as -C NAME");
   KNELL_TRY(selection_.check(KNELL_EVENT_EXEC));
@@ -354,7 +337,7 @@ Outcome<int> Wait::execute(std::vector<std::string>) {
   options.latency_ns = KNELL_LATENCY_NONE;
   KNELL_ASSIGN(Listener listener, open_listener(options));
   Waiting waiting(listener, any_, json, timeout);
-  for (const Process& process : pids) KNELL_TRY(waiting.add(process));
+  for (const pid_t pid : pids) KNELL_TRY(waiting.add({pid}));
   // A process that matches is alive when its pidfd is opened; its exit cannot be missed from then
   // on.
   KNELL_ASSIGN(const std::vector<Process> matching, this->matching());

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
+
+#include "cli/summary.h"
 
 namespace knell::cli {
 namespace {
@@ -91,7 +94,24 @@ uint32_t ProcessTree::shown_parent_of(uint32_t child) const {
   return parent;
 }
 
+void ProcessTree::join(const std::vector<uint32_t>& repeats) {
+  Node& first = nodes_[repeats.front()];
+  first.last = repeats.front();
+  for (const uint32_t i : repeats) {
+    const knell_event& event = nodes_[i].event();
+    if (event.mono_ns > nodes_[first.last].event().mono_ns) first.last = i;
+    if (is_failure(event)) {
+      if (first.failed == 0 || event.mono_ns >= nodes_[first.last_failed].event().mono_ns)
+        first.last_failed = i;
+      ++first.failed;
+    }
+    nodes_[i].repeats = 0;
+  }
+  first.repeats = repeats.size();
+}
+
 void ProcessTree::link() {
+  if (std::exchange(linked_, true)) return;
   std::vector<uint32_t> order(nodes_.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, {}, [this](uint32_t i) { return birth(nodes_[i].event()); });

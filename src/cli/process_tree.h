@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@ namespace knell::cli {
 // moment ago. A process is below its parent if both are in the tree; children are in the order of
 // their start. A new snapshot makes a new tree. Not thread-safe.
 //
-//   { add() }* -> { add_ended() }* -> hide() -> walk()
+//   { add() }* -> { add_ended() }* -> hide() -> collapse() -> walk()
 class ProcessTree {
  public:
   struct Node {
@@ -31,6 +32,10 @@ class ProcessTree {
     EventCopy copy;
     std::vector<uint32_t> children;  // indexes
     bool hidden = false, visited = false;
+    // For how many processes the node stands, itself included; how many of these failed, and the
+    // last of these, by the time of its end, among all and among the failed ones.
+    size_t repeats = 1, failed = 0;
+    uint32_t last = 0, last_failed = 0;
   };
 
   // Adds a process of a snapshot.
@@ -51,6 +56,16 @@ class ProcessTree {
     return count;
   }
 
+  // Lets one node stand for at least kLeastRepeats siblings that have the same key_of(event), have
+  // no children, and are all alive or have all ended: the first of them.
+  static constexpr size_t kLeastRepeats = 4;  // chosen: fewer lines are easier to read than a sum
+  template <class F>
+  void collapse(F key_of) {
+    link();
+    collapse(tops_, key_of);
+    for (Node& node : nodes_) collapse(node.children, key_of);
+  }
+
   // The place of a node: `more` says for each level, from that below the top on, whether a further
   // sibling follows, so that a vertical line must be drawn.
   struct Place {
@@ -67,10 +82,25 @@ class ProcessTree {
       if (walk_from(top, visit) == Next::kStop) return;
     // The remaining nodes are in a cycle of parents: pids that were reused within one clock tick.
     for (uint32_t i = 0; i < nodes_.size(); ++i)
-      if (!nodes_[i].visited && !nodes_[i].hidden && walk_from(i, visit) == Next::kStop) return;
+      if (!nodes_[i].visited && !nodes_[i].hidden && nodes_[i].repeats != 0 &&
+          walk_from(i, visit) == Next::kStop)
+        return;
   }
 
  private:
+  template <class F>
+  void collapse(std::vector<uint32_t>& siblings, F& key_of) {
+    if (siblings.size() < kLeastRepeats) return;
+    std::unordered_map<std::string, std::vector<uint32_t>> same;
+    for (const uint32_t i : siblings)
+      if (nodes_[i].children.empty())
+        same[(nodes_[i].alive() ? "+" : "-") + key_of(nodes_[i].event())].push_back(i);
+    for (const auto& [key, repeats] : same)
+      if (repeats.size() >= kLeastRepeats) join(repeats);
+    std::erase_if(siblings, [this](uint32_t i) { return nodes_[i].repeats == 0; });
+  }
+  void join(const std::vector<uint32_t>& repeats);
+
   struct Frame {
     uint32_t node;
     size_t next;  // of its children
@@ -111,6 +141,7 @@ class ProcessTree {
   std::deque<Node> nodes_;
   std::unordered_multimap<pid_t, uint32_t> by_pid_;
   std::vector<uint32_t> tops_;
+  bool linked_ = false;
 };
 
 // The exit of a process, of which only the status is known, completed with the details that the

@@ -50,6 +50,12 @@ class Summary {
   Losses losses_;
 };
 
+// Whether it is an exit with a status other than 0; an unknown status is no failure.
+inline bool is_failure(const knell_event& event) {
+  return event.type == KNELL_EVENT_EXIT && (event.has & KNELL_HAS_STATUS) != 0 &&
+         event.wait_status != 0;
+}
+
 // A short word for where a process belongs: its unit without .service, else the front of its
 // container id; empty without either.
 std::string short_unit(const knell_event& event);

@@ -54,7 +54,7 @@ constexpr size_t kMostEnded = 4096;  // exits kept; chosen, not measured: more t
 struct TreePlan {
   Options options;
   Selection selection;
-  bool json = false, watch = false, kernel_threads = false;
+  bool json = false, watch = false, kernel_threads = false, each = false;
   // How long to listen; with --watch not set by default: until Ctrl-C
   std::optional<nanoseconds> duration;
   nanoseconds interval = kInterval, keep = kKeep;
@@ -219,6 +219,7 @@ Outcome<TreeLoop::Loop> TreeLoop::show(ProcessTree& tree) {
   TreeView view({.screen = screen,
                  .utf8 = utf8_,
                  .kernel_threads = plan_.kernel_threads,
+                 .each = plan_.each,
                  .now_ns = now_ns,
                  .boot_ahead_ns = clock.boottime_ns() - now_ns});
   std::string& out = out_.buffer();
@@ -308,7 +309,7 @@ class TreeCommand final : public Command {
   Selection selection_;
   ListenFlags listen_;  // --via only
   std::string format_, duration_, interval_, keep_;
-  bool watch_ = false, all_ = false;
+  bool watch_ = false, all_ = false, each_ = false;
 };
 
 std::string_view TreeCommand::notes() const {
@@ -336,6 +337,7 @@ void TreeCommand::add_options(CommandLine& line) {
   line.add_value("--keep", keep_, "TIME",
                  "with -w: how long a process that ended is shown\n(default 10s)");
   line.add_flag("-a,--all", all_, "show kernel threads, too");
+  line.add_flag("--each", each_, "show each of the processes that repeat, not their number");
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   line.add_value("--via", listen_.via, "SOURCE",
                  "the source of exits: auto, daemon, bpf, connector");
@@ -354,6 +356,7 @@ Outcome<TreePlan> TreeCommand::plan() const {
   plan.selection = selection_;
   plan.watch = watch_;
   plan.kernel_threads = all_;
+  plan.each = each_;
   KNELL_ASSIGN(plan.json, wants_json(format_));
   if (watch_ && plan.json)
     return usage("-w shows a table: for JSON use knell tree -o json, or knell watch -o json");

@@ -111,10 +111,11 @@ int64_t TreeView::age_ns(const knell_event& event) const {
   return then_ns > born_ns ? static_cast<int64_t>(then_ns - born_ns) : 0;
 }
 
-std::string TreeView::value(const Column& column, const knell_event& event) const {
+std::string TreeView::value(const Column& column, const ProcessTree::Node& node) const {
+  const knell_event& event = node.event();
   switch (column.field) {
     case Field::kPid:
-      return fmt::format("{}", event.pid);
+      return node.repeats == 1 ? fmt::format("{}", event.pid) : std::string();
     case Field::kUser:
       return user_text(event);
     case Field::kUnit: {
@@ -122,6 +123,7 @@ std::string TreeView::value(const Column& column, const knell_event& event) cons
       return unit.empty() ? "-" : unit;
     }
     case Field::kAge: {
+      if (node.repeats != 1 && !node.alive()) return {};
       const int64_t age = age_ns(event);
       return age < 0 ? "-" : duration_text(nanoseconds(age));
     }
@@ -140,8 +142,15 @@ std::string TreeView::branches(const ProcessTree::Place& place) const {
   return text += place.more.back() ? lines.child : lines.last;
 }
 
-void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place& place,
-                        std::string_view note, std::string& out) const {
+// So that a failure is seen without colours, too.
+std::string TreeView::mark_of(const knell_event& event) const {
+  if (!is_failure(event)) return {};
+  return options_.utf8 ? "✗ " : "! ";
+}
+
+void TreeView::add_line(const ProcessTree& tree, const ProcessTree::Node& node,
+                        const ProcessTree::Place& place, std::string_view note,
+                        std::string& out) const {
   const Screen& screen = options_.screen;
   const knell_event& event = node.event();
   size_t used = 0;
@@ -152,20 +161,32 @@ void TreeView::add_line(const ProcessTree::Node& node, const ProcessTree::Place&
   };
   for (const Column& column : columns_) {
     const size_t end = std::min(used + column.width + kColumnGap, limit());
-    const std::string text = value(column, event);
+    const std::string text = value(column, node);
     add(screen.columns != 0 ? cut(text, column.width) : text, Colour::kNone);
     if (used < end) out.append(end - used, ' ');
     used = std::max(used, end);
   }
   add(branches(place), Colour::kDim);
-  std::string command = command_text(event);
-  command += note;
+  const auto add_ended = [&](const std::string& before, const knell_event& exit) {
+    const Colour colour = colour_of(exit);
+    add(before + ended_text(exit, options_.now_ns), colour);
+    append_command_column(out, used, used + kColumnGap, exit,
+                          command_text(exit) + std::string(note), colour, screen);
+  };
+  const std::string times = fmt::format(" {} {}", options_.utf8 ? "×" : "x", node.repeats);
   if (node.alive()) {
-    add(command, Colour::kNone);
+    add(command_text(event) + (node.repeats == 1 ? std::string(note) : times), Colour::kNone);
+  } else if (node.repeats == 1) {
+    add_ended(mark_of(event), event);
+  } else if (node.failed != 0) {
+    const knell_event& failed = tree[node.last_failed].event();
+    add_ended(fmt::format("{}{}{}, {} failed, the last: ", mark_of(failed), printable(event.comm),
+                          times, node.failed),
+              failed);
   } else {
-    const Colour colour = colour_of(event);
-    add(ended_text(event, options_.now_ns), colour);
-    append_command_column(out, used, used + kColumnGap, event, command, colour, screen);
+    add(fmt::format("{}{}, the last {}", printable(event.comm), times,
+                    ended_text(tree[node.last].event(), options_.now_ns)),
+        colour_of(event));
   }
   out += '\n';
 }
@@ -175,6 +196,14 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     return !options_.kernel_threads && is_kernel_thread(event);
   });
   const size_t all = tree.size() - hidden;
+  if (!options_.each) {
+    tree.collapse([](const knell_event& event) {
+      // A process that ended is told apart by its name only: its arguments are of one time.
+      std::string key(view(event.comm));
+      if (event.type != KNELL_EVENT_EXIT) key.append(1, '\0').append(view(event.args));
+      return key.append(1, '\0').append(user_text(event));
+    });
+  }
   lay_out(tree);
   add_header(out);
   size_t lines = 1, shown = 0;
@@ -183,14 +212,14 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
     if (hidden != 0 && is_kthreadd(node.event()))
       note = fmt::format("  ({} kernel threads: --all shows them)", hidden);
     const size_t before = out.size();
-    add_line(node, place, note, out);
+    add_line(tree, node, place, note, out);
     lines += static_cast<size_t>(std::ranges::count(std::string_view(out).substr(before), '\n'));
     // The last line is reserved for the number of processes that are not shown.
     if (most_lines != 0 && lines >= most_lines) {
       out.resize(before);
       return ProcessTree::Next::kStop;
     }
-    ++shown;
+    shown += node.repeats;
     return ProcessTree::Next::kGoOn;
   });
   if (shown == all) return;

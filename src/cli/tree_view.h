@@ -21,8 +21,13 @@ bool is_utf8_locale();
 //   PID      USER      UNIT        AGE     COMMAND
 //   1        root      init.scope  6d      /sbin/init
 //   812      root      cron        6d      ├─cron -f
-//   7889     root      cron        2ms     │ └─exit 1, 1s ago  grep -q nosuch /etc/passwd
-//   8091     postgres  postgresql  3h12m   └─SIGKILL, 2s ago  <- kill by 8103 bash (root)  postgres
+//   7889     root      cron        2ms     │ └─✗ exit 1, 1s ago  grep -q nosuch /etc/passwd
+//   8091     postgres  postgresql  3h12m   └─✗ SIGKILL, 2s ago  <- kill by 8103 bash (root)
+//   postgres
+//
+// Siblings of one name that ended, and siblings that are alive with the same arguments, share a
+// line if they are many and nothing is below them: `cc1 × 214, 2 failed`; then PID is empty, and
+// AGE is that of the oldest that is alive.
 //
 // AGE is the time since the birth of a process; of one that has ended how long it lived. On a
 // terminal no line is wider than the window: UNIT, USER and AGE are left out where it is narrow,
@@ -35,6 +40,7 @@ class TreeView {
     // The locale has UTF-8; else the tree is drawn with ASCII characters
     bool utf8 = true;
     bool kernel_threads = false;  // show kernel threads; else only their number
+    bool each = false;            // show each of the processes that repeat
     uint64_t now_ns = 0;          // CLOCK_MONOTONIC
     uint64_t boot_ahead_ns = 0;   // CLOCK_BOOTTIME less CLOCK_MONOTONIC
   };
@@ -56,9 +62,10 @@ class TreeView {
   };
   void lay_out(const ProcessTree& tree);
   void add_header(std::string& out) const;
-  void add_line(const ProcessTree::Node& node, const ProcessTree::Place& place,
-                std::string_view note, std::string& out) const;
-  std::string value(const Column& column, const knell_event& event) const;
+  void add_line(const ProcessTree& tree, const ProcessTree::Node& node,
+                const ProcessTree::Place& place, std::string_view note, std::string& out) const;
+  std::string mark_of(const knell_event& event) const;
+  std::string value(const Column& column, const ProcessTree::Node& node) const;
   std::string branches(const ProcessTree::Place& place) const;
   // The age of the process at the time of the event; below 0: unknown.
   int64_t age_ns(const knell_event& event) const;

@@ -92,7 +92,7 @@ TEST_F(TreeViewTest, ShowsChildrenBelowTheirParentsAndTheDeadAtTheirPlace) {
                                    "1        root        16m38s  /sbin/init",
                                    "812      root        16m37s  ├─cron -f",
                                    "950      root        16m35s  │ ├─sh job",
-                                   "951      root        2ms     │ └─exit 1, 1s ago  grep -q x "
+                                   "951      root        2ms     │ └─✗ exit 1, 1s ago  grep -q x "
                                    "/etc/passwd",
                                    "900      root        16m36s  └─getty tty1"));
 }
@@ -188,7 +188,7 @@ TEST_F(TreeViewTest, AReusedPidIsAnotherProcess) {
   tree_.add(living(70, 50, 600, "stray"));
   std::vector<std::string> commands;
   for (const std::string& line : lines()) commands.push_back(line.substr(29));
-  EXPECT_THAT(commands, ElementsAre("COMMAND", "/sbin/init", "├─exit 2, 1s ago  old",
+  EXPECT_THAT(commands, ElementsAre("COMMAND", "/sbin/init", "├─✗ exit 2, 1s ago  old",
                                     "│ ├─exit 0, 1s ago  child", "│ └─stray", "└─new"));
 }
 
@@ -255,6 +255,7 @@ TEST_F(TreeViewTest, SaysWhatDoesNotFitTheWindow) {
   terminal(80);
   tree_.add(living(1, 0, 100, "/sbin/init"));
   for (pid_t pid = 10; pid < 60; ++pid) tree_.add(living(pid, 1, 200, "sh"));
+  options_.each = true;
   const auto all = lines(10);
   EXPECT_EQ(all.size(), 10u);
   EXPECT_THAT(all.back(), testing::StartsWith("43 more below"));
@@ -263,13 +264,59 @@ TEST_F(TreeViewTest, SaysWhatDoesNotFitTheWindow) {
   EXPECT_EQ(visited, 9u) << "what is beyond the window is not even looked at";
 }
 
+TEST_F(TreeViewTest, RepeatsShareALine) {
+  tree_.add(living(1, 0, 100, "make"));
+  for (pid_t pid = 10; pid < 224; ++pid)
+    tree_.add_ended(dead(pid, 1, 200, "cc1 file" + std::to_string(pid), 0));
+  EventForTest failed = dead(300, 1, 300, "cc1 bad.c", 0x100);
+  failed.event.mono_ns += kSecond / 2;
+  tree_.add_ended(dead(301, 1, 301, "cc1 worse.c", 9));
+  tree_.add_ended(failed);
+  for (pid_t pid = 400; pid < 404; ++pid) tree_.add_ended(dead(pid, 1, 400, "true", 0));
+  for (pid_t pid = 500; pid < 504; ++pid) tree_.add(living(pid, 1, 500, "worker 1"));
+  tree_.add(living(504, 1, 500, "worker 2"));
+  tree_.add(living(505, 1, 500, "worker 1"));
+  tree_.add(living(506, 505, 600, "child"));
+  for (pid_t pid = 600; pid < 603; ++pid) tree_.add_ended(dead(pid, 1, 700, "false", 0x100));
+  std::vector<std::string> commands;
+  for (const std::string& line : lines()) commands.push_back(line.substr(29));
+  EXPECT_THAT(commands,
+              ElementsAre("COMMAND", "make",
+                          "├─✗ cc1 × 216, 2 failed, the last: exit 1, 500ms ago  cc1 bad.c",
+                          "├─true × 4, the last exit 0, 1s ago", "├─worker 1 × 4", "├─worker 2",
+                          "├─worker 1", "│ └─child", "├─✗ exit 1, 1s ago  false",
+                          "├─✗ exit 1, 1s ago  false", "└─✗ exit 1, 1s ago  false"));
+}
+
+TEST_F(TreeViewTest, EachOfTheRepeatsOnRequest) {
+  tree_.add(living(1, 0, 100, "make"));
+  for (pid_t pid = 10; pid < 20; ++pid) tree_.add_ended(dead(pid, 1, 200, "cc1", 0));
+  options_.each = true;
+  EXPECT_EQ(lines().size(), 12u);
+}
+
+TEST_F(TreeViewTest, RepeatsAtTheTopAndWithoutUtf8) {
+  options_.utf8 = false;
+  for (pid_t pid = 10; pid < 14; ++pid) tree_.add_ended(dead(pid, 1, 200, "cc1", 9));
+  const auto all = lines();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_THAT(all[1], HasSubstr("! cc1 x 4, 4 failed, the last: SIGKILL, 1s ago  cc1"));
+}
+
+TEST_F(TreeViewTest, RepeatsCountAsShown) {
+  terminal(80);
+  for (pid_t pid = 10; pid < 50; ++pid) tree_.add(living(pid, 1, 200, "a"));
+  for (pid_t pid = 50; pid < 80; ++pid) tree_.add(living(pid, 1, 300, "b" + std::to_string(pid)));
+  EXPECT_THAT(lines(10).back(), testing::StartsWith("23 more below"));
+}
+
 TEST_F(TreeViewTest, ColoursOnlyTheScreenThatHasThem) {
   small_tree();
   terminal(80);
   options_.screen.colour = true;
   std::string out;
   TreeView(options_).show(tree_, out);
-  EXPECT_THAT(out, HasSubstr("\033[33mexit 1, 1s ago\033[0m"));
+  EXPECT_THAT(out, HasSubstr("\033[33m✗ exit 1, 1s ago\033[0m"));
 }
 
 TEST_F(TreeViewTest, JsonHasOneObjectALine) {

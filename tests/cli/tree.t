@@ -28,7 +28,7 @@ NEEDS connector
 RUN mkfifo go; sh -c 'sh -c "read x <go; exit 7" inner & wait; kill -STOP $$; true' outer & p=$!
     knell tree -d 100s --under $p >out 2>err & k=$!; until_listens err; echo >go; until_stopped $p; kill -INT $k; wait $k; cat out err
 EXPECT ^\d+ .* sh -c '.*' outer$
-EXPECT ^\d+ .* └─exit 7, \S+ ago  sh -c '.*' inner$
+EXPECT ^\d+ .* └─✗ exit 7, \S+ ago  sh -c '.*' inner$
 EXPECT ^1 process, 1 ended, 0 lost$
 
 NAME -w shows the tree again until a signal
@@ -36,6 +36,13 @@ NEEDS connector
 RUN mkfifo go; sh -c 'sh -c "read x <go; exit 7" inner & wait; kill -STOP $$; true' outer & p=$!
     knell tree -w --interval 100ms --keep 1h --under $p >out 2>err & k=$!; until_says out inner; echo >go; until_says out 'exit 7'; kill -INT $k; wait $k; grep -c COMMAND out >count; (($(<count) > 1)) && echo again
 EXPECT \Aagain\n\Z
+
+NAME processes that repeat share a line
+NEEDS connector
+RUN mkfifo go; sh -c 'read x <go; for i in 1 2 3 4 5 6; do sh -c "exit $((i / 5))"; done; kill -STOP $$; true' outer & p=$!
+    knell tree -d 100s --under $p >out 2>err & k=$!; until_listens err; echo >go; until_stopped $p; kill -INT $k; wait $k; cat out err
+EXPECT └─✗ sh × 6, 2 failed, the last: exit 1, \S+ ago  sh -c 'exit 1'$
+EXPECT ^1 process, 6 ended, 0 lost$
 
 NAME over pidfds, without a source
 NEEDS root
@@ -48,7 +55,7 @@ RUN mkfifo go; chmod 777 . go; cat >script <<'END'
     unshare -n setpriv --reuid 65534 --regid 65534 --clear-groups bash script
 EXPECT_ERR \A\Z
 EXPECT via pidfds \(only of processes that are alive now\)
-EXPECT └─exit 7, \S+ ago  sh -c '.*' inner
+EXPECT └─✗ exit 7, \S+ ago  sh -c '.*' inner
 
 NAME no process matches
 RUN knell tree -d 0 -C no-such-name-$$

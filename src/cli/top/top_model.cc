@@ -55,11 +55,6 @@ std::string_view name_of(GroupOrder order) {
   return kNames[static_cast<size_t>(order)];
 }
 
-bool is_failure(const knell_event& exit) {
-  return exit.type == KNELL_EVENT_EXIT && (exit.has & KNELL_HAS_STATUS) != 0 &&
-         exit.wait_status != 0;
-}
-
 void DeathRing::add(uint64_t number, const knell_event& event) {
   if (deaths_.size() < most_) {
     deaths_.push_back({number, EventCopy(event)});

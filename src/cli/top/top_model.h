@@ -133,7 +133,4 @@ class TopModel {
   Losses losses_;
 };
 
-// Whether it ended otherwise than by exit 0; an unknown status is no failure.
-bool is_failure(const knell_event& exit);
-
 }  // namespace knell::cli

@@ -23,6 +23,7 @@ class JsonValue {
   uint64_t count() const { return number().value_or(0); }
   std::optional<double> real() const;
   bool is_object() const { return kind_ == Kind::kObject; }
+  bool is_string() const { return kind_ == Kind::kString; }
   bool is_true() const { return kind_ == Kind::kTrue; }
   // The elements of an array; empty for other kinds.
   std::vector<const JsonValue*> items() const;

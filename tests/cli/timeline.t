@@ -91,10 +91,49 @@ STATUS 1
 EXPECT ^2$
 EXPECT_ERR ^knell: r\.knell ends early
 
+NAME the journal is drawn, by the real time
+SETUP make_journal j.db
+RUN knell timeline --journal j.db -S 6h -o svg >t.svg; grep -c 'class="mark"' t.svg; grep -o 'journal since 6h' t.svg | head -1; grep -c 'SIGKILL' t.svg
+EXPECT \A4\njournal since 6h\n[1-9]
+EXPECT_ERR ^knell timeline: the journal has no forks of this time, so some processes and parents are unknown$
+EXPECT_ERR ^\S+, 5 processes, 4 failed, 0 lost$
+
+NAME a predicate and the end of the time apply to the journal
+SETUP make_journal j.db
+RUN knell timeline --journal j.db -S 6h -U 150m -C grep -o perfetto | wc -c
+EXPECT_ERR ^\S+, 2 processes, 2 failed, 0 lost$
+
+NAME without a journal
+RUN knell timeline --journal j.db -S 1h | cat; exit ${PIPESTATUS[0]}
+STATUS 3
+EXPECT_ERR ^knell: j\.db: there is no journal;
+
+NAME a trace of the journal has the real time as its clock
+NEEDS tool:protoc
+SETUP make_journal j.db
+RUN knell timeline --journal j.db -S 6h -o perfetto | protoc --decode=Trace -I"${BASH_ENV%/*}" perfetto.proto >text; grep -c 'timestamp_clock_id: 1$' text; grep -c 'timestamp_clock_id: 3$' text; grep -c 'primary_trace_clock: .*REALTIME\|primary_trace_clock: 1$' text; exit 0
+EXPECT \A[1-9]\d*\n0\n1\n\Z
+
+NAME lines of JSON are drawn, with the host before the names
+NEEDS connector
+SETUP knell watch -e fork,exec,exit --under $$ -o json >all 2>err & k=$!; until [[ -s all ]]; do /bin/true; done; sh -c 'sh -c "exit 3"; exit 5'; until grep -q '"exit_code":5' all; do /bin/true; done; kill -INT $k; wait $k; sed 's/^{/{"host":"web1",/' all >web1
+RUN knell timeline --json all -o svg >a.svg; grep -c '✗ exit 5 · .* · sh ' a.svg; (cat web1; echo garbage) | knell timeline --json - -o svg >b.svg; grep -c '✗ exit 5 · .* · web1:sh ' b.svg; echo '{' | knell timeline --json - | cat; exit ${PIPESTATUS[1]}
+STATUS 1
+EXPECT \A1\n1\n\Z
+EXPECT_ERR ^knell timeline: 1 line is no event, and left out$
+EXPECT_ERR ^knell: - has no events of knell watch -o json$
+
+NAME inputs that do not go together
+RUN knell timeline x -S 1h | cat; knell timeline --json -S 1h | cat; knell timeline --json x -C y | cat; knell timeline --json none | cat
+EXPECT_ERR ^knell: --since reads the journal of knelld, not a file: leave out x$
+EXPECT_ERR ^knell: --json needs FILE, and cannot be used with --since$
+EXPECT_ERR ^knell: --json draws all lines: use predicates with knell watch -o json$
+EXPECT_ERR ^knell: cannot open none: No such file or directory$
+
 NAME wrong usage
 RUN knell timeline; echo $?; knell timeline -o png x | cat; knell timeline --bars 0 x | cat; knell timeline x --comm '' | cat; knell timeline /nonexistent | cat; knell timeline x -o svg >/dev/full; echo $?
 EXPECT ^2$
-EXPECT_ERR ^knell: missing FILE; use knell timeline \[OPTIONS\] FILE$
+EXPECT_ERR ^knell: missing FILE; use knell timeline \[OPTIONS\] FILE, or -S TIME for the journal of knelld$
 EXPECT_ERR ^knell: -o takes html, svg or perfetto, not 'png'$
 EXPECT_ERR ^knell: --bars takes a number from 1 to 10000000, not '0'$
 EXPECT_ERR ^knell: cannot open the recording /nonexistent: No such file or directory$

@@ -73,6 +73,8 @@ class PerfettoWriter {
     writer_.buffer() += ProtobufWriter().message(trace::kPacket, one).bytes();
   }
 
+  uint64_t clock() const { return timeline_.history().realtime() ? kRealtime : kMonotonic; }
+
   void write_clocks() {
     const ProcessHistory& history = timeline_.history();
     ProtobufWriter clocks;
@@ -81,10 +83,10 @@ class PerfettoWriter {
                                                   .number(clock_snapshot::kClockId, clock)
                                                   .number(clock_snapshot::kTimestamp, time));
     };
-    add_clock(kMonotonic, history.begin_ns());
-    if (history.begin_time_ns() != 0)
+    add_clock(clock(), history.begin_ns());
+    if (history.begin_time_ns() != 0 && !history.realtime())
       add_clock(kRealtime, static_cast<uint64_t>(history.begin_time_ns()));
-    clocks.number(clock_snapshot::kPrimaryClock, kMonotonic);
+    clocks.number(clock_snapshot::kPrimaryClock, clock());
     ProtobufWriter one;
     one.message(packet::kClockSnapshot, clocks).number(packet::kSequenceFlags, kStateCleared);
     add(one);
@@ -92,7 +94,7 @@ class PerfettoWriter {
 
   void add_event(uint64_t mono_ns, const ProtobufWriter& event) {
     ProtobufWriter one;
-    one.number(packet::kTimestamp, mono_ns).number(packet::kClockId, kMonotonic);
+    one.number(packet::kTimestamp, mono_ns).number(packet::kClockId, clock());
     one.message(packet::kTrackEvent, event);
     add(one);
   }

@@ -225,6 +225,7 @@ uint64_t ProcessHistory::shown_start_ns(const PastProcess& process) const {
 }
 
 int64_t ProcessHistory::begin_time_ns() const {
+  if (realtime_) return static_cast<int64_t>(begin_ns());
   return real_minus_mono_ns_ == 0 ? 0 : real_minus_mono_ns_ + static_cast<int64_t>(begin_ns());
 }
 

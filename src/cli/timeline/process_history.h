@@ -62,6 +62,9 @@ class ProcessHistory {
   // Sets the time from which on events were received; by default that of the first event. The
   // history begins with the first process that started after it.
   void set_begin(uint64_t mono_ns) { begin_ns_ = mono_ns; }
+  // The times of the events are CLOCK_REALTIME, not CLOCK_MONOTONIC.
+  void set_realtime() { realtime_ = true; }
+  bool realtime() const { return realtime_; }
   // The stream has ended; processes without an exit were running at `mono_ns`, or at the last
   // event if that is later.
   void finish(uint64_t mono_ns = 0);
@@ -113,6 +116,7 @@ class ProcessHistory {
   std::optional<uint64_t> begin_ns_;
   uint64_t end_ns_ = 0;
   int64_t real_minus_mono_ns_ = 0;
+  bool realtime_ = false;
 };
 
 // The children of each process, in the order of their starts.

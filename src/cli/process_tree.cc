@@ -94,20 +94,30 @@ uint32_t ProcessTree::shown_parent_of(uint32_t child) const {
   return parent;
 }
 
-void ProcessTree::join(const std::vector<uint32_t>& repeats) {
+// Joins nodes with the same key, if they are enough.
+void ProcessTree::join(std::vector<uint32_t> repeats) {
+  const auto failed = [this](uint32_t i) { return is_failure(nodes_[i].event()); };
+  if (static_cast<size_t>(std::ranges::count_if(repeats, failed)) <= kMostFailures)
+    std::erase_if(repeats, failed);
+  if (repeats.size() < kLeastRepeats) return;
   Node& first = nodes_[repeats.front()];
   first.last = repeats.front();
   for (const uint32_t i : repeats) {
-    const knell_event& event = nodes_[i].event();
+    Node& node = nodes_[i];
+    const knell_event& event = node.event();
     if (event.mono_ns > nodes_[first.last].event().mono_ns) first.last = i;
-    if (is_failure(event)) {
+    if (failed(i)) {
       if (first.failed == 0 || event.mono_ns >= nodes_[first.last_failed].event().mono_ns)
         first.last_failed = i;
       ++first.failed;
     }
-    nodes_[i].repeats = 0;
+    if (&node == &first) continue;
+    node.repeats = 0;
+    first.children.insert(first.children.end(), node.children.begin(), node.children.end());
+    node.children.clear();
   }
   first.repeats = repeats.size();
+  std::ranges::sort(first.children, {}, [this](uint32_t i) { return birth(nodes_[i].event()); });
 }
 
 void ProcessTree::link() {

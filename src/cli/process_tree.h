@@ -56,14 +56,22 @@ class ProcessTree {
     return count;
   }
 
-  // Lets one node stand for at least kLeastRepeats siblings that have the same key_of(event), have
-  // no children, and are all alive or have all ended: the first of them.
+  // Lets one node, the first, stand for at least kLeastRepeats siblings that have the same
+  // key_of(event): those that have ended, with all their children below the one node; and those
+  // that are alive, if they have no children. Up to kMostFailures that failed are left as they are.
   static constexpr size_t kLeastRepeats = 4;  // chosen: fewer lines are easier to read than a sum
+  static constexpr size_t kMostFailures = 3;
   template <class F>
   void collapse(F key_of) {
     link();
     collapse(tops_, key_of);
-    for (Node& node : nodes_) collapse(node.children, key_of);
+    std::vector<uint32_t> left(tops_);
+    while (!left.empty()) {
+      std::vector<uint32_t>& children = nodes_[left.back()].children;
+      left.pop_back();
+      collapse(children, key_of);
+      left.insert(left.end(), children.begin(), children.end());
+    }
   }
 
   // The place of a node: `more` says for each level, from that below the top on, whether a further
@@ -92,14 +100,15 @@ class ProcessTree {
   void collapse(std::vector<uint32_t>& siblings, F& key_of) {
     if (siblings.size() < kLeastRepeats) return;
     std::unordered_map<std::string, std::vector<uint32_t>> same;
-    for (const uint32_t i : siblings)
-      if (nodes_[i].children.empty())
-        same[(nodes_[i].alive() ? "+" : "-") + key_of(nodes_[i].event())].push_back(i);
-    for (const auto& [key, repeats] : same)
-      if (repeats.size() >= kLeastRepeats) join(repeats);
+    for (const uint32_t i : siblings) {
+      const bool alive = nodes_[i].alive();
+      if (!alive || nodes_[i].children.empty())
+        same[(alive ? "+" : "-") + key_of(nodes_[i].event())].push_back(i);
+    }
+    for (auto& [key, repeats] : same) join(std::move(repeats));
     std::erase_if(siblings, [this](uint32_t i) { return nodes_[i].repeats == 0; });
   }
-  void join(const std::vector<uint32_t>& repeats);
+  void join(std::vector<uint32_t> repeats);
 
   struct Frame {
     uint32_t node;

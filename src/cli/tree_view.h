@@ -25,9 +25,10 @@ bool is_utf8_locale();
 //   8091     postgres  postgresql  3h12m   └─✗ SIGKILL, 2s ago  <- kill by 8103 bash (root)
 //   postgres
 //
-// Siblings of one name that ended, and siblings that are alive with the same arguments, share a
-// line if they are many and nothing is below them: `cc1 × 214, 2 failed`; then PID is empty, and
-// AGE is that of the oldest that is alive.
+// Siblings of one name that ended share a line if they are many, with what is below them: `cc × 9`,
+// `cc1 × 9`; those that failed have lines of their own, unless these are many, too: `cc × 214, 7
+// failed`. So do siblings that are alive with the same arguments, if nothing is below them. Then
+// PID is empty, and AGE is that of the oldest that is alive.
 //
 // AGE is the time since the birth of a process; of one that has ended how long it lived. On a
 // terminal no line is wider than the window: UNIT, USER and AGE are left out where it is narrow,

@@ -281,11 +281,35 @@ TEST_F(TreeViewTest, RepeatsShareALine) {
   std::vector<std::string> commands;
   for (const std::string& line : lines()) commands.push_back(line.substr(29));
   EXPECT_THAT(commands,
-              ElementsAre("COMMAND", "make",
-                          "├─✗ cc1 × 216, 2 failed, the last: exit 1, 500ms ago  cc1 bad.c",
+              ElementsAre("COMMAND", "make", "├─cc1 × 214, the last exit 0, 1s ago",
+                          "├─✗ exit 1, 500ms ago  cc1 bad.c", "├─✗ SIGKILL, 1s ago  cc1 worse.c",
                           "├─true × 4, the last exit 0, 1s ago", "├─worker 1 × 4", "├─worker 2",
                           "├─worker 1", "│ └─child", "├─✗ exit 1, 1s ago  false",
                           "├─✗ exit 1, 1s ago  false", "└─✗ exit 1, 1s ago  false"));
+}
+
+TEST_F(TreeViewTest, ManyFailuresShareALineToo) {
+  tree_.add(living(1, 0, 100, "make"));
+  for (pid_t pid = 10; pid < 20; ++pid)
+    tree_.add_ended(dead(pid, 1, 200, "cc1 " + std::to_string(pid), pid < 16 ? 0 : 0x100));
+  EXPECT_THAT(lines().back(),
+              HasSubstr("└─✗ cc1 × 10, 4 failed, the last: exit 1, 1s ago  cc1 19"));
+}
+
+TEST_F(TreeViewTest, WhatIsBelowRepeatsIsJoinedToo) {
+  tree_.add(living(1, 0, 100, "make"));
+  for (pid_t pid = 10; pid < 60; pid += 10) {
+    const auto start = static_cast<uint64_t>(pid);
+    tree_.add_ended(dead(pid, 1, start, "cc -c", pid == 50 ? 0x100 : 0));
+    tree_.add_ended(dead(pid + 1, pid, start + 1, "cc1 x", pid == 50 ? 9 : 0));
+    if (pid != 50) tree_.add_ended(dead(pid + 2, pid, start + 2, "as x", 0));
+  }
+  std::vector<std::string> commands;
+  for (const std::string& line : lines()) commands.push_back(line.substr(29));
+  EXPECT_THAT(commands, ElementsAre("COMMAND", "make", "├─cc × 4, the last exit 0, 1s ago",
+                                    "│ ├─cc1 × 4, the last exit 0, 1s ago",
+                                    "│ └─as × 4, the last exit 0, 1s ago",
+                                    "└─✗ exit 1, 1s ago  cc -c", "  └─✗ SIGKILL, 1s ago  cc1 x"));
 }
 
 TEST_F(TreeViewTest, EachOfTheRepeatsOnRequest) {

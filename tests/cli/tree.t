@@ -39,10 +39,10 @@ EXPECT \Aagain\n\Z
 
 NAME processes that repeat share a line
 NEEDS connector
-RUN mkfifo go; sh -c 'read x <go; for i in 1 2 3 4 5 6; do sh -c "exit $((i / 5))"; done; kill -STOP $$; true' outer & p=$!
+RUN mkfifo go; sh -c 'read x <go; for i in 1 2 3 4 5 6 7 8; do sh -c "exit $((i / 5))"; done; kill -STOP $$; true' outer & p=$!
     knell tree -d 100s --under $p >out 2>err & k=$!; until_listens err; echo >go; until_stopped $p; kill -INT $k; wait $k; cat out err
-EXPECT └─✗ sh × 6, 2 failed, the last: exit 1, \S+ ago  sh -c 'exit 1'$
-EXPECT ^1 process, 6 ended, 0 lost$
+EXPECT └─✗ sh × 8, 4 failed, the last: exit 1, \S+ ago  sh -c 'exit 1'$
+EXPECT ^1 process, 8 ended, 0 lost$
 
 NAME over pidfds, without a source
 NEEDS root

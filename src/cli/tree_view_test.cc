@@ -299,7 +299,7 @@ TEST_F(TreeViewTest, ManyFailuresShareALineToo) {
 TEST_F(TreeViewTest, WhatIsBelowRepeatsIsJoinedToo) {
   tree_.add(living(1, 0, 100, "make"));
   for (pid_t pid = 10; pid < 60; pid += 10) {
-    const auto start = static_cast<uint64_t>(pid);
+    const auto start = static_cast<uint64_t>(100 + pid);
     tree_.add_ended(dead(pid, 1, start, "cc -c", pid == 50 ? 0x100 : 0));
     tree_.add_ended(dead(pid + 1, pid, start + 1, "cc1 x", pid == 50 ? 9 : 0));
     if (pid != 50) tree_.add_ended(dead(pid + 2, pid, start + 2, "as x", 0));

@@ -12,7 +12,6 @@
 #include <knell/knell.hpp>
 #include <memory>
 
-#include "base/numbers.h"
 #include "cli/command.h"
 #include "cli/journal_flags.h"
 #include "cli/message.h"
@@ -96,9 +95,7 @@ void History::add_options(CommandLine& line) {
   line.add_flag(
       "-f,--follow", follow_,
       "the last ten events, or those of -S, -b or -n,\nand then events as they are stored");
-  selection_.add_events_option(line,
-                               "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
-                               "comma-separated; -NAME removes one (default all)");
+  selection_.add_events_option(line, events_help("all"));
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
   line.add_values("--by", by_, "KEY,...",
                   "count events, not list them, by type ended comm exe unit user\n"
@@ -114,9 +111,7 @@ Outcome<HistoryOptions> History::history_options(uint32_t mask) const {
   options.follow = follow_ ? 1 : 0;
   if (follow_ && options.until_ns != 0) return usage("-f cannot be used with -U");
   if (!count_.empty()) {
-    const auto count = parse_number(count_, 1, INT64_MAX);
-    if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_));
-    options.last = static_cast<uint64_t>(*count);
+    KNELL_ASSIGN(options.last, parse_count(count_));
   } else if (follow_ && journal_.since.empty() && !journal_.boot && by_.empty()) {
     options.last = kLastOfFollow;
   }

@@ -385,6 +385,19 @@ Outcome<Options> ListenFlags::options(uint32_t mask) const {
   return out;
 }
 
+std::string events_help(std::string_view unless_given) {
+  return fmt::format(
+      "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
+      "comma-separated; -NAME removes one (default {})",
+      unless_given);
+}
+
+Outcome<uint64_t> parse_count(const std::string& text) {
+  const auto count = parse_number(text, 1, INT64_MAX);
+  if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(text));
+  return static_cast<uint64_t>(*count);
+}
+
 Outcome<std::vector<pid_t>> parse_pids(const std::vector<std::string>& words) {
   constexpr int64_t kMostPid = 4'194'304;  // PID_MAX_LIMIT, linux/threads.h
   std::vector<pid_t> pids;

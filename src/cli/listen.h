@@ -72,6 +72,10 @@ struct ListenFlags {
   std::string_view given() const;
 };
 
+// The help of -e: the names of the events, and what is meant where it is not typed.
+std::string events_help(std::string_view unless_given);
+// Parses the value of -n.
+Outcome<uint64_t> parse_count(const std::string& text);
 // The pids that were typed, without repeats.
 Outcome<std::vector<pid_t>> parse_pids(const std::vector<std::string>& words);
 

@@ -115,7 +115,8 @@ class Record final : public Command {
 
   Selection selection_;
   ListenFlags listen_;
-  std::string file_, count_, duration_, rotate_, keep_;
+  EndFlags end_;
+  std::string file_, rotate_, keep_;
   Rotation rotation_;
   bool force_ = false;
 };
@@ -137,11 +138,8 @@ std::string_view Record::notes() const {
 }
 
 void Record::add_options(CommandLine& line) {
-  selection_.add_events_option(line,
-                               "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
-                               "comma-separated; -NAME removes one (default all)");
-  line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
-  line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
+  selection_.add_events_option(line, events_help("all"));
+  end_.add_options(line);
   line.add_flag("-f,--force", force_, "overwrite FILE if it exists");
   line.add_value(
       "--rotate", rotate_, "SIZE",
@@ -177,7 +175,7 @@ Outcome<WatchPlan> Record::plan() const {
   plan.selection = selection_;
   plan.print_messages = false;
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_ALL));
-  KNELL_TRY(parse_end_options(plan, count_, duration_));
+  KNELL_TRY(end_.set(plan));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(selection_.check(mask));
   return plan;

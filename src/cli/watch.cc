@@ -43,7 +43,8 @@ class Watch final : public Command {
 
   Selection selection_;
   ListenFlags listen_;
-  std::string format_, count_, duration_, interval_, read_, speed_, exec_limit_;
+  EndFlags end_;
+  std::string format_, interval_, read_, speed_, exec_limit_;
   std::vector<std::string> by_;
   bool exec_ = false;  // for --help only: take_tail() removes --exec before the words are parsed
 };
@@ -63,12 +64,9 @@ std::string_view Watch::notes() const {
 }
 
 void Watch::add_options(CommandLine& line) {
-  selection_.add_events_option(line,
-                               "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
-                               "comma-separated; -NAME removes one (default exec,exit)");
+  selection_.add_events_option(line, events_help("exec,exit"));
   line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
-  line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
-  line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
+  end_.add_options(line);
   line.add_values("--by", by_, "KEY,...",
                   "count events, not list them, by type ended comm exe unit user\n"
                   "uid cgroup container parent pid");
@@ -133,7 +131,7 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
   KNELL_ASSIGN(plan.json, wants_json(format_));
   plan.show = !exec || !format_.empty();
-  KNELL_TRY(parse_end_options(plan, count_, duration_));
+  KNELL_TRY(end_.set(plan));
   KNELL_TRY(plan_counting(plan, exec));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(plan_recording(plan));

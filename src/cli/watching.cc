@@ -219,19 +219,21 @@ void Watching::print_summary() const {
   message("{}\n", line);
 }
 
-Outcome<void> parse_end_options(WatchPlan& plan, const std::string& count_text,
-                                const std::string& duration_text) {
-  if (!count_text.empty()) {
-    const auto count = parse_number(count_text, 1, INT64_MAX);
-    if (!count) return usage("-n takes a number from 1 on, not '{}'", printable(count_text));
-    plan.count = static_cast<uint64_t>(*count);
+void EndFlags::add_options(CommandLine& line) {
+  line.add_value("-n,--count", count, "COUNT", "end after COUNT events");
+  line.add_value("-d,--duration", duration, "TIME", "end after this time: 30s, 5m");
+}
+
+Outcome<void> EndFlags::set(WatchPlan& plan) const {
+  if (!count.empty()) {
+    KNELL_ASSIGN(plan.count, parse_count(count));
   }
-  if (!duration_text.empty()) {
-    const auto duration = parse_duration(duration_text);
-    if (!duration) return usage("-d: {}", duration.error().message());
-    if (duration->count() == 0)
-      return usage("-d {} would end at once; give a time such as 30s", printable(duration_text));
-    plan.duration = *duration;
+  if (!duration.empty()) {
+    const auto time = parse_duration(duration);
+    if (!time) return usage("-d: {}", time.error().message());
+    if (time->count() == 0)
+      return usage("-d {} would end at once; give a time such as 30s", printable(duration));
+    plan.duration = *time;
   }
   return {};
 }

@@ -45,9 +45,14 @@ struct WatchPlan {
 // losses.
 std::optional<knell_event> loss_at_end(const Listener& listener);
 
-// Parses -n and -d as typed into `plan`; empty: not given.
-Outcome<void> parse_end_options(WatchPlan& plan, const std::string& count_text,
-                                const std::string& duration_text);
+// The flags that say when a stream of events ends.
+struct EndFlags {
+  std::string count, duration;
+
+  void add_options(CommandLine& line);
+  // Checks them, and sets them in the plan.
+  Outcome<void> set(WatchPlan& plan) const;
+};
 // Drops all capabilities but `kept`.
 Outcome<void> drop_privileges(std::initializer_list<int> kept);
 

@@ -14,8 +14,11 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +32,7 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "handover/supervisor.h"
 
 namespace knell::daemon {
 namespace {
@@ -79,7 +83,9 @@ void apply(const ReadConfig& read) {
 // error.
 class Process {
  public:
-  explicit Process(const Options& options) : options_(options) {}
+  Process(const Options& options, handover::Keeper keeper) : options_(options) {
+    handover_.keeper = std::move(keeper);
+  }
 
   Result<void> start(const Config& config);
   Result<void> run();
@@ -97,6 +103,7 @@ class Process {
 
   const Options& options_;
   ListeningSocket listening_;
+  handover::Handover handover_;
   std::unique_ptr<Daemon> daemon_;
   Loop loop_{nullptr, sd_event_unref};
   Timer summary_timer_{nullptr, sd_event_source_unref};
@@ -106,13 +113,15 @@ class Process {
 };
 
 Result<void> Process::open(const Config& config) {
-  KNELL_ASSIGN(auto inherited, inherited_socket());
+  KNELL_ASSIGN(auto inherited, inherited_socket(handover_.keeper));
   if (inherited) {
     listening_ = std::move(*inherited);
   } else {
     KNELL_ASSIGN(listening_, open_socket(config.socket));
+    store_socket(handover_.keeper, listening_);
   }
-  KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd)));
+  KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd), handover_));
+  if (listening_.passed && handover_.state) daemon_->leave_quietly();
   const auto become = user_to_become();
   if (become) {
     const auto given = listening_.file.chown_folder(become->uid, become->gid);
@@ -229,13 +238,14 @@ void Process::reload() {
 }
 
 Result<void> serve(const Options& options) {
+  KNELL_ASSIGN(auto keeper, handover::Keeper::from_environment());
   KNELL_ASSIGN(const ReadConfig read, configuration(options));
   apply(read);
   ::umask(022);
   block_signals();
   raise_descriptor_limit();
   spare_from_oom_killer();
-  Process process(options);
+  Process process(options, std::move(keeper));
   KNELL_TRY(process.start(read.config));
   return process.run();
 }
@@ -256,6 +266,17 @@ int check_config(const Options& options) {
   return print(text + "ok\n");
 }
 
+// This program with the same options, from its file: an upgrade may have replaced that.
+std::vector<std::string> supervised_command(const std::vector<std::string>& words) {
+  std::array<char, PATH_MAX> path{};
+  const ssize_t bytes = ::readlink("/proc/self/exe", path.data(), path.size());
+  std::vector<std::string> command{
+      std::string(path.data(), bytes > 0 ? static_cast<size_t>(bytes) : 0)};
+  std::ranges::copy_if(words, std::back_inserter(command),
+                       [](const std::string& word) { return word != kSupervise; });
+  return command;
+}
+
 int run(const std::vector<std::string>& words) {
   const auto options = parse_options(words);
   if (!options) {
@@ -264,6 +285,12 @@ int run(const std::vector<std::string>& words) {
   }
   if (options->action == Options::Action::kPrint) return print(options->text);
   if (options->action == Options::Action::kCheckConfig) return check_config(*options);
+  if (options->supervise) {
+    const auto status = handover::supervise(supervised_command(words));
+    if (status) return *status;
+    log_error("{}", status.error().message());
+    return kFailed;
+  }
   if (const auto served = serve(*options); !served) {
     log_error("{}", served.error().message());
     sd_notifyf(0, "STATUS=%s\nERRNO=%d", served.error().message().c_str(), served.error().code);

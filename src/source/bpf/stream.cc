@@ -143,7 +143,8 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   }
   waiting_.keep();
   hold_from(next);
-  for (Ring& ring : rings_) ring.release();
+  if (kept_ == nullptr)  // else saved() does
+    for (Ring& ring : rings_) ring.release();
   unsent_.release();
   return !held_.empty() || !rings_empty();
 }

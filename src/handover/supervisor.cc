@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -159,6 +160,8 @@ void Supervisor::become_child(const std::vector<int>& fds) {
   std::string names;
   for (const auto& [id, one] : stored_) names += (names.empty() ? "" : ":") + one.name;
   ::setenv("NOTIFY_SOCKET", notify_name_.c_str(), 1);
+  ::setenv(kSupervisorPid, std::to_string(::getppid()).c_str(), 1);
+  end_with_supervisor();
   for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
   if (!fds.empty()) {
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
@@ -330,6 +333,13 @@ Result<int> Supervisor::run() {
 }
 
 }  // namespace
+
+void end_with_supervisor() {
+  const char* supervisor = std::getenv(kSupervisorPid);
+  if (supervisor == nullptr) return;
+  (void)::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+  if (std::to_string(::getppid()) != supervisor) (void)::raise(SIGTERM);  // it has died already
+}
 
 Result<int> supervise(const std::vector<std::string>& command) {
   KNELL_CHECK(!command.empty());

@@ -128,6 +128,7 @@ Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   size_t failed_clients = 0;
   if (handover.state) {
     processes_.keep_in(&restart_.processes());
+    threads_.keep_in(&restart_.threads());
     threads_.restore_numbers(restart_.numbers());
     failed_clients = server_->restore(handover, restart_.clients());
   }
@@ -313,6 +314,7 @@ void Daemon::save() {
   }
   server_->save(whole);
   processes_.save(whole);
+  threads_.save(whole);
   if (const std::string numbers = threads_.take_numbers(whole); !numbers.empty())
     state.append(Restart::kNumbers, numbers);
   if (whole) restart_.forget();
@@ -320,15 +322,16 @@ void Daemon::save() {
   if (!state.has_uncommitted()) return;
   state.commit();
   processes_.saved();
+  threads_.saved();
 }
 
 // What could not be taken over is a gap in the streams of the clients that were.
 void Daemon::report_restart(size_t failed_clients) {
   const bool bpf = processes_.feed()->via() == KNELL_VIA_BPF;
-  restart_.finish(server_->clients(), failed_clients, bpf);
+  restart_.finish(server_->clients(), failed_clients, bpf, threads_.is_open());
   if (!restart_.report()) return;
   if (restart_.report()->lost) processes_.publish_gap();
-  if (threads_.is_open()) threads_.publish_gap();
+  if (restart_.report()->lost_threads) threads_.publish_gap();
 }
 
 void Daemon::unfollow(int32_t pid) {

@@ -35,7 +35,10 @@ class Daemon final : private server::DaemonInterface {
   ~Daemon() override;
 
   // When it ends, clients get no BYE: they stay connected to the next daemon.
-  void leave_quietly() { server_->leave_quietly(); }
+  void leave_quietly() {
+    server_->leave_quietly();
+    restart_.leave();
+  }
   // Starts to write the journal, with the privileges that are left.
   void start_journal();
 

@@ -124,7 +124,7 @@ Result<std::optional<ListeningSocket>> inherited_socket(handover::Keeper& keeper
   std::vector<std::string> passed = keeper.names("");
   std::erase_if(passed, [](const std::string& name) {
     return name == kStored || name == "state" || name.starts_with("client.") ||
-           name.starts_with("bpf.");
+           name.starts_with("bpf.") || name.starts_with("netlink.");
   });
   if (passed.size() > 1) {
     return say(EINVAL,

@@ -50,9 +50,10 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
       restart.unusable_ = adopted.error().message();
     restart.clients_ = {};
     restart.processes_.records.clear();
+    restart.threads_.records.clear();
     restart.numbers_.clear();
     handover.state.reset();
-    for (const char* stored : {kState, "client.", "bpf."}) handover.keeper.drop(stored);
+    for (const char* stored : {kState, "client.", "bpf.", "netlink."}) handover.keeper.drop(stored);
   }
   auto made = handover::State::create(identity, 2 * config.limits.memory_bytes + kBeside);
   if (!made) {
@@ -76,6 +77,7 @@ Result<void> Restart::read() {
   Result<void> applied;
   KNELL_TRY(state.read([&](uint32_t kind, std::string_view payload) {
     if (kind == kNumbers) numbers_ = payload;
+    if (kind == kThreads) threads_.records.assign(1, std::string(payload));
     if (kind == kProcesses) {
       if (is_whole(payload)) processes_.records.clear();
       processes_.records.emplace_back(payload);
@@ -86,13 +88,14 @@ Result<void> Restart::read() {
   return clients_.finish(state);
 }
 
-void Restart::finish(size_t clients, size_t failed_clients, bool bpf) {
+void Restart::finish(size_t clients, size_t failed_clients, bool bpf, bool threads) {
   if (!any_) return;
   using Outcome = source::Kept::Outcome;
   Report report;
   report.clients = clients;
   report.failed_clients = failed_clients;
   report.lost = !bpf || processes_.outcome != Outcome::kAdopted;
+  report.lost_threads = threads && threads_.outcome != Outcome::kAdopted;
   if (!unusable_.empty())
     report.text = unusable_ + "; clients have to connect again";
   else if (!bpf)
@@ -101,7 +104,10 @@ void Restart::finish(size_t clients, size_t failed_clients, bool bpf) {
     report.text = processes_.why.empty() ? "the tracing programs were not stored" : processes_.why;
   else
     report.text = "the tracing programs and their events were taken over";
-  const LogLevel level = report.lost || failed_clients != 0 ? LogLevel::kWarning : LogLevel::kInfo;
+  if (report.lost_threads) report.text += "; events of threads were lost: " + threads_.why;
+  const LogLevel level = report.lost || report.lost_threads || failed_clients != 0
+                             ? LogLevel::kWarning
+                             : LogLevel::kInfo;
   log_at(level, "restarted: {}; {} clients stay connected, {} could not", report.text, clients,
          failed_clients);
   report_ = std::move(report);
@@ -110,6 +116,7 @@ void Restart::finish(size_t clients, size_t failed_clients, bool bpf) {
 void Restart::forget() {
   clients_ = {};
   processes_.records = {};
+  threads_.records = {};
   numbers_ = {};
 }
 

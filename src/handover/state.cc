@@ -62,6 +62,8 @@ struct State::Shared {
     mmsghdr message;
     std::array<char, kMostPacket> packet;
   } receiving;
+
+  Intake intake;
 };
 
 namespace {
@@ -199,6 +201,8 @@ void State::begin_snapshot() {
   ++epoch_;
   rewriting_ = true;
 }
+
+Intake& State::intake() const { return shared_->intake; }
 
 void State::mark_broken() { shared_->broken = 1; }
 

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,6 +19,17 @@
 #include "base/unique_fd.h"
 
 namespace knell::handover {
+
+// Datagrams of a socket that were received, until what they led to is committed. recvmmsg(2) stores
+// them here, so that none is lost when the process is killed in it. A slot whose header has a
+// length has a datagram. `cycle` rises when all slots are free again.
+struct Intake {
+  static constexpr size_t kSlots = 2048, kRoom = 128, kAddress = 16;
+  std::atomic<uint64_t> cycle;
+  std::array<mmsghdr, kSlots> headers;
+  std::array<std::array<std::byte, kAddress>, kSlots> senders;
+  std::array<std::array<std::byte, kRoom>, kSlots> bytes;
+};
 
 // The state of a process, in memory that its keeper holds too: a log of records, which takes effect
 // at commit(), and what was sent to and received from sockets in the system call that the process
@@ -69,6 +82,8 @@ class State {
   void begin_snapshot();
   uint64_t epoch() const { return epoch_; }
   void mark_broken();
+
+  Intake& intake() const;
 
   // Sends packets, each of one part, with sendmmsg(2). `owner`, `items`: for the caller, see
   // Unrecorded. Returns the number of sent packets, which it has recorded as a committed record of

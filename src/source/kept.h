@@ -14,6 +14,8 @@ namespace knell::source {
 struct Kept {
   handover::Handover& handover;
   uint32_t kind = 0;  // of its records in the state
+  // The name of the stored socket of the connector; empty: it is not kept.
+  std::string socket = {};
   // The records of the earlier process's source, from its last whole one on.
   std::vector<std::string> records = {};
 
@@ -24,6 +26,8 @@ struct Kept {
   };
   Outcome outcome = Outcome::kNew;
   std::string why = {};  // kReplaced
+  // The process ends, and the source goes on: it is not to be unsubscribed.
+  bool leaving = false;
 };
 
 }  // namespace knell::source

@@ -51,8 +51,9 @@ Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output&
 }
 
 Made open_connector(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
-  return ConnectorSource::create({.buffer_bytes = options.buffer_bytes, .births = options.births},
-                                 wanted, out);
+  return ConnectorSource::create(
+      {.buffer_bytes = options.buffer_bytes, .births = options.births, .kept = options.kept},
+      wanted, out);
 }
 
 Made open_pidfd(const SourceOptions&, const SourceRequest&, Output& out) {

@@ -26,7 +26,8 @@ struct SourceOptions {
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
   bool load_all = false;              // see BpfOptions
-  // Keeps the source for the next process, and takes over that of the earlier one; bpf only. Must
+  // Keeps the source for the next process, and takes over that of the earlier one: bpf, and the
+  // connector at raw level. Must
   // outlive the source.
   Kept* kept = nullptr;
 };

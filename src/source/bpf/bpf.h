@@ -69,7 +69,7 @@ class Bpf final : public Source, private ThreadEvents {
   [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
     return roots_.scan_under(budget);
   }
-  uint64_t due_ns() const override { return unreported_ == 0 ? 0 : kDueNow; }
+  uint64_t due_ns() const override { return unreported_ == 0 && !restored_ ? 0 : kDueNow; }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
@@ -190,6 +190,7 @@ class Bpf final : public Source, private ThreadEvents {
   PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
                        // stored_execs.h
   bool stores_execs_ = false;
+  bool restored_ = false;  // and not drained since
 
   std::vector<Item> items_;
   std::vector<Held> held_;

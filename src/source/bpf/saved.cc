@@ -186,6 +186,7 @@ bool Bpf::restore() {
   unread_ = reader.unread;
   stores_execs_ = reader.stores_execs != 0;
   roots_.restore(reader.roots);
+  restored_ = true;
   return true;
 }
 

@@ -79,6 +79,7 @@ bool is_readable(int fd) {
 
 Result<Drained> Bpf::drain(size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
+  restored_ = false;
   take_wakeups();
   report_lost_births();
   report_missing();

@@ -38,6 +38,8 @@ namespace knell::daemon {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
+// How long the start waits for a slow service manager; chosen, not measured
+constexpr int kNotifyMs = 5000;
 
 // Opens /dev/null for closed standard descriptors, so that later descriptors do not get their
 // numbers.
@@ -99,6 +101,7 @@ class Process {
   void serve();
   void reload();
   void send_summary();
+  void notify_ready() { handover_.keeper.notify("READY=1\nSTATUS=" + summary_); }
   void fail(const Error& error);
 
   const Options& options_;
@@ -183,13 +186,14 @@ Result<void> Process::start(const Config& config) {
   KNELL_TRY(add_to_loop());
   summary_ = daemon_->summary();
   log_info("knelld {} listens on {}, {}", KNELL_VERSION, listening_.path, summary_);
-  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+  notify_ready();
+  handover_.keeper.flush(kNotifyMs);
   return {};
 }
 
 Result<void> Process::run() {
   const int done = sd_event_loop(loop_.get());
-  sd_notify(0, "STOPPING=1");
+  handover_.keeper.notify("STOPPING=1");
   if (error_) return std::unexpected(*error_);
   if (done < 0) return make_error(-done, "run the event loop");
   log_info("stopped by a signal");
@@ -216,13 +220,13 @@ void Process::send_summary() {
   std::string now = daemon_->summary();
   if (now == summary_) return;
   summary_ = std::move(now);
-  sd_notifyf(0, "STATUS=%s", summary_.c_str());
+  handover_.keeper.notify("STATUS=" + summary_);
 }
 
 void Process::reload() {
   // This timestamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
-  const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
-  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
+  const uint64_t now_us = system_clock().monotonic_ns() / 1000;
+  handover_.keeper.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now_us));
   const auto read = configuration(options_);
   if (!read) {
     log_error("{}\nthe old configuration stays in use", read.error().message());
@@ -235,7 +239,7 @@ void Process::reload() {
     }
   }
   summary_ = daemon_->summary();
-  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+  notify_ready();
 }
 
 Result<void> serve(const Options& options) {

@@ -89,6 +89,7 @@ Result<void> Restart::read() {
 }
 
 void Restart::finish(size_t clients, size_t failed_clients, bool bpf, bool threads) {
+  if (!bpf) handover_->keeper.drop("bpf.");
   if (!any_) return;
   using Outcome = source::Kept::Outcome;
   Report report;

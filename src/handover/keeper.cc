@@ -6,6 +6,7 @@
 #include "handover/keeper.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,7 +74,14 @@ Result<Keeper> Keeper::from_environment() {
   keeper.address_bytes_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + bytes);
   keeper.socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!keeper.socket_) return errno_error("open a socket to the service manager");
+  if (!keeper.connect()) keeper.socket_.reset();
   return keeper;
+}
+
+// Connected, so that poll(2) waits for room in the keeper's queue.
+bool Keeper::connect() const {
+  return ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), address_bytes_) ==
+         0;
 }
 
 void Keeper::add_inherited_for_testing(const std::string& name, UniqueFd fd) {
@@ -84,8 +92,6 @@ Keeper::Sent Keeper::send(const Message& message) const {
   iovec text{const_cast<char*>(message.text.data()), message.text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   msghdr header{};
-  header.msg_name = const_cast<sockaddr_un*>(&address_);
-  header.msg_namelen = address_bytes_;
   header.msg_iov = &text;
   header.msg_iovlen = 1;
   if (message.fd) {
@@ -98,7 +104,10 @@ Keeper::Sent Keeper::send(const Message& message) const {
     const int fd = message.fd.get();
     std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
   }
-  const ssize_t done = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  ssize_t done = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  // The keeper may have a new socket of this name.
+  if (done < 0 && (errno == ECONNREFUSED || errno == ENOTCONN) && connect())
+    done = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   // ETOOMANYREFS: too many descriptors are in flight to a keeper that does not read.
   const bool later = done < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS ||
                                   errno == ENOMEM || errno == ETOOMANYREFS);
@@ -123,9 +132,18 @@ void Keeper::remove(const std::string& name) {
   post({.text = "FDSTOREREMOVE=1\nFDNAME=" + name, .fd = {}});
 }
 
-bool Keeper::flush() {
-  while (!waiting_.empty() && send(waiting_.front()) == Sent::kYes) waiting_.pop_front();
-  return waiting_.empty();
+void Keeper::notify(const std::string& text) { post({.text = text, .fd = {}}); }
+
+bool Keeper::flush(int timeout_ms) {
+  while (!waiting_.empty()) {
+    if (send(waiting_.front()) == Sent::kYes) {
+      waiting_.pop_front();
+      continue;
+    }
+    pollfd room{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+    if (timeout_ms == 0 || ::poll(&room, 1, timeout_ms) <= 0) return false;
+  }
+  return true;
 }
 
 UniqueFd Keeper::take(const std::string& name) {

@@ -40,8 +40,11 @@ class Keeper {
   // silently. If the keeper is slow, messages wait here until flush().
   void store(const std::string& name, int fd, Poll poll);
   void remove(const std::string& name);
-  // Sends the messages that wait. Returns whether none is left.
-  bool flush();
+  // Sends a notification, sd_notify(3), after all that was stored and removed before.
+  void notify(const std::string& text);
+  // Sends the messages that wait. Returns whether none is left. `timeout_ms`: waits so long for a
+  // slow keeper; at the start and at the end of a process only.
+  bool flush(int timeout_ms = 0);
 
   // The inherited descriptors. take() removes one of this name from them; empty: there is none.
   UniqueFd take(const std::string& name);
@@ -61,6 +64,7 @@ class Keeper {
     UniqueFd fd;
   };
   enum class Sent { kYes, kLater };
+  bool connect() const;
   Sent send(const Message& message) const;
   void post(Message message);
 

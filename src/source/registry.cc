@@ -46,7 +46,8 @@ Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output&
     bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   bpf.load_all = options.load_all;
-  bpf.kept = options.kept;
+  // Events of threads are kept by the connector only.
+  if (options.kept != nullptr && options.kept->socket.empty()) bpf.kept = options.kept;
   return Bpf::create(bpf, wanted, out);
 }
 

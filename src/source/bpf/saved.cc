@@ -187,6 +187,9 @@ bool Bpf::restore() {
   stores_execs_ = reader.stores_execs != 0;
   roots_.restore(reader.roots);
   restored_ = true;
+  // The socket in whose filter the programs see these was closed with the earlier process.
+  unreported_ = programs_.settings().mask & kConnectorTypes;
+  missing_since_ns_ = std::max(last_ns_[kExits], last_ns_[kOthers]);
   return true;
 }
 

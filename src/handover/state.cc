@@ -14,6 +14,7 @@
 #include "handover/state.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -221,6 +222,7 @@ int State::send(int socket, uint64_t owner, uint32_t kind, std::span<iovec> pack
   now.packets.store(static_cast<uint32_t>(packets.size()), std::memory_order_release);
   const int sent = ::sendmmsg(socket, now.messages.data(), static_cast<unsigned>(packets.size()),
                               MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (killed_in_send_) (void)::raise(SIGKILL);
   if (sent > 0) {
     SentRecord record{
         .serial = now.serial, .owner = owner, .packets = static_cast<uint32_t>(sent), .items = 0};

@@ -94,6 +94,8 @@ class State {
     uint64_t serial, owner;
     uint32_t packets, items;
   };
+  // The next send() kills this process after the system call.
+  void kill_in_send_for_testing() { killed_in_send_ = true; }
   // What send() had sent but not recorded when the process was killed. `last`: the serial of the
   // last SentRecord in the log.
   std::optional<SentRecord> unrecorded(uint64_t last) const;
@@ -132,6 +134,7 @@ class State {
   uint64_t snapshot_bytes_ = 0;
   uint64_t epoch_ = 1;
   bool rewriting_ = false;
+  bool killed_in_send_ = false;
 };
 
 }  // namespace knell::handover

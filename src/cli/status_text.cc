@@ -115,6 +115,17 @@ void append_journal(std::string& out, const JsonValue& status) {
                      journal["lost_disk"].count());
 }
 
+void append_restart(std::string& out, const JsonValue& status) {
+  const JsonValue& restart = status["restart"];
+  const std::string text = restart["text"].text();
+  if (text.empty()) return;
+  out += fmt::format("last restart: {}; {} clients stayed connected", printable(text),
+                     restart["clients"].count());
+  if (const uint64_t lost = restart["clients_lost"].count(); lost > 0)
+    out += fmt::format(", {} had to connect again", lost);
+  out += '\n';
+}
+
 constexpr size_t kColumns = 11;
 using Row = std::array<std::string, kColumns>;
 const Row kTitles{"ID",        "PID",  "USER",   "COMMAND", "PROTOCOL", "EVENTS",
@@ -182,6 +193,7 @@ void append_status_table(std::string& out, const JsonValue& status, const Screen
   append_counters(out, status);
   append_exits(out, status);
   append_journal(out, status);
+  append_restart(out, status);
   append_listeners(out, status, screen);
 }
 

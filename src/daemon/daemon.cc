@@ -91,8 +91,9 @@ Result<void> poll(int epoll, int fd, uint64_t tag) {
 
 }  // namespace
 
-Daemon::Daemon(const Config& config)
+Daemon::Daemon(const Config& config, Restart restart)
     : config_(config),
+      restart_(std::move(restart)),
       hub_(encoder_, quotas_of(config)),
       processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
                  [this](event::Batch& batch, event::Slot& slot) { on_event(batch, slot); }),
@@ -107,23 +108,41 @@ Daemon::Daemon(const Config& config)
 
 Daemon::~Daemon() = default;
 
-Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening) {
-  std::unique_ptr<Daemon> daemon(new Daemon(config));
-  KNELL_TRY(daemon->start(std::move(listening)));
+Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
+                                               handover::Handover& handover) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config, Restart::begin(handover, config)));
+  KNELL_TRY(daemon->start(std::move(listening), handover));
   return daemon;
 }
 
-Result<void> Daemon::start(UniqueFd listening) {
+// The clients of the earlier daemon come first, so that the sources are asked for all that these
+// want and their programs need not change. Nothing is sent or received before save() has stored the
+// whole state of this daemon.
+Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
   KNELL_ASSIGN(server_, server::Server::create(std::move(listening), server_options_of(config_),
                                                hub_, *this));
   KNELL_TRY(poll(epoll_.get(), server_->fd(), kServerTag));
+  size_t failed_clients = 0;
+  if (handover.state) {
+    processes_.keep_in(&restart_.processes());
+    threads_.keep_in(&restart_.threads());
+    threads_.restore_numbers(restart_.numbers());
+    failed_clients = server_->restore(handover, restart_.clients());
+  }
   KNELL_TRY(set_exact_interest());
   KNELL_TRY(set_exact_interest());  // with what depends on the source that was opened
   for (bool all = false; !all;) {
-    KNELL_ASSIGN(all, scan_live_processes(Scan::kAllButRoots));
+    KNELL_ASSIGN(all, scan_live_processes(Scan::kAll));
+  }
+  if (handover.state) {
+    report_restart(failed_clients);
+    server_->keep_in(handover);
+    server_->resume(*handover.state, restart_.clients());
+    saves_ = true;
+    save();
   }
   arm();
   return {};
@@ -282,6 +301,37 @@ Result<void> Daemon::follow(int32_t pid, uint64_t start) {
   KNELL_TRY(processes_.add_pid(pid, start, processes_.interest()));
   if (threads_.is_open()) return threads_.add_pid(pid, start, threads_.interest());
   return {};
+}
+
+// Without a state nothing is kept.
+void Daemon::save() {
+  if (!saves_) return;
+  handover::State& state = *restart_.handover().state;
+  const bool whole = std::exchange(saves_whole_, false) || state.wants_snapshot();
+  if (whole) {
+    state.begin_snapshot();
+    state.append_serials(server::kSavedSent, server::kSavedReceived);
+  }
+  server_->save(whole);
+  processes_.save(whole);
+  threads_.save(whole);
+  if (const std::string numbers = threads_.take_numbers(whole); !numbers.empty())
+    state.append(Restart::kNumbers, numbers);
+  if (whole) restart_.forget();
+  restart_.handover().keeper.flush();
+  if (!state.has_uncommitted()) return;
+  state.commit();
+  processes_.saved();
+  threads_.saved();
+}
+
+// What could not be taken over is a gap in the streams of the clients that were.
+void Daemon::report_restart(size_t failed_clients) {
+  const bool bpf = processes_.feed()->via() == KNELL_VIA_BPF;
+  restart_.finish(server_->clients(), failed_clients, bpf, threads_.is_open());
+  if (!restart_.report()) return;
+  if (restart_.report()->lost) processes_.publish_gap();
+  if (restart_.report()->lost_threads) threads_.publish_gap();
 }
 
 void Daemon::unfollow(int32_t pid) {

@@ -14,6 +14,7 @@
 #include "daemon/journal.h"
 #include "daemon/pipeline.h"
 #include "daemon/rate.h"
+#include "daemon/restart.h"
 #include "daemon/status.h"
 #include "feed/alarm.h"
 #include "filter/redact.h"
@@ -27,9 +28,17 @@ namespace knell::daemon {
 class Daemon final : private server::DaemonInterface {
  public:
   // Opens the sources, which needs privileges; the caller may drop them afterwards.
-  static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening);
+  // `handover`: keeps what the next daemon needs, and has what the earlier one left; may store
+  // nothing. Must outlive the daemon.
+  static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening,
+                                                handover::Handover& handover);
   ~Daemon() override;
 
+  // When it ends, clients get no BYE: they stay connected to the next daemon.
+  void leave_quietly() {
+    server_->leave_quietly();
+    restart_.leave();
+  }
   // Starts to write the journal, with the privileges that are left.
   void start_journal();
 
@@ -40,8 +49,9 @@ class Daemon final : private server::DaemonInterface {
   std::string summary() const;                // "via bpf and the connector; 12 listeners, 3 users"
 
  private:
-  explicit Daemon(const Config& config);
-  Result<void> start(UniqueFd listening);
+  Daemon(const Config& config, Restart restart);
+  Result<void> start(UniqueFd listening, handover::Handover& handover);
+  void report_restart(size_t failed_clients);
 
   // DaemonInterface
   Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
@@ -53,6 +63,7 @@ class Daemon final : private server::DaemonInterface {
   wire::Origin origin() const override;
   std::string status_json(const server::Peer& peer) const override;
   event::Raw make_ack(uint32_t error, uint32_t ack) override;
+  void save() override;
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
   int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
@@ -71,6 +82,9 @@ class Daemon final : private server::DaemonInterface {
   void add_sources(Status& status) const;
 
   Config config_;
+  Restart restart_;
+  bool saves_ = false;       // save() has something to do
+  bool saves_whole_ = true;  // the next save()
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   feed::Alarm alarm_;

@@ -149,6 +149,11 @@ Status Daemon::status_for(const server::Peer* peer) const {
     status.users.push_back(std::move(user));
   }
   if (everything && recorder_ != nullptr) status.journal = describe(config_.journal, *recorder_);
+  if (const auto& report = restart_.report(); everything && report)
+    status.restart = {.lost = report->lost || report->lost_threads,
+                      .clients = report->clients,
+                      .clients_lost = report->failed_clients,
+                      .text = report->text};
   status.limits = config_.limits;
   status.memory.queue_bytes = hub_.bytes();
   // A client that may not see all users must not learn how their processes ended.

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "daemon/user_database.h"
 #include "event/printable.h"
@@ -18,6 +20,7 @@
 namespace knell::daemon {
 namespace {
 
+constexpr const char* kStored = "listening";
 constexpr int kBacklog = 1024;  // chosen, not measured: connections between two turns of the loop;
                                 // net.core.somaxconn limits it
 
@@ -117,17 +120,21 @@ Result<void> SocketFile::chown_folder(uid_t uid, gid_t gid) const {
   return {};
 }
 
-Result<std::optional<ListeningSocket>> inherited_socket() {
-  const int count = sd_listen_fds(/*unset_environment=*/1);
-  if (count < 0) return make_error(-count, "take over the sockets of $LISTEN_FDS");
-  if (count == 0) return std::nullopt;
-  if (count > 1) {
+Result<std::optional<ListeningSocket>> inherited_socket(handover::Keeper& keeper) {
+  std::vector<std::string> passed = keeper.names("");
+  std::erase_if(passed, [](const std::string& name) {
+    return name == kStored || name == "state" || name.starts_with("client.") ||
+           name.starts_with("bpf.") || name.starts_with("netlink.");
+  });
+  if (passed.size() > 1) {
     return say(EINVAL,
                fmt::format("systemd passed {} sockets, not one; knelld.socket must have one "
                            "ListenSequentialPacket=",
-                           count));
+                           passed.size()));
   }
-  UniqueFd fd(SD_LISTEN_FDS_START);
+  const bool ours = passed.empty();
+  UniqueFd fd = keeper.take(ours ? kStored : passed.front());
+  if (!fd) return std::nullopt;
   if (!is_listening_seqpacket(fd.get())) {
     return say(EINVAL,
                "systemd passed a descriptor that is not a listening AF_UNIX socket of type "
@@ -138,7 +145,12 @@ Result<std::optional<ListeningSocket>> inherited_socket() {
   if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return errno_error("make the socket non-blocking");
   std::string path = path_of(fd.get());
-  return ListeningSocket{std::move(fd), std::move(path), {}};
+  SocketFile file = ours ? SocketFile(path, false) : SocketFile();
+  return ListeningSocket{std::move(fd), std::move(path), std::move(file), !ours};
+}
+
+void store_socket(handover::Keeper& keeper, const ListeningSocket& socket) {
+  keeper.store(kStored, socket.fd.get(), handover::Keeper::Poll::kNo);
 }
 
 Result<ListeningSocket> open_socket(const Config::Socket& wanted) {
@@ -154,7 +166,7 @@ Result<ListeningSocket> open_socket(const Config::Socket& wanted) {
   set_group(wanted.path, wanted.group);
   if (::listen(fd.get(), kBacklog) != 0)
     return errno_error("listen on " + event::printable(wanted.path));
-  return ListeningSocket{std::move(fd), wanted.path, std::move(file)};
+  return ListeningSocket{std::move(fd), wanted.path, std::move(file), false};
 }
 
 }  // namespace knell::daemon

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "daemon/config.h"
+#include "handover/keeper.h"
 
 namespace knell::daemon {
 
@@ -49,11 +50,15 @@ struct ListeningSocket {
   UniqueFd fd;
   std::string path;
   SocketFile file;  // empty if systemd passed the socket
+  // systemd has the socket: it may be a restart that ends this process
+  bool passed = false;
 };
 
-// The socket passed by systemd ($LISTEN_FDS, sd_listen_fds(3)); nullopt if there is none. Errors:
-// EINVAL: more than one socket, or the wrong type of socket.
-Result<std::optional<ListeningSocket>> inherited_socket();
+// The socket passed by systemd, or by the earlier knelld, which opened it; nullopt if there is
+// none. Errors: EINVAL: more than one socket, or the wrong type of socket.
+Result<std::optional<ListeningSocket>> inherited_socket(handover::Keeper& keeper);
+// Stores a socket that this process opened, for the next one.
+void store_socket(handover::Keeper& keeper, const ListeningSocket& socket);
 
 // Creates the socket, and its directory (0755) if it is missing. Replaces a socket file left by a
 // daemon that no longer runs. Errors: EADDRINUSE: another daemon uses the socket.

@@ -14,8 +14,11 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,11 +32,14 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "handover/supervisor.h"
 
 namespace knell::daemon {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
+// How long the start waits for a slow service manager; chosen, not measured
+constexpr int kNotifyMs = 5000;
 
 // Opens /dev/null for closed standard descriptors, so that later descriptors do not get their
 // numbers.
@@ -79,7 +85,9 @@ void apply(const ReadConfig& read) {
 // error.
 class Process {
  public:
-  explicit Process(const Options& options) : options_(options) {}
+  Process(const Options& options, handover::Keeper keeper) : options_(options) {
+    handover_.keeper = std::move(keeper);
+  }
 
   Result<void> start(const Config& config);
   Result<void> run();
@@ -93,10 +101,12 @@ class Process {
   void serve();
   void reload();
   void send_summary();
+  void notify_ready() { handover_.keeper.notify("READY=1\nSTATUS=" + summary_); }
   void fail(const Error& error);
 
   const Options& options_;
   ListeningSocket listening_;
+  handover::Handover handover_;
   std::unique_ptr<Daemon> daemon_;
   Loop loop_{nullptr, sd_event_unref};
   Timer summary_timer_{nullptr, sd_event_source_unref};
@@ -106,13 +116,15 @@ class Process {
 };
 
 Result<void> Process::open(const Config& config) {
-  KNELL_ASSIGN(auto inherited, inherited_socket());
+  KNELL_ASSIGN(auto inherited, inherited_socket(handover_.keeper));
   if (inherited) {
     listening_ = std::move(*inherited);
   } else {
     KNELL_ASSIGN(listening_, open_socket(config.socket));
+    store_socket(handover_.keeper, listening_);
   }
-  KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd)));
+  KNELL_ASSIGN(daemon_, Daemon::create(config, std::move(listening_.fd), handover_));
+  if (listening_.passed && handover_.state) daemon_->leave_quietly();
   const auto become = user_to_become();
   if (become) {
     const auto given = listening_.file.chown_folder(become->uid, become->gid);
@@ -125,6 +137,7 @@ Result<void> Process::open(const Config& config) {
   if (const auto made = make_journal_folder(config.journal, become); !made)
     log_warning("journal: {}", made.error().message());
   KNELL_TRY(drop_privileges(become));
+  handover::end_with_supervisor();
   daemon_->start_journal();
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};
@@ -173,13 +186,14 @@ Result<void> Process::start(const Config& config) {
   KNELL_TRY(add_to_loop());
   summary_ = daemon_->summary();
   log_info("knelld {} listens on {}, {}", KNELL_VERSION, listening_.path, summary_);
-  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+  notify_ready();
+  handover_.keeper.flush(kNotifyMs);
   return {};
 }
 
 Result<void> Process::run() {
   const int done = sd_event_loop(loop_.get());
-  sd_notify(0, "STOPPING=1");
+  handover_.keeper.notify("STOPPING=1");
   if (error_) return std::unexpected(*error_);
   if (done < 0) return make_error(-done, "run the event loop");
   log_info("stopped by a signal");
@@ -206,13 +220,13 @@ void Process::send_summary() {
   std::string now = daemon_->summary();
   if (now == summary_) return;
   summary_ = std::move(now);
-  sd_notifyf(0, "STATUS=%s", summary_.c_str());
+  handover_.keeper.notify("STATUS=" + summary_);
 }
 
 void Process::reload() {
   // This timestamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
-  const auto now_us = static_cast<unsigned long long>(system_clock().monotonic_ns() / 1000);
-  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", now_us);
+  const uint64_t now_us = system_clock().monotonic_ns() / 1000;
+  handover_.keeper.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now_us));
   const auto read = configuration(options_);
   if (!read) {
     log_error("{}\nthe old configuration stays in use", read.error().message());
@@ -225,17 +239,18 @@ void Process::reload() {
     }
   }
   summary_ = daemon_->summary();
-  sd_notifyf(0, "READY=1\nSTATUS=%s", summary_.c_str());
+  notify_ready();
 }
 
 Result<void> serve(const Options& options) {
+  KNELL_ASSIGN(auto keeper, handover::Keeper::from_environment());
   KNELL_ASSIGN(const ReadConfig read, configuration(options));
   apply(read);
   ::umask(022);
   block_signals();
   raise_descriptor_limit();
   spare_from_oom_killer();
-  Process process(options);
+  Process process(options, std::move(keeper));
   KNELL_TRY(process.start(read.config));
   return process.run();
 }
@@ -256,6 +271,17 @@ int check_config(const Options& options) {
   return print(text + "ok\n");
 }
 
+// This program with the same options, from its file: an upgrade may have replaced that.
+std::vector<std::string> supervised_command(const std::vector<std::string>& words) {
+  std::array<char, PATH_MAX> path{};
+  const ssize_t bytes = ::readlink("/proc/self/exe", path.data(), path.size());
+  std::vector<std::string> command{
+      std::string(path.data(), bytes > 0 ? static_cast<size_t>(bytes) : 0)};
+  std::ranges::copy_if(words, std::back_inserter(command),
+                       [](const std::string& word) { return word != kSupervise; });
+  return command;
+}
+
 int run(const std::vector<std::string>& words) {
   const auto options = parse_options(words);
   if (!options) {
@@ -264,6 +290,12 @@ int run(const std::vector<std::string>& words) {
   }
   if (options->action == Options::Action::kPrint) return print(options->text);
   if (options->action == Options::Action::kCheckConfig) return check_config(*options);
+  if (options->supervise) {
+    const auto status = handover::supervise(supervised_command(words));
+    if (status) return *status;
+    log_error("{}", status.error().message());
+    return kFailed;
+  }
   if (const auto served = serve(*options); !served) {
     log_error("{}", served.error().message());
     sd_notifyf(0, "STATUS=%s\nERRNO=%d", served.error().message().c_str(), served.error().code);

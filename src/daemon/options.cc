@@ -26,6 +26,8 @@ constexpr std::string_view kHelp =
     "  --config FILE           the configuration (default /etc/knell/knelld.toml, may be missing)\n"
     "  --check-config [FILE]   prints ok, or what is wrong in the file and where\n"
     "  --socket PATH           where to listen, instead of /run/knell/knell.sock\n"
+    "  --supervise             restarts knelld when it dies, and holds its connections and events\n"
+    "                          meanwhile, as systemd does with its descriptor store\n"
     "  --foreground            has no effect: knelld always stays in the foreground\n"
     "\n"
     "On SIGHUP knelld reads its configuration again and keeps all listeners; SIGTERM and SIGINT\n"
@@ -44,8 +46,8 @@ std::string describe_error(const CommandLine::Error& error) {
     std::ranges::replace(text, '\n', ' ');
     return event::printable(text) + "; see knelld --help";
   }
-  constexpr std::string_view kKnown[] = {"--help",         "--version", "--config",
-                                         "--check-config", "--socket",  "--foreground"};
+  constexpr std::string_view kKnown[] = {"--help",   "--version",   "--config",    "--check-config",
+                                         "--socket", "--supervise", "--foreground"};
   const std::string& word = error.subject;
   const std::string_view near = nearest(word, kKnown);
   const std::string what = fmt::format("unknown option {}", event::printable(word));
@@ -63,6 +65,7 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   line.add_flag("-h,--help", help);
   line.add_flag("--version", version);
   line.add_flag("--foreground", foreground);
+  line.add_flag(kSupervise, out.supervise);
   line.add_value("--config", config);
   line.add_optional_value("--check-config", check);
   line.add_value("--socket", out.socket_path);

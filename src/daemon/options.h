@@ -11,6 +11,8 @@
 
 namespace knell::daemon {
 
+inline constexpr const char* kSupervise = "--supervise";
+
 // The options of the command line.
 struct Options {
   enum class Action { kServe, kCheckConfig, kPrint };
@@ -18,6 +20,7 @@ struct Options {
   std::string text;                        // kPrint: the text to print, help or version
   std::optional<std::string> config_file;  // nullopt: the default file, which may be missing
   std::string socket_path;                 // empty: as in the configuration
+  bool supervise = false;                  // run a daemon with the other options; see main.cc
 };
 
 // Errors: EINVAL, with a message that says what is wrong.

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "event/mask.h"
@@ -34,6 +35,7 @@ Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns
   source::SourceOptions options{.via = via_};
   options.births = other_;
   options.load_all = true;  // the daemon drops the capabilities that loading needs
+  options.kept = kept_;
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
   feed_->scan_later();
   return {};
@@ -96,6 +98,7 @@ Result<void> Pipeline::read_now() {
 }
 
 Result<void> Pipeline::publish_batch(Result<void> done) {
+  unsaved_ = true;
   event::Batch& batch = feed_->batch();
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
@@ -145,6 +148,7 @@ void Pipeline::publish(event::Slot& slot) {
 
 uint32_t Pipeline::next_number(uint32_t cpu) {
   cpu = std::min(cpu, kMostCpus - 1);
+  unsaved_numbers_ = true;
   if (cpu >= numbers_.size()) numbers_.resize(cpu + 1);
   return numbers_[cpu]++;
 }
@@ -174,6 +178,7 @@ void Pipeline::on_thread_event(const event::Raw& original, const source::Owner& 
 void Pipeline::publish_lost(const event::Raw& raw) {
   const uint64_t count = raw.u.lost.counted ? std::max<uint64_t>(raw.u.lost.count, 1) : 1;
   for (uint32_t& number : numbers_) number += static_cast<uint32_t>(count);
+  unsaved_numbers_ = true;
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
@@ -188,6 +193,11 @@ void Pipeline::publish_lost(const event::Raw& raw) {
 }
 
 void Pipeline::close_after_failure() {
+  publish_gap();
+  close();
+}
+
+void Pipeline::publish_gap() {
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
@@ -199,11 +209,31 @@ void Pipeline::close_after_failure() {
   published.stamp_ns = lost.mono_ns;
   published.event = &lost;
   for (uint32_t& number : numbers_) ++number;
+  unsaved_numbers_ = true;
   published.stream = stream();
   hub_.publish(published, filter::RootBits(roots_, 0));
   published.stream = filter::Stream::kDatagrams;
   if (level_ == Level::kThreads) hub_.publish(published, filter::RootBits(roots_, 0));
-  close();
+}
+
+void Pipeline::save(bool whole) {
+  if (kept_ == nullptr) return;
+  if (feed_ != nullptr && (unsaved_ || whole)) feed_->save(whole);
+  unsaved_ = false;
+}
+
+void Pipeline::saved() {
+  if (feed_ != nullptr) feed_->saved();
+}
+
+std::string Pipeline::take_numbers(bool whole) {
+  if (!std::exchange(unsaved_numbers_, false) && !whole) return {};
+  return {reinterpret_cast<const char*>(numbers_.data()), numbers_.size() * sizeof numbers_[0]};
+}
+
+void Pipeline::restore_numbers(std::string_view saved) {
+  numbers_.resize(std::min<size_t>(saved.size() / sizeof numbers_[0], kMostCpus));
+  std::memcpy(numbers_.data(), saved.data(), numbers_.size() * sizeof numbers_[0]);
 }
 
 // --------------------------------------------------------------------------------------- births

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 #include "feed/feed.h"
 #include "hub/hub.h"
 #include "process/births.h"
+#include "source/kept.h"
 
 namespace knell::daemon {
 
@@ -31,6 +33,18 @@ class Pipeline final : public process::Births, private source::Sink {
   // `via`: see knell_options.via. `births`: the pipeline whose births in pid namespaces are used,
   // if its source reports them; may be null.
   Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births = nullptr);
+
+  // The feed is kept for the next daemon, and that of the earlier one is taken over; see
+  // source::Kept. Call it before set_interest().
+  void keep_in(source::Kept* kept) { kept_ = kept; }
+  // Appends to the state what has changed; to be followed by saved() when that is committed.
+  void save(bool whole);
+  void saved();
+  // The numbers of datagrams, if they have changed or with `whole`; and takes them over.
+  std::string take_numbers(bool whole);
+  void restore_numbers(std::string_view saved);
+  // Publishes a lost event: the number of lost events is unknown.
+  void publish_gap();
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
   // provide them.
@@ -99,6 +113,8 @@ class Pipeline final : public process::Births, private source::Sink {
 
   Level level_;
   uint32_t via_;
+  source::Kept* kept_ = nullptr;
+  bool unsaved_ = false, unsaved_numbers_ = false;  // changed since save()
   hub::Hub& hub_;
   OnEvent on_event_;
   Pipeline* other_;

@@ -262,6 +262,16 @@ std::string to_json(const Status& status) {
     add_journal(json, *status.journal);
   else
     json.add_or_null("journal", {});
+  if (status.restart) {
+    json.begin('{', "restart");
+    json.add("lost", status.restart->lost);
+    json.add("clients", status.restart->clients);
+    json.add("clients_lost", status.restart->clients_lost);
+    json.add("text", status.restart->text);
+    json.end('}');
+  } else {
+    json.add_or_null("restart", {});
+  }
   add_array(json, "exits", status.exits, add_exits);
   json.add("nonzero_exits", status.nonzero_exits);
   json.end('}');

@@ -100,6 +100,13 @@ struct Status {
     std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME, about; nullopt: there are no events
   };
 
+  struct Restart {
+    bool lost = false;          // events were lost
+    uint64_t clients = 0;       // connections that were kept
+    uint64_t clients_lost = 0;  // connections that could not be kept
+    std::string text;           // what was taken over, or why not
+  };
+
   std::string version;
   pid_t pid = 0;
   int64_t started_ns = 0;  // CLOCK_REALTIME
@@ -123,6 +130,7 @@ struct Status {
   Config::Limits limits;
   Memory memory;
   std::optional<Journal> journal;  // nullopt: nothing is written
+  std::optional<Restart> restart;  // nullopt: no earlier daemon left anything
   std::vector<Exits> exits;        // counts of the events in `count` of the configuration
   uint64_t nonzero_exits = 0;      // the sum of `exits` without those with status 0
 };

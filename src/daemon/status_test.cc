@@ -91,6 +91,14 @@ TEST(Status, TheJournalHasAllFieldsOrIsNull) {
           R"("oldest_seq":1,"next_seq":6,"oldest":"1970-01-01T00:00:01Z"})"));
 }
 
+TEST(Status, TheLastRestartHasAllFieldsOrIsNull) {
+  Status status;
+  EXPECT_THAT(to_json(status), HasSubstr(R"("restart":null,)"));
+  status.restart = Status::Restart{.lost = true, .clients = 3, .clients_lost = 1, .text = "why"};
+  EXPECT_THAT(to_json(status),
+              HasSubstr(R"("restart":{"lost":true,"clients":3,"clients_lost":1,"text":"why"},)"));
+}
+
 TEST(Status, LongPredicatesAreCut) {
   Status status;
   Status::Listener listener;

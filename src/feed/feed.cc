@@ -106,6 +106,13 @@ Result<void> Feed::set_interest(const Interest& interest) {
   return {};
 }
 
+void Feed::saved() {
+  if (!source_->saved() || more_ || !source_watched_) return;
+  // What came since the drain did not wake the source, since its buffer was not free of the rest.
+  more_ = true;
+  set_timer();
+}
+
 void Feed::set_latency(int64_t latency_ns) {
   latency_ns_ = latency_ns;
   set_budget();

@@ -80,6 +80,10 @@ class Feed final {
     set_timer();
   }
 
+  // As in source::Source. saved(): fd() becomes readable if there is more to drain.
+  void save(bool whole) { source_->save(whole); }
+  void saved();
+
   uint32_t kernel_mask() const { return source_->kernel_mask(); }
   uint32_t via() const { return via_; }  // enum knell_via
   const source::Source& source() const { return *source_; }

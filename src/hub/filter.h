@@ -55,6 +55,13 @@ struct Node {
   // With only_added: the added processes, by the listener's pid; the value is the start time in
   // clock ticks since boot, 0: unknown. Such a node has one listener.
   PidMap<uint64_t> added;
+  // The changes of `added` that were not saved yet; see Hub::changed().
+  struct AddedChange {
+    int32_t pid;
+    bool added;
+    uint64_t start;
+  };
+  std::vector<AddedChange> unsaved = {};
 };
 
 }  // namespace knell::hub

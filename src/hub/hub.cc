@@ -62,6 +62,7 @@ Result<Listener*> Hub::connect(const Listener::Identity& identity, void* owner) 
 void Hub::disconnect(Listener* listener) {
   unsubscribe(*listener);
   if (listener->fresh_) std::erase(fresh_, listener);
+  if (listener->changed_) std::erase(changed_, listener);
   update_queue(*listener, [](Queue& queue) { queue.clear(); });
   std::ignore = prepare_answer(*listener, 0);
   users_.leave(*listener->account_);
@@ -115,6 +116,7 @@ void Hub::release_node(Listener& listener, Node* node) {
 }
 
 void Hub::unsubscribe(Listener& listener) {
+  if (listener.node_ != nullptr) mark_resubscribed(listener);
   users_.force_claim(*listener.account_, std::exchange(listener.claim_, {}), {});
   leave_node(listener);
 }
@@ -177,6 +179,7 @@ void Hub::swap_filter(Node& node, Filter& other) {
 }
 
 void Hub::commit_change(Listener& listener, Change change) {
+  mark_resubscribed(listener);
   if (change.before == nullptr || change.before == listener.node_) return;
   move_added(*change.before, *listener.node_);
   release_node(listener, change.before);
@@ -205,6 +208,7 @@ void Hub::insert_added(Node& node, int32_t pid, uint64_t start) {
   *node.added.emplace(pid).first = start;
   adders_[adder_key(node.filter.scope.ns, pid)].push_back(&node);
   index(node.filter.subscription.stream).insert_pid(&node, pid);
+  note_added(node, pid, start, true);
 }
 
 Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
@@ -234,6 +238,7 @@ Result<void> Hub::remove(Listener& listener, int32_t pid) {
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   users_.release_added(*listener.account_, 1);
   unindex_added(*node, pid);
+  note_added(*node, pid, 0, false);
   return {};
 }
 
@@ -258,6 +263,7 @@ void Hub::remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start) 
     node->added.erase(pid);
     if (!node->listeners.empty()) users_.release_added(*node->listeners.front()->account_, 1);
     unindex_added(*node, pid);
+    note_added(*node, pid, 0, false);
   }
 }
 
@@ -411,6 +417,12 @@ void Hub::update_queue(Listener& listener, F change) {
   answers_ += queue.answers() - answers;
 }
 
+void Hub::restore_queue(Listener& listener, std::deque<Queue::Item> items,
+                        const Queue::Counts& counts) {
+  update_queue(listener, [&](Queue& queue) { queue.restore(std::move(items), counts); });
+  mark_fresh(listener);
+}
+
 bool Hub::is_memory_tight(const Listener& listener) const {
   return !listener.account_->is_root() && listener.account_->bytes > quotas_.user_bytes;
 }
@@ -432,6 +444,7 @@ void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_n
       mark_fresh(listener);
     } else {
       ++counters_.lost;
+      mark_changed(listener);
       // fresh() then reports the lost events, even if the client reads nothing more.
       if (queue.hole_due(is_tight)) mark_fresh(listener);
     }
@@ -500,7 +513,26 @@ void Hub::popped(Listener& listener, size_t count) {
   report_due_hole(listener);
 }
 
+void Hub::mark_changed(Listener& listener) {
+  if (!tracks_changes_ || std::exchange(listener.changed_, true)) return;
+  changed_.push_back(&listener);
+}
+
+void Hub::mark_resubscribed(Listener& listener) {
+  if (!tracks_changes_) return;
+  listener.resubscribed_ = true;
+  mark_changed(listener);
+}
+
+// Only a node with one listener has added processes.
+void Hub::note_added(Node& node, int32_t pid, uint64_t start, bool added) {
+  if (!tracks_changes_ || node.listeners.empty()) return;
+  node.unsaved.push_back({.pid = pid, .added = added, .start = start});
+  mark_changed(*node.listeners.front());
+}
+
 void Hub::mark_fresh(Listener& listener) {
+  mark_changed(listener);
   if (std::exchange(listener.fresh_, true)) return;
   fresh_.push_back(&listener);
 }

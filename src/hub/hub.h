@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -127,6 +129,32 @@ class Hub {
     }
   }
 
+  // From now on the hub notes for changed() what has changed.
+  void track_changes() { tracks_changes_ = true; }
+  // As if something of this listener had changed.
+  void touch(Listener& listener) { mark_changed(listener); }
+  // Calls visit(listener, resubscribed, added) for each listener whose queue, subscription or added
+  // processes have changed since the last call, but for items that were only removed from the front
+  // of its queue. `added`: the changes of the added processes, in their order; not of an earlier
+  // subscription.
+  template <class F>
+  void changed(F visit) {
+    for (Listener* listener : std::exchange(changed_, {})) {
+      listener->changed_ = false;
+      const bool resubscribed = std::exchange(listener->resubscribed_, false);
+      std::vector<Node::AddedChange> added;
+      if (listener->node_ != nullptr) added.swap(listener->node_->unsaved);
+      visit(*listener, resubscribed, added);
+    }
+  }
+  // Gives a listener that was just connected the queue that it had.
+  void restore_queue(Listener& listener, std::deque<Queue::Item> items,
+                     const Queue::Counts& counts);
+  // The stored bytes of an item of such a queue.
+  SharedBytes store(std::string_view bytes, bool event) {
+    return (event ? store_ : answer_store_).copy(bytes);
+  }
+
   std::vector<filter::Interest> interests(Stream stream) const;
   // Whether a subscription has added this process of the initial pid namespace.
   bool is_added(int32_t pid) const;
@@ -182,6 +210,9 @@ class Hub {
   void update_queue(Listener& listener, F change);
   SharedBytes lost_bytes(const Listener& listener, const Queue::Hole& hole);
   void mark_fresh(Listener& listener);
+  void mark_changed(Listener& listener);
+  void mark_resubscribed(Listener& listener);
+  void note_added(Node& node, int32_t pid, uint64_t start, bool added);
   void move_added(Node& before, Node& node);
   void insert_added(Node& node, int32_t pid, uint64_t start);
   void unindex_added(Node& node, int32_t pid);
@@ -198,7 +229,8 @@ class Hub {
   // Nodes without listeners that still have added processes; see remove_abandoned_added().
   std::vector<std::unique_ptr<Node>> abandoned_nodes_;
   std::unordered_map<uint64_t, std::vector<Node*>> adders_;  // by pid in its namespace
-  std::vector<Listener*> fresh_;
+  std::vector<Listener*> fresh_, changed_;
+  bool tracks_changes_ = false;
   Counters counters_;
   size_t items_ = 0, answers_ = 0;  // in all queues; items_ includes answers_
   size_t preparing_bytes_ = 0;      // total of prepare_answer() for all listeners

@@ -25,6 +25,7 @@ class Listener {
   const Users::Account& account() const { return *account_; }
   // Whether a listener to datagrams gets a message when it loses some.
   void set_overruns(bool wanted) { overruns_ = wanted; }
+  bool overruns() const { return overruns_; }
   // As given to Hub::connect(); the hub does not use it.
   void* owner() const { return owner_; }
 
@@ -43,7 +44,9 @@ class Listener {
   Users::Claim claim_;          // of its subscription
   size_t preparing_bytes_ = 0;  // see Hub::prepare_answer()
   bool overruns_ = false;
-  bool fresh_ = false;  // in Hub::fresh_
+  bool fresh_ = false;         // in Hub::fresh_
+  bool changed_ = false;       // in Hub::changed_
+  bool resubscribed_ = false;  // see Hub::changed()
 };
 
 }  // namespace knell::hub

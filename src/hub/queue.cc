@@ -30,6 +30,7 @@ Queue::Push Queue::push_event(const SharedBytes& bytes, uint64_t stamp_ns, bool 
     if (bytes_ == answer_bytes_) oldest_ns_ = stamp_ns;  // only answers are queued
     newest_ns_ = stamp_ns;
     items_.push_back(std::move(item));
+    ++pushed_;
     bytes_ += size;
     ++delivered_;
     return Push::kQueued;
@@ -51,6 +52,7 @@ void Queue::push_answer(SharedBytes bytes) {
   bytes_ += bytes.size() + kItemBytes;
   answer_bytes_ += bytes.size() + kItemBytes;
   ++answers_;
+  ++pushed_;
   items_.push_back({.bytes = std::move(bytes)});
 }
 
@@ -64,6 +66,7 @@ void Queue::push_lost(const SharedBytes& bytes) {
                     .exact = hole.exact,
                     .hole = true,
                     .event = true});
+  ++pushed_;
   bytes_ += bytes.size() + kItemBytes;
 }
 
@@ -81,6 +84,7 @@ size_t Queue::shed() {
       ++gone;  // the lost events of an earlier hole were counted when they were dropped
   }
   items_.swap(kept);
+  ++rewrites_;
   delivered_ -= gone;
   lost_ += gone;
   return gone;
@@ -94,6 +98,20 @@ void Queue::pop(size_t count) {
     if (!item.event) answer_bytes_ -= size, --answers_;
     items_.pop_front();
   }
+}
+
+void Queue::restore(std::deque<Item> items, const Counts& counts) {
+  items_ = std::move(items);
+  for (const Item& item : items_) {
+    const size_t size = item.bytes.size() + kItemBytes;
+    bytes_ += size;
+    if (!item.event) answer_bytes_ += size, ++answers_;
+  }
+  hole_ = counts.hole;
+  oldest_ns_ = counts.oldest_ns;
+  newest_ns_ = counts.newest_ns;
+  delivered_ = counts.delivered;
+  lost_ = counts.lost;
 }
 
 void Queue::clear() { pop(items_.size()); }

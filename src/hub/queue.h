@@ -59,6 +59,18 @@ class Queue {
   uint64_t lost() const { return lost_; }
   void set_bound(size_t bytes) { bound_ = bytes; }
 
+  // What is saved for the next daemon beside the items: see server/saved_clients.h. The items after
+  // the first size() - n are new since pushed() was n lower, unless rewrites() has changed.
+  struct Counts {
+    Hole hole;
+    uint64_t oldest_ns = 0, newest_ns = 0, delivered = 0, lost = 0;
+  };
+  Counts counts() const { return {hole_, oldest_ns_, newest_ns_, delivered_, lost_}; }
+  uint64_t pushed() const { return pushed_; }
+  uint64_t rewrites() const { return rewrites_; }
+  // Fills an empty queue with what another one had.
+  void restore(std::deque<Item> items, const Counts& counts);
+
   static constexpr size_t kItemBytes = sizeof(Item);
 
  private:
@@ -73,6 +85,7 @@ class Queue {
   uint64_t oldest_ns_ = 0, newest_ns_ = 0;  // bounds of the timestamps of all queued events
   Hole hole_;
   uint64_t delivered_ = 0, lost_ = 0;
+  uint64_t pushed_ = 0, rewrites_ = 0;  // items that were queued; times that shed() removed some
 };
 
 }  // namespace knell::hub

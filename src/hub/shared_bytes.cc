@@ -15,7 +15,7 @@ SharedBytes ByteStore::copy(std::string_view bytes) {
   const size_t size = sizeof(SharedBytes::Head) + bytes.size();
   auto* head = static_cast<SharedBytes::Head*>(std::malloc(size));
   KNELL_CHECK(head != nullptr);
-  *head = {.store = this, .holders = 1, .size = static_cast<uint32_t>(bytes.size())};
+  *head = {.store = this, .holders = 1, .size = static_cast<uint32_t>(bytes.size()), .mark = 0};
   if (!bytes.empty()) std::memcpy(head + 1, bytes.data(), bytes.size());
   bytes_ += size;
   return SharedBytes(head);

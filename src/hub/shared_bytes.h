@@ -50,12 +50,16 @@ class SharedBytes {
     return head_ == nullptr ? std::string_view()
                             : std::string_view(reinterpret_cast<const char*>(head_ + 1), size());
   }
+  // A number for the caller, which all holders share; 0 at first. Not of empty() bytes.
+  uint64_t mark() const { return head_->mark; }
+  void set_mark(uint64_t mark) const { head_->mark = mark; }
 
  private:
   friend class ByteStore;
   struct Head {
     ByteStore* store;
     uint32_t holders, size;
+    uint64_t mark;
   };
   explicit SharedBytes(Head* head) : head_(head) {}
   void release();

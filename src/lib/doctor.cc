@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/container.h"
@@ -70,6 +71,20 @@ class Examination {
                       " from the connector");
   }
 
+  // What knelld took over when it was last started; null in the status of most users.
+  void restart(std::string_view status) {
+    constexpr std::string_view kLost = R"("restart":{"lost":true,)", kText = R"("text":")";
+    const size_t begin = status.find(R"("restart":{)");
+    if (begin == std::string_view::npos) return;
+    const bool lost = status.substr(begin).starts_with(kLost);
+    const size_t text = status.find(kText, begin);
+    if (text == std::string_view::npos) return;
+    const std::string_view rest = status.substr(text + kText.size());
+    report(lost ? KNELL_FINDING_WARN : KNELL_FINDING_OK, "restart",
+           std::string(lost ? "events were lost when knelld was restarted: " : "") +
+               std::string(rest.substr(0, rest.find('"'))));
+  }
+
   void clocks() {
     const ClockOffsets& offsets = clock_offsets();
     if (!offsets.known)
@@ -124,6 +139,7 @@ class Examination {
            "version " + event::printable(hello->origin.knell) + ", via " +
                event::via_name(hello->origin.subscription.via) + "; shows you " +
                shown_by(hello->scope));
+    if (const auto status = connection->status(); status) restart(*status);
   }
 
   bool works() const { return works_; }

@@ -56,6 +56,7 @@ class FakeSnapshot final : public Snapshot {
 // Accepts every request, unless a member below changes that.
 class FakeDaemon final : public DaemonInterface {
  public:
+  void save() override {}
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
     ++changes;
     if (refuses) return say(ENOSPC, "the source is full");

@@ -48,15 +48,17 @@ void ConnectionFromClient::serve_compat(std::string_view payload, uint32_t nonce
   ack_compat(error, nonce);
 }
 
-bool ConnectionFromClient::listen(uint32_t mask) {
+filter::Subscription ConnectionFromClient::datagrams(uint32_t mask) const {
   filter::Subscription subscription;
   subscription.stream = filter::Stream::kDatagrams;
   subscription.mask = filter::normalise(mask);
   subscription.rule = rule_;
   subscription.details = KNELL_DETAILS_STATUS;
   subscription.latency_ns = latency_ns_;
-  return change(std::move(subscription)).has_value();
+  return subscription;
 }
+
+bool ConnectionFromClient::listen(uint32_t mask) { return change(datagrams(mask)).has_value(); }
 
 // As in the kernel, every unfiltered listener receives the acks of other clients too: each ack has
 // a sequence number of its CPU, and a client that checks these numbers must not see a gap.

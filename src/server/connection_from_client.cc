@@ -79,26 +79,62 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::create(
 }
 
 ConnectionFromClient::Step ConnectionFromClient::step(uint64_t now_ns) {
-  static thread_local std::array<char, kMostReceived> buffer;
   if (pending_) {
     if (is_paused()) return Step::kNothing;
     serve_pending();
     return Step::kMore;
   }
   if (has_too_many_answers() || !rate_limiter_.may_request(now_ns)) return Step::kNothing;
-  // recv() has no control buffer, so the kernel closes any descriptors that the client sends.
-  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  std::string_view packet;
+  const ssize_t n = receive(packet);
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Step::kNothing : Step::kClose;
   if (n == 0 && hung_up_now(socket_.get())) return Step::kClose;
   rate_limiter_.spend();
-  if (static_cast<size_t>(n) > buffer.size()) {
+  if (static_cast<size_t>(n) > kMostReceived) {
     if (protocol_ != Protocol::kNative) return Step::kMore;
-    send_bye(EMSGSIZE, "a packet must have at most " + std::to_string(buffer.size()) +
+    send_bye(EMSGSIZE, "a packet must have at most " + std::to_string(kMostReceived) +
                            " bytes, not " + std::to_string(n));
     return Step::kClose;
   }
-  return serve({buffer.data(), static_cast<size_t>(n)}) == Life::kClose ? Step::kClose
-                                                                        : Step::kMore;
+  const Life life = serve(packet);
+  if (state_ != nullptr) {
+    if (pending_) request_ = packet;
+    saved_.changed = true;
+    hub_.touch(*listener_);
+    state_->received(kSavedReceived);
+  }
+  return life == Life::kClose ? Step::kClose : Step::kMore;
+}
+
+// Receives a packet; one that is too long is cut.
+ssize_t ConnectionFromClient::receive(std::string_view& packet) {
+  // recv() has no control buffer, so the kernel closes any descriptors that the client sends.
+  if (state_ != nullptr) return state_->receive(socket_.get(), id_, packet);
+  static thread_local std::array<char, kMostReceived> buffer;
+  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+  if (n >= 0) packet = {buffer.data(), std::min(static_cast<size_t>(n), buffer.size())};
+  return n;
+}
+
+// Sends packets of `items` queue items each. Returns the number of sent packets; -1 and errno.
+int ConnectionFromClient::transmit(std::span<iovec> packets, std::span<const uint32_t> items) {
+  if (state_ != nullptr) return state_->send(socket_.get(), id_, kSavedSent, packets, items);
+  std::array<mmsghdr, handover::State::kMostPackets> messages{};
+  for (size_t i = 0; i < packets.size(); ++i) {
+    messages[i].msg_hdr.msg_iov = &packets[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  return ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(packets.size()),
+                    MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// Only what the state has may be sent: what was sent must be removed from the queue by the next
+// daemon.
+size_t ConnectionFromClient::sendable() const {
+  const hub::Queue& queue = listener_->queue();
+  if (state_ == nullptr) return queue.size();
+  if (queue.rewrites() != saved_.rewrites) return 0;
+  return queue.size() - std::min<size_t>(queue.size(), queue.pushed() - saved_.pushed);
 }
 
 ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) {
@@ -163,11 +199,13 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
   using Datagram = std::array<std::byte, KNELL_CN_DATAGRAM_BYTES>;
   const hub::Queue& queue = listener_->queue();
   const bool renumber = !sees_all();
-  for (int call = 0; call < kPacketsATurn && !queue.empty(); ++call) {
-    std::array<mmsghdr, kDatagramsACall> messages{};
+  if (renumber) sequence_numbers_.use();
+  for (int call = 0; call < kPacketsATurn && sendable() > 0; ++call) {
     std::array<iovec, kDatagramsACall> parts{};
+    std::array<uint32_t, kDatagramsACall> ones{};
+    ones.fill(1);
     std::array<Datagram, kDatagramsACall> copies;
-    const size_t count = std::min(queue.size(), kDatagramsACall);
+    const size_t count = std::min(sendable(), kDatagramsACall);
     if (renumber) sequence_numbers_.skip_lost(queue.lost());
     SequenceNumbers numbers = renumber ? sequence_numbers_ : SequenceNumbers();
     for (size_t i = 0; i < count; ++i) {
@@ -178,11 +216,8 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
         numbers.assign(copies[i]);
         parts[i].iov_base = copies[i].data();
       }
-      messages[i].msg_hdr.msg_iov = &parts[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
     }
-    const int n = ::sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count),
-                             MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int n = transmit(std::span(parts).first(count), std::span(ones).first(count));
     if (n < 0) return failed();
     const auto sent = static_cast<size_t>(n);
     if (renumber && sent == count) sequence_numbers_ = std::move(numbers);
@@ -195,7 +230,7 @@ ConnectionFromClient::Sent ConnectionFromClient::send_datagrams() {
 }
 
 // Assembles the next packet; returns the number of queue items in it.
-size_t ConnectionFromClient::assemble(std::string& packet) {
+size_t ConnectionFromClient::assemble(std::string& packet, size_t most) {
   const hub::Queue& queue = listener_->queue();
   packet.clear();
   size_t taken = 0;
@@ -204,8 +239,7 @@ size_t ConnectionFromClient::assemble(std::string& packet) {
     taken = 1;
   } else {
     wire::EventFrame frame(packet);
-    while (taken < queue.size() && queue[taken].event &&
-           add_encoded(frame, queue[taken].bytes.view()))
+    while (taken < most && queue[taken].event && add_encoded(frame, queue[taken].bytes.view()))
       ++taken;
     frame.finish();
   }
@@ -216,10 +250,11 @@ size_t ConnectionFromClient::assemble(std::string& packet) {
 ConnectionFromClient::Sent ConnectionFromClient::send_frames() {
   static thread_local std::string packet;
   const hub::Queue& queue = listener_->queue();
-  for (int i = 0; i < kPacketsATurn && !queue.empty(); ++i) {
-    const size_t taken = assemble(packet);
-    if (::send(socket_.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-      return failed();
+  for (int i = 0; i < kPacketsATurn && sendable() > 0; ++i) {
+    const size_t taken = assemble(packet, sendable());
+    iovec part{packet.data(), packet.size()};
+    const auto items = static_cast<uint32_t>(taken);
+    if (transmit({&part, 1}, {&items, 1}) < 0) return failed();
     ++frames_;
     hub_.popped(*listener_, taken);
   }

@@ -2,19 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "handover/state.h"
 #include "hub/hub.h"
 #include "server/daemon_interface.h"
 #include "server/peer.h"
 #include "server/rate_limiter.h"
+#include "server/saved_clients.h"
 #include "server/sequence_numbers.h"
 #include "wire/frame.h"
 #include "wire/protocol.h"
@@ -33,6 +38,20 @@ class ConnectionFromClient {
                                                               hub::Hub& hub,
                                                               DaemonInterface& daemon, uint64_t id,
                                                               uint32_t requests_per_second);
+  // The connection of a client of the earlier daemon, with its subscription and its queue; the
+  // sources do not know of them yet: call resume() when they do. `state`: has the bytes of its
+  // queue. Errors: as create(); those of Hub::subscribe() and EBADMSG.
+  static Result<std::unique_ptr<ConnectionFromClient>> restore(
+      UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon, SavedClient saved,
+      const handover::State& state, uint32_t requests_per_second);
+  // Follows the added processes, and serves the request that was being served.
+  void resume();
+  // Serves a request that the earlier daemon had received.
+  Life serve_received(std::string_view packet) { return serve(packet); }
+  // From now on what the next daemon needs is kept in this state, which must outlive it.
+  void keep_in(handover::State* state);
+  // Appends to the state what has changed since the last call; `whole`: everything.
+  void save(bool whole, bool resubscribed, std::span<const hub::Node::AddedChange> added);
   ~ConnectionFromClient();
   ConnectionFromClient(const ConnectionFromClient&) = delete;
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
@@ -111,13 +130,21 @@ class ConnectionFromClient {
     size_t at = 0;  // index in `pids` of the next one
     std::optional<Listing> listing = {};
     Result<void> first = {};  // the first error
+    bool repeated = false;    // an earlier daemon may have served a part of it
   };
 
   Life serve(std::string_view packet);
   // compat.cc
   void serve_compat(std::string_view payload, uint32_t nonce);
   bool listen(uint32_t mask);
+  filter::Subscription datagrams(uint32_t mask) const;
   void ack_compat(uint32_t error, uint32_t nonce);
+  ssize_t receive(std::string_view& packet);
+  int transmit(std::span<iovec> packets, std::span<const uint32_t> items);
+  size_t sendable() const;
+  void save_client();
+  void save_items(bool whole);
+  void save_added(bool whole, std::span<const hub::Node::AddedChange> changes);
   // native.cc
   Life serve_native(const wire::Frame& frame);
   Life on_hello(const wire::Frame& frame);
@@ -147,7 +174,7 @@ class ConnectionFromClient {
   Sent send_datagrams();
   bool sees_all() const;
   Sent send_frames();
-  size_t assemble(std::string& packet);
+  size_t assemble(std::string& packet, size_t most);
   bool is_enough() const;
   Sent failed();
 
@@ -157,7 +184,7 @@ class ConnectionFromClient {
   DaemonInterface& daemon_;
   hub::Listener* listener_ = nullptr;
   const uint64_t id_;
-  const int64_t started_ns_;
+  int64_t started_ns_;
   RateLimiter rate_limiter_;
   Protocol protocol_ = Protocol::kNone;
   filter::Rule rule_ = filter::Rule::kReleased;  // used by the connector's protocol
@@ -169,6 +196,14 @@ class ConnectionFromClient {
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before all was sent
+  handover::State* state_ = nullptr;
+  // What the state has of it: see hub::Queue::pushed(). `changed`: its record is out of date
+  struct Saved {
+    uint64_t pushed = 0, rewrites = 0;
+    bool changed = true;
+  } saved_;
+  std::string request_;                        // the request of pending_, if there is a state
+  std::vector<wire::AddedProcess> to_follow_;  // for resume()
 };
 
 }  // namespace knell::server

@@ -56,6 +56,8 @@ class DaemonInterface {
   // subscription and may be seen by it, parents before their children. Errors: /proc cannot be
   // read.
   virtual Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener& listener) = 0;
+  // Before anything is sent: keeps what the next daemon would need, if there is a keeper.
+  virtual void save() = 0;
   // Makes an ack as the connector does: stamped, with the next sequence number of its CPU.
   virtual event::Raw make_ack(uint32_t error, uint32_t ack) = 0;
 };

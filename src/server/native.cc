@@ -217,6 +217,7 @@ void ConnectionFromClient::serve_pending() {
   else
     acknowledge(now.first, now.request);
   pending_.reset();
+  saved_.changed = true;
 }
 
 bool ConnectionFromClient::continue_subscribing(Pending& now) {
@@ -245,6 +246,8 @@ bool ConnectionFromClient::continue_with_pids(Pending& now) {
   for (size_t i = 0; i < kPidsAStep && now.at < now.pids.size(); ++i) {
     const wire::AddedProcess& process = now.pids[now.at++];
     auto done = now.what == wire::Message::kAdd ? add_one(process) : remove_one(process);
+    const int served_before = now.what == wire::Message::kAdd ? EEXIST : ENOENT;
+    if (!done && now.repeated && done.error().code == served_before) continue;
     if (!done && now.first) now.first = std::move(done);
   }
   return now.at == now.pids.size();

@@ -41,6 +41,7 @@ class Peer {
   size_t namespace_depth() const { return namespace_depth_; }  // levels below that of knelld
   // Since when a descriptor of its namespace is open, CLOCK_MONOTONIC.
   uint64_t since_ns() const { return since_ns_; }
+  void set_since_ns(uint64_t since_ns) { since_ns_ = since_ns; }
   // Translates pids of the client's namespace to pids of knelld's: `found` gets each process that
   // exists.
   // Before Linux 6.11 this takes one scan of /proc, in pieces: begin_search(), then

@@ -34,4 +34,22 @@ void SequenceNumbers::skip_lost(uint64_t total) {
   skip_ += static_cast<uint32_t>(total - std::exchange(lost_, total));
 }
 
+std::string SequenceNumbers::save() const {
+  if (!used_) return {};
+  std::string out(reinterpret_cast<const char*>(&lost_), sizeof lost_);
+  out.append(reinterpret_cast<const char*>(&skip_), sizeof skip_);
+  return out.append(reinterpret_cast<const char*>(next_.data()), next_.size() * sizeof next_[0]);
+}
+
+void SequenceNumbers::restore(std::string_view saved) {
+  *this = {};
+  if (saved.size() < sizeof lost_ + sizeof skip_) return;
+  used_ = true;
+  std::memcpy(&lost_, saved.data(), sizeof lost_);
+  std::memcpy(&skip_, saved.data() + sizeof lost_, sizeof skip_);
+  saved.remove_prefix(sizeof lost_ + sizeof skip_);
+  next_.resize(std::min<size_t>(saved.size() / sizeof next_[0], kMostCpus));
+  std::memcpy(next_.data(), saved.data(), next_.size() * sizeof next_[0]);
+}
+
 }  // namespace knell::server

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace knell::server {
@@ -21,10 +23,17 @@ class SequenceNumbers {
   // `total`: events lost so far. The next number skips those lost since the last call.
   void skip_lost(uint64_t total);
 
+  // For the next daemon. used(): of a client whose datagrams are numbered anew.
+  std::string save() const;
+  void restore(std::string_view saved);
+  bool used() const { return used_; }
+  void use() { used_ = true; }
+
  private:
   std::vector<uint32_t> next_;  // by CPU
   uint64_t lost_ = 0;
   uint32_t skip_ = 0;
+  bool used_ = false;
 };
 
 }  // namespace knell::server

@@ -54,6 +54,7 @@ Server::Server(UniqueFd listening, UniqueFd epoll, UniqueFd spare, const ServerO
       daemon_(daemon) {}
 
 Server::~Server() {
+  if (quiet_) return;
   for (auto& [id, client] : clients_) client->send_bye(0, "knelld is stopping");
 }
 
@@ -72,6 +73,7 @@ Result<std::unique_ptr<Server>> Server::create(UniqueFd listening, const ServerO
 
 void Server::serve() {
   const uint64_t now = clock_.monotonic_ns(), began = thread_cpu_ns();
+  daemon_.save();
   if (accept_again_ns_ != 0 && now >= accept_again_ns_) accept();
   serve_due(now);
   poll_clients(now);
@@ -161,6 +163,7 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
     return scheduler_.done(pick, 0, RequestScheduler::Again::kNo, now_ns);
   Client& client = *found->second;
   const Client::Step step = client.step(now_ns);
+  daemon_.save();
   const uint64_t cost = thread_cpu_ns() - began;
   if (pick.owner != 0) longest_.request_ns = std::max(longest_.request_ns, cost);
   client.waits = step == Client::Step::kMore && !(client.hung_up && client.is_listing());
@@ -252,11 +255,20 @@ void Server::add_client(uint64_t id, UniqueFd socket) {
     return;
   }
   Client& client = **made;
+  if (!poll_client(client)) return;
+  if (handover_ != nullptr) {
+    store(id, client.fd());
+    client.keep_in(&*handover_->state);
+    hub_.touch(const_cast<hub::Listener&>(client.listener()));
+  }
+  clients_.emplace(id, *std::move(made));
+}
+
+bool Server::poll_client(Client& client) {
   epoll_event event{};
   event.events = client.polled = EPOLLIN;
-  event.data.u64 = id;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.fd(), &event) != 0) return;
-  clients_.emplace(id, *std::move(made));
+  event.data.u64 = client.id();
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.fd(), &event) == 0;
 }
 
 void Server::send(Client& client, uint64_t now_ns, Client::Due due) {
@@ -320,6 +332,7 @@ void Server::schedule(Client& client) {
 
 // Clients beyond the time of this turn are scheduled for the next.
 void Server::flush() {
+  daemon_.save();
   const uint64_t now = clock_.monotonic_ns();
   size_t sent = 0;
   bool late = false;
@@ -347,6 +360,7 @@ void Server::remove_gone() {
   for (size_t i = 0; i < kMostGone && !gone_.empty(); ++i) {
     const auto found = clients_.find(gone_.front());
     if (!found->second->drop_queue(kItemsATurn)) break;
+    forget(found->first);
     clients_.erase(found);
     gone_.pop_front();
   }

@@ -14,11 +14,13 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "handover/handover.h"
 #include "hub/hub.h"
 #include "server/connection_from_client.h"
 #include "server/daemon_interface.h"
 #include "server/peer.h"
 #include "server/request_scheduler.h"
+#include "server/saved_clients.h"
 
 namespace knell::server {
 
@@ -44,6 +46,18 @@ class Server {
   void flush();
   // When to call serve() even if fd() is not readable; CLOCK_MONOTONIC, 0: never.
   uint64_t due_ns() const;
+
+  // Keeps in `handover` what the next server needs, from now on; it must outlive the server.
+  void keep_in(handover::Handover& handover);
+  // Takes over the clients of the earlier daemon. Returns the number of those that could not be.
+  size_t restore(handover::Handover& handover, SavedClients& saved);
+  // When the sources have the interest of these clients: serves the requests that were being
+  // served.
+  void resume(const handover::State& state, const SavedClients& saved);
+  // Sends no BYE at the end.
+  void leave_quietly() { quiet_ = true; }
+  // Appends to the state what has changed; `whole`: everything.
+  void save(bool whole);
 
   // Connected clients get the new rate of requests, but keep their scope.
   void set_options(const ServerOptions& options);
@@ -78,6 +92,9 @@ class Server {
   void watch_listening(bool watched);
   void admit(UniqueFd socket);
   void add_client(uint64_t id, UniqueFd socket);
+  bool poll_client(Client& client);
+  void store(uint64_t id, int socket);
+  void forget(uint64_t id);
   void serve_due(uint64_t now_ns);
   void poll_clients(uint64_t now_ns);
   void on_ready(uint64_t id, uint32_t happened, uint64_t now_ns);
@@ -105,6 +122,8 @@ class Server {
   std::set<std::pair<uint64_t, uint64_t>> due_;    // time and client id
   std::unordered_map<uint64_t, uint64_t> due_of_;  // client id to time
   RequestScheduler scheduler_;
+  handover::Handover* handover_ = nullptr;
+  bool quiet_ = false;
   std::deque<uint64_t> gone_;         // still in clients_
   bool has_abandoned_nodes_ = false;  // Hub::remove_abandoned_added() has more to do
   Longest longest_;

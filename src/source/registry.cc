@@ -46,12 +46,15 @@ Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output&
     bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   bpf.load_all = options.load_all;
+  // Events of threads are kept by the connector only.
+  if (options.kept != nullptr && options.kept->socket.empty()) bpf.kept = options.kept;
   return Bpf::create(bpf, wanted, out);
 }
 
 Made open_connector(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
-  return ConnectorSource::create({.buffer_bytes = options.buffer_bytes, .births = options.births},
-                                 wanted, out);
+  return ConnectorSource::create(
+      {.buffer_bytes = options.buffer_bytes, .births = options.births, .kept = options.kept},
+      wanted, out);
 }
 
 Made open_pidfd(const SourceOptions&, const SourceRequest&, Output& out) {

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "process/births.h"
 #include "source/finding.h"
+#include "source/kept.h"
 #include "source/output.h"
 #include "source/source.h"
 
@@ -25,6 +26,10 @@ struct SourceOptions {
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
   bool load_all = false;              // see BpfOptions
+  // Keeps the source for the next process, and takes over that of the earlier one: bpf, and the
+  // connector at raw level. Must
+  // outlive the source.
+  Kept* kept = nullptr;
 };
 
 // A kind of source. Adding one is a row in registry.cc; its name is event::via_name().

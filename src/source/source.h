@@ -174,6 +174,11 @@ class Source {
   // Its table of processes, which also holds the live set (process::LiveSet); nullptr: it has none,
   // and nothing is recoverable.
   virtual process::ProcessTable* table() { return nullptr; }
+  // With SourceOptions::kept: appends to its state what another process needs to go on from here.
+  // `whole`: everything, else what has changed. Call saved() when that is committed: only then the
+  // kernel's buffer is freed of what was drained. Returns whether there is more to drain.
+  virtual void save(bool) {}
+  virtual bool saved() { return false; }
   virtual Capabilities capabilities() const = 0;
   virtual Counters counters() const = 0;
 };

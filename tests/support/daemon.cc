@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,25 +44,49 @@ void Daemon::configure(const std::string& text) {
 }
 
 bool Daemon::start() {
+  return run({knelld_binary(), "--socket", socket_, "--config", folder_.path() + "/knelld.toml"});
+}
+
+bool Daemon::start_supervised() {
+  return run({knelld_binary(), "--supervise", "--socket", socket_, "--config",
+              folder_.path() + "/knelld.toml"});
+}
+
+bool Daemon::run(std::vector<std::string> words) {
   says_ = make_pipe();
-  child_.emplace(Child::spawn(
-      {knelld_binary(), "--socket", socket_, "--config", folder_.path() + "/knelld.toml"},
-      {.in = -1, .out = -1, .err = says_->write.get()}));
+  child_.emplace(Child::spawn(words, {.in = -1, .out = -1, .err = says_->write.get()}));
   says_->write.reset();
-  std::string said;
-  for (const Deadline deadline; said.find("listens on") == std::string::npos;) {
+  return await_log("listens on");
+}
+
+bool Daemon::await_log(const std::string& text) {
+  const size_t from = log_.size();
+  for (const Deadline deadline; log_.find(text, from) == std::string::npos;) {
     pollfd input{.fd = says_->read.get(), .events = POLLIN, .revents = 0};
     char some[512];
     const ssize_t n = ::poll(&input, 1, deadline.left_ms()) > 0
                           ? ::read(says_->read.get(), some, sizeof some)
                           : 0;
     if (n <= 0) {
-      ADD_FAILURE() << "knelld does not listen: " << said;
+      ADD_FAILURE() << "knelld does not log " << text << ": " << log_.substr(from);
       return false;
     }
-    said.append(some, static_cast<size_t>(n));
+    log_.append(some, static_cast<size_t>(n));
   }
   return true;
+}
+
+pid_t Daemon::supervised_pid() const {
+  const std::string self = std::to_string(pid());
+  pid_t child = 0;
+  std::ifstream("/proc/" + self + "/task/" + self + "/children") >> child;
+  return child;
+}
+
+bool Daemon::kill_supervised() {
+  const pid_t pid = supervised_pid();
+  if (pid <= 0 || ::kill(pid, SIGKILL) != 0) return false;
+  return await_log("listens on");
 }
 
 void Daemon::kill() {

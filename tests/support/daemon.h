@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/child.h"
 
@@ -22,14 +23,27 @@ class Daemon {
   void configure(const std::string& text);
   // Waits until it listens; returns false and fails the test when it does not.
   bool start();
-  void kill();  // SIGKILL, and reaped
+  // As start(), with --supervise: the process is the supervisor of a knelld.
+  bool start_supervised();
+  // The knelld that the supervisor runs; 0: none at this moment.
+  pid_t supervised_pid() const;
+  // Kills the supervised knelld by SIGKILL, and waits until the next one listens.
+  bool kill_supervised();
+  // Waits until knelld has logged this text, after what this and start() have read; false fails the
+  // test.
+  bool await_log(const std::string& text);
+  const std::string& log() const { return log_; }  // that was read
+  void kill();                                     // SIGKILL, and reaped
   pid_t pid() const { return child_ ? child_->pid() : 0; }
   const std::string& socket() const { return socket_; }
 
  private:
   TemporaryDirectory folder_;
   std::string socket_;
+  bool run(std::vector<std::string> words);
+
   std::optional<Pipe> says_;
+  std::string log_;
   std::optional<Child> child_;
 };
 

@@ -70,18 +70,49 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
         "outside the container");
   std::string unread;
   const int32_t hierarchy = process::systemd_hierarchy();
-  KNELL_ASSIGN(
-      Programs programs,
-      Programs::load({.exit_ring_bytes = options.exit_ring_bytes,
-                      .event_ring_bytes = options.event_ring_bytes,
-                      .reserve_ring_bytes = options.reserve_ring_bytes,
-                      .unsent_exits = options.unsent_exits,
-                      .hierarchy = hierarchy,
-                      .older_kernel_for_testing = options.older_kernel_for_testing},
-                     programs_for(wanted, hierarchy, options.load_all),
-                     wanted.details == KNELL_DETAILS_FULL ? Programs::Set{Programs::Program::kExec}
-                                                          : Programs::Set{},
-                     log != nullptr ? *log : unread));
+  const Programs::Options loading{
+      .exit_ring_bytes = options.exit_ring_bytes,
+      .event_ring_bytes = options.event_ring_bytes,
+      .reserve_ring_bytes = options.reserve_ring_bytes,
+      .unsent_exits = options.unsent_exits,
+      .hierarchy = hierarchy,
+      .older_kernel_for_testing = options.older_kernel_for_testing,
+      .keeper = options.kept == nullptr ? nullptr : &options.kept->handover.keeper};
+  const Programs::Set needed = programs_for(wanted, hierarchy, options.load_all);
+  if (options.kept != nullptr) {
+    Kept& kept = *options.kept;
+    auto adopted = adopt(loading, needed, options, out);
+    if (adopted) {
+      kept.outcome = Kept::Outcome::kAdopted;
+      KNELL_TRY((*adopted)->set_request(wanted));
+      return adopted;
+    }
+    if (adopted.error().code != ENOENT || !kept.records.empty()) {
+      kept.outcome = Kept::Outcome::kReplaced;
+      kept.why = adopted.error().message();
+    }
+    kept.handover.keeper.drop(Programs::kStored);
+  }
+  KNELL_ASSIGN(Programs programs, Programs::load(loading, needed,
+                                                 wanted.details == KNELL_DETAILS_FULL
+                                                     ? Programs::Set{Programs::Program::kExec}
+                                                     : Programs::Set{},
+                                                 log != nullptr ? *log : unread));
+  KNELL_ASSIGN(auto bpf, make(std::move(programs), options, out));
+  KNELL_TRY(bpf->set_request(wanted));
+  return bpf;
+}
+
+Result<std::unique_ptr<Bpf>> Bpf::adopt(const Programs::Options& options, Programs::Set needed,
+                                        const BpfOptions& bpf, Output& out) {
+  KNELL_ASSIGN(Programs programs, Programs::adopt(options, needed, attached_in(*bpf.kept)));
+  KNELL_ASSIGN(auto adopted, make(std::move(programs), bpf, out));
+  if (!adopted->restore())
+    return say(ESTALE, "the stored programs cannot be used: their reader's state is missing");
+  return adopted;
+}
+
+Result<std::unique_ptr<Bpf>> Bpf::make(Programs programs, const BpfOptions& options, Output& out) {
   const auto fds = programs.rings();
   KNELL_ASSIGN(Ring exits, Ring::map(fds.exits, options.exit_ring_bytes));
   KNELL_ASSIGN(Ring others, Ring::map(fds.others, options.event_ring_bytes));
@@ -95,16 +126,15 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
     return errno_error("watch the ring buffers of events");
   }
   KNELL_ASSIGN(auto proc, process::ProcReader::open());
-  std::unique_ptr<Bpf> bpf(new Bpf(options, std::move(programs),
-                                   {std::move(exits), std::move(others), std::move(reserve)},
-                                   std::move(epoll), std::move(timer), std::move(proc), out));
-  KNELL_TRY(bpf->set_request(wanted));
-  return bpf;
+  return std::unique_ptr<Bpf>(new Bpf(options, std::move(programs),
+                                      {std::move(exits), std::move(others), std::move(reserve)},
+                                      std::move(epoll), std::move(timer), std::move(proc), out));
 }
 
 Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings,
          UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out)
-    : programs_(std::move(programs)),
+    : kept_(options.kept),
+      programs_(std::move(programs)),
       rings_(std::move(rings)),
       unsent_(programs_.unsent()),
       epoll_(std::move(epoll)),

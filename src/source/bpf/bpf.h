@@ -23,6 +23,7 @@
 #include "source/bpf/unsent_exits.h"
 #include "source/bpf/waiting_exits.h"
 #include "source/connector/connector.h"
+#include "source/kept.h"
 #include "source/output.h"
 #include "source/pidfd/pidfd.h"
 #include "source/source.h"
@@ -46,6 +47,7 @@ struct BpfOptions {
   // are loaded when they are asked for, which needs the capabilities of create() again.
   bool load_all = false;
   bool older_kernel_for_testing = false;
+  Kept* kept = nullptr;  // see SourceOptions
 };
 
 // Reports whole processes by tracing programs in the kernel; see bpf.cc. Not thread-safe.
@@ -67,7 +69,7 @@ class Bpf final : public Source, private ThreadEvents {
   [[nodiscard]] Result<bool> scan_under_roots(ScanBudget& budget) override {
     return roots_.scan_under(budget);
   }
-  uint64_t due_ns() const override { return unreported_ == 0 ? 0 : kDueNow; }
+  uint64_t due_ns() const override { return unreported_ == 0 && !restored_ ? 0 : kDueNow; }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   [[nodiscard]] Result<void> check_health() override;
@@ -76,6 +78,8 @@ class Bpf final : public Source, private ThreadEvents {
   process::ProcessTable* table() override { return &table_; }
   Capabilities capabilities() const override;
   Counters counters() const override;
+  void save(bool whole) override;
+  bool saved() override;
 
  private:
   static constexpr size_t kRings = 3;
@@ -112,6 +116,13 @@ class Bpf final : public Source, private ThreadEvents {
   Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> rings, UniqueFd epoll,
       UniqueFd timer, process::ProcReader proc, Output& out);
 
+  struct SavedReader;
+  static Result<std::unique_ptr<Bpf>> adopt(const Programs::Options& options, Programs::Set needed,
+                                            const BpfOptions& bpf, Output& out);
+  static Result<std::unique_ptr<Bpf>> make(Programs programs, const BpfOptions& options,
+                                           Output& out);
+  static Programs::Set attached_in(const Kept& kept);
+  bool restore();
   void name_pid(int32_t pid, bool wanted);
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> set_programs(const SourceRequest& wanted);
@@ -150,6 +161,7 @@ class Bpf final : public Source, private ThreadEvents {
   void release(const WaitingExits::Entry& entry);
   void set_timer();
 
+  Kept* kept_;  // nullptr: nothing is kept
   Programs programs_;
   std::array<Ring, kRings> rings_;
   UnsentExits unsent_;
@@ -178,6 +190,7 @@ class Bpf final : public Source, private ThreadEvents {
   PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
                        // stored_execs.h
   bool stores_execs_ = false;
+  bool restored_ = false;  // and not drained since
 
   std::vector<Item> items_;
   std::vector<Held> held_;

@@ -96,6 +96,7 @@ int on_exit(__u64* ctx) {
   struct task_struct* leader = task->group_leader;
   const struct signal_struct* signal = plainly(leader)->signal;
   if (!last_of_process(leader, signal, ctx)) return 0;
+  if (leader->tgid == heartbeat_pid) __sync_fetch_and_add(&heartbeats, 1);
   const int status = status_of(leader, signal);
   if (!settings.roots && (settings.raw || !wants_exit(status))) return 0;
 

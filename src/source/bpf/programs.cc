@@ -2,18 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/bpf/programs.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <knell_programs.skel.h>
 #include <knell_programs_cast.skel.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -167,6 +173,25 @@ bpf_program* program_of(const knell_programs& skeleton, Programs::Program progra
   return nullptr;
 }
 
+constexpr auto kNotPolled = handover::Keeper::Poll::kNo;
+
+// Of the object: the code and the formats of records and maps.
+uint64_t hash_of(const knell_programs& skeleton) {
+  const auto* bytes = static_cast<const unsigned char*>(skeleton.skeleton->data);
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (size_t i = 0; i < skeleton.skeleton->data_sz; i++) hash = (hash ^ bytes[i]) * 0x100000001b3;
+  return hash;
+}
+
+size_t bss_bytes(const knell_programs& skeleton) {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return (bpf_map__value_size(skeleton.maps.bss) + page - 1) / page * page;
+}
+
+std::unexpected<Error> stale(std::string why) {
+  return say(ESTALE, "the stored programs cannot be used: " + std::move(why));
+}
+
 }  // namespace
 
 Programs::Programs(Programs&& other) noexcept
@@ -174,12 +199,16 @@ Programs::Programs(Programs&& other) noexcept
       loaded_(other.loaded_),
       cast_(other.cast_),
       types_(std::move(other.types_)),
-      links_(std::exchange(other.links_, {})),
+      links_(std::move(other.links_)),
+      adopted_(std::move(other.adopted_)),
+      keeper_(other.keeper_),
+      hash_(other.hash_),
+      adopted_bss_(std::exchange(other.adopted_bss_, nullptr)),
       pids_(std::exchange(other.pids_, nullptr)) {}
 
 Programs::~Programs() {
   if (pids_ != nullptr) ::munmap(pids_, kPidBytes);
-  for (bpf_link* link : links_) bpf_link__destroy(link);  // may be null
+  if (adopted_bss_ != nullptr) ::munmap(adopted_bss_, bss_bytes(maps()));
   for (const Object& object : objects_) knell_programs::destroy(object.skeleton);
 }
 
@@ -208,12 +237,20 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
   bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
   bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
   bpf_map__set_max_entries(maps.maps.unsent, static_cast<__u32>(options.unsent_exits));
+  programs.keeper_ = options.keeper;
+  programs.hash_ = hash_of(maps);
   KNELL_TRY(programs.load_object(*object, log));
-  void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      bpf_map__fd(maps.maps.pids), 0);
-  if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");
-  programs.pids_ = static_cast<std::atomic<uint64_t>*>(pids);
+  KNELL_TRY(programs.map_pids());
+  programs.store_maps();
   return programs;
+}
+
+Result<void> Programs::map_pids() {
+  void* pids = ::mmap(nullptr, kPidBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      bpf_map__fd(maps().maps.pids), 0);
+  if (pids == MAP_FAILED) return errno_error("share a map with the tracing programs");
+  pids_ = static_cast<std::atomic<uint64_t>*>(pids);
+  return {};
 }
 
 Result<void> Programs::load_more(Set programs) {
@@ -238,6 +275,141 @@ Result<void> Programs::load_more(Set programs) {
   return loaded;
 }
 
+// ------------------------------------------------------------------------------ taken over
+
+std::string Programs::name_of(char kind, const char* what) const {
+  std::array<char, 17> hash{};
+  (void)std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(hash_));
+  return std::string(kStored) + hash.data() + '.' + kind + '.' + what;
+}
+
+void Programs::store_maps() {
+  if (keeper_ == nullptr) return;
+  const bpf_object* object = maps().obj;
+  for (bpf_map* map = nullptr; (map = bpf_object__next_map(object, map)) != nullptr;)
+    keeper_->store(name_of('m', bpf_map__name(map)), bpf_map__fd(map), kNotPolled);
+}
+
+Result<Programs> Programs::adopt(const Options& options, Set needed, Set attached) {
+  quieten_libbpf();
+  handover::Keeper& keeper = *options.keeper;
+  if (keeper.names(kStored).empty()) return say(ENOENT, "no programs are stored");
+  std::string log;
+  const KeepLog keep(log);
+  KNELL_ASSIGN(const KernelTypes kernel, read_kernel_types());
+  Programs programs;
+  programs.cast_ = kernel.has_function(kCast);
+  KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
+  programs.keeper_ = &keeper;
+  KNELL_TRY(programs.open_object({}, log));
+  programs.hash_ = hash_of(programs.maps());
+  if (keeper.names(programs.name_of('m', "")).empty()) return stale("they are of another version");
+  KNELL_TRY(programs.adopt_maps(keeper, options));
+  KNELL_TRY(programs.adopt_programs(keeper, needed, attached));
+  KNELL_TRY(programs.check_heartbeat());
+  return programs;
+}
+
+Result<void> Programs::adopt_maps(handover::Keeper& keeper, const Options& options) {
+  const knell_programs& skeleton = maps();
+  const std::pair<bpf_map*, size_t> sizes[] = {{skeleton.maps.exits, options.exit_ring_bytes},
+                                               {skeleton.maps.others, options.event_ring_bytes},
+                                               {skeleton.maps.reserve, options.reserve_ring_bytes},
+                                               {skeleton.maps.unsent, options.unsent_exits}};
+  for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
+  for (bpf_map* map = nullptr; (map = bpf_object__next_map(skeleton.obj, map)) != nullptr;) {
+    const std::string name = bpf_map__name(map);
+    const UniqueFd fd = keeper.take(name_of('m', name.c_str()));
+    if (!fd) return stale("the map " + name + " is missing");
+    bpf_map_info info{};
+    __u32 bytes = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) != 0 || info.type != bpf_map__type(map) ||
+        info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map) ||
+        (bpf_map__max_entries(map) != 0 && info.max_entries != bpf_map__max_entries(map)))
+      return stale("the map " + name + " has another type or size");
+    if (bpf_map__reuse_fd(map, fd.get()) != 0) return errno_error("take over a map");
+  }
+  // libbpf maps the memory of the programs only when it loads them.
+  const __u32 zero = 0;
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.rodata), &zero, skeleton.rodata) != 0)
+    return errno_error("read the settings of the stored programs");
+  void* bss = ::mmap(nullptr, bss_bytes(skeleton), PROT_READ | PROT_WRITE, MAP_SHARED,
+                     bpf_map__fd(skeleton.maps.bss), 0);
+  if (bss == MAP_FAILED) return errno_error("share a map with the tracing programs");
+  adopted_bss_ = bss;
+  objects_.front().skeleton->bss = static_cast<decltype(skeleton.bss)>(bss);
+  if (skeleton.rodata->hierarchy != options.hierarchy)
+    return stale("they report another cgroup hierarchy");
+  return map_pids();
+}
+
+// A program is ours only if it uses no map but ours, and a link only if it is of our program.
+Result<void> Programs::adopt_programs(handover::Keeper& keeper, Set needed, Set attached) {
+  std::vector<__u32> our_maps;
+  for (bpf_map* map = nullptr; (map = bpf_object__next_map(maps().obj, map)) != nullptr;) {
+    bpf_map_info info{};
+    __u32 bytes = sizeof info;
+    if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &bytes) == 0) our_maps.push_back(info.id);
+  }
+  for (size_t i = 0; i < kPrograms; i++) {
+    const auto program = static_cast<Program>(i);
+    const std::string name = bpf_program__name(program_of(maps(), program));
+    UniqueFd fd = keeper.take(name_of('p', name.c_str()));
+    UniqueFd link = keeper.take(name_of('l', name.c_str()));
+    if (!fd && needed.has(program)) return stale("the program " + name + " is missing");
+    if (!link && attached.has(program)) return stale("the link of " + name + " is missing");
+    if (!fd) continue;
+    std::array<__u32, 64> used{};
+    bpf_prog_info info{};
+    info.nr_map_ids = used.size();
+    info.map_ids = reinterpret_cast<uintptr_t>(used.data());
+    __u32 bytes = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) != 0 || info.nr_map_ids > used.size())
+      return stale("the program " + name + " cannot be examined");
+    for (__u32 at = 0; at < info.nr_map_ids; at++)
+      if (std::ranges::find(our_maps, used[at]) == our_maps.end())
+        return stale("the program " + name + " uses maps of another process");
+    if (link) {
+      bpf_link_info of{};
+      bytes = sizeof of;
+      if (bpf_obj_get_info_by_fd(link.get(), &of, &bytes) != 0 || of.prog_id != info.id)
+        return stale("the link of " + name + " is of another program");
+    }
+    adopted_[i] = std::move(fd);
+    links_[i] = std::move(link);
+    loaded_.add(program);
+  }
+  return {};
+}
+
+// A ring may look intact although no program writes to it any more. So a child ends, which a
+// program must count. The count is there when the child can be reaped.
+Result<void> Programs::check_heartbeat() {
+  if (!links_[static_cast<size_t>(Program::kExit)]) return {};
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_error("make a pipe");
+  UniqueFd read(ends[0]), write(ends[1]);
+  auto* bss = maps().bss;
+  volatile auto& pid = bss->heartbeat_pid;
+  volatile auto& count = bss->heartbeats;
+  const uint64_t before = count;
+  const pid_t child = ::fork();
+  if (child < 0) return errno_error("start a process");
+  if (child == 0) {
+    write.reset();
+    char none = 0;
+    ::_exit(::read(read.get(), &none, 1) == 0 ? 0 : 1);
+  }
+  pid = child;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  write.reset();
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid = 0;
+  if (count == before) return stale("they do not run any more");
+  return {};
+}
+
 // Opens another object, of which only `programs` will be loaded.
 Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
   const std::string types = "/proc/self/fd/" + std::to_string(types_.get());
@@ -256,26 +428,46 @@ Result<void> Programs::load_object(Object& object, const std::string& log) {
   if (const int error = knell_programs::load(object.skeleton); error != 0)
     return explain(-error, log);
   loaded_ = loaded_.with(object.programs);
+  if (keeper_ == nullptr) return {};
+  for (size_t i = 0; i < kPrograms; i++) {
+    const auto program = static_cast<Program>(i);
+    if (!object.programs.has(program)) continue;
+    const bpf_program* made = program_of(*object.skeleton, program);
+    keeper_->store(name_of('p', bpf_program__name(made)), bpf_program__fd(made), kNotPolled);
+  }
   return {};
 }
 
-bpf_program* Programs::find(Program program) const {
+int Programs::find(Program program) const {
+  const UniqueFd& adopted = adopted_[static_cast<size_t>(program)];
+  if (adopted) return adopted.get();
   for (const Object& object : objects_)
-    if (object.programs.has(program)) return program_of(*object.skeleton, program);
-  return nullptr;
+    if (object.programs.has(program)) return bpf_program__fd(program_of(*object.skeleton, program));
+  return -1;
 }
 
 Result<void> Programs::attach(Program program, bool on) {
-  bpf_link*& link = links_[static_cast<size_t>(program)];
-  if (on == (link != nullptr)) return {};
+  UniqueFd& link = links_[static_cast<size_t>(program)];
+  if (on == static_cast<bool>(link)) return {};
+  const std::string name =
+      name_of('l', bpf_program__name(program_of(*objects_.front().skeleton, program)));
   if (!on) {
-    bpf_link__destroy(std::exchange(link, nullptr));
+    if (keeper_ != nullptr) keeper_->remove(name);
+    link.reset();
     return {};
   }
   KNELL_TRY(load_more({program}));
-  link = bpf_program__attach_trace(find(program));
-  if (link == nullptr) return errno_error("attach a tracing program");
+  link.reset(bpf_raw_tracepoint_open(nullptr, find(program)));
+  if (!link) return errno_error("attach a tracing program");
+  if (keeper_ != nullptr) keeper_->store(name, link.get(), kNotPolled);
   return {};
+}
+
+Programs::Set Programs::attached() const {
+  Set all;
+  for (size_t i = 0; i < kPrograms; i++)
+    if (links_[i]) all.add(static_cast<Program>(i));
+  return all;
 }
 
 bool Programs::dying_readable() const { return maps().rodata->dying_readable != 0; }
@@ -296,7 +488,7 @@ int Programs::cgroup_paths() const { return bpf_map__fd(maps().maps.cgroup_paths
 int Programs::stored_execs() const { return bpf_map__fd(maps().maps.stored_execs); }
 int Programs::unsent() const { return bpf_map__fd(maps().maps.unsent); }
 
-int Programs::connector() const { return bpf_program__fd(find(Program::kConnector)); }
+int Programs::connector() const { return find(Program::kConnector); }
 int32_t Programs::hierarchy() const { return maps().rodata->hierarchy; }
 
 }  // namespace knell::source

@@ -9,14 +9,15 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "handover/keeper.h"
 #include "source/bpf/record.h"
 
 struct knell_programs;  // of the skeleton
-struct bpf_link;
 struct bpf_map;
 struct bpf_program;
 
@@ -50,6 +51,8 @@ class Programs {
     constexpr Set without(Set other) const { return Set(bits_ & ~other.bits_); }
     constexpr Set with(Set other) const { return Set(bits_ | other.bits_); }
     constexpr bool empty() const { return bits_ == 0; }
+    constexpr uint32_t bits() const { return bits_; }
+    static constexpr Set of_bits(uint32_t bits) { return Set(bits); }
 
    private:
     constexpr explicit Set(uint32_t bits) : bits_(bits) {}
@@ -63,12 +66,20 @@ class Programs {
     // The hierarchy whose cgroups are reported; 0: version 2
     int32_t hierarchy = 0;
     bool older_kernel_for_testing = false;  // act as if dying processes could not be read
+    handover::Keeper* keeper = nullptr;     // stores the descriptors; see adopt()
   };
 
   // Creates the maps and loads `first`, and `older` if dying processes cannot be read. Errors, with
   // an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run the programs;
   // EMFILE; ENOMEM. The messages of libbpf and the kernel's verifier are appended to `log`.
   static Result<Programs> load(const Options& options, Set first, Set older, std::string& log);
+  // Takes over the programs and maps that an earlier process stored with `options.keeper`: a
+  // generation of descriptors, named by the hash of the object. All or nothing: `needed` must be
+  // loaded, and `attached` must be attached. Needs no capability. Errors: ENOENT nothing is stored;
+  // ESTALE what is stored is incomplete, foreign or of another version, or its programs do not run
+  // any more, with an explanation. The caller then drops it; see kStored.
+  static Result<Programs> adopt(const Options& options, Set needed, Set attached);
+  static constexpr std::string_view kStored = "bpf.";  // how the names of descriptors begin
   // Loads more programs; does nothing about those that are loaded already. Errors: as load().
   [[nodiscard]] Result<void> load_more(Set programs);
   Programs(Programs&& other) noexcept;
@@ -78,6 +89,7 @@ class Programs {
   // Attaches (on) or detaches a program; does nothing if it is so already. Loads it first if it is
   // not loaded.
   [[nodiscard]] Result<void> attach(Program program, bool on);
+  Set attached() const;
 
   // Whether the memory of a process can be read as it dies (Linux 6.17 or so).
   bool dying_readable() const;
@@ -112,14 +124,24 @@ class Programs {
   Programs() = default;
   Result<Object*> open_object(Set programs, const std::string& log);
   Result<void> load_object(Object& object, const std::string& log);
-  bpf_program* find(Program program) const;
+  Result<void> map_pids();
+  Result<void> adopt_maps(handover::Keeper& keeper, const Options& options);
+  Result<void> adopt_programs(handover::Keeper& keeper, Set needed, Set attached);
+  Result<void> check_heartbeat();
+  void store_maps();
+  int find(Program program) const;
+  std::string name_of(char kind, const char* what) const;
   knell_programs& maps() const { return *objects_.front().skeleton; }
 
   std::vector<Object> objects_;
   Set loaded_;
   bool cast_ = false;
   UniqueFd types_;  // a file with the types that the programs use, for libbpf
-  std::array<bpf_link*, kPrograms> links_{};
+  std::array<UniqueFd, kPrograms> links_{};
+  std::array<UniqueFd, kPrograms> adopted_{};  // programs that an earlier process loaded
+  handover::Keeper* keeper_ = nullptr;
+  uint64_t hash_ = 0;            // of the object
+  void* adopted_bss_ = nullptr;  // mapped; the memory of the programs that libbpf did not map
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
 

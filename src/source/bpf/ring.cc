@@ -117,6 +117,13 @@ std::optional<std::string_view> Ring::next() {
   return std::nullopt;
 }
 
+bool Ring::seek(uint64_t position) {
+  const uint64_t written = __atomic_load_n(producer_, __ATOMIC_ACQUIRE);
+  if (position - *consumer_ > written - *consumer_) return false;
+  cursor_ = end_ = position;
+  return true;
+}
+
 void Ring::release() { __atomic_store_n(consumer_, cursor_, __ATOMIC_RELEASE); }
 
 bool Ring::empty() const {

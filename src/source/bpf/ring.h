@@ -32,6 +32,11 @@ class Ring {
   // Ends a pass: frees the room of all records that next() returned.
   void release();
 
+  // Up to where next() has read, and to go on from there in another process. False: that is not
+  // between what was released and what was written.
+  uint64_t position() const { return cursor_; }
+  bool seek(uint64_t position);
+
   // After next() returned nullopt: whether records of this pass are left.
   bool stuck() const { return cursor_ != end_; }
   bool broken() const { return broken_; }  // a length was found that cannot be right

@@ -33,6 +33,16 @@ class RootMap {
   uint64_t translate(uint64_t bits) const;
   // The bits of a process, to be translated; nullopt: it is under no root.
   std::optional<uint64_t> bits_of(int32_t pid) const;
+  // For a process that takes over the map.
+  struct Saved {
+    std::array<int32_t, 64> roots;
+    uint64_t forgetting;
+  };
+  Saved save() const { return {roots_, forgetting_}; }
+  void restore(const Saved& saved) {
+    roots_ = saved.roots;
+    forgetting_ = saved.forgetting;
+  }
   // Removes a process that has ended, if the programs do not see its end. `start`: clock ticks
   // since boot.
   void remove_ended(int32_t pid, uint64_t start);

@@ -79,6 +79,7 @@ bool is_readable(int fd) {
 
 Result<Drained> Bpf::drain(size_t bound) {
   if (bound == 0) return held_.empty() && rings_empty() ? Drained::kEmpty : Drained::kMore;
+  restored_ = false;
   take_wakeups();
   report_lost_births();
   report_missing();
@@ -143,7 +144,8 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   }
   waiting_.keep();
   hold_from(next);
-  for (Ring& ring : rings_) ring.release();
+  if (kept_ == nullptr)  // else saved() does
+    for (Ring& ring : rings_) ring.release();
   unsent_.release();
   return !held_.empty() || !rings_empty();
 }

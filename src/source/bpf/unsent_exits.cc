@@ -20,6 +20,7 @@ constexpr size_t kChunk = 256;
 uint64_t UnsentExits::take_all(uint64_t count) {
   if (count == count_) return 0;
   uint64_t left = count - std::exchange(count_, count);
+  taken_ = true;
   std::array<knell_life, kChunk> lives;
   std::array<knell_mark, kChunk> marks;
   uint32_t position = 0;
@@ -41,7 +42,26 @@ uint64_t UnsentExits::take_all(uint64_t count) {
 std::optional<std::string_view> UnsentExits::next(uint64_t until_ns) {
   if (!has_until(until_ns)) return std::nullopt;
   const knell_mark& mark = marks_[at_++];
+  ++returned_;
   return std::string_view(reinterpret_cast<const char*>(&mark), sizeof mark);
+}
+
+UnsentExits::Unsaved UnsentExits::unsaved(bool whole) {
+  const bool anew = std::exchange(taken_, false) || whole;
+  const uint64_t consumed = returned_ - std::exchange(returned_saved_, returned_);
+  if (anew) return {.anew = true, .consumed = 0, .marks = std::span(marks_).subspan(at_)};
+  return {.anew = false, .consumed = consumed, .marks = {}};
+}
+
+void UnsentExits::restore(uint64_t count, bool anew, uint64_t consumed,
+                          std::vector<knell_mark> marks) {
+  count_ = count;
+  if (anew) {
+    marks_ = std::move(marks);
+    at_ = 0;
+  } else {
+    at_ = std::min<size_t>(marks_.size(), at_ + consumed);
+  }
 }
 
 void UnsentExits::release() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,18 @@ class UnsentExits {
     return at_ < marks_.size() && marks_[at_].head.stamp_ns <= until_ns;
   }
   void release();
+
+  // For a process that goes on reading: count() of the last take_all(), and the marks that it took
+  // and next() has not returned. unsaved(): what has changed since the last call; `whole`, or
+  // `anew` in the result: all of them.
+  uint64_t count() const { return count_; }
+  struct Unsaved {
+    bool anew;
+    uint64_t consumed;  // not anew: so many more were returned
+    std::span<const knell_mark> marks;
+  };
+  Unsaved unsaved(bool whole);
+  void restore(uint64_t count, bool anew, uint64_t consumed, std::vector<knell_mark> marks);
   bool empty(uint64_t count) const { return at_ == marks_.size() && count == count_; }
 
  private:
@@ -38,6 +51,8 @@ class UnsentExits {
   uint64_t count_ = 0;             // knell_losses::unsent before the last take_all()
   std::vector<knell_mark> marks_;  // sorted by their stamps
   size_t at_ = 0;                  // index of the mark that next() returns next
+  bool taken_ = false;             // since the last unsaved()
+  uint64_t returned_ = 0, returned_saved_ = 0;
 };
 
 }  // namespace knell::source

@@ -97,7 +97,7 @@ WaitingExits::Entry& WaitingExits::add(int32_t pid, uint64_t start_ns, uint64_t 
   entry.pid = pid;
   entry.start_ns = start_ns;
   entry.stamp_ns = stamp_ns;
-  entry.no_mark = entry.overdue = false;
+  entry.no_mark = entry.overdue = entry.saved = false;
   entry.record = record;
   bytes_ += record.size();
   return entry;
@@ -114,6 +114,7 @@ void WaitingExits::keep() {
     entry.storage.resize((entry.record.size() + 7) / 8);
     std::memcpy(entry.storage.data(), entry.record.data(), entry.record.size());
     entry.record = {reinterpret_cast<const char*>(entry.storage.data()), entry.record.size()};
+    if (saves_) unsaved_.push_back(slot);
   }
   added_.clear();
 }
@@ -134,6 +135,7 @@ WaitingExits::Entry WaitingExits::remove(int32_t pid) {
   free_.push_back(slot);
   Entry entry = std::exchange(slots_[slot], Entry());
   bytes_ -= entry.record.size();
+  if (entry.saved) removed_.emplace_back(entry.pid, entry.start_ns);
   if (entry.overdue) --overdue_;
   if (entry.pidfd) --watched_;
   return entry;
@@ -148,6 +150,7 @@ bool ReportedExits::note(int32_t pid, uint64_t start) {
   auto& cell = cells_[static_cast<uint32_t>(pid) % kCells];  // consecutive pids: no collision
   if (cell == std::pair(pid, start)) return false;
   cell = {pid, start};
+  if (saves_) unsaved_.push_back(cell);
   return true;
 }
 

@@ -32,6 +32,7 @@ class WaitingExits {
     uint64_t start_ns = 0, stamp_ns = 0;
     int32_t pid = 0;
     bool no_mark = false;     // no mark will come
+    bool saved = false;       // unsaved() has passed it
     bool overdue = false;     // the reader checks it until the process has ended
     UniqueFd pidfd;           // pidfd by which the end of the process is noticed; see set_pidfd()
     std::string_view record;  // points into `storage`, or to the argument of add()
@@ -70,6 +71,25 @@ class WaitingExits {
 
   size_t size() const { return slots_of_.size(); }
 
+  // For a process that goes on: visits the entries that were added since the last call, or all of
+  // them. take_removed(): pid and start of those of them that were removed since.
+  template <class F>
+  void unsaved(bool whole, F visit) {
+    if (whole) {
+      unsaved_.clear();
+      for (uint32_t slot = 0; slot < slots_.size(); ++slot) unsaved_.push_back(slot);
+    }
+    for (const uint32_t slot : unsaved_) {
+      Entry& entry = slots_[slot];
+      if (entry.record.empty() || (entry.saved && !whole)) continue;
+      entry.saved = true;
+      visit(entry);
+    }
+    unsaved_.clear();
+    saves_ = true;
+  }
+  std::vector<std::pair<int32_t, uint64_t>> take_removed() { return std::exchange(removed_, {}); }
+
  private:
   using Order = std::deque<std::pair<int32_t, uint64_t>>;  // pid and start; some were removed
   Entry remove(int32_t pid);
@@ -78,6 +98,9 @@ class WaitingExits {
 
   PidMap<uint32_t> slots_of_;
   std::vector<Entry> slots_;
+  std::vector<uint32_t> unsaved_;  // indexes of slots_
+  bool saves_ = false;             // unsaved() is called
+  std::vector<std::pair<int32_t, uint64_t>> removed_;
   std::vector<uint32_t> free_, added_;  // indexes of slots_; some in added_ are free again
   std::vector<std::vector<uint64_t>> spare_;
   Order order_;          // entries that are not overdue, in the order of add()
@@ -93,9 +116,20 @@ class ReportedExits {
   ReportedExits() : cells_(kCells) {}
   // Adds a process. Returns false if it is in the table already.
   bool note(int32_t pid, uint64_t start);
+  // Visits the processes that were added since the last call, or all.
+  template <class F>
+  void unsaved(bool whole, F visit) {
+    const auto& now = whole ? cells_ : unsaved_;
+    for (const auto& [pid, start] : now)
+      if (pid != 0) visit(pid, start);
+    unsaved_.clear();
+    saves_ = true;
+  }
 
  private:
   static constexpr size_t kCells = 4096;
+  std::vector<std::pair<int32_t, uint64_t>> unsaved_;
+  bool saves_ = false;  // unsaved() is called
   std::vector<std::pair<int32_t, uint64_t>> cells_;
 };
 

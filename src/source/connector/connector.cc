@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/connector/connector.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "event/mask.h"
@@ -59,12 +62,16 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
       mask_(normalised(options.wanted)),
       forks_(forks_of(options.wanted)),
       program_(options.program),
+      kept_(options.kept),
+      receiver_(kept_ == nullptr ? nullptr : &kept_->handover.state->intake()),
       last_ns_(clock_.monotonic_ns()),
       healthy_ns_(last_ns_),
       loss_(fd_.get()),
       losable_(mask_) {}
 
 Connector::~Connector() {
+  if (kept_ != nullptr && kept_->leaving) return;
+  if (kept_ != nullptr) kept_->handover.keeper.remove(kept_->socket);
   // Exactly one IGNORE, since the kernel counts this as one listener. What restore_listener_count()
   // added to the kernel's count stays.
   if (subscribed_ && ::getpid() == owner_) {
@@ -72,7 +79,82 @@ Connector::~Connector() {
   }
 }
 
+// As the earlier process left it.
+struct Connector::Saved {
+  uint64_t cycle, consumed;
+  uint64_t overflow_ns, last_ns;
+  uint32_t mask, forks, filtering, drops, losable, mask_held;
+};
+
+void Connector::save() {
+  if (kept_ == nullptr) return;
+  const Saved saved{.cycle = receiver_.cycle(),
+                    .consumed = receiver_.consumed() - (ahead_ ? 1 : 0),
+                    .overflow_ns = overflow_ns_,
+                    .last_ns = last_ns_,
+                    .mask = mask_,
+                    .forks = static_cast<uint32_t>(forks_),
+                    .filtering = static_cast<uint32_t>(filtering_),
+                    .drops = loss_.taken(),
+                    .losable = losable_,
+                    .mask_held = static_cast<uint32_t>(mask_held_)};
+  kept_->handover.state->append(kept_->kind, {reinterpret_cast<const char*>(&saved), sizeof saved});
+}
+
+// The socket is still subscribed, and has queued what happened meanwhile.
+Result<std::unique_ptr<Connector>> Connector::adopt(const ConnectorOptions& options) {
+  Kept& kept = *options.kept;
+  UniqueFd fd = kept.handover.keeper.take(kept.socket);
+  if (!fd) return say(ENOENT, "the socket of the connector is not stored");
+  const auto option = [&](int name) {
+    int value = -1;
+    socklen_t bytes = sizeof value;
+    return ::getsockopt(fd.get(), SOL_SOCKET, name, &value, &bytes) == 0 ? value : -1;
+  };
+  Saved saved{};
+  if (option(SO_DOMAIN) != AF_NETLINK || option(SO_PROTOCOL) != NETLINK_CONNECTOR ||
+      kept.records.empty() || kept.records.back().size() != sizeof saved)
+    return say(ESTALE, "the stored socket is not one of the connector, or has no state");
+  std::memcpy(&saved, kept.records.back().data(), sizeof saved);
+  if (saved.filtering > static_cast<uint32_t>(Filtering::kNone) ||
+      saved.forks > static_cast<uint32_t>(filter::Forks::kOfThreads))
+    return say(ESTALE, "the state of the stored socket is malformed");
+  const Buffer buffer{.bytes = static_cast<uint64_t>(std::max(option(SO_RCVBUF), 0))};
+  std::unique_ptr<Connector> connector(new Connector(std::move(fd), buffer, options));
+  Connector& now = *connector;
+  now.subscribed_ = true;
+  now.home_ = read_environment().namespaces;
+  now.mask_ = saved.mask;
+  now.forks_ = static_cast<filter::Forks>(saved.forks);
+  now.filtering_ = static_cast<Filtering>(saved.filtering);
+  now.losable_ = saved.losable;
+  now.mask_held_ = saved.mask_held != 0;
+  now.overflow_ns_ = saved.overflow_ns;
+  now.last_ns_ = saved.last_ns;
+  now.loss_.restore(saved.drops);
+  now.receiver_.restore(saved.cycle, saved.consumed);
+  KNELL_TRY(now.set_request(options.wanted));
+  return connector;
+}
+
 Result<std::unique_ptr<Connector>> Connector::create(const ConnectorOptions& options) {
+  if (options.kept == nullptr) return open(options);
+  Kept& kept = *options.kept;
+  auto adopted = adopt(options);
+  if (adopted) {
+    kept.outcome = Kept::Outcome::kAdopted;
+    return adopted;
+  }
+  kept.outcome = Kept::Outcome::kReplaced;
+  kept.why = adopted.error().message();
+  kept.handover.keeper.drop(kept.socket);
+  auto opened = open(options);
+  // Not polled: an overflow is EPOLLERR.
+  if (opened) kept.handover.keeper.store(kept.socket, (*opened)->fd(), handover::Keeper::Poll::kNo);
+  return opened;
+}
+
+Result<std::unique_ptr<Connector>> Connector::open(const ConnectorOptions& options) {
   const Environment here = read_environment();
   auto fd = open_connector();
   if (!fd) return obstacle_error(explain(Step::kOpen, fd.error(), here));
@@ -159,6 +241,7 @@ Result<Drained> Connector::drain(ThreadEvents& sink, size_t bound) {
   // loop running.
   for (size_t spent = 0; spent < bound;) {
     if (!look_ahead(spent)) {
+      if (receiver_.full()) return Drained::kMore;
       any = any || spent > 0;
       KNELL_ASSIGN(const bool more, refill());
       if (more) continue;

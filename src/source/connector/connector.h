@@ -18,6 +18,7 @@
 #include "source/connector/loss.h"
 #include "source/connector/receiver.h"
 #include "source/connector/socket.h"
+#include "source/kept.h"
 #include "source/source.h"
 
 namespace knell::source {
@@ -51,6 +52,7 @@ struct ConnectorOptions {
   // Descriptor of a bpf program that is used as the socket's filter; it must outlive the connector.
   // -1: none.
   int program = -1;
+  Kept* kept = nullptr;  // with a name for the socket: see SourceOptions
 };
 
 // A subscription to the kernel's process events connector, whose events are of threads; see
@@ -72,6 +74,10 @@ class Connector {
   [[nodiscard]] Result<void> check_health();
   Capabilities capabilities() const;
   Counters counters() const;
+  // Whether drain() has something to do although fd() is not readable.
+  bool has_received() const { return ahead_ || receiver_.has_received(); }
+  void save();
+  void saved() { receiver_.saved(); }
 
   Filtering filtering() const { return filtering_; }
   const Buffer& buffer() const { return buffer_; }
@@ -83,7 +89,10 @@ class Connector {
     uint64_t from_ns = 0;
   };
 
+  struct Saved;
   Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options);
+  static Result<std::unique_ptr<Connector>> adopt(const ConnectorOptions& options);
+  static Result<std::unique_ptr<Connector>> open(const ConnectorOptions& options);
   Result<void> connect(const Environment& here, const ConnectorProbe& probe, Filtering best);
   Result<void> ask_kernel();
   Result<void> filter_nothing();
@@ -105,6 +114,7 @@ class Connector {
   filter::Forks forks_;
   int program_;
   bool subscribed_ = false;
+  Kept* kept_;  // nullptr: nothing is kept
 
   Receiver receiver_;
   std::optional<event::Raw> ahead_;  // the next event: read from the socket, not passed on yet

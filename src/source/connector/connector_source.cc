@@ -84,6 +84,7 @@ Result<void> ConnectorSource::start(const ConnectorSourceOptions& options,
   asked_ = thread_request(wanted);
   ConnectorOptions connector;
   connector.wanted = asked_;
+  if (options.kept != nullptr && !options.kept->socket.empty()) connector.kept = options.kept;
   if (options.buffer_bytes != 0) connector.buffer_bytes = options.buffer_bytes;
   KNELL_ASSIGN(connector_, Connector::create(connector));
   epoll_event event{};
@@ -116,7 +117,9 @@ Result<void> ConnectorSource::add_pid(int32_t pid, uint64_t start) {
   return {};
 }
 
-uint64_t ConnectorSource::due_ns() const { return follows_dead_ ? 1 : assembler_->due_ns(); }
+uint64_t ConnectorSource::due_ns() const {
+  return follows_dead_ || connector_->has_received() ? kDueNow : assembler_->due_ns();
+}
 
 // ----------------------------------------------------------------------------------------- reading
 

@@ -19,6 +19,7 @@ namespace knell::source {
 struct ConnectorSourceOptions {
   size_t buffer_bytes = 0;            // 0: kDefaultBufferBytes
   process::Births* births = nullptr;  // see AssemblerOptions
+  Kept* kept = nullptr;               // see SourceOptions
 };
 
 // The thread-level events that are needed to make the wanted events.
@@ -48,6 +49,11 @@ class ConnectorSource final : public Source, private ThreadEvents {
   process::ProcessTable* table() override { return &assembler_->table(); }
   Capabilities capabilities() const override { return connector_->capabilities(); }
   Counters counters() const override;
+  void save(bool) override { connector_->save(); }
+  bool saved() override {
+    connector_->saved();
+    return false;
+  }
 
  private:
   ConnectorSource(Output& out, process::ProcReader proc, UniqueFd epoll);

@@ -15,6 +15,9 @@ class LossCounter {
   uint64_t pending() const { return static_cast<uint32_t>(drops() - taken_); }
   // As pending(), and counts these drops as taken.
   uint64_t take();
+  // For a process that goes on with the socket.
+  uint32_t taken() const { return taken_; }
+  void restore(uint32_t taken) { taken_ = taken; }
   uint64_t total() const { return total_; }  // sum of all results of take()
 
  private:

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "event/raw.h"
+#include "handover/state.h"
 
 namespace knell::source {
 
@@ -25,7 +26,8 @@ class Receiver {
     kBroken     // another error, in errno
   };
 
-  Receiver();
+  // `kept`: where to store the datagrams, until saved(); nullptr: until the next fill().
+  explicit Receiver(handover::Intake* kept = nullptr);
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
@@ -39,18 +41,43 @@ class Receiver {
   // batch is finished, call fill().
   std::optional<event::Raw> next();
 
+  // With `kept`: no further fill() is possible before saved(). consumed(): how many datagrams of
+  // this cycle next() has passed. saved(): what these led to is committed.
+  bool full() const {
+    return kept_ != nullptr && next_ == count_ && count_ + kBatch > kept_->kSlots;
+  }
+  uint64_t cycle() const { return kept_->cycle; }
+  uint64_t consumed() const { return next_; }
+  bool has_received() const { return next_ != count_; }
+  void saved();
+  // Goes on with what an earlier process had received.
+  void restore(uint64_t cycle, uint64_t consumed);
+
  private:
   // Measured: batches of 8, 32 and 64 cost the same, 2-4 % less than one recvfrom() for each event;
   // and a single event costs one call, not two.
   static constexpr size_t kBatch = 32;
-  static constexpr size_t kRoom =
-      128;  // longer than an event (76 bytes), so that a longer datagram is detected
+  // Longer than an event (76 bytes), so that a longer datagram is detected
+  static constexpr size_t kRoom = handover::Intake::kRoom;
+  static_assert(sizeof(sockaddr_nl) <= handover::Intake::kAddress);
 
-  std::array<mmsghdr, kBatch> headers_{};
+  struct Batch {
+    std::array<mmsghdr, kBatch> headers{};
+    std::array<std::array<std::byte, handover::Intake::kAddress>, kBatch> senders{};
+    std::array<std::array<std::byte, kRoom>, kBatch> bytes{};
+  };
+  mmsghdr& header(size_t i) { return kept_ != nullptr ? kept_->headers[i] : own_.headers[i]; }
+  std::byte* sender(size_t i) {
+    return kept_ != nullptr ? kept_->senders[i].data() : own_.senders[i].data();
+  }
+  std::byte* bytes(size_t i) {
+    return kept_ != nullptr ? kept_->bytes[i].data() : own_.bytes[i].data();
+  }
+
+  handover::Intake* kept_;
+  Batch own_;
   std::array<iovec, kBatch> vectors_{};
-  std::array<sockaddr_nl, kBatch> senders_{};
-  std::array<std::array<std::byte, kRoom>, kBatch> bytes_{};
-  size_t next_ = 0, count_ = 0;
+  size_t next_ = 0, count_ = 0;  // indexes of slots
   bool emptied_ = false;
 };
 

@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// All or nothing: the programs, the clients and the state belong together. What cannot be used is
+// dropped from the store.
+#include "daemon/restart.h"
+
+#include <sys/stat.h>
+
+#include "base/boot_id.h"
+#include "daemon/log.h"
+
+namespace knell::daemon {
+namespace {
+
+constexpr const char* kState = "state";
+// Beside the queues: clients, held records, and what is written between two snapshots. Chosen, not
+// measured; memory is taken as it is used.
+constexpr size_t kBeside = size_t{128} << 20;
+
+// Changes with every change of the formats of records; the kernel's records have a hash of their
+// own.
+constexpr uint64_t kFormats = 1;
+
+handover::State::Identity identity_here() {
+  struct stat ns{};
+  if (::stat("/proc/self/ns/pid", &ns) != 0) ns.st_ino = 0;
+  return {.boot = boot_id(), .pid_ns = ns.st_ino, .build = kFormats};
+}
+
+bool is_whole(std::string_view record) {
+  uint64_t whole = 0;
+  if (record.size() < sizeof whole) return false;
+  record.copy(reinterpret_cast<char*>(&whole), sizeof whole);
+  return whole != 0;
+}
+
+}  // namespace
+
+Restart Restart::begin(handover::Handover& handover, const Config& config) {
+  Restart restart(handover);
+  if (!handover.keeper.stores()) return restart;
+  const handover::State::Identity identity = identity_here();
+  restart.any_ = handover.keeper.has(kState) || !handover.keeper.names("client.").empty() ||
+                 !handover.keeper.names("bpf.").empty();
+  if (restart.any_) {
+    if (auto adopted = restart.adopt(identity); adopted)
+      return restart;
+    else
+      restart.unusable_ = adopted.error().message();
+    restart.clients_ = {};
+    restart.processes_.records.clear();
+    restart.threads_.records.clear();
+    restart.numbers_.clear();
+    handover.state.reset();
+    for (const char* stored : {kState, "client.", "bpf.", "netlink."}) handover.keeper.drop(stored);
+  }
+  auto made = handover::State::create(identity, 2 * config.limits.memory_bytes + kBeside);
+  if (!made) {
+    log_warning("{}; a restart of knelld will lose events", made.error().message());
+    return restart;
+  }
+  handover.state = *std::move(made);
+  handover.keeper.store(kState, handover.state->fd(), handover::Keeper::Poll::kNo);
+  return restart;
+}
+
+Result<void> Restart::adopt(const handover::State::Identity& identity) {
+  UniqueFd fd = handover_->keeper.take(kState);
+  if (!fd) return say(ESTALE, "the state of the earlier knelld is missing");
+  KNELL_ASSIGN(handover_->state, handover::State::adopt(std::move(fd), identity));
+  return read();
+}
+
+Result<void> Restart::read() {
+  const handover::State& state = *handover_->state;
+  Result<void> applied;
+  KNELL_TRY(state.read([&](uint32_t kind, std::string_view payload) {
+    if (kind == kNumbers) numbers_ = payload;
+    if (kind == kThreads) threads_.records.assign(1, std::string(payload));
+    if (kind == kProcesses) {
+      if (is_whole(payload)) processes_.records.clear();
+      processes_.records.emplace_back(payload);
+    }
+    if (applied) applied = clients_.apply(state, kind, payload);
+  }));
+  KNELL_TRY(applied);
+  return clients_.finish(state);
+}
+
+void Restart::finish(size_t clients, size_t failed_clients, bool bpf, bool threads) {
+  if (!bpf) handover_->keeper.drop("bpf.");
+  if (!any_) return;
+  using Outcome = source::Kept::Outcome;
+  Report report;
+  report.clients = clients;
+  report.failed_clients = failed_clients;
+  report.lost = !bpf || processes_.outcome != Outcome::kAdopted;
+  report.lost_threads = threads && threads_.outcome != Outcome::kAdopted;
+  if (!unusable_.empty())
+    report.text = unusable_ + "; clients have to connect again";
+  else if (!bpf)
+    report.text = "the source of events is not bpf, so the events of the meantime were lost";
+  else if (report.lost)
+    report.text = processes_.why.empty() ? "the tracing programs were not stored" : processes_.why;
+  else
+    report.text = "the tracing programs and their events were taken over";
+  if (report.lost_threads) report.text += "; events of threads were lost: " + threads_.why;
+  const LogLevel level = report.lost || report.lost_threads || failed_clients != 0
+                             ? LogLevel::kWarning
+                             : LogLevel::kInfo;
+  log_at(level, "restarted: {}; {} clients stay connected, {} could not", report.text, clients,
+         failed_clients);
+  report_ = std::move(report);
+}
+
+void Restart::forget() {
+  clients_ = {};
+  processes_.records = {};
+  threads_.records = {};
+  numbers_ = {};
+}
+
+}  // namespace knell::daemon

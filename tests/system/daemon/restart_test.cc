@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// knelld is killed and started again by its supervisor, while processes live and die. The clients
+// keep their connections, and each event reaches them once.
+#include <gtest/gtest.h>
+#include <knell/cn_proc.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "base/unique_fd.h"
+#include "event/cn_message.h"
+#include "support/child.h"
+#include "support/daemon.h"
+#include "support/needs.h"
+#include "wire_listener.h"
+
+namespace knell::test {
+namespace {
+
+class Restart : public testing::Test {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knelld());
+    KNELL_NEEDS(lacks_bpf());
+    ASSERT_TRUE(daemon_.start_supervised());
+  }
+  bool said(const std::string& text) const { return daemon_.log().find(text) != std::string::npos; }
+
+  Daemon daemon_;
+};
+
+// An unmodified client of the connector, which wants all events. It checks the sequence numbers of
+// each CPU: a gap would be a loss.
+class CompatClient {
+ public:
+  explicit CompatClient(const std::string& path)
+      : socket_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    struct {
+      nlmsghdr header;
+      knell_cn_msg message;
+      uint32_t op;
+    } __attribute__((packed)) request{};
+    request.header = {.nlmsg_len = sizeof request,
+                      .nlmsg_type = NLMSG_DONE,
+                      .nlmsg_flags = 0,
+                      .nlmsg_seq = 0,
+                      .nlmsg_pid = 0};
+    request.message.idx = KNELL_CN_IDX_PROC;
+    request.message.val = KNELL_CN_VAL_PROC;
+    request.message.len = sizeof request.op;
+    request.op = KNELL_MCAST_LISTEN;
+    EXPECT_EQ(::send(socket_.get(), &request, sizeof request, 0), ssize_t{sizeof request});
+  }
+
+  // Reads what has arrived, and waits up to `wait_ms` for it; false: nothing came.
+  bool take(int wait_ms = 0) {
+    pollfd input{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&input, 1, wait_ms) <= 0) return false;
+    std::array<std::byte, 256> bytes;
+    ssize_t n = 0;
+    while ((n = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0) {
+      const auto raw = event::decode(std::span(bytes).first(static_cast<size_t>(n)));
+      if (!raw) {
+        ADD_FAILURE() << "a datagram of " << n << " bytes";
+        continue;
+      }
+      const auto [next, first] = next_.try_emplace(raw->cpu, raw->seq);
+      if (!first && next->second != raw->seq) ++gaps_;
+      next->second = raw->seq + 1;
+      if (raw->what != KNELL_EVENT_NONE) take_event(*raw);
+    }
+    EXPECT_NE(n, 0) << "the connection is closed";
+    return true;
+  }
+  // How often each of these processes was born and died.
+  std::map<pid_t, std::pair<int, int>> counts() const { return counts_; }
+  int gaps() const { return gaps_; }
+
+ private:
+  void take_event(const event::Raw& raw) {
+    if (raw.what == KNELL_EVENT_FORK && raw.pid == raw.tid) ++counts_[raw.pid].first;
+    if (raw.what == KNELL_EVENT_EXIT && raw.pid == raw.tid) ++counts_[raw.pid].second;
+  }
+
+  UniqueFd socket_;
+  std::map<uint32_t, uint32_t> next_;  // by CPU
+  std::map<pid_t, std::pair<int, int>> counts_;
+  int gaps_ = 0;
+};
+
+constexpr const char* kTakenOver = "the tracing programs and their events were taken over";
+
+TEST_F(Restart, KeepsClientsAndEvents) {
+  WireListener listener(daemon_.socket(), lives());
+  const auto before = live_and_die(10);
+  ASSERT_TRUE(daemon_.kill_supervised());
+  const auto after = live_and_die(10);
+  ASSERT_TRUE(listener.take_life(sentinel()));
+  EXPECT_EQ(listener.keys_of(before), keys_of(before));
+  EXPECT_EQ(listener.keys_of(after), keys_of(after));
+  EXPECT_FALSE(listener.over());
+  EXPECT_EQ(listener.lost(), 0U);
+  EXPECT_TRUE(said(kTakenOver)) << daemon_.log();
+}
+
+// What happens while no daemon runs stays in the kernel.
+TEST_F(Restart, ReportsWhatHappenedMeanwhile) {
+  WireListener listener(daemon_.socket(), lives());
+  const pid_t knelld = daemon_.supervised_pid();
+  // The supervisor starts no other one while it is stopped.
+  ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+  ASSERT_EQ(::kill(knelld, SIGKILL), 0);
+  const auto meanwhile = live_and_die(200);
+  ASSERT_EQ(::kill(daemon_.pid(), SIGCONT), 0);
+  ASSERT_TRUE(daemon_.await_log("listens on"));
+  ASSERT_TRUE(listener.take_life(sentinel()));
+  EXPECT_EQ(listener.keys_of(meanwhile), keys_of(meanwhile));
+  EXPECT_EQ(listener.lost(), 0U);
+}
+
+// One client reads at once, another one when all is over: its events are in its queue all the time.
+TEST_F(Restart, LosesAndRepeatsNothingInAStorm) {
+  // A start takes seconds in an emulated machine.
+  const int kills_wanted = in_vm() ? 3 : 20;
+  constexpr int kBetweenKills = 60;
+  WireListener prompt(daemon_.socket(), lives());
+  WireListener late(daemon_.socket(), lives(KNELL_EVENT_EXIT));
+  CompatClient compat(daemon_.socket());
+  ASSERT_TRUE(compat.take(60'000));  // the ack
+  std::atomic<int> died = 0, kills = 0;
+  std::thread killer([&] {
+    for (int next = 100; kills < kills_wanted; next = died + kBetweenKills + 7 * kills) {
+      for (int now = died; now < next; now = died) died.wait(now);
+      if (!daemon_.kill_supervised()) break;
+      ++kills;
+    }
+    kills = kills_wanted;
+  });
+  std::vector<Life> all;
+  while (kills < kills_wanted) {
+    const auto some = live_and_die(10);
+    all.insert(all.end(), some.begin(), some.end());
+    died += 10;
+    died.notify_one();
+    prompt.take();
+    compat.take();
+  }
+  killer.join();
+  const Life last = sentinel();
+  ASSERT_TRUE(prompt.take_life(last));
+  ASSERT_TRUE(late.take_until([&] { return !late.keys_of(std::vector{last}).empty(); }));
+  EXPECT_EQ(prompt.keys_of(all), keys_of(all));
+  Keys exits = keys_of(all);
+  std::erase_if(exits, [](const auto& one) { return std::get<1>(one.first) != KNELL_EVENT_EXIT; });
+  EXPECT_EQ(late.keys_of(all), exits);
+  EXPECT_EQ(prompt.lost() + late.lost(), 0U);
+  EXPECT_FALSE(said("were lost")) << daemon_.log();
+  while (compat.counts()[last.pid].second == 0) ASSERT_TRUE(compat.take(60'000));
+  EXPECT_EQ(compat.gaps(), 0);
+  const auto counts = compat.counts();
+  for (const Life& life : all) {
+    const auto found = counts.find(life.pid);
+    ASSERT_NE(found, counts.end()) << life.pid;
+    EXPECT_EQ(found->second, std::pair(1, 1)) << life.pid;
+  }
+}
+
+}  // namespace
+}  // namespace knell::test

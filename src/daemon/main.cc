@@ -125,7 +125,7 @@ Result<void> Process::open(const Config& config) {
   if (const auto made = make_journal_folder(config.journal, become); !made)
     log_warning("journal: {}", made.error().message());
   KNELL_TRY(drop_privileges(become));
-  daemon_->start_journal();
+  KNELL_TRY(daemon_->start_journal());
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};
 }

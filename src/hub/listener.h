@@ -25,6 +25,9 @@ class Listener {
   const Users::Account& account() const { return *account_; }
   // Whether a listener to datagrams gets a message when it loses some.
   void set_overruns(bool wanted) { overruns_ = wanted; }
+  // A durable listener gets its events from the journal: the hub knows what it wants, but queues no
+  // events for it.
+  void set_durable(bool durable) { durable_ = durable; }
   // As given to Hub::connect(); the hub does not use it.
   void* owner() const { return owner_; }
 
@@ -43,6 +46,7 @@ class Listener {
   Users::Claim claim_;          // of its subscription
   size_t preparing_bytes_ = 0;  // see Hub::prepare_answer()
   bool overruns_ = false;
+  bool durable_ = false;
   bool fresh_ = false;  // in Hub::fresh_
 };
 

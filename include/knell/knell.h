@@ -113,6 +113,13 @@ enum knell_via {
 #define KNELL_LATENCY_NONE (-1)           // no delay
 
 // Members that are 0 have their defaults; `size` must be set.
+// Where a durable listener begins, if it has no cursor.
+enum knell_from {
+  KNELL_FROM_ACKNOWLEDGED = 0,  // after the last acknowledged event; a new name: the next event
+  KNELL_FROM_OLDEST = 1,        // the oldest event in the journal
+  KNELL_FROM_NEWEST = 2         // the next event
+};
+
 struct knell_options {
   size_t size;       // sizeof(struct knell_options)
   uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are cleared, then 0 means all, as in the
@@ -135,8 +142,15 @@ struct knell_options {
                       // KNELL_FLAG_RECOVERED. Over the connector this requests forks and all
                       // exits from the kernel, unless only_added is 1. Level process only
   uint32_t reserved;  // must be 0
+  // Not NULL: the name of a durable listener, see knell_ack(). Needs knelld, level process, and
+  // only_added 0; `recover` is 1. 1 to 64 letters, digits or characters of "._@-".
+  const char* durable;
+  // The other members are for durable listeners only.
+  const char* cursor;    // begin after the event with this cursor; NULL: as `from` says
+  uint32_t from;         // enum knell_from
+  uint32_t max_unacked;  // the most events returned and not acknowledged, up to 16384; 0: 1024
 };
-#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 // -----------------------------------------------------------------------------------------------------
 // events
@@ -195,6 +209,9 @@ enum knell_cause {
 #define KNELL_FLAG_NOT_FOLLOWED \
   (UINT32_C(1) << 4)  // exec, via ptrace: the program uses ptrace(2) itself, so no events of this
                       // process and of those that it forks follow; a lost event comes next
+#define KNELL_FLAG_REDELIVERED \
+  (UINT32_C(1) << 5)  // of a durable listener: the event may have been returned before, by an
+                      // earlier connection, and was not acknowledged
 
 // One event. Fields that do not belong to its type are 0. docs and JSON use the same names.
 struct knell_event {
@@ -256,6 +273,9 @@ struct knell_event {
     uint64_t ago_ns;                        // time from the signal to the exit
   } last_signal;
   struct knell_string tty;  // controlling terminal: "pts/3", "ttyS0"; NULL: none, or unknown
+  // Of a durable listener and of a journal: the place of the event in the journal, for
+  // knell_options.cursor. Opaque text.
+  struct knell_string cursor;
 };
 
 // -------------------------------------------------------------------------------------------------
@@ -320,6 +340,39 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 // connection for good, and knell_explain() has its reason.
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
+
+// A durable listener has a name, which knelld stores with its mask and predicates. Its events come
+// from the journal: an event is returned until it is acknowledged, also when this program or knelld
+// was killed meanwhile. The name belongs to the real uid of the program that made it; one process
+// can use it at a time. It is removed when it was not used for 30 days.
+//
+// Predicates and mask replace those that are stored, with the first knell_read() or knell_ack(),
+// which also reports errors of knell_open(): -EBUSY the name is in use; -EDQUOT, -EUSERS too many
+// names; -ESTALE `cursor` is of another journal; -ERANGE it is of a later event; -EOPNOTSUPP knelld
+// has no journal or is older, or this program is in another pid namespace; -EIO the journal cannot
+// be written. `under` can only be excluded.
+//
+// Events are returned in the order of the journal, each once for a connection to knelld. At most
+// max_unacked are returned without being acknowledged; then no more come. After the library has
+// connected again, the events that were not acknowledged come again, with KNELL_FLAG_REDELIVERED.
+// Events that the journal no longer has are reported as lost, with their exact number where
+// KNELL_FLAG_EXACT says so.
+
+// Acknowledges the event and all events that were returned before it: they do not come again. Does
+// not wait; the acknowledgement is sent at the latest with the next knell_read() or knell_close().
+// An event whose acknowledgement was not committed when knelld was killed can come again, but not
+// in this handle. `event` NULL: waits, some seconds at most, until all acknowledgements are
+// committed; then they survive what [journal] sync in knelld.toml(5) says. Errors: -EINVAL the
+// listener is not durable; with NULL those above, and -ETIMEDOUT, -ECONNRESET knelld is away: they
+// are sent later.
+KNELL_API int knell_ack(struct knell_listener* k, const struct knell_event* event);
+// Counts an event that the program could not handle, for `knell status`. Does not acknowledge it.
+// Errors: -EINVAL the listener is not durable.
+KNELL_API int knell_mark_failed(struct knell_listener* k, const struct knell_event* event);
+// Removes a durable listener of knelld that no process uses, of this user, or for root of the user
+// `owner`, if that is not -1. Errors: -EINVAL; -ENOENT there is no such name; -EBUSY it is in use;
+// -EPERM; those of the connection to knelld.
+KNELL_API int knell_remove_durable(const char* name, int64_t owner);
 
 enum knell_daemon {
   KNELL_DAEMON_NONE = 0,  // the listener does not use the daemon

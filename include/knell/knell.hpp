@@ -253,6 +253,11 @@ inline std::string status(std::error_code& error) {
   }
 }
 
+// Removes a durable listener of this user, or for root of the user `owner`.
+[[nodiscard]] inline std::error_code remove_durable(const std::string& name, int64_t owner = -1) {
+  return internal::code(knell_remove_durable(name.c_str(), owner));
+}
+
 struct Finding {
   knell_finding_level level;
   std::string subject, text;
@@ -401,6 +406,15 @@ class Listener {
   }
   [[nodiscard]] std::error_code set_events(uint32_t mask) {
     return internal::code(knell_set_events(get(), mask));
+  }
+  // Of a durable listener: the event and all before it are done.
+  [[nodiscard]] std::error_code ack(const knell_event& event) {
+    return internal::code(knell_ack(get(), &event));
+  }
+  // Waits until all acknowledgements are committed.
+  [[nodiscard]] std::error_code flush_acks() { return internal::code(knell_ack(get(), nullptr)); }
+  [[nodiscard]] std::error_code mark_failed(const knell_event& event) {
+    return internal::code(knell_mark_failed(get(), &event));
   }
   // Calls visit(event) for each process that is alive now and matches the predicates. What it
   // throws is thrown on, and ends the snapshot.

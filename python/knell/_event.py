@@ -60,7 +60,7 @@ class Event(_Fields):
         "parent_comm", "args_truncated", "uid", "gid", "cgroup", "unit", "container_id", "recovered",
         "wait_status", "exit_code", "signal", "core_dumped", "duration_ns", "child_id", "child_pid",
         "child_tid", "ruid", "euid", "rgid", "egid", "tracer_pid", "new_comm", "count", "exact",
-        "types", "from", "until", "ancestry")
+        "types", "from", "until", "ancestry", "cursor", "redelivered")
 
     def __init__(self, fields):
         """`fields`: the object of a line of `knell watch -o json`."""

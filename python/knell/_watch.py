@@ -24,8 +24,10 @@ class Watch:
 
     _BATCH = 64
 
-    def __init__(self, handle):
+    def __init__(self, handle, durable=False):
         self._handle = ffi.gc(handle, lib.knell_close)
+        self._durable = durable
+        self._cursor = None  # durable: of the last event that was handed out
         self._buffer = ffi.new("const struct knell_event *[]", self._BATCH)
         self._read = collections.deque()
 
@@ -87,9 +89,36 @@ class Watch:
         """For an event loop: when it is readable, call read()."""
         return check(lib.knell_fd(self._open()))
 
+    def ack(self, event=None):
+        """Of a durable listener: `event` and all before it are done. None: waits until all
+        acknowledgements are committed. Iterating acknowledges an event when the next one is asked
+        for, and read() the events that the call before returned."""
+        if event is None:
+            return check(lib.knell_ack(self._open(), ffi.NULL))
+        if event.cursor is None:
+            return
+        cursor = ffi.new("char[]", event.cursor.encode())
+        made = ffi.new("struct knell_event *")
+        made.size = ffi.sizeof("struct knell_event")
+        made.cursor.data, made.cursor.size = cursor, len(cursor) - 1
+        check(lib.knell_ack(self._open(), made))
+
+    def _done(self):
+        """The caller asks for more, so it is done with what it has."""
+        event, self._cursor = self._cursor, None
+        if event is not None and self._handle is not None:
+            self.ack(event)
+
+    def _hand_out(self):
+        event = self._read.popleft()
+        if self._durable:
+            self._cursor = event
+        return event
+
     def read(self):
         """The events that are there now: a list, which may be empty. Never waits. EOFError: the
         recording has ended."""
+        self._done()
         events = list(self._read)
         self._read.clear()
         try:
@@ -99,10 +128,13 @@ class Watch:
                 raise
         events.extend(self._read)
         self._read.clear()
+        if self._durable and events:
+            self._cursor = events[-1]
         return events
 
     def next(self, timeout=None):
         """Waits for an event, at most `timeout` seconds. TimeoutExpired: none came."""
+        self._done()
         deadline = None if timeout is None else time.monotonic() + timeout
         poll = None
         while not self._read:
@@ -115,7 +147,7 @@ class Watch:
             left = None if deadline is None else max(0, deadline - time.monotonic())
             if not poll.poll(None if left is None else left * 1000) and left == 0:
                 raise TimeoutExpired(errno.ETIMEDOUT, "no event before the timeout")
-        return self._read.popleft()
+        return self._hand_out()
 
     def __iter__(self):
         return self
@@ -130,6 +162,7 @@ class Watch:
         return self
 
     async def __anext__(self):
+        self._done()
         try:
             while not self._read:
                 self._take()
@@ -137,7 +170,7 @@ class Watch:
                     await self._readable()
         except EOFError:
             raise StopAsyncIteration from None
-        return self._read.popleft()
+        return self._hand_out()
 
     def _take(self):
         count = lib.knell_read(self._open(), self._buffer, self._BATCH)
@@ -175,20 +208,29 @@ class Watch:
         return Stats(*(getattr(stats, name) for name in _MEMBERS))
 
 
-def _opened(function, *arguments):
+def _opened(function, *arguments, durable=False):
     handle = ffi.new("struct knell_listener **")
     check(function(*arguments, handle))
-    return Watch(handle[0])
+    return Watch(handle[0], durable)
+
+
+_FROM = {"acknowledged": lib.KNELL_FROM_ACKNOWLEDGED, "oldest": lib.KNELL_FROM_OLDEST,
+         "newest": lib.KNELL_FROM_NEWEST}
 
 
 def watch(events="exec,exit", *, only_added=False, threads=False, details="full", via="auto",
-          latency=0.001, args_bytes=0, buffer_bytes=0, **predicates):
+          latency=0.001, args_bytes=0, buffer_bytes=0, durable=None, start="acknowledged",
+          max_unacked=0, **predicates):
     """Listens to events of processes from now on.
 
     events: names as for `knell watch -e`. only_added: only of processes given to add(). threads: the
     kernel's events of threads. details: "full", "names" or "status". via: "auto", "daemon", "bpf",
     "connector" or "pidfd". latency: how long events may be delayed so that several are read at once,
     in seconds. Predicates: see Watch.match().
+
+    durable: the name of a durable listener: knelld stores its events until they are acknowledged, see
+    Watch.ack(). start: where it begins: "acknowledged", "oldest", "newest", or a cursor of an event.
+    max_unacked: the most events without an acknowledgement.
     """
     options = ffi.new("struct knell_options *")
     options.size = ffi.sizeof("struct knell_options")
@@ -200,7 +242,18 @@ def watch(events="exec,exit", *, only_added=False, threads=False, details="full"
     options.only_added = only_added
     options.args_bytes = args_bytes
     options.buffer_bytes = buffer_bytes
-    return _with_predicates(_opened(lib.knell_open, options), predicates)
+    options.max_unacked = max_unacked
+    texts = []  # as long as the options
+    if durable is not None:
+        texts.append(ffi.new("char[]", os.fsencode(durable)))
+        options.durable = texts[-1]
+        if start in _FROM:
+            setattr(options, "from", _FROM[start])
+        else:
+            texts.append(ffi.new("char[]", start.encode()))
+            options.cursor = texts[-1]
+    opened = _opened(lib.knell_open, options, durable=durable is not None)
+    return _with_predicates(opened, predicates)
 
 
 def replay(path, events="all", *, only_added=False, speed=0, **predicates):

@@ -32,6 +32,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_top());
   all.push_back(make_timeline());
   all.push_back(make_status());
+  all.push_back(make_durable());
   all.push_back(make_doctor());
 #ifdef KNELL_COMPAT
   all.push_back(make_compat());

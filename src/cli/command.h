@@ -47,6 +47,7 @@ std::unique_ptr<Command> make_tree();
 std::unique_ptr<Command> make_top();
 std::unique_ptr<Command> make_timeline();
 std::unique_ptr<Command> make_status();
+std::unique_ptr<Command> make_durable();
 std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_compat();  // not built with -D KNELL_COMPAT=OFF
 

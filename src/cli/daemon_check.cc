@@ -118,4 +118,22 @@ Outcome<void> check_daemon(const std::string& path, const std::string& instead) 
   return fail(kNothingHere, fmt::format("knelld: {}: {}{}", printable(path), why, instead));
 }
 
+Outcome<std::string> ask_status() {
+  std::string json(size_t{1} << 16, '\0');
+  for (;;) {
+    const ssize_t size = knell_status(json.data(), json.size());
+    if (size == -ENOENT || size == -ECONNREFUSED) {
+      if (daemon_socket().empty())
+        return fail(kNothingHere, printable(std::string_view(knell_explain())));
+      return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
+                                            start_daemon_hint(daemon_socket())));
+    }
+    if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
+    const auto length = static_cast<size_t>(size);
+    const bool fits = length < json.size();
+    json.resize(fits ? length : length * 2);  // the status may be longer at the next call
+    if (fits) return json;
+  }
+}
+
 }  // namespace knell::cli

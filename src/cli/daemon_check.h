@@ -16,4 +16,8 @@ std::string daemon_socket();
 // could be made.
 Outcome<void> check_daemon(const std::string& path, const std::string& instead);
 
+// The status of knelld as JSON. Errors: kNothingHere: there is no daemon, with a line that says how
+// to start it.
+Outcome<std::string> ask_status();
+
 }  // namespace knell::cli

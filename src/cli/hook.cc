@@ -9,10 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <knell/knell.hpp>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "cli/find_program.h"
@@ -78,88 +82,159 @@ std::vector<std::string> variables_of(const knell_event& event, std::string_view
 
 }  // namespace
 
-Outcome<Hook> Hook::create(std::vector<std::string> command, const Signals& signals) {
+Outcome<Hook> Hook::create(std::vector<std::string> command, const HookOptions& options,
+                           const Signals& signals) {
   const auto found = find_program(command.front());
   if (!found) return usage("--exec: {}", found.error().message());
-  return Hook(std::move(command), *found, signals);
+  return Hook(std::move(command), *found, options, signals);
 }
 
 void Hook::add(const knell_event& event) {
-  if (limit_ != 0) {
-    const auto now = std::chrono::steady_clock::now();
+  const std::string cursor(view(event.cursor));
+  const auto has_cursor = [&](const Event& one) { return one.cursor == cursor; };
+  if (!cursor.empty() && (event.flags & KNELL_FLAG_REDELIVERED) != 0 &&
+      std::ranges::any_of(events_, has_cursor))
+    return;
+  if (options_.events_a_minute != 0) {
+    const auto now = Clock::now();
     if (now >= minute_ends_) {
       end_minute();
       minute_ends_ = now + std::chrono::minutes(1);
     }
-    if (in_minute_ == limit_) {
+    if (in_minute_ == options_.events_a_minute) {
       ++skipped_;
       return;
     }
     ++in_minute_;
   }
-  Run run;
-  append_json_line(run.json, event);
-  run.variables = variables_of(event, run.json);
-  waiting_.push_back(std::move(run));
+  Event one;
+  append_json_line(one.json, event);
+  one.variables = variables_of(event, one.json);
+  one.process = text(event.id);
+  one.cursor = cursor;
+  events_.push_back(std::move(one));
 }
 
 void Hook::end_minute() {
   in_minute_ = 0;
   const uint64_t skipped = std::exchange(skipped_, 0);
   if (skipped == 0) return;
-  waiting_.push_back({fmt::format("{{\"type\":\"summary\",\"skipped\":{}}}\n", skipped),
-                      {"KNELL_TYPE=summary", fmt::format("KNELL_SKIPPED={}", skipped)}});
+  Event one;
+  one.json = fmt::format("{{\"type\":\"summary\",\"skipped\":{}}}\n", skipped);
+  one.variables = {"KNELL_TYPE=summary", fmt::format("KNELL_SKIPPED={}", skipped)};
+  events_.push_back(std::move(one));
 }
 
-std::optional<std::chrono::steady_clock::time_point> Hook::minute_ends() const {
-  return skipped_ == 0 ? std::nullopt : std::optional(minute_ends_);
+bool Hook::busy() const { return !running_.empty() || waiting() != 0; }
+
+std::optional<std::chrono::steady_clock::time_point> Hook::due() const {
+  std::optional<Clock::time_point> next;
+  const auto no_later_than = [&](Clock::time_point at) {
+    if (!next || at < *next) next = at;
+  };
+  if (skipped_ != 0) no_later_than(minute_ends_);
+  for (const Run& run : running_)
+    if (run.deadline != Clock::time_point()) no_later_than(run.deadline);
+  if (running_.size() >= options_.jobs) return next;
+  for (const Event& event : events_)
+    if (event.state == State::kWaiting && event.failures != 0) no_later_than(event.not_before);
+  return next;
 }
 
 void Hook::reap_and_start() {
-  if (skipped_ != 0 && std::chrono::steady_clock::now() >= minute_ends_) end_minute();
+  if (skipped_ != 0 && Clock::now() >= minute_ends_) end_minute();
   reap();
-  while (running_.size() < kMostRunning && !waiting_.empty()) {
-    start(waiting_.front());
-    waiting_.pop_front();
+  end_late();
+  const auto now = Clock::now();
+  std::unordered_set<std::string_view> busy;  // processes of which an earlier event is not done
+  for (size_t i = 0; i < events_.size() && running_.size() < options_.jobs; ++i) {
+    const Event& event = events_[i];
+    const bool dropped = event.state == State::kWaiting && first_ + i < dropped_below_;
+    if (event.state == State::kSettled || dropped) continue;
+    const bool first = event.process.empty() || busy.insert(event.process).second;
+    if (!first || event.state == State::kRunning || event.not_before > now) continue;
+    start(first_ + i);
   }
+  pop_done();
 }
 
 void Hook::reap() {
-  for (auto it = running_.begin(); it != running_.end();) {
+  for (size_t i = 0; i < running_.size();) {
     int status = 0;
-    const pid_t gone = ::waitpid(*it, &status, WNOHANG);
+    const pid_t gone = ::waitpid(running_[i].pid, &status, WNOHANG);
     if (gone == 0) {
-      ++it;
+      ++i;
       continue;
     }
-    if (gone < 0 || status != 0) ++failed_;
-    it = running_.erase(it);
+    const uint64_t number = running_[i].event;
+    running_.erase(running_.begin() + static_cast<ptrdiff_t>(i));
+    on_ended(number, gone < 0 || status != 0);
   }
 }
 
+// Asks a run that takes too long to end, and then kills it.
+void Hook::end_late() {
+  constexpr auto kGrace = std::chrono::seconds(2);  // chosen, not measured
+  const auto now = Clock::now();
+  for (Run& run : running_) {
+    if (run.deadline == Clock::time_point() || now < run.deadline) continue;
+    ::kill(run.pid, run.asked ? SIGKILL : SIGTERM);
+    run.asked = true;
+    run.deadline = now + kGrace;
+  }
+}
+
+void Hook::on_ended(uint64_t number, bool failed) {
+  // Chosen, not measured: the last try is 5 s after the first.
+  constexpr std::chrono::milliseconds kBackOff[kRetries] = {
+      std::chrono::milliseconds(250), std::chrono::milliseconds(750), std::chrono::seconds(4)};
+  if (failed) ++failed_;
+  Event& event = events_[number - first_];
+  if (failed && options_.retry && event.failures < kRetries) {
+    event.not_before = Clock::now() + kBackOff[event.failures++];
+    event.state = State::kWaiting;
+    return;
+  }
+  if (failed && options_.retry) ++given_up_;
+  event.state = State::kSettled;
+}
+
+void Hook::pop_done() {
+  for (; !events_.empty() && events_.front().state == State::kSettled; ++first_) {
+    if (!events_.front().cursor.empty()) done_ = std::move(events_.front().cursor);
+    events_.pop_front();
+  }
+}
+
+std::string Hook::take_done() { return std::exchange(done_, {}); }
+
 // The JSON is passed in a memory file: writing to it never blocks, however long the JSON is and
 // however slowly CMD reads. A pipe could block us.
-void Hook::start(const Run& run) {
+void Hook::start(uint64_t number) {
+  Event& event = events_[number - first_];
   ++runs_;
   UniqueFd input(::memfd_create("knell-event", MFD_CLOEXEC));
   int error = input ? 0 : errno;
   if (error == 0) {
-    const ssize_t n = ::pwrite(input.get(), run.json.data(), run.json.size(), 0);
-    if (n != static_cast<ssize_t>(run.json.size())) error = n < 0 ? errno : ENOSPC;
+    const ssize_t n = ::pwrite(input.get(), event.json.data(), event.json.size(), 0);
+    if (n != static_cast<ssize_t>(event.json.size())) error = n < 0 ? errno : ENOSPC;
   }
   pid_t pid = 0;
-  if (error == 0) error = spawn(input.get(), run, pid);
+  if (error == 0) error = spawn(input.get(), event, pid);
   if (error == 0) {
-    running_.insert(pid);
+    event.state = State::kRunning;
+    Run run{.pid = pid, .event = number};
+    if (options_.timeout.count() != 0) run.deadline = Clock::now() + options_.timeout;
+    running_.push_back(run);
     return;
   }
-  ++failed_;
   if (!failure_reported_)
     message("knell: --exec: cannot run {}: {}\n", command_.front(), std::strerror(error));
   failure_reported_ = true;
+  on_ended(number, true);
 }
 
-int Hook::spawn(int input, const Run& run, pid_t& pid) const {
+int Hook::spawn(int input, const Event& event, pid_t& pid) const {
   std::vector<char*> words;
   words.reserve(command_.size() + 1);
   for (const std::string& word : command_) words.push_back(const_cast<char*>(word.c_str()));
@@ -168,7 +243,7 @@ int Hook::spawn(int input, const Run& run, pid_t& pid) const {
   for (char** e = environ; *e != nullptr; ++e) {
     if (std::strncmp(*e, "KNELL_", 6) != 0) environment.push_back(*e);
   }
-  for (const std::string& variable : run.variables)
+  for (const std::string& variable : event.variables)
     environment.push_back(const_cast<char*>(variable.c_str()));
   environment.push_back(nullptr);
 
@@ -187,9 +262,18 @@ int Hook::spawn(int input, const Run& run, pid_t& pid) const {
   return error;
 }
 
+// They stay in the queue: what a durable listener gets again must not become done.
 size_t Hook::drop_waiting() {
-  const size_t count = waiting_.size();
-  waiting_.clear();
+  const size_t count = waiting();
+  dropped_below_ = first_ + events_.size();
+  return count;
+}
+
+size_t Hook::waiting() const {
+  const uint64_t begin = dropped_below_ > first_ ? dropped_below_ - first_ : 0;
+  size_t count = 0;
+  for (size_t i = begin; i < events_.size(); ++i)
+    count += events_[i].state == State::kWaiting ? 1 : 0;
   return count;
 }
 

@@ -419,7 +419,8 @@ Outcome<Listener> open_listener(const Options& options) {
   Listener listener = Listener::open(options, error);
   if (listener) return listener;
   const int code = error.value();
-  const bool no_daemon = options.via == KNELL_VIA_DAEMON && code != EINVAL;
+  const bool by_daemon = options.via == KNELL_VIA_DAEMON || options.durable != nullptr;
+  const bool no_daemon = by_daemon && code != EINVAL;
   const bool nothing_here = no_daemon || code == EPERM || code == EACCES ||
                             code == EPROTONOSUPPORT || code == ENOTSUP || code == ECONNREFUSED ||
                             code == ENOSYS;

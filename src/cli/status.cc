@@ -5,10 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <knell/knell.hpp>
 
-#include "base/container.h"
 #include "cli/command.h"
 #include "cli/daemon_check.h"
 #include "cli/output_buffer.h"
@@ -24,24 +22,6 @@ Outcome<Format> format_of(const std::string& word) {
   if (word == "json") return Format::kJson;
   if (word == "prometheus") return Format::kPrometheus;
   return usage("-o takes table, json or prometheus, not '{}'", printable(word));
-}
-
-Outcome<std::string> ask_daemon() {
-  std::string json(size_t{1} << 16, '\0');
-  for (;;) {
-    const ssize_t size = knell_status(json.data(), json.size());
-    if (size == -ENOENT || size == -ECONNREFUSED) {
-      if (daemon_socket().empty())
-        return fail(kNothingHere, printable(std::string_view(knell_explain())));
-      return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
-                                            start_daemon_hint(daemon_socket())));
-    }
-    if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
-    const auto length = static_cast<size_t>(size);
-    const bool fits = length < json.size();
-    json.resize(fits ? length : length * 2);  // the status may be longer at the next call
-    if (fits) return json;
-  }
 }
 
 class Status final : public Command {
@@ -78,7 +58,7 @@ class Status final : public Command {
 Outcome<int> Status::execute(std::vector<std::string>) {
   KNELL_ASSIGN(const Format format, format_of(format_));
   if (codes_ && format != Format::kPrometheus) return usage("--codes needs -o prometheus");
-  KNELL_ASSIGN(const std::string json, ask_daemon());
+  KNELL_ASSIGN(const std::string json, ask_status());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("the status of knelld is not a JSON object");
   OutputBuffer out(STDOUT_FILENO, "standard output");

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -167,6 +168,42 @@ void append_journal(std::string& out, const JsonValue& status) {
   gauge(out, "knell_journal_bytes", "Size of the journal.", journal["bytes"].count());
 }
 
+// A series for each name; the daemon bounds their number.
+void append_durable(std::string& out, const JsonValue& status) {
+  struct Metrics {
+    const char *key, *name, *type, *help;
+  };
+  constexpr Metrics kMetrics[] = {
+      {"pending", "knell_durable_pending", "gauge",
+       "Events that a durable listener has not acknowledged, at most."},
+      {"in_flight", "knell_durable_in_flight", "gauge",
+       "Events that were sent to a durable listener and are not acknowledged."},
+      {"redelivered", "knell_durable_redelivered_total", "counter",
+       "Events that were sent to a durable listener again."},
+      {"failed", "knell_durable_failed_total", "counter",
+       "Events that a durable listener could not handle."},
+      {"dropped", "knell_durable_dropped", "gauge",
+       "Pending events that were deleted from the journal, at most."}};
+  const auto labels_of = [](const JsonValue& one) {
+    return Labels{{"uid", fmt::format("{}", one["uid"].count())}, {"name", one["name"].text()}};
+  };
+  const auto all = status["durable"].items();
+  if (all.empty()) return;
+  for (const Metrics& one : kMetrics) {
+    Metric metric(out, one.name, one.type, one.help);
+    for (const JsonValue* name : all) metric.add(labels_of(*name), (*name)[one.key].count());
+  }
+  for (const auto& [key, metric_name, help] :
+       {std::tuple{"oldest_pending_s", "knell_durable_oldest_pending_timestamp_seconds",
+                   "When the oldest event that is not acknowledged happened, about."},
+        std::tuple{"expires_s", "knell_durable_expires_timestamp_seconds",
+                   "When a durable listener that no process uses is removed."}}) {
+    Metric metric(out, metric_name, "gauge", help);
+    for (const JsonValue* name : all)
+      if (const auto at = (*name)[key].number()) metric.add(labels_of(*name), *at);
+  }
+}
+
 }  // namespace
 
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
@@ -201,6 +238,7 @@ void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
           status["nonzero_exits"].count());
   append_exits(out, status, codes);
   append_journal(out, status);
+  append_durable(out, status);
 }
 
 }  // namespace knell::cli

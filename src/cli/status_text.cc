@@ -126,8 +126,27 @@ void append_restart(std::string& out, const JsonValue& status) {
   out += '\n';
 }
 
-constexpr size_t kColumns = 11;
-using Row = std::array<std::string, kColumns>;
+using Row = std::vector<std::string>;
+
+// Rows of the same size as columns, the first one with the titles. The last column is left out if
+// it is empty in all other rows.
+void append_rows(std::string& out, const std::vector<Row>& rows, const Screen& screen) {
+  const bool has_last =
+      std::any_of(rows.begin() + 1, rows.end(), [](const Row& row) { return !row.back().empty(); });
+  const size_t columns = rows.front().size() - (has_last ? 0 : 1);
+  std::vector<size_t> widths(columns);
+  for (const Row& row : rows)
+    for (size_t i = 0; i < columns; ++i) widths[i] = std::max(widths[i], display_width(row[i]));
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < columns; ++i)
+      append_padded(line, row[i], i + 1 < columns ? widths[i] + 2 : 0);
+    while (line.ends_with(' ')) line.pop_back();
+    out += screen.columns == 0 ? line : cut(line, screen.columns);
+    out += '\n';
+  }
+}
+
 const Row kTitles{"ID",        "PID",  "USER",   "COMMAND", "PROTOCOL", "EVENTS",
                   "DELIVERED", "LOST", "QUEUED", "SEES",    "FILTER"};
 
@@ -166,21 +185,35 @@ void append_listeners(std::string& out, const JsonValue& status, const Screen& s
   });
   std::vector<Row> rows{kTitles};
   for (const JsonValue* listener : listeners) rows.push_back(row_of(*listener));
-  const bool filters =
-      std::any_of(rows.begin() + 1, rows.end(), [](const Row& row) { return !row.back().empty(); });
-  const size_t last = filters ? kColumns : kColumns - 1;
-  std::array<size_t, kColumns> widths{};
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], display_width(row[i]));
-  }
   out += '\n';
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < last; ++i) append_padded(line, row[i], i + 1 < last ? widths[i] + 2 : 0);
-    while (line.ends_with(' ')) line.pop_back();
-    out += screen.columns == 0 ? line : cut(line, screen.columns);
-    out += '\n';
-  }
+  append_rows(out, rows, screen);
+}
+
+// "2026-11-23T06:00:00.123456789Z" without what is below a second.
+std::string short_time(const std::string& time) {
+  const std::string shown = printable(time);
+  return shown.size() > 19 ? shown.substr(0, 19) + "Z" : shown;
+}
+
+const Row kDurableTitles{"NAME",   "USER",    "PID",         "EVENTS",  "PENDING", "OLDEST",
+                         "FAILED", "DROPPED", "REDELIVERED", "EXPIRES", "FILTER"};
+
+Row durable_row_of(const JsonValue& one) {
+  const auto at_most = [&](const char* key, const char* exact) {
+    return fmt::format("{}{}", one[exact].is_true() ? "" : "<=", one[key].count());
+  };
+  const std::string oldest = one["oldest_pending"].text(), expires = one["expires"].text();
+  return {printable(one["name"].text()),
+          user_text(one),
+          one["pid"].count() == 0 ? "-" : fmt::format("{}", one["pid"].count()),
+          printable(one["events"].text()),
+          at_most("pending", "pending_exact"),
+          oldest.empty() ? "-" : short_time(oldest),
+          fmt::format("{}", one["failed"].count()),
+          at_most("dropped", "dropped_exact"),
+          fmt::format("{}", one["redelivered"].count()),
+          expires.empty() ? "-" : short_time(expires),
+          printable(one["predicates"].text())};
 }
 
 }  // namespace
@@ -195,6 +228,37 @@ void append_status_table(std::string& out, const JsonValue& status, const Screen
   append_journal(out, status);
   append_restart(out, status);
   append_listeners(out, status, screen);
+  if (status["durable"].items().empty()) return;
+  out += "\ndurable listeners\n";
+  append_durable_table(out, status, screen);
+}
+
+void append_durable_table(std::string& out, const JsonValue& status, const Screen& screen) {
+  std::vector<Row> rows{kDurableTitles};
+  for (const JsonValue* one : status["durable"].items()) rows.push_back(durable_row_of(*one));
+  if (rows.size() == 1)
+    out += "no durable listeners\n";
+  else
+    append_rows(out, rows, screen);
+}
+
+void append_json_elements(std::string& out, std::string_view json, std::string_view key) {
+  const std::string_view array = json_member(json, key);
+  size_t depth = 0;
+  bool in_text = false;
+  for (size_t i = 0; i < array.size(); ++i) {
+    const char c = array[i];
+    if (in_text) {
+      out += c;
+      if (c == '\\' && i + 1 < array.size()) out += array[++i];
+      in_text = c != '"';
+      continue;
+    }
+    if (c == '{') ++depth;
+    if (depth != 0) out += c;
+    in_text = c == '"';
+    if (c == '}' && --depth == 0) out += '\n';
+  }
 }
 
 }  // namespace knell::cli

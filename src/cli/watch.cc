@@ -39,12 +39,15 @@ class Watch final : public Command {
   Outcome<WatchPlan> plan(bool exec) const;
   Outcome<void> plan_counting(WatchPlan& plan, bool exec) const;
   Outcome<void> plan_recording(WatchPlan& plan) const;
+  Outcome<void> plan_durable(WatchPlan& plan) const;
+  Outcome<HookOptions> hook_options(bool exec) const;
   Outcome<void> limit_to_recording(WatchPlan& plan, Listener& listener) const;
 
   Selection selection_;
   ListenFlags listen_;
   EndFlags end_;
-  std::string format_, interval_, read_, speed_, exec_limit_;
+  std::string format_, interval_, read_, speed_, exec_limit_, exec_jobs_, exec_timeout_, durable_,
+      from_;
   std::vector<std::string> by_;
   bool exec_ = false;  // for --help only: take_tail() removes --exec before the words are parsed
 };
@@ -60,6 +63,7 @@ std::string_view Watch::notes() const {
          "  knell watch -e nonzero-exit -o json -n 1  the next failure, as JSON\n"
          "  knell watch -e exec --by comm,unit -d 1m  what starts all these processes\n"
          "  knell watch -e nonzero-exit -u cron --exec mail -s failed root\n"
+         "  knell watch --durable cleanup -e nonzero-exit -o json  miss none\n"
          "  knell watch --read night.knell -e nonzero-exit  what failed, in a recording\n";
 }
 
@@ -79,6 +83,14 @@ void Watch::add_options(CommandLine& line) {
   line.add_value("--exec-limit", exec_limit_, "N",
                  "at most N runs of --exec a minute, then one with\nKNELL_SKIPPED, the number of "
                  "further events");
+  line.add_value("--exec-jobs", exec_jobs_, "N", "at most N runs of --exec at a time (default 8)");
+  line.add_value("--exec-timeout", exec_timeout_, "TIME",
+                 "end a run of --exec that takes longer: 30s, 5m");
+  line.add_value(
+      "--durable", durable_, "WORD",
+      "go on after the last event that was shown under this name,\nalso of the time when "
+      "neither this command nor knelld ran");
+  line.add_value("--from", from_, "WHERE", "where --durable begins: oldest, newest, or a cursor");
   listen_.add_options(line);
   line.add_value("--read", read_, "FILE",
                  "show the events of a recording (knell record); - for stdin");
@@ -102,6 +114,60 @@ Outcome<void> Watch::plan_recording(WatchPlan& plan) const {
                  printable(speed_));
   plan.speed = speed;
   return {};
+}
+
+Outcome<void> Watch::plan_durable(WatchPlan& plan) const {
+  if (durable_.empty()) {
+    if (!from_.empty()) return usage("--from needs --durable NAME");
+    return {};
+  }
+  if (!plan.read.empty()) return usage("--durable cannot be used with --read");
+  if (!plan.by.empty()) return usage("--durable cannot be used with --by: counts are not kept");
+  if (plan.options.level == KNELL_LEVEL_RAW)
+    return usage("--durable cannot be used with --threads");
+  if (plan.options.via != KNELL_VIA_AUTO && plan.options.via != KNELL_VIA_DAEMON)
+    return usage("--durable needs knelld: leave out --via, or use --via daemon");
+  plan.durable = durable_;
+  if (from_ == "oldest") {
+    plan.options.from = KNELL_FROM_OLDEST;
+  } else if (from_ == "newest") {
+    plan.options.from = KNELL_FROM_NEWEST;
+  } else if (!from_.empty()) {
+    plan.cursor = from_;
+  }
+  return {};
+}
+
+Outcome<HookOptions> Watch::hook_options(bool exec) const {
+  constexpr int64_t kMostRuns = 1'000'000, kMostJobs = 1024;
+  HookOptions options;
+  for (const auto& [flag, value] :
+       {std::pair{"--exec-limit", &exec_limit_}, std::pair{"--exec-jobs", &exec_jobs_},
+        std::pair{"--exec-timeout", &exec_timeout_}})
+    if (!exec && !value->empty()) return usage("{} needs --exec CMD ARG...", flag);
+  const auto limit =
+      exec_limit_.empty() ? std::optional<int64_t>(0) : parse_number(exec_limit_, 1, kMostRuns);
+  if (!limit)
+    return usage("--exec-limit takes a number from 1 to {}, not '{}'", kMostRuns,
+                 printable(exec_limit_));
+  if (*limit != 0 && !durable_.empty())
+    return usage("--exec-limit cannot be used with --durable, which passes every event");
+  options.events_a_minute = static_cast<size_t>(*limit);
+  if (!exec_jobs_.empty()) {
+    const auto jobs = parse_number(exec_jobs_, 1, kMostJobs);
+    if (!jobs)
+      return usage("--exec-jobs takes a number from 1 to {}, not '{}'", kMostJobs,
+                   printable(exec_jobs_));
+    options.jobs = static_cast<size_t>(*jobs);
+  }
+  if (!exec_timeout_.empty()) {
+    const auto timeout = parse_duration(exec_timeout_);
+    if (!timeout) return usage("--exec-timeout: {}", timeout.error().message());
+    if (timeout->count() == 0) return usage("--exec-timeout 0 would end every run at once");
+    options.timeout = *timeout;
+  }
+  options.retry = !durable_.empty();
+  return options;
 }
 
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
@@ -135,6 +201,7 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   KNELL_TRY(plan_counting(plan, exec));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(plan_recording(plan));
+  KNELL_TRY(plan_durable(plan));
   if (!plan.read.empty()) plan.selection.set_recorded();
   KNELL_TRY(plan.selection.check(mask));
   return plan;
@@ -178,18 +245,14 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) tail.erase(tail.begin());  // "--exec"
   if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
   KNELL_ASSIGN(WatchPlan plan, this->plan(exec));
-  constexpr int64_t kMostRuns = 1'000'000;
-  if (!exec && !exec_limit_.empty()) return usage("--exec-limit needs --exec CMD ARG...");
-  const auto limit =
-      exec_limit_.empty() ? std::optional<int64_t>(0) : parse_number(exec_limit_, 1, kMostRuns);
-  if (!limit)
-    return usage("--exec-limit takes a number from 1 to {}, not '{}'", kMostRuns,
-                 printable(exec_limit_));
+  // Set here, since the plan does not move any more.
+  if (!plan.durable.empty()) plan.options.durable = plan.durable.c_str();
+  if (!plan.cursor.empty()) plan.options.cursor = plan.cursor.c_str();
+  KNELL_ASSIGN(const HookOptions hook_options, this->hook_options(exec));
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGCHLD}, {}));
   std::optional<Hook> hook;
   if (exec) {
-    KNELL_ASSIGN(hook, Hook::create(std::move(tail), signals));
-    hook->set_limit(static_cast<size_t>(*limit));
+    KNELL_ASSIGN(hook, Hook::create(std::move(tail), hook_options, signals));
   }
   if (!plan.read.empty() && plan.duration) Signals::end_after(*plan.duration);
   ReplayOptions replay;
@@ -215,6 +278,9 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
     // These capabilities are needed to read other users' /proc and to repair the connector.
     KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   }
+  // Subscribes, so that an error comes before the headline.
+  if (!plan.durable.empty() && listener.flush_acks())
+    return fail(kFailed, printable(std::string_view(knell_explain())));
   return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();
 }
 

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <tuple>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/duration.h"
@@ -34,6 +36,14 @@ std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
   if (plan.json) return std::make_unique<JsonView>();
   return std::make_unique<Table>(plan.options.events, plan.options.level == KNELL_LEVEL_RAW,
                                  screen);
+}
+
+// For poll(2): -1: without limit.
+int ms_until(std::optional<std::chrono::steady_clock::time_point> time) {
+  if (!time) return -1;
+  const auto left = *time - std::chrono::steady_clock::now();
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::clamp<int64_t>(ms, 0, 3'600'000));
 }
 
 int signals_so_far() { return Signals::count(SIGINT) + Signals::count(SIGTERM); }
@@ -72,12 +82,10 @@ int Watching::wait_ms() const {
   std::optional<Clock::time_point> next;
   if (plan_.duration) next = started_ + *plan_.duration;
   if (!plan_.by.empty() && (!next || next_tick_ < *next)) next = next_tick_;
-  if (const auto end = hook_ != nullptr ? hook_->minute_ends() : std::nullopt;
+  if (const auto end = hook_ != nullptr ? hook_->due() : std::nullopt;
       end && (!next || *end < *next))
     next = end;
-  if (!next) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
+  return ms_until(next);
 }
 
 void Watching::take(const knell_event& event) {
@@ -87,6 +95,28 @@ void Watching::take(const knell_event& event) {
     summary_.add(event);
   if (plan_.show) view_->add(event, out_.buffer());
   if (hook_ != nullptr) hook_->add(event);
+  if (event.cursor.data != nullptr) cursor_.assign(event.cursor.data, event.cursor.size);
+}
+
+void Watching::acknowledge(const std::string& cursor) {
+  knell_event event{};
+  event.size = sizeof event;
+  event.cursor = {cursor.data(), cursor.size()};
+  if (listener_.ack(event)) message("knell: {}\n", printable(std::string_view(knell_explain())));
+}
+
+// Acknowledges what was written, or what CMD is done with.
+void Watching::acknowledge() {
+  if (plan_.durable.empty()) return;
+  if (hook_ == nullptr) {
+    if (const std::string cursor = std::exchange(cursor_, {}); !cursor.empty()) acknowledge(cursor);
+    return;
+  }
+  knell_event event{};
+  event.size = sizeof event;
+  for (size_t failed = hook_->take_failed(); failed > 0; --failed)
+    std::ignore = listener_.mark_failed(event);
+  if (const std::string cursor = hook_->take_done(); !cursor.empty()) acknowledge(cursor);
 }
 
 // Reads a batch, up to the first event later than `until_mono_ns`. Returns whether the batch was
@@ -114,9 +144,12 @@ Outcome<bool> Watching::read_events(uint64_t until_mono_ns, bool* later) {
 }
 
 Outcome<Watching::Loop> Watching::write() {
-  if (out_.buffer().empty()) return Loop::kContinue;
-  KNELL_ASSIGN(const auto reader, out_.flush());
-  return reader == OutputBuffer::Reader::kClosed ? Loop::kReaderGone : Loop::kContinue;
+  if (!out_.buffer().empty()) {
+    KNELL_ASSIGN(const auto reader, out_.flush());
+    if (reader == OutputBuffer::Reader::kClosed) return Loop::kReaderGone;
+  }
+  acknowledge();
+  return Loop::kContinue;
 }
 
 Outcome<Watching::Loop> Watching::turn() {
@@ -188,13 +221,15 @@ void Watching::finish_hook() {
   hook_->end_minute();
   while (hook_->busy() && signals == signals_so_far()) {
     hook_->reap_and_start();
+    acknowledge();
     if (!hook_->busy()) break;
     pollfd fd{signals_.fd(), POLLIN, 0};
-    ::poll(&fd, 1, -1);
+    ::poll(&fd, 1, ms_until(hook_->due()));
     signals_.clear();
   }
   dropped += hook_->drop_waiting();
-  if (dropped != 0)
+  acknowledge();
+  if (dropped != 0 && plan_.durable.empty())
     message("knell: --exec: {} event{} not passed to the command\n", dropped,
             dropped == 1 ? " was" : "s were");
 }
@@ -257,7 +292,13 @@ Outcome<int> Watching::run() {
     KNELL_ASSIGN(loop, finish());
   }
   finish_hook();
-  if (const auto missed = loss_at_end(listener_)) summary_.count(*missed);
+  if (!plan_.durable.empty()) {
+    if (loop != Loop::kReaderGone && !read_failure_ && listener_.flush_acks())
+      message("knell: the last events may come again: {}\n",
+              printable(std::string_view(knell_explain())));
+  } else if (const auto missed = loss_at_end(listener_)) {
+    summary_.count(*missed);
+  }
   if (loop != Loop::kReaderGone) print_summary();
   if (read_failure_) return std::unexpected(*read_failure_);
   return kDone;

@@ -29,11 +29,12 @@ struct WatchPlan {
   Options options;
   Selection selection;
   bool json = false;
-  bool show = true;            // false with --exec, unless -o was typed
-  bool print_messages = true;  // print a headline and a summary on standard error
-  int out = STDOUT_FILENO;     // where the output goes; its reader may go away
-  std::string read;            // the recording or journal to read; empty: live events
-  double speed = 0;            // of the recording; 0: as fast as possible
+  bool show = true;             // false with --exec, unless -o was typed
+  bool print_messages = true;   // print a headline and a summary on standard error
+  int out = STDOUT_FILENO;      // where the output goes; its reader may go away
+  std::string read;             // the recording or journal to read; empty: live events
+  std::string durable, cursor;  // of the durable listener; options point to them. Empty: none
+  double speed = 0;             // of the recording; 0: as fast as possible
   uint64_t count = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> duration;
   std::vector<Key> by;
@@ -78,6 +79,8 @@ class Watching {
   Outcome<bool> read_events(uint64_t until_mono_ns = UINT64_MAX, bool* later = nullptr);
   void take(const knell_event& event);
   Outcome<Loop> write();
+  void acknowledge();
+  void acknowledge(const std::string& cursor);
   Outcome<Loop> finish();
   void finish_hook();
   int wait_ms() const;
@@ -92,6 +95,7 @@ class Watching {
   std::optional<Failure> read_failure_;  // why reading the listener failed
   bool at_end_ = false;                  // the end of the recording was reached
   bool reader_gone_ = false;
+  std::string cursor_;  // durable: of the last event that was taken and is not acknowledged
   bool terminal_;
   std::unique_ptr<View> view_;
   Summary summary_;

@@ -158,12 +158,11 @@ Result<wire::Ack> ConnectionToServer::await_ack(uint32_t request, const OnFrame&
   const uint64_t deadline = deadline_ns();
   for (;;) {
     KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
-    if (frame.type != wire::Message::kAck) {
-      on_other(frame);
-      continue;
+    if (frame.type == wire::Message::kAck) {
+      auto ack = wire::decode_ack(frame.payload);
+      if (!ack || ack->request == request) return ack;
     }
-    auto ack = wire::decode_ack(frame.payload);
-    if (!ack || ack->request == request) return ack;
+    on_other(frame);
   }
 }
 
@@ -198,6 +197,7 @@ Result<ConnectionToServer::Snapshot> ConnectionToServer::snapshot(const OnFrame&
     } else if (frame.type == wire::Message::kAck) {
       KNELL_ASSIGN(answer.ack, wire::decode_ack(frame.payload));
       if (answer.ack.request == request) break;
+      on_other(frame);
     } else {
       on_other(frame);
     }

@@ -52,13 +52,12 @@ class ConnectionToServer {
   // nullopt: no frame has arrived. A BYE message is an error.
   Result<std::optional<wire::Frame>> receive(std::span<char> buffer);
 
-  // These functions wait for the daemon. await_ack() passes each frame that is not an ack to
-  // `on_other`; the frame's payload is valid during that call.
+  // These functions wait for the daemon. await_ack() passes each other frame to `on_other`; the
+  // frame's payload is valid during that call.
   using OnFrame = std::function<void(const wire::Frame&)>;
   Result<void> send(std::string_view packet);
   Result<wire::ServerHello> exchange_hellos();
   // Returns the ack of the request with this number, whether it accepts or refuses the request.
-  // Drops acks of other requests.
   Result<wire::Ack> await_ack(uint32_t request, const OnFrame& on_other);
   Result<std::string> status();  // JSON
   // The living processes that match the subscription: the payloads of kProcesses, for

@@ -45,6 +45,7 @@ struct Config {
     uint32_t filters_per_user = 4096;               // values of predicates
     uint32_t filter_steps_per_user = 1 << 17;       // cost of matching one event against them
     uint32_t requests_per_second = 1000;            // of one client
+    uint32_t durable_per_user = 16;                 // durable listeners; root: 256, all together
     bool operator==(const Limits&) const = default;
   };
 

@@ -60,6 +60,7 @@ TEST(Config, ThePackagedFileListsAllDefaults) {
                           "filters_per_user",
                           "filter_steps_per_user",
                           "requests_per_second",
+                          "durable_per_user",
                           "events",
                           "details",
                           "sync",
@@ -91,6 +92,7 @@ TEST(Config, EveryKeyIsRead) {
     filters_per_user = 7
     filter_steps_per_user = 8
     requests_per_second = 6
+    durable_per_user = 5
     [visibility]
     see_all_users = ["root", 4711]
     see_all_groups = []
@@ -104,7 +106,7 @@ TEST(Config, EveryKeyIsRead) {
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.socket, (Config::Socket{"/tmp/k.sock", 0660, "adm"}));
   EXPECT_EQ(config.limits,
-            (Config::Limits{10, 9, kMebibyte, 16 * kMebibyte, 2 * kMebibyte, 7, 8, 6}));
+            (Config::Limits{10, 9, kMebibyte, 16 * kMebibyte, 2 * kMebibyte, 7, 8, 6, 5}));
   EXPECT_THAT(config.visibility.users, ElementsAre(0u, 4711u));
   EXPECT_THAT(config.visibility.groups, IsEmpty());
   EXPECT_FALSE(config.redact.enabled);

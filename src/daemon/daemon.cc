@@ -34,7 +34,8 @@
 namespace knell::daemon {
 namespace {
 
-constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4;
+constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4,
+                   kJournalTag = 5;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
 constexpr int64_t kOwnLatencyNs = 10'000'000;  // latency of events that only the daemon counts
 // values in a joined interest; above this it is recomputed
@@ -181,6 +182,8 @@ filter::Interest Daemon::wanted_of(std::initializer_list<filter::Stream> streams
   if (!threads) all.push_back(base_interest());
   if (!threads && config_.journal.enabled && config_.journal.mask != 0)
     all.push_back(journal_interest());
+  if (!threads && durable_ != nullptr)
+    std::ranges::move(durable_->interests(), std::back_inserter(all));
   filter::Interest joined = source::join(all);
   add_owners(joined, threads);
   return joined;
@@ -193,7 +196,8 @@ void Daemon::add_owners(filter::Interest& interest, bool threads) const {
   const bool namespaces_of_threads =
       hub_.has_namespace_scopes(kThreads) || hub_.has_namespace_scopes(kDatagrams);
   if (!threads) {
-    interest.owners |= hub_.has_user_scopes(kProcesses);
+    interest.owners |=
+        hub_.has_user_scopes(kProcesses) || (durable_ != nullptr && durable_->has_user_scopes());
     interest.namespaces |= hub_.has_namespace_scopes(kProcesses) ||
                            (namespaces_of_threads && processes_.reports_births());
     return;
@@ -368,13 +372,7 @@ void Daemon::redact(event::Batch& batch, event::Slot& slot) {
 void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
-  const Config::Journal& journal = config_.journal;
-  if (recorder_ != nullptr && journal.mask != 0 &&
-      filter::passes(filter::Rule::kReleased, journal.mask, event)) {
-    knell_event stored = event;
-    event::limit_details(stored, journal_details());
-    recorder_->add(stored);
-  }
+  if (durable_ != nullptr) store(slot);
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
@@ -389,16 +387,45 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
        .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
+// Writes the event into the journal if the configuration or a durable listener wants it.
+void Daemon::store(const event::Slot& slot) {
+  const Config::Journal& journal = config_.journal;
+  const bool configured =
+      journal.mask != 0 && filter::passes(filter::Rule::kReleased, journal.mask, slot.event);
+  const filter::RootBits ancestry(processes_.interest().roots, slot.note);
+  const DurableListeners::Wanted wanted = durable_->wants(slot.event, ancestry);
+  if (!configured && !wanted.any) return;
+  uint32_t details = wanted.any ? wanted.details : uint32_t{KNELL_DETAILS_STATUS};
+  if (configured) details = std::min(details, journal_details());
+  knell_event stored = slot.event;
+  event::limit_details(stored, details);
+  stored.flags |= wanted.marks;
+  durable_->recorder().add(stored);
+}
+
+// The events of the time without a daemon are unknown. Durable listeners must hear that.
+void Daemon::note_restart() {
+  knell_event lost{};
+  lost.size = sizeof lost;
+  lost.type = KNELL_EVENT_LOST;
+  lost.lost_types = event::types_of(KNELL_EVENT_ALL);
+  lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
+  lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
+  lost.via = processes_.feed()->via();
+  durable_->recorder().add(lost);
+}
+
 Result<void> Daemon::serve() {
   ++wakeups_;
   std::array<epoll_event, 8> events;
   const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-  bool processes = false, threads = false;
+  bool processes = false, threads = false, journal = false;
   for (int i = 0; i < n; ++i) {
     const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
     processes |= tag == kProcessesTag;
     threads |= tag == kThreadsTag;
     if (tag == kAlarmTag) alarm_.on_fired();
+    journal |= tag == kJournalTag;
   }
   if (processes) KNELL_TRY(processes_.read());
   // Not fatal: the source of threads can be reopened without the dropped privileges, the source of
@@ -412,6 +439,7 @@ Result<void> Daemon::serve() {
   }
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
+  if (journal) durable_->on_ready();
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {
@@ -431,7 +459,57 @@ void Daemon::arm() {
   alarm_.set(at);
 }
 
-void Daemon::start_journal() { recorder_ = start_recorder(config_.journal); }
+// The durable listeners are read here, before the first event is: their events must be stored.
+Result<void> Daemon::start_journal() {
+  const Config::Journal& journal = config_.journal;
+  if (!journal.enabled) return {};
+  std::vector<journal::DurableName> names = journal::read_durable_names(journal.path);
+  const bool any = !names.empty();
+  KNELL_ASSIGN(
+      durable_,
+      DurableListeners::create(
+          {.path = journal.path,
+           .start =
+               [&journal](journal::Recorder::OnProgress on_progress) {
+                 return start_recorder(journal, std::move(on_progress));
+               },
+           .resume = [this](server::ConnectionFromClient& client) { server_->resume(client); },
+           .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
+           .most_per_user = config_.limits.durable_per_user},
+          std::move(names)));
+  KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
+  if (any) note_restart();
+  return any ? set_exact_interest() : Result<void>();
+}
+
+namespace {
+std::unexpected<Error> no_journal() {
+  return say(EOPNOTSUPP,
+             "durable listeners need the journal, which knelld.toml turns off ([journal] enabled)");
+}
+}  // namespace
+
+Result<Daemon::Done> Daemon::attach_durable(server::ConnectionFromClient& client,
+                                            const wire::Durable& durable) {
+  if (durable_ == nullptr) return no_journal();
+  return durable_->attach(client, durable);
+}
+Result<Daemon::Done> Daemon::acknowledge_durable(server::ConnectionFromClient& client,
+                                                 const wire::Acknowledge& acknowledge) {
+  if (durable_ == nullptr) return no_journal();
+  return durable_->acknowledge(client, acknowledge);
+}
+Result<Daemon::Done> Daemon::forget_durable(server::ConnectionFromClient& client,
+                                            const wire::Forget& forget) {
+  if (durable_ == nullptr) return no_journal();
+  return durable_->forget(client, forget);
+}
+void Daemon::detach_durable(server::ConnectionFromClient& client) {
+  if (durable_ != nullptr) durable_->detach(client);
+}
+void Daemon::continue_durable(server::ConnectionFromClient& client) {
+  if (durable_ != nullptr) durable_->resume_reading(client);
+}
 
 // The writer of the journal goes on with its file.
 Result<void> Daemon::reload(const Config& config) {
@@ -442,6 +520,7 @@ Result<void> Daemon::reload(const Config& config) {
   hub_.set_subordinate_uids(read_subordinate_uids());
   server_->set_options(server_options_of(config));
   redactor_ = redactor_of(config);
+  if (durable_ != nullptr) durable_->set_most_per_user(config.limits.durable_per_user);
   return set_exact_interest();
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "daemon/config.h"
+#include "daemon/durable_listeners.h"
 #include "daemon/exit_counts.h"
 #include "daemon/journal.h"
 #include "daemon/pipeline.h"
@@ -40,7 +41,7 @@ class Daemon final : private server::DaemonInterface {
     restart_.leave();
   }
   // Starts to write the journal, with the privileges that are left.
-  void start_journal();
+  Result<void> start_journal();
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
   Result<void> serve();                       // an error is fatal: the daemon must exit
@@ -64,6 +65,14 @@ class Daemon final : private server::DaemonInterface {
   std::string status_json(const server::Peer& peer) const override;
   event::Raw make_ack(uint32_t error, uint32_t ack) override;
   void save() override;
+  Result<Done> attach_durable(server::ConnectionFromClient& client,
+                              const wire::Durable& durable) override;
+  Result<Done> acknowledge_durable(server::ConnectionFromClient& client,
+                                   const wire::Acknowledge& acknowledge) override;
+  Result<Done> forget_durable(server::ConnectionFromClient& client,
+                              const wire::Forget& forget) override;
+  void detach_durable(server::ConnectionFromClient& client) override;
+  void continue_durable(server::ConnectionFromClient& client) override;
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
   int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
@@ -77,6 +86,8 @@ class Daemon final : private server::DaemonInterface {
   uint32_t journal_details() const;
   void redact(event::Batch& batch, event::Slot& slot);
   void on_event(event::Batch& batch, event::Slot& slot);
+  void store(const event::Slot& slot);
+  void note_restart();
   void arm();
   Status status_for(const server::Peer* peer) const;
   void add_sources(Status& status) const;
@@ -91,11 +102,11 @@ class Daemon final : private server::DaemonInterface {
   server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
-  std::unique_ptr<server::Server> server_;
+  std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal
+  std::unique_ptr<server::Server> server_;     // its clients call durable_
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;
-  std::unique_ptr<journal::Recorder> recorder_;
   uint64_t shrink_ns_ = 0;  // when to reduce the request to the sources; 0: never
   uint64_t started_ns_;
   int64_t started_time_ns_;

@@ -148,12 +148,15 @@ Status Daemon::status_for(const server::Peer* peer) const {
     user.roots = static_cast<uint32_t>(account.roots);
     status.users.push_back(std::move(user));
   }
-  if (everything && recorder_ != nullptr) status.journal = describe(config_.journal, *recorder_);
   if (const auto& report = restart_.report(); everything && report)
     status.restart = {.lost = report->lost || report->lost_threads,
                       .clients = report->clients,
                       .clients_lost = report->failed_clients,
                       .text = report->text};
+  if (everything && durable_ != nullptr)
+    status.journal = describe(config_.journal, durable_->recorder());
+  if (durable_ != nullptr && ns == 0)
+    status.durable = durable_->status(everything ? std::nullopt : std::optional(peer->uid()));
   status.limits = config_.limits;
   status.memory.queue_bytes = hub_.bytes();
   // A client that may not see all users must not learn how their processes ended.

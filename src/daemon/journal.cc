@@ -26,15 +26,16 @@ Result<void> make_journal_folder(const Config::Journal& journal,
   return {};
 }
 
-std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal) {
-  if (!journal.enabled) return nullptr;
+std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal,
+                                                  journal::Recorder::OnProgress on_progress) {
   journal::RecorderOptions options;
   options.store.path = journal.path;
   options.store.sync = journal.sync;
   options.store.most_bytes = journal.size_bytes;
   options.store.most_age_ns = journal.age_ns;
   const auto say = [](const std::string& line) { log_warning("journal: {}", line); };
-  return std::make_unique<journal::Recorder>(std::move(options), say);
+  return std::make_unique<journal::Recorder>(std::move(options), say, system_clock(),
+                                             std::move(on_progress));
 }
 
 Status::Journal describe(const Config::Journal& journal, const journal::Recorder& recorder) {

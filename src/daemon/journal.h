@@ -18,9 +18,10 @@ namespace knell::daemon {
 Result<void> make_journal_folder(const Config::Journal& journal,
                                  const std::optional<UserIds>& become);
 
-// Starts to write; nullptr: the configuration says not to. To be called without privileges, which
+// Starts to write. To be called without privileges, which
 // the thread would keep.
-std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal);
+std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal,
+                                                  journal::Recorder::OnProgress on_progress);
 
 Status::Journal describe(const Config::Journal& journal, const journal::Recorder& recorder);
 

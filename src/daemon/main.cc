@@ -138,7 +138,7 @@ Result<void> Process::open(const Config& config) {
     log_warning("journal: {}", made.error().message());
   KNELL_TRY(drop_privileges(become));
   handover::end_with_supervisor();
-  daemon_->start_journal();
+  KNELL_TRY(daemon_->start_journal());
   log_debug("uid {}, with {}", ::getuid(), capabilities_text(effective_capabilities().value_or(0)));
   return {};
 }

@@ -166,6 +166,7 @@ void add_limits(JsonText& json, const Config::Limits& limits) {
   json.add("filters_per_user", limits.filters_per_user);
   json.add("filter_steps_per_user", limits.filter_steps_per_user);
   json.add("requests_per_second", limits.requests_per_second);
+  json.add("durable_per_user", limits.durable_per_user);
   json.end('}');
 }
 
@@ -195,6 +196,34 @@ void add_journal(JsonText& json, const Status::Journal& journal) {
   json.add("oldest_seq", journal.oldest_seq);
   json.add("next_seq", journal.next_seq);
   json.add_or_null("oldest", journal.oldest_ns ? rfc3339(*journal.oldest_ns) : std::string());
+  json.end('}');
+}
+
+void add_durable(JsonText& json, const Status::Durable& durable) {
+  const auto time = [](std::optional<int64_t> ns) { return ns ? rfc3339(*ns) : std::string(); };
+  json.begin('{');
+  json.add("name", durable.name);
+  json.add("uid", durable.uid);
+  json.add_or_null("user", durable.user);
+  if (durable.pid != 0)
+    json.add("pid", durable.pid);
+  else
+    json.add_or_null("pid", {});
+  json.add("events", event::mask_text(durable.mask));
+  json.add_or_null("predicates", durable.predicates);
+  json.add("cursor", durable.cursor);
+  json.add("pending", durable.pending);
+  json.add("pending_exact", durable.pending_exact);
+  json.add_or_null("oldest_pending", time(durable.oldest_ns));
+  if (durable.oldest_ns) json.add("oldest_pending_s", *durable.oldest_ns / 1'000'000'000);
+  json.add("in_flight", durable.in_flight);
+  json.add("redelivered", durable.redelivered);
+  json.add("failed", durable.failed);
+  json.add("dropped", durable.dropped);
+  json.add("dropped_exact", durable.dropped_exact);
+  json.add("used", rfc3339(durable.used_ns));
+  json.add_or_null("expires", time(durable.expires_ns));
+  if (durable.expires_ns) json.add("expires_s", *durable.expires_ns / 1'000'000'000);
   json.end('}');
 }
 
@@ -272,6 +301,7 @@ std::string to_json(const Status& status) {
   } else {
     json.add_or_null("restart", {});
   }
+  add_array(json, "durable", status.durable, add_durable);
   add_array(json, "exits", status.exits, add_exits);
   json.add("nonzero_exits", status.nonzero_exits);
   json.end('}');

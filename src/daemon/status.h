@@ -107,6 +107,26 @@ struct Status {
     std::string text;           // what was taken over, or why not
   };
 
+  struct Durable {  // a durable listener, with or without a connection
+    std::string name;
+    uid_t uid = 0;  // its owner
+    std::string user;
+    pid_t pid = 0;  // of the process that uses it; 0: none does
+    uint32_t mask = 0;
+    std::string predicates;            // as in Listener
+    std::string cursor;                // of the last event that was acknowledged
+    uint64_t pending = 0;              // events in the journal that are not acknowledged
+    bool pending_exact = true;         // false: at most so many
+    std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME: of these the oldest is not older
+    uint64_t in_flight = 0;            // events that were sent and are not acknowledged
+    uint64_t redelivered = 0;
+    uint64_t failed = 0;   // reported by the listener
+    uint64_t dropped = 0;  // pending events that the retention deleted
+    bool dropped_exact = true;
+    int64_t used_ns = 0;                // CLOCK_REALTIME
+    std::optional<int64_t> expires_ns;  // CLOCK_REALTIME; nullopt: it is in use
+  };
+
   std::string version;
   pid_t pid = 0;
   int64_t started_ns = 0;  // CLOCK_REALTIME
@@ -131,6 +151,7 @@ struct Status {
   Memory memory;
   std::optional<Journal> journal;  // nullopt: nothing is written
   std::optional<Restart> restart;  // nullopt: no earlier daemon left anything
+  std::vector<Durable> durable;    // of this user; of all users for one that may see everything
   std::vector<Exits> exits;        // counts of the events in `count` of the configuration
   uint64_t nonzero_exits = 0;      // the sum of `exits` without those with status 0
 };

@@ -215,6 +215,8 @@ inline constexpr auto kFields = [] {
       {kLost, "types", KNELL_MEMBER(lost_types), {56, 40}, kAny, kEvent, {}, kTypes},
       {kLost, "from", KNELL_MEMBER(lost_from_time_ns), {56, 24}, kAny, kEvent, {}, kTime},
       {kLost, "until", KNELL_MEMBER(lost_until_time_ns), {56, 32}, kAny, kEvent, {}, kTime},
+      {kLost, "cursor", KNELL_MEMBER(cursor), {}, kAny, kEvent},
+      {kLost, "redelivered", KNELL_MEMBER(flags), {}, kAny, kEvent, {}, kFlag, KNELL_FLAG_REDELIVERED},
       {kLost, "", KNELL_MEMBER(lost_from_ns), {56, 8}, kAny, kEvent},
       {kLost, "", KNELL_MEMBER(lost_until_ns), {56, 16}, kAny, kEvent},
 
@@ -222,6 +224,8 @@ inline constexpr auto kFields = [] {
       {kEnd, "", KNELL_MEMBER(flags), {}, kAny, kSubject, {}, kFlag, KNELL_FLAG_PRIVILEGES_WITHHELD},
       {kEnd, "", KNELL_MEMBER(flags), {}, kAny, kSubject, {}, kFlag, KNELL_FLAG_NOT_FOLLOWED},
       {kEnd, "via", KNELL_MEMBER(via), {40, 40}, kAny, kEvent, {}, kVia},
+      {kEnd, "cursor", KNELL_MEMBER(cursor), {65}, kAny, kEvent},
+      {kEnd, "redelivered", KNELL_MEMBER(flags), {}, kAny, kEvent, {}, kFlag, KNELL_FLAG_REDELIVERED},
       // clang-format on
   });
 }();

@@ -90,9 +90,10 @@ TEST(Json, UnknownIsNull) {
             R"({"type":"exit",)" + kBareFront +
                 R"("wait_status":null,"exit_code":null,"signal":null,"core_dumped":null,)"
                 R"("killed_by":null,"last_signal":null,"duration_ns":null,"recovered":false,)"
-                R"("via":"connector"})");
+                R"("via":"connector","cursor":null,"redelivered":false})");
   EXPECT_EQ(json(bare(KNELL_EVENT_EXEC)),
-            R"({"type":"exec",)" + kBareFront + R"("recovered":false,"via":"connector"})");
+            R"({"type":"exec",)" + kBareFront +
+                R"("recovered":false,"via":"connector","cursor":null,"redelivered":false})");
 }
 
 TEST(Json, IdsAreNullWithoutTheBootId) {
@@ -121,14 +122,15 @@ TEST(Json, ExitWithAllFields) {
                        .parent_comm = bytes("cron"),
                        .ago_ns = 2'100'000'000};
   event.via = KNELL_VIA_BPF;
-  EXPECT_EQ(json(event),
-            R"({"type":"exit",)" + kFullFront +
-                R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
-                R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user",)"
-                R"("parent_pid":8100,"parent_comm":"deploy.sh","unit":"deploy.service",)"
-                R"("memory_cgroup":"/limited"},"last_signal":{"signal":"SIGINT","pid":8104,)"
-                R"("comm":"kill","uid":1000,"parent_comm":"cron","ago_ns":2100000000},)"
-                R"("duration_ns":1234567,"recovered":true,"via":"bpf"})");
+  EXPECT_EQ(
+      json(event),
+      R"({"type":"exit",)" + kFullFront +
+          R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
+          R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user",)"
+          R"("parent_pid":8100,"parent_comm":"deploy.sh","unit":"deploy.service",)"
+          R"("memory_cgroup":"/limited"},"last_signal":{"signal":"SIGINT","pid":8104,)"
+          R"("comm":"kill","uid":1000,"parent_comm":"cron","ago_ns":2100000000},)"
+          R"("duration_ns":1234567,"recovered":true,"via":"bpf","cursor":null,"redelivered":false})");
 }
 
 TEST(Json, ASenderThatIsNoProcessHasNullIds) {
@@ -150,7 +152,8 @@ TEST(Json, ASenderThatIsNoProcessHasNullIds) {
 }
 
 TEST(Json, FieldsOfOneType) {
-  const std::string back = R"("recovered":true,"via":"connector"})";
+  const std::string back =
+      R"("recovered":true,"via":"connector","cursor":null,"redelivered":false})";
   const auto expect = [&](const knell_event& event, const std::string& type,
                           const std::string& fields) {
     EXPECT_EQ(json(event), R"({"type":")" + type + R"(",)" + kFullFront + fields + back);
@@ -214,7 +217,8 @@ TEST(Json, Lost) {
   EXPECT_EQ(json(event), R"({"type":"lost","seq":1,"time":"2026-11-23T02:52:01.412000123Z",)"
                          R"("mono_ns":5000000001,"via":"connector","count":12,"exact":true,)"
                          R"("types":["exec","exit"],"from":"2000-02-29T00:00:00.000000000Z",)"
-                         R"("until":"2000-02-29T23:59:59.999999999Z"})");
+                         R"("until":"2000-02-29T23:59:59.999999999Z","cursor":null,)"
+                         R"("redelivered":false})");
   event.has = 0;
   event.flags = 0;
   EXPECT_NE(json(event).find(R"("count":null,"exact":false,)"), std::string::npos);

@@ -351,7 +351,7 @@ void Hub::publish(const PublishedEvent& published, const filter::Ancestry& ances
       return;
     }
     for (Listener* listener : node->listeners)
-      if (published.stamp_ns >= listener->identity_.since_ns)
+      if (published.stamp_ns >= listener->identity_.since_ns && !listener->durable_)
         deliver(*listener, bytes, published.stamp_ns);
   });
   counters_.withheld_uid += in.unknown().uid ? 1 : 0;
@@ -374,7 +374,7 @@ void Hub::publish_lost(const PublishedEvent& published) {
     const bool datagrams = published.stream == Stream::kDatagrams;
     SharedBytes bytes;
     for (Listener* listener : node->listeners) {
-      if (datagrams && !listener->overruns_) continue;
+      if (listener->durable_ || (datagrams && !listener->overruns_)) continue;
       if (bytes.empty())
         bytes = store_.copy(datagrams ? encoder_.overrun(std::max<uint64_t>(event.lost_count, 1))
                                       : encoder_.event(event, KNELL_DETAILS_STATUS));

@@ -26,6 +26,9 @@ class Listener {
   // Whether a listener to datagrams gets a message when it loses some.
   void set_overruns(bool wanted) { overruns_ = wanted; }
   bool overruns() const { return overruns_; }
+  // A durable listener gets its events from the journal: the hub knows what it wants, but queues no
+  // events for it.
+  void set_durable(bool durable) { durable_ = durable; }
   // As given to Hub::connect(); the hub does not use it.
   void* owner() const { return owner_; }
 
@@ -44,6 +47,7 @@ class Listener {
   Users::Claim claim_;          // of its subscription
   size_t preparing_bytes_ = 0;  // see Hub::prepare_answer()
   bool overruns_ = false;
+  bool durable_ = false;
   bool fresh_ = false;         // in Hub::fresh_
   bool changed_ = false;       // in Hub::changed_
   bool resubscribed_ = false;  // see Hub::changed()

@@ -12,7 +12,6 @@
 #include <utility>
 #include <variant>
 
-#include "filter/rule.h"
 #include "journal/varint.h"
 
 namespace knell::journal {
@@ -81,6 +80,18 @@ std::string encode(const DurableName& name) {
   append(out, name.dropped_exact ? 1 : 0);
   append(out, name.predicates.size());
   for (const filter::Predicate& predicate : name.predicates) append(out, predicate);
+  append(out, name.account);
+  append(out, name.details);
+  append(out, name.every_user ? 1 : 0);
+  append(out, name.recover ? 1 : 0);
+  append(out, name.exclusion);
+  append(out, static_cast<uint64_t>(name.excluded_since));
+  append(out, static_cast<uint64_t>(name.delivered));
+  append(out, name.pending);
+  append(out, name.pending_exact ? 1 : 0);
+  append(out, zigzag(name.oldest_pending_ns));
+  append(out, name.redelivered);
+  append(out, name.failed);
   return out;
 }
 
@@ -101,18 +112,30 @@ bool decode(std::string_view bytes, DurableName& name) {
     if (!take_predicate(bytes, predicate)) return false;
     name.predicates.push_back(std::move(predicate));
   }
-  return bytes.empty();
+  uint64_t account = 0, details = 0, every_user = 0, recover = 0, exclusion = 0, since = 0,
+           delivered = 0, pending_exact = 0, oldest = 0;
+  if (!take_varint(bytes, account) || !take_varint(bytes, details) ||
+      !take_varint(bytes, every_user) || !take_varint(bytes, recover) ||
+      !take_varint(bytes, exclusion) || !take_varint(bytes, since) ||
+      !take_varint(bytes, delivered) || !take_varint(bytes, name.pending) ||
+      !take_varint(bytes, pending_exact) || !take_varint(bytes, oldest) ||
+      !take_varint(bytes, name.redelivered) || !take_varint(bytes, name.failed))
+    return false;
+  name.account = static_cast<uint32_t>(account);
+  name.details = static_cast<uint32_t>(details);
+  name.every_user = every_user != 0;
+  name.recover = recover != 0;
+  name.exclusion = static_cast<uint32_t>(exclusion);
+  name.excluded_since = static_cast<int64_t>(since);
+  name.delivered = static_cast<int64_t>(delivered);
+  name.pending_exact = pending_exact != 0;
+  name.oldest_pending_ns = unzigzag(oldest);
+  return bytes.empty() && name.exclusion <= kMostExclusions;
 }
 
 int64_t checksum_of_row(const DurableName& name, std::string_view bytes) {
   return checksum_of_text(checksum_of_text(name.owner, name.name), bytes);
 }
-
-// Every process is under every root.
-class AnyAncestry final : public filter::Ancestry {
- public:
-  bool is_under(int32_t, const knell_event&) const override { return true; }
-};
 
 std::unexpected<Error> no_such_name(std::string_view name) {
   return say(ENOENT, "there is no durable listener '" + std::string(name) + "' of this user");
@@ -120,36 +143,37 @@ std::unexpected<Error> no_such_name(std::string_view name) {
 
 }  // namespace
 
-Result<DurableNames::Compiled> DurableNames::compile(const DurableName& name) {
-  Compiled compiled;
-  KNELL_ASSIGN(compiled.predicates, filter::Predicates::create(name.predicates));
-  compiled.has_roots = !compiled.predicates.needs().roots.empty();
-  return compiled;
-}
-
 Result<void> DurableNames::load(Database& database) {
-  std::vector<DurableName> names;
-  std::vector<Compiled> all_compiled;
   KNELL_ASSIGN(insert_, database.prepare("INSERT OR REPLACE INTO durable VALUES (?,?,?,?)"));
   KNELL_ASSIGN(delete_, database.prepare("DELETE FROM durable WHERE owner=? AND name=?"));
+  KNELL_ASSIGN(const int64_t rows, database.number("SELECT count(*) FROM durable"));
+  KNELL_ASSIGN(std::vector<DurableName> names, read_intact(database));
+  if (static_cast<int64_t>(names.size()) != rows)
+    return say(EBADMSG, database.path() + ": a durable listener is damaged");
+  std::vector<DurableFilter> filters;
+  for (const DurableName& name : names) {
+    KNELL_ASSIGN(DurableFilter filter, DurableFilter::create(name));
+    filters.push_back(std::move(filter));
+  }
+  changed_.assign(names.size(), false);
+  names_ = std::move(names);
+  filters_ = std::move(filters);
+  return {};
+}
+
+Result<std::vector<DurableName>> DurableNames::read_intact(Database& database) {
+  std::vector<DurableName> names;
   KNELL_ASSIGN(Statement select, database.prepare("SELECT owner, name, state, checksum FROM durable"
                                                   " ORDER BY owner, name"));
   for (;;) {
     KNELL_ASSIGN(const bool row, select.step());
-    if (!row) break;
+    if (!row) return names;
     DurableName name;
     name.owner = static_cast<uint32_t>(select.number(0));
     name.name = select.bytes(1);
-    if (checksum_of_row(name, select.bytes(2)) != select.number(3) ||
-        !decode(select.bytes(2), name))
-      return say(EBADMSG, database.path() + ": a durable listener is damaged");
-    KNELL_ASSIGN(Compiled compiled, compile(name));
-    names.push_back(std::move(name));
-    all_compiled.push_back(std::move(compiled));
+    if (checksum_of_row(name, select.bytes(2)) == select.number(3) && decode(select.bytes(2), name))
+      names.push_back(std::move(name));
   }
-  names_ = std::move(names);
-  compiled_ = std::move(all_compiled);
-  return {};
 }
 
 size_t DurableNames::index_of(uint32_t owner, std::string_view name) const {
@@ -173,15 +197,17 @@ Result<void> DurableNames::store(const DurableName& name) {
 }
 
 Result<void> DurableNames::put(DurableName name) {
-  KNELL_ASSIGN(Compiled compiled, compile(name));
+  KNELL_ASSIGN(DurableFilter filter, DurableFilter::create(name));
   KNELL_TRY(store(name));
   const size_t index = index_of(name.owner, name.name);
   if (index == names_.size()) {
     names_.push_back(std::move(name));
-    compiled_.push_back(std::move(compiled));
+    filters_.push_back(std::move(filter));
+    changed_.push_back(false);
   } else {
     names_[index] = std::move(name);
-    compiled_[index] = std::move(compiled);
+    filters_[index] = std::move(filter);
+    changed_[index] = false;
   }
   return {};
 }
@@ -193,26 +219,66 @@ Result<void> DurableNames::remove(uint32_t owner, std::string_view name) {
   delete_.bind(2, name);
   KNELL_TRY(delete_.run());
   names_.erase(names_.begin() + static_cast<ptrdiff_t>(index));
-  compiled_.erase(compiled_.begin() + static_cast<ptrdiff_t>(index));
+  filters_.erase(filters_.begin() + static_cast<ptrdiff_t>(index));
+  changed_.erase(changed_.begin() + static_cast<ptrdiff_t>(index));
   return {};
 }
 
 // A lost event with what was dropped comes before all events that are left, so an acknowledgement
 // of one of these covers it. An event that was deleted after it was delivered can be acknowledged,
-// too: then nobody knows how many of those that were dropped came after it.
+// too: then `what` says how many of those that were dropped are done. If it does not, nobody knows.
 Result<void> DurableNames::acknowledge(uint32_t owner, std::string_view name, int64_t seq,
-                                       int64_t oldest, int64_t now_ns) {
+                                       Range journal, int64_t now_ns, const Acknowledged& what) {
   const size_t index = index_of(owner, name);
   if (index == names_.size()) return no_such_name(name);
   DurableName next = names_[index];
   next.used_ns = now_ns;
   if (seq > next.acked) {
+    uint64_t done = 0, deleted = 0;
+    for (const Settled& one : what.events) {
+      if (one.deleted == 0 && one.seq >= journal.oldest) ++done;
+      if (one.deleted == 0 && one.seq < journal.oldest) ++deleted;
+      deleted += one.deleted;
+    }
     next.acked = seq;
-    if (seq + 1 >= oldest) next.dropped = next.dropped_types = 0;
-    next.dropped_exact = seq + 1 >= oldest || (next.dropped_exact && next.dropped == 0);
+    if (seq + 1 >= journal.oldest) {
+      next.dropped = next.dropped_types = 0;
+      next.dropped_exact = true;
+    } else if (what.events.empty()) {
+      next.dropped_exact = next.dropped_exact && next.dropped == 0;
+    } else {
+      next.dropped -= std::min(next.dropped, deleted);
+    }
+    next.pending -= std::min(next.pending, done);
+    if (what.events.empty() && next.pending != 0) next.pending_exact = false;
+    if (what.oldest_pending_ns != 0) next.oldest_pending_ns = what.oldest_pending_ns;
+    if (seq >= journal.newest) {
+      next.pending = 0;
+      next.pending_exact = true;
+    }
+    if (next.pending == 0) next.oldest_pending_ns = 0;
   }
   KNELL_TRY(store(next));
   names_[index] = std::move(next);
+  changed_[index] = false;
+  return {};
+}
+
+void DurableNames::on_append(const knell_event& event, int64_t seq) {
+  for (size_t i = 0; i < names_.size(); ++i) {
+    DurableName& name = names_[i];
+    if (name.acked >= seq || !filters_[i].wants(event, seq)) continue;
+    if (name.pending++ == 0) name.oldest_pending_ns = event.time_ns;
+    changed_[i] = true;
+  }
+}
+
+Result<void> DurableNames::flush() {
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (!changed_[i]) continue;
+    KNELL_TRY(store(names_[i]));
+    changed_[i] = false;
+  }
   return {};
 }
 
@@ -221,17 +287,13 @@ bool DurableNames::is_pending(int64_t seq) const {
 }
 
 // `event`: nullptr: it cannot be decoded.
-void DurableNames::count(size_t index, const Record& record, const knell_event* event) {
+void DurableNames::count(size_t index, const Record& record, int64_t seq,
+                         const knell_event* event) {
   DurableName& name = names_[index];
   const bool lost = record.type == KNELL_EVENT_LOST;
-  if (!lost &&
-      !filter::passes(filter::Rule::kReleased, name.mask, record.type, record.nonzero ? 1 : 0))
-    return;
-  // Descent cannot be decided after the fact: an event that may match is counted.
-  const auto& [predicates, has_roots] = compiled_[index];
-  if (event != nullptr && !predicates.matches(*event, AnyAncestry()) &&
-      !(has_roots && predicates.matches(*event, filter::NoAncestry())))
-    return;
+  const DurableFilter& filter = filters_[index];
+  if (event != nullptr ? !filter.wants(*event, seq) : !lost && !filter.may_want(record)) return;
+  name.pending -= std::min<uint64_t>(name.pending, 1);
   if (lost) {
     name.dropped += event == nullptr ? 0 : event->lost_count;
     name.dropped_types |= event == nullptr ? uint32_t{KNELL_EVENT_ALL} : event->lost_types;
@@ -240,13 +302,13 @@ void DurableNames::count(size_t index, const Record& record, const knell_event* 
   }
   ++name.dropped;
   name.dropped_types |= record.type;
-  if (event == nullptr || has_roots) name.dropped_exact = false;
+  if (event == nullptr) name.dropped_exact = false;
 }
 
 Result<void> DurableNames::on_delete_damaged(int64_t last_seq) {
   for (DurableName& name : names_) {
     if (name.acked >= last_seq) continue;
-    name.dropped_exact = false;
+    name.dropped_exact = name.pending_exact = false;
     name.dropped_types |= KNELL_EVENT_ALL;
     KNELL_TRY(store(name));
   }
@@ -260,11 +322,11 @@ Result<void> DurableNames::on_delete(BlockReader& block, const Decode& decode) {
     if (!is_pending(block.seq())) continue;
     const bool decoded = decode(record, event);
     for (size_t i = 0; i < names_.size(); ++i)
-      if (names_[i].acked < block.seq()) count(i, record, decoded ? &event : nullptr);
+      if (names_[i].acked < block.seq()) count(i, record, block.seq(), decoded ? &event : nullptr);
   }
   for (size_t i = 0; i < names_.size(); ++i)
-    if (names_[i] != before[i]) KNELL_TRY(store(names_[i]));
-  return {};
+    if (names_[i] != before[i]) changed_[i] = true;
+  return flush();
 }
 
 }  // namespace knell::journal

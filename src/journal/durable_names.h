@@ -13,25 +13,22 @@
 #include <vector>
 
 #include "base/result.h"
-#include "filter/predicates.h"
 #include "journal/block.h"
 #include "journal/database.h"
+#include "journal/durable_name.h"
 
 namespace knell::journal {
 
-// One durable listener. Names of different owners are independent.
-struct DurableName {
-  std::string name;
-  uint32_t owner = 0;  // uid
-  uint32_t mask = 0;
-  std::vector<filter::Predicate> predicates = {};
-  int64_t acked = 0;                    // seq: this event and all before it are done
-  int64_t created_ns = 0, used_ns = 0;  // CLOCK_REALTIME
-  // Events that it wants, that are not acknowledged, and that the retention has deleted.
-  uint64_t dropped = 0;
-  uint32_t dropped_types = 0;
-  bool dropped_exact = true;  // false: at most so many, since `under` cannot be decided any more
-  bool operator==(const DurableName&) const = default;
+// Events that a listener has acknowledged: an event, or a lost event that reported deleted ones.
+struct Settled {
+  int64_t seq = 0;
+  uint64_t deleted = 0;  // how many deleted events it reported; 0: it is an event of the journal
+};
+
+// What an acknowledgement says besides its seq.
+struct Acknowledged {
+  std::vector<Settled> events = {};  // empty: not known
+  int64_t oldest_pending_ns = 0;     // a bound of the time of the events after them; 0: not known
 };
 
 // The rows of the table `durable`, in memory as well. Changes are part of the transaction that the
@@ -41,6 +38,9 @@ class DurableNames {
   // Errors: EBADMSG a row is damaged; those of SQLite. Then nothing is changed.
   Result<void> load(Database& database);
 
+  // The rows of any journal that are intact. Errors: those of SQLite.
+  static Result<std::vector<DurableName>> read_intact(Database& database);
+
   const std::vector<DurableName>& all() const { return names_; }
   const DurableName* find(uint32_t owner, std::string_view name) const;
   // Adds the name, or replaces it. Errors: EINVAL of predicates; those of SQLite.
@@ -48,10 +48,16 @@ class DurableNames {
   // Errors: ENOENT.
   Result<void> remove(uint32_t owner, std::string_view name);
   // Everything up to `seq` is done. A lower seq than before changes nothing. `oldest`: seq of the
-  // oldest event that is left. Errors: ENOENT.
-  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq, int64_t oldest,
-                           int64_t now_ns);
+  // oldest event that is left; `newest`: of the newest event. Errors: ENOENT.
+  struct Range {
+    int64_t oldest = 0, newest = 0;
+  };
+  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq, Range journal,
+                           int64_t now_ns, const Acknowledged& what = {});
 
+  // Counts an event that was appended with this seq. flush() writes the rows that it changed.
+  void on_append(const knell_event& event, int64_t seq);
+  Result<void> flush();
   // Whether any name has not acknowledged this event.
   bool is_pending(int64_t seq) const;
   // Counts the events of a block that is about to be deleted. `decode` fills an event; false: it
@@ -62,17 +68,13 @@ class DurableNames {
   Result<void> on_delete_damaged(int64_t last_seq);
 
  private:
-  struct Compiled {
-    filter::Predicates predicates;
-    bool has_roots = false;
-  };
   Result<void> store(const DurableName& name);
-  static Result<Compiled> compile(const DurableName& name);
   size_t index_of(uint32_t owner, std::string_view name) const;
-  void count(size_t index, const Record& record, const knell_event* event);
+  void count(size_t index, const Record& record, int64_t seq, const knell_event* event);
 
   std::vector<DurableName> names_;
-  std::vector<Compiled> compiled_;  // of names_
+  std::vector<DurableFilter> filters_;  // of names_
+  std::vector<bool> changed_;           // of names_: by on_append()
   Statement insert_, delete_;
 };
 

@@ -135,16 +135,60 @@ TEST_F(DurableNamesTest, AnAcknowledgementOfADeletedEventMakesTheCountAnUpperBou
   EXPECT_TRUE(name().dropped_exact);
 }
 
-TEST_F(DurableNamesTest, TheCountIsAnUpperBoundWhereDescentDecides) {
-  for (const bool excluded : {false, true}) {
-    DurableName under = cleanup();
-    under.predicates = {{filter::Key::kUnder, excluded, int64_t{7}}};
-    under.acked = store_->next_seq() - 1;
-    put(under);
-    write_many(static_cast<int>(store_->next_seq()));
-    EXPECT_GT(name().dropped, 100U);
-    EXPECT_FALSE(name().dropped_exact);
-  }
+TEST_F(DurableNamesTest, WhatWasInFlightWhenItWasDeletedKeepsTheCountExact) {
+  put(cleanup());
+  write_many(1);
+  const uint64_t dropped = name().dropped;
+  ASSERT_GT(dropped, 2U);
+  ASSERT_TRUE(name().dropped_exact);
+  // Two events were sent before they were deleted.
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 12, {.events = {{.seq = 6}, {.seq = 12}}}));
+  EXPECT_EQ(name().dropped, dropped - 2);
+  EXPECT_TRUE(name().dropped_exact);
+  // A lost event that reported ten more.
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 72, {.events = {{.seq = 72, .deleted = 10}}}));
+  EXPECT_EQ(name().dropped, dropped - 12);
+  EXPECT_TRUE(name().dropped_exact);
+}
+
+TEST_F(DurableNamesTest, CountsWhatIsPending) {
+  put(cleanup());
+  write(1, 30);  // 6, 12, 18, 24, 30
+  EXPECT_EQ(name().pending, 5U);
+  EXPECT_EQ(name().oldest_pending_ns, event_of(6).time_ns);
+  ASSERT_TRUE(store_->acknowledge(
+      1000, "cleanup", 12,
+      {.events = {{.seq = 6}, {.seq = 12}}, .oldest_pending_ns = event_of(18).time_ns}));
+  EXPECT_EQ(name().pending, 3U);
+  EXPECT_TRUE(name().pending_exact);
+  EXPECT_EQ(name().oldest_pending_ns, event_of(18).time_ns);
+  ASSERT_TRUE(store_->commit());
+  open();
+  EXPECT_EQ(name().pending, 3U);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 30));
+  EXPECT_EQ(name().pending, 0U);
+  EXPECT_EQ(name().oldest_pending_ns, 0);
+}
+
+TEST_F(DurableNamesTest, AreKeptWhenTheFileIsMovedAside) {
+  put(cleanup());
+  DurableName other = cleanup();
+  other.name = "other";
+  put(other);
+  write(1, 12);
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 6) && store_->commit());
+  store_.reset();
+  const std::string path = folder_.file("journal.db");
+  auto database = Database::open(path, Database::Mode::kWrite);
+  ASSERT_TRUE(
+      database->execute("UPDATE durable SET checksum=checksum+1 WHERE name=CAST('other' AS BLOB)"));
+  *database = Database();
+  open();
+  EXPECT_NE(store_->replaced().moved_to, "");
+  ASSERT_EQ(store_->names().all().size(), 1U);
+  EXPECT_EQ(name().acked, 0);
+  EXPECT_EQ(name().mask, cleanup().mask);
+  EXPECT_EQ(name().predicates, cleanup().predicates);
 }
 
 TEST_F(DurableNamesTest, ADamagedRowIsNotUsed) {

@@ -82,6 +82,7 @@ inline knell_event full_event(uint32_t type) {
   e.mono_ns = 1'000'000'123;
   e.time_ns = kEpochNs + 123;
   e.seq = 0;
+  e.cursor = {};  // made of seq
   return e;
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/rollback.h"
+#include "journal/durable_names.h"
 
 namespace knell::journal {
 namespace {
@@ -56,6 +57,7 @@ Result<void> Reader::prepare() {
   KNELL_TRY(statement(blocks_, columns + "WHERE first_seq>=? AND first_seq<=? ORDER BY first_seq"));
   KNELL_TRY(statement(blocks_back_,
                       columns + "WHERE first_seq>=? AND first_seq<=? ORDER BY first_seq DESC"));
+  KNELL_TRY(statement(oldest_, "SELECT min(first_seq) FROM block"));
   KNELL_TRY(statement(text_, "SELECT text, checksum FROM string WHERE id=?"));
   KNELL_ASSIGN(identity_, read_identity(database_));
   return {};
@@ -251,7 +253,9 @@ Result<bool> Reader::decode(Record& record, EventFilter& filter, knell_event& ev
   last_mono_ns_ = record.mono_ns;
   KNELL_TRY(decode_record(record, *layout_, *this, event));
   event.seq = static_cast<uint64_t>(block_.seq());
-  return record.type == KNELL_EVENT_LOST || filter.wants(event);
+  const bool wanted = record.type == KNELL_EVENT_LOST || filter.wants(event);
+  event.flags &= ~kExclusionBits;
+  return wanted;
 }
 
 Result<Reader::Read> Reader::read(std::span<knell_event> events, EventFilter& filter) {
@@ -264,9 +268,31 @@ Result<Reader::Read> Reader::read(std::span<knell_event> events, EventFilter& fi
     damaged_ = damaged;
     damage_reported_ = reported;
   });
-  KNELL_ASSIGN(const Read result, read_on(events, filter));
+  KNELL_ASSIGN(Read result, read_on(events, filter));
+  KNELL_ASSIGN(result.oldest_seq, oldest_seq());
   again.keep();
   return result;
+}
+
+Result<int64_t> Reader::oldest_seq() {
+  KNELL_ASSIGN(const bool row, oldest_.step());
+  const int64_t oldest = row && !oldest_.is_null(0) ? oldest_.number(0) : 0;
+  oldest_.reset();
+  return oldest;
+}
+
+Result<std::optional<Reader::Gap>> Reader::gap(uint32_t owner, std::string_view name) {
+  KNELL_TRY(begin_.run());
+  const Rollback commit([&] { end_transaction(); });
+  Gap gap;
+  KNELL_ASSIGN(gap.oldest_seq, oldest_seq());
+  KNELL_ASSIGN(auto rows, DurableNames::read_intact(database_));
+  for (DurableName& row : rows) {
+    if (row.owner != owner || row.name != name) continue;
+    gap.row = std::move(row);
+    return gap;
+  }
+  return std::nullopt;
 }
 
 Result<Reader::Read> Reader::read_on(std::span<knell_event> events, EventFilter& filter) {

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "journal/block.h"
 #include "journal/database.h"
+#include "journal/durable_name.h"
 #include "journal/schema.h"
 
 namespace knell::journal {
@@ -53,13 +54,22 @@ class Reader final : private Texts {
 
   struct Read {
     size_t count = 0;
-    bool end = false;  // there are no more now
+    bool end = false;        // there are no more now
+    int64_t oldest_seq = 0;  // of the journal at the time of the call; 0: it has no events
   };
   // Fills up to events.size() events, oldest first. Their texts are valid until the next call. May
   // return none before the end, to bound the time of one call. `seq` of an event is that of the
   // journal; of a lost event, that of the first event that is missing. Errors: EBADMSG the file is
   // damaged; EIO; ENOMEM. After an error, also an exception, the next call returns the same events.
   Result<Read> read(std::span<knell_event> events, EventFilter& filter);
+
+  // What the retention has deleted for a durable listener, and the first event that is left, at one
+  // moment. nullopt: there is no such name, or its row is damaged.
+  struct Gap {
+    int64_t oldest_seq = 0;
+    DurableName row;
+  };
+  Result<std::optional<Gap>> gap(uint32_t owner, std::string_view name);
 
  private:
   explicit Reader(Database database) : database_(std::move(database)) {}
@@ -79,7 +89,9 @@ class Reader final : private Texts {
 
   Database database_;
   Identity identity_;
-  Statement begin_, end_, blocks_, blocks_back_, start_, text_;
+  Result<int64_t> oldest_seq();
+
+  Statement begin_, end_, blocks_, blocks_back_, start_, text_, oldest_;
   std::unordered_map<int64_t, Layout> layouts_;
 
   int64_t next_seq_ = 0;          // of the next event; 0: the oldest

@@ -39,10 +39,10 @@ constexpr int rank_of(const Field& field) {
   }
 }
 
-// type, mono_ns and seq have their own places.
+// type, mono_ns and seq have their own places; a cursor is made of seq.
 constexpr bool is_stored(const Field& field) {
   return (field.is_text() || field.is_packed()) && field.name != "type" &&
-         field.name != "mono_ns" && field.name != "seq";
+         field.name != "mono_ns" && field.name != "seq" && field.name != "cursor";
 }
 
 constexpr auto kStored = [] {

@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 namespace knell::journal {
@@ -39,11 +40,14 @@ std::thread start_thread(std::function<void()> run) {
 
 }  // namespace
 
-Recorder::Recorder(RecorderOptions options, Say say, Clock& clock)
+Recorder::Recorder(RecorderOptions options, Say say, Clock& clock, OnProgress on_progress)
     : options_(std::move(options)),
       say_(std::move(say)),
       clock_(clock),
+      on_progress_(std::move(on_progress)),
       queue_(options_.queue_bytes),
+      progress_{
+          .id = {}, .answers = {}, .names = std::make_shared<const std::vector<DurableName>>()},
       thread_(start_thread([this] { run(); })) {}
 
 Recorder::~Recorder() {
@@ -76,6 +80,23 @@ void Recorder::flush() {
   done_.wait(lock, [&] { return flush_done_ >= wanted; });
 }
 
+void Recorder::request(DurableRequest request) {
+  const bool hurry = request.token != 0;
+  {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(std::move(request));
+    hurry_ = hurry_ || hurry;
+  }
+  if (hurry) wake_.notify_one();
+}
+
+Recorder::Progress Recorder::take_progress() {
+  const std::lock_guard lock(mutex_);
+  Progress now = progress_;
+  progress_.answers.clear();
+  return now;
+}
+
 Recorder::Status Recorder::status() const {
   const std::lock_guard lock(mutex_);
   return status_;
@@ -83,34 +104,63 @@ Recorder::Status Recorder::status() const {
 
 void Recorder::run() {
   EventQueue events(options_.queue_bytes);
+  std::vector<DurableRequest> requests;
   if (const auto opened = open(); !opened) on_failure(opened.error(), events);
+  if (on_progress_) on_progress_();
   for (bool stop = false; !stop;) {
     uint64_t flushed = 0;
     {
       std::unique_lock lock(mutex_);
       const auto hurry = [&] { return stop_ || flush_wanted_ != flush_done_; };
       writer_sleeps_ = queue_.empty();
-      wake_.wait(lock, [&] { return !queue_.empty() || hurry(); });
+      wake_.wait(lock, [&] { return !queue_.empty() || hurry_ || hurry(); });
       writer_sleeps_ = false;
       wake_.wait_for(lock, std::chrono::nanoseconds(options_.latency_ns),
                      [&] { return queue_.is_half_full() || hurry(); });
       queue_.swap(events);
+      requests.swap(requests_);
+      hurry_ = false;
       status_.queued_bytes = 0;
       flushed = flush_wanted_;
       stop = stop_;
     }
-    write(events);
+    write(events, requests);
     events.clear();
+    requests.clear();
     const std::lock_guard lock(mutex_);
     flush_done_ = flushed;
     done_.notify_all();
   }
 }
 
-void Recorder::write(EventQueue& events) {
-  if (events.empty()) return;
-  const auto written = try_write(events);
-  if (!written) on_failure(written.error(), events);
+void Recorder::write(EventQueue& events, const std::vector<DurableRequest>& requests) {
+  if (events.empty() && requests.empty()) return;
+  if (const auto written = try_write(events, requests); !written) {
+    on_failure(written.error(), events);
+    answer_all(requests, written.error());
+  }
+  if (on_progress_) on_progress_();
+}
+
+Result<void> Recorder::apply_all(const std::vector<DurableRequest>& requests) {
+  const int64_t now = clock_.realtime_ns();
+  for (const DurableRequest& request : requests) {
+    auto row = apply(request, *store_, now);
+    if (!row && !is_refusal(row.error())) return std::unexpected(row.error());
+    if (request.token != 0) answers_.push_back({.token = request.token, .row = std::move(row)});
+  }
+  return {};
+}
+
+// The transaction failed: so did all requests.
+void Recorder::answer_all(const std::vector<DurableRequest>& requests, const Error& error) {
+  const std::lock_guard lock(mutex_);
+  const std::string why = error.code == EAGAIN ? status_.problem : error.message();
+  for (const DurableRequest& request : requests)
+    if (request.token != 0)
+      progress_.answers.push_back(
+          {.token = request.token,
+           .row = say(EIO, "the journal of knelld cannot be written: " + why)});
 }
 
 Result<void> Recorder::open() {
@@ -118,8 +168,9 @@ Result<void> Recorder::open() {
   const uint64_t now = clock_.monotonic_ns();
   if (now < next_try_ns_) return make_error(EAGAIN, "open the journal");
   next_try_ns_ = now + kRetryNs;
-  KNELL_ASSIGN(store_, Store::open(options_.store, clock_, damage_));
+  KNELL_ASSIGN(store_, Store::open(options_.store, clock_, damage_, names_));
   damage_.clear();
+  names_.clear();
   const Store::Replaced& replaced = store_->replaced();
   if (!replaced.moved_to.empty()) {
     say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was begun");
@@ -156,7 +207,8 @@ uint64_t Recorder::records(const EventQueue& events) const {
   return count;
 }
 
-Result<void> Recorder::try_write(EventQueue& events) {
+Result<void> Recorder::try_write(EventQueue& events, const std::vector<DurableRequest>& requests) {
+  answers_.clear();
   KNELL_TRY(open());
   Result<void> appended;
   if (!unwritten_.empty()) appended = store_->append(unwritten_.event());
@@ -164,6 +216,7 @@ Result<void> Recorder::try_write(EventQueue& events) {
     if (appended) appended = store_->append(event);
     return appended.has_value();
   });
+  if (appended) appended = apply_all(requests);
   if (appended) appended = store_->commit();
   KNELL_TRY(appended);
   const uint64_t count = records(events);
@@ -173,6 +226,7 @@ Result<void> Recorder::try_write(EventQueue& events) {
     const std::lock_guard lock(mutex_);
     status_.written += count;
     ++status_.commits;
+    std::ranges::move(answers_, std::back_inserter(progress_.answers));
   }
   publish(State::kWorking);
   return {};
@@ -215,7 +269,10 @@ void Recorder::on_failure(const Error& error, EventQueue& events) {
 // again, it waits ever longer, so that the disk is not filled with them.
 void Recorder::on_damage(const Error& error) {
   const uint64_t now = clock_.monotonic_ns();
-  if (store_) damage_ = error.message();
+  if (store_) {
+    damage_ = error.message();
+    names_ = store_->names().all();
+  }
   store_.reset();
   if (now - damaged_ns_ > kMostDamageDelayNs) damage_delay_ns_ = 0;
   damaged_ns_ = now;
@@ -224,7 +281,14 @@ void Recorder::on_damage(const Error& error) {
 }
 
 void Recorder::publish(State state) {
+  const auto& names = store_->names().all();
+  auto copy = names == *progress_.names ? progress_.names
+                                        : std::make_shared<const std::vector<DurableName>>(names);
   const std::lock_guard lock(mutex_);
+  progress_.id = store_->id();
+  progress_.oldest_seq = store_->oldest_seq();
+  progress_.next_seq = store_->next_seq();
+  progress_.names = std::move(copy);
   status_.state = state;
   status_.problem.clear();
   status_.id = store_->id();

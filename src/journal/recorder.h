@@ -7,13 +7,16 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "journal/durable_requests.h"
 #include "journal/event_queue.h"
 #include "journal/store.h"
 
@@ -33,7 +36,11 @@ class Recorder {
   // Messages for the log; called by the thread of the recorder.
   using Say = std::function<void(const std::string& line)>;
 
-  Recorder(RecorderOptions options, Say say, Clock& clock = system_clock());
+  // Called by the thread of the recorder after each transaction: take_progress() has news.
+  using OnProgress = std::function<void()>;
+
+  Recorder(RecorderOptions options, Say say, Clock& clock = system_clock(),
+           OnProgress on_progress = {});
   // Writes what is queued and ends the thread.
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -44,6 +51,21 @@ class Recorder {
   void add(const knell_event& event);
   // Waits until all events that were added before are committed or lost.
   void flush();
+
+  // Durable listeners. A request is done after the events that were added before it, in the same
+  // transaction; its answer comes when that is committed, or has failed.
+  void request(DurableRequest request);
+  struct Answer {
+    uint64_t token = 0;
+    Result<DurableName> row;
+  };
+  struct Progress {
+    std::string id;                        // of the journal; empty: it was not opened yet
+    int64_t oldest_seq = 0, next_seq = 0;  // after the last commit
+    std::vector<Answer> answers;           // since the last call
+    std::shared_ptr<const std::vector<DurableName>> names;  // after the last commit; never null
+  };
+  Progress take_progress();
 
   enum class State {
     kOpening,
@@ -67,8 +89,10 @@ class Recorder {
 
  private:
   void run();
-  void write(EventQueue& events);
-  Result<void> try_write(EventQueue& events);
+  void write(EventQueue& events, const std::vector<DurableRequest>& requests);
+  Result<void> try_write(EventQueue& events, const std::vector<DurableRequest>& requests);
+  Result<void> apply_all(const std::vector<DurableRequest>& requests);
+  void answer_all(const std::vector<DurableRequest>& requests, const Error& error);
   uint64_t records(const EventQueue& events) const;
   Result<void> open();
   void resolve_doubt();
@@ -79,6 +103,7 @@ class Recorder {
   const RecorderOptions options_;
   const Say say_;
   Clock& clock_;
+  const OnProgress on_progress_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, done_;
@@ -87,12 +112,17 @@ class Recorder {
   bool stop_ = false;
   uint64_t flush_wanted_ = 0, flush_done_ = 0;
   Status status_;
+  std::vector<DurableRequest> requests_;
+  bool hurry_ = false;  // a request waits for its answer
+  Progress progress_;
 
   // Of the thread.
   std::optional<Store> store_;
-  uint64_t next_try_ns_ = 0;  // CLOCK_MONOTONIC: when to open the store again
-  std::string damage_;        // why the next open() moves the file aside; empty: it need not
-  uint64_t damaged_ns_ = 0;   // CLOCK_MONOTONIC: when a damaged file was last found
+  std::vector<Answer> answers_;     // of the current transaction
+  std::vector<DurableName> names_;  // of a damaged file, for the next one
+  uint64_t next_try_ns_ = 0;        // CLOCK_MONOTONIC: when to open the store again
+  std::string damage_;              // why the next open() moves the file aside; empty: it need not
+  uint64_t damaged_ns_ = 0;         // CLOCK_MONOTONIC: when a damaged file was last found
   uint64_t damage_delay_ns_ = 0;
   Hole unwritten_;  // events that could not be written, for the next lost event
   // Of the last transaction that failed, if the store was closed then.

@@ -79,17 +79,44 @@ class StoredTexts final : public Texts {
 
 // --------------------------------------------------------------------------------------- opening
 
-Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string_view damage) {
+Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string_view damage,
+                          std::vector<DurableName> names) {
   KNELL_ASSIGN(UniqueFd lock, lock_journal(options.path));
   Store store(options, clock, std::move(lock));
-  if (!damage.empty()) KNELL_TRY(store.set_aside(damage, "damaged"));
+  if (!damage.empty()) {
+    if (names.empty()) names = read_durable_names(options.path);
+    KNELL_TRY(store.set_aside(damage, "damaged"));
+  }
   auto opened = store.open_file();
   for (int tries = 0; !opened && opened.error().code == EBADMSG && tries < 2; ++tries) {
+    store.database_ = Database();
+    if (names.empty()) names = read_durable_names(options.path);
     KNELL_TRY(store.set_aside(opened.error().message(), "damaged"));
     opened = store.open_file();
   }
   KNELL_TRY(opened);
+  if (!store.replaced_.moved_to.empty()) KNELL_TRY(store.keep_names(std::move(names)));
   return store;
+}
+
+// Which events they missed is unknown, so each of them gets all events of the new journal, which
+// begins with a lost event without a count.
+Result<void> Store::keep_names(std::vector<DurableName> names) {
+  for (DurableName& name : names) {
+    name.acked = name.excluded_since = name.delivered = 0;
+    name.dropped = name.dropped_types = 0;
+    name.pending = 0;
+    name.oldest_pending_ns = 0;
+    name.dropped_exact = name.pending_exact = true;
+    KNELL_TRY(put(std::move(name)));
+  }
+  return commit();
+}
+
+std::vector<DurableName> read_durable_names(const std::string& path) {
+  auto database = Database::open(path, Database::Mode::kRead);
+  if (!database) return {};
+  return DurableNames::read_intact(*database).value_or(std::vector<DurableName>());
 }
 
 Result<void> Store::open_file() {
@@ -253,6 +280,7 @@ Result<void> Store::append(const knell_event& event) {
     return {};
   }();
   if (appended) {
+    names_.on_append(event, next_seq_);
     ++next_seq_;
   } else {
     roll_back();
@@ -295,6 +323,7 @@ Result<void> Store::write_all() {
   if (block_.is_open()) KNELL_TRY(write_block());
   if (!oldest_.is_block) KNELL_TRY(find_oldest());
   KNELL_TRY(trim());
+  KNELL_TRY(names_.flush());
   return sql_.commit.run();
 }
 
@@ -363,10 +392,12 @@ Result<void> Store::remove(uint32_t owner, std::string_view name) {
   return roll_back_unless_refused(names_.remove(owner, name));
 }
 
-Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq) {
+Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq,
+                                const Acknowledged& what) {
   KNELL_TRY(begin());
+  const DurableNames::Range journal{.oldest = oldest_.seq, .newest = next_seq_ - 1};
   return roll_back_unless_refused(
-      names_.acknowledge(owner, name, seq, oldest_.seq, clock_->realtime_ns()));
+      names_.acknowledge(owner, name, seq, journal, clock_->realtime_ns(), what));
 }
 
 // -------------------------------------------------------------------------------------- retention

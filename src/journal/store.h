@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -51,8 +52,10 @@ class Store {
   // write(2).
   // `damage`: why a file that was in use must be moved aside, whatever open() finds; empty: it need
   // not.
+  // `names`: the durable listeners of that file, as far as they are known. If a file is moved
+  // aside, its durable listeners are kept, and get all events of the new journal.
   static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock(),
-                            std::string_view damage = {});
+                            std::string_view damage = {}, std::vector<DurableName> names = {});
 
   // What was found at open(): the file that was moved aside, and why; empty: none was.
   struct Replaced {
@@ -71,7 +74,8 @@ class Store {
   const DurableNames& names() const { return names_; }
   Result<void> put(DurableName name);
   Result<void> remove(uint32_t owner, std::string_view name);
-  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq);
+  Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq,
+                           const Acknowledged& what = {});
 
   const std::string& id() const { return identity_.id; }
   int64_t next_seq() const { return next_seq_; }          // of the next append()
@@ -89,6 +93,7 @@ class Store {
       : options_(std::move(options)), clock_(&clock), lock_(std::move(lock)) {}
   Result<void> open_file();
   Result<void> create_file();
+  Result<void> keep_names(std::vector<DurableName> names);
   Result<void> set_aside(std::string_view why, std::string_view suffix);
   Result<void> prepare();
   Result<void> begin();
@@ -131,5 +136,9 @@ class Store {
   std::unordered_map<int64_t, Layout> layouts_;  // of older blocks
   uint64_t bytes_ = 0;
 };
+
+// The durable listeners of a journal that can be read, without its writer. A damaged one has as
+// many as can be read; none where there is no file.
+std::vector<DurableName> read_durable_names(const std::string& path);
 
 }  // namespace knell::journal

@@ -59,7 +59,14 @@ DaemonListener::DaemonListener(const knell_options& options, std::string path)
     : knell_listener(ListenerFilter::of(options)),
       path_(std::move(path)),
       slots_(kSlots),
-      names_(kSlots) {}
+      names_(kSlots) {
+  if (options.durable == nullptr) return;
+  durable_.emplace();
+  durable_->name = options.durable;
+  durable_->from = options.from;
+  if (options.cursor != nullptr) durable_->cursor = options.cursor;
+  if (options.max_unacked != 0) durable_->most_unacked = options.max_unacked;
+}
 
 Result<std::unique_ptr<DaemonListener>> DaemonListener::create(const knell_options& options,
                                                                const std::string& path) {
@@ -76,6 +83,11 @@ Result<void> DaemonListener::open() {
   KNELL_ASSIGN(hello_, connection.exchange_hellos());
   KNELL_TRY(attach(std::move(connection)));
   state_ = State::kConnected;
+  last_event_ns_ = clock_.monotonic_ns();
+  if (durable_) {
+    arm();  // the first read subscribes, with the predicates that are known then
+    return {};
+  }
   KNELL_TRY(subscribe());
   // The daemon went away before the ack. While opening, this is an error, and no reason to wait.
   if (state_ != State::kConnected) return say(ECONNRESET, "the connection to knelld was lost");
@@ -105,9 +117,12 @@ filter::Subscription DaemonListener::subscription() const {
 }
 
 Result<void> DaemonListener::subscribe() {
+  if (durable_ && !begun_) return {};
   names_wanted_ = filter_.interest().details != KNELL_DETAILS_STATUS;
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
-  KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number));
+  const wire::Durable durable = durable_request();
+  KNELL_ASSIGN(const std::string packet,
+               wire::encode(subscription(), number, durable_ ? &durable : nullptr));
   auto done = request(packet, number);
   if (!done && done.error().code == EOPNOTSUPP)
     done.error().context += " (knelld " + hello_.origin.knell +
@@ -138,12 +153,17 @@ Result<void> DaemonListener::exchange(std::string_view packet, uint32_t number) 
   auto sent = connection_->send(packet);
   // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
   if (!sent && sent.error().code != ECONNRESET) return on_failure(std::move(sent).error());
-  auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) {
-    if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
-  });
+  auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) { put_aside(frame); });
   if (!ack) return on_failure(std::move(ack).error());
   arm();
   return client::as_result(*ack);
+}
+
+// Takes a frame that came while a request waits for its ack.
+void DaemonListener::put_aside(const wire::Frame& frame) {
+  if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
+  if (frame.type != wire::Message::kAck) return;
+  if (const auto ack = wire::decode_ack(frame.payload)) on_other_ack(*ack);
 }
 
 // Handles a failed connection: after ECONNRESET and ETIMEDOUT the listener will reconnect, after
@@ -239,9 +259,7 @@ Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot
   if (state_ == State::kClosed) return std::unexpected(*error_);
   if (state_ != State::kConnected) return std::nullopt;
   Rollback if_thrown([this] { on_out_of_memory(); });
-  auto answer = connection_->snapshot([this](const wire::Frame& frame) {
-    if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
-  });
+  auto answer = connection_->snapshot([this](const wire::Frame& frame) { put_aside(frame); });
   if_thrown.keep();
   if (!answer) {
     KNELL_TRY(on_failure(std::move(answer).error()));
@@ -254,6 +272,7 @@ Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot
 }
 
 Result<int> DaemonListener::snapshot(const Visitor& visitor) {
+  KNELL_TRY(begin_durable());
   KNELL_ASSIGN(const auto payloads, request_snapshot());
   if (!payloads) return snapshot_of_proc(filter_, visitor, visible_uid());
   for (const std::string& payload : *payloads) {
@@ -281,6 +300,7 @@ uint64_t DaemonListener::grace_ns() const {
 
 Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count) {
   ++wakeups_;
+  KNELL_TRY(begin_durable());
   const size_t most = std::min(count, kSlots);
   if (most == 0) return 0;
   size_t n = 0;
@@ -316,8 +336,13 @@ void DaemonListener::read(const knell_event** ret_events, size_t most, size_t& n
 // The next event that was already received or synthesized; does not read the connection.
 bool DaemonListener::next(knell_event& event) {
   if (!packets_.next(event)) {
-    if (const uint64_t dropped = packets_.take_dropped(); dropped > 0)
-      queue_lost(dropped, last_event_ns_);
+    if (const uint64_t dropped = packets_.take_dropped(); dropped > 0) {
+      // A durable listener gets them again.
+      if (durable_ && state_ != State::kClosed)
+        disconnect();
+      else
+        queue_lost(dropped, last_event_ns_);
+    }
     if (synthetic_.empty()) return false;
     event = synthetic_.front();
     synthetic_.pop_front();
@@ -329,6 +354,7 @@ bool DaemonListener::next(knell_event& event) {
 }
 
 bool DaemonListener::wants(knell_event& event) const {
+  if (durable_ && was_acknowledged(event)) return false;
   if (event.type == KNELL_EVENT_LOST)
     return ListenerFilter::limit_lost(event, event::types_of(filter_.subscription.mask));
   if (filter_.subscription.only_added) {
@@ -356,6 +382,7 @@ void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
   event::note_presence<event::kFields>(event);
   event.seq = ++seq_;
+  if (durable_) note_delivered(event);
   if (event.type == KNELL_EVENT_LOST) {
     lost_ += event.lost_count;
     return;
@@ -408,7 +435,9 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
     case wire::Message::kAck: {
       auto ack = wire::decode_ack(frame.payload);
       if (!ack) return on_failure(std::move(ack).error());
-      return state_ == State::kReconnecting ? on_ack_while_reconnecting(*ack) : Result<void>();
+      if (state_ == State::kReconnecting) return on_ack_while_reconnecting(*ack);
+      on_other_ack(*ack);
+      return {};
     }
     default:
       return {};  // a message of a later version
@@ -448,7 +477,9 @@ void DaemonListener::arm() {
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
-  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty()) at = feed::kAlarmNow;
+  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty() ||
+      (durable_ && !begun_ && state_ == State::kConnected))
+    at = feed::kAlarmNow;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);
 }
 

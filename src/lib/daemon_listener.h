@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "client/connection_to_server.h"
 #include "feed/alarm.h"
+#include "journal/cursor.h"
 #include "lib/handle.h"
 #include "lib/packet_buffer.h"
 #include "lib/pending_exits.h"
@@ -40,6 +41,9 @@ class DaemonListener final : public knell_listener {
   int fd() const override { return epoll_.get(); }
   Result<size_t> read(const knell_event** ret_events, size_t count) override;
   Result<int> snapshot(const Visitor& visitor) override;
+  Result<void> ack(const knell_event* event) override;
+  Result<void> mark_failed(const knell_event& event) override;
+  ~DaemonListener() override;
   knell_stats stats() const override;
   wire::Origin origin() const override;
 
@@ -62,6 +66,7 @@ class DaemonListener final : public knell_listener {
   Result<void> subscribe();
   Result<void> request(std::string_view packet, uint32_t number);
   Result<void> exchange(std::string_view packet, uint32_t number);
+  void put_aside(const wire::Frame& frame);
   Result<void> on_failure(Error error);
   uint64_t grace_ns() const;
   Result<std::optional<std::vector<std::string>>> request_snapshot();
@@ -89,6 +94,15 @@ class DaemonListener final : public knell_listener {
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void add_next();
   void check_for_exit(const wire::AddedProcess& pid);
+
+  // Durable listeners; daemon_durable.cc.
+  wire::Durable durable_request() const;
+  Result<void> begin_durable();
+  bool was_acknowledged(const knell_event& event) const;
+  void note_delivered(knell_event& event);
+  void send_ack();
+  void on_other_ack(const wire::Ack& ack);
+  Result<void> flush_acks();
 
   const std::string path_;
 
@@ -122,6 +136,16 @@ class DaemonListener final : public knell_listener {
   size_t added_ = 0, adding_ = 0;
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
+
+  // A durable listener; see daemon_durable.cc.
+  std::optional<wire::Durable> durable_;
+  bool begun_ = false;                   // its first subscription was accepted
+  journal::Cursor returned_;             // the newest event that was returned
+  journal::Cursor acked_;                // the newest event that was acknowledged by the caller
+  journal::Cursor sent_;                 // the same, in the request that was sent last
+  std::optional<uint32_t> ack_request_;  // its number, while its ack has not come
+  bool ack_failed_ = false;              // the daemon could not commit it
+  uint32_t failed_ = 0;                  // events marked as failed that were not sent yet
 };
 
 }  // namespace knell::lib

@@ -24,7 +24,9 @@ constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
 constexpr uint64_t kAckTimeoutNs = 5'000'000'000;
 
 // Whether the next attempt may succeed although this one failed.
-bool is_temporary(int error) {
+bool is_temporary(int error, bool durable) {
+  // The connection of before may not be closed yet, and the journal may be repaired.
+  if (durable && (error == EBUSY || error == EIO)) return true;
   return error == EUSERS || error == EDQUOT || error == EAGAIN || error == ENOMEM ||
          error == EMFILE || error == ENFILE;
 }
@@ -37,6 +39,7 @@ void DaemonListener::disconnect() {
     retry_after_ns_ = kFirstRetryNs;
   }
   connection_.reset();
+  ack_request_.reset();
   state_ = State::kDisconnected;
   retry_ns_ = clock_.monotonic_ns() + retry_after_ns_;
 }
@@ -51,7 +54,8 @@ void DaemonListener::reconnect(uint64_t now_ns) {
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
   const std::string greeting = wire::encode(hello, connection->next_seq());
   awaited_ = connection->next_seq();
-  const auto subscribing = wire::encode(subscription(), awaited_);
+  const wire::Durable durable = durable_request();
+  const auto subscribing = wire::encode(subscription(), awaited_, durable_ ? &durable : nullptr);
   for (const std::string& packet : {greeting, subscribing.value_or(std::string())}) {
     const auto sent = connection->try_send(packet);
     if (!sent || *sent != ConnectionToServer::Sent::kYes) return;
@@ -66,7 +70,7 @@ void DaemonListener::reconnect(uint64_t now_ns) {
 // The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection
 // failed.
 Result<void> DaemonListener::on_refused(Error error) {
-  if (!is_temporary(error.code)) return on_failure(std::move(error));
+  if (!is_temporary(error.code, durable_.has_value())) return on_failure(std::move(error));
   disconnect();
   return {};
 }
@@ -76,7 +80,9 @@ Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
   if (adding_ == 0) {
     if (auto refused = client::as_result(ack); !refused)
       return on_refused(std::move(refused).error());
-    queue_lost(std::nullopt, gap_from_ns_);
+    begun_ = true;
+    // A durable listener goes on where it was; the journal says what is missing.
+    if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
     last_event_ns_ = clock_.monotonic_ns();
     filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
       to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
@@ -93,6 +99,8 @@ void DaemonListener::add_next() {
     state_ = State::kConnected;
     retry_after_ns_ = kFirstRetryNs;
     to_add_ = {};
+    sent_ = {};
+    send_ack();
     return;
   }
   const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);

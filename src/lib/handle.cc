@@ -5,6 +5,8 @@
 #include <string>
 
 #include "client/connection_to_server.h"
+#include "journal/cursor.h"
+#include "journal/durable_name.h"
 #include "lib/daemon_listener.h"
 #include "lib/live_listener.h"
 #include "lib/replay_listener.h"
@@ -18,6 +20,25 @@ constexpr double kMostSpeed = 1e9;
 
 Result<void> check_only_added(uint32_t only_added) {
   if (only_added > 1) return say(EINVAL, "only_added must be 0 or 1");
+  return {};
+}
+
+Result<void> check_durable(const knell_options& options) {
+  if (options.durable == nullptr) {
+    if (options.cursor != nullptr || options.from != 0 || options.max_unacked != 0)
+      return say(EINVAL, "cursor, from and max_unacked need `durable`, the name of the listener");
+    return {};
+  }
+  KNELL_TRY(journal::check_durable_name(options.durable));
+  if (options.level == KNELL_LEVEL_RAW || options.only_added != 0)
+    return say(EINVAL, "a durable listener needs level KNELL_LEVEL_PROCESS and only_added 0");
+  if (options.via != KNELL_VIA_AUTO && options.via != KNELL_VIA_DAEMON)
+    return say(EINVAL, "a durable listener needs knelld: via must be KNELL_VIA_AUTO or _DAEMON");
+  if (options.from > KNELL_FROM_NEWEST) return say(EINVAL, "from must be one of KNELL_FROM_*");
+  if (options.cursor != nullptr && !journal::parse_cursor(options.cursor))
+    return say(EINVAL, "cursor is not one of an event: it looks like k1:JOURNAL:NUMBER");
+  if (options.max_unacked > wire::kMostUnackedEvents)
+    return say(EINVAL, "max_unacked must be at most " + std::to_string(wire::kMostUnackedEvents));
   return {};
 }
 
@@ -39,6 +60,7 @@ Result<void> check(const knell_options& options) {
   if (options.recover != 0 && options.level == KNELL_LEVEL_RAW)
     return say(EINVAL, "recover needs KNELL_LEVEL_PROCESS: events of threads cannot be recovered");
   if (options.reserved != 0) return say(EINVAL, "reserved must be 0");
+  KNELL_TRY(check_durable(options));
   return check_only_added(options.only_added);
 }
 
@@ -48,6 +70,10 @@ knell_options resolved(knell_options options) {
                        : options.latency_ns == KNELL_LATENCY_NONE ? 0
                                                                   : options.latency_ns;
   if (options.via == KNELL_VIA_PIDFD) options.only_added = 1;
+  if (options.durable != nullptr) {
+    options.via = KNELL_VIA_DAEMON;
+    options.recover = 1;
+  }
   return options;
 }
 
@@ -57,7 +83,8 @@ Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) 
   const bool insists = options.via == KNELL_VIA_DAEMON;
   const std::string path = client::socket_path();
   if (insists && path.empty())
-    return say(ENOENT, "via daemon: KNELL_SOCKET is empty, which disables the daemon; unset it");
+    return say(ENOENT, std::string(options.durable != nullptr ? "durable" : "via daemon") +
+                           ": KNELL_SOCKET is empty, which disables the daemon; unset it");
   if (insists) return DaemonListener::create(options, path);
   if (options.via == KNELL_VIA_AUTO && !path.empty())
     if (auto there = DaemonListener::create(options, path)) return there;

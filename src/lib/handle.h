@@ -5,6 +5,7 @@
 #include <knell/knell.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <span>
 #include <utility>
@@ -31,6 +32,9 @@ struct knell_listener {
   virtual int fd() const = 0;
   virtual knell::Result<size_t> read(const knell_event** ret_events, size_t count) = 0;
   virtual knell::Result<int> snapshot(const knell::lib::Visitor& visitor) = 0;
+  // `event`: nullptr: wait until all acknowledgements are committed.
+  virtual knell::Result<void> ack(const knell_event*) { return not_durable(); }
+  virtual knell::Result<void> mark_failed(const knell_event&) { return not_durable(); }
   virtual knell_stats stats() const = 0;  // without `size`
   // The header of a recording of this listener.
   virtual knell::wire::Origin origin() const = 0;
@@ -44,6 +48,11 @@ struct knell_listener {
   pid_t owner() const { return owner_; }
 
  protected:
+  static knell::Result<void> not_durable() {
+    return knell::say(EINVAL,
+                      "this listener is not durable: set `durable` in the options of knell_open()");
+  }
+
   knell::lib::ListenerFilter filter_;
 
  private:

@@ -23,6 +23,7 @@
 #include "base/boot_id.h"
 #include "base/rollback.h"
 #include "event/fields.h"
+#include "journal/cursor.h"
 #include "wire/origin.h"
 
 namespace knell::lib {
@@ -201,12 +202,16 @@ bool HistoryListener::reopen_if_replaced() {
 void HistoryListener::finish(knell_event& event) {
   event::note_presence<event::kFields>(event);
   ++returned_;
+  const auto slot = static_cast<size_t>(&event - slots_.data());
+  cursors_[slot] =
+      journal::text_of({.journal = reader_.id(), .seq = static_cast<int64_t>(event.seq)});
+  event.cursor = {cursors_[slot].data(), cursors_[slot].size()};
   if (event.type == KNELL_EVENT_LOST) {
     lost_ += event.lost_count;
     return;
   }
   if (event.user.data != nullptr || (event.has & KNELL_HAS_UID) == 0) return;
-  process::UserNames::Name& name = names_[static_cast<size_t>(&event - slots_.data())];
+  process::UserNames::Name& name = names_[slot];
   name = users_.find(event.uid);
   if (name != nullptr) event.user = {name->data(), name->size()};
 }

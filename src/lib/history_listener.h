@@ -68,6 +68,7 @@ class HistoryListener final : public knell_listener, private journal::EventFilte
   static constexpr size_t kSlots = 256;  // as many as callers usually read at once
   std::array<knell_event, kSlots> slots_;
   std::array<process::UserNames::Name, kSlots> names_;  // the user names in slots_
+  std::array<std::string, kSlots> cursors_;             // the cursors in slots_
   uint64_t returned_ = 0, lost_ = 0, wakeups_ = 0;
 };
 

@@ -130,6 +130,24 @@ int knell_set_events(knell_listener* k, uint32_t mask) {
   });
 }
 
+int knell_ack(knell_listener* k, const knell_event* event) {
+  return guarded([&]() -> int {
+    if (const int error = error_of_handle(k); error != 0) return error;
+    if (event == nullptr) return outcome(k->ack(nullptr));
+    knell_event today;
+    if (const auto copied = copy_event(event, today); !copied) return store_error(copied.error());
+    return outcome(k->ack(&today));
+  });
+}
+
+int knell_mark_failed(knell_listener* k, const knell_event* event) {
+  return guarded([&]() -> int {
+    if (event == nullptr) return missing("the event");
+    const int error = error_of_handle(k);
+    return error != 0 ? error : outcome(k->mark_failed(*event));
+  });
+}
+
 int knell_fd(const knell_listener* k) {
   return guarded([&]() -> int {
     const int error = error_of_handle(k);

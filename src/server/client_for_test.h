@@ -54,7 +54,7 @@ class FakeSnapshot final : public Snapshot {
 };
 
 // Accepts every request, unless a member below changes that.
-class FakeDaemon final : public DaemonInterface {
+class FakeDaemon : public DaemonInterface {
  public:
   void save() override {}
   Result<void> interest_grown(const hub::Listener&, int64_t) override {
@@ -86,6 +86,21 @@ class FakeDaemon final : public DaemonInterface {
     if (refuses) return say(EMFILE, "no descriptors are left");
     return std::make_unique<FakeSnapshot>(alive, snapshot_fails_at, unmatched, snapshot_steps);
   }
+  Result<Done> attach_durable(ConnectionFromClient&, const wire::Durable& durable) override {
+    if (refuses_durable) return say(EBUSY, "it is in use");
+    durables.push_back(durable.name);
+    return done;
+  }
+  Result<Done> acknowledge_durable(ConnectionFromClient&, const wire::Acknowledge& what) override {
+    acknowledged.push_back(what.cursor);
+    return done;
+  }
+  Result<Done> forget_durable(ConnectionFromClient&, const wire::Forget& forget) override {
+    std::erase(durables, forget.name);
+    return done;
+  }
+  void detach_durable(ConnectionFromClient&) override { ++detached; }
+  void continue_durable(ConnectionFromClient&) override {}
   event::Raw make_ack(uint32_t error, uint32_t ack) override {
     event::Raw raw;
     raw.what = KNELL_EVENT_NONE;
@@ -104,6 +119,10 @@ class FakeDaemon final : public DaemonInterface {
   int snapshot_steps = 0;
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;
+  std::vector<std::string> durables, acknowledged;
+  bool refuses_durable = false;
+  Done done = Done::kNow;
+  int detached = 0;
   std::string json = "{}";
 };
 

@@ -54,10 +54,12 @@ ConnectionFromClient::ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub&
       rate_limiter_(requests_per_second, system_clock().monotonic_ns()) {}
 
 ConnectionFromClient::~ConnectionFromClient() {
+  leave_durable();
   if (listener_ != nullptr) hub_.disconnect(listener_);
 }
 
 bool ConnectionFromClient::drop_queue(size_t most) {
+  leave_durable();
   hub_.unsubscribe(*listener_);
   return hub_.drop_some(*listener_, most);
 }
@@ -159,6 +161,10 @@ ConnectionFromClient::Life ConnectionFromClient::serve(std::string_view packet) 
   send_bye(EBADMSG,
            "the packet is not one message of the protocol of knelld; see docs/protocol.md");
   return Life::kClose;
+}
+
+bool ConnectionFromClient::has_left() const {
+  return gone || hung_up || hung_up_now(socket_.get());
 }
 
 uint64_t ConnectionFromClient::due_ns() const {

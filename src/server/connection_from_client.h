@@ -74,6 +74,16 @@ class ConnectionFromClient {
   bool is_listing() const { return pending_ && pending_->listing; }
   // Whether so many answers are unread that no further request is read until the client reads them.
   bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
+  // Whether a request waits for the journal: finish_durable() continues it.
+  bool awaits_journal() const { return pending_ && pending_->waits; }
+  // The outcome of the request that the daemon answers later. Then step() can be called again.
+  void finish_durable(Result<void> outcome);
+  // Whether it is a durable listener, or is about to be one.
+  bool is_durable() const { return durable_; }
+  // Queues a whole frame of events of a durable listener.
+  void queue_frame(std::string_view frame) { answer(frame); }
+  // Whether the client has closed its end, or is being removed.
+  bool has_left() const;
   // Whether its socket is full: call send() when it is writable.
   bool blocked() const { return blocked_; }
   void unblock() { blocked_ = false; }
@@ -111,6 +121,7 @@ class ConnectionFromClient {
   struct Subscribing {
     filter::Subscription subscription;  // the pids in `under` are those of the client's namespace
     Peer::Search search;
+    std::optional<wire::Durable> durable = {};
   };
   // The state of a snapshot request: processes are collected until they fill a frame.
   struct Listing {
@@ -129,8 +140,11 @@ class ConnectionFromClient {
     std::vector<wire::AddedProcess> pids = {};
     size_t at = 0;  // index in `pids` of the next one
     std::optional<Listing> listing = {};
-    Result<void> first = {};  // the first error
     bool repeated = false;    // an earlier daemon may have served a part of it
+    std::optional<wire::Durable> durable = {};  // to be attached when the subscription is in force
+    bool waits = false;                         // for the daemon's finish_durable()
+    bool finished = false;                      // finish_durable() was called
+    Result<void> first = {};                    // the first error
   };
 
   Life serve(std::string_view packet);
@@ -155,6 +169,12 @@ class ConnectionFromClient {
   bool continue_subscribing(Pending& now);
   bool continue_with_pids(Pending& now);
   bool continue_scan(Pending& now);
+  bool await(Pending& now, const Result<DaemonInterface::Done>& done);
+  void on_acknowledge(const wire::Frame& frame);
+  void on_forget(const wire::Frame& frame);
+  Result<void> check_durable(const wire::Durable& durable,
+                             const filter::Subscription& subscription) const;
+  void leave_durable();
   Result<void> add_one(const wire::AddedProcess& process);
   Result<void> remove_one(const wire::AddedProcess& process);
   void on_snapshot(const wire::Frame& frame);
@@ -163,7 +183,7 @@ class ConnectionFromClient {
   Result<bool> list_some(Listing& listing);
   Result<void> answer_processes(Listing& listing);
   // The answers to the pending request wait until the client reads.
-  bool is_paused() const { return is_listing() && has_too_many_answers(); }
+  bool is_paused() const { return awaits_journal() || (is_listing() && has_too_many_answers()); }
   Result<void> on_status(std::string_view payload);
   Result<Subscribing> search_for(filter::Subscription subscription);
   Result<void> change(filter::Subscription subscription);
@@ -204,6 +224,8 @@ class ConnectionFromClient {
   } saved_;
   std::string request_;                        // the request of pending_, if there is a state
   std::vector<wire::AddedProcess> to_follow_;  // for resume()
+  bool durable_ = false;
+  bool uses_journal_ = false;  // the daemon may know it by a request: detach_durable()
 };
 
 }  // namespace knell::server

@@ -807,5 +807,49 @@ TEST(NativeClient, EventsLeftAfterATurnAreDueWithoutLatency) {
   EXPECT_EQ(received, 10'000u);
 }
 
+TEST(NativeClient, ADurableSubscriptionIsAckedWhenTheJournalHasIt) {
+  Fixture on;
+  on.greet();
+  on.daemon.done = DaemonInterface::Done::kLater;
+  const wire::Durable durable{.name = "n", .cursor = {}};
+  on.ask(*wire::encode(all_execs(), 1, &durable));
+  EXPECT_THAT(on.daemon.durables, ElementsAre("n"));
+  EXPECT_TRUE(on.connection->awaits_journal());
+  // No further request is served before, and its events do not come from the hub.
+  on.ask(wire::encode(wire::Acknowledge{.cursor = "k1:x:1"}, 2));
+  on.exec(1);
+  on.turn();
+  EXPECT_THAT(on.client.receive_all(), IsEmpty());
+  EXPECT_THAT(on.daemon.acknowledged, IsEmpty());
+  on.connection->finish_durable({});
+  on.turn();
+  const wire::Ack subscribed = on.client.ack();
+  EXPECT_EQ(subscribed.error, 0);
+  EXPECT_EQ(subscribed.request, 1u);
+  EXPECT_THAT(on.daemon.acknowledged, ElementsAre("k1:x:1"));
+  on.connection->finish_durable(say(ESTALE, "replaced"));
+  on.turn();
+  EXPECT_EQ(on.client.ack().error, ESTALE);
+  EXPECT_NE(on.connection->listener().node(), nullptr);
+  EXPECT_EQ(on.daemon.detached, 0);
+}
+
+TEST(NativeClient, ADurableListenerThatIsRefusedListensToNothing) {
+  Fixture on;
+  on.greet();
+  const wire::Durable durable{.name = "n", .cursor = {}};
+  on.daemon.refuses_durable = true;
+  on.ask(*wire::encode(all_execs(), 1, &durable));
+  EXPECT_EQ(on.client.ack().error, EBUSY);
+  EXPECT_EQ(on.connection->listener().node(), nullptr);
+  EXPECT_EQ(on.daemon.detached, 1);
+  filter::Subscription threads = all_execs();
+  threads.stream = filter::Stream::kThreads;
+  on.ask(*wire::encode(threads, 2, &durable));
+  EXPECT_EQ(on.client.ack().error, EINVAL);
+  on.ask(wire::encode(wire::Acknowledge{.cursor = "k1:x:1"}, 3));
+  EXPECT_EQ(on.client.ack().error, EINVAL);
+}
+
 }  // namespace
 }  // namespace knell::server

@@ -13,8 +13,11 @@
 #include "hub/listener.h"
 #include "server/peer.h"
 #include "wire/origin.h"
+#include "wire/protocol.h"
 
 namespace knell::server {
+
+class ConnectionFromClient;
 
 // A list of living processes that is being made in pieces; of one client.
 class Snapshot {
@@ -58,6 +61,20 @@ class DaemonInterface {
   virtual Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener& listener) = 0;
   // Before anything is sent: keeps what the next daemon would need, if there is a keeper.
   virtual void save() = 0;
+  // Durable listeners. kLater: ConnectionFromClient::finish_durable() is called with the outcome.
+  enum class Done : uint8_t { kNow, kLater };
+  // The client, which has subscribed, becomes the listener with this name; if it is that already,
+  // its new subscription replaces the old one. Errors: EBUSY it is in use; EOPNOTSUPP there is no
+  // journal; later those of journal::apply().
+  virtual Result<Done> attach_durable(ConnectionFromClient& client,
+                                      const wire::Durable& durable) = 0;
+  virtual Result<Done> acknowledge_durable(ConnectionFromClient& client,
+                                           const wire::Acknowledge& acknowledge) = 0;
+  virtual Result<Done> forget_durable(ConnectionFromClient& client, const wire::Forget& forget) = 0;
+  // The client goes away, or its request was refused: its name is free.
+  virtual void detach_durable(ConnectionFromClient& client) = 0;
+  // The client has read its answers, so there may be room for more events.
+  virtual void continue_durable(ConnectionFromClient& client) = 0;
   // Makes an ack as the connector does: stamped, with the next sequence number of its CPU.
   virtual event::Raw make_ack(uint32_t error, uint32_t ack) = 0;
 };

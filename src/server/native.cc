@@ -85,6 +85,12 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
       rate_limiter_.spend(kSnapshotWorth);
       on_snapshot(frame);
       break;
+    case wire::Message::kAcknowledge:
+      on_acknowledge(frame);
+      break;
+    case wire::Message::kForget:
+      on_forget(frame);
+      break;
     default:
       acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
                                       " is unknown to this version of knelld"),
@@ -153,8 +159,16 @@ Result<ConnectionFromClient::Subscribing> ConnectionFromClient::search_for(
 }
 
 void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
-  auto asked = wire::decode_subscribe(frame.payload);
-  auto made = asked ? search_for(*std::move(asked)) : std::unexpected(std::move(asked).error());
+  auto made = [&]() -> Result<Subscribing> {
+    KNELL_ASSIGN(auto asked, wire::decode_subscribe(frame.payload));
+    KNELL_ASSIGN(auto durable, wire::decode_durable(frame.payload));
+    if (durable) KNELL_TRY(check_durable(*durable, asked));
+    if (durable_ && !durable)
+      return say(EINVAL, "subscribe: a durable listener cannot become another one; connect again");
+    KNELL_ASSIGN(Subscribing subscribing, search_for(std::move(asked)));
+    subscribing.durable = std::move(durable);
+    return subscribing;
+  }();
   if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
   pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
   serve_pending();
@@ -208,9 +222,10 @@ void ConnectionFromClient::on_pids(const wire::Frame& frame) {
 
 void ConnectionFromClient::serve_pending() {
   Pending& now = *pending_;
-  const bool done = now.what == wire::Message::kSubscribe  ? continue_subscribing(now)
-                    : now.what == wire::Message::kSnapshot ? continue_snapshot(now)
-                                                           : continue_with_pids(now);
+  const bool done = now.finished                            ? true
+                    : now.what == wire::Message::kSubscribe ? continue_subscribing(now)
+                    : now.what == wire::Message::kSnapshot  ? continue_snapshot(now)
+                                                            : continue_with_pids(now);
   if (!done) return;
   if (protocol_ == Protocol::kCompat)
     ack_compat(now.first ? 0 : EAGAIN, now.request);
@@ -224,10 +239,78 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
   if (now.subscribing) {
     ScanBudget piece{.left = kPidsAStep};
     if (!peer_.continue_search(now.subscribing->search, piece)) return false;
+    now.durable = std::move(now.subscribing->durable);
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
     if (!now.first) return true;
   }
-  return continue_scan(now);
+  if (!continue_scan(now)) return false;
+  if (!now.first || !now.durable) return true;
+  uses_journal_ = durable_ = true;
+  listener_->set_durable(true);
+  return await(now, daemon_.attach_durable(*this, *std::exchange(now.durable, std::nullopt)));
+}
+
+// Whether the request is done. If it is not, finish_durable() continues it.
+bool ConnectionFromClient::await(Pending& now, const Result<DaemonInterface::Done>& done) {
+  now.waits = done && *done == DaemonInterface::Done::kLater;
+  if (now.waits) return false;
+  finish_durable(done ? Result<void>() : std::unexpected(done.error()));
+  return true;
+}
+
+// A listener that could not attach must not stay subscribed.
+void ConnectionFromClient::finish_durable(Result<void> outcome) {
+  pending_->waits = false;
+  pending_->finished = true;
+  pending_->first = std::move(outcome);
+  if (pending_->first || pending_->what != wire::Message::kSubscribe) return;
+  leave_durable();
+  hub_.unsubscribe(*listener_);
+  daemon_.interest_shrunk();
+}
+
+void ConnectionFromClient::leave_durable() {
+  if (std::exchange(uses_journal_, false)) daemon_.detach_durable(*this);
+  durable_ = false;
+  if (listener_ != nullptr) listener_->set_durable(false);
+}
+
+Result<void> ConnectionFromClient::check_durable(const wire::Durable&,
+                                                 const filter::Subscription& subscription) const {
+  if (peer_.scope().ns != 0)
+    return say(EOPNOTSUPP,
+               "a durable listener must be in the pid namespace of knelld: the journal does not "
+               "have the pids of other namespaces");
+  if (subscription.stream != filter::Stream::kProcesses)
+    return say(EINVAL, "the events of threads (level raw) cannot be durable");
+  if (subscription.only_added)
+    return say(EINVAL, "a durable listener cannot be limited to added processes (only_added)");
+  for (const filter::Predicate& one : subscription.predicates)
+    if (one.key == filter::Key::kUnder && !one.excluded)
+      return say(EINVAL,
+                 "under: a durable listener can only exclude processes (`!PID`): which process was "
+                 "under another one is not in the journal");
+  return {};
+}
+
+void ConnectionFromClient::on_acknowledge(const wire::Frame& frame) {
+  const auto asked = wire::decode_acknowledge(frame.payload);
+  if (!asked) return acknowledge(std::unexpected(asked.error()), frame.seq);
+  if (!durable_)
+    return acknowledge(say(EINVAL, "only a durable listener can acknowledge events"), frame.seq);
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  if (await(*pending_, daemon_.acknowledge_durable(*this, *asked))) serve_pending();
+}
+
+void ConnectionFromClient::on_forget(const wire::Frame& frame) {
+  const auto asked = wire::decode_forget(frame.payload);
+  if (!asked) return acknowledge(std::unexpected(asked.error()), frame.seq);
+  if (peer_.scope().ns != 0)
+    return acknowledge(say(EOPNOTSUPP, "durable listeners belong to the pid namespace of knelld"),
+                       frame.seq);
+  uses_journal_ = true;
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  if (await(*pending_, daemon_.forget_durable(*this, *asked))) serve_pending();
 }
 
 // The subscription is in force when the sources know what it needs of the processes alive already.

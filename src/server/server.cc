@@ -171,7 +171,8 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
                   client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
                   now_ns);
   if (client.waits) return schedule(client);
-  const bool over = step == Client::Step::kClose || client.hung_up;
+  // What a client that hung up acknowledged before is still served.
+  const bool over = step == Client::Step::kClose || (client.hung_up && !client.awaits_journal());
   update_client(client, over ? Life::kClose : Life::kOpen);
 }
 
@@ -289,6 +290,7 @@ void Server::update_client(Client& client, Life life) {
   if (client.has_work() && !client.waits) make_ready(client, clock_.monotonic_ns());
   update_epoll(client);
   schedule(client);
+  if (client.is_durable() && !client.has_too_many_answers()) daemon_.continue_durable(client);
 }
 
 void Server::make_ready(Client& client, uint64_t now_ns) {
@@ -297,8 +299,8 @@ void Server::make_ready(Client& client, uint64_t now_ns) {
 }
 
 void Server::update_epoll(Client& client) {
-  const bool listen =
-      client.held_until_ns() == 0 && !client.has_too_many_answers() && !client.waits;
+  const bool listen = client.held_until_ns() == 0 && !client.has_too_many_answers() &&
+                      !client.waits && !client.awaits_journal();
   const uint32_t wanted =
       (listen ? uint32_t{EPOLLIN} : 0) | (client.blocked() ? uint32_t{EPOLLOUT} : 0);
   if (wanted == client.polled || client.hung_up) return;

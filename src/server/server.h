@@ -44,6 +44,8 @@ class Server {
   void serve();
   // Sends the events and answers that are new and due.
   void flush();
+  // To be called after ConnectionFromClient::finish_durable().
+  void resume(ConnectionFromClient& client) { update_client(client, Life::kOpen); }
   // When to call serve() even if fd() is not readable; CLOCK_MONOTONIC, 0: never.
   uint64_t due_ns() const;
 

@@ -40,6 +40,8 @@ enum class Message : uint16_t {
   kBye = 0x19,
   kSnapshot = 0x1a,
   kProcesses = 0x1b,
+  kAcknowledge = 0x1c,
+  kForget = 0x1d,
 };
 
 // nlattr.nla_type. A reader ignores an attribute that it does not know, unless it has kMandatory.
@@ -62,7 +64,7 @@ enum Attribute : uint16_t {
   // events
   kEvent = 32,  // nested
   kEpoch = 33,  // s64: CLOCK_REALTIME minus CLOCK_MONOTONIC, ns, for the events that follow
-  // in an event, 40 to 63: see event/fields.h
+  // in an event, 40 to 65: see event/fields.h
   // end
   kTotals = 64,  // struct Totals
   // subscribe
@@ -81,6 +83,13 @@ enum Attribute : uint16_t {
   kWaysToEnd = 95,      // struct filter::Ended, any number of them
   // add, remove
   kPid = 96,  // struct AddedProcess
+  // subscribe, acknowledge, forget: durable listeners
+  kDurable = 98,       // string: the name
+  kFrom = 99,          // u32: enum knell_from
+  kCursor = 100,       // string
+  kMostUnacked = 101,  // u32: the most events that are sent and not acknowledged; 0: the default
+  kFailed = 102,       // u32: the number of events that the client failed to handle
+  kOwner = 103,        // u32: uid
   // ack, bye
   kError = 104,    // s32: 0 or a positive errno
   kText = 105,     // string: the reason, in one line

@@ -74,6 +74,13 @@ AttributeResult read_text(const AttributeView& attribute, std::string& value) {
   return AttributeResult::kKnown;
 }
 
+AttributeResult read_durable_text(const AttributeView& attribute, std::string& value) {
+  if (attribute.bytes.empty() || attribute.bytes.size() > kMostDurableText)
+    return AttributeResult::kMalformed;
+  value = attribute.bytes;
+  return AttributeResult::kKnown;
+}
+
 // Each T of `bytes` is a value of the predicate.
 template <class T>
 bool read_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
@@ -158,6 +165,11 @@ AttributeResult read_of_subscribe(const AttributeView& attribute, UncheckedSubsc
       return read_value(attribute, subscribe.args_bytes);
     case kRecover:
       return read_flag(attribute, subscribe.recover);
+    case kDurable:
+    case kFrom:
+    case kCursor:
+    case kMostUnacked:
+      return AttributeResult::kKnown;  // see decode_durable()
     default:
       return AttributeResult::kUnknown;
   }
@@ -272,7 +284,8 @@ std::string encode(const ServerHello& hello, uint32_t seq) {
   });
 }
 
-Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq) {
+Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq,
+                           const Durable* durable) {
   KNELL_CHECK(subscription.stream != filter::Stream::kDatagrams);
   std::string out;
   FrameWriter frame(out, Message::kSubscribe, seq);
@@ -285,9 +298,29 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
   put_flag(frame, kOnlyAdded, subscription.only_added);
   put_flag(frame, kRecover | kMandatory, subscription.recover);
   if (subscription.args_bytes != 0) frame.attribute(kArgsBytes, subscription.args_bytes);
+  if (durable != nullptr) {
+    frame.attribute(kDurable | kMandatory, std::string_view(durable->name));
+    frame.attribute(kFrom, durable->from);
+    if (!durable->cursor.empty()) frame.attribute(kCursor, std::string_view(durable->cursor));
+    frame.attribute(kMostUnacked, durable->most_unacked);
+  }
   KNELL_TRY(put_predicates(frame, subscription.predicates));
   frame.finish();
   return out;
+}
+
+std::string encode(const Acknowledge& acknowledge, uint32_t seq) {
+  return framed(Message::kAcknowledge, seq, [&](FrameWriter& frame) {
+    if (!acknowledge.cursor.empty()) frame.attribute(kCursor, std::string_view(acknowledge.cursor));
+    if (acknowledge.failed != 0) frame.attribute(kFailed, acknowledge.failed);
+  });
+}
+
+std::string encode(const Forget& forget, uint32_t seq) {
+  return framed(Message::kForget, seq, [&](FrameWriter& frame) {
+    frame.attribute(kDurable, std::string_view(forget.name));
+    if (forget.owner) frame.attribute(kOwner, *forget.owner);
+  });
 }
 
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq) {
@@ -377,6 +410,55 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload) {
   if (asked.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
   if (asked.rule == kRuleV6) subscription.rule = filter::Rule::kV6;
   return std::move(subscription);
+}
+
+Result<std::optional<Durable>> decode_durable(std::string_view payload) {
+  Durable durable;
+  bool is_durable = false;
+  KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
+    switch (attribute.type) {
+      case kDurable:
+        is_durable = true;
+        return read_durable_text(attribute, durable.name);
+      case kFrom:
+        return read_value(attribute, durable.from);
+      case kCursor:
+        return read_durable_text(attribute, durable.cursor);
+      case kMostUnacked:
+        return read_value(attribute, durable.most_unacked);
+      default:
+        return AttributeResult::kKnown;
+    }
+  }));
+  if (!is_durable) return std::nullopt;
+  if (durable.from > KNELL_FROM_NEWEST)
+    return say(EINVAL, "subscribe: from must be 0 (acknowledged), 1 (oldest) or 2 (newest)");
+  if (durable.most_unacked == 0) durable.most_unacked = kDefaultUnacked;
+  if (durable.most_unacked > kMostUnackedEvents)
+    return say(EINVAL, "subscribe: at most " + std::to_string(kMostUnackedEvents) +
+                           " events can be without an acknowledgement");
+  return durable;
+}
+
+Result<Acknowledge> decode_acknowledge(std::string_view payload) {
+  Acknowledge acknowledge;
+  KNELL_TRY(each("acknowledge", payload, [&](const AttributeView& attribute) {
+    if (attribute.type == kCursor) return read_durable_text(attribute, acknowledge.cursor);
+    if (attribute.type == kFailed) return read_value(attribute, acknowledge.failed);
+    return AttributeResult::kUnknown;
+  }));
+  return acknowledge;
+}
+
+Result<Forget> decode_forget(std::string_view payload) {
+  Forget forget;
+  KNELL_TRY(each("forget", payload, [&](const AttributeView& attribute) {
+    if (attribute.type == kDurable) return read_durable_text(attribute, forget.name);
+    if (attribute.type == kOwner) return read_value(attribute, forget.owner.emplace());
+    return AttributeResult::kUnknown;
+  }));
+  if (forget.name.empty()) return say(EBADMSG, "forget: attribute 98 (the name) is missing");
+  return forget;
 }
 
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {

@@ -76,7 +76,34 @@ struct AddedProcess {
 inline constexpr size_t kMostPids =
     kMostPayload / attribute_bytes(sizeof(AddedProcess));  // of a frame
 
-// Server to client, one for each SUBSCRIBE, ADD, REMOVE, STATUS and SNAPSHOT, in their order.
+// Client to server, in a SUBSCRIBE: its events are those of a durable listener.
+inline constexpr size_t kMostDurableText = 64;  // of a name or cursor
+inline constexpr uint32_t kDefaultUnacked = 1024, kMostUnackedEvents = 16'384;  // picked
+struct Durable {
+  std::string name;
+  uint32_t from = KNELL_FROM_ACKNOWLEDGED;  // enum knell_from
+  std::string cursor;                       // not empty: the first event after it
+  uint32_t most_unacked = kDefaultUnacked;
+  bool operator==(const Durable&) const = default;
+};
+
+// Client to server, kAcknowledge: the event with the cursor and all before it are done. The ack
+// comes when that is committed.
+struct Acknowledge {
+  std::string cursor;   // empty: nothing is acknowledged
+  uint32_t failed = 0;  // so many more events could not be handled, for the status
+  bool operator==(const Acknowledge&) const = default;
+};
+
+// Client to server, kForget: removes a durable listener that is not in use.
+struct Forget {
+  std::string name;
+  std::optional<uint32_t> owner;  // uid; nullopt: that of the client
+  bool operator==(const Forget&) const = default;
+};
+
+// Server to client, one for each SUBSCRIBE, ADD, REMOVE, STATUS, SNAPSHOT, ACKNOWLEDGE and FORGET,
+// in their order.
 struct Ack {
   int32_t error = 0;     // 0, or a positive errno
   uint32_t request = 0;  // the `seq` of the request's frame
@@ -97,7 +124,10 @@ struct Bye {
 std::string encode(const ClientHello& hello, uint32_t seq);
 std::string encode(const ServerHello& hello, uint32_t seq);
 // A later subscription replaces an earlier one. Errors: EINVAL the predicates do not fit one frame.
-Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq);
+Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq,
+                           const Durable* durable = nullptr);
+std::string encode(const Acknowledge& acknowledge, uint32_t seq);
+std::string encode(const Forget& forget, uint32_t seq);
 // kAdd or kRemove; from 1 to kMostPids processes.
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
@@ -113,6 +143,10 @@ Result<ClientHello> decode_client_hello(std::string_view payload);
 Result<ServerHello> decode_server_hello(std::string_view payload);
 // The predicates of the result have passed filter::check(); its mask is normalised.
 Result<filter::Subscription> decode_subscribe(std::string_view payload);
+// The durable listener of a SUBSCRIBE that decode_subscribe() accepts; nullopt: it has none.
+Result<std::optional<Durable>> decode_durable(std::string_view payload);
+Result<Acknowledge> decode_acknowledge(std::string_view payload);
+Result<Forget> decode_forget(std::string_view payload);
 // The result is not empty.
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload);
 Result<void> decode_status_request(std::string_view payload);

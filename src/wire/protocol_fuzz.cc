@@ -85,6 +85,9 @@ void try_payload(std::string_view bytes) {
   try_one(bytes, decode_pids, [](const std::vector<AddedProcess>& pids) {
     return pids.size() > kMostPids ? std::string() : encode(Message::kAdd, pids, 0);
   });
+  try_one(bytes, decode_acknowledge, [](const Acknowledge& a) { return encode(a, 0); });
+  try_one(bytes, decode_forget, [](const Forget& forget) { return encode(forget, 0); });
+  if (const auto durable = decode_durable(bytes); !durable) check_error(durable.error());
   try_one(bytes, decode_ack, [](const Ack& ack) { return encode(ack, 0); });
   try_one(bytes, decode_bye, [](const Bye& bye) { return encode(bye, 0); });
   if (const auto status = decode_status_request(bytes); !status) check_error(status.error());

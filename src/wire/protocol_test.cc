@@ -114,6 +114,35 @@ TEST(Protocol, ASubscribeSurvivesEncodingAndDecoding) {
   }
 }
 
+TEST(Protocol, TheMessagesOfDurableListenersSurviveEncodingAndDecoding) {
+  const Durable durable{
+      .name = "n", .from = KNELL_FROM_OLDEST, .cursor = "k1:x:7", .most_unacked = 5};
+  const std::string subscribe = *encode(filter::Subscription{}, 3, &durable);
+  EXPECT_TRUE(decode_subscribe(payload(subscribe, Message::kSubscribe, 3)));
+  EXPECT_EQ(decode_durable(payload(subscribe, Message::kSubscribe, 3)), durable);
+  const std::string plain = *encode(filter::Subscription{}, 3);
+  EXPECT_EQ(decode_durable(payload(plain, Message::kSubscribe, 3)), std::nullopt);
+  const Acknowledge acknowledge{.cursor = "k1:x:8", .failed = 2};
+  EXPECT_EQ(decode_acknowledge(payload(encode(acknowledge, 4), Message::kAcknowledge, 4)),
+            acknowledge);
+  for (const Forget& forget : {Forget{.name = "n", .owner = {}}, Forget{.name = "n", .owner = 7}})
+    EXPECT_EQ(decode_forget(payload(encode(forget, 5), Message::kForget, 5)), forget);
+}
+
+TEST(Protocol, RefusesDurableListenersOutOfBounds) {
+  const std::string name = "n";
+  EXPECT_FALSE(decode_durable(attributes({{kDurable, std::string(65, 'n')}})));
+  EXPECT_FALSE(decode_durable(attributes({{kDurable, ""}})));
+  EXPECT_FALSE(decode_durable(attributes({{kDurable, name}, {kFrom, bytes_of(uint32_t{3})}})));
+  EXPECT_FALSE(
+      decode_durable(attributes({{kDurable, name}, {kMostUnacked, bytes_of(uint32_t{16'385})}})));
+  EXPECT_EQ((*decode_durable(attributes({{kDurable, name}, {kMostUnacked, bytes_of(uint32_t{0})}})))
+                ->most_unacked,
+            kDefaultUnacked);
+  EXPECT_FALSE(decode_forget(attributes({{kOwner, bytes_of(uint32_t{0})}})));
+  EXPECT_FALSE(decode_acknowledge(attributes({{kCursor, std::string(65, 'k')}})));
+}
+
 TEST(Protocol, AnEmptySubscribeHasTheDefaults) {
   const auto subscribe = decode_subscribe({});
   ASSERT_TRUE(subscribe);

@@ -25,7 +25,7 @@ REFUSE .
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, durable, doctor[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative

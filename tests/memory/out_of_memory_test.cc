@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -226,6 +227,39 @@ TEST_F(OutOfMemory, OverTheDaemon) {
     std::array<char, 65536> text{};
     return knell_status(text.data(), text.size());
   });
+}
+
+TEST_F(OutOfMemory, OfADurableListener) {
+  KNELL_NEEDS(lacks_knelld());
+  const TemporaryDirectory folder;
+  Daemon daemon;
+  daemon.configure("[journal]\npath = \"" + folder.path() + "/journal.db\"\n");
+  ASSERT_TRUE(daemon.start());
+  options_.events = KNELL_EVENT_NONZERO_EXIT;
+  options_.durable = "memory";
+  for_each_failure("knell_ack NULL", [&] { return knell_ack(k_, nullptr); }, [&] { reopen(); });
+  reopen();
+  ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
+  // Of another journal, so that the daemon refuses it, later.
+  std::array<char, 64> cursor{};
+  int seq = 0;
+  knell_event event{};
+  event.size = sizeof event;
+  for_each_failure(
+      "knell_ack", [&] { return knell_ack(k_, &event); },
+      [&] {
+        const int size = std::snprintf(cursor.data(), cursor.size(),
+                                       "k1:00000000-0000-0000-0000-000000000000:%d", ++seq);
+        event.cursor = {cursor.data(), static_cast<size_t>(size)};
+      });
+  for_each_failure("knell_mark_failed", [&] { return knell_mark_failed(k_, &event); });
+  for_each_failure(
+      "knell_remove_durable", [] { return knell_remove_durable("memory", -1); },
+      [&] {
+        reopen();
+        ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
+        knell_close(std::exchange(k_, nullptr));
+      });
 }
 
 TEST_F(OutOfMemory, OfARecording) {

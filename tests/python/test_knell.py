@@ -108,6 +108,53 @@ class Text(unittest.TestCase):
             del os.environ["KNELL_SOCKET"]
 
 
+KNELLD = pathlib.Path(KNELL).with_name("knelld")
+
+
+@unittest.skipUnless(os.geteuid() == 0 and KNELLD.exists() and CAN_OBSERVE, "needs root and knelld")
+class Durable(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = pathlib.Path(folder.name)
+        (path / "config").write_text(f'[journal]\npath = "{path}/journal.db"\n')
+        os.environ["KNELL_SOCKET"] = f"{path}/socket"
+        self.addCleanup(os.environ.pop, "KNELL_SOCKET")
+        daemon = subprocess.Popen([KNELLD, "--config", path / "config", "--socket", f"{path}/socket"],
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(daemon.communicate)
+        self.addCleanup(daemon.kill)
+        while "listens on" not in daemon.stderr.readline():
+            self.assertIsNone(daemon.poll())
+
+    def open(self, **options):
+        return knell.watch("nonzero-exit", durable="p", exit_code="91-93", **options)
+
+    def test_an_event_comes_again_until_the_next_one_was_asked_for(self):
+        with self.open() as first:
+            first.ack()  # subscribes
+            for code in (91, 92, 93):
+                subprocess.run(["sh", "-c", f"exit {code}"])
+            codes = []
+            while len(codes) < 2:
+                event = first.next(PATIENCE)
+                if event.type == "exit" and event.ppid == os.getpid():
+                    codes.append(event.exit_code)
+                    self.assertFalse(event.redelivered)
+            self.assertEqual(codes, [91, 92])
+            first.ack()  # that of the first one is committed
+        with self.open() as second:
+            event = second.next(PATIENCE)
+            self.assertEqual((event.exit_code, event.redelivered), (92, True))
+            cursor = event.cursor
+            self.assertEqual(second.next(PATIENCE).exit_code, 93)
+            with self.assertRaises(knell.Error) as raised, self.open() as third:
+                third.ack()
+            self.assertEqual(raised.exception.errno, errno.EBUSY)
+        with self.open(start=cursor) as third:
+            self.assertEqual(third.next(PATIENCE).exit_code, 93)
+
+
 class OneProcess(unittest.TestCase):
     def test_names_are_those_of_psutil(self):
         me = knell.Process(os.getpid())

@@ -1,0 +1,147 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "daemon/durable_pages.h"
+#include "daemon/status.h"
+#include "filter/predicates.h"
+#include "hub/hub.h"
+#include "journal/recorder.h"
+#include "server/connection_from_client.h"
+#include "server/daemon_interface.h"
+#include "wire/protocol.h"
+
+namespace knell::daemon {
+
+// The durable listeners of the journal: which events must be stored for them, and the connections
+// that use them. Belongs to the main thread; never blocks. See durable_listeners.cc.
+class DurableListeners {
+ public:
+  using Done = server::DaemonInterface::Done;
+  using Client = server::ConnectionFromClient;
+  struct Options {
+    std::string path;  // of the journal
+    // The recorder, which starts with this object; on_progress as Recorder has it.
+    std::function<std::unique_ptr<journal::Recorder>(std::function<void()> on_progress)> start;
+    std::function<void(Client&)> resume;  // Server::resume()
+    std::function<uint32_t(uint32_t uid)> owner_of;
+    size_t most_per_user = 0;
+  };
+
+  // `names`: those of the journal.
+  static Result<std::unique_ptr<DurableListeners>> create(Options options,
+                                                          std::vector<journal::DurableName> names,
+                                                          Clock& clock = system_clock());
+
+  journal::Recorder& recorder() { return *recorder_; }
+  const journal::Recorder& recorder() const { return *recorder_; }
+  int fd() const { return event_.get(); }  // when readable, call on_ready()
+  void on_ready();
+  void set_most_per_user(size_t most) { options_.most_per_user = most; }
+
+  // Which durable listeners want an event.
+  struct Wanted {
+    bool any = false;
+    uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details that they need
+    uint32_t marks = 0;                       // exclusion_bit() of those that exclude it
+  };
+  Wanted wants(const knell_event& event, const filter::Ancestry& ancestry) const;
+  // What the sources must report for the names that have no connection now, and for the others.
+  std::vector<filter::Interest> interests() const;
+  bool has_user_scopes() const;
+  bool empty() const { return names_.empty(); }
+
+  // As server::DaemonInterface has them.
+  Result<Done> attach(Client& client, const wire::Durable& durable);
+  Result<Done> acknowledge(Client& client, const wire::Acknowledge& acknowledge);
+  Result<Done> forget(Client& client, const wire::Forget& forget);
+  void detach(Client& client);
+  void resume_reading(Client& client);
+
+  // Those of one uid; nullopt: all.
+  std::vector<Status::Durable> status(std::optional<uint32_t> uid) const;
+
+ private:
+  using Key = std::pair<uint32_t, std::string>;  // owner and name
+  struct Name {
+    std::shared_ptr<const journal::DurableFilter> filter;  // without `under`
+    std::vector<int32_t> excluded_roots;                   // of the connection
+    filter::Interest interest;
+    uint32_t exclusion = 0;
+    uint32_t details = KNELL_DETAILS_FULL;
+    bool every_user = true, recover = false;
+  };
+  // Events that were sent and are not acknowledged.
+  struct InFlight {
+    journal::Settled what;
+    int64_t time_ns = 0;
+  };
+  // A connection that uses a name.
+  struct Attached {
+    Client* client = nullptr;
+    Key key;
+    Name name;
+    uint32_t mask = 0;
+    bool confirmed = false;  // the journal knows it
+    bool reading = false;    // a page was requested
+    uint64_t turn = 0;       // of the page that is awaited; pages of earlier turns are dropped
+    std::string journal;
+    int64_t next_seq = 0, redelivered_until = 0;
+    int64_t last_time_ns = 0;  // of the newest event that was sent
+    uint32_t most_unacked = 0;
+    std::deque<InFlight> in_flight;
+    int64_t acknowledging = 0;  // seq of the request that waits
+  };
+  enum class Asked : uint8_t { kAttach, kAcknowledge, kForget };
+  struct Waiting {
+    Asked what{};
+    Client* client = nullptr;  // nullptr: it has left
+    Key key;
+    std::optional<Name> before = {};  // kAttach: what was stored until then, if anything
+  };
+
+  DurableListeners(Options options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
+  static Result<Name> live_name(const journal::DurableName& row,
+                                const std::vector<filter::Predicate>& with_under);
+  void adopt(const journal::DurableName& row);
+  Attached* find(const Client& client);
+  uint64_t wait_for(Asked what, Client* client, Key key);
+  void on_answer(journal::Recorder::Answer& answer);
+  void on_attached(Attached& one, const Result<journal::DurableName>& row);
+  void on_page(Page& page);
+  void on_missed(Attached& one, const Page& page);
+  void on_replaced();
+  void read_on(Attached& one);
+  void expire();
+
+  Options options_;
+  Clock& clock_;
+  UniqueFd event_;  // eventfd(2)
+  std::unique_ptr<journal::Recorder> recorder_;
+  std::unique_ptr<DurablePages> pages_;
+  journal::Recorder::Progress progress_;  // the last one, without answers
+  std::map<Key, Name> names_;
+  std::map<const Client*, Attached> attached_;
+  std::map<uint64_t, Waiting> waiting_;  // by token
+  uint64_t last_token_ = 0;
+  uint64_t check_ns_ = 0;  // CLOCK_MONOTONIC: when to look for names that expire
+  std::string reported_;   // the last failure to read that was logged
+  server::WireEventEncoder encoder_;
+};
+
+}  // namespace knell::daemon

@@ -1,0 +1,470 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Durable listeners with a real journal and real connections, in one thread but for those of the
+// recorder and of the pages.
+#include "daemon/durable_listeners.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hub/hub.h"
+#include "journal/cursor.h"
+#include "journal/store_for_test.h"
+#include "server/client_for_test.h"
+
+namespace knell::daemon {
+namespace {
+
+using filter::Key;
+using filter::Predicate;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class Daemon final : public server::FakeDaemon {
+ public:
+  Result<Done> attach_durable(server::ConnectionFromClient& client,
+                              const wire::Durable& what) override {
+    return durable->attach(client, what);
+  }
+  Result<Done> acknowledge_durable(server::ConnectionFromClient& client,
+                                   const wire::Acknowledge& what) override {
+    return durable->acknowledge(client, what);
+  }
+  Result<Done> forget_durable(server::ConnectionFromClient& client,
+                              const wire::Forget& what) override {
+    return durable->forget(client, what);
+  }
+  void detach_durable(server::ConnectionFromClient& client) override { durable->detach(client); }
+  void continue_durable(server::ConnectionFromClient& client) override {
+    durable->resume_reading(client);
+  }
+  DurableListeners* durable = nullptr;
+};
+
+struct Seen {
+  uint32_t type = 0;
+  int32_t pid = 0;
+  bool redelivered = false, exact = false;
+  std::optional<uint64_t> lost;
+  std::string cursor;
+};
+
+struct Client {
+  UniqueFd theirs;
+  server::ClientEnd end{-1};
+  std::unique_ptr<server::ConnectionFromClient> connection;
+  uint32_t requests = 0;
+  std::vector<Seen> seen;
+  std::vector<wire::Ack> acks;
+};
+
+class DurableListenersTest : public ::testing::Test {
+ protected:
+  DurableListenersTest() { start(); }
+  ~DurableListenersTest() override {
+    clients_.clear();
+    durable_.reset();
+  }
+
+  // As knelld does when it starts.
+  void start() {
+    const std::string path = folder_.file("journal.db");
+    auto made = DurableListeners::create({.path = path,
+                                          .start =
+                                              [&](std::function<void()> on_progress) {
+                                                journal::RecorderOptions options;
+                                                options.store.path = path;
+                                                options.store.most_bytes = most_bytes_;
+                                                options.latency_ns = 0;
+                                                return std::make_unique<journal::Recorder>(
+                                                    options, [](const std::string&) {},
+                                                    system_clock(), std::move(on_progress));
+                                              },
+                                          .resume = [](server::ConnectionFromClient&) {},
+                                          .owner_of = [](uint32_t uid) { return uid; },
+                                          .most_per_user = 2},
+                                         journal::read_durable_names(path));
+    ASSERT_TRUE(made) << made.error().message();
+    durable_ = *std::move(made);
+    daemon_.durable = durable_.get();
+  }
+  void stop() {
+    clients_.clear();
+    durable_.reset();
+  }
+
+  Client& connect() {
+    int ends[2];
+    KNELL_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+    auto client = std::make_unique<Client>();
+    client->theirs = UniqueFd(ends[1]);
+    client->end.fd = ends[1];
+    auto peer = server::Peer::create(ends[0], {}, system_clock());
+    KNELL_CHECK(peer.has_value());
+    auto made = server::ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub_,
+                                                     daemon_, ++last_id_, 1'000'000);
+    KNELL_CHECK(made.has_value());
+    client->connection = *std::move(made);
+    KNELL_CHECK(client->end.send(wire::encode(
+        wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
+    clients_.push_back(std::move(client));
+    return *clients_.back();
+  }
+  void disconnect(Client& client) {
+    std::erase_if(clients_, [&](const auto& one) { return one.get() == &client; });
+  }
+
+  // One turn of the server; waits a little for the threads.
+  void turn() {
+    pollfd ready{.fd = durable_->fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&ready, 1, 20) > 0) durable_->on_ready();
+    for (const auto& client : clients_) {
+      using Step = server::ConnectionFromClient::Step;
+      while (client->connection->step(system_clock().monotonic_ns()) == Step::kMore) {
+      }
+      (void)client->connection->send(system_clock().monotonic_ns(),
+                                     server::ConnectionFromClient::Due::kNow);
+      durable_->resume_reading(*client->connection);
+      receive(*client);
+    }
+  }
+  void until(const std::function<bool()>& done) {
+    for (int i = 0; i < 1000 && !done(); ++i) turn();
+    ASSERT_TRUE(done());
+  }
+  // Turns in which something would have happened if it were to happen.
+  void settle() {
+    const auto written = durable_->recorder().status().commits;
+    durable_->recorder().flush();
+    for (int i = 0; i < 5; ++i) turn();
+    (void)written;
+  }
+
+  static void receive(Client& client) {
+    for (const std::string& packet : client.end.receive_all()) {
+      const auto frame = wire::parse_packet(packet);
+      ASSERT_TRUE(frame);
+      if (frame->type == wire::Message::kAck) {
+        client.acks.push_back(*wire::decode_ack(frame->payload));
+      } else if (frame->type == wire::Message::kEvents) {
+        wire::EventReader reader(frame->payload);
+        for (knell_event event; reader.next(event);) client.seen.push_back(seen_of(event));
+        ASSERT_FALSE(reader.malformed());
+      }
+    }
+  }
+  static Seen seen_of(const knell_event& event) {
+    Seen one{.type = event.type,
+             .pid = event.pid,
+             .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
+             .exact = (event.flags & KNELL_FLAG_EXACT) != 0,
+             .lost = {},
+             .cursor = std::string(event.cursor.data, event.cursor.size)};
+    if ((event.has & KNELL_HAS_COUNT) != 0) one.lost = event.lost_count;
+    return one;
+  }
+
+  wire::Ack ask(Client& client, const std::string& packet) {
+    const size_t before = client.acks.size();
+    KNELL_CHECK(client.end.send(packet));
+    until([&] { return client.acks.size() > before; });
+    return client.acks.empty() ? wire::Ack{.error = -1, .request = 0, .text = {}}
+                               : client.acks.back();
+  }
+  wire::Ack attach(Client& client, const wire::Durable& what, uint32_t mask = KNELL_EVENT_EXIT,
+                   std::vector<Predicate> predicates = {}) {
+    filter::Subscription subscription;
+    subscription.mask = mask;
+    subscription.predicates = std::move(predicates);
+    return ask(client, *wire::encode(subscription, ++client.requests, &what));
+  }
+  Client& attached(const std::string& name, uint32_t from = KNELL_FROM_ACKNOWLEDGED) {
+    Client& client = connect();
+    const wire::Ack ack = attach(client, {.name = name, .from = from, .cursor = {}});
+    EXPECT_EQ(ack.error, 0) << ack.text;
+    return client;
+  }
+  wire::Ack acknowledge(Client& client, const Seen& event) {
+    return ask(client, wire::encode(wire::Acknowledge{.cursor = event.cursor}, ++client.requests));
+  }
+
+  // What the daemon does with an event.
+  void happen(const knell_event& event, const filter::Ancestry& ancestry = filter::NoAncestry()) {
+    const auto wanted = durable_->wants(event, ancestry);
+    knell_event stored = event;
+    stored.flags |= wanted.marks;
+    if (wanted.any || wanted.marks != 0) durable_->recorder().add(stored);
+  }
+  void exits(int first, int last) {
+    for (int pid = first; pid <= last; ++pid) happen(journal::exit_event(pid, 0x100));
+  }
+  static std::vector<int32_t> pids(const Client& client) {
+    std::vector<int32_t> all;
+    for (const Seen& one : client.seen) all.push_back(one.pid);
+    return all;
+  }
+  journal::DurableName row(const std::string& name) {
+    durable_->recorder().flush();
+    for (const journal::DurableName& one : journal::read_durable_names(folder_.file("journal.db")))
+      if (one.name == name) return one;
+    ADD_FAILURE() << "there is no " << name;
+    return {};
+  }
+
+  journal::TemporaryFolder folder_;
+  uint64_t most_bytes_ = 64 << 20;
+  server::WireEventEncoder encoder_;
+  hub::Hub hub_{encoder_, {}};
+  Daemon daemon_;
+  std::unique_ptr<DurableListeners> durable_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  uint64_t last_id_ = 0;
+};
+
+TEST_F(DurableListenersTest, EventsComeAgainUntilTheyAreAcknowledged) {
+  Client& first = attached("n");
+  exits(1, 5);
+  until([&] { return first.seen.size() == 5; });
+  EXPECT_THAT(pids(first), ElementsAre(1, 2, 3, 4, 5));
+  for (const Seen& one : first.seen) EXPECT_FALSE(one.redelivered);
+  EXPECT_EQ(acknowledge(first, first.seen[2]).error, 0);
+  EXPECT_EQ(row("n").acked, journal::parse_cursor(first.seen[2].cursor)->seq);
+  EXPECT_EQ(row("n").pending, 2U);
+  disconnect(first);
+  exits(6, 6);  // while it has no connection
+  Client& second = attached("n");
+  until([&] { return second.seen.size() == 3; });
+  EXPECT_THAT(pids(second), ElementsAre(4, 5, 6));
+  EXPECT_TRUE(second.seen[0].redelivered);
+  EXPECT_TRUE(second.seen[1].redelivered);
+  EXPECT_FALSE(second.seen[2].redelivered);
+  EXPECT_EQ(acknowledge(second, second.seen[2]).error, 0);
+  EXPECT_EQ(row("n").pending, 0U);
+  EXPECT_EQ(row("n").redelivered, 2U);
+  exits(7, 7);
+  until([&] { return second.seen.size() == 4; });
+  EXPECT_EQ(second.seen[3].pid, 7);
+}
+
+TEST_F(DurableListenersTest, ARestartOfTheDaemonLosesNothingOfIt) {
+  Client& first = attached("n");
+  exits(1, 3);
+  until([&] { return first.seen.size() == 3; });
+  EXPECT_EQ(acknowledge(first, first.seen[0]).error, 0);
+  stop();
+  start();
+  exits(4, 4);  // before it connects again
+  Client& second = attached("n");
+  until([&] { return second.seen.size() == 3; });
+  EXPECT_THAT(pids(second), ElementsAre(2, 3, 4));
+  EXPECT_TRUE(second.seen[0].redelivered);
+  EXPECT_FALSE(second.seen[2].redelivered);
+}
+
+// The names are kept, and what they missed is unknown.
+TEST_F(DurableListenersTest, AJournalThatWasReplacedBeginsWithALostEvent) {
+  Client& before = attached("n");
+  exits(1, 3);
+  until([&] { return before.seen.size() == 3; });
+  const std::string cursor = before.seen[0].cursor;
+  stop();
+  {
+    auto database =
+        journal::Database::open(folder_.file("journal.db"), journal::Database::Mode::kWrite);
+    ASSERT_TRUE(database && database->keep_wal() &&
+                database->execute("UPDATE journal SET created_ns=created_ns+1"));
+  }
+  start();
+  Client& client = attached("n");
+  exits(4, 4);
+  until([&] { return client.seen.size() == 2; });
+  EXPECT_EQ(client.seen[0].type, KNELL_EVENT_LOST);
+  EXPECT_FALSE(client.seen[0].lost);
+  EXPECT_EQ(client.seen[1].pid, 4);
+  EXPECT_EQ(ask(client, wire::encode(wire::Acknowledge{.cursor = cursor}, 9)).error, ESTALE);
+}
+
+TEST_F(DurableListenersTest, AtMostMaxUnackedEventsAreInFlight) {
+  Client& client = connect();
+  EXPECT_EQ(attach(client, {.name = "n", .cursor = {}, .most_unacked = 3}).error, 0);
+  exits(1, 10);
+  until([&] { return client.seen.size() == 3; });
+  settle();
+  EXPECT_EQ(client.seen.size(), 3U);
+  EXPECT_EQ(acknowledge(client, client.seen[1]).error, 0);
+  until([&] { return client.seen.size() == 5; });
+  settle();
+  EXPECT_THAT(pids(client), ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(DurableListenersTest, OneConnectionUsesANameAtATime) {
+  Client& first = attached("n");
+  Client& second = connect();
+  const wire::Ack refused = attach(second, {.name = "n", .cursor = {}});
+  EXPECT_EQ(refused.error, EBUSY);
+  EXPECT_THAT(refused.text, HasSubstr("in use by process " + std::to_string(::getpid())));
+  exits(1, 1);
+  until([&] { return first.seen.size() == 1; });
+  EXPECT_THAT(second.seen, IsEmpty());
+  // The process was killed, and knelld does not know it yet.
+  first.theirs.reset();
+  EXPECT_EQ(attach(second, {.name = "n", .cursor = {}}).error, 0);
+  until([&] { return second.seen.size() == 1; });
+  EXPECT_TRUE(second.seen[0].redelivered);
+}
+
+TEST_F(DurableListenersTest, BeginsWhereItIsTold) {
+  Client& all = attached("all");
+  exits(1, 4);
+  until([&] { return all.seen.size() == 4; });
+  Client& oldest = attached("oldest", KNELL_FROM_OLDEST);
+  until([&] { return oldest.seen.size() == 4; });
+  disconnect(all);
+  Client& at = connect();
+  EXPECT_EQ(attach(at, {.name = "all", .cursor = oldest.seen[1].cursor}).error, 0);
+  until([&] { return at.seen.size() == 2; });
+  EXPECT_THAT(pids(at), ElementsAre(3, 4));
+  disconnect(oldest);
+  Client& newest = attached("oldest", KNELL_FROM_NEWEST);
+  exits(5, 5);
+  until([&] { return newest.seen.size() == 1; });
+  EXPECT_EQ(newest.seen[0].pid, 5);
+}
+
+TEST_F(DurableListenersTest, ACursorThatDoesNotFitIsRefusedWithTheChoices) {
+  Client& client = attached("n");
+  exits(1, 1);
+  until([&] { return client.seen.size() == 1; });
+  auto cursor = *journal::parse_cursor(client.seen[0].cursor);
+  Client& other = connect();
+  cursor.seq += 1000;
+  const wire::Ack later = attach(other, {.name = "m", .cursor = journal::text_of(cursor)});
+  EXPECT_EQ(later.error, ERANGE);
+  EXPECT_THAT(later.text, HasSubstr("\"oldest\", \"newest\""));
+  cursor.journal[0] = cursor.journal[0] == '0' ? '1' : '0';
+  const wire::Ack foreign = attach(other, {.name = "m", .cursor = journal::text_of(cursor)});
+  EXPECT_EQ(foreign.error, ESTALE);
+  EXPECT_THAT(foreign.text, HasSubstr("\"oldest\", \"newest\""));
+  EXPECT_EQ(attach(other, {.name = "m", .cursor = "k1:nonsense"}).error, EINVAL);
+  EXPECT_EQ(attach(other, {.name = "a/b", .cursor = {}}).error, EINVAL);
+  EXPECT_TRUE(durable_->status({}).size() == 1) << "a refused name must not stay";
+}
+
+TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
+  stop();
+  most_bytes_ = 96 << 10;
+  start();
+  disconnect(attached("n"));
+  for (int i = 0; i < 20; ++i) {
+    exits(i * 300 + 1, i * 300 + 300);
+    durable_->recorder().flush();
+  }
+  Client& client = attached("n");
+  uint64_t delivered = 0;
+  until([&] {
+    if (!client.seen.empty()) (void)acknowledge(client, client.seen.back());
+    return !client.seen.empty() && client.seen.back().pid == 6000;
+  });
+  ASSERT_EQ(client.seen[0].type, KNELL_EVENT_LOST);
+  ASSERT_TRUE(client.seen[0].lost);
+  EXPECT_TRUE(client.seen[0].exact);
+  for (const Seen& one : client.seen) delivered += one.type == KNELL_EVENT_EXIT ? 1 : 0;
+  EXPECT_EQ(delivered + *client.seen[0].lost, 6000U);
+  for (size_t i = 1; i < client.seen.size(); ++i) {
+    EXPECT_EQ(client.seen[i].type, KNELL_EVENT_EXIT);
+    EXPECT_FALSE(client.seen[i].redelivered);
+  }
+  EXPECT_EQ(row("n").dropped, 0U);
+}
+
+// Events under a process that is excluded are in the journal for others, and never for this one.
+TEST_F(DurableListenersTest, AnExcludedProcessStaysExcludedInTheJournal) {
+  class Under final : public filter::Ancestry {
+    bool is_under(int32_t, const knell_event& event) const override { return event.pid == 2; }
+  };
+  Client& client = connect();
+  const auto self = static_cast<int64_t>(::getpid());
+  EXPECT_EQ(attach(client, {.name = "n", .cursor = {}}, KNELL_EVENT_EXIT,
+                   {{.key = Key::kUnder, .excluded = true, .value = self}})
+                .error,
+            0);
+  Client& other = attached("other");
+  for (int pid = 1; pid <= 3; ++pid) happen(journal::exit_event(pid, 0x100), Under());
+  until([&] { return client.seen.size() == 2 && other.seen.size() == 3; });
+  EXPECT_THAT(pids(client), ElementsAre(1, 3));
+  disconnect(client);
+  Client& again = connect();
+  EXPECT_EQ(attach(again, {.name = "n", .cursor = {}}, KNELL_EVENT_EXIT,
+                   {{.key = Key::kUnder, .excluded = true, .value = self}})
+                .error,
+            0);
+  until([&] { return again.seen.size() == 2; });
+  EXPECT_THAT(pids(again), ElementsAre(1, 3));
+  Client& wants = connect();
+  EXPECT_EQ(attach(wants, {.name = "m", .cursor = {}}, KNELL_EVENT_EXIT,
+                   {{.key = Key::kUnder, .excluded = false, .value = self}})
+                .error,
+            EINVAL);
+}
+
+TEST_F(DurableListenersTest, OnlyWhatPassesIsStoredAndDelivered) {
+  Client& client = connect();
+  EXPECT_EQ(attach(client, {.name = "n", .cursor = {}}, KNELL_EVENT_NONZERO_EXIT,
+                   {{.key = Key::kPid, .excluded = false, .value = int64_t{3}}})
+                .error,
+            0);
+  const knell_event zero = journal::exit_event(3, 0);
+  EXPECT_FALSE(durable_->wants(zero, filter::NoAncestry()).any);
+  exits(1, 3);
+  until([&] { return client.seen.size() == 1; });
+  EXPECT_EQ(client.seen[0].pid, 3);
+  EXPECT_EQ(row("n").pending, 1U);
+}
+
+TEST_F(DurableListenersTest, ANameThatIsNotInUseCanBeForgotten) {
+  Client& user = attached("n");
+  Client& other = connect();
+  const auto forget = [&](const std::string& name) {
+    return ask(other, wire::encode(wire::Forget{.name = name, .owner = {}}, ++other.requests))
+        .error;
+  };
+  EXPECT_EQ(forget("n"), EBUSY);
+  EXPECT_EQ(forget("m"), ENOENT);
+  disconnect(user);
+  EXPECT_EQ(forget("n"), 0);
+  EXPECT_THAT(durable_->status({}), IsEmpty());
+  EXPECT_FALSE(durable_->wants(journal::exit_event(1, 0x100), filter::NoAncestry()).any);
+}
+
+TEST_F(DurableListenersTest, FailuresAreCounted) {
+  Client& client = attached("n");
+  EXPECT_EQ(
+      ask(client, wire::encode(wire::Acknowledge{.cursor = {}, .failed = 2}, ++client.requests))
+          .error,
+      0);
+  EXPECT_EQ(
+      ask(client, wire::encode(wire::Acknowledge{.cursor = "k1:x", .failed = 0}, ++client.requests))
+          .error,
+      EINVAL);
+  exits(1, 1);
+  until([&] { return client.seen.size() == 1; });
+  EXPECT_EQ(row("n").failed, 2U);
+  const auto status = durable_->status({});
+  ASSERT_EQ(status.size(), 1U);
+  EXPECT_EQ(status[0].failed, 2U);
+  EXPECT_EQ(status[0].pid, ::getpid());
+}
+
+}  // namespace
+}  // namespace knell::daemon

@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What the daemon asks the writer of the journal to change in the rows of durable listeners.
+#pragma once
+
+#include <knell/knell.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "journal/durable_names.h"
+#include "journal/store.h"
+
+namespace knell::journal {
+
+// A listener attaches to a name: creates it, or replaces what it wants.
+struct Attach {
+  // Its name, owner, account, mask, predicates, details, every_user, recover.
+  DurableName wanted;
+  bool excludes = false;                    // needs an exclusion
+  uint32_t from = KNELL_FROM_ACKNOWLEDGED;  // enum knell_from
+  std::string cursor = {};     // not empty: instead of `from`, the first event after this one
+  size_t most_of_account = 0;  // names that one account may have
+};
+struct Remove {
+  uint32_t owner = 0;
+  std::string name;
+};
+struct Acknowledge {
+  uint32_t owner = 0;
+  std::string name;
+  int64_t seq = 0;
+  Acknowledged what = {};
+};
+// Numbers of a name that may be written later.
+struct Note {
+  uint32_t owner = 0;
+  std::string name;
+  int64_t delivered = 0;                 // seq of the newest event that was sent; 0: unchanged
+  uint64_t redelivered = 0, failed = 0;  // more of them
+};
+struct DurableRequest {
+  uint64_t token = 0;  // returned with the answer; 0: no answer is wanted
+  std::variant<Attach, Remove, Acknowledge, Note> what;
+};
+
+// Does what is asked, in the current transaction of the store. Returns the row as it is then (of
+// Remove: as it was). Errors: ENOENT there is no such name; EDQUOT, EUSERS too many names; EINVAL a
+// malformed cursor or predicate; ESTALE a cursor of another journal, ERANGE of a later event: the
+// message says what would be right; others: the transaction failed.
+Result<DurableName> apply(const DurableRequest& request, Store& store, int64_t now_ns);
+// Whether the error is about the request, so that the transaction goes on.
+bool is_refusal(const Error& error);
+
+}  // namespace knell::journal

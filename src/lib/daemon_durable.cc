@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The part of a listener through knelld that is durable.
+//
+// The subscription is sent by the first read: it replaces what the daemon has stored for the name,
+// so the predicates must be complete.
+//
+// An acknowledgement is one number, the seq of the newest event that is done. At most one request
+// is on its way; the next one is sent when its ack has come, with the newest number then. So many
+// calls of knell_ack() need few commits. After a reconnect the number is sent again, and events up
+// to it, which the daemon may deliver once more, are dropped here.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/rollback.h"
+#include "lib/daemon_listener.h"
+
+namespace knell::lib {
+namespace {
+
+std::optional<journal::Cursor> cursor_of(const knell_event& event) {
+  if (event.cursor.data == nullptr) return std::nullopt;
+  return journal::parse_cursor({event.cursor.data, event.cursor.size});
+}
+
+}  // namespace
+
+DaemonListener::~DaemonListener() {
+  // What was acknowledged last is worth a try.
+  if (state_ != State::kConnected || !connection_ || acked_.seq <= sent_.seq) return;
+  const wire::Acknowledge request{.cursor = journal::text_of(acked_), .failed = failed_};
+  (void)connection_->try_send(wire::encode(request, connection_->next_seq()));
+}
+
+// After the first subscription the daemon goes on after what was acknowledged.
+wire::Durable DaemonListener::durable_request() const {
+  if (!durable_) return {};
+  wire::Durable request = *durable_;
+  if (begun_) {
+    request.from = KNELL_FROM_ACKNOWLEDGED;
+    request.cursor.clear();
+  }
+  return request;
+}
+
+Result<void> DaemonListener::begin_durable() {
+  if (!durable_ || begun_ || state_ == State::kClosed) return {};
+  if (state_ != State::kConnected) return {};
+  const uint32_t number = connection_->next_seq();
+  const wire::Durable durable = durable_request();
+  names_wanted_ = filter_.interest().details != KNELL_DETAILS_STATUS;
+  KNELL_ASSIGN(const std::string packet, wire::encode(subscription(), number, &durable));
+  auto begun = request(packet, number);
+  if (!begun && begun.error().code == EOPNOTSUPP && begun.error().context.contains("attribute"))
+    begun.error().context += " (knelld " + hello_.origin.knell +
+                             ", libknell " KNELL_VERSION ": durable listeners need a later knelld)";
+  if (!begun && state_ != State::kClosed) return on_failure(std::move(begun).error());
+  KNELL_TRY(begun);
+  if (state_ != State::kConnected) return {};  // reconnecting begins it
+  begun_ = true;
+  arm();
+  return {};
+}
+
+// Whether the caller has acknowledged the event before a reconnect.
+bool DaemonListener::was_acknowledged(const knell_event& event) const {
+  const auto cursor = cursor_of(event);
+  return cursor && cursor->journal == acked_.journal && cursor->seq <= acked_.seq;
+}
+
+void DaemonListener::note_delivered(knell_event& event) {
+  auto cursor = cursor_of(event);
+  if (!cursor) return;
+  if (cursor->journal == returned_.journal && cursor->seq <= returned_.seq)
+    event.flags |= KNELL_FLAG_REDELIVERED;
+  else
+    returned_ = *std::move(cursor);
+}
+
+Result<void> DaemonListener::mark_failed(const knell_event&) {
+  if (!durable_) return not_durable();
+  ++failed_;
+  send_ack();
+  return {};
+}
+
+Result<void> DaemonListener::ack(const knell_event* event) {
+  if (!durable_) return not_durable();
+  KNELL_TRY(begin_durable());
+  if (event == nullptr) return flush_acks();
+  auto cursor = cursor_of(*event);
+  if (!cursor) return {};  // a lost event of this library
+  if (cursor->journal == acked_.journal && cursor->seq <= acked_.seq) return {};
+  if (cursor->journal != acked_.journal) sent_ = {};
+  acked_ = *std::move(cursor);
+  send_ack();
+  return {};
+}
+
+// Sends what was acknowledged since the last request, unless that is on its way. Never waits.
+void DaemonListener::send_ack() {
+  if (state_ != State::kConnected || ack_request_ || !begun_) return;
+  const bool newer = acked_.seq > sent_.seq || ack_failed_;
+  if (!newer && failed_ == 0) return;
+  wire::Acknowledge request{.cursor = {}, .failed = failed_};
+  if (newer) request.cursor = journal::text_of(acked_);
+  const uint32_t number = connection_->next_seq();
+  const auto sent = connection_->try_send(wire::encode(request, number));
+  // Without room it is sent when the next ack or event comes; a lost connection is found by a read.
+  if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return;
+  ack_request_ = number;
+  ack_failed_ = false;
+  failed_ = 0;
+  sent_ = acked_;
+}
+
+void DaemonListener::on_other_ack(const wire::Ack& ack) {
+  if (!ack_request_ || ack.request != *ack_request_) return;
+  ack_request_.reset();
+  // EIO: the journal cannot be written now. With any other error the event cannot be acknowledged
+  // any more: its journal was replaced, or the name was removed.
+  ack_failed_ = ack.error == EIO;
+  if (!ack_failed_) send_ack();
+}
+
+Result<void> DaemonListener::flush_acks() {
+  if (state_ == State::kClosed) return std::unexpected(*error_);
+  if (state_ != State::kConnected) return say(ECONNRESET, "the connection to knelld was lost");
+  Rollback if_thrown([this] { on_out_of_memory(); });
+  for (int tries = 0; tries < 2; ++tries) {
+    send_ack();
+    if (!ack_request_) break;
+    const uint32_t number = *ack_request_;
+    auto ack =
+        connection_->await_ack(number, [this](const wire::Frame& frame) { put_aside(frame); });
+    if_thrown.keep();
+    if (!ack) {
+      const Error error = ack.error();
+      KNELL_TRY(on_failure(std::move(ack).error()));
+      return std::unexpected(error);
+    }
+    ack_request_.reset();
+    ack_failed_ = ack->error == EIO;
+    arm();
+    KNELL_TRY(client::as_result(*ack));
+  }
+  if_thrown.keep();
+  return {};
+}
+
+}  // namespace knell::lib

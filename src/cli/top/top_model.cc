@@ -176,6 +176,7 @@ std::vector<TopModel::Row> TopModel::rows(GroupKey key, GroupOrder order, int64_
                               return a.rank != b.rank ? a.rank > b.rank : a.row.name < b.row.name;
                             });
   std::vector<Row> out;
+  out.reserve(shown + 1);
   for (size_t i = 0; i < shown; ++i) out.push_back(all[i].row);
   if (table.any_other && out.size() < most)
     out.push_back({.name = {}, .group = &table.other, .other = true});

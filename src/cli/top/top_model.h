@@ -121,8 +121,8 @@ class TopModel {
   struct LastGroup {
     LastGroup() = default;
     LastGroup(const LastGroup&) noexcept {}
-    LastGroup& operator=(const LastGroup&) noexcept {
-      name = nullptr;
+    LastGroup& operator=(const LastGroup& other) noexcept {
+      if (this != &other) name = nullptr;
       return *this;
     }
     ~LastGroup() = default;

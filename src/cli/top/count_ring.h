@@ -21,36 +21,36 @@ struct ProcessCounts {
   }
 };
 
-// Counts for the last kSlots slots of time. A slot is a number that rises with the time.
-template <size_t kSlots>
+// Counts for the last `Slots` slots of time. A slot is a number that rises with the time.
+template <size_t Slots>
 class CountRing {
  public:
-  static constexpr size_t kSize = kSlots;
+  static constexpr size_t kSize = Slots;
 
   // The counts of this slot; nullptr: it is older than the ring.
   ProcessCounts* slot(int64_t number) {
     if (last_ == kNone || number > last_) advance(number);
-    return number > last_ - static_cast<int64_t>(kSlots) ? &slots_[place(number)] : nullptr;
+    return number > last_ - static_cast<int64_t>(Slots) ? &slots_[place(number)] : nullptr;
   }
   // Zero for a slot that is not in the ring.
   ProcessCounts at(int64_t number) const {
     const bool inside =
-        last_ != kNone && number <= last_ && number > last_ - static_cast<int64_t>(kSlots);
+        last_ != kNone && number <= last_ && number > last_ - static_cast<int64_t>(Slots);
     return inside ? slots_[place(number)] : ProcessCounts();
   }
 
  private:
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
 
-  static size_t place(int64_t number) { return static_cast<uint64_t>(number) % kSlots; }
+  static size_t place(int64_t number) { return static_cast<uint64_t>(number) % Slots; }
   void advance(int64_t number) {
     const int64_t first =
-        last_ == kNone ? number : std::max(last_ + 1, number - static_cast<int64_t>(kSlots) + 1);
+        last_ == kNone ? number : std::max(last_ + 1, number - static_cast<int64_t>(Slots) + 1);
     for (int64_t each = first; each <= number; ++each) slots_[place(each)] = {};
     last_ = number;
   }
 
-  std::array<ProcessCounts, kSlots> slots_{};
+  std::array<ProcessCounts, Slots> slots_{};
   int64_t last_ = kNone;
 };
 

@@ -95,14 +95,20 @@ void TopModel::evict(Table& table) const {
     return true;
   });
   table.any_other = true;
+  table.last.name = nullptr;
 }
 
 TopModel::Group& TopModel::group_of(GroupKey key, std::string_view name) {
   Table& table = tables_[static_cast<size_t>(key)];
-  const auto found = table.groups.find(name);
-  if (found != table.groups.end()) return found->second;
-  if (table.groups.size() >= options_.most_groups) evict(table);
-  return table.groups[std::string(name)];
+  if (table.last.name != nullptr && *table.last.name == name) return *table.last.group;
+  auto found = table.groups.find(name);
+  if (found == table.groups.end()) {
+    if (table.groups.size() >= options_.most_groups) evict(table);
+    found = table.groups.try_emplace(std::string(name)).first;
+  }
+  table.last.name = &found->first;
+  table.last.group = &found->second;
+  return found->second;
 }
 
 void TopModel::add(const knell_event& event) {
@@ -170,6 +176,7 @@ std::vector<TopModel::Row> TopModel::rows(GroupKey key, GroupOrder order, int64_
                               return a.rank != b.rank ? a.rank > b.rank : a.row.name < b.row.name;
                             });
   std::vector<Row> out;
+  out.reserve(shown + 1);
   for (size_t i = 0; i < shown; ++i) out.push_back(all[i].row);
   if (table.any_other && out.size() < most)
     out.push_back({.name = {}, .group = &table.other, .other = true});

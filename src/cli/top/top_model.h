@@ -116,10 +116,24 @@ class TopModel {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   using Groups = std::unordered_map<std::string, Group, Hash, std::equal_to<>>;
+  // The group of the last event, which the next one often has as well. A copy of a table has none,
+  // since the pointers are into the other one.
+  struct LastGroup {
+    LastGroup() = default;
+    LastGroup(const LastGroup&) noexcept {}
+    LastGroup& operator=(const LastGroup& other) noexcept {
+      if (this != &other) name = nullptr;
+      return *this;
+    }
+    ~LastGroup() = default;
+    const std::string* name = nullptr;
+    Group* group = nullptr;
+  };
   struct Table {
     Groups groups;
     Group other;
     bool any_other = false;
+    LastGroup last;
   };
   Group& group_of(GroupKey key, std::string_view name);
   void evict(Table& table) const;

@@ -162,7 +162,11 @@ TEST(TopModel, ACopyStaysAsItWas) {
   TopModel model({.most_deaths = 2});
   model.add(exit_of("first name that is too long for a short string", 0, kStart));
   const TopModel copy = model;
+  TopModel second = model;
   for (int i = 0; i < 9; ++i) model.add(exit_of("x", 0, kStart));
+  second.add(exit_of("first name that is too long for a short string", 0, kStart));
+  EXPECT_EQ(second.rows(GroupKey::kName, GroupOrder::kTotal, kStart, 1)[0].group->total.died, 2U);
+  EXPECT_EQ(model.rows(GroupKey::kName, GroupOrder::kTotal, kStart, 2)[1].group->total.died, 1U);
   ASSERT_EQ(copy.deaths().size(), 1U);
   EXPECT_EQ(view(copy.deaths().newest(0).event().comm),
             "first name that is too long for a short string");

@@ -393,7 +393,7 @@ void draw_page(std::string_view title, std::span<const PageLine> lines, size_t& 
 }
 
 std::span<const PageLine> help_lines() {
-  static const std::vector<PageLine> kLines{
+  static const std::vector<PageLine> lines{
       {"q", "ends knell top"},
       {"space",
        "pauses and goes on; what dies meanwhile is kept, the last 4096 deaths and failures"},
@@ -413,7 +413,7 @@ std::span<const PageLine> help_lines() {
        "Rates are averages over the last five full seconds, in the past over the step. A birth "
        "counts for the group of the parent. FAILED is the share of the deaths that did not end "
        "with exit 0. MEDIAN is exact within 7 %. The journal has by default failures only."}};
-  return kLines;
+  return lines;
 }
 
 }  // namespace knell::cli

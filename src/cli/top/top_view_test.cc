@@ -74,8 +74,9 @@ TEST(TopView, NeverLeavesTheWindow) {
   TopFacts with = facts();
   with.processes = std::string(500, 'p');
   with.message = std::string(500, 'm');
-  for (const size_t rows : {1, 2, 3, 5, 8, 15, 16, 24, 100}) {
-    for (const size_t columns : {1, 2, 10, 20, 40, 79, 80, 109, 110, 300}) {
+  for (const size_t rows : std::initializer_list<size_t>{1, 2, 3, 5, 8, 15, 16, 24, 100}) {
+    for (const size_t columns :
+         std::initializer_list<size_t>{1, 2, 10, 20, 40, 79, 80, 109, 110, 300}) {
       for (const bool utf8 : {false, true}) {
         TopState state;
         state.selected = 7;
@@ -96,7 +97,7 @@ TEST(TopView, HostileNamesStayText) {
   TopState state;
   for (const GroupKey key : {GroupKey::kUnit, GroupKey::kName, GroupKey::kUser}) {
     state.key = key;
-    for (const size_t columns : {80, 160}) {
+    for (const size_t columns : std::initializer_list<size_t>{80, 160}) {
       const Grid grid = drawn(model, state, facts(), 24, columns);
       for (size_t row = 0; row < grid.rows(); ++row)
         for (const char c : grid.line(row)) ASSERT_GE(static_cast<unsigned char>(c), 0x20) << row;

@@ -107,7 +107,8 @@ Daemon::Daemon(const Config& config, Restart restart)
   hub_.set_subordinate_uids(read_subordinate_uids());
 }
 
-Daemon::~Daemon() = default;
+// What was read last is in the journal and in the state, or in neither.
+Daemon::~Daemon() { save(); }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
                                                handover::Handover& handover) {
@@ -120,6 +121,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd li
 // want and their programs need not change. Nothing is sent or received before save() has stored the
 // whole state of this daemon.
 Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
+  KNELL_TRY(open_durable());
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
@@ -319,6 +321,7 @@ void Daemon::save() {
   server_->save(whole);
   processes_.save(whole);
   threads_.save(whole);
+  restart_.journal().save(state, whole);
   if (const std::string numbers = threads_.take_numbers(whole); !numbers.empty())
     state.append(Restart::kNumbers, numbers);
   if (whole) restart_.forget();
@@ -327,6 +330,7 @@ void Daemon::save() {
   state.commit();
   processes_.saved();
   threads_.saved();
+  if (is_journal_open()) restart_.journal().forward(durable_->recorder());
 }
 
 // What could not be taken over is a gap in the streams of the clients that were.
@@ -400,7 +404,15 @@ void Daemon::store(const event::Slot& slot) {
   knell_event stored = slot.event;
   event::limit_details(stored, details);
   stored.flags |= wanted.marks;
-  durable_->recorder().add(stored);
+  write(stored);
+}
+
+// Where there is a state, save() passes the event on.
+void Daemon::write(const knell_event& event) {
+  if (saves_)
+    restart_.journal().add(event);
+  else if (is_journal_open())
+    durable_->recorder().add(event);
 }
 
 // The events of the time without a daemon are unknown. Durable listeners must hear that.
@@ -412,7 +424,7 @@ void Daemon::note_restart() {
   lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
   lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
   lost.via = processes_.feed()->via();
-  durable_->recorder().add(lost);
+  write(lost);
 }
 
 Result<void> Daemon::serve() {
@@ -439,7 +451,10 @@ Result<void> Daemon::serve() {
   }
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
-  if (journal) durable_->on_ready();
+  if (journal) {
+    durable_->on_ready();
+    restart_.journal().set_done(durable_->done());
+  }
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
   if (shrink_ns_ != 0 && now >= shrink_ns_) {
@@ -459,12 +474,10 @@ void Daemon::arm() {
   alarm_.set(at);
 }
 
-// The durable listeners are read here, before the first event is: their events must be stored.
-Result<void> Daemon::start_journal() {
+// Before the sources are asked for events: those of the durable listeners must be among them.
+Result<void> Daemon::open_durable() {
   const Config::Journal& journal = config_.journal;
   if (!journal.enabled) return {};
-  std::vector<journal::DurableName> names = journal::read_durable_names(journal.path);
-  const bool any = !names.empty();
   KNELL_ASSIGN(
       durable_,
       DurableListeners::create(
@@ -476,10 +489,21 @@ Result<void> Daemon::start_journal() {
            .resume = [this](server::ConnectionFromClient& client) { server_->resume(client); },
            .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
            .most_per_user = config_.limits.durable_per_user},
-          std::move(names)));
+          journal::read_durable_names(journal.path)));
+  return {};
+}
+
+Result<void> Daemon::start_journal() {
+  if (durable_ == nullptr) return {};
+  durable_->start();
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
-  if (any) note_restart();
-  return any ? set_exact_interest() : Result<void>();
+  JournalBacklog& backlog = restart_.journal();
+  backlog.drop_written(config_.journal.path);
+  const auto& report = restart_.report();
+  if (!durable_->empty() && (!report || report->lost || backlog.lacks_some())) note_restart();
+  save();
+  if (saves_) backlog.forward(durable_->recorder());
+  return {};
 }
 
 namespace {

@@ -87,7 +87,10 @@ class Daemon final : private server::DaemonInterface {
   void redact(event::Batch& batch, event::Slot& slot);
   void on_event(event::Batch& batch, event::Slot& slot);
   void store(const event::Slot& slot);
+  void write(const knell_event& event);
   void note_restart();
+  Result<void> open_durable();
+  bool is_journal_open() const { return durable_ != nullptr && durable_->is_started(); }
   void arm();
   Status status_for(const server::Peer* peer) const;
   void add_sources(Status& status) const;

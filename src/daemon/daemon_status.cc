@@ -153,9 +153,9 @@ Status Daemon::status_for(const server::Peer* peer) const {
                       .clients = report->clients,
                       .clients_lost = report->failed_clients,
                       .text = report->text};
-  if (everything && durable_ != nullptr)
+  if (everything && is_journal_open())
     status.journal = describe(config_.journal, durable_->recorder());
-  if (durable_ != nullptr && ns == 0)
+  if (is_journal_open() && ns == 0)
     status.durable = durable_->status(everything ? std::nullopt : std::optional(peer->uid()));
   status.limits = config_.limits;
   status.memory.queue_bytes = hub_.bytes();

@@ -61,11 +61,14 @@ Result<std::unique_ptr<DurableListeners>> DurableListeners::create(
   for (const journal::DurableName& row : names) made->adopt(row);
   // Not at once: after a machine was off for a month its listeners connect first.
   made->check_ns_ = clock.monotonic_ns() + kCheckNs;
-  const auto notify = [event = made->event_.get()] { signal_event(event); };
-  made->recorder_ = made->options_.start(notify);
-  made->pages_ = std::make_unique<DurablePages>(made->options_.path, notify);
-  made->progress_ = made->recorder_->take_progress();
   return made;
+}
+
+void DurableListeners::start() {
+  const auto notify = [event = event_.get()] { signal_event(event); };
+  recorder_ = options_.start(notify);
+  pages_ = std::make_unique<DurablePages>(options_.path, notify);
+  progress_ = recorder_->take_progress();
 }
 
 // -------------------------------------------------------------------------------- what is stored

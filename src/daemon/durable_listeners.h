@@ -43,11 +43,16 @@ class DurableListeners {
     size_t most_per_user = 0;
   };
 
-  // `names`: those of the journal.
+  // `names`: those of the journal. The events that they want are known from here on; start()
+  // begins to write and to read the journal.
   static Result<std::unique_ptr<DurableListeners>> create(Options options,
                                                           std::vector<journal::DurableName> names,
                                                           Clock& clock = system_clock());
 
+  void start();
+  bool is_started() const { return recorder_ != nullptr; }
+  // The rest requires start(), but wants(), interests() and empty().
+  uint64_t done() const { return progress_.done; }  // see journal::Recorder::Progress
   journal::Recorder& recorder() { return *recorder_; }
   const journal::Recorder& recorder() const { return *recorder_; }
   int fd() const { return event_.get(); }  // when readable, call on_ready()

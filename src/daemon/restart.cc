@@ -77,6 +77,7 @@ Result<void> Restart::read() {
   Result<void> applied;
   KNELL_TRY(state.read([&](uint32_t kind, std::string_view payload) {
     if (kind == kNumbers) numbers_ = payload;
+    journal_.restore(kind, payload);
     if (kind == kThreads) threads_.records.assign(1, std::string(payload));
     if (kind == kProcesses) {
       if (is_whole(payload)) processes_.records.clear();

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "daemon/config.h"
+#include "daemon/journal_backlog.h"
 #include "handover/handover.h"
 #include "server/saved_clients.h"
 #include "source/kept.h"
@@ -23,6 +24,8 @@ class Restart {
   static constexpr uint32_t kProcesses = server::kFirstOfDaemon;    // of the source of processes
   static constexpr uint32_t kNumbers = server::kFirstOfDaemon + 1;  // of datagrams, u32 by CPU
   static constexpr uint32_t kThreads = server::kFirstOfDaemon + 2;  // of the source of threads
+  static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;  // of JournalBacklog
+  static constexpr uint32_t kJournalDone = server::kFirstOfDaemon + 4;
 
   // Reads the state that was stored, and makes a new one if there is none that can be used. If the
   // keeper stores nothing, there is no state. `handover` must outlive it.
@@ -36,6 +39,8 @@ class Restart {
   void leave() { threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
+
+  JournalBacklog& journal() { return journal_; }
 
   // Logs what became of it. `bpf`: the source of processes; `threads`: that source is open.
   void finish(size_t clients, size_t failed_clients, bool bpf, bool threads);
@@ -52,6 +57,9 @@ class Restart {
   const std::optional<Report>& report() const { return report_; }
 
  private:
+  // The queues of the recorder, twice. Chosen, not measured.
+  static constexpr size_t kMostJournalBytes = size_t{32} << 20;
+
   explicit Restart(handover::Handover& handover)
       : handover_(&handover),
         processes_{.handover = handover, .kind = kProcesses},
@@ -62,6 +70,7 @@ class Restart {
   handover::Handover* handover_;
   source::Kept processes_, threads_;
   server::SavedClients clients_;
+  JournalBacklog journal_{kJournalEvent, kJournalDone, kMostJournalBytes};
   std::string numbers_;
   bool any_ = false;      // something was stored
   std::string unusable_;  // why the state was not used; empty: it was

@@ -15,8 +15,8 @@ using event::Member;
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 7) / 8 * 8; }
 
-template <class F>
-void for_each_text(knell_event& event, F visit) {
+template <class Event, class F>
+void for_each_text(Event& event, F visit) {
   event::for_each_row<kFields>([&](auto row) {
     constexpr const event::Field& kField = kFields[row];
     if constexpr (kField.is(Member::Kind::kString)) visit(event::value_of<kField.member>(event));
@@ -79,30 +79,50 @@ void EventQueue::reserve(size_t bytes) {
   capacity_ = wanted;
 }
 
-void EventQueue::push(const knell_event& original) {
-  knell_event event = original;
+void EventQueue::push(const knell_event& event) {
+  const size_t bytes = bytes_of_copy(event);
+  if (!hole_.empty() || used_ + bytes > most_) return hole_.add(event);
+  reserve(used_ + bytes);
+  write_copy(event, buffer_.get() + used_);
+  used_ += bytes;
+}
+
+// ------------------------------------------------------------------------------------------ copies
+
+size_t bytes_of_copy(const knell_event& event) {
   size_t bytes = sizeof event;
   for_each_text(event, [&](const knell_string& text) { bytes += text.size; });
-  bytes = aligned(bytes);
-  if (!hole_.empty() || used_ + bytes > most_) return hole_.add(original);
-  reserve(used_ + bytes);
-  char* out = buffer_.get() + used_;
+  return aligned(bytes);
+}
+
+void write_copy(const knell_event& event, char* out) {
   std::memcpy(out, &event, sizeof event);
   out += sizeof event;
   for_each_text(event, [&](const knell_string& text) {
     if (text.size != 0) std::memcpy(out, text.data, text.size);
     out += text.size;
   });
-  used_ += bytes;
 }
 
-// Lets the texts of a copied event point into the buffer; returns where the next entry begins.
-size_t EventQueue::place_texts(knell_event& event, size_t at) const {
-  for_each_text(event, [&](knell_string& text) {
-    if (text.data != nullptr) text.data = buffer_.get() + at;
+EventCopy read_copy(const char* copy) {
+  EventCopy out{};
+  std::memcpy(&out.event, copy, sizeof out.event);
+  size_t at = sizeof out.event;
+  for_each_text(out.event, [&](knell_string& text) {
+    if (text.data != nullptr) text.data = copy + at;
     at += text.size;
   });
-  return aligned(at);
+  out.bytes = aligned(at);
+  return out;
+}
+
+bool is_copy(std::string_view bytes) {
+  knell_event event{};
+  if (bytes.size() < sizeof event) return false;
+  std::memcpy(&event, bytes.data(), sizeof event);
+  bool fits = event.size == sizeof event;
+  for_each_text(event, [&](const knell_string& text) { fits &= text.size <= bytes.size(); });
+  return fits && bytes_of_copy(event) == bytes.size();
 }
 
 }  // namespace knell::journal

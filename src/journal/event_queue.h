@@ -29,6 +29,19 @@ struct Hole {
   knell_event event() const;
 };
 
+// A copy of an event with its texts, in one piece of memory. Valid in this process and in others of
+// the same build only.
+size_t bytes_of_copy(const knell_event& event);
+void write_copy(const knell_event& event, char* out);
+// The event of the copy at `copy`; its texts point into it.
+struct EventCopy {
+  knell_event event;
+  size_t bytes;
+};
+EventCopy read_copy(const char* copy);
+// Whether the bytes have the size of the copy that they begin with.
+bool is_copy(std::string_view bytes);
+
 // Copies of events, with their texts, in one buffer. Not thread-safe.
 class EventQueue {
  public:
@@ -45,11 +58,9 @@ class EventQueue {
   template <class F>
   void for_each(F visit) const {
     for (size_t at = 0; at < used_;) {
-      knell_event event;
-      std::memcpy(&event, buffer_.get() + at, sizeof event);
-      const size_t end = place_texts(event, at + sizeof event);
-      if (!visit(event)) return;
-      at = end;
+      const EventCopy copy = read_copy(buffer_.get() + at);
+      if (!visit(copy.event)) return;
+      at += copy.bytes;
     }
     if (!hole_.empty()) visit(hole_.event());
   }
@@ -65,7 +76,6 @@ class EventQueue {
   }
 
  private:
-  size_t place_texts(knell_event& event, size_t at) const;
   void reserve(size_t bytes);
 
   size_t most_;

@@ -65,6 +65,7 @@ void Recorder::add(const knell_event& event) {
     const std::lock_guard lock(mutex_);
     const uint64_t lost = queue_.hole().count;
     queue_.push(event);
+    ++added_;
     status_.lost_queue += queue_.hole().count - lost;
     status_.queued_bytes = queue_.bytes();
     wake = writer_sleeps_ || queue_.is_half_full();
@@ -108,7 +109,7 @@ void Recorder::run() {
   if (const auto opened = open(); !opened) on_failure(opened.error(), events);
   if (on_progress_) on_progress_();
   for (bool stop = false; !stop;) {
-    uint64_t flushed = 0;
+    uint64_t flushed = 0, taken = 0;
     {
       std::unique_lock lock(mutex_);
       const auto hurry = [&] { return stop_ || flush_wanted_ != flush_done_; };
@@ -122,9 +123,10 @@ void Recorder::run() {
       hurry_ = false;
       status_.queued_bytes = 0;
       flushed = flush_wanted_;
+      taken = added_;
       stop = stop_;
     }
-    write(events, requests);
+    write(events, requests, taken);
     events.clear();
     requests.clear();
     const std::lock_guard lock(mutex_);
@@ -133,11 +135,16 @@ void Recorder::run() {
   }
 }
 
-void Recorder::write(EventQueue& events, const std::vector<DurableRequest>& requests) {
+void Recorder::write(EventQueue& events, const std::vector<DurableRequest>& requests,
+                     uint64_t taken) {
   if (events.empty() && requests.empty()) return;
   if (const auto written = try_write(events, requests); !written) {
     on_failure(written.error(), events);
     answer_all(requests, written.error());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    progress_.done = taken;
   }
   if (on_progress_) on_progress_();
 }

@@ -63,6 +63,7 @@ class Recorder {
     std::string id;                        // of the journal; empty: it was not opened yet
     int64_t oldest_seq = 0, next_seq = 0;  // after the last commit
     std::vector<Answer> answers;           // since the last call
+    uint64_t done = 0;  // the number of calls of add() whose events are committed or lost
     std::shared_ptr<const std::vector<DurableName>> names;  // after the last commit; never null
   };
   Progress take_progress();
@@ -89,7 +90,7 @@ class Recorder {
 
  private:
   void run();
-  void write(EventQueue& events, const std::vector<DurableRequest>& requests);
+  void write(EventQueue& events, const std::vector<DurableRequest>& requests, uint64_t taken);
   Result<void> try_write(EventQueue& events, const std::vector<DurableRequest>& requests);
   Result<void> apply_all(const std::vector<DurableRequest>& requests);
   void answer_all(const std::vector<DurableRequest>& requests, const Error& error);
@@ -111,6 +112,7 @@ class Recorder {
   bool writer_sleeps_ = false;
   bool stop_ = false;
   uint64_t flush_wanted_ = 0, flush_done_ = 0;
+  uint64_t added_ = 0;  // calls of add()
   Status status_;
   std::vector<DurableRequest> requests_;
   bool hurry_ = false;  // a request waits for its answer

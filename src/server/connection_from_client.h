@@ -50,6 +50,8 @@ class ConnectionFromClient {
   Life serve_received(std::string_view packet) { return serve(packet); }
   // From now on what the next daemon needs is kept in this state, which must outlive it.
   void keep_in(handover::State* state);
+  // Whether the client has just become one that is not kept. Its next daemon does not know it.
+  bool stop_keeping();
   // Appends to the state what has changed since the last call; `whole`: everything.
   void save(bool whole, bool resubscribed, std::span<const hub::Node::AddedChange> added);
   ~ConnectionFromClient();

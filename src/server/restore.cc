@@ -46,7 +46,9 @@ void Server::save(bool whole) {
   hub_.changed([&](hub::Listener& listener, bool resubscribed,
                    std::span<const hub::Node::AddedChange> added) {
     Client& client = *static_cast<Client*>(listener.owner());
-    if (!whole && !client.gone) client.save(false, resubscribed, added);
+    if (client.gone) return;
+    if (client.stop_keeping()) forget(client.id());
+    if (!whole) client.save(false, resubscribed, added);
   });
   if (!whole) return;
   for (auto& [id, client] : clients_)

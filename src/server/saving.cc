@@ -33,8 +33,17 @@ uint64_t store(handover::State& state, const hub::SharedBytes& bytes) {
 
 void ConnectionFromClient::keep_in(handover::State* state) { state_ = state; }
 
+// What a durable listener was sent and did not acknowledge is in the journal. It connects again and
+// goes on there.
+bool ConnectionFromClient::stop_keeping() {
+  if (!durable_ || state_ == nullptr) return false;
+  state_ = nullptr;
+  return true;
+}
+
 void ConnectionFromClient::save(bool whole, bool resubscribed,
                                 std::span<const hub::Node::AddedChange> added) {
+  if (state_ == nullptr) return;
   if (whole || resubscribed || std::exchange(saved_.changed, false)) save_client();
   save_items(whole);
   save_added(whole || resubscribed, added);

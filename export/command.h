@@ -27,5 +27,6 @@ class Command {
 };
 
 std::unique_ptr<Command> make_prometheus();
+std::unique_ptr<Command> make_journald();
 
 }  // namespace knell::exporter

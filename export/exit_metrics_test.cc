@@ -4,32 +4,14 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <string>
+
+#include "export/event_for_test.h"
 
 namespace knell::exporter {
 namespace {
 
 constexpr TopNames::Time kStart{};
-
-knell_string text(const std::string& of) { return {of.data(), of.size()}; }
-
-struct Exit : knell_event {
-  explicit Exit(const std::string& in_unit, int status) : knell_event{} {
-    size = sizeof(knell_event);
-    type = KNELL_EVENT_EXIT;
-    has = KNELL_HAS_STATUS;
-    wait_status = status;
-    if (!in_unit.empty()) unit = text(in_unit);
-  }
-  Exit& killed(uint32_t cause) {
-    has |= KNELL_HAS_KILLER;
-    killed_by.cause = cause;
-    return *this;
-  }
-};
-constexpr int exit_status(int code) { return code << 8; }
-constexpr int kCore = SIGSEGV | 0x80;
 
 // All series as text.
 std::map<std::string, double> series_of(const ExitMetrics& metrics) {
@@ -51,7 +33,7 @@ TEST(Ending, OfEachKindOfStatus) {
   EXPECT_EQ(ending_of(Exit("", exit_status(0))), Ending::kOk);
   EXPECT_EQ(ending_of(Exit("", exit_status(3))), Ending::kNonzero);
   EXPECT_EQ(ending_of(Exit("", SIGTERM)), Ending::kSignal);
-  EXPECT_EQ(ending_of(Exit("", kCore)), Ending::kCore);
+  EXPECT_EQ(ending_of(Exit("", kCoreStatus)), Ending::kCore);
   EXPECT_EQ(ending_of(Exit("", SIGKILL).killed(KNELL_CAUSE_USER)), Ending::kSignal);
   EXPECT_EQ(ending_of(Exit("", SIGKILL).killed(KNELL_CAUSE_OOM)), Ending::kOom);
   Exit unknown("", 0);
@@ -64,7 +46,7 @@ TEST(ExitMetrics, CountsExitsAndFailures) {
   const std::string unit = "db.service";
   metrics.count(Exit(unit, exit_status(0)), kStart);
   metrics.count(Exit(unit, exit_status(1)), kStart);
-  metrics.count(Exit(unit, kCore), kStart);
+  metrics.count(Exit(unit, kCoreStatus), kStart);
   metrics.count(Exit("", exit_status(1)), kStart);
   const auto series = series_of(metrics);
   EXPECT_EQ(series.at("knell_process_exits_total ended=ok"), 1);

@@ -21,6 +21,7 @@ using Words = std::vector<std::string>;
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> all;
   all.push_back(make_prometheus());
+  all.push_back(make_journald());
   return all;
 }
 

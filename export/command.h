@@ -28,5 +28,6 @@ class Command {
 
 std::unique_ptr<Command> make_prometheus();
 std::unique_ptr<Command> make_journald();
+std::unique_ptr<Command> make_otlp();
 
 }  // namespace knell::exporter

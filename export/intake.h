@@ -29,7 +29,7 @@ class Intake {
     std::vector<std::string> matches;  // KEY=VALUE, as for knell_match()
   };
   struct Counts {
-    uint64_t delivered = 0;  // events, without those of type lost
+    uint64_t delivered = 0;  // events that the destination has taken or refused, without lost ones
     uint64_t lost = 0;       // as far as their number is known
     uint64_t losses = 0;     // events of type lost
   };
@@ -43,6 +43,7 @@ class Intake {
   Outcome<Events> take();
   // The destination has all events of the last batch.
   void delivered();
+  size_t pending() const { return taken_; }  // events of a batch that is not delivered
   const Counts& counts() const { return counts_; }
   bool connected() const;  // false: knelld is away, and the library tries to connect again
 

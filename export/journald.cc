@@ -68,7 +68,7 @@ Outcome<int> Journald::execute() {
                        EntryBudget(rate));
   message("writes {} to the journal", events_text(options->events));
   auto done = pump(*intake, writer, *stop);
-  if (writer.rejected() > 0) message("journald refused {} entries", writer.rejected());
+  if (writer.rejected() > 0) message("of these journald refused {}", writer.rejected());
   return done;
 }
 

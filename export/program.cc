@@ -22,6 +22,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> all;
   all.push_back(make_prometheus());
   all.push_back(make_journald());
+  all.push_back(make_otlp());
   return all;
 }
 

@@ -4,6 +4,8 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <string>
+
 #include "export/message.h"
 
 namespace knell::exporter {
@@ -34,8 +36,10 @@ Outcome<int> pump(Intake& intake, Destination& destination, StopSignal& stop) {
   }
   sd_notify(0, "STOPPING=1");
   const Intake::Counts& counts = intake.counts();
-  message("{} events delivered, {} lost{}", counts.delivered, counts.lost,
-          counts.losses > 0 && counts.lost == 0 ? " or more" : "");
+  message("{} events delivered, {}{} lost, {} not delivered when it stopped", counts.delivered,
+          counts.losses > 0 && counts.lost == 0 ? "an unknown number" : "",
+          counts.losses > 0 && counts.lost == 0 ? "" : std::to_string(counts.lost),
+          intake.pending());
   if (!going) return std::unexpected(std::move(going).error());
   return kDone;
 }

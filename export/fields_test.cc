@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "export/event_for_test.h"
 
@@ -36,6 +38,19 @@ TEST(Fields, NamesAreUniqueAndValid) {
       return (c >= 'A' && c <= 'Z') || c == '_';
     })) << field.journal;
     EXPECT_NE(field.journal.front(), '_');
+  }
+}
+
+TEST(Fields, AreInTheDocument) {
+  std::ifstream file(KNELL_SOURCE_DIR "/docs/exports.md");
+  std::stringstream read;
+  read << file.rdbuf();
+  const auto cell = [](std::string_view name) {
+    return name.empty() ? std::string("-") : "`" + std::string(name) + "`";
+  };
+  for (const Field& field : fields()) {
+    const std::string row = "\n| " + cell(field.attribute) + " | " + cell(field.journal) + " |\n";
+    EXPECT_NE(read.str().find(row), std::string::npos) << row;
   }
 }
 

@@ -86,7 +86,7 @@ set(CPACK_COMPONENT_EXPORT_DESCRIPTION "filtered process events: exports
  an OpenTelemetry collector; structured entries to the systemd journal.")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_NAME knell-export)
 set(CPACK_DEBIAN_EXPORT_PACKAGE_SECTION admin)
-set(CPACK_DEBIAN_EXPORT_PACKAGE_DEPENDS "knell (= ${version})")
+set(CPACK_DEBIAN_EXPORT_PACKAGE_DEPENDS "knell (= ${version}), libknell1 (= ${version})")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_SUGGESTS "prometheus")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell-export/postinst;${scripts}/knell-export/prerm;${scripts}/knell-export/postrm")

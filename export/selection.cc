@@ -13,8 +13,7 @@ void Selection::add_match(CommandLine& line) {
 }
 
 void Selection::add_options(CommandLine& line) {
-  line.add_value("-e,--events", events_, "EVENTS",
-                 "the events to export, as for knell watch (default nonzero-exit)");
+  line.add_value("-e,--events", events_, "EVENTS", "what to export (default nonzero-exit)");
   line.add_value("--details", details_, "LEVEL",
                  "what is known of a process: status, names, or full (default)");
   add_match(line);

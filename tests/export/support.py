@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 120  # seconds; only to stop a test that hangs
+PATIENCE = 300  # seconds; only to stop a test that hangs
 
 
 def skip(why):

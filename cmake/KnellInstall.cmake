@@ -34,6 +34,25 @@ install(CODE "
         COMPONENT programs)
 install(FILES ${CMAKE_BINARY_DIR}/package/knelld.service DESTINATION lib/systemd/system
         COMPONENT programs)
+if(TARGET knell-export)
+  list(APPEND programs knell-export)
+  install(TARGETS knell-export COMPONENT export)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knell-export.catalog
+          DESTINATION lib/systemd/catalog COMPONENT export)
+  foreach(name prometheus journald otlp)
+    install(CODE "
+      set(KNELL_EXPORT \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/knell-export)
+      configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knell-export-${name}.service.in
+                     ${CMAKE_BINARY_DIR}/package/knell-export-${name}.service @ONLY)"
+            COMPONENT export)
+    install(FILES ${CMAKE_BINARY_DIR}/package/knell-export-${name}.service
+            DESTINATION lib/systemd/system COMPONENT export)
+  endforeach()
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell-export.default
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/knell-export RENAME default COMPONENT export)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/prometheus ${PROJECT_SOURCE_DIR}/packaging/grafana
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/knell-export COMPONENT export)
+endif()
 install(TARGETS libknell EXPORT knell
         LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/knell)
@@ -70,6 +89,9 @@ file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.scd)
 if(NOT KNELL_COMPAT)
   list(FILTER pages EXCLUDE REGEX "/knell-compat\\.")
 endif()
+if(NOT TARGET knell-export)
+  list(FILTER pages EXCLUDE REGEX "/knell-export\\.")
+endif()
 set(made)
 if(KNELL_SCDOC)
   foreach(page ${pages})
@@ -84,6 +106,8 @@ if(KNELL_SCDOC)
       set(component development)
     elseif(name STREQUAL "knell-compat.1")
       set(component compat)
+    elseif(name STREQUAL "knell-export.1")
+      set(component export)
     endif()
     install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
             COMPONENT ${component})
@@ -99,9 +123,13 @@ find_program(KNELL_PYTHON_FOR_TOOLS python3)
 if(KNELL_PYTHON_FOR_TOOLS)
   set(out ${CMAKE_BINARY_DIR}/share/completions)
   set(tool ${PROJECT_SOURCE_DIR}/tools/make-completions)
+  set(completed knell knelld)
+  if(TARGET knell-export)
+    list(APPEND completed knell-export)
+  endif()
   add_custom_command(OUTPUT ${out}/bash/knell ${out}/zsh/_knell VERBATIM
     COMMAND ${KNELL_PYTHON_FOR_TOOLS} ${tool} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${out}
-    DEPENDS knell knelld ${tool})
+    DEPENDS ${completed} ${tool})
   add_custom_target(completions ALL DEPENDS ${out}/bash/knell ${out}/zsh/_knell)
   list(APPEND programs completions)
   set(folder ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

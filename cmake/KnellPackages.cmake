@@ -15,6 +15,9 @@ set(CPACK_COMPONENTS_ALL programs library development)
 if(KNELL_COMPAT)
   list(APPEND CPACK_COMPONENTS_ALL compat)
 endif()
+if(TARGET knell-export)
+  list(APPEND CPACK_COMPONENTS_ALL export)
+endif()
 if(TARGET knell_python)
   list(APPEND CPACK_COMPONENTS_ALL python)
 endif()
@@ -46,7 +49,7 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_NAME knell)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_DEPENDS
   "libknell1 (= ${version}), systemd | systemd-standalone-sysusers")
-set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SUGGESTS "knell-compat, python3-knell")
+set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SUGGESTS "knell-compat, knell-export, python3-knell")
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell/postinst;${scripts}/knell/prerm;${scripts}/knell/postrm")
 
@@ -76,6 +79,17 @@ set(CPACK_DEBIAN_COMPAT_PACKAGE_NAME knell-compat)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_DEPENDS "knell (= ${version})")
 set(CPACK_DEBIAN_COMPAT_PACKAGE_CONTROL_EXTRA "${trigger}")
+
+set(CPACK_COMPONENT_EXPORT_DESCRIPTION "filtered process events: exports
+ knell export sends the events of knelld to other systems: counts of how
+ processes ended to Prometheus, with alerts and a dashboard for Grafana; logs to
+ an OpenTelemetry collector; structured entries to the systemd journal.")
+set(CPACK_DEBIAN_EXPORT_PACKAGE_NAME knell-export)
+set(CPACK_DEBIAN_EXPORT_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_EXPORT_PACKAGE_DEPENDS "knell (= ${version}), libknell1 (= ${version})")
+set(CPACK_DEBIAN_EXPORT_PACKAGE_SUGGESTS "prometheus")
+set(CPACK_DEBIAN_EXPORT_PACKAGE_CONTROL_EXTRA
+  "${scripts}/knell-export/postinst;${scripts}/knell-export/prerm;${scripts}/knell-export/postrm")
 
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "filtered process events: the package for Python 3
  libknell for Python: listeners that are iterated with for and async for,

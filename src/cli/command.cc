@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <knell/knell.hpp>
 
 #include "base/nearest.h"
+#include "cli/external.h"
 #include "cli/message.h"
 #include "cli/output_buffer.h"
 #include "cli/parse_error.h"
@@ -48,8 +50,10 @@ std::string overview() {
     out += fmt::format("  knell {:<8} {:<30} {}\n", command->name(), command->synopsis(),
                        command->summary());
   }
+  out += "  knell --version\n\nCommands of other packages:\n";
+  for (const ExternalCommand& command : external_commands())
+    out += fmt::format("  {:<8} {} ({})\n", command.name, command.summary, command.program);
   out +=
-      "  knell --version\n"
       "\n"
       "`knell COMMAND --help` shows the options of a command, with examples.\n"
       "\n"
@@ -136,12 +140,19 @@ Outcome<int> unknown_command(const std::string& word,
     if (name == word) return usage("unknown command '{}': {}", word, words);
   }
   std::vector<std::string_view> names;
-  names.reserve(commands.size());
+  names.reserve(commands.size() + external_commands().size());
   for (const auto& command : commands) names.push_back(command->name());
+  for (const ExternalCommand& command : external_commands()) names.push_back(command.name);
   const std::string_view near = nearest(word, names);
   if (!near.empty()) return usage("unknown command '{}'; did you mean {}?", printable(word), near);
   return usage("unknown command '{}'; the commands are {}", printable(word),
                fmt::join(names, ", "));
+}
+
+// Resolved here, because PATH may name a link to knell, or another knell.
+std::string own_executable() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
 // "knell -e exit": proposes the nearest global option, or says that the command comes first.
@@ -181,6 +192,9 @@ Outcome<int> dispatch(Words words, bool& process_status) {
     if (command->name() != first) continue;
     process_status = command->ends_with_process_status();
     return parse_and_execute(*command, std::move(words));
+  }
+  for (const ExternalCommand& command : external_commands()) {
+    if (command.name == first) return execute_external(command, own_executable(), std::move(words));
   }
   return unknown_command(first, commands);
 }

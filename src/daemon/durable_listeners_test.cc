@@ -97,6 +97,7 @@ class DurableListenersTest : public ::testing::Test {
                                          journal::read_durable_names(path));
     ASSERT_TRUE(made) << made.error().message();
     durable_ = *std::move(made);
+    durable_->start();
     daemon_.durable = durable_.get();
   }
   void stop() {

@@ -10,6 +10,7 @@ NAME help names the commands
 RUN knell --help
 EXPECT knell watch
 EXPECT knell doctor
+EXPECT ^  export .*\(knell-export\)$
 REFUSE_ERR .
 
 NAME each command has help with examples and exit statuses

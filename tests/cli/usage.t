@@ -16,16 +16,17 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean watch\?[^\n]*\n\Z
 REFUSE .
 
-NAME a command of a later version
-RUN knell export 3
-STATUS 2
-EXPECT_ERR \Aknell: [^\n]*unknown command 'export'[^\n]*\n\Z
+NAME a command of a package that is not installed
+SETUP mkdir alone && cp -L "$(command -v knell)" alone/knell
+RUN LD_LIBRARY_PATH=$(dirname "$(command -v knell)")/../lib PATH=/usr/bin:/bin alone/knell export prometheus
+STATUS 1
+EXPECT_ERR \Aknell: knell-export is not installed; knell export needs the package knell-export: apt install knell-export\n\Z
 REFUSE .
 
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, durable, doctor[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, durable, doctor[^\n]*, export[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative

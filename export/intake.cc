@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "export/intake.h"
+
+#include <utility>
+
+namespace knell::exporter {
+namespace {
+
+using Match = std::pair<std::string, std::string>;
+
+Outcome<std::vector<Match>> parse(const std::vector<std::string>& matches) {
+  std::vector<Match> out;
+  for (const std::string& text : matches) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      return fail(kUsage, "--match takes KEY=VALUE, such as unit=postgresql, not '{}'",
+                  printable(text));
+    Match match(text.substr(0, equals), text.substr(equals + 1));
+    if (check_match(match.first, match.second)) return fail(kUsage, "--match: {}", explain());
+    out.push_back(std::move(match));
+  }
+  return out;
+}
+
+}  // namespace
+
+Outcome<Intake> Intake::create(const Options& options) {
+  auto matches = parse(options.matches);
+  if (!matches) return std::unexpected(std::move(matches).error());
+  knell::Options open;
+  open.events = options.events;
+  open.details = options.details;
+  open.via = KNELL_VIA_DAEMON;
+  open.set_latency(options.latency);
+  std::error_code error;
+  Listener listener = Listener::open(open, error);
+  if (error) return fail(kNothingHere, "{}", printable(explain()));
+  for (const auto& [key, value] : *matches) {
+    if (listener.match(key, value)) return fail(kFailed, "{}", printable(explain()));
+  }
+  return Intake(std::move(listener));
+}
+
+Outcome<Events> Intake::take() {
+  std::error_code error;
+  const auto read = listener_.read(pointers_, error);
+  taken_ = read.size();
+  // Out of memory: the library reports the events that it could not store as lost.
+  if (error && error != std::errc::not_enough_memory)
+    return fail(kNothingHere, "{}", printable(explain()));
+  return Events(read);
+}
+
+void Intake::delivered() {
+  for (const knell_event& event : Events(std::span(pointers_).first(taken_))) {
+    if (event.type != KNELL_EVENT_LOST) {
+      ++counts_.delivered;
+      continue;
+    }
+    ++counts_.losses;
+    counts_.lost += event.lost_count;  // 0 if it is unknown
+  }
+  taken_ = 0;
+}
+
+bool Intake::connected() const {
+  knell_stats stats{};
+  stats.size = sizeof stats;
+  return knell_get_stats(listener_.get(), &stats) == 0 && stats.daemon == KNELL_DAEMON_HERE;
+}
+
+}  // namespace knell::exporter

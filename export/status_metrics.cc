@@ -1,0 +1,165 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "export/status_metrics.h"
+
+#include <rapidjson/document.h>
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace knell::exporter {
+namespace {
+
+using Value = rapidjson::Value;
+
+// The members of an object. A missing member, or one of another type than asked for, reads as null,
+// 0 or "": another version of the daemon may send other members.
+class Object {
+ public:
+  explicit Object(const Value& value) : value_(value) {}
+  const Value& operator[](const char* name) const {
+    static const Value kNull;
+    if (!value_.IsObject()) return kNull;
+    const auto at = value_.FindMember(name);
+    return at == value_.MemberEnd() ? kNull : at->value;
+  }
+  Object in(const char* name) const { return Object((*this)[name]); }
+  double number(const char* name) const {
+    const Value& value = (*this)[name];
+    return value.IsNumber() ? value.GetDouble() : 0;
+  }
+  std::string text(const char* name) const {
+    const Value& value = (*this)[name];
+    return value.IsString() ? std::string(value.GetString(), value.GetStringLength()) : "";
+  }
+  template <class F>
+  void each(const char* name, F visit) const {
+    const Value& array = (*this)[name];
+    if (!array.IsArray()) return;
+    for (const Value& one : array.GetArray()) visit(Object(one));
+  }
+
+ private:
+  const Value& value_;
+};
+
+struct Member {
+  const char *key, *name, *help;
+};
+
+// Two streams may come from one source. Their counts are added, since a series must appear only
+// once.
+void append_sources(Families& out, const Object& status) {
+  constexpr Member kCounters[] = {
+      {"received", "knell_source_received_total", "Events taken from the kernel."},
+      {"lost", "knell_source_lost_total",
+       "Events that the kernel dropped because its buffer was full, where it counted them."},
+      {"recovered", "knell_source_recovered_total",
+       "Events that were lost and found out afterwards."},
+      {"repairs", "knell_source_repairs_total",
+       "Times the connector had stopped sending events and was repaired."}};
+  for (const Member& one : kCounters) {
+    std::map<std::string, double> sums;
+    status.each("sources", [&](const Object& source) {
+      if (source["used"].IsTrue()) sums[source.text("name")] += source.number(one.key);
+    });
+    if (sums.empty()) continue;
+    out.counter(one.name, one.help);
+    for (const auto& [name, sum] : sums) out.add({{"source", name}}, sum);
+  }
+}
+
+// Which of several types a lost event had may be unknown: then the label has all of them.
+void append_losses(Families& out, const Object& status) {
+  std::map<std::pair<std::string, std::string>, double> sums;
+  status.each("sources", [&](const Object& source) {
+    source.each("lost_by_types", [&](const Object& one) {
+      sums[{source.text("name"), one.text("types")}] += one.number("lost");
+    });
+  });
+  if (sums.empty()) return;
+  out.counter("knell_events_lost_total",
+              "Events that the kernel dropped, by the types that they may have had.");
+  for (const auto& [labels, sum] : sums)
+    out.add({{"source", labels.first}, {"type", labels.second}}, sum);
+}
+
+void append_listeners(Families& out, const Object& status) {
+  std::map<std::string, double> protocols{{"compat", 0}, {"native", 0}};
+  double queued = 0;
+  status.each("listeners", [&](const Object& listener) {
+    if (listener.text("mask") == "none") return;
+    const auto at = protocols.find(listener.text("protocol"));
+    if (at != protocols.end()) ++at->second;
+    queued += listener.number("queued");
+  });
+  out.gauge("knell_listeners", "Listeners with a subscription.");
+  for (const auto& [protocol, count] : protocols) out.add({{"protocol", protocol}}, count);
+  out.gauge("knell_listener_queued_events", "Events in the queues of all listeners.");
+  out.add({}, queued);
+}
+
+void append_journal(Families& out, const Object& journal) {
+  if (journal.text("path").empty()) return;
+  out.gauge("knell_journal_working", "1: the last attempt to write the journal succeeded.");
+  out.add({}, journal.text("state") == "working" ? 1 : 0);
+  out.counter("knell_journal_written_total", "Events written to the journal.");
+  out.add({}, journal.number("written"));
+  out.counter("knell_journal_lost_total",
+              "Events not written to the journal: the queue was full, or the disk failed.");
+  out.add({{"reason", "queue"}}, journal.number("lost_queue"));
+  out.add({{"reason", "disk"}}, journal.number("lost_disk"));
+  out.gauge("knell_journal_bytes", "Size of the journal.");
+  out.add({}, journal.number("bytes"));
+  out.gauge("knell_journal_events", "Events in the journal.");
+  out.add({}, journal.number("next_seq") - journal.number("oldest_seq"));
+}
+
+void append_totals(Families& out, const Object& status) {
+  constexpr Member kCounters[] = {
+      {"events", "knell_events_total", "Events taken from all sources."},
+      {"delivered", "knell_delivered_total", "Events delivered to listeners."},
+      {"lost", "knell_lost_total", "Events lost because a listener was slow."},
+      {"wakeups", "knell_wakeups_total", "Times the daemon woke up."}};
+  for (const Member& one : kCounters) {
+    out.counter(one.name, one.help);
+    out.add({}, status.number(one.key));
+  }
+  constexpr Member kGauges[] = {
+      {"uptime_s", "knell_uptime_seconds", "Seconds since the daemon started."},
+      {"clients", "knell_clients", "Connections."}};
+  for (const Member& one : kGauges) {
+    out.gauge(one.name, one.help);
+    out.add({}, status.number(one.key));
+  }
+  out.gauge("knell_queue_bytes", "Bytes in the queues of all listeners.");
+  out.add({}, status.in("memory").number("queue_bytes"));
+  out.gauge("knell_queue_limit_bytes", "The limit of knell_queue_bytes.");
+  out.add({}, status.in("limits").number("memory_bytes"));
+  out.gauge("knell_resident_bytes", "Resident memory of the daemon, with its ring buffers.");
+  out.add({}, status.in("memory").number("rss_bytes"));
+}
+
+}  // namespace
+
+void append_status(Families& out, std::string_view text) {
+  rapidjson::Document document;
+  // Iterative, so that no nesting can exhaust the stack.
+  document.Parse<rapidjson::kParseIterativeFlag>(text.data(), text.size());
+  const bool answered = !text.empty() && !document.HasParseError() && document.IsObject();
+  out.gauge("knell_daemon_up", "1: knelld answers.");
+  out.add({}, answered ? 1 : 0);
+  if (!answered) return;
+  const Object status(document);
+  out.gauge("knell_build_info",
+            "Always 1; the labels are the versions of knelld and of the kernel.");
+  out.add({{"version", status.text("version")}, {"kernel", status.text("kernel")}}, 1);
+  append_totals(out, status);
+  append_sources(out, status);
+  append_losses(out, status);
+  append_listeners(out, status);
+  append_journal(out, status.in("journal"));
+}
+
+}  // namespace knell::exporter

@@ -127,7 +127,8 @@ std::optional<Failure> read_all(Listener& listener, Signals& signals, ProcessHis
 }
 
 Outcome<int> TimelineCommand::execute(std::vector<std::string>) {
-  KNELL_ASSIGN(const TimelineFormat format, parse_timeline_format(format_));
+  KNELL_ASSIGN(const Format format,
+               parse_format(format_, {Format::kHtml, Format::kSvg, Format::kPerfetto}));
   KNELL_ASSIGN(const size_t most, bars());
   if (file_.empty()) return usage("missing FILE; use knell timeline [OPTIONS] FILE");
   Selection selection = selection_;

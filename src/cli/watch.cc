@@ -66,7 +66,7 @@ void Watch::add_options(CommandLine& line) {
   selection_.add_events_option(line,
                                "fork exec uid gid sid ptrace comm nonzero-exit coredump exit all,\n"
                                "comma-separated; -NAME removes one (default exec,exit)");
-  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("-o,--output", format_, "FORMAT", kOutputHelp);
   line.add_value("-n,--count", count_, "COUNT", "end after COUNT events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time: 30s, 5m");
   line.add_values("--by", by_, "KEY,...",
@@ -131,10 +131,10 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   WatchPlan plan;
   plan.selection = selection_;
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
-  KNELL_ASSIGN(plan.json, wants_json(format_));
   plan.show = !exec || !format_.empty();
   KNELL_TRY(parse_end_options(plan, count_, duration_));
   KNELL_TRY(plan_counting(plan, exec));
+  KNELL_TRY(parse_output_option(plan, format_));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(plan_recording(plan));
   if (!plan.read.empty()) plan.selection.set_recorded();

@@ -179,6 +179,14 @@ class OutOfMemory : public testing::Test {
     for_each_failure(
         "knell_remove", [&] { return knell_remove(k_, child.pid()); },
         [&] { (void)knell_add(k_, child.pid(), 0, 1); });
+    for_each_failure(
+        "knell_add_many",
+        [&] {
+          knell_added one{child.pid(), 0, 0, 1};
+          const ssize_t added = knell_add_many(k_, &one, 1);
+          return added == 0 ? one.error : added;
+        },
+        [&] { (void)knell_remove(k_, child.pid()); });
     for_each_failure("knell_snapshot", [&] {
       return knell_snapshot(k_, [](const knell_event*, void*) { return 0; }, nullptr);
     });

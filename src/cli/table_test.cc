@@ -77,7 +77,7 @@ TEST_F(TableTest, ShowsTheChosenColumns) {
   table.add(grep_, out);
   EXPECT_EQ(out,
             "TIME          PID      ENDED         KILLER                        COMMAND\n"
-            "00:12:01.412  8091     SIGKILL       kill by 8103 bash (uid 0)     [postgres]\n"
+            "00:12:01.412  8091     SIGKILL       kill by 8103 bash (root)      [postgres]\n"
             "00:12:01.412  7889     exit 1        -                             "
             "grep -q nosuch /etc/passwd\n");
 }

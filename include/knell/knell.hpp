@@ -550,6 +550,13 @@ class Recorder {
     error = internal::code(knell_recorder_open(fd, listener.get(), selection.c_str(), &handle));
     return Recorder(handle);
   }
+  // Begins a recording after those in the file; see knell_recorder_append().
+  static Recorder append(int fd, const Listener& listener, const std::string& selection,
+                         std::error_code& error) {
+    knell_recorder* handle = nullptr;
+    error = internal::code(knell_recorder_append(fd, listener.get(), selection.c_str(), &handle));
+    return Recorder(handle);
+  }
   explicit operator bool() const { return handle_ != nullptr; }
   [[nodiscard]] std::error_code write(std::span<const knell_event* const> events) {
     return internal::code(knell_recorder_write(handle_.get(), events.data(), events.size()));

@@ -265,6 +265,9 @@ TEST_F(OutOfMemory, OfARecording) {
   for_each_failure(
       "knell_recorder_open", [&] { return knell_recorder_open(fd, k_, "all", &recorder); }, create);
   for_each_failure(
+      "knell_recorder_append", [&] { return knell_recorder_append(fd, k_, "all", &recorder); },
+      create);
+  for_each_failure(
       "knell_recorder_close",
       [&] { return knell_recorder_close(std::exchange(recorder, nullptr)); }, begin);
   knell_event old = *events_[0];  // of a shorter structure, so that it has to be copied

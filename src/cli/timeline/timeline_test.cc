@@ -176,8 +176,7 @@ TEST(TimelineHtml, MergesAndSaysSo) {
 
 TEST(TimelineSvg, HasFailuresLinkedToTheirBars) {
   HistoryForTest test;
-  const std::string svg =
-      write(Timeline(build(test).history, "make", "via bpf"), Format::kSvg);
+  const std::string svg = write(Timeline(build(test).history, "make", "via bpf"), Format::kSvg);
   EXPECT_EQ(count(svg, "<a href=\"#b2\">"), 2U);  // a failure, and on the chain
   EXPECT_THAT(svg, HasSubstr("✗ exit 1 · 0.02s · cc1 a.c &lt;- gcc &lt;- make</text>"));
   EXPECT_THAT(svg, HasSubstr("id=\"b2\" class=\"failure\""));

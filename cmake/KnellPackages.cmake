@@ -41,10 +41,10 @@ set(scripts ${PROJECT_SOURCE_DIR}/packaging/debian)
 set(trigger "${scripts}/triggers;${scripts}/none/postinst;${scripts}/none/postrm")
 
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "filtered process events: the command and the daemon
- knell reports when processes fork, exec, change and exit: who died, with what
- status, and who killed it, filtered as requested. The daemon knelld reads the
- events of the kernel once, and sends each of any number of listeners those it
- asked for; users without privileges get the events of their own processes.")
+knell reports when processes fork, exec, change and exit: who died, with what
+status, and who killed it, filtered as requested. The daemon knelld reads the
+events of the kernel once, and sends each of any number of listeners those it
+asked for; users without privileges get the events of their own processes.")
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_NAME knell)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_DEPENDS
@@ -54,8 +54,8 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell/postinst;${scripts}/knell/prerm;${scripts}/knell/postrm")
 
 set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "filtered process events: the library
- libknell reports when processes fork, exec, change and exit, filtered as
- requested: by itself where the kernel allows it, or through the daemon knelld.")
+libknell reports when processes fork, exec, change and exit, filtered as
+requested: by itself where the kernel allows it, or through the daemon knelld.")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libknell1)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 get_target_property(SOVERSION libknell SOVERSION)
@@ -63,8 +63,8 @@ configure_file(${scripts}/shlibs.in ${CMAKE_BINARY_DIR}/package/shlibs @ONLY)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${trigger};${CMAKE_BINARY_DIR}/package/shlibs")
 
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "filtered process events: development files
- The headers for C and C++, the static library, the files for pkg-config and
- CMake, and the manual page of libknell.")
+The headers for C and C++, the static library, the files for pkg-config and
+CMake, and the manual page of libknell.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libknell-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libknell1 (= ${version})")
@@ -72,9 +72,9 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libbpf-dev, libelf-dev, zlib1g-de
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 
 set(CPACK_COMPONENT_COMPAT_DESCRIPTION "filtered process events: for unmodified clients
- A library that is preloaded into clients of the kernel's process events
- connector, which then receive their events from knelld, in containers and
- without privileges too. knell compat runs a program with it.")
+A library that is preloaded into clients of the kernel's process events
+connector, which then receive their events from knelld, in containers and
+without privileges too. knell compat runs a program with it.")
 set(CPACK_DEBIAN_COMPAT_PACKAGE_NAME knell-compat)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_DEPENDS "knell (= ${version})")
@@ -92,8 +92,8 @@ set(CPACK_DEBIAN_EXPORT_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell-export/postinst;${scripts}/knell-export/prerm;${scripts}/knell-export/postrm")
 
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "filtered process events: the package for Python 3
- libknell for Python: listeners that are iterated with for and async for,
- waiting for processes that are not children, reports of knell run as objects.")
+libknell for Python: listeners that are iterated with for and async for,
+waiting for processes that are not children, reports of knell run as objects.")
 set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-knell)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS

@@ -313,6 +313,19 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 // reports its end; it ends when this thread ends. Errors: also -EBUSY a process was added before;
 // -EPERM it is traced already, or this system forbids it; -ENOTSUP not in this pid namespace.
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
+
+// A process to add, and whether it was added. The structure will not grow.
+struct knell_added {
+  int32_t pid;
+  int32_t error;           // set by the call: 0, or the error as knell_add() returns it, negative
+  uint64_t start, cookie;  // as in knell_add(); in a time namespace `start` is set to the kernel's
+};
+// Adds `count` processes, each as knell_add() does; through the daemon 64 with each request,
+// which takes about half of the time. Returns how many were added; `error` of each says whether it
+// was. Errors, with which the call ends early: -EINVAL the listener was opened without only_added;
+// -ENOMEM, which is also the `error` of those not added. Since 0.3.0.
+KNELL_API ssize_t knell_add_many(struct knell_listener* k, struct knell_added* processes,
+                                 size_t count);
 // Removes an added process. A process that has exited is removed automatically. Errors: -ENOENT it
 // was not added.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
@@ -437,6 +450,14 @@ struct knell_recorder;
 // Errors: those of write(2).
 KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const char* selection,
                                   struct knell_recorder** ret_recorder);
+// Begins a recording after those in the file `fd`, which must be open for reading and writing; an
+// empty file gets its first. A recording that ends early, because the recorder was killed, is first
+// completed after its last whole frame. Reads all of the file, so the time grows with its size; the
+// caller must see to it that no other recorder writes to the file. Errors: -EBADMSG not a
+// recording, or corrupt; -EINVAL its mask or level is another; those of read(2) and write(2). Since
+// 0.3.0.
+KNELL_API int knell_recorder_append(int fd, const struct knell_listener* k, const char* selection,
+                                    struct knell_recorder** ret_recorder);
 // Writes `count` events to `fd`, usually with one write(2). Does not fsync(2). Errors: -EINTR,
 // -EAGAIN (a signal was caught, or `fd` is non-blocking and full): the events are accepted, and the
 // next call, which may have no events, first writes the rest of them; if that call fails the same
@@ -445,7 +466,8 @@ KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const 
 // later calls fail with -EIO.
 KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
                                    const struct knell_event* const* events, size_t count);
-KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);  // written so far
+// Written so far, by this recorder.
+KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);
 // Writes the remaining data and the end mark, and frees the recorder, also on failure. A recording
 // without the end mark is reported as truncated. NULL is fine.
 KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
@@ -459,10 +481,10 @@ struct knell_replay_options {
 };
 #define KNELL_REPLAY_OPTIONS_INIT {sizeof(struct knell_replay_options), 0, 0, 0}
 
-// Opens a listener of a recording: a file, or a pipe such as /dev/stdin, where it waits for the
-// header. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); those of open(2) and
-// read(2); -EINTR a signal was caught while waiting; -EBADMSG not a recording, or corrupt; -ENOTSUP
-// a later format, or the byte order of another machine.
+// Opens a listener of a recording, and of those that follow it in the file: a file, or a pipe such
+// as /dev/stdin, where it waits for the header. `options` may be NULL. Errors: -EINVAL, -E2BIG as
+// knell_open(); those of open(2) and read(2); -EINTR a signal was caught while waiting; -EBADMSG
+// not a recording, or corrupt; -ENOTSUP a later format, or the byte order of another machine.
 KNELL_API int knell_open_recording(const char* path, const struct knell_replay_options* options,
                                    struct knell_listener** ret_knell);
 

@@ -401,6 +401,12 @@ class Listener {
   [[nodiscard]] std::error_code add(pid_t pid, uint64_t start = 0, uint64_t cookie = 0) {
     return internal::code(knell_add(get(), pid, start, cookie));
   }
+  // Adds many processes at once; `error` of each says whether it was added. Returns how many were.
+  size_t add(std::span<knell_added> processes, std::error_code& error) {
+    const ssize_t added = knell_add_many(get(), processes.data(), processes.size());
+    error = internal::code(added < 0 ? static_cast<int>(added) : 0);
+    return added < 0 ? 0 : static_cast<size_t>(added);
+  }
   [[nodiscard]] std::error_code remove(pid_t pid) {
     return internal::code(knell_remove(get(), pid));
   }
@@ -556,6 +562,13 @@ class Recorder {
                        std::error_code& error) {
     knell_recorder* handle = nullptr;
     error = internal::code(knell_recorder_open(fd, listener.get(), selection.c_str(), &handle));
+    return Recorder(handle);
+  }
+  // Begins a recording after those in the file; see knell_recorder_append().
+  static Recorder append(int fd, const Listener& listener, const std::string& selection,
+                         std::error_code& error) {
+    knell_recorder* handle = nullptr;
+    error = internal::code(knell_recorder_append(fd, listener.get(), selection.c_str(), &handle));
     return Recorder(handle);
   }
   explicit operator bool() const { return handle_ != nullptr; }

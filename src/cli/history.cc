@@ -26,7 +26,8 @@ namespace {
 // The table, with a line for each day.
 class DatedTable final : public View {
  public:
-  DatedTable(uint32_t mask, const Screen& screen) : table_(mask, false, screen), screen_(screen) {}
+  DatedTable(uint32_t mask, const Screen& screen, std::vector<Field> columns)
+      : table_(mask, false, screen, std::move(columns)), screen_(screen) {}
   void begin(std::string& out) override { table_.begin(out); }
   void add(const knell_event& event, std::string& out) override {
     const auto seconds = static_cast<time_t>(event.time_ns / 1'000'000'000);
@@ -96,7 +97,7 @@ void History::add_options(CommandLine& line) {
       "-f,--follow", follow_,
       "the last ten events, or those of -S, -b or -n,\nand then events as they are stored");
   selection_.add_events_option(line, events_help("all"));
-  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("-o,--output", format_, "FORMAT", kOutputHelp);
   line.add_values("--by", by_, "KEY,...",
                   "count events, not list them, by type ended comm exe unit user\n"
                   "uid cgroup container parent pid");
@@ -126,10 +127,10 @@ Outcome<WatchPlan> History::plan() const {
   plan.read = journal_.path();
   plan.interval = 3s;
   KNELL_ASSIGN(plan.options.events, selection_.events(KNELL_EVENT_ALL));
-  KNELL_ASSIGN(plan.json, wants_json(format_));
   if (!by_.empty()) {
     KNELL_ASSIGN(plan.by, parse_keys(by_));
   }
+  KNELL_TRY(parse_output_option(plan, format_));
   KNELL_TRY(plan.selection.check(plan.options.events));
   return plan;
 }
@@ -160,8 +161,9 @@ Outcome<int> History::execute(std::vector<std::string>) {
   KNELL_TRY(plan.selection.apply(listener));
   KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // for a journal that takes the place of this
   std::unique_ptr<View> view;
-  if (!plan.json && plan.by.empty())
-    view = std::make_unique<DatedTable>(plan.options.events, Screen::of(plan.out));
+  if (!plan.output.is_data() && plan.by.empty())
+    view = std::make_unique<DatedTable>(plan.options.events, Screen::of(plan.out),
+                                        plan.output.columns);
   return Watching(plan, listener, signals, nullptr, std::move(view)).run();
 }
 

@@ -439,10 +439,4 @@ Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& o
   }
 }
 
-Outcome<bool> wants_json(const std::string& word) {
-  if (word == "json") return true;
-  if (word.empty() || word == "table") return false;
-  return usage("-o takes table or json, not '{}'", printable(word));
-}
-
 }  // namespace knell::cli

@@ -13,6 +13,7 @@
 
 #include "base/command_line.h"
 #include "cli/failure.h"
+#include "cli/format.h"
 
 namespace knell::cli {
 
@@ -84,8 +85,5 @@ Outcome<Listener> open_listener(const Options& options);
 // Opens a recording. Errors: kFailed; kDone when this process is to end (Signals::ending()) before
 // the recording has begun.
 Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& options);
-
-// Parses the value of -o: "table" or "json". Returns whether it is json.
-Outcome<bool> wants_json(const std::string& word);
 
 }  // namespace knell::cli

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +31,8 @@ namespace {
 
 struct Progress {
   uint64_t recorded = 0;
-  uint64_t bytes = 0;  // of the recordings that were closed
+  uint64_t bytes = 0;          // of the recordings that were closed
+  uint64_t earlier_bytes = 0;  // in FILE, with --append
   bool reader_gone = false;
 };
 
@@ -43,8 +45,8 @@ struct Rotation {
 // Writes each batch to the recording; shows no text.
 class RecordView final : public View {
  public:
-  // `next`: closes the recording, and opens the next one with the same descriptor; nullptr: the
-  // recording does not end before the command.
+  // When FILE has `most_bytes`, `next` closes the recording, and opens the next one with the same
+  // descriptor; nullptr: the command ends.
   RecordView(Recorder& recorder, int fd, Progress& progress, uint64_t most_bytes,
              std::function<Outcome<void>()> next)
       : recorder_(recorder),
@@ -74,7 +76,9 @@ class RecordView final : public View {
     if (progress_.reader_gone) return false;
     if (error) return fail(kFailed, knell_explain());
     progress_.recorded += std::exchange(of_batch_, 0);
-    if (next_ && recorder_.bytes() >= most_bytes_) KNELL_TRY(next_());
+    if (progress_.earlier_bytes + recorder_.bytes() < most_bytes_) return true;
+    if (!next_) return false;  // --size
+    KNELL_TRY(next_());
     return true;
   }
 
@@ -107,6 +111,7 @@ class Record final : public Command {
 
  private:
   Outcome<Rotation> rotation() const;
+  Outcome<uint64_t> most_bytes() const;
   Outcome<WatchPlan> plan() const;
   Outcome<UniqueFd> create() const;
   Outcome<void> move_aside() const;
@@ -116,9 +121,10 @@ class Record final : public Command {
   Selection selection_;
   ListenFlags listen_;
   EndFlags end_;
-  std::string file_, rotate_, keep_;
+  std::string file_, rotate_, keep_, size_;
   Rotation rotation_;
-  bool force_ = false;
+  uint64_t most_bytes_ = UINT64_MAX;  // of FILE
+  bool force_ = false, append_ = false;
 };
 
 std::string_view Record::notes() const {
@@ -145,6 +151,8 @@ void Record::add_options(CommandLine& line) {
       "--rotate", rotate_, "SIZE",
       "begin a new FILE when it has this size; the earlier ones\nare FILE.1, FILE.2, ...");
   line.add_value("--keep", keep_, "N", "how many earlier ones are kept (default 5)");
+  line.add_value("--size", size_, "SIZE", "end when FILE has this size");
+  line.add_flag("-a,--append", append_, "write after what is recorded in FILE, also after a crash");
   listen_.add_options(line);
   line.add_word("FILE", file_, "the file to write, - for standard output");
   selection_.add_predicate_options(line);
@@ -169,6 +177,16 @@ Outcome<Rotation> Record::rotation() const {
   return rotation;
 }
 
+Outcome<uint64_t> Record::most_bytes() const {
+  constexpr uint64_t kLeast = 4096;
+  if (size_.empty()) return rotation_.bytes != 0 ? rotation_.bytes : UINT64_MAX;
+  if (rotation_.bytes != 0) return usage("--size cannot be used with --rotate");
+  const auto bytes = parse_size(size_);
+  if (!bytes || *bytes < kLeast)
+    return usage("--size takes a size from 4K on, such as 64M, not '{}'", printable(size_));
+  return *bytes;
+}
+
 Outcome<WatchPlan> Record::plan() const {
   WatchPlan plan;
   if (file_.empty()) return usage("missing FILE; use knell record [OPTIONS] FILE");
@@ -189,13 +207,16 @@ Outcome<UniqueFd> Record::create() const {
     return UniqueFd();
   }
   // A symbolic link could make it overwrite any file, so links are not followed.
-  const int how = force_ ? O_TRUNC | O_NOFOLLOW : O_EXCL;
+  const int how = append_ ? O_NOFOLLOW : force_ ? O_TRUNC | O_NOFOLLOW : O_EXCL;
+  const int access = append_ ? O_RDWR : O_WRONLY;
   UniqueFd fd;
   do {  // open(2) of a fifo waits for a reader
-    fd.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
+    fd.reset(::open(file_.c_str(), access | O_CREAT | O_CLOEXEC | O_NOCTTY | how, 0600));
   } while (!fd && errno == EINTR && !Signals::ending());
   if (fd) {
     struct stat about{};
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && append_ && errno == EWOULDBLOCK)
+      return failed("{}: another knell record writes to it", printable(file_));
     if (::fstat(fd.get(), &about) == 0 && S_ISREG(about.st_mode) && ::fchmod(fd.get(), 0600) != 0)
       return failed("{}: cannot make it readable by its owner only: {}", printable(file_),
                     std::strerror(errno));
@@ -208,7 +229,9 @@ Outcome<UniqueFd> Record::create() const {
   if ((errno == EEXIST || errno == EISDIR) && ::stat(file_.c_str(), &there) == 0 &&
       S_ISDIR(there.st_mode))
     return failed("{} is a directory: give the path of a file", printable(file_));
-  if (errno == EEXIST) return failed("{} exists already; --force overwrites it", printable(file_));
+  if (errno == EEXIST)
+    return failed("{} exists already; --force overwrites it, --append adds to it",
+                  printable(file_));
   return failed("{}: {}", printable(file_), std::strerror(errno));
 }
 
@@ -238,14 +261,20 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   std::error_code error;
   const knell_stats stats = listener.stats();
   const std::string processes = plan.selection.describe_processes(scope_text(stats));
-  Recorder recorder = Recorder::open(fd, listener, processes, error);
+  Progress progress;
+  if (append_) {
+    struct stat about{};
+    if (::fstat(fd, &about) == 0) progress.earlier_bytes = static_cast<uint64_t>(about.st_size);
+  }
+  Recorder recorder = append_ ? Recorder::append(fd, listener, processes, error)
+                              : Recorder::open(fd, listener, processes, error);
   const std::string name = file_ == "-" ? "standard output" : printable(file_);
   if (error) return failed("{}: {}", name, knell_explain());
   message("recording {} of {} to {}, via {}; Ctrl-C ends it\n", events_words(plan.options.events),
           processes, name, source_text(stats));
-  Progress progress;
   const auto next = [&]() -> Outcome<void> {
     KNELL_TRY(close(recorder, fd, progress));
+    progress.earlier_bytes = 0;
     KNELL_TRY(move_aside());
     KNELL_ASSIGN(const UniqueFd file, create());
     // The descriptor keeps its number, which others know.
@@ -258,7 +287,7 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
   const bool rotates = rotation_.bytes != 0;
   Watching watching(
       plan, listener, signals, nullptr,
-      std::make_unique<RecordView>(recorder, fd, progress, rotation_.bytes,
+      std::make_unique<RecordView>(recorder, fd, progress, most_bytes_,
                                    rotates ? next : std::function<Outcome<void>()>()));
   const auto status = watching.run();
   const auto closed = recorder ? close(recorder, fd, progress) : Outcome<void>();
@@ -273,11 +302,14 @@ Outcome<int> Record::record(const WatchPlan& plan, Listener& listener, Signals& 
 Outcome<int> Record::execute(std::vector<std::string>) {
   KNELL_ASSIGN(WatchPlan plan, this->plan());
   KNELL_ASSIGN(rotation_, rotation());
+  KNELL_ASSIGN(most_bytes_, most_bytes());
+  if (append_ && force_) return usage("--append cannot be used with --force");
+  if (append_ && file_ == "-") return usage("--append needs a file");
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
   KNELL_ASSIGN(Listener listener, open_listener(plan.options));
   KNELL_TRY(plan.selection.apply(listener));
   if (plan.duration) Signals::end_after(*plan.duration);
-  if (rotation_.bytes != 0) KNELL_TRY(move_aside());
+  if (rotation_.bytes != 0 && !append_) KNELL_TRY(move_aside());
   const auto file = create();
   if (!file && file.error().status == kDone) return kDone;
   if (!file) return std::unexpected(file.error());

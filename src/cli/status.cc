@@ -9,20 +9,12 @@
 
 #include "cli/command.h"
 #include "cli/daemon_check.h"
+#include "cli/format.h"
 #include "cli/output_buffer.h"
 #include "cli/status_text.h"
 
 namespace knell::cli {
 namespace {
-
-enum class Format { kTable, kJson, kPrometheus };
-
-Outcome<Format> format_of(const std::string& word) {
-  if (word.empty() || word == "table") return Format::kTable;
-  if (word == "json") return Format::kJson;
-  if (word == "prometheus") return Format::kPrometheus;
-  return usage("-o takes table, json or prometheus, not '{}'", printable(word));
-}
 
 class Status final : public Command {
  public:
@@ -56,23 +48,19 @@ class Status final : public Command {
 };
 
 Outcome<int> Status::execute(std::vector<std::string>) {
-  KNELL_ASSIGN(const Format format, format_of(format_));
+  KNELL_ASSIGN(const Format format,
+               parse_format(format_, {Format::kTable, Format::kJson, Format::kPrometheus}));
   if (codes_ && format != Format::kPrometheus) return usage("--codes needs -o prometheus");
   KNELL_ASSIGN(const std::string json, ask_status());
   const auto parsed = parse_json_object(json);
   if (!parsed) return failed("the status of knelld is not a JSON object");
   OutputBuffer out(STDOUT_FILENO, "standard output");
-  switch (format) {
-    case Format::kTable:
-      append_status_table(out.buffer(), *parsed, Screen::of(STDOUT_FILENO));
-      break;
-    case Format::kJson:
-      out.buffer() = json + "\n";
-      break;
-    case Format::kPrometheus:
-      append_prometheus(out.buffer(), *parsed, codes_ ? Codes::kYes : Codes::kNo);
-      break;
-  }
+  if (format == Format::kTable)
+    append_status_table(out.buffer(), *parsed, Screen::of(STDOUT_FILENO));
+  else if (format == Format::kJson)
+    out.buffer() = json + "\n";
+  else
+    append_prometheus(out.buffer(), *parsed, codes_ ? Codes::kYes : Codes::kNo);
   KNELL_TRY(out.flush());
   return kDone;
 }

@@ -8,10 +8,8 @@
 #include <algorithm>
 #include <knell/knell.hpp>
 
-#include "base/duration.h"
 #include "cli/command_column.h"
 #include "cli/output_buffer.h"
-#include "cli/summary.h"
 #include "cli/text.h"
 
 namespace knell::cli {
@@ -27,23 +25,12 @@ bool only_exits(uint32_t mask) {
   return (knell_valid_event(mask) & ~kExits) == 0;
 }
 
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
-
-std::string parent_text(const knell_event& event) {
-  if (event.parent_comm.data != nullptr) return printable(event.parent_comm);
-  return (event.has & KNELL_HAS_PPID) != 0 ? fmt::format("{}", event.ppid) : "-";
-}
-
-std::string age_text(const knell_event& event) {
-  if ((event.has & KNELL_HAS_DURATION) == 0) return "-";
-  return duration_text(std::chrono::nanoseconds(static_cast<int64_t>(event.duration_ns)));
-}
+std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
 
 }  // namespace
 
 std::string user_text(const knell_event& event) {
-  if (event.user.data != nullptr) return printable(event.user);
-  return (event.has & KNELL_HAS_UID) != 0 ? fmt::format("{}", event.uid) : "-";
+  return or_dash(table_value(Field::kUser, event));
 }
 
 Colour colour_of(const knell_event& event) {
@@ -54,8 +41,11 @@ Colour colour_of(const knell_event& event) {
 
 void JsonView::add(const knell_event& event, std::string& out) { append_json_line(out, event); }
 
-Table::Table(uint32_t mask, bool threads, const Screen& screen)
-    : only_exits_(only_exits(mask)), threads_(threads), screen_(screen) {
+Table::Table(uint32_t mask, bool threads, const Screen& screen, std::vector<Field> chosen)
+    : only_exits_(only_exits(mask)),
+      threads_(threads),
+      screen_(screen),
+      chosen_(std::move(chosen)) {
   lay_out();
 }
 
@@ -65,7 +55,17 @@ void Table::resize(const Screen& screen) {
   lay_out();
 }
 
+std::string_view Table::title(Field field) const {
+  return field == Field::kEnded && !only_exits_ ? "EVENT" : column_title(field);
+}
+
 void Table::lay_out() {
+  if (!chosen_.empty()) {
+    columns_.clear();
+    for (const Field field : chosen_)
+      columns_.push_back({field, title(field), column_width(field)});
+    return;
+  }
   const bool wide = screen_.columns == 0 || screen_.columns >= kWideScreen;
   columns_ = {{Field::kTime, "TIME", wide ? size_t{12} : 8},
               {Field::kPid, "PID", 7},
@@ -74,7 +74,7 @@ void Table::lay_out() {
               {Field::kUser, "USER", wide ? size_t{10} : 8},
               {Field::kUnit, "UNIT", wide ? size_t{16} : 10},
               {Field::kAge, "AGE", 6},
-              {Field::kEnded, only_exits_ ? "ENDED" : "EVENT",
+              {Field::kEnded, title(Field::kEnded),
                !wide         ? size_t{11}
                : only_exits_ ? 12
                              : 14}};
@@ -99,32 +99,19 @@ void Table::begin(std::string& out) {
   std::string line;
   for (const Column& column : columns_)
     append_padded(line, column.title, column.width + kColumnGap);
-  line += "COMMAND";
+  if (chosen_.empty())
+    line += column_title(Field::kCommand);
+  else
+    line.erase(line.find_last_not_of(' ') + 1);
   if (screen_.columns != 0) line = cut(line, screen_.columns);
   paint(out, line, Colour::kBold, screen_);
   out += '\n';
 }
 
-std::string Table::value(const Column& column, const knell_event& event) const {
-  switch (column.field) {
-    case Field::kTime:
-      return clock_text(event.time_ns).substr(0, column.width);
-    case Field::kPid:
-      return fmt::format("{}", event.pid);
-    case Field::kTid:
-      return fmt::format("{}", event.tid);
-    case Field::kParent:
-      return parent_text(event);
-    case Field::kUser:
-      return user_text(event);
-    case Field::kUnit:
-      return or_dash(short_unit(event));
-    case Field::kAge:
-      return age_text(event);
-    case Field::kEnded:
-      return event_text(event);
-  }
-  return {};
+// A column that is not cut to its own width.
+bool Table::cut_at_edge(const Column& column) const {
+  return column.field == Field::kEnded || column.field == Field::kKiller ||
+         (!chosen_.empty() && &column == &columns_.back());
 }
 
 void Table::add_lost(const knell_event& event, std::string& out) const {
@@ -141,8 +128,10 @@ size_t Table::add_columns(const knell_event& event, std::string& out) const {
     if (limit() - used <= gap) break;
     const bool ended = column.field == Field::kEnded;
     const size_t room = limit() - used - gap;
-    std::string text = value(column, event);
-    if (screen_.columns != 0) text = cut(text, ended ? room : std::min(room, column.width));
+    std::string text = or_dash(table_value(column.field, event));
+    if (column.field == Field::kTime) text.resize(std::min(text.size(), column.width));
+    if (screen_.columns != 0)
+      text = cut(text, cut_at_edge(column) ? room : std::min(room, column.width));
     out.append(gap, ' ');
     paint(out, text, ended ? colour_of(event) : Colour::kNone, screen_);
     const size_t width = display_width(text);
@@ -158,8 +147,9 @@ void Table::add(const knell_event& event, std::string& out) {
     return;
   }
   const size_t used = add_columns(event, out);
-  append_command_column(out, used, command_at_, event, command_text(event), colour_of(event),
-                        screen_);
+  if (chosen_.empty())
+    append_command_column(out, used, command_at_, event, command_text(event), colour_of(event),
+                          screen_);
   out += '\n';
 }
 

@@ -68,6 +68,26 @@ class TableTest : public testing::Test {
   EventForTest killed_;
 };
 
+TEST_F(TableTest, ShowsTheChosenColumns) {
+  using enum Field;
+  std::string out;
+  Table table(KNELL_EVENT_EXIT, false, {}, {kTime, kPid, kEnded, kKiller, kCommand});
+  table.begin(out);
+  table.add(killed_, out);
+  table.add(grep_, out);
+  EXPECT_EQ(out,
+            "TIME          PID      ENDED         KILLER                        COMMAND\n"
+            "00:12:01.412  8091     SIGKILL       kill by 8103 bash (root)      [postgres]\n"
+            "00:12:01.412  7889     exit 1        -                             "
+            "grep -q nosuch /etc/passwd\n");
+}
+
+TEST_F(TableTest, ChosenColumnsAreCutAtTheEdge) {
+  std::string out;
+  Table(KNELL_EVENT_EXIT, false, terminal(20), {Field::kPid, Field::kCommand}).add(grep_, out);
+  EXPECT_EQ(out, "7889     grep -q no…\n");
+}
+
 TEST_F(TableTest, ShowsTheColumnsOfTheDesign) {
   EXPECT_EQ(header({}, KNELL_EVENT_NONZERO_EXIT),
             "TIME          PID      PARENT        USER        UNIT              AGE     ENDED      "

@@ -256,7 +256,8 @@ Outcome<std::string> TimelineCommand::read_json(Signals& signals, ProcessHistory
 }
 
 Outcome<int> TimelineCommand::execute(std::vector<std::string>) {
-  KNELL_ASSIGN(const TimelineFormat format, parse_timeline_format(format_));
+  KNELL_ASSIGN(const Format format,
+               parse_format(format_, {Format::kHtml, Format::kSvg, Format::kPerfetto}));
   KNELL_ASSIGN(const size_t most, bars());
   KNELL_TRY(check_input());
   Selection selection = selection_;

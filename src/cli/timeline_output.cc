@@ -13,20 +13,13 @@
 
 namespace knell::cli {
 
-Outcome<TimelineFormat> parse_timeline_format(const std::string& word) {
-  if (word.empty() || word == "html") return TimelineFormat::kHtml;
-  if (word == "svg") return TimelineFormat::kSvg;
-  if (word == "perfetto") return TimelineFormat::kPerfetto;
-  return usage("-o takes html, svg or perfetto, not '{}'", printable(word));
-}
-
-Outcome<TimelineFormat> timeline_format_of(const std::string& path) {
-  constexpr std::pair<std::string_view, TimelineFormat> kEndings[] = {
-      {".html", TimelineFormat::kHtml},
-      {".htm", TimelineFormat::kHtml},
-      {".svg", TimelineFormat::kSvg},
-      {".pftrace", TimelineFormat::kPerfetto},
-      {".perfetto-trace", TimelineFormat::kPerfetto},
+Outcome<Format> timeline_format_of(const std::string& path) {
+  constexpr std::pair<std::string_view, Format> kEndings[] = {
+      {".html", Format::kHtml},
+      {".htm", Format::kHtml},
+      {".svg", Format::kSvg},
+      {".pftrace", Format::kPerfetto},
+      {".perfetto-trace", Format::kPerfetto},
   };
   for (const auto& [ending, format] : kEndings)
     if (path.ends_with(ending)) return format;
@@ -34,7 +27,7 @@ Outcome<TimelineFormat> timeline_format_of(const std::string& path) {
                printable(path));
 }
 
-Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars, int fd,
+Outcome<void> write_timeline(const Timeline& timeline, Format format, size_t bars, int fd,
                              std::string name) {
   OutputBuffer out(fd, std::move(name));
   bool closed = false;
@@ -50,7 +43,7 @@ Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, si
 
 Outcome<TimelineFile> TimelineFile::create(const std::string& path,
                                            const std::vector<std::string>& command) {
-  KNELL_ASSIGN(const TimelineFormat format, timeline_format_of(path));
+  KNELL_ASSIGN(const Format format, timeline_format_of(path));
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
   if (!fd) return failed("--timeline {}: {}", printable(path), std::strerror(errno));
   std::string words;

@@ -11,13 +11,11 @@
 
 namespace knell::cli {
 
-// Parses the value of -o: html, svg or perfetto.
-Outcome<TimelineFormat> parse_timeline_format(const std::string& word);
 // The format that the name of a file ends with: .html, .svg, .pftrace.
-Outcome<TimelineFormat> timeline_format_of(const std::string& path);
+Outcome<Format> timeline_format_of(const std::string& path);
 
 // Writes a picture to `fd`; `name` is for messages. A reader that closes the pipe is no error.
-Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars, int fd,
+Outcome<void> write_timeline(const Timeline& timeline, Format format, size_t bars, int fd,
                              std::string name);
 
 // The file of `knell run --timeline`, and the processes that will be in it.
@@ -32,11 +30,11 @@ class TimelineFile {
   Outcome<void> write(std::string origin);
 
  private:
-  TimelineFile(std::string path, std::string title, TimelineFormat format, UniqueFd fd)
+  TimelineFile(std::string path, std::string title, Format format, UniqueFd fd)
       : path_(std::move(path)), title_(std::move(title)), format_(format), fd_(std::move(fd)) {}
 
   std::string path_, title_;
-  TimelineFormat format_;
+  Format format_;
   UniqueFd fd_;
   ProcessHistory history_;
 };

@@ -26,7 +26,7 @@ class Tree {
   // `limit`: the number of entries above which processes are checked and removed.
   explicit Tree(pid_t root, pid_t root_parent = 0, size_t limit = 65536)
       : root_(root), root_parent_(root_parent), limit_(limit) {
-    nodes_[root].name = "?";
+    nodes_[root].name.assign(1, '?');  // at -O2 gcc 12 warns of = "?" without a reason
   }
 
   // Updates the tree by a fork, an exec or an exit.

@@ -69,7 +69,7 @@ std::string_view Watch::notes() const {
 
 void Watch::add_options(CommandLine& line) {
   selection_.add_events_option(line, events_help("exec,exit"));
-  line.add_value("-o,--output", format_, "FORMAT", "table (default) or json, an object a line");
+  line.add_value("-o,--output", format_, "FORMAT", kOutputHelp);
   end_.add_options(line);
   line.add_values("--by", by_, "KEY,...",
                   "count events, not list them, by type ended comm exe unit user\n"
@@ -195,10 +195,10 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   WatchPlan plan;
   plan.selection = selection_;
   KNELL_ASSIGN(const uint32_t mask, selection_.events(KNELL_EVENT_EXEC | KNELL_EVENT_EXIT));
-  KNELL_ASSIGN(plan.json, wants_json(format_));
   plan.show = !exec || !format_.empty();
   KNELL_TRY(end_.set(plan));
   KNELL_TRY(plan_counting(plan, exec));
+  KNELL_TRY(parse_output_option(plan, format_));
   KNELL_ASSIGN(plan.options, listen_.options(mask));
   KNELL_TRY(plan_recording(plan));
   KNELL_TRY(plan_durable(plan));

@@ -20,6 +20,7 @@
 #include "base/duration.h"
 #include "base/numbers.h"
 #include "base/privilege.h"
+#include "cli/csv.h"
 #include "cli/message.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -32,10 +33,12 @@ constexpr size_t kBatch = 256;  // chosen, not measured: events taken from the l
 constexpr uint64_t kBacklogNs = 500'000'000;
 
 std::unique_ptr<View> make_view(const WatchPlan& plan, const Screen& screen) {
-  if (!plan.by.empty()) return std::make_unique<Tally>(plan.by, plan.json, screen);
-  if (plan.json) return std::make_unique<JsonView>();
-  return std::make_unique<Table>(plan.options.events, plan.options.level == KNELL_LEVEL_RAW,
-                                 screen);
+  const Format format = plan.output.format;
+  if (!plan.by.empty()) return std::make_unique<Tally>(plan.by, format == Format::kJson, screen);
+  if (format == Format::kJson) return std::make_unique<JsonView>();
+  if (format == Format::kCsv) return std::make_unique<CsvView>(plan.output.columns);
+  return std::make_unique<Table>(plan.options.events, plan.options.level == KNELL_LEVEL_RAW, screen,
+                                 plan.output.columns);
 }
 
 // For poll(2): -1: without limit.
@@ -89,7 +92,7 @@ int Watching::wait_ms() const {
 }
 
 void Watching::take(const knell_event& event) {
-  if (plan_.json)  // JSON has no summary at the end
+  if (plan_.output.is_data())  // no summary at the end
     summary_.count(event);
   else
     summary_.add(event);
@@ -244,7 +247,7 @@ std::optional<knell_event> loss_at_end(const Listener& listener) {
 }
 
 void Watching::print_summary() const {
-  if (plan_.json || !plan_.print_messages) return;
+  if (plan_.output.is_data() || !plan_.print_messages) return;
   std::string line = summary_.text();
   const uint64_t repairs = listener_.stats().repairs;
   if (repairs != 0)
@@ -273,6 +276,16 @@ Outcome<void> EndFlags::set(WatchPlan& plan) const {
   return {};
 }
 
+Outcome<void> parse_output_option(WatchPlan& plan, const std::string& text) {
+  KNELL_ASSIGN(plan.output, parse_output(text));
+  if (plan.by.empty()) return {};
+  if (plan.output.format == Format::kCsv)
+    return usage("--by cannot be used with -o csv: use table or json");
+  if (!plan.output.columns.empty())
+    return usage("--by has columns of its own: use -o table or json without names");
+  return {};
+}
+
 Outcome<void> drop_privileges(std::initializer_list<int> kept) {
   // An error, since going on would keep the capabilities unnoticed.
   const auto dropped = keep_capabilities(kept);
@@ -282,7 +295,7 @@ Outcome<void> drop_privileges(std::initializer_list<int> kept) {
 
 Outcome<int> Watching::run() {
   if (plan_.duration) Signals::end_after(*plan_.duration);
-  if (!plan_.json && plan_.print_messages) print_headline();
+  if (!plan_.output.is_data() && plan_.print_messages) print_headline();
   if (plan_.show) view_->begin(out_.buffer());
   KNELL_ASSIGN(Loop loop, write());
   while (loop == Loop::kContinue) {

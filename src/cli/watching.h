@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cli/failure.h"
+#include "cli/format.h"
 #include "cli/hook.h"
 #include "cli/listen.h"
 #include "cli/output_buffer.h"
@@ -28,7 +29,7 @@ namespace knell::cli {
 struct WatchPlan {
   Options options;
   Selection selection;
-  bool json = false;
+  OutputFormat output;
   bool show = true;             // false with --exec, unless -o was typed
   bool print_messages = true;   // print a headline and a summary on standard error
   int out = STDOUT_FILENO;      // where the output goes; its reader may go away
@@ -54,6 +55,8 @@ struct EndFlags {
   // Checks them, and sets them in the plan.
   Outcome<void> set(WatchPlan& plan) const;
 };
+// Parses -o as typed into `plan`, whose `by` is known; empty: not given.
+Outcome<void> parse_output_option(WatchPlan& plan, const std::string& text);
 // Drops all capabilities but `kept`.
 Outcome<void> drop_privileges(std::initializer_list<int> kept);
 

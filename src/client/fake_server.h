@@ -124,6 +124,11 @@ class FakeServer {
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
     return subscribes_[nth - 1];
   }
+  // How many requests of this type came.
+  size_t count(wire::Message type) {
+    const std::lock_guard lock(mutex_);
+    return requests_[type];
+  }
   std::vector<wire::AddedProcess> adds(size_t at_least) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return added_.size() >= at_least; });
@@ -161,6 +166,7 @@ class FakeServer {
     if (refused_) return;
     const auto frame = wire::parse_packet({bytes.data(), static_cast<size_t>(got)});
     KNELL_CHECK(frame);
+    ++requests_[frame->type];
     if (frame->type == wire::Message::kHello) return answer(wire::encode(hello, 0));
     if (frame->type == wire::Message::kStatus) {
       std::string_view json = "{\"version\":\"fake\"}";
@@ -200,6 +206,7 @@ class FakeServer {
   std::string bye_;
   bool refused_ = false;
   std::map<wire::Message, wire::Ack> answers_;
+  std::map<wire::Message, size_t> requests_;
   std::map<wire::Message, std::vector<std::string>> before_;
   std::vector<filter::Subscription> subscribes_;
   std::vector<wire::AddedProcess> added_;

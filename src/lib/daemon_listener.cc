@@ -221,15 +221,89 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   });
   filter_.add(pid, start, cookie);
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
-  const bool dead = pidfd && is_dead(pidfd.get());
+  const bool dead = expect_if_dead(pid, std::move(pidfd));
   // The process existed when its pidfd was opened, so its exit must be reported, although the
   // daemon did not find it.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
   undo.keep();
-  if (dead && state_ == State::kConnected)
+  return {};
+}
+
+// Returns whether the process has died since its pidfd was opened. Its exit is then expected, since
+// the daemon may not report it.
+bool DaemonListener::expect_if_dead(pid_t pid, UniqueFd pidfd) {
+  if (!pidfd || !is_dead(pidfd.get())) return false;
+  if (state_ == State::kConnected)
     pending_exits_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
   arm();
-  return {};
+  return true;
+}
+
+void DaemonListener::add_many(std::span<knell_added> processes) {
+  // A pidfd of each process in a batch is open: far fewer than the usual limit of 1024.
+  constexpr size_t kBatch = 64;
+  while (!processes.empty()) {
+    const size_t count = std::min(kBatch, processes.size());
+    add_batch(processes.first(count));
+    processes = processes.subspan(count);
+  }
+}
+
+// Adds processes with one request. The daemon adds each that it can, and its answer names only the
+// first that it cannot; after a refusal they are added one by one.
+void DaemonListener::add_batch(std::span<knell_added> processes) {
+  std::vector<knell_added*> sent;
+  std::vector<UniqueFd> pidfds;
+  std::vector<wire::AddedProcess> request_of;
+  Rollback undo([&] {
+    for (const knell_added* one : sent) filter_.added.erase(one->pid);
+  });
+  for (knell_added& one : processes) {
+    if (std::ranges::find(sent, one.pid, &knell_added::pid) != sent.end()) {
+      one.error = -EEXIST;
+      continue;
+    }
+    if (filter_.added.find(one.pid) != nullptr) {
+      // Added before, here or in an earlier call: only the daemon knows whether it has exited.
+      const auto alone = add(one.pid, one.start, one.cookie);
+      one.error = alone ? 0 : -alone.error().code;
+      continue;
+    }
+    auto pidfd = open_named_process(one.pid, one.start);
+    if (!pidfd) {
+      one.error = -pidfd.error().code;
+      continue;
+    }
+    pidfds.push_back(*std::move(pidfd));
+    request_of.push_back({.pid = one.pid, .reserved = 0, .start = one.start});
+    sent.push_back(&one);
+    filter_.add(one.pid, one.start, one.cookie);
+  }
+  if (sent.empty()) return undo.keep();
+  const uint32_t number = connection_ ? connection_->next_seq() : 0;
+  const auto added = request(wire::encode(wire::Message::kAdd, request_of, number), number);
+  for (size_t i = 0; i < sent.size(); ++i) {
+    const bool dead = expect_if_dead(sent[i]->pid, std::move(pidfds[i]));
+    auto done = added ? Result<void>() : add_after_refusal(*sent[i]);
+    if (!done && (done.error().code != ESRCH || !dead)) {
+      sent[i]->error = -done.error().code;
+      filter_.added.erase(sent[i]->pid);
+      pending_exits_.remove(sent[i]->pid);
+    } else {
+      sent[i]->error = 0;
+    }
+  }
+  undo.keep();
+}
+
+// Sends a process of a refused request alone.
+Result<void> DaemonListener::add_after_refusal(const knell_added& one) {
+  const uint32_t number = connection_ ? connection_->next_seq() : 0;
+  const wire::AddedProcess alone{.pid = one.pid, .reserved = 0, .start = one.start};
+  auto added = request(wire::encode(wire::Message::kAdd, {&alone, 1}, number), number);
+  // The refused request added it.
+  if (!added && added.error().code == EEXIST) return {};
+  return added;
 }
 
 Result<void> DaemonListener::remove(pid_t pid) {

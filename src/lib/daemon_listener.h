@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ class DaemonListener final : public knell_listener {
 
   Result<void> match(std::span<const filter::Predicate> more) override;
   Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) override;
+  void add_many(std::span<knell_added> processes) override;
   Result<void> remove(pid_t pid) override;
   Result<void> set_events(uint32_t mask) override;
   int fd() const override { return epoll_.get(); }
@@ -69,6 +71,9 @@ class DaemonListener final : public knell_listener {
   void put_aside(const wire::Frame& frame);
   Result<void> on_failure(Error error);
   uint64_t grace_ns() const;
+  void add_batch(std::span<knell_added> processes);
+  Result<void> add_after_refusal(const knell_added& one);
+  bool expect_if_dead(pid_t pid, UniqueFd pidfd);
   Result<std::optional<std::vector<std::string>>> request_snapshot();
   std::optional<uint32_t> visible_uid() const;
   void set_user(knell_event& event, process::UserNames::Name& name);

@@ -325,6 +325,40 @@ TEST_F(DaemonListenerTest, RefusesProcessesThatCannotBeAdded) {
   EXPECT_TRUE(listener_->remove(child.pid()));
 }
 
+TEST_F(DaemonListenerTest, AddsManyWithOneRequest) {
+  open_for_added();
+  Child first, second, dead;
+  dead.die();
+  std::vector<knell_added> many{{first.pid(), 1, 0, 1},
+                                {-1, 1, 0, 2},
+                                {second.pid(), 1, 0, 3},
+                                {first.pid(), 1, 0, 4},
+                                {dead.pid(), 1, 0, 5}};
+  listener_->add_many(many);
+  std::vector<int> errors;
+  for (const knell_added& one : many) errors.push_back(one.error);
+  EXPECT_EQ(errors, (std::vector<int>{0, -EINVAL, 0, -EEXIST, 0}));
+  EXPECT_EQ(server_.count(Message::kAdd), 1u);
+  server_.send({exit_of(second.pid()), exit_of(first.pid())});
+  const auto seen = read(3);
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[0].event.cookie, 3u);
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_EQ(seen[2].event.cookie, 5u) << "the daemon does not report a process that was dead";
+}
+
+TEST_F(DaemonListenerTest, AfterARefusalManyAreAddedOneByOne) {
+  open_for_added();
+  Child first, second;
+  std::vector<knell_added> many{{first.pid(), 1, 0, 1}, {second.pid(), 1, 0, 2}};
+  server_.answer_next(Message::kAdd, EDQUOT, "too many");
+  listener_->add_many(many);
+  EXPECT_EQ(server_.count(Message::kAdd), 3u);
+  EXPECT_EQ(many[0].error, 0);
+  EXPECT_EQ(many[1].error, 0);
+  EXPECT_TRUE(listener_->remove(second.pid()));
+}
+
 TEST_F(DaemonListenerTest, SynthesizesTheExitOfAZombieThatTheDaemonDoesNotReport) {
   open_for_added();
   Child child;

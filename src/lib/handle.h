@@ -27,6 +27,8 @@ struct knell_listener {
 
   virtual knell::Result<void> match(std::span<const knell::filter::Predicate> more) = 0;
   virtual knell::Result<void> add(pid_t pid, uint64_t start, uint64_t cookie) = 0;
+  // Sets `error` of each process; throws only std::bad_alloc.
+  virtual void add_many(std::span<knell_added> processes);
   virtual knell::Result<void> remove(pid_t pid) = 0;
   virtual knell::Result<void> set_events(uint32_t mask) = 0;
   virtual int fd() const = 0;

@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/proc_stat.h"
@@ -41,6 +43,15 @@ uint64_t kernel_start_of(pid_t pid, uint64_t start) {
   return stat && stat->start == shifted ? shifted : start;
 }
 
+// 0, or the error of a listener to which no process can be added.
+int error_of_add(const knell_listener& k) {
+  if (k.only_added() || k.stats().via == KNELL_VIA_PTRACE) return 0;
+  return store_error({EINVAL,
+                      "this listener reports all processes that match; to add processes, open it "
+                      "with only_added set to 1 in its options",
+                      true});
+}
+
 }  // namespace
 
 int error_of_handle(const knell_listener* k) {
@@ -53,6 +64,13 @@ int error_of_handle(const knell_listener* k) {
 }
 
 }  // namespace knell::lib
+
+void knell_listener::add_many(std::span<knell_added> processes) {
+  for (knell_added& one : processes) {
+    const auto added = add(one.pid, one.start, one.cookie);
+    one.error = added ? 0 : -added.error().code;
+  }
+}
 
 using namespace knell::lib;
 
@@ -97,13 +115,23 @@ int knell_check_match(const char* key, const char* value) {
 int knell_add(knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie) {
   return guarded([&]() -> int {
     if (const int error = error_of_handle(k); error != 0) return error;
-    if (!k->only_added() && k->stats().via != KNELL_VIA_PTRACE)
-      return store_error(
-          {EINVAL,
-           "this listener reports all processes that match; to add processes, open it "
-           "with only_added set to 1 in its options",
-           true});
+    if (const int error = error_of_add(*k); error != 0) return error;
     return outcome(k->add(pid, kernel_start_of(pid, start), cookie));
+  });
+}
+
+ssize_t knell_add_many(knell_listener* k, knell_added* processes, size_t count) {
+  return guarded([&]() -> ssize_t {
+    if (processes == nullptr && count != 0) return missing("processes");
+    if (const int error = error_of_handle(k); error != 0) return error;
+    if (const int error = error_of_add(*k); error != 0) return error;
+    const std::span all(processes, count);
+    for (knell_added& one : all) {
+      one.error = -ENOMEM;  // until it is added
+      one.start = kernel_start_of(one.pid, one.start);
+    }
+    k->add_many(all);
+    return std::ranges::count(all, 0, &knell_added::error);
   });
 }
 

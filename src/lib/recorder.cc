@@ -38,20 +38,36 @@ int missing(const char* what) {
 
 }  // namespace
 
-int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
-                        knell_recorder** ret_recorder) {
+namespace {
+
+using Create = knell::Result<knell::wire::RecordingWriter> (*)(int, const knell::wire::Origin&);
+
+int open_recorder(Create create, int fd, const knell_listener* k, const char* selection,
+                  knell_recorder** ret_recorder) {
   return knell::lib::guarded([&]() -> int {
     if (k == nullptr || ret_recorder == nullptr) return missing("the listener and ret_recorder");
     if (const int error = knell::lib::error_of_handle(k); error != 0) return error;
     knell::wire::Origin origin = k->origin();
     if (selection != nullptr) origin.selection = selection;
     auto recorder = std::make_unique<knell_recorder>();  // before anything is written
-    auto writer = knell::wire::RecordingWriter::create(fd, origin);
+    auto writer = create(fd, origin);
     if (!writer) return knell::lib::store_error(writer.error());
     recorder->writer = *std::move(writer);
     *ret_recorder = recorder.release();
     return 0;
   });
+}
+
+}  // namespace
+
+int knell_recorder_open(int fd, const knell_listener* k, const char* selection,
+                        knell_recorder** ret_recorder) {
+  return open_recorder(knell::wire::RecordingWriter::create, fd, k, selection, ret_recorder);
+}
+
+int knell_recorder_append(int fd, const knell_listener* k, const char* selection,
+                          knell_recorder** ret_recorder) {
+  return open_recorder(knell::wire::RecordingWriter::append, fd, k, selection, ret_recorder);
 }
 
 int knell_recorder_write(knell_recorder* recorder, const knell_event* const* events, size_t count) {

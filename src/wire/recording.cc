@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/recording.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #define XXH_INLINE_ALL
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/rollback.h"
 
@@ -53,6 +55,48 @@ Result<RecordingWriter> RecordingWriter::create(int fd, const Origin& origin) {
   const auto written = writer.flush();
   if (!written && writer.failed_) return std::unexpected(written.error());
   return writer;
+}
+
+Result<RecordingWriter> RecordingWriter::append(int fd, const Origin& origin) {
+  struct stat about{};
+  if (::fstat(fd, &about) != 0 || ::lseek(fd, 0, SEEK_SET) != 0)
+    return errno_error("read the recording");
+  if (about.st_size == 0) return create(fd, origin);
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy) return errno_error("read the recording");
+  KNELL_ASSIGN(auto reader, RecordingReader::open(std::move(copy), "the recording"));
+  const auto& has = reader.origin().subscription;
+  if (has.mask != origin.subscription.mask || has.level != origin.subscription.level)
+    return say(
+        EINVAL,
+        "the recording has events of other types: append only events with its mask and level");
+  knell_event event;
+  for (bool more = true; more;) {
+    const auto next = reader.next(event);
+    if (!next && reader.where_cut()) {
+      KNELL_TRY(complete(fd, reader));
+      break;
+    }
+    if (!next) return std::unexpected(next.error());
+    if (*next == RecordingReader::Next::kRefill) KNELL_TRY(reader.refill());
+    more = *next != RecordingReader::Next::kEnd;
+  }
+  if (::lseek(fd, 0, SEEK_END) < 0) return errno_error("append to the recording");
+  return create(fd, origin);
+}
+
+// Ends the recording that was cut.
+Result<void> RecordingWriter::complete(int fd, const RecordingReader& reader) {
+  const RecordingReader::Cut& cut = *reader.where_cut();
+  const auto end = static_cast<off_t>(cut.file_bytes);
+  if (::ftruncate(fd, end) != 0 || ::lseek(fd, end, SEEK_SET) < 0)
+    return errno_error("complete the recording");
+  if (!cut.begun) return {};
+  RecordingWriter rest(fd);
+  rest.offset_ = cut.bytes;
+  rest.frames_ = cut.frames;
+  rest.events_ = cut.events;
+  return rest.finish();
 }
 
 // Fills in the checksum at `start`, of the frame that follows it.
@@ -133,15 +177,21 @@ Result<RecordingReader> RecordingReader::open(UniqueFd fd, std::string name) {
   return reader;
 }
 
-std::unexpected<Error> RecordingReader::cut() const {
+std::unexpected<Error> RecordingReader::cut() {
+  cut_ = Cut{.file_bytes = file_offset(hello_is_next_ ? 0 : offset_),
+             .begun = !hello_is_next_,
+             .bytes = offset_,
+             .events = events_ - events_before_,
+             .frames = frames_};
   return say(EBADMSG, name_ + " ends early, after " + std::to_string(events_) +
-                          " events, at byte " + std::to_string(offset_) +
+                          " events, at byte " + std::to_string(file_offset(offset_)) +
                           ": the recorder was interrupted, or the file was truncated");
 }
 
 std::unexpected<Error> RecordingReader::corrupt() const {
-  return say(EBADMSG, name_ + " is corrupt at byte " + std::to_string(frame_offset_) + ", after " +
-                          std::to_string(events_) + " good events: the rest is not shown");
+  return say(EBADMSG, name_ + " is corrupt at byte " + std::to_string(file_offset(frame_offset_)) +
+                          ", after " + std::to_string(events_) +
+                          " good events: the rest is not shown");
 }
 
 Result<void> RecordingReader::refill() {
@@ -179,6 +229,12 @@ Result<void> RecordingReader::read_header() {
                   header.magic.begin()))
     return say(EBADMSG, name_ + " is not a recording of knell: create one with knell record");
   if (left().size() < sizeof header) return cut();
+  return take_header();
+}
+
+Result<void> RecordingReader::take_header() {
+  FileHeader header{};
+  std::memcpy(&header, left().data(), sizeof header);
   if (header.byte_order != kByteOrder)
     return say(ENOTSUP, name_ + " was recorded on a machine with another byte order");
   if (header.major != kMajor)
@@ -197,18 +253,21 @@ Result<void> RecordingReader::read_hello() {
     if (end_of_file_) return cut();
     KNELL_TRY(await_more());
   }
-  if (frame->type != Message::kHello) return corrupt();
-  AttributeReader attributes(frame->payload);
+  return take_hello(*frame, origin_);
+}
+
+Result<void> RecordingReader::take_hello(const Frame& frame, Origin& origin) const {
+  if (frame.type != Message::kHello) return corrupt();
+  AttributeReader attributes(frame.payload);
   while (const auto attribute = attributes.next()) {
-    const AttributeResult result = read_origin(*attribute, origin_);
+    const AttributeResult result = read_origin(*attribute, origin);
     const bool good = result == AttributeResult::kKnown ||
                       (result == AttributeResult::kUnknown && !attribute->mandatory);
     if (!good) return corrupt();
   }
   if (attributes.malformed()) return corrupt();
   // The mask is missing, or has only types that this version does not know.
-  if ((origin_.subscription.mask & KNELL_EVENT_ALL) == 0)
-    origin_.subscription.mask = KNELL_EVENT_ALL;
+  if ((origin.subscription.mask & KNELL_EVENT_ALL) == 0) origin.subscription.mask = KNELL_EVENT_ALL;
   return {};
 }
 
@@ -238,12 +297,34 @@ Result<void> RecordingReader::check_end(const Frame& frame) const {
     const bool known = attribute->type == kTotals;
     if (known ? !load(attribute->bytes, totals) : attribute->mandatory) return corrupt();
   }
-  if (attributes.malformed() || totals.events != events_) return corrupt();
+  if (attributes.malformed() || totals.events != events_ - events_before_) return corrupt();
   return {};
 }
 
+// After a recording: another one, whose hello is the next frame, or what next() is to return.
+Result<std::optional<RecordingReader::Next>> RecordingReader::begin_next_recording() {
+  if (left().empty()) return end_of_file_ ? Next::kEnd : Next::kRefill;
+  const std::string_view magic(kMagic.data(), kMagic.size());
+  if (!left().starts_with(magic.substr(0, left().size())))
+    return say(EBADMSG, name_ + " has more data after the end of the recording, at byte " +
+                            std::to_string(file_offset(offset_)) + ": that data is not shown");
+  if (left().size() < sizeof(FileHeader) && !end_of_file_) return Next::kRefill;
+  start_ += std::exchange(offset_, 0);
+  frames_ = 0;
+  events_before_ = events_;
+  hello_is_next_ = true;
+  ended_ = false;
+  if (left().size() < sizeof(FileHeader)) return cut();
+  KNELL_TRY(take_header());
+  return std::nullopt;
+}
+
 Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
-  while (!ended_) {
+  for (;;) {
+    if (ended_) {
+      KNELL_ASSIGN(const auto found, begin_next_recording());
+      if (found) return *found;
+    }
     if (frame_) {
       if (frame_->next(event)) {
         ++events_;
@@ -258,16 +339,18 @@ Result<RecordingReader::Next> RecordingReader::next(knell_event& event) {
       if (end_of_file_) return cut();
       return Next::kRefill;
     }
+    if (hello_is_next_) {
+      Origin origin;
+      KNELL_TRY(take_hello(*frame, origin));
+      hello_is_next_ = false;
+      continue;
+    }
     if (frame->type == Message::kEvents) frame_.emplace(frame->payload);
     if (frame->type == Message::kEnd) {
       KNELL_TRY(check_end(*frame));
       ended_ = true;
     }
   }
-  if (!left().empty())
-    return say(EBADMSG, name_ + " has more data after the end of the recording, at byte " +
-                            std::to_string(offset_) + ": that data is not shown");
-  return end_of_file_ ? Next::kEnd : Next::kRefill;
 }
 
 }  // namespace knell::wire

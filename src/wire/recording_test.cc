@@ -239,10 +239,80 @@ TEST(Recording, AFullDiskLeavesWholeFrames) {
   EXPECT_NE(read.error.find("ends early, after 10 events"), std::string::npos) << read.error;
 }
 
+TEST(Recording, AnotherOneMayFollowTheEnd) {
+  auto events = some(12);
+  const std::string one = recorded(events);
+  auto twice = events;
+  twice.insert(twice.end(), events.begin(), events.end());
+  const Read whole = read_all(one + one, twice);
+  EXPECT_EQ(whole.events, 24U);
+  EXPECT_TRUE(whole.ended) << whole.error;
+  // Wherever the second one is cut, the events of the first are read.
+  for (size_t size = 1; size < one.size(); size += 7) {
+    const Read cut = read_all(one + one.substr(0, size), twice);
+    EXPECT_GE(cut.events, 12U);
+    EXPECT_FALSE(cut.ended);
+    EXPECT_NE(cut.error.find("ends early, after "), std::string::npos) << cut.error;
+  }
+}
+
+TEST(Recording, AppendsToACompleteOne) {
+  const auto events = some(12);
+  auto twice = events;
+  twice.insert(twice.end(), events.begin(), events.end());
+  const UniqueFd fd = memory();
+  for (int n = 0; n < 2; ++n) {
+    auto writer = RecordingWriter::append(fd.get(), origin());
+    ASSERT_TRUE(writer) << writer.error().message();
+    ASSERT_TRUE(writer->write(pointers(events)));
+    ASSERT_TRUE(writer->finish());
+  }
+  const Read read = read_all(content(fd.get()), twice);
+  EXPECT_EQ(read.events, 24U);
+  EXPECT_TRUE(read.ended) << read.error;
+}
+
+TEST(Recording, CompletesTheOneBeforeItAppends) {
+  const auto events = some(25);
+  const std::string whole = recorded(events);
+  const size_t hello = recorded({}, false).size();
+  for (size_t size = hello; size < whole.size(); size += 5) {
+    const UniqueFd fd = memory(whole.substr(0, size));
+    auto writer = RecordingWriter::append(fd.get(), origin());
+    ASSERT_TRUE(writer) << writer.error().message();
+    ASSERT_TRUE(writer->write(pointers({events[0]})));
+    // Killed here, before its end.
+    auto last = RecordingWriter::append(fd.get(), origin());
+    ASSERT_TRUE(last) << last.error().message();
+    ASSERT_TRUE(last->finish());
+    const size_t before = read_all(whole.substr(0, size), events).events;
+    auto expected = std::vector(events.begin(), events.begin() + static_cast<ptrdiff_t>(before));
+    expected.push_back(events[0]);
+    const Read read = read_all(content(fd.get()), expected);
+    EXPECT_EQ(read.events, expected.size()) << size;
+    EXPECT_TRUE(read.ended) << read.error;
+  }
+}
+
+TEST(Recording, AppendsNeitherOtherEventsNorToOtherFiles) {
+  const std::string whole = recorded(some(25));
+  Origin other = origin();
+  other.subscription.mask = KNELL_EVENT_FORK;
+  EXPECT_EQ(RecordingWriter::append(memory(whole).get(), other).error().code, EINVAL);
+  const UniqueFd text = memory("precious");
+  EXPECT_EQ(RecordingWriter::append(text.get(), origin()).error().code, EBADMSG);
+  EXPECT_EQ(content(text.get()), "precious");
+  std::string damaged = whole;
+  damaged[whole.size() / 2] ^= 1;
+  const UniqueFd file = memory(damaged);
+  EXPECT_EQ(RecordingWriter::append(file.get(), origin()).error().code, EBADMSG);
+  EXPECT_EQ(content(file.get()), damaged);
+}
+
 TEST(Recording, BytesAfterTheEndAreAnError) {
   const auto events = some(10);
   const std::string one = recorded(events);
-  for (const std::string& more : std::vector<std::string>{one, "x"}) {
+  for (const std::string& more : std::vector<std::string>{one.substr(1), "x"}) {
     const Read read = read_all(one + more, events);
     EXPECT_EQ(read.events, 10U);
     EXPECT_FALSE(read.ended);

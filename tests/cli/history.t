@@ -18,6 +18,11 @@ RUN knell history --journal j.db -S 4h30m -U '90m ago' -o json | jq -c .pid
 NEEDS tool:jq
 EXPECT \A13\n14\n15\n\Z
 
+NAME history as csv
+SETUP make_journal j.db
+RUN knell history --journal j.db -n 2 -C grep -o csv=pid,ended
+EXPECT \Apid,ended\n13,exit \d+\n16,exit \d+\n\Z
+
 NAME history tests events and predicates
 SETUP make_journal j.db
 RUN knell history --journal j.db -S 6h -e nonzero-exit -C grep --ended 1 -o json | jq -c '[.seq, .pid]'

@@ -37,5 +37,5 @@ int main(int argc, char** argv) {
   }
   test.exit(1, at, 0).finish();
   const Timeline timeline(test.history, "make", "");
-  return write_timeline(timeline, TimelineFormat::kHtml, bars, STDOUT_FILENO, "") ? 0 : 1;
+  return write_timeline(timeline, Format::kHtml, bars, STDOUT_FILENO, "") ? 0 : 1;
 }

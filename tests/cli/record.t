@@ -95,7 +95,7 @@ NAME a file is not overwritten
 SETUP echo precious >r.knell
 RUN knell record r.knell
 STATUS 1
-EXPECT_ERR \Aknell: r\.knell exists already; --force overwrites it\n\Z
+EXPECT_ERR \Aknell: r\.knell exists already; --force overwrites it, --append adds to it\n\Z
 
 NAME a file is overwritten with -f
 NEEDS connector
@@ -188,9 +188,46 @@ SETUP mkfifo open p
 RUN exec 8<>open; knell watch --read - -d 300ms <open; echo $?; knell watch --read p -d 300ms; echo $?; knell record -f -d 300ms p; echo $?
 EXPECT \A0\n0\n0\n\Z
 
-NAME data appended to a recording is reported, not shown
+NAME recordings one after the other are shown
 NEEDS connector
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 2 r.knell; cat r.knell r.knell >two.knell
+RUN knell watch --read two.knell -o json | jq -c '[.seq,.exit_code]'; exit ${PIPESTATUS[0]}
+EXPECT \A\[1,3\]\n\[2,3\]\n\[3,3\]\n\[4,3\]\n\Z
+
+NAME --append records after what is there, also after a crash
+NEEDS connector
+SETUP (while :; do sh -c 'exit 3'; done) & knell record -a -e nonzero-exit --exit-code 3 --under $! -n 2 r.knell && truncate -s -1 r.knell && knell record --append -e nonzero-exit --exit-code 3 --under $! -n 2 r.knell && knell record --append -e nonzero-exit --exit-code 3 --under $! -n 1 r.knell
+RUN knell watch --read r.knell -o csv=type; stat -c %a r.knell; knell record --append -e exec -n 1 r.knell; echo status $?
+EXPECT \Atype\n(exit\n){5}600\nstatus 1\n\Z
+EXPECT_ERR ^knell: r\.knell: the recording has events of other types
+
+NAME --append where another command records, or to a file that is no recording
+NEEDS connector
+SETUP cat > script <<'END'
+ echo text >t.knell
+ knell record -e exit --under $$ r.knell 2>err & k=$!
+ until_listens err
+ knell record --append -e exit -n 1 r.knell; echo $?
+ kill -INT $k; wait $k; echo $?
+ knell record --append -e exit -n 1 t.knell; echo $?; cat t.knell
+ END
+RUN bash script
+EXPECT \A1\n0\n1\ntext\n\Z
+EXPECT_ERR ^knell: r\.knell: another knell record writes to it\nknell: t\.knell: [^\n]*is not a recording of knell
+
+NAME --size ends it
+NEEDS connector
+RUN (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --under $! --size 16K r.knell && [ $(stat -c %s r.knell) -ge 16384 ] && knell watch --read r.knell -o csv=type | sort | uniq -c
+EXPECT \A +\d+ exit\n +1 type\n\Z
+
+NAME --append and --size with other options
+RUN knell record --append -f r.knell; knell record --append -; knell record --size 1K r.knell; knell record --size 8K --rotate 8K r.knell
+STATUS 2
+EXPECT_ERR \Aknell: --append cannot be used with --force\nknell: --append needs a file\nknell: --size takes a size[^\n]*\nknell: --size cannot be used with --rotate\n\Z
+
+NAME data appended to a recording is reported, not shown
+NEEDS connector
+SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 2 r.knell; (cat r.knell; echo more) >two.knell
 RUN knell watch --read two.knell -o json | jq -r .exit_code; exit ${PIPESTATUS[0]}
 STATUS 1
 EXPECT \A3\n3\n\Z

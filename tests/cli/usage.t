@@ -183,7 +183,31 @@ REFUSE .
 NAME an unknown output
 RUN knell watch -o xml
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*table or json, not 'xml'[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*table, json or csv, not 'xml'[^\n]*\n\Z
+REFUSE .
+
+NAME an unknown column
+RUN knell watch -o table=time,pdi
+STATUS 2
+EXPECT_ERR \Aknell: -o: unknown column 'pdi'; did you mean pid\?\n\Z
+REFUSE .
+
+NAME csv without a column for lost events
+RUN knell history -o csv=pid,comm
+STATUS 2
+EXPECT_ERR \Aknell: -o csv=\.\.\. needs the column type or ended, which shows lost events\n\Z
+REFUSE .
+
+NAME columns of counts
+RUN knell watch --by comm -o csv
+STATUS 2
+EXPECT_ERR \Aknell: --by cannot be used with -o csv: use table or json\n\Z
+REFUSE .
+
+NAME csv where there are no events
+RUN knell tree -o csv
+STATUS 2
+EXPECT_ERR \Aknell: -o takes table or json, not 'csv'\n\Z
 REFUSE .
 
 NAME -n with zero

@@ -29,6 +29,16 @@ EXPECT "exit_code":7,"signal":null
 EXPECT "args":\["sh","-c","sleep 0\.2; exit 7"\]
 REFUSE_ERR .
 
+NAME one failure as csv, with chosen columns
+RUN (while :; do sh -c 'sleep 0.2; exit 7'; done) & knell watch -e nonzero-exit --exit-code 7 --under $$ -o csv=ended,pid,user,command,killer -n 1
+EXPECT \Aended,pid,user,command,killer\nexit 7,\d+,\w+,sh -c 'sleep 0\.2; exit 7',\n\Z
+REFUSE_ERR .
+
+NAME one failure as a table with chosen columns
+RUN (while :; do sh -c 'sleep 0.2; exit 7'; done) & knell watch -e nonzero-exit --exit-code 7 --under $$ -o table=pid,ended,killer,command -n 1
+EXPECT \APID      ENDED         KILLER                        COMMAND\n\d+ +exit 7        -                             sh -c 'sleep 0\.2; exit 7'\n\Z
+EXPECT_ERR ^ 1 shown, 0 lost
+
 NAME a signal as JSON
 RUN (while :; do sh -c 'sleep 0.1; kill -SEGV $$'; done) 2>/dev/null & knell watch -e nonzero-exit --signal 11 --under $$ -o json -n 1
 EXPECT "exit_code":null,"signal":"SIGSEGV"

@@ -180,6 +180,14 @@ class OutOfMemory : public testing::Test {
     for_each_failure(
         "knell_remove", [&] { return knell_remove(k_, child.pid()); },
         [&] { (void)knell_add(k_, child.pid(), 0, 1); });
+    for_each_failure(
+        "knell_add_many",
+        [&] {
+          knell_added one{child.pid(), 0, 0, 1};
+          const ssize_t added = knell_add_many(k_, &one, 1);
+          return added == 0 ? one.error : added;
+        },
+        [&] { (void)knell_remove(k_, child.pid()); });
     for_each_failure("knell_snapshot", [&] {
       return knell_snapshot(k_, [](const knell_event*, void*) { return 0; }, nullptr);
     });
@@ -290,6 +298,9 @@ TEST_F(OutOfMemory, OfARecording) {
   };
   for_each_failure(
       "knell_recorder_open", [&] { return knell_recorder_open(fd, k_, "all", &recorder); }, create);
+  for_each_failure(
+      "knell_recorder_append", [&] { return knell_recorder_append(fd, k_, "all", &recorder); },
+      create);
   for_each_failure(
       "knell_recorder_close",
       [&] { return knell_recorder_close(std::exchange(recorder, nullptr)); }, begin);

@@ -106,14 +106,14 @@ std::string Timeline::facts(const Picture* picture) const {
   return out;
 }
 
-Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars,
+Outcome<void> write_timeline(const Timeline& timeline, Format format, size_t bars,
                              BufferedWriter& writer) {
   constexpr size_t kMostHtml = 100'000;  // chosen: a page of some 30 MB
   constexpr size_t kMostSvg = 2'000;     // chosen: what can be read on paper
   switch (format) {
-    case TimelineFormat::kSvg:
+    case Format::kSvg:
       return write_svg(timeline, bars == 0 ? kMostSvg : bars, writer);
-    case TimelineFormat::kPerfetto:
+    case Format::kPerfetto:
       return write_perfetto(timeline, writer);
     default:
       return write_html(timeline, bars == 0 ? kMostHtml : bars, writer);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/format.h"
 #include "cli/timeline/buffered_writer.h"
 #include "cli/timeline/command_labels.h"
 #include "cli/timeline/critical_chain.h"
@@ -16,7 +17,6 @@
 
 namespace knell::cli {
 
-enum class TimelineFormat : uint8_t { kHtml, kSvg, kPerfetto };
 
 // "0.31s", "12.4s", "2h5m"; short ones "2ms", "350us".
 std::string length_text(uint64_t ns);
@@ -67,7 +67,7 @@ Outcome<void> write_svg(const Timeline& timeline, size_t most, BufferedWriter& w
 Outcome<void> write_perfetto(const Timeline& timeline, BufferedWriter& writer);
 
 // `bars`: the number of bars asked for; 0: the default of the format.
-Outcome<void> write_timeline(const Timeline& timeline, TimelineFormat format, size_t bars,
+Outcome<void> write_timeline(const Timeline& timeline, Format format, size_t bars,
                              BufferedWriter& writer);
 
 }  // namespace knell::cli

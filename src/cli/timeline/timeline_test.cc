@@ -64,7 +64,7 @@ HistoryForTest& hostile(HistoryForTest& test) {
   return test;
 }
 
-std::string write(const Timeline& timeline, TimelineFormat format, size_t bars = 0) {
+std::string write(const Timeline& timeline, Format format, size_t bars = 0) {
   std::string out;
   BufferedWriter writer([&](std::string_view bytes) -> Outcome<void> {
     out += bytes;
@@ -112,7 +112,7 @@ TEST(Timeline, SaysThatALifeIsNotKnownInFull) {
 TEST(TimelineHtml, HasTheBarsAsJson) {
   HistoryForTest test;
   const Timeline timeline(build(test).history, "make", "via bpf");
-  const std::string page = write(timeline, TimelineFormat::kHtml);
+  const std::string page = write(timeline, Format::kHtml);
   const auto json = data_of(page);
   EXPECT_EQ(json["title"].text(), "make");
   EXPECT_EQ(json["span"].count(), 50'000U);
@@ -143,8 +143,8 @@ TEST(TimelineHtml, NothingThatAProcessSaysIsMarkup) {
                           std::string(kHostile[4]));
   HistoryForTest empty;
   empty.finish();
-  const std::string page = write(timeline, TimelineFormat::kHtml);
-  const std::string none = write(Timeline(empty.history, "", ""), TimelineFormat::kHtml);
+  const std::string page = write(timeline, Format::kHtml);
+  const std::string none = write(Timeline(empty.history, "", ""), Format::kHtml);
   for (const std::string_view part : {"<", "</script", "<!--", "<img", "<script"})
     EXPECT_EQ(count(page, part), count(none, part)) << part;
   const auto json = data_of(page);
@@ -157,7 +157,7 @@ TEST(TimelineHtml, NothingThatAProcessSaysIsMarkup) {
 
 TEST(TimelineHtml, LoadsNothing) {
   HistoryForTest test;
-  const std::string page = write(Timeline(build(test).history, "", ""), TimelineFormat::kHtml);
+  const std::string page = write(Timeline(build(test).history, "", ""), Format::kHtml);
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
   for (const std::string_view part : {"http:", "https:", " src=", "@import", "url(", "unsafe-"})
     EXPECT_THAT(page, Not(HasSubstr(part)));
@@ -169,15 +169,14 @@ TEST(TimelineHtml, MergesAndSaysSo) {
   for (pid_t i = 0; i < 3000; ++i) test.fork(1, 10 + i, 5000).exit(10 + i, 6000, 0);
   test.exit(1, 9'000'000, 0).finish();
   const Timeline timeline(test.history, "", "");
-  const auto json = data_of(write(timeline, TimelineFormat::kHtml, 10));
+  const auto json = data_of(write(timeline, Format::kHtml, 10));
   EXPECT_LE(json["bars"]["start"].items().size(), 12U);
   EXPECT_THAT(json["facts"].text(), HasSubstr("short processes are merged"));
 }
 
 TEST(TimelineSvg, HasFailuresLinkedToTheirBars) {
   HistoryForTest test;
-  const std::string svg =
-      write(Timeline(build(test).history, "make", "via bpf"), TimelineFormat::kSvg);
+  const std::string svg = write(Timeline(build(test).history, "make", "via bpf"), Format::kSvg);
   EXPECT_EQ(count(svg, "<a href=\"#b2\">"), 2U);  // a failure, and on the chain
   EXPECT_THAT(svg, HasSubstr("✗ exit 1 · 0.02s · cc1 a.c &lt;- gcc &lt;- make</text>"));
   EXPECT_THAT(svg, HasSubstr("id=\"b2\" class=\"failure\""));
@@ -189,7 +188,7 @@ TEST(TimelineSvg, HasFailuresLinkedToTheirBars) {
 TEST(TimelineSvg, NothingThatAProcessSaysIsMarkup) {
   HistoryForTest test;
   const std::string svg =
-      write(Timeline(hostile(test).history, std::string(kHostile[6]), ""), TimelineFormat::kSvg);
+      write(Timeline(hostile(test).history, std::string(kHostile[6]), ""), Format::kSvg);
   for (const std::string_view part : {"<script", "<img", "<b>", "onload=alert(1)>", "\x1b", "\xff",
                                       "\xef\xbf\xbe", "\xef\xbf\xbf"})
     EXPECT_THAT(svg, Not(HasSubstr(part)));
@@ -199,14 +198,14 @@ TEST(TimelineSvg, NothingThatAProcessSaysIsMarkup) {
 TEST(TimelineSvg, EdgesThatAreNotKnownAreDotted) {
   HistoryForTest test;
   test.start(1, 100).fork(1, 2, 200).exit(2, 300, 0).fork(9, 3, 400).finish();
-  const std::string svg = write(Timeline(test.history, "", ""), TimelineFormat::kSvg);
+  const std::string svg = write(Timeline(test.history, "", ""), Format::kSvg);
   EXPECT_EQ(count(svg, "class=\"open\""), 4U);  // the ends of 1, 9 and 3, the start of 9
 }
 
 TEST(TimelineSvg, OfNothingIsAPicture) {
   HistoryForTest test;
   test.finish();
-  EXPECT_THAT(write(Timeline(test.history, "", ""), TimelineFormat::kSvg), HasSubstr("</svg>"));
+  EXPECT_THAT(write(Timeline(test.history, "", ""), Format::kSvg), HasSubstr("</svg>"));
 }
 
 TEST(ProtobufWriter, WritesTheBytesOfTheSpecification) {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "cli/json_value.h"
+#include "base/json_value.h"
 #include "cli/screen.h"
 
 namespace knell::cli {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace knell::cli {
+namespace knell {
 
 // A value of a parsed JSON text. A missing member, or a value of another kind than asked for, reads
 // as null, empty or 0, since another version of the daemon may send other members.
@@ -23,6 +23,7 @@ class JsonValue {
   uint64_t count() const { return number().value_or(0); }
   std::optional<double> real() const;
   bool is_object() const { return kind_ == Kind::kObject; }
+  bool is_string() const { return kind_ == Kind::kString; }
   bool is_true() const { return kind_ == Kind::kTrue; }
   // The elements of an array; empty for other kinds.
   std::vector<const JsonValue*> items() const;
@@ -37,4 +38,4 @@ class JsonValue {
 // nullopt: `text` is not a JSON object, or is nested more than 16 deep.
 std::optional<JsonValue> parse_json_object(const std::string& text);
 
-}  // namespace knell::cli
+}  // namespace knell

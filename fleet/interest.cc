@@ -86,6 +86,7 @@ Result<void> check(const Selector& selector) {
 Result<void> check_predicate(const std::string& key, const std::string& value) {
   if (key == "pid" || key == "under")
     return say(EINVAL, fmt::format("{} names a process of one machine", key));
+  if (key == "user") return say(EINVAL, "the names of users differ between machines: use uid");
   if (check_match(key, value)) return say(EINVAL, explain());
   return {};
 }
@@ -163,10 +164,11 @@ Wanted wanted_of(const Interest& interest, const std::string& host, int64_t now_
   return wanted;
 }
 
-std::optional<int64_t> next_expiry_ms(const Interest& interest) {
+std::optional<int64_t> next_expiry_ms(const Interest& interest, int64_t now_ms) {
   std::optional<int64_t> next;
   for (const Selector& selector : interest.selectors)
-    next = std::min(next.value_or(INT64_MAX), selector.expires_ms);
+    if (selector.expires_ms > now_ms)
+      next = std::min(next.value_or(INT64_MAX), selector.expires_ms);
   return next;
 }
 

@@ -65,8 +65,8 @@ struct RefusedSelector {
 };
 Wanted wanted_of(const Interest& interest, const std::string& host, int64_t now_ms,
                  uint32_t allowed, std::vector<RefusedSelector>* refused = nullptr);
-// When the first of the leases ends; nullopt: there are none.
-std::optional<int64_t> next_expiry_ms(const Interest& interest);
+// When the first of the leases ends that have not ended at `now_ms`; nullopt: there are none.
+std::optional<int64_t> next_expiry_ms(const Interest& interest, int64_t now_ms);
 
 // The part of `events` that `allowed` permits. Both are masks in which 0 means nothing. Who may not
 // send every exit may send the non-zero ones if NONZERO_EXIT is allowed.

@@ -48,13 +48,14 @@ TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
   ASSERT_TRUE(put_selector(interest, selector("a", KNELL_EVENT_FORK, "*", 2000), 400));
   ASSERT_EQ(interest.selectors.size(), 2u);
   EXPECT_EQ(interest.selectors[1].events, uint32_t{KNELL_EVENT_FORK});
-  EXPECT_EQ(next_expiry_ms(interest), 500);
+  EXPECT_EQ(next_expiry_ms(interest, 400), 500);
+  EXPECT_EQ(next_expiry_ms(interest, 500), 2000);
   // b did not renew its lease.
   ASSERT_TRUE(put_selector(interest, selector("c", KNELL_EVENT_SID, "*", 9000), 500));
   EXPECT_EQ(interest.selectors.size(), 2u);
   remove_selector(interest, "a", 500);
   remove_selector(interest, "c", 500);
-  EXPECT_FALSE(next_expiry_ms(interest));
+  EXPECT_FALSE(next_expiry_ms(interest, 500));
 }
 
 TEST(FleetInterest, IsBounded) {
@@ -116,6 +117,7 @@ TEST(FleetInterest, IgnoresInvalidSelectorsOnly) {
   Interest interest{1, {selector("bad", kAll), selector("good", KNELL_EVENT_EXEC)}};
   for (const auto& [key, value] : {std::pair<std::string, std::string>("comn", "x"),
                                    {"ended", "sometimes"},
+                                   {"user", "root"},
                                    {"pid", "1"},
                                    {"under", "1"}}) {
     interest.selectors[0].predicates = {{key, {value}}};

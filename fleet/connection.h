@@ -20,12 +20,12 @@ struct __jsCtx;
 namespace knell::fleet {
 
 struct ConnectOptions {
-  std::string servers = "nats://127.0.0.1:4222";  // URLs with commas between them
-  std::string name;                               // shown by the server's monitoring
-  std::string credentials;                        // a file with a JWT and a seed
-  std::string nkey, nkey_seed;                    // a public key, and the file of its seed
-  std::string ca, cert, key;                      // PEM files; `ca` turns TLS on
-  std::string inbox;                              // prefix of the subjects of replies; "" _INBOX
+  std::string servers;          // URLs with commas between them
+  std::string name;             // shown by the server's monitoring
+  std::string credentials;      // a file with a JWT and a seed
+  std::string nkey, nkey_seed;  // a public key, and the file of its seed
+  std::string ca, cert, key;    // PEM files; `ca` turns TLS on
+  std::string inbox;            // prefix of the subjects of replies; "" _INBOX
   // true: create() succeeds without a server, and the connection is retried for ever.
   bool retry = false;
 };

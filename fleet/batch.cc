@@ -11,12 +11,12 @@
 
 namespace knell::fleet {
 
-std::string message_id(std::string_view journal_id, const Batch& batch) {
+std::string message_id(std::string_view journal_id, const EventBatch& batch) {
   return fmt::format("{}:{}-{}", journal_id, batch.first, batch.last);
 }
 
 void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
-                      std::vector<Batch>& out) {
+                      std::vector<EventBatch>& out) {
   const std::string line = json(event);
   std::string subject = event_subject(host_, event);
   // {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
@@ -40,11 +40,11 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
   if (open_.count == limits_.events) end(out);
 }
 
-void BatchCutter::end(std::vector<Batch>& out) {
+void BatchCutter::end(std::vector<EventBatch>& out) {
   if (open_.count != 0) out.push_back(std::exchange(open_, {}));
 }
 
-void BatchCutter::end_old(uint64_t now_ns, std::vector<Batch>& out) {
+void BatchCutter::end_old(uint64_t now_ns, std::vector<EventBatch>& out) {
   if (const auto due = due_ns(); due && *due <= now_ns) end(out);
 }
 

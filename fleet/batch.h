@@ -15,7 +15,7 @@ namespace knell::fleet {
 
 // Consecutive events of one subject: one message. It is made once and never changes: a message that
 // is sent again has the same id and the same bytes, so the server can drop the repeat.
-struct Batch {
+struct EventBatch {
   std::string subject;
   uint64_t first = 0, last = 0;  // seq of the first and the last event
   uint32_t count = 0;            // of events
@@ -24,7 +24,7 @@ struct Batch {
 };
 
 // The id of the message of a batch: "<journal_id>:<first>-<last>".
-std::string message_id(std::string_view journal_id, const Batch& batch);
+std::string message_id(std::string_view journal_id, const EventBatch& batch);
 
 struct BatchLimits {
   uint32_t events = 64;
@@ -40,17 +40,17 @@ class BatchCutter {
       : host_(std::move(host)), limits_(limits) {}
 
   // Adds one event; `seq` must rise. Appends the batches that end with this call to `out`.
-  void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<Batch>& out);
+  void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<EventBatch>& out);
   // Ends the open batch if it is old at `now_ns`.
-  void end_old(uint64_t now_ns, std::vector<Batch>& out);
-  void end(std::vector<Batch>& out);
+  void end_old(uint64_t now_ns, std::vector<EventBatch>& out);
+  void end(std::vector<EventBatch>& out);
   // When end_old() will end the open batch, CLOCK_MONOTONIC ns; nullopt: no batch is open.
   std::optional<uint64_t> due_ns() const;
 
  private:
   std::string host_;
   BatchLimits limits_;
-  Batch open_;
+  EventBatch open_;
   uint64_t opened_ns_ = 0;
 };
 

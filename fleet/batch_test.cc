@@ -14,7 +14,7 @@ namespace {
 
 TEST(FleetBatch, IsOneJsonObjectALineWithTheHost) {
   BatchCutter cutter("db1");
-  std::vector<Batch> out;
+  std::vector<EventBatch> out;
   cutter.add(exit_for_test(7), 41, 0, out);
   cutter.add(exit_for_test(8), 45, 0, out);
   ASSERT_TRUE(out.empty());
@@ -32,7 +32,7 @@ TEST(FleetBatch, IsOneJsonObjectALineWithTheHost) {
 }
 
 TEST(FleetBatch, EndsAtItsLimits) {
-  std::vector<Batch> out;
+  std::vector<EventBatch> out;
   BatchCutter by_count("h", {.events = 3});
   for (uint64_t seq = 1; seq <= 7; ++seq) by_count.add(exit_for_test(1), seq, 0, out);
   ASSERT_EQ(out.size(), 2u);
@@ -45,7 +45,7 @@ TEST(FleetBatch, EndsAtItsLimits) {
   by_bytes.end(out);
   ASSERT_GT(out.size(), 1u);
   uint64_t next = 1;
-  for (const Batch& batch : out) {
+  for (const EventBatch& batch : out) {
     EXPECT_LE(batch.payload.size(), 1500u);
     EXPECT_EQ(batch.first, next);
     next = batch.last + 1;
@@ -54,7 +54,7 @@ TEST(FleetBatch, EndsAtItsLimits) {
 }
 
 TEST(FleetBatch, ContainsAnEventThatIsLargerThanTheLimit) {
-  std::vector<Batch> out;
+  std::vector<EventBatch> out;
   BatchCutter cutter("h", {.bytes = 10});
   cutter.add(exit_for_test(1), 1, 0, out);
   cutter.add(exit_for_test(2), 2, 0, out);
@@ -64,7 +64,7 @@ TEST(FleetBatch, ContainsAnEventThatIsLargerThanTheLimit) {
 }
 
 TEST(FleetBatch, EndsWhenItIsOld) {
-  std::vector<Batch> out;
+  std::vector<EventBatch> out;
   BatchCutter cutter("h", {.age = std::chrono::nanoseconds(100)});
   EXPECT_FALSE(cutter.due_ns());
   cutter.add(exit_for_test(1), 1, 1000, out);
@@ -79,7 +79,7 @@ TEST(FleetBatch, EndsWhenItIsOld) {
 }
 
 TEST(FleetBatch, HasOneSubject) {
-  std::vector<Batch> out;
+  std::vector<EventBatch> out;
   BatchCutter cutter("h");
   cutter.add(exit_for_test(1, 0), 1, 0, out);
   cutter.add(exit_for_test(2, 9), 2, 0, out);

@@ -133,7 +133,7 @@ void Forwarder::note_messages() {
   }
 }
 
-void Forwarder::set_interest(Interest interest) {
+void Forwarder::set_interest(FleetInterest interest) {
   if (interest.revision < interest_.revision) return;
   interest_ = std::move(interest);
   apply_due_ns_ = 0;
@@ -195,7 +195,7 @@ void Forwarder::read_events() {
     more_events_ = reads + 1 == kReadsAStep;
   }
   cutter_.end_old(now(), ended_);
-  for (Batch& batch : ended_) outbox_.push(std::move(batch));
+  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
   ended_.clear();
 }
 
@@ -215,7 +215,7 @@ void Forwarder::retry_later(const std::string& state) {
   send_due_ns_ = now() + delay_ns_;
 }
 
-void Forwarder::send_one(const Batch& batch) {
+void Forwarder::send_one(const EventBatch& batch) {
   using Outcome = Published::Outcome;
   Connection::Headers headers{{"Knell-Host", options_.host},
                               {"Knell-Count", std::to_string(batch.count)}};
@@ -251,7 +251,7 @@ void Forwarder::send_one(const Batch& batch) {
 
 void Forwarder::send() {
   const uint64_t until = now() + kMostSending;
-  while (const Batch* batch = outbox_.next()) {
+  while (const EventBatch* batch = outbox_.next()) {
     if (!connection_.connected() || now() < send_due_ns_ || now() >= until) return;
     // More than a burst is never needed for one batch.
     if (events_allowed() < std::min<uint64_t>(batch->count, options_.events_per_second)) return;
@@ -311,7 +311,7 @@ milliseconds Forwarder::timeout() const {
 
 void Forwarder::finish(milliseconds limit) {
   cutter_.end(ended_);
-  for (Batch& batch : ended_) outbox_.push(std::move(batch));
+  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
   ended_.clear();
   const uint64_t until = now() + static_cast<uint64_t>(std::chrono::nanoseconds(limit).count());
   while (outbox_.next() != nullptr && connection_.connected() && now() < until &&

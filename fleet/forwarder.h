@@ -57,12 +57,12 @@ class Forwarder {
   int64_t now_ms() const { return clock_.realtime_ns() / 1'000'000; }
   void note_connection();
   void note_messages();
-  void set_interest(Interest interest);
+  void set_interest(FleetInterest interest);
   void read_interest();
   void apply_interest();
   void read_events();
   void send();
-  void send_one(const Batch& batch);
+  void send_one(const EventBatch& batch);
   void retry_later(const std::string& state);
   uint64_t events_allowed();
   void send_presence();
@@ -78,10 +78,10 @@ class Forwarder {
   BatchCutter cutter_;
   Outbox outbox_;
   Presence presence_;
-  Interest interest_;
+  FleetInterest interest_;
   Wanted applied_;
   std::vector<RefusedSelector> refused_;
-  std::vector<Batch> ended_;
+  std::vector<EventBatch> ended_;
 
   uint64_t connects_ = 0;
   std::string server_id_;

@@ -91,7 +91,7 @@ Result<void> check_predicate(const std::string& key, const std::string& value) {
   return {};
 }
 
-std::string interest_json(const Interest& interest) {
+std::string interest_json(const FleetInterest& interest) {
   std::string out = fmt::format(R"({{"revision":{},"selectors":[)", interest.revision);
   for (const Selector& selector : interest.selectors) {
     if (out.back() != '[') out += ',';
@@ -108,10 +108,10 @@ std::string interest_json(const Interest& interest) {
   return out + "]}";
 }
 
-Result<Interest> parse_interest(const std::string& text) {
+Result<FleetInterest> parse_interest(const std::string& text) {
   const auto root = text.size() <= kMostInterestBytes ? parse_json_object(text) : std::nullopt;
   if (!root) return say(EINVAL, "invalid interest: not an object of JSON, or too long");
-  Interest interest;
+  FleetInterest interest;
   interest.revision = (*root)["revision"].count();
   for (const JsonValue* value : (*root)["selectors"].items()) {
     if (interest.selectors.size() == kMostSelectors)
@@ -122,7 +122,7 @@ Result<Interest> parse_interest(const std::string& text) {
   return interest;
 }
 
-Result<void> put_selector(Interest& interest, Selector selector, int64_t now_ms) {
+Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms) {
   remove_selector(interest, selector.owner, now_ms);
   if (interest.selectors.size() == kMostSelectors)
     return say(E2BIG, fmt::format("{} readers ask for events of this fleet, the most there can be",
@@ -131,7 +131,7 @@ Result<void> put_selector(Interest& interest, Selector selector, int64_t now_ms)
   return {};
 }
 
-void remove_selector(Interest& interest, const std::string& owner, int64_t now_ms) {
+void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms) {
   std::erase_if(interest.selectors, [&](const Selector& selector) {
     return selector.owner == owner || selector.expires_ms <= now_ms;
   });
@@ -146,7 +146,7 @@ uint32_t permitted(uint32_t events, uint32_t allowed) {
   return out;
 }
 
-Wanted wanted_of(const Interest& interest, const std::string& host, int64_t now_ms,
+Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
                  uint32_t allowed, std::vector<RefusedSelector>* refused) {
   Wanted wanted;
   bool first = true;
@@ -164,7 +164,7 @@ Wanted wanted_of(const Interest& interest, const std::string& host, int64_t now_
   return wanted;
 }
 
-std::optional<int64_t> next_expiry_ms(const Interest& interest, int64_t now_ms) {
+std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now_ms) {
   std::optional<int64_t> next;
   for (const Selector& selector : interest.selectors)
     if (selector.expires_ms > now_ms)

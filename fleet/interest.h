@@ -28,7 +28,7 @@ struct Selector {
 // The interest of a fleet: all selectors, in one value under one key of a bucket. A reader changes
 // it by compare-and-set, and publishes the new value, so a host needs one message to know all of
 // it, and one read after it was away.
-struct Interest {
+struct FleetInterest {
   uint64_t revision = 0;  // of the key; 0: not stored
   std::vector<Selector> selectors;
 };
@@ -39,14 +39,14 @@ constexpr size_t kMostPredicates = 64;  // values of a selector
 constexpr size_t kMostTextBytes = 1024;
 constexpr size_t kMostInterestBytes = size_t{256} << 10;
 
-std::string interest_json(const Interest& interest);
+std::string interest_json(const FleetInterest& interest);
 // Errors: EINVAL: not a value of interest_json(), or above a bound.
-Result<Interest> parse_interest(const std::string& text);
+Result<FleetInterest> parse_interest(const std::string& text);
 
 // Adds the selector, in place of the one with its owner, and removes those whose lease has ended.
 // Errors: E2BIG: too many selectors.
-Result<void> put_selector(Interest& interest, Selector selector, int64_t now_ms);
-void remove_selector(Interest& interest, const std::string& owner, int64_t now_ms);
+Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms);
+void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms);
 
 // What one host sends: one mask and one set of predicates, which pass at least what each selector
 // asks for. Readers select from it.
@@ -63,10 +63,10 @@ struct Wanted {
 struct RefusedSelector {
   std::string owner, reason;
 };
-Wanted wanted_of(const Interest& interest, const std::string& host, int64_t now_ms,
+Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
                  uint32_t allowed, std::vector<RefusedSelector>* refused = nullptr);
 // When the first of the leases ends that have not ended at `now_ms`; nullopt: there are none.
-std::optional<int64_t> next_expiry_ms(const Interest& interest, int64_t now_ms);
+std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now_ms);
 
 // The part of `events` that `allowed` permits. Both are masks in which 0 means nothing. Who may not
 // send every exit may send the non-zero ones if NONZERO_EXIT is allowed.

@@ -11,19 +11,19 @@ constexpr int kTries = 50;  // picked: at each try at least one reader succeeds
 
 }  // namespace
 
-Result<Interest> stored_interest(Connection& connection) {
+Result<FleetInterest> stored_interest(Connection& connection) {
   KNELL_ASSIGN(const auto stored, connection.last_message(kInterestStream, kInterestSubject));
-  if (!stored) return Interest{};
+  if (!stored) return FleetInterest{};
   // A value that is invalid must not keep all readers out for ever.
-  Interest interest = parse_interest(stored->data).value_or(Interest{});
+  FleetInterest interest = parse_interest(stored->data).value_or(FleetInterest{});
   interest.revision = stored->seq;
   return interest;
 }
 
-Result<Interest> change_interest(Connection& connection,
-                                 const std::function<Result<void>(Interest&)>& change) {
+Result<FleetInterest> change_interest(Connection& connection,
+                                      const std::function<Result<void>(FleetInterest&)>& change) {
   for (int i = 0; i < kTries; ++i) {
-    KNELL_ASSIGN(Interest interest, stored_interest(connection));
+    KNELL_ASSIGN(FleetInterest interest, stored_interest(connection));
     KNELL_TRY(change(interest));
     KNELL_ASSIGN(const auto revision, connection.replace_last(kInterestSubject, interest.revision,
                                                               interest_json(interest)));

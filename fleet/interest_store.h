@@ -12,9 +12,9 @@ namespace knell::fleet {
 // Changes the interest of the fleet by `change`, which may be called several times when other
 // readers change it too, and publishes it to the hosts. Errors: those of `change`; ENOENT: the
 // server has no bucket; EACCES; ETIMEDOUT; EAGAIN: too many others change it.
-Result<Interest> change_interest(Connection& connection,
-                                 const std::function<Result<void>(Interest&)>& change);
+Result<FleetInterest> change_interest(Connection& connection,
+                                      const std::function<Result<void>(FleetInterest&)>& change);
 // Reads it. Errors: as above.
-Result<Interest> stored_interest(Connection& connection);
+Result<FleetInterest> stored_interest(Connection& connection);
 
 }  // namespace knell::fleet

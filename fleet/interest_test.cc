@@ -16,7 +16,7 @@ Selector selector(const std::string& owner, uint32_t events, const std::string& 
 }
 
 TEST(FleetInterest, IsWrittenAndRead) {
-  Interest interest{7, {selector("a", KNELL_EVENT_NONZERO_EXIT, "db*"), selector("b", kAll)}};
+  FleetInterest interest{7, {selector("a", KNELL_EVENT_NONZERO_EXIT, "db*"), selector("b", kAll)}};
   interest.selectors[0].predicates = {{"comm", {"post*", "\"x"}}, {"ended", {"oom"}}};
   const auto read = parse_interest(interest_json(interest));
   ASSERT_TRUE(read) << read.error().message();
@@ -32,17 +32,17 @@ TEST(FleetInterest, RefusesWhatIsNotBounded) {
         R"({"selectors":[{"owner":"","hosts":"*","events":"exit","expires_ms":1}]})"})
     EXPECT_FALSE(parse_interest(wrong)) << wrong;
   EXPECT_FALSE(parse_interest(std::string(kMostInterestBytes + 1, ' ')));
-  Interest many;
+  FleetInterest many;
   for (size_t i = 0; i <= kMostSelectors; ++i)
     many.selectors.push_back(selector(std::to_string(i), kAll));
   EXPECT_FALSE(parse_interest(interest_json(many)));
-  Interest wide{1, {selector("a", kAll)}};
+  FleetInterest wide{1, {selector("a", kAll)}};
   wide.selectors[0].predicates["comm"].assign(kMostPredicates + 1, "a");
   EXPECT_FALSE(parse_interest(interest_json(wide)));
 }
 
 TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
-  Interest interest;
+  FleetInterest interest;
   ASSERT_TRUE(put_selector(interest, selector("a", KNELL_EVENT_EXIT, "*", 1000), 0));
   ASSERT_TRUE(put_selector(interest, selector("b", KNELL_EVENT_EXEC, "*", 500), 0));
   ASSERT_TRUE(put_selector(interest, selector("a", KNELL_EVENT_FORK, "*", 2000), 400));
@@ -59,7 +59,7 @@ TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
 }
 
 TEST(FleetInterest, IsBounded) {
-  Interest interest;
+  FleetInterest interest;
   for (size_t i = 0; i < kMostSelectors; ++i)
     ASSERT_TRUE(put_selector(interest, selector(std::to_string(i), kAll), 0));
   EXPECT_FALSE(put_selector(interest, selector("one more", kAll), 0));
@@ -68,13 +68,13 @@ TEST(FleetInterest, IsBounded) {
 
 TEST(FleetInterest, NobodyAsksThenNothingIsSent) {
   EXPECT_EQ(wanted_of({}, "db1", 0, kAll), Wanted{});
-  const Interest other{1, {selector("a", kAll, "web*"), selector("b", kAll, "db1", 10)}};
+  const FleetInterest other{1, {selector("a", kAll, "web*"), selector("b", kAll, "db1", 10)}};
   EXPECT_EQ(wanted_of(other, "db1", 10, kAll), Wanted{});  // the lease has ended
   EXPECT_NE(wanted_of(other, "db1", 9, kAll).events, 0u);
 }
 
 TEST(FleetInterest, JoinsMasks) {
-  const Interest interest{
+  const FleetInterest interest{
       1, {selector("a", KNELL_EVENT_NONZERO_EXIT, "db*"), selector("b", KNELL_EVENT_EXEC)}};
   EXPECT_EQ(wanted_of(interest, "db1", 0, kAll).events,
             uint32_t{KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC});
@@ -95,7 +95,7 @@ TEST(FleetInterest, TheHostCapsWhatIsSent) {
 }
 
 TEST(FleetInterest, JoinedPredicatesPassWhatEachPasses) {
-  Interest interest{1, {selector("a", kAll), selector("b", kAll)}};
+  FleetInterest interest{1, {selector("a", kAll), selector("b", kAll)}};
   auto& a = interest.selectors[0].predicates;
   auto& b = interest.selectors[1].predicates;
   const auto joined = [&] { return wanted_of(interest, "h", 0, kAll).predicates; };
@@ -114,7 +114,7 @@ TEST(FleetInterest, JoinedPredicatesPassWhatEachPasses) {
 }
 
 TEST(FleetInterest, IgnoresInvalidSelectorsOnly) {
-  Interest interest{1, {selector("bad", kAll), selector("good", KNELL_EVENT_EXEC)}};
+  FleetInterest interest{1, {selector("bad", kAll), selector("good", KNELL_EVENT_EXEC)}};
   for (const auto& [key, value] : {std::pair<std::string, std::string>("comn", "x"),
                                    {"ended", "sometimes"},
                                    {"user", "root"},

@@ -8,11 +8,11 @@
 namespace knell::fleet {
 namespace {
 
-size_t bytes_of(const Batch& batch) { return sizeof batch + batch.payload.size(); }
+size_t bytes_of(const EventBatch& batch) { return sizeof batch + batch.payload.size(); }
 
 }  // namespace
 
-void Outbox::push(Batch batch) {
+void Outbox::push(EventBatch batch) {
   bytes_ += bytes_of(batch);
   waiting_bytes_ += bytes_of(batch);
   batches_.push_back({std::move(batch), 0});
@@ -22,7 +22,7 @@ void Outbox::push(Batch batch) {
   }
 }
 
-const Batch* Outbox::next() const {
+const EventBatch* Outbox::next() const {
   return next_ < batches_.size() ? &batches_[next_].batch : nullptr;
 }
 

@@ -33,9 +33,9 @@ class Outbox {
   // false: read no more events from the stream, which keeps or counts them. Batches that were sent
   // count against the limit but do not fill it: the oldest are released before `hold` has passed.
   bool has_room() const { return waiting_bytes_ < limits_.bytes; }
-  void push(Batch batch);
+  void push(EventBatch batch);
 
-  const Batch* next() const;  // the oldest that waits; null: none
+  const EventBatch* next() const;  // the oldest that waits; null: none
   // next() was acknowledged: it is message `stream_seq` of the server's stream. `repeat`: the
   // server had it already. If `stream_seq` shows that the stream went back, calls resend().
   void stored(uint64_t stream_seq, bool repeat, uint64_t now_ns);
@@ -54,7 +54,7 @@ class Outbox {
 
  private:
   struct Kept {
-    Batch batch;
+    EventBatch batch;
     uint64_t stored_ns = 0;
   };
   void release_front();

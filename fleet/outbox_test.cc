@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-Batch batch(uint64_t first, size_t bytes = 10) {
+EventBatch batch(uint64_t first, size_t bytes = 10) {
   return {"knell.ev.h.exit.nz", first, first + 9, 10, 0, std::string(bytes, 'x')};
 }
 

@@ -152,7 +152,7 @@ Result<void> Watch::check() {
 }
 
 Result<void> Watch::ask() {
-  KNELL_TRY(change_interest(*connection_, [&](Interest& interest) {
+  KNELL_TRY(change_interest(*connection_, [&](FleetInterest& interest) {
     selector_.expires_ms = now_ms() + kLease.count();
     return put_selector(interest, selector_, now_ms());
   }));
@@ -161,7 +161,7 @@ Result<void> Watch::ask() {
 
 void Watch::withdraw() {
   // On failure the lease ends by itself.
-  (void)change_interest(*connection_, [&](Interest& interest) -> Result<void> {
+  (void)change_interest(*connection_, [&](FleetInterest& interest) -> Result<void> {
     remove_selector(interest, selector_.owner, now_ms());
     return {};
   });

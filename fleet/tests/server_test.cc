@@ -140,9 +140,9 @@ std::unique_ptr<Connection> connect(const std::string& url) {
 
 int64_t now_ms() { return system_clock().realtime_ns() / 1'000'000; }
 
-Result<Interest> ask(Connection& connection, const std::string& owner, uint32_t events,
-                     milliseconds lease = 1h, const std::string& hosts = "*") {
-  return change_interest(connection, [&](Interest& interest) {
+Result<FleetInterest> ask(Connection& connection, const std::string& owner, uint32_t events,
+                          milliseconds lease = 1h, const std::string& hosts = "*") {
+  return change_interest(connection, [&](FleetInterest& interest) {
     return put_selector(interest, {owner, hosts, events, {}, now_ms() + lease.count()}, now_ms());
   });
 }
@@ -228,7 +228,7 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
   init(server.url());
   const auto a = connect(server.url()), b = connect(server.url());
   bool between = false;
-  const auto changed = change_interest(*a, [&](Interest& interest) {
+  const auto changed = change_interest(*a, [&](FleetInterest& interest) {
     // The other one is faster, once.
     if (!std::exchange(between, true)) {
       EXPECT_TRUE(ask(*b, "b", KNELL_EVENT_EXIT));

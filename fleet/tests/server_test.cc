@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,105 +29,13 @@
 #include "fleet/streams.h"
 #include "fleet/subject.h"
 #include "fleet/tests/nats_server.h"
+#include "fleet/tests/simulated_host.h"
 
 namespace knell::fleet {
 namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
-
-constexpr auto kPatience = 2min;  // only to end a test that hangs
-
-// Exits of the processes 1 to `count`, while anything is wanted; more by produce().
-class NumberedExits final : public EventStream {
- public:
-  explicit NumberedExits(int count = 0) : fd_(::eventfd(1, EFD_CLOEXEC)), count_(count) {}
-  void produce(int count) { count_ += count; }
-  const std::string& journal_id() const override { return journal_id_; }
-  Result<void> set_wanted(const Wanted& wanted) override {
-    wanted_ = wanted;
-    return {};
-  }
-  int fd() const override { return fd_.get(); }
-  Result<std::span<const knell_event* const>> read(size_t count) override {
-    events_.clear();
-    pointers_.clear();
-    if (wanted_.events == 0) return std::span(pointers_);
-    // A few at a time, so that a test sees the middle of a stream.
-    for (size_t i = 0; i < std::min<size_t>(count, 20) && next_ <= count_; ++i, ++next_) {
-      events_.push_back(exit_for_test(next_));
-      events_.back().seq = static_cast<uint64_t>(next_);
-    }
-    for (const knell_event& event : events_) pointers_.push_back(&event);
-    return std::span(pointers_);
-  }
-  Result<void> ack(uint64_t seq) override {
-    acked_ = seq;
-    return {};
-  }
-  uint64_t acked() const { return acked_; }
-  const Wanted& wanted() const { return wanted_; }
-
- private:
-  UniqueFd fd_;
-  std::string journal_id_ = "journal" + std::to_string(system_clock().monotonic_ns());
-  int count_, next_ = 1;
-  uint64_t acked_ = 0;
-  Wanted wanted_;
-  std::vector<knell_event> events_;
-  std::vector<const knell_event*> pointers_;
-};
-
-ForwarderOptions forwarder_options(const std::string& host) {
-  ForwarderOptions options;
-  options.host = host;
-  options.allowed = KNELL_EVENT_ALL;
-  options.batch.events = 10;
-  options.events_per_second = 0;
-  return options;
-}
-
-// A forwarder with its connection, driven by the thread of the test.
-struct Host {
-  explicit Host(const std::string& url, ForwarderOptions options = forwarder_options("h1"),
-                const std::function<void(ConnectOptions&)>& more = {}) {
-    ConnectOptions to;
-    to.servers = url;
-    to.retry = true;
-    to.inbox = "_INBOX_" + options.host;
-    if (more) more(to);
-    auto created = Connection::create(to);
-    if (!created) {
-      ADD_FAILURE() << created.error().message();
-      std::abort();
-    }
-    connection = *std::move(created);
-    forwarder =
-        std::make_unique<Forwarder>(options, stream, *connection, system_clock(),
-                                    [this](const std::string& text) { log.push_back(text); });
-    EXPECT_TRUE(forwarder->start());
-  }
-  bool logged(const std::string& text) const {
-    return std::ranges::any_of(log, [&](const auto& line) { return line.contains(text); });
-  }
-  // Steps until `done`, or fails.
-  bool run_until(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    for (;;) {
-      forwarder->step();
-      if (done()) return true;
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      pollfd ready[] = {{connection->wake_fd(), POLLIN, 0}, {stream.fd(), POLLIN, 0}};
-      // The stream of the test is always readable, so it is looked at every few milliseconds.
-      (void)::poll(ready, 1, 5);
-    }
-  }
-
-  NumberedExits stream;
-  std::vector<std::string> log;
-  std::unique_ptr<Connection> connection;
-  std::unique_ptr<Forwarder> forwarder;
-};
 
 std::unique_ptr<Connection> connect(const std::string& url) {
   ConnectOptions to;
@@ -440,6 +347,38 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
   const auto none = Connection::create(nobody);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, EACCES);
+}
+
+// A server that wants a certificate of each client; the test's authority has signed only its own.
+TEST_F(FleetServer, Tls) {
+  const NatsServer folder_of_files;
+  const std::string ca = folder_of_files.folder() + "/ca.pem";
+  const std::string key = folder_of_files.folder() + "/key.pem";
+  const std::string make =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+      "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout " +
+      key + " -out " + ca + " 2>/dev/null";
+  if (std::system(make.c_str()) != 0) GTEST_SKIP() << "openssl is not installed";
+  const NatsServer server("tls { cert_file: \"" + ca + "\", key_file: \"" + key +
+                          "\", ca_file: \"" + ca + "\", verify: true }\n");
+  ConnectOptions to;
+  to.servers = "tls://localhost" + server.url().substr(server.url().rfind(':'));
+  to.ca = ca;
+  to.cert = ca;
+  to.key = key;
+  const auto connection = Connection::create(to);
+  ASSERT_TRUE(connection) << connection.error().message();
+  EXPECT_TRUE(create_streams(**connection, {}));
+
+  ConnectOptions without_certificate = to;
+  without_certificate.cert = without_certificate.key = "";
+  EXPECT_FALSE(Connection::create(without_certificate));
+  ConnectOptions without_trust = to;
+  without_trust.ca = "";
+  EXPECT_FALSE(Connection::create(without_trust));
+  ConnectOptions other_name = to;
+  other_name.servers = "tls://127.0.0.1" + server.url().substr(server.url().rfind(':'));
+  EXPECT_FALSE(Connection::create(other_name));
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ std::string Hosts::row(const HostSeen& host, nanoseconds age) const {
   if (!p.predicates.empty()) asked += " " + printable(p.predicates);
   return fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", p.host, duration_text(age),
                      p.events, p.waiting, p.lost, asked,
-                     silent ? "silent since " + duration_text(age) : printable(p.state));
+                     silent ? "silent for " + duration_text(age) : printable(p.state));
 }
 
 Result<int> Hosts::execute() {

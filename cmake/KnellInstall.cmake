@@ -21,6 +21,17 @@ install(TARGETS knelld RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT pr
 # knelld.toml, which lists the defaults, is installed as an example.
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/knelld.socket
         DESTINATION lib/systemd/system COMPONENT programs)
+if(KNELL_FLEET)
+  list(APPEND programs knell-fleet)
+  install(TARGETS knell-fleet COMPONENT fleet)
+  install(CODE "
+    set(KNELL_FLEET \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/knell-fleet)
+    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/knell-fleet.service.in
+                   ${CMAKE_BINARY_DIR}/package/knell-fleet.service @ONLY)"
+          COMPONENT fleet)
+  install(FILES ${CMAKE_BINARY_DIR}/package/knell-fleet.service DESTINATION lib/systemd/system
+          COMPONENT fleet)
+endif()
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.sysusers DESTINATION lib/sysusers.d
         RENAME knell.conf COMPONENT programs)
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/knell.tmpfiles DESTINATION lib/tmpfiles.d
@@ -92,6 +103,9 @@ endif()
 if(NOT TARGET knell-export)
   list(FILTER pages EXCLUDE REGEX "/knell-export\\.")
 endif()
+if(NOT KNELL_FLEET)
+  list(FILTER pages EXCLUDE REGEX "/knell-fleet\\.")
+endif()
 set(made)
 if(KNELL_SCDOC)
   foreach(page ${pages})
@@ -110,6 +124,8 @@ if(KNELL_SCDOC)
       set(component compat)
     elseif(name STREQUAL "knell-export.1")
       set(component export)
+    elseif(name STREQUAL "knell-fleet.1")
+      set(component fleet)
     endif()
     install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
             COMPONENT ${component})

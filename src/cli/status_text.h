@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/json_value.h"
+#include "base/json_value.h"
 #include "cli/screen.h"
 
 namespace knell::cli {

@@ -8,7 +8,7 @@
 #include <array>
 #include <csignal>
 
-#include "cli/json_value.h"
+#include "base/json_value.h"
 #include "cli/timeline/history_for_test.h"
 #include "cli/timeline/protobuf_writer.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace knell::cli {
+namespace knell {
 
 // A value of a parsed JSON text. A missing member, or a value of another kind than asked for, reads
 // as null, empty or 0, since another version of the daemon may send other members.
@@ -38,4 +38,4 @@ class JsonValue {
 // nullopt: `text` is not a JSON object, or is nested more than 16 deep.
 std::optional<JsonValue> parse_json_object(const std::string& text);
 
-}  // namespace knell::cli
+}  // namespace knell

@@ -13,9 +13,9 @@
 
 #include <charconv>
 
-#include "cli/json_value.h"
+#include "base/json_value.h"
 
-namespace knell::cli {
+namespace knell {
 
 const JsonValue& JsonValue::operator[](std::string_view key) const {
   static const JsonValue nothing;
@@ -118,4 +118,4 @@ std::optional<JsonValue> parse_json_object(const std::string& text) {
   return root;
 }
 
-}  // namespace knell::cli
+}  // namespace knell

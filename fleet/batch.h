@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace knell::fleet {
+
+// Consecutive events of one subject: one message. It is made once and never changes: a message that
+// is sent again has the same id and the same bytes, so the server can drop the repeat.
+struct EventBatch {
+  std::string subject;
+  uint64_t first = 0, last = 0;  // seq of the first and the last event
+  uint32_t count = 0;            // of events
+  uint64_t lost = 0;             // sum of the counts of its lost events
+  std::string payload;           // one JSON object a line
+};
+
+// The id of the message of a batch: "<journal_id>:<first>-<last>".
+std::string message_id(std::string_view journal_id, const EventBatch& batch);
+
+struct BatchLimits {
+  uint32_t events = 64;
+  size_t bytes = size_t{16} << 10;  // a message is larger only if its one event is
+  std::chrono::nanoseconds age = std::chrono::milliseconds(50);
+};
+
+// Makes batches of a stream of events. A batch ends when the subject changes (so the order of a
+// host's events is the order of its messages), at a limit, or when it is old. Not thread-safe.
+class BatchCutter {
+ public:
+  explicit BatchCutter(std::string host, BatchLimits limits = {})
+      : host_(std::move(host)), limits_(limits) {}
+
+  // Adds one event; `seq` must rise. Appends the batches that end with this call to `out`.
+  void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<EventBatch>& out);
+  // Ends the open batch if it is old at `now_ns`.
+  void end_old(uint64_t now_ns, std::vector<EventBatch>& out);
+  void end(std::vector<EventBatch>& out);
+  // When end_old() will end the open batch, CLOCK_MONOTONIC ns; nullopt: no batch is open.
+  std::optional<uint64_t> due_ns() const;
+
+ private:
+  std::string host_;
+  BatchLimits limits_;
+  EventBatch open_;
+  uint64_t opened_ns_ = 0;
+};
+
+}  // namespace knell::fleet

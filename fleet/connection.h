@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+// Of libnats, which only connection.cc, stream_reader.cc and streams.cc include.
+struct __natsConnection;
+struct __jsCtx;
+
+namespace knell::fleet {
+
+struct ConnectOptions {
+  std::string servers;          // URLs with commas between them
+  std::string name;             // shown by the server's monitoring
+  std::string credentials;      // a file with a JWT and a seed
+  std::string nkey, nkey_seed;  // a public key, and the file of its seed
+  std::string ca, cert, key;    // PEM files; `ca` turns TLS on
+  std::string inbox;            // prefix of the subjects of replies; "" _INBOX
+  // true: create() succeeds without a server, and the connection is retried for ever.
+  bool retry = false;
+};
+
+// A message that was received.
+struct Message {
+  std::string subject, data;
+  uint64_t seq = 0;     // in its stream; 0: not of a stream
+  int64_t time_ns = 0;  // when the stream stored it, CLOCK_REALTIME of the server
+};
+
+// The result of publishing a message to a stream.
+struct Published {
+  enum class Outcome {
+    kStored,
+    kRepeat,    // the stream has a message with this id
+    kTimeout,   // not known: it may have been stored
+    kTooLarge,  // for this server
+    kRefused,   // the credentials do not permit the subject
+    kFull,      // the stream is at its limits and discards new messages
+    kNoStream,  // no stream has this subject
+    kFailed
+  };
+  Outcome outcome = Outcome::kFailed;
+  uint64_t seq = 0;  // kStored, kRepeat: in the stream
+  std::string text;  // of the failure
+};
+
+// A connection to NATS, which reconnects by itself, with random delays. libnats runs its own
+// threads; this object is for one thread, and wake_fd() becomes readable when it has news.
+class Connection {
+ public:
+  // Errors: EINVAL: an invalid URL or file; ECONNREFUSED: no server (not with `retry`); EACCES: the
+  // server refuses the credentials.
+  static Result<std::unique_ptr<Connection>> create(const ConnectOptions& options);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  // POLLIN: messages(), refusal(), connected() or connects() may have changed; call clear_wake().
+  int wake_fd() const;
+  void clear_wake();
+
+  bool connected() const;
+  uint64_t connects() const;  // how often it was established
+  // How often a consumer may have ended: connects(), and heartbeats that a consumer missed.
+  uint64_t interruptions() const;
+  std::string server_id() const;  // random for each start of a server
+  size_t most_payload() const;    // bytes
+  // What the server refused since the last call: the text of its error. "" nothing.
+  std::string refusal();
+
+  // Receives the messages of a subject by messages(), also after a reconnect.
+  Result<void> subscribe(const std::string& subject);
+  // Those received since the last call, oldest first. At most 256 are kept, the newest.
+  std::vector<Message> messages();
+
+  // Publishes without an acknowledgement.
+  Result<void> publish(const std::string& subject, std::string_view data);
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  Published publish(const std::string& subject, const std::string& id, const Headers& headers,
+                    std::string_view data, std::chrono::milliseconds timeout);
+  // The last message of a stream with this subject; nullopt: there is none. Errors: ENOENT: no such
+  // stream; ETIMEDOUT.
+  Result<std::optional<Message>> last_message(const std::string& stream,
+                                              const std::string& subject);
+  // Stores a message as the last with its subject, if the last one has this number (0: there is
+  // none). Returns the new number; nullopt: another one was stored meanwhile.
+  Result<std::optional<uint64_t>> replace_last(const std::string& subject, uint64_t last,
+                                               std::string_view data);
+  // Waits until the server has received everything published.
+  Result<void> flush(std::chrono::milliseconds timeout);
+
+  __natsConnection* nats() const;
+  __jsCtx* jetstream() const;
+
+ private:
+  struct State;  // what the threads of libnats touch
+  explicit Connection(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace knell::fleet

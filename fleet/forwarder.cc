@@ -1,0 +1,324 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/forwarder.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <knell/knell.hpp>
+
+#include "base/boot_id.h"
+#include "fleet/subject.h"
+
+// One step, in this order: what the connection reports (a reconnect, a changed interest), what the
+// stream has, what waits to be sent, what is safe, presence.
+//
+// The interest arrives as a message when a reader changes it. It is also read from its bucket after
+// each connect and every few minutes, since a message may be missed.
+namespace knell::fleet {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint64_t kInterestInterval = 300 * kSecond;
+constexpr uint64_t kInterestRetry = 5 * kSecond;
+constexpr uint64_t kStreamRetry = kSecond;
+constexpr uint64_t kFirstDelay = kSecond / 4, kMostDelay = 30 * kSecond;
+constexpr milliseconds kPublishTimeout(2000);
+constexpr size_t kEventsARead = 256;
+constexpr int kReadsAStep = 8;
+constexpr uint64_t kMostSending = kSecond / 10;  // in one step
+constexpr double kBurstSeconds = 10;
+
+std::string random_name() {
+  uint64_t bits = 0;
+  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) < 0) bits = system_clock().boottime_ns();
+  return fmt::format("{:016x}", bits);
+}
+
+std::string machine_id() {
+  char id[33] = "";
+  if (FILE* file = ::fopen("/etc/machine-id", "re")) {
+    if (::fread(id, 1, 32, file) != 32) id[0] = '\0';
+    ::fclose(file);
+  }
+  return id;
+}
+
+std::string predicates_text(const Wanted& wanted) {
+  std::string out;
+  for (const auto& [key, values] : wanted.predicates)
+    for (const std::string& value : values)
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
+  return out.substr(0, 512);
+}
+
+}  // namespace
+
+Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& connection,
+                     Clock& clock, std::function<void(const std::string&)> log)
+    : options_(std::move(options)),
+      stream_(stream),
+      connection_(connection),
+      clock_(clock),
+      log_(std::move(log)),
+      cutter_(options_.host, options_.batch),
+      outbox_(options_.outbox),
+      tokens_(options_.events_per_second * kBurstSeconds),
+      tokens_ns_(clock.monotonic_ns()) {
+  presence_.host = options_.host;
+  presence_.instance = random_name();
+  presence_.machine_id = machine_id();
+  presence_.boot_id = boot_id();
+  presence_.version = version();
+  presence_.state = "ok";
+  presence_.journal_id = stream.journal_id();
+  presence_.interval_ms = options_.heartbeat.count();
+}
+
+Result<void> Forwarder::start() {
+  KNELL_TRY(connection_.subscribe(kControlSubject));
+  return connection_.subscribe(presence_subject(options_.host));
+}
+
+uint64_t Forwarder::presence_interval_ns() const {
+  return static_cast<uint64_t>(std::chrono::nanoseconds(options_.heartbeat).count());
+}
+
+void Forwarder::set_state(const std::string& state) {
+  if (state == presence_.state) return;
+  presence_.state = state;
+  log_(state == "ok" ? "all is well again" : state);
+  presence_due_ns_ = 0;
+}
+
+void Forwarder::note_connection() {
+  connection_.clear_wake();
+  if (std::string refused = connection_.refusal(); !refused.empty() && refused != refusal_) {
+    refusal_ = std::move(refused);
+    log_("the server refuses: " + refusal_);
+  }
+  const uint64_t connects = connection_.connects();
+  if (connects == connects_ || !connection_.connected()) return;
+  connects_ = connects;
+  const std::string server = connection_.server_id();
+  // Another process of the server may have less than the one before: what it had not written.
+  if (!server_id_.empty() && server != server_id_) outbox_.resend();
+  server_id_ = server;
+  interest_due_ns_ = presence_due_ns_ = send_due_ns_ = 0;
+}
+
+void Forwarder::note_messages() {
+  for (const Message& message : connection_.messages()) {
+    if (message.subject == kControlSubject) {
+      if (auto interest = parse_interest(message.data))
+        set_interest(*std::move(interest));
+      else
+        log_(interest.error().message());
+    } else if (const auto other = parse_presence(message.data);
+               other && other->instance != presence_.instance) {
+      const bool same_boot = other->boot_id == presence_.boot_id;
+      const bool same_machine = other->machine_id == presence_.machine_id;
+      name_until_ns_ = now() + 3 * presence_interval_ns();
+      name_state_ = fmt::format(
+          "another forwarder calls itself {} too ({}): give each a name of its own with --host",
+          options_.host,
+          same_boot      ? "on this machine"
+          : same_machine ? "with the same machine-id, as a cloned machine has"
+                         : "on another machine");
+    }
+  }
+}
+
+void Forwarder::set_interest(FleetInterest interest) {
+  if (interest.revision < interest_.revision) return;
+  interest_ = std::move(interest);
+  apply_due_ns_ = 0;
+  apply_interest();
+}
+
+void Forwarder::read_interest() {
+  if (now() < interest_due_ns_ || !connection_.connected()) return;
+  const auto stored = connection_.last_message(kInterestStream, kInterestSubject);
+  interest_due_ns_ = now() + (stored ? kInterestInterval : kInterestRetry);
+  if (!stored) return log_(stored.error().message());
+  if (!stored->has_value()) return;
+  auto interest = parse_interest((*stored)->data);
+  if (!interest) return log_(interest.error().message());
+  // The bucket may have been made anew, with revisions from 1 on.
+  interest->revision = (*stored)->seq;
+  interest_.revision = 0;
+  set_interest(*std::move(interest));
+}
+
+void Forwarder::apply_interest() {
+  std::vector<RefusedSelector> refused;
+  const Wanted wanted = wanted_of(interest_, options_.host, now_ms(), options_.allowed, &refused);
+  for (const RefusedSelector& each : refused)
+    if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
+      log_(fmt::format("ignores what {} asks for: {}", printable(each.owner), each.reason));
+  refused_ = std::move(refused);
+  if ((wanted == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
+  if (const auto set = stream_.set_wanted(wanted); !set) {
+    stream_failed_ = true;
+    stream_state_ = set.error().message();
+    apply_due_ns_ = now() + kStreamRetry;
+    return;
+  }
+  stream_failed_ = false;
+  stream_state_ = "ok";
+  applied_ = wanted;
+  presence_.asked = wanted.events == 0 ? "" : events_text(wanted.events);
+  presence_.predicates = predicates_text(wanted);
+  presence_due_ns_ = 0;
+}
+
+void Forwarder::read_events() {
+  more_events_ = false;
+  for (int reads = 0; reads < kReadsAStep; ++reads) {
+    if (!outbox_.has_room()) return;
+    const auto events = stream_.read(kEventsARead);
+    if (!events) {
+      stream_failed_ = true;
+      stream_state_ = events.error().message();
+      apply_due_ns_ = now() + kStreamRetry;
+      break;
+    }
+    if (events->empty()) break;
+    for (const knell_event* event : *events) {
+      if (event->type == KNELL_EVENT_LOST) presence_.lost += event->lost_count;
+      cutter_.add(*event, event->seq, now(), ended_);
+    }
+    more_events_ = reads + 1 == kReadsAStep;
+  }
+  cutter_.end_old(now(), ended_);
+  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
+  ended_.clear();
+}
+
+uint64_t Forwarder::events_allowed() {
+  if (options_.events_per_second == 0) return UINT32_MAX;
+  const double rate = options_.events_per_second;
+  const uint64_t at = now();
+  tokens_ = std::min(rate * kBurstSeconds,
+                     tokens_ + rate * static_cast<double>(at - tokens_ns_) / double{kSecond});
+  tokens_ns_ = at;
+  return static_cast<uint64_t>(tokens_);
+}
+
+void Forwarder::retry_later(const std::string& state) {
+  send_state_ = state;
+  delay_ns_ = std::clamp(delay_ns_ * 2, kFirstDelay, kMostDelay);
+  send_due_ns_ = now() + delay_ns_;
+}
+
+void Forwarder::send_one(const EventBatch& batch) {
+  using Outcome = Published::Outcome;
+  Connection::Headers headers{{"Knell-Host", options_.host},
+                              {"Knell-Count", std::to_string(batch.count)}};
+  if (batch.lost != 0) headers.emplace_back("Knell-Lost", std::to_string(batch.lost));
+  const Published done = connection_.publish(batch.subject, message_id(stream_.journal_id(), batch),
+                                             headers, batch.payload, kPublishTimeout);
+  switch (done.outcome) {
+    case Outcome::kStored:
+    case Outcome::kRepeat:
+      presence_.events += batch.count;
+      tokens_ -= batch.count;
+      send_state_ = "ok";
+      delay_ns_ = 0;
+      outbox_.stored(done.seq, done.outcome == Outcome::kRepeat, now());
+      return;
+    case Outcome::kTooLarge:
+      presence_.lost += batch.count;
+      log_(fmt::format("lost {} events: a message of {} bytes is too large for the server",
+                       batch.count, batch.payload.size()));
+      outbox_.drop();
+      return;
+    case Outcome::kRefused:
+      return retry_later("the server refuses events of this host: " + done.text);
+    case Outcome::kFull:
+      return retry_later("the stream of events is full: " + done.text);
+    case Outcome::kNoStream:
+      return retry_later("the server has no stream of events: run knell fleet init");
+    case Outcome::kTimeout:
+    case Outcome::kFailed:
+      return retry_later("the server does not answer: " + done.text);
+  }
+}
+
+void Forwarder::send() {
+  const uint64_t until = now() + kMostSending;
+  while (const EventBatch* batch = outbox_.next()) {
+    if (!connection_.connected() || now() < send_due_ns_ || now() >= until) return;
+    // More than a burst is never needed for one batch.
+    if (events_allowed() < std::min<uint64_t>(batch->count, options_.events_per_second)) return;
+    send_one(*batch);
+    note_connection();
+  }
+}
+
+void Forwarder::send_presence() {
+  presence_.sent = outbox_.sent();
+  presence_.acked = outbox_.acked();
+  presence_.waiting = outbox_.waiting();
+  set_state(stream_state_ != "ok"    ? stream_state_
+            : send_state_ != "ok"    ? send_state_
+            : now() < name_until_ns_ ? name_state_
+                                     : "ok");
+  if (now() < presence_due_ns_ || !connection_.connected()) return;
+  presence_.time_ms = now_ms();
+  presence_due_ns_ = now() + presence_interval_ns();
+  if (const auto sent =
+          connection_.publish(presence_subject(options_.host), presence_json(presence_));
+      !sent)
+    log_(sent.error().message());
+}
+
+void Forwarder::step() {
+  note_connection();
+  note_messages();
+  read_interest();
+  apply_interest();
+  read_events();
+  send();
+  if (outbox_.release(now())) {
+    if (const auto acked = stream_.ack(outbox_.acked()); !acked) log_(acked.error().message());
+  }
+  send_presence();
+}
+
+milliseconds Forwarder::timeout() const {
+  const uint64_t at = now();
+  uint64_t due = presence_due_ns_;
+  if (more_events_) due = at;
+  due = std::min(due, interest_due_ns_);
+  if (stream_failed_) due = std::min(due, apply_due_ns_);
+  if (const auto batch = cutter_.due_ns()) due = std::min(due, *batch);
+  if (outbox_.next() != nullptr) {
+    // With no events left to send the rate, a tenth of a second is worth a few messages.
+    const bool paced = options_.events_per_second != 0 && tokens_ < outbox_.next()->count;
+    due = std::min(due, std::max(send_due_ns_, paced ? at + kSecond / 10 : at));
+  }
+  if (!connection_.connected()) due = std::max(due, at + kSecond);
+  if (const auto expiry = next_expiry_ms(interest_, now_ms()))
+    due = std::min(due, at + static_cast<uint64_t>(*expiry - now_ms()) * 1'000'000);
+  const uint64_t wait = due > at ? due - at : 0;
+  return milliseconds((wait + 999'999) / 1'000'000);
+}
+
+void Forwarder::finish(milliseconds limit) {
+  cutter_.end(ended_);
+  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
+  ended_.clear();
+  const uint64_t until = now() + static_cast<uint64_t>(std::chrono::nanoseconds(limit).count());
+  while (outbox_.next() != nullptr && connection_.connected() && now() < until &&
+         now() >= send_due_ns_) {
+    send_one(*outbox_.next());
+  }
+  (void)connection_.flush(limit);
+}
+
+}  // namespace knell::fleet

@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "fleet/batch.h"
+#include "fleet/connection.h"
+#include "fleet/event_stream.h"
+#include "fleet/interest.h"
+#include "fleet/outbox.h"
+#include "fleet/presence.h"
+
+namespace knell::fleet {
+
+struct ForwarderOptions {
+  std::string host;
+  uint32_t allowed = 0;  // the mask of what this host may send
+  Outbox::Limits outbox;
+  BatchLimits batch;
+  // Of events sent, so that hosts that return after an outage do not flood the server; 0: no limit.
+  // What was not used in the last ten seconds may be sent at once.
+  uint32_t events_per_second = 2000;
+  std::chrono::milliseconds heartbeat = std::chrono::seconds(30);
+};
+
+// Sends the events that the fleet asks for from one host to the server. One thread calls step()
+// whenever a descriptor of the stream or of the connection is readable, or after timeout(). At most
+// one message is not yet acknowledged, so the order of the messages is the order of the events,
+// also when the server is replaced meanwhile. step() waits for nothing else. Losing the server is
+// no error: it keeps what fits in the outbox, and reads no more.
+class Forwarder {
+ public:
+  Forwarder(ForwarderOptions options, EventStream& stream, Connection& connection, Clock& clock,
+            std::function<void(const std::string&)> log);
+
+  // Subscribes to the interest of the fleet. Call once, first.
+  Result<void> start();
+  void step();
+  // How long step() has nothing to do unless a descriptor is readable.
+  std::chrono::milliseconds timeout() const;
+  // false: do not poll the stream, whose events have no room here.
+  bool reads_events() const { return outbox_.has_room(); }
+  // Ends the open batch, and sends what waits, for this time at most.
+  void finish(std::chrono::milliseconds limit);
+
+  const Presence& presence() const { return presence_; }
+  const Outbox& outbox() const { return outbox_; }
+
+ private:
+  uint64_t now() const { return clock_.monotonic_ns(); }
+  int64_t now_ms() const { return clock_.realtime_ns() / 1'000'000; }
+  void note_connection();
+  void note_messages();
+  void set_interest(FleetInterest interest);
+  void read_interest();
+  void apply_interest();
+  void read_events();
+  void send();
+  void send_one(const EventBatch& batch);
+  void retry_later(const std::string& state);
+  uint64_t events_allowed();
+  void send_presence();
+  uint64_t presence_interval_ns() const;
+  void set_state(const std::string& state);
+
+  ForwarderOptions options_;
+  EventStream& stream_;
+  Connection& connection_;
+  Clock& clock_;
+  std::function<void(const std::string&)> log_;
+
+  BatchCutter cutter_;
+  Outbox outbox_;
+  Presence presence_;
+  FleetInterest interest_;
+  Wanted applied_;
+  std::vector<RefusedSelector> refused_;
+  std::vector<EventBatch> ended_;
+
+  uint64_t connects_ = 0;
+  std::string server_id_;
+  std::string stream_state_ = "ok", send_state_ = "ok", name_state_;
+  uint64_t name_until_ns_ = 0;    // name_state_ counts until then
+  std::string refusal_;           // the last that was logged
+  bool more_events_ = false;      // the stream has events that were not read for want of room
+  uint64_t interest_due_ns_ = 0;  // when to read the interest
+  uint64_t apply_due_ns_ = 0;     // when to try again to open the stream
+  bool stream_failed_ = false;
+  uint64_t send_due_ns_ = 0;  // not before
+  uint64_t delay_ns_ = 0;     // of the next retry
+  uint64_t presence_due_ns_ = 0;
+  double tokens_ = 0;  // events that may be sent
+  uint64_t tokens_ns_ = 0;
+};
+
+}  // namespace knell::fleet

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+// `knell-fleet hosts`: who is there, and who is silent.
+#include "fleet/hosts.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <knell/knell.hpp>
+
+#include "base/clock.h"
+#include "base/duration.h"
+#include "fleet/command.h"
+#include "fleet/stream_reader.h"
+#include "fleet/subject.h"
+
+namespace knell::fleet {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr milliseconds kPatience(5000);
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
+
+class Hosts final : public Command {
+ public:
+  std::string_view name() const override { return "hosts"; }
+  std::string_view summary() const override {
+    return "shows the hosts of the fleet: who is there, what they send, and what is wrong";
+  }
+  std::string_view notes() const override {
+    return "A host is silent when it missed two and a half heartbeats. UNSENT are the messages "
+           "that\n"
+           "wait at the host; LOST are the events that it lost.\n"
+           "\n"
+           "Exit status: 0 shown; 1 failed; 2 wrong usage.\n"
+           "\n"
+           "Examples:\n"
+           "  knell-fleet hosts\n"
+           "  knell-fleet hosts -H 'db*' -o json\n";
+  }
+  void add_options(CommandLine& line) override {
+    server_.add(line);
+    line.add_value("-H,--host", glob_, "GLOB", "these hosts only");
+    line.add_value("-o,--output", output_, "FORMAT", "table or json; default table");
+  }
+  Result<void> check() override {
+    KNELL_TRY(server_.check());
+    if (!output_.empty() && output_ != "table" && output_ != "json")
+      return say(EINVAL, fmt::format("-o takes table or json, not '{}'", printable(output_)));
+    return {};
+  }
+  Result<int> execute() override;
+
+ private:
+  std::string row(const HostSeen& host, nanoseconds age) const;
+
+  ServerOptions server_;
+  std::string glob_, output_;
+};
+
+std::string Hosts::row(const HostSeen& host, nanoseconds age) const {
+  const Presence& p = host.presence;
+  const bool silent = is_silent(p, std::chrono::duration_cast<milliseconds>(age));
+  if (output_ == "json") {
+    std::string line = presence_json(p);
+    line.pop_back();
+    return line + fmt::format(R"(,"age_ns":{},"silent":{}}})", age.count(), silent) + '\n';
+  }
+  std::string asked = or_dash(p.asked);
+  if (!p.predicates.empty()) asked += " " + printable(p.predicates);
+  return fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", p.host, duration_text(age),
+                     p.events, p.waiting, p.lost, asked,
+                     silent ? "silent for " + duration_text(age) : printable(p.state));
+}
+
+Result<int> Hosts::execute() {
+  KNELL_ASSIGN(const auto connection, Connection::create(server_.get()));
+  KNELL_ASSIGN(const auto hosts, read_hosts(*connection));
+  std::string out;
+  if (output_ != "json")
+    out = fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", "HOST", "SEEN", "EVENTS",
+                      "UNSENT", "LOST", "ASKED", "STATE");
+  for (const auto& [name, host] : hosts) {
+    if (!glob_.empty() && !host_matches(glob_, name)) continue;
+    out +=
+        row(host, nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0)));
+  }
+  if (::write(STDOUT_FILENO, out.data(), out.size()) < 0) return errno_error("write the output");
+  return kDone;
+}
+
+}  // namespace
+
+Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection) {
+  KNELL_ASSIGN(const auto reader, StreamReader::create(connection, kHostStream, kHostSubjects,
+                                                       StreamReader::From::kOldest));
+  std::map<std::string, HostSeen> hosts;
+  while (!reader->at_end()) {
+    const auto message = reader->next(kPatience);
+    if (!message) return say(ETIMEDOUT, "the server does not send the presence of the hosts");
+    // A host can publish only under its own name; what it says in the message is not trusted.
+    const auto presence = parse_presence(message->data);
+    if (presence && presence_subject(presence->host) == message->subject)
+      hosts[presence->host] = {*presence, message->time_ns};
+  }
+  return hosts;
+}
+
+std::unique_ptr<Command> make_hosts() { return std::make_unique<Hosts>(); }
+
+}  // namespace knell::fleet

@@ -1,0 +1,175 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/interest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <knell/knell.hpp>
+
+#include "base/json_value.h"
+#include "fleet/subject.h"
+
+namespace knell::fleet {
+namespace {
+
+constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+
+Result<Selector> parse_selector(const JsonValue& value) {
+  const auto invalid = [](std::string_view what) {
+    return say(EINVAL, fmt::format("invalid interest: {}", what));
+  };
+  Selector selector;
+  selector.owner = value["owner"].text();
+  selector.hosts = value["hosts"].text();
+  selector.expires_ms =
+      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
+  if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
+    return invalid("a selector without an owner");
+  if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)
+    return invalid("a selector without a glob of hosts");
+  std::error_code error;
+  const std::string events = value["events"].text();
+  if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector without events");
+  selector.events = events_parse(events, error);
+  if (error) return invalid(explain());
+  size_t values = 0;
+  for (const JsonValue* pair : value["match"].items()) {
+    const std::string key = (*pair)["key"].text();
+    const std::string text = (*pair)["value"].text();
+    if (++values > kMostPredicates) return invalid("a selector with too many predicates");
+    if (key.size() > kMostTextBytes || text.size() > kMostTextBytes)
+      return invalid("a predicate that is too long");
+    selector.predicates[key].push_back(text);
+  }
+  return selector;
+}
+
+// Joins the values of one key: `*into` passes what it passed before, and what `other` passes.
+// False: no set of values does, and the key must go.
+bool join_values(const std::string& key, std::vector<std::string>& into,
+                 const std::vector<std::string>& other) {
+  if (into == other) return true;
+  const auto excludes = [](const std::string& value) { return value.find('!') != value.npos; };
+  // `!value` excludes from all alternatives of its key, also from those of the other selector; and
+  // the bounds longer and shorter have one value.
+  if (key == "longer" || key == "shorter" || std::ranges::any_of(into, excludes) ||
+      std::ranges::any_of(other, excludes))
+    return false;
+  for (const std::string& value : other)
+    if (std::ranges::find(into, value) == into.end()) into.push_back(value);
+  return true;
+}
+
+void join(Wanted& wanted, const Selector& selector, bool first) {
+  wanted.events |= selector.events;
+  if (first) {
+    wanted.predicates = selector.predicates;
+    return;
+  }
+  for (auto at = wanted.predicates.begin(); at != wanted.predicates.end();) {
+    const auto found = selector.predicates.find(at->first);
+    const bool kept =
+        found != selector.predicates.end() && join_values(at->first, at->second, found->second);
+    at = kept ? std::next(at) : wanted.predicates.erase(at);
+  }
+}
+
+Result<void> check(const Selector& selector) {
+  for (const auto& [key, values] : selector.predicates)
+    for (const std::string& value : values) KNELL_TRY(check_predicate(key, value));
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_predicate(const std::string& key, const std::string& value) {
+  if (key == "pid" || key == "under")
+    return say(EINVAL, fmt::format("{} names a process of one machine", key));
+  if (key == "user") return say(EINVAL, "the names of users differ between machines: use uid");
+  if (check_match(key, value)) return say(EINVAL, explain());
+  return {};
+}
+
+std::string interest_json(const FleetInterest& interest) {
+  std::string out = fmt::format(R"({{"revision":{},"selectors":[)", interest.revision);
+  for (const Selector& selector : interest.selectors) {
+    if (out.back() != '[') out += ',';
+    out += fmt::format(R"({{"owner":{},"hosts":{},"events":{},"expires_ms":{},"match":[)",
+                       json_string(selector.owner), json_string(selector.hosts),
+                       json_string(events_text(selector.events)), selector.expires_ms);
+    for (const auto& [key, values] : selector.predicates)
+      for (const std::string& value : values) {
+        if (out.back() != '[') out += ',';
+        out += fmt::format(R"({{"key":{},"value":{}}})", json_string(key), json_string(value));
+      }
+    out += "]}";
+  }
+  return out + "]}";
+}
+
+Result<FleetInterest> parse_interest(const std::string& text) {
+  const auto root = text.size() <= kMostInterestBytes ? parse_json_object(text) : std::nullopt;
+  if (!root) return say(EINVAL, "invalid interest: not an object of JSON, or too long");
+  FleetInterest interest;
+  interest.revision = (*root)["revision"].count();
+  for (const JsonValue* value : (*root)["selectors"].items()) {
+    if (interest.selectors.size() == kMostSelectors)
+      return say(EINVAL, "invalid interest: too many selectors");
+    KNELL_ASSIGN(auto selector, parse_selector(*value));
+    interest.selectors.push_back(std::move(selector));
+  }
+  return interest;
+}
+
+Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms) {
+  remove_selector(interest, selector.owner, now_ms);
+  if (interest.selectors.size() == kMostSelectors)
+    return say(E2BIG, fmt::format("{} readers ask for events of this fleet, the most there can be",
+                                  kMostSelectors));
+  interest.selectors.push_back(std::move(selector));
+  return {};
+}
+
+void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms) {
+  std::erase_if(interest.selectors, [&](const Selector& selector) {
+    return selector.owner == owner || selector.expires_ms <= now_ms;
+  });
+}
+
+uint32_t permitted(uint32_t events, uint32_t allowed) {
+  uint32_t out = events & allowed & ~kExits;
+  if ((events & allowed & KNELL_EVENT_EXIT) != 0)
+    out |= KNELL_EVENT_EXIT;
+  else if ((events & kExits) != 0 && (allowed & kExits) != 0)
+    out |= KNELL_EVENT_NONZERO_EXIT;
+  return out;
+}
+
+Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
+                 uint32_t allowed, std::vector<RefusedSelector>* refused) {
+  Wanted wanted;
+  bool first = true;
+  for (const Selector& selector : interest.selectors) {
+    if (selector.expires_ms <= now_ms || !host_matches(selector.hosts, host)) continue;
+    if (const auto checked = check(selector); !checked) {
+      if (refused) refused->push_back({selector.owner, checked.error().message()});
+      continue;
+    }
+    join(wanted, selector, first);
+    first = false;
+  }
+  wanted.events = permitted(wanted.events, allowed);
+  if (wanted.events == 0) wanted.predicates.clear();
+  return wanted;
+}
+
+std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now_ms) {
+  std::optional<int64_t> next;
+  for (const Selector& selector : interest.selectors)
+    if (selector.expires_ms > now_ms)
+      next = std::min(next.value_or(INT64_MAX), selector.expires_ms);
+  return next;
+}
+
+}  // namespace knell::fleet

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "base/json_value.h"
+
+namespace knell::fleet {
+
+// An event that was read from JSON as knell_event_json() writes it. Owns its texts; bytes that are
+// not UTF-8 stay escaped. last_signal is not read: no predicate and no column has it.
+class JsonEvent {
+ public:
+  // nullopt: it has no type that this version knows.
+  static std::optional<JsonEvent> parse(const JsonValue& value);
+  const knell_event& get() const { return event_; }
+
+ private:
+  JsonEvent() = default;
+  knell_string text(const JsonValue& value);
+  void fill_killer(const JsonValue& killer);
+  void fill_lost(const JsonValue& value);
+
+  knell_event event_{};
+  std::deque<std::string> texts_;  // a deque never moves its elements; moving it keeps them
+};
+
+}  // namespace knell::fleet

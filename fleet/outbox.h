@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "fleet/batch.h"
+
+namespace knell::fleet {
+
+// The batches of a forwarder from when they are made until they are safe at the server:
+//
+//   push() -> waiting -- next() + stored() -> sent -- after `hold` -> acked (released)
+//                ^                              |
+//                +---------- resend() ----------+
+//
+// A server that acknowledges a message has it in the memory of its kernel, not on its disk: it
+// writes through after a minute or two. If the server's machine loses power, acknowledged messages
+// are gone. So a batch is kept until its acknowledgement is `hold` old; a sign that the server or
+// its stream went back makes all that are kept wait again, in order, with the same ids. Not
+// thread-safe.
+class Outbox {
+ public:
+  struct Limits {
+    size_t bytes = size_t{16} << 20;
+    std::chrono::nanoseconds hold = std::chrono::minutes(5);  // twice the server's flush interval
+  };
+  explicit Outbox(Limits limits) : limits_(limits) {}
+
+  // false: read no more events from the stream, which keeps or counts them. Batches that were sent
+  // count against the limit but do not fill it: the oldest are released before `hold` has passed.
+  bool has_room() const { return waiting_bytes_ < limits_.bytes; }
+  void push(EventBatch batch);
+
+  const EventBatch* next() const;  // the oldest that waits; null: none
+  // next() was acknowledged: it is message `stream_seq` of the server's stream. `repeat`: the
+  // server had it already. If `stream_seq` shows that the stream went back, calls resend().
+  void stored(uint64_t stream_seq, bool repeat, uint64_t now_ns);
+  // The server will never take next(), which is too large for it: removes it. Its events are lost.
+  void drop();
+  // The server may have lost messages: all batches that are kept wait again.
+  void resend();
+  // Releases the batches that are safe at `now_ns`. Returns whether acked() has changed.
+  bool release(uint64_t now_ns);
+
+  uint64_t sent() const { return sent_; }    // seq of the last event that was acknowledged
+  uint64_t acked() const { return acked_; }  // seq up to which nothing will be sent again
+  size_t waiting() const { return batches_.size() - next_; }
+  uint64_t released_early() const { return released_early_; }  // batches, because of the limit
+  uint64_t resends() const { return resends_; }  // calls of resend() that had anything to send
+
+ private:
+  struct Kept {
+    EventBatch batch;
+    uint64_t stored_ns = 0;
+  };
+  void release_front();
+
+  Limits limits_;
+  std::deque<Kept> batches_;  // oldest first; those before next_ were sent
+  size_t next_ = 0;
+  size_t bytes_ = 0, waiting_bytes_ = 0;
+  uint64_t sent_ = 0, acked_ = 0;
+  uint64_t stream_seq_ = 0;  // the highest since the last resend()
+  uint64_t released_early_ = 0, resends_ = 0;
+};
+
+}  // namespace knell::fleet

@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace knell::fleet {
+
+// What a forwarder says about itself, once every `interval_ms` and when something changes.
+struct Presence {
+  std::string host;
+  std::string instance;  // random, of this run of the forwarder: tells two of one name apart
+  std::string machine_id, boot_id;
+  std::string version;
+  std::string state;       // "ok", or in words what is wrong
+  std::string asked;       // names of the events that are asked for and sent; "" nothing
+  std::string predicates;  // "unit=cron ended=oom"; "" none
+  std::string journal_id;
+  uint64_t sent = 0, acked = 0;  // seq
+  uint64_t events = 0;           // sent by this run
+  uint64_t lost = 0;             // as counted by its lost events
+  uint64_t waiting = 0;          // batches that wait to be sent
+  int64_t time_ms = 0;           // CLOCK_REALTIME of the host
+  int64_t interval_ms = 30'000;
+
+  bool operator==(const Presence&) const = default;
+};
+
+std::string presence_json(const Presence& presence);
+// Errors: EINVAL.
+Result<Presence> parse_presence(const std::string& text);
+
+// Whether a host whose last message is `age` old is silent: it missed two and a half intervals.
+bool is_silent(const Presence& presence, std::chrono::milliseconds age);
+
+}  // namespace knell::fleet

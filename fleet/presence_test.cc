@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/presence.h"
+
+#include <gtest/gtest.h>
+
+namespace knell::fleet {
+namespace {
+
+TEST(FleetPresence, IsWrittenAndRead) {
+  const Presence presence{
+      "db1", "i", "m", "b", "0.2.0",           "a \"state\"", "nonzero-exit", "unit=cron", "j", 50,
+      40,    900, 12,  3,   1'795'402'321'412, 5000};
+  const auto read = parse_presence(presence_json(presence));
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(*read, presence);
+}
+
+TEST(FleetPresence, RefusesWhatIsInvalid) {
+  EXPECT_FALSE(parse_presence("{}"));
+  EXPECT_FALSE(parse_presence(R"({"host":"a.b","interval_ms":5})"));
+  EXPECT_FALSE(parse_presence(R"({"host":"a","interval_ms":0})"));
+  EXPECT_FALSE(parse_presence(std::string(20'000, ' ') + R"({"host":"a","interval_ms":5})"));
+  EXPECT_TRUE(parse_presence(R"({"host":"a","interval_ms":5})"));
+}
+
+TEST(FleetPresence, SilentAfterTwoAndAHalfIntervals) {
+  Presence presence;
+  presence.interval_ms = 1000;
+  EXPECT_FALSE(is_silent(presence, std::chrono::milliseconds(2500)));
+  EXPECT_TRUE(is_silent(presence, std::chrono::milliseconds(2501)));
+}
+
+}  // namespace
+}  // namespace knell::fleet

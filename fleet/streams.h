@@ -1,0 +1,25 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fleet/connection.h"
+
+namespace knell::fleet {
+
+struct StreamLimits {
+  std::chrono::nanoseconds age = std::chrono::hours(24 * 7);  // of events
+  int64_t bytes = int64_t{10} << 30;
+  int replicas = 1;
+  bool discard_new = false;  // a full stream refuses new events, instead of deleting the oldest
+};
+
+// Creates the streams and the bucket of a fleet, or changes those that exist. Returns a line about
+// each. Errors: EINVAL: the server refuses the limits; EACCES; ETIMEDOUT.
+Result<std::vector<std::string>> create_streams(Connection& connection, const StreamLimits& limits);
+
+}  // namespace knell::fleet

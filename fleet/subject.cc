@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/subject.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <knell/knell.hpp>
+
+namespace knell::fleet {
+namespace {
+
+bool is_host_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_';
+}
+
+}  // namespace
+
+Result<std::string> parse_host(std::string_view name) {
+  if (name.empty() || name.size() > kMostHostBytes || !std::ranges::all_of(name, is_host_byte))
+    return say(EINVAL, fmt::format("the name of a host has 1 to {} letters, digits, '-' and '_', "
+                                   "not '{}'",
+                                   kMostHostBytes, printable(name)));
+  return std::string(name);
+}
+
+std::string host_of_machine(std::string_view nodename) {
+  std::string host(nodename.substr(0, kMostHostBytes));
+  std::ranges::replace_if(host, [](char c) { return !is_host_byte(c); }, '_');
+  return host.empty() ? "host" : host;
+}
+
+std::string_view ended_token(const knell_event& event) {
+  if (event.type == KNELL_EVENT_LOST) return "lost";
+  if (event.type != KNELL_EVENT_EXIT) return "none";
+  if ((event.has & KNELL_HAS_STATUS) == 0) return "unknown";
+  if (WIFEXITED(event.wait_status)) return WEXITSTATUS(event.wait_status) == 0 ? "ok" : "nz";
+  if ((event.has & KNELL_HAS_KILLER) != 0 && event.killed_by.cause == KNELL_CAUSE_OOM) return "oom";
+  return WCOREDUMP(event.wait_status) ? "core" : "sig";
+}
+
+std::string event_subject(std::string_view host, const knell_event& event) {
+  return fmt::format("knell.ev.{}.{}.{}", host, type_name(event.type), ended_token(event));
+}
+
+std::string presence_subject(std::string_view host) { return fmt::format("knell.hb.{}", host); }
+
+std::string subjects_of_hosts(std::string_view host_glob) {
+  return parse_host(host_glob) ? fmt::format("knell.ev.{}.>", host_glob) : kEventSubjects;
+}
+
+bool host_matches(const std::string& glob, const std::string& host) {
+  return ::fnmatch(glob.c_str(), host.c_str(), 0) == 0;
+}
+
+}  // namespace knell::fleet

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <knell/knell.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace knell::fleet {
+
+// The names of a fleet's subjects, streams and buckets. A subject is tokens with dots between them;
+// readers select by token, so each token means one thing:
+//
+//   knell.ev.HOST.TYPE.ENDED   events: TYPE is the name of the type, ENDED how a process ended
+//   knell.hb.HOST              presence of a host, once every heartbeat interval
+//   knell.ctl.all              the interest of the fleet, whenever it changes
+constexpr const char* kEventStream = "KNELL_EVENTS";
+constexpr const char* kHostStream = "KNELL_HOSTS";
+constexpr const char* kEventSubjects = "knell.ev.>";
+constexpr const char* kHostSubjects = "knell.hb.*";
+constexpr const char* kControlSubject = "knell.ctl.all";
+// The bucket of the interest has one key; see interest.h.
+constexpr const char* kInterestBucket = "knell_interest";
+constexpr const char* kInterestKey = "_all";
+constexpr const char* kInterestStream = "KV_knell_interest";
+constexpr const char* kInterestSubject = "$KV.knell_interest._all";
+
+constexpr size_t kMostHostBytes = 64;  // picked: a DNS label has up to 63
+
+// Checks the name of a host that a person typed: letters, digits, `-` and `_`. Errors: EINVAL.
+Result<std::string> parse_host(std::string_view name);
+// The name of a machine as the name of a host: other characters become `_`, and what is too long is
+// cut. "host" if it is empty.
+std::string host_of_machine(std::string_view nodename);
+
+// "ok", "nz" (non-zero exit code), "sig", "core", "oom" or "unknown" for an exit, "lost" for a lost
+// event, "none" for other types.
+std::string_view ended_token(const knell_event& event);
+std::string event_subject(std::string_view host, const knell_event& event);
+std::string presence_subject(std::string_view host);
+// The subjects of the events of the hosts that match the glob: exact for a plain name; otherwise of
+// all hosts, since a token of a subject has no globs.
+std::string subjects_of_hosts(std::string_view host_glob);
+
+// Whether the name of a host matches the glob of fnmatch(3).
+bool host_matches(const std::string& glob, const std::string& host);
+
+}  // namespace knell::fleet

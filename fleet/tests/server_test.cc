@@ -1,0 +1,385 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+// The forwarder and its readers against a real nats-server.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <knell/knell.hpp>
+#include <numeric>
+#include <set>
+
+#include "base/clock.h"
+#include "base/json_value.h"
+#include "base/unique_fd.h"
+#include "fleet/event_for_test.h"
+#include "fleet/forwarder.h"
+#include "fleet/hosts.h"
+#include "fleet/interest_store.h"
+#include "fleet/repeats.h"
+#include "fleet/stream_reader.h"
+#include "fleet/streams.h"
+#include "fleet/subject.h"
+#include "fleet/tests/nats_server.h"
+#include "fleet/tests/simulated_host.h"
+
+namespace knell::fleet {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+std::unique_ptr<Connection> connect(const std::string& url) {
+  ConnectOptions to;
+  to.servers = url;
+  auto connection = Connection::create(to);
+  if (!connection) ADD_FAILURE() << connection.error().message();
+  return connection ? *std::move(connection) : nullptr;
+}
+
+int64_t now_ms() { return system_clock().realtime_ns() / 1'000'000; }
+
+Result<FleetInterest> ask(Connection& connection, const std::string& owner, uint32_t events,
+                          milliseconds lease = 1h, const std::string& hosts = "*") {
+  return change_interest(connection, [&](FleetInterest& interest) {
+    return put_selector(interest, {owner, hosts, events, {}, now_ms() + lease.count()}, now_ms());
+  });
+}
+
+// The pids of all events of the stream, in order, without repeats.
+std::vector<int> stored_pids(const std::string& url, size_t* messages = nullptr) {
+  std::vector<int> pids;
+  const auto connection = connect(url);
+  auto reader =
+      StreamReader::create(*connection, kEventStream, kEventSubjects, StreamReader::From::kOldest);
+  EXPECT_TRUE(reader) << reader.error().message();
+  Repeats repeats(1'000'000);
+  while (reader && !(*reader)->at_end()) {
+    const auto message = (*reader)->next(10s);
+    if (!message) continue;
+    if (messages != nullptr) ++*messages;
+    for (size_t at = 0; at < message->data.size();) {
+      const size_t end = message->data.find('\n', at);
+      const auto value = parse_json_object(message->data.substr(at, end - at));
+      at = end + 1;
+      if (value && repeats.is_new(event_key(*value)))
+        pids.push_back(static_cast<int>((*value)["pid"].count()));
+    }
+  }
+  return pids;
+}
+
+std::vector<int> numbers_to(int last) {
+  std::vector<int> numbers(static_cast<size_t>(last));
+  std::iota(numbers.begin(), numbers.end(), 1);
+  return numbers;
+}
+
+class FleetServer : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!NatsServer::installed()) GTEST_SKIP() << "nats-server is not installed";
+  }
+  static void init(const std::string& url, const StreamLimits& limits = {}) {
+    const auto connection = connect(url);
+    const auto created = create_streams(*connection, limits);
+    ASSERT_TRUE(created) << created.error().message();
+  }
+};
+
+TEST_F(FleetServer, NobodyAsksThenNothingIsSent) {
+  NatsServer server;
+  init(server.url());
+  Host host(server.url());
+  host.stream.produce(100);
+  const auto reader = connect(server.url());
+  // A presence says that the host has read the interest.
+  ASSERT_TRUE(host.run_until([&] { return read_hosts(*reader)->contains("h1"); }));
+  EXPECT_EQ(host.stream.wanted(), Wanted{});
+  ASSERT_TRUE(ask(*reader, "other", KNELL_EVENT_EXIT, 1h, "web*"));
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_NONZERO_EXIT));
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->presence().events == 100; }));
+  EXPECT_EQ(host.stream.wanted().events, uint32_t{KNELL_EVENT_NONZERO_EXIT});
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(100));
+}
+
+TEST_F(FleetServer, TheLeaseOfAReaderEnds) {
+  NatsServer server;
+  init(server.url());
+  Host host(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXEC, 2s));
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events == 0; }));
+}
+
+TEST_F(FleetServer, AHostThatStartsLaterReadsTheInterest) {
+  NatsServer server;
+  init(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXEC));
+  Host host(server.url());
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events == KNELL_EVENT_EXEC; }));
+}
+
+TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
+  NatsServer server;
+  init(server.url());
+  const auto a = connect(server.url()), b = connect(server.url());
+  bool between = false;
+  const auto changed = change_interest(*a, [&](FleetInterest& interest) {
+    // The other one is faster, once.
+    if (!std::exchange(between, true)) {
+      EXPECT_TRUE(ask(*b, "b", KNELL_EVENT_EXIT));
+    }
+    return put_selector(interest, {"a", "*", KNELL_EVENT_EXEC, {}, now_ms() + 60'000}, now_ms());
+  });
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(stored_interest(*a)->selectors.size(), 2u);
+}
+
+// The server is killed while events are sent. What was sent is stored, in order, and the program
+// watch shows each event once.
+TEST_F(FleetServer, IsKilledManyTimes) {
+  constexpr int kEvents = 4000, kKills = 4;
+  NatsServer server;
+  init(server.url());
+  Host host(server.url());
+
+  const std::string shown = server.folder() + "/shown";
+  const pid_t watch = ::fork();
+  if (watch == 0) {
+    const int out = ::open(shown.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(out, 1);
+    ::execl(KNELL_BIN "/knell-fleet", "knell-fleet", "watch", "--server", server.url().c_str(),
+            "-e", "nonzero-exit", "-o", "json", "-n", std::to_string(kEvents).c_str(), nullptr);
+    ::_exit(127);
+  }
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
+  for (int kill = 0; kill < kKills; ++kill) {
+    const uint64_t sent = host.forwarder->outbox().sent();
+    host.stream.produce(kEvents / kKills);
+    ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() > sent + 300; }));
+    server.kill(SIGKILL);
+    server.start();
+  }
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == kEvents; }));
+  EXPECT_GE(host.forwarder->outbox().resends(), 1u);
+  size_t messages = 0;
+  EXPECT_EQ(stored_pids(server.url(), &messages), numbers_to(kEvents));
+  EXPECT_EQ(messages, size_t{kEvents / 10});  // the server dropped every repeat
+
+  int status = -1;
+  ASSERT_TRUE(host.run_until([&] { return ::waitpid(watch, &status, WNOHANG) == watch; }));
+  EXPECT_EQ(status, 0);
+  std::vector<int> pids;
+  std::ifstream lines(shown);
+  for (std::string line; std::getline(lines, line);)
+    pids.push_back(static_cast<int>((*parse_json_object(line))["pid"].count()));
+  EXPECT_EQ(pids, numbers_to(kEvents));
+}
+
+// As after a loss of power: the server acknowledged messages that its disk does not have.
+TEST_F(FleetServer, GoesBackInTime) {
+  NatsServer server;
+  init(server.url());
+  Host host(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT));
+  host.stream.produce(500);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 500; }));
+  server.kill(SIGTERM);
+  server.save_files();
+  server.start();
+  host.stream.produce(500);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 1000; }));
+  EXPECT_EQ(host.stream.acked(), 0u);
+  server.kill(SIGKILL);
+  server.restore_files();
+  server.start();
+  EXPECT_EQ(stored_pids(server.url()).size(), 500u);
+  const uint64_t resends = host.forwarder->outbox().resends();
+  ASSERT_TRUE(host.run_until([&] {
+    return host.forwarder->outbox().resends() > resends && host.forwarder->outbox().waiting() == 0;
+  }));
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(1000));
+}
+
+TEST_F(FleetServer, StartsLater) {
+  NatsServer server;
+  init(server.url());
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  server.kill(SIGKILL);
+  Host host(server.url());
+  host.stream.produce(50);
+  host.forwarder->step();
+  EXPECT_FALSE(host.connection->connected());
+  server.start();
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 50; }));
+}
+
+TEST_F(FleetServer, AcksAfterTheHold) {
+  NatsServer server;
+  init(server.url());
+  ForwarderOptions options = forwarder_options("h1");
+  options.outbox.hold = 1s;
+  Host host(server.url(), options);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(50);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 50; }));
+  ASSERT_TRUE(host.run_until([&] { return host.stream.acked() == 50; }));
+}
+
+TEST_F(FleetServer, WithoutStreams) {
+  NatsServer server;
+  Host host(server.url());
+  ASSERT_TRUE(host.run_until([&] { return host.logged("run knell fleet init"); }));
+}
+
+TEST_F(FleetServer, IsFull) {
+  NatsServer server;
+  StreamLimits limits;
+  limits.bytes = 20'000;
+  limits.discard_new = true;
+  init(server.url(), limits);
+  Host host(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT));
+  host.stream.produce(200);
+  ASSERT_TRUE(host.run_until([&] { return host.logged("the stream of events is full"); }));
+  ASSERT_TRUE(host.run_until([&] {
+    const auto hosts = read_hosts(*reader);
+    const auto h1 = hosts->find("h1");
+    return h1 != hosts->end() && h1->second.presence.state.contains("the stream of events is full");
+  }));
+  limits.bytes = 2'000'000;
+  init(server.url(), limits);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 200; }));
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(200));
+}
+
+TEST_F(FleetServer, TwoForwardersOfOneName) {
+  NatsServer server;
+  init(server.url());
+  Host first(server.url()), second(server.url());
+  ASSERT_TRUE(first.run_until([&] {
+    second.forwarder->step();
+    return first.logged("another forwarder calls itself h1 too") &&
+           second.logged("another forwarder calls itself h1 too");
+  }));
+}
+
+// Credentials of a host permit its own subjects only.
+constexpr const char* kKeyOfH1 = "UDM5BRQUZC52HDYAGEPXQ2K6A5SZ53NBUU7OU52LXZOINAZ56D6HUOIR";
+constexpr const char* kSeedOfH1 = "SUABRBPIOSU6GKBZ6HW4JYIMYO5SZX4IBQNP7DGIREJJBKA3HNADIB3WEI";
+constexpr const char* kKeyOfAdmin = "UDAH6PY3B7YMBG6SJQWDU5W4VCFP5RYD22X6JGDP5EBPCRNGY33GHEJ6";
+constexpr const char* kSeedOfAdmin = "SUAOIKXAS4EYPCBXDELOFX5S743YT6TLYDTOCOH2EWRIYODWADJQHUD5BU";
+
+std::string users() {
+  return std::string("authorization { users: [\n") + "  {nkey: " + kKeyOfAdmin +
+         "}\n  {nkey: " + kKeyOfH1 +
+         R"(, permissions: {
+    publish: ["knell.ev.h1.>", "knell.hb.h1", "$JS.API.STREAM.MSG.GET.KV_knell_interest"]
+    subscribe: ["knell.ctl.all", "knell.hb.h1", "_INBOX_h1.>"]
+  }}
+]}
+)";
+}
+
+TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
+  NatsServer server(users());
+  const auto with = [&](const char* key, const char* seed) {
+    const std::string file = server.folder() + "/" + key;
+    std::ofstream(file) << seed << "\n";
+    return [=](ConnectOptions& to) {
+      to.nkey = key;
+      to.nkey_seed = file;
+    };
+  };
+  ConnectOptions as_admin;
+  as_admin.servers = server.url();
+  with(kKeyOfAdmin, kSeedOfAdmin)(as_admin);
+  const auto admin = Connection::create(as_admin);
+  ASSERT_TRUE(admin) << admin.error().message();
+  ASSERT_TRUE(create_streams(**admin, {}));
+  ASSERT_TRUE(ask(**admin, "me", KNELL_EVENT_EXIT));
+
+  // Its own name works, with these permissions and no others.
+  Host own(server.url(), forwarder_options("h1"), with(kKeyOfH1, kSeedOfH1));
+  own.stream.produce(30);
+  ASSERT_TRUE(own.run_until([&] { return own.forwarder->outbox().sent() == 30; }));
+  ASSERT_TRUE(own.run_until([&] { return read_hosts(**admin)->contains("h1"); }));
+  EXPECT_EQ(own.log, std::vector<std::string>());
+
+  // Under the name of another host it cannot send.
+  Host other(server.url(), forwarder_options("h2"), [&](ConnectOptions& to) {
+    with(kKeyOfH1, kSeedOfH1)(to);
+    to.inbox = "_INBOX_h1";
+  });
+  other.stream.produce(30);
+  ASSERT_TRUE(
+      other.run_until([&] { return other.logged("the server refuses events of this host"); }));
+  EXPECT_FALSE(read_hosts(**admin)->contains("h2"));
+
+  // It can read neither the events of others nor the stream.
+  const auto refused = [&](const std::string& subject) {
+    own.log.clear();
+    EXPECT_TRUE(own.connection->subscribe(subject));
+    return own.run_until([&] { return own.logged(subject); });
+  };
+  EXPECT_TRUE(refused("knell.ev.>"));
+  EXPECT_TRUE(refused("_INBOX_h2.>"));
+  EXPECT_FALSE(StreamReader::create(*own.connection, kEventStream, kEventSubjects,
+                                    StreamReader::From::kOldest));
+  EXPECT_FALSE(ask(*own.connection, "h1", KNELL_EVENT_ALL));
+
+  // Without credentials there is no connection.
+  ConnectOptions nobody;
+  nobody.servers = server.url();
+  const auto none = Connection::create(nobody);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, EACCES);
+}
+
+// A server that wants a certificate of each client; the test's authority has signed only its own.
+TEST_F(FleetServer, Tls) {
+  const NatsServer folder_of_files;
+  const std::string ca = folder_of_files.folder() + "/ca.pem";
+  const std::string key = folder_of_files.folder() + "/key.pem";
+  const std::string make =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+      "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout " +
+      key + " -out " + ca + " 2>/dev/null";
+  if (std::system(make.c_str()) != 0) GTEST_SKIP() << "openssl is not installed";
+  const NatsServer server("tls { cert_file: \"" + ca + "\", key_file: \"" + key +
+                          "\", ca_file: \"" + ca + "\", verify: true }\n");
+  ConnectOptions to;
+  to.servers = "tls://localhost" + server.url().substr(server.url().rfind(':'));
+  to.ca = ca;
+  to.cert = ca;
+  to.key = key;
+  const auto connection = Connection::create(to);
+  ASSERT_TRUE(connection) << connection.error().message();
+  EXPECT_TRUE(create_streams(**connection, {}));
+
+  ConnectOptions without_certificate = to;
+  without_certificate.cert = without_certificate.key = "";
+  EXPECT_FALSE(Connection::create(without_certificate));
+  ConnectOptions without_trust = to;
+  without_trust.ca = "";
+  EXPECT_FALSE(Connection::create(without_trust));
+  ConnectOptions other_name = to;
+  other_name.servers = "tls://127.0.0.1" + server.url().substr(server.url().rfind(':'));
+  EXPECT_FALSE(Connection::create(other_name));
+}
+
+}  // namespace
+}  // namespace knell::fleet

@@ -7,7 +7,7 @@
 #include <deque>
 #include <string>
 
-#include "cli/json_value.h"
+#include "base/json_value.h"
 
 namespace knell::cli {
 

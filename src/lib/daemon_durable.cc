@@ -8,8 +8,9 @@
 //
 // An acknowledgement is one number, the seq of the newest event that is done. At most one request
 // is on its way; the next one is sent when its ack has come, with the newest number then. So many
-// calls of knell_ack() need few commits. After a reconnect the number is sent again, and events up
-// to it, which the daemon may deliver once more, are dropped here.
+// calls of knell_ack() need few commits. After a reconnect the daemon may deliver events once more
+// whose ack was lost. They are dropped here, and acknowledged as they come: a daemon refuses the
+// number of an event that it has not delivered by this connection.
 #include <algorithm>
 #include <cerrno>
 
@@ -64,9 +65,13 @@ Result<void> DaemonListener::begin_durable() {
 }
 
 // Whether the caller has acknowledged the event before a reconnect.
-bool DaemonListener::was_acknowledged(const knell_event& event) const {
-  const auto cursor = cursor_of(event);
-  return cursor && cursor->journal == acked_.journal && cursor->seq <= acked_.seq;
+bool DaemonListener::was_acknowledged(const knell_event& event) {
+  auto cursor = cursor_of(event);
+  if (!cursor) return false;
+  received_here_ = *std::move(cursor);
+  if (received_here_.journal != acked_.journal || received_here_.seq > acked_.seq) return false;
+  send_ack();
+  return true;
 }
 
 void DaemonListener::note_delivered(knell_event& event) {
@@ -101,10 +106,15 @@ Result<void> DaemonListener::ack(const knell_event* event) {
 // Sends what was acknowledged since the last request, unless that is on its way. Never waits.
 void DaemonListener::send_ack() {
   if (state_ != State::kConnected || ack_request_ || !begun_) return;
-  const bool newer = acked_.seq > sent_.seq || ack_failed_;
+  journal::Cursor done = acked_;
+  if (received_here_.journal != acked_.journal)
+    done.seq = 0;
+  else
+    done.seq = std::min(done.seq, received_here_.seq);
+  const bool newer = done.seq > sent_.seq || (ack_failed_ && done.seq != 0);
   if (!newer && failed_ == 0) return;
   wire::Acknowledge request{.cursor = {}, .failed = failed_};
-  if (newer) request.cursor = journal::text_of(acked_);
+  if (newer) request.cursor = journal::text_of(done);
   const uint32_t number = connection_->next_seq();
   const auto sent = connection_->try_send(wire::encode(request, number));
   // Without room it is sent when the next ack or event comes; a lost connection is found by a read.
@@ -112,7 +122,7 @@ void DaemonListener::send_ack() {
   ack_request_ = number;
   ack_failed_ = false;
   failed_ = 0;
-  sent_ = acked_;
+  if (newer) sent_ = std::move(done);
 }
 
 void DaemonListener::on_other_ack(const wire::Ack& ack) {

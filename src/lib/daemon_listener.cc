@@ -427,7 +427,7 @@ bool DaemonListener::next(knell_event& event) {
   return true;
 }
 
-bool DaemonListener::wants(knell_event& event) const {
+bool DaemonListener::wants(knell_event& event) {
   if (durable_ && was_acknowledged(event)) return false;
   if (event.type == KNELL_EVENT_LOST)
     return ListenerFilter::limit_lost(event, event::types_of(filter_.subscription.mask));

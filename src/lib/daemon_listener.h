@@ -81,7 +81,7 @@ class DaemonListener final : public knell_listener {
   // Events from the daemon.
   Result<Got> receive();
   Result<void> on_frame(const wire::Frame& frame);
-  bool wants(knell_event& event) const;
+  bool wants(knell_event& event);
   bool excluded_by_new_predicates(const knell_event& event) const;
   void read(const knell_event** ret_events, size_t most, size_t& n);
   bool next(knell_event& event);
@@ -103,7 +103,7 @@ class DaemonListener final : public knell_listener {
   // Durable listeners; daemon_durable.cc.
   wire::Durable durable_request() const;
   Result<void> begin_durable();
-  bool was_acknowledged(const knell_event& event) const;
+  bool was_acknowledged(const knell_event& event);
   void note_delivered(knell_event& event);
   void send_ack();
   void on_other_ack(const wire::Ack& ack);
@@ -147,6 +147,7 @@ class DaemonListener final : public knell_listener {
   bool begun_ = false;                   // its first subscription was accepted
   journal::Cursor returned_;             // the newest event that was returned
   journal::Cursor acked_;                // the newest event that was acknowledged by the caller
+  journal::Cursor received_here_;        // the newest event that came by this connection
   journal::Cursor sent_;                 // the same, in the request that was sent last
   std::optional<uint32_t> ack_request_;  // its number, while its ack has not come
   bool ack_failed_ = false;              // the daemon could not commit it

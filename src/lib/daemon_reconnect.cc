@@ -40,6 +40,7 @@ void DaemonListener::disconnect() {
   }
   connection_.reset();
   ack_request_.reset();
+  received_here_ = sent_ = {};
   state_ = State::kDisconnected;
   retry_ns_ = clock_.monotonic_ns() + retry_after_ns_;
 }
@@ -99,8 +100,7 @@ void DaemonListener::add_next() {
     state_ = State::kConnected;
     retry_after_ns_ = kFirstRetryNs;
     to_add_ = {};
-    sent_ = {};
-    send_ack();
+    send_ack();  // failures; events are acknowledged as they come again
     return;
   }
   const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);

@@ -142,7 +142,7 @@ class ConnectionFromClient {
     std::vector<wire::AddedProcess> pids = {};
     size_t at = 0;  // index in `pids` of the next one
     std::optional<Listing> listing = {};
-    bool repeated = false;    // an earlier daemon may have served a part of it
+    bool repeated = false;                      // an earlier daemon may have served a part of it
     std::optional<wire::Durable> durable = {};  // to be attached when the subscription is in force
     bool waits = false;                         // for the daemon's finish_durable()
     bool finished = false;                      // finish_durable() was called

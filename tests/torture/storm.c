@@ -22,22 +22,21 @@ enum { kFailedOneIn = 10, kSignalledOneIn = 7 };
 static unsigned long long start_of(pid_t pid) {
   char path[64], text[1024];
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE *file = fopen(path, "re");
+  FILE* file = fopen(path, "re");
   if (file == NULL) return 0;
   const size_t size = fread(text, 1, sizeof text - 1, file);
   fclose(file);
   text[size] = '\0';
-  const char *at = strrchr(text, ')');
+  const char* at = strrchr(text, ')');
   for (int field = 2; at != NULL && field < 22; ++field) at = strchr(at + 1, ' ');
   return at == NULL ? 0 : strtoull(at, NULL, 10);
 }
 
-static int make_one(long number, FILE *list) {
+static int make_one(long number, FILE* list) {
   const int failed = number % kFailedOneIn == 0;
   const long failure = number / kFailedOneIn;
-  const int signal = failed && failure % kSignalledOneIn == 0
-                         ? kSignals[failure / kSignalledOneIn % 4]
-                         : 0;
+  const int signal =
+      failed && failure % kSignalledOneIn == 0 ? kSignals[failure / kSignalledOneIn % 4] : 0;
   /* Children share the memory of this process until they end: no copies are made. */
   const pid_t pid = vfork();
   if (pid == 0) {
@@ -58,11 +57,12 @@ static int make_one(long number, FILE *list) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const struct rlimit none = {0, 0}; /* no core files */
-  FILE *list = fopen(argv[2], "we");
-  if (list == NULL || setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NAME, argv[1]) != 0) return 1;
+  FILE* list = fopen(argv[2], "we");
+  if (list == NULL || setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NAME, argv[1]) != 0)
+    return 1;
   char line[64];
   long number = 0;
   while (fgets(line, sizeof line, stdin) != NULL) {

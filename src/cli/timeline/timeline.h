@@ -17,7 +17,6 @@
 
 namespace knell::cli {
 
-
 // "0.31s", "12.4s", "2h5m"; short ones "2ms", "350us".
 std::string length_text(uint64_t ns);
 

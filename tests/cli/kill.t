@@ -21,7 +21,7 @@ STATUS 0
 
 NAME as JSON
 RUN sleep 1000 & knell kill -o json $!
-EXPECT \A\{"type":"exit",.*"signal":"SIGTERM",.*"via":"pidfd","took_ns":\d+\}\n\Z
+EXPECT \A\{"type":"exit",.*"signal":"SIGTERM",.*"via":"pidfd","cursor":null,"redelivered":false,"took_ns":\d+\}\n\Z
 
 NAME the time-out, with what is still running
 RUN trap '' TERM; sleep 1000 & a=$!; trap - TERM; knell kill --timeout 100ms $a; s=$?; knell kill -9 $a; exit $s

@@ -27,7 +27,7 @@ EXPECT \A\d+ exit 4\n\Z
 NAME as JSON
 RUN (until_awaited; exit 9) & knell wait -o json $!
 STATUS 9
-EXPECT \A\{"type":"exit",.*"exit_code":9,.*"via":"(pidfd|bpf)"\}\n\Z
+EXPECT \A\{"type":"exit",.*"exit_code":9,.*"via":"(pidfd|bpf)","cursor":null,"redelivered":false\}\n\Z
 
 NAME the time-out
 RUN sleep 1000 & knell wait --timeout 100ms $!

@@ -2,9 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/numbers.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
+#include <string>
 
 namespace knell {
 
@@ -50,7 +49,9 @@ std::string size_text(uint64_t bytes) {
     bytes /= 1024;
     ++unit;
   }
-  return unit == 0 ? fmt::format("{}", bytes) : fmt::format("{}{}", bytes, kUnits[unit - 1]);
+  std::string text = std::to_string(bytes);
+  if (unit != 0) text += kUnits[unit - 1];
+  return text;
 }
 
 }  // namespace knell

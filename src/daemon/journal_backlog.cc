@@ -84,11 +84,10 @@ void JournalBacklog::drop_written(const std::string& path) {
     for (size_t i = 0; i < read->count; ++i) written.insert(key_of(events[i]));
     if (read->end) break;
   }
-  std::erase_if(entries_, [&](const Entry& entry) {
-    const bool there = written.contains(key_of(journal::read_copy(entry.copy.data()).event));
-    if (there) bytes_ -= entry.copy.size();
-    return there;
-  });
+  // They were written in their order.
+  while (!entries_.empty() &&
+         written.contains(key_of(journal::read_copy(entries_.front().copy.data()).event)))
+    pop();
 }
 
 // ---------------------------------------------------------------------------------------- this

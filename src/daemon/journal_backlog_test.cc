@@ -118,12 +118,25 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
     // Killed here: it did not note that 1 is done, and did not pass on 2.
   }
   JournalBacklog again = next();
+  state_->begin_snapshot();
+  again.save(*state_, true);
+  state_->commit();
   again.drop_written(path());
   EXPECT_EQ(again.size(), 1U);
   auto recorder = record();
   again.forward(*recorder);
   recorder->flush();
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2}));
+  // And if this one is killed as well:
+  add(again, 3);
+  again.save(*state_, false);
+  state_->commit();
+  JournalBacklog third = next();
+  third.drop_written(path());
+  EXPECT_EQ(third.size(), 1U) << "3 only";
+  third.forward(*recorder);
+  recorder->flush();
+  EXPECT_EQ(written(), (std::vector<int32_t>{1, 2, 3}));
 }
 
 TEST_F(JournalBacklogTest, WhatIsDoneIsForgotten) {

@@ -413,7 +413,9 @@ Result<void> Programs::check_heartbeat() {
 // Opens another object, of which only `programs` will be loaded.
 Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
   const std::string types = "/proc/self/fd/" + std::to_string(types_.get());
-  LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = types.c_str());
+  bpf_object_open_opts options{};
+  options.sz = sizeof options;
+  options.btf_custom_path = types.c_str();
   knell_programs* skeleton = open_skeleton(cast_, options);
   if (skeleton == nullptr) return explain(errno, log);
   objects_.push_back({skeleton, programs});

@@ -25,7 +25,7 @@ bool only_exits(uint32_t mask) {
   return (knell_valid_event(mask) & ~kExits) == 0;
 }
 
-std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 }  // namespace
 

@@ -54,7 +54,7 @@ std::string describe(const std::pair<uint32_t, std::string>& key) {
 }  // namespace
 
 Result<std::unique_ptr<DurableListeners>> DurableListeners::create(
-    Options options, std::vector<journal::DurableName> names, Clock& clock) {
+    Options options, const std::vector<journal::DurableName>& names, Clock& clock) {
   std::unique_ptr<DurableListeners> made(new DurableListeners(std::move(options), clock));
   made->event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->event_) return errno_error("create an eventfd");
@@ -124,6 +124,7 @@ DurableListeners::Wanted DurableListeners::wants(const knell_event& event,
 
 std::vector<filter::Interest> DurableListeners::interests() const {
   std::vector<filter::Interest> all;
+  all.reserve(names_.size());
   for (const auto& [key, name] : names_) all.push_back(name.interest);
   return all;
 }

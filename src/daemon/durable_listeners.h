@@ -45,9 +45,9 @@ class DurableListeners {
 
   // `names`: those of the journal. The events that they want are known from here on; start()
   // begins to write and to read the journal.
-  static Result<std::unique_ptr<DurableListeners>> create(Options options,
-                                                          std::vector<journal::DurableName> names,
-                                                          Clock& clock = system_clock());
+  static Result<std::unique_ptr<DurableListeners>> create(
+      Options options, const std::vector<journal::DurableName>& names,
+      Clock& clock = system_clock());
 
   void start();
   bool is_started() const { return recorder_ != nullptr; }

@@ -170,6 +170,7 @@ void Supervisor::become_child(const std::vector<int>& fds) {
   }
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   std::vector<char*> words;
+  words.reserve(command_.size() + 1);
   for (const std::string& word : command_) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   ::execv(words[0], words.data());

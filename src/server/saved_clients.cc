@@ -18,7 +18,7 @@ std::unexpected<Error> malformed() { return say(EBADMSG, "the stored state is ma
 template <class T>
 bool take(std::string_view& text, T& out) {
   if (text.size() < sizeof out) return false;
-  std::memcpy(&out, text.data(), sizeof out);
+  text.copy(reinterpret_cast<char*>(&out), sizeof out);
   text.remove_prefix(sizeof out);
   return true;
 }

@@ -13,6 +13,7 @@
 // number of an event that it has not delivered by this connection.
 #include <algorithm>
 #include <cerrno>
+#include <tuple>
 
 #include "base/rollback.h"
 #include "lib/daemon_listener.h"
@@ -31,7 +32,7 @@ DaemonListener::~DaemonListener() {
   // What was acknowledged last is worth a try.
   if (state_ != State::kConnected || !connection_ || acked_.seq <= sent_.seq) return;
   const wire::Acknowledge request{.cursor = journal::text_of(acked_), .failed = failed_};
-  (void)connection_->try_send(wire::encode(request, connection_->next_seq()));
+  std::ignore = connection_->try_send(wire::encode(request, connection_->next_seq()));
 }
 
 // After the first subscription the daemon goes on after what was acknowledged.

@@ -47,7 +47,7 @@ class Reading {
   T take() {
     T value{};
     const std::string_view bytes = text(sizeof value);
-    if (bytes.size() == sizeof value) std::memcpy(&value, bytes.data(), sizeof value);
+    if (bytes.size() == sizeof value) bytes.copy(reinterpret_cast<char*>(&value), sizeof value);
     return value;
   }
   std::string_view take_text() { return text(take<uint64_t>()); }

@@ -198,7 +198,7 @@ void TreeView::show(ProcessTree& tree, std::string& out, size_t most_lines) {
   const size_t all = tree.size() - hidden;
   if (!options_.each) {
     tree.collapse([](const knell_event& event) {
-      // A process that ended is told apart by its name only: its arguments are of one time.
+      // Processes that ended are grouped by name only: their arguments differ.
       std::string key(view(event.comm));
       if (event.type != KNELL_EVENT_EXIT) key.append(1, '\0').append(view(event.args));
       return key.append(1, '\0').append(user_text(event));

@@ -53,6 +53,7 @@ void JournalBacklog::restore(uint32_t kind, std::string_view payload) {
     uint64_t serial = 0;
     std::memcpy(&serial, payload.data(), sizeof serial);
     const std::string_view copy = payload.substr(sizeof serial);
+    malformed_ |= !journal::is_copy(copy);
     if (!journal::is_copy(copy)) return;
     push(serial, copy);
     next_serial_ = std::max(next_serial_, serial + 1);

@@ -33,8 +33,8 @@ class JournalBacklog {
   void restore(uint32_t kind, std::string_view payload);
   // Removes the restored events that are in the journal at `path` after all.
   void drop_written(const std::string& path);
-  // Whether the earlier daemon had events that were not in its state.
-  bool lacks_some() const { return lacks_some_; }
+  // Whether the earlier daemon had events that were not in its state, or cannot be read there.
+  bool lacks_some() const { return lacks_some_ || malformed_; }
 
   void add(const knell_event& event);
   // Appends what has changed, or everything, to the state.
@@ -65,6 +65,7 @@ class JournalBacklog {
   uint64_t done_ = 0;  // as the recorder counts
   journal::Hole overflow_;
   bool lacks_some_ = false;
+  bool malformed_ = false;  // a restored record was ignored
 };
 
 }  // namespace knell::daemon

@@ -193,6 +193,7 @@ TEST_F(JournalBacklogTest, DamagedRecordsAreIgnored) {
       again.restore(kind, payload.substr(0, size));
   }));
   EXPECT_EQ(again.size(), 0U);
+  EXPECT_TRUE(again.lacks_some());
 }
 
 }  // namespace

@@ -1,23 +1,23 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Each knelld has a journal of its own. `mine` is a program that fails with status 93.
+# Each knelld has a journal of its own. `enduring` is a program that fails with status 93.
 
 NAME a durable watch goes on where it was, also after knelld was killed
 NEEDS connector
 NEEDS root
-SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
+SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
-  knell watch --durable t -e nonzero-exit -C mine -o json >one & pid=$!;
+  knell watch --durable t -e nonzero-exit -C enduring -o json >one & pid=$!;
   until knell durable -o json | grep -q '"name":"t"'; do sleep 0.02; done;
-  ./mine; until_says one '"type":"exit"'; kill -INT $pid; wait $pid;
-  ./mine; knell watch --durable other -e nonzero-exit -C mine --from oldest -n 2 >settled;
+  ./enduring; until_says one '"type":"exit"'; kill -INT $pid; wait $pid;
+  ./enduring; knell watch --durable other -e nonzero-exit -C enduring --from oldest -n 2 >settled;
   kill -KILL $daemon; wait $daemon;
   knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
-  ./mine;
-  knell watch --durable t -e nonzero-exit -C mine -o json -n 2 >two;
+  ./enduring;
+  knell watch --durable t -e nonzero-exit -C enduring -o json -n 2 >two;
   grep -c '"type":"exit"' one two; grep -c '"type":"lost"' two; grep -c '"redelivered":true' two;
   kill $daemon; wait
 EXPECT \Aone:1\ntwo:2\n1\n0\n\Z
@@ -41,14 +41,15 @@ NAME the names of two users are independent
 NEEDS connector
 NEEDS root
 NEEDS tool:setpriv
-SETUP chmod 755 . .. && printf '[journal]\npath = "%s/j.db"\n[limits]\ndurable_per_user = 1\n' "$PWD" >config
+SETUP chmod 755 . .. && printf '#!/bin/sh\nexit 71\n' >enduring && chmod +x enduring
+SETUP printf '[journal]\npath = "%s/j.db"\n[limits]\ndurable_per_user = 1\n' "$PWD" >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   nobody="setpriv --reuid 65534 --regid 65534 --clear-groups";
   until knell status >up 2>&1; do sleep 0.02; done;
   knell watch --durable t -d 10ms >one 2>&1;
-  $nobody knell watch --durable t -e nonzero-exit -n 1 -o json >two 2>says & pid=$!;
+  $nobody knell watch --durable t -e nonzero-exit -C enduring -n 1 -o json >two 2>says & pid=$!;
   until knell durable -o json | grep -q '"uid":65534'; do sleep 0.02; done;
-  false; $nobody sh -c 'exit 71'; wait $pid; grep -o '"uid":[0-9]*' two; grep -o '"exit_code":71' two;
+  ./enduring; $nobody ./enduring; wait $pid; grep -o '"uid":[0-9]*' two; grep -o '"exit_code":71' two;
   knell durable -o json | grep -o '"name":"t","uid":[0-9]*'; $nobody knell durable -o json | grep -c .;
   $nobody knell durable rm 0:t; echo $?; $nobody knell watch --durable u; echo $?;
   knell durable rm 65534:t; echo $?; knell durable rm t;
@@ -61,13 +62,13 @@ NAME a command that fails is tried again, then marked as failed and passed over
 NEEDS connector
 NEEDS root
 NEEDS tool:jq
-SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
+SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
 # The command fails for the first event, and nothing under it runs it again.
-SETUP printf '#!/bin/sh\n./mine\n[ -e first ] || echo $KNELL_PID >first\necho $KNELL_PID >>runs\n[ $KNELL_PID != $(cat first) ]\n' >hook && chmod +x hook
+SETUP printf '#!/bin/sh\n./enduring\n[ -e first ] || echo $KNELL_PID >first\necho $KNELL_PID >>runs\n[ $KNELL_PID != $(cat first) ]\n' >hook && chmod +x hook
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
-  knell watch --durable t -e nonzero-exit -C mine --exec-jobs 1 --exec ./hook 2>says & pid=$!; until_listens says;
-  ./mine; until [ -s runs ]; do sleep 0.02; done; ./mine;
+  knell watch --durable t -e nonzero-exit -C enduring --exec-jobs 1 --exec ./hook 2>says & pid=$!; until_listens says;
+  ./enduring; until [ -s runs ]; do sleep 0.02; done; ./enduring;
   until [ "$(sort runs | uniq | wc -l)" = 2 ] && [ "$(wc -l <runs)" = 5 ]; do sleep 0.02; done;
   until [ "$(knell durable -o json | jq -c '[.failed, .pending, .in_flight]')" = '[1,0,0]' ]; do sleep 0.02; done;
   kill -INT $pid; wait $pid; sort runs | uniq -c | awk '{print $1}' | sort; knell status -o prometheus | grep ^knell_durable_failed;
@@ -78,15 +79,15 @@ NAME a command does not run again for an event that was acknowledged
 NEEDS connector
 NEEDS root
 NEEDS tool:jq
-SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
+SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
-  knell watch --durable t -e nonzero-exit -C mine --exec sh -c 'echo $KNELL_TYPE $KNELL_ID >>runs' 2>says & pid=$!; until_listens says;
-  ./mine; ./mine; until [ "$(grep -c exit runs)" = 2 ]; do sleep 0.02; done;
+  knell watch --durable t -e nonzero-exit -C enduring --exec sh -c 'echo $KNELL_TYPE $KNELL_ID >>runs' 2>says & pid=$!; until_listens says;
+  ./enduring; ./enduring; until [ "$(grep -c exit runs)" = 2 ]; do sleep 0.02; done;
   until [ "$(knell durable -o json | jq .pending)" = 0 ]; do sleep 0.02; done;
   kill -KILL $daemon; wait $daemon; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
-  ./mine; until [ "$(grep -c exit runs)" = 3 ]; do sleep 0.02; done;
+  ./enduring; until [ "$(grep -c exit runs)" = 3 ]; do sleep 0.02; done;
   kill -INT $pid; wait $pid; grep exit runs | sort | uniq -c | awk '{print $1}';
   kill $daemon; wait
 EXPECT \A1\n1\n1\n\Z
@@ -94,9 +95,9 @@ EXPECT \A1\n1\n1\n\Z
 NAME a command that hangs is ended
 NEEDS connector
 NEEDS root
-SETUP printf '#!/bin/sh\nexit 93\n' >mine && chmod +x mine
-RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C mine --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
-  ./mine; until pgrep -P $pid -x sleep >sleeping; do sleep 0.02; done;
+SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring
+RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C enduring --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
+  ./enduring; until pgrep -P $pid -x sleep >sleeping; do sleep 0.02; done;
   while pgrep -P $pid -x sleep >sleeping; do sleep 0.02; done;
   kill -INT $pid; wait $pid; cat says
 EXPECT 1 run of sleep, 1 failed$

@@ -46,7 +46,8 @@ Result<void> run_soak(Run& run) {
     KNELL_ASSIGN(Turn turn, listener.measure({.count = run.options.processes}));
     if (interrupted()) break;
     listener.evaluate(turn);
-    last_mib = mib(resident_bytes(listener.pid()));
+    // Without the log of the events, which belongs to this benchmark
+    last_mib = mib(resident_bytes(listener.pid()) - listener.log(0).size() * sizeof(LoggedEvent));
     if (i <= storms / 10) first_mib = last_mib;
     processes += turn.storm.processes.size();
     lost += turn.lost;

@@ -134,6 +134,8 @@ class Supervisor final : public ListenerProcess {
       const auto fd = static_cast<id_t>(ready.data.fd);
       siginfo_t info{};
       const bool is_known = ::waitid(P_PIDFD, fd, &info, WEXITED | WNOWAIT) == 0;
+      // The children hold copies of the descriptor, so closing it does not end its notifications.
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, ready.data.fd, nullptr);
       ::close(ready.data.fd);
       return is_known ? 1 : 0;
     }

@@ -497,7 +497,7 @@ std::string_view TopCommand::notes() const {
 }
 
 void TopCommand::add_options(CommandLine& line) {
-  line.add_value("--by", by_, "KEY", "group by unit (default), name, user or container");
+  line.add_value("--by", by_, "KEY", "the groups: unit (default), name, user or container");
   journal_.add_file_option(line);
   line.add_value("--via", listen_.via, "SOURCE", "the source: auto, daemon, bpf, connector");
   selection_.add_predicate_options(line);

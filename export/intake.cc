@@ -33,13 +33,20 @@ Outcome<Intake> Intake::create(const Options& options) {
   open.details = options.details;
   open.via = KNELL_VIA_DAEMON;
   open.set_latency(options.latency);
+  if (!options.durable.empty()) open.durable = options.durable.c_str();
   std::error_code error;
   Listener listener = Listener::open(open, error);
   if (error) return fail(kNothingHere, "{}", printable(explain()));
   for (const auto& [key, value] : *matches) {
     if (listener.match(key, value)) return fail(kFailed, "{}", printable(explain()));
   }
-  return Intake(std::move(listener));
+  Intake intake(std::move(listener), !options.durable.empty());
+  // Subscribes, which is when knelld says whether the name can be used.
+  if (!intake.durable_) return intake;
+  if (const auto refused = intake.listener_.flush_acks())
+    return fail(kNothingHere, "{}{}", printable(explain()),
+                refused == std::errc::operation_not_supported ? "; or use --plain" : "");
+  return intake;
 }
 
 Outcome<Events> Intake::take() {
@@ -61,7 +68,12 @@ void Intake::delivered() {
     ++counts_.losses;
     counts_.lost += event.lost_count;  // 0 if it is unknown
   }
+  if (durable_ && taken_ != 0) (void)listener_.ack(*pointers_[taken_ - 1]);
   taken_ = 0;
+}
+
+void Intake::settle() {
+  if (durable_) (void)listener_.flush_acks();
 }
 
 bool Intake::connected() const {

@@ -44,7 +44,7 @@ class Journald final : public Command {
 
  private:
   std::string rate_;
-  Selection selection_;
+  Selection selection_{"export-journald"};
 };
 
 Outcome<int> Journald::execute() {

@@ -56,7 +56,7 @@ class Otlp final : public Command {
 
   std::string endpoint_ = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
   std::string ca_file_ = variable("OTEL_EXPORTER_OTLP_CERTIFICATE");
-  Selection selection_;
+  Selection selection_{"export-otlp"};
 };
 
 Outcome<HttpClient::Options> Otlp::http_options() const {

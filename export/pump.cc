@@ -35,6 +35,7 @@ Outcome<int> pump(Intake& intake, Destination& destination, StopSignal& stop) {
     going = deliver_some(intake, destination, stop);
   }
   sd_notify(0, "STOPPING=1");
+  intake.settle();
   const Intake::Counts& counts = intake.counts();
   message("{} events delivered, {}{} lost, {} not delivered when it stopped", counts.delivered,
           counts.losses > 0 && counts.lost == 0 ? "an unknown number" : "",

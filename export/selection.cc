@@ -17,11 +17,17 @@ void Selection::add_options(CommandLine& line) {
   line.add_value("--details", details_, "LEVEL",
                  "what is known of a process: status, names, or full (default)");
   add_match(line);
+  line.add_value("--durable", durable_, "NAME",
+                 "the durable listener, for which knelld keeps what was not delivered\n(default " +
+                     durable_ + ")");
+  line.add_flag("--plain", plain_,
+                "no durable listener: what happens while this does not run is\nnot exported");
 }
 
 Outcome<Intake::Options> Selection::options() const {
   Intake::Options out;
   out.matches = matches_;
+  if (!plain_) out.durable = durable_;
   if (!events_.empty()) {
     std::error_code error;
     out.events = events_parse(events_, error);

@@ -11,8 +11,8 @@
 
 namespace knell::fleet {
 
-std::string message_id(std::string_view journal_id, const EventBatch& batch) {
-  return fmt::format("{}:{}-{}", journal_id, batch.first, batch.last);
+std::string message_id(std::string_view stream, const EventBatch& batch) {
+  return fmt::format("{}:{}-{}", stream, batch.first, batch.last);
 }
 
 void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
@@ -35,6 +35,7 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
   open_.payload.append(line, 1);
   open_.payload += '\n';
   open_.last = seq;
+  open_.cursor.assign(event.cursor.data != nullptr ? event.cursor.data : "", event.cursor.size);
   ++open_.count;
   if (event.type == KNELL_EVENT_LOST) open_.lost += event.lost_count;
   if (open_.count == limits_.events) end(out);

@@ -21,10 +21,11 @@ struct EventBatch {
   uint32_t count = 0;            // of events
   uint64_t lost = 0;             // sum of the counts of its lost events
   std::string payload;           // one JSON object a line
+  std::string cursor;            // of the last event
 };
 
-// The id of the message of a batch: "<journal_id>:<first>-<last>".
-std::string message_id(std::string_view journal_id, const EventBatch& batch);
+// The id of the message of a batch: "<stream>:<first>-<last>".
+std::string message_id(std::string_view stream, const EventBatch& batch);
 
 struct BatchLimits {
   uint32_t events = 64;
@@ -39,7 +40,8 @@ class BatchCutter {
   explicit BatchCutter(std::string host, BatchLimits limits = {})
       : host_(std::move(host)), limits_(limits) {}
 
-  // Adds one event; `seq` must rise. Appends the batches that end with this call to `out`.
+  // Adds one event with its `seq`, which must rise. Appends the batches that end with this call to
+  // `out`.
   void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<EventBatch>& out);
   // Ends the open batch if it is old at `now_ns`.
   void end_old(uint64_t now_ns, std::vector<EventBatch>& out);

@@ -12,8 +12,8 @@
 #include "base/duration.h"
 #include "base/numbers.h"
 #include "fleet/command.h"
+#include "fleet/durable_stream.h"
 #include "fleet/forwarder.h"
-#include "fleet/listener_stream.h"
 #include "fleet/stop_signal.h"
 #include "fleet/subject.h"
 
@@ -29,9 +29,9 @@ class Forward final : public Command {
     return "sends the events of this host that readers ask for; runs until it is stopped";
   }
   std::string_view notes() const override {
-    return "Needs knelld, and read access to its socket. Without a reader it listens to nothing "
-           "and\n"
-           "sends only its presence. Stopped by SIGTERM or SIGINT.\n"
+    return "Needs knelld with its journal, where events wait that the server has not got. Without\n"
+           "a reader it listens to nothing and sends only its presence. Stopped by SIGTERM or "
+           "SIGINT.\n"
            "\n"
            "Exit status: 0 stopped; 1 failed; 2 wrong usage.\n"
            "\n"
@@ -47,7 +47,6 @@ class Forward final : public Command {
                    "the events that this host is willing to send; default all");
     line.add_value("--details", details_, "LEVEL",
                    "the details that it is willing to send: status, names or full; default full");
-    line.add_value("--via", via_, "SOURCE", "where events come from, as in knell; default daemon");
     line.add_value("--hold", hold_, "TIME",
                    "how long to keep what the server acknowledged, until it has written it to its "
                    "disk; default 5m, 0 for a server with sync_interval: always");
@@ -60,7 +59,7 @@ class Forward final : public Command {
 
  private:
   ServerOptions server_;
-  std::string host_, allow_, details_, via_, hold_, rate_, buffer_;
+  std::string host_, allow_, details_, hold_, rate_, buffer_;
   ForwarderOptions options_;
   Options listener_;
 };
@@ -74,8 +73,7 @@ Result<void> Forward::check() {
   std::error_code error;
   if (!allow_.empty()) options_.allowed = events_parse(allow_, error);
   if (error) return say(EINVAL, fmt::format("--allow: {}", explain()));
-  listener_.via = via_parse(via_.empty() ? "daemon" : via_, error);
-  if (error) return say(EINVAL, fmt::format("--via: {}", explain()));
+  listener_.via = KNELL_VIA_DAEMON;
   listener_.set_latency(std::chrono::milliseconds(10));
   if (details_ == "status")
     listener_.details = KNELL_DETAILS_STATUS;
@@ -102,7 +100,10 @@ Result<void> Forward::check() {
 
 Result<int> Forward::execute() {
   StopSignal stop;
-  KNELL_ASSIGN(const auto stream, ListenerStream::create(listener_));
+  // knelld stops at its limit before the outbox is full of events that it would have to ack.
+  options_.outbox.events = DurableStream::kMostUnacked / 2;
+  KNELL_ASSIGN(const auto stream,
+               DurableStream::create(listener_, ("fleet-" + options_.host).substr(0, 64)));
   ConnectOptions to = server_.get();
   to.name = "knell-fleet forward " + options_.host;
   to.inbox = "_INBOX_" + options_.host;  // so that no host may read the replies to another

@@ -75,7 +75,7 @@ Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& 
   presence_.boot_id = boot_id();
   presence_.version = version();
   presence_.state = "ok";
-  presence_.journal_id = stream.journal_id();
+  presence_.stream = stream.id();
   presence_.interval_ms = options_.heartbeat.count();
 }
 
@@ -135,6 +135,7 @@ void Forwarder::note_messages() {
 
 void Forwarder::set_interest(FleetInterest interest) {
   if (interest.revision < interest_.revision) return;
+  knows_interest_ = true;
   interest_ = std::move(interest);
   apply_due_ns_ = 0;
   apply_interest();
@@ -145,7 +146,10 @@ void Forwarder::read_interest() {
   const auto stored = connection_.last_message(kInterestStream, kInterestSubject);
   interest_due_ns_ = now() + (stored ? kInterestInterval : kInterestRetry);
   if (!stored) return log_(stored.error().message());
-  if (!stored->has_value()) return;
+  if (!stored->has_value()) {
+    knows_interest_ = true;
+    return;
+  }
   auto interest = parse_interest((*stored)->data);
   if (!interest) return log_(interest.error().message());
   // The bucket may have been made anew, with revisions from 1 on.
@@ -155,6 +159,8 @@ void Forwarder::read_interest() {
 }
 
 void Forwarder::apply_interest() {
+  // Until it is known, what the forwarder before has not sent is kept.
+  if (!knows_interest_) return;
   std::vector<RefusedSelector> refused;
   const Wanted wanted = wanted_of(interest_, options_.host, now_ms(), options_.allowed, &refused);
   for (const RefusedSelector& each : refused)
@@ -220,7 +226,7 @@ void Forwarder::send_one(const EventBatch& batch) {
   Connection::Headers headers{{"Knell-Host", options_.host},
                               {"Knell-Count", std::to_string(batch.count)}};
   if (batch.lost != 0) headers.emplace_back("Knell-Lost", std::to_string(batch.lost));
-  const Published done = connection_.publish(batch.subject, message_id(stream_.journal_id(), batch),
+  const Published done = connection_.publish(batch.subject, message_id(stream_.id(), batch),
                                              headers, batch.payload, kPublishTimeout);
   switch (done.outcome) {
     case Outcome::kStored:
@@ -284,8 +290,8 @@ void Forwarder::step() {
   apply_interest();
   read_events();
   send();
-  if (outbox_.release(now())) {
-    if (const auto acked = stream_.ack(outbox_.acked()); !acked) log_(acked.error().message());
+  if (const auto cursor = outbox_.release(now())) {
+    if (const auto acked = stream_.ack(*cursor); !acked) log_(acked.error().message());
   }
   send_presence();
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,7 +80,8 @@ class Forwarder {
   Outbox outbox_;
   Presence presence_;
   FleetInterest interest_;
-  Wanted applied_;
+  bool knows_interest_ = false;
+  std::optional<Wanted> applied_;
   std::vector<RefusedSelector> refused_;
   std::vector<EventBatch> ended_;
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 
 #include "fleet/batch.h"
 
@@ -26,6 +27,7 @@ class Outbox {
  public:
   struct Limits {
     size_t bytes = size_t{16} << 20;
+    uint64_t events = UINT64_MAX;
     std::chrono::nanoseconds hold = std::chrono::minutes(5);  // twice the server's flush interval
   };
   explicit Outbox(Limits limits) : limits_(limits) {}
@@ -43,8 +45,9 @@ class Outbox {
   void drop();
   // The server may have lost messages: all batches that are kept wait again.
   void resend();
-  // Releases the batches that are safe at `now_ns`. Returns whether acked() has changed.
-  bool release(uint64_t now_ns);
+  // Releases the batches that are safe at `now_ns`. Returns the cursor of the last event that will
+  // not be sent again, if it has changed since the call before.
+  std::optional<std::string> release(uint64_t now_ns);
 
   uint64_t sent() const { return sent_; }    // seq of the last event that was acknowledged
   uint64_t acked() const { return acked_; }  // seq up to which nothing will be sent again
@@ -58,13 +61,16 @@ class Outbox {
     uint64_t stored_ns = 0;
   };
   void release_front();
+  void keep_to_limits();
 
   Limits limits_;
   std::deque<Kept> batches_;  // oldest first; those before next_ were sent
   size_t next_ = 0;
   size_t bytes_ = 0, waiting_bytes_ = 0;
+  uint64_t events_ = 0;
   uint64_t sent_ = 0, acked_ = 0;
-  uint64_t stream_seq_ = 0;  // the highest since the last resend()
+  std::optional<std::string> released_;  // the cursor to be returned by release()
+  uint64_t stream_seq_ = 0;              // the highest since the last resend()
   uint64_t released_early_ = 0, resends_ = 0;
 };
 

@@ -10,7 +10,8 @@ namespace {
 using std::chrono::nanoseconds;
 
 EventBatch batch(uint64_t first, size_t bytes = 10) {
-  return {"knell.ev.h.exit.nz", first, first + 9, 10, 0, std::string(bytes, 'x')};
+  return {"knell.ev.h.exit.nz",     first, first + 9, 10, 0, std::string(bytes, 'x'),
+          std::to_string(first + 9)};
 }
 
 TEST(FleetOutbox, AckedFollowsSentAfterTheHold) {
@@ -23,20 +24,20 @@ TEST(FleetOutbox, AckedFollowsSentAfterTheHold) {
   outbox.stored(1, false, 1000);
   EXPECT_EQ(outbox.sent(), 10u);
   EXPECT_EQ(outbox.next()->first, 11u);
-  EXPECT_FALSE(outbox.release(1099));
+  EXPECT_EQ(outbox.release(1099), std::nullopt);
   EXPECT_EQ(outbox.acked(), 0u);
-  EXPECT_TRUE(outbox.release(1100));
+  EXPECT_EQ(outbox.release(1100), "10");
   EXPECT_EQ(outbox.acked(), 10u);
   outbox.stored(2, false, 1200);
   EXPECT_EQ(outbox.next(), nullptr);
-  EXPECT_TRUE(outbox.release(1300));
+  EXPECT_EQ(outbox.release(1300), "20");
   EXPECT_EQ(outbox.acked(), 20u);
 }
 
 TEST(FleetOutbox, NeverAcksWhatWaits) {
   Outbox outbox({.hold = nanoseconds(0)});
   outbox.push(batch(1));
-  EXPECT_FALSE(outbox.release(1'000'000));
+  EXPECT_EQ(outbox.release(1'000'000), std::nullopt);
   EXPECT_EQ(outbox.acked(), 0u);
 }
 
@@ -46,7 +47,7 @@ TEST(FleetOutbox, ResendsTheSameBatchesFromAcked) {
   outbox.stored(1, false, 1000);
   outbox.stored(2, false, 2000);
   outbox.stored(3, false, 2000);
-  outbox.release(1100);  // the first one is safe
+  EXPECT_EQ(outbox.release(1100), "10");  // the first one is safe
   outbox.resend();
   EXPECT_EQ(outbox.resends(), 1u);
   EXPECT_EQ(outbox.waiting(), 4u);
@@ -58,8 +59,8 @@ TEST(FleetOutbox, ResendsTheSameBatchesFromAcked) {
   }
   EXPECT_EQ(outbox.next(), nullptr);
   // What is sent again is kept for another hold.
-  EXPECT_FALSE(outbox.release(2500));
-  EXPECT_TRUE(outbox.release(3100));
+  EXPECT_EQ(outbox.release(2500), std::nullopt);
+  EXPECT_EQ(outbox.release(3100), "50");
   EXPECT_EQ(outbox.acked(), 50u);
 }
 
@@ -90,8 +91,20 @@ TEST(FleetOutbox, IsBounded) {
   outbox.push(batch(1001, 1000));
   EXPECT_GE(outbox.released_early(), 1u);
   EXPECT_GE(outbox.acked(), 10u);
+  EXPECT_EQ(outbox.release(11), std::to_string(outbox.acked()));
   outbox.resend();
   EXPECT_GT(outbox.next()->first, outbox.acked());
+}
+
+TEST(FleetOutbox, KeepsAtMostSoManyEvents) {
+  Outbox outbox({.events = 25, .hold = nanoseconds(1'000'000)});
+  for (uint64_t first = 1; first <= 31; first += 10) outbox.push(batch(first));
+  EXPECT_EQ(outbox.release(0), std::nullopt);  // nothing was sent
+  outbox.stored(1, false, 0);
+  outbox.stored(2, true, 0);
+  EXPECT_EQ(outbox.release(0), "20");
+  outbox.stored(3, false, 0);
+  EXPECT_EQ(outbox.release(0), std::nullopt);  // 20 events are left
 }
 
 TEST(FleetOutbox, DropsOnlyWhatCannotBeSent) {
@@ -101,7 +114,7 @@ TEST(FleetOutbox, DropsOnlyWhatCannotBeSent) {
   outbox.stored(1, false, 0);
   outbox.drop();
   EXPECT_EQ(outbox.next(), nullptr);
-  EXPECT_TRUE(outbox.release(0));
+  EXPECT_EQ(outbox.release(0), "10");
   EXPECT_EQ(outbox.acked(), 10u);
 }
 

@@ -25,7 +25,7 @@ constexpr std::array kTexts{
     std::pair("state", &Presence::state),
     std::pair("asked", &Presence::asked),
     std::pair("predicates", &Presence::predicates),
-    std::pair("journal_id", &Presence::journal_id),
+    std::pair("stream", &Presence::stream),
 };
 constexpr std::array kCounts{
     std::pair("sent", &Presence::sent),       std::pair("acked", &Presence::acked),

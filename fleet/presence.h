@@ -16,10 +16,10 @@ struct Presence {
   std::string instance;  // random, of this run of the forwarder: tells two of one name apart
   std::string machine_id, boot_id;
   std::string version;
-  std::string state;       // "ok", or in words what is wrong
-  std::string asked;       // names of the events that are asked for and sent; "" nothing
-  std::string predicates;  // "unit=cron ended=oom"; "" none
-  std::string journal_id;
+  std::string state;             // "ok", or in words what is wrong
+  std::string asked;             // names of the events that are asked for and sent; "" nothing
+  std::string predicates;        // "unit=cron ended=oom"; "" none
+  std::string stream;            // the id of its EventStream
   uint64_t sent = 0, acked = 0;  // seq
   uint64_t events = 0;           // sent by this run
   uint64_t lost = 0;             // as counted by its lost events

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,7 +30,7 @@ class NumberedExits final : public EventStream {
  public:
   explicit NumberedExits(int count = 0) : fd_(::eventfd(1, EFD_CLOEXEC)), count_(count) {}
   void produce(int count) { count_ += count; }
-  const std::string& journal_id() const override { return journal_id_; }
+  const std::string& id() const override { return id_; }
   Result<void> set_wanted(const Wanted& wanted) override {
     wanted_ = wanted;
     return {};
@@ -37,18 +38,21 @@ class NumberedExits final : public EventStream {
   int fd() const override { return fd_.get(); }
   Result<std::span<const knell_event* const>> read(size_t count) override {
     events_.clear();
+    cursors_.clear();
     pointers_.clear();
     if (wanted_.events == 0) return std::span(pointers_);
     // A few at a time, so that a test sees the middle of a stream.
     for (size_t i = 0; i < std::min<size_t>(count, 20) && next_ <= count_; ++i, ++next_) {
       events_.push_back(exit_for_test(next_));
       events_.back().seq = static_cast<uint64_t>(next_);
+      cursors_.push_back(std::to_string(next_));
+      events_.back().cursor = {cursors_.back().data(), cursors_.back().size()};
     }
     for (const knell_event& event : events_) pointers_.push_back(&event);
     return std::span(pointers_);
   }
-  Result<void> ack(uint64_t seq) override {
-    acked_ = seq;
+  Result<void> ack(const std::string& cursor) override {
+    acked_ = std::stoull(cursor);
     return {};
   }
   uint64_t acked() const { return acked_; }
@@ -56,11 +60,12 @@ class NumberedExits final : public EventStream {
 
  private:
   UniqueFd fd_;
-  std::string journal_id_ = "journal" + std::to_string(system_clock().monotonic_ns());
+  std::string id_ = "stream" + std::to_string(system_clock().monotonic_ns());
   int count_, next_ = 1;
   uint64_t acked_ = 0;
   Wanted wanted_;
   std::vector<knell_event> events_;
+  std::deque<std::string> cursors_;
   std::vector<const knell_event*> pointers_;
 };
 

@@ -1,0 +1,150 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/durable_stream.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+#include <system_error>
+
+#include "base/clock.h"
+
+namespace knell::fleet {
+namespace {
+
+std::string random_id() {
+  std::array<uint64_t, 2> bits{};
+  // Fails only before the kernel's generator is ready, which the flags do not wait for.
+  if (::getrandom(bits.data(), sizeof bits, GRND_NONBLOCK) < 0)
+    bits = {system_clock().boottime_ns(), static_cast<uint64_t>(system_clock().realtime_ns())};
+  return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
+}
+
+std::string cursor_of(const knell_event& event) { return {event.cursor.data, event.cursor.size}; }
+
+// A lost event can have the cursor of the event before it.
+std::string key_of(const knell_event& event) {
+  return fmt::format("{} {}", cursor_of(event), event.type == KNELL_EVENT_LOST ? "lost" : "");
+}
+
+}  // namespace
+
+DurableStream::DurableStream(const Options& options, std::string name, UniqueFd epoll)
+    : options_(options),
+      name_(std::move(name)),
+      id_(random_id()),
+      epoll_(std::move(epoll)),
+      events_(),
+      pointers_() {}
+
+Result<std::unique_ptr<DurableStream>> DurableStream::create(const Options& options,
+                                                             std::string name) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return errno_error("make an epoll descriptor");
+  return std::unique_ptr<DurableStream>(
+      new DurableStream(options, std::move(name), std::move(epoll)));
+}
+
+void DurableStream::close() {
+  if (listener_) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.fd(), nullptr);
+  listener_ = {};
+}
+
+// Nobody asks: knelld must not store events for this name. Fails with knelld away, and is done when
+// set_wanted() is called again.
+void DurableStream::forget() {
+  close();
+  unacked_.clear();
+  unacked_set_.clear();
+}
+
+Result<void> DurableStream::open(const Wanted& wanted) {
+  close();
+  Options options = options_;
+  options.events = wanted.events;
+  options.durable = name_.c_str();
+  options.max_unacked = kMostUnacked;
+  std::error_code error;
+  Listener opened = Listener::open(options, error);
+  if (error) return say(error.value(), explain());
+  for (const auto& [key, values] : wanted.predicates)
+    for (const std::string& value : values)
+      if (opened.match(key, value)) return say(EINVAL, explain());
+  // Subscribes, which is when knelld says whether the name can be used.
+  if (const auto refused = opened.flush_acks()) return say(refused.value(), explain());
+  epoll_event ready{};
+  ready.events = EPOLLIN;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, opened.fd(), &ready) < 0)
+    return errno_error("wait for events");
+  listener_ = std::move(opened);
+  return {};
+}
+
+Result<void> DurableStream::set_wanted(const Wanted& wanted) {
+  if (wanted.events == 0) {
+    forget();
+    const auto removed = remove_durable(name_);
+    if (removed && removed != std::errc::no_such_file_or_directory)
+      return say(removed.value(), explain());
+  } else if (listener_ && wanted.predicates == wanted_.predicates) {
+    if (wanted.events != wanted_.events)
+      if (const auto error = listener_.set_events(wanted.events))
+        return say(error.value(), explain());
+  } else {
+    KNELL_TRY(open(wanted));
+  }
+  wanted_ = wanted;
+  return {};
+}
+
+bool DurableStream::was_read(const knell_event& event) const {
+  return (event.flags & KNELL_FLAG_REDELIVERED) != 0 && unacked_set_.contains(key_of(event));
+}
+
+Result<std::span<const knell_event* const>> DurableStream::read(size_t count) {
+  while (listener_) {
+    std::error_code error;
+    const auto got = listener_.read(std::span(pointers_).first(std::min(count, kMostRead)), error);
+    if (error) {
+      const std::string why(explain());
+      close();
+      return say(error.value(), why);
+    }
+    if (got.empty()) break;
+    size_t taken = 0;
+    for (const knell_event* event : got) {
+      if (was_read(*event)) continue;
+      knell_event& copy = events_[taken];
+      copy = {};
+      copy.size = std::min(event->size, sizeof copy);
+      std::memcpy(&copy, event, copy.size);
+      copy.size = std::min(event->size, sizeof copy);
+      copy.seq = ++seq_;
+      unacked_.push_back(key_of(*event));
+      unacked_set_.insert(unacked_.back());
+      pointers_[taken++] = &copy;
+    }
+    if (taken != 0) return std::span(pointers_).first(taken);
+  }
+  return std::span<const knell_event* const>();
+}
+
+Result<void> DurableStream::ack(const std::string& cursor) {
+  const auto is_it = [&](const std::string& key) { return key.starts_with(cursor + ' '); };
+  const auto last = std::find_if(unacked_.rbegin(), unacked_.rend(), is_it);
+  for (auto left = unacked_.rend() - last; left > 0; --left) {
+    unacked_set_.erase(unacked_.front());
+    unacked_.pop_front();
+  }
+  if (!listener_) return {};
+  knell_event event{};
+  event.size = sizeof event;
+  event.cursor = {cursor.data(), cursor.size()};
+  if (const auto error = listener_.ack(event)) return say(error.value(), explain());
+  return {};
+}
+
+}  // namespace knell::fleet

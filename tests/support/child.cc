@@ -58,7 +58,7 @@ Child Child::fork(const std::function<int()>& body) {
     if (::getppid() != parent) ::_exit(126);  // the parent died before prctl() was called
     ::_exit(body());
   }
-  note_birth(pid, from_ns);
+  note_birth_of_child(pid, from_ns);
   return Child(pid);
 }
 

@@ -3,10 +3,15 @@
 #include "support/lives.h"
 
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <vector>
+
+#include "base/clock.h"
+#include "base/proc_stat.h"
 
 namespace knell::test {
 namespace {
@@ -32,6 +37,15 @@ uint64_t monotonic_now_ns() {
 void note_birth(pid_t pid, uint64_t from_ns) {
   const std::lock_guard lock(mutex);
   lives()[pid].push_back({from_ns, UINT64_MAX});
+}
+
+void note_birth_of_child(pid_t pid, uint64_t from_ns) {
+  const auto stat = read_proc_stat(pid);
+  const uint64_t monotonic_ns = system_clock().monotonic_ns();
+  const uint64_t asleep_ns = system_clock().boottime_ns() - monotonic_ns;
+  const auto ticks = static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  const uint64_t start_ns = stat ? stat->start * (1'000'000'000 / ticks) : 0;
+  note_birth(pid, std::max(from_ns, start_ns - std::min(start_ns, asleep_ns)));
 }
 
 void note_reaped(pid_t pid, uint64_t until_ns) {

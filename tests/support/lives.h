@@ -16,6 +16,10 @@ uint64_t monotonic_now_ns();
 // ever measured for all pids to be reused.
 inline constexpr uint64_t kLateNs = 100'000'000;
 void note_birth(pid_t pid, uint64_t from_ns);
+// Of a child that was not reaped: when it began, at most a clock tick too early; `from_ns`: a time
+// before that. On a busy machine a fork may take so long that another process that had the pid ends
+// meanwhile.
+void note_birth_of_child(pid_t pid, uint64_t from_ns);
 void note_reaped(pid_t pid, uint64_t until_ns);
 
 enum class Owner {

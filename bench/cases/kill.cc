@@ -3,6 +3,7 @@
 
 // `kill`: from a SIGKILL until the killer knows that the process is over, as a low-memory killer
 // has to. The victim is not a child of the killer; its parent reaps it at once.
+#include <fcntl.h>
 #include <knell/knell.h>
 #include <poll.h>
 #include <signal.h>
@@ -54,7 +55,7 @@ struct Victim {
 
 Result<Victim> create_victim(const Cores& cores, size_t bytes) {
   int ready[2];
-  if (::pipe(ready) != 0) return errno_error("create a pipe");
+  if (::pipe2(ready, O_CLOEXEC) != 0) return errno_error("create a pipe");
   const UniqueFd reader(ready[0]);
   UniqueFd writer(ready[1]);
   Victim victim;

@@ -33,6 +33,7 @@ constexpr Case kCases[] = {
     {"fanout", "many listeners at once", 6, 2000, run_fanout},
     {"latency", "from the kernel's time stamp to the listener", 6, 50'000, run_latency},
     {"soak", "one listener, many storms: no loss, no growth", 20, 50'000, run_soak},
+    {"kill", "from SIGKILL to the confirmed death of a process", 25, 1, run_kill},
 };
 
 std::string printable(std::string_view text) {
@@ -95,6 +96,7 @@ std::vector<Option> make_options(Options& o) {
       {"--listeners", "fanout", "N,...", "how many, up to 1000", words(o.listeners)},
       {"--load", "latency", "LOAD,...", "idle, 1k, 50k", words(o.loads, {"idle", "1k", "50k"})},
       {"--via", "soak", "SOURCE", "bpf or connector", words(o.via, {"bpf", "connector"})},
+      {"--memory", "kill", "MIB,...", "of the processes that are killed", words(o.memory)},
       {"--most", "soak", "MIB", "RSS allowed", number(o.most_mib, 1, 65'536)},
       {"--growth", "soak", "MIB", "growth of RSS allowed", number(o.growth_mib, 0, 65'536)},
   };

@@ -119,14 +119,18 @@ function(knell_gtest target)
                        PROPERTIES ${properties})
 endfunction()
 
+# The folders of which libknell is made.
+set(KNELL_FOLDERS_OF_LIBKNELL base event filter handover process source feed wire journal client lib)
+
 # knell_library(NAME [DEPS names...] [LIBS targets...] [SUBDIRS folders...] [EXCLUDE files...]
-#               [TEST_LIBS targets...])
+#               [SMALL patterns...] [TEST_LIBS targets...])
 # Builds knell_NAME, a static, position-independent library, of all *.cc of this folder and the
-# SUBDIRS, except *_test.cc, *_fuzz.cc and *_bench.cc. DEPS are other folders. With tests, also
+# SUBDIRS, except *_test.cc, *_fuzz.cc and *_bench.cc. DEPS are other folders. SMALL: files that are
+# not in the path of an event; they are compiled for size, which halves their code. With tests, also
 # builds knell_NAME_test of all *_test.cc, label `unit`. With KNELL_FUZZ, also builds an executable
 # for each *_fuzz.cc, named like its file.
 function(knell_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBS;SUBDIRS;EXCLUDE;TEST_LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBS;SUBDIRS;EXCLUDE;SMALL;TEST_LIBS")
   set(target knell_${name})
   set(patterns *.cc)
   foreach(folder ${arg_SUBDIRS})
@@ -147,7 +151,18 @@ function(knell_library name)
 
   add_library(${target} STATIC ${sources})
   target_link_libraries(${target} PRIVATE knell_options PUBLIC ${libs} Threads::Threads)
+  if(name IN_LIST KNELL_FOLDERS_OF_LIBKNELL AND NOT KNELL_SANITIZE AND NOT KNELL_FUZZ)
+    # So that libknell has only the functions that it uses.
+    target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+  endif()
   knell_use_headers(${target} knell_source_headers)
+  if(arg_SMALL)
+    file(GLOB small CONFIGURE_DEPENDS ${arg_SMALL})
+    list(FILTER small EXCLUDE REGEX "_(test|fuzz|bench)\\.cc$")
+    # A precompiled header has to be compiled with the same option.
+    set_source_files_properties(${small} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+      COMPILE_OPTIONS "$<$<CONFIG:RelWithDebInfo,Release>:-Os>")
+  endif()
   if(KNELL_TESTS AND tests)
     knell_gtest(${target}_test SOURCES ${tests} DEPS ${target} ${arg_TEST_LIBS} LABEL unit
                 DEFINES KNELL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -9,6 +9,12 @@ find_program(KNELL_BPF_CLANG NAMES clang clang-14 clang-19 REQUIRED)
 find_program(KNELL_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 find_path(KNELL_LIBBPF_INCLUDE bpf/libbpf.h REQUIRED)
 
+# Runs while building, so it is built without sanitizers.
+add_executable(knell-trim-bpf ${PROJECT_SOURCE_DIR}/tools/trim_bpf.cc)
+set_target_properties(knell-trim-bpf PROPERTIES
+  COMPILE_OPTIONS "" LINK_OPTIONS "" RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tools)
+target_link_libraries(knell-trim-bpf PRIVATE knell_options)
+
 function(knell_bpf_skeleton target name source)
   cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "DEPENDS;DEFINES")
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/skeletons)
@@ -28,6 +34,7 @@ function(knell_bpf_skeleton target name source)
             -Wno-unused-parameter -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
             -I${KNELL_LIBBPF_INCLUDE} ${machine} ${arg_DEFINES} -c ${from} -o ${object}.full
     COMMAND ${KNELL_BPFTOOL} gen object ${object} ${object}.full
+    COMMAND knell-trim-bpf ${object}
     COMMAND ${KNELL_BPFTOOL} gen skeleton ${object} name ${name} > ${folder}/${name}.skel.h
     DEPENDS ${from} ${arg_DEPENDS}
     COMMENT "Programs for the kernel: ${name}"

@@ -15,7 +15,8 @@ struct Options {
   size_t rounds = 0, processes = 0;
   std::vector<std::string> kinds{"vfork", "fork", "exec"}, rivals{}, knell{}, program{};
   size_t failing = 10, latency_ms = 10;
-  std::vector<std::string> listeners{"1", "10", "100"}, loads{"idle", "1k", "50k"}, via{};
+  std::vector<std::string> listeners{"1", "10", "100"}, loads{"idle", "1k", "50k"}, via{},
+      memory{"16", "1024"};
   size_t most_mib = 64, growth_mib = 4;
 };
 
@@ -31,6 +32,7 @@ Result<void> run_storms(Run& run);
 Result<void> run_fanout(Run& run);
 Result<void> run_latency(Run& run);
 Result<void> run_soak(Run& run);
+Result<void> run_kill(Run& run);
 
 // The row "exits by pidfd" of the table: a supervisor that creates children in batches, subscribes
 // to the exit of each pid, lets a batch exit at once and handles every exit with its status. The

@@ -1,171 +1,164 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// postgres_monitor POSTMASTER STATE CLEANUP: watches the server processes ("backends") of a
+// postgres_monitor POSTMASTER NAME CLEANUP: watches the server processes ("backends") of a
 // PostgreSQL whose first process is POSTMASTER, and runs `CLEANUP PID HOW` for each that crashed.
-// HOW is "first" for the one that crashed, "cascade" for those that the postmaster ends because of
-// it, and "missed" for one that ended while this monitor did not run. CLEANUP must be idempotent:
-// if the monitor is killed while it runs, it runs again.
+// HOW is "first" for the one that crashed, and "cascade" for those that the postmaster ends because
+// of it. Needs knelld. Ends when the postmaster has ended.
 //
 // An exit with status 0 or 1 is no crash for PostgreSQL: a client went away, or an error or an
-// administrator (pg_terminate_backend) ended the session. Nothing is cleaned up then; the second
-// kind is printed.
+// administrator (pg_terminate_backend) ended the session. Nothing is cleaned up then; knelld does
+// not even send an exit with 0.
 //
-// The file STATE names the backends that are alive or not yet cleaned up, `PID START` a line. A
-// backend is removed from it after its cleanup. So after a restart of the monitor those that are in
-// it, but no longer alive, are the missed ones: a process with the same pid has another start.
-#include <sys/wait.h>
+// NAME is a durable listener. A crash is acknowledged after its cleanup, so it comes again if this
+// monitor is killed before that, and those of the time when it did not run come when it runs again,
+// also of an earlier postmaster. So CLEANUP must be idempotent. `CLEANUP 0 lost` runs when events
+// were lost: then any process may have crashed, and CLEANUP has to look at all.
+#include <poll.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <climits>
+#include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <knell/knell.hpp>
-#include <map>
-#include <optional>
 #include <string>
+#include <string_view>
 
 namespace {
 
-// How a backend ends when the postmaster asks it to because another one crashed: it gets SIGQUIT
-// and exits with status 2.
+// How a backend ends that the postmaster asks to by SIGQUIT, because another one crashed.
 constexpr int kCascadeStatus = 2;
 
 class Monitor {
  public:
-  Monitor(pid_t postmaster, std::string state, std::string cleanup)
-      : postmaster_(postmaster), state_(std::move(state)), cleanup_(std::move(cleanup)) {}
-  int run();
+  Monitor(pid_t postmaster, std::string cleanup)
+      : postmaster_(postmaster), cleanup_(std::move(cleanup)) {}
+  int run(const std::string& name);
 
  private:
-  void find_missed(knell::Listener& listener);
-  bool on_event(const knell_event& event);
-  void on_exit(const knell_event& event);
+  bool open(const std::string& name);
+  bool handle_crashes();
+  bool postmaster_ended();
+  void on_crash(const knell_event& event);
   void clean_up(pid_t pid, const char* how);
-  void save() const;
 
   pid_t postmaster_;
-  std::string state_, cleanup_;
-  std::map<pid_t, uint64_t> backends_;  // with the start of each
-  bool crashed_ = false;                // the postmaster is ending the others
+  std::string cleanup_;
+  knell::Listener crashes_, shutdown_;
 };
 
-// Returns only when the new file is complete, so that a crash leaves the old one or the new one.
-void Monitor::save() const {
-  const std::string next = state_ + ".new";
-  {
-    std::ofstream out(next);
-    for (const auto& [pid, start] : backends_) out << pid << ' ' << start << '\n';
-  }
-  if (std::rename(next.c_str(), state_.c_str()) != 0) std::perror(state_.c_str());
+int fail() { return std::cerr << knell::explain() << '\n', 1; }
+
+std::string_view title(const knell_event& event) {
+  const std::string_view args = knell::view(event.args);
+  return args.empty() ? knell::view(event.comm) : args.substr(0, args.find('\0'));
+}
+
+// The name of a backend's parent is that of its own program; that of the postmaster is another.
+bool is_backend(const knell_event& event) {
+  return event.parent_comm.data == nullptr || knell::view(event.parent_comm) == "postgres";
+}
+
+bool is_cascade(const knell_event& event) {
+  if ((event.has & KNELL_HAS_LAST_SIGNAL_PID) != 0 && event.last_signal.signal == SIGQUIT)
+    return event.last_signal.pid == event.ppid;
+  if ((event.has & KNELL_HAS_KILLER_PID) != 0) return event.killed_by.pid == event.ppid;
+  return knell::exit_code(event) == kCascadeStatus;  // the sender is known over bpf only
+}
+
+void print_asker(const knell_event& event) {
+  if ((event.has & KNELL_HAS_LAST_SIGNAL_PID) != 0)
+    std::cout << ", asked by " << event.last_signal.pid << ' '
+              << knell::view(event.last_signal.comm) << " (uid " << event.last_signal.uid << ')';
+  std::cout << std::endl;
 }
 
 void Monitor::clean_up(pid_t pid, const char* how) {
   const std::string command = cleanup_ + ' ' + std::to_string(pid) + ' ' + how;
   if (std::system(command.c_str()) != 0) std::cout << "the cleanup of " << pid << " failed\n";
-  backends_.erase(pid);
-  save();
 }
 
-// The listener is open already: what ends from now on is an event.
-void Monitor::find_missed(knell::Listener& listener) {
-  std::map<pid_t, uint64_t> alive;
-  const std::error_code error = listener.snapshot([&](const knell_event& process) {
-    if (process.ppid == postmaster_ && process.id.kind == KNELL_ID_START)
-      alive[process.pid] = process.id.start;
-  });
-  if (error) std::cout << "cannot list the processes: " << knell::explain() << '\n';
-  std::ifstream in(state_);
-  std::map<pid_t, uint64_t> known;
-  for (std::pair<pid_t, uint64_t> one; in >> one.first >> one.second;) known.insert(one);
-  backends_ = alive;
-  for (const auto& [pid, start] : known) {
-    if (const auto found = alive.find(pid); found != alive.end() && found->second == start)
-      continue;
-    std::cout << pid << " ended while the monitor did not run\n";
-    backends_.emplace(pid, start);  // until it is cleaned up
-    clean_up(pid, "missed");
+void Monitor::on_crash(const knell_event& event) {
+  if (event.type == KNELL_EVENT_LOST) {
+    std::cout << "events were lost: any process may have crashed" << std::endl;
+    return clean_up(0, "lost");
   }
-  save();
-}
-
-void Monitor::on_exit(const knell_event& event) {
-  const auto code = knell::exit_code(event);
-  if (!code || *code > 1) {
-    const bool cascade = crashed_ && code == kCascadeStatus;
-    const std::string title(knell::view(event.args).substr(0, knell::view(event.args).find('\0')));
-    std::cout << event.pid << ' ' << (cascade ? "cascade: " : "first: ") << knell::ended(event)
-              << ", " << (title.empty() ? knell::view(event.comm) : std::string_view(title));
-    if ((event.has & KNELL_HAS_KILLER_PID) != 0)
-      std::cout << ", by " << event.killed_by.pid << ' ' << knell::view(event.killed_by.comm);
-    std::cout << std::endl;
-    crashed_ = true;
-    clean_up(event.pid, cascade ? "cascade" : "first");
-    return;
-  }
-  if (*code == 1) {
+  if (!is_backend(event)) return;
+  if (knell::exit_code(event) == 1) {
     std::cout << event.pid << " session ended: exit 1";
-    if ((event.has & KNELL_HAS_LAST_SIGNAL_PID) != 0)
-      std::cout << ", asked by " << event.last_signal.pid << ' '
-                << knell::view(event.last_signal.comm);
-    std::cout << std::endl;
+    return print_asker(event);
   }
-  backends_.erase(event.pid);
-  save();
+  const char* const how = is_cascade(event) ? "cascade" : "first";
+  std::cout << event.pid << ' ' << how << ": " << knell::ended(event) << ", " << title(event);
+  if ((event.has & KNELL_HAS_KILLER_PID) != 0)
+    std::cout << ", by " << event.killed_by.pid << ' ' << knell::view(event.killed_by.comm);
+  std::cout << std::endl;
+  clean_up(event.pid, how);
 }
 
-// Returns false when the postmaster has ended.
-bool Monitor::on_event(const knell_event& event) {
-  switch (event.type) {
-    case KNELL_EVENT_FORK:
-      if (event.pid != postmaster_) break;
-      // A new server process: the postmaster starts none while it ends the others.
-      crashed_ = false;
-      backends_[event.child_pid] = event.child_id.start;
-      save();
-      break;
-    case KNELL_EVENT_EXIT:
-      if (event.pid == postmaster_) {
-        std::cout << "the postmaster ended: " << knell::ended(event);
-        if ((event.has & KNELL_HAS_LAST_SIGNAL_PID) != 0)
-          std::cout << ", asked by " << event.last_signal.pid << ' '
-                    << knell::view(event.last_signal.comm) << " (uid " << event.last_signal.uid
-                    << ')';
-        std::cout << std::endl;
-        return false;
-      }
-      if (event.ppid == postmaster_ || backends_.contains(event.pid)) on_exit(event);
-      break;
-    default:
-      break;
+// Handles the crashes that have come. Returns false on an error.
+bool Monitor::handle_crashes() {
+  for (;;) {
+    std::error_code error;
+    // One at a time: what was returned is acknowledged before more is asked for.
+    const knell_event* event = nullptr;
+    if (crashes_.read({&event, 1}, error).empty()) return !error;
+    on_crash(*event);
+    if (crashes_.ack(*event)) return false;
   }
+}
+
+bool Monitor::postmaster_ended() {
+  std::error_code error;
+  for (const knell_event& event : shutdown_.read(error)) {
+    if (event.type != KNELL_EVENT_EXIT) continue;
+    std::cout << "postmaster " << event.pid << " ended: " << knell::ended(event);
+    print_asker(event);
+    return true;
+  }
+  return static_cast<bool>(error);
+}
+
+bool Monitor::open(const std::string& name) {
+  char program[PATH_MAX];
+  const std::string link = "/proc/" + std::to_string(postmaster_) + "/exe";
+  const ssize_t size = ::readlink(link.c_str(), program, sizeof program);
+  if (size < 0) return std::cerr << "there is no process " << postmaster_ << '\n', false;
+  knell::Options options;
+  options.via = KNELL_VIA_DAEMON;
+  options.events = KNELL_EVENT_NONZERO_EXIT;
+  options.durable = name.c_str();
+  crashes_ = knell::Listener(options);
+  if (crashes_.match("exe", {program, static_cast<size_t>(size)})) return fail(), false;
+
+  knell::Options one;
+  one.via = KNELL_VIA_DAEMON;
+  one.events = KNELL_EVENT_EXIT;
+  one.only_added = 1;
+  shutdown_ = knell::Listener(one);
+  // From now on knelld stores each crash.
+  if (shutdown_.add(postmaster_) || crashes_.flush_acks()) return fail(), false;
   return true;
 }
 
-int Monitor::run() {
-  knell::Options options;
-  options.events = KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
-  knell::Listener listener(options);
-  if (listener.match("under", std::to_string(postmaster_)))
-    return std::cerr << knell::explain() << '\n', 1;
-  find_missed(listener);
-  std::cout << "watching " << backends_.size() << " server processes" << std::endl;
-  std::error_code error;
-  for (const knell_event& event : listener.events(error)) {
-    if (event.type == KNELL_EVENT_LOST)
-      find_missed(listener);  // what is missing has ended
-    else if (!on_event(event))
-      return 0;
+int Monitor::run(const std::string& name) {
+  if (!open(name)) return 3;
+  std::cout << "watching " << postmaster_ << std::endl;
+  for (;;) {
+    if (!handle_crashes()) return fail();
+    // Crashes that have not come by then come when the monitor of the next postmaster runs.
+    if (postmaster_ended()) return handle_crashes() ? 0 : fail();
+    pollfd ready[] = {{crashes_.fd(), POLLIN, 0}, {shutdown_.fd(), POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return 1;
   }
-  return std::cerr << knell::explain() << '\n', 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 4) return std::cerr << "postgres_monitor POSTMASTER STATE CLEANUP\n", 2;
-  return Monitor(std::atoi(argv[1]), argv[2], argv[3]).run();
+  if (argc != 4) return std::cerr << "postgres_monitor POSTMASTER NAME CLEANUP\n", 2;
+  return Monitor(std::atoi(argv[1]), argv[3]).run(argv[2]);
 } catch (const knell::OpenError& error) {
   return std::cerr << error.what() << '\n', 3;
 }

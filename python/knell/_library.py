@@ -30,12 +30,16 @@ _CLASSES = {errno.ESRCH: NoSuchProcess, errno.EPERM: AccessDenied, errno.EACCES:
             errno.ETIMEDOUT: TimeoutExpired}
 
 
+def error_of(code, text):
+    """The exception of an errno."""
+    return _CLASSES.get(code, Error)(code, text)
+
+
 def check(result):
     """Returns a result of libknell that is no error, or raises an Error."""
     if result >= 0:
         return result
-    text = ffi.string(lib.knell_explain()).decode(errors="replace")
-    raise _CLASSES.get(-result, Error)(-result, text)
+    raise error_of(-result, ffi.string(lib.knell_explain()).decode(errors="replace"))
 
 
 def text_of(string):

@@ -11,7 +11,7 @@ import time
 
 from ._event import Event
 from ._knell import ffi, lib
-from ._library import TimeoutExpired, Visitor, check, mask_of, via_of
+from ._library import TimeoutExpired, Visitor, check, error_of, mask_of, via_of
 
 _DETAILS = {"full": lib.KNELL_DETAILS_FULL, "names": lib.KNELL_DETAILS_NAMES,
             "status": lib.KNELL_DETAILS_STATUS}
@@ -79,6 +79,19 @@ class Watch:
         """Adds a process, with only_added=True. `start`: clock ticks since boot, to detect that the
         pid was used again. `cookie` is returned in its events."""
         check(lib.knell_add(self._open(), pid, start, cookie))
+
+    def add_many(self, processes):
+        """Adds many processes at once, which through knelld takes about half of the time of add() for
+        each. `processes`: pids, or tuples (pid, start, cookie) with the arguments of add(), of which the
+        last ones may be missing. Returns those that were not added, in their order, as a list of
+        (pid, error); empty: all were added."""
+        rows = [(one,) if isinstance(one, int) else one for one in processes]
+        added = ffi.new("struct knell_added[]", len(rows))
+        for one, (pid, start, cookie) in zip(added, ((*row, 0, 0)[:3] for row in rows)):
+            one.pid, one.start, one.cookie = pid, start, cookie
+        check(lib.knell_add_many(self._open(), added, len(rows)))
+        return [(one.pid, error_of(-one.error, os.strerror(-one.error)))
+                for one in added if one.error != 0]
 
     def remove(self, pid):
         check(lib.knell_remove(self._open(), pid))

@@ -133,7 +133,12 @@ Result<void> DaemonListener::subscribe() {
 
 // Memory ran out during a request or a read.
 void DaemonListener::on_out_of_memory() noexcept {
-  if (state_ != State::kClosed) disconnect();
+  if (state_ != State::kClosed) {
+    disconnect();
+    // A durable listener gets them again, with the event that could not be returned. If they were
+    // returned before it, acknowledging them would acknowledge it as well.
+    if (durable_) packets_.drop_pending();
+  }
   arm();
 }
 
@@ -455,13 +460,12 @@ bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const 
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
   event::note_presence<event::kFields>(event);
-  event.seq = ++seq_;
   if (durable_) note_delivered(event);
-  if (event.type == KNELL_EVENT_LOST) {
+  if (event.type == KNELL_EVENT_LOST)
     lost_ += event.lost_count;
-    return;
-  }
-  set_user(event, names_[slot]);
+  else
+    set_user(event, names_[slot]);
+  event.seq = ++seq_;  // last: an event that is not returned, for lack of memory, has no number
 }
 
 // `name` holds the text.

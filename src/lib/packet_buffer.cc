@@ -28,7 +28,7 @@ void PacketBuffer::take(std::string_view payload) {
 }
 
 void PacketBuffer::put_aside(std::string_view payload) {
-  if (aside_bytes_ + payload.size() > kMostAside) {
+  if (dropped_ > 0 || aside_bytes_ + payload.size() > kMostAside) {
     wire::EventReader reader(payload);
     knell_event event;
     while (reader.next(event)) ++dropped_;
@@ -36,6 +36,12 @@ void PacketBuffer::put_aside(std::string_view payload) {
   }
   aside_.emplace_back(payload);
   aside_bytes_ += payload.size();
+}
+
+void PacketBuffer::drop_pending() noexcept {
+  reader_.reset();
+  aside_.clear();
+  aside_bytes_ = 0;
 }
 
 bool PacketBuffer::open_next() {

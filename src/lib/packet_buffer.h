@@ -39,7 +39,8 @@ class PacketBuffer {
   std::span<char> room();
   // Adds the payload of a frame that was received into room().
   void take(std::string_view payload);
-  // Copies a payload that is in another buffer.
+  // Copies a payload that is in another buffer. After a payload was dropped all are, until
+  // take_dropped().
   void put_aside(std::string_view payload);
 
   // The next event of the packet taken, then of those put aside. False: there is none, or the next
@@ -50,6 +51,8 @@ class PacketBuffer {
   bool from_aside() const { return from_aside_; }
   // Whether next() may return another event.
   bool pending() const { return reader_.has_value() || !aside_.empty(); }
+  // Drops the events that next() has not returned. Those that it has stay valid until begin().
+  void drop_pending() noexcept;
   // The number of events dropped because too many were put aside. Resets it to 0.
   uint64_t take_dropped() { return std::exchange(dropped_, 0); }
 

@@ -6,7 +6,7 @@
 NAME a missing case
 RUN knell-bench
 STATUS 2
-EXPECT_ERR \Aknell-bench: missing case: table, storm, fanout, latency, soak; see [^\n]*\n\Z
+EXPECT_ERR \Aknell-bench: missing case: table, storm, fanout, latency, soak, kill; see [^\n]*\n\Z
 REFUSE .
 
 NAME an unknown case is refused with the nearest right one
@@ -147,6 +147,23 @@ NEEDS root connector
 RUN knell-bench soak --via connector -r 1 -p 100 --most 1
 STATUS 1
 EXPECT ^FAILED: RSS is above 1 MiB$
+
+NAME kill: each way, for each size
+NEEDS root connector
+RUN knell-bench kill -r 1 --memory 1,20
+EXPECT ^a process of 1 MiB$
+EXPECT ^a process of 20 MiB$
+EXPECT ^ +ms to confirmed death +most +CPU ms of the killer$
+EXPECT ^  knell_kill\(\) +\d
+EXPECT ^  pidfd +\d
+EXPECT ^  kill\(pid, 0\) every 100 ms +\d
+REFUSE_ERR .
+
+NAME kill: sizes out of their bounds
+RUN knell-bench kill --memory 16,0
+STATUS 2
+EXPECT_ERR \Aknell-bench: --memory 0: not a number from 1 to 65536\n\Z
+REFUSE .
 
 NAME Ctrl-C prints the results so far, says so, and leaves no process behind
 NEEDS root connector

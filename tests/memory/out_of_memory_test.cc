@@ -13,12 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <set>
 #include <string>
 #include <thread>
@@ -180,14 +182,23 @@ class OutOfMemory : public testing::Test {
     for_each_failure(
         "knell_remove", [&] { return knell_remove(k_, child.pid()); },
         [&] { (void)knell_add(k_, child.pid(), 0, 1); });
+    Failing other;
     for_each_failure(
         "knell_add_many",
-        [&] {
-          knell_added one{child.pid(), 0, 0, 1};
-          const ssize_t added = knell_add_many(k_, &one, 1);
-          return added == 0 ? one.error : added;
+        [&]() -> ssize_t {
+          knell_added many[] = {{child.pid(), 0, 0, 1}, {other.pid(), 0, 0, 2}};
+          const ssize_t added = knell_add_many(k_, many, 2);
+          // Those without an error are added.
+          if (added >= 0 && added != std::ranges::count(many, 0, &knell_added::error))
+            return -EPROTO;
+          for (const knell_added& one : many)
+            if (one.error != 0) return one.error;
+          return added;
         },
-        [&] { (void)knell_remove(k_, child.pid()); });
+        [&] {
+          (void)knell_remove(k_, child.pid());
+          (void)knell_remove(k_, other.pid());
+        });
     for_each_failure("knell_snapshot", [&] {
       return knell_snapshot(k_, [](const knell_event*, void*) { return 0; }, nullptr);
     });
@@ -237,14 +248,92 @@ TEST_F(OutOfMemory, OverTheDaemon) {
   });
 }
 
-TEST_F(OutOfMemory, OfADurableListener) {
-  KNELL_NEEDS(lacks_knelld());
-  const TemporaryDirectory folder;
-  Daemon daemon;
-  daemon.configure("[journal]\npath = \"" + folder.path() + "/journal.db\"\n");
-  ASSERT_TRUE(daemon.start());
-  options_.events = KNELL_EVENT_NONZERO_EXIT;
-  options_.durable = "memory";
+class OutOfMemoryOfDurable : public OutOfMemory {
+ protected:
+  void SetUp() override {
+    KNELL_NEEDS(lacks_knelld());
+    daemon_.configure("[journal]\npath = \"" + folder_.path() + "/journal.db\"\n");
+    ASSERT_TRUE(daemon_.start());
+    options_.events = KNELL_EVENT_NONZERO_EXIT;
+    options_.durable = "memory";
+  }
+
+  // Returns the pids of the exits that are read until there are `wanted` of them; acknowledges each
+  // event if `acknowledge`.
+  std::set<pid_t> read_exits(const std::set<pid_t>& wanted, bool acknowledge) {
+    std::set<pid_t> seen;
+    const Deadline deadline;
+    while (!std::ranges::includes(seen, wanted)) {
+      pollfd ready{knell_fd(k_), POLLIN, 0};
+      if (::poll(&ready, 1, deadline.left_ms()) == 0) break;
+      take_exits(knell_read(k_, events_.data(), events_.size()), acknowledge, seen);
+    }
+    return seen;
+  }
+
+  void take_exits(ssize_t n, bool acknowledge, std::set<pid_t>& seen) {
+    EXPECT_GE(n, 0) << knell_explain();
+    for (ssize_t i = 0; i < n; ++i) {
+      const knell_event& event = *events_[static_cast<size_t>(i)];
+      EXPECT_NE(event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+      if (event.type == KNELL_EVENT_EXIT) seen.insert(event.pid);
+      if (!acknowledge) continue;
+      EXPECT_EQ(knell_ack(k_, &event), 0) << knell_explain();
+    }
+  }
+
+  TemporaryDirectory folder_;
+  Daemon daemon_;
+};
+
+// Not even if events that come later in the same packet are acknowledged.
+TEST_F(OutOfMemoryOfDurable, NoEventIsMissing) {
+  for (const Fails fails : {Fails::kOne, Fails::kAllFrom}) {
+    bool failed = true;
+    for (size_t nth = 1; failed && nth < 60; nth = after(nth)) {
+      SCOPED_TRACE(testing::Message()
+                   << "allocation " << nth << (fails == Fails::kOne ? "" : "..."));
+      reopen();
+      ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
+      std::set<pid_t> ended;
+      for (int i = 0; i < 3; ++i) {
+        Failing child;
+        ended.insert(child.pid());
+        child.end();
+      }
+      // They are in the journal now, so the next connection receives them together.
+      ASSERT_THAT(read_exits(ended, false), testing::IsSupersetOf(ended));
+      reopen();
+      ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
+      ssize_t n = 0;
+      for (failed = false; n == 0 && !failed;) {
+        pollfd ready{knell_fd(k_), POLLIN, 0};
+        ASSERT_EQ(::poll(&ready, 1, Deadline().left_ms()), 1);
+        FailingMalloc malloc(nth, fails);
+        n = knell_read(k_, events_.data(), events_.size());
+        failed = malloc.stop();
+      }
+      std::set<pid_t> seen;
+      ASSERT_TRUE(n >= 0 || (failed && n == -ENOMEM)) << n << ": " << knell_explain();
+      if (n > 0) take_exits(n, true, seen);
+      std::set<pid_t> missing;
+      std::ranges::set_difference(ended, seen, std::inserter(missing, missing.end()));
+      EXPECT_THAT(read_exits(missing, true), testing::IsSupersetOf(missing));
+    }
+  }
+}
+
+TEST_F(OutOfMemoryOfDurable, EveryCallIsAnError) {
+  for_each_failure(
+      "knell_open durable", [&] { return knell_open(&options_, &k_); },
+      [&] { knell_close(std::exchange(k_, nullptr)); });
+  reopen();
+  for_each_failure("knell_match durable", [&] { return knell_match(k_, "comm", "a,!b"); });
+  for_each_failure("knell_set_events durable",
+                   [&] { return knell_set_events(k_, KNELL_EVENT_NONZERO_EXIT); });
+  for_each_failure("knell_snapshot durable", [&] {
+    return knell_snapshot(k_, [](const knell_event*, void*) { return 0; }, nullptr);
+  });
   for_each_failure("knell_ack NULL", [&] { return knell_ack(k_, nullptr); }, [&] { reopen(); });
   reopen();
   ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
@@ -301,6 +390,13 @@ TEST_F(OutOfMemory, OfARecording) {
   for_each_failure(
       "knell_recorder_append", [&] { return knell_recorder_append(fd, k_, "all", &recorder); },
       create);
+  for_each_failure(
+      "knell_recorder_append after another",
+      [&] { return knell_recorder_append(fd, k_, "all", &recorder); },
+      [&] {
+        begin();
+        ASSERT_EQ(knell_recorder_close(std::exchange(recorder, nullptr)), 0) << knell_explain();
+      });
   for_each_failure(
       "knell_recorder_close",
       [&] { return knell_recorder_close(std::exchange(recorder, nullptr)); }, begin);
@@ -462,6 +558,18 @@ TEST(OutOfMemoryOfKill, AllocatesNothing) {
   EXPECT_FALSE(malloc.stop());
   EXPECT_EQ(result, 0) << knell_explain();
   EXPECT_EQ(event.wait_status, SIGKILL);
+}
+
+TEST(OutOfMemoryOfKill, OfItsErrorIsAnError) {
+  knell_event event{};
+  event.size = sizeof event;
+  // In a thread of its own: the first error of a thread allocates more.
+  std::thread([&] {
+    for_each_failure("knell_kill", [&] {
+      const int result = knell_kill(1 << 22, SIGKILL, nullptr, &event);  // no such process
+      return result == -ESRCH ? 0 : result;
+    });
+  }).join();
 }
 
 TEST(OutOfMemoryOfDoctor, IsAnError) {

@@ -112,7 +112,9 @@ KNELLD = pathlib.Path(KNELL).with_name("knelld")
 
 
 @unittest.skipUnless(os.geteuid() == 0 and KNELLD.exists() and CAN_OBSERVE, "needs root and knelld")
-class Durable(unittest.TestCase):
+class WithDaemon(unittest.TestCase):
+    """Starts a knelld of its own, which is used through KNELL_SOCKET."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -130,6 +132,31 @@ class Durable(unittest.TestCase):
         while "listens on" not in daemon.stderr.readline():
             self.assertIsNone(daemon.poll())
 
+
+class Added(WithDaemon):
+    def test_many_processes_are_added_through_the_daemon(self):
+        with contextlib.ExitStack() as children, knell.watch(
+                "nonzero-exit", via="daemon", only_added=True) as events:
+            workers = [children.enter_context(child("sh", "-c", "read x; exit 8")) for _ in range(70)]
+            gone = subprocess.Popen(["true"])
+            gone.wait()
+            failed = events.add_many([*((w.pid, 0, 100 + i) for i, w in enumerate(workers)),
+                                      gone.pid, (workers[0].pid,)])
+            self.assertEqual([pid for pid, _ in failed], [gone.pid, workers[0].pid])
+            self.assertIsInstance(failed[0][1], knell.NoSuchProcess)
+            self.assertEqual(failed[1][1].errno, errno.EEXIST)
+            for worker in workers:
+                worker.stdin.close()
+            ended = {}
+            while len(ended) < len(workers):
+                event = events.next(PATIENCE)
+                self.assertEqual((event.type, event.exit_code), ("exit", 8))
+                self.assertNotIn(event.pid, ended)
+                ended[event.pid] = event.cookie
+            self.assertEqual(ended, {w.pid: 100 + i for i, w in enumerate(workers)})
+
+
+class Durable(WithDaemon):
     def open(self, **options):
         return knell.watch("nonzero-exit", durable="p", comm=self.shell.name, **options)
 
@@ -263,6 +290,20 @@ class Watched(unittest.TestCase):
             self.assertEqual(events.stats().shown, 1)
             with self.assertRaises(knell.Error):
                 events.remove(process.pid)
+
+    def test_many_processes_are_added_at_once(self):
+        with knell.watch("exit", via="pidfd") as events, child("sh", "-c", "read x; exit 3") as one, \
+                child("sh", "-c", "read x; exit 4") as other:
+            self.assertEqual(events.add_many([]), [])
+            failed = events.add_many([(one.pid, 0, 5), 2**22, other.pid, one.pid])
+            self.assertEqual([(pid, error.errno) for pid, error in failed],
+                             [(2**22, errno.ESRCH), (one.pid, errno.EEXIST)])
+            one.stdin.close()
+            self.assertEqual((next(events).cookie, one.wait()), (5, 3))
+            other.stdin.close()
+            self.assertEqual((next(events).cookie, other.wait()), (0, 4))
+        with self.assertRaises(ValueError):
+            events.add_many([one.pid])
 
     def test_a_forked_child_is_refused(self):
         with knell.watch("exit", via="pidfd") as events:

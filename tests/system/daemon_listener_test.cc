@@ -158,6 +158,61 @@ TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
   EXPECT_EQ(recorder.listener().add(last, 0, 0).value(), ESRCH);
 }
 
+// Several requests: the library sends 64 processes with each.
+TEST_F(ThroughKnelld, ManyAddedProcessesAreReportedOnceEach) {
+  Recorder recorder(wish_of_added());
+  Pipe gate = make_pipe();
+  std::vector<Child> children;
+  std::vector<knell_added> many;
+  const auto add_child = [&] {
+    children.push_back(Child::fork([&] {
+      gate.write.reset();
+      return await(gate.read) ? 1 : 7;
+    }));
+    many.push_back({children.back().pid(), 0, 0, 1000 + many.size()});
+  };
+  for (int i = 0; i < 150; i++) add_child();
+  const std::vector<knell_added> living = many;
+  const pid_t zombie = fork_dying(5);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  const pid_t gone = fork_dying(6);
+  ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
+  many.insert(many.begin() + 10, knell_added{zombie, 0, 0, 1});
+  many.insert(many.begin() + 20, knell_added{gone, 0, 0, 2});
+  many.push_back({living[3].pid, 0, 0, 3});  // added with the first request
+  many.push_back({living[4].pid, 0, start_ticks(living[4].pid) + 1, 4});  // another process
+  many.push_back({0, 0, 0, 5});
+
+  std::error_code error;
+  EXPECT_EQ(recorder.listener().add(many, error), living.size() + 1) << knell_explain();
+  EXPECT_FALSE(error);
+  std::map<uint64_t, int> refused;
+  for (const knell_added& one : many)
+    if (one.error != 0) refused[one.cookie] = one.error;
+  EXPECT_EQ(refused,
+            (std::map<uint64_t, int>{{2, -ESRCH}, {3, -EEXIST}, {4, -ESRCH}, {5, -EINVAL}}));
+
+  gate.write.reset();
+  std::map<uint64_t, std::pair<pid_t, int>> expected{{1, {zombie, 5 << 8}}}, ended;
+  for (const knell_added& one : living) expected[one.cookie] = {one.pid, 7 << 8};
+  ASSERT_TRUE(recorder.read_until([&] { return recorder.seen().size() >= expected.size(); }))
+      << recorder.seen().size();
+  for (const Seen& seen : recorder.seen()) {
+    EXPECT_TRUE(
+        ended.emplace(seen.raw.cookie, std::pair(seen.pid(), seen.status().value_or(-1))).second)
+        << seen.text();
+  }
+  EXPECT_EQ(ended, expected);
+  EXPECT_EQ(::waitpid(zombie, nullptr, 0), zombie);
+  // All have ended, so none can be added again.
+  for (Child& child : children) ASSERT_TRUE(child.wait());
+  std::vector<knell_added> again = living;
+  EXPECT_EQ(recorder.listener().add(again, error), 0u);
+  EXPECT_FALSE(error);
+  for (const knell_added& one : again) EXPECT_EQ(one.error, -ESRCH);
+}
+
 TEST_F(ThroughKnelld, ReconnectsAfterTheDaemonWasKilled) {
   Recorder recorder(wish(KNELL_EVENT_EXIT));
   Child before = Child::fork([] { return 3; });

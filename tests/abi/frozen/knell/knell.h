@@ -34,36 +34,39 @@ enum knell_details {
 
 enum knell_via {
   KNELL_VIA_AUTO = 0,
-
   KNELL_VIA_CONNECTOR = 1,
   KNELL_VIA_BPF = 2,
   KNELL_VIA_PIDFD = 3,
   KNELL_VIA_PROC = 4,
   KNELL_VIA_RECORDING = 5,
   KNELL_VIA_DAEMON = 6,
-  KNELL_VIA_PTRACE = 7
-
+  KNELL_VIA_PTRACE = 7,
+  KNELL_VIA_JOURNAL = 8
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000
 #define KNELL_LATENCY_NONE (-1)
 
+enum knell_from { KNELL_FROM_ACKNOWLEDGED = 0, KNELL_FROM_OLDEST = 1, KNELL_FROM_NEWEST = 2 };
+
 struct knell_options {
   size_t size;
   uint32_t events;
-
   uint32_t level;
   uint32_t details;
   uint32_t via;
   int64_t latency_ns;
-
   uint32_t only_added;
-
   uint32_t args_bytes;
-
   size_t buffer_bytes;
+  uint32_t recover;
+  uint32_t reserved;
+  const char* durable;
+  const char* cursor;
+  uint32_t from;
+  uint32_t max_unacked;
 };
-#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0}
+#define KNELL_OPTIONS_INIT {sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 struct knell_string {
   const char* data;
@@ -102,11 +105,14 @@ enum knell_cause { KNELL_CAUSE_USER = 1, KNELL_CAUSE_KERNEL = 2, KNELL_CAUSE_OOM
 #define KNELL_HAS_LAST_SIGNAL_UID (UINT64_C(1) << 12)
 
 #define KNELL_FLAG_RECOVERED (UINT32_C(1) << 0)
+
 #define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)
 #define KNELL_FLAG_EXACT (UINT32_C(1) << 2)
 #define KNELL_FLAG_PRIVILEGES_WITHHELD (UINT32_C(1) << 3)
 
 #define KNELL_FLAG_NOT_FOLLOWED (UINT32_C(1) << 4)
+
+#define KNELL_FLAG_REDELIVERED (UINT32_C(1) << 5)
 
 struct knell_event {
   size_t size;
@@ -129,7 +135,6 @@ struct knell_event {
   struct knell_string args;
   struct knell_string user;
   struct knell_string cgroup, unit, container_id;
-
   struct {
     int32_t pid;
     uint32_t uid;
@@ -140,7 +145,6 @@ struct knell_event {
     struct knell_string unit;
     struct knell_string memory_cgroup;
   } killed_by;
-
   struct knell_id child_id;
   int32_t child_pid, child_tid;
   uint32_t ruid, euid;
@@ -151,16 +155,15 @@ struct knell_event {
   uint32_t lost_types;
   uint64_t lost_from_ns, lost_until_ns;
   int64_t lost_from_time_ns, lost_until_time_ns;
-
   struct {
     int32_t signal;
     int32_t pid;
-
     uint32_t uid;
     struct knell_string comm, parent_comm;
     uint64_t ago_ns;
   } last_signal;
   struct knell_string tty;
+  struct knell_string cursor;
 };
 
 struct knell_listener;
@@ -173,6 +176,15 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 
 KNELL_API int knell_add(struct knell_listener* k, pid_t pid, uint64_t start, uint64_t cookie);
 
+struct knell_added {
+  int32_t pid;
+  int32_t error;
+  uint64_t start, cookie;
+};
+
+KNELL_API ssize_t knell_add_many(struct knell_listener* k, struct knell_added* processes,
+                                 size_t count);
+
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
 KNELL_API int knell_set_events(struct knell_listener* k, uint32_t mask);
@@ -182,13 +194,18 @@ KNELL_API int knell_fd(const struct knell_listener* k);
 KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event** ret_events,
                              size_t count);
 
+KNELL_API int knell_ack(struct knell_listener* k, const struct knell_event* event);
+
+KNELL_API int knell_mark_failed(struct knell_listener* k, const struct knell_event* event);
+
+KNELL_API int knell_remove_durable(const char* name, int64_t owner);
+
 enum knell_daemon { KNELL_DAEMON_NONE = 0, KNELL_DAEMON_HERE = 1, KNELL_DAEMON_AWAY = 2 };
 enum knell_scope { KNELL_SCOPE_ALL = 0, KNELL_SCOPE_USER = 1, KNELL_SCOPE_NAMESPACE = 2 };
 
 struct knell_stats {
   size_t size;
   uint64_t buffer_bytes;
-
   uint64_t received, shown;
   uint64_t lost;
   uint64_t wakeups, drains;
@@ -215,8 +232,12 @@ struct knell_recorder;
 KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const char* selection,
                                   struct knell_recorder** ret_recorder);
 
+KNELL_API int knell_recorder_append(int fd, const struct knell_listener* k, const char* selection,
+                                    struct knell_recorder** ret_recorder);
+
 KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
                                    const struct knell_event* const* events, size_t count);
+
 KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);
 
 KNELL_API int knell_recorder_close(struct knell_recorder* recorder);
@@ -246,7 +267,33 @@ struct knell_recording {
 KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
+#define KNELL_JOURNAL_PATH "/var/lib/knell/journal.db"
+
+struct knell_history_options {
+  size_t size;
+  uint32_t events;
+  uint32_t follow;
+  int64_t since_ns;
+  int64_t until_ns;
+  uint64_t last;
+  uint32_t this_boot;
+  uint32_t reserved;
+};
+#define KNELL_HISTORY_OPTIONS_INIT {sizeof(struct knell_history_options), 0, 0, 0, 0, 0, 0, 0}
+
+KNELL_API int knell_open_history(const char* path, const struct knell_history_options* options,
+                                 struct knell_listener** ret_knell);
+
+struct knell_finding;
+
+KNELL_API int knell_verify_journal(const char* path,
+                                   int (*on_finding)(const struct knell_finding*, void*),
+                                   void* context);
+
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
+
+KNELL_API int knell_kill(pid_t pid, int signal, const struct timespec* timeout,
+                         struct knell_event* ret_event);
 
 KNELL_API const char* knell_explain(void);
 

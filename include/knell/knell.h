@@ -522,16 +522,19 @@ struct knell_history_options {
 };
 #define KNELL_HISTORY_OPTIONS_INIT {sizeof(struct knell_history_options), 0, 0, 0, 0, 0, 0, 0}
 
-// Opens a listener of the journal at `path` (NULL: KNELL_JOURNAL_PATH), with or without a running
-// knelld. Its events are those that knelld's configuration says; `seq` is their number in the
-// journal, and `user` is looked up here. Mask, predicates and knell_fd() work as for live events;
-// add predicates before the first knell_read(). `under` uses the forks and the parents of the
-// events that are read. Events that are missing because the journal is damaged, or because they
-// were deleted while it was read, are reported as lost. `options` may be NULL. Errors: -EINVAL,
-// -E2BIG as knell_open(); -ENOENT there is no journal; -EACCES only root and the group of the file
-// may read it; -ENODATA it is empty; -ENOTSUP it was written by a later version; -EEXIST it is
-// another program's database; -EBADMSG it is no journal, or damaged. knell_read() also: -ENODATA
-// there are no more events.
+// Opens a listener of the journal at `path`, with or without a running knelld. NULL: the journal at
+// KNELL_JOURNAL_PATH, or, if there is none or the caller may not read it, what knelld returns of
+// the one that it writes: to root and the members of its group all events, to others those of
+// processes of their own uid; then knell_stats has `daemon` and `scope`. Its events are those that
+// knelld's configuration says; `seq` is their number in the journal, and `user` is looked up here.
+// Mask, predicates and knell_fd() work as for live events; add predicates before the first
+// knell_read(). `under` uses the forks and the parents of the events that are read. Events that are
+// missing because the journal is damaged, or because they were deleted while it was read, are
+// reported as lost. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); -ENOENT there
+// is no journal; -EACCES only root and the group of the file may read it; with NULL both mean that
+// knelld cannot be asked either, and knell_explain() says why; -ENODATA it is empty; -ENOTSUP it
+// was written by a later version; -EEXIST it is another program's database; -EBADMSG it is no
+// journal, or damaged. knell_read() also: -ENODATA there are no more events.
 KNELL_API int knell_open_history(const char* path, const struct knell_history_options* options,
                                  struct knell_listener** ret_knell);
 

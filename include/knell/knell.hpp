@@ -386,10 +386,12 @@ class Listener {
     error = internal::code(knell_open_recording(path.c_str(), &options, &handle));
     return Listener(handle);
   }
+  // `path` empty: as NULL.
   static Listener open_history(const std::string& path, const knell_history_options& options,
                                std::error_code& error) {
     knell_listener* handle = nullptr;
-    error = internal::code(knell_open_history(path.c_str(), &options, &handle));
+    error = internal::code(
+        knell_open_history(path.empty() ? nullptr : path.c_str(), &options, &handle));
     return Listener(handle);
   }
   explicit operator bool() const { return handle_ != nullptr; }

@@ -36,4 +36,6 @@ Clock& system_clock() {
   return clock;
 }
 
+uint64_t thread_cpu_ns() { return static_cast<uint64_t>(read_clock(CLOCK_THREAD_CPUTIME_ID)); }
+
 }  // namespace knell

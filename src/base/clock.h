@@ -18,6 +18,9 @@ class Clock {
 // The kernel's clocks, also in a time namespace; see time_namespace.h. Thread-safe.
 Clock& system_clock();
 
+// The CPU time of the calling thread.
+uint64_t thread_cpu_ns();
+
 // A clock that the test sets. Boottime is `boot_ahead_ns` ahead of monotonic, as after a suspend.
 class FakeClock : public Clock {
  public:

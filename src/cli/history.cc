@@ -124,7 +124,6 @@ Outcome<WatchPlan> History::plan() const {
   WatchPlan plan;
   plan.selection = selection_;
   plan.selection.set_recorded();
-  plan.read = journal_.path();
   plan.interval = 3s;
   KNELL_ASSIGN(plan.options.events, selection_.events(KNELL_EVENT_ALL));
   if (!by_.empty()) {
@@ -149,15 +148,16 @@ Outcome<int> History::verify() const {
 
 Outcome<int> History::execute(std::vector<std::string>) {
   if (verify_) return verify();
-  KNELL_ASSIGN(const WatchPlan plan, this->plan());
+  KNELL_ASSIGN(WatchPlan plan, this->plan());
   KNELL_ASSIGN(const HistoryOptions options, history_options(plan.options.events));
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM}, {}));
-  auto opened = open_journal(plan.read, options);
+  auto opened = open_journal(journal_.journal, options);
   if (!opened && opened.error().status == kDone) {
     message("knell history: {}\n", opened.error().line);
     return kDone;
   }
   KNELL_ASSIGN(Listener listener, std::move(opened));
+  plan.read = journal_text(listener, journal_);
   KNELL_TRY(plan.selection.apply(listener));
   KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // for a journal that takes the place of this
   std::unique_ptr<View> view;

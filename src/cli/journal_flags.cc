@@ -58,4 +58,9 @@ Outcome<Listener> open_journal(const std::string& path, const HistoryOptions& op
               knell_explain());
 }
 
+std::string journal_text(const Listener& listener, const JournalFlags& flags) {
+  const bool file = listener.stats().daemon == KNELL_DAEMON_NONE;
+  return file ? flags.path() : "the journal of knelld";
+}
+
 }  // namespace knell::cli

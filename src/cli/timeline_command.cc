@@ -190,7 +190,7 @@ Outcome<std::string> TimelineCommand::read_journal(const Selection& selection, S
                                                    ProcessHistory& history,
                                                    std::optional<Failure>& early) const {
   KNELL_ASSIGN(const HistoryOptions options, journal_.options(KNELL_EVENT_ALL));
-  KNELL_ASSIGN(Listener listener, open_journal(journal_.path(), options));
+  KNELL_ASSIGN(Listener listener, open_journal(journal_.journal, options));
   KNELL_TRY(selection.apply(listener));
   KNELL_TRY(drop_privileges({}));
   history.set_realtime();
@@ -205,7 +205,7 @@ Outcome<std::string> TimelineCommand::read_journal(const Selection& selection, S
     message(
         "knell timeline: the journal has no forks of this time, so some processes and parents are "
         "unknown\n");
-  return "from " + printable(journal_.path());
+  return "from " + printable(journal_text(listener, journal_));
 }
 
 Outcome<std::string> TimelineCommand::read_json(Signals& signals, ProcessHistory& history,

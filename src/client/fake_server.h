@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <mutex>
@@ -112,6 +113,12 @@ class FakeServer {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return bye_.empty(); });
   }
+  // From now on the answer to each request for a page of the past, before its ack.
+  using Past = std::function<std::vector<std::string>(const wire::History&)>;
+  void answer_histories(Past past) {
+    const std::lock_guard lock(mutex_);
+    past_ = std::move(past);
+  }
   void hang_up() {
     const std::lock_guard lock(mutex_);
     (void)::shutdown(client_.get(), SHUT_RDWR);
@@ -123,6 +130,23 @@ class FakeServer {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
     return subscribes_[nth - 1];
+  }
+  // The acknowledgements that came, answered or not, once there are so many.
+  std::vector<wire::Acknowledge> acknowledged(size_t at_least) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return acknowledged_.size() >= at_least; });
+    return acknowledged_;
+  }
+  // What the `nth` subscribe request, from 1, said of a durable listener.
+  std::optional<wire::Durable> durable(size_t nth) {
+    (void)subscribe(nth);
+    const std::lock_guard lock(mutex_);
+    return durables_[nth - 1];
+  }
+  // The number of the last request.
+  uint32_t last_request() {
+    const std::lock_guard lock(mutex_);
+    return last_request_;
   }
   // How many requests of this type came.
   size_t count(wire::Message type) {
@@ -173,9 +197,14 @@ class FakeServer {
       answer(wire::encode_status_text(json, 0));
     }
     for (const std::string& packet : std::exchange(before_[frame->type], {})) answer(packet);
+    if (frame->type == wire::Message::kHistory && past_) {
+      const auto asked = wire::decode_history(frame->payload);
+      KNELL_CHECK(asked);
+      for (const std::string& packet : past_(*asked)) answer(packet);
+    }
     wire::Ack ack{.error = 0, .request = 0, .text = {}};
     if (const auto set = answers_.extract(frame->type); !set.empty()) ack = set.mapped();
-    ack.request = frame->seq;
+    ack.request = last_request_ = frame->seq;
     if (ack.error >= 0) answer(wire::encode(ack, 0));
     note(*frame, ack.error == 0);
     changed_.notify_all();
@@ -185,7 +214,15 @@ class FakeServer {
     if (frame.type == wire::Message::kSubscribe) {
       const auto asked = wire::decode_subscribe(frame.payload);
       KNELL_CHECK(asked);
+      const auto durable = wire::decode_durable(frame.payload);
+      KNELL_CHECK(durable);
+      durables_.push_back(*durable);
       subscribes_.push_back(*asked);
+    }
+    if (frame.type == wire::Message::kAcknowledge) {
+      const auto acknowledge = wire::decode_acknowledge(frame.payload);
+      KNELL_CHECK(acknowledge);
+      acknowledged_.push_back(*acknowledge);
     }
     if (frame.type != wire::Message::kAdd || !accepted) return;
     const auto pids = wire::decode_pids(frame.payload);
@@ -207,8 +244,12 @@ class FakeServer {
   bool refused_ = false;
   std::map<wire::Message, wire::Ack> answers_;
   std::map<wire::Message, size_t> requests_;
+  uint32_t last_request_ = 0;
   std::map<wire::Message, std::vector<std::string>> before_;
+  Past past_;
   std::vector<filter::Subscription> subscribes_;
+  std::vector<std::optional<wire::Durable>> durables_;  // one for each of subscribes_
+  std::vector<wire::Acknowledge> acknowledged_;
   std::vector<wire::AddedProcess> added_;
 };
 

@@ -35,7 +35,7 @@ namespace knell::daemon {
 namespace {
 
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4,
-                   kJournalTag = 5;
+                   kJournalTag = 5, kHistoryTag = 6;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
 constexpr int64_t kOwnLatencyNs = 10'000'000;  // latency of events that only the daemon counts
 // values in a joined interest; above this it is recomputed
@@ -81,6 +81,9 @@ filter::Redactor redactor_of(const Config& config) {
   if (!config.redact.enabled) return filter::Redactor::none();
   return filter::Redactor(config.redact.flags, config.redact.except);
 }
+
+// `at`: 0: never.
+bool is_due(uint64_t at, uint64_t now_ns) { return at != 0 && now_ns >= at; }
 
 Result<void> poll(int epoll, int fd, uint64_t tag) {
   epoll_event event{};
@@ -431,13 +434,14 @@ Result<void> Daemon::serve() {
   ++wakeups_;
   std::array<epoll_event, 8> events;
   const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-  bool processes = false, threads = false, journal = false;
+  bool processes = false, threads = false, journal = false, history = false;
   for (int i = 0; i < n; ++i) {
     const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
     processes |= tag == kProcessesTag;
     threads |= tag == kThreadsTag;
     if (tag == kAlarmTag) alarm_.on_fired();
     journal |= tag == kJournalTag;
+    history |= tag == kHistoryTag;
   }
   if (processes) KNELL_TRY(processes_.read());
   // Not fatal: the source of threads can be reopened without the dropped privileges, the source of
@@ -453,11 +457,13 @@ Result<void> Daemon::serve() {
   rate_.sample(hub_.counters().published, now);
   if (journal) {
     durable_->on_ready();
-    restart_.journal().set_done(durable_->done());
+    restart_.journal().set_done(durable_->progress().done);
+    history_->on_progress(durable_->progress().id, durable_->progress().next_seq);
   }
+  if (history_ != nullptr && (history || is_due(history_->due_ns(), now))) history_->on_ready();
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
-  if (shrink_ns_ != 0 && now >= shrink_ns_) {
+  if (is_due(shrink_ns_, now)) {
     if (const auto asked = set_exact_interest(); !asked) {
       log_warning("cannot update the request to the sources: {}; trying again",
                   asked.error().message());
@@ -470,7 +476,11 @@ Result<void> Daemon::serve() {
 
 void Daemon::arm() {
   uint64_t at = server_->due_ns();
-  if (shrink_ns_ != 0 && (at == 0 || shrink_ns_ < at)) at = shrink_ns_;
+  const auto no_later_than = [&at](uint64_t other) {
+    if (other != 0 && (at == 0 || other < at)) at = other;
+  };
+  no_later_than(shrink_ns_);
+  if (history_ != nullptr) no_later_than(history_->due_ns());
   alarm_.set(at);
 }
 
@@ -490,13 +500,19 @@ Result<void> Daemon::open_durable() {
            .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
            .most_per_user = config_.limits.durable_per_user},
           journal::read_durable_names(journal.path)));
+  KNELL_ASSIGN(history_,
+               HistoryPages::create(journal.path, [this](server::ConnectionFromClient& one) {
+                 server_->resume(one);
+               }));
   return {};
 }
 
 Result<void> Daemon::start_journal() {
   if (durable_ == nullptr) return {};
   durable_->start();
+  history_->start();
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
+  KNELL_TRY(poll(epoll_.get(), history_->fd(), kHistoryTag));
   JournalBacklog& backlog = restart_.journal();
   backlog.drop_written(config_.journal.path);
   const auto& report = restart_.report();
@@ -508,8 +524,7 @@ Result<void> Daemon::start_journal() {
 
 namespace {
 std::unexpected<Error> no_journal() {
-  return say(EOPNOTSUPP,
-             "durable listeners need the journal, which knelld.toml turns off ([journal] enabled)");
+  return say(EOPNOTSUPP, "there is no journal: knelld.toml turns it off ([journal] enabled)");
 }
 }  // namespace
 
@@ -528,8 +543,15 @@ Result<Daemon::Done> Daemon::forget_durable(server::ConnectionFromClient& client
   if (durable_ == nullptr) return no_journal();
   return durable_->forget(client, forget);
 }
+Result<void> Daemon::read_history(server::ConnectionFromClient& client, const wire::History& asked,
+                                  hub::Filter filter) {
+  if (history_ == nullptr) return no_journal();
+  return history_->read(client, asked, std::move(filter));
+}
 void Daemon::detach_durable(server::ConnectionFromClient& client) {
-  if (durable_ != nullptr) durable_->detach(client);
+  if (durable_ == nullptr) return;
+  durable_->detach(client);
+  history_->cancel(client);
 }
 void Daemon::continue_durable(server::ConnectionFromClient& client) {
   if (durable_ != nullptr) durable_->resume_reading(client);

@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/durable_listeners.h"
 #include "daemon/exit_counts.h"
+#include "daemon/history_pages.h"
 #include "daemon/journal.h"
 #include "daemon/pipeline.h"
 #include "daemon/rate.h"
@@ -71,6 +72,8 @@ class Daemon final : private server::DaemonInterface {
                                    const wire::Acknowledge& acknowledge) override;
   Result<Done> forget_durable(server::ConnectionFromClient& client,
                               const wire::Forget& forget) override;
+  Result<void> read_history(server::ConnectionFromClient& client, const wire::History& asked,
+                            hub::Filter filter) override;
   void detach_durable(server::ConnectionFromClient& client) override;
   void continue_durable(server::ConnectionFromClient& client) override;
 
@@ -105,8 +108,9 @@ class Daemon final : private server::DaemonInterface {
   server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
-  std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal
-  std::unique_ptr<server::Server> server_;     // its clients call durable_
+  std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal, nor the next one
+  std::unique_ptr<HistoryPages> history_;
+  std::unique_ptr<server::Server> server_;  // its clients call durable_ and history_
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;

@@ -52,7 +52,8 @@ class DurableListeners {
   void start();
   bool is_started() const { return recorder_ != nullptr; }
   // The rest requires start(), but wants(), interests() and empty().
-  uint64_t done() const { return progress_.done; }  // see journal::Recorder::Progress
+  // The last one, without answers.
+  const journal::Recorder::Progress& progress() const { return progress_; }
   journal::Recorder& recorder() { return *recorder_; }
   const journal::Recorder& recorder() const { return *recorder_; }
   int fd() const { return event_.get(); }  // when readable, call on_ready()
@@ -139,7 +140,7 @@ class DurableListeners {
   UniqueFd event_;  // eventfd(2)
   std::unique_ptr<journal::Recorder> recorder_;
   std::unique_ptr<DurablePages> pages_;
-  journal::Recorder::Progress progress_;  // the last one, without answers
+  journal::Recorder::Progress progress_;
   std::map<Key, Name> names_;
   std::map<const Client*, Attached> attached_;
   std::map<uint64_t, Waiting> waiting_;  // by token

@@ -3,24 +3,13 @@
 
 // Durable listeners with a real journal and real connections, in one thread but for those of the
 // recorder and of the pages.
-#include "daemon/durable_listeners.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <functional>
-#include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "hub/hub.h"
-#include "journal/cursor.h"
-#include "journal/store_for_test.h"
-#include "server/client_for_test.h"
+#include "daemon/durable_for_test.h"
 
 namespace knell::daemon {
 namespace {
@@ -31,206 +20,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class Daemon final : public server::FakeDaemon {
- public:
-  Result<Done> attach_durable(server::ConnectionFromClient& client,
-                              const wire::Durable& what) override {
-    return durable->attach(client, what);
-  }
-  Result<Done> acknowledge_durable(server::ConnectionFromClient& client,
-                                   const wire::Acknowledge& what) override {
-    return durable->acknowledge(client, what);
-  }
-  Result<Done> forget_durable(server::ConnectionFromClient& client,
-                              const wire::Forget& what) override {
-    return durable->forget(client, what);
-  }
-  void detach_durable(server::ConnectionFromClient& client) override { durable->detach(client); }
-  void continue_durable(server::ConnectionFromClient& client) override {
-    durable->resume_reading(client);
-  }
-  DurableListeners* durable = nullptr;
-};
+using Client = DurableClient;
+using Seen = Delivered;
 
-struct Seen {
-  uint32_t type = 0;
-  int32_t pid = 0;
-  bool redelivered = false, exact = false;
-  std::optional<uint64_t> lost;
-  std::string cursor;
-};
-
-struct Client {
-  UniqueFd theirs;
-  server::ClientEnd end{-1};
-  std::unique_ptr<server::ConnectionFromClient> connection;
-  uint32_t requests = 0;
-  std::vector<Seen> seen;
-  std::vector<wire::Ack> acks;
-};
-
-class DurableListenersTest : public ::testing::Test {
+class DurableListenersTest : private journal::TemporaryFolder,
+                             public DurableStage,
+                             public ::testing::Test {
  protected:
-  DurableListenersTest() { start(); }
-  ~DurableListenersTest() override {
-    clients_.clear();
-    durable_.reset();
-  }
-
-  // As knelld does when it starts.
-  void start() {
-    const std::string path = folder_.file("journal.db");
-    auto made = DurableListeners::create({.path = path,
-                                          .start =
-                                              [&](std::function<void()> on_progress) {
-                                                journal::RecorderOptions options;
-                                                options.store.path = path;
-                                                options.store.most_bytes = most_bytes_;
-                                                options.latency_ns = 0;
-                                                return std::make_unique<journal::Recorder>(
-                                                    options, [](const std::string&) {},
-                                                    system_clock(), std::move(on_progress));
-                                              },
-                                          .resume = [](server::ConnectionFromClient&) {},
-                                          .owner_of = [](uint32_t uid) { return uid; },
-                                          .most_per_user = 2},
-                                         journal::read_durable_names(path));
-    ASSERT_TRUE(made) << made.error().message();
-    durable_ = *std::move(made);
-    durable_->start();
-    daemon_.durable = durable_.get();
-  }
-  void stop() {
-    clients_.clear();
-    durable_.reset();
-  }
-
-  Client& connect() {
-    int ends[2];
-    KNELL_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    auto client = std::make_unique<Client>();
-    client->theirs = UniqueFd(ends[1]);
-    client->end.fd = ends[1];
-    auto peer = server::Peer::create(ends[0], {}, system_clock());
-    KNELL_CHECK(peer.has_value());
-    auto made = server::ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub_,
-                                                     daemon_, ++last_id_, 1'000'000);
-    KNELL_CHECK(made.has_value());
-    client->connection = *std::move(made);
-    KNELL_CHECK(client->end.send(wire::encode(
-        wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
-    clients_.push_back(std::move(client));
-    return *clients_.back();
-  }
-  void disconnect(Client& client) {
-    std::erase_if(clients_, [&](const auto& one) { return one.get() == &client; });
-  }
-
-  // One turn of the server; waits a little for the threads.
-  void turn() {
-    pollfd ready{.fd = durable_->fd(), .events = POLLIN, .revents = 0};
-    if (::poll(&ready, 1, 20) > 0) durable_->on_ready();
-    for (const auto& client : clients_) {
-      using Step = server::ConnectionFromClient::Step;
-      while (client->connection->step(system_clock().monotonic_ns()) == Step::kMore) {
-      }
-      (void)client->connection->send(system_clock().monotonic_ns(),
-                                     server::ConnectionFromClient::Due::kNow);
-      durable_->resume_reading(*client->connection);
-      receive(*client);
-    }
-  }
-  void until(const std::function<bool()>& done) {
-    for (int i = 0; i < 1000 && !done(); ++i) turn();
-    ASSERT_TRUE(done());
-  }
-  // Turns in which something would have happened if it were to happen.
-  void settle() {
-    const auto written = durable_->recorder().status().commits;
-    durable_->recorder().flush();
-    for (int i = 0; i < 5; ++i) turn();
-    (void)written;
-  }
-
-  static void receive(Client& client) {
-    for (const std::string& packet : client.end.receive_all()) {
-      const auto frame = wire::parse_packet(packet);
-      ASSERT_TRUE(frame);
-      if (frame->type == wire::Message::kAck) {
-        client.acks.push_back(*wire::decode_ack(frame->payload));
-      } else if (frame->type == wire::Message::kEvents) {
-        wire::EventReader reader(frame->payload);
-        for (knell_event event; reader.next(event);) client.seen.push_back(seen_of(event));
-        ASSERT_FALSE(reader.malformed());
-      }
-    }
-  }
-  static Seen seen_of(const knell_event& event) {
-    Seen one{.type = event.type,
-             .pid = event.pid,
-             .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
-             .exact = (event.flags & KNELL_FLAG_EXACT) != 0,
-             .lost = {},
-             .cursor = std::string(event.cursor.data, event.cursor.size)};
-    if ((event.has & KNELL_HAS_COUNT) != 0) one.lost = event.lost_count;
-    return one;
-  }
-
-  wire::Ack ask(Client& client, const std::string& packet) {
-    const size_t before = client.acks.size();
-    KNELL_CHECK(client.end.send(packet));
-    until([&] { return client.acks.size() > before; });
-    return client.acks.empty() ? wire::Ack{.error = -1, .request = 0, .text = {}}
-                               : client.acks.back();
-  }
-  wire::Ack attach(Client& client, const wire::Durable& what, uint32_t mask = KNELL_EVENT_EXIT,
-                   std::vector<Predicate> predicates = {}) {
-    filter::Subscription subscription;
-    subscription.mask = mask;
-    subscription.predicates = std::move(predicates);
-    return ask(client, *wire::encode(subscription, ++client.requests, &what));
-  }
-  Client& attached(const std::string& name, uint32_t from = KNELL_FROM_ACKNOWLEDGED) {
-    Client& client = connect();
-    const wire::Ack ack = attach(client, {.name = name, .from = from, .cursor = {}});
-    EXPECT_EQ(ack.error, 0) << ack.text;
-    return client;
-  }
-  wire::Ack acknowledge(Client& client, const Seen& event) {
-    return ask(client, wire::encode(wire::Acknowledge{.cursor = event.cursor}, ++client.requests));
-  }
-
-  // What the daemon does with an event.
-  void happen(const knell_event& event, const filter::Ancestry& ancestry = filter::NoAncestry()) {
-    const auto wanted = durable_->wants(event, ancestry);
-    knell_event stored = event;
-    stored.flags |= wanted.marks;
-    if (wanted.any || wanted.marks != 0) durable_->recorder().add(stored);
-  }
-  void exits(int first, int last) {
-    for (int pid = first; pid <= last; ++pid) happen(journal::exit_event(pid, 0x100));
-  }
-  static std::vector<int32_t> pids(const Client& client) {
-    std::vector<int32_t> all;
-    for (const Seen& one : client.seen) all.push_back(one.pid);
-    return all;
-  }
-  journal::DurableName row(const std::string& name) {
-    durable_->recorder().flush();
-    for (const journal::DurableName& one : journal::read_durable_names(folder_.file("journal.db")))
-      if (one.name == name) return one;
-    ADD_FAILURE() << "there is no " << name;
-    return {};
-  }
-
-  journal::TemporaryFolder folder_;
-  uint64_t most_bytes_ = 64 << 20;
-  server::WireEventEncoder encoder_;
-  hub::Hub hub_{encoder_, {}};
-  Daemon daemon_;
-  std::unique_ptr<DurableListeners> durable_;
-  std::vector<std::unique_ptr<Client>> clients_;
-  uint64_t last_id_ = 0;
+  DurableListenersTest() : DurableStage({.path = file("journal.db")}) {}
 };
 
 TEST_F(DurableListenersTest, EventsComeAgainUntilTheyAreAcknowledged) {
@@ -281,8 +78,7 @@ TEST_F(DurableListenersTest, AJournalThatWasReplacedBeginsWithALostEvent) {
   const std::string cursor = before.seen[0].cursor;
   stop();
   {
-    auto database =
-        journal::Database::open(folder_.file("journal.db"), journal::Database::Mode::kWrite);
+    auto database = journal::Database::open(options_.path, journal::Database::Mode::kWrite);
     ASSERT_TRUE(database && database->keep_wal() &&
                 database->execute("UPDATE journal SET created_ns=created_ns+1"));
   }
@@ -364,7 +160,7 @@ TEST_F(DurableListenersTest, ACursorThatDoesNotFitIsRefusedWithTheChoices) {
 
 TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
   stop();
-  most_bytes_ = 96 << 10;
+  options_.most_bytes = 96 << 10;
   start();
   disconnect(attached("n"));
   for (int i = 0; i < 20; ++i) {

@@ -2,18 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "daemon/worker_thread.h"
 #include "hub/filter.h"
 #include "journal/durable_name.h"
 #include "journal/reader.h"
@@ -58,31 +56,21 @@ class DurablePages {
  public:
   // `on_page` is called by the thread: take() has a page.
   DurablePages(std::string path, std::function<void()> on_page);
-  ~DurablePages();
-  DurablePages(const DurablePages&) = delete;
-  DurablePages& operator=(const DurablePages&) = delete;
 
-  void request(PageRequest request);
-  std::vector<Page> take();
+  void request(PageRequest request) { thread_.request(std::move(request)); }
+  std::vector<Page> take() { return thread_.take(); }
 
  private:
-  void run();
   Page read(const PageRequest& request);
   Result<void> read_into(const PageRequest& request, Page& page);
   Result<void> open(const std::string& id);
 
   const std::string path_;
-  const std::function<void()> on_page_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<PageRequest> requests_;  // guarded by mutex_, as are the next two
-  std::vector<Page> pages_;
-  bool stop_ = false;
   // Of the thread.
   std::optional<journal::Reader> reader_;
   server::WireEventEncoder encoder_;
   std::vector<knell_event> events_;
-  std::thread thread_;
+  WorkerThread<PageRequest, Page> thread_;
 };
 
 }  // namespace knell::daemon

@@ -132,11 +132,16 @@ Result<void> Hub::may_subscribe(const Listener& listener, const Subscription& su
   return users_.may_claim(*listener.account_, listener.claim_, least, quotas_);
 }
 
-Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
+Result<Filter> Hub::make_filter(const Listener& listener, Subscription subscription) const {
   // Too many values are refused before they are compiled.
   KNELL_TRY(may_subscribe(listener, subscription));
   KNELL_ASSIGN(Filter filter, Filter::create(std::move(subscription), listener.identity_.scope));
   KNELL_TRY(users_.may_claim(*listener.account_, listener.claim_, filter.claim, quotas_));
+  return filter;
+}
+
+Result<Hub::Change> Hub::begin_change(Listener& listener, Subscription subscription) {
+  KNELL_ASSIGN(Filter filter, make_filter(listener, std::move(subscription)));
   return change_filter(listener, std::move(filter));
 }
 

@@ -80,6 +80,8 @@ class Hub {
   };
   // Whether the number of predicate values alone is within the quotas. Errors: EDQUOT.
   Result<void> may_subscribe(const Listener& listener, const Subscription& subscription) const;
+  // The filter of a subscription, if it is within the quotas. Errors: EINVAL, EDQUOT, ENOSPC.
+  Result<Filter> make_filter(const Listener& listener, Subscription subscription) const;
   Result<Change> begin_change(Listener& listener, Subscription subscription);
   void commit_change(Listener& listener, Change change);
   void undo_change(Listener& listener, Change change);

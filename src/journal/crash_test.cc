@@ -6,12 +6,8 @@
 // The same for a loss of power: then the files have what they had at their last fsync(2).
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -19,34 +15,13 @@
 #include <map>
 
 #include "base/unique_fd.h"
+#include "journal/crash_for_test.h"
 #include "journal/store_for_test.h"
 
 namespace knell::journal {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool changes_files(const __ptrace_syscall_info& call) {
-  switch (call.entry.nr) {
-    case SYS_pwrite64:
-    case SYS_ftruncate:
-    case SYS_fallocate:
-    case SYS_fsync:
-    case SYS_fdatasync:
-    case SYS_renameat:
-    case SYS_renameat2:
-    case SYS_unlinkat:
-#ifdef SYS_rename
-    case SYS_rename:
-    case SYS_unlink:
-#endif
-      return true;
-    case SYS_openat:
-      return (call.entry.args[2] & O_CREAT) != 0;
-    default:
-      return false;
-  }
-}
 
 // The files as the disk has them: the content at the last sync of each.
 class Disk {
@@ -69,49 +44,6 @@ class Disk {
  private:
   std::map<fs::path, std::string> synced_;
 };
-
-enum class Outcome { kFinished, kKilled, kCannotTrace };
-
-// Runs `work` in a child that is killed at the start of its n-th call that changes a file.
-Outcome run_until(int n, Disk& disk, const std::function<void()>& work) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
-    ::raise(SIGSTOP);
-    work();
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (WIFEXITED(status)) return Outcome::kCannotTrace;
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-  fs::path synced;  // the file of the call that the child is in
-  for (;;) {
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status)) {
-      EXPECT_EQ(WEXITSTATUS(status), 0);
-      return Outcome::kFinished;
-    }
-    if (!WIFSTOPPED(status)) return Outcome::kKilled;
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
-    __ptrace_syscall_info info{};
-    ::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof info, &info);
-    if (info.op == PTRACE_SYSCALL_INFO_EXIT && !synced.empty()) disk.on_sync(synced);
-    synced.clear();
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
-    if (info.entry.nr == SYS_fsync || info.entry.nr == SYS_fdatasync) {
-      std::error_code ignored;
-      synced = fs::read_symlink(
-          "/proc/" + std::to_string(child) + "/fd/" + std::to_string(info.entry.args[0]), ignored);
-      if (fs::is_directory(synced, ignored)) synced.clear();
-    }
-    if (!changes_files(info) || --n > 0) continue;
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return Outcome::kKilled;
-  }
-}
 
 class CrashTest : public ::testing::Test {
  protected:
@@ -173,7 +105,9 @@ class CrashTest : public ::testing::Test {
       ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
       const UniqueFd read_end(ends[0]), write_end(ends[1]);
       Disk disk;
-      const Outcome outcome = run_until(n, disk, [&] { write_events(options(), write_end.get()); });
+      const Outcome outcome = run_until(
+          n, [&] { write_events(options(), write_end.get()); },
+          [&](const fs::path& file) { disk.on_sync(file); });
       if (outcome == Outcome::kCannotTrace) GTEST_SKIP() << "ptrace(2) is not allowed here";
       int committed = 0;
       for (int pid = 0; ::read(read_end.get(), &pid, sizeof pid) == sizeof pid;) committed = pid;

@@ -13,9 +13,13 @@ namespace {
 
 int code_of(sqlite3* database, int result) {
   if (result == SQLITE_IOERR_NOMEM) return ENOMEM;
+  const int system = database == nullptr ? 0 : sqlite3_system_errno(database);
   switch (result & 0xff) {
     case SQLITE_FULL:
       return ENOSPC;
+    case SQLITE_IOERR:
+      // The errno may be of another call. Some have a meaning of their own in is_refusal().
+      return system == ENOSPC || system == EDQUOT ? ENOSPC : EIO;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
@@ -36,7 +40,6 @@ int code_of(sqlite3* database, int result) {
     default:
       break;
   }
-  const int system = database == nullptr ? 0 : sqlite3_system_errno(database);
   return system > 0 ? system : EIO;
 }
 

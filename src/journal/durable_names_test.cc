@@ -122,6 +122,20 @@ TEST_F(DurableNamesTest, CountWhatRetentionDeletes) {
   EXPECT_EQ(name().dropped, 0U);
 }
 
+// The writer reads of the oldest block how many events it has when it becomes the oldest.
+TEST_F(DurableNamesTest, CountsTheEventsByWhichTheOldestBlockHasGrown) {
+  DurableName every = cleanup();
+  every.mask = KNELL_EVENT_EXIT;
+  every.predicates = {};
+  every.acked = 1;
+  put(every);
+  write(1, 1);
+  write_many(2);
+  ASSERT_GT(store_->oldest_seq(), 100);
+  EXPECT_EQ(static_cast<int64_t>(name().dropped), store_->oldest_seq() - 2);
+  EXPECT_TRUE(name().dropped_exact);
+}
+
 TEST_F(DurableNamesTest, AnAcknowledgementOfADeletedEventMakesTheCountAnUpperBound) {
   put(cleanup());
   write_many(1);

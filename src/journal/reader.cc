@@ -19,7 +19,6 @@
 namespace knell::journal {
 namespace {
 
-constexpr size_t kMostBlocks = 1024;  // in one read(): some milliseconds
 // Kept, and the highest number of a text. Of one writer's base there are at most 16,384.
 constexpr size_t kMostTexts = 65'536;
 
@@ -133,6 +132,13 @@ Result<void> Reader::set_window(int64_t since_ns, int64_t until_ns) {
   return {};
 }
 
+void Reader::resume(int64_t since_ns, int64_t until_ns, const Place& place) {
+  since_ns_ = since_ns;
+  until_ns_ = until_ns;
+  last_key_ = place.last_seq;
+  seek(place.next_seq);
+}
+
 void Reader::end_transaction() {
   blocks_.reset();
   blocks_back_.reset();
@@ -140,19 +146,27 @@ void Reader::end_transaction() {
 }
 
 Result<void> Reader::seek_last(uint64_t count, EventFilter& filter) {
-  KNELL_TRY(begin_.run());
-  const Rollback commit([&] { end_transaction(); });
-  KNELL_ASSIGN(const int64_t found, find_last(count, filter));
-  seek(found);
+  LastSearch search{.left = count};
+  for (bool found = false; !found;) {
+    KNELL_ASSIGN(found, seek_last_some(search, filter));
+  }
   return {};
 }
 
-Result<int64_t> Reader::find_last(uint64_t count, EventFilter& filter) {
+Result<bool> Reader::seek_last_some(LastSearch& search, EventFilter& filter) {
+  KNELL_TRY(begin_.run());
+  const Rollback commit([&] { end_transaction(); });
+  KNELL_ASSIGN(const auto found, find_last(search, filter));
+  if (found) seek(*found);
+  return found.has_value();
+}
+
+// nullopt: the search is not complete.
+Result<std::optional<int64_t>> Reader::find_last(LastSearch& search, EventFilter& filter) {
   blocks_back_.bind(1, next_seq_);
-  blocks_back_.bind(2, last_key_);
+  blocks_back_.bind(2, std::min(last_key_, search.searched_seq - 1));
   std::vector<int64_t> wanted;
-  uint64_t after = 0;
-  for (;;) {
+  for (size_t blocks = 0; blocks < most_blocks_; ++blocks) {
     KNELL_ASSIGN(const bool row, blocks_back_.step());
     if (!row) return next_seq_;
     forget_texts();
@@ -168,9 +182,11 @@ Result<int64_t> Reader::find_last(uint64_t count, EventFilter& filter) {
       if (!decoded && decoded.error().code != EBADMSG) return std::unexpected(decoded.error());
       if (decoded && *decoded) wanted.push_back(block_.seq());
     }
-    if (after + wanted.size() >= count) return wanted[wanted.size() - (count - after)];
-    after += wanted.size();
+    if (wanted.size() >= search.left) return wanted[wanted.size() - search.left];
+    search.left -= wanted.size();
+    search.searched_seq = head.first_seq;
   }
+  return std::nullopt;
 }
 
 // --------------------------------------------------------------------------------------- reading
@@ -300,7 +316,7 @@ Result<Reader::Read> Reader::read_on(std::span<knell_event> events, EventFilter&
   for (size_t blocks = 0; result.count < events.size();) {
     if (!in_block_) {
       if (blocks == 0) KNELL_TRY(position());
-      if (++blocks > kMostBlocks || texts_.size() > kMostTexts) return result;
+      if (++blocks > most_blocks_ || texts_.size() > kMostTexts) return result;
       std::optional<knell_event> lost;
       KNELL_ASSIGN(const Block loaded, load_block(lost));
       if (lost) events[result.count++] = *lost;

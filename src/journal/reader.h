@@ -51,6 +51,24 @@ class Reader final : private Texts {
   // Moves forward so that only the last `count` events (1 or more) that the filter wants are
   // returned.
   Result<void> seek_last(uint64_t count, EventFilter& filter);
+  // The same in steps that are bounded in time. True: it has moved; else call it again.
+  struct LastSearch {
+    uint64_t left = 0;                 // events still to be found
+    int64_t searched_seq = INT64_MAX;  // the blocks from this first seq on were searched
+  };
+  Result<bool> seek_last_some(LastSearch& search, EventFilter& filter);
+
+  // Where this reader is, for another one of the same journal. Numbers that no reader returned give
+  // other events, and no error.
+  struct Place {
+    int64_t next_seq = 0;          // 0 or more; as seek() has it
+    int64_t last_seq = INT64_MAX;  // first seq of the last block of the window
+  };
+  Place place() const { return {.next_seq = next_seq_, .last_seq = last_key_}; }
+  // Goes on at this place, in this window; without set_window(), which reads the index.
+  void resume(int64_t since_ns, int64_t until_ns, const Place& place);
+  // Bounds the time of one call of read() and of seek_last_some(), 1 or more.
+  void set_most_blocks(size_t most) { most_blocks_ = most; }
 
   struct Read {
     size_t count = 0;
@@ -80,7 +98,7 @@ class Reader final : private Texts {
   Result<const Layout*> layout_of(int64_t id);
   Result<bool> open_block(const BlockHead& head, uint64_t checksum);
   Result<Read> read_on(std::span<knell_event> events, EventFilter& filter);
-  Result<int64_t> find_last(uint64_t count, EventFilter& filter);
+  Result<std::optional<int64_t>> find_last(LastSearch& search, EventFilter& filter);
   Result<bool> decode(Record& record, EventFilter& filter, knell_event& event);
   knell_event lost_event(std::optional<int64_t> count) const;
   Result<std::string_view> text(uint64_t number) override;
@@ -94,6 +112,7 @@ class Reader final : private Texts {
   Statement begin_, end_, blocks_, blocks_back_, start_, text_, oldest_;
   std::unordered_map<int64_t, Layout> layouts_;
 
+  size_t most_blocks_ = 1024;     // in one call: some milliseconds
   int64_t next_seq_ = 0;          // of the next event; 0: the oldest
   int64_t last_key_ = INT64_MAX;  // first_seq of the last block of the window
   int64_t since_ns_ = INT64_MIN, until_ns_ = INT64_MAX;

@@ -439,8 +439,6 @@ Result<const Layout*> Store::layout_of(int64_t id) {
 
 // Lets the durable listeners that have not acknowledged the oldest block count what they lose.
 Result<void> Store::count_for_names() {
-  const int64_t last = oldest_.seq + oldest_.count - 1;
-  if (!names_.is_pending(last)) return {};
   sql_.select_block.bind(1, oldest_.seq);
   KNELL_ASSIGN(const bool row, sql_.select_block.step());
   const BlockHead head{.first_seq = sql_.select_block.number(0),
@@ -451,9 +449,12 @@ Result<void> Store::count_for_names() {
   const std::string bytes(sql_.select_block.bytes(6));
   const auto checksum = static_cast<uint64_t>(sql_.select_block.number(5));
   sql_.select_block.reset();
+  // The block may have grown since oldest_ was read.
+  const int64_t last = oldest_.seq + std::max(oldest_.count, head.count) - 1;
   BlockReader block;
   const auto layout = layout_of(head.layout);
   if (!row || !layout || !block.open(head, bytes, checksum)) return names_.on_delete_damaged(last);
+  if (!names_.is_pending(last)) return {};
   StoredTexts texts(sql_.select_text, head.text_base);
   return names_.on_delete(block, [&](const Record& record, knell_event& event) {
     Record timed = record;

@@ -128,11 +128,24 @@ void DaemonListener::send_ack() {
 
 void DaemonListener::on_other_ack(const wire::Ack& ack) {
   if (!ack_request_ || ack.request != *ack_request_) return;
-  ack_request_.reset();
-  // EIO: the journal cannot be written now. With any other error the event cannot be acknowledged
-  // any more: its journal was replaced, or the name was removed.
-  ack_failed_ = ack.error == EIO;
+  note_answer(ack);
   if (!ack_failed_) send_ack();
+}
+
+// EIO: the journal cannot be written now. With any other error the event cannot be acknowledged any
+// more: its journal was replaced, or the name was removed.
+void DaemonListener::note_answer(const wire::Ack& ack) {
+  ack_request_.reset();
+  ack_failed_ = ack.error == EIO;
+  const bool newer = sent_.journal != settled_.journal || sent_.seq > settled_.seq;
+  if (!ack_failed_ && newer && !sent_.journal.empty()) settled_ = sent_;
+}
+
+// Whether a request with the newest acknowledged number was answered, or none is needed any more.
+bool DaemonListener::is_settled() const {
+  if (acked_.journal.empty()) return true;
+  const bool replaced = !received_here_.journal.empty() && received_here_.journal != acked_.journal;
+  return replaced || (settled_.journal == acked_.journal && settled_.seq >= acked_.seq);
 }
 
 Result<void> DaemonListener::flush_acks() {
@@ -151,13 +164,15 @@ Result<void> DaemonListener::flush_acks() {
       KNELL_TRY(on_failure(std::move(ack).error()));
       return std::unexpected(error);
     }
-    ack_request_.reset();
-    ack_failed_ = ack->error == EIO;
+    note_answer(*ack);
     arm();
     KNELL_TRY(client::as_result(*ack));
   }
   if_thrown.keep();
-  return {};
+  if (is_settled()) return {};
+  return say(ECONNRESET,
+             "the connection to knelld was lost; the last acknowledgements are sent when their "
+             "events come again");
 }
 
 }  // namespace knell::lib

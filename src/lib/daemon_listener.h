@@ -107,6 +107,8 @@ class DaemonListener final : public knell_listener {
   void note_delivered(knell_event& event);
   void send_ack();
   void on_other_ack(const wire::Ack& ack);
+  void note_answer(const wire::Ack& ack);
+  bool is_settled() const;
   Result<void> flush_acks();
 
   const std::string path_;
@@ -149,6 +151,7 @@ class DaemonListener final : public knell_listener {
   journal::Cursor acked_;                // the newest event that was acknowledged by the caller
   journal::Cursor received_here_;        // the newest event that came by this connection
   journal::Cursor sent_;                 // the same, in the request that was sent last
+  journal::Cursor settled_;              // the newest one that was answered, but for EIO
   std::optional<uint32_t> ack_request_;  // its number, while its ack has not come
   bool ack_failed_ = false;              // the daemon could not commit it
   uint32_t failed_ = 0;                  // events marked as failed that were not sent yet

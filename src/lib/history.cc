@@ -6,10 +6,12 @@
 
 #include <string>
 
+#include "client/connection_to_server.h"
 #include "journal/verify.h"
 #include "lib/abi.h"
+#include "lib/daemon_history.h"
+#include "lib/file_history.h"
 #include "lib/handle.h"
-#include "lib/history_listener.h"
 #include "lib/structure_size.h"
 
 namespace knell::lib {
@@ -19,6 +21,19 @@ std::string path_or_default(const char* path) {
   return path == nullptr ? KNELL_JOURNAL_PATH : path;
 }
 
+// The journal at its default path, or what knelld shows of the one that it writes.
+Result<std::unique_ptr<knell_listener>> open_default(const knell_history_options& options) {
+  auto file = FileHistory::create(KNELL_JOURNAL_PATH, options);
+  if (file) return file;
+  const Error why = file.error();
+  const std::string socket = client::socket_path();
+  if ((why.code != ENOENT && why.code != EACCES) || socket.empty()) return std::unexpected(why);
+  auto daemon = DaemonHistory::create(options, socket);
+  if (daemon) return daemon;
+  return say(why.code,
+             why.message() + "; and knelld cannot be asked instead: " + daemon.error().message());
+}
+
 Result<std::unique_ptr<knell_listener>> open_history(const char* path,
                                                      const knell_history_options* given) {
   KNELL_ASSIGN(const knell_history_options options, copy_request(given));
@@ -26,7 +41,8 @@ Result<std::unique_ptr<knell_listener>> open_history(const char* path,
     return say(EINVAL, "follow and this_boot must be 0 or 1, and reserved 0");
   if (options.since_ns < 0 || options.until_ns < 0)
     return say(EINVAL, "since_ns and until_ns must not be negative");
-  return HistoryListener::create(path_or_default(path), options);
+  if (path == nullptr) return open_default(options);
+  return FileHistory::create(path, options);
 }
 
 bool report(const journal::Verification& found, const std::string& path,

@@ -99,6 +99,12 @@ class FakeDaemon : public DaemonInterface {
     std::erase(durables, forget.name);
     return done;
   }
+  Result<void> read_history(ConnectionFromClient&, const wire::History& asked,
+                            hub::Filter) override {
+    if (refuses_durable) return say(EOPNOTSUPP, "there is no journal");
+    histories.push_back(asked);
+    return {};
+  }
   void detach_durable(ConnectionFromClient&) override { ++detached; }
   void continue_durable(ConnectionFromClient&) override {}
   event::Raw make_ack(uint32_t error, uint32_t ack) override {
@@ -120,6 +126,7 @@ class FakeDaemon : public DaemonInterface {
   uint32_t next_seq = 0;
   std::vector<int32_t> followed;
   std::vector<std::string> durables, acknowledged;
+  std::vector<wire::History> histories;
   bool refuses_durable = false;
   Done done = Done::kNow;
   int detached = 0;

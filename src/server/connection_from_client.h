@@ -80,6 +80,8 @@ class ConnectionFromClient {
   bool awaits_journal() const { return pending_ && pending_->waits; }
   // The outcome of the request that the daemon answers later. Then step() can be called again.
   void finish_durable(Result<void> outcome);
+  // Answers the request for a page of the past with these packets; as finish_durable().
+  void finish_history(const Result<std::vector<std::string>>& packets);
   // Whether it is a durable listener, or is about to be one.
   bool is_durable() const { return durable_; }
   // Queues a whole frame of events of a durable listener.
@@ -174,6 +176,8 @@ class ConnectionFromClient {
   bool await(Pending& now, const Result<DaemonInterface::Done>& done);
   void on_acknowledge(const wire::Frame& frame);
   void on_forget(const wire::Frame& frame);
+  void on_history(const wire::Frame& frame);
+  Result<void> begin_history(std::string_view payload);
   Result<void> check_durable(const wire::Durable& durable,
                              const filter::Subscription& subscription) const;
   void leave_durable();

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "event/raw.h"
+#include "hub/filter.h"
 #include "hub/listener.h"
 #include "server/peer.h"
 #include "wire/origin.h"
@@ -71,7 +72,13 @@ class DaemonInterface {
   virtual Result<Done> acknowledge_durable(ConnectionFromClient& client,
                                            const wire::Acknowledge& acknowledge) = 0;
   virtual Result<Done> forget_durable(ConnectionFromClient& client, const wire::Forget& forget) = 0;
-  // The client goes away, or its request was refused: its name is free.
+  // Reads a page of the journal: ConnectionFromClient::finish_history() is called with it.
+  // `filter`: of the client, with what is asked for. Errors: EOPNOTSUPP the client cannot have
+  // events of the past.
+  virtual Result<void> read_history(ConnectionFromClient& client, const wire::History& asked,
+                                    hub::Filter filter) = 0;
+  // The client goes away, or its request was refused: its name is free, and finish_history() must
+  // not be called any more.
   virtual void detach_durable(ConnectionFromClient& client) = 0;
   // The client has read its answers, so there may be room for more events.
   virtual void continue_durable(ConnectionFromClient& client) = 0;

@@ -91,6 +91,9 @@ Life ConnectionFromClient::serve_native(const wire::Frame& frame) {
     case wire::Message::kForget:
       on_forget(frame);
       break;
+    case wire::Message::kHistory:
+      on_history(frame);
+      break;
     default:
       acknowledge(say(EOPNOTSUPP, "message " + std::to_string(static_cast<unsigned>(frame.type)) +
                                       " is unknown to this version of knelld"),
@@ -311,6 +314,33 @@ void ConnectionFromClient::on_forget(const wire::Frame& frame) {
   uses_journal_ = true;
   pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
   if (await(*pending_, daemon_.forget_durable(*this, *asked))) serve_pending();
+}
+
+// The thread that reads the journal is charged for that, see daemon/history_pages.cc.
+Result<void> ConnectionFromClient::begin_history(std::string_view payload) {
+  KNELL_ASSIGN(wire::History asked, wire::decode_history(payload));
+  KNELL_ASSIGN(hub::Filter filter, hub_.make_filter(*listener_, std::move(asked.wanted)));
+  asked.wanted = {};
+  uses_journal_ = true;
+  return daemon_.read_history(*this, asked, std::move(filter));
+}
+
+void ConnectionFromClient::on_history(const wire::Frame& frame) {
+  pending_ = {.what = frame.type, .request = frame.seq, .pids = {}};
+  Result<DaemonInterface::Done> done = DaemonInterface::Done::kLater;
+  if (const auto begun = begin_history(frame.payload); !begun)
+    done = std::unexpected(begun.error());
+  if (await(*pending_, done)) serve_pending();
+}
+
+void ConnectionFromClient::finish_history(const Result<std::vector<std::string>>& packets) {
+  if (!packets) return finish_durable(std::unexpected(packets.error()));
+  size_t bytes = 0;
+  for (const std::string& packet : *packets) bytes += packet.size();
+  auto room = hub_.may_answer(*listener_, bytes);
+  if (room)
+    for (const std::string& packet : *packets) answer(packet);
+  finish_durable(std::move(room));
 }
 
 // The subscription is in force when the sources know what it needs of the processes alive already.

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include "wire/protocol.h"
 
@@ -26,12 +25,6 @@ constexpr uint64_t kAcceptNs = 1'000'000;
 constexpr size_t kMostGone = 32, kItemsATurn = 4096, kAbandonedATurn = 2048;
 // Pause after a connection could be neither accepted nor refused
 constexpr uint64_t kPauseNs = 100'000'000;
-
-uint64_t thread_cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 // The last sixteenth of the descriptors is reserved for root's connections.
 bool is_among_the_last(int fd) {

@@ -42,6 +42,9 @@ enum class Message : uint16_t {
   kProcesses = 0x1b,
   kAcknowledge = 0x1c,
   kForget = 0x1d,
+  kHistory = 0x1e,
+  kPast = 0x1f,
+  kPage = 0x20,
 };
 
 // nlattr.nla_type. A reader ignores an attribute that it does not know, unless it has kMandatory.
@@ -96,6 +99,14 @@ enum Attribute : uint16_t {
   kRequest = 106,  // u32: cn_msg.seq of the request
   // status text
   kJson = 112,  // string: a piece
+  // history, page; kMask, kDetails, kPredicate and kCursor as well
+  kSince = 114,      // s64: CLOCK_REALTIME, ns; 0: no limit
+  kUntil = 115,      // s64: the same; this time included
+  kBoot = 116,       // u32: only events of this boot, as in an id
+  kWait = 117,       // u32, 1: if there are no more events, answer when there are
+  kLast = 118,       // u64: only so many events, the last ones
+  kSearched = 119,   // struct SearchedSeqs
+  kEndOfPast = 120,  // u32, 1: there are no more events now
 };
 
 inline constexpr size_t kHeaderBytes = sizeof(nlmsghdr) + sizeof(knell_cn_msg);

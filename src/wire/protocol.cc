@@ -24,6 +24,12 @@ struct UncheckedSubscription {
   uint32_t rule = kRuleReleased;
 };
 
+// Of a HistoryPlace.
+struct SearchedSeqs {
+  int64_t last_seq, searched_seq;
+};
+
+static_assert(sizeof(SearchedSeqs) == 16);
 static_assert(sizeof(Scope) == 16 && sizeof(ServerLimits) == 16 && sizeof(AddedProcess) == 16 &&
               sizeof(PredicateKey) == 8 && sizeof(Ended) == 8);
 
@@ -192,6 +198,59 @@ Result<void> check(const UncheckedSubscription& asked) {
   return {};
 }
 
+// Calls `read` with each attribute that is not a predicate.
+template <class Read>
+Result<void> each_with_predicates(std::string_view message, std::string_view payload,
+                                  std::vector<Predicate>& all, Read read) {
+  Result<void> refused;  // the error of the first refused predicate
+  size_t predicates = 0;
+  KNELL_TRY(each(message, payload, [&](const AttributeView& attribute) {
+    if (attribute.type != kPredicate && attribute.type != kPredicateText) return read(attribute);
+    if (++predicates > kMostPredicates) return AttributeResult::kMalformed;
+    if (refused) refused = read_predicate(attribute, all);
+    return AttributeResult::kKnown;
+  }));
+  return refused;
+}
+
+// kUnknown: the attribute is not of a place.
+AttributeResult read_place(const AttributeView& attribute, HistoryPlace& place) {
+  SearchedSeqs searched{};
+  switch (attribute.type) {
+    case kCursor:
+      return read_durable_text(attribute, place.cursor);
+    case kLast:
+      return read_value(attribute, place.last);
+    case kSearched:
+      if (!load(attribute.bytes, searched) || searched.last_seq < 0 || searched.searched_seq < 0)
+        return AttributeResult::kMalformed;
+      place.last_seq = searched.last_seq;
+      place.searched_seq = searched.searched_seq;
+      return AttributeResult::kKnown;
+    default:
+      return AttributeResult::kUnknown;
+  }
+}
+
+AttributeResult read_of_history(const AttributeView& attribute, History& history) {
+  switch (attribute.type) {
+    case kMask:
+      return read_value(attribute, history.wanted.mask);
+    case kDetails:
+      return read_value(attribute, history.wanted.details);
+    case kSince:
+      return read_value(attribute, history.since_ns);
+    case kUntil:
+      return read_value(attribute, history.until_ns);
+    case kBoot:
+      return read_value(attribute, history.boot);
+    case kWait:
+      return read_flag(attribute, history.wait);
+    default:
+      return read_place(attribute, history.place);
+  }
+}
+
 // -------------------------------------------------------------------------------------- encoding
 
 std::string_view cut(std::string_view text) { return text.substr(0, kMostText); }
@@ -208,6 +267,12 @@ std::string framed(Message type, uint32_t seq, Fill fill) {
 
 void put_flag(FrameWriter& frame, uint16_t type, bool value) {
   if (value) frame.attribute(type, uint32_t{1});
+}
+
+void put_place(FrameWriter& frame, const HistoryPlace& place) {
+  if (!place.cursor.empty()) frame.attribute(kCursor, std::string_view(place.cursor));
+  frame.attribute(kSearched, SearchedSeqs{place.last_seq, place.searched_seq});
+  if (place.last != 0) frame.attribute(kLast, place.last);
 }
 
 std::string_view bytes_of(const Predicate& one) {
@@ -323,6 +388,28 @@ std::string encode(const Forget& forget, uint32_t seq) {
   });
 }
 
+Result<std::string> encode(const History& history, uint32_t seq) {
+  std::string out;
+  FrameWriter frame(out, Message::kHistory, seq);
+  frame.attribute(kMask, history.wanted.mask);
+  frame.attribute(kDetails, history.wanted.details);
+  if (history.since_ns != 0) frame.attribute(kSince, history.since_ns);
+  if (history.until_ns != 0) frame.attribute(kUntil, history.until_ns);
+  if (history.boot != 0) frame.attribute(kBoot | kMandatory, history.boot);
+  put_flag(frame, kWait, history.wait);
+  put_place(frame, history.place);
+  KNELL_TRY(put_predicates(frame, history.wanted.predicates));
+  frame.finish();
+  return out;
+}
+
+std::string encode(const Page& page, uint32_t seq) {
+  return framed(Message::kPage, seq, [&](FrameWriter& frame) {
+    put_place(frame, page.next);
+    put_flag(frame, kEndOfPast, page.end);
+  });
+}
+
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq) {
   KNELL_CHECK(!pids.empty() && pids.size() <= kMostPids);
   return framed(add_or_remove, seq, [&](FrameWriter& frame) {
@@ -395,16 +482,9 @@ Result<ServerHello> decode_server_hello(std::string_view payload) {
 Result<filter::Subscription> decode_subscribe(std::string_view payload) {
   UncheckedSubscription asked;
   filter::Subscription& subscription = asked.subscription;
-  Result<void> refused;  // the error of the first refused predicate
-  size_t predicates = 0;
-  KNELL_TRY(each("subscribe", payload, [&](const AttributeView& attribute) {
-    if (attribute.type != kPredicate && attribute.type != kPredicateText)
-      return read_of_subscribe(attribute, asked);
-    if (++predicates > kMostPredicates) return AttributeResult::kMalformed;
-    if (refused) refused = read_predicate(attribute, subscription.predicates);
-    return AttributeResult::kKnown;
-  }));
-  KNELL_TRY(refused);
+  KNELL_TRY(each_with_predicates(
+      "subscribe", payload, subscription.predicates,
+      [&](const AttributeView& attribute) { return read_of_subscribe(attribute, asked); }));
   KNELL_TRY(check(asked));
   subscription.mask = filter::normalise(subscription.mask);
   if (asked.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
@@ -459,6 +539,36 @@ Result<Forget> decode_forget(std::string_view payload) {
   }));
   if (forget.name.empty()) return say(EBADMSG, "forget: attribute 98 (the name) is missing");
   return forget;
+}
+
+Result<History> decode_history(std::string_view payload) {
+  History history;
+  filter::Subscription& wanted = history.wanted;
+  KNELL_TRY(each_with_predicates(
+      "history", payload, wanted.predicates,
+      [&](const AttributeView& attribute) { return read_of_history(attribute, history); }));
+  if (wanted.details > KNELL_DETAILS_STATUS)
+    return say(EINVAL, "history: details must be 0 (full), 1 (names) or 2 (status)");
+  if (history.since_ns < 0 || history.until_ns < 0)
+    return say(EINVAL, "history: times must not be negative");
+  if (history.wait && history.until_ns != 0)
+    return say(EINVAL, "history: a request cannot have a last time and wait for later events");
+  for (const Predicate& one : wanted.predicates)
+    if (one.key == filter::Key::kUnder)
+      return say(EINVAL,
+                 "history: which process was under another one is not in the journal; the client "
+                 "must find it out from the events");
+  wanted.mask = filter::normalise(wanted.mask);
+  return history;
+}
+
+Result<Page> decode_page(std::string_view payload) {
+  Page page;
+  KNELL_TRY(each("page", payload, [&](const AttributeView& attribute) {
+    if (attribute.type == kEndOfPast) return read_flag(attribute, page.end);
+    return read_place(attribute, page.next);
+  }));
+  return page;
 }
 
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {

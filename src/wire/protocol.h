@@ -102,8 +102,36 @@ struct Forget {
   bool operator==(const Forget&) const = default;
 };
 
-// Server to client, one for each SUBSCRIBE, ADD, REMOVE, STATUS, SNAPSHOT, ACKNOWLEDGE and FORGET,
-// in their order.
+// Where a page of the past begins: the server returns it, and the client repeats it in the request
+// for the next page. The server trusts none of it.
+struct HistoryPlace {
+  std::string cursor;        // after this event; empty: at the beginning
+  int64_t last_seq = 0;      // no later block has events of the time that is asked for; 0: unknown
+  int64_t searched_seq = 0;  // of the search for the last events: up to this block; 0: all
+  uint64_t last = 0;         // and so many events are still to be found; 0: no search
+  bool operator==(const HistoryPlace&) const = default;
+};
+
+// Client to server, kHistory: events of the journal, one page. The answer is at most one kPast,
+// which EventReader reads, a kPage, and an ack.
+struct History {
+  filter::Subscription wanted;         // its mask, details and predicates; none of `under`
+  int64_t since_ns = 0, until_ns = 0;  // CLOCK_REALTIME; 0: no limit
+  uint32_t boot = 0;                   // only events of this boot; 0: of all
+  bool wait = false;                   // if there are no more events, answer when there are
+  HistoryPlace place = {};
+  bool operator==(const History&) const = default;
+};
+
+// Server to client, after the events of the page.
+struct Page {
+  HistoryPlace next;
+  bool end = false;  // there are no more events now
+  bool operator==(const Page&) const = default;
+};
+
+// Server to client, one for each SUBSCRIBE, ADD, REMOVE, STATUS, SNAPSHOT, ACKNOWLEDGE, FORGET and
+// HISTORY, in their order.
 struct Ack {
   int32_t error = 0;     // 0, or a positive errno
   uint32_t request = 0;  // the `seq` of the request's frame
@@ -128,6 +156,9 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
                            const Durable* durable = nullptr);
 std::string encode(const Acknowledge& acknowledge, uint32_t seq);
 std::string encode(const Forget& forget, uint32_t seq);
+// Errors: EINVAL the predicates do not fit one frame.
+Result<std::string> encode(const History& history, uint32_t seq);
+std::string encode(const Page& page, uint32_t seq);
 // kAdd or kRemove; from 1 to kMostPids processes.
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
@@ -147,6 +178,9 @@ Result<filter::Subscription> decode_subscribe(std::string_view payload);
 Result<std::optional<Durable>> decode_durable(std::string_view payload);
 Result<Acknowledge> decode_acknowledge(std::string_view payload);
 Result<Forget> decode_forget(std::string_view payload);
+// As decode_subscribe().
+Result<History> decode_history(std::string_view payload);
+Result<Page> decode_page(std::string_view payload);
 // The result is not empty.
 Result<std::vector<AddedProcess>> decode_pids(std::string_view payload);
 Result<void> decode_status_request(std::string_view payload);

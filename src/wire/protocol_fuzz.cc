@@ -87,6 +87,13 @@ void try_payload(std::string_view bytes) {
   });
   try_one(bytes, decode_acknowledge, [](const Acknowledge& a) { return encode(a, 0); });
   try_one(bytes, decode_forget, [](const Forget& forget) { return encode(forget, 0); });
+  try_one(bytes, decode_history, [](const History& history) {
+    try_predicates(history.wanted.predicates);
+    const auto packet = encode(history, 0);
+    KNELL_CHECK(packet || packet.error().code == EINVAL);
+    return packet ? *packet : std::string();
+  });
+  try_one(bytes, decode_page, [](const Page& page) { return encode(page, 0); });
   if (const auto durable = decode_durable(bytes); !durable) check_error(durable.error());
   try_one(bytes, decode_ack, [](const Ack& ack) { return encode(ack, 0); });
   try_one(bytes, decode_bye, [](const Bye& bye) { return encode(bye, 0); });

@@ -143,6 +143,54 @@ TEST(Protocol, RefusesDurableListenersOutOfBounds) {
   EXPECT_FALSE(decode_acknowledge(attributes({{kCursor, std::string(65, 'k')}})));
 }
 
+TEST(Protocol, TheMessagesOfThePastSurviveEncodingAndDecoding) {
+  History full;
+  full.wanted.mask = KNELL_EVENT_NONZERO_EXIT;
+  full.wanted.details = KNELL_DETAILS_NAMES;
+  full.wanted.predicates = {wants(Key::kUnit, "cron"), excludes(wants(Key::kComm, "grep"))};
+  full.since_ns = 5;
+  full.until_ns = 7;
+  full.boot = 8;
+  full.place = {.cursor = "k1:x:7", .last_seq = 9, .searched_seq = 4, .last = 10};
+  History waiting = full;
+  waiting.until_ns = 0;
+  waiting.wait = true;
+  for (const History& history : {History{}, full, waiting}) {
+    const auto packet = encode(history, 3);
+    ASSERT_TRUE(packet);
+    const auto again = decode_history(payload(*packet, Message::kHistory, 3));
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(*again, history);
+  }
+  for (const Page& page : {Page{}, Page{.next = full.place, .end = true}})
+    EXPECT_EQ(decode_page(payload(encode(page, 4), Message::kPage, 4)), page);
+}
+
+TEST(Protocol, RefusesPastsOutOfBounds) {
+  const auto code = [](uint16_t type, const std::string& bytes) {
+    const auto decoded = decode_history(attributes({{type, bytes}}));
+    return decoded ? 0 : decoded.error().code;
+  };
+  EXPECT_EQ(code(kSince, bytes_of(int64_t{-1})), EINVAL);
+  EXPECT_EQ(code(kUntil, bytes_of(int64_t{-1})), EINVAL);
+  EXPECT_EQ(code(kDetails, bytes_of(uint32_t{3})), EINVAL);
+  EXPECT_EQ(code(kCursor, ""), EBADMSG);
+  EXPECT_EQ(code(kCursor, std::string(65, 'k')), EBADMSG);
+  EXPECT_EQ(code(kLast, "abc"), EBADMSG);
+  EXPECT_EQ(code(kSearched, bytes_of(int64_t{1})), EBADMSG);
+  EXPECT_EQ(code(kSearched, bytes_of(int64_t{-1}) + bytes_of(int64_t{0})), EBADMSG);
+  EXPECT_EQ(code(kSearched, bytes_of(int64_t{0}) + bytes_of(int64_t{-1})), EBADMSG);
+  EXPECT_EQ(code(900 | kMandatory, "news"), EOPNOTSUPP);
+  const auto ends =
+      decode_history(attributes({{kUntil, bytes_of(int64_t{1})}, {kWait, bytes_of(uint32_t{1})}}));
+  ASSERT_FALSE(ends) << "it would never be answered";
+  EXPECT_EQ(ends.error().code, EINVAL);
+  // The descent of processes is not in the journal.
+  EXPECT_EQ(code(kPredicate, attributes({{kKey, bytes_of(uint32_t{2}) + bytes_of(uint32_t{0})},
+                                         {kNumbers, bytes_of(int64_t{1})}})),
+            EINVAL);
+}
+
 TEST(Protocol, AnEmptySubscribeHasTheDefaults) {
   const auto subscribe = decode_subscribe({});
   ASSERT_TRUE(subscribe);
@@ -388,12 +436,19 @@ TEST(Protocol, TheDocsShowTheEncodedBytes) {
   const filter::Subscription subscribe{.mask = KNELL_EVENT_NONZERO_EXIT,
                                        .details = KNELL_DETAILS_STATUS,
                                        .predicates = {wants(Key::kUnit, "postgresql@*")}};
+  History history;
+  history.wanted = subscribe;
+  history.since_ns = 1'795'910'400'000'000'000;
+  const Page page{
+      .next = {.cursor = "k1:0d9a8a61-5d1b-4a3c-9d6e-0e3c4c2b7a11:4711", .last_seq = INT64_MAX},
+      .end = true};
   std::string buffer, events;
   EventFrame frame(events, 2);
   frame.add(epoch_of(event_of_the_docs()), encode_event(buffer, event_of_the_docs()));
   frame.finish();
   for (const std::string& packet :
-       {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 1), events})
+       {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 1), events,
+        *encode(history, 1), encode(page, 0)})
     EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "it would be\n" << hex(packet);
 }
 

@@ -144,6 +144,34 @@ RUN export KNELL_SOCKET=$PWD/k.sock
 EXPECT \Aalive 7\nkilled 7\nstopped 7 8\nempty 7 8\nzeros 7 8\ngone 3\n7\n8\nback 7 8\nlater 1\nnew null 9\nd/j\.db\.newer-\S+\n\Z
 EXPECT_ERR ^knell: d/j\.db-shm: is missing and cannot be created by this user; [^\n]*\nknell: d/j\.db: was written by a later version of knell\n\Z
 
+# Its journal is in a folder that only root may enter. `past` is a program that fails with status 94.
+NAME a user who may not read the journal gets its own events from knelld
+NEEDS root tool:jq tool:setpriv
+SETUP printf '#!/bin/sh\nexit 94\n' >past && chmod +x past && chmod 755 . .. && mkdir -m 700 d
+SETUP printf '[journal]\npath = "%s/d/j.db"\n' "$PWD" >config
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
+  nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+  count() { knell history --journal d/j.db -C past -o json | grep -c .; }
+  ./past; $nobody ./past; $nobody ./past; until (($(count 2>/dev/null) == 3)); do sleep 0.02; done
+  $nobody knell history -C past -o json | jq -c '[.seq > 0, .uid, .exit_code, (.cursor | startswith("k1:"))]'
+  $nobody knell history -C past -n 1 | grep -c 'exit 94'
+  $nobody knell history -C past -S 1h -e nonzero-exit --by comm -o json | jq -c 'select(.final).count'
+  $nobody knell history -C '!past' -S 1h -o json 2>&1 | grep -c '"comm":"past"'
+  $nobody knell history -f -C past -o json >follows & pid=$!; until (($(grep -c . follows) == 2)); do sleep 0.02; done
+  $nobody ./past; until (($(grep -c . follows) == 3)); do sleep 0.02; done; kill -INT $pid; wait $pid; echo $?
+  kill -9 $daemon; wait $daemon 2>/dev/null; $nobody knell history; echo $?
+EXPECT \A\[true,65534,94,true\]\n\[true,65534,94,true\]\n1\n2\n0\n0\n3\n\Z
+EXPECT_ERR of all events of user |from the journal of knelld
+EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and knelld cannot be asked instead: knelld is not running: [^\n]*k\.sock$
+
+NAME history through knelld says why there is none
+NEEDS root
+SETUP chmod 755 . .. && printf '[journal]\nenabled = false\n' >config
+RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
+  setpriv --reuid 65534 --regid 65534 --clear-groups knell history; echo $?; kill $daemon; wait
+EXPECT \A3\n\Z
+EXPECT_ERR ; and knelld cannot be asked instead: there is no journal: knelld\.toml turns it off \(\[journal\] enabled\)
+
 # The disk is one of 1 MB, in a mount namespace that ends with knelld.
 NAME knelld goes on when the disk is full, and stores events again when there is room
 NEEDS root tool:jq tool:nsenter

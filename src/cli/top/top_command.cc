@@ -522,7 +522,7 @@ Outcome<int> TopCommand::execute(std::vector<std::string>) {
   plan.options.latency_ns = kLatencyNs;
   KNELL_TRY(selection_.check(kEvents));
   plan.selection = selection_;
-  plan.journal = journal_.path();
+  plan.journal = journal_.journal;
   if (::isatty(STDIN_FILENO) != 1 || ::isatty(STDOUT_FILENO) != 1)
     return usage("knell top needs a terminal; knell watch --by comm counts processes without one");
   KNELL_ASSIGN(Signals signals, Signals::create({SIGINT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH}, {}));

@@ -276,6 +276,57 @@ TEST_F(Hostile, AFloodOfRequestsWithoutReadingTheAnswers) {
   }
 }
 
+class HostileToTheJournal : public Hostile {
+ protected:
+  std::string config() const override {
+    return "[journal]\npath = \"" + folder_.path() + "/journal.db\"\n";
+  }
+  static std::string history(uint64_t last, int patterns = 1) {
+    wire::History asked;
+    for (int i = 0; i < patterns; ++i)
+      asked.wanted.predicates.push_back(wants(Key::kExe, "*" + std::to_string(i) + "?*"));
+    asked.place.last = last;
+    return *wire::encode(asked, 1);
+  }
+  // Sends it, and reads up to the ack.
+  static wire::Ack ask(WireListener& one, const std::string& packet) {
+    EXPECT_TRUE(one.connection().send(packet));
+    const auto ack = one.connection().await_ack(1, [](const wire::Frame&) {});
+    EXPECT_TRUE(ack) << ack.error().message();
+    return ack.value_or(wire::Ack{.error = -1, .request = 0, .text = {}});
+  }
+  TemporaryDirectory folder_;
+};
+
+TEST_F(HostileToTheJournal, AFloodOfRequestsForThePast) {
+  live(60);
+  std::vector<std::unique_ptr<WireListener>> all;
+  {
+    const AsUser nobody(kNobody);
+    for (int i = 0; i < 20; ++i) {
+      all.push_back(std::make_unique<WireListener>(socket()));
+      for (int request = 0; request < 100; ++request)
+        (void)all.back()->connection().try_send(history(request % 2 == 0 ? 0 : UINT64_MAX));
+    }
+  }
+  live(60);
+  EXPECT_TRUE(good_->take_life(sentinel())) << "while they do not read the answers";
+  // Root takes turns with them.
+  WireListener root(socket());
+  EXPECT_EQ(ask(root, history(0)).error, 0);
+  all.resize(10);  // half of them leave while they are served
+  live();
+  EXPECT_EQ(ask(root, history(0)).error, 0);
+}
+
+TEST_F(HostileToTheJournal, PatternsThatTakeLongToTest) {
+  const AsUser nobody(kNobody);
+  WireListener one(socket());
+  const wire::Ack ack = ask(one, history(0, 100));
+  EXPECT_EQ(ack.error, EDQUOT) << ack.text;
+  EXPECT_EQ(ask(one, history(0)).error, 0);
+}
+
 TEST_F(Hostile, DescriptorsSentToTheDaemon) {
   const size_t before = descriptors_of_daemon();
   WireListener one(socket());

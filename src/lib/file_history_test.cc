@@ -20,10 +20,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class HistoryListenerTest : public ::testing::Test {
+class FileHistoryTest : public ::testing::Test {
  protected:
-  HistoryListenerTest() { open_store(); }
-  ~HistoryListenerTest() override { knell_close(listener_); }
+  FileHistoryTest() { open_store(); }
+  ~FileHistoryTest() override { knell_close(listener_); }
   void open_store() {
     store_.reset();
     auto store = journal::Store::open({.path = path_});
@@ -72,14 +72,14 @@ class HistoryListenerTest : public ::testing::Test {
   knell_listener* listener_ = nullptr;
 };
 
-TEST_F(HistoryListenerTest, ReadsAllEventsThenEnds) {
+TEST_F(FileHistoryTest, ReadsAllEventsThenEnds) {
   write({journal::exit_event(1), journal::exit_event(2, 0)});
   ASSERT_EQ(open(), 0) << knell_explain();
   EXPECT_EQ(read_all(), (std::vector<int>{1, 2}));
   EXPECT_EQ(read_all(), (std::vector<int>{}));
 }
 
-TEST_F(HistoryListenerTest, FillsSeqAndUser) {
+TEST_F(FileHistoryTest, FillsSeqAndUser) {
   write({journal::exit_event(1), journal::exit_event(2)});
   ASSERT_EQ(open(), 0);
   std::array<const knell_event*, 8> events;
@@ -90,7 +90,7 @@ TEST_F(HistoryListenerTest, FillsSeqAndUser) {
   EXPECT_NE(events[1]->has & KNELL_HAS_PPID, 0U);
 }
 
-TEST_F(HistoryListenerTest, TestsMaskAndPredicates) {
+TEST_F(FileHistoryTest, TestsMaskAndPredicates) {
   knell_event other = journal::exit_event(3);
   other.comm = journal::bytes("sh");
   write({journal::exit_event(1, 0), journal::exit_event(2), other});
@@ -101,7 +101,7 @@ TEST_F(HistoryListenerTest, TestsMaskAndPredicates) {
   EXPECT_EQ(read_all(), (std::vector<int>{2}));
 }
 
-TEST_F(HistoryListenerTest, ReadsAWindowAndTheLast) {
+TEST_F(FileHistoryTest, ReadsAWindowAndTheLast) {
   std::vector<knell_event> events;
   for (int pid = 1; pid <= 100; ++pid) events.push_back(journal::exit_event(pid, pid % 2));
   write(events);
@@ -116,7 +116,7 @@ TEST_F(HistoryListenerTest, ReadsAWindowAndTheLast) {
   EXPECT_EQ(read_all(), (std::vector<int>{17, 19}));
 }
 
-TEST_F(HistoryListenerTest, UnderGoesByTheParentsInTheJournal) {
+TEST_F(FileHistoryTest, UnderGoesByTheParentsInTheJournal) {
   knell_event child = journal::exit_event(5), grandchild = journal::exit_event(6);
   child.ppid = 4;
   grandchild.ppid = 5;
@@ -131,7 +131,7 @@ TEST_F(HistoryListenerTest, UnderGoesByTheParentsInTheJournal) {
   EXPECT_EQ(read_all(), (std::vector<int>{6, 5}));
 }
 
-TEST_F(HistoryListenerTest, ShowsThisBootOnly) {
+TEST_F(FileHistoryTest, ShowsThisBootOnly) {
   knell_event now = journal::exit_event(2);
   now.id.boot = boot_number();
   now.time_ns = system_clock().realtime_ns();
@@ -145,7 +145,7 @@ TEST_F(HistoryListenerTest, ShowsThisBootOnly) {
   EXPECT_EQ(read_all(), (std::vector<int>{2}));
 }
 
-TEST_F(HistoryListenerTest, FollowsTheJournal) {
+TEST_F(FileHistoryTest, FollowsTheJournal) {
   write({journal::exit_event(1), journal::exit_event(2)});
   knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
   options.follow = 1;
@@ -159,7 +159,7 @@ TEST_F(HistoryListenerTest, FollowsTheJournal) {
   EXPECT_EQ(next(), 5);
 }
 
-TEST_F(HistoryListenerTest, FollowsToTheJournalThatTakesItsPlace) {
+TEST_F(FileHistoryTest, FollowsToTheJournalThatTakesItsPlace) {
   write({journal::exit_event(1)});
   knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
   options.follow = 1;
@@ -173,14 +173,14 @@ TEST_F(HistoryListenerTest, FollowsToTheJournalThatTakesItsPlace) {
   EXPECT_EQ(next(), 2);
 }
 
-TEST_F(HistoryListenerTest, SaysWhyAJournalCannotBeRead) {
+TEST_F(FileHistoryTest, SaysWhyAJournalCannotBeRead) {
   path_ = folder_.file("missing.db");
   EXPECT_EQ(open(), -ENOENT);
   EXPECT_THAT(knell_explain(), HasSubstr("there is no journal"));
   EXPECT_EQ(knell_verify_journal(path_.c_str(), nullptr, nullptr), -ENOENT);
 }
 
-TEST_F(HistoryListenerTest, RefusesBadOptions) {
+TEST_F(FileHistoryTest, RefusesBadOptions) {
   knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
   options.follow = 2;
   EXPECT_EQ(open(options), -EINVAL);
@@ -191,7 +191,7 @@ TEST_F(HistoryListenerTest, RefusesBadOptions) {
   EXPECT_EQ(knell_add(listener_, 1, 0, 0), -EINVAL);
 }
 
-TEST_F(HistoryListenerTest, VerifyReportsASummary) {
+TEST_F(FileHistoryTest, VerifyReportsASummary) {
   write({journal::exit_event(1), journal::exit_event(2)});
   std::string text;
   const auto add = [](const knell_finding* finding, void* to) {

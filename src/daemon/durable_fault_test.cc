@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Lets the first, second, third, ... allocation or call to the disk that SQLite makes for a daemon
+// with a durable listener fail, once or from then on, in the thread that writes and in that which
+// reads. When the disk works again, the listener gets all that happened and was not acknowledged,
+// as events or as counts of lost events.
+//
+// KNELL_CRASH_POINTS=all lets every call fail; else some of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "daemon/durable_for_test.h"
+#include "journal/faults_for_test.h"
+
+namespace knell::daemon {
+namespace {
+
+using journal::Fault;
+using How = std::tuple<Fault, bool>;  // bool: for good
+
+class DurableFaultTest : public ::testing::TestWithParam<How> {
+ protected:
+  static constexpr uint64_t kRetryNs = 2'000'000'000;  // more than the recorder waits for
+  static wire::Durable name() { return {.name = "n", .cursor = {}, .most_unacked = 4096}; }
+
+  void wait_for_retry() { clock_.now_ns += kRetryNs; }
+  // Tries a few times; nullptr: the journal cannot be written.
+  DurableClient* attach(DurableStage& stage) {
+    for (int i = 0; i < 3; ++i, wait_for_retry()) {
+      DurableClient& client = stage.connect();
+      const wire::Ack ack = stage.attach(client, name());
+      if (ack.error == 0) return &client;
+      EXPECT_EQ(ack.error, EIO) << ack.text;
+      stage.disconnect(client);
+    }
+    return nullptr;
+  }
+  void happen(DurableStage& stage, int count) {
+    stage.exits(newest_ + 1, newest_ + count);
+    newest_ += count;
+    stage.durable_->recorder().flush();
+  }
+  void acknowledge_last(DurableStage& stage, DurableClient& client) {
+    for (int i = 0; i < 3; ++i) stage.turn();
+    if (client.seen.empty()) return;
+    const Delivered event = client.seen.back();
+    const wire::Ack ack = stage.acknowledge(client, event);
+    if (event.type != KNELL_EVENT_EXIT) {
+      // A lost event: what it counts is not known here.
+      acknowledged_lost_ = true;
+    } else if (ack.error == 0) {
+      acknowledged_ = {event.pid};
+    } else {
+      EXPECT_EQ(ack.error, EIO) << ack.text;
+      acknowledged_.push_back(event.pid);
+    }
+  }
+  // What a new connection gets.
+  void check(DurableStage& stage) {
+    wait_for_retry();
+    DurableClient* const client = attach(stage);
+    ASSERT_NE(client, nullptr);
+    happen(stage, 1);
+    stage.until([&] { return !client->seen.empty() && client->seen.back().pid == newest_; });
+    uint64_t total = 0;
+    int32_t last = 0;
+    for (const Delivered& event : client->seen) {
+      if (event.type == KNELL_EVENT_LOST) {
+        ASSERT_TRUE(event.lost);
+        total += *event.lost;
+        continue;
+      }
+      EXPECT_GT(event.pid, last);
+      last = event.pid;
+      ++total;
+    }
+    if (acknowledged_lost_) return;
+    EXPECT_THAT(acknowledged_, ::testing::Contains(newest_ - static_cast<int32_t>(total)));
+  }
+
+  journal::Faults faults_;
+  SharedClock clock_;
+  int32_t newest_ = 0;
+  std::vector<int32_t> acknowledged_;  // the last one that is certain, and those that may be
+  bool acknowledged_lost_ = false;
+};
+
+TEST_P(DurableFaultTest, WhatIsNotAcknowledgedIsDeliveredWhateverFails) {
+  for (int n = first_point();; n = next_point(n, 37)) {
+    SCOPED_TRACE("call " + std::to_string(n));
+    const journal::TemporaryFolder folder("/dev/shm");
+    newest_ = 0;
+    acknowledged_ = {0};
+    acknowledged_lost_ = false;
+    bool fired = false;
+    {
+      DurableStage stage({.path = folder.file("journal.db"), .clock = &clock_});
+      DurableClient* client = attach(stage);
+      ASSERT_NE(client, nullptr);
+      faults_.arm(std::get<Fault>(GetParam()), n, std::get<bool>(GetParam()));
+      for (int round = 0; round < 3; ++round) {
+        happen(stage, 20);
+        if (client != nullptr) acknowledge_last(stage, *client);
+        wait_for_retry();
+        if (round == 1) {
+          if (client != nullptr) stage.disconnect(*client);
+          client = attach(stage);
+        }
+      }
+      fired = faults_.disarm();
+      if (client != nullptr) stage.disconnect(*client);
+      check(stage);
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+      EXPECT_EQ(entry.path().string().find("damaged"), std::string::npos) << entry.path();
+    if (HasFailure()) return;
+    if (fired) continue;
+    EXPECT_GT(n, 20) << "few calls were seen";
+    return;
+  }
+}
+
+std::string name_of(const ::testing::TestParamInfo<How>& info) {
+  constexpr const char* kNames[] = {"Io", "DiskFull", "Allocation"};
+  return std::string(kNames[static_cast<int>(std::get<Fault>(info.param))]) +
+         (std::get<bool>(info.param) ? "ForGood" : "Once");
+}
+
+INSTANTIATE_TEST_SUITE_P(, DurableFaultTest,
+                         ::testing::Combine(::testing::Values(Fault::kIo, Fault::kDiskFull,
+                                                              Fault::kAllocation),
+                                            ::testing::Bool()),
+                         name_of);
+
+}  // namespace
+}  // namespace knell::daemon

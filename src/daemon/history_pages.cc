@@ -1,0 +1,281 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A request is for one page, and says where it begins, so nothing is kept of a client between two
+// pages. One thread reads them all, one at a time:
+//
+//   read() -> RequestScheduler -> thread -> on_page() -> answer
+//      '---> waits ---> on_progress() --^
+//
+// Users take turns, and each is charged the CPU time that the thread uses for its pages: a user
+// other than root who has used a quarter of the time waits. A page ends when its frame is full, or
+// after some milliseconds, so that one of another user does not wait for long.
+//
+// A client gets the events that it would have got when they happened: those of processes of its
+// own uid, unless it may see every user's. Which of them were in its pid namespace, and with which
+// pids, is not in the journal, so a client in another pid namespace is refused.
+#include "daemon/history_pages.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include "daemon/journal_frame.h"
+#include "filter/rule.h"
+#include "journal/cursor.h"
+
+namespace knell::daemon {
+namespace {
+
+// All chosen, not measured. A read of so many blocks decodes at most some thousand records.
+constexpr size_t kBlocksARead = 8, kEventsARead = 128;
+constexpr uint64_t kPageNs = 5'000'000;
+
+// What the request wants, as the reader asks.
+class Wanted final : public journal::EventFilter {
+ public:
+  Wanted(const hub::Filter& filter, uint32_t boot) : filter_(filter), boot_(boot) {}
+  bool may_want(const journal::Record& record) override {
+    return filter::passes(filter_.subscription.rule, filter_.subscription.mask, record.type,
+                          record.nonzero ? 1 : 0);
+  }
+  bool wants(knell_event& event) override {
+    const hub::Scope& scope = filter_.scope;
+    if (!scope.every_user && ((event.has & KNELL_HAS_UID) == 0 || event.uid != scope.uid))
+      return false;
+    if (boot_ != 0 && event.id.kind != KNELL_ID_NONE && event.id.boot != boot_) return false;
+    return filter::passes(filter_.subscription.rule, filter_.subscription.mask, event) &&
+           filter_.predicates.matches(event, filter::NoAncestry());
+  }
+
+ private:
+  const hub::Filter& filter_;
+  const uint32_t boot_;
+};
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------- in the thread
+
+class HistoryPages::PageReader {
+ public:
+  explicit PageReader(std::string path) : path_(std::move(path)), events_(kEventsARead) {}
+
+  Page read(const Work& work) {
+    const uint64_t began = thread_cpu_ns();
+    Page page{.client = work.client, .token = work.token, .packets = read_packets(work, began)};
+    if (!page.packets) reader_.reset();
+    page.cpu_ns = thread_cpu_ns() - began;
+    return page;
+  }
+
+ private:
+  Result<std::vector<std::string>> read_packets(const Work& work, uint64_t began) {
+    KNELL_TRY(open(work.journal));
+    const wire::HistoryPlace& place = work.asked.place;
+    KNELL_TRY(seek(work.asked));
+    Wanted wanted(*work.filter, work.asked.boot);
+    wire::Page page;
+    std::string events;
+    if (place.last != 0)
+      KNELL_TRY(search(place, wanted, page.next, began));
+    else
+      KNELL_TRY(read_events(work, wanted, events, page.end, began));
+    const journal::Reader::Place next = reader_->place();
+    if (next.next_seq != 0)
+      page.next.cursor = journal::text_of({.journal = reader_->id(), .seq = next.next_seq - 1});
+    page.next.last_seq = next.last_seq;
+    std::vector<std::string> packets;
+    if (!events.empty()) packets.push_back(std::move(events));
+    packets.push_back(wire::encode(page, 0));
+    return packets;
+  }
+
+  Result<void> open(const std::string& journal) {
+    if (reader_ && (journal.empty() || reader_->id() == journal)) return {};
+    reader_.reset();
+    KNELL_ASSIGN(reader_, journal::Reader::open(path_));
+    reader_->set_most_blocks(kBlocksARead);
+    return {};
+  }
+
+  Result<void> seek(const wire::History& asked) {
+    const int64_t since =
+        asked.since_ns == 0 ? std::numeric_limits<int64_t>::min() : asked.since_ns;
+    const int64_t until = asked.until_ns == 0 ? INT64_MAX : asked.until_ns;
+    journal::Reader::Place place;
+    if (!asked.place.cursor.empty()) {
+      const auto cursor = journal::parse_cursor(asked.place.cursor);
+      if (!cursor || cursor->seq == INT64_MAX)
+        return say(EINVAL, "history: the cursor is not one of an event");
+      if (cursor->journal != reader_->id())
+        return say(ESTALE, "history: the cursor is of a journal that was replaced");
+      place.next_seq = cursor->seq + 1;
+    }
+    if (asked.place.last_seq != 0)
+      place.last_seq = asked.place.last_seq;
+    else if (asked.since_ns != 0 || asked.until_ns != 0)
+      return reader_->set_window(since, until);
+    reader_->resume(since, until, place);
+    return {};
+  }
+
+  Result<void> search(const wire::HistoryPlace& place, Wanted& wanted, wire::HistoryPlace& next,
+                      uint64_t began) {
+    journal::Reader::LastSearch search{.left = place.last};
+    if (place.searched_seq != 0) search.searched_seq = place.searched_seq;
+    bool found = false;
+    while (!found && thread_cpu_ns() - began < kPageNs) {
+      KNELL_ASSIGN(found, reader_->seek_last_some(search, wanted));
+    }
+    if (found) return {};
+    next.last = search.left;
+    next.searched_seq = search.searched_seq;
+    return {};
+  }
+
+  Result<void> read_events(const Work& work, Wanted& wanted, std::string& out, bool& end,
+                           uint64_t began) {
+    const hub::Scope& scope = work.filter->scope;
+    JournalFrame frame(out, wire::Message::kPast, reader_->id(), scope,
+                       work.filter->subscription.details, encoder_);
+    for (bool full = false; !full && !end && thread_cpu_ns() - began < kPageNs;) {
+      KNELL_ASSIGN(const auto read, reader_->read(events_, wanted));
+      for (size_t i = 0; i < read.count && !full; ++i) {
+        knell_event& event = events_[i];
+        const auto seq = static_cast<int64_t>(event.seq);
+        // It counts events that this client may not see.
+        if (event.type == KNELL_EVENT_LOST && !scope.every_user) event.flags &= ~KNELL_FLAG_EXACT;
+        full = !frame.add(event);
+        if (full) reader_->seek(seq);
+      }
+      end = read.end && !full;
+    }
+    frame.finish();
+    if (frame.empty()) out.clear();
+    return {};
+  }
+
+  const std::string path_;
+  std::optional<journal::Reader> reader_;
+  server::WireEventEncoder encoder_;
+  std::vector<knell_event> events_;
+};
+
+// ------------------------------------------------------------------------------ in the main thread
+
+HistoryPages::HistoryPages(std::string path, std::function<void(Client&)> resume, Clock& clock)
+    : path_(std::move(path)), resume_(std::move(resume)), clock_(clock) {}
+
+HistoryPages::~HistoryPages() = default;
+
+Result<std::unique_ptr<HistoryPages>> HistoryPages::create(std::string path,
+                                                           std::function<void(Client&)> resume,
+                                                           Clock& clock) {
+  std::unique_ptr<HistoryPages> made(new HistoryPages(std::move(path), std::move(resume), clock));
+  made->event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made->event_) return errno_error("create an eventfd");
+  return made;
+}
+
+void HistoryPages::start() {
+  reader_ = std::make_unique<PageReader>(path_);
+  thread_ = std::make_unique<Thread>(
+      "knelld-history", [reader = reader_.get()](const Work& work) { return reader->read(work); },
+      [event = event_.get()] {
+        const uint64_t one = 1;
+        (void)!::write(event, &one, sizeof one);
+      });
+  start_next();
+}
+
+Result<void> HistoryPages::read(Client& client, wire::History asked, hub::Filter filter) {
+  if (filter.scope.ns != 0)
+    return say(EOPNOTSUPP,
+               "history: the journal does not have the pids of the pid namespace of this client; "
+               "run knell history in that of knelld");
+  Request& request = requests_[client.id()];
+  request = {.client = &client,
+             .token = ++last_token_,
+             .asked = std::move(asked),
+             .filter = std::make_shared<const hub::Filter>(std::move(filter))};
+  // One that has hung up would not be missed when it waits.
+  request.waits = request.asked.wait && is_at_end(request.asked) && !client.has_left();
+  if (!request.waits) make_ready(request);
+  start_next();
+  return {};
+}
+
+void HistoryPages::cancel(const Client& client) { requests_.erase(client.id()); }
+
+// Whether there are no events after its cursor, as far as this thread knows. So it is as long as
+// the journal cannot be written.
+bool HistoryPages::is_at_end(const wire::History& asked) const {
+  if (asked.place.last != 0) return false;
+  if (journal_.empty()) return true;
+  if (asked.place.cursor.empty()) return next_seq_ <= 1;
+  const auto cursor = journal::parse_cursor(asked.place.cursor);
+  return cursor && cursor->journal == journal_ && cursor->seq + 1 >= next_seq_;
+}
+
+void HistoryPages::on_progress(const std::string& id, int64_t next_seq) {
+  journal_ = id;
+  next_seq_ = next_seq;
+  for (auto& [client, request] : requests_) {
+    if (!request.waits || is_at_end(request.asked)) continue;
+    request.waits = false;
+    make_ready(request);
+  }
+  start_next();
+}
+
+void HistoryPages::make_ready(const Request& request) {
+  scheduler_.ready(request.client->listener().account().owner, request.client->id(),
+                   clock_.monotonic_ns());
+}
+
+void HistoryPages::start_next() {
+  if (thread_ == nullptr) return;
+  while (!busy_) {
+    const uint64_t now = clock_.monotonic_ns();
+    const auto pick = scheduler_.next(now);
+    if (!pick) return;
+    const auto found = requests_.find(pick->client);
+    if (found == requests_.end()) {
+      scheduler_.done(*pick, 0, server::RequestScheduler::Again::kNo, now);
+      continue;
+    }
+    const Request& request = found->second;
+    busy_ = pick;
+    thread_->request({.client = pick->client,
+                      .token = request.token,
+                      .journal = journal_,
+                      .asked = request.asked,
+                      .filter = request.filter});
+  }
+}
+
+void HistoryPages::on_ready() {
+  uint64_t count = 0;
+  (void)!::read(event_.get(), &count, sizeof count);
+  if (thread_ == nullptr) return;
+  for (Page& page : thread_->take()) on_page(page);
+  start_next();
+}
+
+void HistoryPages::on_page(Page& page) {
+  scheduler_.done(*std::exchange(busy_, std::nullopt), page.cpu_ns,
+                  server::RequestScheduler::Again::kNo, clock_.monotonic_ns());
+  const auto found = requests_.find(page.client);
+  if (found == requests_.end() || found->second.token != page.token) return;
+  Client& client = *found->second.client;
+  requests_.erase(found);
+  client.finish_history(page.packets);
+  resume_(client);
+}
+
+}  // namespace knell::daemon

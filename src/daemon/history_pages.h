@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "daemon/worker_thread.h"
+#include "hub/filter.h"
+#include "journal/reader.h"
+#include "server/connection_from_client.h"
+#include "server/request_scheduler.h"
+#include "wire/protocol.h"
+
+namespace knell::daemon {
+
+// Pages of the journal for `knell history` of users who may not read the file. Belongs to the main
+// thread; never blocks. See history_pages.cc.
+class HistoryPages {
+ public:
+  using Client = server::ConnectionFromClient;
+
+  // `path`: of the journal. `resume`: Server::resume().
+  static Result<std::unique_ptr<HistoryPages>> create(std::string path,
+                                                      std::function<void(Client&)> resume,
+                                                      Clock& clock = system_clock());
+  ~HistoryPages();
+  // Starts its thread. Requests of before wait for that.
+  void start();
+
+  int fd() const { return event_.get(); }  // when readable, call on_ready()
+  void on_ready();
+  // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
+  uint64_t due_ns() const { return busy_ || thread_ == nullptr ? 0 : scheduler_.due_ns(); }
+  // The journal has this id, and the events before `next_seq`.
+  void on_progress(const std::string& id, int64_t next_seq);
+
+  // As server::DaemonInterface has them.
+  Result<void> read(Client& client, wire::History asked, hub::Filter filter);
+  void cancel(const Client& client);
+
+ private:
+  // Of one client, until it is answered.
+  struct Request {
+    Client* client = nullptr;
+    uint64_t token = 0;
+    wire::History asked;
+    std::shared_ptr<const hub::Filter> filter;
+    bool waits = false;  // until the journal has more events
+  };
+  // For the thread.
+  struct Work {
+    uint64_t client = 0, token = 0;
+    std::string journal;  // id; "": any
+    wire::History asked;
+    std::shared_ptr<const hub::Filter> filter;
+  };
+  struct Page {
+    uint64_t client = 0, token = 0;
+    Result<std::vector<std::string>> packets;
+    uint64_t cpu_ns = 0;
+  };
+  class PageReader;
+  using Thread = WorkerThread<Work, Page>;
+
+  HistoryPages(std::string path, std::function<void(Client&)> resume, Clock& clock);
+  bool is_at_end(const wire::History& asked) const;
+  void make_ready(const Request& request);
+  void start_next();
+  void on_page(Page& page);
+
+  const std::string path_;
+  const std::function<void(Client&)> resume_;
+  Clock& clock_;
+  UniqueFd event_;  // eventfd(2)
+  std::string journal_;
+  int64_t next_seq_ = 0;
+  std::map<uint64_t, Request> requests_;  // by id of the client
+  server::RequestScheduler scheduler_;
+  std::optional<server::RequestScheduler::Pick> busy_;  // what the thread works on
+  uint64_t last_token_ = 0;
+  std::unique_ptr<PageReader> reader_;  // of the thread
+  std::unique_ptr<Thread> thread_;
+};
+
+}  // namespace knell::daemon

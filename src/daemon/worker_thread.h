@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The knell authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace knell::daemon {
+
+// A thread that serves requests one after the other, for work that may wait for the disk.
+template <class Request, class Answer>
+class WorkerThread {
+ public:
+  // The thread calls `serve` with each request, and `on_answer` when take() has its answer.
+  WorkerThread(const char* name, std::function<Answer(const Request&)> serve,
+               std::function<void()> on_answer)
+      : serve_(std::move(serve)), on_answer_(std::move(on_answer)) {
+    // Signals are for the main thread.
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    ::pthread_setname_np(thread_.native_handle(), name);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  // Waits for the request that is being served.
+  ~WorkerThread() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  WorkerThread(const WorkerThread&) = delete;
+  WorkerThread& operator=(const WorkerThread&) = delete;
+
+  void request(Request request) {
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(std::move(request));
+    }
+    wake_.notify_one();
+  }
+  // The answers that were not taken yet, in the order of their requests.
+  std::vector<Answer> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(answers_, {});
+  }
+
+ private:
+  void run() {
+    for (;;) {
+      Request request;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stop_ || !requests_.empty(); });
+        if (stop_) return;
+        request = std::move(requests_.front());
+        requests_.pop_front();
+      }
+      Answer answer = serve_(request);
+      {
+        const std::lock_guard lock(mutex_);
+        answers_.push_back(std::move(answer));
+      }
+      on_answer_();
+    }
+  }
+
+  const std::function<Answer(const Request&)> serve_;
+  const std::function<void()> on_answer_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Request> requests_;  // guarded by mutex_, as are the next two
+  std::vector<Answer> answers_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace knell::daemon

@@ -335,8 +335,7 @@ void Daemon::save() {
 
 // What could not be taken over is a gap in the streams of the clients that were.
 void Daemon::report_restart(size_t failed_clients) {
-  const bool bpf = processes_.feed()->via() == KNELL_VIA_BPF;
-  restart_.finish(server_->clients(), failed_clients, bpf, threads_.is_open());
+  restart_.finish(server_->clients(), failed_clients, threads_.is_open());
   if (!restart_.report()) return;
   if (restart_.report()->lost) processes_.publish_gap();
   if (restart_.report()->lost_threads) threads_.publish_gap();

@@ -82,9 +82,13 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
   if (options.kept != nullptr) {
     Kept& kept = *options.kept;
     auto adopted = adopt(loading, needed, options, out);
+    if (auto asked = adopted ? (*adopted)->set_request(wanted) : Result<void>(); !asked)
+      adopted = std::unexpected(std::move(asked).error());
     if (adopted) {
       kept.outcome = Kept::Outcome::kAdopted;
-      KNELL_TRY((*adopted)->set_request(wanted));
+      kept.why = "the tracing programs and their events were taken over";
+      if ((*adopted)->programs_.upgraded())
+        kept.why = "the tracing programs of another version were replaced without a gap";
       return adopted;
     }
     if (adopted.error().code != ENOENT || !kept.records.empty()) {

@@ -133,6 +133,7 @@ void Bpf::save(bool whole) {
 bool Bpf::saved() {
   if (kept_ == nullptr) return false;
   for (Ring& ring : rings_) ring.release();
+  programs_.forget_detached();
   return !rings_empty();
 }
 

@@ -131,7 +131,11 @@ class Programs {
   Result<Object*> open_object(Set programs, const std::string& log);
   Result<void> load_object(Object& object, const std::string& log);
   Result<void> map_pids();
-  struct StoredProgram;
+  // A program of any version, or constants.
+  struct StoredProgram {
+    std::string stored_as, name;
+    uint32_t id = 0;
+  };
   Result<void> adopt_maps(const Options& options);
   Result<std::vector<StoredProgram>> take_programs();
   Result<void> adopt_entry(Program program, const std::vector<StoredProgram>& stored, Set needed,

@@ -12,7 +12,8 @@
 // file and in maps.bpf.inc, and what the programs and the reader mean by it. With the same number,
 // the programs of the new version go on with the maps of the old ones, and no event is lost. To be
 // raised whenever the old programs could not be mixed with the new reader, or the new programs with
-// what is in the maps: layout_test.cc fails when these files change.
+// what is in the maps, and when there is another KNELL_ENTRY: layout_test.cc fails when these files
+// change.
 enum { KNELL_LAYOUT = 1 };
 
 enum knell_record_kind {

@@ -338,8 +338,7 @@ void Daemon::save() {
 
 // What could not be taken over is a gap in the streams of the clients that were.
 void Daemon::report_restart(size_t failed_clients) {
-  const bool bpf = processes_.feed()->via() == KNELL_VIA_BPF;
-  restart_.finish(server_->clients(), failed_clients, bpf, threads_.is_open());
+  restart_.finish(server_->clients(), failed_clients, threads_.is_open());
   if (!restart_.report()) return;
   if (restart_.report()->lost) processes_.publish_gap();
   if (restart_.report()->lost_threads) threads_.publish_gap();
@@ -418,14 +417,20 @@ void Daemon::write(const knell_event& event) {
     durable_->recorder().add(event);
 }
 
-// The events of the time without a daemon are unknown. Durable listeners must hear that.
-void Daemon::note_restart() {
+// The events of the time without a daemon are unknown: those after the last one in the journal.
+void Daemon::note_restart(int64_t last_ns) {
+  if (config_.journal.mask == 0 && durable_->empty()) return;
+  const int64_t now_ns = clock_.realtime_ns();
+  last_ns = std::max(last_ns, restart_.journal().last_time_ns());
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
   lost.lost_types = event::types_of(KNELL_EVENT_ALL);
-  lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
-  lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
+  lost.mono_ns = lost.lost_until_ns = clock_.monotonic_ns();
+  lost.time_ns = lost.lost_until_time_ns = now_ns;
+  lost.lost_from_time_ns = last_ns == 0 ? now_ns : std::min(last_ns, now_ns);
+  const auto ago_ns = static_cast<uint64_t>(now_ns - lost.lost_from_time_ns);
+  lost.lost_from_ns = lost.mono_ns - std::min<uint64_t>(lost.mono_ns, ago_ns);
   lost.via = processes_.feed()->via();
   write(lost);
 }
@@ -509,6 +514,7 @@ Result<void> Daemon::open_durable() {
 
 Result<void> Daemon::start_journal() {
   if (durable_ == nullptr) return {};
+  const auto last_ns = last_time(config_.journal.path);  // before a new journal is made
   durable_->start();
   history_->start();
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
@@ -516,7 +522,8 @@ Result<void> Daemon::start_journal() {
   JournalBacklog& backlog = restart_.journal();
   backlog.drop_written(config_.journal.path);
   const auto& report = restart_.report();
-  if (!durable_->empty() && (!report || report->lost || backlog.lacks_some())) note_restart();
+  const bool gap = !report || report->lost || backlog.lacks_some();
+  if (gap && (last_ns || !durable_->empty())) note_restart(last_ns.value_or(0));
   save();
   if (saves_) backlog.forward(durable_->recorder());
   return {};

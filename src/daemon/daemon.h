@@ -91,7 +91,7 @@ class Daemon final : private server::DaemonInterface {
   void on_event(event::Batch& batch, event::Slot& slot);
   void store(const event::Slot& slot);
   void write(const knell_event& event);
-  void note_restart();
+  void note_restart(int64_t last_ns);
   Result<void> open_durable();
   bool is_journal_open() const { return durable_ != nullptr && durable_->is_started(); }
   void arm();

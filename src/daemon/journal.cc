@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <string>
 
 #include "daemon/log.h"
+#include "journal/reader.h"
 
 namespace knell::daemon {
 
@@ -36,6 +38,16 @@ std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal
   const auto say = [](const std::string& line) { log_warning("journal: {}", line); };
   return std::make_unique<journal::Recorder>(std::move(options), say, system_clock(),
                                              std::move(on_progress));
+}
+
+std::optional<int64_t> last_time(const std::string& path) {
+  auto reader = journal::Reader::open(path);
+  if (!reader) return std::nullopt;
+  journal::EveryEvent every;
+  std::array<knell_event, 1> last{};
+  if (!reader->seek_last(1, every)) return 0;
+  const auto read = reader->read(last, every);
+  return read && read->count != 0 ? last[0].time_ns : 0;
 }
 
 Status::Journal describe(const Config::Journal& journal, const journal::Recorder& recorder) {

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/result.h"
 #include "daemon/config.h"
@@ -22,6 +24,10 @@ Result<void> make_journal_folder(const Config::Journal& journal,
 // the thread would keep.
 std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal,
                                                   journal::Recorder::OnProgress on_progress);
+
+// CLOCK_REALTIME of the last event in the journal at `path`; 0: it has none. nullopt: there is no
+// journal that can be read.
+std::optional<int64_t> last_time(const std::string& path);
 
 Status::Journal describe(const Config::Journal& journal, const journal::Recorder& recorder);
 

@@ -24,11 +24,6 @@ Key key_of(const knell_event& event) {
   return {event.type, event.pid, event.child_pid, event.mono_ns};
 }
 
-struct AllEvents final : journal::EventFilter {
-  bool may_want(const journal::Record&) override { return true; }
-  bool wants(knell_event&) override { return true; }
-};
-
 }  // namespace
 
 void JournalBacklog::push(uint64_t serial, std::string_view copy) {
@@ -79,9 +74,9 @@ void JournalBacklog::drop_written(const std::string& path) {
   auto reader = journal::Reader::open(path);
   if (!reader || !reader->set_window(since_ns, until_ns)) return;
   std::set<Key> written;
-  AllEvents all;
+  journal::EveryEvent every;
   std::array<knell_event, 64> events;
-  for (auto read = reader->read(events, all); read; read = reader->read(events, all)) {
+  for (auto read = reader->read(events, every); read; read = reader->read(events, every)) {
     for (size_t i = 0; i < read->count; ++i) written.insert(key_of(events[i]));
     if (read->end) break;
   }
@@ -89,6 +84,10 @@ void JournalBacklog::drop_written(const std::string& path) {
   while (!entries_.empty() &&
          written.contains(key_of(journal::read_copy(entries_.front().copy.data()).event)))
     pop();
+}
+
+int64_t JournalBacklog::last_time_ns() const {
+  return entries_.empty() ? 0 : journal::read_copy(entries_.back().copy.data()).event.time_ns;
 }
 
 // ---------------------------------------------------------------------------------------- this

@@ -35,6 +35,8 @@ class JournalBacklog {
   void drop_written(const std::string& path);
   // Whether the earlier daemon had events that were not in its state, or cannot be read there.
   bool lacks_some() const { return lacks_some_ || malformed_; }
+  // CLOCK_REALTIME of the last event; 0: there is none.
+  int64_t last_time_ns() const;
 
   void add(const knell_event& event);
   // Appends what has changed, or everything, to the state.

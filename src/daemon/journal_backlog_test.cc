@@ -19,11 +19,6 @@ constexpr uint32_t kEvent = 1, kDone = 2;
 constexpr size_t kMost = size_t{1} << 20;
 const handover::State::Identity kIdentity{.boot = "boot", .pid_ns = 1, .build = 1};
 
-struct AllEvents final : journal::EventFilter {
-  bool may_want(const journal::Record&) override { return true; }
-  bool wants(knell_event&) override { return true; }
-};
-
 class JournalBacklogTest : public testing::Test {
  protected:
   JournalBacklogTest() {
@@ -71,7 +66,7 @@ class JournalBacklogTest : public testing::Test {
     std::vector<int32_t> pids;
     auto reader = journal::Reader::open(path());
     if (!reader) return pids;
-    AllEvents all;
+    journal::EveryEvent all;
     std::array<knell_event, 8> events;
     for (bool end = false; !end;) {
       const auto read = reader->read(events, all);

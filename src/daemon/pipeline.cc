@@ -55,6 +55,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t la
     return asked;
   }
   interest_ = interest;
+  unsaved_ = true;  // for example, which programs are attached
   latency_ns_ = latency_ns;
   roots_ = interest.roots;
   shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;

@@ -7,6 +7,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/boot_id.h"
 #include "daemon/log.h"
 
@@ -14,13 +17,16 @@ namespace knell::daemon {
 namespace {
 
 constexpr const char* kState = "state";
+constexpr const char* kClients = "client.";
+// How the names of what the sources store begin.
+constexpr std::array kOfSources{"bpf.", "netlink."};
 // Beside the queues: clients, held records, and what is written between two snapshots. Chosen, not
 // measured; memory is taken as it is used.
 constexpr size_t kBeside = size_t{128} << 20;
 
 // Changes with every change of the formats of records; the kernel's records have a hash of their
 // own.
-constexpr uint64_t kFormats = 1;
+constexpr uint64_t kFormats = 2;
 
 handover::State::Identity identity_here() {
   struct stat ns{};
@@ -41,8 +47,10 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
   Restart restart(handover);
   if (!handover.keeper.stores()) return restart;
   const handover::State::Identity identity = identity_here();
-  restart.any_ = handover.keeper.has(kState) || !handover.keeper.names("client.").empty() ||
-                 !handover.keeper.names("bpf.").empty();
+  handover::Keeper& keeper = handover.keeper;
+  const auto is_stored = [&](const char* prefix) { return !keeper.names(prefix).empty(); };
+  restart.any_ =
+      keeper.has(kState) || is_stored(kClients) || std::ranges::any_of(kOfSources, is_stored);
   if (restart.any_) {
     if (auto adopted = restart.adopt(identity); adopted)
       return restart;
@@ -53,7 +61,9 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     restart.threads_.records.clear();
     restart.numbers_.clear();
     handover.state.reset();
-    for (const char* stored : {kState, "client.", "bpf.", "netlink."}) handover.keeper.drop(stored);
+    keeper.drop(kState);
+    keeper.drop(kClients);
+    for (const char* stored : kOfSources) keeper.drop(stored);
   }
   auto made = handover::State::create(identity, 2 * config.limits.memory_bytes + kBeside);
   if (!made) {
@@ -61,7 +71,7 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     return restart;
   }
   handover.state = *std::move(made);
-  handover.keeper.store(kState, handover.state->fd(), handover::Keeper::Poll::kNo);
+  keeper.store(kState, handover.state->fd(), handover::Keeper::Poll::kNo);
   return restart;
 }
 
@@ -89,23 +99,22 @@ Result<void> Restart::read() {
   return clients_.finish(state);
 }
 
-void Restart::finish(size_t clients, size_t failed_clients, bool bpf, bool threads) {
-  if (!bpf) handover_->keeper.drop("bpf.");
+void Restart::finish(size_t clients, size_t failed_clients, bool threads) {
+  for (const char* stored : kOfSources)
+    handover_->keeper.drop(stored, handover::Keeper::Drop::kNotTaken);
   if (!any_) return;
   using Outcome = source::Kept::Outcome;
   Report report;
   report.clients = clients;
   report.failed_clients = failed_clients;
-  report.lost = !bpf || processes_.outcome != Outcome::kAdopted;
+  report.lost = processes_.outcome != Outcome::kAdopted;
   report.lost_threads = threads && threads_.outcome != Outcome::kAdopted;
   if (!unusable_.empty())
     report.text = unusable_ + "; clients have to connect again";
-  else if (!bpf)
-    report.text = "the source of events is not bpf, so the events of the meantime were lost";
-  else if (report.lost)
-    report.text = processes_.why.empty() ? "the tracing programs were not stored" : processes_.why;
+  else if (processes_.outcome == Outcome::kNew)
+    report.text = "the source of events took nothing over, so the events of the meantime were lost";
   else
-    report.text = "the tracing programs and their events were taken over";
+    report.text = processes_.why;
   if (report.lost_threads) report.text += "; events of threads were lost: " + threads_.why;
   const LogLevel level = report.lost || report.lost_threads || failed_clients != 0
                              ? LogLevel::kWarning

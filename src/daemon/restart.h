@@ -36,14 +36,14 @@ class Restart {
   source::Kept& processes() { return processes_; }
   source::Kept& threads() { return threads_; }
   // This process ends, and the next one goes on with the sources.
-  void leave() { threads_.leaving = true; }
+  void leave() { processes_.leaving = threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
 
   JournalBacklog& journal() { return journal_; }
 
-  // Logs what became of it. `bpf`: the source of processes; `threads`: that source is open.
-  void finish(size_t clients, size_t failed_clients, bool bpf, bool threads);
+  // Logs what became of it, and drops what no source took over. `threads`: that source is open.
+  void finish(size_t clients, size_t failed_clients, bool threads);
   // Frees the memory of the records.
   void forget();
 

@@ -129,6 +129,7 @@ void Keeper::store(const std::string& name, int fd, Poll poll) {
 }
 
 void Keeper::remove(const std::string& name) {
+  taken_.erase(name);
   post({.text = "FDSTOREREMOVE=1\nFDNAME=" + name, .fd = {}});
 }
 
@@ -149,6 +150,7 @@ bool Keeper::flush(int timeout_ms) {
 UniqueFd Keeper::take(const std::string& name) {
   const auto found = inherited_.find(name);
   if (found == inherited_.end()) return {};
+  taken_.insert(name);
   return std::move(inherited_.extract(found).mapped());
 }
 
@@ -160,11 +162,16 @@ std::vector<std::string> Keeper::names(std::string_view prefix) const {
   return all;
 }
 
-void Keeper::drop(std::string_view prefix) {
+void Keeper::drop(std::string_view prefix, Drop which) {
   for (const std::string& name : names(prefix)) {
-    (void)take(name);
     remove(name);
+    inherited_.erase(name);
   }
+  if (which == Drop::kNotTaken) return;
+  const auto first = taken_.lower_bound(prefix);
+  const auto last = std::find_if(
+      first, taken_.end(), [&](const std::string& name) { return !name.starts_with(prefix); });
+  for (const std::string& name : std::vector(first, last)) remove(name);
 }
 
 }  // namespace knell::handover

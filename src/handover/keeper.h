@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,8 +53,11 @@ class Keeper {
   // The names of inherited descriptors that begin with `prefix` and were not taken.
   std::vector<std::string> names(std::string_view prefix) const;
   size_t inherited() const { return inherited_.size(); }
-  // Closes the inherited descriptors that begin with `prefix`, and removes them from the store.
-  void drop(std::string_view prefix);
+  // Removes the inherited descriptors that begin with `prefix` from the store, and closes those
+  // that were not taken. kNotTaken: only these. To be called before others are stored by these
+  // names.
+  enum class Drop { kAll, kNotTaken };
+  void drop(std::string_view prefix, Drop which = Drop::kAll);
 
   // For tests: as from_environment(), with these descriptors and a socket to the keeper.
   void add_inherited_for_testing(const std::string& name, UniqueFd fd);
@@ -72,6 +76,7 @@ class Keeper {
   sockaddr_un address_{};
   socklen_t address_bytes_ = 0;
   std::multimap<std::string, UniqueFd, std::less<>> inherited_;
+  std::set<std::string, std::less<>> taken_;  // names of inherited ones that are stored still
   std::deque<Message> waiting_;
 };
 

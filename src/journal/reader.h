@@ -32,6 +32,12 @@ class EventFilter {
   virtual bool wants(knell_event& event) = 0;
 };
 
+class EveryEvent final : public EventFilter {
+ public:
+  bool may_want(const Record&) override { return true; }
+  bool wants(knell_event&) override { return true; }
+};
+
 // Read-only access to a journal, while its writer runs or not. Not thread-safe. Between two calls
 // it holds no transaction. See reader.cc.
 class Reader final : private Texts {

@@ -39,12 +39,6 @@ class TemporaryFolder {
   std::string path_;
 };
 
-class EveryEvent final : public EventFilter {
- public:
-  bool may_want(const Record&) override { return true; }
-  bool wants(knell_event&) override { return true; }
-};
-
 // Copies of events that were read.
 struct Seen {
   int64_t seq = 0;

@@ -25,7 +25,7 @@ struct Kept {
     kReplaced,  // what there was could not be used: the events of the meantime are lost
   };
   Outcome outcome = Outcome::kNew;
-  std::string why = {};  // kReplaced
+  std::string why = {};  // not kNew: what became of it, for the log and users
   // The process ends, and the source goes on: it is not to be unsubscribed.
   bool leaving = false;
 };

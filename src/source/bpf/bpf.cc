@@ -82,9 +82,13 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
   if (options.kept != nullptr) {
     Kept& kept = *options.kept;
     auto adopted = adopt(loading, needed, options, out);
+    if (auto asked = adopted ? (*adopted)->set_request(wanted) : Result<void>(); !asked)
+      adopted = std::unexpected(std::move(asked).error());
     if (adopted) {
       kept.outcome = Kept::Outcome::kAdopted;
-      KNELL_TRY((*adopted)->set_request(wanted));
+      kept.why = "the tracing programs and their events were taken over";
+      if ((*adopted)->programs_.upgraded())
+        kept.why = "the tracing programs of another version were replaced without a gap";
       return adopted;
     }
     if (adopted.error().code != ENOENT || !kept.records.empty()) {
@@ -150,7 +154,12 @@ Bpf::Bpf(const BpfOptions& options, Programs programs, std::array<Ring, kRings> 
   programs_.settings().args_bytes = static_cast<uint32_t>(options.args_bytes);
 }
 
-Bpf::~Bpf() = default;
+Bpf::~Bpf() {
+  if (connector_ != nullptr && kept_ != nullptr && kept_->leaving)
+    connector_->leave();
+  else
+    close_connector();
+}
 
 // Attaches the programs that `wanted` needs; with `detach`, detaches all others.
 Result<void> Bpf::attach_for(const SourceRequest& wanted, bool detach) {
@@ -337,7 +346,7 @@ Result<void> Bpf::set_connector(uint32_t mask) {
   if ((missing_ | unreported_) == 0) missing_since_ns_ = clock_.monotonic_ns();
   const uint32_t were_missing = std::exchange(missing_, 0);
   if (types == 0) {
-    connector_.reset();
+    close_connector();
     return {};
   }
   if (connector_ != nullptr) return connector_->set_request({.mask = types});
@@ -354,14 +363,27 @@ Result<void> Bpf::set_connector(uint32_t mask) {
 }
 
 // The connector queues nothing: its filter program drops every datagram.
-Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) {
-  KNELL_TRY(programs_.load_more({Programs::Program::kConnector}));
+ConnectorOptions Bpf::connector_options(uint32_t types) const {
   constexpr size_t kSmallest = 4096;
   ConnectorOptions options;
   options.wanted = {.mask = types};
   options.buffer_bytes = kSmallest;
   options.program = programs_.connector();
-  return Connector::create(options);
+  return options;
+}
+
+Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) {
+  KNELL_TRY(programs_.load_more({Programs::Program::kConnector}));
+  auto opened = Connector::create(connector_options(types));
+  // The programs go on to see events in its filter while it is stored.
+  if (opened && kept_ != nullptr)
+    kept_->handover.keeper.store(kStoredSocket, (*opened)->fd(), handover::Keeper::Poll::kNo);
+  return opened;
+}
+
+void Bpf::close_connector() {
+  if (connector_ != nullptr && kept_ != nullptr) kept_->handover.keeper.remove(kStoredSocket);
+  connector_.reset();
 }
 
 Result<void> Bpf::check_health() {

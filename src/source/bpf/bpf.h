@@ -83,6 +83,8 @@ class Bpf final : public Source, private ThreadEvents {
 
  private:
   static constexpr size_t kRings = 3;
+  // The name of the connector's socket with the keeper; begins like those of the programs.
+  static constexpr const char* kStoredSocket = "bpf.connector";
   enum Class : uint8_t { kExits, kOthers, kClasses };
 
   // The data of the descriptors in epoll_, as epoll_wait() returns them. A watched process has a
@@ -123,12 +125,15 @@ class Bpf final : public Source, private ThreadEvents {
                                            Output& out);
   static Programs::Set attached_in(const Kept& kept);
   bool restore();
+  void take_over_connector(const SavedReader& reader);
   void name_pid(int32_t pid, bool wanted);
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> set_programs(const SourceRequest& wanted);
   Result<void> attach_for(const SourceRequest& wanted, bool detach);
   Result<void> set_connector(uint32_t mask);
+  ConnectorOptions connector_options(uint32_t types) const;
   Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types);
+  void close_connector();
   // The connector reports only holes here: its events are reported by the programs.
   void on_raw(const event::Raw& hole) override;
   Result<void> watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start);

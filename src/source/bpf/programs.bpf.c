@@ -512,5 +512,15 @@ int on_connector(struct __sk_buff* skb) {
   return 0;
 }
 
+KNELL_ENTRY(sched_process_fork, on_fork)
+KNELL_ENTRY(sched_process_exec, on_exec)
+KNELL_ENTRY(sched_process_exit, on_exit)
+KNELL_ENTRY(sched_process_exit, on_thread_exit)
+KNELL_ENTRY(task_rename, on_rename)
+KNELL_ENTRY(signal_generate, on_signal)
+KNELL_ENTRY(signal_deliver, on_delivery)
+KNELL_ENTRY(cgroup_mkdir, on_mkdir)
+KNELL_ENTRY(cgroup_rename, on_rename_cgroup)
+
 // Some helpers of the kernel require a licence that is compatible with the GPL.
 char licence[] SEC("license") = "Dual BSD/GPL";

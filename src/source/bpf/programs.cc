@@ -5,14 +5,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <knell_programs.skel.h>
 #include <knell_programs_cast.skel.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdarg>
@@ -26,6 +23,7 @@
 
 #include "base/privilege.h"
 #include "source/bpf/kernel_types.h"
+#include "source/bpf/skeleton.h"
 
 namespace knell::source {
 namespace {
@@ -146,36 +144,10 @@ knell_programs* open_skeleton(bool cast, const bpf_object_open_opts& options) {
   return nullptr;
 }
 
-bpf_program* program_of(const knell_programs& skeleton, Programs::Program program) {
-  using Program = Programs::Program;
-  switch (program) {
-    case Program::kFork:
-      return skeleton.progs.on_fork;
-    case Program::kExec:
-      return skeleton.progs.on_exec;
-    case Program::kExit:
-      return skeleton.progs.on_exit;
-    case Program::kThreadExit:
-      return skeleton.progs.on_thread_exit;
-    case Program::kRename:
-      return skeleton.progs.on_rename;
-    case Program::kSignal:
-      return skeleton.progs.on_signal;
-    case Program::kDelivery:
-      return skeleton.progs.on_delivery;
-    case Program::kMkdir:
-      return skeleton.progs.on_mkdir;
-    case Program::kRenameCgroup:
-      return skeleton.progs.on_rename_cgroup;
-    case Program::kConnector:
-      return skeleton.progs.on_connector;
-  }
-  return nullptr;
-}
-
 constexpr auto kNotPolled = handover::Keeper::Poll::kNo;
 
-// Of the object: the code and the formats of records and maps.
+// Of the object. It changes with the code of the programs, the formats of records and maps do not
+// need to.
 uint64_t hash_of(const knell_programs& skeleton) {
   const auto* bytes = static_cast<const unsigned char*>(skeleton.skeleton->data);
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
@@ -183,13 +155,27 @@ uint64_t hash_of(const knell_programs& skeleton) {
   return hash;
 }
 
-size_t bss_bytes(const knell_programs& skeleton) {
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return (bpf_map__value_size(skeleton.maps.bss) + page - 1) / page * page;
+bool is_entry_map(const bpf_map* map) { return bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY; }
+
+// Whether the memory of a dying process can be read.
+bool is_dying_readable(const KernelTypes& kernel, const Programs::Options& options) {
+  return kernel.parameters_of(kExitTracepoint).value_or(0) >= kWithGroupDead &&
+         !options.older_kernel_for_testing;
 }
 
-std::unexpected<Error> stale(std::string why) {
-  return say(ESTALE, "the stored programs cannot be used: " + std::move(why));
+// What is set in an object before its maps are created or taken over.
+void configure(knell_programs& object, const KernelTypes& kernel,
+               const Programs::Options& options) {
+  object.rodata->dying_readable = static_cast<__u32>(is_dying_readable(kernel, options));
+  object.rodata->hierarchy = options.hierarchy;
+#define KNELL_SET_TYPE_ID(type) object.rodata->type_ids.type = kernel.id_of_structure(#type);
+  KNELL_TYPE_IDS(KNELL_SET_TYPE_ID)
+#undef KNELL_SET_TYPE_ID
+  const std::pair<bpf_map*, size_t> sizes[] = {{object.maps.exits, options.exit_ring_bytes},
+                                               {object.maps.others, options.event_ring_bytes},
+                                               {object.maps.reserve, options.reserve_ring_bytes},
+                                               {object.maps.unsent, options.unsent_exits}};
+  for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
 }
 
 }  // namespace
@@ -201,6 +187,9 @@ Programs::Programs(Programs&& other) noexcept
       types_(std::move(other.types_)),
       links_(std::move(other.links_)),
       adopted_(std::move(other.adopted_)),
+      adopted_entries_(std::move(other.adopted_entries_)),
+      upgraded_(other.upgraded_),
+      detached_(std::move(other.detached_)),
       keeper_(other.keeper_),
       hash_(other.hash_),
       adopted_bss_(std::exchange(other.adopted_bss_, nullptr)),
@@ -221,27 +210,18 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
   }
   KNELL_TRY(check_privilege());
   KNELL_ASSIGN(const KernelTypes kernel, read_kernel_types());
-  const bool readable = kernel.parameters_of(kExitTracepoint).value_or(0) >= kWithGroupDead &&
-                        !options.older_kernel_for_testing;
+  const bool readable = is_dying_readable(kernel, options);
   Programs programs;
+  programs.keeper_ = options.keeper;
   programs.cast_ = kernel.has_function(kCast);
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older), log));
   knell_programs& maps = *object->skeleton;
-  maps.rodata->dying_readable = static_cast<__u32>(readable);
-  maps.rodata->hierarchy = options.hierarchy;
-#define KNELL_SET_TYPE_ID(type) maps.rodata->type_ids.type = kernel.id_of_structure(#type);
-  KNELL_TYPE_IDS(KNELL_SET_TYPE_ID)
-#undef KNELL_SET_TYPE_ID
-  bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.unsent, static_cast<__u32>(options.unsent_exits));
-  programs.keeper_ = options.keeper;
+  configure(maps, kernel, options);
   programs.hash_ = hash_of(maps);
+  for (bpf_map* map = nullptr; (map = bpf_object__next_map(maps.obj, map)) != nullptr;)
+    if (is_entry_map(map) && options.keeper == nullptr) (void)bpf_map__set_autocreate(map, false);
   KNELL_TRY(programs.load_object(*object, log));
-  KNELL_TRY(programs.map_pids());
-  programs.store_maps();
   return programs;
 }
 
@@ -260,14 +240,8 @@ Result<void> Programs::load_more(Set programs) {
   const KeepLog keep(log);
   KNELL_TRY(check_privilege());
   KNELL_ASSIGN(Object * object, open_object(missing, log));
-  const bpf_object* first = objects_.front().skeleton->obj;
-  bpf_map *of = nullptr, *map = nullptr;
-  while ((map = bpf_object__next_map(object->skeleton->obj, map)) != nullptr) {
-    of = bpf_object__next_map(first, of);
-    if (of == nullptr || bpf_map__reuse_fd(map, bpf_map__fd(of)) != 0)
-      return errno_error("share the maps of the tracing programs");
-  }
-  auto loaded = load_object(*object, log);
+  auto loaded = share_maps(*object->skeleton);
+  if (loaded) loaded = load_object(*object, log);
   if (!loaded) {
     knell_programs::destroy(object->skeleton);
     objects_.pop_back();
@@ -275,19 +249,54 @@ Result<void> Programs::load_more(Set programs) {
   return loaded;
 }
 
-// ------------------------------------------------------------------------------ taken over
-
-std::string Programs::name_of(char kind, const char* what) const {
-  std::array<char, 17> hash{};
-  (void)std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(hash_));
-  return std::string(kStored) + hash.data() + '.' + kind + '.' + what;
+// Makes another object use the maps of the first one. It creates those that the first one has not:
+// the constants, if the programs are of another version than those that were taken over.
+Result<void> Programs::share_maps(knell_programs& with) {
+  const bpf_object* first = maps().obj;
+  bpf_map *of = nullptr, *map = nullptr;
+  while ((map = bpf_object__next_map(with.obj, map)) != nullptr) {
+    of = bpf_object__next_map(first, of);
+    if (of == nullptr) return say(ENOTSUP, "the tracing programs differ in their maps");
+    int error = 0;
+    if (bpf_map__fd(of) >= 0) {
+      error = bpf_map__reuse_fd(map, bpf_map__fd(of));
+    } else if (is_constants(map)) {
+      size_t bytes = 0;
+      const void* value = bpf_map__initial_value(of, &bytes);
+      error = bpf_map__set_initial_value(map, value, bytes);
+    } else {
+      error = bpf_map__set_autocreate(map, false);
+    }
+    if (error != 0) return make_error(-error, "share the maps of the tracing programs");
+  }
+  return {};
 }
 
-void Programs::store_maps() {
+// The constants that an object created are those of all that are loaded after it.
+void Programs::keep_constants(const knell_programs& of) {
+  bpf_map* ours = maps().maps.rodata;
+  if (of.obj == maps().obj || bpf_map__fd(ours) >= 0) return;
+  (void)bpf_map__reuse_fd(ours, bpf_map__fd(of.maps.rodata));
+  store_map(ours);
+}
+
+// ------------------------------------------------------------------------------ taken over
+
+// How the names of all descriptors begin that this version can take over.
+std::string Programs::layout_prefix() const {
+  return std::string(kStored) + std::to_string(KNELL_LAYOUT) + '.';
+}
+
+// m: map, c: constants, p: program, e: program that enters it, l: link of the latter.
+std::string Programs::name_of(char kind, const std::string& what) const {
+  const bool of_version = kind == 'p' || kind == 'c';
+  return layout_prefix() + (of_version ? version_prefix(hash_) : "") + kind + '.' + what;
+}
+
+void Programs::store_map(const bpf_map* map) {
   if (keeper_ == nullptr) return;
-  const bpf_object* object = maps().obj;
-  for (bpf_map* map = nullptr; (map = bpf_object__next_map(object, map)) != nullptr;)
-    keeper_->store(name_of('m', bpf_map__name(map)), bpf_map__fd(map), kNotPolled);
+  keeper_->store(name_of(is_constants(map) ? 'c' : 'm', bpf_map__name(map)), bpf_map__fd(map),
+                 kNotPolled);
 }
 
 Result<Programs> Programs::adopt(const Options& options, Set needed, Set attached) {
@@ -302,112 +311,17 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   programs.keeper_ = &keeper;
   KNELL_TRY(programs.open_object({}, log));
+  configure(programs.maps(), kernel, options);
   programs.hash_ = hash_of(programs.maps());
-  if (keeper.names(programs.name_of('m', "")).empty()) return stale("they are of another version");
-  KNELL_TRY(programs.adopt_maps(keeper, options));
-  KNELL_TRY(programs.adopt_programs(keeper, needed, attached));
+  if (keeper.names(programs.name_of('m', "")).empty())
+    return stale("they are of a version with another layout");
+  KNELL_TRY(programs.adopt_maps(options));
+  KNELL_ASSIGN(const auto stored, programs.take_programs());
+  for (size_t i = 0; i < kPrograms; i++)
+    KNELL_TRY(programs.adopt_entry(static_cast<Program>(i), stored, needed, attached));
   KNELL_TRY(programs.check_heartbeat());
+  KNELL_TRY(programs.replace_programs(stored, needed.with(attached)));
   return programs;
-}
-
-Result<void> Programs::adopt_maps(handover::Keeper& keeper, const Options& options) {
-  const knell_programs& skeleton = maps();
-  const std::pair<bpf_map*, size_t> sizes[] = {{skeleton.maps.exits, options.exit_ring_bytes},
-                                               {skeleton.maps.others, options.event_ring_bytes},
-                                               {skeleton.maps.reserve, options.reserve_ring_bytes},
-                                               {skeleton.maps.unsent, options.unsent_exits}};
-  for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
-  for (bpf_map* map = nullptr; (map = bpf_object__next_map(skeleton.obj, map)) != nullptr;) {
-    const std::string name = bpf_map__name(map);
-    const UniqueFd fd = keeper.take(name_of('m', name.c_str()));
-    if (!fd) return stale("the map " + name + " is missing");
-    bpf_map_info info{};
-    __u32 bytes = sizeof info;
-    if (bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) != 0 || info.type != bpf_map__type(map) ||
-        info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map) ||
-        (bpf_map__max_entries(map) != 0 && info.max_entries != bpf_map__max_entries(map)))
-      return stale("the map " + name + " has another type or size");
-    if (bpf_map__reuse_fd(map, fd.get()) != 0) return errno_error("take over a map");
-  }
-  // libbpf maps the memory of the programs only when it loads them.
-  const __u32 zero = 0;
-  if (bpf_map_lookup_elem(bpf_map__fd(skeleton.maps.rodata), &zero, skeleton.rodata) != 0)
-    return errno_error("read the settings of the stored programs");
-  void* bss = ::mmap(nullptr, bss_bytes(skeleton), PROT_READ | PROT_WRITE, MAP_SHARED,
-                     bpf_map__fd(skeleton.maps.bss), 0);
-  if (bss == MAP_FAILED) return errno_error("share a map with the tracing programs");
-  adopted_bss_ = bss;
-  objects_.front().skeleton->bss = static_cast<decltype(skeleton.bss)>(bss);
-  if (skeleton.rodata->hierarchy != options.hierarchy)
-    return stale("they report another cgroup hierarchy");
-  return map_pids();
-}
-
-// A program is ours only if it uses no map but ours, and a link only if it is of our program.
-Result<void> Programs::adopt_programs(handover::Keeper& keeper, Set needed, Set attached) {
-  std::vector<__u32> our_maps;
-  for (bpf_map* map = nullptr; (map = bpf_object__next_map(maps().obj, map)) != nullptr;) {
-    bpf_map_info info{};
-    __u32 bytes = sizeof info;
-    if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &bytes) == 0) our_maps.push_back(info.id);
-  }
-  for (size_t i = 0; i < kPrograms; i++) {
-    const auto program = static_cast<Program>(i);
-    const std::string name = bpf_program__name(program_of(maps(), program));
-    UniqueFd fd = keeper.take(name_of('p', name.c_str()));
-    UniqueFd link = keeper.take(name_of('l', name.c_str()));
-    if (!fd && needed.has(program)) return stale("the program " + name + " is missing");
-    if (!link && attached.has(program)) return stale("the link of " + name + " is missing");
-    if (!fd) continue;
-    std::array<__u32, 64> used{};
-    bpf_prog_info info{};
-    info.nr_map_ids = used.size();
-    info.map_ids = reinterpret_cast<uintptr_t>(used.data());
-    __u32 bytes = sizeof info;
-    if (bpf_obj_get_info_by_fd(fd.get(), &info, &bytes) != 0 || info.nr_map_ids > used.size())
-      return stale("the program " + name + " cannot be examined");
-    for (__u32 at = 0; at < info.nr_map_ids; at++)
-      if (std::ranges::find(our_maps, used[at]) == our_maps.end())
-        return stale("the program " + name + " uses maps of another process");
-    if (link) {
-      bpf_link_info of{};
-      bytes = sizeof of;
-      if (bpf_obj_get_info_by_fd(link.get(), &of, &bytes) != 0 || of.prog_id != info.id)
-        return stale("the link of " + name + " is of another program");
-    }
-    adopted_[i] = std::move(fd);
-    links_[i] = std::move(link);
-    loaded_.add(program);
-  }
-  return {};
-}
-
-// A ring may look intact although no program writes to it any more. So a child ends, which a
-// program must count. The count is there when the child can be reaped.
-Result<void> Programs::check_heartbeat() {
-  if (!links_[static_cast<size_t>(Program::kExit)]) return {};
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_error("make a pipe");
-  UniqueFd read(ends[0]), write(ends[1]);
-  auto* bss = maps().bss;
-  volatile auto& pid = bss->heartbeat_pid;
-  volatile auto& count = bss->heartbeats;
-  const uint64_t before = count;
-  const pid_t child = ::fork();
-  if (child < 0) return errno_error("start a process");
-  if (child == 0) {
-    write.reset();
-    char none = 0;
-    ::_exit(::read(read.get(), &none, 1) == 0 ? 0 : 1);
-  }
-  pid = child;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  write.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid = 0;
-  if (count == before) return stale("they do not run any more");
-  return {};
 }
 
 // Opens another object, of which only `programs` will be loaded.
@@ -422,6 +336,10 @@ Result<Programs::Object*> Programs::open_object(Set programs, const std::string&
   for (size_t i = 0; i < kPrograms; i++) {
     const auto program = static_cast<Program>(i);
     bpf_program__set_autoload(program_of(*skeleton, program), programs.has(program));
+    bpf_program* entry = entry_program(*skeleton, program);
+    if (entry == nullptr) continue;
+    const bool enters = keeper_ != nullptr && programs.has(program) && !adopted_entries_[i];
+    bpf_program__set_autoload(entry, enters);
   }
   return &objects_.back();
 }
@@ -429,13 +347,30 @@ Result<Programs::Object*> Programs::open_object(Set programs, const std::string&
 Result<void> Programs::load_object(Object& object, const std::string& log) {
   if (const int error = knell_programs::load(object.skeleton); error != 0)
     return explain(-error, log);
+  if (pids_ == nullptr) {  // the first object
+    KNELL_TRY(map_pids());
+    const bpf_object* created = object.skeleton->obj;
+    for (bpf_map* map = nullptr; (map = bpf_object__next_map(created, map)) != nullptr;)
+      store_map(map);
+  }
+  keep_constants(*object.skeleton);
+  if (keeper_ != nullptr) KNELL_TRY(store_programs(object));
   loaded_ = loaded_.with(object.programs);
-  if (keeper_ == nullptr) return {};
+  return {};
+}
+
+Result<void> Programs::store_programs(const Object& object) {
+  const auto store = [&](char kind, const std::string& name, const bpf_program* program) {
+    if (program == nullptr || bpf_program__fd(program) < 0) return;
+    keeper_->store(name_of(kind, name), bpf_program__fd(program), kNotPolled);
+  };
   for (size_t i = 0; i < kPrograms; i++) {
     const auto program = static_cast<Program>(i);
     if (!object.programs.has(program)) continue;
-    const bpf_program* made = program_of(*object.skeleton, program);
-    keeper_->store(name_of('p', bpf_program__name(made)), bpf_program__fd(made), kNotPolled);
+    const std::string name = name_of_program(*object.skeleton, program);
+    store('p', name, program_of(*object.skeleton, program));
+    store('e', name, entry_program(*object.skeleton, program));
+    KNELL_TRY(enter(program));
   }
   return {};
 }
@@ -448,21 +383,47 @@ int Programs::find(Program program) const {
   return -1;
 }
 
+int Programs::find_entry(Program program) const {
+  const UniqueFd& adopted = adopted_entries_[static_cast<size_t>(program)];
+  if (adopted) return adopted.get();
+  for (const Object& object : objects_)
+    if (object.programs.has(program))
+      return bpf_program__fd(entry_program(*object.skeleton, program));
+  return -1;
+}
+
+// The entry goes on with our program from here on.
+Result<void> Programs::enter(Program program) {
+  const bpf_map* map = entry_map(maps(), program);
+  if (map == nullptr) return {};
+  const __u32 zero = 0;
+  const int fd = find(program);
+  if (bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, BPF_ANY) != 0)
+    return errno_error("store a tracing program in its entry");
+  return {};
+}
+
 Result<void> Programs::attach(Program program, bool on) {
   UniqueFd& link = links_[static_cast<size_t>(program)];
   if (on == static_cast<bool>(link)) return {};
-  const std::string name =
-      name_of('l', bpf_program__name(program_of(*objects_.front().skeleton, program)));
+  const std::string name = name_of('l', name_of_program(maps(), program));
   if (!on) {
-    if (keeper_ != nullptr) keeper_->remove(name);
+    if (keeper_ != nullptr) detached_.push_back(name);
     link.reset();
     return {};
   }
   KNELL_TRY(load_more({program}));
-  link.reset(bpf_raw_tracepoint_open(nullptr, find(program)));
+  if (std::erase(detached_, name) != 0) keeper_->remove(name);
+  const int attached = keeper_ != nullptr ? find_entry(program) : find(program);
+  link.reset(bpf_raw_tracepoint_open(nullptr, attached));
   if (!link) return errno_error("attach a tracing program");
   if (keeper_ != nullptr) keeper_->store(name, link.get(), kNotPolled);
   return {};
+}
+
+void Programs::forget_detached() {
+  for (const std::string& name : detached_) keeper_->remove(name);
+  detached_.clear();
 }
 
 Programs::Set Programs::attached() const {

@@ -73,11 +73,12 @@ class Programs {
   // an explanation: EPERM without the capabilities; ENOTSUP if this kernel cannot run the programs;
   // EMFILE; ENOMEM. The messages of libbpf and the kernel's verifier are appended to `log`.
   static Result<Programs> load(const Options& options, Set first, Set older, std::string& log);
-  // Takes over the programs and maps that an earlier process stored with `options.keeper`: a
-  // generation of descriptors, named by the hash of the object. All or nothing: `needed` must be
-  // loaded, and `attached` must be attached. Needs no capability. Errors: ENOENT nothing is stored;
-  // ESTALE what is stored is incomplete, foreign or of another version, or its programs do not run
-  // any more, with an explanation. The caller then drops it; see kStored.
+  // Takes over the programs and maps that an earlier process stored with `options.keeper`. All or
+  // nothing: `needed` must be loaded, and `attached` must be attached. Programs of another version
+  // with the same KNELL_LAYOUT are replaced, each in one step, which needs the capabilities of
+  // load(); else none is needed. Errors: ENOENT nothing is stored; ESTALE what is stored is
+  // incomplete, foreign or of another layout, or its programs do not run any more, with an
+  // explanation; those of load(). The caller then drops it; see kStored.
   static Result<Programs> adopt(const Options& options, Set needed, Set attached);
   static constexpr std::string_view kStored = "bpf.";  // how the names of descriptors begin
   // Loads more programs; does nothing about those that are loaded already. Errors: as load().
@@ -90,6 +91,11 @@ class Programs {
   // not loaded.
   [[nodiscard]] Result<void> attach(Program program, bool on);
   Set attached() const;
+  // Removes the detached programs from the store: attached() is committed. A process that finds
+  // fewer attached than that does not take them over.
+  void forget_detached();
+  // Whether adopt() replaced programs of another version.
+  bool upgraded() const { return upgraded_; }
 
   // Whether the memory of a process can be read as it dies (Linux 6.17 or so).
   bool dying_readable() const;
@@ -125,12 +131,27 @@ class Programs {
   Result<Object*> open_object(Set programs, const std::string& log);
   Result<void> load_object(Object& object, const std::string& log);
   Result<void> map_pids();
-  Result<void> adopt_maps(handover::Keeper& keeper, const Options& options);
-  Result<void> adopt_programs(handover::Keeper& keeper, Set needed, Set attached);
+  // A program of any version, or constants.
+  struct StoredProgram {
+    std::string stored_as, name;
+    uint32_t id = 0;
+  };
+  Result<void> adopt_maps(const Options& options);
+  Result<std::vector<StoredProgram>> take_programs();
+  Result<void> adopt_entry(Program program, const std::vector<StoredProgram>& stored, Set needed,
+                           Set attached);
+  Result<void> replace_programs(const std::vector<StoredProgram>& stored, Set needed);
   Result<void> check_heartbeat();
-  void store_maps();
+  Result<void> share_maps(knell_programs& with);
+  void keep_constants(const knell_programs& of);
+  void store_map(const bpf_map* map);
+  Result<void> store_programs(const Object& object);
+  Result<void> enter(Program program);
   int find(Program program) const;
-  std::string name_of(char kind, const char* what) const;
+  int find_entry(Program program) const;
+  std::vector<uint32_t> map_ids() const;
+  std::string layout_prefix() const;
+  std::string name_of(char kind, const std::string& what) const;
   knell_programs& maps() const { return *objects_.front().skeleton; }
 
   std::vector<Object> objects_;
@@ -138,9 +159,12 @@ class Programs {
   bool cast_ = false;
   UniqueFd types_;  // a file with the types that the programs use, for libbpf
   std::array<UniqueFd, kPrograms> links_{};
-  std::array<UniqueFd, kPrograms> adopted_{};  // programs that an earlier process loaded
-  handover::Keeper* keeper_ = nullptr;
-  uint64_t hash_ = 0;            // of the object
+  // Programs that an earlier process loaded, and those that enter them; see KNELL_ENTRY.
+  std::array<UniqueFd, kPrograms> adopted_{}, adopted_entries_{};
+  bool upgraded_ = false;
+  std::vector<std::string> detached_;   // names of links; see forget_detached()
+  handover::Keeper* keeper_ = nullptr;  // nullptr: the programs are attached without entries
+  uint64_t hash_ = 0;                   // of the object
   void* adopted_bss_ = nullptr;  // mapped; the memory of the programs that libbpf did not map
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };

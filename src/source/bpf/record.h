@@ -3,10 +3,18 @@
 
 // The records that the programs send through the rings, the losses they count, and their settings:
 // shared by the programs (C) and their reader (C++). Both are built together, so this may change
-// freely.
+// freely; see KNELL_LAYOUT.
 #pragma once
 
 #include <linux/types.h>
+
+// The number of the formats that a knelld takes over from one of another version: what is in this
+// file and in maps.bpf.inc, and what the programs and the reader mean by it. With the same number,
+// the programs of the new version go on with the maps of the old ones, and no event is lost. To be
+// raised whenever the old programs could not be mixed with the new reader, or the new programs with
+// what is in the maps, and when there is another KNELL_ENTRY: layout_test.cc fails when these files
+// change.
+enum { KNELL_LAYOUT = 1 };
 
 enum knell_record_kind {
   KNELL_RECORD_DETAILS = 1,  // a process begins to exit: knell_process; the exit is reported later,

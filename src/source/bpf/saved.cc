@@ -22,6 +22,7 @@ struct Bpf::SavedReader {
   knell_losses reported_losses;
   uint64_t reported_births, hole_until_ns, held_until_ns, received, unread, unsent_count;
   uint64_t stores_execs, attached;
+  uint32_t connector_mask, connector_filtering;  // mask 0: the connector was not open
   RootMap::Saved roots;
   // The lists that follow, in this order.
   uint64_t held, removed, waiting, noted, unsent_anew, unsent_consumed, unsent;
@@ -97,6 +98,10 @@ void Bpf::save(bool whole) {
   reader.stores_execs = static_cast<uint64_t>(stores_execs_);
   reader.attached = programs_.attached().bits();
   reader.roots = roots_.save();
+  if (connector_ != nullptr) {
+    reader.connector_mask = connector_->mask();
+    reader.connector_filtering = static_cast<uint32_t>(connector_->filtering());
+  }
 
   std::string lists;
   reader.held = held_.size();
@@ -128,6 +133,7 @@ void Bpf::save(bool whole) {
 bool Bpf::saved() {
   if (kept_ == nullptr) return false;
   for (Ring& ring : rings_) ring.release();
+  programs_.forget_detached();
   return !rings_empty();
 }
 
@@ -187,10 +193,33 @@ bool Bpf::restore() {
   stores_execs_ = reader.stores_execs != 0;
   roots_.restore(reader.roots);
   restored_ = true;
-  // The socket in whose filter the programs see these was closed with the earlier process.
-  unreported_ = programs_.settings().mask & kConnectorTypes;
-  missing_since_ns_ = std::max(last_ns_[kExits], last_ns_[kOthers]);
+  take_over_connector(reader);
   return true;
+}
+
+// The programs see kConnectorTypes in the filter of a socket. It was subscribed all the time if it
+// was stored.
+void Bpf::take_over_connector(const SavedReader& reader) {
+  const uint32_t types = programs_.settings().mask & kConnectorTypes;
+  handover::Keeper& keeper = kept_->handover.keeper;
+  UniqueFd fd = keeper.take(kStoredSocket);
+  if (types == 0) {
+    if (fd) keeper.remove(kStoredSocket);
+    return;
+  }
+  missing_since_ns_ = std::max(last_ns_[kExits], last_ns_[kOthers]);
+  if (!fd || reader.connector_filtering > static_cast<uint32_t>(Filtering::kNone)) {
+    unreported_ = types;
+    return;
+  }
+  auto connector = Connector::take_over(std::move(fd), reader.connector_mask,
+                                        static_cast<Filtering>(reader.connector_filtering),
+                                        connector_options(types));
+  if (connector)
+    connector_ = *std::move(connector);
+  else
+    keeper.remove(kStoredSocket);
+  unreported_ = connector_ == nullptr ? types : types & ~reader.connector_mask;
 }
 
 }  // namespace knell::source

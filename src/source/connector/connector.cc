@@ -101,32 +101,50 @@ void Connector::save() {
   kept_->handover.state->append(kept_->kind, {reinterpret_cast<const char*>(&saved), sizeof saved});
 }
 
-// The socket is still subscribed, and has queued what happened meanwhile.
-Result<std::unique_ptr<Connector>> Connector::adopt(const ConnectorOptions& options) {
-  Kept& kept = *options.kept;
-  UniqueFd fd = kept.handover.keeper.take(kept.socket);
-  if (!fd) return say(ENOENT, "the socket of the connector is not stored");
+Result<std::unique_ptr<Connector>> Connector::go_on(UniqueFd fd, uint32_t mask, Filtering filtering,
+                                                    const ConnectorOptions& options) {
   const auto option = [&](int name) {
     int value = -1;
     socklen_t bytes = sizeof value;
     return ::getsockopt(fd.get(), SOL_SOCKET, name, &value, &bytes) == 0 ? value : -1;
   };
+  if (option(SO_DOMAIN) != AF_NETLINK || option(SO_PROTOCOL) != NETLINK_CONNECTOR)
+    return say(ESTALE, "the stored socket is not one of the connector");
+  const Buffer buffer{.bytes = static_cast<uint64_t>(std::max(option(SO_RCVBUF), 0))};
+  std::unique_ptr<Connector> connector(new Connector(std::move(fd), buffer, options));
+  connector->subscribed_ = true;
+  connector->home_ = read_environment().namespaces;
+  connector->mask_ = mask;
+  connector->filtering_ = filtering;
+  return connector;
+}
+
+Result<std::unique_ptr<Connector>> Connector::take_over(UniqueFd fd, uint32_t mask,
+                                                        Filtering filtering,
+                                                        const ConnectorOptions& options) {
+  KNELL_ASSIGN(auto connector, go_on(std::move(fd), mask, filtering, options));
+  // One step replaces the filter program of the earlier process.
+  KNELL_TRY(connector->ask_kernel());
+  KNELL_TRY(connector->set_request(options.wanted));
+  return connector;
+}
+
+// The socket is still subscribed, and has queued what happened meanwhile.
+Result<std::unique_ptr<Connector>> Connector::adopt(const ConnectorOptions& options) {
+  Kept& kept = *options.kept;
+  UniqueFd fd = kept.handover.keeper.take(kept.socket);
+  if (!fd) return say(ENOENT, "the socket of the connector is not stored");
   Saved saved{};
-  if (option(SO_DOMAIN) != AF_NETLINK || option(SO_PROTOCOL) != NETLINK_CONNECTOR ||
-      kept.records.empty() || kept.records.back().size() != sizeof saved)
-    return say(ESTALE, "the stored socket is not one of the connector, or has no state");
+  if (kept.records.empty() || kept.records.back().size() != sizeof saved)
+    return say(ESTALE, "the stored socket has no state");
   std::memcpy(&saved, kept.records.back().data(), sizeof saved);
   if (saved.filtering > static_cast<uint32_t>(Filtering::kNone) ||
       saved.forks > static_cast<uint32_t>(filter::Forks::kOfThreads))
     return say(ESTALE, "the state of the stored socket is malformed");
-  const Buffer buffer{.bytes = static_cast<uint64_t>(std::max(option(SO_RCVBUF), 0))};
-  std::unique_ptr<Connector> connector(new Connector(std::move(fd), buffer, options));
+  KNELL_ASSIGN(auto connector,
+               go_on(std::move(fd), saved.mask, static_cast<Filtering>(saved.filtering), options));
   Connector& now = *connector;
-  now.subscribed_ = true;
-  now.home_ = read_environment().namespaces;
-  now.mask_ = saved.mask;
   now.forks_ = static_cast<filter::Forks>(saved.forks);
-  now.filtering_ = static_cast<Filtering>(saved.filtering);
   now.losable_ = saved.losable;
   now.mask_held_ = saved.mask_held != 0;
   now.overflow_ns_ = saved.overflow_ns;

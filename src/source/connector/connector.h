@@ -62,7 +62,15 @@ class Connector {
   // Errors, with an explanation and advice: EPERM not allowed here; EPROTONOSUPPORT this kernel or
   // namespace has no process events; EMFILE.
   static Result<std::unique_ptr<Connector>> create(const ConnectorOptions& options);
+  // Goes on with a socket that an earlier process left subscribed to `mask`. Uses
+  // `options.program` as its filter from here on. Errors: ESTALE it is no socket of
+  // the connector; those of set_request().
+  static Result<std::unique_ptr<Connector>> take_over(UniqueFd fd, uint32_t mask,
+                                                      Filtering filtering,
+                                                      const ConnectorOptions& options);
   ~Connector();
+  // The socket stays subscribed when this object ends: another process has it.
+  void leave() { subscribed_ = false; }
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
@@ -79,6 +87,7 @@ class Connector {
   void save();
   void saved() { receiver_.saved(); }
 
+  uint32_t mask() const { return mask_; }
   Filtering filtering() const { return filtering_; }
   const Buffer& buffer() const { return buffer_; }
 
@@ -93,6 +102,8 @@ class Connector {
   Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options);
   static Result<std::unique_ptr<Connector>> adopt(const ConnectorOptions& options);
   static Result<std::unique_ptr<Connector>> open(const ConnectorOptions& options);
+  static Result<std::unique_ptr<Connector>> go_on(UniqueFd fd, uint32_t mask, Filtering filtering,
+                                                  const ConnectorOptions& options);
   Result<void> connect(const Environment& here, const ConnectorProbe& probe, Filtering best);
   Result<void> ask_kernel();
   Result<void> filter_nothing();

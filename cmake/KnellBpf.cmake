@@ -5,6 +5,7 @@
 # generates the header NAME.skel.h (bpftool's skeleton), which has the object and the functions to
 # load it, for the sources of TARGET. The object works on every kernel with BTF, independent of the
 # kernel it is built on.
+include_guard(GLOBAL)
 find_program(KNELL_BPF_CLANG NAMES clang clang-14 clang-19 REQUIRED)
 find_program(KNELL_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 find_path(KNELL_LIBBPF_INCLUDE bpf/libbpf.h REQUIRED)

@@ -102,7 +102,8 @@ void append_listeners(Families& out, const Object& status) {
 
 void append_journal(Families& out, const Object& journal) {
   if (journal.text("path").empty()) return;
-  out.gauge("knell_journal_working", "1: the last attempt to write the journal succeeded.");
+  out.gauge("knell_journal_working",
+            "1: the last attempt to write the journal succeeded, within a second.");
   out.add({}, journal.text("state") == "working" ? 1 : 0);
   out.counter("knell_journal_written_total", "Events written to the journal.");
   out.add({}, journal.number("written"));
@@ -112,6 +113,8 @@ void append_journal(Families& out, const Object& journal) {
   out.add({{"reason", "disk"}}, journal.number("lost_disk"));
   out.gauge("knell_journal_bytes", "Size of the journal.");
   out.add({}, journal.number("bytes"));
+  out.gauge("knell_journal_queued_bytes", "Events that wait to be written to the journal.");
+  out.add({}, journal.number("queued_bytes"));
   out.gauge("knell_journal_events", "Events in the journal.");
   out.add({}, journal.number("next_seq") - journal.number("oldest_seq"));
 }
@@ -121,6 +124,7 @@ void append_totals(Families& out, const Object& status) {
       {"events", "knell_events_total", "Events taken from all sources."},
       {"delivered", "knell_delivered_total", "Events delivered to listeners."},
       {"lost", "knell_lost_total", "Events lost because a listener was slow."},
+      {"refused", "knell_refused_total", "Connections that were refused."},
       {"wakeups", "knell_wakeups_total", "Times the daemon woke up."}};
   for (const Member& one : kCounters) {
     out.counter(one.name, one.help);
@@ -160,6 +164,9 @@ void append_status(Families& out, std::string_view text) {
   append_losses(out, status);
   append_listeners(out, status);
   append_journal(out, status.in("journal"));
+  if (status.in("restart").text("text").empty()) return;
+  out.gauge("knell_restart_lost", "1: the last restart of knelld lost events.");
+  out.add({}, status.in("restart")["lost"].IsTrue() ? 1 : 0);
 }
 
 }  // namespace knell::exporter

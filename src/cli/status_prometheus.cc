@@ -157,7 +157,8 @@ void append_exits(std::string& out, const JsonValue& status, Codes codes) {
 void append_journal(std::string& out, const JsonValue& status) {
   const JsonValue& journal = status["journal"];
   if (journal["path"].text().empty()) return;
-  gauge(out, "knell_journal_working", "1: the last attempt to write the journal succeeded.",
+  gauge(out, "knell_journal_working",
+        "1: the last attempt to write the journal succeeded, within a second.",
         journal["state"].text() == "working" ? 1 : 0);
   counter(out, "knell_journal_written_total", "Events written to the journal.",
           journal["written"].count());
@@ -166,6 +167,8 @@ void append_journal(std::string& out, const JsonValue& status) {
   lost.add({{"reason", "queue"}}, journal["lost_queue"].count());
   lost.add({{"reason", "disk"}}, journal["lost_disk"].count());
   gauge(out, "knell_journal_bytes", "Size of the journal.", journal["bytes"].count());
+  gauge(out, "knell_journal_queued_bytes", "Events that wait to be written to the journal.",
+        journal["queued_bytes"].count());
 }
 
 // A series for each name; the daemon bounds their number.
@@ -226,6 +229,10 @@ void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   for (const char* reason : {"unknown_uid", "unknown_namespace"})
     withheld.add({{"reason", reason}}, status["withheld"][reason].count());
   gauge(out, "knell_clients", "Connections.", status["clients"].count());
+  counter(out, "knell_refused_total", "Connections that were refused.", status["refused"].count());
+  if (!status["restart"]["text"].text().empty())
+    gauge(out, "knell_restart_lost", "1: the last restart of knelld lost events.",
+          status["restart"]["lost"].is_true() ? 1 : 0);
   append_listeners(out, status);
   append_losses_of_listeners(out, status);
   gauge(out, "knell_queue_bytes", "Bytes in the queues of all listeners.",

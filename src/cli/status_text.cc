@@ -105,11 +105,13 @@ void append_journal(std::string& out, const JsonValue& status) {
   if (path.empty()) return;
   out += fmt::format("journal {}: ", printable(path));
   if (const std::string problem = journal["problem"].text(); !problem.empty())
-    out += fmt::format("failing: {}; ", printable(problem));
+    out += fmt::format("{}: {}; ", printable(journal["state"].text()), printable(problem));
   const uint64_t next = journal["next_seq"].count(), oldest = journal["oldest_seq"].count();
   out += fmt::format("{} events", next > oldest ? next - oldest : 0);
   if (const std::string since = journal["oldest"].text(); !since.empty())
     out += fmt::format(" since {}", printable(since));
+  if (const uint64_t queued = journal["queued_bytes"].count(); queued != 0)
+    out += fmt::format(", {} wait to be written", bytes_text(queued));
   out += fmt::format(", {}; {} lost by a full queue, {} by the disk\n",
                      bytes_text(journal["bytes"].count()), journal["lost_queue"].count(),
                      journal["lost_disk"].count());

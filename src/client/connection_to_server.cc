@@ -147,7 +147,9 @@ Result<wire::ServerHello> ConnectionToServer::exchange_hellos() {
   const uint64_t deadline = deadline_ns();
   const wire::ClientHello hello{
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
-  KNELL_TRY(send(wire::encode(hello, next_seq())));
+  // If the daemon has closed the connection already, what it sent before says why.
+  const auto sent = send(wire::encode(hello, next_seq()));
+  if (!sent && sent.error().code != ECONNRESET) return std::unexpected(sent.error());
   KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));
   if (frame.type != wire::Message::kHello)
     return say(EBADMSG, "knelld did not answer the HELLO message with its own");

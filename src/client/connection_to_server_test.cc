@@ -135,6 +135,15 @@ TEST(ConnectionToServer, AByeIsReceivedFromAServerThatDidNotReadAll) {
   EXPECT_EQ(pair.client->await_ack(1, ignore).error().code, EUSERS);
 }
 
+TEST(ConnectionToServer, AByeIsReceivedFromAServerThatClosedBeforeTheHello) {
+  Pair pair;
+  pair.answer(wire::encode(wire::Bye{.error = EMFILE, .text = "no room"}, 0));
+  pair.server.reset();
+  const auto greeted = pair.client->exchange_hellos();
+  ASSERT_FALSE(greeted);
+  EXPECT_EQ(greeted.error().code, EMFILE);
+}
+
 TEST(ConnectionToServer, RefusesFramesThatDoNotParse) {
   std::string truncated = ack(1);
   truncated.pop_back();

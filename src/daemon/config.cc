@@ -36,6 +36,7 @@ namespace {
 constexpr std::string_view kGroup = "knell";
 // Chosen, not measured: a thousand times the size of a usual file.
 constexpr size_t kMostFile = kMebibyte;
+constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
 
 template <class T>
 struct Word {
@@ -343,7 +344,6 @@ void ConfigReader::check_sizes(const Config::Limits& limits) {
 
 void ConfigReader::read(const toml::table& root, Config& config) {
   constexpr uint32_t kMany = 1'000'000, kSteps = 1'000'000'000;
-  constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
   Config::Limits& limits = config.limits;
   walk(root, "",
        {{"source", one_of<SourceChoice>(config.source, {{"auto", SourceChoice::kAuto},
@@ -385,7 +385,8 @@ void ConfigReader::read(const toml::table& root, Config& config) {
                  one_of<journal::Sync>(config.journal.sync, {{"process", journal::Sync::kProcess},
                                                              {"always", journal::Sync::kAlways}})},
                 {"size", size(config.journal.size_bytes, kMebibyte, kMostMemory)},
-                {"age", duration(config.journal.age_ns)}})},
+                {"age", duration(config.journal.age_ns)},
+                {"queue", size(config.journal.queue_bytes, kLeastQueue, kMostMemory)}})},
         {"redact", table("redact", {{"enabled", flag(config.redact.enabled)},
                                     {"flags", words(config.redact.flags)},
                                     {"except", words(config.redact.except)}})}});
@@ -393,6 +394,20 @@ void ConfigReader::read(const toml::table& root, Config& config) {
 }
 
 }  // namespace
+
+// What waits to be sent or written is in memory twice where a keeper holds the state for the next
+// knelld; of the journal there are two queues.
+bool fit_into_memory(Config& config, uint64_t limit) {
+  const Config before = config;
+  const auto lower = [](size_t& size, uint64_t most) {
+    size = static_cast<size_t>(std::min<uint64_t>(size, std::max(most, kLeastQueue)));
+  };
+  lower(config.limits.memory_bytes, limit / 8);
+  lower(config.limits.memory_per_user_bytes, config.limits.memory_bytes);
+  lower(config.limits.queue_bytes, config.limits.memory_per_user_bytes);
+  lower(config.journal.queue_bytes, limit / 64);
+  return config != before;
+}
 
 Config default_config() {
   Config config;

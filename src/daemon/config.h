@@ -76,6 +76,7 @@ struct Config {
     knell::journal::Sync sync = knell::journal::Sync::kProcess;
     size_t size_bytes = 1024 * kMebibyte;  // the oldest events are deleted beyond it
     int64_t age_ns = int64_t{30} * 86'400 * 1'000'000'000;  // and beyond this age
+    size_t queue_bytes = 16 * kMebibyte;                    // of events that are not written yet
     bool operator==(const Journal&) const = default;
   };
 
@@ -101,6 +102,11 @@ struct Config {
 
 // The defaults, with the gid of group knell in `visibility` if the group exists.
 Config default_config();
+
+// Lowers the sizes of the queues so that all of them together take at most three eighths of the
+// memory limit of the cgroup of knelld; the rings of the source take a twentieth. Returns whether
+// they were higher.
+bool fit_into_memory(Config& config, uint64_t limit);
 
 struct ReadConfig {
   Config config;

@@ -132,6 +132,7 @@ TEST(Config, TheJournal) {
     sync = "always"
     size = "64M"
     age = "12h"
+    queue = "2M"
   )")
                                       .journal;
   EXPECT_EQ(journal, (Config::Journal{.enabled = false,
@@ -140,11 +141,25 @@ TEST(Config, TheJournal) {
                                       .details = KNELL_DETAILS_NAMES,
                                       .sync = journal::Sync::kAlways,
                                       .size_bytes = 64 * kMebibyte,
-                                      .age_ns = int64_t{12} * 3600 * 1'000'000'000}));
+                                      .age_ns = int64_t{12} * 3600 * 1'000'000'000,
+                                      .queue_bytes = 2 * kMebibyte}));
   for (const char* wrong :
        {"path = 'j.db'", "path = '/srv/'", "sync = 'never'", "size = '1K'", "age = 30",
-        "age = '1s'", "age = 'old'", "details = 'some'", "events = 'exti'"})
+        "age = '1s'", "age = 'old'", "queue = '1K'", "details = 'some'", "events = 'exti'"})
     EXPECT_THAT(error_of(std::string("[journal]\n") + wrong), HasSubstr("f.toml:2:")) << wrong;
+}
+
+TEST(Config, QueuesFitIntoTheMemoryOfACgroup) {
+  Config config;
+  EXPECT_FALSE(fit_into_memory(config, uint64_t{64} << 30));
+  EXPECT_EQ(config, Config());
+  EXPECT_TRUE(fit_into_memory(config, 64 * kMebibyte));
+  EXPECT_EQ(config.limits.memory_bytes, 8 * kMebibyte);
+  EXPECT_EQ(config.limits.memory_per_user_bytes, 8 * kMebibyte);
+  EXPECT_EQ(config.limits.queue_bytes, 4 * kMebibyte);
+  EXPECT_EQ(config.journal.queue_bytes, kMebibyte);
+  EXPECT_TRUE(fit_into_memory(config, 4096));
+  EXPECT_EQ(config.limits.queue_bytes, size_t{64} << 10);
 }
 
 TEST(Config, CountNoneCountsNothing) { EXPECT_EQ(config_of("count = 'none'").count_mask, 0u); }

@@ -90,8 +90,9 @@ class DurableStage {
   DurableStage(const DurableStage&) = delete;
   DurableStage& operator=(const DurableStage&) = delete;
 
-  // As knelld does when it starts.
-  void start() {
+  // As knelld does when it starts. `clock`: of the listeners, not of the recorder.
+  void start() { start(*options_.clock); }
+  void start(Clock& clock) {
     const std::string path = options_.path;
     auto made = DurableListeners::create({.path = path,
                                           .start =
@@ -107,7 +108,7 @@ class DurableStage {
                                           .resume = [](server::ConnectionFromClient&) {},
                                           .owner_of = [](uint32_t uid) { return uid; },
                                           .most_per_user = 2},
-                                         journal::read_durable_names(path), *options_.clock);
+                                         journal::read_durable_names(path), clock);
     ASSERT_TRUE(made) << made.error().message();
     durable_ = *std::move(made);
     durable_->start();

@@ -14,7 +14,8 @@
 //
 // Requests that change a row are done by the thread of the recorder, and reads by the thread of
 // DurablePages. Both report by an eventfd; until then the request of the client waits, nothing
-// else.
+// else. A client that leaves in the meantime is done with, but its request is not: so while a disk
+// does not answer, the number of requests is bounded.
 //
 // What the retention deleted before it was read is a lost event. Its count is that of the row, less
 // what of it was sent by this connection and not yet acknowledged.
@@ -41,6 +42,7 @@ constexpr int64_t kDayNs = int64_t{86'400} * 1'000'000'000;
 constexpr int64_t kExpiryNs = 30 * kDayNs;  // chosen, not measured
 constexpr int64_t kWarningNs = 3 * kDayNs;
 constexpr uint64_t kCheckNs = UINT64_C(3'600'000'000'000);
+constexpr size_t kMostWaiting = 4096;  // chosen, not measured
 
 void signal_event(int event) {
   const uint64_t one = 1;
@@ -53,9 +55,18 @@ std::string describe(const std::pair<uint32_t, std::string>& key) {
 
 }  // namespace
 
+DurableListeners::DurableListeners(Options options, const std::vector<journal::DurableName>& names,
+                                   Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      age_clock_(clock, names.empty()
+                            ? INT64_MAX
+                            : std::ranges::max(names, {}, &journal::DurableName::used_ns).used_ns) {
+}
+
 Result<std::unique_ptr<DurableListeners>> DurableListeners::create(
     Options options, const std::vector<journal::DurableName>& names, Clock& clock) {
-  std::unique_ptr<DurableListeners> made(new DurableListeners(std::move(options), clock));
+  std::unique_ptr<DurableListeners> made(new DurableListeners(std::move(options), names, clock));
   made->event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->event_) return errno_error("create an eventfd");
   for (const journal::DurableName& row : names) made->adopt(row);
@@ -145,9 +156,17 @@ uint64_t DurableListeners::wait_for(Asked what, Client* client, Key key) {
   return last_token_;
 }
 
+// EIO: the library tries again later.
+Result<void> DurableListeners::check_waiting() const {
+  if (waiting_.size() < kMostWaiting) return {};
+  return say(EIO, "the disk of the journal of knelld does not answer, and " +
+                      std::to_string(kMostWaiting) + " requests wait for it; try again later");
+}
+
 Result<DurableListeners::Done> DurableListeners::attach(Client& client,
                                                         const wire::Durable& durable) {
   KNELL_TRY(journal::check_durable_name(durable.name));
+  KNELL_TRY(check_waiting());
   const uint32_t uid = client.peer().uid();
   const Key key{uid, durable.name};
   Attached* const before = find(client);
@@ -216,6 +235,7 @@ Result<DurableListeners::Done> DurableListeners::acknowledge(Client& client,
          .what = journal::Note{
              .owner = one->key.first, .name = one->key.second, .failed = what.failed}});
   if (what.cursor.empty()) return Done::kNow;
+  KNELL_TRY(check_waiting());
   const auto cursor = journal::parse_cursor(what.cursor);
   if (!cursor) return say(EINVAL, "acknowledge: the cursor is not one of an event");
   if (cursor->journal != one->journal)
@@ -244,6 +264,7 @@ Result<DurableListeners::Done> DurableListeners::forget(Client& client,
   const Key key{forget.owner.value_or(uid), forget.name};
   if (key.first != uid && uid != 0)
     return say(EPERM, "only root may remove the durable listener of another user");
+  KNELL_TRY(check_waiting());
   for (auto& [other, one] : attached_)
     if (one.key == key && !one.client->has_left())
       return say(EBUSY, "the " + describe(key) + " is in use by process " +
@@ -439,7 +460,7 @@ void DurableListeners::on_missed(Attached& one, const Page& page) {
 
 // Removes the names that nobody has used for a long time.
 void DurableListeners::expire() {
-  const int64_t now = clock_.realtime_ns();
+  const int64_t now = age_clock_.now_ns();
   for (const journal::DurableName& row : *progress_.names) {
     const Key key{row.owner, row.name};
     const bool in_use =

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/age_clock.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -121,12 +122,13 @@ class DurableListeners {
     std::optional<Name> before = {};  // kAttach: what was stored until then, if anything
   };
 
-  DurableListeners(Options options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
+  DurableListeners(Options options, const std::vector<journal::DurableName>& names, Clock& clock);
   static Result<Name> live_name(const journal::DurableName& row,
                                 const std::vector<filter::Predicate>& with_under);
   void adopt(const journal::DurableName& row);
   Attached* find(const Client& client);
   uint64_t wait_for(Asked what, Client* client, Key key);
+  Result<void> check_waiting() const;
   void on_answer(journal::Recorder::Answer& answer);
   void on_attached(Attached& one, const Result<journal::DurableName>& row);
   void on_page(Page& page);
@@ -137,7 +139,8 @@ class DurableListeners {
 
   Options options_;
   Clock& clock_;
-  UniqueFd event_;  // eventfd(2)
+  AgeClock age_clock_;  // for names that expire
+  UniqueFd event_;      // eventfd(2)
   std::unique_ptr<journal::Recorder> recorder_;
   std::unique_ptr<DurablePages> pages_;
   journal::Recorder::Progress progress_;

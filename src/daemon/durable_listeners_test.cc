@@ -244,6 +244,43 @@ TEST_F(DurableListenersTest, ANameThatIsNotInUseCanBeForgotten) {
   EXPECT_FALSE(durable_->wants(journal::exit_event(1, 0x100), filter::NoAncestry()).any);
 }
 
+TEST_F(DurableListenersTest, ANameExpiresButNotBecauseTheClockWasSetForward) {
+  constexpr int64_t kDayNs = int64_t{86'400} * 1'000'000'000;
+  attached("t");
+  stop();
+  FakeClock clock;
+  clock.epoch_ns = system_clock().realtime_ns() - static_cast<int64_t>(clock.now_ns);
+  start(clock);
+  durable_->recorder().flush();
+  clock.epoch_ns += 40 * kDayNs;
+  clock.now_ns += kDayNs / 2;
+  turn();
+  EXPECT_FALSE(durable_->empty());
+  clock.now_ns += kDayNs;
+  until([&] {
+    durable_->on_ready();
+    return durable_->empty();
+  });
+}
+
+// The answers of the recorder are not taken, as if it had not answered.
+TEST_F(DurableListenersTest, TheRequestsThatWaitAreBounded) {
+  server::ConnectionFromClient& client = *connect().connection;
+  const auto ask_once = [&] {
+    return durable_->forget(client, {.name = "n", .owner = std::nullopt});
+  };
+  int waiting = 0;
+  while (ask_once()) ASSERT_LT(++waiting, 100'000);
+  EXPECT_EQ(ask_once().error().code, EIO);
+  durable_->detach(client);  // it leaves
+  EXPECT_FALSE(ask_once());
+  until([&] {
+    const bool accepted = ask_once().has_value();
+    durable_->detach(client);
+    return accepted;
+  });
+}
+
 TEST_F(DurableListenersTest, FailuresAreCounted) {
   Client& client = attached("n");
   EXPECT_EQ(

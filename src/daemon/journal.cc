@@ -14,6 +14,9 @@
 #include "journal/reader.h"
 
 namespace knell::daemon {
+namespace {
+constexpr uint64_t kSlowNs = 1'000'000'000;  // chosen, not measured
+}  // namespace
 
 Result<void> make_journal_folder(const Config::Journal& journal,
                                  const std::optional<UserIds>& become) {
@@ -35,6 +38,7 @@ std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal
   options.store.sync = journal.sync;
   options.store.most_bytes = journal.size_bytes;
   options.store.most_age_ns = journal.age_ns;
+  options.queue_bytes = journal.queue_bytes;
   const auto say = [](const std::string& line) { log_warning("journal: {}", line); };
   return std::make_unique<journal::Recorder>(std::move(options), say, system_clock(),
                                              std::move(on_progress));
@@ -59,13 +63,16 @@ Status::Journal describe(const Config::Journal& journal, const journal::Recorder
       status.state = "opening";
       break;
     case journal::Recorder::State::kWorking:
-      status.state = "working";
+      status.state = now.writing_ns < kSlowNs ? "working" : "slow";
       break;
     case journal::Recorder::State::kFailing:
       status.state = "failing";
       break;
   }
   status.problem = now.problem;
+  if (status.problem.empty() && now.writing_ns >= kSlowNs)
+    status.problem = "the disk has not taken a write for " +
+                     std::to_string(now.writing_ns / 1'000'000'000) + " s; events wait";
   status.id = now.id;
   status.mask = journal.mask;
   status.written = now.written;

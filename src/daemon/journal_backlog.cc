@@ -95,7 +95,10 @@ int64_t JournalBacklog::last_time_ns() const {
 
 void JournalBacklog::add(const knell_event& event) {
   const size_t bytes = journal::bytes_of_copy(event);
-  if (!overflow_.empty() || bytes_ + bytes > most_bytes_) return overflow_.add(event);
+  if (!overflow_.empty() || bytes_ + bytes > most_bytes_) {
+    if (event.type != KNELL_EVENT_LOST) ++uncounted_;
+    return overflow_.add(event);
+  }
   std::string copy(bytes, '\0');
   journal::write_copy(event, copy.data());
   push(next_serial_++, copy);
@@ -119,11 +122,13 @@ void JournalBacklog::save(handover::State& state, bool whole) {
 void JournalBacklog::forward(journal::Recorder& recorder) {
   for (; forwarded_ < entries_.size(); ++forwarded_)
     recorder.add(journal::read_copy(entries_[forwarded_].copy.data()).event);
-  if (overflow_.empty()) return;
+  recorder.count_lost(std::exchange(uncounted_, 0));
+  if (overflow_.empty() || done_serial_ < overflow_serial_) return;
   // An entry of its own, so that the numbers of the recorder are those of the entries.
   const knell_event lost = std::exchange(overflow_, {}).event();
   std::string copy(journal::bytes_of_copy(lost), '\0');
   journal::write_copy(lost, copy.data());
+  overflow_serial_ = next_serial_;
   push(next_serial_++, copy);
   recorder.add(lost);
   ++forwarded_;

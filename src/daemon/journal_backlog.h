@@ -41,7 +41,8 @@ class JournalBacklog {
   void add(const knell_event& event);
   // Appends what has changed, or everything, to the state.
   void save(handover::State& state, bool whole);
-  // After the commit: passes the events on.
+  // After the commit: passes the events on. What did not fit is one lost event at a time: the next
+  // one follows when that is done.
   void forward(journal::Recorder& recorder);
   // The number of events passed to the recorder whose transaction is over.
   void set_done(uint64_t done);
@@ -66,6 +67,8 @@ class JournalBacklog {
   bool done_changed_ = false;
   uint64_t done_ = 0;  // as the recorder counts
   journal::Hole overflow_;
+  uint64_t uncounted_ = 0;        // events of overflow_ that the recorder has not counted
+  uint64_t overflow_serial_ = 0;  // of the last lost event for what did not fit
   bool lacks_some_ = false;
   bool malformed_ = false;  // a restored record was ignored
 };

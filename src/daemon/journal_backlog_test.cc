@@ -177,6 +177,30 @@ TEST_F(JournalBacklogTest, WhatDoesNotFitIsALostEvent) {
   EXPECT_FALSE(next().lacks_some());
 }
 
+// The disk does not answer: what waits stays bounded, however often events are passed on.
+TEST_F(JournalBacklogTest, WhatDoesNotFitIsOneLostEventAtATime) {
+  JournalBacklog backlog(kEvent, kDone, 2000);
+  auto recorder = record();
+  const auto turn = [&](int32_t pid) {
+    add(backlog, pid);
+    backlog.save(*state_, false);
+    state_->commit();
+    backlog.forward(*recorder);
+  };
+  int32_t pid = 0;
+  while (backlog.size() == static_cast<size_t>(pid)) turn(++pid);
+  const size_t kept = backlog.size();
+  while (pid < 100) turn(++pid);
+  EXPECT_EQ(backlog.size(), kept);
+  EXPECT_EQ(recorder->status().lost_queue, 101 - kept);
+  recorder->flush();
+  backlog.set_done(kept);
+  turn(++pid);
+  EXPECT_EQ(backlog.size(), 1U) << "a lost event for the rest";
+  recorder->flush();
+  EXPECT_EQ(written().size(), kept + 1);
+}
+
 TEST_F(JournalBacklogTest, DamagedRecordsAreIgnored) {
   JournalBacklog backlog(kEvent, kDone, kMost);
   add(backlog, 1);

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/memory_limit.h"
 #include "base/privilege.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -76,9 +77,16 @@ void block_signals() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-void apply(const ReadConfig& read) {
+void apply(ReadConfig& read) {
   Log::of_process().set_level(read.config.log_level);
   for (const std::string& warning : read.warnings) log_warning("{}", warning);
+  const auto limit = memory_limit();
+  if (!limit || !fit_into_memory(read.config, *limit)) return;
+  const Config& config = read.config;
+  log_info(
+      "the memory of this cgroup is limited to {} MiB, so the queues of all listeners have at most "
+      "{} KiB, and that of the journal {} KiB",
+      *limit >> 20, config.limits.memory_bytes >> 10, config.journal.queue_bytes >> 10);
 }
 
 // One run of the daemon. The loop calls its handlers; `error_` is set if it ends because of an
@@ -227,7 +235,7 @@ void Process::reload() {
   // This timestamp lets systemd distinguish this reload from an earlier one, sd_notify(3).
   const uint64_t now_us = system_clock().monotonic_ns() / 1000;
   handover_.keeper.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now_us));
-  const auto read = configuration(options_);
+  auto read = configuration(options_);
   if (!read) {
     log_error("{}\nthe old configuration stays in use", read.error().message());
   } else {
@@ -244,7 +252,7 @@ void Process::reload() {
 
 Result<void> serve(const Options& options) {
   KNELL_ASSIGN(auto keeper, handover::Keeper::from_environment());
-  KNELL_ASSIGN(const ReadConfig read, configuration(options));
+  KNELL_ASSIGN(ReadConfig read, configuration(options));
   apply(read);
   ::umask(022);
   block_signals();

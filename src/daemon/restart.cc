@@ -44,7 +44,7 @@ bool is_whole(std::string_view record) {
 }  // namespace
 
 Restart Restart::begin(handover::Handover& handover, const Config& config) {
-  Restart restart(handover);
+  Restart restart(handover, config);
   if (!handover.keeper.stores()) return restart;
   const handover::State::Identity identity = identity_here();
   handover::Keeper& keeper = handover.keeper;

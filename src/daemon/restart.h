@@ -57,20 +57,18 @@ class Restart {
   const std::optional<Report>& report() const { return report_; }
 
  private:
-  // The queues of the recorder, twice. Chosen, not measured.
-  static constexpr size_t kMostJournalBytes = size_t{32} << 20;
-
-  explicit Restart(handover::Handover& handover)
+  Restart(handover::Handover& handover, const Config& config)
       : handover_(&handover),
         processes_{.handover = handover, .kind = kProcesses},
-        threads_{.handover = handover, .kind = kThreads, .socket = "netlink.threads"} {}
+        threads_{.handover = handover, .kind = kThreads, .socket = "netlink.threads"},
+        journal_(kJournalEvent, kJournalDone, 2 * config.journal.queue_bytes) {}  // of the recorder
   Result<void> adopt(const handover::State::Identity& identity);
   Result<void> read();
 
   handover::Handover* handover_;
   source::Kept processes_, threads_;
   server::SavedClients clients_;
-  JournalBacklog journal_{kJournalEvent, kJournalDone, kMostJournalBytes};
+  JournalBacklog journal_;
   std::string numbers_;
   bool any_ = false;      // something was stored
   std::string unusable_;  // why the state was not used; empty: it was

@@ -86,13 +86,13 @@ struct Status {
 
   struct Journal {
     std::string path;
-    std::string state;    // "opening", "working", "failing"
-    std::string problem;  // why it is failing; empty: it is not
+    std::string state;    // "opening", "working", "slow", "failing"
+    std::string problem;  // why it is slow or failing; empty: it is not
     std::string id;       // of the journal; empty: not open yet
     uint32_t mask = 0;    // of the events that are written
     uint64_t written = 0;
-    uint64_t lost_queue = 0;  // events dropped because the writer was slow
-    uint64_t lost_disk = 0;   // events dropped because they could not be written
+    uint64_t lost_queue = 0;  // events dropped because the queue was full
+    uint64_t lost_disk = 0;   // the same, while writes failed
     uint64_t commits = 0;
     uint64_t bytes = 0;  // of the file's pages in use
     uint64_t queued_bytes = 0;

@@ -127,7 +127,29 @@ Result<DurableName> row_of(const Store& store, uint32_t owner, const std::string
   return *found;
 }
 
+std::pair<uint32_t, std::string_view> name_of(const DurableRequest& request) {
+  if (const auto* attach = std::get_if<Attach>(&request.what))
+    return {attach->wanted.owner, attach->wanted.name};
+  if (const auto* remove = std::get_if<Remove>(&request.what)) return {remove->owner, remove->name};
+  if (const auto* done = std::get_if<Acknowledge>(&request.what)) return {done->owner, done->name};
+  const auto& note = std::get<Note>(request.what);
+  return {note.owner, note.name};
+}
+
 }  // namespace
+
+bool merge_note(const DurableRequest& request, std::vector<DurableRequest>& waiting) {
+  const auto* note = std::get_if<Note>(&request.what);
+  if (note == nullptr) return false;
+  const auto last = std::ranges::find(waiting.rbegin(), waiting.rend(), name_of(request), name_of);
+  if (last == waiting.rend()) return false;
+  auto* before = std::get_if<Note>(&last->what);
+  if (before == nullptr) return false;
+  before->delivered = std::max(before->delivered, note->delivered);
+  before->redelivered += note->redelivered;
+  before->failed += note->failed;
+  return true;
+}
 
 bool is_refusal(const Error& error) {
   switch (error.code) {

@@ -49,6 +49,10 @@ struct DurableRequest {
   std::variant<Attach, Remove, Acknowledge, Note> what;
 };
 
+// If it is a note, and the last request for its name is one too, adds it to that and returns true.
+// So the number of notes that wait for a slow disk is bounded.
+bool merge_note(const DurableRequest& request, std::vector<DurableRequest>& waiting);
+
 // Does what is asked, in the current transaction of the store. Returns the row as it is then (of
 // Remove: as it was). Errors: ENOENT there is no such name; EDQUOT, EUSERS too many names; EINVAL a
 // malformed cursor or predicate; ESTALE a cursor of another journal, ERANGE of a later event: the

@@ -3,13 +3,13 @@
 
 // The thread sleeps while the queue is empty. The first event wakes it. It waits for the latency
 // budget, or until the queue is half full, takes all that is queued, and writes it in one
-// transaction. What cannot be written is counted; a lost event with the count is the first thing
-// that is written when writing works again. After a failure the journal is opened anew at most once
-// a second, and the events of that time are counted.
+// transaction. A transaction that failed is tried again once a second, and its events wait, as do
+// those that follow, in the queue. What the queue cannot hold is counted; a lost event with the
+// count is its last entry.
 //
 // A transaction that failed may be in the file all the same, for example if only its fsync(2)
 // failed. Whether it is can be seen when the file has been opened again, by the number of its
-// events. Until then its events are neither written nor lost.
+// events. Until then its events are neither written nor to be written.
 #include "journal/recorder.h"
 
 #include <pthread.h>
@@ -48,6 +48,7 @@ Recorder::Recorder(RecorderOptions options, Say say, Clock& clock, OnProgress on
       queue_(options_.queue_bytes),
       progress_{
           .id = {}, .answers = {}, .names = std::make_shared<const std::vector<DurableName>>()},
+      batch_(options_.queue_bytes),
       thread_(start_thread([this] { run(); })) {}
 
 Recorder::~Recorder() {
@@ -66,12 +67,18 @@ void Recorder::add(const knell_event& event) {
     const uint64_t lost = queue_.hole().count;
     queue_.push(event);
     ++added_;
-    status_.lost_queue += queue_.hole().count - lost;
-    status_.queued_bytes = queue_.bytes();
-    wake = writer_sleeps_ || queue_.is_half_full();
+    const uint64_t more = queue_.hole().count - lost;
+    // Who reports a lost event has counted it.
+    if (event.type != KNELL_EVENT_LOST) lost_now() += more;
+    wake = !retries_ && (writer_sleeps_ || queue_.is_half_full());
     if (wake) writer_sleeps_ = false;
   }
   if (wake) wake_.notify_one();
+}
+
+void Recorder::count_lost(uint64_t events) {
+  const std::lock_guard lock(mutex_);
+  lost_now() += events;
 }
 
 void Recorder::flush() {
@@ -85,7 +92,7 @@ void Recorder::request(DurableRequest request) {
   const bool hurry = request.token != 0;
   {
     const std::lock_guard lock(mutex_);
-    requests_.push_back(std::move(request));
+    if (!merge_note(request, requests_)) requests_.push_back(std::move(request));
     hurry_ = hurry_ || hurry;
   }
   if (hurry) wake_.notify_one();
@@ -100,51 +107,70 @@ Recorder::Progress Recorder::take_progress() {
 
 Recorder::Status Recorder::status() const {
   const std::lock_guard lock(mutex_);
-  return status_;
+  Status now = status_;
+  now.queued_bytes = queue_.bytes() + batch_bytes_;
+  if (writing_since_ns_ != 0) now.writing_ns = clock_.monotonic_ns() - writing_since_ns_;
+  return now;
 }
 
 void Recorder::run() {
-  EventQueue events(options_.queue_bytes);
-  std::vector<DurableRequest> requests;
-  if (const auto opened = open(); !opened) on_failure(opened.error(), events);
+  {
+    const std::lock_guard lock(mutex_);
+    writing_since_ns_ = clock_.monotonic_ns();
+  }
+  if (const auto opened = open(); !opened) on_failure(opened.error());
   if (on_progress_) on_progress_();
   for (bool stop = false; !stop;) {
-    uint64_t flushed = 0, taken = 0;
-    {
-      std::unique_lock lock(mutex_);
-      const auto hurry = [&] { return stop_ || flush_wanted_ != flush_done_; };
-      writer_sleeps_ = queue_.empty();
-      wake_.wait(lock, [&] { return !queue_.empty() || hurry_ || hurry(); });
-      writer_sleeps_ = false;
-      wake_.wait_for(lock, std::chrono::nanoseconds(options_.latency_ns),
-                     [&] { return queue_.is_half_full() || hurry(); });
-      queue_.swap(events);
-      requests.swap(requests_);
-      hurry_ = false;
-      status_.queued_bytes = 0;
-      flushed = flush_wanted_;
-      taken = added_;
-      stop = stop_;
-    }
-    write(events, requests, taken);
-    events.clear();
-    requests.clear();
-    const std::lock_guard lock(mutex_);
-    flush_done_ = flushed;
-    done_.notify_all();
+    Round round;
+    take(round);
+    write(round.requests);
+    stop = finish(round);
   }
 }
 
-void Recorder::write(EventQueue& events, const std::vector<DurableRequest>& requests,
-                     uint64_t taken) {
-  if (events.empty() && requests.empty()) return;
-  if (const auto written = try_write(events, requests); !written) {
-    on_failure(written.error(), events);
-    answer_all(requests, written.error());
+// Waits for work. The events of a transaction that failed come before those of the queue.
+void Recorder::take(Round& round) {
+  std::unique_lock lock(mutex_);
+  const auto hurry = [&] { return stop_ || flush_wanted_ != flush_done_; };
+  writing_since_ns_ = 0;
+  if (retries_) {
+    wake_.wait_for(lock, std::chrono::nanoseconds(kRetryNs), [&] { return hurry_ || hurry(); });
+  } else {
+    writer_sleeps_ = queue_.empty();
+    wake_.wait(lock, [&] { return !queue_.empty() || hurry_ || hurry(); });
+    writer_sleeps_ = false;
+    wake_.wait_for(lock, std::chrono::nanoseconds(options_.latency_ns),
+                   [&] { return queue_.is_half_full() || hurry(); });
   }
-  {
-    const std::lock_guard lock(mutex_);
-    progress_.done = taken;
+  round.took_queue = batch_.empty();
+  if (round.took_queue) {
+    queue_.swap(batch_);
+    batch_added_ = added_;
+    batch_bytes_ = batch_.bytes();
+  }
+  round.requests.swap(requests_);
+  hurry_ = false;
+  round.flush = flush_wanted_;
+  round.stop = stop_;
+  if (stop_) next_try_ns_ = 0;
+  writing_since_ns_ = clock_.monotonic_ns();
+}
+
+// Returns whether the thread ends: nothing is left that can be written.
+bool Recorder::finish(const Round& round) {
+  const std::lock_guard lock(mutex_);
+  if (!round.took_queue && !retries_) return false;
+  flush_done_ = round.flush;
+  done_.notify_all();
+  return round.stop && (retries_ || queue_.empty());
+}
+
+void Recorder::write(const std::vector<DurableRequest>& requests) {
+  if (!retries_ && batch_.empty() && requests.empty()) return;
+  const auto written = try_write(requests);
+  if (!written) {
+    on_failure(written.error());
+    answer_all(requests, written.error());
   }
   if (on_progress_) on_progress_();
 }
@@ -159,25 +185,29 @@ Result<void> Recorder::apply_all(const std::vector<DurableRequest>& requests) {
   return {};
 }
 
-// The transaction failed: so did all requests.
+// The transaction failed: so did all requests. Those that nobody waits for are done later.
 void Recorder::answer_all(const std::vector<DurableRequest>& requests, const Error& error) {
   const std::lock_guard lock(mutex_);
   const std::string why = error.code == EAGAIN ? status_.problem : error.message();
-  for (const DurableRequest& request : requests)
+  for (const DurableRequest& request : requests) {
     if (request.token != 0)
       progress_.answers.push_back(
           {.token = request.token,
            .row = say(EIO, "the journal of knelld cannot be written: " + why)});
+    else if (!merge_note(request, requests_))
+      requests_.push_back(request);
+  }
 }
 
 Result<void> Recorder::open() {
-  if (store_) return {};
   const uint64_t now = clock_.monotonic_ns();
   if (now < next_try_ns_) return make_error(EAGAIN, "open the journal");
+  if (store_) return {};
   next_try_ns_ = now + kRetryNs;
   KNELL_ASSIGN(store_, Store::open(options_.store, clock_, damage_, names_));
   damage_.clear();
   names_.clear();
+  if (age_clock_) store_->set_age_clock(*age_clock_);
   const Store::Replaced& replaced = store_->replaced();
   if (!replaced.moved_to.empty()) {
     say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was begun");
@@ -188,88 +218,90 @@ Result<void> Recorder::open() {
     unwritten_.add(unknown);
   }
   resolve_doubt();
-  publish(State::kWorking);
+  publish();
+  next_try_ns_ = 0;
   return {};
 }
 
 void Recorder::resolve_doubt() {
-  if (!in_doubt_) return;
-  const bool written = in_doubt_->id == store_->id() && in_doubt_->next_seq == store_->next_seq();
-  if (!written) unwritten_.add(in_doubt_->events);
+  const auto doubt = std::exchange(in_doubt_, std::nullopt);
+  if (!doubt || doubt->id != store_->id() || doubt->next_seq != store_->next_seq()) return;
+  unwritten_ = {};
   const std::lock_guard lock(mutex_);
-  if (written)
-    status_.written += in_doubt_->written;
-  else
-    status_.lost_disk += in_doubt_->lost;
-  in_doubt_.reset();
+  status_.written += doubt->written;
+  if (doubt->has_batch) drop_batch();
 }
 
-// The events that a transaction for `events` has.
-uint64_t Recorder::records(const EventQueue& events) const {
+// The events of the batch are in the journal.
+void Recorder::drop_batch() {
+  batch_.clear();
+  batch_bytes_ = 0;
+  progress_.done = batch_added_;
+}
+
+// The events that the current transaction has.
+uint64_t Recorder::records() const {
   uint64_t count = unwritten_.empty() ? 0 : 1;
-  events.for_each([&](const knell_event&) {
+  batch_.for_each([&](const knell_event&) {
     ++count;
     return true;
   });
   return count;
 }
 
-Result<void> Recorder::try_write(EventQueue& events, const std::vector<DurableRequest>& requests) {
+Result<void> Recorder::try_write(const std::vector<DurableRequest>& requests) {
   answers_.clear();
   KNELL_TRY(open());
   Result<void> appended;
   if (!unwritten_.empty()) appended = store_->append(unwritten_.event());
-  events.for_each([&](const knell_event& event) {
+  batch_.for_each([&](const knell_event& event) {
     if (appended) appended = store_->append(event);
     return appended.has_value();
   });
   if (appended) appended = apply_all(requests);
   if (appended) appended = store_->commit();
   KNELL_TRY(appended);
-  const uint64_t count = records(events);
+  const uint64_t count = records();
   unwritten_ = {};
   if (std::exchange(reported_failure_, false)) say_("writes to the journal work again");
   {
     const std::lock_guard lock(mutex_);
     status_.written += count;
     ++status_.commits;
+    drop_batch();
+    retries_ = false;
     std::ranges::move(answers_, std::back_inserter(progress_.answers));
   }
-  publish(State::kWorking);
+  publish();
   return {};
 }
 
-void Recorder::on_failure(const Error& error, EventQueue& events) {
-  Hole lost;
-  events.for_each([&](const knell_event& event) {
-    lost.add(event);
-    return true;
-  });
-  uint64_t count = lost.count - events.hole().count;  // those of the hole are in lost_queue
+void Recorder::on_failure(const Error& error) {
   const bool goes_on = error.code == ENOSPC || error.code == EBUSY;
+  if (error.code == EAGAIN) return;
   if (store_ && !goes_on) {
-    const uint64_t written = records(events);
-    lost.add(std::exchange(unwritten_, {}));
-    in_doubt_ = {.id = store_->id(),
-                 .next_seq = store_->next_seq() + static_cast<int64_t>(written),
-                 .written = written,
-                 .lost = std::exchange(count, 0),
-                 .events = lost};
-  } else {
-    unwritten_.add(lost);
+    const uint64_t written = records();
+    if (written != 0)
+      in_doubt_ = {.id = store_->id(),
+                   .next_seq = store_->next_seq() + static_cast<int64_t>(written),
+                   .written = written,
+                   .has_batch = !batch_.empty()};
   }
+  next_try_ns_ = clock_.monotonic_ns() + kRetryNs;
+  if (store_) age_clock_ = store_->age_clock();
   if (error.code == EBADMSG)
     on_damage(error);
   else if (!goes_on)
     store_.reset();
   {
     const std::lock_guard lock(mutex_);
-    status_.lost_disk += count;
+    retries_ = true;
     status_.state = State::kFailing;
-    if (error.code != EAGAIN) status_.problem = error.message();
+    status_.problem = error.message();
   }
-  if (error.code != EAGAIN && !std::exchange(reported_failure_, true))
-    say_(error.message() + "; events are lost until this is repaired");
+  if (!std::exchange(reported_failure_, true))
+    say_(error.message() + "; until this is repaired events wait, at most " +
+         std::to_string(options_.queue_bytes >> 20) + " MiB, and further ones are lost");
 }
 
 // The next open() moves the file aside: the first time at once. If files are damaged again and
@@ -287,7 +319,7 @@ void Recorder::on_damage(const Error& error) {
   damage_delay_ns_ = std::clamp(2 * damage_delay_ns_, kRetryNs, kMostDamageDelayNs);
 }
 
-void Recorder::publish(State state) {
+void Recorder::publish() {
   const auto& names = store_->names().all();
   auto copy = names == *progress_.names ? progress_.names
                                         : std::make_shared<const std::vector<DurableName>>(names);
@@ -296,8 +328,10 @@ void Recorder::publish(State state) {
   progress_.oldest_seq = store_->oldest_seq();
   progress_.next_seq = store_->next_seq();
   progress_.names = std::move(copy);
-  status_.state = state;
-  status_.problem.clear();
+  if (!retries_) {
+    status_.state = State::kWorking;
+    status_.problem.clear();
+  }
   status_.id = store_->id();
   status_.bytes = store_->bytes();
   status_.oldest_seq = store_->oldest_seq();

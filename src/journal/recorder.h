@@ -49,7 +49,10 @@ class Recorder {
   // Queues a copy of the event. Never waits for the disk. If the queue is full, the event is
   // counted as lost.
   void add(const knell_event& event);
-  // Waits until all events that were added before are committed or lost.
+  // Adds to the counts of the status events that were lost before they came to add().
+  void count_lost(uint64_t events);
+  // Waits until all events that were added before are committed, or an attempt to write them has
+  // failed.
   void flush();
 
   // Durable listeners. A request is done after the events that were added before it, in the same
@@ -71,35 +74,47 @@ class Recorder {
   enum class State {
     kOpening,
     kWorking,
-    kFailing  // the last attempt to open or write failed; `problem` says why
+    kFailing  // the last attempt to open or write failed; `problem` says why; events wait
   };
   struct Status {
     State state = State::kOpening;
     std::string problem;
     std::string id;
-    uint64_t written = 0;     // events committed, with the lost events of the journal
-    uint64_t lost_queue = 0;  // dropped because the queue was full
-    uint64_t lost_disk = 0;   // dropped because they could not be written
+    uint64_t written = 0;  // events committed, with the lost events of the journal
+    // Dropped because the queue was full: while the disk was slow, and while writes failed.
+    uint64_t lost_queue = 0, lost_disk = 0;
     uint64_t commits = 0;
-    uint64_t bytes = 0;  // of the journal
-    uint64_t queued_bytes = 0;
+    uint64_t bytes = 0;         // of the journal
+    uint64_t queued_bytes = 0;  // of events that are not committed
+    uint64_t writing_ns = 0;    // how long the current write has lasted; 0: there is none
     int64_t oldest_seq = 0, next_seq = 0;
     int64_t oldest_ns = 0;  // CLOCK_REALTIME
   };
   Status status() const;
 
  private:
+  struct Round {
+    std::vector<DurableRequest> requests;
+    uint64_t flush = 0;
+    bool took_queue = false, stop = false;
+  };
   void run();
-  void write(EventQueue& events, const std::vector<DurableRequest>& requests, uint64_t taken);
-  Result<void> try_write(EventQueue& events, const std::vector<DurableRequest>& requests);
+  void take(Round& round);
+  bool finish(const Round& round);
+  void write(const std::vector<DurableRequest>& requests);
+  Result<void> try_write(const std::vector<DurableRequest>& requests);
   Result<void> apply_all(const std::vector<DurableRequest>& requests);
   void answer_all(const std::vector<DurableRequest>& requests, const Error& error);
-  uint64_t records(const EventQueue& events) const;
+  uint64_t records() const;
   Result<void> open();
   void resolve_doubt();
-  void on_failure(const Error& error, EventQueue& events);
+  void drop_batch();
+  uint64_t& lost_now() {
+    return status_.state == State::kFailing ? status_.lost_disk : status_.lost_queue;
+  }
+  void on_failure(const Error& error);
   void on_damage(const Error& error);
-  void publish(State state);
+  void publish();
 
   const RecorderOptions options_;
   const Say say_;
@@ -110,6 +125,9 @@ class Recorder {
   std::condition_variable wake_, done_;
   EventQueue queue_;  // guarded by mutex_, as are the members up to status_
   bool writer_sleeps_ = false;
+  bool retries_ = false;  // the last attempt failed: the writer waits for the next one
+  uint64_t writing_since_ns_ = 0;
+  uint64_t batch_bytes_ = 0;
   bool stop_ = false;
   uint64_t flush_wanted_ = 0, flush_done_ = 0;
   uint64_t added_ = 0;  // calls of add()
@@ -120,19 +138,22 @@ class Recorder {
 
   // Of the thread.
   std::optional<Store> store_;
-  std::vector<Answer> answers_;     // of the current transaction
-  std::vector<DurableName> names_;  // of a damaged file, for the next one
-  uint64_t next_try_ns_ = 0;        // CLOCK_MONOTONIC: when to open the store again
-  std::string damage_;              // why the next open() moves the file aside; empty: it need not
-  uint64_t damaged_ns_ = 0;         // CLOCK_MONOTONIC: when a damaged file was last found
+  EventQueue batch_;                   // of the current transaction, or of the one that failed
+  uint64_t batch_added_ = 0;           // added_ when it was taken
+  std::optional<AgeClock> age_clock_;  // of the last store
+  std::vector<Answer> answers_;        // of the current transaction
+  std::vector<DurableName> names_;     // of a damaged file, for the next one
+  uint64_t next_try_ns_ = 0;           // CLOCK_MONOTONIC: when to open the store again
+  std::string damage_;       // why the next open() moves the file aside; empty: it need not
+  uint64_t damaged_ns_ = 0;  // CLOCK_MONOTONIC: when a damaged file was last found
   uint64_t damage_delay_ns_ = 0;
-  Hole unwritten_;  // events that could not be written, for the next lost event
+  Hole unwritten_;  // what the file lacks, for the next lost event
   // Of the last transaction that failed, if the store was closed then.
   struct InDoubt {
-    std::string id;                  // of the journal
-    int64_t next_seq = 0;            // of the journal, if the transaction is in the file after all
-    uint64_t written = 0, lost = 0;  // for the status, if it is and if it is not
-    Hole events;
+    std::string id;        // of the journal
+    int64_t next_seq = 0;  // of the journal, if the transaction is in the file after all
+    uint64_t written = 0;  // the events that it has then
+    bool has_batch = false;
   };
   std::optional<InDoubt> in_doubt_;
   bool reported_failure_ = false;

@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <memory>
 #include <numeric>
+#include <semaphore>
 #include <string>
 #include <vector>
 
@@ -132,24 +134,63 @@ TEST_F(RecorderTest, CountsWhatAFullQueueDrops) {
   EXPECT_EQ(status.written - 1, 5000 - status.lost_queue + (total(all) - 5000));
 }
 
-TEST_F(RecorderTest, CountsUntilTheJournalCanBeOpened) {
+TEST_F(RecorderTest, KeepsEventsUntilTheJournalCanBeOpened) {
   start(options());
   add(1, 10);
   recorder_->flush();
-  EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
-  EXPECT_EQ(recorder_->status().lost_disk, 10U);
-  EXPECT_THAT(recorder_->status().problem, HasSubstr("No such file"));
+  Recorder::Status status = recorder_->status();
+  EXPECT_EQ(status.state, Recorder::State::kFailing);
+  EXPECT_THAT(status.problem, HasSubstr("No such file"));
+  EXPECT_GT(status.queued_bytes, 0U);
+  EXPECT_THAT(said_, HasSubstr("events wait, at most 16 MiB"));
   make_folder();
   clock_.now_ns += 2'000'000'000;
   add(11, 12);
   recorder_->flush();
   const auto all = read();
-  ASSERT_EQ(all.size(), 3U);
-  EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
-  EXPECT_EQ(all[0].lost, 10U);
-  EXPECT_EQ(all[1].pid, 11);
-  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  ASSERT_EQ(all.size(), 12U);
+  EXPECT_EQ(all[0].pid, 1);
+  EXPECT_EQ(all[11].pid, 12);
+  status = recorder_->status();
+  EXPECT_EQ(status.state, Recorder::State::kWorking);
+  EXPECT_EQ(status.written, 12U);
+  EXPECT_EQ(status.lost_disk + status.lost_queue + status.queued_bytes, 0U);
   EXPECT_THAT(said_, HasSubstr("work again"));
+}
+
+TEST_F(RecorderTest, CountsWhatDoesNotFitWhileWritesFail) {
+  RecorderOptions small = options();
+  small.queue_bytes = 16 << 10;
+  start(small);
+  add(1, 5);
+  recorder_->flush();
+  add(6, 1000);
+  recorder_->flush();
+  EXPECT_GT(recorder_->status().lost_disk, 900U);
+  EXPECT_EQ(recorder_->status().lost_queue, 0U);
+  make_folder();
+  clock_.now_ns += 2'000'000'000;
+  recorder_->flush();
+  const auto all = read();
+  EXPECT_EQ(total(all), 1000U);
+  EXPECT_EQ(all.back().type, KNELL_EVENT_LOST);
+  EXPECT_EQ(all.back().lost, recorder_->status().lost_disk);
+  EXPECT_EQ(all[4].pid, 5);
+  EXPECT_EQ(all[5].pid, 6);
+}
+
+// No event and no request comes that would make it try.
+TEST_F(RecorderTest, TriesAgainByItself) {
+  std::counting_semaphore<> rounds(0);
+  recorder_ = std::make_unique<Recorder>(
+      options(), [](const std::string&) {}, system_clock(), [&] { rounds.release(); });
+  add(1, 10);
+  recorder_->flush();
+  ASSERT_EQ(recorder_->status().state, Recorder::State::kFailing);
+  make_folder();
+  while (recorder_->status().state != Recorder::State::kWorking)
+    ASSERT_TRUE(rounds.try_acquire_for(std::chrono::seconds(120)));
+  EXPECT_EQ(read().size(), 10U);
 }
 
 TEST_F(RecorderTest, BeginsANewJournalWhenTheFileIsDamaged) {
@@ -168,10 +209,10 @@ TEST_F(RecorderTest, BeginsANewJournalWhenTheFileIsDamaged) {
   EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
   EXPECT_THAT(said_, HasSubstr(".damaged-"));
   const auto all = read();
-  ASSERT_EQ(all.size(), 11U);
+  ASSERT_EQ(all.size(), 21U);
   EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
   EXPECT_FALSE(all[0].lost);
-  EXPECT_EQ(all[1].pid, 21);
+  EXPECT_EQ(all[1].pid, 11);
 }
 
 // Only an insertion reads the index of times.
@@ -199,9 +240,9 @@ TEST_F(RecorderTest, BeginsANewJournalWhenOnlyWritesFindTheDamage) {
   EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
   EXPECT_THAT(said_, HasSubstr(".damaged-"));
   const auto all = read();
-  ASSERT_EQ(all.size(), 11U);
+  ASSERT_EQ(all.size(), 21U);
   EXPECT_FALSE(all[0].lost);
-  EXPECT_EQ(all[1].pid, 21);
+  EXPECT_EQ(all[1].pid, 11);
 }
 
 TEST_F(RecorderTest, MovesFilesAsideMoreAndMoreSlowly) {
@@ -251,11 +292,10 @@ TEST_F(RecorderTest, GoesOnWhenThereIsRoomAgain) {
   add(501, 510);
   recorder_->flush();
   EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
-  EXPECT_EQ(recorder_->status().lost_disk, 490U);
+  EXPECT_EQ(recorder_->status().lost_disk, 0U);
   const auto all = read();
-  ASSERT_EQ(all.size(), 21U);
-  EXPECT_EQ(all[10].lost, 490U);
-  EXPECT_EQ(total(all), 510U);
+  ASSERT_EQ(all.size(), 510U);
+  EXPECT_EQ(all[509].pid, 510);
 }
 
 }  // namespace

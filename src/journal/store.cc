@@ -25,6 +25,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/boot_id.h"
+
 namespace knell::journal {
 namespace {
 
@@ -224,6 +226,7 @@ Result<void> Store::prepare() {
     next_seq_ = head.first_seq + head.count;
     text_base = head.text_base;
   }
+  age_clock_.emplace(*clock_, any ? newest.number(2) : INT64_MAX);
   newest.reset();
   KNELL_ASSIGN(const int64_t newest_text, database_.number("SELECT max(id) FROM string"));
   strings_.restart(std::max(text_base, newest_text) + 1);
@@ -408,8 +411,9 @@ Result<void> Store::find_oldest() {
                          .first_ns = sql_.select_oldest.number(1),
                          .text_base = sql_.select_oldest.number(2),
                          .count = sql_.select_oldest.number(3),
-                         .is_block = true}
-                : Oldest{.seq = next_seq_};
+                         .is_block = true,
+                         .mono_ns = {}}
+                : Oldest{.seq = next_seq_, .mono_ns = {}};
   sql_.select_oldest.reset();
   return {};
 }
@@ -423,8 +427,31 @@ Result<void> Store::measure() {
 
 Result<bool> Store::is_too_old_or_large() {
   if (options_.most_bytes != 0 && bytes_ > options_.most_bytes) return true;
-  return options_.most_age_ns != 0 &&
-         oldest_.first_ns + BlockWriter::kMostNs < clock_->realtime_ns() - options_.most_age_ns;
+  if (options_.most_age_ns == 0) return false;
+  const int64_t age_ns = age_clock_->now_ns() - oldest_.first_ns - BlockWriter::kMostNs;
+  if (age_ns <= options_.most_age_ns) return false;
+  return can_be_older_than(options_.most_age_ns);
+}
+
+// Events that happened before the clock of a machine was set have a time that is wrong by years,
+// but none of this boot is older than the time since its stamp.
+Result<bool> Store::can_be_older_than(int64_t age_ns) {
+  if (!oldest_.mono_ns) {
+    std::optional<uint64_t> stamp;
+    KNELL_TRY(with_oldest_block([&](BlockReader& block, auto decode) -> Result<void> {
+      Record record;
+      knell_event event;
+      while (block.next(record)) {
+        if (!decode(record, event) || event.id.boot == 0) continue;
+        if (event.id.boot == boot_number()) stamp = event.mono_ns;
+        break;
+      }
+      return {};
+    }));
+    oldest_.mono_ns = stamp;
+  }
+  const std::optional<uint64_t>& stamp = *oldest_.mono_ns;
+  return !stamp || clock_->boottime_ns() > *stamp + static_cast<uint64_t>(age_ns);
 }
 
 Result<const Layout*> Store::layout_of(int64_t id) {
@@ -439,6 +466,17 @@ Result<const Layout*> Store::layout_of(int64_t id) {
 
 // Lets the durable listeners that have not acknowledged the oldest block count what they lose.
 Result<void> Store::count_for_names() {
+  const auto last = [&] { return oldest_.seq + oldest_.count - 1; };
+  KNELL_ASSIGN(
+      const bool intact,
+      with_oldest_block([&](BlockReader& block, auto decode) -> Result<void> {
+        return names_.is_pending(last()) ? names_.on_delete(block, decode) : Result<void>();
+      }));
+  return intact ? Result<void>() : names_.on_delete_damaged(last());
+}
+
+template <class F>
+Result<bool> Store::with_oldest_block(F use) {
   sql_.select_block.bind(1, oldest_.seq);
   KNELL_ASSIGN(const bool row, sql_.select_block.step());
   const BlockHead head{.first_seq = sql_.select_block.number(0),
@@ -449,17 +487,17 @@ Result<void> Store::count_for_names() {
   const std::string bytes(sql_.select_block.bytes(6));
   const auto checksum = static_cast<uint64_t>(sql_.select_block.number(5));
   sql_.select_block.reset();
-  // The block may have grown since oldest_ was read.
-  const int64_t last = oldest_.seq + std::max(oldest_.count, head.count) - 1;
+  // It may have grown since oldest_ was read.
+  if (row) oldest_.count = std::max(oldest_.count, head.count);
   BlockReader block;
   const auto layout = layout_of(head.layout);
-  if (!row || !layout || !block.open(head, bytes, checksum)) return names_.on_delete_damaged(last);
-  if (!names_.is_pending(last)) return {};
+  if (!row || !layout || !block.open(head, bytes, checksum)) return false;
   StoredTexts texts(sql_.select_text, head.text_base);
-  return names_.on_delete(block, [&](const Record& record, knell_event& event) {
+  KNELL_TRY(use(block, [&](const Record& record, knell_event& event) {
     Record timed = record;
     return block.read_times(timed) && decode_record(timed, **layout, texts, event).has_value();
-  });
+  }));
+  return true;
 }
 
 Result<void> Store::delete_oldest() {

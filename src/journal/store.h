@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/age_clock.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -30,7 +31,7 @@ enum class Sync {
 struct StoreOptions {
   std::string path;
   Sync sync = Sync::kProcess;
-  // Retention: the oldest events are deleted beyond these; 0: no limit.
+  // Retention: the oldest events are deleted beyond these; 0: no limit. The age is by AgeClock.
   uint64_t most_bytes = uint64_t{1} << 30;
   int64_t most_age_ns = 0;
   // The WAL is copied into the file from the first size on, and does not grow above the second.
@@ -77,6 +78,10 @@ class Store {
   Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq,
                            const Acknowledged& what = {});
 
+  // A store that is opened again goes on with the clock of the earlier one.
+  const AgeClock& age_clock() const { return *age_clock_; }
+  void set_age_clock(const AgeClock& clock) { age_clock_ = clock; }
+
   const std::string& id() const { return identity_.id; }
   int64_t next_seq() const { return next_seq_; }          // of the next append()
   int64_t oldest_seq() const { return oldest_.seq; }      // of the oldest event; next_seq(): none
@@ -87,6 +92,8 @@ class Store {
   struct Oldest {
     int64_t seq = 0, first_ns = 0, text_base = 0, count = 0;
     bool is_block = false;  // false: there are no blocks
+    // CLOCK_MONOTONIC of its first event, if that is of this boot; unset: not looked up yet.
+    std::optional<std::optional<uint64_t>> mono_ns;
   };
 
   Store(StoreOptions options, Clock& clock, UniqueFd lock)
@@ -103,9 +110,13 @@ class Store {
   Result<void> find_oldest();
   Result<void> trim();
   Result<bool> is_too_old_or_large();
+  Result<bool> can_be_older_than(int64_t age_ns);
   Result<void> measure();
   Result<void> delete_oldest();
   Result<void> count_for_names();
+  // Calls use(block, decode) with the oldest block; not if it is damaged.
+  template <class F>
+  Result<bool> with_oldest_block(F use);
   Result<const Layout*> layout_of(int64_t id);
   Result<void> bound_wal(uint64_t most_bytes);
   Result<void> roll_back_unless_refused(Result<void> changed);
@@ -132,6 +143,7 @@ class Store {
   int64_t next_seq_ = 1;
   int64_t committed_seq_ = 1;  // next_seq_ after the last commit
   Oldest oldest_;
+  std::optional<AgeClock> age_clock_;
   DurableNames names_;
   std::unordered_map<int64_t, Layout> layouts_;  // of older blocks
   uint64_t bytes_ = 0;

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/boot_id.h"
 #include "base/unique_fd.h"
 #include "filter/rule.h"
 #include "journal/event_for_test.h"
@@ -28,6 +29,8 @@ namespace knell::journal {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kDayNs = int64_t{86'400} * 1'000'000'000;
 
 class StoreTest : public ::testing::Test {
  protected:
@@ -179,14 +182,49 @@ TEST_F(StoreTest, KeepsTheLimitOfBytes) {
 TEST_F(StoreTest, KeepsTheLimitOfAge) {
   StoreOptions young = options();
   young.most_age_ns = 600'000'000'000;
-  Store store = open(young);
   clock_.epoch_ns = kEpochNs;
+  Store store = open(young);
   write(store, 1, 100);
   clock_.now_ns = 1'000'000'000'000;
   write(store, 900'000, 900'010);
   const auto all = read();
   ASSERT_EQ(all.size(), 11U);
   EXPECT_EQ(all.front().seq, 101);
+}
+
+TEST_F(StoreTest, DeletesNothingBecauseTheClockWasSetForward) {
+  StoreOptions young = options();
+  young.most_age_ns = 600'000'000'000;
+  clock_.epoch_ns = kEpochNs;
+  Store store = open(young);
+  write(store, 1, 100);
+  clock_.epoch_ns += 365 * kDayNs;
+  write(store, 101, 200);
+  EXPECT_EQ(read().size(), 200U);
+  clock_.epoch_ns = kEpochNs;
+  write(store, 201, 300);
+  EXPECT_EQ(read().size(), 300U);
+}
+
+// A machine without a clock of its own begins in the past, until its clock is set.
+TEST_F(StoreTest, DeletesNothingBecauseTheClockWasBehind) {
+  StoreOptions young = options();
+  young.most_age_ns = 600'000'000'000;
+  clock_.epoch_ns = kEpochNs;
+  Store store = open(young);
+  const auto write_one = [&](int pid, int64_t behind_ns) {
+    knell_event event = exit_event(pid);
+    event.id.boot = boot_number();
+    event.time_ns -= behind_ns;
+    ASSERT_TRUE(store.append(event) && store.commit());
+  };
+  write_one(1, 365 * kDayNs);
+  write_one(2, 0);
+  write_one(100'000, 0);  // of another block
+  EXPECT_EQ(read().size(), 3U);
+  clock_.now_ns = exit_event(1).mono_ns + 600'000'000'001;
+  write_one(200'000, 0);
+  EXPECT_EQ(read().front().pid, 2);
 }
 
 TEST_F(StoreTest, DeletesStringsThatNoBlockUses) {

@@ -53,6 +53,7 @@ bool Daemon::start_supervised() {
 }
 
 bool Daemon::run(std::vector<std::string> words) {
+  words.insert(words.begin(), before_.begin(), before_.end());
   says_ = make_pipe();
   child_.emplace(Child::spawn(words, {.in = -1, .out = -1, .err = says_->write.get()}));
   says_->write.reset();

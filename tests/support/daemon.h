@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/child.h"
@@ -21,6 +22,8 @@ class Daemon {
 
   // Sets the text of its knelld.toml. Call it before the daemon starts.
   void configure(const std::string& text);
+  // A program that executes knelld, with its arguments. Call it before the daemon starts.
+  void run_under(std::vector<std::string> words) { before_ = std::move(words); }
   // Waits until it listens; returns false and fails the test when it does not.
   bool start();
   // As start(), with --supervise: the process is the supervisor of a knelld.
@@ -42,6 +45,7 @@ class Daemon {
   std::string socket_;
   bool run(std::vector<std::string> words);
 
+  std::vector<std::string> before_;
   std::optional<Pipe> says_;
   std::string log_;
   std::optional<Child> child_;

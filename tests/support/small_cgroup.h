@@ -36,7 +36,8 @@ class SmallCgroup {
     if (!path_.empty()) ::rmdir(path_.c_str());
   }
   bool ok() const { return !path_.empty(); }
-  const std::string& name() const { return name_; }        // its path in the hierarchy
+  const std::string& name() const { return name_; }  // its path in the hierarchy
+  std::string procs() const { return path_ + "/cgroup.procs"; }
   bool enter() const { return write("cgroup.procs", 0); }  // the calling process
 
  private:

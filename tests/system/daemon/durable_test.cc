@@ -5,126 +5,26 @@
 // delivered is what waitpid(2) says.
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <knell/knell.hpp>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "support/child.h"
-#include "support/daemon.h"
 #include "support/needs.h"
-#include "support/patience.h"
+#include "with_journal.h"
 
 namespace knell::test {
 namespace {
 
-pid_t exiting_child(int code) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(code);
-  return pid;
-}
-
-class DurableListener : public testing::Test {
+class DurableListener : public WithJournal {
  protected:
   void SetUp() override {
-    KNELL_NEEDS(lacks_knelld());
-    // Its children inherit the name. Other programs of this machine also exit with a status, and
-    // their events would count for the limits of a listener of all processes.
-    name_ = "durable-" + std::to_string(::getpid());
-    ASSERT_EQ(::prctl(PR_SET_NAME, name_.c_str()), 0);
-    daemon_ = std::make_unique<Daemon>();
-    daemon_->configure("[journal]\npath = \"" + folder_.path() + "/journal.db\"\n");
-    ASSERT_TRUE(daemon_->start());
+    WithJournal::SetUp();
+    if (!IsSkipped()) start();
   }
-  void restart() {
-    daemon_->kill();
-    ASSERT_TRUE(daemon_->start());
-  }
-
-  // A child that exits with a code other than 0: noted in happened_.
-  void fail(int count) {
-    for (int i = 0; i < count; ++i) {
-      const int code = 1 + (++failures_ % 200);
-      const pid_t pid = exiting_child(code);
-      ASSERT_GT(pid, 0);
-      int status = 0;
-      ASSERT_EQ(::waitpid(pid, &status, 0), pid);
-      happened_.emplace_back(pid, status);
-    }
-  }
-
-  static Options options(const std::string& name) {
-    Options options;
-    options.events = KNELL_EVENT_NONZERO_EXIT;
-    options.durable = name.c_str();
-    return options;
-  }
-  // The exits of this process's children.
-  Listener open(const std::string& name, uint32_t from = 0, uint32_t most = 0) const {
-    Options asked = options(name);
-    asked.from = from;
-    asked.max_unacked = most;
-    Listener listener(asked);
-    EXPECT_FALSE(listener.match("comm", name_)) << knell_explain();
-    EXPECT_FALSE(listener.flush_acks()) << knell_explain();
-    return listener;
-  }
-  struct Seen {
-    std::string id;
-    pid_t pid = 0;
-    int status = 0;
-    bool redelivered = false;
-    std::string cursor;
-  };
-  // Reads until `count` exits were seen; adds them to `seen`.
-  static void read(Listener& listener, size_t count, std::vector<Seen>& seen) {
-    for (const Deadline deadline; seen.size() < count && !deadline.passed();) {
-      std::error_code error;
-      bool any = false;
-      for (const knell_event& event : listener.read(error)) {
-        any = true;
-        EXPECT_NE(event.cursor.data, nullptr);
-        if (event.type != KNELL_EVENT_EXIT) continue;
-        seen.push_back({.id = text(event.id),
-                        .pid = event.pid,
-                        .status = event.wait_status,
-                        .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
-                        .cursor = std::string(event.cursor.data, event.cursor.size)});
-      }
-      ASSERT_FALSE(error) << knell_explain();
-      if (any) continue;
-      pollfd ready{.fd = listener.fd(), .events = POLLIN, .revents = 0};
-      ::poll(&ready, 1, deadline.left_ms());
-    }
-    ASSERT_GE(seen.size(), count);
-  }
-  static std::error_code ack(Listener& listener, const Seen& seen) {
-    knell_event event{};
-    event.size = sizeof event;
-    event.cursor = {seen.cursor.data(), seen.cursor.size()};
-    return listener.ack(event);
-  }
-  // Every event once, in the order of the first delivery.
-  static std::vector<std::pair<pid_t, int>> once(const std::vector<Seen>& seen) {
-    std::vector<std::pair<pid_t, int>> all;
-    std::map<std::string, int> known;
-    for (const Seen& one : seen)
-      if (known[one.id]++ == 0) all.emplace_back(one.pid, one.status);
-    return all;
-  }
-
-  TemporaryDirectory folder_;
-  std::string name_;
-  std::unique_ptr<Daemon> daemon_;
-  std::vector<std::pair<pid_t, int>> happened_;
-  int failures_ = 0;
 };
 
 // A listener in a process of its own, which writes a line for each event, acknowledges it, or not,

@@ -61,6 +61,12 @@ uint32_t via_of(SourceChoice choice) {
   return KNELL_VIA_AUTO;
 }
 
+source::SourceOptions source_options_of(const Config& config) {
+  return {.via = via_of(config.source),
+          .buffer_bytes = config.buffer_bytes,
+          .reserve_bytes = config.reserve_bytes};
+}
+
 hub::Quotas quotas_of(const Config& config) {
   const Config::Limits& limits = config.limits;
   return {.listeners = limits.clients,
@@ -96,10 +102,10 @@ Daemon::Daemon(const Config& config, Restart restart)
     : config_(config),
       restart_(std::move(restart)),
       hub_(encoder_, quotas_of(config)),
-      processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
+      processes_(Pipeline::Level::kProcesses, source_options_of(config), hub_,
                  [this](event::Batch& batch, event::Slot& slot) { on_event(batch, slot); }),
       threads_(
-          Pipeline::Level::kThreads, via_of(config.source), hub_,
+          Pipeline::Level::kThreads, source_options_of(config), hub_,
           [this](event::Batch& batch, event::Slot& slot) { redact(batch, slot); }, &processes_),
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),

@@ -128,6 +128,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd li
 // whole state of this daemon.
 Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   KNELL_TRY(open_durable());
+  take_ended_meanwhile();  // exits from now on are not among them, but in the rings
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
@@ -383,6 +384,7 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
   if (durable_ != nullptr) store(slot);
+  if (living_ && event.type == KNELL_EVENT_EXIT) living_->remove(event.pid, event.id.start);
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
@@ -397,20 +399,22 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
        .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
-// Writes the event into the journal if the configuration or a durable listener wants it.
-void Daemon::store(const event::Slot& slot) {
+// Writes the event into the journal if the configuration or a durable listener wants it. Whether it
+// does.
+bool Daemon::store(const event::Slot& slot) {
   const Config::Journal& journal = config_.journal;
   const bool configured =
       journal.mask != 0 && filter::passes(filter::Rule::kReleased, journal.mask, slot.event);
   const filter::RootBits ancestry(processes_.interest().roots, slot.note);
   const DurableListeners::Wanted wanted = durable_->wants(slot.event, ancestry);
-  if (!configured && !wanted.any) return;
+  if (!configured && !wanted.any) return false;
   uint32_t details = wanted.any ? wanted.details : uint32_t{KNELL_DETAILS_STATUS};
   if (configured) details = std::min(details, journal_details());
   knell_event stored = slot.event;
   event::limit_details(stored, details);
   stored.flags |= wanted.marks;
   write(stored);
+  return true;
 }
 
 // Where there is a state, save() passes the event on.
@@ -431,6 +435,49 @@ void Daemon::note_restart() {
   lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
   lost.via = processes_.feed()->via();
   write(lost);
+}
+
+namespace {
+std::string living_file_of(const Config& config) { return config.journal.path + "-living"; }
+}  // namespace
+
+void Daemon::take_ended_meanwhile() {
+  if (durable_ == nullptr) return;
+  process::LiveKernelProcesses kernel;
+  if (auto ended = daemon::take_ended_meanwhile(living_file_of(config_), kernel, clock_))
+    ended_meanwhile_ = *std::move(ended);
+  else
+    log_warning("what ended while knelld was not running is unknown: {}", ended.error().message());
+}
+
+// If the programs were taken over, the exits come out of their rings.
+void Daemon::store_ended_meanwhile() {
+  const EndedMeanwhile ended = std::exchange(ended_meanwhile_, {});
+  const auto& report = restart_.report();
+  if (ended.stopped_ns == 0 || (report && !report->lost)) return;
+  size_t stored = 0;
+  for (const std::string& copy : ended.exits) {
+    event::Slot slot;
+    slot.event = journal::read_copy(copy.data()).event;
+    stored += store(slot) ? 1 : 0;
+  }
+  restart_.add_stop(clock_.monotonic_ns() - ended.stopped_ns, ended.exits.size(), stored);
+}
+
+// The list is made first, and then everything that was reported until now is read: so a process
+// that ends meanwhile is either on the list, or its exit was read.
+void Daemon::remember_living_processes() {
+  if (!is_journal_open()) return;
+  auto living = LivingProcessList::read(journal_details(), redactor_, clock_);
+  if (living) {
+    living_ = *std::move(living);
+    const auto read = processes_.read_now();
+    const auto written = read ? living_->write(living_file_of(config_), clock_) : read;
+    if (written) return;
+    living = std::unexpected(written.error());
+  }
+  log_warning("processes that end while knelld is not running will be lost: {}",
+              living.error().message());
 }
 
 Result<void> Daemon::serve() {
@@ -507,6 +554,7 @@ Result<void> Daemon::start_journal() {
   backlog.drop_written(config_.journal.path);
   const auto& report = restart_.report();
   if (!durable_->empty() && (!report || report->lost || backlog.lacks_some())) note_restart();
+  store_ended_meanwhile();
   save();
   if (saves_) backlog.forward(durable_->recorder());
   return {};

@@ -114,7 +114,11 @@ Daemon::Daemon(const Config& config, Restart restart)
 }
 
 // What was read last is in the journal and in the state, or in neither.
-Daemon::~Daemon() { save(); }
+Daemon::~Daemon() {
+  save();
+  // Not before: a source that is closed because no listener needs it must leave the store.
+  if (leaves_quietly_) restart_.leave();
+}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
                                                handover::Handover& handover) {

@@ -40,7 +40,7 @@ class Daemon final : private server::DaemonInterface {
   // When it ends, clients get no BYE: they stay connected to the next daemon.
   void leave_quietly() {
     server_->leave_quietly();
-    restart_.leave();
+    leaves_quietly_ = true;
   }
   // Starts to write the journal, with the privileges that are left.
   Result<void> start_journal();
@@ -104,6 +104,7 @@ class Daemon final : private server::DaemonInterface {
 
   Config config_;
   Restart restart_;
+  bool leaves_quietly_ = false;
   bool saves_ = false;       // save() has something to do
   bool saves_whole_ = true;  // the next save()
   Clock& clock_ = system_clock();

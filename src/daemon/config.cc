@@ -65,7 +65,8 @@ class ConfigReader {
   Reader table(std::string_view name, Keys keys);
 
   Reader number(uint32_t& out, uint32_t low, uint32_t high);
-  Reader size(size_t& out, uint64_t low, uint64_t high);
+  Reader size(size_t& out, uint64_t low, uint64_t high, std::string_view or_else = "");
+  Reader size_or_auto(size_t& out, uint64_t low, uint64_t high);  // auto: 0
   Reader flag(bool& out);
   Reader text(std::string& out);
   Reader path(std::string& out);
@@ -155,17 +156,27 @@ ConfigReader::Reader ConfigReader::number(uint32_t& out, uint32_t low, uint32_t 
   };
 }
 
-ConfigReader::Reader ConfigReader::size(size_t& out, uint64_t low, uint64_t high) {
-  return [this, &out, low, high](const toml::node& node) {
+ConfigReader::Reader ConfigReader::size(size_t& out, uint64_t low, uint64_t high,
+                                        std::string_view or_else) {
+  return [this, &out, low, high, or_else](const toml::node& node) {
     std::optional<uint64_t> bytes;
     if (const auto text = node.value_exact<std::string_view>()) bytes = parse_size(*text);
     if (const auto number = node.value_exact<int64_t>(); number && *number >= 0)
       bytes = static_cast<uint64_t>(*number);
     if (!bytes || *bytes < low || *bytes > high) {
-      return wrong(node, "must be a size from {} to {}, for example \"4M\"", size_text(low),
-                   size_text(high));
+      return wrong(node, "must be {}a size from {} to {}, for example \"4M\"", or_else,
+                   size_text(low), size_text(high));
     }
     out = *bytes;
+  };
+}
+
+ConfigReader::Reader ConfigReader::size_or_auto(size_t& out, uint64_t low, uint64_t high) {
+  return [this, &out, low, high](const toml::node& node) {
+    if (node.value_exact<std::string_view>() == "auto")
+      out = 0;
+    else
+      size(out, low, high, "\"auto\" or ")(node);
   };
 }
 
@@ -344,11 +355,15 @@ void ConfigReader::check_sizes(const Config::Limits& limits) {
 
 void ConfigReader::read(const toml::table& root, Config& config) {
   constexpr uint32_t kMany = 1'000'000, kSteps = 1'000'000'000;
+  constexpr uint64_t kLeastBuffer = 4 << 10,
+                     kMostBuffer = 1023 << 20;  // as of knell watch --buffer
   Config::Limits& limits = config.limits;
   walk(root, "",
        {{"source", one_of<SourceChoice>(config.source, {{"auto", SourceChoice::kAuto},
                                                         {"bpf", SourceChoice::kBpf},
                                                         {"connector", SourceChoice::kConnector}})},
+        {"buffer", size_or_auto(config.buffer_bytes, kLeastBuffer, kMostBuffer)},
+        {"reserve", size_or_auto(config.reserve_bytes, kLeastBuffer, kMostBuffer)},
         {"count", events(config.count_mask)},
         {"count_by", count_by(config.count_by)},
         {"log_level", one_of<LogLevel>(config.log_level, {{"error", LogLevel::kError},

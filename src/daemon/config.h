@@ -89,6 +89,9 @@ struct Config {
 
   Socket socket;
   SourceChoice source = SourceChoice::kAuto;
+  // Memory of the kernel for events that are not read yet, and over bpf for exits that do not fit
+  // there; 0: the source's default.
+  size_t buffer_bytes = 0, reserve_bytes = 0;
   Limits limits;
   Visibility visibility;
   Redact redact;

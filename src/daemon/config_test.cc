@@ -47,6 +47,8 @@ TEST(Config, ThePackagedFileListsAllDefaults) {
       std::regex_replace(packaged_file(), std::regex("(^|\n)#(?=[a-z\\[])"), "$1");
   EXPECT_EQ(config_of(shown), default_config());
   for (const char* key : {"source",
+                          "buffer",
+                          "reserve",
                           "count",
                           "log_level",
                           "path",
@@ -77,6 +79,8 @@ TEST(Config, ThePackagedFileListsAllDefaults) {
 TEST(Config, EveryKeyIsRead) {
   const Config config = config_of(R"(
     source = "connector"
+    buffer = "64K"
+    reserve = 4096
     count = "exit,exec"
     log_level = "debug"
     [socket]
@@ -102,6 +106,8 @@ TEST(Config, EveryKeyIsRead) {
     except = ["--password"]
   )");
   EXPECT_EQ(config.source, SourceChoice::kConnector);
+  EXPECT_EQ(config.buffer_bytes, 64U << 10);
+  EXPECT_EQ(config.reserve_bytes, 4096U);
   EXPECT_EQ(config.count_mask, KNELL_EVENT_EXIT | KNELL_EVENT_EXEC);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.socket, (Config::Socket{"/tmp/k.sock", 0660, "adm"}));
@@ -193,6 +199,8 @@ TEST(Config, ReportsAllMistakesAtOnce) {
 TEST(Config, ReportsWrongValuesWithValidOnes) {
   const std::pair<const char*, const char*> cases[] = {
       {"source = 'bfp'", "did you mean \"bpf\"?"},
+      {"buffer = 'lots'", "buffer: must be \"auto\" or a size from 4K to 1023M"},
+      {"reserve = 4095", "reserve: must be \"auto\" or a size from 4K to 1023M"},
       {"source = 7", "source: must be one of \"auto\", \"bpf\", \"connector\""},
       {"count = 'exti'", "exit"},
       {"count = 1", "count: must be a list of events, for example \"nonzero-exit\""},

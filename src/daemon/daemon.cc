@@ -61,6 +61,12 @@ uint32_t via_of(SourceChoice choice) {
   return KNELL_VIA_AUTO;
 }
 
+source::SourceOptions source_options_of(const Config& config) {
+  return {.via = via_of(config.source),
+          .buffer_bytes = config.buffer_bytes,
+          .reserve_bytes = config.reserve_bytes};
+}
+
 hub::Quotas quotas_of(const Config& config) {
   const Config::Limits& limits = config.limits;
   return {.listeners = limits.clients,
@@ -99,10 +105,10 @@ Daemon::Daemon(const Config& config, Restart restart)
     : config_(config),
       restart_(std::move(restart)),
       hub_(encoder_, quotas_of(config)),
-      processes_(Pipeline::Level::kProcesses, via_of(config.source), hub_,
+      processes_(Pipeline::Level::kProcesses, source_options_of(config), hub_,
                  [this](event::Batch& batch, event::Slot& slot) { on_event(batch, slot); }),
       threads_(
-          Pipeline::Level::kThreads, via_of(config.source), hub_,
+          Pipeline::Level::kThreads, source_options_of(config), hub_,
           [this](event::Batch& batch, event::Slot& slot) { redact(batch, slot); }, &processes_),
       redactor_(redactor_of(config)),
       started_ns_(clock_.monotonic_ns()),
@@ -111,7 +117,11 @@ Daemon::Daemon(const Config& config, Restart restart)
 }
 
 // What was read last is in the journal and in the state, or in neither.
-Daemon::~Daemon() { save(); }
+Daemon::~Daemon() {
+  save();
+  // Not before: a source that is closed because no listener needs it must leave the store.
+  if (leaves_quietly_) restart_.leave();
+}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
                                                handover::Handover& handover) {
@@ -125,6 +135,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd li
 // whole state of this daemon.
 Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   KNELL_TRY(open_durable());
+  take_ended_meanwhile();  // exits from now on are not among them, but in the rings
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
@@ -379,6 +390,7 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
   redact(batch, slot);
   const knell_event& event = slot.event;
   if (durable_ != nullptr) store(slot);
+  if (living_ && event.type == KNELL_EVENT_EXIT) living_->remove(event.pid, event.id.start);
   if (event.type != KNELL_EVENT_EXIT || config_.count_mask == 0 ||
       !filter::passes(filter::Rule::kReleased, config_.count_mask, event))
     return;
@@ -393,20 +405,22 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
        .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
-// Writes the event into the journal if the configuration or a durable listener wants it.
-void Daemon::store(const event::Slot& slot) {
+// Writes the event into the journal if the configuration or a durable listener wants it. Whether it
+// does.
+bool Daemon::store(const event::Slot& slot) {
   const Config::Journal& journal = config_.journal;
   const bool configured =
       journal.mask != 0 && filter::passes(filter::Rule::kReleased, journal.mask, slot.event);
   const filter::RootBits ancestry(processes_.interest().roots, slot.note);
   const DurableListeners::Wanted wanted = durable_->wants(slot.event, ancestry);
-  if (!configured && !wanted.any) return;
+  if (!configured && !wanted.any) return false;
   uint32_t details = wanted.any ? wanted.details : uint32_t{KNELL_DETAILS_STATUS};
   if (configured) details = std::min(details, journal_details());
   knell_event stored = slot.event;
   event::limit_details(stored, details);
   stored.flags |= wanted.marks;
   write(stored);
+  return true;
 }
 
 // Where there is a state, save() passes the event on.
@@ -433,6 +447,49 @@ void Daemon::note_restart(int64_t last_ns) {
   lost.lost_from_ns = lost.mono_ns - std::min<uint64_t>(lost.mono_ns, ago_ns);
   lost.via = processes_.feed()->via();
   write(lost);
+}
+
+namespace {
+std::string living_file_of(const Config& config) { return config.journal.path + "-living"; }
+}  // namespace
+
+void Daemon::take_ended_meanwhile() {
+  if (durable_ == nullptr) return;
+  process::LiveKernelProcesses kernel;
+  if (auto ended = daemon::take_ended_meanwhile(living_file_of(config_), kernel, clock_))
+    ended_meanwhile_ = *std::move(ended);
+  else
+    log_warning("what ended while knelld was not running is unknown: {}", ended.error().message());
+}
+
+// If the programs were taken over, the exits come out of their rings.
+void Daemon::store_ended_meanwhile() {
+  const EndedMeanwhile ended = std::exchange(ended_meanwhile_, {});
+  const auto& report = restart_.report();
+  if (ended.stopped_ns == 0 || (report && !report->lost)) return;
+  size_t stored = 0;
+  for (const std::string& copy : ended.exits) {
+    event::Slot slot;
+    slot.event = journal::read_copy(copy.data()).event;
+    stored += store(slot) ? 1 : 0;
+  }
+  restart_.add_stop(clock_.monotonic_ns() - ended.stopped_ns, ended.exits.size(), stored);
+}
+
+// The list is made first, and then everything that was reported until now is read: so a process
+// that ends meanwhile is either on the list, or its exit was read.
+void Daemon::remember_living_processes() {
+  if (!is_journal_open()) return;
+  auto living = LivingProcessList::read(journal_details(), redactor_, clock_);
+  if (living) {
+    living_ = *std::move(living);
+    const auto read = processes_.read_now();
+    const auto written = read ? living_->write(living_file_of(config_), clock_) : read;
+    if (written) return;
+    living = std::unexpected(written.error());
+  }
+  log_warning("processes that end while knelld is not running will be lost: {}",
+              living.error().message());
 }
 
 Result<void> Daemon::serve() {
@@ -524,6 +581,7 @@ Result<void> Daemon::start_journal() {
   const auto& report = restart_.report();
   const bool gap = !report || report->lost || backlog.lacks_some();
   if (gap && (last_ns || !durable_->empty())) note_restart(last_ns.value_or(0));
+  store_ended_meanwhile();
   save();
   if (saves_) backlog.forward(durable_->recorder());
   return {};

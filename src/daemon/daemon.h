@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,7 @@
 #include "daemon/rate.h"
 #include "daemon/restart.h"
 #include "daemon/status.h"
+#include "daemon/stopped_processes.h"
 #include "feed/alarm.h"
 #include "filter/redact.h"
 #include "hub/hub.h"
@@ -39,10 +41,13 @@ class Daemon final : private server::DaemonInterface {
   // When it ends, clients get no BYE: they stay connected to the next daemon.
   void leave_quietly() {
     server_->leave_quietly();
-    restart_.leave();
+    leaves_quietly_ = true;
   }
   // Starts to write the journal, with the privileges that are left.
   Result<void> start_journal();
+  // The daemon is about to be stopped: writes a list of the processes that are alive, with which
+  // the next daemon finds out which of them ended meanwhile.
+  void remember_living_processes();
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
   Result<void> serve();                       // an error is fatal: the daemon must exit
@@ -89,9 +94,11 @@ class Daemon final : private server::DaemonInterface {
   uint32_t journal_details() const;
   void redact(event::Batch& batch, event::Slot& slot);
   void on_event(event::Batch& batch, event::Slot& slot);
-  void store(const event::Slot& slot);
+  bool store(const event::Slot& slot);
   void write(const knell_event& event);
   void note_restart(int64_t last_ns);
+  void take_ended_meanwhile();
+  void store_ended_meanwhile();
   Result<void> open_durable();
   bool is_journal_open() const { return durable_ != nullptr && durable_->is_started(); }
   void arm();
@@ -100,6 +107,7 @@ class Daemon final : private server::DaemonInterface {
 
   Config config_;
   Restart restart_;
+  bool leaves_quietly_ = false;
   bool saves_ = false;       // save() has something to do
   bool saves_whole_ = true;  // the next save()
   Clock& clock_ = system_clock();
@@ -111,6 +119,8 @@ class Daemon final : private server::DaemonInterface {
   std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal, nor the next one
   std::unique_ptr<HistoryPages> history_;
   std::unique_ptr<server::Server> server_;  // its clients call durable_ and history_
+  std::optional<LivingProcessList> living_;  // while the daemon is being stopped
+  EndedMeanwhile ended_meanwhile_;           // until start_journal()
   ExitCounts exits_;
   Rate rate_;
   filter::Redactor redactor_;

@@ -203,6 +203,7 @@ Result<void> Process::run() {
   const int done = sd_event_loop(loop_.get());
   handover_.keeper.notify("STOPPING=1");
   if (error_) return std::unexpected(*error_);
+  daemon_->remember_living_processes();
   if (done < 0) return make_error(-done, "run the event loop");
   log_info("stopped by a signal");
   return {};

@@ -28,11 +28,12 @@ constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are report
 
 }  // namespace
 
-Pipeline::Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births)
-    : level_(level), via_(via), hub_(hub), on_event_(std::move(on_event)), other_(births) {}
+Pipeline::Pipeline(Level level, const source::SourceOptions& options, hub::Hub& hub,
+                   OnEvent on_event, Pipeline* births)
+    : level_(level), options_(options), hub_(hub), on_event_(std::move(on_event)), other_(births) {}
 
 Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
-  source::SourceOptions options{.via = via_};
+  source::SourceOptions options = options_;
   options.births = other_;
   options.load_all = true;  // the daemon drops the capabilities that loading needs
   options.kept = kept_;

@@ -18,6 +18,7 @@
 #include "hub/hub.h"
 #include "process/births.h"
 #include "source/kept.h"
+#include "source/registry.h"
 
 namespace knell::daemon {
 
@@ -30,9 +31,10 @@ class Pipeline final : public process::Births, private source::Sink {
   // Called with each event before it is published.
   using OnEvent = std::function<void(event::Batch&, event::Slot&)>;
 
-  // `via`: see knell_options.via. `births`: the pipeline whose births in pid namespaces are used,
-  // if its source reports them; may be null.
-  Pipeline(Level level, uint32_t via, hub::Hub& hub, OnEvent on_event, Pipeline* births = nullptr);
+  // `births`: the pipeline whose births in pid namespaces are used, if its source reports them; may
+  // be null. Of `options` only those that the configuration has are used.
+  Pipeline(Level level, const source::SourceOptions& options, hub::Hub& hub, OnEvent on_event,
+           Pipeline* births = nullptr);
 
   // The feed is kept for the next daemon, and that of the earlier one is taken over; see
   // source::Kept. Call it before set_interest().
@@ -59,6 +61,8 @@ class Pipeline final : public process::Births, private source::Sink {
   // Reads new events and publishes them. Errors: the source failed, call close() or
   // close_after_failure().
   Result<void> read();
+  // Reads and publishes all events up to now, without waiting for the latency budget.
+  Result<void> read_now();
 
   // Whether the source reports births in pid namespaces with the pids there.
   bool reports_births() const override;
@@ -96,7 +100,6 @@ class Pipeline final : public process::Births, private source::Sink {
   filter::Stream stream() const {
     return level_ == Level::kProcesses ? filter::Stream::kProcesses : filter::Stream::kThreads;
   }
-  Result<void> read_now();
   Result<void> publish_batch(Result<void> outcome);
   void publish(event::Slot& slot);
   void publish_lost(const event::Raw& raw);
@@ -112,7 +115,7 @@ class Pipeline final : public process::Births, private source::Sink {
   void on_births_lost(uint64_t) override { births_lost_ = true; }
 
   Level level_;
-  uint32_t via_;
+  source::SourceOptions options_;
   source::Kept* kept_ = nullptr;
   bool unsaved_ = false, unsaved_numbers_ = false;  // changed since save()
   hub::Hub& hub_;

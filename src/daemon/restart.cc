@@ -5,12 +5,15 @@
 // dropped from the store.
 #include "daemon/restart.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "base/boot_id.h"
+#include "base/duration.h"
 #include "daemon/log.h"
 
 namespace knell::daemon {
@@ -122,6 +125,18 @@ void Restart::finish(size_t clients, size_t failed_clients, bool threads) {
   log_at(level, "restarted: {}; {} clients stay connected, {} could not", report.text, clients,
          failed_clients);
   report_ = std::move(report);
+}
+
+void Restart::add_stop(uint64_t away_ns, size_t ended, size_t stored) {
+  const std::string text = fmt::format(
+      "knelld was stopped for {}, and of the processes that were alive {} ended meanwhile; the "
+      "journal has {} of these exits",
+      duration_text(std::chrono::nanoseconds(away_ns)), ended, stored);
+  log_info("{}", text);
+  if (!report_)
+    report_ = Report{.lost = true, .text = text};
+  else
+    report_->text += "; " + text;
 }
 
 void Restart::forget() {

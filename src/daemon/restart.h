@@ -44,6 +44,9 @@ class Restart {
 
   // Logs what became of it, and drops what no source took over. `threads`: that source is open.
   void finish(size_t clients, size_t failed_clients, bool threads);
+  // The daemon before this one was stopped `away_ns` ago; of the processes that were alive so many
+  // ended since, and the journal gets the exits of so many.
+  void add_stop(uint64_t away_ns, size_t ended, size_t stored);
   // Frees the memory of the records.
   void forget();
 

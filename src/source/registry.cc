@@ -24,6 +24,8 @@ constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
 // 1/32 for the ring of exits; chosen, not measured: all rings together take at most a twentieth
 constexpr uint64_t kPartOfLimit = 32;
+// Of a reserve of the default size the ring takes 1/8, and the map `unsent` the rest.
+constexpr size_t kRingOfReserve = 8, kUnsentBytes = 128;
 
 using Made = Result<std::unique_ptr<Source>>;
 
@@ -38,12 +40,18 @@ void fit_into_memory(BpfOptions& bpf) {
   }
 }
 
+void set_reserve(BpfOptions& bpf, size_t bytes) {
+  bpf.reserve_ring_bytes = std::bit_floor(std::max(bytes / kRingOfReserve, kLeastRing));
+  bpf.unsent_exits = std::max<size_t>(bytes / kUnsentBytes, 1);
+}
+
 Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output& out) {
   BpfOptions bpf;
   if (options.buffer_bytes == 0)
     fit_into_memory(bpf);
   else
     bpf.exit_ring_bytes = std::bit_ceil(std::clamp(options.buffer_bytes, kLeastRing, kMostRing));
+  if (options.reserve_bytes != 0) set_reserve(bpf, std::min(options.reserve_bytes, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   bpf.load_all = options.load_all;
   // Events of threads are kept by the connector only.

@@ -22,7 +22,8 @@ namespace knell::source {
 // Which source to use, and its settings.
 struct SourceOptions {
   uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
-  size_t buffer_bytes = 0;        // 0: the source's default, as for args_bytes
+  size_t buffer_bytes = 0;        // 0: the source's default, as for those below
+  size_t reserve_bytes = 0;       // over bpf: for exits that do not fit into the buffer
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
   bool load_all = false;              // see BpfOptions

@@ -242,6 +242,43 @@ TEST_F(BpfTest, SendsOnlyMarksForStatusDetails) {
   EXPECT_EQ(seen->event.comm.data, nullptr);
 }
 
+// To wake up takes long, so the reader is woken when the process begins to exit, and not only by
+// the mark. Freeing much memory takes longer than a wakeup; but here the test may get its CPU only
+// when that is done, so it tries again.
+TEST_F(BpfTest, WakesTheReaderWhenAProcessBeginsToExit) {
+  SourceRequest status = request(KNELL_EVENT_NONZERO_EXIT);
+  status.details = KNELL_DETAILS_STATUS;
+  open(status);
+  if (!bpf_) return;
+  bool early = false;
+  for (int i = 0; i < 50 && !early; i++) {
+    constexpr size_t kBytes = size_t{128} << 20;
+    const pid_t pid = fork_child([] {
+      void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+      ::_exit(memory == MAP_FAILED ? 2 : 1);
+    });
+    pollfd readable{bpf_->fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&readable, 1, 60'000), 1);
+    drain();
+    early = sink_.count(KNELL_EVENT_EXIT, pid) == 0;
+    ASSERT_EQ(reap(pid), 1 << 8);
+    ASSERT_NE(exit_of(pid), nullptr);
+    EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+  }
+  EXPECT_TRUE(early);
+}
+
+TEST_F(BpfTest, DoesNotWakeTheReaderForAnUnwantedExit) {
+  SourceRequest status = request(KNELL_EVENT_NONZERO_EXIT);
+  status.details = KNELL_DETAILS_STATUS;
+  open(status);
+  if (!bpf_) return;
+  reap(fork_child([] {}));
+  pollfd readable{bpf_->fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&readable, 1, 0), 0);
+}
+
 TEST_F(BpfTest, ReportsOnlyNonZeroExitsIfOnlyTheyAreWanted) {
   open(request(KNELL_EVENT_NONZERO_EXIT));
   if (!bpf_) return;

@@ -82,6 +82,18 @@ static __always_inline bool mark_uncertain(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
+// Whether the reader has read everything, so that it is asleep or about to sleep.
+static __always_inline bool reader_waits(void) {
+  return bpf_ringbuf_query(&exits, BPF_RB_AVAIL_DATA) == 0;
+}
+
+// Wakes a reader that waits, by an empty record that it skips. To wake up takes about as long as a
+// process takes from here until its mark, so the reader is awake when the mark comes.
+static __always_inline void wake_reader(void) {
+  void* nothing = bpf_ringbuf_reserve(&exits, sizeof(__u64), 0);
+  if (nothing) bpf_ringbuf_discard(nothing, 0);
+}
+
 // Whether a pid namespace seems to end: the parent was killed. If the parent dies first, its child
 // goes to the first process of the namespace, and is reaped without a signal.
 static __always_inline bool ends_with_namespace(struct task_struct* leader,
@@ -114,8 +126,13 @@ int on_exit(__u64* ctx) {
   if (settings.raw) return 0;
   // If no names are wanted, the mark is enough. But if the mark may not come, the details are sent,
   // and the reader makes the exit of them.
-  if (!settings.names && !silent && !mark_uncertain(leader, task, listener)) return 0;
+  const bool mark_only = !settings.names && !silent && !mark_uncertain(leader, task, listener);
+  if (mark_only && !reader_waits()) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
+  if (mark_only) {
+    wake_reader();
+    return 0;
+  }
 
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;

@@ -183,6 +183,20 @@ uint64_t hash_of(const knell_programs& skeleton) {
   return hash;
 }
 
+bool is_dying_readable(const KernelTypes& kernel, const Programs::Options& options) {
+  return kernel.parameters_of(kExitTracepoint).value_or(0) >= kWithGroupDead &&
+         !options.older_kernel_for_testing;
+}
+
+void size_maps(const knell_programs& skeleton, const Programs::Options& options, bool readable) {
+  const std::pair<bpf_map*, size_t> sizes[] = {{skeleton.maps.exits, options.exit_ring_bytes},
+                                               {skeleton.maps.others, options.event_ring_bytes},
+                                               {skeleton.maps.reserve, options.reserve_ring_bytes},
+                                               {skeleton.maps.unsent, options.unsent_exits}};
+  for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
+  if (readable) bpf_map__set_max_entries(skeleton.maps.ended, 1);
+}
+
 size_t bss_bytes(const knell_programs& skeleton) {
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   return (bpf_map__value_size(skeleton.maps.bss) + page - 1) / page * page;
@@ -221,8 +235,7 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
   }
   KNELL_TRY(check_privilege());
   KNELL_ASSIGN(const KernelTypes kernel, read_kernel_types());
-  const bool readable = kernel.parameters_of(kExitTracepoint).value_or(0) >= kWithGroupDead &&
-                        !options.older_kernel_for_testing;
+  const bool readable = is_dying_readable(kernel, options);
   Programs programs;
   programs.cast_ = kernel.has_function(kCast);
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
@@ -233,12 +246,9 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
 #define KNELL_SET_TYPE_ID(type) maps.rodata->type_ids.type = kernel.id_of_structure(#type);
   KNELL_TYPE_IDS(KNELL_SET_TYPE_ID)
 #undef KNELL_SET_TYPE_ID
-  bpf_map__set_max_entries(maps.maps.exits, static_cast<__u32>(options.exit_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.others, static_cast<__u32>(options.event_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.reserve, static_cast<__u32>(options.reserve_ring_bytes));
-  bpf_map__set_max_entries(maps.maps.unsent, static_cast<__u32>(options.unsent_exits));
+  size_maps(maps, options, readable);
   programs.keeper_ = options.keeper;
-  programs.hash_ = hash_of(maps);
+  if (programs.keeper_ != nullptr) programs.hash_ = hash_of(maps);
   KNELL_TRY(programs.load_object(*object, log));
   KNELL_TRY(programs.map_pids());
   programs.store_maps();
@@ -304,6 +314,7 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
   KNELL_TRY(programs.open_object({}, log));
   programs.hash_ = hash_of(programs.maps());
   if (keeper.names(programs.name_of('m', "")).empty()) return stale("they are of another version");
+  size_maps(programs.maps(), options, is_dying_readable(kernel, options));
   KNELL_TRY(programs.adopt_maps(keeper, options));
   KNELL_TRY(programs.adopt_programs(keeper, needed, attached));
   KNELL_TRY(programs.check_heartbeat());
@@ -312,11 +323,6 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
 
 Result<void> Programs::adopt_maps(handover::Keeper& keeper, const Options& options) {
   const knell_programs& skeleton = maps();
-  const std::pair<bpf_map*, size_t> sizes[] = {{skeleton.maps.exits, options.exit_ring_bytes},
-                                               {skeleton.maps.others, options.event_ring_bytes},
-                                               {skeleton.maps.reserve, options.reserve_ring_bytes},
-                                               {skeleton.maps.unsent, options.unsent_exits}};
-  for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
   for (bpf_map* map = nullptr; (map = bpf_object__next_map(skeleton.obj, map)) != nullptr;) {
     const std::string name = bpf_map__name(map);
     const UniqueFd fd = keeper.take(name_of('m', name.c_str()));

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
-// The programs. Each is attached only while events of its types are wanted. So the first thing each
-// program does is to test whether this event is wanted.
+// The programs. Programs::prepare() makes tp_btf programs of those in sections knell_tp/NAME, and a
+// socket filter of that in knell_filter. Each is attached only while events of its types are
+// wanted. So the first thing each program does is to test whether this event is wanted.
 //
 // An exit takes two records. on_exit() runs when the last thread of a process begins to exit. All
 // details can still be read then, but the process still has its memory, its files and its locks. It
@@ -102,7 +103,7 @@ static __always_inline bool ends_with_namespace(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC("knell_tp/sched_process_exit")
 int on_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   struct task_struct* leader = task->group_leader;
@@ -155,7 +156,7 @@ int on_exit(__u64* ctx) {
 }
 
 // Raw level: reports the exit of every thread.
-SEC("tp_btf/sched_process_exit")
+SEC("knell_tp/sched_process_exit")
 int on_thread_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   const int status = task->exit_code;
@@ -198,7 +199,7 @@ static __always_inline void on_exit_signal(struct task_struct* leader,
   if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0)) reserve_mark(&mark);
 }
 
-SEC("tp_btf/signal_generate")
+SEC("knell_tp/signal_generate")
 int on_signal(__u64* ctx) {
   const int signal = (int)ctx[0];
   struct task_struct* task = (struct task_struct*)ctx[2];
@@ -220,7 +221,7 @@ int on_signal(__u64* ctx) {
   return 0;
 }
 
-SEC("tp_btf/signal_deliver")
+SEC("knell_tp/signal_deliver")
 int on_delivery(__u64* ctx) {
   const int signal = (int)ctx[0];
   if (signal == SIGCHLD_NUMBER || signal == SIGKILL_NUMBER || !settings.names) return 0;
@@ -238,7 +239,7 @@ static __always_inline void inherit(struct task_struct* parent, struct task_stru
   if (to) bpf_probe_read_kernel(to, sizeof *to, from);
 }
 
-SEC("tp_btf/sched_process_fork")
+SEC("knell_tp/sched_process_fork")
 int on_fork(__u64* ctx) {
   struct task_struct* creator = usually_plainly((struct task_struct*)ctx[0]);
   struct task_struct* child = usually_plainly((struct task_struct*)ctx[1]);
@@ -304,7 +305,7 @@ static __always_inline void store_exec(struct knell_scratch* scratch, struct tas
   exec->exe_bytes = process->exe_bytes <= KNELL_STORED_PATH ? exe : 0;
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC("knell_tp/sched_process_exec")
 int on_exec(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   const bool keep = !dying_readable && settings.full;
@@ -322,7 +323,7 @@ int on_exec(__u64* ctx) {
   return 0;
 }
 
-SEC("tp_btf/task_rename")
+SEC("knell_tp/task_rename")
 int on_rename(__u64* ctx) {
   struct task_struct* task = usually_plainly((struct task_struct*)ctx[0]);
   struct task_struct* current = usually_plainly(bpf_get_current_task_btf());
@@ -383,7 +384,7 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
   bpf_ringbuf_output(&others, scratch, sizeof *record + size, 0);
 }
 
-SEC("tp_btf/cgroup_mkdir")
+SEC("knell_tp/cgroup_mkdir")
 int on_mkdir(__u64* ctx) {
   const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id == hierarchy) report_cgroup(cgroup, (const char*)ctx[1], 0);
@@ -391,7 +392,7 @@ int on_mkdir(__u64* ctx) {
 }
 
 // Only cgroups of version 1 can be renamed. This changes the paths of all cgroups below, too.
-SEC("tp_btf/cgroup_rename")
+SEC("knell_tp/cgroup_rename")
 int on_rename_cgroup(__u64* ctx) {
   const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id != hierarchy) return 0;
@@ -516,7 +517,7 @@ static __always_inline void report_ptrace(const struct knell_datagram* datagram)
   send_change(scratch, datagram, tail);
 }
 
-SEC("socket")
+SEC("knell_filter")
 int on_connector(struct __sk_buff* skb) {
   struct knell_datagram datagram;
   if (bpf_skb_load_bytes(skb, 36, &datagram, sizeof datagram)) return 0;

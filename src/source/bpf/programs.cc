@@ -260,6 +260,8 @@ thread_local constinit const void* numbers_of_thread = nullptr;
 
 // Called by libbpf before it loads a program.
 int Programs::prepare(bpf_program* program, bpf_prog_load_opts* options, long) {
+  // It is null in the second of two copies of this library in a process: libbpf calls the first.
+  if (numbers_of_thread == nullptr) return -ESRCH;
   const auto& numbers = *static_cast<const KernelNumbers*>(numbers_of_thread);
   try {
     if (const int error = fill_in_casts(program, numbers.cast); error != 0) return error;

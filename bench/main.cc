@@ -52,11 +52,14 @@ std::unexpected<Error> unknown(std::string_view what, std::string_view word, con
 
 using Setter = std::function<Result<void>(const std::string& name, const std::string& value)>;
 
-Setter number(size_t& to, size_t low, size_t high) {
+template <class Number>
+Setter number(Number& to, size_t low, size_t high) {
   return [&to, low, high](const std::string& name, const std::string& value) -> Result<void> {
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), to);
-    if (error != std::errc() || *end != '\0' || to < low || to > high)
+    size_t typed = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), typed);
+    if (error != std::errc() || *end != '\0' || typed < low || typed > high)
       return refuse(EINVAL, "{} {}: not a number from {} to {}", name, printable(value), low, high);
+    to = typed;
     return {};
   };
 }
@@ -92,7 +95,8 @@ std::vector<Option> make_options(Options& o) {
       {"--knell", "storm", "FILE,...", "commands to measure, say of two builds", words(o.knell)},
       {"--program", "storm", "FILE", "what an exec storm executes", words(o.program)},
       {"--failing", "storm", "N", "one in N exits with 1; 0: none", number(o.failing, 0, 1000)},
-      {"--latency", "table", "MS", "latency budget of knell", number(o.latency_ms, 0, 1000)},
+      {"--latency", "table", "MS", "fixed latency of knell; default: that of libknell, 1 to 10 ms",
+       number(o.latency_ms, 0, 1000)},
       {"--listeners", "fanout", "N,...", "how many, up to 1000", words(o.listeners)},
       {"--load", "latency", "LOAD,...", "idle, 1k, 50k", words(o.loads, {"idle", "1k", "50k"})},
       {"--via", "soak", "SOURCE", "bpf or connector", words(o.via, {"bpf", "connector"})},

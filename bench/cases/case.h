@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace knell::bench {
 struct Options {
   size_t rounds = 0, processes = 0;
   std::vector<std::string> kinds{"vfork", "fork", "exec"}, rivals{}, knell{}, program{};
-  size_t failing = 10, latency_ms = 10;
+  size_t failing = 10;
+  std::optional<size_t> latency_ms{};  // empty: the default of the library
   std::vector<std::string> listeners{"1", "10", "100"}, loads{"idle", "1k", "50k"}, via{},
       memory{"16", "1024"};
   size_t most_mib = 64, growth_mib = 4;

@@ -45,10 +45,12 @@ Result<void> run_latency(Run& run) {
     part.contenders.push_back(make_naive("naive client", best_request(), listeners));
     for (const Source& source : sources) {
       for (const int ms : {0, 1, 10}) {
-        part.contenders.push_back(make_library(
-            fmt::format("{}, budget {} ms", source.name(), ms),
-            {.source = source, .details = KNELL_DETAILS_STATUS, .latency_ns = ms * 1'000'000},
-            listeners));
+        part.contenders.push_back(
+            make_library(fmt::format("{}, budget {} ms", source.name(), ms),
+                         {.source = source,
+                          .details = KNELL_DETAILS_STATUS,
+                          .latency_ns = ms == 0 ? KNELL_LATENCY_NONE : ms * 1'000'000},
+                         listeners));
       }
     }
     parts.push_back(std::move(part));

@@ -35,7 +35,10 @@ std::string row_name(const char* row, size_t processes) {
 }
 
 std::vector<Part> make_parts(Run& run) {
-  const auto latency_ns = static_cast<int64_t>(run.options.latency_ms * kMillisecondNs);
+  // In knell_options 0 is the default.
+  const size_t ms = run.options.latency_ms.value_or(0);
+  const int64_t latency_ns =
+      run.options.latency_ms == 0 ? KNELL_LATENCY_NONE : static_cast<int64_t>(ms * kMillisecondNs);
   const std::vector<Source> sources = usable_sources(run.report, true);
   std::vector<Part> parts;
   for (const Row& row : kRows) {
@@ -104,14 +107,15 @@ Result<void> run_table(Run& run) {
   run.report.note(fmt::format(
       "naive client: epoll, one recv for each event; legacy request (every event), or filtered by\n"
       "the kernel; by pidfd: pidfd_open, epoll, one waitid (WNOWAIT) for each exit\n"
-      "knell: a program on libknell, latency budget {} ms (--latency), details: pids and status;\n"
+      "knell: a program on libknell, latency {} (--latency), details: pids and status;\n"
       "full: with names, arguments, cgroup and all else; by pidfd: knell_add() of each pid\n"
       "by pidfd: held children exit in batches of 1000; to hold, add and reap them is not counted\n"
       "times below naive: against the filtered client of the same round where there is one\n"
       "null: the time of the storm alone\n"
       "the kernel series, on its machine: 8K exits 70 ms, + forks 150 ms, + execs 200 ms, by pidfd "
       "200 ms",
-      run.options.latency_ms));
+      run.options.latency_ms ? fmt::format("{} ms", *run.options.latency_ms)
+                             : "1 ms, up to 10 ms while many events come"));
   run.report.set_heading(summary(run.report, parts));
   return done;
 }

@@ -158,8 +158,8 @@ std::vector<Source> usable_sources(Report& report, bool with_daemon = false);
 
 struct LibraryOptions {
   Source source{};
-  uint32_t details = 0;  // KNELL_DETAILS_*
-  int64_t latency_ns = 1'000'000;
+  uint32_t details = 0;    // KNELL_DETAILS_*
+  int64_t latency_ns = 0;  // as in knell_options: 0 is the default
   size_t buffer_bytes = 0;
   bool only_added = false;
 };

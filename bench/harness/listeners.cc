@@ -306,7 +306,7 @@ LibraryHandle open_library(const LibraryOptions& wish, uint32_t mask) {
   options.events = mask;
   options.details = wish.details;
   if (knell_via_parse(wish.source.via.c_str(), &options.via) != 0) return {};
-  options.latency_ns = wish.latency_ns == 0 ? KNELL_LATENCY_NONE : wish.latency_ns;
+  options.latency_ns = wish.latency_ns;
   options.only_added = wish.only_added ? 1 : 0;
   options.buffer_bytes = wish.buffer_bytes;
   knell_listener* listener = nullptr;

@@ -109,10 +109,10 @@ enum knell_via {
   KNELL_VIA_JOURNAL = 8  // statistics: of knell_open_history(); its events keep their source
 };
 
-#define KNELL_LATENCY_DEFAULT_NS 1000000  // 1 ms
-#define KNELL_LATENCY_NONE (-1)           // no delay
+#define KNELL_LATENCY_DEFAULT_NS 1000000      // 1 ms
+#define KNELL_LATENCY_UNDER_LOAD_NS 10000000  // 10 ms: while more than 4 events a millisecond come
+#define KNELL_LATENCY_NONE (-1)               // no delay
 
-// Members that are 0 have their defaults; `size` must be set.
 // Where a durable listener begins, if it has no cursor.
 enum knell_from {
   KNELL_FROM_ACKNOWLEDGED = 0,  // after the last acknowledged event; a new name: the next event
@@ -121,15 +121,15 @@ enum knell_from {
 };
 
 struct knell_options {
-  size_t size;       // sizeof(struct knell_options)
+  size_t size;       // sizeof(struct knell_options); members that are 0 have their defaults
   uint32_t events;   // mask of KNELL_EVENT_*; unknown bits are cleared, then 0 means all, as in the
                      // kernel
   uint32_t level;    // enum knell_level
   uint32_t details;  // enum knell_details
   uint32_t via;      // enum knell_via: AUTO, DAEMON, BPF, CONNECTOR, PIDFD or PTRACE
   int64_t latency_ns;   // how long events may be delayed to deliver several at once, up to 60 s. A
-                        // single event is never delayed. 0: KNELL_LATENCY_DEFAULT_NS;
-                        // KNELL_LATENCY_NONE: no delay
+                        // single event is never delayed. 0: KNELL_LATENCY_DEFAULT_NS, and up to
+                        // KNELL_LATENCY_UNDER_LOAD_NS under load; KNELL_LATENCY_NONE: no delay
   uint32_t only_added;  // 1: report only processes that are added with knell_add(); 0: report all
                         // that match, knell_add() fails. PIDFD implies 1
   uint32_t args_bytes;  // over bpf: the maximum size of an event's args, up to 4096; 0: 1024.

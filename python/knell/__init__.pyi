@@ -135,7 +135,7 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
     def stats(self) -> Stats: ...
 
 def watch(events: Union[str, Iterable[str]] = ..., *, only_added: bool = ..., threads: bool = ...,
-          details: str = ..., via: str = ..., latency: float = ..., args_bytes: int = ...,
+          details: str = ..., via: str = ..., latency: Optional[float] = ..., args_bytes: int = ...,
           buffer_bytes: int = ..., durable: Optional[str] = ..., start: str = ...,
           max_unacked: int = ..., **predicates: _Values) -> Watch: ...
 def replay(path: Union[str, bytes, "os.PathLike[str]"], events: Union[str, Iterable[str]] = ..., *,

@@ -232,14 +232,14 @@ _FROM = {"acknowledged": lib.KNELL_FROM_ACKNOWLEDGED, "oldest": lib.KNELL_FROM_O
 
 
 def watch(events="exec,exit", *, only_added=False, threads=False, details="full", via="auto",
-          latency=0.001, args_bytes=0, buffer_bytes=0, durable=None, start="acknowledged",
+          latency=None, args_bytes=0, buffer_bytes=0, durable=None, start="acknowledged",
           max_unacked=0, **predicates):
     """Listens to events of processes from now on.
 
     events: names as for `knell watch -e`. only_added: only of processes given to add(). threads: the
     kernel's events of threads. details: "full", "names" or "status". via: "auto", "daemon", "bpf",
     "connector" or "pidfd". latency: how long events may be delayed so that several are read at once,
-    in seconds. Predicates: see Watch.match().
+    in seconds; None: 1 ms, and up to 10 ms while many events come. Predicates: see Watch.match().
 
     durable: the name of a durable listener: knelld stores its events until they are acknowledged, see
     Watch.ack(). start: where it begins: "acknowledged", "oldest", "newest", or a cursor of an event.
@@ -251,7 +251,8 @@ def watch(events="exec,exit", *, only_added=False, threads=False, details="full"
     options.level = lib.KNELL_LEVEL_RAW if threads else lib.KNELL_LEVEL_PROCESS
     options.details = _DETAILS[details]
     options.via = via_of(via)
-    options.latency_ns = round(latency * 1e9) or lib.KNELL_LATENCY_NONE
+    if latency is not None:
+        options.latency_ns = round(latency * 1e9) or lib.KNELL_LATENCY_NONE
     options.only_added = only_added
     options.args_bytes = args_bytes
     options.buffer_bytes = buffer_bytes

@@ -5,18 +5,27 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
+#include <utility>
 
 #include "base/pid_list.h"
 #include "base/unique_fd.h"
 
 namespace knell {
+namespace {
 
-// A file with children in it can miss some of them while others end. An empty one cannot.
-bool may_have_children(int proc, int32_t pid) {
+constexpr size_t kMostBytes = 4096;  // of the children of a thread; chosen, not measured
+
+// Calls visit(descriptor) with the file of each thread's children, until it returns false. False:
+// it did, or the process or its files are missing.
+template <class F>
+bool for_each_file(int proc, int32_t pid, F visit) {
   UniqueFd tasks(
       ::openat(proc, (std::to_string(pid) + "/task").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!tasks) return true;
+  if (!tasks) return false;
   const int folder = tasks.get();
   PidList threads(std::move(tasks));
   bool any = false;
@@ -24,10 +33,47 @@ bool may_have_children(int proc, int32_t pid) {
     any = true;
     const UniqueFd children(
         ::openat(folder, (std::to_string(tid) + "/children").c_str(), O_RDONLY | O_CLOEXEC));
-    char byte = 0;
-    if (!children || ::read(children.get(), &byte, 1) != 0) return true;
+    if (!children || !visit(children.get())) return false;
   }
-  return !any || threads.failed();
+  return any && !threads.failed();
+}
+
+std::optional<std::vector<int32_t>> read_children(int proc, int32_t pid) {
+  std::vector<int32_t> all;
+  const bool whole = for_each_file(proc, pid, [&](int file) {
+    std::array<char, kMostBytes> text{};
+    const ssize_t bytes = ::read(file, text.data(), text.size());
+    if (bytes < 0 || static_cast<size_t>(bytes) == text.size()) return false;
+    const char* const end = text.data() + bytes;
+    for (const char* at = text.data(); at != end;) {
+      int32_t child = 0;
+      const auto [after, error] = std::from_chars(at, end, child);
+      if (error != std::errc() || after == end || *after != ' ') return false;
+      all.push_back(child);
+      at = after + 1;
+    }
+    return true;
+  });
+  if (!whole) return std::nullopt;
+  std::ranges::sort(all);
+  return all;
+}
+
+}  // namespace
+
+// A file with children in it can miss some of them while others end. An empty one cannot.
+bool may_have_children(int proc, int32_t pid) {
+  return !for_each_file(proc, pid, [](int file) {
+    char byte = 0;
+    return ::read(file, &byte, 1) == 0;
+  });
+}
+
+// The kernel misses a child only if the one before it in the list ends while they are read, or if
+// their thread ends. Then the children are others when they are read again.
+std::optional<std::vector<int32_t>> children_of(int proc, int32_t pid) {
+  auto children = read_children(proc, pid);
+  return children == read_children(proc, pid) ? children : std::nullopt;
 }
 
 }  // namespace knell

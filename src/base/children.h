@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 namespace knell {
 
@@ -10,5 +12,8 @@ namespace knell {
 // example in a kernel without CONFIG_PROC_CHILDREN. `proc`: a descriptor of /proc. Reads one file
 // for each of its threads.
 bool may_have_children(int proc, int32_t pid);
+
+// The children of a process, sorted. nullopt: unknown, or they are too many to read them at once.
+std::optional<std::vector<int32_t>> children_of(int proc, int32_t pid);
 
 }  // namespace knell

@@ -10,6 +10,7 @@
 #include <array>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/unique_fd.h"
 
@@ -51,6 +52,8 @@ TEST_F(ChildrenTest, AreFoundWhicheverThreadForkedThem) {
   // Now it is a child of another thread.
   EXPECT_TRUE(may_have_children(proc_.get(), ::getpid()));
   EXPECT_FALSE(may_have_children(proc_.get(), child_));
+  EXPECT_EQ(children_of(proc_.get(), ::getpid()), std::vector{child_});
+  EXPECT_EQ(children_of(proc_.get(), child_), std::vector<int32_t>());
 }
 
 TEST_F(ChildrenTest, OfAProcessThatIsGoneAreUnknown) {
@@ -58,6 +61,7 @@ TEST_F(ChildrenTest, OfAProcessThatIsGoneAreUnknown) {
   if (gone == 0) ::_exit(0);
   ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
   EXPECT_TRUE(may_have_children(proc_.get(), gone));
+  EXPECT_EQ(children_of(proc_.get(), gone), std::nullopt);
 }
 
 }  // namespace

@@ -37,16 +37,20 @@ namespace {
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4,
                    kJournalTag = 5, kHistoryTag = 6;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
-constexpr int64_t kOwnLatencyNs = 10'000'000;  // latency of events that only the daemon counts
+// The latency of events that only the daemon counts
+constexpr auto kOwnLatency = filter::Latency::fixed(10'000'000);
 // values in a joined interest; above this it is recomputed
 constexpr size_t kMostValues = 4096;
 // Without delay, the daemon wakes up for every event of the machine, which slows down every process
 // that exits. A client that may see only some processes cannot request less than this.
 constexpr int64_t kLeastOfUsersNs = 1'000'000;
 
-int64_t latency_for(const hub::Scope& scope, int64_t latency_ns) {
-  const bool everything = scope.every_user && scope.ns == 0;
-  return everything ? latency_ns : std::max(latency_ns, kLeastOfUsersNs);
+filter::Latency latency_for(const hub::Scope& scope, const hub::Filter& filter) {
+  filter::Latency latency = filter::latency_of(filter.subscription);
+  if (scope.every_user && scope.ns == 0) return latency;
+  latency.ns = std::max(latency.ns, kLeastOfUsersNs);
+  latency.under_load_ns = std::max(latency.under_load_ns, kLeastOfUsersNs);
+  return latency;
 }
 
 uint32_t via_of(SourceChoice choice) {
@@ -226,24 +230,24 @@ void Daemon::add_owners(filter::Interest& interest, bool threads) const {
   interest.namespaces |= namespaces_of_threads || now.namespaces;
 }
 
-int64_t Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
-  int64_t least = kOwnLatencyNs;
+filter::Latency Daemon::latency_of(std::initializer_list<filter::Stream> streams) const {
+  filter::Latency least = kOwnLatency;
   if (server_ == nullptr) return least;
   server_->for_each([&](const server::ConnectionFromClient& client) {
     const hub::Node* node = client.listener().node();
     if (node == nullptr) return;
     const filter::Stream stream = node->filter.subscription.stream;
     if (std::ranges::find(streams, stream) != streams.end())
-      least = std::min(least, latency_for(client.peer().scope(), client.latency_ns()));
+      least = filter::join(least, latency_for(client.peer().scope(), node->filter));
   });
   return least;
 }
 
 Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& interest,
-                                  int64_t latency_ns) {
+                                  const filter::Latency& latency) {
   const bool was_open = pipeline.is_open();
-  if (!was_open || interest != pipeline.interest() || latency_ns != pipeline.latency_ns())
-    KNELL_TRY(pipeline.set_interest(interest, latency_ns));
+  if (!was_open || interest != pipeline.interest() || latency != pipeline.latency())
+    KNELL_TRY(pipeline.set_interest(interest, latency));
   if (was_open) return {};
   auto polled =
       poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
@@ -270,15 +274,15 @@ void Daemon::keep_births() {
   processes_.keep_births(threads_.is_open() && threads_.interest().namespaces);
 }
 
-Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t latency_ns) {
+Result<void> Daemon::interest_grown(const hub::Listener& listener) {
   const hub::Filter& filter = listener.node()->filter;
   const bool threads = filter.subscription.stream != filter::Stream::kProcesses;
   Pipeline& pipeline = threads ? threads_ : processes_;
   filter::Interest wanted = filter.interest;
-  latency_ns = latency_for(filter.scope, latency_ns);
+  filter::Latency latency = latency_for(filter.scope, filter);
   if (pipeline.is_open()) {
     wanted = source::join(std::array{pipeline.interest(), wanted});
-    latency_ns = std::min(latency_ns, pipeline.latency_ns());
+    latency = filter::join(latency, pipeline.latency());
   }
   add_owners(wanted, threads);
   // The joined interest may be full because of listeners that have gone, or of one that often
@@ -286,12 +290,12 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener, int64_t laten
   if (wanted.roots.size() > process::RootSet::kMost ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return set_exact_interest();
-  KNELL_TRY(set_interest(pipeline, wanted, latency_ns));
+  KNELL_TRY(set_interest(pipeline, wanted, latency));
   if (threads && threads_.interest().namespaces) {
     // The pipeline of processes must report births inside pid namespaces.
     filter::Interest with_births = processes_.interest();
     add_owners(with_births, false);
-    KNELL_TRY(set_interest(processes_, with_births, processes_.latency_ns()));
+    KNELL_TRY(set_interest(processes_, with_births, processes_.latency()));
   }
   keep_births();
   arm();

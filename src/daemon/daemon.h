@@ -61,7 +61,7 @@ class Daemon final : private server::DaemonInterface {
   void report_restart(size_t failed_clients);
 
   // DaemonInterface
-  Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) override;
+  Result<void> interest_grown(const hub::Listener& listener) override;
   Result<bool> scan_live_processes(Scan what) override;
   void interest_shrunk() override;
   Result<std::unique_ptr<server::Snapshot>> begin_snapshot(const hub::Listener& listener) override;
@@ -83,9 +83,9 @@ class Daemon final : private server::DaemonInterface {
   void continue_durable(server::ConnectionFromClient& client) override;
 
   filter::Interest wanted_of(std::initializer_list<filter::Stream> streams) const;
-  int64_t latency_of(std::initializer_list<filter::Stream> streams) const;
+  filter::Latency latency_of(std::initializer_list<filter::Stream> streams) const;
   Result<void> set_interest(Pipeline& pipeline, const filter::Interest& interest,
-                            int64_t latency_ns);
+                            const filter::Latency& latency);
   Result<void> set_exact_interest();
   void add_owners(filter::Interest& interest, bool threads) const;
   void keep_births();

@@ -32,32 +32,33 @@ Pipeline::Pipeline(Level level, const source::SourceOptions& options, hub::Hub& 
                    OnEvent on_event, Pipeline* births)
     : level_(level), options_(options), hub_(hub), on_event_(std::move(on_event)), other_(births) {}
 
-Result<void> Pipeline::open(const filter::Interest& interest, int64_t latency_ns) {
+Result<void> Pipeline::open(const filter::Interest& interest, const filter::Latency& latency) {
   source::SourceOptions options = options_;
   options.births = other_;
   options.load_all = true;  // the daemon drops the capabilities that loading needs
   options.kept = kept_;
-  KNELL_ASSIGN(feed_, feed::Feed::open(options, latency_ns, interest, *this));
+  KNELL_ASSIGN(feed_, feed::Feed::open(options, latency, interest, *this));
   feed_->scan_later();
   return {};
 }
 
-Result<void> Pipeline::set_interest(const filter::Interest& interest, int64_t latency_ns) {
+Result<void> Pipeline::set_interest(const filter::Interest& interest,
+                                    const filter::Latency& latency) {
   if (interest.roots.size() > process::RootSet::kMost)
     return say(
         ENOSPC,
         "under: all listeners of the daemon together can name at most 64 processes, and name "
         "them now; try again later");
   const bool fresh = feed_ == nullptr;
-  if (fresh) KNELL_TRY(open(interest, latency_ns));
-  feed_->set_latency(latency_ns);
+  if (fresh) KNELL_TRY(open(interest, latency));
+  feed_->set_latency(latency);
   if (auto asked = feed_->set_interest(interest); !asked) {
     if (fresh) close();
     return asked;
   }
   interest_ = interest;
   unsaved_ = true;  // for example, which programs are attached
-  latency_ns_ = latency_ns;
+  latency_ = latency;
   roots_ = interest.roots;
   shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;
   return {};

@@ -50,7 +50,7 @@ class Pipeline final : public process::Births, private source::Sink {
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
   // provide them.
-  Result<void> set_interest(const filter::Interest& interest, int64_t latency_ns);
+  Result<void> set_interest(const filter::Interest& interest, const filter::Latency& latency);
   // Closes the feed, since no events are needed.
   void close();
   // Closes a feed that failed, and publishes a lost event to its listeners.
@@ -86,7 +86,7 @@ class Pipeline final : public process::Births, private source::Sink {
 
   const feed::Feed* feed() const { return feed_.get(); }
   const filter::Interest& interest() const { return interest_; }
-  int64_t latency_ns() const { return latency_ns_; }
+  const filter::Latency& latency() const { return latency_; }
   // These counters include feeds that were closed.
   uint64_t received() const;
   uint64_t lost() const;
@@ -96,7 +96,7 @@ class Pipeline final : public process::Births, private source::Sink {
   uint64_t drains() const;
 
  private:
-  Result<void> open(const filter::Interest& interest, int64_t latency_ns);
+  Result<void> open(const filter::Interest& interest, const filter::Latency& latency);
   filter::Stream stream() const {
     return level_ == Level::kProcesses ? filter::Stream::kProcesses : filter::Stream::kThreads;
   }
@@ -124,7 +124,7 @@ class Pipeline final : public process::Births, private source::Sink {
   Clock& clock_ = system_clock();
   std::unique_ptr<feed::Feed> feed_;
   filter::Interest interest_;
-  int64_t latency_ns_ = 0;
+  filter::Latency latency_;
   uint32_t shown_ = 0;
   std::vector<int32_t> roots_;  // root i is bit i of event::Slot::note
 

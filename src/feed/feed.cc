@@ -36,16 +36,17 @@ constexpr size_t kComparedADrain = 64;
 
 }  // namespace
 
-Feed::Feed(const source::SourceOptions& options, int64_t latency_ns, source::Sink& sink)
+Feed::Feed(const source::SourceOptions& options, const filter::Latency& latency, source::Sink& sink)
     : options_(options),
-      latency_ns_(latency_ns),
+      latency_(latency),
       batch_(kBatchSlots),
       recovery_(sink, kernel_, clock_),
       out_(batch_, recovery_, clock_, boot_number()) {}
 
-Result<std::unique_ptr<Feed>> Feed::open(const source::SourceOptions& options, int64_t latency_ns,
-                                         const Interest& interest, source::Sink& sink) {
-  std::unique_ptr<Feed> feed(new Feed(options, latency_ns, sink));
+Result<std::unique_ptr<Feed>> Feed::open(const source::SourceOptions& options,
+                                         const filter::Latency& latency, const Interest& interest,
+                                         source::Sink& sink) {
+  std::unique_ptr<Feed> feed(new Feed(options, latency, sink));
   KNELL_TRY(feed->start(interest));
   return feed;
 }
@@ -72,7 +73,7 @@ Result<void> Feed::open_source(const Interest& interest) {
 
 Result<void> Feed::replace_source(const Interest& interest, uint64_t from_ns) {
   KNELL_TRY(open_source(interest));
-  paced_by_ns_ = -1;
+  paced_by_.reset();
   more_ = false;
   KNELL_TRY(set_interest(interest));
   out_.begin_drain();
@@ -113,16 +114,16 @@ void Feed::saved() {
   set_timer();
 }
 
-void Feed::set_latency(int64_t latency_ns) {
-  latency_ns_ = latency_ns;
+void Feed::set_latency(const filter::Latency& latency) {
+  latency_ = latency;
   set_budget();
 }
 
 void Feed::set_budget() {
-  const int64_t budget = source_->is_urgent() ? 0 : latency_ns_;
-  if (budget == paced_by_ns_) return;
-  paced_by_ns_ = budget;
-  pacer_ = source::Pacer(static_cast<uint64_t>(budget));
+  const filter::Latency latency = source_->is_urgent() ? filter::Latency() : latency_;
+  if (latency == paced_by_) return;
+  paced_by_ = latency;
+  pacer_ = source::Pacer(latency);
   watch_source(pacer_.plan().watch_fd);
 }
 
@@ -168,6 +169,7 @@ Result<void> Feed::read() {
 Result<void> Feed::drain() {
   ++drains_;
   const uint64_t began = recovery_.due_ns() != 0 ? clock_.monotonic_ns() : 0;
+  const uint64_t events = out_.events();
   KNELL_ASSIGN(const source::Drained drained, source_->drain(out_.bound()));
   more_ = drained == source::Drained::kMore;
   if (!more_) read_until_ns_ = std::max(read_until_ns_, began);
@@ -177,7 +179,7 @@ Result<void> Feed::drain() {
     ScanBudget compared{.left = kComparedADrain};
     recovery_.advance(compared, read_until_ns_);
   }
-  watch_source(pacer_.drained(drained, clock_.monotonic_ns()).watch_fd);
+  watch_source(pacer_.drained(drained, out_.events() - events, clock_.monotonic_ns()).watch_fd);
   return {};
 }
 

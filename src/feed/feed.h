@@ -14,6 +14,7 @@
 #include "event/batch.h"
 #include "feed/alarm.h"
 #include "feed/recovery.h"
+#include "filter/latency.h"
 #include "source/join.h"
 #include "source/output.h"
 #include "source/pacing.h"
@@ -31,11 +32,11 @@ using source::Interest;
 //   open() -> { set_interest() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final {
  public:
-  // The level is that of `interest` and never changes. `latency_ns`: see set_latency(). `sink` must
-  // outlive the feed. Errors: those of open_source().
+  // The level is that of `interest` and never changes. `sink` must outlive the feed. Errors: those
+  // of open_source().
   static Result<std::unique_ptr<Feed>> open(const source::SourceOptions& options,
-                                            int64_t latency_ns, const Interest& interest,
-                                            source::Sink& sink);
+                                            const filter::Latency& latency,
+                                            const Interest& interest, source::Sink& sink);
 
   // Replaces the source by a new one, after a call that ran out of memory and left the source in an
   // unknown state. Puts a lost event without a count, from `from_ns` on, into the batch, which must
@@ -56,8 +57,7 @@ class Feed final {
   void scan_later() { scans_later_ = true; }
   bool scan_some(ScanBudget& budget);
   Result<bool> scan_under_roots(ScanBudget& budget) { return source_->scan_under_roots(budget); }
-  // How long an event may be delayed so that one wakeup serves several events, ns.
-  void set_latency(int64_t latency_ns);
+  void set_latency(const filter::Latency& latency);
 
   // Adds a process whose events are wanted; see Interest::only_added. Its exit is reported even if
   // it dies before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
@@ -92,7 +92,7 @@ class Feed final {
   knell_stats stats() const;
 
  private:
-  Feed(const source::SourceOptions& options, int64_t latency_ns, source::Sink& sink);
+  Feed(const source::SourceOptions& options, const filter::Latency& latency, source::Sink& sink);
   Result<void> start(const Interest& interest);
   Result<void> open_source(const Interest& interest);
   void set_budget();
@@ -101,7 +101,7 @@ class Feed final {
   void watch_source(bool watched);
 
   const source::SourceOptions options_;
-  int64_t latency_ns_;
+  filter::Latency latency_;
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   Alarm alarm_;
@@ -111,9 +111,9 @@ class Feed final {
   source::Output out_;
   std::unique_ptr<source::Source> source_;
   uint32_t via_ = 0;
-  source::Pacer pacer_{0};
-  int64_t paced_by_ns_ = -1;          // the pacer's budget; -1: none set yet
-  std::optional<Interest> interest_;  // the interest of the last successful set_interest()
+  source::Pacer pacer_{filter::Latency()};
+  std::optional<filter::Latency> paced_by_;  // what the pacer was made with; empty: nothing yet
+  std::optional<Interest> interest_;         // the interest of the last successful set_interest()
   bool scans_later_ = false;
   uint64_t read_until_ns_ = 0;  // all events before this time have been read
   bool source_watched_ = false;

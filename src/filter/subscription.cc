@@ -6,6 +6,10 @@
 
 namespace knell::filter {
 
+Latency latency_of(const Subscription& subscription) {
+  return {subscription.latency_ns, std::max(subscription.latency_ns, subscription.under_load_ns)};
+}
+
 Interest interest_of(const Subscription& subscription, const Predicates& predicates) {
   // A lower number means more details: 0 is full.
   static_assert(KNELL_DETAILS_FULL < KNELL_DETAILS_NAMES &&

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "filter/interest.h"
+#include "filter/latency.h"
 #include "filter/predicates.h"
 #include "filter/rule.h"
 
@@ -27,7 +28,8 @@ struct Subscription {
   Rule rule = Rule::kReleased;
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
-  uint32_t args_bytes = 0;  // the maximum size of an event's args; 0: the source's setting
+  int64_t under_load_ns = 0;  // if above latency_ns: the latency while many events come
+  uint32_t args_bytes = 0;    // the maximum size of an event's args; 0: the source's setting
   // Empty if the compiled predicates are stored beside the subscription.
   std::vector<Predicate> predicates = {};
   bool only_added = false;  // only events of added processes
@@ -35,6 +37,7 @@ struct Subscription {
   bool operator==(const Subscription&) const = default;
 };
 
+Latency latency_of(const Subscription& subscription);
 // What the sources must report to serve the subscription.
 Interest interest_of(const Subscription& subscription, const Predicates& predicates);
 

@@ -372,7 +372,8 @@ Result<int> DaemonListener::snapshot(const Visitor& visitor) {
 uint64_t DaemonListener::grace_ns() const {
   // Chosen, not measured: many times the delivery time of an event.
   constexpr uint64_t kGraceNs = 500'000'000;
-  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(filter_.subscription.latency_ns);
+  const filter::Latency latency = filter::latency_of(filter_.subscription);
+  return clock_.monotonic_ns() + kGraceNs + static_cast<uint64_t>(latency.under_load_ns);
 }
 
 // ----------------------------------------------------------------------------------------- events

@@ -154,6 +154,20 @@ TEST_F(DaemonListenerTest, SubscribesWithItsOptions) {
                                                         .only_added = false}));
 }
 
+TEST_F(DaemonListenerTest, TheDefaultLatencyGrowsUnderLoad) {
+  open();
+  const filter::Subscription asked = server_.subscribe(1);
+  EXPECT_EQ(filter::latency_of(asked),
+            (filter::Latency{KNELL_LATENCY_DEFAULT_NS, KNELL_LATENCY_UNDER_LOAD_NS}));
+}
+
+TEST_F(DaemonListenerTest, NoLatencyStaysNone) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.latency_ns = KNELL_LATENCY_NONE;
+  open(options);
+  EXPECT_EQ(filter::latency_of(server_.subscribe(1)), filter::Latency());
+}
+
 TEST_F(DaemonListenerTest, ReturnsEventsInOrderWithSeqAndUserName) {
   open();
   server_.send({event(KNELL_EVENT_EXEC, 10), exit_of(11)});

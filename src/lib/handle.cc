@@ -64,11 +64,7 @@ Result<void> check(const knell_options& options) {
   return check_only_added(options.only_added);
 }
 
-// The options with their defaults set. In the result a latency of 0 means no delay.
 knell_options resolved(knell_options options) {
-  options.latency_ns = options.latency_ns == 0                    ? KNELL_LATENCY_DEFAULT_NS
-                       : options.latency_ns == KNELL_LATENCY_NONE ? 0
-                                                                  : options.latency_ns;
   if (options.via == KNELL_VIA_PIDFD) options.only_added = 1;
   if (options.durable != nullptr) {
     options.via = KNELL_VIA_DAEMON;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/listener_filter.h"
 
+#include <algorithm>
+
 namespace knell::lib {
 
 ListenerFilter ListenerFilter::of(const knell_options& options) {
@@ -10,7 +12,12 @@ ListenerFilter ListenerFilter::of(const knell_options& options) {
   if (options.level == KNELL_LEVEL_RAW) subscription.stream = filter::Stream::kThreads;
   subscription.mask = filter::normalise(options.events);
   subscription.details = options.details;
-  subscription.latency_ns = options.latency_ns;
+  if (options.latency_ns == 0) {
+    subscription.latency_ns = KNELL_LATENCY_DEFAULT_NS;
+    subscription.under_load_ns = KNELL_LATENCY_UNDER_LOAD_NS;
+  } else {
+    subscription.latency_ns = std::max<int64_t>(options.latency_ns, 0);  // KNELL_LATENCY_NONE
+  }
   subscription.only_added = options.only_added != 0;
   subscription.args_bytes = options.args_bytes;
   subscription.recover = options.recover != 0;

@@ -41,8 +41,8 @@ Result<std::unique_ptr<LiveListener>> LiveListener::create(const knell_options& 
   const source::SourceOptions source{
       .via = options.via, .buffer_bytes = options.buffer_bytes, .args_bytes = options.args_bytes};
   KNELL_ASSIGN(listener->feed_,
-               feed::Feed::open(source, options.latency_ns, listener->filter_.interest(),
-                                static_cast<Sink&>(*listener)));
+               feed::Feed::open(source, filter::latency_of(listener->filter_.subscription),
+                                listener->filter_.interest(), static_cast<Sink&>(*listener)));
   KNELL_TRY(listener->apply());
   listener->last_ns_ = system_clock().monotonic_ns();
   return listener;

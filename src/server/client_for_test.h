@@ -57,7 +57,7 @@ class FakeSnapshot final : public Snapshot {
 class FakeDaemon : public DaemonInterface {
  public:
   void save() override {}
-  Result<void> interest_grown(const hub::Listener&, int64_t) override {
+  Result<void> interest_grown(const hub::Listener&) override {
     ++changes;
     if (refuses) return say(ENOSPC, "the source is full");
     return {};

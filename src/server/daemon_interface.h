@@ -38,9 +38,10 @@ class DaemonInterface {
  public:
   virtual ~DaemonInterface() = default;
   // A listener's interest has grown. After this returns the sources report the new events, within
-  // `latency_ns`. Errors: the sources cannot; the message is sent to the client. The cost must not
-  // depend on the number of other listeners, since any client may change its interest often.
-  virtual Result<void> interest_grown(const hub::Listener& listener, int64_t latency_ns) = 0;
+  // the latency of its subscription. Errors: the sources cannot; the message is sent to the client.
+  // The cost must not depend on the number of other listeners, since any client may change its
+  // interest often.
+  virtual Result<void> interest_grown(const hub::Listener& listener) = 0;
   // Called after interest_grown() until it returns true: does a piece of the work for the processes
   // that are alive already. kAllButRoots: the listener has no `under`, and so need not wait for
   // what is under the roots of others. Errors: the interest cannot be served in full.

@@ -187,7 +187,7 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
   const int64_t latency_ns = subscription.latency_ns;
   KNELL_ASSIGN(hub::Hub::Change change, hub_.begin_change(*listener_, std::move(subscription)));
   const bool listened = change.before != nullptr;
-  auto grown = daemon_.interest_grown(*listener_, latency_ns);
+  auto grown = daemon_.interest_grown(*listener_);
   if (grown)
     hub_.commit_change(*listener_, std::move(change));
   else

@@ -26,6 +26,7 @@ Slot* Output::begin(uint32_t type, uint32_t via, int32_t pid, int32_t tid, uint6
 }
 
 bool Output::commit(Slot& slot, const filter::Ancestry& ancestry) {
+  ++events_;
   slot.ready = sink_.wants(slot, ancestry);
   if (slot.ready) return true;
   batch_.release_last(&slot);

@@ -46,8 +46,11 @@ class Output {
     begin(reserved, KNELL_EVENT_EXIT, via, pid, tid, stamp_ns);
   }
   void commit_reserved(Slot& slot, const filter::Ancestry& ancestry) {
+    ++events_;
     slot.ready = sink_.wants(slot, ancestry);
   }
+  // The number of events that were committed so far, wanted or not.
+  uint64_t events() const { return events_; }
   // Adds a lost event for a hole. `exact`: the hole's count is the number of lost events of the
   // listener's level.
   void add_hole(const event::Raw& hole, uint32_t via, bool exact);
@@ -66,6 +69,7 @@ class Output {
   Sink& sink_;
   const Clock& clock_;
   uint32_t boot_;
+  uint64_t events_ = 0;
   process::Timebase time_;
 };
 

@@ -84,6 +84,7 @@ enum Attribute : uint16_t {
   kNumbers = 93,        // s64, any number of them
   kWord = 94,           // string; one value
   kWaysToEnd = 95,      // struct filter::Ended, any number of them
+  kUnderLoad = 97,      // s64, ns: the latency while many events come
   // add, remove
   kPid = 96,  // struct AddedProcess
   // subscribe, acknowledge, forget: durable listeners

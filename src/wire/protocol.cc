@@ -163,6 +163,8 @@ AttributeResult read_of_subscribe(const AttributeView& attribute, UncheckedSubsc
       return read_value(attribute, subscribe.details);
     case kLatency:
       return read_value(attribute, subscribe.latency_ns);
+    case kUnderLoad:
+      return read_value(attribute, subscribe.under_load_ns);
     case kRule:
       return read_value(attribute, asked.rule);
     case kOnlyAdded:
@@ -190,8 +192,9 @@ Result<void> check(const UncheckedSubscription& asked) {
   if (subscribe.details > KNELL_DETAILS_STATUS)
     return wrong("details must be 0 (full), 1 (names) or 2 (status)");
   constexpr int64_t kMostLatency = 60'000'000'000;
-  if (subscribe.latency_ns < 0 || subscribe.latency_ns > kMostLatency)
-    return wrong("the latency must be from 0 to 60 s");
+  for (const int64_t latency_ns : {subscribe.latency_ns, subscribe.under_load_ns})
+    if (latency_ns < 0 || latency_ns > kMostLatency)
+      return wrong("the latency must be from 0 to 60 s");
   if (subscribe.recover && asked.level == KNELL_LEVEL_RAW)
     return wrong("lost events of threads (level raw) cannot be recovered");
   if (asked.rule > kRuleV6) return wrong("the rule must be 0 (released) or 1 (v6)");
@@ -359,6 +362,7 @@ Result<std::string> encode(const filter::Subscription& subscription, uint32_t se
   frame.attribute(kLevel, uint32_t{threads ? KNELL_LEVEL_RAW : KNELL_LEVEL_PROCESS});
   frame.attribute(kDetails, subscription.details);
   frame.attribute(kLatency, subscription.latency_ns);
+  if (subscription.under_load_ns != 0) frame.attribute(kUnderLoad, subscription.under_load_ns);
   if (subscription.rule == filter::Rule::kV6) frame.attribute(kRule, kRuleV6);
   put_flag(frame, kOnlyAdded, subscription.only_added);
   put_flag(frame, kRecover | kMandatory, subscription.recover);

@@ -51,6 +51,7 @@ filter::Subscription full_subscribe() {
           .rule = filter::Rule::kV6,
           .details = KNELL_DETAILS_STATUS,
           .latency_ns = 10'000'000,
+          .under_load_ns = 20'000'000,
           .args_bytes = 256,
           .predicates = {wants(Key::kUnit, "postgresql@*"), wants(Key::kUnit, "cron"),
                          excludes(wants(Key::kComm, "grep")), wants(Key::kPid, 1),
@@ -328,7 +329,9 @@ TEST(Protocol, RefusesInvalidNumbers) {
       {kDetails, bytes_of(3)},
       {kRule, bytes_of(2)},
       {kLatency, bytes_of(int64_t{-1})},
-      {kLatency, bytes_of(int64_t{60'000'000'001})}};
+      {kLatency, bytes_of(int64_t{60'000'000'001})},
+      {kUnderLoad, bytes_of(int64_t{-1})},
+      {kUnderLoad, bytes_of(int64_t{60'000'000'001})}};
   for (const auto& one : all) {
     const auto subscribe = decode_subscribe(attributes({one}));
     ASSERT_FALSE(subscribe);

@@ -35,8 +35,7 @@ inline constexpr uint32_t kConnectorTypes =
     KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID | KNELL_EVENT_PTRACE | KNELL_EVENT_COREDUMP;
 
 struct BpfOptions {
-  // Sizes of the rings, powers of two. The pages of a ring are mapped twice, so those in use count
-  // twice in the resident memory of this process.
+  // Sizes of the rings, powers of two. All of a ring is resident memory of this process.
   size_t exit_ring_bytes = 8U << 20;
   size_t event_ring_bytes = 4U << 20;
   size_t reserve_ring_bytes = 1U << 20;

@@ -8,7 +8,8 @@
 // access to a member goes through structures in structures, but ends at a pointer.
 //
 // The numbers of types differ in this extract. Where a program passes a number to the kernel, it is
-// not libbpf that fills it in, but Programs (knell_type_ids).
+// not libbpf that fills it in, but Programs: knell_type_ids, and the numbers of the tracepoints and
+// of bpf_rdonly_cast(), for which libbpf would read and search the kernel's BTF once more.
 #include "source/bpf/kernel_types.h"
 
 #include <elf.h>
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bitset>
 #include <cstring>
 #include <utility>
 
@@ -120,6 +123,35 @@ bool for_each_type(std::string_view types, F visit) {
   return true;
 }
 
+// A test that most names fail that are not wanted, by their first four bytes: much faster than to
+// find their end and to look them up.
+class FirstBytes {
+ public:
+  explicit FirstBytes(const std::vector<std::string_view>& names) {
+    for (const std::string_view name : names) {
+      std::array<char, kBytes> first{};
+      std::memcpy(first.data(), name.data(), std::min(name.size(), kBytes));
+      bits_.set(bit_of(first.data()));
+    }
+  }
+  bool may_have(std::string_view texts, uint32_t offset) const {
+    return offset + kBytes > texts.size() || bits_.test(bit_of(texts.data() + offset));
+  }
+
+ private:
+  static constexpr size_t kBytes = 4;
+  static constexpr int kBits = 12;
+  // Of a shorter name the bytes up to its NUL count.
+  static size_t bit_of(const char* first) {
+    uint32_t word = 0;
+    for (size_t i = 0; i < kBytes && first[i] != '\0'; ++i)
+      word |= uint32_t{static_cast<unsigned char>(first[i])} << 8 * i;
+    return (word * 0x9e3779b1U) >> (32 - kBits);
+  }
+
+  std::bitset<1U << kBits> bits_;
+};
+
 }  // namespace
 
 struct KernelTypes::Type {
@@ -206,11 +238,13 @@ Result<void> KernelTypes::parse(const std::vector<std::string_view>& names) {
   types_ = sections->types;
   texts_ = sections->texts;
   for (const std::string_view name : names) found_[name];
+  const FirstBytes wanted(names);
   offsets_.reserve(types_.size() / 32);  // the mean is above that
   offsets_.push_back(0);
   const bool whole = for_each_type(types_, [&](uint32_t offset, const btf_type& type) {
     const uint32_t kind = BTF_INFO_KIND(type.info);
-    if (type.name_off != 0 && (is_named_type(kind) || kind == BTF_KIND_FUNC)) {
+    if (type.name_off != 0 && (is_named_type(kind) || kind == BTF_KIND_FUNC) &&
+        wanted.may_have(texts_, type.name_off)) {
       const auto of = found_.find(terminated(texts_, type.name_off));
       if (of != found_.end()) of->second.push_back(static_cast<uint32_t>(offsets_.size()));
     }
@@ -232,19 +266,24 @@ KernelTypes::Type KernelTypes::at(uint32_t id) const {
 
 std::string_view KernelTypes::text(uint32_t offset) const { return terminated(texts_, offset); }
 
-uint32_t KernelTypes::id_of_structure(std::string_view name) const {
+uint32_t KernelTypes::id_of(std::string_view name, uint32_t kind) const {
   const auto of = found_.find(name);
   if (of == found_.end()) return 0;
   for (const uint32_t id : of->second)
-    if (at(id).kind() == BTF_KIND_STRUCT) return id;
+    if (at(id).kind() == kind) return id;
   return 0;
 }
 
-bool KernelTypes::has_function(std::string_view name) const {
-  const auto of = found_.find(name);
-  return of != found_.end() && std::ranges::any_of(of->second, [&](uint32_t id) {
-           return at(id).kind() == BTF_KIND_FUNC;
-         });
+uint32_t KernelTypes::id_of_structure(std::string_view name) const {
+  return id_of(name, BTF_KIND_STRUCT);
+}
+
+uint32_t KernelTypes::id_of_function(std::string_view name) const {
+  return id_of(name, BTF_KIND_FUNC);
+}
+
+uint32_t KernelTypes::id_of_definition(std::string_view name) const {
+  return id_of(name, BTF_KIND_TYPEDEF);
 }
 
 std::optional<size_t> KernelTypes::parameters_of(std::string_view name) const {

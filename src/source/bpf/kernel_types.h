@@ -30,9 +30,11 @@ class KernelTypes {
   KernelTypes& operator=(KernelTypes&&) = delete;
   ~KernelTypes();
 
-  // The number of this structure, which must be one of the names; 0: there is none.
+  // The number of the structure, function or type definition with this name, which must be one of
+  // the names; 0: there is none.
   uint32_t id_of_structure(std::string_view name) const;
-  bool has_function(std::string_view name) const;
+  uint32_t id_of_function(std::string_view name) const;
+  uint32_t id_of_definition(std::string_view name) const;
   // The number of parameters of the function that this type definition, which must be one of the
   // names, points to; nullopt: there is none.
   std::optional<size_t> parameters_of(std::string_view name) const;
@@ -47,6 +49,7 @@ class KernelTypes {
   KernelTypes() = default;
   Result<void> parse(const std::vector<std::string_view>& names);
   Type at(uint32_t id) const;
+  uint32_t id_of(std::string_view name, uint32_t kind) const;
   std::string_view text(uint32_t offset) const;
 
   const char* bytes_ = nullptr;  // the file

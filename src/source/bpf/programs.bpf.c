@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
-// The programs. Each is attached only while events of its types are wanted. So the first thing each
-// program does is to test whether this event is wanted.
+// The programs. Programs::prepare() makes tp_btf programs of those in sections knell_tp/NAME, and a
+// socket filter of that in knell_filter. Each is attached only while events of its types are
+// wanted. So the first thing each program does is to test whether this event is wanted.
 //
 // An exit takes two records. on_exit() runs when the last thread of a process begins to exit. All
 // details can still be read then, but the process still has its memory, its files and its locks. It
@@ -82,6 +83,18 @@ static __always_inline bool mark_uncertain(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
+// Whether the reader has read everything, so that it is asleep or about to sleep.
+static __always_inline bool reader_waits(void) {
+  return bpf_ringbuf_query(&exits, BPF_RB_AVAIL_DATA) == 0;
+}
+
+// Wakes a reader that waits, by an empty record that it skips. To wake up takes about as long as a
+// process takes from here until its mark, so the reader is awake when the mark comes.
+static __always_inline void wake_reader(void) {
+  void* nothing = bpf_ringbuf_reserve(&exits, sizeof(__u64), 0);
+  if (nothing) bpf_ringbuf_discard(nothing, 0);
+}
+
 // Whether a pid namespace seems to end: the parent was killed. If the parent dies first, its child
 // goes to the first process of the namespace, and is reaped without a signal.
 static __always_inline bool ends_with_namespace(struct task_struct* leader,
@@ -90,7 +103,7 @@ static __always_inline bool ends_with_namespace(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC("knell_tp/sched_process_exit")
 int on_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   struct task_struct* leader = task->group_leader;
@@ -114,8 +127,13 @@ int on_exit(__u64* ctx) {
   if (settings.raw) return 0;
   // If no names are wanted, the mark is enough. But if the mark may not come, the details are sent,
   // and the reader makes the exit of them.
-  if (!settings.names && !silent && !mark_uncertain(leader, task, listener)) return 0;
+  const bool mark_only = !settings.names && !silent && !mark_uncertain(leader, task, listener);
+  if (mark_only && !reader_waits()) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
+  if (mark_only) {
+    wake_reader();
+    return 0;
+  }
 
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return 0;
@@ -138,7 +156,7 @@ int on_exit(__u64* ctx) {
 }
 
 // Raw level: reports the exit of every thread.
-SEC("tp_btf/sched_process_exit")
+SEC("knell_tp/sched_process_exit")
 int on_thread_exit(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   const int status = task->exit_code;
@@ -181,7 +199,7 @@ static __always_inline void on_exit_signal(struct task_struct* leader,
   if (bpf_ringbuf_output(&exits, &mark, sizeof mark, 0)) reserve_mark(&mark);
 }
 
-SEC("tp_btf/signal_generate")
+SEC("knell_tp/signal_generate")
 int on_signal(__u64* ctx) {
   const int signal = (int)ctx[0];
   struct task_struct* task = (struct task_struct*)ctx[2];
@@ -203,7 +221,7 @@ int on_signal(__u64* ctx) {
   return 0;
 }
 
-SEC("tp_btf/signal_deliver")
+SEC("knell_tp/signal_deliver")
 int on_delivery(__u64* ctx) {
   const int signal = (int)ctx[0];
   if (signal == SIGCHLD_NUMBER || signal == SIGKILL_NUMBER || !settings.names) return 0;
@@ -221,7 +239,7 @@ static __always_inline void inherit(struct task_struct* parent, struct task_stru
   if (to) bpf_probe_read_kernel(to, sizeof *to, from);
 }
 
-SEC("tp_btf/sched_process_fork")
+SEC("knell_tp/sched_process_fork")
 int on_fork(__u64* ctx) {
   struct task_struct* creator = usually_plainly((struct task_struct*)ctx[0]);
   struct task_struct* child = usually_plainly((struct task_struct*)ctx[1]);
@@ -287,7 +305,7 @@ static __always_inline void store_exec(struct knell_scratch* scratch, struct tas
   exec->exe_bytes = process->exe_bytes <= KNELL_STORED_PATH ? exe : 0;
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC("knell_tp/sched_process_exec")
 int on_exec(__u64* ctx) {
   struct task_struct* task = (struct task_struct*)ctx[0];
   const bool keep = !dying_readable && settings.full;
@@ -305,7 +323,7 @@ int on_exec(__u64* ctx) {
   return 0;
 }
 
-SEC("tp_btf/task_rename")
+SEC("knell_tp/task_rename")
 int on_rename(__u64* ctx) {
   struct task_struct* task = usually_plainly((struct task_struct*)ctx[0]);
   struct task_struct* current = usually_plainly(bpf_get_current_task_btf());
@@ -366,7 +384,7 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
   bpf_ringbuf_output(&others, scratch, sizeof *record + size, 0);
 }
 
-SEC("tp_btf/cgroup_mkdir")
+SEC("knell_tp/cgroup_mkdir")
 int on_mkdir(__u64* ctx) {
   const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id == hierarchy) report_cgroup(cgroup, (const char*)ctx[1], 0);
@@ -374,7 +392,7 @@ int on_mkdir(__u64* ctx) {
 }
 
 // Only cgroups of version 1 can be renamed. This changes the paths of all cgroups below, too.
-SEC("tp_btf/cgroup_rename")
+SEC("knell_tp/cgroup_rename")
 int on_rename_cgroup(__u64* ctx) {
   const struct cgroup* cgroup = CAST(cgroup, ctx[0]);
   if (cgroup->root->hierarchy_id != hierarchy) return 0;
@@ -499,7 +517,7 @@ static __always_inline void report_ptrace(const struct knell_datagram* datagram)
   send_change(scratch, datagram, tail);
 }
 
-SEC("socket")
+SEC("knell_filter")
 int on_connector(struct __sk_buff* skb) {
   struct knell_datagram datagram;
   if (bpf_skb_load_bytes(skb, 36, &datagram, sizeof datagram)) return 0;

@@ -66,13 +66,6 @@ int keep_log(libbpf_print_level level, const char* format, va_list arguments) no
   return 0;
 }
 
-// Collects the messages of libbpf, so that it prints nothing. libbpf changes one limit of this
-// process: it raises that of locked memory, before Linux 5.11 only, and ignores a failure.
-void quieten_libbpf() {
-  static std::once_flag once;
-  std::call_once(once, [] { libbpf_set_print(keep_log); });
-}
-
 Result<void> check_privilege() {
   auto capabilities = effective_capabilities();
   if (!capabilities) return {};  // unknown: the kernel returns EPERM if they are missing
@@ -104,6 +97,13 @@ constexpr std::string_view kExitTracepoint = "btf_trace_sched_process_exit";
 constexpr size_t kWithGroupDead = 3;                   // parameters
 constexpr std::string_view kCast = "bpf_rdonly_cast";  // see plainly() in details.bpf.inc
 
+constexpr char kTracepointSection[] = "knell_tp/", kFilterSection[] = "knell_filter";
+constexpr std::string_view kTracepointPrefix = "btf_trace_";
+constexpr std::string_view kTracepoints[] = {
+    "btf_trace_sched_process_fork", "btf_trace_sched_process_exec", kExitTracepoint,
+    "btf_trace_signal_generate",    "btf_trace_signal_deliver",     "btf_trace_task_rename",
+    "btf_trace_cgroup_mkdir",       "btf_trace_cgroup_rename"};
+
 std::string_view object_file(bool cast) {
   size_t size = 0;
   const void* bytes =
@@ -112,7 +112,8 @@ std::string_view object_file(bool cast) {
 }
 
 Result<KernelTypes> read_kernel_types() {
-  std::vector<std::string_view> names{kExitTracepoint, kCast};
+  std::vector<std::string_view> names(std::begin(kTracepoints), std::end(kTracepoints));
+  names.push_back(kCast);
   for (const bool cast : {false, true})
     for (const std::string_view name : KernelTypes::names_in(object_file(cast)))
       names.push_back(name);
@@ -176,14 +177,106 @@ void configure(knell_programs& object, const KernelTypes& kernel,
                                                {object.maps.reserve, options.reserve_ring_bytes},
                                                {object.maps.unsent, options.unsent_exits}};
   for (const auto& [map, size] : sizes) bpf_map__set_max_entries(map, static_cast<__u32>(size));
+  if (object.rodata->dying_readable != 0) bpf_map__set_max_entries(object.maps.ended, 1);
 }
 
 }  // namespace
 
+// ------------------------------------------------------------------------------------- libbpf
+
+// Collects the messages of libbpf, so that it prints nothing. libbpf changes one limit of this
+// process: it raises that of locked memory, before Linux 5.11 only, and ignores a failure.
+//
+// libbpf reads and searches all types of the kernel for the numbers of tracepoints and functions,
+// which takes longer than all else that it does. We have these numbers, so the programs have
+// sections of our own, and as long as libbpf does not know that they are tracing programs, it does
+// not read the types.
+//
+// They are registered only while programs are loaded: a process may have two copies of this
+// library, and libbpf calls the function of the first that registered a section.
+class Programs::Sections {
+ public:
+  Sections() : lock_(mutex()) {
+    libbpf_set_print(keep_log);
+    libbpf_prog_handler_opts options{};
+    options.sz = sizeof options;
+    options.prog_prepare_load_fn = prepare;
+    tracepoint_ = libbpf_register_prog_handler(kTracepointSection, BPF_PROG_TYPE_RAW_TRACEPOINT,
+                                               BPF_TRACE_RAW_TP, &options);
+    filter_ =
+        libbpf_register_prog_handler(kFilterSection, BPF_PROG_TYPE_SOCKET_FILTER, {}, &options);
+  }
+  Sections(const Sections&) = delete;
+  Sections& operator=(const Sections&) = delete;
+  ~Sections() {
+    if (tracepoint_ >= 0) libbpf_unregister_prog_handler(tracepoint_);
+    if (filter_ >= 0) libbpf_unregister_prog_handler(filter_);
+  }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  std::lock_guard<std::mutex> lock_;
+  int tracepoint_ = -1, filter_ = -1;
+};
+
+namespace {
+
+// Fills in the number of the kernel's function in the calls that stand for it.
+int fill_in_casts(bpf_program* program, uint32_t cast) {
+  const bpf_insn* first = bpf_program__insns(program);
+  std::vector<bpf_insn> all(first, first + bpf_program__insn_cnt(program));
+  bool any = false;
+  for (bpf_insn& one : all) {
+    if (one.code != (BPF_JMP | BPF_CALL) || one.src_reg != 0 || one.imm != KNELL_CAST_CALL)
+      continue;
+    if (cast == 0) return -ESRCH;
+    one.src_reg = BPF_PSEUDO_KFUNC_CALL;
+    one.imm = static_cast<int32_t>(cast);
+    any = true;
+  }
+  return any ? bpf_program__set_insns(program, all.data(), all.size()) : 0;
+}
+
+// The numbers for the programs that the calling thread loads.
+thread_local constinit const void* numbers_of_thread = nullptr;
+
+}  // namespace
+
+// Called by libbpf before it loads a program.
+int Programs::prepare(bpf_program* program, bpf_prog_load_opts* options, long) {
+  // It is null only if libbpf calls another copy of this library, which loads at the same time.
+  if (numbers_of_thread == nullptr) return -ESRCH;
+  const auto& numbers = *static_cast<const KernelNumbers*>(numbers_of_thread);
+  try {
+    if (const int error = fill_in_casts(program, numbers.cast); error != 0) return error;
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  const std::string_view section = bpf_program__section_name(program);
+  if (!section.starts_with(kTracepointSection)) return 0;
+  const std::string_view name = section.substr(std::size(kTracepointSection) - 1);
+  for (size_t i = 0; i < std::size(kTracepoints); ++i)
+    if (kTracepoints[i].substr(kTracepointPrefix.size()) == name)
+      options->attach_btf_id = numbers.tracepoints[i];
+  if (options->attach_btf_id == 0) return -ESRCH;
+  return bpf_program__set_type(program, BPF_PROG_TYPE_TRACING);
+}
+
+void Programs::take_numbers(const KernelTypes& kernel) {
+  numbers_.cast = kernel.id_of_function(kCast);
+  for (const std::string_view name : kTracepoints)
+    numbers_.tracepoints.push_back(kernel.id_of_definition(name));
+}
+
+// -------------------------------------------------------------------------------------- loading
+
 Programs::Programs(Programs&& other) noexcept
     : objects_(std::move(other.objects_)),
       loaded_(other.loaded_),
-      cast_(other.cast_),
+      numbers_(std::move(other.numbers_)),
       types_(std::move(other.types_)),
       links_(std::move(other.links_)),
       adopted_(std::move(other.adopted_)),
@@ -202,7 +295,7 @@ Programs::~Programs() {
 }
 
 Result<Programs> Programs::load(const Options& options, Set first, Set older, std::string& log) {
-  quieten_libbpf();
+  const Sections sections;
   const KeepLog keep(log);
   if (::access(kTypes, R_OK) != 0) {
     return say(ENOTSUP, std::string("this kernel does not describe its types (") + kTypes +
@@ -213,12 +306,12 @@ Result<Programs> Programs::load(const Options& options, Set first, Set older, st
   const bool readable = is_dying_readable(kernel, options);
   Programs programs;
   programs.keeper_ = options.keeper;
-  programs.cast_ = kernel.has_function(kCast);
+  programs.take_numbers(kernel);
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   KNELL_ASSIGN(Object * object, programs.open_object(readable ? first : first.with(older), log));
   knell_programs& maps = *object->skeleton;
   configure(maps, kernel, options);
-  programs.hash_ = hash_of(maps);
+  if (options.keeper != nullptr) programs.hash_ = hash_of(maps);
   for (bpf_map* map = nullptr; (map = bpf_object__next_map(maps.obj, map)) != nullptr;)
     if (is_entry_map(map) && options.keeper == nullptr) (void)bpf_map__set_autocreate(map, false);
   KNELL_TRY(programs.load_object(*object, log));
@@ -236,6 +329,7 @@ Result<void> Programs::map_pids() {
 Result<void> Programs::load_more(Set programs) {
   const Set missing = programs.without(loaded_);
   if (missing.empty()) return {};
+  const Sections sections;
   std::string log;
   const KeepLog keep(log);
   KNELL_TRY(check_privilege());
@@ -300,17 +394,19 @@ void Programs::store_map(const bpf_map* map) {
 }
 
 Result<Programs> Programs::adopt(const Options& options, Set needed, Set attached) {
-  quieten_libbpf();
   handover::Keeper& keeper = *options.keeper;
   if (keeper.names(kStored).empty()) return say(ENOENT, "no programs are stored");
   std::string log;
   const KeepLog keep(log);
   KNELL_ASSIGN(const KernelTypes kernel, read_kernel_types());
   Programs programs;
-  programs.cast_ = kernel.has_function(kCast);
+  programs.take_numbers(kernel);
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   programs.keeper_ = &keeper;
-  KNELL_TRY(programs.open_object({}, log));
+  {
+    const Sections sections;
+    KNELL_TRY(programs.open_object({}, log));
+  }
   configure(programs.maps(), kernel, options);
   programs.hash_ = hash_of(programs.maps());
   if (keeper.names(programs.name_of('m', "")).empty())
@@ -330,7 +426,7 @@ Result<Programs::Object*> Programs::open_object(Set programs, const std::string&
   bpf_object_open_opts options{};
   options.sz = sizeof options;
   options.btf_custom_path = types.c_str();
-  knell_programs* skeleton = open_skeleton(cast_, options);
+  knell_programs* skeleton = open_skeleton(numbers_.cast != 0, options);
   if (skeleton == nullptr) return explain(errno, log);
   objects_.push_back({skeleton, programs});
   for (size_t i = 0; i < kPrograms; i++) {
@@ -345,8 +441,10 @@ Result<Programs::Object*> Programs::open_object(Set programs, const std::string&
 }
 
 Result<void> Programs::load_object(Object& object, const std::string& log) {
-  if (const int error = knell_programs::load(object.skeleton); error != 0)
-    return explain(-error, log);
+  numbers_of_thread = &numbers_;
+  const int error = knell_programs::load(object.skeleton);
+  numbers_of_thread = nullptr;
+  if (error != 0) return explain(-error, log);
   if (pids_ == nullptr) {  // the first object
     KNELL_TRY(map_pids());
     const bpf_object* created = object.skeleton->obj;

@@ -17,11 +17,14 @@
 #include "handover/keeper.h"
 #include "source/bpf/record.h"
 
+struct bpf_prog_load_opts;
 struct knell_programs;  // of the skeleton
 struct bpf_map;
 struct bpf_program;
 
 namespace knell::source {
+
+class KernelTypes;
 
 // The programs and maps in the kernel. They stay loaded as long as this object lives; each program
 // is loaded and attached on demand, since the verifier takes milliseconds for each. Not
@@ -127,7 +130,16 @@ class Programs {
     Set programs;
   };
 
+  // Numbers in the types of the kernel that runs; 0: it has none.
+  struct KernelNumbers {
+    uint32_t cast = 0;                    // of bpf_rdonly_cast()
+    std::vector<uint32_t> tracepoints{};  // in the order of their names
+  };
+
   Programs() = default;
+  class Sections;
+  static int prepare(bpf_program* program, bpf_prog_load_opts* options, long);
+  void take_numbers(const KernelTypes& kernel);
   Result<Object*> open_object(Set programs, const std::string& log);
   Result<void> load_object(Object& object, const std::string& log);
   Result<void> map_pids();
@@ -156,7 +168,7 @@ class Programs {
 
   std::vector<Object> objects_;
   Set loaded_;
-  bool cast_ = false;
+  KernelNumbers numbers_;
   UniqueFd types_;  // a file with the types that the programs use, for libbpf
   std::array<UniqueFd, kPrograms> links_{};
   // Programs that an earlier process loaded, and those that enter them; see KNELL_ENTRY.

@@ -139,6 +139,9 @@ struct knell_stored_exec {
 };
 
 // The settings of the programs. The reader changes them while the programs run.
+// The number of the helper that stands for bpf_rdonly_cast() in the object; see details.bpf.inc
+enum { KNELL_CAST_CALL = 0x7fff0001 };
+
 // The numbers of types in the BTF of the kernel that runs. KNELL_TYPE_IDS(X): X(member) for each.
 #define KNELL_TYPE_IDS(X) X(task_struct) X(cgroup) X(dentry) X(mount) X(vfsmount)
 #define KNELL_TYPE_ID(type) __u32 type;

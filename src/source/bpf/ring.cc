@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <utility>
 
 // The kernel's side of the protocol (Documentation/bpf/ringbuf.rst): a writer sets the BUSY bit in
@@ -19,6 +20,11 @@
 //   - Before it sleeps, it stores its position, executes a full fence, and checks that the position
 //     of the producer is the same. A writer that comes later sees the stored position and notifies.
 // While a record is BUSY its room is taken, so the positions differ and the reader does not sleep.
+//
+// The kernel offers the data twice in a row, so that a record that crosses the end is in one piece.
+// But all pages of a mapping are resident from the start, so the second one is not mapped, and such
+// a record is copied. There is at most one at a time: the kernel does not write a second one before
+// the first was released.
 namespace knell::source {
 namespace {
 
@@ -51,7 +57,7 @@ Result<Ring> Ring::map(int map_fd, size_t bytes) {
   void* consumer = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
   if (consumer == MAP_FAILED) return errno_error("map a ring buffer of events");
   void* producer =
-      ::mmap(nullptr, page + 2 * bytes, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
+      ::mmap(nullptr, page + bytes, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) {
     auto error = errno_error("map a ring buffer of events");
     ::munmap(consumer, page);
@@ -83,6 +89,7 @@ Ring& Ring::operator=(Ring&& other) noexcept {
   std::swap(mapped_consumer_, other.mapped_consumer_);
   std::swap(cursor_, other.cursor_);
   std::swap(end_, other.end_);
+  std::swap(copy_, other.copy_);
   std::swap(broken_, other.broken_);
   return *this;
 }
@@ -90,16 +97,16 @@ Ring& Ring::operator=(Ring&& other) noexcept {
 Ring::~Ring() {
   if (mapped_consumer_ == nullptr) return;
   ::munmap(mapped_consumer_, page_bytes());
-  ::munmap(const_cast<uint64_t*>(producer_), page_bytes() + 2 * bytes_);
+  ::munmap(const_cast<uint64_t*>(producer_), page_bytes() + bytes_);
 }
 
 void Ring::begin_pass() { end_ = __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
 
 std::optional<std::string_view> Ring::next() {
   while (cursor_ != end_ && !broken_) {
-    const char* at = data_ + (cursor_ & (bytes_ - 1));
+    const size_t at = cursor_ & (bytes_ - 1);
     const uint64_t left = end_ - cursor_;
-    const uint32_t header = wait_for_header(at);
+    const uint32_t header = wait_for_header(data_ + at);
     if ((header & BPF_RINGBUF_BUSY_BIT) != 0) return std::nullopt;
     const size_t size = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
     const size_t step = (kHeaderBytes + size + 7) & ~size_t{7};
@@ -110,11 +117,22 @@ std::optional<std::string_view> Ring::next() {
     // Records written on another CPU are in that CPU's cache, and the hardware does not prefetch
     // them from reads of the headers alone. Prefetch nothing beyond the end, where the writers are.
     for (size_t i = kAheadBytes; i < kAheadBytes + step && i < left; i += kLineBytes)
-      __builtin_prefetch(at + i);
+      __builtin_prefetch(data_ + ((at + i) & (bytes_ - 1)));
     cursor_ += step;
-    if ((header & BPF_RINGBUF_DISCARD_BIT) == 0) return std::string_view(at + kHeaderBytes, size);
+    if ((header & BPF_RINGBUF_DISCARD_BIT) == 0)
+      return in_one_piece((at + kHeaderBytes) & (bytes_ - 1), size);
   }
   return std::nullopt;
+}
+
+std::string_view Ring::in_one_piece(size_t at, size_t size) {
+  const size_t first = bytes_ - at;
+  if (size <= first) return {data_ + at, size};
+  copy_.resize((size + sizeof(uint64_t) - 1) / sizeof(uint64_t));
+  auto* copy = reinterpret_cast<char*>(copy_.data());
+  std::memcpy(copy, data_ + at, first);
+  std::memcpy(copy + first, data_, size - first);
+  return {copy, size};
 }
 
 bool Ring::seek(uint64_t position) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -18,7 +19,7 @@ class Ring {
   Ring() = default;
   // `bytes`: the size of the map, a power of two. Errors: those of mmap(2).
   static Result<Ring> map(int map_fd, size_t bytes);
-  // For tests, over their memory. `data` must hold the ring twice in a row, as the kernel maps it.
+  // For tests, over their memory.
   static Ring over(uint64_t* consumer, const uint64_t* producer, const char* data, size_t bytes);
   Ring(Ring&& other) noexcept;
   Ring& operator=(Ring&& other) noexcept;
@@ -45,12 +46,15 @@ class Ring {
   bool empty() const;
 
  private:
+  std::string_view in_one_piece(size_t at, size_t size);
+
   uint64_t* consumer_ = nullptr;
   const uint64_t* producer_ = nullptr;
   const char* data_ = nullptr;
   size_t bytes_ = 0;
   void* mapped_consumer_ = nullptr;  // null: the ring is memory of a test
   uint64_t cursor_ = 0, end_ = 0;
+  std::vector<uint64_t> copy_;  // of the record that crosses the end of the ring
   bool broken_ = false;
 };
 

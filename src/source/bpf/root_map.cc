@@ -16,13 +16,14 @@
 // The program on_fork() gives each child the bits of its parent in the map. So a root is put into
 // the map while the program is attached. Descendants that exist already are found in /proc: each
 // pass gives a process the bits of its parent, until a pass finds no new process. A child that is
-// born during a pass gets its bits from the program, or is found by the next pass. A root without
-// children, as that of `knell run`, needs no pass.
+// born during a pass gets its bits from the program, or is found by the next pass. A root whose
+// children have no children, as that of `knell run`, needs no pass.
 namespace knell::source {
 namespace {
 
-constexpr int kMostPasses = 64;  // chosen, not measured: one pass finds all descendants
-                                 // whose pids are greater than that of their parent
+constexpr int kMostPasses = 64;       // chosen, not measured: one pass finds all descendants
+                                      // whose pids are greater than that of their parent
+constexpr size_t kMostChildren = 16;  // chosen, not measured: more are found by a pass
 constexpr size_t kMostForgotten =
     1'000'000;  // chosen, not measured: several times more than the map can have
 
@@ -63,7 +64,7 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
     if (bit < 0) return say(EINVAL, "all 64 places for processes to follow are still in use");
     roots_[static_cast<size_t>(bit)] = root;
     KNELL_TRY(insert(root, uint64_t{1} << bit));
-    any |= may_have_children(proc.get(), root);
+    any |= !add_children(proc.get(), root, uint64_t{1} << bit);
   }
   if (!any) return {};
   scanning_ = true;
@@ -71,6 +72,17 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
   passes_ = 0;
   pass_.cancel();
   return {};
+}
+
+// Adds the children of a root. Returns whether there is nothing else under it.
+bool RootMap::add_children(int proc, int32_t root, uint64_t bits) {
+  const auto children = children_of(proc, root);
+  if (!children || children->size() > kMostChildren) return false;
+  for (const int32_t child : *children) {
+    // The program gives the bits to a child that the child makes from here on.
+    if (!insert(child, bits) || may_have_children(proc, child)) return false;
+  }
+  return true;
 }
 
 // Adds bits to a process. The program may add the same process to the map at the same time.

@@ -51,6 +51,7 @@ class RootMap {
   int bit_of(int32_t root) const;
   int free_bit() const;
   Result<void> insert(int32_t pid, uint64_t bits);
+  bool add_children(int proc, int32_t root, uint64_t bits);
   Result<bool> check(int32_t pid);
   bool forget(int32_t pid);
 

@@ -218,22 +218,39 @@ std::unexpected<Error> stale(std::string why) {
 // which takes longer than all else that it does. We have these numbers, so the programs have
 // sections of our own, and as long as libbpf does not know that they are tracing programs, it does
 // not read the types.
-Result<void> Programs::set_up_libbpf() {
-  static std::once_flag once;
-  static int error = 0;
-  std::call_once(once, [] {
+//
+// They are registered only while programs are loaded: a process may have two copies of this
+// library, and libbpf calls the function of the first that registered a section.
+class Programs::Sections {
+ public:
+  Sections() : lock_(mutex()) {
     libbpf_set_print(keep_log);
     libbpf_prog_handler_opts options{};
     options.sz = sizeof options;
     options.prog_prepare_load_fn = prepare;
-    error = libbpf_register_prog_handler(kTracepointSection, BPF_PROG_TYPE_RAW_TRACEPOINT,
-                                         BPF_TRACE_RAW_TP, &options);
-    if (error < 0) return;
-    error = libbpf_register_prog_handler(kFilterSection, BPF_PROG_TYPE_SOCKET_FILTER, {}, &options);
-  });
-  if (error < 0) return make_error(-error, "register the sections of the tracing programs");
-  return {};
-}
+    // libbpf 1.1 uses freed memory after the last section is unregistered: one always stays.
+    [[maybe_unused]] static const int kept =
+        libbpf_register_prog_handler("knell_unused", BPF_PROG_TYPE_UNSPEC, {}, nullptr);
+    tracepoint_ = libbpf_register_prog_handler(kTracepointSection, BPF_PROG_TYPE_RAW_TRACEPOINT,
+                                               BPF_TRACE_RAW_TP, &options);
+    filter_ =
+        libbpf_register_prog_handler(kFilterSection, BPF_PROG_TYPE_SOCKET_FILTER, {}, &options);
+  }
+  Sections(const Sections&) = delete;
+  Sections& operator=(const Sections&) = delete;
+  ~Sections() {
+    if (tracepoint_ >= 0) libbpf_unregister_prog_handler(tracepoint_);
+    if (filter_ >= 0) libbpf_unregister_prog_handler(filter_);
+  }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  std::lock_guard<std::mutex> lock_;
+  int tracepoint_ = -1, filter_ = -1;
+};
 
 namespace {
 
@@ -260,7 +277,7 @@ thread_local constinit const void* numbers_of_thread = nullptr;
 
 // Called by libbpf before it loads a program.
 int Programs::prepare(bpf_program* program, bpf_prog_load_opts* options, long) {
-  // It is null in the second of two copies of this library in a process: libbpf calls the first.
+  // It is null only if libbpf calls another copy of this library, which loads at the same time.
   if (numbers_of_thread == nullptr) return -ESRCH;
   const auto& numbers = *static_cast<const KernelNumbers*>(numbers_of_thread);
   try {
@@ -305,7 +322,7 @@ Programs::~Programs() {
 }
 
 Result<Programs> Programs::load(const Options& options, Set first, Set older, std::string& log) {
-  KNELL_TRY(set_up_libbpf());
+  const Sections sections;
   const KeepLog keep(log);
   if (::access(kTypes, R_OK) != 0) {
     return say(ENOTSUP, std::string("this kernel does not describe its types (") + kTypes +
@@ -344,6 +361,7 @@ Result<void> Programs::map_pids() {
 Result<void> Programs::load_more(Set programs) {
   const Set missing = programs.without(loaded_);
   if (missing.empty()) return {};
+  const Sections sections;
   std::string log;
   const KeepLog keep(log);
   KNELL_TRY(check_privilege());
@@ -379,7 +397,7 @@ void Programs::store_maps() {
 }
 
 Result<Programs> Programs::adopt(const Options& options, Set needed, Set attached) {
-  KNELL_TRY(set_up_libbpf());
+  const Sections sections;
   handover::Keeper& keeper = *options.keeper;
   if (keeper.names(kStored).empty()) return say(ENOENT, "no programs are stored");
   std::string log;

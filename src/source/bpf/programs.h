@@ -131,7 +131,7 @@ class Programs {
   };
 
   Programs() = default;
-  static Result<void> set_up_libbpf();
+  class Sections;
   static int prepare(bpf_program* program, bpf_prog_load_opts* options, long);
   void take_numbers(const KernelTypes& kernel);
   Result<Object*> open_object(Set programs, const std::string& log);

@@ -201,6 +201,9 @@ class Programs::Sections {
     libbpf_prog_handler_opts options{};
     options.sz = sizeof options;
     options.prog_prepare_load_fn = prepare;
+    // libbpf 1.1 uses freed memory after the last section is unregistered: one always stays.
+    [[maybe_unused]] static const int kept =
+        libbpf_register_prog_handler("knell_unused", BPF_PROG_TYPE_UNSPEC, {}, nullptr);
     tracepoint_ = libbpf_register_prog_handler(kTracepointSection, BPF_PROG_TYPE_RAW_TRACEPOINT,
                                                BPF_TRACE_RAW_TP, &options);
     filter_ =

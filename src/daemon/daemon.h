@@ -118,7 +118,7 @@ class Daemon final : private server::DaemonInterface {
   Pipeline processes_, threads_;
   std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal, nor the next one
   std::unique_ptr<HistoryPages> history_;
-  std::unique_ptr<server::Server> server_;  // its clients call durable_ and history_
+  std::unique_ptr<server::Server> server_;   // its clients call durable_ and history_
   std::optional<LivingProcessList> living_;  // while the daemon is being stopped
   EndedMeanwhile ended_meanwhile_;           // until start_journal()
   ExitCounts exits_;

@@ -468,8 +468,7 @@ Result<const Layout*> Store::layout_of(int64_t id) {
 Result<void> Store::count_for_names() {
   const auto last = [&] { return oldest_.seq + oldest_.count - 1; };
   KNELL_ASSIGN(
-      const bool intact,
-      with_oldest_block([&](BlockReader& block, auto decode) -> Result<void> {
+      const bool intact, with_oldest_block([&](BlockReader& block, auto decode) -> Result<void> {
         return names_.is_pending(last()) ? names_.on_delete(block, decode) : Result<void>();
       }));
   return intact ? Result<void>() : names_.on_delete_damaged(last());

@@ -120,6 +120,7 @@ Result<std::vector<Programs::StoredProgram>> Programs::take_programs() {
       if (name != name_of('p', name_of_program(maps(), program))) continue;
       adopted_[i] = std::move(fd);
       loaded_.add(program);
+      break;
     }
   }
   return stored;

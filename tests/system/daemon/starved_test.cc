@@ -178,17 +178,11 @@ class Starved : public WithJournal {
           total.holes += (event.has & KNELL_HAS_COUNT) != 0 ? 1 : 0;  // else of a restart
         } else if (std::ranges::find(happened_, std::pair(event.pid, event.wait_status)) !=
                    happened_.end()) {
-          total.seen.push_back({.id = text(event.id),
-                                .pid = event.pid,
-                                .status = event.wait_status,
-                                .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
-                                .cursor = std::string(event.cursor.data, event.cursor.size)});
+          total.seen.push_back(seen_of(event));
         }
       }
       ASSERT_FALSE(error) << knell_explain();
-      if (any) continue;
-      pollfd ready{.fd = listener.fd(), .events = POLLIN, .revents = 0};
-      ::poll(&ready, 1, deadline.left_ms());
+      if (!any) wait_for_more(listener, deadline);
     }
     EXPECT_EQ(total.seen.size() + total.lost, happened_.size());
   }

@@ -80,6 +80,17 @@ class WithJournal : public testing::Test {
     bool redelivered = false;
     std::string cursor;
   };
+  static Seen seen_of(const knell_event& event) {
+    return {.id = text(event.id),
+            .pid = event.pid,
+            .status = event.wait_status,
+            .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
+            .cursor = std::string(event.cursor.data, event.cursor.size)};
+  }
+  static void wait_for_more(const Listener& listener, const Deadline& deadline) {
+    pollfd ready{.fd = listener.fd(), .events = POLLIN, .revents = 0};
+    ::poll(&ready, 1, deadline.left_ms());
+  }
   // Reads until `count` exits were seen; adds them to `seen`.
   static void read(Listener& listener, size_t count, std::vector<Seen>& seen) {
     for (const Deadline deadline; seen.size() < count && !deadline.passed();) {
@@ -88,17 +99,10 @@ class WithJournal : public testing::Test {
       for (const knell_event& event : listener.read(error)) {
         any = true;
         EXPECT_NE(event.cursor.data, nullptr);
-        if (event.type != KNELL_EVENT_EXIT) continue;
-        seen.push_back({.id = text(event.id),
-                        .pid = event.pid,
-                        .status = event.wait_status,
-                        .redelivered = (event.flags & KNELL_FLAG_REDELIVERED) != 0,
-                        .cursor = std::string(event.cursor.data, event.cursor.size)});
+        if (event.type == KNELL_EVENT_EXIT) seen.push_back(seen_of(event));
       }
       ASSERT_FALSE(error) << knell_explain();
-      if (any) continue;
-      pollfd ready{.fd = listener.fd(), .events = POLLIN, .revents = 0};
-      ::poll(&ready, 1, deadline.left_ms());
+      if (!any) wait_for_more(listener, deadline);
     }
     ASSERT_GE(seen.size(), count);
   }

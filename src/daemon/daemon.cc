@@ -577,7 +577,6 @@ Result<void> Daemon::start_journal() {
   if (durable_ == nullptr) return {};
   const auto last_ns = last_time(config_.journal.path);  // before a new journal is made
   durable_->start();
-  history_->start();
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
   KNELL_TRY(poll(epoll_.get(), history_->fd(), kHistoryTag));
   JournalBacklog& backlog = restart_.journal();

@@ -190,7 +190,6 @@ void HistoryPages::start() {
         const uint64_t one = 1;
         (void)!::write(event, &one, sizeof one);
       });
-  start_next();
 }
 
 Result<void> HistoryPages::read(Client& client, wire::History asked, hub::Filter filter) {
@@ -223,6 +222,7 @@ bool HistoryPages::is_at_end(const wire::History& asked) const {
 }
 
 void HistoryPages::on_progress(const std::string& id, int64_t next_seq) {
+  if (thread_ == nullptr) start();
   journal_ = id;
   next_seq_ = next_seq;
   for (auto& [client, request] : requests_) {

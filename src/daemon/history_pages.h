@@ -33,14 +33,13 @@ class HistoryPages {
                                                       std::function<void(Client&)> resume,
                                                       Clock& clock = system_clock());
   ~HistoryPages();
-  // Starts its thread. Requests of before wait for that.
-  void start();
 
   int fd() const { return event_.get(); }  // when readable, call on_ready()
   void on_ready();
   // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
   uint64_t due_ns() const { return busy_ || thread_ == nullptr ? 0 : scheduler_.due_ns(); }
-  // The journal has this id, and the events before `next_seq`.
+  // The journal has this id, and the events before `next_seq`. Requests wait for the first call: the
+  // recorder has opened the journal, or made it, or cannot ("").
   void on_progress(const std::string& id, int64_t next_seq);
 
   // As server::DaemonInterface has them.
@@ -73,6 +72,7 @@ class HistoryPages {
 
   HistoryPages(std::string path, std::function<void(Client&)> resume, Clock& clock);
   bool is_at_end(const wire::History& asked) const;
+  void start();
   void make_ready(const Request& request);
   void start_next();
   void on_page(Page& page);

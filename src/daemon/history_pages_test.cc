@@ -202,7 +202,6 @@ std::vector<int32_t> numbers(int first, int last) {
 }
 
 TEST_F(HistoryPagesTest, APageGoesOnWhereTheOneBeforeEnded) {
-  pages_->start();
   exits(1, 5000);
   Client& client = connect();
   int requests = 0;
@@ -214,20 +213,18 @@ TEST_F(HistoryPagesTest, APageGoesOnWhereTheOneBeforeEnded) {
   EXPECT_EQ(first.cursors[0], journal::text_of({.journal = store_->id(), .seq = 1}));
 }
 
-TEST_F(HistoryPagesTest, ARequestOfBeforeTheStartIsServedThen) {
-  exits(1, 3);
+TEST_F(HistoryPagesTest, ARequestWaitsUntilTheJournalIsOpened) {
   Client& client = connect();
   send(client, {});
   EXPECT_FALSE(take(client, 3));
   EXPECT_EQ(pages_->due_ns(), 0U) << "knelld would spin";
-  pages_->start();
+  exits(1, 3);
   const auto answer = take(client);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->pids, numbers(1, 3));
 }
 
 TEST_F(HistoryPagesTest, MaskPredicatesTimesAndBootAreTested) {
-  pages_->start();
   exits(1, 100);
   exits(101, 110, 0);
   Client& client = connect();
@@ -247,7 +244,6 @@ TEST_F(HistoryPagesTest, MaskPredicatesTimesAndBootAreTested) {
 }
 
 TEST_F(HistoryPagesTest, FindsTheLastEvents) {
-  pages_->start();
   exits(1, 5000, 0);
   exits(5001, 5002);
   exits(5003, 20'000, 0);
@@ -280,7 +276,6 @@ TEST_F(HistoryPagesTest, AUserGetsWhatItMaySee) {
   lost.flags = KNELL_FLAG_EXACT;
   lost.lost_count = 4;
   lost.time_ns = journal::exit_event(5).time_ns;
-  pages_->start();
   write({mine, killed, unknown, journal::exit_event(4), lost});
   Client& client = connect();
   daemon_.scope = hub::Scope{.every_user = false, .uid = 1000, .ns = 0};
@@ -301,7 +296,6 @@ TEST_F(HistoryPagesTest, AUserGetsWhatItMaySee) {
 }
 
 TEST_F(HistoryPagesTest, WaitsForTheNextEvents) {
-  pages_->start();
   exits(1, 2);
   Client& client = connect();
   wire::History asked;
@@ -323,7 +317,6 @@ TEST_F(HistoryPagesTest, WaitsForTheNextEvents) {
 }
 
 TEST_F(HistoryPagesTest, AClientThatLeavesIsForgotten) {
-  pages_->start();
   exits(1, 1000);
   Client& leaves = connect();
   Client& stays = connect();
@@ -336,7 +329,6 @@ TEST_F(HistoryPagesTest, AClientThatLeavesIsForgotten) {
 }
 
 TEST_F(HistoryPagesTest, ACursorOfAnotherJournalIsRefused) {
-  pages_->start();
   exits(1, 2);
   Client& client = connect();
   wire::History asked;
@@ -353,7 +345,6 @@ TEST_F(HistoryPagesTest, ACursorOfAnotherJournalIsRefused) {
 
 // The place in a request is from a client: it must not be trusted.
 TEST_F(HistoryPagesTest, NoPlaceIsHarmful) {
-  pages_->start();
   exits(1, 100);
   Client& client = connect();
   const std::string id = store_->id();
@@ -380,7 +371,6 @@ TEST_F(HistoryPagesTest, NoPlaceIsHarmful) {
 TEST_F(HistoryPagesTest, WithoutAFileTheErrorSaysSo) {
   store_.reset();
   std::filesystem::remove(folder_.file("journal.db"));
-  pages_->start();
   const Answer answer = ask(connect(), {});
   EXPECT_EQ(answer.ack.error, ENOENT);
   EXPECT_THAT(answer.ack.text, HasSubstr("journal.db"));

@@ -834,6 +834,40 @@ TEST(NativeClient, ADurableSubscriptionIsAckedWhenTheJournalHasIt) {
   EXPECT_EQ(on.daemon.detached, 0);
 }
 
+// Else its first events would be those of a listener that is not durable, and a restart meanwhile
+// would keep it as one.
+TEST(NativeClient, ADurableSubscriptionGetsNothingFromTheHubFromItsBegin) {
+  Fixture on;
+  on.greet();
+  on.daemon.unscanned = 3;
+  const wire::Durable durable{.name = "n", .cursor = {}};
+  EXPECT_TRUE(on.client.send(*wire::encode(all_execs(), 1, &durable)));
+  while (on.connection->listener().node() == nullptr) on.connection->step(on.now_ns);
+  ASSERT_THAT(on.daemon.durables, IsEmpty());
+  on.exec(1);
+  EXPECT_TRUE(on.connection->listener().queue().empty());
+  EXPECT_TRUE(on.connection->is_durable());
+  on.turn();
+  EXPECT_THAT(on.daemon.durables, ElementsAre("n"));
+  EXPECT_EQ(on.client.ack().error, 0);
+}
+
+TEST(NativeClient, ADurableSubscriptionThatTheSourcesRefuseLeavesAnOrdinaryListener) {
+  Fixture on;
+  on.greet();
+  on.daemon.refuses = true;
+  const wire::Durable durable{.name = "n", .cursor = {}};
+  on.ask(*wire::encode(all_execs(), 1, &durable));
+  EXPECT_EQ(on.client.ack().error, ENOSPC);
+  EXPECT_FALSE(on.connection->is_durable());
+  on.daemon.refuses = false;
+  on.ask(*wire::encode(all_execs(), 2));
+  EXPECT_EQ(on.client.ack().error, 0);
+  on.exec(5);
+  on.turn();
+  EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(5));
+}
+
 TEST(NativeClient, ADurableListenerThatIsRefusedListensToNothing) {
   Fixture on;
   on.greet();

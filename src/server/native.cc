@@ -243,13 +243,22 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
     ScanBudget piece{.left = kPidsAStep};
     if (!peer_.continue_search(now.subscribing->search, piece)) return false;
     now.durable = std::move(now.subscribing->durable);
+    const bool was_durable = durable_;
+    // Before it is in force: its events come from the journal only.
+    if (now.durable) set_durable(true);
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
-    if (!now.first) return true;
+    if (!now.first) {
+      set_durable(was_durable);
+      return true;
+    }
   }
   if (!continue_scan(now)) return false;
-  if (!now.first || !now.durable) return true;
-  uses_journal_ = durable_ = true;
-  listener_->set_durable(true);
+  if (!now.durable) return true;
+  if (!now.first) {
+    leave_durable();
+    return true;
+  }
+  uses_journal_ = true;
   return await(now, daemon_.attach_durable(*this, *std::exchange(now.durable, std::nullopt)));
 }
 
@@ -274,8 +283,12 @@ void ConnectionFromClient::finish_durable(Result<void> outcome) {
 
 void ConnectionFromClient::leave_durable() {
   if (std::exchange(uses_journal_, false)) daemon_.detach_durable(*this);
-  durable_ = false;
-  if (listener_ != nullptr) listener_->set_durable(false);
+  set_durable(false);
+}
+
+void ConnectionFromClient::set_durable(bool durable) {
+  durable_ = durable;
+  if (listener_ != nullptr) listener_->set_durable(durable);
 }
 
 Result<void> ConnectionFromClient::check_durable(const wire::Durable&,

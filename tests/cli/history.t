@@ -185,7 +185,8 @@ RUN export KNELL_SOCKET=$PWD/k.sock
   until_stored() { until [[ $(stored 2>/dev/null) == *"$1"* ]]; do sleep 0.02; done; }
   until_works() { until [[ $(knell status -o prometheus) == *"journal_working $1"* ]]; do ./sh_of_full_disk -c "exit $2"; done; }
   ./sh_of_full_disk -c 'exit 7'; until_stored '"exit_code":7'
-  inside dd if=/dev/zero of="$PWD/d/fill" status=none; until_works 0 8; knell status | grep -o 'failing: [^;]*full'
+  inside dd if=/dev/zero of="$PWD/d/fill" status=none; until_works 0 8; ./sh_of_full_disk -c 'exit 8'
+  knell status | grep -o 'failing: [^;]*full'
   inside rm "$PWD/d/fill"; until_works 1 8; ./sh_of_full_disk -c 'exit 9'; until_stored '"exit_code":9'
   stored | jq -c 'if .type == "lost" then "lost" else .exit_code end' | uniq; kill $pid
 EXPECT \Afailing: .*database or disk is full\n7\n8\n9\n\Z

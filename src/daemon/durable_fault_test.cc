@@ -126,6 +126,24 @@ TEST_P(DurableFaultTest, WhatIsNotAcknowledgedIsDeliveredWhateverFails) {
   }
 }
 
+TEST(DurableReadTest, AJournalThatCannotBeReadIsTriedAgainAfterPauses) {
+  journal::Faults faults;
+  const journal::TemporaryFolder folder("/dev/shm");
+  DurableStage stage({.path = folder.file("journal.db")});
+  const DurableClient& client = stage.attached("n");
+  stage.exits(1, 5);
+  stage.durable_->recorder().flush();
+  faults.arm(Fault::kIo, 1, /*for_good=*/true);
+  int turns = 0;
+  for (const uint64_t end = system_clock().monotonic_ns() + 500'000'000;
+       system_clock().monotonic_ns() < end; ++turns)
+    stage.turn();
+  EXPECT_LT(turns, 100) << "knelld uses a whole CPU";
+  EXPECT_TRUE(client.seen.empty());
+  EXPECT_TRUE(faults.disarm());
+  stage.until([&] { return client.seen.size() == 5; });
+}
+
 std::string name_of(const ::testing::TestParamInfo<How>& info) {
   constexpr const char* kNames[] = {"Io", "DiskFull", "Allocation"};
   return std::string(kNames[static_cast<int>(std::get<Fault>(info.param))]) +

@@ -397,7 +397,7 @@ void DurableListeners::on_page(Page& page) {
   Attached& one = found->second;
   one.reading = false;
   if (!page.outcome) {
-    // Tried again at the next commit, by which time the recorder may have replaced the file.
+    // Tried again after the pause that DurablePages made.
     if (const std::string why = page.outcome.error().message(); why != reported_)
       log_warning("cannot read the journal for the {}: {}", describe(one.key), reported_ = why);
     return;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "daemon/journal_frame.h"
@@ -12,6 +14,9 @@ namespace knell::daemon {
 namespace {
 
 constexpr size_t kEventsARead = 128;  // chosen, not measured
+// The pause after a page that could not be read, which is asked for again at once: else knelld
+// would use a whole CPU while a disk fails. Chosen, not measured.
+constexpr std::chrono::milliseconds kFailurePause{50};
 
 // What the request wants, as the reader asks.
 class Wanted final : public journal::EventFilter {
@@ -44,7 +49,10 @@ Page DurablePages::read(const PageRequest& request) {
             .next_seq = request.from,
             .missed = {}};
   page.outcome = read_into(request, page);
-  if (!page.outcome) reader_.reset();
+  if (!page.outcome) {
+    reader_.reset();
+    std::this_thread::sleep_for(kFailurePause);
+  }
   return page;
 }
 

@@ -38,8 +38,8 @@ class HistoryPages {
   void on_ready();
   // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
   uint64_t due_ns() const { return busy_ || thread_ == nullptr ? 0 : scheduler_.due_ns(); }
-  // The journal has this id, and the events before `next_seq`. Requests wait for the first call: the
-  // recorder has opened the journal, or made it, or cannot ("").
+  // The journal has this id, and the events before `next_seq`. Requests wait for the first call:
+  // the recorder has opened the journal, or made it, or cannot ("").
   void on_progress(const std::string& id, int64_t next_seq);
 
   // As server::DaemonInterface has them.

@@ -371,6 +371,7 @@ TEST_F(HistoryPagesTest, NoPlaceIsHarmful) {
 TEST_F(HistoryPagesTest, WithoutAFileTheErrorSaysSo) {
   store_.reset();
   std::filesystem::remove(folder_.file("journal.db"));
+  pages_->on_progress("", 0);  // the recorder cannot open it
   const Answer answer = ask(connect(), {});
   EXPECT_EQ(answer.ack.error, ENOENT);
   EXPECT_THAT(answer.ack.text, HasSubstr("journal.db"));

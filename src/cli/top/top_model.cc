@@ -79,7 +79,7 @@ size_t DeathRing::position_of(uint64_t number) const {
 }
 
 TopModel::TopModel(const Options& options)
-    : options_(options), deaths_(options.most_deaths), failures_(options.most_deaths) {}
+    : options_(options), deaths_(options.most_deaths), failures_(options.most_failures) {}
 
 // Adds the quarter of the groups that had no event for longest to the other ones. A quarter, so
 // that a stream of new names does not search the table for each of them.

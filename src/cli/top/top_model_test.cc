@@ -114,7 +114,7 @@ TEST(TopModel, ManyGroupsReplaceTheOldest) {
 }
 
 TEST(TopModel, KeepsTheLastDeathsAndFailuresApart) {
-  TopModel model({.most_deaths = 4});
+  TopModel model({.most_deaths = 4, .most_failures = 4});
   model.add(exit_of("bad", 9, kStart));
   for (int i = 0; i < 100; ++i) model.add(exit_of("good", 0, kStart + i));
   ASSERT_EQ(model.deaths().size(), 4U);
@@ -139,7 +139,7 @@ TEST(TopModel, ALossIsInItsPlace) {
 }
 
 TEST(TopModel, FindsSiblingsOfTheSameParent) {
-  TopModel model({.most_deaths = 16});
+  TopModel model({.most_deaths = 16, .most_failures = 16});
   const auto child = [&](int32_t pid, int32_t parent, int64_t at, int status) {
     EventForTest made = exit_of("c", status, at);
     made.process(pid, parent);
@@ -159,7 +159,7 @@ TEST(TopModel, FindsSiblingsOfTheSameParent) {
 }
 
 TEST(TopModel, ACopyStaysAsItWas) {
-  TopModel model({.most_deaths = 2});
+  TopModel model({.most_deaths = 2, .most_failures = 2});
   model.add(exit_of("first name that is too long for a short string", 0, kStart));
   const TopModel copy = model;
   TopModel second = model;

@@ -396,7 +396,7 @@ std::span<const PageLine> help_lines() {
   static const std::vector<PageLine> lines{
       {"q", "ends knell top"},
       {"space",
-       "pauses and goes on; what dies meanwhile is kept, the last 4096 deaths and failures"},
+       "pauses and goes on; what dies meanwhile is kept, the last 1024 deaths and 4096 failures"},
       {"/", "sets the filter: predicates as of knell watch, such as  -C cc1 --ended signal"},
       {"tab, g", "groups by unit, name, user, container"},
       {"s", "sorts the groups by rate, total, failures"},

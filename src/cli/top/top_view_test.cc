@@ -171,7 +171,7 @@ TEST(TopView, TheMarkedDeathStaysInItsRow) {
 }
 
 TEST(TopView, AMarkThatWasDroppedIsAtTheOldest) {
-  TopModel model({.most_deaths = 4});
+  TopModel model({.most_deaths = 4, .most_failures = 4});
   for (int i = 1; i <= 4; ++i) model.add(exit_of(i, "a", 0));
   TopState state;
   press({Code::kEnd, {}}, state, model, 8);

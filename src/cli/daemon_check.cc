@@ -35,16 +35,12 @@ struct Hello {
 };
 static_assert(sizeof(Hello) == 36);
 
-std::string how_to_start(const std::string& path) {
-  return in_container() ? start_daemon_hint(path) : "start knelld (systemctl start knelld.socket)";
-}
-
 std::string why_not(int error, const std::string& path) {
   switch (error) {
     case ENOENT:
-      return "the socket does not exist; " + how_to_start(path);
+      return "the socket does not exist; " + start_daemon_hint(path);
     case ECONNREFUSED:
-      return "no process listens on the socket; " + how_to_start(path);
+      return "no process listens on the socket; " + start_daemon_hint(path);
     case EACCES:
       return "permission denied";
     case EAGAIN:
@@ -118,16 +114,18 @@ Outcome<void> check_daemon(const std::string& path, const std::string& instead) 
   return fail(kNothingHere, fmt::format("knelld: {}: {}{}", printable(path), why, instead));
 }
 
+std::string explain_no_daemon() {
+  std::string why = printable(std::string_view(knell_explain()));
+  const std::string path = daemon_socket();
+  if (!path.empty()) why += "; " + start_daemon_hint(path);
+  return why;
+}
+
 Outcome<std::string> ask_status() {
   std::string json(size_t{1} << 16, '\0');
   for (;;) {
     const ssize_t size = knell_status(json.data(), json.size());
-    if (size == -ENOENT || size == -ECONNREFUSED) {
-      if (daemon_socket().empty())
-        return fail(kNothingHere, printable(std::string_view(knell_explain())));
-      return fail(kNothingHere, fmt::format("{}; {}", printable(std::string_view(knell_explain())),
-                                            start_daemon_hint(daemon_socket())));
-    }
+    if (size == -ENOENT || size == -ECONNREFUSED) return fail(kNothingHere, explain_no_daemon());
     if (size < 0) return failed("{}", printable(std::string_view(knell_explain())));
     const auto length = static_cast<size_t>(size);
     const bool fits = length < json.size();

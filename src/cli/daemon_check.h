@@ -16,6 +16,10 @@ std::string daemon_socket();
 // could be made.
 Outcome<void> check_daemon(const std::string& path, const std::string& instead);
 
+// For after a function of the library failed with -ENOENT or -ECONNREFUSED because there is no
+// knelld: the text of its error, with how to start knelld.
+std::string explain_no_daemon();
+
 // The status of knelld as JSON. Errors: kNothingHere: there is no daemon, with a line that says how
 // to start it.
 Outcome<std::string> ask_status();

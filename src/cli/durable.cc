@@ -82,13 +82,16 @@ Outcome<int> Durable::remove() const {
   if (removed == 0) return kDone;
   const std::string why = printable(std::string_view(knell_explain()));
   if (removed == -EINVAL) return usage("{}", why);
-  return fail(
-      removed == -ENOENT && why.find("durable") == std::string::npos ? kNothingHere : kFailed, why);
+  const bool no_such_name = removed == -ENOENT && why.find("durable") != std::string::npos;
+  if (!no_such_name && (removed == -ENOENT || removed == -ECONNREFUSED))
+    return fail(kNothingHere, explain_no_daemon());
+  return fail(kFailed, why);
 }
 
 Outcome<int> Durable::execute(std::vector<std::string>) {
   if (words_.empty() || words_ == std::vector<std::string>{"list"}) return list();
   if (words_.front() == "rm") return remove();
+  if (words_.front() == "list") return usage("list takes no name; it lists all durable listeners");
   return usage("durable takes list, or rm NAME, not '{}'", printable(words_.front()));
 }
 

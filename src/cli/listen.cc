@@ -19,6 +19,7 @@
 #include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/numbers.h"
+#include "cli/daemon_check.h"
 #include "cli/parse_error.h"
 #include "cli/signals.h"
 
@@ -91,6 +92,9 @@ Outcome<std::string> exit_code_word(std::string_view word) {
 Outcome<std::string> signal_word(std::string_view word) {
   if (word == "any") return std::string("signal");
   const auto number = parse_number(word, INT64_MIN, INT64_MAX);
+  // "1-9" would be a range of exit codes to the predicate.
+  if (!number && word.find_first_not_of("0123456789-") == std::string_view::npos && !word.empty())
+    return usage("--signal takes signals such as SIGKILL, 9 or any, not '{}'", word);
   if (!number) return std::string(word);
   if (*number < 1 || *number > SIGRTMAX) {
     return usage("--signal: no signal {}; a number must be from 1 to {}", *number, SIGRTMAX);
@@ -420,6 +424,8 @@ Outcome<Listener> open_listener(const Options& options) {
   if (listener) return listener;
   const int code = error.value();
   const bool by_daemon = options.via == KNELL_VIA_DAEMON || options.durable != nullptr;
+  if (by_daemon && (code == ENOENT || code == ECONNREFUSED))
+    return fail(kNothingHere, explain_no_daemon());
   const bool no_daemon = by_daemon && code != EINVAL;
   const bool nothing_here = no_daemon || code == EPERM || code == EACCES ||
                             code == EPROTONOSUPPORT || code == ENOTSUP || code == ECONNREFUSED ||

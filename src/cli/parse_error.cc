@@ -35,7 +35,8 @@ constexpr Synonym kSynonyms[] = {
     {"--timeout", "--duration", "-d"},
     {"-t", "--timeout", "--timeout"},
     {"--time", "--duration", "-d"},
-    {"--since", "--read", "--read FILE (a recording of knell record)"},
+    {"--since", "--read", "knell history --since (events that knelld has stored)"},
+    {"-S", "--read", "knell history -S (events that knelld has stored)"},
     {"--service", "--unit", "--unit"},
     {"--status", "--exit-code", "--exit-code"},
     {"--input", "--read", "--read"},
@@ -50,7 +51,13 @@ std::string unknown_option(const CommandLine& line, const std::string& word) {
     if (synonym.typed == bare && line.has(synonym.option))
       return fmt::format("unknown option {}; did you mean {}?", bare, synonym.written);
   }
-  const std::vector<std::string> names = line.option_names();
+  // As of kill(1): "-TERM".
+  if (line.has("-9") && bare.size() > 2 && bare[1] >= 'A' && bare[1] <= 'Z')
+    return fmt::format("unknown option {}; a signal is given with -s: -s {}", printable(bare),
+                       printable(bare.substr(1)));
+  std::vector<std::string> names = line.option_names();
+  // Between two single letters every distance is 1, so the nearest one means nothing.
+  if (bare.size() == 2) names.clear();
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string_view near = nearest(bare, views);
   if (near.empty())

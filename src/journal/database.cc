@@ -47,6 +47,8 @@ std::unexpected<Error> error_of(sqlite3* database, int result, std::string_view 
   const int code = code_of(database, result);
   const char* why = database == nullptr ? sqlite3_errstr(result) : sqlite3_errmsg(database);
   if (code == ENOMEM) why = "out of memory";
+  // "file is not a database" does not say which database is meant.
+  if ((result & 0xff) == SQLITE_NOTADB) why = "this is not a journal of knelld";
   return say(code, std::string(path) + ": " + why);
 }
 

@@ -46,6 +46,11 @@ uint64_t kernel_start_of(pid_t pid, uint64_t start) {
 // 0, or the error of a listener to which no process can be added.
 int error_of_add(const knell_listener& k) {
   if (k.only_added() || k.stats().via == KNELL_VIA_PTRACE) return 0;
+  if (k.stats().via == KNELL_VIA_JOURNAL)
+    return store_error({EINVAL,
+                        "no process can be added to a listener of the journal; knell_match() with "
+                        "the key pid selects processes",
+                        true});
   return store_error({EINVAL,
                       "this listener reports all processes that match; to add processes, open it "
                       "with only_added set to 1 in its options",

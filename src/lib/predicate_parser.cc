@@ -140,14 +140,14 @@ std::unexpected<Error> no_way_to_end(std::string_view word) {
 Result<Value> parse_ended(std::string_view key, std::string_view word) {
   const size_t dash = word.find('-');
   if (all_digits(word) && key != "signal") return parse_codes(word, word);
-  if (dash != std::string_view::npos && all_digits(word.substr(0, dash)) &&
-      all_digits(word.substr(dash + 1)))
-    return parse_codes(word.substr(0, dash), word.substr(dash + 1));
+  const bool range = dash != std::string_view::npos && all_digits(word.substr(0, dash)) &&
+                     all_digits(word.substr(dash + 1));
+  if (range && key != "signal") return parse_codes(word.substr(0, dash), word.substr(dash + 1));
   if (word == "signal") return Value(Ended{.kind = Ended::Kind::kAnySignal});
   if (word == "core") return Value(Ended{.kind = Ended::Kind::kCore});
   if (word == "oom") return Value(Ended{.kind = Ended::Kind::kOom});
   if (word == "unknown") return Value(Ended{.kind = Ended::Kind::kUnknown});
-  if (!all_digits(word) && !event::looks_like_signal(word)) return no_way_to_end(word);
+  if (!all_digits(word) && !range && !event::looks_like_signal(word)) return no_way_to_end(word);
   KNELL_ASSIGN(const int signal, event::parse_signal(word));
   const auto number = static_cast<uint16_t>(signal);
   return Value(Ended{.kind = Ended::Kind::kSignal, .first = number, .last = number});

@@ -322,6 +322,7 @@ TEST(Predicates, Errors) {
       {{"ended", "segvv"}, "ended: 'segvv' is not a way to end; did you mean 'SIGSEGV'?"},
       {{"ended", "cord"}, "ended: 'cord' is not a way to end; did you mean 'core'?"},
       {{"signal", "200"}, "'200' is not a signal"},
+      {{"signal", "1-9"}, "'1-9' is not a signal"},
       {{"longer", "5x"}, "longer: '5x' is not a duration"},
   };
   for (const auto& [flag, sentence] : cases) {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/rollback.h"
+#include "event/mask.h"
 
 namespace knell::wire {
 namespace {
@@ -66,10 +67,15 @@ Result<RecordingWriter> RecordingWriter::append(int fd, const Origin& origin) {
   if (!copy) return errno_error("read the recording");
   KNELL_ASSIGN(auto reader, RecordingReader::open(std::move(copy), "the recording"));
   const auto& has = reader.origin().subscription;
-  if (has.mask != origin.subscription.mask || has.level != origin.subscription.level)
-    return say(
-        EINVAL,
-        "the recording has events of other types: append only events with its mask and level");
+  if (has.mask != origin.subscription.mask)
+    return say(EINVAL, "the recording has events of other types: append only " +
+                           event::mask_text(has.mask) + ", not " +
+                           event::mask_text(origin.subscription.mask));
+  if (has.level != origin.subscription.level) {
+    const bool raw = has.level == KNELL_LEVEL_RAW;
+    return say(EINVAL, std::string("the recording has events of ") +
+                           (raw ? "threads, not of processes" : "processes, not of threads"));
+  }
   knell_event event;
   for (bool more = true; more;) {
     const auto next = reader.next(event);

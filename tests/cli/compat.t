@@ -4,7 +4,7 @@
 NAME without a daemon it says so and does not run the command
 RUN KNELL_SOCKET=$PWD/none knell compat -- touch ran; s=$?; ls; exit $s
 STATUS 3
-EXPECT_ERR \Aknell: knelld: \S+/none: the socket does not exist; start knelld \(systemctl start knelld\.socket\), or use --direct\n\Z
+EXPECT_ERR \Aknell: knelld: \S+/none: the socket does not exist; (on the host: )?systemctl enable --now knelld\.socket[^\n]*, or use --direct\n\Z
 REFUSE .
 
 NAME with a socket without a server

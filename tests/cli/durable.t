@@ -118,7 +118,8 @@ EXPECT_ERR ^knell: .*cursor is not one of an event
 NAME wrong usage of durable listeners
 RUN knell watch --from oldest; knell watch --durable t --threads; knell watch --durable t --by comm; knell watch --durable t --read f;
   knell watch --exec-jobs 2; knell watch --durable t --exec-limit 2 --exec true; knell watch --exec-jobs 0 --exec true;
-  knell watch --durable t --via bpf; knell durable rm; knell durable show; knell durable rm 'a b'
+  knell watch --durable t --via bpf; knell durable rm; knell durable show; knell durable list t;
+  knell durable rm 'a b'
 STATUS 2
 EXPECT_ERR ^knell: --from needs --durable NAME$
 EXPECT_ERR ^knell: --durable cannot be used with --threads$
@@ -130,9 +131,10 @@ EXPECT_ERR ^knell: --exec-jobs takes a number from 1 to 1024, not '0'$
 EXPECT_ERR ^knell: --durable needs knelld
 EXPECT_ERR ^knell: rm takes the name of one durable listener$
 EXPECT_ERR ^knell: durable takes list, or rm NAME, not 'show'$
+EXPECT_ERR ^knell: list takes no name; it lists all durable listeners$
 EXPECT_ERR ^knell: the name of a durable listener must be 1 to 64
 
 NAME without a daemon a durable listener says how to start it
 RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --durable t
 STATUS 3
-EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell.sock
+EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell.sock; (on the host: )?systemctl enable --now knelld.socket

@@ -96,7 +96,7 @@ NAME history of a file that is no journal
 SETUP seq 10000 >j.db
 RUN knell history --journal j.db
 STATUS 1
-EXPECT_ERR \Aknell: j\.db: file is not a database\n\Z
+EXPECT_ERR \Aknell: j\.db: this is not a journal of knelld\n\Z
 
 NAME history of a journal of a later version
 NEEDS tool:sqlite3

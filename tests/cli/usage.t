@@ -234,6 +234,17 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '-1'[^\n]*\n\Z
 REFUSE .
 
+NAME one letter is near to no other
+RUN knell watch -v
+STATUS 2
+EXPECT_ERR \Aknell: unknown option -v; knell watch --help lists the options\n\Z
+REFUSE .
+
+NAME watch with the time of history
+RUN for o in '-S 1h' '--since 1h' --since=1h; do knell watch $o; echo $?; done
+EXPECT \A2\n2\n2\n\Z
+EXPECT_ERR \A(knell: unknown option (-S|--since); did you mean knell history (-S|--since) \(events that knelld has stored\)\?\n){3}\Z
+
 NAME -d with no time
 RUN knell watch -d 0
 STATUS 2
@@ -315,7 +326,7 @@ REFUSE .
 NAME --via a daemon that is not there
 RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --via daemon
 STATUS 3
-EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell\.sock\n\Z
+EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell\.sock; (on the host: )?systemctl enable --now knelld\.socket[^\n]*\n\Z
 REFUSE .
 
 NAME --via a daemon that is not to be used
@@ -376,6 +387,12 @@ NAME --signal with an unknown name, with the nearest right one
 RUN knell watch --signal SIGKIL
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean 'SIGKILL'[^\n]*\n\Z
+REFUSE .
+
+NAME --signal with a range, which would be one of exit codes
+RUN knell watch --signal 1-9
+STATUS 2
+EXPECT_ERR \Aknell: --signal takes signals such as SIGKILL, 9 or any, not '1-9'\n\Z
 REFUSE .
 
 NAME --signal with an invalid number
@@ -519,6 +536,11 @@ NAME kill of a text, of 0 and of a process group
 RUN for p in init 0 -1; do knell kill -- $p; echo $?; done
 EXPECT \A2\n2\n2\n\Z
 EXPECT_ERR \Aknell: 'init' is not a PID[^\n]*\nknell: '0' is not a PID[^\n]*\nknell: '-1' is not a PID[^\n]*\n\Z
+
+NAME kill with a signal as kill(1) takes it
+RUN for s in -TERM -SIGKILL -15; do knell kill $s 4194304; echo $?; done
+EXPECT \A2\n2\n2\n\Z
+EXPECT_ERR \A(knell: unknown option -(TERM|SIGKILL|15); a signal is given with -s: -s \2\n){3}\Z
 
 NAME kill with a signal that does not exist
 RUN for s in 0 65 TREM SIG; do knell kill -s $s 4194304; echo $?; done

@@ -323,7 +323,7 @@ struct knell_added {
 // Adds `count` processes, each as knell_add() does; through the daemon 64 with each request,
 // which takes about half of the time. Returns how many were added; `error` of each says whether it
 // was. Errors, with which the call ends early: -EINVAL the listener was opened without only_added;
-// -ENOMEM, which is also the `error` of those not added. Since 0.3.0.
+// -ENOMEM, which is also the `error` of those not added.
 KNELL_API ssize_t knell_add_many(struct knell_listener* k, struct knell_added* processes,
                                  size_t count);
 // Removes an added process. A process that has exited is removed automatically. Errors: -ENOENT it
@@ -454,8 +454,7 @@ KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const 
 // empty file gets its first. A recording that ends early, because the recorder was killed, is first
 // completed after its last whole frame. Reads all of the file, so the time grows with its size; the
 // caller must see to it that no other recorder writes to the file. Errors: -EBADMSG not a
-// recording, or corrupt; -EINVAL its mask or level is another; those of read(2) and write(2). Since
-// 0.3.0.
+// recording, or corrupt; -EINVAL its mask or level is another; those of read(2) and write(2).
 KNELL_API int knell_recorder_append(int fd, const struct knell_listener* k, const char* selection,
                                     struct knell_recorder** ret_recorder);
 // Writes `count` events to `fd`, usually with one write(2). Does not fsync(2). Errors: -EINTR,

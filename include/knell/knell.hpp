@@ -374,6 +374,12 @@ class Listener {
     return internal::opened(
         [&](std::error_code& error) { return open_recording(path, options, error); });
   }
+  // `path` empty: as NULL.
+  static Listener open_history(const std::string& path,
+                               const knell_history_options& options = HistoryOptions()) {
+    return internal::opened(
+        [&](std::error_code& error) { return open_history(path, options, error); });
+  }
   // Empty on failure, with `error` set.
   static Listener open(const knell_options& options, std::error_code& error) {
     knell_listener* handle = nullptr;
@@ -386,7 +392,6 @@ class Listener {
     error = internal::code(knell_open_recording(path.c_str(), &options, &handle));
     return Listener(handle);
   }
-  // `path` empty: as NULL.
   static Listener open_history(const std::string& path, const knell_history_options& options,
                                std::error_code& error) {
     knell_listener* handle = nullptr;

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""Process events: who died, with what status.
+"""Process events: which processes ended, and with what status.
 
     import knell
 

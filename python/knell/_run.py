@@ -43,6 +43,10 @@ class Report:
 def run(args, *, events="nonzero-exit", check=False, knell="knell", **popen):
     """Runs a command under `knell run`, and returns a Report. `popen`: as of subprocess.run(), for
     example cwd, env, stdout. `knell`: the program."""
+    if isinstance(args, (str, bytes, os.PathLike)):  # as subprocess.run(): a program without arguments
+        args = [args]
+    if not args:
+        raise ValueError("args must have the command and its arguments")
     if not isinstance(events, str):
         events = ",".join(events)
     with tempfile.TemporaryDirectory(prefix="knell-") as folder:

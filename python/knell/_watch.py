@@ -249,6 +249,10 @@ def watch(events="exec,exit", *, only_added=False, threads=False, details="full"
     options.size = ffi.sizeof("struct knell_options")
     options.events = mask_of(events)
     options.level = lib.KNELL_LEVEL_RAW if threads else lib.KNELL_LEVEL_PROCESS
+    if details not in _DETAILS:
+        raise ValueError(f"details must be one of {', '.join(map(repr, _DETAILS))}, not {details!r}")
+    if durable is None and start != "acknowledged":
+        raise ValueError("start needs durable, the name of a durable listener")
     options.details = _DETAILS[details]
     options.via = via_of(via)
     if latency is not None:

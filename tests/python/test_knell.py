@@ -58,6 +58,14 @@ class Text(unittest.TestCase):
         with self.assertRaises(ProcessLookupError):
             knell.Process(2**22)
 
+    def test_wrong_arguments_are_named(self):
+        for arguments, text in [({"details": "none"}, "details must be one of 'full', 'names', 'status', not 'none'"),
+                                ({"start": "oldest"}, "start needs durable")]:
+            with self.assertRaisesRegex(ValueError, text):
+                knell.watch("exit", **arguments)
+        with self.assertRaisesRegex(ValueError, "args must have the command"):
+            knell.run([])
+
     def test_the_stubs_have_all_names(self):
         stub = (ROOT / "python/knell/__init__.pyi").read_text()
         for name in knell.__all__:
@@ -361,6 +369,9 @@ class Run(unittest.TestCase):
         self.assertTrue(all(f.ancestry.startswith("sh <- ") for f in report.failures))
         with self.assertRaises(subprocess.CalledProcessError):
             report.check_returncode()
+
+    def test_a_program_without_arguments(self):
+        self.assertEqual(knell.run("true", knell=KNELL).returncode, 0)
 
     def test_a_command_that_cannot_be_run(self):
         with self.assertRaises(RuntimeError):

@@ -454,6 +454,25 @@ void Daemon::note_restart(int64_t last_ns) {
 }
 
 namespace {
+// Keeps the values of the keys that knelld reads only at its start. Returns those that differ.
+std::string keep_until_restart(Config& config, const Config& old) {
+  std::string keys;
+  const auto keep = [&keys](auto& value, const auto& in_force, std::string_view name) {
+    if (value == in_force) return;
+    value = in_force;
+    keys += (keys.empty() ? "" : ", ") + std::string(name);
+  };
+  keep(config.source, old.source, "source");
+  keep(config.buffer_bytes, old.buffer_bytes, "buffer");
+  keep(config.reserve_bytes, old.reserve_bytes, "reserve");
+  keep(config.socket, old.socket, "[socket]");
+  Config::Journal journal = old.journal;
+  journal.mask = config.journal.mask;
+  journal.details = config.journal.details;
+  keep(config.journal, journal, "[journal]");
+  return keys;
+}
+
 std::string living_file_of(const Config& config) { return config.journal.path + "-living"; }
 }  // namespace
 
@@ -625,11 +644,10 @@ void Daemon::continue_durable(server::ConnectionFromClient& client) {
   if (durable_ != nullptr) durable_->resume_reading(client);
 }
 
-// The writer of the journal goes on with its file.
 Result<void> Daemon::reload(const Config& config) {
-  const Config::Journal journal = std::exchange(config_, config).journal;
-  config_.journal.enabled = journal.enabled;
-  config_.journal.path = journal.path;
+  const Config old = std::exchange(config_, config);
+  if (const std::string keys = keep_until_restart(config_, old); !keys.empty())
+    log_warning("changes of {} take effect when knelld is restarted", keys);
   hub_.set_quotas(quotas_of(config));
   hub_.set_subordinate_uids(read_subordinate_uids());
   server_->set_options(server_options_of(config));

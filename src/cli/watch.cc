@@ -86,10 +86,9 @@ void Watch::add_options(CommandLine& line) {
   line.add_value("--exec-jobs", exec_jobs_, "N", "at most N runs of --exec at a time (default 8)");
   line.add_value("--exec-timeout", exec_timeout_, "TIME",
                  "end a run of --exec that takes longer: 30s, 5m");
-  line.add_value(
-      "--durable", durable_, "WORD",
-      "go on after the last event that was shown under this name,\nalso of the time when "
-      "neither this command nor knelld ran");
+  line.add_value("--durable", durable_, "LISTENER",
+                 "a durable listener of this name: show also what happened\nwhile neither this "
+                 "command nor knelld ran");
   line.add_value("--from", from_, "WHERE", "where --durable begins: oldest, newest, or a cursor");
   listen_.add_options(line);
   line.add_value("--read", read_, "FILE",

@@ -64,8 +64,9 @@ void Summary::add(const knell_event& event) {
 
 std::string Summary::text() const {
   constexpr size_t kShown = 3;
-  std::string out = fmt::format(" {} shown, {}", shown_, losses_.text());
-  if (recovered_ != 0) out += fmt::format(" and {} of these recovered", recovered_);
+  std::string out = fmt::format(" {} shown", shown_);
+  if (recovered_ != 0) out += fmt::format(", {} of these recovered", recovered_);
+  out += fmt::format(", {}", losses_.text());
   if (kinds_.empty()) return out;
   std::vector<std::pair<std::string_view, Kind>> sorted(kinds_.begin(), kinds_.end());
   const size_t shown = std::min(kShown, sorted.size());

@@ -44,7 +44,7 @@ TEST(Summary, CountsRecoveredEvents) {
   exit.event.flags = KNELL_FLAG_RECOVERED;
   summary.add(exit);
   summary.add(lost(12, KNELL_FLAG_EXACT));
-  EXPECT_EQ(summary.text(), " 1 shown, 12 lost and 1 of these recovered; most: exit 1 grep 1");
+  EXPECT_EQ(summary.text(), " 1 shown, 1 of these recovered, 12 lost; most: exit 1 grep 1");
 }
 
 TEST(Summary, IsBounded) {

@@ -130,7 +130,11 @@ class Client:
 
 def main():
     left = int(sys.argv[1]) if len(sys.argv) > 1 else -1
-    for one in Client().listen(NONZERO_EXIT):
+    try:
+        client = Client()
+    except OSError as error:
+        sys.exit(f"cannot connect to knelld: {error.strerror or error}; KNELL_SOCKET is the path of its socket")
+    for one in client.listen(NONZERO_EXIT):
         if one is None:
             print("listening", flush=True)
             continue

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a command and tells what failed under it: build_report.py CMD ARG..."""
+"""Runs a command and reports what failed under it: build_report.py CMD ARG..."""
 import sys
 
 import knell

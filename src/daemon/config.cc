@@ -434,9 +434,12 @@ Result<ReadConfig> parse_config(std::string_view text, std::string_view name) {
   const toml::parse_result parsed = toml::parse(text, name);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
+    // The usual cause, which the text of the library does not name.
+    const bool bare = error.description().find("determine value type") != std::string_view::npos;
     return say(EINVAL,
-               fmt::format("{}:{}:{}: {}", event::printable(name), error.source().begin.line,
-                           error.source().begin.column, event::printable(error.description())));
+               fmt::format("{}:{}:{}: {}{}", event::printable(name), error.source().begin.line,
+                           error.source().begin.column, event::printable(error.description()),
+                           bare ? "; a text must be in quotes, as in count = \"exit\"" : ""));
   }
   ReadConfig out{default_config(), {}};
   ConfigReader reader(name);

@@ -186,6 +186,7 @@ TEST(Config, ReportsAnUnknownKeyWithItsLineAndTheNearestKey) {
             "f.toml:3:3: unknown key 'quue' in [limits]; did you mean queue?");
   EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("the keys are path, mode, group"));
   EXPECT_THAT(error_of("[limit]"), HasSubstr("did you mean limits?"));
+  EXPECT_THAT(error_of("count = exit"), HasSubstr("a text must be in quotes"));
 }
 
 TEST(Config, ReportsAllMistakesAtOnce) {

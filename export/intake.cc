@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/intake.h"
 
+#include <cstdlib>
 #include <utility>
+
+#include "base/container.h"
 
 namespace knell::exporter {
 namespace {
@@ -23,6 +26,17 @@ Outcome<std::vector<Match>> parse(const std::vector<std::string>& matches) {
   return out;
 }
 
+// Why the listener could not be opened, and how to start knelld if there is none.
+std::string why_not_opened(const std::error_code& error) {
+  std::string why = printable(explain());
+  const char* const named = std::getenv("KNELL_SOCKET");
+  const std::string path = named != nullptr ? named : "/run/knell/knell.sock";
+  const bool none =
+      error == std::errc::no_such_file_or_directory || error == std::errc::connection_refused;
+  if (none && !path.empty()) why += "; " + start_daemon_hint(path);
+  return why;
+}
+
 }  // namespace
 
 Outcome<Intake> Intake::create(const Options& options) {
@@ -36,7 +50,7 @@ Outcome<Intake> Intake::create(const Options& options) {
   if (!options.durable.empty()) open.durable = options.durable.c_str();
   std::error_code error;
   Listener listener = Listener::open(open, error);
-  if (error) return fail(kNothingHere, "{}", printable(explain()));
+  if (error) return fail(kNothingHere, "{}", why_not_opened(error));
   for (const auto& [key, value] : *matches) {
     if (listener.match(key, value)) return fail(kFailed, "{}", printable(explain()));
   }

@@ -45,5 +45,5 @@ REFUSE_ERR secret
 NAME without knelld it says so
 RUN export KNELL_SOCKET=/nowhere/knell.sock; knell export prometheus -l 127.0.0.1:0; knell export otlp --endpoint http://127.0.0.1:1
 STATUS 3
-EXPECT_ERR \A(knell-export: [^\n]*/nowhere/knell.sock[^\n]*\n){2}\Z
+EXPECT_ERR \A(knell-export: [^\n]*/nowhere/knell.sock; (on the host: )?systemctl enable --now knelld\.socket[^\n]*\n){2}\Z
 REFUSE .

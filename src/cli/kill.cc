@@ -164,8 +164,8 @@ Outcome<int> Kill::execute(std::vector<std::string>) {
     if (!time) return usage("--timeout: {}", time.error().message());
     limit_ = *time;
   }
-  // As of kill(1): "-15". The parser takes a negative number for a word.
-  if (!words_.empty() && words_.front().starts_with('-') && signal_of(words_.front().substr(1)))
+  // As of kill(1): "-15 PID". The parser takes a negative number for a word.
+  if (words_.size() > 1 && words_.front().starts_with('-') && signal_of(words_.front().substr(1)))
     return usage("unknown option {}; a signal is given with -s: -s {}", words_.front(),
                  words_.front().substr(1));
   KNELL_ASSIGN(const std::vector<pid_t> pids, parse_pids(words_));

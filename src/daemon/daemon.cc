@@ -611,7 +611,10 @@ Result<void> Daemon::start_journal() {
 
 namespace {
 std::unexpected<Error> no_journal() {
-  return say(EOPNOTSUPP, "there is no journal: knelld.toml turns it off ([journal] enabled)");
+  return say(
+      EOPNOTSUPP,
+      "there is no journal: knelld.toml turns it off ([journal] enabled), or this knelld has "
+      "another socket and needs another [journal] path");
 }
 }  // namespace
 

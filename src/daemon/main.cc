@@ -194,6 +194,10 @@ Result<void> Process::start(const Config& config) {
   KNELL_TRY(add_to_loop());
   summary_ = daemon_->summary();
   log_info("knelld {} listens on {}, {}", KNELL_VERSION, listening_.path, summary_);
+  if (!config.journal.enabled)
+    log_info(
+        "no journal is written: [journal] enabled is false, or this knelld has another socket and "
+        "the default [journal] path");
   notify_ready();
   handover_.keeper.flush(kNotifyMs);
   return {};

@@ -72,7 +72,9 @@ std::string stray_word(const CommandLine& line, const std::string& word) {
   uint32_t mask = 0;
   const char* option = nullptr;
   // The command takes words, and has all it takes already.
-  if (line.has_words()) return fmt::format("unexpected argument '{}'", shown);
+  if (line.has_words())
+    return fmt::format("unexpected argument '{}'; {} --help lists the options", shown,
+                       line.program());
   if (line.has("--pid") && word.find_first_not_of("0123456789") == std::string::npos) {
     option = "--pid";
   } else if (line.has("--events") && knell_events_parse(word.c_str(), &mask) == 0) {

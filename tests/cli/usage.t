@@ -470,7 +470,7 @@ NEEDS connector
 NAME record into two files
 RUN knell record a b
 STATUS 2
-EXPECT_ERR \Aknell: unexpected argument 'b'\n\Z
+EXPECT_ERR \Aknell: unexpected argument 'b'; knell record --help lists the options\n\Z
 
 NAME run with an option whose value is missing
 RUN knell run --report -- true; s=$?; ls; exit $s

@@ -391,6 +391,32 @@ TEST_F(SlowDisk, WhatWaitsForItSurvivesAKill) {
   EXPECT_EQ(once(total.seen), happened_);
 }
 
+// Without a keeper, what waits for it ends with knelld, and the log has the number.
+TEST_F(SlowDisk, DoesNotKeepKnelldFromEnding) {
+  start("", faults_.command());
+  Recorder live(failures());
+  Listener durable = open("t");
+  Total total;
+  fail(3);
+  read_all(durable, total);
+  EXPECT_FALSE(durable.flush_acks()) << knell_explain();
+  faults_.stall();
+  fail(20);
+  ASSERT_TRUE(faults_.await_stalled());
+  expect_live(live);
+  ASSERT_TRUE(daemon_->stop());
+  EXPECT_THAT(daemon_->log(),
+              HasSubstr("the disk of the journal does not answer: 20 events were not "
+                        "written, and are lost"));
+  EXPECT_FALSE(fs::exists(daemon_->socket())) << "it has removed its socket";
+  faults_.release();
+  ASSERT_TRUE(daemon_->start());
+  happened_.erase(happened_.begin() + 3, happened_.end());
+  fail(1);
+  read_all(durable, total);
+  EXPECT_EQ(once(total.seen), happened_);
+}
+
 // The events of a transaction whose fsync failed are in the file all the same.
 TEST_F(SlowDisk, FailingSyncsLoseAndRepeatNothing) {
   start("sync = \"always\"\n", faults_.command());

@@ -16,6 +16,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <functional>
 #include <initializer_list>
 #include <set>
 #include <utility>
@@ -37,6 +39,8 @@ namespace {
 constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag = 4,
                    kJournalTag = 5, kHistoryTag = 6;
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
+// How long stop() waits for the disk; chosen, not measured: far below systemd's TimeoutStopSec=.
+constexpr std::chrono::seconds kMostStop{5};
 // The latency of events that only the daemon counts
 constexpr auto kOwnLatency = filter::Latency::fixed(10'000'000);
 // values in a joined interest; above this it is recomputed
@@ -92,6 +96,13 @@ filter::Redactor redactor_of(const Config& config) {
   return filter::Redactor(config.redact.flags, config.redact.except);
 }
 
+std::string living_file_of(const Config& config) { return config.journal.path + "-living"; }
+
+void warn_of_lost_exits(const Result<void>& failed) {
+  log_warning("processes that end while knelld is not running will be lost: {}",
+              failed.error().message());
+}
+
 // `at`: 0: never.
 bool is_due(uint64_t at, uint64_t now_ns) { return at != 0 && now_ns >= at; }
 
@@ -120,11 +131,45 @@ Daemon::Daemon(const Config& config, Restart restart)
   hub_.set_subordinate_uids(read_subordinate_uids());
 }
 
-// What was read last is in the journal and in the state, or in neither.
-Daemon::~Daemon() {
+// What was read last is in the journal and in the state, or in neither. If the disk does not
+// answer, what the journal lacks is in the state only, and the threads are left where they are, in
+// a system call; docs/design/restart.md says what that one can still do.
+bool Daemon::stop() {
+  if (is_journal_open()) on_journal_progress();
   save();
+  saves_ = false;
   // Not before: a source that is closed because no listener needs it must leave the store.
   if (leaves_quietly_) restart_.leave();
+  server_.reset();
+  if (!is_journal_open()) return true;
+  std::function<void()> write_list;
+  if (living_)
+    write_list = [living = *std::exchange(living_, std::nullopt), path = living_file_of(config_),
+                  &clock = clock_] {
+      if (const auto written = living.write(path, clock); !written) warn_of_lost_exits(written);
+    };
+  durable_->request_stop(std::move(write_list));
+  history_->request_stop();
+  const auto deadline = std::chrono::steady_clock::now() + kMostStop;
+  const bool ended = durable_->await_end(deadline) && history_->await_end(deadline);
+  report_unwritten(ended);
+  if (!ended) {
+    // Their threads use them.
+    (void)durable_.release();
+    (void)history_.release();
+  }
+  return ended;
+}
+
+void Daemon::report_unwritten(bool ended) {
+  journal::Recorder& recorder = durable_->recorder();
+  const bool kept = restart_.handover().state.has_value();
+  if (kept) restart_.journal().set_done(recorder.take_progress().done);
+  const uint64_t unwritten = kept ? restart_.journal().size() : recorder.unwritten();
+  if (ended && unwritten == 0) return;
+  log_warning("{}: {} events were not written, {}",
+              ended ? "the journal cannot be written" : "the disk of the journal does not answer",
+              unwritten, kept ? "and are left to the knelld that takes over" : "and are lost");
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
@@ -472,8 +517,6 @@ std::string keep_until_restart(Config& config, const Config& old) {
   keep(config.journal, journal, "[journal]");
   return keys;
 }
-
-std::string living_file_of(const Config& config) { return config.journal.path + "-living"; }
 }  // namespace
 
 void Daemon::take_ended_meanwhile() {
@@ -504,15 +547,12 @@ void Daemon::store_ended_meanwhile() {
 void Daemon::remember_living_processes() {
   if (!is_journal_open()) return;
   auto living = LivingProcessList::read(journal_details(), redactor_, clock_);
-  if (living) {
-    living_ = *std::move(living);
-    const auto read = processes_.read_now();
-    const auto written = read ? living_->write(living_file_of(config_), clock_) : read;
-    if (written) return;
-    living = std::unexpected(written.error());
+  if (!living) return warn_of_lost_exits(std::unexpected(living.error()));
+  living_ = *std::move(living);
+  if (const auto read = processes_.read_now(); !read) {
+    living_.reset();
+    warn_of_lost_exits(read);
   }
-  log_warning("processes that end while knelld is not running will be lost: {}",
-              living.error().message());
 }
 
 Result<void> Daemon::serve() {
@@ -540,11 +580,7 @@ Result<void> Daemon::serve() {
   }
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
-  if (journal) {
-    durable_->on_ready();
-    restart_.journal().set_done(durable_->progress().done);
-    history_->on_progress(durable_->progress().id, durable_->progress().next_seq);
-  }
+  if (journal) on_journal_progress();
   if (history_ != nullptr && (history || is_due(history_->due_ns(), now))) history_->on_ready();
   server_->serve();
   // If the request cannot be reduced now, unneeded events keep coming; try again later.
@@ -557,6 +593,14 @@ Result<void> Daemon::serve() {
   }
   arm();
   return {};
+}
+
+void Daemon::on_journal_progress() {
+  durable_->on_ready();
+  const journal::Recorder::Progress& progress = durable_->progress();
+  if (progress.written_before) restart_.journal().drop_written(*progress.written_before);
+  restart_.journal().set_done(progress.done);
+  history_->on_progress(progress.id, progress.next_seq);
 }
 
 void Daemon::arm() {
@@ -578,8 +622,9 @@ Result<void> Daemon::open_durable() {
       DurableListeners::create(
           {.path = journal.path,
            .start =
-               [&journal](journal::Recorder::OnProgress on_progress) {
-                 return start_recorder(journal, std::move(on_progress));
+               [this, &journal](journal::Recorder::OnProgress on_progress) {
+                 return start_recorder(journal, std::move(on_progress),
+                                       restart_.journal().count_written(journal.path));
                },
            .resume = [this](server::ConnectionFromClient& client) { server_->resume(client); },
            .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
@@ -599,7 +644,6 @@ Result<void> Daemon::start_journal() {
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
   KNELL_TRY(poll(epoll_.get(), history_->fd(), kHistoryTag));
   JournalBacklog& backlog = restart_.journal();
-  backlog.drop_written(config_.journal.path);
   const auto& report = restart_.report();
   const bool gap = !report || report->lost || backlog.lacks_some();
   if (gap && (last_ns || !durable_->empty())) note_restart(last_ns.value_or(0));

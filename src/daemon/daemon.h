@@ -36,7 +36,7 @@ class Daemon final : private server::DaemonInterface {
   // nothing. Must outlive the daemon.
   static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening,
                                                 handover::Handover& handover);
-  ~Daemon() override;
+  ~Daemon() override = default;  // waits for the disk, unless stop() was called
 
   // When it ends, clients get no BYE: they stay connected to the next daemon.
   void leave_quietly() {
@@ -45,9 +45,13 @@ class Daemon final : private server::DaemonInterface {
   }
   // Starts to write the journal, with the privileges that are left.
   Result<void> start_journal();
-  // The daemon is about to be stopped: writes a list of the processes that are alive, with which
-  // the next daemon finds out which of them ended meanwhile.
+  // The daemon is about to be stopped: makes a list of the processes that are alive, with which the
+  // next daemon finds out which of them ended meanwhile. stop() writes it.
   void remember_living_processes();
+  // Ends the connections and, when all is written, the threads. Waits some seconds for a disk that
+  // does not answer. Returns whether they have ended; if not, the process must end by _exit(2).
+  // Afterwards this object can only be destroyed.
+  bool stop();
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
   Result<void> serve();                       // an error is fatal: the daemon must exit
@@ -97,6 +101,8 @@ class Daemon final : private server::DaemonInterface {
   bool store(const event::Slot& slot);
   void write(const knell_event& event);
   void note_restart(int64_t last_ns);
+  void on_journal_progress();
+  void report_unwritten(bool ended);
   void take_ended_meanwhile();
   void store_ended_meanwhile();
   Result<void> open_durable();

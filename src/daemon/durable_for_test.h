@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -66,11 +65,8 @@ struct Delivered {
   std::string cursor;
 };
 
-// The client's end of a connection, and the daemon's.
-struct DurableClient {
-  UniqueFd theirs;
-  server::ClientEnd end{-1};
-  std::unique_ptr<server::ConnectionFromClient> connection;
+struct DurableClient : server::ConnectedClient {
+  using ConnectedClient::ConnectedClient;
   uint32_t requests = 0;
   std::vector<Delivered> seen;
   std::vector<wire::Ack> acks;
@@ -120,20 +116,8 @@ class DurableStage {
   }
 
   DurableClient& connect() {
-    int ends[2];
-    KNELL_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    auto client = std::make_unique<DurableClient>();
-    client->theirs = UniqueFd(ends[1]);
-    client->end.fd = ends[1];
-    auto peer = server::Peer::create(ends[0], {}, system_clock());
-    KNELL_CHECK(peer.has_value());
-    auto made = server::ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub_,
-                                                     daemon_, ++last_id_, 1'000'000);
-    KNELL_CHECK(made.has_value());
-    client->connection = *std::move(made);
-    KNELL_CHECK(client->end.send(wire::encode(
-        wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
-    clients_.push_back(std::move(client));
+    clients_.push_back(std::make_unique<DurableClient>(hub_, daemon_, ++last_id_));
+    clients_.back()->say_hello();
     return *clients_.back();
   }
   void disconnect(DurableClient& client) {
@@ -145,11 +129,7 @@ class DurableStage {
     pollfd ready{.fd = durable_->fd(), .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, 20) > 0) durable_->on_ready();
     for (const auto& client : clients_) {
-      using Step = server::ConnectionFromClient::Step;
-      while (client->connection->step(system_clock().monotonic_ns()) == Step::kMore) {
-      }
-      (void)client->connection->send(system_clock().monotonic_ns(),
-                                     server::ConnectionFromClient::Due::kNow);
+      client->serve();
       durable_->resume_reading(*client->connection);
       receive(*client);
     }

@@ -82,6 +82,11 @@ void DurableListeners::start() {
   progress_ = recorder_->take_progress();
 }
 
+void DurableListeners::request_stop(std::function<void()> at_end) {
+  recorder_->request_stop(std::move(at_end));
+  pages_->request_stop();
+}
+
 // -------------------------------------------------------------------------------- what is stored
 
 Result<DurableListeners::Name> DurableListeners::live_name(

@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -51,6 +52,14 @@ class DurableListeners {
       Clock& clock = system_clock());
 
   void start();
+  // Lets the threads end when the journal has all that was added, and `at_end` was called by its
+  // writer.
+  void request_stop(std::function<void()> at_end);
+  // Waits for that until the deadline. false: one of them still waits for the disk. Then this
+  // object must not be destroyed.
+  bool await_end(std::chrono::steady_clock::time_point deadline) {
+    return recorder_->await_end(deadline) && pages_->await_end(deadline);
+  }
   bool is_started() const { return recorder_ != nullptr; }
   // The rest requires start(), but wants(), interests() and empty().
   // The last one, without answers.

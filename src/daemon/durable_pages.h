@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -59,6 +60,11 @@ class DurablePages {
 
   void request(PageRequest request) { thread_.request(std::move(request)); }
   std::vector<Page> take() { return thread_.take(); }
+  // As those of WorkerThread.
+  void request_stop() { thread_.request_stop(); }
+  bool await_end(std::chrono::steady_clock::time_point deadline) {
+    return thread_.await_end(deadline);
+  }
 
  private:
   Page read(const PageRequest& request);

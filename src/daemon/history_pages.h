@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -41,6 +42,13 @@ class HistoryPages {
   // The journal has this id, and the events before `next_seq`. Requests wait for the first call:
   // the recorder has opened the journal, or made it, or cannot ("").
   void on_progress(const std::string& id, int64_t next_seq);
+  // As those of WorkerThread.
+  void request_stop() {
+    if (thread_ != nullptr) thread_->request_stop();
+  }
+  bool await_end(std::chrono::steady_clock::time_point deadline) {
+    return thread_ == nullptr || thread_->await_end(deadline);
+  }
 
   // As server::DaemonInterface has them.
   Result<void> read(Client& client, wire::History asked, hub::Filter filter);

@@ -7,7 +7,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <filesystem>
 #include <functional>
@@ -41,11 +40,7 @@ class Daemon final : public server::FakeDaemon {
   std::optional<hub::Scope> scope;  // of the next request, not that of the peer
 };
 
-struct Client {
-  UniqueFd theirs;
-  server::ClientEnd end{-1};
-  std::unique_ptr<server::ConnectionFromClient> connection;
-};
+using Client = server::ConnectedClient;
 
 // The answer to one request.
 struct Answer {
@@ -92,20 +87,8 @@ class HistoryPagesTest : public ::testing::Test {
   }
 
   Client& connect() {
-    int ends[2];
-    KNELL_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    auto client = std::make_unique<Client>();
-    client->theirs = UniqueFd(ends[1]);
-    client->end.fd = ends[1];
-    auto peer = server::Peer::create(ends[0], {}, system_clock());
-    KNELL_CHECK(peer.has_value());
-    auto made = server::ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub_,
-                                                     daemon_, ++last_id_, 1'000'000);
-    KNELL_CHECK(made.has_value());
-    client->connection = *std::move(made);
-    KNELL_CHECK(client->end.send(wire::encode(
-        wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
-    clients_.push_back(std::move(client));
+    clients_.push_back(std::make_unique<Client>(hub_, daemon_, ++last_id_));
+    clients_.back()->say_hello();
     return *clients_.back();
   }
   void disconnect(Client& client) {
@@ -118,13 +101,7 @@ class HistoryPagesTest : public ::testing::Test {
 
   // One turn of the daemon; waits a little for the thread.
   void turn() {
-    for (const auto& client : clients_) {
-      using Step = server::ConnectionFromClient::Step;
-      while (client->connection->step(system_clock().monotonic_ns()) == Step::kMore) {
-      }
-      (void)client->connection->send(system_clock().monotonic_ns(),
-                                     server::ConnectionFromClient::Due::kNow);
-    }
+    for (const auto& client : clients_) client->serve();
     pollfd ready{.fd = pages_->fd(), .events = POLLIN, .revents = 0};
     (void)::poll(&ready, 1, 5);
     pages_->on_ready();

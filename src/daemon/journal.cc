@@ -32,7 +32,8 @@ Result<void> make_journal_folder(const Config::Journal& journal,
 }
 
 std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal,
-                                                  journal::Recorder::OnProgress on_progress) {
+                                                  journal::Recorder::OnProgress on_progress,
+                                                  journal::Recorder::CountWritten count_written) {
   journal::RecorderOptions options;
   options.store.path = journal.path;
   options.store.sync = journal.sync;
@@ -41,7 +42,7 @@ std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal
   options.queue_bytes = journal.queue_bytes;
   const auto say = [](const std::string& line) { log_warning("journal: {}", line); };
   return std::make_unique<journal::Recorder>(std::move(options), say, system_clock(),
-                                             std::move(on_progress));
+                                             std::move(on_progress), std::move(count_written));
 }
 
 std::optional<int64_t> last_time(const std::string& path) {

@@ -23,7 +23,8 @@ Result<void> make_journal_folder(const Config::Journal& journal,
 // Starts to write. To be called without privileges, which
 // the thread would keep.
 std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal,
-                                                  journal::Recorder::OnProgress on_progress);
+                                                  journal::Recorder::OnProgress on_progress,
+                                                  journal::Recorder::CountWritten count_written);
 
 // CLOCK_REALTIME of the last event in the journal at `path`; 0: it has none. nullopt: there is no
 // journal that can be read.

@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "journal/reader.h"
 
@@ -22,6 +23,20 @@ using Key = std::tuple<uint32_t, int32_t, int32_t, uint64_t>;
 
 Key key_of(const knell_event& event) {
   return {event.type, event.pid, event.child_pid, event.mono_ns};
+}
+
+// Of the events in the journal at `path` in this time; none if it cannot be read.
+std::set<Key> keys_in(const std::string& path, int64_t since_ns, int64_t until_ns) {
+  std::set<Key> keys;
+  auto reader = journal::Reader::open(path);
+  if (!reader || !reader->set_window(since_ns, until_ns)) return keys;
+  journal::EveryEvent every;
+  std::array<knell_event, 64> events;
+  for (auto read = reader->read(events, every); read; read = reader->read(events, every)) {
+    for (size_t i = 0; i < read->count; ++i) keys.insert(key_of(events[i]));
+    if (read->end) break;
+  }
+  return keys;
 }
 
 }  // namespace
@@ -40,7 +55,7 @@ void JournalBacklog::pop() {
   saved_ -= saved_ > 0 ? 1 : 0;
 }
 
-// ------------------------------------------------------------------------------ of an earlier
+// ----------------------------------------------------------------------------- of an earlier
 // daemon
 
 void JournalBacklog::restore(uint32_t kind, std::string_view payload) {
@@ -62,36 +77,37 @@ void JournalBacklog::restore(uint32_t kind, std::string_view payload) {
   }
 }
 
-// The transaction was committed, and the daemon was killed before it could note that.
-void JournalBacklog::drop_written(const std::string& path) {
-  if (entries_.empty()) return;
+std::function<uint64_t()> JournalBacklog::count_written(std::string path) {
+  is_counting_ = !entries_.empty();
+  std::vector<Key> restored;
   int64_t since_ns = INT64_MAX, until_ns = INT64_MIN;
   for (const Entry& entry : entries_) {
     const knell_event event = journal::read_copy(entry.copy.data()).event;
+    restored.push_back(key_of(event));
     since_ns = std::min(since_ns, event.time_ns);
     until_ns = std::max(until_ns, event.time_ns);
   }
-  auto reader = journal::Reader::open(path);
-  if (!reader || !reader->set_window(since_ns, until_ns)) return;
-  std::set<Key> written;
-  journal::EveryEvent every;
-  std::array<knell_event, 64> events;
-  for (auto read = reader->read(events, every); read; read = reader->read(events, every)) {
-    for (size_t i = 0; i < read->count; ++i) written.insert(key_of(events[i]));
-    if (read->end) break;
-  }
-  // They were written in their order.
-  while (!entries_.empty() &&
-         written.contains(key_of(journal::read_copy(entries_.front().copy.data()).event)))
-    pop();
+  return [path = std::move(path), restored = std::move(restored), since_ns, until_ns] {
+    if (restored.empty()) return uint64_t{0};
+    const std::set<Key> written = keys_in(path, since_ns, until_ns);
+    // They were written in their order.
+    const auto first_left =
+        std::ranges::find_if_not(restored, [&](const Key& key) { return written.contains(key); });
+    return static_cast<uint64_t>(first_left - restored.begin());
+  };
+}
+
+void JournalBacklog::drop_written(uint64_t count) {
+  if (!std::exchange(is_counting_, false)) return;
+  for (; count > 0; --count) pop();
+  done_changed_ = true;  // so that save() has something to commit, and forward() follows
 }
 
 int64_t JournalBacklog::last_time_ns() const {
   return entries_.empty() ? 0 : journal::read_copy(entries_.back().copy.data()).event.time_ns;
 }
 
-// ---------------------------------------------------------------------------------------- this
-// daemon
+// ---------------------------------------------------------------------------------- of this daemon
 
 void JournalBacklog::add(const knell_event& event) {
   const size_t bytes = journal::bytes_of_copy(event);
@@ -120,6 +136,7 @@ void JournalBacklog::save(handover::State& state, bool whole) {
 }
 
 void JournalBacklog::forward(journal::Recorder& recorder) {
+  if (is_counting_) return;
   for (; forwarded_ < entries_.size(); ++forwarded_)
     recorder.add(journal::read_copy(entries_[forwarded_].copy.data()).event);
   recorder.count_lost(std::exchange(uncounted_, 0));

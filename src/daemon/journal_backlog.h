@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,8 @@ namespace knell::daemon {
 // rings up to which they were read, and to the recorder after that: so it is written once. Not
 // thread-safe.
 //
-//   { restore() }*, drop_written() -> { add(), save(), forward(), set_done() }*
+//   { restore() }*, count_written() -> { add(), save(), set_done() }*
+//     -> drop_written() -> { add(), save(), forward(), set_done() }*
 class JournalBacklog {
  public:
   // The kinds of its records in the state. `most_bytes`: of copies; beyond that, events are
@@ -31,8 +33,13 @@ class JournalBacklog {
 
   // A record of an earlier daemon, in the order of its state; others are ignored.
   void restore(uint32_t kind, std::string_view payload);
-  // Removes the restored events that are in the journal at `path` after all.
-  void drop_written(const std::string& path);
+  // Returns what counts the restored events that are in the journal at `path` after all: a
+  // transaction was committed, and the daemon was killed before it could note that. Any thread may
+  // call it, when no other process writes to the journal any more. From now on forward() waits for
+  // drop_written(), unless nothing was restored.
+  std::function<uint64_t()> count_written(std::string path);
+  // Removes so many restored events; does nothing if it was called before.
+  void drop_written(uint64_t count);
   // Whether the earlier daemon had events that were not in its state, or cannot be read there.
   bool lacks_some() const { return lacks_some_ || malformed_; }
   // CLOCK_REALTIME of the last event; 0: there is none.
@@ -69,6 +76,7 @@ class JournalBacklog {
   journal::Hole overflow_;
   uint64_t uncounted_ = 0;        // events of overflow_ that the recorder has not counted
   uint64_t overflow_serial_ = 0;  // of the last lost event for what did not fit
+  bool is_counting_ = false;      // drop_written() must come before forward()
   bool lacks_some_ = false;
   bool malformed_ = false;  // a restored record was ignored
 };

@@ -6,6 +6,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <semaphore>
 #include <string>
 #include <vector>
 
@@ -56,10 +58,19 @@ class JournalBacklogTest : public testing::Test {
         [&](uint32_t kind, std::string_view payload) { backlog.restore(kind, payload); }));
     return backlog;
   }
-  std::unique_ptr<journal::Recorder> record() {
+  // `restored`: what this daemon took over; the recorder counts what of it is in the journal.
+  std::unique_ptr<journal::Recorder> record(JournalBacklog* restored = nullptr) {
     journal::RecorderOptions options;
     options.store.path = path();
-    return std::make_unique<journal::Recorder>(options, [](const std::string&) {});
+    return std::make_unique<journal::Recorder>(
+        options, [](const std::string&) {}, system_clock(), [this] { progress_.release(); },
+        restored == nullptr ? journal::Recorder::CountWritten() : restored->count_written(path()));
+  }
+  // As Daemon::serve() does it.
+  void drop_written(JournalBacklog& backlog, journal::Recorder& recorder) {
+    std::optional<uint64_t> written;
+    while (!(written = recorder.take_progress().written_before)) progress_.acquire();
+    backlog.drop_written(*written);
   }
   // The pids in the journal; 0 for a lost event.
   std::vector<int32_t> written() const {
@@ -79,6 +90,7 @@ class JournalBacklogTest : public testing::Test {
 
   std::filesystem::path folder_;
   std::optional<handover::State> state_;
+  std::counting_semaphore<> progress_{0};  // of all recorders
 };
 
 TEST_F(JournalBacklogTest, TheNextDaemonWritesWhatThisOneDidNot) {
@@ -90,9 +102,12 @@ TEST_F(JournalBacklogTest, TheNextDaemonWritesWhatThisOneDidNot) {
   JournalBacklog again = next();
   EXPECT_EQ(again.size(), 2U);
   EXPECT_FALSE(again.lacks_some());
-  again.drop_written(path());  // there is no file yet
+  auto recorder = record(&again);
+  again.forward(*recorder);
+  recorder->flush();
+  EXPECT_EQ(written(), std::vector<int32_t>()) << "they may be in the file";
+  drop_written(again, *recorder);
   EXPECT_EQ(again.size(), 2U);
-  auto recorder = record();
   again.forward(*recorder);
   recorder->flush();
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2}));
@@ -116,9 +131,9 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
   state_->begin_snapshot();
   again.save(*state_, true);
   state_->commit();
-  again.drop_written(path());
+  auto recorder = record(&again);
+  drop_written(again, *recorder);
   EXPECT_EQ(again.size(), 1U);
-  auto recorder = record();
   again.forward(*recorder);
   recorder->flush();
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2}));
@@ -127,9 +142,34 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
   again.save(*state_, false);
   state_->commit();
   JournalBacklog third = next();
-  third.drop_written(path());
+  recorder.reset();
+  recorder = record(&third);
+  drop_written(third, *recorder);
   EXPECT_EQ(third.size(), 1U) << "3 only";
   third.forward(*recorder);
+  recorder->flush();
+  EXPECT_EQ(written(), (std::vector<int32_t>{1, 2, 3}));
+}
+
+// The daemon before this one was stopped while its writer waited for the disk, and it has not
+// ended: what it writes last is in the file when it gives the journal back, and not before.
+TEST_F(JournalBacklogTest, WhatTheWriterBeforeWritesLastIsNotWrittenAgain) {
+  auto before = record();
+  JournalBacklog backlog(kEvent, kDone, kMost);
+  add(backlog, 1);
+  add(backlog, 2);
+  backlog.save(*state_, false);
+  state_->commit();
+  JournalBacklog again = next();
+  auto recorder = record(&again);
+  recorder->flush();
+  EXPECT_FALSE(recorder->take_progress().written_before) << "another process has the journal";
+  backlog.forward(*before);
+  before.reset();
+  drop_written(again, *recorder);
+  EXPECT_EQ(again.size(), 0U);
+  add(again, 3);
+  again.forward(*recorder);
   recorder->flush();
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2, 3}));
 }

@@ -39,7 +39,7 @@ namespace knell::daemon {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
-// How long the start waits for a slow service manager; chosen, not measured
+// How long the start and the end wait for a slow service manager; chosen, not measured
 constexpr int kNotifyMs = 5000;
 
 // Opens /dev/null for closed standard descriptors, so that later descriptors do not get their
@@ -99,6 +99,9 @@ class Process {
 
   Result<void> start(const Config& config);
   Result<void> run();
+  // Ends the daemon. Returns whether its threads have ended; if not, this process must end by
+  // _exit(2).
+  bool stop();
 
  private:
   using Loop = std::unique_ptr<sd_event, decltype(&sd_event_unref)>;
@@ -213,6 +216,13 @@ Result<void> Process::run() {
   return {};
 }
 
+bool Process::stop() {
+  const bool ended = daemon_ == nullptr || daemon_->stop();
+  daemon_.reset();
+  handover_.keeper.flush(kNotifyMs);
+  return ended;
+}
+
 void Process::fail(const Error& error) {
   error_ = error;
   sd_event_exit(loop_.get(), kFailed);
@@ -255,6 +265,14 @@ void Process::reload() {
   notify_ready();
 }
 
+// Returns the exit status.
+int report(const Result<void>& served) {
+  if (served) return 0;
+  log_error("{}", served.error().message());
+  sd_notifyf(0, "STATUS=%s\nERRNO=%d", served.error().message().c_str(), served.error().code);
+  return kFailed;
+}
+
 Result<void> serve(const Options& options) {
   KNELL_ASSIGN(auto keeper, handover::Keeper::from_environment());
   KNELL_ASSIGN(ReadConfig read, configuration(options));
@@ -263,9 +281,17 @@ Result<void> serve(const Options& options) {
   block_signals();
   raise_descriptor_limit();
   spare_from_oom_killer();
-  Process process(options, std::move(keeper));
-  KNELL_TRY(process.start(read.config));
-  return process.run();
+  Result<void> served;
+  bool ended = false;
+  {
+    Process process(options, std::move(keeper));
+    served = process.start(read.config);
+    if (served) served = process.run();
+    ended = process.stop();
+  }
+  // A thread must not run on while exit(3) destroys what it uses.
+  if (!ended) ::_exit(report(served));
+  return served;
 }
 
 int print(const std::string& text) {
@@ -309,12 +335,7 @@ int run(const std::vector<std::string>& words) {
     log_error("{}", status.error().message());
     return kFailed;
   }
-  if (const auto served = serve(*options); !served) {
-    log_error("{}", served.error().message());
-    sd_notifyf(0, "STATUS=%s\nERRNO=%d", served.error().message().c_str(), served.error().code);
-    return kFailed;
-  }
-  return 0;
+  return report(serve(*options));
 }
 
 }  // namespace

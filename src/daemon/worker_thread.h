@@ -2,16 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <pthread.h>
-
+#include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include "base/waitable_thread.h"
 
 namespace knell::daemon {
 
@@ -22,24 +21,11 @@ class WorkerThread {
   // The thread calls `serve` with each request, and `on_answer` when take() has its answer.
   WorkerThread(const char* name, std::function<Answer(const Request&)> serve,
                std::function<void()> on_answer)
-      : serve_(std::move(serve)), on_answer_(std::move(on_answer)) {
-    // Signals are for the main thread.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    ::pthread_setname_np(thread_.native_handle(), name);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
+      : serve_(std::move(serve)),
+        on_answer_(std::move(on_answer)),
+        thread_(name, [this] { run(); }) {}
   // Waits for the request that is being served.
-  ~WorkerThread() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_one();
-    thread_.join();
-  }
+  ~WorkerThread() { request_stop(); }
   WorkerThread(const WorkerThread&) = delete;
   WorkerThread& operator=(const WorkerThread&) = delete;
 
@@ -49,6 +35,19 @@ class WorkerThread {
       requests_.push_back(std::move(request));
     }
     wake_.notify_one();
+  }
+  // Lets the thread end after the request that is being served.
+  void request_stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_one();
+  }
+  // Waits for that until the deadline. false: it is still being served, and this object must not be
+  // destroyed.
+  bool await_end(std::chrono::steady_clock::time_point deadline) {
+    return thread_.await_end(deadline);
   }
   // The answers that were not taken yet, in the order of their requests.
   std::vector<Answer> take() {
@@ -83,7 +82,7 @@ class WorkerThread {
   std::deque<Request> requests_;  // guarded by mutex_, as are the next two
   std::vector<Answer> answers_;
   bool stop_ = false;
-  std::thread thread_;
+  WaitableThread thread_;
 };
 
 }  // namespace knell::daemon

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -218,6 +219,31 @@ TEST(StalledDisk, DoesNotHoldUpThatEventsAreAdded) {
         return sum + (one.type == KNELL_EVENT_LOST ? one.lost.value_or(0) : 1);
       });
   EXPECT_EQ(total, 5001U);
+}
+
+TEST(Recorder, IsNotWaitedForWhileADiskDoesNotAnswer) {
+  const TemporaryFolder folder("/dev/shm");
+  Faults faults;
+  RecorderOptions options;
+  options.store.path = folder.file("journal.db");
+  options.latency_ns = 0;
+  auto recorder = std::make_unique<Recorder>(options, [](const std::string&) {});
+  recorder->add(exit_event(1));
+  recorder->flush();
+  EXPECT_EQ(recorder->unwritten(), 0U);
+  faults.stall();
+  recorder->add(exit_event(2));
+  faults.wait_until_stalled();
+  recorder->add(exit_event(3));
+  bool ended = false;
+  recorder->request_stop([&] { ended = true; });
+  EXPECT_FALSE(recorder->await_end(std::chrono::steady_clock::now()));
+  EXPECT_EQ(recorder->unwritten(), 2U);
+  faults.release();
+  EXPECT_TRUE(recorder->await_end(std::chrono::steady_clock::time_point::max()));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(recorder->unwritten(), 0U);
+  EXPECT_EQ(recorder->status().written, 3U);
 }
 
 }  // namespace

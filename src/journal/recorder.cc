@@ -12,12 +12,9 @@
 // events. Until then its events are neither written nor to be written.
 #include "journal/recorder.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <iterator>
 #include <utility>
 
@@ -27,37 +24,37 @@ namespace {
 constexpr uint64_t kRetryNs = 1'000'000'000;                // picked
 constexpr uint64_t kMostDamageDelayNs = 3'600'000'000'000;  // picked
 
-// Signals are for the main thread.
-std::thread start_thread(std::function<void()> run) {
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(run));
-  ::pthread_setname_np(thread.native_handle(), "knelld-journal");
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
-}
-
 }  // namespace
 
-Recorder::Recorder(RecorderOptions options, Say say, Clock& clock, OnProgress on_progress)
+Recorder::Recorder(RecorderOptions options, Say say, Clock& clock, OnProgress on_progress,
+                   CountWritten count_written)
     : options_(std::move(options)),
       say_(std::move(say)),
       clock_(clock),
       on_progress_(std::move(on_progress)),
+      count_written_(std::move(count_written)),
       queue_(options_.queue_bytes),
-      progress_{
-          .id = {}, .answers = {}, .names = std::make_shared<const std::vector<DurableName>>()},
+      progress_{.id = {},
+                .answers = {},
+                .written_before = {},
+                .names = std::make_shared<const std::vector<DurableName>>()},
       batch_(options_.queue_bytes),
-      thread_(start_thread([this] { run(); })) {}
+      thread_("knelld-journal", [this] { run(); }) {}
 
-Recorder::~Recorder() {
+Recorder::~Recorder() { request_stop(); }
+
+void Recorder::request_stop(std::function<void()> at_end) {
   {
     const std::lock_guard lock(mutex_);
-    stop_ = true;
+    if (std::exchange(stop_, true)) return;
+    at_end_ = std::move(at_end);
   }
   wake_.notify_one();
-  thread_.join();
+}
+
+uint64_t Recorder::unwritten() const {
+  const std::lock_guard lock(mutex_);
+  return added_ - progress_.done;
 }
 
 void Recorder::add(const knell_event& event) {
@@ -126,6 +123,7 @@ void Recorder::run() {
     write(round.requests);
     stop = finish(round);
   }
+  if (at_end_) at_end_();
 }
 
 // Waits for work. The events of a transaction that failed come before those of the queue.
@@ -218,6 +216,11 @@ Result<void> Recorder::open() {
     unwritten_.add(unknown);
   }
   resolve_doubt();
+  if (const auto count = std::exchange(count_written_, {})) {
+    const uint64_t before = count();
+    const std::lock_guard lock(mutex_);
+    progress_.written_before = before;
+  }
   publish();
   next_try_ns_ = 0;
   return {};

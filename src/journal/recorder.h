@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -11,11 +12,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/waitable_thread.h"
 #include "journal/durable_requests.h"
 #include "journal/event_queue.h"
 #include "journal/store.h"
@@ -38,10 +39,14 @@ class Recorder {
 
   // Called by the thread of the recorder after each transaction: take_progress() has news.
   using OnProgress = std::function<void()>;
+  // Called once by the thread of the recorder, when it has opened the journal for the first time:
+  // from then on no other process writes to it, and this one has not written yet. Returns how many
+  // events of an earlier process are in the journal, for Progress::written_before.
+  using CountWritten = std::function<uint64_t()>;
 
   Recorder(RecorderOptions options, Say say, Clock& clock = system_clock(),
-           OnProgress on_progress = {});
-  // Writes what is queued and ends the thread.
+           OnProgress on_progress = {}, CountWritten count_written = {});
+  // Writes what is queued and waits until the thread has ended.
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -54,6 +59,15 @@ class Recorder {
   // Waits until all events that were added before are committed, or an attempt to write them has
   // failed.
   void flush();
+  // Lets the thread write what is queued, call `at_end` and end. Nothing may be added afterwards.
+  void request_stop(std::function<void()> at_end = {});
+  // Waits for that until the deadline. false: the thread still waits for the disk. Then this object
+  // must not be destroyed, since its thread uses it.
+  bool await_end(std::chrono::steady_clock::time_point deadline) {
+    return thread_.await_end(deadline);
+  }
+  // The number of events that were added and are neither committed nor known to be lost.
+  uint64_t unwritten() const;
 
   // Durable listeners. A request is done after the events that were added before it, in the same
   // transaction; its answer comes when that is committed, or has failed.
@@ -67,6 +81,7 @@ class Recorder {
     int64_t oldest_seq = 0, next_seq = 0;  // after the last commit
     std::vector<Answer> answers;           // since the last call
     uint64_t done = 0;  // the number of calls of add() whose events are committed or lost
+    std::optional<uint64_t> written_before;  // see CountWritten; unset: not opened yet
     std::shared_ptr<const std::vector<DurableName>> names;  // after the last commit; never null
   };
   Progress take_progress();
@@ -120,6 +135,7 @@ class Recorder {
   const Say say_;
   Clock& clock_;
   const OnProgress on_progress_;
+  CountWritten count_written_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, done_;
@@ -129,6 +145,7 @@ class Recorder {
   uint64_t writing_since_ns_ = 0;
   uint64_t batch_bytes_ = 0;
   bool stop_ = false;
+  std::function<void()> at_end_;
   uint64_t flush_wanted_ = 0, flush_done_ = 0;
   uint64_t added_ = 0;  // calls of add()
   Status status_;
@@ -157,7 +174,7 @@ class Recorder {
   };
   std::optional<InDoubt> in_doubt_;
   bool reported_failure_ = false;
-  std::thread thread_;
+  WaitableThread thread_;
 };
 
 }  // namespace knell::journal

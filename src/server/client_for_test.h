@@ -13,7 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "event/cn_message.h"
+#include "hub/hub.h"
+#include "server/connection_from_client.h"
 #include "server/daemon_interface.h"
 #include "server/wire_event_encoder.h"
 #include "wire/event.h"
@@ -177,6 +180,38 @@ struct ClientEnd {
     return wire::decode_bye(payload(wire::Message::kBye))
         .value_or(wire::Bye{.error = -1, .text = {}});
   }
+};
+
+// The two ends of a connection, over a socketpair, for a test with one thread.
+struct ConnectedClient {
+  // `connection` stays empty if the hub refuses the client.
+  ConnectedClient(hub::Hub& hub, DaemonInterface& daemon, uint64_t id,
+                  uint32_t requests_per_second = 1'000'000) {
+    int ends[2];
+    KNELL_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+    theirs = UniqueFd(ends[1]);
+    end.fd = ends[1];
+    auto peer = Peer::create(ends[0], {}, system_clock());
+    KNELL_CHECK(peer.has_value());
+    auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, daemon, id,
+                                             requests_per_second);
+    if (made) connection = *std::move(made);
+  }
+  void say_hello() const {
+    KNELL_CHECK(end.send(wire::encode(
+        wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
+  }
+  // Serves what the client has sent, and sends what waits for it.
+  void serve() const {
+    const uint64_t now_ns = system_clock().monotonic_ns();
+    while (connection->step(now_ns) == ConnectionFromClient::Step::kMore) {
+    }
+    (void)connection->send(now_ns, ConnectionFromClient::Due::kNow);
+  }
+
+  UniqueFd theirs;
+  ClientEnd end{-1};
+  std::unique_ptr<ConnectionFromClient> connection;
 };
 
 // The pids in the frames of a snapshot, up to its ack; the test fails at any other frame.

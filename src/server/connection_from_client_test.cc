@@ -38,17 +38,7 @@ class NoAncestry final : public filter::Ancestry {
 // A client and its connection, in one thread; turn() does what the server does.
 struct Fixture {
   explicit Fixture(const hub::Quotas& quotas = {}, uint32_t requests_per_second = 1000)
-      : hub(encoder, quotas) {
-    int ends[2];
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    theirs = UniqueFd(ends[1]);
-    client.fd = ends[1];
-    auto peer = Peer::create(ends[0], {}, system_clock());
-    EXPECT_TRUE(peer);
-    auto made = ConnectionFromClient::create(UniqueFd(ends[0]), *std::move(peer), hub, daemon, 1,
-                                             requests_per_second);
-    if (made) connection = *std::move(made);
-  }
+      : hub(encoder, quotas), both(hub, daemon, 1, requests_per_second) {}
 
   uint64_t now_ns = system_clock().monotonic_ns();
   Life turn() {
@@ -101,9 +91,10 @@ struct Fixture {
   WireEventEncoder encoder;
   hub::Hub hub;
   FakeDaemon daemon;
-  UniqueFd theirs;
-  ClientEnd client{-1};
-  std::unique_ptr<ConnectionFromClient> connection;
+  ConnectedClient both;
+  UniqueFd& theirs = both.theirs;
+  ClientEnd& client = both.end;
+  std::unique_ptr<ConnectionFromClient>& connection = both.connection;
 };
 
 // The connector's protocol.

@@ -169,7 +169,7 @@ NAME Ctrl-C prints the results so far, says so, and leaves no process behind
 NEEDS root connector
 SETUP cat > script <<'END'
  # The duration of a round is not known: waits longer each time, until one round was complete.
- for wait in 1 2 4 8 16; do
+ for ((wait = 1; ; wait *= 2)); do
  knell-bench soak --via connector -r 1000 -p 21 >out 2>err & k=$!
  sleep $wait
  kill -INT $k; wait $k; status=$?

@@ -96,10 +96,9 @@ NAME a command that hangs is ended
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring
-RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C enduring --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
-  ./enduring; until pgrep -P $pid -x sleep >sleeping; do sleep 0.02; done;
-  while pgrep -P $pid -x sleep >sleeping; do sleep 0.02; done;
-  kill -INT $pid; wait $pid; cat says
+# With -n it waits for the command before it ends.
+RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C enduring -n 1 --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
+  ./enduring; wait $pid; cat says
 EXPECT 1 run of sleep, 1 failed$
 
 NAME a cursor that does not fit is refused with the choices

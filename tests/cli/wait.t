@@ -73,7 +73,7 @@ RUN knell wait 4194304 2>/dev/full
 STATUS 125
 
 NAME a closed standard error changes no status
-RUN sleep 1000 & p=$!; (sleep 0.1; knell wait --timeout 100ms $p 2>&1; echo $? >status) | true; until [ -s status ]; do sleep 0.02; done; cat status
+RUN sleep 1000 & p=$!; (until [ -e closed ]; do sleep 0.02; done; knell wait --timeout 100ms $p 2>&1; echo $? >status) | { exec <&-; echo >closed; }; until [ -s status ]; do sleep 0.02; done; cat status
 EXPECT ^124$
 
 NAME a thread is distinguished from a process

@@ -90,6 +90,18 @@ bool Daemon::kill_supervised() {
   return await_log("listens on");
 }
 
+bool Daemon::stop() {
+  child_->kill(SIGTERM);
+  const auto status = child_->wait();
+  EXPECT_EQ(status, 0) << "knelld does not end: " << log_;
+  if (!status) return false;
+  child_.reset();
+  char some[512];
+  for (ssize_t n; (n = ::read(says_->read.get(), some, sizeof some)) > 0;)
+    log_.append(some, static_cast<size_t>(n));
+  return status == 0;
+}
+
 void Daemon::kill() {
   if (!child_) return;
   child_->kill();

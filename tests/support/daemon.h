@@ -37,6 +37,9 @@ class Daemon {
   bool await_log(const std::string& text);
   const std::string& log() const { return log_; }  // that was read
   void kill();                                     // SIGKILL, and reaped
+  // Sends SIGTERM and waits until it has ended; false, and the test fails, when it does not end
+  // with status 0.
+  bool stop();
   pid_t pid() const { return child_ ? child_->pid() : 0; }
   const std::string& socket() const { return socket_; }
 

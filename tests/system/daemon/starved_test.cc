@@ -539,6 +539,7 @@ class Suspended : public Starved {
     start("", in_cgroup(memory_));
     Recorder live({.events = KNELL_EVENT_FORK | KNELL_EVENT_EXIT,
                    .details = KNELL_DETAILS_NAMES,
+                   .matches = {{"under", std::to_string(::getpid())}},
                    .recover = true,
                    .via = "daemon"});
     Listener durable = open_to_all("t");

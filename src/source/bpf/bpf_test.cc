@@ -11,8 +11,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,15 +22,22 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/privilege.h"
+#include "base/unique_fd.h"
+#include "handover/keeper.h"
+#include "source/bpf/programs.h"
 #include "source/connector/connector.h"
 #include "source/output_for_test.h"
 
@@ -811,6 +820,51 @@ constexpr std::pair<std::string_view, unsigned> kMostInstructions[] = {
     {"on_delivery", 1'100},  {"on_fork", 10'500},        {"on_exec", 9'000},
     {"on_rename", 9'000},    {"on_mkdir", 1'700},        {"on_rename_cgrou", 1'700},
     {"on_connector", 11'000}};
+
+// The bpf links that this process has.
+std::set<std::string> link_ids() {
+  std::set<std::string> ids;
+  for (const auto& file : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream lines(file.path());
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("link_id:")) ids.insert(line);
+  }
+  return ids;
+}
+
+// PID 1 may be slow. This keeper reads nothing, so it holds all that was ever sent to it.
+TEST(BpfPrograms, IsAttachedAgainWhileTheKeeperHasItsLink) {
+  if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
+  const UniqueFd keeper_end(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t bytes = sizeof address.sun_family;  // the kernel chooses a name
+  ASSERT_EQ(::bind(keeper_end.get(), reinterpret_cast<sockaddr*>(&address), bytes), 0);
+  bytes = sizeof address;
+  ASSERT_EQ(::getsockname(keeper_end.get(), reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  const std::string name(address.sun_path + 1, bytes - offsetof(sockaddr_un, sun_path) - 1);
+  ::setenv("NOTIFY_SOCKET", ("@" + name).c_str(), 1);
+  auto keeper = handover::Keeper::from_environment();
+  ::unsetenv("NOTIFY_SOCKET");
+  ASSERT_TRUE(keeper && keeper->stores());
+  std::string log;
+  using enum Programs::Program;
+  auto programs = Programs::load({.exit_ring_bytes = 4096,
+                                  .event_ring_bytes = 4096,
+                                  .reserve_ring_bytes = 4096,
+                                  .keeper = &*keeper},
+                                 {kExit}, {}, log);
+  ASSERT_TRUE(programs) << programs.error().message();
+  ASSERT_TRUE(programs->attach(kExit, true));
+  const auto first = link_ids();
+  EXPECT_EQ(first.size(), 1U);
+  ASSERT_TRUE(programs->attach(kExit, false));
+  EXPECT_FALSE(programs->attached().has(kExit));
+  ASSERT_TRUE(programs->attach(kExit, true));
+  EXPECT_TRUE(programs->attached().has(kExit));
+  // Else it is attached twice.
+  EXPECT_EQ(link_ids(), first);
+}
 
 TEST_F(BpfTest, IsVerifiedFast) {
   open(request(0), {.load_all = true});

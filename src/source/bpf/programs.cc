@@ -146,6 +146,8 @@ knell_programs* open_skeleton(bool cast, const bpf_object_open_opts& options) {
 }
 
 constexpr auto kNotPolled = handover::Keeper::Poll::kNo;
+// How long a start waits for a slow keeper; chosen, not measured
+constexpr int kMostWaitMs = 5000;
 
 // Of the object. It changes with the code of the programs, the formats of records and maps do not
 // need to.
@@ -285,6 +287,7 @@ Programs::Programs(Programs&& other) noexcept
       adopted_(std::move(other.adopted_)),
       adopted_entries_(std::move(other.adopted_entries_)),
       upgraded_(other.upgraded_),
+      adopting_(other.adopting_),
       detached_(std::move(other.detached_)),
       keeper_(other.keeper_),
       hash_(other.hash_),
@@ -406,6 +409,7 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
   programs.take_numbers(kernel);
   KNELL_ASSIGN(programs.types_, file_of(kernel.cut()));
   programs.keeper_ = &keeper;
+  programs.adopting_ = true;
   {
     const Sections sections;
     KNELL_TRY(programs.open_object({}, log));
@@ -505,26 +509,42 @@ Result<void> Programs::enter(Program program) {
 }
 
 Result<void> Programs::attach(Program program, bool on) {
-  UniqueFd& link = links_[static_cast<size_t>(program)];
+  const auto i = static_cast<size_t>(program);
+  UniqueFd &link = links_[i], &detached = detached_[i];
   if (on == static_cast<bool>(link)) return {};
-  const std::string name = name_of('l', name_of_program(maps(), program));
   if (!on) {
-    if (keeper_ != nullptr) detached_.push_back(name);
+    if (keeper_ != nullptr) detached = std::move(link);
     link.reset();
     return {};
   }
+  // The keeper has this link, so the program is attached still and cannot be attached twice.
+  if (detached) {
+    link = std::move(detached);
+    return {};
+  }
   KNELL_TRY(load_more({program}));
-  if (std::erase(detached_, name) != 0) keeper_->remove(name);
   const int attached = keeper_ != nullptr ? find_entry(program) : find(program);
   link.reset(bpf_raw_tracepoint_open(nullptr, attached));
+  // The earlier process has detached it, and the keeper has not closed the link yet.
+  for (int ms = 0; !link && errno == EEXIST && adopting_ && ms < kMostWaitMs; ++ms) {
+    ::usleep(1000);
+    link.reset(bpf_raw_tracepoint_open(nullptr, attached));
+  }
+  if (!link && errno == EEXIST)
+    return say(EAGAIN, "a tracing program is being detached; try again");
   if (!link) return errno_error("attach a tracing program");
-  if (keeper_ != nullptr) keeper_->store(name, link.get(), kNotPolled);
+  if (keeper_ != nullptr)
+    keeper_->store(name_of('l', name_of_program(maps(), program)), link.get(), kNotPolled);
   return {};
 }
 
 void Programs::forget_detached() {
-  for (const std::string& name : detached_) keeper_->remove(name);
-  detached_.clear();
+  adopting_ = false;
+  for (size_t i = 0; i < kPrograms; i++) {
+    if (!detached_[i]) continue;
+    keeper_->remove(name_of('l', name_of_program(maps(), static_cast<Program>(i))));
+    detached_[i].reset();
+  }
 }
 
 Programs::Set Programs::attached() const {

@@ -91,11 +91,12 @@ class Programs {
   ~Programs();
 
   // Attaches (on) or detaches a program; does nothing if it is so already. Loads it first if it is
-  // not loaded.
+  // not loaded. Errors: also EAGAIN it was detached a moment ago, and the keeper has its link
+  // still; after adopt(), up to the first forget_detached(), this waits for the keeper.
   [[nodiscard]] Result<void> attach(Program program, bool on);
   Set attached() const;
-  // Removes the detached programs from the store: attached() is committed. A process that finds
-  // fewer attached than that does not take them over.
+  // Removes the detached programs from the store, which detaches them if there is a keeper:
+  // attached() is committed. A process that finds fewer attached than that does not take them over.
   void forget_detached();
   // Whether adopt() replaced programs of another version.
   bool upgraded() const { return upgraded_; }
@@ -174,7 +175,8 @@ class Programs {
   // Programs that an earlier process loaded, and those that enter them; see KNELL_ENTRY.
   std::array<UniqueFd, kPrograms> adopted_{}, adopted_entries_{};
   bool upgraded_ = false;
-  std::vector<std::string> detached_;   // names of links; see forget_detached()
+  bool adopting_ = false;                       // until forget_detached(): attach() may wait
+  std::array<UniqueFd, kPrograms> detached_{};  // links that the keeper has; see forget_detached()
   handover::Keeper* keeper_ = nullptr;  // nullptr: the programs are attached without entries
   uint64_t hash_ = 0;                   // of the object
   void* adopted_bss_ = nullptr;  // mapped; the memory of the programs that libbpf did not map

@@ -151,6 +151,7 @@ constexpr Field kFields[] = {
        return number_if(code.has_value(), code.value_or(0));
      }},
     {"knell.ended", "KNELL_ENDED", ended_text},
+    {"knell.details_lost", "KNELL_DETAILS_LOST", [](Event e) { return flag(e, KNELL_FLAG_DETAILS_LOST); }},
     {"knell.signal", "KNELL_SIGNAL", signal_text},
     {"knell.core_dumped", "KNELL_CORE_DUMPED", core_dumped},
     {"error.type", "", error_type},

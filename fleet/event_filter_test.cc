@@ -53,7 +53,9 @@ TEST(FleetJsonEvent, IsTheSameEvent) {
   lost.lost_types = KNELL_EVENT_EXEC | KNELL_EVENT_EXIT;
   lost.lost_from_time_ns = 1'795'402'321'412'000'123;
   lost.lost_until_time_ns = 1'795'402'322'000'000'000;
-  for (const knell_event& event : {named("grep", 1 << 8), killed, fork, lost})
+  knell_event without_details = exit_for_test(7);
+  without_details.flags = KNELL_FLAG_DETAILS_LOST;
+  for (const knell_event& event : {named("grep", 1 << 8), killed, fork, lost, without_details})
     EXPECT_EQ(json(again(event).get()), json(event));
 }
 
@@ -81,6 +83,10 @@ TEST(FleetEventFilter, HasTheRulesOfTheLibrary) {
   EXPECT_FALSE(passes(KNELL_EVENT_EXIT, {{"longer", {"3s"}}}, well));
   EXPECT_TRUE(passes(KNELL_EVENT_EXIT, {{"ended", {"1-5"}}}, failed));
   EXPECT_FALSE(passes(KNELL_EVENT_EXIT, {{"ended", {"oom"}}}, failed));
+  knell_event without_details = exit_for_test(7);
+  EXPECT_FALSE(passes(KNELL_EVENT_EXIT, {{"comm", {"g*"}}}, without_details));
+  without_details.flags = KNELL_FLAG_DETAILS_LOST;
+  EXPECT_TRUE(passes(KNELL_EVENT_EXIT, {{"comm", {"g*"}}}, without_details));
 }
 
 TEST(FleetEventFilter, TestsEachEventAlone) {

@@ -28,7 +28,9 @@ std::string command_text(const knell_event& event) {
   std::string out;
   for (const std::string_view word : args(event))
     out += fmt::format("{}{}", out.empty() ? "" : " ", printable(word));
-  return out.empty() ? name_or_dash(event.comm) : out;
+  if (!out.empty()) return out;
+  const bool lost = (event.flags & KNELL_FLAG_DETAILS_LOST) != 0;
+  return name_or_dash(event.comm) + (lost ? " (details lost)" : "");
 }
 
 std::string killer_text(const knell_event& event) {

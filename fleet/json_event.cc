@@ -125,6 +125,7 @@ std::optional<JsonEvent> JsonEvent::parse(const JsonValue& value) {
   }
   if (value["args_truncated"].is_true()) e.flags |= KNELL_FLAG_ARGS_TRUNCATED;
   if (value["recovered"].is_true()) e.flags |= KNELL_FLAG_RECOVERED;
+  if (value["details_lost"].is_true()) e.flags |= KNELL_FLAG_DETAILS_LOST;
   if (is_known(value["uid"])) e.has |= KNELL_HAS_UID;
   if (is_known(value["gid"])) e.has |= KNELL_HAS_GID;
   e.uid = number32(value["uid"]);

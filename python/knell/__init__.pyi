@@ -71,6 +71,7 @@ class Event:
     killed_by: Optional[KilledBy]
     last_signal: Optional[LastSignal]
     duration_ns: Optional[int]
+    details_lost: Optional[bool]
     child_id: Optional[str]
     child_pid: Optional[int]
     child_tid: Optional[int]

@@ -58,7 +58,7 @@ class Event(_Fields):
     _names = (
         "type", "seq", "time", "mono_ns", "via", "id", "parent_id", "pid", "tid", "ppid",
         "parent_comm", "args_truncated", "uid", "gid", "cgroup", "unit", "container_id", "recovered",
-        "wait_status", "exit_code", "signal", "core_dumped", "duration_ns", "child_id", "child_pid",
+        "wait_status", "exit_code", "signal", "core_dumped", "duration_ns", "details_lost", "child_id", "child_pid",
         "child_tid", "ruid", "euid", "rgid", "egid", "tracer_pid", "new_comm", "count", "exact",
         "types", "from", "until", "ancestry", "cursor", "redelivered")
 

@@ -76,6 +76,7 @@ void JsonEvent::set_exit(const JsonValue& line) {
     event_.has |= KNELL_HAS_STATUS;
     event_.wait_status = static_cast<int32_t>(*status & 0xffff);
   }
+  if (line["details_lost"].is_true()) event_.flags |= KNELL_FLAG_DETAILS_LOST;
   if (const auto duration = line["duration_ns"].number()) {
     event_.has |= KNELL_HAS_DURATION;
     event_.duration_ns = *duration;

@@ -235,8 +235,10 @@ std::string_view json_member(std::string_view object, std::string_view key) {
 std::string command_text(const knell_event& event) {
   const std::vector<std::string_view> words = args(event);
   if (words.empty() || (words.size() == 1 && words.front().empty())) {
-    if (event.comm.data != nullptr) return "[" + printable(event.comm) + "]";
-    return event.exe.data != nullptr ? "[" + printable(event.exe) + "]" : "-";
+    const knell_string& name = event.comm.data != nullptr ? event.comm : event.exe;
+    std::string out = name.data != nullptr ? "[" + printable(name) + "]" : "-";
+    if ((event.flags & KNELL_FLAG_DETAILS_LOST) != 0) out += " (details lost)";
+    return out;
   }
   if (is_title(words)) return title_text(words.front());
   std::string out;

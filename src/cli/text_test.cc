@@ -89,6 +89,9 @@ TEST(CommandText, ShowsCommInBracketsWithoutArgs) {
   EventForTest event;
   EXPECT_EQ(command_text(event.comm("kworker/0:1")), "[kworker/0:1]");
   EXPECT_EQ(command_text(EventForTest()), "-");
+  knell_event lost{};
+  lost.flags = KNELL_FLAG_DETAILS_LOST;
+  EXPECT_EQ(command_text(lost), "- (details lost)");
 }
 
 TEST(CommandText, MakesControlBytesVisible) {

@@ -198,6 +198,7 @@ inline constexpr auto kFields = [] {
       {kLastSignal, "parent_comm", KNELL_MEMBER(last_signal.parent_comm), {62}, kNames, kLastSenderParent},
       {kLastSignal, "ago_ns", KNELL_MEMBER(last_signal.ago_ns), {60, 0}, kNames, kSubject},
       {kExit, "duration_ns", KNELL_MEMBER(duration_ns), {40, 24}, kAny, kSubject, {.has = KNELL_HAS_DURATION}},
+      {kExit, "details_lost", KNELL_MEMBER(flags), {}, kNames, kSubject, {}, kFlag, KNELL_FLAG_DETAILS_LOST},
 
       {kFork, "child_id", KNELL_MEMBER(child_id), {53, 0}, kAny, kChild, {}, kPlain, 0, &NamespacePids::child_pid},
       {kFork, "child_pid", KNELL_MEMBER(child_pid), {53, 24}, kAny, kChild, {}, kPlain, 0, &NamespacePids::child_pid},

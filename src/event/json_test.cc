@@ -89,7 +89,8 @@ TEST(Json, UnknownIsNull) {
   EXPECT_EQ(json(bare(KNELL_EVENT_EXIT)),
             R"({"type":"exit",)" + kBareFront +
                 R"("wait_status":null,"exit_code":null,"signal":null,"core_dumped":null,)"
-                R"("killed_by":null,"last_signal":null,"duration_ns":null,"recovered":false,)"
+                R"("killed_by":null,"last_signal":null,"duration_ns":null,"details_lost":false,)"
+                R"("recovered":false,)"
                 R"("via":"connector","cursor":null,"redelivered":false})");
   EXPECT_EQ(json(bare(KNELL_EVENT_EXEC)),
             R"({"type":"exec",)" + kBareFront +
@@ -121,16 +122,17 @@ TEST(Json, ExitWithAllFields) {
                        .comm = bytes("kill"),
                        .parent_comm = bytes("cron"),
                        .ago_ns = 2'100'000'000};
+  event.flags |= KNELL_FLAG_DETAILS_LOST;
   event.via = KNELL_VIA_BPF;
-  EXPECT_EQ(
-      json(event),
-      R"({"type":"exit",)" + kFullFront +
-          R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
-          R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user",)"
-          R"("parent_pid":8100,"parent_comm":"deploy.sh","unit":"deploy.service",)"
-          R"("memory_cgroup":"/limited"},"last_signal":{"signal":"SIGINT","pid":8104,)"
-          R"("comm":"kill","uid":1000,"parent_comm":"cron","ago_ns":2100000000},)"
-          R"("duration_ns":1234567,"recovered":true,"via":"bpf","cursor":null,"redelivered":false})");
+  EXPECT_EQ(json(event),
+            R"({"type":"exit",)" + kFullFront +
+                R"("wait_status":139,"exit_code":null,"signal":"SIGSEGV","core_dumped":true,)"
+                R"("killed_by":{"pid":8103,"comm":"bash","uid":0,"cause":"user",)"
+                R"("parent_pid":8100,"parent_comm":"deploy.sh","unit":"deploy.service",)"
+                R"("memory_cgroup":"/limited"},"last_signal":{"signal":"SIGINT","pid":8104,)"
+                R"("comm":"kill","uid":1000,"parent_comm":"cron","ago_ns":2100000000},)"
+                R"("duration_ns":1234567,"details_lost":true,"recovered":true,"via":"bpf",)"
+                R"("cursor":null,"redelivered":false})");
 }
 
 TEST(Json, ASenderThatIsNoProcessHasNullIds) {

@@ -4,6 +4,8 @@
 
 #include <sys/wait.h>
 
+#include <csignal>
+
 namespace knell::filter {
 
 void EndedSet::add(const Ended& ended) {
@@ -38,6 +40,12 @@ bool EndedSet::matches(const knell_event& event) const {
   const bool oom = (event.has & KNELL_HAS_KILLER) != 0 && event.killed_by.cause == KNELL_CAUSE_OOM;
   return signals_[static_cast<size_t>(WTERMSIG(status))] || (core_ && WCOREDUMP(status)) ||
          (oom_ && oom);
+}
+
+bool EndedSet::may_match(const knell_event& event) const {
+  return oom_ && (event.flags & KNELL_FLAG_DETAILS_LOST) != 0 &&
+         (event.has & KNELL_HAS_STATUS) != 0 && (event.has & KNELL_HAS_KILLER) == 0 &&
+         WIFSIGNALED(event.wait_status) && WTERMSIG(event.wait_status) == SIGKILL;
 }
 
 }  // namespace knell::filter

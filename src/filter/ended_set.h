@@ -17,6 +17,9 @@ class EndedSet {
   void add(const Ended& ended);  // `ended` has passed check()
   // `event` is an exit. If its status is unknown only kUnknown matches it.
   bool matches(const knell_event& event) const;
+  // Whether an exit whose details were lost may match: SIGKILL may be that of the out-of-memory
+  // killer.
+  bool may_match(const knell_event& event) const;
   bool has_code(size_t code) const { return codes_[code]; }
   bool has_unknown() const { return unknown_; }
   bool empty() const { return empty_; }

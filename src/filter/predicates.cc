@@ -9,7 +9,8 @@
 
 // Each key has wanted values and excluded values. An event passes a key if its value is one of the
 // wanted values (or there are no wanted values) and is not one of the excluded values. An unknown
-// value is neither wanted nor excluded, so the same rule holds for it.
+// value is neither wanted nor excluded, so the same rule holds for it, unless it was lost with the
+// details of an exit: then the exit passes.
 //
 // Plain values are sorted and searched, so a thousand cost little more than a dozen; only globs are
 // tried one by one, and most_steps() returns their cost. values_ is sorted once; add_value() keeps
@@ -85,9 +86,15 @@ bool holds(const Sides& sides, In in) {
   return (sides.wanted.empty() || in(sides.wanted)) && !in(sides.excluded);
 }
 
-// holds() for a text. `in(side, text)`: whether `text` is among the values of that side.
+bool has_lost_details(const knell_event& event) {
+  return (event.flags & KNELL_FLAG_DETAILS_LOST) != 0;
+}
+
+// holds() for a text. `lost`: if it is unknown, it was lost. `in(side, text)`: whether `text` is
+// among the values of that side.
 template <class Sides, class In>
-bool holds(const Sides& sides, const knell_string& value, In in) {
+bool holds(const Sides& sides, const knell_string& value, bool lost, In in) {
+  if (lost && value.data == nullptr) return true;
   return holds(sides, [&](const auto& side) {
     return value.data != nullptr && !side.empty() && in(side, {value.data, value.size});
   });
@@ -225,9 +232,13 @@ bool Predicates::matches(const knell_event& event, const Ancestry& ancestry) con
 bool Predicates::exit_matches(const knell_event& event) const {
   if (!exits_only()) return true;
   if (event.type != KNELL_EVENT_EXIT) return false;
-  if (!holds(ended_, [&](const EndedSet& set) { return set.matches(event); })) return false;
+  if (ended_.excluded.matches(event)) return false;
+  if (const EndedSet& wanted = ended_.wanted;
+      !wanted.empty() && !wanted.matches(event) && !wanted.may_match(event))
+    return false;
 
   const bool known = (event.has & KNELL_HAS_DURATION) != 0;
+  if (!known && has_lost_details(event)) return true;
   const uint64_t lived = event.duration_ns;
   // The values of `longer` are alternatives, so the smallest limit decides; for `shorter` the
   // largest.
@@ -241,11 +252,10 @@ bool Predicates::exit_matches(const knell_event& event) const {
 }
 
 bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestry) const {
+  const bool uid_known = (event.has & KNELL_HAS_UID) != 0;
+  const auto uid_in = [&](const Numbers& uids) { return uid_known && contains(uids, event.uid); };
   return holds(pids_, [&](const Numbers& pids) { return contains(pids, event.pid); }) &&
-         holds(uids_,
-               [&](const Numbers& uids) {
-                 return (event.has & KNELL_HAS_UID) != 0 && contains(uids, event.uid);
-               }) &&
+         (holds(uids_, uid_in) || (!uid_known && has_lost_details(event))) &&
          holds(roots_, [&](const Numbers& roots) {
            return std::any_of(roots.begin(), roots.end(), [&](int64_t root) {
              return ancestry.is_under(static_cast<int32_t>(root), event);
@@ -255,11 +265,15 @@ bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestr
 
 bool Predicates::texts_match(const knell_event& event) const {
   if (!texts_used_) return true;
-  return holds(comms_, event.comm, has_text<Texts>) && holds(exes_, event.exe, has_text<Texts>) &&
-         holds(units_, event.unit, has_unit<Texts>) &&
-         holds(cgroups_, event.cgroup, has_cgroup<Texts>) &&
-         holds(containers_, event.container_id, has_container<Texts>) &&
-         holds(ttys_, event.tty, has_text<Texts>);
+  const bool lost = has_lost_details(event);
+  // The unit and the container are parts of the cgroup: if it is known, so are they.
+  const bool cgroup_lost = lost && event.cgroup.data == nullptr;
+  return holds(comms_, event.comm, lost, has_text<Texts>) &&
+         holds(exes_, event.exe, lost, has_text<Texts>) &&
+         holds(units_, event.unit, cgroup_lost, has_unit<Texts>) &&
+         holds(cgroups_, event.cgroup, lost, has_cgroup<Texts>) &&
+         holds(containers_, event.container_id, cgroup_lost, has_container<Texts>) &&
+         holds(ttys_, event.tty, lost, has_text<Texts>);
 }
 
 size_t Predicates::most_steps() const {

@@ -3,8 +3,10 @@
 // Predicates select events by more than their type. Wanted values of one key are alternatives; an
 // event with an excluded value does not pass; a key with excluded values only passes all others. An
 // event must pass every key. An unknown field equals no value: the event passes a key that only
-// excludes, and no key with wanted values. Only exits pass `ended`, `longer` and `shorter`. LOST
-// events always pass.
+// excludes, and no key with wanted values. But an exit whose details were lost
+// (KNELL_FLAG_DETAILS_LOST) passes each key whose field is unknown, since no listener may miss an
+// exit that it wants; `under` is always known. Only exits pass `ended`, `longer` and `shorter`.
+// LOST events always pass.
 #pragma once
 
 #include <knell/knell.h>

@@ -9,6 +9,10 @@
 // nodes. A node has keys of one kind only, so that no event visits it twice; it has several keys of
 // that kind if its filter has alternatives.
 //
+// An exit whose details were lost passes predicates about those that are unknown. So it visits all
+// nodes that are found by such a field; a class lists these nodes once more, since one with several
+// keys must be visited once.
+//
 // Added processes may be many, and they come and go one by one. They are found by pid in one class
 // for all types; match() then asks the node for the type.
 //
@@ -56,8 +60,8 @@ uint64_t MatchIndex::key_of(KeyKind kind, std::string_view text) {
   return key_of(kind, std::hash<std::string_view>{}(kind == KeyKind::kUnit ? bare(text) : text));
 }
 
-std::vector<std::pair<MatchIndex::KeyKind, uint64_t>> MatchIndex::keys_of(const Node& node) {
-  std::vector<std::pair<KeyKind, uint64_t>> keys;
+MatchIndex::Keys MatchIndex::keys_of(const Node& node) {
+  Keys keys;
   const Filter& filter = node.filter;
   const auto add = [&](KeyKind kind, const auto& values) {
     for (const auto& value : values) {
@@ -125,10 +129,17 @@ void MatchIndex::remove_key(Class& in, KeyKind kind, uint64_t key, Node* node) {
   --in.used[static_cast<size_t>(kind)];
 }
 
+// The list of the class for nodes with such keys; nullptr: their kind is not a detail.
+MatchIndex::Nodes* MatchIndex::nodes_by_detail(Class& in, const Keys& keys) {
+  if (keys.empty() || !is_detail(keys.front().first)) return nullptr;
+  return &in.by_detail[static_cast<size_t>(keys.front().first)];
+}
+
 void MatchIndex::insert(Node* node) {
   const auto keys = keys_of(*node);
   for_each_class(*node, [&](size_t c) {
     for (const auto& [kind, key] : keys) add_key(classes_[c], kind, key, node);
+    if (Nodes* const all = nodes_by_detail(classes_[c], keys)) all->push_back(node);
   });
 }
 
@@ -136,6 +147,7 @@ void MatchIndex::erase(Node* node) {
   const auto keys = keys_of(*node);
   for_each_class(*node, [&](size_t c) {
     for (const auto& [kind, key] : keys) remove_key(classes_[c], kind, key, node);
+    if (Nodes* const all = nodes_by_detail(classes_[c], keys)) std::erase(*all, node);
   });
 }
 
@@ -154,6 +166,7 @@ void MatchIndex::erase_pid(Node* node, int32_t pid) {
 bool MatchIndex::empty() const {
   return std::ranges::all_of(classes_, [](const Class& in) {
     return in.anything.empty() && in.by_key.empty() &&
+           std::ranges::all_of(in.by_detail, &Nodes::empty) &&
            std::ranges::all_of(in.used, [](uint32_t used) { return used == 0; });
   });
 }

@@ -45,16 +45,23 @@ class MatchIndex {
   static constexpr size_t kClasses = 12;     // see class_of()
   static constexpr size_t kAddedClass = 11;  // added processes, of any event type, found by kPid
   using Nodes = std::vector<Node*>;
+  using Keys = std::vector<std::pair<KeyKind, uint64_t>>;  // all of one kind
   struct Class {
     Nodes anything;
     std::unordered_map<uint64_t, Nodes> by_key;
     std::array<uint32_t, kKeyKinds> used{};  // number of entries in `by_key`, for each kind of key
+    // For each kind of key that is a detail of the process, all nodes with such keys, each once.
+    std::array<Nodes, kKeyKinds> by_detail;
   };
 
   static size_t class_of(uint32_t type, bool zero);
+  static bool is_detail(KeyKind kind) {
+    return kind == KeyKind::kUid || kind == KeyKind::kUnit || kind == KeyKind::kComm;
+  }
   static uint64_t key_of(KeyKind kind, uint64_t value);
   static uint64_t key_of(KeyKind kind, std::string_view text);
-  static std::vector<std::pair<KeyKind, uint64_t>> keys_of(const Node& node);
+  static Keys keys_of(const Node& node);
+  static Nodes* nodes_by_detail(Class& in, const Keys& keys);
   template <class F>
   static void for_each_class(const Node& node, F visit);
   void add_key(Class& in, KeyKind kind, uint64_t key, Node* node);
@@ -104,14 +111,23 @@ void MatchIndex::match(const PublishedEvent& published, F visit) {
       });
   }
   visit_key(in, KeyKind::kPid, pid_key, whole);
+  const knell_event* const event = published.event;
+  const bool lost = event != nullptr && (event->flags & KNELL_FLAG_DETAILS_LOST) != 0;
+  const auto visit_all = [&](KeyKind kind) {
+    for (Node* node : in.by_detail[static_cast<size_t>(kind)]) whole(node);
+  };
   if (published.uid_known)
     visit_key(in, KeyKind::kUid, key_of(KeyKind::kUid, published.uid), whole);
-  if (published.event == nullptr) return;
-  const auto text = [](const knell_string& s) { return std::string_view(s.data, s.size); };
-  if (used(KeyKind::kUnit))
-    visit_key(in, KeyKind::kUnit, key_of(KeyKind::kUnit, text(published.event->unit)), whole);
-  if (used(KeyKind::kComm))
-    visit_key(in, KeyKind::kComm, key_of(KeyKind::kComm, text(published.event->comm)), whole);
+  else if (lost)
+    visit_all(KeyKind::kUid);
+  if (event == nullptr) return;
+  const auto visit_text = [&](KeyKind kind, const knell_string& value) {
+    if (!used(kind)) return;
+    if (lost && value.data == nullptr) return visit_all(kind);
+    visit_key(in, kind, key_of(kind, std::string_view(value.data, value.size)), whole);
+  };
+  visit_text(KeyKind::kUnit, event->unit);
+  visit_text(KeyKind::kComm, event->comm);
 }
 
 }  // namespace knell::hub

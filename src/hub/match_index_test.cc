@@ -116,6 +116,8 @@ void make(Dice& dice, TestEvent& made) {
   }
   if (!dice.one_in(3)) event.comm = text(dice.of(kComms));
   if (!dice.one_in(3)) event.unit = text(dice.of(kUnits));
+  if (dice.one_in(4)) event.cgroup = text("/a");
+  if (event.type == KNELL_EVENT_EXIT && dice.one_in(3)) event.flags = KNELL_FLAG_DETAILS_LOST;
   for (uint32_t ns = 100; ns <= 300; ns += 100)
     if (dice.one_in(3))
       made.levels.push_back({.ns = ns, .pid = static_cast<int32_t>(1 + dice.below(12))});
@@ -287,6 +289,46 @@ TEST(MatchIndex, VisitsOnlyNodesThatMayWantTheEvent) {
   std::vector<Node*> met;
   index.match(published, [&](Node* node, const event::NamespacePids*) { met.push_back(node); });
   EXPECT_EQ(met, std::vector<Node*>{&nodes[42]});
+  for (Node& node : nodes) index.erase(&node);
+  EXPECT_TRUE(index.empty());
+}
+
+TEST(MatchIndex, LostDetailsVisitEachNodeWithAPredicateAboutThemOnce) {
+  MatchIndex index;
+  std::vector<Node> nodes;
+  const auto add = [&](std::vector<filter::Predicate> predicates, const Scope& scope) {
+    Subscription asked;
+    asked.predicates = std::move(predicates);
+    nodes.push_back(node_of(asked, scope));
+  };
+  const Scope all{.every_user = true};
+  nodes.reserve(6);
+  add({wants(Key::kComm, "cron"), wants(Key::kComm, "sshd"), wants(Key::kComm, "true")}, all);
+  add({wants(Key::kUnit, "cron"), wants(Key::kUnit, "ssh")}, all);
+  add({wants(Key::kUid, 1), wants(Key::kUid, 2)}, all);
+  add({wants(Key::kComm, "cron")}, {.every_user = false, .uid = 7});
+  add({wants(Key::kComm, "cron"), wants(Key::kPid, 7)}, all);
+  for (Node& node : nodes) index.insert(&node);
+  knell_event event{};
+  event.flags = KNELL_FLAG_DETAILS_LOST;
+  PublishedEvent published;
+  published.type = event.type = KNELL_EVENT_EXIT;
+  published.pid = event.pid = 42;
+  published.event = &event;
+  const auto met = [&] {
+    std::vector<Node*> seen;
+    index.match(published, [&](Node* node, const event::NamespacePids*) { seen.push_back(node); });
+    std::ranges::sort(seen);
+    return seen;
+  };
+  EXPECT_EQ(met(), (std::vector<Node*>{&nodes[0], &nodes[1], &nodes[2]}));
+  EXPECT_TRUE(index.unknown().uid) << "withheld from the listener that may see one user only";
+  event.comm = text("true");
+  published.uid_known = true;
+  published.uid = 7;
+  EXPECT_EQ(met(), (std::vector<Node*>{&nodes[0], &nodes[1], &nodes[3]}));
+  event.flags = 0;
+  EXPECT_EQ(met(), (std::vector<Node*>{&nodes[0], &nodes[3]}));
   for (Node& node : nodes) index.erase(&node);
   EXPECT_TRUE(index.empty());
 }

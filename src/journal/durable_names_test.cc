@@ -79,6 +79,32 @@ TEST_F(DurableNamesTest, AreThereAfterARestart) {
   EXPECT_EQ(store_->remove(1000, "cleanup").error().code, ENOENT);
 }
 
+TEST(DurableFilter, WantsAnExitWhoseDetailsWereLost) {
+  DurableName name{.name = "n", .owner = 1000, .mask = KNELL_EVENT_NONZERO_EXIT};
+  name.predicates = {{filter::Key::kComm, false, std::string("sh")},
+                     {filter::Key::kUnit, true, std::string("ssh.service")}};
+  const auto filter = DurableFilter::create(name);
+  ASSERT_TRUE(filter);
+  knell_event event = exit_event(5);
+  event.comm = event.unit = event.cgroup = {};
+  EXPECT_FALSE(filter->wants(event, 1));
+  event.flags = KNELL_FLAG_DETAILS_LOST;
+  EXPECT_TRUE(filter->wants(event, 1));
+  event.wait_status = 0;
+  EXPECT_FALSE(filter->wants(event, 1)) << "its status is known";
+
+  name.every_user = false;
+  const auto of_user = DurableFilter::create(name);
+  ASSERT_TRUE(of_user);
+  event = exit_event(5);
+  event.comm = {};
+  event.flags = KNELL_FLAG_DETAILS_LOST;
+  event.uid = 1000;
+  EXPECT_TRUE(of_user->wants(event, 1));
+  event.has &= ~uint64_t{KNELL_HAS_UID};
+  EXPECT_FALSE(of_user->wants(event, 1)) << "it may be of another user";
+}
+
 TEST_F(DurableNamesTest, AnAcknowledgementOnlyRises) {
   put(cleanup());
   write(1, 10);

@@ -526,8 +526,9 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
 void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
   const ListenerFilter::Added* one = filter_.added.find(pending.pid);
   if (one == nullptr) return;
-  const uint32_t flags =
+  uint32_t flags =
       pending.when == PendingExits::When::kWhileDisconnected ? KNELL_FLAG_RECOVERED : 0;
+  if (filter_.interest().details != KNELL_DETAILS_STATUS) flags |= KNELL_FLAG_DETAILS_LOST;
   const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
                                            pending.wait_status, flags);
   if (filter_.predicates.matches(event, UnknownAncestry()))

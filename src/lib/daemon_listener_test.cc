@@ -387,6 +387,19 @@ TEST_F(DaemonListenerTest, SynthesizesTheExitOfAZombieThatTheDaemonDoesNotReport
   EXPECT_EQ(seen[0].event.flags & KNELL_FLAG_RECOVERED, 0u);
 }
 
+TEST_F(DaemonListenerTest, TheExitOfAZombiePassesPredicatesAboutItsDetails) {
+  open_for_added();
+  for (const auto& [key, value] : {std::pair{"comm", "nosuch"}, {"exe", "!/bin/sh"}, {"uid", "7"}})
+    ASSERT_TRUE(match(key, value));
+  Child child;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, child.pid());
+  EXPECT_NE(seen[0].event.flags & KNELL_FLAG_DETAILS_LOST, 0u);
+}
+
 TEST_F(DaemonListenerTest, ReportsAZombieOnceIfTheDaemonReportsIt) {
   open_for_added();
   Child child, other;

@@ -265,6 +265,89 @@ TEST(Predicates, EndedUnknown) {
   EXPECT_FALSE(matches({{"ended", "0-255,signal"}}, stranger()));
 }
 
+// An exit of which only the pid, the parent and the status are known, since its details were lost.
+knell_event without_details(int status) {
+  knell_event event = stranger();
+  event.flags = KNELL_FLAG_DETAILS_LOST;
+  event.has = KNELL_HAS_STATUS;
+  event.wait_status = status;
+  return event;
+}
+
+TEST(Predicates, LostDetailsMatchWantedAndExcludedValues) {
+  const knell_event lost = without_details(0x100);
+  for (const auto& [key, value] : Flags{{"comm", "grep"},
+                                        {"comm", "g*"},
+                                        {"comm", "!grep"},
+                                        {"comm", "a,!b"},
+                                        {"exe", "/bin/*"},
+                                        {"exe", "!/bin/sh"},
+                                        {"uid", "33"},
+                                        {"uid", "!33"},
+                                        {"unit", "cron"},
+                                        {"unit", "!cron"},
+                                        {"cgroup", "/a"},
+                                        {"cgroup", "!/a"},
+                                        {"container", "3f2a"},
+                                        {"container", "!3f2a"},
+                                        {"tty", "pts/*"},
+                                        {"tty", "!pts/3"},
+                                        {"longer", "1s"},
+                                        {"shorter", "1s"},
+                                        {"longer", "!1s"}})
+    EXPECT_TRUE(matches({{key, value}}, lost)) << key << " " << value;
+  EXPECT_TRUE(matches({{"comm", "grep"}, {"uid", "7"}, {"unit", "a"}, {"longer", "1s"}}, lost));
+}
+
+TEST(Predicates, LostDetailsDoNotChangeWhatIsKnown) {
+  const knell_event lost = without_details(0x100);
+  for (const auto& [key, value] : Flags{{"pid", "7"},
+                                        {"pid", "!100"},
+                                        {"under", "7"},
+                                        {"under", "!1"},
+                                        {"ended", "2"},
+                                        {"ended", "!1"},
+                                        {"ended", "oom"},
+                                        {"ended", "unknown"}})
+    EXPECT_FALSE(matches({{key, value}}, lost)) << key << " " << value;
+  EXPECT_TRUE(matches({{"pid", "100"}, {"under", "1"}, {"ended", "1"}}, lost));
+  knell_event known = grep();
+  known.flags = KNELL_FLAG_DETAILS_LOST;
+  for (const auto& [key, value] : Flags{{"comm", "sh"},
+                                        {"comm", "!grep"},
+                                        {"exe", "/bin/sh"},
+                                        {"uid", "7"},
+                                        {"unit", "ssh"},
+                                        {"cgroup", "/a"},
+                                        {"container", "7"},
+                                        {"tty", "!pts/3"},
+                                        {"longer", "1h"}})
+    EXPECT_FALSE(matches({{key, value}}, known)) << key << " " << value;
+}
+
+// A cgroup without a unit or container: there is none, so none was lost.
+TEST(Predicates, LostDetailsWithAKnownCgroup) {
+  knell_event lost = without_details(0x100);
+  lost.cgroup = bytes("/user.slice");
+  EXPECT_FALSE(matches({{"unit", "cron"}}, lost));
+  EXPECT_FALSE(matches({{"container", "3f2a"}}, lost));
+  EXPECT_TRUE(matches({{"unit", "!cron"}}, lost));
+  EXPECT_TRUE(matches({{"comm", "cron"}}, lost));
+}
+
+TEST(Predicates, LostDetailsOfSigkillMayBeOom) {
+  EXPECT_TRUE(matches({{"ended", "oom"}}, without_details(9)));
+  EXPECT_TRUE(matches({{"ended", "!oom"}}, without_details(9)));
+  EXPECT_TRUE(matches({{"ended", "SIGKILL,!oom"}}, without_details(9)));
+  EXPECT_FALSE(matches({{"ended", "oom"}}, without_details(15)));
+  EXPECT_FALSE(matches({{"ended", "oom"}}, without_details(0x900)));
+  EXPECT_FALSE(matches({{"ended", "core"}}, without_details(9)));
+  knell_event killed = without_details(9);
+  killed.has |= KNELL_HAS_KILLER;
+  killed.killed_by.cause = KNELL_CAUSE_USER;
+  EXPECT_FALSE(matches({{"ended", "oom"}}, killed)) << "the cause is known";
+}
+
 TEST(Predicates, OtherSpellingsOfEnded) {
   knell_event event = grep();
   event.wait_status = 9;

@@ -91,6 +91,14 @@ class OneExit final : private Sink {
   bool seen_ = false;
 };
 
+// For an exit whose process was dying when it was added: notes whether it lacks any of `details`
+// (enum knell_details).
+inline void note_late_details(knell_event& event, uint32_t details) {
+  if (details == KNELL_DETAILS_STATUS) return;
+  if (event.comm.data == nullptr || (details == KNELL_DETAILS_FULL && event.exe.data == nullptr))
+    event.flags |= KNELL_FLAG_DETAILS_LOST;
+}
+
 inline constexpr uint32_t kAnyExit = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 
 }  // namespace knell::source

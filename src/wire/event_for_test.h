@@ -33,7 +33,7 @@ inline knell_event full_event(uint32_t type) {
   e.size = sizeof e;
   e.type = type;
   e.has = has;
-  e.flags = KNELL_FLAG_ARGS_TRUNCATED | KNELL_FLAG_EXACT;
+  e.flags = KNELL_FLAG_ARGS_TRUNCATED | KNELL_FLAG_EXACT | KNELL_FLAG_DETAILS_LOST;
   e.via = KNELL_VIA_BPF;
   e.mono_ns = 1'000'000'123;
   e.time_ns = 1'790'000'000'000'000'123;

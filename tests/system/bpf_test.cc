@@ -544,6 +544,43 @@ void blow(std::vector<Fate>& fates) {
 
 }  // namespace
 
+// Exits whose details found no room pass predicates about them: to the listener of these the storm
+// is complete.
+TEST(BpfLoss, ExitsWithoutDetailsPassPredicatesAboutThem) {
+  KNELL_NEEDS(lacks_bpf());
+  constexpr int kCount = 4000, kOneIn = 10, kCode = 3;
+  Stage stage([](std::vector<Fate>& fates) {
+    ::prctl(PR_SET_NAME, "knell-storm");
+    storm(kCount, kOneIn, kCode);
+    fates.push_back({});
+  });
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"comm", "knell-storm"}, {"comm", "!cron"}, {"exe", "/*"}, {"tty", "!tty1"}}) {
+    Recorder recorder({.events = KNELL_EVENT_NONZERO_EXIT,
+                       .buffer_bytes = 4096,
+                       .matches = {{"under", stage.name()}, {key, value}},
+                       .via = "bpf"});
+    ASSERT_TRUE(recorder.ok());
+    ASSERT_FALSE(stage.play_unread().empty());
+    const auto failures = [&] {
+      return std::ranges::count_if(recorder.seen(), [](const Seen& seen) {
+        return seen.status() == std::optional<int>(kCode << 8);
+      });
+    };
+    EXPECT_TRUE(recorder.read_until([&] { return failures() >= kCount / kOneIn; }))
+        << key << " " << value << ": " << failures() << " exits";
+    const auto without_details = std::ranges::count_if(recorder.seen(), [](const Seen& seen) {
+      return (seen.raw.flags & KNELL_FLAG_DETAILS_LOST) != 0;
+    });
+    EXPECT_GT(without_details, kCount / kOneIn / 2) << "details were not lost: the test is void";
+    EXPECT_TRUE(recorder.of_type(KNELL_EVENT_LOST).empty());
+    for (const Seen& seen : recorder.seen()) {
+      EXPECT_EQ(!seen.comm, (seen.raw.flags & KNELL_FLAG_DETAILS_LOST) != 0) << seen.text();
+      EXPECT_NE(seen.raw.has & KNELL_HAS_UID, 0U) << seen.text();
+    }
+  }
+}
+
 // The listener does not read during the storm: its reported and lost events must add up to all.
 TEST(BpfLoss, IsCountedExactly) {
   KNELL_NEEDS(lacks_bpf());

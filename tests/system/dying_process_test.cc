@@ -4,11 +4,14 @@
 // Processes that are added while they are dying, over bpf: the programs report the end of such a
 // process, and a pidfd may, too.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -54,6 +57,47 @@ class WithoutLeader {
  private:
   Pipe gate_ = make_pipe();
   Child child_;
+};
+
+// The first process of a pid namespace, which has begun to exit: it waits until the other process
+// in the namespace, which it has killed, is reaped by end().
+class FirstOfNamespace {
+ public:
+  FirstOfNamespace()
+      : parent_(Child::fork([&] {
+          gate_.write.reset();
+          if (::unshare(CLONE_NEWPID) < 0) return 1;
+          const pid_t first = fork_sleeper(), other = fork_sleeper();
+          siginfo_t dead{};
+          if (other < 0 || ::kill(first, SIGKILL) < 0 ||
+              ::waitid(P_PID, static_cast<id_t>(other), &dead, WEXITED | WNOWAIT) < 0)
+            return 1;
+          char byte = 0;
+          if (::write(pids_.write.get(), &first, sizeof first) != sizeof first ||
+              ::read(gate_.read.get(), &byte, 1) != 0)
+            return 1;
+          return ::waitpid(other, nullptr, 0) == other && ::waitpid(first, nullptr, 0) == first ? 0
+                                                                                                : 1;
+        })) {
+    pids_.write.reset();
+    if (::read(pids_.read.get(), &pid_, sizeof pid_) != sizeof pid_) pid_ = 0;
+  }
+  pid_t pid() const { return pid_; }  // 0: it could not be made
+  std::optional<int> end() {
+    gate_.write.reset();
+    return parent_.wait();
+  }
+
+ private:
+  static pid_t fork_sleeper() {
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    for (;;) ::pause();
+  }
+
+  Pipe gate_ = make_pipe(), pids_ = make_pipe();
+  Child parent_;
+  pid_t pid_ = 0;
 };
 
 // Ended only after all that is reported of the processes above was read.
@@ -113,6 +157,35 @@ TEST_F(DyingProcess, IsReportedOnceToEachClientOfOneKnelld) {
       ASSERT_EQ(exits.size(), 1u) << text_of(exits);
       EXPECT_EQ(exits[0].status(), std::optional<int>(7 << 8));
     }
+}
+
+// Its program cannot be read any more. That does not make it an exit for listeners that began later
+// and want another program; one that has added the process gets its exit.
+TEST_F(DyingProcess, HasLostItsDetailsOnlyForListenersThatAddedIt) {
+  FirstOfNamespace process;
+  ASSERT_GT(process.pid(), 0);
+  const std::string self = link_of("/proc/self/exe");
+  Recorder any({.events = KNELL_EVENT_EXIT,
+                .matches = {{"pid", std::to_string(process.pid())}},
+                .via = "bpf"});
+  Recorder other({.events = KNELL_EVENT_EXIT, .matches = {{"exe", self}}, .via = "bpf"});
+  Recorder added({.events = KNELL_EVENT_EXIT,
+                  .matches = {{"exe", "/nosuch"}},
+                  .only_added = true,
+                  .via = "bpf"});
+  ASSERT_TRUE(any.ok() && other.ok() && added.ok());
+  ASSERT_FALSE(added.listener().add(process.pid(), 0, 1)) << knell_explain();
+  EXPECT_EQ(process.end(), 0);
+  ASSERT_TRUE(any.read_until_exit_of(process.pid()));
+  EXPECT_EQ(any.seen()[0].raw.flags & KNELL_FLAG_DETAILS_LOST, 0U) << any.seen()[0].text();
+  ASSERT_TRUE(added.read_until_exit_of(process.pid()));
+  EXPECT_NE(added.seen()[0].raw.flags & KNELL_FLAG_DETAILS_LOST, 0U) << added.seen()[0].text();
+
+  Child last = Child::fork([] { return 8; });
+  const pid_t pid = last.pid();
+  EXPECT_EQ(last.wait(), 8 << 8);
+  ASSERT_TRUE(other.read_until_exit_of(pid));
+  EXPECT_TRUE(other.of(process.pid()).empty()) << text_of(other.of(process.pid()));
 }
 
 TEST_F(DyingProcess, IsReportedOnceByEachSourceOfOneProcess) {

@@ -199,6 +199,7 @@ TEST_F(Pidfd, DetailsAndOwnerAreReadWhenAProcessIsAdded) {
       EXPECT_EQ(source::text_of(exit.event.comm), full ? lines_of("/proc/self/comm")[0] : "");
       EXPECT_EQ(exit.event.args.data != nullptr, full);
       EXPECT_EQ(exit.event.exe.data != nullptr, full);
+      EXPECT_EQ(exit.event.flags & KNELL_FLAG_DETAILS_LOST, 0u);
       ASSERT_EQ(collector.ended.size(), 1U);
       EXPECT_EQ(collector.ended[0].start, full ? start : 0);
     }
@@ -240,8 +241,9 @@ TEST_F(Pidfd, DetailsOfAZombieAreCertain) {
   const pid_t pid = child.pid();
   EXPECT_EQ(child.wait(), 7 << 8);  // before the source is read
   ASSERT_NE(reported_end(*source, collector, pid), "nothing");
-  EXPECT_EQ(source::text_of(collector.find(KNELL_EVENT_EXIT, pid)->event.comm),
-            lines_of("/proc/self/comm")[0]);
+  const knell_event& exit = collector.find(KNELL_EVENT_EXIT, pid)->event;
+  EXPECT_EQ(source::text_of(exit.comm), lines_of("/proc/self/comm")[0]);
+  EXPECT_NE(exit.flags & KNELL_FLAG_DETAILS_LOST, 0u) << "a zombie has no program";
 }
 
 TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {

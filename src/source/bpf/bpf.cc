@@ -306,7 +306,7 @@ Result<void> Bpf::watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start) {
     if (!add_to_epoll(epoll_.get(), dying->fd(), kRingTag)) return errno_error("watch processes");
     dying_ = std::move(dying);
   }
-  KNELL_TRY(dying_->add(pid, std::move(pidfd)));
+  KNELL_TRY(dying_->add_dying(pid, std::move(pidfd)));
   dying_starts_.emplace_back(pid, start);
   return {};
 }

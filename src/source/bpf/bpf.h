@@ -81,7 +81,7 @@ class Bpf final : public Source, private ThreadEvents {
   bool saved() override;
 
  private:
-  static constexpr size_t kRings = 3;
+  static constexpr size_t kRings = 3, kExitRing = 0;  // in the order of make()
   // The name of the connector's socket with the keeper; begins like those of the programs.
   static constexpr const char* kStoredSocket = "bpf.connector";
   enum Class : uint8_t { kExits, kOthers, kClasses };
@@ -149,6 +149,7 @@ class Bpf final : public Source, private ThreadEvents {
   bool deliver_mark(const knell_mark& mark);
   bool await(const Decoded& decoded, std::string_view record, bool& again);
   void report_exit(std::string_view details, const knell_mark& mark);
+  bool may_have_lost_details() const;
   bool report_loss(Class of, uint64_t lost, uint64_t stamp_ns);
   bool report_last_losses();
   void report_lost_births();
@@ -202,6 +203,7 @@ class Bpf final : public Source, private ThreadEvents {
   uint64_t held_until_ns_ = 0;  // records with stamps up to this are complete and sorted
 
   WaitingExits waiting_;
+  bool dropped_details_ = false;  // the details of an exit were dropped, or may have been
   ReportedExits reported_exits_;
   uint64_t check_again_ns_ = 0;  // when to check the overdue processes without a pidfd again
   uint64_t timer_ns_ = 0;        // when the timer expires; 0: it is not set

@@ -79,6 +79,7 @@ EventBuilder::Subject EventBuilder::subject_of(const Decoded& record) {
           .roots = process.roots,
           .status = process.status,
           .signal = process.signal,
+          .details_lost = false,
           .levels = record.levels,
           .levels_known = (record.head->flags & KNELL_RECORD_LEVELS) != 0};
 }
@@ -97,7 +98,8 @@ void EventBuilder::add(const Decoded& record, uint64_t roots) {
   add(subject, &record);
 }
 
-void EventBuilder::add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots) {
+void EventBuilder::add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots,
+                            DetailsLost lost) {
   const bool described = details != nullptr && details->process != nullptr;
   Subject subject{};
   if (described) {
@@ -112,6 +114,7 @@ void EventBuilder::add_exit(const Decoded* details, const knell_mark& mark, uint
   subject.stamp_ns = mark.head.stamp_ns;
   subject.status = mark.status;
   subject.signal = mark.signal;
+  subject.details_lost = !described && details_ && lost == DetailsLost::kYes;
   subject.roots = roots;
   add(subject, described ? details : nullptr);
 }
@@ -154,7 +157,8 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
     slot->levels = out_.batch().copy(levels);
     slot->levels_known = subject.levels_known;
     if (described) fill_details(*slot, *record);
-    if (!described && owners_) set_uid(*slot, subject.uid);
+    if (!described && (owners_ || subject.details_lost)) set_uid(*slot, subject.uid);
+    if (subject.details_lost) slot->event.flags |= KNELL_FLAG_DETAILS_LOST;
     if (over) fill_exit(*slot, subject);
     if (over && described) fill_senders(*slot, subject, *record);
     if (!over) fill_type(*slot, subject.what, *record->process);
@@ -240,9 +244,15 @@ void EventBuilder::report_birth(const Decoded& record) {
 
 // ----------------------------------------------------------------------------------------- fields
 
+// With the name of the user, if details are wanted.
 void EventBuilder::set_uid(Slot& slot, uint32_t uid) {
-  slot.event.has |= KNELL_HAS_UID;
-  slot.event.uid = uid;
+  knell_event& event = slot.event;
+  event.has |= KNELL_HAS_UID;
+  event.uid = uid;
+  if (!details_) return;
+  const process::UserNames::Name& user = table_.users().find(uid);
+  slot.user = user;
+  event.user = user != nullptr ? event::view_of(*user) : knell_string{};
 }
 
 void EventBuilder::fill(Slot& slot, const Subject& subject) const {
@@ -266,12 +276,9 @@ void EventBuilder::fill_details(Slot& slot, const Decoded& record) {
   event.comm = event::known_view_of(slot.comm);
   slot.parent_comm = comm_of(process.parent_comm);
   event.parent_comm = event::known_view_of(slot.parent_comm);
-  event.has |= KNELL_HAS_UID | KNELL_HAS_GID;
-  event.uid = process.uid;
+  set_uid(slot, process.uid);
+  event.has |= KNELL_HAS_GID;
   event.gid = process.gid;
-  const process::UserNames::Name& user = table_.users().find(process.uid);
-  slot.user = user;
-  if (user != nullptr) event.user = event::view_of(*user);
   if ((flags & KNELL_RECORD_ARGS) != 0) {
     const auto end = (flags & KNELL_RECORD_ARGS_PADDED) != 0  ? process::ArgsEnd::kTitlePadding
                      : (flags & KNELL_RECORD_ARGS_EXACT) != 0 ? process::ArgsEnd::kArguments

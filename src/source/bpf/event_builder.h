@@ -28,6 +28,7 @@ class EventBuilder {
   // From here on events have these `level` and roots.
   void set_request(const SourceRequest& wanted) {
     raw_ = wanted.level == KNELL_LEVEL_RAW;
+    details_ = wanted.details != KNELL_DETAILS_STATUS;
     owners_ = wanted.owners;
     namespaces_ = wanted.namespaces;
     lifetimes_ = wanted.lifetimes;
@@ -38,8 +39,10 @@ class EventBuilder {
   // Adds the event of a record. `roots`: a bit for each root that its process is under, in the
   // order of SourceRequest::roots.
   void add(const Decoded& record, uint64_t roots);
-  // Adds the exit that a mark reports. `details` is null if no details came.
-  void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots);
+  // Adds the exit that a mark reports. `details` is null if no details came; `lost`: whether they
+  // were lost. Else none were requested when the process began to exit.
+  enum class DetailsLost : bool { kNo, kYes };
+  void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots, DetailsLost lost);
   // Adds an event that did not come. Of a living process, with what /proc shows now.
   void add_missed(const Missed& missed, uint64_t roots);
 
@@ -52,6 +55,7 @@ class EventBuilder {
     uint32_t uid;
     uint64_t roots;
     int32_t status, signal;   // EXIT
+    bool details_lost;        // EXIT
     std::string_view levels;  // as in Decoded
     bool levels_known;
   };
@@ -60,7 +64,7 @@ class EventBuilder {
   void report_thread_event(const Subject& subject, const Decoded* record);
   void report_birth(const Decoded& record);
   std::span<event::NamespacePids> read_levels(std::string_view levels);
-  static void set_uid(Slot& slot, uint32_t uid);
+  void set_uid(Slot& slot, uint32_t uid);
   void fill(Slot& slot, const Subject& subject) const;
   void fill_details(Slot& slot, const Decoded& record);
   void fill_type(Slot& slot, uint32_t what, const knell_process& process) const;
@@ -74,7 +78,7 @@ class EventBuilder {
   Output& out_;
   process::ProcessTable& table_;
   process::CgroupTree cgroups_;
-  bool raw_ = false, owners_ = false, namespaces_ = false, lifetimes_ = false;
+  bool raw_ = false, details_ = true, owners_ = false, namespaces_ = false, lifetimes_ = false;
   std::vector<int32_t> roots_;
   std::array<event::NamespacePids, event::kMostLevels> levels_{};
 };

@@ -38,6 +38,8 @@ knell_sender sender_of(int32_t pid, uint32_t cause) {
   return sender;
 }
 
+using DetailsLost = EventBuilder::DetailsLost;
+
 class EventBuilderTest : public ::testing::Test {
  protected:
   EventBuilderTest() {
@@ -93,7 +95,7 @@ class EventBuilderTest : public ::testing::Test {
     const RecordBytes bytes = record();
     const auto decoded = decode(bytes.view());
     ASSERT_TRUE(decoded);
-    builder.add_exit(&*decoded, mark, roots);
+    builder.add_exit(&*decoded, mark, roots, DetailsLost::kYes);
   }
   // Takes the only event out of the batch.
   const KeptEvent& taken() {
@@ -111,8 +113,8 @@ class EventBuilderTest : public ::testing::Test {
     add_exit();
     return taken().event;
   }
-  const knell_event& exit_of_mark_alone() {
-    builder.add_exit(nullptr, mark, 0);
+  const knell_event& exit_of_mark_alone(DetailsLost lost = DetailsLost::kYes) {
+    builder.add_exit(nullptr, mark, 0, lost);
     return taken().event;
   }
   // The reported event of a thread, translated for a listener in the first of its levels.
@@ -344,7 +346,7 @@ TEST_F(EventBuilderTest, MakesAnExitOfAMarkAlone) {
 TEST_F(EventBuilderTest, UnknownFieldsAreNull) {
   mark.start_ns = 0;
   mark.ppid = 0;
-  const knell_event& event = exit_of_mark_alone();
+  const knell_event& event = exit_of_mark_alone(DetailsLost::kNo);
   EXPECT_EQ(event.id.kind, static_cast<uint32_t>(KNELL_ID_STAMP));
   EXPECT_EQ(event.comm.data, nullptr);
   EXPECT_EQ(event.args.data, nullptr);
@@ -357,6 +359,7 @@ TEST_F(EventBuilderTest, UnknownFieldsAreNull) {
 // A listener named the process while it was dying, so the programs have not read its details.
 TEST_F(EventBuilderTest, ReadsInProcWhatTheRecordLacks) {
   tree.add(50, {.ppid = 40, .start = 234, .comm = "dying", .uid = 1000});
+  mark.uid = 1000;
   const knell_event& event = exit_of_mark_alone();
   EXPECT_EQ(text_of(event.comm), "dying");
   EXPECT_EQ(event.uid, 1000U);
@@ -366,7 +369,7 @@ TEST_F(EventBuilderTest, ReadsInProcWhatTheRecordLacks) {
 TEST_F(EventBuilderTest, ReadsNothingOfALaterProcessWithThePid) {
   tree.add(40, {.start = 100, .comm = "bash"});
   tree.add(50, {.ppid = 40, .start = 400, .comm = "later", .cmdline = "later\0"s, .uid = 1000});
-  const knell_event& event = exit_of_mark_alone();
+  const knell_event& event = exit_of_mark_alone(DetailsLost::kNo);
   EXPECT_EQ(event.id.start, 234U);
   EXPECT_EQ(event.ppid, 40);
   for (const knell_string& text : {event.comm, event.args, event.exe, event.cgroup})
@@ -440,7 +443,7 @@ TEST_F(EventBuilderTest, DistinguishesNoLevelsFromUnknownLevels) {
   add();
   EXPECT_TRUE(taken().levels_known);
   EXPECT_TRUE(kept.events[0].levels.empty());
-  builder.add_exit(nullptr, mark, 0);
+  builder.add_exit(nullptr, mark, 0, DetailsLost::kYes);
   EXPECT_FALSE(taken().levels_known);
 }
 
@@ -472,6 +475,25 @@ TEST_F(EventBuilderTest, ABirthReportedForItsLevelsOnlyIsNoEvent) {
   ASSERT_EQ(birth.levels.size(), 2U);
   EXPECT_EQ(birth.levels[0], (event::NamespacePids{.ns = 77, .pid = 1, .child_pid = 2}));
   EXPECT_EQ(birth.levels[1], (event::NamespacePids{.ns = 78, .child_pid = 1, .child_tid = 3}));
+}
+
+TEST_F(EventBuilderTest, AnExitWithoutDetailsSaysWhetherTheyWereLost) {
+  mark.uid = 0;
+  const knell_event lost = exit_of_mark_alone();
+  EXPECT_NE(lost.flags & KNELL_FLAG_DETAILS_LOST, 0U);
+  EXPECT_NE(lost.has & KNELL_HAS_UID, 0U) << "the mark has it";
+  EXPECT_EQ(lost.uid, 0U);
+  EXPECT_EQ(std::string_view(lost.user.data, lost.user.size), "root");
+  const knell_event before = exit_of_mark_alone(DetailsLost::kNo);
+  EXPECT_EQ(before.flags & KNELL_FLAG_DETAILS_LOST, 0U);
+  EXPECT_EQ(exit_event().flags & KNELL_FLAG_DETAILS_LOST, 0U) << "its details came";
+  builder.set_request({.details = KNELL_DETAILS_NAMES});
+  EXPECT_NE(exit_of_mark_alone().flags & KNELL_FLAG_DETAILS_LOST, 0U);
+  builder.set_request({.details = KNELL_DETAILS_STATUS, .owners = true});
+  const knell_event status = exit_of_mark_alone();
+  EXPECT_EQ(status.flags & KNELL_FLAG_DETAILS_LOST, 0U) << "none were requested";
+  EXPECT_NE(status.has & KNELL_HAS_UID, 0U);
+  EXPECT_EQ(status.user.data, nullptr);
 }
 
 TEST_F(EventBuilderTest, OwnersAreReportedWithoutDetails) {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <utility>
@@ -89,6 +90,7 @@ Ring& Ring::operator=(Ring&& other) noexcept {
   std::swap(mapped_consumer_, other.mapped_consumer_);
   std::swap(cursor_, other.cursor_);
   std::swap(end_, other.end_);
+  std::swap(most_filled_, other.most_filled_);
   std::swap(copy_, other.copy_);
   std::swap(broken_, other.broken_);
   return *this;
@@ -142,7 +144,18 @@ bool Ring::seek(uint64_t position) {
   return true;
 }
 
-void Ring::release() { __atomic_store_n(consumer_, cursor_, __ATOMIC_RELEASE); }
+// The bytes that are taken. Only release() makes it less.
+uint64_t Ring::filled() const { return __atomic_load_n(producer_, __ATOMIC_ACQUIRE) - *consumer_; }
+
+bool Ring::may_have_refused(size_t size) const {
+  // The kernel leaves at least one byte free.
+  return std::max(most_filled_, filled()) + kHeaderBytes + size >= bytes_;
+}
+
+void Ring::release() {
+  most_filled_ = std::max(most_filled_, filled());
+  __atomic_store_n(consumer_, cursor_, __ATOMIC_RELEASE);
+}
 
 bool Ring::empty() const {
   std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -44,9 +44,12 @@ class Ring {
   // Whether there is nothing to read. If this returned true after release(), the kernel notifies
   // the reader of the next record.
   bool empty() const;
+  // Whether a record of this many bytes may have found no room, at any time since map().
+  bool may_have_refused(size_t size) const;
 
  private:
   std::string_view in_one_piece(size_t at, size_t size);
+  uint64_t filled() const;
 
   uint64_t* consumer_ = nullptr;
   const uint64_t* producer_ = nullptr;
@@ -54,6 +57,7 @@ class Ring {
   size_t bytes_ = 0;
   void* mapped_consumer_ = nullptr;  // null: the ring is memory of a test
   uint64_t cursor_ = 0, end_ = 0;
+  uint64_t most_filled_ = 0;    // the most of filled() at a release()
   std::vector<uint64_t> copy_;  // of the record that crosses the end of the ring
   bool broken_ = false;
 };

@@ -53,6 +53,27 @@ TEST(Ring, ReturnsRecordsWrittenBeforeLook) {
   EXPECT_TRUE(ring.empty());
 }
 
+// 256 bytes, of which the kernel leaves one free; 8 of each record are its header.
+TEST(Ring, KnowsWhetherARecordMayHaveFoundNoRoom) {
+  FakeKernel kernel;
+  Ring ring = kernel.ring();
+  EXPECT_FALSE(ring.may_have_refused(247));
+  EXPECT_TRUE(ring.may_have_refused(248));
+  kernel.put(std::string(92, 'x'));
+  EXPECT_FALSE(ring.may_have_refused(100));
+  EXPECT_TRUE(ring.may_have_refused(148));
+  ring.begin_pass();
+  EXPECT_TRUE(ring.next());
+  kernel.put(std::string(92, 'y'));
+  EXPECT_TRUE(ring.may_have_refused(100)) << "written after the pass began";
+  ring.release();
+  ring.begin_pass();
+  EXPECT_TRUE(ring.next());
+  ring.release();
+  EXPECT_TRUE(ring.may_have_refused(100)) << "it was so full before";
+  EXPECT_FALSE(ring.may_have_refused(39));
+}
+
 TEST(Ring, SkipsDiscardedRecords) {
   FakeKernel kernel;
   Ring ring = kernel.ring();

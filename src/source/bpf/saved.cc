@@ -192,6 +192,7 @@ bool Bpf::restore() {
   unread_ = reader.unread;
   stores_execs_ = reader.stores_execs != 0;
   roots_.restore(reader.roots);
+  dropped_details_ = true;
   restored_ = true;
   take_over_connector(reader);
   return true;

@@ -34,6 +34,11 @@
 // process. If the process is still dying, the reader watches it by a pidfd. A timer in the epoll
 // set causes the next check.
 //
+// Lost details. If the ring has no room for the details of an exit, its mark comes alone. But so it
+// does when the process began to exit before a listener requested details, or this exit: these are
+// events from before the listener, and must not pass its predicates as exits with lost details do.
+// The programs do not count lost details, so the reader looks how full the ring has been at most.
+//
 // Loss. Every record says how many records of its class were lost so far. If that is more than was
 // reported, there is a hole before this record. When there is nothing more to read, the counters of
 // the programs say how many were lost after the last record.
@@ -273,11 +278,19 @@ bool Bpf::deliver_mark(const knell_mark& mark) {
 }
 
 void Bpf::report_exit(std::string_view details, const knell_mark& mark) {
-  forget_dying(mark.pid);
+  const bool was_dying = forget_dying(mark.pid);
   const auto decoded = details.empty() ? std::nullopt : decode(details);
   const bool described = decoded && decoded->process != nullptr;
+  using enum EventBuilder::DetailsLost;
+  const auto lost = !described && (was_dying || may_have_lost_details()) ? kYes : kNo;
   builder_.add_exit(decoded ? &*decoded : nullptr, mark,
-                    roots_.translate(described ? decoded->process->roots : mark.roots));
+                    roots_.translate(described ? decoded->process->roots : mark.roots), lost);
+}
+
+// Whether an exit without details had some that were lost.
+bool Bpf::may_have_lost_details() const {
+  constexpr size_t kMostBytes = sizeof(knell_process) + KNELL_TAIL_MASK;
+  return dropped_details_ || rings_[kExitRing].may_have_refused(kMostBytes);
 }
 
 // Handles the details of a process that has begun to exit.
@@ -294,6 +307,8 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
     if (report && reported_exits_.note(oldest->pid, oldest->start_ns / kTickNs)) {
       report_exit(oldest->record, mark_of(*decode(oldest->record)));
       again = true;
+    } else {
+      dropped_details_ = true;
     }
     waiting_.recycle(*std::move(oldest));
     if (again) return true;

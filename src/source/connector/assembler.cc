@@ -315,8 +315,13 @@ void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_
   Slot* slot = dying.slot;
   if (slot == nullptr && process_level() && out_.batch().room() > 0) slot = out_.reserve_exit();
   const bool now = dying.ended_now || dying.last_ns == 0;
-  end(End{pid, pid, now ? out_.clock().monotonic_ns() : dying.last_ns, status, dying.signal,
-          dying.parent},
+  end(End{.pid = pid,
+          .tid = pid,
+          .stamp_ns = now ? out_.clock().monotonic_ns() : dying.last_ns,
+          .status = status,
+          .signal = dying.signal,
+          .parent = dying.parent,
+          .followed = dying.followed_ns != 0},
       slot);
 }
 
@@ -352,6 +357,7 @@ void Assembler::fill_exit(Slot& slot, const End& end) {
   if (end.missed != nullptr) return fill_missed(slot, *end.missed);
   table_.describe(slot, end.pid, process::ProcessTable::ReadProc::kYes);
   if (event.ppid == 0) event.ppid = end.parent;
+  if (end.followed) note_late_details(event, table_.kept().details);
 }
 
 // ---------------------------------------------------------------------------------------- recovery

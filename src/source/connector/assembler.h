@@ -88,6 +88,7 @@ class Assembler {
     uint32_t signal;
     int32_t parent;                  // 0: unknown
     const Missed* missed = nullptr;  // the exit did not come: it is recovered
+    bool followed = false;           // it was dead when it was added
   };
 
   void scan_all();

@@ -112,6 +112,7 @@ class AssemblerTest : public ::testing::Test {
         text = std::to_string(e.pid) + ":" +
                ((e.has & KNELL_HAS_STATUS) != 0 ? std::to_string(e.wait_status) : std::string("?"));
         if (e.args.data != nullptr) text += " " + std::string(e.args.data);
+        if ((e.flags & KNELL_FLAG_DETAILS_LOST) != 0) text += " details lost";
       } else if (e.type == KNELL_EVENT_FORK) {
         text = "fork:" + std::to_string(e.child_pid);
       } else if (e.type == KNELL_EVENT_EXEC) {
@@ -430,11 +431,12 @@ TEST_F(AssemblerTest, FollowsAProcessWhoseForkIsStillQueued) {
   clock.now_ns = 1000;
   assembler().follow_exit(50, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   EXPECT_EQ(drain({fork_of(50, 1, 10), exec_of(50, 11), exit_of(50, 0x500, 12)}),
-            (Seen{"fork:50", "exec:50", "50:1280"}));
+            (Seen{"fork:50", "exec:50", "50:1280 details lost"}));
   assembler().follow_exit(60, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   probe.statuses[60] = 0x300;
   probe.signs[60] = ProcessProbe::Sign::kDead;
-  EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}), (Seen{"fork:60", "exec:60", "60:768"}))
+  EXPECT_EQ(drain({fork_of(60, 1, 10), exec_of(60, 11)}),
+            (Seen{"fork:60", "exec:60", "60:768 details lost"}))
       << "its EXIT was before the subscription";
 }
 

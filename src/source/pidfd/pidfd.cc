@@ -138,6 +138,12 @@ Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
   return {};
 }
 
+Result<void> PidfdSource::add_dying(int32_t pid, UniqueFd pidfd) {
+  KNELL_TRY(add(pid, std::move(pidfd)));
+  processes_.find(pid)->dying = true;
+  return {};
+}
+
 // Reads what its exit will show, since nothing can be read any more once it was reaped.
 void PidfdSource::read(int32_t pid, Process& process) {
   const uint64_t now = out_.clock().monotonic_ns();
@@ -148,6 +154,7 @@ void PidfdSource::read(int32_t pid, Process& process) {
   if (process.start == 0) process.start = task->start;
   if (process.start != task->start) return;  // so it was, and its pid is in use again
   process.read_dead = dead;
+  process.read_late = dead || is_dead(process.pidfd.get());
   if (table_.kept().owners) read_owner(pid, process);
 }
 
@@ -282,6 +289,7 @@ void PidfdSource::report(int32_t pid, std::optional<int32_t> status) {
       event.has |= KNELL_HAS_UID;
       event.uid = *process.uid;
     }
+    if (process.dying || process.read_late) note_late_details(event, table_.kept().details);
     slot->levels = out_.batch().copy(process.levels);
     slot->levels_known = process.levels_known;
     if (event.id.kind == KNELL_ID_START) start = event.id.start;

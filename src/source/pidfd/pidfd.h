@@ -35,8 +35,8 @@ class PidfdSource final : public Source {
   // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE and
   // EPROTONOSUPPORT (before Linux 5.3), with an explanation.
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
-  // Watches the process that `pidfd` refers to. Errors: EEXIST.
-  [[nodiscard]] Result<void> add(int32_t pid, UniqueFd pidfd);
+  // Watches the process that `pidfd` refers to, which is dying already. Errors: EEXIST.
+  [[nodiscard]] Result<void> add_dying(int32_t pid, UniqueFd pidfd);
   // A process is removed automatically when its end is reported.
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
   bool has(int32_t pid) const { return processes_.find(pid) != nullptr; }
@@ -54,6 +54,8 @@ class PidfdSource final : public Source {
     uint64_t until_ns = 0;
     uint64_t start = 0;                    // clock ticks since boot; 0: not read
     bool read_dead = false;                // its details were read when it was dead
+    bool read_late = true;                 // it was dead before all of them were read
+    bool dying = false;                    // it was dying when it was added
     std::optional<event::Comm> last_comm;  // of its zombie
     std::optional<uint32_t> uid;
     std::vector<event::NamespacePids> levels;
@@ -62,6 +64,7 @@ class PidfdSource final : public Source {
 
   PidfdSource(UniqueFd epoll, UniqueFd timer, process::ProcReader proc, Output& out);
 
+  Result<void> add(int32_t pid, UniqueFd pidfd);
   void read(int32_t pid, Process& process);
   void read_owner(int32_t pid, Process& process);
   void read_last_comm(int32_t pid, Process& process);

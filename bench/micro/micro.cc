@@ -149,7 +149,8 @@ struct MadeOfRecords : Made {
     for (const ExitRecord& one : records) decoded.push_back(*source::decode(one.details.view()));
   }
   void add_all() {
-    for (size_t i = 0; i < kSamples; i++) builder.add_exit(&decoded[i], records[i].mark, 0);
+    for (size_t i = 0; i < kSamples; i++)
+      builder.add_exit(&decoded[i], records[i].mark, 0, source::EventBuilder::DetailsLost::kNo);
   }
   process::ProcessTable table{proc, clock, out.time(), 0x5eed};
   source::EventBuilder builder{out, table};

@@ -12,7 +12,7 @@ NEEDS tool:python3
 SETUP python3 -c 'import socket; socket.socket(1, 5).bind("dead")'
 RUN KNELL_SOCKET=dead knell compat -- true
 STATUS 3
-EXPECT_ERR ^knell: knelld: dead: no process listens on the socket; start knelld
+EXPECT_ERR ^knell: knelld: dead: no process listens on the socket; (on the host: )?systemctl enable --now knelld\.socket
 
 NAME with an empty KNELL_SOCKET
 RUN KNELL_SOCKET= knell compat -- true
